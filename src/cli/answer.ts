@@ -3,7 +3,7 @@ import type { HostResult } from "../machine/operations/host.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { Shown } from "./views.ts";
 
-/** [CL1] Stable exit codes; documented in docs/reference/cli.md. */
+/** Stable exit codes; documented in docs/reference/cli.md. */
 export const exitCodes = {
   ok: 0,
   failed: 1,
@@ -43,7 +43,7 @@ export interface CommandError {
   readonly isTransient?: boolean;
 }
 
-/** [CL1] Bad input is wrong usage; a name that does not exist is not found. */
+/** Bad input is wrong usage; a name that does not exist is not found. */
 export function exitOf({ exit, code }: CommandError): number {
   if (exit !== undefined) return exit;
   if (code === "ambiguous" || code === "wrong_usage") return exitCodes.wrongUsage;

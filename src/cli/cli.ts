@@ -38,7 +38,7 @@ type CommandBody = (options: never, ...args: string[]) => Promise<CommandResult>
 
 const parentCheckMs = 2_000;
 
-/** [CL251] Without a refusal commander drops the first of two values. */
+/** Without a refusal commander drops the first of two values. */
 function refuseSecondValue(command: Command, option: Option): void {
   let first: string | null = null;
   command.on(`option:${option.name()}`, (text: unknown) => {
@@ -68,7 +68,7 @@ export class Cli {
     this.host = new LocalHost(this.context);
   }
 
-  /** [CL75] How a person types `shim` in this terminal. */
+  /** How a person types `shim` in this terminal. */
   get command(): string {
     this.#namesCommand = true;
     if (this.isRemoved) return shimCommand(this.io) ?? "shim";
@@ -130,7 +130,7 @@ export class Cli {
     return this.#screen.paint;
   }
 
-  /** [CL4] Makes text safe for the terminal; quoted commands stay as they are. */
+  /** Makes text safe for the terminal; quoted commands stay as they are. */
   verbatim(text: string): string {
     return this.#screen.format(text);
   }
@@ -149,7 +149,7 @@ export class Cli {
   define(command: Command, body: CommandBody): Command {
     const hasOwn = command.options.some(({ long }) => long === "--json");
     for (const option of command.options) if (!option.variadic) refuseSecondValue(command, option);
-    // [CL272] An option behind the name of a subcommand is the subcommand's own.
+    // An option behind the name of a subcommand is the subcommand's own.
     command.enablePositionalOptions();
     return (hasOwn ? command : command.option("--json", "print JSON")).action(async (...all: unknown[]) => {
       const args = all.slice(0, -2) as string[];
@@ -174,7 +174,7 @@ export class Cli {
     return `${age(this.io.now() - at)} ago`;
   }
 
-  /** [CL6] Asks before a change. Without a terminal to ask in, `--yes` is required. */
+  /** Asks before a change. Without a terminal to ask in, `--yes` is required. */
   async confirm(question: string, isYes: boolean): Promise<"yes" | "no" | "unasked"> {
     if (isYes) return "yes";
     if (!this.io.isInteractive) return "unasked";
@@ -198,7 +198,7 @@ export class Cli {
     this.exitCode = exitOf(outcome.error);
   }
 
-  /** [CL5] Prints storage errors, unusable files and bugs in one line; the stack on request. */
+  /** Prints storage errors, unusable files and bugs in one line; the stack on request. */
   reportError(error: unknown, isJson: boolean): void {
     this.report(toFailure(error, this.paths.home), isJson);
     if (this.io.env["SHIM_DEBUG"] === "1" && error instanceof Error) this.io.stderr(`${error.stack}\n`);
@@ -211,7 +211,7 @@ export class Cli {
     while (!stop.aborted && this.io.parentPid() === parent) await this.io.wait(parentCheckMs, stop);
   }
 
-  /** [CL75] Once, behind everything that was printed. */
+  /** Once, behind everything that was printed. */
   sayHowToType(): void {
     if (!this.#namesCommand || this.isRemoved) return;
     const { howTo } = typedCommand(this.io, this.io.machine);
@@ -225,7 +225,7 @@ export class Cli {
     loaded?.runtime.store.close();
   }
 
-  /** [CL27] Runs after the command, which may be the one that found the damage. */
+  /** Runs after the command, which may be the one that found the damage. */
   async #showNotices(): Promise<void> {
     const hasRead = (await this.#loaded?.catch(() => null)) ?? null;
     if (hasRead === null && !this.#hasAskedHost) return;
@@ -253,7 +253,7 @@ function toFailure(error: unknown, home: string): FailedResult {
   return failed("internal", `${message} (a bug in SHIM; SHIM_DEBUG=1 shows where)`);
 }
 
-/** [CL276] A command that only has others below it: without one of them it prints its help. */
+/** A command that only has others below it: without one of them it prints its help. */
 export function addGroup(parent: Command, name: string, description: string): Command {
   const group = parent.command(name).description(description);
   return group.action(() => group.outputHelp());
@@ -284,7 +284,7 @@ const adviceByCode: Record<string, string> = {
 const defaultAdvice = "the system does not allow it; check the path, then repeat";
 
 /**
- * [CL5] Explains a file error of the system, which is no bug.
+ * Explains a file error of the system, which is no bug.
  *
  * @param home SHIM's folder; a user who cannot write there may move it
  * @returns path, advice and the system's words; null: no file error

@@ -20,7 +20,7 @@ export interface ContinueOptions extends CommonOptions {
   readonly in?: string;
   /** A new chat with the brief begins, also where the client can continue the old one. */
   readonly isNew?: boolean;
-  /** [RS8] Called where the client could not continue the session; null: the failure stands. */
+  /** Called where the client could not continue the session; null: the failure stands. */
   readonly onEarlyEnd?: (session: string) => Promise<CommandResult | null>;
 }
 
@@ -35,7 +35,7 @@ export function nameOf({ session, title, machine }: Pick<Candidate, "session" | 
 }
 
 /**
- * [RS12] Asks about a session by its id, the beginning of it, or a file. One that SHIM has not
+ * Asks about a session by its id, the beginning of it, or a file. One that SHIM has not
  * recorded is read from where its client keeps it first.
  */
 export async function withRecorded<T>(
@@ -124,7 +124,7 @@ export async function startChat(cli: Cli, session: string, start: Start, how: St
   }
 }
 
-/** [CL12] Starts the client in a folder, in this terminal, without a shell. */
+/** Starts the client in a folder, in this terminal, without a shell. */
 async function startClient(cli: Cli, session: string, start: Start, how: Starting): Promise<CommandResult> {
   const { kind, client, command, args, reason, env } = start;
   const { hint, onEarlyEnd } = how;

@@ -7,7 +7,7 @@ interface EndSignals {
   readonly endSignal: AbortSignal;
   /** Aborted by a second Ctrl-C. */
   readonly hurrySignal: AbortSignal;
-  /** [LI4] Epoch ms at which Enter last stopped the rules for usage limits; null: never. */
+  /** Epoch ms at which Enter last stopped the rules for usage limits; null: never. */
   readonly stoppedAt: () => number | null;
 }
 

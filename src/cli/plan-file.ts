@@ -16,7 +16,7 @@ interface ExpectedInput<Schema extends z.ZodType> {
 
 const maxShownProblems = 10;
 
-/** [CL50] Reads YAML or JSON as written: the coordinator adds defaults. */
+/** Reads YAML or JSON as written: the coordinator adds defaults. */
 export function readInputFile<Schema extends z.ZodType>(
   cli: Cli,
   file: string,

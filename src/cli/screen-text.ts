@@ -16,7 +16,7 @@ export interface Screen {
 }
 
 /**
- * [CL3] Never colours against NO_COLOR (no-color.org: set and not empty). [CL4] The mark of a
+ * Never colours against NO_COLOR (no-color.org: set and not empty). The mark of a
  * colour depends on the process's start time, so no stored text can know it.
  */
 export function createScreen({ isTty, env, now }: Pick<Io, "isTty" | "env" | "now">): Screen {
@@ -30,7 +30,7 @@ export function createScreen({ isTty, env, now }: Pick<Io, "isTty" | "env" | "no
   };
 }
 
-/** [CL4] Stored text must not move the cursor, set the window's title, or hide what follows. */
+/** Stored text must not move the cursor, set the window's title, or hide what follows. */
 export const safeText = visible;
 
 /** JSON leaves some control characters unescaped, which a terminal would interpret. */
@@ -42,7 +42,7 @@ export function safeJsonLine(data: unknown): string {
   return visibleJson(JSON.stringify(data));
 }
 
-/** [CL240] Columns that give way where a table is too wide, in this order, down to a width. */
+/** Columns that give way where a table is too wide, in this order, down to a width. */
 const shrinking: readonly (readonly [heading: string, least: number, cut: typeof cutToWidth])[] = [
   ["PROJECT", 12, cutPathToWidth],
   ["PROJECT THERE", 13, cutPathToWidth],

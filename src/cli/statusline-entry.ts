@@ -15,7 +15,7 @@ async function main(): Promise<void> {
   if (stdin.isOpen) endNow();
 }
 
-/** [CL19] Without a host nothing is stored. */
+/** Without a host nothing is stored. */
 async function unstoredStatus(text: string): Promise<ChatStatus> {
   const [{ statusOf }, { systemRuntime }, { openNodeSqlite }] = await Promise.all([
     import("../machine/operations/status-line.ts"),

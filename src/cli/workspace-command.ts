@@ -22,7 +22,7 @@ export interface Work<Name extends CallName> {
   readonly call: (changed?: Partial<InputOf<Name>>) => Promise<CliResult<OutputOf<Name>>>;
   /** Values of the command's own options. */
   readonly options: Given;
-  /** [CL181] Short id and title of a chat, where the command is labelled. */
+  /** Short id and title of a chat, where the command is labelled. */
   readonly label: (chat: string) => string;
 }
 
@@ -89,7 +89,6 @@ export function defineWork<Name extends CallName, Data>(
     args,
     hidden: fields ? hidden : [...hiddenAlways, ...hidden, ...Object.keys(fixed)],
     own: isPaged(operation) ? [...paging, ...own] : own,
-    // [CL261]
     asks: details.isAsked !== false && "isDestructive" in operations[operation],
   };
   return declareCommand(cli, parent.command(name), declared, async (typed, options) => {
@@ -128,7 +127,7 @@ async function work<Name extends CallName, Data>(
   const failure = refuse?.(done.value, input);
   if (failure) return failure;
   const text = textOf(await view(done.value, cli, context));
-  // [CL35] How to go on behind a page.
+  // How to go on behind a page.
   const cursor = isRecord(done.value) ? done.value["cursor"] : null;
   const more = typeof cursor === "string" ? `There are more: --cursor ${quoteArgument(cursor)}\n` : "";
   return ok({ data: done.value, text: text + more, isVerbatim });
@@ -143,7 +142,7 @@ export function quoteArgument(text: string): string {
   return /^[\w.:@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** [CL181] @returns short id and title of a chat; the whole id of one that is not known any more */
+/** @returns short id and title of a chat; the whole id of one that is not known any more */
 export async function chatLabels(cli: Cli): Promise<(chat: string) => string> {
   const listed = await cli.call("team.chats", { all: true });
   const known = new Map(listed.ok ? listed.value.chats.map((one) => [one.chat, one]) : []);

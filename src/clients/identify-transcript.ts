@@ -15,7 +15,7 @@ interface IdentifiedRows extends TranscriptHead {
   readonly isHeadless: boolean;
 }
 
-/** [PO4] [TR236] Returns null where no row is of a client that SHIM knows. */
+/** Returns null where no row is of a client that SHIM knows. */
 export function identifyRows(rows: Iterable<TranscriptRow>, path: string): IdentifiedRows | null {
   let other: TranscriptHead | null = null;
   let position = 0;

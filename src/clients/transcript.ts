@@ -17,7 +17,7 @@ export interface TranscriptPart extends TranscriptContent {
   readonly skippedBytes: number;
   /** The file became smaller than the offset: it was cut or replaced. */
   readonly isRestarted: boolean;
-  /** [JO42] The part was skipped: it took too long. */
+  /** The part was skipped: it took too long. */
   readonly isOverBudget: boolean;
   /** Error code (`ENOENT`, `EACCES`, `not_a_file` ...); null: readable. */
   readonly unreadable: string | null;
@@ -45,7 +45,7 @@ const defaultMaxBytes = 1_048_576;
 /** Beside other chats: with what it leads to in the store, some ms. */
 export const stepBytes = 65_536;
 
-/** [SI1] [SI2] [SI3] [SI4] @param offset the last call's `offset`; 0 for a new file */
+/** @param offset the last call's `offset`; 0 for a new file */
 export function readAppended(path: string, offset: number, limits: ReadLimits = {}): TranscriptPart {
   const { open = openTranscript } = limits;
   let file: TranscriptFile | null = null;
@@ -125,7 +125,7 @@ export function readRows(
   return finished(draft);
 }
 
-/** [TR234] Some tools write a number, in milliseconds or in seconds. */
+/** Some tools write a number, in milliseconds or in seconds. */
 function originOf(line: JsonObject, position: number): LineOrigin {
   const written = numberAt(line, "timestamp");
   const at = written === null ? Date.parse(textAt(line, "timestamp", 40) ?? "") : toMilliseconds(written);

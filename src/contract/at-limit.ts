@@ -3,7 +3,7 @@ import { hookClients, type HookClient } from "./clients.ts";
 
 /** Rules for chats at a usage limit. zod/mini: the hooks load it with the settings. */
 
-/** [LI11] A usage limit that a client has recorded by a code. Stored: add fields as optional. */
+/** A usage limit that a client has recorded by a code. Stored: add fields as optional. */
 export interface UsageLimit {
   /** Epoch ms of its end; null: not recorded. */
   readonly resetsAtMs: number | null;

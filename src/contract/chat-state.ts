@@ -59,7 +59,6 @@ export interface ChatFacts {
   readonly presence: Presence;
 }
 
-/** [SI60] [SI61] [SI62] [SI63] */
 export function stateOf(facts: ChatFacts): ShownState {
   const { offer, presence } = facts;
   const settled = settledEnd(facts);
@@ -114,17 +113,15 @@ export function presenceOf({ status, progress, taskCount }: RegisteredChat): Pre
   return { is: "alive", activity, waitsFor: waitsForIn(progress), isDraining };
 }
 
-/** [RE183] */
 export function offeredText(chat: string, msAgo: number): string {
   return `offered to chat ${chat}, ${age(msAgo)} ago`;
 }
 
-/** [CL82] */
 export function causeText(cause: CrashCause): string {
   return cause === "unknown" ? "cause unknown" : cause.replaceAll("_", " ");
 }
 
-/** [TE22] Progress of a chat that waits for its user. */
+/** Progress of a chat that waits for its user. */
 export const waitingProgress: Readonly<Record<WaitsFor, string>> = {
   permission: "waits for its user: a permission",
   dialog: "waits for its user: an answer",
@@ -155,7 +152,7 @@ const offlineWords: Readonly<Record<OfflineReason, string>> = {
   attested: "process gone",
 };
 
-/** [SI61] The client's own word counts before all that SHIM infers. */
+/** The client's own word counts before all that SHIM infers. */
 function stateAlive({ activity, waitsFor, isDraining }: Extract<Presence, { is: "alive" }>): ShownState {
   if (waitsFor !== null) return { state: "waits", detail: waitsForWords[waitsFor] };
   if (activity === "waiting") return { state: "waits", detail: waitsForWords.dialog };

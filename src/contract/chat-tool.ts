@@ -4,7 +4,7 @@ import type * as z from "zod";
 export interface ChatTool {
   readonly title: string;
   readonly description: string;
-  /** [MC26] Clients without hooks alone read these words and see these fields. */
+  /** Clients without hooks alone read these words and see these fields. */
   readonly withoutHooks?: { readonly description: string; readonly fields?: readonly string[] };
   /** destructive: deletes, so a client asks its user first. */
   readonly effect: "read" | "write" | "destructive";

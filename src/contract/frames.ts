@@ -77,14 +77,14 @@ export function toAnswer(id: string | number | null, result: FrameResult<unknown
 
 /** Hints: a client that misses one finds it by asking. */
 export const Notification = z.discriminatedUnion("method", [
-  /** [DO5] Something below the watch's prefix has changed; `state.changes` reads what. */
+  /** Something below the watch's prefix has changed; `state.changes` reads what. */
   z.object({ method: z.literal("state.changed"), params: z.object({ watch: Id }) }),
   z.object({ method: z.literal("lease.granted"), params: z.object({ chat: Id, resource: z.string() }) }),
   /** A message, or a new or a cancelled task; a pull, a claim or the next heartbeat reads which. */
   z.object({ method: z.enum(["messages.new", "tasks.new"]), params: z.object({ chat: Id }) }),
-  /** [SY101] Another machine has stored sessions, or one may be taken over; a pull reads which. */
+  /** Another machine has stored sessions, or one may be taken over; a pull reads which. */
   z.object({ method: z.literal("sync.changed"), params: z.object({ isDeath: z.boolean() }) }),
-  /** [DO7] [DO10] This socket no longer represents the chat. */
+  /** This socket no longer represents the chat. */
   z.object({ method: z.enum(["chat.offline", "chat.replaced"]), params: z.object({ chat: Id }) }),
 ]);
 export type Notification = z.infer<typeof Notification>;

@@ -13,7 +13,7 @@ export interface MetricDefinition {
   readonly buckets?: readonly number[];
 }
 
-/** [OB3] The bounds 0.1 and 0.5 s are those of a save and of a recovery. */
+/** The bounds 0.1 and 0.5 s are those of a save and of a recovery. */
 const durationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
 export const counter = { type: "counter", unit: null } as const;

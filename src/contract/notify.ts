@@ -19,7 +19,7 @@ export interface NotifySettings {
 
 export const notifyDefaults: NotifySettings = { desktop: false, webhook: null, events: [...notifyEvents] };
 
-/** [CL72] Titles leave the machine only encrypted, so plain http is for this machine only. */
+/** Titles leave the machine only encrypted, so plain http is for this machine only. */
 function isWebhook(text: string): boolean {
   return /^(https:\/\/[\w.-]+|http:\/\/(localhost|127(\.\d{1,3}){3}|\[::1\]))(:\d{1,5})?([/?]\S*)?$/i.test(text);
 }

@@ -16,7 +16,7 @@ export const ownTools = [
   "shim_state_set",
 ] as const;
 /**
- * [IN81] Tools that only read, or save what the chat knows. None of them deletes, assigns work or
+ * Tools that only read, or save what the chat knows. None of them deletes, assigns work or
  * speaks to other chats.
  */
 export const harmlessTools = [
@@ -39,7 +39,7 @@ const toolSearches: ReadonlySet<string> = new Set(["ToolSearch", "tool_search"])
  */
 const ownTool = new RegExp(`(?:^|[_:./-])(?:${ownTools.join("|")})$`);
 
-/** [BU11] Whether a call is one of SHIM's own tools, or leads to it. */
+/** Whether a call is one of SHIM's own tools, or leads to it. */
 export function isWayToOwnTool(toolName: string): boolean {
   return ownTool.test(toolName) || toolSearches.has(toolName);
 }

@@ -12,7 +12,7 @@ function shapeOf(resource: string): Shape {
   return { kind: "exact", path: resource };
 }
 
-/** [LE9] Answers whether some file may match both. */
+/** Answers whether some file may match both. */
 export function overlap(one: string, other: string): boolean {
   if (one === other) return true;
   if (!one.startsWith(scheme) || !other.startsWith(scheme)) return false;

@@ -1,6 +1,6 @@
 const minChars = 8;
 
-/** [CL78] Shortest unique beginning of an id in the list, at least 8 characters. */
+/** Shortest unique beginning of an id in the list, at least 8 characters. */
 export function shortIdAmong(id: string, others: Iterable<string>): string {
   const typePrefix = /^[a-z]+_/.exec(id)?.[0].length ?? 0;
   let length = typePrefix + minChars;

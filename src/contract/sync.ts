@@ -54,7 +54,7 @@ export type SyncRecord = z.infer<typeof SyncRecord>;
 
 /** Records of one request, and as many deletions. */
 export const maxPutRecords = 200;
-/** [SY101] [SY102] Time between two hints to a connection, and from one to its last pull, in ms. */
+/** Time between two hints to a connection, and from one to its last pull, in ms. */
 export const syncHintEveryMs = 2_000;
 
 /** Without a checkpoint: the session and all its records. */

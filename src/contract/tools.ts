@@ -25,7 +25,7 @@ export const ListedSession = z.object({
   machine: z.string().optional(),
   /** The chat that asks was offered it. */
   offeredHere: z.boolean().optional(),
-  /** [RE183] Another living chat of this machine was offered the session, and how long ago. */
+  /** Another living chat of this machine was offered the session, and how long ago. */
   offeredTo: z.string().optional(),
   offeredMsAgo: z.number().optional(),
 });

@@ -3,7 +3,7 @@ import * as z from "zod";
 /** Ids that clients choose: chats, sessions, requests. Nothing that a path or log must escape. */
 export const Id = z.string().regex(/^[\w.:@-]{1,128}$/, "1 to 128 letters, digits and . : @ _ -");
 
-/** [WI9] UTF-8 maps lone surrogates to one character: two names would be stored as one. */
+/** UTF-8 maps lone surrogates to one character: two names would be stored as one. */
 export function whole(text: z.ZodString): z.ZodString {
   return text.refine((value) => value.isWellFormed(), "it contains half of a character (a lone surrogate)");
 }

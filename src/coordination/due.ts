@@ -138,8 +138,8 @@ export type Atomically = <T>(work: () => T) => T;
 const failedRetryMs = 60_000;
 
 /**
- * [DU1] A separate transaction each: one that throws is put off, recorded, and blocks no other.
- * [DU2] Bounded: the rest is due again at once. Returns failures for the host's log.
+ * A separate transaction each: one that throws is put off, recorded, and blocks no other.
+ * Bounded: the rest is due again at once. Returns failures for the host's log.
  */
 export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
   const problems: string[] = [];

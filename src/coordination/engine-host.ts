@@ -44,7 +44,7 @@ export class EngineHost {
     this.#options = options;
   }
 
-  /** [DO27] The size is measured once per event: one event adds far less than the free reserve. */
+  /** The size is measured once per event: one event adds far less than the free reserve. */
   beginEvent(): void {
     this.#isFull = null;
   }
@@ -157,7 +157,7 @@ export class EngineHost {
   }
 
   /**
-   * [QU12] Before the commit: assigns what requests have made runnable since the last call. One
+   * Before the commit: assigns what requests have made runnable since the last call. One
    * that was rolled back may have asked for it, which costs a dispatch without work.
    * @param onFailure a failure undoes no request: the queue repeats the dispatch. Absent: it throws
    */

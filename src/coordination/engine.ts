@@ -89,7 +89,7 @@ export function runFirst<Name extends EngineOperation>(
   return [handlers[name as Exclude<Name, keyof ListHandlers>](withActor, inputs[0], actor)];
 }
 
-/** [TA5] Runs after the operation's rollback, in a transaction of its own; null: nothing to do. */
+/** Runs after the operation's rollback, in a transaction of its own; null: nothing to do. */
 export function followUpOf(input: unknown, refusal: Refusal): ((tx: Pick<Tx, "sql">) => void) | null {
   if (refusal.code !== "stale_claim") return null;
   const { self, task, claim } = input as ClaimedTaskReference;

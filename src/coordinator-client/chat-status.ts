@@ -13,7 +13,7 @@ const reportEveryMs = 15_000;
 const timeoutMs = 5_000;
 
 /**
- * [WK4] Sends a heartbeat on a change, and at intervals.
+ * Sends a heartbeat on a change, and at intervals.
  *
  * @param repeatEveryMs after this time a state that has not changed is sent again
  */

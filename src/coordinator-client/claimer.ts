@@ -13,7 +13,7 @@ export interface ClaimResult {
 /** @param types empty: all */
 export type Claim = (limit: number, types: readonly string[]) => Promise<ClaimResult>;
 
-/** [WK2] Repeats a lost request under its id, so tasks it already claimed are not orphaned. */
+/** Repeats a lost request under its id, so tasks it already claimed are not orphaned. */
 export function claimer(
   link: CoordinatorClient,
   platform: Pick<Platform, "clock" | "random">,

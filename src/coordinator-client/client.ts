@@ -158,7 +158,7 @@ export class WorkspaceClient {
   }
 
   /**
-   * [EC22] A claim, a heartbeat or a pull reads what it is about.
+   * A claim, a heartbeat or a pull reads what it is about.
    * @returns unsubscribes
    */
   onHint(listener: (hint: HintKind) => void): () => void {
@@ -171,7 +171,7 @@ export class WorkspaceClient {
     });
   }
 
-  /** [SY102] Another machine stored sessions, or one may be taken over. @returns unsubscribes */
+  /** Another machine stored sessions, or one may be taken over. @returns unsubscribes */
   onSyncHint(listener: (isDeath: boolean) => void): () => void {
     return this.#events.on((event) => {
       if (event.type !== "notified" || event.notification.method !== "sync.changed") return;
@@ -188,7 +188,7 @@ export class WorkspaceClient {
   }
 
   /**
-   * [EC18] Writes the next value only if no other writer was first; else repeats.
+   * Writes the next value only if no other writer was first; else repeats.
    *
    * @returns the version written; null: no change. Refused with `version_mismatch` in the end
    */

@@ -12,7 +12,7 @@ import { parseJson } from "../shared/json-fields.ts";
 /** Name of the workspace of a machine that has joined none. */
 export const localWorkspace = "local";
 
-/** [EM3] The only coordinator; `edge.json` is owner-readable only, since it holds tokens. */
+/** The only coordinator; `edge.json` is owner-readable only, since it holds tokens. */
 const EdgeConfig = z.strictObject({
   url: z.string(),
   workspace: Workspace,
@@ -38,7 +38,7 @@ export function edgeConfigPath(home: string): string {
   return join(home, "edge.json");
 }
 
-/** @returns null: this machine's file decides. [DX4] The environment wins over `edge.json`. */
+/** @returns null: this machine's file decides. The environment wins over `edge.json`. */
 export function readEdgeConfig(home: string, env: NodeJS.ProcessEnv = {}): Result<EdgeConfig | null, string> {
   const fromEnv = edgeConfigFromEnv(env);
   return fromEnv.ok && fromEnv.value === null ? readFile(edgeConfigPath(home)) : fromEnv;

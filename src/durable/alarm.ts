@@ -29,7 +29,7 @@ export class Alarm {
     return this.#at !== null && this.#at < now - maxLateMs;
   }
 
-  /** [DO11] [DO12] Without an await, so the alarm is stored with the rows. */
+  /** Without an await, so the alarm is stored with the rows. */
   arm(at: number, now: number): void {
     if (this.#at !== null && this.#at <= at && !this.isLost(now)) return;
     this.#at = at;

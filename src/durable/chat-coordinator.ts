@@ -98,7 +98,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     super(ctx, env);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(pingText, pongText));
     void ctx.blockConcurrencyWhile(async () => {
-      // [DO1] Nothing is stored for a workspace that was never created.
+      // Nothing is stored for a workspace that was never created.
       this.#isCreated = schemaState(this.#sql).version > 0;
       if (!this.#isCreated) return;
       migrateWorkspace(ctx.storage, this.#sql, this.now());
@@ -119,7 +119,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     return this.ctx.storage.sql.databaseSize;
   }
 
-  /** Creates the workspace. [WO10] A repeat succeeds while its token is valid. */
+  /** Creates the workspace. A repeat succeeds while its token is valid. */
   create(token: tokens.NewToken): Result<{ id: string }, Refusal> {
     return this.#event(() => {
       if (this.#isCreated && this.#requireBearer(token).ok) return ok({ id: token.id });
@@ -131,7 +131,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   /**
-   * @param input fields of a query, or the text of a body [WO3]: the worker has checked its nesting
+   * @param input fields of a query, or the text of a body: the worker has checked its nesting
    * @returns the JSON text of the answer, which the worker passes on
    */
   call(credentials: Credentials, name: string, input: unknown): CallAnswer | Promise<CallAnswer> {
@@ -161,7 +161,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     return bearer.ok ? ok(null) : bearer;
   }
 
-  /** [RM46] Whether the ticket had not been used before. */
+  /** Whether the ticket had not been used before. */
   useTicket(ticket: Ticket): boolean {
     return this.#event(() => this.#connections.useTicket(ticket));
   }
@@ -218,7 +218,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       this.#connections.close(socket, closeCodes.flood, "throttled, but kept sending; wait before reconnecting");
   }
 
-  /** [DO20] Handles the queued frames of this socket before its close. */
+  /** Handles the queued frames of this socket before its close. */
   override webSocketClose(socket: WebSocket, code: number): void | Promise<void> {
     return this.#groupCommit.run(() => {
       close(socket, code === 1005 || code === 1006 ? 1000 : code, "");
@@ -231,7 +231,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   /**
-   * [DO4] Sets the next alarm while anything is due, even after the last failed retry. A failure
+   * Sets the next alarm while anything is due, even after the last failed retry. A failure
    * does not end the event: setting an alarm would replace the runtime's retry with its backoff.
    */
   override alarm(info?: AlarmInvocationInfo): void {
@@ -272,7 +272,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     if (this.#connections.closeSlow()) this.#arm(0);
   }
 
-  /** [QU1] Runs after the commit; if it fails, the alarm sends another token. */
+  /** Runs after the commit; if it fails, the alarm sends another token. */
   async #sendToken(): Promise<void> {
     try {
       await this.env.DISPATCH.send({ workspace: this.ctx.id.name ?? "" });

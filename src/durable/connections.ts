@@ -69,14 +69,13 @@ export class Connections {
     this.handleClosed(socket);
   }
 
-  /** [DO8] */
   handleClosed(socket: WebSocket): void {
     const { outgoing, sockets } = this.#deps;
     outgoing.forget(socket);
     this.#disconnect(socket, sockets.chatsOf(socket));
   }
 
-  /** [DO8] The chat has left the connection, which others may still use. */
+  /** The chat has left the connection, which others may still use. */
   leave(socket: WebSocket, chat: string): void {
     if (this.#deps.sockets.chatsOf(socket).includes(chat)) this.#disconnect(socket, [chat]);
   }
@@ -88,7 +87,7 @@ export class Connections {
     for (const chat of chats) engine.run((tx) => ok(liveness.markDisconnected(tx, chat, seenAt)));
   }
 
-  /** [DO21] Closes sockets of expired tokens, also those that only ping. */
+  /** Closes sockets of expired tokens, also those that only ping. */
   closeExpired(): void {
     const { tokenExpiry, sockets, now } = this.#deps;
     for (const socket of tokenExpiry.listExpired(sockets.all(), now()))
@@ -117,7 +116,7 @@ const refusal: Refusal<"unauthenticated"> = {
 };
 
 /**
- * [WP17] Stored, because the object may be evicted while the ticket is still valid.
+ * Stored, because the object may be evicted while the ticket is still valid.
  * @returns false: it was used before, or is too old
  */
 function use(sql: Sql, now: number, { id, expiresAt }: Ticket): boolean {
@@ -129,7 +128,7 @@ function use(sql: Sql, now: number, { id, expiresAt }: Ticket): boolean {
   return true;
 }
 
-/** [DO21] Tracks expiry for open connections, whose clients may never ask. */
+/** Tracks expiry for open connections, whose clients may never ask. */
 export class TokenExpiry {
   readonly #sql: Sql;
   #next: number | null = null;
@@ -172,7 +171,7 @@ interface OpenOptions {
   readonly closeSocket: (socket: WebSocket, code: number, reason: string) => void;
 }
 
-/** [DO24] [DO26] Closes silent connections before refusing. */
+/** Closes silent connections before refusing. */
 function checkCanOpen(
   { settings, now }: Tx,
   token: string,

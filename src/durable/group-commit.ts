@@ -19,7 +19,7 @@ interface GroupCommitOptions {
 }
 
 /**
- * [DO20] Handles a request at once, and all that arrive until its rows are on disk together, so
+ * Handles a request at once, and all that arrive until its rows are on disk together, so
  * that the runtime commits those together. Each frame stays its own transaction.
  */
 export class GroupCommit {

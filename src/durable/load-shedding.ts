@@ -14,7 +14,7 @@ const minRetryMs = 1_000;
 const maxRetryMs = 10_000;
 
 /**
- * [DO54] Estimates how long requests wait, in memory only: what the oldest request of the event has
+ * Estimates how long requests wait, in memory only: what the oldest request of the event has
  * waited, and what the event has done since. The clock stands still during an event.
  */
 export class LoadShedder {
@@ -44,7 +44,7 @@ export class LoadShedder {
   }
 }
 
-/** [DO52] [DO53] Infinite for operations that keep or end work, and those of an admin. */
+/** Infinite for operations that keep or end work, and those of an admin. */
 function maxWaitOf(name: string): number {
   if (!isOperation(name)) return Infinity;
   const { isPostponable, scope }: Operation = operations[name];

@@ -8,7 +8,7 @@ export function logProblem(what: string, details: object): void {
   console.error(JSON.stringify({ what, ...details }));
 }
 
-/** [DO18] A bug is logged with its stack and answered without it. */
+/** A bug is logged with its stack and answered without it. */
 export function withErrorBoundary<T>(work: () => Result<T, Refusal>): Result<T, Refusal> {
   try {
     return work();

@@ -3,7 +3,7 @@ import { migrate, schemaState } from "../shared/migrate.ts";
 import type { Sql } from "../shared/sql.ts";
 
 /**
- * [DO48] In one transaction.
+ * In one transaction.
  * @param now epoch ms
  * @throws if the schema needs a newer program
  */

@@ -80,7 +80,7 @@ export class Operations {
     return result.ok ? result.value : null;
   }
 
-  /** [DO27] Refuses what grows when the storage is nearly full. */
+  /** Refuses what grows when the storage is nearly full. */
   checkStorage<Name extends OperationName>(name: Name, input: CheckedInputOf<Name>): Refusal | null {
     if (this.#options.engine.tx().isFull !== true || effectOf(name, input, this.#options.sql) !== "grow") return null;
     return {
@@ -108,7 +108,7 @@ export class Operations {
     health: () => this.#options.engine.run((tx) => ok(this.#health(tx))),
   };
 
-  /** [OB5] Kept for ten seconds: however many scrape, the object reads the rows once. */
+  /** Kept for ten seconds: however many scrape, the object reads the rows once. */
   #sampleMetrics(): Result<OutputOf<"metrics">, Refusal> {
     const { now } = this.#options.engine.tx();
     if (this.#sampled && isWithin(now - this.#sampled.at, keepSamplesMs)) return ok({ samples: this.#sampled.samples });

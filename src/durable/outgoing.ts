@@ -14,7 +14,7 @@ interface Unread {
 }
 
 /**
- * [DO22] Tracks what a client may not have read, since the runtime buffers it without a bound. The
+ * Tracks what a client may not have read, since the runtime buffers it without a bound. The
  * client sends back a mark that it finds only by reading.
  */
 export class Outgoing {

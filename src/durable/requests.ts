@@ -93,7 +93,7 @@ export class Requests {
     load.add({ requests, ...cost });
   }
 
-  /** [DO25] Refuses the remaining requests once the answers are too long. */
+  /** Refuses the remaining requests once the answers are too long. */
   #answerAll(caller: FrameCaller, groups: readonly (readonly FrameRequest[])[]): string[] {
     const texts: string[] = [];
     let chars = 0;
@@ -242,7 +242,7 @@ function groupsOf(requests: readonly FrameRequest[]): FrameRequest[][] {
   return groups;
 }
 
-/** [DO25] Returns null where a request must not run: the answers before it are too long. */
+/** Returns null where a request must not run: the answers before it are too long. */
 function answerTexts(
   group: readonly FrameRequest[],
   values: readonly unknown[],

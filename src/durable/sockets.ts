@@ -30,7 +30,7 @@ export class Sockets implements Presence {
     this.#watches = watches;
   }
 
-  /** [DO2] Last auto-answered ping, or the opening, of the connection that represents the chat. */
+  /** Last auto-answered ping, or the opening, of the connection that represents the chat. */
   lastSeen(chat: string): number | null {
     const socket = this.#find(chat);
     return socket && this.seenAt(socket);
@@ -69,7 +69,7 @@ export class Sockets implements Presence {
     return attachmentOf(socket)?.chats.map(([chat]) => chat) ?? [];
   }
 
-  /** [DO7] Takes the chat off another connection; over HTTP, only off an earlier process. */
+  /** Takes the chat off another connection; over HTTP, only off an earlier process. */
   bind(chat: string, incarnation: number, socket: WebSocket | null): void {
     const other = this.#find(chat);
     const isOver = socket !== null || incarnationOn(other, chat) !== incarnation;
@@ -81,7 +81,7 @@ export class Sockets implements Presence {
     this.#byChat().set(chat, socket);
   }
 
-  /** [DO7] [DO8] The end of the connection has no effect on the chat any more. */
+  /** The end of the connection has no effect on the chat any more. */
   unbind(socket: WebSocket, chat: string): void {
     const attachment = attachmentOf(socket);
     if (attachment) attach(socket, { ...attachment, chats: attachment.chats.filter(([one]) => one !== chat) });
@@ -107,7 +107,6 @@ export class Sockets implements Presence {
     }
   }
 
-  /** [SY101] */
   #notifySync({ machine, isDeath }: Extract<Hint, { kind: "sync" }>, now: number): void {
     for (const socket of this.#open()) {
       // A token is of one machine, and so are the chats of its connections.
@@ -131,7 +130,7 @@ export class Sockets implements Presence {
     if (socket) this.#outgoing.send(socket, notificationFrame(method, { chat, ...params }));
   }
 
-  /** [DO10] Skips a chat that came back in the same event. */
+  /** Skips a chat that came back in the same event. */
   #endIfOffline(chat: string): void {
     const status = chatRows.findLiveness({ sql: this.#sql }, chat)?.status ?? "offline";
     const socket = status === "offline" ? this.#find(chat) : null;
@@ -143,7 +142,7 @@ export class Sockets implements Presence {
   }
 }
 
-/** [DO7] Whether the connection can represent one more chat. */
+/** Whether the connection can represent one more chat. */
 export function rejectChat(socket: WebSocket | null, name: string, input: unknown): Refusal | null {
   const attachment = socket && name === "chats.register" ? attachmentOf(socket) : null;
   if (!attachment) return null;

@@ -32,7 +32,7 @@ interface Level {
   at: number;
 }
 
-/** [DO23] Token buckets per access token, in memory only: they protect, and decide nothing. */
+/** Token buckets per access token, in memory only: they protect, and decide nothing. */
 export class Throttle {
   readonly #levels = new Map<string, Level>();
 
@@ -62,13 +62,13 @@ export class Throttle {
     if (level) level[share] -= chars / charsPerOperation + rows / rowsPerOperation + micros / microsPerOperation;
   }
 
-  /** [DO93] Charges for a request beyond a limit: its sender is to wait, not to ask again. */
+  /** Charges for a request beyond a limit: its sender is to wait, not to ask again. */
   chargeLimit(token: string, share: Share): void {
     const level = this.#levels.get(token);
     if (level) level[share] -= operationsPerLimit;
   }
 
-  /** [DO24] Counts a refused frame. @returns whether the token ignores its refusals */
+  /** Counts a refused frame. @returns whether the token ignores its refusals */
   isFlooding(token: string, chars: number): boolean {
     const level = this.#levels.get(token);
     if (!level) return false;

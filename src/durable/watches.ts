@@ -30,7 +30,7 @@ interface Hinted {
 }
 
 /**
- * [DO5] Tells connections that something below a prefix has changed; they ask for what. Costs no
+ * Tells connections that something below a prefix has changed; they ask for what. Costs no
  * row. The timer runs for at most a second after a write, so it keeps no idle object awake.
  */
 export class Watches {

@@ -10,7 +10,7 @@ import { type ClientRefusal, linkTarget, missingFolders, readText, refusal, remo
 import type { FileEdit, Plan } from "./file-edits.ts";
 
 /**
- * [IN8] [IN9] Carries out all edits of a plan or none; refuses a file changed since the plan.
+ * Carries out all edits of a plan or none; refuses a file changed since the plan.
  *
  * @param now epoch milliseconds; names the backup
  * @returns the folder with the original files; null when there was nothing to change
@@ -123,7 +123,7 @@ export function backupsFolder(home: string): string {
   return join(home, "client-backups");
 }
 
-/** [IN8] Copies the files that the plan will change, readable by the user only. */
+/** Copies the files that the plan will change, readable by the user only. */
 function create(backups: string, plan: Plan, now: number): string {
   const folder = newFolder(backups, now);
   const files = plan.edits.map(({ path, before, after }, index) => {

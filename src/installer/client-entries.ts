@@ -40,7 +40,7 @@ export function entriesOf(target: ClientTarget, files: ClientSettings, context: 
   const { servers, settings } = files;
   if (settings !== null && target.client === "claude-code") return claudeCode(target, servers, settings, context);
   const entries = [serverEntry(servers, form, context)];
-  // [IN91] Beside the servers.
+  // Beside the servers.
   if (form.hasRules) entries.push(rulesEntry(servers, serverNameIn(servers.root, form), context.allowsTools === true));
   if (settings === null || form.hooks === null || form.hooks.form === "own") return { entries, notes: [] };
   entries.push(hooksEntry(settings, target, form.hooks, context));
@@ -48,7 +48,7 @@ export function entriesOf(target: ClientTarget, files: ClientSettings, context: 
   return { entries, notes: [] };
 }
 
-/** [IN7] The plugin brings the server and the hooks. */
+/** The plugin brings the server and the hooks. */
 function claudeCode(target: ClientTarget, servers: SettingsFile, settings: SettingsFile, context: PlanContext): Part {
   const form = formOf(target.client);
   const plugins = enabledPlugins(settings.root);
@@ -145,7 +145,7 @@ function hooksSummary(root: JsonObject, known: readonly string[], wanted: readon
   ].join("; ");
 }
 
-/** [IN20] [IN25] How the hooks reach SHIM in a Claude Code of this version. */
+/** How the hooks reach SHIM in a Claude Code of this version. */
 function hookDelivery(
   servers: JsonObject,
   version: string | null,
@@ -182,7 +182,7 @@ export function shapeProblemOf(client: ClientName): (root: JsonObject) => string
 }
 
 /**
- * [IN34] Trust in SHIM's hooks that Codex keeps in its config.toml, by the position of each
+ * Trust in SHIM's hooks that Codex keeps in its config.toml, by the position of each
  * in the file of hooks.
  */
 function trustEntry(file: SettingsFile, hooks: SettingsFile, events: readonly string[]): Entry {
@@ -213,7 +213,7 @@ function trustKeys({ path, root }: SettingsFile, events: readonly string[]): str
   );
 }
 
-/** [IN6] SHIM's status line, unless the user has one: `shim statusline` takes the same input. */
+/** SHIM's status line, unless the user has one: `shim statusline` takes the same input. */
 function statusLinePart(settings: SettingsFile, platform: NodeJS.Platform, { launch }: PlanContext): Part {
   const { statusLine: present } = settings.root;
   const command = statusLineCommand(launch, platform);

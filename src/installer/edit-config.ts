@@ -10,7 +10,7 @@ import { settingAt } from "../shared/setting-keys.ts";
 import { formatOf, objectIn, update } from "./settings.ts";
 
 /**
- * [CL18] Changes one setting of config.json; its comments stay. Writes only a file that is valid
+ * Changes one setting of config.json; its comments stay. Writes only a file that is valid
  * before and after.
  *
  * @param value undefined: back to the default

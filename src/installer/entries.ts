@@ -136,7 +136,7 @@ export function isNameTaken(root: JsonObject, form: ServerForm): boolean {
   return objectAt(root, [form.key])[serverName] !== undefined && ourServers(root, form).length === 0;
 }
 
-/** [IN5] An existing entry keeps its name and the user's additions, such as `env`. */
+/** An existing entry keeps its name and the user's additions, such as `env`. */
 export function addServer(root: Settings, form: ServerForm, launch: Launch): void {
   const expected = serverCommand(launch);
   const servers = objectIn(root, form.key);
@@ -205,7 +205,7 @@ export function setHook(
   const [first, ...others] = ourHooks(root, event);
   for (const hook of others) removeHook(root, event, hook);
   if (first) correctCommand(first.handler, { command: handler.command, args: handler.args ?? [] });
-  // [IN32] Behind all others, whose position stays.
+  // Behind all others, whose position stays.
   else listIn(objectIn(root, "hooks"), event).push({ hooks: [handler] });
 }
 
@@ -215,7 +215,7 @@ export interface HookDelivery {
   readonly server: string | null;
   readonly version: string | null;
   readonly platform: NodeJS.Platform;
-  /** [IN103] The client blocks a tool call that SHIM could not check. */
+  /** The client blocks a tool call that SHIM could not check. */
   readonly isBlocking: boolean;
 }
 
@@ -223,7 +223,7 @@ export function supportedEvents({ version }: Pick<HookDelivery, "version">): Hoo
   return hookEvents.filter((event) => isEventKnown(event, version));
 }
 
-/** [IN5] [IN27] Sets Claude Code's hooks of each event; the user's own stay unchanged. */
+/** Sets Claude Code's hooks of each event; the user's own stay unchanged. */
 export function setClaudeHooks(root: Settings, launch: Launch, delivery: HookDelivery): void {
   const { server, version, platform, isBlocking } = delivery;
   for (const event of hookEvents) {
@@ -243,7 +243,6 @@ export function setClaudeHooks(root: Settings, launch: Launch, delivery: HookDel
       continue;
     }
     for (const hook of hooks) if (!isKnown || isHookToolHandler(hook.handler)) removeHook(root, event, hook);
-    // [HO70]
     const command =
       platform === "win32"
         ? hookCommand(launch, event)
@@ -279,7 +278,7 @@ export function handlerIn(text: string): Record<string, unknown> {
 export const pluginServer = "plugin:shim:shim";
 
 /**
- * [IN81] Rules of Claude Code and Qwen Code by which harmless tools run without a question. A list
+ * Rules of Claude Code and Qwen Code by which harmless tools run without a question. A list
  * of another shape stays. @param server SHIM's name in the client's file
  */
 export function addRules(root: Settings, server: string): void {

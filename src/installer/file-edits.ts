@@ -33,13 +33,13 @@ export interface Plan {
 }
 
 export interface PlanContext {
-  /** [IN103] The setting `team.blockUnchecked`. */
+  /** The setting `team.blockUnchecked`. */
   readonly wantsBlocking: boolean;
   readonly read: ReadText;
   readonly launch: Launch;
   readonly backups: readonly Backup[];
   readonly claudeVersion: string | null;
-  /** [IN81] Whether the client is to run SHIM's harmless tools without asking. */
+  /** Whether the client is to run SHIM's harmless tools without asking. */
   readonly allowsTools?: boolean;
 }
 

@@ -48,13 +48,13 @@ export function stateText(hooks: readonly HookTrust[], { commands }: TrustSource
 
 type Call = (method: string, params: object) => Promise<JsonObject>;
 
-/** [IN33] Reads what Codex holds of SHIM's hooks; an error says why it could not be asked. */
+/** Reads what Codex holds of SHIM's hooks; an error says why it could not be asked. */
 export function readTrust(source: TrustSource): Promise<Result<HookTrust[], string>> {
   return withAppServer(source, (call) => list(call, source));
 }
 
 /**
- * [IN33] Lets Codex store the trust, and asks it a second time: only that answer counts.
+ * Lets Codex store the trust, and asks it a second time: only that answer counts.
  *
  * @returns why not; null: the hooks are trusted
  */
@@ -70,7 +70,7 @@ export async function trustHooks(source: TrustSource): Promise<string | null> {
   return isTrusted(hooks.value, source) ? null : stateText(hooks.value, source);
 }
 
-/** [IN33] Returns null where the hooks are trusted, and their file does not change. */
+/** Returns null where the hooks are trusted, and their file does not change. */
 export async function findUntrusted(
   { site, paths }: Installation,
   plans: readonly Plan[],

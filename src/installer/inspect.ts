@@ -60,7 +60,7 @@ type Inspection = ReturnType<typeof inspectionOf>;
 
 const rerunInit = "Run `shim init` again.";
 
-/** [IN12] [IN13] Compares a client's files with what an install would make of them. Reads only. */
+/** Compares a client's files with what an install would make of them. Reads only. */
 export function inspect(target: ClientTarget, context: InspectContext): Finding[] {
   const { label, client } = target;
   const findings: Finding[] = [];
@@ -126,7 +126,7 @@ function checkPresence(inspection: Inspection): void {
     );
 }
 
-/** [IN21] Nothing is said of a client whose version is not known. */
+/** Nothing is said of a client whose version is not known. */
 function deliveryText({ target, handlersOf, claudeVersion, plugins }: Inspection): string {
   if (target.client !== "claude-code" || claudeVersion === null) return "";
   const handlers = handlersOf("PreToolUse");
@@ -220,7 +220,7 @@ export function wantsBlocking(configPath: string): boolean {
   return config.ok && config.value.team.blockUnchecked;
 }
 
-/** [IN102] Where Claude Code's own installers put it, the PATH may not lead. */
+/** Where Claude Code's own installers put it, the PATH may not lead. */
 export function claudeVersion({ site: { machine, versionOf } }: Pick<Installation, "site">): string | null {
   const { homedir, exists, platform } = machine;
   const path = pathOf(platform);

@@ -21,7 +21,7 @@ export function programFolder(home: string): string {
   return join(home, "program");
 }
 
-/** [IP10] Plans a copy where this SHIM was started by npx; null: its own folder stays. */
+/** Plans a copy where this SHIM was started by npx; null: its own folder stays. */
 export function planCopy({ script }: Launch, home: string): ProgramCopy | null {
   const real = findRealPath(script) ?? script;
   return isTemporary(real) ? { from: dirname(dirname(real)), to: programFolder(home) } : null;
@@ -35,7 +35,7 @@ export function lastingLaunch(launch: Launch, home: string): Launch {
   return { node, script: join(copy.to, "bin", "shim.mjs"), hookScript: join(copy.to, "dist", "hook.cjs") };
 }
 
-/** [IP10] Hooks of open chats start these files: each is whole, the old one or the new one. */
+/** Hooks of open chats start these files: each is whole, the old one or the new one. */
 export function makeCopy({ from, to }: ProgramCopy): void {
   createPrivateFolder(to);
   const paths = filesIn(from);
@@ -71,7 +71,7 @@ interface LinkRecord {
   readonly folders: readonly string[];
 }
 
-/** [IN16] [IN17] Returns null for nothing to do; an error names the foreign program. */
+/** Returns null for nothing to do; an error names the foreign program. */
 export function planLink(
   { platform, homedir, env }: Machine,
   { script }: Launch,
@@ -93,7 +93,7 @@ function isStaleLink(path: string, home: string): boolean {
   return /[\\/]bin[\\/]shim\.mjs$/.test(target) || readRecord(home)?.target === target;
 }
 
-/** [IN18] Plans the removal of the link that `init` made, if its target is unchanged. */
+/** Plans the removal of the link that `init` made, if its target is unchanged. */
 export function planLinkRemoval(home: string): LinkPlan | null {
   const record = readRecord(home);
   if (record === null || linkTarget(record.path) !== record.target) return null;

@@ -21,7 +21,7 @@ import { commandsText, isOwnCommands } from "./slash-commands.ts";
 import type { ClientTarget } from "./targets.ts";
 
 /**
- * [IN4] [IN5] [IN6] [IN7] [IN32] Plans all of SHIM's entries, each once. With Claude Code's plugin
+ * Plans all of SHIM's entries, each once. With Claude Code's plugin
  * enabled, leaves server and hooks to it. Refuses unsound files, and the name of another server.
  */
 export function planInstall(target: ClientTarget, context: PlanContext): Result<Plan, ClientRefusal> {
@@ -55,7 +55,7 @@ export function planFrom(
 const notOurs = "was not written by SHIM. Rename it and try again.";
 
 /**
- * [IN10] [IN11] Restores a file that is byte for byte as SHIM wrote it, or deletes it if there was
+ * Restores a file that is byte for byte as SHIM wrote it, or deletes it if there was
  * none before; a file changed since loses only SHIM's entries.
  */
 export function planUninstall(target: ClientTarget, context: PlanContext): Result<Plan, ClientRefusal> {
@@ -166,7 +166,7 @@ function originalText(current: string, installs: readonly BackupFile[]): string 
   return text === current ? undefined : text;
 }
 
-/** [IN24] The client's files that its own parser refuses, so that all of the file is ignored. */
+/** The client's files that its own parser refuses, so that all of the file is ignored. */
 export function findIgnoredFiles(target: ClientTarget, read: ReadText): ClientRefusal[] {
   const files = new Set([target.serversFile, target.settingsFile ?? target.serversFile]);
   return [...files]

@@ -26,7 +26,7 @@ function linesOf(text: string): string[] {
   return text === "" ? [] : text.replace(/\r?\n$/, "").split(/\r?\n/);
 }
 
-/** [IN3] Without the lines around them, whose values may be keys of other servers. */
+/** Without the lines around them, whose values may be keys of other servers. */
 function changedLines(before: readonly string[], after: readonly string[]): string[] {
   const { start, end } = commonEnds(before, after);
   const old = before.slice(start, before.length - end);

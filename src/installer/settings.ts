@@ -53,7 +53,7 @@ export function listIn(root: Settings, key: string): unknown[] {
 }
 
 /**
- * [IN4] Carries a change of the values into the text and leaves every other byte alone. A list may
+ * Carries a change of the values into the text and leaves every other byte alone. A list may
  * lose items and get new ones at its end.
  *
  * @param original the file before SHIM: what the change empties goes, unless the user had it before
@@ -167,7 +167,7 @@ const bom = "\uFEFF";
 const blank = /^[ \t\r\n]*$/;
 
 /**
- * [IN24] What stands in a text beyond the client's JSON, in words; null where the client reads it.
+ * What stands in a text beyond the client's JSON, in words; null where the client reads it.
  * @param read what the client's own parser reads beyond strict JSON
  */
 export function findUnread(text: string, read: readonly JsonExtension[]): string | null {

@@ -6,7 +6,7 @@ import type { SetupPlan } from "./setup.ts";
 /** With the question below it, fifteen lines. */
 const maxLines = 14;
 
-/** [CL76] Changes of a setup, in a few lines. @param short a path as a person reads it */
+/** Changes of a setup, in a few lines. @param short a path as a person reads it */
 export function setupOverview(setup: SetupPlan, isRemoval: boolean, short: (path: string) => string): string[] {
   const { plans, problems, link, otherShim, own } = setup;
   const diff = isRemoval ? "`shim init --remove --diff`" : "`shim init --diff`";

@@ -80,7 +80,7 @@ export function hasChanges({ plans, link, own }: SetupPlan): boolean {
   return link !== null || own.length > 0 || plans.some((plan) => plan.edits.length > 0);
 }
 
-/** [IN101] A client that refuses keeps an install from all, and a removal from itself alone. */
+/** A client that refuses keeps an install from all, and a removal from itself alone. */
 function planClients(
   installation: Installation,
   targets: readonly ClientTarget[],
@@ -164,7 +164,7 @@ export interface SetupOutcome {
   readonly link: { readonly plan: LinkPlan; readonly problem: string | null } | null;
 }
 
-/** [IN101] While a client still has SHIM, the command and what is stored stay. */
+/** While a client still has SHIM, the command and what is stored stay. */
 export function applySetup(installation: Installation, setup: SetupPlan, request: SetupRequest): SetupOutcome {
   const { site, paths } = installation;
   const isRemoval = request.action === "uninstall";
@@ -182,7 +182,7 @@ export function applySetup(installation: Installation, setup: SetupPlan, request
   const isPartial = isRemoval && problems.length > 0;
   const link = isPartial ? null : setup.link && { plan: setup.link, problem: applyLink(setup.link, paths.home) };
   if (isRemoval && !isPartial && request.client === undefined) removeOwn(installation, request.deletesData);
-  // [IP11] A removal that gave all files their first texts deletes the copies.
+  // A removal that gave all files their first texts deletes the copies.
   const kept = done.map(({ plan, backup }) => ({
     plan,
     backup: backup !== null && existsSync(backup) ? backup : null,
@@ -194,7 +194,7 @@ export function changedClients(done: readonly AppliedPlan[]): Plan["target"][] {
   return done.filter(({ plan }) => plan.edits.length > 0).map(({ plan }) => plan.target);
 }
 
-/** [IN24] A client may be set up, and not connected. */
+/** A client may be set up, and not connected. */
 export function connectionProblems(installation: Installation, plans: readonly Plan[]): ClientProblem[] {
   return plans.flatMap(({ target }) =>
     findingsOf(installation, target)
@@ -214,7 +214,7 @@ function applyOne({ site, paths }: Installation, plan: Plan): ReturnType<typeof 
   return err({ ...applied.error, message: `${applied.error.message} ${advice}` });
 }
 
-/** [IP11] Removes what `init` and the programs have made; [IP12] what is stored, if asked. */
+/** Removes what `init` and the programs have made; what is stored, if asked. */
 function removeOwn({ site: { machine }, paths: { home } }: Installation, deletesData: boolean): void {
   const backups = backupsFolder(home);
   const keepsBackups = !isOriginalAgain(listBackups(backups));
@@ -224,7 +224,7 @@ function removeOwn({ site: { machine }, paths: { home } }: Installation, deletes
   for (const folder of [home, codeCache(machine)]) removeEmpty(folder, machine.homedir);
 }
 
-/** [IP11] True: each file that SHIM has changed is again as an install has found it. */
+/** True: each file that SHIM has changed is again as an install has found it. */
 function isOriginalAgain(backups: readonly Backup[]): boolean {
   const found = backups.flatMap((backup) => (backup.action === "install" ? backup.files : []));
   return backups
@@ -235,7 +235,7 @@ function isOriginalAgain(backups: readonly Backup[]): boolean {
     });
 }
 
-/** [IP12] False: the folder holds the user's own files, too. */
+/** False: the folder holds the user's own files, too. */
 export function isShimsAlone(home: string, userHome: string): boolean {
   return dirname(home) !== home && !`${userHome}${sep}`.startsWith(`${home}${sep}`);
 }

@@ -28,7 +28,7 @@ export interface Machine {
   readonly list: (folder: string) => readonly string[];
 }
 
-/** [IN1] [IN2] [IN32] A machine can have several Claude Desktops. */
+/** A machine can have several Claude Desktops. */
 export function detect(machine: Machine): ClientTarget[] {
   const ofFiles = hookClients.map((client) => fileTarget(machine, client, clientFiles[client]));
   const others = [claudeCodeTarget(machine), ...ofFiles];

@@ -35,7 +35,7 @@ export function markHost(home: string, host: ProcessIdentity): void {
   writeFileSync(hostMark(home, host.boot), JSON.stringify(host), { mode: 0o600 });
 }
 
-/** [PR33] While it is at long work no command may end the host. */
+/** While it is at long work no command may end the host. */
 export function unmarkHost(home: string, host: ProcessIdentity): void {
   rmSync(hostMark(home, host.boot), { force: true });
 }
@@ -79,7 +79,7 @@ export function checkSocketFolder(home: string, socket: string): void {
   );
 }
 
-/** [HO72] The name by which programs that compute no digest find the host of a home. */
+/** The name by which programs that compute no digest find the host of a home. */
 export function socketLink(home: string): string {
   return `${home}${sep}host.sock`;
 }

@@ -16,7 +16,7 @@ interface Loopback {
 export type LoopbackApp = Hono<Loopback>;
 export type LoopbackContext = Context<Loopback>;
 
-/** [WP2] [OB7] Its Host is checked before anything else: a rebound name gets nothing. */
+/** Its Host is checked before anything else: a rebound name gets nothing. */
 export function loopbackApp(): LoopbackApp {
   const app: LoopbackApp = new Hono();
   app.onError((error, context) => refuse(context, "internal", messageOf(error)));

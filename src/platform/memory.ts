@@ -13,14 +13,14 @@ export interface MemorySource {
 
 const cgroups = "/sys/fs/cgroup";
 
-/** [SI11] Share in use, 0 to 1, of the machine or the fullest cgroup (v2); null: unknown. */
+/** Share in use, 0 to 1, of the machine or the fullest cgroup (v2); null: unknown. */
 export function share(source: MemorySource = systemMemory): number | null {
   const shares = [machineShare(source), ...groupFolders(source).map((folder) => groupShare(source, folder))];
   const known = shares.filter((value) => value !== null);
   return known.length === 0 ? null : Math.min(1, Math.max(0, ...known));
 }
 
-/** [SI12] Reads the widest cgroup that counts, so that a user's chats read the same counter. */
+/** Reads the widest cgroup that counts, so that a user's chats read the same counter. */
 export function oomKills(source: MemorySource = systemMemory): number | null {
   for (const folder of groupFolders(source)) {
     const count = fieldOf(source.file(posix.join(folder, "memory.events")), "oom_kill");

@@ -33,7 +33,7 @@ export class HomeError extends Error {
   override readonly name = "HomeError";
 }
 
-/** @throws {HomeError} [ST93] for a relative path, which would be another store in each folder */
+/** @throws {HomeError} for a relative path, which would be another store in each folder */
 export function homeFrom(env: NodeJS.ProcessEnv): string {
   const given = env["SHIM_HOME"];
   const home = given || envPaths("shim", { suffix: "" }).data;

@@ -18,14 +18,14 @@ export function inodeOf(path: string): bigint | null {
   return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino ?? null;
 }
 
-/** [ST2] Sets the modes (0700, 0600) before SQLite opens the file; -wal and -shm inherit them. */
+/** Sets the modes (0700, 0600) before SQLite opens the file; -wal and -shm inherit them. */
 export function createPrivateFile(path: string): void {
   if (inodeOf(path) !== null) return;
   createPrivateFolder(dirname(path));
   closeSync(openSync(path, "a", 0o600));
 }
 
-/** [ST82] The names of new folders are on the disk when it returns. */
+/** The names of new folders are on the disk when it returns. */
 export function createPrivateFolder(path: string): void {
   const first = mkdirSync(path, { recursive: true, mode: 0o700 });
   if (first === undefined) return;
@@ -33,7 +33,7 @@ export function createPrivateFolder(path: string): void {
 }
 
 /**
- * [IN8] Replaces a small file atomically and durably, and keeps its owner.
+ * Replaces a small file atomically and durably, and keeps its owner.
  * @param path not a symbolic link
  * @param options.mode for a new file that is not SHIM's own; an existing one keeps its mode
  * @param options.check runs before the rename; if it throws, the file is unchanged

@@ -11,7 +11,7 @@ const maxDepth = 4;
 let draftCount = 0;
 
 /**
- * [GS15] Runs `body` exclusively, across processes and calls; breaks the lock of a dead process.
+ * Runs `body` exclusively, across processes and calls; breaks the lock of a dead process.
  * The folder of `path` must exist.
  * @throws {LockedError} when the signal comes first
  */

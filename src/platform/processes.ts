@@ -17,7 +17,7 @@ export function asProcessIdentity(value: unknown): ProcessIdentity | null {
   return typeof boot === "string" && typeof pid === "number" && typeof start === "string" ? { boot, pid, start } : null;
 }
 
-/** [ID21] Nothing is not the same as nothing. A start that could not be read rules nothing out. */
+/** Nothing is not the same as nothing. A start that could not be read rules nothing out. */
 export function isSameProcess(one: ProcessIdentity | null | undefined, other: ProcessIdentity | null | undefined) {
   if (!one || !other || one.boot !== other.boot || one.pid !== other.pid) return false;
   return one.start === other.start || [one.start, other.start].includes(unknownStart);
@@ -40,7 +40,7 @@ export function identify(processes: Processes, pid: number): ProcessIdentity | n
   return facts ? { boot: processes.boot(), pid, start: facts.start } : null;
 }
 
-/** [ID12] Trusts a launcher's statement about its parent only, not an inherited value. */
+/** Trusts a launcher's statement about its parent only, not an inherited value. */
 export function clientPidOf(processes: Processes, env: NodeJS.ProcessEnv, parent: number): number {
   const statedPid = Number(env["SHIM_CLIENT_PID"]);
   return statedPid > 0 && processes.facts(parent)?.parent === statedPid ? statedPid : parent;
@@ -73,7 +73,7 @@ export function isDescendant(processes: Processes, pid: number, ancestor: Proces
   return false;
 }
 
-/** [ID1] A reused pid is not alive: boot, pid and start must all match. */
+/** A reused pid is not alive: boot, pid and start must all match. */
 export function isAlive(processes: Processes, identity: ProcessIdentity): boolean {
   if (identity.boot !== processes.boot()) return false;
   const start = processes.facts(identity.pid)?.start;
@@ -83,7 +83,7 @@ export function isAlive(processes: Processes, identity: ProcessIdentity): boolea
 /** Start of a process where it is unreadable; such a process counts as alive. */
 export const unknownStart = "?";
 
-/** [ID13] In a container that shares the home, the pid is another process or none. */
+/** In a container that shares the home, the pid is another process or none. */
 export function isInOtherNamespace(processes: Processes, { boot }: ProcessIdentity): boolean {
   const here = processes.boot();
   return boot !== here && boot.split(" ")[0] === here.split(" ")[0];
@@ -183,7 +183,7 @@ function psFacts(pid: number, basicFacts: ProcessFacts): ProcessFacts | null {
   }
 }
 
-/** [IP14] @param text of `ps -o ppid=,rss=,lstart=,comm=` for one process */
+/** @param text of `ps -o ppid=,rss=,lstart=,comm=` for one process */
 export function parsePs(text: string): ProcessFacts | null {
   const [, parent, rss, start, command] = /^ *(\d+) +(\d+) +(\w+ +\w+ +\d+ +[\d:]+ +\d+) +(.*)$/m.exec(text) ?? [];
   if (!parent || !start) return null;

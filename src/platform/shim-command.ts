@@ -9,7 +9,7 @@ export interface CommandSource {
 }
 
 /**
- * [CL75] [IP9] Returns `shim` where the PATH's first one is this copy, else npx, or node and the
+ * Returns `shim` where the PATH's first one is this copy, else npx, or node and the
  * launcher; null: none of them.
  */
 export function shimCommand({ env, launch }: CommandSource): string | null {
@@ -28,7 +28,7 @@ export interface TypedCommand {
   readonly howTo: string | null;
 }
 
-/** [CL75] The command for a person in a terminal: `shim`, also where a line must be run first. */
+/** The command for a person in a terminal: `shim`, also where a line must be run first. */
 export function typedCommand(source: CommandSource, { platform, homedir }: Home): TypedCommand {
   const command = shimCommand(source) ?? "shim";
   const howTo = command === "shim" || platform === "win32" ? null : linkCommand(source, homedir);
@@ -73,7 +73,7 @@ function isTaken(path: string): boolean {
   }
 }
 
-/** [CL75] Replaces commands in backquotes, as `shim doctor`, with what can be typed here. */
+/** Replaces commands in backquotes, as `shim doctor`, with what can be typed here. */
 export function withShimCommand(text: string, command: () => string | null): string {
   if (!text.includes("`shim ")) return text;
   const shimName = command() ?? "shim";

@@ -26,7 +26,7 @@ const slot = globalThis as unknown as { [held]: (() => void) | undefined };
 const script = new Script('globalThis[Symbol.for("shim.time-budget")]()');
 
 /**
- * [JO42] Runs `work`, and ends it when its time is over: V8's own watchdog thread interrupts also a
+ * Runs `work`, and ends it when its time is over: V8's own watchdog thread interrupts also a
  * regular expression that runs. The `catch` and `finally` of `work` do not run then, so it opens
  * nothing that must be closed.
  *

@@ -13,7 +13,7 @@ export interface ProgramVersion {
 export const ownProgram: ProgramVersion = { version, builtAt: typeof shimBuiltAt === "number" ? shimBuiltAt : 0 };
 
 /**
- * [PR46] By version (Semantic Versioning 2.0.0, section 11), then by build. Of two programs at most
+ * By version (Semantic Versioning 2.0.0, section 11), then by build. Of two programs at most
  * one is newer, so two that meet never end each other's host in turn.
  */
 export function isNewer(one: ProgramVersion, other: ProgramVersion): boolean {

@@ -279,7 +279,7 @@ const statedPassword = /s?(?: for [\w.@-]{1,40})? (?:is|was|to|=|lautet|ist|est|
 const nearToken = /[^\n\r\\{}<>;"'`]{0,60}?[ \t:=(]["'`]?(?=[A-Za-z0-9_+/-]{16})/y;
 const tokenRun = /[\w+/.~-]+={0,2}/y;
 
-/** [RD8] "the password is ...", "here is my key for the staging server: ..." */
+/** "the password is ...", "here is my key for the staging server: ..." */
 function findInProse(text: string, name: KeyName): Finding[] {
   return name.strength === "password" ? findStatedPassword(text, name.end) : findNearbyToken(text, name.end);
 }

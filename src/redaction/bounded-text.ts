@@ -4,7 +4,7 @@ import { redact, stripPrivate } from "./redact.ts";
 /** Characters read beyond four times the limit; as many are dropped at the window's edge. */
 const windowMarginChars = 4_000;
 
-/** [JO3] Redacts before cutting, so that no secret is cut in two and missed. */
+/** Redacts before cutting, so that no secret is cut in two and missed. */
 export function redactAndClip(text: string, max: number): string {
   const window = text.slice(0, max * 4 + windowMarginChars);
   const clean = redact(window).text;
@@ -18,7 +18,7 @@ export function redactAndClip(text: string, max: number): string {
 /** No tool writes deeper values. */
 const maxDepth = 64;
 
-/** [HO8] Redacts a text before it is cut, so that no secret is cut in two and missed. */
+/** Redacts a text before it is cut, so that no secret is cut in two and missed. */
 export function boundTexts(value: unknown, maxText: number, depth = 0): unknown {
   if (typeof value === "string") return value.length > maxText ? redactAndClip(value, maxText) : value;
   if (typeof value !== "object" || value === null) return value;
@@ -35,7 +35,7 @@ export function label(text: string): string {
   return redactAndClip(text, maxLabelChars).replaceAll(/\s+/g, " ");
 }
 
-/** [HO6] Redacts a client's word for storage. */
+/** Redacts a client's word for storage. */
 export function wordAt(from: JsonObject | null, key: string, maxLength: number): string | null {
   const value = textAt(from, key, maxLength);
   return value === null ? null : label(value);
@@ -53,7 +53,7 @@ const maxSecretChars = 33_000;
 /** Read beyond the kept characters: what is redacted may shrink a window to a quarter. */
 const windowFactor = 4;
 
-/** [JO25] Keeps both ends of a long text, each redacted as a whole window before it is cut. */
+/** Keeps both ends of a long text, each redacted as a whole window before it is cut. */
 export function redactAndKeepEnds(text: string, ends: Ends): string {
   // A private part may begin in one window and end in the other.
   const open = stripPrivate(text).text;

@@ -21,7 +21,7 @@ const references =
   /^(?:\$(?:[A-Z_][A-Z0-9_]*$|[a-z_]+$|[({[])|\{[\w.]*\}?$|%[\w()]+%?$|@(?:Microsoft|\w+$)|!(?:Ref|Sub|GetAtt|vault)|(?:process|os|import|env|config|cfg|settings|secrets|vars?|this|self|props|options|opts|args|params|req|request|res|response|ctx|context|data|user|account|local|module|module|std|System|Deno|Bun|ENV)\.[A-Za-z_]|(?:op|vault|ssm|awssm|gcpsm|keychain|file|env|secretref|ref\+\w+):|arn:aws|projects\/|https?:\/\/[^?]*$|(?:\.{0,2}|~|[A-Za-z]:)[\\/](?:[\w.@-]+[\\/])*[\w.@-]{0,40}\.[a-z]{1,5}$|\/(?:run|etc|var|home|usr|opt|tmp|mnt|secrets|root|Users)\/)/;
 const interpolation = /\$\{|\{\{|<%|#\{/;
 
-/** [RD7] Keeps examples and configuration readable. */
+/** Keeps examples and configuration readable. */
 export function isPlaceholder(value: string): boolean {
   if (value.length < 3 || /^(.)\1*$/su.test(value)) return true;
   if (isMarkerAt(value, 0)) return true;

@@ -17,7 +17,7 @@ const wholeLine = new RegExp(String.raw`^[ \t"']*${margin}[A-Za-z0-9+/=]{16,}$`)
 const material = /[A-Za-z0-9+/]{40}/;
 
 /**
- * [RD4] Finds PEM (escaped, numbered or cut off), its base64, PuTTY, JSON web and XML keys. Public
+ * Finds PEM (escaped, numbered or cut off), its base64, PuTTY, JSON web and XML keys. Public
  * keys, certificates and armour around a placeholder stay.
  */
 export function privateKeys(text: string): Finding[] {

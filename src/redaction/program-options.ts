@@ -32,7 +32,7 @@ const beginning = /-[pawbPU](?<=[ \t]-[a-zA-Z])|:oracle:|sqlplus /g;
 const commandEnd = /(?<!\\\r?)\n|[|;&]|(?<!\\)\\n/;
 const maxCommandChars = 300;
 
-/** [RD5] `mysql -pvalue`, `docker login -p value`, `jdbc:oracle:thin:user/value@host` */
+/** `mysql -pvalue`, `docker login -p value`, `jdbc:oracle:thin:user/value@host` */
 export function passwordOptions(text: string): Finding[] {
   const findings: Finding[] = [];
   const reader = new ValueReader(text);

@@ -75,7 +75,7 @@ function classOf(char: string): "lower" | "upper" | "digits" | null {
   return char >= "0" && char <= "9" ? "digits" : null;
 }
 
-/** [RD8] Needs 16 characters. Camel case, paths, versions and numbered words are not random. */
+/** Needs 16 characters. Camel case, paths, versions and numbered words are not random. */
 export function isRandom(value: string): boolean {
   if (value.length < 16 || entropy(value) < 3 || isWordy(value)) return false;
   const { lower, upper, digits, changes } = countCharacters(value);

@@ -11,7 +11,7 @@ import { isSecretValue } from "./values.ts";
 /** Two passes are usual where something was found; more only in a hostile text. */
 const maxPasses = 6;
 
-/** [RD1] to [RD10] Replaces private text and secrets with markers. Linear and idempotent. */
+/** Replaces private text and secrets with markers. Linear and idempotent. */
 export function redact(text: string): RedactResult {
   let { text: current, count } = stripPrivate(text);
   for (let pass = 0; pass < maxPasses; pass++) {
@@ -27,7 +27,7 @@ export function redact(text: string): RedactResult {
 /** Literal or as JSON encoders write it. The bound keeps a lone `<private ` cheap. */
 const tag = /(?:<|\\u003c)(?:(\\?\/)private\s{0,20}|private(?:\s[^>]{0,300}?)?)(?<!\/)(?:>|\\u003e)/gi;
 
-/** [RD1] Tags nest and may have attributes; without a closing tag, the rest is private. */
+/** Tags nest and may have attributes; without a closing tag, the rest is private. */
 export function stripPrivate(text: string): RedactResult {
   const parts: string[] = [];
   let keptUntil = 0;
@@ -64,7 +64,7 @@ export const maxDepth = 64;
 const tooDeepText = "[omitted: nested too deep]";
 
 /**
- * Redacts a copy, keys too. [RD9] Masks a whole string at a telling key, or in `value` beside a
+ * Redacts a copy, keys too. Masks a whole string at a telling key, or in `value` beside a
  * telling `name` or `key`, unless it is a placeholder.
  */
 export function redactJson(value: unknown): RedactedJson {
@@ -76,7 +76,7 @@ export function redactJson(value: unknown): RedactedJson {
 /** Sealed contents, and names beside tokens that the coordinator makes. */
 const withoutTexts = /^(?:sync|tokens|workspaces)\./;
 
-/** [RD12] Same input, same redaction. */
+/** Same input, same redaction. */
 export function redactInput<Name extends OperationName>(
   name: Name,
   input: InputOf<Name>,

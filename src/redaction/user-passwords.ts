@@ -69,7 +69,7 @@ const command = /(?<![\w.-])(?:curl|wget|https?)(?=["' \t])(?:\\\r?\n|[,([][ \t]
 const user =
   /(?:[\s"'`]|\\n)(?:-[a-zA-Z]{0,8}[uU]|--(?:proxy-)?user|-a|--auth)(?:["'],\s{0,8}["']|[ \t]*=?[ \t]*\\{0,4}["']?)([^\s:"'@\\-][^\s:"'@\\]{0,63})?:(?!\/\/)([^\s"'\\]{3,256})/g;
 
-/** [RD5] `curl -u user:password` */
+/** `curl -u user:password` */
 export function webCommands(text: string): Finding[] {
   const findings: Finding[] = [];
   for (const name of commands) {

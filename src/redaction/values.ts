@@ -118,7 +118,7 @@ function isSecretText(short: string, strength: Exclude<Strength, "cookie">, shap
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const choosable = new Set<Strength>(["password", "secret", "token"]);
 
-/** [RD5] By a person, as `winter2024!`; not a name with parts, as `db-secret2` or `key1.pem`. */
+/** By a person, as `winter2024!`; not a name with parts, as `db-secret2` or `key1.pem`. */
 function isChosen(value: string, strength: Strength): boolean {
   if (!choosable.has(strength)) return false;
   if (!/^[^\s/\\:,;()<>{}[\]|]{6,}$/.test(value) || isHexOrUuid(value)) return false;
@@ -170,7 +170,7 @@ function isKeyOfOneWord(value: string, shape: Shape): boolean {
 /** A contract's address, often called token, is public. */
 const contract = /^0x[0-9a-fA-F]{40}$/;
 
-/** [RD5] Letters with digits that are no words, or letters that are no language. */
+/** Letters with digits that are no words, or letters that are no language. */
 function isTokenLike(value: string): boolean {
   if (!/^[\w+/=.~:%-]{8,}$/.test(value) || isDateOrNumber(value) || contract.test(value)) return false;
   if (isHexOrUuid(value)) return hasLetterAndDigit(value);

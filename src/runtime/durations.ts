@@ -7,7 +7,7 @@ import type { Runtime } from "./runtime.ts";
 
 const minIntervalMs = 10_000;
 
-/** [OB3] Seconds above which an observation counts as slow for its session. */
+/** Seconds above which an observation counts as slow for its session. */
 const slowAbove = {
   shim_save_duration_seconds: 0.1,
   shim_recovery_duration_seconds: 0.5,
@@ -109,7 +109,7 @@ export class Durations {
   }
 }
 
-/** [TE121] For a process that may end before its next transaction. A failure is only logged. */
+/** For a process that may end before its next transaction. A failure is only logged. */
 export function storeDurations({ store, durations, log }: Runtime): void {
   if (!durations.hasPending) return;
   try {

@@ -15,7 +15,7 @@ export interface JobContext {
 }
 
 /**
- * [PR39] Does long work in a process of its own, or in this one where none can be started.
+ * Does long work in a process of its own, or in this one where none can be started.
  * @param work of that name
  * @throws {Error} what `work` throws, or when that process ends without an answer
  */

@@ -18,13 +18,13 @@ export interface OperationRequest<Name extends OperationName = OperationName> {
   readonly input: CheckedInputOf<Name>;
 }
 
-/** [WI8] Checks the JSON shape before any recursion over it, then [WI1] the fields. */
+/** Checks the JSON shape before any recursion over it, then the fields. */
 export function checkInput(name: string, input: unknown): Result<OperationRequest, Refusal> {
   const problem = checkJsonShape(input);
   return problem ? err(problem) : checkFields(name, input);
 }
 
-/** [WI1] Refuses unknown operations, unknown fields and values out of bounds, without effects. */
+/** Refuses unknown operations, unknown fields and values out of bounds, without effects. */
 export function checkFields(name: string, input: unknown): Result<OperationRequest, Refusal> {
   if (!isOperation(name))
     return err({ code: "unknown_operation", message: `there is no operation ${formatName(name)}` });
@@ -36,7 +36,7 @@ export function checkFields(name: string, input: unknown): Result<OperationReque
   return ok({ name, input: parsed.data });
 }
 
-/** [CL46] Refuses input that no coordinator takes; `self` and request id may be added later. */
+/** Refuses input that no coordinator takes; `self` and request id may be added later. */
 export function findBadInput(name: CallName, input: object): Refusal | null {
   const { shape } = operations[name].input;
   const later = { self: exampleSelf, requestId: "r1" };
@@ -60,7 +60,7 @@ function formatName(name: string): string {
   return JSON.stringify(name.slice(0, 60));
 }
 
-/** [WI2] Each scope contains those before it. */
+/** Each scope contains those before it. */
 export function checkScope(name: OperationName, scope: Scope): Refusal | null {
   const needed = operations[name].scope;
   if (scopes.indexOf(scope) >= scopes.indexOf(needed)) return null;

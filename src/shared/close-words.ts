@@ -1,4 +1,4 @@
-/** [CL1] One edit, in longer words one per four letters typed: not "import" for "export". */
+/** One edit, in longer words one per four letters typed: not "import" for "export". */
 export function isClose(typed: string, knownWord: string): boolean {
   return editDistance(typed, knownWord) <= Math.max(1, Math.floor(typed.length / 4));
 }

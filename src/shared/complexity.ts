@@ -32,7 +32,7 @@ const kinds: Record<WorkKind, { readonly points: number; readonly pattern: RegEx
   document: { points: 0.5, pattern: /\b(document(s|ed|ing|ation)?|docs|readme)\b/i },
 };
 
-/** [PL3] A job above it is worth splitting. */
+/** A job above it is worth splitting. */
 export const complexityThreshold = 8;
 
 export interface ComplexityReason {
@@ -48,7 +48,7 @@ export interface Complexity {
 }
 
 /**
- * [PL1] 1 plus all points, rounded, at most 10. [PL2] Monotonic in files, text, kinds and payload.
+ * 1 plus all points, rounded, at most 10. Monotonic in files, text, kinds and payload.
  * Logarithmic, since the sizes of changes are: 1 to 2 files counts like 20 to 40.
  */
 export function estimateComplexity(job: Job): Complexity {

@@ -10,7 +10,7 @@ interface Value {
 }
 
 /**
- * Formats samples as Prometheus text (exposition format 0.0.4). [OB2] Values of labels that are not
+ * Formats samples as Prometheus text (exposition format 0.0.4). Values of labels that are not
  * declared become `other`; values of the same labels are added up.
  */
 export async function toExposition(samples: readonly Sample[]): Promise<string> {

@@ -14,7 +14,7 @@ export interface SchemaState {
   readonly minReader: number;
 }
 
-/** [ST3] Programs older than `minReader` must not touch the file. */
+/** Programs older than `minReader` must not touch the file. */
 export function schemaState(sql: Sql): SchemaState {
   const [table] = sql.all<{ n: number }>("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'migrations'");
   return table?.n ? migratedState(sql) : { version: 0, minReader: 0 };

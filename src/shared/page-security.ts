@@ -2,13 +2,13 @@
 
 const ownSites: ReadonlySet<string> = new Set(["same-origin", "none"]);
 
-/** [WP2] Compared with a list, not with each other: a rebound name is in Host and Origin. */
+/** Compared with a list, not with each other: a rebound name is in Host and Origin. */
 export function isOwnHost(host = "", origins: readonly string[]): boolean {
   return origins.some((one) => one.slice(one.indexOf("//") + 2) === host.toLowerCase());
 }
 
 /**
- * [WP3] An absent Origin is no proof; browsers send one with every POST.
+ * An absent Origin is no proof; browsers send one with every POST.
  *
  * @param sender `fetchSite`: Sec-Fetch-Site, which no script can set
  * @param origins the only ones that are served, such as `http://127.0.0.1:4000`
@@ -38,7 +38,7 @@ const policy = {
   "trusted-types": "'none'",
 };
 
-/** [WP4] Headers of every answer. */
+/** Headers of every answer. */
 export const pageHeaders: Readonly<Record<string, string>> = {
   "content-security-policy": Object.entries(policy)
     .map(([name, value]) => `${name} ${value}`)
@@ -51,5 +51,5 @@ export const pageHeaders: Readonly<Record<string, string>> = {
   "x-frame-options": "DENY",
 };
 
-/** [WP4] Headers of every answer with data. */
+/** Headers of every answer with data. */
 export const dataHeaders: Readonly<Record<string, string>> = { ...pageHeaders, "cache-control": "no-store" };

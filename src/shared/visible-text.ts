@@ -8,7 +8,7 @@ const unseenOrControl = new RegExp(`${unseen.source}|[\\u007F-\\u009F]`, "gu");
 // oxlint-enable no-control-regex, no-misleading-character-class
 const controls = /[^\P{Cc}\n\t]/gu;
 
-/** Pure. [CL4] [RE34] Lines stay. */
+/** Pure. Lines stay. */
 export function visible(text: string): string {
   return text.replaceAll(escapes, "").replaceAll(unseen, "").replaceAll(controls, " ");
 }

@@ -34,7 +34,7 @@ const slackMs = 2_000;
 const flags = ["--name-only", "-z", "--no-renames", "--ignore-submodules=all"];
 const emptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
-/** [RE32] Reads only, by size and time, so that no filter of the project runs. */
+/** Reads only, by size and time, so that no filter of the project runs. */
 export function changesIn(
   env: NodeJS.ProcessEnv,
   { project, commit, knownHead, startedAt, edited }: ChangesQuery,
@@ -93,7 +93,7 @@ const maxComparedFiles = 100;
 const maxFileBytes = 5_000_000;
 
 /**
- * [RE232] Compares files with a snapshot, byte by byte.
+ * Compares files with a snapshot, byte by byte.
  * @param paths absolute; those outside of the project have no answer
  * @param until epoch ms of the session's last event: what changed later was not its work
  * @returns "same" where the bytes are those of the snapshot, "changed" where they are others and

@@ -34,7 +34,7 @@ export interface DropInput extends SnapshotHost, TimeLimit {
 const maxPacks = 50;
 
 /**
- * [GS40] Leaves nothing of them readable in SHIM's folder; [GS41] contents of others stay. Unknown
+ * Leaves nothing of them readable in SHIM's folder; contents of others stay. Unknown
  * ids are no error, so a failed drop can be repeated.
  *
  * @returns how many snapshots are left in the repository

@@ -28,7 +28,7 @@ const blockBytes = 65_536;
 /** Why a file that was not there has no hash. */
 export const absentReason = "not there";
 
-/** [GS50] Hashes a regular file of at most `maxFileBytes` without a secret name. */
+/** Hashes a regular file of at most `maxFileBytes` without a secret name. */
 export function noteFile(path: string, action: FileNote["action"], limits: NoteLimits): FileNote {
   if (!isAbsolute(path)) return { path, hash: null, skipped: "not an absolute path", action };
   const { hash, skipped } = readFacts(path, limits.maxFileBytes);
@@ -37,7 +37,7 @@ export function noteFile(path: string, action: FileNote["action"], limits: NoteL
   return { path, hash, action: action === "deleted" ? "edited" : action };
 }
 
-/** [GS51] Returns `unknown` for unhashed files. Reads at most 500 of 16 MiB, 128 MiB together. */
+/** Returns `unknown` for unhashed files. Reads at most 500 of 16 MiB, 128 MiB together. */
 export function compareFiles(
   files: readonly FileNote[],
   read: (path: string, maxFileBytes: number) => FileFacts = readFacts,

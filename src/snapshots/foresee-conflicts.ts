@@ -70,7 +70,7 @@ export function canForesee(versionText: string): boolean {
 }
 
 /**
- * [CF1] Merges the sides pair by pair, in scratch folders beside SHIM's repository: the project and
+ * Merges the sides pair by pair, in scratch folders beside SHIM's repository: the project and
  * that repository are only read. Needs no repository lock, so that no snapshot waits.
  */
 export async function foreseeConflicts(input: ForeseeInput): Promise<Forecast> {
@@ -137,7 +137,7 @@ async function make(
     return { ...side, commit, state: commit };
   }
   const { root, reader } = await stageTree(opened, tree, input, "git");
-  // [CF2] A commit on HEAD: the base is that of the two HEADs, as `git merge` would choose it.
+  // A commit on HEAD: the base is that of the two HEADs, as `git merge` would choose it.
   const args = ["commit-tree", root, "-p", tree.head, "-m", "A work tree"];
   return { ...side, commit: await text(withAuthor(reader, input.now), args), state: `${root} ${tree.head}` };
 }
@@ -188,7 +188,7 @@ async function merge(
   const { top, config } = a.tree;
   const alternates = [...new Set([...a.objects, ...b.objects])];
   // The attributes of a work tree say how its files are merged; settings of the user's do not.
-  // [GS14] Received files are bytes, those of here in the form in which git merges them.
+  // Received files are bytes, those of here in the form in which git merges them.
   const settings = a.isReceived || b.isReceived ? [...config, "merge.renormalize=true"] : config;
   const git = repositoryGit(env, { gitDir: scratch, workTree: top, alternates, config: settings }, signal);
   const args = ["merge-tree", "--write-tree", "-z", "--no-messages", a.commit, b.commit];

@@ -43,7 +43,7 @@ export function receivedCommit(bundle: Buffer): string {
 }
 
 /**
- * [GS60] Bundles a snapshot without what a clone has: thin against its base commit where a
+ * Bundles a snapshot without what a clone has: thin against its base commit where a
  * remote-tracking branch has that, else against its newest ancestors that one has. Needs no
  * repository lock, so that no snapshot waits.
  */

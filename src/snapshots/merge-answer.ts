@@ -57,7 +57,7 @@ interface Hunk {
   readonly text: string;
 }
 
-/** [CF3] Changes meet as in git's merge: they overlap, or no line of the base is between them. */
+/** Changes meet as in git's merge: they overlap, or no line of the base is between them. */
 async function meetingLines(git: Git, base: string, a: string, b: string): Promise<[string | null, string | null]> {
   const [ofA, ofB] = [await hunks(git, base, a), await hunks(git, base, b)];
   return [ranges(ofA.filter((one) => meets(one, ofB))), ranges(ofB.filter((one) => meets(one, ofA)))];

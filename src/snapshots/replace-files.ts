@@ -45,7 +45,7 @@ export async function withStaging<T>(work: (folder: string) => Promise<T>): Prom
 }
 
 /**
- * [GS70] Staged files that differ from the project's in content, type or executable bit. Files that
+ * Staged files that differ from the project's in content, type or executable bit. Files that
  * only the project has are none of them.
  *
  * @param chosen paths of files and folders, relative to the project; empty: all
@@ -121,7 +121,7 @@ export interface ReplacedFiles {
 }
 
 /**
- * [GS71] Puts the changes into the project, each file whole or not at all. [GS72] Copies what it
+ * Puts the changes into the project, each file whole or not at all. Copies what it
  * replaces first; leaves a path whose folder is a link out of the project. A created file goes, and
  * a folder that is empty then.
  *

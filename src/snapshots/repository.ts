@@ -49,7 +49,7 @@ export function repositoryFor(snapshots: string, tree: Pick<WorkTree, "format" |
 }
 
 /**
- * [GS91] The newest snapshot, where all of its content is in SHIM's repository: the next one adds
+ * The newest snapshot, where all of its content is in SHIM's repository: the next one adds
  * what it lacks. Its index is kept for what the project's own index does not tell: the files of a
  * folder without git, and those that git stores in another form.
  */
@@ -69,7 +69,7 @@ interface StoredBase extends Base {
 const baseFile = "base.json";
 export const baseIndex = "base-index";
 
-/** [GS92] @returns null also where a pack has gone: the next snapshot then adds what is lost */
+/** @returns null also where a pack has gone: the next snapshot then adds what is lost */
 export function readBase(opened: Pick<OpenRepository, "repository" | "owned">): Base | null {
   let base: StoredBase;
   try {
@@ -188,7 +188,7 @@ export function prepareScratch(repository: string, scratch: string): void {
 }
 
 /**
- * [GS14] From now on git neither converts nor filters content in this scratch, whatever attributes
+ * From now on git neither converts nor filters content in this scratch, whatever attributes
  * and settings say: these rules come before all others.
  */
 export function useBytes(scratch: string): void {

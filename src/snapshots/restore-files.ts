@@ -46,7 +46,7 @@ export interface RestoreRefusal {
 export type RestoreOutcome = Result<RestoreResult, RestoreRefusal>;
 
 /**
- * [GS30] Restores into a new folder, never over existing files. [GS31] What cannot be restored is
+ * Restores into a new folder, never over existing files. What cannot be restored is
  * named, and the rest restored.
  */
 export async function restoreFiles(input: RestoreInput): Promise<RestoreOutcome> {
@@ -130,7 +130,7 @@ export async function writeFiles(
 const isAbsent = "it was unchanged and stored only in the project's own objects, which no longer have it";
 
 /**
- * [GS63] Another machine may have written them: only content settings count, so git runs no command
+ * Another machine may have written them: only content settings count, so git runs no command
  * that they name.
  */
 async function readSettings(git: Git, commit: string): Promise<string[]> {
@@ -150,8 +150,8 @@ export interface RestoreReceivedInput extends Omit<RestoreInput, "repository"> {
 }
 
 /**
- * [GS61] Restores like `restoreFiles`, from a bundle verified against the local clone and unpacked
- * into a scratch, of which nothing is kept. [GS62] Refuses a bundle without its base commits.
+ * Restores like `restoreFiles`, from a bundle verified against the local clone and unpacked
+ * into a scratch, of which nothing is kept. Refuses a bundle without its base commits.
  */
 export async function restoreReceived(input: RestoreReceivedInput): Promise<RestoreOutcome> {
   if (![input.commit, ...input.needs].every(isCommitId))
@@ -170,7 +170,7 @@ export async function restoreReceived(input: RestoreReceivedInput): Promise<Rest
   );
 }
 
-/** [GS62] Unpacks the objects of a bundle into the scratch. @returns why not */
+/** Unpacks the objects of a bundle into the scratch. @returns why not */
 export async function unpack(
   opened: OpenRepository,
   tree: WorkTree,

@@ -28,8 +28,8 @@ export interface WorktreeInput extends SnapshotHost, TimeLimit {
 export type WorktreeOutcome = Result<RestoreResult, RestoreRefusal>;
 
 /**
- * [GS80] Adds a worktree on a new branch from the commit that a snapshot is based on, with the
- * snapshot's files; what was not committed then is not committed in it. [GS81] Work tree, index and
+ * Adds a worktree on a new branch from the commit that a snapshot is based on, with the
+ * snapshot's files; what was not committed then is not committed in it. Work tree, index and
  * HEAD of the project stay, and a failure leaves neither folder nor branch.
  */
 export async function restoreWorktree(input: WorktreeInput): Promise<WorktreeOutcome> {

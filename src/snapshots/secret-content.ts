@@ -23,7 +23,7 @@ const credentialFiles: readonly RegExp[] = [
   /^# (?:Netscape )?HTTP Cookie File/,
 ];
 
-/** [GS67] Reads at most 256 KiB of each new or changed file, and 32 MiB in all. */
+/** Reads at most 256 KiB of each new or changed file, and 32 MiB in all. */
 export class SecretContent {
   #bytesLeft = maxBytes;
 
@@ -50,7 +50,7 @@ export class SecretContent {
   }
 }
 
-/** [GS24] [GS67] Returns why the first 256 KiB must not be copied; null when nothing is found. */
+/** Returns why the first 256 KiB must not be copied; null when nothing is found. */
 export function secretIn(content: Buffer, path: string): string | null {
   if (content.subarray(0, headBytes).includes(0)) return null;
   // Latin-1 suffices: the rules match ASCII only.

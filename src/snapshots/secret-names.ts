@@ -40,14 +40,14 @@ export const secretName = "its name suggests that it holds a secret";
 
 const maxNameChars = 255;
 
-/** [GS7] Matches names that are neither copied nor read. */
+/** Matches names that are neither copied nor read. */
 export function isSecretName(path: string): boolean {
   const parts = path.toLowerCase().split(/[/\\]/);
   const name = (parts.pop() ?? "").slice(-maxNameChars);
   return parts.some((part) => secretFolders.has(part)) || secretNames.some((pattern) => pattern.test(name));
 }
 
-/** [GS24] Returns true when the content must decide. */
+/** Returns true when the content must decide. */
 export function mayHoldSecrets(path: string): boolean {
   const name = (path.toLowerCase().split(/[/\\]/).at(-1) ?? "").slice(-maxNameChars);
   return unsureNames.some((pattern) => pattern.test(name));

@@ -38,7 +38,7 @@ export interface Selection {
 const turnMs = 2;
 
 /**
- * [GS7] [GS8] [GS9] [GS10] [GS24] Names every path that is left out, with the reason.
+ * Names every path that is left out, with the reason.
  *
  * @param filters drivers of the files that are left out because git keeps them through one
  */
@@ -147,7 +147,7 @@ export function exclusionReason(
   return content.reason(diskPath(top, path), path);
 }
 
-/** [GS8] Prefers tracked files to new ones, then small ones to large. */
+/** Prefers tracked files to new ones, then small ones to large. */
 function limitTotal(
   candidates: readonly Candidate[],
   { maxTotalBytes }: SnapshotLimits,
@@ -169,7 +169,7 @@ function limitTotal(
   return { taken, bytes };
 }
 
-/** [GS9] Names submodules, and unchanged tracked files under one of the filters. */
+/** Names submodules, and unchanged tracked files under one of the filters. */
 function unchangedExclusions(
   unchanged: WorkTreeChanges["tracked"],
   filters: ReadonlyMap<RawPath, string>,

@@ -17,8 +17,8 @@ export interface ConvertedFiles {
 }
 
 /**
- * [GS14] Puts the files that git would store in another form into the index of the snapshot as
- * bytes. [GS91] Only those are read that have changed since the newest snapshot.
+ * Puts the files that git would store in another form into the index of the snapshot as
+ * bytes. Only those are read that have changed since the newest snapshot.
  *
  * @param reader sees the project's objects
  * @param writer runs with {@link useBytes}

@@ -21,7 +21,7 @@ interface PendingSnapshot {
   readonly project: string;
 }
 
-/** [CP33] Reads one small index: every tool call begins with it. */
+/** Reads one small index: every tool call begins with it. */
 export function findAwaited(sql: Sql, now: number): PendingSnapshot | null {
   const [row] = sql.all<PendingSnapshot>(
     `SELECT s.checkpointId, s.project FROM snapshots s
@@ -34,7 +34,7 @@ export function findAwaited(sql: Sql, now: number): PendingSnapshot | null {
 /** Time in which a project whose files took too long to save holds up no other turn. */
 const restAfterLateMs = 3_600_000;
 
-/** [CP207] Whether the files of a turn's start came too late the last time, within an hour. */
+/** Whether the files of a turn's start came too late the last time, within an hour. */
 export function isTooSlowForTurns(sql: Sql, project: string, now: number): boolean {
   const [last] = sql.all<{ state: string }>(
     `SELECT s.state FROM snapshots s WHERE s.project = ? AND s.at > ? AND ${isOfTurn} ORDER BY s.at DESC LIMIT 1`,
@@ -44,13 +44,13 @@ export function isTooSlowForTurns(sql: Sql, project: string, now: number): boole
   return last?.state === "failed";
 }
 
-/** [GS20] Lets one process take each; an overdue one fails, since its files may have changed. */
+/** Lets one process take each; an overdue one fails, since its files may have changed. */
 export async function takePending(runtime: Runtime, sessionIds: readonly string[], signal: AbortSignal): Promise<void> {
   failOverdue(runtime);
   await takeAll(runtime, (sql, now) => findPending(sql, now, sessionIds), signal);
 }
 
-/** [GS21] [CP33] Takes what a hook waits for; no other process takes a tool's meanwhile. */
+/** Takes what a hook waits for; no other process takes a tool's meanwhile. */
 export async function takeAwaited(runtime: Runtime, maxMs = maxAwaitMs): Promise<void> {
   await takeAll(runtime, findAwaited, AbortSignal.timeout(maxMs));
 }
@@ -125,7 +125,7 @@ function recordSnapshot(sql: Sql, now: number, pending: PendingSnapshot, snapsho
   }
   const { state, repository, head, branch, commit, ...detail } = snapshot;
   const change = { state, reason: null, repository, head, branch, commit, detail };
-  // [GS22] The checkpoint was deleted meanwhile, so the files are dropped, too.
+  // The checkpoint was deleted meanwhile, so the files are dropped, too.
   if (snapshots.update(sql, running, change) > 0) return;
   snapshots.insert(
     sql,

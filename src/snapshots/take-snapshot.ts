@@ -78,8 +78,8 @@ export type Snapshot =
 const maxNamed = 1_000;
 
 /**
- * Stores tracked and untracked, not ignored files as a commit in SHIM's repository. [GS2] Writes
- * nothing into the project. [GS3] Owns the content, so that `git gc` in the project cannot remove
+ * Stores tracked and untracked, not ignored files as a commit in SHIM's repository. Writes
+ * nothing into the project. Owns the content, so that `git gc` in the project cannot remove
  * it. Taking it again under the same id replaces it.
  */
 export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
@@ -213,7 +213,7 @@ export async function readPresent(
   return { root, ids, reader, writer, ...about, ...sizes, leftOut: [...leftOut.values()] };
 }
 
-/** [GS13] The tree without what the project itself lacks. */
+/** The tree without what the project itself lacks. */
 async function withoutAbsent(
   reader: Git,
   writer: Git,
@@ -237,7 +237,7 @@ interface About {
   readonly unsaved: readonly UnsavedFile[];
 }
 
-/** [GS63] Another machine may have written it. */
+/** Another machine may have written it. */
 export async function readAbout(git: Git, commit: string): Promise<Partial<Record<keyof About, unknown>>> {
   const message = await text(git, ["cat-file", "commit", commit]);
   return parseObject(message.trimEnd().split("\n").at(-1) ?? "") ?? {};
@@ -274,7 +274,7 @@ export async function adopt(
   };
 }
 
-/** [GS90] Files that a folder without git may hold; a clone of a project rarely holds more. */
+/** Files that a folder without git may hold; a clone of a project rarely holds more. */
 const maxPlainFiles = 50_000;
 /** Folders of installed packages, which a project without git does not say to ignore. */
 const installed: ReadonlySet<string> = new Set(["node_modules", ".venv", "__pycache__"]);
@@ -329,7 +329,7 @@ async function packAutoText(
   await pack(reader, join(opened.scratch, "objects"), blobs);
 }
 
-/** [GS11] Excludes SHIM's own folder inside the project. */
+/** Excludes SHIM's own folder inside the project. */
 function ownFolder(top: string, snapshots: string): (path: RawPath) => boolean {
   const inside = relative(realpathSync(top), realpathSync(snapshots)).split(sep);
   if (inside[0] === ".." || inside[0] === "") return () => false;
@@ -367,7 +367,7 @@ async function adoptObjects(
     try {
       await pack(reader, opened.owned, portion);
     } catch (error) {
-      // [GS12] The snapshot is whole while the project keeps its objects; the next one continues.
+      // The snapshot is whole while the project keeps its objects; the next one continues.
       if (error instanceof GitError && error.fault === "stopped") break;
       throw error;
     }

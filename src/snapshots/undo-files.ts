@@ -85,7 +85,7 @@ export type UndoneFiles =
       readonly applied: { readonly snapshot: Snapshot; readonly undone: readonly UndoneFile[] } | null;
     };
 
-/** [UN1] [UN2] Takes back what a chat has changed, or says what that would be. */
+/** Takes back what a chat has changed, or says what that would be. */
 export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
   return withProject<UndoneFiles>(
     input,
@@ -120,7 +120,7 @@ function apply(
   return withStaging(async (scratch) => {
     const staged = { folder: join(scratch, "files"), project: tree.top };
     await stageFiles(opened, [tree.objects], present, ready, staged.folder);
-    // [UN5] First: what is replaced comes back from it.
+    // First: what is replaced comes back from it.
     const snapshot = await adopt(opened, tree, present, input);
     const { written, notRestored } = replaceFiles(staged, ready.map(toFileChange), null);
     const isWritten = new Set(written);
@@ -228,7 +228,6 @@ async function findChanges(input: UndoInput, top: string, present: PresentFiles)
   return history.result(lost);
 }
 
-/** [GS94] */
 const otherForm: Found = {
   changes: [],
   left: [
@@ -240,7 +239,7 @@ const otherForm: Found = {
   ],
 };
 
-/** [UN6] A file that is not as the undo left it is later work. */
+/** A file that is not as the undo left it is later work. */
 async function findRedo(undone: readonly UndoneFile[], { reader, root }: PresentFiles): Promise<Found> {
   const now = await entriesAt(
     reader,
@@ -297,7 +296,7 @@ const notByChat = "it was changed since, not by this chat";
 const notSaved = "the files at the end of that turn were not saved, and no edit of the chat proves whose change it is";
 
 /**
- * Follows each file through the turns of a chat. [UN2] A file counts as the chat's only while no
+ * Follows each file through the turns of a chat. A file counts as the chat's only while no
  * other change stands between two of the chat's, or after the last.
  */
 class History {
@@ -368,7 +367,7 @@ class History {
     await this.#leaveUnseen();
   }
 
-  /** [UN7] Edits that no snapshot shows, such as those of ignored files. */
+  /** Edits that no snapshot shows, such as those of ignored files. */
   async #leaveUnseen(): Promise<void> {
     const { reader, root, leftOut } = this.#present;
     const reasons = new Map(leftOut.map(({ path, reason }) => [toBytes(path), reason]));
@@ -400,7 +399,7 @@ class History {
     if (known) this.#files.set(path, { ...known, reason: known.reason ?? reason });
   }
 
-  /** @param lost files that no snapshot has [UN13] */
+  /** @param lost files that no snapshot has */
   result(lost: readonly ExcludedFile[]): Found {
     const all = [...this.#files].filter(([, { base, last, reason }]) => base !== last || reason !== null);
     const left = all.flatMap(([path, { base, last, reason }]) => {

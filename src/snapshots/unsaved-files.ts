@@ -16,7 +16,7 @@ const maxListed = 1_000;
 const ignoredReason = "git ignores it";
 
 /**
- * [GS93] Lists what a snapshot lacks, so that an undo can name what is gone. Folders come before
+ * Lists what a snapshot lacks, so that an undo can name what is gone. Folders come before
  * what is in them.
  *
  * @param skipped names of folders that are not entered

@@ -45,7 +45,7 @@ const contentSettings =
 const contentSetting = new RegExp(contentSettings);
 
 /**
- * [GS1] Returns why there is no work tree.
+ * Returns why there is no work tree.
  * @throws {GitError} when git fails otherwise or is aborted
  */
 export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: AbortSignal): Promise<Discovery> {
@@ -80,7 +80,7 @@ export function mayBeProject(env: NodeJS.ProcessEnv, folder: string): boolean {
 }
 
 /**
- * [GS90] The work tree of a project: that of git, else the folder itself.
+ * The work tree of a project: that of git, else the folder itself.
  *
  * @param repositoryOf SHIM's repository of a tree
  * @throws {GitError} when git fails otherwise or is aborted

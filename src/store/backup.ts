@@ -23,7 +23,7 @@ const keptAtMigration = 5;
 let copies = 0;
 
 /**
- * [ST12] Copies the store while others work, checks the copy and keeps the newest `keep`.
+ * Copies the store while others work, checks the copy and keeps the newest `keep`.
  * @throws {StoreError} when the copy failed or is not sound; older backups stay
  */
 export async function backUp(store: Store, now: number, keep: number): Promise<string> {
@@ -48,7 +48,7 @@ export async function backUp(store: Store, now: number, keep: number): Promise<s
   }
 }
 
-/** [ST13] Keeps the old schema's content. Requires the exclusive maintenance lock. */
+/** Keeps the old schema's content. Requires the exclusive maintenance lock. */
 export function backUpBeforeMigration(site: StoreContext, connection: Connection): void {
   const { backups } = site.files;
   const partial = beginCopy(backups);
@@ -61,7 +61,7 @@ export function backUpBeforeMigration(site: StoreContext, connection: Connection
   }
 }
 
-/** [ST12] Intervals double from minutes up to a day; a backup from the future counts as due. */
+/** Intervals double from minutes up to a day; a backup from the future counts as due. */
 export function isBackupDue(folder: string, now: number, firstAt: number | null): boolean {
   const newest = listBackups(folder)[0];
   if (firstAt === null) return newest === undefined || !isWithin(now - newest.at, dayMs);

@@ -123,7 +123,7 @@ export function isTruncated(database: string): boolean {
 }
 
 /**
- * [ST10] Runs `body` while no other process opens (`exclusive`) or replaces (`shared`) the
+ * Runs `body` while no other process opens (`exclusive`) or replaces (`shared`) the
  * database. Uses SQLite's lock on an empty file, which the system releases when its holder dies.
  * Not reentrant.
  * @throws {StoreError} `store_locked` after `busyMs`

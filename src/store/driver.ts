@@ -68,7 +68,7 @@ export function toConnection(
 
 let loadedDriver: DriverName | null = null;
 
-/** [ST9] Two SQLite builds in one process would drop each other's POSIX locks. */
+/** Two SQLite builds in one process would drop each other's POSIX locks. */
 export function claimDriver(name: DriverName): void {
   if (loadedDriver !== null && loadedDriver !== name) {
     throw new Error(
@@ -90,7 +90,7 @@ const cacheKib = 2_000;
 export function connect(driver: Driver, path: string, busyMs: number): Connection {
   const connection = driver({ path, readOnly: false, busyMs });
   try {
-    // better-sqlite3 is built with NORMAL as the default in WAL mode. [ST61] Deletions that are
+    // better-sqlite3 is built with NORMAL as the default in WAL mode. Deletions that are
     // secure from the start leave nothing in pages that SQLite has rebalanced, either.
     connection.script(
       `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = ${maxWalBytes};

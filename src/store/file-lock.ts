@@ -3,7 +3,7 @@ import type { Connection, Driver } from "./driver.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 
 /**
- * [PR31] [SU8] Locks a file by SQLite; the kernel frees the lock with the process.
+ * Locks a file by SQLite; the kernel frees the lock with the process.
  *
  * @returns null: another process holds it, or its file system has no locks
  * @throws {StoreError} where the file cannot be locked

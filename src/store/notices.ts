@@ -4,7 +4,7 @@ import { notices } from "./machine-tables.ts";
 
 export type Notice = RowOf<typeof notices>;
 
-/** [ST20] Lists oldest first. */
+/** Lists oldest first. */
 export function list(sql: Sql): Notice[] {
   return notices.select(sql, "WHERE acknowledgedAt IS NULL ORDER BY id");
 }

@@ -32,7 +32,7 @@ export function openDatabase(context: StoreContext): OpenedDatabase {
       const inode = inodeOf(files.database);
       if (inode === null || existsSync(files.swap)) return null;
       checkLength(files.database);
-      // [ST2] A backup copied back by hand may be open to others; its log gets the same mode.
+      // A backup copied back by hand may be open to others; its log gets the same mode.
       const isOpen = process.platform !== "win32" && (statSync(files.database).mode & 0o077) !== 0;
       if (isOpen) chmodSync(files.database, 0o600);
       return { connection: connect(driver, files.database, context.busyMs), inode };
@@ -45,7 +45,7 @@ export function openDatabase(context: StoreContext): OpenedDatabase {
   }
 }
 
-/** [ST99] For a process beside the host. */
+/** For a process beside the host. */
 export function openReadOnly(context: StoreContext): OpenedDatabase {
   const { files, driver, busyMs } = context;
   return withMaintenanceLock(context, "shared", () => {
@@ -65,13 +65,13 @@ export function openReadOnly(context: StoreContext): OpenedDatabase {
   });
 }
 
-/** [ST4] SQLite would take an empty file for new, and read a missing part of a page as zeros. */
+/** SQLite would take an empty file for new, and read a missing part of a page as zeros. */
 function checkLength(path: string): void {
   if (isTruncated(path)) throw new StoreError("store_corrupt", `${path} is truncated`);
 }
 
 /**
- * [ST90] Refuses a link to an unmounted disk: a new store would hide the old one.
+ * Refuses a link to an unmounted disk: a new store would hide the old one.
  * @throws {StoreError} `store_unavailable`
  */
 export function refuseDanglingLink(path: string): void {
@@ -106,7 +106,7 @@ function createDatabase(context: StoreContext): void {
   renameDurably(files.next, files.database);
 }
 
-/** [ST91] SQLite opens a store on a read-only disk only without its log and newest rows. */
+/** SQLite opens a store on a read-only disk only without its log and newest rows. */
 export function openCopy(context: StoreContext): Connection {
   const { files, driver, busyMs } = context;
   const folder = mkdtempSync(join(tmpdir(), "shim-"));

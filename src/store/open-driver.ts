@@ -21,7 +21,7 @@ const loaders: Record<DriverName, LoadDriver> = {
 };
 
 /**
- * [ST8] [IP13] Falls back to the other SQLite driver.
+ * Falls back to the other SQLite driver.
  * @throws {StoreError} `store_unavailable` when neither loads
  */
 export async function loadDriver(preferred: DriverName = "better-sqlite3"): Promise<LoadedDriver> {

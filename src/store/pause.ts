@@ -11,14 +11,14 @@ export type Pause = RowOf<typeof pausedProjects>;
 /** Older content is no longer read: sessions are not kept that long. */
 const maxRows = 500;
 
-/** [ST50] Replaces an earlier pause of the same project (or of all). */
+/** Replaces an earlier pause of the same project (or of all). */
 export function pause(sql: Sql, now: number, until: number | null, project: string | null): void {
   resume(sql, now, project);
   const seq = pauses.append(sql, { project, startedAt: now, until });
   sql.run("DELETE FROM pauses WHERE seq <= ?", seq - maxRows);
 }
 
-/** [ST51] Follows links. Without a folder, only a pause of every project counts. */
+/** Follows links. Without a folder, only a pause of every project counts. */
 export function isPaused(sql: Sql, at: number, folder: string | null): boolean {
   const rest = "WHERE startedAt <= ? AND (until IS NULL OR until > ?)";
   return pausedProjects.select(sql, rest, at, at).some(({ project }) => covers(project, folder));

@@ -38,7 +38,7 @@ export interface Damage {
 }
 
 /**
- * [ST5] Replaces a damaged database by its newest good backup or a fresh one with the rows that can
+ * Replaces a damaged database by its newest good backup or a fresh one with the rows that can
  * be read, a raised epoch and a notice. Damaged files stay in `set-aside`. Does nothing when
  * another process was first, or SQLite's own check finds the file sound.
  */
@@ -87,7 +87,7 @@ interface Swap {
   readonly attempts: number;
 }
 
-/** [ST6] From here on, any opener finishes the repair. */
+/** From here on, any opener finishes the repair. */
 export function beginRepair(files: StoreFiles, folder: string, message: string): void {
   writeSwap(files, { folder: basename(folder), message, attempts: 0 });
 }

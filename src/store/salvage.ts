@@ -23,7 +23,7 @@ const immutableTables: ReadonlySet<string> = new Set(["journal", "checkpoints", 
 const ownTables: ReadonlySet<string> = new Set(["migrations", "notices", "checkpoints_unindexed", "remote_sessions"]);
 
 /**
- * Copies the rows of a damaged database that SQLite still reads. [ST96] [ST97] A wrong header, a
+ * Copies the rows of a damaged database that SQLite still reads. A wrong header, a
  * cut file or a damaged schema costs only rows on bad pages.
  * @param target the new database, at `files.next`, without a log
  * @returns what was found, for people
@@ -182,7 +182,7 @@ const maxProbes = 5_000;
 /** Numbers after the last one that was read, where the highest is not known. */
 const maxBeyond = 1_000;
 
-/** [ST94] [ST95] Reads from both ends as far as SQLite does, then between the unreadable pages. */
+/** Reads from both ends as far as SQLite does, then between the unreadable pages. */
 class DamagedTable {
   readonly #source: Connection;
   readonly #shared: Shared;

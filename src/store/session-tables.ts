@@ -209,7 +209,7 @@ export const sessionIndexes: readonly string[] = [
   "CREATE INDEX recoveries_by_session ON recoveries (session, seq)",
 ];
 
-/** [ST11] New journal numbers must exceed all folded ones; call it after importing rows. */
+/** New journal numbers must exceed all folded ones; call it after importing rows. */
 export function raiseJournalSequence(sql: Sql): void {
   if (sql.all("SELECT 1 FROM sqlite_schema WHERE name = 'journal'").length === 0) return;
   const [row] = sql.all<{ highest: number }>(

@@ -20,7 +20,7 @@ export function remove(sql: Sql, checkpointIds: readonly string[]): void {
   for (const checkpointId of checkpointIds) snapshots.delete(sql, { checkpointId, state: "drop" });
 }
 
-/** [ST46] Keeps nothing of a deleted checkpoint's snapshots but their repository and id. */
+/** Keeps nothing of a deleted checkpoint's snapshots but their repository and id. */
 export function enqueue(sql: Sql, where: string, ...values: SqlValue[]): void {
   sql.run(
     `UPDATE snapshots SET state = 'drop', session = '', project = '', reason = NULL, head = NULL, branch = NULL, detail = '{}'

@@ -25,7 +25,7 @@ const setAsideReasons: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * [ST30] Keeps an entry, in a file of its own, until the host reads it.
+ * Keeps an entry, in a file of its own, until the host reads it.
  * @throws {StoreError} when the entry could not be written, or the spool is full
  */
 export function append(folder: string, entry: SpoolEntry, maxBytes = defaultMaxBytes): void {
@@ -60,7 +60,7 @@ export interface SpoolSurvey {
   readonly unreadable: readonly { readonly name: string; readonly reason: string }[];
 }
 
-/** [ST33] Never throws: an unreadable file does not block the others. */
+/** Never throws: an unreadable file does not block the others. */
 export function survey(folder: string): SpoolSurvey {
   try {
     const files = namesIn(folder).map((name) => ({ name, reason: unreadableReason(join(folder, name)) }));
@@ -116,8 +116,8 @@ export interface DrainOptions {
 }
 
 /**
- * [ST31] Applies entries, the oldest first, and deletes each when it was applied: an entry may come
- * twice but is never lost. [ST33] Skips unreadable files. Returns the number applied.
+ * Applies entries, the oldest first, and deletes each when it was applied: an entry may come
+ * twice but is never lost. Skips unreadable files. Returns the number applied.
  */
 export function drain(folder: string, apply: (entry: SpoolEntry) => void, options: DrainOptions = {}): number {
   const { maxFiles = Infinity, isTimeUp = () => false } = options;
@@ -173,7 +173,7 @@ function readEntry(path: string): SpoolEntry | null {
 }
 
 /**
- * [ST32] Removes matching entries.
+ * Removes matching entries.
  * @throws {StoreError} when a file cannot be read and may hold such entries; all others are done
  */
 export function remove(folder: string, matches: (entry: SpoolEntry) => boolean): void {

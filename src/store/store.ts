@@ -18,7 +18,7 @@ export interface StoreOptions {
   readonly busyMs?: number;
   readonly migrations?: readonly Migration[];
   readonly minEpoch?: () => number;
-  /** [ST99] A process beside the host, to which all that writes is left. */
+  /** A process beside the host, to which all that writes is left. */
   readonly isReadOnly?: boolean;
 }
 
@@ -62,8 +62,8 @@ export class Store {
   }
 
   /**
-   * [ST1] Returns `empty` without a database, and creates none. An older schema is migrated first.
-   * [ST91] A process that only reads takes a temporary copy where nothing can be written.
+   * Returns `empty` without a database, and creates none. An older schema is migrated first.
+   * A process that only reads takes a temporary copy where nothing can be written.
    * @throws {NeedsHostError} when this process only reads a file to migrate or to repair
    * @throws {StoreError} when the file cannot be read or is newer than this program
    */
@@ -102,7 +102,7 @@ export class Store {
     return result;
   }
 
-  /** Writes what can be had again, so [ST99] a process that only reads leaves it out. */
+  /** Writes what can be had again, so a process that only reads leaves it out. */
   keep(body: (sql: Sql) => void): void {
     if (this.#options.isReadOnly !== true) this.write(body);
   }
@@ -117,7 +117,7 @@ export class Store {
             this.#isReady(connection) ? { value: body(connection) } : null,
           );
           if (!done) this.#migrate(connection);
-          // [ST7] A file that still has its name after the commit can only be moved later, with its
+          // A file that still has its name after the commit can only be moved later, with its
           // rows salvaged. Otherwise the row may be in an abandoned file: write it again.
           else if (inodeOf(this.path) === this.#inode) return done.value;
           else committed = done;

@@ -11,7 +11,7 @@ export const syncDevice = table("sync_device", {
   revision: integer(),
   /** Repairs of the store when everything was recorded last. */
   storeEpoch: integer(),
-  /** [SY96] Sessions that ended before this stay local, in epoch ms; 0: none do. */
+  /** Sessions that ended before this stay local, in epoch ms; 0: none do. */
   joinedAt: integer(),
 });
 
@@ -26,7 +26,7 @@ export const syncChanges = table("sync_changes", {
   deleted: text().nullable(),
   /** Epoch ms of the first change that waits. */
   at: integer(),
-  /** [SY64] Sent at once. */
+  /** Sent at once. */
   isUrgent: flag(),
 });
 

@@ -9,7 +9,7 @@ export function hasPending(sql: Sql): boolean {
   return sql.all("SELECT 1 FROM checkpoints_unindexed LIMIT 1").length > 0;
 }
 
-/** [ST23] Indexes marked rows. */
+/** Indexes marked rows. */
 export function indexPending(sql: Sql): void {
   sql.run(
     `INSERT INTO checkpoints_text (rowid, summary)

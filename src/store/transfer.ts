@@ -100,7 +100,7 @@ export interface ExportFilter {
 }
 
 /**
- * [ST70] Reads in portions: consume it within one read. Contains no git snapshots.
+ * Reads in portions: consume it within one read. Contains no git snapshots.
  * @throws {Error} when a checkpoint's body does not match its hash
  */
 export function* exportLines(sql: Sql, now: number, filter: ExportFilter = {}): Generator<string> {
@@ -163,7 +163,7 @@ export interface ImportResult {
 
 const maxRefusals = 20;
 
-/** [ST72] Ends the transaction, so that nothing was added. */
+/** Ends the transaction, so that nothing was added. */
 class RefusedLines extends Error {
   readonly refused: readonly Refusal[];
 
@@ -174,7 +174,7 @@ class RefusedLines extends Error {
 }
 
 /**
- * [ST71] Adds what the store lacks, all of it or nothing; a repeat adds nothing.
+ * Adds what the store lacks, all of it or nothing; a repeat adds nothing.
  *
  * @param lines may be called twice
  */

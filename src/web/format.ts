@@ -29,7 +29,7 @@ const controls = /[^\P{Cc}\n\t]/gu;
 /** Marks of direction, zero-width characters, tags: they hide or reorder what follows. */
 const unseen = /[\u00AD\u061C\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]|[\u{E0000}-\u{E0FFF}]/gu;
 
-/** [WP6] Texts of chats may hold anything. */
+/** Texts of chats may hold anything. */
 export function plain(text: string): string {
   return text.replaceAll(unseen, "�").replaceAll(controls, " ");
 }

@@ -6,7 +6,7 @@ const otherTabsMs = 300;
 const storedAs = "shim-secret";
 
 /**
- * [WP54] No cookie: a browser sends those of 127.0.0.1 to every port, so to servers of others too.
+ * No cookie: a browser sends those of 127.0.0.1 to every port, so to servers of others too.
  * The storage is that of this tab and this port.
  */
 let secret = sessionStorage.getItem(storedAs) ?? "";
@@ -37,7 +37,7 @@ const tabs = new BroadcastChannel(storedAs);
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel has one origin
 const send = (data: string | null): void => tabs.postMessage(data);
 
-/** [WP52] @param token of the link, if one was opened. @returns why this tab is not signed in */
+/** @param token of the link, if one was opened. @returns why this tab is not signed in */
 export async function signIn(token?: string): Promise<string | null> {
   const answer = token === undefined ? null : await ask<{ secret: string }>("/api/sign-in", { token });
   const { promise, resolve } = Promise.withResolvers<string>();

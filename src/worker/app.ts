@@ -73,7 +73,7 @@ function limitBody({
   return bodyLimit({ maxSize, onError: () => errorResponse(tooLarge) });
 }
 
-/** [WO1] Only for the holder of the deployment's admin secret. */
+/** Only for the holder of the deployment's admin secret. */
 async function createWorkspace(context: AppContext): Promise<Response> {
   const admin = await requireDeploymentAdmin(context);
   if (!admin.ok) return errorResponse(admin.error);
@@ -115,7 +115,7 @@ async function answer({ stub, credentials }: Caller, name: OperationName, input:
   return new Response(result.value, { headers: { "content-type": "application/json" } });
 }
 
-/** [OB5] The workspace's metrics as Prometheus text. */
+/** The workspace's metrics as Prometheus text. */
 async function scrape(context: AppContext): Promise<Response> {
   const caller = await authenticate(context);
   if (!caller.ok) return errorResponse(caller.error);
@@ -142,7 +142,7 @@ async function createToken(
   const hash = await tokens.hashOf(token);
   const added = await stub.addToken(credentials, { ...claims, hash }, { requestId, ttlMs });
   if (!added.ok) return errorResponse(added.error);
-  // [RQ6] A repeat answers with the id and expiry of the first request.
+  // A repeat answers with the id and expiry of the first request.
   const { id, expiresAt } = added.value;
   const isNew = id === claims.id;
   return Response.json({ id, token: isNew ? token : await tokens.make(secret, { ...claims, id, expiresAt }, random) });
@@ -171,7 +171,7 @@ function randomBytes(): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(16));
 }
 
-/** [WP4] Every answer is for its caller alone. */
+/** Every answer is for its caller alone. */
 async function storeNothing(context: AppContext, next: Next): Promise<void> {
   await next();
   // The headers of an upgrade cannot be changed.
@@ -181,7 +181,7 @@ async function storeNothing(context: AppContext, next: Next): Promise<void> {
 const loopback = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;
 
 /**
- * [WO13] Against DNS rebinding: the browser sends the rebound name as Host. Reads the header, not
+ * Against DNS rebinding: the browser sends the rebound name as Host. Reads the header, not
  * the URL, which a client of the local runtime can choose.
  */
 async function onlyLoopbackHosts(context: AppContext, next: Next): Promise<Response | void> {

@@ -26,7 +26,7 @@ export interface TokenCaller extends Caller {
   readonly claims: tokens.Claims;
 }
 
-/** [WO2] Keeps tokens that are unsigned or for another workspace away from the object. */
+/** Keeps tokens that are unsigned or for another workspace away from the object. */
 export async function authenticate(context: AppContext): Promise<Result<Caller, Refusal>> {
   if (!isProtocolSupported(context)) {
     const served = `${oldestProtocolVersion} to ${protocolVersion}`;
@@ -71,7 +71,7 @@ async function checkRateLimit({ env }: AppContext, key: string): Promise<Refusal
   return { code: "rate_limited", message: "too many requests", retryAfterMs: 10_000 };
 }
 
-/** [WO12] Counts only failures: callers behind NAT or on loopback share an address. */
+/** Counts only failures: callers behind NAT or on loopback share an address. */
 async function failedAuthentication({ env, req }: AppContext): Promise<Refusal> {
   const key = clientKey(env.SHIM_LOCAL !== undefined, req.header("cf-connecting-ip"));
   if (key === null || !(await isOverLimit(env.AUTH_FAILURE_LIMITER, key))) return unauthenticated;
@@ -79,7 +79,7 @@ async function failedAuthentication({ env, req }: AppContext): Promise<Refusal> 
   return { code: "rate_limited", message, retryAfterMs: 60_000 };
 }
 
-/** [RM14] [RM45] Anyone may ask for these, at an address as often as authentication may fail. */
+/** Anyone may ask for these, at an address as often as authentication may fail. */
 export async function checkClientLimit(
   { env, req }: AppContext,
   kind: "register" | "authorize" | "exchange",
@@ -94,7 +94,7 @@ async function isOverLimit(limiter: RateLimit | undefined, key: string): Promise
   return limiter !== undefined && !(await limiter.limit({ key })).success;
 }
 
-/** [WO11] Refuses where the deployment's secret is too weak. */
+/** Refuses where the deployment's secret is too weak. */
 export async function requireDeploymentAdmin(context: AppContext): Promise<Result<void, Refusal>> {
   const { SHIM_ADMIN_SECRET: secret, SHIM_SIGNING_SECRET: signing } = context.env;
   const problem = secretProblem("SHIM_ADMIN_SECRET", secret) ?? secretProblem("SHIM_SIGNING_SECRET", signing);

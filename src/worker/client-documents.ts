@@ -4,7 +4,7 @@ const privateSuffix =
 /** Labels of a name that ends in no number: whatever ends in one is an address (WHATWG URL). */
 const dottedName = /^(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*$/;
 
-/** [RM45] Pure. @param hostname of a URL, which spells each address in one way */
+/** Pure. @param hostname of a URL, which spells each address in one way */
 export function isPublicName(hostname: string): boolean {
   const name = hostname.toLowerCase().replace(/\.$/, "");
   return dottedName.test(name) && !privateSuffix.test(name);
@@ -13,7 +13,7 @@ export function isPublicName(hostname: string): boolean {
 const guards = new WeakSet<typeof fetch>();
 
 /**
- * [RM45] The library fetches documents and keys of clients, from addresses that anybody may send,
+ * The library fetches documents and keys of clients, from addresses that anybody may send,
  * with the global fetch and without a setting for it. Nothing else of the Worker uses that one.
  */
 export function guardFetch(): void {

@@ -14,7 +14,7 @@ import { readForm, textOf } from "./inputs.ts";
 import { narrowest, scopesWithin, serverOf, type GrantProps, type OAuthConfig } from "./oauth-server.ts";
 import { html } from "hono/html";
 
-/** [RM13] The pages on which a person lets a client act with a token of the workspace. */
+/** The pages on which a person lets a client act with a token of the workspace. */
 export async function authorize(context: AppContext, config: OAuthConfig): Promise<Response> {
   const refused = await checkClientLimit(context, "authorize");
   if (refused) return problemPage(refused.message, errorTable[refused.code].status);
@@ -29,7 +29,6 @@ export async function authorize(context: AppContext, config: OAuthConfig): Promi
   }
 }
 
-/** [RM42] */
 async function ask(context: AppContext, oauth: OAuthHelpers, problem: string | null): Promise<Response> {
   const request = await oauth.parseAuthRequest(new Request(context.req.url));
   const most = narrowest(scopesAskedBy(request), "admin");
@@ -67,7 +66,7 @@ interface ShownRequest extends AuthRequest {
   readonly token?: string;
 }
 
-/** [RM42] Shows what this token makes of the request. */
+/** Shows what this token makes of the request. */
 async function confirm(context: AppContext, oauth: OAuthHelpers, handle: string, token: string): Promise<Response> {
   const holder = await findHolder(context, token);
   if (typeof holder === "string") return ask(context, oauth, holder);
@@ -80,7 +79,6 @@ async function confirm(context: AppContext, oauth: OAuthHelpers, handle: string,
   return grantPage(details, await oauth.beginConsent(shown), { workspace, permitted: claims.scope, granted });
 }
 
-/** [RM41] [RM42] */
 async function allow(context: AppContext, oauth: OAuthHelpers, handle: string): Promise<Response> {
   const approved = await oauth.approveConsent(context.req.raw, handle);
   const { token = "", ...request }: ShownRequest = approved.request;
@@ -133,7 +131,7 @@ const meanings: Readonly<Record<Scope, string>> = {
   admin: "all that tools can do, and take leases from their holders",
 };
 
-/** [RM13] The first page asks for the token. @param asked null: the client names no scope */
+/** The first page asks for the token. @param asked null: the client names no scope */
 function tokenPage(
   details: ConsentDescription,
   consent: Consent,
@@ -159,7 +157,7 @@ interface Shown {
   readonly granted: Scope;
 }
 
-/** [RM42] The second page: what is granted. */
+/** The second page: what is granted. */
 function grantPage(
   details: ConsentDescription,
   consent: Consent,
@@ -208,7 +206,6 @@ const maxNameChars = 100;
 /** Controls, marks of direction, zero-width and unassigned characters hide or reorder text. */
 const unseen = /[\p{C}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}]/gu;
 
-/** [RM43] */
 function plainName(name: string): string {
   const chars = Array.from(
     name

@@ -10,7 +10,7 @@ import { err, ok, type Result } from "../shared/result.ts";
 import { fromTexts } from "../shared/text-fields.ts";
 import type { AppContext } from "./callers.ts";
 
-/** [WI10] Refuses an ambiguous query: not UTF-8, or a repeated parameter. */
+/** Refuses an ambiguous query: not UTF-8, or a repeated parameter. */
 function parseQuery(url: string): Result<Readonly<Record<string, string>>, Refusal> {
   const query = new Map<string, string>();
   for (const part of new URL(url).search.slice(1).split("&").filter(Boolean)) {

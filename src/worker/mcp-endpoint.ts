@@ -22,7 +22,7 @@ const registerPath = "/oauth/register";
 const tokenPath = "/oauth/token";
 export const oauthPaths = [authorizePath, registerPath, tokenPath, "/.well-known/oauth-authorization-server"];
 
-/** [RM7] Requests of web pages: only of origins that the deployment names, and of its own. */
+/** Requests of web pages: only of origins that the deployment names, and of its own. */
 export async function onlyListedOrigins(context: AppContext, next: Next): Promise<Response | void> {
   const origin = context.req.header("origin");
   if (origin === undefined || listOrigins(context).includes(origin)) return next();
@@ -42,7 +42,6 @@ function listOrigins(context: AppContext): string[] {
   return [ownOrigin(context), ...listed];
 }
 
-/** [RM1] [RM2] */
 export async function handleMcp(context: AppContext): Promise<Response> {
   const caller = await authenticateHolder(context);
   if (!caller.ok) return refuse(context, caller.error);
@@ -54,7 +53,7 @@ export async function handleMcp(context: AppContext): Promise<Response> {
   return serveMcp(caller.value, raw, body?.value.value);
 }
 
-/** [RM2] Asks the workspace each time: a token may have been revoked since. */
+/** Asks the workspace each time: a token may have been revoked since. */
 async function authenticateHolder(context: AppContext): Promise<Result<TokenCaller, Refusal>> {
   const { token, scope } = await readGrant(context);
   const caller = await authenticateToken(context, token, null);
@@ -64,7 +63,7 @@ async function authenticateHolder(context: AppContext): Promise<Result<TokenCall
   return valid.ok ? ok({ ...caller.value, claims: { ...claims, scope: scope ?? claims.scope } }) : err(valid.error);
 }
 
-/** [RM12] The workspace's own token: the given one, or the one that a grant holds. */
+/** The workspace's own token: the given one, or the one that a grant holds. */
 async function readGrant({ env, req }: AppContext): Promise<{ readonly token: string | null; readonly scope?: Scope }> {
   const token = readBearerToken({ req });
   const config = readOAuthConfig(env);
@@ -73,7 +72,7 @@ async function readGrant({ env, req }: AppContext): Promise<{ readonly token: st
   return (await openGrant(env, config, token)) ?? { token };
 }
 
-/** [RM11] The endpoints of OAuth, of which the library serves all but the page. */
+/** The endpoints of OAuth, of which the library serves all but the page. */
 export async function handleOAuth(context: AppContext): Promise<Response> {
   const { env, req } = context;
   const config = readOAuthConfig(env);
@@ -89,7 +88,7 @@ export async function handleOAuth(context: AppContext): Promise<Response> {
   return serverOf(config).fetch(req.raw, env, context.executionCtx as ExecutionContext);
 }
 
-/** [RM2] A client learns from it where the metadata of this resource are (RFC 9728). */
+/** A client learns from it where the metadata of this resource are (RFC 9728). */
 function refuse(context: AppContext, refusal: Refusal): Response {
   const response = errorResponse(refusal);
   if (refusal.code !== "unauthenticated") return response;
@@ -99,7 +98,6 @@ function refuse(context: AppContext, refusal: Refusal): Response {
   return response;
 }
 
-/** [RM2] */
 export function resourceMetadata(context: AppContext): Response {
   const config = readOAuthConfig(context.env);
   return Response.json({

@@ -34,7 +34,7 @@ import { check } from "./inputs.ts";
 /** The list of a token never changes. */
 const hint = { ttlMs: 3_600_000, cacheScope: "private" } as const;
 
-/** [RM1] Answers one request of either era; nothing of it is kept. */
+/** Answers one request of either era; nothing of it is kept. */
 export async function serveMcp(caller: TokenCaller, request: Request, parsedBody: unknown): Promise<Response> {
   const handler = createMcpHandler(() => createServer(caller), {
     // A stream would wait for changes that never come.
@@ -84,7 +84,6 @@ export interface RemoteTool {
 
 const remoteTools: ReadonlyMap<string, RemoteTool> = new Map(offeredOn("remote").map(toTool));
 
-/** [RM3] */
 function listTools(scope: Scope): Tool[] {
   const visible = [...remoteTools.values()].filter(({ operation }) => isVisible(operation, scope));
   return visible.map(({ listed }) => listed);
@@ -112,7 +111,7 @@ function toTool(operation: Offered): [name: string, tool: RemoteTool] {
   return [name, { operation, filled, input, listed }];
 }
 
-/** [RM4] Bytes, not characters: a token is at least one and a half of them. */
+/** Bytes, not characters: a token is at least one and a half of them. */
 const maxAnswerBytes = 36_000;
 const maxFieldChars = 8_000;
 
@@ -129,7 +128,7 @@ async function callTool(caller: TokenCaller, name: string, given: unknown): Prom
   return toResult(isQuoted ? `${dataWarning}\n${fence("data", answer.value)}` : answer.value);
 }
 
-/** [WO8] Otherwise the SDK would answer with the message of the failure. */
+/** Otherwise the SDK would answer with the message of the failure. */
 async function runSafely(run: () => Promise<Result<string, Refusal>>): Promise<Result<string, Refusal>> {
   try {
     return await run();
@@ -153,7 +152,7 @@ async function runTool(
   return callFitting(caller, operation, redactInput(operation, input).input);
 }
 
-/** [RM5] One remote chat for each token; it exists from its first message on. */
+/** One remote chat for each token; it exists from its first message on. */
 function chatOf({ id }: TokenCaller["claims"]): string {
   return `mcp:${id}`;
 }
@@ -181,7 +180,7 @@ async function call<Name extends OperationName>(
   return stub.call(credentials, name, input);
 }
 
-/** [RM4] Halves a page until it fits; the cursor then belongs to the shorter page. */
+/** Halves a page until it fits; the cursor then belongs to the shorter page. */
 async function callFitting(
   caller: TokenCaller,
   name: Offered,
@@ -205,7 +204,6 @@ function fits(text: string): boolean {
 /** Values that only machines of the workspace can open. */
 const sealed: Partial<Record<OperationName, string>> = { "sync.list": "envelope", "chats.list": "metadata" };
 
-/** [RM6] */
 function leaveOut(name: Offered, text: string): string {
   const field = sealed[name];
   if (field === undefined) return text;

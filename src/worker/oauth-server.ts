@@ -16,7 +16,7 @@ import * as tokens from "./tokens.ts";
 import { logProblem } from "../durable/log-problem.ts";
 
 const daySeconds = 86_400;
-/** [RM15] Life of a grant and of a client's registration after their last use. */
+/** Life of a grant and of a client's registration after their last use. */
 const idleSeconds = 30 * daySeconds;
 
 /** The library's own bound: after it the namespace has no grant for the code. */
@@ -27,7 +27,7 @@ const codeUsed = "code_used";
 export interface GrantProps {
   /** The workspace's own token, whose state decides at each request. */
   readonly token: string;
-  /** [RM41] The scope that the person has consented to. */
+  /** The scope that the person has consented to. */
   readonly scope: Scope;
 }
 
@@ -56,7 +56,6 @@ export function serverOf({ issuer, resource }: OAuthConfig): OAuthAuthorizationS
   return server;
 }
 
-/** [RM12] [RM41] [RM46] */
 async function checkExchange(options: TokenExchangeCallbackOptions<Env>): Promise<TokenExchangeCallbackResult> {
   const { env, grantType, grantId, requestedScope } = options;
   const { token, scope } = options.props as GrantProps;
@@ -83,7 +82,7 @@ async function coordinatorOfToken(env: Env, token: string): Promise<DurableObjec
 }
 
 /**
- * [RM47] Serves the endpoint for tokens. The library only refuses a refresh token that was
+ * Serves the endpoint for tokens. The library only refuses a refresh token that was
  * replaced; if one is used again, it or its successor was stolen, so the grant ends.
  */
 export async function exchange(context: AppContext, config: OAuthConfig): Promise<Response> {
@@ -107,14 +106,14 @@ async function errorOf(response: Response): Promise<string | undefined> {
   return (await response.clone().json<{ error?: string }>()).error;
 }
 
-/** [RM12] Returns null for what is not, or no longer, an access token for this resource. */
+/** Returns null for what is not, or no longer, an access token for this resource. */
 export async function openGrant(env: Env, config: OAuthConfig, accessToken: string): Promise<GrantProps | null> {
   const valid = await serverOf(config).validateToken<GrantProps>(config.resource, accessToken, env);
   const scope = valid && narrowest(valid.scope, valid.props.scope);
   return scope && { token: valid.props.token, scope };
 }
 
-/** [RM41] The highest scope that is named, at most the given one; null: none is named. */
+/** The highest scope that is named, at most the given one; null: none is named. */
 export function narrowest(named: readonly string[], most: Scope): Scope | null {
   const highest = scopes.findLastIndex((scope) => named.includes(scope));
   return scopes[Math.min(highest, scopes.indexOf(most))] ?? null;
@@ -133,7 +132,7 @@ export interface OAuthConfig {
 
 export const mcpPath = "/mcp";
 
-/** [RM11] Returns null where OAuth is off: no namespace for grants, or no address. */
+/** Returns null where OAuth is off: no namespace for grants, or no address. */
 export function readOAuthConfig({ OAUTH_KV, SHIM_PUBLIC_URL }: Env): OAuthConfig | null {
   if (!OAUTH_KV || !SHIM_PUBLIC_URL) return null;
   if (!URL.canParse(SHIM_PUBLIC_URL)) {

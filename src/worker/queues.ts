@@ -12,7 +12,7 @@ export const deadLetterQueue = "shim-dispatch-dead";
 const overloadedSeconds = 10;
 const failedSeconds = 2;
 
-/** [QU3] Acknowledges a message only after the object of its workspace has answered. */
+/** Acknowledges a message only after the object of its workspace has answered. */
 export async function consume(batch: MessageBatch, env: Env): Promise<void> {
   const groups = new Map<string, Message[]>();
   for (const message of batch.messages) {
@@ -43,7 +43,7 @@ async function dispatchWorkspace(
 
 const maxShownChars = 500;
 
-/** [QU4] No task is lost by it: a message only reminds a workspace to dispatch. */
+/** No task is lost by it: a message only reminds a workspace to dispatch. */
 function drop(message: Message, queue: string): void {
   logProblem("a queue message cannot be read", { id: message.id, queue, body: formatBody(message.body) });
   message.ack();

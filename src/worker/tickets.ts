@@ -58,7 +58,7 @@ async function read(secret: string, protocols: string): Promise<TicketHolder | n
   return { workspace, credentials: { id, hash }, id: n, expiresAt };
 }
 
-/** [WP17] For the socket of a page, which can send no Authorization header. */
+/** For the socket of a page, which can send no Authorization header. */
 export async function giveTicket(context: AppContext, random: Uint8Array): Promise<Response> {
   const caller = await authenticate(context);
   if (!caller.ok) return errorResponse(caller.error);
@@ -71,7 +71,7 @@ export interface PageCaller extends Caller {
   readonly ticket: Ticket;
 }
 
-/** [WP17] Only this deployment's own page, with a ticket that it has asked for. */
+/** Only this deployment's own page, with a ticket that it has asked for. */
 export async function authenticatePage(context: AppContext): Promise<Result<PageCaller, Refusal>> {
   const { req, env } = context;
   const origin = { origin: req.header("origin"), fetchSite: req.header("sec-fetch-site") };

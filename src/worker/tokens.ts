@@ -58,7 +58,7 @@ export async function deriveRandom(secret: string, workspace: string, requestId:
   return new Uint8Array(await crypto.subtle.sign("HMAC", await keyOf(secret), text));
 }
 
-/** [WO10] Derives the first token from its request. No other request id contains a blank. */
+/** Derives the first token from its request. No other request id contains a blank. */
 export async function deriveFirstToken(
   secret: string,
   workspace: string,
@@ -71,7 +71,7 @@ export async function deriveFirstToken(
   };
 }
 
-/** [WO2] Answers null unless the worker signed it. Only the workspace knows revoked tokens. */
+/** Answers null unless the worker signed it. Only the workspace knows revoked tokens. */
 export async function read(secret: string, token: string): Promise<Claims | null> {
   const [text = "", signature = "", ...rest] = token.startsWith(tokenPrefix)
     ? token.slice(tokenPrefix.length).split(".")

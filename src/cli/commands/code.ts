@@ -69,7 +69,7 @@ export function addCommand(program: Command, cli: Cli): void {
   addEvolve(code, cli);
 }
 
-/** [AN14] Ends with 0 when nothing is new, no tool failed and each kind was covered. */
+/** Ends with 0 when nothing is new, no tool failed and each kind was covered. */
 async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Promise<CommandResult> {
   const { only, trust, timeLimitMs, since, writeBaseline: isWritten } = input;
   const checked = checkInput(cli, input);
@@ -157,7 +157,7 @@ function writeBaseline(path: string, { findings }: Report): void {
   writeAtomically(path, `${JSON.stringify(toBaseline(findings), null, 2)}\n`, { mode: fileMode });
 }
 
-/** [TX3] Exit code 3: nothing changed. */
+/** Exit code 3: nothing changed. */
 async function transform(cli: Cli, input: TransformInput): Promise<CommandResult> {
   const { transformProject } = await import("../../code/transform/run-transform.ts");
   const site = { cwd: cli.io.cwd, signal: cli.io.interrupted() };
@@ -203,7 +203,7 @@ const MutantsInput = z.strictObject({
   report: File.default("reports/mutation/mutation.json").describe("Stryker's report as JSON"),
 });
 
-/** [MU31] Exit code 1 where a mutant survives. */
+/** Exit code 1 where a mutant survives. */
 function showMutants({ io }: Cli, { files: only, report }: z.infer<typeof MutantsInput>): CliResult<Answer> {
   const path = resolve(io.cwd, report);
   if (!existsSync(path))

@@ -17,7 +17,6 @@ export function addCommand(program: Command, cli: Cli): void {
     operation: "config.set",
     args: ["key", "value"],
     view: changedLines,
-    // [CL182]
     after: async ({ key }) => {
       if (!key.startsWith("notify")) return;
       const answer = await cli.call("checks.run", { group: "notifications" });

@@ -47,7 +47,7 @@ function keyText({ by }: Usage, { key, shortId, title }: Line, home: string): st
   return [shortId ?? key, ...(title === undefined ? [] : [oneLine(title, 40)])].join("  ");
 }
 
-/** [CL96] Marks a cost that includes estimates or misses unpriced tokens. */
+/** Marks a cost that includes estimates or misses unpriced tokens. */
 function costText({ clientCostUsd, estimatedCostUsd, unpricedTokens }: UsageLine): string {
   const costUsd = clientCostUsd + estimatedCostUsd;
   const cost = `$${costUsd.toFixed(2)}`;

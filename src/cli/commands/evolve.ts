@@ -84,7 +84,7 @@ function reported(report: EvolveReport, isInterrupted: boolean): CommandResult {
   return ok({ data: report, text: reportLines(report), isVerbatim: true, exit });
 }
 
-/** [EV15] Accepts, rejects, or lists what waits; in a terminal it asks for each. */
+/** Accepts, rejects, or lists what waits; in a terminal it asks for each. */
 async function reviewRuns(
   cli: Cli,
   { folder = cli.io.cwd, accept, reject, reason }: z.infer<typeof ReviewInput>,
@@ -193,7 +193,6 @@ function factLines({ notes }: RunFacts): Lines {
   return notes.map((note) => `Note: ${note}`);
 }
 
-/** [EV12] */
 function reportLines(report: EvolveReport): Lines {
   const { tried, job, stopped, findings, used, ageMs, facts, isEnded } = report;
   const count = (outcome: Tried["outcome"]): number => tried.filter((one) => one.outcome === outcome).length;

@@ -75,7 +75,7 @@ function filesText({ at, files }: ForkMoment): string {
   return files.isBefore ? `saved ${age(at - files.at)} before` : `saved ${age(files.at - at)} after`;
 }
 
-/** [FK6] Starts the client in the fork's folder, or prints what a user needs to do it. */
+/** Starts the client in the fork's folder, or prints what a user needs to do it. */
 async function fork(cli: Cli, chosen: Chosen, options: ForkOptions): Promise<CommandResult> {
   const { in: client, print } = options;
   const into = options.into === undefined ? undefined : resolve(cli.io.cwd, options.into);

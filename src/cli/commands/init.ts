@@ -101,7 +101,7 @@ async function change(cli: Cli, installation: Installation, wanted: Wanted): Pro
   return ok(await withTrust(cli, untrusted, outcome, options));
 }
 
-/** [IN24] A client may be set up, and not connected. */
+/** A client may be set up, and not connected. */
 function unchanged(installation: Installation, setup: SetupPlan, { action }: SetupRequest, preview: Lines): Answer {
   if (action === "uninstall") return unchangedAnswer(setup, preview);
   const problems = connectionProblems(installation, setup.plans);
@@ -125,7 +125,7 @@ function howToConfirm({ io }: Cli, { action }: SetupRequest): string {
 const byHand =
   "To trust them by hand: start `codex`, type /hooks, and trust those of SHIM. Until then they do not run.";
 
-/** [IN33] Asks the user first. */
+/** Asks the user first. */
 async function withTrust(
   cli: Cli,
   source: TrustSource | null,
@@ -148,7 +148,7 @@ async function withTrust(
   };
 }
 
-/** [IP12] Nothing is deleted under a chat or a supervisor that would write it again. */
+/** Nothing is deleted under a chat or a supervisor that would write it again. */
 async function dataObstacle(cli: Cli, { action, client }: SetupRequest): Promise<FailedResult | null> {
   const { home } = cli.paths;
   if (action === "install") return wrongUsage("--data deletes what is stored, and needs --remove.");

@@ -30,7 +30,7 @@ export async function serveMetrics(cli: Cli, address: ListenAddress): Promise<Co
   return ok({ data: null, text: "" });
 }
 
-/** [OB15] Problems of settings and state are those of `shim worker supervise` and its status. */
+/** Problems of settings and state are those of `shim worker supervise` and its status. */
 function readPrograms(cli: Cli): Sample[] {
   const { home } = cli.paths;
   const settings = parseSupervisorSettings(cli);

@@ -17,7 +17,7 @@ interface Listed {
   readonly load: Load;
 }
 
-/** [CL270] The groups of `shim --help`, and the line of each command there. */
+/** The groups of `shim --help`, and the line of each command there. */
 const helpGroups: Readonly<Record<string, Readonly<Record<string, Listed>>>> = {
   "Set up": {
     init: { line: "connect the AI clients of this machine; --remove undoes it", load: () => import("./init.ts") },
@@ -146,7 +146,7 @@ async function addCommands(program: Command, cli: Cli, commands: Commands): Prom
 
 const description = "Keeps AI chat sessions alive: nothing a chat knew or was doing is lost when it dies.";
 
-/** [CL270] One line for each command that a person types; no command's module is loaded for it. */
+/** One line for each command that a person types; no command's module is loaded for it. */
 function firstHelp(): string {
   const width = Math.max(
     ...Object.values(helpGroups).flatMap((commands) => Object.keys(commands).map(({ length }) => length)),
@@ -177,7 +177,7 @@ function finish(cli: Cli, error: CommanderError, complaint: string, isJson: bool
   cli.exitCode = exitCodes.wrongUsage;
 }
 
-/** [CL276] A word behind a command that takes none is no argument too many, as commander says. */
+/** A word behind a command that takes none is no argument too many, as commander says. */
 function mistypedSubcommand(program: Command, argv: readonly string[]): string | null {
   let parent = program;
   for (const word of argv) {
@@ -250,7 +250,7 @@ function findCommand(program: Command, words: readonly string[]): Command {
   }, program);
 }
 
-/** [CL271] Every command with those below it, in the groups of the program. */
+/** Every command with those below it, in the groups of the program. */
 function allCommandsText(program: Command, columns: number): string {
   const help = program.createHelp();
   help.prepareContext({ helpWidth: helpWidth(columns) });

@@ -26,7 +26,7 @@ export function addCommand(program: Command, cli: Cli): void {
   cli.define(command, (options: RescueOptions, id?: string) => rescue(cli, options, id));
 }
 
-/** [RS7] Changes nothing before a yes. */
+/** Changes nothing before a yes. */
 async function rescue(cli: Cli, options: RescueOptions, id: string | undefined): Promise<CommandResult> {
   const folder = cli.io.cwd;
   const asked =
@@ -52,7 +52,7 @@ function allHealthyText(folder: string, healthy: readonly Diagnosis[]): string {
   return `Nothing was found wrong with the newest ${sessions} of ${folder}:\n${lines.join("")}${hint}`;
 }
 
-/** [RS8] After the client has ended at once. @returns null: nothing was done */
+/** After the client has ended at once. @returns null: nothing was done */
 export async function rescueAfterFailure(cli: Cli, session: string): Promise<CommandResult | null> {
   const asked = await cli.call("recovery.diagnose", { session, folder: cli.io.cwd, hasFailed: true });
   const diagnosis = asked.ok ? asked.value.diagnosis : null;

@@ -34,7 +34,7 @@ export function addCommand(program: Command, cli: Cli): void {
   );
 }
 
-/** [CL263] Shows what changes and asks before it does so, unless the files go elsewhere. */
+/** Shows what changes and asks before it does so, unless the files go elsewhere. */
 async function restore(cli: Cli, options: RestoreOptions, words: readonly string[]): Promise<CommandResult> {
   const [first] = words;
   // An id has neither a dot nor a separator: `./name` is a file.
@@ -55,7 +55,7 @@ async function restore(cli: Cli, options: RestoreOptions, words: readonly string
   return refused ?? restoreFiles(cli, { ...selection, id: data.checkpoint });
 }
 
-/** [CL302] Says first which files of which session these are. */
+/** Says first which files of which session these are. */
 async function confirm(cli: Cli, compared: Compared): Promise<CommandResult | null> {
   const { diff, changes, project } = compared;
   const count = pluralize(changes.length, "file");

@@ -21,7 +21,7 @@ import { readInputFile } from "../plan-file.ts";
 const maxFileChars = 1_048_576;
 const example = `{"watch": {"chats": {"kind": "sessions"}, "worker": {"kind": "worker", "args": ["--config", "worker.yaml"]}}}`;
 
-/** [SU14] Reads what to watch; errors are reported with their line before anything starts. */
+/** Reads what to watch; errors are reported with their line before anything starts. */
 export function readSupervisorSettings(cli: Cli): CliResult<SupervisorSettings> {
   const settings = parseSupervisorSettings(cli);
   const missing = settings.ok ? findMissing(settings.value, cli.paths.home, cli.io.env) : null;

@@ -21,7 +21,6 @@ export async function runWorker(cli: Cli, input: WorkerInput, isJson: boolean): 
   const config = readConfig(cli, input);
   if (!config.ok) return config;
   const { once: isOnce, maxTasks = null, config: file } = input;
-  // [CX19]
   for (const [type, { claude }] of Object.entries(config.value.types))
     if (claude?.allowAll)
       cli.progress(`${type}: Claude Code may use every tool and asks for no permission (allowAll).`);

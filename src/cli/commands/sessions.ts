@@ -47,7 +47,7 @@ function listView(
   cli: Cli,
   { incomplete = false, allMachines = false }: MachineInput<"sessions.list">,
 ): Shown {
-  // [CL88] Names this machine when other machines are in the same answer.
+  // Names this machine when other machines are in the same answer.
   const where = `${project === null ? "" : ` in ${project}`}${allMachines ? " on this machine" : ""}`;
   const shared: Columns<SessionView> = {
     ID: "shortId",

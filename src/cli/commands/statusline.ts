@@ -23,7 +23,7 @@ function ownParts({ savedMsAgo, risk, offered, continued }: ChatStatus, now: num
   return offered.length + continued.length > 0 ? [] : ["not saved yet", ...riskParts];
 }
 
-/** [CL19] The line stays until the client asks for the next one: an age would grow wrong. */
+/** The line stays until the client asks for the next one: an age would grow wrong. */
 function clock(at: number, now: number): string {
   const [then, today] = [new Date(at), new Date(now)];
   const time = `at ${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;

@@ -48,7 +48,7 @@ const SubmitFields = z.object({
   dedupeKey: keyField,
 });
 
-/** [CL45] One task, or all of a file; and complex jobs. */
+/** One task, or all of a file; and complex jobs. */
 export function addSubmit(task: Command, cli: Cli): void {
   defineWork(cli, task, "submit", {
     operation: "tasks.submit",
@@ -198,7 +198,7 @@ export function addEstimate(task: Command, cli: Cli): void {
   declareCommand(cli, task.command("estimate"), declared, (given) => estimate(cli, given));
 }
 
-/** [RT3] Estimates the payload alone, and adds what earlier tasks of the type have cost. */
+/** Estimates the payload alone, and adds what earlier tasks of the type have cost. */
 async function estimate(cli: Cli, { model, ...given }: Given): Promise<CommandResult> {
   const found = await readTask(cli, given);
   if (!found.ok) return found;

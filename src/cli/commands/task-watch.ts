@@ -66,7 +66,7 @@ function taskText(line: TaskLine): string {
   return details.filter((text) => text !== "").join(", ");
 }
 
-/** [CL143] Ends when no task is open; badly if more are dead or cancelled than at the start. */
+/** Ends when no task is open; badly if more are dead or cancelled than at the start. */
 function allReader(link: Workspace): Read {
   let lostAtStart: number | null = null;
   return async () => {
@@ -82,7 +82,7 @@ function allReader(link: Workspace): Read {
   };
 }
 
-/** [CL48] Polls, and reads at once what has changed on this machine. */
+/** Polls, and reads at once what has changed on this machine. */
 async function follow({ io }: Cli, link: Workspace, isJson: boolean, read: Read): Promise<CommandResult> {
   const signal = io.interrupted();
   let hint = new AbortController();

@@ -97,7 +97,7 @@ const deadColumns: Columns<TaskLine> = {
 
 const endStates: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"]);
 
-/** [CL87] Progress or the reason; the progress of an ended task says nothing. */
+/** Progress or the reason; the progress of an ended task says nothing. */
 function progressNote({ state, progress, detail, isCancelAsked }: TaskLine): string {
   const isOver = endStates.has(state);
   const parts = [isCancelAsked && !isOver ? "asked to stop" : "", detail ?? "", isOver ? "" : progressText(progress)];
@@ -133,7 +133,7 @@ function addTree(task: Command, cli: Cli): void {
 
 type Explained = OutputOf<"tasks.explain">;
 
-/** [CL275] First why the task is in its state, then its fields, its parts and its attempts. */
+/** First why the task is in its state, then its fields, its parts and its attempts. */
 function showView(task: Explained, cli: Cli, { label }: Pick<Work<"tasks.explain">, "label">): string {
   const blocks: readonly Shown[] = [
     [...task.why, ...nextCommand(task)],

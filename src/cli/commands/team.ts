@@ -165,7 +165,7 @@ function addConflicts(team: Command, cli: Cli): void {
   });
 }
 
-/** [CF15] Conflicts of one kind between two chats, newest first. */
+/** Conflicts of one kind between two chats, newest first. */
 function conflictLines(group: readonly ForeseenConflict[], home: string): string[] {
   const [{ kind, chats }] = group as [ForeseenConflict];
   const named = chats.map(({ shortId, title, client, root, savedAgeMs }) => {
@@ -353,7 +353,7 @@ function runHolding(cli: Cli, right: RightRequest, words: CommandWords, isRepeat
   return cli.withWorkspace(async (workspace): Promise<CommandResult> => {
     const stop = cli.io.interrupted();
     for (let isFirst = true; ; isFirst = false) {
-      // [CL101] After the first time the request is known to be valid, so an outage is retried.
+      // After the first time the request is known to be valid, so an outage is retried.
       const held = await workspace.hold({ ...right, isPatient: !isFirst }, stop);
       if (!held.ok)
         return held.error.code === "lease_held" ? err({ ...held.error, exit: exitCodes.leaseNotGot }) : held;
@@ -380,7 +380,7 @@ function runHolding(cli: Cli, right: RightRequest, words: CommandWords, isRepeat
 
 const graceMs = 5_000;
 
-/** [CL33] [CL100] Runs until it ends, its right is lost, or it is interrupted. */
+/** Runs until it ends, its right is lost, or it is interrupted. */
 async function runUnder(
   { io }: Cli,
   lost: AbortSignal,

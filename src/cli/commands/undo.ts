@@ -34,7 +34,7 @@ export function addCommand(program: Command, cli: Cli): void {
   );
 }
 
-/** [UN4] Shows what changes and asks before it does so. */
+/** Shows what changes and asks before it does so. */
 async function undo(cli: Cli, options: UndoOptions, [prompt, ...files]: readonly string[]): Promise<CommandResult> {
   const { session, redo = false, diff = false, yes = false } = options;
   const input = { ...omitUndefined({ session, prompt }), folder: cli.io.cwd, redo, files };

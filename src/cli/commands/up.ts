@@ -43,7 +43,7 @@ export function addCommand(program: Command, cli: Cli): void {
   });
 }
 
-/** [WP1] Serves the live page until Ctrl-C. */
+/** Serves the live page until Ctrl-C. */
 async function servePage(cli: Cli, port: number | undefined, isJson: boolean): Promise<CommandResult> {
   const served = await cli.host.servePage({
     ...omitUndefined({ port }),
@@ -84,7 +84,7 @@ async function readClients(cli: Cli): Promise<readonly ClientState[]> {
   return listed.ok ? listed.value.clients : [];
 }
 
-/** [CL134] [CL135] Shows until Ctrl-C, and what cannot be read as a text. */
+/** Shows until Ctrl-C, and what cannot be read as a text. */
 async function watch(cli: Cli, stop: AbortSignal, show: (overview: Overview | string) => void): Promise<void> {
   let clients: readonly ClientState[] = [];
   let clientsAt = -Infinity;
@@ -108,7 +108,7 @@ const sequences = {
   clearBelow: "\u001b[J",
 };
 
-/** [CL132] Overwrites the old picture line by line, so nothing flickers. */
+/** Overwrites the old picture line by line, so nothing flickers. */
 async function redraw(cli: Cli, stop: AbortSignal): Promise<void> {
   cli.io.stdout(`${sequences.hideCursor}\u001b[2J`);
   try {
@@ -190,7 +190,7 @@ const least = { path: 12, title: 20 };
 /** The section's indent and three gaps. */
 const frame = 8;
 
-/** [CL241] @param command continues it; null: nothing to continue */
+/** @param command continues it; null: nothing to continue */
 function sessionLines(one: SessionView, text: string, command: string | null, style: OverviewStyle): string[] {
   const room = style.columns - frame - one.shortId.length - shownWidth(text);
   const title = oneLine(visible(one.title ?? "untitled"), maxTitleChars);
@@ -249,7 +249,7 @@ function paintState(one: ShownState, { paint }: OverviewStyle, more = ""): strin
   return colour ? paint(colour, text) : text;
 }
 
-/** [CL63] Chats, tasks and files with their holders; empty where there is no team. */
+/** Chats, tasks and files with their holders; empty where there is no team. */
 function teamSections(team: TeamView, { paint }: OverviewStyle): Section[] {
   const { where, trouble, names, tasks, chats, underWay, files } = team;
   if (trouble !== null) return [[null, [paint("yellow", `Team: ${where} did not answer: ${trouble}`)]]];

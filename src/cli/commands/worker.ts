@@ -49,7 +49,7 @@ export function addCommand(program: Command, cli: Cli): void {
   addService(command, cli);
 }
 
-/** [CL274] For a program `service` behind `--` commander would start the subcommand. */
+/** For a program `service` behind `--` commander would start the subcommand. */
 function keepWordsBehindDashes(command: Command): readonly string[] {
   const words: string[] = [];
   const parse = command.parseOptions.bind(command);

@@ -37,7 +37,6 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("--no-sync", "only coordinate: sessions and checkpoints stay on this machine");
   cli.define(addChoices(join), (options: JoinOptions, name: string) => joinWorkspace(cli, options, name));
   addLeave(workspace, cli);
-  // [SY77]
   defineOperation(cli, workspace, "status", {
     operation: "workspace.status",
     view: (status) => [coordinatorLine(status), ...(status.sync ? syncStateLines(cli, status.sync) : [])],

@@ -47,7 +47,7 @@ export interface ClientAdapter {
   /** A hook before a tool call can have the client ask its user. */
   readonly asksUser?: true;
   /**
-   * [LI11] Reads a usage limit from the client's own record of an error, by codes and fields alone:
+   * Reads a usage limit from the client's own record of an error, by codes and fields alone:
    * of its transcript, output or event. Null: another error. Absent: no record has a code for it.
    */
   readonly limitIn?: (error: JsonObject) => UsageLimit | null;

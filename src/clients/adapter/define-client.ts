@@ -38,7 +38,6 @@ export function defineClient({
       const given = withClaudeTool(inputOf(payload, session, env), tools);
       const found = typeof known === "function" ? known(given) : { event: known, input: given };
       if (found === null || (mainChatEvents.has(found.event) && isOfSubagent(found.input))) return [];
-      // [CA4]
       return callsOfPatch(found.input).map((input) => ({ event: found.event, input }));
     },
     answer,
@@ -67,7 +66,7 @@ export function withClaudeTool(input: JsonObject, names: ToolNames): JsonObject 
   return { ...input, tool_name: name, tool_input: { ...values, file_path: file } };
 }
 
-/** [TR239] A transcript may come from another system: its paths stay that system's. */
+/** A transcript may come from another system: its paths stay that system's. */
 function pathIn(folder: string, path: string): string {
   if (isWindowsPath(folder) || isWindowsPath(path)) return win32.resolve(folder, path);
   return folder.startsWith("/") ? posix.resolve(folder, path) : resolve(folder, path);

@@ -62,7 +62,7 @@ const beginnings = [
   "<state_snapshot>",
 ];
 
-/** [TR202] The user's words in a message of the user; empty: all of it is the client's. */
+/** The user's words in a message of the user; empty: all of it is the client's. */
 export function userWords(text: string): string {
   let rest = requestIn(text.trim());
   for (let name = elementOf(rest); name !== undefined; name = elementOf(rest)) rest = withoutElement(rest, name);
@@ -86,7 +86,7 @@ function withoutElement(text: string, name: string): string {
 const skillFolder = "\n\nBase directory for this skill: ";
 const skillPaths = /^[^\n]*[/\\]([^\n/\\]{1,200})\nRelative paths in this skill [^\n]*/;
 
-/** [TR203] OpenCode sends the text of a skill that was called; two lines end it. */
+/** OpenCode sends the text of a skill that was called; two lines end it. */
 function skillCommand(text: string): string | null {
   const at = text.lastIndexOf(skillFolder);
   const end = at < 0 ? "" : text.slice(at + skillFolder.length);
@@ -104,7 +104,6 @@ const promptHeading = /^"?The user typed (\/shim:[^\n]{0,2000}?), a command of S
 /** Copilot CLI sends the text of a skill that was called. */
 const skillHeading = /^The user explicitly invoked the "(\/[^"\n]{1,200})" skill\. /;
 
-/** [TR203] */
 function promptCommand(text: string): string | null {
   const [, skill] = skillHeading.exec(text) ?? [];
   const own = skill === undefined ? text : text.slice(Math.max(0, text.indexOf("The user typed ")));
@@ -145,7 +144,7 @@ function requestIn(text: string): string {
 
 const directive = /^::git-[a-z-]{1,60}\{[^\n]*\}[ \t]*$\n*/gm;
 
-/** [TR214] The chat's words without the lines by which it tells Codex's app what it did in git. */
+/** The chat's words without the lines by which it tells Codex's app what it did in git. */
 export function chatWords(text: string): string {
   return text.includes("::git-") ? text.replaceAll(directive, "") : text;
 }
@@ -153,7 +152,7 @@ export function chatWords(text: string): string {
 const refusal = /^(?:Error: )?The user doesn't want to [^\n]{1,300}?\bthe user said:\s/;
 const noteAfterRefusal = "\n\nNote: The user's next message may contain a correction or preference.";
 
-/** [TR209] The user's words in the error of a call that the user refused; empty: there are none. */
+/** The user's words in the error of a call that the user refused; empty: there are none. */
 export function refusalWords(error: string): string {
   const lead = refusal.exec(error)?.[0];
   return lead === undefined ? "" : userWords(error.slice(lead.length).split(noteAfterRefusal)[0] ?? "");
@@ -166,7 +165,7 @@ export interface Command {
   readonly isLocal: boolean;
 }
 
-/** [TR203] A command as Claude Code writes it; null: the text is none. */
+/** A command as Claude Code writes it; null: the text is none. */
 export function commandIn(text: string): Command | null {
   const isLocal = text.startsWith("<command-name>");
   if (!isLocal && !text.startsWith("<command-message>")) return null;
@@ -182,7 +181,7 @@ function between(text: string, name: string): string {
   return end < 0 ? "" : text.slice(from, end);
 }
 
-/** [TR204] A prompt with what was attached to it, by name or kind. */
+/** A prompt with what was attached to it, by name or kind. */
 export function withAttachments(text: string, attached: readonly string[]): string {
   if (attached.length === 0) return text;
   return [text, `[attached: ${attached.join(", ")}]`].filter((part) => part !== "").join("\n");

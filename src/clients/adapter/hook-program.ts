@@ -22,7 +22,7 @@ const defaultLimits: HookLimits = { eventMs: 5_000, startMs: 15_000 };
 const waited = { SHIM_HOOK_WAITED: "1" };
 
 /**
- * [CA44] Sends events from the client's own process to the host; each that it does not answer is
+ * Sends events from the client's own process to the host; each that it does not answer is
  * repeated by a hook program. An event that was recorded all the same counts once, by its ids.
  */
 export class HookProgram {

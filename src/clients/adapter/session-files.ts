@@ -61,7 +61,7 @@ export interface SessionFiles {
   readonly accepts?: (row: JsonObject) => boolean;
   /** Rows are found by the `parentUuid` of the one after them. */
   readonly links?: LinkRules;
-  /** [RS3] Behind a cut last line the client writes its next row, and then finds none before it. */
+  /** Behind a cut last line the client writes its next row, and then finds none before it. */
   readonly losesAfterCut?: true;
   /** A thought of the model, which an API may refuse and does not need. */
   readonly isThought?: (row: JsonObject) => boolean;

@@ -19,7 +19,7 @@ import {
   type Usage,
 } from "../transcript/transcript-draft.ts";
 
-/** [TR201] Rows of Claude Code 2.0.64 to 2.1.328; others say nothing of the work. */
+/** Rows of Claude Code 2.0.64 to 2.1.328; others say nothing of the work. */
 const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
   ["user", readUser],
   ["assistant", readAssistant],
@@ -59,7 +59,7 @@ function followBranch(draft: TranscriptDraft, line: JsonObject): void {
   if (id !== null) draft.branches.set(id, draft.branch);
 }
 
-/** [TR233] An answer to a prompt that seemed withdrawn: two chats write the file. */
+/** An answer to a prompt that seemed withdrawn: two chats write the file. */
 function goOn(draft: TranscriptDraft): void {
   for (let branch = draft.branch; branch !== null; branch = branch.parent) {
     if (!branch.isWithdrawn) continue;
@@ -91,7 +91,7 @@ function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
 }
 
 /**
- * [TR227] A second prompt after one row: the user edited the first, or went back to before it.
+ * A second prompt after one row: the user edited the first, or went back to before it.
  * Where the row came after that first prompt the file's links are damaged, and prove nothing.
  */
 function startBranch(draft: TranscriptDraft, parent: string | null, { uuid }: LineOrigin): void {

@@ -17,7 +17,7 @@ import {
   type TranscriptToolCall,
 } from "../transcript/transcript-draft.ts";
 
-/** [TR201] Rows of Codex's rollouts about calls of tools. */
+/** Rows of Codex's rollouts about calls of tools. */
 export const callRows: readonly (readonly [string, LineFormat])[] = [
   ["response_item/function_call", readFunctionCall],
   ["response_item/custom_tool_call", readCustomCall],
@@ -119,7 +119,7 @@ function endCall(draft: TranscriptDraft, toolUseId: string, output: string, at: 
   addEnd(draft, { toolUseId, error: errorIn(call?.name, output), at, ...response, ...unhooked });
 }
 
-/** [TR221] Patches inside of a program are among them, which is no call of its own then. */
+/** Patches inside of a program are among them, which is no call of its own then. */
 function readPatchEnd(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
   const toolUseId = textAt(payload, "call_id", 200);
   if (toolUseId === null) return;
@@ -179,7 +179,7 @@ const maxScannedChars = 100_000;
 /** Functions that no call of the program stands for: a patch has a row of its own. */
 const silent = /\btools\.(?:apply_patch|write_stdin)\(/;
 
-/** [TR213] A program of Codex's tool `exec`, whose functions are the tools, as their calls. */
+/** A program of Codex's tool `exec`, whose functions are the tools, as their calls. */
 export function callsOfProgram(program: string): readonly ProgramCall[] {
   const calls = [
     ...(program.includes("tools.exec_command(") ? [programCommands(program)] : []),

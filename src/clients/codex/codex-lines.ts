@@ -15,7 +15,7 @@ import {
 } from "../transcript/transcript-draft.ts";
 
 /**
- * [TR201] [CA32] Rows of Codex's rollouts by `type` and the type of the payload. 0.118 to 0.147
+ * Rows of Codex's rollouts by `type` and the type of the payload. 0.118 to 0.147
  * write messages as events; since 0.169 `item_completed` has them once, with the ids that hooks
  * report. `response_item/message` repeats both, between texts of the client.
  */
@@ -80,7 +80,7 @@ function asks(draft: TranscriptDraft, message: string, attached: readonly string
   draft.proposedPlan = null;
 }
 
-/** [TR211] The client's own words for a plan that the user approves. */
+/** The client's own words for a plan that the user approves. */
 const approval = /^(?:Implement the plan\.$|PLEASE IMPLEMENT THIS PLAN:)/;
 
 /** Rows that follow each other tell of the same event. */

@@ -44,7 +44,7 @@ export const codex = defineClient({
   },
 });
 
-/** [TR212] Codex's dialog as Claude Code's; the call of another tool stays as it is. */
+/** Codex's dialog as Claude Code's; the call of another tool stays as it is. */
 function withDialog(input: JsonObject): JsonObject {
   if (input["tool_name"] !== "request_user_input") return input;
   const { tool_response: output, ...call } = input;

@@ -17,7 +17,7 @@ import { copilot, copilotTools } from "./copilot.ts";
 /** Hooks of Copilot CLI give a call no id: a live read takes no calls of theirs. */
 const isUnhooked = true;
 
-/** [TR201] Copilot CLI's events, by their `data`. */
+/** Copilot CLI's events, by their `data`. */
 const copilotEvents: LineFormats = {
   "session.start": readCopilotVersion,
   "session.resume": readCopilotVersion,

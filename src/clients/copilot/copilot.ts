@@ -109,7 +109,7 @@ function inputOf(payload: JsonObject, session: string, env: NodeJS.ProcessEnv): 
   return withNewFile(input, () => response !== undefined);
 }
 
-/** [CA8] Context stands at the top of an answer, but inside at PreToolUse. */
+/** Context stands at the top of an answer, but inside at PreToolUse. */
 function answer(event: string, { decision, reason, hookSpecificOutput: inner }: HookAnswer): object {
   if (event === "PreToolUse") return inner === undefined ? {} : { ...inner, hookSpecificOutput: inner };
   return omitUndefined({ decision, reason, additionalContext: inner?.additionalContext });

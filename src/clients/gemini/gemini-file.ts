@@ -2,7 +2,7 @@ import { asObject, objectAt, textAt } from "../../shared/json-fields.ts";
 import type { TranscriptRow } from "../transcript/transcript-rows.ts";
 
 /**
- * [TR237] Messages of Gemini CLI as they stand at the end of its file: each is written again when
+ * Messages of Gemini CLI as they stand at the end of its file: each is written again when
  * it grows, batches of them replace what has the same id, and the user may go back to before one.
  * Gemini CLI itself forgets what a batch leaves out; the user has said it all the same.
  */

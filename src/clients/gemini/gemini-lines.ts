@@ -18,7 +18,7 @@ import { geminiTools } from "./gemini.ts";
 const isUnhooked = true;
 
 /**
- * [TR201] Messages of Gemini CLI, each written again when it grows, between lines that only set
+ * Messages of Gemini CLI, each written again when it grows, between lines that only set
  * fields of the file.
  */
 const geminiMessages: LineFormats = {

@@ -23,7 +23,7 @@ export function isDatabase(path: string): boolean {
 }
 
 /**
- * [TR238] The session of a database of OpenCode, with what its log has not written back yet.
+ * The session of a database of OpenCode, with what its log has not written back yet.
  *
  * @param session its id; null: the only one
  */

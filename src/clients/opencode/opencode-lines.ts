@@ -19,7 +19,7 @@ import { opencode, opencodeTools } from "./opencode.ts";
 /** A live read takes no calls: OpenCode is read by its plugin. */
 const isUnhooked = true;
 
-/** [TR201] Messages of `opencode export`, each with its parts; a live chat has no such file. */
+/** Messages of `opencode export`, each with its parts; a live chat has no such file. */
 export const readOpenCodeMessage: LineFormat = (draft, row, { uuid }) => {
   const info = objectAt(row, "info");
   const origin = { at: numberAt(objectAt(info, "time"), "created"), uuid: textAt(info, "id", 100) ?? uuid };

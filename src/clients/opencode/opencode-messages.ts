@@ -1,7 +1,7 @@
 import { asObject, listAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 
-/** [TR238] A message of OpenCode 2 in the form of OpenCode 1; one of OpenCode 1 stays as it is. */
+/** A message of OpenCode 2 in the form of OpenCode 1; one of OpenCode 1 stays as it is. */
 export function toFirstVersion(message: JsonObject): JsonObject {
   if (objectAt(message, "info") !== null) return message;
   const { id, type, time, error, finish } = message;

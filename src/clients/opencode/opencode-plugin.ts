@@ -253,7 +253,7 @@ function contextOf(answer: JsonObject): string | null {
 
 const reported = new WeakSet<PluginInput>();
 
-/** [CA12] Once, since the hook runs at each event. */
+/** Once, since the hook runs at each event. */
 function logOnce(input: PluginInput, message: string): void {
   if (reported.has(input)) return;
   reported.add(input);

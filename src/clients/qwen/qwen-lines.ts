@@ -15,7 +15,7 @@ import {
 import { withClaudeTool } from "../adapter/define-client.ts";
 import { qwen, qwenTools } from "./qwen.ts";
 
-/** [TR201] Records of Qwen Code: Gemini's messages, with its own frame. */
+/** Records of Qwen Code: Gemini's messages, with its own frame. */
 const qwenRecords: LineFormats = {
   user: (draft, line, origin) => addText(draft, "user", userWords(qwenText(line)), origin),
   assistant: (draft, line, origin) => {

@@ -46,7 +46,7 @@ interface Said {
   readonly role?: TranscriptText["role"];
 }
 
-/** [TR232] A client's replay, or a copy, writes the same words with the same time again. */
+/** A client's replay, or a copy, writes the same words with the same time again. */
 function saidOnce<One extends Said>(all: readonly One[]): One[] {
   const known = new Set<string>();
   return all.filter(({ role = "", at, text }) => {

@@ -9,7 +9,7 @@ interface Link {
 /** Rows of the conversation; others (progress) name rows that are never written. */
 const linkedTypes: ReadonlySet<unknown> = new Set(["user", "assistant", "attachment", "system", "tool_result"]);
 
-/** [TR231] [TR232] Follows rows with a `uuid` and a `parentUuid` (Claude Code, Qwen Code). */
+/** Follows rows with a `uuid` and a `parentUuid` (Claude Code, Qwen Code). */
 export class Links {
   readonly #ids = new Set<string>();
   readonly #links: Link[] = [];

@@ -20,7 +20,7 @@ const flush = 1;
 /** Unpacked; beyond it V8 has no string for a document either. */
 const maxUnpackedBytes = 512 * 1_048_576;
 
-/** [TR235] All of a file, unpacked where it is compressed and decoded where it is UTF-16. */
+/** All of a file, unpacked where it is compressed and decoded where it is UTF-16. */
 export function readWholeFile(path: string): Result<WholeFile, string> {
   const plain = path.endsWith(compressedEnd) ? path.slice(0, -compressedEnd.length) : path;
   // Where both are there the client has not removed the plain one yet, and may go on with it.

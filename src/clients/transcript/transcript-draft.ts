@@ -109,11 +109,11 @@ export interface TranscriptContent {
   readonly clientVersion: string | null;
   /** Where git was: at the start with a commit, or at the end without one; null: not known. */
   readonly git: GitPosition | null;
-  /** [TR230] Parts that could not be read, in their order, then rows that are missing. */
+  /** Parts that could not be read, in their order, then rows that are missing. */
   readonly damages: readonly Damage[];
   /** The last part of the file could not be read. */
   readonly isEndDamaged: boolean;
-  /** [TR233] A prompt was followed by another one after the same row, and both went on. */
+  /** A prompt was followed by another one after the same row, and both went on. */
   readonly isBranched: boolean;
 }
 
@@ -270,7 +270,7 @@ export function addCall(draft: TranscriptDraft, call: Unchecked<TranscriptToolCa
   draft.toolCalls.push(known);
 }
 
-/** [TR227] The user took back the newest such prompt, and all since. What tools did stays done. */
+/** The user took back the newest such prompt, and all since. What tools did stays done. */
 export function withdrawTexts(draft: TranscriptDraft, isPrompt: (text: TranscriptText) => boolean): void {
   const at = draft.texts.findLastIndex(isPrompt);
   if (at >= 0) draft.texts = draft.texts.slice(0, at);
@@ -304,7 +304,7 @@ export function addCompaction(draft: TranscriptDraft, compaction: TranscriptComp
 /** Readers of rows by the row's kind; other kinds say nothing of the work. */
 export type LineFormats = Readonly<Record<string, LineFormat>>;
 
-/** [TR205] These clients write no end of a turn: its last answer has words, and calls no tool. */
+/** These clients write no end of a turn: its last answer has words, and calls no tool. */
 export function endWithout(calls: readonly unknown[], text: string, { at }: LineOrigin): TranscriptTurnEnd | null {
   return calls.length === 0 && text.trim() !== "" ? { text, at } : null;
 }

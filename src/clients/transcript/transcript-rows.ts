@@ -14,7 +14,7 @@ export interface TranscriptRow {
 
 const newline = 0x0a;
 
-/** [TR229] Cut at bytes, before decoding: no other UTF-8 character has a newline byte. */
+/** Cut at bytes, before decoding: no other UTF-8 character has a newline byte. */
 export function* rowsIn(bytes: Buffer, begin = 0, end = bytes.length, base = 0): Generator<TranscriptRow> {
   for (let at = begin; at < end;) {
     const found = bytes.indexOf(newline, at);
@@ -39,7 +39,7 @@ export function* rowsOfLine(line: Buffer, position: number): Generator<Transcrip
 /** Times that the whole search reads a line at most, so that its time is linear. */
 const maxReadings = 16;
 
-/** [TR240] Rows without a break between them, behind zeros, or behind a row that is cut. */
+/** Rows without a break between them, behind zeros, or behind a row that is cut. */
 function* rowsOfBrokenLine(text: string, position: number): Generator<TranscriptRow> {
   const toBytes = (from: number, to: number): Pick<TranscriptRow, "position" | "bytes"> => {
     return {

@@ -121,7 +121,7 @@ const levelOrder: readonly Level[] = ["note", "warning", "error"];
 export type MergedFinding = Omit<Finding, "fingerprint" | "content" | "isNew">;
 
 /**
- * [AN5] Joins what several tools report about the same thing: rules that are declared equivalent,
+ * Joins what several tools report about the same thing: rules that are declared equivalent,
  * in the same file, at the same symbol or overlapping ranges. Findings of one tool are not joined;
  * the level is the highest that a tool gives.
  *
@@ -188,7 +188,7 @@ function startsBeforeEnd(a: Range, b: Range): boolean {
 const hashChars = 32;
 
 /**
- * [AN6] A fingerprint is made of the rule, the path, the words at the finding and its number among
+ * A fingerprint is made of the rule, the path, the words at the finding and its number among
  * equal ones: what is added above does not change it.
  *
  * @param findings of one analysis, in the order of their positions
@@ -248,7 +248,7 @@ export function toBaseline(findings: readonly Finding[]): Baseline {
 }
 
 /**
- * [AN8] Marks what the baseline does not have. A finding of a file that was renamed is found again
+ * Marks what the baseline does not have. A finding of a file that was renamed is found again
  * by its content; each entry stands for one finding.
  *
  * @param isPresent whether a file of the baseline still exists

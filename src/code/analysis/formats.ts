@@ -29,7 +29,6 @@ function toolState({ status, why, findings, ms }: ToolRun): string {
   return `${status === "untrusted" ? "not run" : status}: ${why ?? ""}`;
 }
 
-/** [AN3] */
 function adviceLines({ notCovered }: Report): string[] {
   return notCovered.map((kind) => `Not analysed: ${kind}. A tool that does: npm install --save-dev ${packages[kind]}`);
 }
@@ -75,7 +74,7 @@ export function toMarkdown(report: Report): string {
 }
 
 const schema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
-/** [AN7] A report as SARIF 2.1.0: a run for each tool that ran or failed. */
+/** A report as SARIF 2.1.0: a run for each tool that ran or failed. */
 export function toSarif({ tools, findings, comparedWith }: Report): object {
   const started = tools.filter(({ status }) => status === "ran" || status === "failed");
   const own = ({ name }: ToolRun): Finding[] => findings.filter(({ tool }) => tool === name);

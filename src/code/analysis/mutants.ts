@@ -39,7 +39,7 @@ const Mutant = z.object({
 /** mutation-testing-report-schema, of which this reads what all versions have. */
 const Report = z.object({ files: z.record(z.string(), z.object({ source: z.string(), mutants: z.array(Mutant) })) });
 
-/** [MU6] Pure. @param only files; empty: all of the report */
+/** Pure. @param only files; empty: all of the report */
 export function parseReport(text: string, only: readonly string[]): Result<FileMutants[], string> {
   const json = parseJson(text);
   if (json === undefined) return err("Stryker's report is no JSON");

@@ -55,14 +55,13 @@ export function countTotals(findings: readonly Finding[], isCompared: boolean): 
   return { error: count("error"), warning: count("warning"), note: count("note"), new: isCompared ? fresh : null };
 }
 
-/** [AN101] Kinds of which no tool has run; none where tools are asked for by name. */
+/** Kinds of which no tool has run; none where tools are asked for by name. */
 export function notCovered(tools: readonly ToolRun[], only: readonly string[] | null): Kind[] {
   const ran = new Set(tools.filter(({ status }) => status === "ran").flatMap((tool) => tool.kinds));
   // Tools that are asked for by name cover what they can; the other kinds are no question.
   return only === null ? kinds.filter((kind) => !ran.has(kind)) : [];
 }
 
-/** [AN3] */
 export const packages: Readonly<Record<Kind, string>> = {
   types: "typescript",
   lint: "oxlint",
@@ -73,7 +72,7 @@ export const packages: Readonly<Record<Kind, string>> = {
 
 const maxHotspots = 20;
 
-/** [AN10] Files by complexity times commits; a file without either is none. */
+/** Files by complexity times commits; a file without either is none. */
 export function findHotspots(
   complexities: readonly FileComplexity[],
   commitsByFile: ReadonlyMap<string, number>,

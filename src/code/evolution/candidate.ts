@@ -20,7 +20,7 @@ export const CandidateFinding = Finding.omit({
 });
 export type CandidateFinding = z.infer<typeof CandidateFinding>;
 
-/** [EV1] One change that is worth trying. Paths are relative to the project, with `/`. */
+/** One change that is worth trying. Paths are relative to the project, with `/`. */
 export const Candidate = z.object({
   /** Equal for the same findings and method in every run. */
   id: z.string(),
@@ -57,12 +57,12 @@ export const sourceExtension = /\.[cm]?[jt]sx?$/;
 const toolSettings =
   /^(?:\..*(?:rc|ignore|attributes|config)(?:\.\w+)?|.+\.config\.\w+|[jt]sconfig.*\.json|package(?:-lock)?\.json|(?:biome|deno|turbo|nx|fallow|jscpd)\.(?:jsonc?|toml)|knip\.(?:jsonc?|[jt]s)|(?:vitest|jest)\.\w+\.\w+|.*(?:baseline|suppressions)\.json)$/;
 
-/** [EV104] Files that say what tools report: thresholds, exceptions, scripts. */
+/** Files that say what tools report: thresholds, exceptions, scripts. */
 export function isToolSettings(path: string): boolean {
   return toolSettings.test(path.slice(path.lastIndexOf("/") + 1)) && !/\.test\.\w+$/.test(path);
 }
 
-/** [EV8] Bounds of a run as a whole. */
+/** Bounds of a run as a whole. */
 export const RunLimits = z.object({
   /** Counts from the submission, by the coordinator's clock. */
   timeMs: z.int().min(1_000).max(604_800_000).default(7_200_000),

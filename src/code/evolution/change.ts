@@ -27,12 +27,12 @@ export interface ChangeOptions {
   readonly claude: Executor | null;
   /** Revision that changes start from. */
   readonly base: string;
-  /** [EV13] From the worker's settings, never from a task; null: `npm test`. */
+  /** From the worker's settings, never from a task; null: `npm test`. */
   readonly tests: Tests | null;
   /** Limit of each tool and of each run of the tests. */
   readonly limitMs: number;
   readonly workspace: Workspace;
-  /** [EV18] Reserves files of the repository, all or none. */
+  /** Reserves files of the repository, all or none. */
   readonly reserve: (files: readonly string[]) => Promise<Result<Release, Failure>>;
 }
 
@@ -40,7 +40,7 @@ export interface ChangeOptions {
 const measured = new Map<string, Measured>();
 const maxMeasured = 20;
 
-/** [EV3] @param isRenewed whether what was measured before is measured again */
+/** @param isRenewed whether what was measured before is measured again */
 export async function measureBefore(
   { deps, project, limitMs, tests }: ChangeOptions,
   commit: string,
@@ -58,7 +58,7 @@ export async function measureBefore(
   return found;
 }
 
-/** [EV3] @returns why the tests cannot judge a change */
+/** @returns why the tests cannot judge a change */
 export function baselineRefusal({ tests }: Measured): string | null {
   if (tests.failure === null) return null;
   const why = tests.isFlaky ? "the tests are flaky, and cannot judge" : "the tests fail before any change";
@@ -73,7 +73,7 @@ interface Work {
   readonly git: Git;
 }
 
-/** [EV4] Makes one change in the task's worktree, and keeps it only if nothing got worse. */
+/** Makes one change in the task's worktree, and keeps it only if nothing got worse. */
 export async function runChange(options: ChangeOptions, run: TaskRun, task: ChangeTask): Promise<RunOutcome> {
   const { deps, project, base, workspace } = options;
   const git = gitInWorktree(deps.env, project.repository, run.folder);

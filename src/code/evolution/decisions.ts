@@ -6,7 +6,7 @@ import type { RepositoryProject } from "../transform/worktree.ts";
 
 const maxDecisions = 5_000;
 
-/** [EV14] Decisions of people and of the judge on changes of one project, on this machine. */
+/** Decisions of people and of the judge on changes of one project, on this machine. */
 export class Decisions {
   readonly #folder: string;
 

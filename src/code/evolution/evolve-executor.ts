@@ -16,7 +16,7 @@ import { Decisions, runTag } from "./decisions.ts";
 import { makePlan } from "./plan.ts";
 import { readRun, toTasks } from "./run.ts";
 
-/** [EV13] A worker's settings for tasks of runs: what code runs is never chosen by a task. */
+/** A worker's settings for tasks of runs: what code runs is never chosen by a task. */
 export const EvolveSettings = z.strictObject({
   /** The project's tools and tests may run, which are its code. */
   trust: z.boolean().default(false),
@@ -40,7 +40,7 @@ export interface EvolveType extends TypeSettings {
   readonly evolve?: EvolveSettings | undefined;
 }
 
-/** [EV13] Refused where the project's code would have to run, and nothing says that it may. */
+/** Refused where the project's code would have to run, and nothing says that it may. */
 export async function createEvolve(deps: TaskDeps, type: EvolveType, top: string): Promise<Result<Executor, Failure>> {
   const isAllowed = type.evolve?.trust === true || isTrusted(top, deps.runtime.config.analysis.trusted);
   if (!isAllowed) return fail("bad_input", "tests run code of the repository: set trust to true.");
@@ -76,7 +76,7 @@ export async function evolveOptions(
   };
 }
 
-/** [EV13] Does the tasks of runs: plans one, makes a change, reports. */
+/** Does the tasks of runs: plans one, makes a change, reports. */
 function runTask(options: ChangeOptions, run: TaskRun): Promise<RunOutcome> {
   const parsed = EvolveTask.safeParse(run.task.payload ?? {});
   if (!parsed.success) return Promise.resolve(failed(`the payload is not of this kind: ${formatIssues(parsed.error)}`));

@@ -24,7 +24,7 @@ export interface FixRequest {
 
 type UnusedFinding = Pick<Finding, "tool" | "rule" | "file" | "range" | "symbol" | "message">;
 
-/** [EV10] Changes the files and commits. The error says why it could not. */
+/** Changes the files and commits. The error says why it could not. */
 export async function applyFixer(
   deps: MeasureDeps,
   project: RepositoryProject,
@@ -94,7 +94,7 @@ async function fixLint(
 }
 
 /**
- * [EV10] Pure. Removes imports and declarations that tools have reported as unused: an export that
+ * Pure. Removes imports and declarations that tools have reported as unused: an export that
  * its own file still uses loses the keyword alone, and so does one whose removal could change what
  * runs. Imports that only the removed code used go with it.
  *

@@ -24,7 +24,7 @@ export interface JudgeInput {
   readonly astGrep: AstGrep | null;
 }
 
-/** [EV4] Pure. Lists why a change is not kept; none: it is. */
+/** Pure. Lists why a change is not kept; none: it is. */
 export function judge(input: JudgeInput): string[] {
   if (input.changes.length === 0) return ["nothing was changed"];
   const { failure } = input.after.tests;
@@ -58,7 +58,7 @@ function judgeFindings({ before, after, candidate }: JudgeInput): string[] {
 }
 
 /**
- * [EV5] A line that was changed gives its other findings new fingerprints: each may replace one
+ * A line that was changed gives its other findings new fingerprints: each may replace one
  * of the same rule in the same file that has gone, except those of the task.
  */
 export function newFindings(
@@ -96,7 +96,7 @@ function named(findings: readonly Finding[]): string {
   return `${texts.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** [EV6] Nothing that was declared changes or goes; unused exports may, and more may come. */
+/** Nothing that was declared changes or goes; unused exports may, and more may come. */
 function judgeApi({ before, after, candidate, allowsApi }: JudgeInput): string[] {
   if (allowsApi || before.api === null) return [];
   if (after.api === null) return ["the declarations of the package cannot be made any more"];
@@ -141,7 +141,7 @@ function isSource({ path }: FileDelta): boolean {
   return sourceExtension.test(path);
 }
 
-/** [EV101] A way to silence a checker that is there more often than before; code may move. */
+/** A way to silence a checker that is there more often than before; code may move. */
 function judgeTexts({ before, after, candidate, changes, astGrep }: JudgeInput): string[] {
   const tests = new Set([...before.testFiles, ...after.testFiles]);
   if (astGrep === null && candidate.method === "worker" && changes.some(isSource)) return [needsParser];
@@ -162,7 +162,7 @@ function judgeTexts({ before, after, candidate, changes, astGrep }: JudgeInput):
   return [...added, ...changes.filter(({ path }) => tests.has(path)).flatMap((one) => judgeTest(one, candidate))];
 }
 
-/** [EV103] A test only gains lines; one with a finding of its own asserts no less often. */
+/** A test only gains lines; one with a finding of its own asserts no less often. */
 function judgeTest({ path, before, after }: FileDelta, { files }: Candidate): string[] {
   if (before === null || after === null) return [];
   if (files.includes(path)) {

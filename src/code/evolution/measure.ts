@@ -12,7 +12,7 @@ import { inCommit, type RepositoryProject } from "../transform/worktree.ts";
 import type { WorkDeps } from "../../runner/worker/worktrees.ts";
 import { sourceExtension } from "./candidate.ts";
 
-/** [EV3] One commit of a project, as the judge compares it. */
+/** One commit of a project, as the judge compares it. */
 export interface Measured extends Pick<Report, "findings" | "hotspots"> {
   readonly tools: readonly Pick<ToolRun, "name" | "status" | "why">[];
   readonly commit: string;
@@ -43,7 +43,7 @@ export interface MeasureRequest {
   readonly signal: AbortSignal;
 }
 
-/** [EV3] Runs the project's tools and tests on a commit, in a throwaway worktree. */
+/** Runs the project's tools and tests on a commit, in a throwaway worktree. */
 export async function measure(
   deps: MeasureDeps,
   project: RepositoryProject,
@@ -85,7 +85,7 @@ function isTestFile(file: string): boolean {
   return sourceExtension.test(file) && !file.endsWith(".d.ts") && testFile.test(file);
 }
 
-/** [EV6] Declaration files as the project's own compiler writes them. */
+/** Declaration files as the project's own compiler writes them. */
 async function declarations(
   folder: string,
   own: string,
@@ -108,7 +108,7 @@ async function declarations(
   return output.ok ? err("the compiler wrote no declarations") : output;
 }
 
-/** [EV6] Pure. Statements of declaration files, which have each at the start of a line. */
+/** Pure. Statements of declaration files, which have each at the start of a line. */
 export function apiOf(files: readonly string[]): string[] {
   const statements = files.flatMap((text) => {
     const bare = text.replaceAll(/\/\*[\s\S]*?(?:\*\/|$)/g, "").replaceAll(/^[ \t]*\/\/.*$/gm, "");

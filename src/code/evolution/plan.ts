@@ -28,7 +28,7 @@ interface PlanInput extends Pick<PlanRequest, "maxTasks" | "only"> {
 const maxNotes = 50;
 const maxNoteChars = 300;
 
-/** [EV1] Measures a commit and ranks its findings. The error says why nothing can be judged. */
+/** Measures a commit and ranks its findings. The error says why nothing can be judged. */
 export async function makePlan(options: ChangeOptions, input: PlanInput): Promise<Result<Plan, string>> {
   const { project, claude } = options;
   const { commit, signal, only, maxTasks, isRetry } = input;
@@ -74,7 +74,7 @@ export async function makePlan(options: ChangeOptions, input: PlanInput): Promis
   });
 }
 
-/** [EV14] Fingerprints of findings whose change was rejected, or waits for a review. */
+/** Fingerprints of findings whose change was rejected, or waits for a review. */
 async function decidedBefore(
   { decisions, workspace, project }: ChangeOptions,
   isRetry: boolean,
@@ -87,7 +87,7 @@ async function decidedBefore(
 
 const linters: readonly string[] = ["oxlint", "biome", "eslint", "complexity"] satisfies ToolName[];
 
-/** [EV11] A trial in a throwaway worktree shows which findings a fixer removes. */
+/** A trial in a throwaway worktree shows which findings a fixer removes. */
 function findFixable(
   { deps, project, limitMs }: ChangeOptions,
   { commit, tools }: Measured,

@@ -30,7 +30,7 @@ const maxFiles = 100;
 const maxMessageChars = 300;
 
 /**
- * [EV1] [EV2] Pure. A candidate is all that one change removes; the most valuable first.
+ * Pure. A candidate is all that one change removes; the most valuable first.
  *
  * @param findings those that are open
  * @param fixable findings that a fixer removes, by fingerprint
@@ -57,7 +57,7 @@ function groupKey(finding: Finding, fixer: Fixer | undefined): string {
   return isSingle ? fingerprint : JSON.stringify([conceptOf(tool, rule), file]);
 }
 
-/** [EV14] Neither decided before nor left out by `only`: tools, rules or subjects; empty: all. */
+/** Neither decided before nor left out by `only`: tools, rules or subjects; empty: all. */
 export function isOpen(finding: Finding, only: readonly string[], decided: ReadonlySet<string>): boolean {
   if (decided.has(finding.fingerprint)) return false;
   const names = new Set<string>([subjectOf(finding), finding.tool, finding.rule, ruleName(finding)]);

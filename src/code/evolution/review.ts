@@ -15,7 +15,7 @@ export interface Accepted extends MergedTask {
   readonly isDeleted: boolean;
 }
 
-/** [EV15] Decisions of a person about the kept changes of all runs of a project. */
+/** Decisions of a person about the kept changes of all runs of a project. */
 export interface Review {
   readonly offered: readonly Offered[];
   /** Merges it into the current branch, as a task. */

@@ -69,7 +69,7 @@ interface Session {
   readonly type: EvolveType;
 }
 
-/** [EV17] Plans, submits, works and reports; an unfinished run is continued. */
+/** Plans, submits, works and reports; an unfinished run is continued. */
 export async function evolve(context: HostContext, input: EvolveInput, run: Run): Promise<Result<Evolved, Failure>> {
   const found = await findProject(context, input.folder ?? run.cwd);
   if (!found.ok) return found;

@@ -41,7 +41,7 @@ function refOf(index: number): string {
 }
 
 /**
- * [EV9] Pure. One task for each candidate and one that reports, which is their parent. A task waits
+ * Pure. One task for each candidate and one that reports, which is their parent. A task waits
  * for those before it that have a file in common: no two change a file at the same time.
  */
 export function toTasks(candidates: readonly Candidate[], options: TaskOptions): SubmittedTask[] {
@@ -72,7 +72,7 @@ export function toTasks(candidates: readonly Candidate[], options: TaskOptions):
   return [...changes, { type, ref: reportRef, payload, dependsOn, onDependencyDeath: "ignore", tags }];
 }
 
-/** [EV12] Result of a change that was kept. */
+/** Result of a change that was kept. */
 export const Verdict = z.object({ findings: z.object({ before: z.int(), after: z.int() }) });
 export type Verdict = z.infer<typeof Verdict>;
 
@@ -96,7 +96,7 @@ const Tried = z.object({
 });
 export type Tried = z.infer<typeof Tried>;
 
-/** [EV12] Result of a run. Printed and stored: fields are only added. */
+/** Result of a run. Printed and stored: fields are only added. */
 export const EvolveReport = z.object({
   version: z.literal(1),
   job: z.int(),
@@ -250,7 +250,7 @@ function sumUsage(tried: readonly Pick<Tried, "used">[]): Usage {
   return tried.reduce((total, { used }) => sum(total, used), zeroUsage);
 }
 
-/** [EV8] Pure. Says why a run ends before all of its tasks are done; null: it continues. */
+/** Pure. Says why a run ends before all of its tasks are done; null: it continues. */
 export function stopReason(
   tried: readonly Pick<Tried, "used">[],
   { timeMs, costMicros }: RunLimits,
@@ -262,7 +262,7 @@ export function stopReason(
 }
 
 /**
- * [EV8] Cancels the open tasks of a run that is over.
+ * Cancels the open tasks of a run that is over.
  *
  * @param task one of them, which is not cancelled
  * @returns why the run is over; null: it continues

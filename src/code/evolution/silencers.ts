@@ -101,7 +101,7 @@ const testRules: typeof codeRules = [
 const suppressing =
   /(?:eslint|oxlint|tslint|biome|prettier|fallow|knip|jscpd|stryker|istanbul|c8|v8|node:coverage|deno-lint)[-: ]+(?:disable|ignore|off)\b|@ts-(?:ignore|expect-error|nocheck)|\bNOSONAR\b|@(?:lintignore|public|internal|beta|alias)\b|^\W*eslint(?:-env)?\s+[@\w]/i;
 
-/** [EV101] Pure. Each way to silence a checker. A file without a parser has suppressions alone. */
+/** Pure. Each way to silence a checker. A file without a parser has suppressions alone. */
 export function findSilencers(astGrep: AstGrep | null, file: string, source: string, isTest: boolean): Silencer[] {
   if (astGrep === null) return source.split("\n").flatMap((line) => suppression(file, line));
   const root = parseSource(astGrep, file, source);

@@ -29,7 +29,7 @@ const Payload = z.strictObject({
 });
 type Payload = z.infer<typeof Payload>;
 
-/** [AN15] Does a task by an analysis of its folder; the result is a summary. */
+/** Does a task by an analysis of its folder; the result is a summary. */
 export function createAnalysis(deps: TaskDeps, settings: AnalyzeSettings): Executor {
   const reports = join(deps.home, "analysis");
   const { trusted } = deps.runtime.config.analysis;

@@ -38,7 +38,7 @@ export interface AnalysisOptions {
   readonly onRun?: (run: ToolRun) => void;
 }
 
-/** [AN1] Analyses a folder with the tools of its project. The error is wrong input. */
+/** Analyses a folder with the tools of its project. The error is wrong input. */
 export async function analyze(options: AnalysisOptions): Promise<Result<Report, string>> {
   const repository = await findRepository(options.env, options.folder, options.signal);
   const commit = await findSince(options, repository);
@@ -112,7 +112,7 @@ class Analysis {
     };
   }
 
-  /** [AN9] The same tools, on the files of the commit. */
+  /** The same tools, on the files of the commit. */
   async #findingsAt(project: ProjectView, commit: string, notes: string[]): Promise<Baseline> {
     if (this.#repository === null) throw new Error("a commit without a repository has passed the check");
     const root = await copyCommit(this.#repository, commit, join(this.#scratch, "commit"));
@@ -125,7 +125,7 @@ class Analysis {
     return toBaseline(await this.#ownFindings(results, copy));
   }
 
-  /** [AN102] Neither installed packages nor what git ignores is the project's code. */
+  /** Neither installed packages nor what git ignores is the project's code. */
   async #ownFindings(results: readonly AdapterResult[], project: ProjectView): Promise<Finding[]> {
     const ran = results.flatMap(({ run: { name: tool, version }, parsed }) =>
       parsed === null ? [] : [{ tool, version, findings: parsed.findings }],
@@ -170,7 +170,7 @@ class Analysis {
     return { run, parsed: parsed.ok ? parsed.value : null };
   }
 
-  /** [AN11] Why a tool is not started in a project that is not trusted; null: it is. */
+  /** Why a tool is not started in a project that is not trusted; null: it is. */
   async #findRefusal(tool: InstalledTool, risk: string | null): Promise<string | null> {
     if (this.#options.isTrusted) return null;
     if (risk !== null) return `${risk}, and the project is not trusted (--trust)`;

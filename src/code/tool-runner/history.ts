@@ -56,7 +56,7 @@ export async function ignoredFiles({ git }: Repository, files: readonly string[]
 }
 
 /**
- * [AN9] Writes the files of a commit by a repository of their own, which has no settings: no filter
+ * Writes the files of a commit by a repository of their own, which has no settings: no filter
  * or hook runs, symbolic links become plain files, and the user's repository is not changed.
  * Installed packages are linked.
  *

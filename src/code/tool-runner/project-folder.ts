@@ -34,7 +34,7 @@ function readText(path: string): string | null {
   }
 }
 
-/** [AN2] `node_modules` of the folder and of those above it, up to the repository's. */
+/** `node_modules` of the folder and of those above it, up to the repository's. */
 function* modulesAbove(root: string): Generator<string> {
   const owner = statSync(root).uid;
   for (let folder = root; ; folder = dirname(folder)) {
@@ -53,7 +53,7 @@ function findTool(root: string, packageName: string, program: string): Installed
   return null;
 }
 
-/** [TX5] Finds a package without a program, in the same folders. */
+/** Finds a package without a program, in the same folders. */
 export function detectLibrary(from: string, packageName: string, risk: string): Detection {
   for (const modules of modulesAbove(from)) {
     const library = join(modules, packageName);
@@ -118,14 +118,14 @@ export function modulesOf({ path }: InstalledTool): string {
   return parts.slice(0, parts.indexOf("node_modules") + 1).join(sep);
 }
 
-/** [AN11] Whether its code may run: by a person this time, or by the setting. */
+/** Whether its code may run: by a person this time, or by the setting. */
 export function trustOf(configFile: string, folder: string, isGiven: boolean): Result<boolean, Failure> {
   if (isGiven) return ok(true);
   const config = readConfig(configFile);
   return config.ok ? ok(isTrusted(folder, config.value.analysis.trusted)) : fail("bad_config", config.error);
 }
 
-/** [AN11] A folder is trusted with all folders below it. */
+/** A folder is trusted with all folders below it. */
 export function isTrusted(folder: string, trusted: readonly string[]): boolean {
   return trusted.some((one) => {
     const path = existsSync(one) ? realpathSync(one) : one;

@@ -9,7 +9,7 @@ import { runTool, type ToolStart } from "./run-tool.ts";
 /** Command that has to succeed. */
 export type Tests = readonly [program: string, ...args: string[]];
 
-/** [TX11] The script that `npm init` writes is no test. @returns null: package.json names none */
+/** The script that `npm init` writes is no test. @returns null: package.json names none */
 export function testScript(folder: string): Tests | null {
   const path = join(folder, "package.json");
   const manifest = existsSync(path) ? parseObject(readFileSync(path, "utf8")) : null;
@@ -17,7 +17,7 @@ export function testScript(folder: string): Tests | null {
   return script === null || script.includes("no test specified") ? null : ["npm", "test"];
 }
 
-/** [TX11] No shell parses the command. */
+/** No shell parses the command. */
 export function parseTests(text: string): Result<Tests, Failure> {
   const [program, ...args] = text.trim().split(/\s+/);
   if (program === undefined || program === "" || /["'`$&|;<>\\]/.test(text))
@@ -30,7 +30,7 @@ export function parseTests(text: string): Result<Tests, Failure> {
 
 const maxOutputChars = 2_000;
 
-/** [TX11] Tests are code of the project. The error says how they failed. */
+/** Tests are code of the project. The error says how they failed. */
 export async function runTests(
   [program, ...args]: Tests,
   run: Pick<ToolStart, "folder" | "env" | "timeMs" | "signal">,

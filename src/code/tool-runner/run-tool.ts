@@ -15,7 +15,7 @@ const withLoopback = ["sh", "-c", 'ip link set lo up && exec "$0" "$@"'];
 const probed = new Map<string, Namespace>();
 
 /**
- * [AN13] Asks the system once what it allows: a network namespace without interfaces, or with the
+ * Asks the system once what it allows: a network namespace without interfaces, or with the
  * loopback interface alone. Linux only.
  */
 function namespaceOf(env: NodeJS.ProcessEnv, hasLoopback = false): Namespace {
@@ -40,7 +40,7 @@ function probe(path: string, hasLoopback: boolean): Namespace {
   return namespaces.map((words) => words.concat(hasLoopback ? withLoopback : [])).find(canRun) ?? null;
 }
 
-/** [AN13] Limits that do not hold for tools on this system. */
+/** Limits that do not hold for tools on this system. */
 export function missingLimits(env: NodeJS.ProcessEnv): string[] {
   return [
     ...(namespaceOf(env) === null ? ["The network was NOT blocked for tools on this system."] : []),
@@ -76,7 +76,7 @@ export interface ToolStart {
 }
 
 /**
- * [AN12] Runs a tool without a shell, in a process group of its own that has ended when this
+ * Runs a tool without a shell, in a process group of its own that has ended when this
  * resolves. The error says why there is no whole output.
  */
 export async function runTool(start: ToolStart): Promise<Result<ToolOutput, string>> {

@@ -21,7 +21,7 @@ const codeEndings = new Set([".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"]);
 const maxRuleBytes = 1_048_576;
 
 /**
- * [TX4] Reads rules. A codemod is for ts-morph if its text names that package, else for
+ * Reads rules. A codemod is for ts-morph if its text names that package, else for
  * jscodeshift.
  *
  * @param path absolute: a file, or a folder of rules
@@ -83,7 +83,7 @@ const Path = z
   .refine((path) => !path.split("/").includes(".."), "a path in the repository has no ..");
 
 /**
- * [TX13] Payload of a task: exactly one of `rule`, `codemod` and `lintFix`. Code comes from the
+ * Payload of a task: exactly one of `rule`, `codemod` and `lintFix`. Code comes from the
  * repository alone, since a task does not choose programs.
  */
 export const TransformTask = z

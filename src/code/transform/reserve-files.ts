@@ -24,7 +24,7 @@ export interface Reservation {
   readonly isOwnAllowed: boolean;
 }
 
-/** [TX10] Reserves all files that change, or none. */
+/** Reserves all files that change, or none. */
 export async function reserveFiles(
   workspace: Workspace,
   { top, paths, self, isOwnAllowed }: Reservation,
@@ -72,7 +72,7 @@ export async function reserveForTask(
 
 const waitMs = 60_000;
 
-/** [TX16] Gives a task back whose files another chat has reserved, at no cost. */
+/** Gives a task back whose files another chat has reserved, at no cost. */
 export function waitForFiles(reason: string): RunOutcome {
   return { kind: "waiting", reason, delayMs: waitMs };
 }

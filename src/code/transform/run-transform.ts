@@ -72,7 +72,7 @@ export interface TransformReport {
 
 type Outcome = Result<TransformReport, Failure>;
 
-/** [TX1] [TX2] Works in a worktree of its own, which is removed whatever happens. */
+/** Works in a worktree of its own, which is removed whatever happens. */
 export async function runTransform(deps: WorkDeps, request: TransformRequest): Promise<Outcome> {
   const keepsObjects = request.offer !== null;
   const worktree = await createThrowaway(deps, request.source, { keepsObjects, hasLinks: false });
@@ -117,11 +117,11 @@ async function transform(deps: WorkDeps, request: TransformRequest, worktree: Th
   };
   if (files.length === 0) return ok(report);
   const { offer } = request;
-  // [TX10] Reserved until the commit is judged.
+  // Reserved until the commit is judged.
   const reserved = offer ? await offer.reserve(files.map(({ path }) => path)) : ok(null);
   if (!reserved.ok) return reserved;
   try {
-    // [TX8] Applied again.
+    // Applied again.
     const repeated = await apply();
     if (!repeated.ok) return repeated;
     const { changes } = await changesSince(git);
@@ -144,7 +144,7 @@ function namedFiles(paths: readonly string[]): string {
   return `${paths.slice(0, maxNamed).join(", ")}${more}`;
 }
 
-/** [TX11] Tests are code of the project. @returns null: none were to run */
+/** Tests are code of the project. @returns null: none were to run */
 async function testCommit(
   { env }: WorkDeps,
   { isTrusted, source, timeoutMs: timeMs, signal }: TransformRequest,
@@ -172,7 +172,7 @@ interface ReadyTool {
   readonly subject: string;
 }
 
-/** [TX5] Finds the tool; it is installed, and trusted as far as it needs to be. */
+/** Finds the tool; it is installed, and trusted as far as it needs to be. */
 async function prepareTool(
   { env }: WorkDeps,
   { source: { top }, paths, change: read, isTrusted }: TransformRequest,
@@ -271,7 +271,7 @@ async function applyTool(
   return ok(null);
 }
 
-/** [TX6] Node then writes only in these folders, and starts no other program. */
+/** Node then writes only in these folders, and starts no other program. */
 function startOf(
   { permissions }: Transformer,
   tool: InstalledTool,
@@ -300,7 +300,7 @@ export interface Transformed extends TransformReport {
   readonly uncommitted: number;
 }
 
-/** [TX1] Shows what a transform would change; with `branch` leaves it on one. */
+/** Shows what a transform would change; with `branch` leaves it on one. */
 export async function transformProject(
   context: HostContext,
   { what, paths, branch: isBranch, tests: words, trust, timeLimitMs }: TransformInput,

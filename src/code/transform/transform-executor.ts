@@ -34,7 +34,7 @@ interface Options extends Pick<TransformRequest, "isTrusted" | "timeoutMs"> {
   readonly tests: Tests | "script" | null;
 }
 
-/** [TX13] Refused where code would have to run, and nothing says that it may. */
+/** Refused where code would have to run, and nothing says that it may. */
 export async function createTransform(
   deps: TaskDeps,
   { trust, tests, timeLimitMs: timeoutMs }: TransformSettings,
@@ -49,7 +49,7 @@ export async function createTransform(
   return ok({ programs: tests ? [tests[0]] : [], run: (run) => runTask(deps, options, run) });
 }
 
-/** [TX12] The worktree of the task gets the commit once everything has succeeded. */
+/** The worktree of the task gets the commit once everything has succeeded. */
 async function runTask(deps: TaskDeps, options: Options, run: TaskRun): Promise<RunOutcome> {
   const parsed = TransformTask.safeParse(run.task.payload);
   if (!parsed.success) {

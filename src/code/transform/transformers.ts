@@ -29,7 +29,7 @@ export interface Transformer {
   readonly name: string;
   /** @param from where the project's packages are installed */
   readonly detect: (project: ProjectView, from: string) => Detection | null;
-  /** [TX6] Options of Node, which keeps it from writing elsewhere; null: not a program of Node. */
+  /** Options of Node, which keeps it from writing elsewhere; null: not a program of Node. */
   readonly permissions: readonly string[] | null;
   readonly apply: (context: TransformContext) => Promise<readonly TransformCommand[]>;
 }
@@ -138,7 +138,7 @@ const linters: readonly Transformer[] = [
 ];
 
 /**
- * [TX6] Runs jscodeshift's own program. Its writes ask for fsync, which Node's permissions refuse
+ * Runs jscodeshift's own program. Its writes ask for fsync, which Node's permissions refuse
  * (seen in 24.21: "fsync API is disabled"); the files are in a worktree that is thrown away.
  */
 const jscodeshiftScript = `"use strict";

@@ -27,7 +27,7 @@ export interface ThrowawayWorktree {
   /** Private folder that holds the worktree, deleted with it. */
   readonly folder: string;
   readonly tree: string;
-  /** [TX1] Without `keepsObjects` what it writes is deleted with the worktree. */
+  /** Without `keepsObjects` what it writes is deleted with the worktree. */
   readonly git: (signal: AbortSignal) => Git;
   /** Removes everything that `createThrowaway` has made, whatever a program did to it. */
   readonly remove: () => Promise<void>;
@@ -35,7 +35,7 @@ export interface ThrowawayWorktree {
 
 const prefix = "transform-";
 
-/** [TX6] Symbolic links, which tools follow out of the worktree, are files that have their text. */
+/** Symbolic links, which tools follow out of the worktree, are files that have their text. */
 export function withoutLinks(git: Git): Git {
   return { ...git, before: [...git.before, "-c", "core.symlinks=false"] };
 }
@@ -45,7 +45,7 @@ interface ThrowawayOptions {
   readonly hasLinks: boolean;
 }
 
-/** [TX2] A worktree on no branch. Those whose process has died are removed first. */
+/** A worktree on no branch. Those whose process has died are removed first. */
 export async function createThrowaway(
   deps: WorkDeps,
   source: WorktreeSource,
@@ -85,7 +85,7 @@ function objectsIn(folder: string, repository: string): NodeJS.ProcessEnv {
   return { GIT_OBJECT_DIRECTORY: folder, GIT_ALTERNATE_OBJECT_DIRECTORIES: alternate };
 }
 
-/** [TX2] Git needs the folder and its `.git` as they were, which a program may have changed. */
+/** Git needs the folder and its `.git` as they were, which a program may have changed. */
 async function remove({ env }: Pick<WorkDeps, "env">, repository: string, folder: string): Promise<void> {
   const tree = worktreePath(folder);
   mkdirSync(tree, { recursive: true });
@@ -98,7 +98,7 @@ async function remove({ env }: Pick<WorkDeps, "env">, repository: string, folder
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** [TX2] Removes the worktrees of processes that have died. */
+/** Removes the worktrees of processes that have died. */
 export async function removeAbandoned(deps: Pick<WorkDeps, "env" | "processes" | "home">): Promise<void> {
   const names = existsSync(deps.home) ? readdirSync(deps.home) : [];
   for (const name of names.filter((each) => each.startsWith(prefix))) {
@@ -152,7 +152,7 @@ export interface Trees {
 const modules = "node_modules";
 
 /**
- * [TX7] Links the packages of a project, and of the folders above it, beside the worktree: programs
+ * Links the packages of a project, and of the folders above it, beside the worktree: programs
  * in it find them, git does not.
  *
  * @param project folder, relative to the top
@@ -165,7 +165,7 @@ export function linkModulesBeside(trees: Trees, project: string): void {
   }
 }
 
-/** [TX7] Links installed packages into the worktree, where git ignores that. */
+/** Links installed packages into the worktree, where git ignores that. */
 export async function linkModulesInside(git: Git, trees: Trees): Promise<void> {
   const manifests = await lines(git, ["ls-files", "--", "package.json", "**/package.json"]);
   for (const folder of new Set(["", ...manifests.map((path) => dirname(path))])) {

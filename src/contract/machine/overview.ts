@@ -34,10 +34,10 @@ export const ChatStatus = z.object({
   risk: z.object({ score: z.number(), level: z.enum(riskLevels) }).nullable(),
   /** Sessions of the project that died and can come back. */
   died: count,
-  /** [CL67] Titles of dead sessions that the chat was offered, and of those that it continues. */
+  /** Titles of dead sessions that the chat was offered, and of those that it continues. */
   offered: z.array(z.string()),
   continued: z.array(z.string()),
-  /** [CF13] Files that another chat has changed too, with its title or short id. */
+  /** Files that another chat has changed too, with its title or short id. */
   conflicts: z.array(z.object({ path: z.string(), with: z.string() })),
   /** Undelivered messages of other chats. */
   messages: count,

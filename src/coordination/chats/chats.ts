@@ -20,7 +20,7 @@ import * as unread from "../messages/unread.ts";
 import * as tokens from "../workspace/tokens.ts";
 
 export const handlers = {
-  /** [CH1] Reconnects the same process; another gets a new incarnation. [CH2] One per session. */
+  /** Reconnects the same process; another gets a new incarnation. One per session. */
   "chats.register"(tx, input, actor) {
     const old = chatRows.find(tx, input.chat);
     const rows = rowsOnSession(tx, input.session, old);
@@ -46,7 +46,7 @@ export const handlers = {
     });
   },
 
-  /** [CH3] An unchanged heartbeat writes no row while a connection shows that the chat lives. */
+  /** An unchanged heartbeat writes no row while a connection shows that the chat lives. */
   "chats.heartbeat": byLiveChat((tx, input, caller) => {
     const row = caller;
     const status = row.status === "draining" ? row.status : (input.status ?? row.status);
@@ -63,7 +63,7 @@ export const handlers = {
     return row ? ok(toChat(tx, row)) : err({ code: "unknown_chat", message: `there is no chat ${chat}` });
   },
 
-  /** [CH13] Sorted by id. */
+  /** Sorted by id. */
   "chats.list"(tx, { limit, cursor, ...filter }) {
     const found: { readonly row: ChatRow; readonly chat: Chat }[] = [];
     for (const row of behind(tx, cursor ?? "")) {
@@ -77,7 +77,7 @@ export const handlers = {
     return ok({ chats, cursor: chats.length < found.length ? (chats.at(-1)?.chat ?? null) : null });
   },
 
-  /** [CH9] Repeatable end by the chat itself. */
+  /** Repeatable end by the chat itself. */
   "chats.unregister"(tx, { self }) {
     const found = chatRows.requireCurrentIncarnation(tx, self);
     return found.ok ? ok({ released: liveness.end(tx, found.value, "left") }) : found;
@@ -92,7 +92,7 @@ export const handlers = {
     return ok({ status: "draining" });
   }),
 
-  /** [CH10] A process of the chat's machine can see its end; its leases are released at once. */
+  /** A process of the chat's machine can see its end; its leases are released at once. */
   "chats.attest-death"(tx, input, actor) {
     const row = chatRows.find(tx, input.chat);
     if (!row) return err({ code: "unknown_chat", message: `there is no chat ${input.chat}` });
@@ -115,7 +115,7 @@ function rowsOnSession({ sql }: Tx, session: string, own: ChatRow | null): ChatR
   return own ? [own, ...rows.filter(({ chat }) => chat !== own.chat)] : rows;
 }
 
-/** [CH19] Exceeds every incarnation that a restore lost, so that two processes never share one. */
+/** Exceeds every incarnation that a restore lost, so that two processes never share one. */
 function incarnationOf(tx: Tx, input: CheckedInputOf<"chats.register">, old: ChatRow | null): number {
   if (old && isSameProcess(old, input)) return old.incarnation;
   const next = old ? old.incarnation + 1 : chatRows.firstIncarnation(tx);
@@ -263,7 +263,6 @@ function toChat(tx: Tx, row: ChatRow): Chat {
 
 const deathReasons: ReadonlySet<string | null> = new Set(["attested", "closed", "timeout"]);
 
-/** [CH22] */
 function isRecoverable({ sql }: Tx, { status, reason, session }: ChatRow, offlineReason: string | null): boolean {
   const isDead = deathReasons.has(status === "offline" ? reason : offlineReason);
   return isDead && syncRows.isUnfinished(sql, session);
@@ -274,7 +273,7 @@ function checkRegistration(tx: Tx, old: ChatRow | null, machine: string): Refusa
   return checkWorkspaceLimit(tx) ?? checkMachineShare(tx, machine) ?? (old ? null : checkOfflineLimit(tx, machine));
 }
 
-/** [CH12] A chat that holds nothing is not watched; it expires when room is needed. */
+/** A chat that holds nothing is not watched; it expires when room is needed. */
 function checkWorkspaceLimit(tx: Tx): Refusal | null {
   const limit = tx.settings.maxConcurrentChats;
   if (meta.countLiveChats(tx.sql) < limit) return null;
@@ -292,7 +291,7 @@ function expireGoneChats(tx: Tx): void {
     liveness.goOfflineIfGone(tx, row);
 }
 
-/** [CH17] Leaves room for the chats of other machines that have tokens. */
+/** Leaves room for the chats of other machines that have tokens. */
 function checkMachineShare(tx: Tx, machine: string): Refusal | null {
   const { maxConcurrentChats, machineChatShare } = tx.settings;
   const limit = Math.max(1, Math.floor(maxConcurrentChats * machineChatShare));
@@ -312,7 +311,7 @@ function countLive({ sql }: Tx, machine: string): number {
   return sql.all<{ n: number }>(query, machine)[0]?.n ?? 0;
 }
 
-/** [CH18] Offline chats are kept for their time, so a machine with too many must wait. */
+/** Offline chats are kept for their time, so a machine with too many must wait. */
 function checkOfflineLimit({ sql, now, settings }: Tx, machine: string): Refusal | null {
   const limit = settings.maxOfflineChatsPerMachine;
   const [row] = sql.all<{ n: number; next: number | null }>(

@@ -18,7 +18,7 @@ import * as waiters from "../leases/waiters.ts";
 /** Retention of offline rows with their inbox; longer while a message there may be read. */
 const keepOfflineMs = 86_400_000;
 
-/** [CH9] [CH10] Returns the number of released leases; the ended process trusts none any more. */
+/** Returns the number of released leases; the ended process trusts none any more. */
 export function end(tx: Tx, row: LivenessRow, reason: "left" | "attested"): number {
   return row.status === "offline" ? leases.releaseAllOf(tx, row) : goOffline(tx, row, reason);
 }
@@ -51,7 +51,7 @@ export function goOffline(tx: Tx, row: LivenessRow, reason: OfflineReason): numb
   return released;
 }
 
-/** [SY163] Its session can be taken over: it is unfinished, and its lease is free. */
+/** Its session can be taken over: it is unfinished, and its lease is free. */
 function hintIfUnfinished(tx: Tx, row: ChatRow | null): void {
   const isGone = row?.status === "offline" && row.reason !== "left";
   if (isGone && syncRows.isUnfinished(tx.sql, row.session))
@@ -66,7 +66,7 @@ export function markConnected(tx: Tx, chat: string): void {
   );
 }
 
-/** [CH4] Starts a grace period, unless the chat has another connection. */
+/** Starts a grace period, unless the chat has another connection. */
 export function markDisconnected(tx: Tx, chat: string, seenAt: number): void {
   const row = chatRows.find(tx, chat);
   // Ignores a connection already known to be gone, such as that of an older process.
@@ -75,7 +75,7 @@ export function markDisconnected(tx: Tx, chat: string, seenAt: number): void {
   startGrace(tx, row, seenAt, tx.now + (row.isInteractive === 1 ? interactiveGraceMs : workerGraceMs));
 }
 
-/** [CH5] Connections lost without a close (deploy, crash of the host) get one long grace period. */
+/** Connections lost without a close (deploy, crash of the host) get one long grace period. */
 export function markLostConnections(tx: Tx, limit: number): void {
   const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE isConnected = 1 AND status <> 'offline'");
   const lost = rows.filter((row) => tx.presence.lastSeen(row.chat) === null);
@@ -102,7 +102,7 @@ export function listDue({ sql, now }: Tx, limit: number): string[] {
     .map(({ chat }) => chat);
 }
 
-/** [CH6] Checks one due chat: whether it is gone, what has expired, when to check next. */
+/** Checks one due chat: whether it is gone, what has expired, when to check next. */
 export function checkChat(tx: Tx, chat: string): void {
   const found = chatRows.find(tx, chat);
   if (!found) return;
@@ -117,7 +117,7 @@ export function checkChat(tx: Tx, chat: string): void {
   tx.sql.run("UPDATE chats SET dueAt = ? WHERE chat = ?", next, chat);
 }
 
-/** [CH14] [MS13] Checks the inbox after a day, and when what keeps it has expired. */
+/** Checks the inbox after a day, and when what keeps it has expired. */
 function keptUntil(tx: Tx, row: ChatRow): number {
   const dayOver = row.statusAt + keepOfflineMs;
   if (dayOver > tx.now) return dayOver;

@@ -33,7 +33,7 @@ export function readTotals(sql: Sql): Totals {
   return row ?? { revision: 0, keys: 0, chars: 0, written: 0 };
 }
 
-/** [SV9] Exceeds every lost revision after a restore, by the raised epoch. */
+/** Exceeds every lost revision after a restore, by the raised epoch. */
 export function nextRevision(tx: Tx, { revision }: Totals): number {
   return Math.max(revision, tx.epoch * numbersPerEpoch) + 1;
 }
@@ -94,7 +94,7 @@ const maxScannedRows = 2_000;
 const maxPageBytes = 1_000_000;
 
 /**
- * [SV2] No gap or duplicate; [SV3] an update is never split. [SV4] Refused as compacted below the
+ * No gap or duplicate; an update is never split. Refused as compacted below the
  * floor or for a revision outside this workspace's past (after a restore).
  */
 export function pull(
@@ -145,7 +145,7 @@ function describeCompacted(after: number, lowest: number, newest: number): strin
   return `revision ${after} was never issued here, or was lost in a restore (the newest is ${newest})`;
 }
 
-/** [SV17] Whole groups, at least one. */
+/** Whole groups, at least one. */
 function wholeGroups(
   rows: readonly ChangeRow[],
   prefix: string,
@@ -177,11 +177,11 @@ export const dueAt = `
     (SELECT ? AS keep)
   WHERE oldest.grp < newest.grp`;
 
-/** [SV18] Excess is deleted by the write that causes it; mostly only age waits for the alarm. */
+/** Excess is deleted by the write that causes it; mostly only age waits for the alarm. */
 const compactEvery = 256;
 const maxCompactedRows = 10_000;
 
-/** [SV5] Oldest first, whole groups, never the newest; about `limit` rows. */
+/** Oldest first, whole groups, never the newest; about `limit` rows. */
 export function prune({ sql, now, settings }: Tx, limit: number): void {
   const newest = readTotals(sql);
   const oldest = "SELECT revision, at, grp, writtenChars AS written FROM changes ORDER BY revision LIMIT ?";

@@ -54,7 +54,7 @@ export function offlineReason(tx: Tx, row: LivenessRow): "offline" | "closed" | 
   return at <= tx.now ? reason : null;
 }
 
-/** [CH11] [CH15] A token is valid for its machine's chats, an admin's for all. */
+/** A token is valid for its machine's chats, an admin's for all. */
 export function checkMachine({ isAdmin, machine }: Actor, ownerMachine: string): Refusal | null {
   if (isAdmin || machine === ownerMachine) return null;
   return { code: "forbidden", message: `this token is for machine ${machine}, not ${ownerMachine}` };
@@ -83,7 +83,7 @@ export function requireLiveChat(tx: Tx, self: Self): Result<LivenessRow, Refusal
   return ok(recordActivity(tx, found.value));
 }
 
-/** [CH3] Any action counts as life, stored a few times per ttl. [CH4] Ends a grace period. */
+/** Any action counts as life, stored a few times per ttl. Ends a grace period. */
 function recordActivity(tx: Tx, row: LivenessRow): LivenessRow {
   // An open connection may be silent; then activity over another channel keeps the chat alive.
   const share = tx.presence.lastSeen(row.chat) === null ? 3 : 2;
@@ -98,7 +98,7 @@ export function scheduleCheck(tx: Tx, row: LivenessRow, at: number): void {
 }
 
 /**
- * [CH6] A chat with a task is watched. [PL12] The last assignment ranks it for the next.
+ * A chat with a task is watched. The last assignment ranks it for the next.
  * @param firstDue earliest due time of the assigned tasks
  */
 export function recordAssignment(tx: Tx, row: LivenessRow, firstDue: number): void {
@@ -109,7 +109,7 @@ export function recordAssignment(tx: Tx, row: LivenessRow, firstDue: number): vo
 
 const floorKey = "incarnation_floor";
 
-/** [CH14] First incarnation of a chat without a row: above those of all deleted chats. */
+/** First incarnation of a chat without a row: above those of all deleted chats. */
 export function firstIncarnation({ sql }: Tx): number {
   return Number(meta.read(sql, floorKey) ?? 0) + 1;
 }

@@ -78,13 +78,13 @@ export function byOneChat<Input extends { readonly self: Self }, Output>(
 
 const withoutEffect = new WeakSet<object>();
 
-/** [RQ3] An answer of a request that has changed nothing, which is not stored. */
+/** An answer of a request that has changed nothing, which is not stored. */
 export function unchanged<T extends object>(value: T): Result<T, never> {
   withoutEffect.add(value);
   return ok(value);
 }
 
-/** [RQ6] Request ids of operations without a chat belong to the machine of the token. */
+/** Request ids of operations without a chat belong to the machine of the token. */
 export function repeatable<Input extends { readonly requestId?: string | undefined }, Output extends object>(
   operation: keyof Handlers,
   handler: Handler<Input, NoInfer<Output>>,

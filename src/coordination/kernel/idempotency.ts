@@ -17,9 +17,9 @@ export interface IdempotentRequest {
 }
 
 /**
- * [RQ1] Returns the first result; [RQ2] refuses another request. [RQ5] Ids are the machine's.
- * @param hasChanged whether to store the result: requests without effect run again [RQ3]
- * @returns `throttled` when the machine has the maximum number of stored ids [RQ7]
+ * Returns the first result; refuses another request. Ids are the machine's.
+ * @param hasChanged whether to store the result: requests without effect run again
+ * @returns `throttled` when the machine has the maximum number of stored ids
  */
 export function once<T extends object>(
   tx: Tx,
@@ -131,7 +131,7 @@ function isSameRequest({ request }: StoredResult, other: IdempotentRequest): boo
   return request === digestOf(other);
 }
 
-/** [RQ7] Entries are deleted in their order, so the first and last row give the count. */
+/** Entries are deleted in their order, so the first and last row give the count. */
 function checkLimits(tx: Tx, machine: string, { first, last }: Ends): Refusal | null {
   if (!first || !last) return null;
   const { maxRequestIdsPerMachine: maxIds, maxRequestCharsPerMachine: maxChars } = tx.settings;

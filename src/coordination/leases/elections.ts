@@ -7,7 +7,7 @@ import { byLiveChat, firstOf, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as waiters from "./waiters.ts";
 
-/** Lease on `leader:<name>` whose token is the term. [EL1] One leader per term. */
+/** Lease on `leader:<name>` whose token is the term. One leader per term. */
 
 /** Time without a leader after one vanished: it may still believe that it leads. */
 const lockDelayMs = 15_000;
@@ -35,7 +35,7 @@ export const handlers = {
     return ok({ name, leader, incarnation, term: token, ttlMs, remainingMs });
   }),
 
-  /** [EL2] Resignation leaves no lock delay: the next waiter, another chat, leads at once. */
+  /** Resignation leaves no lock delay: the next waiter, another chat, leads at once. */
   "elections.resign": byLiveChat((tx, { name, term }, caller) => {
     removeWaits(tx, name, caller.chat);
     const released = firstOf(leases.releaseEach(tx, [{ resource: resourceOf(name), token: term }], caller));

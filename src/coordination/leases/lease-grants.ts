@@ -58,7 +58,7 @@ function toRow(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest, seq: n
 const leaderScheme = "leader:";
 const fileScheme = "file:";
 
-/** [EL3] [LE18] Announces only `$leader/` and `$file/`; other leases would only cost rows. */
+/** Announces only `$leader/` and `$file/`; other leases would only cost rows. */
 function announcementOf(resource: string, row: LeaseRow | null): changes.NewChange[] {
   if (resource.startsWith(leaderScheme)) {
     const leader = row && { leader: row.holder, incarnation: row.incarnation, term: row.token };
@@ -93,7 +93,7 @@ function findOverlap(tx: Tx, resource: string): Overlap {
   };
 }
 
-/** [LE19] Blocks every grant: leases of a lost history may still be trusted. */
+/** Blocks every grant: leases of a lost history may still be trusted. */
 function quietDelays({ quietUntil, now }: Tx, resource: string): LockDelay[] {
   return quietUntil > now ? [{ resource, until: quietUntil }] : [];
 }
@@ -110,7 +110,7 @@ export function resolveOverlap(tx: Tx, resource: string): Overlap {
   const isHeld = overlap.held.length + overlap.delays.length > 0;
   if (expired.length + endedDelays.length === 0 && (!overlap.hasWaiters || (isHeld && projectOf(resource) === null)))
     return overlap;
-  // [LE11] Ends old delays before an expiry sets a new one.
+  // Ends old delays before an expiry sets a new one.
   for (const { resource: ended } of endedDelays) lockDelays.delete(tx.sql, { resource: ended });
   expire(tx, expired);
   grantWaiting(tx, [resource, ...endedDelays.map((delay) => delay.resource)]);
@@ -129,7 +129,7 @@ export function endDelays(tx: Tx, limit: number): void {
   );
 }
 
-/** [LE10] [LE11] Involuntary end, so a lock delay applies. */
+/** Involuntary end, so a lock delay applies. */
 function expire(tx: Tx, expired: readonly LeaseRow[]): void {
   for (const row of expired) {
     audit.append(tx, { kind: "lease.expired", subject: row.resource, actor: row.holder, detail: { token: row.token } });
@@ -157,7 +157,7 @@ export function remove(tx: Tx, resources: readonly string[]): void {
 }
 
 /**
- * [LE4] First come, first served; a blocked waiter keeps its position. [LE21] The cost is constant
+ * First come, first served; a blocked waiter keeps its position. The cost is constant
  * for a name, and linear in the project's waiters for a path.
  */
 export function grantWaiting(tx: Tx, freed: readonly string[]): void {
@@ -186,7 +186,7 @@ function grantPaths(tx: Tx, project: string, freed: readonly string[]): void {
     const { resource, seq } = waiter;
     const chat = waiters.findLiveChat(tx, waiter);
     if (!chat) {
-      // [LE13] Later waiters may have waited for this one alone, even far from the freed resource.
+      // Later waiters may have waited for this one alone, even far from the freed resource.
       waiters.remove(tx.sql, seq);
       changed.add(resource);
     } else {

@@ -17,7 +17,7 @@ export const leases = table("leases", {
   grantedAt: integer(),
 });
 
-/** [LE11] No other chat gets the resource before the delay ends. */
+/** No other chat gets the resource before the delay ends. */
 export const lockDelays = table("lock_delays", { resource: text().primary(), until: integer() });
 
 export const waiters = table("waiters", {
@@ -60,7 +60,7 @@ export function expiresAt(tx: Tx, row: Term): number {
   return Math.max(row.expiresAt, chatRows.lastSeen(tx, holder) + row.ttlMs);
 }
 
-/** [LE10] A lease has ended at its last instant. */
+/** A lease has ended at its last instant. */
 export function isLive(tx: Tx, row: Term): boolean {
   return expiresAt(tx, row) > tx.now;
 }

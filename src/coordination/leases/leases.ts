@@ -29,13 +29,13 @@ import * as waiters from "./waiters.ts";
 type Acquired = OutputOf<"leases.acquire">;
 
 export const lists = {
-  /** [LE1] One live holder per overlap. [LE2] Tokens grow. [LE3] Repeats return the grant. */
+  /** One live holder per overlap. Tokens grow. Repeats return the grant. */
   "leases.acquire": byOneChat((tx, inputs, caller) => acquireEach(tx, caller, inputs)),
 
-  /** [LE5] Needs the held lease with its token; never shortens it. */
+  /** Needs the held lease with its token; never shortens it. */
   "leases.renew": byOneChat((tx, inputs, caller) => renewEach(tx, inputs, caller)),
 
-  /** [LE6] Releasing what is not held is no error, so a release can be repeated. */
+  /** Releasing what is not held is no error, so a release can be repeated. */
   "leases.release": byOneChat((tx, inputs, caller) => releaseEach(tx, inputs, caller)),
 } satisfies Partial<ListHandlers>;
 
@@ -69,7 +69,7 @@ export const handlers = {
     });
   },
 
-  /** [LE8] Admins only; the audit log records who, from whom and why. */
+  /** Admins only; the audit log records who, from whom and why. */
   "leases.force-release": repeatable("leases.force-release", (tx, { resource, reason }, actor) => {
     const row = findLease(tx.sql, resource);
     if (row) {
@@ -126,7 +126,7 @@ export function renewEach(
   for (const { resource, token, ttlMs: newTtlMs } of requests) {
     const row = held.get(resource);
     if (row?.token !== token || !isLive(tx, row)) break;
-    // [LE14] A bound lease keeps its ttl.
+    // A bound lease keeps its ttl.
     const ttlMs = row.isBound === 1 ? row.ttlMs : (newTtlMs ?? row.ttlMs);
     renewed.push({ ...row, ttlMs, expiresAt: Math.max(row.expiresAt, tx.now + ttlMs) });
     held.delete(resource);
@@ -168,7 +168,7 @@ function isGrantOf(tx: Tx, row: LeaseRow, chat: chatRows.LivenessRow, request: L
   return isSame && isHeldBy(row, chat) && isLive(tx, row);
 }
 
-/** [LE61] Refuses a wait beyond a limit before all that overlaps is read. */
+/** Refuses a wait beyond a limit before all that overlaps is read. */
 function checkNewWait(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Refusal | null {
   const { resource, requestId, waitMs } = request;
   const [blocker] = waitMs > 0 ? findOverlapping<LeaseRow>(tx.sql, "leases", resource, 1) : [];
@@ -201,7 +201,7 @@ function enqueue(
   return ok({ state: "waiting", position, waitMs: request.waitMs });
 }
 
-/** [LE22] Waiters count too: each may be granted at any moment. */
+/** Waiters count too: each may be granted at any moment. */
 function checkLeaseLimit(tx: Tx, chat: string, added = 1): Refusal | null {
   const maxLeases = tx.settings.maxLeasesPerChat;
   const [row] = tx.sql.all<{ n: number }>(
@@ -241,7 +241,7 @@ function leaseHeld(tx: Tx, resource: string, { held, delays }: Overlap): Refusal
   };
 }
 
-/** [LE7] A token is valid while its lease is held and covers the resource. */
+/** A token is valid while its lease is held and covers the resource. */
 export function check(tx: Tx, { resource, token }: CheckedInputOf<"leases.check"> | Guard): OutputOf<"leases.check"> {
   const { text, value } = among(namesAbove(resource));
   const covering = leases.select(tx.sql, `WHERE resource ${text}`, value).filter((row) => isLive(tx, row));
@@ -262,7 +262,7 @@ export function releaseAllOf(tx: Tx, chat: chatRows.LivenessRow): number {
   return rows.length;
 }
 
-/** [CH7] A chat that is gone may still trust its leases: bound ones keep their last time. */
+/** A chat that is gone may still trust its leases: bound ones keep their last time. */
 export function freezeAllOf(tx: Tx, chat: string): void {
   const waitedFor = waiters.removeOfChat(tx, chat);
   for (const row of heldBy(tx.sql, chat)) {

@@ -102,7 +102,7 @@ export function listResources(sql: Sql): string[] {
   return sql.all<{ resource: string }>("SELECT DISTINCT resource FROM waiters").map(({ resource }) => resource);
 }
 
-/** [LE23] Some waiters of before the restore no longer wait; the others ask again. */
+/** Some waiters of before the restore no longer wait; the others ask again. */
 export function removeAll({ sql }: Tx): void {
   sql.run("DELETE FROM waiters");
 }

@@ -113,7 +113,7 @@ export function listReceivers(sql: Sql, topic: string): string[] {
   return sql.all<{ chat: string }>(query, JSON.stringify(patternsOf(topic))).map(({ chat }) => chat);
 }
 
-/** [MS4] `*` is one word, `**` at the end one or more, alone all. */
+/** `*` is one word, `**` at the end one or more, alone all. */
 export function matches(pattern: string, topic: string): boolean {
   const [wanted, words] = [pattern.split("."), topic.split(".")];
   for (const [at, word] of wanted.entries()) {
@@ -127,7 +127,7 @@ export function isExact(pattern: string): boolean {
   return !pattern.includes("*");
 }
 
-/** [MS4] All patterns that match a topic: at most 511, as a topic has at most eight words. */
+/** All patterns that match a topic: at most 511, as a topic has at most eight words. */
 function patternsOf(topic: string): string[] {
   const patterns = ["**"];
   let prefixes: string[] = [];

@@ -26,7 +26,7 @@ const priorities: Record<Priority, number> = { low: 0, normal: 1, high: 2 };
 const priorityNames = ["low", "normal", "high"] as const;
 
 export const handlers = {
-  /** [MS1] Kept for each receiver until acknowledged or expired. [MS2] A repeat sends nothing. */
+  /** Kept for each receiver until acknowledged or expired. A repeat sends nothing. */
   "messages.send": byLiveChat((tx, input) => {
     const { requestId, self, ...content } = input;
     // A later incarnation may repeat a send of an earlier one.
@@ -50,19 +50,19 @@ export const handlers = {
     return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
   }),
 
-  /** [MS3] Pull is authoritative: unread messages by priority, then by id. */
+  /** Pull is authoritative: unread messages by priority, then by id. */
   "messages.pull": byLiveChat((tx, { self, limit, minPriority }) => {
     const { matching, isAll, ...seen } = waiting(tx, self.chat, priorities[minPriority ?? "low"], limit);
     const messages = page(tx, matching.slice(0, limit));
     return ok({ messages, isMore: matching.length > messages.length || !isAll, ...seen });
   }),
 
-  /** [MS7] Acknowledged messages never return, in whatever order they were acknowledged. */
+  /** Acknowledged messages never return, in whatever order they were acknowledged. */
   "messages.ack": byLiveChat((tx, { self, cursor, ids }) => {
     return ok(unread.acknowledge(tx, self.chat, cursor ?? 0, ids));
   }),
 
-  /** [MS36] Reads what is stored for the receivers, and writes nothing. */
+  /** Reads what is stored for the receivers, and writes nothing. */
   "messages.list"(tx, { before, limit }) {
     const found = tx.sql.all<ListedRow>(
       `SELECT id, target, fromChat, priority, at, expiresAt, length(body) AS chars FROM messages
@@ -117,7 +117,7 @@ function checkReceiver(tx: Tx, target: Target): Refusal | null {
 const loopLimit = 20;
 const loopMs = 60_000;
 
-/** [MS6] Throttles two chats that only answer each other. */
+/** Throttles two chats that only answer each other. */
 function checkLoop(tx: Tx, from: string, target: Target): Refusal | null {
   if (target.to !== "chat") return null;
   const there = recentTimes(tx, from, target.chat);
@@ -162,7 +162,7 @@ function waiting(tx: Tx, chat: string, least: number, limit: number): Waiting {
     matching: inTurn([...rows, ...urgent.rows], least),
     isAll: least === priorities.high && urgent.isAll,
     ...seen,
-    // [MS29] A scan without matches is not repeated.
+    // A scan without matches is not repeated.
     ...(rows.length === 0 ? { cursor: unread.pass(tx.sql, chat, at, upTo) } : {}),
   };
 }
@@ -173,7 +173,7 @@ function inTurn(rows: readonly inboxes.MessageRow[], least: number): inboxes.Mes
 
 const maxPageChars = 1_000_000;
 
-/** [MS19] Messages that fit into one answer, at least one. */
+/** Messages that fit into one answer, at least one. */
 function page(tx: Tx, rows: readonly inboxes.MessageRow[]): Message[] {
   const messages: Message[] = [];
   let chars = 0;
@@ -220,7 +220,7 @@ export const dueAt = `
 const maxPrunedRows = 100;
 
 /**
- * [MS8] Deletes expired messages, and the oldest beyond `maxMessages` (within one epoch) or
+ * Deletes expired messages, and the oldest beyond `maxMessages` (within one epoch) or
  * `maxMessageChars`.
  */
 export function prune({ sql, now, settings }: Tx, limit: number): void {

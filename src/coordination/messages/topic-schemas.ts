@@ -53,7 +53,7 @@ function short(text: string): string {
 }
 
 export const handlers = {
-  /** [MS18] A topic with a schema may replace it even at the limit. */
+  /** A topic with a schema may replace it even at the limit. */
   "messages.set-topic-schema"({ sql, settings }, { topic, schema }) {
     if (schema === null) topics.delete(sql, { topic });
     else {
@@ -83,7 +83,7 @@ function tooManySchemas(most: number): Refusal {
   return { code: "quota_exceeded", message: `${most} topics have a schema (maxTopicSchemas); remove one first` };
 }
 
-/** [MS5] [MS16] Position and reason of the first mismatch; null: the body fits. */
+/** Position and reason of the first mismatch; null: the body fits. */
 function findMismatch(schema: TopicSchema, value: Json, at: string): string | null {
   const types = schema.type === undefined ? [] : [schema.type].flat();
   if (types.length > 0 && !types.some((type) => hasType(value, type))) return `${at}: must be ${types.join(" or ")}`;

@@ -22,7 +22,7 @@ interface UnreadQuery {
   readonly isUrgent?: boolean;
 }
 
-/** [MS17] Reads a bounded number of rows, however many are expired or for other chats. */
+/** Reads a bounded number of rows, however many are expired or for other chats. */
 export function scan(tx: Tx, chat: string, { cursor, ahead }: InboxCursor, query: UnreadQuery): UnreadScan {
   const newest = inboxes.newestId(tx.sql);
   if (newest <= cursor) return { rows: [], upTo: newest, isAll: true };
@@ -130,7 +130,7 @@ function* pages(
 const mostPassed = 50;
 const maxReported = 100;
 
-/** [MS14] Skips messages to others for good. [MS28] 1 where more are to be read than were. */
+/** Skips messages to others for good. 1 where more are to be read than were. */
 export function count(tx: Tx, chat: string): number {
   const at = inboxes.readCursor(tx.sql, chat);
   const { rows, upTo, isAll } = scan(tx, chat, at, { limit: maxReported });
@@ -164,7 +164,7 @@ export function acknowledge(
 }
 
 /**
- * [MS13] Expiry of the last message that keeps the inbox, epoch ms; 0: none does.
+ * Expiry of the last message that keeps the inbox, epoch ms; 0: none does.
  * @param sharedUntil up to which messages to topics and to all keep it, epoch ms
  */
 export function newestExpiry(tx: Tx, chat: string, sharedUntil: number): number {

@@ -10,7 +10,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 export const joinName = "join";
 
 /**
- * [PL4] Two or more parts besides the join; [PL5] a file is in one part or in successive ones.
+ * Two or more parts besides the join; a file is in one part or in successive ones.
  * Independent of the order of files. Refused with `bad_input`.
  * @param maxParts without the join, 2 or more
  */
@@ -90,7 +90,7 @@ function packParts(items: readonly Item[], maxParts: number): GivenPart[] {
 }
 
 /**
- * [PL6] As many parts as are balanced: the heaviest weighs at most twice the lightest. The heaviest
+ * As many parts as are balanced: the heaviest weighs at most twice the lightest. The heaviest
  * item goes first, into the lightest part (LPT: Graham, "Bounds on Multiprocessing Timing
  * Anomalies", 1969). Two parts are balanced whenever no item exceeds two thirds of the weight; one
  * that does gets its own part.
@@ -111,7 +111,7 @@ function pack(items: readonly Item[], maxParts: number): Item[][] {
   }
 }
 
-/** [PL7] Names of parts are left to the submit, which refuses equal, unknown and circular ones. */
+/** Names of parts are left to the submit, which refuses equal, unknown and circular ones. */
 function findProblem(job: Job, parts: readonly GivenPart[], maxParts: number): string | null {
   if (parts.length < 2) return `a split has two parts or more, this one has ${parts.length}`;
   if (parts.length > maxParts) return `the split has ${parts.length} parts; at most ${maxParts}, besides the join`;
@@ -128,7 +128,7 @@ function findProblem(job: Job, parts: readonly GivenPart[], maxParts: number): s
   return sharedFileProblem(parts);
 }
 
-/** [PL5] Parts that run at the same time would overwrite each other. */
+/** Parts that run at the same time would overwrite each other. */
 function sharedFileProblem(parts: readonly GivenPart[]): string | null {
   const before = predecessorsOf(parts);
   const follow = (one: string, other: string) => before.get(one)?.has(other) || before.get(other)?.has(one);

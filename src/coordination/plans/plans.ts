@@ -24,7 +24,7 @@ export const handlers = {
     return ok({ complexity, parts: parts && [...parts], reason });
   },
 
-  /** [PL20] All or nothing; a repeat submits nothing. */
+  /** All or nothing; a repeat submits nothing. */
   "plans.submit"(tx, input) {
     const { requestId, by, ...content } = input;
     const request = { operation: "plans.submit", by, requestId, input: content };
@@ -38,7 +38,7 @@ interface JobPlan {
   readonly reason: string | null;
 }
 
-/** [PL19] Splits above the threshold, on request, or as listed. */
+/** Splits above the threshold, on request, or as listed. */
 function plan({ job, strategy, maxParts, isForced }: CheckedInputOf<"plans.estimate">): Result<JobPlan, Refusal> {
   const { score, isAboveThreshold, reasons } = estimateComplexity(job);
   const complexity = { score, threshold, isAboveThreshold, reasons: [...reasons] };

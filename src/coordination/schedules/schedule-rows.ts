@@ -73,7 +73,7 @@ export function listTimes(times: CronTimes, first: number | null): number[] {
   return found;
 }
 
-/** [SD4] Never a time that has passed: the clock may have been set back. */
+/** Never a time that has passed: the clock may have been set back. */
 export function progressAfter(row: ScheduleRow, after: number): Pick<ScheduleRow, "state" | "nextAt" | "dueAt"> {
   const next = nextTime(row, Math.max(after, row.lastAt ?? 0));
   return { state: "active", nextAt: next, dueAt: next };
@@ -120,7 +120,7 @@ export interface CronTimes {
 const options = { mode: "5-part", fixedTimeRule: "no-wildcard" } as const;
 
 /**
- * [SD5] Reads no clock: the library reads it only where no time is passed.
+ * Reads no clock: the library reads it only where no time is passed.
  *
  * @param after epoch ms
  * @returns the first time after it, epoch ms; null: none up to the year 9999
@@ -144,7 +144,7 @@ export function postpone({ sql }: Tx, name: string, until: number): void {
 }
 
 /**
- * [SD3] The task and the next time are stored in one transaction, so each time has at most one
+ * The task and the next time are stored in one transaction, so each time has at most one
  * task. The next time is after now: however many have passed, one is left.
  */
 export function checkSchedule(tx: Tx, name: string): void {

@@ -13,7 +13,7 @@ type Named = CheckedInputOf<"schedules.pause">;
 type Changed = OutputOf<"schedules.pause">;
 
 export const handlers = {
-  /** [SD1] Checked as a whole; nothing is submitted before the first time. */
+  /** Checked as a whole; nothing is submitted before the first time. */
   "schedules.create": repeatable("schedules.create", (tx: Tx, input: NewSchedule) => {
     const refused = checkName(tx, input.name);
     if (refused) return err(refused);
@@ -37,7 +37,7 @@ export const handlers = {
     return ok({ schedule: rows.toSchedule(tx, found.value), task, nextTimes });
   },
 
-  /** [SD9] Times that pass meanwhile are not missed ones. */
+  /** Times that pass meanwhile are not missed ones. */
   "schedules.pause": repeatable("schedules.pause", (tx: Tx, { name }: Named) => {
     const found = rows.requireSchedule(tx, name);
     if (!found.ok) return found;
@@ -60,7 +60,7 @@ export const handlers = {
     return ok({});
   }),
 
-  /** [SD10] A person decides: neither the overlap policy nor the next time matters. */
+  /** A person decides: neither the overlap policy nor the next time matters. */
   "schedules.run": repeatable("schedules.run", (tx: Tx, { name }: Named) => {
     const found = rows.requireSchedule(tx, name);
     if (!found.ok) return found;
@@ -101,7 +101,7 @@ function checkName(tx: Tx, name: string): Refusal | null {
   };
 }
 
-/** [SD2] The library's words name the field that is wrong. */
+/** The library's words name the field that is wrong. */
 function findTimes({ now }: Tx, { cron, timeZone }: NewSchedule): Result<number[], Refusal> {
   if (!isTimeZone(timeZone))
     return err(badInput(`there is no time zone ${timeZone}; give a name such as Europe/Berlin or UTC`));

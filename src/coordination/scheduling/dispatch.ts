@@ -9,7 +9,7 @@ import type { Tx } from "../kernel/tx.ts";
 const maxTasksPerDispatch = 100;
 
 /**
- * [QU5] Reads the queue itself: a repeated, late or lost token changes only the time. Returns the
+ * Reads the queue itself: a repeated, late or lost token changes only the time. Returns the
  * number of assigned tasks.
  */
 export function assignQueued(tx: Tx): number {
@@ -42,10 +42,10 @@ function assignFrom(tx: Tx): number {
   return assigned;
 }
 
-/** Each is read, and what a request costs must not grow with them [TA32]. */
+/** Each is read, and what a request costs must not grow with them. */
 const maxLanesAtOnce = 20;
 
-/** [QU12] For the commit of a request; what is left over goes through the queue. */
+/** For the commit of a request; what is left over goes through the queue. */
 export function assignAtOnce(tx: Tx): void {
   if (lanes.hasMoreThan(tx, maxLanesAtOnce)) outbox.enqueue(tx, () => hasWork(tx));
   else assignQueued(tx);

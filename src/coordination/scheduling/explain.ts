@@ -84,7 +84,7 @@ function findObstacle(
 
 const maxLineChars = 1_000;
 
-/** [CL51] One sentence on why a task is in its state, then indented lines on what it waits for. */
+/** One sentence on why a task is in its state, then indented lines on what it waits for. */
 function explain(task: TaskFacts): string[] {
   const first = oneLine(`Task ${task.task} (${task.type}) is ${task.state}: ${reasonOf(task)}.`, maxLineChars);
   return [first, ...waitedFor(task).map((line) => `  ${oneLine(line, maxLineChars)}`)];
@@ -122,7 +122,7 @@ function runningText({ chat, failures, maxAttempts, running, isCancelAsked }: Ta
   return `${since}; ${isCancelAsked ? "it was asked to stop" : limits}`;
 }
 
-/** [CL123] Where a worker did it in a worktree: its branch. */
+/** Where a worker did it in a worktree: its branch. */
 function doneText({ result, parts, attempts: [last] }: TaskFacts): string {
   const by = last ? `by ${last.chat}, ${age(last.endedAgeMs)} ago` : "its attempt is no longer kept";
   const { data } = WorkResult.safeParse(result);

@@ -23,9 +23,9 @@ export interface Reassignment {
 }
 
 /**
- * [PL15] Moves from the highest load to the lowest while the receiver has less load than the giver
+ * Moves from the highest load to the lowest while the receiver has less load than the giver
  * without the task, so no move is reversed. Capacity 0 gives away all.
- * [PL16] Each step lowers the potential of Rosenthal ("A Class of Games Possessing Pure-Strategy
+ * Each step lowers the potential of Rosenthal ("A Class of Games Possessing Pure-Strategy
  * Nash Equilibria", 1973), the sum of n(n-1)/2c over chats with n tasks and capacity c, so it
  * terminates.
  * @param chats all live chats; tasks of others are ignored

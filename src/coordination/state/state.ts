@@ -30,7 +30,7 @@ export type StateRow = RowOf<typeof stateRows>;
 
 const columns = stateRows.columns();
 
-/** [SV6] An expired key is absent, whether or not a sweep has run. */
+/** An expired key is absent, whether or not a sweep has run. */
 function liveRow<Row extends StateRow>(tx: Tx, row: Row | null): Row | null {
   return row && !isExpired(tx, row) ? row : null;
 }
@@ -49,7 +49,7 @@ export const lists = {
     });
   },
 
-  /** [SV1] Two writes under the same condition: one succeeds. */
+  /** Two writes under the same condition: one succeeds. */
   "state.set": (tx, inputs) =>
     updateEach(
       tx,
@@ -76,7 +76,7 @@ export const lists = {
 } satisfies Partial<ListHandlers>;
 
 export const handlers = {
-  /** [SV13] Sorted keys of a prefix; [SV17] limited to one answer. */
+  /** Sorted keys of a prefix; limited to one answer. */
   "state.list"(tx, { prefix, limit, cursor }) {
     const { revision } = changes.readTotals(tx.sql);
     const entries: Entry[] = [];
@@ -156,7 +156,7 @@ function updateEach(tx: Tx, requests: List<UpdateRequest>): readonly Result<Upda
 /** More are left to the next transaction. */
 const maxCharsTogether = 500_000;
 
-/** [SV7] All or nothing of each update: every condition is checked before its first write. */
+/** All or nothing of each update: every condition is checked before its first write. */
 function applyEach(tx: Tx, updates: List<Update>, hasSwept = false): readonly Result<Updated, Refusal>[] {
   const plan = new WritePlan(tx, updates);
   const results: Result<Updated, Refusal>[] = [];
@@ -168,7 +168,7 @@ function applyEach(tx: Tx, updates: List<Update>, hasSwept = false): readonly Re
   }
   const [first] = results;
   if (first?.ok === false && first.error.code === "quota_exceeded" && !hasSwept) {
-    // [SV11] Expired keys use no quota.
+    // Expired keys use no quota.
     sweep(tx, maxSweptForRoom);
     return applyEach(tx, updates, true);
   }
@@ -221,7 +221,7 @@ class WritePlan {
     });
   }
 
-  /** [SV8] A guarded write fails with a stale token. */
+  /** A guarded write fails with a stale token. */
   #checkGuards(guards: readonly Guard[]): Refusal | null {
     for (const guard of guards) {
       const { resource, token } = guard;
@@ -309,7 +309,7 @@ function checkConditions(tx: Tx, plan: readonly PlannedWrite[]): Refusal | null 
 
 const maxSweptForRoom = 100;
 
-/** [SV11] A write that frees room is never refused, even after a limit was lowered. */
+/** A write that frees room is never refused, even after a limit was lowered. */
 function checkQuota(tx: Tx, plan: readonly PlannedWrite[], totals: changes.Totals): Refusal | null {
   const { maxKeys, maxStateChars } = tx.settings;
   let { keys, chars } = totals;

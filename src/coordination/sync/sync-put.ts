@@ -16,7 +16,7 @@ type SessionRecord = Extract<SyncRecord, { readonly kind: "session" }>;
 type ContentRecord = Exclude<SyncRecord, SessionRecord>;
 
 export const handlers = {
-  /** [SY7] One transaction; each record has an outcome of its own. [SY11] Deletions come first. */
+  /** One transaction; each record has an outcome of its own. Deletions come first. */
   "sync.put"(tx, { device, keyId, records, forgotten }, actor) {
     const sums = rows.totals(tx.sql);
     const own = register(tx, sums, actor, { device, keyId });
@@ -33,7 +33,7 @@ export const handlers = {
 
 const maxDevices = 1_000;
 
-/** [SY1] [SY2] [SY5] The device, from its first put on for its own machine alone. */
+/** The device, from its first put on for its own machine alone. */
 function register(
   tx: Tx,
   sums: rows.Totals,
@@ -141,7 +141,7 @@ class Store {
   }
 
   /**
-   * [SY10] Replaces the version that this home has read, else only what is not younger: a copied or
+   * Replaces the version that this home has read, else only what is not younger: a copied or
    * restored home does not undo what was stored meanwhile.
    */
   #putSession(record: SessionRecord): PutResult {
@@ -156,7 +156,7 @@ class Store {
     return { outcome: "stored", version };
   }
 
-  /** [SY32] [SY35] Files for an open session only, and only in half of the room. */
+  /** Files for an open session only, and only in half of the room. */
   #putContent(record: ContentRecord): PutResult {
     const isFile = record.kind !== "checkpoint";
     const session = this.#sessions.get(record.session);
@@ -176,7 +176,7 @@ class Store {
     return Math.max(0, this.#tx.now - ageMs);
   }
 
-  /** [SY15] A record that needs no additional room is never refused. */
+  /** A record that needs no additional room is never refused. */
   #hasRoom({ envelope }: SyncRecord, before: Stored | undefined, share: number): boolean {
     const growth = envelope.length - (before?.chars ?? 0);
     const { maxSyncChars } = this.#tx.settings;
@@ -215,7 +215,7 @@ class Store {
     for (const record of this.#newContents) {
       const { session } = record;
       if (record.kind === "files") remove("session = ? AND kind = 'part' AND bundle <> ?", session, record.bundle);
-      // [SY99] An upload that was not completed goes with the next one.
+      // An upload that was not completed goes with the next one.
       if (record.kind !== "part" || record.part > 0) continue;
       const complete = "SELECT bundle FROM sync_contents WHERE session = ? AND device = ? AND kind = 'files'";
       const other = `kind = 'part' AND bundle <> ? AND bundle NOT IN (${complete})`;
@@ -237,7 +237,7 @@ function isOlder(at: number, before: Stored): boolean {
   return at < before.at - transitMs;
 }
 
-/** [SY13] Name of a record among those of its kind and session. */
+/** Name of a record among those of its kind and session. */
 function itemOf(record: ContentRecord): string {
   return record.kind === "part" ? partItem(record) : "";
 }

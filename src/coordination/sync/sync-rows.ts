@@ -19,7 +19,7 @@ export function saveTotals(sql: Sql, totals: Totals): void {
   syncTotals.update(sql, { one: 1 }, totals);
 }
 
-/** [SY4] [SY20] Exceeds every lost number after a restore, by the raised epoch. */
+/** Exceeds every lost number after a restore, by the raised epoch. */
 export function nextRevision(tx: Tx, sums: Totals): number {
   sums.revision = Math.max(sums.revision, firstOfEpoch(tx)) + 1;
   return sums.revision;
@@ -83,7 +83,7 @@ function remove({ sql }: Tx, sums: Totals, fromWhere: string, ...values: SqlValu
 export const dueAt = `SELECT min(at) + ? FROM (SELECT * FROM (SELECT changedAt AS at FROM sync_sessions ORDER BY revision LIMIT 1)
   UNION ALL SELECT * FROM (SELECT at FROM sync_forgotten ORDER BY revision LIMIT 1))`;
 
-/** [SY14] Deletes without notice: other machines know the age of their copies. */
+/** Deletes without notice: other machines know the age of their copies. */
 export function expire(tx: Tx, sums: Totals, limit: number): void {
   const expired = tx.sql.all<Pick<SessionRow, "session" | "device">>(
     "SELECT session, device FROM sync_sessions WHERE changedAt <= ? ORDER BY revision LIMIT ?",

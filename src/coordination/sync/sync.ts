@@ -16,7 +16,7 @@ import { syncContents, syncDevices } from "./sync-tables.ts";
 const maxPageChars = 1_000_000;
 
 export const handlers = {
-  /** [SY6] [SY161] Concurrent requests: one succeeds, the others get the present key. */
+  /** Concurrent requests: one succeeds, the others get the present key. */
   "sync.rekey": repeatable("sync.rekey", (tx, { keyId, from }, actor) => {
     const sums = rows.totals(tx.sql);
     const currentKey = sums.keyId;
@@ -33,7 +33,7 @@ export const handlers = {
     return ok({ keyId });
   }),
 
-  /** [SY16] Allowed to its own machine and to admins. */
+  /** Allowed to its own machine and to admins. */
   "sync.purge": repeatable("sync.purge", (tx, { device }, actor) => {
     const row = syncDevices.find(tx.sql, { device });
     if (!row) return ok({ sessions: 0, checkpoints: 0 });
@@ -67,7 +67,7 @@ export const handlers = {
   },
 
   /**
-   * [SY20] Ordered by change, so pulls miss none. [SY22] Limited. [SY18] With forgotten ones.
+   * Ordered by change, so pulls miss none. Limited. With forgotten ones.
    */
   "sync.list"(tx, { project, session, device, after, limit }) {
     const { revision } = rows.totals(tx.sql);
@@ -87,7 +87,7 @@ export const handlers = {
     });
   },
 
-  /** [SY12] [SY33] Reads records of one device, and parts of a complete bundle only. */
+  /** Reads records of one device, and parts of a complete bundle only. */
   "sync.read"(tx, input) {
     const row = findContent(tx, input);
     if (!row) {
@@ -102,7 +102,7 @@ export const handlers = {
     return ok({ checkpoint, bundle, ageMs: ageOf(tx, at), envelope });
   },
 
-  /** [SY30] Requires the session's lease, so at most one chat continues it. */
+  /** Requires the session's lease, so at most one chat continues it. */
   "sync.take": byLiveChat((tx, { self, device, session, token }, caller) => {
     const row = rows.findSession(tx, device, session);
     if (!row) return err(unknownSession(device, session));
@@ -122,7 +122,7 @@ export const handlers = {
     return ok({ isTaken: true });
   }),
 
-  /** [SY31] Allowed to the machine that took it, its origin, and admins. */
+  /** Allowed to the machine that took it, its origin, and admins. */
   "sync.give-back"(tx, { device, session }, { machine, isAdmin }) {
     const row = rows.findSession(tx, device, session);
     if (!row) return err(unknownSession(device, session));

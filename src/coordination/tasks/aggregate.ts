@@ -11,7 +11,7 @@ const maxChars = 262_144;
 /** Limit of what is read for one join; more could not be a task's result. */
 const maxBytes = 1_000_000;
 
-/** [TA26] [PL8] Joins in order of dependencies; [PL10] names dead ones with their reason. */
+/** Joins in order of dependencies; names dead ones with their reason. */
 export function joinResults(tx: Tx, row: TaskRow): JoinOutcome {
   const parts = rows.dependenciesOf(tx, row.task).flatMap((task) => rows.find(tx, task) ?? []);
   const nameOf = partNamer(parts);

@@ -64,7 +64,7 @@ export function find({ sql }: Tx, task: number, claim: number): Omit<AttemptRow,
   return sql.all<Omit<AttemptRow, "result">>(query, task, claim)[0] ?? null;
 }
 
-/** [TA5] Counts calls by the attempt's chat after its end. */
+/** Counts calls by the attempt's chat after its end. */
 export function countLateCall({ sql }: Pick<Tx, "sql">, task: number, claim: number, chat: string): void {
   const values = [task, claim, chat, maxLateCalls] as const;
   const set = "SET lateCalls = lateCalls + 1 WHERE task = ? AND claim = ?";

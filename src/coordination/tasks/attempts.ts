@@ -49,7 +49,7 @@ function firstHeld(tx: Tx, claims: readonly ClaimedTaskReference[]): TaskRow[] {
   return held;
 }
 
-/** [TA5] Calls of a stale claim change nothing. */
+/** Calls of a stale claim change nothing. */
 function staleClaim({ task, claim }: ClaimedTaskReference, { row }: ClaimCheck): Refusal {
   return {
     code: "stale_claim",
@@ -64,7 +64,7 @@ function requireRunning(tx: Tx, input: ClaimedTaskReference): Result<TaskRow, Re
   if (!claimCheck.ok) return claimCheck;
   const { row, isHeld } = claimCheck.value;
   if (!isHeld) return err(staleClaim(input, claimCheck.value));
-  // [BU4] An exhausted budget stops assigned tasks from starting too.
+  // An exhausted budget stops assigned tasks from starting too.
   const refused = row.state === "assigned" ? budgets.checkExhausted(tx, input.self.chat) : null;
   if (refused) return err(refused);
   return ok(row.state === "running" ? row : lifecycle.start(tx, claimCheck.value.chat, row));
@@ -112,7 +112,7 @@ export const handlers = {
     return ok({ remainingMs: remainingMs(tx, { ...row, closeAt }) });
   },
 
-  /** [TA17] Writes no row without news within a third of the silence limit. */
+  /** Writes no row without news within a third of the silence limit. */
   "tasks.heartbeat"(tx, input) {
     const running = requireRunning(tx, input);
     if (!running.ok) return running;
@@ -189,7 +189,7 @@ interface EndedClaim {
   readonly isRepeat: boolean;
 }
 
-/** [TA6] A repeat gets the first answer. */
+/** A repeat gets the first answer. */
 function endClaim(
   tx: Tx,
   input: ClaimedTaskReference,

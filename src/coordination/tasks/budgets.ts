@@ -17,21 +17,21 @@ interface TaskUsage {
   readonly own: Usage;
 }
 
-/** [BU3] Returns the reached limit, in words; null: none. */
+/** Returns the reached limit, in words; null: none. */
 export function recordUsage(tx: Tx, row: TaskRow, used: Usage | undefined): string | null {
   if (used === undefined || row.chat === null) return null;
   addReported(tx, row, row.chat, used);
   return describeFirstReached(limitsOf(tx, row.chat, row));
 }
 
-/** [BU3] Reports only the task's own limit, since no other prevents the next attempt. */
+/** Reports only the task's own limit, since no other prevents the next attempt. */
 export function recordFinalUsage(tx: Tx, row: TaskRow, used: Usage | undefined): string | null {
   if (used === undefined || row.chat === null) return null;
   addReported(tx, row, row.chat, used);
   return describeFirstReached([limitOf(tx, row)].filter(isLimited));
 }
 
-/** [BU1] Adds the use since the last report. [BU2] Repeated or late reports count nothing twice. */
+/** Adds the use since the last report. Repeated or late reports count nothing twice. */
 function addReported(tx: Tx, row: TaskRow, chat: string, used: Usage): void {
   const recorded = findTaskUsage(tx, row.task);
   const before =
@@ -140,13 +140,13 @@ function formatAmount(measure: Measure, value: number): string {
   return measure === "wallMs" ? `${Math.round(value / 1_000)} s` : `${(value / 1e6).toFixed(2)} USD`;
 }
 
-/** [BU4] Reason why this chat starts nothing new; null: it may. */
+/** Reason why this chat starts nothing new; null: it may. */
 export function checkExhausted(tx: Tx, chat: string): Refusal | null {
   const why = describeFirstReached(limitsOf(tx, chat, null));
   return why === null ? null : { code: "budget_exceeded", message: `${why}; raise it with \`shim team budget set\`` };
 }
 
-/** [BU5] Least remaining of all limits. */
+/** Least remaining of all limits. */
 export function remaining(tx: Tx, row: Pick<TaskRow, "task" | "chat" | "budget">): RemainingBudget {
   const all = limitsOf(tx, row.chat ?? "", row).map(({ budget, used }) => ({ budget, has: used() }));
   const minLeft = (name: Measure): number | null => {
@@ -202,7 +202,7 @@ function scheduleDayEnd(tx: Tx): void {
 
 export const dueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${dayEndKey}'`;
 
-/** [BU4] Starts the next day and deletes old days. */
+/** Starts the next day and deletes old days. */
 export function endDay(tx: Tx): void {
   meta.remove(tx.sql, dayEndKey);
   const before = dayKey({ now: tx.now - keepDays * dayMs });

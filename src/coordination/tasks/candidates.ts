@@ -19,7 +19,7 @@ interface TypedRow extends chatRows.LivenessRow {
 /** Chats among which a dispatch chooses, the least loaded first. */
 const maxChats = 1_000;
 
-/** [BU4] [QU6] Connected chats that take tasks, within their budget. */
+/** Connected chats that take tasks, within their budget. */
 export function listAvailable(tx: Tx): AvailableChat[] {
   const rows = tx.sql.all<TypedRow>(
     `SELECT *, (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS held FROM chats
@@ -124,7 +124,7 @@ export interface TaskNeeds {
 export type NoChatReason = "no_chat" | "no_capability" | "no_capacity";
 
 /**
- * [PL12] Least load (running / capacity), then affinity, expected performance, longest time without
+ * Least load (running / capacity), then affinity, expected performance, longest time without
  * a new task, name. A total order, independent of the order of candidates.
  */
 export function selectChat(
@@ -139,7 +139,7 @@ export function selectChat(
   return best ? { chat: best.chat } : { chat: null, why: "no_capacity" };
 }
 
-/** [PL12] Sorts the better first. */
+/** Sorts the better first. */
 function compareCandidates(a: Candidate, b: Candidate, { affinity }: TaskNeeds): number {
   return (
     loadOf(a) - loadOf(b) ||

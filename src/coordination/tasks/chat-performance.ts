@@ -14,7 +14,7 @@ export function readPerformances({ sql }: Tx, type: string, chats: readonly stri
 
 const maxTypesPerChat = 500;
 
-/** [PL29] Writes only what affects dispatch. @param attempts of one chat, which have ended */
+/** Writes only what affects dispatch. @param attempts of one chat, which have ended */
 export function record(
   tx: Tx,
   attempts: readonly Pick<TaskRow, "chat" | "type" | "startedAt">[],
@@ -64,7 +64,7 @@ export const initialPerformance: Performance = { successRate: 1, durationMs: nul
 const smoothing = 0.2;
 
 /**
- * [PL13] Exponential smoothing (NIST/SEMATECH e-Handbook of Statistical Methods, 6.4.3.1). Failures
+ * Exponential smoothing (NIST/SEMATECH e-Handbook of Statistical Methods, 6.4.3.1). Failures
  * leave the duration: fast failures would rank as fastest.
  */
 export function update(performance: Performance, { isSuccess, durationMs }: RunOutcome): Performance {
@@ -74,7 +74,7 @@ export function update(performance: Performance, { isSuccess, durationMs }: RunO
   return { successRate, durationMs: previousMs + smoothing * (durationMs - previousMs) };
 }
 
-/** [PL12] Ranks the better first. Tenths, so that a small difference cannot outweigh duration. */
+/** Ranks the better first. Tenths, so that a small difference cannot outweigh duration. */
 export function comparePerformance(one: Performance, other: Performance): number {
   return tenths(other) - tenths(one) || (one.durationMs ?? 0) - (other.durationMs ?? 0);
 }

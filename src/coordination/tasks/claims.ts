@@ -12,7 +12,7 @@ import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 export const handlers = {
-  /** [TA4] One live claim per task. [TA6] A repeat returns the claims still held. */
+  /** One live claim per task. A repeat returns the claims still held. */
   "tasks.claim": byLiveChat((tx, input, caller) => {
     const { self, requestId, ...options } = input;
     const claims = next(tx, caller, requestId, options);
@@ -29,7 +29,7 @@ export const handlers = {
   }),
 } satisfies Partial<Handlers>;
 
-/** [TA9] Claims for a request, or with an ack. A draining chat gets no new ones. */
+/** Claims for a request, or with an ack. A draining chat gets no new ones. */
 export function next(tx: Tx, chat: chatRows.LivenessRow, requestId: string, options: ClaimOptions): ClaimedTask[] {
   const requests = requestIdsOfHeld(tx, chat.chat);
   const isAnyRelevant = requests.some((one) => one === requestId || one === lifecycle.pushedRequestId);
@@ -61,7 +61,7 @@ function heldTasksOf(tx: Tx, { chat, incarnation }: chatRows.LivenessRow): OwnRo
   return held.filter((row) => row.incarnation === incarnation && !isExpired(tx, row));
 }
 
-/** [QU9] Gives dispatched tasks to the request, under the same claim number. */
+/** Gives dispatched tasks to the request, under the same claim number. */
 function adoptPushed(
   tx: Tx,
   chat: chatRows.LivenessRow,
@@ -87,7 +87,7 @@ function adopt(
   return adopted;
 }
 
-/** [TA8] Limited by the chat's capacity. */
+/** Limited by the chat's capacity. */
 function claimQueued(
   tx: Tx,
   chat: chatRows.LivenessRow,

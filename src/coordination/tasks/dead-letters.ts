@@ -14,7 +14,7 @@ type Replayed = OutputOf<"tasks.replay">;
 type ReplayFilter = NonNullable<CheckedInputOf<"tasks.replay">["filter"]>;
 
 export const handlers = {
-  /** [TA22] Counts restart at 0, the last checkpoint stays; dependents of a dead one stay dead. */
+  /** Counts restart at 0, the last checkpoint stays; dependents of a dead one stay dead. */
   "tasks.replay": repeatable("tasks.replay", (tx, { task, filter, payload }) => {
     if (task === undefined) {
       if (!filter || payload !== undefined)
@@ -30,7 +30,7 @@ export const handlers = {
     return replayed(revive(tx, found.value));
   }),
 
-  /** [TA23] Discarded tasks stay until pruned, and are never replayed. */
+  /** Discarded tasks stay until pruned, and are never replayed. */
   "tasks.discard": repeatable("tasks.discard", (tx, { task, reason }) => {
     const found = rows.requireTask(tx, task);
     if (!found.ok) return found;

@@ -2,7 +2,7 @@ import type { Tx } from "../kernel/tx.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { outbox } from "./task-tables.ts";
 
-/** [QU1] Committed with the change. Names no task: lost, late or repeated, it costs only time. */
+/** Committed with the change. Names no task: lost, late or repeated, it costs only time. */
 
 const resendMs = 30_000;
 const maxResendMs = 300_000;
@@ -26,7 +26,7 @@ export function complete(tx: Tx, hasWork: boolean): void {
   enqueue(tx, () => hasWork);
 }
 
-/** [QU2] Resends a token that led to no dispatch. */
+/** Resends a token that led to no dispatch. */
 export function resend(tx: Tx, hasWork: boolean): void {
   const row = findToken(tx);
   if (!row || !hasWork) return complete(tx, false);

@@ -74,7 +74,7 @@ function readFirstTwo(sql: Tx["sql"], from: string, to: string): string[] {
   return [row?.one ?? null, row?.two ?? null].filter((lane) => lane !== null);
 }
 
-/** [TA28] Answers whether the workspace would have too many partition keys. */
+/** Answers whether the workspace would have too many partition keys. */
 export function exceedsLimit(tx: Tx, newLanes: ReadonlySet<string>): boolean {
   const isQueued = "EXISTS (SELECT 1 FROM tasks WHERE state = 'queued' AND lane = wanted.value)";
   const [row] = tx.sql.all<{ n: number }>(
@@ -102,7 +102,7 @@ export function fronts({ sql, now }: Tx, lanes: readonly string[], chat: string 
   );
 }
 
-/** [TA7] Later partition keys cannot supply any of the first `limit` tasks. */
+/** Later partition keys cannot supply any of the first `limit` tasks. */
 export function selectFirst(tx: Tx, lanes: readonly string[], chat: string, limit: number): readonly string[] {
   if (lanes.length <= limit) return lanes;
   const all = [...fronts(tx, lanes), ...fronts(tx, lanes, chat)];
@@ -111,7 +111,7 @@ export function selectFirst(tx: Tx, lanes: readonly string[], chat: string, limi
 
 export const noChat = "";
 
-/** [TA7] Sorts by priority, then affinity to this chat, then number. */
+/** Sorts by priority, then affinity to this chat, then number. */
 export function compareFor(chat: string): (a: Front, b: Front) => number {
   const affinityRank = ({ affinity }: Front): number => (affinity === chat ? 0 : 1);
   return (a, b) => b.priority - a.priority || affinityRank(a) - affinityRank(b) || a.task - b.task;
@@ -125,7 +125,7 @@ export function capabilitiesIn(lane: string): string[] {
   return lane.split("\n").slice(1);
 }
 
-/** [TA15] Excludes expired tasks, whether or not a sweep has run. */
+/** Excludes expired tasks, whether or not a sweep has run. */
 function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
   return sql.all<Head>(
     `SELECT ${columns} FROM tasks WHERE state = 'queued' AND lane = ? AND ${isOpenSql} ORDER BY priority DESC, task LIMIT ?`,

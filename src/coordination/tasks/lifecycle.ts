@@ -122,7 +122,7 @@ const counters: Partial<Record<AttemptEnd, "failures" | "stalls" | "lostChats">>
   chat_offline: "lostChats",
 };
 
-/** [TA10] Backoff after a failure, else the given delay or none. [TA19] Keeps the progress. */
+/** Backoff after a failure, else the given delay or none. Keeps the progress. */
 export function requeue(tx: Tx, before: TaskRow, input: RequeueInput): TaskState {
   const { ended, reason } = input;
   const counter = counters[ended];
@@ -146,7 +146,7 @@ function endOrRetry(tx: Tx, row: TaskRow, input: RequeueInput): TaskState {
   return makeRunnable(tx, row, tx.now + (delayMs ?? (counters[ended] === "failures" ? backoffMs(row) : 0)));
 }
 
-/** [TA10] Limits failures; [TA20] stalls and lost chats count separately. */
+/** Limits failures; stalls and lost chats count separately. */
 function findDeathReason(
   { settings }: Tx,
   { failures, maxAttempts, stalls, lostChats }: TaskRow,
@@ -157,7 +157,7 @@ function findDeathReason(
   return stalls >= settings.maxStalls || lostChats >= settings.maxLostChats ? "poison" : null;
 }
 
-/** [TA20] A started task counts the chat as lost, unless the chat left by itself. */
+/** A started task counts the chat as lost, unless the chat left by itself. */
 export function requeueAllOf(tx: Tx, chat: string, reason: OfflineReason): void {
   for (const row of rows.heldBy(tx, chat)) {
     const lossReason = reason === "left" ? "chat_left" : "chat_offline";
@@ -168,7 +168,7 @@ export function requeueAllOf(tx: Tx, chat: string, reason: OfflineReason): void 
   }
 }
 
-/** [QU8] Runs without newly queued tasks too: a chat may have room without knowing of it. */
+/** Runs without newly queued tasks too: a chat may have room without knowing of it. */
 export function enqueueDispatch(tx: Tx): void {
   if (tx.requestDispatch) tx.requestDispatch();
   else outbox.enqueue(tx, () => hasWork(tx));
@@ -189,7 +189,7 @@ export function makeRunnable(tx: Tx, row: TaskRow, notBefore = row.notBefore): T
   return dispatchIfQueued(tx, unblock(tx, row, notBefore));
 }
 
-/** [TA31] Delay before a task that waits for a partition key tries again. */
+/** Delay before a task that waits for a partition key tries again. */
 const laneRetryMs = 60_000;
 
 function unblock(tx: Tx, row: TaskRow, notBefore = row.notBefore): StateChange {
@@ -215,7 +215,7 @@ function storeRunnable(tx: Tx, row: TaskRow, notBefore: number): StateChange {
   return { state, hasQueued: !isLater };
 }
 
-/** [TA26] Done at once, as the coordinator's own attempt. */
+/** Done at once, as the coordinator's own attempt. */
 function completeJoin(tx: Tx, row: TaskRow): StateChange {
   const answer = joinResults(tx, row);
   if ("failure" in answer)
@@ -291,7 +291,7 @@ function updateAllBlocked(tx: Tx, tasks: readonly number[]): boolean {
   return tasks.filter((task) => updateBlocked(tx, task)?.hasQueued).length > 0;
 }
 
-/** [TA12] Continues after the last dependency. [TA13] Dies with a dead or cancelled one. */
+/** Continues after the last dependency. Dies with a dead or cancelled one. */
 function updateBlocked(tx: Tx, task: number): StateChange | null {
   const row = rows.find(tx, task);
   if (row?.state !== "blocked") return null;

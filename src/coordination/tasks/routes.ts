@@ -43,7 +43,7 @@ interface Reported {
   readonly ran?: Ran | undefined;
 }
 
-/** [RT20] [RT23] Adds what is reported to the row, which keeps it until the attempt ends. */
+/** Adds what is reported to the row, which keeps it until the attempt ends. */
 export function withModels<Row extends Pick<TaskRow, "claim" | "route">>(row: Row, reported: Reported): Row {
   if (reported.route === undefined && reported.ran === undefined) return row;
   const { claim } = row;
@@ -59,7 +59,7 @@ interface RouteEnd {
   readonly became: TaskState;
 }
 
-/** [RT20] [RT23] In the transaction that ends the attempt; writes nothing without a report. */
+/** In the transaction that ends the attempt; writes nothing without a report. */
 export function record(tx: Tx, row: TaskRow, end: RouteEnd): void {
   const { route, ran } = reportsOf(row);
   if (ran) insert(tx, row, ran, end);
@@ -77,7 +77,7 @@ function insertRoute(tx: Tx, row: TaskRow, route: Route, { ended, became }: Rout
   totals.add(tx, "shim_routed_cost_dollars_total", modelFamily(route.model), costMicros / 1e6);
 }
 
-/** Rows of ended attempts, with the key (type, task, claim). [RT22] [RT23] */
+/** Rows of ended attempts, with the key (type, task, claim). */
 type Table = "routes" | "attempt_models";
 
 /** Limits of the rows of a type, newest tasks first, and of types. */
@@ -109,7 +109,7 @@ function listTypes(sql: Tx["sql"], table: Table): string[] {
 }
 
 /**
- * [RT23] [RT24] Which model did each ended attempt, routed or not: part of the transaction that
+ * Which model did each ended attempt, routed or not: part of the transaction that
  * ends it. Apart from the routes, whose rows are the evidence of the router.
  */
 function insert(tx: Tx, row: TaskRow, ran: Ran, { ended }: { readonly ended: AttemptEnd }): void {
@@ -137,7 +137,7 @@ function sumByModel(sql: Tx["sql"], type: string): ModelAttempts[] {
   );
 }
 
-/** [RT12] Only first choices that could have been others: later attempts have the harder tasks. */
+/** Only first choices that could have been others: later attempts have the harder tasks. */
 function countTiers(sql: Tx["sql"], type: string): TierCounts[] {
   return sql.all<TierCounts>(
     `SELECT tier, model, effort, band, count(*) AS tried, sum(ended = 'done') AS succeeded,
@@ -149,7 +149,7 @@ function countTiers(sql: Tx["sql"], type: string): TierCounts[] {
   );
 }
 
-/** [RT30] Accepted: its last routed attempt made the task done, and no later one has begun. */
+/** Accepted: its last routed attempt made the task done, and no later one has begun. */
 function sumTasks(sql: Tx["sql"], type: string): TypeRoutes["routed"] {
   const [sums] = sql.all<TypeRoutes["routed"]>(
     `SELECT count(*) AS tasks, coalesce(sum(became = 'done'), 0) AS accepted, coalesce(sum(cost), 0) AS costMicros

@@ -19,14 +19,14 @@ import { taskDependents, tasks, taskTexts } from "./task-tables.ts";
 type Submitted = OutputOf<"tasks.submit">;
 
 export const handlers = {
-  /** [TA1] All or nothing; [TA3] a repeat submits nothing. */
+  /** All or nothing; a repeat submits nothing. */
   "tasks.submit"(tx, input) {
     const { requestId, by, ...content } = input;
     const request = { operation: "tasks.submit", by, requestId, input: content };
     return once(tx, request, () => submitOnce(tx, input.tasks)).result;
   },
 
-  /** [TA21] A running task learns of it by its heartbeat; its result is still accepted. */
+  /** A running task learns of it by its heartbeat; its result is still accepted. */
   "tasks.cancel": repeatable("tasks.cancel", (tx, { task, reason }) => {
     const found = rows.requireTask(tx, task);
     if (!found.ok) return found;
@@ -180,7 +180,7 @@ function tooMany(tx: Tx, fresh: readonly PlannedTask[]): Refusal | null {
   return checkLanes(tx, fresh) ?? dedupe.tooMany(tx, keys);
 }
 
-/** [TA28] A dispatch reads each partition key, so their number is limited. */
+/** A dispatch reads each partition key, so their number is limited. */
 function checkLanes(tx: Tx, fresh: readonly PlannedTask[]): Refusal | null {
   const newLanes = new Set(fresh.filter(({ input }) => input.joinRule === undefined).map(({ input }) => laneOf(input)));
   if (!lanes.exceedsLimit(tx, newLanes)) return null;
@@ -198,7 +198,7 @@ interface TaskInsert {
   readonly dependsOn: readonly number[];
 }
 
-/** [TA7] Types and labels have no control characters, so partition keys are unique. */
+/** Types and labels have no control characters, so partition keys are unique. */
 function laneOf({ type, capabilities }: Pick<NewTask, "type" | "capabilities">): string {
   return capabilities.length === 0 ? type : [type, ...new Set(capabilities.toSorted())].join("\n");
 }
@@ -220,7 +220,7 @@ function initialStateOf(tx: Tx, { input, dependsOn }: TaskInsert): InitialState 
     const { state, reason = null, detail = null } = dependencyDeath(dependencies.by);
     return { state, reason, detail, endedAt: tx.now, dueAt: retention.pruneTimeOf(tx, state) };
   }
-  // [TA26] A join continues when all tasks of the submit are stored.
+  // A join continues when all tasks of the submit are stored.
   if (dependencies.state === "blocked" || input.joinRule !== undefined)
     return { ...defaults, state: "blocked", dueAt: null };
   if (input.delayMs > 0) return { ...defaults, state: "scheduled", dueAt: tx.now + input.delayMs };
@@ -285,7 +285,7 @@ interface EdgeKind {
   readonly depthOf: (task: number) => number | null;
 }
 
-/** [TA11] Edges lead to existing tasks or into the submit; no cycles, no chains above 100. */
+/** Edges lead to existing tasks or into the submit; no cycles, no chains above 100. */
 function resolveEdges(
   fresh: readonly PlannedTask[],
   names: ReadonlyMap<string, number>,

@@ -3,7 +3,7 @@ import * as meta from "../kernel/meta.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { taskDedupe } from "./task-tables.ts";
 
-/** [TA14] A second task under a key is the first one, even if that is no longer kept. */
+/** A second task under a key is the first one, even if that is no longer kept. */
 
 export function find({ sql, now }: Tx, key: string): number | undefined {
   const [row] = sql.all<{ task: number; until: number; is_kept: number }>(
@@ -17,7 +17,7 @@ export function store({ sql, now, settings }: Tx, key: string, task: number): vo
   taskDedupe.put(sql, { key, task, until: now + settings.keepDedupeMs });
 }
 
-/** [TA30] Answers whether new keys exceed the limit; expired ones make room. */
+/** Answers whether new keys exceed the limit; expired ones make room. */
 export function tooMany(tx: Tx, fresh: number): Refusal | null {
   const { maxDedupeKeys: most } = tx.settings;
   if (fresh === 0 || count(tx) + fresh <= most) return null;

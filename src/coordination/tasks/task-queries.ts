@@ -67,7 +67,7 @@ export const handlers = {
     });
   },
 
-  /** [TA24] Sorted by number; the cursor is the last task examined. */
+  /** Sorted by number; the cursor is the last task examined. */
   "tasks.list"(tx, { limit, cursor, ...filter }) {
     const after = Number(cursor ?? 0);
     const scanned = scanRows(tx, filter, Number.isSafeInteger(after) ? after : 0);
@@ -83,7 +83,7 @@ export const handlers = {
     return ok({ tasks, cursor: isMore || scanned.length === maxScannedRows ? String(last?.task) : null });
   },
 
-  /** [CL107] Without a task the open ones, the lowest numbers first. */
+  /** Without a task the open ones, the lowest numbers first. */
   "tasks.tree"(tx, { task, limit }) {
     const first = task === undefined ? openRows(tx, limit + 1) : [rows.find(tx, task)].flatMap((row) => row ?? []);
     if (task !== undefined && first.length === 0) return err(rows.unknownTask(task));
@@ -97,7 +97,7 @@ export const handlers = {
     return ok({ roots: task === undefined ? rootsOf(tasks) : [task], tasks, isMore: nodes.size > limit });
   },
 
-  /** [TA24] The cursor is the last claim returned. */
+  /** The cursor is the last claim returned. */
   "tasks.history"(tx, { task, limit, cursor }) {
     const found = rows.requireTask(tx, task);
     if (!found.ok) return found;

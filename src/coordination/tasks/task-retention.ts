@@ -30,7 +30,7 @@ function countRemoved({ sql }: Tx): number {
   return Number(meta.read(sql, removedKey) ?? 0);
 }
 
-/** [TA27] Numbers are consecutive and removals are counted, so no task is read to count them. */
+/** Numbers are consecutive and removals are counted, so no task is read to count them. */
 export function checkLimit(tx: Tx, more: number): Refusal | null {
   const { maxTasks } = tx.settings;
   const count = countSubmitted(tx) - countRemoved(tx) + more;
@@ -42,7 +42,7 @@ export function checkLimit(tx: Tx, more: number): Refusal | null {
   };
 }
 
-/** [TA18] Rounded up to the full hour, for housekeeping. */
+/** Rounded up to the full hour, for housekeeping. */
 export function pruneTimeOf({ now, settings }: Tx, state: TaskState): number {
   return ceilToHour(now + (state === "dead" ? settings.keepDeadTasksMs : settings.keepTasksMs));
 }
@@ -61,7 +61,7 @@ export const dueAt = "SELECT min(at) FROM task_prunes";
 /** Tasks that a sweep reads for each that it may delete. */
 const readPerDeleted = 10;
 
-/** [TA18] [TA27] Tasks whose time has come, and the oldest ended ones beyond `maxTasks`. */
+/** Tasks whose time has come, and the oldest ended ones beyond `maxTasks`. */
 export function sweep(tx: Tx, limit: number): void {
   const [walk] = taskPrunes.select(tx.sql, "WHERE at <= ? ORDER BY at DESC LIMIT 1", tx.now);
   if (!walk) return;
@@ -101,7 +101,7 @@ function prunePage(tx: Tx, page: readonly PrunedTask[], limit: number): PrunedTa
   return last;
 }
 
-/** [TA18] While a dependent or child has not ended. */
+/** While a dependent or child has not ended. */
 function postpone(tx: Tx, { task }: PrunedTask): void {
   const at = ceilToHour(tx.now + dayMs);
   tx.sql.run("UPDATE tasks SET dueAt = ? WHERE task = ?", at, task);

@@ -61,7 +61,7 @@ export function countHeld({ sql }: Tx, chat: string): number {
 
 const floorKey = "task_floor";
 
-/** [TA2] Exceeds all earlier numbers, also pruned ones and those undone by a restore. */
+/** Exceeds all earlier numbers, also pruned ones and those undone by a restore. */
 export function nextNumber(tx: Tx): number {
   const [row] = tx.sql.all<{ newest: number; floor: string | null }>(
     `SELECT coalesce(max(task), 0) AS newest, (SELECT value FROM meta WHERE key = '${floorKey}') AS floor FROM tasks`,
@@ -69,7 +69,7 @@ export function nextNumber(tx: Tx): number {
   return Math.max(row?.newest ?? 0, Number(row?.floor ?? 0), meta.numberFloor(tx)) + 1;
 }
 
-/** [TA5] Exceeds every earlier claim of this task, also those undone by a restore. */
+/** Exceeds every earlier claim of this task, also those undone by a restore. */
 export function nextClaim(tx: Tx, { claim }: TaskRow): number {
   return Math.max(claim, claimFloor(tx)) + 1;
 }
@@ -135,7 +135,7 @@ export function nextCheckAt({
   return Math.min(closeAt ?? 0, (seenAt ?? 0) + heartbeatMs);
 }
 
-/** [TA16] A claim has ended at its last instant, whether or not a sweep has run. */
+/** A claim has ended at its last instant, whether or not a sweep has run. */
 export function isExpired(
   { now }: Tx,
   row: Pick<TaskRow, "state" | "dueAt" | "closeAt" | "seenAt" | "heartbeatMs">,
@@ -147,7 +147,7 @@ export function remainingMs({ now }: Tx, row: Pick<TaskRow, "closeAt" | "closeMs
   return row.closeAt === null ? row.closeMs : Math.max(0, row.closeAt - now);
 }
 
-/** [TA10] base * 2^(n - 1), at most the cap; jitter by task and attempt: half to all of it. */
+/** base * 2^(n - 1), at most the cap; jitter by task and attempt: half to all of it. */
 export function backoffMs({ task, failures, baseMs, capMs, hasJitter }: TaskRow): number {
   const maxMs = Math.min(capMs, baseMs * 2 ** Math.max(0, failures - 1));
   return hasJitter === 1 ? Math.ceil((maxMs * (1 + pseudoRandom(task, failures))) / 2) : maxMs;

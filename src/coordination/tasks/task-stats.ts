@@ -12,7 +12,7 @@ const maxSampled = 10_000;
 const maxTypes = 1_000;
 
 export const handlers = {
-  /** [TA25] Covers kept tasks; cancelled and dead ones only count into the total. */
+  /** Covers kept tasks; cancelled and dead ones only count into the total. */
   "tasks.progress"({ sql }, { parent }) {
     const [where, values] = parent === undefined ? ["", []] : ["WHERE parent = ?", [parent]];
     const counts = sql.all<{ state: string; n: number; chats: number }>(
@@ -49,7 +49,7 @@ export const handlers = {
     });
   },
 
-  /** [PL14] Load of live chats, by name. */
+  /** Load of live chats, by name. */
   "tasks.load"({ sql, now }) {
     const rows = sql.all<LoadRow>(loadSql, maxSampled, now - hourMs);
     return ok({

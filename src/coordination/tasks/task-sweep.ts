@@ -46,7 +46,6 @@ export function checkTask(tx: Tx, task: number): void {
 /** Blocked tasks have no due time; ended ones are pruned at theirs. */
 const byState: Readonly<Partial<Record<TaskRow["state"], (tx: Tx, row: TaskRow) => void>>> = {
   scheduled: (tx, row) => void makeRunnable(tx, row),
-  // [TA15]
   queued: (tx, row) => void finish(tx, row, { state: "dead", reason: "expired", detail: "no chat started it in time" }),
   assigned: (tx, row) => void requeue(tx, row, { ended: "not_started" }),
   running: checkRunning,

@@ -17,7 +17,7 @@ import * as retention from "../tasks/task-retention.ts";
 import { recentDurations } from "../tasks/task-stats.ts";
 
 /**
- * [OB4] Metrics of a workspace, computed from rows: nothing is counted in memory. Reads indexes
+ * Metrics of a workspace, computed from rows: nothing is counted in memory. Reads indexes
  * where they are short, and no table twice.
  */
 export const handlers = {

@@ -10,7 +10,7 @@ import { repeatable, type Handlers } from "../kernel/handlers.ts";
 import * as waiters from "../leases/waiters.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 
-/** [BU7] Merges, so that concurrent changes of different limits do not undo each other. */
+/** Merges, so that concurrent changes of different limits do not undo each other. */
 function mergeBudgets(current: Budgets, changes: BudgetChanges): Budgets {
   const changed = (scope: keyof Budgets): Budget => {
     const all = Object.entries({ ...current[scope], ...changes[scope] });
@@ -35,8 +35,8 @@ export const handlers = {
   },
 
   /**
-   * [LE12] A higher epoch puts new tokens above all old ones. [LE17] It follows the present minute,
-   * so a second restore starts another. [LE19] Nothing is granted until the lost history's leases
+   * A higher epoch puts new tokens above all old ones. It follows the present minute,
+   * so a second restore starts another. Nothing is granted until the lost history's leases
    * have expired.
    */
   "epoch.raise": repeatable("epoch.raise", (tx, { reason, quietMs }, actor) => {

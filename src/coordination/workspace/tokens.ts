@@ -48,7 +48,7 @@ export interface TokenRequest {
 
 export type AddedToken = Pick<NewToken, "id" | "expiresAt">;
 
-/** [RQ6] A repeat gets the id, from which the host makes the same token; none is stored. */
+/** A repeat gets the id, from which the host makes the same token; none is stored. */
 export function addOnce(
   tx: Tx,
   by: string,
@@ -75,7 +75,7 @@ export function find({ sql }: Pick<Tx, "sql">, id: string): TokenRow | null {
   return tokens.find(sql, { id });
 }
 
-/** [WI5] Bearer of a stored token; null: unknown, revoked or expired. */
+/** Bearer of a stored token; null: unknown, revoked or expired. */
 export function toBearer(row: TokenRow | null, hash: string, now: number): Bearer | null {
   if (!row || row.hash !== hash || row.revokedAt !== null) return null;
   if (row.expiresAt !== null && row.expiresAt <= now) return null;

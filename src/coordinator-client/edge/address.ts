@@ -7,7 +7,7 @@ export interface Address {
   readonly socket: string;
 }
 
-/** [EC1] @returns else the problem, without the address, which may hold a secret */
+/** @returns else the problem, without the address, which may hold a secret */
 export function parseAddress(edge: string, workspace: string): Result<Address, string> {
   const url = URL.canParse(edge) ? new URL(edge) : null;
   if (!url) return err("the address of the coordinator is not a URL, such as https://shim.example.com");
@@ -32,7 +32,7 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-/** [EC1] Refuses a token that no header can hold before an error could print it. */
+/** Refuses a token that no header can hold before an error could print it. */
 export function isToken(token: string): boolean {
   return /^[\x21-\x7e]{1,4096}$/.test(token);
 }

@@ -54,7 +54,7 @@ interface CallDeps {
   readonly prepareInput: PrepareInput | undefined;
 }
 
-/** [EC8] [EC9] [EC10] Queues calls while disconnected and repeats them until answered. */
+/** Queues calls while disconnected and repeats them until answered. */
 export class Calls {
   readonly #deps: CallDeps;
   #waiting = 0;
@@ -91,7 +91,7 @@ export class Calls {
     return sendDirectly ? this.#sendOnce(request, sendDirectly, deadlineMs) : this.#sendUntilAnswered(request);
   }
 
-  /** [CL28] Asks without a connection; repeats once where a request id makes that harmless. */
+  /** Asks without a connection; repeats once where a request id makes that harmless. */
   async #sendOnce<Name extends OperationName>(
     request: CallRequest<Name>,
     send: SendRequest,
@@ -151,7 +151,7 @@ export class Calls {
     return state === "closed" ? "closed" : null;
   }
 
-  /** [EC8] Waits until requests get through; those that wait are resumed in their order. */
+  /** Waits until requests get through; those that wait are resumed in their order. */
   async untilUp(timeoutMs: number): Promise<WaitResult> {
     const now = this.#upNow();
     if (now !== null || timeoutMs <= 0) return now ?? "late";

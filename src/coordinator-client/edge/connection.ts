@@ -61,7 +61,7 @@ export interface ConnectionOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** [EC2] [EC4] [EC6] Keeps a socket open to the coordinator, else uses HTTP. */
+/** Keeps a socket open to the coordinator, else uses HTTP. */
 export class Connection implements ClientConnection {
   readonly maxRenewMs = Number.POSITIVE_INFINITY;
   readonly signalsCommits = false;
@@ -69,7 +69,7 @@ export class Connection implements ClientConnection {
   readonly #registration: Registration;
   readonly #events: EdgeEvents;
   readonly #http: SendRequest;
-  /** [EC7] Compared with the next reading of both clocks, to notice sleep or a clock change. */
+  /** Compared with the next reading of both clocks, to notice sleep or a clock change. */
   #lastReading: Instant;
   readonly #closing = new AbortController();
   #state: ConnectionState = "disconnected";
@@ -183,7 +183,7 @@ export class Connection implements ClientConnection {
     this.#socket = socket;
   }
 
-  /** [EC5] Registers the chat before any other request. */
+  /** Registers the chat before any other request. */
   async #onSocketOpen(socket: Channel): Promise<void> {
     socket.represent(this.#registration.chat);
     const outcome = await this.#registration.register(socket.send, () => this.registerChat());
@@ -209,7 +209,7 @@ export class Connection implements ClientConnection {
     void this.#tryHttp(message);
   }
 
-  /** [EC6] HTTP shows why no socket opens: no coordinator, blocked sockets or a refused token. */
+  /** HTTP shows why no socket opens: no coordinator, blocked sockets or a refused token. */
   async #tryHttp(reason: string): Promise<void> {
     const registered = await this.#registration.register(this.#http, () => this.registerChat());
     const outcome = registered ?? (await this.#http("health", {}, probeTimeoutMs));
@@ -226,7 +226,7 @@ export class Connection implements ClientConnection {
     if (!registered) this.registerChat();
   }
 
-  /** [EC38] Keeps the chat alive where no socket does. */
+  /** Keeps the chat alive where no socket does. */
   #scheduleHeartbeat(): void {
     const beat = (): void => void this.#sendHeartbeat(this.#generation);
     this.#cancelHeartbeat = this.#options.platform.setTimer(beat, this.#registration.pingIntervalMs);
@@ -260,7 +260,7 @@ export class Connection implements ClientConnection {
     this.#cancelRetry = setTimer(() => this.#connect(), ms);
   }
 
-  /** [EC4] Exponential backoff with full jitter, reset by a stable connection. */
+  /** Exponential backoff with full jitter, reset by a stable connection. */
   #disconnect(reason: string, retryAfterMs = 0): void {
     const { setTimer, random } = this.#options.platform;
     this.#dropConnection();
@@ -280,7 +280,7 @@ export class Connection implements ClientConnection {
     socket?.close(1000, "closed by this side");
   }
 
-  /** [EC7] Relies on no earlier confirmation after sleep or a clock change. */
+  /** Relies on no earlier confirmation after sleep or a clock change. */
   checkClocks(): void {
     const now = readClock(this.#options.platform.clock);
     const byMs = jumpedMs(this.#lastReading, now);
@@ -298,7 +298,7 @@ export class Connection implements ClientConnection {
   }
 }
 
-/** [EC2] Too large for a frame, while its operation allows it over HTTP. */
+/** Too large for a frame, while its operation allows it over HTTP. */
 function isTooLarge(name: OperationName, input: object): boolean {
   const { maxBodyBytes }: Operation = operations[name];
   return maxBodyBytes !== undefined && byteLength(input) > maxFrameInputBytes;
@@ -310,7 +310,7 @@ export type ChatInput = InputOf<"chats.register">;
 const registerTimeoutMs = 10_000;
 const retryBackoff = { baseMs: 1_000, capMs: 30_000 };
 
-/** [EC5] Registers the chat on each connection before any other request. */
+/** Registers the chat on each connection before any other request. */
 export class Registration {
   readonly #platform: Pick<Platform, "setTimer" | "random">;
   readonly #events: EdgeEvents;

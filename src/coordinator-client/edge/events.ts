@@ -40,7 +40,7 @@ export function isUp(state: ConnectionState): boolean {
   return state === "connected" || state === "fallback";
 }
 
-/** [EC14] A listener that throws is reported as a problem; the others still run. */
+/** A listener that throws is reported as a problem; the others still run. */
 export class EdgeEvents {
   readonly #listeners = new Set<(event: EdgeEvent) => void>();
 

@@ -47,7 +47,7 @@ interface LeaseDeps {
 
 type Ending = "lost" | "released";
 
-/** [EC12] [EC13] Renews in time; trusts it only while the coordinator must keep it. */
+/** Renews in time; trusts it only while the coordinator must keep it. */
 class RenewedLease {
   readonly name: string;
   readonly token: number;
@@ -197,7 +197,7 @@ export class Leases {
     return this.#acquire(leadershipRight(this.#calls, self, request), options);
   }
 
-  /** [EC24] The coordinator frees everything the chat holds. */
+  /** The coordinator frees everything the chat holds. */
   leave(): void {
     this.#departures += 1;
     for (const lease of this.#held.keys()) lease.leave();
@@ -253,7 +253,7 @@ export class Leases {
       if (state === "lost") report?.(reason);
     });
     this.#held.set(lease, undefined);
-    // [EC12] A waiter does not know the time of its grant, so it renews once.
+    // A waiter does not know the time of its grant, so it renews once.
     if (isFirst) lease.trust(grant, sentAt);
     const confirmed = await lease.confirm();
     if (confirmed.ok && this.#held.has(lease)) this.#held.set(lease, onLost);

@@ -56,7 +56,7 @@ interface PendingRequest {
   readonly finish: (outcome: RequestOutcome<never>) => void;
 }
 
-/** [EC60] Sockets of a process: its chats of one workspace share one, as long as it has room. */
+/** Sockets of a process: its chats of one workspace share one, as long as it has room. */
 export class EdgeSockets {
   readonly #sockets = new Set<EdgeSocket>();
 
@@ -159,7 +159,7 @@ class EdgeSocket {
     if (this.#isUsable()) this.#socket.send(notificationFrame(method, params));
   }
 
-  /** [EC3] Pings at the shortest interval of its chats; closes when nothing comes back. */
+  /** Pings at the shortest interval of its chats; closes when nothing comes back. */
   keepAlive(intervalMs: number): void {
     this.#pingIntervalMs = Math.min(this.#pingIntervalMs, intervalMs);
     if (this.#isUsable() && this.#pingedAt === null) this.#schedulePing(this.#pingIntervalMs);
@@ -231,7 +231,7 @@ class EdgeSocket {
           for (const channel of this.#channels) channel.receive(incoming.notification);
           break;
         case "mark":
-          // [EC23] Everything before the mark was read.
+          // Everything before the mark was read.
           this.notify(flowReadMethod, { mark: incoming.mark });
           break;
         case "unknown":

@@ -21,13 +21,13 @@ const retryAfterMs = 2_000;
 const timeoutMs = 10_000;
 const pageSize = 500;
 
-/** [DO5] Rows that are no state: a hint at them is all that there is. */
+/** Rows that are no state: a hint at them is all that there is. */
 const rowPrefixes: ReadonlySet<string> = new Set(["$task/", "$message/"]);
 
 type WatchStep = "done" | "again" | "later";
 
 /**
- * [EC15] Delivers everything once and in order: after a hint, and after any gap, it asks from its
+ * Delivers everything once and in order: after a hint, and after any gap, it asks from its
  * own revision.
  */
 export class StateWatch {

@@ -12,7 +12,7 @@ import { readClock } from "../edge/trust.ts";
 /** Pause in ms after a report of commits: frequent writes must not keep all readers busy. */
 const minGapMs = 20;
 
-/** [EM1] Always up; follows what others change. */
+/** Always up; follows what others change. */
 export class LocalConnection implements ClientConnection {
   readonly isPushing = false;
   readonly signalsCommits = true;

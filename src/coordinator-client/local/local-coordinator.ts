@@ -35,7 +35,7 @@ const sureForMs = 300_000;
 /** Interval of the process checks, in ms; each reads the process table. */
 const pollEveryMs = 1_000;
 
-/** [EM1] The engine without a server: each operation does what is due. */
+/** The engine without a server: each operation does what is due. */
 export class LocalCoordinator {
   readonly #options: LocalCoordinatorOptions;
   #checkedAt = Number.NEGATIVE_INFINITY;
@@ -52,7 +52,7 @@ export class LocalCoordinator {
     return this.#run(checked.value.name, checked.value.input) as Result<OutputOf<Name>, Refusal>;
   }
 
-  /** [EM2] Does what is due without an operation, so that waiting chats need not ask. */
+  /** Does what is due without an operation, so that waiting chats need not ask. */
   settle(): void {
     if (this.#options.store.exists()) this.#doDue();
   }
@@ -89,7 +89,7 @@ export class LocalCoordinator {
     return answer === notFound ? this.#write(name, input) : answer;
   }
 
-  /** [EM1] Answers as a new file would, without creating one. */
+  /** Answers as a new file would, without creating one. */
   #answerFromEmptyStore(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
     const { driver, migrations, now } = this.#options.store.context;
     const memory = driver({ path: inMemory, readOnly: false, busyMs: 0 });
@@ -129,7 +129,7 @@ export class LocalCoordinator {
     });
   }
 
-  /** [EM2] Attests dead the chats whose process is gone, then does what is due. */
+  /** Attests dead the chats whose process is gone, then does what is due. */
   #upkeep(tx: Tx): void {
     const { sql } = tx;
     if (!isWithin(tx.now - this.#checkedAt, pollEveryMs)) {
@@ -174,7 +174,7 @@ export class LocalCoordinator {
       const before = countChanges(sql);
       const host = this.#host(sql);
       const done = body(host);
-      // [QU1] There is no queue here, so tasks are dispatched at once.
+      // There is no queue here, so tasks are dispatched at once.
       host.dispatch(dispatch.assignAll);
       // The count includes what a refusal has rolled back.
       hasChanged = done.ok && countChanges(sql) !== before;

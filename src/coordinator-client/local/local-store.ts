@@ -17,7 +17,7 @@ export function localStorePath(home: string): string {
 }
 
 /**
- * [EM5] A new file starts with an epoch of its time, even if the old one was lost or unreadable, so
+ * A new file starts with an epoch of its time, even if the old one was lost or unreadable, so
  * no fencing token is repeated; so does a repaired one.
  */
 export function createLocalStore({ home, driver, now, busyMs }: LocalStoreOptions): Store {
@@ -48,7 +48,7 @@ function migrationsWithEpoch(epoch: () => number): readonly Migration[] {
   return [withEpoch, ...later];
 }
 
-/** [ST261] Removes the title and what it was doing from the rows of these sessions' chats. */
+/** Removes the title and what it was doing from the rows of these sessions' chats. */
 export function forgetChats(store: Store, sessions: readonly string[]): void {
   if (!store.exists()) return;
   store.write((sql) =>

@@ -10,7 +10,7 @@ export interface OpenCoordinator {
 /** By home. */
 export const openCoordinators = new Map<string, OpenCoordinator>();
 
-/** [EM2] Does what is due, where this process has the coordinator of the home open. */
+/** Does what is due, where this process has the coordinator of the home open. */
 export function settleLocalCoordinator(home: string): void {
   openCoordinators.get(home)?.coordinator.settle();
 }

@@ -95,9 +95,9 @@ const levels = 120;
 
 /**
  * Differences of units under two settings, other minus present, of an outcome that is better
- * lower. [EX44] By Fisher's randomization test of matched pairs (The Design of Experiments, 1935,
+ * lower. By Fisher's randomization test of matched pairs (The Design of Experiments, 1935,
  * section 21): around the true mean a difference is as likely above as below, so all signs of the
- * deviations are equally likely, and their sum is compared with those of all signs. [EX7]
+ * deviations are equally likely, and their sum is compared with those of all signs.
  * Equivalent where both ends of the margin are rejected (Schuirmann 1987), also if 0 is: there is a
  * difference, and it is too small to matter.
  *

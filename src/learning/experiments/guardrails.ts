@@ -37,7 +37,7 @@ export interface CanaryUnit {
 
 type Sampled = Pick<CanaryUnit, "measured">;
 
-/** [EX172] Mood's median test: whether more of them are worse than the median of both together. */
+/** Mood's median test: whether more of them are worse than the median of both together. */
 function findHarm(usual: readonly Sampled[], since: readonly Sampled[], ratio: number): Guardrail | null {
   const found = Object.entries(guardrails).find(([name, worse]) => {
     const read = ({ measured }: Sampled): number[] => {
@@ -74,7 +74,7 @@ export function nextReading(read: number): number {
 
 export type CanaryVerdict = "running" | "better" | "undecided" | { readonly violated: string };
 
-/** [EX55] [EX173] @param units in the order of assignment */
+/** @param units in the order of assignment */
 export function judgeCanary(units: readonly CanaryUnit[], days: number): CanaryVerdict {
   const isWhole = units.length >= canary.sessions;
   const isOver = isWhole || days >= canary.maxDays;
@@ -90,7 +90,7 @@ export function judgeCanary(units: readonly CanaryUnit[], days: number): CanaryV
   return "running";
 }
 
-/** [EX57] [EX172] Sessions since a deployment against those before it without the value. */
+/** Sessions since a deployment against those before it without the value. */
 export function judgeWatch(before: readonly Sampled[], since: readonly Sampled[]): Guardrail | null {
   return findHarm(before, since, allowedRatio.weeks);
 }

@@ -50,7 +50,7 @@ export function findParameter(key: string): Parameter | null {
   return parameters.find((parameter) => parameter.key === key) ?? null;
 }
 
-/** [EX50] Why a trial may not take such a step, for the person who asks for it; null: it may. */
+/** Why a trial may not take such a step, for the person who asks for it; null: it may. */
 export function refusalOfStep(parameter: Parameter, from: number, to: number): string | null {
   const { key, min, max, maxFactor, isWhole } = parameter;
   if (!isInRange(parameter, to)) return `${key} stays between ${min} and ${max} in experiments.`;
@@ -70,7 +70,7 @@ function isFar({ maxFactor, isWhole }: Parameter, from: number, to: number): boo
   return from <= 0 || Math.max(to, from) > largest;
 }
 
-/** [EX51] More may be lost at a death: a step for a person. */
+/** More may be lost at a death: a step for a person. */
 export function lowersSafety({ risky }: Parameter, from: number, to: number): boolean {
   return (risky === "up" && to > from) || (risky === "down" && to < from);
 }

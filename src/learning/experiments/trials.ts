@@ -36,7 +36,7 @@ export function addStep(
   return { ...trial, steps: [...trial.steps, { at, state, note: note.slice(0, maxNote) }] };
 }
 
-/** [EX54] Ends it from any state; what holds for all is taken back. */
+/** Ends it from any state; what holds for all is taken back. */
 export function end(trial: MachineTrial, at: number, note: string): MachineTrial {
   return move(trial, isInForce(trial) ? "rolled_back" : "stopped", at, note);
 }
@@ -49,7 +49,7 @@ export interface WantedStep {
 }
 
 /**
- * [EX50] [EX51] [EX56] Why a value may not be tried now; null: it may.
+ * Why a value may not be tried now; null: it may.
  *
  * @param offSince epoch ms of the kill switch; null: it is not on
  */
@@ -77,7 +77,7 @@ export interface Candidate {
   readonly reason: string;
 }
 
-/** [EX82] Steps that SHIM may take and has not taken for 30 days, most certain first. */
+/** Steps that SHIM may take and has not taken for 30 days, most certain first. */
 export function candidates(findings: readonly Finding[], trials: readonly MachineTrial[], now: number): Candidate[] {
   const recent = trials.filter(({ steps }) => (steps.at(-1)?.at ?? 0) > now - pauseMs);
   const tried = new Set(recent.map(({ key, to }) => `${key}=${to}`));

@@ -81,7 +81,7 @@ const causeWords: Readonly<Record<string, string>> = {
   unknown: "cause not known",
 };
 
-/** [EX83] Markdown. @param ideas most certain first; null: the records were not examined */
+/** Markdown. @param ideas most certain first; null: the records were not examined */
 export function weeklyReport(facts: WeeklyFacts, ideas: readonly string[] | null): string {
   const { week, steps } = facts;
   return [

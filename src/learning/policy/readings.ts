@@ -37,7 +37,7 @@ const minUsualCalls = 3;
 /** Smaller differences are noise of the machine. */
 const minDurationMs = 100;
 
-/** [SI16] Prefers measured to reported to estimated, unless over ten minutes older. */
+/** Prefers measured to reported to estimated, unless over ten minutes older. */
 export function merge(old: Readings, fresh: Readings): Readings {
   const merged: Partial<Record<ReadingName, Reading>> = { ...old };
   for (const [name, reading] of readingEntries(fresh)) {
@@ -47,14 +47,14 @@ export function merge(old: Readings, fresh: Readings): Readings {
   return merged;
 }
 
-/** [SI17] Drops what was read of the context until `at`. */
+/** Drops what was read of the context until `at`. */
 export function afterCompaction(readings: Readings, at: number): Readings {
   const isGone = (name: ReadingName, reading: Reading): boolean =>
     (name === "contextTokens" || name === "contextFill") && reading.at <= at;
   return Object.fromEntries(readingEntries(readings).filter(([name, reading]) => !isGone(name, reading)));
 }
 
-/** [SI18] Errors need five calls, the latency trend three comparable ones. */
+/** Errors need five calls, the latency trend three comparable ones. */
 export function derive(facts: SessionFacts, now: number): Readings {
   return toReadings(
     {

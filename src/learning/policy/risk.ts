@@ -37,8 +37,8 @@ const usualMaxAgeMs = 3_600_000;
 const durationReadings: ReadonlySet<ReadingName> = new Set(["sinceCheckpointMs", "sessionAgeMs"]);
 
 /**
- * [SI13] Sums the weights of readings above their thresholds, at most 1
- * (docs/reference/signals.md). [SI14] [SI15] Returns the reasons by falling weight.
+ * Sums the weights of readings above their thresholds, at most 1
+ * (docs/reference/signals.md). Returns the reasons by falling weight.
  */
 export function assess(readings: Readings, config: RiskSettings, now: number): Risk {
   const reasons = rules
@@ -50,7 +50,7 @@ export function assess(readings: Readings, config: RiskSettings, now: number): R
   return { score, level: levelOf(score, config.levels), reasons };
 }
 
-/** [SI14] Unknown inputs must not be shown as safe. */
+/** Unknown inputs must not be shown as safe. */
 export function unknownInputs(readings: Readings, now: number): ReadingName[] {
   return rules
     .filter(({ insteadOf, isOptional }) => insteadOf === undefined && isOptional !== true)
@@ -88,7 +88,7 @@ const levels: readonly RiskLevel[] = ["safe", "warning", "danger", "critical"];
 /** A level that returns sooner was saved a moment ago: it is no new rise. */
 const minBelowMs = 300_000;
 
-/** Pure. [SI28] Any process may be the first to see a rise. [SI29] */
+/** Pure. Any process may be the first to see a rise. */
 export function markReading(mark: RiskMark, level: RiskLevel, now: number): RiskMark {
   const { covered, belowAt } = afterLevel(mark, level, now);
   const highest = mark.pending ?? covered;

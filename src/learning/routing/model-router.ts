@@ -20,7 +20,7 @@ const minTried = 20;
 /** Complexity from which no tier below the default is chosen. */
 const complexFrom = 6;
 
-/** [RT8] The tasks among which tiers are compared. */
+/** The tasks among which tiers are compared. */
 export function bandOf({ evidence, complexity }: Analysis): Band {
   if (evidence === "none") return "unknown";
   if (complexity >= complexFrom) return "complex";
@@ -28,7 +28,7 @@ export function bandOf({ evidence, complexity }: Analysis): Band {
 }
 
 /**
- * [RT8] [RT9] [RT10] [RT11] Tier of a first attempt: the cheapest that is proven good enough, else
+ * Tier of a first attempt: the cheapest that is proven good enough, else
  * the default one.
  *
  * @param counts of the type in all bands; null: the coordinator did not answer
@@ -56,7 +56,7 @@ export function chooseRoute(
   return toRoute(table, cheaper.find(isProven) ?? standard, band, "chosen");
 }
 
-/** [RT13] After a failed or stalled attempt: one tier up, the top one again. */
+/** After a failed or stalled attempt: one tier up, the top one again. */
 export function escalate(table: RouteTable, previous: Route): Route {
   const before = table.tiers.findIndex(({ name }) => name === previous.tier);
   const top = table.tiers.length - 1;

@@ -15,7 +15,7 @@ const maxDepth = 6;
 const maxChars = 200_000;
 const maxFiles = 200;
 
-/** [RT5] [RT7] Pure: the same text, the same answer; asks no model and keeps no text. */
+/** Pure: the same text, the same answer; asks no model and keeps no text. */
 export function analyzeTask(payload: Json): Analysis {
   const job = Job.safeParse(payload);
   return analyze(job.success ? job.data : { title: "", text: textsOf(payload), files: [], kinds: [], payload: null });

@@ -36,9 +36,9 @@ interface RecentCall {
 }
 
 /**
- * [RT14] Anchored on the newest call, so that a run that has recovered is not stalled: its pattern
+ * Anchored on the newest call, so that a run that has recovered is not stalled: its pattern
  * (tool and arguments) is in three of the last six calls, or it and two more of them failed.
- * [RT131] After a change of files only earlier edits still count.
+ * After a change of files only earlier edits still count.
  */
 export class StallDetector {
   #recent: RecentCall[] = [];

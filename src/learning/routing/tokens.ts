@@ -25,12 +25,12 @@ const spread = 1.65;
 /** A million characters would take more than 100 ms; longer texts are sampled at both ends. */
 const sampleChars = 100_000;
 
-/** [SI8] Returns whole tokens, never to be shown without saying that they are an estimate. */
+/** Returns whole tokens, never to be shown without saying that they are an estimate. */
 export function estimateTokens(text: string, model: string | null): number {
   return Math.round(o200kTokens(text) * (model === null ? newFactor : factorOf(canonicalModel(model))));
 }
 
-/** [RT1] Pure. */
+/** Pure. */
 export function estimateRange(text: string, model: string | null): TokenEstimate {
   const tokens = estimateTokens(text, model);
   return { tokens, low: Math.floor(tokens / spread), high: Math.ceil(tokens * spread) };
@@ -74,7 +74,7 @@ const scripts: readonly LanguageConfig[] = [
 ];
 
 /**
- * [RT201] Tokens of o200k (OpenAI since GPT-4o) without its vocabulary of 2.4 MB, which takes 0.4 s
+ * Tokens of o200k (OpenAI since GPT-4o) without its vocabulary of 2.4 MB, which takes 0.4 s
  * and 70 MB to load. Linear. Mostly within 15 % for 500 characters and more of English, code, JSON,
  * Arabic, Japanese or base64; up to 20 % too few for some languages, 30 % for listings and logs.
  * For a limit take `estimateTokens(text, null)`, which is a half more.

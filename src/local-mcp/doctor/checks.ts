@@ -8,7 +8,7 @@ export type AllFound = Found | readonly Found[];
 /** Checks by name, in the order of the answer. */
 export type Checks<Given> = Readonly<Record<string, (given: Given) => AllFound | Promise<AllFound>>>;
 
-/** [CL130] One that throws becomes a failure, and the others still run. */
+/** One that throws becomes a failure, and the others still run. */
 export async function runAll<Given>(checks: Checks<Given>, given: Given): Promise<Check[]> {
   const all: Check[] = [];
   for (const [name, check] of Object.entries(checks)) {
@@ -21,7 +21,7 @@ export async function runAll<Given>(checks: Checks<Given>, given: Given): Promis
   return all;
 }
 
-/** @throws {NeedsHostError} [ST99] where the host must do the checks */
+/** @throws {NeedsHostError} where the host must do the checks */
 function failureOf(error: unknown): Found {
   if (error instanceof NeedsHostError) throw error;
   const message = messageOf(error);

@@ -76,7 +76,6 @@ function node({ site: { nodeVersion, launch } }: HostContext): Found {
 function git({ site }: HostContext): Found {
   const version = site.versionOf("git");
   if (version === null) return warn("git was not found, so files are not saved with checkpoints", "Install git.");
-  // [CF9]
   if (canForesee(version)) return pass(version);
   return warn(`${version}: conflicts between chats are not foreseen`, "Install git 2.38 or newer.");
 }
@@ -131,7 +130,7 @@ function config({ paths: { config: path } }: HostContext): Found {
   return read.ok ? pass(`${path} is valid`) : fail(read.error, "Correct the file; until then the defaults apply.");
 }
 
-/** [LI8] Rules for usage limits that cannot do what they say. */
+/** Rules for usage limits that cannot do what they say. */
 function atLimit({ paths, site }: HostContext): Found[] {
   const read = readConfig(paths.config);
   if (!read.ok) return [];
@@ -151,7 +150,7 @@ function atLimit({ paths, site }: HostContext): Found[] {
   ];
 }
 
-/** [EX76] Loads the service as the start of a session does. */
+/** Loads the service as the start of a session does. */
 function experiments(context: HostContext): Found[] {
   const { site, paths } = context;
   const read = readConfig(paths.config);
@@ -193,7 +192,6 @@ function unreadableEvents(path: string, isFolder: boolean, reason: string): Foun
   return warn(text, fix);
 }
 
-/** [HO81] */
 function hookInput({ paths: { unread: folder } }: HostContext): Found {
   const found = summarizeUnread(folder);
   if (found === null) return pass("all that clients have sent to hooks could be read");
@@ -220,7 +218,7 @@ function clients(context: HostContext): Found[] {
   }));
 }
 
-/** [CL182] A channel that the settings name and that cannot reach the user from here. */
+/** A channel that the settings name and that cannot reach the user from here. */
 function desktop({ paths, site: { machine, env } }: HostContext): AllFound {
   const read = readConfig(paths.config);
   if (!read.ok || !read.value.notify.desktop) return [];
@@ -232,7 +230,7 @@ function desktop({ paths, site: { machine, env } }: HostContext): AllFound {
   return warn(text, `${fix}, or \`shim config unset notify.desktop\`.`);
 }
 
-/** [IN35] Whether Codex runs the hooks that stand in its file. */
+/** Whether Codex runs the hooks that stand in its file. */
 async function codexTrust(context: HostContext): Promise<AllFound> {
   const { machine, launch: given } = context.site;
   const target = detect(machine).find(({ client }) => client === "codex");

@@ -17,7 +17,7 @@ import { type AllFound, type Checks, fail, type Found, pass, runAll, warn } from
 const backupAgeMs = 2 * 86_400_000;
 const failuresSinceMs = 7 * 86_400_000;
 
-/** [CL15] SQLite and the store; makes no store where there is none. */
+/** SQLite and the store; makes no store where there is none. */
 export async function storeChecks(context: HostContext): Promise<Check[]> {
   const loaded = await context.loaded();
   const { runtime } = loaded;
@@ -122,7 +122,6 @@ const contents: Checks<Runtime> = {
     const text = `files of ${pluralize(n, "checkpoint")} were not saved this week: ${last ?? "no reason known"}`;
     return warn(text, "`shim sessions show <id>` names each.");
   }),
-  // [JO42]
   unread: inStore((sql, runtime) => {
     const { n, last } = ofThisWeek(sql, runtime, "session", "journal WHERE kind = 'unread'");
     if (n === 0) return [];

@@ -47,7 +47,7 @@ interface AnsweredEvent {
 }
 
 /**
- * [HO1] Never throws: an event that cannot be stored is spooled, and the user is informed.
+ * Never throws: an event that cannot be stored is spooled, and the user is informed.
  *
  * @param id of the event, whose sender may spool it as well
  * @param later does the rest, which the answer awaits where files are about to change
@@ -97,7 +97,7 @@ function withLine(answer: HookAnswer, line: string | null): HookAnswer {
   return { ...answer, systemMessage: before === undefined ? line : `${before}\n${line}` };
 }
 
-/** [HO33] Events whose answer lets files change. */
+/** Events whose answer lets files change. */
 export const fileChangingEvents: ReadonlySet<HookEvent> = new Set(["PreToolUse", "PreCompact"]);
 
 /** One call may change several files: a refusal of one refuses the call. */
@@ -111,7 +111,7 @@ export function rejectInput({ log }: Runtime, reason: string): string {
   return "";
 }
 
-/** [HO30] [HO31] Stores only the event before the answer; the rest is left to the caller. */
+/** Stores only the event before the answer; the rest is left to the caller. */
 export function answerEvent(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
   return runtime.durations.time("shim_hook_duration_seconds", () => storeOrSpool(runtime, incoming), {
     labels: [incoming.event],
@@ -122,7 +122,7 @@ export function answerEvent(runtime: Runtime, incoming: IncomingEvent): Answered
 function storeOrSpool(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
   const { event } = incoming;
   try {
-    // [HO8] [HO14] Earlier events are still to be stored: this one queues behind them.
+    // Earlier events are still to be stored: this one queues behind them.
     const isInTurn = isEmpty(runtime.paths.spool) || hasDrained(runtime) || event === "SessionStart";
     if (!isInTurn && isLeftOver(runtime, incoming)) return guardOnly(runtime, incoming);
     // Its sender got no answer, or has spooled it meanwhile.
@@ -152,7 +152,7 @@ function isLeftOver(runtime: Runtime, incoming: IncomingEvent): boolean {
   return isSurelyPaused(runtime, incoming) || trySpool(runtime, incoming);
 }
 
-/** [HO10] While no pause can be read, the event waits in the spool and is judged by its time. */
+/** While no pause can be read, the event waits in the spool and is judged by its time. */
 function isSurelyPaused(runtime: Runtime, incoming: IncomingEvent): boolean {
   try {
     return isEventPaused(runtime, incoming);
@@ -161,7 +161,7 @@ function isSurelyPaused(runtime: Runtime, incoming: IncomingEvent): boolean {
   }
 }
 
-/** [HO32] [HO76] Budgets and reservations can still be read while the store takes no write. */
+/** Budgets and reservations can still be read while the store takes no write. */
 function guardOnly(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
   const { event } = incoming;
   if (event !== "PreToolUse" || isSurelyPaused(runtime, incoming)) return { answer: {}, work: null };
@@ -173,7 +173,7 @@ function guardOnly(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
   }
 }
 
-/** [HO80] Not refused by default: SHIM's own trouble must not end the client's work. */
+/** Not refused by default: SHIM's own trouble must not end the client's work. */
 function uncheckedVerdict({ config: { team } }: Runtime, { input }: IncomingEvent): EditVerdict {
   const cause = "its store cannot be read. Run `shim doctor`";
   if (team.blockUnchecked)
@@ -203,7 +203,7 @@ function storeEvent(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
   return { answer, work: { event, sessionId, trigger, isTranscriptBehind } };
 }
 
-/** [JO42] An event that takes too long is stored as it came, and the session continues. */
+/** An event that takes too long is stored as it came, and the session continues. */
 function recordWithinBudget(
   runtime: Runtime,
   incoming: IncomingEvent,
@@ -231,7 +231,7 @@ function recordWithinBudget(
   }
 }
 
-/** [JO43] Most events are tool calls with a short input, and nothing is read of the output. */
+/** Most events are tool calls with a short input, and nothing is read of the output. */
 function isShortCall({ input, isLate = false }: IncomingEvent, { part, row }: KnownSession): boolean {
   const { tool_name: tool, tool_input: fields, error, last_assistant_message: words } = input;
   const unread = part ? part.offset - (row?.transcriptOffset ?? 0) : 0;
@@ -240,7 +240,7 @@ function isShortCall({ input, isLate = false }: IncomingEvent, { part, row }: Kn
   return texts.every((one) => typeof one !== "object" && String(one).length < shortText / texts.length);
 }
 
-/** [JO24] Reads the transcripts of sub-agents where no timer does. Returns the missed calls. */
+/** Reads the transcripts of sub-agents where no timer does. Returns the missed calls. */
 function readUnserved(runtime: Runtime, { event, isLate = false }: IncomingEvent, known: KnownSession): number {
   const { client, row } = known;
   if (!betweenTurns.has(event) || isLate || !client || !row) return 0;
@@ -249,7 +249,7 @@ function readUnserved(runtime: Runtime, { event, isLate = false }: IncomingEvent
 }
 
 /**
- * [HO55] Reads the rest of the transcript, takes the readings, and a due checkpoint. Never rejects:
+ * Reads the rest of the transcript, takes the readings, and a due checkpoint. Never rejects:
  * what fails is done by the next event or the timer.
  *
  * @returns why a checkpoint was due
@@ -292,7 +292,7 @@ function recordedIds(sql: Sql): string[] {
   return meta.read(sql, recordedKey)?.split(" ") ?? [];
 }
 
-/** [HO74] Whether the event was recorded before, as it came or from the spool. */
+/** Whether the event was recorded before, as it came or from the spool. */
 function isRecorded({ store }: Runtime, id: string | undefined): boolean {
   return id !== undefined && store.read((sql) => recordedIds(sql).includes(id), false);
 }
@@ -303,7 +303,7 @@ const maxFiles = 500;
 const noProcessId = -1;
 
 /**
- * [HO47] Drops an entry that fails for a reason other than the store: it would block the rest.
+ * Drops an entry that fails for a reason other than the store: it would block the rest.
  *
  * @throws {StoreError} while the store is unwritable; all entries stay
  */
@@ -329,7 +329,7 @@ function applyEntry(runtime: Runtime, entry: SpoolEntry): void {
   if (isRecorded(runtime, id)) return;
   // An entry without a known client is Claude Code's.
   const clientName = adapterOf(String(entry["clientName"]))?.name ?? claudeCode.name;
-  // [RE106] The event's client decides whether a user attended the session.
+  // The event's client decides whether a user attended the session.
   const entryPoint = typeof entry["entryPoint"] === "string" ? entry["entryPoint"] : undefined;
   const past = { ...runtime, env: { ...runtime.env, CLAUDE_CODE_ENTRYPOINT: entryPoint }, now: () => entry.at };
   const client = asProcessIdentity(entry["client"]);

@@ -6,7 +6,7 @@ import type { Recording } from "./record-event.ts";
 const deadText =
   "SHIM: the MCP process has died. Reconnect it with /mcp: until then its tools are missing, reserved files and budgets are not guarded, and tool calls are saved with your next prompt.";
 
-/** [HO4] Shown once, with the next prompt, which also deletes the row of the dead process. */
+/** Shown once, with the next prompt, which also deletes the row of the dead process. */
 export function connectionWarning({ sql, runtime, incoming, known: { client } }: Recording): string | null {
   const isPrompt = incoming.event === "UserPromptSubmit" && !incoming.isLate;
   if (!isPrompt || !client || !isAlive(runtime.processes, client)) return null;
@@ -15,7 +15,7 @@ export function connectionWarning({ sql, runtime, incoming, known: { client } }:
   return dead.length > 0 && !isServed ? deadText : null;
 }
 
-/** [HO37] All tool events have arrived by the end of a turn. */
+/** All tool events have arrived by the end of a turn. */
 export function missedWarning({ event }: IncomingEvent, missed: number): string | null {
   if (event !== "UserPromptSubmit" || missed === 0) return null;
   const calls = missed === 1 ? "One tool call" : `${missed} tool calls`;

@@ -14,7 +14,7 @@ export function isWithoutUser(env: NodeJS.ProcessEnv): boolean {
   return userlessEntryPoint.test(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
 }
 
-/** [RE74] [RE50] A session that was cut off is detached or closed, and may be continued. */
+/** A session that was cut off is detached or closed, and may be continued. */
 export function endSession({ sql, runtime, incoming, session }: Recording): void {
   const { reason = "other" } = incoming.input;
   const now = runtime.now();
@@ -45,7 +45,7 @@ export function endAfterTurn(recording: Recording): void {
   endSession({ ...recording, incoming: { ...incoming, input: { ...incoming.input, reason: anyReason } } });
 }
 
-/** [HO5] Two hooks report one end: the start before it and the last event identify it. */
+/** Two hooks report one end: the start before it and the last event identify it. */
 function keyOf(sql: Sql, sessionId: string, reason: string, last: journal.JournalRow | undefined): string {
   const [start] = journal.newest(sql, sessionId, ["start"], 1);
   return `over:${start?.seq ?? 0}:${reason}:${last?.seq ?? 0}`;
@@ -76,7 +76,7 @@ function detachReason(sql: Sql, runtime: Runtime, id: string, { reason, last }: 
   return closedReason(isOpen || isCutOff(sql, id, last, runtime.now()));
 }
 
-/** [CA42] A tool that the user cancels ends its turn without an event: the transcript has it. */
+/** A tool that the user cancels ends its turn without an event: the transcript has it. */
 function isInterrupted(sql: Sql, id: string): boolean {
   const [last] = journal.newest(sql, id, ["prompt", "turn_end", "interrupted"], 1);
   return last?.entry.kind === "interrupted";

@@ -12,7 +12,7 @@ export function hasClaudeVariables(env: NodeJS.ProcessEnv): boolean {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** [HO36] By the environment and the payload of the hook. */
+/** By the environment and the payload of the hook. */
 export function isClaudeCode(env: NodeJS.ProcessEnv, payload: unknown): boolean {
   const fields: Fields = typeof payload === "object" && payload !== null ? { ...payload } : {};
   return hasClaudeVariables(env) && isClaudeCodes(fields, env["CLAUDE_CODE_SESSION_ID"]);
@@ -36,7 +36,7 @@ export interface CalledHook {
   readonly input: string;
 }
 
-/** [HO36] Another caller than Claude Code gets nothing, and nothing of its event is stored. */
+/** Another caller than Claude Code gets nothing, and nothing of its event is stored. */
 export function isOfForeignCaller({ client, env, input }: CalledHook): boolean {
   return client === "claude-code" && !isClaudeCode(env, readPayload(input).objects[0]);
 }

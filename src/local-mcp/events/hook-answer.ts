@@ -68,7 +68,7 @@ function toText(
   };
 }
 
-/** [SI34] Asks: a message would be shown after the switch. A client without a user refuses. */
+/** Asks: a message would be shown after the switch. A client without a user refuses. */
 function modelSwitch({ env }: Runtime, event: HookEvent, input: HookInput): HookAnswer {
   const warning = switchWarning(input, env);
   if (warning === null) return {};

@@ -33,7 +33,7 @@ export class HookChannel {
     this.#options = options;
   }
 
-  /** [HO30] Never rejects. @param given arguments of the hook tool */
+  /** Never rejects. @param given arguments of the hook tool */
   async answer(given: unknown): Promise<HookReply> {
     const { runtime, defer, afterAnswer, pause } = this.#options;
     const toolInput = toHookInput(given);
@@ -50,7 +50,7 @@ export class HookChannel {
     }
     const incoming = { clientName: claudeCode.name, event, input, clientPid };
     const { answer, work } = answerEvent(runtime, incoming);
-    // [HO33] The files are saved before a risky tool or a compaction.
+    // The files are saved before a risky tool or a compaction.
     if (work && fileChangingEvents.has(event) && work.trigger !== null)
       await Promise.race([defer(work), pause(maxWaitMs)]);
     else if (work) afterAnswer(() => void defer(work));
@@ -58,7 +58,7 @@ export class HookChannel {
   }
 
   /**
-   * [HO66] After a reconnection: the next prompt may come before the front is registered by a tick.
+   * After a reconnection: the next prompt may come before the front is registered by a tick.
    * Every other start writes nothing here. Never throws.
    */
   replaceDead(): void {
@@ -81,7 +81,7 @@ export class HookChannel {
     return { self: identify(runtime.processes, pid), client: identify(runtime.processes, clientPid) };
   }
 
-  /** [ID14] Behind a wrapper the client is the session's owner. */
+  /** Behind a wrapper the client is the session's owner. */
   #clientOf(sessionId: unknown): number {
     const { runtime, pid, clientPid } = this.#options;
     if (typeof sessionId !== "string") return clientPid;

@@ -9,10 +9,10 @@ interface Limits {
   readonly totalMs: number;
 }
 
-/** [HO40] From the start of the process. Half a second is left to store what has come. */
+/** From the start of the process. Half a second is left to store what has come. */
 export const ownLimits: Limits = { firstMs: 1_500, totalMs: 1_500 };
 /**
- * [HO65] Another client that sends nothing does not wait for an answer that is empty. What it has
+ * Another client that sends nothing does not wait for an answer that is empty. What it has
  * begun to send is read to its end: some clients fail where a hook ends before it has read.
  */
 export const foreignLimits: Limits = { ...ownLimits, firstMs: 100 };
@@ -38,7 +38,7 @@ export interface StdinSource {
   readonly onSignal: (work: () => void) => void;
 }
 
-/** [HO40] Ends with the JSON object, even if stdin stays open. */
+/** Ends with the JSON object, even if stdin stays open. */
 export function readHookInput(
   { nextPart, schedule, onSignal }: StdinSource,
   { firstMs, totalMs }: Limits = ownLimits,

@@ -6,7 +6,7 @@ const byte = { quote: 0x22, comma: 0x2c, backslash: 0x5c, brace: 0x7b };
 const opening: ReadonlySet<number> = new Set(Buffer.from("{["));
 const closing: ReadonlySet<number> = new Set(Buffer.from("}]"));
 
-/** [HO40] [HO41] Finds the first JSON object in bytes of any parts. Reads in bounded memory. */
+/** Finds the first JSON object in bytes of any parts. Reads in bounded memory. */
 export class JsonObjectReader {
   readonly #fields: Buffer[] = [];
   #bytes = 0;

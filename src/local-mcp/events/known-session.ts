@@ -119,7 +119,7 @@ function newcomer(id: string): Named {
 /** Events that show a client's session; a subagent of the session before may end later. */
 const sessionSwitchEvents: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit"]);
 
-/** [ID2] [ID4] An event that may come late, from a session already left, moves no client. */
+/** An event that may come late, from a session already left, moves no client. */
 function nameSession(
   sql: Sql,
   runtime: Runtime,
@@ -142,7 +142,7 @@ function isHeldByAnother(runtime: Runtime, session: sessions.Session | null, cli
   return !isSameProcess(owner, client) && isAlive(runtime.processes, owner);
 }
 
-/** [ID19] A client with threads reports the end of each. */
+/** A client with threads reports the end of each. */
 export function enterSession(
   sql: Sql,
   now: number,
@@ -197,7 +197,7 @@ function isPausedAt(sql: Sql, at: number, { project }: Pick<Source, "project">, 
   return project === null ? isPausedById(sql, at, id) : isPaused(sql, at, project);
 }
 
-/** [HO10] Skips text from a pause for good, and drops the event even if the store is unwritable. */
+/** Skips text from a pause for good, and drops the event even if the store is unwritable. */
 export function skipTranscript(
   { store, log }: Runtime,
   { input: { transcript_path: path } }: IncomingEvent,

@@ -13,7 +13,7 @@ interface Payload {
 /** More objects in one input are no events of a client. */
 const maxObjects = 8;
 
-/** [HO82] An object that is cut off counts with its complete fields, and the part of a prompt. */
+/** An object that is cut off counts with its complete fields, and the part of a prompt. */
 export function readPayload(text: string): Payload {
   const value = parseJson(text);
   if (isRecord(value)) return { objects: [value], problem: null };

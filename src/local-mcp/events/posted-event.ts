@@ -14,7 +14,7 @@ import { isOfForeignCaller } from "./foreign-callers.ts";
 import { decodeText } from "../../platform/text-encoding.ts";
 import { spoolGiven } from "./spool-event.ts";
 
-/** [HO41] The program that `shim-hook` starts then leaves out a part of larger input. */
+/** The program that `shim-hook` starts then leaves out a part of larger input. */
 const maxBytes = 32_000_000;
 const maxSnapshotMs = 4_000;
 
@@ -34,7 +34,7 @@ export function isPostedEvent({ method, url = "" }: IncomingMessage): boolean {
   return method === "POST" && path.test(url);
 }
 
-/** [HO70] @returns null: the caller has gone */
+/** @returns null: the caller has gone */
 export async function answerPosted(runtime: Runtime, request: IncomingMessage): Promise<PostedAnswer | null> {
   const { client: name = "", event = "" } = path.exec(request.url ?? "")?.groups ?? {};
   const client = adapterOf(name);
@@ -100,7 +100,7 @@ function callerOf(runtime: Runtime, headers: IncomingHttpHeaders, client: Client
 }
 
 /**
- * [HO74] Such an event is spooled: its sender may have been killed, and no client reads the answer.
+ * Such an event is spooled: its sender may have been killed, and no client reads the answer.
  * The end of a connection is read in the turn after its last data.
  */
 async function hasGone({ socket }: IncomingMessage): Promise<boolean> {

@@ -38,7 +38,7 @@ export interface GivenEvent {
   readonly id?: string | undefined;
 }
 
-/** [HO83] An input that is not whole, or is no event. */
+/** An input that is not whole, or is no event. */
 export interface UnreadInput {
   readonly id: string;
   /** The client's name of it. */
@@ -101,7 +101,7 @@ const idFields = ["session_id", "prompt_id", "tool_use_id", "agent_id"] as const
 const labelFields = ["client_version", "agent_type", "source", "model", "tool_name", "trigger", "reason"] as const;
 
 /**
- * [HO6] Texts and paths stay: they are bounded and redacted where they are stored.
+ * Texts and paths stay: they are bounded and redacted where they are stored.
  *
  * @returns what is wrong, for input that the client does not send
  */
@@ -133,7 +133,7 @@ const jsonFields: ReadonlySet<string> = new Set([
   "tool_response.answers",
 ]);
 
-/** Pure. [HO30] Returns null if these are not the arguments of a hook event. */
+/** Pure. Returns null if these are not the arguments of a hook event. */
 export function toHookInput(given: unknown): { readonly event: HookToolEvent; readonly input: JsonObject } | null {
   const values = asObject(given);
   const event = textAt(values, "event") ?? "";

@@ -67,7 +67,7 @@ export interface RecordedEvent {
   readonly trigger: Trigger | null;
   readonly started: StartedSession | null;
   readonly warning: string | null;
-  /** [CF13] For the user. */
+  /** For the user. */
   readonly conflict: string | null;
   readonly verdict: EditVerdict;
   readonly news: Delivery | null;
@@ -146,7 +146,7 @@ function userConflict(
   return isShown ? conflictLine(sql, runtime, session.id, open) : null;
 }
 
-/** [LI7] Shown at a failure by few clients, and so with the prompt after it too. */
+/** Shown at a failure by few clients, and so with the prompt after it too. */
 function limitWarning({ sql, runtime, session }: Recording): string | null {
   if (isWithoutUser(runtime.env)) return null;
   const line = limitLine(sql, runtime, session);
@@ -154,7 +154,7 @@ function limitWarning({ sql, runtime, session }: Recording): string | null {
 }
 
 /**
- * [JO42] Records that the event came, with its redacted text, and interprets nothing of it. Its
+ * Records that the event came, with its redacted text, and interprets nothing of it. Its
  * budget and its file are guarded all the same.
  */
 export function recordUnreadEvent(
@@ -182,7 +182,7 @@ const callKinds: Partial<Record<HookEvent, "start" | "end">> = {
   PostToolUseFailure: "end",
 };
 
-/** [CA3] Without a client's id, the nth start of the same call and its nth end belong together. */
+/** Without a client's id, the nth start of the same call and its nth end belong together. */
 function withCallId(sql: Sql, { event, input }: IncomingEvent, id: string): HookInput {
   const kind = callKinds[event];
   if (kind === undefined || input.tool_use_id !== undefined || input.tool_name === undefined) return input;
@@ -190,7 +190,7 @@ function withCallId(sql: Sql, { event, input }: IncomingEvent, id: string): Hook
   return { ...input, tool_use_id: `call_${call}.${journal.countKeys(sql, id, `${kind}:call_${call}.`)}` };
 }
 
-/** [HO7] A client asked to resume an unknown session ends with that id, without having had it. */
+/** A client asked to resume an unknown session ends with that id, without having had it. */
 function isForeign(sql: Sql, { processes }: Runtime, { row, parentId, client }: KnownSession): boolean {
   const owner = (row ?? (parentId === null ? null : sessions.get(sql, parentId)))?.owner;
   if (!owner) return false;
@@ -257,8 +257,8 @@ function recordPart({ sql, runtime, incoming, known, session }: Recording): numb
 }
 
 /**
- * [HO14] Finds a start that was spooled: the user's next prompt brings its answer.
- * [CA46] So it does where it comes before the start, which then finds the session alive.
+ * Finds a start that was spooled: the user's next prompt brings its answer.
+ * So it does where it comes before the start, which then finds the session alive.
  */
 function findMissedStart({ sql, runtime, incoming, known, session, before }: Recording): StartedSession | null {
   if (incoming.event !== "UserPromptSubmit" || incoming.isLate) return null;
@@ -268,7 +268,7 @@ function findMissedStart({ sql, runtime, incoming, known, session, before }: Rec
   return isMissed ? { session, before: null, source: last.entry.source } : null;
 }
 
-/** [BU10] [BU11] A task's budget first, then the reserved files. */
+/** A task's budget first, then the reserved files. */
 function toolVerdict({ sql, runtime, incoming, known, session: { id } }: Recording): EditVerdict {
   const { event, isLate = false } = incoming;
   const now = runtime.now();
@@ -314,7 +314,7 @@ function boundVerdict(
   return checkEdit(sql, { now: now(), processes, session: id, isStrict: config.team.strictFiles }, edited);
 }
 
-/** [EF9] A client that cannot ask refuses. */
+/** A client that cannot ask refuses. */
 function repeatVerdict(
   sql: Sql,
   { config, now }: Runtime,
@@ -335,7 +335,7 @@ function callFolder({ cwd }: HookInput, project: string | null, known: string | 
   return folder === null ? null : { cwd: folder, project };
 }
 
-/** [HO32] For a tool call that waits: reads the budget and the reservations, and writes nothing. */
+/** For a tool call that waits: reads the budget and the reservations, and writes nothing. */
 export function readVerdict(runtime: Runtime, incoming: IncomingEvent): EditVerdict {
   const edited = guardedFile(runtime, incoming);
   return runtime.store.read<EditVerdict>(
@@ -344,7 +344,7 @@ export function readVerdict(runtime: Runtime, incoming: IncomingEvent): EditVerd
   );
 }
 
-/** [RE186] For the user's own prompt in a chat that no worker runs. */
+/** For the user's own prompt in a chat that no worker runs. */
 function findAcceptance({ sql, runtime, incoming, session }: Recording): Acceptance | null {
   const { event, input, isLate = false } = incoming;
   const isUsers = event === "UserPromptSubmit" && !isLate && input.agent_id === undefined && !runtime.env["SHIM_TASK"];
@@ -354,7 +354,7 @@ function findAcceptance({ sql, runtime, incoming, session }: Recording): Accepta
 /** A client without a transcript sends the model's words with the event that follows them. */
 const carriesWords: ReadonlySet<HookEvent> = new Set(["PreToolUse", "Stop"]);
 
-/** [HO5] Returns whether the event is new, as far as known: some events are not stored. */
+/** Returns whether the event is new, as far as known: some events are not stored. */
 function recordEntries(recording: Recording, verdict: EditVerdict): boolean {
   const { sql, runtime, session } = recording;
   const { id } = session;
@@ -379,7 +379,7 @@ function recordEntries(recording: Recording, verdict: EditVerdict): boolean {
 }
 
 /**
- * [FI7] A refused call never runs, and the client reports no end of it. [CA31] The exit code of a
+ * A refused call never runs, and the client reports no end of it. The exit code of a
  * command may stand in the transcript alone.
  */
 function withFailure({ incoming, known: { part } }: Recording, verdict: EditVerdict): IncomingEvent {
@@ -389,7 +389,6 @@ function withFailure({ incoming, known: { part } }: Recording, verdict: EditVerd
   return error === null ? incoming : { ...incoming, event: "PostToolUseFailure", input: { ...input, error } };
 }
 
-/** [LI11] */
 function withLimit(incoming: IncomingEvent): IncomingEvent {
   const { event, input, clientName } = incoming;
   if (event !== "StopFailure") return incoming;
@@ -405,14 +404,14 @@ function turnId(sql: Sql, { event, input }: Pick<IncomingEvent, "event" | "input
   return `after:${event === "UserPromptSubmit" ? seqOfNewest("turn_end", "failure") : journal.newestPromptSeq(sql, id)}`;
 }
 
-/** [JO15] Adds size and time, so that another's later edit shows before any hash. */
+/** Adds size and time, so that another's later edit shows before any hash. */
 function withStamp(entry: JournalEntry, isLate: boolean): JournalEntry {
   if (isLate || entry.kind !== "tool_end" || !entry.path || entry.action === "read") return entry;
   const stamp = stampOf(entry.path);
   return stamp ? { ...entry, stamp } : entry;
 }
 
-/** [EF1] Adds where its commands that cannot be undone run, and the commit that they push. */
+/** Adds where its commands that cannot be undone run, and the commit that they push. */
 function withEffects(recording: Recording, entry: JournalEntry, verdict: EditVerdict): JournalEntry {
   if (!isCall(entry)) return entry;
   const { runtime, incoming, known } = recording;
@@ -443,7 +442,7 @@ function sessionChange(entry: JournalEntry): sessions.SessionChange | null {
   return { title: entry.text.split("\n")[0]?.slice(0, 100) ?? null };
 }
 
-/** [HO18] Skips a sub-agent's stop, a chat that a hook already continued, and a worker's run. */
+/** Skips a sub-agent's stop, a chat that a hook already continued, and a worker's run. */
 function findNews(
   { sql, runtime, incoming, session: { id } }: Recording,
   accepted: Acceptance | null,
@@ -475,7 +474,7 @@ function recordReadings({ sql, runtime, incoming, known: { part }, session }: Re
   return eventTrigger(event, input, runtime.config.checkpoint) ?? turnTrigger(sql, runtime, incoming, session);
 }
 
-/** [CP205] [CP207] Before the first tool of a turn that may change files. */
+/** Before the first tool of a turn that may change files. */
 function turnTrigger(
   sql: Sql,
   { config, env, now }: Runtime,
@@ -487,7 +486,7 @@ function turnTrigger(
   return mayBeProject(env, project) && !isTooSlowForTurns(sql, project, now()) ? "turn" : null;
 }
 
-/** [HO5] Hooks registered twice (settings and plugin) run at each start; only the first answers. */
+/** Hooks registered twice (settings and plugin) run at each start; only the first answers. */
 function recordStart({ sql, runtime, incoming, known, session, before }: Recording): StartedSession | null {
   const { event, isLate = false } = incoming;
   if (event !== "SessionStart") return null;

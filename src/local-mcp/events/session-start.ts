@@ -31,7 +31,7 @@ export interface StartAnswer {
 
 export const emptyStart: StartAnswer = { context: null, line: null };
 
-/** [HO2] Empty if there is nothing to recover. [RE115] A scripted run gets no line for a user. */
+/** Empty if there is nothing to recover. A scripted run gets no line for a user. */
 export function startSession(machine: Runtime, started: StartedSession): StartAnswer {
   const runtime = withSessionConfig(machine, started.session.id);
   recordDeaths(runtime, () => true);
@@ -81,7 +81,7 @@ function offeredContext(runtime: Runtime, { from, more }: Offer): string {
   return brief(from, runtime.now(), runtime.config.recovery) + others;
 }
 
-/** [HO13] Gives a script one line; the offer stays open for a chat with a user. */
+/** Gives a script one line; the offer stays open for a chat with a user. */
 function pointerLine(runtime: Runtime, { id, project }: sessions.Session): string | null {
   const dead = offerable(runtime, { project, except: id })[0]?.session;
   if (!dead || isClosedWithNothingOpen(dead)) return null;
@@ -89,7 +89,7 @@ function pointerLine(runtime: Runtime, { id, project }: sessions.Session): strin
   return `SHIM: session ${dead.id} of this project died ${when} ago. Only if your task is to continue its work: shim_check_recovery (of "${dead.id}", take true). Otherwise ignore this.`;
 }
 
-/** [RE10] The client restores the conversation; SHIM adds the cause of death and later changes. */
+/** The client restores the conversation; SHIM adds the cause of death and later changes. */
 function resumedAnswer(runtime: Runtime, { before }: StartedSession): StartAnswer {
   if (!before) return emptyStart;
   if (before.recovery === "recovered") return continuedAnswer(before);
@@ -98,7 +98,7 @@ function resumedAnswer(runtime: Runtime, { before }: StartedSession): StartAnswe
   const from = isKnown ? restore(runtime, before) : null;
   if (!from) return emptyStart;
   const line = isClosed(before) ? null : resumedLine(from, runtime.now());
-  // [RE53] The user has closed and reopened the chat, and nothing has changed.
+  // The user has closed and reopened the chat, and nothing has changed.
   const isUnchanged = isClosed(before) && from.files.every(({ now }) => now !== "changed" && now !== "missing");
   return { context: isUnchanged ? null : brief(from, runtime.now(), "resumed"), line };
 }
@@ -111,7 +111,7 @@ function continuedAnswer({ client, recoveryBy }: sessions.Session): StartAnswer 
   };
 }
 
-/** [HO3] Where a summary follows, what it lacks is given back after it. */
+/** Where a summary follows, what it lacks is given back after it. */
 function compactedContext(runtime: Runtime, { session }: StartedSession): string | null {
   const { keepsPrompts, showsSummary } = compactionOf(session.client);
   const from = showsSummary ? null : restore(runtime, session);

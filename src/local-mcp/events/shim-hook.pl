@@ -3,7 +3,7 @@ my ($hook, $node, $event, undef, $client) = @ARGV;
 $client ||= "claude-code";
 my @program = ($node, $hook, $event, "--client", $client);
 
-# [HO65] To another client that runs hooks of Claude Code the answer comes before its input ends.
+# To another client that runs hooks of Claude Code the answer comes before its input ends.
 exec @program if $client eq "claude-code" && $ENV{CLAUDECODE} ne "1" && !exists $ENV{CLAUDE_CODE_ENTRYPOINT};
 
 # A handle that the client has closed would get the number of the next file.
@@ -23,7 +23,7 @@ alarm 1;
 # Seconds from the start until the host must have answered. No client ends a hook before them.
 my $seconds = $event =~ /^session_?start$/i ? 6 : $event =~ /^(?:PreToolUse|PreCompact)$/ ? 5 : 2;
 
-# [HO40] The wait for input ends half a second after the first tick, so that there is time to store
+# The wait for input ends half a second after the first tick, so that there is time to store
 # it. Where select does not say how much of a time is left (macOS), it ends after half a second of
 # silence, or at the second tick. What is there already is read in any case.
 my ($input, $is_cut, $wait) = ("", 1, 0.5);
@@ -40,7 +40,7 @@ until (length $input > 1 << 28) {
   last if !$is_cut || $elapsed || $is_ended;
 }
 
-# [HO77] In a text these quotes would have backslashes.
+# In a text these quotes would have backslashes.
 exit if "$client $event" eq "qwen UserPromptSubmit" && $input =~ /"prompt":""/ && $input !~ /"prompt":"[^"]/;
 
 exit if $is_ended && $input eq "";

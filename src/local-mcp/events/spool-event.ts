@@ -81,7 +81,7 @@ export function spoolGiven(
   return { client, events, isLater };
 }
 
-/** [HO83] Only the host knows whether SHIM is paused. */
+/** Only the host knows whether SHIM is paused. */
 function spoolUnread({ paths, now, log }: SpoolSource, unread: UnreadInput): void {
   try {
     append(paths.spool, { at: now(), unread: redactUnread(unread) });

@@ -19,7 +19,7 @@ import type { UnreadInput } from "./read-event.ts";
 const fileName = /^(?<at>\d{15})-(?<client>[\da-f]{16})-(?<id>[\w.-]+?)(?<shown>\.shown)?\.json$/;
 const maxFiles = 100;
 
-/** [HO83] Keeps a redacted input, unless SHIM is paused where it came from. Never throws. */
+/** Keeps a redacted input, unless SHIM is paused where it came from. Never throws. */
 export function keepUnread(runtime: Runtime, input: UnreadInput): void {
   const { paths, log, now } = runtime;
   try {
@@ -37,7 +37,7 @@ export function keepUnread(runtime: Runtime, input: UnreadInput): void {
   }
 }
 
-/** [HO10] By the folder that it names, or the session that its client works in. */
+/** By the folder that it names, or the session that its client works in. */
 function isUnreadPaused({ store, processes, now }: Runtime, { session, cwd, clientPid }: UnreadInput): boolean {
   return store.read((sql) => {
     if (cwd !== null) return isPaused(sql, now(), projectRoot(cwd));
@@ -47,7 +47,7 @@ function isUnreadPaused({ store, processes, now }: Runtime, { session, cwd, clie
   }, false);
 }
 
-/** [HO81] @returns the line for the user of a client's process, once */
+/** @returns the line for the user of a client's process, once */
 export function takeUnreadLine(runtime: Runtime, clientPid: number): string | null {
   const { paths, processes } = runtime;
   const key = clientKey(processes, clientPid);

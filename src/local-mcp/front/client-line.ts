@@ -18,7 +18,7 @@ export interface ReceivedMessage {
   readonly message: Message;
 }
 
-/** Pure. [PR47] Messages without a line break between them are unambiguous, and all are taken. */
+/** Pure. Messages without a line break between them are unambiguous, and all are taken. */
 export function readClientLine(line: string): ClientLine {
   const value = parseJson(line);
   if (Array.isArray(value))

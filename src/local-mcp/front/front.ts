@@ -51,14 +51,14 @@ const stableMs = 10_000;
 const maxPauseMs = 10_000;
 /** So many starts fail before requests are answered with an error. */
 const maxStarts = 3;
-/** [SI47] Node would report an end of stdin that comes with a signal before the signal. */
+/** Node would report an end of stdin that comes with a signal before the signal. */
 const endOfInputMs = 50;
 /** A killed client sends no signal later. */
 const endOfInputCheckMs = 5;
 const maxEndMs = 15_000;
 
 /**
- * Passes messages between the client and the machine's host. [PR9] The client sees one connection:
+ * Passes messages between the client and the machine's host. The client sees one connection:
  * the handshake and requests without an answer are repeated at the next host; only a call of a tool
  * that must not be repeated is answered with an error.
  */
@@ -137,7 +137,7 @@ export class Front {
     this.#isOver = true;
     const { exit, schedule } = this.#options;
     if (this.#host === null) return exit(0);
-    // [SI47] The client lives while the host detaches its sessions, which no killed one does.
+    // The client lives while the host detaches its sessions, which no killed one does.
     this.#control(controlMethods.end, { reason });
     this.#link?.resume();
     schedule(() => exit(1), maxEndMs);
@@ -213,7 +213,7 @@ export class Front {
     this.#holdBack();
   }
 
-  /** [PR48] The client's input waits while what it has sent is not taken, or what it is sent. */
+  /** The client's input waits while what it has sent is not taken, or what it is sent. */
   #holdBack(): void {
     const { stdin, stdout } = this.#options;
     const untaken = Math.max(stdout.writableLength, this.#link?.unsentBytes() ?? 0);

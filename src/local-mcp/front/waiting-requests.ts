@@ -19,7 +19,7 @@ export interface WaitingRequestsOptions {
 
 /** A request that this many hosts died with may be the cause. */
 const maxDeaths = 2;
-/** [HO32] The program that keeps an event takes the rest of two seconds. */
+/** The program that keeps an event takes the rest of two seconds. */
 const maxHookWaitMs = 1_800;
 
 /** The client's requests without an answer, and what becomes of them where no host answers. */
@@ -89,7 +89,7 @@ export class WaitingRequests {
     for (const [key, { isHook }] of this.#requests) if (isHook) this.#keepLater(key);
   }
 
-  /** [HO32] The client does not wait for long where no host can be reached. */
+  /** The client does not wait for long where no host can be reached. */
   #keepLater(key: string): void {
     const { schedule, hasHost } = this.#options;
     schedule(() => {
@@ -98,7 +98,7 @@ export class WaitingRequests {
     }, maxHookWaitMs);
   }
 
-  /** [HO76] Where the hook blocks, a call is refused that no host has checked. */
+  /** Where the hook blocks, a call is refused that no host has checked. */
   #keep(key: string, { line }: WaitingRequest): void {
     this.delete(key);
     const { id, params } = parseMessage(line) ?? {};

@@ -17,7 +17,7 @@ interface HostWatchOptions {
   readonly log: Log;
 }
 
-/** [PR33] While the client waits for an answer, a host that hangs is ended. */
+/** While the client waits for an answer, a host that hangs is ended. */
 export class HostWatch {
   readonly #options: HostWatchOptions;
   #host: ProcessIdentity | null = null;

@@ -80,7 +80,7 @@ function requestOf({ method, path, body, signal }: HostQuestion): HostRequest {
 const findEveryMs = 1_000;
 
 /**
- * [PR33] Pings the host before `work`, and during it. A host that answers nothing for five seconds
+ * Pings the host before `work`, and during it. A host that answers nothing for five seconds
  * is ended, as by a front, and the work's connection with it.
  *
  * @param onEnded called when it is ended
@@ -134,7 +134,7 @@ async function whileWatched<T>(home: string, work: () => Promise<T>, onEnded: ()
 }
 
 /**
- * [PR41] Never repeated: the host completes what it has begun, also without its caller. So one that
+ * Never repeated: the host completes what it has begun, also without its caller. So one that
  * hangs is ended before it is asked.
  */
 export function askOperation(home: HostHome, asked: AskedOperation, hearing: Hearing): Promise<HostResult<unknown>> {
@@ -247,7 +247,7 @@ async function readLetters(
 /**
  * The coordinator in the host, for a process beside it.
  *
- * @param hasFile false: nothing is stored yet, and [EM8] a read starts no host
+ * @param hasFile false: nothing is stored yet, and a read starts no host
  * @param empty answers reads then
  */
 export function hostCalls(home: HostHome, hasFile: () => boolean, empty: () => LocalCalls): LocalCalls {

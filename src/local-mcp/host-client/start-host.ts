@@ -34,7 +34,7 @@ export function startMark(home: string): string {
   return `${home}/${markName}`;
 }
 
-/** [PR34] Before an older host hands over: its fronts would start another one like it. */
+/** Before an older host hands over: its fronts would start another one like it. */
 export function reserveStart(home: string): void {
   try {
     writeFileSync(startMark(home), String(process.pid), { mode: 0o600 });

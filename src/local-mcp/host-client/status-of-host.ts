@@ -11,7 +11,7 @@ const name = "statusline.get";
 const maxMs = 200;
 
 /**
- * [CL19] Asks the host that runs, and starts none. HTTP 1.0 by hand: node:http takes longer to load
+ * Asks the host that runs, and starts none. HTTP 1.0 by hand: node:http takes longer to load
  * than the host to answer.
  *
  * @returns null: there was no answer in time

@@ -79,7 +79,6 @@ export class ConnectionTransport implements Transport {
     this.#holdBack();
   }
 
-  /** [PR48] */
   #holdBack(): void {
     const connection = this.#connection;
     if (connection.writableLength > maxUnreadBytes || this.#untaken > maxUntaken) connection.pause();

@@ -14,7 +14,7 @@ const maxBytes = 32_000_000;
 /** The coordinator is in this process. */
 const timeoutMs = 0;
 
-/** [EM1] Answers calls of the machine's coordinator by other processes. */
+/** Answers calls of the machine's coordinator by other processes. */
 export class CoordinatorRequests {
   readonly #runtime: Runtime;
   /** Those that follow the commits. */

@@ -1,6 +1,6 @@
 /**
- * Entry of the Claude Desktop bundle. [DX2] Its Node loads no native module, only node:sqlite.
- * [PR35] It starts no process either: the front hosts in this one where no other is the host.
+ * Entry of the Claude Desktop bundle. Its Node loads no native module, only node:sqlite.
+ * It starts no process either: the front hosts in this one where no other is the host.
  */
 import { edgeConfigFromEnv } from "../../coordinator-client/edge-config.ts";
 import { homeFrom } from "../../platform/paths.ts";

@@ -21,7 +21,7 @@ interface Doing {
   readonly machine: Pick<MachineWork, "syncNow" | "atLongWork">;
 }
 
-/** [PR41] Does an operation as its caller would, and answers with its lines. */
+/** Does an operation as its caller would, and answers with its lines. */
 export async function doOperation(doing: Doing, name: string, body: string, response: ServerResponse): Promise<void> {
   if (!isMachineOperation(name)) return void response.writeHead(404).end();
   const { input, env, by } = Asked.parse(parseJson(body));

@@ -24,7 +24,7 @@ export class FileSaver {
     return this.#queue(() => takePending(this.#runtime, this.#chat.servedSessions(), this.#abort.signal));
   }
 
-  /** [GS21] [CP33] [CP205] Resolves once saved for a tool or a compaction, else at once. */
+  /** Resolves once saved for a tool or a compaction, else at once. */
   saveFor(trigger: Trigger | null): Promise<void> {
     if (trigger === "turn") return this.#saveNow(maxTurnMs);
     if (trigger === "before_tool" || trigger === "compact") return this.#saveNow();

@@ -16,7 +16,7 @@ const folder = dirname(fileURLToPath(import.meta.url));
 const cacheAfterMs = 5_000;
 
 /**
- * [PR38] Where another version was installed over this one, the parts that this process has not
+ * Where another version was installed over this one, the parts that this process has not
  * loaded are gone: it ends as if it were killed, and the fronts start the other version.
  */
 function endWithoutParts(): void {
@@ -48,7 +48,7 @@ async function main(home: string): Promise<void> {
   setTimeout(flushCompileCache, cacheAfterMs).unref();
 }
 
-/** [PR10] The next start waits, as after any that failed. */
+/** The next start waits, as after any that failed. */
 function emptyMark(home: string): void {
   try {
     const mark = startMark(home);

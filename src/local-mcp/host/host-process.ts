@@ -42,7 +42,7 @@ const Hello: z.ZodType<FrontHello> = z.object({
 });
 
 const tickMs = 2_000;
-/** [MC18] The same while nothing is stored. */
+/** The same while nothing is stored. */
 const quietTickMs = 10_000;
 const Attendance = z.object({ isFollowing: z.boolean(), caller: z.string().optional() });
 
@@ -51,7 +51,7 @@ const maxHelloBytes = 8_000_000;
 /** More than any operation takes. */
 const maxCallBytes = 64_000_000;
 const maxQuestionBytes = 10_000;
-/** [PR30] A host ends by itself this long after its last connection, in ms. */
+/** A host ends by itself this long after its last connection, in ms. */
 const maxIdleMs = 600_000;
 /** Time after which a process that has closed its connection is gone, or lives on. */
 const goneMs = 100;
@@ -228,7 +228,7 @@ export class HostProcess {
     });
   }
 
-  /** [PR36] The host stays, and works for the machine, as long as the program does. */
+  /** The host stays, and works for the machine, as long as the program does. */
   async #attend(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { isFollowing, caller } = Attendance.parse(parseJson(String(await readBody(request, maxQuestionBytes))));
     const coordinator = caller === undefined ? null : await this.#loadCoordinator();
@@ -297,7 +297,7 @@ export class HostProcess {
         this.#chats.delete(chat);
         this.#usedAt = runtime.now();
         connection.destroy();
-        // [PR21] A front that hangs does not see that its client is gone.
+        // A front that hangs does not see that its client is gone.
         setTimeout(() => {
           const isClientAlive = client !== null && isAlive(runtime.processes, client);
           if (!isClientAlive && isAlive(runtime.processes, front)) kill(front.pid);

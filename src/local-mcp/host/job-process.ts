@@ -7,7 +7,7 @@ export type JobAnswer =
   | { readonly value: unknown }
   | { readonly failure: { readonly message: string; readonly stack: string | undefined } };
 
-/** [PR39] @param program of jobs */
+/** @param program of jobs */
 export function jobsOf(program: string): NonNullable<Runtime["startJob"]> {
   return (job: Job, signal?: AbortSignal) => {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();

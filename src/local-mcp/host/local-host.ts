@@ -85,7 +85,7 @@ export class LocalHost {
     this.#context = { ...context, workspace, others, team, call, readSpool };
   }
 
-  /** [PR41] The host writes. Refusals and errors of the store are results, bugs throw. */
+  /** The host writes. Refusals and errors of the store are results, bugs throw. */
   async call<Name extends MachineOperationName>(
     name: Name,
     input: MachineInput<Name>,
@@ -102,7 +102,7 @@ export class LocalHost {
     try {
       return await handlers[name](this.#context, checked.data as CheckedMachineInput<Name>);
     } catch (error) {
-      // [ST99] The host migrates or repairs the store on its way.
+      // The host migrates or repairs the store on its way.
       if (machineHost && error instanceof NeedsHostError) return askHost(machineHost);
       if (error instanceof StoreError) return err({ code: error.code, message: error.message });
       throw error;

@@ -21,16 +21,16 @@ import { Upkeep } from "./upkeep.ts";
 /** A chat that the process serves, as far as the machine's work concerns it. */
 type WorkingChat = Pick<ServedChat, "isSettled" | "announceWork" | "checkClient" | "team" | "work" | "reader">;
 
-/** [MC18] The host ticks every ten seconds then, and a timer may be early. */
+/** The host ticks every ten seconds then, and a timer may be early. */
 const quietIntervalMs = 9_000;
-/** [SY162] A chat's first checkpoint is sent soon, but not before what follows its answer. */
+/** A chat's first checkpoint is sent soon, but not before what follows its answer. */
 const beginAfterMs = 250;
 
 /** Time after a commit in which a chat may edit on before conflicts are foreseen. */
 const foreseeAfterMs = 1_500;
 /** Bounds the share of the time in which conflicts are foreseen. */
 const restFactor = 9;
-/** [CF14] The user is to learn of a conflict within five seconds. */
+/** The user is to learn of a conflict within five seconds. */
 const maxRestMs = 3_000;
 
 /** @returns when so much time has passed, or the signal came */
@@ -79,7 +79,7 @@ export class MachineWork {
     this.#foreseeing ??= this.#foresee(foreseeAfterMs);
   }
 
-  /** [CF4] One at a time; what is stored meanwhile leads to another, after a rest. */
+  /** One at a time; what is stored meanwhile leads to another, after a rest. */
   async #foresee(afterMs: number): Promise<void> {
     const { log, now } = this.#runtime;
     const { signal } = this.#stopped;
@@ -125,7 +125,7 @@ export class MachineWork {
     setTimeout(() => this.tick(), beginAfterMs).unref();
   }
 
-  /** [MC18] Works at most once per `quietIntervalMs` while the store does not change. */
+  /** Works at most once per `quietIntervalMs` while the store does not change. */
   tick(): void {
     for (const chat of this.#chats) chat.checkClient();
     this.settleCoordinator();
@@ -173,7 +173,7 @@ export class MachineWork {
     return (this.#sync ??= load());
   }
 
-  /** [PR33] A host that is at `work` is not taken for one that hangs. */
+  /** A host that is at `work` is not taken for one that hangs. */
   async atLongWork<T>(work: () => Promise<T>): Promise<T> {
     const { home } = this.#runtime.paths;
     for (const chat of this.#chats) chat.announceWork(false);
@@ -205,7 +205,7 @@ export class MachineWork {
     await this.#notifier.checkNow();
   }
 
-  /** [EM2] Frees what is held by chats whose process is gone, and does what is due. */
+  /** Frees what is held by chats whose process is gone, and does what is due. */
   settleCoordinator(): void {
     const { paths, log } = this.#runtime;
     void attempt(log, "the coordinator of this machine", () => settleLocalCoordinator(paths.home));

@@ -49,7 +49,7 @@ export interface ServedChatOptions {
   readonly onEnded: () => void;
 }
 
-/** One client's connection. [MC8] It ends once, and detaches its sessions. */
+/** One client's connection. It ends once, and detaches its sessions. */
 export class ServedChat {
   readonly #options: ServedChatOptions;
   readonly #chat: Chat;
@@ -163,11 +163,11 @@ export class ServedChat {
     const { runtime, connection } = this.#options;
     const limit = this.#limitEnd();
     this.#files.stop();
-    // [SI47] Node reports the end of stdin before a signal that preceded it.
+    // Node reports the end of stdin before a signal that preceded it.
     await nextTurn();
     const outlived = this.client === null ? null : await checksUntilGone(runtime, this.client, reason);
     const isClientGone = outlived !== null;
-    // [CA43] Killed together they would have ended together.
+    // Killed together they would have ended together.
     const isByClient = isKilled && outlived !== null && outlived >= minOutlived;
     this.#saveAndDetach({ isClientGone, isKilled, isByClient, reason: this.#endReason });
     // The process that the client has started may end.
@@ -215,7 +215,7 @@ export class ServedChat {
   }
 
   /**
-   * [TE112] Shows the other machines that the client of a server that is gone lives on.
+   * Shows the other machines that the client of a server that is gone lives on.
    *
    * @returns whether the client is gone; else it has another server, or this process is to end
    */
@@ -234,11 +234,11 @@ export class ServedChat {
     return !isAlive(processes, client);
   }
 
-  /** [RE3] Neither the end of stdin nor a signal means that the work is finished. */
+  /** Neither the end of stdin nor a signal means that the work is finished. */
   #saveAndDetach(end: Ending): void {
     const { runtime } = this.#options;
     void attempt(runtime.log, "last checkpoint", () => {
-      // [HO4] Its row shows the hooks of the living client that the server has died.
+      // Its row shows the hooks of the living client that the server has died.
       if (end.isClientGone || !end.isKilled) servers.leave(runtime, this.server);
       for (const sessionId of this.#chat.servedSessions()) detachSession(runtime, this.#chat, sessionId, end);
     });
@@ -269,7 +269,7 @@ export class ServedChat {
 
   work(): void {
     const session = this.#chat.current();
-    // The client's hooks have deleted the row of a front that is dead [HO4].
+    // The client's hooks have deleted the row of a front that is dead.
     if (this.client && this.#endReason === null) servers.register(this.#options.runtime, this.server, this.client);
     if (session) refreshIfDue(this.#chat, session);
     void this.#team?.follow(session);
@@ -333,9 +333,9 @@ function detachSession(runtime: Runtime, chat: Chat, sessionId: string, end: End
   const reason = isClientGone && !isQuit ? "client_gone" : end.reason;
   store.write((sql) => {
     catchUp(sql, now(), sessionId);
-    // [RE187] Its work went on until this moment, whatever its last event was.
+    // Its work went on until this moment, whatever its last event was.
     if (isClientGone && isTurnOpen(sql, sessionId)) sessions.touch(sql, now(), sessionId);
-    // [RE60] The last checkpoint would hide what the death has lost.
+    // The last checkpoint would hide what the death has lost.
     if (isClientGone) recordDeath(sql, runtime, sessionId, reason);
   });
   const isPaused = store.read((sql) => isPausedById(sql, now(), sessionId), false);

@@ -20,7 +20,7 @@ import { drainInto } from "../events/answer-hook.ts";
 import type { Chat } from "../mcp/chat/chat.ts";
 
 const refreshIntervalMs = 15_000;
-/** [MC18] The same for a session without news, of which only the memory of its machine changes. */
+/** The same for a session without news, of which only the memory of its machine changes. */
 const idleRefreshIntervalMs = 600_000;
 const upkeepIntervalMs = 600_000;
 const backupCheckIntervalMs = 60_000;
@@ -35,7 +35,7 @@ export function refreshIfDue(chat: Chat, sessionId: string): void {
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
   if (!session || session.endedAt !== null) return;
   const last = session.readings.sessionAgeMs?.at ?? 0;
-  // [SI30] A status line keeps the readings recent, and may be the one that saw the risk rise.
+  // A status line keeps the readings recent, and may be the one that saw the risk rise.
   const age = session.riskMark.pending === null ? runtime.now() - last : Number.POSITIVE_INFINITY;
   if (isWithin(age, refreshIntervalMs)) return;
   if (!isWithin(age, idleRefreshIntervalMs) || hasNews(runtime, session, last)) observeSession(chat, session);
@@ -82,7 +82,7 @@ export class Upkeep {
     this.#backUpIfDue(now);
     if (isWithin(now - this.#lastRunAt, upkeepIntervalMs)) return;
     this.#lastRunAt = now;
-    // [RE64] Pruning a session keeps the record of its death. A chat of this host records its own.
+    // Pruning a session keeps the record of its death. A chat of this host records its own.
     recordDeaths(this.#runtime, ({ lastSeenAt }) => !isWithin(now - lastSeenAt, longSilentMs));
     store.write((sql) => {
       prune(sql, now, config.retention, 200);

@@ -8,7 +8,7 @@ import { commandHeading } from "../../clients/adapter/harness-text.ts";
 import type { ServerOptions } from "./server.ts";
 
 /**
- * [DX13] Claude Desktop refuses a prompt of an extension that differs from the text in its manifest
+ * Claude Desktop refuses a prompt of an extension that differs from the text in its manifest
  * (modelcontextprotocol/mcpb#301), so there the user asks, and the tool brings the brief.
  */
 export const promptOfExtension = {
@@ -17,7 +17,7 @@ export const promptOfExtension = {
   text: "Please continue the work of my earlier chat. Call the tool shim_check_recovery with start true. If it brings the brief of a chat that ended, call it again with take true, summarize for me in one sentence what that chat was doing, and continue with its next step. If it brings none, show me the other chats that it names, and ask me which of them to continue.",
 } as const;
 
-/** [MC29] Most clients show them as slash commands. */
+/** Most clients show them as slash commands. */
 export function registerPrompts(server: McpServer, { chat, clientName, isExtension }: ServerOptions): void {
   if (isExtension) {
     const { name, description, text } = promptOfExtension;

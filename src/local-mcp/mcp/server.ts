@@ -129,7 +129,7 @@ function withCommand({ runtime }: Chat, text: string): string {
   return withShimCommand(text, () => shimCommand(runtime));
 }
 
-/** [MC6] Storage errors are reported, never answered as if saved. */
+/** Storage errors are reported, never answered as if saved. */
 function toToolError(chat: Chat, tool: string, error: unknown): ToolError {
   chat.runtime.log("error", `${tool} failed`, { error: stackOf(error) });
   if (error instanceof StoreError) {
@@ -143,7 +143,7 @@ function toToolError(chat: Chat, tool: string, error: unknown): ToolError {
 }
 
 /**
- * [MC2] Shortens a schema for the tool list, where every word costs each chat tokens. What is
+ * Shortens a schema for the tool list, where every word costs each chat tokens. What is
  * omitted is still checked, and a refusal names the limit.
  */
 function toListed(schema: z.ZodType, hiddenFields: readonly string[] = []): StandardSchemaWithJSON {

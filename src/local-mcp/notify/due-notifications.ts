@@ -48,7 +48,7 @@ const readers: Readers = {
   usage_limit: (sql, runtime) => [...findSwitches(sql, runtime), ...findLimited(sql, runtime)],
 };
 
-/** [CL70] Includes what was already sent. */
+/** Includes what was already sent. */
 export function dueNotifications(sql: Sql, runtime: Runtime): UserNotification[] {
   return runtime.config.notify.events.flatMap((event) => readers[event](sql, runtime));
 }
@@ -75,7 +75,7 @@ function recordedDeaths(sql: Sql, now: number): UserNotification[] {
   });
 }
 
-/** [CL146] Deaths that a process is about to record. */
+/** Deaths that a process is about to record. */
 export function comingDeaths(sql: Sql, runtime: Runtime): UserNotification[] {
   return unrecordedDeaths(sql, runtime, (session) => isOwnerGone(session, runtime));
 }
@@ -103,7 +103,7 @@ function deathOf(session: sessions.Session, at: number, cause: string): UserNoti
   return { event: "chat_died", key: `chat_died:${session.id}:${at}`, session: session.id, title, text };
 }
 
-/** [CF13] Only of files that are known to be changed by two chats. */
+/** Only of files that are known to be changed by two chats. */
 function findConflicts(sql: Sql, runtime: Runtime): UserNotification[] {
   const open = openConflicts(sql, runtime).filter(({ kind }) => kind === "merge" || kind === "file");
   return open.slice(0, maxChats).map(({ seq, kind, path, ageMs, chats: [one, other] }) => {
@@ -152,7 +152,7 @@ function findCriticalRisks(sql: Sql, runtime: Runtime): UserNotification[] {
   });
 }
 
-/** [CL167] [LI6] Sessions that another client or model continues, because of a usage limit. */
+/** Sessions that another client or model continues, because of a usage limit. */
 function findSwitches(sql: Sql, { now, processes }: Runtime): UserNotification[] {
   const taken = recoveries.listTaken(sql, now() - maxEventAgeMs, maxChats);
   return taken.flatMap(({ session: sessionId, by, limit }): UserNotification[] => {
@@ -167,7 +167,7 @@ function findSwitches(sql: Sql, { now, processes }: Runtime): UserNotification[]
   });
 }
 
-/** [LI7] Living chats at a usage limit, with the command that continues them. */
+/** Living chats at a usage limit, with the command that continues them. */
 function findLimited(sql: Sql, runtime: Runtime): UserNotification[] {
   return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
     const { id } = session;

@@ -18,7 +18,7 @@ export interface NotifierOptions {
 
 const pollEveryMs = 10_000;
 
-/** [CL145] Off unless the settings name a channel. */
+/** Off unless the settings name a channel. */
 export class Notifier {
   readonly #options: NotifierOptions;
   /** Channels whose failure is already logged. */
@@ -48,7 +48,7 @@ export class Notifier {
     this.#checking = null;
   }
 
-  /** [CL180] [CF13] At once, and without a question to the coordinator. */
+  /** At once, and without a question to the coordinator. */
   async checkNow(): Promise<void> {
     await Promise.all([this.#checking, this.#notify(() => Promise.resolve([]))]);
   }
@@ -70,7 +70,7 @@ export class Notifier {
     return deadTasks();
   }
 
-  /** [CL71] Skips events from before the channel's first use. Recorded before they are sent. */
+  /** Skips events from before the channel's first use. Recorded before they are sent. */
   #recordUnsent(channel: Channel, due: readonly UserNotification[]): UserNotification[] {
     const { runtime } = this.#options;
     const { store, now } = runtime;
@@ -114,7 +114,7 @@ export class Notifier {
   }
 }
 
-/** [CL71] Returns whether the key is new: what was sent is not sent again by the next host. */
+/** Returns whether the key is new: what was sent is not sent again by the next host. */
 function record(sql: Sql, now: number, key: string): boolean {
   return sentNotifications.insert(sql, { key: digest(key), at: now }, "ON CONFLICT DO NOTHING") > 0;
 }
@@ -156,7 +156,7 @@ export async function notifyDesktop(text: string, env: NodeJS.ProcessEnv, platfo
   if (code !== 0) throw new Error(`${command} ended with ${code ?? signal}`);
 }
 
-/** [CL72] Rejects on refusal; follows no redirects, which could lead to a forbidden address. */
+/** Rejects on refusal; follows no redirects, which could lead to a forbidden address. */
 async function postWebhook(url: string, { event, session, title, text }: UserNotification, at: number): Promise<void> {
   const response = await fetch(url, {
     method: "POST",

@@ -28,7 +28,7 @@ interface PageParts {
   readonly onProblem: (message: string) => void;
 }
 
-/** [WP1] The live page. GET has the bundle only; all data takes the secret. */
+/** The live page. GET has the bundle only; all data takes the secret. */
 export function pageApp(parts: PageParts): LoopbackApp {
   const { files, signIn, onLinkNeeded, onProblem } = parts;
   const app = loopbackApp();
@@ -79,7 +79,7 @@ function addCalls(app: LoopbackApp, { feed, signIn, call }: PageParts): void {
         : refuse(context, result.error.code, result.error.message);
     }),
   );
-  // [WP51] The stream ends when the secret of its tab does.
+  // The stream ends when the secret of its tab does.
   app.post(
     "/api/live",
     signedIn(({ env: { outgoing } }, { ended }) => {
@@ -138,7 +138,7 @@ interface SignedIn {
   readonly ended: AbortController;
 }
 
-/** [WP5] One-time tokens of links, and the secrets that they were exchanged for. In memory only. */
+/** One-time tokens of links, and the secrets that they were exchanged for. In memory only. */
 export class SignIn {
   readonly #deps: Pick<Runtime, "now" | "random">;
   #token: { readonly hash: Buffer; readonly at: number } | null = null;
@@ -207,7 +207,7 @@ const pulseMs = 30_000;
 
 type SetTimer = (work: () => void, ms: number) => () => void;
 
-/** [WP9] Tells each open page what may have changed; it then reads what it shows. */
+/** Tells each open page what may have changed; it then reads what it shows. */
 export class LiveFeed {
   readonly #setTimer: SetTimer;
   readonly #open = new Map<ServerResponse, () => void>();

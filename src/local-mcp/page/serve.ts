@@ -30,7 +30,7 @@ import type { Sample } from "../../contract/metrics.ts";
 import { codeOf } from "../../shared/error.ts";
 import { contentType, toExposition } from "../../shared/exposition.ts";
 
-/** [WP1] Serves the live page until it is closed. */
+/** Serves the live page until it is closed. */
 export async function servePage(
   host: { readonly call: CallOperation },
   { runtime: load, site, workspace, machineHost }: HandlerContext,
@@ -75,7 +75,7 @@ export async function servePage(
 
 const PortFile = z.object({ port: z.int().min(1_024).max(65_535) });
 
-/** [WP1] The port is remembered, so that a bookmark stays good. */
+/** The port is remembered, so that a bookmark stays good. */
 async function listen(app: LoopbackApp, file: string, given: number | undefined): Promise<Result<Listening, string>> {
   const lastPort = readJsonFile(file, PortFile)?.port;
   const listening = await listenOnLoopback(app, { port: given ?? lastPort ?? 0 });
@@ -99,7 +99,7 @@ const maxAnswers = 200;
 
 type Answer = HostResult<unknown>;
 
-/** [WP7] Answers the page's calls; repeats of a request get the answer of the first. */
+/** Answers the page's calls; repeats of a request get the answer of the first. */
 function pageCalls(
   host: { readonly call: CallOperation },
   workspace: KeptWorkspace,
@@ -138,7 +138,7 @@ async function answerCall(
   return opened.value.call<PageOperation>(operation, takesId ? { ...input, requestId } : input);
 }
 
-/** [OB7] Serves the metrics on loopback. */
+/** Serves the metrics on loopback. */
 export async function serveMetrics(
   home: string,
   address: Pick<MetricsServing, "host" | "port">,

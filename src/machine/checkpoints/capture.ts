@@ -53,7 +53,7 @@ export type RecentStates = Map<
   { readonly checkpointId: string; readonly hash: string; readonly state: WorkState }
 >;
 
-/** [CP6] Throws StoreError when the store cannot write; nothing is half-written then. */
+/** Throws StoreError when the store cannot write; nothing is half-written then. */
 export function capture(
   runtime: Runtime,
   input: CaptureInput,
@@ -123,7 +123,7 @@ function foldJournal(
   }
 }
 
-/** [JO42] The next fold, here or in a process after this one, skips them. */
+/** The next fold, here or in a process after this one, skips them. */
 function markUnread({ store, log }: Runtime, rows: readonly UnreadRow[]): void {
   if (rows.length === 0) return;
   store.write((sql) => {
@@ -134,7 +134,7 @@ function markUnread({ store, log }: Runtime, rows: readonly UnreadRow[]): void {
 
 const maxChain = 200;
 
-/** [CP41] A session that died before its first checkpoint has stored nothing that it inherited. */
+/** A session that died before its first checkpoint has stored nothing that it inherited. */
 function findInherited(
   sql: Sql,
   sessionId: string,
@@ -152,7 +152,7 @@ function findInherited(
 
 type BaseState = Pick<CaptureBasis, "state" | "journalSeq" | "isLastDamaged">;
 
-/** [CP3] The newest checkpoint that is not damaged; the journal holds the rest. */
+/** The newest checkpoint that is not damaged; the journal holds the rest. */
 function findBase(sql: Sql, sessionId: string, last: checkpoints.Checkpoint | null, recent: RecentStates): BaseState {
   const cached = recent.get(sessionId);
   if (last && cached?.checkpointId === last.id && cached.hash === last.hash) {
@@ -176,7 +176,7 @@ export interface PastState {
   readonly checkpoint: checkpoints.Checkpoint | null;
 }
 
-/** [FK2] The state with a row of the journal and all before it. */
+/** The state with a row of the journal and all before it. */
 export function stateAt(sql: Sql, sessionId: string, journalSeq: number): PastState {
   const last = checkpoints.latestAt(sql, sessionId, journalSeq);
   const base = findBase(sql, sessionId, last, new Map());
@@ -205,7 +205,7 @@ interface FittedState {
   readonly packed: EncodedBody;
 }
 
-/** [CP7] Cuts the chat's words first, then the prompts; never the chat's own notes. */
+/** Cuts the chat's words first, then the prompts; never the chat's own notes. */
 function fit(state: WorkState, maxBytes: number): Result<FittedState, CaptureError> {
   let fitting = state;
   for (;;) {
@@ -232,7 +232,7 @@ function largestField(state: WorkState): string {
   return sizes.reduce((largest, field) => (field.bytes > largest.bytes ? field : largest)).name;
 }
 
-/** [CP206] Triggers whose checkpoint needs the files of its moment, also for a known state. */
+/** Triggers whose checkpoint needs the files of its moment, also for a known state. */
 const ownFiles: ReadonlySet<Trigger> = new Set(["turn", "undo"]);
 
 function store(

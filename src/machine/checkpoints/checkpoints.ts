@@ -28,7 +28,7 @@ export function setJournalSeq(sql: Sql, seq: number, journalSeq: number): void {
 }
 
 /**
- * [CP205] Whether the turn has its first files, or was denied them. While they are being saved, a
+ * Whether the turn has its first files, or was denied them. While they are being saved, a
  * second tool beside the first waits, too.
  *
  * @param turnSeq row of the journal with which the turn began
@@ -55,7 +55,7 @@ export function byPrefix(sql: Sql, prefix: string, limit = 2): Checkpoint[] {
   return heads.select(sql, "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", prefix, `${prefix}\u{10FFFF}`, limit);
 }
 
-/** [CP3] Throws when there is none of this number, or it is damaged. */
+/** Throws when there is none of this number, or it is damaged. */
 export function requireState(sql: Sql, seq: number): WorkState {
   const row = bodies.find(sql, { seq });
   if (!row) throw new Error(`there is no checkpoint number ${seq}`);
@@ -91,7 +91,7 @@ export interface CheckpointFilter {
   readonly limit?: number;
 }
 
-/** [CP4] Newest first; by text only what the index has taken in. */
+/** Newest first; by text only what the index has taken in. */
 export function search(sql: Sql, filter: CheckpointFilter): Checkpoint[] {
   const { where, values } = conditions(filter);
   return heads.select(sql, `WHERE ${where} ORDER BY seq DESC LIMIT ?`, ...values, filter.limit ?? 20);
@@ -136,7 +136,7 @@ function matchAll(text: string | undefined): string | undefined {
 
 const maxSummaryBytes = 2_048;
 
-/** [CP5] At most 2 KB, for the search. */
+/** At most 2 KB, for the search. */
 export function summarize(title: string | null, state: WorkState): string {
   const parts = [
     title,

@@ -20,7 +20,7 @@ export interface Moment {
   readonly seq: number | null;
 }
 
-/** [FK1] All prompts that are known, oldest first; their numbers count those that are not. */
+/** All prompts that are known, oldest first; their numbers count those that are not. */
 export function listMoments(sql: Sql, session: string): Moment[] {
   const { prompts = [], droppedPrompts = 0 } = currentState(sql, session) ?? {};
   const rows = journal.newest(sql, session, ["prompt"], Number.MAX_SAFE_INTEGER).toReversed();
@@ -119,7 +119,7 @@ function isChange(entry: JournalEntry): boolean {
 /** Triggers whose files are read before a call of a tool begins. */
 const beforeCalls: ReadonlySet<Trigger> = new Set(["before_tool", "turn"]);
 
-/** [FK3] Whether no call between the prompt and the saved files may have changed a file. */
+/** Whether no call between the prompt and the saved files may have changed a file. */
 function isSameAs(prompt: number, saved: SavedFiles, calls: readonly ChangingCall[]): boolean {
   const { journalSeq, at, checkpointAt, trigger } = saved;
   const [from, to] = [Math.min(prompt, journalSeq), Math.max(prompt, journalSeq)];
@@ -133,7 +133,7 @@ function isSameAs(prompt: number, saved: SavedFiles, calls: readonly ChangingCal
 }
 
 /**
- * [FK3] The files of a prompt's moment: the first that were saved after it and before the next one,
+ * The files of a prompt's moment: the first that were saved after it and before the next one,
  * else the last before it, else the first after it.
  */
 export function filesAt({ moments, saved, calls }: FilesOfSession, moment: Moment): SavedFiles | null {
@@ -157,7 +157,7 @@ export function toForkFiles(saved: SavedFiles, { at }: Moment): ForkFiles {
   return { checkpoint: saved.checkpointId, at: saved.at, isBefore: saved.at < at };
 }
 
-/** [FK2] @returns null: events before the moment are deleted by now */
+/** @returns null: events before the moment are deleted by now */
 export function stateOfMoment(
   sql: Sql,
   session: string,

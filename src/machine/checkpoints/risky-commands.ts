@@ -10,9 +10,9 @@ const maxWords = 200;
 const parsed = new WeakMap<readonly string[], readonly (readonly WantedWord[])[]>();
 
 /**
- * Pure. [CP30] Searches for the words of each entry of the list, in their order, in each command of
+ * Pure. Searches for the words of each entry of the list, in their order, in each command of
  * the text, quoted or not: a mention costs one snapshot, and a command that is not found costs the
- * files. [CP31] [CP55]
+ * files.
  */
 export function isRiskyCommand(
   toolName: string | null,

@@ -9,7 +9,7 @@ export interface InheritedWork {
   readonly state: WorkState;
 }
 
-/** [CP41] Keeps the prompts of a chain of deaths: the first, and the newest. */
+/** Keeps the prompts of a chain of deaths: the first, and the newest. */
 export function toPredecessor({ session, state }: InheritedWork): Predecessor {
   const all = [...(state.continues?.prompts ?? []), ...state.prompts];
   const kept = [...all.slice(0, 1), ...all.slice(1).slice(-maxPrompts)];
@@ -25,7 +25,7 @@ const maxPrompts = 12;
 const maxEffects = 30;
 const maxPromptChars = 500;
 
-/** [RE82] Work on a file of the dead session counts as continuing it; an offer alone does not. */
+/** Work on a file of the dead session counts as continuing it; an offer alone does not. */
 export function markRecovered(
   sql: Sql,
   at: number,

@@ -28,7 +28,7 @@ const readers = [
 ];
 const reader = new RegExp(`^(?:${readers.join("|")})$`, "i");
 
-/** [CP205] Whether a call of the tool may change files: a tool that is not known may. */
+/** Whether a call of the tool may change files: a tool that is not known may. */
 export function mayChangeFiles(tool: string): boolean {
   return tool !== "" && !reader.test(tool) && !isWayToOwnTool(tool);
 }

@@ -30,7 +30,7 @@ const answers: readonly (readonly [check: RegExp, missing: RegExp])[] = [
 ];
 
 /**
- * [EF6] Asks the target with the user's own programs: only when a person or a chat asks for it.
+ * Asks the target with the user's own programs: only when a person or a chat asks for it.
  *
  * @returns null where SHIM knows no way, or not where the command ran
  */

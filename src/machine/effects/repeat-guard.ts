@@ -6,7 +6,7 @@ import { checkOf, effectKey, effectText, outcomeOf } from "../sessions/effects.t
 /** Pure: asks before what cannot be undone is done again after a recovery. */
 
 /**
- * [EF7] [EF8] [EF9] Reason to ask the user before these commands; null: no repetition is known.
+ * Reason to ask the user before these commands; null: no repetition is known.
  *
  * @param isAsking the client asks its user itself; else the user's next prompt is the answer
  */

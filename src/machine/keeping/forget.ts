@@ -47,7 +47,7 @@ const checkpointWaitMs = 20;
 const maxCheckpointWaits = 250;
 
 /**
- * [ST60] Deletes the target's rows but not a pause, which is a setting. Traces stay until
+ * Deletes the target's rows but not a pause, which is a setting. Traces stay until
  * {@link purge}.
  * @param keepsCopies backups are kept: no purge follows
  */
@@ -85,7 +85,7 @@ function sessionsOf(sql: Sql, target: ForgetTarget): string[] {
 }
 
 function deleteSession(sql: Sql, id: string): number {
-  // [ST62] Skips the transcript so far of a chat that lives on.
+  // Skips the transcript so far of a chat that lives on.
   const { transcriptPath: path = null, transcriptOffset: offset = 0 } = sessionRows.find(sql, { id }) ?? {};
   const size = path === null ? 0 : (statSync(path, { throwIfNoEntry: false })?.size ?? 0);
   if (path !== null) markTranscript(sql, id, Math.max(offset, size));
@@ -96,7 +96,7 @@ function deleteSession(sql: Sql, id: string): number {
   return rows + removeSession(sql, id, new Set());
 }
 
-/** [ST63] Deletes inherited work (`WorkState.continues`); returns the changed checkpoints. */
+/** Deletes inherited work (`WorkState.continues`); returns the changed checkpoints. */
 function dropInheritedWork(sql: Sql, sessions: readonly string[]): void {
   const [where, values] = inClause("session", sessions);
   const successors = selectColumn(
@@ -129,7 +129,7 @@ export function isPurgePending(sql: Sql): boolean {
 }
 
 /**
- * [ST61] Removes the traces of forgotten rows: index, spool, log, all earlier backups and set-aside
+ * Removes the traces of forgotten rows: index, spool, log, all earlier backups and set-aside
  * files, unread inputs; then makes a new backup. SQLite itself overwrites what is deleted. Must be
  * repeated after an error.
  * @throws {StoreError} when another process holds the file for too long; names the step that is
@@ -198,7 +198,7 @@ async function retryStep(remainder: string, store: Store, work: () => unknown): 
 }
 
 /**
- * [ST61] Waits for a checkpoint of another process, such as that of an open chat: SQLite answers
+ * Waits for a checkpoint of another process, such as that of an open chat: SQLite answers
  * then at once (`log` is -1), and waits by itself only for readers and writers.
  */
 async function truncateLog(connection: Connection): Promise<void> {

@@ -21,7 +21,7 @@ const foldedJournalMs = 7 * dayMs;
 /** Crashes hold no text of the user's and serve later tuning: kept this many times longer. */
 const crashAgeFactor = 12;
 
-/** [SI43] Usage is kept this many times longer than sessions. */
+/** Usage is kept this many times longer than sessions. */
 const usageAgeFactor = 3;
 /** Longer than any reason to notify lasts. */
 const sentMs = 90 * 86_400_000;
@@ -32,8 +32,8 @@ const incompleteSql = `(sessions.endedAt IS NULL AND (sessions.recovery IS NULL 
 const newestSeqSql = "(SELECT max(seq) FROM checkpoints newest WHERE newest.session = checkpoints.session)";
 
 /**
- * [ST40] Keeps unfolded journal rows and the newest checkpoint of a session that is incomplete or
- * still kept. [ST41] Deletes at most about `limit` rows.
+ * Keeps unfolded journal rows and the newest checkpoint of a session that is incomplete or
+ * still kept. Deletes at most about `limit` rows.
  */
 export function prune(sql: Sql, now: number, retention: Config["retention"], limit: number): PruneResult {
   const budget = new Budget(limit);
@@ -44,7 +44,7 @@ export function prune(sql: Sql, now: number, retention: Config["retention"], lim
     "SELECT journalSeq FROM checkpoints WHERE session = journal.session ORDER BY checkpoints.seq DESC LIMIT 1";
   const folded = `${agedSql("journal")} AND seq <= (${foldedSql})`;
   pruneRows(sql, budget, "journal", "seq", folded, now - Math.min(foldedJournalMs, retention.maxAgeMs));
-  // [ST48] Undelivered news stays as long as its session.
+  // Undelivered news stays as long as its session.
   pruneRows(sql, budget, "team_news", "seq", "deliveredAt < ?", now - retention.maxAgeMs);
   pruneRows(sql, budget, "crashes", "session, at", "at < ?", now - retention.maxAgeMs * crashAgeFactor);
   pruneRows(sql, budget, "sent_notifications", "key", "at < ?", now - sentMs);
@@ -70,7 +70,7 @@ class Budget {
   }
 }
 
-/** [ST42] Deletes sessions that ended, were recovered or dismissed, or never had content. */
+/** Deletes sessions that ended, were recovered or dismissed, or never had content. */
 function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
   const ids = selectColumn(
     sql,
@@ -143,7 +143,7 @@ function pruneRows(sql: Sql, budget: Budget, table: string, key: string, aged: s
   budget.remaining -= sql.run(`DELETE FROM ${table} WHERE (${key}) IN (${found})`, before, budget.limit);
 }
 
-/** [ST45] Deletes oldest checkpoints, then ended sessions. Freed pages are reused. */
+/** Deletes oldest checkpoints, then ended sessions. Freed pages are reused. */
 function pruneToSize(sql: Sql, maxBytes: number, budget: Budget): void {
   const portion = 50;
   while (budget.remaining > 0 && usedBytes(sql) > maxBytes) {

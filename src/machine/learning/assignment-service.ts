@@ -14,7 +14,7 @@ import {
   type ServiceArms,
 } from "../sessions/session-settings.ts";
 
-/** [EX23] Exchanged with the process of a service, as JSON: hashed units, names and numbers. */
+/** Exchanged with the process of a service, as JSON: hashed units, names and numbers. */
 export interface ServiceRequest {
   readonly settings: Config["experiments"];
   /** SHIM's folder: packages and modules are resolved from it. */
@@ -46,7 +46,7 @@ const maxAnswerBytes = 1_048_576;
 const maxProblemChars = 300;
 
 /**
- * [EX71] [EX72] Work of the configured service in a process of its own, which is killed at the
+ * Work of the configured service in a process of its own, which is killed at the
  * limit: whatever its package does, the caller gets an answer.
  *
  * @param waitMs limit for the work itself
@@ -85,7 +85,7 @@ function parseAnswer(text: string): ServiceAnswer | null {
 }
 
 /**
- * [EX70] [EX71] Arms of a session that begins, in the trials that began with the configured
+ * Arms of a session that begins, in the trials that began with the configured
  * service. Where the service fails the session is in none, which is logged and noticed.
  */
 export function askService(runtime: Runtime, sessionId: string): ServiceArms | null {

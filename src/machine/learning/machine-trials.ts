@@ -50,7 +50,7 @@ export function get(sql: Sql, id: string): MachineTrial | null {
   return stored.find(sql, { id })?.body ?? null;
 }
 
-/** Part of the caller's transaction. [EX54] The stored trial is what puts its value in force. */
+/** Part of the caller's transaction. The stored trial is what puts its value in force. */
 export function save(sql: Sql, trial: MachineTrial): void {
   const { id, state, steps } = trial;
   experiments.put(sql, { id, state, at: steps[0]?.at ?? 0, body: trial });
@@ -81,13 +81,13 @@ function sessionsOf(sql: Sql, { id, steps }: MachineTrial): ExperimentView["sess
 
 const switchKey = "experiments_off_since";
 
-/** [EX56] Epoch ms of the kill switch; null: it is not on. */
+/** Epoch ms of the kill switch; null: it is not on. */
 export function offSince(sql: Sql): number | null {
   const value = meta.read(sql, switchKey);
   return value === null || value === "" ? null : Number(value);
 }
 
-/** [EX56] @param since null: trials may start again */
+/** @param since null: trials may start again */
 export function setOff(runtime: Runtime, since: number | null, by: By): void {
   runtime.store.write((sql) => {
     if (since !== null || offSince(sql) !== null)
@@ -104,7 +104,7 @@ export function setOff(runtime: Runtime, since: number | null, by: By): void {
 /** Source of a decision. */
 export type By = audit.MachineAction["by"];
 
-/** [EX54] [EX291] One transaction: stored with its first value in force, or refused. */
+/** One transaction: stored with its first value in force, or refused. */
 export function start(runtime: Runtime, given: NewTrial, by: By): HostResult<MachineTrial> {
   const { key, to, lessSafe } = given;
   const config = readConfig(runtime.paths.config);
@@ -131,12 +131,11 @@ function unknownText(key: string): string {
   return `"${key.slice(0, 60)}" is never changed by experiments. These are:\n${parameters.map((one) => `  ${one.key}`).join("\n")}`;
 }
 
-/** [EX291] */
 function endlessText(shortage: string, key: string, to: number): string {
   return `it could not end here, so nothing was started: ${shortage}.\n\`shim experiment replay --set ${key}=${to}\` compares it on the recorded sessions; \`shim config set ${key} ${to}\` sets it without a trial.`;
 }
 
-/** [EX44] Only a value that loses less in replay is tried. */
+/** Only a value that loses less in replay is tried. */
 function begin(runtime: Runtime, given: NewTrial, from: number): MachineTrial {
   const at = runtime.now();
   const hex = (bytes: number): string => Buffer.from(runtime.random(bytes)).toString("hex");
@@ -153,7 +152,7 @@ function begin(runtime: Runtime, given: NewTrial, from: number): MachineTrial {
   return move(replayed, "canary", at, plan);
 }
 
-/** [EX174] Why its canary could not have its units in its days on this machine; null: it could. */
+/** Why its canary could not have its units in its days on this machine; null: it could. */
 function shortageOf(sql: Sql, now: number): string | null {
   const { sessions, share, maxDays } = canary;
   const query = "SELECT count(*) AS n FROM sessions WHERE startedAt >= ?";
@@ -163,7 +162,7 @@ function shortageOf(sql: Sql, now: number): string | null {
   return `its trial needs ${needed} new chats in ${maxDays} days, and this machine had ${had} in the last ${maxDays}`;
 }
 
-/** [EX58] Moves each running trial one step on. @returns those that changed their state */
+/** Moves each running trial one step on. @returns those that changed their state */
 export function advanceAll(runtime: Runtime): MachineTrial[] {
   const running = runtime.store.read((sql) => list(sql), []).filter(isRunning);
   const moved = running.flatMap(({ id }) => {
@@ -176,7 +175,7 @@ export function advanceAll(runtime: Runtime): MachineTrial[] {
   return moved;
 }
 
-/** [EX54] @returns null where nothing is left to end: unknown, or over */
+/** @returns null where nothing is left to end: unknown, or over */
 export function endTrial(
   runtime: Runtime,
   id: string,
@@ -198,7 +197,7 @@ interface Change {
 }
 
 /**
- * [EX57] One transaction. A value that holds for all from now on, or no longer, is written to the
+ * One transaction. A value that holds for all from now on, or no longer, is written to the
  * file before it is committed: a process that dies in between leaves a step that is made again.
  */
 function change(
@@ -246,7 +245,7 @@ function writeValue({ paths: { config: path } }: Runtime, trial: MachineTrial): 
   return edited.ok ? ok(`${key} is ${String(settingAt(edited.value, key))} in config.json`) : failed(edited.error);
 }
 
-/** [EX58] Part of the transaction of what it is about. */
+/** Part of the transaction of what it is about. */
 function log(sql: Sql, at: number, by: By, kind: audit.MachineAction["kind"], trial: MachineTrial): void {
   const result = kind === "experiment.moved" ? trial.state : "done";
   audit.append(sql, at, { kind, session: null, by, result, experiment: trial.id });
@@ -290,7 +289,7 @@ function violated(trial: MachineTrial, now: number, guardrail: string, sessions:
   return end({ ...trial, violated: guardrail }, now, `${guardrail} after ${sessions}`);
 }
 
-/** [EX57] Reported and counted with the step that takes the value back. */
+/** Reported and counted with the step that takes the value back. */
 function announce(sql: Sql, now: number, { id, key, from, to, steps }: MachineTrial, phase: TrialState): void {
   totals.add(sql, "shim_experiment_stops_total", { labels: [phase === "canary" ? "canary" : "deployed"] });
   const reason = steps.at(-1)?.note ?? "";
@@ -306,8 +305,8 @@ export interface NextTrial {
 }
 
 /**
- * [EX82] The most certain finding that SHIM may act on, and that can be decided on this machine,
- * by replay first. [EX171] [EX174] One that has to wait blocks no other.
+ * The most certain finding that SHIM may act on, and that can be decided on this machine,
+ * by replay first. One that has to wait blocks no other.
  *
  * @param recorded sessions as the review has read them, oldest first
  */
@@ -347,7 +346,7 @@ interface Due {
 }
 
 /**
- * [EX73] Sends the configured service the sessions that its trials have counted since, with their
+ * Sends the configured service the sessions that its trials have counted since, with their
  * outcomes. Those of a sending with a problem are sent again by the next review.
  *
  * @param mark does {@link markSent} where the store is written
@@ -368,7 +367,7 @@ export async function sendCounted(runtime: Runtime, mark: (trial: string, sent: 
   }
 }
 
-/** [EX75] None while experiments are switched off, and none that a person has stopped. */
+/** None while experiments are switched off, and none that a person has stopped. */
 function listDue(sql: Sql, now: number, provider: string): Due[] {
   if (offSince(sql) !== null) return [];
   return list(sql).flatMap((trial) => {

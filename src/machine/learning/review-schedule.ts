@@ -10,7 +10,7 @@ const intervalMs = 86_400_000;
 const timeLimit = "5m";
 const key = "reviewed_at";
 
-/** [EX80] Starts the daily review, in a process of its own: it would hold up the chat. */
+/** Starts the daily review, in a process of its own: it would hold up the chat. */
 export function reviewIfDue(runtime: Runtime): void {
   const now = runtime.now();
   if (runtime.config.kaizen === "off" || !runtime.store.write((sql) => claimReview(sql, now))) return;
@@ -46,7 +46,7 @@ interface LastRun {
   readonly counts: readonly PatternCount[];
 }
 
-/** [EX67] Part of the caller's transaction. */
+/** Part of the caller's transaction. */
 export function storeRun(sql: Sql, until: number, patterns: readonly OpportunityPattern[]): void {
   const counts = [...new Set(patterns)].map((pattern) => ({
     pattern,
@@ -56,7 +56,7 @@ export function storeRun(sql: Sql, until: number, patterns: readonly Opportunity
   meta.write(sql, foundKey, JSON.stringify(run));
 }
 
-/** [EX67] None after the window of that run. */
+/** None after the window of that run. */
 export function countsOfLastRun(sql: Sql, now: number): readonly PatternCount[] {
   const text = meta.read(sql, foundKey);
   if (text === null) return [];

@@ -42,7 +42,7 @@ const statsigOptions: StatsigOptions = {
   disableCompression: true,
 };
 
-/** [EX27] From a file of rules (download_config_specs), when nothing is sent; or with a key. */
+/** From a file of rules (download_config_specs), when nothing is sent; or with a key. */
 async function startStatsig(
   { settings, home, work }: ServiceRequest,
   env: NodeJS.ProcessEnv,
@@ -68,7 +68,7 @@ async function startStatsig(
   return { client, isLive };
 }
 
-/** [EX26] [EX72] The package in SHIM's folder, else beside SHIM; nothing comes from a project. */
+/** The package in SHIM's folder, else beside SHIM; nothing comes from a project. */
 async function loadStatsig(home: string): Promise<typeof import("@statsig/serverless-client")> {
   // A name that is no literal stays an import at run time in every bundler.
   let name = "@statsig/serverless-client";

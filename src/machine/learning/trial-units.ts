@@ -36,7 +36,7 @@ export function canaryUnits(sql: Sql, now: number, trial: string): Unit[] {
   return measureUntilOpen(sql, now, exposed.select(sql, rest, trial, canary.sessions));
 }
 
-/** [EX55] Sessions since a deployment, all with the new value. */
+/** Sessions since a deployment, all with the new value. */
 export function sessionsSince(sql: Sql, now: number, since: number): Unit[] {
   const started = sql.all<Exposed>(
     `SELECT id AS unit, 'treatment' AS arm, startedAt AS at FROM sessions WHERE startedAt >= ?
@@ -48,7 +48,7 @@ export function sessionsSince(sql: Sql, now: number, since: number): Unit[] {
 }
 
 /**
- * [EX172] Outcomes of the newest sessions that began before `until`, are over, and did not have the
+ * Outcomes of the newest sessions that began before `until`, are over, and did not have the
  * experiment's new value.
  */
 export function untreatedBefore(sql: Sql, until: number, experiment: string): Pick<Unit, "measured">[] {

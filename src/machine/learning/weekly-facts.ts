@@ -6,7 +6,7 @@ import { resolve, type Resolution } from "../recovery/resolution.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { list } from "./machine-trials.ts";
 
-/** [EX83] Rows of the week that are still stored. */
+/** Rows of the week that are still stored. */
 export function weeklyFacts(sql: Sql, week: Week): WeeklyFacts {
   const deaths = deathsIn(sql, week);
   return {

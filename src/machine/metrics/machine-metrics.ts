@@ -19,7 +19,7 @@ import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
 /** Dead sessions beyond this number are not counted. */
 const maxRecoverable = 1_000;
 
-/** [OB1] All metrics of this machine, computed from its store: nothing has to keep running. */
+/** All metrics of this machine, computed from its store: nothing has to keep running. */
 export function machineMetrics(runtime: Runtime): Sample[] {
   const { store, paths } = runtime;
   const stored = store.read<Sample[]>(

@@ -74,7 +74,7 @@ function withInherited(sql: Sql, session: sessions.Session): KnownEffect[] {
 
 const maxShown = 5;
 
-/** [EF6] Lines of the newest of a chat and of those that it continues, each with its comparison. */
+/** Lines of the newest of a chat and of those that it continues, each with its comparison. */
 export async function checkedEffects(runtime: Runtime, { id, project }: sessions.Session): Promise<string[]> {
   const state = runtime.store.read((sql) => currentState(sql, id), null);
   const known = [...(state?.continues?.effects ?? []), ...(state?.effects ?? [])].slice(-maxShown).toReversed();

@@ -127,7 +127,7 @@ interface SavedFiles extends Pick<Saved, "checkpoint" | "session" | "savedAt" | 
   write(into: string): Promise<RestoreOutcome>;
 }
 
-/** [CL264] [CL131] Those of this machine, else of another one. */
+/** Those of this machine, else of another one. */
 async function findSavedFiles(context: HandlerContext, { id, folder }: Selection): Promise<HostResult<SavedFiles>> {
   const runtime = await context.runtime();
   const found = id === undefined ? findNewest(runtime, folder) : findOwn(runtime, id);

@@ -101,7 +101,7 @@ function nameOf(runtime: Runtime, session: sessions.Session) {
   return { session: id, shortId: shortSession(runtime, id), title: sessions.displayTitle(session), machine: null };
 }
 
-/** [FK1] By its number, a beginning of its words, or `last`. */
+/** By its number, a beginning of its words, or `last`. */
 export function pickMoment(moments: readonly Moment[], at: string): HostResult<Moment> {
   const wanted = normalized(at);
   const last = moments.at(-1);
@@ -128,7 +128,7 @@ function normalized(text: string): string {
   return text.replaceAll(/\s+/g, " ").trim().toLowerCase();
 }
 
-/** [FK3] Names the nearest prompts whose files are saved. */
+/** Names the nearest prompts whose files are saved. */
 function noFiles(files: FilesOfSession, { number }: Moment): HostResult<never> {
   const withFiles = files.moments.filter((one) => filesAt(files, one) !== null).map((one) => one.number);
   const nearest = [withFiles.findLast((one) => one < number), withFiles.find((one) => one > number)];
@@ -153,7 +153,7 @@ interface ForkTarget {
   readonly into: string | undefined;
 }
 
-/** [FK4] A worktree beside those of tasks, or a copy in the folder that was named. */
+/** A worktree beside those of tasks, or a copy in the folder that was named. */
 async function writeFork(
   { paths }: HandlerContext,
   runtime: Runtime,
@@ -229,7 +229,7 @@ function forkOf(
   };
 }
 
-/** [FK5] A fork is no successor, so no id names one. */
+/** A fork is no successor, so no id names one. */
 function startOf({ title: client, newId: _newId, ...program }: StartPlan, cwd: string): Fork["start"] {
   return { ...program, client, cwd, env: {}, newId: null };
 }

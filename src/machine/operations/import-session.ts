@@ -14,7 +14,6 @@ import * as sessions from "../sessions/sessions.ts";
 import type { Handlers, HostResult } from "./host.ts";
 
 export const importSessionHandlers: Pick<Handlers, "transcripts.import-session"> = {
-  /** [RS12] */
   "transcripts.import-session": async (context, { session: id, folder }) => {
     const { env, versionOf } = context.site;
     const [kept, ...others] = findKept(env, id);

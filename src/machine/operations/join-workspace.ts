@@ -57,7 +57,7 @@ export async function joinWorkspace(
   });
 }
 
-/** [EM3] Two authorities are never mixed: the old one keeps its data. */
+/** Two authorities are never mixed: the old one keeps its data. */
 function refuseChange(
   context: HostContext,
   { url, workspace, replace }: EdgeWorkspace & { readonly replace: boolean },
@@ -80,7 +80,7 @@ function currentEdge({ paths }: HostContext): EdgeConfig | null {
 
 interface Joining {
   readonly edge: EdgeConfig;
-  /** [SY94] Key of what is synced; null: the user wants no sync. */
+  /** Key of what is synced; null: the user wants no sync. */
   readonly key: FoundKey | null;
   /** Whether sessions from before are synced too. */
   readonly earlier: boolean;
@@ -106,7 +106,7 @@ async function completeJoin(context: HostContext, joining: Joining): Promise<Hos
 }
 
 /**
- * [SY61] A repeated join keeps the device's numbers.
+ * A repeated join keeps the device's numbers.
  *
  * @param isMoving from another coordinator, where a workspace may have the same name
  */
@@ -121,7 +121,7 @@ function beginSync(sql: Sql, { now, random }: Runtime, { edge, key, earlier }: J
   else if (earlier) devices.sendAll(sql);
 }
 
-/** [CL32] A repeat continues under the same ids of requests. */
+/** A repeat continues under the same ids of requests. */
 export async function createWorkspace(
   context: HostContext,
   { secret, earlier, ...next }: CheckedMachineInput<"workspace.create">,
@@ -198,7 +198,7 @@ async function firstToken(
   return err({ code: "edge_unreachable", message });
 }
 
-/** [CL32] With the deployment's secret, the id of a request is worth the workspace's token. */
+/** With the deployment's secret, the id of a request is worth the workspace's token. */
 function requestKey(edge: EdgeWorkspace): string {
   return `workspace_request:${nameOf(edge)}`;
 }

@@ -63,7 +63,7 @@ export const learningHandlers = {
     const started = start(runtime, { key, to, reason: reason.slice(0, 300), lessSafe, replay: null }, by);
     return started.ok ? ok(viewTrial(runtime, started.value)) : started;
   },
-  /** [EX56] First none starts any more, and then those that run are ended. */
+  /** First none starts any more, and then those that run are ended. */
   async "experiments.stop"({ runtime: load, by = "command line" }, { experiment, all = false }) {
     if (all === (experiment !== undefined)) return err({ code: "bad_input", message: "name an experiment, or --all." });
     const runtime = await load();
@@ -108,7 +108,7 @@ export const learningHandlers = {
     if (sent) markSent(runtime, sent.experiment, sent.count);
     const moved = trial === undefined ? [] : advanceAll(runtime).map((one) => viewTrial(runtime, one));
     const started = trial ? start(runtime, trial, "kaizen") : null;
-    // [EX82] A trial that may not start now is left to the next review.
+    // A trial that may not start now is left to the next review.
     if (started?.ok === false)
       runtime.log("info", "a finding was not tried", { id: trial?.reason, reason: started.error.code });
     return ok({ moved, started: started?.ok === true ? viewTrial(runtime, started.value) : null });
@@ -166,7 +166,7 @@ async function examine({ runtime: load, workspace }: HandlerContext, given?: num
   return { ...found, since, until: now, recorded: sessions.map(({ session }) => session), team };
 }
 
-/** [EX67] The counts of findings become a metric, until their evidence has left the window. */
+/** The counts of findings become a metric, until their evidence has left the window. */
 async function storeCounts(call: CallOperation, { since, until, findings }: Examination): Promise<void> {
   const patterns = findings.map(({ pattern }) => pattern);
   await call("review.store", { found: { until: until + (until - since), patterns } });
@@ -206,7 +206,7 @@ function ideas({ findings }: Examination, { waits }: NextTrial): string[] {
   return [...findings.map(({ title, text, advice }) => `${title}. ${text} ${advice}`), ...waits];
 }
 
-/** [EX83] Each week with chats once, as soon as it has ended. @returns the path if written */
+/** Each week with chats once, as soon as it has ended. @returns the path if written */
 function writeLastWeek(runtime: Runtime, texts: readonly string[]): string | null {
   const folder = join(runtime.paths.home, "reports");
   const week = weekOf(weekOf(runtime.now()).from - 1);
@@ -253,7 +253,6 @@ function findTrial({ store }: Runtime, prefix: string): HostResult<MachineTrial>
   return err({ code: "ambiguous", message: `${prefix} fits several experiments.`, candidates });
 }
 
-/** [EX54] */
 function endByHand(runtime: Runtime, prefix: string, isRevert: boolean, by: By): HostResult<ExperimentView> {
   const found = findTrial(runtime, prefix);
   if (!found.ok) return found;

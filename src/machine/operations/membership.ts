@@ -32,7 +32,7 @@ export function requireEdge({ paths, site }: Site): HostResult<EdgeConfig> {
   return edge.value === null ? notJoined : ok(edge.value);
 }
 
-/** [DX10] Refuses while the environment would override the file. */
+/** Refuses while the environment would override the file. */
 export function environmentConflict({ site }: Site): HostResult<never> | null {
   const given = edgeConfigFromEnv(site.env);
   if (given.ok && given.value === null) return null;
@@ -56,7 +56,7 @@ interface HostRound extends SyncCounts {
   readonly trouble: HostError | null;
 }
 
-/** [SY63] Only the host of the machine sends. */
+/** Only the host of the machine sends. */
 export function syncRound({ syncNow: syncHere }: HostContext, edge: EdgeWorkspace): Promise<HostRound> {
   if (!syncHere) throw new Error("a process beside the host does not sync");
   return syncHere(edge);

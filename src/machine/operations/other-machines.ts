@@ -32,7 +32,7 @@ export class OtherMachines {
     this.#call = call;
   }
 
-  /** [RE27] @returns null: without a workspace on an edge, or without a key of it */
+  /** @returns null: without a workspace on an edge, or without a key of it */
   async read(runtime: Runtime, progress: HostContext["progress"]): Promise<RemoteContext | null> {
     const context = await this.#context(runtime, []);
     if (!context) return null;
@@ -42,7 +42,7 @@ export class OtherMachines {
   }
 
   /**
-   * [WP19] Sessions that died and can be continued here; after a failure as of the last sync.
+   * Sessions that died and can be continued here; after a failure as of the last sync.
    *
    * @param chats all of the workspace, so that none is asked for again
    */

@@ -281,7 +281,7 @@ function pausesOf(all: readonly pauses.Pause[], project: string | null): pauses.
   return all.filter((one) => (one.project === null ? null : realPath(one.project)) === project);
 }
 
-/** [HO10] Skips transcript entries that no hook has reported yet, too. */
+/** Skips transcript entries that no hook has reported yet, too. */
 function skipOpenTranscripts(sql: Sql, now: number): void {
   for (const session of sessions.listOpen(sql)) {
     if (isSessionPaused(sql, now, session)) catchUp(sql, now, session.id);

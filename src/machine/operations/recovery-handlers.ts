@@ -42,7 +42,7 @@ import { isSessionPaused } from "../sessions/paused-session.ts";
 import { recordDeath } from "../recovery/deaths.ts";
 
 export const recoveryHandlers = {
-  /** [CL9] The sessions that died in the project, else those that were closed there. */
+  /** The sessions that died in the project, else those that were closed there. */
   async "recovery.check"(context, { folder }) {
     const runtime = await context.runtime();
     await recordMissed(context, runtime);
@@ -151,7 +151,7 @@ export const recoveryHandlers = {
   },
 } satisfies Partial<Handlers>;
 
-/** [PO6] Without its file the session stays as it was read. */
+/** Without its file the session stays as it was read. */
 function importAgain(runtime: Runtime, { transcriptPath: path, transcriptOffset, cwd }: sessions.Session): void {
   if (path === null || statSync(path, { throwIfNoEntry: false })?.size === transcriptOffset) return;
   const imported = importTranscript(runtime, { path, folder: cwd ?? "/" });
@@ -159,7 +159,7 @@ function importAgain(runtime: Runtime, { transcriptPath: path, transcriptOffset,
 }
 
 /**
- * [SU10] Frees a dead chat's leases at once; attests only a death that is visible from here.
+ * Frees a dead chat's leases at once; attests only a death that is visible from here.
  *
  * @returns why that failed; null: it did not
  */
@@ -217,7 +217,7 @@ interface Found {
   readonly named: Named;
 }
 
-/** [RE27] A session of this machine counts first: more is known of it. */
+/** A session of this machine counts first: more is known of it. */
 async function onSession<T>(
   context: HandlerContext,
   { session: id, folder }: { readonly session: string; readonly folder?: string | undefined },
@@ -271,7 +271,7 @@ function offerOf(runtime: Runtime, session: string): Plan["offer"] {
   return offer && { shortId: shortSession(runtime, offer.chat), msAgo: now() - offer.at };
 }
 
-/** [CL301] Refusal of a session that a living chat has taken. */
+/** Refusal of a session that a living chat has taken. */
 function takenRefusal(runtime: Runtime, session: sessions.Session): Plan["refusal"] {
   const { id, recovery, recoveryBy } = session;
   if (recovery === null || recovery === "dismissed" || recoveryBy === null) return null;
@@ -314,7 +314,7 @@ export function isUnanswered({ code }: { readonly code: string }): boolean {
 const filesTimeoutMs = 5_000;
 
 /**
- * [SU6] Reads transcript and journal. Files are taken for a new checkpoint only.
+ * Reads transcript and journal. Files are taken for a new checkpoint only.
  *
  * @returns its id; null: nothing to save, a session that ended well, or a pause
  * @throws {StoreError} when the store cannot be written now
@@ -324,7 +324,7 @@ export async function saveLastCheckpoint(runtime: Runtime, sessionId: string): P
   if (!session || session.endedAt !== null) return null;
   runtime.store.write((sql) => {
     catchUp(sql, runtime.now(), sessionId);
-    // [RE60] First, since the checkpoint would hide the loss that the death record counts.
+    // First, since the checkpoint would hide the loss that the death record counts.
     recordDeath(sql, runtime, sessionId);
   });
   if (runtime.store.read((sql) => isSessionPaused(sql, runtime.now(), session), false)) return null;

@@ -21,7 +21,6 @@ import { findHere, shortSession } from "./resolve-id.ts";
 const maxChecked = 20;
 
 export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.rescue"> = {
-  /** [RS1] */
   "recovery.diagnose": async (context, { session: id, folder, hasFailed }) => {
     const runtime = await context.runtime();
     const deps = depsOf(context, runtime);
@@ -45,7 +44,7 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     }
     return ok({ diagnosis: null, healthy });
   },
-  /** [RS5] Another process may have changed what was wrong since. */
+  /** Another process may have changed what was wrong since. */
   "recovery.rescue": async (context, { session: id, folder, offer, hasFailed }) => {
     const runtime = await context.runtime();
     const found = await findHere(context, id);

@@ -90,7 +90,7 @@ export interface ProjectReservations {
 /**
  * For the command line, and for chats of programs.
  *
- * @param asChat asked for once the project is known; null: only looks, and [CL8] makes no store
+ * @param asChat asked for once the project is known; null: only looks, and makes no store
  *   just to keep the project's name for its hooks
  */
 export async function openProjectReservations(
@@ -133,7 +133,7 @@ export async function openProjectReservations(
     directory: { identify },
     workspace: scope.workspace,
     self: self.value,
-    /** [FI30] Hooks of this machine's chats read these at once, other processes soon after. */
+    /** Hooks of this machine's chats read these at once, other processes soon after. */
     shownAs: { holderName: "the user, by the command line", checkout: root },
   });
   const toHostError = (error: CallError | ReservationError): HostError =>

@@ -11,7 +11,7 @@ import { shortCheckpointId, shortSessionId } from "../sessions/short-ids.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import type { HandlerContext, HostResult } from "./host.ts";
 
-/** [CL2] Accepts any unique prefix of an id. */
+/** Accepts any unique prefix of an id. */
 export function findSession(runtime: Runtime, idOrPrefix: string): HostResult<sessions.Session> {
   return pickOne(sessionsBy(runtime, idOrPrefix), idOrPrefix, {
     what: "session",
@@ -27,7 +27,7 @@ export async function findHere(context: Here, id: string): Promise<HostResult<Se
   return found.ok ? found : unlessElsewhere(context, id, found);
 }
 
-/** [RE27] Names the machine of a session that is not here: only its brief and its files can be. */
+/** Names the machine of a session that is not here: only its brief and its files can be. */
 export async function unlessElsewhere<T extends HostResult<never>>(
   { runtime, others, progress }: Here,
   id: string,
@@ -67,7 +67,7 @@ type SessionOrCheckpoint =
   | { readonly id: string; readonly session: sessions.Session; readonly checkpoint?: undefined }
   | { readonly id: string; readonly session?: undefined; readonly checkpoint: checkpoints.Checkpoint };
 
-/** [CL273] An id of a session and a checkpoint is ambiguous; `cp_` in front decides. */
+/** An id of a session and a checkpoint is ambiguous; `cp_` in front decides. */
 export function findSessionOrCheckpoint(runtime: Runtime, idOrPrefix: string): HostResult<SessionOrCheckpoint> {
   const found: SessionOrCheckpoint[] = [
     ...sessionsBy(runtime, idOrPrefix).map((session) => ({ id: session.id, session })),

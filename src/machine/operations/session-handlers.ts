@@ -57,7 +57,6 @@ export const sessionHandlers = {
     }, []);
     const others = allMachines ? await context.others.read(runtime, context.progress) : null;
     if (others === null) return ok({ project, sessions: views, hasOthers: false });
-    // [RE102]
     const name = project === null ? undefined : await projectOf(others, project);
     const seen = incomplete ? await findElsewhere(others, name, limit) : await listElsewhere(others, name, limit);
     return ok({ project, sessions: [...views, ...toViews(runtime, seen)], hasOthers: true });
@@ -137,7 +136,7 @@ function getCheckpoint(
   return ok({ checkpoint: { ...checkpoint, shortId }, state: read.value, snapshot: snapshot && { ...snapshot } });
 }
 
-/** [CL83] Each session once, by its newest checkpoint that fits. */
+/** Each session once, by its newest checkpoint that fits. */
 function checkpointGroups(
   sql: Sql,
   filter: checkpoints.CheckpointFilter,
@@ -224,7 +223,7 @@ function exportTo(
 type Input = CheckedMachineInput<"sessions.forget">;
 type Output = MachineOutput<"sessions.forget">;
 
-/** [CL16] [MC7] [WP20] An unknown target changes nothing. */
+/** An unknown target changes nothing. */
 export async function forgetTarget(
   runtime: Runtime,
   input: Input,

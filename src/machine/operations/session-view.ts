@@ -128,7 +128,7 @@ export function readSessionStatus(runtime: Runtime, session: Session): SessionSt
 const maxLineChars = 160;
 
 /**
- * [CL14] Events of a session, oldest first; within one moment, cause before effect.
+ * Events of a session, oldest first; within one moment, cause before effect.
  *
  * @param prompts numbers of its prompts, by their rows of the journal
  */
@@ -177,7 +177,7 @@ function from(source: TimelineEntry["source"], at: number, kind: string, text: s
   return { at, source, kind, text };
 }
 
-/** [RE187] Events of the same life after the last sighting came before the death. */
+/** Events of the same life after the last sighting came before the death. */
 function diedAt(at: number, journal: SessionContent["journal"]): number {
   const later = journal.filter((row) => row.at > at);
   const nextLife = later.findIndex(({ entry }) => entry.kind === "start" || entry.kind === "prompt");
@@ -206,7 +206,7 @@ function continuedText({ session, client, limit }: SessionContent["continued"][n
   return `continues session ${session} of ${adapterOf(client)?.title ?? client}${limitText(limit)}`;
 }
 
-/** [LI6] Reason and cost of a hand-over by the user's rule. */
+/** Reason and cost of a hand-over by the user's rule. */
 function limitText(limit: LimitHandOver | null): string {
   return limit === null ? "" : `: ${limit.to}, because a usage limit was reached; ${costText(limit)}`;
 }

@@ -49,7 +49,7 @@ export const statusLineHandlers = {
   "statusline.get": async ({ runtime }, { text }) => ok(statusOf(await runtime(), text)),
 } satisfies Partial<Handlers>;
 
-/** [CL19] Stores the client's readings and returns what to show; never throws. */
+/** Stores the client's readings and returns what to show; never throws. */
 export function statusOf(runtime: Runtime, text: string): ChatStatus {
   try {
     const input = parse(text, runtime.now(), runtime.env);
@@ -181,7 +181,7 @@ function givenTitles(sql: Sql, chat: string, since: number): Pick<ChatStatus, "o
 }
 
 /**
- * [CL67] Null for a session that was only closed, and for one that was resumed, has ended or was
+ * Null for a session that was only closed, and for one that was resumed, has ended or was
  * taken by another chat since it was given to this one.
  */
 function titleOf(sql: Sql, id: string, given: { readonly chat: string; readonly at: number }): string | null {

@@ -85,7 +85,7 @@ export function isPresent({ state }: ShownState): boolean {
 const maxCandidates = 8;
 
 /**
- * [CL79] [CL252] Resolves a prefix of a chat id, else a title or its start; the coordinator answers
+ * Resolves a prefix of a chat id, else a title or its start; the coordinator answers
  * for an unknown one.
  */
 function findChat(chats: readonly ListedChat[], text: string): HostResult<string> {

@@ -36,14 +36,14 @@ export const undoHandlers: Pick<Handlers, "undo.preview" | "undo.apply"> = {
   },
 };
 
-/** [UN11] No event tells of an interruption, and the timer may not have read the transcript yet. */
+/** No event tells of an interruption, and the timer may not have read the transcript yet. */
 function readInterruption({ store, now }: Runtime, { id }: sessions.Session): void {
   store.write((sql) => {
     if (isTurnOpen(sql, id)) catchUp(sql, now(), id);
   });
 }
 
-/** [UN5] The files of now are stored first, so that a redo is an undo of what the undo has done. */
+/** The files of now are stored first, so that a redo is an undo of what the undo has done. */
 async function apply(
   runtime: Runtime,
   chat: ChosenChat,
@@ -83,7 +83,7 @@ async function apply(
 
 const maxNamed = 10;
 
-/** [UN8] The chat still has its changes in its context. */
+/** The chat still has its changes in its context. */
 function newsOf({ prompt }: ChosenChat, { changes }: DoneFiles): string {
   const named = changes.slice(0, maxNamed).map(({ path }) => path);
   const more = changes.length > maxNamed ? ` and ${changes.length - maxNamed} more` : "";
@@ -166,7 +166,7 @@ function newestUndo(runtime: Runtime, of: Chats): HostResult<{ session: sessions
 const maxCompared = 10;
 
 /**
- * [UN12] The newest turn whose changes can be put back, or at least named. One that was undone
+ * The newest turn whose changes can be put back, or at least named. One that was undone
  * counts while something of it can still be put back.
  */
 async function newestUndoable(runtime: Runtime, of: Chats, chosen: readonly string[]): Promise<ChosenChat | null> {

@@ -22,7 +22,7 @@ export const usageHandlers = {
       ok({ by, since, lines: [], total: emptyLine, pricesAsOf: config.usage.pricesAsOf }),
     );
   },
-  /** [RT3] The price is the user's own, with its date. */
+  /** The price is the user's own, with its date. */
   async "tokens.estimate"({ runtime }, { text, model = null }) {
     const { config } = await runtime();
     const estimate = estimateRange(text, model);
@@ -32,7 +32,7 @@ export const usageHandlers = {
     const dollars = price === null ? null : (estimate.tokens * price) / 1e6;
     return ok({ ...estimate, dollars, pricesAsOf, priceNote: priceNote(model, price, pricesAsOf) });
   },
-  /** [OB1] Each request to an edge is billed. */
+  /** Each request to an edge is billed. */
   async "metrics.read"({ runtime, workspace }) {
     const opened = await workspace.open();
     if (!opened.ok) return opened;

@@ -29,7 +29,7 @@ export const workspaceHandlers = {
 
   "workspace.key": async (context) => (await import("./workspace-keys.ts")).showKey(context),
 
-  /** [SY74] The caller decides about the coordinator's copies; this machine keeps data and keys. */
+  /** The caller decides about the coordinator's copies; this machine keeps data and keys. */
   async "workspace.leave"(context, { forget }) {
     const elsewhere = environmentConflict(context);
     if (elsewhere) return elsewhere;
@@ -55,7 +55,7 @@ export const workspaceHandlers = {
 
   "workspace.rekey": async (context) => (await import("./workspace-keys.ts")).changeKey(context),
 
-  /** [SY77] Works offline, since the unsent changes are stored here. */
+  /** Works offline, since the unsent changes are stored here. */
   async "workspace.status"(context) {
     const asked = await onWorkspace(context, undefined, async (workspace) =>
       ok({ where: workspace.where, health: await workspace.call("health", {}) }),

@@ -17,7 +17,7 @@ export interface FoundKey {
 }
 
 /**
- * [SY93] Finds the key: given, stored, or made where the workspace has none.
+ * Finds the key: given, stored, or made where the workspace has none.
  *
  * @param expectedKeyId id of the key that the workspace seals under; null: it has none yet
  */
@@ -47,7 +47,7 @@ function checkCode(code: string, expectedKeyId: string | null): HostResult<Works
   return err({ code: "wrong_key", message });
 }
 
-/** [SY161] Stores the key, and registers it where it is the workspace's first. */
+/** Stores the key, and registers it where it is the workspace's first. */
 export async function saveKey(
   { paths, site }: HostContext,
   edge: EdgeWorkspace,
@@ -102,7 +102,7 @@ export async function adoptKey(
   });
 }
 
-/** [SY97] Offline the newest one here. */
+/** Offline the newest one here. */
 export async function showKey(context: HostContext): Promise<HostResult<MachineOutput<"workspace.key">>> {
   const own = ownKeys(context);
   if (!own.ok) return own;
@@ -150,7 +150,7 @@ function ownKeys(context: HostContext): HostResult<OwnKeys> {
   });
 }
 
-/** [SY97] Key that the workspace seals under: not the newest one here after a failed rekey. */
+/** Key that the workspace seals under: not the newest one here after a failed rekey. */
 async function presentKey(context: HostContext, { edge, ring }: OwnKeys): Promise<HostResult<WorkspaceKey>> {
   const status = await onWorkspace(context, edge, (link) => link.call("sync.status", {}));
   if (!status.ok) return status;

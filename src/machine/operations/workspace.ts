@@ -43,7 +43,7 @@ export async function withWorkspace<T, E extends Failure = Failure>(
 export async function openWorkspace(context: HostContext, given?: EdgeConfig): Promise<HostResult<Workspace>> {
   const edge = given === undefined ? readEdgeConfig(context.paths.home, context.site.env) : ok(given);
   if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
-  /** [RD12] All that a surface sends passes here, so none can skip redaction. */
+  /** All that a surface sends passes here, so none can skip redaction. */
   const redact: PrepareInput = (name, asGiven) => {
     const { input, count } = redactInput(name, asGiven);
     if (count > 0) context.onSecretsRemoved?.(count);
@@ -112,7 +112,7 @@ export class Workspace {
     return answer.ok ? answer : err(this.#explain(name, this.toHostError(answer.error)));
   };
 
-  /** [CL62] [CL166] A joined machine may work, not administer. */
+  /** A joined machine may work, not administer. */
   #explain(name: CallName, error: HostError): HostError {
     if (error.code !== "forbidden" || operations[name].scope !== "admin") return error;
     const message = `${error.message}. It needs the admin token of ${this.where}, which is on the machine that made the workspace; this machine has none.`;
@@ -186,7 +186,7 @@ const leaveTimeoutMs = 5_000;
 const longestWaitMs = 3_600_000;
 const retryMs = 5_000;
 
-/** [CL33] [CL100] The client renews the right and knows how long to trust it. */
+/** The client renews the right and knows how long to trust it. */
 async function holdRight(holder: Workspace, request: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>> {
   for (;;) {
     const held = await acquireOnce(holder, request, stop);

@@ -34,7 +34,7 @@ const goAhead = new RegExp(
 const workKinds = ["tool_start", "tool_end", "tool_error"] as const;
 
 /**
- * [RE186] Takes the session that the chat was offered when the user's words do, so that no tool has
+ * Takes the session that the chat was offered when the user's words do, so that no tool has
  * to be called for it. Runs before the prompt is stored.
  */
 export function acceptOffer(sql: Sql, runtime: Runtime, chat: string, prompt: string): Acceptance | null {

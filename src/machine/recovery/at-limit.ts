@@ -20,7 +20,7 @@ import { lastFailure } from "./detect.ts";
 
 /** Rules for chats of Claude Code that have reached a usage limit. */
 
-/** [LI1] The rule of the deepest folder that holds this one or the repository of its worktree. */
+/** The rule of the deepest folder that holds this one or the repository of its worktree. */
 export function ruleFor(rules: readonly LimitRule[], folder: string): ActiveLimitRule | null {
   const folders = foldersOf(folder);
   const [deepest] = rules
@@ -92,14 +92,14 @@ export function waitAtLimit(
   return { waitMs: Math.min(maxWaitMs, firstWaitMs * 2 ** Math.min(waits, 50)), limits: waits + 1 };
 }
 
-/** [LI2] Claude Code has reached its limit. @param before null: it had worked since */
+/** Claude Code has reached its limit. @param before null: it had worked since */
 export function reached(before: LimitState | null, resetsAtMs: number | null, now: number): LimitState {
   const { waitMs, limits } = waitAtLimit({ resetsAtMs }, now, before?.waits ?? 0);
   const state = before ?? { since: now, closed: {}, sessions: [] };
   return { ...state, closed: { ...state.closed, [usual]: now + waitMs }, waits: limits };
 }
 
-/** [LI2] A failed way is not tried again until its own limit, or else Claude Code's, ends. */
+/** A failed way is not tried again until its own limit, or else Claude Code's, ends. */
 export function withoutWay(state: LimitState, way: LimitWay, resetsAtMs: number | null, now: number): LimitState {
   const known = resetsAtMs !== null && resetsAtMs > now ? now + waitAtLimit({ resetsAtMs }, now, 0).waitMs : null;
   return { ...state, closed: { ...state.closed, [nameOf(way)]: known ?? state.closed[usual] ?? now } };
@@ -118,7 +118,7 @@ type NextWay =
   /** `way` null: Claude Code as usual, since its limit has ended. */
   { readonly kind: "start"; readonly way: LimitWay | null } | { readonly kind: "wait"; readonly untilMs: number };
 
-/** [LI2] The first way that is open; else the wait for the first that opens. */
+/** The first way that is open; else the wait for the first that opens. */
 function nextWay({ order }: ActiveLimitRule, { closed }: LimitState, now: number): NextWay {
   const ways: (LimitWay | null)[] = [null, ...order.filter((step) => step !== "wait")];
   const openAt = (way: LimitWay | null): number => closed[nameOf(way)] ?? 0;
@@ -172,7 +172,7 @@ const hourMs = 3_600_000;
 
 const noRule = "no rule of this folder (`atLimit`) says to go on";
 
-/** [LI2] [LI3] Decision by the rule of a folder; `reason`: it does nothing more for this limit. */
+/** Decision by the rule of a folder; `reason`: it does nothing more for this limit. */
 export function decide(
   runtime: Pick<Runtime, "store" | "config" | "now">,
   folder: string,
@@ -186,7 +186,7 @@ export function decide(
 }
 
 /**
- * [LI3] Why the rule does nothing more for this limit; null: it may go on.
+ * Why the rule does nothing more for this limit; null: it may go on.
  *
  * @param waitUntilMs epoch ms at which it would go on; absent: now
  */
@@ -223,7 +223,7 @@ export function successorOf({ store }: Pick<Runtime, "store">, session: string):
 
 const ownFamilies: ReadonlySet<string> = new Set(["opus", "sonnet", "haiku", "fable", "mythos"]);
 
-/** [LI8] Lists ways that this machine does not have. */
+/** Lists ways that this machine does not have. */
 export function limitProblems(rules: readonly LimitRule[], env: NodeJS.ProcessEnv): string[] {
   return rules.flatMap(({ folder, order }) => {
     const ways = order === "off" ? [] : order.filter((step) => step !== "wait");
@@ -252,7 +252,7 @@ interface LastLimit extends UsageLimit {
   readonly at: number;
 }
 
-/** [LI11] The usage limit at which a chat has stopped, if nothing has begun since. */
+/** The usage limit at which a chat has stopped, if nothing has begun since. */
 export function limitOf(sql: Sql, { id, readings }: Chat): LastLimit | null {
   const failure = lastFailure(sql, id);
   if (!failure?.limit) return null;
@@ -269,7 +269,7 @@ export function openLimitOf(sql: Sql, session: Chat, now: number): LastLimit | n
 }
 
 /**
- * [LI7] Line for the user of a chat at its limit, without its beginning; null: it is at none, or
+ * Line for the user of a chat at its limit, without its beginning; null: it is at none, or
  * nothing is known that would help. The PATH of `env` has the other clients.
  */
 export function limitLine(
@@ -293,7 +293,7 @@ export function limitLine(
 }
 
 /**
- * [LI9] Note for the live page on a session at its limit; null: it is at none. Rules are for Claude
+ * Note for the live page on a session at its limit; null: it is at none. Rules are for Claude
  * Code.
  */
 export function limitNote(

@@ -7,7 +7,7 @@ import type { Restoration } from "./restoration.ts";
 /** Points of the transcript that a brief names. */
 const maxPoints = 4;
 
-/** [TR230] [TR233] Pure. Parts of the transcript that are unknown, and where they stand. */
+/** Pure. Parts of the transcript that are unknown, and where they stand. */
 export function damageLines({ state }: Pick<Restoration, "state">, { now }: BriefContext): BriefLine[] {
   const { damaged } = state;
   if (!damaged) return [];

@@ -29,7 +29,7 @@ const elsewhereStateText: Record<FileComparison, string> = {
 };
 const fileOrder: Record<FileComparison, number> = { missing: 0, changed: 0, deleted: 1, unknown: 1, same: 1 };
 
-/** Pure. [RE31] Newest first; files that are not as they were come before the rest. */
+/** Pure. Newest first; files that are not as they were come before the rest. */
 export function fileLines(from: Restoration, { scale }: BriefContext): BriefLine[] {
   const { files, elsewhere, session } = from;
   const openFiles = listedFiles(from);
@@ -127,7 +127,6 @@ function branchLine({ state, head, elsewhere, fork }: Restoration): string[] {
   return state.git.commit === null ? [] : [`git: ${then}, unchanged`];
 }
 
-/** [RE223] */
 function writtenGitLine(written: GitHead, head: GitHead | null): string {
   const now = head ? formatHead(head) : "not readable";
   if (written.commit !== null) return `git: ${formatHead(written)} when it began, now ${now}`;

@@ -92,7 +92,7 @@ export function standingLine(from: Restoration, { now, scale }: BriefContext): s
   return `how it stood${from.elsewhere ? " at the last sync" : ""}${formatWhen(now, knownUntil)}: ${text}`;
 }
 
-/** [RE120] No client ends its commands when it is killed; its other tools end with it. */
+/** No client ends its commands when it is killed; its other tools end with it. */
 function afterDeath({ name }: Pick<EndedCall, "name">): string {
   return name.startsWith("Bash") ? "; it may still run, or have finished" : "; it may have finished";
 }
@@ -103,7 +103,7 @@ function callText({ name, input }: Pick<EndedCall, "name" | "input">, project: s
   return `${oneLine(name, chars.tool)} ${oneLine(inside, Math.floor(max))}`;
 }
 
-/** [RE201] Prompts in their order, each cut to whole sentences; old nods are left out. */
+/** Prompts in their order, each cut to whole sentences; old nods are left out. */
 export function promptLines(
   { session, state, maxPrompts = defaults.brief.prompts }: Restoration,
   context: BriefContext,
@@ -251,7 +251,7 @@ export function workLines(from: Restoration, { now }: BriefContext): BriefLine[]
   ];
 }
 
-/** [EF4] Newest first; done is what an exit status showed. */
+/** Newest first; done is what an exit status showed. */
 export function effectLines({ state }: Restoration, { now }: BriefContext): BriefLine[] {
   const known = [...(state.continues?.effects ?? []), ...(state.effects ?? [])];
   const shown = known.slice(-counts.effects).toReversed();
@@ -266,7 +266,6 @@ export function effectLines({ state }: Restoration, { now }: BriefContext): Brie
 /** Calls so long before the newest event are not what it ended with. */
 const earlierMs = 300_000;
 
-/** [RE225] */
 function callLines({ session, state, knownUntil }: Restoration, now: number): BriefLine[] {
   const shown = state.calls.slice(-counts.calls);
   return shown.map(({ name, input, error, at }, index) => {
@@ -282,7 +281,6 @@ function callLines({ session, state, knownUntil }: Restoration, now: number): Br
 const ahead = /(?:pending|next step|current work|open (?:task|question|item)|remaining|to ?do|未|残|次)/i;
 const partStart = /\n(?=[ \t]{0,8}(?:#{1,4} |\d{1,3}\. |\*\*[^\n*]{2,60}\*\*:?))/;
 
-/** [RE226] */
 export function compactionLine({ state }: Restoration, now: number): BriefLine[] {
   const { compaction = 0, summary = 0 } = state.statedAt;
   if (compaction === 0 || compaction < summary) return [];

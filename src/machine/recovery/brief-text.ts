@@ -13,7 +13,7 @@ export function formatWhen(now: number, at: number | null | undefined): string {
   return at === null || at === undefined || !isPast(now, at) ? "" : ` (${age(now - at)} ago)`;
 }
 
-/** [TR234] @param at epoch ms, or the ordinal of an event without a time */
+/** @param at epoch ms, or the ordinal of an event without a time */
 export function formatAgo(now: number, at: number): string {
   return isPast(now, at) ? `${age(now - at)} ago` : "at an unknown time";
 }

@@ -18,7 +18,7 @@ const chars = {
 };
 const counts = { inTurn: 3, earlier: 2 };
 
-/** [RE221] The prompt that follows them may mean nothing without them. */
+/** The prompt that follows them may mean nothing without them. */
 export function earlierWordsLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const { earlierWords, words, prompts } = state;
   const newest = earlierWords.at(-1);

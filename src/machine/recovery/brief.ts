@@ -39,12 +39,12 @@ const about = { most: 300, least: 60 };
 /** Reader: a new chat under one of three settings, the session after a resume, or a fork of it. */
 export type Occasion = "ask" | "brief" | "resume" | "resumed" | "fork";
 
-/** [RE7] Its quotations come from an earlier chat: never instructions. */
+/** Its quotations come from an earlier chat: never instructions. */
 export function brief(from: Restoration, now: number, occasion: Occasion): string {
   return scoredBrief(from, now, occasion).text;
 }
 
-/** [RE6] The score of the brief itself. */
+/** The score of the brief itself. */
 export function scoreOf(from: Restoration): RestoreScore {
   return scoredBrief(from, from.knownUntil, "ask").score;
 }
@@ -54,7 +54,7 @@ export interface ScoredBrief {
   readonly score: RestoreScore;
 }
 
-/** [JO42] Without what takes too long the next chat is given at least the session's facts. */
+/** Without what takes too long the next chat is given at least the session's facts. */
 export function scoredBrief(from: Restoration, now: number, occasion: Occasion): ScoredBrief {
   return interpret(() => compose(from, now, occasion)) ?? compose({ ...from, state: emptyState }, now, occasion);
 }
@@ -147,7 +147,7 @@ function tokenCounter(): (text: string) => number {
   };
 }
 
-/** [RE34] No line ends the fence, acts on a screen or passes for another speaker. */
+/** No line ends the fence, acts on a screen or passes for another speaker. */
 function sanitized(line: BriefLine): BriefLine {
   const { text, heading } = line;
   return { ...line, text: sanitize(text), ...(heading === undefined ? {} : { heading: sanitize(heading) }) };
@@ -179,13 +179,13 @@ function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
   return texts.map((text) => ({ text, rank: 0 }));
 }
 
-/** [TR239] A transcript may name a folder of another system. */
+/** A transcript may name a folder of another system. */
 function projectText({ project, cwd, origin }: Session): string {
   const isElsewhere = origin === importOrigin && cwd !== null && !isOfThisSystem(cwd);
   return project ?? (isElsewhere ? `${cwd}, which is not of this system` : "none");
 }
 
-/** [RE224] A count that lacks some of the failed calls would be false. */
+/** A count that lacks some of the failed calls would be false. */
 function callsText({ client, toolCalls, toolErrors }: Session): string {
   const failed = adapterOf(client)?.hidesFailures ? "" : `, ${toolErrors} failed`;
   return `${pluralize(toolCalls, "tool call")}${failed}`;
@@ -199,7 +199,6 @@ function scoreLine({ parts }: RestoreScore): string {
 
 function leadText(from: Restoration, now: number, occasion: Occasion): string {
   const howItEnded = endText(from, now);
-  // [RE22]
   const where = from.elsewhere ? ` on another machine (${quotedMachine(from.elsewhere.machine)})` : "";
   const earlier = `an earlier session${where} ${howItEnded}`;
   const { prompt = 0, prompts = 0 } = from.fork ?? {};
@@ -233,9 +232,9 @@ function closingText(from: Restoration, occasion: Occasion): string {
   return [act, ...offerInstructions(occasion, id, from.elsewhere !== undefined)].join(" ");
 }
 
-/** [RE79] States what decides a later offer, and [RE35] the user's words for "no". */
+/** States what decides a later offer, and the user's words for "no". */
 function offerInstructions(occasion: Occasion, id: string, isElsewhere: boolean): string[] {
-  // [FK5] In no form by which a chat is taken for the session's successor.
+  // In no form by which a chat is taken for the session's successor.
   if (occasion === "fork") return [`Its other prompts: \`shim fork ${id} --list\`.`];
   const more = `More: \`${isElsewhere ? `shim resume ${id} --print` : `shim sessions show ${id}`}\`, or tool shim_check_recovery.`;
   if (occasion === "resume") return [`Not for this chat: \`shim resume --undo ${id}\`.`, more];

@@ -12,7 +12,7 @@ import { withSilentEnd } from "./silent-end.ts";
 
 type DeathDeps = Pick<Runtime, "processes" | "now">;
 
-/** [RE60] @param detachReason the end that the caller has just seen, if the row has none yet */
+/** @param detachReason the end that the caller has just seen, if the row has none yet */
 export function recordDeath(
   sql: Sql,
   { processes, now }: DeathDeps,
@@ -53,7 +53,7 @@ function storeEnd(
   if (detachReason !== null && detachReason !== before.detachReason) sessions.close(sql, lastSeenAt, id, detachReason);
 }
 
-/** [RE61] Runs before the session lives in another process, which hides its earlier death. */
+/** Runs before the session lives in another process, which hides its earlier death. */
 export function recordEarlierDeath(sql: Sql, machine: DeathDeps, session: sessions.Session): boolean {
   return isOwnerGone(session, machine) && recordDeath(sql, machine, session.id);
 }
@@ -66,7 +66,7 @@ export function isOwnerGone({ owner }: sessions.Session, { processes }: Pick<Run
 /** Each death is a write of its own. */
 const maxDeathsPerCall = 50;
 
-/** [RE62] @param isSettled false while the end mark of a session may be on its way */
+/** @param isSettled false while the end mark of a session may be on its way */
 export function recordDeaths(runtime: Runtime, isSettled: (session: sessions.Session) => boolean): number {
   const deadSessions = runtime.store.read(
     (sql) => sessions.listWithoutDeath(sql).filter((session) => isOwnerGone(session, runtime)),

@@ -34,7 +34,7 @@ export interface OpenOffer {
 export interface SessionSearch {
   /** Null selects sessions without a project; absent: all. */
   readonly project?: string | null;
-  /** [RE16] Adds sessions made by tool calls (a client without hooks) if either has no project. */
+  /** Adds sessions made by tool calls (a client without hooks) if either has no project. */
   readonly isLoose?: boolean;
   readonly except?: string;
   readonly limit?: number;
@@ -46,7 +46,7 @@ export interface SessionSearch {
 /** A chat that is started for an offer appears within this time. */
 const maxStartMs = 60_000;
 
-/** [RE1] [RE72] [RE4] [RE5] Newest first. */
+/** Newest first. */
 export function findIncomplete(
   sql: Sql,
   processes: Processes,
@@ -80,7 +80,7 @@ export function offerOf(sql: Sql, processes: Processes, now: number, session: se
   return session.recovery === "offered" ? findOpenOffer(sql, processes, now, session.id) : null;
 }
 
-/** [RE11] For a session of any machine. An offer ends with its chat, or if that never begins. */
+/** For a session of any machine. An offer ends with its chat, or if that never begins. */
 export function findOpenOffer(sql: Sql, processes: Processes, now: number, session: string): OpenOffer | null {
   const note = recoveries.noteOf(sql, session);
   const isOpen = note?.action === "offered" || note?.action === "taken";
@@ -111,7 +111,7 @@ function memoize<T>(read: () => T): () => T {
   return () => (found ??= { value: read() }).value;
 }
 
-/** [RE183] A session that a living chat has taken is not listed any more. */
+/** A session that a living chat has taken is not listed any more. */
 function listOffered(sql: Sql, processes: Processes, now: number, { isFree }: SessionSearch): sessions.Session[] {
   return sessions.listOffered(sql).filter((session) => {
     const offer = offerOf(sql, processes, now, session);
@@ -120,7 +120,7 @@ function listOffered(sql: Sql, processes: Processes, now: number, { isFree }: Se
 }
 
 function matchesSearch(session: sessions.Session, search: SessionSearch): boolean {
-  // [RE87] Its worker continues it.
+  // Its worker continues it.
   if (session.id === search.except || isTaskPrompt(session.title ?? "")) return false;
   if (search.project === undefined || session.project === search.project) return true;
   const isWithoutProject = session.project === null || search.project === null;

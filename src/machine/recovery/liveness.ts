@@ -48,7 +48,7 @@ interface Sent {
 const ended = { isOver: true, isCertain: true, isAttested: true, chat: null };
 const noEndSeen = { isOver: false, isCertain: false, isAttested: false, chat: null };
 
-/** [RE90] [RE91] [RE191] Pure. */
+/** Pure. */
 export function livenessOf(observation: ChatObservation, sent: Sent): Liveness {
   const { status } = observation;
   if (status === "unknown") return livenessAsSent(sent, "The coordinator knows no chat of it");

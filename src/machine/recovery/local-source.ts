@@ -150,7 +150,7 @@ function factsOf({ session, cause }: Restoration, chatId: string | null): Sessio
 }
 
 /**
- * [RE23] A succession in a workspace needs the session's lease; without a connection, this
+ * A succession in a workspace needs the session's lease; without a connection, this
  * machine's process table decides.
  */
 async function leaseHeld(opened: OpenedLink | null, session: string, chatId: string): Promise<Refusal | null> {

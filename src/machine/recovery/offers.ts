@@ -14,8 +14,8 @@ import { offeredLine, type OfferedSession } from "./user-lines.ts";
 import { restore, type Restoration } from "./restoration.ts";
 
 /**
- * [HO9] Nothing for a chat that has an offer, as one that `shim resume` started with a brief, and
- * [HO15] for a worker's task. [HO13] A script has no user to ask: it only learns of the session.
+ * Nothing for a chat that has an offer, as one that `shim resume` started with a brief, and
+ * for a worker's task. A script has no user to ask: it only learns of the session.
  */
 export function offerPolicy({ env, config, store }: Runtime, chatId: string): "offer" | "mention" | "nothing" {
   if (env["SHIM_TASK"]) return "nothing";
@@ -33,7 +33,7 @@ export interface Offer {
   readonly more: number;
 }
 
-/** [RE8] One of two chats that ask at the same time gets the offer. */
+/** One of two chats that ask at the same time gets the offer. */
 export function offer(runtime: Runtime, to: string, search: SessionSearch): Offer | null {
   const now = runtime.now();
   const offerableSessions = offerable(runtime, { ...search, except: to });
@@ -69,7 +69,7 @@ export function noteOffered(sql: Sql, at: number, from: Restoration, by: string)
   recoveries.add(sql, { at, session: from.session.id, action: "offered", by, score: scoreOf(from).total });
 }
 
-/** [RE12] Newest first; [RE52] those closed with nothing open only where there are no others. */
+/** Newest first; those closed with nothing open only where there are no others. */
 export function offerable(runtime: Runtime, search: SessionSearch): IncompleteSession[] {
   return runtime.store.read((sql) => findOfferable(sql, runtime, search), []);
 }
@@ -90,7 +90,7 @@ function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): Incom
 /** A user who closes terminals every evening is not asked about each in every chat. */
 const maxOffers = { withNothingOpen: 1, withOpenWork: 3 };
 
-/** [RE132] Offers before its end do not count. */
+/** Offers before its end do not count. */
 function isOfferDue(sql: Sql, { config }: Runtime, session: sessions.Session): boolean {
   const isCalm = isClosedWithNothingOpen(session);
   // Under this setting each chat continues it.
@@ -119,7 +119,7 @@ export function toStoredOffer(from: Restoration, machine: string, occasion: Occa
 type OfferOfLine = Pick<Restoration, "session" | "cause"> &
   Pick<OfferedSession, "more"> & { readonly elsewhere?: Restoration["elsewhere"] };
 
-/** [RE54] [RE115] The line that the chat's user reads; null for a script. */
+/** The line that the chat's user reads; null for a script. */
 export function userLine(sql: Sql, { config, env, now }: Runtime, offered: OfferOfLine, client: string): string | null {
   if (isScripted(env)) return null;
   const { session, cause, elsewhere, more } = offered;
@@ -141,7 +141,7 @@ export function toDelivered(news: News, now: number): News {
   return { kind, session, machine, brief: renderBrief(news, now) };
 }
 
-/** [RE36] Uses the ages of this moment. */
+/** Uses the ages of this moment. */
 export function renderBrief({ from, occasion, brief: written }: StoredOffer, now: number): string {
   return from ? brief(from as Restoration, now, (occasion ?? "brief") as Occasion) : (written ?? "");
 }

@@ -40,7 +40,7 @@ export function clientToStart(name: string | undefined): HostResult<ClientAdapte
 
 export interface NewChat {
   readonly brief: string;
-  /** [CA53] UUIDv4 that lets the offer name its successor before the chat starts. */
+  /** UUIDv4 that lets the offer name its successor before the chat starts. */
   readonly id: string;
 }
 
@@ -74,7 +74,7 @@ export function planRelaunch(
   return planStart(session, transcript, { id: uuidv4(random(16)), brief: brief(from, at, "resume") }, into);
 }
 
-/** [PO5] An imported session whose client has the file that was read. */
+/** An imported session whose client has the file that was read. */
 function isKeptByClient(env: NodeJS.ProcessEnv, { client, id, transcriptPath: path }: Session): boolean {
   return path === null ? adapterOf(client)?.isTranscriptUnread === true : isKept(env, client, id, path);
 }
@@ -85,7 +85,7 @@ export function folderOf({ session, elsewhere }: Restoration): string | null {
   return [session.cwd, session.project].find((folder) => folder !== null && existsSync(folder)) ?? null;
 }
 
-/** Pure. [CL10] [CA50] Returns null for a client that cannot be started from a command line. */
+/** Pure. Returns null for a client that cannot be started from a command line. */
 export function planStart(
   session: Pick<Session, "id" | "client">,
   transcript: TranscriptCheck,
@@ -105,7 +105,7 @@ export function planStart(
   return { kind: "new", title, ...commands.start(newChat.brief, newChat.id), reason, newId: newChat.id };
 }
 
-/** [FK5] Plans a new chat: the transcript of the session does not end at the prompt. */
+/** Plans a new chat: the transcript of the session does not end at the prompt. */
 export function planFork(
   { random }: Pick<Runtime, "random">,
   session: Session,
@@ -120,7 +120,7 @@ function titleOf(client: string): string {
   return adapterOf(client)?.title ?? client;
 }
 
-/** [CL11] Reads only the end, whatever the size; never throws. */
+/** Reads only the end, whatever the size; never throws. */
 export function checkTranscript(path: string | null, sessionId: string, client = "claude-code"): TranscriptCheck {
   if (path === null) return checkUnread(client);
   if (isCompressed(path)) return { isWhole: true, reason: "its transcript is there, which its client has compressed" };
@@ -144,7 +144,6 @@ function isCompressed(path: string): boolean {
   return existsSync(path) ? path.endsWith(compressedEnd) : existsSync(`${path}${compressedEnd}`);
 }
 
-/** [CA15] */
 function checkUnread(client: string): TranscriptCheck {
   if (adapterOf(client)?.isTranscriptUnread) return { isWhole: true, reason: "it keeps the chat" };
   return toBroken("no transcript of it is known");

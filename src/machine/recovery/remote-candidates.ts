@@ -23,7 +23,7 @@ export interface DeadElsewhere extends SeenElsewhere {
   readonly liveness: Liveness;
 }
 
-/** [RE102] Newest first, whatever became of them; an absent `project` means all. */
+/** Newest first, whatever became of them; an absent `project` means all. */
 export async function listElsewhere(
   context: RemoteContext,
   project: string | undefined,
@@ -42,7 +42,7 @@ async function see(context: RemoteContext, row: RemoteSession): Promise<SeenElse
   return { row, liveness, taken: isContinued ? row.taken : null };
 }
 
-/** [RE20] Newest first; an absent `project` means all. */
+/** Newest first; an absent `project` means all. */
 export async function findElsewhere(context: RemoteContext, project?: string, limit = 20): Promise<DeadElsewhere[]> {
   const { runtime, mirror } = context;
   const rows = runtime.store.read((sql) => listRows(sql, mirror, project).filter(isUnfinished), []);
@@ -92,7 +92,7 @@ async function observeChat(link: Pick<CoordinatorClient, "call">, chat: string):
   return { status: "unreachable", why: answer.error.message };
 }
 
-/** [RE98] A dead successor counts only if its last state says that it continued the session. */
+/** A dead successor counts only if its last state says that it continued the session. */
 export async function isTaken(context: RemoteContext, row: RemoteSession): Promise<boolean> {
   const { taken } = row;
   if (taken === null) return false;

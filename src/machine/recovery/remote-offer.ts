@@ -13,7 +13,7 @@ import type { Restoration } from "./restoration.ts";
 import { fetchHolder } from "./session-lease.ts";
 import { takeOver } from "./takeover.ts";
 
-/** [RE24] Offers once, and only if the chat was offered no session of this machine. */
+/** Offers once, and only if the chat was offered no session of this machine. */
 export async function offerElsewhere(context: RemoteContext, { root, project }: ProjectHere): Promise<string | null> {
   const { runtime, chatId } = context;
   if (offerPolicy(runtime, chatId) !== "offer") return null;
@@ -64,7 +64,7 @@ function storeOffer({ runtime, chatId }: RemoteContext, from: Restoration, machi
   });
 }
 
-/** [RE24] Excludes old sessions, those of tasks, and those continued by another chat here. */
+/** Excludes old sessions, those of tasks, and those continued by another chat here. */
 export function offerableElsewhere(
   { runtime, chatId }: RemoteContext,
   deadSessions: readonly DeadElsewhere[],
@@ -81,7 +81,7 @@ export function offerableElsewhere(
   );
 }
 
-/** [RE24] False if the user dismissed the session, or another living chat here has it. */
+/** False if the user dismissed the session, or another living chat here has it. */
 function isFree(
   sql: Sql,
   { processes, now }: Pick<RemoteContext["runtime"], "processes" | "now">,

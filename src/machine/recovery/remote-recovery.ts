@@ -27,7 +27,7 @@ export class RemoteRecovery {
   }
 
   /**
-   * [RE24] [RE26] Called every few seconds once the chat is registered; one check runs at a time.
+   * Called every few seconds once the chat is registered; one check runs at a time.
    */
   check(opened: OpenedLink, session: string, naming: ProjectNaming): Promise<void> {
     this.#checking ??= this.#check(opened, session, naming).finally(() => (this.#checking = null));
@@ -57,7 +57,7 @@ export class RemoteRecovery {
 export class TakenSessions {
   readonly #heldLeases = new Map<string, number>();
 
-  /** [RE26] Called at the registration and at intervals; regains leases lost while offline. */
+  /** Called at the registration and at intervals; regains leases lost while offline. */
   async reconcile(context: RemoteContext): Promise<void> {
     const { runtime, link, chatId } = context;
     if (link.self === null) return;

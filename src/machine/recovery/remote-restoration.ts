@@ -22,7 +22,7 @@ import type { FilesElsewhere, Restoration } from "./restoration.ts";
 
 const gitTimeoutMs = 5_000;
 
-/** [RE21] Leaves out what does not answer. @param here root of the same project; null: absent */
+/** Leaves out what does not answer. @param here root of the same project; null: absent */
 export async function inspectElsewhere(
   context: RemoteContext,
   { row, liveness }: Pick<DeadElsewhere, "row" | "liveness">,
@@ -125,7 +125,7 @@ function causeOf(
 ): Pick<Restoration, "cause" | "causeDetail"> {
   if (!liveness.isOver) return { cause: null, causeDetail: liveness.detail };
   const { death } = content;
-  // [RE192] The session's own machine has seen more of the death than it has sent.
+  // The session's own machine has seen more of the death than it has sent.
   if (death) return { cause: death.cause, causeDetail: `${death.detail} ${liveness.detail}` };
   const last = unsaved.findLast(({ entry }) => ["failure", "turn_end", "prompt"].includes(entry.kind))?.entry;
   const { cause, detail } = inferCause({
@@ -141,7 +141,7 @@ function causeOf(
   return { cause, causeDetail: `${detail} ${liveness.detail}` };
 }
 
-/** [RE28] Counts only files that were requested and opened. */
+/** Counts only files that were requested and opened. */
 async function filesOf(
   context: RemoteContext,
   row: RemoteSession,
@@ -193,7 +193,7 @@ interface Roots {
   readonly here: string | null;
 }
 
-/** Pure. [RE21] Counts both separators, since the other machine may run Windows. */
+/** Pure. Counts both separators, since the other machine may run Windows. */
 export function mapPath(path: string, { there, here }: Roots): string | null {
   if (there === null || here === null) return null;
   const root = there.replace(/(?<![/\\])[/\\]+$/, "");

@@ -71,7 +71,7 @@ async function checkElsewhere(context: RemoteContext, row: RemoteSession): Promi
   return verdict({ session, machine, isEnded, isStale: context.isStale, alive, successor });
 }
 
-/** [RE23] The holder of the session's lease, else the chat that its machine knows of. */
+/** The holder of the session's lease, else the chat that its machine knows of. */
 async function findSuccessor(context: RemoteContext, row: RemoteSession): Promise<Successor | null> {
   const holder = await fetchHolder(context.link, row.session);
   // The dead chat may still count as alive.

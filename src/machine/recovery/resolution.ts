@@ -18,7 +18,7 @@ export interface RecoveryProgress {
   readonly at: number;
   readonly resolution: Resolution;
   readonly offeredTo: readonly string[];
-  /** [RE132] Chats that did not take the session, since the last that did or the user's undo. */
+  /** Chats that did not take the session, since the last that did or the user's undo. */
   readonly declinedBy: readonly string[];
   /** Null unless continued. */
   readonly continuedBy: string | null;

@@ -146,7 +146,7 @@ interface PastWork {
 
 const maxPredecessors = 10;
 
-/** [RE43] Newest first; those that were pruned, or are of another machine, are not known. */
+/** Newest first; those that were pruned, or are of another machine, are not known. */
 function predecessorsOf(sql: Sql, { session, state }: PastWork, max = maxPredecessors): PastWork[] {
   const id = state.continues?.session;
   if (id === undefined || max === 0) return [];
@@ -220,13 +220,13 @@ export function restoreById(runtime: Runtime, id: string): Restoration | null {
 interface ObservedFiles {
   /** Changes that git reports; null: it gave no answer. */
   readonly changes: ProjectChanges | null;
-  /** [RE232] States of files that no checkpoint has hashed, such as those that a command wrote. */
+  /** States of files that no checkpoint has hashed, such as those that a command wrote. */
   readonly verified: ReadonlyMap<string, VerifiedState>;
 }
 
 type VerifiedState = Pick<RestoredFile, "now" | "isByDate">;
 
-/** [FK4] Restores an earlier moment: files are compared with those of its folder. */
+/** Restores an earlier moment: files are compared with those of its folder. */
 export function restoreAt(runtime: Runtime, session: Session, past: PastMoment): Restoration {
   const { store, env } = runtime;
   const { state, checkpoint, snapshot, at, folder, fork } = past;
@@ -311,13 +311,13 @@ function compareByContent(
   return compareWithSnapshot(env, known, paths, knownUntil) ?? new Map<string, FileComparison>();
 }
 
-/** [TR234] Neither the newest prompt nor the newest words have a time that is over. */
+/** Neither the newest prompt nor the newest words have a time that is over. */
 function isUndated({ prompts, words }: WorkState, now: number): boolean {
   const newest = [prompts.at(-1), words.at(-1)].flatMap((remark) => remark?.at ?? []);
   return newest.length > 0 && !newest.some((at) => isPast(now, at));
 }
 
-/** [RE233] Returns null for a file that the chat did not edit, or that has no date. */
+/** Returns null for a file that the chat did not edit, or that has no date. */
 function compareDate(file: RestoredFile, knownUntil: number): VerifiedState | null {
   const stamp = isEdited(file) && file.action !== "deleted" ? stampOf(file.path) : null;
   if (stamp === null || !isKnownTime(knownUntil)) return null;
@@ -334,7 +334,7 @@ function changesSince(env: NodeJS.ProcessEnv, from: Restoration): ProjectChanges
   return changesIn(env, { project, startedAt: from.workSince ?? startedAt, commit, knownHead, edited });
 }
 
-/** [CP27] Adds files that changed by any means, newest last. */
+/** Adds files that changed by any means, newest last. */
 function withChanges(from: Restoration, changes: ProjectChanges | null): Restoration {
   if (changes === null) return from;
   const knownPaths = new Set(from.files.map(({ path }) => path));

@@ -28,7 +28,7 @@ export interface ScoredFile {
 }
 
 /**
- * Pure. [RE76]
+ * Pure.
  * @param quoted positions in `state.prompts` of those that the brief quotes
  */
 export function score(state: WorkState, files: readonly ScoredFile[], quoted: ReadonlySet<number>): RestoreScore {
@@ -37,7 +37,7 @@ export function score(state: WorkState, files: readonly ScoredFile[], quoted: Re
   return { total: parts.length === 0 ? 0 : Math.round((100 * sum) / parts.length), parts };
 }
 
-/** [TR230] Each part that could not be read may hold a prompt. */
+/** Each part that could not be read may hold a prompt. */
 function promptsPart({ prompts, droppedPrompts, damaged }: WorkState, quoted: ReadonlySet<number>): ScorePart[] {
   const made = prompts.length + droppedPrompts;
   const unread = damaged?.count ?? 0;
@@ -47,7 +47,7 @@ function promptsPart({ prompts, droppedPrompts, damaged }: WorkState, quoted: Re
 
 const ended: ReadonlySet<Standing> = new Set<Standing>(["waiting", "interrupted"]);
 
-/** [TR230] The end is there where the turn was over by the client's word, and all was read. */
+/** The end is there where the turn was over by the client's word, and all was read. */
 function endPart(state: WorkState): ScorePart[] {
   const { prompts, words, damaged } = state;
   if (prompts.length === 0) return [];

@@ -19,7 +19,7 @@ function leaseName(session: string): string {
 /** A repeated request gets the same grant, so that a lost answer does no harm. */
 const requestId = "taken";
 
-/** [RE23] Grants the lease to one chat for as long as it lives. Returns the fencing token. */
+/** Grants the lease to one chat for as long as it lives. Returns the fencing token. */
 export async function acquireLease(link: LeaseLink, session: string): Promise<Result<number, LeaseRefusal>> {
   const resource = leaseName(session);
   const answer = await link.call("leases.acquire", { resource, requestId, isBound: true }, callTimeoutMs);

@@ -24,7 +24,7 @@ import { withSilentEnd } from "./silent-end.ts";
 
 type Machine = Pick<Runtime, "processes" | "now">;
 
-/** [CA43] A reader does not store the end that a client did not report. */
+/** A reader does not store the end that a client did not report. */
 export function asSeen(sql: Sql, machine: Machine, session: sessions.Session): sessions.Session {
   const isOpen = session.endedAt === null;
   return isOpen && isDead(session, machine.processes, machine.now()) ? withSilentEnd(sql, session) : session;
@@ -35,7 +35,7 @@ export function isAlive({ processes, now }: Machine, session: sessions.Session):
   return session.endedAt === null && !isDead(session, processes, now());
 }
 
-/** [SI65] For a session of this machine. @param chat the same chat in the coordinator's registry */
+/** For a session of this machine. @param chat the same chat in the coordinator's registry */
 export function readState(
   sql: Sql,
   machine: Machine,
@@ -45,7 +45,7 @@ export function readState(
   return stateOf(readFacts(sql, machine, stored, chat));
 }
 
-/** [SI65] This machine knows more of its own sessions than the coordinator does. */
+/** This machine knows more of its own sessions than the coordinator does. */
 export function readChatState(machine: Machine & Pick<Runtime, "store">, chat: Chat): ShownState {
   const known = machine.store.read((sql) => {
     const session = sessions.get(sql, chat.chat);
@@ -87,7 +87,7 @@ function presenceOf(sql: Sql, machine: Machine, session: sessions.Session, isDra
   return { is: "gone", cause: causeText(causeOf(sql, session, processes).cause) };
 }
 
-/** [SI66] For a session of another machine. */
+/** For a session of another machine. */
 export function readStateElsewhere(sql: Sql, machine: Machine, { row, liveness, taken }: SeenElsewhere): ShownState {
   const now = machine.now();
   const offer = findOpenOffer(sql, machine.processes, now, row.session);

@@ -18,7 +18,7 @@ export function withSilentEnd(sql: Sql, session: Session): Session {
 /** Reasons of an MCP process that was ended by a client which was alive. */
 const orderlyReasons: ReadonlySet<string | null> = new Set(["stdin_end", "sigterm"]);
 
-/** [CA43] Its MCP process has seen what the client does not report. */
+/** Its MCP process has seen what the client does not report. */
 function endsInOrder({ client, detachReason }: Session): boolean {
   return adapterOf(client)?.endsSilently === true && orderlyReasons.has(detachReason);
 }
@@ -28,13 +28,13 @@ function isAfterTurn(sql: Sql, id: string): boolean {
   return last?.entry.kind === "turn_end";
 }
 
-/** [CA19] Where no event says that a chat was closed, the end of its last turn does. */
+/** Where no event says that a chat was closed, the end of its last turn does. */
 function closing(sql: Sql, { id }: Session): string | null {
   const state = currentState(sql, id);
   return state && closedReason(hasOpenWork(state));
 }
 
-/** [ID19] The user has left the sessions of one process in which the last prompt was not made. */
+/** The user has left the sessions of one process in which the last prompt was not made. */
 function endsSilently(sql: Sql, { id, client, owner }: Session): boolean {
   const adapter = adapterOf(client);
   if (adapter?.endsSilently) return true;

@@ -6,7 +6,7 @@ import { briefedSessions } from "../text/brief-in-prompt.ts";
 /** Set for a client that `shim resume` starts: the id to which the dead session was given. */
 export const successorVariable = "SHIM_SUCCESSOR";
 
-/** [HO9] [CA50] Moves the succession of the environment's id to a chat; repeatable. */
+/** Moves the succession of the environment's id to a chat; repeatable. */
 export function adoptSuccession(sql: Sql, env: NodeJS.ProcessEnv, chat: string): void {
   const expected = env[successorVariable];
   if (expected === undefined || expected === chat) return;
@@ -15,7 +15,7 @@ export function adoptSuccession(sql: Sql, env: NodeJS.ProcessEnv, chat: string):
 }
 
 /**
- * [CA52] Gives the chat the sessions whose briefs its prompt holds, where the expected successor
+ * Gives the chat the sessions whose briefs its prompt holds, where the expected successor
  * never began: chats may run in a process that was started before, with another environment.
  */
 export function adoptBriefed(sql: Sql, prompt: string | undefined, chat: string): void {

@@ -11,7 +11,7 @@ import { stateOf } from "./remote-restoration.ts";
 import { acquireLease, releaseLease } from "./session-lease.ts";
 import { incompleteRefusal, leaseRefusal } from "./verdict.ts";
 
-/** [RE97] A repetition completes an interrupted takeover. */
+/** A repetition completes an interrupted takeover. */
 export async function takeOver(context: RemoteContext, row: RemoteSession): Promise<Result<null, CallError>> {
   const { link, mirror, runtime } = context;
   const { device, session, machine } = row;

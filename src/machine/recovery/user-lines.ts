@@ -30,7 +30,7 @@ export function speakerOf(client: string): string {
   return client.startsWith("claude") ? "Claude" : (adapterOf(client)?.title ?? "The chat");
 }
 
-/** Pure. [RE54] For a session that is offered to this chat, whose client is the last parameter. */
+/** Pure. For a session that is offered to this chat, whose client is the last parameter. */
 export function offeredLine(
   offered: OfferedSession,
   now: number,
@@ -57,7 +57,7 @@ function endOf({ session, cause, machine, isCertain }: OfferedSession, now: numb
   return `${isCertain ? "died" : "was last heard of"} ${ago}${formatCause(cause)}`;
 }
 
-/** [RE114] Returns null if nothing has changed. */
+/** Returns null if nothing has changed. */
 export function resumedLine({ session, cause, files, state }: Restoration, now: number): string | null {
   const changedFiles = files.filter((file) => file.now === "changed" || file.now === "missing").length;
   const [tool] = state.runningTools;

@@ -36,7 +36,7 @@ export function openProblem(path: string): string | null {
   }
 }
 
-/** [RS4] @returns its new name */
+/** @returns its new name */
 export function setAside(path: string, now: number): string {
   const backup = `${path}.before-rescue-${now}`;
   renameSync(path, backup);

@@ -19,7 +19,7 @@ export interface CopyOf {
 }
 
 /**
- * [RS5] Writes a session again under a new id, as its client loads it. The file itself is only
+ * Writes a session again under a new id, as its client loads it. The file itself is only
  * read, and nothing is overwritten.
  *
  * @returns the path of the copy

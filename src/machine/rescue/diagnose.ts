@@ -49,7 +49,7 @@ export interface Evidence {
   readonly lock: { readonly path: string; readonly holder: string | null; readonly code: string | null } | null;
 }
 
-/** [RS1] Reads only. @param folder where the user is */
+/** Reads only. @param folder where the user is */
 export async function examine(deps: RescueDeps, session: Session, folder: string): Promise<Evidence> {
   const folders = [session.cwd, session.project].filter((one) => one !== null);
   const home = folders.find((one) => existsSync(one));
@@ -74,7 +74,7 @@ export async function examine(deps: RescueDeps, session: Session, folder: string
   return { ...nothing, lock, ...(await examineFile(deps, session, client, home)) };
 }
 
-/** [RS4] The kernel frees a lock with its process: a file then blocks only if it does not open. */
+/** The kernel frees a lock with its process: a file then blocks only if it does not open. */
 function lockOf({ processes }: RescueDeps, path: string): Evidence["lock"] {
   if (!existsSync(path)) return null;
   const pid = holderOf(path);
@@ -165,7 +165,7 @@ interface Kind {
   readonly copy?: string | ((seen: Evidence) => string);
 }
 
-/** [RS1] The first whose sign is there is the reason. */
+/** The first whose sign is there is the reason. */
 const kinds: readonly Kind[] = [
   {
     reason: "locked",
@@ -253,7 +253,7 @@ const kinds: readonly Kind[] = [
 ];
 
 /**
- * [RS1] Pure but for `versionOf`.
+ * Pure but for `versionOf`.
  *
  * @param hasFailed the client has just ended within seconds of its start
  */
@@ -313,7 +313,7 @@ function waysOf(kind: Kind, seen: Evidence, until: number | null): Pick<Finding,
     const text = typeof kind.copy === "string" ? kind.copy : kind.copy(seen);
     offers.push({ kind: "copy", text: `${text}${without}` });
   }
-  // [RS13] The copy may be refused again, too.
+  // The copy may be refused again, too.
   return { offers: without === "" ? [...offers, briefOffer] : [briefOffer, ...offers], aside };
 }
 
@@ -323,7 +323,6 @@ function canBeCopied({ facts, moved, file, session }: Evidence): boolean {
   return moved === null || file === null || sessionFilesOf(session.client)?.folderOf?.(file, moved.to) !== null;
 }
 
-/** [RS2] */
 function refusalText(facts: TranscriptFacts, of: "size" | "content"): string | null {
   const refusal = repeated(facts);
   if (refusal?.of !== of) return null;

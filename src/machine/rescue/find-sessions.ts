@@ -20,7 +20,7 @@ export function isSearchable(prefix: string): boolean {
 }
 
 /**
- * [RS12] Reads folders at the depth at which each client keeps its sessions.
+ * Reads folders at the depth at which each client keeps its sessions.
  *
  * @param prefix beginning of an id
  */

@@ -23,7 +23,7 @@ export interface Conversation {
   readonly beforeRefused: number | null;
 }
 
-/** [RS2] Follows a conversation row by row, in their order. */
+/** Follows a conversation row by row, in their order. */
 export class ConversationReader {
   #rows = 0;
   #allPrompts = 0;

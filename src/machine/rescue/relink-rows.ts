@@ -19,7 +19,7 @@ interface Entry {
 export type Changed = Readonly<Record<string, string | null>>;
 
 /**
- * [RS5] Links the rows of a copy so that its client finds each: a parent that is nowhere, or from
+ * Links the rows of a copy so that its client finds each: a parent that is nowhere, or from
  * which the way leads back to the row, becomes the row before it in the file.
  */
 export class Relinker {

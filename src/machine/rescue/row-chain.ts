@@ -49,7 +49,7 @@ export interface Sent {
 }
 
 /**
- * [RS11] Finds what a client sends of a file as it does itself. Seen with Claude Code 2.1.197 and
+ * Finds what a client sends of a file as it does itself. Seen with Claude Code 2.1.197 and
  * 2.1.328: a parent may stand later in the file, of twins the last one counts, a loop ends the way.
  */
 export class RowChain {

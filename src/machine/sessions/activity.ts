@@ -26,7 +26,7 @@ const openToolMs = 120 * minuteMs;
 /** Tools that ask the user and wait for the answer. */
 const askingTools: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMode"]);
 
-/** Pure. [TE25] [TE48] [TE49] For a chat that lives. */
+/** Pure. For a chat that lives. */
 export function activityOf(facts: ActivityFacts): Activity {
   const { isWaitingForUser, isInTurn, openTools, workedAt, now } = facts;
   if (isWaitingForUser || openTools.some(({ name }) => askingTools.has(name))) return "waiting";
@@ -46,7 +46,7 @@ const keepsTasksMs: Readonly<Record<Activity, number>> = {
 /** A client without hooks shows no work between two calls of SHIM's tools. */
 const keepsTasksWithoutHooksMs = 30 * minuteMs;
 
-/** Pure. [TE26] Returns whether heartbeats for the chat's tasks are honest. */
+/** Pure. Returns whether heartbeats for the chat's tasks are honest. */
 export function keepsTasks(facts: ActivityFacts): boolean {
   if (facts.isDead) return false;
   const activity = activityOf(facts);
@@ -72,7 +72,7 @@ export function factsOf(sql: Sql, session: sessions.Session, { isDead, now }: Li
   };
 }
 
-/** [CL231] Living chats that may be stuck. */
+/** Living chats that may be stuck. */
 export function silentSessions(sql: Sql, processes: Processes, now: number, except: string | null): sessions.Session[] {
   return sessions
     .listSilent(sql, now - maxSilenceMs)
@@ -133,7 +133,7 @@ function waitingFor({ notification_type: type, message }: HookInput): WaitingFor
 /** Events that may occur while the question to the user is still open. */
 const keepsWaiting: ReadonlySet<HookEvent> = new Set(["Notification", "SubagentStop", "PreModelSwitch"]);
 
-/** [HO21] Marks the session at a Notification or a question; any other sign of work clears that. */
+/** Marks the session at a Notification or a question; any other sign of work clears that. */
 export function updateWaiting(
   sql: Sql,
   now: number,

@@ -12,7 +12,7 @@ export function current(sql: Sql, client: ProcessIdentity): ClientSession | null
 }
 
 /**
- * [ID19] SHIM's id of a session that the client works in under this id; a fork that is not the
+ * SHIM's id of a session that the client works in under this id; a fork that is not the
  * client's current session is found by its owner. Null: it has none.
  */
 export function sessionOf(sql: Sql, client: ProcessIdentity, givenId: string): string | null {
@@ -35,12 +35,12 @@ function listOpen(sql: Sql, client: ProcessIdentity): RowOf<typeof familyOf>[] {
   );
 }
 
-/** [ID2] Replaces the client's row. */
+/** Replaces the client's row. */
 export function moveTo(sql: Sql, now: number, client: ProcessIdentity, to: ClientSession): void {
   clients.put(sql, { ...client, ...to, at: now });
 }
 
-/** [ID11] Spares recent rows: a home that two machines share has two boots at a time. */
+/** Spares recent rows: a home that two machines share has two boots at a time. */
 export function prune(sql: Sql, boot: string, before: number): void {
   sql.run("DELETE FROM clients WHERE boot <> ? AND at < ?", boot, before);
 }

@@ -23,7 +23,7 @@ export function hasDied(session: DetachedSession): boolean {
   return !isClosedWithNothingOpen(session);
 }
 
-/** [RE51] Returns whether the last turn ended with work left or a question to the user. */
+/** Returns whether the last turn ended with work left or a question to the user. */
 export function hasOpenWork({ todos, inProgress, openQuestions, words, prompts }: WorkState): boolean {
   if (inProgress.length > 0 || openQuestions.length > 0) return true;
   if (todos.some(({ status }) => status !== "completed")) return true;

@@ -20,7 +20,7 @@ export function isCall(entry: JournalEntry): entry is CallEntry {
   return entry.kind === "tool_start" || entry.kind === "tool_end" || entry.kind === "tool_error";
 }
 
-/** [EF3] [EF4] Keeps the newest, oldest first. */
+/** Keeps the newest, oldest first. */
 export function withEffects(runs: readonly EffectRun[], at: number, entry: JournalEntry): readonly EffectRun[] {
   if (entry.kind === "start" && entry.source === "resume")
     return runs.map((run) => Object.assign({}, run, { isEarlier: true as const }));
@@ -111,7 +111,7 @@ export function pushOf({ kind, command }: EffectNote): PushTarget | null {
   return readPush(words.slice(words.indexOf("git")));
 }
 
-/** [EF8] Two runs with one key would do the same again: a push by its commit. */
+/** Two runs with one key would do the same again: a push by its commit. */
 export function effectKey(note: EffectNote): string {
   const { kind, command, folder = "", subject = "", branch = null } = note;
   const push = pushOf(note);

@@ -36,7 +36,7 @@ export function failure(text: string, limit: UsageLimit | null): JournalEntry {
   return { kind: "failure", text: redactAndClip(text, limits.error), ...(limit ? { limit } : {}) };
 }
 
-/** [JO14] [TR211] @param id of the call or the row by which the user approved it */
+/** @param id of the call or the row by which the user approved it */
 export function approvedPlan(text: string, id: string): KeyedEntry<Extract<JournalEntry, { kind: "plan" }>> {
   return { key: `plan:${id}`, entry: { kind: "plan", text: redactAndClip(text.trim(), limits.plan) } };
 }

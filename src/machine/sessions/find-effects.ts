@@ -54,7 +54,7 @@ function findEntry(table: readonly Wanted[], words: readonly string[]): { entry:
 }
 
 /**
- * [EF1] [EF2] Those of SHIM's table and of the user, each as it ran.
+ * Those of SHIM's table and of the user, each as it ran.
  *
  * @param own commands that the user added
  */

@@ -55,7 +55,7 @@ const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[
   PreModelSwitch: () => [],
 };
 
-/** [TR202] Skips prompts of the client itself (a finished background task). */
+/** Skips prompts of the client itself (a finished background task). */
 function prompt(input: HookInput, turn: string): KeyedEntry[] {
   const text = withoutBriefs(userWords(input.prompt ?? ""));
   if (!text) return [];
@@ -115,7 +115,7 @@ function fileOf(input: HookInput): { path?: string; action?: FileNote["action"] 
   return { path: pathOf(path), action: change === "create" ? "created" : change === "delete" ? "deleted" : action };
 }
 
-/** [JO13] Records the user's choice in a dialog, and [JO14] an approved plan. */
+/** Records the user's choice in a dialog, and an approved plan. */
 function dialog(input: HookInput): KeyedEntry[] {
   if (input.agent_id || !input.tool_use_id) return [];
   if (input.tool_name === "AskUserQuestion") return answers(input, input.tool_use_id);
@@ -224,7 +224,7 @@ const instructions = [
   "Continue the conversation from where it left off",
 ];
 
-/** [TR210] The summary without the reasoning before it and the instructions after it. */
+/** The summary without the reasoning before it and the instructions after it. */
 function summaryIn(text: string): string {
   const marked = withoutAnalysis(text).replaceAll(/<\/?summary>/g, "");
   return withoutInstructions(afterHeading(withoutIntroduction(marked.trim())));

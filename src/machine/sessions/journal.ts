@@ -12,13 +12,13 @@ export interface JournalRow {
 const entries = journal.pick("seq", "at", "kind", "body");
 const prompts = journal.pick("seq", "at", "key");
 
-/** [JO1] Returns false for an event stored already (two hooks, a spool, the transcript). */
+/** Returns false for an event stored already (two hooks, a spool, the transcript). */
 export function append(sql: Sql, session: string, at: number, key: string, entry: JournalEntry): boolean {
   const { kind, ...body } = entry;
   return journal.insert(sql, { session, at, kind, key, body }, "ON CONFLICT (session, key) DO NOTHING") > 0;
 }
 
-/** [JO42] Keeps an entry whose interpretation took too long out of every later one. */
+/** Keeps an entry whose interpretation took too long out of every later one. */
 export function markUnread(sql: Sql, sessionId: string, seq: number): void {
   sql.run(
     "UPDATE journal SET kind = 'unread', body = json_object('of', kind, 'text', body) WHERE session = ? AND seq = ?",

@@ -32,12 +32,12 @@ export interface MachineAction {
 /** More are of years. */
 const maxEntries = 20_000;
 
-/** [WP20] Appends an entry in a transaction of its own. */
+/** Appends an entry in a transaction of its own. */
 export function record({ store, now }: Pick<Runtime, "store" | "now">, action: MachineAction): void {
   store.write((sql) => append(sql, now(), action));
 }
 
-/** [EX77] Appends an entry in the transaction of its decision. */
+/** Appends an entry in the transaction of its decision. */
 export function append(sql: Sql, at: number, action: MachineAction): void {
   const { kind, session, experiment, by: actor, result, rows } = action;
   const subject = experiment ?? session?.slice(0, 8) ?? "";

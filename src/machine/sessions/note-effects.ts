@@ -51,7 +51,7 @@ function toNote({ kind, command, check, shows, isOnce }: FoundEffect, position: 
   };
 }
 
-/** [EF5] A client that may report a failed command as ended shows nothing by its end. */
+/** A client that may report a failed command as ended shows nothing by its end. */
 export function asShownBy<Entry extends JournalEntry>(entry: Entry, client: string): Entry {
   if (!isCall(entry) || entry.effects === undefined || !adapterOf(client)?.hidesFailures) return entry;
   const effects = entry.effects.map(({ shows, ...note }) =>

@@ -33,7 +33,7 @@ export interface PauseReadLimits {
   readonly isExcluded?: (at: number, cwd: string | null) => boolean;
 }
 
-/** [HO10] Skips what was said during pauses, by the file's mark or a line's time and folder. */
+/** Skips what was said during pauses, by the file's mark or a line's time and folder. */
 export function pauseReadLimits(
   sql: Sql,
   path: string,
@@ -46,7 +46,7 @@ export function pauseReadLimits(
   return { minOffset, isExcluded: (at, cwd) => isInPause(at, [cwd, folder]) };
 }
 
-/** [JO12] @param name the id of a session without a row, or the path of a transcript */
+/** @param name the id of a session without a row, or the path of a transcript */
 export function markTranscript(sql: Sql, name: string, offset: number): void {
   meta.write(sql, offsetKey(name), String(offset));
 }

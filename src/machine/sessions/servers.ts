@@ -24,7 +24,7 @@ export function unregister(sql: Sql, server: ProcessIdentity): void {
   servers.delete(sql, identityOf(server));
 }
 
-/** [ID11] Another boot may also be a container that shares the home, and lives. */
+/** Another boot may also be a container that shares the home, and lives. */
 export function prune(sql: Sql, boot: string, before: number): void {
   sql.run("DELETE FROM servers WHERE boot <> ? AND at < ?", boot, before);
 }

@@ -35,7 +35,7 @@ export interface ChatModel {
   readonly effort?: string | null;
 }
 
-/** [EX40] Writes only changes of the session's last row. Part of the caller's transaction. */
+/** Writes only changes of the session's last row. Part of the caller's transaction. */
 export function recordSettings(
   sql: Sql,
   now: number,
@@ -62,7 +62,7 @@ interface TrialValue {
   readonly value: number;
 }
 
-/** [EX52] The settings of the machine with what trials change for this session. */
+/** The settings of the machine with what trials change for this session. */
 export function sessionConfig(sql: Sql, config: Config, sessionId: string): Config {
   const values = sql.all<TrialValue>(
     `SELECT body ->> '$.key' AS key, body ->> '$.to' AS value FROM exposures JOIN experiments ON id = experiment
@@ -72,7 +72,7 @@ export function sessionConfig(sql: Sql, config: Config, sessionId: string): Conf
   return values.filter(isAllowed).reduce((changed, { key, value }) => withSetting(changed, key, value), config);
 }
 
-/** [EX50] A row that no trial of this program could have written changes nothing. */
+/** A row that no trial of this program could have written changes nothing. */
 function isAllowed({ key, value }: TrialValue): boolean {
   const parameter = findParameter(key);
   return parameter !== null && isInRange(parameter, value);
@@ -108,7 +108,7 @@ export function listAssigned(sql: Sql): AssignedTrial[] {
   );
 }
 
-/** [EX53] [EX70] Gives a session that begins its arm in each running trial, once. */
+/** Gives a session that begins its arm in each running trial, once. */
 function expose(sql: Sql, now: number, sessionId: string, answered: ServiceArms | null): void {
   for (const trial of listAssigned(sql)) {
     const given = answered?.session === sessionId ? (answered.arms[trial.id] ?? null) : null;
@@ -120,7 +120,7 @@ function expose(sql: Sql, now: number, sessionId: string, answered: ServiceArms 
 }
 
 /**
- * [EX20] [EX21] The arm of a session; null where it is not in the trial. A larger share adds
+ * The arm of a session; null where it is not in the trial. A larger share adds
  * sessions and moves none, and a session keeps its arm as long as the salt stays. Pure.
  */
 export function chooseArm(

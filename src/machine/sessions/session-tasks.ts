@@ -9,7 +9,7 @@ export interface TaskOfSession {
 /** A server may outlive its killed client, and see the claim end. */
 const deathWindowMs = 60_000;
 
-/** [RE121] The tasks that a session had last. */
+/** The tasks that a session had last. */
 export function tasksOf(sql: Sql, session: string): TaskOfSession[] {
   const held = teamClaims.select(sql, "WHERE session = ? ORDER BY at, task", session).map(({ body }) => body);
   const lost = sql.all<TaskOfSession>(

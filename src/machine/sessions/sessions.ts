@@ -27,7 +27,7 @@ export interface Sighting {
 }
 
 /**
- * Creates or refreshes the session. [ID3] A sighting alive clears its end, detachment and offer.
+ * Creates or refreshes the session. A sighting alive clears its end, detachment and offer.
  */
 export function recordSighting(sql: Sql, now: number, { owner, isAlive, isWork, ...sighting }: Sighting): Session {
   if (isAlive) {
@@ -80,7 +80,7 @@ export function touch(sql: Sql, now: number, id: string): void {
   sql.run("UPDATE sessions SET lastSeenAt = max(lastSeenAt, ?) WHERE id = ? AND deathAt IS NULL", now, id);
 }
 
-/** [CL80] @param name redacted; null removes the name */
+/** @param name redacted; null removes the name */
 export function rename(sql: Sql, id: string, name: string | null): void {
   sessions.update(sql, { id }, { name });
 }
@@ -103,7 +103,7 @@ export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
   );
 }
 
-/** [RE72] Newest first. Null in `projects` means sessions without a project; absent: all. */
+/** Newest first. Null in `projects` means sessions without a project; absent: all. */
 export function* listOpen(sql: Sql, projects?: readonly (string | null)[]): Generator<Session, void> {
   const projectFilter =
     projects === undefined ? "" : `AND coalesce(project, '') IN (${projects.map(() => "?").join(", ")})`;
@@ -127,7 +127,7 @@ export function listOpenOf(sql: Sql, owner: ProcessIdentity): Session[] {
   );
 }
 
-/** [RE2] Set only by SessionEnd or an explicit finish. [RE63] */
+/** Set only by SessionEnd or an explicit finish. */
 export function end(sql: Sql, now: number, id: string, reason: string): void {
   sql.run("DELETE FROM crashes WHERE session = ? AND at = (SELECT deathAt FROM sessions WHERE id = ?)", id, id);
   sessions.update(sql, { id }, { endedAt: now, endReason: reason, lastSeenAt: now, deathAt: null });
@@ -140,8 +140,8 @@ export const interruptedReason = "interrupted";
 const connectionEnds = ["stdin_end", "client_gone", "parent_death"];
 
 /**
- * [RE3] The end of stdin, or a signal, is not the session's end: a killed client causes both.
- * @param isSignal [SI47] says more than the client's report, and that more than a closed connection
+ * The end of stdin, or a signal, is not the session's end: a killed client causes both.
+ * @param isSignal says more than the client's report, and that more than a closed connection
  */
 export function detach(sql: Sql, now: number, id: string, reason: string, isSignal = false): void {
   const weaker = isSignal || reason === interruptedReason ? connectionEnds : [];
@@ -155,7 +155,7 @@ export function detach(sql: Sql, now: number, id: string, reason: string, isSign
   );
 }
 
-/** [RE105] Overrides what the MCP process saw of the same end. */
+/** Overrides what the MCP process saw of the same end. */
 export function close(sql: Sql, now: number, id: string, reason: string): void {
   sessions.update(sql, { id, endedAt: null }, { detachedAt: now, detachReason: reason });
 }
@@ -201,7 +201,7 @@ export interface SessionChange {
   readonly workedAt?: number;
 }
 
-/** [SI28] Returns false when the session is gone. */
+/** Returns false when the session is gone. */
 export function markSaved(sql: Sql, now: number, id: string, title: string | null): boolean {
   const changed = sql.run(
     `UPDATE sessions SET savedAt = ?, lastSeenAt = max(lastSeenAt, ?), title = coalesce(title, ?),

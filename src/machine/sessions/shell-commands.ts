@@ -177,7 +177,7 @@ class ShellReader {
   }
 
   /**
-   * [EF3] The status of a list is that of what stands behind its last `;`: only there, and without
+   * The status of a list is that of what stands behind its last `;`: only there, and without
    * `||`, `&`, control structures and what may have ended the shell before, does it show something.
    */
   #shown(parts: readonly Part[]): SimpleCommand[] {

@@ -4,7 +4,7 @@ import { displayTitle, type Session, byPrefix, get } from "./sessions.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 
-/** [CL78] Unique among all sessions of this machine, and those of others that it mirrors. */
+/** Unique among all sessions of this machine, and those of others that it mirrors. */
 export function shortSessionId(sql: Sql, id: string): string {
   const mirrored = neighbours(sql, "remote_sessions", id, "session");
   return shortIdAmong(id, [...neighbours(sql, "sessions", id), ...mirrored]);
@@ -30,7 +30,7 @@ interface AmbiguousSession {
 }
 
 /**
- * [RE56] Finds a session by id or unique beginning (at least 4 characters: a typo of one or two
+ * Finds a session by id or unique beginning (at least 4 characters: a typo of one or two
  * must not name another session); `ses_` is optional.
  *
  * @returns null if this machine has no such session

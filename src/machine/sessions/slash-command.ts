@@ -20,7 +20,7 @@ const skill = /^\$shim(?:\s|$)/;
 /** The client's own, whose arguments are the user's words all the same. */
 const withWords = new Set(["compact", "plan"]);
 
-/** [CP62] Commands that ask for no work: the client's own, and those of SHIM. */
+/** Commands that ask for no work: the client's own, and those of SHIM. */
 export function isSlashCommand(prompt: string): boolean {
   if (skill.test(prompt)) return true;
   const [found, name = "", given = ""] = form.exec(prompt) ?? [];

@@ -66,12 +66,12 @@ export const emptyState: WorkState = {
   clientGoal: null,
 };
 
-/** [CP1] Folding in parts gives the same as folding at once. */
+/** Folding in parts gives the same as folding at once. */
 export function fold(base: WorkState, rows: readonly JournalRow[]): WorkState {
   return rows.reduce((state, row) => apply(state, row.at, row.entry), base);
 }
 
-/** [CP2] Keeps what the notes leave out. [CP24] Lists of what was done, settled or asked grow. */
+/** Keeps what the notes leave out. Lists of what was done, settled or asked grow. */
 export function withNotes(state: WorkState, notes: WorkNotes, at: number): WorkState {
   const { files = [], replace, done, decisions, openQuestions, ...rest } = notes;
   const added = (known: readonly string[], more: readonly string[] | undefined): readonly string[] =>
@@ -164,7 +164,7 @@ function apply(state: WorkState, at: number, entry: JournalEntry): WorkState {
   return effects.length === 0 ? next : { ...next, effects };
 }
 
-/** [CP8] Commands of the client are not prompts. */
+/** Commands of the client are not prompts. */
 function applyPrompt(state: WorkState, at: number, text: string): WorkState {
   const goal = goalOfCommand(text);
   if (goal !== null) {
@@ -197,7 +197,7 @@ function withWords(state: WorkState, remark: Remark): WorkState {
   };
 }
 
-/** [CP111] In the order of their time: a transcript may be read after the end of its turn. */
+/** In the order of their time: a transcript may be read after the end of its turn. */
 function withRemark(words: readonly Remark[], remark: Remark): readonly Remark[] {
   const position = words.findLastIndex((one) => one.at <= remark.at) + 1;
   return words.toSpliced(position, 0, remark).slice(-limits.words);
@@ -245,7 +245,7 @@ function withoutRuns(state: WorkState): WorkState {
 /** A client that is asked to end stops its tools first, and may report them. */
 const maxEndMs = 3_000;
 
-/** [RE120] Calls that were stopped as the client ended were running then: no user stopped them. */
+/** Calls that were stopped as the client ended were running then: no user stopped them. */
 function withCutOffTools({ cutOff, interruptedAt, ...state }: WorkState, at: number): WorkState {
   const runs = cutOff.filter(({ cutOffAt }) => at - cutOffAt <= maxEndMs);
   const isOfRun = (call: EndedCall): boolean =>
@@ -263,7 +263,7 @@ const maxFiles = 200;
 
 const editedSinceText = "no checkpoint since its last edit";
 
-/** [CP10] Adds a file, newest last. An edited file stays edited when it is read again. */
+/** Adds a file, newest last. An edited file stays edited when it is read again. */
 function withFile(
   files: readonly FileNote[],
   path: string,
@@ -296,7 +296,7 @@ interface FoldedRows {
   readonly unread: readonly number[];
 }
 
-/** [JO42] Folds rows, each within its budget of time. */
+/** Folds rows, each within its budget of time. */
 export function foldWithinBudget(base: WorkState, rows: readonly JournalRow[]): FoldedRows {
   const unread: number[] = [];
   let [state, folded] = [base, 0];

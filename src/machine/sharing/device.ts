@@ -36,12 +36,12 @@ export function leave(sql: Sql): void {
   remote.removeAll(sql);
 }
 
-/** [SY61] Whether all has to be sent: under another key, or after a repair of the store. */
+/** Whether all has to be sent: under another key, or after a repair of the store. */
 export function mustSendAgain(sql: Sql, { keyId, storeEpoch }: Device, currentKey: string): boolean {
   return keyId !== currentKey || storeEpoch !== epochOf(sql);
 }
 
-/** [SY62] Sends all that is kept: the coordinator may lack it, or has it under another key. */
+/** Sends all that is kept: the coordinator may lack it, or has it under another key. */
 export function sendAgain(sql: Sql, { workspace, keyId, joinedAt }: Device, currentKey: string): void {
   if (keyId !== "") {
     changes.enqueueAll(sql, joinedAt);

@@ -32,7 +32,7 @@ const nonceBytes = 12;
 const tagBytes = 16;
 const headerBytes = 1 + 8;
 
-/** [SY42] Nonces from `random` must never repeat under one key. */
+/** Nonces from `random` must never repeat under one key. */
 export function seal(
   key: WorkspaceKey,
   subject: EnvelopeSubject,
@@ -50,7 +50,7 @@ export function seal(
   return ok(Buffer.concat([header, nonce, ciphertext, cipher.getAuthTag()]).toString("base64url"));
 }
 
-/** [SY43] Refuses an envelope that was changed, cut or sealed for another subject. */
+/** Refuses an envelope that was changed, cut or sealed for another subject. */
 export function open(
   keys: ReadonlyMap<string, WorkspaceKey>,
   subject: EnvelopeSubject,

@@ -14,12 +14,12 @@ export interface RemoteCheckpoint {
   /** Time of the checkpoint in epoch ms of this machine. */
   readonly at: number;
   readonly content: CheckpointContent;
-  /** [SY54] A newer checkpoint is missing or withheld: this is not the last state. */
+  /** A newer checkpoint is missing or withheld: this is not the last state. */
   readonly isBehind: boolean;
 }
 
 /**
- * [SY54] Opens the newest checkpoint; null when there is none. Errors: `refused` when it cannot be
+ * Opens the newest checkpoint; null when there is none. Errors: `refused` when it cannot be
  * verified, or the coordinator's.
  */
 export async function fetchCheckpoint(
@@ -43,7 +43,7 @@ export interface RemoteFiles {
   readonly bundle: Buffer;
 }
 
-/** [SY84] Opens the header only. Errors: `not_found`, and those of {@link fetchCheckpoint}. */
+/** Opens the header only. Errors: `not_found`, and those of {@link fetchCheckpoint}. */
 export async function fetchHeader(deps: PullDeps, row: RemoteSession): Promise<Result<FilesContent, CallError>> {
   const answer = await request(deps, row, { kind: "files" });
   if (!answer.ok) return answer;
@@ -54,7 +54,7 @@ export async function fetchHeader(deps: PullDeps, row: RemoteSession): Promise<R
   return isReplay(row, header) ? refusedError(deps, row, "the files", "replayed") : ok(header);
 }
 
-/** [SY84] Returns the files complete and as sealed, or refuses. */
+/** Returns the files complete and as sealed, or refuses. */
 export async function fetchFiles(deps: PullDeps, row: RemoteSession): Promise<Result<RemoteFiles, CallError>> {
   const header = await fetchHeader(deps, row);
   if (!header.ok) return header;
@@ -72,7 +72,7 @@ export async function fetchFiles(deps: PullDeps, row: RemoteSession): Promise<Re
   return isWhole ? ok({ header: header.value, bundle: whole }) : refusedError(deps, row, "the files", "not_authentic");
 }
 
-/** [SY85] Files that the session does not name must be sealed after it, by the same clock. */
+/** Files that the session does not name must be sealed after it, by the same clock. */
 function isReplay({ content }: RemoteSession, { bundle, digest, sealedAt }: FilesContent): boolean {
   const sent = content.files?.sent;
   if (sent?.bundle === bundle) return sent.digest !== digest;

@@ -50,7 +50,7 @@ export class FilesSender {
     await this.#preparing;
   }
 
-  /** [SY80] Returns the number of sessions whose files have arrived. */
+  /** Returns the number of sessions whose files have arrived. */
   async sendDue(target: SyncTarget, mode: FilesMode): Promise<number> {
     let sentCount = 0;
     while (this.#mayContinue(mode)) {
@@ -62,7 +62,7 @@ export class FilesSender {
     return sentCount;
   }
 
-  /** [SY81] Checkpoints are sent before the next part. */
+  /** Checkpoints are sent before the next part. */
   #mustYield(): boolean {
     return this.#upload === null || this.#options.runtime.store.read(changes.count, 0) > 0;
   }
@@ -157,7 +157,7 @@ export class FilesSender {
     return (isCurrent && keyRing.keys.get(device.keyId)) || null;
   }
 
-  /** [SY83] Earlier complete files stay. Without an answer the same part is sent again. */
+  /** Earlier complete files stay. Without an answer the same part is sent again. */
   #onError(pending: PendingFiles, error: CallError): false {
     if (this.#endSignal.aborted) return false;
     const { message, retryAfterMs = 0 } = error;

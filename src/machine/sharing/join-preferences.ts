@@ -5,7 +5,7 @@ import * as meta from "../../store/meta.ts";
 export interface JoinPreferences {
   readonly workspace: string;
   readonly isSynced: boolean;
-  /** [SY96] Sessions that ended before this stay local, in epoch ms; 0: none do. */
+  /** Sessions that ended before this stay local, in epoch ms; 0: none do. */
   readonly since: number;
 }
 

@@ -20,7 +20,7 @@ export function keyFilePath(home: string): string {
   return join(home, "workspace-keys.json");
 }
 
-/** [SY41] SHIM_WORKSPACE_KEY precedes the keys in the file. Errors never contain a key. */
+/** SHIM_WORKSPACE_KEY precedes the keys in the file. Errors never contain a key. */
 export function readKeys(
   home: string,
   edge: EdgeWorkspace,

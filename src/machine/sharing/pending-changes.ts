@@ -6,7 +6,7 @@ export type PendingChange = RowOf<typeof syncChanges>;
 
 const isKept = "deleted IS NULL AND session IN (SELECT id FROM sessions)";
 
-/** [SY68] Sessions and checkpoints that are gone, oldest first. */
+/** Sessions and checkpoints that are gone, oldest first. */
 export function deletions(sql: Sql, limit: number): PendingChange[] {
   return syncChanges.select(sql, `WHERE NOT (${isKept}) ORDER BY seq LIMIT ?`, limit);
 }
@@ -21,7 +21,7 @@ export function newest(sql: Sql): number {
   return sql.all<{ seq: number | null }>("SELECT max(seq) AS seq FROM sync_changes")[0]?.seq ?? 0;
 }
 
-/** [SY60] Changes that were recorded since they were read have other numbers. */
+/** Changes that were recorded since they were read have other numbers. */
 export function remove(sql: Sql, seqs: readonly number[]): void {
   sql.run("DELETE FROM sync_changes WHERE seq IN (SELECT value FROM json_each(?))", JSON.stringify(seqs));
 }
@@ -35,7 +35,7 @@ export function hasUrgent(sql: Sql): boolean {
   return syncChanges.has(sql, { isUrgent: true });
 }
 
-/** [SY62] Enqueues all that is kept but sessions that ended before `since` (epoch ms). */
+/** Enqueues all that is kept but sessions that ended before `since` (epoch ms). */
 export function enqueueAll(sql: Sql, since: number): void {
   sql.run(
     "DELETE FROM sync_changes WHERE deleted IS NULL AND session IN (SELECT id FROM sessions WHERE lastSeenAt > ?)",

@@ -113,7 +113,7 @@ function buildHeader(files: PreparedFiles, now: number): Uint8Array {
   return encodeContent({ ...toSentFiles(files, now), session, commit, parts, needs: [...needs], leftOut });
 }
 
-/** [SY43] A part opens only under its own number, in its own bundle. */
+/** A part opens only under its own number, in its own bundle. */
 export function partName(bundle: string, part: number): string {
   return `${bundle} ${part}`;
 }

@@ -11,7 +11,7 @@ export interface ProjectFacts {
 }
 
 /**
- * [SY45] Names a project the same in each clone, as 32 hexadecimal digits. Without the key the name
+ * Names a project the same in each clone, as 32 hexadecimal digits. Without the key the name
  * cannot be guessed; `key` is null where the coordinator is local.
  */
 export function projectKey(key: WorkspaceKey | null, facts: ProjectFacts): string {

@@ -34,7 +34,7 @@ export interface PullResult {
 /** Maximum of the operation. */
 const pageSize = 100;
 
-/** [SY50] Pulls one project or session, for a chat that asks before the first full pull. */
+/** Pulls one project or session, for a chat that asks before the first full pull. */
 export async function pullSome(
   deps: PullDeps,
   filter: { readonly project: string } | { readonly session: string },
@@ -44,8 +44,8 @@ export async function pullSome(
 }
 
 /**
- * [SY50] Opens and stores sessions of other machines changed after a revision; 0 reads all and
- * deletes those no longer listed. [SY51] Refused envelopes are reported and change nothing.
+ * Opens and stores sessions of other machines changed after a revision; 0 reads all and
+ * deletes those no longer listed. Refused envelopes are reported and change nothing.
  */
 export async function pull(deps: PullDeps, after: number): Promise<Result<PullResult, CallError>> {
   const seenKeys = new Set<string>();
@@ -64,7 +64,7 @@ export async function pull(deps: PullDeps, after: number): Promise<Result<PullRe
 const rolledBackCode = "put_back";
 
 /**
- * [SY53] Reads to the last page and applies deletions. An error tells a missing page from a deleted
+ * Reads to the last page and applies deletions. An error tells a missing page from a deleted
  * session.
  */
 async function forEachPage(
@@ -150,14 +150,14 @@ function saveSession(sql: Sql, row: RemoteSession): OpenedSession {
 }
 
 /**
- * [SY52] A later version replaces a later one, or was sealed later: a clock may be set back, and a
+ * A later version replaces a later one, or was sealed later: a clock may be set back, and a
  * restored home may replace an earlier version than the one before.
  */
 function isReplay(next: SessionContent, previous: SessionContent): boolean {
   return next.replaces <= previous.replaces && next.sealedAt < previous.sealedAt;
 }
 
-/** [SY53] Deletes what a full pull no longer lists. */
+/** Deletes what a full pull no longer lists. */
 function removeUnseen({ runtime: { store }, workspace }: PullDeps, seenKeys: ReadonlySet<string>): void {
   const unseen = (sql: Sql): remote.RemoteKey[] =>
     remote.listKeys(sql, workspace).filter((key) => !seenKeys.has(sessionKey(key)));

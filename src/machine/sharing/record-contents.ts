@@ -164,7 +164,7 @@ function headOf(heads: Map<string, GitHead | null>, project: string): GitHead | 
   return head;
 }
 
-/** [RE25] Omits another machine's takeover: the mirror reports it, and its release at once. */
+/** Omits another machine's takeover: the mirror reports it, and its release at once. */
 export function localRecovery(sql: Sql, { recovery, recoveryBy }: sessions.Session): sessions.Recovery | null {
   const isForeign = recovery === "recovered" && recoveryBy !== null && sessions.get(sql, recoveryBy) === null;
   return isForeign ? null : recovery;

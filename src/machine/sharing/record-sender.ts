@@ -38,7 +38,7 @@ export interface SentCounts {
 
 /** A coordinator that makes the device start over more often than this is not trusted. */
 const maxRestarts = 3;
-/** [SY64] Time between two rounds for sessions that only go on, in ms. */
+/** Time between two rounds for sessions that only go on, in ms. */
 const minIntervalMs = 5_000;
 
 interface Origin {
@@ -100,7 +100,7 @@ export class RecordSender {
     return { code: "lost_place", message };
   }
 
-  /** [SY68] Deletions come before everything else, and make room for it. */
+  /** Deletions come before everything else, and make room for it. */
   async #sendAll({ edge, keyRing, call }: SyncTarget, counts: SentCounts): Promise<Step> {
     const key = this.#selectKey(keyRing);
     if (!key.ok) return key.error;
@@ -164,7 +164,7 @@ export class RecordSender {
     for (const root of roots) if (root !== null) await findProject(runtime, { ...edge, key }, root);
   }
 
-  /** [SY60] Seals the changes as they are now, as many as one request holds. */
+  /** Seals the changes as they are now, as many as one request holds. */
   #seal({ edge, device, key }: Origin, due: readonly PendingChange[]): Batch {
     const { store, random, now } = this.#options.runtime;
     const batch: Batch = { seqs: [], records: [], forgotten: [], keptLocal: [] };
@@ -192,7 +192,7 @@ export class RecordSender {
     }, batch);
   }
 
-  /** [SY61] A home copied to a machine with another token becomes a device of its own. */
+  /** A home copied to a machine with another token becomes a device of its own. */
   #onRefused({ device, workspace, since, joinedAt }: Device, error: CallError): "restart" | CallError {
     const { store, now, random } = this.#options.runtime;
     const requiredKeyId = error.details?.["keyId"];

@@ -30,7 +30,7 @@ export function get(sql: Sql, workspace: string, device: string, session: string
   return list(sql, workspace, { device, session })[0] ?? null;
 }
 
-/** [CF10] Sessions of other machines that go on there and have sealed files, newest first. */
+/** Sessions of other machines that go on there and have sealed files, newest first. */
 export function listWithFiles(sql: Sql, most: number): RemoteSession[] {
   const rows = remoteSessions.select(
     sql,

@@ -24,7 +24,7 @@ export interface PendingFiles {
   readonly detail: string;
 }
 
-/** [SY80] Finds the newest unhandled files of sessions seen after `since` (epoch ms). */
+/** Finds the newest unhandled files of sessions seen after `since` (epoch ms). */
 export function findPending(sql: Sql, since: number): PendingFiles | null {
   const [row] = sql.all<PendingFiles>(
     `SELECT sessions.id AS session, files.checkpointId AS checkpoint, files.at, files.project, files.repository, files."commit",

@@ -19,7 +19,7 @@ export function createSynchronizer(runtime: Runtime, onPulled: OnPulled): StateS
   return new StateSynchronizer({ runtime, platform, connect, onPulled });
 }
 
-/** [SY91] `stop` sends what is left if that is quick. */
+/** `stop` sends what is left if that is quick. */
 export function startSync(
   runtime: Runtime,
   onPulled: OnPulled,

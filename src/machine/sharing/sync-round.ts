@@ -121,7 +121,7 @@ export class SyncRound {
     return ok({ edge: edge.value, keyRing: keyRing.value, call: connect(edge.value, this.#abortController.signal) });
   }
 
-  /** [SY92] [SY61] Inserts a missing device row: the store was lost, or older than the sync. */
+  /** Inserts a missing device row: the store was lost, or older than the sync. */
   #ensureDevice({ edge: { workspace } }: SyncTarget): void {
     const { store, now, random } = this.#options.runtime;
     if (store.read(devices.get, null)?.workspace === workspace) return;
@@ -153,7 +153,7 @@ export class SyncRound {
     return null;
   }
 
-  /** [SY51] Only a full pull counts all refused envelopes; until then the count accumulates. */
+  /** Only a full pull counts all refused envelopes; until then the count accumulates. */
   #refusedCount(previous: SyncNotes): number {
     return this.#counts.refused + (this.#wasFull === true ? 0 : (previous.refused ?? 0));
   }

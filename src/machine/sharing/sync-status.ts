@@ -51,7 +51,7 @@ export function addKeptLocalNotice(sql: Sql, now: number, keptLocal: Batch["kept
   );
 }
 
-/** [SY66] Without a notice, no user would check `shim workspace status`. */
+/** Without a notice, no user would check `shim workspace status`. */
 export function addWrongKeyNotice(sql: Sql, now: number, message: string): void {
   addOnce(sql, now, "sync_wrong_key", `Nothing of this machine is synced for now: ${message}.`);
 }

@@ -58,7 +58,7 @@ export class StateSynchronizer {
   }
 
   /**
-   * [SY102] Pulls at once, and once more when the coordinator may send the next hint.
+   * Pulls at once, and once more when the coordinator may send the next hint.
    * @param isDeath else not sooner than two seconds after the last pull
    */
   pullSoon(isDeath: boolean): void {
@@ -106,14 +106,14 @@ export class StateSynchronizer {
     this.#unsubscribe = null;
   }
 
-  /** [SY64] Deferred, so that the call that has stored it is answered first. */
+  /** Deferred, so that the call that has stored it is answered first. */
   #onCommit(): void {
     if (this.#running || this.#hasCommit) return;
     this.#hasCommit = true;
     this.#schedule(0);
   }
 
-  /** [SY100] Starts no round for a commit that leaves nothing to send, such as a round's own. */
+  /** Starts no round for a commit that leaves nothing to send, such as a round's own. */
   #check(): void {
     this.#hasCommit = false;
     if (this.#isStopped) return;
@@ -151,7 +151,7 @@ export class StateSynchronizer {
     const now = platform.clock.monotonic();
     if (trouble === null) {
       this.#failures = 0;
-      // [SY100] Rounds take at most half of the time, however often is stored.
+      // Rounds take at most half of the time, however often is stored.
       this.#notBefore = now + Math.min(now - startedAt, maxRestMs);
       if (isPulling) {
         this.#pulledAt = startedAt;

@@ -7,7 +7,7 @@ import * as remoteSessions from "./remote-sessions.ts";
 import type { RemoteSession, Takeover } from "./remote-sessions.ts";
 import * as news from "../sessions/news.ts";
 
-/** [RE25] Writes only changes. */
+/** Writes only changes. */
 export function recordTakeovers(
   { store, now }: Pick<Runtime, "store" | "now">,
   workspace: string,
@@ -37,7 +37,7 @@ function returnedSessions(sql: Sql, taken: readonly Pick<RemoteSession, "session
   return notices.filter(({ session }) => !isTaken.has(session));
 }
 
-/** [RE26] A repeated takeover by the same chat is reported again. */
+/** A repeated takeover by the same chat is reported again. */
 function reopen(sql: Sql, at: number, notices: readonly TakeoverNotice[]): void {
   for (const { seq, session } of notices) {
     teamNews.delete(sql, { seq });
@@ -51,7 +51,7 @@ function noticeKey(session: string, { chat }: Pick<Takeover, "chat">): string {
 }
 
 /**
- * [RE25] Reported once: a session that lives on in spite of that, and dies, is recovered itself.
+ * Reported once: a session that lives on in spite of that, and dies, is recovered itself.
  */
 export function recordContinuation(
   sql: Sql,

@@ -24,7 +24,7 @@ export function deriveKey(bytes: Uint8Array, use: "shim key id" | "shim seal" | 
   return Buffer.from(hkdfSync("sha256", bytes, "", use, length));
 }
 
-/** [SY40] Adds a checksum: people carry the code to another machine. */
+/** Adds a checksum: people carry the code to another machine. */
 export function formatCode({ bytes }: WorkspaceKey): string {
   return `${prefix}${Buffer.concat([bytes, checksum(bytes)]).toString("base64url")}`;
 }

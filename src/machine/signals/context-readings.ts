@@ -6,7 +6,7 @@ import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../
 import { wordAt } from "../../redaction/bounded-text.ts";
 import { canonicalModel } from "../../shared/model-name.ts";
 
-/** [SI19] Prefers the window in `old`, which came from the client. */
+/** Prefers the window in `old`, which came from the client. */
 export function fromTranscript(part: TranscriptPart, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {
   const size = toReadings({ transcriptBytes: part.unreadable === null ? part.size : null }, "measured", now);
   const usage = part.contextUsage;
@@ -23,7 +23,7 @@ export function fromTranscript(part: TranscriptPart, old: Readings, env: NodeJS.
 const maxGapMs = 600_000;
 
 /**
- * [OB24] Counts failed tries since the last answer; ten minutes without one end a streak. An
+ * Counts failed tries since the last answer; ten minutes without one end a streak. An
  * estimate, which lacks the tries of sub-agents. An outcome that is not newer was counted before.
  */
 function streakReading({ outcomes }: TranscriptPart, { apiErrors: before }: Readings, now: number): Readings {
@@ -65,7 +65,7 @@ const maxPathChars = 4_096;
 /** A thousand times the largest window: more is no token count. */
 const maxTokens = 1_000_000_000;
 
-/** [SI6] Never throws. [SI7] The share is of the effective window, unlike `used_percentage`. */
+/** Never throws. The share is of the effective window, unlike `used_percentage`. */
 export function parse(text: string, now: number, env: NodeJS.ProcessEnv): StatusLineInput {
   const input = parseObject(text);
   const model = wordAt(objectAt(input, "model"), "id", maxIdChars);
@@ -130,7 +130,7 @@ export const windowsAsOf = "2026-11-20";
 const smallWindow = 200_000;
 const largeWindow = 1_000_000;
 
-/** [SI10] A model that is missing here is unknown: a wrong window is worse than none. */
+/** A model that is missing here is unknown: a wrong window is worse than none. */
 const windows: ReadonlyMap<string, number> = new Map([
   ["claude-3-5-haiku", smallWindow],
   ["claude-3-5-sonnet", smallWindow],

@@ -33,7 +33,7 @@ const nearEndMs = 300_000;
 const orderlyEnds: Readonly<Record<string, string>> = {
   sighup: "its terminal was closed (SIGHUP)",
   sigterm: "it was asked to end (SIGTERM)",
-  // [SI35] Claude Code stops its MCP servers with SIGINT, also when it got SIGTERM itself.
+  // Claude Code stops its MCP servers with SIGINT, also when it got SIGTERM itself.
   sigint: "it was asked to end, by an unknown signal",
 };
 
@@ -42,7 +42,7 @@ export function isSignal(detachReason: string): boolean {
   return Object.hasOwn(orderlyEnds, detachReason);
 }
 
-/** Pure. [SI24] The first match counts. [SI25] Missing or ambiguous evidence means unknown. */
+/** Pure. The first match counts. Missing or ambiguous evidence means unknown. */
 export function inferCause(evidence: Evidence): Cause {
   return (
     fromFailure(evidence) ??

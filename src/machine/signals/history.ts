@@ -13,7 +13,7 @@ const quarterMs = 900_000;
 
 const marks = signals.pick("at", "level");
 
-/** [SI20] Returns whether a sample was written. */
+/** Returns whether a sample was written. */
 export function record(sql: Sql, now: number, session: string, readings: Readings, { score, level }: Risk): boolean {
   // Samples ahead of `now` predate a clock that jumped back; they must not silence new ones.
   const rest = "WHERE session = ? AND at <= ? ORDER BY at DESC LIMIT 1";
@@ -31,7 +31,7 @@ export function record(sql: Sql, now: number, session: string, readings: Reading
 }
 
 /**
- * [SI21] Thins the samples that are older than an hour by now. better-sqlite3 binds numbers as
+ * Thins the samples that are older than an hour by now. better-sqlite3 binds numbers as
  * floats, whose division does not round: hence the cast.
  */
 function keepWorst(sql: Sql, session: string, from: number, to: number): void {
@@ -49,12 +49,12 @@ function keepWorst(sql: Sql, session: string, from: number, to: number): void {
   );
 }
 
-/** [SI23] A later report has less evidence, so it changes nothing. Returns whether it was new. */
+/** A later report has less evidence, so it changes nothing. Returns whether it was new. */
 export function recordCrash(sql: Sql, crash: Crash): boolean {
   return crashes.insert(sql, crash, "ON CONFLICT (session, at) DO NOTHING") > 0;
 }
 
-/** [SI47] An end may be reported after its death was recorded. */
+/** An end may be reported after its death was recorded. */
 export function correctCause(sql: Sql, sessionId: string, { cause, detail }: Pick<Crash, "cause" | "detail">): void {
   sql.run(
     "UPDATE crashes SET cause = ?, detail = ? WHERE session = ? AND at = (SELECT deathAt FROM sessions WHERE id = ?)",

@@ -36,7 +36,7 @@ export function refresh(runtime: Runtime, session: sessions.Session, fresh: Read
   });
 }
 
-/** [PR37] Reads what a transcript has grown by in steps, between which other chats have turns. */
+/** Reads what a transcript has grown by in steps, between which other chats have turns. */
 export async function readInSteps(runtime: Runtime, sessionId: string): Promise<void> {
   for (;;) {
     const session = runtime.store.read((sql) => {
@@ -110,7 +110,7 @@ export function takeReadings(
   part: TranscriptPart,
 ): sessions.Session {
   const now = runtime.now();
-  // [SI17] A compaction may be reported by the transcript alone.
+  // A compaction may be reported by the transcript alone.
   const { compactBoundary } = part;
   const old = compactBoundary ? afterCompaction(session.readings, compactBoundary.at ?? now) : session.readings;
   const readings = merge(old, fromTranscript(part, old, runtime.env, now));

@@ -77,7 +77,7 @@ export class ChatDirectory {
     return { name, machine: this.#machine, checkout: project ?? "", waiting };
   }
 
-  /** [CL78] Unique among this machine's sessions and the chats named so far. */
+  /** Unique among this machine's sessions and the chats named so far. */
   #shortName(chat: string): string {
     const localId = this.#runtime.store.read((sql) => shortSessionId(sql, chat), chat.slice(0, 8));
     const knownId = shortIdAmong(chat, this.#cache.keys());

@@ -10,7 +10,7 @@ import { findProject } from "../sharing/find-project.ts";
 import { type KeyRing, readKeys } from "../sharing/key-ring.ts";
 import { checkoutKey } from "../sharing/project-key.ts";
 
-/** [TE10] Plain names on one machine; at an edge keyed hashes, the rest sealed. */
+/** Plain names on one machine; at an edge keyed hashes, the rest sealed. */
 export interface Naming {
   project(root: string): Promise<Result<string, string>>;
   metadata(session: Session): Promise<Record<string, Json>>;
@@ -50,7 +50,7 @@ function plainNaming(runtime: Runtime, { workspace, machine }: MachineInWorkspac
 const maxTitleChars = 200;
 const maxFolderChars = 1_000;
 
-/** [TE10] The edge's operator sees which chats share a project, but not which project. */
+/** The edge's operator sees which chats share a project, but not which project. */
 class SealedNaming implements Naming {
   readonly #runtime: Runtime;
   readonly #identity: MachineInWorkspace;
@@ -66,7 +66,7 @@ class SealedNaming implements Naming {
     if (!keys.ok) runtime.log("error", "the keys of the workspace are not used", { reason: keys.error });
   }
 
-  /** [TE10] Not cached: a key may be replaced during a chat. */
+  /** Not cached: a key may be replaced during a chat. */
   #readKeys(): Result<KeyRing | null, string> {
     return readKeys(this.#runtime.paths.home, this.#edge, this.#runtime.env);
   }

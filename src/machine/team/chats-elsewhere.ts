@@ -24,7 +24,7 @@ export interface ChatElsewhere extends WorkingChat {
 
 const gitTimeoutMs = 5_000;
 
-/** [CF10] Chats of other machines, as far as they have sealed files for this one. */
+/** Chats of other machines, as far as they have sealed files for this one. */
 export class ChatsElsewhere {
   readonly #runtime: Runtime;
   readonly #link: OpenLink;

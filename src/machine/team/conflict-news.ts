@@ -36,7 +36,7 @@ function pairOf({ kind, chats: [own, other] }: NumberedConflict): string {
 }
 
 /**
- * [CF6] Adds what the chat has to learn now to its news: nothing of it can be out of date.
+ * Adds what the chat has to learn now to its news: nothing of it can be out of date.
  *
  * @param open the chat's conflicts
  */
@@ -53,7 +53,7 @@ export function addConflictNews(
   }
 }
 
-/** [CF13] @returns null when the user knows of all */
+/** @returns null when the user knows of all */
 export function conflictLine(
   sql: Sql,
   runtime: Runtime,
@@ -124,7 +124,7 @@ function toLine(group: readonly NumberedConflict[]): string {
   return `SHIM: conflict in ${changed} ${since}: ${what}. ${advised} ${more}`;
 }
 
-/** [CF8] Tells each chat of a work tree once of a switch. @param by whose call ran meanwhile */
+/** Tells each chat of a work tree once of a switch. @param by whose call ran meanwhile */
 export function switchNews(
   sql: Sql,
   at: number,

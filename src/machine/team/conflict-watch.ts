@@ -41,7 +41,7 @@ const maxSides = 12;
 /** Chats of other machines that are looked through for those of a project. */
 const maxElsewhere = 50;
 const timeoutMs = 20_000;
-/** [CF4] Foresees conflicts of the living chats of this machine. One call at a time. */
+/** Foresees conflicts of the living chats of this machine. One call at a time. */
 export class ConflictWatch {
   readonly #runtime: Runtime;
   readonly #elsewhere: ChatsElsewhere;
@@ -186,7 +186,7 @@ function meetings(chats: readonly WorkingChat[], [root, otherRoot]: readonly [st
   );
 }
 
-/** [CF5] Stores what is foreseen now. */
+/** Stores what is foreseen now. */
 function settle(
   sql: Sql,
   now: number,
@@ -241,7 +241,7 @@ function closeEnded(sql: Sql, chats: readonly WorkingChat[]): void {
   );
 }
 
-/** [CF7] [CF8] Looks for chats that share a work tree. */
+/** Looks for chats that share a work tree. */
 function meetInTrees(sql: Sql, runtime: Runtime, { chats }: Repository): void {
   const roots = new Set(chats.flatMap((chat) => [...rootsOf(chat), ...(chat.home === null ? [] : [chat.home])]));
   for (const root of roots) {

@@ -47,7 +47,7 @@ export function deliverAtPrompt(
   return context === null ? deliverOffer(sql, runtime, session, accepted) : { context, line: null };
 }
 
-/** [CF6] Between two tools of a long turn a chat hears of conflicts alone. */
+/** Between two tools of a long turn a chat hears of conflicts alone. */
 export function deliverAtTool(
   sql: Sql,
   runtime: Runtime,
@@ -59,7 +59,7 @@ export function deliverAtTool(
   return deliver(sql, runtime.now(), session, rows, "SHIM: other chats work on the same files.");
 }
 
-/** [HO17] [HO78] News that the chat continues for come first. Returns null to let the chat stop. */
+/** News that the chat continues for come first. Returns null to let the chat stop. */
 export function deliverAtStop(sql: Sql, now: number, session: string, maxPerHour: number): string | null {
   const rows = undelivered(sql, session, maxDelivery.items, { except, first: urgentKinds });
   const isUrgent = rows[0] !== undefined && urgentKinds.includes(rows[0].news.kind);
@@ -71,7 +71,7 @@ export function deliverAtStop(sql: Sql, now: number, session: string, maxPerHour
 
 const hourMs = 3_600_000;
 
-/** [HO49] Bounds continuations: chats that answer each other would never end. */
+/** Bounds continuations: chats that answer each other would never end. */
 function consumeContinuation(sql: Sql, now: number, session: string, maxPerHour: number): boolean {
   sql.run("DELETE FROM team_continuations WHERE session = ? AND at <= ?", session, now - hourMs);
   if (teamContinuations.count(sql, { session }) >= maxPerHour) return false;

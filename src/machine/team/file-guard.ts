@@ -45,7 +45,7 @@ const warnEveryMs = 3_600_000;
 /** A statement takes 100 values, one of which is the workspace. */
 const maxNames = 99;
 
-/** [FI3] [FI31] Refuses in the same checkout, warns in another. Reads only. */
+/** Refuses in the same checkout, warns in another. Reads only. */
 export function checkEdit(sql: Sql, context: EditContext, file: EditedFile): EditVerdict {
   for (const { workspace, project, root } of findProjects(sql, file)) {
     const path = relative(root, file.path).split(sep).join("/");
@@ -70,7 +70,7 @@ export function editedFile(input: HookInput): EditedFile | null {
   return { path, roots: foldersAbove(path) };
 }
 
-/** [HO76] Whether an edit is unchecked where nothing can be read. */
+/** Whether an edit is unchecked where nothing can be read. */
 export function isEdit(input: HookInput): boolean {
   return editedPath(input) !== null;
 }
@@ -113,7 +113,7 @@ function isReservedByOther(
   return reservation.holder !== session && isHolderAlive(sql, processes, reservation.holder);
 }
 
-/** [FI5] A chat whose process is not known counts as alive. */
+/** A chat whose process is not known counts as alive. */
 function isHolderAlive(sql: Sql, processes: Processes, holder: string): boolean {
   const chat = teamChats.find(sql, { session: holder });
   return chat === null || processLives(processes, chat.process) !== false;
@@ -153,7 +153,7 @@ function warningKey(about: string): string {
   return `file: ${about}`;
 }
 
-/** [FI4] Holds back the same warning for an hour. */
+/** Holds back the same warning for an hour. */
 export function recordWarning(sql: Sql, now: number, session: string, about: string): void {
   teamNews.insert(
     sql,

@@ -32,7 +32,7 @@ export interface ReservationError extends CallError {
 
 const timeoutMs = 10_000;
 
-/** [TE12] Acquires several leases all or nothing; the table that hooks read has them at once. */
+/** Acquires several leases all or nothing; the table that hooks read has them at once. */
 export class FileReservations {
   readonly #deps: FileReservationDeps;
 
@@ -41,7 +41,7 @@ export class FileReservations {
   }
 
   /**
-   * [FI28] Reservations that the chat already has are kept, or renewed.
+   * Reservations that the chat already has are kept, or renewed.
    *
    * @param project the coordinator's name for it
    * @param paths from `toLeasePath`

@@ -37,8 +37,8 @@ const blindIntervalMs = 30_000;
 const beatTimeoutMs = 10_000;
 
 /**
- * [TE4] [TE26] Sends heartbeats with the newest checkpoint while the chat shows signs of work.
- * [TE5] Notifies the chat of a lost claim and a cancelled task.
+ * Sends heartbeats with the newest checkpoint while the chat shows signs of work.
+ * Notifies the chat of a lost claim and a cancelled task.
  */
 export class HeldClaims {
   readonly #parts: ChatParts;
@@ -97,7 +97,7 @@ export class HeldClaims {
     return { session: sessionId, checkpoint: checkpoint.id, ...(isLocal ? { summary: checkpoint.summary } : {}) };
   }
 
-  /** [BU8] Usage by the client's figures and its transcript; null if unknown. */
+  /** Usage by the client's figures and its transcript; null if unknown. */
   usageOf({ task: { claim } }: HeldTask): Usage | null {
     const { runtime, sessionId } = this.#parts;
     const record = runtime.store.read((sql) => spending.get(sql, sessionId), null);
@@ -108,7 +108,7 @@ export class HeldClaims {
     return this.#outbox.call("tasks.heartbeat", this.#heartbeatInput(held, progress));
   }
 
-  /** [TE6] One transaction keeps the report and removes the task from the chat. */
+  /** One transaction keeps the report and removes the task from the chat. */
   complete(held: HeldTask, result: Json): Promise<ReportResult> {
     const { task, claim } = held.task;
     return this.#outbox.call(

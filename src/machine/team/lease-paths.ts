@@ -4,7 +4,7 @@ import { realPath } from "../../platform/real-path.ts";
 
 const maxChars = 400;
 
-/** [TE11] `dir/*` is all files of a folder, `dir/**` all below it. Pure. */
+/** `dir/*` is all files of a folder, `dir/**` all below it. Pure. */
 export function toLeasePath(root: string, input: string): Result<string, string> {
   const relativePath = isAbsolute(input) ? relative(root, input) : input;
   const path = posix.normalize(relativePath.split(sep).join("/")).replace(/\/$/, "");
@@ -19,7 +19,7 @@ function findProblem(root: string, path: string): string | null {
   return /\p{Cc}/u.test(path) || path.length > maxChars ? "cannot be reserved" : null;
 }
 
-/** [TE11] Follows links unless they lead out of the project. */
+/** Follows links unless they lead out of the project. */
 export function resolveLinks(root: string, path: string): string {
   const [range = ""] = /(^|\/)\*\*?$/.exec(path) ?? [];
   const real = relative(realPath(root), realPath(resolve(root, path.slice(0, path.length - range.length))));

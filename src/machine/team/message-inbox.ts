@@ -8,7 +8,7 @@ import * as news from "../sessions/news.ts";
 const pageSize = 50;
 const timeoutMs = 10_000;
 
-/** [TE8] Messages are stored before they are acknowledged: none is lost or delivered twice. */
+/** Messages are stored before they are acknowledged: none is lost or delivered twice. */
 export class MessageInbox {
   readonly #parts: ChatParts;
   #running: Promise<Result<null, CallError>> | null = null;
@@ -19,7 +19,7 @@ export class MessageInbox {
     this.#parts = parts;
   }
 
-  /** [TE50] One that is asked for during another follows it. */
+  /** One that is asked for during another follows it. */
   pull(): Promise<Result<null, CallError>> {
     this.#isPullWanted = true;
     this.#running ??= this.#receiveAll().finally(() => (this.#running = null));

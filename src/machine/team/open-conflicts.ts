@@ -22,7 +22,7 @@ type Side = ForeseenConflict["chats"][number];
 const maxConflicts = 200;
 const maxElsewhere = 200;
 
-/** [CF5] Lists those between living chats, newest first. */
+/** Lists those between living chats, newest first. */
 export function openConflicts(sql: Sql, runtime: Runtime): NumberedConflict[] {
   return toConflicts(sql, runtime, teamConflicts.select(sql, "ORDER BY seq DESC LIMIT ?", maxConflicts));
 }

@@ -34,7 +34,7 @@ const answerTimeoutMs = 5_000;
 const storeRetryMs = 5_000;
 
 /**
- * [TE6] Calls are on disk until they are answered, sent in order, and take effect once. [TE7] A
+ * Calls are on disk until they are answered, sent in order, and take effect once. A
  * late refusal is a notification for the chat.
  */
 export class Outbox {

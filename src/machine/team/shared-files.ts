@@ -22,7 +22,7 @@ const timeoutMs = 2_000;
 const commitMs = 999;
 
 /**
- * [CF12] Files that several chats have edited and no commit has taken up since.
+ * Files that several chats have edited and no commit has taken up since.
  * @returns why it is not known
  */
 export async function findSharedFiles(

@@ -41,7 +41,7 @@ export class TaskClaims {
     this.#ask = claimer(parts.link, parts.platform, claimTimeoutMs);
   }
 
-  /** [TE40] @param types empty: all; @param waitMs 0: asks once */
+  /** @param types empty: all; @param waitMs 0: asks once */
   async claim(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, CallError>> {
     this.#alert = null;
     const result = await this.#claimWithin(types, waitMs);
@@ -49,7 +49,7 @@ export class TaskClaims {
     return result;
   }
 
-  /** [TE40] Alerts once when a task can be taken. */
+  /** Alerts once when a task can be taken. */
   async check(): Promise<void> {
     const now = this.#parts.runtime.now();
     if (this.#alert === null || this.#searching || Math.abs(now - this.#searchedAt) < searchEveryMs) return;

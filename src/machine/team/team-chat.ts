@@ -126,7 +126,7 @@ export class TeamChat {
     });
   }
 
-  /** [TE26] Whether heartbeats for its tasks are honest. */
+  /** Whether heartbeats for its tasks are honest. */
   isActive(): boolean {
     return this.#readFacts(keepsTasks, true);
   }
@@ -206,7 +206,7 @@ export class TeamChat {
     return this.#checkOtherMachines(this.sessionId);
   }
 
-  /** [RE193] Another machine may have reported a death. */
+  /** Another machine may have reported a death. */
   onPulled(): void {
     this.#runSafely("sessions of other machines", () => this.checkOtherMachines());
   }
@@ -225,7 +225,7 @@ export class TeamChat {
     }
   }
 
-  /** [TE42] Serves a killed client whose death the coordinator does not see. */
+  /** Serves a killed client whose death the coordinator does not see. */
   async attestDeath(timeoutMs: number): Promise<void> {
     const { link, machine, edge } = this.openedLink;
     const { self } = link;
@@ -321,7 +321,7 @@ export class TeamChat {
     this.#runSafely("a check", () => this.#onHint("any"));
   }
 
-  /** [TE21] No caller catches errors of this work; the next check retries it. */
+  /** No caller catches errors of this work; the next check retries it. */
   #runSafely(what: string, work: () => unknown): void {
     void attempt(this.#runtime.log, what, work);
   }
@@ -357,7 +357,7 @@ export class TeamChat {
     news.notify(this.#runtime, this.sessionId, `continued:${this.sessionId}:${holder}`, notice);
   }
 
-  /** [TE112] The chat lives on without its server, and the next one takes it over. */
+  /** The chat lives on without its server, and the next one takes it over. */
   witness(): void {
     this.#isWitness = true;
   }

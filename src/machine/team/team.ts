@@ -95,7 +95,7 @@ export class Team {
     await this.#rejoin(session);
   }
 
-  /** [TE111] An earlier process of this server may have registered several chats. */
+  /** An earlier process of this server may have registered several chats. */
   async #rejoin(session: Session): Promise<void> {
     if (this.#hasRejoined || !isOfServer(session)) return;
     this.#hasRejoined = true;
@@ -121,7 +121,7 @@ export class Team {
     const { store } = this.#options.runtime;
     for (const id of this.#chats.keys()) {
       const session = store.read((sql) => sessions.get(sql, id), null);
-      // [TE111] The chats of a client without session ids live side by side.
+      // The chats of a client without session ids live side by side.
       const isReplaced = id === this.#followed && id !== next?.id && !(session && isOfServer(session));
       if (isReplaced || (session && session.endedAt !== null)) await this.#end(id, "over");
     }
@@ -161,7 +161,7 @@ function endAction(ending: TeamEnding, state: ChatState, isOnEdge: boolean): "le
   return isOnEdge ? "stay" : "close";
 }
 
-/** [TE1] Whether the session's owner is its server, because its client has no session ids. */
+/** Whether the session's owner is its server, because its client has no session ids. */
 function isOfServer({ origin }: Session): boolean {
   return origin === "handle";
 }

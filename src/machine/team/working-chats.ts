@@ -43,7 +43,7 @@ export interface AtWork {
   readonly seq: number | null;
 }
 
-/** [CF4] [CF16] @param since the last journal entry that was looked at */
+/** @param since the last journal entry that was looked at */
 export function chatsAtWork(sql: Sql, since: number | null): AtWork {
   const seq = sql.all<{ last: number | null }>("SELECT max(seq) AS last FROM journal")[0]?.last ?? 0;
   const calls = changingCalls(sql, "seq > ? AND seq <= ?", since ?? seq - firstEntries, seq);

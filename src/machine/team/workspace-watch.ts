@@ -124,7 +124,7 @@ export class WorkspaceWatch {
     this.#held.clear();
   }
 
-  /** [TE51] An edge hints at free tasks only to those that watch them. @returns unsubscribes */
+  /** An edge hints at free tasks only to those that watch them. @returns unsubscribes */
   onTasks(listener: () => void): () => void {
     this.#taskListeners.add(listener);
     if (this.#taskListeners.size === 1) this.#followTasks();
@@ -187,7 +187,7 @@ export class WorkspaceWatch {
     this.#isCopying = false;
   }
 
-  /** [TE13] Copies all reservations into the table that hooks read. */
+  /** Copies all reservations into the table that hooks read. */
   async #copyFiles({ link }: OpenedLink): Promise<void> {
     const { runtime } = this.#options;
     const before = [...this.#held.values()];
@@ -216,7 +216,7 @@ export class WorkspaceWatch {
     news.add(sql, this.#options.runtime.now(), holder, key, { kind: "notice", text });
   }
 
-  /** [TE9] [TE21] Changes that cannot be stored now are stored at the next check. */
+  /** Changes that cannot be stored now are stored at the next check. */
   #reportLeaders(): void {
     const { runtime } = this.#options;
     const changes = this.#leaderChanges;
@@ -242,7 +242,7 @@ export class WorkspaceWatch {
   }
 
   /**
-   * [TE112] [TE113] Reports whether the machine's chats that no process serves live. May be called
+   * Reports whether the machine's chats that no process serves live. May be called
    * often; never rejects.
    */
   async checkMembers(): Promise<void> {
@@ -271,14 +271,14 @@ export class WorkspaceWatch {
     for (const { session } of dead) this.#options.onDied(session);
   }
 
-  /** [TE112] A chat whose client lives, and whose server was killed with its host. */
+  /** A chat whose client lives, and whose server was killed with its host. */
   async #keepAlive({ link, edge }: OpenedLink, { chat, incarnation }: members.Member): Promise<void> {
     if (edge === null) return;
     const answer = await link.call("chats.heartbeat", { self: { chat, incarnation } }, callTimeoutMs);
     if (!answer.ok) this.#options.runtime.log("info", "a chat without a server", { chat, code: answer.error.code });
   }
 
-  /** [TE15] Sends the kept calls of a dead chat, then releases all that it holds. */
+  /** Sends the kept calls of a dead chat, then releases all that it holds. */
   async #cleanUp(opened: OpenedLink, member: members.Member): Promise<void> {
     const { store } = this.#options.runtime;
     const { session, process } = member;

@@ -5,7 +5,7 @@ const brief =
 /** The request of a prompt that is a brief and nothing else. */
 const request = "continue";
 
-/** Pure. [RE122] A prompt without the briefs that SHIM has put into it. */
+/** Pure. A prompt without the briefs that SHIM has put into it. */
 export function withoutBriefs(prompt: string): string {
   const rest = prompt.replaceAll(brief, "").trim();
   return rest === "" && prompt !== "" ? request : rest;

@@ -36,7 +36,7 @@ export interface ImportedTranscript extends TranscriptHead {
 }
 
 /**
- * [PO4] [PO5] [TR224] Stores a session as its transcript has it, in the place of an earlier import.
+ * Stores a session as its transcript has it, in the place of an earlier import.
  * @param folder that of the session, where the transcript names none
  * @returns why that is impossible
  */
@@ -105,7 +105,7 @@ function store(sql: Sql, runtime: Runtime, reading: Reading): ImportedTranscript
   return { ...imported, how: before ? "again" : "new" };
 }
 
-/** [PO6] Deletes what an earlier import has stored: the file may have grown since. */
+/** Deletes what an earlier import has stored: the file may have grown since. */
 function clear(sql: Sql, session: string): void {
   const saved = checkpoints.select(sql, "WHERE session = ?", session).map(({ id }) => id);
   snapshotDrops.enqueue(sql, "checkpointId IN (SELECT value FROM json_each(?))", JSON.stringify(saved));
@@ -132,7 +132,7 @@ interface Event {
 /** Its time is the one of its row. */
 type WrittenEvent = Omit<Event, "at"> & { readonly at: number | null };
 
-/** [TR205] A turn is over when the model, an error or the user ended it, or the next one begins. */
+/** A turn is over when the model, an error or the user ended it, or the next one begins. */
 function record(
   sql: Sql,
   { session: id, client }: Pick<TranscriptHead, "session" | "client">,
@@ -181,7 +181,7 @@ function eventsOf(content: TranscriptContent, cwd: string, now: number): Event[]
 }
 
 /**
- * [TR234] In the order of their times. An event without one, or with one to come beside others that
+ * In the order of their times. An event without one, or with one to come beside others that
  * are over, follows its predecessor; where none has a time each has its ordinal instead.
  */
 function timed(all: readonly WrittenEvent[], now: number): Event[] {

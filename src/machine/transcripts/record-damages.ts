@@ -6,7 +6,7 @@ import * as journal from "../sessions/journal.ts";
 const maxParts = 50;
 
 /**
- * [TR230] [TR233] What a transcript lacks, for the brief.
+ * What a transcript lacks, for the brief.
  *
  * @param at epoch ms; a part that has no time of its own, or a later one, has none
  * @param source part of the key: what was read

@@ -26,14 +26,14 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { readSubagentLine } from "../../clients/claude-code/claude-lines.ts";
 import { usageFiles } from "../../store/usage-tables.ts";
 
-/** [RE13] Stores what a client wrote into its transcript after the last hook; the readings stay. */
+/** Stores what a client wrote into its transcript after the last hook; the readings stay. */
 export function catchUp(sql: Sql, now: number, sessionId: string): void {
   const session = sessions.get(sql, sessionId);
   if (!session?.transcriptPath || sessions.isOnlyImported(session)) return;
   const { transcriptPath: path } = session;
   const limits = { ...pauseReadLimits(sql, path, session), format: transcriptFormat(session.client) };
   const part = readAppended(path, session.transcriptOffset, limits);
-  // [HO10] Text from a pause is skipped even after the pause has ended.
+  // Text from a pause is skipped even after the pause has ended.
   const isPaused = isSessionPaused(sql, now, session);
   if (part.offset !== session.transcriptOffset) {
     if (isPaused) markTranscript(sql, path, part.size);
@@ -69,7 +69,7 @@ export function recordTranscript(
   return missed;
 }
 
-/** [JO42] Entries that were recorded before the time was over stay. */
+/** Entries that were recorded before the time was over stay. */
 export function recordWithinBudget(...[sql, session, part, now, options]: Parameters<typeof recordTranscript>): void {
   try {
     withinBudget(() => recordTranscript(sql, session, part, now, options), recordMs);
@@ -82,7 +82,7 @@ export function recordWithinBudget(...[sql, session, part, now, options]: Parame
 /** More than one budget: a busy machine may withhold the processor, and there is no second try. */
 const recordMs = 10 * budgetMs;
 
-/** [JO42] The part's text is not stored: the client's transcript keeps it. */
+/** The part's text is not stored: the client's transcript keeps it. */
 export function recordUnreadPart(
   sql: Sql,
   { id, transcriptOffset }: Pick<sessions.Session, "id" | "transcriptOffset">,
@@ -93,7 +93,7 @@ export function recordUnreadPart(
   journal.append(sql, id, now, `unread:transcript:${offset}`, { kind: "unread", of: "transcript", text });
 }
 
-/** [JO4] Runs before the hook's event is stored: the transcript describes what came before. */
+/** Runs before the hook's event is stored: the transcript describes what came before. */
 function recordTexts(sql: Sql, sessionId: string, now: number, part: TranscriptPart, prompt?: string): void {
   for (const text of part.texts) {
     if (text.role === "assistant") recordAssistant(sql, sessionId, text.at ?? now, text.text);
@@ -103,7 +103,7 @@ function recordTexts(sql: Sql, sessionId: string, now: number, part: TranscriptP
     journal.append(sql, sessionId, at ?? now, `failure:${idOf(uuid)}`, failure(text, limit));
 }
 
-/** [JO2] Stores a text from hook and transcript once per turn. */
+/** Stores a text from hook and transcript once per turn. */
 export function recordAssistant(sql: Sql, sessionId: string, at: number, text: string): void {
   const keyedEntry = assistant(text);
   if (!keyedEntry) return;
@@ -122,7 +122,7 @@ function recordInterruptions(sql: Sql, sessionId: string, { interruptions }: Tra
 /** Enough to find the words before a prompt among those after it. */
 const maxWordsSincePlan = 50;
 
-/** [TR211] A plan is mostly read with the end of its turn, and so before it is approved. */
+/** A plan is mostly read with the end of its turn, and so before it is approved. */
 function recordPlans(sql: Sql, sessionId: string, { plans }: TranscriptPart): void {
   for (const { text, at, uuid } of plans) {
     if (at === null) continue;
@@ -143,7 +143,7 @@ function headedWordsBefore(sql: Sql, sessionId: string, at: number): string | nu
 /** Between the event of a prompt and its row. */
 const reportedMs = 5_000;
 
-/** [TR206] A prompt that the model got in its turn may have no event. */
+/** A prompt that the model got in its turn may have no event. */
 function recordQueued(sql: Sql, sessionId: string, now: number, { text, uuid, at: typedAt }: TranscriptText): void {
   const at = typedAt ?? now;
   const reported = journal.newest(sql, sessionId, ["prompt"], maxQueued).filter((row) => row.at >= at - reportedMs);
@@ -174,7 +174,7 @@ export function readTurnEnd(path: string, limits: ReadLimits): TranscriptTurnEnd
 }
 
 /**
- * [JO23] Stores the end of a turn whose event never came. Only for a moment in which that turn is
+ * Stores the end of a turn whose event never came. Only for a moment in which that turn is
  * surely over: before the event itself, it would take that event's place.
  */
 export function recordTurnEnd(sql: Sql, sessionId: string, now: number, turnEnd: TranscriptTurnEnd | null): void {
@@ -209,7 +209,7 @@ interface MissedToolOptions {
   readonly agentId?: string;
 }
 
-/** Stores tool calls whose events never came, since hooks fail open. [JO20] [JO22] */
+/** Stores tool calls whose events never came, since hooks fail open. */
 function recordMissedTools(
   sql: Sql,
   { id: sessionId, startedAt }: sessions.Session,
@@ -231,7 +231,7 @@ function recordMissedTools(
   return newEnds.filter(({ toolUseId, error }) => error === null && startedIds.has(toolUseId)).length;
 }
 
-/** [JO21] A client asked to end kills its tools and writes their failure as its last words. */
+/** A client asked to end kills its tools and writes their failure as its last words. */
 function isCutOff({ texts, toolCalls }: TranscriptPart, { error, at }: TranscriptToolEnd): boolean {
   return error !== null && at !== null && [...texts, ...toolCalls].every((other) => (other.at ?? 0) <= at);
 }
@@ -262,7 +262,7 @@ function recordEnd(sql: Sql, caller: Caller, now: number, end: TranscriptToolEnd
   return isRecorded;
 }
 
-/** [TR212] Hooks may say nothing of the call that asked, or that wrote the to-do list. */
+/** Hooks may say nothing of the call that asked, or that wrote the to-do list. */
 function unhookedCalls({ toolCalls, toolEnds }: TranscriptPart): UnhookedCall[] {
   const lists = toolCalls.filter(({ name, isUnhooked }) => isUnhooked && name === "TodoWrite");
   const answered = toolEnds.filter((end) => end.isUnhooked && end.error === null && end.response?.["answers"]);
@@ -304,7 +304,7 @@ function inputOf(caller: Caller, call: Pick<TranscriptToolCall, "id" | "name" | 
 const maxFiles = 500;
 
 /**
- * [SI42] [JO24] Counts usage and stores missed tool calls. A hook has time for a folder only where
+ * Counts usage and stores missed tool calls. A hook has time for a folder only where
  * no MCP process does it by its timer. Returns the number of unreported calls.
  */
 export function readSubagents(runtime: Runtime, session: Session): number {

@@ -9,7 +9,7 @@ import type { WorkState } from "../../contract/work-state.ts";
 import { lastRequest } from "../sessions/work-state.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 
-/** [PO1] A session as Markdown, for a person to read; null for an unknown one. */
+/** A session as Markdown, for a person to read; null for an unknown one. */
 export function sessionDocument(runtime: Runtime, id: string): string | null {
   return runtime.store.read((sql) => {
     const session = sessions.get(sql, id);

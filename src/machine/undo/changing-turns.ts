@@ -17,7 +17,7 @@ const maxSessions = 50;
 /** Rows of one chat that are read. */
 const maxRows = 2_000;
 
-/** [UN12] Newest first. @param of one chat, or all of a project */
+/** Newest first. @param of one chat, or all of a project */
 export function changingTurns(
   sql: Sql,
   of: { readonly session: sessions.Session } | { readonly project: string },
@@ -50,7 +50,7 @@ interface UndoRow {
   readonly detail: string;
 }
 
-/** [UN6] The newest undo that has changed files, of one chat or of all of a project. */
+/** The newest undo that has changed files, of one chat or of all of a project. */
 export function newestUndoOf(
   sql: Sql,
   of: { readonly session: string } | { readonly project: string },

@@ -105,7 +105,7 @@ class Steps {
     return this.#steps;
   }
 
-  /** [UN9] Earlier turns whose checkpoints were not made, or are deleted. */
+  /** Earlier turns whose checkpoints were not made, or are deleted. */
   #passUnsaved(began: number): void {
     for (const [at, bound] of this.#bounds.entries()) {
       if (bound <= this.#passed || bound >= began) continue;

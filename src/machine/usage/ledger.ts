@@ -15,7 +15,7 @@ import { canonicalModel } from "../../shared/model-name.ts";
 
 export type Prices = Config["usage"]["prices"];
 
-/** [SI46] Adds only the difference of a later line of the same response. */
+/** Adds only the difference of a later line of the same response. */
 export function countResponses(
   sql: Sql,
   session: Session,
@@ -122,7 +122,7 @@ export function priceOf(price: ModelPrices | undefined, counts: TokenCounts): nu
 }
 
 /**
- * [SI41] The client reports a running total: only what exceeds the last one is new. A smaller total
+ * The client reports a running total: only what exceeds the last one is new. A smaller total
  * of another client process starts over; cost from before SHIM knew the session is not counted.
  */
 export function countCost(sql: Sql, session: Session, costUsd: number, model: string | null, now: number): void {

@@ -22,7 +22,7 @@ export function exceed(sql: Sql, sessionId: string, claim: number, reason: strin
   taskSpending.update(sql, { session: sessionId, claim }, { exceeded: reason });
 }
 
-/** [BU12] The user has said how to continue. */
+/** The user has said how to continue. */
 export function release(sql: Sql, sessionId: string): void {
   sql.run("DELETE FROM task_spending WHERE session = ? AND exceeded IS NOT NULL", sessionId);
 }
@@ -41,7 +41,7 @@ export function toUsage({ startedAt, tokens, costMicros }: TaskSpending, now: nu
   return { wallMs: Math.max(0, now - startedAt), tokens, costMicros: Math.round(costMicros) };
 }
 
-/** [BU13] The coordinator let the attempt continue above a limit: the limit was raised. */
+/** The coordinator let the attempt continue above a limit: the limit was raised. */
 export function confirm(sql: Sql, sessionId: string, claim: number, { wallMs, tokens, costMicros }: Usage): void {
   sql.run(
     `UPDATE task_spending SET limitWallMs = iif(limitWallMs <= ?, NULL, limitWallMs),
@@ -99,7 +99,7 @@ export function refusal(sql: Sql, sessionId: string, toolName: string | undefine
 
 const warnShare = 0.8;
 
-/** [BU10] Returns null below four fifths, or when already shown. */
+/** Returns null below four fifths, or when already shown. */
 export function warning(sql: Sql, sessionId: string, now: number): string | null {
   const spending = get(sql, sessionId);
   if (!spending || spending.warnedAt !== null || spending.exceeded !== null) return null;

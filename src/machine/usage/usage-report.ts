@@ -28,7 +28,7 @@ export interface UsageQuery {
   readonly sessions?: readonly string[];
 }
 
-/** [SI44] Most expensive first, days newest first. */
+/** Most expensive first, days newest first. */
 export function usageBy(sql: Sql, { by, since, sessions }: UsageQuery, { prices }: Config["usage"]): UsageLine[] {
   // Days begin at multiples of their length, and the index has times.
   const from = since === null ? 0 : since - (since % dayMs);

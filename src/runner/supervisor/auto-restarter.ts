@@ -17,7 +17,7 @@ export type ProgramEnding =
   /** A usage limit; `waitMs` null: its end is not known. */
   | { readonly kind: "limited"; readonly waitMs: number | null; readonly reason: string };
 
-/** [SU1] [SU34] Distinguishes a crash from an intended end. @param isLeft it was asked to end */
+/** Distinguishes a crash from an intended end. @param isLeft it was asked to end */
 export function endingOf(exit: ProgramExit, isLeft: boolean): ProgramEnding {
   if (isLeft) return { kind: "left" };
   if (exit.kind === "not_started") return { kind: "crashed", reason: `it cannot be started: ${exit.message}` };
@@ -78,7 +78,7 @@ export function afterStart(previous: Restarts, now: number): Restarts {
   return { ...previous, phase: "running", since: now, waitMs: 0, endedBy: null };
 }
 
-/** [SU12] A program that ended with the supervisor before has not crashed. */
+/** A program that ended with the supervisor before has not crashed. */
 export function afterTakeover(previous: Restarts, now: number): Restarts {
   if (previous.phase !== "running") return previous;
   return { ...previous, phase: "due", since: now, waitMs: 0, reason: leftReason, endedBy: "left" };
@@ -112,7 +112,7 @@ export function afterEnd(previous: Restarts, ending: ProgramEnding, now: number,
   }
 }
 
-/** [SU3] Waits double until a healthy run. [SU4] Too many recent crashes are a loop. */
+/** Waits double until a healthy run. Too many recent crashes are a loop. */
 function afterCrash(previous: Restarts, reason: string, now: number, rules: RestartRules): Restarts {
   const isRecent = (at: number): boolean => at <= now && now - at < rules.loopWithinMs;
   const crashes = [...previous.crashes.filter(isRecent), now].slice(-rules.loopCrashes);
@@ -123,7 +123,7 @@ function afterCrash(previous: Restarts, reason: string, now: number, rules: Rest
   return { ...nextState, phase: "due", waitMs, endedBy: "crashed" };
 }
 
-/** [SU5] A usage limit is no crash. */
+/** A usage limit is no crash. */
 function afterLimit(
   base: Restarts,
   { waitMs, reason }: Extract<ProgramEnding, { kind: "limited" }>,

@@ -40,10 +40,10 @@ const startTimeoutMs = 60_000;
 /** Sessions silent for longer before the supervisor began are not followed. */
 const maxSilenceMs = 30 * 86_400_000;
 
-/** [SU41] Chats of the user, which are restarted only where configured. */
+/** Chats of the user, which are restarted only where configured. */
 export class ChatWatch {
   readonly #options: ChatWatchOptions;
-  /** [SU11] Only a chat that was seen alive can die. */
+  /** Only a chat that was seen alive can die. */
   readonly #living = new Set<string>();
   readonly #planned = new Map<string, PlannedRestart>();
 
@@ -129,7 +129,6 @@ export class ChatWatch {
     }
   }
 
-  /** [SU43] */
   async #checkStarted(id: string, { restarts, sourceId }: PlannedRestart, now: number): Promise<void> {
     const { runtime } = this.#options;
     if (restarts.phase !== "running") return;

@@ -17,7 +17,7 @@ export interface SupervisedClaudeOptions extends DeathDeps, AttemptOptions {
 
 const noBudget = { wallMs: null, tokens: null, costMicros: null };
 
-/** [SU7] [SU35] Claude Code without a terminal; each session continues the one before. */
+/** Claude Code without a terminal; each session continues the one before. */
 export function claudeProgram(options: SupervisedClaudeOptions): Program {
   return {
     whyNot: (checkpoint) => whyNotRun(options.runtime, checkpoint),
@@ -78,7 +78,6 @@ function endingOf(outcome: RunOutcome): ProgramEnding {
   }
 }
 
-/** [SU37] [SU38] */
 function whyNotRun({ store, processes }: Runtime, checkpoint: Checkpoint): ReturnType<Program["whyNot"]> {
   const id = sessionToContinue({ store }, checkpoint);
   const last = id && store.read((sql) => sessions.get(sql, id), null);

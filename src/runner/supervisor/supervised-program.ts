@@ -53,7 +53,7 @@ export interface DeathDeps extends ClientDeps {
 }
 
 /**
- * [SU6] [SU10] Has the host save the last checkpoint and attest the death.
+ * Has the host save the last checkpoint and attest the death.
  *
  * @returns the id of the checkpoint; null: none
  */
@@ -70,7 +70,7 @@ export async function recordDeath({ call, emit }: DeathDeps, session: string): P
   }
 }
 
-/** [OB15] Call for each start. The first one is no restart. */
+/** Call for each start. The first one is no restart. */
 export function countRestart({ runtime, call }: DeathDeps, { endedBy }: Restarts): void {
   if (!endedBy) return;
   const counted = call("metrics.count-restart", { reason: endedBy });
@@ -166,7 +166,7 @@ export class SupervisedProgram {
     }
   }
 
-  /** [LI4] A program that waits by the rule for a usage limit is not started again. */
+  /** A program that waits by the rule for a usage limit is not started again. */
   stopRule(reason: string): void {
     const { phase, endedBy } = this.#programState.restarts;
     if (!this.#running && phase === "due" && endedBy === "limited") this.#recordEnd({ kind: "stopped", reason }, null);

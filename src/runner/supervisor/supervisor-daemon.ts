@@ -33,7 +33,7 @@ interface Supervision extends Pick<SupervisorOptions, "emit" | "wait" | "stopped
   readonly hurrySignal: AbortSignal;
 }
 
-/** [SU8] Supervises as the home's only supervisor, until it is asked to end. */
+/** Supervises as the home's only supervisor, until it is asked to end. */
 export async function supervise(
   context: HostContext,
   settings: SupervisorSettings,
@@ -117,7 +117,7 @@ const leftoverMs = 3_000;
 const maxMegabytes = 256;
 const bytesPerMb = 1_048_576;
 
-/** [SU51] Checks what is due until it is asked to end; then ends all its programs. */
+/** Checks what is due until it is asked to end; then ends all its programs. */
 export class SupervisorDaemon {
   readonly #options: SupervisorOptions;
   readonly #programs: readonly SupervisedProgram[];
@@ -146,7 +146,7 @@ export class SupervisorDaemon {
     );
   }
 
-  /** [PR36] Deaths and ends of chats may be among what was stored. */
+  /** Deaths and ends of chats may be among what was stored. */
   noteStored(): void {
     this.#hasNews = true;
   }
@@ -161,7 +161,7 @@ export class SupervisorDaemon {
       this.#wakeController.abort();
     };
     endSignal.addEventListener("abort", onEnd, { once: true });
-    // [SU48] Leftovers of an earlier supervisor end before any start: never two of one program.
+    // Leftovers of an earlier supervisor end before any start: never two of one program.
     if (previous?.boot === self.boot) {
       if (hasMarks) await endMarked(toMark(previous));
       // Watchdogs of the earlier supervisor end them within this time.

@@ -71,7 +71,7 @@ export function isProgram(watched: WatchTarget): watched is WatchedProgram {
 /** How long the system that starts the supervisor waits for its end: a worker may take 65 s. */
 export const stopSeconds = 95;
 
-/** [SU14] A program or a folder that is not there. @param home folder of the settings */
+/** A program or a folder that is not there. @param home folder of the settings */
 export function findMissing({ watch }: SupervisorSettings, home: string, env: NodeJS.ProcessEnv): string | null {
   for (const [name, watched] of Object.entries(watch)) {
     const program = programOf(watched);

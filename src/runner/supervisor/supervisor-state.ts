@@ -98,7 +98,7 @@ export interface WatchedState {
   readonly againInMs: number | null;
 }
 
-/** [OB15] Targets of these settings, in their order. */
+/** Targets of these settings, in their order. */
 export function watchedStates(
   { watch }: SupervisorSettings,
   state: SupervisorState,
@@ -167,7 +167,7 @@ export async function retryProgram(
   return ok({ phase, isSupervised });
 }
 
-/** [OB15] Programs of these settings by phase. */
+/** Programs of these settings by phase. */
 export function programSamples(...given: Parameters<typeof watchedStates>): Sample[] {
   const isSupervised = given[3];
   const programs = watchedStates(...given).filter(({ kind }) => kind !== "sessions");

@@ -223,7 +223,7 @@ export class Attempt {
     }, saveEveryMs);
   }
 
-  /** [WK46] Files first, so that no checkpoint is ahead of them. */
+  /** Files first, so that no checkpoint is ahead of them. */
   #save(taskFolder: TaskFolder, checkpoint: Checkpoint): void {
     (this.#unsaved ??= []).push(checkpoint);
     this.#saving ??= this.#saveAll(taskFolder).finally(() => (this.#saving = null));

@@ -18,7 +18,7 @@ const graceMs = 5_000;
 const maxReasonChars = 300;
 const maxTailChars = 4_000;
 
-/** [WK16] Task on stdin as one line of JSON. [WK64] [WK65] Outcome by exit code and last line. */
+/** Task on stdin as one line of JSON. Outcome by exit code and last line. */
 export function commandExecutor(options: CommandOptions): Executor {
   return { programs: [options.command[0]], run: (run) => runCommand(options, run) };
 }
@@ -65,7 +65,7 @@ function toOutcome(
   return { kind: "failed", reason, isRetryable: true };
 }
 
-/** [WK65] A line of nothing but colors is none. */
+/** A line of nothing but colors is none. */
 function lastLine(text: string): string {
   const lines = stripVTControlCharacters(text).split(/[\r\n]/);
   return lines.findLast((line) => line.trim() !== "")?.trim() ?? "";
@@ -74,7 +74,7 @@ function lastLine(text: string): string {
 const ProgressLine = z.strictObject({ shim: z.literal("progress"), ...Progress.shape, note: z.string().optional() });
 const CheckpointLine = z.object({ shim: z.literal("checkpoint") }).catchall(Json);
 
-/** [WK16] Lines for the worker begin with `{"shim":`. @returns false for ordinary output */
+/** Lines for the worker begin with `{"shim":`. @returns false for ordinary output */
 function readWorkerLine(line: string, { onProgress, onCheckpoint }: TaskRun): boolean {
   const value = /^\s*\{\s*"shim"\s*:/.test(line) ? parseJson(line) : undefined;
   const progress = ProgressLine.safeParse(value);
@@ -95,7 +95,7 @@ export const FailedTests = z.looseObject({ failedTests: z.string() });
 
 const maxOutputChars = 2_000;
 
-/** [WK35] Runs the settings' command, never the job's. The next attempt gets the output's end. */
+/** Runs the settings' command, never the job's. The next attempt gets the output's end. */
 export function testedExecutor(
   executor: Executor,
   { command, env }: { readonly command: readonly [string, ...string[]]; readonly env: NodeJS.ProcessEnv },

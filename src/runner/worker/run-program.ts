@@ -52,8 +52,8 @@ const maxLeftoverMs = 6_000;
 const maxReportChars = 10_000;
 
 /**
- * Runs a program without a shell. [WK60] Ends its process group and, where found, processes that
- * left it. [WK15] The program never outlives this process.
+ * Runs a program without a shell. Ends its process group and, where found, processes that
+ * left it. The program never outlives this process.
  */
 export async function runProgram(program: Program): Promise<ProgramExit> {
   const { command, env, dialog } = program;
@@ -139,7 +139,7 @@ export function programEnv(env: NodeJS.ProcessEnv, variables: Readonly<Record<st
   return { ...Object.fromEntries(passed), ...variables };
 }
 
-/** [WK17] No text of the task is among them. */
+/** No text of the task is among them. */
 export function taskVariables({ task, claim }: ClaimedTask): Readonly<Record<string, string>> {
   return { SHIM_TASK: String(task), SHIM_CLAIM: String(claim) };
 }
@@ -157,7 +157,7 @@ export function toMark({ pid, start }: ProcessIdentity): string {
   return `${pid}.${start}`;
 }
 
-/** [WK60] Resolves when none is left. */
+/** Resolves when none is left. */
 export async function endMarked(mark: string): Promise<void> {
   await endAll((signal) => signalMarked(mark, signal), graceMs);
 }
@@ -186,7 +186,7 @@ function readEnvironment(pid: string): string[] {
 }
 
 /**
- * [WK15] Leads a program's group and holds one end of a pipe. When the pipe closes the worker is
+ * Leads a program's group and holds one end of a pipe. When the pipe closes the worker is
  * gone (even by kill -9): TERM to the group, then KILL 2 s later or at the program's end, also to
  * itself and (Linux) to processes that left the group. Writes a `WatchdogReport` to descriptor 3 as
  * one line of JSON.

@@ -134,7 +134,7 @@ const mergedName = "before";
 const conflictMark = `^(<{7,}|>{7,}) (${mergedName}|task-[0-9]+)`;
 
 /**
- * [WK54] Writes only objects: no branch, index or work tree changes. Git runs in an empty
+ * Writes only objects: no branch, index or work tree changes. Git runs in an empty
  * repository that borrows the objects, so that the repository's hooks, merge drivers and filters do
  * not run.
  *
@@ -229,11 +229,11 @@ interface MergedStart {
 }
 
 /**
- * [WK30] Merges the inputs in dependency order.
+ * Merges the inputs in dependency order.
  *
  * @param folder a folder in the repository
  * @param repository the repository's own folder
- * @throws {TaskFolderError} [WK31] for a conflict; [WK32] for a missing commit
+ * @throws {TaskFolderError} for a conflict; for a missing commit
  */
 export async function startWithInputs(
   { env, now, inputs }: Pick<WorktreeOptions, "env" | "now" | "inputs">,
@@ -303,7 +303,7 @@ interface TaskDiff extends CommitDiff {
   readonly commit: string;
 }
 
-/** [CL120] The task's own changes, without the results that it began with. */
+/** The task's own changes, without the results that it began with. */
 export function diffTask(checkout: Checkout, found: Task): Promise<Answer<TaskDiff>> {
   return withRepository(checkout, async (repository) => {
     const missing = whyNoBranch(found);
@@ -319,7 +319,7 @@ export function diffTask(checkout: Checkout, found: Task): Promise<Answer<TaskDi
   });
 }
 
-/** [WK36] @returns why a task has left no branch; null: it has one */
+/** @returns why a task has left no branch; null: it has one */
 function whyNoBranch({ task, state, reason, detail, dependsOn, joinRule, result }: Task): string | null {
   const why = detail === null ? "" : `: ${detail}`;
   if (state === "dead") return `it is dead (${reason ?? "no reason"})${why}`;
@@ -355,7 +355,7 @@ export interface MergedTask {
   readonly commit: string;
 }
 
-/** [CL122] Merges a task, or the parts of a job, into the current branch, all or none. */
+/** Merges a task, or the parts of a job, into the current branch, all or none. */
 export async function mergeTask(
   checkout: Checkout,
   get: GetTask,

@@ -31,7 +31,7 @@ interface News {
   readonly ran?: Ran;
 }
 
-/** [TA17] A heartbeat without changes may stay unwritten for a third of the allowed silence. */
+/** A heartbeat without changes may stay unwritten for a third of the allowed silence. */
 const trustedShare = 2 / 3;
 const minUnsentIntervalMs = 1_000;
 const beatTimeoutMs = 10_000;
@@ -43,9 +43,9 @@ const maxCheckpointChars = 65_536;
 type HeartbeatAnswer = Result<OutputOf<"tasks.heartbeat">, CallError>;
 
 /**
- * Reports how far an attempt is. [WK41] A claim is trusted from the start of the last answered
- * request for two thirds of the allowed silence, less a margin, by the clock that shows more. [WK6]
- * Stops when that or the attempt's time has expired. [WK8] What it sends is redacted, and within
+ * Reports how far an attempt is. A claim is trusted from the start of the last answered
+ * request for two thirds of the allowed silence, less a margin, by the clock that shows more.
+ * Stops when that or the attempt's time has expired. What it sends is redacted, and within
  * the coordinator's limits.
  */
 export class TaskHeartbeat {
@@ -84,7 +84,7 @@ export class TaskHeartbeat {
     return this.#budgetReason;
   }
 
-  /** [RT19] [RT23] Usage, and route and model where there are any, for the report of the end. */
+  /** Usage, and route and model where there are any, for the report of the end. */
   get used(): { readonly usage: Usage } & Pick<News, "route" | "ran"> {
     const { route, ran } = this.#news;
     return { usage: this.#usage, ...(route ? { route } : {}), ...(ran ? { ran } : {}) };
@@ -107,7 +107,7 @@ export class TaskHeartbeat {
     this.#renewal.check();
   }
 
-  /** [WK71] Sends what is new at once; without an answer it stays due. */
+  /** Sends what is new at once; without an answer it stays due. */
   async report(): Promise<void> {
     await this.#renewal.renew();
     // One that was under way has not taken it along.

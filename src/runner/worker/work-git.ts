@@ -39,7 +39,7 @@ export function gitInFolder(env: NodeJS.ProcessEnv, folder: string): Git {
 }
 
 /**
- * [WK47] Located by the repository, since a program may have replaced the worktree's `.git`.
+ * Located by the repository, since a program may have replaced the worktree's `.git`.
  *
  * @throws {GitError} if the repository has no such worktree
  */
@@ -108,7 +108,7 @@ export interface Commit {
 }
 
 /**
- * [WK45] Commits the content under `ref` and leaves branch and index alone.
+ * Commits the content under `ref` and leaves branch and index alone.
  *
  * @param index path for a copy of the index
  * @returns HEAD if nothing changed
@@ -158,7 +158,7 @@ export function worktreeTop(env: NodeJS.ProcessEnv, folder: string): Promise<str
 /** Yields to other work of this process after each turn. */
 const filesPerTurn = 50;
 
-/** [WK11] Leaves out files and changes with secrets, and repositories in the worktree. */
+/** Leaves out files and changes with secrets, and repositories in the worktree. */
 async function stageWork(git: Git, tree: string): Promise<ExcludedFile[]> {
   await run(git, ["add", "--update", "."]);
   const { changes } = await changesSince(git);
@@ -223,7 +223,7 @@ function parseFile(record: string): ChangedFile {
   return { path: displayPath(path.join("\t")), added: addedLines ?? null, removed: removedLines ?? null };
 }
 
-/** [WK33] Other machines may ask only for branches that a worker made. */
+/** Other machines may ask only for branches that a worker made. */
 const workerBranch = /^shim\/[\w.-]{1,200}$/;
 
 /** Excludes transports that run other programs (`ext`) or do not encrypt. */

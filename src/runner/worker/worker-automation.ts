@@ -32,7 +32,7 @@ export interface WorkerDeps extends Pick<AttemptDeps, "platform" | "emit" | "kee
 /** Tasks by the end of their last attempt here. */
 export type EndCounts = Partial<Readonly<Record<AttemptEndKind, number>>>;
 
-/** [WK9] The first failure may be the task's own fault: no pause. */
+/** The first failure may be the task's own fault: no pause. */
 const pauseBackoff = { baseMs: 2_000, capMs: 60_000 };
 const suspiciousFailures = 2;
 const stopTimeoutMs = 20_000;
@@ -57,7 +57,7 @@ export class WorkerAutomation {
   readonly #unfinished = new Map<number, AttemptEndKind>();
   /** Consecutive failures of any tasks: the worker itself may be at fault. */
   #failures = 0;
-  /** [CX29] Types of which no task can be done for a while, with the reason. */
+  /** Types of which no task can be done for a while, with the reason. */
   readonly #waitReasons = new Map<string, string>();
   #claiming: "no" | "once" | "again" = "no";
   #isClaimRepeated = false;
@@ -96,7 +96,7 @@ export class WorkerAutomation {
     for (const stop of [...unsubscribes, ...this.#timers]) stop();
     await link.leave(leaveTimeoutMs);
     if (this.#fatalError) return err(this.#fatalError);
-    // [WK271] A task of several attempts counts once.
+    // A task of several attempts counts once.
     const counts: Partial<Record<AttemptEndKind, number>> = this.#doneTasks > 0 ? { done: this.#doneTasks } : {};
     for (const end of this.#unfinished.values()) counts[end] = (counts[end] ?? 0) + 1;
     return ok(counts);
@@ -178,7 +178,6 @@ export class WorkerAutomation {
     this.#finishIfIdle();
   }
 
-  /** [WK2] */
   #repeatClaim(error: CallError): void {
     if (this.#isClaimRepeated) return;
     this.#isClaimRepeated = true;
@@ -228,7 +227,7 @@ export class WorkerAutomation {
     );
   }
 
-  /** [WK3] The answer to an end brings the next task. */
+  /** The answer to an end brings the next task. */
   #nextClaim(isFailed: boolean): ClaimOptions | undefined {
     const types = this.#openTypes;
     const isPausing = (isFailed && this.#failures + 1 >= suspiciousFailures) || types.length === 0;
@@ -254,7 +253,7 @@ export class WorkerAutomation {
     this.#unfinished.delete(task);
   }
 
-  /** [WK272] A pause claims nothing, so the queue is read. */
+  /** A pause claims nothing, so the queue is read. */
   async #endIfEmpty(): Promise<void> {
     for (const type of this.#openTypes) {
       const queued = await this.#deps.link.call("tasks.list", { type, state: "queued", limit: 1 }, askTimeoutMs);

@@ -92,7 +92,7 @@ function removeRecord(folder: string): void {
   if (!existsSync(worktreePath(folder))) rmdirSync(folder);
 }
 
-/** [WK12] A worker that cannot be seen, or any process in the worktree, counts as alive. */
+/** A worker that cannot be seen, or any process in the worktree, counts as alive. */
 export async function isFolderFree(processes: Processes, folder: string, { owner }: WorkRecord): Promise<boolean> {
   if (owner !== null && mayBeAlive(processes, owner)) return false;
   if (owner?.boot === processes.boot()) await endMarked(toMark(owner));
@@ -144,7 +144,7 @@ interface StartPoint {
   readonly notes: readonly string[];
 }
 
-/** [WK12] Reuses the previous attempt's worktree, or creates one from its last commit. */
+/** Reuses the previous attempt's worktree, or creates one from its last commit. */
 export class TaskWorktrees implements TaskFolders {
   readonly #options: WorktreeOptions;
 
@@ -205,7 +205,7 @@ export class TaskWorktrees implements TaskFolders {
     return new Worktree(this.#options, recordFolder, task, record, { ...start, isNew: true });
   }
 
-  /** [WK49] Prefers the previous attempt's last commit; [WK30] merges missing inputs. */
+  /** Prefers the previous attempt's last commit; merges missing inputs. */
   async #findStart(
     { task }: ClaimedTask,
     repository: string,
@@ -305,7 +305,7 @@ class Worktree implements TaskFolder {
     return { work: { ...work, branch: finalBranch }, problem, note };
   }
 
-  /** [WK33] The result counts even if this fails. @returns the reason */
+  /** The result counts even if this fails. @returns the reason */
   async #push(git: Git, branch: string, commit: string): Promise<string | null> {
     const { remote } = this.#options.inputs;
     if (remote === null) return null;
@@ -357,7 +357,7 @@ export function isWholeJob(payload: Json): boolean {
   return WholeJob.safeParse(payload).success;
 }
 
-/** [WK34] Creates `shim/job-<number>`, or with part of the hash if taken; moves no branch. */
+/** Creates `shim/job-<number>`, or with part of the hash if taken; moves no branch. */
 async function nameJobBranch(git: Git, task: number, commit: string): Promise<string> {
   const name = `shim/job-${task}`;
   if (await createBranch(git, name, commit)) return name;
@@ -366,7 +366,7 @@ async function nameJobBranch(git: Git, task: number, commit: string): Promise<st
   return uniqueName;
 }
 
-/** [WK51] Git refuses if something is not committed. @returns why it stays; null: it is gone */
+/** Git refuses if something is not committed. @returns why it stays; null: it is gone */
 async function removeWorktree(
   env: NodeJS.ProcessEnv,
   { repository, branch }: WorkRecord,
@@ -406,7 +406,7 @@ function leftWorktrees(home: string): LeftWorktree[] {
   });
 }
 
-/** [WK53] Removes worktrees left a week ago; git refuses those with uncommitted changes. */
+/** Removes worktrees left a week ago; git refuses those with uncommitted changes. */
 export async function removeOldWorktrees(home: string, deps: RemovalDeps & Pick<WorkDeps, "now">): Promise<string[]> {
   const removedFolders: string[] = [];
   for (const left of leftWorktrees(home)) {

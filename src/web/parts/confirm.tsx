@@ -19,7 +19,7 @@ export interface Action {
 /** Each time that an action is asked for is another request. */
 const asked = signal<{ action: Action; requestId: string } | null>(null);
 
-/** [WP8] Shows the effect of an action, and asks once. */
+/** Shows the effect of an action, and asks once. */
 export function ActionButton({ action, label }: { action: Action; label?: string }): JSX.Element {
   const ask = (): void => void (asked.value = { action, requestId: crypto.randomUUID() });
   return <button type="button" class={action.isFinal ? "final" : ""} onClick={ask} children={label ?? action.verb} />;

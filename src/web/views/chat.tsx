@@ -83,11 +83,11 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
   );
 }
 
-/** [RS9] Why its client cannot continue it, where that is so. */
+/** Why its client cannot continue it, where that is so. */
 function Obstacle({ row }: { row: FleetRow }): JSX.Element | null {
   const loaded = useCall("recovery.diagnose", { session: row.id, folder: row.project ?? "/" });
   const found = loaded.value?.diagnosis;
-  // [RS13] One that may be refused again can be continued.
+  // One that may be refused again can be continued.
   if (!found || found.reason === null || found.reason === "refused") return null;
   return (
     <>
@@ -138,7 +138,6 @@ function actionsOf({ row, isAlive, canDismiss, canOfferAgain, atLimit }: Session
   ];
 }
 
-/** [LI9] */
 function pauseAction(project: string): Action {
   return {
     title: `Pause SHIM for ${plain(project)}?`,
@@ -229,7 +228,7 @@ function Timeline({ page: { timeline, isAll, forkCommand }, at }: { page: Sessio
                     <Lines lines={earlier.map(({ kind, text }) => `${words(kind)}: ${text}`)} />
                   </Fold>
                 )}
-                {/* [FK7] A page cannot start a client in a terminal. */}
+                {/* A page cannot start a client in a terminal. */}
                 {line.prompt !== undefined && (
                   <Fold title="Fork from here">
                     <Command purpose="For its files and its brief of then" command={`${forkCommand} ${line.prompt}`} />
@@ -245,7 +244,7 @@ function Timeline({ page: { timeline, isAll, forkCommand }, at }: { page: Sessio
   );
 }
 
-/** [WP24] Each line alone, but saves that follow each other together. */
+/** Each line alone, but saves that follow each other together. */
 function foldSaves(lines: readonly TimelineLine[], isFolding: boolean): [TimelineLine, ...TimelineLine[]][] {
   const isSave = ({ source }: TimelineLine): boolean => isFolding && (source === "checkpoint" || source === "snapshot");
   const runs: [TimelineLine, ...TimelineLine[]][] = [];

@@ -122,7 +122,7 @@ const patterns: Readonly<Record<OpportunityPattern, Pattern>> = {
 };
 
 /**
- * [EX281] A death at a random active moment finds something unsaved for longer than half of the
+ * A death at a random active moment finds something unsaved for longer than half of the
  * interval at most as often as the second half is part of the whole. A death in a pause is no such
  * moment.
  */
@@ -160,7 +160,7 @@ function oldCheckpoints(history: History): Examined {
 /** Sessions that are replayed for the expected effect: the newest. */
 const maxReplayed = 200;
 
-/** [EX280] Time since the first event after the last checkpoint that changed something. */
+/** Time since the first event after the last checkpoint that changed something. */
 export function unsavedAgeMs({ events, saves, end }: ReplaySession): number {
   const savedAt = saves.at(-1)?.at ?? -1;
   const first = events.find(({ at, isSame }) => at > savedAt && isSame !== true);
@@ -305,7 +305,7 @@ function rejectedChanges(changes: readonly PastChange[]): Examined[] {
   );
 }
 
-/** [EX63] Only sessions that ran with the value in force say something about it. */
+/** Only sessions that ran with the value in force say something about it. */
 function sessionsWith({ sessions, config }: History, key: string): ReplaySession[] {
   const isInForce = ({ changed }: ReplaySession): boolean =>
     changed !== null && (changed[key] ?? settingAt(defaults, key)) === settingAt(config, key);
@@ -379,7 +379,7 @@ export interface Opportunities {
   readonly unjudged: readonly Unjudged[];
 }
 
-/** [EX60] Pure: the same history has the same findings. */
+/** Pure: the same history has the same findings. */
 export function findOpportunities(all: History): Opportunities {
   const history = inWindow(all);
   const examined = opportunityPatterns.flatMap((pattern) =>
@@ -388,7 +388,7 @@ export function findOpportunities(all: History): Opportunities {
   const moved = new Set<string>();
   const findings = certain(examined).map((one) => {
     const found = one.test.toFinding();
-    // [EX65] Only the first of several findings for one setting has a next value.
+    // Only the first of several findings for one setting has a next value.
     const isFirst = !moved.has(found.step?.parameter ?? "");
     if (found.step) moved.add(found.step.parameter);
     return toFinding(one, found, history.windowMs, isFirst);
@@ -412,7 +412,7 @@ function isEnough({ pattern, test }: PatternTest): boolean {
   return test.n >= patterns[pattern].minimum;
 }
 
-/** [EX62] Corrected together (Bonferroni). Least likely by chance first. */
+/** Corrected together (Bonferroni). Least likely by chance first. */
 function certain(examined: readonly PatternTest[]): Certain[] {
   const judged = examined.filter(isEnough);
   return judged
@@ -421,7 +421,7 @@ function certain(examined: readonly PatternTest[]): Certain[] {
     .toSorted((a, b) => a.pValue - b.pValue);
 }
 
-/** [EX64] Older rows, and those of the future after a clock was set back, are no evidence. */
+/** Older rows, and those of the future after a clock was set back, are no evidence. */
 function inWindow(history: History): History {
   const { now, windowMs, sessions, offers, team, changes } = history;
   const isRecent = ({ at }: { readonly at: number }): boolean => at > now - windowMs && at <= now;

@@ -25,7 +25,7 @@ export interface Outcome {
 
 export const idleAfterMs = 300_000;
 
-/** [EX43] Pure. Between two events or checkpoints all but the time since a save is constant. */
+/** Pure. Between two events or checkpoints all but the time since a save is constant. */
 export function outcomeOf(session: ReplaySession, policy: SavePolicy): Outcome {
   const { events, end } = session;
   const saves = replay(session, policy);
@@ -65,7 +65,7 @@ const margin = 0.5;
 /** Differences of one session beyond it count as it. */
 const largest = 6;
 
-/** [EX44] Each session under both policies: needs a fraction of the sessions of a live trial. */
+/** Each session under both policies: needs a fraction of the sessions of a live trial. */
 export function compare(sessions: readonly ReplaySession[], present: SavePolicy, other: SavePolicy): Comparison {
   return compareWith(
     sessions,
@@ -91,7 +91,7 @@ function meansOf(outcomes: readonly Outcome[]): PolicyMeans {
   };
 }
 
-/** [EX45] @param all oldest first */
+/** @param all oldest first */
 export function replayReport(
   all: readonly ReplaySession[],
   config: Config,

@@ -10,7 +10,7 @@ import * as journal from "../../../machine/sessions/journal.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
 import type { Chat, ToolError } from "./chat.ts";
 
-/** [MC10] Field limits hold for the input only: a redaction mark may be longer than the secret. */
+/** Field limits hold for the input only: a redaction mark may be longer than the secret. */
 export function captureNotes(
   { runtime, recent }: Chat,
   sessionId: string,
@@ -48,7 +48,7 @@ export function captureRefusal(error: CaptureError): { readonly ok: false; reado
 }
 
 /**
- * [MC28] Records what the user has written as a hook would: goal, rules and decisions are found by
+ * Records what the user has written as a hook would: goal, rules and decisions are found by
  * the same means. A chat that has hooks is not recorded twice.
  *
  * @param words oldest first

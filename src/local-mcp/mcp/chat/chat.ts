@@ -58,7 +58,7 @@ export interface SessionTarget {
 
 /**
  * The chat behind one MCP process. A call belongs to the session that hooks saw in this client,
- * else to the one in the environment, else to a minted one. [MC20] A call may name any session.
+ * else to the one in the environment, else to a minted one. A call may name any session.
  */
 export class Chat {
   readonly runtime: Runtime;
@@ -83,7 +83,7 @@ export class Chat {
     this.#client = options.client;
     this.#minted = new MintedSessions(options.runtime);
     if (!options.isRestart) return;
-    // [MC18] Minted sessions survive a restart of the host; nothing is offered a second time.
+    // Minted sessions survive a restart of the host; nothing is offered a second time.
     const open = this.runtime.store.read((sql) => sessions.listOpenOf(sql, options.server), []);
     this.#minted.adoptOpen(open);
     for (const { id } of open) this.cancelOffer(id);
@@ -98,7 +98,7 @@ export class Chat {
     this.#clientInfo ??= clientInfo;
   }
 
-  /** [ID20] @param meta of the request that makes the call */
+  /** @param meta of the request that makes the call */
   setCaller(meta: unknown): void {
     this.#namedByClient = namedSession(meta, this.#clientName) ?? this.#namedByClient;
   }
@@ -130,7 +130,7 @@ export class Chat {
     return sessions.get(sql, id) === null ? null : id;
   }
 
-  /** [ID14] The parent may be a wrapper; the client is then the owner that hooks recorded. */
+  /** The parent may be a wrapper; the client is then the owner that hooks recorded. */
   #findWrappedClient(sql: Sql, given: string): ProcessIdentity | null {
     const owner = sessions.get(sql, given)?.owner ?? null;
     if (!owner || !isDescendant(this.runtime.processes, this.#options.server.pid, owner)) return null;
@@ -201,7 +201,7 @@ export class Chat {
     return this.#callerSession() ?? this.#minted.last;
   }
 
-  /** [MC27] Gives a chat that begins its own session where another chat has the present one. */
+  /** Gives a chat that begins its own session where another chat has the present one. */
   begin(target: SessionTarget): Result<sessions.Session, ToolError> {
     const { session, project, start } = target;
     const present = this.#minted.findFor(project) ?? this.#minted.last;
@@ -215,7 +215,7 @@ export class Chat {
     this.#offered.add(sessionId);
   }
 
-  /** [MC5] The first answer to a session of this process makes the offer where no hook does. */
+  /** The first answer to a session of this process makes the offer where no hook does. */
   offerOnce(sessionId: string): string | null {
     const isOwn = this.#minted.has(sessionId) || this.#callerSession() === sessionId;
     if (this.#offered.has(sessionId) || !isOwn) return null;
@@ -306,7 +306,7 @@ function isFresh(known: sessions.Session, sighting: sessions.Sighting, now: numb
 }
 
 /**
- * [ID17] A client started from another's chat inherits that chat's variable, so the client's own
+ * A client started from another's chat inherits that chat's variable, so the client's own
  * name decides which one counts: the handshake has it, or a name that begins with it.
  */
 function envSessionId(env: NodeJS.ProcessEnv, clientName: string | null): string | null {
@@ -322,7 +322,7 @@ function hasThreads(clientName: string | null): boolean {
   return clientName !== null && adapterOf(clientName.replace(/-mcp-client$/, ""))?.hasThreads === true;
 }
 
-/** [ID19] The session in which a client with threads makes a call. @param meta of the request */
+/** The session in which a client with threads makes a call. @param meta of the request */
 function namedSession(meta: unknown, clientName: string | null): string | null {
   const named = hasThreads(clientName) ? NamedSession.safeParse(meta).data : undefined;
   return named ? idOf(named.sessionId) : null;

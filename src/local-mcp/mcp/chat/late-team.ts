@@ -22,7 +22,7 @@ export function lateTeam(
   client: () => ProcessIdentity | null,
   onSyncHint: (isDeath: boolean) => void = () => undefined,
 ): LateTeam | null {
-  // [TE46] The worker is the member in the run of a task.
+  // The worker is the member in the run of a task.
   if (!runtime.config.team.isEnabled || runtime.env["SHIM_TASK"]) return null;
   let loading: Promise<Team> | null = null;
   let loaded: Team | null = null;

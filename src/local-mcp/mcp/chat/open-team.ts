@@ -14,7 +14,7 @@ import { Team } from "../../../machine/team/team.ts";
 
 type OwnOptions = Pick<TeamOptions, "runtime" | "platform" | "processOf"> & Partial<Pick<TeamOptions, "onSyncHint">>;
 
-/** [TE1] A chat of a client with session ids ends with the client; any other with this process. */
+/** A chat of a client with session ids ends with the client; any other with this process. */
 export function openTeam(
   runtime: Runtime,
   server: ProcessIdentity,

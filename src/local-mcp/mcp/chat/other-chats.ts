@@ -6,7 +6,7 @@ import type { Chat } from "./chat.ts";
 
 const maxListed = 3;
 
-/** [MC27] An app with one process for all its chats lives on when one of them is full. */
+/** An app with one process for all its chats lives on when one of them is full. */
 export function linesOfOtherChats(chat: Chat, sessionId: string): string[] {
   const others = othersOfApp(chat, sessionId);
   if (others.length === 0) return [];

@@ -47,7 +47,7 @@ const listAlone: ToolError = { code: "contradiction", message: "Pass list alone:
 
 export const checkRecovery: ToolHandler<"shim_check_recovery"> = async (chat, input) => {
   const { list, of, take, dismiss, detail } = input;
-  // [MC40] A list makes no offer.
+  // A list makes no offer.
   const entered = list ? chat.enter(input, "look") : chat.begin(input);
   if (!entered.ok) return entered;
   if (list && (of !== undefined || take || dismiss)) return err(listAlone);
@@ -88,7 +88,7 @@ function withReach({ text, output }: Answer, { isUnreachable }: Reached): Answer
   return { text: `${text}\n${unreachableNote}`, output: { ...output, message } };
 }
 
-/** [RS10] Why its own client cannot continue the session; null: nothing is known to be wrong. */
+/** Why its own client cannot continue the session; null: nothing is known to be wrong. */
 async function obstacleOf({ runtime }: Chat, choice: Choice | null): Promise<string | null> {
   if (!choice || choice.from.elsewhere) return null;
   const { session } = choice.from;
@@ -127,7 +127,7 @@ async function choose(
 /** Codes of a verdict that the tool answers with one of its own. */
 const verdictCodes: ReadonlySet<string> = new Set(["this_chat", "finished", "still_running", "held"]);
 
-/** [MC17] [RE55] Takes or dismisses the session. Returns the refusal, or null. */
+/** Takes or dismisses the session. Returns the refusal, or null. */
 async function act(choice: Choice | null, { take, dismiss }: Input): Promise<ToolError | null> {
   if (!take && !dismiss) return null;
   if (take && dismiss) return { code: "contradiction", message: "Pass take or dismiss, not both." };

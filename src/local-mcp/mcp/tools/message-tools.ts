@@ -182,7 +182,7 @@ export const inbox = teamTool<"shim_inbox">(async ({ chat, session, member, call
   });
 });
 
-/** [RE38] The brief of an offer has its own fence. */
+/** The brief of an offer has its own fence. */
 function harmlessNews<One extends News>(one: One): One {
   const entries = Object.entries(one).map(([name, value]: [string, unknown]) => [
     name,

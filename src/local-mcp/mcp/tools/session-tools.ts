@@ -154,7 +154,7 @@ interface Cleared {
   readonly backup?: string | null;
 }
 
-/** [MC7] An unknown id changes nothing. */
+/** An unknown id changes nothing. */
 async function clear(
   runtime: Runtime,
   { scope, id, forget }: ToolInput<"shim_clear_state">,

@@ -20,7 +20,7 @@ export const stateSet = teamTool<"shim_state_set">(async (caller, input) => {
   return input.value === undefined ? read(caller, input.key) : write(caller, input);
 });
 
-/** [TE31] Serves clients that read no resources. */
+/** Serves clients that read no resources. */
 async function read({ call }: Caller, key: string): Promise<StateResult> {
   const found = await call("state.get", { key });
   if (!found.ok) return found;

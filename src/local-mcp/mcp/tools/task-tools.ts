@@ -51,7 +51,7 @@ async function setAbilities(member: TeamChat, abilities: Partial<Abilities>): Pr
   return ok(null);
 }
 
-/** [TE41] The chat's own folder has no merged inputs. */
+/** The chat's own folder has no merged inputs. */
 function inputsText({ inputs }: ClaimedTask): string {
   const commits = inputs
     .flatMap(({ result }) => WorkResult.safeParse(result).data ?? [])

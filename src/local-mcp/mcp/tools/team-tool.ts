@@ -44,7 +44,7 @@ export function teamTool<Name extends TeamToolName>(act: Act<Name>): ToolHandler
     const joined = await chat.team.chatFor(entered.value);
     if (!joined.ok) return err(toRefusal(joined.error));
     const member = joined.value;
-    // [RD12] Redaction maps strings to strings, so the shape stays.
+    // Redaction maps strings to strings, so the shape stays.
     const { value, count: removed } = redactJson(input);
     const call: Call = (name, given) => member.openedLink.link.call(name, given, callTimeoutMs);
     const acted = await act({ chat, session: entered.value, member, removed, call }, value as ToolInput<Name>);

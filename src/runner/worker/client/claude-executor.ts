@@ -73,7 +73,7 @@ class RoutedTask {
     };
   }
 
-  /** [RT19] Reports it first, so that a worker that dies leaves it with its next heartbeat. */
+  /** Reports it first, so that a worker that dies leaves it with its next heartbeat. */
   async #reportRoute(): Promise<Route | null> {
     const route = await this.#findRoute();
     if (!route) return null;
@@ -105,14 +105,14 @@ class RoutedTask {
     return { ...previous.chosen, model: tier.model, effort: tier.effort ?? null, isCounted: true };
   }
 
-  /** [RT16] A session is resumed only by the model that has begun it. */
+  /** A session is resumed only by the model that has begun it. */
   #isSameModel(route: Route | null): boolean {
     const begun = this.#previous?.chosen ?? null;
     if (!route) return begun === null || (begun.model === this.#options.settings.model && begun.effort === null);
     return begun !== null && begun.model === route.model && begun.effort === route.effort;
   }
 
-  /** [RT15] Whether stopping a stalled run brings a better attempt. */
+  /** Whether stopping a stalled run brings a better attempt. */
   #canEscalate(route: Route | null): boolean {
     const { route: table } = this.#options.settings;
     const { attempt, maxAttempts }: ClaimedTask = this.#run.task;

@@ -52,7 +52,7 @@ export interface AttemptOptions extends ClientDeps, RunDeps {
   readonly stoppedAt?: () => number | null;
 }
 
-/** [CX29] The limit at which the runs of one worker and type are; it passes with time. */
+/** The limit at which the runs of one worker and type are; it passes with time. */
 export interface Limits {
   /** Undefined until a run has shown it. */
   state: LimitState | null | undefined;
@@ -68,7 +68,7 @@ export interface Choice {
   readonly isSameModel: boolean;
   /** Another attempt with a higher tier would follow a stalled run. */
   readonly canEscalate: boolean;
-  /** [RT12] The end of the run says nothing of the model. */
+  /** The end of the run says nothing of the model. */
   readonly onMachineTrouble: () => void;
 }
 
@@ -128,7 +128,7 @@ export class ClientAttempt {
     return this.#runClaude(await choose(), state);
   }
 
-  /** [LI12] Untrusted: it only makes work wait, as long as the coordinator may let it wait. */
+  /** Untrusted: it only makes work wait, as long as the coordinator may let it wait. */
   #restoreLimit(now: number): void {
     const stored = StoredLimit.safeParse(this.#work.checkpoint).data?.limit;
     if (stored?.boot !== this.#options.runtime.processes.boot()) return;
@@ -140,7 +140,7 @@ export class ClientAttempt {
   async #runClaude(choice: Choice, before: LimitState | null): Promise<RunOutcome> {
     const { runtime } = this.#options;
     const last = sessionToContinue(runtime, this.#work.checkpoint);
-    // [RT16] A session is resumed only by the model that has begun it.
+    // A session is resumed only by the model that has begun it.
     const isOther = !choice.isSameModel || (last !== null && before?.sessions.includes(last) === true);
     let continuation = await chooseContinuation(this.#options, this.#work, isOther ? otherModel : null);
     let end = await this.#startClaude(choice, continuation);
@@ -181,7 +181,7 @@ export class ClientAttempt {
   }
 
   /**
-   * [CX25] [CX30] Has other models or clients continue the work in turn, by the rule of its folder,
+   * Has other models or clients continue the work in turn, by the rule of its folder,
    * or lets it wait.
    *
    * @param session in which Claude Code has reached the limit; null: it was not started
@@ -213,7 +213,6 @@ export class ClientAttempt {
     return this.#changeState(own, (one) => withoutWay(one, way, resetsAtMs, this.#options.runtime.now()));
   }
 
-  /** [LI4] */
   #isStopped({ since }: LimitState): boolean {
     return (this.#options.stoppedAt?.() ?? 0) >= since;
   }
@@ -224,7 +223,7 @@ export class ClientAttempt {
     return change(own);
   }
 
-  /** [CX31] Why this way cannot do the task. */
+  /** Why this way cannot do the task. */
   #obstacleOf(way: LimitWay): string | null {
     if ("model" in way) return null;
     const title = titleOfWay(way);

@@ -132,7 +132,7 @@ export interface ClientEnd {
   readonly isCostMeasured: boolean;
 }
 
-/** [CX30] One run of a client. */
+/** One run of a client. */
 export class ClientRun {
   readonly #options: ClientRunOptions;
   readonly #work: ClientWork;
@@ -200,7 +200,7 @@ export class ClientRun {
     });
   }
 
-  /** [CX12] Stops the run at a limit, and reports what passed it only at the end, with the cost. */
+  /** Stops the run at a limit, and reports what passed it only at the end, with the cost. */
   #reportUsage(): Usage {
     const { monotonic, usedBefore } = this.#options;
     const { budgetLeft } = this.#work;
@@ -252,7 +252,7 @@ export class ClientRun {
     this.#write(`session ${session} ${how}, model ${model ?? "unknown"}${permissionText}`);
   }
 
-  /** [RT23] The client may change to another model on its own. */
+  /** The client may change to another model on its own. */
   #reportModel(model: string | null): void {
     if (model === null || model === this.#model) return;
     this.#model = model;
@@ -266,7 +266,6 @@ export class ClientRun {
     this.#work.onProgress({ note: redactAndClip(this.#state.lastText, maxNoteChars).trim() });
   }
 
-  /** [RT15] */
   #onStall(reason: string | null): void {
     const { signal } = this.#stall;
     if (reason === null || signal.aborted || !this.#options.canEscalate) return;
@@ -310,11 +309,11 @@ export type Judged =
   | RunOutcome
   /** The session to resume does not exist. */
   | { readonly kind: "unknown_session"; readonly reason: string }
-  /** [CX25] `words`: the client's own. */
+  /** `words`: the client's own. */
   | { readonly kind: "limited"; readonly limit: UsageLimit; readonly words: string }
   /** The rule for usage limits has ended it. */
   | { readonly kind: "rule"; readonly reason: string }
-  /** [CX32] Another client has failed, which is not the fault of its work. */
+  /** Another client has failed, which is not the fault of its work. */
   | { readonly kind: "client_failed"; readonly reason: string };
 
 /** Limits that the settings name: another run would end the same way. */
@@ -351,7 +350,7 @@ function byUser(exit: ProgramExit, end: EndEvent | null): { readonly isByUser?: 
   return isUserSignal(exit) || end?.terminalReason?.startsWith("aborted_") === true ? { isByUser: true } : {};
 }
 
-/** [CX10] Claude Code reached no usage limit. */
+/** Claude Code reached no usage limit. */
 function outcomeOfClaude(
   { text, turns, refused }: EndEvent,
   { session }: RunState,
@@ -362,7 +361,7 @@ function outcomeOfClaude(
   return outcomeOfAnswer(text, { session, turns, refused, tokens, costMicros, cost });
 }
 
-/** [CX31] Judges the end of a run of another client. */
+/** Judges the end of a run of another client. */
 export function judgeOther({ exit, stop, state, stderr, usage }: ClientEnd, title: string): Judged {
   if (stop) return outcomeOfStop(stop);
   const { end, session, lastText } = state;
@@ -379,7 +378,7 @@ function failure(text: string): Extract<RunOutcome, { kind: "failed" }> {
   return { kind: "failed", reason: toReason(text), isRetryable: true };
 }
 
-/** [RT12] The account, the service, the network or the program failed, not the model. */
+/** The account, the service, the network or the program failed, not the model. */
 export function isMachineTrouble({ exit, state: { end, problem } }: ClientEnd): boolean {
   if (exit.kind === "not_started" || !end) return true;
   if (!end.isError || isFull(end) || problem === null || problem === "model_not_found") return false;
@@ -390,7 +389,7 @@ export function isFull({ terminalReason }: EndEvent): boolean {
   return terminalReason === "prompt_too_long";
 }
 
-/** [CX11] Reads the last line if it has one of the two forms that the prompt names. */
+/** Reads the last line if it has one of the two forms that the prompt names. */
 function outcomeOfAnswer(text: string, facts: Readonly<Record<string, Json>>): RunOutcome {
   const lines = text.split("\n").map((line) => line.trim());
   // Models like to put JSON into a code block.
@@ -416,7 +415,7 @@ function toReason(text: string): string {
 const noTokens: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
 
 /**
- * [CX9] A response counts once; the sum of the last event replaces the count. The cost is 0 until
+ * A response counts once; the sum of the last event replaces the count. The cost is 0 until
  * the client reports it. Never decreases.
  */
 class UsageMeter {

@@ -31,7 +31,7 @@ type CommandDeps = Omit<ClientDeps, "call">;
 const shimTools = `mcp__${serverName}`;
 const shimDeletingTool = `${shimTools}__shim_clear_state`;
 
-/** [CX13] After INT between two turns, Claude Code often ends without reporting its cost. */
+/** After INT between two turns, Claude Code often ends without reporting its cost. */
 const interruptLine = JSON.stringify({
   type: "control_request",
   request_id: "interrupt",
@@ -65,7 +65,7 @@ export function claudeCommand(
   };
 }
 
-/** [CX1] [CX2] Arguments hold nothing of a task, and deny what is not allowed without asking. */
+/** Arguments hold nothing of a task, and deny what is not allowed without asking. */
 export function taskArgs(
   settings: ClaudeSettings,
   model: string | undefined,
@@ -108,7 +108,7 @@ function permissions({ allowAll, allowedTools, disallowedTools }: ClaudeSettings
 }
 
 /**
- * [CX3] Changes nothing of the user's; names by content keep two copies of SHIM apart.
+ * Changes nothing of the user's; names by content keep two copies of SHIM apart.
  *
  * @param version of Claude Code, such as "2.1.328 (Claude Code)"; null: unknown
  */
@@ -119,7 +119,7 @@ function writeClaudeFiles(
 ): { readonly mcpConfig: string; readonly settings: string } {
   const server = hasHookTool(version) ? serverName : null;
   const isBlocking = config.team.blockUnchecked && canBlock(version);
-  // [CX7] Protects this machine's tokens. An absolute path in a rule begins with `//`.
+  // Protects this machine's tokens. An absolute path in a rule begins with `//`.
   const tokens = edgeConfigPath(home).replaceAll("\\", "/");
   const settings: Settings = { permissions: { deny: ["Read", "Edit"].map((tool) => `${tool}(/${tokens})`) } };
   setClaudeHooks(settings, launch, { server, version, platform: process.platform, isBlocking });
@@ -138,7 +138,7 @@ function writeClaudeFiles(
 type ClientWay = Extract<LimitStep, { readonly client: HookClient }>;
 
 /**
- * [CA51] How another client is started that continues a session.
+ * How another client is started that continues a session.
  *
  * @param ownArgs arguments that precede the user's
  * @param successor the id to which the session that it continues was given
@@ -163,7 +163,7 @@ export function otherCommand(
 }
 
 /**
- * [CX7] Passes no credential of a coordinator, nothing of an outer client, and of the variables
+ * Passes no credential of a coordinator, nothing of an outer client, and of the variables
  * that clients read only those of this one.
  *
  * @param names further variables that it gets

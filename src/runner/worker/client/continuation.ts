@@ -59,7 +59,7 @@ export function sessionsIn(checkpoint: Json): string[] {
 }
 
 /**
- * Session that work with this checkpoint continues; null: none is known. [LI5] A process that died
+ * Session that work with this checkpoint continues; null: none is known. A process that died
  * while another client began has not stored its session: the hand-over names it.
  */
 export function sessionToContinue(runtime: Pick<Runtime, "store">, checkpoint: Json): string | null {
@@ -70,8 +70,8 @@ export function sessionToContinue(runtime: Pick<Runtime, "store">, checkpoint: J
 }
 
 /**
- * [CX20] Resumes the session if its transcript is whole, of this machine and folder, and no process
- * runs it. [CX5] Otherwise a new session gets its brief, or only progress and checkpoint.
+ * Resumes the session if its transcript is whole, of this machine and folder, and no process
+ * runs it. Otherwise a new session gets its brief, or only progress and checkpoint.
  *
  * @param obstacle why none is resumed; null: none is known
  */
@@ -171,7 +171,7 @@ export async function logFailure({ log }: Runtime, what: string, called: Promise
 }
 
 /**
- * [CX6] The untrusted task is JSON between two marks that it cannot contain. The task comes first:
+ * The untrusted task is JSON between two marks that it cannot contain. The task comes first:
  * the first words become a dead session's title.
  */
 export function buildPrompt(
