@@ -3,7 +3,7 @@ import { delimiter, dirname, isAbsolute } from "node:path";
 import type { InstalledTool, ToolCommand, ToolOutput } from "../analysis/adapter.ts";
 import { largestProcess } from "../../platform/process-group.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { runProgram, type ProgramExit } from "../../runner/worker/run-program.ts";
+import { runProgram, type ProgramExit } from "../../platform/run-program.ts";
 
 /** Words before a command, which then has no network; null: this system has none. */
 type Namespace = readonly string[] | null;

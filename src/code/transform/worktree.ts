@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { lines, quoteFolder, run, worktreeCommand, type Git } from "../../snapshots/git.ts";
-import { markName, toMark } from "../../runner/worker/run-program.ts";
+import { markName, toMark } from "../../platform/run-program.ts";
 import { type WorkDeps, isFolderFree, readRecord, worktreePath, writeRecord } from "../../runner/worker/worktrees.ts";
 import { gitInFolder, gitInWorktree, worktreeAdminFolder } from "../../runner/worker/work-git.ts";
 

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { waitAtLimit } from "../../machine/recovery/at-limit.ts";
-import { isUserSignal, type ProgramExit } from "../worker/run-program.ts";
+import { isUserSignal, type ProgramExit } from "../../platform/run-program.ts";
 
 /** Pure: what an end means, and when a program starts again. No clock, no timers. */
 

@@ -1,6 +1,6 @@
 import { messageOf } from "../../shared/error.ts";
 import { redact } from "../../redaction/redact.ts";
-import type { Program as RunOptions, runProgram } from "../worker/run-program.ts";
+import type { Program as RunOptions, runProgram } from "../../platform/run-program.ts";
 import * as restarter from "./auto-restarter.ts";
 import { dueInMs, type ProgramEnding, type Restarts } from "./auto-restarter.ts";
 import type { SupervisorSettings, WatchedProgram } from "./supervisor-settings.ts";

@@ -20,7 +20,7 @@ import { lockFile } from "../../store/file-lock.ts";
 import { loadDriver } from "../../store/open-driver.ts";
 import type { RunDeps } from "../worker/client/client-run.ts";
 import { logFailure } from "../worker/client/continuation.ts";
-import { endMarked, hasMarks, runProgram, toMark } from "../worker/run-program.ts";
+import { endMarked, hasMarks, runProgram, toMark } from "../../platform/run-program.ts";
 import { ChatWatch, type OpenTerminal } from "./chat-watch.ts";
 import { alreadyRunning, SupervisorState } from "./supervisor-state.ts";
 import { claudeProgram } from "./supervised-claude.ts";

@@ -5,7 +5,8 @@ import { Json } from "../../contract/json.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Executor, RunOutcome, TaskRun } from "./executor.ts";
 import { isWholeJob } from "./worktrees.ts";
-import { runProgram, type ProgramExit, programEnv, taskVariables } from "./run-program.ts";
+import { runProgram, type ProgramExit, programEnv } from "../../platform/run-program.ts";
+import { taskVariables } from "./executor.ts";
 import { jsonOrText, parseJson } from "../../shared/json-fields.ts";
 
 export interface CommandOptions {

@@ -142,6 +142,11 @@ export type RunOutcome =
   | { readonly kind: "stopped" }
   | { readonly kind: "over_budget"; readonly reason: string };
 
+/** Variables of a program that does a task; no text of the task is among them. */
+export function taskVariables({ task, claim }: ClaimedTask): Readonly<Record<string, string>> {
+  return { SHIM_TASK: String(task), SHIM_CLAIM: String(claim) };
+}
+
 export interface Executor {
   /** Leaves no process when it settles. Throws only for bugs, never for a failed task. */
   run(run: TaskRun): Promise<RunOutcome>;

@@ -11,7 +11,7 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { GitError, run, worktreeCommand, type Git } from "../../snapshots/git.ts";
 import { firstLeftOut } from "../../snapshots/selection.ts";
 import { startWithInputs, unresolved, type InputSettings, type InputWork } from "./task-branches.ts";
-import { endMarked, markName, toMark } from "./run-program.ts";
+import { endMarked, markName, toMark } from "../../platform/run-program.ts";
 import { noMergedInputs, type FinishedWork, type MergedInputs, type TaskFolder, type TaskFolders } from "./executor.ts";
 import {
   commitAll,

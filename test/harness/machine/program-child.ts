@@ -1,5 +1,5 @@
 /** A worker's process that runs one program and does nothing else: arguments are the folder, the program and its arguments. */
-import { runProgram } from "#src/runner/worker/run-program.ts";
+import { runProgram } from "#src/platform/run-program.ts";
 
 const [cwd = ".", command = "", ...args] = process.argv.slice(2);
 await runProgram({

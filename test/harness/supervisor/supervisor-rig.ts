@@ -6,7 +6,7 @@ import { onTestFinished } from "vitest";
 import type { CallOperation } from "#src/machine/operations/host.ts";
 import { recordDeaths } from "#src/machine/recovery/deaths.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import type { ProgramExit, Program } from "#src/runner/worker/run-program.ts";
+import type { ProgramExit, Program } from "#src/platform/run-program.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "#src/runner/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "#src/runner/supervisor/supervised-program.ts";
 import { SupervisorState, type ProgramState } from "#src/runner/supervisor/supervisor-state.ts";

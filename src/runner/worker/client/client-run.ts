@@ -4,7 +4,13 @@ import { sum } from "../../../contract/usage.ts";
 import { redactAndClip } from "../../../redaction/bounded-text.ts";
 import { StallDetector } from "../../../learning/routing/stall-detector.ts";
 import type { TaskRun, RunOutcome } from "../executor.ts";
-import { isUserSignal, programEnv, type runProgram, type Program, type ProgramExit } from "../run-program.ts";
+import {
+  isUserSignal,
+  programEnv,
+  type runProgram,
+  type Program,
+  type ProgramExit,
+} from "../../../platform/run-program.ts";
 import type { ClientCommand } from "./command.ts";
 import { type Continuation, toCheckpoint } from "./continuation.ts";
 import { type ClientOutput, type EndEvent, type RunEvent, totalTokens } from "./run-events.ts";

@@ -9,7 +9,7 @@ import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
 import type { Json } from "#src/contract/json.ts";
 import { commandExecutor } from "#src/runner/worker/command-executor.ts";
 import type { RunOutcome } from "#src/runner/worker/executor.ts";
-import { runProgram, type ProgramExit, type Program } from "#src/runner/worker/run-program.ts";
+import { runProgram, type ProgramExit, type Program } from "#src/platform/run-program.ts";
 import { systemProcesses, unknownStart } from "#src/platform/processes.ts";
 import { endGroup, groupOf } from "#src/platform/process-group.ts";
 import { BoundedOutput } from "#src/runner/worker/output-files.ts";

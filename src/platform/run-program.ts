@@ -3,13 +3,12 @@ import { once } from "node:events";
 import { readFileSync, readdirSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
-import type { ClaimedTask } from "../../contract/tasks.ts";
-import { endAll, endGroup, exitCode, groupOf, hasGroups } from "../../platform/process-group.ts";
-import type { ProcessIdentity } from "../../platform/processes.ts";
-import { programPath } from "../../platform/program-path.ts";
-import { withoutSecrets } from "../../platform/secret-env.ts";
-import { codeOf } from "../../shared/error.ts";
-import { LineReader } from "../../shared/line-reader.ts";
+import { endAll, endGroup, exitCode, groupOf, hasGroups } from "./process-group.ts";
+import type { ProcessIdentity } from "./processes.ts";
+import { programPath } from "./program-path.ts";
+import { withoutSecrets } from "./secret-env.ts";
+import { codeOf } from "../shared/error.ts";
+import { LineReader } from "../shared/line-reader.ts";
 
 export interface Program {
   readonly command: string;
@@ -137,11 +136,6 @@ const gitLocationVariables =
 export function programEnv(env: NodeJS.ProcessEnv, variables: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const passed = Object.entries(withoutSecrets(env)).filter(([name]) => !gitLocationVariables.test(name));
   return { ...Object.fromEntries(passed), ...variables };
-}
-
-/** No text of the task is among them. */
-export function taskVariables({ task, claim }: ClaimedTask): Readonly<Record<string, string>> {
-  return { SHIM_TASK: String(task), SHIM_CLAIM: String(claim) };
 }
 
 /** Inherited by all processes of a task, even outside its group (setsid). */
