@@ -1,6 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
 import { delimiter, parse } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { LockedError } from "../platform/process-lock.ts";
 import { withoutSecrets } from "../platform/secret-env.ts";
 import { programPath } from "../platform/program-path.ts";
@@ -278,27 +277,4 @@ export function displayPath(path: RawPath): string {
 
 export function diskPath(top: string, path: RawPath): Buffer {
   return Buffer.concat([Buffer.from(`${top}/`), Buffer.from(path, "latin1")]);
-}
-
-/** Caused by another git process at work. */
-const transientError = /failed to read|could not lock|unable to create '[^']*\.lock'/i;
-const pausesMs = [50, 100, 200, 400, 800];
-
-/**
- * `git worktree` reads also worktrees that other workers have half made (seen: "failed to read
- * .git/worktrees/tree1/commondir").
- *
- * @param retryArgs arguments after a failure, which may have left a part
- */
-export async function worktreeCommand(git: Git, args: readonly string[], retryArgs = args): Promise<void> {
-  for (const [tries, pauseMs] of pausesMs.entries()) {
-    try {
-      await run(git, ["worktree", ...(tries === 0 ? args : retryArgs)]);
-      return;
-    } catch (error) {
-      if (!(error instanceof GitError) || !transientError.test(error.message)) throw error;
-    }
-    await pause(pauseMs);
-  }
-  await run(git, ["worktree", ...retryArgs]);
 }

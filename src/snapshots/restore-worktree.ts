@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { err, ok, type Result } from "../shared/result.ts";
-import { repositoryGit, run, text, userGit, withTimeLimit, worktreeCommand, type Git, type TimeLimit } from "./git.ts";
+import { repositoryGit, run, text, userGit, withTimeLimit, type Git, type TimeLimit } from "./git.ts";
 import { withRepository, type OpenRepository, type SnapshotHost } from "./repository.ts";
 import {
   findMissing,
@@ -12,6 +12,7 @@ import {
   type RestoreResult,
 } from "./restore-files.ts";
 import { discover } from "./work-tree.ts";
+import { addWorktree, removeWorktree } from "./worktrees.ts";
 
 export interface WorktreeInput extends SnapshotHost, TimeLimit {
   /** SHIM's repository, and the snapshot in it. */
@@ -50,7 +51,7 @@ export async function restoreWorktree(input: WorktreeInput): Promise<WorktreeOut
       });
     return withRepository(input, repository, null, signal, async (opened) => {
       const lost = await findMissingSnapshot(opened, commit);
-      return lost ? err(lost) : ok(await addWorktree(opened, input, userGit(env, tree.found.top, signal)));
+      return lost ? err(lost) : ok(await writeWorktree(opened, input, userGit(env, tree.found.top, signal)));
     });
   };
   if (!existsSync(join(repository, "HEAD")))
@@ -58,16 +59,14 @@ export async function restoreWorktree(input: WorktreeInput): Promise<WorktreeOut
   return withTimeLimit(input, work, (message) => err({ code: "restore_failed", message }));
 }
 
-async function addWorktree(
+async function writeWorktree(
   opened: OpenRepository,
   { env, commit, head, folder, branch }: WorktreeInput,
   project: Git,
 ): Promise<RestoreResult> {
-  const add = (make: "-b" | "-B"): string[] => ["add", "--quiet", "--no-track", "--no-checkout", make, branch, folder];
   const from = head ?? "HEAD";
   const snapshot = await readSnapshot(opened, commit);
-  // The failed first try may have made the branch, whose name is unique.
-  await worktreeCommand(project, [...add("-b"), from], [...add("-B"), from]);
+  await addWorktree(project, { tree: folder, start: from, branch, isEmpty: true });
   try {
     const top = realpathSync(folder);
     const git = userGit(env, top, opened.signal);
@@ -81,7 +80,7 @@ async function addWorktree(
     return written;
   } catch (error) {
     const left = { ...project, signal: AbortSignal.timeout(cleanUpMs) };
-    await run(left, ["worktree", "remove", "--force", folder]);
+    await removeWorktree(left, folder, { isForced: true });
     await run(left, ["update-ref", "-d", `refs/heads/${branch}`, from]);
     throw error;
   }

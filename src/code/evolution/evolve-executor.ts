@@ -9,7 +9,7 @@ import { claudeExecutor } from "../../runner/worker/client/claude-executor.ts";
 import { ClaudeSettings } from "../../runner/worker/client/settings.ts";
 import type { Executor, RunOutcome, TaskRun } from "../../runner/worker/executor.ts";
 import { CommandWords, type TaskDeps, type TypeSettings } from "../../runner/worker/tasks/task-type.ts";
-import { commonGitFolder, gitInFolder, resolveCommit } from "../../runner/worker/work-git.ts";
+import { commonGitFolder, gitInFolder, resolveCommit } from "../../snapshots/user-repository.ts";
 import { EvolveTask, type PlanRequest } from "./candidate.ts";
 import { failed, runChange, workerRules, type ChangeOptions } from "./change.ts";
 import { Decisions, runTag } from "./decisions.ts";

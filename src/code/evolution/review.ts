@@ -4,7 +4,7 @@ import { fail, type Failure } from "../../shared/failure.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { run } from "../../snapshots/git.ts";
 import { diffTask, mergeTask, type MergedTask } from "../../runner/worker/task-branches.ts";
-import { gitInFolder } from "../../runner/worker/work-git.ts";
+import { gitInFolder } from "../../snapshots/user-repository.ts";
 import { findProject, type FoundProject } from "./run-evolve.ts";
 import { Decisions } from "./decisions.ts";
 import { offeredChanges, type Offered } from "./run.ts";

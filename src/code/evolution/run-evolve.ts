@@ -12,7 +12,7 @@ import { parseTests } from "../tool-runner/project-tests.ts";
 import { removeAbandoned, type RepositoryProject } from "../transform/worktree.ts";
 import { removeEnded, workDeps } from "../../runner/worker/worktrees.ts";
 import { runTasksIn, taskDeps } from "../../runner/worker/tasks/task-type.ts";
-import { findTarget } from "../../runner/worker/work-git.ts";
+import { findTarget } from "../tool-runner/work-target.ts";
 import type { EmitWorkerEvent } from "../../runner/worker/attempt.ts";
 import { RunLimits, type EvolveInput } from "./candidate.ts";
 import { runTag } from "./decisions.ts";
@@ -175,7 +175,7 @@ async function finish(
   const ended = report.tried.filter(({ outcome }) => outcome !== "open" && outcome !== "running");
   const tasks = new Set(ended.map(({ task }) => task));
   const since = context.site.now() - report.ageMs;
-  await removeEnded(deps.value.home, deps.value, { ...project, tasks, since });
+  await removeEnded(deps.value, { ...project, tasks, since });
   return ok({ kind: "reported", report, isInterrupted: signal.aborted });
 }
 

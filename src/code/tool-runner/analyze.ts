@@ -14,7 +14,7 @@ import {
 import { countTotals, findHotspots, notCovered, type Report, type ToolRun } from "../analysis/report.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { GitError } from "../../snapshots/git.ts";
-import { findCommit } from "../../runner/worker/work-git.ts";
+import { findCommit } from "../../snapshots/user-repository.ts";
 import { copyCommit, countCommits, findRepository, hasTrackedFiles, ignoredFiles, type Repository } from "./history.ts";
 import { modulesOf, openCopy, openProject, projectPath } from "./project-folder.ts";
 import { defaultTimeMs, missingLimits, runTool } from "./run-tool.ts";

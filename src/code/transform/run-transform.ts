@@ -11,14 +11,9 @@ import { hasTrackedFiles } from "../tool-runner/history.ts";
 import { modulesOf, openCopy, openProject, trustOf } from "../tool-runner/project-folder.ts";
 import { parseTests, runTests, testScript, type Tests } from "../tool-runner/project-tests.ts";
 import { runTool } from "../tool-runner/run-tool.ts";
-import {
-  type ChangedFile,
-  commitAll,
-  findTarget,
-  gitInFolder,
-  createBranch,
-  readDiff,
-} from "../../runner/worker/work-git.ts";
+import { type ChangedFile, commitAll, readDiff } from "../../snapshots/commit-work.ts";
+import { findTarget } from "../tool-runner/work-target.ts";
+import { gitInFolder, createBranch } from "../../snapshots/user-repository.ts";
 import { type WorkDeps, workDeps } from "../../runner/worker/worktrees.ts";
 import { readChange, type Change, type TransformInput } from "./change.ts";
 import { reserveFiles, type Release } from "./reserve-files.ts";
@@ -28,10 +23,10 @@ import {
   linkModulesBeside,
   linkModulesInside,
   resetTo,
-  withoutLinks,
   type ThrowawayWorktree,
   type WorktreeSource,
 } from "./worktree.ts";
+import { withoutLinks } from "../../snapshots/worktrees.ts";
 
 /** Limit of each run of a tool, and of the tests. */
 export const defaultTimeMs = 600_000;

@@ -1,18 +1,16 @@
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, symlinkSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
-import { lines, quoteFolder, run, worktreeCommand, type Git } from "../../snapshots/git.ts";
-import { markName, toMark } from "../../platform/run-program.ts";
-import { type WorkDeps, isFolderFree, readRecord, worktreePath, writeRecord } from "../../runner/worker/worktrees.ts";
-import { gitInFolder, gitInWorktree, worktreeAdminFolder } from "../../runner/worker/work-git.ts";
+import { lines, quoteFolder, run, type Git } from "../../snapshots/git.ts";
+import {
+  createWorktree,
+  gitInWorktree,
+  isFolderFree,
+  listWorktrees,
+  removeByForce,
+  worktreePath,
+  type RemovalDeps,
+  type WorktreeDeps,
+} from "../../snapshots/worktrees.ts";
 
 export interface WorktreeSource {
   /** Top of the user's work tree. */
@@ -33,13 +31,6 @@ export interface ThrowawayWorktree {
   readonly remove: () => Promise<void>;
 }
 
-const prefix = "transform-";
-
-/** Symbolic links, which tools follow out of the worktree, are files that have their text. */
-export function withoutLinks(git: Git): Git {
-  return { ...git, before: [...git.before, "-c", "core.symlinks=false"] };
-}
-
 interface ThrowawayOptions {
   readonly keepsObjects: boolean;
   readonly hasLinks: boolean;
@@ -47,26 +38,22 @@ interface ThrowawayOptions {
 
 /** A worktree on no branch. Those whose process has died are removed first. */
 export async function createThrowaway(
-  deps: WorkDeps,
-  source: WorktreeSource,
+  deps: WorktreeDeps,
+  { top, repository, base }: WorktreeSource,
   { keepsObjects, hasLinks }: ThrowawayOptions,
 ): Promise<ThrowawayWorktree> {
-  const { env, home, self } = deps;
+  const { env } = deps;
   await removeAbandoned(deps);
-  const suffix = Math.floor(deps.random() * 2 ** 32).toString(16);
-  const name = `${prefix}${suffix.padStart(8, "0")}`;
-  const folder = join(home, name);
+  const record = { task: 0, repository, base };
+  const { folder } = await createWorktree(deps, {
+    prefix: "transform",
+    top,
+    start: base,
+    hasBranch: false,
+    hasLinks,
+    record,
+  });
   const tree = worktreePath(folder);
-  const { top, repository, base } = source;
-  writeRecord(folder, { task: 0, repository, branch: `shim/${name}`, base, owner: self });
-  try {
-    // Marked, so that one that outlives this process is ended before its worktree is removed.
-    const git = gitInFolder({ ...env, [markName]: toMark(self) }, top);
-    await worktreeCommand(hasLinks ? git : withoutLinks(git), ["add", "--quiet", "--detach", tree, base]);
-  } catch (error) {
-    await remove(deps, repository, folder);
-    throw error;
-  }
   return {
     folder,
     tree,
@@ -75,7 +62,7 @@ export async function createThrowaway(
       const ownObjects = keepsObjects ? {} : objectsIn(join(folder, "objects"), repository);
       return { ...git, env: { ...git.env, ...ownObjects }, signal: AbortSignal.any([git.signal, signal]) };
     },
-    remove: () => remove(deps, repository, folder),
+    remove: () => removeByForce(env, repository, folder),
   };
 }
 
@@ -85,27 +72,12 @@ function objectsIn(folder: string, repository: string): NodeJS.ProcessEnv {
   return { GIT_OBJECT_DIRECTORY: folder, GIT_ALTERNATE_OBJECT_DIRECTORIES: alternate };
 }
 
-/** Git needs the folder and its `.git` as they were, which a program may have changed. */
-async function remove({ env }: Pick<WorkDeps, "env">, repository: string, folder: string): Promise<void> {
-  const tree = worktreePath(folder);
-  mkdirSync(tree, { recursive: true });
-  const adminFolder = worktreeAdminFolder(repository, tree);
-  if (adminFolder !== null) {
-    rmSync(join(tree, ".git"), { recursive: true, force: true });
-    writeFileSync(join(tree, ".git"), `gitdir: ${adminFolder}\n`);
-    await worktreeCommand(gitInFolder(env, repository), ["remove", "--force", tree]);
-  }
-  rmSync(folder, { recursive: true, force: true });
-}
-
 /** Removes the worktrees of processes that have died. */
-export async function removeAbandoned(deps: Pick<WorkDeps, "env" | "processes" | "home">): Promise<void> {
-  const names = existsSync(deps.home) ? readdirSync(deps.home) : [];
-  for (const name of names.filter((each) => each.startsWith(prefix))) {
-    const folder = join(deps.home, name);
-    const record = readRecord(folder);
-    if (record && existsSync(record.repository) && (await isFolderFree(deps.processes, folder, record)))
-      await remove(deps, record.repository, folder);
+export async function removeAbandoned({ env, processes, home }: RemovalDeps): Promise<void> {
+  for (const { folder, record } of listWorktrees(home)) {
+    const isAbandoned = record.task === 0 && existsSync(record.repository);
+    if (isAbandoned && (await isFolderFree(processes, folder, record)))
+      await removeByForce(env, record.repository, folder);
   }
 }
 
@@ -129,7 +101,7 @@ const throwaway = { keepsObjects: false, hasLinks: true } as const;
 
 /** Checks a commit out, with the installed packages, for the time of `body`. */
 export async function inCommit<T>(
-  deps: WorkDeps,
+  deps: WorktreeDeps,
   { top, repository, prefix }: RepositoryProject,
   { commit, signal }: { readonly commit: string; readonly signal: AbortSignal },
   body: (folder: string, worktree: ThrowawayWorktree) => Promise<T>,

@@ -19,7 +19,7 @@ import {
   type TaskFolder,
   type TaskFolders,
 } from "./executor.ts";
-import { readInputWork } from "./task-branches.ts";
+import { readInputWork } from "./task-inputs.ts";
 import { BoundedOutput } from "./output-files.ts";
 import { TaskHeartbeat, type Checkpoint } from "./task-heartbeat.ts";
 

@@ -3,7 +3,7 @@ import type { ClaimedTask, Progress } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/json.ts";
 import type { Ran, Route, TierCounts } from "../../contract/model-routes.ts";
 import { statSync } from "node:fs";
-import type { InputWork } from "./task-branches.ts";
+import type { InputWork } from "./task-inputs.ts";
 
 /** Part of the task's result. */
 export interface CommittedWork {

@@ -1,48 +1,51 @@
-import { existsSync, readdirSync, readlinkSync, rmdirSync, rmSync, statSync } from "node:fs";
-import { basename, dirname, join, sep } from "node:path";
+import { existsSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import * as z from "zod";
 import type { Json } from "../../contract/json.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
-import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
-import { pollUntil } from "../../platform/process-group.ts";
-import { mayBeAlive, type Processes, identify, type ProcessIdentity } from "../../platform/processes.ts";
-import { readJsonFile } from "../../platform/read-json-file.ts";
-import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { GitError, run, worktreeCommand, type Git } from "../../snapshots/git.ts";
-import { firstLeftOut } from "../../snapshots/selection.ts";
-import { startWithInputs, unresolved, type InputSettings, type InputWork } from "./task-branches.ts";
-import { endMarked, markName, toMark } from "../../platform/run-program.ts";
-import { noMergedInputs, type FinishedWork, type MergedInputs, type TaskFolder, type TaskFolders } from "./executor.ts";
-import {
-  commitAll,
-  commitToRef,
-  commonGitFolder,
-  currentBranch,
-  gitInFolder,
-  gitInWorktree,
-  findCommit,
-  createBranch,
-  pushBranch,
-  resolveCommit,
-  unlock,
-  worktreeAdminFolder,
-  type Commit,
-} from "./work-git.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
 import type { HostContext } from "../../machine/operations/host.ts";
+import { identify } from "../../platform/processes.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
+import { commitAll, commitToRef, unlock, type Commit } from "../../snapshots/commit-work.ts";
+import { GitError, run, type Git } from "../../snapshots/git.ts";
+import { unresolved } from "../../snapshots/merge-work.ts";
+import { firstLeftOut } from "../../snapshots/selection.ts";
+import {
+  commonGitFolder,
+  createBranch,
+  currentBranch,
+  findCommit,
+  gitInFolder,
+  pushBranch,
+  resolveCommit,
+} from "../../snapshots/user-repository.ts";
+import {
+  CommitHash,
+  createWorktree,
+  gitInWorktree,
+  isFolderFree,
+  listWorktrees,
+  MergedRecord,
+  readRecord,
+  removeRecord,
+  removeWorktree,
+  worktreeAdminFolder,
+  worktreePath,
+  writeRecord,
+  type LeftWorktree,
+  type RemovalDeps,
+  type WorkRecord,
+  type WorktreeDeps,
+} from "../../snapshots/worktrees.ts";
+import { noMergedInputs, type FinishedWork, type MergedInputs, type TaskFolder, type TaskFolders } from "./executor.ts";
+import { startWithInputs, type InputSettings, type InputWork } from "./task-inputs.ts";
 
 /** Parts of this machine that work in git worktrees needs. */
-export interface WorkDeps {
-  readonly env: NodeJS.ProcessEnv;
+export interface WorkDeps extends WorktreeDeps {
   readonly now: () => number;
-  /** At least 0, below 1. */
-  readonly random: () => number;
-  readonly processes: Processes;
-  readonly self: ProcessIdentity;
-  /** Folder of SHIM's worktrees. */
-  readonly home: string;
 }
 
 export async function workDeps({ paths, runtime }: HostContext): Promise<Result<WorkDeps, Failure>> {
@@ -50,70 +53,6 @@ export async function workDeps({ paths, runtime }: HostContext): Promise<Result<
   const self = identify(processes, process.pid);
   if (!self) return fail("unknown_process", "this system does not report when a process was started.");
   return ok({ env, now, random: nodePlatform().random, processes, self, home: join(paths.home, "work") });
-}
-
-const hash = z.string().regex(/^[0-9a-f]{40,64}$/);
-
-const MergedRecord = z.object({
-  tasks: z.array(z.int()).max(1_000),
-  conflicts: z.array(z.object({ task: z.int(), files: z.array(z.string().max(4_096)).max(1_000) })).max(1_000),
-  commit: hash,
-});
-
-/** Stored. Add fields as optional. */
-const StoredRecord = z.object({
-  task: z.int(),
-  /** Output of `git rev-parse --git-common-dir`. */
-  repository: z.string(),
-  branch: z.string(),
-  base: z.string(),
-  merged: MergedRecord.optional(),
-  owner: z.object({ boot: z.string(), pid: z.int(), start: z.string() }).nullable(),
-});
-export type WorkRecord = z.infer<typeof StoredRecord>;
-
-export function worktreePath(folder: string): string {
-  return join(folder, "tree");
-}
-
-/** A missing or foreign record leaves the worktree alone. */
-export function readRecord(folder: string): WorkRecord | null {
-  return readJsonFile(join(folder, "record.json"), StoredRecord);
-}
-
-export function writeRecord(folder: string, record: WorkRecord): void {
-  createPrivateFolder(folder);
-  writeAtomically(join(folder, "record.json"), JSON.stringify(record));
-}
-
-/** The worktree itself is git's to remove. */
-function removeRecord(folder: string): void {
-  for (const name of ["record.json", "index"]) rmSync(join(folder, name), { force: true });
-  if (!existsSync(worktreePath(folder))) rmdirSync(folder);
-}
-
-/** A worker that cannot be seen, or any process in the worktree, counts as alive. */
-export async function isFolderFree(processes: Processes, folder: string, { owner }: WorkRecord): Promise<boolean> {
-  if (owner !== null && mayBeAlive(processes, owner)) return false;
-  if (owner?.boot === processes.boot()) await endMarked(toMark(owner));
-  const isEmpty = (): boolean => !isFolderInUse(worktreePath(folder));
-  return isEmpty() || (owner !== null && pollUntil(isEmpty, processExitMs));
-}
-
-/** An ending process has lost its mark but not its working folder. */
-const processExitMs = 2_000;
-
-/** Linux only (proc(5)); false elsewhere. Covers the user's own processes. */
-function isFolderInUse(folder: string): boolean {
-  if (process.platform !== "linux") return false;
-  return readdirSync("/proc").some((name) => {
-    try {
-      return /^\d+$/.test(name) && `${readlinkSync(`/proc/${name}/cwd`)}${sep}`.startsWith(`${folder}${sep}`);
-    } catch {
-      // The process has ended meanwhile, or is another user's.
-      return false;
-    }
-  });
 }
 
 export interface WorktreeOptions extends WorkDeps {
@@ -129,8 +68,8 @@ const PreviousWork = z.object({
   work: z.object({
     machine: z.string(),
     folder: z.string(),
-    base: hash,
-    commit: hash,
+    base: CommitHash,
+    commit: CommitHash,
     merged: MergedRecord.optional().catch(undefined),
   }),
 });
@@ -182,27 +121,16 @@ export class TaskWorktrees implements TaskFolders {
     previous: PreviousWork | null,
     inputs: ReadInputs,
   ): Promise<TaskFolder> {
-    const { home, self, env, random } = this.#options;
     const { base, merged, ...start } = await this.#findStart(task, repository, previous, inputs);
-    // Another workspace, or a lost coordinator file, may have used the same task number.
-    const suffix = Math.floor(random() * 2 ** 32).toString(16);
-    const name = `task-${task.task}-${suffix.padStart(8, "0")}`;
-    const recordFolder = join(home, name);
-    const tree = worktreePath(recordFolder);
-    const branch = `shim/${name}`;
-    const record = { task: task.task, repository, branch, base, owner: self, ...omitUndefined({ merged }) };
-    writeRecord(recordFolder, record);
-    try {
-      // Marked, so that one that outlives this process is ended before its worktree is removed.
-      const git = gitInFolder({ ...env, [markName]: toMark(self) }, this.#options.repository);
-      const add = (make: "-b" | "-B"): string[] => ["add", "--quiet", "--no-track", make, branch, tree, start.commit];
-      // The failed first try may have made the branch, whose name is unique.
-      await worktreeCommand(git, add("-b"), add("-B"));
-    } catch (error) {
-      removeRecord(recordFolder);
-      throw error;
-    }
-    return new Worktree(this.#options, recordFolder, task, record, { ...start, isNew: true });
+    const { folder, record } = await createWorktree(this.#options, {
+      prefix: `task-${task.task}`,
+      top: this.#options.repository,
+      start: start.commit,
+      hasBranch: true,
+      hasLinks: true,
+      record: { task: task.task, repository, base, ...omitUndefined({ merged }) },
+    });
+    return new Worktree(this.#options, folder, task, record, { ...start, isNew: true });
   }
 
   /** Prefers the previous attempt's last commit; merges missing inputs. */
@@ -323,7 +251,7 @@ class Worktree implements TaskFolder {
     const record = { ...this.#record, owner: null };
     writeRecord(this.#recordFolder, record);
     if (isOpen) return null;
-    const reason = await removeWorktree(env, record, this.folder);
+    const reason = await removeIfCommitted(env, record, this.folder);
     if (reason !== null) return `its worktree is kept, since ${reason}: ${this.folder}`;
     // A branch without commits, or replaced by the job's, is not needed.
     if (this.#commit === record.base || this.#jobBranch !== null)
@@ -366,8 +294,8 @@ async function nameJobBranch(git: Git, task: number, commit: string): Promise<st
   return uniqueName;
 }
 
-/** Git refuses if something is not committed. @returns why it stays; null: it is gone */
-async function removeWorktree(
+/** @returns why it stays: git refuses if something is not committed; null: it is gone */
+async function removeIfCommitted(
   env: NodeJS.ProcessEnv,
   { repository, branch }: WorkRecord,
   tree: string,
@@ -377,7 +305,7 @@ async function removeWorktree(
     // Commits on no branch would be lost.
     if ((await currentBranch(gitInWorktree(env, repository, tree))) !== branch)
       return `it is on another branch than ${branch}`;
-    await worktreeCommand(gitInFolder(env, repository), ["remove", tree]);
+    await removeWorktree(gitInFolder(env, repository), tree);
     return null;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
@@ -387,29 +315,15 @@ async function removeWorktree(
 
 const maxAgeMs = 7 * 86_400_000;
 
-type RemovalDeps = Pick<WorkDeps, "env" | "processes">;
-
-interface LeftWorktree {
-  readonly folder: string;
-  readonly record: WorkRecord;
-  /** Epoch ms. */
-  readonly leftAt: number;
-}
-
 /** Without a task it is a transform's, and the next one removes it. */
-function leftWorktrees(home: string): LeftWorktree[] {
-  const folders = (existsSync(home) ? readdirSync(home) : []).map((name) => join(home, name));
-  return folders.flatMap((folder) => {
-    const record = readRecord(folder);
-    const leftAt = statSync(join(folder, "record.json"), { throwIfNoEntry: false })?.mtimeMs;
-    return record !== null && record.task > 0 && leftAt !== undefined ? [{ folder, record, leftAt }] : [];
-  });
+function leftByTasks(home: string): LeftWorktree[] {
+  return listWorktrees(home).filter(({ record }) => record.task > 0);
 }
 
 /** Removes worktrees left a week ago; git refuses those with uncommitted changes. */
-export async function removeOldWorktrees(home: string, deps: RemovalDeps & Pick<WorkDeps, "now">): Promise<string[]> {
+export async function removeOldWorktrees(deps: RemovalDeps & Pick<WorkDeps, "now">): Promise<string[]> {
   const removedFolders: string[] = [];
-  for (const left of leftWorktrees(home)) {
+  for (const left of leftByTasks(deps.home)) {
     const { folder, record, leftAt } = left;
     if (deps.now() - leftAt < maxAgeMs || !(await isFolderFree(deps.processes, folder, record))) continue;
     if (await removeLeftWorktree(deps.env, left)) removedFolders.push(folder);
@@ -426,11 +340,10 @@ export interface EndedTasks {
 
 /** Removes worktrees that a killed worker has left, and branches without work, of ended tasks. */
 export async function removeEnded(
-  home: string,
-  { env, processes }: RemovalDeps,
+  { env, home, processes }: RemovalDeps,
   { repository, tasks, since }: EndedTasks,
 ): Promise<void> {
-  for (const left of leftWorktrees(home)) {
+  for (const left of leftByTasks(home)) {
     const { folder, record, leftAt } = left;
     const isMeant = record.repository === repository && tasks.has(record.task) && leftAt >= since;
     if (isMeant && (await isFolderFree(processes, folder, record))) await removeLeftWorktree(env, left);
@@ -439,7 +352,7 @@ export async function removeEnded(
 
 /** Its branch goes too where nothing is on it. @returns whether it is removed */
 async function removeLeftWorktree(env: NodeJS.ProcessEnv, { folder, record }: LeftWorktree): Promise<boolean> {
-  if ((await removeWorktree(env, record, worktreePath(folder))) !== null) return false;
+  if ((await removeIfCommitted(env, record, worktreePath(folder))) !== null) return false;
   const git = gitInFolder(env, record.repository);
   await run(git, ["update-ref", "-d", `refs/heads/${record.branch}`, record.base], "", [0, 1, 128]);
   removeRecord(folder);

@@ -2,7 +2,7 @@ import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import type { ClaimedTask } from "#src/contract/tasks.ts";
 import type { Json } from "#src/contract/json.ts";
-import { readInputWork, type InputSettings } from "#src/runner/worker/task-branches.ts";
+import { readInputWork, type InputSettings } from "#src/runner/worker/task-inputs.ts";
 import type { CommittedWork, TaskFolder } from "#src/runner/worker/executor.ts";
 import { TaskWorktrees } from "#src/runner/worker/worktrees.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";

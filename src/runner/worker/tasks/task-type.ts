@@ -12,7 +12,7 @@ import { claudeExecutor, type ClaudeExecutorOptions } from "../client/claude-exe
 import { ClaudeSettings } from "../client/settings.ts";
 import { commandExecutor, testedExecutor } from "../command-executor.ts";
 import { type Executor, fixedFolder, type TaskFolders } from "../executor.ts";
-import { hasRemote, findCommit, gitInFolder, worktreeTop } from "../work-git.ts";
+import { hasRemote, findCommit, gitInFolder, worktreeTop } from "../../../snapshots/user-repository.ts";
 import { TaskWorktrees, removeOldWorktrees, type WorkDeps, workDeps } from "../worktrees.ts";
 import { newId } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
@@ -176,7 +176,7 @@ export async function runTasksIn<Type extends TypeSettings>(
     work.makeExecutor,
   );
   if (!setups.ok) return setups;
-  for (const folder of await removeOldWorktrees(home, deps.value))
+  for (const folder of await removeOldWorktrees(deps.value))
     context.progress?.(`A worktree that was unused for a week was removed: ${folder}`);
   const { endSignal, hurrySignal } = work;
   if (endSignal.aborted) return ok({});

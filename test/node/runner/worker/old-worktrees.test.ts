@@ -7,7 +7,7 @@ import { aDependent, aTask, whereOf, RepositoryRig } from "#harness/worker/repos
 
 /** By a worker so many days later. */
 function sweep({ home, processes }: RepositoryRig, days: number): Promise<string[]> {
-  return removeOldWorktrees(home, { env: GIT_ENV, processes, now: () => Date.now() + days * 86_400_000 });
+  return removeOldWorktrees({ home, env: GIT_ENV, processes, now: () => Date.now() + days * 86_400_000 });
 }
 
 it("[WK53] a worktree unused for a week is removed, unless something in it is not committed @night", async () => {
@@ -55,7 +55,7 @@ it("[EV17] the worktrees of ended tasks are removed, and their branches where th
   ];
   rig.processes.kill(2);
   const ended = { repository: join(rig.repository, ".git"), tasks: new Set([7, 8, 9, 10]), since: 0 };
-  await removeEnded(rig.home, { env: GIT_ENV, processes: rig.processes }, ended);
+  await removeEnded({ home: rig.home, env: GIT_ENV, processes: rig.processes }, ended);
   const folders = [done, merge, unused, used, open].map(({ folder }) => existsSync(folder));
   expect(folders).toEqual([false, false, false, true, true]);
   expect(new Set(rig.branches())).toEqual(

@@ -1,0 +1,50 @@
+import { existsSync, realpathSync, statSync } from "node:fs";
+import { dirname, relative, resolve, sep } from "node:path";
+import { fail, type Failure } from "../../shared/failure.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { GitError, lines, type Git } from "../../snapshots/git.ts";
+import { commonGitFolder, findCommit, gitInFolder, worktreeTop } from "../../snapshots/user-repository.ts";
+
+/** Files of a work tree, as its last commit has them. */
+export interface WorkTarget {
+  readonly git: Git;
+  readonly top: string;
+  readonly repository: string;
+  readonly base: string;
+  /** Relative to the top; empty: everything. */
+  readonly paths: readonly string[];
+  /** Files whose changes are not committed. */
+  readonly uncommitted: number;
+}
+
+/** @param given relative to `cwd`; empty: that folder */
+export async function findTarget(
+  env: NodeJS.ProcessEnv,
+  cwd: string,
+  given: readonly string[],
+): Promise<Result<WorkTarget, Failure>> {
+  const named = given.length === 0 ? [cwd] : given.map((path) => resolve(cwd, path));
+  const missing = named.find((path) => !existsSync(path));
+  if (missing !== undefined) return fail("bad_input", `there is no ${missing}.`);
+  const paths = named.map((path) => realpathSync(path));
+  const [first = cwd] = paths;
+  try {
+    const top = await worktreeTop(env, statSync(first).isDirectory() ? first : dirname(first));
+    return await readTarget(gitInFolder(env, top), top, paths);
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    if (error.fault === "missing") return fail("no_git", `${error.message}; this works in a git worktree.`);
+    return fail("bad_input", `${first} is not in the work tree of a git repository (${error.message}).`);
+  }
+}
+
+async function readTarget(git: Git, top: string, absolute: readonly string[]): Promise<Result<WorkTarget, Failure>> {
+  const paths = absolute.map((path) => relative(top, path).split(sep).join("/"));
+  const stray = paths.findIndex((path) => path === ".." || path.startsWith("../../"));
+  if (stray >= 0) return fail("bad_input", `${absolute[stray]} is not in ${top}.`);
+  const base = await findCommit(git, "HEAD");
+  if (base === null) return fail("no_commit", `${top} has no commit yet: a worktree starts from one.`);
+  const repository = await commonGitFolder(git, top);
+  const uncommitted = (await lines(git, ["status", "--porcelain"])).length;
+  return ok({ git, top, repository, base, paths: paths.includes("") ? [] : paths, uncommitted });
+}

@@ -1,0 +1,126 @@
+import { copyFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setImmediate as breathe } from "node:timers/promises";
+import { diskPath, displayPath, joinRaw, run, splitRaw, text, withAuthor, type Git } from "./git.ts";
+import { SecretContent, secretIn } from "./secret-content.ts";
+import { isSecretName, secretName } from "./secret-names.ts";
+import { ownRepository, readStats, type ExcludedFile } from "./selection.ts";
+import { resolveCommit } from "./user-repository.ts";
+import { changesSince, type FileChange } from "./work-tree.ts";
+
+export interface Commit {
+  readonly tree: string;
+  readonly message: string;
+  readonly now: number;
+}
+
+/**
+ * Commits the content under `ref` and leaves branch and index alone.
+ *
+ * @param index path for a copy of the index
+ * @returns HEAD if nothing changed
+ */
+export async function commitToRef(
+  git: Git,
+  index: string,
+  ref: string,
+  { tree, message, now }: Commit,
+): Promise<string> {
+  copyFileSync(await gitPath(git, "index"), index);
+  const gitBeside: Git = { ...git, env: { ...git.env, GIT_INDEX_FILE: index } };
+  await stageWork(gitBeside, tree);
+  const content = await text(gitBeside, ["write-tree"]);
+  const head = await resolveCommit(git, "HEAD");
+  if (content === (await text(git, ["rev-parse", "HEAD^{tree}"]))) return head;
+  const commit = await text(withAuthor(gitBeside, now), ["commit-tree", content, "-p", head, "-m", message]);
+  await run(git, ["update-ref", ref, commit]);
+  return commit;
+}
+
+/** Call only when no process works in the worktree. @returns the new HEAD */
+export async function commitAll(
+  git: Git,
+  { tree, message, now }: Commit,
+): Promise<{ readonly commit: string; readonly leftOut: readonly ExcludedFile[] }> {
+  await unlock(git);
+  const leftOut = await stageWork(git, tree);
+  const { code } = await run(git, ["diff", "--cached", "--quiet"], "", [0, 1]);
+  if (code === 1) await run(withAuthor(git, now), ["commit", "--quiet", "--no-verify", "--message", message]);
+  return { commit: await resolveCommit(git, "HEAD"), leftOut };
+}
+
+export async function unlock(git: Git): Promise<void> {
+  rmSync(await gitPath(git, "index.lock"), { force: true });
+}
+
+async function gitPath(git: Git, name: string): Promise<string> {
+  return join(await text(git, ["rev-parse", "--absolute-git-dir"]), name);
+}
+
+/** Yields to other work of this process after each turn. */
+const filesPerTurn = 50;
+
+/** Leaves out files and changes with secrets, and repositories in the worktree. */
+async function stageWork(git: Git, tree: string): Promise<ExcludedFile[]> {
+  await run(git, ["add", "--update", "."]);
+  const { changes } = await changesSince(git);
+  const content = new SecretContent();
+  const leftOut: (ExcludedFile & { readonly change: FileChange })[] = [];
+  const added: FileChange[] = [];
+  for (const [index, change] of changes.entries()) {
+    if (index % filesPerTurn === filesPerTurn - 1) await breathe();
+    const reason = await findReason(git, tree, content, change);
+    if (reason !== null) leftOut.push({ path: displayPath(change.path), reason, change });
+    else if (!change.isTracked && readStats(tree, change.path)) added.push(change);
+  }
+  await stagePaths(git, ["add"], added);
+  const kept = leftOut.map(({ change }) => change).filter(({ isTracked }) => isTracked);
+  await stagePaths(git, ["reset", "--quiet"], kept);
+  return leftOut.map(({ path, reason }) => ({ path, reason }));
+}
+
+async function findReason(git: Git, tree: string, content: SecretContent, change: FileChange): Promise<string | null> {
+  const { path, before } = change;
+  if (path.endsWith("/")) return ownRepository;
+  if (readStats(tree, path)?.isFile() !== true) return null;
+  if (before === null && isSecretName(path)) return secretName;
+  const reason = content.reason(diskPath(tree, path), path);
+  if (reason === null || before === null) return reason;
+  const { stdout } = await run(git, ["cat-file", "blob", before.id]);
+  return secretIn(stdout, path) === null ? `${reason}; the last commit's version is kept` : null;
+}
+
+async function stagePaths(git: Git, command: readonly string[], changes: readonly FileChange[]): Promise<void> {
+  if (changes.length === 0) return;
+  const literal = { ...git, before: [...git.before, "--literal-pathspecs"] };
+  const paths = joinRaw(changes.map(({ path }) => path));
+  await run(literal, [...command, "--pathspec-from-file=-", "--pathspec-file-nul"], paths);
+}
+
+export interface ChangedFile {
+  readonly path: string;
+  /** Null for a binary file. */
+  readonly added: number | null;
+  readonly removed: number | null;
+}
+
+export interface CommitDiff {
+  readonly files: readonly ChangedFile[];
+  /** With a summary before the patch; "" without a change. */
+  readonly diff: string;
+}
+
+/** Runs no program that the repository's settings name. */
+export async function readDiff(git: Git, base: string, commit: string): Promise<CommitDiff> {
+  const readable = { ...git, before: [...git.before, "-c", "core.quotePath=false"] };
+  const plain = ["--no-ext-diff", "--no-textconv", "--no-color", "--no-renames"];
+  const { stdout } = await run(readable, ["diff", ...plain, "--stat", "--patch", base, commit]);
+  const counts = await run(readable, ["diff", ...plain, "--numstat", "-z", base, commit]);
+  return { files: splitRaw(counts.stdout).map(parseFile), diff: stdout.toString("utf8") };
+}
+
+function parseFile(record: string): ChangedFile {
+  const [added = "-", removed = "-", ...path] = record.split("\t");
+  const [addedLines, removedLines] = [added, removed].map((count) => (count === "-" ? null : Number(count)));
+  return { path: displayPath(path.join("\t")), added: addedLines ?? null, removed: removedLines ?? null };
+}
