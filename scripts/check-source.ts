@@ -198,8 +198,6 @@ const namers: Readonly<Record<string, string>> = {
   "src/installer/hook-trust.ts": "Codex alone asks for trust in hooks",
   "src/local-mcp/doctor/machine-checks.ts": "Codex alone asks for trust in hooks",
   "src/learning/routing/tokens.ts": "models of these names",
-  "src/runner/worker/client/command.ts": "variables of each client, until its folder has them",
-  "src/runner/worker/client/run-events.ts": "output of each client, until its folder reads it",
   "src/machine/text/neutralize.ts": "words that pretend to be a role in a conversation",
 };
 

@@ -3,6 +3,7 @@ import type { HookClient } from "../../contract/clients.ts";
 import type { HookAnswer } from "../../contract/hook-answer.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
+import type { RunOutput } from "./run-output.ts";
 
 /** An event in Claude Code's names, which the rest of SHIM reads. */
 export interface ClientEvent {
@@ -60,6 +61,18 @@ export interface ClientAdapter {
   normalise(event: string, payload: JsonObject, env: NodeJS.ProcessEnv): readonly ClientEvent[] | null;
   /** @param event the client's name of it */
   answer(event: string, answer: HookAnswer): object;
+  /**
+   * Absent: no result of its run can be read, since it prints no tokens, or names sessions by ids
+   * that no checkpoint holds.
+   */
+  readonly runOutput?: RunOutput;
+  /** Variables of the environment, by name. */
+  readonly variables: {
+    /** Settings and credentials that it reads. @param env may choose among them */
+    own(env: NodeJS.ProcessEnv): readonly RegExp[];
+    /** By which a chat describes itself to what it starts. */
+    readonly ofChat: RegExp;
+  };
   readonly commands: {
     resume(session: string): CommandLine;
     /** @param id a UUID that the client may give its new session */

@@ -1,21 +1,24 @@
-import type { UsageLimit } from "../../contract/at-limit.ts";
 import { hookEvents, isHookEvent } from "../../contract/hook-input.ts";
-import { numberAt, objectAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { ClientAdapter } from "../adapter/client-adapter.ts";
+import { claudeLimit, claudeRun } from "./claude-run.ts";
 
-/** The error is a row, a line of a headless run, or an event. `rate_limit` may be a throttling. */
-function claudeLimit(error: JsonObject): UsageLimit | null {
-  const info = objectAt(
-    objectAt(error, "apiErrorParams") ?? objectAt(error, "api_error_params") ?? error,
-    "rate_limit_info",
-  );
-  const seconds = numberAt(info, "resetsAt");
-  const isReached =
-    error["error"] === "billing_error" ||
-    (error["apiError"] ?? error["api_error"]) === "usage_limit_reached" ||
-    (info?.["status"] === "rejected" && seconds !== null);
-  return isReached ? { resetsAtMs: seconds === null ? null : seconds * 1_000 } : null;
+/** Settings of its tools and MCP servers, but no secret that has such a name. */
+const settingVariables =
+  /^(?!\w*(TOKEN|SECRET|PASSWORD|CREDENTIALS?|KEY)$)((DISABLE|ENABLE|MAX|MCP)_\w+|BASH_\w+_(MS|LENGTH))$/;
+
+/** Credentials of a cloud only if it is set to use that cloud. */
+function claudeVariables(env: NodeJS.ProcessEnv): RegExp[] {
+  return [
+    /^(ANTHROPIC_\w+|CLAUDE_\w+)$/,
+    settingVariables,
+    ...(env["CLAUDE_CODE_USE_BEDROCK"] ? [/^AWS_\w+$/] : []),
+    ...(env["CLAUDE_CODE_USE_VERTEX"] ? [/^(GOOGLE_\w+|GCLOUD_\w+|CLOUDSDK_\w+|CLOUD_ML_REGION|VERTEX_\w+)$/] : []),
+    ...(env["CLAUDE_CODE_USE_FOUNDRY"] ? [/^AZURE_\w+$/] : []),
+  ];
 }
+
+const claudeChatVariables =
+  /^(CLAUDECODE|CLAUDE_CODE_(SESSION_ID|ENTRYPOINT|MESSAGING_\w+|SSE_PORT|CHILD_SESSION)|CLAUDE_(PROJECT_DIR|ENV_FILE|PID))$/;
 
 export const claudeCode: ClientAdapter = {
   name: "claude-code",
@@ -27,6 +30,8 @@ export const claudeCode: ClientAdapter = {
   // The summary comes after the start that follows a compaction.
   compaction: { keepsPrompts: false, showsSummary: true },
   limitIn: claudeLimit,
+  runOutput: claudeRun,
+  variables: { own: claudeVariables, ofChat: claudeChatVariables },
   normalise: (event, payload) => (isHookEvent(event) ? [{ event, input: payload }] : []),
   answer: (_event, answer) => answer,
   commands: {

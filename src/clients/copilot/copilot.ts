@@ -67,6 +67,10 @@ export const copilot = defineClient({
   sessionOf,
   inputOf,
   answer,
+  variables: {
+    own: () => [/^(COPILOT_\w+|GH_TOKEN|GITHUB_TOKEN)$/],
+    ofChat: /^COPILOT_(CLI|AGENT_SESSION_ID|HOOK_DIR)$/,
+  },
   commands: {
     resume: (session) => ({ command: "copilot", args: ["--resume", session] }),
     run: (prompt, args) => ({ command: "copilot", args, input: prompt }),

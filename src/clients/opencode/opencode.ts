@@ -37,6 +37,8 @@ export const opencode = claudeCompatible({
   },
   verifiedWith: "1.18.33",
   limitIn: openCodeLimit,
+  // OpenCode works with many providers, and gets the keys of all.
+  variables: { own: () => [/^(OPENCODE_\w+|\w+_API_KEY)$/], ofChat: /^OPENCODE_PID$/ },
   events: [
     "SessionStart",
     "UserPromptSubmit",

@@ -1,3 +1,6 @@
+import { numberAt, objectAt, textAt } from "../../shared/json-fields.ts";
+import { ended, runOutput } from "../adapter/run-output.ts";
+import { readAssistant, readEnd, readSystem } from "../claude-code/claude-run.ts";
 import { claudeCompatible } from "../adapter/claude-compatible.ts";
 import type { ToolNames } from "../adapter/define-client.ts";
 
@@ -24,6 +27,20 @@ export const qwen = claudeCompatible({
   },
   verifiedWith: "0.24.4",
   limitIn: (error) => (error["status_code"] === spentStatus ? { resetsAtMs: null } : null),
+  // Its lines are Claude Code's but for the usage.
+  runOutput: runOutput(["--output-format", "stream-json"], {
+    system: readSystem,
+    assistant: (event) => readAssistant(event).filter(({ kind }) => kind !== "response"),
+    result: (event) => {
+      const { isError, text, turns } = readEnd(event);
+      const failure = textAt(objectAt(event, "error"), "message") ?? (text || "it reported a failure");
+      return [{ ...ended(isError ? failure : null, numberAt(objectAt(event, "usage"), "total_tokens")), turns }];
+    },
+  }),
+  variables: {
+    own: () => [/^(QWEN_\w+|OPENAI_\w+|DASHSCOPE_\w+)$/],
+    ofChat: /^QWEN_(PROJECT_DIR|CODE_(SESSION|PROMPT)_ID)$/,
+  },
   compaction: { keepsPrompts: false, showsSummary: true },
   events: [
     "SessionStart",

@@ -106,7 +106,7 @@ it("machine starts no process, opens no socket and waits for nothing", () => {
 
 it("a client's name outside the folders of clients is a fault; comments and imports are not read", () => {
   const source =
-    'import { codex } from "../clients/codex/codex.ts";\n/** Gemini CLI has none. */\nconst a = "qwen-code";\n';
+    'import { codex } from "../../../src/clients/codex/codex.ts";\n/** Gemini CLI has none. */\nconst a = "qwen-code";\n';
   expect(clientFaults("src/machine/team/news.ts", source)).toEqual([
     "src/machine/team/news.ts:3: names the client qwen; what is of one client is in src/clients",
   ]);

@@ -1,4 +1,6 @@
 import * as z from "zod";
+import { adapterOf } from "../../../clients/adapters.ts";
+import { claudeRun } from "../../../clients/claude-code/claude-run.ts";
 import type { ActiveLimitRule, UsageLimit } from "../../../contract/at-limit.ts";
 import type { Usage } from "../../../contract/budgets.ts";
 import type { Route } from "../../../contract/model-routes.ts";
@@ -27,15 +29,11 @@ import {
   ClientRun,
   type ClientRunOptions,
   type ClientWork,
-  findReachedLimit,
-  isFull,
-  isMachineTrouble,
-  type Judged,
-  judgeClaude,
-  judgeOther,
   type Model,
   type RunDeps,
 } from "./client-run.ts";
+import { isFull, isMachineTrouble, judge, type Judged } from "./judge-run.ts";
+import { findReachedLimit } from "./usage-meter.ts";
 import { claudeCommand, otherCommand } from "./command.ts";
 import {
   chooseContinuation,
@@ -45,7 +43,6 @@ import {
   takeOver,
   toCheckpoint,
 } from "./continuation.ts";
-import { claudeOutput, otherOutput } from "./run-events.ts";
 
 export interface AttemptOptions extends ClientDeps, RunDeps {
   /** When the user last stopped the rules for usage limits, epoch ms; absent: never. */
@@ -144,13 +141,13 @@ export class ClientAttempt {
     const isOther = !choice.isSameModel || (last !== null && before?.sessions.includes(last) === true);
     let continuation = await chooseContinuation(this.#options, this.#work, isOther ? otherModel : null);
     let end = await this.#startClaude(choice, continuation);
-    let judged = judgeClaude(end, this.#work);
+    let judged = judge(end, null);
     if (judged.kind === "unknown_session" && continuation.kind === "resume") {
       this.#write("Claude Code does not know the session of the previous attempt; a new one is started");
       const unresumable = "Claude Code cannot resume it";
       continuation = await chooseContinuation(this.#options, this.#work, unresumable);
       end = await this.#startClaude(choice, continuation);
-      judged = judgeClaude(end, this.#work);
+      judged = judge(end, null);
     }
     const { state, usage } = end;
     if (state.end && isFull(state.end))
@@ -177,7 +174,7 @@ export class ClientAttempt {
   #claude(continuation: Continuation, model: Model | null): ProgramOptions {
     const { argsOf, promptOf } = this.#work;
     const command = claudeCommand(this.#options, this.#work, argsOf(model), continuation, promptOf(continuation));
-    return { title: "Claude Code", output: claudeOutput, command };
+    return { title: "Claude Code", output: claudeRun, command };
   }
 
   /**
@@ -227,7 +224,7 @@ export class ClientAttempt {
   #obstacleOf(way: LimitWay): string | null {
     if ("model" in way) return null;
     const title = titleOfWay(way);
-    if (otherOutput(way.client) === null) return `what ${title} prints cannot be read`;
+    if (!adapterOf(way.client)?.runOutput) return `what ${title} prints cannot be read`;
     const { costMicros, tokens } = this.#work.budgetLeft;
     const measure = costMicros !== null ? "cost" : tokens !== null ? "tokens" : null;
     return measure === null ? null : `${title} does not report the ${measure} that the task limits`;
@@ -240,11 +237,12 @@ export class ClientAttempt {
     const { session } = end.state;
     if (session !== null) this.#changeState(state, (one) => withSession(one, session));
     const title = titleOfWay(way);
-    const judged = "model" in way ? judgeClaude(end, this.#work) : judgeOther(end, title);
+    const isOther = "client" in way;
+    const judged = judge(end, isOther ? title : null);
     if (judged.kind === "rule") return this.#wait(`; ${judged.reason}`);
-    if (judged.kind !== "limited" && judged.kind !== "client_failed") return asOutcome(judged);
     const isLimited = judged.kind === "limited";
-    const failure = isLimited ? `${title}: ${judged.words}` : judged.reason;
+    if (!isLimited && !(isOther && judged.kind === "broken")) return asOutcome(judged);
+    const failure = `${title}: ${isLimited ? judged.words : judged.reason}`;
     const limit = isLimited ? judged.limit : this.#recordedLimit(session);
     const resetsAtMs = limit?.resetsAtMs ?? null;
     return { failure, resetsAtMs, begun: session, session: session ?? last.session, usage: end.usage };
@@ -284,7 +282,7 @@ export class ClientAttempt {
   #wayOf(way: LimitWay, continuation: Continuation): ProgramOptions & Pick<ClientRunOptions, "start"> {
     if ("model" in way)
       return { ...this.#claude(continuation, { ...way, effort: null }), start: "new, at the usage limit" };
-    const output = otherOutput(way.client);
+    const output = adapterOf(way.client)?.runOutput;
     if (!output) throw new Error(`${way.client} cannot do this`);
     const { env, promptOf } = this.#work;
     const { session } = continuation;
@@ -338,7 +336,7 @@ function describeStart(continuation: Continuation): string {
 
 function asOutcome(judged: Judged): RunOutcome {
   if (judged.kind === "unknown_session") return { kind: "failed", reason: judged.reason, isRetryable: true };
-  if (judged.kind === "limited" || judged.kind === "rule" || judged.kind === "client_failed")
-    throw new Error(`${judged.kind} is no outcome`);
+  if (judged.kind === "broken") return { ...judged, kind: "failed" };
+  if (judged.kind === "limited" || judged.kind === "rule") throw new Error(`${judged.kind} is no outcome`);
   return judged;
 }

@@ -1,24 +1,17 @@
-import type { Usage, RemainingBudget } from "../../../contract/budgets.ts";
+import type { EndEvent, RunEvent, RunOutput } from "../../../clients/adapter/run-output.ts";
+import type { Usage } from "../../../contract/budgets.ts";
 import type { Route } from "../../../contract/model-routes.ts";
 import { sum } from "../../../contract/usage.ts";
 import { redactAndClip } from "../../../redaction/bounded-text.ts";
+import { describeInput } from "../../../machine/sessions/hook-entries.ts";
 import { StallDetector } from "../../../learning/routing/stall-detector.ts";
-import type { TaskRun, RunOutcome } from "../executor.ts";
-import {
-  isUserSignal,
-  programEnv,
-  type runProgram,
-  type Program,
-  type ProgramExit,
-} from "../../../platform/run-program.ts";
+import type { TaskRun } from "../executor.ts";
+import { programEnv, type runProgram, type Program, type ProgramExit } from "../../../platform/run-program.ts";
 import type { ClientCommand } from "./command.ts";
 import { type Continuation, toCheckpoint } from "./continuation.ts";
-import { type ClientOutput, type EndEvent, type RunEvent, totalTokens } from "./run-events.ts";
+import { findReachedLimit, UsageMeter } from "./usage-meter.ts";
 import type { Json } from "../../../contract/json.ts";
 import type { UsageLimit } from "../../../contract/at-limit.ts";
-import { redactJson } from "../../../redaction/redact.ts";
-import { parseObject, textAt } from "../../../shared/json-fields.ts";
-import type { TokenCounts } from "../../../machine/usage/ledger.ts";
 
 /** Times after the interrupt and after TERM. */
 export type StopTimeouts = Required<Pick<Program, "interruptMs" | "graceMs">>;
@@ -35,7 +28,7 @@ const maxStderrChars = 4_000;
 
 /** How far one run of a client has come, by its events. */
 class RunState {
-  readonly #output: ClientOutput;
+  readonly #output: RunOutput;
   /** The first that has begun. */
   session: string | null = null;
   /** Null during a turn; a tool in the background may start another turn. */
@@ -50,7 +43,7 @@ class RunState {
   lastText = "";
   unreadableLines = 0;
 
-  constructor(output: ClientOutput) {
+  constructor(output: RunOutput) {
     this.#output = output;
   }
 
@@ -114,7 +107,7 @@ export interface RunDeps {
 
 export interface ClientRunOptions extends RunDeps {
   readonly title: string;
-  readonly output: ClientOutput;
+  readonly output: RunOutput;
   readonly command: ClientCommand;
   /** Says how the session begins; null: not known. */
   readonly start: string | null;
@@ -234,8 +227,7 @@ export class ClientRun {
       case "text":
         return this.#onText(event);
       case "tool":
-        this.#write(redactAndClip(`> ${event.text}`, maxOutputChars));
-        return this.#onStall(event.call && this.#stalls.call(event.call));
+        return this.#onTool(event);
       case "toolResult":
         return this.#onStall(this.#stalls.result(event.id, event.isError));
       case "note":
@@ -244,6 +236,11 @@ export class ClientRun {
       case "limited":
       case "ended":
     }
+  }
+
+  #onTool({ name, input, id }: Extract<RunEvent, { kind: "tool" }>): void {
+    this.#write(redactAndClip(`> ${name} ${describeInput(input)}`, maxOutputChars));
+    this.#onStall(id === null ? null : this.#stalls.call({ id, name, input }));
   }
 
   #onBegun({ session, model, permissions }: Extract<RunEvent, { kind: "begun" }>): void {
@@ -290,193 +287,4 @@ export class ClientRun {
   #write(text: string): void {
     this.#work.onOutput(`${text}\n`);
   }
-}
-
-/** Pure: what the end of a client's run means for its task. */
-
-const maxTextChars = 100_000;
-const maxReasonChars = 400;
-
-/** Another machine may do better, or this one a little later. */
-const machineProblems: ReadonlySet<string> = new Set([
-  "authentication_failed",
-  "oauth_org_not_allowed",
-  "account_on_hold",
-  "verification_required",
-  "billing_error",
-  "cloud_credential_error",
-  "model_not_found",
-]);
-const machineRetryMs = 60_000;
-const serviceProblems: ReadonlySet<string> = new Set(["rate_limit", "server_error", "overloaded", "unknown"]);
-
-/** Meaning of the end of a run. */
-export type Judged =
-  | RunOutcome
-  /** The session to resume does not exist. */
-  | { readonly kind: "unknown_session"; readonly reason: string }
-  /** `words`: the client's own. */
-  | { readonly kind: "limited"; readonly limit: UsageLimit; readonly words: string }
-  /** The rule for usage limits has ended it. */
-  | { readonly kind: "rule"; readonly reason: string }
-  /** Another client has failed, which is not the fault of its work. */
-  | { readonly kind: "client_failed"; readonly reason: string };
-
-/** Limits that the settings name: another run would end the same way. */
-const userLimits: ReadonlySet<string> = new Set(["error_max_turns", "error_max_budget_usd"]);
-
-/** Judges the end of a run of Claude Code. */
-export function judgeClaude({ exit, stop, state, stderr, ...run }: ClientEnd, { program }: ClientWork): Judged {
-  if (stop) return outcomeOfStop(stop);
-  const { end, problem, limit } = state;
-  if (exit.kind === "not_started") return failure(`${program}: ${exit.message}`);
-  if (!end) return { ...failure(`Claude Code ended with ${exit.code} and no result. ${stderr}`), ...byUser(exit, end) };
-  if (userLimits.has(end.subtype)) return { kind: "over_budget", reason: toReason(end.text || end.subtype) };
-  if (!end.isError) return outcomeOfClaude(end, state, run);
-  if (limit && !isFull(end)) return { kind: "limited", limit, words: toReason(end.text) };
-  const failed = { ...failure(end.text || `Claude Code ended with ${end.subtype}`), ...byUser(exit, end) };
-  const isUnknown = end.subtype === "error_during_execution" && end.turns === 0 && !failed.isByUser;
-  if (isUnknown) return { kind: "unknown_session", reason: failed.reason };
-  return { ...failed, ...retryOf(problem, end) };
-}
-
-function retryOf(problem: string | null, end: EndEvent): { readonly isRetryable: boolean; readonly delayMs?: number } {
-  const isRetryable = isFull(end) || problem !== "invalid_request";
-  const isOfMachine = problem !== null && machineProblems.has(problem);
-  return { isRetryable, ...(isOfMachine ? { delayMs: machineRetryMs } : {}) };
-}
-
-function outcomeOfStop({ kind, reason }: NonNullable<ClientEnd["stop"]>): Judged {
-  if (kind === "stalled") return failure(`stalled: ${reason}`);
-  return kind === "stopped" ? { kind } : { kind, reason };
-}
-
-/** At SIGINT Claude Code ends with exit code 0, and this reason. */
-function byUser(exit: ProgramExit, end: EndEvent | null): { readonly isByUser?: true } {
-  return isUserSignal(exit) || end?.terminalReason?.startsWith("aborted_") === true ? { isByUser: true } : {};
-}
-
-/** Claude Code reached no usage limit. */
-function outcomeOfClaude(
-  { text, turns, refused }: EndEvent,
-  { session }: RunState,
-  { usage, isCostMeasured }: Pick<ClientEnd, "usage" | "isCostMeasured">,
-): RunOutcome {
-  const { tokens, costMicros } = usage;
-  const cost = isCostMeasured ? "measured" : "unknown";
-  return outcomeOfAnswer(text, { session, turns, refused, tokens, costMicros, cost });
-}
-
-/** Judges the end of a run of another client. */
-export function judgeOther({ exit, stop, state, stderr, usage }: ClientEnd, title: string): Judged {
-  if (stop) return outcomeOfStop(stop);
-  const { end, session, lastText } = state;
-  const failed = (why: string): Judged => ({ kind: "client_failed", reason: toReason(`${title}: ${why}`) });
-  if (exit.kind === "not_started") return failed(exit.message);
-  if (end?.isError) return failed(end.text);
-  if (!end || exit.code !== 0) return failed(`it ended with ${exit.code} and no result. ${stderr}`);
-  const { tokens, costMicros } = usage;
-  const facts = { session, turns: end.turns, refused: 0, client: title, tokens, costMicros, cost: "unknown" };
-  return outcomeOfAnswer(lastText, facts);
-}
-
-function failure(text: string): Extract<RunOutcome, { kind: "failed" }> {
-  return { kind: "failed", reason: toReason(text), isRetryable: true };
-}
-
-/** The account, the service, the network or the program failed, not the model. */
-export function isMachineTrouble({ exit, state: { end, problem } }: ClientEnd): boolean {
-  if (exit.kind === "not_started" || !end) return true;
-  if (!end.isError || isFull(end) || problem === null || problem === "model_not_found") return false;
-  return machineProblems.has(problem) || serviceProblems.has(problem);
-}
-
-export function isFull({ terminalReason }: EndEvent): boolean {
-  return terminalReason === "prompt_too_long";
-}
-
-/** Reads the last line if it has one of the two forms that the prompt names. */
-function outcomeOfAnswer(text: string, facts: Readonly<Record<string, Json>>): RunOutcome {
-  const lines = text.split("\n").map((line) => line.trim());
-  // Models like to put JSON into a code block.
-  const lastLine = lines.findLast((line) => line !== "" && line !== "```") ?? "";
-  const statement = lastLine.startsWith("{") ? parseObject(lastLine) : null;
-  if (statement?.["shim"] === "failed") {
-    const reason = textAt(statement, "reason") ?? "it reported a failure without a reason";
-    return { ...failure(reason), isRetryable: statement["isRetryable"] === true };
-  }
-  const hasValue = statement?.["shim"] === "done" && "result" in statement;
-  const value = hasValue ? { value: redactJson(statement["result"]).value as Json } : {};
-  const bounded = redactAndClip(text, maxTextChars);
-  // A character may take six in JSON; a result has room for two and a half times as many.
-  const isFitting = JSON.stringify(bounded).length <= 2 * maxTextChars;
-  const fitting = isFitting ? bounded : redactAndClip(text, maxTextChars / 6);
-  return { kind: "done", result: { text: fitting, ...value, ...facts } };
-}
-
-function toReason(text: string): string {
-  return redactAndClip(text, maxReasonChars).replaceAll(/\s+/g, " ").trim() || "no reason is given";
-}
-
-const noTokens: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
-
-/**
- * A response counts once; the sum of the last event replaces the count. The cost is 0 until
- * the client reports it. Never decreases.
- */
-class UsageMeter {
-  readonly #responses = new Map<string, TokenCounts>();
-  /** Response that is still arriving, by caller. */
-  readonly #openResponses = new Map<string, string>();
-  #measured = { tokens: 0, costUsd: 0 };
-  #counted = 0;
-  #tokens = 0;
-  #costMicros = 0;
-  isMeasured = false;
-
-  read(event: RunEvent): void {
-    if (event.kind === "response") this.#count(event.id, event.counts);
-    else if (event.kind === "counted") {
-      const { parent, id, counts } = event;
-      if (id !== null) this.#openResponses.set(parent, id);
-      const openResponse = this.#openResponses.get(parent);
-      if (openResponse !== undefined) this.#count(openResponse, counts);
-    } else if (event.kind === "ended") this.#measure(event);
-  }
-
-  usage(wallMs: number): Usage {
-    return { wallMs, tokens: this.#tokens, costMicros: this.#costMicros };
-  }
-
-  #count(id: string, newCounts: TokenCounts): void {
-    const before = this.#responses.get(id) ?? noTokens;
-    const larger = (name: keyof TokenCounts): number => Math.max(before[name], newCounts[name]);
-    const [input, output] = [larger("input"), larger("output")];
-    const counts = { input, output, cacheRead: larger("cacheRead"), cacheWrite: larger("cacheWrite") };
-    this.#responses.set(id, counts);
-    this.#counted += totalTokens(counts) - totalTokens(before);
-    this.#tokens = Math.max(this.#tokens, this.#counted);
-  }
-
-  #measure({ tokens, costUsd, isPart }: EndEvent): void {
-    const before = isPart ? this.#measured : { tokens: 0, costUsd: 0 };
-    this.#measured = { tokens: before.tokens + (tokens ?? 0), costUsd: before.costUsd + (costUsd ?? 0) };
-    this.#tokens = Math.max(this.#tokens, this.#measured.tokens);
-    this.#costMicros = Math.max(this.#costMicros, Math.round(this.#measured.costUsd * 1_000_000));
-    this.isMeasured ||= costUsd !== null;
-  }
-}
-
-const limitNames: Readonly<Record<keyof RemainingBudget, string>> = {
-  wallMs: "ms of time",
-  tokens: "tokens",
-  costMicros: "millionths of a dollar",
-};
-
-export function findReachedLimit(usage: Usage, budgetLeft: RemainingBudget): string | null {
-  for (const key of ["tokens", "costMicros", "wallMs"] as const) {
-    const limit = budgetLeft[key];
-    if (limit !== null && usage[key] >= limit) return `${usage[key]} of ${limit} ${limitNames[key]} were used`;
-  }
-  return null;
 }

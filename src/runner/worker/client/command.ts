@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { adapterOf } from "../../../clients/adapters.ts";
+import { adapterOf, supportedClients } from "../../../clients/adapters.ts";
+import { claudeRun } from "../../../clients/claude-code/claude-run.ts";
 import type { LimitStep } from "../../../contract/at-limit.ts";
 import type { RemainingBudget } from "../../../contract/budgets.ts";
 import type { HookClient } from "../../../contract/clients.ts";
@@ -50,8 +51,7 @@ export function claudeCommand(
   const ownArgs = [
     "-p",
     ...pair("--input-format", "stream-json"),
-    ...pair("--output-format", "stream-json"),
-    "--verbose",
+    ...claudeRun.args,
     ...pair("--mcp-config", files.mcpConfig),
     ...pair("--settings", files.settings),
   ];
@@ -175,10 +175,10 @@ function clientEnvironment(
   home: string,
 ): Record<string, string> {
   const extraNames = new Set(names);
-  const own = client === "claude-code" ? claudeVariables(env) : [otherVariables[client] ?? none];
+  const own = adapterOf(client)?.variables.own(env) ?? [];
   const isPassed = (name: string): boolean => {
     if (extraNames.has(name)) return true;
-    if (outerClientVariables.test(name)) return false;
+    if (supportedClients.some(({ variables }) => variables.ofChat.test(name))) return false;
     return generalVariables.test(name) || own.some((variables) => variables.test(name));
   };
   const passed = Object.entries(env).filter((entry): entry is [string, string] => {
@@ -196,37 +196,3 @@ const generalVariables = new RegExp(
   ].join("|")})$`,
   "i",
 );
-
-const none = /^$/;
-
-/** Settings and credentials; a client with many providers gets the keys of all. */
-const otherVariables: Partial<Readonly<Record<HookClient, RegExp>>> = {
-  codex: /^(CODEX_\w+|OPENAI_\w+|AZURE_OPENAI_\w+)$/,
-  copilot: /^(COPILOT_\w+|GH_TOKEN|GITHUB_TOKEN)$/,
-  gemini: /^(GEMINI_\w+|GOOGLE_\w+)$/,
-  opencode: /^(OPENCODE_\w+|\w+_API_KEY)$/,
-  qwen: /^(QWEN_\w+|OPENAI_\w+|DASHSCOPE_\w+)$/,
-};
-
-/** Names of the chat that this process may itself belong to. */
-const outerClientVariables = new RegExp(
-  `^(${[
-    "CLAUDECODE|CLAUDE_CODE_(SESSION_ID|ENTRYPOINT|MESSAGING_\\w+|SSE_PORT|CHILD_SESSION)|CLAUDE_(PROJECT_DIR|ENV_FILE|PID)",
-    "CODEX_(SESSION_ID|THREAD_ID|TOOL_CALL_ID|VERSION|MANAGED_\\w+)|COPILOT_(CLI|AGENT_SESSION_ID|HOOK_DIR)",
-    "GEMINI_(CLI|CWD|SESSION_ID|PROJECT_DIR)|OPENCODE_PID|QWEN_(PROJECT_DIR|CODE_(SESSION|PROMPT)_ID)",
-  ].join("|")})$`,
-);
-
-const settingVariables =
-  /^(?!\w*(TOKEN|SECRET|PASSWORD|CREDENTIALS?|KEY)$)((DISABLE|ENABLE|MAX|MCP)_\w+|BASH_\w+_(MS|LENGTH))$/;
-
-/** Cloud credentials are passed only if Claude Code is set to use that cloud. */
-function claudeVariables(env: NodeJS.ProcessEnv): RegExp[] {
-  return [
-    /^(ANTHROPIC_\w+|CLAUDE_\w+)$/,
-    settingVariables,
-    ...(env["CLAUDE_CODE_USE_BEDROCK"] ? [/^AWS_\w+$/] : []),
-    ...(env["CLAUDE_CODE_USE_VERTEX"] ? [/^(GOOGLE_\w+|GCLOUD_\w+|CLOUDSDK_\w+|CLOUD_ML_REGION|VERTEX_\w+)$/] : []),
-    ...(env["CLAUDE_CODE_USE_FOUNDRY"] ? [/^AZURE_\w+$/] : []),
-  ];
-}

@@ -2,13 +2,15 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { hookClients, type HookClient } from "#src/contract/clients.ts";
 import type { JsonObject } from "#src/shared/json-fields.ts";
-import { claudeOutput, otherOutput, type RunEvent } from "#src/runner/worker/client/run-events.ts";
+import { adapterOf } from "#src/clients/adapters.ts";
+import { claudeRun } from "#src/clients/claude-code/claude-run.ts";
+import type { RunEvent } from "#src/clients/adapter/run-output.ts";
 import { FakeClaude, init, lines, recordedStream, result, says, session } from "#harness/claude/fake-claude.ts";
 
 it("[CX8] a recorded run is read: the session, what is said, used and refused, and how it ends", () => {
   const read = recordedStream()
     .split("\n")
-    .map((line) => claudeOutput.read(line));
+    .map((line) => claudeRun.read(line));
   expect(read).not.toContain(null);
   const events = read.flatMap((found) => found ?? []);
   const kinds = events.map(({ kind }) => kind);
@@ -35,11 +37,10 @@ it("[CX8] a recorded run is read: the session, what is said, used and refused, a
 it("[CX8] half of a line, no JSON, a kind that is not known and fields of a wrong type break nothing", () => {
   for (const line of recordedStream().trim().split("\n")) {
     for (const cut of [1, Math.floor(line.length / 2), line.length - 1]) {
-      expect([null, []]).toContainEqual(claudeOutput.read(line.slice(0, cut)));
+      expect([null, []]).toContainEqual(claudeRun.read(line.slice(0, cut)));
     }
   }
-  for (const line of ["null", "[]", "7", '"text"', "{", "\u0000", "not json"])
-    expect(claudeOutput.read(line)).toBeNull();
+  for (const line of ["null", "[]", "7", '"text"', "{", "\u0000", "not json"]) expect(claudeRun.read(line)).toBeNull();
   for (const line of [
     "",
     "  ",
@@ -49,11 +50,11 @@ it("[CX8] half of a line, no JSON, a kind that is not known and fields of a wron
     '{"type":"__proto__"}',
     '{"type":"toString"}',
   ]) {
-    expect([line, claudeOutput.read(line)]).toEqual([line, []]);
+    expect([line, claudeRun.read(line)]).toEqual([line, []]);
   }
   const wrong = { subtype: 5, is_error: "yes", num_turns: "many", result: {}, errors: [1], permission_denials: {} };
   const line = JSON.stringify({ type: "result", ...wrong, modelUsage: { a: 1, b: { inputTokens: -5 } } });
-  expect(claudeOutput.read(line)).toEqual([
+  expect(claudeRun.read(line)).toEqual([
     {
       kind: "ended",
       subtype: "unknown",
@@ -87,7 +88,7 @@ it("[CX8] the last line may have no end, and lines come in pieces", async () => 
 });
 
 function read(client: HookClient, ...lines: readonly JsonObject[]): RunEvent[] {
-  return lines.flatMap((line) => otherOutput(client)?.read(JSON.stringify(line)) ?? []);
+  return lines.flatMap((line) => adapterOf(client)?.runOutput?.read(JSON.stringify(line)) ?? []);
 }
 
 /** The end of a run, without what only Claude Code reports. */
@@ -112,7 +113,7 @@ it("[CX31] what Gemini CLI and Qwen Code print is read as their session, texts, 
     { kind: "begun", session: id, model: "gemini-2.5-pro", permissions: null },
     { kind: "text", text: "I ", isPart: true },
     { kind: "text", text: "look.", isPart: true },
-    { kind: "tool", text: "run_shell_command npm test", call: null },
+    { kind: "tool", name: "run_shell_command", input: { command: "npm test" }, id: null },
     ended(null, 2_040),
   ]);
   const use = { type: "tool_use", id: "c1", name: "run_shell_command", input: { command: "npm test" } };
@@ -130,7 +131,7 @@ it("[CX31] what Gemini CLI and Qwen Code print is read as their session, texts, 
   expect(qwen).toEqual([
     { kind: "begun", session: id, model: "qwen", permissions: "unknown" },
     { kind: "text", text: "I look.", isPart: false },
-    expect.objectContaining({ kind: "tool", text: "run_shell_command npm test" }),
+    { kind: "tool", name: "run_shell_command", input: { command: "npm test" }, id: "c1" },
     ended(null, 2_040),
   ]);
 });
@@ -149,9 +150,9 @@ it("[CX8] [CX30] unknown lines, and fields of any kind, are skipped", () => {
     "subtype message event rate_limit_info modelUsage session_id thread_id item usage error stats parameters";
   const anyFields = Object.fromEntries(fields.split(" ").map((name) => [name, fc.jsonValue()]));
   const anyEvent = fc.record({ type: fc.constantFrom(...types.split(" ")), ...anyFields }, { requiredKeys: ["type"] });
-  const readable = hookClients.filter((client) => otherOutput(client) !== null);
-  expect(readable).toEqual(["codex", "qwen", "gemini"]);
-  const outputs = [claudeOutput, ...readable.flatMap((client) => otherOutput(client) ?? [])];
+  const readable = hookClients.filter((client) => adapterOf(client)?.runOutput);
+  expect(readable).toEqual(["claude-code", "codex", "qwen", "gemini"]);
+  const outputs = readable.flatMap((client) => adapterOf(client)?.runOutput ?? []);
   fc.assert(
     fc.property(fc.constantFrom(...outputs), fc.oneof(anyEvent, fc.jsonValue(), fc.string()), (output, value) => {
       const line = typeof value === "string" ? value : JSON.stringify(value);

@@ -150,7 +150,7 @@ it("[CX30] [CX31] by the rule another client does it at once in the same folder,
   expect(run.checkpoints.at(-1)).toMatchObject({ claude: { session: other, folder: claude.folder } });
   expect(run.progress).toContainEqual({ note: "Claude Code has reached its usage limit; Codex continues" });
   expect(run.models.at(-1)).toMatchObject({ model: "Codex" });
-  expect(run.output).toContain("> npm test");
+  expect(run.output).toContain("> command_execution npm test");
   const next = await claude.run({ isSameWorker: true, task: { task: 8 } });
   expect([next.outcome, claude.started().length]).toMatchObject([{ result: { text: "Again." } }, 3]);
 });
@@ -202,7 +202,7 @@ it.for([
     "usage",
   ],
   ["ends without a result", { text: "", complaint: "error: not logged in\n", code: 1 }, "not logged in"],
-  ["ends with a code other than 0", { ...codexDoes(), code: 3 }, "it ended with 3"],
+  ["ends with a code other than 0", { ...codexDoes(), code: 3 }, "the client ended with 3"],
 ] as const)("[CX32] a client that %s lets the task wait for the reset @night", async ([, part, reason]) => {
   const claude = withCodex(atLimit(), part);
   const { outcome } = await claude.run({ settings });

@@ -108,7 +108,7 @@ it("[CX27] [CX28] a full session is not resumed, and a run without a result has 
   expect(full.checkpoints.at(-1)).toMatchObject({ claude: { session, isFull: true } });
   expect((await new FakeClaude([{ text: "", complaint: "error: unknown option\n", code: 1 }]).run()).outcome).toEqual({
     kind: "failed",
-    reason: "Claude Code ended with 1 and no result. error: unknown option",
+    reason: "the client ended with 1 and no result. error: unknown option",
     isRetryable: true,
   });
   expect((await new FakeClaude([]).run({ settings: { program: "/nonexistent/claude" } })).outcome).toMatchObject({
