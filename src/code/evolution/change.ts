@@ -8,7 +8,7 @@ import { displayPath, run as runGit, splitRaw, type Git } from "../../snapshots/
 import type { Tests } from "../tool-runner/project-tests.ts";
 import { waitForFiles, type Release } from "../transform/reserve-files.ts";
 import { linkModulesInside, resetTo, type RepositoryProject } from "../transform/worktree.ts";
-import type { Executor, RunOutcome, TaskRun } from "../../runner/worker/executor.ts";
+import { failed, type Executor, type RunOutcome, type TaskRun } from "../../runner/worker/executor.ts";
 import { readDiff, commitAll } from "../../snapshots/commit-work.ts";
 import { gitInFolder, resolveCommit } from "../../snapshots/user-repository.ts";
 import { gitInWorktree } from "../../snapshots/worktrees.ts";
@@ -229,9 +229,4 @@ async function readText(git: Git, mode: string, id: string): Promise<string | nu
 
 function toVerdict(before: Measured, after: Measured): Verdict {
   return { findings: { before: before.findings.length, after: after.findings.length } };
-}
-
-/** @param isRetryable whether the same task may succeed later */
-export function failed(reason: string, isRetryable = false): RunOutcome {
-  return { kind: "failed", reason, isRetryable };
 }

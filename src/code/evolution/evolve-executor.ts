@@ -1,17 +1,16 @@
 import * as z from "zod";
 import type { Json } from "../../contract/json.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
-import { formatIssues } from "../../shared/problems.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { isTrusted } from "../tool-runner/project-folder.ts";
 import { reserveForTask } from "../transform/reserve-files.ts";
 import { claudeExecutor } from "../../runner/worker/client/claude-executor.ts";
 import { ClaudeSettings } from "../../runner/worker/client/settings.ts";
-import type { Executor, RunOutcome, TaskRun } from "../../runner/worker/executor.ts";
+import { failed, readPayload, type Executor, type RunOutcome, type TaskRun } from "../../runner/worker/executor.ts";
 import { CommandWords, type TaskDeps, type TypeSettings } from "../../runner/worker/tasks/task-type.ts";
 import { commonGitFolder, gitInFolder, resolveCommit } from "../../snapshots/user-repository.ts";
 import { EvolveTask, type PlanRequest } from "./candidate.ts";
-import { failed, runChange, workerRules, type ChangeOptions } from "./change.ts";
+import { runChange, workerRules, type ChangeOptions } from "./change.ts";
 import { Decisions, runTag } from "./decisions.ts";
 import { makePlan } from "./plan.ts";
 import { readRun, toTasks } from "./run.ts";
@@ -78,13 +77,13 @@ export async function evolveOptions(
 
 /** Does the tasks of runs: plans one, makes a change, reports. */
 function runTask(options: ChangeOptions, run: TaskRun): Promise<RunOutcome> {
-  const parsed = EvolveTask.safeParse(run.task.payload ?? {});
-  if (!parsed.success) return Promise.resolve(failed(`the payload is not of this kind: ${formatIssues(parsed.error)}`));
-  switch (parsed.data.evolve) {
+  const payload = readPayload(EvolveTask, run.task.payload);
+  if (!payload.ok) return Promise.resolve(payload.error);
+  switch (payload.value.evolve) {
     case "plan":
-      return submitPlan(options, run, parsed.data);
+      return submitPlan(options, run, payload.value);
     case "change":
-      return runChange(options, run, parsed.data);
+      return runChange(options, run, payload.value);
     case "report":
       return report(options, run);
   }

@@ -168,11 +168,11 @@ function declaredName(declared: SgNode): string | null {
 function mayRun(declared: SgNode): boolean {
   const isVariable = declared.is("lexical_declaration") || declared.is("variable_declaration");
   if (!isVariable && !declared.is("class_declaration")) return false;
-  const effects = ["call_expression", "new_expression", "await_expression", "assignment_expression"];
+  const running = ["call_expression", "new_expression", "await_expression", "assignment_expression"];
   const outer = new Set(declared.ancestors().map((one) => one.id()));
   const isDeferred = (node: SgNode): boolean =>
     node.ancestors().some((one) => functions.has(String(one.kind())) && !outer.has(one.id()));
-  return declared.findAll({ rule: { any: effects.map((kind) => ({ kind })) } }).some((node) => !isDeferred(node));
+  return declared.findAll({ rule: { any: running.map((kind) => ({ kind })) } }).some((node) => !isDeferred(node));
 }
 
 const functions = new Set(["arrow_function", "function_expression", "method_definition", "function_declaration"]);

@@ -50,7 +50,7 @@ type Rule = NonNullable<import("@ast-grep/napi").NapiConfig["rule"]>;
 
 const uncheckedType = "a checker is silenced (unchecked type)";
 const emptyCatch = "a checker is silenced (empty catch)";
-const noEffect = "a checker is silenced (code without an effect)";
+const idleCode = "a checker is silenced (code without an effect)";
 
 /** By the syntax of JavaScript and TypeScript. */
 const codeRules: readonly (readonly [kind: string, rule: Rule])[] = [
@@ -71,8 +71,8 @@ const codeRules: readonly (readonly [kind: string, rule: Rule])[] = [
         "\\.\\s*catch\\(\\s*(?:\\(\\w*\\)|\\w+)\\s*=>\\s*(?:\\{\\s*\\}|undefined|null|void 0|\\(\\{\\}\\))\\s*\\)$",
     },
   ],
-  [noEffect, { kind: "expression_statement", has: { any: [{ kind: "identifier" }, { kind: "member_expression" }] } }],
-  [noEffect, { kind: "unary_expression", regex: "^void\\s+[^0]" }],
+  [idleCode, { kind: "expression_statement", has: { any: [{ kind: "identifier" }, { kind: "member_expression" }] } }],
+  [idleCode, { kind: "unary_expression", regex: "^void\\s+[^0]" }],
   [
     "a checker is silenced (name with an underscore)",
     { any: [{ kind: "identifier" }, { kind: "shorthand_property_identifier_pattern" }], regex: "^_[^_]" },

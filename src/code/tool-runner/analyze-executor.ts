@@ -6,7 +6,7 @@ import { toText } from "../analysis/formats.ts";
 import type { Report } from "../analysis/report.ts";
 import type { Json } from "../../contract/json.ts";
 import { redact } from "../../redaction/redact.ts";
-import type { Executor, RunOutcome, TaskRun } from "../../runner/worker/executor.ts";
+import { failed, readPayload, type Executor, type RunOutcome, type TaskRun } from "../../runner/worker/executor.ts";
 import { keepOutput } from "../../runner/worker/output-files.ts";
 import type { TaskDeps } from "../../runner/worker/tasks/task-type.ts";
 import { analyze } from "./analyze.ts";
@@ -47,13 +47,12 @@ export function createAnalysis(deps: TaskDeps, settings: AnalyzeSettings): Execu
   };
   return {
     run: async (run) => {
-      const payload = Payload.safeParse(run.task.payload ?? {});
-      if (!payload.success)
-        return finalFailure(`the payload is none of an analysis: ${z.prettifyError(payload.error)}`);
+      const payload = readPayload(Payload, run.task.payload);
+      if (!payload.ok) return payload.error;
       try {
-        const report = await analyzeFolder(run, payload.data);
+        const report = await analyzeFolder(run, payload.value);
         if (run.signal.aborted) return { kind: "stopped" };
-        return report.ok ? toOutcome(reports, run, report.value) : finalFailure(report.error);
+        return report.ok ? toOutcome(reports, run, report.value) : failed(report.error);
       } catch (error) {
         if (run.signal.aborted) return { kind: "stopped" };
         throw error;
@@ -62,16 +61,12 @@ export function createAnalysis(deps: TaskDeps, settings: AnalyzeSettings): Execu
   };
 }
 
-function finalFailure(reason: string): RunOutcome {
-  return { kind: "failed", reason, isRetryable: false };
-}
-
 function toOutcome(reports: string, run: TaskRun, report: Report): RunOutcome {
   run.onOutput(toText(report));
   const path = keepOutput(reports, run.task, `${JSON.stringify(report, null, 2)}\n`);
   if (!report.tools.some(({ status }) => status === "ran")) {
     const reasons = report.tools.map(({ name, why }) => `${name}: ${why}`);
-    return finalFailure(["no tool ran", ...reasons].join("; "));
+    return failed(["no tool ran", ...reasons].join("; "));
   }
   const summary = JSON.parse(redact(JSON.stringify(summarize(report))).text) as { [key: string]: Json };
   return { kind: "done", result: { ...summary, report: path } };

@@ -4,11 +4,10 @@ import * as z from "zod";
 import type { Json } from "../../contract/json.ts";
 import { codeOf } from "../../shared/error.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
-import { formatIssues } from "../../shared/problems.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { isTrusted } from "../tool-runner/project-folder.ts";
 import type { Tests } from "../tool-runner/project-tests.ts";
-import type { Executor, RunOutcome, TaskRun } from "../../runner/worker/executor.ts";
+import { failed, readPayload, type Executor, type RunOutcome, type TaskRun } from "../../runner/worker/executor.ts";
 import { CommandWords, type TaskDeps } from "../../runner/worker/tasks/task-type.ts";
 import { commonGitFolder, gitInFolder, resolveCommit } from "../../snapshots/user-repository.ts";
 import { gitInWorktree } from "../../snapshots/worktrees.ts";
@@ -52,12 +51,9 @@ export async function createTransform(
 
 /** The worktree of the task gets the commit once everything has succeeded. */
 async function runTask(deps: TaskDeps, options: Options, run: TaskRun): Promise<RunOutcome> {
-  const parsed = TransformTask.safeParse(run.task.payload);
-  if (!parsed.success) {
-    const reason = `the payload names no transform: ${formatIssues(parsed.error)}`;
-    return { kind: "failed", reason, isRetryable: false };
-  }
-  const task = parsed.data;
+  const payload = readPayload(TransformTask, run.task.payload);
+  if (!payload.ok) return payload.error;
+  const task = payload.value;
   const { top, repository, tests, ...rest } = options;
   const target = { top, paths: task.paths };
   const git = gitInWorktree(deps.env, repository, run.folder);
@@ -98,7 +94,7 @@ function realPathIn(tree: string, path: string): string | null {
 function toOutcome({ code, message: reason }: Failure): RunOutcome {
   if (code === "stopped") return { kind: "stopped" };
   if (code === "reserved") return waitForFiles(reason);
-  return { kind: "failed", reason, isRetryable: code === "tests_failed" };
+  return failed(reason, code === "tests_failed");
 }
 
 function toResult({ files, tool, version, insertions, deletions, tests }: TransformReport): Json {

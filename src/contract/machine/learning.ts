@@ -22,7 +22,7 @@ export const ExperimentView = z.object({
   /** Oldest first; `note` has figures and reason. */
   steps: z.array(z.object({ at: z.number(), state: z.string(), note: z.string() })).readonly(),
   /** How a person can end it now; null: it is over. */
-  ending: z.object({ isRevert: z.boolean(), effect: z.string() }).nullable(),
+  ending: z.object({ isRevert: z.boolean(), consequence: z.string() }).nullable(),
 });
 export type ExperimentView = z.infer<typeof ExperimentView>;
 
@@ -203,7 +203,7 @@ export type PolicyMeans = Readonly<z.infer<typeof PolicyMeans>>;
 const PairsJudgement = z.object({
   verdict: Verdict,
   /** Mean, other minus present; null: no pair. */
-  effect: z.number().nullable(),
+  difference: z.number().nullable(),
   n: count,
 });
 export type PairsJudgement = Readonly<z.infer<typeof PairsJudgement>>;

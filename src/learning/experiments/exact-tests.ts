@@ -107,12 +107,12 @@ const levels = 120;
 export function judgePairs(differences: readonly number[], reach: number, margin: number): PairsJudgement {
   const values = differences.map((one) => Math.min(Math.max(one, -reach), reach));
   const n = values.length;
-  const effect = n === 0 ? null : mean(values);
-  if (n < minPairs) return { verdict: "undecided", effect, n };
+  const difference = n === 0 ? null : mean(values);
+  if (n < minPairs) return { verdict: "undecided", difference, n };
   const isAbove = (middle: number): boolean => tail(values.map((one) => one - middle)) <= side;
   const isBelow = (middle: number): boolean => tail(values.map((one) => middle - one)) <= side;
-  if (isAbove(-margin) && isBelow(margin)) return { verdict: "equivalent", effect, n };
-  return { verdict: isAbove(0) ? "worse" : isBelow(0) ? "better" : "undecided", effect, n };
+  if (isAbove(-margin) && isBelow(margin)) return { verdict: "equivalent", difference, n };
+  return { verdict: isAbove(0) ? "worse" : isBelow(0) ? "better" : "undecided", difference, n };
 }
 
 /** Probability, all signs being equally likely, of a sum of at least the present one. */

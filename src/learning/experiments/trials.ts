@@ -92,7 +92,7 @@ export function candidates(findings: readonly Finding[], trials: readonly Machin
 /** @param sessions of its canary, by arm */
 export function viewOf(trial: MachineTrial, sessions: ExperimentView["sessions"]): ExperimentView {
   const { id, key, from, to, reason, state, verdict, steps } = trial;
-  const effect = isInForce(trial)
+  const consequence = isInForce(trial)
     ? `config.json gets ${key} = ${from} again at once, unless you have changed it since.`
     : `Every chat has ${key} = ${from} again at once. What was counted until now is kept.`;
   return {
@@ -105,7 +105,7 @@ export function viewOf(trial: MachineTrial, sessions: ExperimentView["sessions"]
     steps: steps.map(({ at, state: stepState, note }) => ({ at, state: wordsOf(stepState), note })),
     isRunning: isRunning(trial),
     sessions,
-    ending: canEnd(trial, true) ? { isRevert: isInForce(trial), effect } : null,
+    ending: canEnd(trial, true) ? { isRevert: isInForce(trial), consequence } : null,
   };
 }
 

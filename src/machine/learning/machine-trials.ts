@@ -320,8 +320,8 @@ export function nextTrial(
   const sessions = recorded.slice(-maxReplayed).filter(({ isComplete }) => isComplete);
   for (const { key, to, reason } of candidates(findings, trials, runtime.now())) {
     const { toolCalls } = compare(sessions, runtime.config, withSetting(runtime.config, key, to));
-    const { verdict, effect, n } = toolCalls;
-    const note = `${verdict} in ${n} sessions: ${effect?.toFixed(2) ?? "?"} tool calls lost elsewhere`;
+    const { verdict, difference, n } = toolCalls;
+    const note = `${verdict} in ${n} sessions: ${difference?.toFixed(2) ?? "?"} tool calls lost elsewhere`;
     const obstacle = whyNotYet(runtime, verdict, n);
     if (obstacle === null) return { trial: { key, to, reason, replay: { verdict, note } }, waits };
     waits.push(`\`${key}\` = ${to} is not tried yet: ${obstacle}.`);

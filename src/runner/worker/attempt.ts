@@ -11,6 +11,7 @@ import { messageOf } from "../../shared/error.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import {
+  failed,
   type Executor,
   type RunOutcome,
   type Stop,
@@ -176,8 +177,8 @@ export class Attempt {
       if (taskFolder.isNew) await this.#heartbeat.report();
       return taskFolder;
     } catch (error) {
-      if (error instanceof TaskFolderError) return toFailure(error.message, error.isRetryable);
-      return toFailure(`the folder to work in could not be prepared: ${messageOf(error)}`);
+      if (error instanceof TaskFolderError) return failed(error.message, error.isRetryable);
+      return failed(`the folder to work in could not be prepared: ${messageOf(error)}`, true);
     }
   }
 
@@ -210,7 +211,7 @@ export class Attempt {
         onModel: (ran) => this.#heartbeat.add({ ran }),
       });
     } catch (error) {
-      return toFailure(`the executor threw, which is a bug in it: ${messageOf(error)}`);
+      return failed(`the executor threw, which is a bug in it: ${messageOf(error)}`, true);
     } finally {
       this.#cancelSave();
     }
@@ -289,7 +290,7 @@ export class Attempt {
     }
     const { code, message } = answer.error;
     if (call === "tasks.ack" && isBadInput(answer.error))
-      return this.#report({ ...failed("failed", `its result was rejected: ${message}`), isRetryable: false });
+      return this.#report({ ...failedReport("failed", `its result was rejected: ${message}`), isRetryable: false });
     // The coordinator ends an attempt at its deadline by itself.
     if (end === "timeout") return this.#toEnd({ end, reason }, null);
     const lost = call === "tasks.ack" ? "thrown_away" : "lost";
@@ -331,25 +332,21 @@ export class Attempt {
   }
 }
 
-function toFailure(reason: string, isRetryable = true): RunOutcome {
-  return { kind: "failed", reason, isRetryable };
-}
-
 /** The coordinator decides whether the result of a stopped attempt still counts. */
 function toReport(outcome: RunOutcome, stop: Stop | null, finished: Result<FinishedWork, string>): Report {
   if (outcome.kind === "done") {
     const { result: output, tests } = outcome;
-    if (!finished.ok) return failed("failed", `its work could not be saved: ${finished.error}`);
+    if (!finished.ok) return failedReport("failed", `its work could not be saved: ${finished.error}`);
     const { work, problem } = finished.value;
-    if (problem !== null) return stop ? reportOfStop(stop) : failed("failed", problem);
+    if (problem !== null) return stop ? reportOfStop(stop) : failedReport("failed", problem);
     const result = work ? { ...work, ...(tests ? { tests } : {}), output } : output;
     return { call: "tasks.ack", end: "done", reason: "", result };
   }
-  if (outcome.kind === "over_budget") return { ...failed("budget_exceeded", outcome.reason), isRetryable: false };
+  if (outcome.kind === "over_budget") return { ...failedReport("budget_exceeded", outcome.reason), isRetryable: false };
   if (stop) return reportOfStop(stop);
   if (outcome.kind === "failed") return { ...outcome, call: "tasks.nack", end: "failed" };
   if (outcome.kind === "waiting") return { ...outcome, call: "tasks.release", end: "released" };
-  return failed("failed", "it stopped on its own");
+  return failedReport("failed", "it stopped on its own");
 }
 
 function reportOfStop({ kind, message: reason }: Stop): Report {
@@ -357,9 +354,9 @@ function reportOfStop({ kind, message: reason }: Stop): Report {
     case "lost":
       return { call: null, end: "lost", reason };
     case "budget":
-      return { ...failed("budget_exceeded", reason), isRetryable: false };
+      return { ...failedReport("budget_exceeded", reason), isRetryable: false };
     case "time":
-      return failed("timeout", reason);
+      return failedReport("timeout", reason);
     case "cancelled":
       return { call: "tasks.release", end: "cancelled", reason };
     case "leaving":
@@ -367,6 +364,6 @@ function reportOfStop({ kind, message: reason }: Stop): Report {
   }
 }
 
-function failed(end: AttemptEndKind, reason: string): Report {
+function failedReport(end: AttemptEndKind, reason: string): Report {
   return { call: "tasks.nack", end, reason };
 }

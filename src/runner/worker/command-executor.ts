@@ -3,10 +3,9 @@ import * as z from "zod";
 import { Progress } from "../../contract/tasks.ts";
 import { Json } from "../../contract/json.ts";
 import { redact } from "../../redaction/redact.ts";
-import type { Executor, RunOutcome, TaskRun } from "./executor.ts";
+import { failed, taskVariables, type Executor, type RunOutcome, type TaskRun } from "./executor.ts";
 import { isWholeJob } from "./worktrees.ts";
 import { runProgram, type ProgramExit, programEnv } from "../../platform/run-program.ts";
-import { taskVariables } from "./executor.ts";
 import { jsonOrText, parseJson } from "../../shared/json-fields.ts";
 
 export interface CommandOptions {
@@ -56,14 +55,12 @@ function toOutcome(
   exit: ProgramExit,
   { result, stderr }: { readonly result: string | null; readonly stderr: string },
 ): RunOutcome {
-  if (exit.kind === "not_started") {
-    return { kind: "failed", reason: `the program cannot be started: ${exit.message}`, isRetryable: true };
-  }
+  if (exit.kind === "not_started") return failed(`the program cannot be started: ${exit.message}`, true);
   const { code } = exit;
   if (code === 0) return { kind: "done", result: result === null ? null : (jsonOrText(result) as Json) };
   const message = (lastLine(stderr) || lastLine(result ?? "")).slice(-maxReasonChars);
   const reason = message === "" ? `exit code ${code}` : `exit code ${code}: ${message}`;
-  return { kind: "failed", reason, isRetryable: true };
+  return failed(reason, true);
 }
 
 /** A line of nothing but colors is none. */

@@ -1,8 +1,11 @@
+import { statSync } from "node:fs";
+import type * as z from "zod";
+import { formatIssues } from "../../shared/problems.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import type { RemainingBudget, Usage } from "../../contract/budgets.ts";
 import type { ClaimedTask, Progress } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/json.ts";
 import type { Ran, Route, TierCounts } from "../../contract/model-routes.ts";
-import { statSync } from "node:fs";
 import type { InputWork } from "./task-inputs.ts";
 
 /** Part of the task's result. */
@@ -145,6 +148,19 @@ export type RunOutcome =
 /** Variables of a program that does a task; no text of the task is among them. */
 export function taskVariables({ task, claim }: ClaimedTask): Readonly<Record<string, string>> {
   return { SHIM_TASK: String(task), SHIM_CLAIM: String(claim) };
+}
+
+export type Failed = Extract<RunOutcome, { readonly kind: "failed" }>;
+
+/** @param isRetryable whether the same task may succeed later */
+export function failed(reason: string, isRetryable = false): Failed {
+  return { kind: "failed", reason, isRetryable };
+}
+
+/** @returns the payload; the error ends a task whose payload is no such thing */
+export function readPayload<Schema extends z.ZodType>(schema: Schema, payload: Json): Result<z.output<Schema>, Failed> {
+  const read = schema.safeParse(payload ?? {});
+  return read.success ? ok(read.data) : err(failed(`the payload is not of this kind: ${formatIssues(read.error)}`));
 }
 
 export interface Executor {

@@ -59,12 +59,12 @@ function ageOf(at: number, readAt: number): number {
   return Math.max(0, readAt - at);
 }
 
-function endOne(one: ExperimentView, { isRevert, effect }: NonNullable<ExperimentView["ending"]>): Action {
+function endOne(one: ExperimentView, { isRevert, consequence }: NonNullable<ExperimentView["ending"]>): Action {
   const { id: experiment } = one;
   const verb = isRevert ? "Revert" : "Stop";
   return {
     title: `${verb} ${experiment}, ${plain(changeOf(one))}?`,
-    effect: [effect, "It cannot be continued, only started anew."],
+    effect: [consequence, "It cannot be continued, only started anew."],
     verb,
     run: (requestId) => call(isRevert ? "experiments.revert" : "experiments.stop", { experiment }, requestId),
     done: `${experiment} was ended.`,

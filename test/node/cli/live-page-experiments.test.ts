@@ -31,13 +31,16 @@ it("[WP22] the experiments have their change, sessions and ages by the server's 
         isRunning: true,
         sessions: { without: 0, with: 0 },
         reason: "to lose fewer calls",
-        ending: { isRevert: false, effect: expect.stringContaining("300000 again at once") },
+        ending: { isRevert: false, consequence: expect.stringContaining("300000 again at once") },
       }),
       expect.objectContaining({
         id: kept,
         state: "kept",
         isRunning: false,
-        ending: { isRevert: true, effect: expect.stringContaining("config.json gets checkpoint.everyToolCalls = 10") },
+        ending: {
+          isRevert: true,
+          consequence: expect.stringContaining("config.json gets checkpoint.everyToolCalls = 10"),
+        },
       }),
     ]),
   });

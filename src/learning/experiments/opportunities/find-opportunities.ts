@@ -150,14 +150,14 @@ function oldCheckpoints(history: History): Examined {
       ? "A shorter interval would not help: checkpoints did not come when they were due. See `shim doctor`."
       : "On this machine the journal has the events since; another machine that continues the chat has the checkpoint only.",
     step: isOverdue ? undefined : stepOf(config, key),
-    effectOf: (to) => {
-      const { effect } = compare(died.slice(-maxReplayed), config, withSetting(config, key, to)).toolCalls;
-      return effect === null ? null : { figure: "toolCallsLost", value: effect };
+    expectedOf: (to) => {
+      const { difference } = compare(died.slice(-maxReplayed), config, withSetting(config, key, to)).toolCalls;
+      return difference === null ? null : { figure: "toolCallsLost", value: difference };
     },
   });
 }
 
-/** Sessions that are replayed for the expected effect: the newest. */
+/** Sessions that are replayed for the expected change: the newest. */
 const maxReplayed = 200;
 
 /** Time since the first event after the last checkpoint that changed something. */
@@ -193,7 +193,7 @@ function unseenCause(history: History, { cause, key, title, died, reading, maxAg
     text: (counted) => `${counted} chats that ${died} were last read at or below ${key}.`,
     advice: "A lower threshold makes a checkpoint earlier.",
     step,
-    effectOf: (to, missed) => prevented(missed.filter((value) => value > to).length / missed.length),
+    expectedOf: (to, missed) => prevented(missed.filter((value) => value > to).length / missed.length),
   });
 }
 
@@ -320,12 +320,12 @@ interface ShareTest<Case> extends Omit<Found, "text" | "figures" | "expected"> {
   readonly usual: number;
   /** @param counted such as `3 of 8` */
   readonly text: (counted: string, hits: readonly Case[]) => string;
-  /** Effect of the value of the step. */
-  readonly effectOf?: (to: number, hits: readonly Case[]) => Finding["expected"];
+  /** Expected change by the value of the step. */
+  readonly expectedOf?: (to: number, hits: readonly Case[]) => Finding["expected"];
 }
 
 /** Exact test that the share of hits is above the usual one. */
-function examineShare<Case>({ subject, cases, isHit, usual, text, effectOf, ...found }: ShareTest<Case>): Examined {
+function examineShare<Case>({ subject, cases, isHit, usual, text, expectedOf, ...found }: ShareTest<Case>): Examined {
   const hits = cases.filter(isHit);
   const n = cases.length;
   return {
@@ -341,7 +341,7 @@ function examineShare<Case>({ subject, cases, isHit, usual, text, effectOf, ...f
         ...found,
         text: `${text(`${hits.length} of ${n}`, hits)} ${bounds}`,
         figures: { hits: hits.length, share, low, high, usual },
-        expected: to === null ? null : (effectOf?.(to, hits) ?? null),
+        expected: to === null ? null : (expectedOf?.(to, hits) ?? null),
       };
     },
   };
@@ -452,11 +452,11 @@ function toFinding(
   if (!step) return { ...common, parameter: null, from: null, to: null, test: "person" };
   const { parameter, from } = step;
   const to = isFirst ? step.to : null;
-  const effect = expected ? expectedText(expected) : "";
+  const change = expected ? expectedText(expected) : "";
   const advice =
     to === null
       ? `${parameter} is ${from}, at the bound of what SHIM would try, or tried for another finding. `
-      : `Try ${parameter} ${from} -> ${to}, judged by replay of your sessions${effect}. `;
+      : `Try ${parameter} ${from} -> ${to}, judged by replay of your sessions${change}. `;
   return { ...common, parameter, from, to, test: to === null ? "person" : "replay", advice: advice + texts.advice };
 }
 

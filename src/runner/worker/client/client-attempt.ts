@@ -23,7 +23,7 @@ import {
 import type { LimitHandOver } from "../../../machine/sessions/recoveries.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
 import { isRecord } from "../../../shared/json-fields.ts";
-import type { RunOutcome } from "../executor.ts";
+import { failed, type RunOutcome } from "../executor.ts";
 import {
   type ClientEnd,
   ClientRun,
@@ -335,7 +335,7 @@ function describeStart(continuation: Continuation): string {
 }
 
 function asOutcome(judged: Judged): RunOutcome {
-  if (judged.kind === "unknown_session") return { kind: "failed", reason: judged.reason, isRetryable: true };
+  if (judged.kind === "unknown_session") return failed(judged.reason, true);
   if (judged.kind === "broken") return { ...judged, kind: "failed" };
   if (judged.kind === "limited" || judged.kind === "rule") throw new Error(`${judged.kind} is no outcome`);
   return judged;

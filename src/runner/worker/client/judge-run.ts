@@ -5,7 +5,7 @@ import { redactAndClip } from "../../../redaction/bounded-text.ts";
 import { isUserSignal, type ProgramExit } from "../../../platform/run-program.ts";
 import { redactJson } from "../../../redaction/redact.ts";
 import { parseObject, textAt } from "../../../shared/json-fields.ts";
-import type { RunOutcome } from "../executor.ts";
+import { failed, type Failed, type RunOutcome } from "../executor.ts";
 import type { ClientEnd } from "./client-run.ts";
 
 /** Pure: what the end of a client's run means for its task. */
@@ -38,8 +38,6 @@ export type Judged =
   /** The client has failed, by no fault of its work. */
   | (Omit<Failed, "kind"> & { readonly kind: "broken" });
 
-type Failed = Extract<RunOutcome, { kind: "failed" }>;
-
 /** Limits that the settings name: another run would end the same way. */
 const userLimits: ReadonlySet<string> = new Set(["error_max_turns", "error_max_budget_usd"]);
 
@@ -52,7 +50,7 @@ export function judge(run: ClientEnd, client: string | null): Judged {
   const isBroken = client !== null && exit.code !== 0 && !end?.isError;
   if (!end || isBroken)
     return { ...broken(`the client ended with ${exit.code} and no result. ${stderr}`), ...byUser(exit, end) };
-  if (end.isError) return judgeError(run, end);
+  if (end.isError || userLimits.has(end.subtype)) return judgeError(run, end);
   const { tokens, costMicros } = run.usage;
   const cost = run.isCostMeasured ? "measured" : "unknown";
   const facts = { session: state.session, turns: end.turns, refused: end.refused, tokens, costMicros, cost };
@@ -79,17 +77,13 @@ function retryOf(problem: string | null, end: EndEvent): { readonly isRetryable:
 }
 
 function outcomeOfStop({ kind, reason }: NonNullable<ClientEnd["stop"]>): Judged {
-  if (kind === "stalled") return failure(`stalled: ${reason}`);
+  if (kind === "stalled") return failed(toReason(`stalled: ${reason}`), true);
   return kind === "stopped" ? { kind } : { kind, reason };
 }
 
 /** At SIGINT Claude Code ends with exit code 0, and this reason. */
 function byUser(exit: ProgramExit, end: EndEvent | null): { readonly isByUser?: true } {
   return isUserSignal(exit) || end?.terminalReason?.startsWith("aborted_") === true ? { isByUser: true } : {};
-}
-
-function failure(text: string): Failed {
-  return { kind: "failed", reason: toReason(text), isRetryable: true };
 }
 
 /** The account, the service, the network or the program failed, not the model. */
@@ -111,7 +105,7 @@ function outcomeOfAnswer(text: string, facts: Readonly<Record<string, Json>>): R
   const statement = lastLine.startsWith("{") ? parseObject(lastLine) : null;
   if (statement?.["shim"] === "failed") {
     const reason = textAt(statement, "reason") ?? "it reported a failure without a reason";
-    return { ...failure(reason), isRetryable: statement["isRetryable"] === true };
+    return failed(toReason(reason), statement["isRetryable"] === true);
   }
   const hasValue = statement?.["shim"] === "done" && "result" in statement;
   const value = hasValue ? { value: redactJson(statement["result"]).value as Json } : {};

@@ -57,5 +57,5 @@ it("[EX7] equivalent only within the margin, better or worse only without 0, und
     "worse",
     "undecided",
   ]);
-  expect(judgePairs([], 6, margin)).toMatchObject({ verdict: "undecided", effect: null, n: 0 });
+  expect(judgePairs([], 6, margin)).toMatchObject({ verdict: "undecided", difference: null, n: 0 });
 });
