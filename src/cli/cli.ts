@@ -2,7 +2,7 @@ import { sep } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../contract/machine/operations.ts";
 import type { Workspace, HostContext, LoadedRuntime } from "../machine/operations/host.ts";
-import { LocalHost } from "../local-mcp/host/local-host.ts";
+import { Operations } from "../local-mcp/host/local-host.ts";
 import { type Paths, homeFrom, pathsIn } from "../platform/paths.ts";
 import { shimCommand, typedCommand, withShimCommand } from "../platform/shim-command.ts";
 import { messageOf } from "../shared/error.ts";
@@ -52,7 +52,7 @@ function refuseSecondValue(command: Command, option: Option): void {
 export class Cli {
   readonly io: Io;
   readonly paths: Paths;
-  readonly host: LocalHost;
+  readonly host: Operations;
   readonly #screen: Screen;
   exitCode: number = exitCodes.ok;
   #loaded: Promise<LoadedRuntime> | null = null;
@@ -65,7 +65,7 @@ export class Cli {
     this.io = io;
     this.#screen = createScreen(io);
     this.paths = pathsIn(homeFrom(io.env));
-    this.host = new LocalHost(this.context);
+    this.host = new Operations(this.context);
   }
 
   /** How a person types `shim` in this terminal. */
@@ -107,18 +107,18 @@ export class Cli {
   /** Parts that make a host, or a program beside it. */
   get context(): HostContext {
     const { io, paths } = this;
-    const machineHost = io.machineHost({ home: paths.home, launch: io.launch, env: io.env });
+    const hostClient = io.hostClient({ home: paths.home, launch: io.launch, env: io.env });
     const loaded = (): Promise<LoadedRuntime> => (this.#loaded ??= io.makeRuntime());
     return {
       paths,
       site: io,
       loaded,
       runtime: async () => (await loaded()).runtime,
-      machineHost: {
-        ...machineHost,
+      hostClient: {
+        ...hostClient,
         call: (asked, hearing) => {
           this.#hasAskedHost = true;
-          return machineHost.call(asked, hearing);
+          return hostClient.call(asked, hearing);
         },
       },
       progress: (text) => this.progress(text),

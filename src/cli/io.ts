@@ -1,6 +1,6 @@
 import type { HostSite, LoadedRuntime } from "../machine/operations/host.ts";
 import type { HostHome } from "../local-mcp/host-client/reach-host.ts";
-import type { MachineHost } from "../machine/operations/host.ts";
+import type { HostClient } from "../machine/operations/host.ts";
 
 export interface ProcessStart {
   readonly command: string;
@@ -18,7 +18,7 @@ export interface ProcessGroup {
 }
 
 export interface Io extends HostSite {
-  readonly machineHost: (home: HostHome) => MachineHost;
+  readonly hostClient: (home: HostHome) => HostClient;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
   /** Ends this process after `ms`, even if stdout still has unread output. */

@@ -10,7 +10,7 @@ import { localStorePath } from "../coordinator-client/local/local-store.ts";
 import { callsInProcess } from "../coordinator-client/open-link.ts";
 import { loadDriver } from "../store/open-driver.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { hostCalls, machineHostOf } from "../local-mcp/host-client/machine-host.ts";
+import { hostCalls, hostClientOf } from "../local-mcp/host-client/machine-host.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
 import type { LoadedRuntime } from "../machine/operations/host.ts";
 import { systemSite } from "../local-mcp/host/system-site.ts";
@@ -48,7 +48,7 @@ export function systemIo(bundle: string, env: NodeJS.ProcessEnv): Io {
     wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
     startProcess,
     startGroup,
-    machineHost: machineHostOf,
+    hostClient: hostClientOf,
     makeRuntime: () => makeRuntime(env),
   };
 }

@@ -16,11 +16,11 @@ import {
   writeBase,
   type Base,
   type OpenRepository,
-  type SnapshotHost,
+  type SnapshotDeps,
 } from "./repository.ts";
 import { isRefName } from "./take-snapshot.ts";
 
-export interface DropInput extends SnapshotHost, TimeLimit {
+export interface DropInput extends SnapshotDeps, TimeLimit {
   readonly repository: string;
   readonly checkpointIds: readonly string[];
   /**

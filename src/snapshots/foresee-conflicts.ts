@@ -5,7 +5,7 @@ import { createPrivateFolder } from "../platform/private-files.ts";
 import { readAnswer, type FileConflict } from "./merge-answer.ts";
 import { GitError, repositoryGit, run, text, userGit, withAuthor, withTimeLimit, type Git } from "./git.ts";
 import { receivedCommit } from "./make-bundle.ts";
-import { prepareScratch, repositoryFor, type OpenRepository, type SnapshotHost } from "./repository.ts";
+import { prepareScratch, repositoryFor, type OpenRepository, type SnapshotDeps } from "./repository.ts";
 import { unpack } from "./restore-files.ts";
 import type { SnapshotLimits } from "./selection.ts";
 import { stageTree } from "./take-snapshot.ts";
@@ -35,7 +35,7 @@ export interface MadeSide {
   readonly tree: WorkTree;
 }
 
-export interface ForeseeInput extends SnapshotHost {
+export interface ForeseeInput extends SnapshotDeps {
   /** All of one repository. */
   readonly sides: readonly Side[];
   /** Scratch folders of earlier looks that stay. */

@@ -20,7 +20,7 @@ import { createPrivateFolder, renameDurably, syncFile, syncFolder } from "../pla
 import { lines, repositoryGit, run, text, type Git } from "./git.ts";
 import type { WorkTree } from "./work-tree.ts";
 
-export interface SnapshotHost {
+export interface SnapshotDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly processes: Processes;
 }
@@ -30,7 +30,7 @@ export interface SnapshotHost {
  * only finished packs and refs enter the repository, so an interruption leaves nothing behind.
  */
 export interface OpenRepository {
-  readonly host: SnapshotHost;
+  readonly host: SnapshotDeps;
   readonly signal: AbortSignal;
   readonly repository: string;
   readonly owned: string;
@@ -123,7 +123,7 @@ export function removeBase(repository: string): void {
  * @throws {GitError} when aborted while waiting, or git fails
  */
 export async function withRepository<T>(
-  host: SnapshotHost,
+  host: SnapshotDeps,
   repository: string,
   tree: WorkTree | null,
   signal: AbortSignal,
@@ -161,7 +161,7 @@ async function clearLeftovers(repository: string): Promise<void> {
 
 /** Creates it whole or not at all. Parts of a damaged one are kept: git adds what it lacks. */
 async function createRepository(
-  host: SnapshotHost,
+  host: SnapshotDeps,
   { repository, fresh }: { readonly repository: string; readonly fresh: string },
   tree: WorkTree,
   signal: AbortSignal,

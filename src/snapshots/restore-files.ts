@@ -20,13 +20,13 @@ import {
   repositoryFor,
   withRepository,
   type OpenRepository,
-  type SnapshotHost,
+  type SnapshotDeps,
 } from "./repository.ts";
 import { readStats, type ExcludedFile } from "./selection.ts";
 import { dropAbsent, readAbout } from "./take-snapshot.ts";
 import { listAt } from "../shared/json-fields.ts";
 
-export interface RestoreInput extends SnapshotHost, TimeLimit {
+export interface RestoreInput extends SnapshotDeps, TimeLimit {
   readonly repository: string;
   readonly commit: string;
   /** New or empty folder. */

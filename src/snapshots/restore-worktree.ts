@@ -2,7 +2,7 @@ import { copyFileSync, existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { err, ok, type Result } from "../shared/result.ts";
 import { repositoryGit, run, text, userGit, withTimeLimit, type Git, type TimeLimit } from "./git.ts";
-import { withRepository, type OpenRepository, type SnapshotHost } from "./repository.ts";
+import { withRepository, type OpenRepository, type SnapshotDeps } from "./repository.ts";
 import {
   findMissing,
   findMissingSnapshot,
@@ -14,7 +14,7 @@ import {
 import { discover } from "./work-tree.ts";
 import { addWorktree, removeWorktree } from "./worktrees.ts";
 
-export interface WorktreeInput extends SnapshotHost, TimeLimit {
+export interface WorktreeInput extends SnapshotDeps, TimeLimit {
   /** SHIM's repository, and the snapshot in it. */
   readonly repository: string;
   readonly commit: string;

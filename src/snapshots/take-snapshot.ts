@@ -33,7 +33,7 @@ import {
   writeBase,
   type Base,
   type OpenRepository,
-  type SnapshotHost,
+  type SnapshotDeps,
   type StoredObject,
 } from "./repository.ts";
 import {
@@ -49,7 +49,7 @@ import { parseObject } from "../shared/json-fields.ts";
 import { listUnsaved, type UnsavedFile } from "./unsaved-files.ts";
 import { readdir } from "node:fs/promises";
 
-export interface SnapshotInput extends SnapshotHost {
+export interface SnapshotInput extends SnapshotDeps {
   readonly project: string;
   readonly snapshots: string;
   readonly checkpointId: string;

@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import type { RunningHost } from "#src/contract/machine/installation.ts";
+import type { HostStatus } from "#src/contract/machine/installation.ts";
 import { runningHost as askHost } from "#src/local-mcp/host-client/machine-host.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { connected, manifestOf, startOf, unpackedBundle } from "#harness/machine/claude-desktop.ts";
@@ -14,14 +14,14 @@ async function aDesktop({ home }: Paths) {
   return connected(await startOf(folder, { home }));
 }
 
-async function runningHost(paths: Paths): Promise<RunningHost | null> {
+async function runningHost(paths: Paths): Promise<HostStatus | null> {
   const answer = await askHost({ paths }, "GET", "/status");
   if (!answer.ok) throw new Error(answer.error.message);
   return answer.value.host;
 }
 
 /** Waits until another process than `pid` is the host. */
-async function nextHost(paths: Paths, pid: number): Promise<RunningHost> {
+async function nextHost(paths: Paths, pid: number): Promise<HostStatus> {
   return vi.waitUntil(async () => {
     const host = await runningHost(paths).catch(() => null);
     return host !== null && host.pid !== pid && host;

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { RunningHost } from "../../contract/machine/installation.ts";
+import type { HostStatus } from "../../contract/machine/installation.ts";
 import { pluralize } from "../../shared/format.ts";
 import { addGroup, type Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
@@ -22,6 +22,6 @@ export function addCommand(program: Command, cli: Cli): void {
   });
 }
 
-function name({ pid, version }: RunningHost): string {
+function name({ pid, version }: HostStatus): string {
   return `The host (process ${pid}, SHIM ${version})`;
 }

@@ -19,7 +19,7 @@ const key = z.string().max(200);
 const Setting = z.object({ key: z.string(), value: Json });
 
 /** A running host as it describes itself. */
-export const RunningHost = z.object({
+export const HostStatus = z.object({
   pid: z.int(),
   version: z.string(),
   /** Epoch ms. */
@@ -34,10 +34,10 @@ export const RunningHost = z.object({
     }),
   ),
 });
-export type RunningHost = z.infer<typeof RunningHost>;
+export type HostStatus = z.infer<typeof HostStatus>;
 
 /** `host` is null where none runs. */
-const Answer = z.object({ host: RunningHost.nullable() });
+const Answer = z.object({ host: HostStatus.nullable() });
 
 export const installationOperations = {
   "checks.run": machineOperation({

@@ -9,12 +9,12 @@ import { ownProgram } from "../../platform/version.ts";
 import { parseJson, parseObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { reachHost, type HostHome, NoHostError } from "./reach-host.ts";
-import type { Attendance, Hearing, HostResult, MachineHost, HostContext } from "../../machine/operations/host.ts";
+import type { Attendance, Hearing, HostResult, HostClient, HostContext } from "../../machine/operations/host.ts";
 import { fileLog } from "../../platform/log-file.ts";
 import { pathsIn } from "../../platform/paths.ts";
 import { HostWatch, killHost } from "./host-watch.ts";
 import { messageOf } from "../../shared/error.ts";
-import { RunningHost } from "../../contract/machine/installation.ts";
+import { HostStatus } from "../../contract/machine/installation.ts";
 import {
   callPath,
   type AnswerLine,
@@ -42,14 +42,14 @@ interface HostQuestion {
 export async function runningHost(
   { paths: { home } }: Pick<HostContext, "paths">,
   ...[method, path]: ["GET", "/status"] | ["POST", "/stop"]
-): Promise<HostResult<{ host: RunningHost | null }>> {
+): Promise<HostResult<{ host: HostStatus | null }>> {
   const socket = hostSocket(home, systemProcesses.boot());
   try {
     checkSocketFolder(home, socket);
     const signal = AbortSignal.timeout(usualMs);
     const answer = await requestHost(socket, requestOf({ method, path, signal }));
     const described = answer && parseJson(await text(answer));
-    return ok({ host: RunningHost.nullable().parse(described ?? null) });
+    return ok({ host: HostStatus.nullable().parse(described ?? null) });
   } catch (error) {
     if (error instanceof SocketFolderError) return unusable(error.message);
     return unusable(
@@ -198,7 +198,7 @@ const retryEveryMs = 5_000;
 /** Letters that the host writes to a program that attends, for commits. */
 export const attention = { stored: "s", coordinated: "c" } as const;
 
-export function machineHostOf(home: HostHome): MachineHost {
+export function hostClientOf(home: HostHome): HostClient {
   return {
     call: (asked, hearing) => askOperation(home, asked, hearing),
     attend: (attendance) => attend(home, attendance),

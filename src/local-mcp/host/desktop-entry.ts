@@ -10,7 +10,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
 import { killHost } from "../host-client/host-watch.ts";
 import { ownProcess, runFront } from "../front/run-front.ts";
-import { hostHere, type HostProcess } from "./host-process.ts";
+import { hostHere, type Host } from "./host-process.ts";
 
 /** Whoever has ended the host here, as a newer program does, may take so long to start its own. */
 const standBackMs = 3_000;
@@ -26,7 +26,7 @@ function main(): void {
     log("error", "the workspace of the environment cannot be used", { reason: edge.error });
     process.stderr.write(`SHIM: no workspace is joined: ${edge.error}.\n`);
   }
-  let host: HostProcess | null = null;
+  let host: Host | null = null;
   let endedAt = Number.NEGATIVE_INFINITY;
   let exitCode: number | null = null;
   const onEnded = (): void => {

@@ -5,7 +5,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import type { HostContext, HostResult } from "../../machine/operations/host.ts";
-import { LocalHost } from "./local-host.ts";
+import { Operations } from "./local-host.ts";
 import { toSentError, type AnswerLine } from "../../machine/operations/operation-wire.ts";
 import { systemSite } from "./system-site.ts";
 import type { MachineWork } from "./machine-work.ts";
@@ -37,7 +37,7 @@ export async function doOperation(doing: Doing, name: string, body: string, resp
     progress: (text) => send({ progress: text }),
     onSecretsRemoved: (count) => send({ secretsRemoved: count }),
   };
-  const host = new LocalHost(context);
+  const host = new Operations(context);
   try {
     const call = (): Promise<HostResult<unknown>> => host.call(name, input as MachineInput<typeof name>);
     send({ result: await (machineOperations[name].isLong ? doing.machine.atLongWork(call) : call()) });

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from "node:stream";
 import * as z from "zod";
 import type { Config } from "../../contract/config.ts";
-import type { RunningHost } from "../../contract/machine/installation.ts";
+import type { HostStatus } from "../../contract/machine/installation.ts";
 import { teamTools } from "../../contract/team-tools.ts";
 import { machineTools } from "../../contract/tools.ts";
 import { type FrontHello, type HostHello, mcpPath, mcpProtocol } from "../front/hello.ts";
@@ -58,7 +58,7 @@ const goneMs = 100;
 /** Time that a front which has lost its client may take to end. */
 const hungMs = 3_000;
 
-export interface HostProcessOptions {
+export interface HostOptions {
   readonly runtime: Runtime;
   readonly self: ProcessIdentity;
   readonly program: ProgramVersion;
@@ -73,8 +73,8 @@ const repeatable = Object.entries({ ...machineTools, ...teamTools }).flatMap(([n
 );
 
 /** Serves all chats of a machine on one socket. */
-export class HostProcess {
-  readonly #options: HostProcessOptions;
+export class Host {
+  readonly #options: HostOptions;
   readonly #machine: MachineWork;
   #coordinator: CoordinatorRequests | null = null;
   /** Operations that are being done for processes beside the host. */
@@ -91,7 +91,7 @@ export class HostProcess {
   #usedAt: number;
   #isOver = false;
 
-  constructor(options: HostProcessOptions) {
+  constructor(options: HostOptions) {
     this.#options = options;
     const { runtime, socket } = options;
     this.#machine = new MachineWork(runtime, options.self);
@@ -213,7 +213,7 @@ export class HostProcess {
 
   #answerStatus(response: ServerResponse, isStop: boolean): void {
     const { self, program } = this.#options;
-    const status: RunningHost = {
+    const status: HostStatus = {
       pid: self.pid,
       version: program.version,
       startedAt: this.#startedAt,
@@ -359,7 +359,7 @@ interface HostHereOptions extends Pick<LoadedDriver, "open" | "fallbackReason">,
 }
 
 /** Makes this process the host of the home; null: another process is it. */
-export function hostHere({ home, self, open, fallbackReason, onEnded, startJob }: HostHereOptions): HostProcess | null {
+export function hostHere({ home, self, open, fallbackReason, onEnded, startJob }: HostHereOptions): Host | null {
   const socket = hostSocket(home, self.boot);
   prepareSocketFolder(home, socket);
   const lockPath = hostLock(home, self.boot);
@@ -375,7 +375,7 @@ export function hostHere({ home, self, open, fallbackReason, onEnded, startJob }
     ...(startJob && { startJob }),
   });
   if (fallbackReason) runtime.log("warn", "second choice of SQLite", { reason: fallbackReason });
-  return new HostProcess({
+  return new Host({
     runtime,
     self,
     program: ownProgram,

@@ -4,7 +4,7 @@ import type {
   HandlerContext,
   Handlers,
   HostContext,
-  MachineHost,
+  HostClient,
   MetricsServing,
   PageServing,
   ServedMetrics,
@@ -74,7 +74,7 @@ const handlers: Handlers = {
 };
 
 /** The authority over what SHIM stores on a machine, in the calling process. */
-export class LocalHost {
+export class Operations {
   readonly #context: HandlerContext;
 
   constructor(context: HostContext) {
@@ -93,17 +93,17 @@ export class LocalHost {
     const checked = machineOperations[name].input.safeParse(input);
     if (!checked.success) return err({ code: "bad_input", message: `${name}: ${formatIssues(checked.error)}.` });
     const { effect, doneBy }: MachineOperation = machineOperations[name];
-    const { machineHost, site, by = "command line", progress, onSecretsRemoved } = this.#context;
-    const askHost = async (one: MachineHost): Promise<HostResult<MachineOutput<Name>>> => {
+    const { hostClient, site, by = "command line", progress, onSecretsRemoved } = this.#context;
+    const askHost = async (one: HostClient): Promise<HostResult<MachineOutput<Name>>> => {
       const asked = { name, input: checked.data, env: site.env, by };
       return (await one.call(asked, omitUndefined({ progress, onSecretsRemoved }))) as HostResult<MachineOutput<Name>>;
     };
-    if (machineHost && effect !== "read" && doneBy !== "caller") return askHost(machineHost);
+    if (hostClient && effect !== "read" && doneBy !== "caller") return askHost(hostClient);
     try {
       return await handlers[name](this.#context, checked.data as CheckedMachineInput<Name>);
     } catch (error) {
       // The host migrates or repairs the store on its way.
-      if (machineHost && error instanceof NeedsHostError) return askHost(machineHost);
+      if (hostClient && error instanceof NeedsHostError) return askHost(hostClient);
       if (error instanceof StoreError) return err({ code: error.code, message: error.message });
       throw error;
     }
@@ -119,7 +119,7 @@ export class LocalHost {
   /** Serves the live page on loopback until it is closed. */
   async servePage(serving: PageServing): Promise<HostResult<ServedPage>> {
     const { servePage } = await import("../page/serve.ts");
-    const host = new LocalHost({ ...this.#context, by: "live page" });
+    const host = new Operations({ ...this.#context, by: "live page" });
     const served = await servePage(host, host.#context, serving);
     if (!served.ok) return served;
     const close = async (): Promise<void> => {

@@ -33,7 +33,7 @@ import { contentType, toExposition } from "../../shared/exposition.ts";
 /** Serves the live page until it is closed. */
 export async function servePage(
   host: { readonly call: CallOperation },
-  { runtime: load, site, workspace, machineHost }: HandlerContext,
+  { runtime: load, site, workspace, hostClient }: HandlerContext,
   { port, onLinkNeeded, onProblem }: PageServing,
 ): Promise<HostResult<ServedPage>> {
   const runtime = await load();
@@ -64,7 +64,7 @@ export async function servePage(
     return err({ code: "port_unusable", message: `${listening.error}. Leave --port out for a free one.` });
   const over = new AbortController();
   const onStored = (): void => feed.changed("sessions");
-  const attending = machineHost?.attend({ onStored, onProblem, until: over.signal });
+  const attending = hostClient?.attend({ onStored, onProblem, until: over.signal });
   const close = async (): Promise<void> => {
     over.abort();
     feed.close();

@@ -104,7 +104,7 @@ export interface Attendance {
 }
 
 /** The host of a machine, as its other programs see it; it is started where none runs. */
-export interface MachineHost {
+export interface HostClient {
   /** Does an operation there; bugs throw. */
   call(asked: AskedOperation, hearing: Hearing): Promise<HostResult<unknown>>;
   /** Keeps a host running while this program does; never rejects. */
@@ -121,7 +121,7 @@ export interface HostContext {
   /** Opens the store with the first call. */
   readonly runtime: () => Promise<Runtime>;
   /** Absent in the host itself. */
-  readonly machineHost?: MachineHost;
+  readonly hostClient?: HostClient;
   /** Does a whole round of the sync; only the host has it. */
   readonly syncNow?: (edge: EdgeWorkspace) => Promise<SyncReport>;
   readonly onSecretsRemoved?: (count: number) => void;

@@ -4,7 +4,7 @@ import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
 import { untilAborted } from "../../coordinator-client/edge/platform.ts";
 import type { CallOperation, HostContext } from "../../machine/operations/host.ts";
 import { stoppedText } from "../../machine/recovery/at-limit.ts";
-import { LocalHost } from "../../local-mcp/host/local-host.ts";
+import { Operations } from "../../local-mcp/host/local-host.ts";
 import { identify, type ProcessIdentity } from "../../platform/processes.ts";
 import { programPath } from "../../platform/program-path.ts";
 import {
@@ -39,7 +39,7 @@ export async function supervise(
   settings: SupervisorSettings,
   { endSignal, hurrySignal, ...more }: Supervision,
 ): Promise<Result<void, Failure>> {
-  const { paths, site, machineHost } = context;
+  const { paths, site, hostClient } = context;
   const { home: folder } = paths;
   const runtime = await context.runtime();
   const { clock } = nodePlatform();
@@ -53,7 +53,7 @@ export async function supervise(
     const state = SupervisorState.open(folder);
     if (!state.ok) return state;
     markSupervisor(folder, self);
-    const host = new LocalHost(context);
+    const host = new Operations(context);
     const call: CallOperation = (name, input) => host.call(name, input);
     await logFailure(runtime, "what hooks have left was not stored", call("recovery.catch-up", {}));
     const { launch, versionOf } = site;
@@ -65,7 +65,7 @@ export async function supervise(
       monotonic: () => clock.monotonic(),
       openTerminal,
     });
-    void machineHost?.attend({
+    void hostClient?.attend({
       onStored: () => daemon.noteStored(),
       onProblem: (message) => runtime.log("warn", message),
       until: over.signal,

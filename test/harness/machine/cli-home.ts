@@ -20,7 +20,7 @@ import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { temporaryFolder, write } from "./git-project.ts";
-import { machineHostWith } from "./machine-host.ts";
+import { hostClientWith } from "./machine-host.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { Store } from "#src/store/store.ts";
 
@@ -271,7 +271,7 @@ function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: s
     nodeVersion: "24.1.0",
     runQuietly: () => null,
     versionOf: (program: string) => versions[program] ?? "v24.1.0",
-    machineHost: () => machineHostWith(runtime, context),
+    hostClient: () => hostClientWith(runtime, context),
     makeRuntime: () => withRuntime({ ...runtime, store: readOnly() }).makeRuntime(),
     ...overrides,
   };

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { request } from "node:http";
 import { connect as connectTo, type Socket } from "node:net";
 import { onTestFinished, vi } from "vitest";
-import { HostProcess } from "#src/local-mcp/host/host-process.ts";
+import { Host } from "#src/local-mcp/host/host-process.ts";
 import { hostSocket } from "#src/platform/host-socket.ts";
 import { identify } from "#src/platform/processes.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
@@ -23,7 +23,7 @@ export async function aHost(
   const killed: number[] = [];
   const { promise: ended, resolve: onEnded } = Promise.withResolvers<void>();
   const self = runtime.processes.start(7_000);
-  const host = new HostProcess({ runtime, self, program, socket, kill: (pid) => void killed.push(pid), onEnded });
+  const host = new Host({ runtime, self, program, socket, kill: (pid) => void killed.push(pid), onEnded });
   onTestFinished(() => {
     host.stop();
     vi.useRealTimers();
@@ -32,7 +32,7 @@ export async function aHost(
   return { runtime, host, socket, killed, ended };
 }
 
-type Host = Awaited<ReturnType<typeof aHost>>;
+type HostRig = Awaited<ReturnType<typeof aHost>>;
 
 interface Chat {
   readonly pid: number;
@@ -42,7 +42,7 @@ interface Chat {
 }
 
 /** A front that the test plays. */
-export async function aFront({ runtime, socket }: Host, { pid, clientPid, env = {}, isRestart = false }: Chat) {
+export async function aFront({ runtime, socket }: HostRig, { pid, clientPid, env = {}, isRestart = false }: Chat) {
   for (const each of [clientPid, pid]) if (!runtime.processes.facts(each)) runtime.processes.start(each);
   const connection = await open(socket);
   const heard: Message[] = [];
@@ -111,6 +111,6 @@ export function ask(
   });
 }
 
-export async function statusOf({ socket }: Host): Promise<Message> {
+export async function statusOf({ socket }: HostRig): Promise<Message> {
   return JSON.parse((await ask(socket, "GET", "/status")).body) as Message;
 }

@@ -1,6 +1,6 @@
 import type { MachineInput } from "#src/contract/machine/operations.ts";
-import type { CallOperation, HostContext, MachineHost } from "#src/machine/operations/host.ts";
-import { LocalHost } from "#src/local-mcp/host/local-host.ts";
+import type { CallOperation, HostContext, HostClient } from "#src/machine/operations/host.ts";
+import { Operations } from "#src/local-mcp/host/local-host.ts";
 import { createSynchronizer } from "#src/machine/sharing/start-sync.ts";
 import type { RoundOptions, SyncReport } from "#src/machine/sharing/sync-round.ts";
 import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
@@ -17,7 +17,7 @@ export async function roundOf(runtime: Runtime, asked?: RoundOptions["asked"]): 
 /** Operations as the host of this runtime does them. */
 export function callsOf(runtime: Runtime): CallOperation {
   const context = { paths: runtime.paths, runtime: () => Promise.resolve(runtime) } as HostContext;
-  const host = new LocalHost(context);
+  const host = new Operations(context);
   return (name, input) => host.call(name, input);
 }
 
@@ -26,11 +26,11 @@ export function callsOf(runtime: Runtime): CallOperation {
  *
  * @param context of its operations; absent: none is asked for
  */
-export function machineHostWith(runtime: Runtime, context?: () => Promise<HostContext>): MachineHost {
+export function hostClientWith(runtime: Runtime, context?: () => Promise<HostContext>): HostClient {
   return {
     call: async ({ name, input, by }, hearing) => {
       if (!context) throw new Error(`${name} was not expected`);
-      const host = new LocalHost({ ...(await context()), ...hearing, by, syncNow: (edge) => roundOf(runtime, edge) });
+      const host = new Operations({ ...(await context()), ...hearing, by, syncNow: (edge) => roundOf(runtime, edge) });
       const result = await host.call(name, input as MachineInput<typeof name>);
       await host.close();
       return result;

@@ -27,7 +27,7 @@ import { createKey } from "#src/machine/sharing/workspace-key.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeTime, seededRandom } from "#harness/clock/fake-time.ts";
-import { LocalHost } from "#harness/coordinator/local-host.ts";
+import { Operations } from "#harness/coordinator/local-host.ts";
 import { checkpoint, Device, session as sessionRecord, type Content } from "./sealed-content.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
@@ -41,7 +41,7 @@ export const project = "project-key-1";
 
 /** One coordinator, and machines with homes of their own that share one key. */
 export class Machines {
-  readonly host = new LocalHost(openBetterSqlite3);
+  readonly host = new Operations(openBetterSqlite3);
   readonly #all: MachineHome[] = [];
   /** No answer comes while it is true. */
   isCut: (name: OperationName) => boolean = () => false;

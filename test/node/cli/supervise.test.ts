@@ -14,7 +14,7 @@ import { lockFile } from "#src/store/file-lock.ts";
 import type { Attendance } from "#src/machine/operations/host.ts";
 import { recordDeaths } from "#src/machine/recovery/deaths.ts";
 import * as members from "#src/machine/team/members.ts";
-import { machineHostWith } from "#harness/machine/machine-host.ts";
+import { hostClientWith } from "#harness/machine/machine-host.ts";
 import {
   linesOf,
   aCliHome,
@@ -293,11 +293,11 @@ it("[CL184] [PR36] while it runs the host of the machine runs", async () => {
     attendances.push(attendance);
     await once(attendance.until, "abort");
   };
-  const machineHost: Io["machineHost"] = () => ({ ...machineHostWith(home.runtime), attend });
+  const hostClient: Io["hostClient"] = () => ({ ...hostClientWith(home.runtime), attend });
   const ran = await supervise(
     home,
     (out) => attendances.length > 0 && out.includes("supervises"),
-    { machineHost, isTty: true },
+    { hostClient, isTty: true },
     "",
   );
   expect(ran.code).toBe(0);

@@ -9,10 +9,10 @@ import { schemaState } from "#src/shared/migrate.ts";
 import { migrations } from "#src/store/schema.ts";
 import { Store } from "#src/store/store.ts";
 import { NeedsHostError, StoreError } from "#src/store/store-error.ts";
-import { LocalHost } from "#src/local-mcp/host/local-host.ts";
+import { Operations } from "#src/local-mcp/host/local-host.ts";
 import { err, ok } from "#src/shared/result.ts";
 import type { Io } from "#src/cli/io.ts";
-import { machineHostWith } from "#harness/machine/machine-host.ts";
+import { hostClientWith } from "#harness/machine/machine-host.ts";
 import { backUp, isBackupDue } from "#src/store/backup.ts";
 import { aCliHome, ids, seed, withRuntime, type CliHome } from "#harness/machine/cli-home.ts";
 import { T0, tempHome, tempStore } from "#harness/store/temp-store.ts";
@@ -42,9 +42,9 @@ function isReadOnly(driver: Driver): boolean {
 }
 
 /** On such a disk none can be started. */
-function noHost({ runtime }: CliHome): Pick<Io, "machineHost"> {
+function noHost({ runtime }: CliHome): Pick<Io, "hostClient"> {
   const unusable = err({ code: "host_unusable", message: "the disk is read-only" } as const);
-  return { machineHost: () => ({ ...machineHostWith(runtime), call: () => Promise.resolve(unusable) }) };
+  return { hostClient: () => ({ ...hostClientWith(runtime), call: () => Promise.resolve(unusable) }) };
 }
 
 /** The store as an update of SHIM finds it: with one more step than it has. */
@@ -125,13 +125,13 @@ it("[ST99] what must be migrated or repaired first is left to the host, which do
   const reader = new Store({ ...newer.context, path: paths.database, migrations: updated, isReadOnly: true });
   expect(() => reader.read(() => 1, 0)).toThrow(NeedsHostError);
   const asked: string[] = [];
-  const host = new LocalHost({
+  const host = new Operations({
     paths,
     site: home.io(),
     loaded: withRuntime({ ...runtime, store: reader }).makeRuntime,
     runtime: async () => ({ ...runtime, store: reader }),
-    machineHost: {
-      ...machineHostWith(runtime),
+    hostClient: {
+      ...hostClientWith(runtime),
       call: async ({ name }) => {
         asked.push(name);
         newer.read(() => null, null);

@@ -17,7 +17,7 @@ import { TaskWorktrees, removeOldWorktrees, type WorkDeps, workDeps } from "../w
 import { newId } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
 import type { CallOperation, HostContext } from "../../../machine/operations/host.ts";
-import { LocalHost } from "../../../local-mcp/host/local-host.ts";
+import { Operations } from "../../../local-mcp/host/local-host.ts";
 import { machineHealth, WorkerAutomation, type EndCounts, type WorkerOptions } from "../worker-automation.ts";
 import { keepOutput } from "../output-files.ts";
 
@@ -208,7 +208,7 @@ export async function runTasksIn<Type extends TypeSettings>(
   listen(endSignal, () => worker.drain(typeof endSignal.reason === "string" ? endSignal.reason : "asked to end"));
   listen(hurrySignal, () => worker.stopNow("asked to end at once"));
   const onProblem = (message: string): void => runtime.log("warn", message);
-  const attending = context.machineHost?.attend({ onProblem, until: over.signal });
+  const attending = context.hostClient?.attend({ onProblem, until: over.signal });
   try {
     const ended = await worker.run();
     return ended.ok ? ended : fail(ended.error.code, `${ended.error.message}.`);
@@ -225,7 +225,7 @@ export async function taskDeps(context: HostContext, workspace: Workspace): Prom
   const { launch, versionOf } = context.site;
   const { clock } = nodePlatform();
   const runtime = await context.runtime();
-  const host = new LocalHost(context);
+  const host = new Operations(context);
   const call: CallOperation = (name, input) => host.call(name, input);
   return ok({ ...deps.value, runtime, call, launch, versionOf, monotonic: () => clock.monotonic(), workspace });
 }

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { HostProcess } from "#src/local-mcp/host/host-process.ts";
+import { Host } from "#src/local-mcp/host/host-process.ts";
 import { hostSocket } from "#src/platform/host-socket.ts";
 import { journalKinds } from "#harness/machine/claude.ts";
 import { patience } from "#harness/machine/host-rig.ts";
@@ -22,7 +22,7 @@ async function aHost(runtime: TempRuntime = tempRuntime()) {
   const socket = hostSocket(runtime.paths.home, runtime.processes.boot());
   const { promise: ended, resolve: onEnded } = Promise.withResolvers<void>();
   const program = { version: "2.0.0", builtAt: 1 };
-  const host = new HostProcess({ runtime, self, program, socket, kill: () => undefined, onEnded });
+  const host = new Host({ runtime, self, program, socket, kill: () => undefined, onEnded });
   onTestFinished(() => host.stop());
   const link = join(runtime.paths.home, "host.sock");
   await vi.waitUntil(() => statSync(link, { throwIfNoEntry: false }) !== undefined, patience);
