@@ -1,3 +1,4 @@
+import { oneLine } from "../shared/format.ts";
 import { textAt, type JsonObject } from "../shared/json-fields.ts";
 import { redact, stripPrivate } from "./redact.ts";
 
@@ -32,7 +33,7 @@ export function boundTexts(value: unknown, maxText: number, depth = 0): unknown 
 export const maxLabelChars = 100;
 
 export function label(text: string): string {
-  return redactAndClip(text, maxLabelChars).replaceAll(/\s+/g, " ");
+  return oneLine(redactAndClip(text, maxLabelChars));
 }
 
 /** Redacts a client's word for storage. */

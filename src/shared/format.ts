@@ -1,12 +1,17 @@
+import { visible } from "./visible-text.ts";
+
 export { age } from "../contract/age.ts";
 
 export function clip(text: string, max: number): string {
   return text.length <= max ? text : `${text.slice(0, max - 20)} ... [${text.length - max + 20} more]`;
 }
 
-/** In one line of at most so many characters, the rest cut with a mark. */
-export function oneLine(text: string, max: number): string {
-  const line = text.replaceAll(/\s+/g, " ").trim();
+/**
+ * Untrusted text on one line of at most so many characters, the rest cut with a mark; what is not
+ * seen, or acts on a terminal, is left out.
+ */
+export function oneLine(text: string, max = Number.POSITIVE_INFINITY): string {
+  const line = visible(text).replaceAll(/\s+/g, " ").trim();
   return line.length <= max ? line : `${line.slice(0, Math.max(0, max - 3))}...`;
 }
 

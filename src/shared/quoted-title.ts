@@ -1,13 +1,10 @@
-import { visible } from "./visible-text.ts";
+import { oneLine } from "./format.ts";
 
 const maxTitleChars = 60;
 
-/** Keeps the title on one line and without characters that could change its appearance. */
+/** On one line, and without what ends the quotation, a tag or code. */
 export function quotedTitle(title: string | null, max = maxTitleChars): string {
-  const line = visible(title ?? "")
-    .replaceAll('"', "'")
-    .replaceAll(/\s+/g, " ")
-    .trim();
+  const line = oneLine((title ?? "").replaceAll('"', "'").replaceAll(/[<>`]/g, " "));
   if (line === "") return "an untitled chat";
   const chars = Array.from(line);
   const start = chars.slice(0, max - 4).join("");

@@ -5,7 +5,7 @@ import { type RunLimits, EvolveInput, describe, methodText } from "../../code/ev
 import type { EvolveReport, Tried, RunFacts } from "../../code/evolution/run.ts";
 import type { Review } from "../../code/evolution/review.ts";
 import type { Evolved, Planned, Run } from "../../code/evolution/run-evolve.ts";
-import { age, pluralize } from "../../shared/format.ts";
+import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { exitCodes, wrongUsage, type CliResult } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
@@ -214,7 +214,7 @@ const maxWhyChars = 400;
 function triedLines({ task: number, outcome, what, method, branch, why, verdict }: Tried): string[] {
   const result = outcome === "kept" ? `${branch}${verdict ? `; ${verdictText(verdict)}` : ""}` : (why ?? "");
   const line = `  ${outcome.padEnd(9)} task ${number}: ${what} (${method})`;
-  return result === "" ? [line] : [line, `            ${result.replaceAll(/\s+/g, " ").slice(0, maxWhyChars)}`];
+  return result === "" ? [line] : [line, `            ${oneLine(result, maxWhyChars)}`];
 }
 
 function verdictText({ findings: { before, after } }: NonNullable<Tried["verdict"]>): string {

@@ -141,7 +141,7 @@ function timelineLine(cli: Cli, entry: TimelineEntry): string {
   const source = entry.source.padEnd(10);
   const colour = sourceColours[entry.source];
   const number = entry.prompt === undefined ? "" : `prompt ${entry.prompt}, `;
-  return `${localTime(entry.at)}  ${colour ? cli.paint(colour, source) : source}  ${number}${entry.text.replaceAll(/\s+/g, " ")}`;
+  return `${localTime(entry.at)}  ${colour ? cli.paint(colour, source) : source}  ${number}${oneLine(entry.text)}`;
 }
 
 function foundView({ text, sessions, missing }: MachineOutput<"sessions.search">, cli: Cli): Lines {

@@ -9,7 +9,6 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
-import { visible } from "../../shared/visible-text.ts";
 import { type CliResult, fromHost, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
@@ -193,7 +192,7 @@ const frame = 8;
 /** @param command continues it; null: nothing to continue */
 function sessionLines(one: SessionView, text: string, command: string | null, style: OverviewStyle): string[] {
   const room = style.columns - frame - one.shortId.length - shownWidth(text);
-  const title = oneLine(visible(one.title ?? "untitled"), maxTitleChars);
+  const title = oneLine(one.title ?? "untitled", maxTitleChars);
   const path = one.project === null ? one.client : shortPath(one.project, style.home);
   const pathWidth = Math.min(most.path, textWidth(path));
   const titleWidth = Math.min(

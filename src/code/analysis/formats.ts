@@ -38,11 +38,10 @@ const maxHotspots = 5;
 /** A report for a terminal: findings first, then what ran. */
 export function toText(report: Report): string {
   const findings = shownFindings(report).map(
-    (finding) =>
-      `${position(finding)}  ${finding.level}  ${oneLine(finding.message, Infinity)}  [${ruleNames(finding)}]`,
+    (finding) => `${position(finding)}  ${finding.level}  ${oneLine(finding.message)}  [${ruleNames(finding)}]`,
   );
   const tools = report.tools.map(
-    (tool) => `${tool.name.padEnd(10)}  ${tool.version ?? "-"}  ${oneLine(toolState(tool), Infinity)}`,
+    (tool) => `${tool.name.padEnd(10)}  ${tool.version ?? "-"}  ${oneLine(toolState(tool))}`,
   );
   const hotspots = report.hotspots
     .slice(0, maxHotspots)
@@ -52,7 +51,7 @@ export function toText(report: Report): string {
     ["Tools:", ...tools],
     hotspots.length > 0 ? ["Hotspots (complexity times commits):", ...hotspots] : [],
     adviceLines(report),
-    report.notes.map((note) => oneLine(note, Infinity)),
+    report.notes.map((note) => oneLine(note)),
     [totalsLine(report)],
   ];
   return parts

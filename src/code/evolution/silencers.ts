@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { codeOf } from "../../shared/error.ts";
+import { oneLine } from "../../shared/format.ts";
 
 export type AstGrep = typeof import("@ast-grep/napi");
 export type SgNode = import("@ast-grep/napi").SgNode;
@@ -107,7 +108,7 @@ export function findSilencers(astGrep: AstGrep | null, file: string, source: str
   const root = parseSource(astGrep, file, source);
   const rules = [...codeRules, ...(isTypeScript(file) ? [typeAssertion] : []), ...(isTest ? testRules : [])];
   const found = rules.flatMap(([kind, rule]) =>
-    root.findAll({ rule }).map((node) => ({ kind, file, text: oneLine((node.parent() ?? node).text()) })),
+    root.findAll({ rule }).map((node) => ({ kind, file, text: oneLine((node.parent() ?? node).text(), maxTextChars) })),
   );
   const comments = root.findAll({ rule: { kind: "comment" } }).map((node) => node.text());
   return [...found, ...comments.flatMap((text) => suppression(file, text))];
@@ -115,12 +116,8 @@ export function findSilencers(astGrep: AstGrep | null, file: string, source: str
 
 /** One that says more is another one. */
 function suppression(file: string, comment: string): Silencer[] {
-  const text = oneLine(comment);
+  const text = oneLine(comment, maxTextChars);
   return suppressing.test(comment) ? [{ kind: `a finding is suppressed by ${text}`, file, text }] : [];
 }
 
 const maxTextChars = 100;
-
-function oneLine(text: string): string {
-  return text.replaceAll(/\s+/g, " ").trim().slice(0, maxTextChars);
-}

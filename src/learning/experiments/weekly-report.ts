@@ -99,7 +99,7 @@ export function weeklyReport(facts: WeeklyFacts, ideas: readonly string[] | null
     "## What SHIM changed, and why",
     steps.length === 0
       ? "Nothing."
-      : steps.map(({ at, text, why }) => oneLine(`- ${day(at)}: ${text}. Why: ${why}.`, Infinity)).join("\n"),
+      : steps.map(({ at, text, why }) => oneLine(`- ${day(at)}: ${text}. Why: ${why}.`)).join("\n"),
     "## What could be better",
     ideasText(ideas),
     "",
@@ -157,7 +157,7 @@ function cost({ costs }: WeeklyFacts): string {
 function ideasText(ideas: readonly string[] | null): string {
   if (ideas === null) return "The records were not examined: `shim report opportunities` does.";
   if (ideas.length === 0) return "The records show nothing that should change.";
-  return ideas.map((text) => `- ${oneLine(text, Infinity)}`).join("\n");
+  return ideas.map((text) => `- ${oneLine(text)}`).join("\n");
 }
 
 function count(n: number, noun: string): string {

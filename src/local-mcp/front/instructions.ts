@@ -1,3 +1,4 @@
+import { quotedTitle } from "../../shared/quoted-title.ts";
 import { age } from "../../shared/format.ts";
 import { findIncomplete } from "../../machine/recovery/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -46,9 +47,7 @@ function firstLine(runtime: Runtime): string | null {
       [],
     );
     if (!dead || now - dead.session.lastSeenAt > runtime.config.offerMaxAgeMs) return null;
-    // Untrusted text in SHIM's own words: one line, nothing that ends the quotation.
-    const title = (displayTitle(dead.session) ?? "untitled").replaceAll(/[\s"<>`]+/g, " ").slice(0, 80);
-    return `SHIM: an earlier chat ("${title}") died ${age(now - dead.session.lastSeenAt)} ago. Call shim_check_recovery before anything else.`;
+    return `SHIM: an earlier chat (${quotedTitle(displayTitle(dead.session))}) died ${age(now - dead.session.lastSeenAt)} ago. Call shim_check_recovery before anything else.`;
   } catch (error) {
     runtime.log("error", "recovery could not be checked at start", { error: String(error) });
     return `SHIM: saving may be broken (${messageOf(error)}). ${withShimCommand("Tell the user to run `shim doctor`.", () => shimCommand(runtime))}`;

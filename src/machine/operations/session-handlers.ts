@@ -15,7 +15,6 @@ import { promptNumbers } from "../checkpoints/moments.ts";
 import { findSnapshot, readContent } from "../sessions/session-content.ts";
 import { isAlive, readState } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { visible } from "../../shared/visible-text.ts";
 import type { Handlers, HostResult } from "./host.ts";
 import {
   findCheckpoint,
@@ -83,7 +82,7 @@ export const sessionHandlers = {
     }),
   async "sessions.name"({ runtime: load }, { session: id, name: given, clear }) {
     if ((given === undefined) === !clear) return err({ code: "bad_input", message: "give either a name or --clear." });
-    const name = given === undefined ? null : redact(oneLine(visible(given), Number.MAX_SAFE_INTEGER)).text;
+    const name = given === undefined ? null : redact(oneLine(given)).text;
     if (name === "") return err({ code: "bad_input", message: "the name is empty. --clear removes a name." });
     if (name !== null && name.length > maxNameChars)
       return err({ code: "bad_input", message: `the name is longer than ${maxNameChars} characters.` });

@@ -4,7 +4,7 @@ import { age } from "../../shared/format.ts";
 import { isKnownTime } from "../../shared/known-time.ts";
 import { effectLine } from "../sessions/effects.ts";
 import { limits, pathOf } from "../sessions/entries.ts";
-import { excerpt, isNod, onOneLine, tail } from "../text/excerpt.ts";
+import { excerpt, isNod, tail } from "../text/excerpt.ts";
 import { neutralize } from "../text/neutralize.ts";
 import { formatAgo, formatWhen, oneLine } from "./brief-text.ts";
 import type { Restoration } from "./restoration.ts";
@@ -157,7 +157,7 @@ const storedChars = limits.prompt.head + limits.prompt.tail;
 function promptText({ text, chars: whole = text.length, answers }: UserPrompt, max: number, session: string): string {
   const plain = neutralize(text);
   const shown = excerpt(plain, max);
-  const isWhole = whole === text.length && shown === onOneLine(plain);
+  const isWhole = whole === text.length && shown === plain.replaceAll(/\s+/g, " ").trim();
   const isCut = whole > longPromptChars && !isWhole;
   const stored = whole > storedChars ? `${storedChars} of them are stored` : "all of them";
   const way = isCut ? ` [${whole} characters; ${stored}: \`shim sessions show ${session} --stored\`]` : "";

@@ -1,11 +1,10 @@
-import { age, clip } from "../../shared/format.ts";
+import { age, oneLine as shownLine } from "../../shared/format.ts";
 import { isPast } from "../../shared/known-time.ts";
-import { onOneLine } from "../text/excerpt.ts";
 import { neutralize } from "../text/neutralize.ts";
 import type { TaskOfSession } from "../sessions/session-tasks.ts";
 
 export function oneLine(text: string, max: number): string {
-  return clip(onOneLine(neutralize(text)), max);
+  return shownLine(neutralize(text), max);
 }
 
 /** @param at epoch ms; null or absent: the time is not known */

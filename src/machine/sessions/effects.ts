@@ -1,7 +1,7 @@
 import type { EffectOutcome } from "../../contract/effects.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { EffectNote, EffectRun } from "../../contract/work-state.ts";
-import { age } from "../../shared/format.ts";
+import { age, oneLine } from "../../shared/format.ts";
 import { simpleCommands } from "./shell-commands.ts";
 
 /** Pure: a view of the journal. Nothing is stored but what the entries of the calls have. */
@@ -54,7 +54,7 @@ export function outcomeOf({ outcome = "unknown" }: EffectRun): EffectOutcome {
 /** Outcome with its reason: why it is not known, or how it failed. Quotes the client. */
 export function outcomeText(run: EffectRun): string {
   const { outcome, error, asked } = run;
-  const quoted = error === undefined ? "" : `: ${error.replaceAll(/\s+/g, " ")}`;
+  const quoted = error === undefined ? "" : `: ${oneLine(error)}`;
   if (outcome === "done") return "done";
   if (outcome === "refused") return "refused by SHIM, not run";
   if (outcome === "failed") return `FAILED${quoted}`;

@@ -1,3 +1,4 @@
+import { oneLine } from "../../shared/format.ts";
 import { createHash } from "node:crypto";
 import type { UsageLimit } from "../../contract/at-limit.ts";
 import type { JournalEntry } from "../../contract/journal.ts";

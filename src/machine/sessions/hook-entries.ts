@@ -1,3 +1,4 @@
+import { oneLine } from "../../shared/format.ts";
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
@@ -90,7 +91,7 @@ export function describeInput(toolInput: unknown): string {
   const described = describingArguments.map((key) => values[key]).find((value) => typeof value === "string");
   const text =
     searchIn(values) ?? described ?? JSON.stringify(redactJson(boundTexts(toolInput ?? {}, limits.input * 4)).value);
-  return redactAndClip(text, limits.input).replaceAll(/\s+/g, " ");
+  return oneLine(redactAndClip(text, limits.input));
 }
 
 /** A search is described by its pattern and its folder. */

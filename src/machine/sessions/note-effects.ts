@@ -1,3 +1,4 @@
+import { oneLine } from "../../shared/format.ts";
 import { readFileSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { adapterOf } from "../../clients/adapters.ts";
@@ -43,7 +44,7 @@ function toNote({ kind, command, check, shows, isOnce }: FoundEffect, position: 
   const isKnown = check !== null && (subject !== undefined || !check.includes("{subject}"));
   return {
     kind,
-    command: redactAndClip(command, maxCommandChars).replaceAll(/\s+/g, " "),
+    command: oneLine(redactAndClip(command, maxCommandChars)),
     ...(shows === null ? {} : { shows }),
     ...position,
     ...(isOnce ? { isOnce } : {}),

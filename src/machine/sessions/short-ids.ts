@@ -1,3 +1,4 @@
+import { quotedTitle } from "../../shared/quoted-title.ts";
 import { shortIdAmong } from "../../contract/short-id.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { displayTitle, type Session, byPrefix, get } from "./sessions.ts";
@@ -42,9 +43,7 @@ export function findSessionArgument(sql: Sql, given: string): Result<Session | n
   const candidates = direct.length > 0 ? direct : byPrefix(sql, `ses_${given}`, maxCandidates);
   if (candidates.length < 2) return ok(candidates[0] ?? null);
   const lines = candidates.map((one) => {
-    // Another chat's words must not end the line or the quotation.
-    const title = (displayTitle(one) ?? "untitled").replaceAll(/[\s"<>`]+/g, " ").slice(0, 80);
-    return `${shortSessionId(sql, one.id)} ("${title}")`;
+    return `${shortSessionId(sql, one.id)} (${quotedTitle(displayTitle(one))})`;
   });
   const message = `"${given}" matches several sessions: ${lines.join(", ")}. Give more of the id.`;
   return err({ code: "ambiguous_session", message });

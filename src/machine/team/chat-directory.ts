@@ -1,3 +1,4 @@
+import { oneLine } from "../../shared/format.ts";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { Chat } from "../../contract/chats.ts";
 import { shortIdAmong } from "../../contract/short-id.ts";
@@ -87,8 +88,5 @@ export class ChatDirectory {
 
 /** Untrusted text in a line of SHIM's own. */
 function toLabel(text: string): string {
-  return redact(text)
-    .text.replaceAll(/[\s"<>`]+/g, " ")
-    .trim()
-    .slice(0, maxNameChars);
+  return oneLine(redact(text).text.replaceAll(/["<>`]/g, " "), maxNameChars);
 }

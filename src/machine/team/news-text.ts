@@ -1,4 +1,4 @@
-import { clip } from "../../shared/format.ts";
+import { clip, oneLine } from "../../shared/format.ts";
 import { compactionText, type News } from "../sessions/news.ts";
 import { neutralize } from "../text/neutralize.ts";
 
@@ -54,12 +54,7 @@ export function formatChat(name: string, id: string): string {
 
 /** Untrusted text: one line, nothing that ends a quotation. */
 function quotable(text: string, max: number): string {
-  return clip(
-    neutralize(text)
-      .replaceAll(/[\s"]+/g, " ")
-      .trim(),
-    max,
-  );
+  return oneLine(neutralize(text).replaceAll('"', " "), max);
 }
 
 /** Untrusted text: its lines must not resemble list items. */

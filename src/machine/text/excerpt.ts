@@ -1,3 +1,5 @@
+import { oneLine } from "../../shared/format.ts";
+
 /** Pure. Shortens a text to whole sentences of it, in their order; labels and rewords nothing. */
 
 /** Ranks sentences of a long prompt: limits are lost most easily, and cost most. */
@@ -54,17 +56,12 @@ function pastedNote(lines: number): string | null {
   return lines > maxPastedLines ? `[${lines} lines left out]` : null;
 }
 
-/** The text without line breaks and repeated blanks. */
-export function onOneLine(text: string): string {
-  return text.replaceAll(/\s+/g, " ").trim();
-}
-
 /** A line, or a part of one that ends like a sentence. The number of a list's item ends none. */
 const sentenceEnd = /\n+|(?<=[.!?…]["')\]]?)(?<!(?:^|\n)[ \t]{0,8}\d{1,3}\.)\s+|(?<=[。！？])/;
 const maxSentences = 2_000;
 
 function sentencesOf(text: string): string[] {
-  const all = text.split(sentenceEnd).map(onOneLine);
+  const all = text.split(sentenceEnd).map((one) => oneLine(one));
   const named = all.filter((one) => one !== "");
   return named.length <= maxSentences
     ? named
@@ -86,10 +83,10 @@ const maxBeginning = 300;
  * both ends. Left-out parts are marked by "…".
  */
 export function excerpt(text: string, max: number): string {
-  const plain = onOneLine(text);
+  const plain = oneLine(text);
   if (plain.length <= max) return plain;
   const own = withoutPasted(text);
-  const short = onOneLine(own);
+  const short = oneLine(own);
   if (short.length <= max) return short;
   if (max < leastExcerpt) return cut(short, max);
   const all = sentencesOf(own);
@@ -146,7 +143,7 @@ function joined(all: readonly string[], kept: ReadonlyMap<number, string>): stri
 
 /** The beginning and, mostly, the end of a text: an answer says first what it found. */
 export function bothEnds(text: string, max: number): string {
-  const plain = onOneLine(withoutPasted(text));
+  const plain = oneLine(withoutPasted(text));
   if (plain.length <= max) return plain;
   let first = "";
   for (const one of sentencesOf(plain)) {
@@ -161,7 +158,7 @@ export function bothEnds(text: string, max: number): string {
 
 /** The end of a text, from the beginning of a sentence where one fits. */
 export function tail(text: string, max: number): string {
-  const plain = onOneLine(withoutPasted(text));
+  const plain = oneLine(withoutPasted(text));
   if (plain.length <= max) return plain;
   const all = sentencesOf(plain);
   let kept = "";

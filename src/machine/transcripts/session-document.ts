@@ -1,3 +1,4 @@
+import { oneLine } from "../../shared/format.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import * as journal from "../sessions/journal.ts";
@@ -32,7 +33,7 @@ function toMarkdown(session: Session, state: WorkState | null, rows: readonly Jo
   const entries = rows.flatMap(entryLines);
   const conversation = entries.length > 0 ? entries : ["Nothing of it is kept any more."];
   return `${[
-    `# ${(displayTitle(session) ?? "Untitled session").replaceAll(/\s+/g, " ")}`,
+    `# ${oneLine(displayTitle(session) ?? "Untitled session")}`,
     facts.join("\n"),
     ...(state ? stateSections(state) : []),
     "## Conversation",
@@ -61,7 +62,7 @@ function stateSections(state: WorkState): string[] {
 }
 
 function section(title: string, items: readonly string[]): string[] {
-  const lines = items.filter((item) => item.trim() !== "").map((item) => `- ${item.replaceAll(/\s+/g, " ")}`);
+  const lines = items.filter((item) => item.trim() !== "").map((item) => `- ${oneLine(item)}`);
   return lines.length === 0 ? [] : [`## ${title}`, lines.join("\n")];
 }
 

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import type { OutputOf } from "../../contract/operations.ts";
 import { WorkResult } from "../../contract/work-result.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
-import { pluralize } from "../../shared/format.ts";
+import { oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { readDiff, type CommitDiff } from "../../snapshots/commit-work.ts";
@@ -120,7 +120,7 @@ export async function mergeTask(
       );
     }
     const { code, stderr } = await run(git, ["merge", ...fastForward, commit], "", [0, 1, 128]);
-    if (code !== 0) return fail("git_refused", `nothing was changed: ${stderr.replaceAll(/\s+/g, " ").trim()}`);
+    if (code !== 0) return fail("git_refused", `nothing was changed: ${oneLine(stderr)}`);
     const tasks = works.value.map(({ task }) => task);
     return ok({ task: found.task, tasks, works: works.value, into, before, commit });
   });

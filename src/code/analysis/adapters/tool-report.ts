@@ -1,3 +1,4 @@
+import { oneLine } from "../../../shared/format.ts";
 import { numberAt, parseObject, type JsonObject } from "../../../shared/json-fields.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
@@ -33,7 +34,7 @@ const maxWords = 300;
 
 /** Why a tool's output is no report, in its own words. */
 export function outputProblem({ code, stdout, stderr }: ToolOutput): string {
-  const text = (stderr.trim() || stdout.trim()).replaceAll(/\s+/g, " ").slice(0, maxWords);
+  const text = oneLine(stderr.trim() || stdout.trim(), maxWords);
   return text === "" ? `exit code ${code} without a report` : `exit code ${code}: ${text}`;
 }
 

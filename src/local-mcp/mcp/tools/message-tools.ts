@@ -4,7 +4,7 @@ import type { ForeseenConflict } from "../../../contract/machine/team.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, err, type Result } from "../../../shared/result.ts";
-import { age } from "../../../shared/format.ts";
+import { age, oneLine } from "../../../shared/format.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { isPresent, readConflicts, showChat } from "../../../machine/operations/team-handlers.ts";
 import { folderOf } from "../../../machine/team/chat-naming.ts";
@@ -125,10 +125,6 @@ function stateAndAge(line: ChatLine): string {
   const { waitingMs, lastSeenMsAgo } = line;
   if (!isPresent(line)) return `${stateText(line)}, seen ${age(lastSeenMsAgo)} ago`;
   return `${stateText(line)}${waitingMs === undefined ? "" : ` for ${age(waitingMs)}`}`;
-}
-
-function oneLine(text: string): string {
-  return text.replaceAll(/\s+/g, " ");
 }
 
 export const send = teamTool<"shim_send">(async ({ member, removed: count }, input) => {

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { visible } from "#src/shared/visible-text.ts";
 import { excerpt, isNod, tail, withoutPasted } from "#src/machine/text/excerpt.ts";
 
 /** Texts of any script, with sentences, lists, code fences, quotations and text without spaces. */
@@ -27,7 +28,8 @@ const block = fc.constantFrom(
 );
 const anyText = fc.oneof(
   fc.array(fc.oneof(word, block), { maxLength: 120 }).map((parts) => parts.join(" ")),
-  fc.string({ maxLength: 400, unit: "binary" }),
+  // What acts on a terminal is left out of any line.
+  fc.string({ maxLength: 400, unit: "binary" }).map(visible),
 );
 
 function squeezed(text: string): string {
