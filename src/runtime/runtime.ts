@@ -5,6 +5,7 @@ import type { Paths } from "../platform/paths.ts";
 import type { Processes } from "../platform/processes.ts";
 import type { Store } from "../store/store.ts";
 import type { Durations } from "./durations.ts";
+import type { Fronts } from "./fronts.ts";
 import type { LocalCalls } from "./local-calls.ts";
 import type { Job } from "./run-apart.ts";
 
@@ -21,6 +22,8 @@ export interface Runtime {
   readonly store: Store;
   readonly log: Log;
   readonly durations: Durations;
+  /** None in a process that is not the host. */
+  readonly fronts: Fronts;
   /** The machine's coordinator in the host; absent in the host itself. */
   readonly localCalls?: () => LocalCalls;
   /** Does a job in a process of its own; absent where none can be started. */

@@ -6,6 +6,7 @@ import { fileLog, type Log } from "../platform/log-file.ts";
 import { homeFrom, pathsIn } from "../platform/paths.ts";
 import { systemProcesses } from "../platform/processes.ts";
 import { Durations } from "./durations.ts";
+import { Fronts } from "./fronts.ts";
 import type { Runtime } from "./runtime.ts";
 import { Store, type StoreOptions } from "../store/store.ts";
 
@@ -34,5 +35,6 @@ export function systemRuntime({ env, ...options }: SystemOptions): Runtime {
     store: new Store({ ...options, path: paths.database, now }),
     log,
     durations: new Durations(() => performance.now()),
+    fronts: new Fronts(),
   };
 }

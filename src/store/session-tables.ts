@@ -85,15 +85,6 @@ export const clients = table("clients", {
 
 export type ClientSession = Pick<RowOf<typeof clients>, "givenId" | "session">;
 
-export const servers = table("servers", {
-  boot: text().primary(),
-  pid: integer().primary(),
-  start: text().primary(),
-  clientPid: integer(),
-  clientStart: text(),
-  at: integer(),
-});
-
 /** Checkpoints refer to numbers of entries, so none may be reused after pruning. */
 export const journal = table("journal", {
   seq: serial({ isReused: false }),
@@ -172,7 +163,6 @@ export const recoveries = table("recoveries", {
 export const sessionTables = [
   sessions,
   clients,
-  servers,
   journal,
   checkpoints,
   checkpointsUnindexed,

@@ -19,7 +19,6 @@ import { readSubagents } from "../../machine/transcripts/record-transcript.ts";
 import { limits } from "../../machine/sessions/entries.ts";
 import { label, redactAndClip } from "../../redaction/bounded-text.ts";
 import { isSessionPaused } from "../../machine/sessions/paused-session.ts";
-import * as servers from "../../machine/sessions/servers.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { toAnswer, verdictAnswer } from "./hook-answer.ts";
 import { isEdit, type EditVerdict } from "../../machine/team/file-guard.ts";
@@ -244,8 +243,7 @@ function isShortCall({ input, isLate = false }: IncomingEvent, { part, row }: Kn
 function readUnserved(runtime: Runtime, { event, isLate = false }: IncomingEvent, known: KnownSession): number {
   const { client, row } = known;
   if (!betweenTurns.has(event) || isLate || !client || !row) return 0;
-  const { isServed } = runtime.store.read((sql) => servers.check(sql, runtime.processes, client), servers.unserved);
-  return isServed ? 0 : readSubagents(runtime, row);
+  return runtime.fronts.serves(client) ? 0 : readSubagents(runtime, row);
 }
 
 /**

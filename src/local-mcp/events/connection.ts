@@ -1,18 +1,15 @@
 import { isAlive } from "../../platform/processes.ts";
-import * as servers from "../../machine/sessions/servers.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import type { Recording } from "./record-event.ts";
 
 const deadText =
   "SHIM: the MCP process has died. Reconnect it with /mcp: until then its tools are missing, reserved files and budgets are not guarded, and tool calls are saved with your next prompt.";
 
-/** Shown once, with the next prompt, which also deletes the row of the dead process. */
-export function connectionWarning({ sql, runtime, incoming, known: { client } }: Recording): string | null {
+/** Shown once, with the next prompt. */
+export function connectionWarning({ runtime, incoming, known: { client } }: Recording): string | null {
   const isPrompt = incoming.event === "UserPromptSubmit" && !incoming.isLate;
   if (!isPrompt || !client || !isAlive(runtime.processes, client)) return null;
-  const { dead, isServed } = servers.check(sql, runtime.processes, client);
-  for (const server of dead) servers.unregister(sql, server);
-  return dead.length > 0 && !isServed ? deadText : null;
+  return runtime.fronts.takeLoss(client) ? deadText : null;
 }
 
 /** All tool events have arrived by the end of a turn. */

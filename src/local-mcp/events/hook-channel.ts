@@ -1,11 +1,9 @@
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
-import { messageOf } from "../../shared/error.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
 import { answerEvent, fileChangingEvents, rejectInput, type DeferredWork } from "./answer-hook.ts";
 import { parseInput, toHookInput } from "./read-event.ts";
-import { identify, isDescendant, type ProcessIdentity } from "../../platform/processes.ts";
-import * as servers from "../../machine/sessions/servers.ts";
+import { isDescendant } from "../../platform/processes.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 
 export interface HookReply extends Record<string, unknown> {
@@ -55,30 +53,6 @@ export class HookChannel {
       await Promise.race([defer(work), pause(maxWaitMs)]);
     else if (work) afterAnswer(() => void defer(work));
     return reply(event, answer);
-  }
-
-  /**
-   * After a reconnection: the next prompt may come before the front is registered by a tick.
-   * Every other start writes nothing here. Never throws.
-   */
-  replaceDead(): void {
-    const { runtime, clientPid } = this.#options;
-    try {
-      const { self, client } = this.#identify(clientPid);
-      if (!self || !client) return;
-      const { dead, isServed } = runtime.store.read(
-        (sql) => servers.check(sql, runtime.processes, client),
-        servers.unserved,
-      );
-      if (dead.length > 0 && !isServed) servers.register(runtime, self, client);
-    } catch (error) {
-      runtime.log("warn", "the new process could not be registered yet", { error: messageOf(error) });
-    }
-  }
-
-  #identify(clientPid: number): Record<"self" | "client", ProcessIdentity | null> {
-    const { runtime, pid } = this.#options;
-    return { self: identify(runtime.processes, pid), client: identify(runtime.processes, clientPid) };
   }
 
   /** Behind a wrapper the client is the session's owner. */

@@ -19,7 +19,10 @@ import { Turns } from "./turns.ts";
 import { Upkeep } from "./upkeep.ts";
 
 /** A chat that the process serves, as far as the machine's work concerns it. */
-type WorkingChat = Pick<ServedChat, "isSettled" | "announceWork" | "checkClient" | "team" | "work" | "reader">;
+type WorkingChat = Pick<
+  ServedChat,
+  "isConnected" | "isSettled" | "announceWork" | "checkClient" | "team" | "work" | "reader"
+>;
 
 /** The host ticks every ten seconds then, and a timer may be early. */
 const quietIntervalMs = 9_000;
@@ -150,7 +153,7 @@ export class MachineWork {
 
   /** Whether nothing was stored for a while, and no chat waits for a check. */
   get isQuiet(): boolean {
-    const isCalm = [...this.#chats].every((chat) => chat.isSettled);
+    const isCalm = [...this.#chats].every((chat) => chat.isSettled && chat.isConnected);
     const isWatched = this.#watches().every(({ hasUnserved }) => !hasUnserved);
     return isCalm && isWatched && !isWithin(this.#runtime.now() - this.#changedAt, quietIntervalMs);
   }

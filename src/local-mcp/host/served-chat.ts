@@ -1,6 +1,5 @@
 import type { Duplex } from "node:stream";
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
-import type { JSONRPCMessage } from "@modelcontextprotocol/server";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
@@ -16,7 +15,6 @@ import { capture } from "../../machine/checkpoints/capture.ts";
 import { catchUp, isTurnOpen } from "../../machine/transcripts/record-transcript.ts";
 import { recordDeath } from "../../machine/recovery/deaths.ts";
 import { isPausedById } from "../../machine/sessions/paused-session.ts";
-import * as servers from "../../machine/sessions/servers.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { isSignal } from "../../machine/signals/crash-cause.ts";
 import type { TeamEnding } from "../../machine/team/team.ts";
@@ -32,7 +30,6 @@ import { refreshIfDue } from "./upkeep.ts";
 const settleMs = 3_000;
 const batchMs = 30;
 const maxEndMs = 10_000;
-const witnessTickMs = 2_000;
 /** A client that ends its server mostly ends soon. */
 const endingChecks = 20;
 const endingPauseMs = 50;
@@ -63,9 +60,10 @@ export class ServedChat {
   #isSaving = false;
   /** Why it ends; null: it does not. */
   #endReason: string | null = null;
+  #isConcluding = false;
   #isOver = false;
-  /** The sessions are detached, and only the client's end is waited for. */
-  #isWitness = false;
+  /** False: its sessions are detached, and only the end of its client, or another front, is waited for. */
+  #isConnected = true;
   /** Resolved when nothing of the end is lost with this process. */
   readonly #mayLeave = Promise.withResolvers<void>();
 
@@ -99,7 +97,8 @@ export class ServedChat {
       onHandOver: options.onHandOver,
       // A transport that cannot write closes itself; the end of its paused input is never seen.
       onClosed: () => this.#closed(),
-      onMessage: (message) => this.#onMessage(message, hooks),
+      // Before the SDK makes its server, whose texts are for this client.
+      onMessage: (message) => void (this.#clientInfo ??= clientInfoIn(message)),
     });
     const handle = serveStdio(
       () =>
@@ -114,11 +113,12 @@ export class ServedChat {
     );
     this.#close = () => handle.close();
     machine.add(this);
+    runtime.fronts.connect(this);
     for (const event of ["end", "close"]) connection.once(event, () => machine.turns.take(this, () => this.#closed()));
   }
 
   get isConnected(): boolean {
-    return !this.#isWitness;
+    return this.#isConnected;
   }
 
   get server(): ProcessIdentity {
@@ -144,7 +144,7 @@ export class ServedChat {
     const { machine } = this.#options;
     // The front sends to the next host what was not answered.
     machine.turns.forget(this);
-    // An end that has begun is finished, but no witness stays.
+    // An end that has begun is finished, but its client is waited for no longer.
     if (this.#endReason !== null) await this.#mayLeave.promise;
     if (!this.#isOver) {
       this.#isOver = true;
@@ -163,13 +163,14 @@ export class ServedChat {
     const { runtime, connection } = this.#options;
     const limit = this.#limitEnd();
     this.#files.stop();
+    runtime.fronts.disconnect(this, isKilled && this.isSettled);
     // Node reports the end of stdin before a signal that preceded it.
     await nextTurn();
     const outlived = this.client === null ? null : await checksUntilGone(runtime, this.client, reason);
     const isClientGone = outlived !== null;
     // Killed together they would have ended together.
     const isByClient = isKilled && outlived !== null && outlived >= minOutlived;
-    this.#saveAndDetach({ isClientGone, isKilled, isByClient, reason: this.#endReason });
+    this.#saveAndDetach({ isClientGone, isByClient, reason: this.#endReason });
     // The process that the client has started may end.
     connection.end();
     // A client may still write its transcript: it is read after the client has ended.
@@ -177,13 +178,21 @@ export class ServedChat {
     await this.#leaveTeam("server_gone");
     if (this.#isOver) return;
     clearTimeout(limit);
-    this.#isWitness = true;
+    this.#isConnected = false;
     this.#mayLeave.resolve();
-    const isGoneNow = await this.#witness();
-    if (this.#isOver) return;
+    for (let checks = 0; checks < endingChecks && !this.#isConcluding; checks++) {
+      this.checkClient();
+      await pause(endingPauseMs, undefined, { ref: false });
+    }
+  }
+
+  /** The client has ended as well, or has another front. */
+  #conclude(isClientGone: boolean): void {
+    if (this.#isOver || this.#isConcluding) return;
+    this.#isConcluding = true;
     this.#limitEnd();
-    this.#saveAndDetach({ isClientGone: isGoneNow, isKilled, isByClient: false, reason: "parent_death" });
-    return this.#finish(isGoneNow);
+    if (isClientGone) this.#saveAndDetach({ isClientGone, isByClient: false, reason: "parent_death" });
+    void this.#finish(isClientGone);
   }
 
   /** Bounds the end if a disk or git hangs. */
@@ -214,32 +223,10 @@ export class ServedChat {
     await attempt(this.#options.runtime.log, "leaving the team", () => this.#team?.end(ending));
   }
 
-  /**
-   * Shows the other machines that the client of a server that is gone lives on.
-   *
-   * @returns whether the client is gone; else it has another server, or this process is to end
-   */
-  async #witness(): Promise<boolean> {
-    const { runtime } = this.#options;
-    const { store, processes } = runtime;
-    const { client } = this;
-    if (client === null) return false;
-    for (let checks = 0; checks < endingChecks && isAlive(processes, client); checks++)
-      await pause(endingPauseMs, undefined, { ref: false });
-    const isServed = (): boolean => store.read((sql) => servers.check(sql, processes, client).isServed, false);
-    while (!this.#isOver && isAlive(processes, client) && !isServed()) {
-      await attempt(runtime.log, "the team", () => this.#team?.follow(this.#chat.current()));
-      await pause(witnessTickMs, undefined, { ref: false });
-    }
-    return !isAlive(processes, client);
-  }
-
   /** Neither the end of stdin nor a signal means that the work is finished. */
   #saveAndDetach(end: Ending): void {
     const { runtime } = this.#options;
     void attempt(runtime.log, "last checkpoint", () => {
-      // Its row shows the hooks of the living client that the server has died.
-      if (end.isClientGone || !end.isKilled) servers.leave(runtime, this.server);
       for (const sessionId of this.#chat.servedSessions()) detachSession(runtime, this.#chat, sessionId, end);
     });
   }
@@ -255,11 +242,14 @@ export class ServedChat {
     this.#options.connection.write(`${JSON.stringify(notification)}\n`);
   }
 
-  /** Ends it if its client is gone. */
+  /** Ends it if its client is gone, and without a front also where the client has another one. */
   checkClient(): void {
-    const { processes } = this.#options.runtime;
-    const isOrphan = [this.client, this.server].some((one) => one !== null && !isAlive(processes, one));
-    if (isOrphan) this.end("parent_death");
+    const { processes, fronts } = this.#options.runtime;
+    const { client } = this;
+    const isClientGone = client !== null && !isAlive(processes, client);
+    if (this.#isConnected) {
+      if (isClientGone || !isAlive(processes, this.server)) this.end("parent_death");
+    } else if (isClientGone || client === null || fronts.serves(client)) this.#conclude(isClientGone);
   }
 
   /** Null until it is loaded. */
@@ -269,8 +259,6 @@ export class ServedChat {
 
   work(): void {
     const session = this.#chat.current();
-    // The client's hooks have deleted the row of a front that is dead.
-    if (this.client && this.#endReason === null) servers.register(this.#options.runtime, this.server, this.client);
     if (session) refreshIfDue(this.#chat, session);
     void this.#team?.follow(session);
     void this.#files.save();
@@ -278,12 +266,6 @@ export class ServedChat {
 
   reader(): OpenedLink | null | Promise<OpenedLink | null> {
     return this.#team?.reader() ?? null;
-  }
-
-  /** Reads who connects before the SDK makes its server, whose texts are for this client. */
-  #onMessage(message: JSONRPCMessage, hooks: HookChannel): void {
-    this.#clientInfo ??= clientInfoIn(message);
-    if ("method" in message && message.method === "notifications/initialized") setImmediate(() => hooks.replaceDead());
   }
 
   #afterAnswer(): void {
@@ -312,7 +294,6 @@ export class ServedChat {
 
 interface Ending {
   readonly isClientGone: boolean;
-  readonly isKilled: boolean;
   /** The client has killed its server in its own end. */
   readonly isByClient: boolean;
   /** The end of stdin, a signal, or the death of a parent. */

@@ -8,7 +8,6 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { catchUp, hasWritten, readSubagents } from "../../machine/transcripts/record-transcript.ts";
 import { refresh } from "../../machine/signals/observe.ts";
 import * as clients from "../../machine/sessions/clients.ts";
-import * as servers from "../../machine/sessions/servers.ts";
 import { isSessionPaused } from "../../machine/sessions/paused-session.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { unsavedOf } from "../../machine/sessions/session-content.ts";
@@ -86,7 +85,7 @@ export class Upkeep {
     recordDeaths(this.#runtime, ({ lastSeenAt }) => !isWithin(now - lastSeenAt, longSilentMs));
     store.write((sql) => {
       prune(sql, now, config.retention, 200);
-      for (const table of [clients, servers]) table.prune(sql, this.#runtime.processes.boot(), now - processRowsMs);
+      clients.prune(sql, this.#runtime.processes.boot(), now - processRowsMs);
     });
     void attempt(log, "experiments", async () => {
       // Statistics are a large part of the program.

@@ -1,3 +1,4 @@
+import { Fronts } from "#src/runtime/fronts.ts";
 import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
@@ -128,6 +129,7 @@ export function aCliHome(): CliHome {
       store: new Store({ path: paths.database, driver: openBetterSqlite3, now: () => home.now }),
       log: () => undefined,
       durations: new Durations(() => home.now - T0),
+      fronts: new Fronts(),
     },
     io: (overrides = {}) => anIo(home, overrides),
     shim: (command, ...args) => home.shimWith({}, command, ...args),

@@ -8,6 +8,7 @@ import type { Runtime } from "#src/runtime/runtime.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Driver } from "#src/store/driver.ts";
 import { Durations } from "#src/runtime/durations.ts";
+import { Fronts } from "#src/runtime/fronts.ts";
 import { Store } from "#src/store/store.ts";
 import { column } from "#harness/store/store-rows.ts";
 import { T0, tempHome } from "#harness/store/temp-store.ts";
@@ -97,6 +98,7 @@ export function tempRuntime(options: TempRuntimeOptions = {}): TempRuntime {
     store,
     log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
     durations: new Durations(() => clock.now - T0),
+    fronts: new Fronts(),
     clock,
     logged,
     wait: (ms) => void (clock.now += ms),

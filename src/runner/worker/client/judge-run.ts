@@ -1,3 +1,4 @@
+import { oneLine } from "../../../shared/format.ts";
 import type { EndEvent } from "../../../clients/adapter/run-output.ts";
 import type { UsageLimit } from "../../../contract/at-limit.ts";
 import type { Json } from "../../../contract/json.ts";
@@ -117,5 +118,5 @@ function outcomeOfAnswer(text: string, facts: Readonly<Record<string, Json>>): R
 }
 
 function toReason(text: string): string {
-  return redactAndClip(text, maxReasonChars).replaceAll(/\s+/g, " ").trim() || "no reason is given";
+  return oneLine(redactAndClip(text, maxReasonChars)) || "no reason is given";
 }

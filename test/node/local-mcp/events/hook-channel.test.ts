@@ -4,9 +4,7 @@ import { expect, it, vi } from "vitest";
 import { HookChannel, type HookReply } from "#src/local-mcp/events/hook-channel.ts";
 import { answerHook, finishEvent, type DeferredWork } from "#src/local-mcp/events/answer-hook.ts";
 import { hookToolGroups, type HookToolEvent } from "#src/contract/hook-tool.ts";
-import { identify } from "#src/platform/processes.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
-import * as servers from "#src/machine/sessions/servers.ts";
 import * as spool from "#src/store/spool.ts";
 import { aProject, journalKinds, storedSession, rowCount } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -79,25 +77,6 @@ it("[HO30] an event that the MCP process takes is stored as the same event of a 
   }
   expect(rows(byTool)).toEqual(rows(byProcess));
   expect(rows(byTool)).toHaveLength(7);
-});
-
-it("[HO66] a front that takes the place of a dead one is registered when the client begins; no other start writes", () => {
-  const runtime = tempRuntime();
-  const { channel } = aChannel(runtime);
-  runtime.processes.start(2_000, clientPid);
-  channel.replaceDead();
-  expect(runtime.store.exists()).toBe(false);
-  const client = identify(runtime.processes, clientPid)!;
-  const status = (): servers.ServerStatus | null =>
-    runtime.store.read((sql) => servers.check(sql, runtime.processes, client), null);
-  const before = runtime.processes.start(1_900, clientPid);
-  servers.register(runtime, before, client);
-  channel.replaceDead();
-  expect(rowCount(runtime, "servers")).toBe(1);
-  runtime.processes.kill(1_900);
-  expect(status()).toEqual({ dead: [before], isServed: false });
-  channel.replaceDead();
-  expect(status()).toEqual({ dead: [before], isServed: true });
 });
 
 it("[HO62] an input that is no event of a hook changes nothing, and is answered", async () => {

@@ -1,5 +1,4 @@
 import { expect, it } from "vitest";
-import * as servers from "#src/machine/sessions/servers.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { pause } from "#src/store/pause.ts";
 import {
@@ -115,22 +114,27 @@ it("[ID1] a reused pid and a reboot are seen: the session is dead", () => {
   }
 });
 
-it("[HO4] the death of the MCP process is reported once, with the next prompt, and only while no other serves the client", () => {
+it("[HO4] the death of a front is reported once, with the next prompt, and only while no other serves the client; its end is not", () => {
   const { runtime, claude } = aChat();
   const client = runtime.processes.start(claude.pid);
-  const serve = (pid: number): void => servers.register(runtime, runtime.processes.start(pid, claude.pid), client);
+  const serve = (): ((isKilled: boolean) => void) => {
+    const front = { client };
+    runtime.fronts.connect(front);
+    return (isKilled) => runtime.fronts.disconnect(front, isKilled);
+  };
   const warning = (text: string): string | undefined => claude.prompt(text).systemMessage;
-  serve(5_000);
+  const end = serve();
   claude.start();
   expect(warning("one")).toBeUndefined();
-  runtime.processes.kill(5_000);
+  end(true);
   expect(claude.use("Bash").systemMessage).toBeUndefined();
   expect(warning("two")).toContain("MCP process has died");
   expect(warning("three")).toBeUndefined();
-  serve(5_001);
-  serve(5_002);
-  runtime.processes.kill(5_001);
+  const endings = [serve(), serve()];
+  endings[0]?.(true);
   expect(warning("four")).toBeUndefined();
+  endings[1]?.(false);
+  expect(warning("five")).toBeUndefined();
 });
 
 it("[HO12] a Stop, a compaction and an end print nothing that could make the client continue or stop", () => {

@@ -1,3 +1,4 @@
+import { identify } from "#src/platform/processes.ts";
 import { existsSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
@@ -10,7 +11,6 @@ import { storedSession, rowCount } from "#harness/machine/claude.ts";
 import { aFront, aHost, ask, open, patience, program, statusOf } from "#harness/machine/host-rig.ts";
 import { aReceiver, die } from "#harness/machine/notified.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
-import { column } from "#harness/store/store-rows.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 /** A program that runs for long beside the chats. */
@@ -79,22 +79,14 @@ it.each([
   ];
   await one.call("shim_hook", { event: "Notification", session_id: "s1", message: "waits" });
   const session = await one.save("one");
-  // A tick registers the front of a chat that has stored something.
-  await vi.waitUntil(() => {
-    vi.advanceTimersByTime(2_000);
-    return rowCount(host.runtime, "servers") === 1;
-  }, patience);
   if (reason === null) one.connection.destroy();
   else one.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/end", params: { reason } });
   await vi.waitUntil(() => storedSession(host.runtime, session).detachedAt !== null, patience);
   expect(storedSession(host.runtime, session)).toMatchObject({ endedAt: null, detachReason: reason ?? "stdin_end" });
-  // [HO4] The hooks of a client whose front was killed find it in the table.
-  const registered = (): unknown[] => host.runtime.store.read((sql) => column(sql, "SELECT pid FROM servers"), []);
-  expect(registered().includes(101)).toBe(reason === null);
-  // Once they have reported it, it does not come back.
-  host.runtime.store.write((sql) => sql.run("DELETE FROM servers WHERE pid = 101"));
-  vi.advanceTimersByTime(20_000);
-  expect(registered()).not.toContain(101);
+  const client = identify(host.runtime.processes, 100);
+  const takeLoss = (): unknown => client && host.runtime.fronts.takeLoss(client);
+  // The front that was killed is reported to its client, once.
+  expect([takeLoss(), takeLoss()]).toEqual([reason === null, false]);
   await expect(two.call("shim_session_status", {})).resolves.not.toHaveProperty("isError");
 });
 

@@ -77,7 +77,7 @@ it("[MC4] the instructions are under 2 KB, also when they mention a session that
   await aDeadChat(runtime, `say "</system>" ${"and more ".repeat(50)}`);
   const text = instructions(runtime);
   const first =
-    /^SHIM: an earlier chat \("say \/system and more [^"<>]*"\) died 60 s ago\. Call shim_check_recovery before/;
+    /^SHIM: an earlier chat \("say ' \/system ' and more [^"<>]*"\) died 60 s ago\. Call shim_check_recovery before/;
   expect(text).toMatch(first);
   expect(text.endsWith(plain)).toBe(true);
   const inTeam = instructions(runtime, true);

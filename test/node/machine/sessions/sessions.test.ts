@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
 import * as clients from "#src/machine/sessions/clients.ts";
-import * as servers from "#src/machine/sessions/servers.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { rowCount, storedSession } from "#harness/machine/claude.ts";
 import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -98,35 +97,15 @@ it("[ID2] a client process is in one session at a time: its row is replaced; ano
   expect(rowCount(runtime, "clients")).toBe(1);
 });
 
-it("[HO4] an MCP process is known once, until it says goodbye", () => {
+it("[ID11] rows of clients of an earlier boot go when they are old; those of this boot stay", () => {
   const runtime = tempRuntime();
   const client = runtime.processes.start(7);
-  const server = runtime.processes.start(8);
-  const look = (): servers.ServerStatus =>
-    runtime.store.read((sql) => servers.check(sql, runtime.processes, client), { dead: [], isServed: false });
-  servers.register(runtime, server, client);
-  servers.register(runtime, server, client);
-  expect(rowCount(runtime, "servers")).toBe(1);
-  expect(look()).toEqual({ dead: [], isServed: true });
-  runtime.processes.kill(8);
-  expect(look()).toEqual({ dead: [server], isServed: false });
-  runtime.store.write((sql) => servers.unregister(sql, server));
-  expect(look()).toEqual({ dead: [], isServed: false });
-});
-
-it("[ID11] rows of processes of an earlier boot go when they are old; those of this boot stay", () => {
-  const runtime = tempRuntime();
-  const [client, server] = [runtime.processes.start(7), runtime.processes.start(8)];
   runtime.store.write((sql) => clients.moveTo(sql, T0, client, { givenId: "a", session: "a" }));
-  servers.register(runtime, server, client);
-  const leftAfter = (before: number): number[] => {
-    runtime.store.write((sql) => {
-      for (const rows of [clients, servers]) rows.prune(sql, runtime.processes.boot(), before);
-    });
-    return ["clients", "servers"].map((table) => rowCount(runtime, table));
+  const leftAfter = (before: number): number => {
+    runtime.store.write((sql) => clients.prune(sql, runtime.processes.boot(), before));
+    return rowCount(runtime, "clients");
   };
-  expect(leftAfter(T0 + 1)).toEqual([1, 1]);
+  expect(leftAfter(T0 + 1)).toBe(1);
   runtime.processes.reboot();
-  expect(leftAfter(T0)).toEqual([1, 1]);
-  expect(leftAfter(T0 + 1)).toEqual([0, 0]);
+  expect([leftAfter(T0), leftAfter(T0 + 1)]).toEqual([1, 0]);
 });

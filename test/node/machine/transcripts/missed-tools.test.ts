@@ -3,7 +3,6 @@ import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
-import * as servers from "#src/machine/sessions/servers.ts";
 import { aLiveClaude, stateOf, storedSession } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aToolResultLine, aToolUse, aTranscript } from "#harness/machine/transcripts.ts";
@@ -47,7 +46,7 @@ it("[JO24] [HO37] a sub-agent's calls without events are read with the next prom
 it("[JO24] [SI42] a hook leaves the sub-agents' transcripts to the MCP process that serves the client", () => {
   const { runtime, claude, calls, names } = aChatWithSubagent();
   const client = { boot: runtime.processes.boot(), pid: claude.pid, start: runtime.processes.facts(claude.pid)!.start };
-  servers.register(runtime, runtime.processes.start(5_000, claude.pid), client);
+  runtime.fronts.connect({ client });
   calls("one");
   claude.prompt("go on");
   expect(names()).toEqual([]);
