@@ -113,7 +113,7 @@ function anEdit(folder: string, home: string): object {
     sql.run("INSERT INTO team_projects (workspace, root, project, at) VALUES ('w', ?, 'p', 1)", project);
     for (let n = 0; n < reservations; n++) {
       const by = { holder: `chat-${n % 30}`, holderName: "another", machine: "m", checkout: project, since: 1 };
-      files.upsert(sql, 1, { resource: `file:p/src/part-${n % 50}/file-${n}.ts`, workspace: "w", ...by });
+      files.upsert(sql, 1, { resource: `file:p/src/part-${n % 50}/file-${n}.ts`, workspace: "w", token: n + 1, ...by });
     }
   });
   store.close();

@@ -36,6 +36,8 @@ export const teamFiles = table("team_files", {
   machine: text(),
   /** The root of the work tree if known in clear, else the chat's own description, else empty. */
   checkout: text(),
+  /** Of the grant. */
+  token: integer(),
   /** Epoch ms. */
   since: integer(),
   at: integer(),
@@ -61,15 +63,24 @@ export const teamCalls = table("team_calls", {
   at: integer(),
 });
 
-/** Claimed tasks until their report; a later process of the same client continues them. */
-export const teamClaims = table("team_claims", {
+export interface HeldBodies {
+  /** Until its report. */
+  readonly claim: ClaimedTask;
+  readonly leadership: { readonly requestId: string };
+}
+
+/** What chats must renew; a later process of the same client continues it. */
+export const teamHoldings = table("team_holdings", {
   session: text().primary(),
-  task: integer().primary(),
+  kind: text<keyof HeldBodies>().primary(),
+  /** The number of a task, the name of an election. */
+  resource: text().primary(),
   workspace: text(),
-  claim: integer(),
+  /** Number of the claim, term; 0: waits in line. */
+  token: integer(),
   incarnation: integer(),
   at: integer(),
-  body: json<ClaimedTask>(),
+  body: json<HeldBodies[keyof HeldBodies]>(),
 });
 
 type SideChange = "changed" | "added" | "deleted";
@@ -102,7 +113,7 @@ export const teamTables = [
   teamFiles,
   teamProjects,
   teamCalls,
-  teamClaims,
+  teamHoldings,
   teamConflicts,
 ];
 

@@ -23,7 +23,14 @@ it("[FI3] Claude Code does not edit a file that another chat has reserved in its
   await chat.model.held("turn");
   receive(rig, (sql) => {
     sql.run("INSERT INTO team_projects (workspace, root, project, at) VALUES ('w', ?, 'parser', 1)", rig.project);
-    const one = { workspace: "w", holder: "b-chat", holderName: "write the lexer", machine: "m", since: Date.now() };
+    const one = {
+      workspace: "w",
+      token: 1,
+      holder: "b-chat",
+      holderName: "write the lexer",
+      machine: "m",
+      since: Date.now(),
+    };
     files.upsert(sql, Date.now(), { ...one, resource: "file:parser/src/**", checkout: rig.project });
     files.upsert(sql, Date.now(), { ...one, resource: "file:parser/other.ts", checkout: "" });
   });

@@ -16,11 +16,17 @@ function leaseName(session: string): string {
   return `session:${session}`;
 }
 
-/** A repeated request gets the same grant, so that a lost answer does no harm. */
-const requestId = "taken";
-
-/** Grants the lease to one chat for as long as it lives. Returns the fencing token. */
-export async function acquireLease(link: LeaseLink, session: string): Promise<Result<number, LeaseRefusal>> {
+/**
+ * Grants the lease to one chat for as long as it lives.
+ *
+ * @param requestId a repeated request gets the same grant, so that a lost answer does no harm
+ * @returns the fencing token
+ */
+export async function acquireLease(
+  link: LeaseLink,
+  session: string,
+  requestId = "taken",
+): Promise<Result<number, LeaseRefusal>> {
   const resource = leaseName(session);
   const answer = await link.call("leases.acquire", { resource, requestId, isBound: true }, callTimeoutMs);
   if (answer.ok && answer.value.state === "granted") return ok(answer.value.lease.token);

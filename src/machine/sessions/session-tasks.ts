@@ -1,5 +1,6 @@
+import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { teamClaims } from "../../store/team-tables.ts";
+import { teamHoldings } from "../../store/team-tables.ts";
 
 export interface TaskOfSession {
   readonly task: number;
@@ -11,7 +12,9 @@ const deathWindowMs = 60_000;
 
 /** The tasks that a session had last. */
 export function tasksOf(sql: Sql, session: string): TaskOfSession[] {
-  const held = teamClaims.select(sql, "WHERE session = ? ORDER BY at, task", session).map(({ body }) => body);
+  const held = teamHoldings
+    .select(sql, "WHERE session = ? AND kind = 'claim' ORDER BY at, token", session)
+    .map(({ body }) => body as ClaimedTask);
   const lost = sql.all<TaskOfSession>(
     `SELECT json_extract(n.body, '$.task') AS task, json_extract(n.body, '$.title') AS type
      FROM team_news n JOIN sessions s ON s.id = n.session

@@ -17,9 +17,6 @@ export interface FileReservationDeps {
   readonly link: Pick<CoordinatorClient, "self" | "call">;
   readonly directory: { identify(chat: string): Promise<Omit<ChatIdentity, "waiting">> };
   readonly workspace: string;
-  readonly onReserved?: (leases: readonly Lease[]) => void;
-  /** Called before a reservation is given back. */
-  readonly onRelease?: (token: number) => void;
   /** Absent: the chat of the link. */
   readonly self?: Self | null;
   /** Text of hooks about the chat's own reservations; absent: by the directory. */
@@ -113,10 +110,10 @@ export class FileReservations {
   }
 
   async #release(leases: readonly Lease[]): Promise<CallError | null> {
-    const { link, runtime, onRelease } = this.#deps;
+    const { link, runtime } = this.#deps;
     let firstError: CallError | null = null;
     for (const { resource, token, holder } of leases) {
-      onRelease?.(token);
+      // First: its end is no loss.
       runtime.store.keep((sql) => reservationTable.remove(sql, resource, holder));
       const answer = await link.call("leases.release", { ...this.#asSelf(), resource, token }, timeoutMs);
       if (!answer.ok) firstError ??= answer.error;
@@ -132,8 +129,7 @@ export class FileReservations {
   }
 
   async #record(leases: readonly Lease[]): Promise<Reservation[]> {
-    const { runtime, shownAs, onReserved } = this.#deps;
-    onReserved?.(leases);
+    const { runtime, shownAs } = this.#deps;
     const reservations = await this.#reservations(leases);
     runtime.store.keep((sql) => {
       for (const one of reservations) reservationTable.upsert(sql, runtime.now(), { ...one, ...shownAs });
@@ -165,8 +161,8 @@ export async function listFileLeases(
 export async function toReservation(
   { directory, workspace }: Pick<FileReservationDeps, "directory" | "workspace">,
   now: number,
-  { resource, holder, heldForMs }: Lease,
+  { resource, holder, token, heldForMs }: Lease,
 ): Promise<Reservation> {
   const { name: holderName, machine, checkout } = await directory.identify(holder);
-  return { resource, workspace, holder, holderName, machine, checkout, since: now - heldForMs };
+  return { resource, workspace, holder, holderName, machine, checkout, token, since: now - heldForMs };
 }

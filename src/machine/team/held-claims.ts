@@ -8,19 +8,11 @@ import type { ClaimedTask, Progress, TaskState } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/json.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { teamClaims } from "../../store/team-tables.ts";
-import { heartbeatIntervalMs, Renewal } from "../../coordinator-client/edge/renewal.ts";
-import { elapsedMs, readClock, type Instant } from "../../coordinator-client/edge/trust.ts";
-import { attempt } from "../../platform/log-file.ts";
-import { exceptStoreErrors } from "../../store/store-error.ts";
 import type { ChatParts } from "./chat-parts.ts";
+import type { Holding, Holdings } from "./holdings.ts";
 import type { Outbox } from "./outbox.ts";
 
-export interface HeldTask {
-  readonly task: ClaimedTask;
-  readonly incarnation: number;
-  readonly at: number;
-}
+export type HeldTask = Holding<"claim">;
 
 export type ReportResult =
   | { readonly kind: "kept" }
@@ -32,62 +24,47 @@ interface ReportAnswer {
   readonly reason?: string | null;
 }
 
-/** Interval of heartbeats while the store cannot be read. */
-const blindIntervalMs = 30_000;
 const beatTimeoutMs = 10_000;
 
 /**
- * Sends heartbeats with the newest checkpoint while the chat shows signs of work.
- * Notifies the chat of a lost claim and a cancelled task.
+ * Sends heartbeats with the newest checkpoint while the chat shows signs of work. Notifies the chat
+ * of a lost claim and a cancelled task.
  */
 export class HeldClaims {
   readonly #parts: ChatParts;
+  readonly #holdings: Holdings;
   readonly #outbox: Outbox;
   readonly #sentCheckpoints = new Map<number, string | null>();
   readonly #deadlines = new Map<number, number>();
-  readonly #renewal: Renewal<void>;
-  #beatAt: Instant;
 
-  constructor(parts: ChatParts, outbox: Outbox) {
+  constructor(parts: ChatParts, holdings: Holdings, outbox: Outbox) {
     this.#parts = parts;
+    this.#holdings = holdings;
     this.#outbox = outbox;
-    this.#beatAt = readClock(parts.platform.clock);
-    this.#renewal = new Renewal(parts.platform, { check: (now) => this.#nextBeat(now), renew: () => this.#beat() });
+    holdings.addKind("claim", { silenceMs: ({ body }) => body.heartbeatMs, renew: (held) => this.#renew(held) });
   }
 
   list(): HeldTask[] {
-    const { runtime, sessionId, workspace } = this.#parts;
-    const own = "WHERE session = ? AND workspace = ? ORDER BY at, task";
-    return runtime.store
-      .read((sql) => teamClaims.select(sql, own, sessionId, workspace), [])
-      .map(({ incarnation, at, body: task }) => ({ incarnation, at, task }));
+    return this.#holdings.list("claim");
   }
 
   /** Remaining ms of the attempt; null until known. */
-  remainingMs({ task }: HeldTask): number | null {
-    const at = this.#deadlines.get(task.task);
+  remainingMs({ body }: HeldTask): number | null {
+    const at = this.#deadlines.get(body.task);
     return at === undefined ? null : Math.max(0, at - this.#parts.runtime.now());
   }
 
   add(task: ClaimedTask): HeldTask {
-    const { runtime, platform, link, sessionId: session, workspace } = this.#parts;
-    const held = { task, incarnation: link.self?.incarnation ?? 0, at: runtime.now() };
-    const { incarnation, at } = held;
-    runtime.store.write((sql) => {
-      teamClaims.put(sql, { session, workspace, task: task.task, claim: task.claim, incarnation, at, body: task });
-      spending.begin(sql, session, task, at);
-    });
-    this.#deadlines.set(task.task, held.at + task.remainingMs);
-    this.#beatAt = readClock(platform.clock);
-    this.#renewal.check();
-    return held;
+    const { runtime, sessionId } = this.#parts;
+    this.#deadlines.set(task.task, runtime.now() + task.remainingMs);
+    const held = { kind: "claim", resource: String(task.task), token: task.claim, body: task } as const;
+    return this.#holdings.put(held, (sql) => spending.begin(sql, sessionId, task, runtime.now()));
   }
 
   /** @returns whether the chat had it */
-  #remove(sql: Sql, { task, claim }: ClaimedTask): boolean {
-    const { sessionId: session } = this.#parts;
-    spending.end(sql, session, { task, claim });
-    return teamClaims.delete(sql, { session, task, claim }) > 0;
+  #remove(sql: Sql, held: HeldTask): boolean {
+    spending.end(sql, held.session, held.body);
+    return this.#holdings.drop(sql, held);
   }
 
   newestCheckpoint(): Json {
@@ -98,7 +75,7 @@ export class HeldClaims {
   }
 
   /** Usage by the client's figures and its transcript; null if unknown. */
-  usageOf({ task: { claim } }: HeldTask): Usage | null {
+  usageOf({ token: claim }: HeldTask): Usage | null {
     const { runtime, sessionId } = this.#parts;
     const record = runtime.store.read((sql) => spending.get(sql, sessionId), null);
     return record?.claim === claim ? spending.toUsage(record, runtime.now()) : null;
@@ -110,74 +87,44 @@ export class HeldClaims {
 
   /** One transaction keeps the report and removes the task from the chat. */
   complete(held: HeldTask, result: Json): Promise<ReportResult> {
-    const { task, claim } = held.task;
+    const { task, claim } = held.body;
     return this.#outbox.call(
       "tasks.ack",
       { task, claim, result, ...this.#usageField(held) },
-      (sql) => void this.#remove(sql, held.task),
+      (sql) => void this.#remove(sql, held),
     );
   }
 
   fail(held: HeldTask, reason: string, isRetryable: boolean): Promise<ReportResult> {
-    const { task, claim } = held.task;
+    const { task, claim } = held.body;
     const heartbeat = this.#heartbeatInput(held, { note: reason });
     return this.#outbox.call("tasks.nack", { task, claim, reason, isRetryable, ...this.#usageField(held) }, (sql) => {
-      this.#remove(sql, held.task);
+      this.#remove(sql, held);
       this.#outbox.enqueue(sql, "tasks.heartbeat", heartbeat);
     });
   }
 
-  check(): void {
-    if (!this.#renewal.isStopped) void this.#renewal.renew();
-  }
-
   sendNewCheckpoint(): void {
-    if (this.list().some(({ task }) => this.#unsentCheckpoint(task.task) !== null)) this.check();
-  }
-
-  flush(): Promise<void> {
-    return this.#beatAll();
+    if (this.list().some(({ body }) => this.#unsentCheckpoint(body.task) !== null)) this.#holdings.check();
   }
 
   loseAll(reason: string): void {
     for (const held of this.list()) this.#lose(held, reason);
   }
 
-  close(): void {
-    void this.#renewal.stop();
+  async #renew(held: HeldTask): Promise<void> {
+    if (held.incarnation !== this.#parts.link.self?.incarnation)
+      return this.#lose(held, "the chat was considered offline, and continues in another process");
+    if (this.#parts.isActive()) await this.#beat(held);
   }
 
-  #nextBeat(now: Instant): { readonly isDue: boolean; readonly nextInMs: number } | null {
-    const everyMs = exceptStoreErrors(
-      () => this.#intervalMs(),
-      () => blindIntervalMs,
-    );
-    if (everyMs === null) return null;
-    const dueInMs = everyMs - elapsedMs(this.#beatAt, now);
-    return { isDue: dueInMs <= 0, nextInMs: dueInMs > 0 ? dueInMs : everyMs };
+  /** For a client that is gone. */
+  async sendLastCheckpoints(): Promise<void> {
+    if (this.#parts.link.self) for (const held of this.list()) await this.#beat(held);
   }
 
-  #intervalMs(): number | null {
-    const held = this.list();
-    return held.length === 0 ? null : Math.min(...held.map(({ task }) => heartbeatIntervalMs(task.heartbeatMs)));
-  }
-
-  async #beat(): Promise<void> {
-    this.#beatAt = readClock(this.#parts.platform.clock);
-    await attempt(this.#parts.runtime.log, "heartbeat of a task", () => this.#parts.isActive() && this.#beatAll());
-  }
-
-  async #beatAll(): Promise<void> {
-    const { self } = this.#parts.link;
-    if (!self) return;
-    for (const held of this.list()) {
-      if (held.incarnation === self.incarnation) await this.#sendHeartbeat(held);
-      else this.#lose(held, "the chat was considered offline, and continues in another process");
-    }
-  }
-
-  async #sendHeartbeat(held: HeldTask): Promise<void> {
-    const { task, claim } = held.task;
+  async #beat(held: HeldTask): Promise<void> {
+    const { task, claim } = held.body;
     const checkpoint = this.#unsentCheckpoint(task);
     const usage = this.usageOf(held);
     const answer = await this.#parts.link.call(
@@ -185,7 +132,7 @@ export class HeldClaims {
       { task, claim, ...(checkpoint === null ? {} : { checkpoint }), ...(usage ? { usage } : {}) },
       beatTimeoutMs,
     );
-    if (this.#renewal.isStopped) return;
+    if (this.#holdings.isClosed) return;
     if (answer.ok) return this.#onAnswer(held, answer.value, checkpoint, usage);
     const { code, message } = answer.error;
     if (isLost(answer.error, "claim")) this.#lose(held, message);
@@ -193,7 +140,7 @@ export class HeldClaims {
   }
 
   #heartbeatInput(held: HeldTask, progress: Progress) {
-    const { task, claim } = held.task;
+    const { task, claim } = held.body;
     const checkpoint = this.newestCheckpoint();
     return { task, claim, progress, ...(checkpoint === null ? {} : { checkpoint }), ...this.#usageField(held) };
   }
@@ -211,7 +158,7 @@ export class HeldClaims {
   #onAnswer(held: HeldTask, answer: OutputOf<"tasks.heartbeat">, sentCheckpoint: Json, usage: Usage | null): void {
     const { isCancelled, isOverBudget, reason, remainingMs } = answer;
     const { runtime, sessionId } = this.#parts;
-    const { task, claim, type: title } = held.task;
+    const { task, claim, type: title } = held.body;
     if (sentCheckpoint !== null) this.#sentCheckpoints.set(task, JSON.stringify(sentCheckpoint));
     this.#deadlines.set(task, runtime.now() + remainingMs);
     if (isOverBudget) {
@@ -236,12 +183,12 @@ export class HeldClaims {
     if (isOverLimit) runtime.store.write((sql) => spending.confirm(sql, sessionId, claim, usage));
   }
 
-  #lose({ task: claimed }: HeldTask, reason: string): void {
+  #lose(held: HeldTask, reason: string): void {
     const { runtime, sessionId, workspace } = this.#parts;
-    const { task, claim, type: title } = claimed;
+    const { task, claim, type: title } = held.body;
     const newsItem = { kind: "claim_lost", task, title, reason, workspace } as const;
     runtime.store.write((sql) => {
-      if (!this.#remove(sql, claimed)) return;
+      if (!this.#remove(sql, held)) return;
       news.add(sql, runtime.now(), sessionId, `lost:${task}:${claim}`, newsItem);
     });
     this.#sentCheckpoints.delete(task);

@@ -3,46 +3,46 @@ import type { Leader } from "../../contract/elections.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { ChatParts } from "./chat-parts.ts";
+import type { Holding, Holdings } from "./holdings.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { teamHoldings } from "../../store/team-tables.ts";
 import * as news from "../sessions/news.ts";
 
 type CampaignAnswer = OutputOf<"elections.campaign">;
-
-interface Candidacy {
-  readonly requestId: string;
-  /** Null while the chat waits. */
-  term: number | null;
-}
 
 const timeoutMs = 8_000;
 /** Four renewals may fail in it. */
 const ttlMs = 60_000;
 const waitMs = 3_600_000;
-const leasePrefix = "leader:";
 
+/** Terms of a chat, and its places in line: their token is 0. */
 export class Leadership {
   readonly #parts: ChatParts;
-  readonly #candidacies = new Map<string, Candidacy>();
+  readonly #holdings: Holdings;
 
-  constructor(parts: ChatParts) {
+  constructor(parts: ChatParts, holdings: Holdings) {
     this.#parts = parts;
+    this.#holdings = holdings;
+    holdings.addKind("leadership", { silenceMs: () => ttlMs, renew: (one) => this.#renew(one) });
   }
 
   async campaign(name: string): Promise<Result<CampaignAnswer, CallError>> {
-    const requestId = this.#candidacies.get(name)?.requestId ?? this.#parts.newId();
+    const held = this.#find(name);
+    const requestId = held?.body.requestId ?? this.#parts.newId();
     const { link } = this.#parts;
     const answer = await link.call("elections.campaign", { name, requestId, ttlMs, waitMs }, timeoutMs);
     if (answer.ok) {
-      const term = answer.value.state === "leading" ? answer.value.leader.term : null;
-      this.#candidacies.set(name, { requestId, term });
+      const token = answer.value.state === "leading" ? answer.value.leader.term : 0;
+      if (held?.token !== token) this.#holdings.put({ kind: "leadership", resource: name, token, body: { requestId } });
     }
     return answer;
   }
 
   async resign(name: string): Promise<Result<boolean, CallError>> {
-    const term = this.#candidacies.get(name)?.term ?? 0;
-    const answer = await this.#parts.link.call("elections.resign", { name, term }, timeoutMs);
+    const held = this.#find(name);
+    const answer = await this.#parts.link.call("elections.resign", { name, term: held?.token ?? 0 }, timeoutMs);
     if (!answer.ok) return answer;
-    this.#candidacies.delete(name);
+    if (held) this.#parts.runtime.store.write((sql) => this.#holdings.drop(sql, held));
     return ok(answer.value.hasResigned);
   }
 
@@ -51,37 +51,25 @@ export class Leadership {
     return answer.ok ? ok(answer.value.leader) : answer;
   }
 
-  /** Renews the terms won by an earlier process of this chat. */
-  async adopt(): Promise<void> {
-    const { link } = this.#parts;
-    const { self } = link;
-    if (!self) return;
-    const leases = await link.call("leases.list", { prefix: leasePrefix, holder: self.chat, limit: 200 }, timeoutMs);
-    if (!leases.ok) return;
-    for (const { resource, token, incarnation } of leases.value.leases) {
-      const name = resource.slice(leasePrefix.length);
-      if (incarnation !== self.incarnation || this.#candidacies.has(name)) continue;
-      this.#candidacies.set(name, { requestId: this.#parts.newId(), term: token });
-    }
+  #find(name: string): Holding<"leadership"> | undefined {
+    return this.#holdings.list("leadership").find(({ resource }) => resource === name);
   }
 
-  async check(): Promise<void> {
-    for (const [name, { term }] of this.#candidacies) {
-      if (term === null) await this.campaign(name);
-      else await this.#renew(name, term);
-    }
+  /** The coordinator frees what a chat holds that leaves. */
+  forget(sql: Sql): void {
+    teamHoldings.delete(sql, { session: this.#parts.sessionId, kind: "leadership" });
   }
 
-  close(): void {
-    this.#candidacies.clear();
-  }
-
-  async #renew(name: string, term: number): Promise<void> {
+  async #renew(held: Holding<"leadership">): Promise<void> {
+    const { resource: name, token: term } = held;
+    if (term === 0) return void (await this.campaign(name));
     const answer = await this.#parts.link.call("elections.renew", { name, term }, timeoutMs);
-    if (answer.ok || isTransient(answer.error) || this.#candidacies.get(name)?.term !== term) return;
-    this.#candidacies.delete(name);
+    if (answer.ok || isTransient(answer.error)) return;
     const { runtime, sessionId } = this.#parts;
     const text = `This chat no longer leads ${name} (term ${term}): stop the work that depends on it.`;
-    news.notify(runtime, sessionId, `leadership:${name}:${term}`, { kind: "notice", text });
+    runtime.store.write((sql) => {
+      if (!this.#holdings.drop(sql, held)) return;
+      news.add(sql, runtime.now(), sessionId, `leadership:${name}:${term}`, { kind: "notice", text });
+    });
   }
 }

@@ -15,8 +15,12 @@ export function upsert(sql: Sql, now: number, reservation: Reservation): void {
        checkout = CASE WHEN excluded.checkout = '' AND holder = excluded.holder THEN checkout ELSE excluded.checkout END,
        since = CASE WHEN holder = excluded.holder THEN min(since, excluded.since) ELSE excluded.since END,
        workspace = excluded.workspace, holder = excluded.holder, holderName = excluded.holderName,
-       machine = excluded.machine, at = excluded.at`,
+       machine = excluded.machine, token = excluded.token, at = excluded.at`,
   );
+}
+
+export function has(sql: Sql, { resource, token }: Pick<Reservation, "resource" | "token">): boolean {
+  return teamFiles.has(sql, { resource, token });
 }
 
 /** @param holder deletes only this chat's reservation */

@@ -14,11 +14,13 @@ import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
+import { acquireLease } from "../recovery/session-lease.ts";
 import type { ChatDirectory } from "./chat-directory.ts";
 import type { Naming } from "./chat-naming.ts";
 import type { ChatParts } from "./chat-parts.ts";
 import { FileReservations } from "./file-reservations.ts";
 import { HeldClaims } from "./held-claims.ts";
+import { Holdings } from "./holdings.ts";
 import { Leadership } from "./leadership.ts";
 import * as members from "./members.ts";
 import { MessageInbox } from "./message-inbox.ts";
@@ -34,7 +36,6 @@ export interface TeamOptions extends WatchOptions {
   readonly otherMachines: (connection: TeamConnection) => (sessionId: string) => Promise<void>;
 }
 
-const leaseTimeoutMs = 10_000;
 const rejoinAfterMs = 10_000;
 /** Limit for a tool that waits for the registration. */
 const joinTimeoutMs = 5_000;
@@ -55,6 +56,7 @@ export class TeamChat {
   readonly directory: ChatDirectory;
   readonly watch: WorkspaceWatch;
   readonly outbox: Outbox;
+  readonly #holdings: Holdings;
   readonly tasks: HeldClaims;
   readonly claims: TaskClaims;
   readonly files: FileReservations;
@@ -105,14 +107,11 @@ export class TeamChat {
       newId: () => this.newId(),
     };
     this.outbox = new Outbox(parts);
-    this.tasks = new HeldClaims(parts, this.outbox);
-    this.files = new FileReservations({
-      ...parts,
-      onReserved: (leases) => watch.noteReserved(leases),
-      onRelease: (token) => watch.noteReleased(token),
-    });
+    this.#holdings = new Holdings(parts);
+    this.tasks = new HeldClaims(parts, this.#holdings, this.outbox);
+    this.files = new FileReservations(parts);
     this.#inbox = new MessageInbox(parts);
-    this.leadership = new Leadership(parts);
+    this.leadership = new Leadership(parts, this.#holdings);
     this.#isDead = options.isDead;
     // A coordinator on this machine sees that the process lives.
     const everyMs = edge === null ? Number.POSITIVE_INFINITY : undefined;
@@ -217,6 +216,7 @@ export class TeamChat {
     try {
       await link.leave(timeoutMs);
       this.#runtime.store.write((sql) => {
+        this.leadership.forget(sql);
         // A process that sends kept calls later reads the row.
         if (countQueued(sql, this.sessionId) === 0) members.remove(sql, this.sessionId, this.#process);
       });
@@ -230,7 +230,7 @@ export class TeamChat {
     const { link, machine, edge } = this.openedLink;
     const { self } = link;
     const report = async (): Promise<void> => {
-      await this.tasks.flush();
+      await this.tasks.sendLastCheckpoints();
       if (edge === null || !self) return;
       await link.call("chats.attest-death", { chat: self.chat, machine, process: this.#process }, timeoutMs);
     };
@@ -249,7 +249,7 @@ export class TeamChat {
     this.#cancelRetry();
     this.watch.remove(this);
     for (const stop of this.#unsubscribes) stop();
-    for (const part of [this.outbox, this.tasks, this.claims, this.#inbox, this.leadership]) part.close();
+    for (const part of [this.outbox, this.#holdings, this.claims, this.#inbox]) part.close();
   }
 
   async #register(): Promise<Result<null, CallError>> {
@@ -310,14 +310,12 @@ export class TeamChat {
       link.onHint((hint) => this.#runSafely("a hint", () => this.#onHint(hint))),
       link.onLost((reason) => this.#runSafely("the loss of the chat", () => this.#onLost(reason))),
     ];
-    this.#runSafely("the leadership of an earlier process", () => this.leadership.adopt());
     this.watch.add(this);
     this.check();
   }
 
   /** At intervals, for what was missed. */
   check(): void {
-    this.#runSafely("the leadership", () => this.leadership.check());
     this.#runSafely("a check", () => this.#onHint("any"));
   }
 
@@ -328,7 +326,7 @@ export class TeamChat {
 
   #onHint(hint: HintKind): void {
     if (hint !== "message") {
-      this.tasks.check();
+      this.#holdings.check();
       this.#runSafely("tasks that were asked for", () => this.claims.check());
     }
     if (hint !== "task") this.#runSafely("messages", () => this.#inbox.pull());
@@ -344,17 +342,14 @@ export class TeamChat {
     const { link } = this.openedLink;
     const { self } = link;
     if (!self) return;
-    const resource = `session:${this.sessionId}`;
-    const request = { resource, requestId: `own-${self.incarnation}`, isBound: true };
-    const answer = await link.call("leases.acquire", request, leaseTimeoutMs);
-    if (answer.ok) this.#owner = self.incarnation;
-    if (answer.ok || answer.error.code !== "lease_held") return;
-    const leases = await link.call("leases.list", { prefix: resource, limit: 1 }, leaseTimeoutMs);
-    const holder = leases.ok ? leases.value.leases[0]?.holder : undefined;
-    if (holder === undefined || holder === self.chat) return;
-    const { machine } = await this.directory.identify(holder);
-    const notice = { kind: "continued_elsewhere", session: this.sessionId, by: holder, machine } as const;
-    news.notify(this.#runtime, this.sessionId, `continued:${this.sessionId}:${holder}`, notice);
+    const acquired = await acquireLease(link, this.sessionId, `own-${self.incarnation}`);
+    if (acquired.ok) this.#owner = self.incarnation;
+    const holder = acquired.ok ? null : acquired.error.holder;
+    if (holder === null || holder.chat === self.chat) return;
+    const { chat: by } = holder;
+    const { machine } = await this.directory.identify(by);
+    const notice = { kind: "continued_elsewhere", session: this.sessionId, by, machine } as const;
+    news.notify(this.#runtime, this.sessionId, `continued:${this.sessionId}:${by}`, notice);
   }
 
   /** The chat lives on without its server, and the next one takes it over. */

@@ -1,4 +1,3 @@
-import type { Lease } from "../../contract/leases.ts";
 import type { Change } from "../../contract/state.ts";
 import { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
 import { within, type Platform } from "../../coordinator-client/edge/platform.ts";
@@ -8,6 +7,7 @@ import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import type { Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
 import type { Store } from "../../store/store.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -71,10 +71,6 @@ export class WorkspaceWatch {
   #unfollow: (() => void)[] = [];
   #unfollowTasks: () => void = () => undefined;
   #cancelTimer: () => void = () => undefined;
-  /** Tokens of those that were given back. */
-  readonly #released = new Set<number>();
-  /** Reservations of the chats of this process, by resource. */
-  readonly #held = new Map<string, Lease>();
   #areFilesStale = false;
   #isCopying = false;
   #leaderChanges: Change[] = [];
@@ -121,7 +117,6 @@ export class WorkspaceWatch {
     for (const stop of this.#unfollow) stop();
     this.#opened?.link.close();
     this.#opened = null;
-    this.#held.clear();
   }
 
   /** An edge hints at free tasks only to those that watch them. @returns unsubscribes */
@@ -159,15 +154,6 @@ export class WorkspaceWatch {
     for (const chat of this.#chats.values()) chat.check();
   }
 
-  noteReserved(leases: readonly Lease[]): void {
-    for (const lease of leases) this.#held.set(lease.resource, lease);
-  }
-
-  /** The chat gives it back: its end is no loss, though a list under way may have it. */
-  noteReleased(token: number): void {
-    this.#released.add(token);
-  }
-
   #refreshFiles(): void {
     this.#areFilesStale = true;
     if (!this.#isCopying) void this.#copyWhileStale();
@@ -190,27 +176,34 @@ export class WorkspaceWatch {
   /** Copies all reservations into the table that hooks read. */
   async #copyFiles({ link }: OpenedLink): Promise<void> {
     const { runtime } = this.#options;
-    const before = [...this.#held.values()];
+    const before = runtime.store.read((sql) => this.#heldFiles(sql), []);
     const listed = await listFileLeases(link, {});
     if (!listed.ok) {
       this.#areFilesStale = true;
       throw new Error(listed.error.code);
     }
-    const leases = listed.value.filter(({ token }) => !this.#released.has(token));
-    const rows = await Promise.all(leases.map((lease) => toReservation(this, runtime.now(), lease)));
-    const tokens = new Set(listed.value.map(({ token }) => token));
+    const rows = await Promise.all(listed.value.map((lease) => toReservation(this, runtime.now(), lease)));
+    const tokens = new Set(rows.map(({ token }) => token));
     const ended = before.filter(({ token }) => !tokens.has(token));
-    const lost = ended.filter(({ token, holder }) => this.#chats.has(holder) && !this.#released.has(token));
     runtime.store.write((sql) => {
+      // One that is gone by now was given back.
+      for (const one of ended) if (reservationTable.has(sql, one)) this.#reportLost(sql, one);
       reservationTable.replaceAll(sql, runtime.now(), rows);
-      for (const one of lost) this.#reportLost(sql, one);
     });
-    for (const one of ended) if (this.#held.get(one.resource) === one) this.#held.delete(one.resource);
-    this.noteReserved(leases.filter(({ holder }) => this.#chats.has(holder)));
-    for (const token of this.#released) if (!tokens.has(token)) this.#released.delete(token);
   }
 
-  #reportLost(sql: Parameters<typeof news.add>[0], { resource, token, holder }: Lease): void {
+  /** Reservations of the machine's chats that live. */
+  #heldFiles(sql: Sql): reservationTable.Reservation[] {
+    const living = members
+      .inWorkspace(sql, this.workspace)
+      .filter(({ process }) => processLives(this.#options.runtime.processes, process) !== false);
+    const holders = new Set(living.map(({ chat }) => chat));
+    return reservationTable
+      .list(sql)
+      .filter(({ workspace, holder }) => workspace === this.workspace && holders.has(holder));
+  }
+
+  #reportLost(sql: Sql, { resource, token, holder }: reservationTable.Reservation): void {
     const text = `This chat no longer holds ${formatResource(resource)}: its reservation has ended. Reserve it again before you continue there.`;
     const key = `freed:${this.workspace}:${resource}:${token}`;
     news.add(sql, this.#options.runtime.now(), holder, key, { kind: "notice", text });

@@ -32,6 +32,7 @@ export function reservationReceived(runtime: TempRuntime, reservation: Partial<f
     holderName: "write the lexer",
     machine: "other-machine",
     checkout: "",
+    token: 1,
     since: runtime.now(),
     ...reservation,
   };

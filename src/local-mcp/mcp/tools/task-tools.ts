@@ -26,14 +26,14 @@ export const next = teamTool<"shim_next">(async ({ member }, { types = [], capab
 const maxNamed = 10;
 
 function showTask(member: TeamChat, held: HeldTask, isNew: boolean) {
-  const { task, type, payload, attempt, maxAttempts, progress, checkpoint, inputs } = held.task;
+  const { task, type, payload, attempt, maxAttempts, progress, checkpoint, inputs } = held.body;
   const remainingMs = member.tasks.remainingMs(held);
   const until = remainingMs === null ? "" : `, ${age(remainingMs)} left`;
   const first = `${isNew ? "Taken" : "You have"} task ${task} (${type}, attempt ${attempt} of ${maxAttempts}${until}).`;
   const shown = { task, type, payload, attempt, progress, checkpoint, inputs };
   return {
-    message: `${first}${inputsText(held.task)} End it with shim_report.`,
-    quoted: { as: "task", text: formatContent(held.task) },
+    message: `${first}${inputsText(held.body)} End it with shim_report.`,
+    quoted: { as: "task", text: formatContent(held.body) },
     output: { task: { ...shown, ...(remainingMs === null ? {} : { remainingMs }), isNew } },
   };
 }
@@ -80,7 +80,7 @@ export const report = teamTool<"shim_report">(async ({ member }, input) => {
   if (!held.ok) return held;
   const reported = await reportOutcome(member, held.value, input);
   if (!reported.ok) return reported;
-  const { task } = held.value.task;
+  const { task } = held.value.body;
   if (reported.value.kind === "kept") {
     return ok({
       message: `Kept: the report on task ${task} will be sent once, when the coordinator answers again. Continue.`,
@@ -109,9 +109,9 @@ function toAnswer(
 
 function requireHeldTask(member: TeamChat, task: number | undefined): Result<HeldTask, ToolError> {
   const held = member.tasks.list();
-  const found = task === undefined ? held[0] : held.find((one) => one.task.task === task);
+  const found = task === undefined ? held[0] : held.find((one) => one.body.task === task);
   if (found) return ok(found);
-  const heldTasks = held.map((one) => one.task.task).join(", ") || "none";
+  const heldTasks = held.map((one) => one.body.task).join(", ") || "none";
   const what =
     task === undefined ? "This chat has no task" : `This chat does not have task ${task} (it has: ${heldTasks})`;
   return err({ code: "no_claim", message: `${what}. shim_next takes one; nothing was reported.` });

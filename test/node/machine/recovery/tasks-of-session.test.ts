@@ -26,7 +26,10 @@ it("[RE121] [RE95] the brief of a session names its task, and what other machine
   expect(briefOf(rig, session)).toContain("its task 1 (tests) was not finished then");
   await rig.time.until(other.ask("shim_next", { types: ["tests"], waitMs: 40_000 }));
   await one.team.end("client_gone");
-  const left = rig.base.store.read((sql) => sql.all("SELECT task FROM team_claims WHERE session = ?", session), []);
+  const left = rig.base.store.read(
+    (sql) => sql.all("SELECT resource FROM team_holdings WHERE session = ?", session),
+    [],
+  );
   expect(left).toEqual([]);
   expect(briefOf(rig, session)).toMatch(
     /its task 1 \(tests\) .*`shim task show 1` says whether another chat has done it/,

@@ -240,7 +240,7 @@ it("[FI8] the table holds what was received last: grants, ends, and a whole list
   expect(list()).toHaveLength(1);
   reservationReceived(runtime, { resource: "file:p/a", holder: "c", since: 80 });
   expect(list()).toMatchObject([{ holder: "c", since: 80 }]);
-  const holder = { holder: "d", holderName: "n", machine: "m", checkout: "", since: 1 };
+  const holder = { holder: "d", holderName: "n", machine: "m", checkout: "", token: 1, since: 1 };
   const b = { resource: "file:p/b", workspace: "w", ...holder };
   runtime.store.write((sql) => files.replaceAll(sql, 5, [b]));
   expect(list()).toEqual([b]);

@@ -64,7 +64,7 @@ it("[TE112] the next server of the client takes over from the witness, with the 
   await rig.time.pass(60_000);
   await rig.time.until(one.tick());
   expect(await stateAt(rig, one.claude.session)).toBe("alive");
-  expect(rowCount(rig.base, "team_claims")).toBe(1);
+  expect(rowCount(rig.base, "team_holdings")).toBe(1);
   const news = await rig.time.until(next.news());
   expect(JSON.stringify(news)).not.toContain("no longer in the team");
   await one.team.end("goes_on");
