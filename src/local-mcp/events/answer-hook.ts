@@ -12,7 +12,7 @@ import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
 import { drain, isEmpty, type SpoolEntry } from "../../store/spool.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { capture, type RecentStates } from "../../machine/checkpoints/capture.ts";
+import { capture } from "../../machine/checkpoints/capture.ts";
 import { countedTrigger } from "../../machine/checkpoints/triggers.ts";
 import { observe, readInSteps } from "../../machine/signals/observe.ts";
 import { readSubagents } from "../../machine/transcripts/record-transcript.ts";
@@ -252,18 +252,14 @@ function readUnserved(runtime: Runtime, { event, isLate = false }: IncomingEvent
  *
  * @returns why a checkpoint was due
  */
-export async function finishEvent(
-  runtime: Runtime,
-  work: DeferredWork,
-  recent?: RecentStates,
-): Promise<Trigger | null> {
+export async function finishEvent(runtime: Runtime, work: DeferredWork): Promise<Trigger | null> {
   const { event, sessionId } = work;
   try {
     if (work.isTranscriptBehind) await readInSteps(runtime, sessionId);
     // A call that waits is not held up by readings.
     const counted = event === "PreToolUse" ? null : takeReadings(runtime, event, sessionId);
     const trigger = work.trigger ?? counted;
-    const saved = trigger && capture(runtime, { sessionId, trigger }, recent);
+    const saved = trigger && capture(runtime, { sessionId, trigger });
     if (saved?.ok === false && saved.error.code === "too_large")
       runtime.log("warn", "checkpoint too large", saved.error);
     return trigger;

@@ -227,7 +227,7 @@ export class ServedChat {
   #saveAndDetach(end: Ending): void {
     const { runtime } = this.#options;
     void attempt(runtime.log, "last checkpoint", () => {
-      for (const sessionId of this.#chat.servedSessions()) detachSession(runtime, this.#chat, sessionId, end);
+      for (const sessionId of this.#chat.servedSessions()) detachSession(runtime, sessionId, end);
     });
   }
 
@@ -281,7 +281,7 @@ export class ServedChat {
   #afterEvent(work: DeferredWork): Promise<void> {
     const { runtime } = this.#options;
     return attempt(runtime.log, "the work after a hook event", async () => {
-      await this.#files.saveFor(await finishEvent(runtime, work, this.#chat.recent));
+      await this.#files.saveFor(await finishEvent(runtime, work));
       this.#stored();
     });
   }
@@ -305,7 +305,7 @@ function isOrderly(reason: string): boolean {
   return reason === "sigint" || reason === "sigterm";
 }
 
-function detachSession(runtime: Runtime, chat: Chat, sessionId: string, end: Ending): void {
+function detachSession(runtime: Runtime, sessionId: string, end: Ending): void {
   const { store, now } = runtime;
   const { isClientGone, isByClient } = end;
   const session = store.read((sql) => sessions.get(sql, sessionId), null);
@@ -320,7 +320,7 @@ function detachSession(runtime: Runtime, chat: Chat, sessionId: string, end: End
     if (isClientGone) recordDeath(sql, runtime, sessionId, reason);
   });
   const isPaused = store.read((sql) => isPausedById(sql, now(), sessionId), false);
-  if (!isPaused) capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
+  if (!isPaused) capture(runtime, { sessionId, trigger: "detached" });
   store.write((sql) => {
     sessions.detach(sql, now(), sessionId, reason, isSignal(reason));
     runtime.durations.store(sql);

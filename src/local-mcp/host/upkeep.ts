@@ -56,7 +56,7 @@ function observeSession(chat: Chat, session: sessions.Session): void {
   readSubagents(runtime, session);
   const { facts, config } = refresh(runtime, session);
   const trigger = timerTrigger(facts, config.checkpoint);
-  if (trigger) capture(runtime, { sessionId, trigger }, chat.recent);
+  if (trigger) capture(runtime, { sessionId, trigger });
 }
 
 /** The work that a process does for its machine beside others, each part at its interval. */

@@ -48,24 +48,35 @@ interface CaptureBasis {
 }
 
 /** Spares unpacking the last checkpoint. Trusted only while it is still the newest. */
-export type RecentStates = Map<
-  string,
-  { readonly checkpointId: string; readonly hash: string; readonly state: WorkState }
->;
+type RecentStates = Map<string, { readonly checkpointId: string; readonly hash: string; readonly state: WorkState }>;
+
+const maxRecent = 30;
+const recentOf = new WeakMap<Runtime["store"], RecentStates>();
+
+/** States of the sessions that this process has saved last. */
+export function recentStates(store: Runtime["store"]): RecentStates {
+  const known = recentOf.get(store) ?? new Map();
+  recentOf.set(store, known);
+  return known;
+}
+
+function keepRecent(recent: RecentStates, session: string, { checkpoint }: CaptureResult, state: WorkState): void {
+  recent.delete(session);
+  recent.set(session, { checkpointId: checkpoint.id, hash: checkpoint.hash, state });
+  const [oldest] = recent.keys();
+  if (recent.size > maxRecent && oldest !== undefined) recent.delete(oldest);
+}
 
 /** Throws StoreError when the store cannot write; nothing is half-written then. */
-export function capture(
-  runtime: Runtime,
-  input: CaptureInput,
-  recent: RecentStates = new Map(),
-): Result<CaptureResult, CaptureError> {
-  return runtime.durations.time("shim_save_duration_seconds", () => save(runtime, input, recent), {
+export function capture(runtime: Runtime, input: CaptureInput): Result<CaptureResult, CaptureError> {
+  return runtime.durations.time("shim_save_duration_seconds", () => save(runtime, input), {
     counts: (saved) => saved.ok && saved.value.isNew,
     session: () => input.sessionId,
   });
 }
 
-function save(runtime: Runtime, input: CaptureInput, recent: RecentStates): Result<CaptureResult, CaptureError> {
+function save(runtime: Runtime, input: CaptureInput): Result<CaptureResult, CaptureError> {
+  const recent = recentStates(runtime.store);
   const basis = runtime.store.read((sql) => readBasis(sql, input.sessionId, recent), null);
   if (!basis) return err({ code: "unknown_session" });
   markUnread(runtime, basis.unread);
@@ -76,8 +87,7 @@ function save(runtime: Runtime, input: CaptureInput, recent: RecentStates): Resu
   const result = runtime.store.write((sql) => store(sql, runtime, input, basis, fitted.value));
   // Deleted meanwhile.
   if (!result) return err({ code: "unknown_session" });
-  const { id: checkpointId, hash } = result.checkpoint;
-  recent.set(input.sessionId, { checkpointId, hash, state: fitted.value.state });
+  keepRecent(recent, input.sessionId, result, fitted.value.state);
   return ok(result);
 }
 

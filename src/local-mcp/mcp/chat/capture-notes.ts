@@ -12,7 +12,7 @@ import type { Chat, ToolError } from "./chat.ts";
 
 /** Field limits hold for the input only: a redaction mark may be longer than the secret. */
 export function captureNotes(
-  { runtime, recent }: Chat,
+  { runtime }: Chat,
   sessionId: string,
   trigger: Trigger,
   given: WorkNotes,
@@ -21,7 +21,7 @@ export function captureNotes(
   // Redaction keeps the shape; a path of only private text becomes empty.
   const { files, ...rest } = value as WorkNotes;
   const notes = { ...rest, ...(files ? { files: files.filter((path) => path.trim() !== "") } : {}) };
-  const saved = capture(runtime, { sessionId, trigger, notes, redactions }, recent);
+  const saved = capture(runtime, { sessionId, trigger, notes, redactions });
   return saved.ok ? ok({ ...saved.value, redactions }) : saved;
 }
 

@@ -13,7 +13,6 @@ import { isWithin } from "../../../shared/elapsed.ts";
 import * as clients from "../../../machine/sessions/clients.ts";
 import * as journal from "../../../machine/sessions/journal.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
-import type { RecentStates } from "../../../machine/checkpoints/capture.ts";
 import { brief } from "../../../machine/recovery/brief.ts";
 import { recordEarlierDeath } from "../../../machine/recovery/deaths.ts";
 import { hasContent, searchFor } from "../../../machine/recovery/detect.ts";
@@ -63,7 +62,6 @@ export interface SessionTarget {
 export class Chat {
   readonly runtime: Runtime;
   readonly team: ChatTeam | null;
-  readonly recent: RecentStates = new Map();
   readonly #options: ChatOptions;
   readonly #minted: MintedSessions;
   /** Sessions of other chats that calls have continued. */

@@ -1,3 +1,4 @@
+import { recentStates } from "../../../machine/checkpoints/capture.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, err, type Result } from "../../../shared/result.ts";
 import { timerTrigger } from "../../../learning/policy/risk.ts";
@@ -134,7 +135,7 @@ export const clearState: ToolHandler<"shim_clear_state"> = async (chat, input) =
   if (!entered.ok) return entered;
   const cleared = await clear(chat.runtime, input);
   if (!cleared.ok) return cleared;
-  chat.recent.clear();
+  recentStates(chat.runtime.store).clear();
   const { deleted, rows, backup } = cleared.value;
   const where = backup ? ` Backup: ${backup}` : "";
   return ok({

@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { capture, type RecentStates } from "#src/machine/checkpoints/capture.ts";
+import { capture } from "#src/machine/checkpoints/capture.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
@@ -25,8 +25,8 @@ function say(runtime: TempRuntime, text: string): void {
   );
 }
 
-function save(runtime: TempRuntime, notes: object = {}, recent?: RecentStates): ReturnType<typeof capture> {
-  return capture(runtime, { sessionId: "s1", trigger: "on_demand", notes }, recent);
+function save(runtime: TempRuntime, notes: object = {}): ReturnType<typeof capture> {
+  return capture(runtime, { sessionId: "s1", trigger: "on_demand", notes });
 }
 
 function all(runtime: TempRuntime): checkpoints.Checkpoint[] {
@@ -127,7 +127,8 @@ it("[CP3] a damaged checkpoint is found out; the state is made from the one befo
       prompts: [{ text: "one" }, { text: "two lids" }],
     });
   }
-  expect(save(runtime)).toMatchObject({ value: { isNew: true } });
+  // A process that has none of the states in memory.
+  expect(save(tempRuntime({ beside: runtime }))).toMatchObject({ value: { isNew: true } });
   runtime.store.write((sql) => sql.run("UPDATE checkpoints SET body = zeroblob(40)"));
   expect(stateOf(runtime, "s1")).toMatchObject({ goal: null, prompts: [{ text: "one" }, { text: "two lids" }] });
   expect(required(999)).toThrow(/no checkpoint number 999/);
@@ -137,22 +138,20 @@ it("[CP3] a damaged checkpoint is found out; the state is made from the one befo
 it("[CP16] two processes that save one session lose nothing of each other, also with states kept in memory", () => {
   const runtime = begun();
   const other = tempRuntime({ beside: runtime });
-  const [mine, theirs]: RecentStates[] = [new Map(), new Map()];
-  save(runtime, { goal: "goal" }, mine);
-  save(other, { nextStep: "next" }, theirs);
-  save(runtime, { decisions: ["decided"] }, mine);
-  save(other, { done: ["done"] }, theirs);
+  save(runtime, { goal: "goal" });
+  save(other, { nextStep: "next" });
+  save(runtime, { decisions: ["decided"] });
+  save(other, { done: ["done"] });
   const known = { goal: "goal", nextStep: "next", decisions: ["decided"], done: ["done"] };
   expect(stateOf(runtime, "s1")).toMatchObject(known);
 });
 
 it("[CP16] a state kept in memory is not taken for another checkpoint that got the deleted one's number", () => {
   const runtime = begun();
-  const recent: RecentStates = new Map();
-  save(runtime, { goal: "deleted" }, recent);
+  save(runtime, { goal: "deleted" });
   runtime.store.write((sql) => sql.run("DELETE FROM checkpoints"));
-  save(runtime, { goal: "other" });
-  save(runtime, { nextStep: "next" }, recent);
+  save(tempRuntime({ beside: runtime }), { goal: "other" });
+  save(runtime, { nextStep: "next" });
   expect(stateOf(runtime, "s1")).toMatchObject({ goal: "other", nextStep: "next" });
 });
 

@@ -189,14 +189,13 @@ it("[ST62] a chat that continues after it was forgotten begins anew: its transcr
 
 it("[ST63] what a chat was handed of a forgotten session is gone from its own checkpoints, and stays gone", () => {
   const { runtime, claude: first } = aChat();
-  const recent = new Map();
   first.prompt("the forgotten goal");
   first.kill();
   const second = anotherClaude(runtime, first);
   second.start();
   const state = (prompt: string): string => {
     second.prompt(prompt);
-    capture(runtime, { sessionId: second.session, trigger: "on_demand" }, recent);
+    capture(runtime, { sessionId: second.session, trigger: "on_demand" });
     return JSON.stringify(stateOf(runtime, second.session));
   };
   expect(state("go on")).toContain("the forgotten goal");
