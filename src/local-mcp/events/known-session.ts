@@ -1,8 +1,7 @@
 import { adapterOf } from "../../clients/adapters.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
-import { identify, isAlive, isSameProcess, type ProcessIdentity } from "../../platform/processes.ts";
+import { identify, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { uuidv7 } from "../../shared/ids.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isPaused } from "../../store/pause.ts";
 import type { ClientSession } from "../../store/session-tables.ts";
@@ -21,6 +20,7 @@ import {
   transcriptMark,
   type PauseReadLimits,
 } from "../../machine/sessions/paused-session.ts";
+import { isHeldByAnother, newSessionId } from "../../machine/sessions/session-identity.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import type { TranscriptTurnEnd } from "../../clients/transcript/transcript-draft.ts";
 import { transcriptFormat } from "../../clients/details.ts";
@@ -131,15 +131,10 @@ function nameSession(
   const fork = clients.sessionOf(sql, client, givenId);
   const isEntered = left?.givenId !== givenId && (!left || sessionSwitchEvents.has(event));
   if (!isEntered) return newcomer(fork ?? givenId);
-  const isTaken = fork === null && isHeldByAnother(runtime, sessions.get(sql, givenId), client);
-  const id = isTaken ? `ses_${uuidv7(runtime.now(), runtime.random(16))}` : (fork ?? givenId);
+  const known = sessions.get(sql, givenId);
+  const isTaken = fork === null && known?.endedAt === null && isHeldByAnother(runtime, known, [client]);
+  const id = isTaken ? newSessionId(runtime) : (fork ?? givenId);
   return { ...newcomer(id), parentId: isTaken || fork !== null ? givenId : null, isEntered, left };
-}
-
-function isHeldByAnother(runtime: Runtime, session: sessions.Session | null, client: ProcessIdentity): boolean {
-  const owner = session?.owner;
-  if (!owner || session.endedAt !== null) return false;
-  return !isSameProcess(owner, client) && isAlive(runtime.processes, owner);
 }
 
 /** A client with threads reports the end of each. */

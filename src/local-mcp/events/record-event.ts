@@ -27,7 +27,7 @@ import {
 import { recordSettings } from "../../machine/sessions/session-settings.ts";
 import { limitLine } from "../../machine/recovery/at-limit.ts";
 import { acceptOffer, type Acceptance } from "../../machine/recovery/accept-offer.ts";
-import { isOwnerGone, recordDeath } from "../../machine/recovery/deaths.ts";
+import { isOwnerGone, sight } from "../../machine/recovery/deaths.ts";
 import { giveBack, noteCompaction } from "../../machine/recovery/give-back.ts";
 import { adoptBriefed, adoptSuccession } from "../../machine/recovery/successor.ts";
 import { digest, pathOf } from "../../machine/sessions/entries.ts";
@@ -212,11 +212,8 @@ function recordSighting(
   const now = runtime.now();
   enterSession(sql, now, incoming, known);
   const isSignOfLife = !isLate && signsOfLife.has(event);
-  const isBack = row !== null && isSignOfLife && isOwnerGone(row, runtime);
-  if (isBack) recordDeath(sql, runtime, id);
-  const before = isBack ? sessions.get(sql, id) : row;
   const { model = null, client_version: clientVersion = null, transcript_path: path } = input;
-  const session = sessions.recordSighting(sql, now, {
+  const { session, before } = sight(sql, runtime, row, {
     id,
     project,
     cwd,

@@ -1,6 +1,6 @@
 import { isWithin } from "../../shared/elapsed.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isAlive, isInOtherNamespace } from "../../platform/processes.ts";
+import { mayBeAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as totals from "../../store/metric-totals.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -53,14 +53,27 @@ function storeEnd(
   if (detachReason !== null && detachReason !== before.detachReason) sessions.close(sql, lastSeenAt, id, detachReason);
 }
 
-/** Runs before the session lives in another process, which hides its earlier death. */
-export function recordEarlierDeath(sql: Sql, machine: DeathDeps, session: sessions.Session): boolean {
-  return isOwnerGone(session, machine) && recordDeath(sql, machine, session.id);
+/**
+ * Records a sighting, and before it the session's earlier death, which a sighting alive hides.
+ *
+ * @param known the session as stored; null: there is none
+ * @returns also the session as it was, with its death
+ */
+export function sight(
+  sql: Sql,
+  machine: DeathDeps,
+  known: sessions.Session | null,
+  sighting: sessions.Sighting,
+): { readonly session: sessions.Session; readonly before: sessions.Session | null } {
+  const isBack = known !== null && sighting.isAlive && isOwnerGone(known, machine);
+  if (isBack) recordDeath(sql, machine, known.id);
+  const before = isBack ? sessions.get(sql, known.id) : known;
+  return { session: sessions.recordSighting(sql, machine.now(), sighting), before };
 }
 
 /** Silence alone is no proof of a death: only a process that is gone counts. */
 export function isOwnerGone({ owner }: sessions.Session, { processes }: Pick<Runtime, "processes">): boolean {
-  return owner !== null && !isInOtherNamespace(processes, owner) && !isAlive(processes, owner);
+  return owner !== null && !mayBeAlive(processes, owner);
 }
 
 /** Each death is a write of its own. */

@@ -1,12 +1,8 @@
 import { isAbsolute } from "node:path";
-import * as z from "zod";
-import { adapterOf } from "../../../clients/adapters.ts";
-import { sessionVariables } from "../../../clients/adapter/hook-variables.ts";
 import * as notices from "../../../store/notices.ts";
-import { uuidv7 } from "../../../shared/ids.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
-import { isAlive, isDescendant, isSameProcess, type ProcessIdentity } from "../../../platform/processes.ts";
+import { isDescendant, isSameProcess, type ProcessIdentity } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { isPaused } from "../../../store/pause.ts";
 import { isWithin } from "../../../shared/elapsed.ts";
@@ -14,13 +10,20 @@ import * as clients from "../../../machine/sessions/clients.ts";
 import * as journal from "../../../machine/sessions/journal.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
 import { brief } from "../../../machine/recovery/brief.ts";
-import { recordEarlierDeath } from "../../../machine/recovery/deaths.ts";
+import { sight } from "../../../machine/recovery/deaths.ts";
 import { hasContent, searchFor } from "../../../machine/recovery/detect.ts";
 import { offer } from "../../../machine/recovery/offers.ts";
-import { idOf, pathOf } from "../../../machine/sessions/entries.ts";
+import { pathOf } from "../../../machine/sessions/entries.ts";
 import { label } from "../../../redaction/bounded-text.ts";
 import { projectRoot } from "../../../machine/sessions/git-head.ts";
 import { isSessionPaused } from "../../../machine/sessions/paused-session.ts";
+import {
+  hasThreads,
+  isHeldByAnother,
+  newSessionId,
+  sessionInCall,
+  sessionInEnv,
+} from "../../../machine/sessions/session-identity.ts";
 import { findSessionArgument } from "../../../machine/sessions/short-ids.ts";
 import type { ChatTeam } from "./late-team.ts";
 
@@ -98,7 +101,7 @@ export class Chat {
 
   /** @param meta of the request that makes the call */
   setCaller(meta: unknown): void {
-    this.#namedByClient = namedSession(meta, this.#clientName) ?? this.#namedByClient;
+    this.#namedByClient = sessionInCall(meta, this.#clientName) ?? this.#namedByClient;
   }
 
   /** The session that hooks, the environment or the calls themselves name; none is made here. */
@@ -137,7 +140,7 @@ export class Chat {
   }
 
   #envSessionId(): string | null {
-    return envSessionId(this.runtime.env, this.#clientName);
+    return sessionInEnv(this.runtime.env, this.#clientName);
   }
 
   get #clientName(): string | null {
@@ -177,8 +180,7 @@ export class Chat {
     const now = this.runtime.now();
     if (known && isFresh(known, sighting, now)) return known;
     return this.runtime.store.write((sql) => {
-      if (known && sighting.isAlive) recordEarlierDeath(sql, this.runtime, known);
-      return sessions.recordSighting(sql, now, sighting);
+      return sight(sql, this.runtime, known, sighting).session;
     });
   }
 
@@ -186,13 +188,13 @@ export class Chat {
     const hooked = this.#callerSession();
     const continued = [...this.#continued].filter((id) => {
       const owner = this.runtime.store.read((sql) => sessions.get(sql, id)?.owner, null);
-      return this.#isOwnProcess(owner);
+      return this.#ownProcesses().some((one) => isSameProcess(one, owner));
     });
     return [...new Set([...(hooked ? [hooked] : []), ...this.#minted.ids(), ...continued])];
   }
 
-  #isOwnProcess(owner: ProcessIdentity | null | undefined): boolean {
-    return [this.#options.server, this.#client].some((one) => isSameProcess(one, owner));
+  #ownProcesses(): (ProcessIdentity | null)[] {
+    return [this.#options.server, this.#client];
   }
 
   current(): string | null {
@@ -245,7 +247,8 @@ export class Chat {
       isAlive: true,
       ...this.#folderFields(target, isMinted),
       ...(isMinted ? { origin: "handle", owner: this.#options.server } : { origin: "startup", owner: this.#client }),
-      ...(known && this.#isHeldByAnother(known) ? { owner: null } : {}),
+      // Taking the session of another living client would end it with this process.
+      ...(isHeldByAnother(this.runtime, known, this.#ownProcesses()) ? { owner: null } : {}),
     };
   }
 
@@ -267,11 +270,6 @@ export class Chat {
     // Redacted first: resolving a path may remove what makes a secret recognizable.
     const cwd = folder && pathOf(folder);
     return { project: cwd && projectRoot(cwd), cwd };
-  }
-
-  /** Whether another living client owns the session: taking it would end it with this process. */
-  #isHeldByAnother({ owner }: sessions.Session): boolean {
-    return owner !== null && !this.#isOwnProcess(owner) && isAlive(this.runtime.processes, owner);
   }
 
   #folder(target: SessionTarget, isMinted: boolean): string | null {
@@ -301,29 +299,6 @@ function isFresh(known: sessions.Session, sighting: sessions.Sighting, now: numb
   const isOpen = known.endedAt === null && known.detachedAt === null && known.recovery === null;
   const isSameOwner = sighting.owner === null || isSameProcess(known.owner, sighting.owner);
   return isOpen && isSameOwner && isSameProject && isWithin(now - known.lastSeenAt, freshMs);
-}
-
-/**
- * A client started from another's chat inherits that chat's variable, so the client's own
- * name decides which one counts: the handshake has it, or a name that begins with it.
- */
-function envSessionId(env: NodeJS.ProcessEnv, clientName: string | null): string | null {
-  const own = sessionVariables.find(([client]) => clientName?.startsWith(client));
-  const given = env[own?.[1] ?? "CLAUDE_CODE_SESSION_ID"];
-  return given === undefined ? null : idOf(given);
-}
-
-const NamedSession = z.object({ sessionId: z.string() });
-
-/** @param clientName of the handshake: whether one process of it works in several sessions */
-function hasThreads(clientName: string | null): boolean {
-  return clientName !== null && adapterOf(clientName.replace(/-mcp-client$/, ""))?.hasThreads === true;
-}
-
-/** The session in which a client with threads makes a call. @param meta of the request */
-function namedSession(meta: unknown, clientName: string | null): string | null {
-  const named = hasThreads(clientName) ? NamedSession.safeParse(meta).data : undefined;
-  return named ? idOf(named.sessionId) : null;
 }
 
 /** One session per project, and one for calls without a project. */
@@ -370,7 +345,7 @@ class MintedSessions {
 
   /** A new session, also where the project has one. */
   begin(project: string | undefined): string {
-    const id = `ses_${uuidv7(this.#runtime.now(), this.#runtime.random(16))}`;
+    const id = newSessionId(this.#runtime);
     this.#set(project ?? "", id);
     this.#last = id;
     return id;
