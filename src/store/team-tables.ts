@@ -36,7 +36,7 @@ export const teamFiles = table("team_files", {
   machine: text(),
   /** The root of the work tree if known in clear, else the chat's own description, else empty. */
   checkout: text(),
-  /** Of the grant. */
+  /** Time of the grant. */
   token: integer(),
   /** Epoch ms. */
   since: integer(),
@@ -69,7 +69,7 @@ export interface HeldBodies {
   readonly leadership: { readonly requestId: string };
 }
 
-/** What chats must renew; a later process of the same client continues it. */
+/** Claims and leaderships that chats renew; a later process of the same client continues it. */
 export const teamHoldings = table("team_holdings", {
   session: text().primary(),
   kind: text<keyof HeldBodies>().primary(),

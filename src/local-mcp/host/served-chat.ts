@@ -62,7 +62,7 @@ export class ServedChat {
   #endReason: string | null = null;
   #isConcluding = false;
   #isOver = false;
-  /** False: its sessions are detached, and only the end of its client, or another front, is waited for. */
+  /** False: its sessions are detached until its client ends, or has another front. */
   #isConnected = true;
   /** Resolved when nothing of the end is lost with this process. */
   readonly #mayLeave = Promise.withResolvers<void>();

@@ -10,7 +10,7 @@ import type { ChatParts } from "./chat-parts.ts";
 type Kind = keyof HeldBodies;
 type Row = RowOf<typeof teamHoldings>;
 
-/** What a chat holds, as far as every kind has it. */
+/** Fields that every kind of holding has. */
 export type Holding<K extends Kind = Kind> = Omit<Row, "kind" | "body"> & {
   readonly kind: K;
   readonly body: HeldBodies[K];
@@ -27,8 +27,8 @@ export interface HoldingKind<K extends Kind> {
 const blindIntervalMs = 30_000;
 
 /**
- * What a chat holds and must renew (claims of tasks, leaderships), in the store: the next process of
- * its client goes on with it. What lasts as long as the chat is not here.
+ * Claims of tasks and leaderships, which a chat holds and must renew, in the store: the next process
+ * of its client continues them. What lasts as long as the chat is not here.
  */
 export class Holdings {
   readonly #parts: ChatParts;
@@ -106,7 +106,7 @@ export class Holdings {
     return { isDue: dueInMs <= 0, nextInMs: dueInMs > 0 ? dueInMs : everyMs };
   }
 
-  /** Null: nothing is held. */
+  /** Returns null where nothing is held. */
   #everyMs(): number | null {
     const intervals = this.list().map((one) =>
       heartbeatIntervalMs(this.#kinds.get(one.kind)?.silenceMs(one) ?? Infinity),
