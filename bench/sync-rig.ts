@@ -13,7 +13,7 @@ import { nodePlatform } from "../src/coordinator-client/edge/node-platform.ts";
 import { pathsIn, type Paths } from "../src/platform/paths.ts";
 import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
 import { Store } from "../src/store/store.ts";
-import { CheckpointContent, decodeContent } from "../src/machine/sharing/record-contents.ts";
+import { decodeContent, SessionContent } from "../src/machine/sharing/record-contents.ts";
 import * as devices from "../src/machine/sharing/device.ts";
 import { open } from "../src/machine/sharing/envelope.ts";
 import { addKey } from "../src/machine/sharing/key-ring.ts";
@@ -50,7 +50,6 @@ export class SyncRig {
   readonly #folder: string;
   readonly #ended = new AbortController();
   /** Device of each session. */
-  readonly #devices = new Map<string, string>();
 
   private constructor(edge: LocalEdge, folder: string) {
     this.edge = edge;
@@ -110,16 +109,12 @@ export class SyncRig {
   }
 
   async #isReadable({ call }: Machine, { session, checkpoint }: Saved): Promise<boolean> {
-    const device = this.#devices.get(session) ?? taken(await call("sync.list", { session })).sessions[0]?.device;
-    if (device === undefined) return false;
-    this.#devices.set(session, device);
-    const answer = await call("sync.read", { device, session, kind: "checkpoint" });
-    if (!answer.ok && answer.error.code === "unknown_key") return false;
-    const { checkpoint: newest, envelope } = taken(answer);
-    if (newest !== checkpoint) return false;
-    const about = { workspace: this.edge.workspace, kind: "checkpoint", device, session, item: checkpoint } as const;
-    const content = decodeContent(CheckpointContent, taken(open(new Map([[this.key.id, this.key]]), about, envelope)));
-    if (content?.id !== checkpoint) throw new Error(`${checkpoint} does not say what was saved`);
+    const [row] = taken(await call("sync.list", { session })).sessions;
+    if (row?.checkpoint !== checkpoint) return false;
+    const { device, envelope } = row;
+    const about = { workspace: this.edge.workspace, kind: "session", device, session, item: "" } as const;
+    const content = decodeContent(SessionContent, taken(open(new Map([[this.key.id, this.key]]), about, envelope)));
+    if (content?.checkpoint?.id !== checkpoint) throw new Error(`${checkpoint} does not say what was saved`);
     return true;
   }
 

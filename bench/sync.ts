@@ -75,11 +75,11 @@ async function reach(rig: SyncRig, reader: Machine, { env, project }: Machine): 
 interface Backlog {
   readonly name: string;
   readonly sessions: number;
-  /** Of a session: one of them is the session itself, the others are its checkpoints. */
+  /** Of a session: one of them is its beginning, the others are checkpoints. */
   readonly changesOfSession: number;
 }
 
-/** Of each session itself and its newest checkpoint are sent. */
+/** Of each session one record is sent, with its newest checkpoint. */
 const afterADay: Backlog = { name: "after-a-day", sessions: scaled(500, 10), changesOfSession: 2 };
 const afterAWeek: Backlog = { name: "after-a-week", sessions: scaled(2_500, 20), changesOfSession: 2 };
 
@@ -91,7 +91,7 @@ async function throughput(rig: SyncRig, origin: string, backlog: Backlog): Promi
     const before = await storedChars(rig);
     const machine = await rig.machine(`${backlog.name}-${round}`, origin);
     fill(machine, generator(round), backlog);
-    times.sent.push(await timed(() => sent(machine, waiting)));
+    times.sent.push(await timed(() => sent(machine, backlog.sessions)));
     times.idle.push(await timed(() => sent(machine, 0)));
     chars = (await storedChars(rig)) - before;
     const size = Math.round(chars / waiting);
@@ -141,15 +141,14 @@ const run = promisify(execFile);
 async function sent({ env }: Machine, count: number): Promise<void> {
   const given = { PATH: process.env["PATH"], ...env };
   const { stdout } = await run(process.execPath, ["bin/shim.mjs", "workspace", "sync", "--json"], { env: given });
-  const report = JSON.parse(stdout) as { readonly sessions: number; readonly checkpoints: number };
-  if (report.sessions + report.checkpoints !== count) throw new Error(`not ${count}: ${stdout}`);
+  const report = JSON.parse(stdout) as { readonly sessions: number };
+  if (report.sessions !== count) throw new Error(`not ${count}: ${stdout}`);
 }
 
 /** Envelopes of this size in as many frames, sealed before the time begins. @returns ms */
 async function pushedRaw({ key }: SyncRig, { call }: Machine, size: number, backlog: Backlog): Promise<number> {
   const device = `dev_${randomBytes(8).toString("hex")}`;
-  const { sessions: count, changesOfSession } = backlog;
-  const records = range(count * changesOfSession, (n) => rawRecord(device, n, size, changesOfSession));
+  const records = range(backlog.sessions, (n) => rawRecord(device, n, size));
   return timed(async () => {
     for (let first = 0; first < records.length; first += maxPutRecords) {
       const part = records.slice(first, first + maxPutRecords);
@@ -158,13 +157,10 @@ async function pushedRaw({ key }: SyncRig, { call }: Machine, size: number, back
   });
 }
 
-function rawRecord(device: string, n: number, size: number, changesOfSession: number): SyncRecord {
-  const session = `ses_${device}_${Math.floor(n / changesOfSession)}`;
+function rawRecord(device: string, n: number, size: number): SyncRecord {
   const envelope = randomBytes(size).toString("base64url").slice(0, size);
-  const sealed = { session, ageMs: 0, envelope };
-  return n % changesOfSession === 0
-    ? { kind: "session", ...sealed, project: null, isEnded: false, replaces: 0 }
-    : { kind: "checkpoint", ...sealed, checkpoint: `cp_${device}_${n}` };
+  const about = { checkpoint: `cp_${device}_${n}`, project: null, isEnded: false, replaces: 0 };
+  return { kind: "session", session: `ses_${device}_${n}`, ageMs: 0, envelope, ...about };
 }
 
 /** The same saves in a home that has joined and one that has not, by turns first. */

@@ -25,18 +25,18 @@ const sealed = {
   envelope: Envelope,
 };
 
-/** State of a session; its other records are stored only while this one is. */
+/** State of a session with its newest checkpoint; its files are stored only while this one is. */
 const SessionRecord = z.strictObject({
   kind: z.literal("session"),
   ...sealed,
+  /** Checkpoint in the envelope; null: it has none. */
+  checkpoint: Id.nullable().default(null),
   /** Name of the project that only holders of the key can make. */
   project: Id.nullable().default(null),
   isEnded: z.boolean().default(false),
   /** Version that this one replaces, as this home knows it; 0: none. */
   replaces: counter,
 });
-/** Newest checkpoint of a session; it replaces the one before. */
-const CheckpointRecord = z.strictObject({ kind: z.literal("checkpoint"), ...sealed, checkpoint: Id });
 /** `checkpoint`: the files are deleted with it. `bundle`: new for each seal of the files. */
 const ofFiles = { ...sealed, checkpoint: Id, bundle: Id };
 /** Number of parts of one bundle: enough for 64 MB in parts of 256 KiB. */
@@ -49,7 +49,7 @@ const PartRecord = z.strictObject({ kind: z.literal("part"), ...ofFiles, part: P
 /** Header of a session's uncommitted files; its bundle replaces the one before. */
 const FilesRecord = z.strictObject({ kind: z.literal("files"), ...ofFiles });
 
-export const SyncRecord = z.discriminatedUnion("kind", [SessionRecord, CheckpointRecord, PartRecord, FilesRecord]);
+export const SyncRecord = z.discriminatedUnion("kind", [SessionRecord, PartRecord, FilesRecord]);
 export type SyncRecord = z.infer<typeof SyncRecord>;
 
 /** Records of one request, and as many deletions. */
@@ -57,7 +57,7 @@ export const maxPutRecords = 200;
 /** Time between two hints to a connection, and from one to its last pull, in ms. */
 export const syncHintEveryMs = 2_000;
 
-/** Without a checkpoint: the session and all its records. */
+/** With a checkpoint: the files of that; without: the session and all its files. */
 const Forgotten = z.strictObject({ session: Id, checkpoint: Id.optional() });
 
 /**
@@ -76,6 +76,7 @@ export const MirroredSession = z.object({
   device: Device,
   machine: z.string(),
   session: Id,
+  checkpoint: Id.nullable(),
   project: Id.nullable(),
   isEnded: z.boolean(),
   version: counter,
@@ -153,22 +154,21 @@ export const syncOperations = {
     input: z.strictObject({
       device: Device,
       session: Id,
-      kind: z.enum(["checkpoint", "files", "part"]),
+      kind: z.enum(["files", "part"]),
       /** Bundle and number of a part. */
       bundle: Id.optional(),
       part: PartNumber.optional(),
     }),
     output: z.object({
       checkpoint: Id,
-      /** Null for a checkpoint. */
-      bundle: Id.nullable(),
+      bundle: Id,
       ageMs: durationMs,
       envelope: z.string(),
     }),
     errors: ["unknown_key"],
-    summary: "Returns one sealed record of a session: a checkpoint, the header of its files or a part of them.",
+    summary: "Returns a sealed record of a session's files: their header, or a part of them.",
     effect: "read",
-    example: { device: "d1", session: "s1", kind: "checkpoint" },
+    example: { device: "d1", session: "s1", kind: "files" },
   }),
   "sync.take": operation("POST /sync/take", "work", {
     input: z.strictObject({

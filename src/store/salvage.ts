@@ -20,7 +20,12 @@ interface Shared {
 /** Immutable rows: the backup's are as good. Other tables are newer in the damaged file. */
 const immutableTables: ReadonlySet<string> = new Set(["journal", "checkpoints", "signals", "crashes", "recoveries"]);
 /** Others are of the new file, or are copies of the coordinator's data, which are pulled again. */
-const ownTables: ReadonlySet<string> = new Set(["migrations", "notices", "checkpoints_unindexed", "remote_sessions"]);
+const ownTables: ReadonlySet<string> = new Set([
+  "migrations",
+  "notices",
+  "checkpoints_unindexed",
+  "sessions_elsewhere",
+]);
 
 /**
  * Copies the rows of a damaged database that SQLite still reads. A wrong header, a

@@ -30,9 +30,11 @@ export interface RecoveryDetail {
 
 export type Session = RowOf<typeof sessions>;
 
-/** Times in epoch ms. */
-export const sessions = table("sessions", {
+/** Times in epoch ms. Of sessions of this machine, and of others: see {@link sessionsElsewhere}. */
+export const sessionColumns = {
   id: text().primary(),
+  /** Machine that has it; null: this one. */
+  machine: text().nullable(),
   client: text(),
   /** The client's own word; null if it does not say. */
   clientVersion: text().nullable(),
@@ -69,7 +71,10 @@ export const sessions = table("sessions", {
   workedAt: integer().nullable(),
   /** Last sighting before a recorded death; null while the session lives. */
   deathAt: integer().nullable(),
-});
+};
+
+/** Of this machine alone, so that no statement on it has to say so. */
+export const sessions = table("sessions", sessionColumns);
 
 /** The session in which the process of a client works. */
 export const clients = table("clients", {

@@ -76,15 +76,13 @@ it("[EC2] sealed texts of the largest size arrive at the real runtime and are re
   const sealed = { session: "s1", ageMs: 0, envelope };
   const records = [
     { kind: "session" as const, ...sealed, replaces: 0 },
-    { kind: "checkpoint" as const, ...sealed, checkpoint: "k1" },
+    { kind: "files" as const, ...sealed, checkpoint: "k1", bundle: "b1" },
   ];
   const put = { device: "d1", keyId: "0123456789abcdef", records };
   const stored = { outcome: "stored" };
   expect(given(await client.call("sync.put", put, 30_000)).results).toMatchObject([stored, stored]);
   expect(given(await client.call("sync.list", {})).sessions[0]?.envelope).toBe(envelope);
-  expect(given(await client.call("sync.read", { device: "d1", session: "s1", kind: "checkpoint" })).envelope).toBe(
-    envelope,
-  );
+  expect(given(await client.call("sync.read", { device: "d1", session: "s1", kind: "files" })).envelope).toBe(envelope);
   expect(client.state).toBe("connected");
 });
 

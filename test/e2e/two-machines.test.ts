@@ -259,7 +259,7 @@ it("[SY63] [SY64] the chats of a machine send what they save; when their host is
   // The other machine only pulls.
   await startServer(b.machine.paths);
   const known = (): number =>
-    storeOf(b.machine.paths).read((sql) => sql.all("SELECT 1 FROM remote_sessions").length, 0);
+    storeOf(b.machine.paths).read((sql) => sql.all("SELECT 1 FROM sessions_elsewhere").length, 0);
   await vi.waitFor(() => expect(known()).toBe(2), patience);
 });
 

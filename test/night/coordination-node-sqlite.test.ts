@@ -3,9 +3,9 @@ import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { messageHintRules } from "../rules/message-rows.ts";
 import { taskHintRules } from "../rules/task-rows.ts";
 import { chatSuites, rowSuites, stateSuites, syncSuites, taskSuites } from "../rules/suites.ts";
-import { Operations } from "#harness/coordinator/local-host.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
 
-const open = (): Promise<Operations> => Promise.resolve(new Operations(openNodeSqlite));
+const open = (): Promise<LocalHost> => Promise.resolve(new LocalHost(openNodeSqlite));
 
 describe("@night", () => {
   for (const rules of [chatSuites, stateSuites, rowSuites, messageHintRules, taskHintRules, taskSuites, syncSuites])

@@ -2,7 +2,6 @@ import { expect } from "vitest";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { day, given, hour, minute, refused, waitForFullHour } from "#harness/coordinator/state-calls.ts";
 import {
-  checkpoint,
   Device,
   envelopes,
   forget,
@@ -15,11 +14,12 @@ import {
   status,
   storedOf,
   type Content,
+  filesOf,
 } from "#harness/sync/sealed-content.ts";
 import type { RuleTest } from "./rule-test.ts";
 
 function aged(id: string, of: string, minutes: number): Content {
-  return checkpoint(id, of, id, { ageMs: minutes * minute });
+  return filesOf(id, of, id, { ageMs: minutes * minute });
 }
 
 /** Rules of what stays of the things that devices store, and for how long, that hold behind any host. */
@@ -55,41 +55,41 @@ export function syncContentRules(it: RuleTest): void {
     });
   });
 
-  it("[SY12] the same checkpoint of a device, sealed anew, replaces the old one", async ({ host, device }) => {
-    await device.put(session("s1"), checkpoint("k1", "s1", "under-the-old-key"));
+  it("[SY12] the same files of a device, sealed anew, replace the old ones", async ({ host, device }) => {
+    await device.put(session("s1"), filesOf("k1", "s1", "under-the-old-key"));
     given(await host.call("sync.rekey", { keyId: otherKey, from: key }));
     host.wait(minute);
     device.keyId = otherKey;
-    await device.put(checkpoint("k1", "s1", "under-the-new-key", { ageMs: minute }));
+    await device.put(filesOf("k1", "s1", "under-the-new-key", { ageMs: minute }));
     expect(await opened(host, "k1", "s1")).toBe("under-the-new-key");
-    expect(await status(host)).toMatchObject({ checkpoints: 1, chars: "of-s1under-the-new-key".length });
+    expect(await status(host)).toMatchObject({ chars: "of-s1under-the-new-key".length });
   });
 
-  it("[SY12] one checkpoint id of two devices is two checkpoints", async ({ host, device: one }) => {
+  it("[SY12] files of one checkpoint id of two devices are two", async ({ host, device: one }) => {
     const other = new Device(host, "d2", m2);
-    await one.put(session("s1", "one"), checkpoint("k1", "s1", "one"));
+    await one.put(session("s1", "one"), filesOf("k1", "s1", "one"));
     host.wait(minute);
-    await other.put(session("s1", "other"), checkpoint("k1", "s1", "other"));
+    await other.put(session("s1", "other"), filesOf("k1", "s1", "other"));
     expect(await envelopes(host, { session: "s1" })).toEqual(["one", "other"]);
     expect([await opened(host, "k1", "s1"), await opened(host, "k1", "s1", "d2")]).toEqual(["one", "other"]);
     await other.put(forget("s1"));
     expect([await opened(host, "k1", "s1", "d2"), await envelopes(host)]).toEqual([null, ["one"]]);
   });
 
-  it("[SY13] of each session the newest checkpoint is kept, by age", async ({ host, device }) => {
-    await device.put(session("s1"), session("s2"), checkpoint("other", "s2"));
+  it("[SY98] [SY10] of each session the newest files are kept, by age", async ({ host, device }) => {
+    await device.put(session("s1"), session("s2"), filesOf("other", "s2"));
     const ids = ["k1", "k2", "k3"];
     for (const [at, id] of ids.entries()) await device.put(aged(id, "s1", 5 - at));
     expect(await device.put(aged("k0", "s1", 60))).toEqual(["older"]);
     expect(await storedOf(host, "s1", ["k0", ...ids])).toEqual(["k3"]);
     expect(await storedOf(host, "s2", ["other"])).toEqual(["other"]);
-    expect(await status(host)).toMatchObject({ checkpoints: 2, chars: "of-s1of-s2k3of-other".length });
+    expect(await status(host)).toMatchObject({ chars: "of-s1of-s2k3of-other".length });
     // One that was deleted makes way for the one before it.
     expect(await device.put(forget("s1", "k3"), aged("k2", "s1", 60))).toEqual(["stored"]);
     expect(await storedOf(host, "s1", ids)).toEqual(["k2"]);
   });
 
-  it("[SY13] records of one put leave what they leave one by one", async ({ host, device: one }) => {
+  it("[SY98] records of one put leave what they leave one by one", async ({ host, device: one }) => {
     const other = new Device(host, "d2", m2);
     const records = [
       session("s1"),
@@ -109,12 +109,12 @@ export function syncContentRules(it: RuleTest): void {
     expect(await envelopes(host, { session: "s1" })).toEqual(["again", "again"]);
   });
 
-  it("[SY13] the checkpoint of a session is read, and of no other one", async ({ host, device }) => {
+  it("[SY33] the files of a session are read, and of no other one", async ({ host, device }) => {
     await device.put(session("s1"), aged("k1", "s1", 1));
-    const newest = { device: "d1", session: "s1", kind: "checkpoint" } as const;
+    const newest = { device: "d1", session: "s1", kind: "files" } as const;
     expect(given(await host.call("sync.read", newest))).toEqual({
       checkpoint: "k1",
-      bundle: null,
+      bundle: "k1",
       ageMs: minute,
       envelope: "k1",
     });
@@ -122,11 +122,23 @@ export function syncContentRules(it: RuleTest): void {
       expect(refused(await host.call("sync.read", { ...newest, ...strange })).code).toBe("unknown_key");
   });
 
+  it("[SY13] a session's record has its newest checkpoint, of which the coordinator knows the id", async ({
+    host,
+    device,
+  }) => {
+    await device.put(session("s1", "first", { checkpoint: "k1" }), session("s2"));
+    await device.put(session("s1", "second", { checkpoint: "k2" }));
+    expect(await status(host)).toMatchObject({ sessions: 2, checkpoints: 1 });
+    const { sessions } = await list(host);
+    expect(sessions.map(({ checkpoint }) => checkpoint)).toEqual([null, "k2"]);
+    expect(given(await host.call("sync.purge", { device: "d1" }))).toEqual({ sessions: 2, checkpoints: 1 });
+  });
+
   it("[SY14] a session is deleted at the full hour `keepSyncMs` after its last change", async ({ host, device }) => {
     await set(host, { keepSyncMs: day });
-    await device.put(session("s1"), checkpoint("k1", "s1"), session("s2"));
+    await device.put(session("s1"), filesOf("k1", "s1"), session("s2"));
     host.wait(day / 2);
-    await device.put(session("s2"), checkpoint("k3", "s2"));
+    await device.put(session("s2"), filesOf("k3", "s2"));
     host.wait(day / 2 - 1);
     await host.ring();
     expect(await envelopes(host)).toEqual(["of-s1", "of-s2"]);
@@ -134,7 +146,7 @@ export function syncContentRules(it: RuleTest): void {
     waitForFullHour(host);
     await host.ring();
     expect(await envelopes(host)).toEqual(["of-s2"]);
-    expect(await status(host)).toMatchObject({ sessions: 1, checkpoints: 1, chars: "of-s2of-k3".length });
+    expect(await status(host)).toMatchObject({ sessions: 1, chars: "of-s2of-k3".length });
   });
 
   it("[SY15] what `maxSyncChars` has no room for is refused; the rest, and what expired content leaves, is stored", async ({
@@ -163,11 +175,11 @@ export function syncContentRules(it: RuleTest): void {
 
   it("[SY16] a purge deletes all of one device and nothing of another", async ({ host, device: one }) => {
     const other = new Device(host, "d2", m2);
-    await one.put(session("s1"), checkpoint("k1", "s1"), session("s2"), checkpoint("k2", "s2"));
+    await one.put(session("s1"), filesOf("k1", "s1"), session("s2"), filesOf("k2", "s2"));
     await other.put(session("s3"));
     const input = { device: "d1", requestId: "r1" };
-    expect(given(await host.call("sync.purge", input))).toEqual({ sessions: 2, checkpoints: 2 });
-    expect(given(await host.call("sync.purge", input))).toEqual({ sessions: 2, checkpoints: 2 });
+    expect(given(await host.call("sync.purge", input))).toEqual({ sessions: 2, checkpoints: 0 });
+    expect(given(await host.call("sync.purge", input))).toEqual({ sessions: 2, checkpoints: 0 });
     expect(given(await host.call("sync.purge", { device: "d1" }))).toEqual({ sessions: 0, checkpoints: 0 });
     const devices = [{ device: "d2" }];
     expect(await status(host)).toMatchObject({ keyId: key, sessions: 1, checkpoints: 0, chars: 5, devices });

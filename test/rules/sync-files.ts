@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { day, given, hour, waitForFullHour } from "#harness/coordinator/state-calls.ts";
-import { checkpoint, Device, files, forget, part, read, session, status } from "#harness/sync/sealed-content.ts";
+import { Device, files, forget, part, read, session, status } from "#harness/sync/sealed-content.ts";
 import type { RuleTest } from "./rule-test.ts";
 
 async function put(device: Device, bundle: string, parts: number): Promise<void> {
@@ -17,7 +17,7 @@ function readPart(host: RuleHost, bundle: string, at: number): Promise<string | 
 
 async function opened({ host }: Device): Promise<Device> {
   const device = new Device(host);
-  await device.put(session("s1"), checkpoint("k1", "s1"));
+  await device.put(session("s1"));
   return device;
 }
 
@@ -37,7 +37,7 @@ export function syncFileRules(it: RuleTest): void {
     await device.put(files("b2"));
     expect([await read(host, header), await readPart(host, "b2", 1)]).toEqual(["b2-header", "b2-1"]);
     expect(await readPart(host, "b1", 0)).toBe(null);
-    expect(await status(host)).toMatchObject({ chars: "of-s1of-k1b2-headerb2-0b2-1".length });
+    expect(await status(host)).toMatchObject({ chars: "of-s1b2-headerb2-0b2-1".length });
   });
 
   it("[SY99] a repeated part is stored once; an upload that was given up goes with the next one", async ({
@@ -48,9 +48,9 @@ export function syncFileRules(it: RuleTest): void {
     await put(device, "b1", 1);
     await device.put(part("b2", 0, { envelope: "first" }));
     expect(await device.put(part("b2", 0, { envelope: "second" }))).toEqual(["stored"]);
-    expect(await status(host)).toMatchObject({ chars: "of-s1of-k1b1-headerb1-0first".length });
+    expect(await status(host)).toMatchObject({ chars: "of-s1b1-headerb1-0first".length });
     await device.put(part("b3", 0));
-    expect(await status(host)).toMatchObject({ chars: "of-s1of-k1b1-headerb1-0b3-0".length });
+    expect(await status(host)).toMatchObject({ chars: "of-s1b1-headerb1-0b3-0".length });
     await device.put(files("b3"));
     expect(await readPart(host, "b3", 0)).toBe("b3-0");
   });
@@ -85,13 +85,13 @@ export function syncFileRules(it: RuleTest): void {
     await device.put(part("b2", 0));
     await end(device);
     expect(await read(host, header)).toBe(null);
-    expect((await status(host)).chars).toBeLessThanOrEqual("of-s1of-k1".length);
+    expect((await status(host)).chars).toBeLessThanOrEqual("of-s1".length);
   });
 
   it("[SY34] files outlive the other checkpoints of their session", async ({ host, device }) => {
     await opened(device);
     await put(device, "b1", 1);
-    await device.put(session("s1", "again"), checkpoint("k2", "s1"));
+    await device.put(session("s1", "again", { checkpoint: "k2" }));
     await device.put(forget("s1", "k2"));
     expect(await readPart(host, "b1", 0)).toBe("b1-0");
   });
@@ -101,15 +101,15 @@ export function syncFileRules(it: RuleTest): void {
     await device.put(session("s2", "over", { isEnded: true }));
     const strange = [part("b1", 0, { session: "s2" }), files("b1", { session: "s3" })];
     expect(await device.put(...strange)).toEqual(["closed", "closed"]);
-    expect(await status(host)).toMatchObject({ chars: "of-s1of-k1over".length });
+    expect(await status(host)).toMatchObject({ chars: "of-s1over".length });
   });
 
-  it("[SY35] files take at most half of the room, and a checkpoint is stored beside them", async ({ host, device }) => {
+  it("[SY35] files take at most half of the room, and a session is stored beside them", async ({ host, device }) => {
     await opened(device);
     given(await host.call("settings.set", { settings: { maxSyncChars: 1_000 } }, admin));
     expect(await device.put(part("b1", 0, { envelope: "x".repeat(400) }))).toEqual(["stored"]);
     expect(await device.put(part("b1", 1, { envelope: "x".repeat(400) }))).toEqual(["full"]);
-    expect(await device.put(checkpoint("k2", "s1", "y".repeat(500)))).toEqual(["stored"]);
-    expect(await status(host)).toMatchObject({ checkpoints: 1, chars: 905 });
+    expect(await device.put(session("s2", "y".repeat(500)))).toEqual(["stored"]);
+    expect(await status(host)).toMatchObject({ sessions: 2, chars: 905 });
   });
 }

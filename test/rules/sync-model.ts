@@ -3,7 +3,6 @@ import { expect } from "vitest";
 import { type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { hour, minute } from "#harness/coordinator/state-calls.ts";
 import {
-  checkpoint,
   Device,
   forget,
   list,
@@ -12,6 +11,7 @@ import {
   status,
   storedOf,
   type Content,
+  filesOf,
 } from "#harness/sync/sealed-content.ts";
 import type { RuleTest } from "./rule-test.ts";
 import { step } from "./steps.ts";
@@ -36,7 +36,7 @@ const names = fc.constantFrom(...sessions);
 
 const note = fc.oneof(
   step(4, "session", { of: names }),
-  step(4, "checkpoint", { of: names, id: fc.constantFrom(...ids) }),
+  step(4, "files", { of: names, id: fc.constantFrom(...ids) }),
   step(1, "forget", { of: names }),
   step(1, "drop", { of: names, id: fc.constantFrom(...ids) }),
 );
@@ -77,11 +77,11 @@ interface Stored {
 class Shelf {
   readonly sessions = new Map<string, Stored>();
   /** One of each session. */
-  readonly checkpoints = new Map<string, { readonly id: string; readonly envelope: string; readonly at: number }>();
+  readonly files = new Map<string, { readonly id: string; readonly envelope: string; readonly at: number }>();
 
   forget(of: string, id?: string): void {
     if (id === undefined) this.sessions.delete(of);
-    if (id === undefined || this.checkpoints.get(of)?.id === id) this.checkpoints.delete(of);
+    if (id === undefined || this.files.get(of)?.id === id) this.files.delete(of);
   }
 }
 
@@ -151,10 +151,10 @@ class World {
       return [];
     }
     const before = shelf.sessions.get(of);
-    if (kind === "checkpoint") {
+    if (kind === "files") {
       if (!before || !("id" in name)) return ["closed"];
-      if (isLate(at, shelf.checkpoints.get(of))) return ["older"];
-      shelf.checkpoints.set(of, { id: name.id, envelope, at });
+      if (isLate(at, shelf.files.get(of))) return ["older"];
+      shelf.files.set(of, { id: name.id, envelope, at });
       return ["stored"];
     }
     if (before && before.version !== (known.get(of) ?? 0) && isLate(at, before)) return ["older"];
@@ -166,22 +166,20 @@ class World {
     await this.#poll();
     const wanted = new Map<string, string>();
     let chars = 0;
-    let count = 0;
     for (const [device, shelf] of this.#shelves) {
       for (const [of, { envelope }] of shelf.sessions) wanted.set(`${device} ${of}`, envelope);
       for (const name of sessions) {
-        const there = shelf.checkpoints.get(name);
+        const there = shelf.files.get(name);
         expect(await storedOf(this.#host, name, ids, device)).toEqual(there ? [there.id] : []);
         if (there) expect(await opened(this.#host, there.id, name, device)).toBe(there.envelope);
       }
-      count += shelf.checkpoints.size;
-      for (const { envelope } of shelf.checkpoints.values()) chars += envelope.length;
+      for (const { envelope } of shelf.files.values()) chars += envelope.length;
     }
     for (const envelope of wanted.values()) chars += envelope.length;
     const all = await list(this.#host, { limit: 100 });
     expect(new Map(all.sessions.map((one) => [`${one.device} ${one.session}`, one.envelope]))).toEqual(wanted);
     expect(this.#seen).toEqual(wanted);
-    expect(await status(this.#host)).toMatchObject({ sessions: wanted.size, checkpoints: count, chars });
+    expect(await status(this.#host)).toMatchObject({ sessions: wanted.size, chars });
   }
 
   /** In small pages, from where it stopped. */
@@ -210,6 +208,6 @@ function rank({ note: { kind } }: Noted): number {
 
 function contentOf({ note: one, envelope }: Noted, ageMs: number): Content {
   if (one.kind === "session") return session(one.of, envelope, { ageMs });
-  if (one.kind === "checkpoint") return checkpoint(one.id, one.of, envelope, { ageMs });
+  if (one.kind === "files") return filesOf(one.id, one.of, envelope, { ageMs });
   return one.kind === "forget" ? forget(one.of) : forget(one.of, one.id);
 }

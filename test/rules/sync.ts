@@ -2,7 +2,6 @@ import { expect } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { given, refused, rowsWritten, day, hour } from "#harness/coordinator/state-calls.ts";
 import {
-  checkpoint,
   Device,
   envelopes,
   files,
@@ -16,6 +15,7 @@ import {
   session,
   status,
   storedOf,
+  filesOf,
 } from "#harness/sync/sealed-content.ts";
 import type { RowTest, RuleTest } from "./rule-test.ts";
 import { admin, type RowHost } from "#harness/coordinator/engine-host.ts";
@@ -70,26 +70,29 @@ export function syncRules(it: RuleTest): void {
   });
 
   it("[SY7] a repeated put leaves what one put leaves", async ({ host, device }) => {
-    const contents = [session("s1"), checkpoint("k1", "s1"), forget("s2")] as const;
+    const contents = [session("s1"), filesOf("k1", "s1"), forget("s2")] as const;
     for (let times = 0; times < 2; times++) expect(await device.put(...contents)).toEqual(["stored", "stored"]);
     // Its first answer was lost.
     expect(await new Device(host).put(...contents)).toEqual(["stored", "stored"]);
-    expect(await status(host)).toMatchObject({ sessions: 1, checkpoints: 1, chars: 10 });
+    expect(await status(host)).toMatchObject({ sessions: 1, chars: 10 });
   });
 
-  it("[SY11] forgetting deletes a checkpoint or a session; of nothing it is no error", async ({ host, device }) => {
-    await device.put(session("s1"), checkpoint("k1", "s1"), session("s2"), checkpoint("k2", "s2"));
-    await device.put(session("s3"), checkpoint("k3", "s3"));
+  it("[SY11] forgetting deletes the files of a checkpoint or a session; of nothing it is no error", async ({
+    host,
+    device,
+  }) => {
+    await device.put(session("s1"), filesOf("k1", "s1"), session("s2"), filesOf("k2", "s2"));
+    await device.put(session("s3"), filesOf("k3", "s3"));
     await device.put(forget("s1", "k1"), forget("s9"), forget("s3", "k9"));
     expect(await storedOf(host, "s1", ["k1"])).toEqual([]);
     await device.put(forget("s2"));
     expect(await envelopes(host)).toEqual(["of-s1", "of-s3"]);
     expect([await opened(host, "k2", "s2"), await opened(host, "k3", "s3")]).toEqual([null, "of-k3"]);
-    expect(await status(host)).toMatchObject({ sessions: 2, checkpoints: 1, chars: 15 });
+    expect(await status(host)).toMatchObject({ sessions: 2, chars: 15 });
   });
 
-  it("[SY3] a checkpoint is stored beside its session only", async ({ host, device }) => {
-    expect(await device.put(checkpoint("k1", "s1"), session("s1"), checkpoint("k2", "s1"))).toEqual([
+  it("[SY32] files are stored beside their session only", async ({ host, device }) => {
+    expect(await device.put(filesOf("k1", "s1"), session("s1"), filesOf("k2", "s1"))).toEqual([
       "closed",
       "stored",
       "stored",
@@ -110,7 +113,7 @@ async function counts(host: RowHost): Promise<number[]> {
 /** Rules of what machines keep for each other that can only be seen in rows. */
 export function syncRowRules(it: RowTest): void {
   it("[SY7] a refused put and reading write no row", async ({ host, device }) => {
-    await device.put(session("s1"), checkpoint("k1", "s1"));
+    await device.put(session("s1"), filesOf("k1", "s1"));
     const old = device.copy();
     old.keyId = otherKey;
     const rows = await rowsWritten(host, async () => {
@@ -124,11 +127,11 @@ export function syncRowRules(it: RowTest): void {
 
   it("[SY11] [SY16] of forgotten, replaced or purged content no row is left", async ({ host, device }) => {
     const secret = "marked-envelope";
-    await device.put(session("s1", secret), checkpoint("k1", "s1", secret), session("s2", secret));
-    await device.put(checkpoint("k2", "s2", secret), checkpoint("k3", "s2", secret), session("s3", secret));
+    await device.put(session("s1", secret), filesOf("k1", "s1", secret), session("s2", secret));
+    await device.put(filesOf("k2", "s2", secret), filesOf("k3", "s2", secret), session("s3", secret));
     await device.put(part("b1", 0, { envelope: secret }), files("b1", { envelope: secret }));
     expect(await tablesWith(host, secret)).toEqual(["sync_contents", "sync_sessions"]);
-    await device.put(forget("s1"), session("s2"), forget("s2", "k2"), checkpoint("k3", "s2"));
+    await device.put(forget("s1"), session("s2"), forget("s2", "k2"), filesOf("k3", "s2"));
     given(await host.call("sync.purge", { device: "d1" }));
     expect(await tablesWith(host, secret)).toEqual([]);
     expect(await counts(host)).toEqual([0, 0, 3, 0]);
@@ -138,7 +141,7 @@ export function syncRowRules(it: RowTest): void {
   it("[SY14] a sweep takes about its limit of rows; the rest is due at once", async ({ host }) => {
     given(await host.call("settings.set", { settings: { keepSyncMs: hour } }, admin));
     const device = new Device(host);
-    for (let at = 0; at < 30; at++) await device.put(session(`s${at}`), checkpoint(`k${at}`, `s${at}`));
+    for (let at = 0; at < 30; at++) await device.put(session(`s${at}`), filesOf(`k${at}`, `s${at}`));
     await device.put(...Array.from({ length: 15 }, (_, at) => forget(`s${at}`)));
     expect(await counts(host)).toEqual([15, 15, 15, 1]);
     host.wait(day);

@@ -126,14 +126,12 @@ it("[DO17] a put writes two rows, two for each of its sessions and one for each 
     count(name, "sync.put", { ...device, records });
   const sealed = { session: "s1", ageMs: 0, envelope: "x" };
   const session = { kind: "session" as const, ...sealed, replaces: 0 };
-  const checkpoint = (id: string) => ({ kind: "checkpoint" as const, ...sealed, checkpoint: id });
+  const files = { kind: "files" as const, ...sealed, checkpoint: "k1", bundle: "b1" };
   await count("first", "sync.put", { ...device, forgotten: [{ session: "s9" }] });
   await put("session, new", session);
   await put("session, again", session);
-  await put("checkpoint, new", checkpoint("k1"));
-  await put("checkpoint, again", checkpoint("k1"));
-  await put("session with its checkpoint", session, checkpoint("k2"));
-  await count("forget", "sync.put", { ...device, forgotten: [{ session: "s1", checkpoint: "k2" }] });
+  await put("session with its files", session, files);
+  await count("forget", "sync.put", { ...device, forgotten: [{ session: "s1", checkpoint: "k1" }] });
   await count("list", "sync.list", {});
   const token = await take(connection, self, "session:s1");
   await count("take", "sync.take", { self, device: "d1", session: "s1", token });
@@ -142,9 +140,7 @@ it("[DO17] a put writes two rows, two for each of its sessions and one for each 
     first: 3,
     "session, new": 4,
     "session, again": 4,
-    "checkpoint, new": 3,
-    "checkpoint, again": 3,
-    "session with its checkpoint": 5,
+    "session with its files": 5,
     forget: 3,
     list: 0,
     take: 4,

@@ -67,7 +67,6 @@ function forget(tx: Tx, sums: rows.Totals, device: string, forgotten: Put["forgo
     rows.forgetSessions(tx, sums, `device = ? AND ${among("session")}`, device, JSON.stringify(sessions));
   const checkpoints = forgotten.filter((one) => !isWhole(one));
   if (checkpoints.length === 0) return;
-  // Their files, too.
   rows.removeContents(
     tx,
     sums,
@@ -158,15 +157,14 @@ class Store {
 
   /** Files for an open session only, and only in half of the room. */
   #putContent(record: ContentRecord): PutResult {
-    const isFile = record.kind !== "checkpoint";
     const session = this.#sessions.get(record.session);
-    if (!session || (isFile && session.isEnded)) return closed;
+    if (!session || session.isEnded) return closed;
     const name = `${record.session} ${record.kind} ${itemOf(record)}`;
     const before = this.#contents.get(name);
     const at = this.#createdAt(record);
     if (record.kind === "part" && before) return stored;
     if (before && isOlder(at, before)) return older;
-    if (!this.#hasRoom(record, before, isFile ? 0.5 : 1)) return full;
+    if (!this.#hasRoom(record, before, 0.5)) return full;
     this.#contents.set(name, { version: 0, at, chars: record.envelope.length, isEnded: false });
     this.#newContents.push(record);
     return stored;
@@ -189,14 +187,26 @@ class Store {
     const { sql, now } = this.#tx;
     const { device, machine } = this.#device;
     const sessions = this.#newSessions.map(([record, version]) => {
-      const { session, project, isEnded, envelope } = record;
+      const { session, checkpoint, project, isEnded, envelope } = record;
       const at = this.#createdAt(record);
-      return [version, session, device, machine, project, isEnded ? 1 : 0, version, at, now, envelope.length, envelope];
+      return [
+        version,
+        session,
+        device,
+        machine,
+        checkpoint,
+        project,
+        isEnded ? 1 : 0,
+        version,
+        at,
+        now,
+        envelope.length,
+        envelope,
+      ];
     });
     insertLongRows(sql, `sync_sessions (${sessionColumns})`, sessions, replaceSession);
     const contents = this.#newContents.map((record) => {
-      const { session, kind, checkpoint, envelope } = record;
-      const bundle = record.kind === "checkpoint" ? null : record.bundle;
+      const { session, kind, checkpoint, bundle, envelope } = record;
       const item = itemOf(record);
       const at = this.#createdAt(record);
       return [session, device, kind, item, checkpoint, bundle, at, envelope.length, envelope];
@@ -211,7 +221,7 @@ class Store {
     const remove = (where: string, ...values: string[]): unknown =>
       rows.removeContents(this.#tx, this.#sums, `device = ? AND ${where}`, device, ...values);
     const ended = this.#newSessions.filter(([{ isEnded }]) => isEnded).map(([{ session }]) => session);
-    if (ended.length > 0) remove(`${among("session")} AND kind <> 'checkpoint'`, JSON.stringify(ended));
+    if (ended.length > 0) remove(among("session"), JSON.stringify(ended));
     for (const record of this.#newContents) {
       const { session } = record;
       if (record.kind === "files") remove("session = ? AND kind = 'part' AND bundle <> ?", session, record.bundle);
@@ -226,7 +236,7 @@ class Store {
 
 const sessionColumns = syncSessions.without("takenChat", "takenMachine", "takenAt").columns();
 const replaceSession = `ON CONFLICT (session, device) DO UPDATE SET
-  revision = excluded.revision, machine = excluded.machine, project = excluded.project, isEnded = excluded.isEnded,
+  revision = excluded.revision, machine = excluded.machine, checkpoint = excluded.checkpoint, project = excluded.project, isEnded = excluded.isEnded,
   version = excluded.version, at = excluded.at, changedAt = excluded.changedAt, chars = excluded.chars,
   envelope = excluded.envelope`;
 const replaceContent = `ON CONFLICT (session, device, kind, item) DO UPDATE SET

@@ -38,6 +38,14 @@ export function findSession({ sql }: Tx, device: string, session: string): Sessi
   return sessionRows.find(sql, { session, device });
 }
 
+/** @param device absent: of all devices */
+export function countSessions(sql: Sql, device?: string): { readonly sessions: number; readonly checkpoints: number } {
+  const query = `SELECT count(*) AS sessions, count(checkpoint) AS checkpoints FROM sync_sessions
+    WHERE ? IS NULL OR device = ?`;
+  const [counts] = sql.all<{ sessions: number; checkpoints: number }>(query, device ?? null, device ?? null);
+  return counts ?? { sessions: 0, checkpoints: 0 };
+}
+
 /** Whether a machine has stored the session, has not ended it, and no chat has taken it. */
 export function isUnfinished(sql: Sql, session: string): boolean {
   const query = "SELECT isEnded, takenChat FROM sync_sessions WHERE session = ?";

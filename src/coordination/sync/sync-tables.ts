@@ -24,6 +24,8 @@ export const syncSessions = table("sync_sessions", {
   session: text(),
   device: text(),
   machine: text(),
+  /** Checkpoint in the envelope. */
+  checkpoint: text().nullable(),
   project: text().nullable(),
   isEnded: integer(),
   /** Revision of its last put: a takeover changes the revision alone. */
@@ -37,15 +39,15 @@ export const syncSessions = table("sync_sessions", {
   envelope: text(),
 });
 
-/** Other records of sessions. Of bundles at most two per session: complete and incoming. */
+/** Files of sessions: at most two bundles of each, one complete and one incoming. */
 export const syncContents = table("sync_contents", {
   session: text().primary(),
   device: text().primary(),
-  kind: text<"checkpoint" | "files" | "part">().primary(),
-  /** Name of a part; a checkpoint and the header of the files have none: there is one of each. */
+  kind: text<"files" | "part">().primary(),
+  /** Name of a part; the header has none. */
   item: text().primary(),
   checkpoint: text(),
-  bundle: text().nullable(),
+  bundle: text(),
   at: integer(),
   chars: integer(),
   envelope: text(),

@@ -40,8 +40,8 @@ export const handlers = {
     const refused = chatRows.checkMachine(actor, row.machine);
     if (refused) return err(refused);
     const sums = rows.totals(tx.sql);
-    const checkpoints = rows.removeContents(tx, sums, "device = ? AND kind = 'checkpoint'", device);
-    const purged = { sessions: rows.forgetSessions(tx, sums, "device = ?", device), checkpoints };
+    const purged = rows.countSessions(tx.sql, device);
+    rows.forgetSessions(tx, sums, "device = ?", device);
     rows.saveTotals(tx.sql, sums);
     syncDevices.delete(tx.sql, { device });
     audit.append(tx, { kind: "sync.purged", subject: device, actor: actor.machine, detail: purged });
@@ -50,10 +50,6 @@ export const handlers = {
 
   "sync.status"({ sql, now }, { device: wanted }) {
     const { keyId, chars } = rows.totals(sql);
-    const [counts] = sql.all<{ sessions: number; checkpoints: number }>(
-      `SELECT (SELECT count(*) FROM sync_sessions) AS sessions,
-         (SELECT count(*) FROM sync_contents WHERE kind = 'checkpoint') AS checkpoints`,
-    );
     const found = syncDevices.select(
       sql,
       "WHERE ? IS NULL OR device = ? ORDER BY device",
@@ -63,7 +59,7 @@ export const handlers = {
     const devices = found.map(({ device, machine, putAt }) => {
       return { device, machine, lastPutAgeMs: Math.max(0, now - putAt) };
     });
-    return ok({ keyId, sessions: counts?.sessions ?? 0, checkpoints: counts?.checkpoints ?? 0, chars, devices });
+    return ok({ keyId, ...rows.countSessions(sql), chars, devices });
   },
 
   /**
@@ -91,12 +87,9 @@ export const handlers = {
   "sync.read"(tx, input) {
     const row = findContent(tx, input);
     if (!row) {
-      const { kind, session, device } = input;
-      const what = kind === "checkpoint" ? "this checkpoint" : "these files";
-      return err({
-        code: "unknown_key",
-        message: `${what} of session ${session} of device ${device}: not stored here`,
-      });
+      const { session, device } = input;
+      const message = `these files of session ${session} of device ${device}: not stored here`;
+      return err({ code: "unknown_key", message });
     }
     const { checkpoint, bundle, at, envelope } = row;
     return ok({ checkpoint, bundle, ageMs: ageOf(tx, at), envelope });
@@ -175,12 +168,13 @@ function listChanged<Row>(
 }
 
 function toMirroredSession(tx: Tx, row: rows.SessionRow): MirroredSession {
-  const { session, device, machine, project, version, revision } = row;
+  const { session, device, machine, checkpoint, project, version, revision } = row;
   const [text] = tx.sql.all<{ envelope: string }>("SELECT envelope FROM sync_sessions WHERE revision = ?", revision);
   return {
     device,
     machine,
     session,
+    checkpoint,
     project,
     isEnded: row.isEnded === 1,
     version,

@@ -17,7 +17,6 @@ import type { Saved } from "../../contract/machine/files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age } from "../../shared/format.ts";
 import type { RemoteContext } from "../recovery/remote-context.ts";
-import { localClock } from "../recovery/remote-session.ts";
 import { findById } from "../recovery/remote-source.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import {
@@ -28,7 +27,7 @@ import {
 } from "../sessions/session-content.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { fetchFiles } from "../sharing/fetch-records.ts";
-import type { RemoteSession } from "../sharing/remote-sessions.ts";
+import { toLocalTime, type SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import { projectOfFolderHere } from "./other-machines.ts";
 import { isUnanswered } from "./recovery-handlers.ts";
 import { findSessionOrCheckpoint, shortCheckpoint, shortSession } from "./resolve-id.ts";
@@ -208,14 +207,14 @@ function otherText(runtime: Runtime, session: string): string {
 async function receive(
   { progress }: HandlerContext,
   others: RemoteContext,
-  row: RemoteSession,
+  row: SessionElsewhere,
   folder: string,
 ): Promise<HostResult<SavedFiles>> {
   const { runtime, mirror } = others;
-  const { session, machine } = row;
+  const { id: session, machine } = row;
   const here = await projectOfFolderHere(others, folder);
-  if (here === null || here.project !== row.project) {
-    const there = `${row.content.project ?? "no project"} on ${machine}`;
+  if (here === null || here.project !== row.projectName) {
+    const there = `${row.project ?? "no project"} on ${machine}`;
     const message = `this folder is not the project of ${session} (${there}): run this in that project's folder on this machine.`;
     return err({ code: "project_elsewhere", message });
   }
@@ -234,8 +233,8 @@ async function receive(
     short: shortSession(runtime, session),
     checkpoint,
     leftOut,
-    session: { id: session, shortId: shortSession(runtime, session), title: row.content.title },
-    savedAt: localClock(row)(header.at),
+    session: { id: session, shortId: shortSession(runtime, session), title: row.title },
+    savedAt: toLocalTime(row, header.at),
     origin: { machine },
     write: (into) => restoreReceived({ ...clone, commit, needs, bundle, into }),
   });

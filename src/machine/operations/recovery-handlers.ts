@@ -28,7 +28,7 @@ import { hasDied } from "../sessions/closed-sessions.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { findTitle } from "../sharing/remote-sessions.ts";
+import { findNewest } from "../sharing/sessions-elsewhere.ts";
 import * as members from "../team/members.ts";
 import type { HandlerContext, Handlers, HostContext, HostResult } from "./host.ts";
 import type { KeptWorkspace } from "./kept-workspace.ts";
@@ -89,7 +89,7 @@ export const recoveryHandlers = {
     const own = store.read((sql) => sessions.get(sql, session), null);
     const from = own && restore(runtime, own);
     if (from) take(runtime, from, chat, limit);
-    else if (store.read((sql) => findTitle(sql, session), null) === null)
+    else if (store.read((sql) => findNewest(sql, session), null) === null)
       return err({ code: "not_found", message: `there is no session ${session}.` });
     else store.write((sql) => recoveries.add(sql, { at: now(), session: session, action: "taken", by: chat }));
     return ok({ session });
@@ -234,7 +234,7 @@ async function onSession<T>(
   const row = others && findById(others, id);
   if (!row) return found;
   const here = folder === undefined ? null : await projectOfFolderHere(others, folder);
-  const named = nameOf(runtime, row.session, row.content.title, row.machine);
+  const named = nameOf(runtime, row.id, row.title, row.machine);
   return act(runtime, { source: remoteSource(others, here), named });
 }
 

@@ -37,7 +37,7 @@ export async function unlessElsewhere<T extends HostResult<never>>(
     refused.ok || refused.error.code !== "not_found" ? null : await others.read(await runtime(), progress);
   const row = context && findById(context, id);
   if (!row) return refused;
-  const what = `session ${row.session} is of ${row.machine}, where its client keeps it`;
+  const what = `session ${row.id} is of ${row.machine}, where its client keeps it`;
   const ways = `Here \`shim resume ${id}\` starts a new chat with its brief, and \`shim restore ${id}\` has its files`;
   return err({ code: "not_found", message: `${what}: do this on that machine. ${ways}.` });
 }

@@ -5,7 +5,6 @@ import type { Sql } from "../../shared/sql.ts";
 import { costText } from "../recovery/at-limit.ts";
 import { causeOf, findOpenOffer, hasContent, offerOf, findIncomplete, type OpenOffer } from "../recovery/detect.ts";
 import type { SeenElsewhere } from "../recovery/remote-candidates.ts";
-import { toSession } from "../recovery/remote-session.ts";
 import { asSeen, isAlive, readState, readStateElsewhere } from "../recovery/session-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { LimitHandOver } from "../sessions/recoveries.ts";
@@ -56,16 +55,16 @@ export function toSessionView(sql: Sql, runtime: Runtime, stored: Session, chat?
 
 export function toViewElsewhere(sql: Sql, runtime: Runtime, seen: SeenElsewhere): SessionView {
   const { row, liveness } = seen;
-  const offer = findOpenOffer(sql, runtime.processes, runtime.now(), row.session);
+  const offer = findOpenOffer(sql, runtime.processes, runtime.now(), row.id);
   return {
-    ...sharedFacts(sql, toSession(row), offer),
+    ...sharedFacts(sql, row, offer),
     ...readStateElsewhere(sql, runtime, seen),
     machine: row.machine,
     isAlive: liveness !== null && liveness.chat !== null,
-    checkpoints: row.content.checkpoints,
+    checkpoints: row.sealed.checkpoints,
     risk: null,
     waitingSince: null,
-    cause: row.content.death?.cause ?? null,
+    cause: row.sealed.death?.cause ?? null,
     causeDetail: liveness?.detail ?? null,
   };
 }

@@ -3,7 +3,7 @@ import * as sessions from "../sessions/sessions.ts";
 import * as notices from "../../store/notices.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { quotedMachine } from "../recovery/brief-text.ts";
-import * as remoteSessions from "../sharing/remote-sessions.ts";
+import * as elsewhere from "../sharing/sessions-elsewhere.ts";
 import * as news from "../sessions/news.ts";
 import type { ChatState } from "../../contract/chat-state.ts";
 import type { ChatStatus } from "../../contract/machine/overview.ts";
@@ -12,8 +12,6 @@ import { identify } from "../../platform/processes.ts";
 import { ok } from "../../shared/result.ts";
 import { limitLine } from "../recovery/at-limit.ts";
 import { findIncomplete } from "../recovery/detect.ts";
-import { isSettled } from "../recovery/remote-candidates.ts";
-import { localClock } from "../recovery/remote-session.ts";
 import { readState } from "../recovery/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -190,10 +188,10 @@ function titleOf(sql: Sql, id: string, given: { readonly chat: string; readonly 
     const isGiven = here.recoveryBy === given.chat && here.endedAt === null && hasDied(here);
     return isGiven ? quotedTitle(sessions.displayTitle(here), 40) : null;
   }
-  const there = remoteSessions.findNewest(sql, id);
+  const there = elsewhere.findNewest(sql, id);
   if (!there) return null;
-  const { isEnded, taken, machine, content } = there;
-  const isOver = isEnded || isSettled(there) || localClock(there)(content.lastSeenAt) > given.at;
+  const { taken, machine, title, lastSeenAt } = there;
+  const isOver = elsewhere.isSettled(there) || lastSeenAt > given.at;
   const isGiven = taken === null ? !isOver : taken.chat === given.chat;
-  return isGiven ? `${quotedTitle(content.title, 40)} of ${quotedMachine(machine)}` : null;
+  return isGiven ? `${quotedTitle(title, 40)} of ${quotedMachine(machine)}` : null;
 }

@@ -5,7 +5,7 @@ import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
-import { findTitle } from "../sharing/remote-sessions.ts";
+import { findNewest } from "../sharing/sessions-elsewhere.ts";
 import { brief } from "./brief.ts";
 import { isScripted } from "./offers.ts";
 import { restore } from "./restoration.ts";
@@ -41,13 +41,15 @@ export function acceptOffer(sql: Sql, runtime: Runtime, chat: string, prompt: st
   const session = isGoAhead(prompt) && !hasBegun(sql, chat) ? findOffered(sql, chat) : null;
   if (session === null) return null;
   const dead = sessions.get(sql, session);
-  const title = dead ? sessions.displayTitle(dead) : (findTitle(sql, session)?.title ?? null);
+  const known = dead ?? findNewest(sql, session);
   const needsBrief = dead !== null && isClosedWithNothingOpen(dead);
   recoveries.add(sql, { at: runtime.now(), session: session, action: "taken", by: chat });
   return {
     session,
     needsBrief,
-    line: isScripted(runtime.env) ? null : acceptedLine(title, shortSessionId(sql, session)),
+    line: isScripted(runtime.env)
+      ? null
+      : acceptedLine(known && sessions.displayTitle(known), shortSessionId(sql, session)),
   };
 }
 

@@ -8,7 +8,6 @@ import { noteOffered, offerPolicy, toStoredOffer } from "./offers.ts";
 import { findElsewhere, type DeadElsewhere } from "./remote-candidates.ts";
 import type { ProjectHere, RemoteContext } from "./remote-context.ts";
 import { inspectElsewhere } from "./remote-restoration.ts";
-import { localClock } from "./remote-session.ts";
 import type { Restoration } from "./restoration.ts";
 import { fetchHolder } from "./session-lease.ts";
 import { takeOver } from "./takeover.ts";
@@ -21,12 +20,12 @@ export async function offerElsewhere(context: RemoteContext, { root, project }: 
   if (!first) return null;
   const { row } = first;
   // A dead chat holds its lease for a while; only a session that can be taken is offered.
-  if ((await fetchHolder(context.link, row.session)) !== null) return null;
+  if ((await fetchHolder(context.link, row.id)) !== null) return null;
   const isGoingOn = runtime.config.recovery === "resume";
   // Under this setting the brief makes the chat continue the session, so it is taken first.
   if (isGoingOn && !(await takeOver(context, row)).ok) return null;
   const from = await inspectElsewhere(context, first, root);
-  return storeOffer(context, from, row.machine) ? row.session : null;
+  return storeOffer(context, from, row.machine) ? row.id : null;
 }
 
 /** Returns the session already offered to the chat, else offers it the newest of its project. */
@@ -35,16 +34,16 @@ export async function offerNewest(
   deadSessions: readonly DeadElsewhere[],
   { project, root }: ProjectHere,
 ): Promise<Restoration | null> {
-  const ofProject = offerableElsewhere(context, deadSessions).filter(({ row }) => row.project === project);
+  const ofProject = offerableElsewhere(context, deadSessions).filter(({ row }) => row.projectName === project);
   const { store, now } = context.runtime;
   const isOffered = ({ row }: DeadElsewhere): boolean =>
-    store.read((sql) => recoveries.noteOf(sql, row.session)?.by === context.chatId, false);
+    store.read((sql) => recoveries.noteOf(sql, row.id)?.by === context.chatId, false);
   const first = ofProject.find(isOffered) ?? ofProject[0];
   if (!first) return null;
   const from = await inspectElsewhere(context, first, root);
   storeOffer(context, from, first.row.machine);
   // The answer delivers the offer, so that the chat's next hook does not.
-  store.write((sql) => news.markKeyDelivered(sql, now(), context.chatId, offerKey(first.row.session)));
+  store.write((sql) => news.markKeyDelivered(sql, now(), context.chatId, offerKey(first.row.id)));
   return from;
 }
 
@@ -73,11 +72,11 @@ export function offerableElsewhere(
   const { offerMaxAgeMs } = runtime.config;
   return deadSessions.filter(
     ({ row }) =>
-      now - localClock(row)(row.content.lastSeenAt) <= offerMaxAgeMs &&
-      !isClosedWithNothingOpen(row.content) &&
+      now - row.lastSeenAt <= offerMaxAgeMs &&
+      !isClosedWithNothingOpen(row) &&
       // Its worker continues it; it has no chat in the workspace, so it may be alive.
-      !isTaskPrompt(row.content.title ?? "") &&
-      runtime.store.read((sql) => isFree(sql, runtime, row.session, chatId), false),
+      !isTaskPrompt(row.title ?? "") &&
+      runtime.store.read((sql) => isFree(sql, runtime, row.id, chatId), false),
   );
 }
 

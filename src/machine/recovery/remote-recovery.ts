@@ -1,7 +1,7 @@
 import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import * as remoteSessions from "../sharing/remote-sessions.ts";
+import * as elsewhere from "../sharing/sessions-elsewhere.ts";
 import { isTransient } from "../../contract/errors.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
@@ -81,7 +81,7 @@ export class TakenSessions {
 
 async function takeOverOrDrop(context: RemoteContext, session: string): Promise<boolean> {
   const { runtime, mirror, link, chatId } = context;
-  const [row] = runtime.store.read((sql) => remoteSessions.list(sql, mirror.workspace, { session }), []);
+  const [row] = runtime.store.read((sql) => elsewhere.list(sql, mirror.workspace, { session }), []);
   if (!row) return false;
   const takeoverResult = await takeOver(context, row);
   if (takeoverResult.ok) return true;
@@ -105,8 +105,8 @@ async function takeOverOrDrop(context: RemoteContext, session: string): Promise<
 function takenBy(sql: Sql, chat: string): string[] {
   return sql
     .all<{ id: string }>(
-      `SELECT DISTINCT s.session AS id FROM remote_sessions s JOIN recoveries r ON r.session = s.session
-       WHERE r.seq = (SELECT max(seq) FROM recoveries WHERE session = s.session)
+      `SELECT DISTINCT s.id FROM sessions_elsewhere s JOIN recoveries r ON r.session = s.id
+       WHERE r.seq = (SELECT max(seq) FROM recoveries WHERE session = s.id)
          AND r.action = 'taken' AND r.bySession = ?`,
       chat,
     )

@@ -1,14 +1,13 @@
 import { ok } from "../../shared/result.ts";
 import * as recoveries from "../sessions/recoveries.ts";
-import * as remoteSessions from "../sharing/remote-sessions.ts";
-import type { RemoteSession } from "../sharing/remote-sessions.ts";
+import * as elsewhere from "../sharing/sessions-elsewhere.ts";
+import type { SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import { findOpenOffer } from "./detect.ts";
 import { toListed } from "./local-source.ts";
 import { assessLiveness, findElsewhere, isTaken, type DeadElsewhere } from "./remote-candidates.ts";
 import type { ProjectHere, RemoteContext } from "./remote-context.ts";
 import { offerNewest } from "./remote-offer.ts";
 import { inspectElsewhere } from "./remote-restoration.ts";
-import { toSession } from "./remote-session.ts";
 import { fetchHolder } from "./session-lease.ts";
 import type { RecoverySource } from "./source.ts";
 import { giveBack, takeOver } from "./takeover.ts";
@@ -27,16 +26,16 @@ export function remoteSource(context: RemoteContext, here: ProjectHere | null): 
   return {
     list: async (limit) =>
       (await findDead()).slice(0, limit).map(({ row, liveness }) => {
-        const offer = store.read((sql) => findOpenOffer(sql, context.runtime.processes, now(), row.session), null);
+        const offer = store.read((sql) => findOpenOffer(sql, context.runtime.processes, now(), row.id), null);
         const cause = liveness.isCertain ? "died" : "not heard of";
-        const listed = toListed({ session: toSession(row), cause, offer }, now(), context.chatId);
+        const listed = toListed({ session: row, cause, offer }, now(), context.chatId);
         return Object.assign(listed, { machine: row.machine });
       }),
     offer: async () => here && offerNewest(context, await findDead(), here),
     inspect: async (id) => {
       const row = findById(context, id);
       if (!row) return ok(null);
-      const root = here?.project === row.project ? here.root : null;
+      const root = here?.project === row.projectName ? here.root : null;
       return ok(await inspectElsewhere(context, { row, liveness: await assessLiveness(context, row) }, root));
     },
     check: async ({ session: { id } }) => {
@@ -62,8 +61,9 @@ export function remoteSource(context: RemoteContext, here: ProjectHere | null): 
   };
 }
 
-async function checkElsewhere(context: RemoteContext, row: RemoteSession): Promise<Refusal | null> {
-  const { session, machine, isEnded, taken } = row;
+async function checkElsewhere(context: RemoteContext, row: SessionElsewhere): Promise<Refusal | null> {
+  const { id: session, machine, taken } = row;
+  const isEnded = elsewhere.isSettled(row);
   if (!isEnded && taken?.chat === context.chatId) return null;
   const liveness = await assessLiveness(context, row);
   const alive = liveness.isOver ? null : liveness.detail;
@@ -72,10 +72,10 @@ async function checkElsewhere(context: RemoteContext, row: RemoteSession): Promi
 }
 
 /** The holder of the session's lease, else the chat that its machine knows of. */
-async function findSuccessor(context: RemoteContext, row: RemoteSession): Promise<Successor | null> {
-  const holder = await fetchHolder(context.link, row.session);
+async function findSuccessor(context: RemoteContext, row: SessionElsewhere): Promise<Successor | null> {
+  const holder = await fetchHolder(context.link, row.id);
   // The dead chat may still count as alive.
-  if (holder !== null && ![row.session, context.chatId].includes(holder.chat)) return holder;
+  if (holder !== null && ![row.id, context.chatId].includes(holder.chat)) return holder;
   return (await isTaken(context, row)) ? row.taken : null;
 }
 
@@ -83,12 +83,11 @@ async function findSuccessor(context: RemoteContext, row: RemoteSession): Promis
 export function findById(
   { runtime, mirror }: Pick<RemoteContext, "runtime" | "mirror">,
   idOrPrefix: string,
-): RemoteSession | null {
-  const rows = runtime.store.read((sql) => remoteSessions.list(sql, mirror.workspace), []);
+): SessionElsewhere | null {
+  const rows = runtime.store.read((sql) => elsewhere.list(sql, mirror.workspace), []);
   const others = rows.filter(({ device }) => device !== mirror.device);
-  const exact = others.find(({ session }) => session === idOrPrefix);
+  const exact = others.find(({ id }) => id === idOrPrefix);
   if (exact || idOrPrefix.length < 4) return exact ?? null;
-  const matching = others.filter(({ session }) => session.startsWith(idOrPrefix));
-  const ids = new Set(matching.map(({ session }) => session));
-  return ids.size === 1 ? (matching[0] ?? null) : null;
+  const matching = others.filter(({ id }) => id.startsWith(idOrPrefix));
+  return new Set(matching.map(({ id }) => id)).size === 1 ? (matching[0] ?? null) : null;
 }

@@ -18,8 +18,8 @@ import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import { causeOf, findOpenOffer, hasContent, offerOf } from "./detect.ts";
 import { isDead, type Liveness } from "./liveness.ts";
-import { hasSomeContent, type SeenElsewhere } from "./remote-candidates.ts";
-import { localClock } from "./remote-session.ts";
+import { hasContent as hasContentElsewhere } from "../sharing/sessions-elsewhere.ts";
+import type { SeenElsewhere } from "./remote-candidates.ts";
 import { withSilentEnd } from "./silent-end.ts";
 
 type Machine = Pick<Runtime, "processes" | "now">;
@@ -90,23 +90,22 @@ function presenceOf(sql: Sql, machine: Machine, session: sessions.Session, isDra
 /** For a session of another machine. */
 export function readStateElsewhere(sql: Sql, machine: Machine, { row, liveness, taken }: SeenElsewhere): ShownState {
   const now = machine.now();
-  const offer = findOpenOffer(sql, machine.processes, now, row.session);
-  const { recovery } = row.content;
+  const offer = findOpenOffer(sql, machine.processes, now, row.id);
+  const { recovery, endedAt } = row;
   return stateOf({
-    end: row.isEnded ? "finished" : null,
+    end: endedAt === null ? null : "finished",
     recovery: recovery === "recovered" || recovery === "dismissed" ? recovery : null,
     continuedBy: taken && `${shortSessionId(sql, taken.chat)} on ${taken.machine}`,
     offer: offer && { chat: shortSessionId(sql, offer.chat), msAgo: now - offer.at },
-    hasContent: hasSomeContent(row),
+    hasContent: hasContentElsewhere(row),
     isClosed: false,
     presence: liveness === null ? { is: "gone", cause: null } : presenceElsewhere(row, liveness, now),
   });
 }
 
 function presenceElsewhere(row: SeenElsewhere["row"], { isOver, isCertain, chat }: Liveness, now: number): Presence {
-  const { death, lastSeenAt } = row.content;
   if (chat !== null) return presenceOfChat(chat);
-  const silenceMs = Math.max(0, now - localClock(row)(lastSeenAt));
+  const silenceMs = Math.max(0, now - row.lastSeenAt);
   if (!isCertain) return { is: isOver ? "silent" : "unheard", silenceMs };
-  return { is: "gone", cause: death ? causeText(death.cause) : null };
+  return { is: "gone", cause: row.sealed.death && causeText(row.sealed.death.cause) };
 }

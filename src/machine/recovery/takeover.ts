@@ -1,20 +1,19 @@
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
-import * as remoteSessions from "../sharing/remote-sessions.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { toPredecessor } from "../checkpoints/succession.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
-import { fetchCheckpoint } from "../sharing/fetch-records.ts";
-import type { RemoteSession } from "../sharing/remote-sessions.ts";
+import { emptyState } from "../sessions/work-state.ts";
+import * as elsewhere from "../sharing/sessions-elsewhere.ts";
+import type { SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import type { RemoteContext } from "./remote-context.ts";
-import { stateOf } from "./remote-restoration.ts";
 import { acquireLease, releaseLease } from "./session-lease.ts";
 import { incompleteRefusal, leaseRefusal } from "./verdict.ts";
 
 /** A repetition completes an interrupted takeover. */
-export async function takeOver(context: RemoteContext, row: RemoteSession): Promise<Result<null, CallError>> {
+export async function takeOver(context: RemoteContext, row: SessionElsewhere): Promise<Result<null, CallError>> {
   const { link, mirror, runtime } = context;
-  const { device, session, machine } = row;
+  const { device, id: session, machine } = row;
   const lease = await acquireLease(link, session);
   if (!lease.ok) {
     const { code, message, holder } = lease.error;
@@ -33,12 +32,12 @@ export async function takeOver(context: RemoteContext, row: RemoteSession): Prom
     if (!isTransient(takeResult.error)) await releaseLease(link, session, lease.value);
     return err(incompleteRefusal(session, machine, takeResult.error));
   }
-  const newest = await fetchCheckpoint(mirror, row);
   const at = runtime.now();
   const successor = self.chat;
-  const inheritedWork = toPredecessor({ session, state: stateOf(row, newest.ok ? newest.value : null) });
   runtime.store.write((sql) => {
-    remoteSessions.setTakeover(sql, row, { chat: successor, machine: context.machine, at });
+    const state = elsewhere.findState(sql, row) ?? emptyState;
+    const inheritedWork = toPredecessor({ session, state });
+    elsewhere.setTakeover(sql, row, { chat: successor, machine: context.machine, at });
     if (!recoveries.isTaken(sql, session, successor))
       recoveries.add(sql, { at, session: session, action: "taken", by: successor });
     journal.append(sql, successor, at, `continues:${session}`, { kind: "continues", ...inheritedWork });
@@ -48,13 +47,13 @@ export async function takeOver(context: RemoteContext, row: RemoteSession): Prom
 
 export async function giveBack(
   { runtime, mirror }: RemoteContext,
-  row: RemoteSession,
+  row: SessionElsewhere,
 ): Promise<Result<boolean, CallError>> {
-  const { device, session } = row;
+  const { device, id: session } = row;
   const given = await mirror.call("sync.give-back", { device, session });
   if (!given.ok && given.error.code !== "unknown_key") return given;
   runtime.store.write((sql) => {
-    remoteSessions.setTakeover(sql, row, null);
+    elsewhere.setTakeover(sql, row, null);
     recoveries.add(sql, { at: runtime.now(), session: session, action: "undone" });
   });
   return ok(true);

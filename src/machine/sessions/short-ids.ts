@@ -7,7 +7,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 
 /** Unique among all sessions of this machine, and those of others that it mirrors. */
 export function shortSessionId(sql: Sql, id: string): string {
-  const mirrored = neighbours(sql, "remote_sessions", id, "session");
+  const mirrored = neighbours(sql, "sessions_elsewhere", id);
   return shortIdAmong(id, [...neighbours(sql, "sessions", id), ...mirrored]);
 }
 
@@ -16,9 +16,9 @@ export function shortCheckpointId(sql: Sql, id: string): string {
 }
 
 /** Neighbours in id order share the longest common prefix. */
-function neighbours(sql: Sql, table: "sessions" | "checkpoints" | "remote_sessions", id: string, key = "id"): string[] {
-  const before = `SELECT ${key} AS id FROM ${table} WHERE ${key} < ? ORDER BY ${key} DESC LIMIT 1`;
-  const after = `SELECT ${key} AS id FROM ${table} WHERE ${key} > ? ORDER BY ${key} LIMIT 1`;
+function neighbours(sql: Sql, table: "sessions" | "checkpoints" | "sessions_elsewhere", id: string): string[] {
+  const before = `SELECT id FROM ${table} WHERE id < ? ORDER BY id DESC LIMIT 1`;
+  const after = `SELECT id FROM ${table} WHERE id > ? ORDER BY id LIMIT 1`;
   return [before, after].flatMap((query) => sql.all<{ id: string }>(query, id)).map((row) => row.id);
 }
 

@@ -5,7 +5,7 @@ import { epochOf } from "../../store/meta.ts";
 import { syncDevice } from "../../store/sync-tables.ts";
 import * as changes from "./pending-changes.ts";
 import { removeNames } from "./find-project.ts";
-import * as remote from "./remote-sessions.ts";
+import * as elsewhere from "./sessions-elsewhere.ts";
 import * as sentRecords from "./sent-records.ts";
 
 export type Device = RowOf<typeof syncDevice>;
@@ -33,7 +33,7 @@ export function sendAll(sql: Sql): void {
 
 export function leave(sql: Sql): void {
   for (const table of ["sync_device", "sync_changes", "sync_sent"]) sql.run(`DELETE FROM ${table}`);
-  remote.removeAll(sql);
+  elsewhere.removeAll(sql);
 }
 
 /** Whether all has to be sent: under another key, or after a repair of the store. */
@@ -45,7 +45,7 @@ export function mustSendAgain(sql: Sql, { keyId, storeEpoch }: Device, currentKe
 export function sendAgain(sql: Sql, { workspace, keyId, joinedAt }: Device, currentKey: string): void {
   if (keyId !== "") {
     changes.enqueueAll(sql, joinedAt);
-    sentRecords.forgetContents(sql);
+    sentRecords.forgetFiles(sql);
   }
   if (keyId !== currentKey) removeNames(sql, workspace);
   sql.run("UPDATE sync_device SET keyId = ?, storeEpoch = ?", currentKey, epochOf(sql));

@@ -6,45 +6,17 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { open, type EnvelopeSubject } from "./envelope.ts";
 import { partName } from "./prepare-files.ts";
 import type { PullDeps } from "./pull.ts";
-import { CheckpointContent, decodeContent, FilesContent } from "./record-contents.ts";
-import type { RemoteSession } from "./remote-sessions.ts";
+import { decodeContent, FilesContent } from "./record-contents.ts";
+import type { SessionElsewhere } from "./sessions-elsewhere.ts";
 import { countRefused } from "./sync-status.ts";
-
-export interface RemoteCheckpoint {
-  /** Time of the checkpoint in epoch ms of this machine. */
-  readonly at: number;
-  readonly content: CheckpointContent;
-  /** A newer checkpoint is missing or withheld: this is not the last state. */
-  readonly isBehind: boolean;
-}
-
-/**
- * Opens the newest checkpoint; null when there is none. Errors: `refused` when it cannot be
- * verified, or the coordinator's.
- */
-export async function fetchCheckpoint(
-  deps: PullDeps,
-  row: RemoteSession,
-): Promise<Result<RemoteCheckpoint | null, CallError>> {
-  const { device, session, content: known } = row;
-  const answer = await deps.call("sync.read", { device, session, kind: "checkpoint" });
-  if (!answer.ok) return answer.error.code === "unknown_key" ? ok(null) : answer;
-  const { checkpoint, ageMs, envelope } = answer.value;
-  const opened = openContent(deps, row, { kind: "checkpoint", item: checkpoint }, envelope);
-  const content = opened.ok ? decodeContent(CheckpointContent, opened.value) : null;
-  if (!content) return refusedError(deps, row, `checkpoint ${checkpoint}`, opened.ok ? "malformed" : opened.error);
-  // Times of the clock of the machine that made both.
-  const isBehind = known.newest !== null && content.at < known.newest.at;
-  return ok({ at: deps.runtime.now() - ageMs, content, isBehind });
-}
 
 export interface RemoteFiles {
   readonly header: FilesContent;
   readonly bundle: Buffer;
 }
 
-/** Opens the header only. Errors: `not_found`, and those of {@link fetchCheckpoint}. */
-export async function fetchHeader(deps: PullDeps, row: RemoteSession): Promise<Result<FilesContent, CallError>> {
+/** Opens the header only. Errors: `not_found`, `refused`, or the coordinator's. */
+export async function fetchHeader(deps: PullDeps, row: SessionElsewhere): Promise<Result<FilesContent, CallError>> {
   const answer = await request(deps, row, { kind: "files" });
   if (!answer.ok) return answer;
   const opened = openContent(deps, row, { kind: "files", item: "" }, answer.value.envelope);
@@ -55,7 +27,7 @@ export async function fetchHeader(deps: PullDeps, row: RemoteSession): Promise<R
 }
 
 /** Returns the files complete and as sealed, or refuses. */
-export async function fetchFiles(deps: PullDeps, row: RemoteSession): Promise<Result<RemoteFiles, CallError>> {
+export async function fetchFiles(deps: PullDeps, row: SessionElsewhere): Promise<Result<RemoteFiles, CallError>> {
   const header = await fetchHeader(deps, row);
   if (!header.ok) return header;
   const { bundle, parts, bytes, digest } = header.value;
@@ -73,15 +45,15 @@ export async function fetchFiles(deps: PullDeps, row: RemoteSession): Promise<Re
 }
 
 /** Files that the session does not name must be sealed after it, by the same clock. */
-function isReplay({ content }: RemoteSession, { bundle, digest, sealedAt }: FilesContent): boolean {
-  const sent = content.files?.sent;
+function isReplay({ sealed }: SessionElsewhere, { bundle, digest, sealedAt }: FilesContent): boolean {
+  const sent = sealed.files?.sent;
   if (sent?.bundle === bundle) return sent.digest !== digest;
-  return sealedAt < content.sealedAt;
+  return sealedAt < sealed.sealedAt;
 }
 
 async function request(
   { call }: PullDeps,
-  { device, session, machine }: RemoteSession,
+  { device, id: session, machine }: SessionElsewhere,
   what: { readonly kind: "files" } | { readonly kind: "part"; readonly bundle: string; readonly part: number },
 ): Promise<Result<OutputOf<"sync.read">, CallError>> {
   const answer = await call("sync.read", { session, device, ...what });
@@ -95,7 +67,7 @@ async function request(
 
 function openContent(
   { keys, workspace }: PullDeps,
-  { device, session }: RemoteSession,
+  { device, id: session }: SessionElsewhere,
   subject: Pick<EnvelopeSubject, "kind" | "item">,
   envelope: string,
 ): Result<Uint8Array, keyof typeof refusalReasons> {
@@ -112,7 +84,7 @@ const refusalReasons = {
 
 function refusedError(
   { runtime }: PullDeps,
-  { device, session }: RemoteSession,
+  { device, id: session }: SessionElsewhere,
   what: string,
   code: keyof typeof refusalReasons,
 ): { readonly ok: false; readonly error: CallError } {

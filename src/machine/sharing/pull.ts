@@ -5,11 +5,12 @@ import type { MirroredSession } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { decodeContent, SessionContent } from "./record-contents.ts";
 import { open, type OpenError } from "./envelope.ts";
 import type { KeyRing } from "./key-ring.ts";
-import * as remote from "./remote-sessions.ts";
-import type { RemoteSession } from "./remote-sessions.ts";
+import { toRow } from "./open-record.ts";
+import { decodeContent, SessionContent } from "./record-contents.ts";
+import * as elsewhere from "./sessions-elsewhere.ts";
+import type { ElsewhereKey, StoredElsewhere } from "./sessions-elsewhere.ts";
 
 export interface PullDeps {
   readonly runtime: Pick<Runtime, "now" | "store" | "log">;
@@ -86,7 +87,9 @@ async function forEachPage(
   }
 }
 
-function sessionKey({ device, session }: Pick<MirroredSession, "device" | "session">): string {
+type MirroredKey = Pick<MirroredSession, "device" | "session">;
+
+function sessionKey({ device, session }: MirroredKey): string {
   return `${device} ${session}`;
 }
 
@@ -102,18 +105,21 @@ function storePage(deps: PullDeps, { sessions, forgotten }: OutputOf<"sync.list"
   const { store } = deps.runtime;
   const isOwn = ({ device, taken }: MirroredSession): boolean => device === deps.device && taken === null;
   const opened = sessions.filter((session) => !isOwn(session)).map((session) => openSession(deps, session));
-  const removed = [...sessions.filter(isOwn), ...forgotten];
+  const removed = [...sessions.filter(isOwn), ...forgotten].map((one) => keyOf(deps, one));
   const isChange = (sql: Sql): boolean =>
-    opened.some(({ ok: isOpen }) => isOpen) ||
-    removed.some(({ device, session }) => remote.isStored(sql, deps.workspace, device, session));
+    opened.some(({ ok: isOpen }) => isOpen) || removed.some((key) => elsewhere.isStored(sql, key));
   if (!store.read(isChange, true)) return countOutcomes(opened);
   return store.write((sql) => {
-    for (const { device, session } of removed) remote.remove(sql, deps.workspace, device, session);
+    for (const key of removed) elsewhere.remove(sql, key);
     return countOutcomes(opened.map((one) => (one.ok ? saveSession(sql, one.value) : one)));
   });
 }
 
-type OpenedSession = Result<RemoteSession, RefusedEnvelope>;
+function keyOf({ workspace }: PullDeps, { device, session: id }: MirroredKey): ElsewhereKey {
+  return { workspace, device, id };
+}
+
+type OpenedSession = Result<StoredElsewhere, RefusedEnvelope>;
 
 function countOutcomes(outcomes: readonly OpenedSession[]): Omit<PullResult, "revision"> {
   const refused = outcomes.flatMap((one) => (one.ok ? [] : [one.error]));
@@ -121,31 +127,20 @@ function countOutcomes(outcomes: readonly OpenedSession[]): Omit<PullResult, "re
 }
 
 function openSession(deps: PullDeps, mirrored: MirroredSession): OpenedSession {
-  const { device, session, machine, project, isEnded, taken, ageMs } = mirrored;
+  const { device, session } = mirrored;
   const subject = { workspace: deps.workspace, kind: "session", device, session, item: "" } as const;
   const opened = open(deps.keys.keys, subject, mirrored.envelope);
   if (!opened.ok) return err({ device, session, code: opened.error.code });
   const content = decodeContent(SessionContent, opened.value);
   if (!content) return err({ device, session, code: "malformed" });
-  const now = deps.runtime.now();
-  return ok({
-    workspace: deps.workspace,
-    device,
-    session,
-    machine,
-    project,
-    at: now - ageMs,
-    isEnded,
-    taken: taken && { chat: taken.chat, machine: taken.machine, at: now - taken.ageMs },
-    content,
-  });
+  return ok(toRow(deps.workspace, mirrored, content, deps.runtime.now()));
 }
 
-function saveSession(sql: Sql, row: RemoteSession): OpenedSession {
-  const { workspace, device, session } = row;
-  const previous = remote.get(sql, workspace, device, session);
-  if (previous && isReplay(row.content, previous.content)) return err({ device, session, code: "replayed" });
-  remote.save(sql, row);
+function saveSession(sql: Sql, row: StoredElsewhere): OpenedSession {
+  const { device, id } = row;
+  const previous = elsewhere.find(sql, row);
+  if (previous && isReplay(row, previous)) return err({ device, session: id, code: "replayed" });
+  elsewhere.save(sql, row);
   return ok(row);
 }
 
@@ -153,16 +148,16 @@ function saveSession(sql: Sql, row: RemoteSession): OpenedSession {
  * A later version replaces a later one, or was sealed later: a clock may be set back, and a
  * restored home may replace an earlier version than the one before.
  */
-function isReplay(next: SessionContent, previous: SessionContent): boolean {
+function isReplay({ sealed: next }: StoredElsewhere, { sealed: previous }: elsewhere.SessionElsewhere): boolean {
   return next.replaces <= previous.replaces && next.sealedAt < previous.sealedAt;
 }
 
 /** Deletes what a full pull no longer lists. */
 function removeUnseen({ runtime: { store }, workspace }: PullDeps, seenKeys: ReadonlySet<string>): void {
-  const unseen = (sql: Sql): remote.RemoteKey[] =>
-    remote.listKeys(sql, workspace).filter((key) => !seenKeys.has(sessionKey(key)));
+  const unseen = (sql: Sql): ElsewhereKey[] =>
+    elsewhere.listKeys(sql, workspace).filter(({ device, id }) => !seenKeys.has(sessionKey({ device, session: id })));
   if (store.read(unseen, []).length === 0) return;
   store.write((sql) => {
-    for (const { device, session } of unseen(sql)) remote.remove(sql, workspace, device, session);
+    for (const key of unseen(sql)) elsewhere.remove(sql, key);
   });
 }

@@ -1,12 +1,12 @@
 import * as z from "zod";
-import { crashCauses } from "../../contract/readings.ts";
+import type { Trigger } from "../../contract/checkpoint.ts";
+import { crashCauses, type Readings } from "../../contract/readings.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { JournalEntry } from "../../contract/journal.ts";
 import { WorkState } from "../../contract/work-state.ts";
 import { checkpoints as checkpointTable } from "../../store/session-tables.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import { readHead, type GitHead } from "../sessions/git-head.ts";
 import * as journal from "../sessions/journal.ts";
 import { tasksOf } from "../sessions/session-tasks.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -29,16 +29,13 @@ const Unsaved = z.object({
   entries: z.array(z.object({ at, entry: JournalEntry })),
 });
 
-const SentFiles = z.object({ bundle: text, checkpoint: text, at, sealedAt: at, digest: text, bytes: count });
-export type SentFiles = z.infer<typeof SentFiles>;
-
-const NotSentFiles = z.object({ checkpoint: text, at, reason: text });
-export type NotSentFiles = z.infer<typeof NotSentFiles>;
+const SentRecord = z.object({ bundle: text, checkpoint: text, at, sealedAt: at, digest: text, bytes: count });
+const NotSentRecord = z.object({ checkpoint: text, at, reason: text });
 
 const commitId = z.string().check(z.regex(/^[0-9a-f]{40,64}$/));
 
 /** Header of a bundle of files, the parts of which are pieces of a git bundle. */
-export const FilesContent = SentFiles.extend({
+export const FilesContent = SentRecord.extend({
   session: text,
   commit: commitId,
   parts: count,
@@ -64,54 +61,45 @@ const SharedSession = z.object({
   detachReason: nullableText,
   toolCalls: count,
   toolErrors: count,
-  readings: z.record(text, z.unknown()),
+  // Written by a version of SHIM that knows all of them, or more.
+  readings: z.record(text, z.unknown()).transform((readings) => readings as Readings),
 });
 type SharedSession = Pick<sessions.Session, keyof typeof SharedSession.shape>;
+
+/** Newest checkpoint of a session. */
+const CheckpointPart = z.object({
+  id: text,
+  at,
+  // Only shown: a newer program may have more triggers.
+  trigger: text.transform((trigger) => trigger as Trigger),
+  hash: text,
+  rawBytes: count,
+  redactions: count,
+  summary: text,
+  state: WorkState,
+});
 
 export const SessionContent = SharedSession.extend({
   /** Version that this one replaces, 0: none; with `sealedAt` it orders two versions. */
   replaces: count,
   sealedAt: at,
   title: nullableText,
-  recovery: nullableText,
+  recovery: z.nullable(z.enum(["offered", "recovered", "dismissed"])).catch(null),
   /** Its death as its machine has recorded it; another version may know other causes. */
   death: z.optional(z.object({ cause: z.enum(crashCauses).catch("unknown"), detail: text })),
-  git: z.nullable(z.object({ branch: nullableText, commit: nullableText })),
   /** Number of checkpoints that its machine keeps. */
   checkpoints: count,
-  /** Newest checkpoint: an older one at the coordinator is not the last state. */
-  newest: z.nullable(z.object({ checkpoint: text, at })),
+  checkpoint: z.nullable(CheckpointPart),
+  /** Why the newest checkpoint is not here. */
+  missingCheckpoint: z.optional(text),
   unsaved: Unsaved,
   /** Tasks of the workspace that it had last. */
   tasks: z.optional(z.array(z.object({ task: count, type: text }))),
-  files: z.optional(
-    z.object({
-      sent: z.nullable(SentFiles),
-      notSent: z.nullable(NotSentFiles),
-    }),
-  ),
+  files: z.optional(z.object({ sent: z.nullable(SentRecord), notSent: z.nullable(NotSentRecord) })),
 });
 export type SessionContent = z.infer<typeof SessionContent>;
 
-export const CheckpointContent = z.object({
-  sealedAt: at,
-  id: text,
-  session: text,
-  at,
-  trigger: text,
-  hash: text,
-  journalSeq: count,
-  rawBytes: count,
-  redactions: count,
-  summary: text,
-  /** Project root on that machine: maps paths below it to another machine. */
-  project: nullableText,
-  cwd: nullableText,
-  state: WorkState,
-});
-export type CheckpointContent = z.infer<typeof CheckpointContent>;
-
-export function encodeContent(content: SessionContent | CheckpointContent | FilesContent): Uint8Array {
+export function encodeContent(content: SessionContent | FilesContent): Uint8Array {
   return Buffer.from(JSON.stringify(content), "utf8");
 }
 
@@ -123,28 +111,30 @@ export function decodeContent<Content>(schema: z.ZodType<Content>, bytes: Uint8A
 const maxUnsavedEntries = 30;
 const maxUnsavedChars = 32_768;
 
-export interface SealStamp {
-  readonly now: number;
-  /** Git state by project, of one request: each is read once. */
-  readonly heads: Map<string, GitHead | null>;
-}
-
-export function buildSessionContent(sql: Sql, session: sessions.Session, { now, heads }: SealStamp): SessionContent {
-  const { id, project } = session;
+/** @param missing why its checkpoint is left out */
+export function buildSessionContent(
+  sql: Sql,
+  session: sessions.Session,
+  now: number,
+  missing: string | null = null,
+): SessionContent {
+  const { id } = session;
   const newest = checkpoints.latest(sql, id);
   const files = sentRecords.filesOf(sql, id);
   const death = history.findCause(sql, id);
   const tasks = tasksOf(sql, id);
+  const checkpoint = newest && missing === null ? buildCheckpoint(sql, newest) : null;
+  const why = missing ?? (newest && !checkpoint ? "its content is damaged" : null);
   return {
     ...sharedFields(session),
     replaces: sentRecords.versionOf(sql, id),
     sealedAt: now,
     title: sessions.displayTitle(session),
     recovery: localRecovery(sql, session),
-    git: project === null ? null : headOf(heads, project),
     checkpoints: checkpointTable.count(sql, { session: id }),
-    newest: newest && { checkpoint: newest.id, at: newest.at },
+    checkpoint,
     unsaved: findUnsaved(sql, id, newest?.journalSeq ?? 0),
+    ...(why === null ? {} : { missingCheckpoint: why }),
     ...(death ? { death } : {}),
     ...(tasks.length > 0 ? { tasks } : {}),
     ...(files ? { files: sentRecords.toContent(files) } : {}),
@@ -156,12 +146,11 @@ function sharedFields(session: sessions.Session): SharedSession {
   return Object.fromEntries(names.map((name) => [name, session[name]])) as unknown as SharedSession;
 }
 
-function headOf(heads: Map<string, GitHead | null>, project: string): GitHead | null {
-  const read = heads.get(project);
-  if (read !== undefined) return read;
-  const head = readHead(project);
-  heads.set(project, head);
-  return head;
+/** Null for a damaged one. */
+function buildCheckpoint(sql: Sql, newest: checkpoints.Checkpoint): SessionContent["checkpoint"] {
+  const { seq, id, at, trigger, hash, rawBytes, redactions, summary } = newest;
+  const state = checkpoints.findState(sql, seq);
+  return state && { id, at, trigger, hash, rawBytes, redactions, summary, state };
 }
 
 /** Omits another machine's takeover: the mirror reports it, and its release at once. */
@@ -180,30 +169,4 @@ function findUnsaved(sql: Sql, session: string, after: number): SessionContent["
     entries.unshift({ at, entry });
   }
   return { count: rows.length, entries };
-}
-
-export function buildCheckpointContent(
-  sql: Sql,
-  checkpoint: checkpoints.Checkpoint,
-  session: sessions.Session | null,
-  now: number,
-): CheckpointContent | null {
-  const state = checkpoints.findState(sql, checkpoint.seq);
-  if (state === null) return null;
-  const { id, at, trigger, hash, journalSeq, rawBytes, redactions, summary } = checkpoint;
-  return {
-    sealedAt: now,
-    id,
-    session: checkpoint.session,
-    at,
-    trigger,
-    hash,
-    journalSeq,
-    rawBytes,
-    redactions,
-    summary,
-    project: session?.project ?? null,
-    cwd: session?.cwd ?? null,
-    state,
-  };
 }

@@ -6,18 +6,15 @@ import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { SentCheckpoint } from "../../store/sync-tables.ts";
-import * as checkpoints from "../checkpoints/checkpoints.ts";
-import type { GitHead } from "../sessions/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
-import { seal, type EnvelopeSubject } from "./envelope.ts";
+import { seal } from "./envelope.ts";
 import { findName, findProject } from "./find-project.ts";
 import type { KeyRing } from "./key-ring.ts";
 import * as changes from "./pending-changes.ts";
 import type { PendingChange } from "./pending-changes.ts";
-import { buildCheckpointContent, buildSessionContent, encodeContent, localRecovery } from "./record-contents.ts";
+import { buildSessionContent, encodeContent, type SessionContent } from "./record-contents.ts";
 import * as sentRecords from "./sent-records.ts";
 import { addKeptLocalNotice, writeNotes } from "./sync-status.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
@@ -29,7 +26,7 @@ export interface SyncTarget {
   readonly call: Call;
 }
 
-/** Records that the coordinator has taken, by kind. */
+/** Sessions that the coordinator has taken, how many checkpoints with them, and deletions. */
 export interface SentCounts {
   sessions: number;
   checkpoints: number;
@@ -52,12 +49,12 @@ type Forgotten = NonNullable<InputOf<"sync.put">["forgotten"]>[number];
 /** `restart`: under another key, or as another device. */
 type Step = "done" | "restart" | CallError;
 
+type SessionRecord = Extract<SyncRecord, { readonly kind: "session" }>;
+
 interface SealedRecord {
-  readonly record: SyncRecord;
+  readonly record: SessionRecord;
   /** Its change. */
   readonly seq: number;
-  /** Set for a checkpoint. */
-  readonly checkpoint?: SentCheckpoint;
 }
 
 /** One request, and the changes that it carries. */
@@ -168,21 +165,13 @@ export class RecordSender {
   #seal({ edge, device, key }: Origin, due: readonly PendingChange[]): Batch {
     const { store, random, now } = this.#options.runtime;
     const batch: Batch = { seqs: [], records: [], forgotten: [], keptLocal: [] };
-    const sealer = {
-      device,
-      key,
-      random,
-      now: now(),
-      workspace: edge.workspace,
-      heads: new Map<string, GitHead | null>(),
-    };
+    const sealer = { device, key, random, now: now(), workspace: edge.workspace };
     return store.read((sql) => {
       let chars = 0;
       for (const change of due) {
         const sealed = sealChange(sql, change, sealer);
         chars += sealed.records.reduce((sum, { record }) => sum + record.envelope.length, 0);
-        const isMore = batch.records.length + sealed.records.length > maxPutRecords || chars > maxChars;
-        if (isMore && batch.seqs.length > 0) break;
+        if (chars > maxChars && batch.seqs.length > 0) break;
         batch.seqs.push(change.seq);
         batch.records.push(...sealed.records);
         batch.forgotten.push(...sealed.forgotten);
@@ -225,11 +214,9 @@ export class RecordSender {
       );
       addKeptLocalNotice(sql, now(), keptLocal);
       if (put === null) return false;
-      for (const [at, { record, checkpoint }] of records.entries()) {
+      for (const [at, { record }] of records.entries()) {
         const result = results[at];
-        if (!result || !isTaken(result)) continue;
-        if (checkpoint) sentRecords.saveCheckpoint(sql, record.session, checkpoint);
-        else sentRecords.saveVersion(sql, record.session, result.version);
+        if (result && isTaken(result)) sentRecords.saveVersion(sql, record.session, result.version);
       }
       const hasBeenLost = current.since !== 0 && (put.since !== current.since || put.revision < current.revision);
       sql.run("UPDATE sync_device SET since = ?, revision = ?", put.since, put.revision);
@@ -248,8 +235,9 @@ function isTaken(result: Put["results"][number] | undefined): boolean {
 
 function count(counts: SentCounts, { records, forgotten }: Batch, put: Put | null): void {
   counts.forgotten += forgotten.length;
-  for (const [at, { record }] of records.entries())
-    if (isTaken(put?.results[at])) counts[record.kind === "session" ? "sessions" : "checkpoints"] += 1;
+  const taken = records.filter((_, at) => isTaken(put?.results[at]));
+  counts.sessions += taken.length;
+  counts.checkpoints += taken.filter(({ record }) => record.checkpoint !== null).length;
 }
 
 const fullError: CallError = {
@@ -267,8 +255,6 @@ interface Sealer {
   readonly workspace: string;
   readonly random: (bytes: number) => Uint8Array;
   readonly now: number;
-  /** Git state by project, of one request: each is read once. */
-  readonly heads: Map<string, GitHead | null>;
 }
 
 type SealedChange = Omit<Batch, "seqs">;
@@ -282,59 +268,44 @@ function sealChange(sql: Sql, { session: id, deleted, seq }: PendingChange, seal
   else if (deleted !== null) sealed.forgotten.push({ session: id, checkpoint: deleted });
   else if (!session) sealed.forgotten.push({ session: id });
   else {
-    const own = sealSession(sql, session, sealer);
-    if (!own.ok) {
-      keep(id, own.error);
-      return sealed;
+    let content = buildSessionContent(sql, session, sealer.now);
+    let envelope = sealContent(sealer, id, content);
+    if (!envelope.ok && content.checkpoint) {
+      content = buildSessionContent(sql, session, sealer.now, envelope.error);
+      envelope = sealContent(sealer, id, content);
     }
-    sealed.records.push({ record: own.value, seq });
-    const newest = checkpoints.latest(sql, id);
-    const sent = sentRecords.checkpointOf(sql, id);
-    if (newest === null || (newest.id === sent?.id && newest.hash === sent.hash)) return sealed;
-    const record = sealCheckpoint(sql, newest, session, sealer);
-    if (record.ok) sealed.records.push({ record: record.value, seq, checkpoint: { id: newest.id, hash: newest.hash } });
-    else keep(newest.id, record.error);
+    if (content.missingCheckpoint !== undefined) keep(`the newest checkpoint of ${id}`, content.missingCheckpoint);
+    if (envelope.ok) sealed.records.push({ record: toRecord(sql, session, content, envelope.value, sealer), seq });
+    else keep(id, envelope.error);
   }
   return sealed;
 }
 
-function sealSession(sql: Sql, session: sessions.Session, sealer: Sealer): Result<SyncRecord, string> {
-  const { id, project, lastSeenAt } = session;
-  const content = buildSessionContent(sql, session, sealer);
-  const envelope = sealContent(sealer, { kind: "session", session: id, item: "" }, content);
-  if (!envelope.ok) return envelope;
-  const recovery = localRecovery(sql, session);
-  return ok({
+function toRecord(
+  sql: Sql,
+  { id, project, lastSeenAt, endedAt }: sessions.Session,
+  { checkpoint, recovery, replaces }: SessionContent,
+  envelope: string,
+  { workspace, now }: Sealer,
+): SessionRecord {
+  return {
     kind: "session",
     session: id,
-    project: project === null ? null : findName(sql, sealer.workspace, project, sealer.now),
-    isEnded: session.endedAt !== null || recovery === "recovered" || recovery === "dismissed",
-    replaces: content.replaces,
-    ageMs: Math.max(0, sealer.now - lastSeenAt),
-    envelope: envelope.value,
-  });
-}
-
-function sealCheckpoint(
-  sql: Sql,
-  checkpoint: checkpoints.Checkpoint,
-  session: sessions.Session,
-  sealer: Sealer,
-): Result<SyncRecord, string> {
-  const { id, session: sessionId, at } = checkpoint;
-  const content = buildCheckpointContent(sql, checkpoint, session, sealer.now);
-  if (!content) return err("its content is damaged");
-  const envelope = sealContent(sealer, { kind: "checkpoint", session: sessionId, item: id }, content);
-  if (!envelope.ok) return envelope;
-  const ageMs = Math.max(0, sealer.now - at);
-  return ok({ kind: "checkpoint", session: sessionId, checkpoint: id, ageMs, envelope: envelope.value });
+    checkpoint: checkpoint?.id ?? null,
+    project: project === null ? null : findName(sql, workspace, project, now),
+    isEnded: endedAt !== null || recovery === "recovered" || recovery === "dismissed",
+    replaces,
+    ageMs: Math.max(0, now - lastSeenAt),
+    envelope,
+  };
 }
 
 function sealContent(
   { key, device: { workspace, device }, random }: Sealer,
-  subject: Omit<EnvelopeSubject, "workspace" | "device">,
-  content: Parameters<typeof encodeContent>[0],
+  session: string,
+  content: SessionContent,
 ): Result<string, string> {
-  const envelope = seal(key, { workspace, device, ...subject }, encodeContent(content), random);
+  const subject = { workspace, kind: "session", device, session, item: "" } as const;
+  const envelope = seal(key, subject, encodeContent(content), random);
   return envelope.ok ? envelope : err(`it has ${envelope.error.bytes} bytes compressed, too many to send`);
 }

@@ -1,9 +1,9 @@
 import type { SyncStatus } from "../../contract/machine/workspaces.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import { snapshots } from "../../store/session-tables.ts";
-import { syncDevice, syncSent, type SentCheckpoint } from "../../store/sync-tables.ts";
+import { syncDevice, syncSent, type NotSentFiles, type SentFiles } from "../../store/sync-tables.ts";
 import * as changes from "./pending-changes.ts";
-import type { NotSentFiles, SentFiles, SessionContent } from "./record-contents.ts";
+import type { SessionContent } from "./record-contents.ts";
 
 /** Record of one session. Stored as JSON: add fields as optional. */
 export interface FilesRecord {
@@ -61,21 +61,12 @@ export function versionOf(sql: Sql, session: string): number {
   return syncSent.find(sql, { session })?.version ?? 0;
 }
 
-export function checkpointOf(sql: Sql, session: string): SentCheckpoint | null {
-  return syncSent.find(sql, { session })?.checkpoint ?? null;
-}
-
 /** Skips a session forgotten meanwhile. */
 export function saveVersion(sql: Sql, session: string, version: number): void {
   save(sql, session, "version", version);
 }
 
-/** Skips a session forgotten meanwhile. */
-export function saveCheckpoint(sql: Sql, session: string, checkpoint: SentCheckpoint): void {
-  save(sql, session, "checkpoint", JSON.stringify(checkpoint));
-}
-
-function save(sql: Sql, session: string, column: "version" | "checkpoint" | "files", value: SqlValue): boolean {
+function save(sql: Sql, session: string, column: "version" | "files", value: SqlValue): boolean {
   const query = `INSERT INTO sync_sent (session, ${column}) SELECT id, ? FROM sessions WHERE id = ?
      ON CONFLICT (session) DO UPDATE SET ${column} = excluded.${column}`;
   return sql.run(query, value, session) > 0;
@@ -94,8 +85,8 @@ export function saveFiles(sql: Sql, session: string, record: FilesRecord, now: n
 }
 
 /** All but the versions, which order those that come. */
-export function forgetContents(sql: Sql): void {
-  sql.run("UPDATE sync_sent SET checkpoint = NULL, files = NULL");
+export function forgetFiles(sql: Sql): void {
+  sql.run("UPDATE sync_sent SET files = NULL");
 }
 
 export function counts(sql: Sql): SyncStatus["files"] {

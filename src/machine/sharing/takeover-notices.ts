@@ -3,8 +3,9 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { teamNews } from "../../store/team-tables.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import * as remoteSessions from "./remote-sessions.ts";
-import type { RemoteSession, Takeover } from "./remote-sessions.ts";
+import type { Takeover } from "../../store/sync-tables.ts";
+import * as elsewhere from "./sessions-elsewhere.ts";
+import type { SessionElsewhere } from "./sessions-elsewhere.ts";
 import * as news from "../sessions/news.ts";
 
 /** Writes only changes. */
@@ -13,8 +14,8 @@ export function recordTakeovers(
   workspace: string,
   device: string,
 ): void {
-  const rows = store.read((sql) => remoteSessions.list(sql, workspace, { device }), []);
-  for (const { session, taken } of rows) {
+  const rows = store.read((sql) => elsewhere.list(sql, workspace, { device }), []);
+  for (const { id: session, taken } of rows) {
     if (taken === null || store.read((sql) => news.has(sql, session, noticeKey(session, taken)), false)) continue;
     store.write((sql) => recordContinuation(sql, now(), session, taken));
   }
@@ -27,13 +28,13 @@ interface TakeoverNotice {
   readonly session: string;
 }
 
-function returnedSessions(sql: Sql, taken: readonly Pick<RemoteSession, "session">[]): TakeoverNotice[] {
+function returnedSessions(sql: Sql, taken: readonly Pick<SessionElsewhere, "id">[]): TakeoverNotice[] {
   const notices = sql.all<TakeoverNotice>(
     `SELECT n.seq, n.session FROM team_news n JOIN sessions s ON s.id = n.session
      WHERE n.kind = 'continued_elsewhere' AND n.key = 'continued:' || s.id || ':' || s.recoveryBy
        AND s.recovery = 'recovered' AND NOT EXISTS (SELECT 1 FROM sessions heir WHERE heir.id = s.recoveryBy)`,
   );
-  const isTaken = new Set(taken.map(({ session }) => session));
+  const isTaken = new Set(taken.map(({ id }) => id));
   return notices.filter(({ session }) => !isTaken.has(session));
 }
 

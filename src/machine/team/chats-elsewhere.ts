@@ -5,10 +5,9 @@ import { userGit } from "../../snapshots/git.ts";
 import { findMissing } from "../../snapshots/restore-files.ts";
 import { assessLiveness } from "../recovery/remote-candidates.ts";
 import { remoteContext, type RemoteContext } from "../recovery/remote-context.ts";
-import { localClock, toSession } from "../recovery/remote-session.ts";
 import { fetchFiles, fetchHeader } from "../sharing/fetch-records.ts";
 import { findProject } from "../sharing/find-project.ts";
-import * as remote from "../sharing/remote-sessions.ts";
+import * as others from "../sharing/sessions-elsewhere.ts";
 import type { WorkingChat } from "./working-chats.ts";
 
 /** Link to the workspace; null: none. */
@@ -17,7 +16,7 @@ type Linked = Parameters<typeof remoteContext>[1];
 
 /** A chat of another machine. */
 export interface ChatElsewhere extends WorkingChat {
-  readonly row: remote.RemoteSession;
+  readonly row: others.SessionElsewhere;
   /** Id of the files that its machine has sealed last, which names its side. */
   readonly bundle: string;
 }
@@ -39,14 +38,14 @@ export class ChatsElsewhere {
 
   /** At most `most`, in any project. */
   list(most: number): ChatElsewhere[] {
-    const rows = this.#runtime.store.read((sql) => remote.listWithFiles(sql, most), []);
+    const rows = this.#runtime.store.read((sql) => others.listWithFiles(sql, most), []);
     return rows.flatMap((row) => {
-      const { machine, content } = row;
-      const sent = content.files?.sent;
+      const { machine, project, sealed } = row;
+      const sent = sealed.files?.sent;
       if (!sent) return [];
-      const at = localClock(row)(sent.at);
-      const elsewhere = { machine, root: `${machine}:${content.project ?? ""}`, at };
-      const chat = { session: toSession(row), home: sent.bundle, edits: [], elsewhere };
+      const at = others.toLocalTime(row, sent.at);
+      const elsewhere = { machine, root: `${machine}:${project ?? ""}`, at };
+      const chat = { session: row, home: sent.bundle, edits: [], elsewhere };
       return [{ ...chat, row, bundle: sent.bundle }];
     });
   }
@@ -64,7 +63,7 @@ export class ChatsElsewhere {
     const { mirror, machine } = this.#context;
     const naming = { workspace: mirror.workspace, key: mirror.keys.current, machine };
     const project = await findProject(this.#runtime, naming, realPath(root));
-    return all.filter(({ row }) => row.project === project);
+    return all.filter(({ row }) => row.projectName === project);
   }
 
   /** @returns why files cannot be compared; null: the chat is over; undefined: no answer came */
@@ -81,7 +80,7 @@ export class ChatsElsewhere {
     return { name: bundle, last: null, isSame: false, received: { bundle: files.value.bundle, needs, clone } };
   }
 
-  async #readNeeds({ mirror }: RemoteContext, row: remote.RemoteSession): Promise<readonly string[] | undefined> {
+  async #readNeeds({ mirror }: RemoteContext, row: others.SessionElsewhere): Promise<readonly string[] | undefined> {
     const header = await fetchHeader(mirror, row);
     return header.ok ? header.value.needs : undefined;
   }

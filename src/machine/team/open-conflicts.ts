@@ -6,11 +6,10 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { teamConflicts } from "../../store/team-tables.ts";
-import { localClock } from "../recovery/remote-session.ts";
 import { isAlive } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
-import * as remote from "../sharing/remote-sessions.ts";
+import * as others from "../sharing/sessions-elsewhere.ts";
 import { editsOf } from "./working-chats.ts";
 
 /** With the number of its row, which never returns. */
@@ -39,7 +38,7 @@ export function conflictsOf(sql: Sql, runtime: Runtime, session: string): Number
 
 function toConflicts(sql: Sql, runtime: Runtime, rows: readonly Row[]): NumberedConflict[] {
   if (rows.length === 0) return [];
-  const elsewhere = remote.listWithFiles(sql, maxElsewhere);
+  const elsewhere = others.listWithFiles(sql, maxElsewhere);
   const sideOf = (chat: string, of: Pick<Side, "root" | "did" | "lines">, isTree: boolean): Side | null => {
     const shortId = shortSessionId(sql, chat);
     const own = sessions.get(sql, chat);
@@ -48,11 +47,11 @@ function toConflicts(sql: Sql, runtime: Runtime, rows: readonly Row[]): Numbered
       const edited = isTree ? editedIn(sql, chat, of.root) : [];
       return isAlive(runtime, own) ? { ...known, ...of, edited, savedAgeMs: null } : null;
     }
-    const row = elsewhere.find(({ session }) => session === chat);
-    const sent = row?.content.files?.sent;
+    const row = elsewhere.find(({ id }) => id === chat);
+    const sent = row?.sealed.files?.sent;
     if (!row || !sent) return null;
-    const known = { chat, shortId, title: row.content.title ?? null, client: clientTitle(row.content) };
-    return { ...known, ...of, edited: [], savedAgeMs: runtime.now() - localClock(row)(sent.at) };
+    const known = { chat, shortId, title: row.title, client: clientTitle(row) };
+    return { ...known, ...of, edited: [], savedAgeMs: runtime.now() - others.toLocalTime(row, sent.at) };
   };
   const pairOf = ({ session, other, root }: Row): string => [session, other, root].join("\0");
   const ofFiles = new Set(rows.filter(({ kind }) => kind === "file").map(pairOf));

@@ -4,7 +4,7 @@ import { runFirst, type EngineOperation } from "#src/coordination/engine.ts";
 import type { Actor, List, Tx } from "#src/coordination/kernel/tx.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import { m1 } from "./engine-host.ts";
-import type { Operations } from "./local-host.ts";
+import type { LocalHost } from "./local-host.ts";
 
 /** Frames on a host in this process, run as the object runs them. */
 
@@ -20,7 +20,7 @@ export type ListCounts = Map<EngineOperation, number>;
 
 /** Together where nothing is refused, else each on its own. */
 export async function runFrame(
-  host: Operations,
+  host: LocalHost,
   requests: readonly FrameRequest[],
   counts: ListCounts,
   actor: Actor = m1,

@@ -18,7 +18,7 @@ import { writeMigratedFile } from "#harness/store/migrated-file.ts";
 import { tempHome, T0 } from "#harness/store/temp-store.ts";
 
 /** The engine in this process, on a file of its own. */
-export class Operations implements RowHost {
+export class LocalHost implements RowHost {
   readonly sql: Connection;
   /** Of the commits, oldest first. */
   readonly hints: Hint[] = [];

@@ -10,7 +10,7 @@ import { err, ok, type Result } from "#src/shared/result.ts";
 import { FakeConnection } from "./fake-connection.ts";
 import { FakeTime } from "#harness/clock/fake-time.ts";
 import { admin, m1 } from "#harness/coordinator/engine-host.ts";
-import { Operations } from "#harness/coordinator/local-host.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
 
 /** One request as it arrived. */
 export interface Arrived {
@@ -48,7 +48,7 @@ const base = `${edgeUrl}/v1/workspaces/w1`;
 /** The engine behind the worker's protocol, in this process: no port, no clock of its own. */
 export class FakeEdge {
   readonly time: FakeTime;
-  readonly host = new Operations(openBetterSqlite3);
+  readonly host = new LocalHost(openBetterSqlite3);
   readonly arrived: Arrived[] = [];
   readonly faults: Faults = {
     isUnreachable: false,

@@ -5,8 +5,8 @@ import { restoreReceived } from "#src/snapshots/restore-files.ts";
 import { fetchFiles, type RemoteFiles } from "#src/machine/sharing/fetch-records.ts";
 import { readKeys } from "#src/machine/sharing/key-ring.ts";
 import type { PullDeps } from "#src/machine/sharing/pull.ts";
-import * as remote from "#src/machine/sharing/remote-sessions.ts";
-import type { RemoteSession } from "#src/machine/sharing/remote-sessions.ts";
+import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
+import type { SessionElsewhere } from "#src/machine/sharing/sessions-elsewhere.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { contents, git, HOST, LIMITS, makeProject, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { aKey, SyncMachine, SyncWorld, type SyncMachineOptions } from "./sync-machine.ts";
@@ -48,13 +48,13 @@ export function aroundOf(machine: SyncMachine): PullDeps {
   return { runtime, call: world.call(name), workspace: "team", keys: ring.value, device: null };
 }
 
-export function rowIn(machine: SyncMachine, session = "s1"): RemoteSession {
-  const [row] = machine.runtime.store.read((sql) => remote.list(sql, "team", { session }), []);
+export function rowIn(machine: SyncMachine, session = "s1"): SessionElsewhere {
+  const [row] = machine.runtime.store.read((sql) => elsewhere.list(sql, "team", { session }), []);
   if (!row) throw new Error(`nothing is known of ${session}`);
   return row;
 }
 
-export async function heard(machine: SyncMachine): Promise<RemoteSession> {
+export async function heard(machine: SyncMachine): Promise<SessionElsewhere> {
   await machine.sync.syncNow();
   return rowIn(machine);
 }

@@ -1,4 +1,3 @@
-import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as devices from "#src/machine/sharing/device.ts";
 import type { Call } from "#src/coordinator-client/coordinator-client.ts";
@@ -11,13 +10,7 @@ import type { Platform } from "#src/coordinator-client/edge/platform.ts";
 import type { RemoteContext } from "#src/machine/recovery/remote-context.ts";
 import { createTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import {
-  buildCheckpointContent,
-  buildSessionContent,
-  encodeContent,
-  type CheckpointContent,
-  type SessionContent,
-} from "#src/machine/sharing/record-contents.ts";
+import { buildSessionContent, encodeContent, type SessionContent } from "#src/machine/sharing/record-contents.ts";
 import { seal } from "#src/machine/sharing/envelope.ts";
 import { pull, type PullDeps } from "#src/machine/sharing/pull.ts";
 import { addKey } from "#src/machine/sharing/key-ring.ts";
@@ -27,8 +20,8 @@ import { createKey } from "#src/machine/sharing/workspace-key.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeTime, seededRandom } from "#harness/clock/fake-time.ts";
-import { Operations } from "#harness/coordinator/local-host.ts";
-import { checkpoint, Device, session as sessionRecord, type Content } from "./sealed-content.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
+import { Device, session as sessionRecord } from "./sealed-content.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
 const key = createKey((bytes) => Uint8Array.from({ length: bytes }, (_, at) => at * 7));
@@ -116,36 +109,22 @@ export class MachineHome {
   }
 
   /** Everything of a session that is stored here goes to the coordinator, or what a test makes of it. */
-  async mirror(
-    session: string,
-    options: { readonly change?: Partial<SessionContent>; readonly isWithoutCheckpoint?: boolean } = {},
-  ): Promise<void> {
-    const { device } = this;
-    const { row, content, checkpoint: kept } = this.#contents(session);
-    const about = { workspace, device: device.device, session } as const;
-    const envelope = this.#seal({ ...about, kind: "session", item: "" }, { ...content, ...options.change });
-    const records: Content[] = [sessionRecord(session, envelope, { project, isEnded: row.endedAt !== null })];
-    if (kept && !options.isWithoutCheckpoint) {
-      const sealed = this.#seal({ ...about, kind: "checkpoint", item: kept.id }, kept);
-      records.push(checkpoint(kept.id, session, sealed));
-    }
-    await device.put(...records);
-  }
-
-  #seal(about: Parameters<typeof seal>[1], content: SessionContent | CheckpointContent): string {
-    const sealed = seal(key, about, encodeContent(content), this.runtime.random);
+  async mirror(session: string, change: Partial<SessionContent> = {}): Promise<void> {
+    const { device, runtime } = this;
+    const { row, content } = this.#contentOf(session);
+    const about = { workspace, kind: "session", device: device.device, session, item: "" } as const;
+    const sealed = seal(key, about, encodeContent({ ...content, ...change }), runtime.random);
     if (!sealed.ok) throw new Error(sealed.error.code);
-    return sealed.value;
+    const ageMs = runtime.now() - row.lastSeenAt;
+    await device.put(sessionRecord(session, sealed.value, { project, ageMs, isEnded: row.endedAt !== null }));
   }
 
-  #contents(id: string): { row: sessions.Session; content: SessionContent; checkpoint: CheckpointContent | null } {
-    return this.runtime.store.read((sql) => {
+  #contentOf(id: string): { row: sessions.Session; content: SessionContent } {
+    const { runtime } = this;
+    return runtime.store.read((sql) => {
       const row = sessions.get(sql, id);
       if (!row) throw new Error(`no session ${id}`);
-      const now = this.runtime.now();
-      const newest = checkpoints.latest(sql, id);
-      const checkpoint = newest && buildCheckpointContent(sql, newest, row, now);
-      return { row, content: buildSessionContent(sql, row, { now, heads: new Map() }), checkpoint };
+      return { row, content: buildSessionContent(sql, row, runtime.now()) };
     }, null as never);
   }
 

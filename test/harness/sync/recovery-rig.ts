@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import * as remoteSessions from "#src/machine/sharing/remote-sessions.ts";
-import type { RemoteSession } from "#src/machine/sharing/remote-sessions.ts";
+import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
+import type { SessionElsewhere } from "#src/machine/sharing/sessions-elsewhere.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { MachineHome, Machines, workspace } from "./machines.ts";
@@ -43,8 +43,8 @@ export async function aRival({ world }: Pick<World, "world">) {
   return { here, chat, reach: await here.join(chat.session) };
 }
 
-export function rowOf({ here }: Pick<World, "here">, { session }: Claude): RemoteSession {
-  const [row] = here.runtime.store.read((sql) => remoteSessions.list(sql, workspace, { session }), []);
+export function rowOf({ here }: Pick<World, "here">, { session }: Claude): SessionElsewhere {
+  const [row] = here.runtime.store.read((sql) => elsewhere.list(sql, workspace, { session }), []);
   if (!row) throw new Error(`nothing is known of ${session}`);
   return row;
 }

@@ -23,13 +23,9 @@ export function session(id: string, envelope = `of-${id}`, more: Partial<Of<"ses
   return { kind: "session", session: id, envelope, ageMs: 0, replaces: 0, ...more };
 }
 
-export function checkpoint(
-  id: string,
-  of: string,
-  envelope = `of-${id}`,
-  more: Partial<Of<"checkpoint">> = {},
-): Of<"checkpoint"> {
-  return { kind: "checkpoint", session: of, checkpoint: id, envelope, ageMs: 0, ...more };
+/** Header of the files of a session, of one checkpoint. */
+export function filesOf(id: string, of: string, envelope = `of-${id}`, more: Partial<Of<"files">> = {}): Of<"files"> {
+  return { kind: "files", session: of, checkpoint: id, bundle: id, envelope, ageMs: 0, ...more };
 }
 
 export function forget(of: string, id?: string): Forgotten {
@@ -117,13 +113,13 @@ export async function read(
   return found.ok ? found.value.envelope : null;
 }
 
-/** Envelope of the session's checkpoint, if it is this one. */
+/** Envelope of the session's files, if they are of this checkpoint. */
 export async function opened(host: RuleHost, id: string, of: string, device = "d1"): Promise<string | null> {
-  const found = await host.call("sync.read", { session: of, device, kind: "checkpoint" });
+  const found = await host.call("sync.read", { session: of, device, kind: "files" });
   return found.ok && found.value.checkpoint === id ? found.value.envelope : null;
 }
 
-/** Those of the given checkpoints of a session that are stored. */
+/** Those of the given checkpoints of a session of which files are stored. */
 export async function storedOf(host: RuleHost, of: string, ids: readonly string[], device?: string): Promise<string[]> {
   const found: string[] = [];
   for (const id of ids) if ((await opened(host, id, of, device)) !== null) found.push(id);

@@ -8,7 +8,7 @@ import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { Store } from "#src/store/store.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import type { SyncReport } from "#src/machine/sharing/sync-round.ts";
-import * as remote from "#src/machine/sharing/remote-sessions.ts";
+import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
 import { createKey } from "#src/machine/sharing/workspace-key.ts";
 import type { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { outputOf } from "#harness/machine/programs.ts";
@@ -45,7 +45,7 @@ export async function syncCrash(edge: EdgeRuntime, folder: string, rounds: numbe
     kills,
     stored,
     ...(await compare(edge, one)),
-    opened: read(two, (sql) => remote.list(sql, "team").length),
+    opened: read(two, (sql) => elsewhere.list(sql, "team").length),
     refused: pulled.refused,
   };
 }
@@ -74,14 +74,8 @@ async function compare(edge: LocalEdge, home: string) {
     checkpoints: column(sql, query).map(String),
   }));
   const { sessions } = await edge.call("sync.list", { limit: 100 });
-  const devices = new Map(sessions.map(({ session, device }) => [session, device]));
-  const lost = here.sessions.filter((id) => !devices.has(id));
-  for (const name of here.checkpoints) {
-    const [session = "", checkpoint = ""] = name.split(" ");
-    const device = devices.get(session) ?? "";
-    const read = edge.call("sync.read", { session, device, kind: "checkpoint" });
-    if ((await read.catch(() => null))?.checkpoint !== checkpoint) lost.push(name);
-  }
+  const there = new Set(sessions.flatMap(({ session, checkpoint }) => [session, `${session} ${checkpoint}`]));
+  const lost = [...here.sessions, ...here.checkpoints].filter((name) => !there.has(name));
   const stored = await edge.call("sync.status", {});
   return {
     // Of the coordinator, and of the machine.

@@ -195,8 +195,7 @@ export class SyncMachine {
   async mirrored(): Promise<{ sessions: string[]; checkpoints: string[] }> {
     const { host } = this.world;
     const { sessions } = given(await host.call("sync.list", { device: this.device, limit: 100 }));
-    const query = "SELECT checkpoint FROM sync_contents WHERE device = ? AND kind = 'checkpoint'";
-    const stored = host.rows<{ checkpoint: string }>(query, this.device).map(({ checkpoint }) => checkpoint);
+    const stored = sessions.flatMap(({ checkpoint }) => checkpoint ?? []);
     const order = new Map(this.kept().checkpoints.map((id, at) => [id, at]));
     const rank = (id: string): number => order.get(id) ?? Number.POSITIVE_INFINITY;
     return {

@@ -2,7 +2,9 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as devices from "#src/machine/sharing/device.ts";
-import { remoteSessions } from "#src/store/sync-tables.ts";
+import { sessionsElsewhere } from "#src/store/sync-tables.ts";
+import { encode } from "#src/store/checkpoint-body.ts";
+import { emptyState } from "#src/machine/sessions/work-state.ts";
 import { teamConflicts } from "#src/store/team-tables.ts";
 import { aCliHome, addSession, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
@@ -73,26 +75,35 @@ it("[CF5] the fleet of the live page has the open conflicts", async () => {
 it("[CF11] `shim team conflicts` names the other machine, and why its files are not compared", async () => {
   const home = withConflict();
   const other = "cccc3333-0000-4000-8000-000000000003";
-  const from = { workspace: "team", session: other, device: "dev_2", machine: "laptop", project: "app", at: home.now };
-  const content = {
-    title: "write the lexer",
-    client: "codex",
-    clientVersion: null,
+  const sent = { bundle: "files_1", checkpoint: "cp_1", at: home.now - 60_000, sealedAt: 0, digest: "", bytes: 1 };
+  const times = { startedAt: home.now, lastSeenAt: home.now };
+  const names = { workspace: "team", device: "dev_2", id: other, machine: "laptop", projectName: "app" };
+  const sealed = {
+    replaces: 0,
     sealedAt: home.now,
-    files: { sent: { bundle: "files_1", at: home.now - 60_000 } },
+    clockOffsetMs: 0,
+    checkpoints: 1,
+    checkpoint: null,
+    missingCheckpoint: null,
+    unsaved: { count: 0, came: 0 },
+    lastFailure: null,
+    death: null,
+    tasks: [],
+    files: { sent, notSent: null },
   };
+  const chat = { client: "codex", title: "write the lexer", origin: "startup" };
   const trees = { root: home.project, otherRoot: "laptop:/app", did: "changed", otherDid: "changed" } as const;
   const apart = { kind: "apart", session: one, other, path: "commit abc is not here", ...trees, at: home.now } as const;
   home.runtime.store.write((sql) => {
     devices.join(sql, "team", "dev_1", 0);
-    remoteSessions.put(sql, { ...from, isEnded: false, taken: null, content });
+    sessionsElsewhere.put(sql, { ...names, ...chat, ...times, sealed, ...encode(emptyState) });
     teamConflicts.insert(sql, apart);
   });
   const { out } = await home.shim("team conflicts");
   expect(out).toMatch(
     /Not compared \(0 s ago\):\n {2}aaaa1111 "work of aaaa" .*\n {2}cccc3333 "write the lexer" \(Codex\) in laptop:\/app, as saved 60 s ago\n {2}commit abc is not here\nWhat to do: fetch that commit in /,
   );
-  home.runtime.store.write((sql) => remoteSessions.update(sql, { session: other }, { isEnded: true }));
+  home.runtime.store.write((sql) => sessionsElsewhere.update(sql, { id: other }, { endedAt: home.now }));
   expect((await home.json("team conflicts"))["conflicts"]).toHaveLength(1);
 });
 

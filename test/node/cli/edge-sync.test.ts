@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { expect, it } from "vitest";
 import { edgeConfigPath, readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { addKey, keyFilePath } from "#src/machine/sharing/key-ring.ts";
-import * as remote from "#src/machine/sharing/remote-sessions.ts";
+import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
 import { formatCode, createKey } from "#src/machine/sharing/workspace-key.ts";
 import { aCliHome, addSession, failed, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
@@ -235,7 +235,7 @@ it("[SY75] [SY77] a round is reported, and without a coordinator what waits is c
   server.isDown = false;
   expect((await home.shim("workspace sync")).out).toContain("Sent: 1 session, 1 checkpoint, 0 deletions");
   expect((await other.shim("workspace sync")).out).toContain("Received: 1 session");
-  expect(other.runtime.store.read((sql) => remote.list(sql, "team").length, 0)).toBe(1);
+  expect(other.runtime.store.read((sql) => elsewhere.list(sql, "team").length, 0)).toBe(1);
   expect((await home.shim("workspace status")).out).toMatch(/Device dev_\S+, key [0-9a-f]{16}\.\n.*0 changes wait/);
   expect(await home.json("workspace status")).toMatchObject({
     sync: { status: { backlog: 0, notes: { trouble: null } } },

@@ -14,13 +14,13 @@ import {
 } from "#harness/coordinator/frame-draws.ts";
 import { runFrame, type FrameRequest, type ListCounts } from "#harness/coordinator/frames.ts";
 import { history } from "#harness/coordinator/task-draws.ts";
-import { Operations } from "#harness/coordinator/local-host.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
 
 /** Two engines with one clock: frames as lists on one of them, one by one on the other. */
 
 const numRuns = Number(process.env["SHIM_SET_RUNS"] ?? 60);
 
-async function waitOn(host: Operations, { ms, pings, rings }: Extract<Step, { kind: "wait" }>): Promise<number | null> {
+async function waitOn(host: LocalHost, { ms, pings, rings }: Extract<Step, { kind: "wait" }>): Promise<number | null> {
   for (let waited = 0; waited < ms; waited += 4_000) {
     host.wait(Math.min(4_000, ms - waited));
     if (pings) for (const chat of chats) await host.ping(chat);
@@ -39,8 +39,8 @@ interface Grant {
 }
 
 class Pair {
-  readonly sets = new Operations(openBetterSqlite3);
-  readonly singles = new Operations(openBetterSqlite3);
+  readonly sets = new LocalHost(openBetterSqlite3);
+  readonly singles = new LocalHost(openBetterSqlite3);
   readonly counts: ListCounts;
   readonly #grants: Grant[] = [];
   /** The newest first; those that were acknowledged last. */
@@ -50,7 +50,7 @@ class Pair {
     this.counts = counts;
   }
 
-  async both<T>(work: (host: Operations) => Promise<T>): Promise<T> {
+  async both<T>(work: (host: LocalHost) => Promise<T>): Promise<T> {
     const [one, other] = [await work(this.sets), await work(this.singles)];
     expect(one).toEqual(other);
     return one;

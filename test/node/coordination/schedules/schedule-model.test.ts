@@ -4,7 +4,7 @@ import type { OutputOf } from "#src/contract/operations.ts";
 import * as due from "#src/coordination/due.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { err } from "#src/shared/result.ts";
-import { Operations } from "#harness/coordinator/local-host.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, hour, minute } from "#harness/coordinator/state-calls.ts";
 import { cancel, stateOf } from "#harness/coordinator/task-calls.ts";
 import { step } from "../../../rules/steps.ts";
@@ -67,7 +67,7 @@ type Step = typeof anyStep extends fc.Arbitrary<infer One> ? One : never;
 const policies = fc.constantFrom("skip", "submit");
 
 class Run {
-  readonly host = new Operations(openBetterSqlite3);
+  readonly host = new LocalHost(openBetterSqlite3);
   readonly #model: ScheduleModel;
 
   constructor(model: (now: number) => ScheduleModel) {
@@ -155,7 +155,7 @@ it("[SD3] [SD4] [SD8] [SD9] [SD13] [SD14] a schedule does what its policies say,
 });
 
 it("[SD4] no time comes again when the clock is set back", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const task = { type: "build" };
   await ask(host, "schedules.create", { name, cron: "0 * * * *", task, overlap: "submit" });
   const tasks = async (): Promise<number> => (await ask(host, "tasks.list", { schedule: name })).tasks.length;

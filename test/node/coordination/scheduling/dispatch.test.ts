@@ -2,21 +2,21 @@ import { expect, it, vi } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { Peer, second } from "#harness/coordinator/peers.ts";
-import { Operations } from "#harness/coordinator/local-host.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, day, given, hour, refusal } from "#harness/coordinator/state-calls.ts";
 import { look, takersOf, tokens } from "#harness/coordinator/dispatch.ts";
 
 const taker = takersOf(2);
 
 async function submit(
-  host: Operations,
+  host: LocalHost,
   ...tasks: Partial<InputOf<"tasks.submit">["tasks"][number]>[]
 ): Promise<number[]> {
   const made = await ask(host, "tasks.submit", { tasks: tasks.map((task) => Object.assign({ type: "build" }, task)) });
   return made.tasks.map(({ task }) => task);
 }
 
-async function holders(host: Operations): Promise<Record<number, string | null>> {
+async function holders(host: LocalHost): Promise<Record<number, string | null>> {
   const { tasks } = await ask(host, "tasks.list", { limit: 200 });
   return Object.fromEntries(tasks.map(({ task, chat }) => [task, chat]));
 }
@@ -27,7 +27,7 @@ async function claimed(peer: Peer, requestId = "r"): Promise<number[]> {
 }
 
 it("[QU1] while one token is under way no other is sent, and none where no chat could take anything", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   await Peer.join(host, "asks-itself");
   await submit(host, {});
   expect(tokens(host)).toBe(0);
@@ -42,7 +42,7 @@ it("[QU1] while one token is under way no other is sent, and none where no chat 
 });
 
 it("[QU1] however many tasks one end makes runnable, at any depth, the chats for them are searched once", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const a = await Peer.join(host, "asks-itself", { capacity: 10 });
   await taker(host, "taker", { taskTypes: ["other"] });
   const [root = 0] = await submit(host, {});
@@ -60,7 +60,7 @@ it("[QU1] however many tasks one end makes runnable, at any depth, the chats for
 });
 
 it("[QU2] a token that brought no request is sent again after 30 s, as long as something is queued", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   await submit(host, {});
   expect(tokens(host)).toBe(1);
@@ -80,7 +80,7 @@ it("[QU2] a token that brought no request is sent again after 30 s, as long as s
 });
 
 it("[QU5] by priority, then by number, each to the least loaded that can do it", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   await taker(host, "a", { capacity: 3 });
   await taker(host, "b", { capacity: 1, capabilities: ["gpu"] });
   await taker(host, "c", { capacity: 1, taskTypes: ["build"] });
@@ -98,7 +98,7 @@ it("[QU5] by priority, then by number, each to the least loaded that can do it",
 });
 
 it("[QU5] a repeated dispatch assigns nothing twice, and more than a hundred are assigned in turns", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   await taker(host, "a", { capacity: 100 });
   await taker(host, "b", { capacity: 100 });
   await submit(host, ...Array.from({ length: 150 }, () => ({})));
@@ -110,7 +110,7 @@ it("[QU5] a repeated dispatch assigns nothing twice, and more than a hundred are
 });
 
 it("[QU9] [QU10] an assigned task is the chat's from its next claim on; not claimed for 30 s it is queued again", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const [task] = await submit(host, {});
   look(host);
@@ -129,7 +129,7 @@ it("[QU9] [QU10] an assigned task is the chat's from its next claim on; not clai
 });
 
 it("[TA20] [CH6] when nothing more is heard of a chat with a task, the task is queued again within the ttl", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const [task] = await submit(host, { heartbeatMs: 600_000 });
   look(host);
@@ -140,7 +140,7 @@ it("[TA20] [CH6] when nothing more is heard of a chat with a task, the task is q
 });
 
 it("[QU6] nothing is given to a chat that is gone, drains, has no connection or takes no tasks", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const draining = await taker(host, "draining");
   await ask(host, "chats.drain", { chat: draining.chat, reason: "asked" });
   await (await taker(host, "gone")).leave();
@@ -152,7 +152,7 @@ it("[QU6] nothing is given to a chat that is gone, drains, has no connection or 
 });
 
 it("[QU6] [QU8] a chat that is stuck is given nothing; when it is not stuck any more it is notified", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const beat = (status: "stuck" | "idle") => host.call("chats.heartbeat", { self: a.self, status }, a.actor);
   await beat("stuck");
@@ -164,7 +164,7 @@ it("[QU6] [QU8] a chat that is stuck is given nothing; when it is not stuck any 
 });
 
 it("[QU8] a cancelled task makes room for the next one, though its chat has never asked for it", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a", { capacity: 1 });
   const [task = 0, next] = await submit(host, {}, {});
   look(host);
@@ -176,7 +176,7 @@ it("[QU8] a cancelled task makes room for the next one, though its chat has neve
 });
 
 it("[QU8] a claim that runs out makes room for the next task, whatever becomes of its own", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a", { capacity: 1 });
   const [lost, next] = await submit(host, { maxAttempts: 1, startToCloseMs: 20 * second }, {});
   look(host);
@@ -191,7 +191,7 @@ it("[QU8] a claim that runs out makes room for the next task, whatever becomes o
 });
 
 it("[TA27] one old task does not make each submit count all the others", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   await ask(host, "settings.set", { settings: { maxTasks: 10, keepTasksMs: hour } });
   const [old = 0] = await submit(host, { delayMs: day });
   for (const task of await submit(host, ...Array.from({ length: 19 }, () => ({})))) {
@@ -211,7 +211,7 @@ it("[TA27] one old task does not make each submit count all the others", async (
 });
 
 it("[QU5] tasks that only a full chat could take keep no other task from its turn", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const capabilities = Array.from({ length: 30 }, (_, at) => `c${at}`);
   await taker(host, "a", { taskTypes: ["x"], capabilities });
   await taker(host, "b", { taskTypes: ["y"] });

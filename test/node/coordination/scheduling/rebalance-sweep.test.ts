@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { second } from "#harness/coordinator/peers.ts";
-import { Operations } from "#harness/coordinator/local-host.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, day, refused } from "#harness/coordinator/state-calls.ts";
 import { look, takersOf, tokens } from "#harness/coordinator/dispatch.ts";
 import { endsOf, submit, taskOf } from "#harness/coordinator/task-calls.ts";
@@ -9,14 +9,14 @@ import { endsOf, submit, taskOf } from "#harness/coordinator/task-calls.ts";
 const taker = takersOf(4);
 
 /** So long, with everybody heard of. */
-async function pass(host: Operations, ms: number, ...chats: string[]): Promise<void> {
+async function pass(host: LocalHost, ms: number, ...chats: string[]): Promise<void> {
   host.wait(ms);
   for (const chat of chats) await host.ping(chat);
   await host.ring();
 }
 
 /** With the next day, who has what waited for it, after so many looks that were asked for. */
-async function tomorrow(host: Operations, waiting: number): Promise<{ looks: number; chat: string | null }> {
+async function tomorrow(host: LocalHost, waiting: number): Promise<{ looks: number; chat: string | null }> {
   const { dayEndsInMs } = await ask(host, "budgets.get", {});
   tokens(host);
   await pass(host, dayEndsInMs, "a");
@@ -25,14 +25,14 @@ async function tomorrow(host: Operations, waiting: number): Promise<{ looks: num
   return { looks, chat: (await taskOf(host, waiting)).chat };
 }
 
-async function holders(host: Operations, tasks: readonly number[]): Promise<(string | null)[]> {
+async function holders(host: LocalHost, tasks: readonly number[]): Promise<(string | null)[]> {
   return Promise.all(tasks.map(async (task) => (await taskOf(host, task)).chat));
 }
 
 const four = [{ type: "x" }, { type: "x" }, { type: "x" }, { type: "x" }] as const;
 
 it("[PL21] what was assigned and has not started goes to a chat that came later and has less to do, under a new claim", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const tasks = await submit(host, ...four);
   look(host);
@@ -57,7 +57,7 @@ it("[PL21] what was assigned and has not started goes to a chat that came later 
 });
 
 it("[PL21] [PL16] in the next rounds nothing moves back or on, and without anything that waits there are no rounds", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   await taker(host, "a");
   const tasks = await submit(host, ...four);
   look(host);
@@ -74,7 +74,7 @@ it("[PL21] [PL16] in the next rounds nothing moves back or on, and without anyth
 });
 
 it("[PL21] only to chats that take the type and can do it; a draining one gives all away", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a", { capabilities: ["gpu"] });
   const [gpu, review] = await submit(host, { type: "x", capabilities: ["gpu"] }, { type: "review" });
   look(host);
@@ -88,7 +88,7 @@ it("[PL21] only to chats that take the type and can do it; a draining one gives 
 });
 
 it("[PL30] [PL18] of chats with the same load the one that has done better with the type gets a task", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const [a, b] = [await taker(host, "a"), await taker(host, "b")];
   await submit(host, { type: "x", affinity: "a", maxAttempts: 1 }, { type: "x", affinity: "b" });
   look(host);
@@ -101,7 +101,7 @@ it("[PL30] [PL18] of chats with the same load the one that has done better with 
 });
 
 it("[PL29] [PL13] a chat that failed once, and never again, returns to the best tenth, and then writes nothing", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const work = async (isSuccess: boolean): Promise<void> => {
     await submit(host, { type: "x", maxAttempts: 1 });
@@ -120,7 +120,7 @@ it("[PL29] [PL13] a chat that failed once, and never again, returns to the best 
 });
 
 it("[PL29] [PL30] [PL18] the same performance writes nothing, and is deleted with its chat", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const rows = (): unknown[] => host.sql.all("SELECT * FROM chat_performance");
   const work = async (ms: number): Promise<void> => {
@@ -147,7 +147,7 @@ it("[PL29] [PL30] [PL18] the same performance writes nothing, and is deleted wit
 });
 
 it("[PL12] of chats that are alike the one that has waited longest for a new task gets it", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const hands = { a: await taker(host, "a"), b: await taker(host, "b") };
   const got: string[] = [];
   for (let turn = 0; turn < 4; turn++) {
@@ -163,7 +163,7 @@ it("[PL12] of chats that are alike the one that has waited longest for a new tas
 });
 
 it("[PL14] load of each live chat, and what it has done in the last hour", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const [a] = [await taker(host, "a"), await taker(host, "b", { capacity: 2 })];
   await submit(host, { type: "x" }, { type: "x", maxAttempts: 1 }, { type: "x" });
   const [one, two, three] = await a.claim({ limit: 3 });
@@ -183,7 +183,7 @@ it("[PL14] load of each live chat, and what it has done in the last hour", async
 });
 
 it("[BU15] with the next day, and with a limit that is raised, waiting tasks are dispatched", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
   await submit(host, { type: "x" });
@@ -206,7 +206,7 @@ it("[BU15] with the next day, and with a limit that is raised, waiting tasks are
 });
 
 it("[BU15] a task from before the day was used up is dispatched the next day, though claims were refused", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a", { capacity: 1 });
   await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
   const [, waiting] = await submit(host, { type: "x" }, { type: "x" });
@@ -217,7 +217,7 @@ it("[BU15] a task from before the day was used up is dispatched the next day, th
 });
 
 it("[BU15] a clock that ran ahead for a while and was set back keeps no chat from the next day", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a", { capacity: 1 });
   await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
   await submit(host, { type: "x" });
@@ -233,7 +233,7 @@ it("[BU15] a clock that ran ahead for a while and was set back keeps no chat fro
 });
 
 it("[QU8] what moves away makes room for what only the one that had it can do", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   await taker(host, "a", { capacity: 2, capabilities: ["gpu"] });
   const last = { type: "x", capabilities: ["gpu"], priority: 1 };
   const [, , special] = await submit(host, { type: "x" }, { type: "x" }, last);

@@ -4,7 +4,7 @@ import type { TaskRow } from "#src/coordination/tasks/task-rows.ts";
 import { selectChat, type Candidate } from "#src/coordination/tasks/candidates.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { look, takersOf } from "#harness/coordinator/dispatch.ts";
-import { Operations } from "#harness/coordinator/local-host.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, minute } from "#harness/coordinator/state-calls.ts";
 import { calm, submit, type Hand } from "#harness/coordinator/task-calls.ts";
 
@@ -24,7 +24,7 @@ interface ChatColumns {
 type TaskColumns = Pick<TaskRow, "task" | "type" | "lane" | "affinity" | "state" | "chat">;
 
 /** Assignments by [QU5] and [PL12], from all rows: the chat of each task. */
-function expectedAssignments({ sql }: Operations, connected: ReadonlySet<string>): Map<number, string> {
+function expectedAssignments({ sql }: LocalHost, connected: ReadonlySet<string>): Map<number, string> {
   const tasks = sql.all<TaskColumns>("SELECT * FROM tasks ORDER BY priority DESC, task");
   const candidates = new Map<string, Candidate & { readonly types: readonly string[] }>();
   for (const row of sql.all<ChatColumns>("SELECT * FROM chats WHERE taskTypes IS NOT NULL")) {
@@ -106,11 +106,11 @@ const anyStep = fc.oneof(
 type Step = typeof anyStep extends fc.Arbitrary<infer T> ? T : never;
 
 class Crowd {
-  readonly host: Operations;
+  readonly host: LocalHost;
   readonly hands: Hand[] = [];
   readonly #connected = new Set<string>();
 
-  constructor(host: Operations) {
+  constructor(host: LocalHost) {
     this.host = host;
   }
 
@@ -169,7 +169,7 @@ class Crowd {
 }
 
 it("[QU13] a dispatch reads the chats once, however many tasks it assigns", async () => {
-  const host = await calm(async () => new Operations(openBetterSqlite3));
+  const host = await calm(async () => new LocalHost(openBetterSqlite3));
   for (let n = 0; n < 20; n++) await taker(host, `c${n}`, { taskTypes: ["x"] });
   await submit(host, ...Array.from({ length: 30 }, () => ({ type: "x" })));
   const all = vi.spyOn(host.sql, "all");
@@ -186,7 +186,7 @@ it("[QU5] [PL12] of 160 chats a dispatch selects as if it read them all, whateve
   );
   await fc.assert(
     fc.asyncProperty(anyHistory, async ([kinds, steps, isKnown]) => {
-      const crowd = new Crowd(await calm(async () => new Operations(openBetterSqlite3)));
+      const crowd = new Crowd(await calm(async () => new LocalHost(openBetterSqlite3)));
       await ask(crowd.host, "settings.set", { settings: { maxConcurrentChats: chatCount } });
       for (let n = 0; n < chatCount; n++)
         await crowd.join(n, kinds[n % (kinds.length * 2)] ?? { taskTypes: ["x"], capacity: 2 });

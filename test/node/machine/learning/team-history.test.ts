@@ -5,7 +5,7 @@ import { readTeam } from "#src/machine/learning/team-history.ts";
 import { err, ok } from "#src/shared/result.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { Operations } from "#harness/coordinator/local-host.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, given } from "#harness/coordinator/state-calls.ts";
 
 /** As a command of an admin has it; without the operations that its token may not ask. */
@@ -20,7 +20,7 @@ function linkTo(host: RuleHost, forbidden: readonly OperationName[] = []): Pick<
 const chat = { chat: "c1", session: "s1", process: "p1", machine: "m1", client: "claude-code" };
 
 it("[EX66] a team is read with the rights of an observer", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   await ask(host, "chats.register", { ...chat, capacity: 2, taskTypes: ["*"] });
   await ask(host, "tasks.submit", { tasks: [{ type: "build", capabilities: ["gpu"] }, { type: "test" }] });
   const team = given(await readTeam(linkTo(host, ["audit.list"]), host.now()));
@@ -29,7 +29,7 @@ it("[EX66] a team is read with the rights of an observer", async () => {
 });
 
 it("[EX66] the outcomes of routed tasks are those of their models, by kind of task; an unknown cost compares nothing", async () => {
-  const host = new Operations(openBetterSqlite3);
+  const host = new LocalHost(openBetterSqlite3);
   const link = linkTo(host);
   const tier = {
     tier: "small",
@@ -60,7 +60,7 @@ it("[EX66] the outcomes of routed tasks are those of their models, by kind of ta
 
 it("[EX66] a coordinator that refuses is no part of the history", async () => {
   for (const name of ["chats.list", "tasks.load", "tasks.stats", "tasks.list"] as const) {
-    const host = new Operations(openBetterSqlite3);
+    const host = new LocalHost(openBetterSqlite3);
     expect(await readTeam(linkTo(host, [name]), host.now())).toMatchObject({ ok: false, error: { code: "forbidden" } });
   }
 });

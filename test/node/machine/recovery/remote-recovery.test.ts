@@ -27,7 +27,7 @@ it("[RE20] [RE90] a session of another machine is found when the coordinator rep
   const { reach, dead, there } = await aWorld();
   const [found] = await findElsewhere(reach, project);
   expect(found).toMatchObject({
-    row: { session: dead.session, machine: "desk" },
+    row: { id: dead.session, machine: "desk" },
     liveness: { isOver: true, isCertain: true },
   });
   expect(await findElsewhere(reach, "another-project")).toEqual([]);
@@ -71,14 +71,14 @@ it("[RE192] a client that vanished was killed where its machine attested it, and
 
 it("[RE20] one that ended, was recovered or dismissed where it ran, or holds nothing, is not found", async () => {
   const { reach, there, dead, here } = await aWorld();
-  const isFound = async (sent: Parameters<typeof there.mirror>[1] = {}): Promise<boolean> => {
-    await there.mirror(dead.session, sent);
+  const isFound = async (change: Parameters<typeof there.mirror>[1] = {}): Promise<boolean> => {
+    await there.mirror(dead.session, change);
     await here.pull();
     return (await findElsewhere(reach, project)).length > 0;
   };
-  for (const recovery of ["recovered", "dismissed"]) expect(await isFound({ change: { recovery } })).toBe(false);
-  const empty = { newest: null, toolCalls: 0, unsaved: { count: 0, entries: [] } };
-  expect(await isFound({ change: empty, isWithoutCheckpoint: true })).toBe(false);
+  for (const recovery of ["recovered", "dismissed"] as const) expect(await isFound({ recovery })).toBe(false);
+  const empty = { checkpoint: null, toolCalls: 0, unsaved: { count: 0, entries: [] } };
+  expect(await isFound(empty)).toBe(false);
   dead.end();
   expect(await isFound()).toBe(false);
 });
@@ -139,19 +139,17 @@ it("[RE22] [RE93] [RE94] the brief says on which machine it was, how old all is,
   expect(text.length).toBeLessThan(10_000);
 });
 
-it("[RE93] the events and the newer checkpoint that its machine did not send are named", async () => {
+it("[RE93] the events and the checkpoint that its machine did not send are named", async () => {
   const { reach, there, here, dead, chat } = await aWorld();
   const text = async (): Promise<string> => {
     await here.pull();
     const [found] = await findElsewhere(reach, project);
     return found ? brief(await inspectElsewhere(reach, found, chat.cwd), here.runtime.now(), "brief") : "";
   };
-  await there.mirror(dead.session, { change: { unsaved: { count: 40, entries: [] } } });
+  await there.mirror(dead.session, { unsaved: { count: 40, entries: [] } });
   expect(await text()).toContain("not synced: 40 events after the last checkpoint; whatever");
-  await there.mirror(dead.session, {
-    change: { newest: { checkpoint: "cp_later", at: there.runtime.now() + minute } },
-  });
-  expect(await text()).toContain("not synced: a newer checkpoint than this one");
+  await there.mirror(dead.session, { checkpoint: null, missingCheckpoint: "it is too large" });
+  expect(await text()).toContain("not synced: its newest checkpoint (it is too large)");
 });
 
 it("[RE101] what a worker has begun for a task is found, and not offered", async () => {
@@ -164,7 +162,7 @@ it("[RE101] what a worker has begun for a task is found, and not offered", async
 
 it("[RE95] the brief names the tasks of the workspace that the session had", async () => {
   const one = await aWorld();
-  await one.there.mirror(one.dead.session, { change: { tasks: [{ task: 1, type: "docs" }] } });
+  await one.there.mirror(one.dead.session, { tasks: [{ task: 1, type: "docs" }] });
   await one.here.pull();
   expect(await briefElsewhere(one)).toContain("its task 1 (docs) was not finished then");
 });
@@ -193,7 +191,7 @@ it.each([false, true])(
   "[RE20] a chat on a machine that has mirrored no other yet gets them too, by id %s",
   async (isNamed) => {
     const one = await aWorld();
-    one.here.runtime.store.write((sql) => sql.run("DELETE FROM remote_sessions"));
+    one.here.runtime.store.write((sql) => sql.run("DELETE FROM sessions_elsewhere"));
     const { ask } = await open(one);
     const { text } = await ask("shim_check_recovery", isNamed ? { of: one.dead.session } : {});
     expect(text).toContain("on another machine (desk) died 5 min ago");
@@ -284,13 +282,11 @@ it("[CL67] [RE24] [RE185] a chat that joins is offered it by a notification, and
   // [CL67] What its own machine or a third one has reported since.
   const { store } = one.here.runtime;
   const other = JSON.stringify({ chat: "other-chat", machine: "third", at: 1 });
-  const later = `json_set(content, '$.lastSeenAt', json_extract(content, '$.sealedAt') + 600000)`;
-  const known = store.read((sql) => sql.all<{ content: string }>("SELECT content FROM remote_sessions"), []);
-  const set = (change: string): void => store.write((sql) => void sql.run(`UPDATE remote_sessions SET ${change}`));
+  const set = (change: string): void => store.write((sql) => void sql.run(`UPDATE sessions_elsewhere SET ${change}`));
   for (const [change, back] of [
-    ["isEnded = 1", "isEnded = 0"],
+    ["endedAt = 1", "endedAt = NULL"],
     [`taken = '${other}'`, "taken = NULL"],
-    [`content = ${later}`, `content = '${known[0]?.content.replaceAll("'", "''")}'`],
+    ["lastSeenAt = lastSeenAt + 600000", "lastSeenAt = lastSeenAt - 600000"],
   ] as const) {
     set(change);
     expect([change, status()]).toEqual([change, "SHIM: not saved yet | risk 0 safe\n"]);

@@ -24,7 +24,7 @@ function writeDown({ here, dead, chat }: World): void {
 
 /** The sessions of the project that are found on other machines. */
 async function found(reach: RemoteContext): Promise<string[]> {
-  return (await findElsewhere(reach, project)).map(({ row }) => row.session);
+  return (await findElsewhere(reach, project)).map(({ row }) => row.id);
 }
 
 it("[RE96] [RE23] two machines ask at the same time: one gets it, the other is refused with chat and machine", async () => {
@@ -89,7 +89,7 @@ it("[RE99] of a session that was forgotten where it ran nothing is kept here", a
   await one.there.device.put({ session: one.dead.session });
   await one.here.pull();
   expect(await found(one.reach)).toEqual([]);
-  for (const table of ["remote_sessions", "recoveries"]) expect(rowCount(one.here.runtime, table), table).toBe(0);
+  for (const table of ["sessions_elsewhere", "recoveries"]) expect(rowCount(one.here.runtime, table), table).toBe(0);
 });
 
 it("[RE24] [RE101] a chat is offered the newest of its project once; a second chat of this machine is not", async () => {
@@ -215,7 +215,7 @@ it("[RE26] where another chat was first, the chat that was started for it learns
 
 it("[RE111] a session of another machine that was closed with nothing open is listed, not offered", async () => {
   const one = await aWorld();
-  await one.there.mirror(one.dead.session, { change: { detachedAt: 1, detachReason: "closed" } });
+  await one.there.mirror(one.dead.session, { detachedAt: 1, detachReason: "closed" });
   await one.here.pull();
   expect(await found(one.reach)).toEqual([one.dead.session]);
   expect(await offered(one)).toBeNull();

@@ -35,9 +35,8 @@ it("[RE121] [RE95] the brief of a session names its task, and what other machine
     /its task 1 \(tests\) .*`shim task show 1` says whether another chat has done it/,
   );
   expect(incomplete(rig)).toContain(session);
-  const stamp = { now: rig.base.now(), heads: new Map() };
   const row = storedSession(rig.base, session);
-  const shared = rig.base.store.read((sql) => buildSessionContent(sql, row, stamp), null);
+  const shared = rig.base.store.read((sql) => buildSessionContent(sql, row, rig.base.now()), null);
   expect(shared?.tasks).toEqual([{ task: 1, type: "tests" }]);
 });
 

@@ -43,7 +43,7 @@ it("[SY80] [SY84] the newest uncommitted files of a session that continues are r
   expect(await one.sync.syncNow()).toMatchObject({ files: 1, left: 0, trouble: null });
   const files = await received(two);
   expect(files.header).toMatchObject({ session: "s1", checkpoint: newest, leftOut: [] });
-  expect(rowIn(two).content.files).toMatchObject({ sent: { checkpoint: newest }, notSent: null });
+  expect(rowIn(two).sealed.files).toMatchObject({ sent: { checkpoint: newest }, notSent: null });
   expect(await restored(both, files)).toEqual(contents(project));
   // It reads no text of it.
   expect(one.world.host.bytes()).not.toContain("new.txt");
@@ -185,7 +185,7 @@ it("[SY86] files that are too large, or that the workspace has no room for, are 
   expect(syncStatusOf(one)?.files).toMatchObject({ sessions: 1, notSent: 1, reason });
   const { header } = await received(two);
   expect(header.checkpoint).toBe(first);
-  expect(rowIn(two).content.files).toMatchObject({ sent: { checkpoint: first }, notSent: { checkpoint: second } });
+  expect(rowIn(two).sealed.files).toMatchObject({ sent: { checkpoint: first }, notSent: { checkpoint: second } });
   rmSync(join(project, "large.bin"));
   await world.time.pass(1_000);
   const third = await save(both, "third");
@@ -249,7 +249,7 @@ it("[SY85] [SY43] older files that are shown again are refused, as are changed, 
   await save(both, "elsewhere", "s2");
   await one.sync.syncNow();
   const row = await heard(two);
-  expect(row.content.files?.sent).not.toBe(null);
+  expect(row.sealed.files?.sent).not.toBe(null);
   const foreign = await stored(world, { ...of, session: "s2", kind: "files" });
   type Record = OutputOf<"sync.read">;
   const cases: { [name: string]: (answer: Record, n: number) => Record } = {

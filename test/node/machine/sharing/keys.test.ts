@@ -18,7 +18,7 @@ const place = { url: "https://shim.example.com", workspace: "team" };
 let serial = 0;
 const random = (bytes: number): Uint8Array =>
   Uint8Array.from({ length: bytes }, () => (serial = (serial * 73 + 41) % 251));
-const about: EnvelopeSubject = { workspace: "team", kind: "checkpoint", device: "dev_1", session: "s1", item: "cp_1" };
+const about: EnvelopeSubject = { workspace: "team", kind: "files", device: "dev_1", session: "s1", item: "b1 0" };
 
 function ringOf(...keys: WorkspaceKey[]): Map<string, WorkspaceKey> {
   return new Map(keys.map((key) => [key.id, key]));

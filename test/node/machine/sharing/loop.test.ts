@@ -269,7 +269,7 @@ it("[SY42] what cannot be sent stays here, is counted and said once, and stops n
 
 it("[SY67] what is refused, since the workspace is full say, is not sent again every minute @night", async () => {
   const { world, machine, notes } = await begun();
-  await world.host.call("settings.set", { settings: { maxSyncChars: 1_000_000 } });
+  await world.host.call("settings.set", { settings: { maxSyncChars: 600_000 } });
   const noise = (n: number): string => Buffer.from(machine.runtime.random(100_000)).toString("base64") + String(n);
   for (let n = 0; n < 7; n++) machine.work("s1", noise(n));
   const before = pushes(world);

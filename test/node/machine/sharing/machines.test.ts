@@ -1,9 +1,8 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { fetchCheckpoint } from "#src/machine/sharing/fetch-records.ts";
-import * as remote from "#src/machine/sharing/remote-sessions.ts";
-import type { RemoteSession } from "#src/machine/sharing/remote-sessions.ts";
+import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
+import type { SessionElsewhere } from "#src/machine/sharing/sessions-elsewhere.ts";
 import * as notices from "#src/store/notices.ts";
 import { backUp } from "#src/store/backup.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
@@ -11,12 +10,11 @@ import { forget } from "#src/machine/keeping/forget.ts";
 import { breakPage } from "#harness/store/damaged-store.ts";
 import { makeProject, git } from "#harness/machine/git-project.ts";
 import { aKey, SyncMachine, SyncWorld, type Weather } from "#harness/sync/sync-machine.ts";
-import { aroundOf } from "#harness/sync/file-sync.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { setEpoch } from "#src/store/meta.ts";
 
-function remotes(machine: SyncMachine): RemoteSession[] {
-  return machine.runtime.store.read((sql) => remote.list(sql, "team"), []);
+function remotes(machine: SyncMachine): SessionElsewhere[] {
+  return machine.runtime.store.read((sql) => elsewhere.list(sql, "team"), []);
 }
 
 /** A machine of a workspace, and another one beside it that has the same key unless it is given one. */
@@ -47,30 +45,21 @@ it("[SY60] [SY50] [SY54] what one machine stores another one of the workspace re
   expect(await one.mirrored()).toEqual(one.kept());
   await world.time.pass(10_000);
   expect(await two.sync.syncNow()).toMatchObject({ received: 2, refused: 0, trouble: null });
-  const [first, second] = remotes(two).toSorted((a, b) => a.session.localeCompare(b.session));
+  const [first, second] = remotes(two).toSorted((a, b) => a.id.localeCompare(b.id));
   expect(first).toMatchObject({
     machine: "m1",
-    isEnded: false,
+    endedAt: null,
     taken: null,
-    content: {
-      newest: { checkpoint: newest },
-      checkpoints: 2,
-      project,
-      title: "first",
-      unsaved: { count: 1 },
-      git: { branch: "main" },
-    },
+    project,
+    title: "first",
+    sealed: { checkpoint: { id: newest }, checkpoints: 2, unsaved: { count: 1, came: 1 } },
   });
-  expect(first?.content.unsaved.entries).toMatchObject([{ entry: { kind: "prompt", text: "not saved" } }]);
-  expect(second).toMatchObject({ isEnded: true, project: null });
+  expect(second).toMatchObject({ endReason: "exit", projectName: null });
   // Two clones have one name.
-  expect(first?.project).toMatch(/^[0-9a-f]{32}$/);
+  expect(first?.projectName).toMatch(/^[0-9a-f]{32}$/);
   if (!first) throw new Error("not there");
-  const fetched = await fetchCheckpoint(aroundOf(two), first);
-  expect(fetched).toMatchObject({
-    ok: true,
-    value: { isBehind: false, content: { id: newest, project, state: { prompts: [{}, { text: "second lid" }] } } },
-  });
+  const state = two.runtime.store.read((sql) => elsewhere.findState(sql, first), null);
+  expect(state?.prompts.map(({ text }) => text)).toEqual(["first", "second lid", "not saved"]);
   // Its own sessions are not stored a second time.
   await one.sync.syncNow();
   expect(remotes(one)).toEqual([]);
@@ -85,7 +74,7 @@ it("[CL81] other machines learn the name of a session that has one", async () =>
   await world.time.pass(600_000);
   await one.sync.syncNow();
   await two.sync.syncNow();
-  expect(remotes(two)).toMatchObject([{ content: { title: "Plan of March" } }]);
+  expect(remotes(two)).toMatchObject([{ title: "Plan of March" }]);
 });
 
 it("[SY87] nothing is lost, nothing comes twice and the order holds, at any cut and kill @night", async () => {
@@ -142,7 +131,7 @@ it("[SY61] a restored home does not undo what it did after its backup, and conti
   const { world, one, two } = twoMachines();
   const checkpoints = async (): Promise<number | undefined> => {
     await two.sync.syncNow();
-    return remotes(two)[0]?.content.checkpoints;
+    return remotes(two)[0]?.sealed.checkpoints;
   };
   one.work("s1", "first");
   await one.sync.syncNow();

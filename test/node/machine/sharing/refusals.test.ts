@@ -1,14 +1,12 @@
 import { expect, it } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
-import { fetchCheckpoint } from "#src/machine/sharing/fetch-records.ts";
 import { readNotes } from "#src/machine/sharing/sync-status.ts";
-import * as remote from "#src/machine/sharing/remote-sessions.ts";
-import type { RemoteSession } from "#src/machine/sharing/remote-sessions.ts";
+import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
+import type { SessionElsewhere } from "#src/machine/sharing/sessions-elsewhere.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
 import { storedBytes } from "#harness/machine/temp-runtime.ts";
 import type { EmbeddedHost } from "#harness/coordinator/embedded-host.ts";
 import { aKey, SyncMachine, SyncWorld } from "#harness/sync/sync-machine.ts";
-import { aroundOf } from "#harness/sync/file-sync.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 
 type Sessions = OutputOf<"sync.list">["sessions"];
@@ -32,8 +30,8 @@ function twistList(world: SyncWorld, change: (sessions: Sessions) => Sessions): 
   };
 }
 
-function rowsOf({ two }: { two: SyncMachine }): RemoteSession[] {
-  return two.runtime.store.read((sql) => remote.list(sql, "team"), []);
+function rowsOf({ two }: { two: SyncMachine }): SessionElsewhere[] {
+  return two.runtime.store.read((sql) => elsewhere.list(sql, "team"), []);
 }
 
 function flipped(envelope: string): string {
@@ -91,52 +89,12 @@ it("[SY52] an earlier envelope shown again is refused, and what was known stays"
   await one.sync.syncNow();
   two.restart();
   await two.sync.syncNow();
-  const known = rowsOf(scene);
+  const versions = (): unknown[] => rowsOf(scene).map(({ id, sealed }) => [id, sealed.replaces, sealed.sealedAt]);
+  const known = versions();
   twistList(world, () => kept);
   two.restart();
   expect(await two.sync.syncNow()).toMatchObject({ refused: 1 });
-  expect(rowsOf(scene).map(({ content }) => content)).toEqual(known.map(({ content }) => content));
-});
-
-it("[SY51] [SY54] a checkpoint that was changed, or is another one's, is refused", async () => {
-  const scene = await aScene();
-  const { world, two } = scene;
-  await two.sync.syncNow();
-  const [row, other] = rowsOf(scene);
-  if (!row || !other) throw new Error("not there");
-  const around = aroundOf(scene.two);
-  const { device, session } = other;
-  const of = { device, session, kind: "checkpoint" } as const;
-  const swapped = given(await around.call("sync.read", of));
-  for (const wrong of [
-    ({ envelope }: OutputOf<"sync.read">) => flipped(envelope),
-    ({ envelope }: OutputOf<"sync.read">) => envelope.slice(0, -4),
-    () => swapped.envelope,
-  ]) {
-    world.twist = (name, answer) => {
-      const checkpoint = answer as OutputOf<"sync.read">;
-      return name === "sync.read" ? { ...checkpoint, envelope: wrong(checkpoint) } : answer;
-    };
-    expect(await fetchCheckpoint(around, row)).toMatchObject({ ok: false, error: { code: "refused" } });
-  }
-  world.twist = (_name, answer) => answer;
-  expect(await fetchCheckpoint(around, row)).toMatchObject({ ok: true, value: { isBehind: false } });
-});
-
-it("[SY54] a checkpoint that the coordinator keeps back is noticed", async () => {
-  const scene = await aScene();
-  const { world, one, two } = scene;
-  const around = aroundOf(scene.two);
-  const of = { device: one.device, session: "s1", kind: "checkpoint" } as const;
-  const earlier = given(await around.call("sync.read", of));
-  await world.time.pass(1_000);
-  one.work("s1", "the last state");
-  await one.sync.syncNow();
-  await two.sync.syncNow();
-  world.twist = (name, answer) => (name === "sync.read" ? earlier : answer);
-  const row = rowsOf(scene).find(({ session }) => session === "s1");
-  if (!row) throw new Error("not there");
-  expect(await fetchCheckpoint(around, row)).toMatchObject({ ok: true, value: { isBehind: true } });
+  expect(versions()).toEqual(known);
 });
 
 it("[SY53] what was forgotten elsewhere is forgotten here with the next pull", async () => {
@@ -145,11 +103,11 @@ it("[SY53] what was forgotten elsewhere is forgotten here with the next pull", a
   await two.sync.syncNow();
   const [row] = rowsOf(scene);
   if (!row) throw new Error("not there");
-  one.runtime.store.write((sql) => sql.run("DELETE FROM checkpoints WHERE session = ?", row.session));
-  one.runtime.store.write((sql) => sql.run("DELETE FROM sessions WHERE id = ?", row.session));
+  one.runtime.store.write((sql) => sql.run("DELETE FROM checkpoints WHERE session = ?", row.id));
+  one.runtime.store.write((sql) => sql.run("DELETE FROM sessions WHERE id = ?", row.id));
   await one.sync.syncNow();
   await two.sync.syncNow();
-  expect(rowsOf(scene).map(({ session }) => session)).not.toContain(row.session);
+  expect(rowsOf(scene).map(({ id }) => id)).not.toContain(row.id);
 });
 
 it("[SY53] a machine sees which of its sessions another one has taken", async () => {
@@ -157,7 +115,7 @@ it("[SY53] a machine sees which of its sessions another one has taken", async ()
   await two.sync.syncNow();
   const [row] = rowsOf({ two });
   if (!row) throw new Error("not there");
-  const { device, session } = row;
+  const { device, id: session } = row;
   const actor = { machine: "m2", isAdmin: false };
   const call: EmbeddedHost["call"] = (name, input) => world.host.call(name, input, actor);
   const chat = { chat: "another", session: "another", process: "p", machine: "m2", client: "test" };
@@ -169,19 +127,27 @@ it("[SY53] a machine sees which of its sessions another one has taken", async ()
   await call("sync.take", { self, device, session, token: acquired.lease.token });
   await one.sync.syncNow();
   const taken = { chat: "another", machine: "m2" };
-  expect(rowsOf({ two: one })).toMatchObject([{ session, taken }]);
+  expect(rowsOf({ two: one })).toMatchObject([{ id: session, taken }]);
 });
 
 it("[SY68] a checkpoint that was forgotten elsewhere is read nowhere", async () => {
   const scene = await aScene();
   const { one, two } = scene;
-  await two.sync.syncNow();
-  const [row] = rowsOf(scene);
-  if (!row?.content.newest) throw new Error("not there");
-  const { checkpoint } = row.content.newest;
-  one.runtime.store.write((sql) => forget(sql, { checkpoint }));
+  const checkpoint = one.work("s1", "the forgotten words");
   await one.sync.syncNow();
-  expect(await fetchCheckpoint(aroundOf(scene.two), row)).toEqual({ ok: true, value: null });
+  const wordsOf = (): string => {
+    const row = rowsOf(scene).find(({ id }) => id === "s1");
+    return JSON.stringify(row && two.runtime.store.read((sql) => elsewhere.findState(sql, row), null));
+  };
+  await two.sync.syncNow();
+  expect(wordsOf()).toContain("the forgotten words");
+  one.runtime.store.write((sql) => {
+    forget(sql, { checkpoint });
+    sql.run("DELETE FROM journal");
+  });
+  await one.sync.syncNow();
+  await two.sync.syncNow();
+  expect(wordsOf()).not.toContain("the forgotten words");
 });
 
 it("[SY53] a pull with a page of deletions only comes to its end, and drops nothing that is still there", async () => {
