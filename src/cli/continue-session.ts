@@ -93,7 +93,11 @@ export async function continueSession(cli: Cli, session: string, options: Contin
   }
   const hint = `\`shim resume ${planned.value.session} --print\` prints the brief.`;
   if (refusal !== null) return failed(refusal.code, `${refusal.message} ${hint}`);
-  return startChat(cli, planned.value.session, start, { hint, onEarlyEnd: options.onEarlyEnd });
+  return startChat(cli, planned.value.session, start, {
+    hint,
+    score: planned.value.score.total,
+    onEarlyEnd: options.onEarlyEnd,
+  });
 }
 
 /** A client needs a terminal with a person. */
@@ -108,6 +112,8 @@ function printed({ offer: _offer, refusal: _refusal, ...plan }: Plan): CommandRe
 interface Starting {
   /** Ends a message of failure. */
   readonly hint: string;
+  /** Score of the brief that the new chat gets. */
+  readonly score?: number;
   readonly onEarlyEnd?: ContinueOptions["onEarlyEnd"];
 }
 
@@ -115,7 +121,7 @@ interface Starting {
 export async function startChat(cli: Cli, session: string, start: Start, how: Starting): Promise<CommandResult> {
   const { newId } = start;
   if (newId === null) return startClient(cli, session, start, how);
-  const taken = await cli.call("recovery.take", { session, chat: newId });
+  const taken = await cli.call("recovery.take", { session, chat: newId, ...omitUndefined({ score: how.score }) });
   if (!taken.ok) return taken;
   try {
     return await startClient(cli, session, start, how);

@@ -73,7 +73,7 @@ export const sessionColumns = {
   deathAt: integer().nullable(),
 };
 
-/** Of this machine alone, so that no statement on it has to say so. */
+/** Sessions of this machine alone, so that no statement on it has to say so. */
 export const sessions = table("sessions", sessionColumns);
 
 /** The session in which the process of a client works. */
@@ -179,6 +179,7 @@ export const sessionTables = [
 
 export const sessionIndexes: readonly string[] = [
   "CREATE INDEX sessions_open ON sessions (startedAt) WHERE endedAt IS NULL AND recovery IS NULL",
+  "CREATE INDEX sessions_of_project ON sessions (project, lastSeenAt)",
   "CREATE INDEX sessions_offered ON sessions (recoveryBy) WHERE recovery = 'offered'",
   "CREATE INDEX sessions_not_known_dead ON sessions (lastSeenAt) WHERE endedAt IS NULL AND deathAt IS NULL AND owner IS NOT NULL",
   "CREATE INDEX sessions_waiting ON sessions (lastSeenAt) WHERE waiting IS NOT NULL",

@@ -81,7 +81,7 @@ export interface SealedCheckpoint {
   readonly summary: string;
 }
 
-/** Uncommitted files that a machine has sent, and why newer ones are missing; times are of its clock. */
+/** Uncommitted files that a machine has sent, and why newer ones are missing, by its clock. */
 export interface SealedFiles {
   readonly sent: SentFiles | null;
   readonly notSent: NotSentFiles | null;
@@ -103,8 +103,8 @@ export interface NotSentFiles {
 }
 
 /**
- * Sessions of the workspace's other machines as last pulled, in the columns of this machine's and by
- * its clock; and those of this machine that another one has taken.
+ * Sessions of the workspace's other machines as last pulled, in the columns of this machine's and
+ * by its clock; and those of this machine that another one has taken.
  */
 export const sessionsElsewhere = table("sessions_elsewhere", {
   workspace: text().primary(),

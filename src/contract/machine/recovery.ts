@@ -110,6 +110,8 @@ export const recoveryOperations = {
     input: z.strictObject({
       session: id,
       chat: id,
+      /** Score of the brief that the chat is given; absent: it is found out. */
+      score: z.int().min(0).max(100).optional(),
       /** Hand-over at a usage limit: what continues, and the US dollars spent for it before. */
       limit: z.object({ to: z.string().max(300), usd: z.number().nullable() }).optional(),
     }),

@@ -66,8 +66,8 @@ function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer
   const answer = (): StartAnswer => {
     const found = offer(runtime, id, { project });
     if (!found) return emptyStart;
-    const { from, more } = found;
-    const offered = { ...from, more };
+    const { brief: composed, more } = found;
+    const offered = { ...composed.from, more };
     const line = runtime.store.read((sql) => userLine(sql, runtime, offered, client), null);
     return { context: offeredContext(runtime, found), line };
   };
@@ -75,10 +75,10 @@ function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer
   return runtime.durations.time("shim_recovery_duration_seconds", answer, options);
 }
 
-function offeredContext(runtime: Runtime, { from, more }: Offer): string {
+function offeredContext(runtime: Runtime, { brief: { from, text }, more }: Offer): string {
   if (isClosedWithNothingOpen(from.session)) return closedContext(from, runtime.now(), more);
   const others = more > 0 ? `\n${more} more incomplete: \`shim sessions --incomplete\`.` : "";
-  return brief(from, runtime.now(), runtime.config.recovery) + others;
+  return text(runtime.config.recovery) + others;
 }
 
 /** Gives a script one line; the offer stays open for a chat with a user. */

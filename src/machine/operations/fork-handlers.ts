@@ -21,7 +21,7 @@ import {
   type SavedFiles,
 } from "../checkpoints/moments.ts";
 import type { PastState } from "../checkpoints/capture.ts";
-import { scoredBrief } from "../recovery/brief.ts";
+import { brief } from "../recovery/brief.ts";
 import { clientToStart, planFork, type StartPlan } from "../recovery/relaunch.ts";
 import { movePath, restoreAt } from "../recovery/restoration.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -212,7 +212,7 @@ function forkOf(
   const notes = [filesNote(runtime, { moment, saved, written })];
   const fork = { prompt: moment.number, prompts, project: session.project, notes };
   const from = restoreAt(runtime, session, { state, checkpoint, snapshot, at: moment.at, folder, fork });
-  const { text } = scoredBrief(from, runtime.now(), "fork");
+  const text = brief(from, runtime.now(), "fork");
   const plan = planFork(runtime, session, text, into);
   const cwd = session.cwd === null ? folder : movePath(session.cwd, session.project, folder);
   return {

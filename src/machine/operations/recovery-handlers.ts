@@ -13,7 +13,7 @@ import { isEmpty } from "../../store/spool.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { catchUp } from "../transcripts/record-transcript.ts";
 import { importTranscript } from "../transcripts/import-transcript.ts";
-import { scoredBrief } from "../recovery/brief.ts";
+import { composeBrief, type Brief } from "../recovery/brief.ts";
 import { openLimitOf } from "../recovery/at-limit.ts";
 import { findIncomplete, findOpenOffer } from "../recovery/detect.ts";
 import { localSource, take, withdrawOffer } from "../recovery/local-source.ts";
@@ -60,8 +60,8 @@ export const recoveryHandlers = {
   },
   "recovery.brief": (context, input) =>
     onSession(context, input, async (runtime, { source, named }) => {
-      const from = await inspect(source, named.session);
-      return from.ok ? ok({ ...named, ...briefOf(runtime, from.value) }) : from;
+      const found = await inspect(source, named.session);
+      return found.ok ? ok({ ...named, ...toBriefed(runtime, found.value) }) : found;
     }),
   "recovery.plan": async (context, { client, isNew, ...input }) => {
     const asked = clientToStart(client);
@@ -70,25 +70,26 @@ export const recoveryHandlers = {
     await recordMissed(context, await context.runtime());
     return onSession(context, input, async (runtime, { source, named }) => {
       if (named.machine === null) await catchUpWith(context, { session: named.session });
-      const from = await inspect(source, named.session);
-      if (!from.ok) return from;
-      const start = startOf(runtime, from.value, { into, isNew });
+      const found = await inspect(source, named.session);
+      if (!found.ok) return found;
+      const { from } = found.value;
+      const start = startOf(runtime, found.value, { into, isNew });
       const offer = offerOf(runtime, named.session);
-      const { session } = from.value;
-      const checked = await source.check(from.value);
+      const { session } = from;
+      const checked = await source.check(from);
       const isFree = checked?.code === "still_running" && into !== null && into.name !== session.client;
       const isLimited = isFree && runtime.store.read((sql) => openLimitOf(sql, session, runtime.now()), null) !== null;
       const obstacle = isLimited ? null : (takenRefusal(runtime, session) ?? checked);
-      const refusal = obstacle ?? (start?.cwd === null ? folderRefusal(from.value) : null);
-      return ok({ ...named, ...briefOf(runtime, from.value), client: session.client, offer, start, refusal });
+      const refusal = obstacle ?? (start?.cwd === null ? folderRefusal(from) : null);
+      return ok({ ...named, ...toBriefed(runtime, found.value), client: session.client, offer, start, refusal });
     });
   },
-  "recovery.take": async ({ runtime: load }, { session, chat, limit }) => {
+  "recovery.take": async ({ runtime: load }, { session, chat, score, limit }) => {
     const runtime = await load();
     const { store, now } = runtime;
     const own = store.read((sql) => sessions.get(sql, session), null);
-    const from = own && restore(runtime, own);
-    if (from) take(runtime, from, chat, limit);
+    const known = score ?? (own && scoreOf(runtime, own));
+    if (own && known !== null) take(runtime, { session, to: chat, score: known }, limit);
     else if (store.read((sql) => findNewest(sql, session), null) === null)
       return err({ code: "not_found", message: `there is no session ${session}.` });
     else store.write((sql) => recoveries.add(sql, { at: now(), session: session, action: "taken", by: chat }));
@@ -238,7 +239,12 @@ async function onSession<T>(
   return act(runtime, { source: remoteSource(others, here), named });
 }
 
-async function inspect(source: RecoverySource, session: string): Promise<HostResult<Restoration>> {
+function scoreOf(runtime: Runtime, session: sessions.Session): number | null {
+  const from = restore(runtime, session);
+  return from && composeBrief(from, runtime.now()).score.total;
+}
+
+async function inspect(source: RecoverySource, session: string): Promise<HostResult<Brief>> {
   const found = await source.inspect(session);
   if (found.ok && found.value) return ok(found.value);
   return err({ code: "not_found", message: `session ${session} was deleted meanwhile.` });
@@ -246,20 +252,20 @@ async function inspect(source: RecoverySource, session: string): Promise<HostRes
 
 type Briefed = Pick<MachineOutput<"recovery.brief">, "cause" | "causeDetail" | "score" | "brief">;
 
-function briefOf({ now, config }: Runtime, from: Restoration): Briefed {
+function toBriefed({ config }: Runtime, { from, score, text }: Brief): Briefed {
   const { cause, causeDetail, elsewhere } = from;
-  const { text, score } = scoredBrief(from, now(), elsewhere ? "brief" : config.recovery);
-  return { cause, causeDetail, score: { ...score, parts: [...score.parts] }, brief: text };
+  const brief = text(elsewhere ? "brief" : config.recovery);
+  return { cause, causeDetail, score: { ...score, parts: [...score.parts] }, brief };
 }
 
-function startOf(runtime: Runtime, from: Restoration, way: Parameters<typeof planRelaunch>[2]): Plan["start"] {
-  const plan = planRelaunch(runtime, from, way);
+function startOf(runtime: Runtime, brief: Brief, way: Parameters<typeof planRelaunch>[2]): Plan["start"] {
+  const plan = planRelaunch(runtime, brief, way);
   if (!plan) return null;
   const { title: client, newId, ...program } = plan;
   return {
     ...program,
     client,
-    cwd: folderOf(from),
+    cwd: folderOf(brief.from),
     env: newId === null ? {} : { [successorVariable]: newId },
     newId,
   };

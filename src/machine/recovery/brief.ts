@@ -39,52 +39,72 @@ const about = { most: 300, least: 60 };
 /** Reader: a new chat under one of three settings, the session after a resume, or a fork of it. */
 export type Occasion = "ask" | "brief" | "resume" | "resumed" | "fork";
 
-/** Its quotations come from an earlier chat: never instructions. */
-export function brief(from: Restoration, now: number, occasion: Occasion): string {
-  return scoredBrief(from, now, occasion).text;
-}
-
-/** The score of the brief itself. */
-export function scoreOf(from: Restoration): RestoreScore {
-  return scoredBrief(from, from.knownUntil, "ask").score;
-}
-
-export interface ScoredBrief {
-  readonly text: string;
+/** Work that a session left. Its quotations come from an earlier chat: never instructions. */
+export interface Brief {
+  readonly from: Restoration;
+  /** Score of the brief itself. */
   readonly score: RestoreScore;
+  readonly text: (occasion: Occasion) => string;
 }
 
-/** Without what takes too long the next chat is given at least the session's facts. */
-export function scoredBrief(from: Restoration, now: number, occasion: Occasion): ScoredBrief {
-  return interpret(() => compose(from, now, occasion)) ?? compose({ ...from, state: emptyState }, now, occasion);
+/**
+ * Composes a brief once for all its readers: an occasion changes only the words around it.
+ * Without what takes too long it has at least the session's facts.
+ */
+export function composeBrief(from: Restoration, now: number): Brief {
+  const frames = new Map(occasions.map((occasion) => [occasion, frameOf(from, now, occasion)]));
+  const widest = [...frames.values()].map((frame) => frame.join("\n")).reduce(longer);
+  const { lines, score: known } =
+    interpret(() => fit(from, now, widest)) ?? fit({ ...from, state: emptyState }, now, widest);
+  const text = (occasion: Occasion): string => {
+    const [lead, opening, ...rest] = frames.get(occasion) ?? frameOf(from, now, occasion);
+    return [lead, opening, ...lines, ...rest].join("\n");
+  };
+  return { from, score: known, text };
 }
 
-interface Attempt extends ScoredBrief {
+export function brief(from: Restoration, now: number, occasion: Occasion): string {
+  return composeBrief(from, now).text(occasion);
+}
+
+const occasions: readonly Occasion[] = ["ask", "brief", "resume", "resumed", "fork"];
+
+function frameOf(from: Restoration, now: number, occasion: Occasion): readonly string[] {
+  const fence = `shim-recovered-session-${from.session.id.slice(0, 8)}`;
+  return [leadText(from, now, occasion), `<${fence}>`, `</${fence}>`, closingText(from, occasion)];
+}
+
+function longer(one: string, other: string): string {
+  return one.length >= other.length ? one : other;
+}
+
+/** Lines that fit between the words of every occasion. */
+interface FittedLines {
+  readonly lines: readonly string[];
+  readonly score: RestoreScore;
   readonly tokens: number;
+  readonly chars: number;
   /** Whether no line was left out. */
   readonly isWhole: boolean;
 }
 
 /** Quotes more where every line fits; else shrinks the needed lines until they fit. */
-function compose(from: Restoration, now: number, occasion: Occasion): ScoredBrief {
-  const fence = `shim-recovered-session-${from.session.id.slice(0, 8)}`;
-  const frame = [leadText(from, now, occasion), `<${fence}>`, `</${fence}>`, closingText(from, occasion)];
+function fit(from: Restoration, now: number, frame: string): FittedLines {
   const costOf = tokenCounter();
-  const attempt = (context: BriefContext): Attempt => {
-    const lines = linesOf(from, context).map(sanitized);
-    const { kept, tokens } = fitted(lines, frame.join("\n"), costOf);
-    const shown = lines.filter((line) => kept.has(line));
+  const attempt = (context: BriefContext): FittedLines => {
+    const all = linesOf(from, context).map(sanitized);
+    const { kept, tokens } = fitted(all, frame, costOf);
+    const shown = all.filter((line) => kept.has(line));
     const known = score(from.state, from.files, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
-    const texts = [...withHeadings(shown), scoreLine(known)];
-    const text = [...frame.slice(0, 2), ...texts, ...frame.slice(2)].join("\n");
-    return { text, score: known, tokens, isWhole: kept.size === lines.length };
+    const lines = [...withHeadings(shown), scoreLine(known)];
+    const chars = frame.length + lines.reduce((sum, line) => sum + line.length + 1, 0);
+    return { lines, score: known, tokens, chars, isWhole: kept.size === all.length };
   };
   const roomy = attempt({ now, scale: 1, isRoomy: true });
-  if (roomy.isWhole && roomy.tokens <= optionalTokens.most && roomy.text.length <= budget.chars) return roomy;
+  if (roomy.isWhole && roomy.tokens <= optionalTokens.most && roomy.chars <= budget.chars) return roomy;
   for (let scale = 1; ; scale *= 0.75) {
     const made = attempt({ now, scale, isRoomy: false });
-    if ((made.tokens <= budget.tokens - reservedTokens && made.text.length <= budget.chars) || scale < 0.05)
-      return made;
+    if ((made.tokens <= budget.tokens - reservedTokens && made.chars <= budget.chars) || scale < 0.05) return made;
   }
 }
 

@@ -8,17 +8,18 @@ import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { neutralize } from "../text/neutralize.ts";
 import { recordDeath } from "./deaths.ts";
+import { composeBrief, type Brief } from "./brief.ts";
 import { findIncomplete, findOpenOffer, searchFor, type IncompleteSession, type OpenOffer } from "./detect.ts";
-import { offer, recordOffer } from "./offers.ts";
+import { offer, recordOffer, type OfferNote } from "./offers.ts";
 import { restore, type Restoration } from "./restoration.ts";
 import { acquireLease } from "./session-lease.ts";
 import type { RecoverySource } from "./source.ts";
 import { leaseRefusal, verdict, type Refusal, type SessionFacts } from "./verdict.ts";
 
 /** No other chat is offered the session while the chat `by` lives. */
-export function take(runtime: Runtime, from: Restoration, by: string, limit?: recoveries.LimitHandOver): void {
+export function take(runtime: Runtime, given: OfferNote, limit?: recoveries.LimitHandOver): void {
   const at = runtime.now();
-  const { id: sessionId } = from.session;
+  const { session: sessionId, to: by } = given;
   runtime.store.write((sql) => {
     const known = sessions.get(sql, sessionId);
     const offer = findOpenOffer(sql, runtime.processes, at, sessionId);
@@ -26,7 +27,7 @@ export function take(runtime: Runtime, from: Restoration, by: string, limit?: re
       const text = `Session ${sessionId}, which this chat was offered, is continued by chat ${by} now: leave it alone.`;
       news.add(sql, at, offer.chat, `taken:${sessionId}:${by}`, { kind: "notice", text });
     }
-    if (known?.recovery !== "offered" || known.recoveryBy !== by) recordOffer(sql, runtime, from, by);
+    if (known?.recovery !== "offered" || known.recoveryBy !== by) recordOffer(sql, runtime, given);
     if (!recoveries.isTaken(sql, sessionId, by))
       recoveries.add(sql, { at, session: sessionId, action: "taken", by, limit });
   });
@@ -90,11 +91,12 @@ export function localSource(
     offer: () => Promise.resolve(chat && findOffer(runtime, chat)),
     inspect: (id) => Promise.resolve(inspect(runtime, id)),
     check: (from) => Promise.resolve(check(from)),
-    claim: async (from) => {
+    claim: async ({ from, score }) => {
       const refusal = check(from);
-      if (refusal || chat === null || from.session.recovery === "recovered") return refusal;
-      const held = await leaseHeld(await openLink(), from.session.id, chat.id);
-      if (held === null) take(runtime, from, chat.id);
+      const { id: session, recovery } = from.session;
+      if (refusal || chat === null || recovery === "recovered") return refusal;
+      const held = await leaseHeld(await openLink(), session, chat.id);
+      if (held === null) take(runtime, { session, to: chat.id, score: score.total });
       return held;
     },
     dismiss: (session) => void dismiss(runtime, session),
@@ -128,14 +130,17 @@ function offerFields(
 }
 
 /** The offer stands until this chat's first checkpoint completes the succession. */
-function findOffer(runtime: Runtime, chat: sessions.Session): Restoration | null {
+function findOffer(runtime: Runtime, chat: sessions.Session): Brief | null {
   const [offered = null] = runtime.store.read((sql) => sessions.listOfferedTo(sql, chat.id), []);
-  return (offered && restore(runtime, offered)) ?? offer(runtime, chat.id, searchFor(chat))?.from ?? null;
+  const from = offered && restore(runtime, offered);
+  return from ? composeBrief(from, runtime.now()) : (offer(runtime, chat.id, searchFor(chat))?.brief ?? null);
 }
 
-function inspect(runtime: Runtime, id: string): Result<Restoration | null, Refusal> {
+function inspect(runtime: Runtime, id: string): Result<Brief | null, Refusal> {
   const found = findStoredSession(runtime, id);
-  return found.ok ? ok(found.value && restore(runtime, found.value)) : found;
+  if (!found.ok) return found;
+  const from = found.value && restore(runtime, found.value);
+  return ok(from && composeBrief(from, runtime.now()));
 }
 
 function factsOf({ session, cause }: Restoration, chatId: string | null): SessionFacts {

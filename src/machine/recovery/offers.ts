@@ -6,7 +6,7 @@ import type { News } from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
-import { brief, scoreOf, type Occasion } from "./brief.ts";
+import { brief, composeBrief, type Brief, type Occasion } from "./brief.ts";
 import { recordDeath } from "./deaths.ts";
 import { findIncomplete, type IncompleteSession, type SessionSearch } from "./detect.ts";
 import { resolve } from "./resolution.ts";
@@ -29,7 +29,8 @@ export function isScripted(env: NodeJS.ProcessEnv): boolean {
 }
 
 export interface Offer {
-  readonly from: Restoration;
+  readonly brief: Brief;
+  /** Other sessions that could be offered, too. */
   readonly more: number;
 }
 
@@ -42,8 +43,9 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
   runtime.store.write((sql) => catchUp(sql, now, first.session.id));
   const from = restore(runtime, first.session);
   if (!from) return null;
+  const composed = composeBrief(from, now);
   return runtime.store.write((sql) => {
-    recordOffer(sql, runtime, from, to);
+    recordOffer(sql, runtime, { session: first.session.id, to, score: composed.score.total });
     if (isClosedWithNothingOpen(first.session)) {
       for (const { session } of offerableSessions) {
         if (session !== first.session) {
@@ -54,19 +56,23 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
       // Under this setting the brief makes the chat continue the session.
       recoveries.add(sql, { at: now, session: first.session.id, action: "taken", by: to });
     }
-    return { from, more: offerableSessions.length - 1 };
+    return { brief: composed, more: offerableSessions.length - 1 };
   });
 }
 
-export function recordOffer(sql: Sql, runtime: Runtime, from: Restoration, to: string): void {
-  const at = runtime.now();
-  recordDeath(sql, runtime, from.session.id);
-  sessions.setRecovery(sql, at, from.session.id, "offered", to);
-  noteOffered(sql, at, from, to);
+export interface OfferNote {
+  readonly session: string;
+  /** The chat that gets it. */
+  readonly to: string;
+  /** Score of the brief, 0 to 100. */
+  readonly score: number;
 }
 
-export function noteOffered(sql: Sql, at: number, from: Restoration, by: string): void {
-  recoveries.add(sql, { at, session: from.session.id, action: "offered", by, score: scoreOf(from).total });
+export function recordOffer(sql: Sql, runtime: Runtime, { session, to: by, score }: OfferNote): void {
+  const at = runtime.now();
+  recordDeath(sql, runtime, session);
+  sessions.setRecovery(sql, at, session, "offered", by);
+  recoveries.add(sql, { at, session, action: "offered", by, score });
 }
 
 /** Newest first; those closed with nothing open only where there are no others. */

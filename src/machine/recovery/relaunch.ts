@@ -11,7 +11,7 @@ import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
 import { importOrigin } from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { codeOf } from "../../shared/error.ts";
-import { brief } from "./brief.ts";
+import type { Brief } from "./brief.ts";
 import type { Restoration } from "./restoration.ts";
 import { parseObject } from "../../shared/json-fields.ts";
 
@@ -58,11 +58,11 @@ const tailBytes = 8_388_608;
 
 /** @returns null for a client that cannot be started from a command line */
 export function planRelaunch(
-  { now, random, env }: Pick<Runtime, "now" | "random" | "env">,
-  from: Restoration,
+  { random, env }: Pick<Runtime, "random" | "env">,
+  brief: Brief,
   { into, isNew }: RelaunchWay = { into: null, isNew: false },
 ): StartPlan | null {
-  const { session, elsewhere } = from;
+  const { session, elsewhere } = brief.from;
   const transcript = elsewhere
     ? toBroken(`its transcript is on ${elsewhere.machine}`)
     : isNew
@@ -70,8 +70,7 @@ export function planRelaunch(
       : session.origin === importOrigin && !isKeptByClient(env, session)
         ? toBroken("it was read from a file, which its client may not have")
         : checkTranscript(session.transcriptPath, session.id, session.client);
-  const at = now();
-  return planStart(session, transcript, { id: uuidv4(random(16)), brief: brief(from, at, "resume") }, into);
+  return planStart(session, transcript, { id: uuidv4(random(16)), brief: brief.text("resume") }, into);
 }
 
 /** An imported session whose client has the file that was read. */

@@ -4,11 +4,11 @@ import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { findOpenOffer } from "./detect.ts";
-import { noteOffered, offerPolicy, toStoredOffer } from "./offers.ts";
+import { composeBrief, type Brief } from "./brief.ts";
+import { offerPolicy, toStoredOffer } from "./offers.ts";
 import { findElsewhere, type DeadElsewhere } from "./remote-candidates.ts";
 import type { ProjectHere, RemoteContext } from "./remote-context.ts";
 import { inspectElsewhere } from "./remote-restoration.ts";
-import type { Restoration } from "./restoration.ts";
 import { fetchHolder } from "./session-lease.ts";
 import { takeOver } from "./takeover.ts";
 
@@ -25,7 +25,7 @@ export async function offerElsewhere(context: RemoteContext, { root, project }: 
   // Under this setting the brief makes the chat continue the session, so it is taken first.
   if (isGoingOn && !(await takeOver(context, row)).ok) return null;
   const from = await inspectElsewhere(context, first, root);
-  return storeOffer(context, from, row.machine) ? row.id : null;
+  return storeOffer(context, composeBrief(from, runtime.now()), row.machine) ? row.id : null;
 }
 
 /** Returns the session already offered to the chat, else offers it the newest of its project. */
@@ -33,18 +33,18 @@ export async function offerNewest(
   context: RemoteContext,
   deadSessions: readonly DeadElsewhere[],
   { project, root }: ProjectHere,
-): Promise<Restoration | null> {
+): Promise<Brief | null> {
   const ofProject = offerableElsewhere(context, deadSessions).filter(({ row }) => row.projectName === project);
   const { store, now } = context.runtime;
   const isOffered = ({ row }: DeadElsewhere): boolean =>
     store.read((sql) => recoveries.noteOf(sql, row.id)?.by === context.chatId, false);
   const first = ofProject.find(isOffered) ?? ofProject[0];
   if (!first) return null;
-  const from = await inspectElsewhere(context, first, root);
-  storeOffer(context, from, first.row.machine);
+  const found = composeBrief(await inspectElsewhere(context, first, root), now());
+  storeOffer(context, found, first.row.machine);
   // The answer delivers the offer, so that the chat's next hook does not.
   store.write((sql) => news.markKeyDelivered(sql, now(), context.chatId, offerKey(first.row.id)));
-  return from;
+  return found;
 }
 
 function offerKey(session: string): string {
@@ -52,13 +52,14 @@ function offerKey(session: string): string {
 }
 
 /** @returns false if the chat has the offer already, or another chat was faster */
-function storeOffer({ runtime, chatId }: RemoteContext, from: Restoration, machine: string): boolean {
+function storeOffer({ runtime, chatId }: RemoteContext, { from, score }: Brief, machine: string): boolean {
   const at = runtime.now();
   const { id } = from.session;
   return runtime.store.write((sql) => {
     if (!isFree(sql, runtime, id, chatId)) return false;
     const isNew = news.add(sql, at, chatId, offerKey(id), toStoredOffer(from, machine, runtime.config.recovery));
-    if (isNew && recoveries.noteOf(sql, id)?.action !== "taken") noteOffered(sql, at, from, chatId);
+    if (isNew && recoveries.noteOf(sql, id)?.action !== "taken")
+      recoveries.add(sql, { at, session: id, action: "offered", by: chatId, score: score.total });
     return isNew;
   });
 }

@@ -2,6 +2,7 @@ import { ok } from "../../shared/result.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as elsewhere from "../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
+import { composeBrief } from "./brief.ts";
 import { findOpenOffer } from "./detect.ts";
 import { toListed } from "./local-source.ts";
 import { assessLiveness, findElsewhere, isTaken, type DeadElsewhere } from "./remote-candidates.ts";
@@ -36,14 +37,15 @@ export function remoteSource(context: RemoteContext, here: ProjectHere | null): 
       const row = findById(context, id);
       if (!row) return ok(null);
       const root = here?.project === row.projectName ? here.root : null;
-      return ok(await inspectElsewhere(context, { row, liveness: await assessLiveness(context, row) }, root));
+      const liveness = await assessLiveness(context, row);
+      return ok(composeBrief(await inspectElsewhere(context, { row, liveness }, root), now()));
     },
     check: async ({ session: { id } }) => {
       const row = findById(context, id);
       return row && checkElsewhere(context, row);
     },
-    claim: async ({ session: { id } }) => {
-      const row = findById(context, id);
+    claim: async ({ from }) => {
+      const row = findById(context, from.session.id);
       const refusal = row && (await checkElsewhere(context, row));
       if (row === null || refusal || row.taken?.chat === context.chatId) return refusal;
       const taken = await takeOver(context, row);

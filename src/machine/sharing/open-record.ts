@@ -7,7 +7,7 @@ import { emptyState, foldWithinBudget } from "../sessions/work-state.ts";
 import type { SessionContent } from "./record-contents.ts";
 import type { StoredElsewhere } from "./sessions-elsewhere.ts";
 
-/** What a machine has sealed of a session, as the row that this one keeps: by its own clock. */
+/** Row that this machine keeps of a session that another one has sealed, by its own clock. */
 export function toRow(
   workspace: string,
   mirrored: MirroredSession,

@@ -84,7 +84,7 @@ export function hasContent({ sealed: { checkpoint, unsaved }, toolCalls }: Sessi
   return checkpoint !== null || unsaved.count > 0 || toolCalls > 0;
 }
 
-/** Whether its own machine says that nobody has to continue it. */
+/** Whether its own machine says that there is nothing left to continue. */
 export function isSettled({ endedAt, recovery }: SessionElsewhere): boolean {
   return endedAt !== null || recovery === "recovered" || recovery === "dismissed";
 }

@@ -6,6 +6,7 @@ import { isClosed } from "../../machine/sessions/closed-sessions.ts";
 import { isAlive, mayBeAlive } from "../../platform/processes.ts";
 import { limitOf, ruleFor, waitAtLimit, whyStop } from "../../machine/recovery/at-limit.ts";
 import { restoreById, type Restoration } from "../../machine/recovery/restoration.ts";
+import { composeBrief } from "../../machine/recovery/brief.ts";
 import { folderOf, planRelaunch } from "../../machine/recovery/relaunch.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { giveBack, takeFor } from "../worker/client/continuation.ts";
@@ -111,7 +112,7 @@ export class ChatWatch {
     const restoration = restoreById(runtime, id);
     this.#planned.delete(id);
     if (!restoration || isClaimed(restoration, runtime)) return;
-    const plan = planRelaunch(runtime, restoration);
+    const plan = planRelaunch(runtime, composeBrief(restoration, runtime.now()));
     const cwd = folderOf(restoration);
     if (!plan || !cwd) {
       const message = `session ${id} cannot be restarted: its folder no longer exists`;

@@ -109,7 +109,7 @@ function addTraces(home: CliHome): void {
     clients.moveTo(sql, home.now, client, { givenId: ids.dead, session: ids.dead });
   });
   home.now += 1_000;
-  expect(offer(runtime, ids.alive, { project: home.project })?.from.session.id).toBe(ids.dead);
+  expect(offer(runtime, ids.alive, { project: home.project })?.brief.from.session.id).toBe(ids.dead);
 }
 
 it("[CL22] `sessions show --stored` shows every row that is stored of a session, with its texts in full", async () => {

@@ -8,7 +8,6 @@ import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import { dismiss, take } from "#src/machine/recovery/local-source.ts";
-import { restoreById } from "#src/machine/recovery/restoration.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 
@@ -135,8 +134,7 @@ it("[CL67] [CL81] for ten minutes the status line names what the chat was given 
   expect(statusFor(runtime, next)).toContain('can be continued: "the parser"\n');
   dismiss(runtime, dead.session);
   expect(statusFor(runtime, next)).not.toContain("the parser");
-  const from = restoreById(runtime, dead.session);
-  if (from) take(runtime, from, next.session);
+  take(runtime, { session: dead.session, to: next.session, score: 100 });
   expect(statusFor(runtime, next)).toContain('continues "the parser"\n');
   runtime.wait(600_001);
   expect(statusFor(runtime, next)).not.toContain("the parser");

@@ -9,7 +9,6 @@ import { isWithin } from "../../../shared/elapsed.ts";
 import * as clients from "../../../machine/sessions/clients.ts";
 import * as journal from "../../../machine/sessions/journal.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
-import { brief } from "../../../machine/recovery/brief.ts";
 import { sight } from "../../../machine/recovery/deaths.ts";
 import { hasContent, searchFor } from "../../../machine/recovery/detect.ts";
 import { offer } from "../../../machine/recovery/offers.ts";
@@ -225,7 +224,7 @@ export class Chat {
       return journal.newest(sql, sessionId, ["start"], 1).length > 0 ? null : sessions.get(sql, sessionId);
     }, null);
     const found = session ? offer(this.runtime, session.id, searchFor(session)) : null;
-    return found ? brief(found.from, this.runtime.now(), this.runtime.config.recovery) : null;
+    return found && found.brief.text(this.runtime.config.recovery);
   }
 
   notices(): string[] {

@@ -5,9 +5,8 @@ import { shimCommand, withShimCommand } from "../../../platform/shim-command.ts"
 import type { Chat, ToolError } from "../chat/chat.ts";
 import type { OpenedLink } from "../../../coordinator-client/open-link.ts";
 import { shortSession } from "../../../machine/operations/resolve-id.ts";
-import { scoredBrief } from "../../../machine/recovery/brief.ts";
+import type { Brief } from "../../../machine/recovery/brief.ts";
 import { localSource } from "../../../machine/recovery/local-source.ts";
-import type { Restoration } from "../../../machine/recovery/restoration.ts";
 import type { RecoverySource } from "../../../machine/recovery/source.ts";
 import { examine, judge } from "../../../machine/rescue/diagnose.ts";
 import { quotedTitle } from "../../../shared/quoted-title.ts";
@@ -31,7 +30,7 @@ type Input = ToolInput<"shim_check_recovery">;
 
 interface Choice {
   readonly source: RecoverySource;
-  readonly from: Restoration;
+  readonly brief: Brief;
 }
 
 const maxListed = { concise: 3, detailed: 20 };
@@ -90,8 +89,8 @@ function withReach({ text, output }: Answer, { isUnreachable }: Reached): Answer
 
 /** Why its own client cannot continue the session; null: nothing is known to be wrong. */
 async function obstacleOf({ runtime }: Chat, choice: Choice | null): Promise<string | null> {
-  if (!choice || choice.from.elsewhere) return null;
-  const { session } = choice.from;
+  if (!choice || choice.brief.from.elsewhere) return null;
+  const { session } = choice.brief.from;
   const deps = { env: runtime.env, processes: runtime.processes, versionOf: () => null, isShared: true };
   const { reason, why } = judge(deps, await examine(deps, session, session.cwd ?? "/"), false);
   if (reason === null || reason === "refused") return null;
@@ -117,7 +116,7 @@ async function choose(
   for (const source of sources) {
     const found = of === undefined ? ok(await source.offer()) : await source.inspect(of);
     if (!found.ok) return found;
-    if (found.value) return ok({ source, from: found.value });
+    if (found.value) return ok({ source, brief: found.value });
   }
   if (of === undefined) return ok(null);
   const message = `SHIM knows no session "${of}". Call without "of" to see the incomplete ones.`;
@@ -132,9 +131,10 @@ async function act(choice: Choice | null, { take, dismiss }: Input): Promise<Too
   if (!take && !dismiss) return null;
   if (take && dismiss) return { code: "contradiction", message: "Pass take or dismiss, not both." };
   if (!choice) return nothingToTake;
-  const { source, from } = choice;
+  const { source, brief } = choice;
+  const { from } = brief;
   if (take) {
-    const refusal = await source.claim(from);
+    const refusal = await source.claim(brief);
     return refusal && { ...refusal, code: verdictCodes.has(refusal.code) ? "not_to_take" : refusal.code };
   }
   const refusal = from.elsewhere ? null : await source.check(from);
@@ -143,7 +143,7 @@ async function act(choice: Choice | null, { take, dismiss }: Input): Promise<Too
   return null;
 }
 
-function dismissedAnswer({ runtime }: Chat, { id }: Session, { from }: Choice): Answer {
+function dismissedAnswer({ runtime }: Chat, { id }: Session, { brief: { from } }: Choice): Answer {
   const { session } = from;
   // Only ids of this machine can be shortened here.
   const given = from.elsewhere ? session.id : shortSession(runtime, session.id);
@@ -169,9 +169,9 @@ function briefAnswer(chat: Chat, { id }: Session, choice: Choice | null, incompl
   const { length } = incomplete;
   const { runtime } = chat;
   if (choice) {
-    const composed = scoredBrief(choice.from, runtime.now(), runtime.config.recovery);
-    const text = withShimCommand(composed.text, () => shimCommand(runtime));
-    return { text, output: { session: id, incomplete, brief: text, score: composed.score.total } };
+    const { score, text: textFor } = choice.brief;
+    const text = withShimCommand(textFor(runtime.config.recovery), () => shimCommand(runtime));
+    return { text, output: { session: id, incomplete, brief: text, score: score.total } };
   }
   const text =
     length === 0

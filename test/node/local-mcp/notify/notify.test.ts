@@ -7,7 +7,6 @@ import { deadTasks } from "#src/local-mcp/notify/due-notifications.ts";
 import { notifyDesktop, Notifier } from "#src/local-mcp/notify/notifier.ts";
 import { recordDeaths } from "#src/machine/recovery/deaths.ts";
 import * as localSource from "#src/machine/recovery/local-source.ts";
-import { restoreById } from "#src/machine/recovery/restoration.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
@@ -255,7 +254,7 @@ it("[CL167] the user is notified once that another client continues a session at
       journal.append(sql, session, runtime.now(), "f", { kind: "failure", text: "no", ...failure });
       sessions.recordSighting(sql, runtime.now(), successor);
     });
-    localSource.take(runtime, restoreById(runtime, session)!, successor.id);
+    localSource.take(runtime, { session, to: successor.id, score: 100 });
     runtime.store.write((sql) => sessions.rename(sql, session, "the parser"));
   };
   const limit = { limit: { resetsAtMs: null } };

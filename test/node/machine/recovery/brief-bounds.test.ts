@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { effectKindNames, effectOutcomes } from "#src/contract/effects.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
-import { brief, scoreOf, type Occasion } from "#src/machine/recovery/brief.ts";
+import { brief, composeBrief, type Occasion } from "#src/machine/recovery/brief.ts";
 import type { Restoration } from "#src/machine/recovery/restoration.ts";
 import { o200kTokens } from "#src/learning/routing/tokens.ts";
 import { aRestoration, aSession } from "#harness/machine/restorations.ts";
@@ -170,7 +170,7 @@ it("[RE22] for any data of another machine its brief keeps the same bounds, with
 it("[RE6] the score never counts more prompts than were made, and is from 0 to 100", () => {
   fc.assert(
     fc.property(anySession(), (from) => {
-      const { total, parts } = scoreOf(from);
+      const { total, parts } = composeBrief(from, from.knownUntil).score;
       expect(total).toBeGreaterThanOrEqual(0);
       expect(total).toBeLessThanOrEqual(100);
       expect(parts.filter(({ share }) => share < 0 || share > 1)).toEqual([]);

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { WorkState } from "#src/contract/work-state.ts";
-import { brief, scoreOf } from "#src/machine/recovery/brief.ts";
+import { brief, composeBrief } from "#src/machine/recovery/brief.ts";
 import type { Restoration } from "#src/machine/recovery/restoration.ts";
 import { o200kTokens } from "#src/learning/routing/tokens.ts";
 import { aRestoration, prompts } from "#harness/machine/restorations.ts";
@@ -79,7 +79,7 @@ it("[RE131] of 100 long prompts the first, the newest six and those of the end a
   expect(quoted).toEqual(quoted.toSorted((a, b) => a - b));
   expect(quoted.length).toBeGreaterThan(10);
   expect(o200kTokens(shown(state))).toBeLessThanOrEqual(2_000);
-  expect(scoreOf(aRestoration(state)).parts[0]?.text).toBe(`${quoted.length} of 100 prompts quoted`);
+  expect(composeBrief(aRestoration(state), now).score.parts[0]?.text).toBe(`${quoted.length} of 100 prompts quoted`);
 });
 
 it("[RE206] of older prompts only as many as the setting allows are quoted, besides the first", () => {

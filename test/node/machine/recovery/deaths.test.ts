@@ -8,7 +8,7 @@ import { saveLastCheckpoint } from "#src/machine/operations/recovery-handlers.ts
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { Upkeep } from "#src/local-mcp/host/upkeep.ts";
-import { scoreOf } from "#src/machine/recovery/brief.ts";
+import { composeBrief } from "#src/machine/recovery/brief.ts";
 import { restoration, type Restoration } from "#src/machine/recovery/restoration.ts";
 import type { Session } from "#src/machine/sessions/sessions.ts";
 import {
@@ -177,7 +177,7 @@ it("[RE117] an offer is stored with its score, and the death with its cause and 
   const found = offer(runtime, "next", { project: dead.cwd });
   expect(found).toMatchObject({
     more: 0,
-    from: { cause: "killed", state: { prompts: [{}, { text: "and the lexer" }] } },
+    brief: { from: { cause: "killed", state: { prompts: [{}, { text: "and the lexer" }] } } },
   });
   const stored = { recovery: "offered", recoveryBy: "next", recoveryAt: runtime.now() };
   expect(storedSession(runtime, dead.session)).toMatchObject(stored);
@@ -206,6 +206,6 @@ it("[RE15] a restoration is made of a session that lives, too: without a cause o
   const living = made(session);
   expect(living).toMatchObject({ cause: null, causeDetail: "", head: { branch: "main" } });
   expect(living?.snapshot?.state).toBe("pending");
-  expect(living && scoreOf(living).total).toBe(100);
+  expect(living && composeBrief(living, living.knownUntil).score.total).toBe(100);
   expect(made({ ...session, id: "unknown" })).toBeNull();
 });

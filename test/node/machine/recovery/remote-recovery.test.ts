@@ -6,7 +6,7 @@ import { project } from "#harness/sync/machines.ts";
 import { type World, aRival, aWorld, minute, newsOf, rowOf } from "#harness/sync/recovery-rig.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
-import { brief, scoreOf } from "#src/machine/recovery/brief.ts";
+import { brief, composeBrief } from "#src/machine/recovery/brief.ts";
 import { recordDeath } from "#src/machine/recovery/deaths.ts";
 import { findElsewhere } from "#src/machine/recovery/remote-candidates.ts";
 import { offerableElsewhere } from "#src/machine/recovery/remote-offer.ts";
@@ -111,7 +111,7 @@ it("[RE21] its files are compared with the project here: the same, different, or
     [join(chat.cwd, "gone.ts")]: "missing",
     "/tmp/shim-outside-of-the-project.txt": "unknown",
   });
-  expect(from && scoreOf(from).parts.find(({ name }) => name === "files")?.text).toBe(
+  expect(from && composeBrief(from, from.knownUntil).score.parts.find(({ name }) => name === "files")?.text).toBe(
     "1 of 4 files as left, 1 not verified",
   );
   const text = from ? brief(from, here.runtime.now(), "brief") : "";

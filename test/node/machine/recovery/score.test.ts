@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { brief, scoreOf } from "#src/machine/recovery/brief.ts";
+import { brief, composeBrief } from "#src/machine/recovery/brief.ts";
 import { score } from "#src/machine/recovery/score.ts";
 import { aRestoration, prompts } from "#harness/machine/restorations.ts";
 import { aState } from "#harness/machine/work-states.ts";
@@ -66,7 +66,7 @@ it("[RE6] the score of a brief is of what that brief quotes, whoever reads it, a
   const quoted = many.filter((one) => text.includes(one.slice(0, one.indexOf(":") + 1))).length;
   expect(quoted).toBeGreaterThan(20);
   expect(quoted).toBeLessThan(200);
-  expect(scoreOf(from).parts[0]?.text).toBe(`${quoted} of 200 prompts quoted`);
+  expect(composeBrief(from, from.knownUntil).score.parts[0]?.text).toBe(`${quoted} of 200 prompts quoted`);
   expect(text).toContain(
     `\nof the session: ${quoted} of 200 prompts quoted; the end of the conversation is there; 1 of 1 files as left. Not verified:`,
   );
@@ -75,5 +75,9 @@ it("[RE6] the score of a brief is of what that brief quotes, whoever reads it, a
 it("[RE6] prompts that the brief quotes of an earlier session are not counted as those of this one", () => {
   const continues = { session: "before", prompts: prompts("build the pier", "use oak") };
   const from = aRestoration({ prompts: prompts("go on with the pier"), words, continues });
-  expect(scoreOf(from).parts[0]).toEqual({ name: "prompts", share: 1, text: "1 of 1 prompts quoted" });
+  expect(composeBrief(from, from.knownUntil).score.parts[0]).toEqual({
+    name: "prompts",
+    share: 1,
+    text: "1 of 1 prompts quoted",
+  });
 });
