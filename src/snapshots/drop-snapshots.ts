@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { removeDurably, syncFolder } from "../platform/private-files.ts";
-import { lines, withTimeLimit, type TimeLimit } from "./git.ts";
+import { lines, run, withTimeLimit, type TimeLimit } from "./git.ts";
 import {
   filterOwned,
   inRepository,
@@ -11,14 +11,12 @@ import {
   readBase,
   refOf,
   removeBase,
-  updateRefs,
   withRepository,
   writeBase,
   type Base,
   type OpenRepository,
-  type SnapshotDeps,
 } from "./repository.ts";
-import { isRefName } from "./take-snapshot.ts";
+import type { SnapshotDeps } from "./snapshot.ts";
 
 export interface DropInput extends SnapshotDeps, TimeLimit {
   readonly repository: string;
@@ -41,8 +39,6 @@ const maxPacks = 50;
  */
 export async function dropSnapshots(input: DropInput): Promise<Result<{ readonly left: number }, Failure>> {
   const { repository, checkpointIds } = input;
-  const invalidId = checkpointIds.find((id) => !isRefName(id));
-  if (invalidId !== undefined) throw new Error(`a checkpoint id has letters, digits, _ and - only: ${invalidId}`);
   if (!existsSync(repository)) return ok({ left: 0 });
   return withTimeLimit<Result<{ readonly left: number }, Failure>>(
     input,
@@ -72,7 +68,13 @@ async function dropRefs(
   const base = newest !== null && refsToDrop.includes(refOf(newest.checkpointId)) ? null : newest;
   // Its names of files go, too; first, since a base must be there.
   if (base === null) removeBase(opened.repository);
-  if (refsToDrop.length > 0) await updateRefs(opened, refsToDrop.map((ref) => `delete ${ref}\n`).join(""));
+  if (refsToDrop.length > 0) {
+    await run(git, ["update-ref", "--stdin"], refsToDrop.map((ref) => `delete ${ref}\n`).join(""));
+    const folder = join(opened.repository, "refs/shim");
+    // Git removes the folder with the last reference.
+    if (existsSync(folder)) syncFolder(folder);
+    syncFolder(dirname(folder));
+  }
   return { left: known.size - refsToDrop.length, base };
 }
 

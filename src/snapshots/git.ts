@@ -43,6 +43,8 @@ const hardenedSettings = [
   // Loose objects are in scratch folders only.
   "core.fsync=pack,pack-metadata,reference",
   "gc.auto=0",
+  // SHIM writes references itself, as files.
+  "init.defaultRefFormat=files",
   "maintenance.auto=false",
   "commit.gpgSign=false",
   "fetch.writeCommitGraph=false",
@@ -52,7 +54,7 @@ const hardenedSettings = [
   "submodule.recurse=false",
 ].flatMap((setting) => ["-c", setting]);
 
-const keptVariables = new Set([
+export const keptVariables: ReadonlySet<string> = new Set([
   "GIT_CONFIG_GLOBAL",
   "GIT_CONFIG_SYSTEM",
   "GIT_CONFIG_NOSYSTEM",

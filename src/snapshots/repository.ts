@@ -15,15 +15,16 @@ import {
 import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { withLock } from "../platform/process-lock.ts";
-import type { Processes } from "../platform/processes.ts";
-import { createPrivateFolder, renameDurably, syncFile, syncFolder } from "../platform/private-files.ts";
+import {
+  createPrivateFolder,
+  renameDurably,
+  syncFile,
+  syncFolder,
+  writeAtomically,
+} from "../platform/private-files.ts";
 import { lines, repositoryGit, run, text, type Git } from "./git.ts";
+import type { SeenProject, SnapshotDeps } from "./snapshot.ts";
 import type { WorkTree } from "./work-tree.ts";
-
-export interface SnapshotDeps {
-  readonly env: NodeJS.ProcessEnv;
-  readonly processes: Processes;
-}
 
 /**
  * SHIM's repository of a project, under its lock. Work is done in a scratch git folder beside it;
@@ -37,10 +38,10 @@ export interface OpenRepository {
   readonly scratch: string;
 }
 
-const refPrefix = "refs/shim/";
-
+/** @throws {Error} for an id that is not made of letters, digits, _ and - */
 export function refOf(checkpointId: string): string {
-  return `${refPrefix}${checkpointId}`;
+  if (/^[A-Za-z0-9][A-Za-z0-9_-]{0,199}$/.test(checkpointId)) return `refs/shim/${checkpointId}`;
+  throw new Error(`a checkpoint id has letters, digits, _ and - only: ${checkpointId}`);
 }
 
 export function repositoryFor(snapshots: string, tree: Pick<WorkTree, "format" | "commonDir">): string {
@@ -59,6 +60,8 @@ export interface Base {
   /** Tree of the commit, and the last line of its message. */
   readonly root: string;
   readonly about: string;
+  /** Facts that show without git whether the project has changed; null: unknown. */
+  readonly seen: SeenProject | null;
 }
 
 interface StoredBase extends Base {
@@ -89,7 +92,11 @@ function packsOf({ owned }: Pick<OpenRepository, "owned">): string[] {
 }
 
 /** @param index kept with it, where it is there; null: the one that is kept stays */
-export function writeBase(opened: OpenRepository, base: Base, index: string | null): void {
+export function writeBase(
+  opened: Pick<OpenRepository, "repository" | "owned">,
+  base: Base,
+  index: string | null,
+): void {
   const { repository } = opened;
   if (index !== null && existsSync(index)) {
     const fresh = join(repository, "tmp_index");
@@ -154,7 +161,7 @@ async function clearLeftovers(repository: string): Promise<void> {
   const inside = ["refs/shim", "objects/pack", "."].flatMap((folder) => {
     const path = join(repository, folder);
     const names = existsSync(path) ? readdirSync(path) : [];
-    return names.filter((name) => /\.lock$|^\.?tmp[-_]/.test(name)).map((name) => join(path, name));
+    return names.filter((name) => /\.(?:lock|tmp)$|^\.?tmp[-_]/.test(name)).map((name) => join(path, name));
   });
   for (const path of [...stale, ...inside]) await rm(path, { recursive: true, force: true });
 }
@@ -199,12 +206,11 @@ export function inRepository(opened: OpenRepository): Git {
   return repositoryGit(opened.host.env, { gitDir: opened.repository }, opened.signal);
 }
 
-export async function updateRefs(opened: OpenRepository, commands: string): Promise<void> {
-  await run(inRepository(opened), ["update-ref", "--stdin"], commands);
-  const folder = join(opened.repository, "refs/shim");
-  // Git removes the folder with the last reference.
-  if (existsSync(folder)) syncFolder(folder);
-  syncFolder(dirname(folder));
+/** Makes or moves the reference of a checkpoint; the commit is in the repository. */
+export function writeRef(repository: string, checkpointId: string, commit: string): void {
+  const path = join(repository, refOf(checkpointId));
+  createPrivateFolder(dirname(path));
+  writeAtomically(path, `${commit}\n`);
 }
 
 export async function projectObjects(opened: OpenRepository): Promise<string | null> {

@@ -2,7 +2,8 @@ import { copyFileSync, existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { err, ok, type Result } from "../shared/result.ts";
 import { repositoryGit, run, text, userGit, withTimeLimit, type Git, type TimeLimit } from "./git.ts";
-import { withRepository, type OpenRepository, type SnapshotDeps } from "./repository.ts";
+import { withRepository, type OpenRepository } from "./repository.ts";
+import type { SnapshotDeps } from "./snapshot.ts";
 import {
   findMissing,
   findMissingSnapshot,

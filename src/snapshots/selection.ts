@@ -1,4 +1,5 @@
-import { lstatSync, type Stats } from "node:fs";
+import { lstatSync, realpathSync, type Stats } from "node:fs";
+import { relative, sep } from "node:path";
 import { dirname } from "node:path/posix";
 import { setImmediate as breathe } from "node:timers/promises";
 import { submoduleMode, type FileChange, type WorkTreeChanges } from "./work-tree.ts";
@@ -35,7 +36,7 @@ export interface Selection {
 }
 
 /** Time in a turn of the event loop, in ms: other chats wait for it. */
-const turnMs = 2;
+export const turnMs = 2;
 
 /**
  * Names every path that is left out, with the reason.
@@ -82,6 +83,15 @@ export async function select(
 
 function isFile(entry: { readonly mode: string } | null): boolean {
   return entry !== null && entry.mode !== submoduleMode;
+}
+
+/** Excludes SHIM's own folder inside the project. */
+export function ownFolder(top: string, snapshots: string): (path: RawPath) => boolean {
+  const inside = relative(realpathSync(top), realpathSync(snapshots)).split(sep);
+  if (inside[0] === ".." || inside[0] === "") return () => false;
+  const home = inside.length > 1 ? inside.slice(0, -1) : inside;
+  const prefix = `${Buffer.from(home.join("/")).toString("latin1")}/`;
+  return (path) => path.startsWith(prefix);
 }
 
 interface Candidate {

@@ -5,7 +5,9 @@ import { isPaused } from "../store/pause.ts";
 import { snapshots } from "../store/session-tables.ts";
 import * as snapshotDrops from "../store/snapshot-drops.ts";
 import { dropSnapshots } from "./drop-snapshots.ts";
-import { takeSnapshot, type Snapshot } from "./take-snapshot.ts";
+import type { Snapshot } from "./snapshot.ts";
+import { takeSnapshot } from "./take-snapshot.ts";
+import { takeUnchanged } from "./unchanged.ts";
 
 const triggerSql = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpointId)";
 /** SQL conditions on a snapshot `s` that must be taken before its files can change. */
@@ -71,7 +73,8 @@ async function takeAll(runtime: Runtime, find: FindPending, signal: AbortSignal)
       now: runtime.now(),
       limits: runtime.config.snapshots,
     };
-    const snapshot = await runApart(runtime, "takeSnapshot", takeSnapshot, input, signal);
+    const unchanged = await takeUnchanged({ ...input, processes: runtime.processes, signal }, "small");
+    const snapshot = unchanged ?? (await runApart(runtime, "takeSnapshot", takeSnapshot, input, signal));
     runtime.store.write((sql) => recordSnapshot(sql, runtime.now(), next, snapshot, signal.aborted));
   }
 }

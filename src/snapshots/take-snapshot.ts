@@ -1,5 +1,5 @@
-import { copyFileSync, existsSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { join, relative, sep } from "node:path";
+import { copyFileSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   changesSince,
   indexEntries,
@@ -23,57 +23,33 @@ import {
   pack,
   readBase,
   readingGit,
-  refOf,
   removeBase,
   repositoryFor,
   splitIntoPacks,
-  updateRefs,
   useBytes,
   withRepository,
   writeBase,
+  writeRef,
   type Base,
   type OpenRepository,
-  type SnapshotDeps,
   type StoredObject,
 } from "./repository.ts";
 import {
   firstLeftOut,
+  ownFolder,
   readStats,
   select,
   type ExcludedFile,
   type Selection,
   type SnapshotLimits,
 } from "./selection.ts";
+import type { DoneSnapshot, Snapshot, SnapshotInput } from "./snapshot.ts";
 import { bytesIndex, stageBytes, type ConvertedFiles } from "./stage-bytes.ts";
 import { parseObject } from "../shared/json-fields.ts";
-import { listUnsaved, type UnsavedFile } from "./unsaved-files.ts";
+import { settingsSeen } from "./settings-seen.ts";
+import { rememberProject, takeUnchanged } from "./unchanged.ts";
+import { installed, listUnsaved, type UnsavedFile } from "./unsaved-files.ts";
 import { readdir } from "node:fs/promises";
-
-export interface SnapshotInput extends SnapshotDeps {
-  readonly project: string;
-  readonly snapshots: string;
-  readonly checkpointId: string;
-  readonly now: number;
-  readonly limits: SnapshotLimits & { readonly timeoutMs: number };
-  readonly signal?: AbortSignal;
-}
-
-export type Snapshot =
-  | {
-      readonly state: "done";
-      readonly head: string | null;
-      readonly branch: string | null;
-      /** Commit without a parent; `head` is its base. */
-      readonly commit: string;
-      readonly repository: string;
-      readonly leftOut: readonly ExcludedFile[];
-      readonly files: number;
-      readonly bytes: number;
-      /** Unchanged files whose content is still only in the project's objects. */
-      readonly borrowed: number;
-    }
-  | { readonly state: "skipped"; readonly reason: string }
-  | { readonly state: "failed"; readonly reason: string };
 
 const maxNamed = 1_000;
 
@@ -83,11 +59,17 @@ const maxNamed = 1_000;
  * it. Taking it again under the same id replaces it.
  */
 export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
+  const known = await takeUnchanged(input, "large");
+  if (known !== null) return known;
+  const settings = settingsSeen(input)?.digest;
   return withProject<Snapshot>(
     input,
     async (opened, tree) => {
       const present = await readPresent(opened, tree, input);
-      return "skipped" in present ? { state: "skipped", reason: present.skipped } : adopt(opened, tree, present, input);
+      if ("skipped" in present) return { state: "skipped", reason: present.skipped };
+      const done = await adopt(opened, tree, present, input);
+      await rememberProject(opened, tree, { settings, ignored: present.ignored, snapshot: done }, input);
+      return done;
     },
     (refused) => refused,
   );
@@ -99,10 +81,8 @@ export async function withProject<T>(
   work: (opened: OpenRepository, tree: WorkTree) => Promise<T>,
   refuse: (refused: { readonly state: "skipped" | "failed"; readonly reason: string }) => T,
 ): Promise<T> {
-  const { limits, checkpointId } = input;
-  if (!isRefName(checkpointId)) throw new Error(`a checkpoint id has letters, digits, _ and - only: ${checkpointId}`);
   return withTimeLimit<T>(
-    { timeoutMs: limits.timeoutMs, signal: input.signal },
+    { timeoutMs: input.limits.timeoutMs, signal: input.signal },
     async (signal) => {
       const repositoryOf = (tree: Pick<WorkTree, "format" | "commonDir">): string =>
         repositoryFor(input.snapshots, tree);
@@ -121,10 +101,6 @@ export async function withProject<T>(
     },
     (reason) => refuse({ state: "failed", reason }),
   );
-}
-
-export function isRefName(id: string): boolean {
-  return /^[A-Za-z0-9][A-Za-z0-9_-]{0,199}$/.test(id);
 }
 
 interface TreeInput extends Pick<SnapshotInput, "snapshots"> {
@@ -176,7 +152,7 @@ export async function stageTree(
 }
 
 /** The project's files as they are, in the scratch folder. */
-export interface PresentFiles extends Pick<StagedTree, "root" | "reader" | "writer"> {
+export interface PresentFiles extends Pick<StagedTree, "root" | "ignored" | "reader" | "writer"> {
   /** Ids of the objects that the base has not. */
   readonly ids: readonly string[];
   readonly base: Base | null;
@@ -206,11 +182,11 @@ export async function readPresent(
   const { root, ids, absent } = await withoutAbsent(reader, writer, staged.root, base);
   const leftOut = new Map<string, ExcludedFile>();
   for (const one of [...selection.leftOut, ...absent]) if (!leftOut.has(one.path)) leftOut.set(one.path, one);
-  const unsaved = await listUnsaved(tree.top, staged.ignored, selection.leftOut, installed);
-  const { isInGitsForm } = staged;
+  const { isInGitsForm, ignored } = staged;
+  const unsaved = await listUnsaved(tree.top, ignored, selection.leftOut);
   const about = { base, head: found.head, settings: tree.config.filter(isContentSetting), isInGitsForm, unsaved };
   const sizes = { files: selection.files - absent.length, bytes: selection.bytes };
-  return { root, ids, reader, writer, ...about, ...sizes, leftOut: [...leftOut.values()] };
+  return { root, ids, ignored, reader, writer, ...about, ...sizes, leftOut: [...leftOut.values()] };
 }
 
 /** The tree without what the project itself lacks. */
@@ -249,7 +225,7 @@ export async function adopt(
   tree: WorkTree,
   present: PresentFiles,
   { checkpointId, limits, now }: SnapshotInput,
-): Promise<Extract<Snapshot, { readonly state: "done" }>> {
+): Promise<DoneSnapshot> {
   const { base, root, head, settings, isInGitsForm, unsaved, writer, files, bytes } = present;
   const about = JSON.stringify({ head, branch: tree.branch, settings, isInGitsForm, unsaved } satisfies About);
   // The same work is the same commit.
@@ -259,7 +235,7 @@ export async function adopt(
   const borrowed = await adoptObjects(opened, present, isKnown ? [] : [commit], { commit, checkpointId, limits });
   if (borrowed === 0) {
     const index = join(opened.scratch, tree.isPlain ? "index" : bytesIndex);
-    writeBase(opened, { checkpointId, commit, root, about }, index);
+    writeBase(opened, { checkpointId, commit, root, about, seen: null }, index);
   }
   return {
     state: "done",
@@ -276,8 +252,6 @@ export async function adopt(
 
 /** Files that a folder without git may hold; a clone of a project rarely holds more. */
 const maxPlainFiles = 50_000;
-/** Folders of installed packages, which a project without git does not say to ignore. */
-const installed: ReadonlySet<string> = new Set(["node_modules", ".venv", "__pycache__"]);
 
 async function isTooLarge(top: string): Promise<boolean> {
   let files = 0;
@@ -329,15 +303,6 @@ async function packAutoText(
   await pack(reader, join(opened.scratch, "objects"), blobs);
 }
 
-/** Excludes SHIM's own folder inside the project. */
-function ownFolder(top: string, snapshots: string): (path: RawPath) => boolean {
-  const inside = relative(realpathSync(top), realpathSync(snapshots)).split(sep);
-  if (inside[0] === ".." || inside[0] === "") return () => false;
-  const home = inside.length > 1 ? inside.slice(0, -1) : inside;
-  const prefix = `${Buffer.from(home.join("/")).toString("latin1")}/`;
-  return (path) => path.startsWith(prefix);
-}
-
 function isRequired({ type, isNew }: StoredObject): boolean {
   return isNew || type !== "blob";
 }
@@ -358,7 +323,7 @@ async function adoptObjects(
   await pack(reader, opened.owned, [...commits, ...missing.filter(isRequired).map(({ id }) => id)]);
   // The base may be of this checkpoint, which gets another commit.
   removeBase(opened.repository);
-  await updateRefs(opened, `update ${refOf(checkpointId)} ${commit}\n`);
+  writeRef(opened.repository, checkpointId, commit);
   const others = missing.filter((object) => !isRequired(object));
   const borrowed = new Set(others.map(({ id }) => id));
   // While there is time.

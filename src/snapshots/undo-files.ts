@@ -6,15 +6,8 @@ import { realPath } from "../platform/real-path.ts";
 import { replaceFiles, withStaging, type FileChange } from "./replace-files.ts";
 import { describe, readingGit, type OpenRepository } from "./repository.ts";
 import { readStats, type ExcludedFile } from "./selection.ts";
-import {
-  adopt,
-  readAbout,
-  readPresent,
-  withProject,
-  type PresentFiles,
-  type Snapshot,
-  type SnapshotInput,
-} from "./take-snapshot.ts";
+import { adopt, readAbout, readPresent, withProject, type PresentFiles } from "./take-snapshot.ts";
+import type { Snapshot, SnapshotInput } from "./snapshot.ts";
 import { listAt } from "../shared/json-fields.ts";
 import { lostOf, type UnsavedFile } from "./unsaved-files.ts";
 import { submoduleMode, type WorkTree } from "./work-tree.ts";

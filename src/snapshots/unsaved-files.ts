@@ -11,6 +11,8 @@ export interface UnsavedFile {
   readonly stamp?: readonly [bytes: number, modifiedMs: number];
 }
 
+/** Folders of installed packages, which a project without git does not say to ignore. */
+export const installed: ReadonlySet<string> = new Set(["node_modules", ".venv", "__pycache__"]);
 /** Each snapshot has the list. */
 const maxListed = 1_000;
 const ignoredReason = "git ignores it";
@@ -18,14 +20,11 @@ const ignoredReason = "git ignores it";
 /**
  * Lists what a snapshot lacks, so that an undo can name what is gone. Folders come before
  * what is in them.
- *
- * @param skipped names of folders that are not entered
  */
 export async function listUnsaved(
   top: string,
   ignored: readonly RawPath[],
   leftOut: readonly ExcludedFile[],
-  skipped: ReadonlySet<string>,
 ): Promise<UnsavedFile[]> {
   const found: UnsavedFile[] = leftOut.flatMap(({ path, reason }) => stampOf(top, toRaw(path), reason));
   const folders = found.filter(({ stamp }) => stamp === undefined);
@@ -36,7 +35,7 @@ export async function listUnsaved(
   }
   for (let folder = folders.shift(); folder !== undefined && found.length < maxListed; folder = folders.shift()) {
     const { path, reason } = folder;
-    if (skipped.has(nameOf(path))) continue;
+    if (installed.has(nameOf(path))) continue;
     // Closed, or gone by now.
     const entries = await readdir(diskPath(top, path), { withFileTypes: true, encoding: "buffer" }).catch(() => []);
     const names = entries.map((entry) => `${entry.name.toString("latin1")}${entry.isDirectory() ? "/" : ""}`);

@@ -1,4 +1,4 @@
-/** The process of one long piece of work. It ends early when its parent says so, or is gone. */
+/** A process for long work, one piece at a time; it ends when its parent says so, or is gone. */
 import { systemProcesses } from "../../platform/processes.ts";
 import type { Job, JobContext, JobName } from "../../runtime/run-apart.ts";
 import { dropSnapshots } from "../../snapshots/drop-snapshots.ts";
@@ -16,17 +16,21 @@ const jobs: Record<JobName, (input: never) => Promise<unknown>> = {
   undoFiles,
 };
 
+let abort = new AbortController();
+
 function send(message: JobAnswer): void {
-  if (process.connected) process.send?.(message, () => process.disconnect());
+  if (process.connected) process.send?.(message);
 }
 
-process.once("message", ({ name, input }: Job) => {
-  const abort = new AbortController();
-  for (const event of ["message", "disconnect"]) process.once(event, () => abort.abort());
+process.on("message", (message: Job | "abort") => {
+  if (message === "abort") return abort.abort();
+  abort = new AbortController();
   const context: JobContext = { processes: systemProcesses, signal: abort.signal };
-  const answer = jobs[name]({ ...input, ...context } as never);
+  const answer = jobs[message.name]({ ...message.input, ...context } as never);
   void answer.then(
     (value) => send({ value }),
     ({ message, stack, ...codes }: Error) => send({ failure: { message, stack, ...codes } }),
   );
 });
+// Without its parent nothing keeps this process but the job that it has begun.
+process.once("disconnect", () => abort.abort());

@@ -16,7 +16,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
-import { takeSnapshot, type Snapshot, type SnapshotInput } from "#src/snapshots/take-snapshot.ts";
+import type { DoneSnapshot, Snapshot, SnapshotInput } from "#src/snapshots/snapshot.ts";
+import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
 
 export const T0 = 1_700_000_000_000;
 export const LIMITS = { maxFileBytes: 1_048_576, maxTotalBytes: 268_435_456, timeoutMs: 60_000 };
@@ -87,9 +88,7 @@ export function take(from: GitProject, more: Partial<SnapshotInput> = {}): Promi
   return takeSnapshot({ ...HOST, project, snapshots, checkpointId: "cp1", now: T0, limits: LIMITS, ...more });
 }
 
-export type Done = Extract<Snapshot, { state: "done" }>;
-
-export async function taken(from: GitProject, more: Partial<SnapshotInput> = {}): Promise<Done> {
+export async function taken(from: GitProject, more: Partial<SnapshotInput> = {}): Promise<DoneSnapshot> {
   const snapshot = await take(from, more);
   if (snapshot.state !== "done") throw new Error(`${snapshot.state}: ${snapshot.reason}`);
   return snapshot;
@@ -133,11 +132,11 @@ export function fingerprint(folder: string): Record<string, string> {
 }
 
 /** The plain content of a file in a snapshot, read from what SHIM owns alone. */
-export function show(snapshot: Done, path: string): string {
+export function show(snapshot: DoneSnapshot, path: string): string {
   return git(snapshot.repository, "cat-file", "blob", `${snapshot.commit}:${path}`);
 }
 
-export function paths(snapshot: Done): string[] {
+export function paths(snapshot: DoneSnapshot): string[] {
   return git(snapshot.repository, "ls-tree", "-r", "-z", "--name-only", snapshot.commit).split("\0").filter(Boolean);
 }
 
@@ -147,7 +146,7 @@ export function purge(project: string): void {
   git(project, "gc", "--quiet", "--prune=now");
 }
 
-export function reasonFor(snapshot: Pick<Done, "leftOut">, path: string): string {
+export function reasonFor(snapshot: Pick<DoneSnapshot, "leftOut">, path: string): string {
   return snapshot.leftOut.find((each) => each.path === path)?.reason ?? "not left out";
 }
 
@@ -176,7 +175,7 @@ export async function snapshotOf(
   files: Record<string, string | Buffer>,
   written: Record<string, string | Buffer> = {},
   more: Partial<SnapshotInput> = {},
-): Promise<{ from: GitProject; snapshot: Done }> {
+): Promise<{ from: GitProject; snapshot: DoneSnapshot }> {
   const from = makeProject(files);
   write(from.project, written);
   return { from, snapshot: await taken(from, more) };

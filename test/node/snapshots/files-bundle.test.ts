@@ -15,9 +15,9 @@ import {
   taken,
   temporaryFolder,
   write,
-  type Done,
   type GitProject,
 } from "#harness/machine/git-project.ts";
+import type { DoneSnapshot } from "#src/snapshots/snapshot.ts";
 
 type Made = Extract<BundleResult, { state: "made" }>;
 
@@ -34,7 +34,7 @@ function twoClones(files: Record<string, string | Buffer>): { there: GitProject;
   return { there, here: { root, project, snapshots: join(root, "home", "snapshots") } };
 }
 
-function bundled(from: GitProject, snapshot: Done, more: Partial<BundleInput> = {}): Promise<BundleResult> {
+function bundled(from: GitProject, snapshot: DoneSnapshot, more: Partial<BundleInput> = {}): Promise<BundleResult> {
   const { repository, commit, head } = snapshot;
   const { project, snapshots } = from;
   const signal = new AbortController().signal;
@@ -42,7 +42,7 @@ function bundled(from: GitProject, snapshot: Done, more: Partial<BundleInput> = 
   return makeBundle({ env: GIT_ENV, snapshots, repository, commit, head, project, now: T0, ...limits, ...more });
 }
 
-async function made(from: GitProject, snapshot: Done, more?: Partial<BundleInput>): Promise<Made> {
+async function made(from: GitProject, snapshot: DoneSnapshot, more?: Partial<BundleInput>): Promise<Made> {
   const bundle = await bundled(from, snapshot, more);
   if (bundle.state !== "made") throw new Error(JSON.stringify(bundle));
   return bundle;
@@ -50,7 +50,7 @@ async function made(from: GitProject, snapshot: Done, more?: Partial<BundleInput
 
 function received(
   here: GitProject,
-  snapshot: Done,
+  snapshot: DoneSnapshot,
   { bytes, needs }: Pick<Made, "bytes" | "needs">,
   into: RestoreReceivedInput["into"] = join(here.root, "restored"),
 ): Promise<RestoreOutcome> {

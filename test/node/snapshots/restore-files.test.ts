@@ -14,16 +14,20 @@ import {
   purge,
   taken,
   write,
-  type Done,
   snapshotOf,
 } from "#harness/machine/git-project.ts";
+import type { DoneSnapshot } from "#src/snapshots/snapshot.ts";
 
-function restore(snapshot: Pick<Done, "repository" | "commit">, into: string, more: Partial<RestoreInput> = {}) {
+function restore(
+  snapshot: Pick<DoneSnapshot, "repository" | "commit">,
+  into: string,
+  more: Partial<RestoreInput> = {},
+) {
   const { repository, commit } = snapshot;
   return restoreFiles({ ...HOST, repository, commit, into, timeoutMs: 60_000, ...more });
 }
 
-async function restored(snapshot: Done, into: string): Promise<RestoreResult> {
+async function restored(snapshot: DoneSnapshot, into: string): Promise<RestoreResult> {
   const result = await restore(snapshot, into);
   if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message}`);
   return result.value;

@@ -17,9 +17,9 @@ import {
   taken,
   withGit,
   write,
-  type Done,
   type GitProject,
 } from "#harness/machine/git-project.ts";
+import type { DoneSnapshot } from "#src/snapshots/snapshot.ts";
 
 const timeoutMs = 60_000;
 
@@ -27,7 +27,7 @@ function placeOf({ root }: GitProject, name: string): { folder: string; branch: 
   return { folder: join(root, "work", name, "project"), branch: `shim/${name}` };
 }
 
-function fork(from: GitProject, { repository, commit, head }: Done, name = "fork-1"): Promise<WorktreeOutcome> {
+function fork(from: GitProject, { repository, commit, head }: DoneSnapshot, name = "fork-1"): Promise<WorktreeOutcome> {
   mkdirSync(join(from.root, "work", name), { recursive: true });
   const place = placeOf(from, name);
   return restoreWorktree({ ...HOST, timeoutMs, project: from.project, repository, commit, head, ...place });
@@ -44,7 +44,7 @@ function treeOf({ root }: GitProject, folder: string): string {
   return tree;
 }
 
-function savedTree({ repository, commit }: Done): string {
+function savedTree({ repository, commit }: DoneSnapshot): string {
   return git(repository, "rev-parse", `${commit}^{tree}`).trim();
 }
 
@@ -59,7 +59,7 @@ function untouched({ project }: GitProject): unknown {
 async function isExactAtEveryCut(steps: readonly Parameters<typeof apply>[1][]): Promise<void> {
   const from = makeProject(files);
   const limits = { ...LIMITS, maxFileBytes: 2_000 };
-  const cuts: Done[] = [];
+  const cuts: DoneSnapshot[] = [];
   for (const [index, step] of steps.entries()) {
     apply(from, step);
     cuts.push(await taken(from, { checkpointId: `cp${index}`, limits }));

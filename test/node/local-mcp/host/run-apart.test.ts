@@ -72,3 +72,17 @@ it("[PR39] an error of the work is the caller's, with its code", async () => {
   const broken = runApart(runtime, "makeBundle", makeBundle, {} as never);
   await expect(broken).rejects.toMatchObject({ code: "ERR_INVALID_ARG_TYPE" });
 });
+
+it("[PR39] a process is kept for the next work, and two works at once have two", async () => {
+  const { from, runtime, env } = aRig(`echo $PPID >> "$ROOT/parents"`);
+  const { project, snapshots } = from;
+  const take = (checkpointId: string) =>
+    runApart(runtime, "takeSnapshot", takeSnapshot, { env, project, snapshots, checkpointId, now: T0, limits: LIMITS });
+  const parents = () => new Set(readFileSync(join(from.root, "parents"), "utf8").trim().split("\n"));
+  await take("cp1");
+  await take("cp2");
+  expect(parents().size).toBe(1);
+  const both = await Promise.all([take("cp3"), take("cp4")]);
+  expect(both.map(({ state }) => state)).toEqual(["done", "done"]);
+  expect(parents().size).toBe(2);
+});
