@@ -7,7 +7,7 @@ export const budgetMs = 1_000;
  * Shorter texts, in characters, need no budget: only an exponential expression takes long for them,
  * and lint lets none pass. A budget costs a thread, 0.1 to 0.3 ms of a tool call's 2 ms.
  */
-export const shortText = 2_000;
+export const shortText = 16_000;
 
 /** The interpretation of a text took more than {@link budgetMs}. */
 export class OverBudgetError extends Error {

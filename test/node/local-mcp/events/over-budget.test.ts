@@ -51,7 +51,7 @@ it(
       claude.tell("PreToolUse", {
         tool_name: "Bash",
         tool_use_id: "t1",
-        tool_input: { command: `hang ${token} ${"x ".repeat(1_000)}` },
+        tool_input: { command: `hang ${token} ${"x ".repeat(8_000)}` },
       }),
     ).toEqual({});
     claude.stop("The bread is baked.");
@@ -75,7 +75,7 @@ it("[FI31] an edit of a reserved file that takes too long to interpret is refuse
   }
   reservationReceived(runtime, { resource: "file:parser/one.ts", holder: other.session, machine: "here" });
   const write = (name: string): string | undefined => {
-    const tool_input = { file_path: join(claude.cwd, name), content: `hang ${"x ".repeat(1_000)}` };
+    const tool_input = { file_path: join(claude.cwd, name), content: `hang ${"x ".repeat(8_000)}` };
     const call = { tool_name: "Write", tool_input, tool_use_id: name };
     return claude.tell("PreToolUse", call).hookSpecificOutput?.permissionDecision;
   };
@@ -119,7 +119,7 @@ it("[JO43] a short tool event is interpreted without a budget, a long one and a 
   onTestFinished(() => budgets.mockRestore());
   claude.begin("Grep", { pattern: "bake" });
   expect(budgets).toHaveBeenCalledTimes(0);
-  claude.begin("Grep", { pattern: "bake ".repeat(1_000) });
+  claude.begin("Grep", { pattern: "bake ".repeat(4_000) });
   claude.prompt("Bake the bread");
   expect(budgets.mock.calls.length).toBeGreaterThanOrEqual(2);
 });
