@@ -1,9 +1,10 @@
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { McpConnection } from "../src/platform/mcp-connection.ts";
 import { hostsOf } from "../test/harness/machine/process-tree.ts";
 import { ms, sample, timed, type Row } from "./figures.ts";
+import { cpuMs } from "./proc.ts";
 import { scaled } from "./size.ts";
 
 const rounds = scaled(1_000);
@@ -74,13 +75,6 @@ async function idleRows(folder: string): Promise<Row[]> {
   const name = `over ${idleMs / 1_000} s, front and host`;
   const n = processes.length;
   return [{ group: "idle joined process", n, name, figure, goal: "under 0.1 %", isReached: share < 0.001 }];
-}
-
-/** Time on a processor of these processes, by the scheduler's own count of each thread (Linux, sched-stats). */
-function cpuMs(processes: readonly { readonly pid: number }[]): number {
-  const threads = processes.flatMap(({ pid }) => readdirSync(`/proc/${pid}/task`).map((task) => [pid, task]));
-  const spent = threads.map(([one, task]) => readFileSync(`/proc/${one}/task/${task}/schedstat`, "utf8").split(" ")[0]);
-  return spent.reduce((total, ns) => total + Number(ns) / 1e6, 0);
 }
 
 function aServer(folder: string, home: string, cwd: string): McpConnection {

@@ -48,8 +48,8 @@ const claude: HookClient = {
   program: claudeBinary,
   floor: emptyServer,
   mostRatios: [
-    [emptyServer, 1.15],
-    [without, 1.5],
+    [emptyServer, 1.1],
+    [without, 1.4],
   ],
   tools: () => ({
     shell: (command) => ({ name: "Bash", input: { command } }),
