@@ -2,6 +2,7 @@ import { posix, resolve, win32 } from "node:path";
 import type { HookEvent } from "../../contract/hook-input.ts";
 import { objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { isWindowsPath } from "../../shared/windows-path.ts";
+import { takesFilePath } from "./tools.ts";
 import type { ClientAdapter, ClientEvent } from "./client-adapter.ts";
 
 /** Claude Code's names of a client's tools. */
@@ -51,7 +52,6 @@ export function isOfSubagent(input: JsonObject): boolean {
   return typeof input["agent_id"] === "string";
 }
 
-const fileTools: ReadonlySet<string> = new Set(["Read", "Edit", "Write"]);
 const pathFields = ["file_path", "filePath", "path", "absolute_path"];
 
 /** A call in Claude Code's words; the call of another tool stays as it is. */
@@ -61,7 +61,7 @@ export function withClaudeTool(input: JsonObject, names: ToolNames): JsonObject 
   const name = names.get(given) ?? given;
   const values = objectAt(input, "tool_input");
   const path = pathFields.map((field) => textAt(values, field)).find((one) => one !== null);
-  if (!fileTools.has(name) || path === undefined) return { ...input, tool_name: name };
+  if (!takesFilePath(name) || path === undefined) return { ...input, tool_name: name };
   const file = pathIn(textAt(input, "cwd") ?? "/", path);
   return { ...input, tool_name: name, tool_input: { ...values, file_path: file } };
 }

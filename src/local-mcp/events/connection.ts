@@ -1,15 +1,35 @@
 import { isAlive } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { recordSubagents } from "../../machine/transcripts/record-transcript.ts";
+import { betweenTurns } from "./event-transcript.ts";
+import type { KnownSession } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
-import type { Recording } from "./record-event.ts";
 
-const deadText =
+export const deadText =
   "SHIM: the MCP process has died. Reconnect it with /mcp: until then its tools are missing, reserved files and budgets are not guarded, and tool calls are saved with your next prompt.";
 
-/** Shown once, with the next prompt. */
-export function connectionWarning({ runtime, incoming, known: { client } }: Recording): string | null {
-  const isPrompt = incoming.event === "UserPromptSubmit" && !incoming.isLate;
-  if (!isPrompt || !client || !isAlive(runtime.processes, client)) return null;
-  return runtime.fronts.takeLoss(client) ? deadText : null;
+export interface FrontCheck {
+  /** The client has lost its front, of which its user does not know yet. */
+  readonly isFrontDead: boolean;
+  /** Tool calls of sub-agents that no event has reported. */
+  readonly missedBySubagents: number;
+}
+
+/**
+ * The loss is shown once, with the next prompt. Reads the transcripts of sub-agents where no timer does.
+ */
+export function checkFront(
+  sql: Sql,
+  { fronts, processes, now, config }: Runtime,
+  { event, isLate = false }: IncomingEvent,
+  { client, row }: KnownSession,
+): FrontCheck {
+  if (!betweenTurns.has(event) || isLate || !client) return { isFrontDead: false, missedBySubagents: 0 };
+  const options = { prices: config.usage.prices, isOver: false };
+  const missedBySubagents = fronts.serves(client) || !row ? 0 : recordSubagents(sql, row, now(), options);
+  const isShown = event === "UserPromptSubmit" && isAlive(processes, client);
+  return { isFrontDead: isShown && fronts.takeLoss(client), missedBySubagents };
 }
 
 /** All tool events have arrived by the end of a turn. */

@@ -14,8 +14,15 @@ export function isWithoutUser(env: NodeJS.ProcessEnv): boolean {
   return userlessEntryPoint.test(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
 }
 
+/** @param isNew the event was not recorded before */
+export function recordEnd(recording: Recording, isNew: boolean): void {
+  const { event } = recording.incoming;
+  if (event === "SessionEnd") endSession(recording);
+  else if (event === "Stop" && isNew) endAfterTurn(recording);
+}
+
 /** A session that was cut off is detached or closed, and may be continued. */
-export function endSession({ sql, runtime, incoming, session }: Recording): void {
+function endSession({ sql, runtime, incoming, session }: Recording): void {
   const { reason = "other" } = incoming.input;
   const now = runtime.now();
   const [last] = journal.newest(sql, session.id, turnKinds, 1);
@@ -37,7 +44,7 @@ export function endSession({ sql, runtime, incoming, session }: Recording): void
  * A client may report the end of a cancelled turn and that of the chat at once, by hooks that
  * run side by side: what came first looked like an end in the middle of the turn.
  */
-export function endAfterTurn(recording: Recording): void {
+function endAfterTurn(recording: Recording): void {
   const { sql, session, incoming } = recording;
   const [turn, before] = journal.newest(sql, session.id, turnKinds, 2);
   if (turn?.entry.kind !== "turn_end" || !journal.has(sql, session.id, keyOf(sql, session.id, anyReason, before)))

@@ -1,7 +1,8 @@
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
-import { answerEvent, fileChangingEvents, rejectInput, type DeferredWork } from "./answer-hook.ts";
+import { isAwaited, type DeferredWork } from "./after-answer.ts";
+import { answerEvent, rejectInput } from "./answer-hook.ts";
 import { parseInput, toHookInput } from "./read-event.ts";
 import { isDescendant } from "../../platform/processes.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
@@ -49,8 +50,7 @@ export class HookChannel {
     const incoming = { clientName: claudeCode.name, event, input, clientPid };
     const { answer, work } = answerEvent(runtime, incoming);
     // The files are saved before a risky tool or a compaction.
-    if (work && fileChangingEvents.has(event) && work.trigger !== null)
-      await Promise.race([defer(work), pause(maxWaitMs)]);
+    if (work && isAwaited(work)) await Promise.race([defer(work), pause(maxWaitMs)]);
     else if (work) afterAnswer(() => void defer(work));
     return reply(event, answer);
   }

@@ -1,6 +1,6 @@
 import { read, write } from "node:fs";
 import { codeOf } from "../../shared/error.ts";
-import { JsonObjectReader, maxInputBytes } from "./json-object-reader.ts";
+import { JsonObjectReader, maxInputBytes } from "../../platform/json-object-reader.ts";
 import { decodeText, isUtf16 } from "../../platform/text-encoding.ts";
 
 interface Limits {

@@ -1,5 +1,5 @@
 import { isRecord, parseJson, parseObject, type JsonObject } from "../../shared/json-fields.ts";
-import { JsonObjectReader } from "./json-object-reader.ts";
+import { JsonObjectReader } from "../../platform/json-object-reader.ts";
 
 /** Pure. The JSON that a client has written to a hook, also where it is damaged. */
 

@@ -8,6 +8,7 @@ import { readBody } from "../../platform/read-body.ts";
 import { statedProcess } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { takeAwaited } from "../../snapshots/stored-snapshots.ts";
+import { finishEvent, isAwaited, type DeferredWork } from "./after-answer.ts";
 import { answerHook } from "./answer-hook.ts";
 import { eventIdOf, findClientPid } from "./read-event.ts";
 import { isOfForeignCaller } from "./foreign-callers.ts";
@@ -53,22 +54,15 @@ export async function answerPosted(runtime: Runtime, request: IncomingMessage): 
     spoolGiven(own, { event, input, client, env, clientPid, id });
     return null;
   }
-  let awaited: Promise<unknown> | null = null;
-  const text = answerHook(
-    own,
-    event,
-    () => input,
-    clientPid,
-    client,
-    id,
-    (work, isAwaited) => {
-      if (isAwaited) awaited = work();
-      else setImmediate(() => void work());
-    },
-  );
-  if (awaited !== null)
+  const awaited: Promise<unknown>[] = [];
+  const defer = (work: DeferredWork): void => {
+    if (isAwaited(work)) awaited.push(finishEvent(own, work));
+    else setImmediate(() => void finishEvent(own, work));
+  };
+  const text = answerHook(own, event, () => input, clientPid, client, id, defer);
+  if (awaited.length > 0)
     await attempt(runtime.log, `${event}: the files were not saved`, async () => {
-      await awaited;
+      await Promise.all(awaited);
       await takeAwaited(own, maxSnapshotMs);
     });
   return { status: 200, text };

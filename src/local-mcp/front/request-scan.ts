@@ -1,10 +1,9 @@
-import { parseJson } from "../../shared/json-fields.ts";
+import { parseObject } from "../../shared/json-fields.ts";
+import { JsonObjectReader } from "../../platform/json-object-reader.ts";
 
 /** Longer keys and ids are not those of a request. */
-const maxTokenBytes = 1_024;
-const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a];
-const [openBrace, openBracket, closeBrace, closeBracket] = [0x7b, 0x5b, 0x7d, 0x5d];
-const blanks: ReadonlySet<number> = new Set([0x00, 0x09, 0x0d, 0x20]);
+const maxFieldBytes = 1_024;
+const [openBrace, openBracket] = [0x7b, 0x5b];
 
 /**
  * Finds the id of a JSON-RPC message in its bytes, wherever it stands, and keeps nothing else: the
@@ -13,12 +12,9 @@ const blanks: ReadonlySet<number> = new Set([0x00, 0x09, 0x0d, 0x20]);
 export class RequestScan {
   id: string | number | null = null;
   #hasMethod = false;
-  #depth = 0;
-  #isInString = false;
-  #isEscaped = false;
-  /** Bytes of the message's own key or value that is being read. */
-  #token: number[] = [];
-  #key: unknown = null;
+  /** Null until it is known. */
+  #isBatch: boolean | null = null;
+  readonly #reader = new JsonObjectReader({ maxFieldBytes, onField: (field) => this.#take(field) });
 
   /** A response has an id, too, which the other side has chosen. */
   get isRequest(): boolean {
@@ -26,57 +22,15 @@ export class RequestScan {
   }
 
   push(bytes: Buffer): void {
-    for (let at = 0; at < bytes.length && !this.isRequest; at++) {
-      // Most of a long line is the text of one parameter.
-      if (this.#isInString && this.#depth !== 1 && !this.#isEscaped) at = endOfPlainText(bytes, at);
-      if (at < bytes.length) this.#take(bytes[at] ?? 0);
-    }
+    const first = this.#isBatch === null ? bytes.find((byte) => byte === openBrace || byte === openBracket) : undefined;
+    if (first !== undefined) this.#isBatch = first === openBracket;
+    if (this.#isBatch === false && !this.isRequest) this.#reader.push(bytes);
   }
 
-  #take(byte: number): void {
-    if (this.#isInString) return this.#takeOfString(byte);
-    if (byte === quote) this.#isInString = true;
-    if (byte === openBrace || byte === openBracket) this.#depth += 1;
-    else if (byte === closeBrace || byte === closeBracket) this.#close();
-    else if (this.#depth === 1 && byte === comma) this.#endField();
-    else if (this.#depth === 1 && byte === colon) {
-      this.#key = this.#read();
-      if (this.#key === "method") this.#hasMethod = true;
-    } else this.#keep(byte);
+  #take(field: Buffer): void {
+    const value = parseObject(`{${field.toString()}}`);
+    const id = value?.["id"];
+    if (typeof id === "string" || typeof id === "number") this.id = id;
+    if (value?.["method"] !== undefined) this.#hasMethod = true;
   }
-
-  #takeOfString(byte: number): void {
-    this.#keep(byte);
-    if (this.#isEscaped) this.#isEscaped = false;
-    else if (byte === backslash) this.#isEscaped = true;
-    else if (byte === quote) this.#isInString = false;
-  }
-
-  #close(): void {
-    if (this.#depth === 1) this.#endField();
-    this.#depth -= 1;
-  }
-
-  #endField(): void {
-    const value = this.#read();
-    if (this.#key === "id" && (typeof value === "string" || typeof value === "number")) this.id = value;
-    this.#key = null;
-  }
-
-  #keep(byte: number): void {
-    const isKept = this.#depth === 1 && this.#token.length <= maxTokenBytes;
-    if (isKept && (this.#isInString || !blanks.has(byte))) this.#token.push(byte);
-  }
-
-  #read(): unknown {
-    const token = Buffer.from(this.#token).toString();
-    this.#token = [];
-    return parseJson(token);
-  }
-}
-
-function endOfPlainText(bytes: Buffer, from: number): number {
-  let at = from;
-  while (at < bytes.length && bytes[at] !== quote && bytes[at] !== backslash) at += 1;
-  return at;
 }

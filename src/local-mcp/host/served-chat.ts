@@ -10,7 +10,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { Chat, type ClientInfo } from "../mcp/chat/chat.ts";
 import { lateTeam, type LateTeam, type LoadedTeam } from "../mcp/chat/late-team.ts";
 import { HookChannel } from "../events/hook-channel.ts";
-import { finishEvent, type DeferredWork } from "../events/answer-hook.ts";
+import { finishEvent, type DeferredWork } from "../events/after-answer.ts";
 import { capture } from "../../machine/checkpoints/capture.ts";
 import { catchUp, isTurnOpen } from "../../machine/transcripts/record-transcript.ts";
 import { recordDeath } from "../../machine/recovery/deaths.ts";

@@ -28,16 +28,16 @@ export function setJournalSeq(sql: Sql, seq: number, journalSeq: number): void {
 }
 
 /**
- * Whether the turn has its first files, or was denied them. While they are being saved, a
- * second tool beside the first waits, too.
- *
- * @param turnSeq row of the journal with which the turn began
+ * Whether the present turn has its first files, or was denied them. While they are being saved, a
+ * second tool beside the first waits, too. A turn begins with its prompt, or with the end of the
+ * turn before it.
  */
-export function hasTurnStart(sql: Sql, sessionId: string, turnSeq: number): boolean {
+export function hasTurnStart(sql: Sql, sessionId: string): boolean {
   const query = `SELECT 1 FROM checkpoints c LEFT JOIN snapshots s ON s.checkpointId = c.id
-    WHERE c.session = ? AND c.journalSeq >= ? AND c.trigger IN ('turn', 'before_tool')
+    WHERE c.session = ? AND c.journalSeq >= coalesce((SELECT max(seq) FROM journal
+        WHERE session = c.session AND kind IN ('prompt', 'turn_end', 'failure')), 0) AND c.trigger IN ('turn', 'before_tool')
       AND coalesce(s.state, '') <> 'running' LIMIT 1`;
-  return sql.all(query, sessionId, turnSeq).length > 0;
+  return sql.all(query, sessionId).length > 0;
 }
 
 export function latest(sql: Sql, sessionId: string, beforeSeq = Number.MAX_SAFE_INTEGER): Checkpoint | null {

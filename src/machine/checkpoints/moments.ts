@@ -5,7 +5,7 @@ import { oneLine } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { maxAwaitMs } from "../../snapshots/stored-snapshots.ts";
 import { currentState, stateAt, type PastState } from "./capture.ts";
-import { mayChangeFiles } from "./triggers.ts";
+import { mayChangeFiles } from "../../clients/adapter/tools.ts";
 import * as journal from "../sessions/journal.ts";
 import { isEdited, isRequest } from "../sessions/work-state.ts";
 
@@ -113,7 +113,7 @@ function readCalls(sql: Sql, session: string): ChangingCall[] {
 
 function isChange(entry: JournalEntry): boolean {
   if (entry.kind === "tool_end" && isEdited(entry)) return true;
-  return "name" in entry && mayChangeFiles(entry.name.replace(/ \(subagent\)$/, ""));
+  return "name" in entry && mayChangeFiles(entry.name);
 }
 
 /** Triggers whose files are read before a call of a tool begins. */

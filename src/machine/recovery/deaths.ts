@@ -65,10 +65,19 @@ export function sight(
   known: sessions.Session | null,
   sighting: sessions.Sighting,
 ): { readonly session: sessions.Session; readonly before: sessions.Session | null } {
-  const isBack = known !== null && sighting.isAlive && isOwnerGone(known, machine);
-  if (isBack) recordDeath(sql, machine, known.id);
-  const before = isBack ? sessions.get(sql, known.id) : known;
+  const before = sighting.isAlive ? withEarlierDeath(sql, machine, known) : known;
   return { session: sessions.recordSighting(sql, machine.now(), sighting), before };
+}
+
+/** The session as stored, after the death of a process that is gone is recorded. */
+export function withEarlierDeath(
+  sql: Sql,
+  machine: DeathDeps,
+  known: sessions.Session | null,
+): sessions.Session | null {
+  if (known === null || !isOwnerGone(known, machine)) return known;
+  recordDeath(sql, machine, known.id);
+  return sessions.get(sql, known.id);
 }
 
 /** Silence alone is no proof of a death: only a process that is gone counts. */

@@ -1,3 +1,4 @@
+import { deedOf } from "../../clients/adapter/tools.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { mayBeAlive, type Processes } from "../../platform/processes.ts";
 import * as journal from "./journal.ts";
@@ -23,13 +24,11 @@ const minuteMs = 60_000;
 const maxSilenceMs = 15 * minuteMs;
 /** A build or a sub-agent may run that long; a tool open for longer counts as hanging. */
 const openToolMs = 120 * minuteMs;
-/** Tools that ask the user and wait for the answer. */
-const askingTools: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMode"]);
 
 /** Pure. For a chat that lives. */
 export function activityOf(facts: ActivityFacts): Activity {
   const { isWaitingForUser, isInTurn, openTools, workedAt, now } = facts;
-  if (isWaitingForUser || openTools.some(({ name }) => askingTools.has(name))) return "waiting";
+  if (isWaitingForUser || openTools.some(({ name }) => deedOf(name) === "asks")) return "waiting";
   const silenceMs = now - workedAt;
   if (isInTurn === null) return silenceMs < maxSilenceMs ? "busy" : "idle";
   if (!isInTurn) return "idle";
@@ -150,7 +149,7 @@ export function updateWaiting(
 }
 
 function isQuestion(event: HookEvent, input: HookInput): boolean {
-  return event === "PreToolUse" && askingTools.has(input.tool_name ?? "");
+  return event === "PreToolUse" && deedOf(input.tool_name ?? "") === "asks";
 }
 
 export function waitingSessions(sql: Sql, processes: Processes, except: string | null): sessions.Session[] {

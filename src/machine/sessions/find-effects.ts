@@ -1,6 +1,6 @@
 import { type EffectCommand, effectCommands, type EffectKind, harmlessWords } from "../../contract/effects.ts";
+import { shellCommandOf } from "../../clients/adapter/tools.ts";
 import { isWayToOwnTool } from "../../contract/own-tools.ts";
-import { asObject, textAt } from "../../shared/json-fields.ts";
 import { matchesWord, type WantedWord, wordsOf } from "../../shared/wildcard.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { boundTexts } from "../../redaction/bounded-text.ts";
@@ -64,16 +64,10 @@ export function findEffects(
   own: readonly EffectCommand[] = [],
 ): readonly FoundEffect[] {
   const all = [...tableOf(own), ...tableOf(effectCommands)];
-  const shell = shells.get(toolName);
-  if (shell === undefined) return toolEffects(all, toolName, toolInput);
-  const text = textAt(asObject(toolInput), "command");
-  return text === null ? [] : effectsIn(all, text, shell === "powershell");
+  const command = shellCommandOf(toolName, toolInput);
+  if (command === null) return toolEffects(all, toolName, toolInput);
+  return effectsIn(all, command.text, command.shell === "powershell");
 }
-
-const shells: ReadonlyMap<string, "sh" | "powershell"> = new Map([
-  ["Bash", "sh"],
-  ["PowerShell", "powershell"],
-] as const);
 
 const maxInputChars = 1_000;
 

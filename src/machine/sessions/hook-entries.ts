@@ -1,4 +1,5 @@
 import { oneLine } from "../../shared/format.ts";
+import { deedOf, filePathOf, subagentTool } from "../../clients/adapter/tools.ts";
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
@@ -11,16 +12,29 @@ import { userWords } from "../../clients/adapter/harness-text.ts";
 import { approvedPlan, digest, failure, idOf, limits, pathOf, type KeyedEntry } from "./entries.ts";
 import { redactAndKeepEnds, boundTexts, redactAndClip } from "../../redaction/bounded-text.ts";
 
-/** Pure. Repeated events count once, by the client's own ids. */
-export function entriesOf(event: HookEvent, input: HookInput, turn: string): KeyedEntry[] {
-  return readers[event](input, turn);
+/**
+ * Pure. Repeated events count once, by the client's own ids.
+ *
+ * @param turn names the turn, for an event to which the client gives no id
+ * @param effects of a call that begins; absent: as its input alone shows them
+ */
+export function entriesOf(
+  event: HookEvent,
+  input: HookInput,
+  turn: () => string = () => "",
+  effects?: readonly EffectNote[],
+): KeyedEntry[] {
+  return readers[event](input, turn, effects);
 }
 
-const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[]> = {
+type Reader = (input: HookInput, turn: () => string, effects?: readonly EffectNote[]) => KeyedEntry[];
+
+const readers: Record<HookEvent, Reader> = {
   SessionStart: () => [],
   SessionEnd: () => [],
   UserPromptSubmit: prompt,
-  PreToolUse: (input) => toolCall(input, "start", (tool) => ({ kind: "tool_start", ...tool, ...effectsOf(input) })),
+  PreToolUse: (input, _turn, effects = noteEffects(input)) =>
+    toolCall(input, "start", (tool) => ({ kind: "tool_start", ...tool, ...(effects.length === 0 ? {} : { effects }) })),
   PostToolUse: (input) => [
     ...toolCall(input, "end", (tool) => ({ kind: "tool_end", ...tool, ...durationOf(input), ...fileOf(input) })),
     ...todos(input),
@@ -57,7 +71,7 @@ const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[
 };
 
 /** Skips prompts of the client itself (a finished background task). */
-function prompt(input: HookInput, turn: string): KeyedEntry[] {
+function prompt(input: HookInput, turn: () => string): KeyedEntry[] {
   const text = withoutBriefs(userWords(input.prompt ?? ""));
   if (!text) return [];
   const kept = redactAndKeepEnds(text, limits.prompt);
@@ -71,18 +85,13 @@ function toolCall(input: HookInput, moment: "start" | "end", entryOf: (tool: Too
   return tool ? [keyed(`${moment}:${tool.id}`, entryOf(tool))] : [];
 }
 
-function effectsOf(input: HookInput): { effects?: readonly EffectNote[] } {
-  const effects = noteEffects(input);
-  return effects.length === 0 ? {} : { effects };
-}
-
 function durationOf({ duration_ms: durationMs }: HookInput): { durationMs?: number } {
   return durationMs === undefined ? {} : { durationMs };
 }
 
 function toolOf(input: HookInput): Tool | null {
   if (!input.tool_name || !input.tool_use_id) return null;
-  const name = input.agent_id ? `${input.tool_name} (subagent)` : input.tool_name;
+  const name = input.agent_id ? subagentTool(input.tool_name) : input.tool_name;
   return { id: input.tool_use_id, name, input: describeInput(input.tool_input) };
 }
 
@@ -99,21 +108,13 @@ function searchIn({ pattern, path }: Readonly<Record<string, unknown>>): string 
   return typeof pattern === "string" && typeof path === "string" ? `${pattern} in ${path}` : null;
 }
 
-const fileActions: Record<string, FileNote["action"]> = {
-  Read: "read",
-  Edit: "edited",
-  MultiEdit: "edited",
-  NotebookEdit: "edited",
-  Write: "edited",
-};
-
 function fileOf(input: HookInput): { path?: string; action?: FileNote["action"] } {
-  const action = fileActions[input.tool_name ?? ""];
-  const values = asRecord(input.tool_input);
-  const path = values["file_path"] ?? values["notebook_path"];
-  if (!action || typeof path !== "string") return {};
-  const change = action === "edited" ? asRecord(input.tool_response)["type"] : undefined;
-  return { path: pathOf(path), action: change === "create" ? "created" : change === "delete" ? "deleted" : action };
+  const { tool_name: tool = "", tool_input: given, tool_response: response } = input;
+  const path = filePathOf(tool, given);
+  if (path === null) return {};
+  if (deedOf(tool) === "reads") return { path: pathOf(path), action: "read" };
+  const change = asRecord(response)["type"];
+  return { path: pathOf(path), action: change === "create" ? "created" : change === "delete" ? "deleted" : "edited" };
 }
 
 /** Records the user's choice in a dialog, and an approved plan. */
@@ -206,9 +207,9 @@ function keyed(key: string, entry: JournalEntry): KeyedEntry {
 }
 
 /** Distinguishes events without a client id by turn and content. */
-function eventStamp(input: HookInput, turn: string): string {
+function eventStamp(input: HookInput, turn: () => string): string {
   const content = `${input.prompt ?? ""}${input.last_assistant_message ?? ""}${input.error ?? ""}${input.trigger ?? ""}`;
-  return `${turn}:${digest(content)}`;
+  return `${turn()}:${digest(content)}`;
 }
 
 /** Pure. The summary of a compaction, and the client's texts around it. */

@@ -12,10 +12,23 @@ export interface JournalRow {
 const entries = journal.pick("seq", "at", "kind", "body");
 const prompts = journal.pick("seq", "at", "key");
 
-/** Returns false for an event stored already (two hooks, a spool, the transcript). */
-export function append(sql: Sql, session: string, at: number, key: string, entry: JournalEntry): boolean {
+/**
+ * Returns false for an event stored already (two hooks, a spool, the transcript).
+ *
+ * @param unless key of an entry beside which this one is not stored
+ */
+export function append(
+  sql: Sql,
+  session: string,
+  at: number,
+  key: string,
+  entry: JournalEntry,
+  unless: string | null = null,
+): boolean {
   const { kind, ...body } = entry;
-  return journal.insert(sql, { session, at, kind, key, body }, "ON CONFLICT (session, key) DO NOTHING") > 0;
+  const query = `INSERT INTO journal (session, at, kind, key, body) SELECT ?, ?, ?, ?, ?
+     WHERE NOT EXISTS (SELECT 1 FROM journal WHERE session = ? AND key = ?) ON CONFLICT (session, key) DO NOTHING`;
+  return sql.run(query, session, at, kind, key, JSON.stringify(body), session, unless) > 0;
 }
 
 /** Keeps an entry whose interpretation took too long out of every later one. */
@@ -55,12 +68,6 @@ export function newest(sql: Sql, sessionId: string, kinds: readonly JournalKind[
 /** Returns 0 without a prompt. */
 export function newestPromptSeq(sql: Sql, sessionId: string): number {
   return newestPrompt(sql, sessionId)?.seq ?? 0;
-}
-
-/** Where the present turn began: its prompt, or the end of the turn before it; 0 without either. */
-export function turnSeq(sql: Sql, sessionId: string): number {
-  const rest = "WHERE session = ? AND kind IN ('prompt', 'turn_end', 'failure') ORDER BY seq DESC LIMIT 1";
-  return prompts.select(sql, rest, sessionId)[0]?.seq ?? 0;
 }
 
 /** Has its own index: a turn may hold thousands of entries. */

@@ -11,13 +11,15 @@ export const importOrigin = "import";
 export interface Sighting {
   readonly id: string;
   readonly client: string;
-  readonly clientVersion?: string | null;
+  readonly clientVersion?: string | null | undefined;
   readonly origin: string;
   /** The first value stays: a chat may go to other folders. */
   readonly project?: string | null;
   readonly cwd?: string | null;
-  readonly model?: string | null;
-  readonly transcriptPath?: string | null;
+  readonly model?: string | null | undefined;
+  readonly transcriptPath?: string | null | undefined;
+  /** Bytes of the transcript that are not read in a new session. */
+  readonly transcriptOffset?: number;
   readonly parentId?: string | null;
   readonly owner: ProcessIdentity | null;
   /** False for events that may arrive after the end (a late hook, a spool): they reopen nothing. */
@@ -30,14 +32,6 @@ export interface Sighting {
  * Creates or refreshes the session. A sighting alive clears its end, detachment and offer.
  */
 export function recordSighting(sql: Sql, now: number, { owner, isAlive, isWork, ...sighting }: Sighting): Session {
-  if (isAlive) {
-    sql.run(
-      `UPDATE sessions SET endedAt = NULL, endReason = NULL, detachedAt = NULL, detachReason = NULL,
-         recovery = NULL, recoveryAt = NULL, recoveryBy = NULL, deathAt = NULL
-       WHERE id = ? AND (endedAt IS NOT NULL OR detachedAt IS NOT NULL OR recovery IS NOT NULL OR deathAt IS NOT NULL)`,
-      sighting.id,
-    );
-  }
   const times = { startedAt: now, lastSeenAt: now, workedAt: isWork === false ? null : now };
   const row = sessions.insertReturning(
     sql,
@@ -46,11 +40,29 @@ export function recordSighting(sql: Sql, now: number, { owner, isAlive, isWork, 
        project = coalesce(project, excluded.project), cwd = coalesce(excluded.cwd, cwd),
        model = coalesce(excluded.model, model), transcriptPath = coalesce(excluded.transcriptPath, transcriptPath),
        owner = coalesce(excluded.owner, owner), lastSeenAt = max(lastSeenAt, excluded.lastSeenAt),
-       workedAt = coalesce(excluded.workedAt, workedAt)`,
+       workedAt = coalesce(excluded.workedAt, workedAt)${isAlive ? revived : ""}`,
   );
   if (!row) throw new Error(`session ${sighting.id} was not stored`);
   return row;
 }
+
+/** Whether a sighting alive has something to clear in the row. */
+export function isOver({ endedAt, detachedAt, recovery, deathAt }: Session): boolean {
+  return endedAt !== null || detachedAt !== null || recovery !== null || deathAt !== null;
+}
+
+const revived = [
+  "endedAt",
+  "endReason",
+  "detachedAt",
+  "detachReason",
+  "recovery",
+  "recoveryAt",
+  "recoveryBy",
+  "deathAt",
+]
+  .map((name) => `, ${name} = NULL`)
+  .join("");
 
 /** Stored as JSON, and compared as text. */
 export function identityOf({ boot, pid, start }: ProcessIdentity): ProcessIdentity {
@@ -160,7 +172,9 @@ export function close(sql: Sql, now: number, id: string, reason: string): void {
   sessions.update(sql, { id, endedAt: null }, { detachedAt: now, detachReason: reason });
 }
 
+/** Writes nothing where nothing changes. */
 export function update(sql: Sql, id: string, change: SessionChange): void {
+  if (Object.keys(change).length === 0) return;
   sql.run(
     `UPDATE sessions SET toolCalls = toolCalls + ?, toolErrors = toolErrors + ?, readings = coalesce(?, readings),
        title = coalesce(title, ?), model = coalesce(?, model),

@@ -48,6 +48,22 @@ export function simpleCommands(text: string, isPowerShell = false): readonly Sim
   return new ShellReader(text, isPowerShell).list(null);
 }
 
+const maxScripts = 3;
+
+/**
+ * The words of all commands that a text of any length may run: also those of quoted scripts and of
+ * here-documents, which another shell may read.
+ */
+export function mentionedCommands(text: string, isPowerShell: boolean, depth = 0): readonly (readonly string[])[] {
+  const reader = new ShellReader(text, isPowerShell);
+  const commands = reader.list(null).map(({ words }) => words);
+  const scripts = [...commands.flat().filter((word) => /[\n;&|]/.test(word)), ...reader.documents];
+  const inner = depth < maxScripts ? scripts : [];
+  const rest = text.length > maxChars ? mentionedCommands(text.slice(maxChars), isPowerShell, depth) : [];
+  const open = commands.map((words) => words.flatMap((word) => word.split(/[\s;&|]+/)));
+  return [...open, ...inner.flatMap((one) => mentionedCommands(one, isPowerShell, depth + 1)), ...rest];
+}
+
 type Ended = Pick<SimpleCommand, "shows" | "folders">;
 
 /** End of a command of a script that an outer command runs, as far as the outer one shows it. */
@@ -64,6 +80,8 @@ class ShellReader {
   /** With it another command of a pipe may have failed than the last. */
   readonly #hasPipefail: boolean;
   readonly #isCut: boolean;
+  /** Texts of the here-documents and here-strings that were read. */
+  readonly documents: string[] = [];
   /** Here-documents that begin with the next line. */
   #documents: { readonly end: string; readonly isIndented: boolean }[] = [];
   #at = 0;
@@ -119,17 +137,21 @@ class ShellReader {
       if (part.words.length === 0 && sign === null) part.from = this.#at;
       const word = this.#word(false);
       if (sign === null) part.words.push(word);
+      else if (sign.endsWith("<<<")) this.documents.push(word);
       else if (/<<-?$/.test(sign)) this.#documents.push({ end: word, isIndented: sign.endsWith("-") });
       part.to = this.#at;
     }
   }
 
   #skipDocuments(): void {
-    for (const { end, isIndented } of this.#documents)
+    for (const { end, isIndented } of this.#documents) {
+      const from = this.#at;
       while (this.#at < this.#text.length) {
         const line = this.#to("\n");
         if ((isIndented ? line.replace(/^\t+/, "") : line) === end) break;
       }
+      this.documents.push(this.#text.slice(from, this.#at));
+    }
     this.#documents = [];
   }
 

@@ -48,7 +48,8 @@ export async function readInSteps(runtime: Runtime, sessionId: string): Promise<
     const part = readOn(runtime, session, stepBytes);
     if (!part || part.offset === from) return;
     runtime.store.write((sql) => {
-      if (recordIfNew(sql, runtime, session, part)) takeReadings(sql, runtime, session, part);
+      if (recordIfNew(sql, runtime, session, part))
+        sessions.update(sql, session.id, partChange(runtime, session, part));
     });
     await nextTurn();
   }
@@ -81,17 +82,26 @@ export function observe(
   part: TranscriptPart | null = null,
   fresh: Readings = {},
 ): Observation {
+  return observeRow(sql, runtime, sessions.get(sql, seen.id) ?? seen, part, fresh);
+}
+
+/** @param session its row as it stands in this transaction */
+export function observeRow(
+  sql: Sql,
+  runtime: Runtime,
+  session: sessions.Session,
+  part: TranscriptPart | null = null,
+  fresh: Readings = {},
+): Observation {
   const now = runtime.now();
-  const stored = sessions.get(sql, seen.id) ?? seen;
-  const session = part ? takeReadings(sql, runtime, stored, part) : stored;
+  const change = part ? partChange(runtime, session, part) : {};
+  const { readings: known = session.readings } = change;
   const unsaved = unsavedOf(sql, session.id);
-  const readings = merge(
-    merge(session.readings, derivedReadings(sql, runtime, session, unsaved.events > 0, now)),
-    fresh,
-  );
+  const derived = derivedReadings(sql, runtime, session, unsaved.events > 0, now);
+  const readings = merge(merge(known, derived), fresh);
   const config = sessionConfig(sql, runtime.config, session.id);
   const risk = assess(readings, config.risk, now);
-  sessions.update(sql, session.id, { readings });
+  sessions.update(sql, session.id, { ...change, readings });
   history.record(sql, now, session.id, readings, risk);
   const riskMark = markReading(session.riskMark, risk.level, now);
   if (!isDeepStrictEqual(riskMark, session.riskMark)) sessions.setRiskMark(sql, session.id, riskMark);
@@ -103,31 +113,23 @@ export function observe(
   return { risk, readings, facts, config };
 }
 
-export function takeReadings(
-  sql: Sql,
-  runtime: Runtime,
+/** Change of a session's row by a part of its transcript. */
+export function partChange(
+  { env, now }: Pick<Runtime, "env" | "now">,
   session: sessions.Session,
   part: TranscriptPart,
-): sessions.Session {
-  const now = runtime.now();
+): sessions.SessionChange {
+  const at = now();
   // A compaction may be reported by the transcript alone.
   const { compactBoundary } = part;
-  const old = compactBoundary ? afterCompaction(session.readings, compactBoundary.at ?? now) : session.readings;
-  const readings = merge(old, fromTranscript(part, old, runtime.env, now));
-  sessions.update(sql, session.id, {
-    readings,
+  const old = compactBoundary ? afterCompaction(session.readings, compactBoundary.at ?? at) : session.readings;
+  return {
+    readings: merge(old, fromTranscript(part, old, env, at)),
     transcriptOffset: part.offset,
     model: part.contextUsage?.model ?? null,
     clientVersion: part.clientVersion,
-    ...(part.offset > session.transcriptOffset ? { workedAt: now } : {}),
-  });
-  return { ...session, readings };
-}
-
-export function clearContextReadings(sql: Sql, now: number, session: sessions.Session): sessions.Session {
-  const readings = afterCompaction(session.readings, now);
-  sessions.update(sql, session.id, { readings });
-  return { ...session, readings };
+    ...(part.offset > session.transcriptOffset ? { workedAt: at } : {}),
+  };
 }
 
 function derivedReadings(

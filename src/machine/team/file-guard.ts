@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { deedOf, filePathOf } from "../../clients/adapter/tools.ts";
 import type { HookInput } from "../../contract/hook-input.ts";
 import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -39,7 +40,6 @@ export interface EditedFile {
   readonly roots: readonly string[];
 }
 
-const editingTools: ReadonlySet<string | undefined> = new Set(["Edit", "MultiEdit", "Write", "NotebookEdit"]);
 const allowed: EditVerdict = { kind: "free" };
 const warnEveryMs = 3_600_000;
 /** A statement takes 100 values, one of which is the workspace. */
@@ -75,12 +75,9 @@ export function isEdit(input: HookInput): boolean {
   return editedPath(input) !== null;
 }
 
-function editedPath({ tool_name: tool, tool_input: toolInput, cwd }: HookInput): string | null {
-  if (!editingTools.has(tool) || typeof toolInput !== "object" || toolInput === null) return null;
-  const values: Record<string, unknown> = { ...toolInput };
-  const path = values["file_path"] ?? values["notebook_path"];
-  if (typeof path !== "string" || path === "") return null;
-  if (isAbsolute(path)) return path;
+function editedPath({ tool_name: tool = "", tool_input: input, cwd }: HookInput): string | null {
+  const path = deedOf(tool) === "edits" ? filePathOf(tool, input) : null;
+  if (path === null || isAbsolute(path)) return path;
   return cwd === undefined ? null : resolve(cwd, path);
 }
 

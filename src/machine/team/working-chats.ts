@@ -2,7 +2,7 @@ import { dirname, isAbsolute, relative } from "node:path";
 import { realPath } from "../../platform/real-path.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { mayChangeFiles } from "../checkpoints/triggers.ts";
+import { mayChangeFiles } from "../../clients/adapter/tools.ts";
 import { isAlive } from "../recovery/session-state.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";

@@ -232,7 +232,7 @@ function compacted({ summary, trigger, at }: TranscriptCompaction): WrittenEvent
 }
 
 function hook(event: HookEvent, fields: Omit<HookInput, "session_id">): Entries {
-  return (turn) => entriesOf(event, { session_id: importOrigin, ...fields }, turn);
+  return (turn) => entriesOf(event, { session_id: importOrigin, ...fields }, () => turn);
 }
 
 function hooks(event: HookEvent, inputs: readonly JsonObject[], outcome: JsonObject = {}): Entries {

@@ -41,7 +41,7 @@ export function catchUp(sql: Sql, now: number, sessionId: string): void {
     sessions.update(sql, sessionId, { transcriptOffset: part.offset });
   }
   if (isPaused) return;
-  recordSubagents(sql, session, now);
+  recordSubagents(sql, session, now, { prices: {}, isOver: true });
   if (isTurnOpen(sql, sessionId)) recordTurnEnd(sql, sessionId, now, part.turnEnd ?? readTurnEnd(path, limits));
 }
 
@@ -149,7 +149,7 @@ function recordQueued(sql: Sql, sessionId: string, now: number, { text, uuid, at
   const reported = journal.newest(sql, sessionId, ["prompt"], maxQueued).filter((row) => row.at >= at - reportedMs);
   const texts = new Set(reported.map(({ entry }) => (entry.kind === "prompt" ? entry.text : "")));
   const input = { session_id: sessionId, prompt: text };
-  for (const { key, entry } of entriesOf("UserPromptSubmit", input, `queued:${idOf(uuid)}`))
+  for (const { key, entry } of entriesOf("UserPromptSubmit", input, () => `queued:${idOf(uuid)}`))
     if (entry.kind === "prompt" && !texts.has(entry.text)) journal.append(sql, sessionId, at, key, entry);
 }
 
@@ -178,19 +178,12 @@ export function readTurnEnd(path: string, limits: ReadLimits): TranscriptTurnEnd
  * surely over: before the event itself, it would take that event's place.
  */
 export function recordTurnEnd(sql: Sql, sessionId: string, now: number, turnEnd: TranscriptTurnEnd | null): void {
-  const prompt = journal.newestPrompt(sql, sessionId);
-  if (
-    !turnEnd ||
-    turnEnd.at === null ||
-    !prompt ||
-    turnEnd.at < prompt.at ||
-    turnEnd.at > now ||
-    !isTurnOpen(sql, sessionId)
-  )
+  const prompt = turnEnd && journal.newestPrompt(sql, sessionId);
+  if (!prompt || turnEnd.at === null || turnEnd.at < prompt.at || turnEnd.at > now || !isTurnOpen(sql, sessionId))
     return;
   // Stop has the text without the blanks around it.
   const input = { session_id: sessionId, last_assistant_message: turnEnd.text.trim() };
-  for (const { key, entry } of entriesOf("Stop", input, turnOf(prompt)))
+  for (const { key, entry } of entriesOf("Stop", input, () => turnOf(prompt)))
     journal.append(sql, sessionId, turnEnd.at, key, entry);
 }
 
@@ -244,7 +237,7 @@ function recordStart(sql: Sql, caller: Caller, now: number, toolUseId: string, c
   const call = calls.get(toolUseId);
   const id = idOf(toolUseId);
   if (!call || journal.has(sql, sessionId, `start:${id}`) || journal.has(sql, sessionId, `end:${id}`)) return false;
-  return recordAll(sql, sessionId, call.at ?? now, entriesOf("PreToolUse", inputOf(caller, call), ""));
+  return recordAll(sql, sessionId, call.at ?? now, entriesOf("PreToolUse", inputOf(caller, call)));
 }
 
 function recordEnd(sql: Sql, caller: Caller, now: number, end: TranscriptToolEnd, calls: CallsById): boolean {
@@ -257,7 +250,7 @@ function recordEnd(sql: Sql, caller: Caller, now: number, end: TranscriptToolEnd
   const event = error === null ? "PostToolUse" : "PostToolUseFailure";
   const outcome = error === null ? { tool_response: response } : { error };
   const input = { ...inputOf(caller, call), ...outcome };
-  const isRecorded = recordAll(sql, sessionId, at ?? now, entriesOf(event, input, ""));
+  const isRecorded = recordAll(sql, sessionId, at ?? now, entriesOf(event, input));
   if (isRecorded) sessions.update(sql, sessionId, { toolCalls: 1, toolErrors: error === null ? 0 : 1 });
   return isRecorded;
 }
@@ -276,7 +269,7 @@ type UnhookedCall = Pick<TranscriptToolCall, "id" | "name" | "input" | "at"> & P
 
 function recordUnhooked(sql: Sql, caller: Caller, now: number, call: UnhookedCall): void {
   const input = { ...inputOf(caller, call), tool_response: call.response };
-  const entries = entriesOf("PostToolUse", input, "").filter(({ entry }) => entry.kind !== "tool_end");
+  const entries = entriesOf("PostToolUse", input).filter(({ entry }) => entry.kind !== "tool_end");
   recordAll(sql, caller.session_id, call.at ?? now, entries);
 }
 
@@ -317,12 +310,19 @@ export function readSubagents(runtime: Runtime, session: Session): number {
   return missed.reduce((total, count) => total + count, 0);
 }
 
-/** The same after the end of the client, in the caller's transaction. */
-function recordSubagents(sql: Sql, session: Session, now: number): void {
-  for (const file of filesOf(session)) {
+/** The same in the caller's transaction. */
+export function recordSubagents(sql: Sql, session: Session, now: number, options: SubagentOptions): number {
+  const missed = filesOf(session).map((file) => {
     const part = readFile(file, positionIn(sql, session, file));
-    if (part) recordFile(sql, session, file, part, now, { prices: {}, isOver: true });
-  }
+    return part ? recordFile(sql, session, file, part, now, options) : 0;
+  });
+  return missed.reduce((total, count) => total + count, 0);
+}
+
+interface SubagentOptions {
+  readonly prices: Prices;
+  /** The client has ended. */
+  readonly isOver: boolean;
 }
 
 /** Whether the session's transcript, or that of a sub-agent, was written to after this time. */
@@ -387,7 +387,7 @@ function recordFile(
   { name, agentId }: SubagentFile,
   part: TranscriptPart,
   now: number,
-  { prices, isOver }: { readonly prices: Prices; readonly isOver: boolean },
+  { prices, isOver }: SubagentOptions,
 ): number {
   countResponses(sql, session, { usage: [], subagentUsage: part.usage }, now, prices);
   usageFiles.put(sql, { session: session.id, name, bytes: part.offset });

@@ -1,5 +1,5 @@
 import type { Sql } from "../../shared/sql.ts";
-import { mayChangeFiles } from "../checkpoints/triggers.ts";
+import { mayChangeFiles } from "../../clients/adapter/tools.ts";
 import { listMoments, type Moment } from "../checkpoints/moments.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -31,16 +31,11 @@ function turnsOf(sql: Sql, session: sessions.Session): ChangingTurn[] {
   const turns = new Map<Moment, ChangingTurn>();
   for (const { seq, at, entry } of journal.newest(sql, session.id, ["tool_start", "tool_end"], maxRows)) {
     const isChange =
-      entry.kind === "tool_end" ? isEdited(entry) : entry.kind === "tool_start" && mayChangeFiles(toolOf(entry.name));
+      entry.kind === "tool_end" ? isEdited(entry) : entry.kind === "tool_start" && mayChangeFiles(entry.name);
     const prompt = isChange ? moments.findLast((one) => (one.seq ?? 0) < seq) : undefined;
     if (prompt && !turns.has(prompt)) turns.set(prompt, { session, prompt, at });
   }
   return [...turns.values()];
-}
-
-/** The journal marks the calls of subagents. */
-export function toolOf(name: string): string {
-  return name.replace(/ \(subagent\)$/, "");
 }
 
 interface UndoRow {

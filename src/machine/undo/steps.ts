@@ -4,9 +4,8 @@ import { asObject, listAt } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
 import { presentEnd, type UndoInput, type UndoneFile, type UndoStep } from "../../snapshots/undo-files.ts";
-import { mayChangeAnyFile, mayChangeFiles } from "../checkpoints/triggers.ts";
+import { mayChangeAnyFile, mayChangeFiles } from "../../clients/adapter/tools.ts";
 import * as journal from "../sessions/journal.ts";
-import { toolOf } from "./changing-turns.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 
@@ -111,7 +110,7 @@ class Steps {
       if (bound <= this.#passed || bound >= began) continue;
       const until = this.#bounds[at + 1] ?? Infinity;
       const calls = this.#rows.filter(({ seq }) => seq > bound && seq <= until);
-      const isChanging = calls.some(({ entry }) => entry.kind === "tool_start" && mayChangeFiles(toolOf(entry.name)));
+      const isChanging = calls.some(({ entry }) => entry.kind === "tool_start" && mayChangeFiles(entry.name));
       if (!isChanging) continue;
       const edited = calls.flatMap(({ entry }) => (isEdit(entry) ? [entry.path] : []));
       const none = {
@@ -155,7 +154,7 @@ class Steps {
     const own = this.#rows.filter(({ seq }) => seq > turn.began && (turn.over === null || seq <= turn.over));
     const ended = this.#endOf(turn, next);
     const until = turn.end?.at ?? next?.at ?? Number.MAX_SAFE_INTEGER;
-    const isOnlyEdited = !own.some(({ entry }) => entry.kind === "tool_start" && mayChangeAnyFile(toolOf(entry.name)));
+    const isOnlyEdited = !own.some(({ entry }) => entry.kind === "tool_start" && mayChangeAnyFile(entry.name));
     this.#steps.push({
       start: turn.start?.commit ?? null,
       unsaved: turn.start !== null && turn.start.commit === null ? unsavedText(turn.start) : null,
@@ -256,7 +255,7 @@ function commandsOfOthers(
     from,
     until,
   );
-  const other = rows.find(({ name }) => mayChangeAnyFile(toolOf(name)))?.session;
+  const other = rows.find(({ name }) => mayChangeAnyFile(name))?.session;
   if (other === undefined) return null;
   return `chat ${shortSessionId(sql, other)} ran commands in this folder at the same time: whose change it is is not known`;
 }

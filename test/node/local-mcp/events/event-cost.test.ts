@@ -25,21 +25,39 @@ function aCountedChat() {
 }
 
 const begins = (statements: readonly string[]): string[] => statements.filter((one) => one.startsWith("BEGIN"));
+/** The number of statements of the first transaction, after which the answer goes out. */
+const untilAnswer = (statements: readonly string[]): number => statements.indexOf("COMMIT") + 1;
 const ofWaiting = (statements: readonly string[]): string[] => statements.filter((one) => /SET "waiting"/.test(one));
 
-it("[HO79] an event within a turn is read in one transaction, recorded in another, and its readings follow in a third", () => {
+it.each([
+  ["Bash", { command: "ls" }],
+  ["Edit", { file_path: "/nonexistent/project/a.ts", old_string: "a", new_string: "b" }],
+  ["Read", { file_path: "/nonexistent/project/a.ts" }],
+])(
+  "[HO79] an event of %s is identified, recorded and decided on in one transaction, and its readings follow in another",
+  (tool, input) => {
+    const { claude, during } = aCountedChat();
+    claude.start();
+    claude.prompt("fix the parser");
+    claude.use(tool, input);
+    let id = "";
+    const before = during(() => void (id = claude.begin(tool, input)));
+    const after = during(() => void claude.done(id, tool, input));
+    expect([begins(before), begins(after)]).toEqual([["BEGIN IMMEDIATE"], ["BEGIN IMMEDIATE", "BEGIN IMMEDIATE"]]);
+    expect(before.length).toBeLessThanOrEqual(7);
+    expect(untilAnswer(after)).toBeLessThanOrEqual(7);
+    expect(after.length).toBeLessThanOrEqual(18);
+  },
+);
+
+it("[HO79] a prompt and the end of a turn are recorded in one transaction", () => {
   const { claude, during } = aCountedChat();
   claude.start();
   claude.prompt("fix the parser");
   claude.use("Bash", { command: "ls" });
-  let id = "";
-  const before = during(() => void (id = claude.begin("Bash", { command: "ls" })));
-  const after = during(() => void claude.done(id, "Bash", { command: "ls" }));
-  expect([begins(before), begins(after)]).toEqual([
-    ["BEGIN", "BEGIN IMMEDIATE"],
-    ["BEGIN", "BEGIN IMMEDIATE", "BEGIN IMMEDIATE"],
-  ]);
-  expect([before.length <= 24, after.length <= 34]).toEqual([true, true]);
+  const stop = during(() => void claude.stop());
+  const prompt = during(() => void claude.prompt("now the lexer"));
+  expect([untilAnswer(stop) <= 12, untilAnswer(prompt) <= 11]).toEqual([true, true]);
 });
 
 it("[HO79] an event looks once whether others wait in the spool", () => {

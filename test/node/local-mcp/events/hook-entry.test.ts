@@ -6,7 +6,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { build } from "esbuild";
 import { foreignLimits, ownLimits, readHookInput, type StdinSource } from "#src/local-mcp/events/hook-stdin.ts";
-import { JsonObjectReader } from "#src/local-mcp/events/json-object-reader.ts";
+import { JsonObjectReader } from "#src/platform/json-object-reader.ts";
 import { isClaudeCode } from "#src/local-mcp/events/foreign-callers.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
 

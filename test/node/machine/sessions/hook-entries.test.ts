@@ -10,11 +10,11 @@ import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 
 function entries(event: HookEvent, fields: object): JournalEntry[] {
   const input = parseInput({ session_id: "s", prompt_id: "p", ...fields }, "a client") as HookInput;
-  return entriesOf(event, input, "turn").map(({ entry }) => entry);
+  return entriesOf(event, input, () => "turn").map(({ entry }) => entry);
 }
 
 function keys(event: HookEvent, fields: object, turn = "turn"): string[] {
-  return entriesOf(event, HookInput.parse({ session_id: "s", ...fields }), turn).map(({ key }) => key);
+  return entriesOf(event, HookInput.parse({ session_id: "s", ...fields }), () => turn).map(({ key }) => key);
 }
 
 it.each([

@@ -1,6 +1,11 @@
-/** Larger top-level values are dropped: only a tool's output can be that large. */
-const maxValueBytes = 16_000_000;
 export const maxInputBytes = 32_000_000;
+
+export interface JsonObjectReaderOptions {
+  /** Larger fields are left out. Default: only a tool's output can be that large. */
+  readonly maxFieldBytes?: number;
+  /** Takes each field when it is complete; absent: the reader keeps them all. */
+  readonly onField?: (field: Buffer) => void;
+}
 
 const byte = { quote: 0x22, comma: 0x2c, backslash: 0x5c, brace: 0x7b };
 const opening: ReadonlySet<number> = new Set(Buffer.from("{["));
@@ -9,6 +14,8 @@ const closing: ReadonlySet<number> = new Set(Buffer.from("}]"));
 /** Finds the first JSON object in bytes of any parts. Reads in bounded memory. */
 export class JsonObjectReader {
   readonly #fields: Buffer[] = [];
+  readonly #maxFieldBytes: number;
+  readonly #onField: (field: Buffer) => void;
   #bytes = 0;
   #depth = 0;
   #isInString = false;
@@ -18,6 +25,11 @@ export class JsonObjectReader {
   #fieldBytes = 0;
   #skippedBytes = 0;
   #rest: Buffer = Buffer.alloc(0);
+
+  constructor({ maxFieldBytes = 16_000_000, onField }: JsonObjectReaderOptions = {}) {
+    this.#maxFieldBytes = maxFieldBytes;
+    this.#onField = onField ?? ((field) => this.#keep(field));
+  }
 
   get isWhole(): boolean {
     return this.#isWhole;
@@ -46,6 +58,9 @@ export class JsonObjectReader {
   push(part: Buffer): void {
     let from = 0;
     for (let at = 0; at < part.length && !this.#isWhole; at++) {
+      // Most of a long input is the text of one value.
+      if (this.#isInString && !this.#isEscaped) at = endOfPlainText(part, at);
+      if (at === part.length) break;
       const isBoundary = this.#step(part[at] ?? 0);
       if (!isBoundary) continue;
       this.#append(part.subarray(from, at));
@@ -94,17 +109,25 @@ export class JsonObjectReader {
   }
 
   get #isFieldTooLarge(): boolean {
-    return this.#fieldBytes > maxValueBytes || this.#bytes + this.#fieldBytes > maxInputBytes;
+    return this.#fieldBytes > this.#maxFieldBytes || this.#bytes + this.#fieldBytes > maxInputBytes;
   }
 
   #endField(): void {
     // Blanks before the first field are none.
     const field = Buffer.concat(this.#field);
-    if (!this.#isFieldTooLarge && field.includes(":")) {
-      this.#fields.push(field);
-      this.#bytes += this.#fieldBytes;
-    }
+    if (!this.#isFieldTooLarge && field.includes(":")) this.#onField(field);
     this.#field = [];
     this.#fieldBytes = 0;
   }
+
+  #keep(field: Buffer): void {
+    this.#fields.push(field);
+    this.#bytes += field.length;
+  }
+}
+
+function endOfPlainText(bytes: Buffer, from: number): number {
+  let at = from;
+  while (at < bytes.length && bytes[at] !== byte.quote && bytes[at] !== byte.backslash) at += 1;
+  return at;
 }

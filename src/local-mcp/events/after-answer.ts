@@ -1,0 +1,101 @@
+import type { Trigger } from "../../contract/checkpoint.ts";
+import type { HookEvent } from "../../contract/hook-input.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { stackOf } from "../../shared/error.ts";
+import { capture, type RecentStates } from "../../machine/checkpoints/capture.ts";
+import { countedTrigger, isToolEnd } from "../../machine/checkpoints/triggers.ts";
+import { observeRow, readInSteps } from "../../machine/signals/observe.ts";
+import { isSessionPaused } from "../../machine/sessions/paused-session.ts";
+import * as sessions from "../../machine/sessions/sessions.ts";
+
+/** Work that an event leaves for after its answer. */
+export interface DeferredWork {
+  readonly event: HookEvent;
+  readonly sessionId: string;
+  /** Why a checkpoint is due at once. */
+  readonly trigger: Trigger | null;
+  readonly isTranscriptBehind: boolean;
+}
+
+/** Events whose answer lets files change. */
+const fileChangingEvents: ReadonlySet<HookEvent> = new Set(["PreToolUse", "PreCompact"]);
+
+/** Whether the answer awaits the work, which saves the files. */
+export function isAwaited({ event, trigger }: DeferredWork): boolean {
+  return fileChangingEvents.has(event) && trigger !== null;
+}
+
+/**
+ * Reads the rest of the transcript, takes the readings, and a due checkpoint. Never rejects:
+ * what fails is done by the next event or the timer.
+ *
+ * @returns why a checkpoint was due
+ */
+export async function finishEvent(
+  runtime: Runtime,
+  { event, sessionId, trigger: given, isTranscriptBehind }: DeferredWork,
+  recent?: RecentStates,
+): Promise<Trigger | null> {
+  try {
+    if (isTranscriptBehind) await readInSteps(runtime, sessionId);
+    // A call that waits is not held up by readings.
+    const counted = event === "PreToolUse" ? null : takeReadings(runtime, event, sessionId);
+    const trigger = given ?? counted;
+    const saved = trigger && capture(runtime, { sessionId, trigger }, recent);
+    if (saved?.ok === false && saved.error.code === "too_large")
+      runtime.log("warn", "checkpoint too large", saved.error);
+    return trigger;
+  } catch (error) {
+    runtime.log("error", "the work after a hook event failed", { error: stackOf(error) });
+    return null;
+  }
+}
+
+function takeReadings(runtime: Runtime, event: HookEvent, sessionId: string): Trigger | null {
+  return runtime.store.write((sql) => {
+    const session = sessions.get(sql, sessionId);
+    if (!session || isSessionPaused(sql, runtime.now(), session)) return null;
+    const { facts, config } = observeRow(sql, runtime, session);
+    return countedTrigger(event, facts, config.checkpoint);
+  });
+}
+
+export interface SettlingOptions {
+  readonly finish: (work: DeferredWork) => void;
+  /** @param isSoon a checkpoint is due */
+  readonly schedule: (settle: () => void, isSoon: boolean) => void;
+}
+
+/** Joins what the events of a chat leave within a short time, so that it is done once. */
+export class Settling {
+  readonly #options: SettlingOptions;
+  readonly #left = new Map<string, DeferredWork>();
+
+  constructor(options: SettlingOptions) {
+    this.#options = options;
+  }
+
+  add(work: DeferredWork): void {
+    const { sessionId, trigger } = work;
+    const before = this.#left.get(sessionId);
+    this.#left.set(sessionId, before ? join(before, work) : work);
+    const isDue = trigger !== null && (before?.trigger ?? null) === null;
+    if (!before || isDue) this.#options.schedule(() => this.#settle(sessionId), isDue);
+  }
+
+  #settle(sessionId: string): void {
+    const work = this.#left.get(sessionId);
+    this.#left.delete(sessionId);
+    if (work) this.#options.finish(work);
+  }
+}
+
+function join(before: DeferredWork, work: DeferredWork): DeferredWork {
+  const isOlderMore = isToolEnd(before.event) || work.event === "PreToolUse";
+  return {
+    sessionId: work.sessionId,
+    event: isOlderMore ? before.event : work.event,
+    trigger: work.trigger ?? before.trigger,
+    isTranscriptBehind: before.isTranscriptBehind || work.isTranscriptBehind,
+  };
+}

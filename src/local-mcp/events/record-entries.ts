@@ -1,0 +1,119 @@
+import type { HookEvent } from "../../contract/hook-input.ts";
+import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
+import type { EffectNote } from "../../contract/work-state.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { stampOf } from "../../snapshots/file-state.ts";
+import { adapterOf } from "../../clients/adapters.ts";
+import { recordAssistant } from "../../machine/transcripts/record-transcript.ts";
+import { noteCompaction } from "../../machine/recovery/give-back.ts";
+import { isCall } from "../../machine/sessions/effects.ts";
+import { entriesOf } from "../../machine/sessions/hook-entries.ts";
+import * as journal from "../../machine/sessions/journal.ts";
+import { asShownBy } from "../../machine/sessions/note-effects.ts";
+import type { SessionChange } from "../../machine/sessions/sessions.ts";
+import { isSlashCommand } from "../../machine/sessions/slash-command.ts";
+import type { EditVerdict } from "../../machine/team/file-guard.ts";
+import type { IncomingEvent } from "./read-event.ts";
+import type { Recording } from "./record-event.ts";
+
+interface RecordedEntries {
+  /** Whether the event is new, as far as known: some events are not stored. */
+  readonly isNew: boolean;
+  /** Change of the session's row. */
+  readonly change: SessionChange;
+}
+
+/** A client without a transcript sends the model's words with the event that follows them. */
+const carriesWords: ReadonlySet<HookEvent> = new Set(["PreToolUse", "Stop"]);
+
+/** Writes the journal's entries of an event, each once. */
+export function recordEntries(
+  recording: Recording,
+  verdict: EditVerdict,
+  effects: readonly EffectNote[],
+): RecordedEntries {
+  const { sql, runtime, session } = recording;
+  const { id } = session;
+  const now = runtime.now();
+  const { event, input, isLate = false } = withLimit(withFailure(recording, verdict));
+  const entries = entriesOf(event, input, () => turnId(sql, { event, input }, id), effects);
+  const words = carriesWords.has(event) ? (input.last_assistant_message ?? "") : "";
+  const change: { toolCalls?: number; toolErrors?: number; title?: string | null } = {};
+  let isNew = entries.length === 0;
+  for (const { key, entry } of entries) {
+    // Runs before the end of its turn is stored, and not for a repeat: a later turn may have begun.
+    if (words !== "" && !journal.has(sql, id, key)) recordAssistant(sql, id, now, words);
+    const noted = withEffects(recording, withStamp(entry, isLate), verdict, effects);
+    // A call that is reported after its end no longer runs.
+    const end = entry.kind === "tool_start" ? `end:${entry.id}` : undefined;
+    if (!journal.append(sql, id, now, key, noted, end)) continue;
+    isNew = true;
+    if (entry.kind === "compacted" && entry.summary !== "") noteCompaction(sql, now, id, key);
+    Object.assign(change, sessionChange(entry));
+  }
+  return { isNew, change };
+}
+
+/**
+ * A refused call never runs, and the client reports no end of it. The exit code of a
+ * command may stand in the transcript alone.
+ */
+function withFailure({ incoming, part }: Recording, verdict: EditVerdict): IncomingEvent {
+  const { event, input } = incoming;
+  const end = event === "PostToolUse" && part?.toolEnds.find(({ toolUseId }) => toolUseId === input.tool_use_id);
+  const error = verdict.kind === "refused" ? verdict.reason : end ? end.error : null;
+  return error === null ? incoming : { ...incoming, event: "PostToolUseFailure", input: { ...input, error } };
+}
+
+function withLimit(incoming: IncomingEvent): IncomingEvent {
+  const { event, input, clientName } = incoming;
+  if (event !== "StopFailure") return incoming;
+  return { ...incoming, input: { ...input, limit: adapterOf(clientName)?.limitIn?.(input) ?? undefined } };
+}
+
+/** Older clients give no prompt id, so the journal position identifies the turn. */
+function turnId(sql: Sql, { event, input }: Pick<IncomingEvent, "event" | "input">, id: string): string {
+  const seqOfNewest = (...kinds: JournalKind[]): number => journal.newest(sql, id, kinds, 1)[0]?.seq ?? 0;
+  if (event === "PreCompact") return `${input.prompt_id ?? "none"}:${seqOfNewest("compacted")}`;
+  if (event === "PostCompact") return `${input.prompt_id ?? "none"}:${seqOfNewest("compacting")}`;
+  if (input.prompt_id !== undefined) return input.prompt_id;
+  return `after:${event === "UserPromptSubmit" ? seqOfNewest("turn_end", "failure") : journal.newestPromptSeq(sql, id)}`;
+}
+
+/** Adds size and time, so that another's later edit shows before any hash. */
+function withStamp(entry: JournalEntry, isLate: boolean): JournalEntry {
+  if (isLate || entry.kind !== "tool_end" || !entry.path || entry.action === "read") return entry;
+  const stamp = stampOf(entry.path);
+  return stamp ? { ...entry, stamp } : entry;
+}
+
+/** Adds where its commands that cannot be undone run, and the commit that they push. */
+function withEffects(
+  recording: Recording,
+  entry: JournalEntry,
+  verdict: EditVerdict,
+  effects: readonly EffectNote[],
+): JournalEntry {
+  if (!isCall(entry) || effects.length === 0) return entry;
+  const noted = asShownBy({ ...entry, effects }, recording.incoming.clientName);
+  if (noted.kind === "tool_start") return verdict.kind === "asked" ? { ...noted, asked: true } : noted;
+  if (noted.kind === "tool_error" && verdict.kind === "refused") return { ...noted, isRefused: true };
+  return isKnownAtStart(recording, entry.id, noted.effects) ? entry : noted;
+}
+
+/** Whether the entry of the start says as much: a call may commit before it pushes. */
+function isKnownAtStart({ sql, session, incoming }: Recording, call: string, effects: readonly EffectNote[] = []) {
+  const start = journal.find(sql, session.id, `start:${call}`)?.entry;
+  const begun = start?.kind === "tool_start" ? start.effects : undefined;
+  if (begun === undefined) return false;
+  // One that leaves the branch says nothing of it any more.
+  const isElsewhere = effects.some(({ branch }, index) => branch !== begun[index]?.branch);
+  return incoming.isLate === true || isElsewhere || JSON.stringify(begun) === JSON.stringify(effects);
+}
+
+function sessionChange(entry: JournalEntry): SessionChange | null {
+  if (entry.kind === "tool_end") return { toolCalls: 1 };
+  if (entry.kind === "tool_error") return { toolCalls: 1, toolErrors: 1 };
+  if (entry.kind !== "prompt" || isSlashCommand(entry.text)) return null;
+  return { title: entry.text.split("\n")[0]?.slice(0, 100) ?? null };
+}

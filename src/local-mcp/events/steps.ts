@@ -1,0 +1,103 @@
+import type { HookAnswer } from "../../contract/hook-answer.ts";
+import { interpret, OverBudgetError, repeatWithinBudget, shortText } from "../../platform/time-budget.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { askService } from "../../machine/learning/assignment-service.ts";
+import type { ServiceArms } from "../../machine/sessions/session-settings.ts";
+import { limits } from "../../machine/sessions/entries.ts";
+import { redactAndClip } from "../../redaction/bounded-text.ts";
+import type { DeferredWork } from "./after-answer.ts";
+import { checkFront } from "./connection.ts";
+import { readTranscript, skipTranscript, type EventTranscript } from "./event-transcript.ts";
+import { toAnswer } from "./hook-answer.ts";
+import { identify, type KnownSession } from "./known-session.ts";
+import type { IncomingEvent } from "./read-event.ts";
+import { recordEvent, recordUnreadEvent, type RecordedEvent } from "./record-event.ts";
+import { isRecorded, noteRecorded } from "./recorded-events.ts";
+import { startSession } from "./session-start.ts";
+
+export interface AnsweredEvent {
+  readonly answer: HookAnswer;
+  /** Null if nothing is left to do. */
+  readonly work: DeferredWork | null;
+}
+
+export const unanswered: AnsweredEvent = { answer: {}, work: null };
+
+/** `repeated`: recorded before, and sent again; `nothing`: not to be recorded. */
+type Recorded = RecordedEvent | "repeated" | "nothing";
+
+/**
+ * The steps of an event that its adapter has parsed: its session is identified, the event recorded
+ * and decided on, all in one transaction; then it is answered. What it leaves follows the answer.
+ *
+ * @returns null for an event that was recorded before
+ * @throws {StoreError} when nothing could be stored
+ */
+export function takeSteps(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent | null {
+  const recorded = recordOnce(runtime, incoming);
+  if (recorded === "repeated") return null;
+  if (recorded === "nothing") return unanswered;
+  const { event } = incoming;
+  const { sessionId, trigger, started, isTranscriptBehind } = recorded;
+  const answer = toAnswer(runtime, incoming, recorded, started && startSession(runtime, started));
+  // A call that waits is not held up by readings.
+  const isDone = event === "PreToolUse" && trigger === null && !isTranscriptBehind;
+  return { answer, work: isDone ? null : { event, sessionId, trigger, isTranscriptBehind } };
+}
+
+/** An event that takes too long is stored as it came, and the session continues. */
+function recordOnce(runtime: Runtime, incoming: IncomingEvent): Recorded {
+  const { store, durations, log } = runtime;
+  const arms = askArms(runtime, incoming);
+  const write = (record: (sql: Sql, known: KnownSession) => Recorded): Recorded =>
+    store.write((sql) => {
+      if (isRecorded(sql, incoming.id)) return "repeated";
+      if (durations.isDue) durations.store(sql);
+      const known = identify(sql, runtime, incoming);
+      if (known.isPaused) skipTranscript(sql, incoming, known);
+      else noteRecorded(sql, incoming.id);
+      return known.isPaused ? "nothing" : record(sql, known);
+    });
+  try {
+    return repeatWithinBudget((bound) =>
+      write((sql, known) => {
+        const front = checkFront(sql, runtime, incoming, known);
+        const transcript = readTranscript(sql, runtime, incoming, known);
+        const record = (): Recorded =>
+          recordEvent(sql, runtime, incoming, known, { arms, ...front, ...transcript }) ?? "nothing";
+        return isShortCall(incoming, known, transcript) ? record() : bound(record);
+      }),
+    );
+  } catch (error) {
+    if (!(error instanceof OverBudgetError)) throw error;
+    log("warn", `${incoming.event} was stored without being interpreted`, { reason: error.message });
+    const text =
+      interpret(() => redactAndClip(JSON.stringify(incoming.input), limits.unread)) ?? "[its redaction took too long]";
+    return write((sql, known) =>
+      recordUnreadEvent(sql, runtime, incoming, known, readTranscript(sql, runtime, incoming, known), text),
+    );
+  }
+}
+
+/** Asked before the transaction: the answer may take a second. */
+function askArms(runtime: Runtime, incoming: IncomingEvent): ServiceArms | null {
+  const { store, config } = runtime;
+  const { event, isLate = false } = incoming;
+  if (event !== "SessionStart" || isLate || config.experiments.provider === "local") return null;
+  const known = store.read((sql) => identify(sql, runtime, incoming), null);
+  return known?.isPaused === true ? null : askService(runtime, known?.id ?? incoming.input.session_id);
+}
+
+/** Most events are tool calls with a short input, and nothing is read of the output. */
+function isShortCall(
+  { input, isLate = false }: IncomingEvent,
+  { row }: KnownSession,
+  { part }: EventTranscript,
+): boolean {
+  const { tool_name: tool, tool_input: fields, error, last_assistant_message: words } = input;
+  const unread = part ? part.offset - (row?.transcriptOffset ?? 0) : 0;
+  if (tool === undefined || isLate || unread > shortText) return false;
+  const texts = [...Object.values(Object(fields) as object), error, words];
+  return texts.every((one) => typeof one !== "object" && String(one).length < shortText / texts.length);
+}
