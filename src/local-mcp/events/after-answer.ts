@@ -2,7 +2,7 @@ import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
-import { capture, type RecentStates } from "../../machine/checkpoints/capture.ts";
+import { capture } from "../../machine/checkpoints/capture.ts";
 import { countedTrigger, isToolEnd } from "../../machine/checkpoints/triggers.ts";
 import { observeRow, readInSteps } from "../../machine/signals/observe.ts";
 import { isSessionPaused } from "../../machine/sessions/paused-session.ts";
@@ -34,14 +34,13 @@ export function isAwaited({ event, trigger }: DeferredWork): boolean {
 export async function finishEvent(
   runtime: Runtime,
   { event, sessionId, trigger: given, isTranscriptBehind }: DeferredWork,
-  recent?: RecentStates,
 ): Promise<Trigger | null> {
   try {
     if (isTranscriptBehind) await readInSteps(runtime, sessionId);
     // A call that waits is not held up by readings.
     const counted = event === "PreToolUse" ? null : takeReadings(runtime, event, sessionId);
     const trigger = given ?? counted;
-    const saved = trigger && capture(runtime, { sessionId, trigger }, recent);
+    const saved = trigger && capture(runtime, { sessionId, trigger });
     if (saved?.ok === false && saved.error.code === "too_large")
       runtime.log("warn", "checkpoint too large", saved.error);
     return trigger;

@@ -16,9 +16,7 @@ export interface FrontCheck {
   readonly missedBySubagents: number;
 }
 
-/**
- * The loss is shown once, with the next prompt. Reads the transcripts of sub-agents where no timer does.
- */
+/** The loss is shown once, with a prompt. Reads transcripts of sub-agents where no timer does. */
 export function checkFront(
   sql: Sql,
   { fronts, processes, now, config }: Runtime,

@@ -27,8 +27,8 @@ export interface HoldingKind<K extends Kind> {
 const blindIntervalMs = 30_000;
 
 /**
- * Claims of tasks and leaderships, which a chat holds and must renew; in the store, so that the next
- * process of its client continues them. What lasts as long as the chat is not here.
+ * Claims of tasks and leaderships, which a chat holds and must renew. The store has them, so that
+ * the next process of its client continues them. What lasts as long as the chat is not here.
  */
 export class Holdings {
   readonly #parts: ChatParts;

@@ -34,7 +34,7 @@ export const project = "project-key-1";
 
 /** One coordinator, and machines with homes of their own that share one key. */
 export class Machines {
-  readonly host = new Operations(openBetterSqlite3);
+  readonly host = new LocalHost(openBetterSqlite3);
   readonly #all: MachineHome[] = [];
   /** No answer comes while it is true. */
   isCut: (name: OperationName) => boolean = () => false;
