@@ -7,6 +7,10 @@ export interface ResponseTokens {
   readonly cacheWrite: number;
 }
 
+export function totalTokens({ input, output, cacheRead, cacheWrite }: ResponseTokens): number {
+  return input + output + cacheRead + cacheWrite;
+}
+
 export interface EndEvent {
   readonly kind: "ended";
   readonly subtype: string;

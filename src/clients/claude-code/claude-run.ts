@@ -4,6 +4,7 @@ import {
   begun,
   runOutput,
   toolEvent,
+  totalTokens,
   type EndEvent,
   type ResponseTokens,
   type RunEvent,
@@ -89,10 +90,6 @@ function readCounts(usage: JsonObject | null): ResponseTokens {
     cacheRead: count("cache_read_input_tokens", "cacheReadInputTokens"),
     cacheWrite: count("cache_creation_input_tokens", "cacheCreationInputTokens"),
   };
-}
-
-function totalTokens({ input, output, cacheRead, cacheWrite }: ResponseTokens): number {
-  return input + output + cacheRead + cacheWrite;
 }
 
 /** The error is a row, a line of a headless run, or an event. `rate_limit` may be a throttling. */

@@ -12,8 +12,6 @@ interface RiskRule {
   readonly threshold: keyof RiskSettings["thresholds"];
   /** Counts only while that reading is unknown. */
   readonly insteadOf?: ReadingName;
-  /** Read only where the user has switched it on: not named as unknown. */
-  readonly isOptional?: boolean;
 }
 
 const rules: readonly RiskRule[] = [
@@ -24,7 +22,7 @@ const rules: readonly RiskRule[] = [
   { name: "rateLimit", weight: "rateLimit", threshold: "rateLimit" },
   { name: "toolErrors", weight: "toolErrors", threshold: "toolErrors" },
   { name: "latencyTrend", weight: "latencyTrend", threshold: "latencyTrend" },
-  { name: "apiErrors", weight: "apiErrors", threshold: "apiErrors", isOptional: true },
+  { name: "apiErrors", weight: "apiErrors", threshold: "apiErrors" },
   { name: "transcriptBytes", weight: "transcriptSize", threshold: "transcriptBytes" },
 ];
 
@@ -48,14 +46,6 @@ export function assess(readings: Readings, config: RiskSettings, now: number): R
   // 0.4 + 0.3 + 0.1 is 0.7999999999999999: without rounding it would miss the level 0.8.
   const score = Math.min(1, Math.round(sum * 1e6) / 1e6);
   return { score, level: levelOf(score, config.levels), reasons };
-}
-
-/** Unknown inputs must not be shown as safe. */
-export function unknownInputs(readings: Readings, now: number): ReadingName[] {
-  return rules
-    .filter(({ insteadOf, isOptional }) => insteadOf === undefined && isOptional !== true)
-    .map((rule) => rule.name)
-    .filter((name) => valueAt(readings, name, now) === null);
 }
 
 function reasonOf(rule: RiskRule, readings: Readings, config: RiskSettings, now: number): RiskReason | null {

@@ -120,11 +120,16 @@ export interface ClientRunOptions extends RunDeps {
   readonly whyStop?: (session: string | null) => string | null;
 }
 
+interface Stop {
+  readonly kind: "stopped" | "over_budget" | "stalled" | "rule";
+  readonly reason: string;
+}
+
 /** How a run has come to its end. */
 export interface ClientEnd {
   readonly exit: ProgramExit;
   /** Why SHIM has stopped it; null: it ended by itself. */
-  readonly stop: { readonly kind: "stopped" | "over_budget" | "stalled" | "rule"; readonly reason: string } | null;
+  readonly stop: Stop | null;
   readonly state: RunState;
   readonly stderr: string;
   readonly usage: Usage;
@@ -138,10 +143,8 @@ export class ClientRun {
   readonly #state: RunState;
   readonly #meter = new UsageMeter();
   readonly #startedAt: number;
-  /** Their reasons are texts. */
-  readonly #limit = new AbortController();
-  readonly #stall = new AbortController();
-  readonly #rule = new AbortController();
+  /** Its reason is a `Stop`; the first counts. */
+  readonly #stop = new AbortController();
   readonly #stalls = new StallDetector();
   #model: string | null = null;
   #hasBegun = false;
@@ -166,7 +169,8 @@ export class ClientRun {
     } finally {
       clearInterval(timer);
     }
-    const stop = this.#stopReason();
+    // The last event may be of a turn that waited for a tool in the background: it counts less.
+    const stop = this.#work.signal.aborted ? ({ kind: "stopped", reason: "" } as const) : this.#stopped;
     const usage = this.#reportUsage();
     this.#work.onUsage(usage);
     const state = this.#state;
@@ -185,7 +189,7 @@ export class ClientRun {
       cwd: folder,
       env: programEnv(program.env, variables),
       ...(interruptLine === undefined ? {} : { dialog: { interruptLine, isOver } }),
-      signal: AbortSignal.any([signal, this.#limit.signal, this.#stall.signal, this.#rule.signal]),
+      signal: AbortSignal.any([signal, this.#stop.signal]),
       ...stopTimeouts,
       maxLineChars,
       onLine: (line) => {
@@ -206,14 +210,14 @@ export class ClientRun {
     const usage = sum(usedBefore, this.#meter.usage(Math.round(monotonic() - this.#startedAt)));
     const left = this.#state.end ? { ...budgetLeft, tokens: null, costMicros: null } : budgetLeft;
     const limit = findReachedLimit(usage, left);
-    if (limit !== null && !this.#limit.signal.aborted) this.#limit.abort(limit);
-    if (!this.#limit.signal.aborted) this.#work.onUsage(usage);
+    if (limit !== null) this.#stop.abort({ kind: "over_budget", reason: limit } satisfies Stop);
+    if (this.#stopped?.kind !== "over_budget") this.#work.onUsage(usage);
     return usage;
   }
 
   #askRule(): void {
-    const why = this.#rule.signal.aborted ? null : (this.#options.whyStop?.(this.#state.session) ?? null);
-    if (why !== null) this.#rule.abort(why);
+    const reason = this.#stopped ? null : (this.#options.whyStop?.(this.#state.session) ?? null);
+    if (reason !== null) this.#stop.abort({ kind: "rule", reason } satisfies Stop);
   }
 
   #onEvent(event: RunEvent): void {
@@ -245,7 +249,7 @@ export class ClientRun {
 
   #onBegun({ session, model, permissions }: Extract<RunEvent, { kind: "begun" }>): void {
     const { title, start } = this.#options;
-    // Codex names none.
+    // Some clients name none.
     this.#reportModel(model ?? (start === null ? title : null));
     if (this.#hasBegun) return;
     this.#hasBegun = true;
@@ -270,18 +274,14 @@ export class ClientRun {
   }
 
   #onStall(reason: string | null): void {
-    const { signal } = this.#stall;
-    if (reason === null || signal.aborted || !this.#options.canEscalate) return;
+    if (reason === null || this.#stopped || !this.#options.canEscalate) return;
     this.#write(`stalled: ${reason}`);
-    this.#stall.abort(reason);
+    this.#stop.abort({ kind: "stalled", reason } satisfies Stop);
   }
 
-  /** The last event may be of a turn that waited for a tool in the background: it counts less. */
-  #stopReason(): ClientEnd["stop"] {
-    if (this.#work.signal.aborted) return { kind: "stopped", reason: "" };
-    if (this.#limit.signal.aborted) return { kind: "over_budget", reason: String(this.#limit.signal.reason) };
-    if (this.#rule.signal.aborted) return { kind: "rule", reason: String(this.#rule.signal.reason) };
-    return this.#stall.signal.aborted ? { kind: "stalled", reason: String(this.#stall.signal.reason) } : null;
+  get #stopped(): Stop | null {
+    const { signal } = this.#stop;
+    return signal.aborted ? (signal.reason as Stop) : null;
   }
 
   #write(text: string): void {

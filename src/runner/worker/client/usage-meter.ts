@@ -1,4 +1,4 @@
-import type { EndEvent, ResponseTokens, RunEvent } from "../../../clients/adapter/run-output.ts";
+import { totalTokens, type EndEvent, type ResponseTokens, type RunEvent } from "../../../clients/adapter/run-output.ts";
 import type { RemainingBudget, Usage } from "../../../contract/budgets.ts";
 
 const noTokens: ResponseTokens = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
@@ -48,10 +48,6 @@ export class UsageMeter {
     this.#costMicros = Math.max(this.#costMicros, Math.round(this.#measured.costUsd * 1_000_000));
     this.isMeasured ||= costUsd !== null;
   }
-}
-
-function totalTokens({ input, output, cacheRead, cacheWrite }: ResponseTokens): number {
-  return input + output + cacheRead + cacheWrite;
 }
 
 const limitNames: Readonly<Record<keyof RemainingBudget, string>> = {
