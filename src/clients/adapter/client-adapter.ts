@@ -3,7 +3,7 @@ import type { HookClient } from "../../contract/clients.ts";
 import type { HookAnswer } from "../../contract/hook-answer.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
-import type { RunOutput } from "./run-output.ts";
+import type { DrivenRun, RunOutput } from "./run-output.ts";
 
 /** An event in Claude Code's names, which the rest of SHIM reads. */
 export interface ClientEvent {
@@ -66,6 +66,8 @@ export interface ClientAdapter {
    * that no checkpoint holds.
    */
   readonly runOutput?: RunOutput;
+  /** Absent: it is only run to continue the work of another client. */
+  readonly driven?: DrivenRun;
   /** Variables of the environment, by name. */
   readonly variables: {
     /** Settings and credentials that it reads. @param env may choose among them */

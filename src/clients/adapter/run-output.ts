@@ -71,6 +71,24 @@ export interface RunOutput {
   read(line: string): readonly RunEvent[] | null;
 }
 
+/** Runs in sessions of SHIM's choice. */
+export interface DrivenRun {
+  /**
+   * @param own further arguments
+   * @param files by which it gets SHIM's server and hooks
+   */
+  args(own: readonly string[], files: DrivenFiles, session: string, isResumed: boolean): string[];
+  /** Text on stdin, which stays open. */
+  input(prompt: string): string;
+  /** Line on stdin that interrupts it, instead of INT. */
+  readonly interruptLine: string;
+}
+
+export interface DrivenFiles {
+  readonly mcpConfig: string;
+  readonly settings: string;
+}
+
 type Readers = Readonly<Record<string, (event: JsonObject) => RunEvent[]>>;
 
 /** @param readers by the type of a line. @param skipped mark of lines that none of them needs */

@@ -1,6 +1,6 @@
 import { hookEvents, isHookEvent } from "../../contract/hook-input.ts";
 import type { ClientAdapter } from "../adapter/client-adapter.ts";
-import { claudeLimit, claudeRun } from "./claude-run.ts";
+import { claudeDriven, claudeLimit, claudeRun } from "./claude-run.ts";
 
 /** Settings of its tools and MCP servers, but no secret that has such a name. */
 const settingVariables =
@@ -31,6 +31,7 @@ export const claudeCode: ClientAdapter = {
   compaction: { keepsPrompts: false, showsSummary: true },
   limitIn: claudeLimit,
   runOutput: claudeRun,
+  driven: claudeDriven,
   variables: { own: claudeVariables, ofChat: claudeChatVariables },
   normalise: (event, payload) => (isHookEvent(event) ? [{ event, input: payload }] : []),
   answer: (_event, answer) => answer,

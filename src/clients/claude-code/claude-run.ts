@@ -1,6 +1,7 @@
 import type { UsageLimit } from "../../contract/at-limit.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import {
+  type DrivenRun,
   begun,
   runOutput,
   toolEvent,
@@ -151,3 +152,27 @@ export const claudeRun = runOutput(
   },
   partOfText,
 );
+
+export const claudeDriven: DrivenRun = {
+  args: (own, { mcpConfig, settings }, session, isResumed) => [
+    "-p",
+    "--input-format",
+    "stream-json",
+    ...claudeRun.args,
+    "--mcp-config",
+    mcpConfig,
+    "--settings",
+    settings,
+    ...own,
+    isResumed ? "--resume" : "--session-id",
+    session,
+  ],
+  // A message per line.
+  input: (prompt) => `${JSON.stringify({ type: "user", message: { role: "user", content: prompt } })}\n`,
+  // After INT between two turns, Claude Code often ends without reporting its cost.
+  interruptLine: JSON.stringify({
+    type: "control_request",
+    request_id: "interrupt",
+    request: { subtype: "interrupt" },
+  }),
+};

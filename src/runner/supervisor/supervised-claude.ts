@@ -1,3 +1,4 @@
+import { claudeCode } from "../../clients/adapter/claude-compatible.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -34,6 +35,7 @@ function workOf(options: SupervisedClaudeOptions, context: RunContext): ClientWo
   return {
     ...context,
     folder,
+    client: claudeCode,
     program,
     env,
     opening: null,

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { claudeCode } from "../../../clients/adapter/claude-compatible.ts";
 import { Route } from "../../../contract/model-routes.ts";
 import type { ClaimedTask } from "../../../contract/tasks.ts";
 import { openingLine } from "../../../contract/task-prompt.ts";
@@ -9,7 +10,7 @@ import { runProgram } from "../../../platform/run-program.ts";
 import { taskVariables } from "../executor.ts";
 import { type AttemptOptions, type Choice, ClientAttempt, type Limits } from "./client-attempt.ts";
 import type { ClientWork } from "./client-run.ts";
-import { taskArgs } from "./command.ts";
+import { taskArgs } from "./claude-args.ts";
 import { buildPrompt } from "./continuation.ts";
 import type { ClaudeSettings } from "./settings.ts";
 
@@ -38,6 +39,7 @@ function workOf({ settings, runtime }: ClaudeExecutorOptions, run: TaskRun): Cli
     ...run,
     checkpoint: task.checkpoint,
     opening: openingLine(task),
+    client: claudeCode,
     program: settings.program,
     env: settings.env,
     variables: taskVariables(task),

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { adapterOf } from "../../../clients/adapters.ts";
-import { claudeRun } from "../../../clients/claude-code/claude-run.ts";
+import type { ClientAdapter } from "../../../clients/adapter/client-adapter.ts";
+import type { RunOutput } from "../../../clients/adapter/run-output.ts";
 import type { ActiveLimitRule, UsageLimit } from "../../../contract/at-limit.ts";
 import type { Usage } from "../../../contract/budgets.ts";
 import type { Route } from "../../../contract/model-routes.ts";
@@ -34,7 +35,7 @@ import {
 } from "./client-run.ts";
 import { isFull, isMachineTrouble, judge, type Judged } from "./judge-run.ts";
 import { findReachedLimit } from "./usage-meter.ts";
-import { claudeCommand, otherCommand } from "./command.ts";
+import { drivenCommand, otherCommand } from "./command.ts";
 import {
   chooseContinuation,
   type ClientDeps,
@@ -57,7 +58,7 @@ export interface Limits {
   words: string;
 }
 
-/** Model of Claude Code that a route has chosen. */
+/** Model that a route has chosen. */
 export interface Choice {
   /** Route, or null for the usual model. */
   readonly route: Route | null;
@@ -103,7 +104,7 @@ const otherModel = "another model continues the task";
 /** The longest that the coordinator keeps a task back. */
 const maxDelayMs = 86_400_000;
 
-/** One attempt at work by Claude Code, or by what continues at its usage limit. */
+/** One attempt at work by its usual client, or by what continues at a usage limit. */
 export class ClientAttempt {
   readonly #options: AttemptOptions;
   readonly #work: ClientWork;
@@ -122,7 +123,7 @@ export class ClientAttempt {
     if (this.#limits.state === undefined) this.#restoreLimit(now);
     const { state = null } = this.#limits;
     if (state && usualInMs(state, now) > 0) return this.#continueAtLimit(state, null, zeroUsage);
-    return this.#runClaude(await choose(), state);
+    return this.#runUsual(await choose(), state);
   }
 
   /** Untrusted: it only makes work wait, as long as the coordinator may let it wait. */
@@ -134,19 +135,20 @@ export class ClientAttempt {
   }
 
   /** @param before the limit at which it was before */
-  async #runClaude(choice: Choice, before: LimitState | null): Promise<RunOutcome> {
+  async #runUsual(choice: Choice, before: LimitState | null): Promise<RunOutcome> {
     const { runtime } = this.#options;
     const last = sessionToContinue(runtime, this.#work.checkpoint);
     // A session is resumed only by the model that has begun it.
     const isOther = !choice.isSameModel || (last !== null && before?.sessions.includes(last) === true);
     let continuation = await chooseContinuation(this.#options, this.#work, isOther ? otherModel : null);
-    let end = await this.#startClaude(choice, continuation);
+    let end = await this.#startUsual(choice, continuation);
     let judged = judge(end, null);
     if (judged.kind === "unknown_session" && continuation.kind === "resume") {
-      this.#write("Claude Code does not know the session of the previous attempt; a new one is started");
-      const unresumable = "Claude Code cannot resume it";
+      const { title } = this.#work.client;
+      this.#write(`${title} does not know the session of the previous attempt; a new one is started`);
+      const unresumable = `${title} cannot resume it`;
       continuation = await chooseContinuation(this.#options, this.#work, unresumable);
-      end = await this.#startClaude(choice, continuation);
+      end = await this.#startUsual(choice, continuation);
       judged = judge(end, null);
     }
     const { state, usage } = end;
@@ -159,29 +161,29 @@ export class ClientAttempt {
     return this.#continueAtLimit(next, state.session, usage);
   }
 
-  async #startClaude(choice: Choice, continuation: Continuation): Promise<ClientEnd> {
+  async #startUsual(choice: Choice, continuation: Continuation): Promise<ClientEnd> {
     const { route, canEscalate, onMachineTrouble } = choice;
     if (continuation.kind === "brief")
       this.#write(`session ${continuation.restoration.session.id} is not resumed: ${continuation.reason}`);
     const starts = { resume: "resumed", brief: "new, with the brief of the previous one", new: "new" };
     const start = starts[continuation.kind];
-    const own = { ...this.#claude(continuation, route), start, route, canEscalate, usedBefore: zeroUsage };
+    const own = { ...this.#driven(continuation, route), start, route, canEscalate, usedBefore: zeroUsage };
     const end = await this.#runClient(continuation, describeStart(continuation), own);
     if (route && !end.stop && isMachineTrouble(end)) onMachineTrouble();
     return end;
   }
 
-  #claude(continuation: Continuation, model: Model | null): ProgramOptions {
-    const { argsOf, promptOf } = this.#work;
-    const command = claudeCommand(this.#options, this.#work, argsOf(model), continuation, promptOf(continuation));
-    return { title: "Claude Code", output: claudeRun, command };
+  #driven(continuation: Continuation, model: Model | null): ProgramOptions {
+    const { argsOf, promptOf, client } = this.#work;
+    const command = drivenCommand(this.#options, this.#work, argsOf(model), continuation, promptOf(continuation));
+    return { title: client.title, output: outputOf(client), command };
   }
 
   /**
    * Has other models or clients continue the work in turn, by the rule of its folder,
    * or lets it wait.
    *
-   * @param session in which Claude Code has reached the limit; null: it was not started
+   * @param session in which the usual client has reached the limit; null: it was not started
    */
   async #continueAtLimit(first: LimitState, session: string | null, usedBefore: Usage): Promise<RunOutcome> {
     const { runtime } = this.#options;
@@ -281,9 +283,8 @@ export class ClientAttempt {
 
   #wayOf(way: LimitWay, continuation: Continuation): ProgramOptions & Pick<ClientRunOptions, "start"> {
     if ("model" in way)
-      return { ...this.#claude(continuation, { ...way, effort: null }), start: "new, at the usage limit" };
-    const output = adapterOf(way.client)?.runOutput;
-    if (!output) throw new Error(`${way.client} cannot do this`);
+      return { ...this.#driven(continuation, { ...way, effort: null }), start: "new, at the usage limit" };
+    const output = outputOf(adapterOf(way.client));
     const { env, promptOf } = this.#work;
     const { session } = continuation;
     const command = otherCommand(this.#options.runtime, way, env, output.args, session, promptOf(continuation));
@@ -323,6 +324,11 @@ export class ClientAttempt {
   #write(text: string): void {
     this.#work.onOutput(`${text}\n`);
   }
+}
+
+function outputOf(client: ClientAdapter | null): RunOutput {
+  if (!client?.runOutput) throw new Error(`what ${client?.title} prints cannot be read`);
+  return client.runOutput;
 }
 
 type ProgramOptions = Pick<ClientRunOptions, "title" | "output" | "command">;

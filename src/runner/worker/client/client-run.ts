@@ -1,3 +1,4 @@
+import type { ClientAdapter } from "../../../clients/adapter/client-adapter.ts";
 import type { EndEvent, RunEvent, RunOutput } from "../../../clients/adapter/run-output.ts";
 import type { Usage } from "../../../contract/budgets.ts";
 import type { Route } from "../../../contract/model-routes.ts";
@@ -71,7 +72,7 @@ class RunState {
   }
 }
 
-/** Model of Claude Code, where it is not the one of the settings. */
+/** Model that a client is run with, where it is not the one of the settings. */
 export type Model = Pick<Route, "model" | "effort">;
 
 /** Work of a client, and where the news of it goes. */
@@ -83,7 +84,8 @@ export interface ClientWork extends Pick<
   readonly checkpoint: Json;
   /** Beginning of a session that it may continue; null: of each that the checkpoint names. */
   readonly opening: string | null;
-  /** Claude Code. */
+  /** Client that does it, in sessions of SHIM's choice. */
+  readonly client: ClientAdapter;
   readonly program: string;
   /** Names of further variables of the environment that a client gets. */
   readonly env: readonly string[];

@@ -1,8 +1,7 @@
 import { join } from "node:path";
 import { adapterOf, supportedClients } from "../../../clients/adapters.ts";
-import { claudeRun } from "../../../clients/claude-code/claude-run.ts";
+import type { DrivenFiles } from "../../../clients/adapter/run-output.ts";
 import type { LimitStep } from "../../../contract/at-limit.ts";
-import type { RemainingBudget } from "../../../contract/budgets.ts";
 import type { HookClient } from "../../../contract/clients.ts";
 import { canBlock, hasHookTool } from "../../../contract/hook-tool.ts";
 import { edgeConfigPath } from "../../../coordinator-client/edge-config.ts";
@@ -15,7 +14,6 @@ import { createPrivateFolder, inodeOf, writeAtomically } from "../../../platform
 import type { Runtime } from "../../../runtime/runtime.ts";
 import type { ClientWork } from "./client-run.ts";
 import type { ClientDeps, Continuation } from "./continuation.ts";
-import type { ClaudeSettings } from "./settings.ts";
 
 /** How a client is started. */
 export interface ClientCommand {
@@ -29,94 +27,31 @@ export interface ClientCommand {
 
 type CommandDeps = Omit<ClientDeps, "call">;
 
-const shimTools = `mcp__${serverName}`;
-const shimDeletingTool = `${shimTools}__shim_clear_state`;
-
-/** After INT between two turns, Claude Code often ends without reporting its cost. */
-const interruptLine = JSON.stringify({
-  type: "control_request",
-  request_id: "interrupt",
-  request: { subtype: "interrupt" },
-});
-
-/** Claude Code without a terminal, with SHIM's server and hooks, in a session of SHIM's choice. */
-export function claudeCommand(
+/** A client without a terminal, with SHIM's server and hooks, in a session of SHIM's choice. */
+export function drivenCommand(
   { runtime, launch, versionOf }: CommandDeps,
-  { program, env }: Pick<ClientWork, "program" | "env">,
+  { client: { name, driven }, program, env }: Pick<ClientWork, "client" | "program" | "env">,
   args: readonly string[],
   { kind, session }: Pick<Continuation, "kind" | "session">,
   prompt: string,
 ): ClientCommand {
-  const files = writeClaudeFiles(runtime, launch, versionOf(program));
-  const ownArgs = [
-    "-p",
-    ...pair("--input-format", "stream-json"),
-    ...claudeRun.args,
-    ...pair("--mcp-config", files.mcpConfig),
-    ...pair("--settings", files.settings),
-  ];
+  if (!driven) throw new Error(`${name} is not run in sessions of SHIM's choice`);
+  const files = writeFiles(runtime, launch, versionOf(program));
   return {
     command: program,
-    args: [...ownArgs, ...args, kind === "resume" ? "--resume" : "--session-id", session],
-    env: clientEnvironment("claude-code", runtime.env, env, runtime.paths.home),
-    // A message per line.
-    input: `${JSON.stringify({ type: "user", message: { role: "user", content: prompt } })}\n`,
-    interruptLine,
+    args: driven.args(args, files, session, kind === "resume"),
+    env: clientEnvironment(name, runtime.env, env, runtime.paths.home),
+    input: driven.input(prompt),
+    interruptLine: driven.interruptLine,
   };
-}
-
-/** Arguments hold nothing of a task, and deny what is not allowed without asking. */
-export function taskArgs(
-  settings: ClaudeSettings,
-  model: string | undefined,
-  effort: string | null,
-  { costMicros }: RemainingBudget,
-): string[] {
-  const { maxTurns, settingSources } = settings;
-  return [
-    "--include-partial-messages",
-    "--strict-mcp-config",
-    ...pair("--setting-sources", settingSources.join(",")),
-    ...permissions(settings),
-    ...pair("--model", model),
-    ...pair("--effort", effort ?? undefined),
-    ...pair("--max-turns", maxTurns),
-    ...pair("--max-budget-usd", costMicros === null ? undefined : (costMicros / 1_000_000).toFixed(6)),
-  ];
-}
-
-function pair(option: string, value: string | number | undefined): string[] {
-  return value === undefined ? [] : [option, String(value)];
-}
-
-function permissions({ allowAll, allowedTools, disallowedTools }: ClaudeSettings): string[] {
-  const denied = ["--disallowedTools", shimDeletingTool, ...disallowedTools];
-  if (allowAll) return [...pair("--permission-mode", "bypassPermissions"), ...denied];
-  const names = allowedTools.map((rule) => rule.replace(/\(.*$/s, ""));
-  const tools = [...new Set(names)].filter((name) => !name.startsWith("mcp__"));
-  // Without it, a sub-agent's tokens are not reported.
-  const forwarded = tools.some((name) => name === "Agent" || name === "Task") ? ["--forward-subagent-text"] : [];
-  return [
-    ...pair("--permission-mode", "dontAsk"),
-    ...pair("--tools", tools.join(",")),
-    "--allowedTools",
-    shimTools,
-    ...allowedTools,
-    ...denied,
-    ...forwarded,
-  ];
 }
 
 /**
  * Changes nothing of the user's; names by content keep two copies of SHIM apart.
  *
- * @param version of Claude Code, such as "2.1.328 (Claude Code)"; null: unknown
+ * @param version as the client prints it; null: unknown
  */
-function writeClaudeFiles(
-  { paths: { home }, config }: Runtime,
-  launch: Launch,
-  version: string | null,
-): { readonly mcpConfig: string; readonly settings: string } {
+function writeFiles({ paths: { home }, config }: Runtime, launch: Launch, version: string | null): DrivenFiles {
   const server = hasHookTool(version) ? serverName : null;
   const isBlocking = config.team.blockUnchecked && canBlock(version);
   // Protects this machine's tokens. An absolute path in a rule begins with `//`.

@@ -1,5 +1,6 @@
 import { realpathSync } from "node:fs";
 import * as z from "zod";
+import type { HookClient } from "../../../contract/clients.ts";
 import type { ClaimedTask } from "../../../contract/tasks.ts";
 import type { Json } from "../../../contract/json.ts";
 import { codeOf, stackOf } from "../../../shared/error.ts";
@@ -77,7 +78,7 @@ export function sessionToContinue(runtime: Pick<Runtime, "store">, checkpoint: J
  */
 export async function chooseContinuation(
   { runtime, call }: MachineDeps,
-  { checkpoint, opening, folder }: Pick<ClientWork, "checkpoint" | "opening" | "folder">,
+  { checkpoint, opening, folder, client }: Pick<ClientWork, "checkpoint" | "opening" | "folder" | "client">,
   obstacle: string | null = null,
 ): Promise<Continuation> {
   const id = sessionToContinue(runtime, checkpoint);
@@ -89,16 +90,21 @@ export async function chooseContinuation(
   if (!from || !isOwn) return newSession(runtime);
   const { claude: stored } = StoredCheckpoint.safeParse(checkpoint).data ?? {};
   const full = stored?.session === id && stored.isFull ? "it takes no further request" : null;
-  const reason = full ?? obstacle ?? whyNotResumed(runtime, from.session, folder);
+  const reason = full ?? obstacle ?? whyNotResumed(runtime, from.session, folder, client.name);
   if (reason === null) return { kind: "resume", session: id };
   return { kind: "brief", session: newSession(runtime).session, restoration: from, reason };
 }
 
-function whyNotResumed(runtime: Runtime, session: sessions.Session, folder: string): string | null {
+function whyNotResumed(
+  runtime: Runtime,
+  session: sessions.Session,
+  folder: string,
+  ownClient: HookClient,
+): string | null {
   const { id, client, transcriptPath } = session;
   const move = findMove(runtime, session, folder);
   if (move !== null) return move;
-  if (client !== "claude-code") return `it was ${adapterOf(client)?.title ?? client}'s`;
+  if (client !== ownClient) return `it was ${adapterOf(client)?.title ?? client}'s`;
   const transcript = checkTranscript(transcriptPath, id);
   return transcript.isWhole ? null : transcript.reason;
 }

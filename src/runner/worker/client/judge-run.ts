@@ -42,7 +42,7 @@ export type Judged =
 /** Limits that the settings name: another run would end the same way. */
 const userLimits: ReadonlySet<string> = new Set(["error_max_turns", "error_max_budget_usd"]);
 
-/** @param client that continues at a usage limit of Claude Code; null: Claude Code itself */
+/** @param client title of one that continues at a usage limit; null: the usual client */
 export function judge(run: ClientEnd, client: string | null): Judged {
   const { exit, stop, state, stderr } = run;
   if (stop) return outcomeOfStop(stop);
@@ -82,7 +82,7 @@ function outcomeOfStop({ kind, reason }: NonNullable<ClientEnd["stop"]>): Judged
   return kind === "stopped" ? { kind } : { kind, reason };
 }
 
-/** At SIGINT Claude Code ends with exit code 0, and this reason. */
+/** At SIGINT a client may end with exit code 0, and this reason. */
 function byUser(exit: ProgramExit, end: EndEvent | null): { readonly isByUser?: true } {
   return isUserSignal(exit) || end?.terminalReason?.startsWith("aborted_") === true ? { isByUser: true } : {};
 }
