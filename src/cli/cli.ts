@@ -20,6 +20,7 @@ import {
   failed,
   fromHost,
   interrupted,
+  wrongUsage,
 } from "./answer.ts";
 import type { Io } from "./io.ts";
 import { type Paint, type Screen, createScreen, safeJson, safeJsonLine, table } from "./screen-text.ts";
@@ -309,6 +310,26 @@ function isFileError(error: unknown): error is FileError {
   if (!(error instanceof Error) || !("code" in error) || !("syscall" in error)) return false;
   const { code, syscall } = error;
   return typeof code === "string" && typeof syscall === "string" && !/^(spawn|connect|kill)\b/.test(syscall);
+}
+
+/** Shows what would change, and asks. @returns null after a yes */
+export async function confirmShown(
+  cli: Cli,
+  shown: readonly string[],
+  { question, unasked, unchanged }: { readonly question: string; readonly unasked: string; readonly unchanged: Answer },
+): Promise<CommandResult | null> {
+  cli.io.stderr(`${cli.verbatim(shown.join("\n"))}\n`);
+  const reply = await cli.confirm(question, false);
+  if (reply === "yes") return null;
+  return reply === "no" ? ok(unchanged) : failed("not_confirmed", unasked);
+}
+
+/** Asks for one of several ways by its number. @returns its index; null: none was named */
+export async function askWhich(cli: Cli, count: number, unchanged: string): Promise<CliResult<number | null>> {
+  const reply = (await cli.io.ask(`Which one? [${count === 1 ? "1" : `1-${count}`}, nothing: none] `)).trim();
+  if (reply === "") return ok(null);
+  const index = /^\d{1,4}$/.test(reply) ? Number(reply) - 1 : -1;
+  return index >= 0 && index < count ? ok(index) : wrongUsage(`"${reply}" is none of them. ${unchanged}`);
 }
 
 /** Asks before a change. @param unasked error without a terminal @returns null after a yes */

@@ -19,6 +19,12 @@ export function pluralize(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
+/** The first of many, and how many more there are. */
+export function firstOf(texts: readonly string[], max: number): string {
+  const more = texts.length - max;
+  return `${texts.slice(0, max).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
 /** @param of what they are parts of: "of its transcript" */
 export function unreadParts(count: number, of: string): string {
   return `${pluralize(count, "part")} ${of} could not be read or ${count === 1 ? "is" : "are"} missing`;

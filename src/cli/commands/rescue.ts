@@ -4,8 +4,7 @@ import { quotedTitle } from "../../shared/quoted-title.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { pluralize } from "../../shared/format.ts";
-import { wrongUsage } from "../answer.ts";
-import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { askWhich, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { continueSession, mayStart, nameOf, startable, startChat, withRecorded } from "../continue-session.ts";
 
 interface RescueOptions extends CommonOptions {
@@ -77,13 +76,10 @@ async function offerRescue(cli: Cli, diagnosis: Diagnosis, options: RescueOption
     return ok({ data: diagnosis, text: `${text}${how}` });
   }
   cli.io.stderr(cli.format(text));
-  const choices = offers.length === 1 ? "1" : `1-${offers.length}`;
-  const reply = (await cli.io.ask(`Which one? [${choices}, nothing: none] `)).trim();
-  if (reply === "") return null;
-  const chosen = /^\d+$/.test(reply) ? offers[Number(reply) - 1] : undefined;
-  return chosen
-    ? doOffer(cli, diagnosis, chosen, options)
-    : wrongUsage(`"${reply}" is none of them. Nothing was changed.`);
+  const asked = await askWhich(cli, offers.length, "Nothing was changed.");
+  if (!asked.ok) return asked;
+  const chosen = asked.value === null ? undefined : offers[asked.value];
+  return chosen ? doOffer(cli, diagnosis, chosen, options) : null;
 }
 
 /** The session, its file, what is wrong and why. */

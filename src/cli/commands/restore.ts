@@ -5,8 +5,7 @@ import type { MachineInput, MachineOutput } from "../../contract/machine/operati
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
-import { failed } from "../answer.ts";
-import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { confirmShown, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { diffExcerpt } from "../screen-text.ts";
 
 type Compared = MachineOutput<"files.diff">;
@@ -66,12 +65,12 @@ async function confirm(cli: Cli, compared: Compared): Promise<CommandResult | nu
     .map(({ path, now }) => `  ${path}: ${now === "missing" ? "comes back" : "put back"}`);
   const more = changes.length > maxNamed ? [`  and ${changes.length - maxNamed} more: --diff shows all`] : [];
   const shown = [...diffExcerpt(diff.trimEnd()), "", heading, ...names, ...more];
-  cli.io.stderr(`${cli.verbatim(shown.join("\n"))}\n`);
-  const reply = await cli.confirm(`Restore ${count} in ${project}? What is there now is copied first.`, false);
-  if (reply === "yes") return null;
-  if (reply === "no") return ok({ data: { isRestored: false }, text: "Nothing was restored.\n" });
   const command = `\`shim restore ${compared.checkpoint} --yes\``;
-  return failed("not_confirmed", `this would change ${count} in ${project}. ${command} does it without a question.`);
+  return confirmShown(cli, shown, {
+    question: `Restore ${count} in ${project}? What is there now is copied first.`,
+    unasked: `this would change ${count} in ${project}. ${command} does it without a question.`,
+    unchanged: { data: { isRestored: false }, text: "Nothing was restored.\n" },
+  });
 }
 
 const maxNamed = 20;

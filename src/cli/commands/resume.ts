@@ -4,7 +4,7 @@ import type { Candidate } from "../../contract/machine/recovery.ts";
 import { oneLine } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { ambiguous, failed, notFound, wrongUsage, type CliResult } from "../answer.ts";
-import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { askWhich, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { continueSession, importFile, nameOf, startable } from "../continue-session.ts";
 import { rescueAfterFailure } from "./rescue.ts";
 
@@ -80,9 +80,10 @@ async function choose(cli: Cli, { json, print }: ResumeOptions): Promise<CliResu
     return ambiguous(`s${title}; name one:\n${lines.join("").trimEnd()}`, ids);
   }
   cli.io.stderr(cli.format(`S${title}:\n${lines.map((line) => `  ${line}`).join("")}`));
-  const reply = (await cli.io.ask(`Which one? [1-${sessions.length}] `)).trim();
-  const chosen = /^\d+$/.test(reply) ? sessions[Number(reply) - 1] : undefined;
-  return chosen ? ok(chosen.session) : wrongUsage(`"${reply}" is none of them. Nothing was started.`);
+  const asked = await askWhich(cli, sessions.length, "Nothing was started.");
+  if (!asked.ok) return asked;
+  const chosen = asked.value === null ? undefined : sessions[asked.value];
+  return chosen ? ok(chosen.session) : wrongUsage("no session was named. Nothing was started.");
 }
 
 function lineOf(cli: Cli, one: Candidate): string {

@@ -1,42 +1,41 @@
 import type { Command } from "commander";
+import * as z from "zod";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
-import { failed } from "../answer.ts";
-import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { confirmShown, type Cli, type CommandResult } from "../cli.ts";
+import { defineProgram } from "../operation-command.ts";
 import { diffExcerpt } from "../screen-text.ts";
 
-interface UndoOptions extends CommonOptions {
-  readonly session?: string;
-  readonly redo?: boolean;
-  readonly diff?: boolean;
-  readonly yes?: boolean;
-}
+const UndoInput = z.strictObject({
+  prompt: z.string().optional(),
+  files: z.array(z.string()).default([]),
+  session: z.string().optional().describe("the chat; default: the one that changed files last here"),
+  redo: z.boolean().default(false).describe("take the last undo back"),
+  diff: z.boolean().default(false).describe("only show what would change"),
+});
 
 type Preview = MachineOutput<"undo.preview">;
 type Undone = MachineOutput<"undo.apply">;
 
 export function addCommand(program: Command, cli: Cli): void {
-  const command = program
-    .command("undo [prompt] [files...]")
-    .description("take back what a chat changed since a prompt; default: in the newest turn that changed files")
-    .option("--session <id>", "the chat; default: the one that changed files last here")
-    .option("--redo", "take the last undo back")
-    .option("--diff", "only show what would change")
-    .option("-y, --yes", "do not ask");
-  cli.define(command, (options: UndoOptions, ...given: unknown[]) =>
-    undo(
-      cli,
-      options,
-      given.flat().filter((word) => typeof word === "string"),
-    ),
-  );
+  const declared = {
+    input: UndoInput,
+    summary: "Take back what a chat changed since a prompt; default: in the newest turn that changed files.",
+    args: ["prompt"],
+    rest: "files",
+    asks: true,
+  };
+  defineProgram(cli, program.command("undo"), declared, (input, { yes = false }) => undo(cli, input, yes));
 }
 
 /** Shows what changes and asks before it does so. */
-async function undo(cli: Cli, options: UndoOptions, [prompt, ...files]: readonly string[]): Promise<CommandResult> {
-  const { session, redo = false, diff = false, yes = false } = options;
+async function undo(
+  cli: Cli,
+  { prompt, files, session, redo, diff }: z.infer<typeof UndoInput>,
+  yes: boolean,
+): Promise<CommandResult> {
   const input = { ...omitUndefined({ session, prompt }), folder: cli.io.cwd, redo, files };
   const found = await cli.call("undo.preview", input);
   if (!found.ok) return found;
@@ -61,12 +60,12 @@ async function undo(cli: Cli, options: UndoOptions, [prompt, ...files]: readonly
 async function confirm(cli: Cli, preview: Preview): Promise<CommandResult | null> {
   const { diff, changes, left, project } = preview;
   const heading = [`${chatOf(preview)}, ${sinceOf(cli, preview)}:`, ...listOf(changes)];
-  cli.io.stderr(`${cli.verbatim([...diffExcerpt(diff.trimEnd()), "", ...heading, ...leftLines(left)].join("\n"))}\n`);
   const count = pluralize(changes.length, "file");
-  const reply = await cli.confirm(`Put ${count} in ${project} back? --redo takes it back.`, false);
-  if (reply === "yes") return null;
-  if (reply === "no") return ok({ data: { isUndone: false }, text: "Nothing was changed.\n" });
-  return failed("not_confirmed", `this would change ${count} in ${project}. Add --yes, or --diff to see it.`);
+  return confirmShown(cli, [...diffExcerpt(diff.trimEnd()), "", ...heading, ...leftLines(left)], {
+    question: `Put ${count} in ${project} back? --redo takes it back.`,
+    unasked: `this would change ${count} in ${project}. Add --yes, or --diff to see it.`,
+    unchanged: { data: { isUndone: false }, text: "Nothing was changed.\n" },
+  });
 }
 
 function chatOf({ shortId, title }: Preview | Undone): string {

@@ -1,4 +1,5 @@
 import { conceptOf, type Finding } from "../analysis/finding.ts";
+import { firstOf } from "../../shared/format.ts";
 import { isToolSettings, sourceExtension, type Candidate } from "./candidate.ts";
 import { isUnusedName, namesOf } from "./fix.ts";
 import type { Measured } from "./measure.ts";
@@ -89,11 +90,10 @@ const maxNamed = 3;
 const maxTextChars = 200;
 
 function named(findings: readonly Finding[]): string {
-  const texts = findings
-    .slice(0, maxNamed)
-    .map(({ tool, rule, file, range }) => `${tool} ${rule} in ${file}${range ? `:${range.line}` : ""}`);
-  const more = findings.length - maxNamed;
-  return `${texts.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  const texts = findings.map(
+    ({ tool, rule, file, range }) => `${tool} ${rule} in ${file}${range ? `:${range.line}` : ""}`,
+  );
+  return firstOf(texts, maxNamed);
 }
 
 /** Nothing that was declared changes or goes; unused exports may, and more may come. */

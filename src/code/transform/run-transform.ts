@@ -4,6 +4,7 @@ import type { InstalledTool, ProjectView, ToolOutput } from "../analysis/adapter
 import type { HostContext } from "../../machine/operations/host.ts";
 import { withWorkspace } from "../../machine/operations/workspace.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
+import { firstOf } from "../../shared/format.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { displayPath, GitError, rawList } from "../../snapshots/git.ts";
 import { changesSince } from "../../snapshots/work-tree.ts";
@@ -123,7 +124,7 @@ async function transform(deps: WorkDeps, request: TransformRequest, worktree: Th
     const skipped = new Set(leftOut.map(({ path }) => path));
     const changed = changes.map(({ path }) => displayPath(path)).filter((path) => !skipped.has(path));
     if (!offer) return ok({ ...report, isIdempotent: changed.length === 0 });
-    if (changed.length > 0) return fail("not_idempotent", `a second run changes ${namedFiles(changed)} again.`);
+    if (changed.length > 0) return fail("not_idempotent", `a second run changes ${firstOf(changed, maxNamed)} again.`);
     await resetTo(worktree.git(request.signal), commit);
     const tests = await testCommit(deps, request, worktree, { project: ready.project, tests: offer.tests });
     return tests.ok ? ok({ ...report, tests: tests.value }) : tests;
@@ -133,11 +134,6 @@ async function transform(deps: WorkDeps, request: TransformRequest, worktree: Th
 }
 
 const maxNamed = 5;
-
-function namedFiles(paths: readonly string[]): string {
-  const more = paths.length > maxNamed ? ` and ${paths.length - maxNamed} more` : "";
-  return `${paths.slice(0, maxNamed).join(", ")}${more}`;
-}
 
 /** Tests are code of the project. @returns null: none were to run */
 async function testCommit(

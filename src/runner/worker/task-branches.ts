@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import type { OutputOf } from "../../contract/operations.ts";
 import { WorkResult } from "../../contract/work-result.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
-import { oneLine, pluralize } from "../../shared/format.ts";
+import { firstOf, oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { readDiff, type CommitDiff } from "../../snapshots/commit-work.ts";
@@ -179,11 +179,10 @@ async function cleanBranch({ git, top }: Repository): Promise<Answer<{ name: str
   const { stdout } = await run(git, ["status", "--porcelain", "--untracked-files=no"]);
   const changed = stdout.toString("utf8").split("\n").filter(Boolean);
   if (changed.length === 0) return ok({ name, commit: await resolveCommit(git, "HEAD") });
-  const named = changed.slice(0, maxShown).map((line) => line.slice(3));
-  const more = changed.length > maxShown ? ` and ${changed.length - maxShown} more` : "";
+  const paths = changed.map((line) => line.slice(3));
   return fail(
     "not_clean",
-    `${top} has changes that are not committed: ${named.join(", ")}${more}. Commit or stash them first.`,
+    `${top} has changes that are not committed: ${firstOf(paths, maxShown)}. Commit or stash them first.`,
   );
 }
 

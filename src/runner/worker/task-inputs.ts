@@ -3,6 +3,7 @@ import type { Json } from "../../contract/json.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import { WorkResult } from "../../contract/work-result.ts";
+import { firstOf } from "../../shared/format.ts";
 import type { Result } from "../../shared/result.ts";
 import { GitError, type Git } from "../../snapshots/git.ts";
 import { mergeWork, type Conflict } from "../../snapshots/merge-work.ts";
@@ -138,8 +139,7 @@ export async function startWithInputs(
 const maxFilesShown = 8;
 
 function describeConflict({ work, files }: Conflict<InputWork>): string {
-  const moreText = files.length > maxFilesShown ? ` and ${files.length - maxFilesShown} more` : "";
-  return `task ${work.task} conflicts with what was merged before it in ${files.slice(0, maxFilesShown).join(", ")}${moreText}`;
+  return `task ${work.task} conflicts with what was merged before it in ${firstOf(files, maxFilesShown)}`;
 }
 
 function missingError(task: number, missing: readonly MissingWork[], remote: string | null): TaskFolderError {
