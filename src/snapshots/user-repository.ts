@@ -8,14 +8,20 @@ export function gitInFolder(env: NodeJS.ProcessEnv, folder: string): Git {
   return userGit(env, folder, AbortSignal.timeout(gitTimeoutMs));
 }
 
-/** @throws {GitError} if the folder is in no work tree */
-export function worktreeTop(env: NodeJS.ProcessEnv, folder: string): Promise<string> {
-  return text(gitInFolder(env, folder), ["rev-parse", "--show-toplevel"]);
+/** A repository with a work tree of the user. */
+export interface UserRepository {
+  /** In the top of the work tree. */
+  readonly git: Git;
+  readonly top: string;
+  /** Folder that all work trees of the repository share. */
+  readonly repository: string;
 }
 
-/** @returns the folder that all work trees of a repository share, absolute */
-export async function commonGitFolder(git: Git, folder: string): Promise<string> {
-  return resolve(folder, await text(git, ["rev-parse", "--git-common-dir"]));
+/** @throws {GitError} if the folder is in no work tree, or git is missing */
+export async function openRepository(env: NodeJS.ProcessEnv, folder: string): Promise<UserRepository> {
+  const top = await text(gitInFolder(env, folder), ["rev-parse", "--show-toplevel"]);
+  const git = gitInFolder(env, top);
+  return { git, top, repository: resolve(top, await text(git, ["rev-parse", "--git-common-dir"])) };
 }
 
 /** @throws {GitError} if it names no commit */

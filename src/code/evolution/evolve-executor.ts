@@ -8,7 +8,7 @@ import { claudeExecutor } from "../../runner/worker/client/claude-executor.ts";
 import { ClaudeSettings } from "../../runner/worker/client/settings.ts";
 import { failed, readPayload, type Executor, type RunOutcome, type TaskRun } from "../../runner/worker/executor.ts";
 import { CommandWords, type TaskDeps, type TypeSettings } from "../../runner/worker/tasks/task-type.ts";
-import { commonGitFolder, gitInFolder, resolveCommit } from "../../snapshots/user-repository.ts";
+import { openRepository, gitInFolder, resolveCommit } from "../../snapshots/user-repository.ts";
 import { EvolveTask, type PlanRequest } from "./candidate.ts";
 import { runChange, workerRules, type ChangeOptions } from "./change.ts";
 import { Decisions, runTag } from "./decisions.ts";
@@ -60,7 +60,8 @@ export async function evolveOptions(
 ): Promise<ChangeOptions> {
   const { env, runtime, workspace } = deps;
   const { project: prefix = "", claude, tests = null, timeLimitMs: limitMs } = evolve;
-  const project = { top, repository: await commonGitFolder(gitInFolder(env, top), top), prefix };
+  const { repository } = await openRepository(env, top);
+  const project = { top, repository, prefix };
   const instruction = [workerRules, claude?.instruction ?? []].flat().join("\n\n");
   return {
     deps,

@@ -42,7 +42,7 @@ export async function countCommits({ git }: Repository, now: number): Promise<Ma
 }
 
 /** Whether a folder has files that came with the repository. */
-export async function hasTrackedFiles({ git }: Repository, folder: string): Promise<boolean> {
+export async function hasTrackedFiles({ git }: Pick<Repository, "git">, folder: string): Promise<boolean> {
   const { code } = await run(git, ["ls-files", "--error-unmatch", "--", folder], "", [0, 1, 128]);
   return code === 0;
 }

@@ -2,14 +2,11 @@ import { existsSync, realpathSync, statSync } from "node:fs";
 import { dirname, relative, resolve, sep } from "node:path";
 import { fail, type Failure } from "../../shared/failure.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { GitError, lines, type Git } from "../../snapshots/git.ts";
-import { commonGitFolder, findCommit, gitInFolder, worktreeTop } from "../../snapshots/user-repository.ts";
+import { GitError, lines } from "../../snapshots/git.ts";
+import { findCommit, openRepository, type UserRepository } from "../../snapshots/user-repository.ts";
 
 /** Files of a work tree, as its last commit has them. */
-export interface WorkTarget {
-  readonly git: Git;
-  readonly top: string;
-  readonly repository: string;
+export interface WorkTarget extends UserRepository {
   readonly base: string;
   /** Relative to the top; empty: everything. */
   readonly paths: readonly string[];
@@ -29,8 +26,7 @@ export async function findTarget(
   const paths = named.map((path) => realpathSync(path));
   const [first = cwd] = paths;
   try {
-    const top = await worktreeTop(env, statSync(first).isDirectory() ? first : dirname(first));
-    return await readTarget(gitInFolder(env, top), top, paths);
+    return await readTarget(await openRepository(env, statSync(first).isDirectory() ? first : dirname(first)), paths);
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     if (error.fault === "missing") return fail("no_git", `${error.message}; this works in a git worktree.`);
@@ -38,13 +34,13 @@ export async function findTarget(
   }
 }
 
-async function readTarget(git: Git, top: string, absolute: readonly string[]): Promise<Result<WorkTarget, Failure>> {
+async function readTarget(opened: UserRepository, absolute: readonly string[]): Promise<Result<WorkTarget, Failure>> {
+  const { git, top } = opened;
   const paths = absolute.map((path) => relative(top, path).split(sep).join("/"));
   const stray = paths.findIndex((path) => path === ".." || path.startsWith("../../"));
   if (stray >= 0) return fail("bad_input", `${absolute[stray]} is not in ${top}.`);
   const base = await findCommit(git, "HEAD");
   if (base === null) return fail("no_commit", `${top} has no commit yet: a worktree starts from one.`);
-  const repository = await commonGitFolder(git, top);
   const uncommitted = (await lines(git, ["status", "--porcelain"])).length;
-  return ok({ git, top, repository, base, paths: paths.includes("") ? [] : paths, uncommitted });
+  return ok({ ...opened, base, paths: paths.includes("") ? [] : paths, uncommitted });
 }

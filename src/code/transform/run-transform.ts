@@ -185,8 +185,8 @@ async function prepareTool(
       continue;
     }
     const { tool, risk } = detection;
-    const repository = { git: gitInFolder(env, top), top, prefix: "" };
-    const isTracked = !isTrusted && risk === null && (await hasTrackedFiles(repository, modulesOf(tool)));
+    const git = gitInFolder(env, top);
+    const isTracked = !isTrusted && risk === null && (await hasTrackedFiles({ git }, modulesOf(tool)));
     const danger = isTracked ? "the repository brings its own node_modules" : risk;
     if (!isTrusted && danger !== null)
       return fail("not_trusted", `${transformer.name} would run code of the project: ${danger}.`);

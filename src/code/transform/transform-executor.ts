@@ -9,7 +9,7 @@ import { isTrusted } from "../tool-runner/project-folder.ts";
 import type { Tests } from "../tool-runner/project-tests.ts";
 import { failed, readPayload, type Executor, type RunOutcome, type TaskRun } from "../../runner/worker/executor.ts";
 import { CommandWords, type TaskDeps } from "../../runner/worker/tasks/task-type.ts";
-import { commonGitFolder, gitInFolder, resolveCommit } from "../../snapshots/user-repository.ts";
+import { openRepository, resolveCommit } from "../../snapshots/user-repository.ts";
 import { gitInWorktree } from "../../snapshots/worktrees.ts";
 import { readChange, TransformTask, type Change } from "./change.ts";
 import { reserveForTask, waitForFiles } from "./reserve-files.ts";
@@ -43,7 +43,7 @@ export async function createTransform(
   const isCodeTrusted = trust || isTrusted(top, deps.runtime.config.analysis.trusted);
   if (!isCodeTrusted && tests !== false)
     return fail("bad_input", "tests run code of the repository: set trust to true, or tests to false.");
-  const repository = await commonGitFolder(gitInFolder(deps.env, top), top);
+  const { repository } = await openRepository(deps.env, top);
   const words = tests === false ? null : (tests ?? "script");
   const options = { top, repository, isTrusted: isCodeTrusted, tests: words, timeoutMs } as const;
   return ok({ programs: tests ? [tests[0]] : [], run: (run) => runTask(deps, options, run) });

@@ -10,12 +10,11 @@ import { readDiff, type CommitDiff } from "../../snapshots/commit-work.ts";
 import { GitError, run, text, type Git } from "../../snapshots/git.ts";
 import { mergeWork, type Author } from "../../snapshots/merge-work.ts";
 import {
-  commonGitFolder,
   currentBranch,
-  gitInFolder,
   hasRemote,
   resolveCommit,
-  worktreeTop,
+  openRepository,
+  type UserRepository,
 } from "../../snapshots/user-repository.ts";
 import { TaskFolderError } from "./executor.ts";
 import { describeCommit, fetchMissing, readInputWork, type GetTask, type InputWork } from "./task-inputs.ts";
@@ -101,15 +100,15 @@ export async function mergeTask(
 ): Promise<Answer<MergedTask>> {
   const works = await findWork(get, found);
   if (!works.ok) return works;
-  return withRepository(checkout, async (repository) => {
-    const { git, common } = repository;
-    const branch = await cleanBranch(repository);
+  return withRepository(checkout, async (opened) => {
+    const { git, repository } = opened;
+    const branch = await cleanBranch(opened);
     if (!branch.ok) return branch;
     const { name: into, commit: before } = branch.value;
-    const unavailable = await fetchCommits(repository, works.value, checkout.remote);
+    const unavailable = await fetchCommits(opened, works.value, checkout.remote);
     if (unavailable) return unavailable;
     const author = (await readIdentity(git)) ?? undefined;
-    const deps = { env: checkout.env, repository: common, now, ...omitUndefined({ author }) };
+    const deps = { env: checkout.env, repository, now, ...omitUndefined({ author }) };
     const { commit, conflicts } = await mergeWork(deps, before, works.value, false);
     const [conflict] = conflicts;
     if (conflict) {
@@ -126,21 +125,12 @@ export async function mergeTask(
   });
 }
 
-interface Repository {
-  readonly git: Git;
-  readonly top: string;
-  /** Folder that all its work trees share. */
-  readonly common: string;
-}
-
 async function withRepository<T>(
   { env, folder }: Checkout,
-  body: (found: Repository) => Promise<Answer<T>>,
+  body: (found: UserRepository) => Promise<Answer<T>>,
 ): Promise<Answer<T>> {
   try {
-    const top = await worktreeTop(env, folder);
-    const git = gitInFolder(env, top);
-    return await body({ git, top, common: await commonGitFolder(git, top) });
+    return await body(await openRepository(env, folder));
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     if (error.fault === "missing") return fail("no_git", `${error.message}; the work of tasks is in git branches.`);
@@ -152,7 +142,7 @@ async function withRepository<T>(
 
 /** @returns why a commit is not in the repository afterwards; null: all are there */
 async function fetchCommits(
-  { git, top }: Repository,
+  { git, top }: UserRepository,
   works: readonly InputWork[],
   remote: string | undefined,
 ): Promise<ReturnType<typeof fail> | null> {
@@ -169,7 +159,7 @@ const operationMarkers = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "reba
 const maxShown = 10;
 
 /** Refuses a dirty work tree and a half-done operation. */
-async function cleanBranch({ git, top }: Repository): Promise<Answer<{ name: string; commit: string }>> {
+async function cleanBranch({ git, top }: UserRepository): Promise<Answer<{ name: string; commit: string }>> {
   const gitDir = resolve(top, await text(git, ["rev-parse", "--absolute-git-dir"]));
   const inProgress = operationMarkers.find((name) => existsSync(join(gitDir, name)));
   if (inProgress !== undefined)

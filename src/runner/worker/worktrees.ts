@@ -14,7 +14,7 @@ import { GitError, run, type Git } from "../../snapshots/git.ts";
 import { unresolved } from "../../snapshots/merge-work.ts";
 import { firstLeftOut } from "../../snapshots/selection.ts";
 import {
-  commonGitFolder,
+  openRepository,
   createBranch,
   currentBranch,
   findCommit,
@@ -94,10 +94,9 @@ export class TaskWorktrees implements TaskFolders {
   async open(task: ClaimedTask, inputs: ReadInputs): Promise<TaskFolder> {
     const { env, repository } = this.#options;
     const previous = PreviousWork.safeParse(task.checkpoint).data?.work ?? null;
-    const commonDir = await commonGitFolder(gitInFolder(env, repository), repository);
-    return (
-      (previous && (await this.#resume(task, commonDir, previous))) ?? this.#create(task, commonDir, previous, inputs)
-    );
+    const opened = await openRepository(env, repository);
+    const resumed = previous && (await this.#resume(task, opened.repository, previous));
+    return resumed ?? this.#create(task, opened.repository, previous, inputs);
   }
 
   async #resume(task: ClaimedTask, repository: string, previous: PreviousWork): Promise<TaskFolder | null> {

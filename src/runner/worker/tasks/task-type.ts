@@ -12,7 +12,7 @@ import { claudeExecutor, type ClaudeExecutorOptions } from "../client/claude-exe
 import { ClaudeSettings } from "../client/settings.ts";
 import { commandExecutor, testedExecutor } from "../command-executor.ts";
 import { type Executor, fixedFolder, type TaskFolders } from "../executor.ts";
-import { hasRemote, findCommit, gitInFolder, worktreeTop } from "../../../snapshots/user-repository.ts";
+import { hasRemote, findCommit, openRepository } from "../../../snapshots/user-repository.ts";
 import { TaskWorktrees, removeOldWorktrees, type WorkDeps, workDeps } from "../worktrees.ts";
 import { newId } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
@@ -106,8 +106,7 @@ async function findRoot(
     return isThere ? ok(path) : fail("bad_input", `there is no folder ${path}.`);
   }
   try {
-    const top = await worktreeTop(env, path);
-    const git = gitInFolder(env, top);
+    const { top, git } = await openRepository(env, path);
     if ((await findCommit(git, base)) === null)
       return fail("bad_input", `${base} is not a commit in ${top}; new worktrees start from one.`);
     if (remote !== undefined && !(await hasRemote(git, remote)))
