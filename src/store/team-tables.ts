@@ -36,7 +36,7 @@ export const teamFiles = table("team_files", {
   machine: text(),
   /** The root of the work tree if known in clear, else the chat's own description, else empty. */
   checkout: text(),
-  /** Time of the grant. */
+  /** The grant's. */
   token: integer(),
   /** Epoch ms. */
   since: integer(),
@@ -69,7 +69,7 @@ export interface HeldBodies {
   readonly leadership: { readonly requestId: string };
 }
 
-/** Claims and leaderships that chats renew; a later process of the same client continues it. */
+/** Claims and terms that must be renewed; a later process of the same client continues them. */
 export const teamHoldings = table("team_holdings", {
   session: text().primary(),
   kind: text<keyof HeldBodies>().primary(),

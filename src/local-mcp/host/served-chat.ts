@@ -62,7 +62,7 @@ export class ServedChat {
   #endReason: string | null = null;
   #isConcluding = false;
   #isOver = false;
-  /** False: its sessions are detached until its client ends, or has another front. */
+  /** False once its sessions are detached: it waits for the end of its client, or another front. */
   #isConnected = true;
   /** Resolved when nothing of the end is lost with this process. */
   readonly #mayLeave = Promise.withResolvers<void>();

@@ -7,7 +7,7 @@ import { uuidv7 } from "../../shared/ids.ts";
 import { idOf } from "./entries.ts";
 import type { Session } from "./sessions.ts";
 
-/** The session of an event or a call: by its client, by what the client names, or a new id. */
+/** Names of the session of an event or a call: the environment, the call, or a new id. */
 
 /** For a session that no client names. */
 export function newSessionId({ now, random }: Pick<Runtime, "now" | "random">): string {
@@ -37,7 +37,11 @@ export function hasThreads(clientName: string | null): boolean {
   return clientName !== null && adapterOf(clientName.replace(/-mcp-client$/, ""))?.hasThreads === true;
 }
 
-/** Whether another living client owns it. @param own processes that count as the caller's */
+/**
+ * Whether another living client owns the session.
+ *
+ * @param own processes that count as the caller's
+ */
 export function isHeldByAnother(
   { processes }: Pick<Runtime, "processes">,
   session: Session | null,

@@ -10,7 +10,7 @@ import type { ChatParts } from "./chat-parts.ts";
 type Kind = keyof HeldBodies;
 type Row = RowOf<typeof teamHoldings>;
 
-/** Fields that every kind of holding has. */
+/** A claim of a task, a leadership, or a place in the line for one. */
 export type Holding<K extends Kind = Kind> = Omit<Row, "kind" | "body"> & {
   readonly kind: K;
   readonly body: HeldBodies[K];
@@ -27,8 +27,8 @@ export interface HoldingKind<K extends Kind> {
 const blindIntervalMs = 30_000;
 
 /**
- * Claims of tasks and leaderships, which a chat holds and must renew. The store has them, so that
- * the next process of its client continues them. What lasts as long as the chat is not here.
+ * Claims and terms of a chat, which must be renewed. They are stored, since the next process of its
+ * client has them too. Leases that last as long as their chat need no renewal, and are not here.
  */
 export class Holdings {
   readonly #parts: ChatParts;
@@ -106,7 +106,7 @@ export class Holdings {
     return { isDue: dueInMs <= 0, nextInMs: dueInMs > 0 ? dueInMs : everyMs };
   }
 
-  /** Returns null where nothing is held. */
+  /** @returns null if nothing is held */
   #everyMs(): number | null {
     const intervals = this.list().map((one) =>
       heartbeatIntervalMs(this.#kinds.get(one.kind)?.silenceMs(one) ?? Infinity),

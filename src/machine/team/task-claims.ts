@@ -12,7 +12,6 @@ interface TaskClaimsParts extends ChatParts {
   readonly tasks: HeldClaims;
   readonly capabilities: () => readonly string[];
   readonly onTaken: () => void;
-  readonly onTasks: (listener: () => void) => () => void;
 }
 
 interface AlertRequest {
@@ -63,14 +62,15 @@ export class TaskClaims {
   }
 
   async #claimWithin(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, CallError>> {
-    const { link, platform, isLocal, onTasks } = this.#parts;
+    const { link, platform, isLocal } = this.#parts;
     const late = new AbortController();
     const ended = AbortSignal.any([this.#closing.signal, late.signal]);
     let hint = new AbortController();
     const unsubscribes = [
       link.onHint(() => hint.abort()),
       platform.setTimer(() => late.abort(), waitMs),
-      ...(waitMs === 0 || isLocal ? [] : [onTasks(() => hint.abort())]),
+      // An edge hints at free tasks only to those that watch them.
+      ...(waitMs === 0 || isLocal ? [] : [link.onChanges("$task/", (changes) => changes && hint.abort())]),
     ];
     try {
       for (let pauseMs = firstPauseMs; ; pauseMs = pollEveryMs) {

@@ -121,7 +121,6 @@ export class TeamChat {
       tasks: this.tasks,
       capabilities: () => this.#abilities.capabilities,
       onTaken: () => this.#reportActivity(),
-      onTasks: (listener) => watch.onTasks(listener),
     });
   }
 

@@ -65,11 +65,9 @@ export class WorkspaceWatch {
   readonly workspace: string;
   readonly #options: WatchOptions;
   readonly #chats = new Map<string, WatchedChat>();
-  readonly #taskListeners = new Set<() => void>();
   /** Has no chat of its own; open while a chat is registered. */
   #opened: OpenedLink | null = null;
   #unfollow: (() => void)[] = [];
-  #unfollowTasks: () => void = () => undefined;
   #cancelTimer: () => void = () => undefined;
   #areFilesStale = false;
   #isCopying = false;
@@ -101,7 +99,6 @@ export class WorkspaceWatch {
         this.#reportLeaders();
       }),
     ];
-    if (this.#taskListeners.size > 0) this.#followTasks();
     this.#scheduleCheck();
   }
 
@@ -113,28 +110,9 @@ export class WorkspaceWatch {
 
   #close(): void {
     this.#cancelTimer();
-    this.#unfollowTasks();
     for (const stop of this.#unfollow) stop();
     this.#opened?.link.close();
     this.#opened = null;
-  }
-
-  /** An edge hints at free tasks only to those that watch them. @returns unsubscribes */
-  onTasks(listener: () => void): () => void {
-    this.#taskListeners.add(listener);
-    if (this.#taskListeners.size === 1) this.#followTasks();
-    return () => {
-      this.#taskListeners.delete(listener);
-      if (this.#taskListeners.size === 0) this.#unfollowTasks();
-    };
-  }
-
-  #followTasks(): void {
-    this.#unfollowTasks();
-    const stop = this.#opened?.link.onChanges("$task/", (changes) => {
-      if (changes) for (const listener of this.#taskListeners) listener();
-    });
-    this.#unfollowTasks = stop ?? (() => undefined);
   }
 
   #scheduleCheck(): void {
