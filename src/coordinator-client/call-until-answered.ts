@@ -1,5 +1,6 @@
 import type { CallInput, CallName, OutputOf } from "../contract/operations.ts";
 import { fullJitter } from "../shared/backoff.ts";
+import { repeat } from "../shared/repeat.ts";
 import { err, type Result } from "../shared/result.ts";
 import { isTransient, type CallError } from "../contract/errors.ts";
 import type { CoordinatorClient } from "./coordinator-client.ts";
@@ -34,13 +35,14 @@ export async function callUntilAnswered<Name extends CallName>(
     code: gaveUpCode,
     message: "the report did not reach the coordinator: no answer",
   });
-  for (let attempt = 0; ; attempt += 1) {
-    const answer = (await untilAborted(link.call(name, input, timeoutMs), signal)) ?? gaveUp;
-    if (answer.ok || !isRetryable(answer.error)) return answer;
-    const pauseMs = pauseBeforeRetry(answer.error, attempt, maxPauseMs, platform.random);
-    await pause(platform, pauseMs, wake ? AbortSignal.any([signal, wake()]) : signal);
-    if (signal.aborted) return gaveUp;
-  }
+  return repeat<Result<OutputOf<Name>, CallError>>(
+    async () => (signal.aborted ? null : await untilAborted(link.call(name, input, timeoutMs), signal)) ?? gaveUp,
+    (answer, attempt) => {
+      const isFinal = answer.ok || answer === gaveUp || !isRetryable(answer.error);
+      return isFinal ? null : pauseBeforeRetry(answer.error, attempt, maxPauseMs, platform.random);
+    },
+    (ms) => pause(platform, ms, wake ? AbortSignal.any([signal, wake()]) : signal),
+  );
 }
 
 /** @param attempt how many have failed before, which lengthens the pause @returns ms */

@@ -4,6 +4,7 @@ import type { CallInput } from "../contract/operations.ts";
 import type { Entry } from "../contract/state.ts";
 import type { Self } from "../contract/values.ts";
 import { fullJitter } from "../shared/backoff.ts";
+import { repeat } from "../shared/repeat.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { LocalCalls } from "../runtime/local-calls.ts";
 import type { Call, HintKind } from "./coordinator-client.ts";
@@ -197,16 +198,21 @@ export class WorkspaceClient {
     update: ValueUpdate,
     { attempts = 20, ...setOptions }: UpdateOptions = {},
   ): Promise<Result<{ readonly version: number | null }, CallError>> {
-    for (let attempt = 1; ; attempt += 1) {
-      const current = await this.call("state.get", { key });
-      if (!current.ok) return current;
-      const { entry } = current.value;
-      const value = await update(entry);
-      if (value === undefined) return ok({ version: null });
-      const written = await this.call("state.set", { ...setOptions, key, value, ifVersion: entry?.version ?? 0 });
-      if (written.ok || written.error.code !== "version_mismatch" || attempt >= attempts) return written;
-      await sleep(this.#platform, fullJitter(updateBackoff, attempt, this.#platform.random));
-    }
+    return repeat(
+      async (): Promise<Result<{ readonly version: number | null }, CallError>> => {
+        const current = await this.call("state.get", { key });
+        if (!current.ok) return current;
+        const { entry } = current.value;
+        const value = await update(entry);
+        if (value === undefined) return ok({ version: null });
+        return this.call("state.set", { ...setOptions, key, value, ifVersion: entry?.version ?? 0 });
+      },
+      (written, attempt) => {
+        const isOutrun = !written.ok && written.error.code === "version_mismatch" && attempt + 1 < attempts;
+        return isOutrun ? fullJitter(updateBackoff, attempt + 1, this.#platform.random) : null;
+      },
+      (ms) => sleep(this.#platform, ms),
+    );
   }
 }
 

@@ -20,6 +20,7 @@ import type { HostContext, HeldRight, HostError, HostResult, RightRequest } from
 import { openProjectReservations, type ProjectReservations } from "./reservation-handlers.ts";
 import { badInputText } from "../../shared/problems.ts";
 import { marginMs } from "../../coordinator-client/edge/trust.ts";
+import { repeat } from "../../shared/repeat.ts";
 import { redact } from "../../redaction/redact.ts";
 
 const callTimeoutMs = 15_000;
@@ -188,18 +189,18 @@ const retryMs = 5_000;
 
 /** The client renews the right and knows how long to trust it. */
 async function holdRight(holder: Workspace, request: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>> {
-  for (;;) {
-    const held = await acquireOnce(holder, request, stop);
-    if (held.ok) return held;
-    if (stop.aborted) {
-      const what = request.kind === "lock" ? "the lease was granted" : "this process led";
-      return err({ code: "interrupted", message: `interrupted before ${what}.` });
-    }
-    const isTaken = held.error.code === "lease_held";
-    const isAgain = isTaken ? request.waitMs === null : held.error.isTransient === true && request.isPatient === true;
-    if (!isAgain) return held;
-    if (!isTaken) await pause(nodePlatform(), retryMs, stop);
-  }
+  const held = await repeat(
+    () => acquireOnce(holder, request, stop),
+    (outcome) => {
+      if (outcome.ok || stop.aborted) return null;
+      if (outcome.error.code === "lease_held") return request.waitMs === null ? 0 : null;
+      return outcome.error.isTransient === true && request.isPatient === true ? retryMs : null;
+    },
+    (ms) => pause(nodePlatform(), ms, stop),
+  );
+  if (held.ok || !stop.aborted) return held;
+  const what = request.kind === "lock" ? "the lease was granted" : "this process led";
+  return err({ code: "interrupted", message: `interrupted before ${what}.` });
 }
 
 async function acquireOnce(
