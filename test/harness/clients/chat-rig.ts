@@ -114,11 +114,6 @@ export class ChatRig {
     await untilFound(isStored, "the stored ends of what is gone");
   }
 
-  /** Pids of the MCP processes that hooks watch. */
-  servers(): number[] {
-    return this.#store.read((sql) => sql.all<{ pid: number }>("SELECT pid FROM servers").map(({ pid }) => pid), []);
-  }
-
   /** Whether its MCP process has registered the chat. */
   isInTeam(id: string): boolean {
     return this.#store.read((sql) => sql.all("SELECT 1 FROM team_chats WHERE session = ?", id).length > 0, false);
