@@ -16,11 +16,18 @@ export interface Increase {
 }
 
 /** Part of the caller's transaction. */
-export function add(sql: Sql, name: MetricName, { value = 1, labels = [], bucket = "", sum = 0 }: Increase = {}): void {
-  if (value === 0) return;
-  metricTotals.insert(
+export function add(sql: Sql, name: MetricName, increase: Increase = {}): void {
+  addAll(sql, name, [increase]);
+}
+
+/** Adds to several values of a metric with one statement. */
+export function addAll(sql: Sql, name: MetricName, increases: readonly Increase[]): void {
+  const rows = increases.map(({ value = 1, labels = [], bucket = "", sum = 0 }) => {
+    return { name, labels: JSON.stringify(labels), bucket, value, sum };
+  });
+  metricTotals.insertAll(
     sql,
-    { name, labels: JSON.stringify(labels), bucket, value, sum },
+    rows.filter(({ value }) => value !== 0),
     "ON CONFLICT (name, labels, bucket) DO UPDATE SET value = value + excluded.value, sum = sum + excluded.sum",
   );
 }

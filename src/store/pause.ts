@@ -18,10 +18,17 @@ export function pause(sql: Sql, now: number, until: number | null, project: stri
   sql.run("DELETE FROM pauses WHERE seq <= ?", seq - maxRows);
 }
 
-/** Follows links. Without a folder, only a pause of every project counts. */
-export function isPaused(sql: Sql, at: number, folder: string | null): boolean {
+/**
+ * Follows links. Without a folder, only a pause of every project counts.
+ *
+ * @param folder or a function that reads it, where a pause runs
+ */
+export function isPaused(sql: Sql, at: number, folder: string | null | (() => string | null)): boolean {
   const rest = "WHERE startedAt <= ? AND (until IS NULL OR until > ?)";
-  return pausedProjects.select(sql, rest, at, at).some(({ project }) => covers(project, folder));
+  const running = pausedProjects.select(sql, rest, at, at);
+  if (running.length === 0) return false;
+  const found = typeof folder === "function" ? folder() : folder;
+  return running.some(({ project }) => covers(project, found));
 }
 
 /** Returns a check of past times and folders against pauses; null when there were none. */

@@ -61,8 +61,17 @@ function takeReadings(runtime: Runtime, event: HookEvent, sessionId: string): Tr
 
 export interface SettlingOptions {
   readonly finish: (work: DeferredWork) => void;
-  /** @param isSoon a checkpoint is due */
-  readonly schedule: (settle: () => void, isSoon: boolean) => void;
+  /** @param isDue a checkpoint waits for it */
+  readonly schedule: (settle: () => void, isDue: boolean) => void;
+}
+
+/** Readings may be this much older than the event: a quick series of tool calls has them once. */
+const settleMs = 250;
+
+/** Schedule of a host. */
+export function scheduleSettling(settle: () => void, isDue: boolean): void {
+  if (isDue) setImmediate(settle);
+  else setTimeout(settle, settleMs).unref();
 }
 
 /** Joins what the events of a chat leave within a short time, so that it is done once. */

@@ -1,7 +1,7 @@
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
-import { isAwaited, type DeferredWork } from "./after-answer.ts";
+import { isAwaited, Settling, type DeferredWork, type SettlingOptions } from "./after-answer.ts";
 import { answerEvent, rejectInput } from "./answer-hook.ts";
 import { parseInput, toHookInput } from "./read-event.ts";
 import { isDescendant } from "../../platform/processes.ts";
@@ -16,8 +16,8 @@ export interface HookChannelOptions {
   /** The process that the client started. */
   readonly pid: number;
   readonly clientPid: number;
-  readonly defer: (work: DeferredWork) => Promise<unknown>;
-  readonly afterAnswer: (work: () => void) => void;
+  readonly finish: (work: DeferredWork) => Promise<unknown>;
+  readonly schedule: SettlingOptions["schedule"];
   readonly pause: (ms: number) => Promise<void>;
 }
 
@@ -27,14 +27,17 @@ const maxWaitMs = 4_000;
 export class HookChannel {
   readonly #options: HookChannelOptions;
   readonly #clients = new Map<string, number>();
+  readonly #settling: Settling;
 
   constructor(options: HookChannelOptions) {
+    const { schedule, finish } = options;
     this.#options = options;
+    this.#settling = new Settling({ schedule, finish: (work) => void finish(work) });
   }
 
   /** Never rejects. @param given arguments of the hook tool */
   async answer(given: unknown): Promise<HookReply> {
-    const { runtime, defer, afterAnswer, pause } = this.#options;
+    const { runtime, finish, pause } = this.#options;
     const toolInput = toHookInput(given);
     if (!toolInput) {
       runtime.log("error", "the hook tool was called without an event");
@@ -50,8 +53,8 @@ export class HookChannel {
     const incoming = { clientName: claudeCode.name, event, input, clientPid };
     const { answer, work } = answerEvent(runtime, incoming);
     // The files are saved before a risky tool or a compaction.
-    if (work && isAwaited(work)) await Promise.race([defer(work), pause(maxWaitMs)]);
-    else if (work) afterAnswer(() => void defer(work));
+    if (work && isAwaited(work)) await Promise.race([finish(work), pause(maxWaitMs)]);
+    else if (work) this.#settling.add(work);
     return reply(event, answer);
   }
 

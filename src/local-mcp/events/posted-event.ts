@@ -8,7 +8,7 @@ import { readBody } from "../../platform/read-body.ts";
 import { statedProcess } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { takeAwaited } from "../../snapshots/stored-snapshots.ts";
-import { finishEvent, isAwaited, type DeferredWork } from "./after-answer.ts";
+import { finishEvent, isAwaited, type DeferredWork, type Settling } from "./after-answer.ts";
 import { answerHook } from "./answer-hook.ts";
 import { eventIdOf, findClientPid } from "./read-event.ts";
 import { isOfForeignCaller } from "./foreign-callers.ts";
@@ -36,7 +36,11 @@ export function isPostedEvent({ method, url = "" }: IncomingMessage): boolean {
 }
 
 /** @returns null: the caller has gone */
-export async function answerPosted(runtime: Runtime, request: IncomingMessage): Promise<PostedAnswer | null> {
+export async function answerPosted(
+  runtime: Runtime,
+  settling: Settling,
+  request: IncomingMessage,
+): Promise<PostedAnswer | null> {
   const { client: name = "", event = "" } = path.exec(request.url ?? "")?.groups ?? {};
   const client = adapterOf(name);
   if (!client) return refused(404, "The host knows no such client.");
@@ -57,6 +61,8 @@ export async function answerPosted(runtime: Runtime, request: IncomingMessage): 
   const awaited: Promise<unknown>[] = [];
   const defer = (work: DeferredWork): void => {
     if (isAwaited(work)) awaited.push(finishEvent(own, work));
+    // Readings without a transcript need nothing of the caller's environment.
+    else if (work.trigger === null && !work.isTranscriptBehind) settling.add(work);
     else setImmediate(() => void finishEvent(own, work));
   };
   const text = answerHook(own, event, () => input, clientPid, client, id, defer);

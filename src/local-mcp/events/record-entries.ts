@@ -65,6 +65,7 @@ function withFailure({ incoming, part }: Recording, verdict: EditVerdict): Incom
   return error === null ? incoming : { ...incoming, event: "PostToolUseFailure", input: { ...input, error } };
 }
 
+/** A usage limit as the client's adapter reads it from the record of a failure. */
 function withLimit(incoming: IncomingEvent): IncomingEvent {
   const { event, input, clientName } = incoming;
   if (event !== "StopFailure") return incoming;

@@ -5,15 +5,11 @@ import * as meta from "../../store/meta.ts";
 const key = "recorded_events";
 const maxIds = 128;
 
-function listIds(sql: Sql): string[] {
-  return meta.read(sql, key)?.split(" ") ?? [];
-}
-
-/** Whether the event was recorded before, as it came or from the spool. */
-export function isRecorded(sql: Sql, id: string | undefined): boolean {
-  return id !== undefined && listIds(sql).includes(id);
-}
-
-export function noteRecorded(sql: Sql, id: string | undefined): void {
-  if (id !== undefined) meta.write(sql, key, [...listIds(sql).slice(1 - maxIds), id].join(" "));
+/** @returns false for an event that was recorded before, as it came or from the spool */
+export function noteOnce(sql: Sql, id: string | undefined): boolean {
+  if (id === undefined) return true;
+  const ids = meta.read(sql, key)?.split(" ") ?? [];
+  if (ids.includes(id)) return false;
+  meta.write(sql, key, [...ids.slice(1 - maxIds), id].join(" "));
+  return true;
 }

@@ -13,7 +13,7 @@ import { toAnswer } from "./hook-answer.ts";
 import { identify, type KnownSession } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import { recordEvent, recordUnreadEvent, type RecordedEvent } from "./record-event.ts";
-import { isRecorded, noteRecorded } from "./recorded-events.ts";
+import { noteOnce } from "./recorded-events.ts";
 import { startSession } from "./session-start.ts";
 
 export interface AnsweredEvent {
@@ -52,11 +52,10 @@ function recordOnce(runtime: Runtime, incoming: IncomingEvent): Recorded {
   const arms = askArms(runtime, incoming);
   const write = (record: (sql: Sql, known: KnownSession) => Recorded): Recorded =>
     store.write((sql) => {
-      if (isRecorded(sql, incoming.id)) return "repeated";
+      if (!noteOnce(sql, incoming.id)) return "repeated";
       if (durations.isDue) durations.store(sql);
       const known = identify(sql, runtime, incoming);
       if (known.isPaused) skipTranscript(sql, incoming, known);
-      else noteRecorded(sql, incoming.id);
       return known.isPaused ? "nothing" : record(sql, known);
     });
   try {

@@ -24,6 +24,7 @@ import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { lockFile } from "../../store/file-lock.ts";
 import type { LoadedDriver } from "../../store/open-driver.ts";
+import { finishEvent, scheduleSettling, Settling } from "../events/after-answer.ts";
 import { drainInto } from "../events/answer-hook.ts";
 import type { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "../events/posted-event.ts";
@@ -75,6 +76,7 @@ const repeatable = Object.entries({ ...machineTools, ...teamTools }).flatMap(([n
 /** Serves all chats of a machine on one socket. */
 export class Host {
   readonly #options: HostOptions;
+  readonly #settling: Settling;
   readonly #machine: MachineWork;
   #coordinator: CoordinatorRequests | null = null;
   /** Operations that are being done for processes beside the host. */
@@ -92,8 +94,12 @@ export class Host {
   #isOver = false;
 
   constructor(options: HostOptions) {
-    this.#options = options;
     const { runtime, socket } = options;
+    this.#options = options;
+    this.#settling = new Settling({
+      schedule: scheduleSettling,
+      finish: (work) => void finishEvent(runtime, work),
+    });
     this.#machine = new MachineWork(runtime, options.self);
     this.#startedAt = this.#usedAt = runtime.now();
     this.#home = inodeOf(runtime.paths.home);
@@ -142,7 +148,7 @@ export class Host {
     const { runtime } = this.#options;
     this.#usedAt = runtime.now();
     try {
-      const answer = await answerPosted(runtime, request);
+      const answer = await answerPosted(runtime, this.#settling, request);
       if (!answer) return;
       const headers = { connection: "close", "content-length": Buffer.byteLength(answer.text) };
       response.writeHead(answer.status, headers).end(answer.text);

@@ -10,7 +10,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { Chat, type ClientInfo } from "../mcp/chat/chat.ts";
 import { lateTeam, type LateTeam, type LoadedTeam } from "../mcp/chat/late-team.ts";
 import { HookChannel } from "../events/hook-channel.ts";
-import { finishEvent, type DeferredWork } from "../events/after-answer.ts";
+import { finishEvent, scheduleSettling, type DeferredWork } from "../events/after-answer.ts";
 import { capture } from "../../machine/checkpoints/capture.ts";
 import { catchUp, isTurnOpen } from "../../machine/transcripts/record-transcript.ts";
 import { recordDeath } from "../../machine/recovery/deaths.ts";
@@ -84,8 +84,8 @@ export class ServedChat {
       runtime,
       pid: server.pid,
       clientPid: client?.pid ?? server.pid,
-      defer: (work) => this.#afterEvent(work),
-      afterAnswer: (work) => void setImmediate(work),
+      finish: (work) => this.#afterEvent(work),
+      schedule: scheduleSettling,
       pause: (ms) => pause(ms),
     });
     const transport = withControl(new ConnectionTransport(connection), {

@@ -10,7 +10,7 @@ function folderOf(sql: Sql, { id, cwd, project }: Pick<sessions.Session, "id" | 
 }
 
 export function isSessionPaused(sql: Sql, now: number, session: sessions.Session): boolean {
-  return isPaused(sql, now, folderOf(sql, session));
+  return isPaused(sql, now, () => folderOf(sql, session));
 }
 
 /** Treats a session that is not stored as paused only with every project. */

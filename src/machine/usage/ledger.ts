@@ -23,13 +23,18 @@ export function countResponses(
   now: number,
   prices: Prices = {},
 ): void {
-  for (const usage of reported.usage) countResponse(sql, session, usage, { now, prices, isSubagent: false });
-  for (const usage of reported.subagentUsage) countResponse(sql, session, usage, { now, prices, isSubagent: true });
+  const { usage, subagentUsage } = reported;
+  if (usage.length + subagentUsage.length === 0) return;
+  const current = spending.get(sql, session.id);
+  for (const one of usage) countResponse(sql, session, one, { now, prices, current, isSubagent: false });
+  for (const one of subagentUsage) countResponse(sql, session, one, { now, prices, current, isSubagent: true });
 }
 
 interface CountContext {
   readonly now: number;
   readonly prices: Prices;
+  /** Task of the session. */
+  readonly current: spending.TaskSpending | null;
   readonly isSubagent: boolean;
 }
 
@@ -39,7 +44,8 @@ export type TokenCounts = RowOf<typeof tokenCounts>;
 
 const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
 
-function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, isSubagent }: CountContext): void {
+function countResponse(sql: Sql, session: Session, usage: Usage, context: CountContext): void {
+  const { now, prices, current, isSubagent } = context;
   const key = `${idOf(usage.messageId)}:${usage.requestId === null ? "" : idOf(usage.requestId)}`;
   const counted = tokenCounts.find(sql, { key });
   const before = counted ?? zeroCounts;
@@ -56,7 +62,7 @@ function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, 
   const at = Math.min(now, usage.at ?? now);
   // Some clients name the model elsewhere in their transcript.
   const model = modelOf(usage.model ?? session.model);
-  const task = taskAt(sql, session.id, at);
+  const task = current && current.startedAt <= at ? current : null;
   insertResponse(sql, session, { key, at, model, task, isSubagent, counts: after });
   countTokens(sql, model, increase);
   if (task) spending.add(sql, session.id, sum(increase), estimateOf(sql, session.id, prices[model], increase));
@@ -64,17 +70,12 @@ function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, 
 
 function countTokens(sql: Sql, model: string, { input, output, cacheRead, cacheWrite }: TokenCounts): void {
   const kinds = { input, output, cache_read: cacheRead, cache_write: cacheWrite };
-  for (const [kind, value] of Object.entries(kinds))
-    totals.add(sql, "shim_tokens_total", { value, labels: [modelFamily(model), kind] });
+  const increases = Object.entries(kinds).map(([kind, value]) => ({ value, labels: [modelFamily(model), kind] }));
+  totals.addAll(sql, "shim_tokens_total", increases);
 }
 
 function estimateOf(sql: Sql, sessionId: string, price: ModelPrices | undefined, counts: TokenCounts): number {
   return usageTotals.has(sql, { session: sessionId }) ? 0 : (priceOf(price, counts) ?? 0);
-}
-
-function taskAt(sql: Sql, sessionId: string, at: number): spending.TaskSpending | null {
-  const current = spending.get(sql, sessionId);
-  return current && current.startedAt <= at ? current : null;
 }
 
 interface Response {

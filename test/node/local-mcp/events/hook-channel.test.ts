@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { HookChannel, type HookReply } from "#src/local-mcp/events/hook-channel.ts";
-import { finishEvent, type DeferredWork } from "#src/local-mcp/events/after-answer.ts";
+import { finishEvent, Settling, type DeferredWork } from "#src/local-mcp/events/after-answer.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { hookToolGroups, type HookToolEvent } from "#src/contract/hook-tool.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
@@ -24,8 +24,8 @@ function aChannel(runtime: TempRuntime, done: (work: DeferredWork) => Promise<un
     runtime,
     pid: 2_000,
     clientPid,
-    defer: (work) => (deferred.push(work), done(work)),
-    afterAnswer: (work) => void later.push(work),
+    finish: (work) => (deferred.push(work), done(work)),
+    schedule: (settle) => void later.push(settle),
     pause: () => new Promise(() => {}),
   });
   const answer = (event: HookToolEvent, fields: Fields = {}): Promise<HookReply> =>
@@ -197,4 +197,23 @@ it("[HO34] the client waits for no event longer than the time limit of its hook,
   const groups = hookToolGroups("PreToolUse", "shim");
   expect(groups.map(({ matcher }) => matcher)).toEqual(["^(?!mcp__|Agent$)", "^(?:mcp__|Agent$)"]);
   expect(groups.map(({ hooks }) => hooks.map(({ input }) => "tool_input" in input))).toEqual([[false], [true]]);
+});
+
+it("[HO55] the readings of several events are taken once, and what an event makes due with them at once", () => {
+  const [finished, scheduled]: [DeferredWork[], [() => void, boolean][]] = [[], []];
+  const settling = new Settling({
+    finish: (work) => void finished.push(work),
+    schedule: (settle, isDue) => void scheduled.push([settle, isDue]),
+  });
+  const work = { sessionId: "a", event: "PostToolUse", trigger: null, isTranscriptBehind: false } as const;
+  settling.add(work);
+  settling.add({ ...work, sessionId: "b" });
+  settling.add({ ...work, event: "PreToolUse", isTranscriptBehind: true });
+  settling.add({ ...work, event: "Stop", trigger: "turn_end" });
+  expect(scheduled.map(([, isDue]) => isDue)).toEqual([false, false, true]);
+  for (const [settle] of scheduled.toReversed()) settle();
+  expect(finished).toEqual([
+    { ...work, trigger: "turn_end", isTranscriptBehind: true },
+    { ...work, sessionId: "b" },
+  ]);
 });
