@@ -109,7 +109,7 @@ interface Query {
 }
 
 function queriesOf(name: MetricName): Query[] {
-  const { type, unit, labels = {} } = definitionOf(name);
+  const { type, unit, labels } = definitionOf(name);
   const by = Object.keys(labels);
   const legend = by.map((label) => `{{${label}}}`).join(" ");
   if (type === "histogram") return quantilesOf(name);

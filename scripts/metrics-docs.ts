@@ -11,7 +11,7 @@ function row(name: MetricName): string {
   return `| \`${name}\` | ${type} | ${labelsOf(definitionOf(name))} | ${help}${bounds} |`;
 }
 
-function labelsOf({ labels = {} }: MetricDefinition): string {
+function labelsOf({ labels }: MetricDefinition): string {
   const all = Object.entries(labels).map(
     ([label, values]) => `\`${label}\`: ${values.map((value) => `\`${value}\``).join(", ")}`,
   );

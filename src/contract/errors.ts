@@ -126,8 +126,6 @@ const hostErrorTable = {
   cannot_end: 409,
   ended: 409,
   budget_spent: 402,
-  out_of_range: 422,
-  trials_unreadable: 409,
   import_refused: 422,
   not_a_file: 422,
   not_built: 409,
@@ -148,7 +146,6 @@ const hostErrorTable = {
   snapshot_missing: 404,
   folder_not_empty: 409,
   branch_exists: 409,
-  bad_branch_name: 422,
   not_a_work_tree: 409,
   commit_missing: 404,
   bundle_unusable: 409,
@@ -156,7 +153,6 @@ const hostErrorTable = {
   not_offered: 409,
   still_running: 409,
   rescue_failed: 500,
-  has_changes: 409,
 } as const satisfies Record<string, number>;
 
 /** Code of a refusal of a machine's operation. */

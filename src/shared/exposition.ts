@@ -62,7 +62,7 @@ function groupByLabels(name: MetricName, samples: readonly Sample[]): Map<string
 
 /** A count shows all values of its labels: a rate needs the 0 before the first event. */
 function zeroKeys(name: MetricName, isMeasured: boolean): string[] {
-  const { labels = {}, type, unit } = definitionOf(name);
+  const { labels, type, unit } = definitionOf(name);
   const isCount = type === "counter" || (type === "gauge" && unit === null);
   if (!isMeasured || !isCount || Object.keys(labels).length === 0) return [];
   let all: Labels[] = [{}];
@@ -72,7 +72,7 @@ function zeroKeys(name: MetricName, isMeasured: boolean): string[] {
 }
 
 function declaredLabels(name: MetricName, given: Labels): Labels {
-  const { labels = {} } = definitionOf(name);
+  const { labels } = definitionOf(name);
   return Object.fromEntries(
     Object.entries(labels).map(([label, values]) => {
       const value = given[label] ?? other;

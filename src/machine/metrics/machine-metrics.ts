@@ -52,7 +52,7 @@ function zeros(): Sample[] {
   return (Object.keys(metrics) as MetricName[])
     .filter((name) => definitionOf(name).source === "machine")
     .map((name) => {
-      const labels = Object.entries(definitionOf(name).labels ?? {}).map(([label, [first = ""]]) => [label, first]);
+      const labels = Object.entries(definitionOf(name).labels).map(([label, [first = ""]]) => [label, first]);
       return gauge(name, 0, Object.fromEntries(labels) as Labels);
     });
 }
@@ -61,7 +61,7 @@ function zeros(): Sample[] {
 function toSample({ name, labels, bucket, value, sum: bucketSum }: totals.TotalRow): Sample[] {
   if (!isMetric(name)) return [];
   const values = JSON.parse(labels) as string[];
-  const named = Object.keys(definitionOf(name).labels ?? {}).map((label, at) => [label, values[at] ?? ""]);
+  const named = Object.keys(definitionOf(name).labels).map((label, at) => [label, values[at] ?? ""]);
   const sample = { name, labels: Object.fromEntries(named) as Labels, value };
   if (name === "shim_checkpoints_total") return [sample, gauge("shim_checkpoint_bytes_total", bucketSum)];
   if (bucket === "") return [sample];

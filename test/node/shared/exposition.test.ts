@@ -19,7 +19,7 @@ function parse(text: string): Map<string, number> {
 }
 
 function labels(name: MetricName): readonly string[] {
-  return Object.values(definitionOf(name).labels ?? {})[0] ?? [];
+  return Object.values(definitionOf(name).labels)[0] ?? [];
 }
 
 it("[OB2] the declared labels hold all values of the types they show", () => {
@@ -53,7 +53,7 @@ it("[OB2] whatever a label holds, the text has only declared values and loses no
         const own = [...series].filter(([key]) => key === name || key.startsWith(`${name}{`));
         const sum = samples.filter((one) => one.name === name).reduce((all, { value }) => all + value, 0);
         expect(own.reduce((all, [, value]) => all + value, 0)).toBe(sum);
-        const declared = definitionOf(name).labels ?? {};
+        const declared = definitionOf(name).labels;
         for (const [key] of own)
           for (const [, found = "", value = ""] of key.matchAll(/(\w+)="([^"]*)"/g))
             expect([...(declared[found] ?? []), "other"]).toContain(value);
