@@ -5,12 +5,9 @@ import type {
   Handlers,
   HostContext,
   HostClient,
-  MetricsServing,
-  PageServing,
-  ServedMetrics,
-  ServedPage,
 } from "../../machine/operations/host.ts";
 import type { Workspace } from "../../machine/operations/workspace.ts";
+import type { MetricsServing, PageServing, ServedMetrics, ServedPage } from "../page/serve.ts";
 import {
   machineOperations,
   type CheckedMachineInput,

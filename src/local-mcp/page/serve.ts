@@ -11,15 +11,7 @@ import {
 } from "../../platform/loopback.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type {
-  HandlerContext,
-  CallOperation,
-  HostResult,
-  PageServing,
-  ServedPage,
-  MetricsServing,
-  ServedMetrics,
-} from "../../machine/operations/host.ts";
+import type { HandlerContext, CallOperation, HostResult } from "../../machine/operations/host.ts";
 import { LiveFeed, pageApp, readPageFiles, SignIn } from "./page-app.ts";
 import { readJsonFile } from "../../platform/read-json-file.ts";
 import { isMachineOperation, machineOperations } from "../../contract/machine/operations.ts";
@@ -29,6 +21,33 @@ import type { KeptWorkspace } from "../../machine/operations/kept-workspace.ts";
 import type { Sample } from "../../contract/metrics.ts";
 import { codeOf } from "../../shared/error.ts";
 import { contentType, toExposition } from "../../shared/exposition.ts";
+
+export interface PageServing {
+  /** Absent: the one of the last time, else a free one. */
+  readonly port?: number;
+  /** A page has to sign in, and the last link was used or is too old. */
+  readonly onLinkNeeded: (link: string) => void;
+  readonly onProblem: (message: string) => void;
+}
+
+export interface ServedPage {
+  /** Signs in once, within a minute. */
+  readonly link: string;
+  close(): Promise<void>;
+}
+
+export interface MetricsServing {
+  readonly host: string;
+  readonly port: number;
+  /** Samples of what the caller runs besides. */
+  readonly more: () => readonly Sample[];
+}
+
+export interface ServedMetrics {
+  readonly url: string;
+  readonly tokenFile: string;
+  close(): Promise<void>;
+}
 
 /** Serves the live page until it is closed. */
 export async function servePage(

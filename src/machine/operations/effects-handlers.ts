@@ -2,6 +2,7 @@ import { effectKinds } from "../../contract/effects.ts";
 import type { ListedEffect } from "../../contract/machine/effects.ts";
 import type { EffectRun } from "../../contract/work-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../checkpoints/capture.ts";
@@ -9,9 +10,8 @@ import { neutralize } from "../text/neutralize.ts";
 import { checkOf, effectLine, effectText, outcomeOf, outcomeText } from "../sessions/effects.ts";
 import { probe } from "../effects/probe.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
 import type { Handlers } from "./host.ts";
-import { projectOfFolder, readSession } from "./resolve-id.ts";
+import { namesOf, projectGiven, readSession } from "./resolve-id.ts";
 
 /** Sessions that are searched for the newest effects of all. */
 const maxSessions = 200;
@@ -25,20 +25,17 @@ interface KnownEffect {
 export const effectHandlers = {
   async "effects.list"(context, { session: id, project: given, check, limit }) {
     const runtime = await context.runtime();
-    const project = given === undefined ? {} : { project: projectOfFolder(runtime, given) };
+    const search = omitUndefined({ limit: maxSessions, project: projectGiven(runtime, given) });
     const known =
       id === undefined
-        ? ok(runtime.store.read((sql) => newest(sql, project), []))
+        ? ok(runtime.store.read((sql) => sessions.list(sql, search).flatMap((one) => effectsOf(sql, one)), []))
         : await readSession(context, id, (sql, _runtime, session) => withInherited(sql, session));
     if (!known.ok) return known;
     const shown = known.value.toSorted((a, b) => b.run.at - a.run.at).slice(0, limit);
     const effects = await Promise.all(
       shown.map(async ({ run, session }, index): Promise<ListedEffect> => {
-        const folder = { env: context.site.env, project: session.project };
-        return {
-          session: session.id,
-          shortId: runtime.store.read((sql) => shortSessionId(sql, session.id), session.id),
-          title: sessions.displayTitle(session),
+        const isChecked = check && index < maxProbes;
+        return Object.assign(namesOf(runtime, session), {
           at: run.at,
           kind: run.kind,
           does: effectKinds[run.kind],
@@ -46,17 +43,13 @@ export const effectHandlers = {
           outcome: outcomeOf(run),
           outcomeText: outcomeText(run),
           check: checkOf(run),
-          found: check && index < maxProbes ? await probe(run, folder) : null,
-        };
+          found: isChecked ? await probe(run, { env: context.site.env, project: session.project }) : null,
+        });
       }),
     );
     return ok({ effects });
   },
 } satisfies Partial<Handlers>;
-
-function newest(sql: Sql, project: { readonly project?: string }): KnownEffect[] {
-  return sessions.list(sql, { limit: maxSessions, ...project }).flatMap((one) => effectsOf(sql, one));
-}
 
 function effectsOf(sql: Sql, session: sessions.Session): KnownEffect[] {
   return (currentState(sql, session.id)?.effects ?? []).map((run) => ({ run, session }));

@@ -1,5 +1,5 @@
 import { existsSync, lstatSync } from "node:fs";
-import { join, relative, resolve, sep } from "node:path";
+import { join } from "node:path";
 import type { CheckedMachineInput } from "../../contract/machine/operations.ts";
 import { err, ok } from "../../shared/result.ts";
 import {
@@ -30,15 +30,15 @@ import { fetchFiles } from "../sharing/fetch-records.ts";
 import { toLocalTime, type SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import { projectOfFolderHere } from "./other-machines.ts";
 import { isUnanswered } from "./recovery-handlers.ts";
-import { findSessionOrCheckpoint, shortCheckpoint, shortSession } from "./resolve-id.ts";
+import { findSessionOrCheckpoint, pathsIn, shortCheckpoint, shortSession } from "./resolve-id.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 
 export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
   "files.diff": (context, input) =>
-    compare(context, input, async (saved, { staged, compared, changes, notRestored }) => {
+    compare(context, input, async ({ facts }, { staged, compared, changes, notRestored }) => {
       const { env } = context.site;
       const diff = changes.length === 0 ? "" : await diffOf(staged, changes, { env, timeoutMs: filesTimeoutMs });
-      return ok({ ...factsOf(saved), notRestored, compared, changes, diff });
+      return ok({ ...facts, notRestored, compared, changes, diff });
     }),
   "files.restore": async (context, input) => {
     const { into, files } = input;
@@ -46,22 +46,21 @@ export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
     if (files.length > 0) return err({ code: "bad_input", message: "--into restores all files: leave the names out." });
     const found = await findSavedFiles(context, input);
     if (!found.ok) return found;
-    const saved = found.value;
+    const { facts, write } = found.value;
     context.progress?.("Restoring the files ...");
-    const written = withReason(await saved.write(into));
-    return written.ok ? ok({ ...factsOf(saved), ...written.value, into, differing: null, backup: null }) : written;
+    const written = withReason(await write(into));
+    return written.ok ? ok({ ...facts, ...written.value, into, differing: null, backup: null }) : written;
   },
 };
 
 function restoreIntoProject(context: HandlerContext, input: Selection) {
-  return compare(context, input, async (saved, { staged, changes, notRestored }) => {
-    const folder = `${saved.project}-before-${saved.short}`;
+  return compare(context, input, async ({ facts, short }, { staged, changes, notRestored }) => {
+    const folder = `${facts.project}-before-${short}`;
     let backup = folder;
     for (let at = 2; existsSync(backup); at += 1) backup = `${folder}-${at}`;
     const replaced = replaceFiles(staged, changes, backup);
     const all = [...notRestored, ...replaced.notRestored];
-    const facts = { ...factsOf(saved), into: null, differing: changes.length };
-    return ok({ ...facts, ...replaced, notRestored: all });
+    return ok({ ...facts, ...replaced, notRestored: all, into: null, differing: changes.length });
   });
 }
 
@@ -82,15 +81,16 @@ async function compare<T>(
 ): Promise<HostResult<T>> {
   const found = await findSavedFiles(context, input);
   if (!found.ok) return found;
-  const { project } = found.value;
+  const { facts, write } = found.value;
+  const { project } = facts;
   if (!existsSync(project))
     return err({ code: "no_project", message: `${project} does not exist. --into names another folder.` });
-  const chosen = chosenPaths(project, input);
+  const chosen = pathsIn(project, input.folder, input.files);
   if (!chosen.ok) return chosen;
   return withStaging(async (scratch) => {
     context.progress?.("Comparing the files ...");
     const staged = { folder: join(scratch, "files"), project };
-    const written = withReason(await found.value.write(staged.folder));
+    const written = withReason(await write(staged.folder));
     if (!written.ok) return written;
     const unknown = chosen.value.find((path) => !lstatSync(join(staged.folder, path), { throwIfNoEntry: false }));
     if (unknown !== undefined)
@@ -105,25 +105,14 @@ function withReason(outcome: RestoreOutcome): RestoreOutcome {
   return err({ code: outcome.error.code, message: `${outcome.error.message}. Nothing was restored.` });
 }
 
-function chosenPaths(project: string, { folder, files }: Selection): HostResult<string[]> {
-  const paths = files.map((file) => relative(project, resolve(folder, file)).split(sep).join("/"));
-  const foreign = paths.findIndex((path) => path === ".." || path.startsWith("../../local-mcp/"));
-  if (foreign < 0) return ok(paths.filter((path) => path !== ""));
-  return err({ code: "bad_input", message: `${files[foreign]} is not in ${project}, whose files were saved.` });
-}
-
-function factsOf({ checkpoint, session, savedAt, project, leftOut, origin }: SavedFiles) {
-  return { checkpoint, session, savedAt, project, leftOut, origin };
-}
-
 const filesTimeoutMs = 600_000;
 
 /** Saved files, of this machine or of another. */
-interface SavedFiles extends Pick<Saved, "checkpoint" | "session" | "savedAt" | "project" | "origin"> {
+interface SavedFiles {
+  readonly facts: Omit<Saved, "notRestored">;
   /** Names the folder of the replaced files. */
   readonly short: string;
-  readonly leftOut: readonly ExcludedFile[];
-  write(into: string): Promise<RestoreOutcome>;
+  readonly write: (into: string) => Promise<RestoreOutcome>;
 }
 
 /** Those of this machine, else of another one. */
@@ -173,13 +162,15 @@ function sourceOf(runtime: Runtime, { repository, commit, ...row }: SavedRow): S
   const { env, processes } = runtime;
   const limits = { env, processes, timeoutMs: filesTimeoutMs };
   return {
-    project: row.project,
+    facts: {
+      project: row.project,
+      checkpoint: row.checkpointId,
+      session: sessionOf(runtime, row.checkpointId),
+      savedAt: row.at,
+      leftOut: listAt(asObject(row.detail), "leftOut") as readonly ExcludedFile[],
+      origin: null,
+    },
     short: shortCheckpoint(runtime, row.checkpointId),
-    checkpoint: row.checkpointId,
-    session: sessionOf(runtime, row.checkpointId),
-    savedAt: row.at,
-    leftOut: listAt(asObject(row.detail), "leftOut") as readonly ExcludedFile[],
-    origin: null,
     write: (into) => restoreFiles({ ...limits, repository, commit, into }),
   };
 }
@@ -228,14 +219,12 @@ async function receive(
   const { env, processes, paths } = runtime;
   const { commit, needs, checkpoint, leftOut } = header;
   const clone = { env, processes, snapshots: paths.snapshots, project: here.root, timeoutMs: filesTimeoutMs };
+  const short = shortSession(runtime, session);
+  const named = { id: session, shortId: short, title: row.title };
+  const savedAt = toLocalTime(row, header.at);
   return ok({
-    project: here.root,
-    short: shortSession(runtime, session),
-    checkpoint,
-    leftOut,
-    session: { id: session, shortId: shortSession(runtime, session), title: row.title },
-    savedAt: toLocalTime(row, header.at),
-    origin: { machine },
+    facts: { project: here.root, checkpoint, leftOut, session: named, savedAt, origin: { machine } },
+    short,
     write: (into) => restoreReceived({ ...clone, commit, needs, bundle, into }),
   });
 }

@@ -1,4 +1,3 @@
-import type { Sample } from "../../contract/metrics.ts";
 import type {
   CheckedMachineInput,
   MachineInput,
@@ -20,40 +19,12 @@ import type { TeamReader } from "./team-handlers.ts";
 
 export type { HostError, HostResult } from "../../shared/host-result.ts";
 export type { Workspace } from "./workspace.ts";
-export { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
 
 /** Does an operation of the machine; refusals and errors of the store are results, bugs throw. */
 export type CallOperation = <Name extends MachineOperationName>(
   name: Name,
   input: MachineInput<Name>,
 ) => Promise<HostResult<MachineOutput<Name>>>;
-
-export interface PageServing {
-  /** Absent: the one of the last time, else a free one. */
-  readonly port?: number;
-  /** A page has to sign in, and the last link was used or is too old. */
-  readonly onLinkNeeded: (link: string) => void;
-  readonly onProblem: (message: string) => void;
-}
-
-export interface ServedPage {
-  /** Signs in once, within a minute. */
-  readonly link: string;
-  close(): Promise<void>;
-}
-
-export interface MetricsServing {
-  readonly host: string;
-  readonly port: number;
-  /** Samples of what the caller runs besides. */
-  readonly more: () => readonly Sample[];
-}
-
-export interface ServedMetrics {
-  readonly url: string;
-  readonly tokenFile: string;
-  close(): Promise<void>;
-}
 
 export interface RightRequest {
   readonly kind: "lock" | "election";

@@ -16,12 +16,10 @@ import type { Handlers, HostResult } from "./host.ts";
 export const importSessionHandlers: Pick<Handlers, "transcripts.import-session"> = {
   "transcripts.import-session": async (context, { session: id, folder }) => {
     const { env, versionOf } = context.site;
-    const [kept, ...others] = findKept(env, id);
+    const kept = findKept(env, id);
     const runtime = await context.runtime();
-    if (kept)
-      return others.length > 0
-        ? ambiguousFiles(runtime, id, [kept, ...others])
-        : importFrom(runtime, kept.path, folder);
+    const [first, second] = kept;
+    if (first) return second ? ambiguousFiles(runtime, id, kept) : importFrom(runtime, first.path, folder);
     const program = clientDetails.find((client) => client.program?.isId(id))?.program;
     const canExport = program !== undefined && versionOf(program.command) !== null;
     const document = canExport ? await program.exportSession({ env, cwd: folder }, id) : null;

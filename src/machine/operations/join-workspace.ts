@@ -13,7 +13,6 @@ import { parseAddress, isMachineToken, readTokenClaim } from "../../coordinator-
 import type { Runtime } from "../../runtime/runtime.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
-import type { Sql } from "../../shared/sql.ts";
 import * as devices from "../sharing/device.ts";
 import * as joinPreferences from "../sharing/join-preferences.ts";
 import { formatCode } from "../sharing/workspace-key.ts";
@@ -86,15 +85,23 @@ interface Joining {
   readonly earlier: boolean;
 }
 
-/** Preferences are stored before any send. */
-async function completeJoin(context: HostContext, joining: Joining): Promise<HostResult<Joined>> {
-  const { edge, key } = joining;
-  const runtime = await context.runtime();
-  const current = currentEdge(context);
-  const isMoving = current !== null && !isSameWorkspace(current, edge);
-  runtime.store.write((sql) => beginSync(sql, runtime, joining, isMoving));
-  writeEdgeConfig(context.paths.home, edge);
+/** Preferences are stored before any send; a repeated join keeps the device's numbers. */
+async function completeJoin(context: HostContext, { edge, key, earlier }: Joining): Promise<HostResult<Joined>> {
+  const { store, now, random } = await context.runtime();
   const { url, workspace, machine } = edge;
+  const current = currentEdge(context);
+  // Another coordinator may have a workspace of the same name.
+  const isMoving = current !== null && !isSameWorkspace(current, edge);
+  store.write((sql) => {
+    const device = devices.get(sql);
+    const known = device?.workspace === workspace && !isMoving ? device : null;
+    const since = earlier ? 0 : (known?.joinedAt ?? now());
+    joinPreferences.write(sql, { workspace, isSynced: key !== null, since });
+    if (!key) devices.leave(sql);
+    else if (!known) devices.join(sql, workspace, devices.newId(now(), random), since);
+    else if (earlier) devices.sendAll(sql);
+  });
+  writeEdgeConfig(context.paths.home, edge);
   return ok({
     workspace,
     url,
@@ -103,22 +110,6 @@ async function completeJoin(context: HostContext, joining: Joining): Promise<Hos
     key: key?.isNew ? formatCode(key.key) : null,
     stays: await readLocalWork(context),
   });
-}
-
-/**
- * A repeated join keeps the device's numbers.
- *
- * @param isMoving from another coordinator, where a workspace may have the same name
- */
-function beginSync(sql: Sql, { now, random }: Runtime, { edge, key, earlier }: Joining, isMoving: boolean): void {
-  const { workspace } = edge;
-  const device = devices.get(sql);
-  const known = device?.workspace === workspace && !isMoving ? device : null;
-  const since = earlier ? 0 : (known?.joinedAt ?? now());
-  joinPreferences.write(sql, { workspace, isSynced: key !== null, since });
-  if (!key) devices.leave(sql);
-  else if (!known) devices.join(sql, workspace, devices.newId(now(), random), since);
-  else if (earlier) devices.sendAll(sql);
 }
 
 /** A repeat continues under the same ids of requests. */

@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { ExperimentView } from "../../contract/machine/learning.ts";
-import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
 import type { MachineTrial } from "../../contract/trials.ts";
 import {
@@ -39,6 +38,7 @@ import { readTeam } from "../learning/team-history.ts";
 import { weeklyFacts } from "../learning/weekly-facts.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
 import type { CallOperation, HandlerContext, Handlers, HostError, HostResult } from "./host.ts";
+import { pickOne } from "./resolve-id.ts";
 
 export const learningHandlers = {
   /** Oldest first. */
@@ -100,8 +100,37 @@ export const learningHandlers = {
       teamProblem: team.ok ? null : team.error.message,
     });
   },
-  "report.get": readReport,
-  "review.run": review,
+  /** Without a name: this week, whose records are examined for it. */
+  async "report.get"(context, { week: name }) {
+    const runtime = await context.runtime();
+    const present = weekOf(runtime.now());
+    const week = name === undefined ? present : findWeek(name);
+    if (!week) {
+      const message = `"${(name ?? "").slice(0, 40)}" is no week. Name one such as ${present.name}.`;
+      return err({ code: "bad_input", message });
+    }
+    const examined = week.until > runtime.now() ? await examine(context) : null;
+    const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
+    if (!facts) return err({ code: "not_found", message: "nothing is stored yet, so there is nothing to report." });
+    const texts = examined && ideas(examined, nextOf(runtime, examined));
+    return ok({ week: week.name, report: weeklyReport(facts, texts) });
+  },
+  async "review.run"(context, { dryRun }) {
+    const runtime = await context.runtime();
+    const examined = await examine(context);
+    const { findings } = examined;
+    const next = nextOf(runtime, examined);
+    if (dryRun) {
+      const notes = [planText(runtime, next), ...next.waits];
+      return ok({ findings, moved: [], started: null, notes, report: null });
+    }
+    await storeCounts(context.call, examined);
+    const advanced = await context.call("review.store", { trial: next.trial });
+    if (!advanced.ok) return advanced;
+    await sendCounted(runtime, (experiment, count) => context.call("review.store", { sent: { experiment, count } }));
+    const report = writeLastWeek(runtime, ideas(examined, next));
+    return ok({ findings, ...advanced.value, notes: [...next.waits], report });
+  },
   async "review.store"({ runtime: load }, { found, trial, sent }) {
     const runtime = await load();
     if (found) runtime.store.write((sql) => storeRun(sql, found.until, found.patterns));
@@ -120,13 +149,8 @@ export const learningHandlers = {
     if (typeof variants === "string") return err({ code: "bad_input", message: variants });
     const filter = { since: since ?? now() - defaultWindowMs, limit: maxSessions };
     const past = store.read((sql) => pastSessions(sql, filter), []);
-    return ok(
-      replayReport(
-        past.map(({ session }) => session),
-        config,
-        variants,
-      ),
-    );
+    const recorded = past.map(({ session }) => session);
+    return ok(replayReport(recorded, config, variants));
   },
 } satisfies Partial<Handlers>;
 
@@ -172,26 +196,6 @@ async function storeCounts(call: CallOperation, { since, until, findings }: Exam
   await call("review.store", { found: { until: until + (until - since), patterns } });
 }
 
-async function review(
-  context: HandlerContext,
-  { dryRun }: CheckedMachineInput<"review.run">,
-): Promise<HostResult<MachineOutput<"review.run">>> {
-  const runtime = await context.runtime();
-  const examined = await examine(context);
-  const { findings } = examined;
-  const next = nextOf(runtime, examined);
-  if (dryRun) {
-    const notes = [planText(runtime, next), ...next.waits];
-    return ok({ findings, moved: [], started: null, notes, report: null });
-  }
-  await storeCounts(context.call, examined);
-  const advanced = await context.call("review.store", { trial: next.trial });
-  if (!advanced.ok) return advanced;
-  await sendCounted(runtime, (experiment, sent) => context.call("review.store", { sent: { experiment, count: sent } }));
-  const report = writeLastWeek(runtime, ideas(examined, next));
-  return ok({ findings, ...advanced.value, notes: [...next.waits], report });
-}
-
 function nextOf(runtime: Runtime, { findings, recorded }: Examination): NextTrial {
   const isAllowed = runtime.config.kaizen === "apply";
   return isAllowed ? nextTrial(runtime, findings, recorded) : { trial: null, waits: [] };
@@ -219,38 +223,17 @@ function writeLastWeek(runtime: Runtime, texts: readonly string[]): string | nul
   return path;
 }
 
-/** Without a name: this week, whose records are examined for it. */
-async function readReport(
-  context: HandlerContext,
-  { week: name }: CheckedMachineInput<"report.get">,
-): Promise<HostResult<MachineOutput<"report.get">>> {
-  const runtime = await context.runtime();
-  const present = weekOf(runtime.now());
-  const week = name === undefined ? present : findWeek(name);
-  if (!week) {
-    const message = `"${(name ?? "").slice(0, 40)}" is no week. Name one such as ${present.name}.`;
-    return err({ code: "bad_input", message });
-  }
-  const examined = week.until > runtime.now() ? await examine(context) : null;
-  const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
-  if (!facts) return err({ code: "not_found", message: "nothing is stored yet, so there is nothing to report." });
-  const texts = examined && ideas(examined, nextOf(runtime, examined));
-  return ok({ week: week.name, report: weeklyReport(facts, texts) });
-}
+const trialKind = {
+  what: "experiment",
+  list: "shim experiment list",
+  describe: ({ id, key, to }: MachineTrial): string => `${id}  ${key}: ${to}`,
+};
 
 /** @param prefix beginning of its id */
 function findTrial({ store }: Runtime, prefix: string): HostResult<MachineTrial> {
   const trials = store.read((sql) => list(sql), []);
   const matching = trials.filter(({ id }) => id.startsWith(prefix) || id === `exp_${prefix}`);
-  const [trial] = matching;
-  if (!trial)
-    return err({
-      code: "not_found",
-      message: `there is no experiment ${prefix.slice(0, 60)}. \`shim experiment list\` lists them.`,
-    });
-  if (matching.length === 1) return ok(trial);
-  const candidates = matching.map(({ id }) => id);
-  return err({ code: "ambiguous", message: `${prefix} fits several experiments.`, candidates });
+  return pickOne(matching, prefix, trialKind);
 }
 
 function endByHand(runtime: Runtime, prefix: string, isRevert: boolean, by: By): HostResult<ExperimentView> {

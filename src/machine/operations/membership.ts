@@ -8,6 +8,7 @@ import { err, ok } from "../../shared/result.ts";
 import type { HostContext, HostError, HostResult, Workspace } from "./host.ts";
 import type { SyncCounts } from "../../contract/machine/workspaces.ts";
 import { pluralize } from "../../shared/format.ts";
+import type { SyncReport } from "../sharing/sync-round.ts";
 
 type Site = Pick<HostContext, "paths" | "site">;
 
@@ -52,12 +53,8 @@ export async function syncNow(context: HostContext, edge: EdgeWorkspace): Promis
   return err({ code: trouble.code, message: `${trouble.message}. ${waiting}` });
 }
 
-interface HostRound extends SyncCounts {
-  readonly trouble: HostError | null;
-}
-
 /** Only the host of the machine sends. */
-export function syncRound({ syncNow: syncHere }: HostContext, edge: EdgeWorkspace): Promise<HostRound> {
+export function syncRound({ syncNow: syncHere }: HostContext, edge: EdgeWorkspace): Promise<SyncReport> {
   if (!syncHere) throw new Error("a process beside the host does not sync");
   return syncHere(edge);
 }

@@ -39,6 +39,7 @@ import { isSessionPaused } from "../sessions/paused-session.ts";
 
 const recentMs = 86_400_000;
 const maxShown = { finished: 5, incomplete: 20 };
+const maxOnPage = { finished: 20, incomplete: 100 };
 
 export const overviewHandlers = {
   async "overview.get"({ runtime: load }) {
@@ -47,19 +48,12 @@ export const overviewHandlers = {
     const now = runtime.now();
     const empty = { sessions: [], notices: [], pauses: [] };
     const views = runtime.store.read((sql) => {
-      return {
-        sessions: sessionsToShow(sql, runtime, maxShown).map((one) => toSessionView(sql, runtime, one)),
-        notices: notices.list(sql),
-        pauses: pauses.list(sql, now),
-      };
+      const shown = sessionsToShow(sql, runtime, maxShown).map((one) => toSessionView(sql, runtime, one));
+      return { sessions: shown, notices: notices.list(sql), pauses: pauses.list(sql, now) };
     }, empty);
-    const supervisor = findSupervisor(runtime.paths.home, runtime.processes);
-    return ok({
-      at: now,
-      store: { path, isThere: existsSync(path) },
-      ...views,
-      supervisor: supervisor && { pid: supervisor.pid },
-    });
+    const running = findSupervisor(runtime.paths.home, runtime.processes);
+    const supervisor = running && { pid: running.pid };
+    return ok({ at: now, store: { path, isThere: existsSync(path) }, ...views, supervisor });
   },
   "team.overview": async ({ runtime, team }, { maxAgeMs }) => ok(await team.read(await runtime(), maxAgeMs)),
   async "clients.list"(context) {
@@ -73,7 +67,7 @@ export const overviewHandlers = {
 function sessionsToShow(
   sql: Sql,
   runtime: Runtime,
-  { finished: maxFinished, incomplete }: Readonly<Record<"finished" | "incomplete", number>>,
+  { finished: maxFinished, incomplete }: typeof maxShown,
 ): sessions.Session[] {
   const now = runtime.now();
   const alive = [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one));
@@ -82,8 +76,6 @@ function sessionsToShow(
   const finished = recent.filter((one) => asSeen(sql, runtime, one).endedAt !== null);
   return [...alive, ...dead.map(({ session }) => session), ...finished.slice(0, maxFinished)];
 }
-
-const shown = { finished: 20, incomplete: 100 };
 
 /** Sessions of this machine, and the workspace's chats and dead sessions on other machines. */
 async function readFleet({ runtime: load, site, others, ...context }: HandlerContext): Promise<Fleet> {
@@ -121,7 +113,9 @@ function readOwn(sql: Sql, runtime: Runtime, chats: ReadonlyMap<string, Chat>): 
   const usage = usageBy(sql, { by: "session", since: now }, runtime.config.usage);
   const costs = new Map(usage.map((line) => [line.key, totalCost(line)]));
   const total = usage.reduce(sum, emptyLine);
-  const views = sessionsToShow(sql, runtime, shown).map((one) => toSessionView(sql, runtime, one, chats.get(one.id)));
+  const views = sessionsToShow(sql, runtime, maxOnPage).map((one) =>
+    toSessionView(sql, runtime, one, chats.get(one.id)),
+  );
   const paused = pauses.list(sql, now).map((one) => pauseText(one, now));
   return {
     rows: views.map((view) => toFleetRow(view, now, chats.get(view.id), costs.get(view.id))),
@@ -253,29 +247,31 @@ export function acknowledgeNotices({ store, now }: Runtime): notices.Notice[] {
 }
 
 export const pauseHandlers = {
-  async "pauses.list"({ runtime }) {
-    const { store, now } = await runtime();
-    return ok({ pauses: store.read((sql) => pauses.list(sql, now()), []) });
+  "pauses.list": async ({ runtime }) => ok({ pauses: listPauses(await runtime()) }),
+  async "pauses.start"({ runtime: load }, { forMs, project }) {
+    const runtime = await load();
+    const now = runtime.now();
+    const started = { project: projectOf(project), until: forMs === undefined ? null : now + forMs };
+    runtime.store.write((sql) => pauses.pause(sql, now, started.until, started.project));
+    return ok({ started, pauses: listPauses(runtime) });
   },
-  async "pauses.start"({ runtime }, { forMs, project }) {
-    const { store, now } = await runtime();
-    const started = { project: projectOf(project), until: forMs === undefined ? null : now() + forMs };
-    store.write((sql) => pauses.pause(sql, now(), started.until, started.project));
-    return ok({ started, pauses: store.read((sql) => pauses.list(sql, now()), []) });
-  },
-  async "pauses.end"({ runtime }, { project: folder }) {
-    const { store, now } = await runtime();
+  async "pauses.end"({ runtime: load }, { project: folder }) {
+    const runtime = await load();
     const project = projectOf(folder);
-    const list = (sql: Sql): pauses.Pause[] => pauses.list(sql, now());
-    const ended = pausesOf(store.read(list, []), project).length > 0;
+    const ended = pausesOf(listPauses(runtime), project).length > 0;
     if (ended)
-      store.write((sql) => {
-        skipOpenTranscripts(sql, now());
-        for (const one of pausesOf(list(sql), project)) pauses.resume(sql, now(), one.project);
+      runtime.store.write((sql) => {
+        const now = runtime.now();
+        skipOpenTranscripts(sql, now);
+        for (const one of pausesOf(pauses.list(sql, now), project)) pauses.resume(sql, now, one.project);
       });
-    return ok({ ended, project, pauses: store.read(list, []) });
+    return ok({ ended, project, pauses: listPauses(runtime) });
   },
 } satisfies Partial<Handlers>;
+
+function listPauses({ store, now }: Runtime): pauses.Pause[] {
+  return store.read((sql) => pauses.list(sql, now()), []);
+}
 
 function pausesOf(all: readonly pauses.Pause[], project: string | null): pauses.Pause[] {
   return all.filter((one) => (one.project === null ? null : realPath(one.project)) === project);

@@ -1,4 +1,5 @@
 import { existsSync, realpathSync } from "node:fs";
+import { relative, resolve, sep } from "node:path";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { findById } from "../recovery/remote-source.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -81,6 +82,17 @@ export function findSessionOrCheckpoint(runtime: Runtime, idOrPrefix: string): H
   });
 }
 
+interface NamedSession {
+  readonly session: string;
+  readonly shortId: string;
+  readonly title: string | null;
+}
+
+/** A session as answers name it. */
+export function namesOf(runtime: Runtime, session: sessions.Session): NamedSession {
+  return { session: session.id, shortId: shortSession(runtime, session.id), title: sessions.displayTitle(session) };
+}
+
 export function shortSession(runtime: Runtime, id: string): string {
   return runtime.store.read((sql) => shortSessionId(sql, id), id);
 }
@@ -128,7 +140,8 @@ interface ItemKind<T> {
   readonly describe: (one: T) => string;
 }
 
-function pickOne<T extends { readonly id: string }>(
+/** The only one of what an id, or its beginning, may mean. */
+export function pickOne<T extends { readonly id: string }>(
   matches: readonly T[],
   idOrPrefix: string,
   { what, list, describe }: ItemKind<T>,
@@ -142,9 +155,22 @@ function pickOne<T extends { readonly id: string }>(
   const listed = matches.slice(0, maxCandidates);
   const more = matches.length > listed.length ? ["and more"] : [];
   const lines = [...listed.map(describe), ...more].map((line) => `\n  ${line}`);
-  const several = what.replaceAll(/session|checkpoint/g, "$&s");
+  const several = what.replaceAll(/session|checkpoint|experiment/g, "$&s");
   const message = `"${idOrPrefix}" matches several ${several}; give more of the id:${lines.join("")}`;
   return err({ code: "ambiguous", message, candidates: listed.map(({ id }) => id) });
+}
+
+/** @param files absolute, or relative to the folder @returns paths in the project; none: all of it */
+export function pathsIn(project: string, folder: string, files: readonly string[]): HostResult<string[]> {
+  const paths = files.map((file) => relative(project, resolve(folder, file)).split(sep).join("/"));
+  const foreign = paths.findIndex((path) => path === ".." || path.startsWith("../"));
+  if (foreign >= 0) return err({ code: "bad_input", message: `${files[foreign]} is not in ${project}.` });
+  return ok(paths.filter((path) => path !== ""));
+}
+
+/** The project of a folder that an input may name. */
+export function projectGiven(runtime: Runtime, folder: string | undefined): string | undefined {
+  return folder === undefined ? undefined : projectOfFolder(runtime, folder);
 }
 
 /** @param path absolute */

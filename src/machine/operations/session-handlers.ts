@@ -21,9 +21,10 @@ import {
   findSession,
   findSessionOrCheckpoint,
   readSession,
+  projectGiven,
   projectOfFolder,
+  namesOf,
   shortCheckpoint,
-  shortSession,
   unlessElsewhere,
 } from "./resolve-id.ts";
 import { toSessionView, timeline, describeEntry } from "./session-view.ts";
@@ -46,8 +47,8 @@ const maxNameChars = 100;
 export const sessionHandlers = {
   async "sessions.list"(context, { project: folder, incomplete, allMachines, limit }) {
     const runtime = await context.runtime();
-    const project = folder === undefined ? null : projectOfFolder(runtime, folder);
-    const search = { limit, ...(project === null ? {} : { project }) };
+    const project = projectGiven(runtime, folder);
+    const search = omitUndefined({ limit, project });
     const views = runtime.store.read((sql) => {
       const rows = incomplete
         ? findIncomplete(sql, runtime.processes, runtime.now(), search).map((one) => one.session)
@@ -55,10 +56,10 @@ export const sessionHandlers = {
       return rows.map((row) => toSessionView(sql, runtime, row));
     }, []);
     const others = allMachines ? await context.others.read(runtime, context.progress) : null;
-    if (others === null) return ok({ project, sessions: views, hasOthers: false });
-    const name = project === null ? undefined : await projectOf(others, project);
+    if (others === null) return ok({ project: project ?? null, sessions: views, hasOthers: false });
+    const name = project === undefined ? undefined : await projectOf(others, project);
     const seen = incomplete ? await findElsewhere(others, name, limit) : await listElsewhere(others, name, limit);
-    return ok({ project, sessions: [...views, ...toViews(runtime, seen)], hasOthers: true });
+    return ok({ project: project ?? null, sessions: [...views, ...toViews(runtime, seen)], hasOthers: true });
   },
   async "sessions.find"(context, { id }) {
     const runtime = await context.runtime();
@@ -66,12 +67,8 @@ export const sessionHandlers = {
     if (!found.ok) return unlessElsewhere(context, id, found);
     const { session, checkpoint } = found.value;
     if (!session) return ok({ kind: "checkpoint", id: checkpoint.id, title: null, isAlive: false });
-    return ok({
-      kind: "session",
-      id: session.id,
-      title: sessions.displayTitle(session),
-      isAlive: isAlive(runtime, session),
-    });
+    const title = sessions.displayTitle(session);
+    return ok({ kind: "session", id: session.id, title, isAlive: isAlive(runtime, session) });
   },
   "sessions.show": (context, { session: id, limit }) =>
     readSession(context, id, (sql, runtime, session) => {
@@ -91,8 +88,7 @@ export const sessionHandlers = {
     if (!found.ok) return found;
     const session = found.value;
     runtime.store.write((sql) => sessions.rename(sql, session.id, name));
-    const title = sessions.displayTitle({ ...session, name });
-    return ok({ session: session.id, shortId: shortSession(runtime, session.id), name, title });
+    return ok({ ...namesOf(runtime, { ...session, name }), name });
   },
   async "sessions.search"({ runtime: load, call }, { text, session: id, project: folder, since, until, limit }) {
     const runtime = await load();
@@ -101,7 +97,7 @@ export const sessionHandlers = {
     const isIndexed = !runtime.store.read(textIndex.hasPending, false);
     const indexed = isIndexed ? ok({}) : await call("sessions.index", {});
     const missing = indexed.ok ? null : indexed.error.message;
-    const project = folder === undefined ? undefined : projectOfFolder(runtime, folder);
+    const project = projectGiven(runtime, folder);
     const filter = { text, ...omitUndefined({ session: session?.value.id, project, since, until }) };
     const limits = { sessions: limit, perSession: session ? limit : maxFoundPerSession };
     return ok({ text, sessions: runtime.store.read((sql) => checkpointGroups(sql, filter, limits), []), missing });
@@ -114,26 +110,19 @@ export const sessionHandlers = {
   async "checkpoints.get"({ runtime: load }, { checkpoint: id }) {
     const runtime = await load();
     const found = findCheckpoint(runtime, id);
-    return found.ok ? getCheckpoint(runtime, found.value) : found;
+    if (!found.ok) return found;
+    const checkpoint = { ...found.value, shortId: shortCheckpoint(runtime, found.value.id) };
+    const read = runtime.store.read<HostResult<unknown>>((sql) => {
+      try {
+        return ok(checkpoints.requireState(sql, checkpoint.seq));
+      } catch (error) {
+        return err({ code: "checkpoint_damaged", message: `${messageOf(error)}. \`shim doctor\` checks the store.` });
+      }
+    }, ok(null));
+    const snapshot = runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
+    return read.ok ? ok({ checkpoint, state: read.value, snapshot: snapshot && { ...snapshot } }) : read;
   },
 } satisfies Partial<Handlers>;
-
-function getCheckpoint(
-  runtime: Runtime,
-  checkpoint: checkpoints.Checkpoint,
-): HostResult<MachineOutput<"checkpoints.get">> {
-  const read = runtime.store.read<HostResult<unknown>>((sql) => {
-    try {
-      return ok(checkpoints.requireState(sql, checkpoint.seq));
-    } catch (error) {
-      return err({ code: "checkpoint_damaged", message: `${messageOf(error)}. \`shim doctor\` checks the store.` });
-    }
-  }, ok(null));
-  if (!read.ok) return read;
-  const snapshot = runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
-  const shortId = shortCheckpoint(runtime, checkpoint.id);
-  return ok({ checkpoint: { ...checkpoint, shortId }, state: read.value, snapshot: snapshot && { ...snapshot } });
-}
 
 /** Each session once, by its newest checkpoint that fits. */
 function checkpointGroups(
@@ -174,16 +163,26 @@ export const storedSessionHandlers = {
       };
     }),
   "sessions.forget": async ({ runtime, by = "command line" }, input) => forgetTarget(await runtime(), input, by),
-  async "sessions.export"({ runtime: load }, input) {
-    const { file, session: id, format } = input;
+  async "sessions.export"({ runtime: load }, { file: given, session: id, project: folder, since, format }) {
     if (format !== "jsonl" && id === undefined)
       return err({ code: "bad_input", message: `the format ${format} needs a session.` });
-    if (file !== undefined && existsSync(file))
-      return err({ code: "file_exists", message: `${file} already exists. Name a new file.` });
+    if (given !== undefined && existsSync(given))
+      return err({ code: "file_exists", message: `${given} already exists. Name a new file.` });
     const runtime = await load();
-    if (id === undefined) return exportTo(runtime, input, null);
-    const found = findSession(runtime, id);
-    return found.ok ? exportTo(runtime, input, found.value.id) : found;
+    const found = id === undefined ? null : findSession(runtime, id);
+    if (found && !found.ok) return found;
+    const session = found?.value.id;
+    const file = given ?? join(tmpdir(), `shim-export-${Buffer.from(runtime.random(8)).toString("hex")}`);
+    const document = session === undefined || format === "jsonl" ? null : sessionDocument(runtime, session);
+    const filter = omitUndefined({ session, project: projectGiven(runtime, folder), since });
+    // One transaction, so the lines agree.
+    const lines =
+      document === null
+        ? runtime.store.read<number | null>((sql) => writeLines(file, exportLines(sql, runtime.now(), filter)), null)
+        : writeLines(file, [document.trimEnd()]);
+    return lines === null
+      ? err({ code: "not_found", message: "nothing is stored yet, so there is nothing to export." })
+      : ok({ file, isTemporary: given === undefined, lines, session: session ?? null });
   },
   async "sessions.import"({ runtime }, { file }) {
     const found = statSync(file, { throwIfNoEntry: false });
@@ -199,25 +198,6 @@ export const storedSessionHandlers = {
     return ok({ file, added, skipped });
   },
 } satisfies Partial<Handlers>;
-
-function exportTo(
-  runtime: Runtime,
-  { file: given, project: folder, since, format }: CheckedMachineInput<"sessions.export">,
-  session: string | null,
-): HostResult<MachineOutput<"sessions.export">> {
-  const file = given ?? join(tmpdir(), `shim-export-${Buffer.from(runtime.random(8)).toString("hex")}`);
-  const document = session === null || format === "jsonl" ? null : sessionDocument(runtime, session);
-  const project = folder === undefined ? undefined : projectOfFolder(runtime, folder);
-  const filter = omitUndefined({ session: session ?? undefined, project, since });
-  // One transaction, so the lines agree.
-  const lines =
-    document === null
-      ? runtime.store.read<number | null>((sql) => writeLines(file, exportLines(sql, runtime.now(), filter)), null)
-      : writeLines(file, [document.trimEnd()]);
-  return lines === null
-    ? err({ code: "not_found", message: "nothing is stored yet, so there is nothing to export." })
-    : ok({ file, isTemporary: given === undefined, lines, session });
-}
 
 type Input = CheckedMachineInput<"sessions.forget">;
 type Output = MachineOutput<"sessions.forget">;

@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { relative, resolve, sep } from "node:path";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import { runApart } from "../../runtime/run-apart.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -19,7 +18,7 @@ import { changingTurns, newestUndoOf } from "../undo/changing-turns.ts";
 import { readSteps } from "../undo/steps.ts";
 import type { HandlerContext, Handlers, HostResult } from "./host.ts";
 import { pickMoment } from "./fork-handlers.ts";
-import { findSession, projectOfFolder, shortSession } from "./resolve-id.ts";
+import { findSession, namesOf, pathsIn, projectOfFolder } from "./resolve-id.ts";
 
 type Input = CheckedMachineInput<"undo.preview">;
 type Facts = Omit<MachineOutput<"undo.preview">, "diff">;
@@ -57,16 +56,10 @@ async function apply(
   const done = await run(runtime, chat, checkpoint, true);
   const applied = done.ok ? done.value.applied : null;
   const rows = applied?.undone.length ?? 0;
+  const result = done.ok ? "done" : done.error.code;
   const kind = chat.prompt === null ? "files.redone" : "files.undone";
   runtime.store.write((sql) => {
-    if (rows > 0 || !done.ok)
-      audit.append(sql, runtime.now(), {
-        kind,
-        session: session.id,
-        by,
-        result: done.ok ? "done" : done.error.code,
-        rows,
-      });
+    if (rows > 0 || !done.ok) audit.append(sql, runtime.now(), { kind, session: session.id, by, result, rows });
     if (!done.ok || applied?.snapshot.state !== "done") {
       snapshots.update(sql, { checkpointId: checkpoint }, { state: "skipped", reason: "nothing was put back" });
       return;
@@ -115,7 +108,7 @@ async function onChat<T>(
   if (!found.ok) return found;
   const session = withProject(runtime, found.value.session);
   if (!session.ok) return session;
-  const chosen = chosenPaths(session.value.project, input);
+  const chosen = pathsIn(session.value.project, input.folder, input.files);
   if (!chosen.ok) return chosen;
   prepare(runtime, session.value);
   const whole = { session: session.value, chosen: chosen.value };
@@ -185,15 +178,8 @@ async function newestUndoable(runtime: Runtime, of: Chats, chosen: readonly stri
 }
 
 function nameOf(runtime: Runtime, session: sessions.Session): string {
-  const title = sessions.displayTitle(session);
-  return `chat ${shortSession(runtime, session.id)}${title === null ? "" : ` (${oneLine(title, 60)})`}`;
-}
-
-function chosenPaths(project: string, { folder, files }: Input): HostResult<string[]> {
-  const paths = files.map((file) => relative(project, resolve(folder, file)).split(sep).join("/"));
-  const foreign = paths.findIndex((path) => path === ".." || path.startsWith("../../local-mcp/"));
-  if (foreign >= 0) return err({ code: "bad_input", message: `${files[foreign]} is not in ${project}.` });
-  return ok(paths.filter((path) => path !== ""));
+  const { shortId, title } = namesOf(runtime, session);
+  return `chat ${shortId}${title === null ? "" : ` (${oneLine(title, 60)})`}`;
 }
 
 type Given = Omit<ChosenChat, "session" | "chosen">;
@@ -242,9 +228,7 @@ async function run(
 
 function factsOf(runtime: Runtime, { session, prompt }: ChosenChat, { changes, left }: DoneFiles): Facts {
   return {
-    session: session.id,
-    shortId: shortSession(runtime, session.id),
-    title: sessions.displayTitle(session),
+    ...namesOf(runtime, session),
     project: session.project,
     prompt: prompt && { number: prompt.number, text: prompt.text, at: prompt.at },
     changes,

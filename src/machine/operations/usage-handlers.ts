@@ -1,3 +1,4 @@
+import type { UsageLine } from "../../contract/machine/usage.ts";
 import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
@@ -12,15 +13,12 @@ import { machineMetrics } from "../metrics/machine-metrics.ts";
 export const usageHandlers = {
   async "usage.list"({ runtime }, { by, since = null }) {
     const { store, config } = await runtime();
-    return store.read(
-      (sql) => {
-        const lines = usageBy(sql, { by, since }, config.usage);
-        const named = by === "session" ? lines.map((line) => ({ ...line, ...sessionNames(sql, line.key) })) : lines;
-        const total = lines.reduce(sum, emptyLine);
-        return ok({ by, since, lines: named, total, pricesAsOf: config.usage.pricesAsOf });
-      },
-      ok({ by, since, lines: [], total: emptyLine, pricesAsOf: config.usage.pricesAsOf }),
-    );
+    const lines = store.read((sql) => {
+      const all = usageBy(sql, { by, since }, config.usage);
+      return by === "session" ? all.map((line) => ({ ...line, ...sessionNames(sql, line.key) })) : all;
+    }, []);
+    const total = lines.reduce<UsageLine>(sum, emptyLine);
+    return ok({ by, since, lines, total, pricesAsOf: config.usage.pricesAsOf });
   },
   /** The price is the user's own, with its date. */
   async "tokens.estimate"({ runtime }, { text, model = null }) {
