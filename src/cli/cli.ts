@@ -34,8 +34,8 @@ export interface CommonOptions {
 
 const commandsShowingNotices: ReadonlySet<string> = new Set(["up", "doctor"]);
 
-/** `never`: commander does not know the types of the options that each command declares. */
-type CommandBody = (options: never, ...args: string[]) => Promise<CommandResult>;
+/** `never`: commander does not know the types of what each command declares; `[files...]` is one list. */
+type CommandBody = (options: never, ...args: never[]) => Promise<CommandResult>;
 
 const parentCheckMs = 2_000;
 
@@ -153,7 +153,7 @@ export class Cli {
     // An option behind the name of a subcommand is the subcommand's own.
     command.enablePositionalOptions();
     return (hasOwn ? command : command.option("--json", "print JSON")).action(async (...all: unknown[]) => {
-      const args = all.slice(0, -2) as string[];
+      const args = all.slice(0, -2) as never[];
       const given = (all.at(-1) as Command).optsWithGlobals<CommonOptions>();
       await this.#run(given.json === true, () => body(given as never, ...args));
       if (!commandsShowingNotices.has(command.name())) await this.#showNotices();

@@ -34,15 +34,14 @@ export function addCommand(program: Command, cli: Cli): void {
     .description("any operation of the workspace or this machine, with name=value fields; without one, their list")
     .option("--input <file>", "the input as JSON; - reads the standard input")
     .option("-y, --yes", "do not ask before an operation that takes something away");
-  cli.define(command, async (options: CallOptions, name?: string, ...rest: string[]) => {
+  cli.define(command, async (options: CallOptions, name?: string, fields: readonly string[] = []) => {
     if (name === undefined) return ok(list(cli));
     if (!isCallable(name)) {
       const close = callable.filter((one) => isClose(name, one));
       const hint = close.length > 0 ? `Did you mean ${close.join(" or ")}?` : "`shim call` lists them.";
       return notFound(`there is no operation ${name.slice(0, 60)}. ${hint}`);
     }
-    // `[fields...]` comes as one array.
-    const input = await inputOf(cli, name, rest.flat(), options);
+    const input = await inputOf(cli, name, fields, options);
     if (!input.ok) return input;
     const { isDestructive, summary } = declarationOf(name);
     const refused = isDestructive ? await requireYes(cli, `${name}: ${summary}`, { yes: options.yes === true }) : null;

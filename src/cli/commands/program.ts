@@ -9,16 +9,16 @@ import type { Io } from "../io.ts";
 /** Loads a module that adds a command with those below it. */
 type Load = () => Promise<{ readonly addCommand: (parent: Command, cli: Cli) => void }>;
 
-/** By name; what a command needs is loaded when it is typed or listed with those below it. */
-type Commands = Readonly<Record<string, Load>>;
-
 interface Listed {
-  readonly line: string;
+  /** In `shim --help`; absent: only `shim help --all` lists the command. */
+  readonly line?: string;
   readonly load: Load;
 }
 
-/** The groups of `shim --help`, and the line of each command there. */
-const helpGroups: Readonly<Record<string, Readonly<Record<string, Listed>>>> = {
+/** By name; what a command needs is loaded when it is typed or listed with those below it. */
+type Commands = Readonly<Record<string, Listed>>;
+
+const groups: Readonly<Record<string, Commands>> = {
   "Set up": {
     init: { line: "connect the AI clients of this machine; --remove undoes it", load: () => import("./init.ts") },
     doctor: { line: "check everything, and say how to fix what is wrong", load: () => import("./doctor.ts") },
@@ -48,13 +48,9 @@ const helpGroups: Readonly<Record<string, Readonly<Record<string, Listed>>>> = {
     report: { line: "what the records of a week say, and what to change", load: () => import("./report.ts") },
     experiment: { line: "try other values of settings on some sessions", load: () => import("./experiment.ts") },
   },
-};
-
-/** Groups that only `shim help --all` lists. */
-const otherGroups: Readonly<Record<string, Commands>> = {
   "Everything else": {
-    call: () => import("./call.ts"),
-    host: () => import("./host.ts"),
+    call: { load: () => import("./call.ts") },
+    host: { load: () => import("./host.ts") },
     demo: ofLauncher("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
   },
   "Started by clients": {
@@ -65,24 +61,15 @@ const otherGroups: Readonly<Record<string, Commands>> = {
 };
 
 /** Lists a command that bin/shim.mjs starts as a program of its own. */
-function ofLauncher(name: string, description: string): Load {
+function ofLauncher(name: string, description: string): Listed {
   const message = "start this through bin/shim.mjs, which has a separate program for it.";
-  return async () => ({
-    addCommand: (parent, cli) => {
-      cli.define(parent.command(name).description(description), async () => failed("not_by_launcher", message));
-    },
-  });
+  const addCommand = (parent: Command, cli: Cli): void => {
+    cli.define(parent.command(name).description(description), async () => failed("not_by_launcher", message));
+  };
+  return { load: async () => ({ addCommand }) };
 }
 
-const allGroups: Readonly<Record<string, Commands>> = {
-  ...mapValues(helpGroups, (commands) => mapValues(commands, ({ load }) => load)),
-  ...otherGroups,
-};
-const named: Commands = Object.assign({}, ...Object.values(allGroups));
-
-function mapValues<From, To>(record: Readonly<Record<string, From>>, map: (value: From) => To): Record<string, To> {
-  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));
-}
+const named: Commands = Object.assign({}, ...Object.values(groups));
 
 /** @param argv without node and script @returns the exit code, see `exitCodes` */
 export function run(argv: readonly string[], io: Io): Promise<number> {
@@ -128,38 +115,39 @@ export async function build(cli: Cli, complain: (text: string) => void): Promise
 /** Adds the commands that a command line may mean, which is all where its first word is none. */
 async function addNeeded(program: Command, cli: Cli, [word = "--help"]: readonly string[]): Promise<void> {
   if (["--version", "-V", "--help", "-h"].includes(word)) return;
-  const load = Object.hasOwn(named, word) ? named[word] : undefined;
-  if (load === undefined) return addAll(program, cli);
-  return addCommands(program, cli, { [word]: load });
+  const found = Object.hasOwn(named, word) ? named[word] : undefined;
+  return found === undefined ? addAll(program, cli) : addCommands(program, cli, { [word]: found });
 }
 
 async function addAll(program: Command, cli: Cli): Promise<void> {
-  for (const [title, commands] of Object.entries(allGroups)) {
+  for (const [title, commands] of Object.entries(groups)) {
     program.commandsGroup(`${title}:`);
     await addCommands(program, cli, commands);
   }
 }
 
 async function addCommands(program: Command, cli: Cli, commands: Commands): Promise<void> {
-  for (const load of Object.values(commands)) (await load()).addCommand(program, cli);
+  for (const { load } of Object.values(commands)) (await load()).addCommand(program, cli);
 }
 
 const description = "Keeps AI chat sessions alive: nothing a chat knew or was doing is lost when it dies.";
 
 /** One line for each command that a person types; no command's module is loaded for it. */
 function firstHelp(): string {
-  const width = Math.max(
-    ...Object.values(helpGroups).flatMap((commands) => Object.keys(commands).map(({ length }) => length)),
-  );
-  const groups = Object.entries(helpGroups).map(([title, commands]) => {
-    const lines = Object.entries(commands).map(([name, { line }]) => `  ${name.padEnd(width)}  ${line}\n`);
-    return `${title}:\n${lines.join("")}\n`;
+  const typed = Object.entries(groups).map(([title, commands]) => {
+    const lines = Object.entries(commands).flatMap(([name, { line }]) => (line === undefined ? [] : [{ name, line }]));
+    return { title, lines };
+  });
+  const width = Math.max(...typed.flatMap(({ lines }) => lines.map(({ name }) => name.length)));
+  const blocks = typed.flatMap(({ title, lines }) => {
+    const shown = lines.map(({ name, line }) => `  ${name.padEnd(width)}  ${line}\n`);
+    return shown.length === 0 ? [] : [`${title}:\n${shown.join("")}\n`];
   });
   return `Usage: shim <command> [options]
 
 ${description}
 
-${groups.join("")}Ids may be shortened to any unique prefix. Every command has --json.
+${blocks.join("")}Ids may be shortened to any unique prefix. Every command has --json.
 Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found,
 78 unusable Node. SHIM_HOME names the folder of all stored data; NO_COLOR
 switches colors off; SHIM_DEBUG=1 shows where an error came from.

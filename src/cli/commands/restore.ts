@@ -23,13 +23,8 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("--diff", "only show what would change")
     .option("-y, --yes", "do not ask")
     .option("--into <folder>", "into this new or empty folder instead");
-  // `[files...]` comes as one array.
-  cli.define(command, (options: RestoreOptions, ...given: unknown[]) =>
-    restore(
-      cli,
-      options,
-      given.flat().filter((word) => typeof word === "string"),
-    ),
+  cli.define(command, (options: RestoreOptions, first?: string, rest: readonly string[] = []) =>
+    restore(cli, options, first === undefined ? [] : [first, ...rest]),
   );
 }
 
@@ -55,7 +50,7 @@ async function restore(cli: Cli, options: RestoreOptions, words: readonly string
 }
 
 /** Says first which files of which session these are. */
-async function confirm(cli: Cli, compared: Compared): Promise<CommandResult | null> {
+function confirm(cli: Cli, compared: Compared): Promise<CommandResult | null> {
   const { diff, changes, project } = compared;
   const count = pluralize(changes.length, "file");
   const verb = changes.length === 1 ? "differs" : "differ";

@@ -307,9 +307,8 @@ function addLockRun(locks: Command, cli: Cli): void {
     .description("run a command while this lease is held: `shim team locks run db -- npm run migrate`")
     .option("--wait <duration>", "how long to wait for it (default: not at all)", durationUpTo(0))
     .option("--ttl <duration>", "how long the lease outlives this process if it is killed", durationUpTo(1), 60_000);
-  cli.define(command, async ({ wait = 0, ttl }: HoldOptions, resource: string, ...rest: unknown[]) => {
-    const words = wordsOf(rest);
-    if (words === null) return wrongUsage("give the command after --: `shim team locks run <resource> -- npm test`.");
+  cli.define(command, async ({ wait = 0, ttl }: HoldOptions, resource: string, words: CommandWords) => {
+    if (words[0] === "") return wrongUsage("give the command after --: `shim team locks run <resource> -- npm test`.");
     return runHolding(cli, { kind: "lock", name: resource, ttlMs: ttl, waitMs: wait }, words, false);
   });
 }
@@ -326,11 +325,10 @@ function addLeaderRun(leaders: Command, cli: Cli): void {
       durationUpTo(1, 10),
       30_000,
     );
-  cli.define(command, async ({ wait, ttl, once }: HoldOptions, name: string, ...rest: unknown[]) => {
+  cli.define(command, async ({ wait, ttl, once }: HoldOptions, name: string, words: CommandWords) => {
     if (!Id.safeParse(name).success)
       return wrongUsage(`"${name}" is not an election name: letters, digits and . : @ _ -`);
-    const words = wordsOf(rest);
-    if (words === null)
+    if (words[0] === "")
       return wrongUsage(`give the command after --: \`shim team leaders run ${name} -- ./deployer\`.`);
     const right = { kind: "election", name, ttlMs: ttl, waitMs: wait ?? null } as const;
     return runHolding(cli, right, words, once !== true);
@@ -338,12 +336,6 @@ function addLeaderRun(leaders: Command, cli: Cli): void {
 }
 
 type CommandWords = readonly [program: string, ...args: string[]];
-
-/** `<command...>` comes as one array. */
-function wordsOf(rest: readonly unknown[]): CommandWords | null {
-  const [program = "", ...args] = rest.flat() as string[];
-  return program === "" ? null : [program, ...args];
-}
 
 /** Runs a command while this process has a right. @param isRepeated asks again for a lost one */
 function runHolding(cli: Cli, right: RightRequest, words: CommandWords, isRepeated: boolean): Promise<CommandResult> {

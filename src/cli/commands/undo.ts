@@ -57,7 +57,7 @@ async function undo(
   return ok({ data: done.value, text, isFailed: changes.length === 0 });
 }
 
-async function confirm(cli: Cli, preview: Preview): Promise<CommandResult | null> {
+function confirm(cli: Cli, preview: Preview): Promise<CommandResult | null> {
   const { diff, changes, left, project } = preview;
   const heading = [`${chatOf(preview)}, ${sinceOf(cli, preview)}:`, ...listOf(changes)];
   const count = pluralize(changes.length, "file");
@@ -79,10 +79,6 @@ function sinceOf(cli: Cli, { prompt }: Preview | Undone): string {
 }
 
 const verbs = { changed: "put back", missing: "comes back", created: "is deleted" } as const;
-
-function listOf(changes: Preview["changes"]): string[] {
-  return changes.map(({ path, now }) => `  ${path}: ${verbs[now]}`);
-}
 
 const maxLeft = 50;
 
