@@ -140,30 +140,15 @@ export function configSchema(): z.ZodMiniType<Config> {
       guard: z.enum(["off", "on"]),
       commands: z.array(effectSchema()).check(z.maxLength(100)),
     }),
-    brief: section(defaults.brief, {
-      prompts: z.int().check(z.minimum(6), z.maximum(200)),
-    }),
-    snapshots: section(defaults.snapshots, {
-      isEnabled: z.boolean(),
-      maxFileBytes: positive(),
-      maxTotalBytes: positive(),
-      timeoutMs: positive(),
-    }),
+    brief: section(defaults.brief, { prompts: z.int().check(z.minimum(6), z.maximum(200)) }),
+    snapshots: section(defaults.snapshots, { ...each(defaults.snapshots, positive()), isEnabled: z.boolean() }),
     sync: section(defaults.sync, {
       files: z.boolean(),
       maxFilesBytes: z.int().check(z.positive(), z.maximum(mostFilesBytes)),
     }),
-    retention: section(defaults.retention, {
-      maxAgeMs: positive(),
-      checkpointsPerSession: positive(),
-      maxBytes: positive(),
-      backups: positive(),
-    }),
+    retention: section(defaults.retention, each(defaults.retention, positive())),
     team: section(defaults.team, {
-      isEnabled: z.boolean(),
-      strictFiles: z.boolean(),
-      blockUnchecked: z.boolean(),
-      conflicts: z.boolean(),
+      ...each(defaults.team, z.boolean()),
       maxContinuationsPerHour: z.int().check(z.minimum(0), z.maximum(60)),
       capabilities: z.array(z.string().check(z.regex(/^[^\p{Cc}]{1,200}$/u))).check(z.maxLength(50)),
       capacity: z.int().check(z.minimum(0), z.maximum(100)),
@@ -210,28 +195,16 @@ function usageSchema() {
 function riskSchema() {
   const { weights, thresholds, levels } = defaults.risk;
   return section(defaults.risk, {
-    weights: section(weights, {
-      contextFill: share(),
-      sinceCheckpoint: share(),
-      memory: share(),
-      rateLimit: share(),
-      toolErrors: share(),
-      latencyTrend: share(),
-      apiErrors: share(),
-      transcriptSize: share(),
-    }),
+    weights: section(weights, each(weights, share())),
     thresholds: section(thresholds, {
-      contextFill: share(),
+      ...each(thresholds, share()),
       contextTokens: positive(),
       sinceCheckpointMs: positive(),
-      memory: share(),
-      rateLimit: share(),
-      toolErrors: share(),
       latencyTrend: z.number().check(z.positive()),
       apiErrors: positive(),
       transcriptBytes: positive(),
     }),
-    levels: section(levels, { warning: share(), danger: share(), critical: share() }),
+    levels: section(levels, each(levels, share())),
   });
 }
 
@@ -247,6 +220,11 @@ function section<Settings extends object>(
     Partial<Settings>
   >;
   return z.prefault(schema, {});
+}
+
+/** The same for each field of a section. */
+function each<Settings extends object, Field>(usual: Settings, field: Field): { [Key in keyof Settings]: Field } {
+  return Object.fromEntries(Object.keys(usual).map((key) => [key, field])) as { [Key in keyof Settings]: Field };
 }
 
 function text(maxChars: number) {

@@ -1,4 +1,4 @@
-import type { ClientForm, SharedHooks } from "../clients/adapter/client-form.ts";
+import type { ClientForm } from "../clients/adapter/client-form.ts";
 import { formOf } from "../clients/details.ts";
 import { hookEvents } from "../contract/hook-input.ts";
 import { blockingSince, canBlock, hasHookTool } from "../contract/hook-tool.ts";
@@ -24,8 +24,8 @@ import {
   supportedEvents,
   enabledPlugins,
 } from "./entries.ts";
-import { type Change, type Entry, type Part, type PlanContext, type SettingsFile } from "./file-edits.ts";
-import { objectAt, objectIn } from "./settings.ts";
+import { type Entry, type Part, type PlanContext, type SettingsFile } from "./file-edits.ts";
+import { objectAt, objectIn, type Settings } from "./settings.ts";
 import type { ClientName, ClientTarget } from "./targets.ts";
 
 /** The settings of a client; null: it has no such file, or one that is SHIM's alone. */
@@ -43,8 +43,17 @@ export function entriesOf(target: ClientTarget, files: ClientSettings, context: 
   // Beside the servers.
   if (form.hasRules) entries.push(rulesEntry(servers, serverNameIn(servers.root, form), context.allowsTools === true));
   if (settings === null || form.hooks === null || form.hooks.form === "own") return { entries, notes: [] };
-  entries.push(hooksEntry(settings, target, form.hooks, context));
-  if (target.client === "codex") entries.push(trustEntry(servers, settings, form.events));
+  const { events, hooks } = form;
+  const set = (root: Settings): void => {
+    for (const event of events)
+      setHook(
+        root,
+        event,
+        hooks.handler(hookCommandLine(context.launch, target.platform, event, target.client), event),
+      );
+  };
+  entries.push(hooksEntry(settings, { known: events, wanted: events, set }));
+  if (target.client === "codex") entries.push(trustEntry(servers, settings, events));
   return { entries, notes: [] };
 }
 
@@ -57,7 +66,9 @@ function claudeCode(target: ClientTarget, servers: SettingsFile, settings: Setti
   const { wantsBlocking } = context;
   const delivery = hookDelivery(servers.root, context.claudeVersion, target.platform, wantsBlocking);
   const line = statusLinePart(settings, target.platform, context);
-  const own = [serverEntry(servers, form, context), claudeHooksEntry(settings, delivery, context)];
+  const set = (root: Settings): void => setClaudeHooks(root, context.launch, delivery);
+  const hooks = hooksEntry(settings, { known: hookEvents, wanted: supportedEvents(delivery), set });
+  const own = [serverEntry(servers, form, context), hooks];
   const notes = [
     ...(isPlugin
       ? [`The plugin ${plugins.join(", ")} provides the MCP server and the hooks; only the status line is set.`]
@@ -68,7 +79,9 @@ function claudeCode(target: ClientTarget, servers: SettingsFile, settings: Setti
   ];
   const entries = [
     ...(isPlugin
-      ? own.map((one) => ({ ...one, add: { ...one.remove, says: `${one.remove.says}, which the plugin provides` } }))
+      ? own.map(({ remove: [says, apply], ...one }): Entry => {
+          return { ...one, add: [`${says}, which the plugin provides`, apply], remove: [says, apply] };
+        })
       : own),
     ...line.entries,
     ...[server, pluginServer].map((name) =>
@@ -80,69 +93,40 @@ function claudeCode(target: ClientTarget, servers: SettingsFile, settings: Setti
 
 function serverEntry(file: SettingsFile, { servers }: ClientForm, { launch }: PlanContext): Entry {
   const verb = ourServers(file.root, servers).length > 0 ? "corrects" : "adds";
-  const piece = "MCP server";
   return {
     file,
-    add: { piece, says: `${verb} the MCP server "${serverName}"`, apply: (root) => addServer(root, servers, launch) },
-    remove: { piece, says: "removes the MCP server", apply: (root) => removeServers(root, servers) },
+    piece: "MCP server",
+    add: [`${verb} the MCP server "${serverName}"`, (root) => addServer(root, servers, launch)],
+    remove: ["removes the MCP server", (root) => removeServers(root, servers)],
   };
 }
 
 function rulesEntry(file: SettingsFile, server: string, isAdded: boolean): Entry {
   const says = "allows SHIM's tools that only read or save, without a question";
-  const piece = "allowed tools";
   return {
     file,
-    add: isAdded ? { piece, says, apply: (root) => addRules(root, server) } : null,
-    remove: {
-      piece,
-      says: "removes the rules for SHIM's tools",
-      apply: (root, original) => removeRules(root, server, original),
-    },
+    piece: "allowed tools",
+    add: isAdded ? [says, (root) => addRules(root, server)] : null,
+    remove: ["removes the rules for SHIM's tools", (root, original) => removeRules(root, server, original)],
   };
 }
 
-function hooksEntry(
-  file: SettingsFile,
-  { client, platform }: ClientTarget,
-  { handler }: SharedHooks,
-  { launch }: PlanContext,
-): Entry {
-  const { events } = formOf(client);
-  return {
-    file,
-    add: {
-      piece: "hooks",
-      says: hooksSummary(file.root, events, events),
-      apply(root) {
-        for (const event of events)
-          setHook(root, event, handler(hookCommandLine(launch, platform, event, client), event));
-      },
-    },
-    remove: { piece: "hooks", says: "removes the hooks", apply: (root) => removeHooks(root, events) },
-  };
+interface WantedHooks {
+  /** Events for which there may be hooks of SHIM. */
+  readonly known: readonly string[];
+  readonly wanted: readonly string[];
+  readonly set: (root: Settings) => void;
 }
 
-function claudeHooksEntry(file: SettingsFile, delivery: HookDelivery, { launch }: PlanContext): Entry {
-  return {
-    file,
-    add: {
-      piece: "hooks",
-      says: hooksSummary(file.root, hookEvents, supportedEvents(delivery)),
-      apply: (root) => setClaudeHooks(root, launch, delivery),
-    },
-    remove: { piece: "hooks", says: "removes the hooks", apply: (root) => removeHooks(root, hookEvents) },
-  };
-}
-
-/** @param known events for which there may be hooks */
-function hooksSummary(root: JsonObject, known: readonly string[], wanted: readonly string[]): string {
-  const had = known.filter((event) => ourHandlers(root, event).length > 0);
+function hooksEntry(file: SettingsFile, { known, wanted, set }: WantedHooks): Entry {
+  const had = known.filter((event) => ourHandlers(file.root, event).length > 0);
   const added = wanted.filter((event) => !had.includes(event));
-  return [
+  const says = [
     ...(added.length > 0 ? [`adds hooks for ${added.join(", ")}`] : []),
     ...(had.length > 0 ? ["corrects SHIM's hooks"] : []),
-  ].join("; ");
+  ];
+  const remove = (root: Settings): void => removeHooks(root, known);
+  return { file, piece: "hooks", add: [says.join("; "), set], remove: ["removes the hooks", remove] };
 }
 
 /** How the hooks reach SHIM in a Claude Code of this version. */
@@ -187,19 +171,11 @@ export function shapeProblemOf(client: ClientName): (root: JsonObject) => string
  */
 function trustEntry(file: SettingsFile, hooks: SettingsFile, events: readonly string[]): Entry {
   const keys = trustKeys(hooks, events);
-  const says = "removes the trust in SHIM's hooks";
-  return {
-    file,
-    add: null,
-    remove: {
-      piece: "trust in hooks",
-      says,
-      apply(root) {
-        const known = objectAt(root, ["hooks", "state"]);
-        for (const key of keys) if (key in known) delete objectIn(objectIn(root, "hooks"), "state")[key];
-      },
-    },
+  const remove = (root: Settings): void => {
+    const known = objectAt(root, ["hooks", "state"]);
+    for (const key of keys) if (key in known) delete objectIn(objectIn(root, "hooks"), "state")[key];
   };
+  return { file, piece: "trust in hooks", add: null, remove: ["removes the trust in SHIM's hooks", remove] };
 }
 
 /** The path may have been written without its links. */
@@ -219,23 +195,22 @@ function statusLinePart(settings: SettingsFile, platform: NodeJS.Platform, { lau
   const command = statusLineCommand(launch, platform);
   const isOurs = isOurStatusLine(present);
   const isTaken = present !== undefined && !isOurs;
-  const piece = "status line";
-  const added: Change = {
-    piece,
-    says: `${isOurs ? "corrects" : "sets"} SHIM's status line`,
-    apply(root) {
-      root["statusLine"] ??= { type: "command" };
-      objectIn(root, "statusLine")["command"] = command;
-    },
+  const set = (root: Settings): void => {
+    root["statusLine"] ??= { type: "command" };
+    objectIn(root, "statusLine")["command"] = command;
   };
-  const removed: Change = {
-    piece,
-    says: "removes SHIM's status line",
-    apply: (root) => void (isOurStatusLine(root["statusLine"]) && delete root["statusLine"]),
+  const entry: Entry = {
+    file: settings,
+    piece: "status line",
+    add: command === null || isTaken ? null : [`${isOurs ? "corrects" : "sets"} SHIM's status line`, set],
+    remove: ["removes SHIM's status line", removeStatusLine],
   };
-  const entries = [{ file: settings, add: command === null || isTaken ? null : added, remove: removed }];
   const notes = isTaken ? [ownLine(present, command)] : command === null ? [unsafePath] : [];
-  return { entries, notes };
+  return { entries: [entry], notes };
+}
+
+function removeStatusLine(root: Settings): void {
+  if (isOurStatusLine(root["statusLine"])) delete root["statusLine"];
 }
 
 function ownLine(present: unknown, command: string | null): string {

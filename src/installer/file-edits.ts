@@ -67,18 +67,21 @@ export function loadSound(
   return err(refusal("config_unsound", path, `${problem}. Correct it and try again.`));
 }
 
-/** A change of the settings in one file. */
-export interface Change extends Said {
-  /** @param original the file before SHIM */
-  readonly apply: (root: Settings, original: JsonObject) => void;
-}
+/** A change of the settings in one file, in words and by its work. */
+type Change = readonly [says: string, apply: (root: Settings, original: JsonObject) => void];
 
 /** Something that SHIM has in one file: what sets it and what removes it. */
 export interface Entry {
   readonly file: SettingsFile;
-  /** Absent where an install leaves it as it is: null. */
+  readonly piece: Piece;
+  /** Null: an install leaves it as it is. */
   readonly add: Change | null;
   readonly remove: Change;
+}
+
+export interface PieceChange {
+  readonly piece: Piece;
+  readonly change: Change;
 }
 
 /** Entries that belong together, and what a person should know of them. */
@@ -87,21 +90,23 @@ export interface Part {
   readonly notes: readonly string[];
 }
 
-export interface ChangedText {
-  readonly text: string;
-  readonly summary: readonly Said[];
-}
-
-export function changeText(path: string, text: string, changes: readonly Change[], original = ""): ChangedText {
+/** @param original the file before SHIM */
+export function changeText(
+  path: string,
+  text: string,
+  changes: readonly PieceChange[],
+  original = "",
+): { readonly text: string; readonly summary: readonly Said[] } {
   const format = formatOf(path);
   const before = format.read(original);
   const summary: Said[] = [];
-  const change = (root: Settings): void => {
-    for (const { piece, says, apply } of changes) {
+  const changeAll = (root: Settings): void => {
+    for (const { piece, change } of changes) {
+      const [says, apply] = change;
       const unchanged = JSON.stringify(root);
       apply(root, before);
       if (JSON.stringify(root) !== unchanged) summary.push({ piece, says });
     }
   };
-  return { text: update(format, text, change, before), summary };
+  return { text: update(format, text, changeAll, before), summary };
 }

@@ -5,9 +5,9 @@ import { type ClientSettings, entriesOf, shapeProblemOf } from "./client-entries
 import { type ClientRefusal, type ReadText, refusal } from "./client-files.ts";
 import { hookCommandLine, isNameTaken, isOwnFile, serverName, enabledPlugins } from "./entries.ts";
 import {
-  type Change,
   type Entry,
   type FileEdit,
+  type PieceChange,
   type Plan,
   type PlanContext,
   type Said,
@@ -43,7 +43,7 @@ export function planFrom(
   const foreign = own.find(({ before, isOurs }) => before !== null && !isOurs(before));
   if (foreign) return err(refusal("name_taken", foreign.path, notOurs));
   const { entries, notes } = entriesOf(target, files, context);
-  const edits = byFile(entries, ({ add }) => add).map(([file, changes]) => {
+  const edits = byFile(entries, "add").map(([file, changes]) => {
     const { text, summary } = changeText(file.path, file.text, changes);
     return toEdit(file, text, summary);
   });
@@ -62,7 +62,7 @@ export function planUninstall(target: ClientTarget, context: PlanContext): Resul
   const loaded = load(target, context);
   if (!loaded.ok) return loaded;
   const { files, own } = loaded.value;
-  const edits = byFile(entriesOf(target, files, context).entries, ({ remove }) => remove).map(([file, changes]) =>
+  const edits = byFile(entriesOf(target, files, context).entries, "remove").map(([file, changes]) =>
     removeFrom(file, changes, installsOf(file.path, context.backups)),
   );
   for (const { path, before, isOurs, what } of own)
@@ -115,12 +115,12 @@ export function load(target: ClientTarget, { read }: Pick<PlanContext, "read">):
 }
 
 /** One client has its servers and its hooks in one file. */
-function byFile(entries: readonly Entry[], changeOf: (entry: Entry) => Change | null): [SettingsFile, Change[]][] {
+function byFile(entries: readonly Entry[], which: "add" | "remove"): [SettingsFile, PieceChange[]][] {
   const files = new Map(entries.map(({ file }) => [file.path, file]));
-  return [...files.values()].map((file) => [
-    file,
-    entries.flatMap((entry) => (entry.file.path === file.path ? (changeOf(entry) ?? []) : [])),
-  ]);
+  return [...files.values()].map((file) => {
+    const own = entries.filter((entry) => entry.file.path === file.path);
+    return [file, own.flatMap(({ piece, [which]: change }) => (change === null ? [] : [{ piece, change }]))];
+  });
 }
 
 function toEdit({ path, before }: SettingsFile, after: string | null, summary: readonly Said[]): FileEdit | null {
@@ -129,21 +129,19 @@ function toEdit({ path, before }: SettingsFile, after: string | null, summary: r
 
 function editOwn({ path, before, what }: OwnFile, target: ClientTarget, { launch }: PlanContext): FileEdit | null {
   const { hooks, events } = formOf(target.client);
-  if (what === "slash commands") {
-    const after = commandsText(path, launch, target.platform);
-    const says = before === null ? "adds SHIM's slash commands" : "corrects SHIM's slash commands";
-    const summary = [{ piece: what, says }];
-    return before === after ? null : { path, before, after, summary };
-  }
-  if (hooks?.form !== "own") return null;
   const commandOf = (event: string): string => hookCommandLine(launch, target.platform, event, target.client);
-  const after = hooks.text({ ...launch, commandOf });
-  const says = before === null ? `adds hooks for ${events.join(", ")}` : "corrects SHIM's hooks";
-  const summary = [{ piece: what, says }];
-  return before === after ? null : { path, before, after, summary };
+  const ownHooks = what === "hooks" && hooks?.form === "own" ? hooks : null;
+  const after = ownHooks ? ownHooks.text({ ...launch, commandOf }) : commandsText(path, launch, target.platform);
+  if (before === after) return null;
+  const added = ownHooks ? `adds hooks for ${events.join(", ")}` : "adds SHIM's slash commands";
+  return { path, before, after, summary: [{ piece: what, says: before === null ? added : `corrects SHIM's ${what}` }] };
 }
 
-function removeFrom(file: SettingsFile, changes: readonly Change[], installs: readonly BackupFile[]): FileEdit | null {
+function removeFrom(
+  file: SettingsFile,
+  changes: readonly PieceChange[],
+  installs: readonly BackupFile[],
+): FileEdit | null {
   const { path, before } = file;
   if (before === null) return null;
   const [first] = installs;

@@ -61,9 +61,7 @@ export const fileOperations = {
   }),
   "files.restore": machineOperation({
     summary: "Put files back as they were, after a copy of what they replace.",
-    input: input.extend({
-      into: Folder.optional().describe("into this new or empty folder instead"),
-    }),
+    input: input.extend({ into: Folder.optional().describe("into this new or empty folder instead") }),
     output: Saved.extend({
       written: z.array(z.string()).readonly(),
       /** Files of the project that differed from the saved ones; null: they went elsewhere. */

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { excluded } from "./files.ts";
 import { Folder } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 import { Named, Start } from "./recovery.ts";
@@ -26,8 +27,6 @@ const Moment = z.object({
   files: Files.nullable(),
 });
 export type ForkMoment = z.infer<typeof Moment>;
-
-const excluded = z.array(z.object({ path: z.string(), reason: z.string() })).readonly();
 
 const Fork = Named.extend({
   prompt: Moment.extend({ files: Files }),

@@ -12,7 +12,6 @@ const SyncNotes = z.object({
   trouble: z.object({ code: z.string(), message: z.string(), at: z.int() }).nullable().optional(),
   /** Refused envelopes of other machines since the last full pull, inclusive. */
   refused: count.optional(),
-  /** Checkpoints never sent: newer ones followed while the coordinator was unreachable. */
   /** Kept local: too large, damaged, or under an id that no coordinator accepts. */
   keptHere: count.optional(),
 });
