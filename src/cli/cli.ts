@@ -34,7 +34,7 @@ export interface CommonOptions {
 
 const commandsShowingNotices: ReadonlySet<string> = new Set(["up", "doctor"]);
 
-/** `never`: commander does not know the types of what each command declares; `[files...]` is one list. */
+/** `never`: commander does not know the types that a command declares. `[files...]` is one list. */
 type CommandBody = (options: never, ...args: never[]) => Promise<CommandResult>;
 
 const parentCheckMs = 2_000;

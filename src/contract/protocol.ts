@@ -37,3 +37,6 @@ export const ticketLifeMs = 30_000;
 /** Notification {mark}. The client answers `flow.read` {mark} once it has read up to it. */
 export const flowMarkMethod = "flow.mark";
 export const flowReadMethod = "flow.read";
+
+/** Interval at which a client asks for what a lost hint was about. */
+export const pollEveryMs = 15_000;

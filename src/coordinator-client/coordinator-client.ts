@@ -12,9 +12,6 @@ export type Call = <Name extends CallName>(
   deadlineMs?: number,
 ) => Promise<Result<OutputOf<Name>, CallError>>;
 
-/** How often to ask for what a lost hint was about. */
-export const pollEveryMs = 15_000;
-
 /** A workspace's coordinator, in this process or over the network; never throws for either. */
 export type CoordinatorClient = Pick<
   WorkspaceClient,

@@ -74,7 +74,7 @@ type Change = readonly [says: string, apply: (root: Settings, original: JsonObje
 export interface Entry {
   readonly file: SettingsFile;
   readonly piece: Piece;
-  /** Null: an install leaves it as it is. */
+  /** Change of an install; null: it leaves the piece as it is. */
   readonly add: Change | null;
   readonly remove: Change;
 }

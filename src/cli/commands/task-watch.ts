@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import * as z from "zod";
 import type { TaskLine } from "../../contract/task-views.ts";
 import { counter } from "../../contract/values.ts";
-import { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
+import { pollEveryMs } from "../../contract/protocol.ts";
 import type { Workspace } from "../../machine/operations/host.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { progressText } from "../../shared/progress-text.ts";

@@ -59,7 +59,10 @@ async function undo(
 
 function confirm(cli: Cli, preview: Preview): Promise<CommandResult | null> {
   const { diff, changes, left, project } = preview;
-  const heading = [`${chatOf(preview)}, ${sinceOf(cli, preview)}:`, ...listOf(changes)];
+  const heading = [
+    `${chatOf(preview)}, ${sinceOf(cli, preview)}:`,
+    ...changes.map(({ path, now }) => `  ${path}: ${verbs[now]}`),
+  ];
   const count = pluralize(changes.length, "file");
   return confirmShown(cli, [...diffExcerpt(diff.trimEnd()), "", ...heading, ...leftLines(left)], {
     question: `Put ${count} in ${project} back? --redo takes it back.`,

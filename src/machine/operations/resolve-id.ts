@@ -160,7 +160,7 @@ export function pickOne<T extends { readonly id: string }>(
   return err({ code: "ambiguous", message, candidates: listed.map(({ id }) => id) });
 }
 
-/** @param files absolute, or relative to the folder @returns paths in the project; none: all of it */
+/** Paths in the project; none: all of it. @param files absolute, or relative to the folder */
 export function pathsIn(project: string, folder: string, files: readonly string[]): HostResult<string[]> {
   const paths = files.map((file) => relative(project, resolve(folder, file)).split(sep).join("/"));
   const foreign = paths.findIndex((path) => path === ".." || path.startsWith("../"));

@@ -1,5 +1,5 @@
 import * as news from "../sessions/news.ts";
-import { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
+import { pollEveryMs } from "../../contract/protocol.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { claimer, type Claim } from "../../coordinator-client/claimer.ts";

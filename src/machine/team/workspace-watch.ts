@@ -1,5 +1,5 @@
 import type { Change } from "../../contract/state.ts";
-import { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
+import { pollEveryMs } from "../../contract/protocol.ts";
 import { within, type Platform } from "../../coordinator-client/edge/platform.ts";
 import { processLives } from "../../coordinator-client/local/process-key.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";

@@ -1,4 +1,4 @@
-import { claudeCode } from "../../clients/adapter/claude-compatible.ts";
+import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";

@@ -1,6 +1,7 @@
 import type { ChatInput } from "../../coordinator-client/edge/connection.ts";
 import { pauseBeforeRetry } from "../../coordinator-client/call-until-answered.ts";
-import { pollEveryMs, type CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import { type CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import { pollEveryMs } from "../../contract/protocol.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import type { Health } from "../../contract/chats.ts";
 import type { ClaimedTask, ClaimOptions } from "../../contract/tasks.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { claudeCode } from "../../../clients/adapter/claude-compatible.ts";
+import { claudeCode } from "../../../clients/claude-code/claude-code.ts";
 import { Route } from "../../../contract/model-routes.ts";
 import type { ClaimedTask } from "../../../contract/tasks.ts";
 import { openingLine } from "../../../contract/task-prompt.ts";
