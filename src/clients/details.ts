@@ -21,6 +21,14 @@ export const details: Readonly<Record<HookClient, ClientDetails>> = {
   gemini: geminiDetails,
 };
 
+/** Rows of Claude Code have the least of their own, and those of Qwen Code resemble them. */
+const askedLast: readonly HookClient[] = ["qwen", "claude-code"];
+/** Clients in the order in which they are asked whether a transcript is theirs. */
+export const askedInOrder: readonly HookClient[] = [
+  ...hookClients.filter((client) => !askedLast.includes(client)),
+  ...askedLast,
+];
+
 export const clientDetails: readonly ClientDetails[] = Object.values(details);
 
 /** Null for a client that SHIM does not know. */

@@ -1,11 +1,7 @@
-import type { HookClient } from "../contract/clients.ts";
 import { textAt, type JsonObject } from "../shared/json-fields.ts";
-import { details } from "./details.ts";
+import { askedInOrder, details } from "./details.ts";
 import { idIn, type TranscriptDocument, type TranscriptHead } from "./transcript/transcript-head.ts";
 import type { TranscriptRow } from "./transcript/transcript-rows.ts";
-
-/** Rows of Claude Code have the least of their own, and those of Qwen Code resemble them. */
-const inOrder: readonly HookClient[] = ["codex", "copilot", "opencode", "gemini", "qwen", "claude-code"];
 
 /** Rows whose ids decide: a fork begins with rows of the session that it was made of. */
 const votingRows = 200;
@@ -60,7 +56,7 @@ function byEachRow({ client }: TranscriptHead): boolean {
 }
 
 function headIn(row: JsonObject): TranscriptHead | null {
-  for (const client of inOrder) {
+  for (const client of askedInOrder) {
     const head = details[client].headOf?.(row);
     if (head) return { client, ...head };
   }
@@ -70,7 +66,7 @@ function headIn(row: JsonObject): TranscriptHead | null {
 /** A later row may name the folder. */
 function betterOf(known: TranscriptHead | null, row: JsonObject, path: string): TranscriptHead | null {
   if (known !== null && known.cwd !== null) return known;
-  for (const client of inOrder) {
+  for (const client of askedInOrder) {
     const head = details[client].headOfFile?.(row, path);
     if (head) return known === null || head.cwd !== null ? { client, ...head } : known;
   }
@@ -78,7 +74,7 @@ function betterOf(known: TranscriptHead | null, row: JsonObject, path: string): 
 }
 
 export function identifyDocument(document: JsonObject): TranscriptDocument | null {
-  for (const client of inOrder) {
+  for (const client of askedInOrder) {
     const found = details[client].documentOf?.(document);
     if (found) return found;
   }

@@ -74,6 +74,8 @@ export interface ClientAdapter {
     own(env: NodeJS.ProcessEnv): readonly RegExp[];
     /** By which a chat describes itself to what it starts. */
     readonly ofChat: RegExp;
+    /** The session's id, for servers and shell commands. */
+    readonly session?: `${string}_SESSION_ID`;
   };
   readonly commands: {
     resume(session: string): CommandLine;

@@ -1,4 +1,3 @@
-import type { HookClient } from "../../contract/clients.ts";
 import type { HostRequest } from "../../platform/host-request.ts";
 
 /**
@@ -69,15 +68,6 @@ export function valueOf(headers: Headers, name: string): string | undefined {
   if (header.startsWith("=")) return Buffer.from(text, "latin1").toString();
   return header.startsWith("%") ? decodeURIComponent(text) : undefined;
 }
-
-/** Variables with the session's id that clients set for their servers and for shell commands. */
-export const sessionVariables: readonly (readonly [client: HookClient, variable: string])[] = [
-  ["codex", "CODEX_SESSION_ID"],
-  ["copilot", "COPILOT_AGENT_SESSION_ID"],
-  ["qwen", "QWEN_CODE_SESSION_ID"],
-  ["gemini", "GEMINI_SESSION_ID"],
-  ["claude-code", "CLAUDE_CODE_SESSION_ID"],
-];
 
 interface PostedEvent {
   readonly client: string;

@@ -32,7 +32,7 @@ export const claudeCode: ClientAdapter = {
   limitIn: claudeLimit,
   runOutput: claudeRun,
   driven: claudeDriven,
-  variables: { own: claudeVariables, ofChat: claudeChatVariables },
+  variables: { own: claudeVariables, ofChat: claudeChatVariables, session: "CLAUDE_CODE_SESSION_ID" },
   normalise: (event, payload) => (isHookEvent(event) ? [{ event, input: payload }] : []),
   answer: (_event, answer) => answer,
   commands: {

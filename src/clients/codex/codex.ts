@@ -30,6 +30,7 @@ export const codex = defineClient({
   variables: {
     own: () => [/^(CODEX_\w+|OPENAI_\w+|AZURE_OPENAI_\w+)$/],
     ofChat: /^CODEX_(SESSION_ID|THREAD_ID|TOOL_CALL_ID|VERSION|MANAGED_\w+)$/,
+    session: "CODEX_SESSION_ID",
   },
   events: {
     SessionStart: "SessionStart",

@@ -70,6 +70,7 @@ export const copilot = defineClient({
   variables: {
     own: () => [/^(COPILOT_\w+|GH_TOKEN|GITHUB_TOKEN)$/],
     ofChat: /^COPILOT_(CLI|AGENT_SESSION_ID|HOOK_DIR)$/,
+    session: "COPILOT_AGENT_SESSION_ID",
   },
   commands: {
     resume: (session) => ({ command: "copilot", args: ["--resume", session] }),

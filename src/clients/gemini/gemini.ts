@@ -85,6 +85,7 @@ export const gemini = defineClient({
   variables: {
     own: () => [/^(GEMINI_\w+|GOOGLE_\w+)$/],
     ofChat: /^GEMINI_(CLI|CWD|SESSION_ID|PROJECT_DIR)$/,
+    session: "GEMINI_SESSION_ID",
   },
   commands: {
     resume: (session) => ({ command: "gemini", args: ["--resume", session] }),

@@ -40,6 +40,7 @@ export const qwen = claudeCompatible({
   variables: {
     own: () => [/^(QWEN_\w+|OPENAI_\w+|DASHSCOPE_\w+)$/],
     ofChat: /^QWEN_(PROJECT_DIR|CODE_(SESSION|PROMPT)_ID)$/,
+    session: "QWEN_CODE_SESSION_ID",
   },
   compaction: { keepsPrompts: false, showsSummary: true },
   events: [

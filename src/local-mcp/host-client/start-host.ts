@@ -1,6 +1,5 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { sessionVariables } from "../../clients/adapter/hook-variables.ts";
 import { prepareSocketFolder } from "../../platform/host-socket.ts";
 import { isRunning, systemProcesses } from "../../platform/processes.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -78,10 +77,11 @@ export function startHost({ home, socket, program, env }: HostStart): void {
   }
 }
 
+const ofChat = /^SHIM_(?:TASK|CLIENT_PID)$|_SESSION_ID$/;
+
 /** A host serves all chats: it inherits nothing that names one. */
 function withoutChat(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const chat = new Set(["SHIM_TASK", "SHIM_CLIENT_PID", ...sessionVariables.map(([, name]) => name)]);
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !chat.has(name)));
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !ofChat.test(name)));
 }
 
 function takeTurn(mark: string): boolean {

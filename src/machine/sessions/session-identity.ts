@@ -1,6 +1,5 @@
 import * as z from "zod";
-import { adapterOf } from "../../clients/adapters.ts";
-import { sessionVariables } from "../../clients/adapter/hook-variables.ts";
+import { adapterOf, supportedClients } from "../../clients/adapters.ts";
 import { isAlive, isSameProcess, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { uuidv7 } from "../../shared/ids.ts";
@@ -19,8 +18,8 @@ export function newSessionId({ now, random }: Pick<Runtime, "now" | "random">): 
  * decides which one counts: the handshake has it, or a name that begins with it.
  */
 export function sessionInEnv(env: NodeJS.ProcessEnv, clientName: string | null): string | null {
-  const own = sessionVariables.find(([client]) => clientName?.startsWith(client));
-  const given = env[own?.[1] ?? "CLAUDE_CODE_SESSION_ID"];
+  const own = supportedClients.find(({ name, variables }) => variables.session && clientName?.startsWith(name));
+  const given = env[own?.variables.session ?? "CLAUDE_CODE_SESSION_ID"];
   return given === undefined ? null : idOf(given);
 }
 
