@@ -9,7 +9,7 @@ import { openProject } from "../tool-runner/project-folder.ts";
 import { runTests, testScript, type Tests } from "../tool-runner/project-tests.ts";
 import { defaultTimeMs, runTool } from "../tool-runner/run-tool.ts";
 import { inCommit, type RepositoryProject } from "../transform/worktree.ts";
-import type { WorkDeps } from "../../runner/worker/worktrees.ts";
+import type { WorkDeps } from "../../runner/worker/machine-deps.ts";
 import { sourceExtension } from "./candidate.ts";
 
 /** One commit of a project, as the judge compares it. */

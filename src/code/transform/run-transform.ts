@@ -15,7 +15,7 @@ import { runTool } from "../tool-runner/run-tool.ts";
 import { type ChangedFile, commitAll, readDiff } from "../../snapshots/commit-work.ts";
 import { findTarget } from "../tool-runner/work-target.ts";
 import { gitInFolder, createBranch } from "../../snapshots/user-repository.ts";
-import { type WorkDeps, workDeps } from "../../runner/worker/worktrees.ts";
+import { type WorkDeps, workDeps } from "../../runner/worker/machine-deps.ts";
 import { readChange, type Change, type TransformInput } from "./change.ts";
 import { reserveFiles, type Release } from "./reserve-files.ts";
 import { transformersFor, type TransformCommand, type Transformer } from "./transformers.ts";

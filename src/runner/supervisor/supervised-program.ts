@@ -6,7 +6,8 @@ import { dueInMs, type ProgramEnding, type Restarts } from "./auto-restarter.ts"
 import type { SupervisorSettings, WatchedProgram } from "./supervisor-settings.ts";
 import type { ProgramState, SupervisorState } from "./supervisor-state.ts";
 import type { CrashCause } from "../../contract/readings.ts";
-import { logFailure, sessionsIn, type ClientDeps } from "../worker/client/continuation.ts";
+import { logFailure, sessionsIn } from "../worker/client/continuation.ts";
+import { type ClientDeps } from "../worker/machine-deps.ts";
 
 /** `type` is the field `event` of `shim worker supervise --json`. */
 export type SupervisorEvent =

@@ -1,11 +1,9 @@
 import { spawn } from "node:child_process";
 import { join, resolve } from "node:path";
-import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
 import { untilAborted } from "../../coordinator-client/edge/platform.ts";
-import type { CallOperation, HostContext } from "../../machine/operations/host.ts";
+import type { HostContext } from "../../machine/operations/host.ts";
 import { stoppedText } from "../../machine/recovery/at-limit.ts";
-import { Operations } from "../../local-mcp/host/local-host.ts";
-import { identify, type ProcessIdentity } from "../../platform/processes.ts";
+import { type ProcessIdentity } from "../../platform/processes.ts";
 import { programPath } from "../../platform/program-path.ts";
 import {
   findLastSupervisor,
@@ -21,6 +19,7 @@ import { loadDriver } from "../../store/open-driver.ts";
 import type { RunDeps } from "../worker/client/client-run.ts";
 import { logFailure } from "../worker/client/continuation.ts";
 import { endMarked, hasMarks, runProgram, toMark } from "../../platform/run-program.ts";
+import { clientDeps, ownIdentity } from "../worker/machine-deps.ts";
 import { ChatWatch, type OpenTerminal } from "./chat-watch.ts";
 import { alreadyRunning, SupervisorState } from "./supervisor-state.ts";
 import { claudeProgram } from "./supervised-claude.ts";
@@ -39,12 +38,13 @@ export async function supervise(
   settings: SupervisorSettings,
   { endSignal, hurrySignal, ...more }: Supervision,
 ): Promise<Result<void, Failure>> {
-  const { paths, site, hostClient } = context;
+  const { paths, hostClient } = context;
   const { home: folder } = paths;
-  const runtime = await context.runtime();
-  const { clock } = nodePlatform();
-  const self = identify(runtime.processes, process.pid);
-  if (!self) return fail("unknown_process", "this system does not report when a process was started.");
+  const deps = await clientDeps(context);
+  const { runtime, call } = deps;
+  const identified = ownIdentity(runtime.processes);
+  if (!identified.ok) return identified;
+  const self = identified.value;
   const lock = lockFile(join(supervisorFolder(folder), "lock"), (await loadDriver()).open);
   const previous = findLastSupervisor(folder);
   if (!lock) return err(alreadyRunning(previous));
@@ -53,18 +53,9 @@ export async function supervise(
     const state = SupervisorState.open(folder);
     if (!state.ok) return state;
     markSupervisor(folder, self);
-    const host = new Operations(context);
-    const call: CallOperation = (name, input) => host.call(name, input);
     await logFailure(runtime, "what hooks have left was not stored", call("recovery.catch-up", {}));
-    const { launch, versionOf } = site;
-    const own = { runtime, call, settings, folder, state: state.value, launch, versionOf, self, previous };
-    const daemon = new SupervisorDaemon({
-      ...own,
-      ...more,
-      run: runProgram,
-      monotonic: () => clock.monotonic(),
-      openTerminal,
-    });
+    const own = { ...deps, settings, folder, state: state.value, self, previous };
+    const daemon = new SupervisorDaemon({ ...own, ...more, run: runProgram, openTerminal });
     void hostClient?.attend({
       onStored: () => daemon.noteStored(),
       onProblem: (message) => runtime.log("warn", message),

@@ -3,12 +3,7 @@ import { basename, dirname, join } from "node:path";
 import * as z from "zod";
 import type { Json } from "../../contract/json.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
-import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
-import type { HostContext } from "../../machine/operations/host.ts";
-import { identify } from "../../platform/processes.ts";
-import { fail, type Failure } from "../../shared/failure.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { ok, type Result } from "../../shared/result.ts";
 import { commitAll, commitToRef, unlock, type Commit } from "../../snapshots/commit-work.ts";
 import { GitError, run, type Git } from "../../snapshots/git.ts";
 import { unresolved } from "../../snapshots/merge-work.ts";
@@ -38,22 +33,10 @@ import {
   type LeftWorktree,
   type RemovalDeps,
   type WorkRecord,
-  type WorktreeDeps,
 } from "../../snapshots/worktrees.ts";
 import { noMergedInputs, type FinishedWork, type MergedInputs, type TaskFolder, type TaskFolders } from "./executor.ts";
+import type { WorkDeps } from "./machine-deps.ts";
 import { startWithInputs, type InputSettings, type InputWork } from "./task-inputs.ts";
-
-/** Parts of this machine that work in git worktrees needs. */
-export interface WorkDeps extends WorktreeDeps {
-  readonly now: () => number;
-}
-
-export async function workDeps({ paths, runtime }: HostContext): Promise<Result<WorkDeps, Failure>> {
-  const { env, now, processes } = await runtime();
-  const self = identify(processes, process.pid);
-  if (!self) return fail("unknown_process", "this system does not report when a process was started.");
-  return ok({ env, now, random: nodePlatform().random, processes, self, home: join(paths.home, "work") });
-}
 
 export interface WorktreeOptions extends WorkDeps {
   readonly inputs: InputSettings;

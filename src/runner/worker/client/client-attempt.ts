@@ -36,14 +36,8 @@ import {
 import { isFull, isMachineTrouble, judge, type Judged } from "./judge-run.ts";
 import { findReachedLimit } from "./usage-meter.ts";
 import { drivenCommand, otherCommand } from "./command.ts";
-import {
-  chooseContinuation,
-  type ClientDeps,
-  type Continuation,
-  sessionToContinue,
-  takeOver,
-  toCheckpoint,
-} from "./continuation.ts";
+import { chooseContinuation, type Continuation, sessionToContinue, takeOver, toCheckpoint } from "./continuation.ts";
+import { type ClientDeps } from "../machine-deps.ts";
 
 export interface AttemptOptions extends ClientDeps, RunDeps {
   /** When the user last stopped the rules for usage limits, epoch ms; absent: never. */

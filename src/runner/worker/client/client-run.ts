@@ -4,6 +4,7 @@ import type { Usage } from "../../../contract/budgets.ts";
 import type { Route } from "../../../contract/model-routes.ts";
 import { sum } from "../../../contract/usage.ts";
 import { redactAndClip } from "../../../redaction/bounded-text.ts";
+import type { ClientDeps } from "../machine-deps.ts";
 import { describeInput } from "../../../machine/sessions/hook-entries.ts";
 import { StallDetector } from "../../../learning/routing/stall-detector.ts";
 import type { TaskRun } from "../executor.ts";
@@ -100,9 +101,7 @@ export interface ClientWork extends Pick<
 }
 
 /** How clients are run here. */
-export interface RunDeps {
-  /** Clock in ms that stops while the machine sleeps, and never jumps. */
-  readonly monotonic: () => number;
+export interface RunDeps extends Pick<ClientDeps, "monotonic"> {
   readonly run: typeof runProgram;
   readonly stopTimeouts?: StopTimeouts;
 }

@@ -13,25 +13,15 @@ import { restoreById, type Restoration } from "../../../machine/recovery/restora
 import { checkTranscript } from "../../../machine/recovery/relaunch.ts";
 import { adapterOf } from "../../../clients/adapters.ts";
 import { openingLine } from "../../../contract/task-prompt.ts";
-import type { CallOperation, HostResult } from "../../../machine/operations/host.ts";
-import type { Launch } from "../../../platform/launch.ts";
+import type { HostResult } from "../../../machine/operations/host.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import type { LimitHandOver } from "../../../machine/sessions/recoveries.ts";
 import type * as sessions from "../../../machine/sessions/sessions.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { FailedTests } from "../command-executor.ts";
 import type { MergedInputs, TaskRun } from "../executor.ts";
+import type { ClientDeps } from "../machine-deps.ts";
 import type { ClientWork } from "./client-run.ts";
-
-/** Parts of the machine that the run of a client needs. */
-export interface ClientDeps {
-  readonly runtime: Runtime;
-  /** Operations of the machine: the store is only read here. */
-  readonly call: CallOperation;
-  readonly launch: Launch;
-  /** Output of `<program> --version`; null when it cannot be run. */
-  readonly versionOf: (program: string) => string | null;
-}
 
 type MachineDeps = Pick<ClientDeps, "runtime" | "call">;
 

@@ -13,11 +13,11 @@ import { ClaudeSettings } from "../client/settings.ts";
 import { commandExecutor, testedExecutor } from "../command-executor.ts";
 import { type Executor, fixedFolder, type TaskFolders } from "../executor.ts";
 import { hasRemote, findCommit, openRepository } from "../../../snapshots/user-repository.ts";
-import { TaskWorktrees, removeOldWorktrees, type WorkDeps, workDeps } from "../worktrees.ts";
+import { TaskWorktrees, removeOldWorktrees } from "../worktrees.ts";
+import { clientDeps, type WorkDeps, workDeps } from "../machine-deps.ts";
 import { newId } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
-import type { CallOperation, HostContext } from "../../../machine/operations/host.ts";
-import { Operations } from "../../../local-mcp/host/local-host.ts";
+import type { HostContext } from "../../../machine/operations/host.ts";
 import { machineHealth, WorkerAutomation, type EndCounts, type WorkerOptions } from "../worker-automation.ts";
 import { keepOutput } from "../output-files.ts";
 
@@ -220,11 +220,5 @@ export async function runTasksIn<Type extends TypeSettings>(
 /** For tasks that are done with the help of this process. */
 export async function taskDeps(context: HostContext, workspace: Workspace): Promise<Result<TaskDeps, Failure>> {
   const deps = await workDeps(context);
-  if (!deps.ok) return deps;
-  const { launch, versionOf } = context.site;
-  const { clock } = nodePlatform();
-  const runtime = await context.runtime();
-  const host = new Operations(context);
-  const call: CallOperation = (name, input) => host.call(name, input);
-  return ok({ ...deps.value, runtime, call, launch, versionOf, monotonic: () => clock.monotonic(), workspace });
+  return deps.ok ? ok({ ...deps.value, ...(await clientDeps(context)), workspace }) : deps;
 }
