@@ -10,7 +10,7 @@ import { ok } from "../../shared/result.ts";
 import { exitCodes, wrongUsage, type CliResult } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
-import { textOf, type Lines } from "../views.ts";
+import { textOf, type Columns, type Lines } from "../views.ts";
 import { mergedText } from "./tasks.ts";
 
 const FolderInput = z.strictObject({ folder: Folder.optional() });
@@ -129,12 +129,12 @@ function listOffered(cli: Cli, { offered }: Review): CommandResult {
     commit,
     verdict,
   }));
-  const columns = {
+  const columns: Columns<(typeof rows)[number]> = {
     TASK: "task",
-    BRANCH: ({ branch }: (typeof rows)[number]) => branch,
-    WHAT: ({ what }: (typeof rows)[number]) => what,
-    JUDGE: ({ verdict }: (typeof rows)[number]) => verdictText(verdict),
-  } as const;
+    BRANCH: ({ branch }) => branch,
+    WHAT: ({ what }) => what,
+    JUDGE: ({ verdict }) => verdictText(verdict),
+  };
   const text = [
     cli.table(rows, columns, "Nothing waits for a decision.\n"),
     rows.length > 0 &&

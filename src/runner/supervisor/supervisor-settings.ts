@@ -2,11 +2,10 @@ import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import * as z from "zod";
 import { isOnPath } from "../../platform/program-path.ts";
-import { VariableNames } from "../worker/client/settings.ts";
+import { CommandWords, VariableNames } from "../worker/client/settings.ts";
 import { RestartRules } from "./auto-restarter.ts";
 
 const Text = z.string().min(1).max(4_096);
-const CommandLine = z.tuple([Text], z.string().max(4_096));
 
 const Worker = z.strictObject({
   kind: z.literal("worker"),
@@ -40,7 +39,7 @@ const Claude = z.strictObject({
 const Chats = z.strictObject({
   kind: z.literal("sessions"),
   /** Command that opens a terminal, to which the chat's is appended (`{cwd}`: its folder). */
-  restartWith: CommandLine.optional(),
+  restartWith: CommandWords.optional(),
 });
 
 const WatchTarget = z.discriminatedUnion("kind", [Worker, Claude, Chats]);

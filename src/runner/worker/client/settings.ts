@@ -1,6 +1,9 @@
 import * as z from "zod";
 import { Tier } from "../../../contract/model-routes.ts";
 
+/** A program and its arguments. */
+export const CommandWords = z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096));
+
 /** Names of further environment variables that a client gets. */
 export const VariableNames = z
   .array(z.string().regex(/^[A-Za-z_]\w*$/, "the name of a variable"))

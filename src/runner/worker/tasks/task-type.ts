@@ -9,7 +9,7 @@ import { ok, type Result } from "../../../shared/result.ts";
 import { GitError } from "../../../snapshots/git.ts";
 import type { TaskSetup, EmitWorkerEvent } from "../attempt.ts";
 import { claudeExecutor, type ClaudeExecutorOptions } from "../client/claude-executor.ts";
-import { ClaudeSettings } from "../client/settings.ts";
+import { ClaudeSettings, CommandWords } from "../client/settings.ts";
 import { commandExecutor, testedExecutor } from "../command-executor.ts";
 import { type Executor, fixedFolder, type TaskFolders } from "../executor.ts";
 import { hasRemote, findCommit, openRepository } from "../../../snapshots/user-repository.ts";
@@ -20,8 +20,6 @@ import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts"
 import type { HostContext } from "../../../machine/operations/host.ts";
 import { machineHealth, WorkerAutomation, type EndCounts, type WorkerOptions } from "../worker-automation.ts";
 import { keepOutput } from "../output-files.ts";
-
-export const CommandWords = z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096));
 
 /** Work of a worker on the tasks of a type, and its folder. */
 export const TypeSettings = z.strictObject({
