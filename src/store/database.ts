@@ -1,7 +1,8 @@
 import { chmodSync, copyFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { migrate, schemaState, type Migration } from "../shared/migrate.ts";
-import { connect, transaction, withConnection, type Connection, type Driver } from "./driver.ts";
+import { selectColumn } from "../shared/sql.ts";
+import { connect, inMemory, transaction, withConnection, type Connection, type Driver } from "./driver.ts";
 import { pathsIn } from "../platform/paths.ts";
 import { createPrivateFile, inodeOf, syncFile } from "../platform/private-files.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
@@ -104,6 +105,24 @@ export function removeDatabase(path: string): void {
 export function isSound(connection: Connection): boolean {
   const rows = connection.all<{ integrity_check: string }>("PRAGMA integrity_check(1)");
   return rows.length === 1 && rows[0]?.integrity_check === "ok";
+}
+
+/** Whether each table has its columns: a damaged byte may rename one, which SQLite finds sound. */
+export function hasAllColumns({ driver, busyMs, migrations }: StoreContext, connection: Connection): boolean {
+  const expected = withConnection(driver({ path: inMemory, readOnly: false, busyMs }), (fresh) => {
+    migrate(fresh, 0, migrations);
+    return columnsOf(fresh);
+  });
+  const found = new Set(columnsOf(connection));
+  return expected.every((column) => found.has(column));
+}
+
+function columnsOf(connection: Connection): string[] {
+  return selectColumn(
+    connection,
+    `SELECT t.name || '.' || c.name FROM pragma_table_list t JOIN pragma_table_info(t.name) c
+     WHERE t.schema = 'main' AND t.type = 'table'`,
+  );
 }
 
 /** `<number>-<time>`: the number orders names even when the clock was set back. */

@@ -33,8 +33,6 @@ export type Session = RowOf<typeof sessions>;
 /** Times in epoch ms. Of sessions of this machine, and of others: see {@link sessionsElsewhere}. */
 export const sessionColumns = {
   id: text().primary(),
-  /** Machine that has it; null: this one. */
-  machine: text().nullable(),
   client: text(),
   /** The client's own word; null if it does not say. */
   clientVersion: text().nullable(),
@@ -71,6 +69,8 @@ export const sessionColumns = {
   workedAt: integer().nullable(),
   /** Last sighting before a recorded death; null while the session lives. */
   deathAt: integer().nullable(),
+  /** Machine that has it; null: this one. */
+  machine: text().nullable(),
 };
 
 /** Sessions of this machine alone, so that no statement on it has to say so. */

@@ -83,6 +83,15 @@ export function toStoreError(error: unknown, path: string): unknown {
   return new StoreError(code, `${path}: ${adviceByCode[code]} (${error.message})`, { cause: error });
 }
 
+/** Detects a statement on a table or a column that is not there: a bug, or a damaged schema. */
+export function isMissingName(error: unknown): error is Error {
+  return error instanceof Error && /^no such (?:column|table): /.test(error.message);
+}
+
+export function corruptError(path: string, { message }: Error): StoreError {
+  return new StoreError("store_corrupt", `${path}: ${adviceByCode.store_corrupt} (${message})`);
+}
+
 /** better-sqlite3 has names (`SQLITE_BUSY_SNAPSHOT`), `node:sqlite` numbers in `errcode`. */
 function isResult(error: Error, number: number, name: string): boolean {
   if ("errcode" in error && typeof error.errcode === "number") return (error.errcode & 0xff) === number;

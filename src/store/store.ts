@@ -4,11 +4,20 @@ import type { Sql } from "../shared/sql.ts";
 import { backUpBeforeMigration } from "./backup.ts";
 import { connect, transaction, type Connection, type Driver, type DriverName } from "./driver.ts";
 import { setAside } from "./repair.ts";
-import { isReady, storeFilesOf, withMaintenanceLock, type StoreContext } from "./database.ts";
+import { hasAllColumns, isReady, storeFilesOf, withMaintenanceLock, type StoreContext } from "./database.ts";
 import { openCopy, openDatabase, openReadOnly, refuseDanglingLink } from "./open-database.ts";
 import { createPrivateFile, inodeOf } from "../platform/private-files.ts";
 import { migrations as shimMigrations } from "./schema.ts";
-import { NeedsHostError, StoreError, isIndexDamage, isKeyConflict, olderError, toStoreError } from "./store-error.ts";
+import {
+  NeedsHostError,
+  StoreError,
+  corruptError,
+  isIndexDamage,
+  isKeyConflict,
+  isMissingName,
+  olderError,
+  toStoreError,
+} from "./store-error.ts";
 
 export interface StoreOptions {
   readonly path: string;
@@ -227,13 +236,19 @@ export class Store {
       try {
         return work();
       } catch (error) {
-        const mapped = toStoreError(error, this.path);
+        const mapped = this.#toStoreError(error);
         if (!(mapped instanceof StoreError) || mapped.code !== "store_corrupt" || attempt === 3) throw mapped;
         if (this.#options.isReadOnly === true)
           throw new NeedsHostError("store_corrupt", mapped.message, { cause: error });
         this.#repair(mapped, attempt > 1);
       }
     }
+  }
+
+  #toStoreError(error: unknown): unknown {
+    const connection = this.#connection;
+    const isDamaged = isMissingName(error) && connection !== null && !hasAllColumns(this.context, connection);
+    return isDamaged ? corruptError(this.path, error) : toStoreError(error, this.path);
   }
 
   #repair(error: StoreError, isCertain: boolean): void {

@@ -201,7 +201,7 @@ async function receive(
   row: SessionElsewhere,
   folder: string,
 ): Promise<HostResult<SavedFiles>> {
-  const { runtime, mirror } = others;
+  const { runtime } = others;
   const { id: session, machine } = row;
   const here = await projectOfFolderHere(others, folder);
   if (here === null || here.project !== row.projectName) {
@@ -210,7 +210,7 @@ async function receive(
     return err({ code: "project_elsewhere", message });
   }
   progress?.("Fetching the files from the workspace ...");
-  const files = await fetchFiles(mirror, row);
+  const files = await fetchFiles(others, row);
   if (!files.ok) {
     const message = `${files.error.message}. Nothing was restored.`;
     return err({ code: isUnanswered(files.error) ? "edge_unreachable" : "no_snapshot", message });

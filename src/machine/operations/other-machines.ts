@@ -85,7 +85,7 @@ export class OtherMachines {
   async fetch(runtime: Runtime, after: number): Promise<HostResult<{ readonly revision: number }>> {
     const context = await this.#context(runtime, []);
     if (!context) return err({ code: "not_found", message: "this machine has no key of a workspace." });
-    const pulled = await pull(context.mirror, after);
+    const pulled = await pull(context, after);
     return pulled.ok
       ? ok({ revision: pulled.value.revision })
       : err({ code: pulled.error.code, message: pulled.error.message });
@@ -97,8 +97,8 @@ export function toViews(runtime: Runtime, all: readonly SeenElsewhere[]): Sessio
 }
 
 /** @returns the project's name in the workspace */
-export function projectOf({ runtime, machine, mirror }: RemoteContext, root: string): Promise<string> {
-  return findProject(runtime, { workspace: mirror.workspace, machine, key: mirror.keys.current }, root);
+export function projectOf({ runtime, workspace, machine, keys }: RemoteContext, root: string): Promise<string> {
+  return findProject(runtime, { workspace, machine, key: keys.current }, root);
 }
 
 /** @returns null: the folder belongs to no project */

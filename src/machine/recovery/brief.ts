@@ -52,12 +52,13 @@ export interface Brief {
  * Without what takes too long it has at least the session's facts.
  */
 export function composeBrief(from: Restoration, now: number): Brief {
-  const frames = new Map(occasions.map((occasion) => [occasion, frameOf(from, now, occasion)]));
-  const widest = [...frames.values()].map((frame) => frame.join("\n")).reduce(longer);
+  const widest = occasionsOf(from)
+    .map((occasion) => frameOf(from, now, occasion).join("\n"))
+    .reduce(longer);
   const { lines, score: known } =
     interpret(() => fit(from, now, widest)) ?? fit({ ...from, state: emptyState }, now, widest);
   const text = (occasion: Occasion): string => {
-    const [lead, opening, ...rest] = frames.get(occasion) ?? frameOf(from, now, occasion);
+    const [lead, opening, ...rest] = frameOf(from, now, occasion);
     return [lead, opening, ...lines, ...rest].join("\n");
   };
   return { from, score: known, text };
@@ -67,7 +68,9 @@ export function brief(from: Restoration, now: number, occasion: Occasion): strin
   return composeBrief(from, now).text(occasion);
 }
 
-const occasions: readonly Occasion[] = ["ask", "brief", "resume", "resumed", "fork"];
+function occasionsOf({ fork }: Restoration): readonly Occasion[] {
+  return fork ? ["fork"] : ["ask", "brief", "resume", "resumed"];
+}
 
 function frameOf(from: Restoration, now: number, occasion: Occasion): readonly string[] {
   const fence = `shim-recovered-session-${from.session.id.slice(0, 8)}`;

@@ -48,14 +48,14 @@ export async function findElsewhere(context: RemoteContext, project?: string, li
   for (const row of listRows(context, project)) {
     if (deadSessions.length >= limit) break;
     if (elsewhere.isSettled(row) || !elsewhere.hasContent(row)) continue;
-    const liveness = await assessLiveness(context, row);
-    if (liveness.isOver && !(await isTaken(context, row))) deadSessions.push({ row, liveness, taken: null });
+    const { liveness, taken } = await see(context, row);
+    if (liveness?.isOver && taken === null) deadSessions.push({ row, liveness, taken });
   }
   return deadSessions;
 }
 
-function listRows({ runtime, mirror }: RemoteContext, project: string | undefined): SessionElsewhere[] {
-  return runtime.store.read((sql) => elsewhere.listOfOthers(sql, mirror.workspace, project), []);
+function listRows({ runtime, workspace }: RemoteContext, project: string | undefined): SessionElsewhere[] {
+  return runtime.store.read((sql) => elsewhere.listOfOthers(sql, workspace, project), []);
 }
 
 export async function assessLiveness(

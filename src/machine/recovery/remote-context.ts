@@ -6,13 +6,12 @@ import { readKeys } from "../sharing/key-ring.ts";
 import type { PullDeps } from "../sharing/pull.ts";
 import type { Call, CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 
-export interface RemoteContext {
+export interface RemoteContext extends PullDeps {
   readonly runtime: Runtime;
   readonly link: Pick<CoordinatorClient, "self" | "call">;
-  readonly mirror: PullDeps;
   readonly chatId: string;
   readonly machine: string;
-  /** The coordinator did not answer, so the mirror is what was pulled before. */
+  /** The coordinator did not answer, so the sessions are those that were pulled before. */
   readonly isStale?: boolean;
 }
 
@@ -36,7 +35,7 @@ export function remoteContext(
   if (!keys.ok || keys.value === null) return null;
   const call: Call = (name, input) => link.call(name, input, callTimeoutMs);
   const device = runtime.store.read(devices.get, null)?.device ?? null;
-  return { runtime, link, mirror: { runtime, call, workspace, keys: keys.value, device }, chatId, machine };
+  return { runtime, link, call, workspace, keys: keys.value, device, chatId, machine };
 }
 
 export interface ProjectNaming {

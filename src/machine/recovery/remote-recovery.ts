@@ -80,8 +80,8 @@ export class TakenSessions {
 }
 
 async function takeOverOrDrop(context: RemoteContext, session: string): Promise<boolean> {
-  const { runtime, mirror, link, chatId } = context;
-  const [row] = runtime.store.read((sql) => elsewhere.list(sql, mirror.workspace, { session }), []);
+  const { runtime, workspace, link, chatId } = context;
+  const [row] = runtime.store.read((sql) => elsewhere.list(sql, workspace, { session }), []);
   if (!row) return false;
   const takeoverResult = await takeOver(context, row);
   if (takeoverResult.ok) return true;

@@ -89,7 +89,7 @@ async function filesOf(
   here: string | null,
 ): Promise<FilesElsewhere | null> {
   const { files } = row.sealed;
-  const there = await fetchHeader(context.mirror, row);
+  const there = await fetchHeader(context, row);
   if (!there.ok) return files && { at: null, missingCommit: null, notThere: whyNone(files, there.error.message) };
   const { at, needs } = there.value;
   const [missing = null] = here === null ? [] : await missingHere(context, here, needs);

@@ -83,13 +83,12 @@ async function findSuccessor(context: RemoteContext, row: SessionElsewhere): Pro
 
 /** Accepts a unique beginning of at least 4 characters. */
 export function findById(
-  { runtime, mirror }: Pick<RemoteContext, "runtime" | "mirror">,
+  { runtime, workspace }: Pick<RemoteContext, "runtime" | "workspace">,
   idOrPrefix: string,
 ): SessionElsewhere | null {
-  const rows = runtime.store.read((sql) => elsewhere.list(sql, mirror.workspace), []);
-  const others = rows.filter(({ device }) => device !== mirror.device);
+  const others = runtime.store.read((sql) => elsewhere.listOfOthers(sql, workspace), []);
   const exact = others.find(({ id }) => id === idOrPrefix);
   if (exact || idOrPrefix.length < 4) return exact ?? null;
-  const matching = others.filter(({ id }) => id.startsWith(idOrPrefix));
-  return new Set(matching.map(({ id }) => id)).size === 1 ? (matching[0] ?? null) : null;
+  const [first, second] = others.filter(({ id }) => id.startsWith(idOrPrefix));
+  return (second === undefined && first) || null;
 }

@@ -12,7 +12,7 @@ import { incompleteRefusal, leaseRefusal } from "./verdict.ts";
 
 /** A repetition completes an interrupted takeover. */
 export async function takeOver(context: RemoteContext, row: SessionElsewhere): Promise<Result<null, CallError>> {
-  const { link, mirror, runtime } = context;
+  const { link, call, runtime } = context;
   const { device, id: session, machine } = row;
   const lease = await acquireLease(link, session);
   if (!lease.ok) {
@@ -27,7 +27,7 @@ export async function takeOver(context: RemoteContext, row: SessionElsewhere): P
       code: "not_registered",
       message: "this chat is not registered in the workspace yet; call again in a moment",
     });
-  const takeResult = await mirror.call("sync.take", { self, device, session, token: lease.value });
+  const takeResult = await call("sync.take", { self, device, session, token: lease.value });
   if (!takeResult.ok) {
     if (!isTransient(takeResult.error)) await releaseLease(link, session, lease.value);
     return err(incompleteRefusal(session, machine, takeResult.error));
@@ -46,11 +46,11 @@ export async function takeOver(context: RemoteContext, row: SessionElsewhere): P
 }
 
 export async function giveBack(
-  { runtime, mirror }: RemoteContext,
+  { runtime, call }: RemoteContext,
   row: SessionElsewhere,
 ): Promise<Result<boolean, CallError>> {
   const { device, id: session } = row;
-  const given = await mirror.call("sync.give-back", { device, session });
+  const given = await call("sync.give-back", { device, session });
   if (!given.ok && given.error.code !== "unknown_key") return given;
   runtime.store.write((sql) => {
     elsewhere.setTakeover(sql, row, null);

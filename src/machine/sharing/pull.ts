@@ -10,7 +10,7 @@ import type { KeyRing } from "./key-ring.ts";
 import { toRow } from "./open-record.ts";
 import { decodeContent, SessionContent } from "./record-contents.ts";
 import * as elsewhere from "./sessions-elsewhere.ts";
-import type { ElsewhereKey, StoredElsewhere } from "./sessions-elsewhere.ts";
+import type { ElsewhereKey, SessionElsewhere, StoredElsewhere } from "./sessions-elsewhere.ts";
 
 export interface PullDeps {
   readonly runtime: Pick<Runtime, "now" | "store" | "log">;
@@ -58,8 +58,10 @@ export async function pull(deps: PullDeps, after: number): Promise<Result<PullRe
     stored += outcome.stored;
     refused.push(...outcome.refused);
   });
-  if (end.ok) return ok(finishPull(deps, after, seenKeys, { revision: end.value, stored, refused }));
-  return end.error.code === rolledBackCode && after > 0 ? pull(deps, 0) : end;
+  if (!end.ok) return end.error.code === rolledBackCode && after > 0 ? pull(deps, 0) : end;
+  if (after === 0) removeUnseen(deps, seenKeys);
+  for (const refusal of refused) deps.runtime.log("warn", "an envelope of another machine is refused", { ...refusal });
+  return ok({ revision: end.value, stored, refused });
 }
 
 const rolledBackCode = "put_back";
@@ -93,25 +95,22 @@ function sessionKey({ device, session }: MirroredKey): string {
   return `${device} ${session}`;
 }
 
-function finishPull(deps: PullDeps, after: number, seenKeys: ReadonlySet<string>, pulled: PullResult): PullResult {
-  if (after === 0) removeUnseen(deps, seenKeys);
-  for (const refusal of pulled.refused)
-    deps.runtime.log("warn", "an envelope of another machine is refused", { ...refusal });
-  return pulled;
-}
-
 /** One transaction, or none where the page changes nothing here. */
 function storePage(deps: PullDeps, { sessions, forgotten }: OutputOf<"sync.list">): Omit<PullResult, "revision"> {
   const { store } = deps.runtime;
   const isOwn = ({ device, taken }: MirroredSession): boolean => device === deps.device && taken === null;
   const opened = sessions.filter((session) => !isOwn(session)).map((session) => openSession(deps, session));
+  const rows = opened.flatMap((one) => (one.ok ? one.value : []));
+  const refused = opened.flatMap((one) => (one.ok ? [] : one.error));
   const removed = [...sessions.filter(isOwn), ...forgotten].map((one) => keyOf(deps, one));
-  const isChange = (sql: Sql): boolean =>
-    opened.some(({ ok: isOpen }) => isOpen) || removed.some((key) => elsewhere.isStored(sql, key));
-  if (!store.read(isChange, true)) return countOutcomes(opened);
+  const isChange = (sql: Sql): boolean => rows.length > 0 || removed.some((key) => elsewhere.isStored(sql, key));
+  if (!store.read(isChange, true)) return { stored: 0, refused };
   return store.write((sql) => {
     for (const key of removed) elsewhere.remove(sql, key);
-    return countOutcomes(opened.map((one) => (one.ok ? saveSession(sql, one.value) : one)));
+    const replayed = rows.filter((row) => isReplay(row, elsewhere.find(sql, row)));
+    for (const row of rows) if (!replayed.includes(row)) elsewhere.save(sql, row);
+    const codes = replayed.map(({ device, id }) => ({ device, session: id, code: "replayed" as const }));
+    return { stored: rows.length - replayed.length, refused: [...refused, ...codes] };
   });
 }
 
@@ -119,14 +118,7 @@ function keyOf({ workspace }: PullDeps, { device, session: id }: MirroredKey): E
   return { workspace, device, id };
 }
 
-type OpenedSession = Result<StoredElsewhere, RefusedEnvelope>;
-
-function countOutcomes(outcomes: readonly OpenedSession[]): Omit<PullResult, "revision"> {
-  const refused = outcomes.flatMap((one) => (one.ok ? [] : [one.error]));
-  return { stored: outcomes.length - refused.length, refused };
-}
-
-function openSession(deps: PullDeps, mirrored: MirroredSession): OpenedSession {
+function openSession(deps: PullDeps, mirrored: MirroredSession): Result<StoredElsewhere, RefusedEnvelope> {
   const { device, session } = mirrored;
   const subject = { workspace: deps.workspace, kind: "session", device, session, item: "" } as const;
   const opened = open(deps.keys.keys, subject, mirrored.envelope);
@@ -136,20 +128,13 @@ function openSession(deps: PullDeps, mirrored: MirroredSession): OpenedSession {
   return ok(toRow(deps.workspace, mirrored, content, deps.runtime.now()));
 }
 
-function saveSession(sql: Sql, row: StoredElsewhere): OpenedSession {
-  const { device, id } = row;
-  const previous = elsewhere.find(sql, row);
-  if (previous && isReplay(row, previous)) return err({ device, session: id, code: "replayed" });
-  elsewhere.save(sql, row);
-  return ok(row);
-}
-
 /**
  * A later version replaces a later one, or was sealed later: a clock may be set back, and a
  * restored home may replace an earlier version than the one before.
  */
-function isReplay({ sealed: next }: StoredElsewhere, { sealed: previous }: elsewhere.SessionElsewhere): boolean {
-  return next.replaces <= previous.replaces && next.sealedAt < previous.sealedAt;
+function isReplay({ sealed: next }: StoredElsewhere, known: SessionElsewhere | null): boolean {
+  const previous = known?.sealed;
+  return previous !== undefined && next.replaces <= previous.replaces && next.sealedAt < previous.sealedAt;
 }
 
 /** Deletes what a full pull no longer lists. */

@@ -137,7 +137,7 @@ export function buildSessionContent(
     ...(why === null ? {} : { missingCheckpoint: why }),
     ...(death ? { death } : {}),
     ...(tasks.length > 0 ? { tasks } : {}),
-    ...(files ? { files: sentRecords.toContent(files) } : {}),
+    ...(files ? { files } : {}),
   };
 }
 

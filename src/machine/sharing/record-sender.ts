@@ -51,19 +51,19 @@ type Step = "done" | "restart" | CallError;
 
 type SessionRecord = Extract<SyncRecord, { readonly kind: "session" }>;
 
-interface SealedRecord {
-  readonly record: SessionRecord;
-  /** Its change. */
+/** A change as it is sent: a record, or a deletion, or neither. */
+interface SealedChange {
   readonly seq: number;
+  readonly record?: SessionRecord;
+  readonly forgotten?: Forgotten;
+  /** Part of it that no coordinator takes. */
+  readonly kept?: KeptHere;
 }
 
-/** One request, and the changes that it carries. */
-export interface Batch {
-  readonly seqs: number[];
-  readonly records: SealedRecord[];
-  readonly forgotten: Forgotten[];
-  /** Records that no coordinator takes. */
-  readonly keptLocal: { readonly id: string; readonly reason: string }[];
+/** A session or a checkpoint that stays on this machine. */
+export interface KeptHere {
+  readonly id: string;
+  readonly reason: string;
 }
 
 /** Seals what has changed and stores it at the coordinator. */
@@ -115,25 +115,16 @@ export class RecordSender {
       if (due.length === 0) return isFull ? fullError : "done";
       if (!isGone) await this.#nameProjects(from, due);
       const batch = this.#seal(from, due);
-      const put = await this.#put(from, call, batch);
-      if (!put.ok) return this.#onRefused(device, put.error);
-      const { hasRoom, hasLost } = this.#onAnswer(from, batch, put.value);
-      if (hasLost) return "restart";
-      count(counts, batch, put.value);
+      const answer = await putBatch(from, call, batch);
+      if (!answer.ok) return this.#onRefused(device, answer.error);
+      const { taken, hasRoom } = answer.value;
+      if (this.#onAnswer(from, batch, answer.value)) return "restart";
+      counts.sessions += taken.length;
+      counts.checkpoints += taken.filter(({ record }) => record.checkpoint !== null).length;
+      counts.forgotten += batch.filter(({ forgotten }) => forgotten).length;
       isFull ||= !hasRoom;
-      if (!isGone) after = batch.seqs.at(-1) ?? to;
+      if (!isGone) after = batch.at(-1)?.seq ?? to;
     }
-  }
-
-  /** Returns null where nothing of the batch can be sent. */
-  async #put(
-    { device, key }: Origin,
-    call: Call,
-    { records, forgotten }: Batch,
-  ): Promise<Result<Put | null, CallError>> {
-    if (records.length + forgotten.length === 0) return ok(null);
-    const input = { device: device.device, keyId: key.id, records: records.map(({ record }) => record), forgotten };
-    return call("sync.put", input);
   }
 
   #selectKey({ current, keys }: KeyRing): Result<WorkspaceKey, CallError> {
@@ -162,23 +153,20 @@ export class RecordSender {
   }
 
   /** Seals the changes as they are now, as many as one request holds. */
-  #seal({ edge, device, key }: Origin, due: readonly PendingChange[]): Batch {
+  #seal({ edge, device, key }: Origin, due: readonly PendingChange[]): SealedChange[] {
     const { store, random, now } = this.#options.runtime;
-    const batch: Batch = { seqs: [], records: [], forgotten: [], keptLocal: [] };
     const sealer = { device, key, random, now: now(), workspace: edge.workspace };
     return store.read((sql) => {
+      const batch: SealedChange[] = [];
       let chars = 0;
       for (const change of due) {
         const sealed = sealChange(sql, change, sealer);
-        chars += sealed.records.reduce((sum, { record }) => sum + record.envelope.length, 0);
-        if (chars > maxChars && batch.seqs.length > 0) break;
-        batch.seqs.push(change.seq);
-        batch.records.push(...sealed.records);
-        batch.forgotten.push(...sealed.forgotten);
-        batch.keptLocal.push(...sealed.keptLocal);
+        chars += sealed.record?.envelope.length ?? 0;
+        if (chars > maxChars && batch.length > 0) break;
+        batch.push(sealed);
       }
       return batch;
-    }, batch);
+    }, []);
   }
 
   /** A home copied to a machine with another token becomes a device of its own. */
@@ -196,48 +184,60 @@ export class RecordSender {
     return "restart";
   }
 
-  /** @param put null: nothing of the batch could be sent */
-  #onAnswer(
-    { device, key }: Origin,
-    { seqs, records, keptLocal }: Batch,
-    put: Put | null,
-  ): { readonly hasRoom: boolean; readonly hasLost: boolean } {
+  /** @returns whether the coordinator has lost what it had */
+  #onAnswer({ device, key }: Origin, batch: readonly SealedChange[], { put, taken }: Answer): boolean {
     const { store, now } = this.#options.runtime;
-    const results = put?.results ?? [];
-    const refused = new Set(records.filter((_, at) => !isTaken(results[at])).map(({ seq }) => seq));
-    const hasLost = store.write((sql) => {
+    const sent = new Set(taken.map(({ record }) => record));
+    const done = batch.filter(({ record }) => record === undefined || sent.has(record)).map(({ seq }) => seq);
+    return store.write((sql) => {
       const current = devices.get(sql);
       if (current?.device !== device.device) return false;
-      changes.remove(
+      changes.remove(sql, done);
+      addKeptLocalNotice(
         sql,
-        seqs.filter((seq) => !refused.has(seq)),
+        now(),
+        batch.flatMap(({ kept }) => kept ?? []),
       );
-      addKeptLocalNotice(sql, now(), keptLocal);
       if (put === null) return false;
-      for (const [at, { record }] of records.entries()) {
-        const result = results[at];
-        if (result && isTaken(result)) sentRecords.saveVersion(sql, record.session, result.version);
-      }
+      for (const { record, version } of taken) sentRecords.saveVersion(sql, record.session, version);
       const hasBeenLost = current.since !== 0 && (put.since !== current.since || put.revision < current.revision);
       sql.run("UPDATE sync_device SET since = ?, revision = ?", put.since, put.revision);
       writeNotes(sql, { syncedAt: now() });
       if (hasBeenLost) devices.sendAgain(sql, current, key.id);
       return hasBeenLost;
     });
-    return { hasRoom: refused.size === 0, hasLost };
   }
 }
 
-/** An older one is at the coordinator in a newer version. */
-function isTaken(result: Put["results"][number] | undefined): boolean {
-  return result?.outcome === "stored" || result?.outcome === "older";
+interface Taken {
+  readonly record: SessionRecord;
+  readonly version: number;
 }
 
-function count(counts: SentCounts, { records, forgotten }: Batch, put: Put | null): void {
-  counts.forgotten += forgotten.length;
-  const taken = records.filter((_, at) => isTaken(put?.results[at]));
-  counts.sessions += taken.length;
-  counts.checkpoints += taken.filter(({ record }) => record.checkpoint !== null).length;
+interface Answer {
+  /** Null: nothing of the batch could be sent. */
+  readonly put: Put | null;
+  readonly taken: readonly Taken[];
+  readonly hasRoom: boolean;
+}
+
+async function putBatch(
+  { device: { device }, key }: Origin,
+  call: Call,
+  batch: readonly SealedChange[],
+): Promise<Result<Answer, CallError>> {
+  const records = batch.flatMap(({ record }) => record ?? []);
+  const forgotten = batch.flatMap((change) => change.forgotten ?? []);
+  if (records.length + forgotten.length === 0) return ok({ put: null, taken: [], hasRoom: true });
+  const put = await call("sync.put", { device, keyId: key.id, records, forgotten });
+  if (!put.ok) return put;
+  const taken = records.flatMap((record, at) => takenOf(record, put.value.results[at]));
+  return ok({ put: put.value, taken, hasRoom: taken.length === records.length });
+}
+
+/** An older one is at the coordinator in a newer version. */
+function takenOf(record: SessionRecord, result: Put["results"][number] | undefined): Taken[] {
+  return result?.outcome === "stored" || result?.outcome === "older" ? [{ record, version: result.version }] : [];
 }
 
 const fullError: CallError = {
@@ -257,28 +257,22 @@ interface Sealer {
   readonly now: number;
 }
 
-type SealedChange = Omit<Batch, "seqs">;
-
 function sealChange(sql: Sql, { session: id, deleted, seq }: PendingChange, sealer: Sealer): SealedChange {
-  const sealed: SealedChange = { records: [], forgotten: [], keptLocal: [] };
-  const keep = (item: string, reason: string): void => void sealed.keptLocal.push({ id: item, reason });
   const session = sessions.get(sql, id);
   if (![id, deleted ?? id].every((one) => Id.safeParse(one).success))
-    keep(id, "its id is not one that a coordinator accepts");
-  else if (deleted !== null) sealed.forgotten.push({ session: id, checkpoint: deleted });
-  else if (!session) sealed.forgotten.push({ session: id });
-  else {
-    let content = buildSessionContent(sql, session, sealer.now);
-    let envelope = sealContent(sealer, id, content);
-    if (!envelope.ok && content.checkpoint) {
-      content = buildSessionContent(sql, session, sealer.now, envelope.error);
-      envelope = sealContent(sealer, id, content);
-    }
-    if (content.missingCheckpoint !== undefined) keep(`the newest checkpoint of ${id}`, content.missingCheckpoint);
-    if (envelope.ok) sealed.records.push({ record: toRecord(sql, session, content, envelope.value, sealer), seq });
-    else keep(id, envelope.error);
+    return { seq, kept: { id, reason: "its id is not one that a coordinator accepts" } };
+  if (deleted !== null) return { seq, forgotten: { session: id, checkpoint: deleted } };
+  if (!session) return { seq, forgotten: { session: id } };
+  let content = buildSessionContent(sql, session, sealer.now);
+  let envelope = sealContent(sealer, id, content);
+  if (!envelope.ok && content.checkpoint) {
+    content = buildSessionContent(sql, session, sealer.now, envelope.error);
+    envelope = sealContent(sealer, id, content);
   }
-  return sealed;
+  if (!envelope.ok) return { seq, kept: { id, reason: envelope.error } };
+  const record = toRecord(sql, session, content, envelope.value, sealer);
+  const { missingCheckpoint: reason } = content;
+  return { seq, record, ...(reason === undefined ? {} : { kept: { id: `the newest checkpoint of ${id}`, reason } }) };
 }
 
 function toRecord(

@@ -3,9 +3,8 @@ import type { Sql, SqlValue } from "../../shared/sql.ts";
 import { snapshots } from "../../store/session-tables.ts";
 import { syncDevice, syncSent, type NotSentFiles, type SentFiles } from "../../store/sync-tables.ts";
 import * as changes from "./pending-changes.ts";
-import type { SessionContent } from "./record-contents.ts";
 
-/** Record of one session. Stored as JSON: add fields as optional. */
+/** Files of one session, as handled. Stored as JSON: add fields as optional. */
 export interface FilesRecord {
   /** Checkpoint whose files were handled last; null: try again. */
   readonly checkpoint: string | null;
@@ -70,12 +69,6 @@ function save(sql: Sql, session: string, column: "version" | "files", value: Sql
   const query = `INSERT INTO sync_sent (session, ${column}) SELECT id, ? FROM sessions WHERE id = ?
      ON CONFLICT (session) DO UPDATE SET ${column} = excluded.${column}`;
   return sql.run(query, value, session) > 0;
-}
-
-export function toContent({ sent, notSent }: FilesRecord): NonNullable<SessionContent["files"]> {
-  if (sent === null) return { sent, notSent };
-  const { tree: _tree, head: _head, ...rest } = sent;
-  return { sent: rest, notSent };
 }
 
 /** Requeues the session, whose content has changed. Skips a session forgotten meanwhile. */

@@ -15,26 +15,15 @@ export type SessionElsewhere = RowOf<typeof heads>;
 export type StoredElsewhere = RowOf<typeof sessionsElsewhere>;
 export type ElsewhereKey = RowOf<typeof keys>;
 
-export interface ElsewhereFilter {
-  /** Name of the project in the workspace. */
-  readonly project?: string;
-  readonly session?: string;
-  readonly device?: string;
-}
-
 /** Lists newest first; this device's own only while another machine has taken them over. */
 export function list(
   sql: Sql,
   workspace: string,
-  { project, session, device }: ElsewhereFilter = {},
+  { session = null, device = null }: { readonly session?: string | null; readonly device?: string | null } = {},
 ): SessionElsewhere[] {
-  return heads.select(
-    sql,
-    `WHERE workspace = ? AND (? IS NULL OR projectName = ?) AND (? IS NULL OR id = ?) AND (? IS NULL OR device = ?)
-     ORDER BY lastSeenAt DESC, id`,
-    workspace,
-    ...[project, session, device].flatMap((value) => [value ?? null, value ?? null]),
-  );
+  const query =
+    "WHERE workspace = ? AND (? IS NULL OR id = ?) AND (? IS NULL OR device = ?) ORDER BY lastSeenAt DESC, id";
+  return heads.select(sql, query, workspace, session, session, device, device);
 }
 
 const isOfOthers = "id NOT IN (SELECT id FROM sessions) AND device NOT IN (SELECT device FROM sync_device)";

@@ -4,7 +4,7 @@ import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import * as devices from "./device.ts";
 import * as changes from "./pending-changes.ts";
-import type { Batch } from "./record-sender.ts";
+import type { KeptHere } from "./record-sender.ts";
 import * as sentRecords from "./sent-records.ts";
 
 export function syncStatus(sql: Sql): SyncStatus | null {
@@ -39,7 +39,7 @@ export function countRefused(sql: Sql): void {
   writeNotes(sql, { refused: (readNotes(sql).refused ?? 0) + 1 });
 }
 
-export function addKeptLocalNotice(sql: Sql, now: number, keptLocal: Batch["keptLocal"]): void {
+export function addKeptLocalNotice(sql: Sql, now: number, keptLocal: readonly KeptHere[]): void {
   const [example] = keptLocal;
   if (!example) return;
   writeNotes(sql, { keptHere: (readNotes(sql).keptHere ?? 0) + keptLocal.length });

@@ -60,8 +60,8 @@ export class ChatsElsewhere {
   /** Chats in the project of a work tree, which the workspace names the same on each machine. */
   async inProject(all: readonly ChatElsewhere[], root: string): Promise<ChatElsewhere[]> {
     if (this.#context === null || all.length === 0) return [];
-    const { mirror, machine } = this.#context;
-    const naming = { workspace: mirror.workspace, key: mirror.keys.current, machine };
+    const { workspace, keys, machine } = this.#context;
+    const naming = { workspace, key: keys.current, machine };
     const project = await findProject(this.#runtime, naming, realPath(root));
     return all.filter(({ row }) => row.projectName === project);
   }
@@ -75,13 +75,13 @@ export class ChatsElsewhere {
     this.#needs.set(bundle, needs);
     const [missing] = await findMissing(userGit(this.#runtime.env, clone, AbortSignal.timeout(gitTimeoutMs)), needs);
     if (missing !== undefined) return `commit ${missing} is not here`;
-    const files = await fetchFiles(context.mirror, row);
+    const files = await fetchFiles(context, row);
     if (!files.ok) return undefined;
     return { name: bundle, last: null, isSame: false, received: { bundle: files.value.bundle, needs, clone } };
   }
 
-  async #readNeeds({ mirror }: RemoteContext, row: others.SessionElsewhere): Promise<readonly string[] | undefined> {
-    const header = await fetchHeader(mirror, row);
+  async #readNeeds(context: RemoteContext, row: others.SessionElsewhere): Promise<readonly string[] | undefined> {
+    const header = await fetchHeader(context, row);
     return header.ok ? header.value.needs : undefined;
   }
 }

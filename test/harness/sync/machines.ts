@@ -36,6 +36,8 @@ export const project = "project-key-1";
 export class Machines {
   readonly host = new LocalHost(openBetterSqlite3);
   readonly #all: MachineHome[] = [];
+  /** Requests of all machines. */
+  readonly asked: OperationName[] = [];
   /** No answer comes while it is true. */
   isCut: (name: OperationName) => boolean = () => false;
 
@@ -93,7 +95,7 @@ export class MachineHome {
     const link = WorkspaceClient.openLocal(this.#calls(), platform);
     const chat = { chat: session, session, process: processOf(session), machine: name, client: "test" };
     given(await link.register(chat));
-    return { runtime, link, mirror: this.#pullDeps(), chatId: session, machine: name };
+    return { ...this.#pullDeps(), runtime, link, chatId: session, machine: name };
   }
 
   /** This machine reports that the process of a chat is gone. */
@@ -139,6 +141,7 @@ export class MachineHome {
 
   #call<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, CallError>> {
     const { world, device } = this;
+    world.asked.push(name);
     if (world.isCut(name)) return Promise.resolve(err({ code: "unreachable", message: "no answer came" }));
     return world.host.call(name as EngineOperation, input as never, device.actor) as never;
   }

@@ -20,11 +20,11 @@ it("[ST70] an export is one header and one JSON record a line, with nothing of t
   expect(JSON.stringify(lines)).not.toContain("owner");
 });
 
-it("[ST70] every column of a session but its process is exported", () => {
+it("[ST70] every column of a session but its machine and process is exported", () => {
   const { store } = filled();
   const columns = store.read((sql) => column(sql, "SELECT name FROM pragma_table_info('sessions')"), []).map(String);
   const session = JSON.parse(exported(store)[1] ?? "") as object;
-  const processes = ["owner", "waiting"];
+  const processes = ["machine", "owner", "waiting"];
   // How the processes of this machine have watched it.
   const marks = ["riskMark", "workedAt", "deathAt"];
   expect([...Object.keys(session), ...processes, ...marks].sort()).toEqual([...columns, "type"].sort());

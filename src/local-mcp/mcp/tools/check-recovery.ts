@@ -201,13 +201,13 @@ async function otherSessions(
 }
 
 async function pullFor(
-  { mirror }: RemoteContext,
+  context: RemoteContext,
   here: ProjectHere | null,
   idOrPrefix: string | undefined,
 ): Promise<boolean> {
-  const ofProject = here === null || (await pullSome(mirror, { project: here.project })).ok;
+  const ofProject = here === null || (await pullSome(context, { project: here.project })).ok;
   // A prefix can only match a session that is known here.
   const id = Id.safeParse(idOrPrefix);
-  const ofNamed = !id.success || (await pullSome(mirror, { session: id.data })).ok;
+  const ofNamed = !id.success || (await pullSome(context, { session: id.data })).ok;
   return ofProject && ofNamed;
 }

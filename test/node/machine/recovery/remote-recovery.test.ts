@@ -120,6 +120,14 @@ it("[RE21] its files are compared with the project here: the same, different, or
   expect(text).toContain("shim-outside-of-the-project.txt (created): not verified (outside of its project there)");
 });
 
+it("[RE21] for a session of another machine the coordinator is asked whether it lives, and for its files, and nothing else", async () => {
+  const one = await aWorld();
+  const { asked } = one.world;
+  const before = asked.length;
+  expect(await briefElsewhere(one)).toContain("fix the parser");
+  expect(asked.slice(before)).toEqual(["chats.get", "sync.read"]);
+});
+
 it("[RE22] [RE93] [RE94] the brief says on which machine it was, how old all is, and what was not sent", async () => {
   const one = await aWorld();
   const text = await briefElsewhere(one);
