@@ -225,8 +225,6 @@ export interface StoredObject {
   readonly id: string;
   readonly type: string;
   readonly bytes: number;
-  /** Exists in the scratch only. */
-  readonly isNew: boolean;
 }
 
 /**
@@ -249,19 +247,19 @@ export async function filterOwned(opened: OpenRepository, ids: readonly string[]
   return new Set(answer.filter((line) => !line.endsWith(" missing")));
 }
 
-export async function describe(git: Git, opened: OpenRepository, ids: readonly string[]): Promise<StoredObject[]> {
+export async function describe(git: Git, ids: readonly string[]): Promise<StoredObject[]> {
   if (ids.length === 0) return [];
   const format = "--batch-check=%(objectname) %(objecttype) %(objectsize:disk)";
   const answer = await lines(git, ["cat-file", format], idLines(ids));
-  const newIds = looseIds(join(opened.scratch, "objects"));
   return answer.map((line) => {
     const [id = "", type = "", bytes = "0"] = line.split(" ");
-    return { id, type, bytes: Number(bytes), isNew: newIds.has(id) };
+    return { id, type, bytes: Number(bytes) };
   });
 }
 
-/** Objects that have a file each: asking for each of 200,000 takes seconds. */
-function looseIds(objects: string): ReadonlySet<string> {
+/** Objects that have a file each in a git folder: asking for each of 200,000 takes seconds. */
+export function looseIds(gitDir: string): ReadonlySet<string> {
+  const objects = join(gitDir, "objects");
   const folders = existsSync(objects) ? readdirSync(objects).filter((name) => /^[0-9a-f]{2}$/.test(name)) : [];
   return new Set(folders.flatMap((name) => readdirSync(join(objects, name)).map((rest) => name + rest)));
 }

@@ -18,6 +18,7 @@ import {
   describe,
   filterOwned,
   listNeeded,
+  looseIds,
   baseIndex,
   copyIndex,
   pack,
@@ -32,7 +33,6 @@ import {
   writeRef,
   type Base,
   type OpenRepository,
-  type StoredObject,
 } from "./repository.ts";
 import {
   firstLeftOut,
@@ -298,13 +298,9 @@ async function packAutoText(
 ): Promise<void> {
   const paths = new Set(taken.map(({ path }) => path).filter((path) => autoText.has(path)));
   const ids = tracked.filter(({ path, mode }) => paths.has(path) && mode !== submoduleMode).map(({ id }) => id);
-  const existing = await describe(reader, opened, [...new Set(ids)]);
+  const existing = await describe(reader, [...new Set(ids)]);
   const blobs = existing.filter(({ type }) => type === "blob").map(({ id }) => id);
   await pack(reader, join(opened.scratch, "objects"), blobs);
-}
-
-function isRequired({ type, isNew }: StoredObject): boolean {
-  return isNew || type !== "blob";
 }
 
 /**
@@ -318,13 +314,17 @@ async function adoptObjects(
   commits: readonly string[],
   { commit, checkpointId, limits }: Pick<SnapshotInput, "checkpointId" | "limits"> & { readonly commit: string },
 ): Promise<number> {
-  const [ownedIds, objects] = await Promise.all([filterOwned(opened, ids), describe(reader, opened, ids)]);
+  // Objects that git has just written are nowhere else; it is asked for the others, if any.
+  const fresh = looseIds(opened.scratch);
+  const rest = ids.filter((id) => !fresh.has(id));
+  const [ownedIds, objects] = await Promise.all([filterOwned(opened, rest), describe(reader, rest)]);
   const missing = objects.filter(({ id }) => !ownedIds.has(id));
-  await pack(reader, opened.owned, [...commits, ...missing.filter(isRequired).map(({ id }) => id)]);
+  const required = missing.filter(({ type }) => type !== "blob").map(({ id }) => id);
+  await pack(reader, opened.owned, [...commits, ...ids.filter((id) => fresh.has(id)), ...required]);
   // The base may be of this checkpoint, which gets another commit.
   removeBase(opened.repository);
   writeRef(opened.repository, checkpointId, commit);
-  const others = missing.filter((object) => !isRequired(object));
+  const others = missing.filter(({ type }) => type === "blob");
   const borrowed = new Set(others.map(({ id }) => id));
   // While there is time.
   const entries = others.length === 0 ? [] : await indexEntries(writer);

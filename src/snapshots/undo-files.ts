@@ -139,7 +139,7 @@ async function split(
   wanted: readonly UndoneFile[],
 ): Promise<{ ready: UndoneFile[]; missing: ExcludedFile[] }> {
   const ids = wanted.flatMap(({ after }) => after?.split(" ")[1] ?? []);
-  const found = await describe(reader, opened, [...new Set(ids)]);
+  const found = await describe(reader, [...new Set(ids)]);
   const lost = new Set(found.filter(({ type }) => type === "missing").map(({ id }) => id));
   const isLost = ({ after }: UndoneFile): boolean => lost.has(after?.split(" ")[1] ?? "");
   const reason = "its earlier content is stored no more";

@@ -1,6 +1,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { programPath } from "../platform/program-path.ts";
 import {
   GitError,
   firstLine,
@@ -53,7 +54,7 @@ export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: A
   const git = userGit(env, folder, signal);
   try {
     const [version, location, settings] = await Promise.all([
-      text(git, ["version"]),
+      versionOf(git),
       run(git, ["rev-parse", ...locationArgs.join(` ${separator} `).split(" ")], "", [0, 128]),
       run(git, ["config", "-z", "--get-regexp", contentSettings], "", [0, 1, 128]),
     ]);
@@ -67,6 +68,16 @@ export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: A
     if (reason === null) throw error;
     return { skipped: reason, isPlain: error instanceof GitError && error.stderr.includes(noRepository) };
   }
+}
+
+/** Versions by where git was found: an update under a running process is no older one. */
+const versions = new Map<string, string>();
+
+async function versionOf(git: Git): Promise<string> {
+  const where = `${programPath("git", git.env)} ${git.env["PATH"]}`;
+  const version = versions.get(where) ?? (await text(git, ["version"]));
+  versions.set(where, version);
+  return version;
 }
 
 function isAboveHome(env: NodeJS.ProcessEnv, top: string): boolean {
