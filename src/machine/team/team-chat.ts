@@ -76,7 +76,7 @@ export class TeamChat {
   /** The incarnation for which the session's lease was answered. */
   #owner: number | null = null;
   #isClosed = false;
-  #isWitness = false;
+  #isWithoutServer = false;
   #cancelRetry: () => void = () => undefined;
   #unsubscribes: (() => void)[] = [];
 
@@ -352,13 +352,13 @@ export class TeamChat {
   }
 
   /** The chat lives on without its server, and the next one takes it over. */
-  witness(): void {
-    this.#isWitness = true;
+  stay(): void {
+    this.#isWithoutServer = true;
   }
 
   #onLost(reason: string): void {
     this.#registered = null;
-    if (this.#isWitness) return this.close();
+    if (this.#isWithoutServer) return this.close();
     this.tasks.loseAll(reason);
     const text = `This chat is no longer in the team: ${reason}`;
     news.notify(this.#runtime, this.sessionId, `lost:${reason}`, { kind: "notice", text });

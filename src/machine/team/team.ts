@@ -132,7 +132,7 @@ export class Team {
     const chat = this.#chats.get(sessionId);
     if (!chat) return;
     const action = endAction(ending, this.#stateOf(sessionId), chat.openedLink.edge !== null);
-    if (action === "stay") return chat.witness();
+    if (action === "stay") return chat.stay();
     this.#chats.delete(sessionId);
     if (action === "leave") await chat.leave(leaveTimeoutMs);
     else if (action === "attest") await chat.attestDeath(leaveTimeoutMs);

@@ -54,7 +54,7 @@ it("[TE112] a living chat whose server is gone is kept by its last process, unti
   expect(await stateAt(rig, session)).toBe("offline: attested");
 });
 
-it("[TE112] the next server of the client takes over from the witness, with the chat's task and without a notice", async () => {
+it("[TE112] the next server of the client takes over its chat, with the chat's task and without a notice", async () => {
   const { rig, one } = await atEdge();
   await rig.time.until(one.ask("shim_submit", { tasks: [{ type: "a" }] }));
   await rig.time.until(one.ask("shim_next"));
