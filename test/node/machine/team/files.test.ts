@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as filesTable from "#src/machine/team/reservation-table.ts";
 import { toLeasePath } from "#src/machine/team/lease-paths.ts";
-import { twoChats, type TeamChat } from "#harness/team/team-rig.ts";
+import { TeamRig, twoChats, type TeamChat } from "#harness/team/team-rig.ts";
 
 function filesOf({ runtime }: TeamChat): string[] {
   return runtime.store.read(filesTable.list, []).map(({ resource, holderName }) => `${resource} ${holderName}`);
@@ -58,6 +58,23 @@ it("[TE14] a reservation that is taken away is reported to its holder, not one t
   await rig.time.pass(500);
   const text = expect.stringMatching(/^This chat no longer holds b\.ts/) as string;
   expect(await one.news()).toMatchObject([{ kind: "notice", text }]);
+});
+
+it("[TE14] [TE32] what is taken away while no process serves the chat is reported by the next one", async () => {
+  const rig = new TeamRig();
+  const one = await rig.chat("plan it");
+  await one.tick();
+  await one.ask("shim_files", reserve("a.ts"));
+  await one.ask("shim_state_set", { key: "$leader/deploy", value: true });
+  await one.news();
+  await one.team.end("goes_on");
+  for (const resource of ["file:p1/a.ts", "leader:deploy"])
+    rig.call("leases.force-release", { resource, reason: "stuck" });
+  const next = await rig.attach(one.runtime, one.claude, 9_001);
+  await next.tick();
+  await rig.time.pass(60_000);
+  const texts = JSON.stringify(await next.news());
+  expect(texts.match(/no longer holds a\.ts|no longer leads deploy/g)).toHaveLength(2);
 });
 
 it("[TE11] [FI3] a reservation by a link holds where the link leads, so an edit by either name is refused", async () => {
