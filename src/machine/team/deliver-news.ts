@@ -123,20 +123,20 @@ interface FittedRows {
 }
 
 function fitRows(rows: readonly NewsRow[], now: number, chars: number): FittedRows {
-  const texts: string[] = [];
-  const delivered: NewsRow[] = [];
-  let leftChars = chars;
-  for (const row of rows) {
-    const text = `- ${age(now - row.at)} ago, ${newsText(row.news)}`;
-    if (text.length + 1 > leftChars) break;
-    leftChars -= text.length + 1;
-    texts.push(text);
-    delivered.push(row);
-  }
+  const textOf = (row: NewsRow): string => `- ${age(now - row.at)} ago, ${newsText(row.news)}`;
+  const delivered = fitting(rows, chars, (row) => textOf(row).length + 1);
+  const texts = delivered.map(textOf);
   const [oldest] = rows;
   if (delivered.length > 0 || !oldest || oldest.news.kind !== "message") return { texts, delivered, remainder: null };
   const { head, tail } = splitMessage(oldest.news, now - oldest.at, chars - 1);
   return { texts: [head], delivered, remainder: { ...oldest, news: tail } };
+}
+
+/** The first rows that have room together. */
+function fitting(rows: readonly NewsRow[], chars: number, charsOf: (row: NewsRow) => number): readonly NewsRow[] {
+  let left = chars;
+  const end = rows.findIndex((row) => (left -= charsOf(row)) < 0);
+  return end < 0 ? rows : rows.slice(0, end);
 }
 
 type Message = Extract<News, { kind: "message" }>;
@@ -158,7 +158,6 @@ function splitMessage(
   return { head: format(message.text.slice(0, end)), tail: { ...message, text: message.text.slice(end) } };
 }
 
-const maxNews = 20;
 const maxChars = 20_000;
 
 /** The oldest news that a chat has not had, which count as delivered. */
@@ -169,22 +168,12 @@ export function takeNews(
   const at = runtime.now();
   return runtime.store.write((sql) => {
     addConflictNews(sql, runtime, session);
-    const waiting = undelivered(sql, session, maxNews + 1).map((row) =>
+    const waiting = undelivered(sql, session, maxDelivery.items + 1).map((row) =>
       Object.assign(row, { news: toDelivered(row.news, at) }),
     );
-    const rows = fittingRows(waiting);
+    const fits = fitting(waiting.slice(0, maxDelivery.items), maxChars, ({ news }) => JSON.stringify(news).length);
+    const rows = fits.length > 0 ? fits : waiting.slice(0, 1);
     markDelivered(sql, at, rows);
     return { rows, isMore: rows.length < waiting.length };
   });
-}
-
-function fittingRows(rows: readonly NewsRow[]): NewsRow[] {
-  const fits: NewsRow[] = [];
-  let chars = 0;
-  for (const row of rows.slice(0, maxNews)) {
-    chars += JSON.stringify(row.news).length;
-    if (fits.length > 0 && chars > maxChars) break;
-    fits.push(row);
-  }
-  return fits;
 }

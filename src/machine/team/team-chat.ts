@@ -26,7 +26,13 @@ import * as members from "./members.ts";
 import { MessageInbox } from "./message-inbox.ts";
 import { countQueued, Outbox } from "./outbox.ts";
 import { TaskClaims } from "./task-claims.ts";
-import { workspaceWatch, type TeamConnection, type WatchOptions, type WorkspaceWatch } from "./workspace-watch.ts";
+import {
+  attestDeath,
+  workspaceWatch,
+  type TeamConnection,
+  type WatchOptions,
+  type WorkspaceWatch,
+} from "./workspace-watch.ts";
 
 export interface TeamOptions extends WatchOptions {
   /** Key of the process whose end is the session's end. */
@@ -226,12 +232,10 @@ export class TeamChat {
 
   /** Serves a killed client whose death the coordinator does not see. */
   async attestDeath(timeoutMs: number): Promise<void> {
-    const { link, machine, edge } = this.openedLink;
-    const { self } = link;
+    const { self } = this.openedLink.link;
     const report = async (): Promise<void> => {
       await this.tasks.sendLastCheckpoints();
-      if (edge === null || !self) return;
-      await link.call("chats.attest-death", { chat: self.chat, machine, process: this.#process }, timeoutMs);
+      if (self) await attestDeath(this.openedLink, { chat: self.chat, process: this.#process });
     };
     await within(this.#platform, timeoutMs, report());
     this.close();

@@ -277,7 +277,10 @@ export class WorkspaceWatch {
 }
 
 /** A coordinator on one machine sees the death itself. */
-async function attestDeath({ link, machine, edge }: OpenedLink, { chat, process }: members.Member): Promise<boolean> {
+export async function attestDeath(
+  { link, machine, edge }: OpenedLink,
+  { chat, process }: Pick<members.Member, "chat" | "process">,
+): Promise<boolean> {
   if (edge === null) return true;
   const answer = await link.call("chats.attest-death", { chat, machine, process }, callTimeoutMs);
   return answer.ok || answer.error.code === "unknown_chat";
