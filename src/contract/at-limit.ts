@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { hookClients, type HookClient } from "./clients.ts";
+import { hookClients } from "./clients.ts";
 
 /** Rules for chats at a usage limit. zod/mini: the hooks load it with the settings. */
 
@@ -9,39 +9,24 @@ export interface UsageLimit {
   readonly resetsAtMs: number | null;
 }
 
-/** One way to go on at a usage limit. `model`: another one of Claude Code's. */
-export type LimitStep =
-  | "wait"
-  | { readonly model: string }
-  | {
-      readonly client: HookClient;
-      /** Absent: the client's own command. */
-      readonly program?: string | undefined;
-      readonly args?: readonly string[] | undefined;
-    };
-
 /** Ways in the order of preference. */
-export interface ActiveLimitRule {
-  /** Absolute; the deepest folder that holds a chat's counts. */
-  readonly folder: string;
-  readonly order: readonly LimitStep[];
-  /** US dollars that the chats which the rule starts may use for one limit; null: no ceiling. */
-  readonly mostUsd: number | null;
-  /** Since the limit was reached. */
-  readonly mostHours: number;
-}
-
-export type LimitRule = ActiveLimitRule | { readonly folder: string; readonly order: "off" };
+export type LimitRule = z.infer<ReturnType<typeof limitRules>>[number];
+export type ActiveLimitRule = Exclude<LimitRule, { readonly order: "off" }>;
+/** One way to go on at a usage limit. */
+export type LimitStep = ActiveLimitRule["order"][number];
 
 export function limitRules() {
+  /** The deepest one that holds a chat's counts. */
   const folder = text(4_096).check(
     z.refine((path) => /^([/\\]|[A-Za-z]:[\\/])/.test(path), { error: "a rule names an absolute folder" }),
   );
-  const step: z.ZodMiniType<LimitStep> = z.union([
+  const step = z.union([
     z.literal("wait"),
+    /** Another one of Claude Code's. */
     z.strictObject({ model: text(200) }),
     z.strictObject({
       client: z.enum(hookClients),
+      /** Absent: the client's own command. */
       program: z.optional(text(4_096)),
       args: z.optional(z.array(z.string().check(z.maxLength(10_000))).check(z.maxLength(1_000))),
     }),
@@ -51,13 +36,12 @@ export function limitRules() {
     z.maxLength(10),
     z.refine((steps) => steps.slice(0, -1).every((one) => one !== "wait"), { error: "nothing comes after `wait`" }),
   );
+  /** US dollars that the chats which the rule starts may use for one limit; null: no ceiling. */
   const mostUsd = z.nullable(z.number().check(z.minimum(0), z.maximum(100_000)));
+  /** Since the limit was reached. */
   const mostHours = z.number().check(z.minimum(0.1), z.maximum(1_000));
-  const rule: z.ZodMiniType<LimitRule> = z.union([
-    z.strictObject({ folder, order: z.literal("off") }),
-    z.strictObject({ folder, order, mostUsd, mostHours }),
-  ]);
-  return z.array(rule).check(z.maxLength(1_000));
+  const off = z.strictObject({ folder, order: z.literal("off") });
+  return z.array(z.union([off, z.strictObject({ folder, order, mostUsd, mostHours })])).check(z.maxLength(1_000));
 }
 
 function text(max: number) {

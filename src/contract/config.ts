@@ -19,8 +19,6 @@ export interface ModelPrices {
 }
 
 export type RecoverySetting = "ask" | "brief" | "resume";
-export type KaizenSetting = "off" | "report" | "apply";
-export type ExperimentProvider = "local" | "statsig";
 
 /** Defaults. Times in ms, sizes in bytes, shares 0 to 1. */
 export const defaults = {
@@ -105,10 +103,10 @@ export const defaults = {
     pricesAsOf: null as string | null,
   },
   /** Daily review of the records: none, a report only, or also trials of settings. */
-  kaizen: "report" as KaizenSetting,
+  kaizen: "report" as "off" | "report" | "apply",
   experiments: {
     /** Assigns sessions to the arms of a trial: SHIM itself, or a service. */
-    provider: "local" as ExperimentProvider,
+    provider: "local" as "local" | "statsig",
     /** Longest wait of a session's start for a service. */
     waitMs: 1_000,
     /** Path of a file of rules. Null: live, with a key. */

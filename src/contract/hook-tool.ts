@@ -89,25 +89,11 @@ export function isHookToolEvent(event: string): event is HookToolEvent {
 /** Seconds the client waits for an answer; its own default is ten minutes. */
 const hookToolTimeout = 5;
 
-export interface HookToolHandler {
-  readonly type: "mcp_tool";
-  readonly server: string;
-  readonly tool: string;
-  readonly timeout: number;
-  readonly onFailure?: "block";
-  readonly input: Readonly<Record<string, string>>;
-}
-
 /**
  * Tools whose input is taken whole: SHIM cannot list the arguments of other servers' tools, and an
  * answer may replace the input of a subagent's call.
  */
 const wholeInputs = "mcp__|Agent$";
-
-export interface HookToolGroup {
-  readonly matcher?: string;
-  readonly hooks: readonly HookToolHandler[];
-}
 
 /** Argument of a hook whose failure blocks: the front refuses a call that no host has checked. */
 export const blockingArgument = "blocks";
@@ -116,9 +102,9 @@ export const blockingArgument = "blocks";
  * @param server SHIM's MCP server in the client (`shim`, or `plugin:shim:shim`)
  * @param isBlocking whether a tool call waits until it could be checked
  */
-export function hookToolGroups(event: HookToolEvent, server: string, isBlocking = false): HookToolGroup[] {
+export function hookToolGroups(event: HookToolEvent, server: string, isBlocking = false) {
   const blocks = isBlocking && event === "PreToolUse";
-  const handler = (fields: readonly string[]): HookToolHandler => ({
+  const handler = (fields: readonly string[]) => ({
     type: "mcp_tool",
     server,
     tool: hookTool,
@@ -131,10 +117,11 @@ export function hookToolGroups(event: HookToolEvent, server: string, isBlocking 
     },
   });
   const fields: readonly string[] = hookToolFields[event];
-  if (!fields.includes("tool_name")) return [{ hooks: [handler(fields)] }];
+  const group = (names: readonly string[], matcher?: string) => ({
+    ...(matcher !== undefined && { matcher }),
+    hooks: [handler(names)],
+  });
+  if (!fields.includes("tool_name")) return [group(fields)];
   const whole = [...fields.filter((field) => !field.startsWith("tool_input.")), "tool_input"];
-  return [
-    { matcher: `^(?!${wholeInputs})`, hooks: [handler(fields)] },
-    { matcher: `^(?:${wholeInputs})`, hooks: [handler(whole)] },
-  ];
+  return [group(fields, `^(?!${wholeInputs})`), group(whole, `^(?:${wholeInputs})`)];
 }

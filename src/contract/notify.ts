@@ -11,13 +11,11 @@ export const notifyEvents = [
 ] as const;
 export type NotifyEvent = (typeof notifyEvents)[number];
 
-export interface NotifySettings {
-  readonly desktop: boolean;
-  readonly webhook: string | null;
-  readonly events: readonly NotifyEvent[];
-}
-
-export const notifyDefaults: NotifySettings = { desktop: false, webhook: null, events: [...notifyEvents] };
+export const notifyDefaults = {
+  desktop: false,
+  webhook: null as string | null,
+  events: [...notifyEvents] as readonly NotifyEvent[],
+};
 
 /** Titles leave the machine only encrypted, so plain http is for this machine only. */
 function isWebhook(text: string): boolean {

@@ -3,7 +3,6 @@ import * as z from "zod";
 import { Duration, Folder } from "../../contract/machine/forms.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { ok } from "../../shared/result.ts";
 import { wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
@@ -29,24 +28,19 @@ export function addCommand(program: Command, cli: Cli): void {
   });
 }
 
-async function start(cli: Cli, folder: string | undefined, forMs: number | undefined): Promise<CommandResult> {
-  const answer = await cli.call("pauses.start", omitUndefined({ project: folder, forMs }));
-  if (!answer.ok) return answer;
-  const { pauses, started } = answer.value;
-  const off = `\`shim pause --off${started.project === null ? "" : ` --project ${started.project}`}\` ends it`;
-  const until = started.until === null ? "you say so" : localTime(started.until);
-  const text = `Nothing is stored for ${projectText(started)} until ${until}; ${off}.\n`;
-  return ok({ data: answer.value, text: text + otherPausesText(pauses, started.project) });
+function start(cli: Cli, folder: string | undefined, forMs: number | undefined): Promise<CommandResult> {
+  return cli.show("pauses.start", omitUndefined({ project: folder, forMs }), ({ pauses, started }) => {
+    const off = `\`shim pause --off${started.project === null ? "" : ` --project ${started.project}`}\` ends it`;
+    const until = started.until === null ? "you say so" : localTime(started.until);
+    const line = `Nothing is stored for ${projectText(started)} until ${until}; ${off}.`;
+    return { text: [line, ...otherPauses(pauses, started.project)] };
+  });
 }
 
-async function end(cli: Cli, folder: string | undefined): Promise<CommandResult> {
-  const answer = await cli.call("pauses.end", omitUndefined({ project: folder }));
-  if (!answer.ok) return answer;
-  const { pauses, ended, project } = answer.value;
-  const text = ended ? "Saving again" : "There was no pause";
-  return ok({
-    data: answer.value,
-    text: `${text} for ${projectText({ project })}.\n${otherPausesText(pauses, project)}`,
+function end(cli: Cli, folder: string | undefined): Promise<CommandResult> {
+  return cli.show("pauses.end", omitUndefined({ project: folder }), ({ pauses, ended, project }) => {
+    const line = `${ended ? "Saving again" : "There was no pause"} for ${projectText({ project })}.`;
+    return { text: [line, ...otherPauses(pauses, project)] };
   });
 }
 
@@ -54,9 +48,8 @@ function projectText({ project }: Pick<Pause, "project">): string {
   return project ?? "every project";
 }
 
-function otherPausesText(pauses: readonly Pause[], project: string | null): string {
+function otherPauses(pauses: readonly Pause[], project: string | null): string[] {
   return pauses
     .filter((one) => one.project !== project)
-    .map((one) => `Also paused: ${projectText(one)}${one.until === null ? "" : ` until ${localTime(one.until)}`}.\n`)
-    .join("");
+    .map((one) => `Also paused: ${projectText(one)}${one.until === null ? "" : ` until ${localTime(one.until)}`}.`);
 }
