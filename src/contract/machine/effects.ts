@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { effectKindNames, effectOutcomes } from "../effects.ts";
-import { Folder } from "./forms.ts";
+import { Folder, IdPrefix, idErrors } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 
 const ListedEffect = z.object({
@@ -28,7 +28,7 @@ export const effectOperations = {
   "effects.list": machineOperation({
     summary: "What chats did that cannot be undone, newest first: pushes, publishes, deployments and the like.",
     input: z.strictObject({
-      session: z.string().max(200).optional().describe("only of this session, and of those that it continues"),
+      session: IdPrefix.optional().describe("only of this session, and of those that it continues"),
       project: Folder.optional().describe("only of this project"),
       check: z
         .boolean()
@@ -37,7 +37,7 @@ export const effectOperations = {
       limit: z.int().min(1).max(1_000).default(20).describe("at most this many"),
     }),
     output: z.object({ effects: z.array(ListedEffect) }),
-    errors: ["not_found", "ambiguous"],
+    errors: idErrors,
     effect: "read",
     surfaces: ["command", "page"],
     example: { session: "5f0e0e5e" },

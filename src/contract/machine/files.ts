@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Folder } from "./forms.ts";
+import { Folder, IdPrefix, idErrors } from "./forms.ts";
 import type { HostErrorCode } from "../errors.ts";
 import { machineOperation } from "./operation.ts";
 
@@ -29,15 +29,14 @@ export type Saved = z.infer<typeof Saved>;
 
 const input = z.strictObject({
   /** Id of a checkpoint or a session, of any machine; absent: the project's newest saved files. */
-  id: z.string().max(200).optional(),
+  id: IdPrefix.optional(),
   folder: Folder,
   files: z.array(path).max(10_000).default([]).describe("relative to the folder; none: all"),
 });
 
 const errors: readonly HostErrorCode[] = [
   "bad_input",
-  "not_found",
-  "ambiguous",
+  ...idErrors,
   "no_project",
   "no_snapshot",
   "project_elsewhere",

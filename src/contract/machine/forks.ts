@@ -1,14 +1,10 @@
 import * as z from "zod";
 import { excluded } from "./files.ts";
-import { Folder } from "./forms.ts";
+import { Folder, IdPrefix, idErrors } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 import { Named, Start } from "./recovery.ts";
 
-const session = z
-  .string()
-  .max(200)
-  .optional()
-  .describe("a session of this machine; absent: the newest of the folder's project");
+const session = IdPrefix.optional().describe("a session of this machine; absent: the newest of the folder's project");
 
 const Files = z.object({
   checkpoint: z.string(),
@@ -50,7 +46,7 @@ export const forkOperations = {
     summary: "The prompts of a session, at which it can be forked, and whether the files of then are saved.",
     input: z.strictObject({ session, folder: Folder }),
     output: Named.extend({ moments: z.array(Moment) }),
-    errors: ["not_found", "ambiguous"],
+    errors: idErrors,
     effect: "read",
     example: { session: "5f0e0e5e", folder: "/home/you/app" },
   }),
@@ -66,8 +62,7 @@ export const forkOperations = {
     output: Fork,
     errors: [
       "bad_input",
-      "not_found",
-      "ambiguous",
+      ...idErrors,
       "no_snapshot",
       "no_project",
       "snapshot_missing",

@@ -15,6 +15,11 @@ export const Folder = z.string().min(1).max(4_096).meta({ form: "folder" });
 /** Absolute path of a file; written as a folder is. */
 export const File = z.string().min(1).max(4_096).meta({ form: "file" });
 
+/** Id of a session or a checkpoint, or a beginning of it that no other has. */
+export const IdPrefix = z.string().max(200);
+/** Refusals of an id that names nothing, or several. */
+export const idErrors = ["not_found", "ambiguous"] as const;
+
 /** Never an argument: those are visible to other users of the machine. */
 export const Secret = z.string().max(4_096).optional().meta({ isSecret: true });
 

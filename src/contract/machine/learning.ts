@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { opportunityPatterns } from "../opportunities.ts";
 import { NewTrial, Verdict } from "../trials.ts";
-import { Moment } from "./forms.ts";
+import { idErrors, Moment } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 
 const count = z.int().min(0);
@@ -48,7 +48,7 @@ export const experimentOperations = {
     summary: "Plan, figures and steps of one.",
     input: z.strictObject({ experiment }),
     output: ExperimentView,
-    errors: ["not_found", "ambiguous"],
+    errors: idErrors,
     effect: "read",
     example: { experiment: "exp_0a1b2c3d" },
   }),
@@ -72,7 +72,7 @@ export const experimentOperations = {
       all: z.boolean().optional().describe("every trial, and none starts until `shim experiment allow`"),
     }),
     output: z.object({ stopped: z.array(ExperimentView) }),
-    errors: ["bad_input", "not_found", "ambiguous", "ended"],
+    errors: ["bad_input", ...idErrors, "ended"],
     effect: "write",
     surfaces: ["command", "page"],
     example: { experiment: "exp_0a1b2c3d" },
@@ -81,7 +81,7 @@ export const experimentOperations = {
     summary: "Take back a value that was deployed and kept.",
     input: z.strictObject({ experiment }),
     output: ExperimentView,
-    errors: ["not_found", "ambiguous", "ended"],
+    errors: [...idErrors, "ended"],
     effect: "write",
     surfaces: ["command", "page"],
     example: { experiment: "exp_0a1b2c3d" },

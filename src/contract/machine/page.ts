@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { Chat } from "../chats.ts";
 import { AuditEntry } from "../workspaces.ts";
+import { IdPrefix, idErrors } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 import { ForeseenConflict } from "./team.ts";
 import { SessionView, TimelineEntry } from "./sessions.ts";
@@ -9,7 +10,6 @@ import { SessionView, TimelineEntry } from "./sessions.ts";
 
 const count = z.int().min(0);
 const age = z.number();
-const session = z.string().min(1).max(200);
 
 export const FleetRow = SessionView.pick({
   id: true,
@@ -103,9 +103,9 @@ export const pageOperations = {
   }),
   "page.session": machineOperation({
     summary: "A session with its newest events, and what can be done with it.",
-    input: z.strictObject({ session }),
+    input: z.strictObject({ session: IdPrefix }),
     output: SessionPage,
-    errors: ["not_found", "ambiguous"],
+    errors: idErrors,
     effect: "read",
     surfaces: ["page"],
     example: { session: "5f0e0e5e" },

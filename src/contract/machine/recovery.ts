@@ -1,11 +1,10 @@
 import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
 import { crashCauses } from "../readings.ts";
-import { File, Folder } from "./forms.ts";
+import { File, Folder, IdPrefix, idErrors } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 
-const id = z.string().max(200);
-const session = id.describe("a session of this machine, or of another one of the workspace");
+const session = IdPrefix.describe("a session of this machine, or of another one of the workspace");
 /** Says of which project this machine has the folder, for a session of another machine. */
 const folder = Folder.optional();
 
@@ -64,8 +63,6 @@ const Plan = Brief.extend({
 });
 export type Plan = z.infer<typeof Plan>;
 
-const unknown = ["not_found", "ambiguous"] as const;
-
 export const recoveryOperations = {
   "recovery.check": machineOperation({
     summary: "The sessions of a project that can be continued: of this machine, else of the other ones.",
@@ -86,7 +83,7 @@ export const recoveryOperations = {
     summary: "The brief of a session, as the next chat would receive it now.",
     input: z.strictObject({ session, folder }),
     output: Brief,
-    errors: unknown,
+    errors: idErrors,
     effect: "read",
     surfaces: ["page"],
     example: { session: "5f0e0e5e" },
@@ -100,7 +97,7 @@ export const recoveryOperations = {
       isNew: z.boolean().default(false).describe("in a new chat, also where its client can continue it"),
     }),
     output: Plan,
-    errors: ["bad_input", ...unknown],
+    errors: ["bad_input", ...idErrors],
     effect: "write",
     doneBy: "caller",
     example: { session: "5f0e0e5e" },
@@ -108,8 +105,8 @@ export const recoveryOperations = {
   "recovery.take": machineOperation({
     summary: "Give a session to a chat that is about to start.",
     input: z.strictObject({
-      session: id,
-      chat: id,
+      session: IdPrefix,
+      chat: IdPrefix,
       /** Score of the brief that the chat is given; absent: it is found out. */
       score: z.int().min(0).max(100).optional(),
       /** Hand-over at a usage limit: what continues, and the US dollars spent for it before. */
@@ -123,7 +120,7 @@ export const recoveryOperations = {
   }),
   "recovery.withdraw": machineOperation({
     summary: "Take a session back from a chat that has never begun.",
-    input: z.strictObject({ session: id, chat: id }),
+    input: z.strictObject({ session: IdPrefix, chat: IdPrefix }),
     output: z.object({ isWithdrawn: z.boolean() }),
     effect: "write",
     surfaces: [],
@@ -133,7 +130,7 @@ export const recoveryOperations = {
     summary: "Never offer a session again on this machine.",
     input: z.strictObject({ session, folder }),
     output: Named,
-    errors: unknown,
+    errors: idErrors,
     effect: "write",
     surfaces: ["command", "page"],
     example: { session: "5f0e0e5e" },
@@ -143,14 +140,14 @@ export const recoveryOperations = {
     input: z.strictObject({ session, folder }),
     /** `isUndone`: false if there was nothing to undo. */
     output: Named.extend({ isUndone: z.boolean() }),
-    errors: [...unknown, "edge_unreachable", "not_released"],
+    errors: [...idErrors, "edge_unreachable", "not_released"],
     effect: "write",
     surfaces: ["command", "page"],
     example: { session: "5f0e0e5e" },
   }),
   "recovery.catch-up": machineOperation({
     summary: "Store what hooks have left, and what the transcript of a session has since.",
-    input: z.strictObject({ session: id.optional() }),
+    input: z.strictObject({ session: IdPrefix.optional() }),
     output: z.object({}),
     effect: "write",
     surfaces: [],
@@ -158,7 +155,7 @@ export const recoveryOperations = {
   }),
   "recovery.record-death": machineOperation({
     summary: "Store the last that is known of a session whose client has died.",
-    input: z.strictObject({ session: id }),
+    input: z.strictObject({ session: IdPrefix }),
     /**
      * `checkpoint`: null: nothing to save, a session that had ended well, or a pause. `trouble`:
      * why the coordinator could not be informed; null: it was, or need not be.
@@ -188,12 +185,12 @@ export const recoveryOperations = {
   "transcripts.import-session": machineOperation({
     summary: "Store a session that SHIM has not recorded, from where its client keeps it.",
     input: z.strictObject({
-      session: id.describe("its id, or the first eight characters of it and more"),
+      session: IdPrefix.describe("its id, or the first eight characters of it and more"),
       folder: Folder.describe("its folder, where the client's file names none"),
     }),
     /** `file`: null: its client keeps it otherwise. */
     output: z.object({ session: z.string(), file: z.string().nullable() }),
-    errors: [...unknown, "transcript_unusable"],
+    errors: [...idErrors, "transcript_unusable"],
     effect: "write",
     isLong: true,
     surfaces: [],

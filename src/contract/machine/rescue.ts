@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Folder } from "./forms.ts";
+import { Folder, IdPrefix, idErrors } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 import { Named, Start } from "./recovery.ts";
 
@@ -47,27 +47,31 @@ const Diagnosis = Named.extend({
 });
 export type Diagnosis = z.infer<typeof Diagnosis>;
 
-const session = z.string().max(200);
 const hasFailed = z.boolean().default(false).describe("its client has just ended within seconds of its start");
 
 export const rescueOperations = {
   "recovery.diagnose": machineOperation({
     summary: "Why a session cannot be continued in its client, and what works instead.",
     input: z.strictObject({
-      session: session.optional().describe("absent: the newest of the project that cannot be continued"),
+      session: IdPrefix.optional().describe("absent: the newest of the project that cannot be continued"),
       folder: Folder,
       hasFailed,
     }),
     /** `diagnosis`: null: no session has a reason. `healthy`: those that were checked before. */
     output: z.object({ diagnosis: Diagnosis.nullable(), healthy: z.array(Diagnosis) }),
-    errors: ["not_found", "ambiguous"],
+    errors: idErrors,
     effect: "read",
     surfaces: ["command", "page"],
     example: { session: "5f0e0e5e", folder: "/home/you/app" },
   }),
   "recovery.rescue": machineOperation({
     summary: "Rename what is in the way of a session, have it unarchived, or copy it without what is wrong with it.",
-    input: z.strictObject({ session, folder: Folder, offer: z.enum(["aside", "unarchive", "copy"]), hasFailed }),
+    input: z.strictObject({
+      session: IdPrefix,
+      folder: Folder,
+      offer: z.enum(["aside", "unarchive", "copy"]),
+      hasFailed,
+    }),
     output: z.object({
       session: z.string(),
       /** `file`: null: the client keeps its sessions otherwise. */
@@ -75,7 +79,7 @@ export const rescueOperations = {
       /** New name of the file that was in the way. */
       backup: z.string().nullable(),
     }),
-    errors: ["not_found", "ambiguous", "not_offered", "still_running", "rescue_failed"],
+    errors: [...idErrors, "not_offered", "still_running", "rescue_failed"],
     effect: "write",
     doneBy: "caller",
     example: { session: "5f0e0e5e", folder: "/home/you/app", offer: "copy" },

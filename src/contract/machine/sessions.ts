@@ -1,10 +1,9 @@
 import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
 import { crashCauses, riskLevels } from "../readings.ts";
-import { File, Folder, Moment, SessionOrProject } from "./forms.ts";
+import { File, Folder, IdPrefix, idErrors, Moment, SessionOrProject } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 
-const id = z.string().max(200);
 const count = z.int().min(0);
 const moment = z.int();
 
@@ -133,7 +132,7 @@ export const sessionOperations = {
   }),
   "sessions.find": machineOperation({
     summary: "The session or the checkpoint that the beginning of an id means.",
-    input: z.strictObject({ id }),
+    input: z.strictObject({ id: IdPrefix }),
     output: z.object({
       kind: z.enum(["session", "checkpoint"]),
       id: z.string(),
@@ -141,14 +140,14 @@ export const sessionOperations = {
       /** Whether the session's client runs; never of a checkpoint. */
       isAlive: z.boolean(),
     }),
-    errors: ["not_found", "ambiguous"],
+    errors: idErrors,
     effect: "read",
     surfaces: [],
     example: { id: "5f0e0e5e" },
   }),
   "sessions.show": machineOperation({
     summary: "What happened in a session, oldest first, then its newest checkpoints.",
-    input: z.strictObject({ session: id, limit: limit.describe("at most this many checkpoints") }),
+    input: z.strictObject({ session: IdPrefix, limit: limit.describe("at most this many checkpoints") }),
     output: z.object({
       session: SessionView,
       timeline: z.array(TimelineEntry),
@@ -156,14 +155,14 @@ export const sessionOperations = {
       /** Number of all its checkpoints. */
       total: count,
     }),
-    errors: ["not_found", "ambiguous"],
+    errors: idErrors,
     effect: "read",
     example: { session: "5f0e0e5e" },
   }),
   "sessions.name": machineOperation({
     summary: "Give a session a name, which lists and briefs show instead of its first request.",
     input: z.strictObject({
-      session: id,
+      session: IdPrefix,
       name: z.string().max(10_000).optional(),
       clear: z.boolean().default(false).describe("remove the name"),
     }),
@@ -173,7 +172,7 @@ export const sessionOperations = {
       name: z.string().nullable(),
       title: z.string().nullable(),
     }),
-    errors: ["bad_input", "not_found", "ambiguous"],
+    errors: ["bad_input", ...idErrors],
     effect: "write",
     example: { session: "5f0e0e5e", name: "Parser work" },
   }),
@@ -181,7 +180,7 @@ export const sessionOperations = {
     summary: "Find sessions and their checkpoints by words; all must occur.",
     input: z.strictObject({
       text: z.string().min(1).max(10_000),
-      session: id.optional().describe("only of this session"),
+      session: IdPrefix.optional().describe("only of this session"),
       project: Folder.optional().describe("only of this project"),
       since: Moment.optional().describe("not older: 2d, 3h, 2026-11-20"),
       until: Moment.optional().describe("not newer"),
@@ -189,7 +188,7 @@ export const sessionOperations = {
     }),
     /** `missing`: why the newest checkpoints were not searched; null: all were. */
     output: z.object({ text: z.string(), sessions: z.array(CheckpointGroup), missing: z.string().nullable() }),
-    errors: ["not_found", "ambiguous"],
+    errors: idErrors,
     effect: "read",
     example: { text: "tokenizer" },
   }),
@@ -201,19 +200,19 @@ export const sessionOperations = {
   }),
   "checkpoints.get": machineOperation({
     summary: "A checkpoint: the whole state.",
-    input: z.strictObject({ checkpoint: id }),
+    input: z.strictObject({ checkpoint: IdPrefix }),
     output: z.object({
       checkpoint: Checkpoint.extend({ shortId: z.string() }),
       state: z.unknown(),
       snapshot: z.object({ state: z.string(), reason: z.string().nullable() }).loose().nullable(),
     }),
-    errors: ["not_found", "ambiguous", "checkpoint_damaged"],
+    errors: [...idErrors, "checkpoint_damaged"],
     effect: "read",
     example: { checkpoint: "cp_018f" },
   }),
   "sessions.stored": machineOperation({
     summary: "Everything that is stored of a session, in full.",
-    input: z.strictObject({ session: id }),
+    input: z.strictObject({ session: IdPrefix }),
     output: z.object({
       session: z.looseObject({ id: z.string() }),
       /** `text`: the entry in words. */
@@ -228,7 +227,7 @@ export const sessionOperations = {
       /** Copies that may hold the same. */
       copies: z.object({ backups: count }),
     }),
-    errors: ["not_found", "ambiguous"],
+    errors: idErrors,
     effect: "read",
     example: { session: "5f0e0e5e" },
   }),
@@ -247,7 +246,7 @@ export const sessionOperations = {
       rows: count,
       backup: z.string().nullable(),
     }),
-    errors: ["not_found", "ambiguous", "files_left"],
+    errors: [...idErrors, "files_left"],
     effect: "destructive",
     isLong: true,
     surfaces: ["command", "page"],
@@ -257,14 +256,14 @@ export const sessionOperations = {
     summary: "Everything stored, as JSON lines; to stdout without a file.",
     input: z.strictObject({
       file: File.optional(),
-      session: id.optional().describe("only this session"),
+      session: IdPrefix.optional().describe("only this session"),
       project: Folder.optional().describe("only this project"),
       since: Moment.optional().describe("only sessions seen since"),
       format: z.enum(["jsonl", "markdown"]).default("jsonl").describe("one session as a document"),
     }),
     /** `isTemporary`: no file was named, and who reads this one deletes it. */
     output: z.object({ file: z.string(), isTemporary: z.boolean(), lines: count, session: z.string().nullable() }),
-    errors: ["bad_input", "not_found", "ambiguous", "file_exists"],
+    errors: ["bad_input", ...idErrors, "file_exists"],
     effect: "write",
     doneBy: "caller",
     example: { session: "5f0e0e5e", format: "markdown" },

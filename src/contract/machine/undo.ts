@@ -1,15 +1,10 @@
 import * as z from "zod";
 import { excluded, FileChanges } from "./files.ts";
-import { Folder } from "./forms.ts";
+import { Folder, IdPrefix, idErrors } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 
 const input = z.strictObject({
-  /** Absent: the chat that changed files last in the folder's project. */
-  session: z
-    .string()
-    .max(200)
-    .optional()
-    .describe("the chat; default: the one that changed files last in this project"),
+  session: IdPrefix.optional().describe("the chat; default: the one that changed files last in this project"),
   folder: Folder,
   prompt: z
     .string()
@@ -35,7 +30,7 @@ const Undo = z.object({
   left: excluded,
 });
 
-const errors = ["bad_input", "not_found", "ambiguous", "no_project", "no_snapshot", "restore_failed"] as const;
+const errors = ["bad_input", ...idErrors, "no_project", "no_snapshot", "restore_failed"] as const;
 
 export const undoOperations = {
   "undo.preview": machineOperation({
