@@ -1,6 +1,3 @@
-import type { UsageLimit } from "../contract/at-limit.ts";
-import type { Trigger } from "../contract/checkpoint.ts";
-import type { CrashCause } from "../contract/readings.ts";
 import { blob, flag, integer, json, serial, table, text } from "../shared/table.ts";
 import { sessionColumns } from "./session-tables.ts";
 
@@ -48,60 +45,6 @@ export interface Takeover {
   readonly at: number;
 }
 
-/** Facts of a sealed record that have no column. Stored as JSON: add fields as optional. */
-export interface SealedFacts {
-  /** Version that the record replaces; with `sealedAt` it orders two of them. */
-  readonly replaces: number;
-  /** By the clock of its machine, epoch ms. */
-  readonly sealedAt: number;
-  /** To add to a time of its machine's clock for one of this machine's, in ms. */
-  readonly clockOffsetMs: number;
-  /** Number of checkpoints that its machine keeps, and the newest of them. */
-  readonly checkpoints: number;
-  readonly checkpoint: SealedCheckpoint | null;
-  /** Why the newest one is not in the record; null: it is, or there is none. */
-  readonly missingCheckpoint: string | null;
-  /** Events after the checkpoint, and how many of them came with the record. */
-  readonly unsaved: { readonly count: number; readonly came: number };
-  /** Null unless its last event is a failure. */
-  readonly lastFailure: { readonly limit: UsageLimit | null } | null;
-  readonly death: { readonly cause: CrashCause; readonly detail: string } | null;
-  readonly tasks: readonly { readonly task: number; readonly type: string }[];
-  readonly files: SealedFiles | null;
-}
-
-/** A checkpoint of another machine, without its state. `at` is of this machine's clock. */
-export interface SealedCheckpoint {
-  readonly id: string;
-  readonly at: number;
-  readonly trigger: Trigger;
-  readonly hash: string;
-  readonly rawBytes: number;
-  readonly redactions: number;
-  readonly summary: string;
-}
-
-/** Uncommitted files that a machine has sent, and why newer ones are missing, by its clock. */
-export interface SealedFiles {
-  readonly sent: SentFiles | null;
-  readonly notSent: NotSentFiles | null;
-}
-
-export interface SentFiles {
-  readonly bundle: string;
-  readonly checkpoint: string;
-  readonly at: number;
-  readonly sealedAt: number;
-  readonly digest: string;
-  readonly bytes: number;
-}
-
-export interface NotSentFiles {
-  readonly checkpoint: string;
-  readonly at: number;
-  readonly reason: string;
-}
-
 /**
  * Sessions of the workspace's other machines as last pulled, in the columns of this machine's and
  * by its clock; and those of this machine that another one has taken.
@@ -114,7 +57,8 @@ export const sessionsElsewhere = table("sessions_elsewhere", {
   /** Name of its project in the workspace. */
   projectName: text().nullable(),
   taken: json<Takeover>().nullable(),
-  sealed: json<SealedFacts>(),
+  /** Facts of its record that have no column; see sessions-elsewhere.ts. */
+  sealed: json<object>(),
   /** Its work state, with the events that came after the checkpoint; see checkpoint-body.ts. */
   hash: text(),
   body: blob(),

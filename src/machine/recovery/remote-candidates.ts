@@ -73,7 +73,7 @@ async function observeChat(link: Pick<CoordinatorClient, "call">, chat: string):
   return { status: "unreachable", why: answer.error.message };
 }
 
-/** A dead successor counts only if a checkpoint of it says that it continued the session. */
+/** A dead successor counts only with a checkpoint, and a last state that continues it. */
 export async function isTaken({ runtime, link }: RemoteContext, { id, taken }: SessionElsewhere): Promise<boolean> {
   if (taken === null) return false;
   const { status } = await observeChat(link, taken.chat);

@@ -51,12 +51,13 @@ export async function inspectElsewhere(
       lost: lossText(row),
       uncommitted,
     },
-    tasks,
+    tasks: tasks ?? [],
   };
 }
 
 function lossText({ sealed: { unsaved, missingCheckpoint } }: SessionElsewhere): string | null {
-  if (missingCheckpoint !== null) return `its newest checkpoint (${missingCheckpoint}): this is from its list entry`;
+  if (missingCheckpoint !== undefined)
+    return `its newest checkpoint (${missingCheckpoint}): this is from its list entry`;
   const lost = unsaved.count - unsaved.came;
   return lost > 0 ? `${formatEvents(lost)} after the last checkpoint` : null;
 }
@@ -72,7 +73,7 @@ function causeOf(
   const { cause, detail } = inferCause({
     readings,
     endedAt: lastSeenAt,
-    lastFailure,
+    lastFailure: lastFailure && { limit: lastFailure.limit ?? null },
     detachReason,
     isSameBoot: liveness.isAttested ? true : null,
     oomKillsBefore: null,
@@ -88,7 +89,7 @@ async function filesOf(
   row: SessionElsewhere,
   here: string | null,
 ): Promise<FilesElsewhere | null> {
-  const { files } = row.sealed;
+  const { files = null } = row.sealed;
   const there = await fetchHeader(context, row);
   if (!there.ok) return files && { at: null, missingCommit: null, notThere: whyNone(files, there.error.message) };
   const { at, needs } = there.value;

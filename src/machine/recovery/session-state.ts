@@ -104,8 +104,9 @@ export function readStateElsewhere(sql: Sql, machine: Machine, { row, liveness, 
 }
 
 function presenceElsewhere(row: SeenElsewhere["row"], { isOver, isCertain, chat }: Liveness, now: number): Presence {
+  const { death } = row.sealed;
   if (chat !== null) return presenceOfChat(chat);
   const silenceMs = Math.max(0, now - row.lastSeenAt);
   if (!isCertain) return { is: isOver ? "silent" : "unheard", silenceMs };
-  return { is: "gone", cause: row.sealed.death && causeText(row.sealed.death.cause) };
+  return { is: "gone", cause: death ? causeText(death.cause) : null };
 }

@@ -2,10 +2,9 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import type { MirroredSession } from "../../contract/sync.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import { encode } from "../../store/checkpoint-body.ts";
-import type { SealedFacts } from "../../store/sync-tables.ts";
 import { emptyState, foldWithinBudget } from "../sessions/work-state.ts";
 import type { SessionContent } from "./record-contents.ts";
-import type { StoredElsewhere } from "./sessions-elsewhere.ts";
+import type { SealedFacts, StoredElsewhere } from "./sessions-elsewhere.ts";
 
 /** Row that this machine keeps of a session that another one has sealed, by its own clock. */
 export function toRow(
@@ -53,13 +52,13 @@ export function toRow(
       sealedAt,
       clockOffsetMs,
       checkpoints,
+      missingCheckpoint,
+      death,
+      tasks,
+      files,
       checkpoint: "id" in head ? { ...head, at: toLocal(head.at) } : null,
-      missingCheckpoint: missingCheckpoint ?? null,
       unsaved: { count: unsaved.count, came: unsaved.entries.length },
       lastFailure: lastFailure(unsaved.entries.map(({ entry }) => entry)),
-      death: death ?? null,
-      tasks: tasks ?? [],
-      files: files ?? null,
     },
     hash,
     body,
@@ -86,5 +85,5 @@ function withLocalTimes({ state, statedAt, ...work }: WorkState, toLocal: (at: n
 
 function lastFailure(entries: readonly JournalEntry[]): SealedFacts["lastFailure"] {
   const last = entries.findLast(({ kind }) => kind === "failure" || kind === "turn_end" || kind === "prompt");
-  return last?.kind === "failure" ? { limit: last.limit ?? null } : null;
+  return last?.kind === "failure" ? last : null;
 }

@@ -29,13 +29,15 @@ const Unsaved = z.object({
   entries: z.array(z.object({ at, entry: JournalEntry })),
 });
 
-const SentRecord = z.object({ bundle: text, checkpoint: text, at, sealedAt: at, digest: text, bytes: count });
-const NotSentRecord = z.object({ checkpoint: text, at, reason: text });
+const SentFiles = z.object({ bundle: text, checkpoint: text, at, sealedAt: at, digest: text, bytes: count });
+const NotSentFiles = z.object({ checkpoint: text, at, reason: text });
+export type SentFiles = z.infer<typeof SentFiles>;
+export type NotSentFiles = z.infer<typeof NotSentFiles>;
 
 const commitId = z.string().check(z.regex(/^[0-9a-f]{40,64}$/));
 
 /** Header of a bundle of files, the parts of which are pieces of a git bundle. */
-export const FilesContent = SentRecord.extend({
+export const FilesContent = SentFiles.extend({
   session: text,
   commit: commitId,
   parts: count,
@@ -67,7 +69,7 @@ const SharedSession = z.object({
 type SharedSession = Pick<sessions.Session, keyof typeof SharedSession.shape>;
 
 /** Newest checkpoint of a session. */
-const CheckpointPart = z.object({
+const SealedCheckpoint = z.object({
   id: text,
   at,
   // Only shown: a newer program may have more triggers.
@@ -89,13 +91,13 @@ export const SessionContent = SharedSession.extend({
   death: z.optional(z.object({ cause: z.enum(crashCauses).catch("unknown"), detail: text })),
   /** Number of checkpoints that its machine keeps. */
   checkpoints: count,
-  checkpoint: z.nullable(CheckpointPart),
+  checkpoint: z.nullable(SealedCheckpoint),
   /** Why the newest checkpoint is not here. */
   missingCheckpoint: z.optional(text),
   unsaved: Unsaved,
   /** Tasks of the workspace that it had last. */
   tasks: z.optional(z.array(z.object({ task: count, type: text }))),
-  files: z.optional(z.object({ sent: z.nullable(SentRecord), notSent: z.nullable(NotSentRecord) })),
+  files: z.optional(z.object({ sent: z.nullable(SentFiles), notSent: z.nullable(NotSentFiles) })),
 });
 export type SessionContent = z.infer<typeof SessionContent>;
 
@@ -154,7 +156,7 @@ function buildCheckpoint(sql: Sql, newest: checkpoints.Checkpoint): SessionConte
 }
 
 /** Omits another machine's takeover: the mirror reports it, and its release at once. */
-export function localRecovery(sql: Sql, { recovery, recoveryBy }: sessions.Session): sessions.Recovery | null {
+function localRecovery(sql: Sql, { recovery, recoveryBy }: sessions.Session): sessions.Recovery | null {
   const isForeign = recovery === "recovered" && recoveryBy !== null && sessions.get(sql, recoveryBy) === null;
   return isForeign ? null : recovery;
 }

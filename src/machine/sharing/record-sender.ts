@@ -215,7 +215,7 @@ interface Taken {
 }
 
 interface Answer {
-  /** Answer of the put; null: nothing of the batch could be sent. */
+  /** The answer as it came; null: nothing of the batch could be sent. */
   readonly put: Put | null;
   readonly taken: readonly Taken[];
   readonly hasRoom: boolean;

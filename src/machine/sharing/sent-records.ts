@@ -1,8 +1,9 @@
 import type { SyncStatus } from "../../contract/machine/workspaces.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import { snapshots } from "../../store/session-tables.ts";
-import { syncDevice, syncSent, type NotSentFiles, type SentFiles } from "../../store/sync-tables.ts";
+import { syncDevice, syncSent } from "../../store/sync-tables.ts";
 import * as changes from "./pending-changes.ts";
+import type { NotSentFiles, SentFiles } from "./record-contents.ts";
 
 /** Files of one session, as handled. Stored as JSON: add fields as optional. */
 export interface FilesRecord {

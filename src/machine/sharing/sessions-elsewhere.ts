@@ -1,19 +1,47 @@
+import type { JournalEntry } from "../../contract/journal.ts";
 import type { WorkState } from "../../contract/work-state.ts";
-import type { Sql } from "../../shared/sql.ts";
+import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { decode } from "../../store/checkpoint-body.ts";
 import type { Session } from "../../store/session-tables.ts";
 import { sessionsElsewhere, type Takeover } from "../../store/sync-tables.ts";
+import type { SessionContent } from "./record-contents.ts";
 
 /** Without its work state, which may be large. */
 const heads = sessionsElsewhere.without("hash", "body");
 const states = sessionsElsewhere.pick("hash", "body");
 const keys = sessionsElsewhere.pick("workspace", "device", "id");
 
+type Content = Pick<
+  SessionContent,
+  "replaces" | "sealedAt" | "checkpoints" | "missingCheckpoint" | "death" | "tasks" | "files"
+>;
+
+/** Facts of a sealed record that have no column. Stored as JSON: add fields as optional. */
+export interface SealedFacts extends Content {
+  /** Milliseconds to add to a time of its machine's clock for one of this machine's. */
+  readonly clockOffsetMs: number;
+  /** Its newest checkpoint without the state; `at` is of this machine's clock. */
+  readonly checkpoint: Omit<NonNullable<SessionContent["checkpoint"]>, "state"> | null;
+  /** Events after the checkpoint, and how many of them came with the record. */
+  readonly unsaved: { readonly count: number; readonly came: number };
+  /** Null unless its last event is a failure. */
+  readonly lastFailure: Extract<JournalEntry, { kind: "failure" }> | null;
+}
+
+interface Sealed {
+  readonly sealed: SealedFacts;
+}
+
 /** A session of another machine: the columns of a session of this one, by this machine's clock. */
-export type SessionElsewhere = RowOf<typeof heads>;
-export type StoredElsewhere = RowOf<typeof sessionsElsewhere>;
+export type SessionElsewhere = Omit<RowOf<typeof heads>, "sealed"> & Sealed;
+export type StoredElsewhere = Omit<RowOf<typeof sessionsElsewhere>, "sealed"> & Sealed;
 export type ElsewhereKey = RowOf<typeof keys>;
+
+function select(sql: Sql, rest: string, ...values: readonly SqlValue[]): SessionElsewhere[] {
+  // Written by save().
+  return heads.select(sql, rest, ...values) as SessionElsewhere[];
+}
 
 /** Lists newest first; this device's own only while another machine has taken them over. */
 export function list(
@@ -23,14 +51,14 @@ export function list(
 ): SessionElsewhere[] {
   const query =
     "WHERE workspace = ? AND (? IS NULL OR id = ?) AND (? IS NULL OR device = ?) ORDER BY lastSeenAt DESC, id";
-  return heads.select(sql, query, workspace, session, session, device, device);
+  return select(sql, query, workspace, session, session, device, device);
 }
 
 const isOfOthers = "id NOT IN (SELECT id FROM sessions) AND device NOT IN (SELECT device FROM sync_device)";
 
 /** Sessions of other machines that go on there and have sealed files, newest first. */
 export function listWithFiles(sql: Sql, most: number): SessionElsewhere[] {
-  return heads.select(
+  return select(
     sql,
     `WHERE workspace = (SELECT workspace FROM sync_device) AND ${isOfOthers} AND endedAt IS NULL AND deathAt IS NULL
        AND taken IS NULL AND coalesce(recovery, '') NOT IN ('recovered', 'dismissed')
@@ -47,7 +75,7 @@ export function listWithFiles(sql: Sql, most: number): SessionElsewhere[] {
 export function listOfOthers(sql: Sql, workspace: string, project?: string): SessionElsewhere[] {
   const ids = new Set<string>();
   const query = `WHERE workspace = ? AND (? IS NULL OR projectName = ?) AND ${isOfOthers} ORDER BY lastSeenAt DESC, id`;
-  return heads.select(sql, query, workspace, project ?? null, project ?? null).filter(({ id }) => {
+  return select(sql, query, workspace, project ?? null, project ?? null).filter(({ id }) => {
     const isNew = !ids.has(id);
     ids.add(id);
     return isNew;
@@ -56,11 +84,11 @@ export function listOfOthers(sql: Sql, workspace: string, project?: string): Ses
 
 /** Newest row of the session, of any device and workspace. */
 export function findNewest(sql: Sql, session: string): SessionElsewhere | null {
-  return heads.select(sql, "WHERE id = ? ORDER BY lastSeenAt DESC LIMIT 1", session)[0] ?? null;
+  return select(sql, "WHERE id = ? ORDER BY lastSeenAt DESC LIMIT 1", session)[0] ?? null;
 }
 
 export function find(sql: Sql, key: ElsewhereKey): SessionElsewhere | null {
-  return heads.find(sql, keyOf(key));
+  return heads.find(sql, keyOf(key)) as SessionElsewhere | null;
 }
 
 /** With the events that came after its checkpoint. Null: the session was forgotten meanwhile. */

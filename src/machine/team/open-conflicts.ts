@@ -72,8 +72,6 @@ const maxShown = 5;
 function editedIn(sql: Sql, chat: string, root: string): string[] {
   return editsOf(sql, chat, maxEdits)
     .map(({ path }) => relative(root, realPath(path)))
-    .filter(
-      (path) => path !== ".." && !path.startsWith("../../local-mcp/") && !path.startsWith("..\\") && !isAbsolute(path),
-    )
+    .filter((path) => path !== ".." && !path.startsWith("../") && !path.startsWith("..\\") && !isAbsolute(path))
     .slice(0, maxShown);
 }

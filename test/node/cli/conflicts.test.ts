@@ -84,11 +84,8 @@ it("[CF11] `shim team conflicts` names the other machine, and why its files are 
     clockOffsetMs: 0,
     checkpoints: 1,
     checkpoint: null,
-    missingCheckpoint: null,
     unsaved: { count: 0, came: 0 },
     lastFailure: null,
-    death: null,
-    tasks: [],
     files: { sent, notSent: null },
   };
   const chat = { client: "codex", title: "write the lexer", origin: "startup" };
