@@ -1,6 +1,21 @@
-import { oneLine } from "../shared/format.ts";
+import type { RedactResult } from "./findings.ts";
 import { textAt, type JsonObject } from "../shared/json-fields.ts";
 import { redact, stripPrivate } from "./redact.ts";
+
+const maxClean = { texts: 256, chars: 512 };
+/** Short texts without a secret, the newest last: ids, folders and names come with each event. */
+const clean = new Set<string>();
+
+/** Redacts; a short text that is known to hold no secret is not searched again. */
+export function redactOnce(text: string): RedactResult {
+  if (clean.has(text)) return { text, count: 0 };
+  const result = redact(text);
+  if (result.count > 0 || text.length > maxClean.chars) return result;
+  const [oldest] = clean;
+  if (oldest !== undefined && clean.size >= maxClean.texts) clean.delete(oldest);
+  clean.add(text);
+  return result;
+}
 
 /** Characters read beyond four times the limit; as many are dropped at the window's edge. */
 const windowMarginChars = 4_000;
@@ -8,11 +23,11 @@ const windowMarginChars = 4_000;
 /** Redacts before cutting, so that no secret is cut in two and missed. */
 export function redactAndClip(text: string, max: number): string {
   const window = text.slice(0, max * 4 + windowMarginChars);
-  const clean = redact(window).text;
+  const open = redactOnce(window).text;
   const isWhole = window.length === text.length;
   // The edge of the window may hold the first half of a secret.
-  const kept = (isWhole ? clean : clean.slice(0, Math.max(0, clean.length - windowMarginChars))).slice(0, max);
-  const omittedChars = clean.length + text.length - window.length - kept.length;
+  const kept = (isWhole ? open : open.slice(0, Math.max(0, open.length - windowMarginChars))).slice(0, max);
+  const omittedChars = open.length + text.length - window.length - kept.length;
   return omittedChars === 0 ? kept : `${kept} [cut, ${omittedChars} more characters]`;
 }
 
@@ -33,7 +48,7 @@ export function boundTexts(value: unknown, maxText: number, depth = 0): unknown 
 export const maxLabelChars = 100;
 
 export function label(text: string): string {
-  return oneLine(redactAndClip(text, maxLabelChars));
+  return redactAndClip(text, maxLabelChars).replaceAll(/\s+/g, " ");
 }
 
 /** Redacts a client's word for storage. */

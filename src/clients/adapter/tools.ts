@@ -56,7 +56,7 @@ export function subagentTool(name: string): string {
 }
 
 /** Name of a tool without the mark of a sub-agent. */
-export function toolOf(name: string): string {
+function toolOf(name: string): string {
   return name.endsWith(subagentMark) ? name.slice(0, -subagentMark.length) : name;
 }
 

@@ -132,7 +132,7 @@ function isSurelyPaused(runtime: Runtime, incoming: IncomingEvent): boolean {
 /** Budgets and reservations can still be read while the store takes no write. */
 function guardOnly(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
   const { event } = incoming;
-  if (event !== "PreToolUse" || isSurelyPaused(runtime, incoming)) return unanswered;
+  if (event !== "PreToolUse") return unanswered;
   try {
     return { answer: verdictAnswer(event, readVerdict(runtime, incoming)), work: null };
   } catch (error) {

@@ -1,9 +1,7 @@
 import { isAlive } from "../../platform/processes.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
-import type { Sql } from "../../shared/sql.ts";
 import { recordSubagents } from "../../machine/transcripts/record-transcript.ts";
 import { betweenTurns } from "./event-transcript.ts";
-import type { KnownSession } from "./known-session.ts";
+import type { IdentifiedEvent } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
 
 export const deadText =
@@ -17,12 +15,9 @@ export interface FrontCheck {
 }
 
 /** The loss is shown once, with a prompt. Reads transcripts of sub-agents where no timer does. */
-export function checkFront(
-  sql: Sql,
-  { fronts, processes, now, config }: Runtime,
-  { event, isLate = false }: IncomingEvent,
-  { client, row }: KnownSession,
-): FrontCheck {
+export function checkFront({ sql, runtime, incoming, known: { client, row } }: IdentifiedEvent): FrontCheck {
+  const { fronts, processes, now, config } = runtime;
+  const { event, isLate = false } = incoming;
   if (!betweenTurns.has(event) || isLate || !client) return { isFrontDead: false, missedBySubagents: 0 };
   const options = { prices: config.usage.prices, isOver: false };
   const missedBySubagents = fronts.serves(client) || !row ? 0 : recordSubagents(sql, row, now(), options);

@@ -13,7 +13,7 @@ import { reasonToAsk } from "../../machine/effects/repeat-guard.ts";
 import { noteEffects, type CallFolder } from "../../machine/sessions/note-effects.ts";
 import { checkEdit, editedFile, isEdit, recordWarning, type EditVerdict } from "../../machine/team/file-guard.ts";
 import * as spending from "../../machine/usage/task-spending.ts";
-import { identify, type KnownSession } from "./known-session.ts";
+import { identify, type IdentifiedEvent } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
 
 /** Consequences of an event: a verdict on the call that waits, and a checkpoint that is due. */
@@ -21,35 +21,30 @@ import type { IncomingEvent } from "./read-event.ts";
 const free: EditVerdict = { kind: "free" };
 
 /** A task's budget first, then the reserved files, then what cannot be undone. */
-export function decide(
-  sql: Sql,
-  runtime: Runtime,
-  incoming: IncomingEvent,
-  known: KnownSession,
-  effects: readonly EffectNote[],
-): EditVerdict {
+export function decide(identified: IdentifiedEvent, effects: readonly EffectNote[]): EditVerdict {
+  const { sql, runtime, incoming, known } = identified;
   const { event, isLate = false } = incoming;
   const { id, has } = known;
   const now = runtime.now();
-  if (event === "UserPromptSubmit" && !isLate && has.spending) spending.release(sql, id);
-  if (event === "PostToolUse" && !isLate && has.spending) {
+  if (event === "UserPromptSubmit" && !isLate && has.spending > 0) spending.release(sql, id);
+  if (event === "PostToolUse" && !isLate && has.spending > 0) {
     const text = spending.warning(sql, id, now);
     if (text !== null) return { kind: "warned", text };
   }
-  return isAwaited(incoming) ? noted(sql, now, id, callVerdict(sql, runtime, incoming, known, effects)) : free;
+  return isAwaited(incoming) ? noted(sql, now, id, callVerdict(identified, effects)) : free;
 }
 
 /** The verdict on a call of which no text may be interpreted. */
-export function decideUnread(sql: Sql, runtime: Runtime, incoming: IncomingEvent, known: KnownSession): EditVerdict {
-  if (!isAwaited(incoming)) return free;
-  return noted(sql, runtime.now(), known.id, boundVerdict(sql, runtime, incoming, known));
+export function decideUnread(identified: IdentifiedEvent): EditVerdict {
+  const { sql, runtime, incoming, known } = identified;
+  return isAwaited(incoming) ? noted(sql, runtime.now(), known.id, boundVerdict(identified)) : free;
 }
 
 /** For a tool call that waits: reads the budget and the reservations, and writes nothing. */
 export function readVerdict(runtime: Runtime, incoming: IncomingEvent): EditVerdict {
   return runtime.store.read((sql) => {
-    const known = identify(sql, runtime, incoming);
-    return callVerdict(sql, runtime, incoming, known, effectsOf(runtime, incoming, known));
+    const identified = { sql, runtime, incoming, known: identify(sql, runtime, incoming) };
+    return identified.known.isPaused ? free : callVerdict(identified, effectsOf(identified));
   }, free);
 }
 
@@ -64,14 +59,11 @@ export function uncheckedVerdict({ config: { team } }: Runtime, { input }: Incom
 }
 
 /** The commands of a call that cannot be undone; a late one runs no more where it ran. */
-export function effectsOf(
-  { config }: Pick<Runtime, "config">,
-  { input, isLate = false }: IncomingEvent,
-  { project, cwd }: Pick<KnownSession, "project" | "cwd">,
-): EffectNote[] {
+export function effectsOf({ runtime, incoming, known: { project, cwd } }: IdentifiedEvent): EffectNote[] {
+  const { input, isLate = false } = incoming;
   const folder = input.cwd ?? cwd;
   const where: CallFolder | null = isLate || folder === null ? null : { cwd: folder, project };
-  return noteEffects(input, config.effects.commands, where);
+  return noteEffects(input, runtime.config.effects.commands, where);
 }
 
 function isAwaited({ event, isLate = false }: IncomingEvent): boolean {
@@ -83,61 +75,45 @@ function noted(sql: Sql, now: number, id: string, verdict: EditVerdict): EditVer
   return verdict;
 }
 
-function callVerdict(
-  sql: Sql,
-  runtime: Runtime,
-  incoming: IncomingEvent,
-  known: KnownSession,
-  effects: readonly EffectNote[],
-): EditVerdict {
-  const bound = boundVerdict(sql, runtime, incoming, known);
-  return (bound.kind === "refused" ? null : repeatVerdict(sql, runtime, incoming, known.id, effects)) ?? bound;
+function callVerdict(identified: IdentifiedEvent, effects: readonly EffectNote[]): EditVerdict {
+  const bound = boundVerdict(identified);
+  return (bound.kind === "refused" ? null : repeatVerdict(identified, effects)) ?? bound;
 }
 
-function boundVerdict(
-  sql: Sql,
-  { now, processes, config: { team } }: Runtime,
-  { input }: IncomingEvent,
-  { id, has }: KnownSession,
-): EditVerdict {
-  const reason = has.spending ? spending.refusal(sql, id, input.tool_name, now()) : null;
+function boundVerdict({ sql, runtime, incoming: { input }, known: { id, has } }: IdentifiedEvent): EditVerdict {
+  const { now, processes, config } = runtime;
+  const reason = has.spending > 0 ? spending.refusal(sql, id, input.tool_name, now()) : null;
   if (reason !== null) return { kind: "refused", reason };
-  const edited = team.isEnabled && has.reservations ? editedFile(input) : null;
+  const edited = config.team.isEnabled && has.reservations > 0 ? editedFile(input) : null;
   if (!edited) return free;
-  return checkEdit(sql, { now: now(), processes, session: id, isStrict: team.strictFiles }, edited);
+  return checkEdit(sql, { now: now(), processes, session: id, isStrict: config.team.strictFiles }, edited);
 }
 
 /** A client that cannot ask refuses. */
 function repeatVerdict(
-  sql: Sql,
-  { config, now }: Runtime,
-  { clientName }: IncomingEvent,
-  id: string,
+  { sql, runtime: { config, now }, incoming, known }: IdentifiedEvent,
   effects: readonly EffectNote[],
 ): EditVerdict | null {
-  const state = effects.length === 0 || config.effects.guard === "off" ? null : currentState(sql, id);
+  const state = effects.length === 0 || config.effects.guard === "off" ? null : currentState(sql, known.id);
   if (state === null) return null;
-  const isAsking = adapterOf(clientName)?.asksUser ?? false;
+  const isAsking = adapterOf(incoming.clientName)?.asksUser ?? false;
   const reason = reasonToAsk(state, effects, config.effects, isAsking, now());
   return reason === null ? null : { kind: isAsking ? "asked" : "refused", reason };
 }
 
 /** Why a checkpoint is due at once. */
-export function dueTrigger(
-  sql: Sql,
-  runtime: Runtime,
-  { event, input, isLate = false }: IncomingEvent,
-  known: KnownSession,
-  project: string | null,
-): Trigger | null {
+export function dueTrigger(identified: IdentifiedEvent, project: string | null): Trigger | null {
+  const { runtime, incoming } = identified;
+  const { event, input, isLate = false } = incoming;
   const due = eventTrigger(event, input, runtime.config.checkpoint);
   if (due !== null || event !== "PreToolUse" || isLate) return due;
-  return isTurnDue(sql, runtime, input.tool_name ?? "", known.id, project) ? "turn" : null;
+  return isTurnDue(identified, project) ? "turn" : null;
 }
 
 /** Before the first tool of a turn that may change files. */
-function isTurnDue(sql: Sql, { config, env, now }: Runtime, tool: string, id: string, project: string | null): boolean {
-  if (project === null || !config.snapshots.isEnabled || !mayChangeFiles(tool)) return false;
-  if (checkpoints.hasTurnStart(sql, id)) return false;
+function isTurnDue({ sql, runtime, incoming: { input }, known }: IdentifiedEvent, project: string | null): boolean {
+  const { config, env, now } = runtime;
+  if (project === null || !config.snapshots.isEnabled || !mayChangeFiles(input.tool_name ?? "")) return false;
+  if (checkpoints.hasTurnStart(sql, known.id)) return false;
   return mayBeProject(env, project) && !isTooSlowForTurns(sql, project, now());
 }

@@ -1,6 +1,4 @@
 import type { HookEvent } from "../../contract/hook-input.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
-import type { Sql } from "../../shared/sql.ts";
 import { isTurnOpen, readTurnEnd } from "../../machine/transcripts/record-transcript.ts";
 import {
   markTranscript,
@@ -13,8 +11,7 @@ import type { TranscriptTurnEnd } from "../../clients/transcript/transcript-draf
 import { transcriptFormat } from "../../clients/details.ts";
 import { readAppended, stepBytes, type TranscriptPart } from "../../clients/transcript.ts";
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
-import { isPausedAt, type KnownSession } from "./known-session.ts";
-import type { IncomingEvent } from "./read-event.ts";
+import { isPausedAt, type IdentifiedEvent } from "./known-session.ts";
 
 /** Text of the transcript that is read with an event. */
 export interface EventTranscript {
@@ -30,21 +27,17 @@ export interface EventTranscript {
 export const betweenTurns: ReadonlySet<HookEvent> = new Set(["UserPromptSubmit", "SessionEnd"]);
 
 /** Reads no more than a step within a turn; the rest follows the answer. */
-export function readTranscript(
-  sql: Sql,
-  runtime: Runtime,
-  incoming: IncomingEvent,
-  known: KnownSession,
-): EventTranscript {
+export function readTranscript(identified: IdentifiedEvent): EventTranscript {
+  const { sql, runtime, incoming, known } = identified;
   const { event, input, isLate = false } = incoming;
   const path = input.transcript_path;
   if (!path) return { part: null, turnEnd: null, isBehind: path !== undefined };
   const from = known.row?.transcriptOffset ?? transcriptMark(sql, known.id);
-  const limits = known.has.pauses ? limitsOf(sql, path, incoming, known) : {};
+  const limits = known.has.pauses > 0 ? limitsOf(identified, path) : {};
   const isBetween = betweenTurns.has(event);
   const isTooLong = unreadBytes(path, Math.max(from, limits.minOffset ?? 0)) > stepBytes;
   // An event from before a pause: its transcript may hold more.
-  const isSkipped = isLate && known.has.pauses && isPausedAt(sql, runtime.store.context.now(), known);
+  const isSkipped = isLate && known.has.pauses > 0 && isPausedAt(sql, runtime.store.context.now(), known);
   if (isSkipped || (isTooLong && !isBetween && !isLate)) return { part: null, turnEnd: null, isBehind: true };
   const options = { ...limits, format: transcriptFormat(incoming.clientName) };
   const part = readAppended(path, from, options);
@@ -52,16 +45,13 @@ export function readTranscript(
   return { part, turnEnd: isBetween ? (part.turnEnd ?? tail()) : null, isBehind: false };
 }
 
-function limitsOf(sql: Sql, path: string, { input }: IncomingEvent, { id, row }: KnownSession): PauseReadLimits {
+function limitsOf({ sql, incoming: { input }, known: { id, row } }: IdentifiedEvent, path: string): PauseReadLimits {
   return pauseReadLimits(sql, path, { id, project: row?.project ?? null, cwd: input.cwd ?? row?.cwd ?? null });
 }
 
 /** Text from a pause is skipped for good. */
-export function skipTranscript(
-  sql: Sql,
-  { input: { transcript_path: path } }: IncomingEvent,
-  { id, cwd }: Pick<KnownSession, "id" | "cwd">,
-): void {
+export function skipTranscript({ sql, incoming, known: { id, cwd } }: IdentifiedEvent): void {
+  const path = incoming.input.transcript_path;
   if (cwd) setPausedFolder(sql, id, cwd);
   if (path) markTranscript(sql, path, unreadBytes(path, 0));
 }

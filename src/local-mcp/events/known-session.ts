@@ -33,17 +33,25 @@ export interface KnownSession {
   readonly has: StoredParts;
 }
 
-/** Parts that the store has: no statement asks for another. */
+/** An event whose session is known, in the transaction that records it. */
+export interface IdentifiedEvent {
+  readonly sql: Sql;
+  readonly runtime: Runtime;
+  readonly incoming: IncomingEvent;
+  readonly known: KnownSession;
+}
+
+/** Parts that the store has, 1 or 0: no statement asks for another. */
 interface StoredParts {
-  /** A pause that runs, or has ended. */
-  readonly pauses: boolean;
-  /** A reservation of any chat. */
-  readonly reservations: boolean;
-  readonly conflicts: boolean;
+  /** Pauses that run, or have ended. */
+  readonly pauses: number;
+  /** Reservations of any chat. */
+  readonly reservations: number;
+  readonly conflicts: number;
   /** News that were not delivered. */
-  readonly news: boolean;
+  readonly news: number;
   /** A task, whose budget counts. */
-  readonly spending: boolean;
+  readonly spending: number;
 }
 
 /** Identifies the session of an event, and whether nothing is stored for it now. */
@@ -55,7 +63,13 @@ export function identify(sql: Sql, runtime: Runtime, incoming: IncomingEvent): K
   const isFirst = named.id === (first.row?.id ?? givenId);
   const { row, has } = isFirst ? first : readStored(sql, null, named.id);
   const id = row ? named.id : (named.parentId ?? named.id);
-  return { ...source, ...named, row, has, isPaused: has.pauses && isPausedAt(sql, runtime.now(), { ...source, id }) };
+  return {
+    ...source,
+    ...named,
+    row,
+    has,
+    isPaused: has.pauses > 0 && isPausedAt(sql, runtime.now(), { ...source, id }),
+  };
 }
 
 type Source = Pick<KnownSession, "client" | "cwd" | "project">;
@@ -68,22 +82,17 @@ function sourceOf({ processes }: Runtime, { input, clientPid }: IncomingEvent): 
 
 type Stored = Pick<KnownSession, "row" | "left" | "has">;
 
-interface StoredRow {
+interface StoredRow extends StoredParts {
   readonly leftId: string | null;
   readonly leftSession: string | null;
-  readonly hasPauses: number;
-  readonly hasReservations: number;
-  readonly hasConflicts: number;
-  readonly hasNews: number;
-  readonly hasSpending: number;
 }
 
 const storedQuery = `SELECT ${sessionTable.columns("s")}, c.givenId AS leftId, c.session AS leftSession,
-    EXISTS (SELECT 1 FROM pauses) AS hasPauses,
-    EXISTS (SELECT 1 FROM team_files) AS hasReservations,
-    EXISTS (SELECT 1 FROM team_conflicts WHERE session = s.id OR other = s.id) AS hasConflicts,
-    EXISTS (SELECT 1 FROM team_news WHERE session = s.id AND deliveredAt IS NULL) AS hasNews,
-    EXISTS (SELECT 1 FROM task_spending WHERE session = s.id) AS hasSpending
+    EXISTS (SELECT 1 FROM pauses) AS pauses,
+    EXISTS (SELECT 1 FROM team_files) AS reservations,
+    EXISTS (SELECT 1 FROM team_conflicts WHERE session = s.id OR other = s.id) AS conflicts,
+    EXISTS (SELECT 1 FROM team_news WHERE session = s.id AND deliveredAt IS NULL) AS news,
+    EXISTS (SELECT 1 FROM task_spending WHERE session = s.id) AS spending
   FROM (SELECT 1) LEFT JOIN clients c ON c.boot = ? AND c.pid = ? AND c.start = ?
     LEFT JOIN sessions s ON s.id = iif(c.givenId = ?, c.session, ?)`;
 
@@ -92,17 +101,11 @@ function readStored(sql: Sql, client: ProcessIdentity | null, id: string): Store
   const { boot, pid, start } = client ?? { boot: "", pid: 0, start: "" };
   const [found] = sql.all<sessions.Session & StoredRow>(storedQuery, boot, pid, start, id, id);
   if (!found) throw new Error("one row of no table was not read");
-  const { leftId, leftSession, hasPauses, hasReservations, hasConflicts, hasNews, hasSpending, ...row } = found;
+  const { leftId, leftSession, pauses, reservations, conflicts, news, spending, ...row } = found;
   return {
     row: row.id === null ? null : (sessionTable.decode([row])[0] ?? null),
     left: leftId === null || leftSession === null ? null : { givenId: leftId, session: leftSession },
-    has: {
-      pauses: hasPauses === 1,
-      reservations: hasReservations === 1,
-      conflicts: hasConflicts === 1,
-      news: hasNews === 1,
-      spending: hasSpending === 1,
-    },
+    has: { pauses, reservations, conflicts, news, spending },
   };
 }
 
@@ -131,12 +134,9 @@ function nameSession(
 }
 
 /** A client with threads reports the end of each. */
-export function enterSession(
-  sql: Sql,
-  now: number,
-  { clientName, input }: IncomingEvent,
-  { id, client, isEntered, left }: KnownSession,
-): void {
+export function enterSession({ sql, runtime, incoming: { clientName, input }, known }: IdentifiedEvent): void {
+  const { id, client, isEntered, left } = known;
+  const now = runtime.now();
   if (!client || !isEntered) return;
   clients.moveTo(sql, now, client, { givenId: input.session_id, session: id });
   // Windows gives no start time: this process may have reused the id of the session's client.

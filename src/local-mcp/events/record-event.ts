@@ -1,5 +1,5 @@
 import type { Trigger } from "../../contract/checkpoint.ts";
-import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import type { HookEvent } from "../../contract/hook-input.ts";
 import { isAlive, isSameProcess } from "../../platform/processes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -31,17 +31,13 @@ import { deadText, missedWarning, type FrontCheck } from "./connection.ts";
 import { decide, decideUnread, dueTrigger, effectsOf } from "./decide.ts";
 import { isWithoutUser, recordEnd } from "./end-session.ts";
 import type { EventTranscript } from "./event-transcript.ts";
-import { enterSession, type KnownSession } from "./known-session.ts";
+import { enterSession, type IdentifiedEvent } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import { recordEntries } from "./record-entries.ts";
 import type { StartedSession } from "./session-start.ts";
 
 /** An event in the transaction that records it. */
-export interface Recording extends EventTranscript {
-  readonly sql: Sql;
-  readonly runtime: Runtime;
-  readonly incoming: IncomingEvent;
-  readonly known: KnownSession;
+export interface Recording extends IdentifiedEvent, EventTranscript {
   readonly session: sessions.Session;
   /** Row before the event; null for a new session. */
   readonly before: sessions.Session | null;
@@ -83,23 +79,20 @@ interface EventFacts extends EventTranscript, FrontCheck {
  * @returns null for the end of a session that the client never had
  */
 export function recordEvent(
-  sql: Sql,
-  runtime: Runtime,
-  given: IncomingEvent,
-  known: KnownSession,
+  given: IdentifiedEvent,
   { arms, isFrontDead, missedBySubagents, ...transcript }: EventFacts,
 ): RecordedEvent | null {
-  const incoming = { ...given, input: withCallId(sql, given, known.id) };
+  const identified = { ...given, incoming: withCallId(given) };
+  const { sql, incoming } = identified;
   const { event, input } = incoming;
-  if (event === "SessionEnd" && isForeign(sql, runtime, known)) return null;
-  const seen = recordSighting(sql, runtime, incoming, known);
-  const recording: Recording = { sql, runtime, incoming, known, ...transcript, ...seen };
-  const { id: sessionId, project } = recording.session;
+  if (event === "SessionEnd" && isForeign(identified)) return null;
+  const recording: Recording = { ...identified, ...transcript, ...recordSighting(identified) };
+  const { id: sessionId } = recording.session;
   adoptBriefed(sql, input.prompt, sessionId);
   const missedTools = recordPart(recording) + missedBySubagents;
   const missedStart = findMissedStart(recording);
-  const effects = effectsOf(runtime, incoming, known);
-  const verdict = decide(sql, runtime, incoming, known, effects);
+  const effects = effectsOf(recording);
+  const verdict = decide(recording, effects);
   const lastLimit = limitWarning(recording, "UserPromptSubmit");
   const accepted = findAcceptance(recording);
   const { isNew, change } = recordEntries(recording, verdict, effects);
@@ -110,7 +103,7 @@ export function recordEvent(
   const news = isNew && !isBriefed ? findNews(recording, accepted, open) : null;
   const conflict = userConflict(recording, open);
   sessions.update(sql, sessionId, { ...change, ...readingsChange(recording) });
-  const trigger = dueTrigger(sql, runtime, incoming, known, project);
+  const trigger = dueTrigger(recording, recording.session.project);
   recordEnd(recording, isNew);
   const started = recordStart(recording) ?? missedStart;
   recordSessionSettings(recording, arms);
@@ -124,14 +117,12 @@ export function recordEvent(
  * budget and its file are guarded all the same.
  */
 export function recordUnreadEvent(
-  sql: Sql,
-  runtime: Runtime,
-  incoming: IncomingEvent,
-  known: KnownSession,
+  identified: IdentifiedEvent,
   { part, isBehind }: EventTranscript,
   text: string,
 ): RecordedEvent {
-  const { session } = recordSighting(sql, runtime, incoming, known);
+  const { sql, runtime, incoming } = identified;
+  const { session } = recordSighting(identified);
   const { id } = session;
   if (part && part.offset !== session.transcriptOffset) {
     recordUnreadPart(sql, session, part, runtime.now());
@@ -139,7 +130,7 @@ export function recordUnreadEvent(
   }
   const key = `unread:${incoming.event}:${digest(text)}`;
   journal.append(sql, id, runtime.now(), key, { kind: "unread", of: incoming.event, text });
-  const verdict = decideUnread(sql, runtime, incoming, known);
+  const verdict = decideUnread(identified);
   return { ...nothing, sessionId: id, isTranscriptBehind: isBehind, verdict };
 }
 
@@ -147,7 +138,7 @@ export function recordUnreadEvent(
 function conflictsFor({ sql, runtime, incoming, known, session }: Recording): readonly NumberedConflict[] {
   const { event } = incoming;
   const isShown = event === "UserPromptSubmit" || event === "Stop" || isToolEnd(event);
-  return isShown && known.has.conflicts ? conflictsOf(sql, runtime, session.id) : [];
+  return isShown && known.has.conflicts > 0 ? conflictsOf(sql, runtime, session.id) : [];
 }
 
 function userConflict(
@@ -173,15 +164,17 @@ const callKinds: Partial<Record<HookEvent, "start" | "end">> = {
 };
 
 /** Without a client's id, the nth start of the same call and its nth end belong together. */
-function withCallId(sql: Sql, { event, input }: IncomingEvent, id: string): HookInput {
+function withCallId({ sql, incoming, known: { id } }: IdentifiedEvent): IncomingEvent {
+  const { event, input } = incoming;
   const kind = callKinds[event];
-  if (kind === undefined || input.tool_use_id !== undefined || input.tool_name === undefined) return input;
+  if (kind === undefined || input.tool_use_id !== undefined || input.tool_name === undefined) return incoming;
   const call = digest(JSON.stringify([input.agent_id, input.tool_name, input.tool_input]));
-  return { ...input, tool_use_id: `call_${call}.${journal.countKeys(sql, id, `${kind}:call_${call}.`)}` };
+  const callId = `call_${call}.${journal.countKeys(sql, id, `${kind}:call_${call}.`)}`;
+  return { ...incoming, input: { ...input, tool_use_id: callId } };
 }
 
 /** A client asked to resume an unknown session ends with that id, without having had it. */
-function isForeign(sql: Sql, { processes }: Runtime, { row, parentId, client }: KnownSession): boolean {
+function isForeign({ sql, runtime: { processes }, known: { row, parentId, client } }: IdentifiedEvent): boolean {
   const owner = (row ?? (parentId === null ? null : sessions.get(sql, parentId)))?.owner;
   if (!owner) return false;
   if (!client) return isAlive(processes, owner);
@@ -191,16 +184,12 @@ function isForeign(sql: Sql, { processes }: Runtime, { row, parentId, client }: 
 /** Events that only a living session sends; the others may arrive after its end. */
 const signsOfLife: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit", "PreToolUse"]);
 
-function recordSighting(
-  sql: Sql,
-  runtime: Runtime,
-  incoming: IncomingEvent,
-  known: KnownSession,
-): Pick<Recording, "session" | "before"> {
+function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" | "before"> {
+  const { sql, runtime, incoming, known } = identified;
   const { event, input, clientName, isLate = false } = incoming;
   const { id, parentId, client, project, cwd, row } = known;
   const now = runtime.now();
-  enterSession(sql, now, incoming, known);
+  enterSession(identified);
   const isSignOfLife = !isLate && signsOfLife.has(event);
   const before = isSignOfLife ? withEarlierDeath(sql, runtime, row) : row;
   const { model, client_version: clientVersion, transcript_path: path } = input;
@@ -220,7 +209,7 @@ function recordSighting(
     isWork: event !== "Notification",
   });
   if (!isLate) updateWaiting(sql, now, event, input, session);
-  if (!isLate && known.has.pauses) clearPausedFolder(sql, id);
+  if (!isLate && known.has.pauses > 0) clearPausedFolder(sql, id);
   return { session, before };
 }
 
@@ -279,7 +268,7 @@ function findNews(
   const { event, input, isLate = false } = incoming;
   const { now, env, config } = runtime;
   const isSubagents = input.agent_id !== undefined && event !== "UserPromptSubmit";
-  if (isLate || isSubagents || (!known.has.news && open.length === 0)) return null;
+  if (isLate || isSubagents || (known.has.news === 0 && open.length === 0)) return null;
   const missing = event === "UserPromptSubmit" || event === "PostToolUse" ? giveBack(sql, now(), id) : null;
   if (missing !== null) return { context: missing, line: null };
   if (event === "UserPromptSubmit") return deliverAtPrompt(sql, runtime, id, accepted, open);

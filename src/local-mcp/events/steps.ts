@@ -1,7 +1,6 @@
 import type { HookAnswer } from "../../contract/hook-answer.ts";
 import { interpret, OverBudgetError, repeatWithinBudget, shortText } from "../../platform/time-budget.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import type { Sql } from "../../shared/sql.ts";
 import { askService } from "../../machine/learning/assignment-service.ts";
 import type { ServiceArms } from "../../machine/sessions/session-settings.ts";
 import { limits } from "../../machine/sessions/entries.ts";
@@ -10,7 +9,7 @@ import type { DeferredWork } from "./after-answer.ts";
 import { checkFront } from "./connection.ts";
 import { readTranscript, skipTranscript, type EventTranscript } from "./event-transcript.ts";
 import { toAnswer } from "./hook-answer.ts";
-import { identify, type KnownSession } from "./known-session.ts";
+import { identify, type IdentifiedEvent } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import { recordEvent, recordUnreadEvent, type RecordedEvent } from "./record-event.ts";
 import { noteOnce } from "./recorded-events.ts";
@@ -50,22 +49,21 @@ export function takeSteps(runtime: Runtime, incoming: IncomingEvent): AnsweredEv
 function recordOnce(runtime: Runtime, incoming: IncomingEvent): Recorded {
   const { store, durations, log } = runtime;
   const arms = askArms(runtime, incoming);
-  const write = (record: (sql: Sql, known: KnownSession) => Recorded): Recorded =>
+  const write = (record: (identified: IdentifiedEvent) => Recorded): Recorded =>
     store.write((sql) => {
       if (!noteOnce(sql, incoming.id)) return "repeated";
       if (durations.isDue) durations.store(sql);
       const known = identify(sql, runtime, incoming);
-      if (known.isPaused) skipTranscript(sql, incoming, known);
-      return known.isPaused ? "nothing" : record(sql, known);
+      const identified = { sql, runtime, incoming, known };
+      if (known.isPaused) skipTranscript(identified);
+      return known.isPaused ? "nothing" : record(identified);
     });
   try {
     return repeatWithinBudget((bound) =>
-      write((sql, known) => {
-        const front = checkFront(sql, runtime, incoming, known);
-        const transcript = readTranscript(sql, runtime, incoming, known);
-        const record = (): Recorded =>
-          recordEvent(sql, runtime, incoming, known, { arms, ...front, ...transcript }) ?? "nothing";
-        return isShortCall(incoming, known, transcript) ? record() : bound(record);
+      write((identified) => {
+        const facts = { arms, ...checkFront(identified), ...readTranscript(identified) };
+        const record = (): Recorded => recordEvent(identified, facts) ?? "nothing";
+        return isShortCall(identified, facts) ? record() : bound(record);
       }),
     );
   } catch (error) {
@@ -73,9 +71,7 @@ function recordOnce(runtime: Runtime, incoming: IncomingEvent): Recorded {
     log("warn", `${incoming.event} was stored without being interpreted`, { reason: error.message });
     const text =
       interpret(() => redactAndClip(JSON.stringify(incoming.input), limits.unread)) ?? "[its redaction took too long]";
-    return write((sql, known) =>
-      recordUnreadEvent(sql, runtime, incoming, known, readTranscript(sql, runtime, incoming, known), text),
-    );
+    return write((identified) => recordUnreadEvent(identified, readTranscript(identified), text));
   }
 }
 
@@ -89,11 +85,8 @@ function askArms(runtime: Runtime, incoming: IncomingEvent): ServiceArms | null 
 }
 
 /** Most events are tool calls with a short input, and nothing is read of the output. */
-function isShortCall(
-  { input, isLate = false }: IncomingEvent,
-  { row }: KnownSession,
-  { part }: EventTranscript,
-): boolean {
+function isShortCall({ incoming, known: { row } }: IdentifiedEvent, { part }: EventTranscript): boolean {
+  const { input, isLate = false } = incoming;
   const { tool_name: tool, tool_input: fields, error, last_assistant_message: words } = input;
   const unread = part ? part.offset - (row?.transcriptOffset ?? 0) : 0;
   if (tool === undefined || isLate || unread > shortText) return false;

@@ -5,7 +5,7 @@ import { reviewIfDue } from "../../machine/learning/review-schedule.ts";
 import { DeathWatch, recordDeaths } from "../../machine/recovery/deaths.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { catchUp, hasWritten, readSubagents } from "../../machine/transcripts/record-transcript.ts";
+import { catchUp, hasWritten, recordSubagents } from "../../machine/transcripts/record-transcript.ts";
 import { refresh } from "../../machine/signals/observe.ts";
 import * as clients from "../../machine/sessions/clients.ts";
 import { isSessionPaused } from "../../machine/sessions/paused-session.ts";
@@ -53,7 +53,8 @@ function observeSession(chat: Chat, session: sessions.Session): void {
     runtime.store.write((sql) => catchUp(sql, runtime.now(), sessionId));
     return;
   }
-  readSubagents(runtime, session);
+  const options = { prices: runtime.config.usage.prices, isOver: false };
+  runtime.store.write((sql) => recordSubagents(sql, session, runtime.now(), options));
   const { facts, config } = refresh(runtime, session);
   const trigger = timerTrigger(facts, config.checkpoint);
   if (trigger) capture(runtime, { sessionId, trigger });

@@ -2,8 +2,7 @@ import { oneLine } from "../../shared/format.ts";
 import { createHash } from "node:crypto";
 import type { UsageLimit } from "../../contract/at-limit.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
-import { redactAndClip, redactAndKeepEnds } from "../../redaction/bounded-text.ts";
-import { redact } from "../../redaction/redact.ts";
+import { redactAndClip, redactAndKeepEnds, redactOnce } from "../../redaction/bounded-text.ts";
 import { chatWords } from "../../clients/adapter/harness-text.ts";
 
 export interface KeyedEntry<Entry extends JournalEntry = JournalEntry> {
@@ -44,12 +43,12 @@ export function approvedPlan(text: string, id: string): KeyedEntry<Extract<Journ
 
 /** Replaces what cannot be an id, or resembles a secret, by its digest. */
 export function idOf(given: string): string {
-  return /^[\w.:@-]{1,200}$/.test(given) && redact(given).count === 0 ? given : `id_${digest(given)}`;
+  return /^[\w.:@-]{1,200}$/.test(given) && redactOnce(given).count === 0 ? given : `id_${digest(given)}`;
 }
 
 /** Redacts a path for storage; a redacted path only fails to open later. */
 export function pathOf(given: string): string {
-  return given.length <= limits.path ? redact(given).text : redactAndClip(given, limits.path);
+  return given.length <= limits.path ? redactOnce(given).text : redactAndClip(given, limits.path);
 }
 
 export function digest(text: string): string {

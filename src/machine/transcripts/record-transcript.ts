@@ -22,7 +22,6 @@ import { countResponses, type Prices } from "../usage/ledger.ts";
 import { OverBudgetError, budgetMs, withinBudget } from "../../platform/time-budget.ts";
 import type { HookInput } from "../../contract/hook-input.ts";
 import { codeOf } from "../../shared/error.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
 import { readSubagentLine } from "../../clients/claude-code/claude-lines.ts";
 import { usageFiles } from "../../store/usage-tables.ts";
 
@@ -296,21 +295,7 @@ function inputOf(caller: Caller, call: Pick<TranscriptToolCall, "id" | "name" | 
 
 const maxFiles = 500;
 
-/**
- * Counts usage and stores missed tool calls. A hook has time for a folder only where
- * no MCP process does it by its timer. Returns the number of unreported calls.
- */
-export function readSubagents(runtime: Runtime, session: Session): number {
-  const missed = filesOf(session).map((file) => {
-    const position = runtime.store.read((sql) => positionIn(sql, session, file), { offset: 0, limits: {} });
-    const part = readFile(file, position);
-    const options = { prices: runtime.config.usage.prices, isOver: false };
-    return part ? runtime.store.write((sql) => recordFile(sql, session, file, part, runtime.now(), options)) : 0;
-  });
-  return missed.reduce((total, count) => total + count, 0);
-}
-
-/** The same in the caller's transaction. */
+/** Counts the usage of sub-agents, and stores their missed tool calls. @returns their number */
 export function recordSubagents(sql: Sql, session: Session, now: number, options: SubagentOptions): number {
   const missed = filesOf(session).map((file) => {
     const part = readFile(file, positionIn(sql, session, file));

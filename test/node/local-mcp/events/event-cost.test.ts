@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Connection, OpenOptions } from "#src/store/driver.ts";
 import { aChat } from "#harness/machine/claude.ts";
@@ -84,4 +84,37 @@ it("[HO79] that a chat waits for its user is written when it begins and when it 
   expect(ofWaiting(during(ask))).toEqual([]);
   expect(ofWaiting(during(turn))).toHaveLength(1);
   expect(ofWaiting(during(turn))).toEqual([]);
+});
+
+/** Texts whose private parts are looked for, which is where each redaction begins. */
+function redactedDuring(work: () => void): string[] {
+  const spy = vi.spyOn(RegExp.prototype, "exec");
+  work();
+  const { calls, contexts } = spy.mock;
+  const texts = calls.flatMap(([text], at) =>
+    (contexts[at] as RegExp | undefined)?.source.includes("private") ? [text] : [],
+  );
+  spy.mockRestore();
+  return texts.filter((text) => text !== "");
+}
+
+const twice = (texts: readonly string[]): string[] => texts.filter((text, at) => texts.indexOf(text) < at);
+
+it("[HO79] no text of an event is redacted twice, and what comes with each event only once", () => {
+  const { claude } = aCountedChat();
+  claude.start();
+  const prompts = redactedDuring(() => void claude.prompt("fix the parser"));
+  expect(prompts).toContain("fix the parser");
+  expect(twice(prompts)).toEqual([]);
+  for (const [tool, input] of [
+    ["Edit", { file_path: `${claude.cwd}/a.ts`, old_string: "a", new_string: "b" }],
+    ["Bash", { command: "npm publish" }],
+  ] as const) {
+    let id = "";
+    const before = redactedDuring(() => void (id = claude.begin(tool, input)));
+    const after = redactedDuring(() => void claude.done(id, tool, input));
+    expect(before).toContain(Object.values(input)[0]);
+    expect(twice(before)).toEqual([]);
+    expect(after).toEqual([]);
+  }
 });
