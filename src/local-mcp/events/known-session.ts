@@ -54,12 +54,17 @@ interface StoredParts {
   readonly spending: number;
 }
 
-/** Identifies the session of an event, and whether nothing is stored for it now. */
-export function identify(sql: Sql, runtime: Runtime, incoming: IncomingEvent): KnownSession {
+/**
+ * Identifies the session of an event, and whether nothing is stored for it now.
+ *
+ * @param forkId of the session if it is a new fork; absent: one that nobody has named yet
+ */
+export function identify(sql: Sql, runtime: Runtime, incoming: IncomingEvent, forkId?: string): KnownSession {
   const source = sourceOf(runtime, incoming);
   const givenId = incoming.input.session_id;
   const first = readStored(sql, source.client, givenId);
-  const named = nameSession(sql, runtime, incoming, source.client, first);
+  const newId = (): string => forkId ?? `ses_${uuidv7(runtime.now(), runtime.random(16))}`;
+  const named = nameSession(sql, runtime, incoming, { ...first, client: source.client, newId });
   const isFirst = named.id === (first.row?.id ?? givenId);
   const { row, has } = isFirst ? first : readStored(sql, null, named.id);
   const id = row ? named.id : (named.parentId ?? named.id);
@@ -119,8 +124,7 @@ function nameSession(
   sql: Sql,
   runtime: Runtime,
   { event, input: { session_id: givenId } }: IncomingEvent,
-  client: ProcessIdentity | null,
-  { left, row }: Stored,
+  { left, row, client, newId }: Stored & Pick<Source, "client"> & { readonly newId: () => string },
 ): Named {
   const plain = { id: givenId, parentId: null, isEntered: false, left };
   if (!client) return plain;
@@ -129,7 +133,7 @@ function nameSession(
   const isEntered = !left || sessionSwitchEvents.has(event);
   if (!isEntered) return { ...plain, id: fork ?? givenId };
   const isTaken = fork === null && row?.endedAt === null && isHeldByAnother(runtime, row, [client]);
-  const id = isTaken ? newSessionId(runtime) : (fork ?? givenId);
+  const id = isTaken ? newId() : (fork ?? givenId);
   return { id, parentId: isTaken || fork !== null ? givenId : null, isEntered, left };
 }
 

@@ -53,7 +53,7 @@ function recordOnce(runtime: Runtime, incoming: IncomingEvent): Recorded {
     store.write((sql) => {
       if (!noteOnce(sql, incoming.id)) return "repeated";
       if (durations.isDue) durations.store(sql);
-      const known = identify(sql, runtime, incoming);
+      const known = identify(sql, runtime, incoming, arms?.session);
       const identified = { sql, runtime, incoming, known };
       if (known.isPaused) skipTranscript(identified);
       return known.isPaused ? "nothing" : record(identified);

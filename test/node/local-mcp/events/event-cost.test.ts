@@ -108,7 +108,7 @@ it("[HO79] no text of an event is redacted twice, and what comes with each event
   expect(twice(prompts)).toEqual([]);
   for (const [tool, input] of [
     ["Edit", { file_path: `${claude.cwd}/a.ts`, old_string: "a", new_string: "b" }],
-    ["Bash", { command: "npm publish" }],
+    ["Bash", { command: `cd ${claude.cwd} && npm publish` }],
   ] as const) {
     let id = "";
     const before = redactedDuring(() => void (id = claude.begin(tool, input)));
