@@ -57,7 +57,7 @@ interface StoredParts {
 /**
  * Identifies the session of an event, and whether nothing is stored for it now.
  *
- * @param forkId of the session if it is a new fork; absent: one that nobody has named yet
+ * @param forkId of the session if it is a new fork; absent: a new id
  */
 export function identify(sql: Sql, runtime: Runtime, incoming: IncomingEvent, forkId?: string): KnownSession {
   const source = sourceOf(runtime, incoming);
