@@ -48,6 +48,7 @@ export function boundTexts(value: unknown, maxText: number, depth = 0): unknown 
 export const maxLabelChars = 100;
 
 export function label(text: string): string {
+  // Not `oneLine`: a name that is compared keeps what is not seen.
   return redactAndClip(text, maxLabelChars).replaceAll(/\s+/g, " ");
 }
 

@@ -63,7 +63,7 @@ export function identify(sql: Sql, runtime: Runtime, incoming: IncomingEvent, fo
   const source = sourceOf(runtime, incoming);
   const givenId = incoming.input.session_id;
   const first = readStored(sql, source.client, givenId);
-  const newId = (): string => forkId ?? `ses_${uuidv7(runtime.now(), runtime.random(16))}`;
+  const newId = (): string => forkId ?? newSessionId(runtime);
   const named = nameSession(sql, runtime, incoming, { ...first, client: source.client, newId });
   const isFirst = named.id === (first.row?.id ?? givenId);
   const { row, has } = isFirst ? first : readStored(sql, null, named.id);

@@ -1,4 +1,3 @@
-import { oneLine } from "../../shared/format.ts";
 import { createHash } from "node:crypto";
 import type { UsageLimit } from "../../contract/at-limit.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
