@@ -1,4 +1,3 @@
-import { oneLine } from "../../shared/format.ts";
 import { deedOf, filePathOf, subagentTool } from "../../clients/adapter/tools.ts";
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
@@ -100,7 +99,7 @@ export function describeInput(toolInput: unknown): string {
   const described = describingArguments.map((key) => values[key]).find((value) => typeof value === "string");
   const text =
     searchIn(values) ?? described ?? JSON.stringify(redactJson(boundTexts(toolInput ?? {}, limits.input * 4)).value);
-  return oneLine(redactAndClip(text, limits.input));
+  return redactAndClip(text, limits.input).replaceAll(/\s+/g, " ");
 }
 
 /** A search is described by its pattern and its folder. */

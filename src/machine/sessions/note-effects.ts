@@ -1,4 +1,3 @@
-import { oneLine } from "../../shared/format.ts";
 import { readFileSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { adapterOf } from "../../clients/adapters.ts";
@@ -44,7 +43,7 @@ function toNote({ kind, command, check, shows, isOnce }: FoundEffect, position: 
   const isKnown = check !== null && (subject !== undefined || !check.includes("{subject}"));
   return {
     kind,
-    command: oneLine(redactAndClip(command, maxCommandChars)),
+    command: redactAndClip(command, maxCommandChars).replaceAll(/\s+/g, " "),
     ...(shows === null ? {} : { shows }),
     ...position,
     ...(isOnce ? { isOnce } : {}),
