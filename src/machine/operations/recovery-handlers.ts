@@ -1,3 +1,4 @@
+import { teamChats } from "../../store/team-tables.ts";
 import { existsSync, statSync } from "node:fs";
 import type { Candidate, Plan } from "../../contract/machine/recovery.ts";
 import type { SessionView } from "../../contract/machine/sessions.ts";
@@ -29,7 +30,6 @@ import { projectRoot } from "../sessions/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
-import * as members from "../team/members.ts";
 import type { HandlerContext, Handlers, HostContext, HostResult } from "./host.ts";
 import type { KeptWorkspace } from "./kept-workspace.ts";
 import { projectOfFolderHere, toViews } from "./other-machines.ts";
@@ -165,7 +165,7 @@ function importAgain(runtime: Runtime, { transcriptPath: path, transcriptOffset,
  * @returns why that failed; null: it did not
  */
 async function attestDeath(runtime: Runtime, workspace: KeptWorkspace, session: string): Promise<string | null> {
-  const member = runtime.store.read((sql) => members.find(sql, session), null);
+  const member = runtime.store.read((sql) => teamChats.find(sql, { session }), null);
   const owner = member && readProcessKey(member.process);
   if (!owner || mayBeAlive(runtime.processes, owner)) return null;
   const { chat, process } = member;

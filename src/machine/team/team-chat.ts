@@ -1,3 +1,4 @@
+import { teamChats } from "../../store/team-tables.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { waitingProgress } from "../../contract/chat-state.ts";
 import { Id } from "../../contract/values.ts";
@@ -22,7 +23,6 @@ import { FileReservations } from "./file-reservations.ts";
 import { HeldClaims } from "./held-claims.ts";
 import { Holdings } from "./holdings.ts";
 import { Leadership } from "./leadership.ts";
-import * as members from "./members.ts";
 import { MessageInbox } from "./message-inbox.ts";
 import { countQueued, Outbox } from "./outbox.ts";
 import { TaskClaims } from "./task-claims.ts";
@@ -165,7 +165,7 @@ export class TeamChat {
 
   /** Required to register: only the coordinator knows what an earlier process stated. */
   async #loadAbilities(): Promise<Result<null, CallError>> {
-    const isMember = this.#runtime.store.read((sql) => members.find(sql, this.sessionId) !== null, false);
+    const isMember = this.#runtime.store.read((sql) => teamChats.has(sql, { session: this.sessionId }), false);
     if (!isMember || this.#areAbilitiesLoaded) return ok(null);
     const chat = await this.openedLink.link.call("chats.get", { chat: this.sessionId }, abilitiesTimeoutMs);
     if (!chat.ok && chat.error.code !== "unknown_chat") return chat;
@@ -223,7 +223,8 @@ export class TeamChat {
       this.#runtime.store.write((sql) => {
         this.leadership.forget(sql);
         // A process that sends kept calls later reads the row.
-        if (countQueued(sql, this.sessionId) === 0) members.remove(sql, this.sessionId, this.#process);
+        if (countQueued(sql, this.sessionId) > 0) return;
+        teamChats.delete(sql, { session: this.sessionId, process: this.#process });
       });
     } finally {
       link.close();
@@ -280,7 +281,7 @@ export class TeamChat {
     if (!registered.ok) return registered;
     const { incarnation } = registered.value;
     const member = { session: this.sessionId, workspace, chat: chat.chat, incarnation, process: this.#process };
-    this.#runtime.store.write((sql) => members.upsert(sql, this.#runtime.now(), member));
+    this.#runtime.store.write((sql) => teamChats.put(sql, { ...member, at: this.#runtime.now() }));
     // Not before: others rely on a registered chat to receive messages.
     this.#follow();
     this.#registered = JSON.stringify(chat);

@@ -1,3 +1,4 @@
+import { teamChats } from "../../store/team-tables.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
@@ -7,7 +8,6 @@ import { attempt } from "../../platform/log-file.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { exceptStoreErrors } from "../../store/store-error.ts";
-import * as members from "./members.ts";
 import { TeamChat, type TeamOptions } from "./team-chat.ts";
 import type { WorkspaceWatch } from "./workspace-watch.ts";
 
@@ -100,7 +100,10 @@ export class Team {
     if (this.#hasRejoined || !isOfServer(session)) return;
     this.#hasRejoined = true;
     const process = this.#options.processOf(session);
-    const registered = this.#options.runtime.store.read((sql) => members.listOf(sql, process), []);
+    const registered = this.#options.runtime.store.read(
+      (sql) => teamChats.select(sql, "WHERE process = ?", process),
+      [],
+    );
     for (const { session: sessionId } of registered) {
       const other = this.#chats.has(sessionId) ? null : this.#sessionToFollow(sessionId);
       if (other) await this.chatFor(other);

@@ -1,3 +1,4 @@
+import { teamChats } from "../../store/team-tables.ts";
 import type { Change } from "../../contract/state.ts";
 import { pollEveryMs } from "../../contract/protocol.ts";
 import { within, type Platform } from "../../coordinator-client/edge/platform.ts";
@@ -8,6 +9,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
 import type { Store } from "../../store/store.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -15,7 +17,6 @@ import { ChatDirectory } from "./chat-directory.ts";
 import type { Naming } from "./chat-naming.ts";
 import { listFileLeases, toReservation } from "./file-reservations.ts";
 import { formatResource } from "./lease-paths.ts";
-import * as members from "./members.ts";
 import { countQueued, Outbox } from "./outbox.ts";
 import * as reservationTable from "./reservation-table.ts";
 
@@ -38,6 +39,8 @@ export interface WatchedChat {
   readonly sessionId: string;
   check(): void;
 }
+
+type Member = RowOf<typeof teamChats>;
 
 const callTimeoutMs = 10_000;
 const reportEveryMs = 10_000;
@@ -170,11 +173,15 @@ export class WorkspaceWatch {
     });
   }
 
+  #members(sql: Sql): Member[] {
+    return teamChats.select(sql, "WHERE workspace = ? ORDER BY session", this.workspace);
+  }
+
   /** Reservations of the machine's chats that live. */
   #heldFiles(sql: Sql): reservationTable.Reservation[] {
-    const living = members
-      .inWorkspace(sql, this.workspace)
-      .filter(({ process }) => processLives(this.#options.runtime.processes, process) !== false);
+    const living = this.#members(sql).filter(
+      ({ process }) => processLives(this.#options.runtime.processes, process) !== false,
+    );
     const holders = new Set(living.map(({ chat }) => chat));
     return reservationTable
       .list(sql)
@@ -230,9 +237,7 @@ export class WorkspaceWatch {
     const { now, store, processes } = this.#options.runtime;
     const isReport = !isWithin(now() - this.#reportedAt, reportEveryMs);
     if (isReport) this.#reportedAt = now();
-    const unserved = store
-      .read((sql) => members.inWorkspace(sql, this.workspace), [])
-      .filter(({ session }) => !this.#chats.has(session));
+    const unserved = store.read((sql) => this.#members(sql), []).filter(({ session }) => !this.#chats.has(session));
     // Another container has a host of its own.
     const living = unserved.filter(({ process }) => processLives(processes, process) === true);
     const dead = unserved.filter(({ process }) => processLives(processes, process) === false);
@@ -243,23 +248,23 @@ export class WorkspaceWatch {
   }
 
   /** A chat whose client lives, and whose server was killed with its host. */
-  async #keepAlive({ link, edge }: OpenedLink, { chat, incarnation }: members.Member): Promise<void> {
+  async #keepAlive({ link, edge }: OpenedLink, { chat, incarnation }: Member): Promise<void> {
     if (edge === null) return;
     const answer = await link.call("chats.heartbeat", { self: { chat, incarnation } }, callTimeoutMs);
     if (!answer.ok) this.#options.runtime.log("info", "a chat without a server", { chat, code: answer.error.code });
   }
 
   /** Sends the kept calls of a dead chat, then releases all that it holds. */
-  async #cleanUp(opened: OpenedLink, member: members.Member): Promise<void> {
+  async #cleanUp(opened: OpenedLink, member: Member): Promise<void> {
     const { store } = this.#options.runtime;
     const { session, process } = member;
     const hasKeptCalls = store.read((sql) => countQueued(sql, session), 0) > 0;
     const isDone = hasKeptCalls ? await this.#sendKeptCalls(member) : await attestDeath(opened, member);
-    if (isDone) store.write((sql) => members.remove(sql, session, process));
+    if (isDone) store.write((sql) => teamChats.delete(sql, { session, process }));
   }
 
   /** Claims are valid within the grace period of a lost connection. */
-  async #sendKeptCalls({ session: sessionId, chat, process }: members.Member): Promise<boolean> {
+  async #sendKeptCalls({ session: sessionId, chat, process }: Member): Promise<boolean> {
     const { runtime, platform } = this.#options;
     const opened = this.#options.open();
     if (!opened.ok) return false;
@@ -279,7 +284,7 @@ export class WorkspaceWatch {
 /** A coordinator on one machine sees the death itself. */
 export async function attestDeath(
   { link, machine, edge }: OpenedLink,
-  { chat, process }: Pick<members.Member, "chat" | "process">,
+  { chat, process }: Pick<Member, "chat" | "process">,
 ): Promise<boolean> {
   if (edge === null) return true;
   const answer = await link.call("chats.attest-death", { chat, machine, process }, callTimeoutMs);

@@ -13,7 +13,7 @@ import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { lockFile } from "#src/store/file-lock.ts";
 import type { Attendance } from "#src/machine/operations/host.ts";
 import { recordDeaths } from "#src/machine/recovery/deaths.ts";
-import * as members from "#src/machine/team/members.ts";
+import { teamChats } from "#src/store/team-tables.ts";
 import { hostClientWith } from "#harness/machine/machine-host.ts";
 import {
   linesOf,
@@ -222,7 +222,7 @@ it("[SU10] the coordinator of this machine is notified of a chat that has died, 
     const self = { chat, session: sessionId, process, machine, client: "claude-code" };
     expect(coordinator.call("chats.register", self).ok).toBe(true);
     const member = { session: sessionId, workspace: "local", chat, incarnation: 1, process };
-    home.runtime.store.write((sql) => members.upsert(sql, 1, member));
+    home.runtime.store.write((sql) => teamChats.put(sql, { ...member, at: 1 }));
   }
   const ran = await supervise(home, (out) => {
     if (out.includes('"supervising"') && home.alive.delete(700) && home.alive.delete(701))
