@@ -172,7 +172,7 @@ it("[GS95] a folder outside git, until a repository is made around it", async ()
   expect(await takeUnchanged(inputOf(plain), "small")).toBeNull();
 });
 
-it("[GS95] more files are looked at beside the host", async () => {
+it("[GS95] more files are scanned beside the host @night", async () => {
   const many = Object.fromEntries(Array.from({ length: 5_001 }, (_, n) => [`f${n % 50}/${n}.txt`, ""]));
   const from = makeProject();
   write(from.project, many);
