@@ -118,7 +118,7 @@ const surface = /^src\/(?:cli|web)\//;
 /** What opens, reads or changes state. */
 const authority = /^src\/(?:store|coordination|runtime|snapshots|redaction|coordinator-client|machine|local-mcp)\//;
 /** The interface of a host. */
-const open = "src/machine/operations/host.ts";
+const open = "src/machine/operations/operation-context.ts";
 /** Files that make the host of a program. */
 const makers: ReadonlySet<string> = new Set(["src/cli/cli.ts", "src/cli/io.ts", "src/cli/system-io.ts"]);
 

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { claudeBinary } from "../../scripts/install-claude.ts";
 import { descendantsOf } from "../../scripts/local-edge.ts";
-import { runningHost } from "../../src/local-mcp/host-client/machine-host.ts";
+import { runningHost } from "../../src/local-mcp/host-client/host-client.ts";
 import { identify, isAlive, systemProcesses, type ProcessIdentity } from "../../src/platform/processes.ts";
 import { pathsIn, type Paths } from "../../src/platform/paths.ts";
 import { cleanEnv } from "../../test/harness/claude/claude-code.ts";

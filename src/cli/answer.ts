@@ -1,5 +1,5 @@
 import { errorTable, type ErrorCode } from "../contract/errors.ts";
-import type { HostResult } from "../machine/operations/host.ts";
+import type { OperationResult } from "../machine/operations/operation-context.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { Shown } from "./views.ts";
 
@@ -83,7 +83,7 @@ export function notFound(message: string): FailedResult {
 }
 
 /** A host's answer with the exit code of its refusal. */
-export function fromHost<T>(answer: HostResult<T>): CliResult<T> {
+export function toCliResult<T>(answer: OperationResult<T>): CliResult<T> {
   if (answer.ok) return answer;
   const { code, message, candidates = [] } = answer.error;
   if (code === "bad_input") return wrongUsage(message);

@@ -1,8 +1,8 @@
 import { sep } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../contract/machine/operations.ts";
-import type { Workspace, HostContext, LoadedRuntime } from "../machine/operations/host.ts";
-import { Operations } from "../local-mcp/host/local-host.ts";
+import type { Workspace, OperationContext, LoadedRuntime } from "../machine/operations/operation-context.ts";
+import { OperationRunner } from "../local-mcp/host/operation-runner.ts";
 import { type Paths, homeFrom, pathsIn } from "../platform/paths.ts";
 import { shimCommand, typedCommand, withShimCommand } from "../platform/shim-command.ts";
 import { messageOf } from "../shared/error.ts";
@@ -18,7 +18,7 @@ import {
   exitCodes,
   exitOf,
   failed,
-  fromHost,
+  toCliResult,
   interrupted,
   wrongUsage,
 } from "./answer.ts";
@@ -53,7 +53,7 @@ function refuseSecondValue(command: Command, option: Option): void {
 export class Cli {
   readonly io: Io;
   readonly paths: Paths;
-  readonly host: Operations;
+  readonly runner: OperationRunner;
   readonly #screen: Screen;
   exitCode: number = exitCodes.ok;
   #loaded: Promise<LoadedRuntime> | null = null;
@@ -66,7 +66,7 @@ export class Cli {
     this.io = io;
     this.#screen = createScreen(io);
     this.paths = pathsIn(homeFrom(io.env));
-    this.host = new Operations(this.context);
+    this.runner = new OperationRunner(this.context);
   }
 
   /** How a person types `shim` in this terminal. */
@@ -81,7 +81,7 @@ export class Cli {
     name: Name,
     input: MachineInput<Name>,
   ): Promise<CliResult<MachineOutput<Name>>> {
-    return fromHost(await this.host.call(name, input));
+    return toCliResult(await this.runner.call(name, input));
   }
 
   /** Does an operation of this machine, whose output is the answer's data. */
@@ -96,7 +96,7 @@ export class Cli {
 
   /** Opens the machine's workspace for as long as `body` runs. */
   async withWorkspace<T>(body: (workspace: Workspace) => Promise<CliResult<T>>): Promise<CliResult<T>> {
-    const opened = await this.host.workspace();
+    const opened = await this.runner.workspace();
     if (!opened.ok) return opened;
     try {
       return await body(opened.value);
@@ -106,7 +106,7 @@ export class Cli {
   }
 
   /** Parts that make a host, or a program beside it. */
-  get context(): HostContext {
+  get context(): OperationContext {
     const { io, paths } = this;
     const hostClient = io.hostClient({ home: paths.home, launch: io.launch, env: io.env });
     const loaded = (): Promise<LoadedRuntime> => (this.#loaded ??= io.makeRuntime());
@@ -117,9 +117,9 @@ export class Cli {
       runtime: async () => (await loaded()).runtime,
       hostClient: {
         ...hostClient,
-        call: (asked, hearing) => {
+        call: (asked, reports) => {
           this.#hasAskedHost = true;
-          return hostClient.call(asked, hearing);
+          return hostClient.call(asked, reports);
         },
       },
       progress: (text) => this.progress(text),
@@ -220,7 +220,7 @@ export class Cli {
   }
 
   async close(): Promise<void> {
-    await this.host.close();
+    await this.runner.close();
     const loaded = await this.#loaded?.catch(() => null);
     this.#loaded = null;
     loaded?.runtime.store.close();

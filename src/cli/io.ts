@@ -1,6 +1,6 @@
-import type { HostSite, LoadedRuntime } from "../machine/operations/host.ts";
+import type { SystemSite, LoadedRuntime } from "../machine/operations/operation-context.ts";
 import type { HostHome } from "../local-mcp/host-client/reach-host.ts";
-import type { HostClient } from "../machine/operations/host.ts";
+import type { HostClient } from "../machine/operations/operation-context.ts";
 
 export interface ProcessStart {
   readonly command: string;
@@ -17,7 +17,7 @@ export interface ProcessGroup {
   end(graceMs: number): Promise<void>;
 }
 
-export interface Io extends HostSite {
+export interface Io extends SystemSite {
   readonly hostClient: (home: HostHome) => HostClient;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;

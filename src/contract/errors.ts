@@ -111,7 +111,7 @@ const machineErrorTable = {
 } as const satisfies Record<string, Entry>;
 
 /** Codes that only operations of a machine give, with their statuses. */
-const hostErrorTable = {
+const operationErrorTable = {
   interrupted: 503,
   edge_unreachable: 503,
   bad_address: 409,
@@ -156,7 +156,7 @@ const hostErrorTable = {
 } as const satisfies Record<string, number>;
 
 /** Code of a refusal of a machine's operation. */
-export type HostErrorCode = keyof typeof hostErrorTable | CallError["code"];
+export type OperationErrorCode = keyof typeof operationErrorTable | CallError["code"];
 
 export type MachineErrorCode = keyof typeof machineErrorTable;
 export type StoreErrorCode = Extract<MachineErrorCode, `store_${string}`>;
@@ -183,8 +183,8 @@ export function isRetryable(code: ErrorCode): boolean {
 
 const reactions: Readonly<Record<CallError["code"], Entry>> = { ...errorTable, ...machineErrorTable };
 
-export function statusOf(code: HostErrorCode): number {
-  const statuses: Readonly<Record<string, number>> = hostErrorTable;
+export function statusOf(code: OperationErrorCode): number {
+  const statuses: Readonly<Record<string, number>> = operationErrorTable;
   return statuses[code] ?? reactions[code as CallError["code"]].status;
 }
 

@@ -1,6 +1,6 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { HostErrorCode } from "../contract/errors.ts";
+import type { OperationErrorCode } from "../contract/errors.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { discover, indexEntries, isContentSetting, submoduleMode, type WorkTree } from "./work-tree.ts";
 import {
@@ -33,7 +33,7 @@ export interface RestoreResult {
 }
 
 export interface RestoreRefusal {
-  readonly code: HostErrorCode;
+  readonly code: OperationErrorCode;
   readonly message: string;
 }
 

@@ -1,12 +1,12 @@
 import { signal } from "@preact/signals";
 import { render, type ComponentType, type JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { localHost, signIn } from "./local-host.ts";
+import { localBackend, signIn } from "./local-backend.ts";
 import {
   ageTick,
   changed,
   followAddress,
-  host,
+  backend,
   isEdge,
   isLive,
   linkTo,
@@ -56,7 +56,7 @@ function View({ name, id }: ViewProps & { readonly name: string }): JSX.Element 
 const sections: Readonly<Record<string, string>> = { chat: "fleet", task: "tasks", dead: "tasks" };
 
 function App(): JSX.Element {
-  const present = host.value;
+  const present = backend.value;
   const { view: asked, id } = route.value;
   const view = asked === "chat" || Object.hasOwn(laterViews, asked) ? asked : "fleet";
   useEffect(() => {
@@ -103,8 +103,8 @@ function Navigation({ section }: { section: string }): JSX.Element {
 }
 
 async function signOut(): Promise<void> {
-  await host.value?.signOut();
-  host.value = null;
+  await backend.value?.signOut();
+  backend.value = null;
 }
 
 /** The fragment belongs to the router. */
@@ -140,7 +140,7 @@ async function start(): Promise<void> {
   if (!isEdge.value) {
     trouble.value = await signIn(token);
     // Without a secret the first call is refused, which shows how to sign in.
-    host.value = trouble.value === null ? localHost : null;
+    backend.value = trouble.value === null ? localBackend : null;
   }
   followAddress();
   document.addEventListener("keydown", onKey);

@@ -1,10 +1,10 @@
 import { computed, signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import type { LiveLine } from "../contract/live-page.ts";
-import type { Answer, CallInput, CallName, CallOutput, Host, Refused } from "./host.ts";
+import type { Answer, CallInput, CallName, CallOutput, Backend, Refused } from "./backend.ts";
 
 /** Null while the page is not signed in. */
-export const host = signal<Host | null>(null);
+export const backend = signal<Backend | null>(null);
 /** Whether this page came from the Worker, which has another sign-in. */
 export const isEdge = signal(false);
 export const isLive = signal(false);
@@ -88,10 +88,10 @@ export async function call<Name extends CallName>(
   input: CallInput<Name>,
   requestId?: string,
 ): Promise<Answer<CallOutput<Name>>> {
-  const present = host.value;
+  const present = backend.value;
   if (!present) return { ok: false, error: { code: "unauthenticated", message: "sign in again" } };
   const answer = await present.call(name, input, requestId);
-  if (!answer.ok && answer.error.code === "unauthenticated") host.value = null;
+  if (!answer.ok && answer.error.code === "unauthenticated") backend.value = null;
   return answer;
 }
 

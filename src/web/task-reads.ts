@@ -1,5 +1,5 @@
 import type { TaskLine } from "../contract/task-views.ts";
-import type { Answer, CallInput } from "./host.ts";
+import type { Answer, CallInput } from "./backend.ts";
 import { call } from "./page-state.ts";
 
 export type TaskFilter = Pick<CallInput<"tasks.list">, "state" | "type" | "tag" | "chat">;

@@ -1,6 +1,6 @@
 import { expect, it, vi } from "vitest";
 import type { HostStatus } from "#src/contract/machine/installation.ts";
-import { runningHost as askHost } from "#src/local-mcp/host-client/machine-host.ts";
+import { runningHost as askHost } from "#src/local-mcp/host-client/host-client.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { connected, manifestOf, startOf, unpackedBundle } from "#harness/machine/claude-desktop.ts";
 import { answered, integrityOf, nextStepOf, startServer, storeOf } from "#harness/machine/mcp-process.ts";

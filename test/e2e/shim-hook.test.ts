@@ -18,7 +18,7 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { adapterOf } from "#src/clients/adapters.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { runningHost } from "#src/local-mcp/host-client/machine-host.ts";
+import { runningHost } from "#src/local-mcp/host-client/host-client.ts";
 import { hostLock } from "#src/platform/host-socket.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { systemProcesses } from "#src/platform/processes.ts";

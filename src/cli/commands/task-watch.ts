@@ -3,7 +3,7 @@ import * as z from "zod";
 import type { TaskLine } from "../../contract/task-views.ts";
 import { counter } from "../../contract/values.ts";
 import { pollEveryMs } from "../../contract/protocol.ts";
-import type { Workspace } from "../../machine/operations/host.ts";
+import type { Workspace } from "../../machine/operations/operation-context.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { progressText } from "../../shared/progress-text.ts";
 import { ok } from "../../shared/result.ts";

@@ -7,7 +7,7 @@ import { Priority, type Target } from "../../contract/messages.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { Id } from "../../contract/values.ts";
 import type { AuditEntry } from "../../contract/workspaces.ts";
-import type { RightRequest } from "../../machine/operations/host.ts";
+import type { RightRequest } from "../../machine/operations/operation-context.ts";
 import { codeOf, messageOf } from "../../shared/error.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { isRecord, jsonOrText } from "../../shared/json-fields.ts";

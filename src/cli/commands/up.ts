@@ -9,7 +9,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
-import { type CliResult, fromHost, wrongUsage } from "../answer.ts";
+import { type CliResult, toCliResult, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { type Paint, shortPath } from "../screen-text.ts";
@@ -44,12 +44,12 @@ export function addCommand(program: Command, cli: Cli): void {
 
 /** Serves the live page until Ctrl-C. */
 async function servePage(cli: Cli, port: number | undefined, isJson: boolean): Promise<CommandResult> {
-  const served = await cli.host.servePage({
+  const served = await cli.runner.servePage({
     ...omitUndefined({ port }),
     onLinkNeeded: (link) => cli.io.stdout(`A page needs to sign in: ${link}\n`),
     onProblem: (message) => cli.progress(`A request of the page failed: ${message}`),
   });
-  if (!served.ok) return fromHost(served);
+  if (!served.ok) return toCliResult(served);
   const { link } = served.value;
   const text = `SHIM's live page, for the next minute, once: ${link}\nCtrl-C ends it.\n`;
   cli.io.stdout(isJson ? `${JSON.stringify({ link })}\n` : text);

@@ -1,4 +1,4 @@
-import type { HostContext } from "../../machine/operations/host.ts";
+import type { OperationContext } from "../../machine/operations/operation-context.ts";
 import { withWorkspace, type Workspace } from "../../machine/operations/workspace.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
 import { ok, type Result } from "../../shared/result.ts";
@@ -28,7 +28,7 @@ export interface Review {
 
 /** Reviews the project in a folder. */
 export async function withReview<T>(
-  context: HostContext,
+  context: OperationContext,
   folder: string,
   body: (review: Review) => Promise<Result<T, Failure>>,
 ): Promise<Result<T, Failure>> {
@@ -42,7 +42,7 @@ export async function withReview<T>(
 }
 
 function toReview(
-  { site }: HostContext,
+  { site }: OperationContext,
   { call }: Workspace,
   { project, folder }: FoundProject,
   decisions: Decisions,

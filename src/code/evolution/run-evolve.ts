@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import type { HostContext } from "../../machine/operations/host.ts";
+import type { OperationContext } from "../../machine/operations/operation-context.ts";
 import { withWorkspace, type Workspace } from "../../machine/operations/workspace.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
 import { pluralize } from "../../shared/format.ts";
@@ -30,7 +30,7 @@ export interface FoundProject {
 }
 
 /** The package in a folder of a repository. */
-export async function findProject({ site }: HostContext, folder: string): Promise<Result<FoundProject, Failure>> {
+export async function findProject({ site }: OperationContext, folder: string): Promise<Result<FoundProject, Failure>> {
   const target = await findTarget(site.env, folder, []);
   if (!target.ok) return target;
   const { top, repository, base, paths, uncommitted } = target.value;
@@ -63,7 +63,7 @@ export interface Run {
 
 /** A run of a project, in its workspace. */
 interface Session {
-  readonly context: HostContext;
+  readonly context: OperationContext;
   readonly run: Run;
   readonly found: FoundProject;
   readonly workspace: Workspace;
@@ -71,7 +71,11 @@ interface Session {
 }
 
 /** Plans, submits, works and reports; an unfinished run is continued. */
-export async function evolve(context: HostContext, input: EvolveInput, run: Run): Promise<Result<Evolved, Failure>> {
+export async function evolve(
+  context: OperationContext,
+  input: EvolveInput,
+  run: Run,
+): Promise<Result<Evolved, Failure>> {
   const found = await findProject(context, input.folder ?? run.cwd);
   if (!found.ok) return found;
   const type = typeOf(context, input, run, found.value);
@@ -107,7 +111,7 @@ export async function evolve(context: HostContext, input: EvolveInput, run: Run)
 
 /** The type of a worker that does the run's tasks here. */
 function typeOf(
-  { paths }: HostContext,
+  { paths }: OperationContext,
   { trust, tests: words }: EvolveInput,
   { written }: Run,
   { project, base }: FoundProject,
@@ -181,12 +185,15 @@ async function finish(
 }
 
 /** The report of the newest run, as it is now. */
-export function newestReport(context: HostContext, folder: string): Promise<Result<EvolveReport, Failure>> {
+export function newestReport(context: OperationContext, folder: string): Promise<Result<EvolveReport, Failure>> {
   return withNewest(context, folder, (_workspace, report) => Promise.resolve(ok(report)));
 }
 
 /** Cancels the open tasks of the newest run. */
-export function stopNewest(context: HostContext, folder: string): Promise<Result<{ readonly job: number }, Failure>> {
+export function stopNewest(
+  context: OperationContext,
+  folder: string,
+): Promise<Result<{ readonly job: number }, Failure>> {
   return withNewest(context, folder, async (workspace, { tried, job }) => {
     await cancelTasks(workspace, tried, ["open", "running"], "a person stopped the run");
     return ok({ job });
@@ -194,7 +201,7 @@ export function stopNewest(context: HostContext, folder: string): Promise<Result
 }
 
 async function withNewest<T>(
-  context: HostContext,
+  context: OperationContext,
   folder: string,
   body: (workspace: Workspace, report: EvolveReport) => Promise<Result<T, Failure>>,
 ): Promise<Result<T, Failure>> {

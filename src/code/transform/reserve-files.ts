@@ -39,9 +39,9 @@ export async function reserveFiles(
   if (!leasePaths.ok) return refused(leasePaths.error);
   const opened = await workspace.reservations(top, () => Promise.resolve(ok(self)));
   if (!opened.ok) return refused(opened.error);
-  const { project, files: reservations, toHostError } = opened.value;
+  const { project, files: reservations, toOperationError } = opened.value;
   const held = await reservations.listOwn(project);
-  if (!held.ok) return refused(toHostError(held.error));
+  if (!held.ok) return refused(toOperationError(held.error));
   const isHeld = (path: string): boolean =>
     held.value.some(({ resource }) => overlap(resource, toResource(project, path)));
   const own = leasePaths.value.find(isHeld);
@@ -49,7 +49,7 @@ export async function reserveFiles(
     return refused({ message: `another task of this worker has reserved ${own}.` });
   const missing = leasePaths.value.filter((path) => !isHeld(path));
   const reserved = await reservations.reserve(project, missing, ttlMs);
-  if (!reserved.ok) return refused(toHostError(reserved.error));
+  if (!reserved.ok) return refused(toOperationError(reserved.error));
   return ok(async () => {
     if (missing.length > 0) await reservations.release(project, missing);
   });

@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join, posix, resolve } from "node:path";
 import type { InstalledTool, ProjectView, ToolOutput } from "../analysis/adapter.ts";
-import type { HostContext } from "../../machine/operations/host.ts";
+import type { OperationContext } from "../../machine/operations/operation-context.ts";
 import { withWorkspace } from "../../machine/operations/workspace.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
 import { firstOf } from "../../shared/format.ts";
@@ -293,7 +293,7 @@ export interface Transformed extends TransformReport {
 
 /** Shows what a transform would change; with `branch` leaves it on one. */
 export async function transformProject(
-  context: HostContext,
+  context: OperationContext,
   { what, paths, branch: isBranch, tests: words, trust, timeLimitMs }: TransformInput,
   { cwd, signal }: { readonly cwd: string; readonly signal: AbortSignal },
 ): Promise<Result<Transformed, Failure>> {

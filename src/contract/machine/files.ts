@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { Folder, IdPrefix, idErrors } from "./forms.ts";
-import type { HostErrorCode } from "../errors.ts";
+import type { OperationErrorCode } from "../errors.ts";
 import { machineOperation } from "./operation.ts";
 
 const path = z.string().min(1).max(4_096);
@@ -34,7 +34,7 @@ const input = z.strictObject({
   files: z.array(path).max(10_000).default([]).describe("relative to the folder; none: all"),
 });
 
-const errors: readonly HostErrorCode[] = [
+const errors: readonly OperationErrorCode[] = [
   "bad_input",
   ...idErrors,
   "no_project",

@@ -1,7 +1,7 @@
 /** The life of a trial. Pure. */
 import type { ExperimentView, Finding } from "../../contract/machine/learning.ts";
 import type { MachineTrial } from "../../contract/trials.ts";
-import type { HostError } from "../../shared/host-result.ts";
+import type { OperationError } from "../../shared/operation-result.ts";
 import { findParameter, lowersSafety, refusalOfStep, type Parameter } from "./parameters.ts";
 
 /** A value that was tried is not tried again so soon, whatever came of it. */
@@ -57,7 +57,7 @@ export function refusalOf(
   parameter: Parameter,
   { from, to, lessSafe }: WantedStep,
   { offSince, trials }: { readonly offSince: number | null; readonly trials: readonly MachineTrial[] },
-): HostError | null {
+): OperationError | null {
   const { key, group } = parameter;
   const refusal = refusalOfStep(parameter, from, to);
   if (refusal !== null) return { code: "bad_input", message: refusal };

@@ -3,8 +3,8 @@ import { dirname, join } from "node:path";
 import type { Check, CheckGroup } from "../../contract/machine/installation.ts";
 import { pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
-import type { Handlers, HostContext } from "../../machine/operations/host.ts";
-import { runningHost } from "../host-client/machine-host.ts";
+import type { Handlers, OperationContext } from "../../machine/operations/operation-context.ts";
+import { runningHost } from "../host-client/host-client.ts";
 import { defaults } from "../../contract/config.ts";
 import { runService } from "../../machine/learning/assignment-service.ts";
 import { shellWord } from "../../platform/launch.ts";
@@ -23,7 +23,7 @@ import { limitProblems } from "../../machine/recovery/at-limit.ts";
 import { type AllFound, type Checks, fail, type Found, pass, runAll, warn } from "./checks.ts";
 import { storeChecks } from "./store-checks.ts";
 
-const groups: Readonly<Record<CheckGroup, Checks<HostContext>>> = {
+const groups: Readonly<Record<CheckGroup, Checks<OperationContext>>> = {
   machine: {
     node,
     git,
@@ -50,7 +50,7 @@ export const checkHandlers = {
   },
 } satisfies Partial<Handlers>;
 
-async function host(context: HostContext): Promise<Found> {
+async function host(context: OperationContext): Promise<Found> {
   const asked = await runningHost(context, "GET", "/status");
   if (!asked.ok) return warn(asked.error.message, "Wait for the next message of a chat, or end the process.");
   const { host } = asked.value;
@@ -66,21 +66,21 @@ const space = { failBytes: 50_000_000, warnBytes: 1_000_000_000 };
 /** A save makes a few files at a time: SQLite's log, a spool file, a backup. */
 const minFreeInodes = 20;
 
-function node({ site: { nodeVersion, launch } }: HostContext): Found {
+function node({ site: { nodeVersion, launch } }: OperationContext): Found {
   const [major = 0, minor = 0] = nodeVersion.split(".").map(Number);
   const isEnough = major > minNode.major || (major === minNode.major && minor >= minNode.minor);
   const text = `Node ${nodeVersion} (${launch.node})`;
   return isEnough ? pass(text) : fail(`${text} is too old`, `Install Node ${minNode.major}.${minNode.minor} or newer.`);
 }
 
-function git({ site }: HostContext): Found {
+function git({ site }: OperationContext): Found {
   const version = site.versionOf("git");
   if (version === null) return warn("git was not found, so files are not saved with checkpoints", "Install git.");
   if (canForesee(version)) return pass(version);
   return warn(`${version}: conflicts between chats are not foreseen`, "Install git 2.38 or newer.");
 }
 
-function folder({ paths: { home } }: HostContext): Found {
+function folder({ paths: { home } }: OperationContext): Found {
   const nearest = nearestExisting(home);
   const fix = "Make it a folder that your user can write to, or set SHIM_HOME to one; until then nothing can be saved.";
   if (!statSync(nearest).isDirectory()) return fail(`${nearest} is not a folder, so ${home} cannot be used`, fix);
@@ -105,7 +105,7 @@ function tryToWrite(home: string): void {
 
 const probeBytes = 65_536;
 
-function disk({ paths }: HostContext): Found {
+function disk({ paths }: OperationContext): Found {
   const folder = nearestExisting(paths.home);
   const { bavail, bsize, files, ffree } = statfsSync(folder);
   const freeBytes = bavail * bsize;
@@ -124,14 +124,14 @@ function nearestExisting(path: string): string {
   return existsSync(path) || dirname(path) === path ? path : nearestExisting(dirname(path));
 }
 
-function config({ paths: { config: path } }: HostContext): Found {
+function config({ paths: { config: path } }: OperationContext): Found {
   if (!existsSync(path)) return pass("no config.json: all defaults");
   const read = readConfig(path);
   return read.ok ? pass(`${path} is valid`) : fail(read.error, "Correct the file; until then the defaults apply.");
 }
 
 /** Rules for usage limits that cannot do what they say. */
-function atLimit({ paths, site }: HostContext): Found[] {
+function atLimit({ paths, site }: OperationContext): Found[] {
   const read = readConfig(paths.config);
   if (!read.ok) return [];
   const { atLimit: rules, usage } = read.value;
@@ -151,7 +151,7 @@ function atLimit({ paths, site }: HostContext): Found[] {
 }
 
 /** Loads the service as the start of a session does. */
-function experiments(context: HostContext): Found[] {
+function experiments(context: OperationContext): Found[] {
   const { site, paths } = context;
   const read = readConfig(paths.config);
   const { provider } = read.ok ? read.value.experiments : defaults.experiments;
@@ -170,7 +170,7 @@ function experiments(context: HostContext): Found[] {
 
 const serviceMs = 8_000;
 
-function spool(context: HostContext): Found[] {
+function spool(context: OperationContext): Found[] {
   const folder = context.paths.spool;
   const { waiting, unreadable } = survey(folder);
   const skipped = unreadable.map(({ name, reason }) => unreadableEvents(join(folder, name), name === "", reason));
@@ -192,7 +192,7 @@ function unreadableEvents(path: string, isFolder: boolean, reason: string): Foun
   return warn(text, fix);
 }
 
-function hookInput({ paths: { unread: folder } }: HostContext): Found {
+function hookInput({ paths: { unread: folder } }: OperationContext): Found {
   const found = summarizeUnread(folder);
   if (found === null) return pass("all that clients have sent to hooks could be read");
   const { count, isFull, firstAt, lastAt, last } = found;
@@ -206,7 +206,7 @@ function hookInput({ paths: { unread: folder } }: HostContext): Found {
   );
 }
 
-function clients(context: HostContext): Found[] {
+function clients(context: OperationContext): Found[] {
   const findings = clientFindings(context);
   if (findings.length === 0) return [warn("no client that SHIM knows was found", "Install one, then run `shim init`.")];
   const states = { ok: "ok", warning: "warn", error: "fail" } as const;
@@ -219,7 +219,7 @@ function clients(context: HostContext): Found[] {
 }
 
 /** A channel that the settings name and that cannot reach the user from here. */
-function desktop({ paths, site: { machine, env } }: HostContext): AllFound {
+function desktop({ paths, site: { machine, env } }: OperationContext): AllFound {
   const read = readConfig(paths.config);
   if (!read.ok || !read.value.notify.desktop) return [];
   const program = desktopProgram(machine.platform);
@@ -231,7 +231,7 @@ function desktop({ paths, site: { machine, env } }: HostContext): AllFound {
 }
 
 /** Whether Codex runs the hooks that stand in its file. */
-async function codexTrust(context: HostContext): Promise<AllFound> {
+async function codexTrust(context: OperationContext): Promise<AllFound> {
   const { machine, launch: given } = context.site;
   const target = detect(machine).find(({ client }) => client === "codex");
   const source = target && trustSource(target, lastingLaunch(given, context.paths.home), machine.env);

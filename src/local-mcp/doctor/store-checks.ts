@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync, lstatSync, readdirSync, statSync } f
 import { basename, join } from "node:path";
 import type { Check } from "../../contract/machine/installation.ts";
 import { age, pluralize } from "../../shared/format.ts";
-import type { HostContext, LoadedRuntime } from "../../machine/operations/host.ts";
+import type { OperationContext, LoadedRuntime } from "../../machine/operations/operation-context.ts";
 import { messageOf } from "../../shared/error.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
@@ -18,7 +18,7 @@ const backupAgeMs = 2 * 86_400_000;
 const failuresSinceMs = 7 * 86_400_000;
 
 /** SQLite and the store; makes no store where there is none. */
-export async function storeChecks(context: HostContext): Promise<Check[]> {
+export async function storeChecks(context: OperationContext): Promise<Check[]> {
   const loaded = await context.loaded();
   const { runtime } = loaded;
   const opened = await runAll({ sqlite, store: integrity }, loaded);

@@ -4,8 +4,8 @@ import { isMachineOperation, machineOperations, type MachineInput } from "../../
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
-import type { HostContext, HostResult } from "../../machine/operations/host.ts";
-import { Operations } from "./local-host.ts";
+import type { OperationContext, OperationResult } from "../../machine/operations/operation-context.ts";
+import { OperationRunner } from "./operation-runner.ts";
 import { toSentError, type AnswerLine } from "../../machine/operations/operation-wire.ts";
 import { systemSite } from "./system-site.ts";
 import type { MachineWork } from "./machine-work.ts";
@@ -27,7 +27,7 @@ export async function doOperation(doing: Doing, name: string, body: string, resp
   const { input, env, by } = Asked.parse(parseJson(body));
   const runtime = { ...doing.runtime, env };
   const send = (line: AnswerLine): void => void response.write(`${JSON.stringify(line)}\n`);
-  const context: HostContext = {
+  const context: OperationContext = {
     paths: runtime.paths,
     site: systemSite(runtime.launch, env),
     loaded: async () => ({ runtime, driver: runtime.store.connection().driver, fallbackReason: null }),
@@ -37,9 +37,9 @@ export async function doOperation(doing: Doing, name: string, body: string, resp
     progress: (text) => send({ progress: text }),
     onSecretsRemoved: (count) => send({ secretsRemoved: count }),
   };
-  const host = new Operations(context);
+  const host = new OperationRunner(context);
   try {
-    const call = (): Promise<HostResult<unknown>> => host.call(name, input as MachineInput<typeof name>);
+    const call = (): Promise<OperationResult<unknown>> => host.call(name, input as MachineInput<typeof name>);
     send({ result: await (machineOperations[name].isLong ? doing.machine.atLongWork(call) : call()) });
   } catch (error) {
     runtime.log("error", `${name} failed`, { error: stackOf(error) });

@@ -7,7 +7,7 @@ import type { HostStatus } from "../../contract/machine/installation.ts";
 import { teamTools } from "../../contract/team-tools.ts";
 import { machineTools } from "../../contract/tools.ts";
 import { type FrontHello, type HostHello, mcpPath, mcpProtocol } from "../front/hello.ts";
-import { attention, programHeader } from "../host-client/machine-host.ts";
+import { commitMarks, programHeader } from "../host-client/host-client.ts";
 import { handsOver } from "../host-client/reach-host.ts";
 import { startMark } from "../host-client/start-host.ts";
 import { coordinatorPath, callPath } from "../../machine/operations/operation-wire.ts";
@@ -45,7 +45,7 @@ const Hello: z.ZodType<FrontHello> = z.object({
 const tickMs = 2_000;
 /** The same while nothing is stored. */
 const quietTickMs = 10_000;
-const Attendance = z.object({ isFollowing: z.boolean(), caller: z.string().optional() });
+const HostConnection = z.object({ isFollowing: z.boolean(), caller: z.string().optional() });
 
 /** The environment of a process has at most some megabytes. */
 const maxHelloBytes = 8_000_000;
@@ -83,8 +83,8 @@ export class Host {
   readonly #running = new Set<Promise<void>>();
   readonly #server: Server;
   readonly #chats = new Set<ServedChat>();
-  /** Answers to programs that attend; each stays open as long as its program runs. */
-  readonly #attending = new Set<ServerResponse>();
+  /** Answers to programs that stay connected; each stays open as long as its program runs. */
+  readonly #connectedPrograms = new Set<ServerResponse>();
   #timer: NodeJS.Timeout;
   readonly #home: bigint | null;
   readonly #startedAt: number;
@@ -177,7 +177,7 @@ export class Host {
     if (request.method !== "POST") return null;
     if (request.url?.startsWith(callPath))
       return this.#answerCall(request.url.slice(callPath.length), request, response);
-    return request.url === "/attend" ? this.#attend(request, response) : null;
+    return request.url === "/connection" ? this.#stayConnected(request, response) : null;
   }
 
   async #answerCall(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -235,23 +235,23 @@ export class Host {
   }
 
   /** The host stays, and works for the machine, as long as the program does. */
-  async #attend(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { isFollowing, caller } = Attendance.parse(parseJson(String(await readBody(request, maxQuestionBytes))));
+  async #stayConnected(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { isFollowing, caller } = HostConnection.parse(parseJson(String(await readBody(request, maxQuestionBytes))));
     const coordinator = caller === undefined ? null : await this.#loadCoordinator();
     if (response.destroyed) return;
     response.writeHead(200).flushHeaders();
-    const leave = this.#machine.attend();
-    // A letter that waits stands for all commits since.
-    const send = (letter: string) => () => void (response.writableNeedDrain || response.write(letter));
+    const leave = this.#machine.addProgram();
+    // A mark that waits stands for all commits since.
+    const send = (mark: string) => () => void (response.writableNeedDrain || response.write(mark));
     const unfollows = [
-      isFollowing ? this.#options.runtime.store.onCommit(send(attention.stored)) : null,
-      caller === undefined ? null : coordinator?.follow(caller, send(attention.coordinated)),
+      isFollowing ? this.#options.runtime.store.onCommit(send(commitMarks.stored)) : null,
+      caller === undefined ? null : coordinator?.follow(caller, send(commitMarks.coordinated)),
     ];
-    this.#attending.add(response);
+    this.#connectedPrograms.add(response);
     response.once("close", () => {
       for (const unfollow of unfollows) unfollow?.();
       leave();
-      this.#attending.delete(response);
+      this.#connectedPrograms.delete(response);
       this.#usedAt = this.#options.runtime.now();
       // The kernel closes the connections of a process before it is gone.
       setTimeout(() => this.#machine.settleCoordinator(), goneMs).unref();
@@ -327,8 +327,8 @@ export class Host {
     if (inodeOf(runtime.paths.home) !== this.#home) return this.stop();
     this.#machine.tick();
     // After it: what the tick itself stores is no reason for another one.
-    this.#tickEvery(this.#machine.isQuiet && this.#attending.size === 0 ? quietTickMs : tickMs);
-    const count = this.#chats.size + this.#attending.size + this.#running.size;
+    this.#tickEvery(this.#machine.isQuiet && this.#connectedPrograms.size === 0 ? quietTickMs : tickMs);
+    const count = this.#chats.size + this.#connectedPrograms.size + this.#running.size;
     if (count > 0) this.#usedAt = runtime.now();
     else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
   }

@@ -7,8 +7,8 @@ import { err, ok } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import { unknownKeyText } from "../../shared/unknown-key.ts";
 import { limitProblems } from "../../machine/recovery/at-limit.ts";
-import type { Handlers, HostContext, HostResult } from "../../machine/operations/host.ts";
-import { runningHost } from "../host-client/machine-host.ts";
+import type { Handlers, OperationContext, OperationResult } from "../../machine/operations/operation-context.ts";
+import { runningHost } from "../host-client/host-client.ts";
 import type { installationOperations } from "../../contract/machine/installation.ts";
 
 export const installationHandlers: Pick<Handlers, Exclude<keyof typeof installationOperations, "checks.run">> = {
@@ -29,7 +29,7 @@ export const installationHandlers: Pick<Handlers, Exclude<keyof typeof installat
   "host.stop": (context) => runningHost(context, "POST", "/stop"),
 };
 
-function readCurrent(path: string): HostResult<Config> {
+function readCurrent(path: string): OperationResult<Config> {
   const read = readConfig(path);
   if (read.ok) return read;
   return err({
@@ -39,11 +39,11 @@ function readCurrent(path: string): HostResult<Config> {
 }
 
 function change(
-  { config: path }: HostContext["paths"],
+  { config: path }: OperationContext["paths"],
   key: string,
   value: Json | undefined,
   env: NodeJS.ProcessEnv = {},
-): HostResult<{ key: string; value: Json }> {
+): OperationResult<{ key: string; value: Json }> {
   if (settingAt(defaults, key) === undefined) return unknownKey(key);
   const rules = key === "atLimit" ? limitRules().safeParse(value) : null;
   const [problem] = rules?.success ? limitProblems(rules.data, env) : [];
@@ -54,6 +54,6 @@ function change(
   return before.ok ? err({ code: "bad_input", message: `${edited.error}\nNothing was changed.` }) : before;
 }
 
-function unknownKey(key: string): HostResult<never> {
+function unknownKey(key: string): OperationResult<never> {
   return err({ code: "bad_input", message: unknownKeyText(key, listKeys(defaults)) });
 }

@@ -50,7 +50,7 @@ export class MachineWork {
   readonly #wait: Wait;
   readonly #chats = new Set<WorkingChat>();
   /** Programs that run for long beside the chats, such as a worker. */
-  readonly #attendants = new Set<object>();
+  readonly #programs = new Set<object>();
   readonly #upkeep: Upkeep;
   readonly #notifier: Notifier;
   #sync: Promise<ReturnType<typeof startSync>> | null = null;
@@ -109,11 +109,11 @@ export class MachineWork {
     this.#chats.delete(chat);
   }
 
-  /** The machine's work is done while a program attends, as for a chat. @returns ends that */
-  attend(): () => void {
-    const attendant = {};
-    this.#attendants.add(attendant);
-    return () => void this.#attendants.delete(attendant);
+  /** The machine's work is done while a program is connected, as for a chat. @returns ends that */
+  addProgram(): () => void {
+    const program = {};
+    this.#programs.add(program);
+    return () => void this.#programs.delete(program);
   }
 
   #reader(): OpenedLink | null | Promise<OpenedLink | null> {
@@ -133,7 +133,7 @@ export class MachineWork {
     for (const chat of this.#chats) chat.checkClient();
     this.settleCoordinator();
     const settled = [...this.#chats].filter(({ isSettled }) => isSettled);
-    if (settled.length === 0 && this.#attendants.size === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;
+    if (settled.length === 0 && this.#programs.size === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;
     const { paths, now } = this.#runtime;
     const at = now();
     for (const watch of this.#watches()) void watch.checkMembers();

@@ -4,12 +4,12 @@ import { homedir } from "node:os";
 import type { Launch } from "../../platform/launch.ts";
 import { programPath } from "../../platform/program-path.ts";
 import { codeOf } from "../../shared/error.ts";
-import type { HostSite } from "../../machine/operations/host.ts";
+import type { SystemSite } from "../../machine/operations/operation-context.ts";
 
 const versionTimeoutMs = 5_000;
 
 /** @param env of the caller */
-export function systemSite(launch: Launch, env: NodeJS.ProcessEnv): HostSite {
+export function systemSite(launch: Launch, env: NodeJS.ProcessEnv): SystemSite {
   return {
     env,
     now: Date.now,

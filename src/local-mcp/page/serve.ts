@@ -11,7 +11,7 @@ import {
 } from "../../platform/loopback.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { HandlerContext, CallOperation, HostResult } from "../../machine/operations/host.ts";
+import type { HandlerContext, CallOperation, OperationResult } from "../../machine/operations/operation-context.ts";
 import { LiveFeed, pageApp, readPageFiles, SignIn } from "./page-app.ts";
 import { readJsonFile } from "../../platform/read-json-file.ts";
 import { isMachineOperation, machineOperations } from "../../contract/machine/operations.ts";
@@ -54,7 +54,7 @@ export async function servePage(
   host: { readonly call: CallOperation },
   { runtime: load, site, workspace, hostClient }: HandlerContext,
   { port, onLinkNeeded, onProblem }: PageServing,
-): Promise<HostResult<ServedPage>> {
+): Promise<OperationResult<ServedPage>> {
   const runtime = await load();
   const folder = join(dirname(site.launch.hookScript), "web");
   if (!existsSync(folder))
@@ -83,7 +83,7 @@ export async function servePage(
     return err({ code: "port_unusable", message: `${listening.error}. Leave --port out for a free one.` });
   const over = new AbortController();
   const onStored = (): void => feed.changed("sessions");
-  const attending = hostClient?.attend({ onStored, onProblem, until: over.signal });
+  const attending = hostClient?.stayConnected({ onStored, onProblem, until: over.signal });
   const close = async (): Promise<void> => {
     over.abort();
     feed.close();
@@ -116,7 +116,7 @@ function setTimer(work: () => void, ms: number): () => void {
 
 const maxAnswers = 200;
 
-type Answer = HostResult<unknown>;
+type Answer = OperationResult<unknown>;
 
 /** Answers the page's calls; repeats of a request get the answer of the first. */
 function pageCalls(
@@ -161,8 +161,8 @@ async function answerCall(
 export async function serveMetrics(
   home: string,
   address: Pick<MetricsServing, "host" | "port">,
-  read: () => Promise<HostResult<readonly Sample[]>>,
-): Promise<HostResult<ServedMetrics>> {
+  read: () => Promise<OperationResult<readonly Sample[]>>,
+): Promise<OperationResult<ServedMetrics>> {
   // `credentials_file` of Prometheus: readable by this user only, the same after a restart.
   const tokenFile = join(home, "metrics-token");
   const app = loopbackApp();

@@ -25,7 +25,7 @@ import {
 import { editConfig, isConfigured } from "../../installer/edit-config.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import type { HostResult } from "../../shared/host-result.ts";
+import type { OperationResult } from "../../shared/operation-result.ts";
 import { err, ok } from "../../shared/result.ts";
 import { settingAt, withSetting } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -105,7 +105,7 @@ export function setOff(runtime: Runtime, since: number | null, by: By): void {
 export type By = audit.MachineAction["by"];
 
 /** One transaction: stored with its first value in force, or refused. */
-export function start(runtime: Runtime, given: NewTrial, by: By): HostResult<MachineTrial> {
+export function start(runtime: Runtime, given: NewTrial, by: By): OperationResult<MachineTrial> {
   const { key, to, lessSafe } = given;
   const config = readConfig(runtime.paths.config);
   if (!config.ok) return err({ code: "config_invalid", message: `${config.error}\nCorrect the file first.` });
@@ -114,7 +114,7 @@ export function start(runtime: Runtime, given: NewTrial, by: By): HostResult<Mac
   const from = Number(settingAt(config.value, key));
   const { provider } = config.value.experiments;
   const service = provider === "local" ? {} : { provider };
-  const started = runtime.store.write<HostResult<MachineTrial>>((sql) => {
+  const started = runtime.store.write<OperationResult<MachineTrial>>((sql) => {
     const refusal = refusalOf(parameter, { from, to, lessSafe }, { offSince: offSince(sql), trials: list(sql) });
     if (refusal !== null) return err(refusal);
     const trial = { ...begin(runtime, given, from), ...service };
@@ -182,7 +182,7 @@ export function endTrial(
   isRevert: boolean,
   note: string,
   by: By,
-): HostResult<MachineTrial> | null {
+): OperationResult<MachineTrial> | null {
   const kind = isRevert ? "experiment.reverted" : "experiment.stopped";
   const done = change(runtime, id, by, kind, (_sql, before) =>
     canEnd(before, isRevert) ? end(before, runtime.now(), note) : before,
@@ -206,8 +206,8 @@ function change(
   by: By,
   kind: audit.MachineAction["kind"],
   next: (sql: Sql, before: MachineTrial) => MachineTrial,
-): HostResult<Change> | null {
-  return runtime.store.write<HostResult<Change> | null>((sql) => {
+): OperationResult<Change> | null {
+  return runtime.store.write<OperationResult<Change> | null>((sql) => {
     const before = get(sql, id);
     if (!before) return null;
     let after = next(sql, before);
@@ -232,10 +232,10 @@ function withNote(trial: MachineTrial, more: string): MachineTrial {
 }
 
 /** A value that a person has set meanwhile stays. */
-function writeValue({ paths: { config: path } }: Runtime, trial: MachineTrial): HostResult<string> {
+function writeValue({ paths: { config: path } }: Runtime, trial: MachineTrial): OperationResult<string> {
   const { key, from, to, isSet } = trial;
   const [expected, value] = isInForce(trial) ? [from, to] : [to, from];
-  const failed = (reason: string): HostResult<string> =>
+  const failed = (reason: string): OperationResult<string> =>
     err({ code: "config_invalid", message: `${reason}\nCorrect the file: until then ${key} stays as it is.` });
   const read = readConfig(path);
   if (!read.ok) return failed(read.error);

@@ -7,7 +7,7 @@ import type {
   TaskTypeHistory,
   TeamHistory,
 } from "../../learning/experiments/opportunities/history.ts";
-import type { HostResult } from "../../shared/host-result.ts";
+import type { OperationResult } from "../../shared/operation-result.ts";
 import { ok } from "../../shared/result.ts";
 
 /** Calls are billed on the edge: lists end after so many items, histories after so many tasks. */
@@ -17,11 +17,14 @@ const maxTypes = 20;
 const parallel = 10;
 
 interface Link {
-  readonly call: <Name extends CallName>(name: Name, input: CallInput<Name>) => Promise<HostResult<OutputOf<Name>>>;
+  readonly call: <Name extends CallName>(
+    name: Name,
+    input: CallInput<Name>,
+  ) => Promise<OperationResult<OutputOf<Name>>>;
 }
 
 /** Reads with the rights of an observer. */
-export async function readTeam(link: Link, now: number): Promise<HostResult<TeamHistory>> {
+export async function readTeam(link: Link, now: number): Promise<OperationResult<TeamHistory>> {
   const listed = await fetchPages(link, "chats.list", {}, { max: maxListed });
   if (!listed.ok) return listed;
   const load = await link.call("tasks.load", {});
@@ -39,7 +42,7 @@ export async function readTeam(link: Link, now: number): Promise<HostResult<Team
   });
 }
 
-async function readTaskTypes(link: Link, now: number): Promise<HostResult<TaskTypeHistory[]>> {
+async function readTaskTypes(link: Link, now: number): Promise<OperationResult<TaskTypeHistory[]>> {
   const stats = await link.call("tasks.stats", {});
   if (!stats.ok) return stats;
   const listed = await fetchPages(link, "tasks.list", {}, { max: maxListed });

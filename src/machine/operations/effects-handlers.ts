@@ -10,7 +10,7 @@ import { neutralize } from "../text/neutralize.ts";
 import { checkOf, effectLine, effectText, outcomeOf, outcomeText } from "../sessions/effects.ts";
 import { probe } from "../effects/probe.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { Handlers } from "./host.ts";
+import type { Handlers } from "./operation-context.ts";
 import { namesOf, projectGiven, readSession } from "./resolve-id.ts";
 
 /** Sessions that are searched for the newest effects of all. */

@@ -12,7 +12,7 @@ import {
 } from "../../snapshots/replace-files.ts";
 import { type RestoreOutcome, restoreFiles, restoreReceived } from "../../snapshots/restore-files.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
-import type { HandlerContext, Handlers, HostResult } from "./host.ts";
+import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
 import type { Saved } from "../../contract/machine/files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age } from "../../shared/format.ts";
@@ -77,8 +77,8 @@ interface Compared {
 async function compare<T>(
   context: HandlerContext,
   input: Selection,
-  act: (saved: SavedFiles, compared: Compared) => Promise<HostResult<T>>,
-): Promise<HostResult<T>> {
+  act: (saved: SavedFiles, compared: Compared) => Promise<OperationResult<T>>,
+): Promise<OperationResult<T>> {
   const found = await findSavedFiles(context, input);
   if (!found.ok) return found;
   const { facts, write } = found.value;
@@ -116,7 +116,10 @@ interface SavedFiles {
 }
 
 /** Those of this machine, else of another one. */
-async function findSavedFiles(context: HandlerContext, { id, folder }: Selection): Promise<HostResult<SavedFiles>> {
+async function findSavedFiles(
+  context: HandlerContext,
+  { id, folder }: Selection,
+): Promise<OperationResult<SavedFiles>> {
   const runtime = await context.runtime();
   const found = id === undefined ? findNewest(runtime, folder) : findOwn(runtime, id);
   if (found.ok) return ok(sourceOf(runtime, found.value));
@@ -132,7 +135,7 @@ function isSaved(row: StoredSnapshotRow | null): row is SavedRow {
   return row?.state === "done";
 }
 
-function findNewest(runtime: Runtime, folder: string): HostResult<SavedRow> {
+function findNewest(runtime: Runtime, folder: string): OperationResult<SavedRow> {
   const root = projectRoot(folder);
   const row = root === null ? null : newestOf(runtime, { project: root });
   if (isSaved(row)) return ok(row);
@@ -140,7 +143,7 @@ function findNewest(runtime: Runtime, folder: string): HostResult<SavedRow> {
   return err({ code: "not_found", message });
 }
 
-function findOwn(runtime: Runtime, id: string): HostResult<SavedRow> {
+function findOwn(runtime: Runtime, id: string): OperationResult<SavedRow> {
   const found = findSessionOrCheckpoint(runtime, id);
   if (!found.ok) return found;
   const { session, checkpoint } = found.value;
@@ -200,7 +203,7 @@ async function receive(
   others: RemoteContext,
   row: SessionElsewhere,
   folder: string,
-): Promise<HostResult<SavedFiles>> {
+): Promise<OperationResult<SavedFiles>> {
   const { runtime } = others;
   const { id: session, machine } = row;
   const here = await projectOfFolderHere(others, folder);

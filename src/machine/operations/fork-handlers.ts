@@ -25,7 +25,7 @@ import { brief } from "../recovery/brief.ts";
 import { clientToStart, planFork, type StartPlan } from "../recovery/relaunch.ts";
 import { movePath, restoreAt } from "../recovery/restoration.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { HandlerContext, Handlers, HostResult } from "./host.ts";
+import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
 import { catchUpWith } from "./recovery-handlers.ts";
 import { findHere, projectOfFolder, shortCheckpoint, shortSession } from "./resolve-id.ts";
 
@@ -72,7 +72,7 @@ interface Forked {
 async function findForked(
   context: HandlerContext,
   { session: given, folder }: Pick<CheckedMachineInput<"forks.list">, "session" | "folder">,
-): Promise<HostResult<Forked>> {
+): Promise<OperationResult<Forked>> {
   const runtime = await context.runtime();
   const found = given === undefined ? findNewest(runtime, folder) : await findHere(context, given);
   if (!found.ok) return found;
@@ -86,7 +86,7 @@ async function findForked(
 
 const maxWithoutPrompts = 20;
 
-function findNewest(runtime: Runtime, folder: string): HostResult<sessions.Session> {
+function findNewest(runtime: Runtime, folder: string): OperationResult<sessions.Session> {
   const project = projectOfFolder(runtime, folder);
   const newest = runtime.store.read((sql) => {
     const all = sessions.list(sql, { project, limit: maxWithoutPrompts });
@@ -102,7 +102,7 @@ function nameOf(runtime: Runtime, session: sessions.Session) {
 }
 
 /** By its number, a beginning of its words, or `last`. */
-export function pickMoment(moments: readonly Moment[], at: string): HostResult<Moment> {
+export function pickMoment(moments: readonly Moment[], at: string): OperationResult<Moment> {
   const wanted = normalized(at);
   const last = moments.at(-1);
   if (wanted === "last" && last) return ok(last);
@@ -129,7 +129,7 @@ function normalized(text: string): string {
 }
 
 /** Names the nearest prompts whose files are saved. */
-function noFiles(files: FilesOfSession, { number }: Moment): HostResult<never> {
+function noFiles(files: FilesOfSession, { number }: Moment): OperationResult<never> {
   const withFiles = files.moments.filter((one) => filesAt(files, one) !== null).map((one) => one.number);
   const nearest = [withFiles.findLast((one) => one < number), withFiles.find((one) => one > number)];
   const numbers = nearest.filter((one) => one !== undefined);
@@ -158,7 +158,7 @@ async function writeFork(
   { paths }: HandlerContext,
   runtime: Runtime,
   { session, saved, into }: ForkTarget,
-): Promise<HostResult<WrittenFork>> {
+): Promise<OperationResult<WrittenFork>> {
   const { env, processes } = runtime;
   const { repository, commit, project, head } = saved;
   const input = { env, processes, repository, commit, timeoutMs: filesTimeoutMs };

@@ -11,7 +11,7 @@ import { err, ok } from "../../shared/result.ts";
 import { importTranscript } from "../transcripts/import-transcript.ts";
 import { findKept, isSearchable, searchedFolders, type KeptSession } from "../rescue/find-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { Handlers, HostResult } from "./host.ts";
+import type { Handlers, OperationResult } from "./operation-context.ts";
 
 export const importSessionHandlers: Pick<Handlers, "transcripts.import-session"> = {
   "transcripts.import-session": async (context, { session: id, folder }) => {
@@ -30,14 +30,14 @@ export const importSessionHandlers: Pick<Handlers, "transcripts.import-session">
 
 type Imported = MachineOutput<"transcripts.import-session">;
 
-function importFrom(runtime: Runtime, path: string, folder: string): HostResult<Imported> {
+function importFrom(runtime: Runtime, path: string, folder: string): OperationResult<Imported> {
   const imported = importTranscript(runtime, { path, folder });
   if (imported.ok) return ok({ session: imported.value.session, file: path });
   return err({ code: "transcript_unusable", message: `${path}: ${imported.error}. Nothing was stored.` });
 }
 
 /** An importer reads files: this one is gone afterwards. */
-function importDocument(runtime: Runtime, document: JsonObject, folder: string): HostResult<Imported> {
+function importDocument(runtime: Runtime, document: JsonObject, folder: string): OperationResult<Imported> {
   const temporary = mkdtempSync(join(tmpdir(), "shim-import-"));
   try {
     const path = join(temporary, "export.json");
@@ -54,7 +54,7 @@ function importDocument(runtime: Runtime, document: JsonObject, folder: string):
 
 const maxListed = 8;
 
-function ambiguousFiles({ now }: Runtime, id: string, kept: readonly KeptSession[]): HostResult<never> {
+function ambiguousFiles({ now }: Runtime, id: string, kept: readonly KeptSession[]): OperationResult<never> {
   const listed = kept.slice(0, maxListed);
   const lines = listed.map(
     ({ client, path, changedAt }) =>

@@ -16,7 +16,7 @@ import { err, ok } from "../../shared/result.ts";
 import * as devices from "../sharing/device.ts";
 import * as joinPreferences from "../sharing/join-preferences.ts";
 import { formatCode } from "../sharing/workspace-key.ts";
-import type { HostContext, HostResult, Workspace } from "./host.ts";
+import type { OperationContext, OperationResult, Workspace } from "./operation-context.ts";
 import { environmentConflict, lossText, onWorkspace } from "./membership.ts";
 import { findKey, saveKey, type FoundKey } from "./workspace-keys.ts";
 import { WireError } from "../../contract/wire-error.ts";
@@ -28,9 +28,9 @@ type Joined = MachineOutput<"workspace.join">;
 
 /** Until all is done the machine stays where it is: `edge.json` is written last. */
 export async function joinWorkspace(
-  context: HostContext,
+  context: OperationContext,
   { token, key: code, sync, earlier, ...next }: CheckedMachineInput<"workspace.join">,
-): Promise<HostResult<Joined>> {
+): Promise<OperationResult<Joined>> {
   const refused = refuseChange(context, next);
   if (refused) return refused;
   if (token === undefined || !isMachineToken(token)) {
@@ -58,9 +58,9 @@ export async function joinWorkspace(
 
 /** Two authorities are never mixed: the old one keeps its data. */
 function refuseChange(
-  context: HostContext,
+  context: OperationContext,
   { url, workspace, replace }: EdgeWorkspace & { readonly replace: boolean },
-): HostResult<never> | null {
+): OperationResult<never> | null {
   const elsewhere = environmentConflict(context);
   if (elsewhere) return elsewhere;
   const address = parseAddress(url, workspace);
@@ -72,7 +72,7 @@ function refuseChange(
 }
 
 /** The workspace of the file; null also where the file cannot be used. */
-function currentEdge({ paths }: HostContext): EdgeConfig | null {
+function currentEdge({ paths }: OperationContext): EdgeConfig | null {
   const current = readEdgeConfig(paths.home);
   return current.ok ? current.value : null;
 }
@@ -86,7 +86,10 @@ interface Joining {
 }
 
 /** Preferences are stored before any send; a repeated join keeps the device's numbers. */
-async function completeJoin(context: HostContext, { edge, key, earlier }: Joining): Promise<HostResult<Joined>> {
+async function completeJoin(
+  context: OperationContext,
+  { edge, key, earlier }: Joining,
+): Promise<OperationResult<Joined>> {
   const { store, now, random } = await context.runtime();
   const { url, workspace, machine } = edge;
   const current = currentEdge(context);
@@ -114,9 +117,9 @@ async function completeJoin(context: HostContext, { edge, key, earlier }: Joinin
 
 /** A repeat continues under the same ids of requests. */
 export async function createWorkspace(
-  context: HostContext,
+  context: OperationContext,
   { secret, earlier, ...next }: CheckedMachineInput<"workspace.create">,
-): Promise<HostResult<MachineOutput<"workspace.create">>> {
+): Promise<OperationResult<MachineOutput<"workspace.create">>> {
   const refused = refuseChange(context, next);
   if (refused) return refused;
   if (secret === undefined) {
@@ -150,7 +153,7 @@ export async function createWorkspace(
 }
 
 /** The machine may have another name by the next try. */
-async function machineToken({ call, machine }: Workspace, requestId: string): Promise<HostResult<string>> {
+async function machineToken({ call, machine }: Workspace, requestId: string): Promise<OperationResult<string>> {
   const named = `${requestId}:${machine.replaceAll(/[^\w.-]/g, "-").slice(0, 80)}`;
   const created = await call("tokens.create", { machine, requestId: named });
   return created.ok ? ok(created.value.token) : created;
@@ -163,7 +166,7 @@ async function firstToken(
   { url, workspace }: EdgeWorkspace,
   secret: string,
   requestId: string,
-): Promise<HostResult<string>> {
+): Promise<OperationResult<string>> {
   const answer = await fetch(`${url.replace(/(?<!\/)\/+$/, "")}/v1/workspaces`, {
     method: "POST",
     headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },
@@ -205,7 +208,7 @@ function startRequest({ store, now, random }: Runtime, edge: EdgeWorkspace): str
 }
 
 /** Work that stays in the machine's own coordinator. */
-async function readLocalWork(context: HostContext): Promise<Joined["stays"]> {
+async function readLocalWork(context: OperationContext): Promise<Joined["stays"]> {
   const runtime = await context.runtime();
   const { coordinator, close } = openLocalCoordinator(runtime);
   try {

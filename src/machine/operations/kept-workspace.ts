@@ -1,17 +1,17 @@
-import type { HostResult } from "../../shared/host-result.ts";
+import type { OperationResult } from "../../shared/operation-result.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** A host's own connection: opened at the first use, again after a failure. */
 export class KeptWorkspace {
-  readonly #openNew: () => Promise<HostResult<Workspace>>;
-  #opened: Promise<HostResult<Workspace>> | null = null;
+  readonly #openNew: () => Promise<OperationResult<Workspace>>;
+  #opened: Promise<OperationResult<Workspace>> | null = null;
   #onChange: (() => void) | null = null;
 
-  constructor(openNew: () => Promise<HostResult<Workspace>>) {
+  constructor(openNew: () => Promise<OperationResult<Workspace>>) {
     this.#openNew = openNew;
   }
 
-  async open(): Promise<HostResult<Workspace>> {
+  async open(): Promise<OperationResult<Workspace>> {
     if (this.#opened) return this.#opened;
     this.#opened = this.#openNew();
     const opened = await this.#opened.catch((error: unknown) => {

@@ -37,7 +37,7 @@ import { countsOfLastRun, storeRun } from "../learning/review-schedule.ts";
 import { readTeam } from "../learning/team-history.ts";
 import { weeklyFacts } from "../learning/weekly-facts.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
-import type { CallOperation, HandlerContext, Handlers, HostError, HostResult } from "./host.ts";
+import type { CallOperation, HandlerContext, Handlers, OperationError, OperationResult } from "./operation-context.ts";
 import { pickOne } from "./resolve-id.ts";
 
 export const learningHandlers = {
@@ -73,7 +73,7 @@ export const learningHandlers = {
     }
     setOff(runtime, runtime.now(), by);
     const stopped: ExperimentView[] = [];
-    let problem: HostError | null = null;
+    let problem: OperationError | null = null;
     for (const { id } of runtime.store.read((sql) => list(sql), []).filter(isRunning)) {
       const ended = endTrial(runtime, id, false, "stopped by hand, with all", by);
       if (ended?.ok === true) stopped.push(viewTrial(runtime, ended.value));
@@ -163,7 +163,7 @@ interface Examination extends Opportunities {
   readonly until: number;
   /** Oldest first. */
   readonly recorded: readonly ReplaySession[];
-  readonly team: HostResult<TeamHistory>;
+  readonly team: OperationResult<TeamHistory>;
 }
 
 /** Examines what this machine and its team have stored. */
@@ -230,13 +230,13 @@ const trialKind = {
 };
 
 /** @param prefix beginning of its id */
-function findTrial({ store }: Runtime, prefix: string): HostResult<MachineTrial> {
+function findTrial({ store }: Runtime, prefix: string): OperationResult<MachineTrial> {
   const trials = store.read((sql) => list(sql), []);
   const matching = trials.filter(({ id }) => id.startsWith(prefix) || id === `exp_${prefix}`);
   return pickOne(matching, prefix, trialKind);
 }
 
-function endByHand(runtime: Runtime, prefix: string, isRevert: boolean, by: By): HostResult<ExperimentView> {
+function endByHand(runtime: Runtime, prefix: string, isRevert: boolean, by: By): OperationResult<ExperimentView> {
   const found = findTrial(runtime, prefix);
   if (!found.ok) return found;
   const ended = endTrial(runtime, found.value.id, isRevert, isRevert ? "reverted by hand" : "stopped by hand", by);

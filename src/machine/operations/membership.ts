@@ -5,36 +5,36 @@ import {
   type EdgeWorkspace,
 } from "../../coordinator-client/edge-config.ts";
 import { err, ok } from "../../shared/result.ts";
-import type { HostContext, HostError, HostResult, Workspace } from "./host.ts";
+import type { OperationContext, OperationError, OperationResult, Workspace } from "./operation-context.ts";
 import type { SyncCounts } from "../../contract/machine/workspaces.ts";
 import { pluralize } from "../../shared/format.ts";
 import type { SyncReport } from "../sharing/sync-round.ts";
 
-type Site = Pick<HostContext, "paths" | "site">;
+type Site = Pick<OperationContext, "paths" | "site">;
 
 /** Loads the client only where a workspace is opened. */
 export async function onWorkspace<T>(
-  context: HostContext,
+  context: OperationContext,
   edge: EdgeConfig | undefined,
-  body: (workspace: Workspace) => Promise<HostResult<T>>,
-): Promise<HostResult<T>> {
+  body: (workspace: Workspace) => Promise<OperationResult<T>>,
+): Promise<OperationResult<T>> {
   const { withWorkspace } = await import("./workspace.ts");
-  return withWorkspace<T, HostError>(context, body, edge);
+  return withWorkspace<T, OperationError>(context, body, edge);
 }
 
-export const notJoined: HostResult<never> = err({
+export const notJoined: OperationResult<never> = err({
   code: "not_found",
   message: "this machine has not joined a workspace.",
 });
 
-export function requireEdge({ paths, site }: Site): HostResult<EdgeConfig> {
+export function requireEdge({ paths, site }: Site): OperationResult<EdgeConfig> {
   const edge = readEdgeConfig(paths.home, site.env);
   if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
   return edge.value === null ? notJoined : ok(edge.value);
 }
 
 /** Refuses while the environment would override the file. */
-export function environmentConflict({ site }: Site): HostResult<never> | null {
+export function environmentConflict({ site }: Site): OperationResult<never> | null {
   const given = edgeConfigFromEnv(site.env);
   if (given.ok && given.value === null) return null;
   const message = "SHIM_EDGE_URL, SHIM_WORKSPACE and SHIM_TOKEN in the environment take precedence. Unset them first.";
@@ -46,7 +46,7 @@ export function lossText({ adminToken }: EdgeConfig): string {
   return " The admin token is deleted too: to keep one, first run `shim workspace token create --machine <name> --scope admin`.";
 }
 
-export async function syncNow(context: HostContext, edge: EdgeWorkspace): Promise<HostResult<SyncCounts>> {
+export async function syncNow(context: OperationContext, edge: EdgeWorkspace): Promise<OperationResult<SyncCounts>> {
   const { trouble, ...counts } = await syncRound(context, edge);
   if (trouble === null) return ok(counts);
   const waiting = `${pluralize(counts.left, "change")} ${counts.left === 1 ? "waits" : "wait"} on this machine; nothing is lost.`;
@@ -54,7 +54,7 @@ export async function syncNow(context: HostContext, edge: EdgeWorkspace): Promis
 }
 
 /** Only the host of the machine sends. */
-export function syncRound({ syncNow: syncHere }: HostContext, edge: EdgeWorkspace): Promise<SyncReport> {
+export function syncRound({ syncNow: syncHere }: OperationContext, edge: EdgeWorkspace): Promise<SyncReport> {
   if (!syncHere) throw new Error("a process beside the host does not sync");
   return syncHere(edge);
 }

@@ -1,7 +1,7 @@
 import type { MachineOperationName } from "../../contract/machine/operations.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import type { CallerSurface, HostResult } from "./host.ts";
+import type { CallerSurface, OperationResult } from "./operation-context.ts";
 
 /** Before the name of an operation. */
 export const callPath = "/call/";
@@ -21,7 +21,7 @@ export interface AskedOperation {
 export type AnswerLine =
   | { readonly progress: string }
   | { readonly secretsRemoved: number }
-  | { readonly result: HostResult<unknown> }
+  | { readonly result: OperationResult<unknown> }
   | { readonly error: SentError };
 
 /** Fields by which a command line tells an error of the system from a bug. */

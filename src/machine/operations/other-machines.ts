@@ -12,7 +12,7 @@ import { remoteContext, type ProjectHere, type RemoteContext } from "../recovery
 import { projectRoot } from "../sessions/git-head.ts";
 import { findProject } from "../sharing/find-project.ts";
 import { pull } from "../sharing/pull.ts";
-import type { CallOperation, HostContext, HostResult } from "./host.ts";
+import type { CallOperation, OperationContext, OperationResult } from "./operation-context.ts";
 import type { KeptWorkspace } from "./kept-workspace.ts";
 import { toViewElsewhere } from "./session-view.ts";
 
@@ -33,7 +33,7 @@ export class OtherMachines {
   }
 
   /** @returns null: without a workspace on an edge, or without a key of it */
-  async read(runtime: Runtime, progress: HostContext["progress"]): Promise<RemoteContext | null> {
+  async read(runtime: Runtime, progress: OperationContext["progress"]): Promise<RemoteContext | null> {
     const context = await this.#context(runtime, []);
     if (!context) return null;
     const trouble = await this.#pull(runtime);
@@ -82,7 +82,7 @@ export class OtherMachines {
   }
 
   /** Stores what the others have stored since a revision. */
-  async fetch(runtime: Runtime, after: number): Promise<HostResult<{ readonly revision: number }>> {
+  async fetch(runtime: Runtime, after: number): Promise<OperationResult<{ readonly revision: number }>> {
     const context = await this.#context(runtime, []);
     if (!context) return err({ code: "not_found", message: "this machine has no key of a workspace." });
     const pulled = await pull(context, after);

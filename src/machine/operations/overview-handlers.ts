@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { limitNote } from "../recovery/at-limit.ts";
-import type { Handlers, HandlerContext, HostResult, Workspace } from "./host.ts";
+import type { Handlers, HandlerContext, OperationResult, Workspace } from "./operation-context.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import { ok } from "../../shared/result.ts";
@@ -98,7 +98,7 @@ async function readFleet({ runtime: load, site, others, ...context }: HandlerCon
   return { ...own, ...team, rows: [...rows, ...elsewhere], chats };
 }
 
-async function readTeam(opened: HostResult<Workspace>): Promise<Pick<Fleet, "where" | "trouble" | "chats">> {
+async function readTeam(opened: OperationResult<Workspace>): Promise<Pick<Fleet, "where" | "trouble" | "chats">> {
   if (!opened.ok) return { where: "this machine", trouble: opened.error.message, chats: [] };
   const { where } = opened.value;
   const listed = await opened.value.list("chats.list", {});

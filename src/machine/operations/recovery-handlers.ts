@@ -30,7 +30,7 @@ import { projectRoot } from "../sessions/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
-import type { HandlerContext, Handlers, HostContext, HostResult } from "./host.ts";
+import type { HandlerContext, Handlers, OperationContext, OperationResult } from "./operation-context.ts";
 import type { KeptWorkspace } from "./kept-workspace.ts";
 import { projectOfFolderHere, toViews } from "./other-machines.ts";
 import { toSessionView } from "./session-view.ts";
@@ -222,8 +222,8 @@ interface Found {
 async function onSession<T>(
   context: HandlerContext,
   { session: id, folder }: { readonly session: string; readonly folder?: string | undefined },
-  act: (runtime: Runtime, found: Found) => HostResult<T> | Promise<HostResult<T>>,
-): Promise<HostResult<T>> {
+  act: (runtime: Runtime, found: Found) => OperationResult<T> | Promise<OperationResult<T>>,
+): Promise<OperationResult<T>> {
   const runtime = await context.runtime();
   const found = findSession(runtime, id);
   if (found.ok) {
@@ -244,7 +244,7 @@ function scoreOf(runtime: Runtime, session: sessions.Session): number | null {
   return from && composeBrief(from, runtime.now()).score.total;
 }
 
-async function inspect(source: RecoverySource, session: string): Promise<HostResult<Brief>> {
+async function inspect(source: RecoverySource, session: string): Promise<OperationResult<Brief>> {
   const found = await source.inspect(session);
   if (found.ok && found.value) return ok(found.value);
   return err({ code: "not_found", message: `session ${session} was deleted meanwhile.` });
@@ -304,7 +304,7 @@ function folderRefusal({ session, elsewhere }: Restoration): NonNullable<Plan["r
 }
 
 function record(
-  { by = "command line" }: HostContext,
+  { by = "command line" }: OperationContext,
   runtime: Runtime,
   kind: audit.MachineAction["kind"],
   session: string,

@@ -13,7 +13,7 @@ import { copyTranscript } from "../rescue/copy-transcript.ts";
 import { examine, judge, type Evidence, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { HandlerContext, Handlers } from "./host.ts";
+import type { HandlerContext, Handlers } from "./operation-context.ts";
 import { recordMissed } from "./recovery-handlers.ts";
 import { findHere, shortSession } from "./resolve-id.ts";
 

@@ -3,7 +3,7 @@ import type { ReservedFile } from "../../contract/machine/reservations.ts";
 import { err, ok } from "../../shared/result.ts";
 import { formatResource } from "../team/lease-paths.ts";
 import type { Reservation } from "../team/reservation-table.ts";
-import type { HandlerContext, Handlers, HostResult, HostError } from "./host.ts";
+import type { HandlerContext, Handlers, OperationResult, OperationError } from "./operation-context.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { Self } from "../../contract/values.ts";
 import { localWorkspace, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
@@ -24,20 +24,22 @@ export const reservationHandlers = {
     if (!workspace.ok) return workspace;
     const opened = await workspace.value.reservations(folder, null);
     if (!opened.ok) return opened;
-    const { root, project, files, toHostError } = opened.value;
+    const { root, project, files, toOperationError } = opened.value;
     const found = await files.list(project);
-    return found.ok ? ok({ project: root, files: await view(context, found.value) }) : err(toHostError(found.error));
+    return found.ok
+      ? ok({ project: root, files: await view(context, found.value) })
+      : err(toOperationError(found.error));
   },
   "reservations.create": (context, { folder, paths, forMs }) =>
-    withPaths(context, folder, paths, async ({ project, files, toHostError }, leasePaths) => {
+    withPaths(context, folder, paths, async ({ project, files, toOperationError }, leasePaths) => {
       const reserved = await files.reserve(project, leasePaths, forMs);
-      if (!reserved.ok) return err(toHostError(reserved.error));
+      if (!reserved.ok) return err(toOperationError(reserved.error));
       return ok({ forMs, files: await view(context, reserved.value) });
     }),
   "reservations.release": (context, { folder, paths }) =>
-    withPaths(context, folder, paths, async ({ project, files, toHostError }, leasePaths) => {
+    withPaths(context, folder, paths, async ({ project, files, toOperationError }, leasePaths) => {
       const reserved = await files.listOwn(project);
-      if (!reserved.ok) return err(toHostError(reserved.error));
+      if (!reserved.ok) return err(toOperationError(reserved.error));
       const paths = reserved.value.map(({ resource }) => formatResource(resource));
       const chosen = leasePaths.length === 0 ? paths : paths.filter((path) => leasePaths.includes(path));
       if (chosen.length === 0) {
@@ -45,7 +47,7 @@ export const reservationHandlers = {
         return err({ code: "not_found", message });
       }
       const released = await files.release(project, chosen);
-      return released.ok ? ok({ released: chosen }) : err(toHostError(released.error));
+      return released.ok ? ok({ released: chosen }) : err(toOperationError(released.error));
     }),
 } satisfies Partial<Handlers>;
 
@@ -65,8 +67,8 @@ async function withPaths<T>(
   context: HandlerContext,
   folder: string,
   given: readonly string[],
-  body: (reservations: ProjectReservations, leasePaths: readonly string[]) => Promise<HostResult<T>>,
-): Promise<HostResult<T>> {
+  body: (reservations: ProjectReservations, leasePaths: readonly string[]) => Promise<OperationResult<T>>,
+): Promise<OperationResult<T>> {
   const workspace = await context.workspace.open();
   if (!workspace.ok) return workspace;
   const leasePaths = toLeasePaths(
@@ -84,7 +86,7 @@ export interface ProjectReservations {
   /** The coordinator's name for the project. */
   readonly project: string;
   readonly files: FileReservations;
-  readonly toHostError: (error: CallError | ReservationError) => HostError;
+  readonly toOperationError: (error: CallError | ReservationError) => OperationError;
 }
 
 /**
@@ -97,8 +99,8 @@ export async function openProjectReservations(
   runtime: Runtime,
   workspace: Workspace,
   folder: string,
-  asChat: (() => Promise<HostResult<Self>>) | null,
-): Promise<HostResult<ProjectReservations>> {
+  asChat: (() => Promise<OperationResult<Self>>) | null,
+): Promise<OperationResult<ProjectReservations>> {
   const root = projectRoot(folder);
   if (root === null)
     return err({ code: "bad_input", message: `${folder} is not in a project: run this in a project's folder.` });
@@ -136,12 +138,12 @@ export async function openProjectReservations(
     /** Hooks of this machine's chats read these at once, other processes soon after. */
     shownAs: { holderName: "the user, by the command line", checkout: root },
   });
-  const toHostError = (error: CallError | ReservationError): HostError =>
-    ("holder" in error ? explain(error, self.value, runtime.now()) : null) ?? workspace.toHostError(error);
-  return ok({ root, project: project.value, files, toHostError });
+  const toOperationError = (error: CallError | ReservationError): OperationError =>
+    ("holder" in error ? explain(error, self.value, runtime.now()) : null) ?? workspace.toOperationError(error);
+  return ok({ root, project: project.value, files, toOperationError });
 }
 
-function explain({ code, holder }: ReservationError, self: Self | null, now: number): HostError | null {
+function explain({ code, holder }: ReservationError, self: Self | null, now: number): OperationError | null {
   if (holder === null) return null;
   const path = formatResource(holder.resource);
   if (holder.holder === self?.chat) {
@@ -155,7 +157,7 @@ function explain({ code, holder }: ReservationError, self: Self | null, now: num
 }
 
 /** @param paths absolute */
-export function toLeasePaths(folder: string, paths: readonly string[]): HostResult<string[]> {
+export function toLeasePaths(folder: string, paths: readonly string[]): OperationResult<string[]> {
   const root = projectRoot(folder) ?? folder;
   const found: string[] = [];
   for (const one of paths) {

@@ -15,7 +15,7 @@ import { promptNumbers } from "../checkpoints/moments.ts";
 import { findSnapshot, readContent } from "../sessions/session-content.ts";
 import { isAlive, readState } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { Handlers, HostResult } from "./host.ts";
+import type { Handlers, OperationResult } from "./operation-context.ts";
 import {
   findCheckpoint,
   findSession,
@@ -112,7 +112,7 @@ export const sessionHandlers = {
     const found = findCheckpoint(runtime, id);
     if (!found.ok) return found;
     const checkpoint = { ...found.value, shortId: shortCheckpoint(runtime, found.value.id) };
-    const read = runtime.store.read<HostResult<unknown>>((sql) => {
+    const read = runtime.store.read<OperationResult<unknown>>((sql) => {
       try {
         return ok(checkpoints.requireState(sql, checkpoint.seq));
       } catch (error) {
@@ -207,7 +207,7 @@ export async function forgetTarget(
   runtime: Runtime,
   input: Input,
   by: audit.MachineAction["by"],
-): Promise<HostResult<Output>> {
+): Promise<OperationResult<Output>> {
   const { store, config, now } = runtime;
   const { keepsCopies } = input;
   const target = targetOf(runtime, input);
@@ -227,7 +227,7 @@ export async function forgetTarget(
 }
 
 /** Ids of checkpoints are similar, so each is named as a whole. */
-function targetOf(runtime: Runtime, { target: given, isCheckpoint }: Input): HostResult<ForgetTarget> {
+function targetOf(runtime: Runtime, { target: given, isCheckpoint }: Input): OperationResult<ForgetTarget> {
   if (isCheckpoint) {
     const found = findCheckpoint(runtime, given);
     if (found.ok && found.value.id === given) return ok({ checkpoint: given });
@@ -253,7 +253,7 @@ type Forgotten = Omit<Output, "snapshots">;
 
 const nothing: Forgotten = { sessions: 0, checkpoints: 0, rows: 0, backup: null };
 
-async function finish(runtime: Runtime, forgotten: Forgotten, keepsCopies: boolean): Promise<HostResult<Output>> {
+async function finish(runtime: Runtime, forgotten: Forgotten, keepsCopies: boolean): Promise<OperationResult<Output>> {
   const { dropped, failures } = await dropMarked(runtime, { maxGarbage: 0, isAll: !keepsCopies });
   // Without the purge, doctor and a repeat of the command still know that files are left.
   if (failures.length > 0) {

@@ -26,7 +26,7 @@ import { countCost } from "../usage/ledger.ts";
 import { quotedTitle } from "../../shared/quoted-title.ts";
 import { silentSessions, waitingSessions } from "../sessions/activity.ts";
 import { conflictsOf } from "../team/open-conflicts.ts";
-import type { Handlers } from "./host.ts";
+import type { Handlers } from "./operation-context.ts";
 
 const unknownStatus: ChatStatus = {
   session: null,

@@ -16,7 +16,7 @@ import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { changingTurns, newestUndoOf } from "../undo/changing-turns.ts";
 import { readSteps } from "../undo/steps.ts";
-import type { HandlerContext, Handlers, HostResult } from "./host.ts";
+import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
 import { pickMoment } from "./fork-handlers.ts";
 import { findSession, namesOf, pathsIn, projectOfFolder } from "./resolve-id.ts";
 
@@ -47,7 +47,7 @@ async function apply(
   runtime: Runtime,
   chat: ChosenChat,
   by: HandlerContext["by"] = "command line",
-): Promise<HostResult<MachineOutput<"undo.apply">>> {
+): Promise<OperationResult<MachineOutput<"undo.apply">>> {
   const { session } = chat;
   const saved = capture(runtime, { sessionId: session.id, trigger: "undo" });
   if (!saved.ok)
@@ -97,9 +97,9 @@ interface ChosenChat {
 async function onChat<T>(
   { runtime: load }: HandlerContext,
   input: Input,
-  act: (runtime: Runtime, chat: ChosenChat) => Promise<HostResult<T>>,
+  act: (runtime: Runtime, chat: ChosenChat) => Promise<OperationResult<T>>,
   prepare: (runtime: Runtime, session: sessions.Session) => void = () => undefined,
-): Promise<HostResult<T>> {
+): Promise<OperationResult<T>> {
   const runtime = await load();
   const named = input.session === undefined ? null : findSession(runtime, input.session);
   if (named && !named.ok) return named;
@@ -119,7 +119,7 @@ async function onChat<T>(
   return given.ok ? act(runtime, { ...whole, ...given.value }) : given;
 }
 
-function withProject(runtime: Runtime, session: sessions.Session): HostResult<ChosenChat["session"]> {
+function withProject(runtime: Runtime, session: sessions.Session): OperationResult<ChosenChat["session"]> {
   const { project } = session;
   if (project !== null && existsSync(project)) return ok({ ...session, project });
   const chat = nameOf(runtime, session);
@@ -131,7 +131,7 @@ function withProject(runtime: Runtime, session: sessions.Session): HostResult<Ch
 type Chats = { readonly session: sessions.Session } | { readonly project: string };
 
 /** The chat that changed files last; without one the named chat. */
-function newestTurn(runtime: Runtime, of: Chats): HostResult<{ session: sessions.Session; detail: string }> {
+function newestTurn(runtime: Runtime, of: Chats): OperationResult<{ session: sessions.Session; detail: string }> {
   const [turn] = runtime.store.read((sql) => changingTurns(sql, of), []);
   if (turn) return ok({ session: turn.session, detail: "" });
   if ("session" in of) return ok({ session: of.session, detail: "" });
@@ -144,7 +144,7 @@ function newestTurn(runtime: Runtime, of: Chats): HostResult<{ session: sessions
   return err({ code: "not_found", message });
 }
 
-function newestUndo(runtime: Runtime, of: Chats): HostResult<{ session: sessions.Session; detail: string }> {
+function newestUndo(runtime: Runtime, of: Chats): OperationResult<{ session: sessions.Session; detail: string }> {
   const found = runtime.store.read((sql) => {
     const row = newestUndoOf(sql, "session" in of ? { session: of.session.id } : of);
     const session = row && sessions.get(sql, row.session);
@@ -184,7 +184,7 @@ function nameOf(runtime: Runtime, session: sessions.Session): string {
 
 type Given = Omit<ChosenChat, "session" | "chosen">;
 
-function readTurns(runtime: Runtime, session: sessions.Session, wanted: string): HostResult<Given> {
+function readTurns(runtime: Runtime, session: sessions.Session, wanted: string): OperationResult<Given> {
   const chat = nameOf(runtime, session);
   const moments = runtime.store.read((sql) => listMoments(sql, session.id), []);
   if (moments.length === 0)
@@ -215,7 +215,7 @@ async function run(
   { session, what, stamps, others, chosen }: ChosenChat,
   checkpointId: string,
   isApplied: boolean,
-): Promise<HostResult<DoneFiles>> {
+): Promise<OperationResult<DoneFiles>> {
   const { env, paths, config } = runtime;
   const project = { project: session.project, snapshots: paths.snapshots, limits: config.snapshots };
   const work = { what, stamps, others, chosen, isApplied };

@@ -5,7 +5,7 @@ import * as devices from "../sharing/device.ts";
 import * as joinPreferences from "../sharing/join-preferences.ts";
 import { readKeys } from "../sharing/key-ring.ts";
 import { forgetNotes, syncStatus } from "../sharing/sync-status.ts";
-import type { Handlers, HostContext, HostResult } from "./host.ts";
+import type { Handlers, OperationContext, OperationResult } from "./operation-context.ts";
 import { environmentConflict, lossText, notJoined, requireEdge, onWorkspace, syncNow } from "./membership.ts";
 
 /** Few commands need keys and joining, so these are loaded by them. */
@@ -74,23 +74,23 @@ export const workspaceHandlers = {
   },
 } satisfies Partial<Handlers>;
 
-async function deviceOf(context: HostContext): Promise<string | null> {
+async function deviceOf(context: OperationContext): Promise<string | null> {
   const { store } = await context.runtime();
   return store.read(devices.get, null)?.device ?? null;
 }
 
 async function purge(
-  context: HostContext,
+  context: OperationContext,
   edge: EdgeConfig,
   device: string,
-): Promise<HostResult<{ readonly sessions: number; readonly checkpoints: number }>> {
+): Promise<OperationResult<{ readonly sessions: number; readonly checkpoints: number }>> {
   const purged = await onWorkspace(context, edge, (workspace) => workspace.call("sync.purge", { device }));
   if (purged.ok) return purged;
   const message = `the copies were not deleted, so this machine has not left: ${purged.error.message} Without --forget it leaves, and they stay.`;
   return err({ ...purged.error, message });
 }
 
-async function syncState(context: HostContext, edge: EdgeConfig): Promise<SyncState> {
+async function syncState(context: OperationContext, edge: EdgeConfig): Promise<SyncState> {
   const { store, config } = await context.runtime();
   const ring = readKeys(context.paths.home, edge, context.site.env);
   const key = ring.ok ? (ring.value?.current.id ?? null) : null;

@@ -5,7 +5,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import * as joinPreferences from "../sharing/join-preferences.ts";
 import { addKey, readKeys, removeKey, type KeyRing } from "../sharing/key-ring.ts";
 import { createKey, formatCode, parseCode, type WorkspaceKey } from "../sharing/workspace-key.ts";
-import type { HostContext, HostResult, Workspace } from "./host.ts";
+import type { OperationContext, OperationResult, Workspace } from "./operation-context.ts";
 import { requireEdge, onWorkspace, syncRound } from "./membership.ts";
 
 export interface FoundKey {
@@ -22,11 +22,11 @@ export interface FoundKey {
  * @param expectedKeyId id of the key that the workspace seals under; null: it has none yet
  */
 export function findKey(
-  context: HostContext,
+  context: OperationContext,
   edge: EdgeWorkspace,
   code: string | undefined,
   expectedKeyId: string | null,
-): HostResult<FoundKey> {
+): OperationResult<FoundKey> {
   const ring = readRing(context, edge);
   if (!ring.ok) return ring;
   const isRegistered = expectedKeyId !== null;
@@ -39,7 +39,7 @@ export function findKey(
   return isRegistered ? keyNeeded(expectedKeyId) : ok({ key: createKey(randomBytes), isNew: true, isRegistered });
 }
 
-function checkCode(code: string, expectedKeyId: string | null): HostResult<WorkspaceKey> {
+function checkCode(code: string, expectedKeyId: string | null): OperationResult<WorkspaceKey> {
   const key = parseCode(code);
   if (!key.ok) return err({ code: "bad_input", message: `${key.error}. Nothing was changed.` });
   if (expectedKeyId === null || key.value.id === expectedKeyId) return key;
@@ -49,11 +49,11 @@ function checkCode(code: string, expectedKeyId: string | null): HostResult<Works
 
 /** Stores the key, and registers it where it is the workspace's first. */
 export async function saveKey(
-  { paths, site }: HostContext,
+  { paths, site }: OperationContext,
   edge: EdgeWorkspace,
   link: Pick<Workspace, "call">,
   { key, isRegistered }: FoundKey,
-): Promise<HostResult<void>> {
+): Promise<OperationResult<void>> {
   const ring = readKeys(paths.home, edge, site.env);
   const wasStored = ring.ok && ring.value?.keys.has(key.id) === true;
   // Before its registration: a registered key that no machine has is lost for ever.
@@ -66,7 +66,7 @@ export async function saveKey(
 }
 
 /** Answers `key_needed` where another machine has registered a key meanwhile. */
-async function registerKey(link: Pick<Workspace, "call">, { id }: WorkspaceKey): Promise<HostResult<void>> {
+async function registerKey(link: Pick<Workspace, "call">, { id }: WorkspaceKey): Promise<OperationResult<void>> {
   const registered = await link.call("sync.rekey", { keyId: id, from: null });
   if (registered.ok) return ok(undefined);
   if (registered.error.code !== "wrong_key") return registered;
@@ -74,15 +74,15 @@ async function registerKey(link: Pick<Workspace, "call">, { id }: WorkspaceKey):
   return status.ok && status.value.keyId !== null ? keyNeeded(status.value.keyId) : registered;
 }
 
-function keyNeeded(expectedKeyId: string): HostResult<never> {
+function keyNeeded(expectedKeyId: string): OperationResult<never> {
   const message = `the workspace has a key (${expectedKeyId}) that this machine does not have. \`shim workspace key show\` shows it on a machine that does; give it here as the second line of stdin or in SHIM_WORKSPACE_KEY. To coordinate without sync: --no-sync. Nothing was changed.`;
   return err({ code: "key_needed", message });
 }
 
 export async function adoptKey(
-  context: HostContext,
+  context: OperationContext,
   code: string | undefined,
-): Promise<HostResult<MachineOutput<"workspace.adopt">>> {
+): Promise<OperationResult<MachineOutput<"workspace.adopt">>> {
   const joined = requireEdge(context);
   if (!joined.ok) return joined;
   const edge = joined.value;
@@ -103,7 +103,7 @@ export async function adoptKey(
 }
 
 /** Offline the newest one here. */
-export async function showKey(context: HostContext): Promise<HostResult<MachineOutput<"workspace.key">>> {
+export async function showKey(context: OperationContext): Promise<OperationResult<MachineOutput<"workspace.key">>> {
   const own = ownKeys(context);
   if (!own.ok) return own;
   const present = await presentKey(context, own.value);
@@ -113,7 +113,7 @@ export async function showKey(context: HostContext): Promise<HostResult<MachineO
 }
 
 /** Stores the new key before the request, and restores the present one if the workspace refuses. */
-export async function changeKey(context: HostContext): Promise<HostResult<MachineOutput<"workspace.rekey">>> {
+export async function changeKey(context: OperationContext): Promise<OperationResult<MachineOutput<"workspace.rekey">>> {
   const own = ownKeys(context);
   if (!own.ok) return own;
   const from = await presentKey(context, own.value);
@@ -138,7 +138,7 @@ interface OwnKeys {
   readonly ring: KeyRing;
 }
 
-function ownKeys(context: HostContext): HostResult<OwnKeys> {
+function ownKeys(context: OperationContext): OperationResult<OwnKeys> {
   const edge = requireEdge(context);
   if (!edge.ok) return edge;
   const ring = readRing(context, edge.value);
@@ -151,7 +151,7 @@ function ownKeys(context: HostContext): HostResult<OwnKeys> {
 }
 
 /** Key that the workspace seals under: not the newest one here after a failed rekey. */
-async function presentKey(context: HostContext, { edge, ring }: OwnKeys): Promise<HostResult<WorkspaceKey>> {
+async function presentKey(context: OperationContext, { edge, ring }: OwnKeys): Promise<OperationResult<WorkspaceKey>> {
   const status = await onWorkspace(context, edge, (link) => link.call("sync.status", {}));
   if (!status.ok) return status;
   const { keyId } = status.value;
@@ -161,10 +161,10 @@ async function presentKey(context: HostContext, { edge, ring }: OwnKeys): Promis
   return err({ code: "wrong_key", message });
 }
 
-function readRing({ paths, site }: HostContext, edge: EdgeWorkspace): HostResult<KeyRing | null> {
+function readRing({ paths, site }: OperationContext, edge: EdgeWorkspace): OperationResult<KeyRing | null> {
   return usable(readKeys(paths.home, edge, site.env));
 }
 
-function usable<T>(done: Result<T, string>): HostResult<T> {
+function usable<T>(done: Result<T, string>): OperationResult<T> {
   return done.ok ? done : err({ code: "key_unusable", message: `${done.error}.` });
 }

@@ -16,7 +16,13 @@ import { redactInput } from "../../redaction/redact.ts";
 import { findBadInput } from "../../shared/check-input.ts";
 import type { Failure } from "../../shared/failure.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { HostContext, HeldRight, HostError, HostResult, RightRequest } from "./host.ts";
+import type {
+  OperationContext,
+  HeldRight,
+  OperationError,
+  OperationResult,
+  RightRequest,
+} from "./operation-context.ts";
 import { openProjectReservations, type ProjectReservations } from "./reservation-handlers.ts";
 import { badInputText } from "../../shared/problems.ts";
 import { marginMs } from "../../coordinator-client/edge/trust.ts";
@@ -27,10 +33,10 @@ const callTimeoutMs = 15_000;
 
 /** Opens the workspace that the machine has joined for as long as `body` runs. */
 export async function withWorkspace<T, E extends Failure = Failure>(
-  context: HostContext,
+  context: OperationContext,
   body: (workspace: Workspace) => Promise<Result<T, E>>,
   given?: EdgeConfig,
-): Promise<Result<T, E | HostError>> {
+): Promise<Result<T, E | OperationError>> {
   const opened = await openWorkspace(context, given);
   if (!opened.ok) return opened;
   try {
@@ -41,7 +47,10 @@ export async function withWorkspace<T, E extends Failure = Failure>(
 }
 
 /** @param given instead of the workspace that the machine has joined */
-export async function openWorkspace(context: HostContext, given?: EdgeConfig): Promise<HostResult<Workspace>> {
+export async function openWorkspace(
+  context: OperationContext,
+  given?: EdgeConfig,
+): Promise<OperationResult<Workspace>> {
   const edge = given === undefined ? readEdgeConfig(context.paths.home, context.site.env) : ok(given);
   if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
   /** All that a surface sends passes here, so none can skip redaction. */
@@ -54,7 +63,11 @@ export async function openWorkspace(context: HostContext, given?: EdgeConfig): P
 }
 
 /** Operations of an admin use the admin token, where the machine has one. */
-function openEdge({ runtime }: HostContext, edge: EdgeConfig, prepareInput: PrepareInput): HostResult<Workspace> {
+function openEdge(
+  { runtime }: OperationContext,
+  edge: EdgeConfig,
+  prepareInput: PrepareInput,
+): OperationResult<Workspace> {
   const { url, workspace, machine, token, adminToken } = edge;
   const options = { edge: url, workspace, token, adminToken, connectsFor: "chat", prepareInput } as const;
   const client = WorkspaceClient.open(options, nodePlatform());
@@ -62,7 +75,7 @@ function openEdge({ runtime }: HostContext, edge: EdgeConfig, prepareInput: Prep
   return ok(new Workspace(client.value, edge, { machine, process: processName(machine), runtime }));
 }
 
-async function openLocal(context: HostContext, prepareInput: PrepareInput): Promise<Workspace> {
+async function openLocal(context: OperationContext, prepareInput: PrepareInput): Promise<Workspace> {
   const runtime = await context.runtime();
   const ownProcess = identify(runtime.processes, process.pid);
   const { client, machine } = openLocalClient(runtime, nodePlatform(), prepareInput);
@@ -75,7 +88,7 @@ function processName(machine: string): string {
 }
 
 interface Site extends Pick<Workspace, "machine" | "process"> {
-  readonly runtime: HostContext["runtime"];
+  readonly runtime: OperationContext["runtime"];
 }
 
 /** The workspace of a machine: on its edge, or in the machine's own file. */
@@ -90,7 +103,7 @@ export class Workspace {
   readonly process: string;
   /** Name of the coordinator in an error when it did not answer. */
   readonly #answerer: string;
-  readonly #runtime: HostContext["runtime"];
+  readonly #runtime: OperationContext["runtime"];
 
   constructor(client: WorkspaceClient, edge: EdgeWorkspace | null, { machine, process: identity, runtime }: Site) {
     this.client = client;
@@ -106,15 +119,15 @@ export class Workspace {
   readonly call = async <Name extends CallName>(
     name: Name,
     input: CallInput<Name>,
-  ): Promise<HostResult<OutputOf<Name>>> => {
+  ): Promise<OperationResult<OutputOf<Name>>> => {
     const wrong = findBadInput(name, input);
-    if (wrong) return err(this.toHostError(wrong));
+    if (wrong) return err(this.toOperationError(wrong));
     const answer = await this.client.call(name, input, callTimeoutMs);
-    return answer.ok ? answer : err(this.#explain(name, this.toHostError(answer.error)));
+    return answer.ok ? answer : err(this.#explain(name, this.toOperationError(answer.error)));
   };
 
   /** A joined machine may work, not administer. */
-  #explain(name: CallName, error: HostError): HostError {
+  #explain(name: CallName, error: OperationError): OperationError {
     if (error.code !== "forbidden" || operations[name].scope !== "admin") return error;
     const message = `${error.message}. It needs the admin token of ${this.where}, which is on the machine that made the workspace; this machine has none.`;
     return { code: error.code, message };
@@ -125,19 +138,19 @@ export class Workspace {
     name: Name,
     input: InputOf<NoInfer<Name>>,
     pages?: Pages,
-  ): Promise<HostResult<OutputOf<Name>>> {
-    return fetchPages<Name, HostError>(this, name, input, pages);
+  ): Promise<OperationResult<OutputOf<Name>>> {
+    return fetchPages<Name, OperationError>(this, name, input, pages);
   }
 
   /** Reservations of the project of a folder; see `openProjectReservations`. */
   async reservations(
     folder: string,
-    asChat: (() => Promise<HostResult<Self>>) | null,
-  ): Promise<HostResult<ProjectReservations>> {
+    asChat: (() => Promise<OperationResult<Self>>) | null,
+  ): Promise<OperationResult<ProjectReservations>> {
     return openProjectReservations(await this.#runtime(), this, folder, asChat);
   }
 
-  toHostError(error: CallError): HostError {
+  toOperationError(error: CallError): OperationError {
     const { code, message, retryAfterMs } = error;
     if (code.startsWith("store_")) return { code, message };
     if (!isRefusal(error)) {
@@ -150,7 +163,7 @@ export class Workspace {
   }
 
   /** Registers the command line of the machine as a chat. */
-  async self(): Promise<HostResult<Self>> {
+  async self(): Promise<OperationResult<Self>> {
     const { machine } = this;
     const chat = commandLineChat(machine);
     const registered = await this.call("chats.register", {
@@ -166,7 +179,7 @@ export class Workspace {
   }
 
   /** Asks for a right under a chat of its own, until it has it or `stop` is aborted. */
-  hold(right: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>> {
+  hold(right: RightRequest, stop: AbortSignal): Promise<OperationResult<HeldRight>> {
     return holdRight(this, right, stop);
   }
 
@@ -188,7 +201,11 @@ const longestWaitMs = 3_600_000;
 const retryMs = 5_000;
 
 /** The client renews the right and knows how long to trust it. */
-async function holdRight(holder: Workspace, request: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>> {
+async function holdRight(
+  holder: Workspace,
+  request: RightRequest,
+  stop: AbortSignal,
+): Promise<OperationResult<HeldRight>> {
   const held = await repeat(
     () => acquireOnce(holder, request, stop),
     (outcome) => {
@@ -207,10 +224,10 @@ async function acquireOnce(
   holder: Workspace,
   { kind, name: asGiven, ttlMs, waitMs }: RightRequest,
   stop: AbortSignal,
-): Promise<HostResult<HeldRight>> {
+): Promise<OperationResult<HeldRight>> {
   const { client } = holder;
   const registered = await client.register(toRunChat(holder, kind));
-  if (!registered.ok) return err(holder.toHostError(registered.error));
+  if (!registered.ok) return err(holder.toOperationError(registered.error));
   const lost = new AbortController();
   const lose = (reason: string): void => lost.abort(reason);
   const name = redact(asGiven).text;
@@ -237,7 +254,7 @@ async function acquireOnce(
   await release();
   if (acquired === null) return err({ code: "interrupted", message: "interrupted." });
   const { code, message } = acquired.error;
-  return err(code === "lease_held" ? { code, message: `${message}.` } : holder.toHostError(acquired.error));
+  return err(code === "lease_held" ? { code, message: `${message}.` } : holder.toOperationError(acquired.error));
 }
 
 /** One chat per run, so its leases belong to no other command. */

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
-import type { HostResult } from "../../shared/host-result.ts";
+import type { OperationResult } from "../../shared/operation-result.ts";
 import { uuidv4 } from "../../shared/ids.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -32,7 +32,7 @@ export interface StartPlan {
 }
 
 /** @returns null for an absent name: the session's own client */
-export function clientToStart(name: string | undefined): HostResult<ClientAdapter | null> {
+export function clientToStart(name: string | undefined): OperationResult<ClientAdapter | null> {
   const client = name === undefined ? null : adapterOf(name);
   if (name === undefined || client?.commands) return ok(client);
   return err({ code: "bad_input", message: `${name} is no client that can be started from a command line.` });

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { join, resolve } from "node:path";
 import { untilAborted } from "../../coordinator-client/edge/platform.ts";
-import type { HostContext } from "../../machine/operations/host.ts";
+import type { OperationContext } from "../../machine/operations/operation-context.ts";
 import { stoppedText } from "../../machine/recovery/at-limit.ts";
 import { type ProcessIdentity } from "../../platform/processes.ts";
 import { programPath } from "../../platform/program-path.ts";
@@ -34,7 +34,7 @@ interface Supervision extends Pick<SupervisorOptions, "emit" | "wait" | "stopped
 
 /** Supervises as the home's only supervisor, until it is asked to end. */
 export async function supervise(
-  context: HostContext,
+  context: OperationContext,
   settings: SupervisorSettings,
   { endSignal, hurrySignal, ...more }: Supervision,
 ): Promise<Result<void, Failure>> {
@@ -56,7 +56,7 @@ export async function supervise(
     await logFailure(runtime, "what hooks have left was not stored", call("recovery.catch-up", {}));
     const own = { ...deps, settings, folder, state: state.value, self, previous };
     const daemon = new SupervisorDaemon({ ...own, ...more, run: runProgram, openTerminal });
-    void hostClient?.attend({
+    void hostClient?.stayConnected({
       onStored: () => daemon.noteStored(),
       onProblem: (message) => runtime.log("warn", message),
       until: over.signal,

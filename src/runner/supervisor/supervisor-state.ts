@@ -12,7 +12,7 @@ import { initial, Restarts, dueInMs } from "./auto-restarter.ts";
 import { supervisorFolder, findSupervisor } from "../../platform/supervisor-mark.ts";
 import { type WatchedProgram, isProgram, type SupervisorSettings, type WatchTarget } from "./supervisor-settings.ts";
 import { setTimeout as pause } from "node:timers/promises";
-import type { HostContext } from "../../machine/operations/host.ts";
+import type { OperationContext } from "../../machine/operations/operation-context.ts";
 import type { Sample } from "../../contract/metrics.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 
@@ -75,7 +75,7 @@ export class SupervisorState {
   }
 }
 
-type Context = Pick<HostContext, "paths" | "runtime">;
+type Context = Pick<OperationContext, "paths" | "runtime">;
 
 export async function refuseSecondSupervisor({ paths, runtime }: Context): Promise<Failure | null> {
   const supervisor = findSupervisor(paths.home, (await runtime()).processes);

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
-import type { CallOperation, HostContext } from "../../machine/operations/host.ts";
-import { Operations } from "../../local-mcp/host/local-host.ts";
+import type { CallOperation, OperationContext } from "../../machine/operations/operation-context.ts";
+import { OperationRunner } from "../../local-mcp/host/operation-runner.ts";
 import type { Launch } from "../../platform/launch.ts";
 import { identify, type ProcessIdentity, type Processes } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -14,7 +14,7 @@ export interface WorkDeps extends WorktreeDeps {
   readonly now: () => number;
 }
 
-export async function workDeps({ paths, runtime }: HostContext): Promise<Result<WorkDeps, Failure>> {
+export async function workDeps({ paths, runtime }: OperationContext): Promise<Result<WorkDeps, Failure>> {
   const { env, now, processes } = await runtime();
   const self = ownIdentity(processes);
   if (!self.ok) return self;
@@ -29,7 +29,7 @@ export function ownIdentity(processes: Processes): Result<ProcessIdentity, Failu
 /** Parts of this machine that the run of a client needs. */
 export interface ClientDeps {
   readonly runtime: Runtime;
-  /** Operations of the machine: the store is only read here. */
+  /** OperationRunner of the machine: the store is only read here. */
   readonly call: CallOperation;
   readonly launch: Launch;
   /** Output of `<program> --version`; null when it cannot be run. */
@@ -38,9 +38,9 @@ export interface ClientDeps {
   readonly monotonic: () => number;
 }
 
-export async function clientDeps(context: HostContext): Promise<ClientDeps> {
+export async function clientDeps(context: OperationContext): Promise<ClientDeps> {
   const { launch, versionOf } = context.site;
-  const host = new Operations(context);
+  const host = new OperationRunner(context);
   const { clock } = nodePlatform();
   return {
     runtime: await context.runtime(),

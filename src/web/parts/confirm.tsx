@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { Answer } from "../host.ts";
+import type { Answer } from "../backend.ts";
 import { notice, revision } from "../page-state.ts";
 import { Lines, Trouble } from "./pieces.tsx";
 

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Risk } from "../../contract/readings.ts";
 import { age } from "../../contract/age.ts";
 import { matches, percent, plain, words } from "../format.ts";
-import type { CallInput, CallName, CallOutput } from "../host.ts";
+import type { CallInput, CallName, CallOutput } from "../backend.ts";
 import { ageTick, hasMoved, notice, query, useCall, type Loaded } from "../page-state.ts";
 
 type Node = JSX.Element | null;
@@ -128,7 +128,7 @@ export function Head({ title, search }: { title: string; search?: string }): Nod
 
 type FieldProps = { readonly label: string; readonly value: string; readonly onChange: (value: string) => void };
 
-/** Applied when it is left, or with Enter: each change asks the host. */
+/** Applied when it is left, or with Enter: each change asks the backend. */
 export function Field({ label, value, onChange }: FieldProps): Node {
   return (
     <label>

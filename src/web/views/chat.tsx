@@ -4,7 +4,7 @@ import { stateOfRegistered, stateText, workProgress } from "../../contract/chat-
 import type { FleetRow, SessionPage, TimelineLine } from "../../contract/machine/page.ts";
 import { rowsOf } from "../fleet-groups.ts";
 import { count, matches, percent, plain, words } from "../format.ts";
-import { call, host, query, useCall } from "../page-state.ts";
+import { call, backend, query, useCall } from "../page-state.ts";
 import { ActionButton, ActionButtons, type Action } from "../parts/confirm.tsx";
 import {
   Age,
@@ -24,7 +24,7 @@ import {
 } from "../parts/pieces.tsx";
 
 export function ChatView({ id }: { id: string }): JSX.Element {
-  return host.value?.kind === "machine" ? <SessionView id={id} /> : <MemberView id={id} />;
+  return backend.value?.kind === "machine" ? <SessionView id={id} /> : <MemberView id={id} />;
 }
 
 function SessionView({ id }: { id: string }): JSX.Element {

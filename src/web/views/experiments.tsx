@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import type { ExperimentView } from "../../contract/machine/learning.ts";
-import type { CallOutput } from "../host.ts";
+import type { CallOutput } from "../backend.ts";
 import { plain, words } from "../format.ts";
 import { call } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";

@@ -4,7 +4,7 @@ import type { OutputOf } from "../../contract/operations.ts";
 import type { AuditEntry } from "../../contract/workspaces.ts";
 import { age } from "../../contract/age.ts";
 import { count, dollars, percent, plain, words } from "../format.ts";
-import { call, host } from "../page-state.ts";
+import { call, backend } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
 import { Age, Badge, Empty, Facts, Field, Head, Left, Read, Table, type Fact } from "../parts/pieces.tsx";
 
@@ -19,7 +19,7 @@ export function HealthView(): JSX.Element {
       <Read name="budgets.get" input={{}}>
         {(value, at) => <Facts facts={budgetFacts(value, at)} />}
       </Read>
-      {host.value?.kind === "edge" && <Tokens />}
+      {backend.value?.kind === "edge" && <Tokens />}
       <Audit />
     </>
   );

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { EdgeHost, workspaceOf } from "../edge-host.ts";
-import { host } from "../page-state.ts";
+import { EdgeBackend, workspaceOf } from "../edge-backend.ts";
+import { backend } from "../page-state.ts";
 import { Trouble } from "../parts/pieces.tsx";
 
 /** The Worker: a token stays in the memory of this page, so a reload asks for it again. */
@@ -10,9 +10,9 @@ export function SignInToEdge(): JSX.Element {
   const signIn = async (token: string): Promise<void> => {
     const workspace = workspaceOf(token);
     if (workspace === null) return setTrouble("This is no access token of SHIM.");
-    const edge = new EdgeHost(workspace, token);
+    const edge = new EdgeBackend(workspace, token);
     const answer = await edge.call("health", {});
-    if (answer.ok) host.value = edge;
+    if (answer.ok) backend.value = edge;
     else setTrouble(answer.error.message);
   };
   return (

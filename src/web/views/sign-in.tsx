@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import { requestLink } from "../local-host.ts";
+import { requestLink } from "../local-backend.ts";
 import { Trouble } from "../parts/pieces.tsx";
 
 /** A page without a secret of this process: its link was used, or the process is a new one. */

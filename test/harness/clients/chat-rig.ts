@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { readContent, type SessionContent } from "#src/machine/sessions/session-content.ts";
-import { runningHost } from "#src/local-mcp/host-client/machine-host.ts";
+import { runningHost } from "#src/local-mcp/host-client/host-client.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { undelivered, type NewsRow } from "#src/machine/sessions/news.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";

@@ -11,7 +11,7 @@ import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
 import { defaults } from "#src/contract/config.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
-import type { HostContext } from "#src/machine/operations/host.ts";
+import type { OperationContext } from "#src/machine/operations/operation-context.ts";
 import type { Processes } from "#src/platform/processes.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { Durations, storeDurations } from "#src/runtime/durations.ts";
@@ -21,7 +21,7 @@ import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { temporaryFolder, write } from "./git-project.ts";
-import { hostClientWith } from "./machine-host.ts";
+import { hostClientWith } from "./host-client.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { Store } from "#src/store/store.ts";
 
@@ -229,7 +229,7 @@ const versions: Readonly<Record<string, string>> = { git: "git version 2.40.0", 
 function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: string } {
   const { paths, runtime } = home;
   const loaded = overrides.makeRuntime ?? withRuntime(runtime).makeRuntime;
-  const context = async (): Promise<HostContext> => ({
+  const context = async (): Promise<OperationContext> => ({
     paths,
     site: io,
     loaded,

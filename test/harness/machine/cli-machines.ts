@@ -3,7 +3,7 @@ import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { addKey } from "#src/machine/sharing/key-ring.ts";
 import { createKey } from "#src/machine/sharing/workspace-key.ts";
 import { aCliHome, addSession, ids, type CliHome } from "./cli-home.ts";
-import { roundOf } from "./machine-host.ts";
+import { roundOf } from "./host-client.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";

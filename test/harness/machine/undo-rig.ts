@@ -9,7 +9,7 @@ import { takeAwaited, takePending } from "#src/snapshots/stored-snapshots.ts";
 import { Claude } from "./claude.ts";
 import { GIT_ENV, makeRepository, temporaryFolder, write } from "./git-project.ts";
 import type { CliHome } from "./cli-home.ts";
-import { callsOf } from "./machine-host.ts";
+import { callsOf } from "./host-client.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
 
 /** A chat in a project whose tools really change files, and the operations of undo. */

@@ -1,9 +1,9 @@
-import { callsOf } from "#harness/machine/machine-host.ts";
+import { callsOf } from "#harness/machine/host-client.ts";
 import { EventEmitter, once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { CallOperation } from "#src/machine/operations/host.ts";
+import type { CallOperation } from "#src/machine/operations/operation-context.ts";
 import { recordDeaths } from "#src/machine/recovery/deaths.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import type { ProgramExit, Program } from "#src/platform/run-program.ts";

@@ -11,10 +11,10 @@ import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { findSupervisor } from "#src/platform/supervisor-mark.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { lockFile } from "#src/store/file-lock.ts";
-import type { Attendance } from "#src/machine/operations/host.ts";
+import type { HostConnection } from "#src/machine/operations/operation-context.ts";
 import { recordDeaths } from "#src/machine/recovery/deaths.ts";
 import { teamChats } from "#src/store/team-tables.ts";
-import { hostClientWith } from "#harness/machine/machine-host.ts";
+import { hostClientWith } from "#harness/machine/host-client.ts";
 import {
   linesOf,
   aCliHome,
@@ -288,20 +288,20 @@ it("[SU14] for people each line bears the time; a reader that goes away ends it,
 
 it("[CL184] [PR36] while it runs the host of the machine runs", async () => {
   const home = aHome({ watch: { chats: { kind: "sessions" } } });
-  const attendances: Attendance[] = [];
-  const attend = async (attendance: Attendance): Promise<void> => {
-    attendances.push(attendance);
-    await once(attendance.until, "abort");
+  const connections: HostConnection[] = [];
+  const stayConnected = async (connection: HostConnection): Promise<void> => {
+    connections.push(connection);
+    await once(connection.until, "abort");
   };
-  const hostClient: Io["hostClient"] = () => ({ ...hostClientWith(home.runtime), attend });
+  const hostClient: Io["hostClient"] = () => ({ ...hostClientWith(home.runtime), stayConnected });
   const ran = await supervise(
     home,
-    (out) => attendances.length > 0 && out.includes("supervises"),
+    (out) => connections.length > 0 && out.includes("supervises"),
     { hostClient, isTty: true },
     "",
   );
   expect(ran.code).toBe(0);
-  expect(attendances.map(({ until }) => until.aborted)).toEqual([true]);
+  expect(connections.map(({ until }) => until.aborted)).toEqual([true]);
 });
 
 it("[SU54] when it has ended, unread output keeps its process for two seconds at most", async () => {

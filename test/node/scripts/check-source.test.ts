@@ -60,10 +60,13 @@ it("a comment that is too wide, begins with a pronoun or has a banned word is a 
 
 it("a surface that imports what holds state is a fault; the interface of a host is none", () => {
   const imports = new Map([
-    ["src/cli/commands/up.ts", ["src/store/sql.ts", "src/machine/operations/host.ts", "src/contract/age.ts"]],
+    [
+      "src/cli/commands/up.ts",
+      ["src/store/sql.ts", "src/machine/operations/operation-context.ts", "src/contract/age.ts"],
+    ],
     ["src/web/page.ts", ["src/machine/checkpoints/capture.ts"]],
     ["src/local-mcp/host/handlers.ts", ["src/store/sql.ts"]],
-    ["src/cli/cli.ts", ["src/local-mcp/host/local-host.ts"]],
+    ["src/cli/cli.ts", ["src/local-mcp/host/operation-runner.ts"]],
   ]);
   expect(boundaryFaults(imports)).toEqual([
     "src/cli/commands/up.ts: imports src/store/sql.ts; a surface calls operations of a host instead",

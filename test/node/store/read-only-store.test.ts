@@ -9,10 +9,10 @@ import { schemaState } from "#src/shared/migrate.ts";
 import { migrations } from "#src/store/schema.ts";
 import { Store } from "#src/store/store.ts";
 import { NeedsHostError, StoreError } from "#src/store/store-error.ts";
-import { Operations } from "#src/local-mcp/host/local-host.ts";
+import { OperationRunner } from "#src/local-mcp/host/operation-runner.ts";
 import { err, ok } from "#src/shared/result.ts";
 import type { Io } from "#src/cli/io.ts";
-import { hostClientWith } from "#harness/machine/machine-host.ts";
+import { hostClientWith } from "#harness/machine/host-client.ts";
 import { backUp, isBackupDue } from "#src/store/backup.ts";
 import { aCliHome, ids, seed, withRuntime, type CliHome } from "#harness/machine/cli-home.ts";
 import { T0, tempHome, tempStore } from "#harness/store/temp-store.ts";
@@ -125,7 +125,7 @@ it("[ST99] what must be migrated or repaired first is left to the host, which do
   const reader = new Store({ ...newer.context, path: paths.database, migrations: updated, isReadOnly: true });
   expect(() => reader.read(() => 1, 0)).toThrow(NeedsHostError);
   const asked: string[] = [];
-  const host = new Operations({
+  const host = new OperationRunner({
     paths,
     site: home.io(),
     loaded: withRuntime({ ...runtime, store: reader }).makeRuntime,

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { refused, type Answer, type Host } from "#src/web/host.ts";
-import { host } from "#src/web/page-state.ts";
+import { refused, type Answer, type Backend } from "#src/web/backend.ts";
+import { backend } from "#src/web/page-state.ts";
 import { findTasks, replayAll, type ReplayRun } from "#src/web/task-reads.ts";
 
 interface Asked {
@@ -11,11 +11,11 @@ interface Asked {
 /** A host whose answers are given; it keeps what it was asked. */
 function answering(answer: (input: Record<string, unknown>) => Answer<unknown>): Asked[] {
   const asked: Asked[] = [];
-  const call: Host["call"] = async (name, input) => {
+  const call: Backend["call"] = async (name, input) => {
     asked.push({ name, input });
     return answer(input) as never;
   };
-  host.value = { kind: "machine", call, follow: async () => undefined, signOut: async () => undefined };
+  backend.value = { kind: "machine", call, follow: async () => undefined, signOut: async () => undefined };
   return asked;
 }
 
@@ -95,5 +95,5 @@ it("[WP14] the preview reads on over pages that hold no match", async () => {
 it("[WP5] a page whose sign-in has ended shows how to sign in", async () => {
   answering(() => refused("unauthenticated", "this page is not signed in"));
   expect(await findTasks({}, 1)).toMatchObject({ ok: false });
-  expect(host.value).toBe(null);
+  expect(backend.value).toBe(null);
 });

@@ -13,7 +13,7 @@ import { restoreById, type Restoration } from "../../../machine/recovery/restora
 import { checkTranscript } from "../../../machine/recovery/relaunch.ts";
 import { adapterOf } from "../../../clients/adapters.ts";
 import { openingLine } from "../../../contract/task-prompt.ts";
-import type { HostResult } from "../../../machine/operations/host.ts";
+import type { OperationResult } from "../../../machine/operations/operation-context.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import type { LimitHandOver } from "../../../machine/sessions/recoveries.ts";
 import type * as sessions from "../../../machine/sessions/sessions.ts";
@@ -157,7 +157,11 @@ export function giveBack({ runtime, call }: MachineDeps, session: string, chat: 
 }
 
 /** A machine that stores nothing is no reason to fail the work. */
-export async function logFailure({ log }: Runtime, what: string, called: Promise<HostResult<unknown>>): Promise<void> {
+export async function logFailure(
+  { log }: Runtime,
+  what: string,
+  called: Promise<OperationResult<unknown>>,
+): Promise<void> {
   try {
     const done = await called;
     if (!done.ok) log("warn", what, { reason: done.error.message });

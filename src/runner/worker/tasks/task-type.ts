@@ -17,7 +17,7 @@ import { TaskWorktrees, removeOldWorktrees } from "../worktrees.ts";
 import { clientDeps, type WorkDeps, workDeps } from "../machine-deps.ts";
 import { newId } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
-import type { HostContext } from "../../../machine/operations/host.ts";
+import type { OperationContext } from "../../../machine/operations/operation-context.ts";
 import { machineHealth, WorkerAutomation, type EndCounts, type WorkerOptions } from "../worker-automation.ts";
 import { keepOutput } from "../output-files.ts";
 
@@ -150,7 +150,7 @@ export interface Work<Type extends TypeSettings> extends Pick<
 }
 
 export function runTasks<Type extends TypeSettings>(
-  context: HostContext,
+  context: OperationContext,
   work: Work<Type>,
 ): Promise<Result<EndCounts, Failure>> {
   return withWorkspace(context, (workspace) => runTasksIn(context, workspace, work));
@@ -158,7 +158,7 @@ export function runTasks<Type extends TypeSettings>(
 
 /** Does tasks until there is none, or until it is asked to end. */
 export async function runTasksIn<Type extends TypeSettings>(
-  context: HostContext,
+  context: OperationContext,
   workspace: Workspace,
   work: Work<Type>,
 ): Promise<Result<EndCounts, Failure>> {
@@ -205,7 +205,7 @@ export async function runTasksIn<Type extends TypeSettings>(
   listen(endSignal, () => worker.drain(typeof endSignal.reason === "string" ? endSignal.reason : "asked to end"));
   listen(hurrySignal, () => worker.stopNow("asked to end at once"));
   const onProblem = (message: string): void => runtime.log("warn", message);
-  const attending = context.hostClient?.attend({ onProblem, until: over.signal });
+  const attending = context.hostClient?.stayConnected({ onProblem, until: over.signal });
   try {
     const ended = await worker.run();
     return ended.ok ? ended : fail(ended.error.code, `${ended.error.message}.`);
@@ -216,7 +216,7 @@ export async function runTasksIn<Type extends TypeSettings>(
 }
 
 /** For tasks that are done with the help of this process. */
-export async function taskDeps(context: HostContext, workspace: Workspace): Promise<Result<TaskDeps, Failure>> {
+export async function taskDeps(context: OperationContext, workspace: Workspace): Promise<Result<TaskDeps, Failure>> {
   const deps = await workDeps(context);
   return deps.ok ? ok({ ...deps.value, ...(await clientDeps(context)), workspace }) : deps;
 }

@@ -1,9 +1,9 @@
 import { createServer, type ServerResponse } from "node:http";
 import { expect, it, onTestFinished } from "vitest";
-import { askOperation } from "#src/local-mcp/host-client/machine-host.ts";
+import { askOperation } from "#src/local-mcp/host-client/host-client.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import type { HostResult } from "#src/shared/host-result.ts";
+import type { OperationResult } from "#src/shared/operation-result.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 
@@ -18,13 +18,13 @@ async function askWith(answer: (response: ServerResponse) => void) {
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   onTestFinished(() => void server.close());
   const heard: unknown[] = [];
-  const hearing = {
+  const reports = {
     progress: (text: string) => void heard.push(text),
     onSecretsRemoved: (count: number) => void heard.push(count),
   };
   const asked = { name: "sessions.name", input: {}, env: {}, by: "command line" } as const;
-  const ask = (): Promise<HostResult<unknown>> =>
-    askOperation({ home, launch: launchIn(home), env: process.env }, asked, hearing);
+  const ask = (): Promise<OperationResult<unknown>> =>
+    askOperation({ home, launch: launchIn(home), env: process.env }, asked, reports);
   return { ask, heard };
 }
 

@@ -14,8 +14,8 @@ import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 /** A program that runs for long beside the chats. */
-function attend({ socket }: { readonly socket: string }, { isFollowing = false } = {}) {
-  const sent = request({ socketPath: socket, method: "POST", path: "/attend" });
+function stayConnected({ socket }: { readonly socket: string }, { isFollowing = false } = {}) {
+  const sent = request({ socketPath: socket, method: "POST", path: "/connection" });
   const heard = new Promise<void>((resolve) => {
     sent.on("response", (response) => void response.on("data", () => resolve()));
   });
@@ -26,7 +26,7 @@ function attend({ socket }: { readonly socket: string }, { isFollowing = false }
 
 it("[PR36] a program that follows the store is notified of commits", async () => {
   const host = await aHost();
-  const { begun, heard, leave } = attend(host, { isFollowing: true });
+  const { begun, heard, leave } = stayConnected(host, { isFollowing: true });
   await begun;
   host.runtime.store.write((sql) => sql.run("DELETE FROM sessions"));
   await heard;
@@ -201,7 +201,7 @@ it("[PR21] a front that hangs behind the end of its client is ended", async () =
 it("[PR36] [CL184] while a program attends, the host stays without a chat, and notifies of deaths", async () => {
   const receiver = await aReceiver();
   const host = await aHost(tempRuntime({ config: { notify: { webhook: receiver.url } } }));
-  const program = attend(host);
+  const program = stayConnected(host);
   await program.begun;
   vi.advanceTimersByTime(2_000);
   for (let n = 0; n < 2; n++) {

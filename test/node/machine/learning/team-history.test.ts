@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { OperationName } from "#src/contract/operations.ts";
-import type { Workspace } from "#src/machine/operations/host.ts";
+import type { Workspace } from "#src/machine/operations/operation-context.ts";
 import { readTeam } from "#src/machine/learning/team-history.ts";
 import { err, ok } from "#src/shared/result.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";

@@ -23,7 +23,7 @@ export type OnChange = (changed: LiveLine["changed"]) => void;
 export type OnState = (isLive: boolean) => void;
 
 /** The process behind the page: this machine's, or the Worker. */
-export interface Host {
+export interface Backend {
   readonly kind: "machine" | "edge";
   /** @param requestId of an action; a repeat under it happens once */
   call<Name extends CallName>(
@@ -40,7 +40,7 @@ export function refused(code: string, message: string): Answer<never> {
   return { ok: false, error: { code, message } };
 }
 
-/** Reads an answer of either host: a value, or `{error: {code, message}}`. */
+/** Reads an answer of either backend: a value, or `{error: {code, message}}`. */
 export async function toAnswer<T>(response: Response): Promise<Answer<T>> {
   const body: unknown = await response.json().catch(() => null);
   if (response.ok) return { ok: true, value: body as T };

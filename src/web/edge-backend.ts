@@ -3,7 +3,7 @@ import type { PageOperation } from "../contract/live-page.ts";
 import type { Fleet, ReceivedMessage } from "../contract/machine/page.ts";
 import type { ListedMessage } from "../contract/messages.ts";
 import type { OutputOf } from "../contract/operations.ts";
-import { refused, toAnswer, type Answer, type CallName, type Host, type OnChange, type OnState } from "./host.ts";
+import { refused, toAnswer, type Answer, type CallName, type Backend, type OnChange, type OnState } from "./backend.ts";
 
 const changing = /^(?:chats\.drain|leases\.force-release|tasks\.(?:cancel|discard|replay)|tokens\.revoke)$/;
 
@@ -37,7 +37,7 @@ export function workspaceOf(token: string): string | null {
 }
 
 /** The Worker, with a token that stays in this page's memory. */
-export class EdgeHost implements Host {
+export class EdgeBackend implements Backend {
   readonly kind = "edge";
   readonly #base: string;
   readonly #token: string;
@@ -47,7 +47,7 @@ export class EdgeHost implements Host {
     this.#token = token;
   }
 
-  readonly call: Host["call"] = async (name: CallName, input: object, requestId?: string) => {
+  readonly call: Backend["call"] = async (name: CallName, input: object, requestId?: string) => {
     if (name === "page.fleet") return (await this.#readFleet()) as never;
     if (name === "page.messages") return (await this.#readMessages()) as never;
     if (name === "page.audit") return this.#ask(routeOf("audit.list"), { limit: maxMessages, ...input });

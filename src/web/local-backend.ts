@@ -1,5 +1,5 @@
 import type { LiveLine } from "../contract/live-page.ts";
-import { refused, toAnswer, type Answer, type Host } from "./host.ts";
+import { refused, toAnswer, type Answer, type Backend } from "./backend.ts";
 
 const retryMs = 2_000;
 const otherTabsMs = 300;
@@ -57,7 +57,7 @@ export function requestLink(): void {
   void ask("/api/sign-in", {});
 }
 
-export const localHost: Host = {
+export const localBackend: Backend = {
   kind: "machine",
   call: (name, input, requestId) => ask("/api/call", { name, input, ...(requestId ? { requestId } : {}) }),
   async follow(onChange, onState, end) {

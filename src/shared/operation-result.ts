@@ -1,10 +1,10 @@
-import type { HostErrorCode } from "../contract/errors.ts";
+import type { OperationErrorCode } from "../contract/errors.ts";
 import type { Result } from "./result.ts";
 
 /** Why a machine or its workspace did not do something; `message` says what to do. */
-export interface HostError {
+export interface OperationError {
   /** edge_unreachable: the coordinator did not answer. */
-  readonly code: HostErrorCode;
+  readonly code: OperationErrorCode;
   readonly message: string;
   /** Ids that an ambiguous one may mean. */
   readonly candidates?: readonly string[];
@@ -12,4 +12,4 @@ export interface HostError {
   readonly isTransient?: boolean;
 }
 
-export type HostResult<T> = Result<T, HostError>;
+export type OperationResult<T> = Result<T, OperationError>;

@@ -1,11 +1,11 @@
 import type {
   CallOperation,
-  HostResult,
+  OperationResult,
   HandlerContext,
   Handlers,
-  HostContext,
+  OperationContext,
   HostClient,
-} from "../../machine/operations/host.ts";
+} from "../../machine/operations/operation-context.ts";
 import type { Workspace } from "../../machine/operations/workspace.ts";
 import type { MetricsServing, PageServing, ServedMetrics, ServedPage } from "../page/serve.ts";
 import {
@@ -71,10 +71,10 @@ const handlers: Handlers = {
 };
 
 /** The authority over what SHIM stores on a machine, in the calling process. */
-export class Operations {
+export class OperationRunner {
   readonly #context: HandlerContext;
 
-  constructor(context: HostContext) {
+  constructor(context: OperationContext) {
     const workspace = new KeptWorkspace(() => this.workspace());
     const call: CallOperation = (name, input) => this.call(name, input);
     const others = new OtherMachines(workspace, call);
@@ -86,14 +86,16 @@ export class Operations {
   async call<Name extends MachineOperationName>(
     name: Name,
     input: MachineInput<Name>,
-  ): Promise<HostResult<MachineOutput<Name>>> {
+  ): Promise<OperationResult<MachineOutput<Name>>> {
     const checked = machineOperations[name].input.safeParse(input);
     if (!checked.success) return err({ code: "bad_input", message: `${name}: ${formatIssues(checked.error)}.` });
     const { effect, doneBy }: MachineOperation = machineOperations[name];
     const { hostClient, site, by = "command line", progress, onSecretsRemoved } = this.#context;
-    const askHost = async (one: HostClient): Promise<HostResult<MachineOutput<Name>>> => {
+    const askHost = async (one: HostClient): Promise<OperationResult<MachineOutput<Name>>> => {
       const asked = { name, input: checked.data, env: site.env, by };
-      return (await one.call(asked, omitUndefined({ progress, onSecretsRemoved }))) as HostResult<MachineOutput<Name>>;
+      return (await one.call(asked, omitUndefined({ progress, onSecretsRemoved }))) as OperationResult<
+        MachineOutput<Name>
+      >;
     };
     if (hostClient && effect !== "read" && doneBy !== "caller") return askHost(hostClient);
     try {
@@ -107,16 +109,16 @@ export class Operations {
   }
 
   /** The one that the machine has joined, or its own. */
-  async workspace(): Promise<HostResult<Workspace>> {
+  async workspace(): Promise<OperationResult<Workspace>> {
     // Most commands need none.
     const { openWorkspace } = await import("../../machine/operations/workspace.ts");
     return openWorkspace(this.#context);
   }
 
   /** Serves the live page on loopback until it is closed. */
-  async servePage(serving: PageServing): Promise<HostResult<ServedPage>> {
+  async servePage(serving: PageServing): Promise<OperationResult<ServedPage>> {
     const { servePage } = await import("../page/serve.ts");
-    const host = new Operations({ ...this.#context, by: "live page" });
+    const host = new OperationRunner({ ...this.#context, by: "live page" });
     const served = await servePage(host, host.#context, serving);
     if (!served.ok) return served;
     const close = async (): Promise<void> => {
@@ -127,7 +129,7 @@ export class Operations {
   }
 
   /** Serves the metrics on loopback until it is closed. */
-  async serveMetrics(serving: MetricsServing): Promise<HostResult<ServedMetrics>> {
+  async serveMetrics(serving: MetricsServing): Promise<OperationResult<ServedMetrics>> {
     const { serveMetrics } = await import("../page/serve.ts");
     return serveMetrics(this.#context.paths.home, serving, async () => {
       const read = await this.call("metrics.read", {});

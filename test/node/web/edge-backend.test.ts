@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { machineOperationNames, machineOperations } from "#src/contract/machine/operations.ts";
 import type { Operation } from "#src/contract/operation.ts";
 import { offeredOn, operations } from "#src/contract/operations.ts";
-import { EdgeHost, routeOf, workspaceOf } from "#src/web/edge-host.ts";
+import { EdgeBackend, routeOf, workspaceOf } from "#src/web/edge-backend.ts";
 
 it("[WP16] the page asks the Worker at the routes of the operations", () => {
   for (const name of offeredOn("page")) {
@@ -18,7 +18,7 @@ it("[WP16] the page asks the Worker for no operation of a machine", async () => 
   );
   expect(ofPage).toContain("experiments.list");
   for (const name of ofPage)
-    expect([name, await new EdgeHost("team-1", "").call(name, {} as never)]).toEqual([
+    expect([name, await new EdgeBackend("team-1", "").call(name, {} as never)]).toEqual([
       name,
       { ok: false, error: { code: "unknown_operation", message: "this is only on the machine of the chat" } },
     ]);

@@ -4,7 +4,7 @@ import type {
   MachineOperationName,
   MachineOutput,
 } from "../../contract/machine/operations.ts";
-import type { HostResult } from "../../shared/host-result.ts";
+import type { OperationResult } from "../../shared/operation-result.ts";
 import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { ServiceSite } from "../../installer/service.ts";
 import type { Launch } from "../../platform/launch.ts";
@@ -17,14 +17,14 @@ import type { AskedOperation } from "./operation-wire.ts";
 import type { OtherMachines } from "./other-machines.ts";
 import type { TeamReader } from "./team-handlers.ts";
 
-export type { HostError, HostResult } from "../../shared/host-result.ts";
+export type { OperationError, OperationResult } from "../../shared/operation-result.ts";
 export type { Workspace } from "./workspace.ts";
 
 /** Does an operation of the machine; refusals and errors of the store are results, bugs throw. */
 export type CallOperation = <Name extends MachineOperationName>(
   name: Name,
   input: MachineInput<Name>,
-) => Promise<HostResult<MachineOutput<Name>>>;
+) => Promise<OperationResult<MachineOutput<Name>>>;
 
 export interface RightRequest {
   readonly kind: "lock" | "election";
@@ -54,7 +54,7 @@ export interface LoadedRuntime {
 }
 
 /** The host's own process, and the machine outside SHIM's home. */
-export interface HostSite extends ServiceSite {
+export interface SystemSite extends ServiceSite {
   readonly env: NodeJS.ProcessEnv;
   readonly now: () => number;
   readonly launch: Launch;
@@ -65,7 +65,7 @@ export interface HostSite extends ServiceSite {
 /** Surface of a caller. */
 export type CallerSurface = "command line" | "live page";
 
-export interface Attendance {
+export interface HostConnection {
   /** Called after commits of the store, and when some may have been missed; absent: for none. */
   readonly onStored?: () => void;
   /** The same for commits of the coordinator that `caller` has not asked for. */
@@ -77,17 +77,17 @@ export interface Attendance {
 /** The host of a machine, as its other programs see it; it is started where none runs. */
 export interface HostClient {
   /** Does an operation there; bugs throw. */
-  call(asked: AskedOperation, hearing: Hearing): Promise<HostResult<unknown>>;
+  call(asked: AskedOperation, reports: OperationReports): Promise<OperationResult<unknown>>;
   /** Keeps a host running while this program does; never rejects. */
-  attend(attendance: Attendance): Promise<void>;
+  stayConnected(connection: HostConnection): Promise<void>;
 }
 
 /** Gets what is reported before the result. */
-export type Hearing = Partial<Pick<HostContext, "progress" | "onSecretsRemoved">>;
+export type OperationReports = Partial<Pick<OperationContext, "progress" | "onSecretsRemoved">>;
 
-export interface HostContext {
+export interface OperationContext {
   readonly paths: Paths;
-  readonly site: HostSite;
+  readonly site: SystemSite;
   readonly loaded: () => Promise<LoadedRuntime>;
   /** Opens the store with the first call. */
   readonly runtime: () => Promise<Runtime>;
@@ -103,7 +103,7 @@ export interface HostContext {
 }
 
 /** A host keeps the rest from one call to the next. */
-export interface HandlerContext extends HostContext {
+export interface HandlerContext extends OperationContext {
   /** Another operation, such as a write that a read needs. */
   readonly call: CallOperation;
   readonly workspace: KeptWorkspace;
@@ -120,5 +120,5 @@ export type Handlers = {
   readonly [One in MachineOperationName]: (
     context: HandlerContext,
     input: CheckedMachineInput<One>,
-  ) => Answered<HostResult<MachineOutput<One>>>;
+  ) => Answered<OperationResult<MachineOutput<One>>>;
 };

@@ -1,6 +1,6 @@
 import type { MachineInput } from "#src/contract/machine/operations.ts";
-import type { CallOperation, HostContext, HostClient } from "#src/machine/operations/host.ts";
-import { Operations } from "#src/local-mcp/host/local-host.ts";
+import type { CallOperation, OperationContext, HostClient } from "#src/machine/operations/operation-context.ts";
+import { OperationRunner } from "#src/local-mcp/host/operation-runner.ts";
 import { createSynchronizer } from "#src/machine/sharing/start-sync.ts";
 import type { RoundOptions, SyncReport } from "#src/machine/sharing/sync-round.ts";
 import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
@@ -14,10 +14,10 @@ export async function roundOf(runtime: Runtime, asked?: RoundOptions["asked"]): 
   return report;
 }
 
-/** Operations as the host of this runtime does them. */
+/** OperationRunner as the host of this runtime does them. */
 export function callsOf(runtime: Runtime): CallOperation {
-  const context = { paths: runtime.paths, runtime: () => Promise.resolve(runtime) } as HostContext;
-  const host = new Operations(context);
+  const context = { paths: runtime.paths, runtime: () => Promise.resolve(runtime) } as OperationContext;
+  const host = new OperationRunner(context);
   return (name, input) => host.call(name, input);
 }
 
@@ -26,16 +26,21 @@ export function callsOf(runtime: Runtime): CallOperation {
  *
  * @param context of its operations; absent: none is asked for
  */
-export function hostClientWith(runtime: Runtime, context?: () => Promise<HostContext>): HostClient {
+export function hostClientWith(runtime: Runtime, context?: () => Promise<OperationContext>): HostClient {
   return {
-    call: async ({ name, input, by }, hearing) => {
+    call: async ({ name, input, by }, reports) => {
       if (!context) throw new Error(`${name} was not expected`);
-      const host = new Operations({ ...(await context()), ...hearing, by, syncNow: (edge) => roundOf(runtime, edge) });
+      const host = new OperationRunner({
+        ...(await context()),
+        ...reports,
+        by,
+        syncNow: (edge) => roundOf(runtime, edge),
+      });
       const result = await host.call(name, input as MachineInput<typeof name>);
       await host.close();
       return result;
     },
-    attend: ({ until, onStored }) =>
+    stayConnected: ({ until, onStored }) =>
       new Promise((resolve) => {
         // Commits of one moment are one call, as from another process.
         let isReported = true;

@@ -4,22 +4,22 @@ import { expect, it, onTestFinished } from "vitest";
 import { statusOf } from "#src/contract/errors.ts";
 import { isMachineOperation, machineOperationNames, machineOperations } from "#src/contract/machine/operations.ts";
 import { operationNames } from "#src/contract/operations.ts";
-import type { HostContext } from "#src/machine/operations/host.ts";
-import { Operations } from "#src/local-mcp/host/local-host.ts";
+import type { OperationContext } from "#src/machine/operations/operation-context.ts";
+import { OperationRunner } from "#src/local-mcp/host/operation-runner.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-function aContext(runtime: () => Promise<Runtime>, paths: Paths): HostContext {
+function aContext(runtime: () => Promise<Runtime>, paths: Paths): OperationContext {
   const loaded = async () => ({ runtime: await runtime(), driver: "node:sqlite", fallbackReason: null }) as const;
   const site = aCliHome().io({ runQuietly: () => ({ code: 0, text: '"1.0.0"' }) });
   return { paths, site, loaded, runtime };
 }
 
-function aHost(runtime = tempRuntime()): Operations {
-  const host = new Operations(aContext(() => Promise.resolve(runtime), runtime.paths));
+function aHost(runtime = tempRuntime()): OperationRunner {
+  const host = new OperationRunner(aContext(() => Promise.resolve(runtime), runtime.paths));
   onTestFinished(() => host.close());
   return host;
 }
@@ -59,7 +59,7 @@ it("[CL262] a host refuses wrong input, an unusable file and a store that cannot
   writeFileSync(runtime.paths.config, "{");
   expect(await aHost(runtime).call("config.show", {})).toMatchObject({ ok: false, error: { code: "config_invalid" } });
   const full = new StoreError("store_full", "the disk is full; free some space, then try again.");
-  const host = new Operations(aContext(() => Promise.reject(full), runtime.paths));
+  const host = new OperationRunner(aContext(() => Promise.reject(full), runtime.paths));
   expect(await host.call("pauses.list", {})).toEqual({
     ok: false,
     error: { code: "store_full", message: full.message },

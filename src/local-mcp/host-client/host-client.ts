@@ -9,7 +9,13 @@ import { ownProgram } from "../../platform/version.ts";
 import { parseJson, parseObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { reachHost, type HostHome, NoHostError } from "./reach-host.ts";
-import type { Attendance, Hearing, HostResult, HostClient, HostContext } from "../../machine/operations/host.ts";
+import type {
+  HostConnection,
+  OperationReports,
+  OperationResult,
+  HostClient,
+  OperationContext,
+} from "../../machine/operations/operation-context.ts";
 import { fileLog } from "../../platform/log-file.ts";
 import { pathsIn } from "../../platform/paths.ts";
 import { HostWatch, killHost } from "./host-watch.ts";
@@ -40,9 +46,9 @@ interface HostQuestion {
 
 /** @returns the host as it was when it was asked */
 export async function runningHost(
-  { paths: { home } }: Pick<HostContext, "paths">,
+  { paths: { home } }: Pick<OperationContext, "paths">,
   ...[method, path]: ["GET", "/status"] | ["POST", "/stop"]
-): Promise<HostResult<{ host: HostStatus | null }>> {
+): Promise<OperationResult<{ host: HostStatus | null }>> {
   const socket = hostSocket(home, systemProcesses.boot());
   try {
     checkSocketFolder(home, socket);
@@ -137,17 +143,25 @@ async function whileWatched<T>(home: string, work: () => Promise<T>, onEnded: ()
  * Never repeated: the host completes what it has begun, also without its caller. So one that
  * hangs is ended before it is asked.
  */
-export function askOperation(home: HostHome, asked: AskedOperation, hearing: Hearing): Promise<HostResult<unknown>> {
+export function askOperation(
+  home: HostHome,
+  asked: AskedOperation,
+  reports: OperationReports,
+): Promise<OperationResult<unknown>> {
   return whileWatched(
     home.home,
-    () => ask(home, asked, hearing),
-    () => hearing.progress?.(endedText),
+    () => ask(home, asked, reports),
+    () => reports.progress?.(endedText),
   );
 }
 
 const endedText = "The host of this machine did not answer for five seconds, and was ended. Another one is started.";
 
-async function ask(home: HostHome, { name, ...body }: AskedOperation, hearing: Hearing): Promise<HostResult<unknown>> {
+async function ask(
+  home: HostHome,
+  { name, ...body }: AskedOperation,
+  reports: OperationReports,
+): Promise<OperationResult<unknown>> {
   const question = { method: "POST", path: `${callPath}${name}`, body, signal: new AbortController().signal } as const;
   let line: AnswerLine | null;
   try {
@@ -156,7 +170,7 @@ async function ask(home: HostHome, { name, ...body }: AskedOperation, hearing: H
       answer.resume();
       return unusable(`the host of this machine refuses ${name} (${answer.statusCode}). Nothing was changed.`);
     }
-    line = await lastLine(answer, hearing);
+    line = await lastLine(answer, reports);
   } catch (error) {
     if (error instanceof NoHostError) return unusable(`${messageOf(error)}. Nothing was changed.`);
     return lost(name, messageOf(error));
@@ -166,17 +180,20 @@ async function ask(home: HostHome, { name, ...body }: AskedOperation, hearing: H
   return "result" in line ? line.result : lost(name, "its answer has no result");
 }
 
-function unusable(message: string): HostResult<never> {
+function unusable(message: string): OperationResult<never> {
   return err({ code: "host_unusable", message });
 }
 
-function lost(name: string, why: string): HostResult<never> {
+function lost(name: string, why: string): OperationResult<never> {
   const message = `the host of this machine ended before it answered (${why}). It may have done ${name}: look before you repeat it.`;
   return err({ code: "outcome_unknown", message });
 }
 
 /** @returns null where the answer ends before its last line */
-async function lastLine(answer: IncomingMessage, { progress, onSecretsRemoved }: Hearing): Promise<AnswerLine | null> {
+async function lastLine(
+  answer: IncomingMessage,
+  { progress, onSecretsRemoved }: OperationReports,
+): Promise<AnswerLine | null> {
   answer.setEncoding("utf8");
   let rest = "";
   for await (const part of answer) {
@@ -195,31 +212,35 @@ async function lastLine(answer: IncomingMessage, { progress, onSecretsRemoved }:
 /** Time between two tries to reach a host, in ms. */
 const retryEveryMs = 5_000;
 
-/** Letters that the host writes to a program that attends, for commits. */
-export const attention = { stored: "s", coordinated: "c" } as const;
+/** Marks that the host writes to a program that stays connected, for commits. */
+export const commitMarks = { stored: "s", coordinated: "c" } as const;
 
 export function hostClientOf(home: HostHome): HostClient {
   return {
-    call: (asked, hearing) => askOperation(home, asked, hearing),
-    attend: (attendance) => attend(home, attendance),
+    call: (asked, reports) => askOperation(home, asked, reports),
+    stayConnected: (connection) => stayConnected(home, connection),
   };
 }
 
 /** A host may end at any moment; the next one is started at once. */
-async function attend(home: HostHome, { onStored, onCoordinated, onProblem, until }: Attendance): Promise<void> {
+async function stayConnected(
+  home: HostHome,
+  { onStored, onCoordinated, onProblem, until }: HostConnection,
+): Promise<void> {
   const body = { isFollowing: onStored !== undefined, caller: onCoordinated?.caller };
   let hasFailed = false;
   while (!until.aborted) {
     try {
-      const answer = await callHost(home, { method: "POST", path: "/attend", body, signal: until });
-      if (answer.statusCode !== 200) throw new Error(`its answer to a program that attends is ${answer.statusCode}`);
+      const answer = await callHost(home, { method: "POST", path: "/connection", body, signal: until });
+      if (answer.statusCode !== 200)
+        throw new Error(`its answer to a program that stays connected is ${answer.statusCode}`);
       hasFailed = false;
       // Commits between two hosts are not reported.
       const onCommit = onCoordinated?.listener;
       for (const missed of [onStored, onCommit]) missed?.();
-      await readLetters(answer, {
-        [attention.stored]: onStored,
-        [attention.coordinated]: onCommit,
+      await readMarks(answer, {
+        [commitMarks.stored]: onStored,
+        [commitMarks.coordinated]: onCommit,
       });
     } catch (error) {
       if (until.aborted) return;
@@ -231,14 +252,14 @@ async function attend(home: HostHome, { onStored, onCoordinated, onProblem, unti
 }
 
 /** Resolves when the host has ended. */
-async function readLetters(
+async function readMarks(
   answer: IncomingMessage,
   listeners: Readonly<Record<string, (() => void) | undefined>>,
 ): Promise<void> {
   try {
-    // Letters that come together stand for one moment.
+    // Marks that come together stand for one moment.
     for await (const part of answer as AsyncIterable<Buffer>)
-      for (const letter of new Set(part.toString())) listeners[letter]?.();
+      for (const mark of new Set(part.toString())) listeners[mark]?.();
   } catch {
     // A host that is killed sends no end.
   }
@@ -270,7 +291,7 @@ export function hostCalls(home: HostHome, hasFile: () => boolean, empty: () => L
     onCommit(listener) {
       const onCoordinated = { caller, listener };
       // A call says what is wrong.
-      void attend(home, { onCoordinated, onProblem: () => undefined, until: end.signal });
+      void stayConnected(home, { onCoordinated, onProblem: () => undefined, until: end.signal });
       return () => end.abort();
     },
     close: () => end.abort(),
