@@ -72,9 +72,9 @@ const windowFactor = 4;
 
 /** Keeps both ends of a long text, each redacted as a whole window before it is cut. */
 export function redactAndKeepEnds(text: string, ends: Ends): string {
-  // A private part may begin in one window and end in the other.
-  const open = stripPrivate(text).text;
   const windowChars = (ends.head + ends.tail) * windowFactor + maxSecretChars;
+  // A private part may begin in one window and end in the other.
+  const open = text.length <= windowChars ? text : stripPrivate(text).text;
   if (open.length <= windowChars) {
     const clean = redact(open).text;
     return clean.length <= ends.head + ends.tail ? clean : joinEnds(clean, [clean, clean], ends);

@@ -92,7 +92,10 @@ export class ServedChat {
       // The host has paused it behind the front's greeting.
       onStart: () => connection.resume(),
       inTurn: (work) => machine.turns.take(this, work),
-      onHook: (given) => hooks.answer(given),
+      onHook: (given) => {
+        this.#hasStored = true;
+        return hooks.answer(given);
+      },
       onEnd: (reason) => this.end(reason),
       onHandOver: options.onHandOver,
       // A transport that cannot write closes itself; the end of its paused input is never seen.

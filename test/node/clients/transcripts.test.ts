@@ -120,7 +120,7 @@ it("[CA16] messages of Gemini CLI, of which the last writing counts", () => {
 it("[ID18] lines of Claude Code name its version; a client without a format has Claude Code's", () => {
   const line = { type: "user", version: "2.1.329", message: { content: "hello" }, uuid: "c1", timestamp };
   expect(read("claude-code", [line])).toMatchObject({ clientVersion: "2.1.329", texts: [{ text: "hello" }] });
-  expect(transcriptFormat("constructor")).toBeUndefined();
+  expect(transcriptFormat("constructor")).toBe(transcriptFormat("claude-code"));
 });
 
 function recorded(client: string): TranscriptContent {

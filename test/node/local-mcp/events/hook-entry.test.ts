@@ -101,7 +101,7 @@ it("[HO82] in UTF-16 no end of an object is searched, and it is read as text", a
 });
 
 it("[HO40] a process ends with 0 although a read of its stdin is under way", async () => {
-  const script = `import { endNow } from ${JSON.stringify(join(src, "local-mcp/hooks/hook-stdin.ts"))};
+  const script = `import { endNow } from ${JSON.stringify(join(src, "local-mcp/events/hook-stdin.ts"))};
     import { read } from "node:fs";
     read(0, Buffer.alloc(1), 0, 1, null, () => undefined);
     setImmediate(endNow);`;
@@ -125,11 +125,11 @@ function run(path: string, ...args: string[]): { code: number; out: string } {
 it("[ST93] a relative SHIM_HOME is refused by every program, and no hook fails @night", () => {
   const why = 'SHIM_HOME gives "rel/path"';
   const answer = JSON.stringify({ systemMessage: `SHIM cannot save: ${why}` }).slice(0, -2);
-  const prompt = run("local-mcp/hooks/hook-entry.ts", "UserPromptSubmit");
+  const prompt = run("local-mcp/events/hook-entry.ts", "UserPromptSubmit");
   expect([prompt.code, prompt.out.slice(0, answer.length)]).toEqual([0, answer]);
-  expect(run("local-mcp/hooks/hook-entry.ts", "PostToolUse")).toEqual({ code: 0, out: "" });
+  expect(run("local-mcp/events/hook-entry.ts", "PostToolUse")).toEqual({ code: 0, out: "" });
   expect(run("cli/statusline-entry.ts")).toMatchObject({ code: 0, out: expect.stringContaining("SHIM_HOME") });
-  for (const path of ["cli/cli-entry.ts", "local-mcp/front/front-entry.ts", "local-mcp/server/host-entry.ts"]) {
+  for (const path of ["cli/cli-entry.ts", "local-mcp/front/front-entry.ts", "local-mcp/host/host-entry.ts"]) {
     const { code, out } = run(path, "sessions");
     expect([path, code > 0, out.includes(why)]).toEqual([path, true, true]);
   }
@@ -193,7 +193,7 @@ it("[HO65] to a client without Claude Code's variables the answer comes while it
   const home = aCliHome();
   const env = { PATH: process.env["PATH"], SHIM_HOME: home.paths.home, NODE_NO_WARNINGS: "1" };
   const start = (more: NodeJS.ProcessEnv): ReturnType<typeof spawn> =>
-    spawn(process.execPath, [join(src, "local-mcp/hooks/hook-entry.ts"), "PreToolUse"], {
+    spawn(process.execPath, [join(src, "local-mcp/events/hook-entry.ts"), "PreToolUse"], {
       env: { ...env, ...more },
       stdio: ["pipe", "pipe", "pipe"],
     });
