@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { refusal, type SessionFiles } from "../adapter/session-files.ts";
+import type { SessionFiles } from "../adapter/session-files.ts";
 
 function readObject(path: string): JsonObject | null {
   try {

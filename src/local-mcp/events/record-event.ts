@@ -2,8 +2,6 @@ import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
 import { isAlive, isSameProcess } from "../../platform/processes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
-import type { Sql } from "../../shared/sql.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { partChange } from "../../machine/signals/observe.ts";
 import { afterCompaction } from "../../learning/policy/readings.ts";
