@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { runningHost } from "../src/local-mcp/host-client/host-client.ts";
-import { findIncomplete } from "../src/machine/recovery/detect.ts";
+import { findIncomplete } from "../src/machine/recovery/incomplete/detect.ts";
 import { findSnapshot, type StoredSnapshotRow } from "../src/machine/sessions/session-content.ts";
 import * as sessions from "../src/machine/sessions/sessions.ts";
 import type { Launch } from "../src/platform/launch.ts";

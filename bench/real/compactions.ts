@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compactionOf } from "../../src/machine/recovery/give-back.ts";
 import type { WorkState } from "../../src/contract/work-state.ts";
-import { missingFrom } from "../../src/machine/recovery/compaction.ts";
+import { missingFrom } from "../../src/machine/recovery/brief/compaction.ts";
 import type { JournalRow } from "../../src/machine/sessions/journal.ts";
 import { emptyState, fold } from "../../src/machine/sessions/work-state.ts";
 import { isNod } from "../../src/machine/text/excerpt.ts";

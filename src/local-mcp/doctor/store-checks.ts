@@ -7,7 +7,7 @@ import { messageOf } from "../../shared/error.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
 import { schemaState } from "../../shared/migrate.ts";
-import { findIncomplete } from "../../machine/recovery/detect.ts";
+import { findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { listBackups } from "../../store/backup.ts";
 import { isPurgePending } from "../../machine/keeping/forget.ts";

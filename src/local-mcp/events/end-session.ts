@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../../machine/checkpoints/capture.ts";
-import { causeOf } from "../../machine/recovery/detect.ts";
+import { causeOf } from "../../machine/recovery/incomplete/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { closedReason, hasOpenWork } from "../../machine/sessions/closed-sessions.ts";
 import * as journal from "../../machine/sessions/journal.ts";

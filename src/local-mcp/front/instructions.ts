@@ -1,6 +1,6 @@
 import { quotedTitle } from "../../shared/quoted-title.ts";
 import { age } from "../../shared/format.ts";
-import { findIncomplete } from "../../machine/recovery/detect.ts";
+import { findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { displayTitle } from "../../machine/sessions/sessions.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";

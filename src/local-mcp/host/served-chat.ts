@@ -13,7 +13,7 @@ import { HookChannel } from "../events/hook-channel.ts";
 import { finishEvent, scheduleSettling, type DeferredWork } from "../events/after-answer.ts";
 import { capture } from "../../machine/checkpoints/capture.ts";
 import { catchUp, isTurnOpen } from "../../machine/transcripts/record-transcript.ts";
-import { recordDeath } from "../../machine/recovery/deaths.ts";
+import { recordDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import { isPausedById } from "../../machine/sessions/paused-session.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { isSignal } from "../../machine/signals/crash-cause.ts";

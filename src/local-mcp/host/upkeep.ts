@@ -2,7 +2,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { capture } from "../../machine/checkpoints/capture.ts";
 import { timerTrigger } from "../../learning/policy/risk.ts";
 import { reviewIfDue } from "../../machine/learning/review-schedule.ts";
-import { DeathWatch, recordDeaths } from "../../machine/recovery/deaths.ts";
+import { DeathWatch, recordDeaths } from "../../machine/recovery/incomplete/deaths.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { catchUp, hasWritten, recordSubagents } from "../../machine/transcripts/record-transcript.ts";

@@ -13,7 +13,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { checkpoints, crashes, hasContentSql, signals } from "../../store/session-tables.ts";
 import { emptyState, fold } from "../sessions/work-state.ts";
 import * as journal from "../sessions/journal.ts";
-import { resolve } from "../recovery/resolution.ts";
+import { resolve } from "../recovery/incomplete/resolution.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { latestSettings } from "../sessions/session-settings.ts";

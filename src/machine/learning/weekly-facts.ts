@@ -2,7 +2,7 @@ import { sum } from "simple-statistics";
 import { stepsInWeek, type Week, type WeeklyFacts } from "../../learning/experiments/weekly-report.ts";
 import { compare } from "../../shared/compare.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { resolve, type Resolution } from "../recovery/resolution.ts";
+import { resolve, type Resolution } from "../recovery/incomplete/resolution.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { list } from "./machine-trials.ts";
 

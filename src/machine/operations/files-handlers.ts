@@ -16,8 +16,8 @@ import type { HandlerContext, Handlers, OperationResult } from "./operation-cont
 import type { Saved } from "../../contract/machine/files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age } from "../../shared/format.ts";
-import type { RemoteContext } from "../recovery/remote-context.ts";
-import { findById } from "../recovery/remote-source.ts";
+import type { RemoteContext } from "../recovery/elsewhere/remote-context.ts";
+import { findById } from "../recovery/elsewhere/remote-source.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import {
   findSnapshot,

@@ -21,9 +21,9 @@ import {
   type SavedFiles,
 } from "../checkpoints/moments.ts";
 import type { PastState } from "../checkpoints/capture.ts";
-import { brief } from "../recovery/brief.ts";
+import { brief } from "../recovery/brief/brief.ts";
 import { clientToStart, planFork, type StartPlan } from "../recovery/relaunch.ts";
-import { movePath, restoreAt } from "../recovery/restoration.ts";
+import { movePath, restoreAt } from "../recovery/incomplete/restoration.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
 import { catchUpWith } from "./recovery-handlers.ts";

@@ -14,17 +14,17 @@ import { isEmpty } from "../../store/spool.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { catchUp } from "../transcripts/record-transcript.ts";
 import { importTranscript } from "../transcripts/import-transcript.ts";
-import { composeBrief, type Brief } from "../recovery/brief.ts";
-import { openLimitOf } from "../recovery/at-limit.ts";
-import { findIncomplete, findOpenOffer } from "../recovery/detect.ts";
+import { composeBrief, type Brief } from "../recovery/brief/brief.ts";
+import { openLimitOf } from "../recovery/incomplete/at-limit.ts";
+import { findIncomplete, findOpenOffer } from "../recovery/incomplete/detect.ts";
 import { localSource, take, withdrawOffer } from "../recovery/local-source.ts";
 import { clientToStart, folderOf, planRelaunch } from "../recovery/relaunch.ts";
-import { findElsewhere } from "../recovery/remote-candidates.ts";
-import { findById, remoteSource } from "../recovery/remote-source.ts";
-import { restore, type Restoration } from "../recovery/restoration.ts";
+import { findElsewhere } from "../recovery/elsewhere/remote-candidates.ts";
+import { findById, remoteSource } from "../recovery/elsewhere/remote-source.ts";
+import { restore, type Restoration } from "../recovery/incomplete/restoration.ts";
 import type { RecoverySource } from "../recovery/source.ts";
-import { successorVariable } from "../recovery/successor.ts";
-import { isAlive } from "../recovery/session-state.ts";
+import { successorVariable } from "../recovery/incomplete/successor.ts";
+import { isAlive } from "../recovery/elsewhere/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
@@ -39,7 +39,7 @@ import { storeDurations } from "../../runtime/durations.ts";
 import { takePending } from "../../snapshots/stored-snapshots.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
-import { recordDeath } from "../recovery/deaths.ts";
+import { recordDeath } from "../recovery/incomplete/deaths.ts";
 
 export const recoveryHandlers = {
   /** The sessions that died in the project, else those that were closed there. */

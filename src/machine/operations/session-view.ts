@@ -2,10 +2,17 @@ import type { Chat } from "../../contract/chats.ts";
 import type { SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
 import { pickFields } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { costText } from "../recovery/at-limit.ts";
-import { causeOf, findOpenOffer, hasContent, offerOf, findIncomplete, type OpenOffer } from "../recovery/detect.ts";
-import type { SeenElsewhere } from "../recovery/remote-candidates.ts";
-import { asSeen, isAlive, readState, readStateElsewhere } from "../recovery/session-state.ts";
+import { costText } from "../recovery/incomplete/at-limit.ts";
+import {
+  causeOf,
+  findOpenOffer,
+  hasContent,
+  offerOf,
+  findIncomplete,
+  type OpenOffer,
+} from "../recovery/incomplete/detect.ts";
+import type { SeenElsewhere } from "../recovery/elsewhere/remote-candidates.ts";
+import { asSeen, isAlive, readState, readStateElsewhere } from "../recovery/elsewhere/session-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { LimitHandOver } from "../sessions/recoveries.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";

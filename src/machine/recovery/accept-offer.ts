@@ -6,9 +6,9 @@ import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
-import { brief } from "./brief.ts";
+import { brief } from "./brief/brief.ts";
 import { isScripted } from "./offers.ts";
-import { restore } from "./restoration.ts";
+import { restore } from "./incomplete/restoration.ts";
 import { quotedTitle } from "../../shared/quoted-title.ts";
 
 export interface Acceptance {

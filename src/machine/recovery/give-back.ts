@@ -6,7 +6,7 @@ import { digest } from "../sessions/entries.ts";
 import * as journal from "../sessions/journal.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { missingFrom } from "./compaction.ts";
+import { missingFrom } from "./brief/compaction.ts";
 
 /** Gives a chat what its client's compaction dropped, with the first event that can carry it. */
 

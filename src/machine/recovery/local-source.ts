@@ -7,14 +7,20 @@ import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { neutralize } from "../text/neutralize.ts";
-import { recordDeath } from "./deaths.ts";
-import { composeBrief, type Brief } from "./brief.ts";
-import { findIncomplete, findOpenOffer, searchFor, type IncompleteSession, type OpenOffer } from "./detect.ts";
+import { recordDeath } from "./incomplete/deaths.ts";
+import { composeBrief, type Brief } from "./brief/brief.ts";
+import {
+  findIncomplete,
+  findOpenOffer,
+  searchFor,
+  type IncompleteSession,
+  type OpenOffer,
+} from "./incomplete/detect.ts";
 import { offer, recordOffer, type OfferNote } from "./offers.ts";
-import { restore, type Restoration } from "./restoration.ts";
-import { acquireLease } from "./session-lease.ts";
+import { restore, type Restoration } from "./incomplete/restoration.ts";
+import { acquireLease } from "./incomplete/session-lease.ts";
 import type { RecoverySource } from "./source.ts";
-import { leaseRefusal, verdict, type Refusal, type SessionFacts } from "./verdict.ts";
+import { leaseRefusal, verdict, type Refusal, type SessionFacts } from "./incomplete/verdict.ts";
 
 /** No other chat is offered the session while the chat `by` lives. */
 export function take(runtime: Runtime, given: OfferNote, limit?: recoveries.LimitHandOver): void {

@@ -6,12 +6,12 @@ import type { News } from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
-import { brief, composeBrief, type Brief, type Occasion } from "./brief.ts";
-import { recordDeath } from "./deaths.ts";
-import { findIncomplete, type IncompleteSession, type SessionSearch } from "./detect.ts";
-import { resolve } from "./resolution.ts";
-import { offeredLine, type OfferedSession } from "./user-lines.ts";
-import { restore, type Restoration } from "./restoration.ts";
+import { brief, composeBrief, type Brief, type Occasion } from "./brief/brief.ts";
+import { recordDeath } from "./incomplete/deaths.ts";
+import { findIncomplete, type IncompleteSession, type SessionSearch } from "./incomplete/detect.ts";
+import { resolve } from "./incomplete/resolution.ts";
+import { offeredLine, type OfferedSession } from "./brief/user-lines.ts";
+import { restore, type Restoration } from "./incomplete/restoration.ts";
 
 /**
  * Nothing for a chat that has an offer, as one that `shim resume` started with a brief, and

@@ -11,8 +11,8 @@ import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
 import { importOrigin } from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { codeOf } from "../../shared/error.ts";
-import type { Brief } from "./brief.ts";
-import type { Restoration } from "./restoration.ts";
+import type { Brief } from "./brief/brief.ts";
+import type { Restoration } from "./incomplete/restoration.ts";
 import { parseObject } from "../../shared/json-fields.ts";
 
 export type TranscriptCheck =

@@ -1,8 +1,8 @@
 import type { ListedSession } from "../../contract/tools.ts";
 import type { Result } from "../../shared/result.ts";
-import type { Brief } from "./brief.ts";
-import type { Restoration } from "./restoration.ts";
-import type { Refusal } from "./verdict.ts";
+import type { Brief } from "./brief/brief.ts";
+import type { Restoration } from "./incomplete/restoration.ts";
+import type { Refusal } from "./incomplete/verdict.ts";
 
 /** Sessions of this machine, or of other machines, for a chat or a command of this one. */
 export interface RecoverySource {

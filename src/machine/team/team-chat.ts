@@ -15,7 +15,7 @@ import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { acquireLease } from "../recovery/session-lease.ts";
+import { acquireLease } from "../recovery/incomplete/session-lease.ts";
 import type { ChatDirectory } from "./chat-directory.ts";
 import type { Naming } from "./chat-naming.ts";
 import type { ChatParts } from "./chat-parts.ts";

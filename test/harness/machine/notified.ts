@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
 import { Notifier, type NotifierOptions } from "#src/local-mcp/notify/notifier.ts";
-import { DeathWatch } from "#src/machine/recovery/deaths.ts";
+import { DeathWatch } from "#src/machine/recovery/incomplete/deaths.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 

@@ -1,5 +1,5 @@
 import type { WorkState } from "#src/contract/work-state.ts";
-import type { Restoration } from "#src/machine/recovery/restoration.ts";
+import type { Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
 import type { Session } from "#src/machine/sessions/sessions.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 import { aState } from "./work-states.ts";

@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { CallOperation } from "#src/machine/operations/operation-context.ts";
-import { recordDeaths } from "#src/machine/recovery/deaths.ts";
+import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import type { ProgramExit, Program } from "#src/platform/run-program.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "#src/runner/supervisor/supervisor-daemon.ts";

@@ -7,7 +7,7 @@ import type { EngineOperation } from "#src/coordination/engine.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { LocalCalls } from "#src/runtime/local-calls.ts";
 import type { Platform } from "#src/coordinator-client/edge/platform.ts";
-import type { RemoteContext } from "#src/machine/recovery/remote-context.ts";
+import type { RemoteContext } from "#src/machine/recovery/elsewhere/remote-context.ts";
 import { createTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { buildSessionContent, encodeContent, type SessionContent } from "#src/machine/sharing/record-contents.ts";

@@ -12,7 +12,7 @@ import { findSupervisor } from "#src/platform/supervisor-mark.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { lockFile } from "#src/store/file-lock.ts";
 import type { HostConnection } from "#src/machine/operations/operation-context.ts";
-import { recordDeaths } from "#src/machine/recovery/deaths.ts";
+import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 import { teamChats } from "#src/store/team-tables.ts";
 import { hostClientWith } from "#harness/machine/host-client.ts";
 import {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { recordDeath } from "#src/machine/recovery/deaths.ts";
+import { recordDeath } from "#src/machine/recovery/incomplete/deaths.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";

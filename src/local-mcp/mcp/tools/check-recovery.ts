@@ -5,7 +5,7 @@ import { shimCommand, withShimCommand } from "../../../platform/shim-command.ts"
 import type { Chat, ToolError } from "../chat/chat.ts";
 import type { OpenedLink } from "../../../coordinator-client/open-link.ts";
 import { shortSession } from "../../../machine/operations/resolve-id.ts";
-import type { Brief } from "../../../machine/recovery/brief.ts";
+import type { Brief } from "../../../machine/recovery/brief/brief.ts";
 import { localSource } from "../../../machine/recovery/local-source.ts";
 import type { RecoverySource } from "../../../machine/recovery/source.ts";
 import { examine, judge } from "../../../machine/rescue/diagnose.ts";
@@ -18,8 +18,8 @@ import {
   remoteContext,
   type ProjectHere,
   type RemoteContext,
-} from "../../../machine/recovery/remote-context.ts";
-import { remoteSource } from "../../../machine/recovery/remote-source.ts";
+} from "../../../machine/recovery/elsewhere/remote-context.ts";
+import { remoteSource } from "../../../machine/recovery/elsewhere/remote-source.ts";
 import { pullSome } from "../../../machine/sharing/pull.ts";
 import type { ToolHandler, ToolInput, ToolOutput, ToolAnswer } from "./tool.ts";
 

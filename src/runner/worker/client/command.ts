@@ -7,7 +7,7 @@ import { canBlock, hasHookTool } from "../../../contract/hook-tool.ts";
 import { edgeConfigPath } from "../../../coordinator-client/edge-config.ts";
 import { serverCommand, serverName, setClaudeHooks } from "../../../installer/entries.ts";
 import type { Settings } from "../../../installer/settings.ts";
-import { successorVariable } from "../../../machine/recovery/successor.ts";
+import { successorVariable } from "../../../machine/recovery/incomplete/successor.ts";
 import { digest } from "../../../machine/sessions/entries.ts";
 import type { Launch } from "../../../platform/launch.ts";
 import { createPrivateFolder, inodeOf, writeAtomically } from "../../../platform/private-files.ts";

@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { findIncomplete } from "#src/machine/recovery/detect.ts";
+import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import { dismiss, undo } from "#src/machine/recovery/local-source.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";

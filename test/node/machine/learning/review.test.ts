@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { weekOf } from "#src/learning/experiments/weekly-report.ts";
 import { claimReview } from "#src/machine/learning/review-schedule.ts";
-import { recordDeath } from "#src/machine/recovery/deaths.ts";
+import { recordDeath } from "#src/machine/recovery/incomplete/deaths.ts";
 import { dismiss } from "#src/machine/recovery/local-source.ts";
 import { weeklyFacts } from "#src/machine/learning/weekly-facts.ts";
 import { aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { renderBrief, toDelivered, toStoredOffer } from "#src/machine/recovery/offers.ts";
 import { o200kTokens } from "#src/learning/routing/tokens.ts";
-import { restore } from "#src/machine/recovery/restoration.ts";
+import { restore } from "#src/machine/recovery/incomplete/restoration.ts";
 import { Claude, storedSession, aChat } from "#harness/machine/claude.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { aChatInRepository, briefAfter } from "#harness/machine/chat-in-repository.ts";

@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { WorkState } from "#src/contract/work-state.ts";
-import { brief, composeBrief } from "#src/machine/recovery/brief.ts";
-import type { Restoration } from "#src/machine/recovery/restoration.ts";
+import { brief, composeBrief } from "#src/machine/recovery/brief/brief.ts";
+import type { Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
 import { o200kTokens } from "#src/learning/routing/tokens.ts";
 import { aRestoration, prompts } from "#harness/machine/restorations.ts";
 import { T0 } from "#harness/store/temp-store.ts";

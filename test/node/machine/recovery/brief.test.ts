@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { brief, type Occasion } from "#src/machine/recovery/brief.ts";
-import type { Restoration } from "#src/machine/recovery/restoration.ts";
+import { brief, type Occasion } from "#src/machine/recovery/brief/brief.ts";
+import type { Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
 import { age, clip } from "#src/shared/format.ts";
 import { aRestoration, aSession, prompts } from "#harness/machine/restorations.ts";
 import { T0 } from "#harness/store/temp-store.ts";

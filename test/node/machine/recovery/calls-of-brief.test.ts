@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { WorkState } from "#src/contract/work-state.ts";
-import { brief } from "#src/machine/recovery/brief.ts";
-import type { Restoration } from "#src/machine/recovery/restoration.ts";
+import { brief } from "#src/machine/recovery/brief/brief.ts";
+import type { Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
 import { aRestoration, aSession, prompts } from "#harness/machine/restorations.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 

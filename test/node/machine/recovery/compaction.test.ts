@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { WorkState } from "#src/contract/work-state.ts";
 import { o200kTokens } from "#src/learning/routing/tokens.ts";
-import { missingFrom } from "#src/machine/recovery/compaction.ts";
+import { missingFrom } from "#src/machine/recovery/brief/compaction.ts";
 import { emptyState } from "#src/machine/sessions/work-state.ts";
 
 function stateWith(prompts: readonly string[], more: Partial<WorkState> = {}): WorkState {

@@ -1,15 +1,15 @@
 import { expect, it } from "vitest";
 import type { Crash } from "#src/machine/signals/history.ts";
 import { listCrashes } from "#harness/machine/crashes.ts";
-import { DeathWatch, recordDeath, recordDeaths } from "#src/machine/recovery/deaths.ts";
+import { DeathWatch, recordDeath, recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 import { dismiss, undo } from "#src/machine/recovery/local-source.ts";
 import { offer } from "#src/machine/recovery/offers.ts";
 import { saveLastCheckpoint } from "#src/machine/operations/recovery-handlers.ts";
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { Upkeep } from "#src/local-mcp/host/upkeep.ts";
-import { composeBrief } from "#src/machine/recovery/brief.ts";
-import { restoration, type Restoration } from "#src/machine/recovery/restoration.ts";
+import { composeBrief } from "#src/machine/recovery/brief/brief.ts";
+import { restoration, type Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
 import type { Session } from "#src/machine/sessions/sessions.ts";
 import {
   aDeadClaude,

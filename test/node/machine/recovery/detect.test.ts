@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { causeOf, findIncomplete, type SessionSearch } from "#src/machine/recovery/detect.ts";
-import { isDead } from "#src/machine/recovery/liveness.ts";
+import { causeOf, findIncomplete, type SessionSearch } from "#src/machine/recovery/incomplete/detect.ts";
+import { isDead } from "#src/machine/recovery/incomplete/liveness.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";

@@ -6,12 +6,12 @@ import { project } from "#harness/sync/machines.ts";
 import { type World, aRival, aWorld, minute, newsOf, rowOf } from "#harness/sync/recovery-rig.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
-import { brief, composeBrief } from "#src/machine/recovery/brief.ts";
-import { recordDeath } from "#src/machine/recovery/deaths.ts";
-import { findElsewhere } from "#src/machine/recovery/remote-candidates.ts";
-import { offerableElsewhere } from "#src/machine/recovery/remote-offer.ts";
-import { inspectElsewhere } from "#src/machine/recovery/remote-restoration.ts";
-import { takeOver } from "#src/machine/recovery/takeover.ts";
+import { brief, composeBrief } from "#src/machine/recovery/brief/brief.ts";
+import { recordDeath } from "#src/machine/recovery/incomplete/deaths.ts";
+import { findElsewhere } from "#src/machine/recovery/elsewhere/remote-candidates.ts";
+import { offerableElsewhere } from "#src/machine/recovery/elsewhere/remote-offer.ts";
+import { inspectElsewhere } from "#src/machine/recovery/elsewhere/remote-restoration.ts";
+import { takeOver } from "#src/machine/recovery/elsewhere/takeover.ts";
 import { TeamChat } from "#src/machine/team/team-chat.ts";
 import { expect, it } from "vitest";
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { resolve } from "#src/machine/recovery/resolution.ts";
+import { resolve } from "#src/machine/recovery/incomplete/resolution.ts";
 import type { RecoveryEvent } from "#src/machine/sessions/recoveries.ts";
 
 function events(...given: [RecoveryEvent["action"], chat?: string, hasPrompt?: boolean][]): RecoveryEvent[] {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { brief, composeBrief } from "#src/machine/recovery/brief.ts";
-import { score } from "#src/machine/recovery/score.ts";
+import { brief, composeBrief } from "#src/machine/recovery/brief/brief.ts";
+import { score } from "#src/machine/recovery/brief/score.ts";
 import { aRestoration, prompts } from "#harness/machine/restorations.ts";
 import { aState } from "#harness/machine/work-states.ts";
 import { T0 } from "#harness/store/temp-store.ts";

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
-import { standingOf } from "#src/machine/recovery/standing.ts";
+import { standingOf } from "#src/machine/recovery/brief/standing.ts";
 import { emptyState, fold } from "#src/machine/sessions/work-state.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 

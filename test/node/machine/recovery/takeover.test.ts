@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
 import { currentState } from "#src/machine/checkpoints/capture.ts";
-import { findElsewhere } from "#src/machine/recovery/remote-candidates.ts";
-import { offerableElsewhere, offerElsewhere } from "#src/machine/recovery/remote-offer.ts";
+import { findElsewhere } from "#src/machine/recovery/elsewhere/remote-candidates.ts";
+import { offerableElsewhere, offerElsewhere } from "#src/machine/recovery/elsewhere/remote-offer.ts";
 import { recordContinuation, recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
-import { giveBack, takeOver } from "#src/machine/recovery/takeover.ts";
-import { TakenSessions } from "#src/machine/recovery/remote-recovery.ts";
-import type { RemoteContext } from "#src/machine/recovery/remote-context.ts";
+import { giveBack, takeOver } from "#src/machine/recovery/elsewhere/takeover.ts";
+import { TakenSessions } from "#src/machine/recovery/elsewhere/remote-recovery.ts";
+import type { RemoteContext } from "#src/machine/recovery/elsewhere/remote-context.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import { Claude, storedSession, anotherClaude, rowCount } from "#harness/machine/claude.ts";
 import { project, workspace } from "#harness/sync/machines.ts";

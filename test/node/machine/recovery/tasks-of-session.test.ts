@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { brief } from "#src/machine/recovery/brief.ts";
-import { findIncomplete } from "#src/machine/recovery/detect.ts";
+import { brief } from "#src/machine/recovery/brief/brief.ts";
+import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
 import { buildSessionContent } from "#src/machine/sharing/record-contents.ts";
-import { restore } from "#src/machine/recovery/restoration.ts";
+import { restore } from "#src/machine/recovery/incomplete/restoration.ts";
 import { Claude, storedSession } from "#harness/machine/claude.ts";
 import { type TeamRig, twoChats } from "#harness/team/team-rig.ts";
 

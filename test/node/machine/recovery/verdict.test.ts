@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import * as fc from "fast-check";
-import { leaseRefusal, verdict, type SessionFacts } from "#src/machine/recovery/verdict.ts";
-import { livenessOf } from "#src/machine/recovery/liveness.ts";
-import { mapFiles, mapPath } from "#src/machine/recovery/remote-restoration.ts";
+import { leaseRefusal, verdict, type SessionFacts } from "#src/machine/recovery/incomplete/verdict.ts";
+import { livenessOf } from "#src/machine/recovery/incomplete/liveness.ts";
+import { mapFiles, mapPath } from "#src/machine/recovery/elsewhere/remote-restoration.ts";
 
 const dead: SessionFacts = { session: "s1", machine: null, isEnded: false, alive: null, successor: null };
 const there = { ...dead, machine: "desk" };

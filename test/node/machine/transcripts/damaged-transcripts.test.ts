@@ -6,8 +6,8 @@ import { clientsWithRows, openCodeExport, writtenRows, type Turn } from "#harnes
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { importTranscript } from "#src/machine/transcripts/import-transcript.ts";
-import { brief } from "#src/machine/recovery/brief.ts";
-import { restoreById } from "#src/machine/recovery/restoration.ts";
+import { brief } from "#src/machine/recovery/brief/brief.ts";
+import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 
 /** What a brief says of an imported file. */
 interface Told {

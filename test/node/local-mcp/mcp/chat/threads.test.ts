@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { codex } from "#src/clients/codex/codex.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { recordDeaths } from "#src/machine/recovery/deaths.ts";
+import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { aProject, journalKinds, storedSession } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-client.ts";

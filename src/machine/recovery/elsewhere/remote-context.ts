@@ -1,10 +1,10 @@
-import * as devices from "../sharing/device.ts";
-import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import type { Result } from "../../shared/result.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
-import { readKeys } from "../sharing/key-ring.ts";
-import type { PullDeps } from "../sharing/pull.ts";
-import type { Call, CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import * as devices from "../../sharing/device.ts";
+import type { OpenedLink } from "../../../coordinator-client/open-link.ts";
+import type { Result } from "../../../shared/result.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { readKeys } from "../../sharing/key-ring.ts";
+import type { PullDeps } from "../../sharing/pull.ts";
+import type { Call, CoordinatorClient } from "../../../coordinator-client/coordinator-client.ts";
 
 export interface RemoteContext extends PullDeps {
   readonly runtime: Runtime;

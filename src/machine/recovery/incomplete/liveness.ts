@@ -1,8 +1,8 @@
-import type { RegisteredChat } from "../../contract/chat-state.ts";
-import type { Chat } from "../../contract/chats.ts";
-import { age } from "../../shared/format.ts";
-import { isAlive, isInOtherNamespace, type Processes } from "../../platform/processes.ts";
-import type { Session } from "../sessions/sessions.ts";
+import type { RegisteredChat } from "../../../contract/chat-state.ts";
+import type { Chat } from "../../../contract/chats.ts";
+import { age } from "../../../shared/format.ts";
+import { isAlive, isInOtherNamespace, type Processes } from "../../../platform/processes.ts";
+import type { Session } from "../../sessions/sessions.ts";
 
 /** Silence after which a session counts as dead whose process or chat cannot be seen. */
 const maxSilenceMs = 600_000;

@@ -7,20 +7,20 @@ import {
   type Presence,
   type RegisteredChat,
   type ShownState,
-} from "../../contract/chat-state.ts";
-import type { Chat } from "../../contract/chats.ts";
-import { isInOtherNamespace } from "../../platform/processes.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
-import type { Sql } from "../../shared/sql.ts";
-import { activityOf, factsOf } from "../sessions/activity.ts";
-import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
-import * as sessions from "../sessions/sessions.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
-import { causeOf, findOpenOffer, hasContent, offerOf } from "./detect.ts";
-import { isDead, type Liveness } from "./liveness.ts";
-import { hasContent as hasContentElsewhere } from "../sharing/sessions-elsewhere.ts";
+} from "../../../contract/chat-state.ts";
+import type { Chat } from "../../../contract/chats.ts";
+import { isInOtherNamespace } from "../../../platform/processes.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import { activityOf, factsOf } from "../../sessions/activity.ts";
+import { isClosedWithNothingOpen } from "../../sessions/closed-sessions.ts";
+import * as sessions from "../../sessions/sessions.ts";
+import { shortSessionId } from "../../sessions/short-ids.ts";
+import { causeOf, findOpenOffer, hasContent, offerOf } from "../incomplete/detect.ts";
+import { isDead, type Liveness } from "../incomplete/liveness.ts";
+import { hasContent as hasContentElsewhere } from "../../sharing/sessions-elsewhere.ts";
 import type { SeenElsewhere } from "./remote-candidates.ts";
-import { withSilentEnd } from "./silent-end.ts";
+import { withSilentEnd } from "../incomplete/silent-end.ts";
 
 type Machine = Pick<Runtime, "processes" | "now">;
 

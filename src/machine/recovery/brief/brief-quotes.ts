@@ -1,13 +1,13 @@
-import { defaults } from "../../contract/config.ts";
-import type { EndedCall, UserPrompt, WorkState } from "../../contract/work-state.ts";
-import { age } from "../../shared/format.ts";
-import { isKnownTime } from "../../shared/known-time.ts";
-import { effectLine } from "../sessions/effects.ts";
-import { limits, pathOf } from "../sessions/entries.ts";
-import { excerpt, isNod, tail } from "../text/excerpt.ts";
-import { neutralize } from "../text/neutralize.ts";
+import { defaults } from "../../../contract/config.ts";
+import type { EndedCall, UserPrompt, WorkState } from "../../../contract/work-state.ts";
+import { age } from "../../../shared/format.ts";
+import { isKnownTime } from "../../../shared/known-time.ts";
+import { effectLine } from "../../sessions/effects.ts";
+import { limits, pathOf } from "../../sessions/entries.ts";
+import { excerpt, isNod, tail } from "../../text/excerpt.ts";
+import { neutralize } from "../../text/neutralize.ts";
 import { formatAgo, formatWhen, oneLine } from "./brief-text.ts";
-import type { Restoration } from "./restoration.ts";
+import type { Restoration } from "../incomplete/restoration.ts";
 import { standingOf } from "./standing.ts";
 
 /** Pure: what a brief quotes. */

@@ -1,6 +1,6 @@
-import { err, ok, type Result } from "../../shared/result.ts";
-import { isTransient, type CallError } from "../../contract/errors.ts";
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import { isTransient, type CallError } from "../../../contract/errors.ts";
+import type { CoordinatorClient } from "../../../coordinator-client/coordinator-client.ts";
 import type { Successor } from "./verdict.ts";
 
 type LeaseLink = Pick<CoordinatorClient, "self" | "call">;

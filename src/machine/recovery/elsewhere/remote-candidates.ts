@@ -1,12 +1,12 @@
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
-import { currentState } from "../checkpoints/capture.ts";
-import * as checkpoints from "../checkpoints/checkpoints.ts";
-import * as elsewhere from "../sharing/sessions-elsewhere.ts";
-import type { SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
-import type { Takeover } from "../../store/sync-tables.ts";
-import { livenessOf, type ChatObservation, type Liveness } from "./liveness.ts";
+import type { CoordinatorClient } from "../../../coordinator-client/coordinator-client.ts";
+import { currentState } from "../../checkpoints/capture.ts";
+import * as checkpoints from "../../checkpoints/checkpoints.ts";
+import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
+import type { SessionElsewhere } from "../../sharing/sessions-elsewhere.ts";
+import type { Takeover } from "../../../store/sync-tables.ts";
+import { livenessOf, type ChatObservation, type Liveness } from "../incomplete/liveness.ts";
 import type { RemoteContext } from "./remote-context.ts";
-import { callTimeoutMs } from "./session-lease.ts";
+import { callTimeoutMs } from "../incomplete/session-lease.ts";
 
 /** A session of another machine, as far as the coordinator was asked about it. */
 export interface SeenElsewhere {

@@ -1,12 +1,12 @@
-import { adapterOf, clientTitle } from "../../clients/adapters.ts";
-import { interpret } from "../../platform/time-budget.ts";
-import { o200kTokens } from "../../learning/routing/tokens.ts";
-import { pluralize } from "../../shared/format.ts";
-import { isOfThisSystem } from "../../platform/this-system.ts";
-import { isKnownTime } from "../../shared/known-time.ts";
-import { type Session, importOrigin } from "../sessions/sessions.ts";
-import { emptyState } from "../sessions/work-state.ts";
-import { removeMarks } from "../text/neutralize.ts";
+import { adapterOf, clientTitle } from "../../../clients/adapters.ts";
+import { interpret } from "../../../platform/time-budget.ts";
+import { o200kTokens } from "../../../learning/routing/tokens.ts";
+import { pluralize } from "../../../shared/format.ts";
+import { isOfThisSystem } from "../../../platform/this-system.ts";
+import { isKnownTime } from "../../../shared/known-time.ts";
+import { type Session, importOrigin } from "../../sessions/sessions.ts";
+import { emptyState } from "../../sessions/work-state.ts";
+import { removeMarks } from "../../text/neutralize.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
 import {
   type BriefContext,
@@ -22,7 +22,7 @@ import {
 import { damageLines } from "./brief-damages.ts";
 import { formatAgo, formatTask, oneLine, quotedMachine } from "./brief-text.ts";
 import { earlierWordsLines, wordsLines } from "./brief-words.ts";
-import type { Restoration } from "./restoration.ts";
+import type { Restoration } from "../incomplete/restoration.ts";
 import { type RestoreScore, score } from "./score.ts";
 
 /** Estimated tokens, and characters: Claude Code cuts a hook's context at 10,000. */

@@ -1,8 +1,8 @@
-import type { DamagedParts } from "../../contract/work-state.ts";
-import { unreadParts } from "../../shared/format.ts";
+import type { DamagedParts } from "../../../contract/work-state.ts";
+import { unreadParts } from "../../../shared/format.ts";
 import type { BriefContext, BriefLine } from "./brief-quotes.ts";
 import { formatAgo } from "./brief-text.ts";
-import type { Restoration } from "./restoration.ts";
+import type { Restoration } from "../incomplete/restoration.ts";
 
 /** Points of the transcript that a brief names. */
 const maxPoints = 4;

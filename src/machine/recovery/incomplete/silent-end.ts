@@ -1,10 +1,10 @@
-import { adapterOf } from "../../clients/adapters.ts";
-import type { Sql } from "../../shared/sql.ts";
-import { currentState } from "../checkpoints/capture.ts";
-import { closedReason, hasOpenWork, isClosed } from "../sessions/closed-sessions.ts";
-import * as clients from "../sessions/clients.ts";
-import * as journal from "../sessions/journal.ts";
-import type { Session } from "../sessions/sessions.ts";
+import { adapterOf } from "../../../clients/adapters.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import { currentState } from "../../checkpoints/capture.ts";
+import { closedReason, hasOpenWork, isClosed } from "../../sessions/closed-sessions.ts";
+import * as clients from "../../sessions/clients.ts";
+import * as journal from "../../sessions/journal.ts";
+import type { Session } from "../../sessions/sessions.ts";
 
 /** Only reads. Gives a dead session the end that its client did not report. */
 export function withSilentEnd(sql: Sql, session: Session): Session {

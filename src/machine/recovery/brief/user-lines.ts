@@ -1,12 +1,12 @@
-import { adapterOf } from "../../clients/adapters.ts";
-import type { RecoverySetting } from "../../contract/config.ts";
-import type { CrashCause } from "../../contract/readings.ts";
-import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
-import { displayTitle, type Session } from "../sessions/sessions.ts";
-import { quotedTitle } from "../../shared/quoted-title.ts";
-import { age } from "../../shared/format.ts";
+import { adapterOf } from "../../../clients/adapters.ts";
+import type { RecoverySetting } from "../../../contract/config.ts";
+import type { CrashCause } from "../../../contract/readings.ts";
+import { isClosed, isClosedWithNothingOpen } from "../../sessions/closed-sessions.ts";
+import { displayTitle, type Session } from "../../sessions/sessions.ts";
+import { quotedTitle } from "../../../shared/quoted-title.ts";
+import { age } from "../../../shared/format.ts";
 import { quotedMachine } from "./brief-text.ts";
-import type { Restoration } from "./restoration.ts";
+import type { Restoration } from "../incomplete/restoration.ts";
 
 export interface OfferedSession {
   readonly session: Session;

@@ -1,19 +1,19 @@
 import { join } from "node:path";
-import type { FileNote, WorkState } from "../../contract/work-state.ts";
-import { compareFiles } from "../../snapshots/file-state.ts";
-import { GitError, userGit, run } from "../../snapshots/git.ts";
-import { findMissing } from "../../snapshots/restore-files.ts";
-import { readHead } from "../sessions/git-head.ts";
-import { emptyState } from "../sessions/work-state.ts";
-import { inferCause } from "../signals/crash-cause.ts";
-import { fetchHeader } from "../sharing/fetch-records.ts";
-import * as elsewhere from "../sharing/sessions-elsewhere.ts";
-import type { SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
-import { formatEvents } from "./brief-text.ts";
-import type { Liveness } from "./liveness.ts";
+import type { FileNote, WorkState } from "../../../contract/work-state.ts";
+import { compareFiles } from "../../../snapshots/file-state.ts";
+import { GitError, userGit, run } from "../../../snapshots/git.ts";
+import { findMissing } from "../../../snapshots/restore-files.ts";
+import { readHead } from "../../sessions/git-head.ts";
+import { emptyState } from "../../sessions/work-state.ts";
+import { inferCause } from "../../signals/crash-cause.ts";
+import { fetchHeader } from "../../sharing/fetch-records.ts";
+import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
+import type { SessionElsewhere } from "../../sharing/sessions-elsewhere.ts";
+import { formatEvents } from "../brief/brief-text.ts";
+import type { Liveness } from "../incomplete/liveness.ts";
 import type { DeadElsewhere } from "./remote-candidates.ts";
 import type { RemoteContext } from "./remote-context.ts";
-import type { FilesElsewhere, Restoration } from "./restoration.ts";
+import type { FilesElsewhere, Restoration } from "../incomplete/restoration.ts";
 
 const gitTimeoutMs = 5_000;
 

@@ -1,18 +1,18 @@
-import { ok } from "../../shared/result.ts";
-import * as recoveries from "../sessions/recoveries.ts";
-import * as elsewhere from "../sharing/sessions-elsewhere.ts";
-import type { SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
-import { composeBrief } from "./brief.ts";
-import { findOpenOffer } from "./detect.ts";
-import { toListed } from "./local-source.ts";
+import { ok } from "../../../shared/result.ts";
+import * as recoveries from "../../sessions/recoveries.ts";
+import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
+import type { SessionElsewhere } from "../../sharing/sessions-elsewhere.ts";
+import { composeBrief } from "../brief/brief.ts";
+import { findOpenOffer } from "../incomplete/detect.ts";
+import { toListed } from "../local-source.ts";
 import { assessLiveness, findElsewhere, isTaken, type DeadElsewhere } from "./remote-candidates.ts";
 import type { ProjectHere, RemoteContext } from "./remote-context.ts";
 import { offerNewest } from "./remote-offer.ts";
 import { inspectElsewhere } from "./remote-restoration.ts";
-import { fetchHolder } from "./session-lease.ts";
-import type { RecoverySource } from "./source.ts";
+import { fetchHolder } from "../incomplete/session-lease.ts";
+import type { RecoverySource } from "../source.ts";
 import { giveBack, takeOver } from "./takeover.ts";
-import { verdict, type Refusal, type Successor } from "./verdict.ts";
+import { verdict, type Refusal, type Successor } from "../incomplete/verdict.ts";
 
 /**
  * The sessions of the workspace's other machines.

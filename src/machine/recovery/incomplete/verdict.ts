@@ -1,5 +1,5 @@
-import type { CallError } from "../../contract/errors.ts";
-import { age } from "../../shared/format.ts";
+import type { CallError } from "../../../contract/errors.ts";
+import { age } from "../../../shared/format.ts";
 
 export interface Refusal {
   readonly code: string;

@@ -1,4 +1,4 @@
-import type { WorkState } from "../../contract/work-state.ts";
+import type { WorkState } from "../../../contract/work-state.ts";
 
 /** How the chat stood at the last event that is known of it. */
 export type Standing = "running" | "interrupted" | "waiting" | "unanswered" | "working" | "unknown";

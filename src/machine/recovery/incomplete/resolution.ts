@@ -1,4 +1,4 @@
-import type { RecoveryEvent } from "../sessions/recoveries.ts";
+import type { RecoveryEvent } from "../../sessions/recoveries.ts";
 
 /**
  * Pure. The one definition of what is counted and shown of a session that died:

@@ -1,14 +1,14 @@
-import * as news from "../sessions/news.ts";
-import * as recoveries from "../sessions/recoveries.ts";
-import * as sessions from "../sessions/sessions.ts";
-import * as elsewhere from "../sharing/sessions-elsewhere.ts";
-import { isTransient } from "../../contract/errors.ts";
-import type { Sql } from "../../shared/sql.ts";
-import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import * as news from "../../sessions/news.ts";
+import * as recoveries from "../../sessions/recoveries.ts";
+import * as sessions from "../../sessions/sessions.ts";
+import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
+import { isTransient } from "../../../contract/errors.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import type { OpenedLink } from "../../../coordinator-client/open-link.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
 import { projectHere, remoteContext, type ProjectNaming, type RemoteContext } from "./remote-context.ts";
 import { offerElsewhere } from "./remote-offer.ts";
-import { acquireLease, fetchHolder, releaseLease } from "./session-lease.ts";
+import { acquireLease, fetchHolder, releaseLease } from "../incomplete/session-lease.ts";
 import { takeOver } from "./takeover.ts";
 
 /** A chat that has just died counts as alive for a while, and its mirror arrives later. */

@@ -1,9 +1,9 @@
-import { o200kTokens } from "../../learning/routing/tokens.ts";
-import { excerpt, isNod, tail } from "../text/excerpt.ts";
-import { neutralize, removeMarks } from "../text/neutralize.ts";
-import { isEdited } from "../sessions/work-state.ts";
+import { o200kTokens } from "../../../learning/routing/tokens.ts";
+import { excerpt, isNod, tail } from "../../text/excerpt.ts";
+import { neutralize, removeMarks } from "../../text/neutralize.ts";
+import { isEdited } from "../../sessions/work-state.ts";
 import { oneLine } from "./brief-text.ts";
-import type { Restoration } from "./restoration.ts";
+import type { Restoration } from "../incomplete/restoration.ts";
 
 /** Pure: what a compaction dropped, found by comparing strings. */
 

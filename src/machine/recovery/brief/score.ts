@@ -1,6 +1,6 @@
-import type { DamagedParts, FileNote, WorkState } from "../../contract/work-state.ts";
-import type { FileComparison } from "../../snapshots/file-state.ts";
-import { isKnownTime } from "../../shared/known-time.ts";
+import type { DamagedParts, FileNote, WorkState } from "../../../contract/work-state.ts";
+import type { FileComparison } from "../../../snapshots/file-state.ts";
+import { isKnownTime } from "../../../shared/known-time.ts";
 import { standingOf, type Standing } from "./standing.ts";
 
 export interface ScorePart {

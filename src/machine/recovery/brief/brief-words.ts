@@ -1,9 +1,9 @@
-import type { Remark, WorkState } from "../../contract/work-state.ts";
-import { bothEnds, tail } from "../text/excerpt.ts";
-import { neutralize } from "../text/neutralize.ts";
+import type { Remark, WorkState } from "../../../contract/work-state.ts";
+import { bothEnds, tail } from "../../text/excerpt.ts";
+import { neutralize } from "../../text/neutralize.ts";
 import { formatAgo } from "./brief-text.ts";
 import { headed, roomFor, type BriefContext, type BriefLine } from "./brief-quotes.ts";
-import type { Restoration } from "./restoration.ts";
+import type { Restoration } from "../incomplete/restoration.ts";
 import { standingOf, type Standing } from "./standing.ts";
 
 /** Pure: what a brief quotes of the chat. */

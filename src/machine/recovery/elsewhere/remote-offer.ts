@@ -1,15 +1,15 @@
-import { isTaskPrompt } from "../../contract/task-prompt.ts";
-import type { Sql } from "../../shared/sql.ts";
-import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
-import * as news from "../sessions/news.ts";
-import * as recoveries from "../sessions/recoveries.ts";
-import { findOpenOffer } from "./detect.ts";
-import { composeBrief, type Brief } from "./brief.ts";
-import { offerPolicy, toStoredOffer } from "./offers.ts";
+import { isTaskPrompt } from "../../../contract/task-prompt.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import { isClosedWithNothingOpen } from "../../sessions/closed-sessions.ts";
+import * as news from "../../sessions/news.ts";
+import * as recoveries from "../../sessions/recoveries.ts";
+import { findOpenOffer } from "../incomplete/detect.ts";
+import { composeBrief, type Brief } from "../brief/brief.ts";
+import { offerPolicy, toStoredOffer } from "../offers.ts";
 import { findElsewhere, type DeadElsewhere } from "./remote-candidates.ts";
 import type { ProjectHere, RemoteContext } from "./remote-context.ts";
 import { inspectElsewhere } from "./remote-restoration.ts";
-import { fetchHolder } from "./session-lease.ts";
+import { fetchHolder } from "../incomplete/session-lease.ts";
 import { takeOver } from "./takeover.ts";
 
 /** Offers once, and only if the chat was offered no session of this machine. */

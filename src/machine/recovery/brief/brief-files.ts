@@ -1,12 +1,12 @@
 import { isAbsolute, relative } from "node:path";
-import { pathOf } from "../sessions/entries.ts";
-import { isEdited } from "../sessions/work-state.ts";
-import type { GitHead } from "../sessions/git-head.ts";
-import type { FileComparison } from "../../snapshots/file-state.ts";
+import { pathOf } from "../../sessions/entries.ts";
+import { isEdited } from "../../sessions/work-state.ts";
+import type { GitHead } from "../../sessions/git-head.ts";
+import type { FileComparison } from "../../../snapshots/file-state.ts";
 import { headed, type BriefContext, type BriefLine } from "./brief-quotes.ts";
 import { formatEvents, oneLine, quotedMachine } from "./brief-text.ts";
-import { age } from "../../shared/format.ts";
-import type { Elsewhere, Restoration, RestoredFile } from "./restoration.ts";
+import { age } from "../../../shared/format.ts";
+import type { Elsewhere, Restoration, RestoredFile } from "../incomplete/restoration.ts";
 
 const most = { files: 15, pathChars: 160 };
 const least = { files: 4, pathChars: 40 };

@@ -1,18 +1,18 @@
-import * as journal from "../sessions/journal.ts";
-import * as recoveries from "../sessions/recoveries.ts";
-import { importOrigin } from "../sessions/sessions.ts";
-import * as sessions from "../sessions/sessions.ts";
-import { isTaskPrompt } from "../../contract/task-prompt.ts";
-import type { UsageLimit } from "../../contract/at-limit.ts";
-import type { CrashCause } from "../../contract/readings.ts";
-import type { Sql } from "../../shared/sql.ts";
-import type { Processes } from "../../platform/processes.ts";
-import { isClosed } from "../sessions/closed-sessions.ts";
-import { inferCause } from "../signals/crash-cause.ts";
-import { oomKills, systemMemory } from "../../platform/memory.ts";
+import * as journal from "../../sessions/journal.ts";
+import * as recoveries from "../../sessions/recoveries.ts";
+import { importOrigin } from "../../sessions/sessions.ts";
+import * as sessions from "../../sessions/sessions.ts";
+import { isTaskPrompt } from "../../../contract/task-prompt.ts";
+import type { UsageLimit } from "../../../contract/at-limit.ts";
+import type { CrashCause } from "../../../contract/readings.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import type { Processes } from "../../../platform/processes.ts";
+import { isClosed } from "../../sessions/closed-sessions.ts";
+import { inferCause } from "../../signals/crash-cause.ts";
+import { oomKills, systemMemory } from "../../../platform/memory.ts";
 import { isDead } from "./liveness.ts";
 import { withSilentEnd } from "./silent-end.ts";
-import { hasContentSql } from "../../store/session-tables.ts";
+import { hasContentSql } from "../../../store/session-tables.ts";
 
 export interface IncompleteSession {
   readonly session: sessions.Session;

@@ -1,14 +1,14 @@
-import * as journal from "../sessions/journal.ts";
-import * as recoveries from "../sessions/recoveries.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
-import { toPredecessor } from "../checkpoints/succession.ts";
-import { isTransient, type CallError } from "../../contract/errors.ts";
-import { emptyState } from "../sessions/work-state.ts";
-import * as elsewhere from "../sharing/sessions-elsewhere.ts";
-import type { SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
+import * as journal from "../../sessions/journal.ts";
+import * as recoveries from "../../sessions/recoveries.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import { toPredecessor } from "../../checkpoints/succession.ts";
+import { isTransient, type CallError } from "../../../contract/errors.ts";
+import { emptyState } from "../../sessions/work-state.ts";
+import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
+import type { SessionElsewhere } from "../../sharing/sessions-elsewhere.ts";
 import type { RemoteContext } from "./remote-context.ts";
-import { acquireLease, releaseLease } from "./session-lease.ts";
-import { incompleteRefusal, leaseRefusal } from "./verdict.ts";
+import { acquireLease, releaseLease } from "../incomplete/session-lease.ts";
+import { incompleteRefusal, leaseRefusal } from "../incomplete/verdict.ts";
 
 /** A repetition completes an interrupted takeover. */
 export async function takeOver(context: RemoteContext, row: SessionElsewhere): Promise<Result<null, CallError>> {
