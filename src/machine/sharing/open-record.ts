@@ -6,7 +6,7 @@ import { emptyState, foldWithinBudget } from "../sessions/work-state.ts";
 import type { SessionContent } from "./record-contents.ts";
 import type { SealedFacts, StoredElsewhere } from "./sessions-elsewhere.ts";
 
-/** Row that this machine keeps of a session that another one has sealed, by its own clock. */
+/** Row of a session of another machine, by this machine's clock; what no record has stays empty. */
 export function toRow(
   workspace: string,
   mirrored: MirroredSession,
@@ -31,21 +31,11 @@ export function toRow(
     machine,
     projectName,
     taken: taken && { chat: taken.chat, machine: taken.machine, at: now - taken.ageMs },
-    name: null,
-    transcriptPath: null,
-    transcriptOffset: 0,
-    parentId: null,
-    owner: null,
     startedAt: toLocal(session.startedAt),
     lastSeenAt,
     savedAt: toLocalOrNull(session.savedAt),
     endedAt: toLocalOrNull(session.endedAt),
     detachedAt: toLocalOrNull(session.detachedAt),
-    recoveryAt: null,
-    recoveryBy: null,
-    waiting: null,
-    riskMark: { covered: "safe", pending: null, belowAt: null },
-    workedAt: null,
     deathAt: death ? lastSeenAt : null,
     sealed: {
       replaces,

@@ -1,7 +1,7 @@
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
-import type { RowOf } from "../../shared/table.ts";
+import type { NewRowOf, RowOf } from "../../shared/table.ts";
 import { decode } from "../../store/checkpoint-body.ts";
 import type { Session } from "../../store/session-tables.ts";
 import { sessionsElsewhere, type Takeover } from "../../store/sync-tables.ts";
@@ -35,7 +35,7 @@ interface Sealed {
 
 /** A session of another machine: the columns of a session of this one, by this machine's clock. */
 export type SessionElsewhere = Omit<RowOf<typeof heads>, "sealed"> & Sealed;
-export type StoredElsewhere = Omit<RowOf<typeof sessionsElsewhere>, "sealed"> & Sealed;
+export type StoredElsewhere = Omit<NewRowOf<typeof sessionsElsewhere>, "sealed"> & Sealed;
 export type ElsewhereKey = RowOf<typeof keys>;
 
 function select(sql: Sql, rest: string, ...values: readonly SqlValue[]): SessionElsewhere[] {

@@ -104,11 +104,11 @@ it("[CL79] a tool takes the beginning of an id; one that fits several is refused
   const { call } = await connect(runtime);
   expect(await call("shim_check_recovery", { of: "01a1fbb6" })).toMatchObject({
     isError: true,
-    text: 'ambiguous_session: "01a1fbb6" matches several sessions: 01a1fbb6-1111 ("fix the parser"), 01a1fbb6-1112 ("write docs "). Give more of the id.',
+    text: `ambiguous_session: "01a1fbb6" matches several sessions: 01a1fbb6-1111 ("fix the parser"), 01a1fbb6-1112 ("write 'docs'"). Give more of the id.`,
   });
   expect((await call("shim_check_recovery", { of: "01a1fbb6-1111" })).text).toContain("fix the parser");
   const handle = await call("shim_session_status", { session: "01a1fbb6" });
-  expect(handle.text).toContain('01a1fbb6-1111 ("fix the parser"), 01a1fbb6-1112 ("write docs ")');
+  expect(handle.text).toContain(`01a1fbb6-1111 ("fix the parser"), 01a1fbb6-1112 ("write 'docs'")`);
 });
 
 it("[CL81] what a tool lists as incomplete, and the first line of the instructions, use the name", async () => {
