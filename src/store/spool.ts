@@ -105,8 +105,15 @@ function unreadableReason(path: string): string | null {
   }
 }
 
+/** An entry that is renamed meanwhile is being applied, and is counted. Never throws. */
 export function isEmpty(folder: string): boolean {
-  return survey(folder).waiting.length === 0;
+  try {
+    const reasons = namesIn(folder).map((name) => unreadableReason(join(folder, name)));
+    return reasons.every((reason) => reason !== null && reason !== missingCode);
+  } catch {
+    // There is no folder, or none of its files can be applied.
+    return true;
+  }
 }
 
 export interface DrainOptions {
