@@ -87,12 +87,12 @@ export class ChatRig {
     return this.stored(id).journal.map(({ entry }) => entry.kind);
   }
 
-  /** Living processes of this home, or with this variable; the host, which stays, is none of them. */
+  /** Living processes of this home, or with this variable, but for the host and its process for jobs, which stay. */
   processes(variable = `HOME=${this.home}`): Child[] {
     return readdirSync("/proc")
       .filter((name) => readOrNull(`/proc/${name}/environ`)?.split("\0").includes(variable))
       .map((name) => ({ pid: Number(name), command: commandOf(name) }))
-      .filter(({ command }) => command.length > 0 && !command.join(" ").includes("mcp-host"));
+      .filter(({ command }) => command.length > 0 && !/mcp-(?:host|jobs)/.test(command.join(" ")));
   }
 
   /** Resolves when the process is no more, and the host has stored its end where it was a front. */
