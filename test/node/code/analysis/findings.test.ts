@@ -196,7 +196,7 @@ function aReport(changes: Partial<Report> = {}): Report {
 }
 
 /** The official schema: its origin and terms stand in harness/analysis/README.md. */
-const schemaFile = join(import.meta.dirname, "..", "..", "harness", "analysis", "sarif-schema-2.1.0.json");
+const schemaFile = join(import.meta.dirname, "..", "..", "..", "harness", "analysis", "sarif-schema-2.1.0.json");
 const sarifSchema = new Validator(JSON.parse(readFileSync(schemaFile, "utf8")) as object, "4", false);
 
 function sarifErrors(report: Report): unknown[] {
