@@ -167,7 +167,7 @@ const bom = "\uFEFF";
 const blank = /^[ \t\r\n]*$/;
 
 /**
- * What stands in a text beyond the client's JSON, in words; null where the client reads it.
+ * Names what a text has beyond the client's JSON; null where the client reads it.
  * @param read what the client's own parser reads beyond strict JSON
  */
 export function findUnread(text: string, read: readonly JsonExtension[]): string | null {

@@ -63,7 +63,7 @@ export interface SpoolSurvey {
 /** Never throws: an unreadable file does not block the others. */
 export function survey(folder: string): SpoolSurvey {
   try {
-    const files = namesIn(folder).map((name) => ({ name, reason: unreadableReason(join(folder, name)) }));
+    const files = filesIn(folder);
     return {
       waiting: files.filter(({ reason }) => reason === null).map(({ name }) => name),
       unreadable: files.flatMap(({ name, reason }) =>
@@ -75,6 +75,16 @@ export function survey(folder: string): SpoolSurvey {
     const isMissing = codeOf(error) === missingCode && !lstatSync(folder, { throwIfNoEntry: false });
     return { waiting: [], unreadable: isMissing ? [] : [{ name: "", reason: codeOf(error) ?? messageOf(error) }] };
   }
+}
+
+interface SpoolFile {
+  readonly name: string;
+  /** Why it cannot be read; null: it can. */
+  readonly reason: string | null;
+}
+
+function filesIn(folder: string): SpoolFile[] {
+  return namesIn(folder).map((name) => ({ name, reason: unreadableReason(join(folder, name)) }));
 }
 
 /** @returns the files of entries, the oldest first */
@@ -108,8 +118,7 @@ function unreadableReason(path: string): string | null {
 /** An entry that is renamed meanwhile is being applied, and is counted. Never throws. */
 export function isEmpty(folder: string): boolean {
   try {
-    const reasons = namesIn(folder).map((name) => unreadableReason(join(folder, name)));
-    return reasons.every((reason) => reason !== null && reason !== missingCode);
+    return filesIn(folder).every(({ reason }) => reason !== null && reason !== missingCode);
   } catch {
     // There is no folder, or none of its files can be applied.
     return true;

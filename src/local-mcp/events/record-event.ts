@@ -230,7 +230,7 @@ function isGrown(part: TranscriptPart | null, { transcriptOffset }: sessions.Ses
   return part !== null && part.offset !== transcriptOffset;
 }
 
-/** Those that the event itself brings. */
+/** Change of the readings that the event itself brings. */
 function readingsChange({ runtime, incoming, session, part }: Recording): sessions.SessionChange {
   const isCompacted = incoming.event === "PostCompact";
   const readings = isCompacted ? afterCompaction(session.readings, runtime.now()) : session.readings;

@@ -17,7 +17,7 @@ import { startSession } from "./session-start.ts";
 
 export interface AnsweredEvent {
   readonly answer: HookAnswer;
-  /** Null if nothing is left to do. */
+  /** Work for after the answer; null: nothing is left to do. */
   readonly work: DeferredWork | null;
 }
 

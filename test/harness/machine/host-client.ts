@@ -14,7 +14,7 @@ export async function roundOf(runtime: Runtime, asked?: RoundOptions["asked"]): 
   return report;
 }
 
-/** OperationRunner as the host of this runtime does them. */
+/** Operations as the host of this runtime does them. */
 export function callsOf(runtime: Runtime): CallOperation {
   const context = { paths: runtime.paths, runtime: () => Promise.resolve(runtime) } as OperationContext;
   const host = new OperationRunner(context);
