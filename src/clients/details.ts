@@ -1,5 +1,4 @@
-import type { HookClient } from "../contract/clients.ts";
-import { hookClients } from "../contract/clients.ts";
+import { hookClients, type HookClient } from "../contract/clients.ts";
 import type { ClientDetails } from "./adapter/client-details.ts";
 import { type ClientFiles, type ClientForm, plainServers } from "./adapter/client-form.ts";
 import type { SessionFiles } from "./adapter/session-files.ts";
@@ -31,7 +30,7 @@ export const askedInOrder: readonly HookClient[] = [
 
 export const clientDetails: readonly ClientDetails[] = Object.values(details);
 
-/** Null for a client that SHIM does not know. */
+/** Returns null for a client that SHIM does not know. */
 export function detailsOf(client: string): ClientDetails | null {
   return Object.hasOwn(details, client) ? details[client as HookClient] : null;
 }
@@ -47,7 +46,7 @@ export const allSessionFiles: readonly (readonly [HookClient, SessionFiles])[] =
   return sessions ? [[client, sessions] as const] : [];
 });
 
-/** Null for a client whose files SHIM does not know. */
+/** Returns null for a client whose files SHIM does not know. */
 export function sessionFilesOf(client: string): SessionFiles | null {
   return detailsOf(client)?.sessions ?? null;
 }

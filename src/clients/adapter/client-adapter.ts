@@ -3,7 +3,6 @@ import type { HookClient } from "../../contract/clients.ts";
 import type { HookAnswer } from "../../contract/hook-answer.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
-import type { DrivenRun, RunOutput } from "./run-output.ts";
 
 /** An event in Claude Code's names, which the rest of SHIM reads. */
 export interface ClientEvent {
@@ -61,13 +60,6 @@ export interface ClientAdapter {
   normalise(event: string, payload: JsonObject, env: NodeJS.ProcessEnv): readonly ClientEvent[] | null;
   /** @param event the client's name of it */
   answer(event: string, answer: HookAnswer): object;
-  /**
-   * Absent: no result of its run can be read, since it prints no tokens, or names sessions by ids
-   * that no checkpoint holds.
-   */
-  readonly runOutput?: RunOutput;
-  /** Absent: it is only run to continue the work of another client. */
-  readonly driven?: DrivenRun;
   /** Variables of the environment, by name. */
   readonly variables: {
     /** Settings and credentials that it reads. @param env may choose among them */

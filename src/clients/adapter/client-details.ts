@@ -5,10 +5,11 @@ import type { LineFormat } from "../transcript/transcript-draft.ts";
 import type { SessionHead, TranscriptDocument } from "../transcript/transcript-head.ts";
 import type { TranscriptRow } from "../transcript/transcript-rows.ts";
 import type { ClientFiles, ClientForm } from "./client-form.ts";
+import type { DrivenRun, RunOutput } from "./run-output.ts";
 import type { SessionFiles } from "./session-files.ts";
 import type { SessionProgram } from "./session-program.ts";
 
-/** A client beside its events: its transcripts, its sessions, its settings. */
+/** A client beside its events: its transcripts, sessions, runs and settings. */
 export interface ClientDetails {
   /** Reads a row of a transcript. */
   readonly readRow: LineFormat;
@@ -30,6 +31,13 @@ export interface ClientDetails {
   readonly sessions?: SessionFiles;
   /** Program by which alone its sessions are read and written. */
   readonly program?: SessionProgram;
+  /**
+   * Absent: no result of its run can be read, since it prints no tokens, or names sessions by ids
+   * that no checkpoint holds.
+   */
+  readonly runOutput?: RunOutput;
+  /** Absent: it is only run to continue the work of another client. */
+  readonly driven?: DrivenRun;
   /** Before the name of a prompt of a server, where the client shows it alone. */
   readonly promptPrefix?: string;
   /** Where and how SHIM is installed. `ClientFiles`: in files below the user's home folder. */

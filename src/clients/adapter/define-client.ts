@@ -8,6 +8,9 @@ import type { ClientAdapter, ClientEvent } from "./client-adapter.ts";
 /** Claude Code's names of a client's tools. */
 export type ToolNames = ReadonlyMap<string, string>;
 
+/** Status of HTTP with which an API answers when what was paid for is spent. */
+export const paymentRequired = 402;
+
 /** A client by what differs from Claude Code: names of events and tools, payload and answers. */
 interface ClientDeclaration extends Omit<ClientAdapter, "events" | "normalise" | "answer"> {
   /** By the client's name of an event, in the order of its hooks; null: SHIM does not record it. */

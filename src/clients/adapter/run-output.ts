@@ -104,7 +104,11 @@ export function runOutput(args: readonly string[], readers: Readers, skipped: st
   };
 }
 
-export function begun(session: string | null, model: string | null, permissions: string | null = null): RunEvent[] {
+export function beginEvents(
+  session: string | null,
+  model: string | null,
+  permissions: string | null = null,
+): RunEvent[] {
   return session === null ? [] : [{ kind: "begun", session, model, permissions }];
 }
 
@@ -113,7 +117,7 @@ export function toolEvent(name: string | null, input: unknown, id: string | null
 }
 
 /** @param failure null for a good end */
-export function ended(failure: string | null, tokens: number | null = null): EndEvent {
+export function endEvent(failure: string | null, tokens: number | null = null): EndEvent {
   return {
     kind: "ended",
     subtype: failure === null ? "success" : "error",

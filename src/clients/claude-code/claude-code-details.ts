@@ -3,12 +3,15 @@ import type { ClientDetails } from "../adapter/client-details.ts";
 import { plainServers } from "../adapter/client-form.ts";
 import { headOf } from "../transcript/transcript-head.ts";
 import { readClaudeLine } from "./claude-lines.ts";
+import { claudeDriven, claudeRun } from "./claude-run.ts";
 import { claudeSessions } from "./claude-code-sessions.ts";
 
 export const claudeCodeDetails: ClientDetails = {
   readRow: readClaudeLine,
   headOf: (row) => (objectAt(row, "message")?.["content"] === undefined ? null : headOf(row, "sessionId")),
   namedBy: "each row",
+  runOutput: claudeRun,
+  driven: claudeDriven,
   sessions: claudeSessions,
   // Its hooks come with the plugin, or stand in settings of their own form.
   form: {

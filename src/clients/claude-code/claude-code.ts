@@ -1,6 +1,21 @@
+import type { UsageLimit } from "../../contract/at-limit.ts";
 import { hookEvents, isHookEvent } from "../../contract/hook-input.ts";
+import { numberAt, objectAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { ClientAdapter } from "../adapter/client-adapter.ts";
-import { claudeDriven, claudeLimit, claudeRun } from "./claude-run.ts";
+
+/** The error is a row, a line of a headless run, or an event. `rate_limit` may be a throttling. */
+export function claudeLimit(error: JsonObject): UsageLimit | null {
+  const info = objectAt(
+    objectAt(error, "apiErrorParams") ?? objectAt(error, "api_error_params") ?? error,
+    "rate_limit_info",
+  );
+  const seconds = numberAt(info, "resetsAt");
+  const isReached =
+    error["error"] === "billing_error" ||
+    (error["apiError"] ?? error["api_error"]) === "usage_limit_reached" ||
+    (info?.["status"] === "rejected" && seconds !== null);
+  return isReached ? { resetsAtMs: seconds === null ? null : seconds * 1_000 } : null;
+}
 
 /** Settings of its tools and MCP servers, but no secret that has such a name. */
 const settingVariables =
@@ -30,8 +45,6 @@ export const claudeCode: ClientAdapter = {
   // The summary comes after the start that follows a compaction.
   compaction: { keepsPrompts: false, showsSummary: true },
   limitIn: claudeLimit,
-  runOutput: claudeRun,
-  driven: claudeDriven,
   variables: { own: claudeVariables, ofChat: claudeChatVariables, session: "CLAUDE_CODE_SESSION_ID" },
   normalise: (event, payload) => (isHookEvent(event) ? [{ event, input: payload }] : []),
   answer: (_event, answer) => answer,

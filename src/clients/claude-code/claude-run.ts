@@ -1,8 +1,7 @@
-import type { UsageLimit } from "../../contract/at-limit.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import {
   type DrivenRun,
-  begun,
+  beginEvents,
   runOutput,
   toolEvent,
   totalTokens,
@@ -10,12 +9,13 @@ import {
   type ResponseTokens,
   type RunEvent,
 } from "../adapter/run-output.ts";
+import { claudeLimit } from "./claude-code.ts";
 
 export function readSystem(event: JsonObject): RunEvent[] {
   switch (textAt(event, "subtype", 40)) {
     case "init": {
       const permissions = textAt(event, "permissionMode", 40) ?? "unknown";
-      return begun(textAt(event, "session_id", 200), textAt(event, "model", 200), permissions);
+      return beginEvents(textAt(event, "session_id", 200), textAt(event, "model", 200), permissions);
     }
     case "permission_denied":
       return [{ kind: "note", text: `refused: ${textAt(event, "tool_name", 200) ?? "a tool"}` }];
@@ -91,20 +91,6 @@ function readCounts(usage: JsonObject | null): ResponseTokens {
     cacheRead: count("cache_read_input_tokens", "cacheReadInputTokens"),
     cacheWrite: count("cache_creation_input_tokens", "cacheCreationInputTokens"),
   };
-}
-
-/** The error is a row, a line of a headless run, or an event. `rate_limit` may be a throttling. */
-export function claudeLimit(error: JsonObject): UsageLimit | null {
-  const info = objectAt(
-    objectAt(error, "apiErrorParams") ?? objectAt(error, "api_error_params") ?? error,
-    "rate_limit_info",
-  );
-  const seconds = numberAt(info, "resetsAt");
-  const isReached =
-    error["error"] === "billing_error" ||
-    (error["apiError"] ?? error["api_error"]) === "usage_limit_reached" ||
-    (info?.["status"] === "rejected" && seconds !== null);
-  return isReached ? { resetsAtMs: seconds === null ? null : seconds * 1_000 } : null;
 }
 
 function readLimit(event: JsonObject): RunEvent[] {

@@ -3,6 +3,7 @@ import type { ClientDetails } from "../adapter/client-details.ts";
 import { plainServers, seconds } from "../adapter/client-form.ts";
 import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-head.ts";
 import { readCodexLine } from "./codex-lines.ts";
+import { codexRun } from "./codex-run.ts";
 import { codexSessions } from "./codex-sessions.ts";
 
 const rowTypes: ReadonlySet<unknown> = new Set(["turn_context", "event_msg", "response_item", "compacted"]);
@@ -21,6 +22,7 @@ export const codexDetails: ClientDetails = {
     return payload && headNamedBy(path, textAt(payload, "cwd", 4_096));
   },
   namedBy: "first row",
+  runOutput: codexRun,
   sessions: codexSessions,
   form: {
     program: "codex",

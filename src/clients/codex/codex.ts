@@ -1,14 +1,5 @@
-import {
-  asObject,
-  listAt,
-  numberAt,
-  objectAt,
-  parseObject,
-  textAt,
-  type JsonObject,
-} from "../../shared/json-fields.ts";
+import { asObject, listAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { defineClient, isOfSubagent } from "../adapter/define-client.ts";
-import { begun, ended, runOutput, toolEvent, type RunEvent } from "../adapter/run-output.ts";
 
 /** Codex has Claude Code's payload, its events and its form of answers, with these differences. */
 export const codex = defineClient({
@@ -20,13 +11,6 @@ export const codex = defineClient({
   // Its summary is encrypted.
   compaction: { keepsPrompts: true, showsSummary: false },
   limitIn: (error) => (error["codex_error_info"] === "usage_limit_exceeded" ? { resetsAtMs: null } : null),
-  runOutput: runOutput(["--json"], {
-    "thread.started": (event) => begun(textAt(event, "thread_id", 200), null),
-    "item.started": (event) => readTool(objectAt(event, "item")),
-    "item.completed": (event) => readText(objectAt(event, "item")),
-    "turn.completed": (event) => [ended(null, readTokens(objectAt(event, "usage")))],
-    "turn.failed": (event) => [ended(textAt(objectAt(event, "error"), "message") ?? "its turn failed")],
-  }),
   variables: {
     own: () => [/^(CODEX_\w+|OPENAI_\w+|AZURE_OPENAI_\w+)$/],
     ofChat: /^CODEX_(SESSION_ID|THREAD_ID|TOOL_CALL_ID|VERSION|MANAGED_\w+)$/,
@@ -64,24 +48,6 @@ export const codex = defineClient({
     start: (prompt) => ({ command: "codex", args: [prompt] }),
   },
 });
-
-const otherItems: ReadonlySet<string> = new Set(["agent_message", "reasoning", "error", "todo_list"]);
-
-function readTool(item: JsonObject | null): RunEvent[] {
-  const type = textAt(item, "type", 40);
-  return type === null || otherItems.has(type) ? [] : [toolEvent(type, item, null)];
-}
-
-function readText(item: JsonObject | null): RunEvent[] {
-  const text = textAt(item, "type", 40) === "agent_message" ? textAt(item, "text") : null;
-  return text === null ? [] : [{ kind: "text", text, isPart: false }];
-}
-
-/** Its input tokens include what came from the cache. */
-function readTokens(usage: JsonObject | null): number | null {
-  const [input, output] = [numberAt(usage, "input_tokens"), numberAt(usage, "output_tokens")];
-  return input === null || output === null ? null : input + output;
-}
 
 /** Codex's dialog as Claude Code's; the call of another tool stays as it is. */
 function withDialog(input: JsonObject): JsonObject {

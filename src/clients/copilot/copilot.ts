@@ -3,7 +3,13 @@ import type { UsageLimit } from "../../contract/at-limit.ts";
 import type { HookAnswer } from "../../contract/hook-answer.ts";
 import { asObject, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { defineClient, withClaudeTool, withNewFile, type ToolNames } from "../adapter/define-client.ts";
+import {
+  defineClient,
+  paymentRequired,
+  withClaudeTool,
+  withNewFile,
+  type ToolNames,
+} from "../adapter/define-client.ts";
 
 export const copilotTools: ToolNames = new Map([
   ["bash", "Bash"],
@@ -17,9 +23,9 @@ export const copilotTools: ToolNames = new Map([
 /** Limits of a plan; the other codes throttle for a short time. */
 const limitCodes: ReadonlySet<unknown> = new Set(["user_weekly_rate_limited", "user_global_rate_limited"]);
 
-/** A `session.error`. Its status 402 is HTTP's "payment required". */
+/** A `session.error`. */
 function limitIn({ errorType, errorCode, statusCode }: JsonObject): UsageLimit | null {
-  const isReached = errorType === "quota" || statusCode === 402 || limitCodes.has(errorCode);
+  const isReached = errorType === "quota" || statusCode === paymentRequired || limitCodes.has(errorCode);
   return isReached ? { resetsAtMs: null } : null;
 }
 

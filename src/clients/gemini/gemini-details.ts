@@ -4,6 +4,7 @@ import { millisecond, settings } from "../adapter/client-form.ts";
 import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-head.ts";
 import { foldGemini } from "./gemini-file.ts";
 import { readGeminiLine } from "./gemini-lines.ts";
+import { geminiRun } from "./gemini-run.ts";
 import { geminiSessions } from "./gemini-sessions.ts";
 
 const messageTypes: ReadonlySet<unknown> = new Set(["user", "gemini"]);
@@ -25,6 +26,7 @@ export const geminiDetails: ClientDetails = {
     const messages = document["messages"];
     return head && Array.isArray(messages) ? { head: { client: "gemini", ...head }, messages } : null;
   },
+  runOutput: geminiRun,
   sessions: geminiSessions,
   form: {
     ...settings("gemini", ".gemini/settings.json", millisecond),

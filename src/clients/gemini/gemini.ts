@@ -1,8 +1,7 @@
 import type { HookAnswer } from "../../contract/hook-answer.ts";
-import { numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { defineClient, isCreated, withClaudeTool, withNewFile, type ToolNames } from "../adapter/define-client.ts";
-import { begun, ended, runOutput, toolEvent } from "../adapter/run-output.ts";
 
 export const geminiTools: ToolNames = new Map([
   ["run_shell_command", "Bash"],
@@ -69,19 +68,6 @@ export const gemini = defineClient({
   ],
   inputOf,
   answer,
-  runOutput: runOutput(["--output-format", "stream-json"], {
-    init: (event) => begun(textAt(event, "session_id", 200), textAt(event, "model", 200)),
-    message: (event) => {
-      const text = textAt(event, "role", 40) === "assistant" ? textAt(event, "content") : null;
-      return text === null ? [] : [{ kind: "text", text, isPart: event["delta"] === true }];
-    },
-    tool_use: (event) => [toolEvent(textAt(event, "tool_name", 200), event["parameters"], null)],
-    result: (event) => {
-      const message = textAt(objectAt(event, "error"), "message") ?? "it reported a failure without a reason";
-      const isGood = textAt(event, "status", 40) === "success";
-      return [ended(isGood ? null : message, numberAt(objectAt(event, "stats"), "total_tokens"))];
-    },
-  }),
   variables: {
     own: () => [/^(GEMINI_\w+|GOOGLE_\w+)$/],
     ofChat: /^GEMINI_(CLI|CWD|SESSION_ID|PROJECT_DIR)$/,

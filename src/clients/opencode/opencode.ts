@@ -1,10 +1,7 @@
 import type { UsageLimit } from "../../contract/at-limit.ts";
 import { numberAt, objectAt, type JsonObject } from "../../shared/json-fields.ts";
 import { claudeCompatible } from "../adapter/claude-compatible.ts";
-import type { ToolNames } from "../adapter/define-client.ts";
-
-/** HTTP: payment required. */
-const spentStatus = 402;
+import { paymentRequired, type ToolNames } from "../adapter/define-client.ts";
 
 export const opencodeTools: ToolNames = new Map([
   ["bash", "Bash"],
@@ -21,7 +18,7 @@ const openCodeReasons: ReadonlySet<unknown> = new Set(["account_rate_limit", "fr
 /** The error of a message, or the status with which OpenCode waits before it tries again. */
 function openCodeLimit(error: JsonObject): UsageLimit | null {
   if (openCodeReasons.has(objectAt(error, "action")?.["reason"])) return { resetsAtMs: numberAt(error, "next") };
-  return objectAt(error, "data")?.["statusCode"] === spentStatus ? { resetsAtMs: null } : null;
+  return objectAt(error, "data")?.["statusCode"] === paymentRequired ? { resetsAtMs: null } : null;
 }
 
 /** Events come from SHIM's plugin, which names them as Claude Code does. */

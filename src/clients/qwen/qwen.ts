@@ -1,8 +1,5 @@
-import { numberAt, objectAt, textAt } from "../../shared/json-fields.ts";
-import { ended, runOutput } from "../adapter/run-output.ts";
-import { readAssistant, readEnd, readSystem } from "../claude-code/claude-run.ts";
 import { claudeCompatible } from "../adapter/claude-compatible.ts";
-import type { ToolNames } from "../adapter/define-client.ts";
+import { paymentRequired, type ToolNames } from "../adapter/define-client.ts";
 
 export const qwenTools: ToolNames = new Map([
   ["run_shell_command", "Bash"],
@@ -12,9 +9,6 @@ export const qwenTools: ToolNames = new Map([
   ["agent", "Agent"],
   ["todo_write", "TodoWrite"],
 ]);
-
-/** HTTP: payment required. */
-const spentStatus = 402;
 
 export const qwen = claudeCompatible({
   name: "qwen",
@@ -26,17 +20,7 @@ export const qwen = claudeCompatible({
     start: (prompt, id) => ({ command: "qwen", args: ["--session-id", id, "-i", prompt] }),
   },
   verifiedWith: "0.24.4",
-  limitIn: (error) => (error["status_code"] === spentStatus ? { resetsAtMs: null } : null),
-  // Its lines are Claude Code's but for the usage.
-  runOutput: runOutput(["--output-format", "stream-json"], {
-    system: readSystem,
-    assistant: (event) => readAssistant(event).filter(({ kind }) => kind !== "response"),
-    result: (event) => {
-      const { isError, text, turns } = readEnd(event);
-      const failure = textAt(objectAt(event, "error"), "message") ?? (text || "it reported a failure");
-      return [{ ...ended(isError ? failure : null, numberAt(objectAt(event, "usage"), "total_tokens")), turns }];
-    },
-  }),
+  limitIn: (error) => (error["status_code"] === paymentRequired ? { resetsAtMs: null } : null),
   variables: {
     own: () => [/^(QWEN_\w+|OPENAI_\w+|DASHSCOPE_\w+)$/],
     ofChat: /^QWEN_(PROJECT_DIR|CODE_(SESSION|PROMPT)_ID)$/,

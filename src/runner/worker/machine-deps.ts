@@ -29,7 +29,7 @@ export function ownIdentity(processes: Processes): Result<ProcessIdentity, Failu
 /** Parts of this machine that the run of a client needs. */
 export interface ClientDeps {
   readonly runtime: Runtime;
-  /** OperationRunner of the machine: the store is only read here. */
+  /** Operations of the machine: the store is only read here. */
   readonly call: CallOperation;
   readonly launch: Launch;
   /** Output of `<program> --version`; null when it cannot be run. */

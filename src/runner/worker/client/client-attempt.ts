@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { adapterOf } from "../../../clients/adapters.ts";
+import { detailsOf } from "../../../clients/details.ts";
 import type { ClientAdapter } from "../../../clients/adapter/client-adapter.ts";
 import type { RunOutput } from "../../../clients/adapter/run-output.ts";
 import type { ActiveLimitRule, UsageLimit } from "../../../contract/at-limit.ts";
@@ -220,7 +221,7 @@ export class ClientAttempt {
   #obstacleOf(way: LimitWay): string | null {
     if ("model" in way) return null;
     const title = titleOfWay(way);
-    if (!adapterOf(way.client)?.runOutput) return `what ${title} prints cannot be read`;
+    if (!detailsOf(way.client)?.runOutput) return `what ${title} prints cannot be read`;
     const { costMicros, tokens } = this.#work.budgetLeft;
     const measure = costMicros !== null ? "cost" : tokens !== null ? "tokens" : null;
     return measure === null ? null : `${title} does not report the ${measure} that the task limits`;
@@ -321,8 +322,9 @@ export class ClientAttempt {
 }
 
 function outputOf(client: ClientAdapter | null): RunOutput {
-  if (!client?.runOutput) throw new Error(`what ${client?.title} prints cannot be read`);
-  return client.runOutput;
+  const output = client && detailsOf(client.name)?.runOutput;
+  if (!output) throw new Error(`what ${client?.title} prints cannot be read`);
+  return output;
 }
 
 type ProgramOptions = Pick<ClientRunOptions, "title" | "output" | "command">;

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { adapterOf, supportedClients } from "../../../clients/adapters.ts";
+import { detailsOf } from "../../../clients/details.ts";
 import type { DrivenFiles } from "../../../clients/adapter/run-output.ts";
 import type { LimitStep } from "../../../contract/at-limit.ts";
 import type { HookClient } from "../../../contract/clients.ts";
@@ -31,11 +32,12 @@ type CommandDeps = Omit<ClientDeps, "call">;
 /** A client without a terminal, with SHIM's server and hooks, in a session of SHIM's choice. */
 export function drivenCommand(
   { runtime, launch, versionOf }: CommandDeps,
-  { client: { name, driven }, program, env }: Pick<ClientWork, "client" | "program" | "env">,
+  { client: { name }, program, env }: Pick<ClientWork, "client" | "program" | "env">,
   args: readonly string[],
   { kind, session }: Pick<Continuation, "kind" | "session">,
   prompt: string,
 ): ClientCommand {
+  const driven = detailsOf(name)?.driven;
   if (!driven) throw new Error(`${name} is not run in sessions of SHIM's choice`);
   const files = writeFiles(runtime, launch, versionOf(program));
   return {

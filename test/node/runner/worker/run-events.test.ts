@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { hookClients, type HookClient } from "#src/contract/clients.ts";
 import type { JsonObject } from "#src/shared/json-fields.ts";
-import { adapterOf } from "#src/clients/adapters.ts";
+import { detailsOf } from "#src/clients/details.ts";
 import { claudeRun } from "#src/clients/claude-code/claude-run.ts";
 import type { RunEvent } from "#src/clients/adapter/run-output.ts";
 import { FakeClaude, init, lines, recordedStream, result, says, session } from "#harness/claude/fake-claude.ts";
@@ -88,7 +88,7 @@ it("[CX8] the last line may have no end, and lines come in pieces", async () => 
 });
 
 function read(client: HookClient, ...lines: readonly JsonObject[]): RunEvent[] {
-  return lines.flatMap((line) => adapterOf(client)?.runOutput?.read(JSON.stringify(line)) ?? []);
+  return lines.flatMap((line) => detailsOf(client)?.runOutput?.read(JSON.stringify(line)) ?? []);
 }
 
 /** The end of a run, without what only Claude Code reports. */
@@ -150,9 +150,9 @@ it("[CX8] [CX30] unknown lines, and fields of any kind, are skipped", () => {
     "subtype message event rate_limit_info modelUsage session_id thread_id item usage error stats parameters";
   const anyFields = Object.fromEntries(fields.split(" ").map((name) => [name, fc.jsonValue()]));
   const anyEvent = fc.record({ type: fc.constantFrom(...types.split(" ")), ...anyFields }, { requiredKeys: ["type"] });
-  const readable = hookClients.filter((client) => adapterOf(client)?.runOutput);
+  const readable = hookClients.filter((client) => detailsOf(client)?.runOutput);
   expect(readable).toEqual(["claude-code", "codex", "qwen", "gemini"]);
-  const outputs = readable.flatMap((client) => adapterOf(client)?.runOutput ?? []);
+  const outputs = readable.flatMap((client) => detailsOf(client)?.runOutput ?? []);
   fc.assert(
     fc.property(fc.constantFrom(...outputs), fc.oneof(anyEvent, fc.jsonValue(), fc.string()), (output, value) => {
       const line = typeof value === "string" ? value : JSON.stringify(value);
