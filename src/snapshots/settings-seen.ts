@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { readFileSync, realpathSync, statSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { ownProgram } from "../platform/version.ts";
+import { gitFolders, readHead } from "./git-head.ts";
 import { keptVariables } from "./git.ts";
 import { stampOf } from "./scan-files.ts";
 import type { SnapshotInput } from "./snapshot.ts";
@@ -17,46 +18,32 @@ interface Settings {
 /** @returns null: there is no such folder, or it has a form that only git reads */
 export function settingsSeen({ project, env, limits }: SnapshotInput): Settings | null {
   try {
-    const { gitDir, commonDir } = gitFolders(realpathSync(project));
+    const start = realpathSync(project);
+    const tree = findWorkTree(start);
     const variables = [...keptVariables, "HOME", "XDG_CONFIG_HOME"].map((name) => env[name] ?? null);
-    const files = [...userFiles(env), ...(gitDir === null ? [] : repositoryFiles(gitDir, commonDir))];
-    const head = gitDir === null ? null : headOf(gitDir, commonDir);
+    const files = [...userFiles(env), ...(tree ? repositoryFiles(tree.git, tree.common) : [])];
+    const head = tree && readHead(tree.top);
     const facts = [ownProgram, project, limits, variables, head, files.map(stampOf)];
-    return { commonDir, digest: createHash("sha1").update(JSON.stringify(facts)).digest("hex") };
+    return { commonDir: tree?.common ?? start, digest: createHash("sha1").update(JSON.stringify(facts)).digest("hex") };
   } catch {
     return null;
   }
 }
 
-interface GitFolders {
-  /** Folder of the work tree in git; null without git. */
-  readonly gitDir: string | null;
-  readonly commonDir: string;
-}
-
-function gitFolders(start: string): GitFolders {
-  for (let at = start; ; at = dirname(at)) {
-    const found = join(at, ".git");
-    const stats = statSync(found, { throwIfNoEntry: false });
-    if (stats?.isDirectory()) return { gitDir: found, commonDir: realpathSync(found) };
-    if (stats) {
-      const gitDir = resolve(at, (textOf(found) ?? "").replace(/^gitdir: /, ""));
-      const link = textOf(join(gitDir, "commondir"));
-      return { gitDir, commonDir: realpathSync(link === null ? gitDir : resolve(gitDir, link)) };
+/** Work tree that holds the folder, with its folders of git; null: none. */
+function findWorkTree(start: string): { readonly top: string; readonly git: string; readonly common: string } | null {
+  for (let top = start; ; top = dirname(top)) {
+    if (existsSync(join(top, ".git"))) {
+      const { git, common } = gitFolders(top);
+      if (git === null || common === null) throw new Error(`${top} has git in a form that is not read here`);
+      return { top, git, common: realpathSync(common) };
     }
-    if (dirname(at) === at) return { gitDir: null, commonDir: start };
+    if (dirname(top) === top) return null;
   }
 }
 
-/** Text of HEAD and of its branch; the other forms of references are files with a stamp. */
-function headOf(gitDir: string, commonDir: string): readonly (string | null)[] {
-  const head = textOf(join(gitDir, "HEAD"));
-  const [, ref] = /^ref: (refs\/.+)$/.exec(head ?? "") ?? [];
-  return [head, ref === undefined ? null : textOf(join(commonDir, ref))];
-}
-
 function repositoryFiles(gitDir: string, commonDir: string): string[] {
-  const own = ["index", "config.worktree", "reftable/tables.list"].map((name) => join(gitDir, name));
+  const own = ["HEAD", "index", "config.worktree", "reftable/tables.list"].map((name) => join(gitDir, name));
   const shared = ["config", "packed-refs", "reftable/tables.list", "info/exclude", "info/attributes"];
   return [...own, ...shared.map((name) => join(commonDir, name))];
 }
@@ -76,9 +63,4 @@ export function rulesIn(config: readonly string[], env: NodeJS.ProcessEnv): stri
     const [, path] = /^core\.(?:excludesfile|attributesfile)=(.+)$/s.exec(setting) ?? [];
     return path === undefined ? [] : [path.replace(/^~(?=\/)/, env["HOME"] ?? homedir())];
   });
-}
-
-/** Text of a file; null without it. */
-function textOf(path: string): string | null {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, "utf8").trimEnd() : null;
 }

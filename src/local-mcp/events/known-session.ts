@@ -7,7 +7,7 @@ import { isPaused } from "../../store/pause.ts";
 import { sessions as sessionTable, type ClientSession } from "../../store/session-tables.ts";
 import * as clients from "../../machine/sessions/clients.ts";
 import { pathOf } from "../../machine/sessions/entries.ts";
-import { projectRoot } from "../../machine/sessions/git-head.ts";
+import { projectRoot } from "../../snapshots/git-head.ts";
 import { isPausedById } from "../../machine/sessions/paused-session.ts";
 import { isHeldByAnother, newSessionId } from "../../machine/sessions/session-identity.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";

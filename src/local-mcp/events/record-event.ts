@@ -16,7 +16,7 @@ import { giveBack } from "../../machine/recovery/give-back.ts";
 import { adoptBriefed, adoptSuccession } from "../../machine/recovery/incomplete/successor.ts";
 import { digest, pathOf } from "../../machine/sessions/entries.ts";
 import { label } from "../../redaction/bounded-text.ts";
-import { readHead } from "../../machine/sessions/git-head.ts";
+import { readHead } from "../../snapshots/git-head.ts";
 import * as journal from "../../machine/sessions/journal.ts";
 import { clearPausedFolder, transcriptMark } from "../../machine/sessions/paused-session.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";

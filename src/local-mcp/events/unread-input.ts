@@ -10,7 +10,7 @@ import { parseObject, textAt } from "../../shared/json-fields.ts";
 import { isPaused } from "../../store/pause.ts";
 import * as clients from "../../machine/sessions/clients.ts";
 import { digest } from "../../machine/sessions/entries.ts";
-import { projectRoot } from "../../machine/sessions/git-head.ts";
+import { projectRoot } from "../../snapshots/git-head.ts";
 import { isPausedById } from "../../machine/sessions/paused-session.ts";
 import type { UnreadInput } from "./read-event.ts";
 

@@ -8,7 +8,7 @@ import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { readHead } from "../sessions/git-head.ts";
+import { readHead } from "../../snapshots/git-head.ts";
 import { toPredecessor, markRecovered, type InheritedWork } from "./succession.ts";
 import { recordSettings } from "../sessions/session-settings.ts";
 import { firstPrompt, withoutSomePrompts, foldWithinBudget, emptyState, withNotes } from "../sessions/work-state.ts";

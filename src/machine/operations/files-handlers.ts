@@ -18,7 +18,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { age } from "../../shared/format.ts";
 import type { RemoteContext } from "../recovery/elsewhere/remote-context.ts";
 import { findById } from "../recovery/elsewhere/remote-source.ts";
-import { projectRoot } from "../sessions/git-head.ts";
+import { projectRoot } from "../../snapshots/git-head.ts";
 import {
   findSnapshot,
   newestSnapshot,

@@ -9,7 +9,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { err, ok } from "../../shared/result.ts";
 import { findElsewhere, type SeenElsewhere } from "../recovery/elsewhere/remote-candidates.ts";
 import { remoteContext, type ProjectHere, type RemoteContext } from "../recovery/elsewhere/remote-context.ts";
-import { projectRoot } from "../sessions/git-head.ts";
+import { projectRoot } from "../../snapshots/git-head.ts";
 import { findProject } from "../sharing/find-project.ts";
 import { pull } from "../sharing/pull.ts";
 import type { CallOperation, OperationContext, OperationResult } from "./operation-context.ts";

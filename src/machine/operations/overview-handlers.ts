@@ -34,7 +34,7 @@ import { newsText } from "../team/news-text.ts";
 import { openConflicts } from "../team/open-conflicts.ts";
 import { realPath } from "../../platform/real-path.ts";
 import { catchUp } from "../transcripts/record-transcript.ts";
-import { projectRoot } from "../sessions/git-head.ts";
+import { projectRoot } from "../../snapshots/git-head.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 
 const recentMs = 86_400_000;

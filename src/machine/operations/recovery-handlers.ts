@@ -26,7 +26,7 @@ import type { RecoverySource } from "../recovery/source.ts";
 import { successorVariable } from "../recovery/incomplete/successor.ts";
 import { isAlive } from "../recovery/elsewhere/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
-import { projectRoot } from "../sessions/git-head.ts";
+import { projectRoot } from "../../snapshots/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";

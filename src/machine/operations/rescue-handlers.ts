@@ -11,7 +11,7 @@ import { setAside } from "../rescue/client-files.ts";
 import { detailsOf } from "../../clients/details.ts";
 import { copyTranscript } from "../rescue/copy-transcript.ts";
 import { examine, judge, type Evidence, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
-import { projectRoot } from "../sessions/git-head.ts";
+import { projectRoot } from "../../snapshots/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { HandlerContext, Handlers } from "./operation-context.ts";
 import { recordMissed } from "./recovery-handlers.ts";

@@ -9,7 +9,7 @@ import type { Self } from "../../contract/values.ts";
 import { localWorkspace, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age } from "../../shared/format.ts";
-import { projectRoot } from "../sessions/git-head.ts";
+import { projectRoot } from "../../snapshots/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { readProjectFacts } from "../sharing/find-project.ts";
 import { projectKey } from "../sharing/project-key.ts";

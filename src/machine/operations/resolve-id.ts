@@ -7,7 +7,7 @@ import type { Session } from "../sessions/sessions.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { projectRoot } from "../sessions/git-head.ts";
+import { projectRoot } from "../../snapshots/git-head.ts";
 import { shortCheckpointId, shortSessionId } from "../sessions/short-ids.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import type { HandlerContext, OperationResult } from "./operation-context.ts";

@@ -9,7 +9,7 @@ import { codeOf } from "../../shared/error.ts";
 import { asObject, parseObject, textAt } from "../../shared/json-fields.ts";
 import { isCall, readPush } from "./effects.ts";
 import { redactAndClip } from "../../redaction/bounded-text.ts";
-import { type GitHead, projectRoot, readHead } from "./git-head.ts";
+import { type GitHead, projectRoot, readHead } from "../../snapshots/git-head.ts";
 import { findEffects, type FoundEffect } from "./find-effects.ts";
 
 /** Where a call runs that is about to begin or has just ended. */

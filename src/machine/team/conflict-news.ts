@@ -5,7 +5,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { sentNotifications } from "../../store/machine-tables.ts";
 import { digest, pathOf } from "../sessions/entries.ts";
 import { label } from "../../redaction/bounded-text.ts";
-import type { BranchSwitch } from "../sessions/git-head.ts";
+import type { BranchSwitch } from "../../snapshots/git-head.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";

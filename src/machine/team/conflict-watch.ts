@@ -6,7 +6,7 @@ import { clearForeseen, foreseeConflicts, type MadeSide, type Side } from "../..
 import type { FileConflict } from "../../snapshots/merge-answer.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { pathOf } from "../sessions/entries.ts";
-import { branchSwitches, gitFolders, readHead } from "../sessions/git-head.ts";
+import { branchSwitches, gitFolders, readHead } from "../../snapshots/git-head.ts";
 import { ChatsElsewhere, type ChatElsewhere, type OpenLink } from "./chats-elsewhere.ts";
 import { switchNews } from "./conflict-news.ts";
 import * as reservationTable from "./reservation-table.ts";

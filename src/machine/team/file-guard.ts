@@ -12,7 +12,7 @@ import { realPath } from "../../platform/real-path.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { pathOf } from "../sessions/entries.ts";
-import { mainWorkTree, projectRoot } from "../sessions/git-head.ts";
+import { mainWorkTree, projectRoot } from "../../snapshots/git-head.ts";
 import * as reservationTable from "./reservation-table.ts";
 import { formatChat } from "./news-text.ts";
 

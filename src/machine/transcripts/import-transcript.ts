@@ -13,7 +13,7 @@ import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import { recordDamages } from "./record-damages.ts";
 import { asShownBy } from "../sessions/note-effects.ts";
 import { approvedPlan, assistant, idOf, pathOf, type KeyedEntry } from "../sessions/entries.ts";
-import { projectRoot } from "../sessions/git-head.ts";
+import { projectRoot } from "../../snapshots/git-head.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
 import { importOrigin } from "../sessions/sessions.ts";

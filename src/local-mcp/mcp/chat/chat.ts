@@ -14,7 +14,7 @@ import { hasContent, searchFor } from "../../../machine/recovery/incomplete/dete
 import { offer } from "../../../machine/recovery/offers.ts";
 import { pathOf } from "../../../machine/sessions/entries.ts";
 import { label } from "../../../redaction/bounded-text.ts";
-import { projectRoot } from "../../../machine/sessions/git-head.ts";
+import { projectRoot } from "../../../snapshots/git-head.ts";
 import { isSessionPaused } from "../../../machine/sessions/paused-session.ts";
 import {
   hasThreads,

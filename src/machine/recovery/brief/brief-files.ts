@@ -1,7 +1,7 @@
 import { isAbsolute, relative } from "node:path";
 import { pathOf } from "../../sessions/entries.ts";
 import { isEdited } from "../../sessions/work-state.ts";
-import type { GitHead } from "../../sessions/git-head.ts";
+import type { GitHead } from "../../../snapshots/git-head.ts";
 import type { FileComparison } from "../../../snapshots/file-state.ts";
 import { headed, type BriefContext, type BriefLine } from "./brief-quotes.ts";
 import { formatEvents, oneLine, quotedMachine } from "./brief-text.ts";

@@ -3,7 +3,7 @@ import type { FileNote, WorkState } from "../../../contract/work-state.ts";
 import { compareFiles } from "../../../snapshots/file-state.ts";
 import { GitError, userGit, run } from "../../../snapshots/git.ts";
 import { findMissing } from "../../../snapshots/restore-files.ts";
-import { readHead } from "../../sessions/git-head.ts";
+import { readHead } from "../../../snapshots/git-head.ts";
 import { emptyState } from "../../sessions/work-state.ts";
 import { inferCause } from "../../signals/crash-cause.ts";
 import { fetchHeader } from "../../sharing/fetch-records.ts";

@@ -10,7 +10,7 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { pluralize } from "../../../shared/format.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { covers, isPaused } from "../../../store/pause.ts";
-import { mainWorkTree, projectRoot } from "../../sessions/git-head.ts";
+import { mainWorkTree, projectRoot } from "../../../snapshots/git-head.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import type { LimitHandOver } from "../../sessions/recoveries.ts";
 import * as sessions from "../../sessions/sessions.ts";

@@ -7,7 +7,7 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { currentState } from "../../checkpoints/capture.ts";
 import * as checkpoints from "../../checkpoints/checkpoints.ts";
 import { isEdited } from "../../sessions/work-state.ts";
-import { readHead, type GitHead } from "../../sessions/git-head.ts";
+import { readHead, type GitHead } from "../../../snapshots/git-head.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import type { Session } from "../../sessions/sessions.ts";

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, parse } from "node:path";
 import { expect, it } from "vitest";
-import { projectRoot, readHead } from "#src/machine/sessions/git-head.ts";
+import { projectRoot, readHead } from "#src/snapshots/git-head.ts";
 import { git, temporaryFolder } from "#harness/machine/git-project.ts";
 
 function aRepository(): string {
