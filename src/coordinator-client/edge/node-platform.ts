@@ -1,13 +1,11 @@
 import { randomBytes } from "node:crypto";
+import { setTimer } from "../../platform/timers.ts";
 import type { OpenSocket, Platform } from "./platform.ts";
 
 export function nodePlatform(): Platform {
   return {
     clock: { monotonic: () => performance.now(), wall: () => Date.now() },
-    setTimer: (work, ms) => {
-      const timer = setTimeout(work, ms);
-      return () => clearTimeout(timer);
-    },
+    setTimer,
     random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
     fetch: (url, init) => fetch(url, init),
     openSocket,

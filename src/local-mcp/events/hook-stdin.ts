@@ -1,3 +1,4 @@
+import { setTimer } from "../../platform/timers.ts";
 import { read, write } from "node:fs";
 import { codeOf } from "../../shared/error.ts";
 import { JsonObjectReader, maxInputBytes } from "../../platform/json-object-reader.ts";
@@ -78,12 +79,7 @@ export function readHookInput(
 
 export function readStdin(limits: Limits, onSignal: StdinSource["onSignal"] = () => undefined): Promise<HookStdin> {
   const left = { ...limits, totalMs: Math.max(minMs, limits.totalMs - performance.now()) };
-  return readHookInput({ nextPart, schedule, onSignal }, left);
-}
-
-function schedule(work: () => void, ms: number): () => void {
-  const timer = setTimeout(work, ms);
-  return () => clearTimeout(timer);
+  return readHookInput({ nextPart, schedule: setTimer, onSignal }, left);
 }
 
 /** `process.exit` would wait for the thread of a pending read or write: the process is replaced. */

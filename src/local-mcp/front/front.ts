@@ -4,7 +4,7 @@ import type { ProcessIdentity } from "../../platform/processes.ts";
 import { isNewer, type ProgramVersion } from "../../platform/version.ts";
 import { framingError, invalidRequest, isFramed, readClientLine, type ReceivedMessage } from "./client-line.ts";
 import { controlMethods, controlPrefix, type HostHello, parseMessage, requestKey } from "./hello.ts";
-import { HostWatch } from "../host-client/host-watch.ts";
+import { HostWatch, type HostWatchOptions } from "../host-client/host-watch.ts";
 import { eachLine, tooLongText, type LineEvents } from "./lines.ts";
 import { internalError, WaitingRequests, type WaitingRequestsOptions } from "./waiting-requests.ts";
 
@@ -27,7 +27,7 @@ export interface HostLink {
   resume(): void;
 }
 
-export interface FrontOptions extends Pick<WaitingRequestsOptions, "keepEvent" | "schedule"> {
+export interface FrontOptions extends Pick<WaitingRequestsOptions, "keepEvent">, Pick<HostWatchOptions, "schedule"> {
   readonly stdin: Readable;
   readonly stdout: Writable;
   readonly program: ProgramVersion;
@@ -223,7 +223,11 @@ export class Front {
   }
 
   #onHostLine(line: string): void {
+    this.#receive(line);
     this.#watch.noteAnswer();
+  }
+
+  #receive(line: string): void {
     const message = parseMessage(line);
     if (message === null) return this.#options.log("error", "the host sent a line that is no message", {});
     if (message.method === controlMethods.longWork) return this.#watch.noteLongWork(message.params?.isOver === true);

@@ -1,3 +1,4 @@
+import { setIdleTimer } from "../../platform/timers.ts";
 import { type Log, fileLog } from "../../platform/log-file.ts";
 import { pathsIn } from "../../platform/paths.ts";
 import { clientPidOf, identify, isAlive, systemProcesses, type ProcessIdentity } from "../../platform/processes.ts";
@@ -53,7 +54,7 @@ export function runFront({ home, self, client, log }: OwnProcess, kind: FrontKin
     reserveStart: () => reserveStart(home),
     isClientAlive: () => client !== null && isAlive(systemProcesses, client),
     now: Date.now,
-    schedule: (work, ms) => void setTimeout(work, ms).unref(),
+    schedule: setIdleTimer,
     log,
   });
   front.start();

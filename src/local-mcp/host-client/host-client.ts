@@ -1,3 +1,4 @@
+import { setIdleTimer } from "../../platform/timers.ts";
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
@@ -117,7 +118,7 @@ async function whileWatched<T>(home: string, work: () => Promise<T>, onEnded: ()
       killHost(host);
     },
     now: Date.now,
-    schedule: (check, ms) => void setTimeout(check, ms).unref(),
+    schedule: setIdleTimer,
     log: fileLog(pathsIn(home).log, Date.now),
   });
   let watched: ProcessIdentity | null = null;

@@ -7,13 +7,14 @@ const maxMissedPings = 2;
 /** Announced work that takes longer is a hang. */
 const maxWorkMs = 600_000;
 
-interface HostWatchOptions {
+export interface HostWatchOptions {
   /** Whether the client waits for an answer of this host. */
   readonly isWaiting: (host: ProcessIdentity) => boolean;
   readonly ping: () => void;
   readonly endHost: (host: ProcessIdentity) => void;
   readonly now: () => number;
-  readonly schedule: (work: () => void, ms: number) => void;
+  /** @returns cancels it */
+  readonly schedule: (work: () => void, ms: number) => () => void;
   readonly log: Log;
 }
 
@@ -22,7 +23,8 @@ export class HostWatch {
   readonly #options: HostWatchOptions;
   #host: ProcessIdentity | null = null;
   #missedPings = 0;
-  #isPinging = false;
+  /** Cancels the check of the last ping; null: none is under way. */
+  #cancelCheck: (() => void) | null = null;
   /** Until then the host may be silent for longer. */
   #worksUntil = 0;
 
@@ -35,8 +37,12 @@ export class HostWatch {
     this.#missedPings = this.#worksUntil = 0;
   }
 
+  /** An idle front is not woken up by a check that nothing needs. */
   noteAnswer(): void {
     this.#missedPings = 0;
+    if (this.#host !== null && this.#options.isWaiting(this.#host)) return;
+    this.#cancelCheck?.();
+    this.#cancelCheck = null;
   }
 
   noteLongWork(isOver: boolean): void {
@@ -45,19 +51,18 @@ export class HostWatch {
 
   ping(): void {
     const host = this.#host;
-    if (this.#isPinging || host === null) return;
+    if (this.#cancelCheck !== null || host === null) return;
     if (!this.#options.isWaiting(host)) {
       this.#missedPings = 0;
       return;
     }
-    this.#isPinging = true;
     this.#options.ping();
     this.#missedPings += 1;
-    this.#options.schedule(() => this.#check(host), pingEveryMs);
+    this.#cancelCheck = this.#options.schedule(() => this.#check(host), pingEveryMs);
   }
 
   #check(host: ProcessIdentity): void {
-    this.#isPinging = false;
+    this.#cancelCheck = null;
     const isPatient = this.#missedPings < maxMissedPings || this.#options.now() < this.#worksUntil;
     if (this.#host !== host || isPatient || !this.#options.isWaiting(host)) return this.ping();
     this.#options.log("error", "the host hangs and is ended", { pid: host.pid });

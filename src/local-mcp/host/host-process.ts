@@ -327,10 +327,16 @@ export class Host {
     if (inodeOf(runtime.paths.home) !== this.#home) return this.stop();
     this.#machine.tick();
     // After it: what the tick itself stores is no reason for another one.
-    this.#tickEvery(this.#machine.isQuiet && this.#connectedPrograms.size === 0 ? quietTickMs : tickMs);
+    this.#tickEvery(this.#nextTickMs());
     const count = this.#chats.size + this.#connectedPrograms.size + this.#running.size;
     if (count > 0) this.#usedAt = runtime.now();
     else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
+  }
+
+  /** Doubled from tick to tick: a chat that has stored something usually stores more, or nothing for long. */
+  #nextTickMs(): number {
+    if (!this.#machine.isCalm || this.#connectedPrograms.size > 0) return tickMs;
+    return this.#machine.isQuiet ? quietTickMs : Math.min(2 * this.#tickEveryMs, quietTickMs);
   }
 
   /** The fronts connect to the next host. */

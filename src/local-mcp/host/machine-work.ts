@@ -151,11 +151,15 @@ export class MachineWork {
     this.#hasCommitted = false;
   }
 
-  /** Whether nothing was stored for a while, and no chat waits for a check. */
+  /** Whether no chat waits for a check. */
+  get isCalm(): boolean {
+    const isSettled = [...this.#chats].every((chat) => chat.isSettled && chat.isConnected);
+    return isSettled && this.#watches().every(({ hasUnserved }) => !hasUnserved);
+  }
+
+  /** Whether nothing was stored for a while, either. */
   get isQuiet(): boolean {
-    const isCalm = [...this.#chats].every((chat) => chat.isSettled && chat.isConnected);
-    const isWatched = this.#watches().every(({ hasUnserved }) => !hasUnserved);
-    return isCalm && isWatched && !isWithin(this.#runtime.now() - this.#changedAt, quietIntervalMs);
+    return this.isCalm && !isWithin(this.#runtime.now() - this.#changedAt, quietIntervalMs);
   }
 
   #watches(): ReturnType<LoadedTeam["watches"]> {

@@ -1,3 +1,4 @@
+import { setIdleTimer } from "../../platform/timers.ts";
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -59,7 +60,7 @@ export async function servePage(
   const folder = join(dirname(site.launch.hookScript), "web");
   if (!existsSync(folder))
     return err({ code: "no_page", message: "the page is not built in this copy of SHIM: `npm run build`." });
-  const feed = new LiveFeed(setTimer);
+  const feed = new LiveFeed(setIdleTimer);
   workspace.follow(() => feed.changed("team"));
   const answerTo = pageCalls(host, workspace);
   const signIn = new SignIn(runtime);
@@ -105,13 +106,6 @@ async function listen(app: LoopbackApp, file: string, given: number | undefined)
   createPrivateFolder(dirname(file));
   writeAtomically(file, `${JSON.stringify({ port: listening.value.port })}\n`);
   return listening;
-}
-
-/** Ends with Ctrl-C, and when the launcher is gone: a killed launcher forwards no signal. */
-function setTimer(work: () => void, ms: number): () => void {
-  const timer = setTimeout(work, ms);
-  timer.unref();
-  return () => clearTimeout(timer);
 }
 
 const maxAnswers = 200;

@@ -93,7 +93,13 @@ export function aFrontRig(keepEvent: (given: unknown) => Promise<object> = async
     reserveStart: () => void (state.reserved += 1),
     isClientAlive: () => state.isClientAlive,
     now: () => state.now,
-    schedule: (work, ms) => void later.push({ work, ms }),
+    schedule: (work, ms) => {
+      const one = { work, ms };
+      later.push(one);
+      return () => {
+        if (later.includes(one)) later.splice(later.indexOf(one), 1);
+      };
+    },
     log: (_, message) => void logged.push(message),
     exit: (code) => void exits.push(code),
   });
