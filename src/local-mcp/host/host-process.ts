@@ -325,18 +325,19 @@ export class Host {
     const { runtime } = this.#options;
     // The home was deleted or replaced: its files are no longer those of this process.
     if (inodeOf(runtime.paths.home) !== this.#home) return this.stop();
+    const lastMs = this.#tickEveryMs;
     this.#machine.tick();
-    // After it: what the tick itself stores is no reason for another one.
-    this.#tickEvery(this.#nextTickMs());
+    // What the tick itself stores is no reason for another one.
+    this.#tickEvery(this.#nextTickMs(lastMs));
     const count = this.#chats.size + this.#connectedPrograms.size + this.#running.size;
     if (count > 0) this.#usedAt = runtime.now();
     else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
   }
 
-  /** Doubled from tick to tick: a chat that has stored something usually stores more, or nothing for long. */
-  #nextTickMs(): number {
+  /** Doubles from tick to tick: who has stored something stores more soon, or nothing for long. */
+  #nextTickMs(lastMs: number): number {
     if (!this.#machine.isCalm || this.#connectedPrograms.size > 0) return tickMs;
-    return this.#machine.isQuiet ? quietTickMs : Math.min(2 * this.#tickEveryMs, quietTickMs);
+    return this.#machine.isQuiet ? quietTickMs : Math.min(2 * lastMs, quietTickMs);
   }
 
   /** The fronts connect to the next host. */
