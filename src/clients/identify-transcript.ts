@@ -11,17 +11,19 @@ interface IdentifiedRows extends TranscriptHead {
   readonly isHeadless: boolean;
 }
 
-/** Returns null where no row is of a client that SHIM knows. */
-export function identifyRows(rows: Iterable<TranscriptRow>, path: string): IdentifiedRows | null {
+/** Reads no further than it needs. Returns null where no row is of a client that SHIM knows. */
+export async function identifyRows(
+  batches: AsyncIterable<readonly TranscriptRow[]>,
+  path: string,
+): Promise<IdentifiedRows | null> {
   let other: TranscriptHead | null = null;
   let position = 0;
-  const all = rows[Symbol.iterator]();
-  for (let next = all.next(); next.done !== true; next = all.next()) {
-    const { row } = next.value;
+  const rows = eachOf(batches);
+  for await (const row of rows) {
     // One with all messages in it is a document.
     const head = row && !("messages" in row) ? headIn(row) : null;
     if (head) {
-      const session = byEachRow(head) ? sessionBy(row, all, path) : firstId(head, position, path);
+      const session = byEachRow(head) ? await sessionBy(row, rows, path) : firstId(head, position, path);
       return { ...head, session: session ?? head.session, isHeadless: false };
     }
     if (row) other = betterOf(other, row, path);
@@ -30,21 +32,29 @@ export function identifyRows(rows: Iterable<TranscriptRow>, path: string): Ident
   return other && { ...other, isHeadless: true };
 }
 
+async function* eachOf(batches: AsyncIterable<readonly TranscriptRow[]>): AsyncGenerator<JsonObject | null, void> {
+  for await (const rows of batches) for (const { row } of rows) yield row;
+}
+
 /** The own row is the first; that of a session which this one continues follows it. */
 function firstId({ client }: TranscriptHead, position: number, path: string): string | null {
   return details[client].namedBy === "first row" && position > 0 ? idIn(path) : null;
 }
 
 /** The id in the file's name, where rows have it; else the one that most rows have. */
-function sessionBy(first: JsonObject | null, rest: Iterator<TranscriptRow>, path: string): string | null {
+async function sessionBy(
+  first: JsonObject | null,
+  rest: AsyncIterator<JsonObject | null>,
+  path: string,
+): Promise<string | null> {
   const votes = new Map<string, number>();
   let row = first;
   for (let count = 0; count < votingRows; count += 1) {
     const id = textAt(row, "sessionId", 200);
     if (id !== null) votes.set(id, (votes.get(id) ?? 0) + 1);
-    const next = rest.next();
+    const next = await rest.next();
     if (next.done === true) break;
-    row = next.value.row;
+    row = next.value;
   }
   const named = idIn(path);
   if (named !== null && votes.has(named)) return named;

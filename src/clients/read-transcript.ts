@@ -1,16 +1,17 @@
 import { parse, type ParseError } from "jsonc-parser";
 import type { HookClient } from "../contract/clients.ts";
-import { budgetMs, interpret } from "../platform/time-budget.ts";
+import { interpret } from "../platform/time-budget.ts";
 import { asObject, parseObject, type JsonObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Driver } from "../store/driver.ts";
 import type { Damage, TranscriptContent } from "./transcript/transcript-draft.ts";
-import { rowsIn, type TranscriptRow } from "./transcript/transcript-rows.ts";
+import type { ContentRow } from "./transcript/transcript-rows.ts";
 import { clientDetails, details } from "./details.ts";
 import { identifyDocument, identifyRows } from "./identify-transcript.ts";
-import { readRows } from "./transcript.ts";
+import { ContentReader, readRows } from "./transcript.ts";
+import type { ClientDetails } from "./adapter/client-details.ts";
 import type { TranscriptDocument, TranscriptHead } from "./transcript/transcript-head.ts";
-import { readWholeFile } from "./transcript/transcript-bytes.ts";
+import { problemOf, TranscriptBytes } from "./transcript/transcript-bytes.ts";
 
 interface WholeTranscript {
   readonly head: TranscriptHead;
@@ -20,61 +21,94 @@ interface WholeTranscript {
 }
 
 /** Reads all of a file, also a last line without its end. Returns why that is impossible. */
-export function readTranscript(path: string, driver: Driver): Result<WholeTranscript, string> {
+export async function readTranscript(path: string, driver: Driver): Promise<Result<WholeTranscript, string>> {
   for (const { readDatabase } of clientDetails) {
     const document = readDatabase?.(path, driver) ?? null;
     if (document) return document.ok ? ok({ ...readMessages(document.value, []), bytes: 0 }) : document;
   }
-  const file = readWholeFile(path);
-  if (!file.ok) return file;
-  const { bytes, size, isCut } = file.value;
-  const megabytes = Math.max(1, bytes.length / 1_048_576);
-  const found = interpret(() => contentOf(bytes, path), megabytes * budgetMs);
-  if (found === null) return err("it takes too long to read");
-  if (!found.ok) return found;
-  const { head, content } = found.value;
-  const last = { at: content.damages.at(-1)?.at ?? null, position: bytes.length, bytes: 0 };
-  const damages = isCut ? [...content.damages, last] : content.damages;
-  return ok({ head, content: { ...content, damages, isEndDamaged: isCut || content.isEndDamaged }, bytes: size });
+  try {
+    const file = TranscriptBytes.open(path);
+    const found = await contentOf(file, path);
+    return found.ok ? ok({ ...found.value, bytes: file.size }) : found;
+  } catch (error) {
+    return err(problemOf(error));
+  }
 }
 
 type ReadContent = Omit<WholeTranscript, "bytes">;
 
-function contentOf(bytes: Buffer, path: string): Result<ReadContent, string> {
-  const head = identifyRows(rowsIn(bytes), path);
-  if (head) return ok(readFile(head, bytes));
-  const document = readDocument(bytes);
-  return document ? ok(document) : err("it is not a transcript of a client that SHIM knows");
+async function contentOf(file: TranscriptBytes, path: string): Promise<Result<ReadContent, string>> {
+  const head = await identifyRows(file.rows(), path);
+  if (head) return readFile(head, file);
+  const bytes = await documentBytes(file);
+  const document = bytes && readDocument(bytes, file.isCut);
+  if (document) return ok(document);
+  return err(
+    bytes?.length === 0 && file.isCut
+      ? "it is compressed (zstd) and damaged"
+      : "it is not a transcript of a client that SHIM knows",
+  );
 }
 
-function readFile(
+async function readFile(
   { isHeadless, ...head }: TranscriptHead & { readonly isHeadless: boolean },
-  bytes: Buffer,
-): ReadContent {
-  const { fold = (rows) => rows, readRow } = details[head.client];
-  const content = readRows(fold(rowsIn(bytes)), undefined, readRow, true);
-  const beginning = { at: null, position: 0, bytes: 0 };
-  const isCounted = content.damages.some(({ at, position }) => at === null && position === 0);
-  const damages = isHeadless && !isCounted ? [beginning, ...content.damages] : content.damages;
-  return { head, content: { ...content, damages } };
+  file: TranscriptBytes,
+): Promise<Result<ReadContent, string>> {
+  const { fold, readRow } = details[head.client];
+  const reader = new ContentReader(readRow);
+  const batches = fold ? foldAll(file.rows(), fold) : file.rows();
+  let end = 0;
+  for await (const rows of batches) {
+    const last = rows.at(-1);
+    if (last) end = last.position + last.bytes;
+    if (interpret(() => (reader.add(rows), true)) === null) return err("it takes too long to read");
+  }
+  const content = reader.content(true);
+  const damages = [...content.damages];
+  const isCounted = damages.some(({ at, position }) => at === null && position === 0);
+  if (isHeadless && !isCounted) damages.unshift({ kind: "headless", at: null, position: 0, bytes: 0 });
+  if (file.isCut) damages.push({ kind: "unended", at: damages.at(-1)?.at ?? null, position: end, bytes: 0 });
+  return ok({ head, content: { ...content, damages, isEndDamaged: file.isCut || content.isEndDamaged } });
+}
+
+type Fold = NonNullable<ClientDetails["fold"]>;
+
+async function* foldAll(batches: AsyncIterable<ContentRow[]>, fold: Fold): AsyncGenerator<ContentRow[], void> {
+  const all: ContentRow[] = [];
+  for await (const rows of batches) all.push(...rows);
+  yield [...fold(all)];
 }
 
 /** Beyond it V8 has no string for a document. */
 const maxDocumentBytes = 256 * 1_048_576;
 
+async function documentBytes(file: TranscriptBytes): Promise<Buffer | null> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const bytes of file.chunks()) {
+    size += bytes.length;
+    if (size > maxDocumentBytes) return null;
+    parts.push(bytes);
+  }
+  return Buffer.concat(parts);
+}
+
 /** A transcript that is one JSON document. */
-function readDocument(bytes: Buffer): ReadContent | null {
-  if (bytes.length > maxDocumentBytes) return null;
+function readDocument(bytes: Buffer, isCut: boolean): ReadContent | null {
   const text = bytes.toString("utf8").replace(/\0+$/, "").trim();
   if (!text.startsWith("{")) return null;
   const whole = parseObject(text);
-  if (whole) return readMessagesOf(whole, []);
+  if (whole) return readMessagesOf(whole, isCut ? [unended(bytes.length, 0)] : []);
   // A document that is cut has its first messages.
   const errors: ParseError[] = [];
   const part = asObject(parse(text, errors));
   const at = errors[0]?.offset ?? 0;
   const position = Buffer.byteLength(text.slice(0, at));
-  return part && readMessagesOf(part, [{ at: null, position, bytes: Math.max(1, bytes.length - position) }]);
+  return part && readMessagesOf(part, [unended(position, Math.max(1, bytes.length - position))]);
+}
+
+function unended(position: number, bytes: number): Damage {
+  return { kind: "unended", at: null, position, bytes };
 }
 
 function readMessagesOf(document: JsonObject, damages: readonly Damage[]): ReadContent | null {
@@ -83,11 +117,10 @@ function readMessagesOf(document: JsonObject, damages: readonly Damage[]): ReadC
 }
 
 function readMessages({ head, messages }: TranscriptDocument, damages: readonly Damage[]): ReadContent {
-  const rows = messages.map((message, position): TranscriptRow => ({
-    row: rowOf(message, head.client),
-    position,
-    bytes: 0,
-  }));
+  const rows = messages.map((message, position): ContentRow => {
+    const row = rowOf(message, head.client);
+    return { row, damage: row === null ? "foreign" : null, position, bytes: 0 };
+  });
   const content = readRows(rows, undefined, details[head.client].readRow);
   const until = content.texts.reduce<number | null>((newest, { at }) => at ?? newest, null);
   const found = damages.map((damage) => ({ ...damage, at: until }));

@@ -7,7 +7,7 @@ import { readClaudeLine } from "./claude-code/claude-lines.ts";
 import { finished } from "./transcript/finish-draft.ts";
 import { Links } from "./transcript/row-links.ts";
 import { openTranscript, type TranscriptFile } from "./transcript/transcript-file.ts";
-import { rowsIn, type TranscriptRow } from "./transcript/transcript-rows.ts";
+import { rowsIn, type ContentRow } from "./transcript/transcript-rows.ts";
 
 export interface TranscriptPart extends TranscriptContent {
   /** Start of the next read, in bytes. */
@@ -82,7 +82,7 @@ function readPart(
   // An import reads all of a file at once.
   const megabytes = Math.max(1, part.length / defaultMaxBytes);
   const read = (): TranscriptContent =>
-    readRows(isInsideLine ? [] : rowsIn(part, begin, end, base), isExcluded, format);
+    readRows(isInsideLine ? [] : rowsIn(part.subarray(begin, end), base + begin), isExcluded, format);
   const content = part.length < shortText ? read() : interpret(read, megabytes * budgetMs);
   return {
     ...(content ?? readRows([])),
@@ -97,32 +97,47 @@ function readPart(
 
 type IsExcluded = (at: number, cwd: string | null) => boolean;
 
-/** @param isWhole the rows are all of the file's, so each parent must be among them */
-export function readRows(
-  rows: Iterable<TranscriptRow>,
-  isExcluded: IsExcluded = () => false,
-  format: LineFormat = readClaudeLine,
-  isWhole = false,
-): TranscriptContent {
-  const draft = emptyDraft();
-  const links = new Links();
-  let newest: number | null = null;
-  for (const { row, position, bytes } of rows) {
-    draft.isEndDamaged = row === null;
-    if (!row) {
-      draft.damages.push({ at: newest, position, bytes });
-      links.breakOff();
-      continue;
-    }
-    const origin = originOf(row, position);
-    newest = origin.at ?? newest;
-    if (newest !== null && isExcluded(newest, textAt(row, "cwd", 4_096))) continue;
-    if (links.isTwin(row)) continue;
-    links.add(row, { at: newest, position, bytes: 0 });
-    format(draft, row, origin);
+export function readRows(rows: Iterable<ContentRow>, isExcluded?: IsExcluded, format?: LineFormat): TranscriptContent {
+  const reader = new ContentReader(format, isExcluded);
+  reader.add(rows);
+  return reader.content();
+}
+
+/** Makes the content of rows that come in parts. */
+export class ContentReader {
+  readonly #draft = emptyDraft();
+  readonly #links = new Links();
+  readonly #format: LineFormat;
+  readonly #isExcluded: IsExcluded;
+  #newest: number | null = null;
+
+  constructor(format: LineFormat = readClaudeLine, isExcluded: IsExcluded = () => false) {
+    this.#format = format;
+    this.#isExcluded = isExcluded;
   }
-  if (isWhole) draft.damages.push(...links.unknownParents());
-  return finished(draft);
+
+  add(rows: Iterable<ContentRow>): void {
+    for (const one of rows) this.#addRow(one);
+  }
+
+  #addRow({ row, damage, position, bytes }: ContentRow): void {
+    const draft = this.#draft;
+    draft.isEndDamaged = damage !== null;
+    if (damage !== null) draft.damages.push({ kind: damage, at: this.#newest, position, bytes });
+    if (row === null) return this.#links.breakOff();
+    const origin = originOf(row, position);
+    this.#newest = origin.at ?? this.#newest;
+    if (this.#newest !== null && this.#isExcluded(this.#newest, textAt(row, "cwd", 4_096))) return;
+    if (this.#links.isTwin(row)) return;
+    this.#links.add(row, { kind: "unlinked", at: this.#newest, position, bytes: 0 });
+    this.#format(draft, row, origin);
+  }
+
+  /** @param isWhole all rows of the file were added, so each parent must be among them */
+  content(isWhole = false): TranscriptContent {
+    if (isWhole) this.#draft.damages.push(...this.#links.unknownParents());
+    return finished(this.#draft);
+  }
 }
 
 /** Some tools write a number, in milliseconds or in seconds. */

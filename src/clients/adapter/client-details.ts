@@ -3,7 +3,7 @@ import type { JsonObject } from "../../shared/json-fields.ts";
 import type { Driver } from "../../store/driver.ts";
 import type { LineFormat } from "../transcript/transcript-draft.ts";
 import type { SessionHead, TranscriptDocument } from "../transcript/transcript-head.ts";
-import type { TranscriptRow } from "../transcript/transcript-rows.ts";
+import type { ContentRow } from "../transcript/transcript-rows.ts";
 import type { ClientFiles, ClientForm } from "./client-form.ts";
 import type { DrivenRun, RunOutput } from "./run-output.ts";
 import type { SessionFiles } from "./session-files.ts";
@@ -20,7 +20,7 @@ export interface ClientDetails {
   /** Rows that name the session: each one, or the first. Absent: one of them. */
   readonly namedBy?: "each row" | "first row";
   /** Rows as they stand at the end of a file that is written over. */
-  readonly fold?: (rows: Iterable<TranscriptRow>) => Iterable<TranscriptRow>;
+  readonly fold?: (rows: Iterable<ContentRow>) => Iterable<ContentRow>;
   /** Messages of a transcript that is one JSON document; null: another client's. */
   readonly documentOf?: (document: JsonObject) => TranscriptDocument | null;
   /** A message of a document as `readRow` reads it. */

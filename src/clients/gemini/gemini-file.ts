@@ -1,20 +1,25 @@
 import { asObject, objectAt, textAt } from "../../shared/json-fields.ts";
-import type { TranscriptRow } from "../transcript/transcript-rows.ts";
+import type { ContentRow } from "../transcript/transcript-rows.ts";
 
 /**
  * Messages of Gemini CLI as they stand at the end of its file: each is written again when
  * it grows, batches of them replace what has the same id, and the user may go back to before one.
  * Gemini CLI itself forgets what a batch leaves out; the user has said it all the same.
  */
-export function* foldGemini(rows: Iterable<TranscriptRow>): Generator<TranscriptRow> {
-  const messages = new Map<string, TranscriptRow>();
+export function* foldGemini(rows: Iterable<ContentRow>): Generator<ContentRow> {
+  const messages = new Map<string, ContentRow>();
   for (const one of rows) {
-    const { row, position, bytes } = one;
+    const { row, damage, position, bytes } = one;
     const batch = objectAt(row, "$set")?.["messages"] ?? row?.["messages"];
     const rewoundTo = textAt(row, "$rewindTo", 200);
     if (Array.isArray(batch)) {
       for (const message of batch.map(asObject))
-        messages.set(textAt(message, "id", 200) ?? `@${position}.${messages.size}`, { row: message, position, bytes });
+        messages.set(textAt(message, "id", 200) ?? `@${position}.${messages.size}`, {
+          row: message,
+          damage: message === null ? "foreign" : damage,
+          position,
+          bytes,
+        });
     } else if (rewoundTo !== null) {
       const ids = [...messages.keys()];
       const from = ids.indexOf(rewoundTo);

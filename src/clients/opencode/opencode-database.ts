@@ -18,8 +18,12 @@ const maxNamed = 5;
 
 /** False also for a file that cannot be read. */
 export function isDatabase(path: string): boolean {
-  const head = readBytes(path, fileHeader.length);
-  return head.ok && head.value.equals(fileHeader);
+  try {
+    return readBytes(path, fileHeader.length).bytes.equals(fileHeader);
+  } catch (error) {
+    if (codeOf(error) === null) throw error;
+    return false;
+  }
 }
 
 /**

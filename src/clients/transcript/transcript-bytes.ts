@@ -1,73 +1,123 @@
-import { existsSync } from "node:fs";
+import { createReadStream, existsSync } from "node:fs";
+import { pipeline } from "node:stream";
 import * as zlib from "node:zlib";
-import { decodeText } from "../../platform/text-encoding.ts";
 import { codeOf } from "../../shared/error.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { RowSplitter, type TranscriptRow } from "./transcript-rows.ts";
 import { compressedEnd, openTranscript } from "./transcript-file.ts";
-
-interface WholeFile {
-  /** Plain UTF-8, unless damaged. */
-  readonly bytes: Buffer;
-  /** The file as it stands, in bytes. */
-  readonly size: number;
-  /** The compressed file is cut: what follows its last whole block is missing. */
-  readonly isCut: boolean;
-}
 
 const zstandard = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 /** `zlib.constants.ZSTD_e_flush`: no error at the end of a cut file. A literal loads no zlib. */
 const flush = 1;
-/** Unpacked; beyond it V8 has no string for a document either. */
+/** Of a damaged compressed file, unpacked in one piece. */
 const maxUnpackedBytes = 512 * 1_048_576;
+const chunkBytes = 1_048_576;
 
-/** All of a file, unpacked where it is compressed and decoded where it is UTF-16. */
-export function readWholeFile(path: string): Result<WholeFile, string> {
-  const plain = path.endsWith(compressedEnd) ? path.slice(0, -compressedEnd.length) : path;
-  // Where both are there the client has not removed the plain one yet, and may go on with it.
-  const read = readBytes(existsSync(plain) ? plain : path);
-  if (!read.ok) return read;
-  const bytes = read.value;
-  const whole = { size: bytes.length, isCut: false };
-  if (!bytes.subarray(0, zstandard.length).equals(zstandard)) return ok({ ...whole, bytes: toUtf8(bytes) });
-  const unpacked = unpack(bytes);
-  return unpacked.ok ? ok({ ...whole, ...unpacked.value }) : unpacked;
-}
+/** Bytes of a transcript from its start, unpacked where it is compressed, UTF-8 where it is UTF-16. */
+export class TranscriptBytes {
+  /** The file that is read. */
+  readonly path: string;
+  /** The file as it stands, in bytes. */
+  readonly size: number;
+  readonly #head: Buffer;
+  #isCut = false;
 
-/** @param most bytes to read; default: all */
-export function readBytes(path: string, most = Infinity): Result<Buffer, string> {
-  let file = null;
-  try {
-    file = openTranscript(path);
-    const bytes = Buffer.alloc(Math.min(most, file.size()));
-    return ok(bytes.subarray(0, file.read(bytes, 0)));
-  } catch (error) {
-    const code = codeOf(error);
-    if (code === null) throw error;
-    return err(`it cannot be read (${code})`);
-  } finally {
-    file?.close();
+  private constructor(path: string, size: number, head: Buffer) {
+    this.path = path;
+    this.size = size;
+    this.#head = head;
   }
-}
 
-function unpack(bytes: Buffer): Result<Pick<WholeFile, "bytes" | "isCut">, string> {
-  if (!("zstdDecompressSync" in process.getBuiltinModule("node:zlib")))
-    return err("it is compressed (zstd), which Node reads from version 22.15 on: run SHIM with a newer Node");
-  try {
-    return ok({ bytes: zlib.zstdDecompressSync(bytes, { maxOutputLength: maxUnpackedBytes }), isCut: false });
-  } catch (error) {
-    if (codeOf(error) === "ERR_BUFFER_TOO_LARGE")
-      return err(`it is larger than ${maxUnpackedBytes / 1_048_576} MiB when it is unpacked`);
+  /** @throws a system error, or one with `code` "not_a_file" or "no_zstd" */
+  static open(given: string): TranscriptBytes {
+    const plain = given.endsWith(compressedEnd) ? given.slice(0, -compressedEnd.length) : given;
+    // Where both are there the client has not removed the plain one yet, and may go on with it.
+    const path = existsSync(plain) ? plain : given;
+    const { bytes, size } = readBytes(path, zstandard.length);
+    const isPacked = bytes.equals(zstandard);
+    if (isPacked && !("createZstdDecompress" in process.getBuiltinModule("node:zlib")))
+      throw Object.assign(new Error(noZstdText), { code: "no_zstd" });
+    return new TranscriptBytes(path, size, bytes);
   }
-  try {
-    const options = { maxOutputLength: maxUnpackedBytes, finishFlush: flush };
-    return ok({ bytes: zlib.zstdDecompressSync(bytes, options), isCut: true });
-  } catch (error) {
-    return err(`it is compressed (zstd) and damaged (${codeOf(error) ?? "unknown error"})`);
+
+  get isCompressed(): boolean {
+    return this.#head.equals(zstandard);
+  }
+
+  /** A compressed file is cut, or damaged: what follows its last whole block is missing. */
+  get isCut(): boolean {
+    return this.#isCut;
+  }
+
+  /** @throws a system error; the file is opened anew */
+  async *chunks(): AsyncGenerator<Buffer, void> {
+    if (this.isCompressed) yield* this.#unpacked();
+    else {
+      const encoding = utf16Of(this.#head);
+      const decoder = encoding === null ? null : new TextDecoder(encoding);
+      for await (const chunk of createReadStream(this.path, { highWaterMark: chunkBytes }))
+        yield decoder ? Buffer.from(decoder.decode(chunk as Buffer, { stream: true })) : (chunk as Buffer);
+    }
+  }
+
+  /** Rows, those of about a megabyte at a time. @throws a system error */
+  async *rows(): AsyncGenerator<TranscriptRow[], void> {
+    const splitter = new RowSplitter();
+    for await (const bytes of this.chunks()) yield [...splitter.push(bytes)];
+    yield [...splitter.end()];
+  }
+
+  async *#unpacked(): AsyncGenerator<Buffer, void> {
+    let given = 0;
+    const file = createReadStream(this.path, { highWaterMark: chunkBytes });
+    try {
+      // A failure of the file is one of the stream that is read.
+      for await (const chunk of pipeline(file, zlib.createZstdDecompress(), () => undefined)) {
+        given += (chunk as Buffer).length;
+        yield chunk as Buffer;
+      }
+    } catch (error) {
+      const isOfSystem = typeof (error as NodeJS.ErrnoException).syscall === "string";
+      if (isOfSystem || codeOf(error) === null) throw error;
+      this.#isCut = true;
+      yield this.#unpackedWhole().subarray(given);
+    }
+  }
+
+  /** A stream drops at its error what it has unpacked before. */
+  #unpackedWhole(): Buffer {
+    const { bytes } = readBytes(this.path);
+    try {
+      return zlib.zstdDecompressSync(bytes, { maxOutputLength: maxUnpackedBytes, finishFlush: flush });
+    } catch (error) {
+      if (codeOf(error) === null) throw error;
+      return Buffer.alloc(0);
+    }
   }
 }
 
 /** By the mark alone: zeros beside a brace are those of a crash here. */
-function toUtf8(bytes: Buffer): Buffer {
-  const isUtf16 = /^(?:fffe|feff)$/.test(bytes.subarray(0, 2).toString("hex"));
-  return isUtf16 ? Buffer.from(decodeText(bytes)) : bytes;
+function utf16Of(head: Buffer): "utf-16le" | "utf-16be" | null {
+  if (head[0] === 0xff && head[1] === 0xfe) return "utf-16le";
+  return head[0] === 0xfe && head[1] === 0xff ? "utf-16be" : null;
+}
+
+const noZstdText = "it is compressed (zstd), which Node reads from version 22.15 on: run SHIM with a newer Node";
+
+/** @returns why a transcript cannot be read. Throws what is no error of a file. */
+export function problemOf(error: unknown): string {
+  const code = codeOf(error);
+  if (code === null) throw error;
+  return code === "no_zstd" ? noZstdText : `it cannot be read (${code})`;
+}
+
+/** @param most bytes to read; default: all. @returns also the size of the file. Throws as `open` */
+export function readBytes(path: string, most = Infinity): { readonly bytes: Buffer; readonly size: number } {
+  const file = openTranscript(path);
+  try {
+    const size = file.size();
+    const bytes = Buffer.alloc(Math.min(most, size));
+    return { bytes: bytes.subarray(0, file.read(bytes, 0)), size };
+  } finally {
+    file.close();
+  }
 }

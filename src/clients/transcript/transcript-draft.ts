@@ -1,5 +1,6 @@
 import type { UsageLimit } from "../../contract/at-limit.ts";
 import type { GitPosition } from "../../contract/work-state.ts";
+import type { ByteDamage } from "./transcript-rows.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 
 /** Pure. The format is the client's own and changes; what is unknown is skipped. */
@@ -11,8 +12,15 @@ export interface LineOrigin {
   readonly uuid: string;
 }
 
+/**
+ * unlinked: the row names one that is nowhere in the file; headless: the row with which the
+ * client's files begin is not there; unended: a compressed file, or a document, is cut.
+ */
+export type DamageKind = ByteDamage | "unlinked" | "headless" | "unended";
+
 /** A part of a transcript that could not be read, or that is not there though a row names it. */
 export interface Damage {
+  readonly kind: DamageKind;
   /** Time of the newest row before it; null: none has a time. */
   readonly at: number | null;
   /** In bytes, from the start of the file. */

@@ -30,19 +30,23 @@ export const importSessionHandlers: Pick<Handlers, "transcripts.import-session">
 
 type Imported = MachineOutput<"transcripts.import-session">;
 
-function importFrom(runtime: Runtime, path: string, folder: string): OperationResult<Imported> {
-  const imported = importTranscript(runtime, { path, folder });
+async function importFrom(runtime: Runtime, path: string, folder: string): Promise<OperationResult<Imported>> {
+  const imported = await importTranscript(runtime, { path, folder });
   if (imported.ok) return ok({ session: imported.value.session, file: path });
   return err({ code: "transcript_unusable", message: `${path}: ${imported.error}. Nothing was stored.` });
 }
 
 /** An importer reads files: this one is gone afterwards. */
-function importDocument(runtime: Runtime, document: JsonObject, folder: string): OperationResult<Imported> {
+async function importDocument(
+  runtime: Runtime,
+  document: JsonObject,
+  folder: string,
+): Promise<OperationResult<Imported>> {
   const temporary = mkdtempSync(join(tmpdir(), "shim-import-"));
   try {
     const path = join(temporary, "export.json");
     writeFileSync(path, JSON.stringify(document), { mode: 0o600 });
-    const imported = importFrom(runtime, path, folder);
+    const imported = await importFrom(runtime, path, folder);
     if (!imported.ok) return imported;
     const { session } = imported.value;
     runtime.store.write((sql) => sessions.setUnread(sql, session));

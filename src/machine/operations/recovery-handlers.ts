@@ -126,7 +126,7 @@ export const recoveryHandlers = {
     const runtime = await load();
     readSpool(runtime);
     const known = session === undefined ? null : runtime.store.read((sql) => sessions.get(sql, session), null);
-    if (known && sessions.isOnlyImported(known)) importAgain(runtime, known);
+    if (known && sessions.isOnlyImported(known)) await importAgain(runtime, known);
     else if (known) runtime.store.write((sql) => catchUp(sql, runtime.now(), known.id));
     return ok({});
   },
@@ -143,7 +143,7 @@ export const recoveryHandlers = {
   },
   "transcripts.import": async ({ runtime }, { file, folder }) => {
     if (!existsSync(file)) return err({ code: "not_found", message: `there is no file ${file}.` });
-    const imported = importTranscript(await runtime(), { path: file, folder });
+    const imported = await importTranscript(await runtime(), { path: file, folder });
     if (imported.ok) {
       const { session, how, damages } = imported.value;
       return ok({ session, how, damages });
@@ -153,9 +153,12 @@ export const recoveryHandlers = {
 } satisfies Partial<Handlers>;
 
 /** Without its file the session stays as it was read. */
-function importAgain(runtime: Runtime, { transcriptPath: path, transcriptOffset, cwd }: sessions.Session): void {
+async function importAgain(
+  runtime: Runtime,
+  { transcriptPath: path, transcriptOffset, cwd }: sessions.Session,
+): Promise<void> {
   if (path === null || statSync(path, { throwIfNoEntry: false })?.size === transcriptOffset) return;
-  const imported = importTranscript(runtime, { path, folder: cwd ?? "/" });
+  const imported = await importTranscript(runtime, { path, folder: cwd ?? "/" });
   if (!imported.ok) runtime.log("warn", "the imported transcript was not read again", { path, error: imported.error });
 }
 

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { JsonObject } from "../../shared/json-fields.ts";
+import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { SessionFiles } from "../../clients/adapter/session-files.ts";
-import { rowsIn } from "./fused-rows.ts";
+import { TranscriptBytes } from "../../clients/transcript/transcript-bytes.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
-import { readRows } from "./read-conversation.ts";
+import { isLoaded } from "./read-conversation.ts";
 import { Relinker, type Changed } from "./relink-rows.ts";
 
 export interface CopyOf {
@@ -60,15 +60,17 @@ interface RowOfCopy {
   readonly isKept: boolean;
 }
 
-/** Rows that the client loads, also those of lines in which it finds none. */
+/** Rows that the client loads, and of a line with several those that others can name. */
 async function* rowsOfCopy(client: SessionFiles, { file, until }: CopyOf): AsyncGenerator<RowOfCopy, void> {
-  const isKept = (row: JsonObject): boolean => until === null || client.isThought?.(row) !== true;
-  for await (const { index, text, row, isRefused } of readRows(file, client)) {
-    if (until !== null && index >= until) return;
-    if (row === null && client.links?.losesFused)
-      for (const one of rowsIn(text)) yield { text: JSON.stringify(one), row: one, isKept: isKept(one) };
-    if (row !== null && !isRefused) yield { text, row, isKept: isKept(row) };
-  }
+  for await (const rows of TranscriptBytes.open(file).rows())
+    for (const { row, text, line, isAlone } of rows) {
+      if (until !== null && line > until) return;
+      if (row === null) continue;
+      const isNamed = client.links?.losesFused === true && textAt(row, "uuid") !== null && textAt(row, "type") !== null;
+      const isTaken = isAlone ? isLoaded(client, { row, isAlone }) : isNamed;
+      const isKept = until === null || client.isThought?.(row) !== true;
+      if (isTaken) yield { text: text.trim(), row, isKept };
+    }
 }
 
 async function* linesOfCopy(client: SessionFiles, copy: CopyOf): AsyncGenerator<string, void> {

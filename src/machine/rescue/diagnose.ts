@@ -14,7 +14,7 @@ import type { SessionProgram } from "../../clients/adapter/session-program.ts";
 import { detailsOf, sessionFilesOf } from "../../clients/details.ts";
 import { factsOfDocument } from "./document-facts.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
-import { isDocument, readTranscript, type TranscriptFacts } from "./read-conversation.ts";
+import { isDocument, readConversation, type TranscriptFacts } from "./read-conversation.ts";
 import type { Sent } from "./row-chain.ts";
 
 export interface RescueDeps {
@@ -111,7 +111,7 @@ async function examineFile(
   const there = { file, isThere: true, ...(to === null ? {} : { moved: { from: session.cwd ?? to, to } }) };
   try {
     if (isShared && statSync(file).size > sharedBytes) return there;
-    return { ...there, facts: await readTranscript(file, client) };
+    return { ...there, facts: await readConversation(file, client) };
   } catch (error) {
     const problem = codeOf(error);
     if (problem === null) throw error;

@@ -1,11 +1,8 @@
-import { createReadStream } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
-import { pipeline } from "node:stream";
-import { createZstdDecompress } from "node:zlib";
+import { readFile } from "node:fs/promises";
 import { asObject, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
+import { TranscriptBytes } from "../../clients/transcript/transcript-bytes.ts";
+import type { TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
 import type { SessionFiles, Refusal, Row } from "../../clients/adapter/session-files.ts";
-import { rowsIn } from "./fused-rows.ts";
 import { RowChain, type Sent } from "./row-chain.ts";
 
 /** Facts of a conversation as a whole, and how it ends. */
@@ -107,67 +104,33 @@ export interface TranscriptFacts extends Conversation {
   readonly isPart: boolean;
 }
 
-export interface ReadRow {
-  readonly index: number;
-  /** Clean text of the line. */
-  readonly text: string;
-  /** Absent (null) where the line holds no JSON, or more than one row. */
-  readonly row: JsonObject | null;
-  /** The client loads no file with this line. */
-  readonly isRefused: boolean;
-  /** A line break ends it. */
-  readonly isEnded: boolean;
-}
-
-const newline = 0x0a;
-
-/** Each line that is not empty, in their order; the event loop has turns in between. */
-export async function* readRows(path: string, client: SessionFiles): AsyncGenerator<ReadRow, void> {
-  let index = 0;
-  for await (const { bytes, isEnded } of linesOf(path)) {
-    // After a power cut zeros stand where rows were.
-    const text = bytes.toString("utf8").replaceAll("\0", "").trim();
-    if (text === "" && bytes.every((byte) => byte !== 0)) continue;
-    const row = parseObject(text);
-    const isRefused = row !== null && client.accepts?.(row) === false;
-    yield { index: index++, text, row, isRefused, isEnded: isEnded || text === "" };
-  }
-}
-
-function bytesOf(path: string): AsyncIterable<unknown> {
-  const file = createReadStream(path, { highWaterMark: 262_144 });
-  // A failure of the file is one of the stream that is read.
-  return path.endsWith(compressedEnd) ? pipeline(file, createZstdDecompress(), () => undefined) : file;
-}
-
-async function* linesOf(path: string): AsyncGenerator<{ bytes: Buffer; isEnded: boolean }> {
-  let parts: Buffer[] = [];
-  for await (const given of bytesOf(path)) {
-    const chunk = given as Buffer;
-    let from = 0;
-    for (let at = chunk.indexOf(newline); at >= 0; at = chunk.indexOf(newline, from)) {
-      yield { bytes: Buffer.concat([...parts, chunk.subarray(from, at)]), isEnded: true };
-      parts = [];
-      from = at + 1;
-    }
-    parts.push(chunk.subarray(from));
-  }
-  const bytes = Buffer.concat(parts);
-  if (bytes.length > 0) yield { bytes, isEnded: false };
-}
-
 /** @throws a system error for a file that cannot be read */
-export async function readTranscript(path: string, client: SessionFiles): Promise<TranscriptFacts> {
-  const { size } = await stat(path);
+export async function readConversation(path: string, client: SessionFiles): Promise<TranscriptFacts> {
+  const file = TranscriptBytes.open(path);
   const reading = new Reading(client);
   if (isDocument(path)) await reading.addDocument(path);
-  else for await (const one of readRows(path, client)) reading.add(one);
-  return { ...reading.facts, bytes: size };
+  else for await (const rows of file.rows()) for (const one of rows) reading.add(one);
+  return { ...reading.facts, bytes: file.size };
 }
 
 /** One JSON text, in as many lines as it may have. */
 export function isDocument(path: string): boolean {
   return path.endsWith(".json");
+}
+
+/** Whether the client loads no file with this row. */
+export function isRefused(client: SessionFiles, { row, isAlone }: Pick<TranscriptRow, "row" | "isAlone">): boolean {
+  return row !== null && isAlone && client.accepts?.(row) === false;
+}
+
+/** Whether the client reads the row: of a line with more than one it reads none. */
+export function isLoaded(client: SessionFiles, one: Pick<TranscriptRow, "row" | "isAlone">): boolean {
+  return one.row !== null && one.isAlone && !isRefused(client, one);
+}
+
+/** Zeros at the end stop nobody. */
+function isCut(client: SessionFiles, last: TranscriptRow): boolean {
+  return !last.isEnded && last.damage !== "zeros" && !isLoaded(client, last);
 }
 
 class Reading {
@@ -176,31 +139,36 @@ class Reading {
   #reader = new ConversationReader();
   #refused: number | null = null;
   readonly #fused: { readonly line: number; readonly id: string }[] = [];
-  #unreadable = 0;
+  /** Lines with a row and nothing else. */
+  #readable = 0;
   #isPart = false;
-  #last: ReadRow | null = null;
+  #last: TranscriptRow | null = null;
 
   constructor(client: SessionFiles) {
     this.#client = client;
     this.#chain = client.links ? new RowChain(client.links) : null;
   }
 
-  add(one: ReadRow): void {
-    const { index, text, row } = one;
+  add(one: TranscriptRow): void {
+    const { line, row } = one;
     this.#last = one;
-    if (one.isRefused) this.#refused ??= index + 1;
-    if (row === null) return this.#addUnreadable(index, text);
-    if (one.isRefused) return;
-    if (index === 0) this.#isPart = this.#client.isPart?.(row) === true;
+    if (row === null) return;
+    if (!one.isAlone) return this.#addFused(line, row);
+    this.#readable += 1;
+    if (isRefused(this.#client, one)) return void (this.#refused ??= line);
+    if (line === 1) this.#isPart = this.#client.isPart?.(row) === true;
     const messages = this.#client.messagesIn?.(row) ?? null;
-    if (messages === null) return this.#addRow(index, row);
+    if (messages === null) return this.#addRow(line - 1, row);
     this.#reader = new ConversationReader();
-    for (const message of messages) this.#reader.add(index, this.#client.rowOf(asObject(message) ?? {}));
+    for (const message of messages) this.#reader.add(line - 1, this.#client.rowOf(asObject(message) ?? {}));
   }
 
   async addDocument(path: string): Promise<void> {
     const text = await readFile(path, "utf8");
-    this.add({ index: 0, text, row: parseObject(text), isRefused: false, isEnded: true });
+    const row = parseObject(text);
+    const damage = row === null ? "torn" : null;
+    const bytes = Buffer.byteLength(text);
+    this.add({ row, text, damage, position: 0, bytes, line: 1, isAlone: true, isEnded: true });
   }
 
   #addRow(index: number, row: JsonObject): void {
@@ -210,25 +178,23 @@ class Reading {
     this.#chain?.add(index, row, turn);
   }
 
-  #addUnreadable(index: number, text: string): void {
-    this.#unreadable += 1;
-    if (this.#client.links?.losesFused !== true) return;
-    for (const row of rowsIn(text)) {
-      const id = textAt(row, "uuid");
-      if (id !== null && this.#client.rowOf(row) !== null) this.#fused.push({ line: index + 1, id });
-    }
+  #addFused(line: number, row: JsonObject): void {
+    const id = textAt(row, "uuid");
+    const isLost = this.#client.links?.losesFused === true && this.#client.rowOf(row) !== null;
+    if (isLost && id !== null) this.#fused.push({ line, id });
   }
 
   get facts(): Omit<TranscriptFacts, "bytes"> {
     const last = this.#last;
+    const lines = last === null ? 0 : last.line;
     return {
       ...this.#reader.conversation,
-      lines: last === null ? 0 : last.index + 1,
-      unreadable: this.#unreadable,
+      lines,
+      unreadable: lines - this.#readable,
       refused: this.#refused,
       sent: this.#chain?.sent ?? null,
       fused: this.#fused.find(({ id }) => this.#chain?.has(id) !== true)?.line ?? null,
-      isCut: this.#client.losesAfterCut === true && last?.row === null && !last.isEnded,
+      isCut: this.#client.losesAfterCut === true && last !== null && isCut(this.#client, last),
       isPart: this.#isPart,
     };
   }

@@ -40,11 +40,11 @@ export interface ImportedTranscript extends TranscriptHead {
  * @param folder that of the session, where the transcript names none
  * @returns why that is impossible
  */
-export function importTranscript(
+export async function importTranscript(
   runtime: Runtime,
   { path, folder }: { readonly path: string; readonly folder: string },
-): Result<ImportedTranscript, string> {
-  const read = readTranscript(path, runtime.store.context.driver);
+): Promise<Result<ImportedTranscript, string>> {
+  const read = await readTranscript(path, runtime.store.context.driver);
   if (!read.ok) return read;
   const { content, bytes } = read.value;
   const { parent } = read.value.head;

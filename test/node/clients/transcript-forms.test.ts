@@ -18,7 +18,7 @@ type Row = Readonly<Record<string, unknown>>;
 
 function read(client: string, rows: readonly Row[]): TranscriptContent {
   return readRows(
-    rows.map((row, position) => ({ row, position, bytes: 1 })),
+    rows.map((row, position) => ({ row, damage: null, position, bytes: 1 })),
     undefined,
     transcriptFormat(client),
   );

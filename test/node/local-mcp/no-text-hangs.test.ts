@@ -144,8 +144,8 @@ it(
         },
       ].map((line) => JSON.stringify(line));
       writeFileSync(path, lines.join("\n"));
-      await spend(`import ${describe(text)}`, () => {
-        if (importTranscript(runtime, { path, folder: "/p" }).ok) imported += 1;
+      await spend(`import ${describe(text)}`, async () => {
+        if ((await importTranscript(runtime, { path, folder: "/p" })).ok) imported += 1;
       });
     }
     // White space alone, or private text, says nothing.

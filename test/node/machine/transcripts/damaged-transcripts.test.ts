@@ -22,10 +22,10 @@ class Importer {
   readonly #folder = temporaryFolder();
 
   /** @returns null: refused */
-  brief(bytes: Buffer, name = "old.jsonl"): Told | null {
+  async brief(bytes: Buffer, name = "old.jsonl"): Promise<Told | null> {
     const path = join(this.#folder, name);
     writeFileSync(path, bytes);
-    const imported = importTranscript(this.#runtime, { path, folder: "/p" });
+    const imported = await importTranscript(this.#runtime, { path, folder: "/p" });
     if (!imported.ok) return null;
     const from = restoreById(this.#runtime, imported.value.session);
     if (from === null) throw new Error("it was not stored");
@@ -126,10 +126,10 @@ const cases: fc.Arbitrary<Case> = fc.record({
 });
 
 /** A brief may lack what is lost, and must not say that it has it. */
-function checkLoss(importer: Importer, { client, turns: count, row, within, lost }: Case): void {
+async function checkLoss(importer: Importer, { client, turns: count, row, within, lost }: Case): Promise<void> {
   const turns = turnsOf(count);
   const rows = writtenRows(client, turns);
-  const told = importer.brief(losing[lost]?.(rows, row % rows.length, within) ?? Buffer.alloc(0));
+  const told = await importer.brief(losing[lost]?.(rows, row % rows.length, within) ?? Buffer.alloc(0));
   if (told === null) return;
   const isThere = ({ prompt }: Turn): boolean => told.text.includes(prompt);
   if (told.complete !== null && !turns.every(isThere)) expect(told).toMatchObject({ complete: null });
@@ -137,48 +137,50 @@ function checkLoss(importer: Importer, { client, turns: count, row, within, lost
   expect(told.text).toContain("could not be read");
 }
 
-function checkNoLoss(importer: Importer, { client, turns: count, row, within, other }: Case): void {
+async function checkNoLoss(importer: Importer, { client, turns: count, row, within, other }: Case): Promise<void> {
   const turns = turnsOf(count);
   const rows = writtenRows(client, turns);
-  const told = importer.brief(harmless[other]?.(rows, row % rows.length, within) ?? Buffer.alloc(0));
+  const told = await importer.brief(harmless[other]?.(rows, row % rows.length, within) ?? Buffer.alloc(0));
   expect(told).toMatchObject({ complete: count });
   for (const { prompt } of turns) expect(told?.text.split(prompt).length).toBe(2);
 }
 
-it("[TR229] [TR230] [TR240] no brief of a damaged transcript claims what it lacks, and what is whole is read whole: 300 damages", () => {
+it("[TR229] [TR230] [TR240] no brief of a damaged transcript claims what it lacks, and what is whole is read whole: 300 damages", async () => {
   const importer = new Importer();
-  fc.assert(
-    fc.property(cases, (given) => checkLoss(importer, given)),
+  await fc.assert(
+    fc.asyncProperty(cases, (given) => checkLoss(importer, given)),
     { numRuns: 150 },
   );
-  fc.assert(
-    fc.property(cases, (given) => checkNoLoss(importer, given)),
+  await fc.assert(
+    fc.asyncProperty(cases, (given) => checkNoLoss(importer, given)),
     { numRuns: 150 },
   );
 });
 
-it("[TR229] [TR230] no brief of a damaged transcript claims what it lacks: 10,000 damages @night", () => {
+it("[TR229] [TR230] no brief of a damaged transcript claims what it lacks: 10,000 damages @night", async () => {
   const importer = new Importer();
-  fc.assert(
-    fc.property(cases, (given) => checkLoss(importer, given)),
+  await fc.assert(
+    fc.asyncProperty(cases, (given) => checkLoss(importer, given)),
     { numRuns: 6_000 },
   );
-  fc.assert(
-    fc.property(cases, (given) => checkNoLoss(importer, given)),
+  await fc.assert(
+    fc.asyncProperty(cases, (given) => checkNoLoss(importer, given)),
     { numRuns: 4_000 },
   );
 }, 1_800_000);
 
-it("[TR229] [TR230] a document that is cut, or has zeros behind it, is read as far as it stands", () => {
+it("[TR229] [TR230] a document that is cut, or has zeros behind it, is read as far as it stands", async () => {
   const importer = new Importer();
   const turns = turnsOf(3);
   const whole = Buffer.from(openCodeExport(turns));
-  expect(importer.brief(whole, "export.json")).toMatchObject({ complete: 3, hasEnd: true });
-  expect(importer.brief(Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), whole, Buffer.alloc(40)]))).toMatchObject({
-    complete: 3,
-  });
+  expect(await importer.brief(whole, "export.json")).toMatchObject({ complete: 3, hasEnd: true });
+  expect(await importer.brief(Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), whole, Buffer.alloc(40)]))).toMatchObject(
+    {
+      complete: 3,
+    },
+  );
   for (const share of [0.5, 0.7, 0.9]) {
-    const cut = importer.brief(whole.subarray(0, Math.floor(share * whole.length)), "export.json");
+    const cut = await importer.brief(whole.subarray(0, Math.floor(share * whole.length)), "export.json");
     expect(cut).toMatchObject({ complete: null, hasEnd: false, text: expect.stringContaining("could not be read") });
     expect(cut?.text).toContain(turns[0]?.prompt);
   }

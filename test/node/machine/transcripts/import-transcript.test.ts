@@ -148,9 +148,9 @@ it("[PO4] a file that is no transcript, is empty, or is missing stores nothing, 
 type Entry = journal.JournalRow["entry"];
 
 /** Entries of the journal after the import of a file. */
-function imported(text: string): { readonly client: string; readonly entries: readonly Entry[] } {
+async function imported(text: string): Promise<{ readonly client: string; readonly entries: readonly Entry[] }> {
   const { home, path } = aHome(text);
-  const result = importTranscript(home.runtime, { path, folder: "/home/ann/app" });
+  const result = await importTranscript(home.runtime, { path, folder: "/home/ann/app" });
   if (!result.ok) throw new Error(result.error);
   const { client, session: id } = result.value;
   return { client, entries: home.runtime.store.read((sql) => journal.list(sql, id, 0), []).map(({ entry }) => entry) };
@@ -169,8 +169,8 @@ function jsonLines(rows: readonly object[]): string {
   return rows.map((row) => JSON.stringify(row)).join("\n");
 }
 
-it("[TR201] [TR205] a rollout of Codex 0.118 is stored with its words, calls, files of patches and the end of its turn", () => {
-  const { client, entries } = imported(jsonLines(codexOfFunctions));
+it("[TR201] [TR205] a rollout of Codex 0.118 is stored with its words, calls, files of patches and the end of its turn", async () => {
+  const { client, entries } = await imported(jsonLines(codexOfFunctions));
   expect(client).toBe("codex");
   expect(outline({ entries })).toEqual([
     "start",
@@ -192,30 +192,30 @@ it("[TR201] [TR205] a rollout of Codex 0.118 is stored with its words, calls, fi
   ]);
 });
 
-it("[TR211] a plan of Codex that the user approves is the approved plan, and another one is not", () => {
-  const { entries } = imported(jsonLines(codexOfPlans));
+it("[TR211] a plan of Codex that the user approves is the approved plan, and another one is not", async () => {
+  const { entries } = await imported(jsonLines(codexOfPlans));
   expect(entries.filter(({ kind }) => kind === "plan")).toEqual([{ kind: "plan", text: "# Move\n\n- in two steps" }]);
 });
 
 /** Entries of a chat of Codex after its prompt. */
-function saidByCodex(text: string): readonly Entry[] {
+async function saidByCodex(text: string): Promise<readonly Entry[]> {
   const row = codexRow(2, "event_msg/agent_message", { message: text });
   const rows = [codexHead("0.144.2"), codexRow(1, "event_msg/user_message", { message: "go" }), row];
-  return imported(jsonLines(rows)).entries.slice(2);
+  return (await imported(jsonLines(rows))).entries.slice(2);
 }
 
-it("[TR214] lines of Codex's app among the chat's words are left out, and words about them stay", () => {
+it("[TR214] lines of Codex's app among the chat's words are left out, and words about them stay", async () => {
   const directives = '::git-stage{cwd="/p"}\n::git-push{cwd="/p" branch="move"}';
-  expect(saidByCodex(`It is pushed.\n\n${directives}\n\nNext: the docs.`)).toEqual([
+  expect(await saidByCodex(`It is pushed.\n\n${directives}\n\nNext: the docs.`)).toEqual([
     { kind: "assistant", text: "It is pushed.\n\nNext: the docs." },
   ]);
-  expect(saidByCodex(directives)).toEqual([]);
+  expect(await saidByCodex(directives)).toEqual([]);
   const about = 'The line ::git-push{cwd="/p"} is written by the app.';
-  expect(saidByCodex(about)).toEqual([{ kind: "assistant", text: about }]);
+  expect(await saidByCodex(about)).toEqual([{ kind: "assistant", text: about }]);
 });
 
-it("[TR205] a turn that the user stopped is marked, a call without an end runs, and answers of a dialog are the user's", () => {
-  const { entries } = imported(jsonLines(codexOfPrograms));
+it("[TR205] a turn that the user stopped is marked, a call without an end runs, and answers of a dialog are the user's", async () => {
+  const { entries } = await imported(jsonLines(codexOfPrograms));
   expect(outline({ entries }).slice(-4)).toEqual(["turn end", "prompt yes", "tool_start exec", "interrupted"]);
   expect(entries.find(({ kind }) => kind === "answers")).toMatchObject({
     answers: [{ question: "Which one?", answer: "the first" }],
@@ -223,8 +223,8 @@ it("[TR205] a turn that the user stopped is marked, a call without an end runs, 
   expect(entries.map(({ kind }) => kind)).toContain("compacting");
 });
 
-it("[PO4] [TR201] documents of OpenCode and Gemini CLI are stored with their words", () => {
-  const opencode = imported(JSON.stringify(openCodeDocument, null, 2));
+it("[PO4] [TR201] documents of OpenCode and Gemini CLI are stored with their words", async () => {
+  const opencode = await imported(JSON.stringify(openCodeDocument, null, 2));
   expect(opencode.client).toBe("opencode");
   expect(outline(opencode)).toEqual([
     "start",
@@ -245,7 +245,7 @@ it("[PO4] [TR201] documents of OpenCode and Gemini CLI are stored with their wor
     "tool_start Bash",
     "interrupted",
   ]);
-  const gemini = imported(JSON.stringify(geminiDocument));
+  const gemini = await imported(JSON.stringify(geminiDocument));
   expect(outline(gemini)).toEqual([
     "start",
     "prompt write a note",
@@ -256,10 +256,10 @@ it("[PO4] [TR201] documents of OpenCode and Gemini CLI are stored with their wor
   ]);
 });
 
-it("[TR205] a prompt typed during a turn ends nothing, and a command of the client leaves no turn open", () => {
+it("[TR205] a prompt typed during a turn ends nothing, and a command of the client leaves no turn open", async () => {
   const attachment = { type: "queued_command", prompt: "also the tests", commandMode: "prompt" };
   const command = "<command-name>/compact</command-name>\n<command-args>keep the plan</command-args>";
-  const { entries } = imported(
+  const { entries } = await imported(
     aTranscript(
       aUserLine("rename it", after(1)),
       JSON.stringify({ type: "attachment", attachment, uuid: "q", ...after(2) }),
@@ -279,10 +279,10 @@ it("[TR205] a prompt typed during a turn ends nothing, and a command of the clie
   ]);
 });
 
-it("[TR209] the words of a refusal are stored as a prompt within the turn", () => {
+it("[TR209] the words of a refusal are stored as a prompt within the turn", async () => {
   const refusal =
     "The user doesn't want to proceed with this tool use. The tool use was rejected. To tell you how to proceed, the user said:\n";
-  const { entries } = imported(
+  const { entries } = await imported(
     aTranscript(
       aUserLine("rename it", after(1)),
       anAssistantLine(
@@ -304,11 +304,11 @@ it("[TR209] the words of a refusal are stored as a prompt within the turn", () =
   ]);
 });
 
-it("[TR207] a prompt of up to 12,000 characters is stored whole, also on a last line without its end", () => {
+it("[TR207] a prompt of up to 12,000 characters is stored whole, also on a last line without its end", async () => {
   const text = `${"word ".repeat(2_399)}last!`;
-  const { entries } = imported(aUserLine(text, after(1)));
+  const { entries } = await imported(aUserLine(text, after(1)));
   expect(entries.at(-1)).toEqual({ kind: "prompt", text });
-  const longer = imported(aUserLine(`${text} ${text}`, after(1))).entries.at(-1);
+  const longer = (await imported(aUserLine(`${text} ${text}`, after(1)))).entries.at(-1);
   expect(longer).toMatchObject({ text: expect.stringMatching(/^word [^]*\[cut, \d+ more characters\][^]*last!$/) });
 });
 
