@@ -13,7 +13,7 @@ interface IdentifiedRows extends TranscriptHead {
 
 /** Reads no further than it needs. Returns null where no row is of a client that SHIM knows. */
 export async function identifyRows(
-  batches: AsyncIterable<readonly TranscriptRow[]>,
+  batches: AsyncIterable<Iterable<TranscriptRow>>,
   path: string,
 ): Promise<IdentifiedRows | null> {
   let other: TranscriptHead | null = null;
@@ -32,7 +32,7 @@ export async function identifyRows(
   return other && { ...other, isHeadless: true };
 }
 
-async function* eachOf(batches: AsyncIterable<readonly TranscriptRow[]>): AsyncGenerator<JsonObject | null, void> {
+async function* eachOf(batches: AsyncIterable<Iterable<TranscriptRow>>): AsyncGenerator<JsonObject | null, void> {
   for await (const rows of batches) for (const { row } of rows) yield row;
 }
 

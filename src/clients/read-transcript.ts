@@ -57,26 +57,25 @@ async function readFile(
   const { fold, readRow } = details[head.client];
   const reader = new ContentReader(readRow);
   const batches = fold ? foldAll(file.rows(), fold) : file.rows();
-  let end = 0;
-  for await (const rows of batches) {
-    const last = rows.at(-1);
-    if (last) end = last.position + last.bytes;
+  for await (const rows of batches)
     if (interpret(() => (reader.add(rows), true)) === null) return err("it takes too long to read");
-  }
   const content = reader.content(true);
   const damages = [...content.damages];
   const isCounted = damages.some(({ at, position }) => at === null && position === 0);
   if (isHeadless && !isCounted) damages.unshift({ kind: "headless", at: null, position: 0, bytes: 0 });
-  if (file.isCut) damages.push({ kind: "unended", at: damages.at(-1)?.at ?? null, position: end, bytes: 0 });
+  if (file.isCut) damages.push({ kind: "unended", at: reader.newest, position: reader.end, bytes: 0 });
   return ok({ head, content: { ...content, damages, isEndDamaged: file.isCut || content.isEndDamaged } });
 }
 
 type Fold = NonNullable<ClientDetails["fold"]>;
 
-async function* foldAll(batches: AsyncIterable<ContentRow[]>, fold: Fold): AsyncGenerator<ContentRow[], void> {
+async function* foldAll(
+  batches: AsyncIterable<Iterable<ContentRow>>,
+  fold: Fold,
+): AsyncGenerator<Iterable<ContentRow>, void> {
   const all: ContentRow[] = [];
   for await (const rows of batches) all.push(...rows);
-  yield [...fold(all)];
+  yield fold(all);
 }
 
 /** Beyond it V8 has no string for a document. */

@@ -110,10 +110,21 @@ export class ContentReader {
   readonly #format: LineFormat;
   readonly #isExcluded: IsExcluded;
   #newest: number | null = null;
+  #end = 0;
 
   constructor(format: LineFormat = readClaudeLine, isExcluded: IsExcluded = () => false) {
     this.#format = format;
     this.#isExcluded = isExcluded;
+  }
+
+  /** Time of the newest row, in epoch ms; null: none has a time. */
+  get newest(): number | null {
+    return this.#newest;
+  }
+
+  /** Position behind the last row. */
+  get end(): number {
+    return this.#end;
   }
 
   add(rows: Iterable<ContentRow>): void {
@@ -122,6 +133,7 @@ export class ContentReader {
 
   #addRow({ row, damage, position, bytes }: ContentRow): void {
     const draft = this.#draft;
+    this.#end = position + bytes;
     draft.isEndDamaged = damage !== null;
     if (damage !== null) draft.damages.push({ kind: damage, at: this.#newest, position, bytes });
     if (row === null) return this.#links.breakOff();
