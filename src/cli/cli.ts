@@ -123,6 +123,7 @@ export class Cli {
         },
       },
       progress: (text) => this.progress(text),
+      passing: (text) => this.passing(text),
       onSecretsRemoved: (count) => this.progress(`Secrets removed: ${count}.`),
     };
   }
@@ -158,6 +159,12 @@ export class Cli {
       await this.#run(given.json === true, () => body(given as never, ...args));
       if (!commandsShowingNotices.has(command.name())) await this.#showNotices();
     });
+  }
+
+  /** On a terminal alone: a line that the next one replaces. */
+  passing(text: string): void {
+    if (!this.io.isInteractive) return;
+    this.io.stderr(`\r\u001B[K${text === "" ? "" : this.paint("dim", text)}`);
   }
 
   progress(text: string): void {

@@ -40,14 +40,10 @@ type ReadContent = Omit<WholeTranscript, "bytes">;
 async function contentOf(file: TranscriptBytes, path: string): Promise<Result<ReadContent, string>> {
   const head = await identifyRows(file.rows(), path);
   if (head) return readFile(head, file);
-  const bytes = await documentBytes(file);
-  const document = bytes && readDocument(bytes, file.isCut);
+  const document = file.bytesRead > maxDocumentBytes ? null : readDocument(await file.whole(), file.isCut);
   if (document) return ok(document);
-  return err(
-    bytes?.length === 0 && file.isCut
-      ? "it is compressed (zstd) and damaged"
-      : "it is not a transcript of a client that SHIM knows",
-  );
+  const isLost = file.bytesRead === 0 && file.isCut;
+  return err(isLost ? "it is compressed (zstd) and damaged" : "it is not a transcript of a client that SHIM knows");
 }
 
 async function readFile(
@@ -80,17 +76,6 @@ async function* foldAll(
 
 /** Beyond it V8 has no string for a document. */
 const maxDocumentBytes = 256 * 1_048_576;
-
-async function documentBytes(file: TranscriptBytes): Promise<Buffer | null> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const bytes of file.chunks()) {
-    size += bytes.length;
-    if (size > maxDocumentBytes) return null;
-    parts.push(bytes);
-  }
-  return Buffer.concat(parts);
-}
 
 /** A transcript that is one JSON document. */
 function readDocument(bytes: Buffer, isCut: boolean): ReadContent | null {

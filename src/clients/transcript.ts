@@ -127,6 +127,11 @@ export class ContentReader {
     return this.#end;
   }
 
+  /** Null: no user's words yet. */
+  get firstPrompt(): string | null {
+    return this.#draft.texts.find(({ role }) => role === "user")?.text ?? null;
+  }
+
   add(rows: Iterable<ContentRow>): void {
     for (const one of rows) this.#addRow(one);
   }
@@ -152,9 +157,13 @@ export class ContentReader {
   }
 }
 
-/** Some tools write a number, in milliseconds or in seconds. */
-function originOf(line: JsonObject, position: number): LineOrigin {
-  const written = numberAt(line, "timestamp");
-  const at = written === null ? Date.parse(textAt(line, "timestamp", 40) ?? "") : toMilliseconds(written);
-  return { at: Number.isNaN(at) ? null : at, uuid: textAt(line, "uuid", 100) ?? `@${position}` };
+function originOf(row: JsonObject, position: number): LineOrigin {
+  return { at: timeOf(row), uuid: textAt(row, "uuid", 100) ?? `@${position}` };
+}
+
+/** Epoch ms; some tools write a number, in milliseconds or in seconds. Null: the row has no time. */
+export function timeOf(row: JsonObject): number | null {
+  const written = numberAt(row, "timestamp");
+  const at = written === null ? Date.parse(textAt(row, "timestamp", 40) ?? "") : toMilliseconds(written);
+  return Number.isNaN(at) ? null : at;
 }

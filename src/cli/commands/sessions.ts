@@ -13,6 +13,7 @@ import { wrongUsage } from "../answer.ts";
 import { limitOption, type Cli, type CommandResult } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
+import { addStoredCommands } from "./stored-sessions.ts";
 import { localTime } from "../times.ts";
 import type { Columns, Lines, Shown } from "../views.ts";
 
@@ -35,11 +36,7 @@ export function addCommand(program: Command, cli: Cli): void {
     ],
   });
   addExport(sessions, cli);
-  defineOperation(cli, sessions, "import", {
-    operation: "sessions.import",
-    args: ["file"],
-    view: ({ added, skipped }) => [`Imported ${pluralize(added, "row")}; already here: ${skipped}.`],
-  });
+  addStoredCommands(sessions, cli);
 }
 
 function listView(

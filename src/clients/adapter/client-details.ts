@@ -6,6 +6,7 @@ import type { SessionHead, TranscriptDocument } from "../transcript/transcript-h
 import type { ContentRow } from "../transcript/transcript-rows.ts";
 import type { ClientFiles, ClientForm } from "./client-form.ts";
 import type { DrivenRun, RunOutput } from "./run-output.ts";
+import type { SessionDatabase } from "./session-database.ts";
 import type { SessionFiles } from "./session-files.ts";
 import type { SessionProgram } from "./session-program.ts";
 
@@ -29,6 +30,8 @@ export interface ClientDetails {
   readonly readDatabase?: (path: string, driver: Driver) => Result<TranscriptDocument, string> | null;
   /** Files in which the client keeps its sessions. */
   readonly sessions?: SessionFiles;
+  /** Databases in which the client keeps them. */
+  readonly database?: SessionDatabase;
   /** Program by which alone its sessions are read and written. */
   readonly program?: SessionProgram;
   /**

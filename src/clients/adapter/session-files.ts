@@ -46,6 +46,14 @@ export interface Refusal {
  * session's id, `{id8}` its first eight characters.
  */
 export interface SessionFiles {
+  /** Folder with the transcripts of a session's sub-agents. @param file of the session */
+  readonly subagents?: (file: string, id: string) => string;
+  /** Whether a row among the first makes its client's list leave the session out. */
+  readonly hides?: (row: JsonObject) => HiddenSession | null;
+  /** The client's own list of what its user has typed. */
+  readonly prompts?: PromptList;
+  /** The client's own deletion of old sessions; null: it deletes none. */
+  readonly cleanUp?: (env: NodeJS.ProcessEnv) => CleanUp | null;
   /** Folder below the user's home, and the variable that moves it. */
   readonly home: readonly [folder: string, variable?: string];
   /** Where the client finds the session by its id. */
@@ -75,6 +83,27 @@ export interface SessionFiles {
   readonly isOneById?: true;
   /** Sessions are found in the folder of that path alone, which has no links in it. */
   readonly isInFolder?: true;
+}
+
+export interface PromptList {
+  /** Below the client's folder. */
+  readonly file: string;
+  /** Session of a row, and its time in epoch ms; null: it names none. */
+  readonly promptIn: (row: JsonObject) => { readonly session: string; readonly at: number } | null;
+}
+
+export interface HiddenSession {
+  /** Ends no sentence. */
+  readonly why: string;
+  /** What opens it all the same; ends no sentence. */
+  readonly shownBy: (id: string) => string;
+}
+
+export interface CleanUp {
+  /** Time after the last change of the file, in ms. */
+  readonly afterMs: number;
+  /** Setting that says so, for a person. */
+  readonly setting: string;
 }
 
 export function rootOf(env: NodeJS.ProcessEnv, { home: [folder, variable] }: SessionFiles): string {

@@ -1,6 +1,15 @@
 import { dirname, join } from "node:path";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { dashed, refusal, type Refusal, type SessionFiles } from "../adapter/session-files.ts";
+import {
+  dashed,
+  refusal,
+  rootOf,
+  type CleanUp,
+  type HiddenSession,
+  type Refusal,
+  type SessionFiles,
+} from "../adapter/session-files.ts";
+import { readObject } from "../adapter/read-object.ts";
 import { commandIn, userWords } from "../adapter/harness-text.ts";
 
 function blocksOf(row: JsonObject): unknown[] {
@@ -40,8 +49,43 @@ function claudeRefusal(row: JsonObject, message: JsonObject): Refusal {
   return claudePassing.has(row["error"]) ? { ...given, of: "passing" } : given;
 }
 
+/** Who writes sessions that the list of a terminal leaves out. */
+const programEntries: ReadonlySet<unknown> = new Set(["sdk-cli", "sdk-ts", "sdk-py"]);
+
+function shownBy(id: string): string {
+  return `\`claude --resume ${id}\` opens it`;
+}
+
+/** Seen in the text of 2.1.328. */
+function hiddenBy(row: JsonObject): HiddenSession | null {
+  if (row["isSidechain"] === true) return { why: "a row among its first is of a sub-agent", shownBy };
+  if (programEntries.has(row["entrypoint"])) return { why: "a program started it, as `claude -p` does", shownBy };
+  return textAt(row, "teamName") === null ? null : { why: "it belongs to a team", shownBy };
+}
+
+const dayMs = 86_400_000;
+const usualDays = 30;
+
+/** By the time of the file's last change, once a day at the start of Claude Code. */
+function cleanUp(env: NodeJS.ProcessEnv): CleanUp {
+  const settings = readObject(join(rootOf(env, claudeSessions), "settings.json"));
+  const days = numberAt(settings, "cleanupPeriodDays") ?? usualDays;
+  const setting = `cleanupPeriodDays ${days}${days === usualDays ? ", as usual" : ""}`;
+  return { afterMs: Math.max(1, days) * dayMs, setting };
+}
+
 export const claudeSessions: SessionFiles = {
   home: [".claude", "CLAUDE_CONFIG_DIR"],
+  subagents: (file, id) => join(dirname(file), id, "subagents"),
+  hides: hiddenBy,
+  cleanUp,
+  prompts: {
+    file: "history.jsonl",
+    promptIn(row) {
+      const [session, at] = [textAt(row, "sessionId", 100), numberAt(row, "timestamp")];
+      return session === null || at === null ? null : { session, at };
+    },
+  },
   files: ["projects/*/{id}.jsonl"],
   links: {
     isLink: (row) => claudeLinks.has(row["type"]),

@@ -1,3 +1,7 @@
+import { existsSync, readdirSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { SessionDatabase, StoredSession } from "../adapter/session-database.ts";
 import { parseObject, type JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -45,6 +49,93 @@ export function readDatabase(
   }
 }
 
+const dataFolder = [".local", "share", "opencode"];
+
+/** OpenCode names the file of a channel besides `latest` after it. */
+export const openCodeStore: SessionDatabase = {
+  paths(env) {
+    const given = env["XDG_DATA_HOME"];
+    const folder = given ? join(given, "opencode") : join(env["HOME"] || homedir(), ...dataFolder);
+    const names = existsSync(folder) ? readdirSync(folder).filter((name) => /^opencode[\w-]*\.db$/.test(name)) : [];
+    return names.length === 0 ? [join(folder, "opencode.db")] : names.toSorted().map((name) => join(folder, name));
+  },
+  list(path, driver) {
+    try {
+      return withConnection(driver({ path, readOnly: true, busyMs }), listSessions);
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === null) throw error;
+      return err(`it cannot be read as a database (${code})`);
+    }
+  },
+};
+
+function listSessions(db: Connection): ReturnType<SessionDatabase["list"]> {
+  const [check] = db.all<{ quick_check: string }>("PRAGMA quick_check(1)");
+  const problem = check === undefined || check.quick_check === "ok" ? null : check.quick_check;
+  const tables = new Set(db.all<{ name: string }>("SELECT name FROM sqlite_master").map(({ name }) => name));
+  const known = sources.filter(({ sessions, messages }) => tables.has(sessions) && tables.has(messages));
+  if (known.length === 0) return err("it is a database, and not one of OpenCode");
+  const found = new Map<string, StoredSession>();
+  for (const { sessions: table, messages, parts } of known) {
+    const rows = db.all<ListedRow>(`SELECT * FROM ${table} ORDER BY time_updated`);
+    const children = Map.groupBy(rows, ({ parent_id: parent }) => parent);
+    for (const row of rows) {
+      // OpenCode 2 keeps the sessions of OpenCode 1 in their tables, too.
+      if (found.has(row.id) || row.parent_id !== null) continue;
+      const texts = [messages, ...(parts && tables.has(parts) ? [parts] : [])].map((name) => textsOf(db, name, row.id));
+      found.set(row.id, toStored(row, texts.flat(), children.get(row.id)?.length ?? 0));
+    }
+  }
+  return ok({ sessions: [...found.values()], problem });
+}
+
+interface ListedRow extends SessionRow {
+  readonly title?: string | null;
+  readonly time_updated?: number | null;
+  readonly time_archived?: number | null;
+}
+
+interface StoredText {
+  readonly what: string;
+  readonly text: string;
+}
+
+function textsOf(db: Connection, table: string, session: string): StoredText[] {
+  const query = `SELECT id, data FROM ${table} WHERE session_id = ?`;
+  return db
+    .all<{ id: string; data: string }>(query, session)
+    .map(({ id, data }) => ({ what: `row ${id} of ${table}`, text: data }));
+}
+
+function toStored(row: ListedRow, texts: readonly StoredText[], subagents: number): StoredSession {
+  const { id, directory: folder, title = null, time_updated: changedAt, time_archived: archivedAt } = row;
+  let [bytes, prompts] = [0, 0];
+  const damages: { what: string; bytes: number }[] = [];
+  for (const { what, text } of texts) {
+    const size = Buffer.byteLength(text);
+    bytes += size;
+    const read = parseObject(text);
+    if (read === null) damages.push({ what, bytes: size });
+    else if (read["role"] === "user" || (read["type"] === "user" && !("sessionID" in read))) prompts += 1;
+  }
+  const hidden = archivedAt
+    ? { why: "OpenCode has archived it", shownBy: () => `\`opencode --session ${id}\` opens it` }
+    : null;
+  return {
+    id,
+    title,
+    folder,
+    changedAt: changedAt ?? 0,
+    rows: texts.length,
+    bytes,
+    prompts,
+    damages,
+    hidden,
+    subagents,
+  };
+}
+
 interface SessionRow {
   readonly id: string;
   readonly directory: string | null;
@@ -53,8 +144,8 @@ interface SessionRow {
 
 /** OpenCode 2 keeps the tables of OpenCode 1 beside its own, with the sessions of before. */
 const sources = [
-  { sessions: "session_v2", messages: "session_message", read: secondVersion },
-  { sessions: "session", messages: "message", read: firstVersion },
+  { sessions: "session_v2", messages: "session_message", parts: null, read: secondVersion },
+  { sessions: "session", messages: "message", parts: "part", read: firstVersion },
 ] as const;
 
 function readSession(db: Connection, given: string | null): Result<SessionInDatabase, string> {

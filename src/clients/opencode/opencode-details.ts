@@ -3,7 +3,7 @@ import { objectAt, textAt } from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { type HookLaunch, jsonExtensions } from "../adapter/client-form.ts";
 import { headOf } from "../transcript/transcript-head.ts";
-import { isDatabase, readDatabase } from "./opencode-database.ts";
+import { isDatabase, openCodeStore, readDatabase } from "./opencode-database.ts";
 import { readOpenCodeMessage } from "./opencode-lines.ts";
 import { toFirstVersion } from "./opencode-messages.ts";
 import { openCodeProgram } from "./opencode-program.ts";
@@ -20,6 +20,7 @@ export const openCodeDetails: ClientDetails = {
   },
   rowOf: toFirstVersion,
   readDatabase: (path, driver) => (isDatabase(path) ? readDatabase(path, driver) : null),
+  database: openCodeStore,
   program: openCodeProgram,
   form: {
     program: "opencode",

@@ -5,6 +5,7 @@ import { dashed, refusal, type SessionFiles } from "../adapter/session-files.ts"
 export const qwenSessions: SessionFiles = {
   home: [".qwen"],
   files: ["projects/*/chats/{id}.jsonl"],
+  subagents: (file, id) => join(dirname(dirname(file)), "subagents", id),
   folderOf: (file, project) => join(dirname(dirname(dirname(file))), dashed(project), "chats"),
   isInFolder: true,
   links: { isLink: () => true, bridgeMs: 0 },

@@ -21,6 +21,7 @@ export class TranscriptBytes {
   readonly size: number;
   readonly #head: Buffer;
   #isCut = false;
+  #bytesRead = 0;
 
   private constructor(path: string, size: number, head: Buffer) {
     this.path = path;
@@ -49,8 +50,28 @@ export class TranscriptBytes {
     return this.#isCut;
   }
 
+  /** Bytes given so far, unpacked. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
   /** @throws a system error; the file is opened anew */
   async *chunks(): AsyncGenerator<Buffer, void> {
+    this.#bytesRead = 0;
+    for await (const bytes of this.#parts()) {
+      this.#bytesRead += bytes.length;
+      yield bytes;
+    }
+  }
+
+  /** All of it. @throws a system error */
+  async whole(): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    for await (const bytes of this.chunks()) parts.push(bytes);
+    return Buffer.concat(parts);
+  }
+
+  async *#parts(): AsyncGenerator<Buffer, void> {
     if (this.isCompressed) yield* this.#unpacked();
     else {
       const encoding = utf16Of(this.#head);

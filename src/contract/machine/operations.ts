@@ -10,6 +10,7 @@ import { effectOperations } from "./effects.ts";
 import { experimentOperations, learningOperations, replayOperations } from "./learning.ts";
 import { rescueOperations } from "./rescue.ts";
 import { sessionOperations } from "./sessions.ts";
+import { storesOperations } from "./stores.ts";
 import { teamOperations } from "./team.ts";
 import { undoOperations } from "./undo.ts";
 import { usageOperations } from "./usage.ts";
@@ -29,6 +30,7 @@ export const machineOperations = {
   ...replayOperations,
   ...rescueOperations,
   ...sessionOperations,
+  ...storesOperations,
   ...teamOperations,
   ...undoOperations,
   ...usageOperations,

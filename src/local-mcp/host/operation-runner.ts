@@ -43,6 +43,7 @@ import { reservationHandlers } from "../../machine/operations/reservation-handle
 import { learningHandlers } from "../../machine/operations/learning-handlers.ts";
 import { effectHandlers } from "../../machine/operations/effects-handlers.ts";
 import { sessionHandlers, storedSessionHandlers } from "../../machine/operations/session-handlers.ts";
+import { storesHandlers } from "../../machine/operations/stores-handlers.ts";
 import { statusLineHandlers } from "../../machine/operations/status-line.ts";
 import { workspaceHandlers } from "../../machine/operations/workspace-handlers.ts";
 
@@ -63,6 +64,7 @@ const handlers: Handlers = {
   ...sessionHandlers,
   ...statusLineHandlers,
   ...storedSessionHandlers,
+  ...storesHandlers,
   ...teamHandlers,
   ...installationHandlers,
   ...undoHandlers,

@@ -9,7 +9,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
 import { importTranscript } from "../transcripts/import-transcript.ts";
-import { findKept, isSearchable, searchedFolders, type KeptSession } from "../rescue/find-sessions.ts";
+import { findKept, isSearchable, searchedFolders, type KeptSession } from "../stores/kept-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Handlers, OperationResult } from "./operation-context.ts";
 

@@ -100,6 +100,8 @@ export interface OperationContext {
   readonly by?: CallerSurface;
   /** Shows a line to a person who waits for the answer. */
   readonly progress?: (text: string) => void;
+  /** Shows how far the work is, in place of the last such text; empty: removes it. */
+  readonly passing?: (text: string) => void;
 }
 
 /** A host keeps the rest from one call to the next. */

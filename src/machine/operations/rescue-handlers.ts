@@ -29,7 +29,7 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
       const found = await findHere(context, id);
       if (!found.ok) return found;
       const evidence = await examine(deps, found.value, folder);
-      const diagnosis = toDiagnosis(context, runtime, evidence, judge(deps, evidence, hasFailed));
+      const diagnosis = toDiagnosis(context, runtime, found.value, evidence, judge(deps, evidence, hasFailed));
       return ok({ diagnosis, healthy: [] });
     }
     const project = projectRoot(folder) ?? folder;
@@ -38,7 +38,7 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     for (const session of newest) {
       const evidence = await examine(deps, session, folder);
       const finding = judge(deps, evidence, false);
-      const diagnosis = toDiagnosis(context, runtime, evidence, finding);
+      const diagnosis = toDiagnosis(context, runtime, session, evidence, finding);
       if (isBroken(runtime, session, finding)) return ok({ diagnosis, healthy });
       healthy.push(diagnosis);
     }
@@ -96,7 +96,8 @@ function isBroken(runtime: Runtime, session: sessions.Session, { reason }: Findi
 function toDiagnosis(
   { site }: HandlerContext,
   runtime: Runtime,
-  { session, file, facts }: Evidence,
+  session: sessions.Session,
+  { file, facts }: Evidence,
   { reason, why, offers }: Finding,
 ): Diagnosis {
   const shortId = shortSession(runtime, session.id);

@@ -6,7 +6,7 @@ import { uuidv4 } from "../../shared/ids.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { sessionFilesOf } from "../../clients/details.ts";
-import { isKept } from "../rescue/find-sessions.ts";
+import { isKept } from "../stores/kept-sessions.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
 import { importOrigin } from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";

@@ -26,9 +26,15 @@ export interface RescueDeps {
   readonly isShared: boolean;
 }
 
+/** What is known of a session before its client's files are read. */
+export type ExaminedSession = Pick<
+  Session,
+  "id" | "client" | "clientVersion" | "transcriptPath" | "cwd" | "project" | "origin"
+>;
+
 /** Facts of a session from its client's own files. */
 export interface Evidence {
-  readonly session: Session;
+  readonly session: ExaminedSession;
   /** Name of the client for a user. */
   readonly title: string;
   /** Its file, link or folder; null: there is none, or the client keeps it otherwise. */
@@ -50,10 +56,39 @@ export interface Evidence {
 }
 
 /** Reads only. @param folder where the user is */
-export async function examine(deps: RescueDeps, session: Session, folder: string): Promise<Evidence> {
-  const folders = [session.cwd, session.project].filter((one) => one !== null);
-  const home = folders.find((one) => existsSync(one));
-  const nothing: Evidence = {
+export async function examine(deps: RescueDeps, session: ExaminedSession, folder: string): Promise<Evidence> {
+  const home = homeOf(session);
+  const nothing = unread(session, folder);
+  const { program, sessions: client } = detailsOf(session.client) ?? {};
+  if (program) return { ...nothing, ...(await examineExport(deps, program, session, home ?? folder)) };
+  if (!client) return nothing;
+  const lock = lockOf(deps, client, session.id);
+  return { ...nothing, lock, ...(await examineFile(deps, session, client, home)) };
+}
+
+/** The same for a file that was read already. @param file where its client keeps the session */
+export function examineRead(
+  deps: RescueDeps,
+  session: ExaminedSession,
+  { file, isArchived, ...read }: Pick<Evidence, "isArchived" | "facts" | "problem"> & { readonly file: string },
+  folder: string,
+): Evidence {
+  const nothing = unread(session, folder);
+  const client = sessionFilesOf(session.client);
+  if (!client) return nothing;
+  const moved = isArchived ? null : (movedFile(client, file, session, homeOf(session)) ?? nothing.moved);
+  const lock = lockOf(deps, client, session.id);
+  return { ...nothing, ...read, file, isArchived, isThere: !isArchived, lock, moved };
+}
+
+/** A folder of the session that is there. */
+function homeOf({ cwd, project }: ExaminedSession): string | undefined {
+  return [cwd, project].filter((one) => one !== null).find((one) => existsSync(one));
+}
+
+function unread(session: ExaminedSession, folder: string): Evidence {
+  const from = session.cwd ?? session.project;
+  return {
     session,
     title: adapterOf(session.client)?.title ?? session.client,
     file: null,
@@ -63,20 +98,15 @@ export async function examine(deps: RescueDeps, session: Session, folder: string
     facts: null,
     document: null,
     problem: null,
-    moved: home === undefined && folders[0] !== undefined ? { from: folders[0], to: folder } : null,
+    moved: homeOf(session) === undefined && from !== null ? { from, to: folder } : null,
     lock: null,
   };
-  const { program, sessions: client } = detailsOf(session.client) ?? {};
-  if (program) return { ...nothing, ...(await examineExport(deps, program, session, home ?? folder)) };
-  if (!client) return nothing;
-  const [path] = pathsOf(deps.env, client, client.locks ?? [], session.id);
-  const lock = path === undefined ? null : lockOf(deps, path);
-  return { ...nothing, lock, ...(await examineFile(deps, session, client, home)) };
 }
 
 /** The kernel frees a lock with its process: a file then blocks only if it does not open. */
-function lockOf({ processes }: RescueDeps, path: string): Evidence["lock"] {
-  if (!existsSync(path)) return null;
+function lockOf({ env, processes }: RescueDeps, client: SessionFiles, id: string): Evidence["lock"] {
+  const [path] = pathsOf(env, client, client.locks ?? [], id);
+  if (path === undefined || !existsSync(path)) return null;
   const pid = holderOf(path);
   if (pid !== null) return { path, holder: `${processes.facts(pid)?.command ?? "unknown"} (pid ${pid})`, code: null };
   const code = openProblem(path);
@@ -86,7 +116,7 @@ function lockOf({ processes }: RescueDeps, path: string): Evidence["lock"] {
 async function examineExport(
   deps: RescueDeps,
   program: SessionProgram,
-  { id }: Session,
+  { id }: ExaminedSession,
   cwd: string,
 ): Promise<Partial<Evidence>> {
   if (deps.isShared) return {};
@@ -97,7 +127,7 @@ async function examineExport(
 
 async function examineFile(
   { env, isShared }: RescueDeps,
-  session: Session,
+  session: ExaminedSession,
   client: SessionFiles,
   home: string | undefined,
 ): Promise<Partial<Evidence>> {
@@ -107,8 +137,8 @@ async function examineFile(
   const own = pathsOf(env, client, client.files, id);
   const file = [...known, ...own].find((path) => lstatSync(path, { throwIfNoEntry: false }));
   if (file === undefined) return examineMissing(env, session, client);
-  const to = home !== undefined && own.includes(file) ? folderWithout(client, file, home) : null;
-  const there = { file, isThere: true, ...(to === null ? {} : { moved: { from: session.cwd ?? to, to } }) };
+  const moved = own.includes(file) ? movedFile(client, file, session, home) : null;
+  const there = { file, isThere: true, ...(moved ? { moved } : {}) };
   try {
     if (isShared && statSync(file).size > sharedBytes) return there;
     return { ...there, facts: await readConversation(file, client) };
@@ -121,7 +151,7 @@ async function examineFile(
 
 function examineMissing(
   env: NodeJS.ProcessEnv,
-  { id, origin, transcriptPath: path }: Session,
+  { id, origin, transcriptPath: path }: ExaminedSession,
   client: SessionFiles,
 ): Partial<Evidence> {
   const archived = pathsOf(env, client, client.archive ?? [], id);
@@ -129,12 +159,18 @@ function examineMissing(
   return { isArchived: archived.length > 0, isThere: false, strayFile };
 }
 
-/** @returns the folder in which its client runs and does not find the file; null: it does */
-function folderWithout({ isInFolder, folderOf }: SessionFiles, file: string, home: string): string | null {
-  const real = realpathSync(home);
-  const folder = folderOf?.(file, real) ?? dirname(file);
+/** @returns null: its client finds the file in the folder in which it runs */
+function movedFile(
+  { isInFolder, folderOf }: SessionFiles,
+  file: string,
+  { cwd }: ExaminedSession,
+  home: string | undefined,
+): Evidence["moved"] {
+  if (home === undefined || !isInFolder) return null;
+  const to = realpathSync(home);
+  const folder = folderOf?.(file, to) ?? dirname(file);
   // Names of long paths are cut.
-  return isInFolder && real.length <= 180 && folder !== dirname(file) ? real : null;
+  return to.length <= 180 && folder !== dirname(file) ? { from: cwd ?? to, to } : null;
 }
 
 export interface Finding {

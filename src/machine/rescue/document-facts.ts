@@ -6,6 +6,21 @@ export function factsOfDocument(document: JsonObject, program: SessionProgram): 
   const reader = new ConversationReader();
   const messages = listAt(document, "messages");
   for (const [index, message] of messages.entries()) reader.add(index, program.rowOf(asObject(message) ?? {}));
-  const whole = { bytes: 0, unreadable: 0, refused: null, sent: null, fused: null, isCut: false, isPart: false };
-  return { ...reader.conversation, ...whole, lines: messages.length };
+  return {
+    ...reader.conversation,
+    bytes: 0,
+    readBytes: 0,
+    rowBytes: 0,
+    damages: [],
+    isUnended: false,
+    twins: 0,
+    newestAt: null,
+    lines: messages.length,
+    unreadable: 0,
+    refused: null,
+    sent: null,
+    fused: null,
+    isCut: false,
+    isPart: false,
+  };
 }

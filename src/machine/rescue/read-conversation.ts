@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { asObject, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { TranscriptBytes } from "../../clients/transcript/transcript-bytes.ts";
-import type { TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
+import type { ByteDamage, TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
+import { timeOf } from "../../clients/transcript.ts";
 import type { SessionFiles, Refusal, Row } from "../../clients/adapter/session-files.ts";
 import { RowChain, type Sent } from "./row-chain.ts";
 
@@ -87,8 +87,26 @@ export class ConversationReader {
   }
 }
 
+/** Bytes that hold no row, or not as they were written. */
+export interface FoundDamage extends Pick<TranscriptRow, "position" | "bytes" | "line"> {
+  readonly kind: ByteDamage;
+  /** Time of the newest row before it, in epoch ms; null: none has a time. */
+  readonly after: number | null;
+}
+
 export interface TranscriptFacts extends Conversation {
   readonly bytes: number;
+  /** Bytes that were read, unpacked where the file is compressed. */
+  readonly readBytes: number;
+  /** Bytes of rows; what is neither theirs nor of a damage is blank. */
+  readonly rowBytes: number;
+  readonly damages: readonly FoundDamage[];
+  /** A compressed file is cut, or damaged: what follows is missing. */
+  readonly isUnended: boolean;
+  /** Rows that stand more than once. */
+  readonly twins: number;
+  /** Time of the newest row, in epoch ms; null: none has a time. */
+  readonly newestAt: number | null;
   /** Lines that are not empty; all line numbers count these, from 1. */
   readonly lines: number;
   /** Lines that hold no row. */
@@ -105,12 +123,29 @@ export interface TranscriptFacts extends Conversation {
 }
 
 /** @throws a system error for a file that cannot be read */
-export async function readConversation(path: string, client: SessionFiles): Promise<TranscriptFacts> {
+export async function readConversation(
+  path: string,
+  client: SessionFiles,
+  onRow?: (one: TranscriptRow) => void,
+): Promise<TranscriptFacts> {
   const file = TranscriptBytes.open(path);
   const reading = new Reading(client);
-  if (isDocument(path)) await reading.addDocument(path);
-  else for await (const rows of file.rows()) for (const one of rows) reading.add(one);
-  return { ...reading.facts, bytes: file.size };
+  const add = (one: TranscriptRow): void => {
+    reading.add(one);
+    onRow?.(one);
+  };
+  if (isDocument(path)) add(documentIn(await file.whole()));
+  else for await (const rows of file.rows()) for (const one of rows) add(one);
+  const { bytesRead: readBytes, isCut: isUnended } = file;
+  return { ...reading.facts, bytes: file.size, readBytes, isUnended };
+}
+
+/** Zeros behind a document are dropped. */
+function documentIn(bytes: Buffer): TranscriptRow {
+  const text = bytes.toString("utf8").replace(/\0+$/, "").trim();
+  const row = parseObject(text);
+  const damage = row === null ? "torn" : null;
+  return { row, text, damage, position: 0, bytes: bytes.length, line: 1, isAlone: true, isEnded: true };
 }
 
 /** One JSON text, in as many lines as it may have. */
@@ -143,6 +178,9 @@ class Reading {
   #readable = 0;
   #isPart = false;
   #last: TranscriptRow | null = null;
+  #rowBytes = 0;
+  #newestAt: number | null = null;
+  readonly #damages: FoundDamage[] = [];
 
   constructor(client: SessionFiles) {
     this.#client = client;
@@ -150,9 +188,12 @@ class Reading {
   }
 
   add(one: TranscriptRow): void {
-    const { line, row } = one;
+    const { line, row, damage, position, bytes } = one;
     this.#last = one;
+    if (damage !== null) this.#damages.push({ kind: damage, position, bytes, line, after: this.#newestAt });
     if (row === null) return;
+    if (damage === null) this.#rowBytes += bytes;
+    this.#newestAt = timeOf(row) ?? this.#newestAt;
     if (!one.isAlone) return this.#addFused(line, row);
     this.#readable += 1;
     if (isRefused(this.#client, one)) return void (this.#refused ??= line);
@@ -161,14 +202,6 @@ class Reading {
     if (messages === null) return this.#addRow(line - 1, row);
     this.#reader = new ConversationReader();
     for (const message of messages) this.#reader.add(line - 1, this.#client.rowOf(asObject(message) ?? {}));
-  }
-
-  async addDocument(path: string): Promise<void> {
-    const text = await readFile(path, "utf8");
-    const row = parseObject(text);
-    const damage = row === null ? "torn" : null;
-    const bytes = Buffer.byteLength(text);
-    this.add({ row, text, damage, position: 0, bytes, line: 1, isAlone: true, isEnded: true });
   }
 
   #addRow(index: number, row: JsonObject): void {
@@ -184,11 +217,15 @@ class Reading {
     if (isLost && id !== null) this.#fused.push({ line, id });
   }
 
-  get facts(): Omit<TranscriptFacts, "bytes"> {
+  get facts(): Omit<TranscriptFacts, "bytes" | "readBytes" | "isUnended"> {
     const last = this.#last;
     const lines = last === null ? 0 : last.line;
     return {
       ...this.#reader.conversation,
+      rowBytes: this.#rowBytes,
+      damages: this.#damages,
+      twins: this.#chain?.twins ?? 0,
+      newestAt: this.#newestAt,
       lines,
       unreadable: lines - this.#readable,
       refused: this.#refused,

@@ -59,6 +59,7 @@ export class RowChain {
   #last: string | null = null;
   #newest: string | null = null;
   #boundary = -1;
+  #twins = 0;
 
   constructor(rules: LinkRules) {
     this.#rules = rules;
@@ -72,6 +73,7 @@ export class RowChain {
     const { parent, isPassedOver } = this.#parents.of(this.#rules, row);
     if (isPassedOver) return;
     const side = row["isSidechain"];
+    if (this.#links.has(id)) this.#twins += 1;
     const isMain = side !== true;
     this.#links.set(id, {
       id,
@@ -85,6 +87,11 @@ export class RowChain {
     if (!isMain) return;
     this.#last = id;
     if (this.#rules.isBoundary?.(row)) [this.#boundary, this.#newest] = [index, null];
+  }
+
+  /** Rows whose id an earlier row has, too. */
+  get twins(): number {
+    return this.#twins;
   }
 
   has(id: string): boolean {

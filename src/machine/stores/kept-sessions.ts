@@ -9,7 +9,11 @@ export interface KeptSession {
   readonly client: HookClient;
   readonly id: string;
   readonly path: string;
+  /** Epoch ms. */
   readonly changedAt: number;
+  readonly bytes: number;
+  /** Its client does not list it. */
+  readonly isArchived: boolean;
 }
 
 /** Fewer characters of an id name too much; other ones are of no id. */
@@ -26,18 +30,32 @@ export function isSearchable(prefix: string): boolean {
  */
 export function findKept(env: NodeJS.ProcessEnv, prefix: string): KeptSession[] {
   if (!isSearchable(prefix)) return [];
-  const found = allSessionFiles.flatMap(([name, client]) => keptBy(env, name, client, prefix));
-  const isSame = (one: KeptSession, other: KeptSession): boolean =>
-    one.client === other.client && one.id === other.id && sessionFilesOf(one.client)?.isOneById === true;
-  return found.filter((one, at) => found.findIndex((other) => isSame(one, other) || one === other) === at);
+  return eachOnce(allSessionFiles.flatMap(([name, client]) => keptBy(env, name, client, prefix)));
+}
+
+/** All that a client keeps, also in its archive, by path. */
+export function listKept(env: NodeJS.ProcessEnv, name: HookClient): KeptSession[] {
+  const client = sessionFilesOf(name);
+  return client ? eachOnce(keptBy(env, name, client, "")).toSorted((a, b) => (a.path < b.path ? -1 : 1)) : [];
+}
+
+/** A client may have two files of one session, of which it reads the first. */
+function eachOnce(found: readonly KeptSession[]): KeptSession[] {
+  const seen = new Set<string>();
+  return found.filter(({ client, id, path }) => {
+    const key = sessionFilesOf(client)?.isOneById === true ? `${client} ${id}` : path;
+    return !seen.has(key) && seen.add(key);
+  });
 }
 
 function keptBy(env: NodeJS.ProcessEnv, name: HookClient, client: SessionFiles, prefix: string): KeptSession[] {
-  const paths = pathsOf(env, client, [...client.files, ...(client.archive ?? [])], `${prefix}*`);
+  const archived = new Set(pathsOf(env, client, client.archive ?? [], `${prefix}*`));
+  const paths = [...pathsOf(env, client, client.files, `${prefix}*`), ...archived];
   return paths.flatMap((path) => {
     const stats = statSync(path, { throwIfNoEntry: false });
     const id = stats?.isFile() === true ? idOf(path, prefix) : null;
-    return id === null || !stats ? [] : [{ client: name, id, path, changedAt: stats.mtimeMs }];
+    if (id === null || !stats) return [];
+    return [{ client: name, id, path, changedAt: stats.mtimeMs, bytes: stats.size, isArchived: archived.has(path) }];
   });
 }
 
@@ -45,7 +63,7 @@ function keptBy(env: NodeJS.ProcessEnv, name: HookClient, client: SessionFiles, 
 function idOf(path: string, prefix: string): string | null {
   const named = [basename(path), basename(dirname(path))].flatMap((name) => uuidAtEnd(name) ?? []);
   const ids = named.length > 0 ? named : [idIn(path) ?? ""];
-  return ids.find((id) => id.startsWith(prefix)) ?? null;
+  return ids.find((id) => id !== "" && id.startsWith(prefix)) ?? null;
 }
 
 function uuidAtEnd(name: string): string | null {

@@ -1,0 +1,230 @@
+import { readdirSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { adapterOf } from "../../clients/adapters.ts";
+import { detailsOf, sessionFilesOf } from "../../clients/details.ts";
+import type { SessionFiles } from "../../clients/adapter/session-files.ts";
+import { ContentReader } from "../../clients/transcript.ts";
+import { problemOf } from "../../clients/transcript/transcript-bytes.ts";
+import type { TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
+import type { CheckedSession, StoredState, StoreFinding } from "../../contract/machine/stores.ts";
+import { storedStates } from "../../contract/machine/stores.ts";
+import { pluralize } from "../../shared/format.ts";
+import { textAt } from "../../shared/json-fields.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { examineRead, judge, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
+import { readConversation, type FoundDamage, type TranscriptFacts } from "../rescue/read-conversation.ts";
+import type { KeptSession } from "./kept-sessions.ts";
+
+export interface CheckDeps extends RescueDeps {
+  readonly now: () => number;
+  /** Where the user is. */
+  readonly folder: string;
+  /** Prompts of a session in the client's own list of them, newest last. */
+  readonly promptsOf: (session: string) => readonly { readonly at: number }[];
+}
+
+/** A file that was written to so shortly before may be in the middle of a row. */
+const beingWrittenMs = 10_000;
+/** Within a week the user can still do something. */
+const expiringMs = 7 * 86_400_000;
+/** The clocks of a row and of the client's list of prompts. */
+const slackMs = 60_000;
+
+/** Reads only. @returns why the file cannot be read */
+export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<Result<CheckedSession, string>> {
+  const client = sessionFilesOf(kept.client);
+  if (client === null) return err("its client keeps no files");
+  const head = new HeadReader(kept.client, client);
+  let facts: TranscriptFacts;
+  try {
+    facts = await readConversation(kept.path, client, (one) => head.add(one));
+  } catch (error) {
+    return err(problemOf(error));
+  }
+  const subagents = await checkSubagents(kept, client);
+  const findings = [
+    ...damagesOf(deps, kept, facts),
+    ...findingsOfClient(deps, kept, facts, head),
+    ...subagents.findings,
+    ...lostPrompts(deps, kept, facts),
+    ...expiry(deps, kept, client),
+  ];
+  const damaged = facts.damages.reduce((sum, { bytes }) => sum + bytes, 0);
+  return ok({
+    client: kept.client,
+    session: kept.id,
+    title: head.title,
+    folder: head.cwd,
+    file: kept.path,
+    changedAt: kept.changedAt,
+    state: worstOf(findings),
+    findings,
+    bytes: facts.bytes + subagents.bytes,
+    read: {
+      rows: facts.rowBytes + subagents.rowBytes,
+      damaged: damaged + subagents.damaged,
+      blank: facts.readBytes - facts.rowBytes - damaged + subagents.blank,
+    },
+    lines: facts.lines,
+    prompts: facts.prompts,
+    sent: facts.sent?.sent ?? null,
+    subagents: subagents.files,
+    kept: null,
+  });
+}
+
+export function worstOf(findings: readonly StoreFinding[]): StoredState {
+  return storedStates.find((state) => findings.some((one) => one.state === state)) ?? "whole";
+}
+
+const damageTexts: Readonly<Record<FoundDamage["kind"], string>> = {
+  torn: "a row is cut",
+  zeros: "zeros stand where rows were",
+  not_utf8: "a row holds bytes that are no text, so some of its words are lost",
+  foreign: "text that is no row",
+  too_long: "a line is too long for a row",
+};
+
+function damagesOf({ now }: CheckDeps, { path, changedAt }: KeptSession, facts: TranscriptFacts): StoreFinding[] {
+  const isBeingWritten = now() - changedAt < beingWrittenMs;
+  const last = facts.damages.at(-1);
+  const isUnfinished = (one: FoundDamage): boolean =>
+    isBeingWritten && one === last && one.kind === "torn" && one.position + one.bytes === facts.readBytes;
+  const found = facts.damages.filter((one) => !isUnfinished(one)).map((one) => damageOf(one, path));
+  if (!facts.isUnended) return found;
+  const text = "the compressed file is cut, or damaged: what followed is lost";
+  return [...found, { state: "damaged", text, position: facts.readBytes }];
+}
+
+function damageOf({ kind, position, bytes, line, after }: FoundDamage, file?: string): StoreFinding {
+  const time = after === null ? "" : `, after ${new Date(after).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+  const size = bytes.toLocaleString("en");
+  const text = `${damageTexts[kind]}: ${size} bytes at byte ${position.toLocaleString("en")} (line ${line}${time})`;
+  return { state: "damaged", text, position, bytes, ...(file === undefined ? {} : { file }) };
+}
+
+const statesOfReasons: Readonly<Partial<Record<NonNullable<Finding["reason"]>, StoredState>>> = {
+  cut_off: "damaged",
+  unreadable: "damaged",
+  poisoned: "poisoned",
+  too_large: "poisoned",
+  refused: "poisoned",
+  locked: "invisible",
+  invisible: "invisible",
+};
+
+/** What `rescue` finds, and what keeps the session from its client's list. */
+function findingsOfClient(
+  deps: CheckDeps,
+  { client, id, path, isArchived }: KeptSession,
+  facts: TranscriptFacts,
+  head: HeadReader,
+): StoreFinding[] {
+  const { cwd } = head;
+  const session = { id, client, clientVersion: null, transcriptPath: path, cwd, project: null, origin: "startup" };
+  const seen = examineRead(deps, session, { file: path, isArchived, facts, problem: null }, deps.folder);
+  const { reason, why } = judge(deps, seen, false);
+  const state = reason === null ? undefined : statesOfReasons[reason];
+  const title = adapterOf(client)?.title ?? client;
+  const hidden = head.hidden;
+  return [
+    ...(state === undefined ? [] : [{ state, text: why }]),
+    ...(hidden === null
+      ? []
+      : [{ state: "invisible" as const, text: `${title} does not list it (${hidden.why}): ${hidden.shownBy(id)}` }]),
+  ];
+}
+
+/** The client's own list of prompts holds later ones than the file. */
+function lostPrompts({ promptsOf }: CheckDeps, { id }: KeptSession, { newestAt }: TranscriptFacts): StoreFinding[] {
+  if (newestAt === null) return [];
+  const later = promptsOf(id).filter(({ at }) => at > newestAt + slackMs).length;
+  if (later === 0) return [];
+  const text = `its end is missing: its client's list of prompts has ${pluralize(later, "later prompt")} of it`;
+  return [{ state: "damaged", text }];
+}
+
+function expiry({ env, now }: CheckDeps, { changedAt, client }: KeptSession, files: SessionFiles): StoreFinding[] {
+  const cleanUp = files.cleanUp?.(env) ?? null;
+  if (cleanUp === null || changedAt + cleanUp.afterMs - now() > expiringMs) return [];
+  const at = changedAt + cleanUp.afterMs;
+  const title = adapterOf(client)?.title ?? client;
+  const when = at <= now() ? "when it starts next" : `on ${new Date(at).toISOString().slice(0, 10)}`;
+  return [{ state: "expiring", text: `${title} deletes it ${when} (${cleanUp.setting})` }];
+}
+
+/** First rows: who wrote the session, where, and its first words. */
+class HeadReader {
+  readonly #details;
+  readonly #files: SessionFiles;
+  readonly #content: ContentReader;
+  #title: string | null = null;
+  cwd: string | null = null;
+  hidden: ReturnType<NonNullable<SessionFiles["hides"]>> = null;
+
+  constructor(client: string, files: SessionFiles) {
+    this.#details = detailsOf(client);
+    this.#files = files;
+    this.#content = new ContentReader(this.#details?.readRow);
+  }
+
+  get title(): string | null {
+    return this.#title;
+  }
+
+  add(one: TranscriptRow): void {
+    const { row, position, line } = one;
+    if (row === null) return;
+    this.cwd ??= this.#details?.headOf?.(row)?.cwd ?? textAt(row, "cwd", 4_096);
+    if (position < headBytes) this.hidden ??= this.#files.hides?.(row) ?? null;
+    if (this.#title === null && line <= titleLines) this.#title = this.#titleWith(one);
+  }
+
+  #titleWith(one: TranscriptRow): string | null {
+    this.#content.add([one]);
+    return this.#content.firstPrompt?.trim().split("\n")[0]?.slice(0, 80) ?? null;
+  }
+}
+
+/** Claude Code reads no more of a file for its list. */
+const headBytes = 65_536;
+const titleLines = 200;
+
+interface CheckedSubagents {
+  readonly files: number;
+  readonly bytes: number;
+  readonly rowBytes: number;
+  readonly damaged: number;
+  readonly blank: number;
+  readonly findings: readonly StoreFinding[];
+}
+
+/** Transcripts of a session's sub-agents, in the folder that is named by it. */
+async function checkSubagents({ path, id }: KeptSession, client: SessionFiles): Promise<CheckedSubagents> {
+  const sum = { files: 0, bytes: 0, rowBytes: 0, damaged: 0, blank: 0, findings: [] as StoreFinding[] };
+  for (const file of client.subagents === undefined ? [] : transcriptsBelow(client.subagents(path, id))) {
+    sum.files += 1;
+    try {
+      const { bytes, readBytes, rowBytes, damages } = await readConversation(file, client);
+      const damaged = damages.reduce((all, one) => all + one.bytes, 0);
+      sum.bytes += bytes;
+      sum.rowBytes += rowBytes;
+      sum.damaged += damaged;
+      sum.blank += readBytes - rowBytes - damaged;
+      for (const one of damages)
+        sum.findings.push({ ...damageOf(one, file), text: `sub-agent ${basename(file)}: ${damageOf(one).text}` });
+    } catch (error) {
+      sum.findings.push({ state: "damaged", text: `sub-agent ${basename(file)}: ${problemOf(error)}`, file });
+    }
+  }
+  return sum;
+}
+
+/** Also those that sub-agents have started. */
+export function transcriptsBelow(folder: string): string[] {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return [];
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((name) => /^agent-.*\.jsonl$/.test(basename(name)))
+    .map((name) => join(folder, name))
+    .toSorted();
+}

@@ -1,0 +1,166 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { adapterOf } from "../../clients/adapters.ts";
+import { details, sessionFilesOf } from "../../clients/details.ts";
+import { rootOf, type PromptList, type SessionFiles } from "../../clients/adapter/session-files.ts";
+import type { StoredSession } from "../../clients/adapter/session-database.ts";
+import { TranscriptBytes, problemOf } from "../../clients/transcript/transcript-bytes.ts";
+import { hookClients, type HookClient } from "../../contract/clients.ts";
+import type { MachineOutput } from "../../contract/machine/operations.ts";
+import type { CheckedSession, StoreFinding } from "../../contract/machine/stores.ts";
+import { pluralize } from "../../shared/format.ts";
+import type { Driver } from "../../store/driver.ts";
+import { checkSession, worstOf, type CheckDeps } from "./check-session.ts";
+import { keepSession } from "./keep-session.ts";
+import { listKept } from "./kept-sessions.ts";
+
+export interface StoreCheckDeps extends Omit<CheckDeps, "promptsOf"> {
+  readonly driver: () => Promise<Driver>;
+  /** Folder of the copies that are made of sessions which their client will delete. */
+  readonly keepFolder: string;
+  /** @param done sessions of `all` that are checked */
+  readonly progress: (client: string, done: number, all: number) => void;
+}
+
+type Checked = MachineOutput<"stores.check">;
+type Growing = { -readonly [Key in keyof Checked]: Checked[Key] };
+
+/** Reads only, but for the copies. */
+export async function checkStores(
+  deps: StoreCheckDeps,
+  { client: only, keep }: { readonly client?: HookClient | undefined; readonly keep: boolean },
+): Promise<Checked> {
+  const checked: Growing = { stores: [], sessions: [], unread: [] };
+  for (const client of hookClients) {
+    if (only !== undefined && client !== only) continue;
+    const files = sessionFilesOf(client);
+    if (files) await checkFiles(deps, client, files, keep, checked);
+    else await checkDatabases(deps, client, checked);
+  }
+  return checked;
+}
+
+async function checkFiles(
+  deps: StoreCheckDeps,
+  client: HookClient,
+  files: SessionFiles,
+  keep: boolean,
+  checked: Growing,
+): Promise<void> {
+  const path = rootOf(deps.env, files);
+  const isThere = existsSync(path);
+  const all = isThere ? listKept(deps.env, client) : [];
+  const notes: string[] = [];
+  const prompts = files.prompts && isThere ? await readPrompts(join(path, files.prompts.file), files.prompts) : null;
+  if (prompts) notes.push(prompts.note);
+  const title = adapterOf(client)?.title ?? client;
+  for (const [at, kept] of all.entries()) {
+    deps.progress(title, at, all.length);
+    const promptsOf = (session: string): readonly { readonly at: number }[] => prompts?.bySession.get(session) ?? [];
+    const found = await checkSession({ ...deps, promptsOf }, kept);
+    if (!found.ok) checked.unread.push({ file: kept.path, why: found.error });
+    else checked.sessions.push(keep ? await withCopy(deps, found.value, files) : found.value);
+  }
+  checked.stores.push({ client, path, isThere, sessions: all.length, notes });
+}
+
+async function withCopy(deps: StoreCheckDeps, session: CheckedSession, files: SessionFiles): Promise<CheckedSession> {
+  if (!session.findings.some(({ state }) => state === "expiring")) return session;
+  return { ...session, kept: await keepSession(deps.keepFolder, session, files) };
+}
+
+interface ReadPrompts {
+  readonly bySession: ReadonlyMap<string, readonly { readonly at: number }[]>;
+  readonly note: string;
+}
+
+/** A client's own list of what its user has typed. */
+async function readPrompts(path: string, { promptIn }: PromptList): Promise<ReadPrompts | null> {
+  if (!existsSync(path)) return null;
+  const bySession = new Map<string, { readonly at: number }[]>();
+  let [count, damaged, damages] = [0, 0, 0];
+  try {
+    for await (const rows of TranscriptBytes.open(path).rows())
+      for (const { row, damage, bytes } of rows) {
+        if (damage !== null) [damages, damaged] = [damages + 1, damaged + bytes];
+        const prompt = row && promptIn(row);
+        if (!prompt) continue;
+        count += 1;
+        const list = bySession.get(prompt.session) ?? [];
+        list.push({ at: prompt.at });
+        bySession.set(prompt.session, list);
+      }
+  } catch (error) {
+    return { bySession, note: `${path}: ${problemOf(error)}` };
+  }
+  const whole = damages === 0 ? "all read" : `${pluralize(damages, "part")} of ${damaged} bytes could not be read`;
+  return { bySession, note: `${path}: ${pluralize(count, "prompt")}, ${whole}` };
+}
+
+async function checkDatabases(deps: StoreCheckDeps, client: HookClient, checked: Growing): Promise<void> {
+  const { database } = details[client];
+  if (database === undefined) return;
+  const title = adapterOf(client)?.title ?? client;
+  for (const path of database.paths(deps.env)) {
+    if (!existsSync(path)) {
+      checked.stores.push({ client, path, isThere: false, sessions: 0, notes: [] });
+      continue;
+    }
+    const listed = database.list(path, await deps.driver());
+    if (!listed.ok) {
+      checked.unread.push({ file: path, why: listed.error });
+      checked.stores.push({ client, path, isThere: true, sessions: 0, notes: [] });
+      continue;
+    }
+    const { sessions, problem } = listed.value;
+    for (const [at, stored] of sessions.entries()) {
+      deps.progress(title, at, sessions.length);
+      checked.sessions.push(fromDatabase(client, path, stored));
+    }
+    const notes = [problem === null ? "SQLite finds nothing wrong with the file" : `SQLite: ${problem}`];
+    checked.stores.push({ client, path, isThere: true, sessions: sessions.length, notes });
+  }
+}
+
+function fromDatabase(client: HookClient, file: string, stored: StoredSession): CheckedSession {
+  const { id, title, folder, changedAt, rows, bytes, prompts, damages, hidden, subagents } = stored;
+  const findings: StoreFinding[] = damages.map(({ what, bytes: size }) => ({
+    state: "damaged",
+    text: `${what}: ${size.toLocaleString("en")} bytes that are no JSON`,
+    bytes: size,
+  }));
+  if (hidden) findings.push({ state: "invisible", text: `${hidden.why}: ${hidden.shownBy(id)}` });
+  const damaged = damages.reduce((sum, one) => sum + one.bytes, 0);
+  return {
+    client,
+    session: id,
+    title,
+    folder,
+    file,
+    changedAt,
+    state: worstOf(findings),
+    findings,
+    bytes,
+    read: { rows: bytes - damaged, damaged, blank: 0 },
+    lines: rows,
+    prompts,
+    sent: null,
+    subagents,
+    kept: null,
+  };
+}
+
+/** @param driver for databases; null: they are left out */
+export function listStored(
+  env: NodeJS.ProcessEnv,
+  client: HookClient,
+  driver: Driver | null,
+): MachineOutput<"stores.list">["sessions"] {
+  const { database } = details[client];
+  if (database === undefined) return listKept(env, client).map(({ id, path }) => ({ client, session: id, file: path }));
+  const paths = driver === null ? [] : database.paths(env).filter((path) => existsSync(path));
+  return paths.flatMap((path) => {
+    const listed = driver && database.list(path, driver);
+    return listed?.ok ? listed.value.sessions.map(({ id }) => ({ client, session: id, file: null })) : [];
+  });
+}
