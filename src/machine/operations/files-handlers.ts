@@ -16,8 +16,8 @@ import type { HandlerContext, Handlers, OperationResult } from "./operation-cont
 import type { Saved } from "../../contract/machine/files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age } from "../../shared/format.ts";
-import type { RemoteContext } from "../recovery/elsewhere/remote-context.ts";
-import { findById } from "../recovery/elsewhere/remote-source.ts";
+import type { Reach } from "../recovery/elsewhere/reach.ts";
+import { findById } from "../recovery/elsewhere/candidates.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import {
   findSnapshot,
@@ -28,7 +28,6 @@ import {
 import * as sessions from "../sessions/sessions.ts";
 import { fetchFiles } from "../sharing/fetch-records.ts";
 import { toLocalTime, type SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
-import { projectOfFolderHere } from "./other-machines.ts";
 import { isUnanswered } from "./recovery-handlers.ts";
 import { findSessionOrCheckpoint, pathsIn, shortCheckpoint, shortSession } from "./resolve-id.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
@@ -124,9 +123,9 @@ async function findSavedFiles(
   const found = id === undefined ? findNewest(runtime, folder) : findOwn(runtime, id);
   if (found.ok) return ok(sourceOf(runtime, found.value));
   if (id === undefined || found.error.code !== "not_found") return found;
-  const others = await context.others.read(runtime, context.progress);
-  const row = others && findById(others, id);
-  return row ? receive(context, others, row, folder) : found;
+  const reach = await context.others.read(runtime, context.progress, folder);
+  const row = reach && findById(reach, id);
+  return row ? receive(context, reach, row) : found;
 }
 
 type SavedRow = StoredSnapshotRow & { readonly repository: string; readonly commit: string };
@@ -200,20 +199,18 @@ function otherText(runtime: Runtime, session: string): string {
 
 async function receive(
   { progress }: HandlerContext,
-  others: RemoteContext,
+  reach: Reach,
   row: SessionElsewhere,
-  folder: string,
 ): Promise<OperationResult<SavedFiles>> {
-  const { runtime } = others;
+  const { runtime, here } = reach;
   const { id: session, machine } = row;
-  const here = await projectOfFolderHere(others, folder);
   if (here === null || here.project !== row.projectName) {
     const there = `${row.project ?? "no project"} on ${machine}`;
     const message = `this folder is not the project of ${session} (${there}): run this in that project's folder on this machine.`;
     return err({ code: "project_elsewhere", message });
   }
   progress?.("Fetching the files from the workspace ...");
-  const files = await fetchFiles(others, row);
+  const files = await fetchFiles(reach, row);
   if (!files.ok) {
     const message = `${files.error.message}. Nothing was restored.`;
     return err({ code: isUnanswered(files.error) ? "edge_unreachable" : "no_snapshot", message });

@@ -1,14 +1,14 @@
 import type { Chat } from "../../contract/chats.ts";
 import type { SessionView } from "../../contract/machine/sessions.ts";
 import { isRefusal } from "../../contract/errors.ts";
-import type { InputOf } from "../../contract/operations.ts";
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { err, ok } from "../../shared/result.ts";
-import { findElsewhere, type SeenElsewhere } from "../recovery/elsewhere/remote-candidates.ts";
-import { remoteContext, type ProjectHere, type RemoteContext } from "../recovery/elsewhere/remote-context.ts";
+import { hasDied } from "../sessions/closed-sessions.ts";
+import { findElsewhere, type SeenElsewhere } from "../recovery/elsewhere/candidates.ts";
+import { reachFrom, type ProjectHere, type Reach } from "../recovery/elsewhere/reach.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { findProject } from "../sharing/find-project.ts";
 import { pull } from "../sharing/pull.ts";
@@ -32,13 +32,17 @@ export class OtherMachines {
     this.#call = call;
   }
 
-  /** @returns null: without a workspace on an edge, or without a key of it */
-  async read(runtime: Runtime, progress: OperationContext["progress"]): Promise<RemoteContext | null> {
-    const context = await this.#context(runtime, []);
-    if (!context) return null;
+  /**
+   * @param folder whose project its files are compared with; absent: none
+   * @returns null: without a workspace on an edge, or without a key of it
+   */
+  async read(runtime: Runtime, progress: OperationContext["progress"], folder?: string): Promise<Reach | null> {
+    const reach = await this.#reach(runtime);
+    if (!reach) return null;
     const trouble = await this.#pull(runtime);
     if (trouble !== null) progress?.(`Other machines as of the last sync: ${trouble}.`);
-    return { ...context, isStale: trouble !== null };
+    const here = folder === undefined ? null : await projectOfFolderHere(reach, folder);
+    return { ...reach, here, isStale: trouble !== null };
   }
 
   /**
@@ -47,28 +51,29 @@ export class OtherMachines {
    * @param chats all of the workspace, so that none is asked for again
    */
   async listDead(runtime: Runtime, chats: readonly Chat[]): Promise<SessionView[]> {
-    const context = await this.#context(runtime, chats);
-    if (!context) return [];
+    const reach = await this.#reach(runtime);
+    if (!reach) return [];
     if (!isWithin(runtime.now() - this.#pulled.at, pullEveryMs)) await this.#pull(runtime);
-    return toViews(runtime, await findElsewhere(context, undefined, maxSessions));
+    const dead = await findElsewhere({ ...reach, chats }, undefined, maxSessions);
+    return toViews(
+      runtime,
+      dead.filter(({ row }) => hasDied(row)),
+    );
   }
 
-  async #context(runtime: Runtime, chats: readonly Chat[]): Promise<RemoteContext | null> {
+  async #reach(runtime: Runtime): Promise<Reach | null> {
     const edge = readEdgeConfig(runtime.paths.home, runtime.env);
     if (!edge.ok || !edge.value) return null;
     const opened = await this.#workspace.open();
     if (!opened.ok) return null;
     const { url, workspace, machine } = edge.value;
     const { client } = opened.value;
-    const chatsById = new Map(chats.map((one) => [one.chat, one]));
     const call = (async (name, input, deadlineMs = callTimeoutMs) => {
-      const chat = name === "chats.get" ? chatsById.get((input as unknown as InputOf<"chats.get">).chat) : undefined;
-      if (chat) return ok(chat);
       const answer = await client.call(name, input, deadlineMs);
       if (answer.ok || isRefusal(answer.error)) return answer;
       return err({ ...answer.error, message: `${url} did not answer: ${answer.error.message}` });
     }) as Call;
-    return remoteContext(runtime, { link: { self: null, call }, edge: edge.value, workspace, machine }, "");
+    return reachFrom(runtime, { link: { self: null, call }, edge: edge.value, workspace, machine }, "");
   }
 
   /** @returns why not */
@@ -83,9 +88,9 @@ export class OtherMachines {
 
   /** Stores what the others have stored since a revision. */
   async fetch(runtime: Runtime, after: number): Promise<OperationResult<{ readonly revision: number }>> {
-    const context = await this.#context(runtime, []);
-    if (!context) return err({ code: "not_found", message: "this machine has no key of a workspace." });
-    const pulled = await pull(context, after);
+    const reach = await this.#reach(runtime);
+    if (!reach) return err({ code: "not_found", message: "this machine has no key of a workspace." });
+    const pulled = await pull(reach, after);
     return pulled.ok
       ? ok({ revision: pulled.value.revision })
       : err({ code: pulled.error.code, message: pulled.error.message });
@@ -97,12 +102,12 @@ export function toViews(runtime: Runtime, all: readonly SeenElsewhere[]): Sessio
 }
 
 /** @returns the project's name in the workspace */
-export function projectOf({ runtime, workspace, machine, keys }: RemoteContext, root: string): Promise<string> {
+export function projectOf({ runtime, workspace, machine, keys }: Reach, root: string): Promise<string> {
   return findProject(runtime, { workspace, machine, key: keys.current }, root);
 }
 
 /** @returns null: the folder belongs to no project */
-export async function projectOfFolderHere(context: RemoteContext, folder: string): Promise<ProjectHere | null> {
+export async function projectOfFolderHere(reach: Reach, folder: string): Promise<ProjectHere | null> {
   const root = projectRoot(folder);
-  return root === null ? null : { root, project: await projectOf(context, root) };
+  return root === null ? null : { root, project: await projectOf(reach, root) };
 }

@@ -10,7 +10,7 @@ import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
-import { asSeen, isAlive, readChatState } from "../recovery/elsewhere/session-state.ts";
+import { asSeen, isAlive, readChatState } from "../recovery/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { toSessionView, timeline } from "./session-view.ts";

@@ -17,14 +17,13 @@ import { importTranscript } from "../transcripts/import-transcript.ts";
 import { composeBrief, type Brief } from "../recovery/brief/brief.ts";
 import { openLimitOf } from "../recovery/incomplete/at-limit.ts";
 import { findIncomplete, findOpenOffer } from "../recovery/incomplete/detect.ts";
-import { localSource, take, withdrawOffer } from "../recovery/local-source.ts";
+import { take, withdraw } from "../recovery/marks.ts";
 import { clientToStart, folderOf, planRelaunch } from "../recovery/relaunch.ts";
-import { findElsewhere } from "../recovery/elsewhere/remote-candidates.ts";
-import { findById, remoteSource } from "../recovery/elsewhere/remote-source.ts";
+import { findById, findElsewhere } from "../recovery/elsewhere/candidates.ts";
 import { restore, type Restoration } from "../recovery/incomplete/restoration.ts";
-import type { RecoverySource } from "../recovery/source.ts";
+import { RecoverySource } from "../recovery/source.ts";
 import { successorVariable } from "../recovery/incomplete/successor.ts";
-import { isAlive } from "../recovery/elsewhere/session-state.ts";
+import { isAlive } from "../recovery/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
@@ -32,9 +31,9 @@ import * as sessions from "../sessions/sessions.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
 import type { HandlerContext, Handlers, OperationContext, OperationResult } from "./operation-context.ts";
 import type { KeptWorkspace } from "./kept-workspace.ts";
-import { projectOfFolderHere, toViews } from "./other-machines.ts";
+import { toViews } from "./other-machines.ts";
 import { toSessionView } from "./session-view.ts";
-import { findSession, shortSession } from "./resolve-id.ts";
+import { findSession, namesOf, shortSession } from "./resolve-id.ts";
 import { storeDurations } from "../../runtime/durations.ts";
 import { takePending } from "../../snapshots/stored-snapshots.ts";
 import { capture } from "../checkpoints/capture.ts";
@@ -76,7 +75,7 @@ export const recoveryHandlers = {
       const start = startOf(runtime, found.value, { into, isNew });
       const offer = offerOf(runtime, named.session);
       const { session } = from;
-      const checked = await source.check(from);
+      const checked = await source.check(session.id);
       const isFree = checked?.code === "still_running" && into !== null && into.name !== session.client;
       const isLimited = isFree && runtime.store.read((sql) => openLimitOf(sql, session, runtime.now()), null) !== null;
       const obstacle = isLimited ? null : (takenRefusal(runtime, session) ?? checked);
@@ -86,27 +85,15 @@ export const recoveryHandlers = {
   },
   "recovery.take": async ({ runtime: load }, { session, chat, score, limit }) => {
     const runtime = await load();
-    const { store, now } = runtime;
+    const { store } = runtime;
     const own = store.read((sql) => sessions.get(sql, session), null);
-    const known = score ?? (own && scoreOf(runtime, own));
-    if (own && known !== null) take(runtime, { session, to: chat, score: known }, limit);
-    else if (store.read((sql) => findNewest(sql, session), null) === null)
+    if (own === null && store.read((sql) => findNewest(sql, session), null) === null)
       return err({ code: "not_found", message: `there is no session ${session}.` });
-    else store.write((sql) => recoveries.add(sql, { at: now(), session: session, action: "taken", by: chat }));
+    take(runtime, { session, to: chat, score: score ?? (own && scoreOf(runtime, own)) }, limit);
     return ok({ session });
   },
-  "recovery.withdraw": async ({ runtime: load }, { session, chat }) => {
-    const { store, now, ...runtime } = await load();
-    return ok({
-      isWithdrawn: store.read((sql) => sessions.get(sql, session), null)
-        ? withdrawOffer({ ...runtime, store, now }, session, chat)
-        : store.write((sql) => {
-            if (sessions.get(sql, chat) !== null || !recoveries.isTaken(sql, session, chat)) return false;
-            recoveries.add(sql, { at: now(), session: session, action: "undone", by: null });
-            return true;
-          }),
-    });
-  },
+  "recovery.withdraw": async ({ runtime }, { session, chat }) =>
+    ok({ isWithdrawn: withdraw(await runtime(), session, chat) }),
   "recovery.dismiss": (context, input) =>
     onSession(context, input, (runtime, { source, named }) => {
       source.dismiss(named.session);
@@ -200,9 +187,8 @@ function toCandidate({ id, shortId, title, machine, lastSeenAt, state, detail }:
 }
 
 async function candidatesElsewhere(context: HandlerContext, runtime: Runtime, folder: string): Promise<SessionView[]> {
-  const others = await context.others.read(runtime, context.progress);
-  const project = others && (await projectOfFolderHere(others, folder));
-  return project ? toViews(runtime, await findElsewhere(others, project.project)) : [];
+  const reach = await context.others.read(runtime, context.progress, folder);
+  return reach?.here ? toViews(runtime, await findElsewhere(reach, reach.here.project)) : [];
 }
 
 interface Named {
@@ -210,10 +196,6 @@ interface Named {
   readonly shortId: string;
   readonly title: string | null;
   readonly machine: string | null;
-}
-
-function nameOf(runtime: Runtime, session: string, title: string | null, machine: string | null): Named {
-  return { session, shortId: shortSession(runtime, session), title, machine };
 }
 
 interface Found {
@@ -229,17 +211,12 @@ async function onSession<T>(
 ): Promise<OperationResult<T>> {
   const runtime = await context.runtime();
   const found = findSession(runtime, id);
-  if (found.ok) {
-    const named = nameOf(runtime, found.value.id, sessions.displayTitle(found.value), null);
-    return act(runtime, { source: localSource(runtime, null), named });
-  }
-  if (found.error.code !== "not_found") return found;
-  const others = await context.others.read(runtime, context.progress);
-  const row = others && findById(others, id);
-  if (!row) return found;
-  const here = folder === undefined ? null : await projectOfFolderHere(others, folder);
-  const named = nameOf(runtime, row.id, row.title, row.machine);
-  return act(runtime, { source: remoteSource(others, here), named });
+  if (!found.ok && found.error.code !== "not_found") return found;
+  const reach = found.ok ? null : await context.others.read(runtime, context.progress, folder);
+  const row = found.ok ? found.value : reach && findById(reach, id);
+  if (row === null) return found as OperationResult<T>;
+  const named = { ...namesOf(runtime, row), machine: row.machine };
+  return act(runtime, { source: new RecoverySource(runtime, { reach }), named });
 }
 
 function scoreOf(runtime: Runtime, session: sessions.Session): number | null {

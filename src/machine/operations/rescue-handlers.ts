@@ -5,7 +5,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import { uuidv4 } from "../../shared/ids.ts";
 import { err, ok } from "../../shared/result.ts";
-import { isAlive } from "../recovery/elsewhere/session-state.ts";
+import { isAlive } from "../recovery/session-state.ts";
 import { successorVariable } from "../recovery/incomplete/successor.ts";
 import { setAside } from "../rescue/client-files.ts";
 import { detailsOf } from "../../clients/details.ts";

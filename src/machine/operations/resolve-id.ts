@@ -1,7 +1,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import { relative, resolve, sep } from "node:path";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import { findById } from "../recovery/elsewhere/remote-source.ts";
+import { findById } from "../recovery/elsewhere/candidates.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { err, ok } from "../../shared/result.ts";

@@ -13,7 +13,7 @@ import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
 import { promptNumbers } from "../checkpoints/moments.ts";
 import { findSnapshot, readContent } from "../sessions/session-content.ts";
-import { isAlive, readState } from "../recovery/elsewhere/session-state.ts";
+import { isAlive, readState } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Handlers, OperationResult } from "./operation-context.ts";
 import {
@@ -38,7 +38,7 @@ import { sessionDocument } from "../transcripts/session-document.ts";
 import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { forget, isPurgePending, purge, type ForgetTarget } from "../keeping/forget.ts";
-import { findElsewhere, listElsewhere } from "../recovery/elsewhere/remote-candidates.ts";
+import { findElsewhere, listElsewhere } from "../recovery/elsewhere/candidates.ts";
 import { projectOf, toViews } from "./other-machines.ts";
 
 const maxFoundPerSession = 2;

@@ -11,8 +11,8 @@ import {
   findIncomplete,
   type OpenOffer,
 } from "../recovery/incomplete/detect.ts";
-import type { SeenElsewhere } from "../recovery/elsewhere/remote-candidates.ts";
-import { asSeen, isAlive, readState, readStateElsewhere } from "../recovery/elsewhere/session-state.ts";
+import type { SeenElsewhere } from "../recovery/elsewhere/candidates.ts";
+import { asSeen, isAlive, readState, readStateElsewhere } from "../recovery/session-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { LimitHandOver } from "../sessions/recoveries.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";

@@ -12,7 +12,7 @@ import { identify } from "../../platform/processes.ts";
 import { ok } from "../../shared/result.ts";
 import { limitLine } from "../recovery/incomplete/at-limit.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
-import { readState } from "../recovery/elsewhere/session-state.ts";
+import { readState } from "../recovery/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { observe } from "../signals/observe.ts";

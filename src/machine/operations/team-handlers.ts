@@ -9,7 +9,7 @@ import { localWorkspace, readEdgeConfig } from "../../coordinator-client/edge-co
 import type { Runtime } from "../../runtime/runtime.ts";
 import { oneLine } from "../../shared/format.ts";
 import { shortIds } from "../../contract/short-id.ts";
-import { readChatState } from "../recovery/elsewhere/session-state.ts";
+import { readChatState } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { createNaming, folderOf } from "../team/chat-naming.ts";
 import { openConflicts } from "../team/open-conflicts.ts";

@@ -10,7 +10,7 @@ import { snapshots } from "../../store/session-tables.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { listMoments, type Moment } from "../checkpoints/moments.ts";
-import { isAlive } from "../recovery/elsewhere/session-state.ts";
+import { isAlive } from "../recovery/session-state.ts";
 import { catchUp, isTurnOpen } from "../transcripts/record-transcript.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";

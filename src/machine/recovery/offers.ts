@@ -64,8 +64,8 @@ export interface OfferNote {
   readonly session: string;
   /** The chat that gets it. */
   readonly to: string;
-  /** Score of the brief, 0 to 100. */
-  readonly score: number;
+  /** Score of the brief, 0 to 100; null: not known. */
+  readonly score: number | null;
 }
 
 export function recordOffer(sql: Sql, runtime: Runtime, { session, to: by, score }: OfferNote): void {
@@ -81,13 +81,10 @@ export function offerable(runtime: Runtime, search: SessionSearch): IncompleteSe
 }
 
 function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): IncompleteSession[] {
-  const now = runtime.now();
   const findWith = (isCalm: boolean): IncompleteSession[] => {
     const accepts = (session: sessions.Session): boolean =>
-      now - session.lastSeenAt <= runtime.config.offerMaxAgeMs &&
-      isClosedWithNothingOpen(session) === isCalm &&
-      isOfferDue(sql, runtime, session);
-    return findIncomplete(sql, runtime.processes, now, { ...search, isFree: true, accepts });
+      isClosedWithNothingOpen(session) === isCalm && isOfferDue(sql, runtime, session);
+    return findIncomplete(sql, runtime.processes, runtime.now(), { ...search, isFree: true, accepts });
   };
   const dead = findWith(false);
   return dead.length > 0 ? dead : findWith(true);
@@ -96,8 +93,9 @@ function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): Incom
 /** A user who closes terminals every evening is not asked about each in every chat. */
 const maxOffers = { withNothingOpen: 1, withOpenWork: 3 };
 
-/** Offers before its end do not count. */
-function isOfferDue(sql: Sql, { config }: Runtime, session: sessions.Session): boolean {
+/** For a session of any machine. Offers before its end do not count. */
+export function isOfferDue(sql: Sql, { config, now }: Runtime, session: sessions.Session): boolean {
+  if (now() - session.lastSeenAt > config.offerMaxAgeMs) return false;
   const isCalm = isClosedWithNothingOpen(session);
   // Under this setting each chat continues it.
   if (config.recovery === "resume" && !isClosed(session)) return true;

@@ -1,22 +1,204 @@
 import type { ListedSession } from "../../contract/tools.ts";
-import type { Result } from "../../shared/result.ts";
-import type { Brief } from "./brief/brief.ts";
-import type { Restoration } from "./incomplete/restoration.ts";
-import type { Refusal } from "./incomplete/verdict.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+import type { Session } from "../sessions/sessions.ts";
+import { findStoredSession } from "../sessions/short-ids.ts";
+import * as elsewhere from "../sharing/sessions-elsewhere.ts";
+import type { SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
+import { neutralize } from "../text/neutralize.ts";
+import { composeBrief, type Brief } from "./brief/brief.ts";
+import { findById, findElsewhere, seeOne, type DeadElsewhere } from "./elsewhere/candidates.ts";
+import { offerNewest } from "./elsewhere/offers.ts";
+import type { Reach } from "./elsewhere/reach.ts";
+import { restoreElsewhere } from "./elsewhere/restoration.ts";
+import { giveBack, takeOver } from "./elsewhere/takeover.ts";
+import { findIncomplete, findOpenOffer, searchFor, type OpenOffer } from "./incomplete/detect.ts";
+import { isDead } from "./incomplete/liveness.ts";
+import { restore } from "./incomplete/restoration.ts";
+import { acquireLease, fetchHolder } from "./incomplete/session-lease.ts";
+import { leaseRefusal, verdict, type Refusal, type SessionFacts } from "./incomplete/verdict.ts";
+import * as marks from "./marks.ts";
+import { offer } from "./offers.ts";
 
-/** Sessions of this machine, or of other machines, for a chat or a command of this one. */
-export interface RecoverySource {
-  /** Those that died unfinished, newest first. */
-  list(limit: number): Promise<ListedSession[]>;
-  /** Offers the chat the newest of its project; a repetition returns the same one. */
-  offer(): Promise<Brief | null>;
+export interface RecoveryScope {
+  /** Absent: a command of the user, who may continue any session that does not run. */
+  readonly chat?: Session;
+  /** Null: the sessions of this machine alone. */
+  readonly reach: Reach | null;
+  /** The chat's link to its workspace; absent: none. */
+  readonly openLink?: () => Promise<OpenedLink | null>;
+}
+
+/** By its machine differ only how it is known to live, how it is restored, and how it is taken. */
+type Found =
+  | { readonly row: Session; readonly reach: null }
+  | { readonly row: SessionElsewhere; readonly reach: Reach };
+
+/** Sessions of this machine and of others, for a chat or a command of this one. */
+export class RecoverySource {
+  readonly #runtime: Runtime;
+  readonly #scope: RecoveryScope;
+  #deadElsewhere: Promise<DeadElsewhere[]> | null = null;
+
+  constructor(runtime: Runtime, scope: RecoveryScope) {
+    this.#runtime = runtime;
+    this.#scope = scope;
+  }
+
+  /** Those that died unfinished, newest first; those of this machine before others. */
+  async list(limit: number): Promise<ListedSession[]> {
+    const { store, processes, now } = this.#runtime;
+    const { chat } = this.#scope;
+    const dead = await this.#findElsewhere();
+    return store.read((sql) => {
+      const search = { limit, ...(chat ? { except: chat.id } : {}) };
+      const here = findIncomplete(sql, processes, now(), search)
+        .map(({ session, cause, offer: given }) => this.#toListed(session, cause, given))
+        .toSorted((one, other) => Number(other.offeredHere ?? 0) - Number(one.offeredHere ?? 0));
+      const there = dead.map(({ row, liveness }) => {
+        const cause = liveness.isCertain ? "died" : "not heard of";
+        return this.#toListed(row, cause, findOpenOffer(sql, processes, now(), row.id));
+      });
+      return [...here, ...there].slice(0, limit);
+    }, []);
+  }
+
+  /** Offers the chat the newest of its project, of this machine first; once, however often. */
+  async offer(): Promise<Brief | null> {
+    const { chat, reach } = this.#scope;
+    if (!chat) return null;
+    // The offer stands until this chat's first checkpoint completes the succession.
+    const [row] = this.#runtime.store.read((sql) => sessions.listOfferedTo(sql, chat.id), []);
+    const offered = row ? await this.#brief({ row, reach: null }) : null;
+    const own = offered ?? offer(this.#runtime, chat.id, searchFor(chat))?.brief ?? null;
+    return own ?? (reach && offerNewest(reach, await this.#findElsewhere()));
+  }
+
   /** Accepts a unique beginning of an id. Null: unknown here. */
-  inspect(id: string): Promise<Result<Brief | null, Refusal>>;
+  async inspect(id: string): Promise<Result<Brief | null, Refusal>> {
+    const own = findStoredSession(this.#runtime, id);
+    if (!own.ok) return own;
+    const found = own.value ? { row: own.value, reach: null } : this.#findById(id);
+    return ok(found && (await this.#brief(found)));
+  }
+
   /** Returns why the session cannot be taken, or null. */
-  check(from: Restoration): Promise<Refusal | null>;
+  async check(id: string): Promise<Refusal | null> {
+    const found = this.#get(id);
+    return found && !this.#isTaken(found) ? verdict(await this.#facts(found)) : null;
+  }
+
   /** Makes the session this chat's; a repetition changes nothing. */
-  claim(brief: Brief): Promise<Refusal | null>;
-  dismiss(session: string): void;
+  async claim({ from, score }: Brief): Promise<Refusal | null> {
+    const { chat, openLink } = this.#scope;
+    const { id: session } = from.session;
+    const found = this.#get(session);
+    const refusal = await this.check(session);
+    if (refusal || !chat || !found || this.#isTaken(found)) return refusal;
+    if (found.reach) {
+      const taken = await takeOver(found.reach, found.row);
+      return taken.ok ? null : taken.error;
+    }
+    if (found.row.recovery === "recovered") return null;
+    const held = await leaseHeld((await openLink?.()) ?? null, session, chat.id);
+    if (held === null) marks.take(this.#runtime, { session, to: chat.id, score: score.total });
+    return held;
+  }
+
+  dismiss(session: string): void {
+    marks.dismiss(this.#runtime, session);
+  }
+
   /** Takes back an offer, a claim or a dismissal. False: there was none. */
-  release(session: string): Promise<Result<boolean, Refusal>>;
+  async release(session: string): Promise<Result<boolean, Refusal>> {
+    const found = this.#get(session);
+    const note = this.#runtime.store.read((sql) => recoveries.noteOf(sql, session), null);
+    const isTaken = found?.reach && (found.row.taken !== null || note?.action === "taken");
+    return isTaken ? giveBack(found.reach, found.row) : ok(marks.undo(this.#runtime, session));
+  }
+
+  #findElsewhere(): Promise<DeadElsewhere[]> {
+    const { reach } = this.#scope;
+    this.#deadElsewhere ??= reach ? findElsewhere(reach) : Promise.resolve([]);
+    return this.#deadElsewhere;
+  }
+
+  #get(id: string): Found | null {
+    const row = this.#runtime.store.read((sql) => sessions.get(sql, id), null);
+    return row ? { row, reach: null } : this.#findById(id);
+  }
+
+  #findById(id: string): Found | null {
+    const { reach } = this.#scope;
+    const row = reach && findById(reach, id);
+    return row && { row, reach };
+  }
+
+  async #brief({ row, reach }: Found): Promise<Brief | null> {
+    const from = reach ? await restoreElsewhere(reach, await seeOne(reach, row)) : restore(this.#runtime, row);
+    return from && composeBrief(from, this.#runtime.now());
+  }
+
+  /** Whether this chat has taken a session of another machine, which says so to all. */
+  #isTaken({ row, reach }: Found): boolean {
+    return reach !== null && !elsewhere.isSettled(row) && row.taken?.chat === reach.chatId;
+  }
+
+  async #facts({ row, reach }: Found): Promise<SessionFacts> {
+    return reach ? factsElsewhere(reach, row) : factsHere(this.#runtime, row, this.#scope.chat?.id ?? null);
+  }
+
+  /** @param cause in words for the chat */
+  #toListed(session: Session | SessionElsewhere, cause: string, given: OpenOffer | null): ListedSession {
+    const now = this.#runtime.now();
+    const isHere = given?.chat === this.#scope.chat?.id;
+    const toOther = given && { offeredTo: given.chat, offeredMsAgo: now - given.at };
+    return {
+      session: session.id,
+      title: neutralize(sessions.displayTitle(session) ?? "untitled"),
+      diedMsAgo: now - session.lastSeenAt,
+      cause,
+      project: session.project ?? "",
+      ...(session.machine === null ? {} : { machine: session.machine }),
+      ...(given && isHere ? { offeredHere: true } : toOther),
+    };
+  }
+}
+
+function factsHere({ processes, now }: Runtime, row: Session, chatId: string | null): SessionFacts {
+  const { id: session, endedAt, recovery, recoveryBy, owner } = row;
+  const isAlive = endedAt === null && !isDead(row, processes, now());
+  const alive = isAlive ? `is still running${owner ? ` (pid ${owner.pid})` : ""}.` : null;
+  const life = { session, machine: null, alive };
+  if (chatId === null) return { ...life, isEnded: false, successor: null };
+  const isContinued = recovery === "recovered" && recoveryBy !== null && recoveryBy !== chatId;
+  const successor = isContinued ? ({ chat: recoveryBy, machine: null, isHere: true } as const) : null;
+  return { ...life, isThisChat: session === chatId, isEnded: endedAt !== null, successor };
+}
+
+async function factsElsewhere(reach: Reach, row: SessionElsewhere): Promise<SessionFacts> {
+  const { id: session, machine } = row;
+  const { liveness, taken } = await seeOne(reach, row);
+  const alive = liveness === null || liveness.isOver ? null : liveness.detail;
+  const holder = await fetchHolder(reach.link, session);
+  // The dead chat may still count as alive.
+  const isHeld = holder !== null && ![session, reach.chatId].includes(holder.chat);
+  const successor = isHeld ? holder : taken;
+  return { session, machine, isEnded: elsewhere.isSettled(row), isStale: reach.isStale, alive, successor };
+}
+
+/**
+ * A succession in a workspace needs the session's lease; without a connection, this machine's
+ * process table decides.
+ */
+async function leaseHeld(opened: OpenedLink | null, session: string, chatId: string): Promise<Refusal | null> {
+  if (!opened?.link.self) return null;
+  const lease = await acquireLease(opened.link, session);
+  const holder = lease.ok ? null : lease.error.holder;
+  // The dead chat may still count as alive.
+  if (holder === null || [session, chatId].includes(holder.chat)) return null;
+  return leaseRefusal(session, opened.machine, holder);
 }

@@ -3,8 +3,8 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { Side } from "../../snapshots/foresee-conflicts.ts";
 import { userGit } from "../../snapshots/git.ts";
 import { findMissing } from "../../snapshots/restore-files.ts";
-import { assessLiveness } from "../recovery/elsewhere/remote-candidates.ts";
-import { remoteContext, type RemoteContext } from "../recovery/elsewhere/remote-context.ts";
+import { seeOne } from "../recovery/elsewhere/candidates.ts";
+import { reachFrom, type Reach } from "../recovery/elsewhere/reach.ts";
 import { fetchFiles, fetchHeader } from "../sharing/fetch-records.ts";
 import { findProject } from "../sharing/find-project.ts";
 import * as others from "../sharing/sessions-elsewhere.ts";
@@ -12,7 +12,7 @@ import type { WorkingChat } from "./working-chats.ts";
 
 /** Link to the workspace; null: none. */
 export type OpenLink = () => Linked | null | Promise<Linked | null>;
-type Linked = Parameters<typeof remoteContext>[1];
+type Linked = Parameters<typeof reachFrom>[1];
 
 /** A chat of another machine. */
 export interface ChatElsewhere extends WorkingChat {
@@ -27,7 +27,7 @@ const gitTimeoutMs = 5_000;
 export class ChatsElsewhere {
   readonly #runtime: Runtime;
   readonly #link: OpenLink;
-  #context: RemoteContext | null = null;
+  #reach: Reach | null = null;
   /** Commits that a bundle rests on. */
   readonly #needs = new Map<string, readonly string[]>();
 
@@ -53,14 +53,14 @@ export class ChatsElsewhere {
   /** @returns whether the workspace can be asked */
   async connect(): Promise<boolean> {
     const opened = await this.#link();
-    this.#context = opened && remoteContext(this.#runtime, opened, "");
-    return this.#context !== null;
+    this.#reach = opened && reachFrom(this.#runtime, opened, "");
+    return this.#reach !== null;
   }
 
   /** Chats in the project of a work tree, which the workspace names the same on each machine. */
   async inProject(all: readonly ChatElsewhere[], root: string): Promise<ChatElsewhere[]> {
-    if (this.#context === null || all.length === 0) return [];
-    const { workspace, keys, machine } = this.#context;
+    if (this.#reach === null || all.length === 0) return [];
+    const { workspace, keys, machine } = this.#reach;
     const naming = { workspace, key: keys.current, machine };
     const project = await findProject(this.#runtime, naming, realPath(root));
     return all.filter(({ row }) => row.projectName === project);
@@ -68,20 +68,21 @@ export class ChatsElsewhere {
 
   /** @returns why files cannot be compared; null: the chat is over; undefined: no answer came */
   async fetch({ row, bundle }: ChatElsewhere, clone: string): Promise<Side | string | null | undefined> {
-    const context = this.#context;
-    if (context === null || (await assessLiveness(context, row)).isOver) return null;
-    const needs = this.#needs.get(bundle) ?? (await this.#readNeeds(context, row));
+    const reach = this.#reach;
+    const liveness = reach && (await seeOne(reach, row)).liveness;
+    if (reach === null || liveness === null || liveness.isOver) return null;
+    const needs = this.#needs.get(bundle) ?? (await this.#readNeeds(reach, row));
     if (needs === undefined) return undefined;
     this.#needs.set(bundle, needs);
     const [missing] = await findMissing(userGit(this.#runtime.env, clone, AbortSignal.timeout(gitTimeoutMs)), needs);
     if (missing !== undefined) return `commit ${missing} is not here`;
-    const files = await fetchFiles(context, row);
+    const files = await fetchFiles(reach, row);
     if (!files.ok) return undefined;
     return { name: bundle, last: null, isSame: false, received: { bundle: files.value.bundle, needs, clone } };
   }
 
-  async #readNeeds(context: RemoteContext, row: others.SessionElsewhere): Promise<readonly string[] | undefined> {
-    const header = await fetchHeader(context, row);
+  async #readNeeds(reach: Reach, row: others.SessionElsewhere): Promise<readonly string[] | undefined> {
+    const header = await fetchHeader(reach, row);
     return header.ok ? header.value.needs : undefined;
   }
 }

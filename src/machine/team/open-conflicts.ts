@@ -6,7 +6,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { teamConflicts } from "../../store/team-tables.ts";
-import { isAlive } from "../recovery/elsewhere/session-state.ts";
+import { isAlive } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import * as others from "../sharing/sessions-elsewhere.ts";

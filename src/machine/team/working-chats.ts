@@ -3,7 +3,7 @@ import { realPath } from "../../platform/real-path.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { mayChangeFiles } from "../../clients/adapter/tools.ts";
-import { isAlive } from "../recovery/elsewhere/session-state.ts";
+import { isAlive } from "../recovery/session-state.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";

@@ -7,7 +7,7 @@ import type { EngineOperation } from "#src/coordination/engine.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { LocalCalls } from "#src/runtime/local-calls.ts";
 import type { Platform } from "#src/coordinator-client/edge/platform.ts";
-import type { RemoteContext } from "#src/machine/recovery/elsewhere/remote-context.ts";
+import type { Reach } from "#src/machine/recovery/elsewhere/reach.ts";
 import { createTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { buildSessionContent, encodeContent, type SessionContent } from "#src/machine/sharing/record-contents.ts";
@@ -89,13 +89,13 @@ export class MachineHome {
   }
 
   /** The session is a chat of the workspace from now on. */
-  async join(session: string): Promise<RemoteContext> {
+  async join(session: string): Promise<Reach> {
     const { runtime, name } = this;
     const platform = aPlatform();
     const link = WorkspaceClient.openLocal(this.#calls(), platform);
     const chat = { chat: session, session, process: processOf(session), machine: name, client: "test" };
     given(await link.register(chat));
-    return { ...this.#pullDeps(), runtime, link, chatId: session, machine: name };
+    return { ...this.#pullDeps(), runtime, link, chatId: session, machine: name, here: null };
   }
 
   /** This machine reports that the process of a chat is gone. */

@@ -3,7 +3,7 @@ import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "#src/machine/sharing/sessions-elsewhere.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
-import { MachineHome, Machines, workspace } from "./machines.ts";
+import { MachineHome, Machines, project, workspace } from "./machines.ts";
 
 export const minute = 60_000;
 
@@ -31,7 +31,8 @@ export async function aWorld(
   world.wait(5 * minute);
   if (options.isDead === false) await member?.link.call("chats.heartbeat", {}, 1_000);
   await here.pull();
-  return { world, there, here, dead, chat, reach: await here.join(chat.session) };
+  const reach = { ...(await here.join(chat.session)), here: { root: chat.cwd, project } };
+  return { world, there, here, dead, chat, reach };
 }
 
 /** A chat on a third machine, which has pulled what the others have sealed. */

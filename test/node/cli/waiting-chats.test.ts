@@ -7,7 +7,7 @@ import type { HookEvent, HookInput } from "#src/contract/hook-input.ts";
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
-import { dismiss, take } from "#src/machine/recovery/local-source.ts";
+import { dismiss, take } from "#src/machine/recovery/marks.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 

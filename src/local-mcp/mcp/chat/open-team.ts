@@ -7,7 +7,8 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { ok } from "../../../shared/result.ts";
 import { recordDeath } from "../../../machine/recovery/incomplete/deaths.ts";
 import { isDead } from "../../../machine/recovery/incomplete/liveness.ts";
-import { RemoteRecovery } from "../../../machine/recovery/elsewhere/remote-recovery.ts";
+import { reachFrom } from "../../../machine/recovery/elsewhere/reach.ts";
+import { WatchElsewhere } from "../../../machine/recovery/elsewhere/watch.ts";
 import { createNaming } from "../../../machine/team/chat-naming.ts";
 import type { TeamOptions } from "../../../machine/team/team-chat.ts";
 import { Team } from "../../../machine/team/team.ts";
@@ -39,8 +40,11 @@ export function createTeam(options: OwnOptions, open: TeamOptions["open"]): Team
     open,
     isDead: (session) => isDead(session, runtime.processes, runtime.now()),
     otherMachines: ({ openedLink, naming }) => {
-      const recovery = new RemoteRecovery(runtime);
-      return (id) => recovery.check(openedLink, id, naming);
+      const watch = new WatchElsewhere();
+      return async (id) => {
+        const reach = reachFrom(runtime, openedLink, id);
+        if (reach) await watch.check(reach, naming);
+      };
     },
     // Its cause travels to the other machines with the session.
     onDied: (id) => runtime.store.write((sql) => recordDeath(sql, runtime, id)),

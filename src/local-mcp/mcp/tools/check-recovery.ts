@@ -6,20 +6,13 @@ import type { Chat, ToolError } from "../chat/chat.ts";
 import type { OpenedLink } from "../../../coordinator-client/open-link.ts";
 import { shortSession } from "../../../machine/operations/resolve-id.ts";
 import type { Brief } from "../../../machine/recovery/brief/brief.ts";
-import { localSource } from "../../../machine/recovery/local-source.ts";
-import type { RecoverySource } from "../../../machine/recovery/source.ts";
+import { RecoverySource } from "../../../machine/recovery/source.ts";
 import { examine, judge } from "../../../machine/rescue/diagnose.ts";
 import { quotedTitle } from "../../../shared/quoted-title.ts";
 import { displayTitle, type Session } from "../../../machine/sessions/sessions.ts";
 import { linesOfOtherChats } from "../chat/other-chats.ts";
 import { Id } from "../../../contract/values.ts";
-import {
-  projectHere,
-  remoteContext,
-  type ProjectHere,
-  type RemoteContext,
-} from "../../../machine/recovery/elsewhere/remote-context.ts";
-import { remoteSource } from "../../../machine/recovery/elsewhere/remote-source.ts";
+import { projectHere, reachFrom, type Reach } from "../../../machine/recovery/elsewhere/reach.ts";
 import { pullSome } from "../../../machine/sharing/pull.ts";
 import type { ToolHandler, ToolInput, ToolOutput, ToolAnswer } from "./tool.ts";
 
@@ -27,11 +20,6 @@ type Answer = ToolAnswer<ToolOutput<"shim_check_recovery">>;
 
 type Incomplete = Answer["output"]["incomplete"];
 type Input = ToolInput<"shim_check_recovery">;
-
-interface Choice {
-  readonly source: RecoverySource;
-  readonly brief: Brief;
-}
 
 const maxListed = { concise: 3, detailed: 20 };
 
@@ -51,46 +39,31 @@ export const checkRecovery: ToolHandler<"shim_check_recovery"> = async (chat, in
   if (!entered.ok) return entered;
   if (list && (of !== undefined || take || dismiss)) return err(listAlone);
   const session = entered.value;
-  const reached = await reach(chat, session, of);
-  if (list) return ok(withReach(listAnswer(session, await listFrom(reached, detail)), reached));
-  const chosen = await choose(reached.sources, of);
+  const reach = await reachOthers(chat, session, of);
+  const isUnreachable = reach === "unreachable";
+  const openLink = (): Promise<OpenedLink | null> => openedLink(chat, session);
+  const source = new RecoverySource(chat.runtime, { chat: session, reach: isUnreachable ? null : reach, openLink });
+  const listed = (): Promise<Incomplete> => source.list(maxListed[detail]);
+  if (list) return ok(withReach(listAnswer(session, await listed()), isUnreachable));
+  const chosen = await choose(source, of);
   if (!chosen.ok) return chosen;
-  const refusal = await act(chosen.value, input);
+  const refusal = await act(source, chosen.value, input);
   if (refusal !== null) return err(refusal);
   if (dismiss && chosen.value) return ok(dismissedAnswer(chat, session, chosen.value));
-  const answer = briefAnswer(chat, session, chosen.value, await listFrom(reached, detail));
-  return ok(withReach(withObstacle(answer, await obstacleOf(chat, chosen.value)), reached));
+  const answer = briefAnswer(chat, session, chosen.value, await listed());
+  return ok(withReach(withObstacle(answer, await obstacleOf(chat, chosen.value)), isUnreachable));
 };
 
-interface Reached {
-  readonly sources: readonly RecoverySource[];
-  readonly isUnreachable: boolean;
-}
-
-async function reach(chat: Chat, session: Session, of: string | undefined): Promise<Reached> {
-  const own = localSource(chat.runtime, session, () => openedLink(chat, session));
-  const elsewhere = await otherSessions(chat, session, of);
-  const isUnreachable = elsewhere === "unreachable";
-  // A session of this machine comes first: more is known of it.
-  return { sources: isUnreachable || elsewhere === null ? [own] : [own, elsewhere], isUnreachable };
-}
-
-async function listFrom({ sources }: Reached, detail: keyof typeof maxListed): Promise<Incomplete> {
-  const limit = maxListed[detail];
-  const listed = await Promise.all(sources.map((source) => source.list(limit)));
-  return listed.flat().slice(0, limit);
-}
-
-function withReach({ text, output }: Answer, { isUnreachable }: Reached): Answer {
+function withReach({ text, output }: Answer, isUnreachable: boolean): Answer {
   if (!isUnreachable) return { text, output };
   const message = output.message === undefined ? unreachableNote : `${output.message} ${unreachableNote}`;
   return { text: `${text}\n${unreachableNote}`, output: { ...output, message } };
 }
 
 /** Why its own client cannot continue the session; null: nothing is known to be wrong. */
-async function obstacleOf({ runtime }: Chat, choice: Choice | null): Promise<string | null> {
-  if (!choice || choice.brief.from.elsewhere) return null;
-  const { session } = choice.brief.from;
+async function obstacleOf({ runtime }: Chat, chosen: Brief | null): Promise<string | null> {
+  if (!chosen || chosen.from.elsewhere) return null;
+  const { session } = chosen.from;
   const deps = { env: runtime.env, processes: runtime.processes, versionOf: () => null, isShared: true };
   const { reason, why } = judge(deps, await examine(deps, session, session.cwd ?? "/"), false);
   if (reason === null || reason === "refused") return null;
@@ -109,16 +82,10 @@ async function openedLink(chat: Chat, session: Session): Promise<OpenedLink | nu
   return member?.ok ? member.value.openedLink : null;
 }
 
-async function choose(
-  sources: readonly RecoverySource[],
-  of: string | undefined,
-): Promise<Result<Choice | null, ToolError>> {
-  for (const source of sources) {
-    const found = of === undefined ? ok(await source.offer()) : await source.inspect(of);
-    if (!found.ok) return found;
-    if (found.value) return ok({ source, brief: found.value });
-  }
-  if (of === undefined) return ok(null);
+async function choose(source: RecoverySource, of: string | undefined): Promise<Result<Brief | null, ToolError>> {
+  if (of === undefined) return ok(await source.offer());
+  const found = await source.inspect(of);
+  if (!found.ok || found.value) return found;
   const message = `SHIM knows no session "${of}". Call without "of" to see the incomplete ones.`;
   return err({ code: "unknown_session", message });
 }
@@ -127,23 +94,22 @@ async function choose(
 const verdictCodes: ReadonlySet<string> = new Set(["this_chat", "finished", "still_running", "held"]);
 
 /** Takes or dismisses the session. Returns the refusal, or null. */
-async function act(choice: Choice | null, { take, dismiss }: Input): Promise<ToolError | null> {
+async function act(source: RecoverySource, chosen: Brief | null, { take, dismiss }: Input): Promise<ToolError | null> {
   if (!take && !dismiss) return null;
   if (take && dismiss) return { code: "contradiction", message: "Pass take or dismiss, not both." };
-  if (!choice) return nothingToTake;
-  const { source, brief } = choice;
-  const { from } = brief;
+  if (!chosen) return nothingToTake;
+  const { session, elsewhere } = chosen.from;
   if (take) {
-    const refusal = await source.claim(brief);
+    const refusal = await source.claim(chosen);
     return refusal && { ...refusal, code: verdictCodes.has(refusal.code) ? "not_to_take" : refusal.code };
   }
-  const refusal = from.elsewhere ? null : await source.check(from);
+  const refusal = elsewhere ? null : await source.check(session.id);
   if (refusal && refusal.code !== "held") return { ...refusal, code: "not_to_dismiss" };
-  source.dismiss(from.session.id);
+  source.dismiss(session.id);
   return null;
 }
 
-function dismissedAnswer({ runtime }: Chat, { id }: Session, { brief: { from } }: Choice): Answer {
+function dismissedAnswer({ runtime }: Chat, { id }: Session, { from }: Brief): Answer {
   const { session } = from;
   // Only ids of this machine can be shortened here.
   const given = from.elsewhere ? session.id : shortSession(runtime, session.id);
@@ -165,11 +131,11 @@ function listAnswer({ id }: Session, incomplete: Incomplete): Answer {
   return { text: [text, ...lines].join("\n"), output: { session: id, incomplete } };
 }
 
-function briefAnswer(chat: Chat, { id }: Session, choice: Choice | null, incomplete: Incomplete): Answer {
+function briefAnswer(chat: Chat, { id }: Session, chosen: Brief | null, incomplete: Incomplete): Answer {
   const { length } = incomplete;
   const { runtime } = chat;
-  if (choice) {
-    const { score, text: textFor } = choice.brief;
+  if (chosen) {
+    const { score, text: textFor } = chosen;
     const text = withShimCommand(textFor(runtime.config.recovery), () => shimCommand(runtime));
     return { text, output: { session: id, incomplete, brief: text, score: score.total } };
   }
@@ -181,33 +147,32 @@ function briefAnswer(chat: Chat, { id }: Session, choice: Choice | null, incompl
 }
 
 /**
- * The sessions of other machines. Pulls at once: a new chat knows no other machine.
+ * Pulls at once: a new chat knows no other machine.
+ *
  * @returns null without a workspace on an edge, "unreachable" if its coordinator does not answer
  */
-async function otherSessions(
+async function reachOthers(
   chat: Chat,
   session: Session,
   idOrPrefix: string | undefined,
-): Promise<RecoverySource | "unreachable" | null> {
+): Promise<Reach | "unreachable" | null> {
   const reader = await chat.team?.reader();
   if (!reader?.edge || !chat.team) return null;
   const member = await chat.team.chatFor(session);
   if (!member.ok) return "unreachable";
-  const context = remoteContext(chat.runtime, member.value.openedLink, session.id);
-  if (!context) return null;
-  if (context.link.self === null) return "unreachable";
-  const here = await projectHere(member.value.naming, session.project);
-  return (await pullFor(context, here, idOrPrefix)) ? remoteSource(context, here) : "unreachable";
+  const { openedLink: opened, naming } = member.value;
+  const alone = reachFrom(chat.runtime, opened, session.id);
+  if (!alone) return null;
+  if (alone.link.self === null) return "unreachable";
+  const reach = { ...alone, here: await projectHere(naming, session.project) };
+  return (await pullFor(reach, idOrPrefix)) ? reach : "unreachable";
 }
 
-async function pullFor(
-  context: RemoteContext,
-  here: ProjectHere | null,
-  idOrPrefix: string | undefined,
-): Promise<boolean> {
-  const ofProject = here === null || (await pullSome(context, { project: here.project })).ok;
+async function pullFor(reach: Reach, idOrPrefix: string | undefined): Promise<boolean> {
+  const { here } = reach;
+  const ofProject = here === null || (await pullSome(reach, { project: here.project })).ok;
   // A prefix can only match a session that is known here.
   const id = Id.safeParse(idOrPrefix);
-  const ofNamed = !id.success || (await pullSome(context, { session: id.data })).ok;
+  const ofNamed = !id.success || (await pullSome(reach, { session: id.data })).ok;
   return ofProject && ofNamed;
 }

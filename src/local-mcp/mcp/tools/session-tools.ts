@@ -14,7 +14,7 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { checkedEffects } from "../../../machine/operations/effects-handlers.ts";
 import { forgetTarget } from "../../../machine/operations/session-handlers.ts";
 import { acknowledgeNotices } from "../../../machine/operations/overview-handlers.ts";
-import { dismiss } from "../../../machine/recovery/local-source.ts";
+import { dismiss } from "../../../machine/recovery/marks.ts";
 import { findStoredSession } from "../../../machine/sessions/short-ids.ts";
 import { captureNotes, captureRefusal, finish, recordUserWords } from "../chat/capture-notes.ts";
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { undo } from "#src/machine/recovery/local-source.ts";
+import { undo } from "#src/machine/recovery/marks.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import { aChat, aDeadClaude, anotherClaude, storedSession, type Claude } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
-import { dismiss, undo } from "#src/machine/recovery/local-source.ts";
+import { dismiss, undo } from "#src/machine/recovery/marks.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { add } from "#src/store/notices.ts";
 import {

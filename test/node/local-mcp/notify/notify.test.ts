@@ -6,7 +6,7 @@ import { configSchema } from "#src/contract/config.ts";
 import { deadTasks } from "#src/local-mcp/notify/due-notifications.ts";
 import { notifyDesktop, Notifier } from "#src/local-mcp/notify/notifier.ts";
 import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
-import * as localSource from "#src/machine/recovery/local-source.ts";
+import * as localSource from "#src/machine/recovery/marks.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";

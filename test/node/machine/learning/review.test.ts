@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { weekOf } from "#src/learning/experiments/weekly-report.ts";
 import { claimReview } from "#src/machine/learning/review-schedule.ts";
 import { recordDeath } from "#src/machine/recovery/incomplete/deaths.ts";
-import { dismiss } from "#src/machine/recovery/local-source.ts";
+import { dismiss } from "#src/machine/recovery/marks.ts";
 import { weeklyFacts } from "#src/machine/learning/weekly-facts.ts";
 import { aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";

@@ -5,7 +5,7 @@ import { statusOf } from "#src/machine/operations/status-line.ts";
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
-import { undo } from "#src/machine/recovery/local-source.ts";
+import { undo } from "#src/machine/recovery/marks.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { recordDeath } from "#src/machine/recovery/incomplete/deaths.ts";
 import { listCrashes } from "#harness/machine/crashes.ts";

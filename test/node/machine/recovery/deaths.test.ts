@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import type { Crash } from "#src/machine/signals/history.ts";
 import { listCrashes } from "#harness/machine/crashes.ts";
 import { DeathWatch, recordDeath, recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
-import { dismiss, undo } from "#src/machine/recovery/local-source.ts";
+import { dismiss, undo } from "#src/machine/recovery/marks.ts";
 import { offer } from "#src/machine/recovery/offers.ts";
 import { saveLastCheckpoint } from "#src/machine/operations/recovery-handlers.ts";
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";

@@ -1,20 +1,23 @@
 import { expect, it } from "vitest";
 import { currentState } from "#src/machine/checkpoints/capture.ts";
-import { findElsewhere } from "#src/machine/recovery/elsewhere/remote-candidates.ts";
-import { offerableElsewhere, offerElsewhere } from "#src/machine/recovery/elsewhere/remote-offer.ts";
+import { findElsewhere } from "#src/machine/recovery/elsewhere/candidates.ts";
+import { offerableElsewhere, offerElsewhere } from "#src/machine/recovery/elsewhere/offers.ts";
 import { recordContinuation, recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import { giveBack, takeOver } from "#src/machine/recovery/elsewhere/takeover.ts";
-import { TakenSessions } from "#src/machine/recovery/elsewhere/remote-recovery.ts";
-import type { RemoteContext } from "#src/machine/recovery/elsewhere/remote-context.ts";
+import { WatchElsewhere } from "#src/machine/recovery/elsewhere/watch.ts";
+import type { Reach } from "#src/machine/recovery/elsewhere/reach.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
+import { ok } from "#src/shared/result.ts";
 import { Claude, storedSession, anotherClaude, rowCount } from "#harness/machine/claude.ts";
 import { project, workspace } from "#harness/sync/machines.ts";
 import { aRival, aWorld, minute, newsOf, rowOf, type World } from "#harness/sync/recovery-rig.ts";
 
 /** The session of another machine that the chat is offered. */
-function offered({ reach, chat }: Pick<World, "reach" | "chat">): Promise<string | null> {
-  return offerElsewhere(reach, { root: chat.cwd, project });
+function offered({ reach, chat }: Pick<World, "chat"> & { readonly reach: Reach }): Promise<string | null> {
+  return offerElsewhere({ ...reach, here: { root: chat.cwd, project } });
 }
+
+const naming = { project: () => Promise.resolve(ok(project)) };
 
 /** `shim resume` writes down that the chat which it starts is to take the session. */
 function writeDown({ here, dead, chat }: World): void {
@@ -23,7 +26,7 @@ function writeDown({ here, dead, chat }: World): void {
 }
 
 /** The sessions of the project that are found on other machines. */
-async function found(reach: RemoteContext): Promise<string[]> {
+async function found(reach: Reach): Promise<string[]> {
   return (await findElsewhere(reach, project)).map(({ row }) => row.id);
 }
 
@@ -184,16 +187,15 @@ it("[RE26] what `shim resume` has written down, the chat that it starts takes wh
   const row = rowOf(one, one.dead);
   const { session } = one.dead;
   writeDown(one);
-  const taken = new TakenSessions();
-  await taken.reconcile(one.reach);
-  await taken.reconcile(one.reach);
+  const watch = new WatchElsewhere();
+  for (let n = 0; n < 2; n++) await watch.check(one.reach, naming);
   const holders = async (): Promise<unknown> => one.world.host.call("leases.list", { prefix: "session:" });
   expect(await holders()).toMatchObject({
     value: { leases: [{ resource: `session:${session}`, holder: one.chat.session }] },
   });
   expect(rowOf(one, one.dead).taken).toMatchObject({ chat: one.chat.session });
   expect(await giveBack(one.reach, row)).toMatchObject({ ok: true });
-  await taken.reconcile(one.reach);
+  await watch.check(one.reach, naming);
   expect(await holders()).toMatchObject({ value: { leases: [] } });
   await one.here.pull();
   expect(await found(one.reach)).toEqual([session]);
@@ -205,11 +207,11 @@ it("[RE26] where another chat was first, the chat that was started for it learns
   await takeOver(third.reach, rowOf(third, one.dead));
   const { session } = one.dead;
   writeDown(one);
-  await new TakenSessions().reconcile(one.reach);
+  await new WatchElsewhere().check(one.reach, naming);
   expect(newsOf(one.here, one.chat.session)).toEqual([
     { kind: "continued_elsewhere", session, by: rival.session, machine: "tower" },
   ]);
-  await new TakenSessions().reconcile(one.reach);
+  await new WatchElsewhere().check(one.reach, naming);
   expect(newsOf(one.here, one.chat.session)).toHaveLength(1);
 });
 

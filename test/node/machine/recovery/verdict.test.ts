@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import * as fc from "fast-check";
 import { leaseRefusal, verdict, type SessionFacts } from "#src/machine/recovery/incomplete/verdict.ts";
 import { livenessOf } from "#src/machine/recovery/incomplete/liveness.ts";
-import { mapFiles, mapPath } from "#src/machine/recovery/elsewhere/remote-restoration.ts";
+import { mapFiles, mapPath } from "#src/machine/recovery/elsewhere/mapped-files.ts";
 
 const dead: SessionFacts = { session: "s1", machine: null, isEnded: false, alive: null, successor: null };
 const there = { ...dead, machine: "desk" };

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { dismiss } from "#src/machine/recovery/local-source.ts";
+import { dismiss } from "#src/machine/recovery/marks.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
 import { prune } from "#src/machine/keeping/retention.ts";
 import { syncStatus, readNotes } from "#src/machine/sharing/sync-status.ts";

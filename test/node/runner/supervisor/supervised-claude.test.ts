@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { codex } from "#src/clients/codex/codex.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { pause } from "#src/store/pause.ts";
-import { dismiss } from "#src/machine/recovery/local-source.ts";
+import { dismiss } from "#src/machine/recovery/marks.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { init, result, says } from "#harness/claude/fake-claude.ts";

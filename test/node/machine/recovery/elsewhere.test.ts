@@ -8,17 +8,17 @@ import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import { brief, composeBrief } from "#src/machine/recovery/brief/brief.ts";
 import { recordDeath } from "#src/machine/recovery/incomplete/deaths.ts";
-import { findElsewhere } from "#src/machine/recovery/elsewhere/remote-candidates.ts";
-import { offerableElsewhere } from "#src/machine/recovery/elsewhere/remote-offer.ts";
-import { inspectElsewhere } from "#src/machine/recovery/elsewhere/remote-restoration.ts";
+import { findElsewhere } from "#src/machine/recovery/elsewhere/candidates.ts";
+import { offerableElsewhere } from "#src/machine/recovery/elsewhere/offers.ts";
+import { restoreElsewhere } from "#src/machine/recovery/elsewhere/restoration.ts";
 import { takeOver } from "#src/machine/recovery/elsewhere/takeover.ts";
 import { TeamChat } from "#src/machine/team/team-chat.ts";
 import { expect, it } from "vitest";
 
 /** The brief of the only session that is found on another machine. */
-async function briefElsewhere({ reach, here, chat }: World): Promise<string> {
+async function briefElsewhere({ reach, here }: World): Promise<string> {
   const [found] = await findElsewhere(reach, project);
-  return found ? brief(await inspectElsewhere(reach, found, chat.cwd), here.runtime.now(), "brief") : "";
+  return found ? brief(await restoreElsewhere(reach, found), here.runtime.now(), "brief") : "";
 }
 
 it("[RE20] [RE90] a session of another machine is found when the coordinator reports its chat as gone, not before", async () => {
@@ -46,20 +46,20 @@ it("[RE91] a session without a chat counts as ended after ten silent minutes, an
 });
 
 it("[RE191] [RE192] a death that its machine recorded is found at once, with its cause", async () => {
-  const { reach, there, here, dead, chat } = await aWorld({ isKnown: false });
+  const { reach, there, here, dead } = await aWorld({ isKnown: false });
   expect(await findElsewhere(reach, project)).toEqual([]);
   there.runtime.store.write((sql) => recordDeath(sql, there.runtime, dead.session));
   await there.mirror(dead.session);
   await here.pull();
   const [found] = await findElsewhere(reach, project);
-  const from = found && (await inspectElsewhere(reach, found, chat.cwd));
+  const from = found && (await restoreElsewhere(reach, found));
   expect(from).toMatchObject({ cause: "killed", causeDetail: expect.stringContaining("no orderly end was seen") });
 });
 
-async function causeOf({ reach, chat }: World, reason: string): Promise<string | null | undefined> {
+async function causeOf({ reach }: World, reason: string): Promise<string | null | undefined> {
   const [found] = await findElsewhere(reach, project);
   expect(found?.liveness.detail).toContain(reason);
-  return found && (await inspectElsewhere(reach, found, chat.cwd)).cause;
+  return found && (await restoreElsewhere(reach, found)).cause;
 }
 
 it("[RE192] a client that vanished was killed where its machine attested it, and nothing is known where it only fell silent", async () => {
@@ -103,7 +103,7 @@ it("[RE21] its files are compared with the project here: the same, different, or
   writeFileSync(join(chat.cwd, "parser.ts"), "export const parser = 1;\n");
   writeFileSync(join(chat.cwd, "src", "lexer.ts"), "another lexer");
   const [found] = await findElsewhere(reach, project);
-  const from = found && (await inspectElsewhere(reach, found, chat.cwd));
+  const from = found && (await restoreElsewhere(reach, found));
   const compared = Object.fromEntries(from?.files.map(({ path, now }) => [path, now]) ?? []);
   expect(compared).toMatchObject({
     [join(chat.cwd, "parser.ts")]: "same",
@@ -148,11 +148,11 @@ it("[RE22] [RE93] [RE94] the brief says on which machine it was, how old all is,
 });
 
 it("[RE93] the events and the checkpoint that its machine did not send are named", async () => {
-  const { reach, there, here, dead, chat } = await aWorld();
+  const { reach, there, here, dead } = await aWorld();
   const text = async (): Promise<string> => {
     await here.pull();
     const [found] = await findElsewhere(reach, project);
-    return found ? brief(await inspectElsewhere(reach, found, chat.cwd), here.runtime.now(), "brief") : "";
+    return found ? brief(await restoreElsewhere(reach, found), here.runtime.now(), "brief") : "";
   };
   await there.mirror(dead.session, { unsaved: { count: 40, entries: [] } });
   expect(await text()).toContain("not synced: 40 events after the last checkpoint; whatever");

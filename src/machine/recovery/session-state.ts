@@ -7,20 +7,20 @@ import {
   type Presence,
   type RegisteredChat,
   type ShownState,
-} from "../../../contract/chat-state.ts";
-import type { Chat } from "../../../contract/chats.ts";
-import { isInOtherNamespace } from "../../../platform/processes.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import type { Sql } from "../../../shared/sql.ts";
-import { activityOf, factsOf } from "../../sessions/activity.ts";
-import { isClosedWithNothingOpen } from "../../sessions/closed-sessions.ts";
-import * as sessions from "../../sessions/sessions.ts";
-import { shortSessionId } from "../../sessions/short-ids.ts";
-import { causeOf, findOpenOffer, hasContent, offerOf } from "../incomplete/detect.ts";
-import { isDead, type Liveness } from "../incomplete/liveness.ts";
-import { hasContent as hasContentElsewhere } from "../../sharing/sessions-elsewhere.ts";
-import type { SeenElsewhere } from "./remote-candidates.ts";
-import { withSilentEnd } from "../incomplete/silent-end.ts";
+} from "../../contract/chat-state.ts";
+import type { Chat } from "../../contract/chats.ts";
+import { isInOtherNamespace } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { activityOf, factsOf } from "../sessions/activity.ts";
+import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { shortSessionId } from "../sessions/short-ids.ts";
+import { causeOf, findOpenOffer, hasContent, offerOf, type OpenOffer } from "./incomplete/detect.ts";
+import { isDead, type Liveness } from "./incomplete/liveness.ts";
+import { hasContent as hasContentElsewhere } from "../sharing/sessions-elsewhere.ts";
+import type { SeenElsewhere } from "./elsewhere/candidates.ts";
+import { withSilentEnd } from "./incomplete/silent-end.ts";
 
 type Machine = Pick<Runtime, "processes" | "now">;
 
@@ -61,17 +61,38 @@ function readFacts(
   chat: Pick<RegisteredChat, "status"> | undefined,
 ): ChatFacts {
   const session = asSeen(sql, machine, stored);
-  const now = machine.now();
-  const offer = offerOf(sql, machine.processes, now, session);
+  const offer = offerOf(sql, machine.processes, machine.now(), session);
   const continuing = session.recovery === "recovered" ? session.recoveryBy : offer?.isTaken ? offer.chat : null;
+  return {
+    ...sharedFacts(sql, machine, session, offer?.isTaken ? null : offer),
+    continuedBy: continuing && shortSessionId(sql, continuing),
+    hasContent: hasContent(sql, session.id),
+    presence: presenceOf(sql, machine, session, chat?.status === "draining"),
+  };
+}
+
+/** For a session of another machine. */
+export function readStateElsewhere(sql: Sql, machine: Machine, { row, liveness, taken }: SeenElsewhere): ShownState {
+  const now = machine.now();
+  return stateOf({
+    ...sharedFacts(sql, machine, row, findOpenOffer(sql, machine.processes, now, row.id)),
+    continuedBy: taken && `${shortSessionId(sql, taken.chat)} on ${taken.machine}`,
+    hasContent: hasContentElsewhere(row),
+    presence: liveness === null ? { is: "gone", cause: null } : presenceElsewhere(row, liveness, now),
+  });
+}
+
+function sharedFacts(
+  sql: Sql,
+  { now }: Machine,
+  session: sessions.Session,
+  offer: OpenOffer | null,
+): Pick<ChatFacts, "end" | "recovery" | "offer" | "isClosed"> {
   return {
     end: session.endedAt === null ? null : "finished",
     recovery: session.recovery,
-    continuedBy: continuing && shortSessionId(sql, continuing),
-    offer: offer && !offer.isTaken ? { chat: shortSessionId(sql, offer.chat), msAgo: now - offer.at } : null,
-    hasContent: hasContent(sql, session.id),
+    offer: offer && { chat: shortSessionId(sql, offer.chat), msAgo: now() - offer.at },
     isClosed: isClosedWithNothingOpen(session),
-    presence: presenceOf(sql, machine, session, chat?.status === "draining"),
   };
 }
 
@@ -85,22 +106,6 @@ function presenceOf(sql: Sql, machine: Machine, session: sessions.Session, isDra
   const isSeen = session.owner !== null && !isInOtherNamespace(processes, session.owner);
   if (!isSeen && session.detachedAt === null) return { is: "silent", silenceMs: now - session.lastSeenAt };
   return { is: "gone", cause: causeText(causeOf(sql, session, processes).cause) };
-}
-
-/** For a session of another machine. */
-export function readStateElsewhere(sql: Sql, machine: Machine, { row, liveness, taken }: SeenElsewhere): ShownState {
-  const now = machine.now();
-  const offer = findOpenOffer(sql, machine.processes, now, row.id);
-  const { recovery, endedAt } = row;
-  return stateOf({
-    end: endedAt === null ? null : "finished",
-    recovery: recovery === "recovered" || recovery === "dismissed" ? recovery : null,
-    continuedBy: taken && `${shortSessionId(sql, taken.chat)} on ${taken.machine}`,
-    offer: offer && { chat: shortSessionId(sql, offer.chat), msAgo: now - offer.at },
-    hasContent: hasContentElsewhere(row),
-    isClosed: false,
-    presence: liveness === null ? { is: "gone", cause: null } : presenceElsewhere(row, liveness, now),
-  });
 }
 
 function presenceElsewhere(row: SeenElsewhere["row"], { isOver, isCertain, chat }: Liveness, now: number): Presence {

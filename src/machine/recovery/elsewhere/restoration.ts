@@ -1,7 +1,6 @@
-import { join } from "node:path";
-import type { FileNote, WorkState } from "../../../contract/work-state.ts";
+import type { WorkState } from "../../../contract/work-state.ts";
 import { compareFiles } from "../../../snapshots/file-state.ts";
-import { GitError, userGit, run } from "../../../snapshots/git.ts";
+import { GitError, userGit } from "../../../snapshots/git.ts";
 import { findMissing } from "../../../snapshots/restore-files.ts";
 import { readHead } from "../../../snapshots/git-head.ts";
 import { emptyState } from "../../sessions/work-state.ts";
@@ -11,24 +10,22 @@ import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../../sharing/sessions-elsewhere.ts";
 import { formatEvents } from "../brief/brief-text.ts";
 import type { Liveness } from "../incomplete/liveness.ts";
-import type { DeadElsewhere } from "./remote-candidates.ts";
-import type { RemoteContext } from "./remote-context.ts";
+import type { SeenElsewhere } from "./candidates.ts";
+import { mapFiles } from "./mapped-files.ts";
+import type { Reach } from "./reach.ts";
 import type { FilesElsewhere, Restoration } from "../incomplete/restoration.ts";
 
 const gitTimeoutMs = 5_000;
 
-/** Leaves out what does not answer. @param here root of the same project; null: absent */
-export async function inspectElsewhere(
-  context: RemoteContext,
-  { row, liveness }: Pick<DeadElsewhere, "row" | "liveness">,
-  here: string | null,
-): Promise<Restoration> {
-  const { store, config } = context.runtime;
+/** Its files are compared where its project is here. Leaves out what does not answer. */
+export async function restoreElsewhere(reach: Reach, { row, liveness }: SeenElsewhere): Promise<Restoration> {
+  const { store, config } = reach.runtime;
+  const here = reach.here?.project === row.projectName ? reach.here.root : null;
   const state = store.read((sql) => elsewhere.findState(sql, row), null) ?? emptyState;
   const { inside, external } = mapFiles(state.files, { there: row.project, here });
   const [hasCommit, uncommitted] = await Promise.all([
-    isHere(context, here, state.git?.commit ?? null),
-    filesOf(context, row, here),
+    isCommitHere(reach, here, state.git?.commit ?? null),
+    filesOf(reach, row, here),
   ]);
   const { checkpoint, unsaved, sealedAt, tasks } = row.sealed;
   return {
@@ -44,7 +41,7 @@ export async function inspectElsewhere(
     elsewhere: {
       machine: row.machine,
       root: row.project,
-      isCertain: liveness.isCertain,
+      isCertain: liveness?.isCertain ?? true,
       hasCommit,
       syncedUntil: elsewhere.toLocalTime(row, sealedAt),
       unsaved: unsaved.came,
@@ -65,8 +62,9 @@ function lossText({ sealed: { unsaved, missingCheckpoint } }: SessionElsewhere):
 function causeOf(
   { readings, lastSeenAt, detachReason, sealed: { death, lastFailure } }: SessionElsewhere,
   state: WorkState,
-  liveness: Liveness,
+  liveness: Liveness | null,
 ): Pick<Restoration, "cause" | "causeDetail"> {
+  if (liveness === null) return { cause: death?.cause ?? null, causeDetail: death?.detail ?? "" };
   if (!liveness.isOver) return { cause: null, causeDetail: liveness.detail };
   // The session's own machine has seen more of the death than it has sent.
   if (death) return { cause: death.cause, causeDetail: `${death.detail} ${liveness.detail}` };
@@ -84,16 +82,12 @@ function causeOf(
 }
 
 /** Counts only files that were requested and opened. */
-async function filesOf(
-  context: RemoteContext,
-  row: SessionElsewhere,
-  here: string | null,
-): Promise<FilesElsewhere | null> {
+async function filesOf(reach: Reach, row: SessionElsewhere, here: string | null): Promise<FilesElsewhere | null> {
   const { files = null } = row.sealed;
-  const there = await fetchHeader(context, row);
+  const there = await fetchHeader(reach, row);
   if (!there.ok) return files && { at: null, missingCommit: null, notThere: whyNone(files, there.error.message) };
   const { at, needs } = there.value;
-  const [missing = null] = here === null ? [] : await missingHere(context, here, needs);
+  const [missing = null] = (await missingHere(reach, here, needs)) ?? [];
   const newer = files?.notSent && files.notSent.at > at ? files.notSent.reason : null;
   return { at: elsewhere.toLocalTime(row, at), missingCommit: missing, notThere: newer };
 }
@@ -102,69 +96,23 @@ function whyNone({ sent, notSent }: NonNullable<SessionElsewhere["sealed"]["file
   return sent === null && notSent ? notSent.reason : answer;
 }
 
-/** Returns none if git gives no answer. */
-async function missingHere({ runtime }: RemoteContext, folder: string, needs: readonly string[]): Promise<string[]> {
-  try {
-    return await findMissing(userGit(runtime.env, folder, AbortSignal.timeout(gitTimeoutMs)), needs);
-  } catch (error) {
-    if (error instanceof GitError) return [];
-    throw error;
-  }
+async function isCommitHere(reach: Reach, here: string | null, commit: string | null): Promise<boolean | null> {
+  if (commit === null || !/^[0-9a-f]{40,64}$/.test(commit)) return null;
+  const missing = await missingHere(reach, here, [commit]);
+  return missing && missing.length === 0;
 }
 
-/** Returns null if git gives no answer. */
-async function isHere(
-  { runtime }: RemoteContext,
+/** Returns null if the project is not here, or git gives no answer. */
+async function missingHere(
+  { runtime }: Reach,
   folder: string | null,
-  commit: string | null,
-): Promise<boolean | null> {
-  if (folder === null || commit === null || !/^[0-9a-f]{40,64}$/.test(commit)) return null;
-  const git = userGit(runtime.env, folder, AbortSignal.timeout(gitTimeoutMs));
+  commits: readonly string[],
+): Promise<readonly string[] | null> {
+  if (folder === null) return null;
   try {
-    return (await run(git, ["cat-file", "-e", `${commit}^{commit}`], "", [0, 1, 128])).code === 0;
+    return await findMissing(userGit(runtime.env, folder, AbortSignal.timeout(gitTimeoutMs)), commits);
   } catch (error) {
     if (error instanceof GitError) return null;
     throw error;
   }
-}
-
-interface Roots {
-  /** Root of the project there; null: it had none. */
-  readonly there: string | null;
-  /** Null if the project is not here. */
-  readonly here: string | null;
-}
-
-/** Pure. Counts both separators, since the other machine may run Windows. */
-export function mapPath(path: string, { there, here }: Roots): string | null {
-  if (there === null || here === null) return null;
-  const root = there.replace(/(?<![/\\])[/\\]+$/, "");
-  const rest = path.slice(root.length);
-  if (root === "" || !path.startsWith(root) || !/^[/\\]/.test(rest)) return null;
-  const parts = rest.split(isWindows(root) ? /[/\\]+/ : /\/+/).filter((part) => part !== "");
-  if (parts.length === 0 || parts.some((part) => part === "." || part === "..")) return null;
-  return join(here, ...parts);
-}
-
-/** A backslash is a separator on Windows only. */
-function isWindows(root: string): boolean {
-  return /^[a-z]:|^\\\\/i.test(root);
-}
-
-const externalReason = "outside of its project there";
-
-interface MappedFiles {
-  readonly inside: readonly FileNote[];
-  /** Paths of the other machine: this one has nothing to compare them with. */
-  readonly external: readonly (FileNote & { readonly now: "unknown" })[];
-}
-
-export function mapFiles(files: readonly FileNote[], roots: Roots): MappedFiles {
-  const mapped: { inside: FileNote[]; external: (FileNote & { now: "unknown" })[] } = { inside: [], external: [] };
-  for (const file of files) {
-    const path = mapPath(file.path, roots);
-    if (path === null) mapped.external.push({ ...file, hash: null, skipped: externalReason, now: "unknown" });
-    else mapped.inside.push({ ...file, path });
-  }
-  return mapped;
 }

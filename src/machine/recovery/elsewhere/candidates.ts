@@ -1,0 +1,109 @@
+import type { CallError } from "../../../contract/errors.ts";
+import type { Chat } from "../../../contract/chats.ts";
+import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
+import { ok, type Result } from "../../../shared/result.ts";
+import type { Takeover } from "../../../store/sync-tables.ts";
+import { currentState } from "../../checkpoints/capture.ts";
+import * as checkpoints from "../../checkpoints/checkpoints.ts";
+import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
+import type { SessionElsewhere } from "../../sharing/sessions-elsewhere.ts";
+import { livenessOf, type ChatObservation, type Liveness } from "../incomplete/liveness.ts";
+import { callTimeoutMs } from "../incomplete/session-lease.ts";
+import type { Reach } from "./reach.ts";
+
+/** A session of another machine, as far as the coordinator was asked about it. */
+export interface SeenElsewhere {
+  readonly row: SessionElsewhere;
+  /** The coordinator's answer; null where its own machine has decided. */
+  readonly liveness: Liveness | null;
+  /** The chat of a third machine, or of this one, that continues it. */
+  readonly taken: Takeover | null;
+}
+
+export interface DeadElsewhere extends SeenElsewhere {
+  readonly liveness: Liveness;
+}
+
+/** Newest first, whatever became of them; an absent `project` means all. */
+export function listElsewhere(reach: Reach, project: string | undefined, limit: number): Promise<SeenElsewhere[]> {
+  return see(reach, listRows(reach, project).slice(0, limit));
+}
+
+/** Those that can be continued, newest first; an absent `project` means all. */
+export async function findElsewhere(reach: Reach, project?: string, limit = 20): Promise<DeadElsewhere[]> {
+  const open = listRows(reach, project).filter((row) => !elsewhere.isSettled(row) && elsewhere.hasContent(row));
+  const seen = await see(reach, open);
+  return seen
+    .flatMap(({ row, liveness, taken }) => (liveness?.isOver && taken === null ? [{ row, liveness, taken }] : []))
+    .slice(0, limit);
+}
+
+function listRows({ runtime, workspace }: Reach, project: string | undefined): SessionElsewhere[] {
+  return runtime.store.read((sql) => elsewhere.listOfOthers(sql, workspace, project), []);
+}
+
+export async function seeOne(reach: Reach, row: SessionElsewhere): Promise<SeenElsewhere> {
+  const [seen = { row, liveness: null, taken: null }] = await see(reach, [row]);
+  return seen;
+}
+
+/** Asks the coordinator once for all of them. */
+async function see(reach: Reach, rows: readonly SessionElsewhere[]): Promise<SeenElsewhere[]> {
+  const open = rows.filter((row) => !elsewhere.isSettled(row));
+  const chats = await readChats(
+    reach,
+    open.flatMap(({ id, taken }) => (taken === null ? [id] : [id, taken.chat])),
+  );
+  return rows.map((row) => {
+    // A decision of its own machine needs no answer of the coordinator.
+    if (elsewhere.isSettled(row)) return { row, liveness: null, taken: null };
+    const sent = { silenceMs: reach.runtime.now() - row.lastSeenAt, hasDied: row.deathAt !== null };
+    const liveness = livenessOf(observe(chats, row.id), sent);
+    const isContinued = liveness.isOver && isTaken(reach, row, chats);
+    return { row, liveness, taken: isContinued ? row.taken : null };
+  });
+}
+
+type ReadChats = Result<readonly Chat[], CallError>;
+
+async function readChats({ link, chats: known }: Reach, ids: readonly string[]): Promise<ReadChats> {
+  const [chat] = ids;
+  if (known || chat === undefined) return ok(known ?? []);
+  if (ids.length === 1) {
+    const one = await link.call("chats.get", { chat }, callTimeoutMs);
+    if (one.ok) return ok([one.value]);
+    return one.error.code === "unknown_chat" ? ok([]) : one;
+  }
+  const all = await fetchPages({ call: (name, input) => link.call(name, input, callTimeoutMs) }, "chats.list", {});
+  return all.ok ? ok(all.value.chats) : all;
+}
+
+function observe(chats: ReadChats, id: string): ChatObservation {
+  if (!chats.ok) return { status: "unreachable", why: chats.error.message };
+  return chats.value.find(({ chat }) => chat === id) ?? { status: "unknown" };
+}
+
+/** A dead successor counts only with a checkpoint, and a last state that continues it. */
+function isTaken({ runtime }: Reach, { id, taken }: SessionElsewhere, chats: ReadChats): boolean {
+  if (taken === null) return false;
+  const { status } = observe(chats, taken.chat);
+  if (status !== "offline" && status !== "unknown") return true;
+  return runtime.store.read((sql) => {
+    const there = elsewhere.findNewest(sql, taken.chat);
+    if (checkpoints.latest(sql, taken.chat) === null && !there?.sealed.checkpoint) return false;
+    const state = currentState(sql, taken.chat) ?? (there && elsewhere.findState(sql, there));
+    return state?.continues?.session === id;
+  }, false);
+}
+
+/** Accepts a unique beginning of at least 4 characters. */
+export function findById(
+  { runtime, workspace }: Pick<Reach, "runtime" | "workspace">,
+  idOrPrefix: string,
+): SessionElsewhere | null {
+  const others = runtime.store.read((sql) => elsewhere.listOfOthers(sql, workspace), []);
+  const exact = others.find(({ id }) => id === idOrPrefix);
+  if (exact || idOrPrefix.length < 4) return exact ?? null;
+  const [first, second] = others.filter(({ id }) => id.startsWith(idOrPrefix));
+  return (second === undefined && first) || null;
+}

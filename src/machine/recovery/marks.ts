@@ -1,0 +1,67 @@
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as news from "../sessions/news.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { findNewest } from "../sharing/sessions-elsewhere.ts";
+import { recordDeath } from "./incomplete/deaths.ts";
+import { findOpenOffer } from "./incomplete/detect.ts";
+import { recordOffer, type OfferNote } from "./offers.ts";
+
+/**
+ * Who is to continue a session, as this machine notes it. The row of a session of another machine
+ * is changed by that machine alone, so that here it has only the note.
+ */
+
+/** No other chat is offered the session while the chat `to` lives. */
+export function take(runtime: Runtime, given: OfferNote, limit?: recoveries.LimitHandOver): void {
+  const at = runtime.now();
+  const { session, to: by, score } = given;
+  runtime.store.write((sql) => {
+    const known = sessions.get(sql, session);
+    const offer = findOpenOffer(sql, runtime.processes, at, session);
+    if (offer !== null && offer.chat !== by) {
+      const text = `Session ${session}, which this chat was offered, is continued by chat ${by} now: leave it alone.`;
+      news.add(sql, at, offer.chat, `taken:${session}:${by}`, { kind: "notice", text });
+    }
+    const isOffered = known === null || (known.recovery === "offered" && known.recoveryBy === by);
+    if (!isOffered) recordOffer(sql, runtime, { session, to: by, score });
+    if (!recoveries.isTaken(sql, session, by)) recoveries.add(sql, { at, session, action: "taken", by, limit });
+  });
+}
+
+/** @returns whether there was an offer, recovery or dismissal to undo */
+export function undo({ store, now }: Runtime, session: string): boolean {
+  return store.write((sql) => {
+    const known = sessions.get(sql, session);
+    const isMarked = (known ? known.recovery : recoveries.noteOf(sql, session)) !== null;
+    if (isMarked) clear(sql, now(), session);
+    return isMarked;
+  });
+}
+
+/** Returns false for an unknown session. Retention deletes a dismissed one. */
+export function dismiss(runtime: Runtime, session: string): boolean {
+  const at = runtime.now();
+  return runtime.store.write((sql) => {
+    if (sessions.get(sql, session) === null && findNewest(sql, session) === null) return false;
+    recordDeath(sql, runtime, session);
+    sessions.setRecovery(sql, at, session, "dismissed", null);
+    recoveries.add(sql, { at, session, action: "dismissed" });
+    return true;
+  });
+}
+
+/** @returns whether the chat has never begun, so that the session is free again */
+export function withdraw({ store, now }: Runtime, session: string, chat: string): boolean {
+  return store.write((sql) => {
+    const isUnused = sessions.get(sql, chat) === null && recoveries.noteOf(sql, session)?.by === chat;
+    if (isUnused) clear(sql, now(), session);
+    return isUnused;
+  });
+}
+
+function clear(sql: Sql, at: number, session: string): void {
+  sessions.setRecovery(sql, at, session, null, null);
+  recoveries.add(sql, { at, session, action: "undone" });
+}
