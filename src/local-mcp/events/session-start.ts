@@ -5,8 +5,14 @@ import { missingFrom } from "../../machine/recovery/brief/compaction.ts";
 import { hasContent } from "../../machine/recovery/incomplete/detect.ts";
 import { compactionOf, recordGivenBack } from "../../machine/recovery/give-back.ts";
 import { isDead } from "../../machine/recovery/incomplete/liveness.ts";
-import { isScripted, offer, offerable, offerPolicy, userLine, type Offer } from "../../machine/recovery/offers.ts";
-import { closedContext, resumedLine, speakerOf } from "../../machine/recovery/brief/user-lines.ts";
+import { offer, offerable, offerPolicy, type Offer } from "../../machine/recovery/offers.ts";
+import {
+  closedContext,
+  isScripted,
+  offeredLine,
+  resumedLine,
+  speakerOf,
+} from "../../machine/recovery/brief/user-lines.ts";
 import { restore } from "../../machine/recovery/incomplete/restoration.ts";
 import { withSessionConfig } from "../../machine/sessions/session-settings.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -68,7 +74,7 @@ function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer
     if (!found) return emptyStart;
     const { brief: composed, more } = found;
     const offered = { ...composed.from, more };
-    const line = runtime.store.read((sql) => userLine(sql, runtime, offered, client), null);
+    const line = runtime.store.read((sql) => offeredLine(sql, runtime, offered, client), null);
     return { context: offeredContext(runtime, found), line };
   };
   const options = { counts: ({ context }: StartAnswer) => context !== null, session: () => id };

@@ -107,7 +107,7 @@ export function projectOf({ runtime, workspace, machine, keys }: Reach, root: st
 }
 
 /** @returns null: the folder belongs to no project */
-export async function projectOfFolderHere(reach: Reach, folder: string): Promise<ProjectHere | null> {
+async function projectOfFolderHere(reach: Reach, folder: string): Promise<ProjectHere | null> {
   const root = projectRoot(folder);
   return root === null ? null : { root, project: await projectOf(reach, root) };
 }

@@ -7,7 +7,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
 import { brief } from "./brief/brief.ts";
-import { isScripted } from "./offers.ts";
+import { isScripted } from "./brief/user-lines.ts";
 import { restore } from "./incomplete/restoration.ts";
 import { quotedTitle } from "../../shared/quoted-title.ts";
 

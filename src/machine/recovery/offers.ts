@@ -1,17 +1,23 @@
-import type { Sql } from "../../shared/sql.ts";
+import { isTaskPrompt } from "../../contract/task-prompt.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { catchUp } from "../transcripts/record-transcript.ts";
-import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
-import type { News } from "../sessions/news.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { hasDied, isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
+import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
-import { brief, composeBrief, type Brief, type Occasion } from "./brief/brief.ts";
+import { catchUp } from "../transcripts/record-transcript.ts";
+import { composeBrief, type Brief } from "./brief/brief.ts";
+import { isScripted } from "./brief/user-lines.ts";
+import { findElsewhere, type DeadElsewhere } from "./elsewhere/candidates.ts";
+import type { Reach } from "./elsewhere/reach.ts";
+import { restoreElsewhere } from "./elsewhere/restoration.ts";
+import { takeOver } from "./elsewhere/takeover.ts";
 import { recordDeath } from "./incomplete/deaths.ts";
-import { findIncomplete, type IncompleteSession, type SessionSearch } from "./incomplete/detect.ts";
+import { findIncomplete, findOpenOffer, type IncompleteSession, type SessionSearch } from "./incomplete/detect.ts";
 import { resolve } from "./incomplete/resolution.ts";
-import { offeredLine, type OfferedSession } from "./brief/user-lines.ts";
-import { restore, type Restoration } from "./incomplete/restoration.ts";
+import { restore } from "./incomplete/restoration.ts";
+import { fetchHolder } from "./incomplete/session-lease.ts";
+import { toStoredOffer } from "./stored-offer.ts";
 
 /**
  * Nothing for a chat that has an offer, as one that `shim resume` started with a brief, and
@@ -21,11 +27,6 @@ export function offerPolicy({ env, config, store }: Runtime, chatId: string): "o
   if (env["SHIM_TASK"]) return "nothing";
   if (store.read((sql) => sessions.listOfferedTo(sql, chatId).length > 0, false)) return "nothing";
   return isScripted(env) && config.recovery !== "resume" ? "mention" : "offer";
-}
-
-/** Detects `claude -p`: a script reads the answer, and there is no user to ask. */
-export function isScripted(env: NodeJS.ProcessEnv): boolean {
-  return env["CLAUDE_CODE_ENTRYPOINT"] === "sdk-cli";
 }
 
 export interface Offer {
@@ -94,7 +95,7 @@ function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): Incom
 const maxOffers = { withNothingOpen: 1, withOpenWork: 3 };
 
 /** For a session of any machine. Offers before its end do not count. */
-export function isOfferDue(sql: Sql, { config, now }: Runtime, session: sessions.Session): boolean {
+function isOfferDue(sql: Sql, { config, now }: Runtime, session: sessions.Session): boolean {
   if (now() - session.lastSeenAt > config.offerMaxAgeMs) return false;
   const isCalm = isClosedWithNothingOpen(session);
   // Under this setting each chat continues it.
@@ -104,48 +105,76 @@ export function isOfferDue(sql: Sql, { config, now }: Runtime, session: sessions
   return (progress?.declinedBy.length ?? 0) < (isCalm ? maxOffers.withNothingOpen : maxOffers.withOpenWork);
 }
 
-type StoredOffer = Extract<News, { kind: "offer" }>;
-
-/** Prompts after the first, and characters of the client's summary that a brief may need. */
-const keptLimits = { prompts: 40, summary: 8_000 };
-
-/** For an offer of another machine. Keeps the data of the brief, which is written at delivery. */
-export function toStoredOffer(from: Restoration, machine: string, occasion: Occasion): StoredOffer {
-  const { state } = from;
-  const slim = {
-    ...state,
-    prompts: [...state.prompts.slice(0, 1), ...state.prompts.slice(1).slice(-keptLimits.prompts)],
-    compactSummary: state.compactSummary?.slice(0, keptLimits.summary) ?? null,
-  };
-  return { kind: "offer", session: from.session.id, machine, from: { ...from, state: slim }, occasion };
+/** Offers once, and only if the chat was offered no session of this machine. */
+export async function offerElsewhere(reach: Reach): Promise<string | null> {
+  const { runtime, chatId, here } = reach;
+  if (here === null || offerPolicy(runtime, chatId) !== "offer") return null;
+  const [first] = offerableElsewhere(reach, await findElsewhere(reach, here.project, 5));
+  // A dead chat holds its lease for a while; only a session that can be taken is offered.
+  if (!first || (await fetchHolder(reach.link, first.row.id)) !== null) return null;
+  // Under this setting the brief makes the chat continue the session, so it is taken first.
+  if (runtime.config.recovery === "resume" && !(await takeOver(reach, first.row)).ok) return null;
+  const found = composeBrief(await restoreElsewhere(reach, first), runtime.now());
+  return storeOffer(reach, found, first.row.machine) ? first.row.id : null;
 }
 
-type OfferOfLine = Pick<Restoration, "session" | "cause"> &
-  Pick<OfferedSession, "more"> & { readonly elsewhere?: Restoration["elsewhere"] };
-
-/** The line that the chat's user reads; null for a script. */
-export function userLine(sql: Sql, { config, env, now }: Runtime, offered: OfferOfLine, client: string): string | null {
-  if (isScripted(env)) return null;
-  const { session, cause, elsewhere, more } = offered;
-  const origin = { machine: elsewhere?.machine ?? null, isCertain: elsewhere?.isCertain ?? true };
-  const shortId = shortSessionId(sql, session.id);
-  const isPlugin = env["CLAUDE_PLUGIN_ROOT"] !== undefined;
-  return offeredLine({ session, cause, shortId, more, ...origin }, now(), config.recovery, isPlugin, client);
+/** Returns the session already offered to the chat, else offers it the newest of its project. */
+export async function offerNewest(reach: Reach, dead: readonly DeadElsewhere[]): Promise<Brief | null> {
+  const { runtime, chatId, here } = reach;
+  const { store, now } = runtime;
+  const ofProject = offerableElsewhere(reach, dead).filter(({ row }) => row.projectName === here?.project);
+  const isOffered = ({ row }: DeadElsewhere): boolean =>
+    store.read((sql) => recoveries.noteOf(sql, row.id)?.by === chatId, false);
+  const first = ofProject.find(isOffered) ?? ofProject[0];
+  if (!first) return null;
+  const found = composeBrief(await restoreElsewhere(reach, first), now());
+  storeOffer(reach, found, first.row.machine);
+  // The answer delivers the offer, so that the chat's next hook does not.
+  store.write((sql) => news.markKeyDelivered(sql, now(), chatId, offerKey(first.row.id)));
+  return found;
 }
 
-/** The same line for an offer of another machine, which comes with a prompt. */
-export function storedLine(sql: Sql, runtime: Runtime, { from }: StoredOffer, chat: string): string | null {
-  const client = sessions.get(sql, chat)?.client ?? "";
-  return from ? userLine(sql, runtime, { ...(from as Restoration), more: 0 }, client) : null;
+function offerKey(session: string): string {
+  return `offer:${session}`;
 }
 
-export function toDelivered(news: News, now: number): News {
-  if (news.kind !== "offer") return news;
-  const { kind, session, machine } = news;
-  return { kind, session, machine, brief: renderBrief(news, now) };
+/** @returns false if the chat has the offer already, or another chat was faster */
+function storeOffer({ runtime, chatId }: Reach, { from, score }: Brief, machine: string): boolean {
+  const at = runtime.now();
+  const { id } = from.session;
+  return runtime.store.write((sql) => {
+    if (!isFree(sql, runtime, id, chatId)) return false;
+    const isNew = news.add(sql, at, chatId, offerKey(id), toStoredOffer(from, machine, runtime.config.recovery));
+    if (isNew && recoveries.noteOf(sql, id)?.action !== "taken")
+      recoveries.add(sql, { at, session: id, action: "offered", by: chatId, score: score.total });
+    return isNew;
+  });
 }
 
-/** Uses the ages of this moment. */
-export function renderBrief({ from, occasion, brief: written }: StoredOffer, now: number): string {
-  return from ? brief(from as Restoration, now, (occasion ?? "brief") as Occasion) : (written ?? "");
+/** Excludes old sessions, those of tasks, and those continued by another chat here. */
+export function offerableElsewhere({ runtime, chatId }: Reach, dead: readonly DeadElsewhere[]): DeadElsewhere[] {
+  return runtime.store.read(
+    (sql) =>
+      dead.filter(
+        ({ row }) =>
+          hasDied(row) &&
+          // Its worker continues it; it has no chat in the workspace, so it may be alive.
+          !isTaskPrompt(row.title ?? "") &&
+          isOfferDue(sql, runtime, row) &&
+          isFree(sql, runtime, row.id, chatId),
+      ),
+    [],
+  );
+}
+
+/** False if the user dismissed the session, or another living chat here has it. */
+function isFree(
+  sql: Sql,
+  { processes, now }: Pick<Reach["runtime"], "processes" | "now">,
+  session: string,
+  chatId: string,
+): boolean {
+  if (recoveries.noteOf(sql, session)?.action === "dismissed") return false;
+  const offer = findOpenOffer(sql, processes, now(), session);
+  return offer === null || offer.chat === chatId;
 }

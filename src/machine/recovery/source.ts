@@ -11,7 +11,6 @@ import type { SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import { neutralize } from "../text/neutralize.ts";
 import { composeBrief, type Brief } from "./brief/brief.ts";
 import { findById, findElsewhere, seeOne, type DeadElsewhere } from "./elsewhere/candidates.ts";
-import { offerNewest } from "./elsewhere/offers.ts";
 import type { Reach } from "./elsewhere/reach.ts";
 import { restoreElsewhere } from "./elsewhere/restoration.ts";
 import { giveBack, takeOver } from "./elsewhere/takeover.ts";
@@ -21,12 +20,12 @@ import { restore } from "./incomplete/restoration.ts";
 import { acquireLease, fetchHolder } from "./incomplete/session-lease.ts";
 import { leaseRefusal, verdict, type Refusal, type SessionFacts } from "./incomplete/verdict.ts";
 import * as marks from "./marks.ts";
-import { offer } from "./offers.ts";
+import { offer, offerNewest } from "./offers.ts";
 
 export interface RecoveryScope {
   /** Absent: a command of the user, who may continue any session that does not run. */
   readonly chat?: Session;
-  /** Null: the sessions of this machine alone. */
+  /** The way to other machines; null: the sessions of this one alone. */
   readonly reach: Reach | null;
   /** The chat's link to its workspace; absent: none. */
   readonly openLink?: () => Promise<OpenedLink | null>;

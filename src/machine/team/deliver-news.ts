@@ -2,7 +2,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { teamContinuations, teamNews } from "../../store/team-tables.ts";
 import { age } from "../../shared/format.ts";
 import type { Acceptance } from "../recovery/accept-offer.ts";
-import { renderBrief, storedLine, toDelivered } from "../recovery/offers.ts";
+import { renderBrief, storedLine, toDelivered } from "../recovery/stored-offer.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { addConflictNews } from "./conflict-news.ts";

@@ -9,7 +9,7 @@ import { isWithin } from "../../../shared/elapsed.ts";
 import * as clients from "../../../machine/sessions/clients.ts";
 import * as journal from "../../../machine/sessions/journal.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
-import { sight } from "../../../machine/recovery/incomplete/deaths.ts";
+import { withEarlierDeath } from "../../../machine/recovery/incomplete/deaths.ts";
 import { hasContent, searchFor } from "../../../machine/recovery/incomplete/detect.ts";
 import { offer } from "../../../machine/recovery/offers.ts";
 import { pathOf } from "../../../machine/sessions/entries.ts";
@@ -179,7 +179,8 @@ export class Chat {
     const now = this.runtime.now();
     if (known && isFresh(known, sighting, now)) return known;
     return this.runtime.store.write((sql) => {
-      return sight(sql, this.runtime, known, sighting).session;
+      if (sighting.isAlive) withEarlierDeath(sql, this.runtime, known);
+      return sessions.recordSighting(sql, now, sighting);
     });
   }
 

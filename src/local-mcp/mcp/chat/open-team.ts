@@ -8,7 +8,7 @@ import { ok } from "../../../shared/result.ts";
 import { recordDeath } from "../../../machine/recovery/incomplete/deaths.ts";
 import { isDead } from "../../../machine/recovery/incomplete/liveness.ts";
 import { reachFrom } from "../../../machine/recovery/elsewhere/reach.ts";
-import { WatchElsewhere } from "../../../machine/recovery/elsewhere/watch.ts";
+import { WatchElsewhere } from "../../../machine/recovery/watch.ts";
 import { createNaming } from "../../../machine/team/chat-naming.ts";
 import type { TeamOptions } from "../../../machine/team/team-chat.ts";
 import { Team } from "../../../machine/team/team.ts";

@@ -1,10 +1,14 @@
 import { age, oneLine as shownLine } from "../../../shared/format.ts";
 import { isPast } from "../../../shared/known-time.ts";
-import { neutralize } from "../../text/neutralize.ts";
+import { neutralize, removeMarks } from "../../text/neutralize.ts";
 import type { TaskOfSession } from "../../sessions/session-tasks.ts";
 
 export function oneLine(text: string, max: number): string {
   return shownLine(neutralize(text), max);
+}
+
+export function sanitize(line: string): string {
+  return removeMarks(line).replaceAll("\n", " ");
 }
 
 /** @param at epoch ms; null or absent: the time is not known */

@@ -6,7 +6,6 @@ import { isOfThisSystem } from "../../../platform/this-system.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { type Session, importOrigin } from "../../sessions/sessions.ts";
 import { emptyState } from "../../sessions/work-state.ts";
-import { removeMarks } from "../../text/neutralize.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
 import {
   type BriefContext,
@@ -20,7 +19,7 @@ import {
   workLines,
 } from "./brief-quotes.ts";
 import { damageLines } from "./brief-damages.ts";
-import { formatAgo, formatTask, oneLine, quotedMachine } from "./brief-text.ts";
+import { formatAgo, formatTask, oneLine, quotedMachine, sanitize } from "./brief-text.ts";
 import { earlierWordsLines, wordsLines } from "./brief-words.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 import { type RestoreScore, score } from "./score.ts";
@@ -174,10 +173,6 @@ function tokenCounter(): (text: string) => number {
 function sanitized(line: BriefLine): BriefLine {
   const { text, heading } = line;
   return { ...line, text: sanitize(text), ...(heading === undefined ? {} : { heading: sanitize(heading) }) };
-}
-
-function sanitize(text: string): string {
-  return removeMarks(text).replaceAll("\n", " ");
 }
 
 function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {

@@ -1,8 +1,8 @@
 import { o200kTokens } from "../../../learning/routing/tokens.ts";
 import { excerpt, isNod, tail } from "../../text/excerpt.ts";
-import { neutralize, removeMarks } from "../../text/neutralize.ts";
+import { neutralize } from "../../text/neutralize.ts";
 import { isEdited } from "../../sessions/work-state.ts";
-import { oneLine } from "./brief-text.ts";
+import { oneLine, sanitize } from "./brief-text.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 
 /** Pure: what a compaction dropped, found by comparing strings. */
@@ -73,16 +73,12 @@ export function missingFrom(from: Compacted, summary: string | null, keepsPrompt
   for (const { heading, lines } of parts) {
     const before = shown.length;
     for (const line of lines) {
-      const next = [...shown, ...(shown.length === before ? [heading] : []), clean(line)];
+      const next = [...shown, ...(shown.length === before ? [heading] : []), sanitize(line)];
       if (o200kTokens(next.join("\n")) > maxTokens) break;
       shown.splice(0, shown.length, ...next);
     }
   }
   return shown.length === 1 ? null : shown.join("\n");
-}
-
-function clean(line: string): string {
-  return removeMarks(line).replaceAll("\n", " ");
 }
 
 interface Client {

@@ -1,22 +1,19 @@
+import type { Runtime } from "../../../runtime/runtime.ts";
+import type { Sql } from "../../../shared/sql.ts";
 import { adapterOf } from "../../../clients/adapters.ts";
 import type { RecoverySetting } from "../../../contract/config.ts";
 import type { CrashCause } from "../../../contract/readings.ts";
 import { isClosed, isClosedWithNothingOpen } from "../../sessions/closed-sessions.ts";
-import { displayTitle, type Session } from "../../sessions/sessions.ts";
+import { displayTitle } from "../../sessions/sessions.ts";
+import { shortSessionId } from "../../sessions/short-ids.ts";
 import { quotedTitle } from "../../../shared/quoted-title.ts";
 import { age } from "../../../shared/format.ts";
 import { quotedMachine } from "./brief-text.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 
-export interface OfferedSession {
-  readonly session: Session;
-  readonly cause: CrashCause | null;
-  readonly shortId: string;
-  /** Where the session ran; null: here. */
-  readonly machine: string | null;
-  /** False: the session may only be silent. */
-  readonly isCertain: boolean;
-  readonly more: number;
+/** Detects `claude -p`: a script reads the answer, and there is no user to ask. */
+export function isScripted(env: NodeJS.ProcessEnv): boolean {
+  return env["CLAUDE_CODE_ENTRYPOINT"] === "sdk-cli";
 }
 
 const actionText: Record<RecoverySetting, string> = {
@@ -30,31 +27,40 @@ export function speakerOf(client: string): string {
   return client.startsWith("claude") ? "Claude" : (adapterOf(client)?.title ?? "The chat");
 }
 
-/** Pure. For a session that is offered to this chat, whose client is the last parameter. */
+type Offered = Pick<Restoration, "session" | "cause" | "elsewhere">;
+
+/**
+ * For the user of a chat that is offered a session; null for a script.
+ *
+ * @param offered with how many more could be offered
+ * @param client of the chat
+ */
 export function offeredLine(
-  offered: OfferedSession,
-  now: number,
-  setting: RecoverySetting,
-  isPlugin: boolean,
+  sql: Sql,
+  { config, env, now }: Runtime,
+  offered: Offered & { readonly more: number },
   client: string,
-): string {
-  const { session, shortId, more } = offered;
+): string | null {
+  if (isScripted(env)) return null;
+  const { session, more } = offered;
   const speaker = speakerOf(client);
   const title = quotedTitle(displayTitle(session));
   if (isClosedWithNothingOpen(session)) {
     const others = more > 0 ? `, and ${more} more before it` : "";
-    return `SHIM: your last chat here, ${title}, was closed ${age(now - session.lastSeenAt)} ago${others}. To continue it, ask ${speaker}.`;
+    return `SHIM: your last chat here, ${title}, was closed ${age(now() - session.lastSeenAt)} ago${others}. To continue it, ask ${speaker}.`;
   }
-  const dismiss = isPlugin ? "/shim:dismiss" : `Tell ${speaker}, or: \`shim resume --dismiss ${shortId}\``;
+  const isPlugin = env["CLAUDE_PLUGIN_ROOT"] !== undefined;
+  const command = `shim resume --dismiss ${shortSessionId(sql, session.id)}`;
+  const dismiss = isPlugin ? "/shim:dismiss" : `Tell ${speaker}, or: \`${command}\``;
   const others = more > 0 ? ` ${more} more died unfinished.` : "";
-  return `SHIM: ${title} ${endOf(offered, now)}; ${speaker} ${actionText[setting]}.${others} Not this one? ${dismiss}`;
+  return `SHIM: ${title} ${endOf(offered, now())}; ${speaker} ${actionText[config.recovery]}.${others} Not this one? ${dismiss}`;
 }
 
-function endOf({ session, cause, machine, isCertain }: OfferedSession, now: number): string {
-  const where = machine === null ? "" : ` on ${quotedMachine(machine)}`;
+function endOf({ session, cause, elsewhere }: Offered, now: number): string {
+  const where = elsewhere ? ` on ${quotedMachine(elsewhere.machine)}` : "";
   const ago = `${age(now - session.lastSeenAt)} ago${where}`;
   if (isClosed(session)) return `was closed ${ago} with work open`;
-  return `${isCertain ? "died" : "was last heard of"} ${ago}${formatCause(cause)}`;
+  return `${elsewhere?.isCertain === false ? "was last heard of" : "died"} ${ago}${formatCause(cause)}`;
 }
 
 /** Returns null if nothing has changed. */

@@ -7,7 +7,7 @@ import * as devices from "../../sharing/device.ts";
 import { readKeys } from "../../sharing/key-ring.ts";
 import type { PullDeps } from "../../sharing/pull.ts";
 
-/** What a chat or a command here needs to recover sessions of the workspace's other machines. */
+/** Means of a chat or a command here to recover sessions of the workspace's other machines. */
 export interface Reach extends PullDeps {
   readonly runtime: Runtime;
   readonly link: Pick<CoordinatorClient, "self" | "call">;

@@ -53,23 +53,7 @@ function storeEnd(
   if (detachReason !== null && detachReason !== before.detachReason) sessions.close(sql, lastSeenAt, id, detachReason);
 }
 
-/**
- * Records a sighting, and before it the session's earlier death, which a sighting alive hides.
- *
- * @param known the session as stored; null: there is none
- * @returns also the session as it was, with its death
- */
-export function sight(
-  sql: Sql,
-  machine: DeathDeps,
-  known: sessions.Session | null,
-  sighting: sessions.Sighting,
-): { readonly session: sessions.Session; readonly before: sessions.Session | null } {
-  const before = sighting.isAlive ? withEarlierDeath(sql, machine, known) : known;
-  return { session: sessions.recordSighting(sql, machine.now(), sighting), before };
-}
-
-/** The session as stored, after the death of a process that is gone is recorded. */
+/** Records an earlier death, which a sighting alive hides; returns the session with it. */
 export function withEarlierDeath(
   sql: Sql,
   machine: DeathDeps,

@@ -53,26 +53,27 @@ export function findIncomplete(
   now: number,
   search: SessionSearch = {},
 ): IncompleteSession[] {
-  // Read once, not for each session: they are files of the system.
-  const kills = memoize(() => oomKills(systemMemory));
-  const match = (session: sessions.Session): sessions.Session | null => {
-    if (!matchesSearch(session, search) || !isDead(session, processes, now)) return null;
+  const match = (session: sessions.Session): sessions.Session[] => {
+    if (!matchesSearch(session, search) || !isDead(session, processes, now)) return [];
     const dead = withSilentEnd(sql, session);
     const isMatch = dead.endedAt === null && hasContent(sql, dead.id) && (search.accepts?.(dead) ?? true);
-    return isMatch ? dead : null;
+    return isMatch ? [dead] : [];
   };
   const limit = search.limit ?? 20;
-  const matches = [
-    ...firstMatching(sessions.listOpen(sql, projectsOf(search)), match, limit),
-    ...firstMatching(listOffered(sql, processes, now, search), match, Infinity),
-  ];
-  return matches
+  const free: sessions.Session[] = [];
+  for (const session of sessions.listOpen(sql, projectsOf(search))) {
+    if (free.length >= limit) break;
+    free.push(...match(session));
+  }
+  const matches = [...free, ...listOffered(sql, processes, now, search).flatMap(match)]
     .sort((a, b) => b.lastSeenAt - a.lastSeenAt)
-    .slice(0, limit)
-    .map((session) => {
-      const { cause, causeDetail } = causeOf(sql, session, processes, kills);
-      return { session, cause, causeDetail, offer: offerOf(sql, processes, now, session) };
-    });
+    .slice(0, limit);
+  // Read once, not for each session: they are files of the system.
+  const kills = matches.length === 0 ? null : oomKills(systemMemory);
+  return matches.map((session) => {
+    const { cause, causeDetail } = causeOf(sql, session, processes, kills);
+    return { session, cause, causeDetail, offer: offerOf(sql, processes, now, session) };
+  });
 }
 
 /** Null for a session that no living chat was offered. */
@@ -90,25 +91,9 @@ export function findOpenOffer(sql: Sql, processes: Processes, now: number, sessi
   return isOver ? null : { chat: note.by, at: note.at, isTaken: note.action === "taken" };
 }
 
-function* firstMatching<T>(all: Iterable<T>, match: (one: T) => T | null, limit: number): Generator<T, void> {
-  let remaining = limit;
-  for (const one of all) {
-    if (remaining <= 0) return;
-    const found = match(one);
-    if (found === null) continue;
-    remaining -= 1;
-    yield found;
-  }
-}
-
 function projectsOf({ project, isLoose }: SessionSearch): (string | null)[] | undefined {
   if (project === undefined || (project === null && isLoose)) return undefined;
   return isLoose ? [project, null] : [project];
-}
-
-function memoize<T>(read: () => T): () => T {
-  let found: { value: T } | null = null;
-  return () => (found ??= { value: read() }).value;
 }
 
 /** A session that a living chat has taken is not listed any more. */
@@ -140,7 +125,7 @@ export function causeOf(
   sql: Sql,
   session: sessions.Session,
   processes: Processes,
-  kills = (): number | null => oomKills(systemMemory),
+  kills = oomKills(systemMemory),
 ): { cause: CrashCause; causeDetail: string } {
   if (isClosed(session)) {
     return { cause: "closed", causeDetail: "The client was closed, or asked to end, between two turns." };
@@ -157,7 +142,7 @@ export function causeOf(
     detachReason: session.detachReason,
     isSameBoot: session.owner && session.owner.boot === processes.boot(),
     oomKillsBefore: session.readings.oomKills?.value ?? null,
-    oomKillsNow: kills(),
+    oomKillsNow: kills,
     hadRunningTool: lastTool?.entry.kind === "tool_start",
     hasEndHook: journal.newest(sql, session.id, ["start"], 1).length > 0,
   });

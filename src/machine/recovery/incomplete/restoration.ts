@@ -101,42 +101,42 @@ export interface PastMoment extends Pick<Restoration, "state" | "checkpoint" | "
   readonly fork: ForkedAt;
 }
 
-/** Returns null for an unknown session. */
-export function restoration(
-  sql: Sql,
-  { processes, config }: Pick<Runtime, "processes" | "config">,
-  session: Session,
-  now: number,
-): Restoration | null {
+function restoration(sql: Sql, { processes, config, now }: Runtime, session: Session): Restoration | null {
   const state = currentState(sql, session.id);
   if (!state) return null;
-  const predecessors = predecessorsOf(sql, { session, state });
-  const files = compareFiles(withInherited(predecessors, state));
-  const head = session.project ? readHead(session.project) : null;
-  const snapshot = newestSnapshot(sql, session.id);
-  const checkpoint = checkpoints.latest(sql, session.id);
-  const { cause, causeDetail } = isDead(session, processes, now)
+  const { files, ...work } = workOf(sql, session, state);
+  const { cause, causeDetail } = isDead(session, processes, now())
     ? causeOf(sql, session, processes)
     : { cause: null, causeDetail: "" };
-  const chain = [session, ...predecessors.map((one) => one.session)];
-  const workSince = Math.min(...chain.map(({ startedAt }) => startedAt));
-  const editedByOthers = filesOfOthers(sql, chain, workSince);
-  const tasks = tasksOf(sql, session.id);
   return {
     session,
     cause,
     causeDetail,
     state,
-    files,
-    head,
-    checkpoint,
+    ...work,
+    files: compareFiles(files),
+    head: session.project ? readHead(session.project) : null,
+    checkpoint: checkpoints.latest(sql, session.id),
     maxPrompts: config.brief.prompts,
-    knownUntil: isUndated(state, now) ? 0 : session.lastSeenAt,
-    snapshot,
-    workSince,
-    editedByOthers,
-    tasks,
+    knownUntil: isUndated(state, now()) ? 0 : session.lastSeenAt,
+    snapshot: newestSnapshot(sql, session.id),
+    tasks: tasksOf(sql, session.id),
   };
+}
+
+interface Work {
+  readonly files: readonly FileNote[];
+  readonly workSince: number;
+  readonly editedByOthers: ReadonlyMap<string, number>;
+}
+
+/** Its work, with that of the sessions which it continues. */
+function workOf(sql: Sql, session: Session, state: WorkState): Work {
+  const predecessors = predecessorsOf(sql, { session, state });
+  const chain = [session, ...predecessors.map((one) => one.session)];
+  const workSince = Math.min(...chain.map(({ startedAt }) => startedAt));
+  const editedByOthers = filesOfOthers(sql, chain, workSince);
+  return { files: withInherited(predecessors, state), workSince, editedByOthers };
 }
 
 interface PastWork {
@@ -207,9 +207,8 @@ const editSlackMs = 2_000;
 
 /** With what git and the newest snapshot say of its files. */
 export function restore(runtime: Runtime, session: Session): Restoration | null {
-  const { store, now, env } = runtime;
-  const from = store.read((sql) => restoration(sql, runtime, session, now()), null);
-  return from && withObserved(from, observeFiles(env, from));
+  const from = runtime.store.read((sql) => restoration(sql, runtime, session), null);
+  return from && observed(runtime.env, from);
 }
 
 export function restoreById(runtime: Runtime, id: string): Restoration | null {
@@ -217,30 +216,14 @@ export function restoreById(runtime: Runtime, id: string): Restoration | null {
   return session && restore(runtime, session);
 }
 
-interface ObservedFiles {
-  /** Changes that git reports; null: it gave no answer. */
-  readonly changes: ProjectChanges | null;
-  /** States of files that no checkpoint has hashed, such as those that a command wrote. */
-  readonly verified: ReadonlyMap<string, VerifiedState>;
-}
-
-type VerifiedState = Pick<RestoredFile, "now" | "isByDate">;
-
 /** Restores an earlier moment: files are compared with those of its folder. */
 export function restoreAt(runtime: Runtime, session: Session, past: PastMoment): Restoration {
   const { store, env } = runtime;
   const { state, checkpoint, snapshot, at, folder, fork } = past;
   const moved = (path: string): string => movePath(path, session.project, folder);
-  const { files, workSince, editedByOthers } = store.read(
-    (sql) => {
-      const predecessors = predecessorsOf(sql, { session, state });
-      const chain = [session, ...predecessors.map((one) => one.session)];
-      const since = Math.min(...chain.map(({ startedAt }) => startedAt));
-      const others = [...filesOfOthers(sql, chain, since)].map(([path, editedAt]) => [moved(path), editedAt] as const);
-      return { files: withInherited(predecessors, state), workSince: since, editedByOthers: new Map(others) };
-    },
-    { files: state.files, workSince: session.startedAt, editedByOthers: new Map<string, number>() },
-  );
+  const own: Work = { files: state.files, workSince: session.startedAt, editedByOthers: new Map() };
+  const { files, workSince, ...work } = store.read((sql) => workOf(sql, session, state), own);
+  const editedByOthers = new Map([...work.editedByOthers].map(([path, editedAt]) => [moved(path), editedAt]));
   // Times of files say nothing in a new folder.
   const here = files.map(({ stamp: _stamp, ...file }) => Object.assign(file, { path: moved(file.path) }));
   // A chat that reads another folder in its last calls may work there.
@@ -263,7 +246,7 @@ export function restoreAt(runtime: Runtime, session: Session, past: PastMoment):
     editedByOthers,
     fork,
   };
-  return withObserved(from, observeFiles(env, from));
+  return observed(env, from);
 }
 
 /** The path in a copy of the project; outside of the project it stays. */
@@ -272,31 +255,21 @@ export function movePath(path: string, project: string | null, folder: string): 
   return inside.startsWith("..") || isAbsolute(inside) ? path : join(folder, inside);
 }
 
-/** Not to be called in a transaction, which would wait for git. */
-function observeFiles(env: NodeJS.ProcessEnv, from: Restoration): ObservedFiles {
-  const changes = changesSince(env, from);
-  return { changes, verified: compareUnknown(env, withChanges(from, changes)) };
+/** Adds what git and snapshots say. Not to be called in a transaction, which would wait for git. */
+function observed(env: NodeJS.ProcessEnv, from: Restoration): Restoration {
+  return withVerified(env, withChanges(from, changesSince(env, from)));
 }
 
-function withObserved(from: Restoration, { changes, verified }: ObservedFiles): Restoration {
-  const changed = withChanges(from, changes);
-  return { ...changed, files: changed.files.map((file) => verifiedFile(file, verified.get(file.path))) };
-}
-
-function verifiedFile(file: RestoredFile, verified: VerifiedState | undefined): RestoredFile {
-  return file.now === "unknown" && verified !== undefined ? { ...file, ...verified } : file;
-}
-
-function compareUnknown(env: NodeJS.ProcessEnv, from: Restoration): ObservedFiles["verified"] {
+/** Files that no checkpoint has hashed, such as those that a command wrote. */
+function withVerified(env: NodeJS.ProcessEnv, from: Restoration): Restoration {
   const unknown = from.files.filter(({ now, isCommitted }) => now === "unknown" && !isCommitted);
   const bySnapshot = compareByContent(env, from, unknown);
-  return new Map(
-    unknown.flatMap((file): [string, VerifiedState][] => {
-      const now = bySnapshot.get(file.path) ?? "unknown";
-      const verified = now === "unknown" ? compareDate(file, from.knownUntil) : { now };
-      return verified === null ? [] : [[file.path, verified]];
-    }),
-  );
+  const verified = (file: RestoredFile): RestoredFile => {
+    if (!unknown.includes(file)) return file;
+    const now = bySnapshot.get(file.path) ?? "unknown";
+    return { ...file, ...(now === "unknown" ? compareDate(file, from.knownUntil) : { now }) };
+  };
+  return { ...from, files: from.files.map(verified) };
 }
 
 function compareByContent(
@@ -318,7 +291,7 @@ function isUndated({ prompts, words }: WorkState, now: number): boolean {
 }
 
 /** Returns null for a file that the chat did not edit, or that has no date. */
-function compareDate(file: RestoredFile, knownUntil: number): VerifiedState | null {
+function compareDate(file: RestoredFile, knownUntil: number): Pick<RestoredFile, "now" | "isByDate"> | null {
   const stamp = isEdited(file) && file.action !== "deleted" ? stampOf(file.path) : null;
   if (stamp === null || !isKnownTime(knownUntil)) return null;
   return { now: stamp.modifiedMs > knownUntil + editSlackMs ? "changed" : "same", isByDate: true };

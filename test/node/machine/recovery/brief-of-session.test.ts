@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { renderBrief, toDelivered, toStoredOffer } from "#src/machine/recovery/offers.ts";
+import { renderBrief, toDelivered, toStoredOffer } from "#src/machine/recovery/stored-offer.ts";
 import { o200kTokens } from "#src/learning/routing/tokens.ts";
 import { restore } from "#src/machine/recovery/incomplete/restoration.ts";
 import { Claude, storedSession, aChat } from "#harness/machine/claude.ts";

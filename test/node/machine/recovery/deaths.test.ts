@@ -9,8 +9,7 @@ import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { Upkeep } from "#src/local-mcp/host/upkeep.ts";
 import { composeBrief } from "#src/machine/recovery/brief/brief.ts";
-import { restoration, type Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
-import type { Session } from "#src/machine/sessions/sessions.ts";
+import { restore } from "#src/machine/recovery/incomplete/restoration.ts";
 import {
   aDeadClaude,
   anotherClaude,
@@ -201,11 +200,9 @@ it("[RE15] a restoration is made of a session that lives, too: without a cause o
   const { runtime, claude } = aChat();
   claude.turn("fix the parser");
   const session = storedSession(runtime, claude.session);
-  const made = (of: Session): Restoration | null =>
-    runtime.store.read((sql) => restoration(sql, runtime, of, runtime.now()), null);
-  const living = made(session);
+  const living = restore(runtime, session);
   expect(living).toMatchObject({ cause: null, causeDetail: "", head: { branch: "main" } });
   expect(living?.snapshot?.state).toBe("pending");
   expect(living && composeBrief(living, living.knownUntil).score.total).toBe(100);
-  expect(made({ ...session, id: "unknown" })).toBeNull();
+  expect(restore(runtime, { ...session, id: "unknown" })).toBeNull();
 });

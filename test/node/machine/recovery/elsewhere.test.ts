@@ -9,7 +9,7 @@ import { statusOf } from "#src/machine/operations/status-line.ts";
 import { brief, composeBrief } from "#src/machine/recovery/brief/brief.ts";
 import { recordDeath } from "#src/machine/recovery/incomplete/deaths.ts";
 import { findElsewhere } from "#src/machine/recovery/elsewhere/candidates.ts";
-import { offerableElsewhere } from "#src/machine/recovery/elsewhere/offers.ts";
+import { offerableElsewhere } from "#src/machine/recovery/offers.ts";
 import { restoreElsewhere } from "#src/machine/recovery/elsewhere/restoration.ts";
 import { takeOver } from "#src/machine/recovery/elsewhere/takeover.ts";
 import { TeamChat } from "#src/machine/team/team-chat.ts";

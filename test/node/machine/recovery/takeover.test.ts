@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
 import { currentState } from "#src/machine/checkpoints/capture.ts";
 import { findElsewhere } from "#src/machine/recovery/elsewhere/candidates.ts";
-import { offerableElsewhere, offerElsewhere } from "#src/machine/recovery/elsewhere/offers.ts";
+import { offerableElsewhere, offerElsewhere } from "#src/machine/recovery/offers.ts";
 import { recordContinuation, recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import { giveBack, takeOver } from "#src/machine/recovery/elsewhere/takeover.ts";
-import { WatchElsewhere } from "#src/machine/recovery/elsewhere/watch.ts";
+import { WatchElsewhere } from "#src/machine/recovery/watch.ts";
 import type { Reach } from "#src/machine/recovery/elsewhere/reach.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import { ok } from "#src/shared/result.ts";

@@ -1,13 +1,13 @@
-import { isTransient } from "../../../contract/errors.ts";
-import type { Sql } from "../../../shared/sql.ts";
-import * as news from "../../sessions/news.ts";
-import * as recoveries from "../../sessions/recoveries.ts";
-import * as sessions from "../../sessions/sessions.ts";
-import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
-import { acquireLease, fetchHolder, releaseLease } from "../incomplete/session-lease.ts";
+import { isTransient } from "../../contract/errors.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as news from "../sessions/news.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+import * as elsewhere from "../sharing/sessions-elsewhere.ts";
+import { acquireLease, fetchHolder, releaseLease } from "./incomplete/session-lease.ts";
 import { offerElsewhere } from "./offers.ts";
-import { projectHere, type ProjectNaming, type Reach } from "./reach.ts";
-import { takeOver } from "./takeover.ts";
+import { projectHere, type ProjectNaming, type Reach } from "./elsewhere/reach.ts";
+import { takeOver } from "./elsewhere/takeover.ts";
 
 /** A chat that has just died counts as alive for a while, and its record arrives later. */
 const maxOfferSearchMs = 300_000;
@@ -57,7 +57,7 @@ export class WatchElsewhere {
     const [row] = runtime.store.read((sql) => elsewhere.list(sql, workspace, { session }), []);
     const taken = row && (await takeOver(reach, row));
     if (taken?.ok) this.#leases.set(session, taken.value);
-    // What may pass is tried again with the next check.
+    // A failure that may pass is tried again with the next check.
     else if (taken && !isTransient(taken.error)) await letGo(reach, session, taken.error.message);
   }
 }
