@@ -19,7 +19,7 @@ import { isOnPath } from "../../platform/program-path.ts";
 import { isTrusted, readTrust, stateText, trustSource } from "../../installer/hook-trust.ts";
 import { lastingLaunch } from "../../installer/own-program.ts";
 import { detect } from "../../installer/targets.ts";
-import { limitProblems } from "../../machine/recovery/incomplete/at-limit.ts";
+import { limitProblems } from "../../machine/usage/at-limit.ts";
 import { type AllFound, type Checks, fail, type Found, pass, runAll, warn } from "./checks.ts";
 import { storeChecks } from "./store-checks.ts";
 

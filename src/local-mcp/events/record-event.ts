@@ -9,7 +9,7 @@ import type { TranscriptPart } from "../../clients/transcript.ts";
 import { recordTranscript, recordUnreadPart, recordTurnEnd } from "../../machine/transcripts/record-transcript.ts";
 import { isToolEnd } from "../../machine/checkpoints/triggers.ts";
 import { recordSettings, type ServiceArms } from "../../machine/sessions/session-settings.ts";
-import { limitLine } from "../../machine/recovery/incomplete/at-limit.ts";
+import { limitLine } from "../../machine/usage/at-limit.ts";
 import { acceptOffer, type Acceptance } from "../../machine/recovery/accept-offer.ts";
 import { isOwnerGone, withEarlierDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import { giveBack } from "../../machine/recovery/give-back.ts";

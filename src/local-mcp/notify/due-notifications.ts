@@ -9,7 +9,7 @@ import { age } from "../../shared/format.ts";
 import { quotedTitle } from "../../shared/quoted-title.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isOwnerGone } from "../../machine/recovery/incomplete/deaths.ts";
-import { costText, limitLine, openLimitOf } from "../../machine/recovery/incomplete/at-limit.ts";
+import { costText, limitLine, openLimitOf } from "../../machine/usage/at-limit.ts";
 import { causeOf, findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
 import { isClosed } from "../../machine/sessions/closed-sessions.ts";
 import { openConflicts } from "../../machine/team/open-conflicts.ts";

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { limitNote } from "../recovery/incomplete/at-limit.ts";
+import { limitNote } from "../usage/at-limit.ts";
 import type { Handlers, HandlerContext, OperationResult, Workspace } from "./operation-context.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";

@@ -15,7 +15,7 @@ import * as audit from "../sessions/machine-audit.ts";
 import { catchUp } from "../transcripts/record-transcript.ts";
 import { importTranscript } from "../transcripts/import-transcript.ts";
 import { composeBrief, type Brief } from "../recovery/brief/brief.ts";
-import { openLimitOf } from "../recovery/incomplete/at-limit.ts";
+import { openLimitOf } from "../usage/at-limit.ts";
 import { findIncomplete, findOpenOffer } from "../recovery/incomplete/detect.ts";
 import { take, withdraw } from "../recovery/marks.ts";
 import { clientToStart, folderOf, planRelaunch } from "../recovery/relaunch.ts";

@@ -2,7 +2,7 @@ import type { Chat } from "../../contract/chats.ts";
 import type { SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
 import { pickFields } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { costText } from "../recovery/incomplete/at-limit.ts";
+import { costText } from "../usage/at-limit.ts";
 import {
   causeOf,
   findOpenOffer,

@@ -10,7 +10,7 @@ import type { ChatStatus } from "../../contract/machine/overview.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { identify } from "../../platform/processes.ts";
 import { ok } from "../../shared/result.ts";
-import { limitLine } from "../recovery/incomplete/at-limit.ts";
+import { limitLine } from "../usage/at-limit.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
 import { readState } from "../recovery/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";

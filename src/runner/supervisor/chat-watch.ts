@@ -4,7 +4,7 @@ import type { CrashCause } from "../../contract/readings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { isClosed } from "../../machine/sessions/closed-sessions.ts";
 import { isAlive, mayBeAlive } from "../../platform/processes.ts";
-import { limitOf, ruleFor, waitAtLimit, whyStop } from "../../machine/recovery/incomplete/at-limit.ts";
+import { limitOf, ruleFor, waitAtLimit, whyStop } from "../../machine/usage/at-limit.ts";
 import { restoreById, type Restoration } from "../../machine/recovery/incomplete/restoration.ts";
 import { composeBrief } from "../../machine/recovery/brief/brief.ts";
 import { folderOf, planRelaunch } from "../../machine/recovery/relaunch.ts";

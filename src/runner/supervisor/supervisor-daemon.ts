@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { join, resolve } from "node:path";
 import { untilAborted } from "../../coordinator-client/edge/platform.ts";
 import type { OperationContext } from "../../machine/operations/operation-context.ts";
-import { stoppedText } from "../../machine/recovery/incomplete/at-limit.ts";
+import { stoppedText } from "../../machine/usage/at-limit.ts";
 import { type ProcessIdentity } from "../../platform/processes.ts";
 import { programPath } from "../../platform/program-path.ts";
 import {

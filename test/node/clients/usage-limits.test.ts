@@ -2,7 +2,7 @@ import { appendFileSync, chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { openCodeHooks } from "#src/clients/opencode/opencode-plugin.ts";
-import { limitOf } from "#src/machine/recovery/incomplete/at-limit.ts";
+import { limitOf } from "#src/machine/usage/at-limit.ts";
 import { refresh } from "#src/machine/signals/observe.ts";
 import { dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";

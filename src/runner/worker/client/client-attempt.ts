@@ -21,7 +21,7 @@ import {
   whyStop,
   withoutWay,
   withSession,
-} from "../../../machine/recovery/incomplete/at-limit.ts";
+} from "../../../machine/usage/at-limit.ts";
 import type { LimitHandOver } from "../../../machine/sessions/recoveries.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
 import { isRecord } from "../../../shared/json-fields.ts";

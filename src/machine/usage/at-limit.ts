@@ -1,22 +1,22 @@
 import * as z from "zod";
-import { adapterOf, supportedClients } from "../../../clients/adapters.ts";
-import { claudeCode } from "../../../clients/claude-code/claude-code.ts";
-import type { ActiveLimitRule, LimitRule, LimitStep, UsageLimit } from "../../../contract/at-limit.ts";
-import type { Config } from "../../../contract/config.ts";
-import { modelFamily } from "../../../contract/metrics.ts";
-import { isOnPath } from "../../../platform/program-path.ts";
-import { realPath } from "../../../platform/real-path.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import { pluralize } from "../../../shared/format.ts";
-import type { Sql } from "../../../shared/sql.ts";
-import { covers, isPaused } from "../../../store/pause.ts";
-import { mainWorkTree, projectRoot } from "../../../snapshots/git-head.ts";
-import * as recoveries from "../../sessions/recoveries.ts";
-import type { LimitHandOver } from "../../sessions/recoveries.ts";
-import * as sessions from "../../sessions/sessions.ts";
-import { shortSessionId } from "../../sessions/short-ids.ts";
-import { totalCost, usageBy } from "../../usage/usage-report.ts";
-import { lastFailure } from "./detect.ts";
+import { adapterOf, supportedClients } from "../../clients/adapters.ts";
+import { claudeCode } from "../../clients/claude-code/claude-code.ts";
+import type { ActiveLimitRule, LimitRule, LimitStep, UsageLimit } from "../../contract/at-limit.ts";
+import type { Config } from "../../contract/config.ts";
+import { modelFamily } from "../../contract/metrics.ts";
+import { isOnPath } from "../../platform/program-path.ts";
+import { realPath } from "../../platform/real-path.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { pluralize } from "../../shared/format.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { covers, isPaused } from "../../store/pause.ts";
+import { mainWorkTree, projectRoot } from "../../snapshots/git-head.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import type { LimitHandOver } from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { shortSessionId } from "../sessions/short-ids.ts";
+import { totalCost, usageBy } from "./usage-report.ts";
+import { lastFailure } from "../sessions/last-failure.ts";
 
 /** Rules for chats of Claude Code that have reached a usage limit. */
 
