@@ -8,7 +8,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { catchUp } from "../transcripts/record-transcript.ts";
 import { composeBrief, type Brief } from "./brief/brief.ts";
 import { isScripted } from "./brief/user-lines.ts";
-import { findElsewhere, type DeadElsewhere } from "./elsewhere/candidates.ts";
+import { findElsewhere, type SeenElsewhere } from "./elsewhere/candidates.ts";
 import type { Reach } from "./elsewhere/reach.ts";
 import { restoreElsewhere } from "./elsewhere/restoration.ts";
 import { takeOver } from "./elsewhere/takeover.ts";
@@ -119,11 +119,11 @@ export async function offerElsewhere(reach: Reach): Promise<string | null> {
 }
 
 /** Returns the session already offered to the chat, else offers it the newest of its project. */
-export async function offerNewest(reach: Reach, dead: readonly DeadElsewhere[]): Promise<Brief | null> {
+export async function offerNewest(reach: Reach, dead: readonly SeenElsewhere[]): Promise<Brief | null> {
   const { runtime, chatId, here } = reach;
   const { store, now } = runtime;
   const ofProject = offerableElsewhere(reach, dead).filter(({ row }) => row.projectName === here?.project);
-  const isOffered = ({ row }: DeadElsewhere): boolean =>
+  const isOffered = ({ row }: SeenElsewhere): boolean =>
     store.read((sql) => recoveries.noteOf(sql, row.id)?.by === chatId, false);
   const first = ofProject.find(isOffered) ?? ofProject[0];
   if (!first) return null;
@@ -152,7 +152,7 @@ function storeOffer({ runtime, chatId }: Reach, { from, score }: Brief, machine:
 }
 
 /** Excludes old sessions, those of tasks, and those continued by another chat here. */
-export function offerableElsewhere({ runtime, chatId }: Reach, dead: readonly DeadElsewhere[]): DeadElsewhere[] {
+export function offerableElsewhere({ runtime, chatId }: Reach, dead: readonly SeenElsewhere[]): SeenElsewhere[] {
   return runtime.store.read(
     (sql) =>
       dead.filter(

@@ -15,10 +15,11 @@ import type { Brief } from "./brief/brief.ts";
 import type { Restoration } from "./incomplete/restoration.ts";
 import { parseObject } from "../../shared/json-fields.ts";
 
-export type TranscriptCheck =
-  | { readonly isWhole: true; readonly reason: string }
-  /** `reason` ends a sentence: "a new chat is started, because ...". */
-  | { readonly isWhole: false; readonly reason: string };
+export interface TranscriptCheck {
+  readonly isWhole: boolean;
+  /** Ends a sentence: "a new chat is started, because ...". */
+  readonly reason: string;
+}
 
 export interface StartPlan {
   readonly kind: "resume" | "new";

@@ -10,7 +10,7 @@ import * as elsewhere from "../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import { neutralize } from "../text/neutralize.ts";
 import { composeBrief, type Brief } from "./brief/brief.ts";
-import { findById, findElsewhere, seeOne, type DeadElsewhere } from "./elsewhere/candidates.ts";
+import { findById, findElsewhere, seeOne, type SeenElsewhere } from "./elsewhere/candidates.ts";
 import type { Reach } from "./elsewhere/reach.ts";
 import { restoreElsewhere } from "./elsewhere/restoration.ts";
 import { giveBack, takeOver } from "./elsewhere/takeover.ts";
@@ -40,7 +40,7 @@ type Found =
 export class RecoverySource {
   readonly #runtime: Runtime;
   readonly #scope: RecoveryScope;
-  #deadElsewhere: Promise<DeadElsewhere[]> | null = null;
+  #deadElsewhere: Promise<SeenElsewhere[]> | null = null;
 
   constructor(runtime: Runtime, scope: RecoveryScope) {
     this.#runtime = runtime;
@@ -58,7 +58,7 @@ export class RecoverySource {
         .map(({ session, cause, offer: given }) => this.#toListed(session, cause, given))
         .toSorted((one, other) => Number(other.offeredHere ?? 0) - Number(one.offeredHere ?? 0));
       const there = dead.map(({ row, liveness }) => {
-        const cause = liveness.isCertain ? "died" : "not heard of";
+        const cause = liveness?.isCertain ? "died" : "not heard of";
         return this.#toListed(row, cause, findOpenOffer(sql, processes, now(), row.id));
       });
       return [...here, ...there].slice(0, limit);
@@ -119,7 +119,7 @@ export class RecoverySource {
     return isTaken ? giveBack(found.reach, found.row) : ok(marks.undo(this.#runtime, session));
   }
 
-  #findElsewhere(): Promise<DeadElsewhere[]> {
+  #findElsewhere(): Promise<SeenElsewhere[]> {
     const { reach } = this.#scope;
     this.#deadElsewhere ??= reach ? findElsewhere(reach) : Promise.resolve([]);
     return this.#deadElsewhere;

@@ -44,3 +44,15 @@ it("[SI63] [SI66] a session of another machine is what that machine and the coor
   await sync(there);
   expect(await shown()).toBe("ended (finished)");
 });
+
+it("[RE110] a session that was closed on another machine with nothing open has not died", async () => {
+  const { server, there, here } = await twoCliHomes(() => undefined);
+  addSession(there, { id: ids.dead, pid: 200, title: "fix the parser" });
+  there.runtime.store.write((sql) => sessions.close(sql, there.now, ids.dead, "closed"));
+  await sync(there);
+  for (const home of [there, here]) home.now += 11 * minuteMs;
+  server.host.wait(11 * minuteMs);
+  const { sessions: all } = await here.json("sessions --all-machines");
+  expect(textIn(all)).toBe("ended (closed with nothing open)");
+  expect((await here.shim("up --once")).out).not.toEqual(holding("fix the parser"));
+});

@@ -20,22 +20,16 @@ export interface SeenElsewhere {
   readonly taken: Takeover | null;
 }
 
-export interface DeadElsewhere extends SeenElsewhere {
-  readonly liveness: Liveness;
-}
-
 /** Newest first, whatever became of them; an absent `project` means all. */
 export function listElsewhere(reach: Reach, project: string | undefined, limit: number): Promise<SeenElsewhere[]> {
   return see(reach, listRows(reach, project).slice(0, limit));
 }
 
 /** Those that can be continued, newest first; an absent `project` means all. */
-export async function findElsewhere(reach: Reach, project?: string, limit = 20): Promise<DeadElsewhere[]> {
+export async function findElsewhere(reach: Reach, project?: string, limit = 20): Promise<SeenElsewhere[]> {
   const open = listRows(reach, project).filter((row) => !elsewhere.isSettled(row) && elsewhere.hasContent(row));
   const seen = await see(reach, open);
-  return seen
-    .flatMap(({ row, liveness, taken }) => (liveness?.isOver && taken === null ? [{ row, liveness, taken }] : []))
-    .slice(0, limit);
+  return seen.filter(({ liveness, taken }) => liveness?.isOver && taken === null).slice(0, limit);
 }
 
 function listRows({ runtime, workspace }: Reach, project: string | undefined): SessionElsewhere[] {

@@ -58,7 +58,7 @@ it("[RE191] [RE192] a death that its machine recorded is found at once, with its
 
 async function causeOf({ reach }: World, reason: string): Promise<string | null | undefined> {
   const [found] = await findElsewhere(reach, project);
-  expect(found?.liveness.detail).toContain(reason);
+  expect(found?.liveness?.detail).toContain(reason);
   return found && (await restoreElsewhere(reach, found)).cause;
 }
 
@@ -81,6 +81,21 @@ it("[RE20] one that ended, was recovered or dismissed where it ran, or holds not
   expect(await isFound(empty)).toBe(false);
   dead.end();
   expect(await isFound()).toBe(false);
+});
+
+it("[RE234] whether any number of sessions lives is one question to the coordinator", async () => {
+  const { reach, here, there, dead, world } = await aWorld();
+  for (const session of ["aaaa1111-0000-4000-8000-000000000008", "aaaa1111-0000-4000-8000-000000000009"]) {
+    const other = anotherClaude(there.runtime, dead, { session });
+    other.turn("write the docs");
+    await there.join(session);
+    await there.mirror(session);
+    await there.attest(session);
+  }
+  await here.pull();
+  const before = world.asked.length;
+  expect(await findElsewhere(reach, project)).toHaveLength(3);
+  expect(world.asked.slice(before)).toEqual(["chats.list"]);
 });
 
 it("[RE92] while the coordinator does not answer no session is reported as dead", async () => {

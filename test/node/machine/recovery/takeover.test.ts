@@ -146,6 +146,20 @@ it("[RE101] none is offered to a task's chat and a script, after a dismissal, an
   expect(newsOf(one.here, one.chat.session)).toEqual([]);
 });
 
+it("[RE132] one of another machine that three chats were offered and did not take is only listed", async () => {
+  const one = await aWorld();
+  const offers: (string | null)[] = [];
+  for (const session of ["dddd4444", "eeee5555", "ffff6666", "abab7777"]) {
+    const chat = anotherClaude(one.here.runtime, one.chat, { session });
+    chat.start();
+    chat.prompt("write the docs");
+    offers.push(await offered({ chat, reach: await one.here.join(session) }));
+    chat.end();
+  }
+  expect(offers).toEqual([one.dead.session, one.dead.session, one.dead.session, null]);
+  expect(await found(one.reach)).toEqual([one.dead.session]);
+});
+
 it("[RE25] the old session learns that it was continued elsewhere, and is not offered where it ran", async () => {
   const one = await aWorld();
   const fresh = anotherClaude(one.there.runtime, one.dead, { session: "eeee5555" });
