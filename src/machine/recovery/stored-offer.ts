@@ -6,7 +6,7 @@ import { brief, type Occasion } from "./brief/brief.ts";
 import { offeredLine } from "./brief/user-lines.ts";
 import type { Restoration } from "./incomplete/restoration.ts";
 
-type StoredOffer = Extract<News, { kind: "offer" }>;
+type StoredOffer = Extract<News, { from: object }>;
 
 /** Prompts after the first, and characters of the client's summary that a brief may need. */
 const keptLimits = { prompts: 40, summary: 8_000 };
@@ -25,16 +25,16 @@ export function toStoredOffer(from: Restoration, machine: string, occasion: Occa
 /** The line that the user reads with the prompt that brings the offer. */
 export function storedLine(sql: Sql, runtime: Runtime, { from }: StoredOffer, chat: string): string | null {
   const client = sessions.get(sql, chat)?.client ?? "";
-  return from ? offeredLine(sql, runtime, { ...(from as Restoration), more: 0 }, client) : null;
+  return offeredLine(sql, runtime, { ...(from as Restoration), more: 0 }, client);
 }
 
 export function toDelivered(news: News, now: number): News {
-  if (news.kind !== "offer") return news;
+  if (news.kind !== "offer" || !("from" in news)) return news;
   const { kind, session, machine } = news;
   return { kind, session, machine, brief: renderBrief(news, now) };
 }
 
 /** Uses the ages of this moment. */
-export function renderBrief({ from, occasion, brief: written }: StoredOffer, now: number): string {
-  return from ? brief(from as Restoration, now, (occasion ?? "brief") as Occasion) : (written ?? "");
+export function renderBrief({ from, occasion }: StoredOffer, now: number): string {
+  return brief(from as Restoration, now, occasion as Occasion);
 }

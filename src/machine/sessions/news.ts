@@ -23,15 +23,11 @@ export type News =
   | { readonly kind: "task_available"; readonly task: number; readonly title: string }
   | { readonly kind: "report_refused"; readonly task: number; readonly reason: string }
   | { readonly kind: "leader_changed"; readonly name: string; readonly leader: string | null; readonly isSelf: boolean }
-  /** Inputs of the brief, as recovery/ stores them; rows of an earlier version have its text. */
-  | {
-      readonly kind: "offer";
-      readonly session: string;
-      readonly machine: string;
-      readonly from?: object;
-      readonly occasion?: string;
-      readonly brief?: string;
-    }
+  /** With the inputs of its brief, as recovery/ stores them; delivered, with its text. */
+  | ({ readonly kind: "offer"; readonly session: string; readonly machine: string } & (
+      | { readonly from: object; readonly occasion: string }
+      | { readonly brief: string }
+    ))
   | { readonly kind: "continued_elsewhere"; readonly session: string; readonly by: string; readonly machine: string }
   /** A client's summary has come, and what it lacks is to be given back. */
   | { readonly kind: "compaction" }

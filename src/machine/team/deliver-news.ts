@@ -84,7 +84,7 @@ function deliverOffer(sql: Sql, runtime: Runtime, session: string, accepted: Acc
   const now = runtime.now();
   const withCommand = (text: string): string => withShimCommand(text, () => shimCommand(runtime));
   const [row] = undeliveredOf(sql, session, "offer", 1);
-  if (row?.news.kind !== "offer") return null;
+  if (row?.news.kind !== "offer" || !("from" in row.news)) return null;
   markDelivered(sql, now, [row]);
   const isAccepted = accepted?.session === row.news.session;
   const line = isAccepted ? null : storedLine(sql, runtime, row.news, session);

@@ -244,7 +244,7 @@ it("[WP7] messages and other notifications of this machine's chats are listed ne
       { kind: "task_available", task: 3, title: "test" },
       { kind: "report_refused", task: 4, reason: "late" },
       { kind: "leader_changed", name: "deploy", leader: null, isSelf: false },
-      { kind: "offer", session: "s9", machine: "laptop" },
+      { kind: "offer", session: "s9", machine: "laptop", brief: "SHIM: the brief" },
       { kind: "continued_elsewhere", session: ids.alive, by: "c3", machine: "laptop" },
       { kind: "notice", text: "the disk is full" },
     ];

@@ -164,7 +164,7 @@ export const inbox = teamTool<"shim_inbox">(async ({ chat, session, member, call
   const missing = pulled.ok ? "" : ` The coordinator was not reached (${pulled.error.code}): there may be more.`;
   const lead = `${rows.length === 0 ? "No news." : `News: ${rows.length}.`}${isMore ? " More are waiting: call again." : ""}${missing}`;
   const texts = rows.map(({ at, news: one }) => {
-    const brief = one.kind === "offer" ? `: ${indentLines(one.brief ?? "")}` : "";
+    const brief = one.kind === "offer" && "brief" in one ? `: ${indentLines(one.brief)}` : "";
     return `${age(now - at)} ago: ${newsText(one)}${brief}`;
   });
   return ok({

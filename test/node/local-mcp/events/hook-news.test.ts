@@ -1,6 +1,8 @@
 import { expect, it } from "vitest";
 import type { HookEvent } from "#src/contract/hook-input.ts";
 import { type News, markDelivered, undelivered } from "#src/machine/sessions/news.ts";
+import { toStoredOffer } from "#src/machine/recovery/stored-offer.ts";
+import { aRestoration, aSession } from "#harness/machine/restorations.ts";
 import { anotherClaude, type Printed, aChat as aQuietChat, type ClaudeOptions } from "#harness/machine/claude.ts";
 import { aMessage, hear } from "#harness/team/team-rows.ts";
 import { type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
@@ -29,6 +31,10 @@ const cancelled: News = { kind: "task_cancelled", task: 8, title: "Old work", re
 const refused: News = { kind: "report_refused", task: 9, reason: "another chat has it now" };
 const available: News = { kind: "task_available", task: 10, title: "New work" };
 const leader: News = { kind: "leader_changed", name: "release", leader: "c-chat", isSelf: false };
+
+function anOffer(id: string): News {
+  return toStoredOffer(aRestoration({}, { session: aSession({ id }) }), "m", "brief");
+}
 
 it("[HO16] news come with the user's next prompt, each once, oldest first, and say what to do", () => {
   const { runtime, prompt, hear } = aChat();
@@ -96,11 +102,11 @@ it("[HO16] another chat's news, and what the inbox has given, are not given", ()
 
 it("[HO61] [HO48] an offer of another machine is its brief, alone, and comes with a prompt only, as does a new leader", () => {
   const { claude, prompt, hear } = aChat();
-  hear({ kind: "offer", session: "s", machine: "m", brief: "SHIM: the brief" });
+  hear(anOffer("s"));
   hear(leader);
   expect(claude.stop()).toEqual({});
   expect(items(prompt("two"))).toEqual([expect.stringContaining("release is led by")]);
-  expect(prompt("three")).toBe("SHIM: the brief");
+  expect(prompt("three")).toMatch(/^SHIM: an earlier session died/);
   expect(prompt("four")).toBe("");
 });
 
@@ -148,10 +154,10 @@ it("[HO78] a conflict comes with the next tool call, and a message with the next
   hear({ kind: "conflict", text: "b-chat changes the lexer" });
   expect(items(context(claude.use("Bash")))).toEqual([expect.stringContaining("b-chat changes the lexer")]);
   const other = aChat();
-  for (let n = 0; n < 40; n++) other.hear({ kind: "offer", session: `s${n}`, machine: "m", brief: `SHIM: brief ${n}` });
+  for (let n = 0; n < 40; n++) other.hear(anOffer(`s${n}`));
   other.hear(aMessage("hello"));
   expect(items(other.prompt("two"))).toEqual([expect.stringContaining("hello")]);
-  expect(other.prompt("three")).toBe("SHIM: brief 0");
+  expect(other.prompt("three")).toContain('shim_check_recovery (of "s0"');
   expect(prompt("two")).toContain("notice 0");
 });
 
