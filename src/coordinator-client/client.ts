@@ -64,7 +64,7 @@ export class WorkspaceClient {
     this.#connection = connect(this.#registration, events);
     const parts = { platform, connection: this.#connection, registration: this.#registration, events, prepareInput };
     this.#calls = new Calls(parts);
-    this.#leases = new Leases(this.#calls, { platform, events, maxRenewMs: this.#connection.maxRenewMs });
+    this.#leases = new Leases({ platform, calls: this.#calls, events, maxRenewMs: this.#connection.maxRenewMs });
     this.#events.on((event) => {
       if (event.type === "state" && event.state === "closed") this.#registration.forget(event.reason);
     });

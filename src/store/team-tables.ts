@@ -67,16 +67,23 @@ export interface HeldBodies {
   /** Until its report. */
   readonly claim: ClaimedTask;
   readonly leadership: { readonly requestId: string };
+  /** The lease of a session of another machine that the chat continues. */
+  readonly session: Record<string, never>;
 }
 
-/** Claims and terms that must be renewed; a later process of the same client continues them. */
+/**
+ * What a chat holds at the coordinator; a later process of the same client continues it. Claims and
+ * terms are renewed. The lease of a session lasts as long as its chat; its row lets a process that
+ * has started since give it back. Reservations of files last so, too, and are given back by asking
+ * for the list of them, so they stand only in `team_files`, beside those of other chats.
+ */
 export const teamHoldings = table("team_holdings", {
   session: text().primary(),
   kind: text<keyof HeldBodies>().primary(),
-  /** The number of a task, the name of an election. */
+  /** The number of a task, the name of an election, the id of a session. */
   resource: text().primary(),
   workspace: text(),
-  /** Number of the claim, term; 0: waits in line. */
+  /** Number of the claim, term (0: waits in line), token of the lease. */
   token: integer(),
   incarnation: integer(),
   at: integer(),

@@ -11,6 +11,7 @@ import {
 import { Self } from "../../contract/values.ts";
 import { checkInput } from "../../shared/check-input.ts";
 import { fullJitter } from "../../shared/backoff.ts";
+import { repeat } from "../../shared/repeat.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { ClientConnection, Registration } from "./connection.ts";
 import { isUp, type EdgeEvents } from "./events.ts";
@@ -128,21 +129,28 @@ export class Calls {
 
   async #sendUntilAnswered<Name extends OperationName>(request: CallRequest<Name>): Promise<CallAnswer<Name>> {
     const { connection, platform } = this.#deps;
-    for (let attempt = 0; ; attempt += 1) {
-      const waitResult = await this.untilUp(this.#remainingMs(request));
-      const leftMs = this.#remainingMs(request);
-      if (waitResult !== "up" || leftMs <= 0) return this.#failedAnswer(unansweredError(request, waitResult));
-      const timeoutMs = Math.min(request.attemptTimeoutMs, leftMs);
-      const outcome = await connection.send(request.name, request.input, timeoutMs);
-      if (outcome.kind === "lost") {
-        request.mayHaveHappened ||= outcome.isSent;
-        request.reason = outcome.message;
-      }
-      const waitMs = this.#retryDelayMs(request, outcome, attempt);
-      if (waitMs === null) return this.#toAnswer(request, outcome);
-      // After an interruption the call waits for the next connection instead.
-      if (isUp(connection.state)) await sleep(platform, Math.min(waitMs, this.#remainingMs(request)));
-    }
+    let waitResult: WaitResult = "up";
+    const outcome = await repeat(
+      async () => {
+        waitResult = await this.untilUp(this.#remainingMs(request));
+        const leftMs = this.#remainingMs(request);
+        if (waitResult !== "up" || leftMs <= 0) return null;
+        const timeoutMs = Math.min(request.attemptTimeoutMs, leftMs);
+        return connection.send(request.name, request.input, timeoutMs);
+      },
+      (sent, attempt) => {
+        if (sent?.kind === "lost") {
+          request.mayHaveHappened ||= sent.isSent;
+          request.reason = sent.message;
+        }
+        return sent && this.#retryDelayMs(request, sent, attempt);
+      },
+      async (ms) => {
+        // After an interruption the call waits for the next connection instead.
+        if (isUp(connection.state)) await sleep(platform, Math.min(ms, this.#remainingMs(request)));
+      },
+    );
+    return outcome ? this.#toAnswer(request, outcome) : this.#failedAnswer(unansweredError(request, waitResult));
   }
 
   #upNow(): WaitResult | null {

@@ -27,18 +27,18 @@ interface DatedResult<Value> {
   readonly sentAt: Instant;
 }
 
-/** A lease, or a leadership: what its requests are called. */
+/** Request for a lease; a leadership is the lease `leader:<name>`, acquired in its own way. */
 interface Right {
+  readonly self: Self;
   readonly name: string;
+  readonly requestId: string;
   readonly waitMs: number;
   /** A request is answered with null while it waits in the queue. */
   acquire(waitMs: number, deadlineMs?: number): Promise<DatedResult<Grant | null>>;
-  cancelWait(): Promise<unknown>;
-  renew(token: number, deadlineMs: number): Promise<DatedResult<Grant>>;
-  release(token: number): Promise<Result<boolean, CallError>>;
 }
 
 interface LeaseDeps {
+  readonly calls: Calls;
   readonly platform: Pick<Platform, "clock" | "setTimer">;
   readonly events: EdgeEvents;
   /** How often a holder renews at least, in ms. */
@@ -98,7 +98,7 @@ class RenewedLease {
   /** Ends trust at once, even if the request fails. False: it was no longer held. */
   release(): Promise<Result<boolean, CallError>> {
     this.#setState("released", "released by its holder");
-    return this.#right.release(this.token);
+    return release(this.#deps.calls, this.#right, this.token);
   }
 
   /** @param sentAt start of the request that was granted without a wait, or of a renewal */
@@ -138,7 +138,9 @@ class RenewedLease {
 
   async #renew(): Promise<Result<void, CallError>> {
     this.#lastTriedAt = readClock(this.#deps.platform.clock);
-    const { result, sentAt } = await this.#right.renew(this.token, Math.max(1_000, this.#ttlMs / 2));
+    const { self, name: resource } = this.#right;
+    const renewal = { self, resource, token: this.token };
+    const { result, sentAt } = await this.#deps.calls.call("leases.renew", renewal, Math.max(1_000, this.#ttlMs / 2));
     if (this.#hasEnded()) return err(this.#notHeldError());
     if (result.ok) this.trust(result.value, sentAt);
     // After any other failure its state is unknown.
@@ -175,7 +177,6 @@ const waiterPollMs = 5_000;
 
 /** The leases and leaderships of one chat. */
 export class Leases {
-  readonly #calls: Calls;
   readonly #deps: LeaseDeps;
   readonly #held = new Map<RenewedLease, HoldOptions["onLost"]>();
   /** Requests made before the latest departure are discarded. */
@@ -183,18 +184,17 @@ export class Leases {
   /** Commits of others that were signalled. */
   #changes = 0;
 
-  constructor(calls: Calls, deps: LeaseDeps) {
-    this.#calls = calls;
+  constructor(deps: LeaseDeps) {
     this.#deps = deps;
     deps.events.on((event) => this.#onEvent(event));
   }
 
   hold(self: Self, request: LeaseRequest, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
-    return this.#acquire(leaseRight(this.#calls, self, request), options);
+    return this.#acquire(leaseRight(this.#deps.calls, self, request), options);
   }
 
   lead(self: Self, request: LeadershipRequest, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
-    return this.#acquire(leadershipRight(this.#calls, self, request), options);
+    return this.#acquire(leadershipRight(this.#deps.calls, self, request), options);
   }
 
   /** The coordinator frees everything the chat holds. */
@@ -228,7 +228,7 @@ export class Leases {
       if (acquired) return acquired;
       const leftMs = deadlineAt - clock.monotonic();
       if (leftMs <= 0) {
-        await right.cancelWait();
+        await this.#cancelWait(right);
         return err({ code: "lease_held", message: `${right.name} was not free within ${right.waitMs} ms` });
       }
       if (changes === this.#changes) await this.#waitForHint(right.name, Math.min(waiterPollMs, leftMs));
@@ -266,8 +266,12 @@ export class Leases {
   /** Undoes a request that may have been granted. */
   async #undo(right: Right): Promise<void> {
     const { result } = await right.acquire(0, followUpForMs);
-    if (result.ok && result.value) await right.release(result.value.token);
-    else await right.cancelWait();
+    if (result.ok && result.value) await release(this.#deps.calls, right, result.value.token);
+    else await this.#cancelWait(right);
+  }
+
+  async #cancelWait({ self, name: resource, requestId }: Right): Promise<void> {
+    await this.#deps.calls.call("leases.cancel-wait", { self, resource, requestId });
   }
 
   /** Resolves when the lease may be granted, or the queue position may be lost. */
@@ -292,11 +296,21 @@ function departed({ name }: Right): CallError {
   return { code: "not_registered", message: `${name}: the chat has left` };
 }
 
+async function release(
+  calls: Calls,
+  { self, name: resource }: Right,
+  token: number,
+): Promise<Result<boolean, CallError>> {
+  const { result } = await calls.call("leases.release", { self, resource, token });
+  return result.ok ? ok(result.value.isReleased) : result;
+}
+
 function leaseRight(calls: Calls, self: Self, request: LeaseRequest): Right {
-  const { resource, waitMs = 0 } = request;
-  const requestId = request.requestId ?? calls.newId();
+  const { resource: name, waitMs = 0, requestId = calls.newId() } = request;
   return {
-    name: resource,
+    self,
+    name,
+    requestId,
     waitMs,
     acquire: async (leftMs, deadlineMs) => {
       const input = { ...request, self, requestId, waitMs: Math.ceil(leftMs) };
@@ -304,45 +318,26 @@ function leaseRight(calls: Calls, self: Self, request: LeaseRequest): Right {
       if (!result.ok) return { result, sentAt };
       return { result: ok(result.value.state === "granted" ? result.value.lease : null), sentAt };
     },
-    cancelWait: () => calls.call("leases.cancel-wait", { self, resource, requestId }),
-    renew: (token, deadlineMs) => calls.call("leases.renew", { self, resource, token }, deadlineMs),
-    release: async (token) => {
-      const { result } = await calls.call("leases.release", { self, resource, token });
-      return result.ok ? ok(result.value.isReleased) : result;
-    },
   };
 }
 
 function leadershipRight(calls: Calls, self: Self, request: LeadershipRequest): Right {
-  const { name, waitMs = 0 } = request;
-  const requestId = request.requestId ?? calls.newId();
+  const { name, waitMs = 0, requestId = calls.newId() } = request;
   return {
+    self,
     name: `leader:${name}`,
+    requestId,
     waitMs,
     acquire: async (leftMs, deadlineMs) => {
       const input = { ...request, self, requestId, waitMs: Math.ceil(leftMs) };
       const { result, sentAt } = await calls.call("elections.campaign", input, deadlineMs);
       return { result: result.ok ? parseCampaign(name, result.value) : result, sentAt };
     },
-    // Term 0 leaves the queue.
-    cancelWait: () => calls.call("elections.resign", { self, name, term: 0 }),
-    renew: async (term, deadlineMs) => {
-      const { result, sentAt } = await calls.call("elections.renew", { self, name, term }, deadlineMs);
-      return { result: result.ok ? ok(toGrant(result.value)) : result, sentAt };
-    },
-    release: async (term) => {
-      const { result } = await calls.call("elections.resign", { self, name, term });
-      return result.ok ? ok(result.value.hasResigned) : result;
-    },
   };
 }
 
 function parseCampaign(name: string, answer: OutputOf<"elections.campaign">): Result<Grant | null, CallError> {
-  if (answer.state === "leading") return ok(toGrant(answer.leader));
+  if (answer.state === "leading") return ok({ ...answer.leader, token: answer.leader.term });
   if (answer.position !== null) return ok(null);
   return err({ code: "lease_held", message: `${answer.leader?.leader ?? "no chat"} leads ${name}` });
-}
-
-function toGrant({ term, ttlMs, remainingMs }: OutputOf<"elections.renew">): Grant {
-  return { token: term, ttlMs, remainingMs };
 }

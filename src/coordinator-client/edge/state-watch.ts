@@ -1,4 +1,5 @@
 import { isFinal, type CallError } from "../../contract/errors.ts";
+import { oneAfterAnother } from "../../shared/one-at-a-time.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Change } from "../../contract/state.ts";
 import type { Calls } from "./calls.ts";
@@ -40,9 +41,12 @@ export class StateWatch {
   #cursor: number | null = null;
   /** Has a new name each time, so that late hints of an earlier one are ignored. */
   #subscription: { readonly generation: number; readonly watch: string } | null = null;
+  /** A hint during a run leads to another one, but for the pause after a failure. */
+  readonly #catchUp = oneAfterAnother(
+    () => this.#deliver(),
+    (step) => step === "later",
+  );
   #watchCount = 0;
-  #isBehind = true;
-  #isCatchingUp = false;
   #isClosed = false;
   #cancelTimer: () => void = () => undefined;
 
@@ -65,16 +69,11 @@ export class StateWatch {
 
   #onEvent(event: EdgeEvent): void {
     if (event.type === "state" && event.state === "closed") return this.close();
-    if (event.type === "changed" || (event.type === "state" && isUp(event.state))) return this.#markBehind();
+    if (event.type === "changed" || (event.type === "state" && isUp(event.state))) return void this.#catchUp();
     if (event.type !== "notified" || event.notification.method !== "state.changed") return;
     if (event.notification.params.watch !== this.#subscription?.watch) return;
     if (rowPrefixes.has(this.#prefix)) this.#onChanges([]);
-    else this.#markBehind();
-  }
-
-  #markBehind(): void {
-    this.#isBehind = true;
-    void this.#catchUp();
+    else void this.#catchUp();
   }
 
   #isSubscribed(): boolean {
@@ -87,19 +86,16 @@ export class StateWatch {
     this.#subscription = null;
   }
 
-  async #catchUp(): Promise<void> {
-    if (this.#isCatchingUp) return;
-    this.#isCatchingUp = true;
+  async #deliver(): Promise<WatchStep> {
     this.#cancelTimer();
     let step = await this.#step();
-    while (!this.#isClosed && (step === "again" || (step === "done" && this.#isBehind))) step = await this.#step();
-    this.#isCatchingUp = false;
-    if (this.#isClosed) return;
+    while (step === "again") step = await this.#step();
     const { isPushing, signalsCommits } = this.#deps.connection;
     const isPolling = !isPushing && !signalsCommits;
-    if (step !== "later" && !isPolling) return;
     const ms = step === "later" ? retryAfterMs : pollEveryMs;
-    this.#cancelTimer = this.#deps.platform.setTimer(() => this.#markBehind(), ms);
+    if (!this.#isClosed && (step === "later" || isPolling))
+      this.#cancelTimer = this.#deps.platform.setTimer(() => void this.#catchUp(), ms);
+    return step;
   }
 
   async #step(): Promise<WatchStep> {
@@ -139,7 +135,6 @@ export class StateWatch {
 
   /** Later reads of the reader are at least as new. */
   async #begin(): Promise<Result<WatchStep, CallError>> {
-    this.#isBehind = false;
     const { result } = await this.#deps.calls.call("state.list", { prefix: this.#prefix, limit: 1 });
     if (!result.ok || this.#isClosed) return result.ok ? ok("done") : result;
     this.#cursor = result.value.revision;
@@ -148,7 +143,6 @@ export class StateWatch {
   }
 
   async #pull(after: number): Promise<Result<WatchStep, CallError>> {
-    this.#isBehind = false;
     const input = { prefix: this.#prefix, after, limit: pageSize };
     const { result } = await this.#deps.calls.call("state.changes", input);
     if (!result.ok || this.#isClosed) return result.ok ? ok("done") : result;

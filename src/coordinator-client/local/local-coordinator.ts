@@ -75,27 +75,20 @@ export class LocalCoordinator {
   }
 
   #runEngine(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
-    if (isRead(name) && !this.#options.store.exists()) return this.#answerFromEmptyStore(name, input);
-    const isCheckDue = !isWithin(this.#options.now() - this.#checkedAt, pollEveryMs);
-    return isRead(name) && !isCheckDue ? this.#read(name, input) : this.#write(name, input);
-  }
-
-  #read(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
-    const notFound: Result<unknown, Refusal> = err({ code: "unknown_key", message: "nothing is stored yet" });
-    const answer = this.#options.store.read<Result<unknown, Refusal>>(
-      (sql) => run(this.#tx(sql), this.#actor, name, input as never),
-      notFound,
-    );
-    return answer === notFound ? this.#write(name, input) : answer;
+    const { store, now } = this.#options;
+    const isCheckDue = store.exists() && !isWithin(now() - this.#checkedAt, pollEveryMs);
+    if (!isRead(name) || isCheckDue) return this.#write(name, input);
+    const read = (sql: Sql): Result<unknown, Refusal> => run(this.#tx(sql), this.#actor, name, input as never);
+    return store.read(read, null) ?? this.#answerFromEmptyStore(read);
   }
 
   /** Answers as a new file would, without creating one. */
-  #answerFromEmptyStore(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
+  #answerFromEmptyStore<T>(read: (sql: Sql) => T): T {
     const { driver, migrations, now } = this.#options.store.context;
     const memory = driver({ path: inMemory, readOnly: false, busyMs: 0 });
     try {
       migrate(memory, now(), migrations);
-      return run(this.#tx(memory), this.#actor, name, input as never);
+      return read(memory);
     } finally {
       memory.close();
     }

@@ -130,7 +130,6 @@ export async function openProjectReservations(
   };
   const files = new FileReservations({
     runtime,
-    newId: () => Buffer.from(runtime.random(16)).toString("hex"),
     link: client,
     directory: { identify },
     workspace: scope.workspace,

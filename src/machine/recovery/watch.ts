@@ -1,5 +1,7 @@
 import { isTransient } from "../../contract/errors.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { teamHoldings } from "../../store/team-tables.ts";
 import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -14,8 +16,6 @@ const maxOfferSearchMs = 300_000;
 
 /** Watches the other machines for one chat: what it may continue, and what it has taken. */
 export class WatchElsewhere {
-  /** Fencing tokens, by session. */
-  readonly #leases = new Map<string, number>();
   #firstCheckAt: number | null = null;
   #isOfferDue = true;
   #checking: Promise<void> | null = null;
@@ -40,26 +40,41 @@ export class WatchElsewhere {
   /** Notes in the store, made by the chat's tool or `shim resume`, decide; the leases follow. */
   async #keepLeases(reach: Reach): Promise<void> {
     const taken = new Set(reach.runtime.store.read((sql) => takenBy(sql, reach.chatId), []));
-    for (const [session, token] of this.#leases) {
+    for (const { resource: session, token } of heldLeases(reach)) {
       if (taken.has(session)) continue;
-      this.#leases.delete(session);
       await releaseLease(reach.link, session, token);
+      dropLease(reach, session);
     }
     for (const session of taken) await this.#keepLease(reach, session);
   }
 
   /** Regains a lease that was lost while offline; a repeated request gets the same grant. */
   async #keepLease(reach: Reach, session: string): Promise<void> {
-    const { runtime, workspace, link } = reach;
+    const { runtime, workspace, link, chatId } = reach;
     const lease = await acquireLease(link, session);
-    if (lease.ok && this.#leases.get(session) === lease.value) return;
-    this.#leases.delete(session);
+    const held = heldLeases(reach).find(({ resource }) => resource === session);
+    if (lease.ok && held?.token === lease.value) return;
+    if (held) dropLease(reach, session);
     const [row] = runtime.store.read((sql) => elsewhere.list(sql, workspace, { session }), []);
     const taken = row && (await takeOver(reach, row));
-    if (taken?.ok) this.#leases.set(session, taken.value);
+    if (taken?.ok) {
+      const holding = { session: chatId, kind: "session", resource: session, workspace, token: taken.value } as const;
+      const incarnation = link.self?.incarnation ?? 0;
+      runtime.store.write((sql) => teamHoldings.put(sql, { ...holding, incarnation, at: runtime.now(), body: {} }));
+    }
     // A failure that may pass is tried again with the next check.
     else if (taken && !isTransient(taken.error)) await letGo(reach, session, taken.error.message);
   }
+}
+
+/** Leases of sessions of other machines that the chat holds, also since an earlier process. */
+function heldLeases({ runtime, chatId }: Reach): RowOf<typeof teamHoldings>[] {
+  const own = "WHERE session = ? AND kind = 'session'";
+  return runtime.store.read((sql) => teamHoldings.select(sql, own, chatId), []);
+}
+
+function dropLease({ runtime, chatId }: Reach, resource: string): void {
+  runtime.store.write((sql) => teamHoldings.delete(sql, { session: chatId, kind: "session", resource }));
 }
 
 /** No hook brings an offer to a chat without hooks; it asks by its tool. */

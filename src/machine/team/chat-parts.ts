@@ -2,6 +2,7 @@ import type { CoordinatorClient } from "../../coordinator-client/coordinator-cli
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { ChatDirectory } from "./chat-directory.ts";
+import type { Holdings } from "./holdings.ts";
 
 /** A chat in a team, as its parts see it. */
 export interface ChatParts {
@@ -9,11 +10,13 @@ export interface ChatParts {
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly link: CoordinatorClient;
   readonly directory: ChatDirectory;
+  readonly holdings: Holdings;
   readonly sessionId: string;
   readonly workspace: string;
   /** False: an edge's operator could read what is sent in clear. */
   readonly isLocal: boolean;
   /** Whether heartbeats for its tasks are honest. */
   readonly isActive: () => boolean;
-  readonly newId: () => string;
+  /** Aborted: the chat is no longer served by this process. */
+  readonly signal: AbortSignal;
 }

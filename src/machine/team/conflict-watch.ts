@@ -9,6 +9,7 @@ import { pathOf } from "../sessions/entries.ts";
 import { branchSwitches, gitFolders, readHead } from "../../snapshots/git-head.ts";
 import { ChatsElsewhere, type ChatElsewhere, type OpenLink } from "./chats-elsewhere.ts";
 import { switchNews } from "./conflict-news.ts";
+import { replaceOpen } from "./conflict-rows.ts";
 import * as reservationTable from "./reservation-table.ts";
 import { findSharedFiles, settleShared } from "./shared-files.ts";
 import {
@@ -196,22 +197,13 @@ function settle(
 ): void {
   const [session, other] = [two[0].session.id, two[1].session.id];
   const [root, otherRoot] = [two[0].elsewhere?.root ?? names[0], two[1].elsewhere?.root ?? names[1]];
-  const pair = { kind: "merge", session, other, root, otherRoot } as const;
   const where = "WHERE kind = 'merge' AND session = ? AND other = ? AND root = ? AND otherRoot = ?";
   const open = teamConflicts.select(sql, where, session, other, root, otherRoot);
-  for (const one of conflicts) {
-    const path = pathOf(one.path);
-    const [lines, otherLines] = one.lines;
-    const row = open.find((known) => known.path === path);
-    if (row === undefined) {
-      const [did, otherDid] = one.did;
-      teamConflicts.insert(sql, { ...pair, path, did, otherDid, lines, otherLines, at: now });
-    } else if (row.lines !== lines || row.otherLines !== otherLines) {
-      teamConflicts.update(sql, { seq: row.seq }, { lines, otherLines });
-    }
-  }
-  const paths = new Set(conflicts.map(({ path }) => pathOf(path)));
-  for (const { seq, path } of open) if (!paths.has(path)) teamConflicts.delete(sql, { seq });
+  const pair = { kind: "merge", session, other, root, otherRoot, at: now } as const;
+  const found = conflicts.map(({ path, did: [did, otherDid], lines: [lines, otherLines] }) => {
+    return { ...pair, path: pathOf(path), did, otherDid, lines, otherLines };
+  });
+  replaceOpen(sql, open, found);
 }
 
 /** Shows that files of another machine cannot be compared. @param why null: they can */
@@ -223,12 +215,10 @@ function setApart(
   why: string | null,
 ): void {
   const open = teamConflicts.select(sql, "WHERE kind = 'apart' AND other = ?", other);
-  const said = open.find(({ path }) => path === why);
-  for (const { seq } of open) if (seq !== said?.seq) teamConflicts.delete(sql, { seq });
   const [chat] = chats;
-  if (why === null || said !== undefined || chat === undefined || elsewhere === null) return;
+  if (why === null || chat === undefined || elsewhere === null) return replaceOpen(sql, open, []);
   const sides = { session: chat.session.id, other, root: chat.home ?? "", otherRoot: elsewhere.root };
-  teamConflicts.insert(sql, { kind: "apart", ...sides, path: why, did: "changed", otherDid: "changed", at });
+  replaceOpen(sql, open, [{ kind: "apart", ...sides, path: why, did: "changed", otherDid: "changed", at }]);
 }
 
 function closeEnded(sql: Sql, chats: readonly WorkingChat[]): void {

@@ -90,16 +90,15 @@ type KnownProject = reservationTable.NamedProject & { readonly root: string };
 
 /** A linked work tree without a chat belongs to the project of the main one. */
 function findProjects(sql: Sql, { roots }: EditedFile): KnownProject[] {
+  const namesOf = (folder: string, root: string): KnownProject[] =>
+    reservationTable.listProjects(sql, pathOf(folder)).map((named) => Object.assign(named, { root }));
   for (const root of roots) {
-    const projects = reservationTable.listProjects(sql, pathOf(root));
-    if (projects.length > 0) return projects.map(({ workspace, project }) => ({ workspace, project, root }));
+    const projects = namesOf(root, root);
+    if (projects.length > 0) return projects;
   }
   const [root] = roots;
   const main = root === undefined ? null : mainWorkTree(root);
-  if (root === undefined || main === null) return [];
-  return reservationTable
-    .listProjects(sql, pathOf(main))
-    .map(({ workspace, project }) => ({ workspace, project, root }));
+  return root === undefined || main === null ? [] : namesOf(main, root);
 }
 
 function isReservedByOther(

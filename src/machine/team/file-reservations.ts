@@ -12,8 +12,7 @@ import * as reservationTable from "./reservation-table.ts";
 import type { Reservation } from "./reservation-table.ts";
 
 export interface FileReservationDeps {
-  readonly runtime: Pick<Runtime, "store" | "now">;
-  readonly newId: () => string;
+  readonly runtime: Pick<Runtime, "store" | "now" | "random">;
   readonly link: Pick<CoordinatorClient, "self" | "call">;
   readonly directory: { identify(chat: string): Promise<Omit<ChatIdentity, "waiting">> };
   readonly workspace: string;
@@ -73,9 +72,10 @@ export class FileReservations {
   }
 
   async #acquire(resource: string, ttlMs: number | undefined): Promise<Result<Lease, CallError>> {
-    const { link, newId } = this.#deps;
+    const { link, runtime } = this.#deps;
+    const requestId = Buffer.from(runtime.random(16)).toString("hex");
     const lifetime = ttlMs === undefined ? { isBound: true } : { ttlMs };
-    const request = { ...this.#asSelf(), resource, requestId: newId(), ...lifetime };
+    const request = { ...this.#asSelf(), resource, requestId, ...lifetime };
     const answer = await link.call("leases.acquire", request, timeoutMs);
     if (!answer.ok) return answer;
     return answer.value.state === "granted" ? ok(answer.value.lease) : err(heldError);

@@ -9,7 +9,7 @@ import type { Json } from "../../contract/json.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { ChatParts } from "./chat-parts.ts";
-import type { Holding, Holdings } from "./holdings.ts";
+import { dropHeld, listHeld, type Holding } from "./holdings.ts";
 import type { Outbox } from "./outbox.ts";
 
 export type HeldTask = Holding<"claim">;
@@ -32,20 +32,17 @@ const beatTimeoutMs = 10_000;
  */
 export class HeldClaims {
   readonly #parts: ChatParts;
-  readonly #holdings: Holdings;
   readonly #outbox: Outbox;
   readonly #sentCheckpoints = new Map<number, string | null>();
   readonly #deadlines = new Map<number, number>();
 
-  constructor(parts: ChatParts, holdings: Holdings, outbox: Outbox) {
+  constructor(parts: ChatParts, outbox: Outbox) {
     this.#parts = parts;
-    this.#holdings = holdings;
     this.#outbox = outbox;
-    holdings.addKind("claim", { silenceMs: ({ body }) => body.heartbeatMs, renew: (held) => this.#renew(held) });
   }
 
   list(): HeldTask[] {
-    return this.#holdings.list("claim");
+    return listHeld(this.#parts, "claim");
   }
 
   /** Remaining ms of the attempt; null until known. */
@@ -55,16 +52,16 @@ export class HeldClaims {
   }
 
   add(task: ClaimedTask): HeldTask {
-    const { runtime, sessionId } = this.#parts;
+    const { runtime, sessionId, holdings } = this.#parts;
     this.#deadlines.set(task.task, runtime.now() + task.remainingMs);
     const held = { kind: "claim", resource: String(task.task), token: task.claim, body: task } as const;
-    return this.#holdings.put(held, (sql) => spending.begin(sql, sessionId, task, runtime.now()));
+    return holdings.put(this.#parts, held, (sql) => spending.begin(sql, sessionId, task, runtime.now()));
   }
 
   /** @returns whether the chat had it */
   #remove(sql: Sql, held: HeldTask): boolean {
     spending.end(sql, held.session, held.body);
-    return this.#holdings.drop(sql, held);
+    return dropHeld(sql, held);
   }
 
   newestCheckpoint(): Json {
@@ -82,37 +79,32 @@ export class HeldClaims {
   }
 
   progress(held: HeldTask, progress: Progress): Promise<ReportResult> {
-    return this.#outbox.call("tasks.heartbeat", this.#heartbeatInput(held, progress));
+    return this.#outbox.call("tasks.heartbeat", { ...this.#heartbeat(held, this.newestCheckpoint()), progress });
   }
 
   /** One transaction keeps the report and removes the task from the chat. */
   complete(held: HeldTask, result: Json): Promise<ReportResult> {
-    const { task, claim } = held.body;
-    return this.#outbox.call(
-      "tasks.ack",
-      { task, claim, result, ...this.#usageField(held) },
-      (sql) => void this.#remove(sql, held),
-    );
+    const report = { ...this.#attempt(held), result };
+    return this.#outbox.call("tasks.ack", report, (sql) => void this.#remove(sql, held));
   }
 
   fail(held: HeldTask, reason: string, isRetryable: boolean): Promise<ReportResult> {
-    const { task, claim } = held.body;
-    const heartbeat = this.#heartbeatInput(held, { note: reason });
-    return this.#outbox.call("tasks.nack", { task, claim, reason, isRetryable, ...this.#usageField(held) }, (sql) => {
+    const heartbeat = { ...this.#heartbeat(held, this.newestCheckpoint()), progress: { note: reason } };
+    return this.#outbox.call("tasks.nack", { ...this.#attempt(held), reason, isRetryable }, (sql) => {
       this.#remove(sql, held);
       this.#outbox.enqueue(sql, "tasks.heartbeat", heartbeat);
     });
   }
 
-  sendNewCheckpoint(): void {
-    if (this.list().some(({ body }) => this.#unsentCheckpoint(body.task) !== null)) this.#holdings.check();
+  hasNewCheckpoint(): boolean {
+    return this.list().some(({ body }) => this.#unsentCheckpoint(body.task) !== null);
   }
 
   loseAll(reason: string): void {
     for (const held of this.list()) this.#lose(held, reason);
   }
 
-  async #renew(held: HeldTask): Promise<void> {
+  async renew(held: HeldTask): Promise<void> {
     if (held.incarnation !== this.#parts.link.self?.incarnation)
       return this.#lose(held, "the chat was considered offline, and continues in another process");
     if (this.#parts.isActive()) await this.#beat(held);
@@ -124,30 +116,24 @@ export class HeldClaims {
   }
 
   async #beat(held: HeldTask): Promise<void> {
-    const { task, claim } = held.body;
-    const checkpoint = this.#unsentCheckpoint(task);
-    const usage = this.usageOf(held);
-    const answer = await this.#parts.link.call(
-      "tasks.heartbeat",
-      { task, claim, ...(checkpoint === null ? {} : { checkpoint }), ...(usage ? { usage } : {}) },
-      beatTimeoutMs,
-    );
-    if (this.#holdings.isClosed) return;
-    if (answer.ok) return this.#onAnswer(held, answer.value, checkpoint, usage);
+    const checkpoint = this.#unsentCheckpoint(held.body.task);
+    const heartbeat = this.#heartbeat(held, checkpoint);
+    const answer = await this.#parts.link.call("tasks.heartbeat", heartbeat, beatTimeoutMs);
+    if (this.#parts.signal.aborted) return;
+    if (answer.ok) return this.#onAnswer(held, answer.value, checkpoint, heartbeat.usage);
     const { code, message } = answer.error;
     if (isLost(answer.error, "claim")) this.#lose(held, message);
     else if (!isTransient(answer.error)) this.#parts.runtime.log("warn", "heartbeat of a task", { code });
   }
 
-  #heartbeatInput(held: HeldTask, progress: Progress) {
-    const { task, claim } = held.body;
-    const checkpoint = this.newestCheckpoint();
-    return { task, claim, progress, ...(checkpoint === null ? {} : { checkpoint }), ...this.#usageField(held) };
+  #heartbeat(held: HeldTask, checkpoint: Json) {
+    return { ...this.#attempt(held), ...(checkpoint === null ? {} : { checkpoint }) };
   }
 
-  #usageField(held: HeldTask): { usage?: Usage } {
+  #attempt(held: HeldTask): { readonly task: number; readonly claim: number; readonly usage?: Usage } {
+    const { task, claim } = held.body;
     const usage = this.usageOf(held);
-    return usage ? { usage } : {};
+    return { task, claim, ...(usage ? { usage } : {}) };
   }
 
   #unsentCheckpoint(task: number): Json {
@@ -155,7 +141,7 @@ export class HeldClaims {
     return checkpoint !== null && this.#sentCheckpoints.get(task) !== JSON.stringify(checkpoint) ? checkpoint : null;
   }
 
-  #onAnswer(held: HeldTask, answer: OutputOf<"tasks.heartbeat">, sentCheckpoint: Json, usage: Usage | null): void {
+  #onAnswer(held: HeldTask, answer: OutputOf<"tasks.heartbeat">, sentCheckpoint: Json, usage: Usage | undefined): void {
     const { isCancelled, isOverBudget, reason, remainingMs } = answer;
     const { runtime, sessionId } = this.#parts;
     const { task, claim, type: title } = held.body;

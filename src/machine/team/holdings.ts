@@ -1,6 +1,8 @@
-import { heartbeatIntervalMs, Renewal } from "../../coordinator-client/edge/renewal.ts";
+import { heartbeatIntervalMs } from "../../coordinator-client/edge/renewal.ts";
+import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { elapsedMs, readClock, type Instant } from "../../coordinator-client/edge/trust.ts";
 import { attempt } from "../../platform/log-file.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { exceptStoreErrors } from "../../store/store-error.ts";
@@ -10,107 +12,137 @@ import type { ChatParts } from "./chat-parts.ts";
 type Kind = keyof HeldBodies;
 type Row = RowOf<typeof teamHoldings>;
 
-/** A claim of a task, a leadership, or a place in the line for one. */
-export type Holding<K extends Kind = Kind> = Omit<Row, "kind" | "body"> & {
-  readonly kind: K;
-  readonly body: HeldBodies[K];
-};
+export type Holding<K extends Kind = Kind> = K extends Kind
+  ? Omit<Row, "kind" | "body"> & { readonly kind: K; readonly body: HeldBodies[K] }
+  : never;
 
-export interface HoldingKind<K extends Kind> {
-  /** How long the coordinator bears silence, in ms. */
-  readonly silenceMs: (held: Holding<K>) => number;
+/** A chat of this process. */
+export interface Holder {
+  readonly sessionId: string;
   /** Asks the coordinator; drops what is lost. */
-  readonly renew: (held: Holding<K>) => Promise<void>;
+  renew(held: Holding): Promise<void>;
+}
+
+interface HoldingsDeps {
+  readonly runtime: Runtime;
+  readonly platform: Pick<Platform, "clock" | "setTimer">;
+  readonly workspace: string;
+  /** By session; changes as chats come and leave. */
+  readonly holders: ReadonlyMap<string, Holder>;
 }
 
 /** Interval of renewals while the store cannot be read. */
 const blindIntervalMs = 30_000;
+/** Four renewals may fail in it. */
+export const leadershipTtlMs = 60_000;
+
+function intervalMs({ kind, body }: Holding): number {
+  switch (kind) {
+    case "claim":
+      return heartbeatIntervalMs(body.heartbeatMs);
+    case "leadership":
+      return heartbeatIntervalMs(leadershipTtlMs);
+    case "session":
+      return Infinity;
+  }
+}
 
 /**
- * Claims and terms of a chat, which must be renewed. They are stored, since the next process of its
- * client has them too. Leases that last as long as their chat need no renewal, and are not here.
+ * What the chats of a process hold in a workspace: one table, and one timer that renews it. Each
+ * chat has its own interval, and none waits for the answers that another one gets.
  */
 export class Holdings {
-  readonly #parts: ChatParts;
-  readonly #kinds = new Map<Kind, HoldingKind<Kind>>();
-  readonly #renewal: Renewal<void>;
-  #renewedAt: Instant;
+  readonly #deps: HoldingsDeps;
+  readonly #renewedAt = new WeakMap<Holder, Instant>();
+  readonly #renewing = new WeakSet<Holder>();
+  #cancelTimer: () => void = () => undefined;
 
-  constructor(parts: ChatParts) {
-    this.#parts = parts;
-    this.#renewedAt = readClock(parts.platform.clock);
-    this.#renewal = new Renewal(parts.platform, {
-      check: (now) => this.#nextRenewal(now),
-      renew: () => attempt(parts.runtime.log, "what the chat holds", () => this.#renewAll()),
-    });
-  }
-
-  addKind<K extends Kind>(kind: K, ways: HoldingKind<K>): void {
-    this.#kinds.set(kind, ways as HoldingKind<Kind>);
-  }
-
-  /** Oldest first. */
-  list<K extends Kind>(kind?: K): Holding<K>[] {
-    const { runtime, sessionId, workspace } = this.#parts;
-    const own = "WHERE session = ? AND workspace = ? ORDER BY at, token";
-    const all = runtime.store.read((sql) => teamHoldings.select(sql, own, sessionId, workspace), []);
-    return all.filter((one) => kind === undefined || one.kind === kind) as Holding<K>[];
+  constructor(deps: HoldingsDeps) {
+    this.#deps = deps;
   }
 
   /** @param alsoWrite runs in the same transaction */
   put<K extends Kind>(
-    held: Pick<Holding<K>, "kind" | "resource" | "token" | "body">,
+    { link, sessionId: session }: Pick<ChatParts, "link" | "sessionId">,
+    held: Pick<Row, "resource" | "token"> & { readonly kind: K; readonly body: HeldBodies[K] },
     alsoWrite?: (sql: Sql) => void,
   ): Holding<K> {
-    const { runtime, platform, link, sessionId: session, workspace } = this.#parts;
+    const { runtime, platform, workspace, holders } = this.#deps;
     const holding = { ...held, session, workspace, incarnation: link.self?.incarnation ?? 0, at: runtime.now() };
-    if (this.list().length === 0) this.#renewedAt = readClock(platform.clock);
-    runtime.store.write((sql) => {
+    const isFirst = runtime.store.write((sql) => {
+      const heldBefore = teamHoldings.count(sql, { session, workspace });
       teamHoldings.put(sql, holding);
       alsoWrite?.(sql);
+      return heldBefore === 0;
     });
-    this.#renewal.check();
-    return holding;
+    const holder = holders.get(session);
+    if (isFirst && holder) this.#renewedAt.set(holder, readClock(platform.clock));
+    this.check();
+    return holding as Holding<K>;
   }
 
-  /** @returns whether the chat had it */
-  drop(sql: Sql, { session, kind, resource, token }: Holding): boolean {
-    return teamHoldings.delete(sql, { session, kind, resource, token }) > 0;
+  /** Renews at once all that the chat holds, unless that is under way. */
+  async renew(holder: Holder): Promise<void> {
+    if (this.#renewing.has(holder)) return;
+    const { runtime, platform } = this.#deps;
+    this.#renewedAt.set(holder, readClock(platform.clock));
+    this.#renewing.add(holder);
+    await attempt(runtime.log, "what the chat holds", async () => {
+      for (const held of this.#listOf([holder.sessionId])) await holder.renew(held);
+    });
+    this.#renewing.delete(holder);
   }
 
-  /** Renews all at once, unless that is under way. */
+  /** Renews what is due, and sets the timer for what is due next. */
   check(): void {
-    if (!this.isClosed) void this.#renewal.renew();
-  }
-
-  async #renewAll(): Promise<void> {
-    this.#renewedAt = readClock(this.#parts.platform.clock);
-    if (this.#parts.link.self) for (const one of this.list()) await this.#kinds.get(one.kind)?.renew(one);
-  }
-
-  get isClosed(): boolean {
-    return this.#renewal.isStopped;
-  }
-
-  close(): void {
-    void this.#renewal.stop();
-  }
-
-  #nextRenewal(now: Instant): { readonly isDue: boolean; readonly nextInMs: number } | null {
-    const everyMs = exceptStoreErrors(
-      () => this.#everyMs(),
+    this.#cancelTimer();
+    const nextInMs = exceptStoreErrors(
+      () => this.#renewDue(),
       () => blindIntervalMs,
     );
-    if (everyMs === null) return null;
-    const dueInMs = everyMs - elapsedMs(this.#renewedAt, now);
-    return { isDue: dueInMs <= 0, nextInMs: dueInMs > 0 ? dueInMs : everyMs };
+    if (nextInMs === Infinity) return;
+    this.#cancelTimer = this.#deps.platform.setTimer(() => this.check(), Math.max(1, Math.ceil(nextInMs)));
   }
 
-  /** @returns null if nothing is held */
-  #everyMs(): number | null {
-    const intervals = this.list().map((one) =>
-      heartbeatIntervalMs(this.#kinds.get(one.kind)?.silenceMs(one) ?? Infinity),
-    );
-    return intervals.length === 0 ? null : Math.min(...intervals);
+  /** @returns time until the next renewal in ms; Infinity: nothing has to be renewed */
+  #renewDue(): number {
+    const { platform, holders } = this.#deps;
+    const now = readClock(platform.clock);
+    const all = Map.groupBy(this.#listOf([...holders.keys()]), ({ session }) => session);
+    const waits = [...all].map(([session, held]) => {
+      const holder = holders.get(session);
+      const everyMs = Math.min(...held.map(intervalMs));
+      if (!holder || everyMs === Infinity) return Infinity;
+      const renewedAt = this.#renewedAt.get(holder);
+      const dueInMs = renewedAt ? everyMs - elapsedMs(renewedAt, now) : 0;
+      if (dueInMs > 0) return dueInMs;
+      void this.renew(holder);
+      return everyMs;
+    });
+    return Math.min(Infinity, ...waits);
   }
+
+  #listOf(sessions: readonly string[]): Holding[] {
+    const { runtime, workspace } = this.#deps;
+    const rest = "WHERE workspace = ? AND session IN (SELECT value FROM json_each(?)) ORDER BY at, token";
+    const rows = runtime.store.read((sql) => teamHoldings.select(sql, rest, workspace, JSON.stringify(sessions)), []);
+    return rows as Holding[];
+  }
+}
+
+/** Oldest first. */
+export function listHeld<K extends Kind>({ runtime, sessionId, workspace }: ChatParts, kind: K): Holding<K>[] {
+  const own = "WHERE session = ? AND workspace = ? AND kind = ? ORDER BY at, token";
+  const rows = runtime.store.read((sql) => teamHoldings.select(sql, own, sessionId, workspace, kind), []);
+  return rows as Holding<K>[];
+}
+
+/** @returns whether the chat had it */
+export function dropHeld(sql: Sql, { session, kind, resource, token }: Holding): boolean {
+  return teamHoldings.delete(sql, { session, kind, resource, token }) > 0;
+}
+
+/** The coordinator frees what a chat holds that leaves; its claims tell what it was at. */
+export function forgetHeld(sql: Sql, session: string): void {
+  for (const kind of ["leadership", "session"] as const) teamHoldings.delete(sql, { session, kind });
 }

@@ -1,39 +1,34 @@
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import type { Leader } from "../../contract/elections.ts";
 import type { OutputOf } from "../../contract/operations.ts";
+import { newId } from "../../coordinator-client/edge/platform.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { ChatParts } from "./chat-parts.ts";
-import type { Holding, Holdings } from "./holdings.ts";
-import type { Sql } from "../../shared/sql.ts";
-import { teamHoldings } from "../../store/team-tables.ts";
+import { dropHeld, leadershipTtlMs as ttlMs, listHeld, type Holding } from "./holdings.ts";
 import * as news from "../sessions/news.ts";
 
 type CampaignAnswer = OutputOf<"elections.campaign">;
 
 const timeoutMs = 8_000;
-/** Four renewals may fail in it. */
-const ttlMs = 60_000;
 const waitMs = 3_600_000;
 
 /** Terms of a chat, and its places in line: their token is 0. */
 export class Leadership {
   readonly #parts: ChatParts;
-  readonly #holdings: Holdings;
 
-  constructor(parts: ChatParts, holdings: Holdings) {
+  constructor(parts: ChatParts) {
     this.#parts = parts;
-    this.#holdings = holdings;
-    holdings.addKind("leadership", { silenceMs: () => ttlMs, renew: (one) => this.#renew(one) });
   }
 
   async campaign(name: string): Promise<Result<CampaignAnswer, CallError>> {
     const held = this.#find(name);
-    const requestId = held?.body.requestId ?? this.#parts.newId();
-    const { link } = this.#parts;
+    const requestId = held?.body.requestId ?? newId(this.#parts.platform);
+    const { link, holdings } = this.#parts;
     const answer = await link.call("elections.campaign", { name, requestId, ttlMs, waitMs }, timeoutMs);
     if (answer.ok) {
       const token = answer.value.state === "leading" ? answer.value.leader.term : 0;
-      if (held?.token !== token) this.#holdings.put({ kind: "leadership", resource: name, token, body: { requestId } });
+      const holding = { kind: "leadership", resource: name, token, body: { requestId } } as const;
+      if (held?.token !== token) holdings.put(this.#parts, holding);
     }
     return answer;
   }
@@ -42,7 +37,7 @@ export class Leadership {
     const held = this.#find(name);
     const answer = await this.#parts.link.call("elections.resign", { name, term: held?.token ?? 0 }, timeoutMs);
     if (!answer.ok) return answer;
-    if (held) this.#parts.runtime.store.write((sql) => this.#holdings.drop(sql, held));
+    if (held) this.#parts.runtime.store.write((sql) => dropHeld(sql, held));
     return ok(answer.value.hasResigned);
   }
 
@@ -52,15 +47,10 @@ export class Leadership {
   }
 
   #find(name: string): Holding<"leadership"> | undefined {
-    return this.#holdings.list("leadership").find(({ resource }) => resource === name);
+    return listHeld(this.#parts, "leadership").find(({ resource }) => resource === name);
   }
 
-  /** The coordinator frees what a chat holds that leaves. */
-  forget(sql: Sql): void {
-    teamHoldings.delete(sql, { session: this.#parts.sessionId, kind: "leadership" });
-  }
-
-  async #renew(held: Holding<"leadership">): Promise<void> {
+  async renew(held: Holding<"leadership">): Promise<void> {
     const { resource: name, token: term } = held;
     if (term === 0) return void (await this.campaign(name));
     const answer = await this.#parts.link.call("elections.renew", { name, term }, timeoutMs);
@@ -68,7 +58,7 @@ export class Leadership {
     const { runtime, sessionId } = this.#parts;
     const text = `This chat no longer leads ${name} (term ${term}): stop the work that depends on it.`;
     runtime.store.write((sql) => {
-      if (!this.#holdings.drop(sql, held)) return;
+      if (!dropHeld(sql, held)) return;
       news.add(sql, runtime.now(), sessionId, `leadership:${name}:${term}`, { kind: "notice", text });
     });
   }

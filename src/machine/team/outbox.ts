@@ -1,11 +1,12 @@
 import * as news from "../sessions/news.ts";
 import { retryOf, type CallError, type Retry } from "../../contract/errors.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
+import { oneAfterAnother } from "../../shared/one-at-a-time.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { teamCalls, type QueuedCallName } from "../../store/team-tables.ts";
-import { pause } from "../../coordinator-client/edge/platform.ts";
+import { pause, within } from "../../coordinator-client/edge/platform.ts";
 import { callUntilAnswered } from "../../coordinator-client/call-until-answered.ts";
 import type { ChatParts } from "./chat-parts.ts";
 
@@ -20,13 +21,11 @@ export function countQueued(sql: Sql, sessionId: string): number {
   return teamCalls.count(sql, { session: sessionId });
 }
 
-type OutboxParts = Pick<ChatParts, "runtime" | "platform" | "link" | "sessionId" | "workspace">;
+type OutboxParts = Pick<ChatParts, "runtime" | "platform" | "link" | "sessionId" | "workspace" | "signal">;
 
 export type SendResult<Name extends QueuedCallName> =
   | { readonly kind: "answered"; readonly answer: Result<OutputOf<Name>, CallError> }
   | { readonly kind: "kept" };
-
-type AnswerHandler = (answer: Result<unknown, CallError>) => void;
 
 const callTiming = { timeoutMs: 10_000, maxPauseMs: 30_000 };
 const answerTimeoutMs = 5_000;
@@ -39,11 +38,9 @@ const storeRetryMs = 5_000;
  */
 export class Outbox {
   readonly #parts: OutboxParts;
-  readonly #waiters = new Map<number, AnswerHandler>();
-  readonly #closing = new AbortController();
+  readonly #waiters = new Map<number, (answer: Result<unknown, CallError>) => void>();
   #wake = new AbortController();
-  #isSending = false;
-  #sent = Promise.resolve();
+  readonly #sendInOrder = oneAfterAnother(() => this.#sendAll());
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
@@ -60,17 +57,13 @@ export class Outbox {
       alsoWrite(sql);
       return this.enqueue(sql, name, input);
     });
-    return new Promise((resolve) => {
-      const cancelTimer = platform.setTimer(() => {
-        this.#waiters.delete(seq);
-        resolve({ kind: "kept" });
-      }, answerTimeoutMs);
-      this.#waiters.set(seq, (answer) => {
-        cancelTimer();
-        resolve({ kind: "answered", answer: answer as Result<OutputOf<Name>, CallError> });
-      });
-      void this.flush();
-    });
+    const answered = Promise.withResolvers<Result<unknown, CallError>>();
+    this.#waiters.set(seq, answered.resolve);
+    void this.flush();
+    let answer = await within(platform, answerTimeoutMs, answered.promise);
+    // Without a waiter it was answered in this moment.
+    if (answer === null && !this.#waiters.delete(seq)) answer = await answered.promise;
+    return answer ? { kind: "answered", answer: answer as Result<OutputOf<Name>, CallError> } : { kind: "kept" };
   }
 
   /** @returns the call's sequence number */
@@ -79,38 +72,29 @@ export class Outbox {
     return teamCalls.append(sql, { session, workspace, name, input, at: runtime.now() });
   }
 
-  /** @returns once all is answered, or the outbox is closed */
+  /** @returns once all is answered, or the signal is aborted */
   flush(): Promise<void> {
     this.#wake.abort();
-    if (!this.#isSending) this.#sent = this.#sendAll();
-    return this.#sent;
+    return this.#sendInOrder();
   }
 
-  close(): void {
-    this.#closing.abort();
-  }
-
-  /** Reads the queue and ends in one turn, so that no call is left behind. */
   async #sendAll(): Promise<void> {
-    const { runtime, platform, sessionId, workspace } = this.#parts;
-    const { signal } = this.#closing;
-    this.#isSending = true;
+    const { runtime, platform, sessionId, workspace, signal } = this.#parts;
     while (!signal.aborted) {
       try {
         const oldest = "WHERE session = ? AND workspace = ? ORDER BY seq LIMIT 1";
         const [call] = runtime.store.read((sql) => queued.select(sql, oldest, sessionId, workspace), []);
-        if (!call) break;
+        if (!call) return;
         await this.#send(call);
       } catch (error) {
         runtime.log("error", "the queued calls of the chat were not sent", { error: String(error) });
         await pause(platform, storeRetryMs, AbortSignal.any([signal, this.#renewWake()]));
       }
     }
-    this.#isSending = false;
   }
 
   async #send(call: QueuedCall): Promise<void> {
-    const { signal } = this.#closing;
+    const { signal } = this.#parts;
     const answer = await callUntilAnswered(this.#parts, call.name, call.input, {
       ...callTiming,
       signal,

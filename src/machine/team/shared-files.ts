@@ -4,6 +4,7 @@ import { withTimeLimit } from "../../snapshots/git.ts";
 import { uncommitted } from "../../snapshots/uncommitted.ts";
 import { teamConflicts } from "../../store/team-tables.ts";
 import { pathOf } from "../sessions/entries.ts";
+import { replaceOpen } from "./conflict-rows.ts";
 import { pairsOf, type Two, type WorkingChat } from "./working-chats.ts";
 
 /** A file of one folder that two chats have edited. */
@@ -62,15 +63,10 @@ function newest(edits: readonly { readonly at: number }[]): number {
 
 /** Stores those that are open now in place of those that were. */
 export function settleShared(sql: Sql, shared: readonly SharedFile[]): void {
-  const known = new Map(teamConflicts.select(sql, "WHERE kind = 'file'").map((row) => [keyOf(row), row.seq]));
-  for (const { root, path, two, at } of shared) {
+  const found = shared.map(({ root, path, two, at }) => {
     const [session = "", other = ""] = two.map((one) => one.session.id).toSorted();
-    const row = { kind: "file", session, other, root, otherRoot: root, path: pathOf(path) } as const;
-    if (!known.delete(keyOf(row))) teamConflicts.insert(sql, { ...row, did: "changed", otherDid: "changed", at });
-  }
-  for (const seq of known.values()) teamConflicts.delete(sql, { seq });
-}
-
-function keyOf({ session, other, root, path }: Record<"session" | "other" | "root" | "path", string>): string {
-  return JSON.stringify([session, other, root, path]);
+    const sides = { session, other, root, otherRoot: root, did: "changed", otherDid: "changed" } as const;
+    return { kind: "file", ...sides, path: pathOf(path), at } as const;
+  });
+  replaceOpen(sql, teamConflicts.select(sql, "WHERE kind = 'file'"), found);
 }

@@ -1,6 +1,9 @@
 import * as news from "../sessions/news.ts";
 import { pollEveryMs } from "../../contract/protocol.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+import { oneAtATime } from "../../shared/one-at-a-time.ts";
+import { repeat } from "../../shared/repeat.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { claimer, type Claim } from "../../coordinator-client/claimer.ts";
 import { pause } from "../../coordinator-client/edge/platform.ts";
@@ -29,10 +32,8 @@ const firstPauseMs = 1_000;
 export class TaskClaims {
   readonly #parts: TaskClaimsParts;
   readonly #ask: Claim;
-  readonly #closing = new AbortController();
   /** Types for which the chat found nothing; a later process of the chat must ask again. */
   #alert: AlertRequest | null = null;
-  #searching: Promise<void> | null = null;
   #searchedAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: TaskClaimsParts) {
@@ -49,22 +50,12 @@ export class TaskClaims {
   }
 
   /** Alerts once when a task can be taken. */
-  async check(): Promise<void> {
-    const now = this.#parts.runtime.now();
-    if (this.#alert === null || this.#searching || Math.abs(now - this.#searchedAt) < searchEveryMs) return;
-    this.#searchedAt = now;
-    this.#searching = this.#search(this.#alert).finally(() => (this.#searching = null));
-    await this.#searching;
-  }
-
-  close(): void {
-    this.#closing.abort();
-  }
+  readonly check = oneAtATime(() => this.#search());
 
   async #claimWithin(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, CallError>> {
-    const { link, platform, isLocal } = this.#parts;
+    const { link, platform, isLocal, signal } = this.#parts;
     const late = new AbortController();
-    const ended = AbortSignal.any([this.#closing.signal, late.signal]);
+    const ended = AbortSignal.any([signal, late.signal]);
     let hint = new AbortController();
     const unsubscribes = [
       link.onHint(() => hint.abort()),
@@ -73,14 +64,19 @@ export class TaskClaims {
       ...(waitMs === 0 || isLocal ? [] : [link.onChanges("$task/", (changes) => changes && hint.abort())]),
     ];
     try {
-      for (let pauseMs = firstPauseMs; ; pauseMs = pollEveryMs) {
-        // Before the request, so that no hint is missed.
-        hint = new AbortController();
-        const answer = await this.#claimOnce(types);
-        const isEmpty = answer.ok ? answer.value === null : isTransient(answer.error);
-        if (!isEmpty || waitMs === 0 || ended.aborted) return answer;
-        await pause(platform, Math.min(pauseMs, pollEveryMs), AbortSignal.any([ended, hint.signal]));
-      }
+      return await repeat(
+        () => {
+          // Before the request, so that no hint is missed.
+          hint = new AbortController();
+          return this.#claimOnce(types);
+        },
+        (answer, attempt) => {
+          const isEmpty = answer.ok ? answer.value === null : isTransient(answer.error);
+          if (!isEmpty || waitMs === 0 || ended.aborted) return null;
+          return attempt === 0 ? firstPauseMs : pollEveryMs;
+        },
+        (ms) => pause(platform, ms, AbortSignal.any([ended, hint.signal])),
+      );
     } finally {
       for (const stop of unsubscribes) stop();
     }
@@ -95,7 +91,11 @@ export class TaskClaims {
     return ok(held);
   }
 
-  async #search(alert: AlertRequest): Promise<void> {
+  async #search(): Promise<void> {
+    const alert = this.#alert;
+    const now = this.#parts.runtime.now();
+    if (alert === null || isWithin(now - this.#searchedAt, searchEveryMs)) return;
+    this.#searchedAt = now;
     const { runtime, link, sessionId, workspace, capabilities } = this.#parts;
     const [only] = alert.types.length === 1 ? alert.types : [];
     const input = { state: "queued", limit: maxListed, ...omitUndefined({ type: only }) } as const;

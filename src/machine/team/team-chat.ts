@@ -9,21 +9,23 @@ import type { ChatInput } from "../../coordinator-client/edge/connection.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { oneAtATime } from "../../shared/one-at-a-time.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions/activity.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
+import { isDead } from "../recovery/incomplete/liveness.ts";
 import { acquireLease } from "../recovery/incomplete/session-lease.ts";
 import type { ChatDirectory } from "./chat-directory.ts";
 import type { Naming } from "./chat-naming.ts";
 import type { ChatParts } from "./chat-parts.ts";
 import { FileReservations } from "./file-reservations.ts";
 import { HeldClaims } from "./held-claims.ts";
-import { Holdings } from "./holdings.ts";
+import { forgetHeld, type Holding } from "./holdings.ts";
 import { Leadership } from "./leadership.ts";
-import { MessageInbox } from "./message-inbox.ts";
+import { messageInbox } from "./message-inbox.ts";
 import { countQueued, Outbox } from "./outbox.ts";
 import { TaskClaims } from "./task-claims.ts";
 import {
@@ -37,7 +39,6 @@ import {
 export interface TeamOptions extends WatchOptions {
   /** Key of the process whose end is the session's end. */
   readonly processOf: (session: Session) => string;
-  readonly isDead: (session: Session) => boolean;
   /** Made for each chat. */
   readonly otherMachines: (connection: TeamConnection) => (sessionId: string) => Promise<void>;
 }
@@ -62,26 +63,25 @@ export class TeamChat {
   readonly directory: ChatDirectory;
   readonly watch: WorkspaceWatch;
   readonly outbox: Outbox;
-  readonly #holdings: Holdings;
   readonly tasks: HeldClaims;
   readonly claims: TaskClaims;
   readonly files: FileReservations;
   readonly leadership: Leadership;
-  readonly #inbox: MessageInbox;
+  /** Takes in the messages that wait for the chat. */
+  readonly pull: () => Promise<Result<null, CallError>>;
   readonly #runtime: Runtime;
   readonly #platform: ChatParts["platform"];
   readonly #checkOtherMachines: (sessionId: string) => Promise<void>;
   readonly #process: string;
-  readonly #isDead: (session: Session) => boolean;
   readonly #sendStatus: ReportStatus;
   #statedAbilities: Abilities | null = null;
   #areAbilitiesLoaded = false;
   #progress = "";
-  #joining: Promise<Result<null, CallError>> | null = null;
+  readonly #register = oneAtATime(() => this.#registerOnce());
   #registered: string | null = null;
   /** The incarnation for which the session's lease was answered. */
   #owner: number | null = null;
-  #isClosed = false;
+  readonly #closing = new AbortController();
   #isWithoutServer = false;
   #cancelRetry: () => void = () => undefined;
   #unsubscribes: (() => void)[] = [];
@@ -110,15 +110,14 @@ export class TeamChat {
       directory: watch.directory,
       isLocal: edge === null,
       isActive: () => this.isActive(),
-      newId: () => this.newId(),
+      holdings: watch.holdings,
+      signal: this.#closing.signal,
     };
     this.outbox = new Outbox(parts);
-    this.#holdings = new Holdings(parts);
-    this.tasks = new HeldClaims(parts, this.#holdings, this.outbox);
+    this.tasks = new HeldClaims(parts, this.outbox);
     this.files = new FileReservations(parts);
-    this.#inbox = new MessageInbox(parts);
-    this.leadership = new Leadership(parts, this.#holdings);
-    this.#isDead = options.isDead;
+    this.pull = messageInbox(parts);
+    this.leadership = new Leadership(parts);
     // A coordinator on this machine sees that the process lives.
     const everyMs = edge === null ? Number.POSITIVE_INFINITY : undefined;
     this.#sendStatus = statusReporter(link, platform.clock, () => ({}), everyMs);
@@ -137,20 +136,15 @@ export class TeamChat {
 
   /** Keeps trying in the background. @returns the first attempt's error */
   async join(): Promise<Result<null, CallError>> {
-    if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
+    if (this.#closing.signal.aborted) return closedResult;
     if (this.#registered !== null && this.openedLink.link.self) return ok(null);
-    this.#joining ??= this.#register().finally(() => (this.#joining = null));
-    const joined = await within(this.#platform, joinTimeoutMs, this.#joining);
+    const joined = await within(this.#platform, joinTimeoutMs, this.#register());
     return joined ?? err({ code: "unreachable", message: "the coordinator has not answered yet" });
   }
 
+  /** Registers the chat again if what is known of it has changed. */
   async describe(): Promise<void> {
-    if (this.#registered === null || this.#joining) return;
-    const chat = await this.#describe();
-    const isOld = this.openedLink.link.self === null || JSON.stringify(chat) !== this.#registered;
-    if (!chat || !isOld || this.#joining) return;
-    this.#joining = this.#registerChat(chat).finally(() => (this.#joining = null));
-    await this.#joining;
+    if (this.#registered !== null) await this.#register();
   }
 
   async setAbilities(abilities: Partial<Abilities>): Promise<void> {
@@ -165,21 +159,19 @@ export class TeamChat {
 
   /** Required to register: only the coordinator knows what an earlier process stated. */
   async #loadAbilities(): Promise<Result<null, CallError>> {
+    if (this.#areAbilitiesLoaded) return ok(null);
     const isMember = this.#runtime.store.read((sql) => teamChats.has(sql, { session: this.sessionId }), false);
-    if (!isMember || this.#areAbilitiesLoaded) return ok(null);
-    const chat = await this.openedLink.link.call("chats.get", { chat: this.sessionId }, abilitiesTimeoutMs);
-    if (!chat.ok && chat.error.code !== "unknown_chat") return chat;
+    const chat = isMember
+      ? await this.openedLink.link.call("chats.get", { chat: this.sessionId }, abilitiesTimeoutMs)
+      : null;
+    if (chat?.ok === false && chat.error.code !== "unknown_chat") return chat;
     this.#areAbilitiesLoaded = true;
-    if (chat.ok && chat.value.metadata[ownAbilitiesField] === true) this.#statedAbilities ??= chat.value;
+    if (chat?.ok && chat.value.metadata[ownAbilitiesField] === true) this.#statedAbilities ??= chat.value;
     return ok(null);
   }
 
   newId(): string {
     return newId(this.#platform);
-  }
-
-  pull(): Promise<Result<null, CallError>> {
-    return this.#inbox.pull();
   }
 
   setProgress(progress: string): void {
@@ -199,10 +191,11 @@ export class TeamChat {
   }
 
   #readFacts<T>(read: (facts: ActivityFacts) => T, fallback: T): T {
-    const { store, now } = this.#runtime;
+    const { store, processes } = this.#runtime;
+    const now = this.#runtime.now();
     return store.read((sql) => {
       const session = sessions.get(sql, this.sessionId);
-      return session ? read(factsOf(sql, session, { isDead: this.#isDead(session), now: now() })) : fallback;
+      return session ? read(factsOf(sql, session, { isDead: isDead(session, processes, now), now })) : fallback;
     }, fallback);
   }
 
@@ -221,7 +214,7 @@ export class TeamChat {
     try {
       await link.leave(timeoutMs);
       this.#runtime.store.write((sql) => {
-        this.leadership.forget(sql);
+        forgetHeld(sql, this.sessionId);
         // A process that sends kept calls later reads the row.
         if (countQueued(sql, this.sessionId) > 0) return;
         teamChats.delete(sql, { session: this.sessionId, process: this.#process });
@@ -249,34 +242,30 @@ export class TeamChat {
   }
 
   #stop(): void {
-    this.#isClosed = true;
+    this.#closing.abort();
     this.#cancelRetry();
     this.watch.remove(this);
     for (const stop of this.#unsubscribes) stop();
-    for (const part of [this.outbox, this.#holdings, this.claims, this.#inbox]) part.close();
   }
 
-  async #register(): Promise<Result<null, CallError>> {
-    const loaded = await this.#loadAbilities().catch(storeErrorResult);
-    if (!loaded.ok) return this.#scheduleJoin(loaded);
-    const chat = await this.#describe();
-    if (!chat) return err({ code: "unknown_session", message: `SHIM cannot register "${this.sessionId}" as a chat` });
-    const done = await this.#registerChat(chat).catch(storeErrorResult);
-    if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
-    return done.ok ? done : this.#scheduleJoin(done);
-  }
-
-  #scheduleJoin(failedResult: Result<null, CallError>): Result<null, CallError> {
-    if (this.#unsubscribes.length === 0 && !this.#isClosed) {
+  async #registerOnce(): Promise<Result<null, CallError>> {
+    const done = await this.#registerChat().catch(storeErrorResult);
+    if (this.#closing.signal.aborted) return closedResult;
+    if (!done.ok && done.error.code !== "unknown_session" && this.#unsubscribes.length === 0) {
       this.#cancelRetry();
       const retry = (): void => this.#runSafely("registration", () => this.join());
       this.#cancelRetry = this.#platform.setTimer(retry, rejoinAfterMs);
     }
-    return failedResult;
+    return done;
   }
 
-  async #registerChat(chat: ChatInput): Promise<Result<null, CallError>> {
+  async #registerChat(): Promise<Result<null, CallError>> {
     const { link, workspace } = this.openedLink;
+    const loaded = await this.#loadAbilities();
+    if (!loaded.ok) return loaded;
+    const chat = await this.#describe();
+    if (!chat) return err({ code: "unknown_session", message: `SHIM cannot register "${this.sessionId}" as a chat` });
+    if (link.self && JSON.stringify(chat) === this.#registered) return ok(null);
     const registered = await link.register(chat);
     if (!registered.ok) return registered;
     const { incarnation } = registered.value;
@@ -308,7 +297,7 @@ export class TeamChat {
   }
 
   #follow(): void {
-    if (this.#unsubscribes.length > 0 || this.#isClosed) return;
+    if (this.#unsubscribes.length > 0 || this.#closing.signal.aborted) return;
     const { link } = this.openedLink;
     this.#unsubscribes = [
       link.onHint((hint) => this.#runSafely("a hint", () => this.#onHint(hint))),
@@ -316,6 +305,16 @@ export class TeamChat {
     ];
     this.watch.add(this);
     this.check();
+  }
+
+  async renew(held: Holding): Promise<void> {
+    if (!this.openedLink.link.self) return;
+    if (held.kind === "claim") await this.tasks.renew(held);
+    if (held.kind === "leadership") await this.leadership.renew(held);
+  }
+
+  sendNewCheckpoint(): void {
+    if (this.tasks.hasNewCheckpoint()) void this.watch.holdings.renew(this);
   }
 
   /** At intervals, for what was missed. */
@@ -330,10 +329,10 @@ export class TeamChat {
 
   #onHint(hint: HintKind): void {
     if (hint !== "message") {
-      this.#holdings.check();
+      void this.watch.holdings.renew(this);
       this.#runSafely("tasks that were asked for", () => this.claims.check());
     }
-    if (hint !== "task") this.#runSafely("messages", () => this.#inbox.pull());
+    if (hint !== "task") this.#runSafely("messages", this.pull);
     if (hint !== "any") return;
     void this.outbox.flush();
     this.#reportActivity();
@@ -369,6 +368,8 @@ export class TeamChat {
     news.notify(this.#runtime, this.sessionId, `lost:${reason}`, { kind: "notice", text });
   }
 }
+
+const closedResult: Result<null, CallError> = err({ code: "closed", message: "this chat has left the team" });
 
 function storeErrorResult(error: unknown): Result<null, CallError> {
   if (!(error instanceof StoreError)) throw error;

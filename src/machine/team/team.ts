@@ -83,7 +83,7 @@ export class Team {
     if (this.#hasEnded) return;
     const session = sessionId === null ? null : this.#sessionToFollow(sessionId);
     await this.#leaveOthers(session);
-    for (const chat of this.#chats.values()) chat.tasks.sendNewCheckpoint();
+    for (const chat of this.#chats.values()) chat.sendNewCheckpoint();
     if (session === null || this.#hasEnded) return;
     const followed = this.#followed === session.id ? this.#chats.get(session.id) : undefined;
     if (followed) return followed.describe();

@@ -7,15 +7,18 @@ import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
+import { oneAfterAnother, oneAtATime } from "../../shared/one-at-a-time.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import type { Store } from "../../store/store.ts";
+import { recordDeath } from "../recovery/incomplete/deaths.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { ChatDirectory } from "./chat-directory.ts";
 import type { Naming } from "./chat-naming.ts";
 import { listFileLeases, toReservation } from "./file-reservations.ts";
+import { forgetHeld, Holdings, type Holder } from "./holdings.ts";
 import { formatResource } from "./lease-paths.ts";
 import { countQueued, Outbox } from "./outbox.ts";
 import * as reservationTable from "./reservation-table.ts";
@@ -30,13 +33,10 @@ export interface WatchOptions {
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly open: () => Result<TeamConnection, string>;
   readonly onSyncHint: (isDeath: boolean) => void;
-  /** Called for each chat of this machine whose death was attested. */
-  readonly onDied: (session: string) => void;
 }
 
 /** A chat of this process that is registered. */
-export interface WatchedChat {
-  readonly sessionId: string;
+export interface WatchedChat extends Holder {
   check(): void;
 }
 
@@ -65,6 +65,7 @@ export function workspaceWatch(options: WatchOptions, { openedLink, naming }: Te
 /** A workspace, as far as a process follows it once for all of its chats. */
 export class WorkspaceWatch {
   readonly directory: ChatDirectory;
+  readonly holdings: Holdings;
   readonly workspace: string;
   readonly #options: WatchOptions;
   readonly #chats = new Map<string, WatchedChat>();
@@ -73,30 +74,33 @@ export class WorkspaceWatch {
   #unfollow: (() => void)[] = [];
   #cancelTimer: () => void = () => undefined;
   #areFilesStale = false;
-  #isCopying = false;
+  readonly #refreshFiles = oneAfterAnother(() =>
+    attempt(this.#options.runtime.log, "reservations of files", () => this.#copyFiles()),
+  );
   #leaderChanges: Change[] = [];
   #membersAt = Number.NEGATIVE_INFINITY;
   #reportedAt = Number.NEGATIVE_INFINITY;
-  #isCheckingMembers = false;
   #hasUnserved = false;
 
   constructor(options: WatchOptions, { workspace, machine }: OpenedLink, naming: Naming) {
-    const { runtime } = options;
+    const { runtime, platform } = options;
     this.#options = options;
     this.workspace = workspace;
+    this.holdings = new Holdings({ runtime, platform, workspace, holders: this.#chats });
     this.directory = new ChatDirectory(runtime, () => this.#opened?.link, machine, naming);
   }
 
   add(chat: WatchedChat): void {
     this.#chats.set(chat.sessionId, chat);
-    if (this.#opened) return this.#refreshFiles();
+    this.holdings.check();
+    if (this.#opened) return void this.#refreshFiles();
     const opened = this.#options.open();
     if (!opened.ok) return this.#options.runtime.log("error", "team", { reason: opened.error });
     const { link } = (this.#opened = opened.value.openedLink);
     this.#unfollow = [
       link.onLost(() => this.#close()),
       link.onSyncHint(this.#options.onSyncHint),
-      link.onChanges("$file/", () => this.#refreshFiles()),
+      link.onChanges("$file/", () => void this.#refreshFiles()),
       link.onChanges(leaderPrefix, (changes) => {
         this.#leaderChanges.push(...(changes ?? []));
         this.#reportLeaders();
@@ -108,6 +112,7 @@ export class WorkspaceWatch {
   remove(chat: WatchedChat): void {
     if (this.#chats.get(chat.sessionId) !== chat) return;
     this.#chats.delete(chat.sessionId);
+    this.holdings.check();
     if (this.#chats.size === 0) this.#close();
   }
 
@@ -130,39 +135,20 @@ export class WorkspaceWatch {
 
   #check(): void {
     this.#scheduleCheck();
-    if (this.#areFilesStale) this.#refreshFiles();
+    if (this.#areFilesStale) void this.#refreshFiles();
     this.#reportLeaders();
     for (const chat of this.#chats.values()) chat.check();
   }
 
-  #refreshFiles(): void {
-    this.#areFilesStale = true;
-    if (!this.#isCopying) void this.#copyWhileStale();
-  }
-
-  async #copyWhileStale(): Promise<void> {
-    this.#isCopying = true;
-    try {
-      while (this.#areFilesStale && this.#opened) {
-        this.#areFilesStale = false;
-        await this.#copyFiles(this.#opened);
-      }
-    } catch (error) {
-      this.#areFilesStale = true;
-      this.#options.runtime.log("error", "reservations of files", { error: String(error) });
-    }
-    this.#isCopying = false;
-  }
-
   /** Copies all reservations into the table that hooks read. */
-  async #copyFiles({ link }: OpenedLink): Promise<void> {
+  async #copyFiles(): Promise<void> {
     const { runtime } = this.#options;
+    const link = this.#opened?.link;
+    if (!link) return;
+    this.#areFilesStale = true;
     const before = runtime.store.read((sql) => this.#heldFiles(sql), []);
     const listed = await listFileLeases(link, {});
-    if (!listed.ok) {
-      this.#areFilesStale = true;
-      throw new Error(listed.error.code);
-    }
+    if (!listed.ok) throw new Error(listed.error.code);
     const rows = await Promise.all(listed.value.map((lease) => toReservation(this, runtime.now(), lease)));
     const tokens = new Set(rows.map(({ token }) => token));
     const ended = before.filter(({ token }) => !tokens.has(token));
@@ -171,6 +157,7 @@ export class WorkspaceWatch {
       for (const one of ended) if (reservationTable.has(sql, one)) this.#reportLost(sql, one);
       reservationTable.replaceAll(sql, runtime.now(), rows);
     });
+    this.#areFilesStale = false;
   }
 
   #members(sql: Sql): Member[] {
@@ -223,18 +210,13 @@ export class WorkspaceWatch {
    * Reports whether the machine's chats that no process serves live. May be called
    * often; never rejects.
    */
-  async checkMembers(): Promise<void> {
-    const { now, log } = this.#options.runtime;
-    const opened = this.#opened;
-    if (!opened || this.#isCheckingMembers || isWithin(now() - this.#membersAt, memberCheckEveryMs)) return;
-    this.#membersAt = now();
-    this.#isCheckingMembers = true;
-    await attempt(log, "team", () => this.#checkMembers(opened));
-    this.#isCheckingMembers = false;
-  }
+  readonly checkMembers = oneAtATime(() => attempt(this.#options.runtime.log, "team", () => this.#checkMembers()));
 
-  async #checkMembers(opened: OpenedLink): Promise<void> {
+  async #checkMembers(): Promise<void> {
     const { now, store, processes } = this.#options.runtime;
+    const opened = this.#opened;
+    if (!opened || isWithin(now() - this.#membersAt, memberCheckEveryMs)) return;
+    this.#membersAt = now();
     const isReport = !isWithin(now() - this.#reportedAt, reportEveryMs);
     if (isReport) this.#reportedAt = now();
     const unserved = store.read((sql) => this.#members(sql), []).filter(({ session }) => !this.#chats.has(session));
@@ -244,7 +226,8 @@ export class WorkspaceWatch {
     this.#hasUnserved = living.length > 0;
     if (isReport) for (const member of living) await this.#keepAlive(opened, member);
     for (const member of dead) await this.#cleanUp(opened, member);
-    for (const { session } of dead) this.#options.onDied(session);
+    // The cause travels to the other machines with the session.
+    for (const { session } of dead) store.write((sql) => recordDeath(sql, this.#options.runtime, session));
   }
 
   /** A chat whose client lives, and whose server was killed with its host. */
@@ -260,7 +243,11 @@ export class WorkspaceWatch {
     const { session, process } = member;
     const hasKeptCalls = store.read((sql) => countQueued(sql, session), 0) > 0;
     const isDone = hasKeptCalls ? await this.#sendKeptCalls(member) : await attestDeath(opened, member);
-    if (isDone) store.write((sql) => teamChats.delete(sql, { session, process }));
+    if (!isDone) return;
+    store.write((sql) => {
+      forgetHeld(sql, session);
+      teamChats.delete(sql, { session, process });
+    });
   }
 
   /** Claims are valid within the grace period of a lost connection. */
@@ -272,9 +259,10 @@ export class WorkspaceWatch {
     const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
     const client = session?.client.slice(0, 200) || "unknown";
     const registered = await link.register({ chat, session: sessionId, process, machine, client, capacity: 0 });
-    const outbox = new Outbox({ runtime, platform, link, sessionId, workspace });
+    const closing = new AbortController();
+    const outbox = new Outbox({ runtime, platform, link, sessionId, workspace, signal: closing.signal });
     if (registered.ok) await within(platform, sendTimeoutMs, outbox.flush());
-    outbox.close();
+    closing.abort();
     if (registered.ok) await link.leave(leaveTimeoutMs);
     link.close();
     return runtime.store.read((sql) => countQueued(sql, sessionId), 0) === 0;

@@ -5,8 +5,6 @@ import { openLink } from "../../../coordinator-client/open-link.ts";
 import type { ProcessIdentity } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { ok } from "../../../shared/result.ts";
-import { recordDeath } from "../../../machine/recovery/incomplete/deaths.ts";
-import { isDead } from "../../../machine/recovery/incomplete/liveness.ts";
 import { reachFrom } from "../../../machine/recovery/elsewhere/reach.ts";
 import { WatchElsewhere } from "../../../machine/recovery/watch.ts";
 import { createNaming } from "../../../machine/team/chat-naming.ts";
@@ -31,14 +29,13 @@ export function openTeam(
   });
 }
 
-/** Gives the chats what recovery does for them; the team itself knows nothing of recovery. */
+/** Gives the chats what recovery does for them with the sessions of other machines. */
 export function createTeam(options: OwnOptions, open: TeamOptions["open"]): Team {
   const { runtime } = options;
   return new Team({
     onSyncHint: () => undefined,
     ...options,
     open,
-    isDead: (session) => isDead(session, runtime.processes, runtime.now()),
     otherMachines: ({ openedLink, naming }) => {
       const watch = new WatchElsewhere();
       return async (id) => {
@@ -46,7 +43,5 @@ export function createTeam(options: OwnOptions, open: TeamOptions["open"]): Team
         if (reach) await watch.check(reach, naming);
       };
     },
-    // Its cause travels to the other machines with the session.
-    onDied: (id) => runtime.store.write((sql) => recordDeath(sql, runtime, id)),
   });
 }

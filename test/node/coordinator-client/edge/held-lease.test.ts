@@ -80,7 +80,7 @@ it("[EC13] a leader stays one by renewing its term, and the next waiter follows 
   const following = second.client.lead({ name: "build", ttlMs: 10_000, waitMs: 600_000 });
   await edge.time.pass(60_000);
   expect(leading.isTrusted()).toBe(true);
-  expect(edge.count("elections.renew")).toBe(12);
+  expect(edge.count("leases.renew")).toBe(12);
   value(await edge.time.until(first.client.call("state.set", { key: "k", value: 1, guard: guardOf(leading) })));
   expect(value(await edge.time.until(leading.release()))).toBe(true);
   expect(value(await edge.time.until(following, 1_000)).token).toBeGreaterThan(leading.token);

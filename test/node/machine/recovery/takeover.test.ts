@@ -215,6 +215,16 @@ it("[RE26] what `shim resume` has written down, the chat that it starts takes wh
   expect(await found(one.reach)).toEqual([session]);
 });
 
+it("[RE26] the lease of a session that is given back while no host runs is released by the next one", async () => {
+  const one = await aWorld();
+  writeDown(one);
+  await new WatchElsewhere().check(one.reach, naming);
+  expect(await giveBack(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
+  await new WatchElsewhere().check(one.reach, naming);
+  const leases = await one.world.host.call("leases.list", { prefix: "session:" });
+  expect([leases, rowCount(one.here.runtime, "team_holdings")]).toMatchObject([{ value: { leases: [] } }, 0]);
+});
+
 it("[RE26] where another chat was first, the chat that was started for it learns which", async () => {
   const one = await aWorld();
   const { chat: rival, ...third } = await aRival(one);
