@@ -127,7 +127,7 @@ export class ContentReader {
     return this.#end;
   }
 
-  /** Null: no user's words yet. */
+  /** First words of a user; null: none yet. */
   get firstPrompt(): string | null {
     return this.#draft.texts.find(({ role }) => role === "user")?.text ?? null;
   }
@@ -161,7 +161,7 @@ function originOf(row: JsonObject, position: number): LineOrigin {
   return { at: timeOf(row), uuid: textAt(row, "uuid", 100) ?? `@${position}` };
 }
 
-/** Epoch ms; some tools write a number, in milliseconds or in seconds. Null: the row has no time. */
+/** Time of a row in epoch ms; some tools write a number, in ms or in seconds. Null: it has none. */
 export function timeOf(row: JsonObject): number | null {
   const written = numberAt(row, "timestamp");
   const at = written === null ? Date.parse(textAt(row, "timestamp", 40) ?? "") : toMilliseconds(written);

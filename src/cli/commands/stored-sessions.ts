@@ -121,7 +121,7 @@ async function importAll(cli: Cli, client: (typeof hookClients)[number] | undefi
         ? await cli.call("transcripts.import-session", { session, folder })
         : await cli.call("transcripts.import", { file, folder });
     if (!done.ok) {
-      refused.push({ session, file, why: done.error.message });
+      refused.push({ session, file, why: done.error.message.replace(`${file}: `, "") });
       continue;
     }
     const { how, damages } = "how" in done.value ? done.value : { how: "new" as const, damages: 0 };

@@ -1,6 +1,5 @@
 import type { Result } from "../../shared/result.ts";
 import type { Driver } from "../../store/driver.ts";
-import type { HiddenSession } from "./session-files.ts";
 
 /** A session of a client's database, as far as each of its rows could be read. */
 export interface StoredSession {
@@ -11,11 +10,10 @@ export interface StoredSession {
   readonly changedAt: number;
   /** Messages and their parts. */
   readonly rows: number;
-  /** Of these rows' texts. */
+  /** Size of these rows' texts. */
   readonly bytes: number;
   readonly prompts: number;
   readonly damages: readonly { readonly what: string; readonly bytes: number }[];
-  readonly hidden: HiddenSession | null;
   /** Sessions that it has started. */
   readonly subagents: number;
 }
@@ -23,7 +21,7 @@ export interface StoredSession {
 /** How a client keeps its sessions in a database. */
 export interface SessionDatabase {
   paths(env: NodeJS.ProcessEnv): string[];
-  /** Reads each row. @returns why the file cannot be read; `problem`: what SQLite finds wrong with it */
+  /** Reads each row. @returns why that fails; `problem`: the fault that SQLite finds in the file */
   list(
     path: string,
     driver: Driver,

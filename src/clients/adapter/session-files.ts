@@ -50,8 +50,16 @@ export interface SessionFiles {
   readonly subagents?: (file: string, id: string) => string;
   /** Whether a row among the first makes its client's list leave the session out. */
   readonly hides?: (row: JsonObject) => HiddenSession | null;
-  /** The client's own list of what its user has typed. */
+  /** Where other programs of the same maker keep sessions of this form. */
+  readonly others?: (env: NodeJS.ProcessEnv) => OtherFiles;
+  /** Backups of files that rows name. */
+  readonly backups?: FileBackups;
+  /** Why the client does not list a file of this kind; null: it does. */
+  readonly unlisted?: (seen: SeenFile) => UnlistedFile | null;
+  /** The client's own list of prompts. */
   readonly prompts?: PromptList;
+  /** Whether a row exempts its session from the client's deletion. */
+  readonly isExempt?: (row: JsonObject) => boolean;
   /** The client's own deletion of old sessions; null: it deletes none. */
   readonly cleanUp?: (env: NodeJS.ProcessEnv) => CleanUp | null;
   /** Folder below the user's home, and the variable that moves it. */
@@ -81,8 +89,41 @@ export interface SessionFiles {
   readonly unarchive?: (id: string) => CommandLine;
   /** Files with the same id are of one session: a compressed one, or one in the archive. */
   readonly isOneById?: true;
+  /** The client reads no file whose name does not end in an id. */
+  readonly isNamedById?: true;
   /** Sessions are found in the folder of that path alone, which has no links in it. */
   readonly isInFolder?: true;
+}
+
+/** Facts of a whole file. */
+export interface SeenFile {
+  /** Rows of the conversation. */
+  readonly rows: number;
+  /** A row names the session. */
+  readonly isNamed: boolean;
+  /** The first row does. */
+  readonly isFirstNamed: boolean;
+  /** Line of the first prompt, from 1; null: there is none. */
+  readonly firstPromptLine: number | null;
+}
+
+export interface UnlistedFile {
+  readonly state: "invisible" | "expiring";
+  /** Ends no sentence. */
+  readonly text: string;
+}
+
+export interface OtherFiles {
+  readonly root: string;
+  readonly files: readonly string[];
+  /** Program that keeps them, for a person. */
+  readonly by: string;
+}
+
+export interface FileBackups {
+  readonly folder: (env: NodeJS.ProcessEnv, id: string) => string;
+  /** Names of files in the folder. */
+  readonly namesIn: (row: JsonObject) => readonly string[];
 }
 
 export interface PromptList {
@@ -95,13 +136,15 @@ export interface PromptList {
 export interface HiddenSession {
   /** Ends no sentence. */
   readonly why: string;
-  /** What opens it all the same; ends no sentence. */
+  /** The way to open it all the same; ends no sentence. */
   readonly shownBy: (id: string) => string;
 }
 
 export interface CleanUp {
   /** Time after the last change of the file, in ms. */
   readonly afterMs: number;
+  /** The time of the newest row counts, not that of the file. */
+  readonly isByRows?: true;
   /** Setting that says so, for a person. */
   readonly setting: string;
 }
@@ -117,9 +160,13 @@ export function pathsOf(
   patterns: readonly string[],
   id: string,
 ): string[] {
+  return pathsBelow(rootOf(env, client), patterns, id);
+}
+
+export function pathsBelow(root: string, patterns: readonly string[], id: string): string[] {
   return patterns.flatMap((pattern) => {
     const parts = pattern.replace("{id8}", id.slice(0, 8)).replace("{id}", id).split("/");
-    return parts.reduce((found, part) => found.flatMap((path) => namesIn(path, part)), [rootOf(env, client)]);
+    return parts.reduce((found, part) => found.flatMap((path) => namesIn(path, part)), [root]);
   });
 }
 

@@ -1,3 +1,4 @@
+import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import {
@@ -49,7 +50,7 @@ function claudeRefusal(row: JsonObject, message: JsonObject): Refusal {
   return claudePassing.has(row["error"]) ? { ...given, of: "passing" } : given;
 }
 
-/** Who writes sessions that the list of a terminal leaves out. */
+/** Entry points of sessions that the list of a terminal leaves out. */
 const programEntries: ReadonlySet<unknown> = new Set(["sdk-cli", "sdk-ts", "sdk-py"]);
 
 function shownBy(id: string): string {
@@ -74,11 +75,45 @@ function cleanUp(env: NodeJS.ProcessEnv): CleanUp {
   return { afterMs: Math.max(1, days) * dayMs, setting };
 }
 
+/** Older versions name all backups so far in a row, newer ones each in a row of its own. */
+function backupsIn(row: JsonObject): string[] {
+  if (row["type"] === "file-history-delta") return textIn(objectAt(row, "backup"));
+  if (row["type"] !== "file-history-snapshot") return [];
+  const all = objectAt(objectAt(row, "snapshot"), "trackedFileBackups");
+  return Object.values(all ?? {}).flatMap((backup) => textIn(asObject(backup)));
+}
+
+/** A file that was not there before has no backup. */
+function textIn(backup: JsonObject | null): string[] {
+  const name = textAt(backup, "backupFileName", 200);
+  return name === null ? [] : [name];
+}
+
+/** Folder of Claude Desktop, whose chats on the user's machine are rows of Claude Code. */
+function desktopFolder({ HOME, APPDATA }: NodeJS.ProcessEnv): string {
+  const home = HOME || homedir();
+  if (process.platform === "win32") return join(APPDATA || join(home, "AppData", "Roaming"), "Claude");
+  return process.platform === "darwin"
+    ? join(home, "Library", "Application Support", "Claude")
+    : join(home, ".config", "Claude");
+}
+
 export const claudeSessions: SessionFiles = {
+  others: (env) => ({
+    root: desktopFolder(env),
+    files: ["local-agent-mode-sessions/*/*/local_*/.claude/projects/*/{id}.jsonl"],
+    by: "Claude Desktop",
+  }),
+  backups: {
+    folder: (env, id) => join(rootOf(env, claudeSessions), "file-history", id),
+    namesIn: backupsIn,
+  },
   home: [".claude", "CLAUDE_CONFIG_DIR"],
   subagents: (file, id) => join(dirname(file), id, "subagents"),
+  isNamedById: true,
   hides: hiddenBy,
   cleanUp,
+  isExempt: (row) => row["entrypoint"] === "claude-desktop",
   prompts: {
     file: "history.jsonl",
     promptIn(row) {

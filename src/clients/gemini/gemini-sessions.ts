@@ -17,13 +17,23 @@ function cleanUp(env: NodeJS.ProcessEnv): CleanUp | null {
   if (retention?.["enabled"] === false) return null;
   const age = textAt(retention, "maxAge") ?? usualAge;
   const [, count = "30", unit = "d"] = /^(\d+)([hdwm])$/.exec(age) ?? [];
-  return { afterMs: Number(count) * (unitDays[unit] ?? 1) * 86_400_000, setting: `sessionRetention.maxAge ${age}` };
+  const afterMs = Number(count) * (unitDays[unit] ?? 1) * 86_400_000;
+  return { afterMs, isByRows: true, setting: `sessionRetention.maxAge ${age}` };
 }
 
 /** Gemini CLI stores no refusal. */
 export const geminiSessions: SessionFiles = {
   home: [".gemini"],
   cleanUp,
+  // Seen with 0.61.0, whatever the age of the file.
+  unlisted({ rows, isNamed }) {
+    if (rows > 0 && isNamed) return null;
+    const why = rows === 0 ? "no message in it" : "no row that names the session";
+    return {
+      state: "expiring",
+      text: `Gemini CLI finds ${why}, and deletes such a file each time it starts: copy it before`,
+    };
+  },
   // Older versions wrote one document.
   files: ["tmp/*/chats/*-{id8}.jsonl", "tmp/*/chats/*-{id8}.json"],
   messagesIn: (row) => listOrNull(row, "messages") ?? listOrNull(objectAt(row, "$set"), "messages"),

@@ -93,7 +93,6 @@ function listSessions(db: Connection): ReturnType<SessionDatabase["list"]> {
 interface ListedRow extends SessionRow {
   readonly title?: string | null;
   readonly time_updated?: number | null;
-  readonly time_archived?: number | null;
 }
 
 interface StoredText {
@@ -109,7 +108,7 @@ function textsOf(db: Connection, table: string, session: string): StoredText[] {
 }
 
 function toStored(row: ListedRow, texts: readonly StoredText[], subagents: number): StoredSession {
-  const { id, directory: folder, title = null, time_updated: changedAt, time_archived: archivedAt } = row;
+  const { id, directory: folder, title = null, time_updated: changedAt } = row;
   let [bytes, prompts] = [0, 0];
   const damages: { what: string; bytes: number }[] = [];
   for (const { what, text } of texts) {
@@ -119,9 +118,6 @@ function toStored(row: ListedRow, texts: readonly StoredText[], subagents: numbe
     if (read === null) damages.push({ what, bytes: size });
     else if (read["role"] === "user" || (read["type"] === "user" && !("sessionID" in read))) prompts += 1;
   }
-  const hidden = archivedAt
-    ? { why: "OpenCode has archived it", shownBy: () => `\`opencode --session ${id}\` opens it` }
-    : null;
   return {
     id,
     title,
@@ -131,7 +127,6 @@ function toStored(row: ListedRow, texts: readonly StoredText[], subagents: numbe
     bytes,
     prompts,
     damages,
-    hidden,
     subagents,
   };
 }

@@ -5,9 +5,11 @@ import { dashed, refusal, type SessionFiles } from "../adapter/session-files.ts"
 export const qwenSessions: SessionFiles = {
   home: [".qwen"],
   files: ["projects/*/chats/{id}.jsonl"],
+  archive: ["projects/*/chats/archive/*{id}.jsonl"],
   subagents: (file, id) => join(dirname(dirname(file)), "subagents", id),
   folderOf: (file, project) => join(dirname(dirname(dirname(file))), dashed(project), "chats"),
   isInFolder: true,
+  isNamedById: true,
   links: { isLink: () => true, bridgeMs: 0 },
   losesAfterCut: true,
   rowOf(row) {

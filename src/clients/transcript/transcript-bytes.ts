@@ -8,12 +8,12 @@ import { compressedEnd, openTranscript } from "./transcript-file.ts";
 const zstandard = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 /** `zlib.constants.ZSTD_e_flush`: no error at the end of a cut file. A literal loads no zlib. */
 const flush = 1;
-/** Of a damaged compressed file, unpacked in one piece. */
+/** Limit for a damaged compressed file, which is unpacked in one piece. */
 const maxUnpackedBytes = 512 * 1_048_576;
 /** Larger parts are no faster, and leave more behind in memory. */
 const chunkBytes = 131_072;
 
-/** Bytes of a transcript from its start, unpacked where it is compressed, UTF-8 where it is UTF-16. */
+/** Bytes of a transcript from its start, unpacked if they are compressed, as UTF-8 if UTF-16. */
 export class TranscriptBytes {
   /** The file that is read. */
   readonly path: string;
@@ -55,7 +55,7 @@ export class TranscriptBytes {
     return this.#bytesRead;
   }
 
-  /** @throws a system error; the file is opened anew */
+  /** Opens the file again. @throws a system error */
   async *chunks(): AsyncGenerator<Buffer, void> {
     this.#bytesRead = 0;
     for await (const bytes of this.#parts()) {

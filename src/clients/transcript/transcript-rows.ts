@@ -12,11 +12,11 @@ import { endOfObject } from "../../shared/json-object-end.ts";
 export type ByteDamage = "torn" | "zeros" | "not_utf8" | "foreign" | "too_long";
 
 export interface TranscriptRow {
-  /** Null: the bytes hold no row. */
+  /** Row of these bytes; null: they hold none. */
   readonly row: JsonObject | null;
   /** The row as it is written; empty without a row. */
   readonly text: string;
-  /** Null: read as it was written. */
+  /** Kind of damage; null: the row was read as it was written. */
   readonly damage: ByteDamage | null;
   /** In bytes, from the start of the file. */
   readonly position: number;
@@ -36,7 +36,7 @@ const newline = 0x0a;
 /** A longer line is no row that a client reads, and would fill the memory. */
 export const maxLineBytes = 128 * 1_048_576;
 
-/** Makes rows of bytes that come in parts; cut at bytes, since no other character has that of a line break. */
+/** Makes rows of bytes that come in parts. No other character has the byte of a line break. */
 export class RowSplitter {
   /** Start of the line that is under way, in bytes. */
   #position: number;
@@ -132,7 +132,7 @@ interface Part extends Reading {
 /** Times that the whole search reads a line at most, so that its time is linear. */
 const maxReadings = 16;
 
-/** Parts of a line that is no row: rows without a break, behind zeros, or behind a row that is cut. */
+/** Parts of a line that is no row: rows without a break, behind zeros, or behind a cut row. */
 function* partsOf(line: Buffer): Generator<Part> {
   // A character for each byte; those that JSON is made of are the same.
   const text = line.toString("latin1");

@@ -56,7 +56,7 @@ const CheckedStore = z.object({
   path: z.string(),
   isThere: z.boolean(),
   sessions: z.int(),
-  /** What was checked beside the sessions. */
+  /** Results of checks beside the sessions. */
   notes: z.array(z.string()),
 });
 export type CheckedStore = z.infer<typeof CheckedStore>;

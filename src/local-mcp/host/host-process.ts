@@ -327,7 +327,7 @@ export class Host {
     if (inodeOf(runtime.paths.home) !== this.#home) return this.stop();
     const lastMs = this.#tickEveryMs;
     this.#machine.tick();
-    // What the tick itself stores is no reason for another one.
+    // A commit of the tick itself is no reason for another one.
     this.#tickEvery(this.#nextTickMs(lastMs));
     const count = this.#chats.size + this.#connectedPrograms.size + this.#running.size;
     if (count > 0) this.#usedAt = runtime.now();

@@ -26,7 +26,7 @@ export interface RescueDeps {
   readonly isShared: boolean;
 }
 
-/** What is known of a session before its client's files are read. */
+/** A session before its client's files are read. */
 export type ExaminedSession = Pick<
   Session,
   "id" | "client" | "clientVersion" | "transcriptPath" | "cwd" | "project" | "origin"

@@ -163,7 +163,7 @@ export function isLoaded(client: SessionFiles, one: Pick<TranscriptRow, "row" | 
   return one.row !== null && one.isAlone && !isRefused(client, one);
 }
 
-/** Zeros at the end stop nobody. */
+/** Zeros at the end stop no client. */
 function isCut(client: SessionFiles, last: TranscriptRow): boolean {
   return !last.isEnded && last.damage !== "zeros" && !isLoaded(client, last);
 }

@@ -1,19 +1,17 @@
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { adapterOf } from "../../clients/adapters.ts";
-import { detailsOf, sessionFilesOf } from "../../clients/details.ts";
+import { sessionFilesOf } from "../../clients/details.ts";
 import type { SessionFiles } from "../../clients/adapter/session-files.ts";
-import { ContentReader } from "../../clients/transcript.ts";
 import { problemOf } from "../../clients/transcript/transcript-bytes.ts";
-import type { TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
 import type { CheckedSession, StoredState, StoreFinding } from "../../contract/machine/stores.ts";
 import { storedStates } from "../../contract/machine/stores.ts";
 import { pluralize } from "../../shared/format.ts";
-import { textAt } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { examineRead, judge, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
 import { readConversation, type FoundDamage, type TranscriptFacts } from "../rescue/read-conversation.ts";
-import type { KeptSession } from "./kept-sessions.ts";
+import { uuidAtEnd, type KeptSession } from "./kept-sessions.ts";
+import { SessionSigns } from "./session-signs.ts";
 
 export interface CheckDeps extends RescueDeps {
   readonly now: () => number;
@@ -34,7 +32,7 @@ const slackMs = 60_000;
 export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<Result<CheckedSession, string>> {
   const client = sessionFilesOf(kept.client);
   if (client === null) return err("its client keeps no files");
-  const head = new HeadReader(kept.client, client);
+  const head = new SessionSigns(kept.client, client);
   let facts: TranscriptFacts;
   try {
     facts = await readConversation(kept.path, client, (one) => head.add(one));
@@ -47,7 +45,9 @@ export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<
     ...findingsOfClient(deps, kept, facts, head),
     ...subagents.findings,
     ...lostPrompts(deps, kept, facts),
-    ...expiry(deps, kept, client),
+    ...(kept.by === null ? unlisted(client, kept, facts, head) : []),
+    ...(kept.by === null && !head.isExempt ? expiry(deps, kept, client, facts) : []),
+    ...lostBackups(deps, kept, client, head),
   ];
   const damaged = facts.damages.reduce((sum, { bytes }) => sum + bytes, 0);
   return ok({
@@ -113,12 +113,12 @@ const statesOfReasons: Readonly<Partial<Record<NonNullable<Finding["reason"]>, S
   invisible: "invisible",
 };
 
-/** What `rescue` finds, and what keeps the session from its client's list. */
+/** Findings of `rescue`, and reasons why the client's list leaves the session out. */
 function findingsOfClient(
   deps: CheckDeps,
-  { client, id, path, isArchived }: KeptSession,
+  { client, id, path, isArchived, by }: KeptSession,
   facts: TranscriptFacts,
-  head: HeadReader,
+  head: SessionSigns,
 ): StoreFinding[] {
   const { cwd } = head;
   const session = { id, client, clientVersion: null, transcriptPath: path, cwd, project: null, origin: "startup" };
@@ -126,7 +126,8 @@ function findingsOfClient(
   const { reason, why } = judge(deps, seen, false);
   const state = reason === null ? undefined : statesOfReasons[reason];
   const title = adapterOf(client)?.title ?? client;
-  const hidden = head.hidden;
+  const hidden = by === null ? head.hidden : null;
+  if (by !== null && state === "invisible") return [{ state: "whole", text: `${by} keeps it, and shows it` }];
   return [
     ...(state === undefined ? [] : [{ state, text: why }]),
     ...(hidden === null
@@ -144,51 +145,51 @@ function lostPrompts({ promptsOf }: CheckDeps, { id }: KeptSession, { newestAt }
   return [{ state: "damaged", text }];
 }
 
-function expiry({ env, now }: CheckDeps, { changedAt, client }: KeptSession, files: SessionFiles): StoreFinding[] {
+/** The conversation is whole without them: only going back to them is lost. */
+function lostBackups(
+  { env }: CheckDeps,
+  { id }: KeptSession,
+  { backups }: SessionFiles,
+  head: SessionSigns,
+): StoreFinding[] {
+  if (backups === undefined || head.backups.size === 0) return [];
+  const folder = backups.folder(env, id);
+  const gone = [...head.backups].filter((name) => !existsSync(join(folder, basename(name)))).length;
+  if (gone === 0) return [];
+  const text = `${gone} of ${pluralize(head.backups.size, "backup")} of files are gone from ${folder}: going back to them in the chat is not possible`;
+  return [{ state: "whole", text }];
+}
+
+function unlisted(
+  client: SessionFiles,
+  { path }: KeptSession,
+  { rows }: TranscriptFacts,
+  head: SessionSigns,
+): StoreFinding[] {
+  const found = client.unlisted?.({
+    rows,
+    isNamed: head.isNamed,
+    isFirstNamed: head.isFirstNamed,
+    firstPromptLine: head.firstPromptLine,
+  });
+  if (!client.isNamedById || uuidAtEnd(basename(path)) !== null) return found ? [found] : [];
+  return [{ state: "invisible", text: "its client reads no file of this name: rename it to end in its id" }];
+}
+
+function expiry(
+  { env, now }: CheckDeps,
+  { changedAt, client }: KeptSession,
+  files: SessionFiles,
+  { newestAt }: TranscriptFacts,
+): StoreFinding[] {
   const cleanUp = files.cleanUp?.(env) ?? null;
-  if (cleanUp === null || changedAt + cleanUp.afterMs - now() > expiringMs) return [];
-  const at = changedAt + cleanUp.afterMs;
+  if (cleanUp === null) return [];
+  const at = (cleanUp.isByRows ? (newestAt ?? changedAt) : changedAt) + cleanUp.afterMs;
+  if (at - now() > expiringMs) return [];
   const title = adapterOf(client)?.title ?? client;
   const when = at <= now() ? "when it starts next" : `on ${new Date(at).toISOString().slice(0, 10)}`;
   return [{ state: "expiring", text: `${title} deletes it ${when} (${cleanUp.setting})` }];
 }
-
-/** First rows: who wrote the session, where, and its first words. */
-class HeadReader {
-  readonly #details;
-  readonly #files: SessionFiles;
-  readonly #content: ContentReader;
-  #title: string | null = null;
-  cwd: string | null = null;
-  hidden: ReturnType<NonNullable<SessionFiles["hides"]>> = null;
-
-  constructor(client: string, files: SessionFiles) {
-    this.#details = detailsOf(client);
-    this.#files = files;
-    this.#content = new ContentReader(this.#details?.readRow);
-  }
-
-  get title(): string | null {
-    return this.#title;
-  }
-
-  add(one: TranscriptRow): void {
-    const { row, position, line } = one;
-    if (row === null) return;
-    this.cwd ??= this.#details?.headOf?.(row)?.cwd ?? textAt(row, "cwd", 4_096);
-    if (position < headBytes) this.hidden ??= this.#files.hides?.(row) ?? null;
-    if (this.#title === null && line <= titleLines) this.#title = this.#titleWith(one);
-  }
-
-  #titleWith(one: TranscriptRow): string | null {
-    this.#content.add([one]);
-    return this.#content.firstPrompt?.trim().split("\n")[0]?.slice(0, 80) ?? null;
-  }
-}
-
-/** Claude Code reads no more of a file for its list. */
-const headBytes = 65_536;
-const titleLines = 200;
 
 interface CheckedSubagents {
   readonly files: number;
@@ -220,7 +221,7 @@ async function checkSubagents({ path, id }: KeptSession, client: SessionFiles): 
   return sum;
 }
 
-/** Also those that sub-agents have started. */
+/** Transcripts, also those of sub-agents that sub-agents have started. */
 export function transcriptsBelow(folder: string): string[] {
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return [];
   return readdirSync(folder, { recursive: true, encoding: "utf8" })

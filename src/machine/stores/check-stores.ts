@@ -123,13 +123,12 @@ async function checkDatabases(deps: StoreCheckDeps, client: HookClient, checked:
 }
 
 function fromDatabase(client: HookClient, file: string, stored: StoredSession): CheckedSession {
-  const { id, title, folder, changedAt, rows, bytes, prompts, damages, hidden, subagents } = stored;
+  const { id, title, folder, changedAt, rows, bytes, prompts, damages, subagents } = stored;
   const findings: StoreFinding[] = damages.map(({ what, bytes: size }) => ({
     state: "damaged",
     text: `${what}: ${size.toLocaleString("en")} bytes that are no JSON`,
     bytes: size,
   }));
-  if (hidden) findings.push({ state: "invisible", text: `${hidden.why}: ${hidden.shownBy(id)}` });
   const damaged = damages.reduce((sum, one) => sum + one.bytes, 0);
   return {
     client,

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { HookClient } from "../../contract/clients.ts";
-import { pathsOf, rootOf, uuid, type SessionFiles } from "../../clients/adapter/session-files.ts";
+import { pathsBelow, pathsOf, rootOf, uuid, type SessionFiles } from "../../clients/adapter/session-files.ts";
 import { allSessionFiles, sessionFilesOf } from "../../clients/details.ts";
 
 /** A file in which a client keeps a session. */
@@ -14,6 +14,8 @@ export interface KeptSession {
   readonly bytes: number;
   /** Its client does not list it. */
   readonly isArchived: boolean;
+  /** Program that keeps it instead of the client; null: the client does. */
+  readonly by: string | null;
 }
 
 /** Fewer characters of an id name too much; other ones are of no id. */
@@ -50,12 +52,19 @@ function eachOnce(found: readonly KeptSession[]): KeptSession[] {
 
 function keptBy(env: NodeJS.ProcessEnv, name: HookClient, client: SessionFiles, prefix: string): KeptSession[] {
   const archived = new Set(pathsOf(env, client, client.archive ?? [], `${prefix}*`));
-  const paths = [...pathsOf(env, client, client.files, `${prefix}*`), ...archived];
+  const others = client.others?.(env);
+  const ofOthers = new Set(others ? pathsBelow(others.root, others.files, `${prefix}*`) : []);
+  const paths = [...pathsOf(env, client, client.files, `${prefix}*`), ...archived, ...ofOthers];
   return paths.flatMap((path) => {
+    const by = others && ofOthers.has(path) ? others.by : null;
     const stats = statSync(path, { throwIfNoEntry: false });
-    const id = stats?.isFile() === true ? idOf(path, prefix) : null;
+    const named = stats?.isFile() === true ? idOf(path, prefix) : null;
+    // A walk over the store leaves out no file.
+    const id = named ?? (prefix === "" && stats?.isFile() ? basename(path).replace(fileEnd, "") : null);
     if (id === null || !stats) return [];
-    return [{ client: name, id, path, changedAt: stats.mtimeMs, bytes: stats.size, isArchived: archived.has(path) }];
+    return [
+      { client: name, id, path, changedAt: stats.mtimeMs, bytes: stats.size, isArchived: archived.has(path), by },
+    ];
   });
 }
 
@@ -66,8 +75,10 @@ function idOf(path: string, prefix: string): string | null {
   return ids.find((id) => id !== "" && id.startsWith(prefix)) ?? null;
 }
 
-function uuidAtEnd(name: string): string | null {
-  const id = name.replace(/(?:\.jsonl|\.json)?(?:\.zst)?$/, "").slice(-36);
+const fileEnd = /(?:\.jsonl|\.json)?(?:\.zst)?$/;
+
+export function uuidAtEnd(name: string): string | null {
+  const id = name.replace(fileEnd, "").slice(-36);
   return uuid.test(id) ? id : null;
 }
 

@@ -1,0 +1,225 @@
+import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import Database from "better-sqlite3";
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { invented, writeSession, type InventedSession } from "#harness/clients/broken-sessions.ts";
+import { filesOf } from "#harness/clients/breaks.ts";
+import { aCliHome, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import type { CheckedSession } from "#src/contract/machine/stores.ts";
+
+const clients = ["claude-code", "codex", "copilot", "qwen", "gemini"];
+const dayMs = 86_400_000;
+
+/** Old enough that no chat is in the middle of a row. */
+function settle(home: CliHome, path: string, ageMs = dayMs): void {
+  const at = (home.now - ageMs) / 1_000;
+  utimesSync(path, at, at);
+}
+
+function write(home: CliHome, session: InventedSession, rows = session.rows): string {
+  const path = writeSession(home.folder, session, rows);
+  settle(home, path);
+  return path;
+}
+
+async function check(home: CliHome, options = ""): Promise<CheckedSession[]> {
+  const { out } = await home.shim(`sessions check --json ${options}`);
+  return (JSON.parse(out) as { readonly sessions: CheckedSession[] }).sessions;
+}
+
+it.each(clients)("[SC1] a whole session of %s is whole: each byte is a row's, or blank", async (client) => {
+  const home = aCliHome();
+  const path = write(home, invented(client, home.project));
+  const before = filesOf(home);
+  const [one] = await check(home);
+  expect(one).toMatchObject({
+    client,
+    file: path,
+    state: "whole",
+    findings: [],
+    prompts: 1,
+    title: "the word is pear",
+  });
+  const { rows, damaged, blank } = one?.read ?? { rows: 0, damaged: 0, blank: 0 };
+  expect({ damaged, all: rows + blank }).toEqual({ damaged: 0, all: statSync(path).size });
+  expect(filesOf(home)).toEqual(before);
+  expect(existsSync(home.paths.database)).toBe(false);
+});
+
+const breaks: Readonly<Record<string, (bytes: Buffer, at: number) => Buffer>> = {
+  "a cut end": (bytes, at) => bytes.subarray(0, Math.max(1, at)),
+  zeros: (bytes, at) => Buffer.from(bytes).fill(0, at, Math.min(bytes.length, at + 24)),
+  "bytes that are no text": (bytes, at) => Buffer.from(bytes).fill(0xff, at, at + 2),
+  "a hole": (bytes, at) => Buffer.concat([bytes.subarray(0, at), bytes.subarray(Math.min(bytes.length, at + 40))]),
+  "a cut beginning": (bytes, at) => bytes.subarray(Math.max(1, at)),
+};
+
+it("[SC2] no damaged session is called whole, and its bytes are all accounted for", async () => {
+  const home = aCliHome();
+  const damages = fc.record({
+    client: fc.constantFrom(...clients.filter((one) => one !== "gemini")),
+    name: fc.constantFrom(...Object.keys(breaks)),
+    share: fc.double({ min: 0, max: 0.98, noNaN: true }),
+  });
+  await fc.assert(
+    fc.asyncProperty(damages, async ({ client, name, share }) => {
+      const session = invented(client, home.project);
+      const path = write(home, session);
+      const bytes = readFileSync(path);
+      const broken = breaks[name]?.(bytes, Math.floor(share * bytes.length)) ?? bytes;
+      writeFileSync(path, broken);
+      settle(home, path);
+      const found = await check(home, `--client ${client}`);
+      const one = found.find(({ file }) => file === path);
+      const { rows = 0, damaged = 0, blank = 0 } = one?.read ?? {};
+      expect(rows + damaged + blank).toBe(broken.length);
+      // A cut, or a hole, from one line break to another leaves no trace but in the rows that name others.
+      const isOfRows = broken.equals(Buffer.from(broken.toString())) && isRows(broken, bytes);
+      if (!isOfRows) expect(one?.state).toMatch(/damaged/);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+/** Whether each line is one that was written. */
+function isRows(broken: Buffer, whole: Buffer): boolean {
+  const lines = new Set(whole.toString().split("\n"));
+  return broken
+    .toString()
+    .split("\n")
+    .every((line) => lines.has(line));
+}
+
+it("[SC2] the place, the length and the time of a damage are said", async () => {
+  const home = aCliHome();
+  const session = invented("codex", home.project);
+  const path = write(home, session);
+  appendFileSync(path, '{"timestamp":"2026-11-25T10:00:01.000Z","type":"response_it');
+  settle(home, path);
+  const position = statSync(path).size - 59;
+  const ran = await home.shim("sessions check");
+  expect(ran.code).toBe(1);
+  expect(ran.out).toContain(
+    `a row is cut: 59 bytes at byte ${position.toLocaleString("en")} (line 9, after 2026-11-25 10:00 UTC)`,
+  );
+  expect(ran.out).toContain("1 session: 0 whole, 0 expiring, 0 invisible, 0 poisoned, 1 damaged.");
+  expect(await check(home)).toMatchObject([{ findings: [{ state: "damaged", position, bytes: 59 }] }]);
+});
+
+it("[SC2] a row that is being written now is no damage", async () => {
+  const home = aCliHome();
+  const path = write(home, invented("codex", home.project));
+  appendFileSync(path, '{"timestamp":');
+  settle(home, path, 1_000);
+  expect(await check(home)).toMatchObject([{ state: "whole" }]);
+});
+
+it("[SC3] what its client does not list is invisible, with what shows it", async () => {
+  const home = aCliHome();
+  const claude = invented("claude-code", home.project);
+  write(
+    home,
+    claude,
+    claude.rows.map((row) => Object.assign({}, row, { entrypoint: "sdk-cli" })),
+  );
+  const codex = invented("codex", home.project);
+  const [head, ...rest] = codex.rows;
+  write(home, codex, [{ ...head, payload: { ...(head?.["payload"] as object), source: "exec" } }, ...rest]);
+  const headless = invented("codex", home.project);
+  write(home, headless, headless.rows.slice(1));
+  const texts = (await check(home)).map(({ state, findings }) => [state, findings.map(({ text }) => text).join("; ")]);
+  expect(texts).toEqual([
+    ["invisible", holding("`claude -p`", `claude --resume ${claude.id}`)],
+    ["invisible", holding("codex resume --include-non-interactive")],
+    ["invisible", holding("first row does not name the session")],
+  ]);
+});
+
+it("[SC4] what its client is about to delete is expiring, and --keep copies it with its sub-agents", async () => {
+  const home = aCliHome();
+  const session = invented("claude-code", home.project);
+  const path = write(home, session);
+  const subagent = join(dirname(path), session.id, "subagents", "agent-a1.jsonl");
+  mkdirSync(dirname(subagent), { recursive: true });
+  writeFileSync(subagent, `${JSON.stringify(session.rows[0])}\n`);
+  settle(home, path, 25 * dayMs);
+  expect(await home.shim("sessions check")).toMatchObject(
+    printed("deletes it on 2023-11-19 (cleanupPeriodDays 30, as usual)", "--keep"),
+  );
+  const [kept] = await check(home, "--keep");
+  expect(kept).toMatchObject({ state: "expiring", subagents: 1, kept: holding(session.id) });
+  expect(readFileSync(kept?.kept ?? "")).toEqual(readFileSync(path));
+  expect(existsSync(join(dirname(kept?.kept ?? ""), session.id, "subagents", "agent-a1.jsonl"))).toBe(true);
+  writeFileSync(join(home.folder, ".claude", "settings.json"), JSON.stringify({ cleanupPeriodDays: 90 }));
+  expect(await check(home)).toMatchObject([{ state: "whole" }]);
+});
+
+it("[SC4] a file that Gemini CLI cannot list is about to be deleted, however new it is", async () => {
+  const home = aCliHome();
+  const session = invented("gemini", home.project);
+  write(home, session, session.rows.slice(1));
+  expect(await check(home)).toMatchObject([
+    { state: "expiring", findings: [{ text: holding("deletes such a file each time it starts") }] },
+  ]);
+});
+
+it("[SC5] prompts that the client's own list has later than the file show that the end is missing", async () => {
+  const home = aCliHome();
+  const session = invented("claude-code", home.project);
+  write(home, session);
+  const later = Date.parse("2026-11-25T11:00:00Z");
+  const row = { display: "and now the oars", pastedContents: {}, timestamp: later, project: home.project };
+  writeFileSync(
+    join(home.folder, ".claude", "history.jsonl"),
+    `${JSON.stringify({ ...row, sessionId: session.id })}\n`,
+  );
+  expect(await check(home)).toMatchObject([
+    { state: "damaged", findings: [{ text: holding("its end is missing", "1 later prompt") }] },
+  ]);
+});
+
+it("[SC6] a damaged sub-agent, and one that the API refuses, are found", async () => {
+  const home = aCliHome();
+  const session = invented("claude-code", home.project);
+  const path = write(home, session);
+  const subagent = join(dirname(path), session.id, "subagents", "agent-a1.jsonl");
+  mkdirSync(dirname(subagent), { recursive: true });
+  writeFileSync(subagent, '{"type":"user","mess');
+  expect(await check(home)).toMatchObject([
+    { state: "damaged", findings: [{ file: subagent, text: holding("sub-agent agent-a1.jsonl: a row is cut") }] },
+  ]);
+  const poisoned = invented("codex", home.project);
+  write(home, poisoned, [...poisoned.rows, ...poisoned.refused(1, 400), ...poisoned.refused(2, 400)]);
+  expect(await check(home, "--client codex")).toMatchObject([{ state: "poisoned" }]);
+});
+
+it("[SC7] a database of OpenCode is read session by session", async () => {
+  const home = aCliHome();
+  const folder = join(home.folder, ".local", "share", "opencode");
+  mkdirSync(folder, { recursive: true });
+  const db = new Database(join(folder, "opencode.db"));
+  db.exec(`CREATE TABLE session (id TEXT, parent_id TEXT, directory TEXT, title TEXT, time_updated INTEGER);
+    CREATE TABLE message (id TEXT, session_id TEXT, time_created INTEGER, data TEXT);
+    CREATE TABLE part (id TEXT, message_id TEXT, session_id TEXT, data TEXT);
+    INSERT INTO session VALUES ('ses_1', NULL, '/p', 'paint', 5), ('ses_2', NULL, '/p', 'oars', 6), ('ses_3', 'ses_1', '/p', 'sub', 7);
+    INSERT INTO message VALUES ('m1', 'ses_1', 1, '{"role":"user"}'), ('m2', 'ses_2', 1, '{"role":"us');
+    INSERT INTO part VALUES ('p1', 'm1', 'ses_1', '{"type":"text","text":"paint"}');`);
+  db.close();
+  expect(await check(home, "--client opencode")).toMatchObject([
+    { session: "ses_1", state: "whole", subagents: 1, prompts: 1, lines: 2, title: "paint" },
+    { session: "ses_2", state: "damaged", findings: [{ bytes: 11, text: holding("row m2 of message") }] },
+  ]);
+});
+
+it("[SC8] import --all adds what clients keep and SHIM has not, and says what it could not read", async () => {
+  const home = aCliHome();
+  for (const client of clients) write(home, invented(client, home.project));
+  const broken = invented("codex", home.project);
+  writeFileSync(write(home, broken), "no row\n");
+  expect(await home.shim("sessions import --all")).toMatchObject(
+    printed("Of 6 sessions 5 were added, 0 read again, 0 left", "1 could not be read", "not a transcript of a client"),
+  );
+  expect(await home.shim("sessions import --all --client codex")).toMatchObject(printed("0 were added, 1 read again"));
+  expect(await home.shim("sessions import")).toMatchObject(failed(2, "give a file, or --all."));
+});
