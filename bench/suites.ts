@@ -12,4 +12,5 @@ export const suites = {
   effects: () => import("./effects-main.ts"),
   real: () => import("./real-main.ts"),
   conflicts: () => import("./conflicts-main.ts"),
+  transcripts: () => import("./transcripts-main.ts"),
 } as const;

@@ -99,3 +99,21 @@ it("[RS3] [RS5] Qwen Code loses what stands before a cut last line at the second
   expect(await sees(done.copy.session)).toBe(true);
   expect(await sees(id)).toBe(false);
 });
+
+it("[RS19] Codex opens the copy of a session whose first row is lost, and sends all of it", async () => {
+  const rig = new CodexRig();
+  await rig.executed("the word is pear", { steps: refusingPoison(null) });
+  const { id } = await rig.begun();
+  await rig.endsStored();
+  const path = rig.transcript(id) ?? fail("no rollout");
+  const broken = Buffer.concat([Buffer.from("\0\0\0"), readFileSync(path).subarray(40)]);
+  writeFileSync(path, broken);
+  const { codex } = await rig.exec("go on", { steps: refusingPoison(null) }, id);
+  expect((await codex.waitForExit()).code).not.toBe(0);
+  const { reason, done } = JSON.parse(rig.shim("rescue", id, "--yes", "--json")) as Rescued;
+  expect(reason).toBe("unreadable");
+  const accepted: string[] = [];
+  await rig.executed("go on", { steps: refusingPoison(null, accepted) }, done.copy.session);
+  expect(accepted[0]).toContain("the word is pear");
+  expect(readFileSync(path)).toEqual(broken);
+});

@@ -46,9 +46,12 @@ function allHealthyText(folder: string, healthy: readonly Diagnosis[]): string {
   if (!first)
     return `SHIM has recorded no session of ${folder}. \`shim rescue <id>\` searches the clients' own files.\n`;
   const sessions = healthy.length === 1 ? "session" : pluralize(healthy.length, "session");
-  const lines = healthy.map(({ shortId, title, why }) => `  ${shortId}  ${quotedTitle(title)}: ${why}\n`);
+  const lines = healthy.map(({ shortId, title, why, lost }) => {
+    const gone = lost === 0 ? "" : `; ${lostText(lost)}`;
+    return `  ${shortId}  ${quotedTitle(title)}: ${why}${gone}\n`;
+  });
   const hint = `\`shim rescue ${first.shortId}\` offers a new chat with its brief all the same.\n`;
-  return `Nothing was found wrong with the newest ${sessions} of ${folder}:\n${lines.join("")}${hint}`;
+  return `Nothing was found that stops the newest ${sessions} of ${folder}:\n${lines.join("")}${hint}`;
 }
 
 /** After the client has ended at once. @returns null: nothing was done */
@@ -83,15 +86,23 @@ async function offerRescue(cli: Cli, diagnosis: Diagnosis, options: RescueOption
 }
 
 /** The session, its file, what is wrong and why. */
-function diagnosisText({ reason, why, file, shortId, isRead, isAlive, ...named }: Diagnosis): string {
+function diagnosisText({ reason, why, file, shortId, isRead, lost, isAlive, ...named }: Diagnosis): string {
   const name = nameOf(named);
   const where = file === null ? "" : `Its file: ${file}\n`;
   const resume = isAlive ? "" : `\`shim resume ${shortId}\` continues it in its client.\n`;
+  if (reason === null && lost > 0) {
+    return `${name} can be continued without what is lost: ${lostText(lost)}; ${why}.\n${where}${resume}`;
+  }
   if (reason === null)
     return `Nothing is ${isRead ? "" : "known to be "}wrong with ${name}: ${why}.\n${where}${resume}`;
   if (reason === "refused") return `${name} may be refused again: ${why}.\n${where}${resume}`;
   const words = reason === "unknown" ? "not continued by its client" : reason.replaceAll("_", " ");
   return `${name} is ${words}: ${why}.\n${where}`;
+}
+
+function lostText(parts: number): string {
+  const verb = parts === 1 ? "holds" : "hold";
+  return `${pluralize(parts, "part")} of its file ${verb} no row, and what stood there is lost`;
 }
 
 async function doOffer(

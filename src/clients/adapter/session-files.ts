@@ -75,6 +75,12 @@ export interface SessionFiles {
   readonly isPart?: (row: JsonObject) => boolean;
   /** Whether the client accepts the row; one that it does not accept makes the file unreadable. */
   readonly accepts?: (row: JsonObject) => boolean;
+  /** The first row, without which the client opens no file. */
+  readonly head?: {
+    is(row: JsonObject): boolean;
+    /** @param at time of the session's beginning, in epoch ms */
+    make(id: string, cwd: string, at: number): JsonObject;
+  };
   /** Rows are found by the `parentUuid` of the one after them. */
   readonly links?: LinkRules;
   /** Behind a cut last line the client writes its next row, and then finds none before it. */
@@ -101,8 +107,6 @@ export interface SeenFile {
   readonly rows: number;
   /** A row names the session. */
   readonly isNamed: boolean;
-  /** The first row does. */
-  readonly isFirstNamed: boolean;
   /** Line of the first prompt, from 1; null: there is none. */
   readonly firstPromptLine: number | null;
 }

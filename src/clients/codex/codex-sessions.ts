@@ -11,10 +11,7 @@ import {
 /** Codex searches so many lines for the first prompt, as seen with 0.169.0. */
 const searchedLines = 400;
 
-/** Seen with 0.169.0, which says "does not start with session metadata" of the first kind. */
-function unlistedBy({ isFirstNamed, firstPromptLine }: SeenFile): UnlistedFile | null {
-  if (!isFirstNamed)
-    return { state: "invisible", text: "Codex does not open it, since its first row does not name the session" };
+function unlistedBy({ firstPromptLine }: SeenFile): UnlistedFile | null {
   if (firstPromptLine === null || firstPromptLine <= searchedLines) return null;
   const line = `its first prompt stands in its line ${firstPromptLine}`;
   return { state: "invisible", text: `Codex may not list it (${line}) until \`codex exec resume\` has opened it once` };
@@ -27,6 +24,15 @@ export const codexSessions: SessionFiles = {
   locks: ["thread-writer-locks/{id}.lock"],
   unarchive: (id) => ({ command: "codex", args: ["unarchive", id] }),
   isOneById: true,
+  head: {
+    is: (row) => row["type"] === "session_meta",
+    make(id, cwd, at) {
+      const timestamp = new Date(at).toISOString();
+      // Codex takes no such row without these fields.
+      const payload = { id, timestamp, cwd, originator: "codex_cli_rs", cli_version: "0.0.0", source: "cli" };
+      return { timestamp, type: "session_meta", payload };
+    },
+  },
   isNamedById: true,
   hides(row) {
     if (row["type"] !== "session_meta") return null;

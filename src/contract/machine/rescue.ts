@@ -39,6 +39,8 @@ const Diagnosis = Named.extend({
   why: z.string(),
   /** Ways to continue it, cheapest first. */
   offers: z.array(RescueOffer).readonly(),
+  /** Parts of the file that hold no row, or not as it was written. */
+  lost: z.int(),
   /** SHIM has read what its client keeps of it. */
   isRead: z.boolean(),
   isAlive: z.boolean(),

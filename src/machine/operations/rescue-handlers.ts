@@ -112,6 +112,7 @@ function toDiagnosis(
     why,
     offers: [...offers],
     isRead: facts !== null,
+    lost: facts === null ? 0 : facts.damages.length + (facts.isUnended ? 1 : 0),
     isAlive: isAlive(runtime, session),
     command: `${shimCommand(site) ?? "shim"} rescue ${shortId}`,
   };
@@ -129,6 +130,7 @@ async function makeCopy(deps: RescueDeps, { random }: Runtime, { session, eviden
   const { file, document, moved } = evidence;
   const { until } = finding;
   const cwd = moved?.to ?? session.cwd ?? session.project ?? folder;
+  const head = evidence.facts?.isHeadless ? { cwd, at: evidence.facts.oldestAt ?? session.startedAt } : null;
   const { sessions: files, program } = detailsOf(client) ?? {};
   // A client may know no UUID of a newer version.
   const fresh = uuidv4(random(16));
@@ -137,7 +139,7 @@ async function makeCopy(deps: RescueDeps, { random }: Runtime, { session, eviden
     const letters = fresh.replaceAll("-", "").slice(-8);
     made = { session: await program.importCopy({ env: deps.env, cwd }, document, until, letters), file: null };
   } else if (file !== null && files) {
-    made = { session: fresh, file: await copyTranscript(files, { file, id, newId: fresh, until, moved }) };
+    made = { session: fresh, file: await copyTranscript(files, { file, id, newId: fresh, until, moved, head }) };
   } else throw new Error("there is nothing to copy");
   const adapter = adapterOf(client);
   if (!adapter) throw new Error(`${client} cannot be started from a command line`);

@@ -14,6 +14,8 @@ export interface CopyOf {
   readonly newId: string;
   /** Rows from this index on are left out, and all thoughts; null: nothing of that. */
   readonly until: number | null;
+  /** Folder of the session, and time of its beginning in epoch ms, where its first row is lost. */
+  readonly head: { readonly cwd: string; readonly at: number } | null;
   /** Folder of the session and the one in which it is to continue; null: it stays where it is. */
   readonly moved: { readonly from: string; readonly to: string } | null;
 }
@@ -74,6 +76,7 @@ async function* rowsOfCopy(client: SessionFiles, { file, until }: CopyOf): Async
 }
 
 async function* linesOfCopy(client: SessionFiles, copy: CopyOf): AsyncGenerator<string, void> {
+  if (copy.head && client.head) yield JSON.stringify(client.head.make(copy.id, copy.head.cwd, copy.head.at));
   const changes = client.links ? await relinked(client, client.links, copy) : [];
   let at = 0;
   for await (const { text, row, isKept } of rowsOfCopy(client, copy)) {

@@ -242,6 +242,12 @@ const kinds: readonly Kind[] = [
   {
     reason: "unreadable",
     sign: ({ facts, title }) =>
+      facts?.isHeadless && `${title} does not open it, since its first row, which names the session, is lost`,
+    copy: "a copy that begins with such a row",
+  },
+  {
+    reason: "unreadable",
+    sign: ({ facts, title }) =>
       facts && facts.refused !== null && `${title} does not load it with its line ${facts.refused}`,
     copy: "a copy that it loads",
   },

@@ -22,5 +22,7 @@ export function factsOfDocument(document: JsonObject, program: SessionProgram): 
     fused: null,
     isCut: false,
     isPart: false,
+    isHeadless: false,
+    oldestAt: null,
   };
 }

@@ -120,6 +120,10 @@ export interface TranscriptFacts extends Conversation {
   /** The last line is cut, and what its client writes behind it becomes part of it. */
   readonly isCut: boolean;
   readonly isPart: boolean;
+  /** The row is missing without which its client opens no file. */
+  readonly isHeadless: boolean;
+  /** Time of the first row that has one, in epoch ms; null: none has. */
+  readonly oldestAt: number | null;
 }
 
 /** @throws a system error for a file that cannot be read */
@@ -180,6 +184,8 @@ class Reading {
   #last: TranscriptRow | null = null;
   #rowBytes = 0;
   #newestAt: number | null = null;
+  #oldestAt: number | null = null;
+  #hasHead = false;
   readonly #damages: FoundDamage[] = [];
 
   constructor(client: SessionFiles) {
@@ -188,12 +194,11 @@ class Reading {
   }
 
   add(one: TranscriptRow): void {
-    const { line, row, damage, position, bytes } = one;
+    const { line, row } = one;
     this.#last = one;
-    if (damage !== null) this.#damages.push({ kind: damage, position, bytes, line, after: this.#newestAt });
+    this.#account(one);
     if (row === null) return;
-    if (damage === null) this.#rowBytes += bytes;
-    this.#newestAt = timeOf(row) ?? this.#newestAt;
+    if (line === 1 && one.isAlone) this.#hasHead = this.#client.head?.is(row) === true;
     if (!one.isAlone) return this.#addFused(line, row);
     this.#readable += 1;
     if (isRefused(this.#client, one)) return void (this.#refused ??= line);
@@ -202,6 +207,13 @@ class Reading {
     if (messages === null) return this.#addRow(line - 1, row);
     this.#reader = new ConversationReader();
     for (const message of messages) this.#reader.add(line - 1, this.#client.rowOf(asObject(message) ?? {}));
+  }
+
+  #account({ row, damage, position, bytes, line }: TranscriptRow): void {
+    if (damage === null) this.#rowBytes += bytes;
+    else this.#damages.push({ kind: damage, position, bytes, line, after: this.#newestAt });
+    this.#newestAt = (row && timeOf(row)) ?? this.#newestAt;
+    this.#oldestAt ??= this.#newestAt;
   }
 
   #addRow(index: number, row: JsonObject): void {
@@ -233,6 +245,8 @@ class Reading {
       fused: this.#fused.find(({ id }) => this.#chain?.has(id) !== true)?.line ?? null,
       isCut: this.#client.losesAfterCut === true && last !== null && isCut(this.#client, last),
       isPart: this.#isPart,
+      isHeadless: this.#client.head !== undefined && !this.#hasHead && last !== null,
+      oldestAt: this.#oldestAt,
     };
   }
 }

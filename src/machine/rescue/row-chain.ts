@@ -3,13 +3,13 @@ import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 
 /** How a client finds a conversation: from the newest row to the one that each names. */
 interface Link {
-  readonly id: string;
-  readonly parent: string | null;
+  /** Link of the row that it names, or the id of one that is not there yet; null: it names none. */
+  parent: Link | string | null;
   readonly index: number;
-  readonly at: number;
-  readonly side: unknown;
-  readonly isTurn: boolean;
-  readonly isPrompt: boolean;
+  at: number;
+  side: unknown;
+  isTurn: boolean;
+  isPrompt: boolean;
 }
 
 /** The row that each row names; a row that is passed over is replaced by the one that it names. */
@@ -29,7 +29,7 @@ export class Parents {
 
 /** Rows from one to where the way up ends. */
 interface Walked {
-  readonly found: ReadonlySet<string>;
+  readonly found: ReadonlySet<Link>;
   readonly end: Link;
 }
 
@@ -56,7 +56,7 @@ export class RowChain {
   readonly #rules: LinkRules;
   readonly #links = new Map<string, Link>();
   readonly #parents = new Parents();
-  #last: string | null = null;
+  #last: Link | null = null;
   #newest: string | null = null;
   #boundary = -1;
   #twins = 0;
@@ -73,20 +73,30 @@ export class RowChain {
     const { parent, isPassedOver } = this.#parents.of(this.#rules, row);
     if (isPassedOver) return;
     const side = row["isSidechain"];
-    if (this.#links.has(id)) this.#twins += 1;
     const isMain = side !== true;
-    this.#links.set(id, {
-      id,
-      parent,
-      index: this.#links.get(id)?.index ?? index,
-      at: Date.parse(textAt(row, "timestamp") ?? ""),
-      side,
-      isTurn: isMain && turn !== null,
-      isPrompt: isMain && turn === "prompt",
-    });
+    const link = this.#linkOf(id, index);
+    link.parent = parent === null ? null : (this.#links.get(parent) ?? parent);
+    link.at = Date.parse(textAt(row, "timestamp") ?? "");
+    [link.side, link.isTurn, link.isPrompt] = [side, isMain && turn !== null, isMain && turn === "prompt"];
     if (!isMain) return;
-    this.#last = id;
+    this.#last = link;
     if (this.#rules.isBoundary?.(row)) [this.#boundary, this.#newest] = [index, null];
+  }
+
+  /** Of rows with one id the last one counts, in the place of the first. */
+  #linkOf(id: string, index: number): Link {
+    const known = this.#links.get(id);
+    if (known) {
+      this.#twins += 1;
+      return known;
+    }
+    const link = { parent: null, index, at: NaN, side: undefined, isTurn: false, isPrompt: false };
+    this.#links.set(id, link);
+    return link;
+  }
+
+  #parentOf({ parent }: Link): Link | undefined {
+    return typeof parent === "string" ? this.#links.get(parent) : (parent ?? undefined);
   }
 
   /** Rows whose id an earlier row has, too. */
@@ -100,23 +110,23 @@ export class RowChain {
 
   /** Prompts that are sent; null: no row of the file can be named by another. */
   get sent(): Sent | null {
-    const last = this.#last === null ? undefined : this.#links.get(this.#last);
-    if (last === undefined) return null;
+    const last = this.#last;
+    if (last === null) return null;
     const noted = this.#newest === null ? undefined : this.#links.get(this.#newest);
     const fromLast = noted === undefined ? this.#walkFromLatest(last) : this.#walk(last);
-    const isPast = noted === undefined || noted.side === true || fromLast.found.has(noted.id);
+    const isPast = noted === undefined || noted.side === true || fromLast.found.has(noted);
     const { found, end } = isPast ? fromLast : this.#walk(noted);
     const prompts = [...this.#links.values()].filter(({ isPrompt }) => isPrompt);
     const lost = this.#lostBefore(found, end) ?? (isPast ? null : lostFrom(fromLast.end));
-    return { prompts: prompts.length, sent: prompts.filter(({ id }) => found.has(id)).length, lost };
+    return { prompts: prompts.length, sent: prompts.filter((one) => found.has(one)).length, lost };
   }
 
-  #lostBefore(found: ReadonlySet<string>, end: Link): Lost | null {
+  #lostBefore(found: ReadonlySet<Link>, end: Link): Lost | null {
     const links = [...this.#links.values()];
     const isUnlinked = links.every(({ parent }) => parent === null) && this.#rules.bridgeMs > 0;
     if (end.parent === null && !isUnlinked) return null;
-    const isLost = ({ id, isTurn, index }: Link): boolean =>
-      isTurn && index > this.#boundary && index < end.index && !found.has(id);
+    const isLost = (link: Link): boolean =>
+      link.isTurn && link.index > this.#boundary && link.index < end.index && !found.has(link);
     return links.some(isLost) ? { line: end.index + 1, where: "before" } : null;
   }
 
@@ -125,16 +135,16 @@ export class RowChain {
     const main = [...this.#links.values()].filter(({ side }) => side !== true);
     const latest = main.reduce((one, other) => (other.at >= one.at ? other : one), last);
     const walked = this.#walk(latest);
-    return walked.found.has(last.id) ? walked : this.#walk(last);
+    return walked.found.has(last) ? walked : this.#walk(last);
   }
 
   #walk(from: Link): Walked {
-    const found = new Set<string>();
+    const found = new Set<Link>();
     for (let link = from; ;) {
-      found.add(link.id);
+      found.add(link);
       if (link.parent === null) return { found, end: link };
-      const named = this.#links.get(link.parent);
-      const next = named && !found.has(named.id) ? named : this.#bridge(link, found);
+      const named = this.#parentOf(link);
+      const next = named && !found.has(named) ? named : this.#bridge(link, found);
       if (next === undefined) return { found, end: link };
       link = next;
     }
@@ -143,7 +153,7 @@ export class RowChain {
   /** Links in the order of their times, those of one time in that of the file backwards. */
   #timed: readonly Link[] | null = null;
 
-  #bridge({ at, side }: Link, found: ReadonlySet<string>): Link | undefined {
+  #bridge({ at, side }: Link, found: ReadonlySet<Link>): Link | undefined {
     const { bridgeMs } = this.#rules;
     if (bridgeMs === 0 || Number.isNaN(at)) return undefined;
     this.#timed ??= [...this.#links.values()]
@@ -159,7 +169,7 @@ export class RowChain {
     for (let index = low - 1; index >= 0; index -= 1) {
       const link = this.#timed[index];
       if (link === undefined || at - link.at > bridgeMs) return undefined;
-      if (link.side === side && !found.has(link.id)) return link;
+      if (link.side === side && !found.has(link)) return link;
     }
     return undefined;
   }

@@ -169,7 +169,6 @@ function unlisted(
   const found = client.unlisted?.({
     rows,
     isNamed: head.isNamed,
-    isFirstNamed: head.isFirstNamed,
     firstPromptLine: head.firstPromptLine,
   });
   if (!client.isNamedById || uuidAtEnd(basename(path)) !== null) return found ? [found] : [];

@@ -20,8 +20,6 @@ export class SessionSigns {
   cwd: string | null = null;
   /** A row names the session. */
   isNamed = false;
-  /** The first row does. */
-  isFirstNamed = false;
   /** Line of the first prompt, from 1; null: there is none. */
   firstPromptLine: number | null = null;
   hidden: HiddenSession | null = null;
@@ -39,16 +37,16 @@ export class SessionSigns {
   add(one: TranscriptRow): void {
     const { row } = one;
     if (row === null) return;
-    this.#addNames(row, one.line);
+    this.#addNames(row);
     this.#addTreatment(row, one.position);
     if (this.firstPromptLine === null && this.#files.rowOf(row)?.kind === "prompt") this.firstPromptLine = one.line;
     if (this.title === null && one.line <= titleLines) this.title = this.#titleWith(one);
   }
 
-  #addNames(row: JsonObject, line: number): void {
+  #addNames(row: JsonObject): void {
     if (this.isNamed && this.cwd !== null) return;
     const named = this.isNamed ? null : (this.#details?.headOf?.(row) ?? null);
-    if (named) [this.isNamed, this.isFirstNamed] = [true, line === 1];
+    this.isNamed ||= named !== null;
     this.cwd ??= named?.cwd ?? textAt(row, "cwd", 4_096);
   }
 

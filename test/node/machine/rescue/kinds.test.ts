@@ -147,16 +147,17 @@ it("[RS1] the table has thirty kinds and more, in five clients", () => {
   expect(new Set(kinds.map(([client]) => client)).size).toBe(5);
 });
 
-const harmless: [client: string, what: string, breaks: Break][] = [
+const harmless: [client: string, what: string, breaks: Break, lost?: 1][] = [
   ...["claude-code", "codex", "copilot", "qwen", "gemini"].flatMap((client): typeof harmless => [
     [client, "nothing", () => undefined],
-    [client, "a line that is no JSON", edit((all) => [...all.slice(0, 2), '{"type":', ...all.slice(2)])],
-    [client, "zeros at its end", (path: string) => appendFileSync(path, Buffer.alloc(64))],
+    [client, "a line that is no JSON", edit((all) => [...all.slice(0, 2), '{"type":', ...all.slice(2)]), 1],
+    [client, "zeros at its end", (path: string) => appendFileSync(path, Buffer.alloc(64)), 1],
   ]),
   ...["claude-code", "codex", "copilot", "gemini"].map((client): (typeof harmless)[number] => [
     client,
     "a last line that is cut",
     cut,
+    1,
   ]),
   ["copilot", "a row of an unknown kind", edit((all) => [...all, '{"type":"hologram","id":"x"}'])],
   ...["claude-code", "codex", "copilot", "qwen"].flatMap((client): typeof harmless => [
@@ -175,8 +176,8 @@ const harmless: [client: string, what: string, breaks: Break][] = [
 ];
 
 it.each(harmless)(
-  "[RS2] [RS3] [RS15] %s with %s: its client continues it, so nothing is wrong",
-  async (client, _what, breaks) => {
+  "[RS2] [RS3] [RS15] %s with %s: its client continues it, and what is lost is said",
+  async (client, _what, breaks, lost) => {
     const home = aCliHome();
     const session = invented(client, home.project);
     const path = writeSession(home.folder, session);
@@ -188,10 +189,13 @@ it.each(harmless)(
       file: path,
     });
     const shown = await home.shim(`rescue ${session.id}`);
-    expect(shown).toMatchObject(printed("Nothing is wrong with", /its \d+ rows were read/, "shim resume", path));
+    const first = lost
+      ? "can be continued without what is lost: 1 part of its file holds no row"
+      : "Nothing is wrong with";
+    expect(shown).toMatchObject(printed(first, /its \d+ rows were read/, "shim resume", path));
     expect(shown).toMatchObject(printed("1  a new chat with its brief"));
     expect(await home.shim("rescue")).toMatchObject(
-      printed(`Nothing was found wrong with the newest session of ${home.project}:`, "rows were read"),
+      printed(`Nothing was found that stops the newest session of ${home.project}:`, "rows were read"),
     );
   },
 );

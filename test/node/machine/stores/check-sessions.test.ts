@@ -132,7 +132,7 @@ it("[SC3] what its client does not list is invisible, with what shows it", async
   expect(texts).toEqual([
     ["invisible", holding("`claude -p`", `claude --resume ${claude.id}`)],
     ["invisible", holding("codex resume --include-non-interactive")],
-    ["invisible", holding("first row does not name the session")],
+    ["damaged", holding("its first row, which names the session, is lost")],
   ]);
 });
 
