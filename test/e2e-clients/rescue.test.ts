@@ -117,3 +117,22 @@ it("[RS19] Codex opens the copy of a session whose first row is lost, and sends 
   expect(accepted[0]).toContain("the word is pear");
   expect(readFileSync(path)).toEqual(broken);
 });
+
+it("[RS20] Codex reads nothing of a line with two rows, and all of it in the copy", async () => {
+  const rig = new CodexRig();
+  await rig.executed("the word is pear", { steps: refusingPoison(null) });
+  const { id } = await rig.begun();
+  await rig.endsStored();
+  const path = rig.transcript(id) ?? fail("no rollout");
+  const rows = readFileSync(path, "utf8").split("\n");
+  const at = rows.findIndex((row) => row.includes('"role":"user"') && row.includes("pear"));
+  const fused = [...rows.slice(0, at), `${rows[at]}${rows[at + 1]}`, ...rows.slice(at + 2)].join("\n");
+  writeFileSync(path, fused);
+  const { why, done } = JSON.parse(rig.shim("rescue", id, "--yes", "--json")) as Rescued;
+  expect(why).toContain(`reads none of the rows in its line ${at + 1}`);
+  const sent: Record<string, string[]> = { original: [], copy: [] };
+  await rig.executed("go on", { steps: refusingPoison(null, sent["copy"]) }, done.copy.session);
+  await rig.executed("go on", { steps: refusingPoison(null, sent["original"]) }, id);
+  expect(sent["copy"]?.[0]).toContain("the word is pear");
+  expect(sent["original"]?.[0]).not.toContain("the word is pear");
+});

@@ -15,8 +15,6 @@ export interface LinkRules {
   newestIn?(row: JsonObject): string | null;
   /** Where a row that is named is not there, the client takes the last one of so long before. */
   readonly bridgeMs: number;
-  /** The client reads nothing of a line that holds two rows. */
-  readonly losesFused?: true;
 }
 
 /**

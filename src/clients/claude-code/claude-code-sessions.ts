@@ -128,7 +128,6 @@ export const claudeSessions: SessionFiles = {
     isBoundary: (row) => row["type"] === "system" && row["subtype"] === "compact_boundary",
     newestIn: (row) => (row["type"] === "last-prompt" ? textAt(row, "leafUuid") : null),
     bridgeMs: 5_000,
-    losesFused: true,
   },
   folderOf: (file, project) => join(dirname(dirname(file)), dashed(project)),
   isThought: (row) => blocksOf(row).length > 0 && blocksOf(row).every((type) => String(type).endsWith("thinking")),

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { textAt, type JsonObject } from "../../shared/json-fields.ts";
+import type { JsonObject } from "../../shared/json-fields.ts";
 import type { SessionFiles } from "../../clients/adapter/session-files.ts";
 import { TranscriptBytes } from "../../clients/transcript/transcript-bytes.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
@@ -62,16 +62,14 @@ interface RowOfCopy {
   readonly isKept: boolean;
 }
 
-/** Rows that the client loads, and of a line with several those that others can name. */
+/** Rows that the client loads, and those of a line with several, of which it loads none. */
 async function* rowsOfCopy(client: SessionFiles, { file, until }: CopyOf): AsyncGenerator<RowOfCopy, void> {
   for await (const rows of TranscriptBytes.open(file).rows())
-    for (const { row, text, line, isAlone } of rows) {
+    for (const { row, text, line } of rows) {
       if (until !== null && line > until) return;
       if (row === null) continue;
-      const isNamed = client.links?.losesFused === true && textAt(row, "uuid") !== null && textAt(row, "type") !== null;
-      const isTaken = isAlone ? isLoaded(client, { row, isAlone }) : isNamed;
       const isKept = until === null || client.isThought?.(row) !== true;
-      if (isTaken) yield { text: text.trim(), row, isKept };
+      if (isLoaded(client, { row, isAlone: true })) yield { text: text.trim(), row, isKept };
     }
 }
 

@@ -20,6 +20,7 @@ export function factsOfDocument(document: JsonObject, program: SessionProgram): 
     refused: null,
     sent: null,
     fused: null,
+    unlinked: null,
     isCut: false,
     isPart: false,
     isHeadless: false,

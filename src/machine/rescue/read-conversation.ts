@@ -117,6 +117,8 @@ export interface TranscriptFacts extends Conversation {
   readonly sent: Sent | null;
   /** First line of several rows that its client does not read; null: there is none. */
   readonly fused: number | null;
+  /** Rows that name one which is nowhere in the file: their number, and the first one's line. */
+  readonly unlinked: RowChain["unlinked"];
   /** The last line is cut, and what its client writes behind it becomes part of it. */
   readonly isCut: boolean;
   readonly isPart: boolean;
@@ -177,7 +179,7 @@ class Reading {
   readonly #chain: RowChain | null;
   #reader = new ConversationReader();
   #refused: number | null = null;
-  readonly #fused: { readonly line: number; readonly id: string }[] = [];
+  readonly #fused: { readonly line: number; readonly id: string | null }[] = [];
   /** Lines with a row and nothing else. */
   #readable = 0;
   #isPart = false;
@@ -224,9 +226,7 @@ class Reading {
   }
 
   #addFused(line: number, row: JsonObject): void {
-    const id = textAt(row, "uuid");
-    const isLost = this.#client.links?.losesFused === true && this.#client.rowOf(row) !== null;
-    if (isLost && id !== null) this.#fused.push({ line, id });
+    if (this.#client.rowOf(row) !== null) this.#fused.push({ line, id: textAt(row, "uuid") });
   }
 
   get facts(): Omit<TranscriptFacts, "bytes" | "readBytes" | "isUnended"> {
@@ -242,7 +242,8 @@ class Reading {
       unreadable: lines - this.#readable,
       refused: this.#refused,
       sent: this.#chain?.sent ?? null,
-      fused: this.#fused.find(({ id }) => this.#chain?.has(id) !== true)?.line ?? null,
+      fused: this.#fused.find(({ id }) => id === null || this.#chain?.has(id) !== true)?.line ?? null,
+      unlinked: this.#chain?.unlinked ?? null,
       isCut: this.#client.losesAfterCut === true && last !== null && isCut(this.#client, last),
       isPart: this.#isPart,
       isHeadless: this.#client.head !== undefined && !this.#hasHead && last !== null,

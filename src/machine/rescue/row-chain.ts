@@ -104,6 +104,15 @@ export class RowChain {
     return this.#twins;
   }
 
+  /** First line, from 1, of rows that name one which is nowhere, and their number. */
+  get unlinked(): { readonly count: number; readonly line: number } | null {
+    const all = [...this.#links.values()].filter(
+      (link) => link.isTurn && typeof link.parent === "string" && !this.#links.has(link.parent),
+    );
+    const [first] = all;
+    return first ? { count: new Set(all.map(({ parent }) => parent)).size, line: first.index + 1 } : null;
+  }
+
   has(id: string): boolean {
     return this.#links.has(id);
   }

@@ -42,6 +42,7 @@ export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<
   const subagents = await checkSubagents(kept, client);
   const findings = [
     ...damagesOf(deps, kept, facts),
+    ...unlinkedRows(facts),
     ...findingsOfClient(deps, kept, facts, head),
     ...subagents.findings,
     ...lostPrompts(deps, kept, facts),
@@ -134,6 +135,14 @@ function findingsOfClient(
       ? []
       : [{ state: "invisible" as const, text: `${title} does not list it (${hidden.why}): ${hidden.shownBy(id)}` }]),
   ];
+}
+
+/** A row is missing: the client may find another way to those before it, and not what stood in it. */
+function unlinkedRows({ unlinked, sent }: TranscriptFacts): StoreFinding[] {
+  if (unlinked === null || sent?.lost) return [];
+  const { count, line } = unlinked;
+  const rows = count === 1 ? "1 row is missing" : `${count} rows are missing`;
+  return [{ state: "damaged", text: `${rows}, which others name (the first one in line ${line})` }];
 }
 
 /** The client's own list of prompts holds later ones than the file. */
