@@ -19,7 +19,7 @@ export function addStoredCommands(sessions: Command, cli: Cli): void {
     operation: "stores.check",
     fixed: { folder: cli.io.cwd },
     before: () => {
-      // Gigabytes of rows are garbage at once: a larger heap for them takes 50 MB and saves no time.
+      // Rows are garbage at once: a larger heap for them takes 50 MB and saves no time.
       setFlagsFromString("--max-semi-space-size=2");
       setFlagsFromString("--semi-space-growth-factor=1");
       return Promise.resolve(ok(null));

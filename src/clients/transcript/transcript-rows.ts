@@ -34,7 +34,7 @@ export type ContentRow = Pick<TranscriptRow, "row" | "damage" | "position" | "by
 
 const newline = 0x0a;
 /** A longer line is no row that a client reads, and would fill the memory. */
-export const maxLineBytes = 128 * 1_048_576;
+const maxLineBytes = 128 * 1_048_576;
 
 /** Makes rows of bytes that come in parts. No other character has the byte of a line break. */
 export class RowSplitter {

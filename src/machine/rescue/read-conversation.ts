@@ -160,7 +160,7 @@ export function isDocument(path: string): boolean {
 }
 
 /** Whether the client loads no file with this row. */
-export function isRefused(client: SessionFiles, { row, isAlone }: Pick<TranscriptRow, "row" | "isAlone">): boolean {
+function isRefused(client: SessionFiles, { row, isAlone }: Pick<TranscriptRow, "row" | "isAlone">): boolean {
   return row !== null && isAlone && client.accepts?.(row) === false;
 }
 

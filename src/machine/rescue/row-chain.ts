@@ -83,7 +83,7 @@ export class RowChain {
     if (this.#rules.isBoundary?.(row)) [this.#boundary, this.#newest] = [index, null];
   }
 
-  /** Of rows with one id the last one counts, in the place of the first. */
+  /** The last of rows with one id counts, at the position of the first. */
   #linkOf(id: string, index: number): Link {
     const known = this.#links.get(id);
     if (known) {

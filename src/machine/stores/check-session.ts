@@ -137,7 +137,7 @@ function findingsOfClient(
   ];
 }
 
-/** A row is missing: the client may find another way to those before it, and not what stood in it. */
+/** A missing row: its client may find another way to those before it, not what stood in it. */
 function unlinkedRows({ unlinked, sent }: TranscriptFacts): StoreFinding[] {
   if (unlinked === null || sent?.lost) return [];
   const { count, line } = unlinked;
@@ -230,7 +230,7 @@ async function checkSubagents({ path, id }: KeptSession, client: SessionFiles): 
 }
 
 /** Transcripts, also those of sub-agents that sub-agents have started. */
-export function transcriptsBelow(folder: string): string[] {
+function transcriptsBelow(folder: string): string[] {
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return [];
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((name) => /^agent-.*\.jsonl$/.test(basename(name)))
