@@ -1,4 +1,4 @@
-import { asObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
+import { asObject, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
 
 const textTypes: ReadonlySet<unknown> = new Set(["text", "input_text", "output_text"]);
 
@@ -15,6 +15,18 @@ export function textsOf(content: unknown): string[] {
 
 export function textOf(content: unknown): string {
   return textsOf(content).join("\n").trim();
+}
+
+/** Lines that Codex puts before a command's output. */
+const codexHead = /^(?:[^\n]*\n){0,8}?Output:\n/;
+
+/** What a command has printed, in each client's form of a result. */
+export function outputOf(response: unknown): string {
+  const fields = asObject(response);
+  const printed = [fields?.["stdout"], fields?.["stderr"]].filter((one) => typeof one === "string").join("\n");
+  if (fields !== null && printed !== "") return printed;
+  const text = textOf(response);
+  return text.startsWith('{"output":') ? (textAt(parseObject(text), "output") ?? text) : text.replace(codexHead, "");
 }
 
 const patchLine = /^\*\*\* (Add File|Update File|Delete File|Move to): (.+)$/gm;

@@ -1,5 +1,6 @@
 import { estimateTokenCount } from "tokenx";
-import { falseClaims, isNamed, type FalseClaim } from "./claims.ts";
+import { falseClaims, isNamed, turnState, type FalseClaim } from "./claims.ts";
+import { outputOf } from "./content.ts";
 import { harnessFormIn } from "./harness-text.ts";
 import type { PlayedCut } from "./play.ts";
 import { isKind, type EventOf, type SessionEvent } from "./session-events.ts";
@@ -14,6 +15,10 @@ export interface Measures {
   readonly lastRequestShare: number | null;
   readonly olderPrompts: number | null;
   readonly lastWords: number | null;
+  /** How much of the answer that the newest prompt lets the chat carry out, where a brief has room for it. */
+  readonly approvedAnswer: number | null;
+  /** Of the newest commands, those whose last line of output it has. */
+  readonly outcomes: number | null;
   readonly harnessText: number;
   readonly falseClaims: readonly FalseClaim[];
   /** Of the lines that quote calls, errors, files or answers, those on work before the two newest prompts. */
@@ -26,6 +31,10 @@ const substantialChars = 30;
 const olderChars = 20;
 const olderPrefix = 60;
 const lastWordsChars = 160;
+/** An answer below it is quoted by its end; one beyond it has no room beside all else. */
+const approvedTokens = { least: 60, most: 1_200 };
+const outcomeCommands = 3;
+const outcomeChars = 60;
 const harnessChars = { least: 7, most: 40 };
 
 export function judge(played: PlayedCut): Measures {
@@ -41,6 +50,8 @@ export function judge(played: PlayedCut): Measures {
     lastRequestShare: newestShare,
     olderPrompts: share(olderPrompts(prompts, newest?.index ?? prompts.length - 1), (prefix) => brief.includes(prefix)),
     lastWords: lastWordsIn(before, brief),
+    approvedAnswer: approvedAnswerIn(played, brief),
+    outcomes: share(lastLines(before), (line) => shareIn(line, brief) >= presentShare),
     harnessText: Number(showsHarness(before, resumed.brief, brief)),
     falseClaims: falseClaims(played),
     oldLines: share(quotingLines(played), ({ isOld }) => isOld),
@@ -93,6 +104,37 @@ function lastWordsIn(before: readonly SessionEvent[], brief: string): number | n
   const last = before.findLast(isKind("answer"));
   if (last === undefined) return null;
   return Number(shareIn(normalized(last.text).slice(-lastWordsChars), brief) >= presentShare);
+}
+
+/** A prompt that says too little to be understood alone, and asks nothing, approves what was said before it. */
+function approvedAnswerIn(played: PlayedCut, brief: string): number | null {
+  const { before } = played;
+  const at = before.findLastIndex(({ kind }) => kind === "prompt");
+  const prompt = before[at];
+  const said = before.slice(0, at).findLast(({ kind }) => kind === "prompt" || kind === "answer");
+  if (prompt?.kind !== "prompt" || said?.kind !== "answer" || turnState(played) === "waiting") return null;
+  const tokens = estimateTokenCount(said.text);
+  const isNod = weight(prompt.text) < substantialChars && !/[?？/]/.test(prompt.text);
+  if (!isNod || tokens < approvedTokens.least || tokens > approvedTokens.most) return null;
+  return shareIn(normalized(said.text), brief);
+}
+
+const commandTools: ReadonlySet<string> = new Set(["Bash", "bash", "shell"]);
+
+/** Last lines of what the newest commands have printed, normalized. */
+function lastLines(before: readonly SessionEvent[]): string[] {
+  const commands = new Set(
+    before.filter(isKind("call")).flatMap(({ id, name }) => (commandTools.has(name) ? [id] : [])),
+  );
+  const lines = before
+    .filter(isKind("end"))
+    .flatMap((end) => (commands.has(end.id) ? (lastLineOf(end.error ?? outputOf(end.response)) ?? []) : []));
+  return lines.slice(-outcomeCommands);
+}
+
+function lastLineOf(output: string): string | null {
+  const lines = output.split("\n").map((line) => normalized(line).slice(0, outcomeChars));
+  return lines.findLast((line) => line !== "") ?? null;
 }
 
 /** A failed call is quoted with its error. */

@@ -37,6 +37,8 @@ const recall: readonly Measure[] = [
   shareOf("last substantial request", (cut) => cut.lastRequest),
   shareOf("older prompts", (cut) => cut.olderPrompts),
   shareOf("the chat's last words", (cut) => cut.lastWords),
+  shareOf("how much of an approved answer", (cut) => cut.approvedAnswer),
+  shareOf("outcomes of commands", (cut) => cut.outcomes),
 ];
 const faults: readonly Measure[] = [
   shareOf("briefs with harness text", (cut) => cut.harnessText),
