@@ -170,7 +170,7 @@ export const WorkState = stored({
   droppedPrompts: number,
   /** Newest texts of the chat, in the order of their time. */
   words: remarks,
-  /** The chat's last words before each of the newest prompts, shortened, oldest first. */
+  /** The chat's last words before each of the newest prompts, oldest first. */
   earlierWords: remarks,
   /** First longer texts of the chat since the newest prompt, shortened. */
   firstWords: remarks,

@@ -36,6 +36,7 @@ const limits = {
 
 /** A shorter text announces the next call. */
 const leastFirstWords = 120;
+const firstWordsChars = 300;
 
 export const emptyState: WorkState = {
   goal: null,
@@ -193,7 +194,7 @@ function withWords(state: WorkState, remark: Remark): WorkState {
     ...state,
     words: withRemark(state.words, remark),
     firstWords:
-      isFirst && isLong ? [...firstWords, { ...remark, text: bothEnds(remark.text, quoted.first) }] : firstWords,
+      isFirst && isLong ? [...firstWords, { ...remark, text: bothEnds(remark.text, firstWordsChars) }] : firstWords,
   };
 }
 
@@ -327,8 +328,6 @@ const answeredChars = 200;
 /** Characters kept: of a prompt that is neither the first nor among the newest, and of all. */
 const keptChars = { older: 1_000, all: 60_000 };
 const counts = { recent: 6, all: 300, earlierWords: 3 };
-/** Characters kept of the chat's words that a later prompt or text has followed. */
-const quoted = { earlier: 600, first: 300 };
 
 /** Adds a prompt in the order of its time: a queued one may be read after later ones. */
 function withPrompt(state: WorkState, at: number, text: string): WorkState {
@@ -343,7 +342,7 @@ function withPrompt(state: WorkState, at: number, text: string): WorkState {
   };
   const position = state.prompts.findLastIndex((one) => one.at <= at) + 1;
   const isNewest = position === state.prompts.length;
-  const earlier = isNewest && isFirstSince && before ? [shortenedWords(before)] : [];
+  const earlier = isNewest && isFirstSince && before ? [before] : [];
   const all = state.prompts.toSpliced(position, 0, prompt);
   const prompts = fitted(all.map((one, index) => (isRecent(index, all.length) ? one : shortened(one))));
   return {
@@ -353,10 +352,6 @@ function withPrompt(state: WorkState, at: number, text: string): WorkState {
     earlierWords: [...state.earlierWords, ...earlier].slice(-counts.earlierWords),
     firstWords: isNewest ? [] : state.firstWords,
   };
-}
-
-function shortenedWords({ text, at }: Remark): Remark {
-  return { text: bothEnds(text, quoted.earlier), at };
 }
 
 function charsOf(text: string): { chars?: number } {

@@ -23,27 +23,30 @@ export interface BriefLine {
   /** Stands before the first line of it that goes in. */
   readonly heading?: string;
   readonly prompt?: number;
+  readonly growth?: Growth;
 }
 
-/**
- * @param scale shrinks quotations until the needed lines fit, 0 to 1
- * @param isRoomy quotations may be longer, as long as every line fits
- */
+/** More of what a line quotes. Its rank is one among those of lines that are not needed. */
+export interface Growth {
+  readonly rank: number;
+  /** Tokens that the brief may have with it. */
+  readonly most: number;
+  /** Line with a quotation of at most so many characters. */
+  readonly text: (chars: number) => string;
+}
+
+/** @param scale shrinks quotations until the needed lines fit, 0 to 1 */
 export interface BriefContext {
   readonly now: number;
   readonly scale: number;
-  readonly isRoomy: boolean;
 }
 
 const chars = {
-  onlyPrompt: { most: 4_000, least: 3_000 },
   newestPrompt: 1_500,
-  /** The newest long one, where shorter ones came after it. */
-  assignment: 1_000,
   recentPrompt: 500,
   firstPrompt: 600,
   olderPrompt: 300,
-  leastPrompt: 70,
+  leastPrompt: 90,
   answered: 140,
   note: 400,
   call: 160,
@@ -67,6 +70,13 @@ const counts = {
   calls: 5,
   effects: 5,
   runs: 5,
+};
+/** When more of a quotation goes in, and how full the brief may be with it. */
+export const worth = {
+  /** Words that the user has approved, or may approve next. */
+  approved: { rank: 1.5, most: 1_900 },
+  request: { rank: 2.5, most: 1_600 },
+  words: { rank: 3.5, most: 1_300 },
 };
 /** Characters that all older prompts share. */
 const olderRoom = 3_000;
@@ -114,10 +124,11 @@ export function promptLines(
   const newest = all.length - 1;
   const olderCount = Math.max(1, all.length - counts.recent - 1);
   const older = Math.max(chars.leastPrompt, Math.min(chars.olderPrompt, Math.floor(olderRoom / olderCount)));
+  // The newest long one, where shorter ones came after it.
   const assignment = all.findLastIndex(({ text }) => text.length > chars.recentPrompt);
   const limitOf = (index: number): number => {
-    if (index === newest) return newest === 0 ? roomFor(chars.onlyPrompt, context) : chars.newestPrompt;
-    if (index > newest - counts.recent) return index === assignment ? chars.assignment : chars.recentPrompt;
+    if (index === newest) return chars.newestPrompt;
+    if (index > newest - counts.recent) return chars.recentPrompt;
     return index === 0 ? chars.firstPrompt : older;
   };
   const rankOf = (index: number): number => {
@@ -133,21 +144,16 @@ export function promptLines(
     if (rank === 4 && (isNod(prompt.text) || index <= newest - maxPrompts)) return [];
     const { answers: _answers, ...alone } = prompt;
     const shown = index === newest && areWordsQuoted ? alone : prompt;
-    const text = promptText(shown, Math.floor(limitOf(index) * context.scale), session.id);
     // The order of many older prompts says enough.
     const when = rank === 4 ? "" : `${formatAgo(context.now, prompt.at)}: `;
+    const textIn = (max: number): string => `- ${when}${promptText(shown, max, session.id)}`;
+    const limit = Math.floor(limitOf(index) * context.scale);
     const own = index - earlier.length;
-    return [{ text: `- ${when}${text}`, rank, ...(own >= 0 ? { prompt: own } : {}) }];
+    const growth = index === newest || index === assignment ? { growth: { ...worth.request, text: textIn } } : {};
+    return [{ text: textIn(limit), rank, ...(own >= 0 ? { prompt: own } : {}), ...growth }];
   });
   const dropped = droppedPrompts > 0 ? `; ${droppedPrompts} more are no longer kept` : "";
   return headed(`the user's prompts, oldest first${dropped}:`, lines);
-}
-
-export function roomFor(
-  { most, least }: { readonly most: number; readonly least: number },
-  { isRoomy }: BriefContext,
-): number {
-  return isRoomy ? most : least;
 }
 
 /** Over so many characters nothing short replaces the text. */

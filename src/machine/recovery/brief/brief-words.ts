@@ -2,53 +2,43 @@ import type { Remark, WorkState } from "../../../contract/work-state.ts";
 import { bothEnds, tail } from "../../text/excerpt.ts";
 import { neutralize } from "../../text/neutralize.ts";
 import { formatAgo } from "./brief-text.ts";
-import { headed, roomFor, type BriefContext, type BriefLine } from "./brief-quotes.ts";
+import { headed, worth, type BriefContext, type BriefLine, type Growth } from "./brief-quotes.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 import { standingOf, type Standing } from "./standing.ts";
 
 /** Pure: what a brief quotes of the chat. */
 
-const chars = {
-  words: { most: 2_500, least: 1_000 },
-  before: 300,
-  first: 300,
-  /** Before the newest prompt, by whether it has a long answer; and before an older one. */
-  earlier: { open: 600, answered: 300, older: 300 },
-  longAnswer: 600,
-};
+/** Words at first; more of them goes in by its worth. */
+const chars = { last: 1_000, other: 300 };
 const counts = { inTurn: 3, earlier: 2 };
 
-/** The prompt that follows them may mean nothing without them. */
+/** The prompt that follows them may mean nothing without them; a short one approves or refuses them. */
 export function earlierWordsLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const { earlierWords, words, prompts } = state;
   const newest = earlierWords.at(-1);
-  const isNeeded = prompts.at(-1)?.answers !== undefined;
-  const recent = hasLongAnswer(state) ? chars.earlier.answered : chars.earlier.open;
+  const isOver = standingOf(state) === "waiting";
   const others = earlierWords.filter(({ at }) => at !== words.at(-1)?.at).slice(-counts.earlier);
-  const lines = others.map((one) => {
+  const lines = others.map((one): BriefLine => {
     const isNewest = one === newest;
-    const most = Math.floor((isNewest ? recent : chars.earlier.older) * scale);
-    return { text: quotation(one, now, bothEnds(neutralize(one.text), most)), rank: isNewest ? (isNeeded ? 0 : 1) : 5 };
+    const isAnswered = prompts.find(({ at }) => at >= one.at)?.answers !== undefined;
+    const isNeeded = isNewest && prompts.at(-1)?.answers !== undefined;
+    const worthOf = isAnswered && !isOver ? worth.approved : worth.words;
+    return { ...quotation(one, now, Math.floor(chars.other * scale), worthOf), rank: isNeeded ? 0 : isNewest ? 1 : 5 };
   });
   return headed("the chat's last words before the newest prompts:", lines);
 }
 
-function hasLongAnswer(state: WorkState): boolean {
-  const last = state.words.at(-1);
-  return standingOf(state) === "waiting" && (last?.text.length ?? 0) >= chars.longAnswer;
-}
-
 /** The chat's last words; in mid-turn also the first ones, and those before the last. */
-export function wordsLines({ state }: Restoration, context: BriefContext): BriefLine[] {
-  const { now, scale } = context;
+export function wordsLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const last = state.words.at(-1);
   if (!last) return [];
   const { first, before } = wordsOfOpenTurn(state, last);
-  const most = Math.floor(roomFor(chars.words, context) * scale);
+  const isUnanswered = standingOf(state) === "waiting" || standingOf(state) === "unanswered";
+  const own = quotation(last, now, Math.floor(chars.last * scale), isUnanswered ? worth.approved : worth.words);
   return headed("the chat's last words:", [
-    ...first.map((one) => ({ text: quotation(one, now, bothEnds(neutralize(one.text), chars.first)), rank: 2 })),
-    ...before.map((one) => ({ text: quotation(one, now, tail(neutralize(one.text), chars.before)), rank: 2 })),
-    { text: quotation(last, now, bothEnds(neutralize(last.text), most)), rank: 0 },
+    ...first.map((one) => ({ text: quotedAt(one, now, bothEnds(neutralize(one.text), chars.other)), rank: 2 })),
+    ...before.map((one) => ({ text: quotedAt(one, now, tail(neutralize(one.text), chars.other)), rank: 2 })),
+    { ...own, rank: 0 },
   ]);
 }
 
@@ -69,6 +59,17 @@ function wordsOfOpenTurn(state: WorkState, last: Remark): WordsOfTurn {
   return { first: state.firstWords.filter(({ at }) => at < oldest), before };
 }
 
-function quotation({ at }: Remark, now: number, text: string): string {
+/** At first both its ends. */
+function quotation(
+  remark: Remark,
+  now: number,
+  max: number,
+  worthOf: Omit<Growth, "text">,
+): { readonly text: string; readonly growth: Growth } {
+  const text = (most: number): string => quotedAt(remark, now, bothEnds(neutralize(remark.text), most));
+  return { text: text(max), growth: { ...worthOf, text } };
+}
+
+function quotedAt({ at }: Remark, now: number, text: string): string {
   return `- ${formatAgo(now, at)}: ${text}`;
 }

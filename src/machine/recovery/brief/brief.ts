@@ -10,6 +10,7 @@ import { fileLines, verifiedLines } from "./brief-files.ts";
 import {
   type BriefContext,
   type BriefLine,
+  type Growth,
   compactionLine,
   effectLines,
   promptLines,
@@ -86,26 +87,20 @@ interface FittedLines {
   readonly score: RestoreScore;
   readonly tokens: number;
   readonly chars: number;
-  /** Whether no line was left out. */
-  readonly isWhole: boolean;
 }
 
-/** Quotes more where every line fits; else shrinks the needed lines until they fit. */
+/** Shrinks the needed lines until they fit. */
 function fit(from: Restoration, now: number, frame: string): FittedLines {
   const costOf = tokenCounter();
   const attempt = (context: BriefContext): FittedLines => {
-    const all = linesOf(from, context).map(sanitized);
-    const { kept, tokens } = fitted(all, frame, costOf);
-    const shown = all.filter((line) => kept.has(line));
+    const { shown, tokens } = fitted(linesOf(from, context).map(sanitized), frame, costOf);
     const known = score(from.state, from.files, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
     const lines = [...withHeadings(shown), scoreLine(known)];
     const chars = frame.length + lines.reduce((sum, line) => sum + line.length + 1, 0);
-    return { lines, score: known, tokens, chars, isWhole: kept.size === all.length };
+    return { lines, score: known, tokens, chars };
   };
-  const roomy = attempt({ now, scale: 1, isRoomy: true });
-  if (roomy.isWhole && roomy.tokens <= optionalTokens.most && roomy.chars <= budget.chars) return roomy;
   for (let scale = 1; ; scale *= 0.75) {
-    const made = attempt({ now, scale, isRoomy: false });
+    const made = attempt({ now, scale });
     if ((made.tokens <= budget.tokens - reservedTokens && made.chars <= budget.chars) || scale < 0.05) return made;
   }
 }
@@ -128,28 +123,70 @@ function linesOf(from: Restoration, context: BriefContext): BriefLine[] {
 }
 
 interface Fitted {
-  readonly kept: ReadonlySet<BriefLine>;
+  readonly shown: readonly BriefLine[];
   readonly tokens: number;
 }
 
-/** Needed lines, then the others by rank while there is room; the last ones of a rank first. */
+/** Needed lines, then all else by rank while there is room; of one rank the last lines first. */
 function fitted(lines: readonly BriefLine[], frame: string, costOf: (text: string) => number): Fitted {
-  const kept = new Set<BriefLine>();
+  const kept = new Map<BriefLine, string>();
   const headings = new Set<string | undefined>([undefined]);
   let tokens = costOf(frame);
   let chars = frame.length;
-  for (const line of lines.toReversed().toSorted((a, b) => a.rank - b.rank)) {
+  const add = (line: BriefLine): void => {
     const text = headings.has(line.heading) ? line.text : `${line.heading}\n${line.text}`;
     const cost = costOf(text) + 1;
     const most = line.prompt === undefined ? optionalTokens.most : optionalTokens.forPrompts;
     const isRoom = tokens + cost <= most && chars + text.length < budget.chars - reservedChars;
-    if (line.rank > 0 && !isRoom) continue;
-    kept.add(line);
+    if (line.rank > 0 && !isRoom) return;
+    kept.set(line, line.text);
     headings.add(line.heading);
     tokens += cost;
     chars += text.length + 1;
+  };
+  const grow = (line: BriefLine, growth: Growth): void => {
+    const text = kept.get(line);
+    if (text === undefined) return;
+    const room = { tokens: growth.most - tokens, chars: budget.chars - reservedChars - chars };
+    const grown = longest(growth, text, room, costOf);
+    kept.set(line, grown);
+    tokens += costOf(grown) - costOf(text);
+    chars += grown.length - text.length;
+  };
+  const steps = lines.toReversed().flatMap((line) => {
+    const { rank, growth } = line;
+    const more = growth ? [{ rank: growth.rank, take: () => grow(line, growth) }] : [];
+    return [{ rank, take: () => add(line) }, ...more];
+  });
+  for (const { take } of steps.toSorted((a, b) => a.rank - b.rank)) take();
+  const shown = lines.flatMap((line) => {
+    const text = kept.get(line);
+    return text === undefined ? [] : [{ ...line, text }];
+  });
+  return { shown, tokens };
+}
+
+/** Attempts at the length of a quotation. */
+const maxAttempts = 4;
+
+/** The longest form of a line that fits beside all else. */
+function longest(
+  growth: Growth,
+  known: string,
+  room: { readonly tokens: number; readonly chars: number },
+  costOf: (text: string) => number,
+): string {
+  const most = { tokens: costOf(known) + room.tokens, chars: known.length + room.chars };
+  let limit = most.chars;
+  for (let attempt = 0; attempt < maxAttempts && limit > known.length; attempt++) {
+    const text = sanitize(growth.text(limit));
+    const cost = costOf(text);
+    if (cost <= most.tokens && text.length <= most.chars) return text.length > known.length ? text : known;
+    // Tokens of a text have no fixed length: a little less than their share.
+    const share = Math.min(most.tokens / cost, most.chars / text.length);
+    limit = Math.floor(Math.min(limit, text.length) * share * 0.96);
   }
-  return { kept, tokens };
+  return known;
 }
 
 /** A line without its heading would pass for one of the section before it. */

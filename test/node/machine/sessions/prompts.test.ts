@@ -89,18 +89,13 @@ const answer = (name: string): string =>
   `The ${name} is done. ${"I looked at each plank of it. ".repeat(60)}The ${name} floats.`;
 const found = (index: number): string => `Leak ${index}. ${"It is below the water line. ".repeat(20)}`;
 
-it("[RE221] the last words before each of the newest three prompts are kept, shortened; a prompt without words between adds none", () => {
+it("[RE221] the last words before each of the newest three prompts are kept whole; a prompt without words between adds none", () => {
   const state = after(
     ...["mast", "bow", "keel", "stern"].flatMap((name) => [user(job(1)), chat("I begin."), chat(answer(name))]),
     user("and now the oars"),
     user("both of them"),
   );
-  expect(state.earlierWords.map(({ text }) => /^The (\w+) is done\..* … .*The \1 floats\.$/.exec(text)?.[1])).toEqual([
-    "bow",
-    "keel",
-    "stern",
-  ]);
-  expect(state.earlierWords.every(({ text }) => text.length <= 600)).toBe(true);
+  expect(state.earlierWords.map(({ text }) => text)).toEqual(["bow", "keel", "stern"].map(answer));
 });
 
 it("[RE221] the first three longer texts since the newest prompt are kept, however many follow", () => {
