@@ -101,8 +101,17 @@ export class EventHost {
 
 /** Time on a processor, by the scheduler's own count of each thread (Linux). */
 function cpuMs({ pid }: ChildProcess): number {
-  const spent = tasksOf(pid).map((path) => Number(readFileSync(path, "utf8").split(" ")[0]));
+  const spent = tasksOf(pid).map(nanosecondsOf);
   return spent.reduce((total, ns) => total + ns / 1e6, 0);
+}
+
+/** Of a thread that has ended since it was listed, none. */
+function nanosecondsOf(path: string): number {
+  try {
+    return Number(readFileSync(path, "utf8").split(" ")[0]);
+  } catch {
+    return 0;
+  }
 }
 
 function tasksOf(pid: number | undefined): string[] {

@@ -32,7 +32,19 @@ const toolInput = [
   "plan",
   "planFilePath",
 ].map((name) => `tool_input.${name}`);
-const toolResponse = ["type", "task", "answers", "filePath", "plan"].map((name) => `tool_response.${name}`);
+const toolResponse = [
+  "type",
+  "task",
+  "answers",
+  "filePath",
+  "plan",
+  "stdout",
+  "stderr",
+  "backgroundTaskId",
+  "agentId",
+  "isAsync",
+  "status",
+].map((name) => `tool_response.${name}`);
 const tool = [...common, "tool_name", "tool_use_id", ...toolInput];
 
 /**

@@ -45,6 +45,17 @@ export const JournalEntry = z.discriminatedUnion("kind", [
     stamp: z.exactOptional(FileStamp),
     /** Absent: as at its start. */
     effects,
+    /** Last lines that a command printed. */
+    output: z.exactOptional(text),
+    exitCode: z.exactOptional(z.number()),
+    /** The client reports a failed call like any other, and gave no exit code. */
+    hidesFailure: z.exactOptional(z.literal(true)),
+    /** Id of what runs on in the background. */
+    background: z.exactOptional(text),
+    /** Paths that its command was to take away. */
+    removed: z.exactOptional(z.array(text).readonly()),
+    /** Worktrees, sub-agents, pull requests and tasks of a tracker that it named. */
+    names: z.exactOptional(z.array(text).readonly()),
   }),
   entry("tool_error", {
     ...call,
@@ -70,7 +81,15 @@ export const JournalEntry = z.discriminatedUnion("kind", [
   /** The client wrote that the user stopped the model. */
   entry("interrupted", {}),
   entry("continues", Predecessor.shape),
-  entry("subagent_end", { text }),
+  entry("subagent_end", { text, id: z.exactOptional(text) }),
+  /** Exit code that the client wrote of a call whose event had none. */
+  entry("exited", { id: text, exitCode: z.number() }),
+  /** End of a command or a sub-agent in the background. */
+  entry("background_end", { id: text }),
+  /** The client's own account of the session, for a user who was away. */
+  entry("recap", { text }),
+  /** The client links the session with them. */
+  entry("named", { names: z.array(text).readonly() }),
   entry("failure", {
     text,
     limit: z.exactOptional(stored({ resetsAtMs: z.nullable(z.number()) })),

@@ -34,6 +34,8 @@ export const FileNote = stored({
   /** Reason not to hash: too large, looks secret, unreadable. */
   skipped: z.exactOptional(text),
   action: z.enum(["read", "edited", "created", "deleted", "noted"]),
+  /** A command of the chat was to take it away. */
+  isRemoved: z.exactOptional(z.literal(true)),
   /** State right after the chat's last edit, until a checkpoint hashes it. */
   stamp: z.exactOptional(FileStamp),
 });
@@ -73,6 +75,8 @@ const EndedCall = stored({
   at: number,
   /** Output of a call that failed. */
   error: z.exactOptional(text),
+  /** Last lines that a command printed. */
+  output: z.exactOptional(text),
 });
 export type EndedCall = Readonly<z.infer<typeof EndedCall>>;
 
@@ -177,8 +181,16 @@ export const WorkState = stored({
   answers: z.array(DialogAnswer).readonly(),
   files: z.array(FileNote).readonly(),
   runningTools: z.array(ToolRun).readonly(),
-  /** Newest calls that have ended, in the order of their ends. */
+  /** Newest calls that have ended, and the newest with an output, in the order of their ends. */
   calls: z.array(EndedCall).readonly(),
+  /** Commands and sub-agents that run in the background, by what is known. */
+  background: z.exactOptional(z.array(ToolRun).readonly()),
+  /** Newest answers of sub-agents. */
+  results: z.exactOptional(remarks),
+  /** Worktrees, sub-agents, pull requests, tasks of a tracker that calls named, newest last. */
+  names: z.exactOptional(texts),
+  /** The client's newest account of the session for a user who was away. */
+  recap: z.exactOptional(Remark),
   /** Calls of this turn that were interrupted, oldest first. */
   cutOff: z.array(CutOffRun).readonly(),
   /** Last failure of the client itself. */

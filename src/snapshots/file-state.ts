@@ -9,7 +9,7 @@ export interface NoteLimits {
   readonly maxFileBytes: number;
 }
 
-/** "deleted": absent at the note, and still. */
+/** "deleted": absent at the note, and still; or a command of the chat was to take it away. */
 export type FileComparison = "same" | "changed" | "missing" | "deleted" | "unknown";
 
 export interface FileFacts {
@@ -68,6 +68,7 @@ function compare(note: FileNote, now: FileFacts): FileComparison {
     if (found === null) return "unknown";
     return found.bytes === stamp.bytes && found.modifiedMs === stamp.modifiedMs ? "same" : "changed";
   }
+  if (note.isRemoved && now.isThere === false) return "deleted";
   if (note.hash === null) return compareUnhashed(note, now);
   if (now.isThere === false) return "missing";
   if (now.hash === null) return "unknown";

@@ -31,10 +31,18 @@ const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
       addCompaction(draft, { summary: null, trigger, at });
     },
   ],
+  ["system/away_summary", (draft, line, { at }) => addNote(draft, "recap", textAt(line, "content"), at)],
+  ["pr-link", (draft, line, { at }) => addNote(draft, "named", textAt(line, "prUrl", 300), at)],
   // A failed try that is repeated; the last one is an answer of the client.
   ["system/api_error", (draft, _line, { at }) => void draft.outcomes.push({ at, isFailed: true })],
   // Prompts typed while the model worked.
-  ["queue-operation/enqueue", (draft, line, { at }) => void draft.queue.push({ text: queuedText(line), at })],
+  [
+    "queue-operation/enqueue",
+    (draft, line, { at }) => {
+      draft.queue.push({ text: queuedText(line), at });
+      noteEnd(draft, queuedText(line), at);
+    },
+  ],
   // Submitted as usual: a row of the user follows.
   ["queue-operation/dequeue", (draft) => void draft.queue.shift()],
   // Back into the input field.
@@ -82,6 +90,7 @@ function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
   const message = objectAt(line, "message");
   for (const block of listAt(message, "content")) readToolResult(draft, asObject(block), line, origin);
   const text = wordsIn(message).trim();
+  noteEnd(draft, text, origin.at);
   if (line["isCompactSummary"] === true) return addSummary(draft, text, origin);
   if (line["isMeta"] === true || isOfClient(line)) return;
   if (text.startsWith(interruption)) return void draft.interruptions.push({ at: origin.at });
@@ -104,6 +113,16 @@ function startBranch(draft: TranscriptDraft, parent: string | null, { uuid }: Li
   const other = draft.promptAfter.get(parent);
   draft.promptAfter.set(parent, { branch, isParentBefore });
   if (other?.isParentBefore === isParentBefore) other.branch.isWithdrawn = true;
+}
+
+function addNote(draft: TranscriptDraft, kind: "recap" | "named", text: string | null, at: number | null): void {
+  if (text === null || text.trim() === "") return;
+  draft.notes.push(kind === "recap" ? { kind, text, at } : { kind, name: text, at });
+}
+
+/** Ends of background tasks stand in the user's place. */
+function noteEnd(draft: TranscriptDraft, text: string, at: number | null): void {
+  if (text.startsWith("<task-notification>")) draft.notes.push({ kind: "notice", text, at });
 }
 
 function wordsOf(text: string): string {
@@ -162,15 +181,26 @@ function readToolResult(draft: TranscriptDraft, result: JsonObject | null, line:
   const toolUseId = textAt(result, "tool_use_id", 200);
   if (toolUseId === null) return;
   const error = result["is_error"] === true ? wordsIn(result) : null;
-  addEnd(draft, { toolUseId, error, at, ...responseOf(objectAt(line, "toolUseResult")) });
+  addEnd(draft, { toolUseId, error, at, ...responseOf(line["toolUseResult"]) });
   addPrompt(draft, refusalWords(error ?? ""), "queued", { at, uuid: toolUseId });
 }
 
 /** The whole result may be megabytes. */
-function responseOf(result: JsonObject | null): { readonly response?: JsonObject } {
-  if (!result) return {};
-  const { type, answers, plan, filePath, task } = result;
-  return { response: omitUndefined({ type, answers, plan, filePath, task }) };
+function responseOf(given: unknown): { readonly response?: JsonObject } {
+  const result = asObject(given);
+  if (result === null) return typeof given === "string" ? { response: { output: endOf(given) } } : {};
+  const { type, answers, plan, filePath, task, stdout, stderr, backgroundTaskId, agentId, isAsync, status } = result;
+  const content = agentId === undefined ? undefined : result["content"];
+  const printed = { stdout: endOf(stdout), stderr: endOf(stderr), content };
+  const known = { type, answers, plan, filePath, task, backgroundTaskId, agentId, isAsync, status };
+  return { response: omitUndefined({ ...known, ...printed }) };
+}
+
+const maxPrintedChars = 100_000;
+
+/** The last lines alone are kept of it, so a secret that is cut here is dropped later. */
+function endOf(printed: unknown): string | undefined {
+  return typeof printed === "string" && printed !== "" ? printed.slice(-maxPrintedChars) : undefined;
 }
 
 function readAssistant(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {

@@ -7,7 +7,7 @@ import {
   textAt,
   type JsonObject,
 } from "../../shared/json-fields.ts";
-import { answersOf } from "./codex.ts";
+import { answersOf, exitCode, headChars, printedIn } from "./codex.ts";
 import {
   addCall,
   addEnd,
@@ -114,9 +114,10 @@ function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOri
 function endCall(draft: TranscriptDraft, toolUseId: string, output: string, at: number | null): void {
   const call = draft.calls.get(toolUseId);
   const isDialog = call ? call.name === "AskUserQuestion" : output.startsWith(dialogOutput);
-  const response = isDialog ? { response: answersOf(call?.input, output) } : {};
+  const isCommand = call?.name === "Bash" || call?.name === "exec";
+  const response = isDialog ? answersOf(call?.input, output) : isCommand ? printedIn(output) : null;
   const unhooked = call && !call.isUnhooked ? {} : ({ isUnhooked } as const);
-  addEnd(draft, { toolUseId, error: errorIn(call?.name, output), at, ...response, ...unhooked });
+  addEnd(draft, { toolUseId, error: errorIn(call?.name, output), at, ...(response ? { response } : {}), ...unhooked });
 }
 
 /** Patches inside of a program are among them, which is no call of its own then. */
@@ -211,9 +212,6 @@ function todosIn(program: string): { readonly content: string; readonly status: 
   return steps.map(([, content = "", status = ""]) => ({ content: unescaped(content), status }));
 }
 
-/** Lines that the client puts before a command's output. */
-const headChars = 300;
-const exitCode = /^(?:Process exited with code|Exit code:?) (\d+)$/m;
 const failure = /^(?:Script failed|aborted|patch rejected|apply_patch verification failed|execution error)\b/;
 
 /** @param tool whose call it is; undefined: that stands in an earlier part */

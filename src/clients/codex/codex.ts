@@ -1,4 +1,12 @@
-import { asObject, listAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import {
+  asObject,
+  listAt,
+  numberAt,
+  objectAt,
+  parseObject,
+  textAt,
+  type JsonObject,
+} from "../../shared/json-fields.ts";
 import { defineClient, isOfSubagent } from "../adapter/define-client.ts";
 
 /** Codex has Claude Code's payload, its events and its form of answers, with these differences. */
@@ -40,7 +48,7 @@ export const codex = defineClient({
   // The transcript named in a subagent's events is its own.
   inputOf({ turn_id: turn, transcript_path: transcript, ...rest }) {
     const own = isOfSubagent(rest) ? {} : { transcript_path: transcript };
-    return withDialog({ ...rest, ...own, prompt_id: turn });
+    return withPrinted(withDialog({ ...rest, ...own, prompt_id: turn }));
   },
   commands: {
     resume: (session) => ({ command: "codex", args: ["resume", session] }),
@@ -55,6 +63,27 @@ function withDialog(input: JsonObject): JsonObject {
   const { tool_response: output, ...call } = input;
   const response = output === undefined ? {} : { tool_response: answersOf(input["tool_input"], output) };
   return { ...call, ...response, tool_name: "AskUserQuestion" };
+}
+
+/** Output of a command as its rollout has it, too. */
+function withPrinted(input: JsonObject): JsonObject {
+  const { tool_name: tool, tool_response: output } = input;
+  return tool === "Bash" && typeof output === "string" ? { ...input, tool_response: printedIn(output) } : input;
+}
+
+/** Lines that the client puts before a command's output. */
+export const headChars = 300;
+export const exitCode = /^(?:Process exited with code|Exit code:?) (\d+)$/m;
+const outputStart = /^(?:[^\n]*\n){0,8}?Output:\n/;
+
+/** Output of a command, and its exit code where the client names it. */
+export function printedIn(output: string): JsonObject {
+  const head = output.slice(0, headChars);
+  const inJson = head.startsWith('{"output":') ? parseObject(output) : null;
+  const code = exitCode.exec(head)?.[1];
+  const known = code === undefined ? numberAt(objectAt(inJson, "metadata"), "exit_code") : Number(code);
+  const stdout = textAt(inJson, "output") ?? output.slice(outputStart.exec(head)?.[0].length ?? 0);
+  return { stdout, ...(known === null ? {} : { exit_code: known }) };
 }
 
 /** The answers name a question by its id, which stands for one that is not known. */

@@ -84,11 +84,16 @@ const openCodeParts: LineFormats = {
     const name = openCodeNames.get(tool) ?? tool;
     addCall(draft, { id, name, input: state["input"], at, uuid, isUnhooked });
     if (state["status"] !== "completed" && state["status"] !== "error") return;
-    const response = name === "AskUserQuestion" ? { response: openCodeAnswers(state) } : {};
+    const response = name === "AskUserQuestion" ? openCodeAnswers(state) : name === "Bash" ? printedIn(state) : null;
     const endedAt = numberAt(objectAt(state, "time"), "end") ?? at;
-    addEnd(draft, { toolUseId: id, error: openCodeError(state), at: endedAt, ...response });
+    addEnd(draft, { toolUseId: id, error: openCodeError(state), at: endedAt, ...(response ? { response } : {}) });
   },
 };
+
+function printedIn(state: JsonObject): JsonObject {
+  const code = numberAt(objectAt(state, "metadata"), "exit");
+  return { stdout: textAt(state, "output") ?? "", ...(code === null ? {} : { exit_code: code }) };
+}
 
 /** A command that fails is a call that was completed. */
 function openCodeError(state: JsonObject): string | null {

@@ -55,6 +55,14 @@ export interface TranscriptToolEnd {
   readonly isUnhooked?: true;
 }
 
+/** Rows about the session besides the conversation. */
+export type TranscriptNote = { readonly at: number | null } & (
+  | { readonly kind: "recap"; readonly text: string }
+  | { readonly kind: "named"; readonly name: string }
+  /** Text in the user's place, by which it reports the end of a background task. */
+  | { readonly kind: "notice"; readonly text: string }
+);
+
 export interface TranscriptCompaction {
   /** Some clients encrypt it, or write none. */
   readonly summary: string | null;
@@ -93,6 +101,7 @@ export interface TranscriptContent {
   /** Answers of the client instead of the model: a limit reached, a prompt too long. */
   readonly apiErrors: readonly ({ readonly text: string; readonly limit: UsageLimit | null } & LineOrigin)[];
   readonly compactions: readonly TranscriptCompaction[];
+  readonly notes: readonly TranscriptNote[];
   /** The user stopped the model. */
   readonly interruptions: readonly Pick<LineOrigin, "at">[];
   /** Plans that the user approved by a prompt; null: it stands in an earlier part. */
@@ -173,6 +182,7 @@ export function emptyDraft(): TranscriptDraft {
     toolEnds: [],
     apiErrors: [],
     compactions: [],
+    notes: [],
     interruptions: [],
     plans: [],
     turnEnd: null,

@@ -95,11 +95,13 @@ function withEffects(
   verdict: EditVerdict,
   effects: readonly EffectNote[],
 ): JournalEntry {
-  if (!isCall(entry) || effects.length === 0) return entry;
-  const noted = asShownBy({ ...entry, effects }, recording.incoming.clientName);
+  if (!isCall(entry)) return entry;
+  const ended = asShownBy(entry, recording.incoming.clientName);
+  if (effects.length === 0) return ended;
+  const noted = { ...ended, effects };
   if (noted.kind === "tool_start") return verdict.kind === "asked" ? { ...noted, asked: true } : noted;
   if (noted.kind === "tool_error" && verdict.kind === "refused") return { ...noted, isRefused: true };
-  return isKnownAtStart(recording, entry.id, noted.effects) ? entry : noted;
+  return isKnownAtStart(recording, entry.id, noted.effects) ? ended : noted;
 }
 
 /** Whether the entry of the start says as much: a call may commit before it pushes. */

@@ -24,6 +24,8 @@ export function isCall(entry: JournalEntry): entry is CallEntry {
 export function withEffects(runs: readonly EffectRun[], at: number, entry: JournalEntry): readonly EffectRun[] {
   if (entry.kind === "start" && entry.source === "resume")
     return runs.map((run) => Object.assign({}, run, { isEarlier: true as const }));
+  if (entry.kind === "exited" && entry.exitCode === 0)
+    return runs.map((run) => (run.call === entry.id && run.shows ? Object.assign({}, run, endOf(run, ended)) : run));
   if (!isCall(entry)) return runs;
   const known = runs.filter(({ call }) => call === entry.id);
   const notes: readonly EffectNote[] = entry.effects ?? known;
@@ -31,14 +33,22 @@ export function withEffects(runs: readonly EffectRun[], at: number, entry: Journ
   const [first] = known;
   const isAsked = first?.asked ?? (entry.kind === "tool_start" && entry.asked);
   const begun = { call: entry.id, at: first?.at ?? at, ...(isAsked ? { asked: true as const } : {}) };
-  const ended = notes.map((note): EffectRun => Object.assign({}, note, begun, endOf(note, entry)));
-  return [...runs.filter(({ call }) => call !== entry.id), ...ended].slice(-limits.runs);
+  const all = notes.map((note): EffectRun => Object.assign({}, note, begun, endOf(note, entry)));
+  return [...runs.filter(({ call }) => call !== entry.id), ...all].slice(-limits.runs);
 }
 
 type Ended = Pick<EffectRun, "outcome" | "error">;
+type EndEntry =
+  | Pick<Extract<CallEntry, { kind: "tool_end" }>, "kind" | "hidesFailure">
+  | Exclude<CallEntry, { kind: "tool_end" }>;
 
-function endOf({ shows }: EffectNote, entry: CallEntry): Ended {
-  if (entry.kind === "tool_end") return { outcome: shows === "all" || shows === "success" ? "done" : "unknown" };
+const ended = { kind: "tool_end" } as const;
+
+function endOf({ shows }: EffectNote, entry: EndEntry): Ended {
+  if (entry.kind === "tool_end") {
+    const isShown = !entry.hidesFailure && (shows === "all" || shows === "success");
+    return { outcome: isShown ? "done" : "unknown" };
+  }
   if (entry.kind !== "tool_error") return {};
   const error = entry.text.slice(0, limits.error);
   if (entry.isRefused) return { outcome: "refused" };

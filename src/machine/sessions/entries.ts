@@ -18,6 +18,8 @@ export const limits = {
   error: 1_500,
   /** A summary ends with what is left to do. */
   summary: { head: 8_000, tail: 8_000 },
+  /** An answer of a sub-agent says first what it found. */
+  subagent: { head: 1_000, tail: 500 },
   unread: 16_000,
   plan: 2_000,
   path: 4_096,

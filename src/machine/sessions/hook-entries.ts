@@ -8,6 +8,8 @@ import { redactJson } from "../../redaction/redact.ts";
 import { asObject } from "../../shared/json-fields.ts";
 import { withoutBriefs } from "../text/brief-in-prompt.ts";
 import { userWords } from "../../clients/adapter/harness-text.ts";
+import { agentIn, endedBackground, endedTaskIn, resultOf, subagentResult } from "./call-results.ts";
+import type { TranscriptNote } from "../../clients/transcript/transcript-draft.ts";
 import { approvedPlan, digest, failure, idOf, limits, pathOf, type KeyedEntry } from "./entries.ts";
 import { redactAndKeepEnds, boundTexts, redactAndClip } from "../../redaction/bounded-text.ts";
 
@@ -35,9 +37,16 @@ const readers: Record<HookEvent, Reader> = {
   PreToolUse: (input, _turn, effects = noteEffects(input)) =>
     toolCall(input, "start", (tool) => ({ kind: "tool_start", ...tool, ...(effects.length === 0 ? {} : { effects }) })),
   PostToolUse: (input) => [
-    ...toolCall(input, "end", (tool) => ({ kind: "tool_end", ...tool, ...durationOf(input), ...fileOf(input) })),
+    ...toolCall(input, "end", (tool) => ({
+      kind: "tool_end",
+      ...tool,
+      ...durationOf(input),
+      ...fileOf(input),
+      ...resultOf(input),
+    })),
     ...todos(input),
     ...dialog(input),
+    ...directed(input),
   ],
   PostToolUseFailure: (input) =>
     toolCall(input, "end", (tool) => {
@@ -61,20 +70,54 @@ const readers: Record<HookEvent, Reader> = {
   SubagentStop: (input, turn) => {
     // The summariser of a compaction ends as a subagent without a type.
     if (!input.agent_type) return [];
-    const text = redactAndClip(input.last_assistant_message ?? "", limits.error);
-    const key = `subagent:${input.agent_id ?? eventStamp(input, turn)}:${digest(text)}`;
-    return [keyed(key, { kind: "subagent_end", text })];
+    return [subagentEnd(input.last_assistant_message ?? "", input.agent_id ?? null, eventStamp(input, turn))];
   },
   Notification: () => [],
   PreModelSwitch: () => [],
 };
 
-/** Skips prompts of the client itself (a finished background task). */
+function subagentEnd(said: string, id: string | null, stamp: string): KeyedEntry {
+  const text = redactAndKeepEnds(said.trim(), limits.subagent);
+  const key = `subagent:${id ?? stamp}:${digest(text)}`;
+  return keyed(key, { kind: "subagent_end", text, ...(id === null ? {} : { id: idOf(id) }) });
+}
+
+/** Sub-agents and background tasks that the call has ended, or has seen at their end. */
+function directed(input: HookInput): KeyedEntry[] {
+  const result = subagentResult(input);
+  const ended = endedBackground(input);
+  return [
+    ...(result === null ? [] : [subagentEnd(result, agentIn(input), input.tool_use_id ?? "")]),
+    ...(ended === null ? [] : [backgroundEnd(ended)]),
+  ];
+}
+
+function backgroundEnd(id: string): KeyedEntry {
+  return keyed(`background_end:${idOf(id)}`, { kind: "background_end", id: idOf(id) });
+}
+
+/** Prompts of the client itself say nothing but the end of a background task. */
 function prompt(input: HookInput, turn: () => string): KeyedEntry[] {
+  const ended = endedTaskIn(input.prompt ?? "");
+  if (ended !== null) return [backgroundEnd(ended)];
   const text = withoutBriefs(userWords(input.prompt ?? ""));
   if (!text) return [];
   const kept = redactAndKeepEnds(text, limits.prompt);
   return [keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: kept })];
+}
+
+/** Entries of what a client notes in its transcript, and has no event for. */
+export function noteEntries(note: TranscriptNote): KeyedEntry[] {
+  if (note.kind === "notice") {
+    const ended = endedTaskIn(note.text);
+    return ended === null ? [] : [backgroundEnd(ended)];
+  }
+  if (note.kind === "named") {
+    const name = redactAndClip(note.name, limits.input);
+    return [keyed(`named:${digest(name)}`, { kind: "named", names: [name] })];
+  }
+  const text = redactAndClip(note.text.trim(), limits.error);
+  return [keyed(`recap:${note.at}:${digest(text)}`, { kind: "recap", text })];
 }
 
 type Tool = Pick<Extract<JournalEntry, { kind: "tool_start" }>, "id" | "name" | "input">;
@@ -102,9 +145,9 @@ export function describeInput(toolInput: unknown): string {
   return redactAndClip(text, limits.input).replaceAll(/\s+/g, " ");
 }
 
-/** A search is described by its pattern and its folder. */
-function searchIn({ pattern, path }: Readonly<Record<string, unknown>>): string | null {
-  return typeof pattern === "string" && typeof path === "string" ? `${pattern} in ${path}` : null;
+/** A search is described by what it searches, and its folder. */
+function searchIn({ pattern, query = pattern, path }: Readonly<Record<string, unknown>>): string | null {
+  return typeof query === "string" && typeof path === "string" ? `${query} in ${path}` : null;
 }
 
 function fileOf(input: HookInput): { path?: string; action?: FileNote["action"] } {

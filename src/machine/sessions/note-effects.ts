@@ -7,7 +7,7 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
 import { codeOf } from "../../shared/error.ts";
 import { asObject, parseObject, textAt } from "../../shared/json-fields.ts";
-import { isCall, readPush } from "./effects.ts";
+import { readPush } from "./effects.ts";
 import { redactAndClip } from "../../redaction/bounded-text.ts";
 import { type GitHead, projectRoot, readHead } from "../../snapshots/git-head.ts";
 import { findEffects, type FoundEffect } from "./find-effects.ts";
@@ -51,13 +51,10 @@ function toNote({ kind, command, check, shows, isOnce }: FoundEffect, position: 
   };
 }
 
-/** A client that may report a failed command as ended shows nothing by its end. */
+/** Without an exit code the end of a call shows nothing in a client that may hide a failure. */
 export function asShownBy<Entry extends JournalEntry>(entry: Entry, client: string): Entry {
-  if (!isCall(entry) || entry.effects === undefined || !adapterOf(client)?.hidesFailures) return entry;
-  const effects = entry.effects.map(({ shows, ...note }) =>
-    shows === "all" ? Object.assign(note, { shows: "failure" as const }) : note,
-  );
-  return { ...entry, effects };
+  const isHidden = entry.kind === "tool_end" && entry.exitCode !== 0 && adapterOf(client)?.hidesFailures === true;
+  return isHidden ? { ...entry, hidesFailure: true } : entry;
 }
 
 function positionOf(found: FoundEffect, { cwd, project }: CallFolder): Position {

@@ -26,6 +26,10 @@ const limits = {
   words: 8,
   firstWords: 3,
   calls: 5,
+  outputs: 3,
+  results: 3,
+  names: 12,
+  background: 10,
   answers: 30,
   runs: 50,
   todos: 200,
@@ -108,10 +112,18 @@ const appliers: Appliers = {
     const run = { id, name, input, startedAt: at };
     return { ...state, runningTools: [...stillRunning(state, run), run].slice(-limits.runs) };
   },
-  tool_end: (state, at, { id, name, input, path, action, stamp }) => ({
-    ...withEndedCall(state, id, { name: action === "deleted" ? "Delete" : name, input, at }),
-    files: path ? withFile(state.files, path, action ?? "noted", stamp) : state.files,
-  }),
+  tool_end: (state, at, entry) => {
+    const { id, name, input, path, action, stamp, output, background, names } = entry;
+    const call = { name: action === "deleted" ? "Delete" : name, input, at, ...(output ? { output } : {}) };
+    const { startedAt = at } = state.runningTools.find((one) => one.id === id) ?? {};
+    const files = path ? withFile(state.files, path, action ?? "noted", stamp) : state.files;
+    const run = background === undefined ? [] : [{ id: background, name, input, startedAt }];
+    return {
+      ...withNames(withEndedCall(state, id, call), names),
+      files: withoutRemoved(files, entry.removed),
+      ...(run.length === 0 ? {} : { background: [...(state.background ?? []), ...run].slice(-limits.background) }),
+    };
+  },
   tool_error: (state, at, { id, name, input, text }) => {
     const ended = withEndedCall(state, id, { name, input, at, error: text });
     if (!interruptedOutput.test(text)) return ended;
@@ -149,7 +161,14 @@ const appliers: Appliers = {
   }),
   compacting: unchanged,
   given_back: unchanged,
-  subagent_end: unchanged,
+  subagent_end: (state, at, { text, id }) => {
+    const results = text === "" ? [] : [{ text, at }];
+    return { ...withoutBackground(state, id), results: [...(state.results ?? []), ...results].slice(-limits.results) };
+  },
+  exited: unchanged,
+  background_end: (state, _at, { id }) => withoutBackground(state, id),
+  recap: (state, at, { text }) => ({ ...state, recap: { text, at } }),
+  named: (state, _at, { names }) => withNames(state, names),
   unread: unchanged,
   damaged: (state, _at, { kind: _kind, ...damaged }) => ({ ...state, damaged: withDamaged(state.damaged, damaged) }),
   detached: withCutOffTools,
@@ -236,7 +255,52 @@ const bookkeeping =
 function withEndedCall(state: WorkState, id: string, call: EndedCall): WorkState {
   const runningTools = state.runningTools.filter((one) => one.id !== id);
   if (bookkeeping.test(call.name) && call.error === undefined) return { ...state, runningTools };
-  return { ...state, runningTools, calls: [...state.calls, call].slice(-limits.calls) };
+  const calls = [...state.calls, call];
+  const shown = new Set(calls.filter(({ output }) => output !== undefined).slice(-limits.outputs));
+  const kept = calls.filter((one, index) => index >= calls.length - limits.calls || shown.has(one));
+  return { ...state, runningTools, calls: kept };
+}
+
+/** A repetition comes to the end of the list. */
+function withNames(state: WorkState, more: readonly string[] = []): WorkState {
+  if (more.length === 0) return state;
+  const others = (state.names ?? []).filter((name) => !more.includes(name));
+  return { ...state, names: [...others, ...more].slice(-limits.names) };
+}
+
+function withoutBackground(state: WorkState, id: string | undefined): WorkState {
+  const { background = [] } = state;
+  return background.some((run) => run.id === id)
+    ? { ...state, background: background.filter((run) => run.id !== id) }
+    : state;
+}
+
+/** Files that are not known yet are added, since git may miss them. */
+function withoutRemoved(files: readonly FileNote[], removed: readonly string[] = []): readonly FileNote[] {
+  return removed.reduce((known, pattern) => {
+    const isPath = !pattern.includes("*") && known.every(({ path }) => path !== pattern);
+    const isOf = removalOf(pattern);
+    const all = isPath ? withFile(known, pattern, "noted") : known;
+    return all.map((file) => (isOf(file.path) ? Object.assign({}, file, { isRemoved: true as const }) : file));
+  }, files);
+}
+
+/** A path, all below it, or the names that a `*` stands for. */
+function removalOf(pattern: string): (path: string) => boolean {
+  if (!pattern.includes("*")) return (path) => path === pattern || path.startsWith(`${pattern}/`);
+  const parts = pattern.split("*");
+  const [first = ""] = parts;
+  const folder = first.slice(0, first.lastIndexOf("/") + 1);
+  return (path) => {
+    if (!path.startsWith(folder)) return false;
+    let at = folder.length;
+    for (const part of [first.slice(folder.length), ...parts.slice(1)]) {
+      const found = path.indexOf(part, at);
+      if (found < 0) return false;
+      at = found + part.length;
+    }
+    return at === path.length || pattern.endsWith("*");
+  };
 }
 
 function withoutRuns(state: WorkState): WorkState {

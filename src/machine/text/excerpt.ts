@@ -141,9 +141,20 @@ function joined(all: readonly string[], kept: ReadonlyMap<number, string>): stri
   return before < all.length - 1 && !text.endsWith("…") ? `${text} …` : text;
 }
 
+/** Share of a text below which its sentences say too little without its blocks. */
+const leastOwn = 0.25;
+
+/** Without its blocks where a text is too long, unless it has little else. */
+function quotable(text: string, max: number): string {
+  const whole = oneLine(text);
+  if (whole.length <= max) return whole;
+  const own = oneLine(withoutPasted(text));
+  return own.length < whole.length * leastOwn ? whole : own;
+}
+
 /** The beginning and, mostly, the end of a text: an answer says first what it found. */
 export function bothEnds(text: string, max: number): string {
-  const plain = oneLine(withoutPasted(text));
+  const plain = quotable(text, max);
   if (plain.length <= max) return plain;
   let first = "";
   for (const one of sentencesOf(plain)) {
@@ -158,7 +169,7 @@ export function bothEnds(text: string, max: number): string {
 
 /** The end of a text, from the beginning of a sentence where one fits. */
 export function tail(text: string, max: number): string {
-  const plain = oneLine(withoutPasted(text));
+  const plain = quotable(text, max);
   if (plain.length <= max) return plain;
   const all = sentencesOf(plain);
   let kept = "";

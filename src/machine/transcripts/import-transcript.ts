@@ -14,7 +14,7 @@ import { recordDamages } from "./record-damages.ts";
 import { asShownBy } from "../sessions/note-effects.ts";
 import { approvedPlan, assistant, idOf, pathOf, type KeyedEntry } from "../sessions/entries.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
-import { entriesOf } from "../sessions/hook-entries.ts";
+import { entriesOf, noteEntries } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
 import { importOrigin } from "../sessions/sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -159,7 +159,7 @@ function record(
 
 /** In the order of their times; what one line says stays in the order of texts, calls, ends. */
 function eventsOf(content: TranscriptContent, cwd: string, now: number): Event[] {
-  const { texts, toolCalls, toolEnds, plans, apiErrors, compactions, interruptions, turnEnd } = content;
+  const { texts, toolCalls, toolEnds, plans, apiErrors, compactions, notes, interruptions, turnEnd } = content;
   const calls = new Map(toolCalls.map((call) => [call.id, call]));
   const all: WrittenEvent[] = [
     ...texts.map((text) => said(text)),
@@ -170,6 +170,7 @@ function eventsOf(content: TranscriptContent, cwd: string, now: number): Event[]
     ...toolCalls.map((call) => ({ at: call.at, entries: hooks("PreToolUse", inputsOf(call, cwd)) })),
     ...toolEnds.flatMap((end) => ended(end, calls.get(end.toolUseId), cwd)),
     ...compactions.map(compacted),
+    ...notes.map((note) => ({ at: note.at, entries: () => noteEntries(note) })),
     ...apiErrors.map(({ text, at, limit }) => {
       const entries = hook("StopFailure", { error: text, ...(limit ? { limit } : {}) });
       return { at, turn: "fails" as const, entries };

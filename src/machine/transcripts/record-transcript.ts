@@ -2,7 +2,7 @@ import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Sql } from "../../shared/sql.ts";
 import { approvedPlan, assistant, failure, idOf } from "../sessions/entries.ts";
-import { entriesOf } from "../sessions/hook-entries.ts";
+import { entriesOf, noteEntries } from "../sessions/hook-entries.ts";
 import { asShownBy } from "../sessions/note-effects.ts";
 import { recordDamages } from "./record-damages.ts";
 import * as journal from "../sessions/journal.ts";
@@ -22,6 +22,7 @@ import { countResponses, type Prices } from "../usage/ledger.ts";
 import { OverBudgetError, budgetMs, withinBudget } from "../../platform/time-budget.ts";
 import type { HookInput } from "../../contract/hook-input.ts";
 import { codeOf } from "../../shared/error.ts";
+import { numberAt } from "../../shared/json-fields.ts";
 import { readSubagentLine } from "../../clients/claude-code/claude-lines.ts";
 import { usageFiles } from "../../store/usage-tables.ts";
 
@@ -61,6 +62,7 @@ export function recordTranscript(
   if (part.isOverBudget) recordUnreadPart(sql, session, part, now);
   recordTexts(sql, session.id, now, part, options.prompt?.trim());
   recordPlans(sql, session.id, part);
+  for (const note of part.notes) recordAll(sql, session.id, note.at ?? now, noteEntries(note));
   countResponses(sql, session, part, now, options.prices);
   const missed = recordMissedTools(sql, session, now, part, options);
   recordInterruptions(sql, session.id, part);
@@ -243,7 +245,10 @@ function recordEnd(sql: Sql, caller: Caller, now: number, end: TranscriptToolEnd
   const { session_id: sessionId } = caller;
   const { toolUseId, error, at, response } = end;
   const id = idOf(toolUseId);
-  if (journal.has(sql, sessionId, `end:${id}`)) return false;
+  if (journal.has(sql, sessionId, `end:${id}`)) {
+    recordExit(sql, caller, now, end);
+    return false;
+  }
   const call = calls.get(toolUseId) ?? startedCall(sql, sessionId, id);
   if (!call) return false;
   const event = error === null ? "PostToolUse" : "PostToolUseFailure";
@@ -252,6 +257,15 @@ function recordEnd(sql: Sql, caller: Caller, now: number, end: TranscriptToolEnd
   const isRecorded = recordAll(sql, sessionId, at ?? now, entriesOf(event, input));
   if (isRecorded) sessions.update(sql, sessionId, { toolCalls: 1, toolErrors: error === null ? 0 : 1 });
   return isRecorded;
+}
+
+/** A command that cannot be undone, and whose event did not say how it ended. */
+function recordExit(sql: Sql, { session_id: sessionId }: Caller, now: number, end: TranscriptToolEnd): void {
+  const id = idOf(end.toolUseId);
+  const exitCode = numberAt(end.response ?? null, "exit_code");
+  const started = exitCode === 0 ? journal.find(sql, sessionId, `start:${id}`)?.entry : undefined;
+  if (exitCode === null || started?.kind !== "tool_start" || started.effects === undefined) return;
+  journal.append(sql, sessionId, end.at ?? now, `exited:${id}`, { kind: "exited", id, exitCode });
 }
 
 /** Hooks may say nothing of the call that asked, or that wrote the to-do list. */

@@ -54,7 +54,7 @@ export function fileLines(from: Restoration, { scale }: BriefContext): BriefLine
     ...named("of those", openFiles.slice(lines.length), maxNames.open),
     ...named(
       "committed or unchanged",
-      others.filter(({ action }) => action !== "read"),
+      others.filter(({ action, isRemoved }) => action !== "read" && !isRemoved),
       maxNames.committed,
     ),
     ...named(

@@ -4,7 +4,7 @@ import { age } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { effectLine } from "../../sessions/effects.ts";
 import { limits, pathOf } from "../../sessions/entries.ts";
-import { excerpt, isNod, tail } from "../../text/excerpt.ts";
+import { bothEnds, excerpt, isNod, tail } from "../../text/excerpt.ts";
 import { neutralize } from "../../text/neutralize.ts";
 import { formatAgo, formatWhen, oneLine } from "./brief-text.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
@@ -55,11 +55,14 @@ const chars = {
   tool: 60,
   error: 300,
   plan: 160,
-  summary: 1_600,
-  outdatedSummary: 800,
+  /** By whether the user has asked anything since. */
+  summary: { newest: 1_600, older: 600 },
+  result: 300,
 };
 /** After so many later prompts a summary or a plan is mostly history. */
 const laterPrompts = 4;
+/** Ranks by which older facts come after newer ones. */
+const laterRanks = 3;
 const counts = {
   recent: 6,
   newest: 3,
@@ -67,7 +70,6 @@ const counts = {
   answers: 8,
   planLines: 8,
   todos: 8,
-  calls: 5,
   effects: 5,
   runs: 5,
 };
@@ -78,6 +80,8 @@ export const worth = {
   request: { rank: 2.5, most: 1_600 },
   words: { rank: 3.5, most: 1_300 },
 };
+/** After what is newer, before all that is of little worth. */
+const olderRank = 2.8;
 /** Characters that all older prompts share. */
 const olderRoom = 3_000;
 
@@ -99,7 +103,14 @@ export function standingLine(from: Restoration, { now, scale }: BriefContext): s
     working: "no end of its turn was seen; it had answered or made a call since the last prompt",
     unknown: "nothing had been asked yet",
   }[standingOf(state)];
-  return `how it stood${from.elsewhere ? " at the last sync" : ""}${formatWhen(now, knownUntil)}: ${text}`;
+  const background = (state.background ?? [])
+    .slice(-Math.ceil(counts.runs * scale))
+    .map(
+      ({ startedAt, ...call }) =>
+        `${callText(call, session.project, maxCall)} (begun ${isKnownTime(knownUntil) ? `${age(knownUntil - startedAt)} before` : "at an unknown time"})`,
+    );
+  const beside = background.length === 0 ? "" : `; in the background, with no end seen: ${background.join("; ")}`;
+  return `how it stood${from.elsewhere ? " at the last sync" : ""}${formatWhen(now, knownUntil)}: ${text}${beside}`;
 }
 
 /** No client ends its commands when it is killed; its other tools end with it. */
@@ -134,18 +145,18 @@ export function promptLines(
   const rankOf = (index: number): number => {
     if (index === newest) return 0;
     if (index > newest - counts.newest) return 1;
-    return index === 0 || index > newest - counts.recent ? 2 : 4;
+    return index === 0 || index > newest - counts.recent ? 2 : olderRank;
   };
   // The words before the newest prompt have a line of their own, unless they are the last ones.
   const before = state.earlierWords.at(-1);
   const areWordsQuoted = before !== undefined && before.at !== state.words.at(-1)?.at;
   const lines = all.flatMap((prompt, index): BriefLine[] => {
     const rank = rankOf(index);
-    if (rank === 4 && (isNod(prompt.text) || index <= newest - maxPrompts)) return [];
+    if (rank === olderRank && (isNod(prompt.text) || index <= newest - maxPrompts)) return [];
     const { answers: _answers, ...alone } = prompt;
     const shown = index === newest && areWordsQuoted ? alone : prompt;
     // The order of many older prompts says enough.
-    const when = rank === 4 ? "" : `${formatAgo(context.now, prompt.at)}: `;
+    const when = rank === olderRank ? "" : `${formatAgo(context.now, prompt.at)}: `;
     const textIn = (max: number): string => `- ${when}${promptText(shown, max, session.id)}`;
     const limit = Math.floor(limitOf(index) * context.scale);
     const own = index - earlier.length;
@@ -240,9 +251,11 @@ export function headed(heading: string, lines: readonly BriefLine[]): BriefLine[
 export function workLines(from: Restoration, { now }: BriefContext): BriefLine[] {
   const { todos, statedAt, failure, words } = from.state;
   const open = todos.filter(({ status }) => status !== "completed");
+  // Prompts since then are newer than the list.
+  const later = laterThan(from.state.prompts, statedAt.todos ?? 0) > 1 ? laterRanks : 0;
   const shownTodos = open.slice(0, counts.todos).map(({ text, status }, index) => ({
     text: `- ${status === "in_progress" ? "in progress: " : ""}${oneLine(text, 200)}`,
-    rank: (status === "in_progress" ? 1 : 2) + index / 100,
+    rank: later + (status === "in_progress" ? 1 : 2) + index / 100,
   }));
   const isLast = failure !== null && failure.at >= (words.at(-1)?.at ?? 0);
   return [
@@ -251,6 +264,7 @@ export function workLines(from: Restoration, { now }: BriefContext): BriefLine[]
       shownTodos,
     ),
     ...headed("its last calls:", callLines(from, now)),
+    ...resultLines(from, now),
     ...(isLast
       ? [{ text: `the client failed${formatWhen(now, failure.at)}: ${oneLine(failure.text, chars.error)}`, rank: 1 }]
       : []),
@@ -265,7 +279,7 @@ export function effectLines({ state }: Restoration, { now }: BriefContext): Brie
     text: `- ${excerpt(neutralize(effectLine(run, now)), chars.effect)}`,
     rank: 1 + index / 100,
   }));
-  const more = known.length > shown.length ? `, ${shown.length} of ${known.length}` : "";
+  const more = known.length > shown.length ? `, of ${known.length}` : "";
   return headed(`what cannot be undone, newest first${more} (done: its call ended well):`, lines);
 }
 
@@ -273,13 +287,13 @@ export function effectLines({ state }: Restoration, { now }: BriefContext): Brie
 const earlierMs = 300_000;
 
 function callLines({ session, state, knownUntil }: Restoration, now: number): BriefLine[] {
-  const shown = state.calls.slice(-counts.calls);
-  return shown.map(({ name, input, error, at }, index) => {
+  return state.calls.map(({ name, input, error, output, at }, index, all) => {
     const when = knownUntil - at < earlierMs || !isKnownTime(at) ? "" : `${formatAgo(now, at)}: `;
     const call = callText({ name, input }, session.project, chars.call);
     const failed = error === undefined ? "" : ` FAILED: ${excerpt(neutralize(error), chars.error)}`;
-    const rank = index === shown.length - 1 ? 1.5 : error === undefined ? 3 : 2;
-    return { text: `- ${when}${call}${failed}`, rank };
+    const printed = output === undefined ? "" : ` printed: ${oneLine(output, chars.error)}`;
+    const rank = index === all.length - 1 ? 1.2 : error === undefined && output === undefined ? 3 : 2;
+    return { text: `- ${when}${call}${failed}${printed}`, rank };
   });
 }
 
@@ -302,6 +316,29 @@ export function summaryLines({ state }: Restoration, { now, scale }: BriefContex
   const later = laterThan(state.prompts, statedAt.summary ?? 0);
   const since = later === 0 ? "perhaps outdated" : `perhaps outdated (prompts since then: ${later})`;
   const heading = `of the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, ${source}${since}:`;
-  const most = later >= laterPrompts ? chars.outdatedSummary : chars.summary;
-  return headed(heading, [{ text: `- ${excerpt(text, Math.floor(most * scale))}`, rank: 1 }]);
+  const most = later === 0 ? chars.summary.newest : chars.summary.older;
+  const rank = later === 0 ? 1 : later < laterPrompts ? 3 : 1 + laterRanks;
+  return headed(heading, [{ text: `- ${excerpt(text, Math.floor(most * scale))}`, rank }]);
+}
+
+/** The client's account of the session for a user who was away, until the user has asked again. */
+export function recapLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
+  const { recap, prompts } = state;
+  if (recap === undefined || laterThan(prompts, recap.at) > 0) return [];
+  const text = excerpt(neutralize(recap.text), Math.floor(chars.plan * 4 * scale));
+  return [{ text: `the client's own account of it${formatWhen(now, recap.at)}: ${text}`, rank: 2 }];
+}
+
+/** Answers of sub-agents, and what calls have named besides files. */
+function resultLines({ state }: Restoration, now: number): BriefLine[] {
+  const { results = [], names = [] } = state;
+  const answers = results.map(({ text, at }, index): BriefLine => ({
+    text: `- ${formatAgo(now, at)}: ${bothEnds(neutralize(text), chars.result)}`,
+    rank: index === results.length - 1 ? 2 : 3,
+  }));
+  const named = names.map((name) => oneLine(name, chars.plan)).join(", ");
+  return [
+    ...headed("answers of its sub-agents:", answers),
+    ...(named === "" ? [] : [{ text: `named in its calls, newest last: ${named}`, rank: 1.5 }]),
+  ];
 }

@@ -12,7 +12,7 @@ import { standingOf, type Standing } from "./standing.ts";
 const chars = { last: 1_000, other: 300 };
 const counts = { inTurn: 3, earlier: 2 };
 
-/** The prompt that follows them may mean nothing without them; a short one approves or refuses them. */
+/** Without them the prompt that follows may mean nothing; a short one lets them be carried out. */
 export function earlierWordsLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const { earlierWords, words, prompts } = state;
   const newest = earlierWords.at(-1);
@@ -23,7 +23,8 @@ export function earlierWordsLines({ state }: Restoration, { now, scale }: BriefC
     const isAnswered = prompts.find(({ at }) => at >= one.at)?.answers !== undefined;
     const isNeeded = isNewest && prompts.at(-1)?.answers !== undefined;
     const worthOf = isAnswered && !isOver ? worth.approved : worth.words;
-    return { ...quotation(one, now, Math.floor(chars.other * scale), worthOf), rank: isNeeded ? 0 : isNewest ? 1 : 5 };
+    const rank = isNeeded ? 0 : isNewest ? 1 : 5;
+    return Object.assign(quotation(one, now, Math.floor(chars.other * scale), worthOf), { rank });
   });
   return headed("the chat's last words before the newest prompts:", lines);
 }

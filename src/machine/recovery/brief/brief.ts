@@ -14,6 +14,7 @@ import {
   compactionLine,
   effectLines,
   promptLines,
+  recapLines,
   standingLine,
   statedLines,
   summaryLines,
@@ -27,8 +28,8 @@ import { type RestoreScore, score } from "./score.ts";
 
 /** Estimated tokens, and characters: Claude Code cuts a hook's context at 10,000. */
 const budget = { tokens: 2_000, chars: 9_400 };
-/** A brief gets longer than it needs to be only up to `most`; for older prompts further. */
-const optionalTokens = { most: 1_600, forPrompts: 1_900 };
+/** How full a brief gets with what is not needed; `leastRank` and above is of little worth. */
+const optionalTokens = { prompts: 1_900, most: 1_600, least: 1_300, leastRank: 3 };
 /** For the line of the score. */
 const reservedChars = 300;
 const reservedTokens = 80;
@@ -112,6 +113,7 @@ function linesOf(from: Restoration, context: BriefContext): BriefLine[] {
     ...statedLines(from, context),
     ...compactionLine(from, context.now),
     ...summaryLines(from, context),
+    ...recapLines(from, context),
     ...promptLines(from, context),
     ...earlierWordsLines(from, context),
     ...wordsLines(from, context),
@@ -136,8 +138,7 @@ function fitted(lines: readonly BriefLine[], frame: string, costOf: (text: strin
   const add = (line: BriefLine): void => {
     const text = headings.has(line.heading) ? line.text : `${line.heading}\n${line.text}`;
     const cost = costOf(text) + 1;
-    const most = line.prompt === undefined ? optionalTokens.most : optionalTokens.forPrompts;
-    const isRoom = tokens + cost <= most && chars + text.length < budget.chars - reservedChars;
+    const isRoom = tokens + cost <= mostFor(line) && chars + text.length < budget.chars - reservedChars;
     if (line.rank > 0 && !isRoom) return;
     kept.set(line, line.text);
     headings.add(line.heading);
@@ -155,8 +156,8 @@ function fitted(lines: readonly BriefLine[], frame: string, costOf: (text: strin
   };
   const steps = lines.toReversed().flatMap((line) => {
     const { rank, growth } = line;
-    const more = growth ? [{ rank: growth.rank, take: () => grow(line, growth) }] : [];
-    return [{ rank, take: () => add(line) }, ...more];
+    const added = { rank, take: () => add(line) };
+    return growth ? [added, { rank: growth.rank, take: () => grow(line, growth) }] : [added];
   });
   for (const { take } of steps.toSorted((a, b) => a.rank - b.rank)) take();
   const shown = lines.flatMap((line) => {
@@ -164,6 +165,11 @@ function fitted(lines: readonly BriefLine[], frame: string, costOf: (text: strin
     return text === undefined ? [] : [{ ...line, text }];
   });
   return { shown, tokens };
+}
+
+function mostFor({ rank, prompt }: BriefLine): number {
+  if (prompt !== undefined) return optionalTokens.prompts;
+  return rank < optionalTokens.leastRank ? optionalTokens.most : optionalTokens.least;
 }
 
 /** Attempts at the length of a quotation. */

@@ -314,9 +314,13 @@ function withChanges(from: Restoration, changes: ProjectChanges | null): Restora
   const dirty = new Set(changes.open.map(({ path }) => path));
   const notedFiles = from.files.map((file): RestoredFile => {
     if (!isEdited(file) && dirty.has(file.path)) return { ...file, isFoundByGit: true };
-    const isClean = isEdited(file) && changes.clean.has(file.path) && file.now !== "missing" && file.now !== "changed";
+    const isAsLeft =
+      file.now === "deleted" ? changes.committed.has(file.path) : !/^(?:missing|changed)$/.test(file.now);
+    const isClean = isEdited(file) && changes.clean.has(file.path) && isAsLeft;
     return isClean ? { ...file, isCommitted: true } : file;
   });
+  const removed = from.files.flatMap((file) => (file.isRemoved ? [`${file.path}/`] : []));
+  const isRemoved = (path: string): boolean => removed.some((folder) => path.startsWith(folder));
   const isOfAnother = (path: string, modifiedMs: number | null): boolean => {
     const at = from.editedByOthers?.get(path);
     return at !== undefined && (modifiedMs ?? 0) <= at + editSlackMs;
@@ -325,7 +329,7 @@ function withChanges(from: Restoration, changes: ProjectChanges | null): Restora
     .filter(({ path, modifiedMs }) => !knownPaths.has(path) && !isOfAnother(path, modifiedMs))
     .toReversed()
     .map(({ path, modifiedMs }): RestoredFile => {
-      const now = modifiedMs === null ? "missing" : "unknown";
+      const now = modifiedMs !== null ? "unknown" : isRemoved(path) ? "deleted" : "missing";
       return { path, hash: null, action: "noted", now, isFoundByGit: true };
     });
   const committed = [...changes.committed]

@@ -213,6 +213,21 @@ it("[RE201] a long assignment before short prompts has more room than other prom
   expect(lines.map((line) => line.length > 600)).toEqual([false, false, true, false, false]);
 });
 
+function report(count: number): string {
+  const checks = Array.from({ length: count }, (_, n) => `plank ${n} is tight`);
+  return JSON.stringify({ checks, verdict: "caulk it" }, null, 2);
+}
+
+it("[RE202] an answer that is a block of data stands whole where it fits, and is quoted where it does not", () => {
+  const last = (count: number): string =>
+    linesUnder(
+      shown({ prompts: prompts("check it"), words: [{ text: report(count), at: T0 }] }),
+      "the chat's last words:",
+    )[0] ?? "";
+  expect(last(5)).toContain('"plank 4 is tight" ], "verdict": "caulk it" }');
+  expect(last(900)).toMatch(/"verdict": "caulk it" \}$/);
+});
+
 it("[RE202] a pasted log goes before the words around it", () => {
   const log = Array.from({ length: 120 }, (_, n) => `2026-01-02T10:00:${n} pump ${n} is dry, never mind`).join("\n");
   const [line = ""] = quotedPrompts(shown({ prompts: prompts(`Why does it stop?\n${log}\nLook at the valve first.`) }));
@@ -248,6 +263,32 @@ it("[RE207] of a compacted session the parts of the client's summary that point 
     "\nof the client's own summary of what it compacted (60 min ago), the parts that point ahead, perhaps outdated:\n- 7. Pending Tasks: - paint it 8. Current Work: The roof.\n",
   );
   expect(shown({ compactSummary: "All of it was about boats." })).toContain("All of it was about boats.");
+});
+
+it("[RE241] a summary and to-dos that prompts have followed give way to what is newer", () => {
+  const compactSummary = `## Pending tasks\n${"Paint the deck of the boat in green. ".repeat(60)}`;
+  const todos = Array.from({ length: 8 }, (_, n) => ({
+    text: `Mend sail ${n} of the boat`,
+    status: "pending" as const,
+  }));
+  const calls = [{ name: "Bash", input: "npm test", at: T0 + 70_000, output: "3 of 4 are tight" }];
+  const state = {
+    compactSummary,
+    todos,
+    calls,
+    words: [{ text: "It is painted.", at: T0 + 70_000 }],
+    turnEndedAt: T0 + 70_001,
+  };
+  const asked = prompts(...many(70).map((prompt) => `${prompt} ${"The soil of it is dry. ".repeat(6)}`));
+  const newer = shown({ ...state, prompts: asked, statedAt: { summary: T0 + 80_000, todos: T0 + 80_000 } });
+  const stale = shown({ ...state, prompts: asked, statedAt: { summary: T0 + 1_000, todos: T0 + 1_000 } });
+  const counts = [newer, stale].map((text) => [text.includes("Paint the deck"), text.includes("Mend sail")]);
+  expect(counts).toEqual([
+    [true, true],
+    [false, false],
+  ]);
+  expect([newer, stale].map((text) => text.includes("3 of 4 are tight"))).toEqual([true, true]);
+  expect(quotedPrompts(stale).length).toBeGreaterThan(quotedPrompts(newer).length);
 });
 
 it("[RE208] in mid-turn the texts before the last one of the turn are given too; after the turn only the last", () => {

@@ -104,7 +104,7 @@ it("[JO10] the summariser of a compaction is no subagent, and its thoughts are n
   const summariser = { agent_id: "a", agent_type: "", last_assistant_message: "<summary>x</summary>" };
   expect(entries("SubagentStop", summariser)).toEqual([]);
   expect(entries("SubagentStop", { agent_id: "a", agent_type: "Explore" })).toEqual([
-    { kind: "subagent_end", text: "" },
+    { kind: "subagent_end", text: "", id: "a" },
   ]);
   const summary = "<analysis>no\nno</analysis>\n<summary>yes</summary>";
   expect(entries("PostCompact", { compact_summary: summary })).toEqual([{ kind: "compacted", summary: "yes" }]);
