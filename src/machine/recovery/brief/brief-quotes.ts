@@ -44,13 +44,12 @@ export interface BriefContext {
 const chars = {
   newestPrompt: 1_500,
   recentPrompt: 500,
-  firstPrompt: 600,
   olderPrompt: 300,
   leastPrompt: 90,
   answered: 140,
   note: 400,
   call: 160,
-  effect: 320,
+  effect: 220,
   leastCall: 40,
   tool: 60,
   error: 300,
@@ -80,8 +79,8 @@ export const worth = {
   request: { rank: 2.5, most: 1_600 },
   words: { rank: 3.5, most: 1_300 },
 };
-/** After what is newer, before all that is of little worth. */
-const olderRank = 2.8;
+/** The rank of older prompts: after outcomes, before all that is of less worth. */
+const olderRank = 1.8;
 /** Characters that all older prompts share. */
 const olderRoom = 3_000;
 
@@ -139,13 +138,19 @@ export function promptLines(
   const assignment = all.findLastIndex(({ text }) => text.length > chars.recentPrompt);
   const limitOf = (index: number): number => {
     if (index === newest) return chars.newestPrompt;
-    if (index > newest - counts.recent) return chars.recentPrompt;
-    return index === 0 ? chars.firstPrompt : older;
+    if (index > newest - counts.newest) return chars.recentPrompt;
+    return index === 0 || index > newest - counts.recent ? chars.olderPrompt : older;
+  };
+  const growthOf = (index: number, text: Growth["text"]): { growth?: Growth } => {
+    if (index === newest || index === assignment) return { growth: { ...worth.request, text } };
+    return index === 0 || index > newest - counts.recent
+      ? { growth: { ...worth.words, text: (most) => text(Math.min(most, 2 * chars.recentPrompt)) } }
+      : {};
   };
   const rankOf = (index: number): number => {
     if (index === newest) return 0;
     if (index > newest - counts.newest) return 1;
-    return index === 0 || index > newest - counts.recent ? 2 : olderRank;
+    return index === 0 || index > newest - counts.recent ? 1.7 : olderRank;
   };
   // The words before the newest prompt have a line of their own, unless they are the last ones.
   const before = state.earlierWords.at(-1);
@@ -160,8 +165,7 @@ export function promptLines(
     const textIn = (max: number): string => `- ${when}${promptText(shown, max, session.id)}`;
     const limit = Math.floor(limitOf(index) * context.scale);
     const own = index - earlier.length;
-    const growth = index === newest || index === assignment ? { growth: { ...worth.request, text: textIn } } : {};
-    return [{ text: textIn(limit), rank, ...(own >= 0 ? { prompt: own } : {}), ...growth }];
+    return [{ text: textIn(limit), rank, ...(own >= 0 ? { prompt: own } : {}), ...growthOf(index, textIn) }];
   });
   const dropped = droppedPrompts > 0 ? `; ${droppedPrompts} more are no longer kept` : "";
   return headed(`the user's prompts, oldest first${dropped}:`, lines);
@@ -292,7 +296,7 @@ function callLines({ session, state, knownUntil }: Restoration, now: number): Br
     const call = callText({ name, input }, session.project, chars.call);
     const failed = error === undefined ? "" : ` FAILED: ${excerpt(neutralize(error), chars.error)}`;
     const printed = output === undefined ? "" : ` printed: ${oneLine(output, chars.error)}`;
-    const rank = index === all.length - 1 ? 1.2 : error === undefined && output === undefined ? 3 : 2;
+    const rank = index === all.length - 1 ? 1.2 : output !== undefined ? 1.6 : error === undefined ? 3 : 2;
     return { text: `- ${when}${call}${failed}${printed}`, rank };
   });
 }

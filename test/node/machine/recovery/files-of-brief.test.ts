@@ -72,7 +72,7 @@ it("[RE31] a file that was committed in the session and then removed by a comman
   claude.use("Bash", { command: "make s.txt; git commit; rm s.txt" });
   claude.kill();
   const from = restore(runtime, storedSession(runtime, claude.session));
-  expect(from?.files.map(({ path: of, now }) => [of, now])).toEqual([[path("s.txt"), "missing"]]);
+  expect(from?.files.map(({ path: of, now }) => [of, now])).toEqual([[path("s.txt"), "deleted"]]);
   expect(from && listedFiles(from).map(({ path: of }) => of)).toEqual([path("s.txt")]);
 });
 
