@@ -6,7 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { once } from "node:events";
 import { sessionFilesOf } from "../src/clients/details.ts";
 import { TranscriptBytes } from "../src/clients/transcript/transcript-bytes.ts";
-import { readConversation } from "../src/machine/rescue/read-conversation.ts";
+import { readSessionFacts } from "../src/machine/rescue/session-facts.ts";
 import { CannotMeasureError } from "./cannot-measure.ts";
 import { printTable, ratio, sample, type Row } from "./figures.ts";
 import { scaled } from "./size.ts";
@@ -26,7 +26,7 @@ try {
   const ways: Record<string, () => Promise<unknown>> = {
     parse: () => parseLines(path),
     rows: () => countRows(path),
-    conversation: () => readConversation(path, claude),
+    conversation: () => readSessionFacts(path, claude),
   };
   const times: Record<string, number[]> = {};
   for (let round = 0; round < rounds; round++)

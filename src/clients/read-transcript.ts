@@ -4,7 +4,7 @@ import { interpret } from "../platform/time-budget.ts";
 import { asObject, parseObject, type JsonObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Driver } from "../store/driver.ts";
-import type { Damage, TranscriptContent } from "./transcript/transcript-draft.ts";
+import type { Damage, LineFormat, TranscriptContent } from "./transcript/transcript-draft.ts";
 import type { ContentRow } from "./transcript/transcript-rows.ts";
 import { clientDetails, details } from "./details.ts";
 import { identifyDocument, identifyRows } from "./identify-transcript.ts";
@@ -20,15 +20,26 @@ interface WholeTranscript {
   readonly bytes: number;
 }
 
-/** Reads all of a file, also a last line without its end. Returns why that is impossible. */
-export async function readTranscript(path: string, driver: Driver): Promise<Result<WholeTranscript, string>> {
+type FormatOf = (client: HookClient) => LineFormat;
+const ownFormat: FormatOf = (client) => details[client].readRow;
+
+/**
+ * Reads all of a file, also a last line without its end. Returns why that is impossible.
+ *
+ * @param formatOf reads the rows of a client
+ */
+export async function readTranscript(
+  path: string,
+  driver: Driver,
+  formatOf = ownFormat,
+): Promise<Result<WholeTranscript, string>> {
   for (const { readDatabase } of clientDetails) {
     const document = readDatabase?.(path, driver) ?? null;
-    if (document) return document.ok ? ok({ ...readMessages(document.value, []), bytes: 0 }) : document;
+    if (document) return document.ok ? ok({ ...readMessages(document.value, [], formatOf), bytes: 0 }) : document;
   }
   try {
     const file = TranscriptBytes.open(path);
-    const found = await contentOf(file, path);
+    const found = await contentOf(file, path, formatOf);
     return found.ok ? ok({ ...found.value, bytes: file.size }) : found;
   } catch (error) {
     return err(problemOf(error));
@@ -37,10 +48,14 @@ export async function readTranscript(path: string, driver: Driver): Promise<Resu
 
 type ReadContent = Omit<WholeTranscript, "bytes">;
 
-async function contentOf(file: TranscriptBytes, path: string): Promise<Result<ReadContent, string>> {
+async function contentOf(
+  file: TranscriptBytes,
+  path: string,
+  formatOf: FormatOf,
+): Promise<Result<ReadContent, string>> {
   const head = await identifyRows(file.rows(), path);
-  if (head) return readFile(head, file);
-  const document = file.bytesRead > maxDocumentBytes ? null : readDocument(await file.whole(), file.isCut);
+  if (head) return readFile(head, file, formatOf(head.client));
+  const document = file.bytesRead > maxDocumentBytes ? null : readDocument(await file.whole(), file.isCut, formatOf);
   if (document) return ok(document);
   const isLost = file.bytesRead === 0 && file.isCut;
   return err(isLost ? "it is compressed (zstd) and damaged" : "it is not a transcript of a client that SHIM knows");
@@ -49,9 +64,10 @@ async function contentOf(file: TranscriptBytes, path: string): Promise<Result<Re
 async function readFile(
   { isHeadless, ...head }: TranscriptHead & { readonly isHeadless: boolean },
   file: TranscriptBytes,
+  format: LineFormat,
 ): Promise<Result<ReadContent, string>> {
-  const { fold, readRow } = details[head.client];
-  const reader = new ContentReader(readRow);
+  const { fold } = details[head.client];
+  const reader = new ContentReader(format);
   const batches = fold ? foldAll(file.rows(), fold) : file.rows();
   for await (const rows of batches)
     if (interpret(() => (reader.add(rows), true)) === null) return err("it takes too long to read");
@@ -78,34 +94,38 @@ async function* foldAll(
 const maxDocumentBytes = 256 * 1_048_576;
 
 /** A transcript that is one JSON document. */
-function readDocument(bytes: Buffer, isCut: boolean): ReadContent | null {
+function readDocument(bytes: Buffer, isCut: boolean, formatOf: FormatOf): ReadContent | null {
   const text = bytes.toString("utf8").replace(/\0+$/, "").trim();
   if (!text.startsWith("{")) return null;
   const whole = parseObject(text);
-  if (whole) return readMessagesOf(whole, isCut ? [unended(bytes.length, 0)] : []);
+  if (whole) return readMessagesOf(whole, isCut ? [unended(bytes.length, 0)] : [], formatOf);
   // A document that is cut has its first messages.
   const errors: ParseError[] = [];
   const part = asObject(parse(text, errors));
   const at = errors[0]?.offset ?? 0;
   const position = Buffer.byteLength(text.slice(0, at));
-  return part && readMessagesOf(part, [unended(position, Math.max(1, bytes.length - position))]);
+  return part && readMessagesOf(part, [unended(position, Math.max(1, bytes.length - position))], formatOf);
 }
 
 function unended(position: number, bytes: number): Damage {
   return { kind: "unended", at: null, position, bytes };
 }
 
-function readMessagesOf(document: JsonObject, damages: readonly Damage[]): ReadContent | null {
+function readMessagesOf(document: JsonObject, damages: readonly Damage[], formatOf: FormatOf): ReadContent | null {
   const identified = identifyDocument(document);
-  return identified && readMessages(identified, damages);
+  return identified && readMessages(identified, damages, formatOf);
 }
 
-function readMessages({ head, messages }: TranscriptDocument, damages: readonly Damage[]): ReadContent {
+function readMessages(
+  { head, messages }: TranscriptDocument,
+  damages: readonly Damage[],
+  formatOf: FormatOf,
+): ReadContent {
   const rows = messages.map((message, position): ContentRow => {
     const row = rowOf(message, head.client);
     return { row, damage: row === null ? "foreign" : null, position, bytes: 0 };
   });
-  const content = readRows(rows, undefined, details[head.client].readRow);
+  const content = readRows(rows, undefined, formatOf(head.client));
   const until = content.texts.reduce<number | null>((newest, { at }) => at ?? newest, null);
   const found = damages.map((damage) => ({ ...damage, at: until }));
   const isEndDamaged = content.isEndDamaged || found.length > 0;

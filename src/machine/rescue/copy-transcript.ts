@@ -5,7 +5,7 @@ import type { JsonObject } from "../../shared/json-fields.ts";
 import type { SessionFiles } from "../../clients/adapter/session-files.ts";
 import { TranscriptBytes } from "../../clients/transcript/transcript-bytes.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
-import { isLoaded } from "./read-conversation.ts";
+import { isLoaded } from "./session-facts.ts";
 import { Relinker, type Changed } from "./relink-rows.ts";
 
 export interface CopyOf {

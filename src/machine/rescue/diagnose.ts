@@ -14,7 +14,7 @@ import type { SessionProgram } from "../../clients/adapter/session-program.ts";
 import { detailsOf, sessionFilesOf } from "../../clients/details.ts";
 import { factsOfDocument } from "./document-facts.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
-import { isDocument, readConversation, type TranscriptFacts } from "./read-conversation.ts";
+import { isDocument, readSessionFacts, type TranscriptFacts } from "./session-facts.ts";
 import type { Sent } from "./row-chain.ts";
 
 export interface RescueDeps {
@@ -141,7 +141,7 @@ async function examineFile(
   const there = { file, isThere: true, ...(moved ? { moved } : {}) };
   try {
     if (isShared && statSync(file).size > sharedBytes) return there;
-    return { ...there, facts: await readConversation(file, client) };
+    return { ...there, facts: await readSessionFacts(file, client) };
   } catch (error) {
     const problem = codeOf(error);
     if (problem === null) throw error;

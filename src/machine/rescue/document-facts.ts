@@ -1,6 +1,6 @@
 import type { SessionProgram } from "../../clients/adapter/session-program.ts";
 import { asObject, listAt, type JsonObject } from "../../shared/json-fields.ts";
-import { ConversationReader, type TranscriptFacts } from "./read-conversation.ts";
+import { ConversationReader, type TranscriptFacts } from "./session-facts.ts";
 
 export function factsOfDocument(document: JsonObject, program: SessionProgram): TranscriptFacts {
   const reader = new ConversationReader();

@@ -9,7 +9,7 @@ import { storedStates } from "../../contract/machine/stores.ts";
 import { pluralize } from "../../shared/format.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { examineRead, judge, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
-import { readConversation, type FoundDamage, type TranscriptFacts } from "../rescue/read-conversation.ts";
+import { readSessionFacts, type FoundDamage, type TranscriptFacts } from "../rescue/session-facts.ts";
 import { uuidAtEnd, type KeptSession } from "./kept-sessions.ts";
 import { SessionSigns } from "./session-signs.ts";
 
@@ -35,7 +35,7 @@ export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<
   const head = new SessionSigns(kept.client, client);
   let facts: TranscriptFacts;
   try {
-    facts = await readConversation(kept.path, client, (one) => head.add(one));
+    facts = await readSessionFacts(kept.path, client, (one) => head.add(one));
   } catch (error) {
     return err(problemOf(error));
   }
@@ -214,7 +214,7 @@ async function checkSubagents({ path, id }: KeptSession, client: SessionFiles): 
   for (const file of client.subagents === undefined ? [] : transcriptsBelow(client.subagents(path, id))) {
     sum.files += 1;
     try {
-      const { bytes, readBytes, rowBytes, damages } = await readConversation(file, client);
+      const { bytes, readBytes, rowBytes, damages } = await readSessionFacts(file, client);
       const damaged = damages.reduce((all, one) => all + one.bytes, 0);
       sum.bytes += bytes;
       sum.rowBytes += rowBytes;

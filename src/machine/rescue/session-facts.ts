@@ -129,7 +129,7 @@ export interface TranscriptFacts extends Conversation {
 }
 
 /** @throws a system error for a file that cannot be read */
-export async function readConversation(
+export async function readSessionFacts(
   path: string,
   client: SessionFiles,
   onRow?: (one: TranscriptRow) => void,
