@@ -153,6 +153,8 @@ const operationErrorTable = {
   not_offered: 409,
   still_running: 409,
   rescue_failed: 500,
+  client_missing: 409,
+  not_written: 500,
 } as const satisfies Record<string, number>;
 
 /** Code of a refusal of a machine's operation. */

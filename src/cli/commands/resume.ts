@@ -5,6 +5,7 @@ import { oneLine } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { ambiguous, failed, notFound, wrongUsage, type CliResult } from "../answer.ts";
 import { askWhich, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
+import { continueNatively } from "../continue-natively.ts";
 import { continueSession, importFile, nameOf, startable } from "../continue-session.ts";
 import { rescueAfterFailure } from "./rescue.ts";
 
@@ -13,6 +14,7 @@ interface ResumeOptions extends CommonOptions {
   readonly undo?: string;
   readonly dismiss?: string;
   readonly in?: string;
+  readonly native?: boolean;
   readonly fromTranscript?: string;
 }
 
@@ -23,6 +25,7 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("--print", "only print the brief")
     .option("--from-transcript <file>", "continue a session that SHIM has not recorded, from its client's transcript")
     .addOption(new Option("--in <client>", "continue it in a new chat of this client").choices(startable))
+    .option("--native", "with the conversation itself, written as a session of that client, instead of the brief")
     .option("--undo <session>", "undo an offer, a recovery or a dismissal: the session counts as incomplete again")
     .option("--dismiss <session>", "never offer this session again");
   cli.define(command, (options: ResumeOptions, id?: string) => run(cli, options, id));
@@ -33,12 +36,15 @@ async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Pr
   const actions = [id, undone, dismissed, fromTranscript].filter((value) => value !== undefined);
   if (actions.length > 1)
     return wrongUsage("give one session: to resume, with --undo, with --dismiss, or with --from-transcript.");
+  if (options.native === true && options.print === true)
+    return wrongUsage("--print prints the brief, which --native does not use: give one of them.");
   if (undone !== undefined) return undo(cli, undone);
   if (dismissed !== undefined) return dismiss(cli, dismissed);
   const session = fromTranscript === undefined ? ok(id) : await importFile(cli, fromTranscript);
   if (!session.ok) return session;
   const chosen = session.value === undefined ? await choose(cli, options) : ok(session.value);
   if (!chosen.ok) return chosen;
+  if (options.native === true) return continueNatively(cli, chosen.value, options);
   const onEarlyEnd = (failed: string): Promise<CommandResult | null> => rescueAfterFailure(cli, failed);
   return continueSession(cli, chosen.value, { ...options, onEarlyEnd });
 }

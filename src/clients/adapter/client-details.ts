@@ -1,6 +1,8 @@
 import type { Result } from "../../shared/result.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import type { Driver } from "../../store/driver.ts";
+import type { ReadContents } from "../conversation/row-contents.ts";
+import type { ClientModel, SessionWriter } from "../conversation/session-writer.ts";
 import type { LineFormat } from "../transcript/transcript-draft.ts";
 import type { SessionHead, TranscriptDocument } from "../transcript/transcript-head.ts";
 import type { ContentRow } from "../transcript/transcript-rows.ts";
@@ -8,12 +10,20 @@ import type { ClientFiles, ClientForm } from "./client-form.ts";
 import type { DrivenRun, RunOutput } from "./run-output.ts";
 import type { SessionDatabase } from "./session-database.ts";
 import type { SessionFiles } from "./session-files.ts";
-import type { SessionProgram } from "./session-program.ts";
+import type { ProgramSite, SessionProgram } from "./session-program.ts";
 
 /** A client beside its events: its transcripts, sessions, runs and settings. */
 export interface ClientDetails {
   /** Reads a row of a transcript. */
   readonly readRow: LineFormat;
+  /** Parts of a row that stand in their order; absent: the row is one. */
+  readonly partsOf?: (row: JsonObject) => JsonObject[];
+  /** Contents of a row, or of a part of it, that `readRow` does not keep. */
+  readonly contentsOf: ReadContents;
+  /** Writes a conversation as the client writes its own sessions. */
+  readonly writer?: SessionWriter;
+  /** Model of its settings, else the one that was chosen last; null: not known. */
+  readonly modelOf?: (site: ProgramSite) => ClientModel | null | Promise<ClientModel | null>;
   /** Session that the row names; null: the row names none, or is another client's. */
   readonly headOf?: (row: JsonObject) => SessionHead | null;
   /** For a file without such a row: its name has the id. @param path of the file */

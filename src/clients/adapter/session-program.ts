@@ -20,6 +20,8 @@ export interface SessionProgram {
    * @param letters that no id of the client has had
    */
   importCopy(site: ProgramSite, document: JsonObject, until: number | null, letters: string): Promise<string>;
+  /** Imports a session under the id that it has. Rejects when the client refuses it. */
+  importDocument(site: ProgramSite, document: JsonObject): Promise<void>;
   /** Kind of a message of an exported document. */
   rowOf(message: JsonObject): Row | null;
 }

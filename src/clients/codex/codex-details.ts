@@ -2,9 +2,12 @@ import { objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { plainServers, seconds } from "../adapter/client-form.ts";
 import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-head.ts";
+import { codexContents } from "./codex-contents.ts";
 import { readCodexLine } from "./codex-lines.ts";
+import { codexModel } from "./codex-provider.ts";
 import { codexRun } from "./codex-run.ts";
 import { codexSessions } from "./codex-sessions.ts";
+import { codexWriter } from "./codex-writer.ts";
 
 const rowTypes: ReadonlySet<unknown> = new Set(["turn_context", "event_msg", "response_item", "compacted"]);
 
@@ -16,6 +19,9 @@ function headOfMeta(payload: JsonObject | null): SessionHead | null {
 
 export const codexDetails: ClientDetails = {
   readRow: readCodexLine,
+  contentsOf: codexContents,
+  writer: codexWriter,
+  modelOf: ({ env }) => codexModel(env),
   headOf: (row) => (row["type"] === "session_meta" ? headOfMeta(objectAt(row, "payload")) : null),
   headOfFile(row, path) {
     const payload = rowTypes.has(row["type"]) ? objectAt(row, "payload") : null;

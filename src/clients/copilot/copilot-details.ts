@@ -3,12 +3,14 @@ import { objectAt, textAt } from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { type HookLaunch, jsonExtensions, seconds } from "../adapter/client-form.ts";
 import { headNamedBy, headOf } from "../transcript/transcript-head.ts";
+import { copilotContents } from "./copilot-contents.ts";
 import { readCopilotLine } from "./copilot-lines.ts";
 import { copilotSessions } from "./copilot-sessions.ts";
 import { copilot } from "./copilot.ts";
 
 export const copilotDetails: ClientDetails = {
   readRow: readCopilotLine,
+  contentsOf: copilotContents,
   headOf(row) {
     const data = row["type"] === "session.start" ? objectAt(row, "data") : null;
     const head = headOf(data, "sessionId");

@@ -3,6 +3,7 @@ import type { ClientDetails } from "../adapter/client-details.ts";
 import { millisecond, settings } from "../adapter/client-form.ts";
 import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-head.ts";
 import { foldGemini } from "./gemini-file.ts";
+import { geminiContents } from "./gemini-contents.ts";
 import { readGeminiLine } from "./gemini-lines.ts";
 import { geminiRun } from "./gemini-run.ts";
 import { geminiSessions } from "./gemini-sessions.ts";
@@ -17,6 +18,7 @@ function headOfFirst(row: JsonObject): SessionHead | null {
 
 export const geminiDetails: ClientDetails = {
   readRow: readGeminiLine,
+  contentsOf: geminiContents,
   headOf: headOfFirst,
   headOfFile: (row, path) =>
     messageTypes.has(row["type"]) && "content" in row && "id" in row ? headNamedBy(path, null) : null,

@@ -3,13 +3,19 @@ import { objectAt, textAt } from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { type HookLaunch, jsonExtensions } from "../adapter/client-form.ts";
 import { headOf } from "../transcript/transcript-head.ts";
+import { openCodeContents, openCodeParts } from "./opencode-contents.ts";
 import { isDatabase, openCodeStore, readDatabase } from "./opencode-database.ts";
 import { readOpenCodeMessage } from "./opencode-lines.ts";
 import { toFirstVersion } from "./opencode-messages.ts";
-import { openCodeProgram } from "./opencode-program.ts";
+import { openCodeModel, openCodeProgram } from "./opencode-program.ts";
+import { openCodeWriter } from "./opencode-writer.ts";
 
 export const openCodeDetails: ClientDetails = {
   readRow: readOpenCodeMessage,
+  partsOf: openCodeParts,
+  contentsOf: openCodeContents,
+  writer: openCodeWriter,
+  modelOf: openCodeModel,
   documentOf(document) {
     const info = objectAt(document, "info");
     const head = headOf(info, "id");

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   asObject,
@@ -12,6 +12,8 @@ import {
   type JsonObject,
 } from "../../shared/json-fields.ts";
 import type { ProgramSite, SessionProgram } from "../adapter/session-program.ts";
+import type { ClientModel } from "../conversation/session-writer.ts";
+import { readObject } from "../adapter/read-object.ts";
 import { refusal, type Row } from "../adapter/session-files.ts";
 
 /** @returns what it prints. Rejects when it fails, or runs for two minutes */
@@ -59,15 +61,33 @@ async function importCopy(
       parts: listAt(message, "parts").map((part) => renewed(asObject(part), "id", "messageID")),
     })),
   };
-  const folder = await mkdtemp(join(tmpdir(), "shim-rescue-"));
+  await importDocument(site, copy);
+  return newId;
+}
+
+async function importDocument(site: ProgramSite, document: JsonObject): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "shim-import-"));
   try {
-    const file = join(folder, `${newId}.json`);
-    await writeFile(file, JSON.stringify(copy), { mode: 0o600 });
+    const file = join(folder, "session.json");
+    await writeFile(file, JSON.stringify(document), { mode: 0o600 });
     await run(site, ["import", file]);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-  return newId;
+}
+
+/** Model of its settings, else the one that was chosen last; null: there is none. */
+export async function openCodeModel(site: ProgramSite): Promise<ClientModel | null> {
+  const settings = await run(site, ["debug", "config"]).then(parseObject, () => null);
+  const [, providerID, modelID] = /^([^/]+)\/(.+)$/.exec(textAt(settings, "model") ?? "") ?? [];
+  return providerID !== undefined && modelID !== undefined ? { providerID, modelID } : chosenLast(site.env);
+}
+
+function chosenLast(env: NodeJS.ProcessEnv): ClientModel | null {
+  const state = env["XDG_STATE_HOME"] || join(env["HOME"] || homedir(), ".local", "state");
+  const first = asObject(listAt(readObject(join(state, "opencode", "model.json")), "recent")[0]);
+  const [providerID, modelID] = [textAt(first, "providerID"), textAt(first, "modelID")];
+  return providerID !== null && modelID !== null ? { providerID, modelID } : null;
 }
 
 /** Reads a message of a document of `opencode export`. */
@@ -87,5 +107,6 @@ export const openCodeProgram: SessionProgram = {
   isId: isOpenCodeId,
   exportSession,
   importCopy,
+  importDocument,
   rowOf: openCodeRow,
 };

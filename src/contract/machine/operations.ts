@@ -2,6 +2,7 @@ import type * as z from "zod";
 import { installationOperations } from "./installation.ts";
 import { fileOperations } from "./files.ts";
 import { forkOperations } from "./forks.ts";
+import { nativeOperations } from "./native.ts";
 import { overviewOperations } from "./overview.ts";
 import { pageOperations } from "./page.ts";
 import { recoveryOperations } from "./recovery.ts";
@@ -21,6 +22,7 @@ export const machineOperations = {
   ...installationOperations,
   ...fileOperations,
   ...forkOperations,
+  ...nativeOperations,
   ...overviewOperations,
   ...pageOperations,
   ...recoveryOperations,

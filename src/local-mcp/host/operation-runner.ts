@@ -38,6 +38,7 @@ import {
 } from "../../machine/operations/overview-handlers.ts";
 import { recoveryHandlers } from "../../machine/operations/recovery-handlers.ts";
 import { importSessionHandlers } from "../../machine/operations/import-session.ts";
+import { nativeHandlers } from "../../machine/operations/native-handlers.ts";
 import { rescueHandlers } from "../../machine/operations/rescue-handlers.ts";
 import { reservationHandlers } from "../../machine/operations/reservation-handlers.ts";
 import { learningHandlers } from "../../machine/operations/learning-handlers.ts";
@@ -57,6 +58,7 @@ const handlers: Handlers = {
   ...pageHandlers,
   ...pauseHandlers,
   ...recoveryHandlers,
+  ...nativeHandlers,
   ...rescueHandlers,
   ...importSessionHandlers,
   ...reservationHandlers,

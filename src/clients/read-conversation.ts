@@ -1,0 +1,169 @@
+import type { LostPart } from "../contract/machine/native.ts";
+import type { HookClient } from "../contract/clients.ts";
+import { textAt, type JsonObject } from "../shared/json-fields.ts";
+import { ok, type Result } from "../shared/result.ts";
+import type { Driver } from "../store/driver.ts";
+import { details } from "./details.ts";
+import { readTranscript } from "./read-transcript.ts";
+import type {
+  Branch,
+  LineFormat,
+  TranscriptContent,
+  TranscriptDraft,
+  TranscriptToolEnd,
+} from "./transcript/transcript-draft.ts";
+import { inClaudeWords } from "./adapter/claude-words.ts";
+import type { CallResult, Conversation, Item } from "./conversation/conversation.ts";
+import { withResultsAtCalls } from "./conversation/results-at-calls.ts";
+
+/** @returns why it cannot be read */
+export async function readConversation(path: string, driver: Driver): Promise<Result<Conversation, string>> {
+  const recorder = new Recorder();
+  const read = await readTranscript(path, driver, (client) => recorder.formatOf(client));
+  if (!read.ok) return read;
+  const { head, content } = read.value;
+  return ok({ session: head.session, parent: head.parent, ...recorder.conversation(content) });
+}
+
+/** An item, and what may take it back later. */
+interface Recorded {
+  /** A number is that of a compaction, and stands for its summary. */
+  readonly item: Item | number;
+  readonly branch: Branch | null;
+  /** Its place among the texts of the draft; null: it is no text. */
+  readonly text: number | null;
+}
+
+/** Follows the draft of a reader from row to row, which shows in which order its items came. */
+class Recorder {
+  #recorded: Recorded[] = [];
+  readonly #outputs = new Map<string, string>();
+  readonly #said = new Set<string>();
+  readonly #lost = new Map<LostPart, number>();
+
+  formatOf(client: HookClient): LineFormat {
+    const { readRow, partsOf = (row: JsonObject) => [row], contentsOf } = details[client];
+    return (draft, row, origin) => {
+      for (const part of partsOf(row)) {
+        const before = lengthsOf(draft);
+        readRow(draft, part, origin);
+        this.#record(draft, before, textAt(row, "cwd", 4_096));
+        const { outputs = [], images = 0, thoughts = 0, isOfSubagent = false } = contentsOf(part);
+        this.#lose("image", images);
+        this.#lose("thought", thoughts);
+        this.#lose("subagent_row", isOfSubagent ? 1 : 0);
+        for (const { of, text, isCut } of outputs) {
+          this.#lose("cut_result", isCut ? 1 : 0);
+          // A program of Codex is several calls.
+          for (const id of of === null ? [] : (draft.programs.get(of) ?? [of])) this.#addOutput(draft, id, text);
+        }
+      }
+    };
+  }
+
+  /** A result may be there without the row that says how the call ended. */
+  #addOutput({ ended, branch }: TranscriptDraft, id: string, text: string): void {
+    if (this.#outputs.has(id)) return;
+    this.#outputs.set(id, text);
+    if (!ended.has(id)) this.#addResults([{ toolUseId: id, error: null, at: null }], branch);
+  }
+
+  #lose(part: LostPart, count: number): void {
+    if (count > 0) this.#lost.set(part, (this.#lost.get(part) ?? 0) + count);
+  }
+
+  #record(draft: TranscriptDraft, before: Lengths, cwd: string | null): void {
+    const { branch } = draft;
+    if (draft.texts.length < before.texts) this.#takeBack(draft.texts.length);
+    for (let at = before.compactions; at < draft.compactions.length; at += 1)
+      this.#recorded.push({ item: at, branch: null, text: null });
+    const calls = new Set(draft.toolCalls.slice(before.toolCalls).map(({ id }) => id));
+    const ends = draft.toolEnds.slice(before.toolEnds);
+    this.#addResults(
+      ends.filter(({ toolUseId }) => !calls.has(toolUseId)),
+      branch,
+    );
+    for (let index = before.texts; index < draft.texts.length; index += 1) {
+      const said = draft.texts[index];
+      if (!said) continue;
+      const { role, text, at, startsNoTurn } = said;
+      if (startsNoTurn === "local") this.#lose("local_command", 1);
+      else if (!this.#isRepeated(role, text, at))
+        this.#recorded.push({
+          item: { kind: role === "user" ? "prompt" : "answer", text, at },
+          branch: said.branch ?? null,
+          text: index,
+        });
+    }
+    for (const { id, name, input, at } of draft.toolCalls.slice(before.toolCalls)) {
+      const item = { kind: "call" as const, id, name, input: inClaudeWords(name, input, cwd), at };
+      this.#recorded.push({ item, branch, text: null });
+    }
+    // A row may hold a call with its result.
+    this.#addResults(
+      ends.filter(({ toolUseId }) => calls.has(toolUseId)),
+      branch,
+    );
+  }
+
+  #addResults(ends: readonly TranscriptToolEnd[], branch: Branch | null): void {
+    for (const { toolUseId, error, at } of ends) {
+      const item: CallResult = { kind: "result", of: toolUseId, text: error ?? "", isError: error !== null, at };
+      this.#recorded.push({ item, branch, text: null });
+    }
+  }
+
+  /** A client's replay, or a copy, writes the same words with the same time again. */
+  #isRepeated(role: string, text: string, at: number | null): boolean {
+    const key = `${role} ${at} ${text}`;
+    const isKnown = at !== null && this.#said.has(key);
+    this.#said.add(key);
+    return isKnown;
+  }
+
+  /** The user took a prompt back, and what followed it. */
+  #takeBack(texts: number): void {
+    const from = this.#recorded.findIndex(({ text }) => text !== null && text >= texts);
+    if (from >= 0) this.#recorded = this.#recorded.slice(0, from);
+  }
+
+  conversation(content: TranscriptContent): Omit<Conversation, "session" | "parent"> {
+    const kept = this.#recorded.filter(({ branch }) => !isWithdrawn(branch));
+    const items = kept.flatMap(({ item }): Item[] => {
+      if (typeof item !== "number") return [item.kind === "result" ? this.#withOutput(item) : item];
+      const { summary = null, at = null } = content.compactions[item] ?? {};
+      if (summary === null) this.#lose("summary", 1);
+      return summary === null ? [] : [{ kind: "summary", text: summary, at }];
+    });
+    const { items: ordered, missing } = withResultsAtCalls(items);
+    this.#lose("missing_result", missing);
+    this.#lose("api_error", content.apiErrors.length);
+    this.#lose("interruption", content.interruptions.length);
+    return {
+      items: ordered,
+      lost: this.#lost,
+      model: content.usage.at(-1)?.model ?? content.model,
+      damages: content.damages.length,
+    };
+  }
+
+  #withOutput(result: CallResult): CallResult {
+    return { ...result, text: this.#outputs.get(result.of) ?? result.text };
+  }
+}
+
+type Lengths = Readonly<Record<"texts" | "toolCalls" | "toolEnds" | "compactions", number>>;
+
+function lengthsOf({ texts, toolCalls, toolEnds, compactions }: TranscriptDraft): Lengths {
+  return {
+    texts: texts.length,
+    toolCalls: toolCalls.length,
+    toolEnds: toolEnds.length,
+    compactions: compactions.length,
+  };
+}
+
+function isWithdrawn(branch: Branch | null): boolean {
+  for (let at = branch; at !== null; at = at.parent) if (at.isWithdrawn) return true;
+  return false;
+}

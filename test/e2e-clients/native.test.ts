@@ -1,0 +1,200 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import { expect, it, onTestFinished } from "vitest";
+import { claudeBinary } from "../../scripts/install-claude.ts";
+import { codexClient, programOf } from "../../scripts/install-clients.ts";
+import { cleanEnv, skipFirstRunDialogs, untilFound, watch } from "#harness/claude/claude-code.ts";
+import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
+import { addStandinSettings, CodexRig, codexEnv, codexFlags } from "#harness/clients/codex-rig.ts";
+import { fail } from "#harness/clients/chat-rig.ts";
+import { connectClient, environmentOf, opencode, runShim } from "#harness/clients/real-clients.ts";
+import { built } from "#harness/machine/mcp-process.ts";
+import { killEvery } from "#harness/machine/process-tree.ts";
+import type { ToolCall } from "#harness/clients/wire-format.ts";
+
+const plugin = join(import.meta.dirname, "..", "..", "plugin");
+
+interface Driver {
+  /** Program with its arguments. @param session to resume; null: a new one */
+  words(url: string, prompt: string, session: string | null): readonly string[];
+  readonly shell: (command: string) => ToolCall;
+}
+
+const drivers: Readonly<Record<string, Driver>> = {
+  "claude-code": {
+    words: (_url, prompt, session) => [
+      claudeBinary(),
+      "-p",
+      prompt,
+      "--allowedTools",
+      "Bash",
+      "--plugin-dir",
+      plugin,
+      "--mcp-config",
+      '{"mcpServers":{}}',
+      ...(session === null ? [] : ["--resume", session]),
+    ],
+    shell: (command) => ({ name: "Bash", input: { command } }),
+  },
+  codex: {
+    words: (url, prompt, session) => [
+      programOf(codexClient),
+      "exec",
+      ...(session === null ? [] : ["resume"]),
+      "--json",
+      "--skip-git-repo-check",
+      ...codexFlags(url, {}),
+      ...(session === null ? [] : [session]),
+      prompt,
+    ],
+    shell: (command) => ({ name: "exec_command", input: { cmd: command } }),
+  },
+  opencode: {
+    words: (_url, prompt, session) => opencode.command(prompt, session),
+    shell: (command) => opencode.shell(command),
+  },
+};
+
+const noModel = "http://127.0.0.1:9";
+
+/** One machine that has the three clients, with SHIM in each. */
+class ThreeClients extends CodexRig {
+  constructor() {
+    super();
+    addStandinSettings(this.home, noModel, this.project);
+    connectClient(opencode, this.#envOf(noModel));
+    mkdirSync(join(this.root, "bin"));
+    const programs = { claude: claudeBinary(), codex: programOf(codexClient), opencode: programOf(opencode.pinned) };
+    for (const [name, path] of Object.entries(programs))
+      writeFileSync(join(this.root, "bin", name), `#!/bin/sh\nexec '${path}' "$@"\n`, { mode: 0o755 });
+  }
+
+  #envOf(url: string): Record<string, string> {
+    const { home, paths } = this;
+    const env = { SHIM_HOME: paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
+    const claude = cleanEnv({ home, modelUrl: url, env });
+    const all = {
+      ...claude,
+      ...environmentOf(opencode, { home, shimHome: paths.home, modelUrl: url }),
+      ...codexEnv(home),
+    };
+    return { ...all, PATH: `${join(this.root, "bin")}:${all.PATH}` };
+  }
+
+  /** From the client's start to its end, which must be a good one. */
+  async says(client: string, prompt: string, steps: readonly Step[], session: string | null): Promise<ScriptedModel> {
+    const model = await startScriptedModel({ threads: [{ steps }] });
+    onTestFinished(() => model.close());
+    const [program = "", ...args] = drivers[client]?.words(model.url, prompt, session) ?? fail(client);
+    const env = this.#envOf(model.url);
+    const run = watch(spawn(program, args, { cwd: this.project, env, stdio: ["ignore", "pipe", "pipe"] }));
+    const { code } = await run.waitForExit();
+    await this.endsStored();
+    if (code !== 0) fail(`${client} ended with ${code}: ${JSON.stringify(run.output)}`);
+    return model;
+  }
+
+  /** The command in a pseudo terminal, as a user types it; resolves when the screen has shown all of the texts. */
+  async shows(command: string, texts: readonly string[]): Promise<void> {
+    const model = await startScriptedModel({ threads: [{ steps: [] }] });
+    onTestFinished(() => model.close());
+    const line = `stty cols 150 rows 60; exec '${process.execPath}' '${built.launcher}' ${command}`;
+    const env = { ...this.#envOf(model.url), TERM: "xterm-256color", SHELL: "/bin/sh" };
+    skipFirstRunDialogs(this.home, this.project);
+    const config = join(this.home, ".codex", "config.toml");
+    writeFileSync(config, readFileSync(config, "utf8").replace(noModel, model.url));
+    const child = spawn("script", ["-qefc", line, "/dev/null"], { cwd: this.project, env });
+    // Codex asks a terminal where its cursor is.
+    child.stdout.on("data", (text: Buffer) => void (text.includes("\u001B[6n") && child.stdin.write("\u001B[1;1R")));
+    const run = watch(child);
+    onTestFinished(() => {
+      run.kill("SIGKILL");
+      // Codex's screen starts a daemon, which outlives it.
+      killEvery(this.processes().filter(({ command: words }) => words.includes("app-server")));
+    });
+    const screen = (): string => stripVTControlCharacters(run.output.stdout).replaceAll(/\s/g, "");
+    const isShown = (): boolean => texts.every((text) => screen().includes(text.replaceAll(/\s/g, "")));
+    await untilFound(isShown, () => `${texts.join(", ")} on the screen: ${JSON.stringify(screen()).slice(-4_000)}`);
+    run.kill("SIGKILL");
+    await run.waitForExit();
+  }
+
+  native(id: string, client: string): Made {
+    const args = ["resume", id, "--in", client, "--native", "--json"];
+    return JSON.parse(runShim(args, { cwd: this.project, env: this.#envOf(noModel) })) as Made;
+  }
+}
+
+interface Made {
+  readonly made: string;
+  readonly carried: object;
+  readonly lost: readonly object[];
+  readonly damages: number;
+  readonly start: { readonly command: string; readonly args: readonly string[] };
+}
+
+const commands = ["echo r$((1200+34))", "echo r$((5600+78)); exit 3"] as const;
+const results = ["r1234", "r5678"];
+/** The words of the source, in their order; only the results hold what the commands print. */
+const history = ["the word is pear", "I run two.", ...commands, "Ran both.", "and the second is plum", "Noted."];
+
+const pairs = [
+  ["claude-code", "codex"],
+  ["codex", "claude-code"],
+  ["claude-code", "opencode"],
+  ["opencode", "claude-code"],
+] as const;
+const others = [
+  ["codex", "opencode"],
+  ["opencode", "codex"],
+  ["claude-code", "claude-code"],
+  ["codex", "codex"],
+  ["opencode", "opencode"],
+] as const;
+
+async function isCarried(from: string, into: string): Promise<void> {
+  const rig = new ThreeClients();
+  const { shell } = drivers[from] ?? fail(from);
+  const calls = { text: "I run two.", tools: commands.map(shell) };
+  await rig.says(from, "the word is pear", [calls, { text: "Ran both." }], null);
+  const { id, transcriptPath } = await rig.begun();
+  await rig.says(from, "and the second is plum", [{ text: "Noted." }], id);
+  const before = transcriptPath === null ? null : readFileSync(transcriptPath);
+  const { made, carried, lost, damages, start } = rig.native(id, into);
+  expect({ carried, lost, damages }).toEqual({
+    carried: { prompts: 2, answers: 3, calls: 2, summaries: 0 },
+    lost: [],
+    damages: 0,
+  });
+  expect(start.args.join(" ")).toContain(made);
+  const model = await rig.says(into, "go on", [{ text: "I go on." }], made);
+  const request = model.requests.find(({ kind }) => kind === "loop") ?? fail("no request");
+  const sent = JSON.stringify(request.body).replaceAll(/\\+"/g, "");
+  const at = history.map((words) => sent.indexOf(words));
+  expect({ at, sent: at.includes(-1) ? sent.slice(-6_000) : "" }).toEqual({
+    at: at.toSorted((a, b) => a - b),
+    sent: "",
+  });
+  for (const result of results) expect(sent.slice(at[2], at[4])).toContain(result);
+  expect(sent).not.toContain("SHIM:");
+  expect(transcriptPath === null ? null : readFileSync(transcriptPath)).toEqual(before);
+}
+
+it.each(pairs)("[RE240] [RE241] the first request of a session of %s in %s has its whole conversation", isCarried);
+it.each(others)(
+  "[RE240] [RE241] the first request of a session of %s in %s has its whole conversation @night",
+  isCarried,
+);
+
+it.each(["codex", "claude-code", "opencode"])(
+  "[RE240] the screen of %s shows the conversation of a session of Claude Code @night",
+  async (into) => {
+    const rig = new ThreeClients();
+    const calls = { text: "I run two.", tools: commands.map((drivers["claude-code"] ?? fail("no driver")).shell) };
+    await rig.says("claude-code", "the word is pear", [calls, { text: "Ran both." }], null);
+    const { id } = await rig.begun();
+    await rig.shows(`resume ${id} --in ${into} --native`, ["the word is pear", "I run two.", "Ran both."]);
+  },
+);

@@ -1,0 +1,283 @@
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { uuidv4 } from "#src/shared/ids.ts";
+import type { JsonObject } from "#src/shared/json-fields.ts";
+import { detailsOf } from "#src/clients/details.ts";
+import { readConversation } from "#src/clients/read-conversation.ts";
+import type { Conversation, Item } from "#src/clients/conversation/conversation.ts";
+import type { NewSession, WrittenSession } from "#src/clients/conversation/session-writer.ts";
+import { writeSession } from "#src/machine/recovery/native/write-session.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { invented } from "#harness/clients/broken-sessions.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
+
+const now = Date.parse("2026-11-25T12:00:00.000Z");
+const begun = now - 3_600_000;
+
+function aTarget(changes: Partial<NewSession> = {}): NewSession {
+  let serial = 0;
+  const uuid = (): string => uuidv4(Uint8Array.from({ length: 16 }, (_, at) => (at === 15 ? serial++ : at) % 256));
+  return { env: { HOME: temporaryFolder() }, cwd: "/home/ann/app", now, uuid, model: null, ...changes };
+}
+
+function conversationOf(items: readonly Item[]): Conversation {
+  return { session: "s1", parent: null, model: "m1", items, lost: new Map(), damages: 0 };
+}
+
+function written(client: string, items: readonly Item[], to = aTarget()): WrittenSession {
+  const writer = detailsOf(client)?.writer;
+  if (!writer) throw new Error(`no writer of ${client}`);
+  return writer.write(conversationOf(items), to);
+}
+
+function textOf({ rows }: WrittenSession): string {
+  return rows.map((row) => `${JSON.stringify(row)}\n`).join("");
+}
+
+async function readText(text: string, name = "session.jsonl"): Promise<Conversation> {
+  const path = join(mkdtempSync(join(temporaryFolder(), "read-")), name);
+  writeFileSync(path, text);
+  const read = await readConversation(path, openNodeSqlite);
+  if (!read.ok) throw new Error(read.error);
+  return read.value;
+}
+
+/** What the client's reader makes of it. */
+function readAgain(session: WrittenSession): Promise<Conversation> {
+  return readText(textOf(session), session.path?.split("/").at(-1));
+}
+
+const at = (minute: number): number => begun + minute * 60_000;
+const prompt = (text: string, minute = 0): Item => ({ kind: "prompt", text, at: at(minute) });
+const answer = (text: string, minute = 0): Item => ({ kind: "answer", text, at: at(minute) });
+const call = (id: string, name: string, input: unknown, minute = 0): Item => {
+  return { kind: "call", id, name, input, at: at(minute) };
+};
+const result = (of: string, text: string, isError = false, minute = 0): Item => {
+  return { kind: "result", of, text, isError, at: at(minute) };
+};
+
+const items: readonly Item[] = [
+  prompt("the word is pear", 0),
+  answer("I run one.", 1),
+  call("call_1", "Bash", { command: "echo one" }, 2),
+  result("call_1", "one", false, 3),
+  call("call_2", "Edit", { file_path: "/home/ann/app/a.ts", old_string: "a", new_string: "b" }, 4),
+  result("call_2", "no such text", true, 5),
+  call("call_3", "TodoWrite", { todos: [{ content: "lex", status: "pending" }] }, 6),
+  result("call_3", "noted", false, 7),
+  call("call_4", "mcp__shim__brief", { of: "s0" }, 8),
+  result("call_4", "", false, 9),
+  answer("Ran them.", 10),
+  prompt("and the second is plum", 11),
+  answer("Noted.", 12),
+];
+
+const clients = ["claude-code", "codex", "opencode"];
+
+it.each(clients)("[RE240] a session that is written for %s reads as the conversation that it was", async (client) => {
+  const again = await readAgain(written(client, items));
+  expect(again.damages).toBe(0);
+  expect([...again.lost]).toEqual([]);
+  const words = again.items.map((item) => ("text" in item ? [item.kind, item.text] : [item.kind, item.id]));
+  expect(words).toEqual(items.map((item) => ("text" in item ? [item.kind, item.text] : [item.kind, item.id])));
+  expect(again.items.map((item) => item.at)).toEqual(items.map((item) => item.at));
+  const calls = again.items.flatMap((item) => (item.kind === "call" ? [item] : []));
+  expect(calls.slice(0, 3)).toMatchObject(items.filter(({ kind }) => kind === "call").slice(0, 3));
+});
+
+it.each(clients)(
+  "[RE242] a summary in a session of %s stands for what precedes it, and is not lost",
+  async (client) => {
+    const summary: Item = { kind: "summary", text: "It was about pears.", at: at(4) };
+    const all = [prompt("pear", 0), answer("Noted.", 1), summary, prompt("plum", 5), answer("Noted, too.", 6)];
+    const again = await readAgain(written(client, all));
+    expect(again.items.map(({ kind }) => kind)).toEqual(["prompt", "answer", "summary", "prompt", "answer"]);
+    expect(again.items[2]).toMatchObject({ text: expect.stringContaining("It was about pears.") });
+  },
+);
+
+it("[RE240] rows of Claude Code name the row before them, but for one that a summary begins", () => {
+  const summary: Item = { kind: "summary", text: "It was about pears.", at: null };
+  const { rows, path, id } = written("claude-code", [prompt("pear"), summary, prompt("plum")]);
+  expect(path).toMatch(new RegExp(`/\\.claude/projects/-home-ann-app/${id}\\.jsonl$`));
+  const ids = rows.map((row) => row["uuid"]);
+  expect(rows.map((row) => row["parentUuid"])).toEqual([null, null, ids[1], ids[2]]);
+  expect(rows[1]).toMatchObject({ subtype: "compact_boundary", logicalParentUuid: ids[0] });
+});
+
+it("[RE240] Claude Code's limit of a folder's name is a refusal", () => {
+  const to = aTarget({ cwd: `/${"a".repeat(200)}` });
+  expect(() => written("claude-code", items, to)).toThrow(/is too long$/);
+});
+
+it("[RE240] names and ids that an API refuses are made plain, also where calls and results name each other", () => {
+  for (const client of clients) {
+    const text = textOf(written(client, [prompt("p"), call("a.1", "a tool!", null), result("a.1", "done")]));
+    expect(text).toContain("a_tool_");
+    expect(text.match(/"(?:id|tool_use_id|call_id|callID)":"a_1"/g)).toHaveLength(client === "opencode" ? 1 : 2);
+    expect(text).not.toContain("a.1");
+  }
+});
+
+it.each([
+  ["", "openai"],
+  ['model_provider = "own"\n[profiles.p]\nmodel_provider = "other"\n', "own"],
+  ['profile = "p"\nmodel_provider = "own"\n[profiles.p]\nmodel_provider = "other"\n', "other"],
+  ['[model_providers.x]\nmodel_provider = "no"\n', "openai"],
+])("[RE240] a rollout names the provider that Codex's settings name: %j", async (settings, provider) => {
+  const home = temporaryFolder();
+  writeFileSync(join(home, "config.toml"), settings);
+  const env = { CODEX_HOME: home };
+  const model = await detailsOf("codex")?.modelOf?.({ env, cwd: home });
+  const { rows, path } = written("codex", items, aTarget({ env, model: model ?? null }));
+  expect(rows[0]).toMatchObject({ type: "session_meta", payload: { model_provider: provider, cwd: "/home/ann/app" } });
+  expect(path).toContain(join(home, "sessions", "2026", "11", "25", "rollout-2026-11-25T12-00-00-"));
+});
+
+it("[RE240] messages of OpenCode have its model, its tools and ids in their order", () => {
+  const model = { providerID: "standin", modelID: "scripted" };
+  const { rows, id, path } = written("opencode", items, aTarget({ model }));
+  expect([rows.length, path]).toEqual([1, null]);
+  const { messages } = rows[0] as { messages: { info: JsonObject; parts: JsonObject[] }[] };
+  expect(messages[0]?.info).toMatchObject({ role: "user", model, sessionID: id });
+  const ids = messages.map(({ info }) => String(info["id"]));
+  expect(ids).toEqual(ids.toSorted((a, b) => (a < b ? -1 : 1)));
+  const tools = messages.flatMap(({ parts }) => parts.flatMap((part) => part["tool"] ?? []));
+  expect(tools).toEqual(["bash", "edit", "todowrite", "shim_brief"]);
+  expect(messages.flatMap(({ parts }) => parts)).toContainEqual(
+    expect.objectContaining({
+      tool: "edit",
+      state: expect.objectContaining({
+        status: "error",
+        error: "no such text",
+        input: { filePath: "/home/ann/app/a.ts", oldString: "a", newString: "b" },
+      }),
+    }),
+  );
+});
+
+it("[RE240] OpenCode gets a message of the user before answers whose prompt is lost", async () => {
+  const { rows } = written("opencode", [answer("Noted.")]);
+  const { messages } = rows[0] as { messages: { info: JsonObject }[] };
+  expect(messages.map(({ info }) => info["role"])).toEqual(["user", "assistant"]);
+  expect((await readAgain(written("opencode", [answer("Noted.")]))).items).toMatchObject([
+    { kind: "answer", text: "Noted." },
+  ]);
+});
+
+it.each(["claude-code", "codex", "qwen"])("[RE241] results of calls of %s are read in full", async (client) => {
+  const { rows, file } = invented(client, "/p");
+  const conversation = await readText(rows.map((row) => `${JSON.stringify(row)}\n`).join(""), file.split("/").at(-1));
+  expect(conversation.items.map(({ kind }) => kind)).toEqual(
+    // Codex's invented rows lack the event of the answer.
+    client === "codex" ? ["prompt", "call", "result"] : ["prompt", "call", "result", "answer"],
+  );
+  expect(conversation.items[2]).toMatchObject({ text: "one" });
+});
+
+it.each(["copilot", "qwen", "gemini"])("[RE241] a session that %s wrote is read with its results", async (client) => {
+  const path = join(import.meta.dirname, "..", "..", "harness", "clients", "transcripts", `${client}.jsonl`);
+  const { items: read, lost } = await readText(readFileSync(path, "utf8"), `${client}.jsonl`);
+  const calls = read.filter(({ kind }) => kind === "call");
+  expect(calls.length).toBeGreaterThan(2);
+  const results = read.flatMap((item) => (item.kind === "result" ? [item] : []));
+  expect(results.map(({ of }) => of)).toEqual(calls.map((item) => (item.kind === "call" ? item.id : "")));
+  expect(results[0]?.text).toMatch(/\bone\b/);
+  expect([...lost.keys()]).not.toContain("cut_result");
+});
+
+const claudeRow = (type: string, content: unknown, more: JsonObject = {}): JsonObject => {
+  const message = { role: type, content, ...(type === "assistant" ? { id: "m", model: "m1" } : {}) };
+  return { type, sessionId: "s1", cwd: "/p", timestamp: "2026-11-25T10:00:00.000Z", message, ...more };
+};
+
+function readClaude(...rows: readonly JsonObject[]): Promise<Conversation> {
+  return readText(rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+}
+
+it("[RE241] a result moves up to its call, and a call without one gets one that says so", async () => {
+  const use = (id: string) => claudeRow("assistant", [{ type: "tool_use", id, name: "Bash", input: { command: id } }]);
+  const done = (id: string) => claudeRow("user", [{ type: "tool_result", tool_use_id: id, content: `ran ${id}` }]);
+  const { items: read, lost } = await readClaude(
+    claudeRow("user", "go"),
+    use("a"),
+    use("b"),
+    claudeRow("user", "also this"),
+    done("b"),
+    done("nothing"),
+    use("c"),
+  );
+  const words = read.map((item) => (item.kind === "call" ? item.id : item.kind === "result" ? item.text : item.kind));
+  const none = expect.stringContaining("No result was recorded");
+  expect(words).toEqual(["prompt", "a", "b", none, "ran b", "prompt", "c", none]);
+  expect([...lost]).toEqual([["missing_result", 2]]);
+});
+
+it("[RE242] what no other client's session holds is counted", async () => {
+  const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "" } };
+  const { lost, items: read } = await readClaude(
+    claudeRow("user", [{ type: "text", text: "see" }, image]),
+    claudeRow("assistant", [{ type: "thinking", thinking: "hm" }]),
+    claudeRow("assistant", [{ type: "tool_use", id: "a", name: "Bash", input: {} }]),
+    claudeRow("user", [
+      { type: "tool_result", tool_use_id: "a", content: [{ type: "text", text: "<persisted-output>" }, image] },
+    ]),
+    claudeRow("user", "inner", { isSidechain: true }),
+    claudeRow("user", "<command-name>/model</command-name>\n<command-args>opus</command-args>"),
+    claudeRow("user", "[Request interrupted by user]"),
+    { type: "system", subtype: "compact_boundary", sessionId: "s1" },
+  );
+  expect(Object.fromEntries(lost)).toEqual({
+    image: 2,
+    thought: 1,
+    cut_result: 1,
+    subagent_row: 1,
+    local_command: 1,
+    interruption: 1,
+    summary: 1,
+  });
+  expect(read.map(({ kind }) => kind)).toEqual(["prompt", "call", "result"]);
+});
+
+const event = (payload: JsonObject): JsonObject => ({ type: "event_msg", payload });
+
+it("[RE241] what the user took back is not written: an edited prompt of Claude Code, a rollback of Codex", async () => {
+  const edited = await readClaude(
+    claudeRow("user", "root", { uuid: "u0", parentUuid: null }),
+    claudeRow("assistant", [{ type: "text", text: "Yes?" }], { uuid: "u1", parentUuid: "u0" }),
+    claudeRow("user", "wrong", { uuid: "u2", parentUuid: "u1" }),
+    claudeRow("assistant", [{ type: "tool_use", id: "a", name: "Bash", input: {} }], { uuid: "u3", parentUuid: "u2" }),
+    claudeRow("user", "right", { uuid: "u4", parentUuid: "u1" }),
+  );
+  expect(edited.items.map((item) => ("text" in item ? item.text : item.id))).toEqual(["root", "Yes?", "right"]);
+  const rolledBack = await readText(
+    [
+      { type: "session_meta", payload: { id: "s1", cwd: "/p" } },
+      event({ type: "user_message", message: "root" }),
+      event({ type: "user_message", message: "wrong" }),
+      {
+        type: "response_item",
+        payload: { type: "function_call", call_id: "a", name: "exec_command", arguments: "{}" },
+      },
+      event({ type: "thread_rolled_back", num_turns: 1 }),
+      event({ type: "user_message", message: "right" }),
+    ]
+      .map((row) => `${JSON.stringify(row)}\n`)
+      .join(""),
+  );
+  expect(rolledBack.items.map((item) => ("text" in item ? item.text : item.id))).toEqual(["root", "right"]);
+});
+
+it("[RE243] a session is written to a file of its own, and never over another one", async () => {
+  const details = detailsOf("codex");
+  if (!details?.writer) throw new Error("no writer");
+  const target = aTarget();
+  const to = (): NewSession => ({ ...aTarget(), env: target.env });
+  const client = { ...details, writer: details.writer };
+  const { file } = await writeSession(client, conversationOf(items), to());
+  const bytes = readFileSync(file ?? "");
+  await expect(writeSession(client, conversationOf([prompt("other")]), to())).rejects.toMatchObject({ code: "EEXIST" });
+  expect(readFileSync(file ?? "")).toEqual(bytes);
+});
