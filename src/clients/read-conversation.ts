@@ -8,13 +8,16 @@ import { readTranscript } from "./read-transcript.ts";
 import type {
   Branch,
   LineFormat,
+  LineOrigin,
   TranscriptContent,
   TranscriptDraft,
+  TranscriptToolCall,
   TranscriptToolEnd,
 } from "./transcript/transcript-draft.ts";
 import { inClaudeWords } from "./adapter/claude-words.ts";
 import type { CallResult, Conversation, Item } from "./conversation/conversation.ts";
 import { withResultsAtCalls } from "./conversation/results-at-calls.ts";
+import type { RowContents } from "./conversation/row-contents.ts";
 
 /** @returns why it cannot be read */
 export async function readConversation(path: string, driver: Driver): Promise<Result<Conversation, string>> {
@@ -38,6 +41,8 @@ interface Recorded {
 class Recorder {
   #recorded: Recorded[] = [];
   readonly #outputs = new Map<string, string>();
+  /** Calls as the client has them, where its reader shortens them. */
+  readonly #wholeCalls = new Set<string>();
   readonly #said = new Set<string>();
   readonly #lost = new Map<LostPart, number>();
 
@@ -47,18 +52,30 @@ class Recorder {
       for (const part of partsOf(row)) {
         const before = lengthsOf(draft);
         readRow(draft, part, origin);
-        this.#record(draft, before, textAt(row, "cwd", 4_096));
-        const { outputs = [], images = 0, thoughts = 0, isOfSubagent = false } = contentsOf(part);
-        this.#lose("image", images);
-        this.#lose("thought", thoughts);
-        this.#lose("subagent_row", isOfSubagent ? 1 : 0);
-        for (const { of, text, isCut } of outputs) {
-          this.#lose("cut_result", isCut ? 1 : 0);
-          // A program of Codex is several calls.
-          for (const id of of === null ? [] : (draft.programs.get(of) ?? [of])) this.#addOutput(draft, id, text);
-        }
+        const contents = contentsOf(part);
+        const calls = this.#ownCalls(contents, origin) ?? draft.toolCalls.slice(before.toolCalls);
+        this.#record(draft, before, { calls, cwd: textAt(row, "cwd", 4_096) });
+        this.#addContents(draft, contents);
       }
     };
+  }
+
+  /** Calls that the client's reader has in another way; null: it has them. */
+  #ownCalls({ call, repeatsCalls }: RowContents, { at }: LineOrigin): RowCalls["calls"] | null {
+    if (!call) return repeatsCalls === true ? [] : null;
+    this.#wholeCalls.add(call.id);
+    return [{ ...call, at }];
+  }
+
+  #addContents(draft: TranscriptDraft, contents: RowContents): void {
+    const { outputs = [], images = 0, thoughts = 0, isOfSubagent = false } = contents;
+    this.#lose("image", images);
+    this.#lose("thought", thoughts);
+    this.#lose("subagent_row", isOfSubagent ? 1 : 0);
+    for (const { of, text, isCut } of outputs) {
+      this.#lose("cut_result", isCut ? 1 : 0);
+      for (const id of of === null ? [] : this.#callsOf(draft, of)) this.#addOutput(draft, id, text);
+    }
   }
 
   /** A result may be there without the row that says how the call ended. */
@@ -72,20 +89,26 @@ class Recorder {
     if (count > 0) this.#lost.set(part, (this.#lost.get(part) ?? 0) + count);
   }
 
-  #record(draft: TranscriptDraft, before: Lengths, cwd: string | null): void {
+  /** A program of Codex may be several calls. */
+  #callsOf({ programs }: TranscriptDraft, id: string): readonly string[] {
+    return this.#wholeCalls.has(id) ? [id] : (programs.get(id) ?? [id]);
+  }
+
+  #record(draft: TranscriptDraft, before: Lengths, { calls, cwd }: RowCalls): void {
     const { branch } = draft;
     if (draft.texts.length < before.texts) this.#takeBack(draft.texts.length);
     for (let at = before.compactions; at < draft.compactions.length; at += 1)
       this.#recorded.push({ item: at, branch: null, text: null });
-    const calls = new Set(draft.toolCalls.slice(before.toolCalls).map(({ id }) => id));
+    const ids = new Set(calls.map(({ id }) => id));
     const ends = draft.toolEnds.slice(before.toolEnds);
     this.#addResults(
-      ends.filter(({ toolUseId }) => !calls.has(toolUseId)),
+      ends.filter(({ toolUseId }) => !ids.has(toolUseId)),
       branch,
     );
     for (let index = before.texts; index < draft.texts.length; index += 1) {
       const said = draft.texts[index];
-      if (!said) continue;
+      // An API refuses words that are blanks alone; those of a refusal stand in the call's result.
+      if (!said || said.text.trim() === "" || ends.some(({ toolUseId }) => toolUseId === said.uuid)) continue;
       const { role, text, at, startsNoTurn } = said;
       if (startsNoTurn === "local") this.#lose("local_command", 1);
       else if (!this.#isRepeated(role, text, at))
@@ -95,13 +118,13 @@ class Recorder {
           text: index,
         });
     }
-    for (const { id, name, input, at } of draft.toolCalls.slice(before.toolCalls)) {
+    for (const { id, name, input, at } of calls) {
       const item = { kind: "call" as const, id, name, input: inClaudeWords(name, input, cwd), at };
       this.#recorded.push({ item, branch, text: null });
     }
     // A row may hold a call with its result.
     this.#addResults(
-      ends.filter(({ toolUseId }) => calls.has(toolUseId)),
+      ends.filter(({ toolUseId }) => ids.has(toolUseId)),
       branch,
     );
   }
@@ -150,6 +173,11 @@ class Recorder {
   #withOutput(result: CallResult): CallResult {
     return { ...result, text: this.#outputs.get(result.of) ?? result.text };
   }
+}
+
+interface RowCalls {
+  readonly calls: readonly Pick<TranscriptToolCall, "id" | "name" | "input" | "at">[];
+  readonly cwd: string | null;
 }
 
 type Lengths = Readonly<Record<"texts" | "toolCalls" | "toolEnds" | "compactions", number>>;

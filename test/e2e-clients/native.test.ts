@@ -85,7 +85,10 @@ class ThreeClients extends CodexRig {
 
   /** From the client's start to its end, which must be a good one. */
   async says(client: string, prompt: string, steps: readonly Step[], session: string | null): Promise<ScriptedModel> {
-    const model = await startScriptedModel({ threads: [{ steps }] });
+    const model = await startScriptedModel({
+      threads: [{ steps }],
+      summary: "<summary>All of it was about fruit.</summary>",
+    });
     onTestFinished(() => model.close());
     const [program = "", ...args] = drivers[client]?.words(model.url, prompt, session) ?? fail(client);
     const env = this.#envOf(model.url);
@@ -196,5 +199,24 @@ it.each(["codex", "claude-code", "opencode"])(
     await rig.says("claude-code", "the word is pear", [calls, { text: "Ran both." }], null);
     const { id } = await rig.begun();
     await rig.shows(`resume ${id} --in ${into} --native`, ["the word is pear", "I run two.", "Ran both."]);
+  },
+);
+
+it.each(["codex", "claude-code", "opencode"])(
+  "[RE242] %s sends the summary of a compacted session of Claude Code in place of what it stands for @night",
+  async (into) => {
+    const rig = new ThreeClients();
+    await rig.says("claude-code", "the word is pear", [{ text: "Noted the pear." }], null);
+    const { id } = await rig.begun();
+    for (const words of ["and plum", "and quince"]) await rig.says("claude-code", words, [{ text: "Noted, too." }], id);
+    await rig.says("claude-code", "/compact", [], id);
+    await rig.says("claude-code", "and the last is fig", [{ text: "Noted the fig." }], id);
+    const { made, carried } = rig.native(id, into);
+    expect(carried).toEqual({ prompts: 4, answers: 4, calls: 0, summaries: 1 });
+    const model = await rig.says(into, "go on", [{ text: "I go on." }], made);
+    const sent = JSON.stringify(model.requests.find(({ kind }) => kind === "loop")?.body);
+    expect(sent).toContain("All of it was about fruit.");
+    expect(sent).toContain("Noted the fig.");
+    expect(sent).not.toContain("Noted the pear.");
   },
 );

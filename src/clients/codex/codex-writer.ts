@@ -14,7 +14,10 @@ const tools: ReadonlyMap<string, (input: JsonObject) => JsonObject> = new Map<
   ["Bash", ({ command }) => functionCall("exec_command", { cmd: command })],
   ["TodoWrite", (input) => functionCall("update_plan", { plan: planOf(input) })],
   ["AskUserQuestion", (input) => functionCall("request_user_input", input)],
-  ["apply_patch", (input) => ({ type: "custom_tool_call", name: "apply_patch", input: textAt(input, "input") ?? "" })],
+  ["apply_patch", (input) => customCall("apply_patch", input)],
+  ["exec", (input) => customCall("exec", input)],
+  ["wait", (input) => functionCall("wait", input)],
+  ["write_stdin", (input) => functionCall("write_stdin", input)],
 ]);
 
 export const codexWriter: SessionWriter = {
@@ -30,6 +33,10 @@ export const codexWriter: SessionWriter = {
 
 function functionCall(name: string, input: unknown): JsonObject {
   return { type: "function_call", name: plainName(name, 64), arguments: JSON.stringify(input) };
+}
+
+function customCall(name: string, input: JsonObject): JsonObject {
+  return { type: "custom_tool_call", name, input: textAt(input, "input") ?? JSON.stringify(input) };
 }
 
 function planOf(input: JsonObject): JsonObject[] {

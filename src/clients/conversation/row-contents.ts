@@ -4,6 +4,10 @@ import { asObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 export interface RowContents {
   /** Results of calls as the model read them; `isCut`: the client had left a part of it out. */
   readonly outputs?: readonly { readonly of: string | null; readonly text: string; readonly isCut: boolean }[];
+  /** Call that `readRow` leaves out or shortens, or has as several. */
+  readonly call?: { readonly id: string; readonly name: string; readonly input: unknown };
+  /** Another row has the calls of this one. */
+  readonly repeatsCalls?: boolean;
   readonly images?: number;
   readonly thoughts?: number;
   /** The row is one of a sub-agent's own chat. */
