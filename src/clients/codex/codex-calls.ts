@@ -7,7 +7,7 @@ import {
   textAt,
   type JsonObject,
 } from "../../shared/json-fields.ts";
-import { answersOf, exitCode, headChars, printedIn } from "./codex.ts";
+import { answersOf, backgroundId, exitCode, headChars, printedIn, runningSession } from "./codex.ts";
 import {
   addCall,
   addEnd,
@@ -58,8 +58,11 @@ const waiting: ReadonlySet<string> = new Set(["write_stdin", "wait"]);
 
 function readFunctionCall(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
   const name = textAt(payload, "name", 200);
-  if (name === null || waiting.has(name)) return;
   const input = parseObject(textAt(payload, "arguments") ?? "");
+  const command = numberAt(input, "session_id");
+  if (name !== null && waiting.has(name) && command !== null)
+    draft.waits.set(textAt(payload, "call_id", 200) ?? "", backgroundId(command));
+  if (name === null || waiting.has(name)) return;
   const server = textAt(payload, "namespace", 200);
   const own = server === null ? functions.get(name)?.(input) : { name: `${server}__${name}`, input };
   add(draft, payload, own ?? { name, input, isUnhooked }, origin);
@@ -108,7 +111,11 @@ function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOri
   if (id === null) return;
   const text = textAt(payload, "output");
   const parts = text === null ? listAt(payload, "output").map((part) => textAt(asObject(part), "text") ?? "") : [text];
-  for (const toolUseId of draft.programs.get(id) ?? [id]) endCall(draft, toolUseId, parts.join("\n"), at);
+  const output = parts.join("\n");
+  const awaited = draft.waits.get(id);
+  if (awaited !== undefined && !runningSession.test(output.slice(0, headChars)))
+    draft.notes.push({ kind: "ended", id: awaited, at });
+  for (const toolUseId of draft.programs.get(id) ?? [id]) endCall(draft, toolUseId, output, at);
 }
 
 function endCall(draft: TranscriptDraft, toolUseId: string, output: string, at: number | null): void {

@@ -83,7 +83,16 @@ export function printedIn(output: string): JsonObject {
   const code = exitCode.exec(head)?.[1];
   const known = code === undefined ? numberAt(objectAt(inJson, "metadata"), "exit_code") : Number(code);
   const stdout = textAt(inJson, "output") ?? output.slice(outputStart.exec(head)?.[0].length ?? 0);
-  return { stdout, ...(known === null ? {} : { exit_code: known }) };
+  const running = runningSession.exec(head)?.[1];
+  const background = running === undefined ? {} : { backgroundTaskId: backgroundId(Number(running)) };
+  return { stdout, ...(known === null ? {} : { exit_code: known }), ...background };
+}
+
+export const runningSession = /^Process running with session ID (\d+)$/m;
+
+/** @param session number by which later calls name a command that runs on */
+export function backgroundId(session: number): string {
+  return `session-${session}`;
 }
 
 /** The answers name a question by its id, which stands for one that is not known. */

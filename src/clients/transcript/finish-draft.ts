@@ -13,6 +13,7 @@ export function finished(draft: TranscriptDraft): TranscriptContent {
     branch: _branch,
     promptAfter: _promptAfter,
     programs: _programs,
+    waits: _waits,
     ...content
   } = draft;
   return {

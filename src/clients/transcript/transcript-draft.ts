@@ -59,6 +59,8 @@ export interface TranscriptToolEnd {
 export type TranscriptNote = { readonly at: number | null } & (
   | { readonly kind: "recap"; readonly text: string }
   | { readonly kind: "named"; readonly name: string }
+  /** Id of what ran in the background. */
+  | { readonly kind: "ended"; readonly id: string }
   /** Text in the user's place, by which it reports the end of a background task. */
   | { readonly kind: "notice"; readonly text: string }
 );
@@ -170,6 +172,8 @@ export interface TranscriptDraft extends Growing<Omit<TranscriptContent, "usage"
   readonly promptAfter: Map<string, { readonly branch: Branch; readonly isParentBefore: boolean }>;
   /** Calls that a program of Codex is, by its own id. */
   readonly programs: Map<string, readonly string[]>;
+  /** Commands of Codex that a call waits for, by the id of the call. */
+  readonly waits: Map<string, string>;
 }
 
 /** Adds what one line of a client's transcript says. */
@@ -209,6 +213,7 @@ export function emptyDraft(): TranscriptDraft {
     branch: null,
     promptAfter: new Map(),
     programs: new Map(),
+    waits: new Map(),
   };
 }
 

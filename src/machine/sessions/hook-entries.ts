@@ -108,8 +108,8 @@ function prompt(input: HookInput, turn: () => string): KeyedEntry[] {
 
 /** Entries of what a client notes in its transcript, and has no event for. */
 export function noteEntries(note: TranscriptNote): KeyedEntry[] {
-  if (note.kind === "notice") {
-    const ended = endedTaskIn(note.text);
+  if (note.kind === "notice" || note.kind === "ended") {
+    const ended = note.kind === "ended" ? note.id : endedTaskIn(note.text);
     return ended === null ? [] : [backgroundEnd(ended)];
   }
   if (note.kind === "named") {

@@ -218,14 +218,14 @@ function report(count: number): string {
   return JSON.stringify({ checks, verdict: "caulk it" }, null, 2);
 }
 
+function lastWordsOf(text: string): string {
+  const from = { prompts: prompts("check it"), words: [{ text, at: T0 }] };
+  return linesUnder(shown(from), "the chat's last words:")[0] ?? "";
+}
+
 it("[RE202] an answer that is a block of data stands whole where it fits, and is quoted where it does not", () => {
-  const last = (count: number): string =>
-    linesUnder(
-      shown({ prompts: prompts("check it"), words: [{ text: report(count), at: T0 }] }),
-      "the chat's last words:",
-    )[0] ?? "";
-  expect(last(5)).toContain('"plank 4 is tight" ], "verdict": "caulk it" }');
-  expect(last(900)).toMatch(/"verdict": "caulk it" \}$/);
+  expect(lastWordsOf(report(5))).toContain('"plank 4 is tight" ], "verdict": "caulk it" }');
+  expect(lastWordsOf(report(900))).toMatch(/"verdict": "caulk it" \}$/);
 });
 
 it("[RE202] a pasted log goes before the words around it", () => {

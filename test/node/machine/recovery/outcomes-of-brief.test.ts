@@ -95,6 +95,33 @@ it("[RE237] what runs in the background stands beside how the chat stood until i
   expect(standing()).not.toContain("background");
 });
 
+it.each([
+  ["Process running with session ID 7\nOutput:\n", true],
+  ["Process exited with code 0\nOutput:\nserved", false],
+])(
+  "[RE237] a command of Codex runs on until a call that waits for it has seen its end: %j",
+  async (waited, isRunning) => {
+    const run = { name: "exec_command", arguments: JSON.stringify({ cmd: "npm run serve" }), call_id: "c1" };
+    const wait = { name: "write_stdin", arguments: JSON.stringify({ session_id: 7, chars: "" }), call_id: "c2" };
+    const rows = [
+      codexHead("0.144.1"),
+      codexRow(1, "event_msg/user_message", { message: "serve it" }),
+      codexRow(2, "response_item/function_call", run),
+      codexRow(3, "response_item/function_call_output", {
+        call_id: "c1",
+        output: "Process running with session ID 7\nOutput:\nlistening",
+      }),
+      codexRow(4, "response_item/function_call", wait),
+      codexRow(5, "response_item/function_call_output", { call_id: "c2", output: waited }),
+      codexRow(6, "event_msg/agent_message", { message: "It is served." }),
+      codexRow(7, "event_msg/task_complete", { last_agent_message: "It is served." }),
+    ];
+    const standing = lineOf(await imported(rows.map((one) => JSON.stringify(one)).join("\n")), "how it stood") ?? "";
+    expect(standing).toContain("the turn was over");
+    expect(standing.includes("in the background, with no end seen: Bash npm run serve")).toBe(isRunning);
+  },
+);
+
 it("[RE238] a file that the chat itself took away by a command is said to be deleted by it; one that others took is missing", () => {
   const { runtime, claude, path } = aChatInRepository();
   claude.prompt("tidy up");
