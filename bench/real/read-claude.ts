@@ -79,6 +79,8 @@ function saidIn(row: JsonObject, content: unknown): EventBody[] {
   if (row["isCompactSummary"] === true) return [{ kind: "compaction", summary: whole }];
   if (row["isMeta"] === true) return [{ kind: "harness", text: whole }];
   if (isInterruption(whole)) return [{ kind: "interruption" }];
+  // The client carries it out itself.
+  if (whole === "/compact" || whole === "/clear") return [{ kind: "harness", text: whole }];
   const command = commandIn(whole);
   if (command) return commandEvents(command, whole);
   const own = parts.filter((text) => !isHarnessText(text)).join("\n");

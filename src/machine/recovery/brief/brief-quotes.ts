@@ -1,5 +1,5 @@
 import { defaults } from "../../../contract/config.ts";
-import type { EndedCall, UserPrompt, WorkState } from "../../../contract/work-state.ts";
+import type { EndedCall, ToolRun, UserPrompt, WorkState } from "../../../contract/work-state.ts";
 import { age } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { effectLine } from "../../sessions/effects.ts";
@@ -56,6 +56,7 @@ const chars = {
   plan: 160,
   /** By whether the user has asked anything since. */
   summary: { newest: 1_600, older: 600 },
+  recap: 600,
   result: 300,
 };
 /** After so many later prompts a summary or a plan is mostly history. */
@@ -86,13 +87,13 @@ const olderRoom = 3_000;
 
 export function standingLine(from: Restoration, { now, scale }: BriefContext): string {
   const { session, state, cause, knownUntil } = from;
-  const { runningTools } = state;
-  const shown = runningTools.slice(-Math.ceil(counts.runs * scale));
+  const { runningTools, background = [] } = state;
+  const most = Math.ceil(counts.runs * scale);
+  const shown = runningTools.slice(-most);
   const maxCall = Math.max(chars.leastCall, chars.call * scale);
-  const runs = shown.map(
-    ({ startedAt, ...call }) =>
-      `${callText(call, session.project, maxCall)} (begun ${isKnownTime(knownUntil) ? `${age(knownUntil - startedAt)} before` : "at an unknown time"}; no result was seen${cause === null ? "" : afterDeath(call)})`,
-  );
+  const begun = ({ startedAt, ...call }: ToolRun): string =>
+    `${callText(call, session.project, maxCall)} (begun ${isKnownTime(knownUntil) ? `${age(knownUntil - startedAt)} before` : "at an unknown time"}`;
+  const runs = shown.map((run) => `${begun(run)}; no result was seen${cause === null ? "" : afterDeath(run)})`);
   const hidden = runningTools.length - shown.length;
   const text = {
     running: `in mid-turn, running ${runs.join("; ")}${hidden > 0 ? `; and ${hidden} calls more` : ""}`,
@@ -102,13 +103,13 @@ export function standingLine(from: Restoration, { now, scale }: BriefContext): s
     working: "no end of its turn was seen; it had answered or made a call since the last prompt",
     unknown: "nothing had been asked yet",
   }[standingOf(state)];
-  const background = (state.background ?? [])
-    .slice(-Math.ceil(counts.runs * scale))
-    .map(
-      ({ startedAt, ...call }) =>
-        `${callText(call, session.project, maxCall)} (begun ${isKnownTime(knownUntil) ? `${age(knownUntil - startedAt)} before` : "at an unknown time"})`,
-    );
-  const beside = background.length === 0 ? "" : `; in the background, with no end seen: ${background.join("; ")}`;
+  const beside =
+    background.length === 0
+      ? ""
+      : `; in the background, with no end seen: ${background
+          .slice(-most)
+          .map((run) => `${begun(run)})`)
+          .join("; ")}`;
   return `how it stood${from.elsewhere ? " at the last sync" : ""}${formatWhen(now, knownUntil)}: ${text}${beside}`;
 }
 
@@ -329,7 +330,7 @@ export function summaryLines({ state }: Restoration, { now, scale }: BriefContex
 export function recapLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const { recap, prompts } = state;
   if (recap === undefined || laterThan(prompts, recap.at) > 0) return [];
-  const text = excerpt(neutralize(recap.text), Math.floor(chars.plan * 4 * scale));
+  const text = excerpt(neutralize(recap.text), Math.floor(chars.recap * scale));
   return [{ text: `the client's own account of it${formatWhen(now, recap.at)}: ${text}`, rank: 2 }];
 }
 
