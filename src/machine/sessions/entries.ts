@@ -21,7 +21,7 @@ export const limits = {
   /** An answer of a sub-agent says first what it found. */
   subagent: { head: 1_000, tail: 500 },
   unread: 16_000,
-  plan: 2_000,
+  plan: 6_000,
   path: 4_096,
 };
 

@@ -54,6 +54,7 @@ const chars = {
   tool: 60,
   error: 300,
   plan: 160,
+  planLine: 240,
   /** By whether the user has asked anything since. */
   summary: { newest: 1_600, older: 600 },
   recap: 600,
@@ -68,7 +69,7 @@ const counts = {
   newest: 3,
   notes: 8,
   answers: 8,
-  planLines: 8,
+  planLines: 80,
   todos: 8,
   effects: 5,
   runs: 5,
@@ -243,8 +244,8 @@ function laterThan(prompts: readonly UserPrompt[], at: number): number {
 function planLines(text: string, rank: number, about: string): BriefLine[] {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   const shown = lines.slice(0, counts.planLines).map((line, index): BriefLine => ({
-    text: `  ${oneLine(line, chars.plan)}`,
-    rank: (index < 3 ? rank : 3) + index / 100,
+    text: `  ${oneLine(line, chars.planLine)}`,
+    rank: (index < 3 ? rank : rank + 0.55) + index / 1_000,
   }));
   return headed(`plan (${about}; ${lines.length} lines):`, shown);
 }
