@@ -68,7 +68,9 @@ function withDialog(input: JsonObject): JsonObject {
 /** Output of a command as its rollout has it, too. */
 function withPrinted(input: JsonObject): JsonObject {
   const { tool_name: tool, tool_response: output } = input;
-  return tool === "Bash" && typeof output === "string" ? { ...input, tool_response: printedIn(output) } : input;
+  const parts = Array.isArray(output) ? output.map((part) => textAt(asObject(part), "text") ?? "") : [output];
+  const text = parts.filter((part) => typeof part === "string").join("\n");
+  return tool === "Bash" && text !== "" ? { ...input, tool_response: printedIn(text) } : input;
 }
 
 /** Lines that the client puts before a command's output. */

@@ -100,6 +100,19 @@ it("[EF5] a client that hides failures shows no success by an end", () => {
   expect(outcomes(runtime, "codex-1")).toEqual(["git push origin main: unknown"]);
 });
 
+it.each([["Process exited with code 0\nOutput:\nok"], [[{ type: "input_text", text: "Exit code: 0\nOutput:\nok" }]]])(
+  "[EF5] an exit code in the event decides: %j",
+  (response) => {
+    const { runtime, claude } = aChat();
+    const call = { tool_name: "Bash", tool_input: push, tool_use_id: "c1", tool_response: response };
+    for (const event of ["PreToolUse", "PostToolUse"]) {
+      const input = JSON.stringify({ session_id: "codex-1", cwd: claude.cwd, ...call });
+      answerHook(runtime, event, () => input, claude.pid, codex);
+    }
+    expect(outcomes(runtime, "codex-1")).toEqual(["git push origin main: done"]);
+  },
+);
+
 it("[EF5] an exit code in the transcript decides what the event of a call did not show", () => {
   const { runtime, claude } = aChat();
   const path = join(temporaryFolder(), "rollout.jsonl");
