@@ -1,5 +1,6 @@
 import { basename, dirname } from "node:path";
 import type { JsonObject } from "../../src/shared/json-fields.ts";
+import { outputOf } from "./content.ts";
 import type { PlayedCut } from "./play.ts";
 import { isKind, type SessionEvent } from "./session-events.ts";
 import { normalized } from "./text-match.ts";
@@ -44,11 +45,12 @@ export function falseClaims(played: PlayedCut): FalseClaim[] {
   return lines.flatMap((line) => [aboutTurn(line, played), aboutFiles(line, played), aboutBranch(line, played)].flat());
 }
 
-/** What calls were given, too: a brief may show it. */
+/** Inputs and outputs of calls, too: a brief may show them. */
 function saidTexts({ before }: PlayedCut): string[] {
   return before.flatMap((event) => {
     if (event.kind === "prompt" || event.kind === "answer" || event.kind === "harness") return [event.text];
     if (event.kind === "call") return Object.values(event.input).filter((value) => typeof value === "string");
+    if (event.kind === "end") return [event.error ?? outputOf(event.response)];
     return event.kind === "compaction" ? [event.summary] : [];
   });
 }
