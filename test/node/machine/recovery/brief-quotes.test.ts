@@ -265,7 +265,7 @@ it("[RE207] of a compacted session the parts of the client's summary that point 
   expect(shown({ compactSummary: "All of it was about boats." })).toContain("All of it was about boats.");
 });
 
-it("[RE241] a summary and to-dos that prompts have followed give way to what is newer", () => {
+it("[RE246] a summary and to-dos that prompts have followed give way to what is newer", () => {
   const compactSummary = `## Pending tasks\n${"Paint the deck of the boat in green. ".repeat(60)}`;
   const todos = Array.from({ length: 8 }, (_, n) => ({
     text: `Mend sail ${n} of the boat`,

@@ -83,7 +83,7 @@ it("[RE20] one that ended, was recovered or dismissed where it ran, or holds not
   expect(await isFound()).toBe(false);
 });
 
-it("[RE234] whether any number of sessions lives is one question to the coordinator", async () => {
+it("[RE247] whether any number of sessions lives is one question to the coordinator", async () => {
   const { reach, here, there, dead, world } = await aWorld();
   for (const session of ["aaaa1111-0000-4000-8000-000000000008", "aaaa1111-0000-4000-8000-000000000009"]) {
     const other = anotherClaude(there.runtime, dead, { session });

@@ -165,7 +165,7 @@ it("[RE239] worktrees, sub-agents, pull requests and tasks of a tracker that cal
 
 const row = (fields: object): string => JSON.stringify({ timestamp: "2026-01-02T10:00:09.000Z", ...fields });
 
-it("[RE239] [RE240] of Claude Code's own rows the pull requests that it links are named, and its account for a user who was away is quoted", async () => {
+it("[RE239] [RE245] of Claude Code's own rows the pull requests that it links are named, and its account for a user who was away is quoted", async () => {
   const said = anAssistantLine({ id: "m1", content: [{ type: "text", text: "I opened it." }] });
   const text = await imported(
     aTranscript(
