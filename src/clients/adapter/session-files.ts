@@ -46,6 +46,10 @@ export interface Refusal {
 export interface SessionFiles {
   /** Folder with the transcripts of a session's sub-agents. @param file of the session */
   readonly subagents?: (file: string, id: string) => string;
+  /** Files beside those of sessions whose names fit the patterns too. */
+  readonly isBeside?: (name: string) => boolean;
+  /** Files of sub-agents that older versions wrote beside their session's. */
+  readonly isSubagent?: (name: string) => boolean;
   /** Whether a row among the first makes its client's list leave the session out. */
   readonly hides?: (row: JsonObject) => HiddenSession | null;
   /** Where other programs of the same maker keep sessions of this form. */

@@ -111,6 +111,7 @@ export const claudeSessions: SessionFiles = {
   home: [".claude", "CLAUDE_CONFIG_DIR"],
   subagents: (file, id) => join(dirname(file), id, "subagents"),
   isNamedById: true,
+  isSubagent: (name) => name.startsWith("agent-"),
   hides: hiddenBy,
   cleanUp,
   isExempt: (row) => row["entrypoint"] === "claude-desktop",

@@ -10,6 +10,8 @@ export const qwenSessions: SessionFiles = {
   folderOf: (file, project) => join(dirname(dirname(dirname(file))), dashed(project), "chats"),
   isInFolder: true,
   isNamedById: true,
+  // Such as `<id>.ledger.jsonl`.
+  isBeside: (name) => /\.[a-z-]+\.jsonl$/.test(name),
   links: { isLink: () => true, bridgeMs: 0 },
   losesAfterCut: true,
   rowOf(row) {

@@ -42,13 +42,9 @@ export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<
   const subagents = await checkSubagents(kept, client);
   const findings = [
     ...damagesOf(deps, kept, facts),
-    ...unlinkedRows(facts),
-    ...findingsOfClient(deps, kept, facts, head),
+    ...(kept.subagentOf === null ? findingsOfSession(deps, kept, client, facts, head) : [subagentFinding(kept)]),
     ...subagents.findings,
-    ...lostPrompts(deps, kept, facts),
-    ...(kept.by === null ? unlisted(client, kept, facts, head) : []),
     ...(kept.by === null && !head.isExempt ? expiry(deps, kept, client, facts) : []),
-    ...lostBackups(deps, kept, client, head),
   ];
   const damaged = facts.damages.reduce((sum, { bytes }) => sum + bytes, 0);
   return ok({
@@ -72,6 +68,26 @@ export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<
     subagents: subagents.files,
     kept: null,
   });
+}
+
+function findingsOfSession(
+  deps: CheckDeps,
+  kept: KeptSession,
+  client: SessionFiles,
+  facts: TranscriptFacts,
+  head: SessionSigns,
+): StoreFinding[] {
+  return [
+    ...unlinkedRows(facts),
+    ...findingsOfClient(deps, kept, facts, head),
+    ...lostPrompts(deps, kept, facts),
+    ...(kept.by === null ? unlisted(client, kept, facts, head) : []),
+    ...lostBackups(deps, kept, client, head),
+  ];
+}
+
+function subagentFinding({ subagentOf }: KeptSession): StoreFinding {
+  return { state: "whole", text: `it is of a sub-agent of ${subagentOf}, whose chat has its results` };
 }
 
 export function worstOf(findings: readonly StoreFinding[]): StoredState {

@@ -8,6 +8,7 @@ import { TranscriptBytes, problemOf } from "../../clients/transcript/transcript-
 import { hookClients, type HookClient } from "../../contract/clients.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import type { CheckedSession, StoreFinding } from "../../contract/machine/stores.ts";
+import { codeOf } from "../../shared/error.ts";
 import { pluralize } from "../../shared/format.ts";
 import type { Driver } from "../../store/driver.ts";
 import { checkSession, worstOf, type CheckDeps } from "./check-session.ts";
@@ -59,14 +60,26 @@ async function checkFiles(
     const promptsOf = (session: string): readonly { readonly at: number }[] => prompts?.bySession.get(session) ?? [];
     const found = await checkSession({ ...deps, promptsOf }, kept);
     if (!found.ok) checked.unread.push({ file: kept.path, why: found.error });
-    else checked.sessions.push(keep ? await withCopy(deps, found.value, files) : found.value);
+    else checked.sessions.push(keep ? await withCopy(deps, found.value, files, checked) : found.value);
   }
   checked.stores.push({ client, path, isThere, sessions: all.length, notes });
 }
 
-async function withCopy(deps: StoreCheckDeps, session: CheckedSession, files: SessionFiles): Promise<CheckedSession> {
+async function withCopy(
+  { keepFolder }: StoreCheckDeps,
+  session: CheckedSession,
+  files: SessionFiles,
+  { unread }: Growing,
+): Promise<CheckedSession> {
   if (!session.findings.some(({ state }) => state === "expiring")) return session;
-  return { ...session, kept: await keepSession(deps.keepFolder, session, files) };
+  try {
+    return { ...session, kept: await keepSession(keepFolder, session, files) };
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === null) throw error;
+    unread.push({ file: session.file, why: `no copy of it could be made in ${keepFolder} (${code})` });
+    return session;
+  }
 }
 
 interface ReadPrompts {

@@ -1,5 +1,7 @@
-import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { readBytes } from "../../clients/transcript/transcript-bytes.ts";
+import { codeOf } from "../../shared/error.ts";
 import type { HookClient } from "../../contract/clients.ts";
 import { pathsBelow, pathsOf, rootOf, uuid, type SessionFiles } from "../../clients/adapter/session-files.ts";
 import { allSessionFiles, sessionFilesOf } from "../../clients/details.ts";
@@ -14,6 +16,8 @@ export interface KeptSession {
   readonly bytes: number;
   /** Its client does not list it. */
   readonly isArchived: boolean;
+  /** Session whose sub-agent it is; null: none. */
+  readonly subagentOf: string | null;
   /** Program that keeps it instead of the client; null: the client does. */
   readonly by: string | null;
 }
@@ -54,16 +58,28 @@ function keptBy(env: NodeJS.ProcessEnv, name: HookClient, client: SessionFiles, 
   const archived = new Set(pathsOf(env, client, client.archive ?? [], `${prefix}*`));
   const others = client.others?.(env);
   const ofOthers = new Set(others ? pathsBelow(others.root, others.files, `${prefix}*`) : []);
-  const paths = [...pathsOf(env, client, client.files, `${prefix}*`), ...archived, ...ofOthers];
+  const all = [...pathsOf(env, client, client.files, `${prefix}*`), ...archived, ...ofOthers];
+  const paths = all.filter((path) => client.isBeside?.(basename(path)) !== true);
   return paths.flatMap((path) => {
-    const by = others && ofOthers.has(path) ? others.by : null;
     const stats = statSync(path, { throwIfNoEntry: false });
-    const named = stats?.isFile() === true ? idOf(path, prefix) : null;
+    if (stats?.isFile() !== true) return [];
+    const named = idOf(path, prefix);
+    const isSubagent = client.isSubagent?.(basename(path)) === true;
     // A walk over the store leaves out no file.
-    const id = named ?? (prefix === "" && stats?.isFile() ? basename(path).replace(fileEnd, "") : null);
-    if (id === null || !stats) return [];
+    const ofFile = prefix === "" ? basename(path).replace(fileEnd, "") : null;
+    const id = isSubagent ? ofFile : (named ?? ofFile);
+    if (id === null) return [];
     return [
-      { client: name, id, path, changedAt: stats.mtimeMs, bytes: stats.size, isArchived: archived.has(path), by },
+      {
+        client: name,
+        id,
+        path,
+        changedAt: stats.mtimeMs,
+        bytes: stats.size,
+        isArchived: archived.has(path),
+        subagentOf: isSubagent ? named : null,
+        by: others && ofOthers.has(path) ? others.by : null,
+      },
     ];
   });
 }
@@ -84,14 +100,14 @@ export function uuidAtEnd(name: string): string | null {
 
 const headBytes = 65_536;
 
+/** Null also for a file that cannot be read, which its reader reports. */
 function idIn(path: string): string | null {
-  const file = openSync(path, "r");
   try {
-    const bytes = Buffer.alloc(headBytes);
-    const head = bytes.toString("utf8", 0, readSync(file, bytes, 0, headBytes, 0));
+    const head = readBytes(path, headBytes).bytes.toString("utf8");
     return /"sessionId":\s{0,8}"([\w-]{1,200})"/.exec(head)?.[1] ?? null;
-  } finally {
-    closeSync(file);
+  } catch (error) {
+    if (codeOf(error) === null) throw error;
+    return null;
   }
 }
 

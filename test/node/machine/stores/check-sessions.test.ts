@@ -1,4 +1,13 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import * as fc from "fast-check";
@@ -192,6 +201,24 @@ it("[SC6] a damaged sub-agent, and one that the API refuses, are found", async (
   const poisoned = invented("codex", home.project);
   write(home, poisoned, [...poisoned.rows, ...poisoned.refused(1, 400), ...poisoned.refused(2, 400)]);
   expect(await check(home, "--client codex")).toMatchObject([{ state: "poisoned" }]);
+});
+
+it("[SC7] a file that cannot be read is named with the reason, and the others are checked", async () => {
+  const home = aCliHome();
+  const session = invented("claude-code", home.project);
+  const path = write(home, session);
+  mkdirSync(join(dirname(path), "5f0e0e5e-0000-4000-8000-000000000001.jsonl"));
+  writeFileSync(join(dirname(path), "agent-a1.jsonl"), `${JSON.stringify(session.rows[0])}\n`);
+  const found = await check(home);
+  expect(found.map(({ session: id, state }) => [id, state])).toEqual([
+    [session.id, "whole"],
+    ["agent-a1", "whole"],
+  ]);
+  const locked = invented("codex", home.project);
+  symlinkSync("/proc/self/mem", write(home, locked).replace(locked.id, "5f0e0e5e-0000-4000-8000-000000000002"));
+  const ran = await home.shim("sessions check --client codex");
+  expect(ran).toMatchObject({ code: 1, out: holding("not read", "it cannot be read (E", "1 file could not be read") });
+  expect(ran.out).toContain("1 session: 1 whole");
 });
 
 it("[SC7] a database of OpenCode is read session by session", async () => {
