@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import type { CommandLine } from "./client-adapter.ts";
+import type { StoreHabits } from "./store-habits.ts";
 
 export interface LinkRules {
   /** Others can name the row. */
@@ -44,26 +45,6 @@ export interface Refusal {
  * session's id, `{id8}` its first eight characters.
  */
 export interface SessionFiles {
-  /** Folder with the transcripts of a session's sub-agents. @param file of the session */
-  readonly subagents?: (file: string, id: string) => string;
-  /** Files beside those of sessions whose names fit the patterns too. */
-  readonly isBeside?: (name: string) => boolean;
-  /** Files of sub-agents that older versions wrote beside their session's. */
-  readonly isSubagent?: (name: string) => boolean;
-  /** Whether a row among the first makes its client's list leave the session out. */
-  readonly hides?: (row: JsonObject) => HiddenSession | null;
-  /** Where other programs of the same maker keep sessions of this form. */
-  readonly others?: (env: NodeJS.ProcessEnv) => OtherFiles;
-  /** Backups of files that rows name. */
-  readonly backups?: FileBackups;
-  /** Why the client does not list a file of this kind; null: it does. */
-  readonly unlisted?: (seen: SeenFile) => UnlistedFile | null;
-  /** The client's own list of prompts. */
-  readonly prompts?: PromptList;
-  /** Whether a row exempts its session from the client's deletion. */
-  readonly isExempt?: (row: JsonObject) => boolean;
-  /** The client's own deletion of old sessions; null: it deletes none. */
-  readonly cleanUp?: (env: NodeJS.ProcessEnv) => CleanUp | null;
   /** Folder below the user's home, and the variable that moves it. */
   readonly home: readonly [folder: string, variable?: string];
   /** Where the client finds the session by its id. */
@@ -97,62 +78,10 @@ export interface SessionFiles {
   readonly unarchive?: (id: string) => CommandLine;
   /** Files with the same id are of one session: a compressed one, or one in the archive. */
   readonly isOneById?: true;
-  /** The client reads no file whose name does not end in an id. */
-  readonly isNamedById?: true;
+  /** Its treatment of its files besides loading them. */
+  readonly store?: StoreHabits;
   /** Sessions are found in the folder of that path alone, which has no links in it. */
   readonly isInFolder?: true;
-}
-
-/** Facts of a whole file. */
-export interface SeenFile {
-  /** Rows of the conversation. */
-  readonly rows: number;
-  /** A row names the session. */
-  readonly isNamed: boolean;
-  /** Line of the first prompt, from 1; null: there is none. */
-  readonly firstPromptLine: number | null;
-}
-
-export interface UnlistedFile {
-  readonly state: "invisible" | "expiring";
-  /** Ends no sentence. */
-  readonly text: string;
-}
-
-export interface OtherFiles {
-  readonly root: string;
-  readonly files: readonly string[];
-  /** Program that keeps them, for a person. */
-  readonly by: string;
-}
-
-export interface FileBackups {
-  readonly folder: (env: NodeJS.ProcessEnv, id: string) => string;
-  /** Names of files in the folder. */
-  readonly namesIn: (row: JsonObject) => readonly string[];
-}
-
-export interface PromptList {
-  /** Below the client's folder. */
-  readonly file: string;
-  /** Session of a row, and its time in epoch ms; null: it names none. */
-  readonly promptIn: (row: JsonObject) => { readonly session: string; readonly at: number } | null;
-}
-
-export interface HiddenSession {
-  /** Ends no sentence. */
-  readonly why: string;
-  /** The way to open it all the same; ends no sentence. */
-  readonly shownBy: (id: string) => string;
-}
-
-export interface CleanUp {
-  /** Time after the last change of the file, in ms. */
-  readonly afterMs: number;
-  /** The time of the newest row counts, not that of the file. */
-  readonly isByRows?: true;
-  /** Setting that says so, for a person. */
-  readonly setting: string;
 }
 
 export function rootOf(env: NodeJS.ProcessEnv, { home: [folder, variable] }: SessionFiles): string {

@@ -1,21 +1,6 @@
 import { asObject, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import {
-  refusal,
-  type Refusal,
-  type Row,
-  type SeenFile,
-  type SessionFiles,
-  type UnlistedFile,
-} from "../adapter/session-files.ts";
-
-/** Codex searches so many lines for the first prompt, as seen with 0.169.0. */
-const searchedLines = 400;
-
-function unlistedBy({ firstPromptLine }: SeenFile): UnlistedFile | null {
-  if (firstPromptLine === null || firstPromptLine <= searchedLines) return null;
-  const line = `its first prompt stands in its line ${firstPromptLine}`;
-  return { state: "invisible", text: `Codex may not list it (${line}) until \`codex exec resume\` has opened it once` };
-}
+import { refusal, type Refusal, type Row, type SessionFiles } from "../adapter/session-files.ts";
+import { codexStore } from "./codex-store.ts";
 
 export const codexSessions: SessionFiles = {
   home: [".codex", "CODEX_HOME"],
@@ -33,21 +18,7 @@ export const codexSessions: SessionFiles = {
       return { timestamp, type: "session_meta", payload };
     },
   },
-  isNamedById: true,
-  hides(row) {
-    if (row["type"] !== "session_meta") return null;
-    const source = objectAt(row, "payload")?.["source"];
-    if (source === "exec")
-      return {
-        why: "`codex exec` has written it",
-        shownBy: () => "`codex resume --include-non-interactive` lists it",
-      };
-    const isSubagent = asObject(source)?.["subagent"] !== undefined;
-    return isSubagent
-      ? { why: "it is of a sub-agent", shownBy: () => "the chat that started it has its results" }
-      : null;
-  },
-  unlisted: unlistedBy,
+  store: codexStore,
   isPart: (row) => objectAt(objectAt(row, "payload"), "history_base") !== null,
   isThought: (row) => row["type"] === "response_item" && textAt(objectAt(row, "payload"), "type") === "reasoning",
   rowOf(row) {

@@ -6,12 +6,14 @@ export const qwenSessions: SessionFiles = {
   home: [".qwen"],
   files: ["projects/*/chats/{id}.jsonl"],
   archive: ["projects/*/chats/archive/*{id}.jsonl"],
-  subagents: (file, id) => join(dirname(dirname(file)), "subagents", id),
   folderOf: (file, project) => join(dirname(dirname(dirname(file))), dashed(project), "chats"),
   isInFolder: true,
-  isNamedById: true,
-  // Such as `<id>.ledger.jsonl`.
-  isBeside: (name) => /\.[a-z-]+\.jsonl$/.test(name),
+  store: {
+    subagents: (file, id) => join(dirname(dirname(file)), "subagents", id),
+    isNamedById: true,
+    // Such as `<id>.ledger.jsonl`.
+    isBeside: (name) => /\.[a-z-]+\.jsonl$/.test(name),
+  },
   links: { isLink: () => true, bridgeMs: 0 },
   losesAfterCut: true,
   rowOf(row) {

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { adapterOf } from "../../clients/adapters.ts";
 import { sessionFilesOf } from "../../clients/details.ts";
-import type { SessionFiles } from "../../clients/adapter/session-files.ts";
+import { rootOf, type SessionFiles } from "../../clients/adapter/session-files.ts";
 import { problemOf } from "../../clients/transcript/transcript-bytes.ts";
 import type { CheckedSession, StoredState, StoreFinding } from "../../contract/machine/stores.ts";
 import { storedStates } from "../../contract/machine/stores.ts";
@@ -171,14 +171,10 @@ function lostPrompts({ promptsOf }: CheckDeps, { id }: KeptSession, { newestAt }
 }
 
 /** The conversation is whole without them: only going back to them is lost. */
-function lostBackups(
-  { env }: CheckDeps,
-  { id }: KeptSession,
-  { backups }: SessionFiles,
-  head: SessionSigns,
-): StoreFinding[] {
+function lostBackups({ env }: CheckDeps, { id }: KeptSession, files: SessionFiles, head: SessionSigns): StoreFinding[] {
+  const backups = files.store?.backups;
   if (backups === undefined || head.backups.size === 0) return [];
-  const folder = backups.folder(env, id);
+  const folder = backups.folder(rootOf(env, files), id);
   const gone = [...head.backups].filter((name) => !existsSync(join(folder, basename(name)))).length;
   if (gone === 0) return [];
   const text = `${gone} of ${pluralize(head.backups.size, "backup")} of files are gone from ${folder}: going back to them in the chat is not possible`;
@@ -191,12 +187,12 @@ function unlisted(
   { rows }: TranscriptFacts,
   head: SessionSigns,
 ): StoreFinding[] {
-  const found = client.unlisted?.({
+  const found = client.store?.unlisted?.({
     rows,
     isNamed: head.isNamed,
     firstPromptLine: head.firstPromptLine,
   });
-  if (!client.isNamedById || uuidAtEnd(basename(path)) !== null) return found ? [found] : [];
+  if (!client.store?.isNamedById || uuidAtEnd(basename(path)) !== null) return found ? [found] : [];
   return [{ state: "invisible", text: "its client reads no file of this name: rename it to end in its id" }];
 }
 
@@ -206,7 +202,7 @@ function expiry(
   files: SessionFiles,
   { newestAt }: TranscriptFacts,
 ): StoreFinding[] {
-  const cleanUp = files.cleanUp?.(env) ?? null;
+  const cleanUp = files.store?.cleanUp?.(rootOf(env, files)) ?? null;
   if (cleanUp === null) return [];
   const at = (cleanUp.isByRows ? (newestAt ?? changedAt) : changedAt) + cleanUp.afterMs;
   if (at - now() > expiringMs) return [];
@@ -227,7 +223,8 @@ interface CheckedSubagents {
 /** Transcripts of a session's sub-agents, in the folder that is named by it. */
 async function checkSubagents({ path, id }: KeptSession, client: SessionFiles): Promise<CheckedSubagents> {
   const sum = { files: 0, bytes: 0, rowBytes: 0, damaged: 0, blank: 0, findings: [] as StoreFinding[] };
-  for (const file of client.subagents === undefined ? [] : transcriptsBelow(client.subagents(path, id))) {
+  const folder = client.store?.subagents?.(path, id);
+  for (const file of folder === undefined ? [] : transcriptsBelow(folder)) {
     sum.files += 1;
     try {
       const { bytes, readBytes, rowBytes, damages } = await readSessionFacts(file, client);

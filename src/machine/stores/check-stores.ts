@@ -2,7 +2,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { adapterOf } from "../../clients/adapters.ts";
 import { details, sessionFilesOf } from "../../clients/details.ts";
-import { rootOf, type PromptList, type SessionFiles } from "../../clients/adapter/session-files.ts";
+import { rootOf, type SessionFiles } from "../../clients/adapter/session-files.ts";
+import type { PromptList } from "../../clients/adapter/store-habits.ts";
 import type { StoredSession } from "../../clients/adapter/session-database.ts";
 import { TranscriptBytes, problemOf } from "../../clients/transcript/transcript-bytes.ts";
 import { hookClients, type HookClient } from "../../contract/clients.ts";
@@ -52,7 +53,8 @@ async function checkFiles(
   const isThere = existsSync(path);
   const all = isThere ? listKept(deps.env, client) : [];
   const notes: string[] = [];
-  const prompts = files.prompts && isThere ? await readPrompts(join(path, files.prompts.file), files.prompts) : null;
+  const list = files.store?.prompts;
+  const prompts = list && isThere ? await readPrompts(join(path, list.file), list) : null;
   if (prompts) notes.push(prompts.note);
   const title = adapterOf(client)?.title ?? client;
   for (const [at, kept] of all.entries()) {

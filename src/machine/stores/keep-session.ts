@@ -14,7 +14,7 @@ import type { CheckedSession } from "../../contract/machine/stores.ts";
 export async function keepSession(
   folder: string,
   { client, session, file }: Pick<CheckedSession, "client" | "session" | "file">,
-  { subagents }: SessionFiles,
+  { store }: SessionFiles,
 ): Promise<string> {
   const own = join(folder, client, session);
   const partial = `${own}.partial`;
@@ -25,7 +25,7 @@ export async function keepSession(
     await copyFile(file, copy);
     const { atime, mtime } = await stat(file);
     await utimes(copy, atime, mtime);
-    const from = subagents?.(file, session);
+    const from = store?.subagents?.(file, session);
     if (from !== undefined && existsSync(from))
       await cp(from, join(partial, session, "subagents"), { recursive: true });
     await rm(own, { recursive: true, force: true });

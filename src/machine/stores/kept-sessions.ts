@@ -56,15 +56,15 @@ function eachOnce(found: readonly KeptSession[]): KeptSession[] {
 
 function keptBy(env: NodeJS.ProcessEnv, name: HookClient, client: SessionFiles, prefix: string): KeptSession[] {
   const archived = new Set(pathsOf(env, client, client.archive ?? [], `${prefix}*`));
-  const others = client.others?.(env);
+  const others = client.store?.others?.(env);
   const ofOthers = new Set(others ? pathsBelow(others.root, others.files, `${prefix}*`) : []);
   const all = [...pathsOf(env, client, client.files, `${prefix}*`), ...archived, ...ofOthers];
-  const paths = all.filter((path) => client.isBeside?.(basename(path)) !== true);
+  const paths = all.filter((path) => client.store?.isBeside?.(basename(path)) !== true);
   return paths.flatMap((path) => {
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats?.isFile() !== true) return [];
     const named = idOf(path, prefix);
-    const isSubagent = client.isSubagent?.(basename(path)) === true;
+    const isSubagent = client.store?.isSubagent?.(basename(path)) === true;
     // A walk over the store leaves out no file.
     const ofFile = prefix === "" ? basename(path).replace(fileEnd, "") : null;
     const id = isSubagent ? ofFile : (named ?? ofFile);

@@ -1,5 +1,6 @@
 import { detailsOf } from "../../clients/details.ts";
-import type { HiddenSession, SessionFiles } from "../../clients/adapter/session-files.ts";
+import type { SessionFiles } from "../../clients/adapter/session-files.ts";
+import type { HiddenSession } from "../../clients/adapter/store-habits.ts";
 import { ContentReader } from "../../clients/transcript.ts";
 import type { TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
@@ -51,7 +52,7 @@ export class SessionSigns {
   }
 
   #addTreatment(row: JsonObject, position: number): void {
-    const { hides, isExempt, backups } = this.#files;
+    const { hides, isExempt, backups } = this.#files.store ?? {};
     if (position < headBytes) this.hidden ??= hides?.(row) ?? null;
     this.isExempt ||= isExempt?.(row) === true;
     for (const name of backups?.namesIn(row) ?? []) this.backups.add(name);
