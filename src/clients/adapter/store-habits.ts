@@ -61,7 +61,7 @@ export interface FileBackups {
 export interface PromptList {
   /** Below the client's folder. */
   readonly file: string;
-  /** Session of a row, and its time in epoch ms; null: it names none. */
+  /** Session of a prompt, and its time in epoch ms; null: the row is none, or names no session. */
   readonly promptIn: (row: JsonObject) => { readonly session: string; readonly at: number } | null;
 }
 

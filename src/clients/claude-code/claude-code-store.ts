@@ -52,6 +52,9 @@ function desktopFolder({ HOME, APPDATA }: NodeJS.ProcessEnv): string {
     : join(home, ".config", "Claude");
 }
 
+/** Words that the client carries out itself, and may write into no transcript, such as `/exit`. */
+const ownCommand = /^\s*(?:\/|!|(?:exit|quit|:q!?|:wq!?)\s*$)/;
+
 /** Seen with 2.1.328. */
 export const claudeStore: StoreHabits = {
   subagents: (file, id) => join(dirname(file), id, "subagents"),
@@ -64,7 +67,8 @@ export const claudeStore: StoreHabits = {
     file: "history.jsonl",
     promptIn(row) {
       const [session, at] = [textAt(row, "sessionId", 100), numberAt(row, "timestamp")];
-      return session === null || at === null ? null : { session, at };
+      const isCommand = ownCommand.test(textAt(row, "display") ?? "");
+      return session === null || at === null || isCommand ? null : { session, at };
     },
   },
   backups: { folder: (root, id) => join(root, "file-history", id), namesIn: backupsIn },

@@ -166,7 +166,7 @@ function lostPrompts({ promptsOf }: CheckDeps, { id }: KeptSession, { newestAt }
   if (newestAt === null) return [];
   const later = promptsOf(id).filter(({ at }) => at > newestAt + slackMs).length;
   if (later === 0) return [];
-  const text = `its end is missing: its client's list of prompts has ${pluralize(later, "later prompt")} of it`;
+  const text = `its client's list of prompts has ${pluralize(later, "later prompt")} of it, which the file lacks`;
   return [{ state: "damaged", text }];
 }
 
