@@ -177,14 +177,18 @@ it("[SC5] prompts that the client's own list has later than the file show that t
   const home = aCliHome();
   const session = invented("claude-code", home.project);
   write(home, session);
-  const later = Date.parse("2026-11-25T11:00:00Z");
-  const row = { display: "and now the oars", pastedContents: {}, timestamp: later, project: home.project };
-  writeFileSync(
-    join(home.folder, ".claude", "history.jsonl"),
-    `${JSON.stringify({ ...row, sessionId: session.id })}\n`,
-  );
+  const list = join(home.folder, ".claude", "history.jsonl");
+  const typed = (display: string): void => {
+    const timestamp = Date.parse("2026-11-25T11:00:00Z");
+    const row = { display, pastedContents: {}, timestamp, project: home.project, sessionId: session.id };
+    appendFileSync(list, `${JSON.stringify(row)}\n`);
+  };
+  typed("/exit");
+  typed(" exit ");
+  expect(await check(home)).toMatchObject([{ state: "whole" }]);
+  typed("and now the oars");
   expect(await check(home)).toMatchObject([
-    { state: "damaged", findings: [{ text: holding("its end is missing", "1 later prompt") }] },
+    { state: "damaged", findings: [{ text: holding("1 later prompt of it, which the file lacks") }] },
   ]);
 });
 
