@@ -9,6 +9,8 @@ export interface Paths {
   readonly spool: string;
   readonly unread: string;
   readonly snapshots: string;
+  /** Copies of sessions that their client was about to delete. */
+  readonly kept: string;
   readonly config: string;
   readonly log: string;
 }
@@ -24,6 +26,7 @@ export function pathsIn(home: string): Paths {
     spool: at("spool"),
     unread: at("unread"),
     snapshots: at("snapshots"),
+    kept: at("kept-sessions"),
     config: at("config.json"),
     log: at("shim.log"),
   };

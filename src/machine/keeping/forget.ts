@@ -21,6 +21,8 @@ import { markTranscript } from "../sessions/paused-session.ts";
 import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";
 import { StoreError, toStoreError } from "../../store/store-error.ts";
+import { hookClients } from "../../contract/clients.ts";
+import { keptFolder } from "../stores/keep-session.ts";
 import { removeSession } from "./retention.ts";
 
 export type ForgetTarget =
@@ -130,8 +132,9 @@ export function isPurgePending(sql: Sql): boolean {
 
 /**
  * Removes the traces of forgotten rows: index, spool, log, all earlier backups and set-aside
- * files, unread inputs; then makes a new backup. SQLite itself overwrites what is deleted. Must be
- * repeated after an error.
+ * files, unread inputs, copies of the clients' files; then makes a new backup. SQLite itself
+ * overwrites what is deleted. Must be repeated after an error.
+ *
  * @throws {StoreError} when another process holds the file for too long; names the step that is
  * left
  */
@@ -157,6 +160,8 @@ export async function purge({ store, paths }: Pick<Runtime, "store" | "paths">):
       removeDurably(files.backups);
       removeDurably(files.setAside);
       removeDurably(paths.unread);
+      for (const client of hookClients)
+        for (const session of targets.sessions) removeDurably(keptFolder(paths.kept, client, session));
     }),
   );
   if (hadBackups) await backUp(store, store.context.now(), 1);

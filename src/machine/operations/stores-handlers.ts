@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { sessionFilesOf } from "../../clients/details.ts";
 import { hookClients, type HookClient } from "../../contract/clients.ts";
 import { systemProcesses } from "../../platform/processes.ts";
@@ -18,7 +17,7 @@ export const storesHandlers: Pick<Handlers, "stores.check" | "stores.list"> = {
       now: site.now,
       folder,
       driver: () => driverOf(context),
-      keepFolder: join(paths.home, "kept-sessions"),
+      keepFolder: paths.kept,
       progress: (name: string, done: number, all: number) => context.passing?.(`${name}: ${done + 1} of ${all}`),
     };
     const checked = await checkStores(deps, { client, keep });

@@ -4,6 +4,11 @@ import { basename, join } from "node:path";
 import type { SessionFiles } from "../../clients/adapter/session-files.ts";
 import type { CheckedSession } from "../../contract/machine/stores.ts";
 
+/** Folder of a session's copy. @param folder of all copies */
+export function keptFolder(folder: string, client: string, session: string): string {
+  return join(folder, client, session);
+}
+
 /**
  * Copies a session's file, and the transcripts of its sub-agents, into SHIM's home. A copy that
  * is there is replaced once the new one is whole.
@@ -16,7 +21,7 @@ export async function keepSession(
   { client, session, file }: Pick<CheckedSession, "client" | "session" | "file">,
   { store }: SessionFiles,
 ): Promise<string> {
-  const own = join(folder, client, session);
+  const own = keptFolder(folder, client, session);
   const partial = `${own}.partial`;
   try {
     await rm(partial, { recursive: true, force: true });

@@ -160,6 +160,9 @@ it("[SC4] what its client is about to delete is expiring, and --keep copies it w
   expect(kept).toMatchObject({ state: "expiring", subagents: 1, kept: holding(session.id) });
   expect(readFileSync(kept?.kept ?? "")).toEqual(readFileSync(path));
   expect(existsSync(join(dirname(kept?.kept ?? ""), session.id, "subagents", "agent-a1.jsonl"))).toBe(true);
+  await home.shim("sessions import --all");
+  expect(await home.shim(`forget ${session.id} --yes`)).toMatchObject({ code: 0 });
+  expect(existsSync(kept?.kept ?? "")).toBe(false);
   writeFileSync(join(home.folder, ".claude", "settings.json"), JSON.stringify({ cleanupPeriodDays: 90 }));
   expect(await check(home)).toMatchObject([{ state: "whole" }]);
 });
