@@ -21,8 +21,11 @@ import type { RowContents } from "./conversation/row-contents.ts";
 
 /** @returns why it cannot be read */
 export async function readConversation(path: string, driver: Driver): Promise<Result<Conversation, string>> {
-  const recorder = new Recorder();
-  const read = await readTranscript(path, driver, (client) => recorder.formatOf(client));
+  let recorder = new Recorder();
+  const read = await readTranscript(path, driver, (client) => {
+    recorder = new Recorder();
+    return recorder.formatOf(client);
+  });
   if (!read.ok) return read;
   const { head, content } = read.value;
   return ok({ session: head.session, parent: head.parent, ...recorder.conversation(content) });

@@ -1,6 +1,6 @@
 import { parse, type ParseError } from "jsonc-parser";
 import type { HookClient } from "../contract/clients.ts";
-import { interpret } from "../platform/time-budget.ts";
+import { budgetMs, interpret, OverBudgetError, repeatPartsWithinBudget } from "../platform/time-budget.ts";
 import { asObject, parseObject, type JsonObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Driver } from "../store/driver.ts";
@@ -26,7 +26,7 @@ const ownFormat: FormatOf = (client) => details[client].readRow;
 /**
  * Reads all of a file, also a last line without its end. Returns why that is impossible.
  *
- * @param formatOf reads the rows of a client
+ * @param formatOf makes a reader of a client's rows, which begins at the first one
  */
 export async function readTranscript(
   path: string,
@@ -54,9 +54,12 @@ async function contentOf(
   formatOf: FormatOf,
 ): Promise<Result<ReadContent, string>> {
   const head = await identifyRows(file.rows(), path);
-  if (head) return readFile(head, file, formatOf(head.client));
-  const document = file.bytesRead > maxDocumentBytes ? null : readDocument(await file.whole(), file.isCut, formatOf);
-  if (document) return ok(document);
+  if (head) return readFile(head, file, formatOf);
+  const bytes = file.bytesRead > maxDocumentBytes ? null : await file.whole();
+  const document =
+    bytes && interpret(() => ({ read: readDocument(bytes, file.isCut, formatOf) }), budgetOf(bytes.length));
+  if (bytes && !document) return err(tooLongText);
+  if (document?.read) return ok(document.read);
   const isLost = file.bytesRead === 0 && file.isCut;
   return err(isLost ? "it is compressed (zstd) and damaged" : "it is not a transcript of a client that SHIM knows");
 }
@@ -64,19 +67,45 @@ async function contentOf(
 async function readFile(
   { isHeadless, ...head }: TranscriptHead & { readonly isHeadless: boolean },
   file: TranscriptBytes,
-  format: LineFormat,
+  formatOf: FormatOf,
 ): Promise<Result<ReadContent, string>> {
-  const { fold } = details[head.client];
-  const reader = new ContentReader(format);
-  const batches = fold ? foldAll(file.rows(), fold) : file.rows();
-  for await (const rows of batches)
-    if (interpret(() => (reader.add(rows), true)) === null) return err("it takes too long to read");
+  const reader = await readAll(head.client, file, formatOf);
+  if (reader === null) return err(tooLongText);
   const content = reader.content(true);
   const damages = [...content.damages];
   const isCounted = damages.some(({ at, position }) => at === null && position === 0);
   if (isHeadless && !isCounted) damages.unshift({ kind: "headless", at: null, position: 0, bytes: 0 });
   if (file.isCut) damages.push({ kind: "unended", at: reader.newest, position: reader.end, bytes: 0 });
   return ok({ head, content: { ...content, damages, isEndDamaged: file.isCut || content.isEndDamaged } });
+}
+
+const tooLongText = "it takes too long to read";
+
+/** Time on the processor for so many bytes, in ms. */
+function budgetOf(bytes: number): number {
+  return Math.max(1, bytes / 1_048_576) * budgetMs;
+}
+
+/** Returns null if it takes too long. An interrupted reading has lost rows, so it begins again. */
+async function readAll(client: HookClient, file: TranscriptBytes, formatOf: FormatOf): Promise<ContentReader | null> {
+  const { fold } = details[client];
+  try {
+    return await repeatPartsWithinBudget(async (bound) => {
+      const reader = new ContentReader(formatOf(client));
+      let spentMs = 0;
+      for await (const rows of fold ? foldAll(file.rows(), fold) : file.rows()) {
+        const before = process.cpuUsage();
+        bound(() => reader.add(rows));
+        const { user, system } = process.cpuUsage(before);
+        spentMs += (user + system) / 1_000;
+        if (spentMs > budgetOf(Math.max(file.size, file.bytesRead))) throw new OverBudgetError(spentMs);
+      }
+      return reader;
+    });
+  } catch (error) {
+    if (error instanceof OverBudgetError) return null;
+    throw error;
+  }
 }
 
 type Fold = NonNullable<ClientDetails["fold"]>;

@@ -63,11 +63,30 @@ export function repeatWithinBudget<T>(attempt: (bound: <R>(work: () => R) => R) 
     try {
       return attempt((work) => withinBudget(work, timeoutMs));
     } catch (error) {
-      if (!(error instanceof OverBudgetError) || error.cpuMs >= ms) throw error;
-      // By the share of the processor that it was given.
-      timeoutMs *= Math.max(2, (1.2 * ms) / Math.max(1, error.cpuMs));
+      timeoutMs = longerTimeoutMs(error, timeoutMs, ms);
     }
   }
+}
+
+/** {@link repeatWithinBudget} for work in parts, of which each has the budget; all begin again. */
+export async function repeatPartsWithinBudget<T>(
+  attempt: (bound: <R>(work: () => R) => R) => Promise<T>,
+  ms = budgetMs,
+): Promise<T> {
+  let timeoutMs = ms;
+  for (;;) {
+    try {
+      return await attempt((work) => withinBudget(work, timeoutMs));
+    } catch (error) {
+      timeoutMs = longerTimeoutMs(error, timeoutMs, ms);
+    }
+  }
+}
+
+/** By the share of the processor that the work had. Throws an error for which no time helps. */
+function longerTimeoutMs(error: unknown, timeoutMs: number, ms: number): number {
+  if (!(error instanceof OverBudgetError) || error.cpuMs >= ms) throw error;
+  return timeoutMs * Math.max(2, (1.2 * ms) / Math.max(1, error.cpuMs));
 }
 
 /** {@link repeatWithinBudget} for work without effects; null: it was over its budget. */

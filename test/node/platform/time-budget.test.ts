@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { OverBudgetError, interpret, withinBudget } from "#src/platform/time-budget.ts";
+import { OverBudgetError, interpret, repeatPartsWithinBudget, withinBudget } from "#src/platform/time-budget.ts";
 
 /** Doubles its time with each character. */
 const exponential = new RegExp("^(?:a+)+$");
@@ -20,4 +20,20 @@ it("[JO42] other work gives its result or its error, also one budget within anot
   ).toThrow(fault);
   const inner = withinBudget(() => interpret(() => exponential.test(endless)), 60_000);
   expect([inner, interpret(() => "after")]).toEqual([null, "after"]);
+});
+
+it("[JO42] work in parts that a busy machine has interrupted begins again, and keeps nothing of the first attempt", async () => {
+  let attempts = 0;
+  const read = await repeatPartsWithinBudget(async (bound) => {
+    attempts += 1;
+    const rows: number[] = [];
+    for (const row of [1, 2, 3]) {
+      if (attempts === 1 && row === 3) throw new OverBudgetError(0);
+      bound(() => rows.push(row));
+    }
+    return rows;
+  });
+  expect({ read, attempts }).toEqual({ read: [1, 2, 3], attempts: 2 });
+  const spent = new OverBudgetError(1_000);
+  await expect(repeatPartsWithinBudget(() => Promise.reject(spent))).rejects.toBe(spent);
 });
