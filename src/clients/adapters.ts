@@ -24,8 +24,13 @@ export function adapterOf(name: string): ClientAdapter | null {
   return supportedClients.find((adapter) => adapter.name === name) ?? null;
 }
 
+/** Name of a client for a user; one without an adapter keeps its own. */
+export function titleOf(client: string): string {
+  return adapterOf(client)?.title ?? client;
+}
+
 /** For example "Codex 0.169.0"; a client without an adapter keeps its own name. */
 export function clientTitle({ client, clientVersion }: { client: string; clientVersion: string | null }): string {
-  const title = adapterOf(client)?.title ?? client;
+  const title = titleOf(client);
   return clientVersion === null ? title : `${title} ${clientVersion}`;
 }

@@ -1,5 +1,5 @@
 import { posix, win32 } from "node:path";
-import { adapterOf } from "../clients/adapters.ts";
+import { titleOf } from "../clients/adapters.ts";
 import type { ClientFiles } from "../clients/adapter/client-form.ts";
 import { clientFiles } from "../clients/details.ts";
 import { hookClients, type HookClient } from "../contract/clients.ts";
@@ -100,7 +100,7 @@ function fileTarget(machine: Machine, client: HookClient, files: ClientFiles | u
   const path = pathOf(machine.platform);
   const isThere = [path.dirname(serversFile), folder].some(machine.exists) || isOnPath(machine, files.program);
   if (!isThere) return null;
-  const label = adapterOf(client)?.title ?? client;
+  const label = titleOf(client);
   const commands = files.commands === undefined ? {} : { commandsFile: fileOf(machine, files, files.commands) };
   return { client, platform: machine.platform, label, serversFile, settingsFile, ...commands };
 }

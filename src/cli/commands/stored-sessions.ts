@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import type { Command } from "commander";
 import * as z from "zod";
-import { adapterOf } from "../../clients/adapters.ts";
+import { titleOf } from "../../clients/adapters.ts";
 import { hookClients } from "../../contract/clients.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { storedStates, type CheckedSession } from "../../contract/machine/stores.ts";
@@ -151,8 +151,4 @@ async function importAll(cli: Cli, client: (typeof hookClients)[number] | undefi
 
 function grouped(count: number): string {
   return count.toLocaleString("en");
-}
-
-function titleOf(client: string): string {
-  return adapterOf(client)?.title ?? client;
 }

@@ -40,8 +40,12 @@ export function readDatabase(
   driver: Driver,
   session: string | null = null,
 ): Result<SessionInDatabase, string> {
+  return read(path, driver, (db) => readSession(db, session));
+}
+
+function read<T>(path: string, driver: Driver, use: (db: Connection) => Result<T, string>): Result<T, string> {
   try {
-    return withConnection(driver({ path, readOnly: true, busyMs }), (db) => readSession(db, session));
+    return withConnection(driver({ path, readOnly: true, busyMs }), use);
   } catch (error) {
     const code = codeOf(error);
     if (code === null) throw error;
@@ -59,23 +63,14 @@ export const openCodeStore: SessionDatabase = {
     const names = existsSync(folder) ? readdirSync(folder).filter((name) => /^opencode[\w-]*\.db$/.test(name)) : [];
     return names.length === 0 ? [join(folder, "opencode.db")] : names.toSorted().map((name) => join(folder, name));
   },
-  list(path, driver) {
-    try {
-      return withConnection(driver({ path, readOnly: true, busyMs }), listSessions);
-    } catch (error) {
-      const code = codeOf(error);
-      if (code === null) throw error;
-      return err(`it cannot be read as a database (${code})`);
-    }
-  },
+  list: (path, driver) => read(path, driver, listSessions),
 };
 
 function listSessions(db: Connection): ReturnType<SessionDatabase["list"]> {
   const [check] = db.all<{ quick_check: string }>("PRAGMA quick_check(1)");
   const problem = check === undefined || check.quick_check === "ok" ? null : check.quick_check;
-  const tables = new Set(db.all<{ name: string }>("SELECT name FROM sqlite_master").map(({ name }) => name));
-  const known = sources.filter(({ sessions, messages }) => tables.has(sessions) && tables.has(messages));
-  if (known.length === 0) return err("it is a database, and not one of OpenCode");
+  const { tables, known } = sourcesIn(db);
+  if (known.length === 0) return err(notOurs);
   const found = new Map<string, StoredSession>();
   for (const { sessions: table, messages, parts } of known) {
     const rows = db.all<ListedRow>(`SELECT * FROM ${table} ORDER BY time_updated`);
@@ -143,10 +138,16 @@ const sources = [
   { sessions: "session", messages: "message", parts: "part", read: firstVersion },
 ] as const;
 
-function readSession(db: Connection, given: string | null): Result<SessionInDatabase, string> {
+const notOurs = "it is a database, and not one of OpenCode";
+
+function sourcesIn(db: Connection) {
   const tables = new Set(db.all<{ name: string }>("SELECT name FROM sqlite_master").map(({ name }) => name));
-  const known = sources.filter(({ sessions, messages }) => tables.has(sessions) && tables.has(messages));
-  if (known.length === 0) return err("it is a database, and not one of OpenCode");
+  return { tables, known: sources.filter(({ sessions, messages }) => tables.has(sessions) && tables.has(messages)) };
+}
+
+function readSession(db: Connection, given: string | null): Result<SessionInDatabase, string> {
+  const { known } = sourcesIn(db);
+  if (known.length === 0) return err(notOurs);
   const found = new Map<string, SessionRow & { readonly read: typeof firstVersion }>();
   for (const { sessions, read } of known)
     for (const row of db.all<SessionRow>(`SELECT id, directory, parent_id FROM ${sessions} ORDER BY time_updated DESC`))

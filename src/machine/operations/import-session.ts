@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { adapterOf } from "../../clients/adapters.ts";
+import { titleOf } from "../../clients/adapters.ts";
 import { clientDetails } from "../../clients/details.ts";
 import { age } from "../../contract/age.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
@@ -61,8 +61,7 @@ const maxListed = 8;
 function ambiguousFiles({ now }: Runtime, id: string, kept: readonly KeptSession[]): OperationResult<never> {
   const listed = kept.slice(0, maxListed);
   const lines = listed.map(
-    ({ client, path, changedAt }) =>
-      `\n  ${path}  ${adapterOf(client)?.title ?? client}, written ${age(now() - changedAt)} ago`,
+    ({ client, path, changedAt }) => `\n  ${path}  ${titleOf(client)}, written ${age(now() - changedAt)} ago`,
   );
   const more = kept.length > listed.length ? [`\n  and ${kept.length - listed.length} more`] : [];
   const message = `SHIM has not recorded "${id}", and clients keep several files of that name; give one of them:${[...lines, ...more].join("")}`;

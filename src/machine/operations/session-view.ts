@@ -22,7 +22,7 @@ import { assess } from "../../learning/policy/risk.ts";
 import type { DriverName } from "../../store/driver.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { triggerText } from "../../contract/checkpoint.ts";
-import { adapterOf } from "../../clients/adapters.ts";
+import { titleOf } from "../../clients/adapters.ts";
 import type { SessionContent } from "../sessions/session-content.ts";
 import { age, oneLine, pluralize, unreadParts } from "../../shared/format.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
@@ -209,7 +209,7 @@ function recoveryText({ action, bySession, score, limit }: SessionContent["recov
 }
 
 function continuedText({ session, client, limit }: SessionContent["continued"][number]): string {
-  return `continues session ${session} of ${adapterOf(client)?.title ?? client}${limitText(limit)}`;
+  return `continues session ${session} of ${titleOf(client)}${limitText(limit)}`;
 }
 
 /** Reason and cost of a hand-over by the user's rule. */

@@ -9,8 +9,8 @@ import { findOpenOffer } from "./incomplete/detect.ts";
 import { recordOffer, type OfferNote } from "./offers.ts";
 
 /**
- * Who is to continue a session, as this machine notes it. The row of a session of another machine
- * is changed by that machine alone, so that here it has only the note.
+ * The chat that is to continue a session, as this machine notes it. The row of a session of
+ * another machine is changed by that machine alone, so that here it has only the note.
  */
 
 /** No other chat is offered the session while the chat `to` lives. */

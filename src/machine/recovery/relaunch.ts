@@ -1,5 +1,5 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
-import { adapterOf } from "../../clients/adapters.ts";
+import { adapterOf, titleOf } from "../../clients/adapters.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
 import type { OperationResult } from "../../shared/operation-result.ts";
 import { uuidv4 } from "../../shared/ids.ts";
@@ -114,10 +114,6 @@ export function planFork(
 ): StartPlan | null {
   const newChat = { brief: text, id: uuidv4(random(16)) };
   return planStart(session, toBroken("it is a fork"), newChat, into);
-}
-
-function titleOf(client: string): string {
-  return adapterOf(client)?.title ?? client;
 }
 
 /** Reads only the end, whatever the size; never throws. */

@@ -47,7 +47,7 @@ export class RecoverySource {
     this.#scope = scope;
   }
 
-  /** Those that died unfinished, newest first; those of this machine before others. */
+  /** Sessions that died unfinished, newest first; those of this machine before others. */
   async list(limit: number): Promise<ListedSession[]> {
     const { store, processes, now } = this.#runtime;
     const { chat } = this.#scope;

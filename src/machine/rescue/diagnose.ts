@@ -1,6 +1,6 @@
 import { existsSync, lstatSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { adapterOf } from "../../clients/adapters.ts";
+import { adapterOf, titleOf } from "../../clients/adapters.ts";
 import type { RescueOffer, RescueReason } from "../../contract/machine/rescue.ts";
 import type { Processes } from "../../platform/processes.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -90,7 +90,7 @@ function unread(session: ExaminedSession, folder: string): Evidence {
   const from = session.cwd ?? session.project;
   return {
     session,
-    title: adapterOf(session.client)?.title ?? session.client,
+    title: titleOf(session.client),
     file: null,
     isThere: null,
     strayFile: null,

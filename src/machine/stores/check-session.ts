@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { adapterOf } from "../../clients/adapters.ts";
+import { titleOf } from "../../clients/adapters.ts";
 import { sessionFilesOf } from "../../clients/details.ts";
 import { rootOf, type SessionFiles } from "../../clients/adapter/session-files.ts";
 import { problemOf } from "../../clients/transcript/transcript-bytes.ts";
@@ -142,7 +142,7 @@ function findingsOfClient(
   const seen = examineRead(deps, session, { file: path, isArchived, facts, problem: null }, deps.folder);
   const { reason, why } = judge(deps, seen, false);
   const state = reason === null ? undefined : statesOfReasons[reason];
-  const title = adapterOf(client)?.title ?? client;
+  const title = titleOf(client);
   const hidden = by === null ? head.hidden : null;
   if (by !== null && state === "invisible") return [{ state: "whole", text: `${by} keeps it, and shows it` }];
   return [
@@ -206,7 +206,7 @@ function expiry(
   if (cleanUp === null) return [];
   const at = (cleanUp.isByRows ? (newestAt ?? changedAt) : changedAt) + cleanUp.afterMs;
   if (at - now() > expiringMs) return [];
-  const title = adapterOf(client)?.title ?? client;
+  const title = titleOf(client);
   const when = at <= now() ? "when it starts next" : `on ${new Date(at).toISOString().slice(0, 10)}`;
   return [{ state: "expiring", text: `${title} deletes it ${when} (${cleanUp.setting})` }];
 }

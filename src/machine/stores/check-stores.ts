@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { adapterOf } from "../../clients/adapters.ts";
+import { titleOf } from "../../clients/adapters.ts";
 import { details, sessionFilesOf } from "../../clients/details.ts";
 import { rootOf, type SessionFiles } from "../../clients/adapter/session-files.ts";
 import type { PromptList } from "../../clients/adapter/store-habits.ts";
@@ -56,7 +56,7 @@ async function checkFiles(
   const list = files.store?.prompts;
   const prompts = list && isThere ? await readPrompts(join(path, list.file), list) : null;
   if (prompts) notes.push(prompts.note);
-  const title = adapterOf(client)?.title ?? client;
+  const title = titleOf(client);
   for (const [at, kept] of all.entries()) {
     deps.progress(title, at, all.length);
     const promptsOf = (session: string): readonly { readonly at: number }[] => prompts?.bySession.get(session) ?? [];
@@ -115,7 +115,7 @@ async function readPrompts(path: string, { promptIn }: PromptList): Promise<Read
 async function checkDatabases(deps: StoreCheckDeps, client: HookClient, checked: Growing): Promise<void> {
   const { database } = details[client];
   if (database === undefined) return;
-  const title = adapterOf(client)?.title ?? client;
+  const title = titleOf(client);
   for (const path of database.paths(deps.env)) {
     if (!existsSync(path)) {
       checked.stores.push({ client, path, isThere: false, sessions: 0, notes: [] });

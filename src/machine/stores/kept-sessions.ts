@@ -100,7 +100,7 @@ export function uuidAtEnd(name: string): string | null {
 
 const headBytes = 65_536;
 
-/** Null also for a file that cannot be read, which its reader reports. */
+/** Returns null also for a file that cannot be read, which its reader reports. */
 function idIn(path: string): string | null {
   try {
     const head = readBytes(path, headBytes).bytes.toString("utf8");

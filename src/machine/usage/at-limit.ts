@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { adapterOf, supportedClients } from "../../clients/adapters.ts";
+import { adapterOf, supportedClients, titleOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import type { ActiveLimitRule, LimitRule, LimitStep, UsageLimit } from "../../contract/at-limit.ts";
 import type { Config } from "../../contract/config.ts";
@@ -70,7 +70,7 @@ function nameOf(way: LimitWay | null): string {
 }
 
 export function titleOfWay(way: LimitWay): string {
-  return "model" in way ? `Claude Code with the model ${way.model}` : (adapterOf(way.client)?.title ?? way.client);
+  return "model" in way ? `Claude Code with the model ${way.model}` : titleOf(way.client);
 }
 
 const firstWaitMs = 300_000;

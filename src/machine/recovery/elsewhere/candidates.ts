@@ -25,7 +25,7 @@ export function listElsewhere(reach: Reach, project: string | undefined, limit: 
   return see(reach, listRows(reach, project).slice(0, limit));
 }
 
-/** Those that can be continued, newest first; an absent `project` means all. */
+/** Sessions that can be continued, newest first; an absent `project` means all. */
 export async function findElsewhere(reach: Reach, project?: string, limit = 20): Promise<SeenElsewhere[]> {
   const open = listRows(reach, project).filter((row) => !elsewhere.isSettled(row) && elsewhere.hasContent(row));
   const seen = await see(reach, open);

@@ -4,7 +4,7 @@ import type { FileNote } from "../../../contract/work-state.ts";
 interface Roots {
   /** Root of the project there; null: it had none. */
   readonly there: string | null;
-  /** Null if the project is not here. */
+  /** Root of the project here; null: it is not here. */
   readonly here: string | null;
 }
 

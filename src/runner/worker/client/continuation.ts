@@ -11,7 +11,7 @@ import { hasContent } from "../../../machine/recovery/incomplete/detect.ts";
 import { brief } from "../../../machine/recovery/brief/brief.ts";
 import { restoreById, type Restoration } from "../../../machine/recovery/incomplete/restoration.ts";
 import { checkTranscript } from "../../../machine/recovery/relaunch.ts";
-import { adapterOf } from "../../../clients/adapters.ts";
+import { titleOf } from "../../../clients/adapters.ts";
 import { openingLine } from "../../../contract/task-prompt.ts";
 import type { OperationResult } from "../../../machine/operations/operation-context.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
@@ -94,7 +94,7 @@ function whyNotResumed(
   const { id, client, transcriptPath } = session;
   const move = findMove(runtime, session, folder);
   if (move !== null) return move;
-  if (client !== ownClient) return `it was ${adapterOf(client)?.title ?? client}'s`;
+  if (client !== ownClient) return `it was ${titleOf(client)}'s`;
   const transcript = checkTranscript(transcriptPath, id);
   return transcript.isWhole ? null : transcript.reason;
 }
