@@ -16,6 +16,8 @@ export interface LinkRules {
   newestIn?(row: JsonObject): string | null;
   /** Where a row that is named is not there, the client takes the last one of so long before. */
   readonly bridgeMs: number;
+  /** Rows with one id are parts of one message, all of which the client reads. */
+  readonly areTwinsJoined?: true;
 }
 
 /**

@@ -14,7 +14,7 @@ export const qwenSessions: SessionFiles = {
     // Such as `<id>.ledger.jsonl`.
     isBeside: (name) => /\.[a-z-]+\.jsonl$/.test(name),
   },
-  links: { isLink: () => true, bridgeMs: 0 },
+  links: { isLink: () => true, bridgeMs: 0, areTwinsJoined: true },
   losesAfterCut: true,
   rowOf(row) {
     if (row["type"] === "tool_result") return { kind: "input" };

@@ -1,16 +1,6 @@
 import type { LinkRules } from "../../clients/adapter/session-files.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
-
-/** How a client finds a conversation: from the newest row to the one that each names. */
-interface Link {
-  /** Link of the row that it names, or the id of one that is not there yet; null: it names none. */
-  parent: Link | string | null;
-  readonly index: number;
-  at: number;
-  side: unknown;
-  isTurn: boolean;
-  isPrompt: boolean;
-}
+import { RowIds, doubled } from "./row-ids.ts";
 
 /** The row that each row names; a row that is passed over is replaced by the one that it names. */
 export class Parents {
@@ -29,8 +19,9 @@ export class Parents {
 
 /** Rows from one to where the way up ends. */
 interface Walked {
-  readonly found: ReadonlySet<Link>;
-  readonly end: Link;
+  /** 1 at the number of each. */
+  readonly found: Uint8Array;
+  readonly end: number;
 }
 
 /** Rows of the conversation that a client does not find. */
@@ -48,18 +39,62 @@ export interface Sent {
   readonly lost: Lost | null;
 }
 
+/** Rows whose parents lead back to them. */
+export interface Loop {
+  /** Line of the first one, from 1. */
+  readonly line: number;
+  readonly rows: number;
+}
+
+/** Facts of rows that name each other. */
+export interface ChainFacts {
+  /** Ids that more than one row has, of which its client reads the last one. */
+  readonly twins: ReadonlySet<string>;
+  readonly loops: readonly Loop[];
+  /** Rows that name one which is nowhere in the file: their number, and the first one's line. */
+  readonly unlinked: { readonly count: number; readonly line: number } | null;
+  /** Prompts that are sent, where each row names the one before it; null: all rows are. */
+  readonly sent: Sent | null;
+}
+
+/** Facts of a file whose rows name none. */
+export const unchained: ChainFacts = { twins: new Set(), loops: [], unlinked: null, sent: null };
+
+const flags = { sideTrue: 1, sideFalse: 2, sideOther: 3, turn: 4, prompt: 8 } as const;
+const anySide = 3;
+
+function flagsOf(side: unknown, turn: "prompt" | "other" | null): number {
+  if (side === true) return flags.sideTrue;
+  const own = side === undefined ? 0 : side === false ? flags.sideFalse : flags.sideOther;
+  return own | (turn === null ? 0 : flags.turn) | (turn === "prompt" ? flags.prompt : 0);
+}
+
+/** The row names none. */
+const none = -1;
+/** The row names one that was not there yet. */
+const later = -2;
+
 /**
  * Finds what a client sends of a file as it does itself. Seen with Claude Code 2.1.197 and
  * 2.1.328: a parent may stand later in the file, of twins the last one counts, a loop ends the way.
+ * Rows are numbered from 0, and their facts stand in columns: 17 bytes a row beside its id.
  */
 export class RowChain {
   readonly #rules: LinkRules;
-  readonly #links = new Map<string, Link>();
+  readonly #ids = new RowIds();
   readonly #parents = new Parents();
-  #last: Link | null = null;
+  /** Number of the row that each names, `none` or `later`. */
+  #parent = new Int32Array(512);
+  /** Lines from 0; of twins that of the first. */
+  #index = new Int32Array(512);
+  /** Times in epoch ms. */
+  #at = new Float64Array(512);
+  #flags = new Uint8Array(512);
+  readonly #later = new Map<number, string>();
+  #last: number | null = null;
   #newest: string | null = null;
   #boundary = -1;
-  #twins = 0;
+  readonly #twins = new Set<string>();
 
   constructor(rules: LinkRules) {
     this.#rules = rules;
@@ -72,118 +107,184 @@ export class RowChain {
     if (id === null || !this.#rules.isLink(row)) return;
     const { parent, isPassedOver } = this.#parents.of(this.#rules, row);
     if (isPassedOver) return;
-    const side = row["isSidechain"];
-    const isMain = side !== true;
     const link = this.#linkOf(id, index);
-    link.parent = parent === null ? null : (this.#links.get(parent) ?? parent);
-    link.at = Date.parse(textAt(row, "timestamp") ?? "");
-    [link.side, link.isTurn, link.isPrompt] = [side, isMain && turn !== null, isMain && turn === "prompt"];
-    if (!isMain) return;
+    const known = parent === null ? none : (this.#ids.find(parent) ?? later);
+    this.#parent[link] = known;
+    if (known === later && parent !== null) this.#later.set(link, parent);
+    this.#at[link] = Date.parse(textAt(row, "timestamp") ?? "");
+    this.#flags[link] = flagsOf(row["isSidechain"], turn);
+    if (!this.#isMain(link)) return;
     this.#last = link;
     if (this.#rules.isBoundary?.(row)) [this.#boundary, this.#newest] = [index, null];
   }
 
   /** The last of rows with one id counts, at the position of the first. */
-  #linkOf(id: string, index: number): Link {
-    const known = this.#links.get(id);
-    if (known) {
-      this.#twins += 1;
+  #linkOf(id: string, index: number): number {
+    const known = this.#ids.find(id);
+    if (known !== null) {
+      if (this.#rules.areTwinsJoined !== true) this.#twins.add(id);
       return known;
     }
-    const link = { parent: null, index, at: NaN, side: undefined, isTurn: false, isPrompt: false };
-    this.#links.set(id, link);
+    const link = this.#ids.add(id);
+    if (link === this.#parent.length) this.#grow();
+    this.#index[link] = index;
     return link;
   }
 
-  #parentOf({ parent }: Link): Link | undefined {
-    return typeof parent === "string" ? this.#links.get(parent) : (parent ?? undefined);
+  #grow(): void {
+    this.#parent = doubled(this.#parent, Int32Array);
+    this.#index = doubled(this.#index, Int32Array);
+    this.#at = doubled(this.#at, Float64Array);
+    this.#flags = doubled(this.#flags, Uint8Array);
   }
 
-  /** Rows whose id an earlier row has, too. */
-  get twins(): number {
-    return this.#twins;
+  #parentOf(link: number): number | null {
+    const parent = this.#parent[link] ?? none;
+    if (parent !== later) return parent === none ? null : parent;
+    return this.#ids.find(this.#later.get(link) ?? "");
   }
 
-  /** First line, from 1, of rows that name one which is nowhere, and their number. */
-  get unlinked(): { readonly count: number; readonly line: number } | null {
-    const all = [...this.#links.values()].filter(
-      (link) => link.isTurn && typeof link.parent === "string" && !this.#links.has(link.parent),
+  #isMain(link: number): boolean {
+    return this.#sideOf(link) !== flags.sideTrue;
+  }
+
+  #sideOf(link: number): number {
+    return (this.#flags[link] ?? 0) & anySide;
+  }
+
+  #is(link: number, flag: number): boolean {
+    return ((this.#flags[link] ?? 0) & flag) !== 0;
+  }
+
+  #lineOf(link: number): number {
+    return (this.#index[link] ?? 0) + 1;
+  }
+
+  get facts(): ChainFacts {
+    return { twins: this.#twins, loops: this.#loops(), unlinked: this.#unlinked(), sent: this.#sent() };
+  }
+
+  #loops(): Loop[] {
+    const loops: Loop[] = [];
+    let walkOf: Int32Array | null = null;
+    for (let link = 0; link < this.#ids.size; link += 1) {
+      // The first row of a loop names a later one, or itself.
+      if ((this.#parentOf(link) ?? none) < link) continue;
+      walkOf ??= new Int32Array(this.#ids.size);
+      let at: number | null = link;
+      while (at !== null && walkOf[at] === 0) {
+        walkOf[at] = link + 1;
+        at = this.#parentOf(at);
+      }
+      if (at !== null && walkOf[at] === link + 1) loops.push(this.#loopWith(at));
+    }
+    return loops;
+  }
+
+  #loopWith(link: number): Loop {
+    let [first, rows] = [link, 1];
+    for (let at = this.#parentOf(link); at !== null && at !== link; at = this.#parentOf(at)) {
+      first = Math.min(first, at);
+      rows += 1;
+    }
+    return { line: this.#lineOf(first), rows };
+  }
+
+  #unlinked(): ChainFacts["unlinked"] {
+    const gone = [...this.#later].filter(
+      ([link, parent]) => this.#isWaiting(link) && this.#is(link, flags.turn) && this.#ids.find(parent) === null,
     );
-    const [first] = all;
-    return first ? { count: new Set(all.map(({ parent }) => parent)).size, line: first.index + 1 } : null;
+    if (gone.length === 0) return null;
+    const first = gone.reduce((least, [link]) => Math.min(least, link), Infinity);
+    return { count: new Set(gone.map(([, parent]) => parent)).size, line: this.#lineOf(first) };
+  }
+
+  /** A twin that came since may name another row. */
+  #isWaiting(link: number): boolean {
+    return this.#parent[link] === later;
   }
 
   has(id: string): boolean {
-    return this.#links.has(id);
+    return this.#ids.find(id) !== null;
   }
 
-  /** Prompts that are sent; null: no row of the file can be named by another. */
-  get sent(): Sent | null {
+  #sent(): Sent | null {
     const last = this.#last;
     if (last === null) return null;
-    const noted = this.#newest === null ? undefined : this.#links.get(this.#newest);
-    const fromLast = noted === undefined ? this.#walkFromLatest(last) : this.#walk(last);
-    const isPast = noted === undefined || noted.side === true || fromLast.found.has(noted);
+    const noted = this.#newest === null ? null : this.#ids.find(this.#newest);
+    const fromLast = noted === null ? this.#walkFromLatest(last) : this.#walk(last);
+    const isPast = noted === null || !this.#isMain(noted) || fromLast.found[noted] === 1;
     const { found, end } = isPast ? fromLast : this.#walk(noted);
-    const prompts = [...this.#links.values()].filter(({ isPrompt }) => isPrompt);
-    const lost = this.#lostBefore(found, end) ?? (isPast ? null : lostFrom(fromLast.end));
-    return { prompts: prompts.length, sent: prompts.filter((one) => found.has(one)).length, lost };
+    let [prompts, sent] = [0, 0];
+    for (let link = 0; link < this.#ids.size; link += 1) {
+      if (!this.#is(link, flags.prompt)) continue;
+      prompts += 1;
+      sent += found[link] ?? 0;
+    }
+    const lost = this.#lostBefore(found, end) ?? (isPast ? null : this.#lostFrom(fromLast.end));
+    return { prompts, sent, lost };
   }
 
-  #lostBefore(found: ReadonlySet<Link>, end: Link): Lost | null {
-    const links = [...this.#links.values()];
-    const isUnlinked = links.every(({ parent }) => parent === null) && this.#rules.bridgeMs > 0;
-    if (end.parent === null && !isUnlinked) return null;
-    const isLost = (link: Link): boolean =>
-      link.isTurn && link.index > this.#boundary && link.index < end.index && !found.has(link);
-    return links.some(isLost) ? { line: end.index + 1, where: "before" } : null;
+  #lostBefore(found: Uint8Array, end: number): Lost | null {
+    const isUnlinked =
+      this.#rules.bridgeMs > 0 && this.#parent.subarray(0, this.#ids.size).every((one) => one === none);
+    if (this.#parent[end] === none && !isUnlinked) return null;
+    for (let link = 0; link < end; link += 1) {
+      const isAfter = (this.#index[link] ?? 0) > this.#boundary;
+      if (isAfter && found[link] === 0 && this.#is(link, flags.turn))
+        return { line: this.#lineOf(end), where: "before" };
+    }
+    return null;
+  }
+
+  #lostFrom(end: number): Lost | null {
+    return this.#parent[end] === none ? null : { line: this.#lineOf(end), where: "after" };
   }
 
   /** Rows that stand twice may end a file. */
-  #walkFromLatest(last: Link): Walked {
-    const main = [...this.#links.values()].filter(({ side }) => side !== true);
-    const latest = main.reduce((one, other) => (other.at >= one.at ? other : one), last);
+  #walkFromLatest(last: number): Walked {
+    let latest = last;
+    for (let link = 0; link < this.#ids.size; link += 1)
+      if (this.#isMain(link) && (this.#at[link] ?? NaN) >= (this.#at[latest] ?? NaN)) latest = link;
     const walked = this.#walk(latest);
-    return walked.found.has(last) ? walked : this.#walk(last);
+    return walked.found[last] === 1 ? walked : this.#walk(last);
   }
 
-  #walk(from: Link): Walked {
-    const found = new Set<Link>();
+  #walk(from: number): Walked {
+    const found = new Uint8Array(this.#ids.size);
     for (let link = from; ;) {
-      found.add(link);
-      if (link.parent === null) return { found, end: link };
+      found[link] = 1;
+      if (this.#parent[link] === none) return { found, end: link };
       const named = this.#parentOf(link);
-      const next = named && !found.has(named) ? named : this.#bridge(link, found);
-      if (next === undefined) return { found, end: link };
+      const next = named !== null && found[named] === 0 ? named : this.#bridge(link, found);
+      if (next === null) return { found, end: link };
       link = next;
     }
   }
 
-  /** Links in the order of their times, those of one time in that of the file backwards. */
-  #timed: readonly Link[] | null = null;
+  /** Rows in the order of their times, those of one time in that of the file backwards. */
+  #timed: Int32Array | null = null;
 
-  #bridge({ at, side }: Link, found: ReadonlySet<Link>): Link | undefined {
+  #bridge(from: number, found: Uint8Array): number | null {
     const { bridgeMs } = this.#rules;
-    if (bridgeMs === 0 || Number.isNaN(at)) return undefined;
-    this.#timed ??= [...this.#links.values()]
-      .filter((link) => !Number.isNaN(link.at))
-      .toReversed()
-      .toSorted((one, other) => one.at - other.at);
+    const at = this.#at[from] ?? NaN;
+    if (bridgeMs === 0 || Number.isNaN(at)) return null;
+    const times = this.#at;
+    const timeOf = (link: number): number => times[link] ?? NaN;
+    this.#timed ??= Int32Array.from({ length: this.#ids.size }, (_, link) => link)
+      .filter((link) => !Number.isNaN(timeOf(link)))
+      .toSorted((one, other) => timeOf(one) - timeOf(other) || other - one);
     let [low, high] = [0, this.#timed.length];
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#timed[middle]?.at ?? 0) <= at) low = middle + 1;
+      if (timeOf(this.#timed[middle] ?? 0) <= at) low = middle + 1;
       else high = middle;
     }
     for (let index = low - 1; index >= 0; index -= 1) {
       const link = this.#timed[index];
-      if (link === undefined || at - link.at > bridgeMs) return undefined;
-      if (link.side === side && !found.has(link)) return link;
+      if (link === undefined || at - timeOf(link) > bridgeMs) return null;
+      if (this.#sideOf(link) === this.#sideOf(from) && found[link] === 0) return link;
     }
-    return undefined;
+    return null;
   }
-}
-
-function lostFrom({ parent, index }: Link): Lost | null {
-  return parent === null ? null : { line: index + 1, where: "after" };
 }

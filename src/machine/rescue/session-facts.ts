@@ -3,7 +3,7 @@ import { TranscriptBytes } from "../../clients/transcript/transcript-bytes.ts";
 import type { ByteDamage, TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
 import { timeOf } from "../../clients/transcript.ts";
 import type { SessionFiles, Refusal, Row } from "../../clients/adapter/session-files.ts";
-import { RowChain, type Sent } from "./row-chain.ts";
+import { RowChain, unchained, type ChainFacts } from "./row-chain.ts";
 
 /** Facts of a conversation as a whole, and how it ends. */
 export interface Conversation {
@@ -94,7 +94,7 @@ export interface FoundDamage extends Pick<TranscriptRow, "position" | "bytes" | 
   readonly after: number | null;
 }
 
-export interface TranscriptFacts extends Conversation {
+export interface TranscriptFacts extends Conversation, ChainFacts {
   readonly bytes: number;
   /** Bytes that were read, unpacked where the file is compressed. */
   readonly readBytes: number;
@@ -103,8 +103,6 @@ export interface TranscriptFacts extends Conversation {
   readonly damages: readonly FoundDamage[];
   /** A compressed file is cut, or damaged: what follows is missing. */
   readonly isUnended: boolean;
-  /** Rows that stand more than once. */
-  readonly twins: number;
   /** Time of the newest row, in epoch ms; null: none has a time. */
   readonly newestAt: number | null;
   /** Lines that are not empty; all line numbers count these, from 1. */
@@ -113,12 +111,8 @@ export interface TranscriptFacts extends Conversation {
   readonly unreadable: number;
   /** First line with which the client does not load the file; null: none. */
   readonly refused: number | null;
-  /** Prompts that are sent, where each row names the one before it; null: all rows are. */
-  readonly sent: Sent | null;
   /** First line of several rows that its client does not read; null: there is none. */
   readonly fused: number | null;
-  /** Rows that name one which is nowhere in the file: their number, and the first one's line. */
-  readonly unlinked: RowChain["unlinked"];
   /** The last line is cut, and what its client writes behind it becomes part of it. */
   readonly isCut: boolean;
   readonly isPart: boolean;
@@ -234,16 +228,14 @@ class Reading {
     const lines = last === null ? 0 : last.line;
     return {
       ...this.#reader.conversation,
+      ...(this.#chain?.facts ?? unchained),
       rowBytes: this.#rowBytes,
       damages: this.#damages,
-      twins: this.#chain?.twins ?? 0,
       newestAt: this.#newestAt,
       lines,
       unreadable: lines - this.#readable,
       refused: this.#refused,
-      sent: this.#chain?.sent ?? null,
       fused: this.#fused.find(({ id }) => id === null || this.#chain?.has(id) !== true)?.line ?? null,
-      unlinked: this.#chain?.unlinked ?? null,
       isCut: this.#client.losesAfterCut === true && last !== null && isCut(this.#client, last),
       isPart: this.#isPart,
       isHeadless: this.#client.head !== undefined && !this.#hasHead && last !== null,

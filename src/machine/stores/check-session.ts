@@ -10,6 +10,7 @@ import { pluralize } from "../../shared/format.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { examineRead, judge, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
 import { readSessionFacts, type FoundDamage, type TranscriptFacts } from "../rescue/session-facts.ts";
+import { chainFindings } from "./chain-findings.ts";
 import { uuidAtEnd, type KeptSession } from "./kept-sessions.ts";
 import { SessionSigns } from "./session-signs.ts";
 
@@ -34,14 +35,17 @@ export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<
   if (client === null) return err("its client keeps no files");
   const head = new SessionSigns(kept.client, client);
   let facts: TranscriptFacts;
+  let chained: readonly StoreFinding[];
   try {
     facts = await readSessionFacts(kept.path, client, (one) => head.add(one));
+    chained = await chainFindings(kept.client, kept.path, facts);
   } catch (error) {
     return err(problemOf(error));
   }
   const subagents = await checkSubagents(kept, client);
   const findings = [
     ...damagesOf(deps, kept, facts),
+    ...chained,
     ...(kept.subagentOf === null ? findingsOfSession(deps, kept, client, facts, head) : [subagentFinding(kept)]),
     ...subagents.findings,
     ...(kept.by === null && !head.isExempt ? expiry(deps, kept, client, facts) : []),
@@ -102,22 +106,22 @@ const damageTexts: Readonly<Record<FoundDamage["kind"], string>> = {
   too_long: "a line is too long for a row",
 };
 
-function damagesOf({ now }: CheckDeps, { path, changedAt }: KeptSession, facts: TranscriptFacts): StoreFinding[] {
+function damagesOf({ now }: CheckDeps, { changedAt }: KeptSession, facts: TranscriptFacts): StoreFinding[] {
   const isBeingWritten = now() - changedAt < beingWrittenMs;
   const last = facts.damages.at(-1);
   const isUnfinished = (one: FoundDamage): boolean =>
     isBeingWritten && one === last && one.kind === "torn" && one.position + one.bytes === facts.readBytes;
-  const found = facts.damages.filter((one) => !isUnfinished(one)).map((one) => damageOf(one, path));
+  const found = facts.damages.filter((one) => !isUnfinished(one)).map((one) => damageOf(one));
   if (!facts.isUnended) return found;
   const text = "the compressed file is cut, or damaged: what followed is lost";
   return [...found, { state: "damaged", text, position: facts.readBytes }];
 }
 
-function damageOf({ kind, position, bytes, line, after }: FoundDamage, file?: string): StoreFinding {
+function damageOf({ kind, position, bytes, line, after }: FoundDamage): StoreFinding {
   const time = after === null ? "" : `, after ${new Date(after).toISOString().slice(0, 16).replace("T", " ")} UTC`;
   const size = bytes.toLocaleString("en");
   const text = `${damageTexts[kind]}: ${size} bytes at byte ${position.toLocaleString("en")} (line ${line}${time})`;
-  return { state: "damaged", text, position, bytes, ...(file === undefined ? {} : { file }) };
+  return { state: "damaged", text, position, bytes };
 }
 
 const statesOfReasons: Readonly<Partial<Record<NonNullable<Finding["reason"]>, StoredState>>> = {
@@ -221,20 +225,24 @@ interface CheckedSubagents {
 }
 
 /** Transcripts of a session's sub-agents, in the folder that is named by it. */
-async function checkSubagents({ path, id }: KeptSession, client: SessionFiles): Promise<CheckedSubagents> {
+async function checkSubagents(kept: KeptSession, client: SessionFiles): Promise<CheckedSubagents> {
   const sum = { files: 0, bytes: 0, rowBytes: 0, damaged: 0, blank: 0, findings: [] as StoreFinding[] };
-  const folder = client.store?.subagents?.(path, id);
+  const folder = client.store?.subagents?.(kept.path, kept.id);
   for (const file of folder === undefined ? [] : transcriptsBelow(folder)) {
     sum.files += 1;
     try {
-      const { bytes, readBytes, rowBytes, damages } = await readSessionFacts(file, client);
+      const facts = await readSessionFacts(file, client);
+      const { bytes, readBytes, rowBytes, damages } = facts;
       const damaged = damages.reduce((all, one) => all + one.bytes, 0);
       sum.bytes += bytes;
       sum.rowBytes += rowBytes;
       sum.damaged += damaged;
       sum.blank += readBytes - rowBytes - damaged;
-      for (const one of damages)
-        sum.findings.push({ ...damageOf(one, file), text: `sub-agent ${basename(file)}: ${damageOf(one).text}` });
+      for (const one of [
+        ...damages.map((damage) => damageOf(damage)),
+        ...(await chainFindings(kept.client, file, facts)),
+      ])
+        sum.findings.push({ ...one, file, text: `sub-agent ${basename(file)}: ${one.text}` });
     } catch (error) {
       sum.findings.push({ state: "damaged", text: `sub-agent ${basename(file)}: ${problemOf(error)}`, file });
     }

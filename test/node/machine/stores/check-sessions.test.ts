@@ -210,6 +210,45 @@ it("[SC6] a damaged sub-agent, and one that the API refuses, are found", async (
   expect(await check(home, "--client codex")).toMatchObject([{ state: "poisoned" }]);
 });
 
+it("[SC9] of two rows with one id the one that Claude Code does not read is a damage, a row that stands twice is none", async () => {
+  const home = aCliHome();
+  const { rows, ...session } = invented("claude-code", home.project);
+  const path = write(home, { ...session, rows }, [...rows, ...rows.slice(1, 3)]);
+  expect(await check(home)).toMatchObject([
+    { state: "whole", findings: [{ state: "whole", text: "2 rows stand twice, which changes nothing" }] },
+  ]);
+  const [first, second] = [rows[0], rows[1]].map((row) => Buffer.byteLength(JSON.stringify(row)));
+  const other = { ...rows[1], timestamp: "2026-11-25T10:00:02.000Z" };
+  write(home, { ...session, rows }, [...rows, other]);
+  const position = (first ?? 0) + 1;
+  const text = `a row has the id of another one, and other content: ${second} bytes at byte ${position} (line 2); Claude Code reads the one in line 5`;
+  expect(await check(home)).toMatchObject([{ file: path, state: "damaged", findings: [{ text, position }] }]);
+});
+
+it("[SC9] rows of Qwen Code with one id are parts of one message", async () => {
+  const home = aCliHome();
+  const { rows, ...session } = invented("qwen", home.project);
+  const last = rows.at(-1);
+  write(home, { ...session, rows }, [...rows, { ...last, timestamp: "2026-11-25T10:00:02.000Z" }]);
+  expect(await check(home)).toMatchObject([{ state: "whole", findings: [] }]);
+});
+
+it("[SC9] rows that name each other in a loop are a damage, also in a sub-agent", async () => {
+  const home = aCliHome();
+  const { rows, ...session } = invented("claude-code", home.project);
+  const looped = rows.map((row, at) => (at === 0 ? { ...row, parentUuid: rows[2]?.["uuid"] } : row));
+  const path = write(home, { ...session, rows }, looped);
+  const text = `3 rows name each other in a loop: ${Buffer.byteLength(JSON.stringify(looped[0]))} bytes at byte 0 (line 1)`;
+  expect(await check(home)).toMatchObject([{ state: "damaged", findings: [{ text: holding(text), position: 0 }] }]);
+  write(home, { ...session, rows });
+  const subagent = join(dirname(path), session.id, "subagents", "agent-a1.jsonl");
+  mkdirSync(dirname(subagent), { recursive: true });
+  writeFileSync(subagent, `${JSON.stringify({ ...rows[0], parentUuid: rows[0]?.["uuid"], isSidechain: true })}\n`);
+  expect(await check(home)).toMatchObject([
+    { state: "damaged", findings: [{ file: subagent, text: holding("agent-a1.jsonl: a row names itself") }] },
+  ]);
+});
+
 it("[SC7] a file that cannot be read is named with the reason, and the others are checked", async () => {
   const home = aCliHome();
   const session = invented("claude-code", home.project);
