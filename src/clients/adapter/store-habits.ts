@@ -21,6 +21,8 @@ export interface StoreHabits {
   readonly backups?: FileBackups;
   /** Why the client does not list a file of this kind; null: it does. */
   readonly unlisted?: (seen: SeenFile) => UnlistedFile | null;
+  /** Files of one key are deleted together: where one is expiring, all are. */
+  readonly deletedWith?: (file: string) => string;
   /** The client's own list of prompts. */
   readonly prompts?: PromptList;
   /** Whether a row exempts its session from the client's deletion. */
@@ -63,6 +65,8 @@ export interface PromptList {
   readonly file: string;
   /** Session of a prompt, and its time in epoch ms; null: the row is none, or names no session. */
   readonly promptIn: (row: JsonObject) => { readonly session: string; readonly at: number } | null;
+  /** The list has prompts, too, that the client has not sent: a session's file may lack them. */
+  readonly hasUnsent?: true;
 }
 
 export interface HiddenSession {

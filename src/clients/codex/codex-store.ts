@@ -1,4 +1,4 @@
-import { asObject, objectAt } from "../../shared/json-fields.ts";
+import { asObject, numberAt, objectAt, textAt } from "../../shared/json-fields.ts";
 import type { SeenFile, StoreHabits, UnlistedFile } from "../adapter/store-habits.ts";
 
 /** Codex searches so many lines for the first prompt, as seen with 0.169.0. */
@@ -27,4 +27,12 @@ export const codexStore: StoreHabits = {
       : null;
   },
   unlisted: unlistedBy,
+  prompts: {
+    file: "history.jsonl",
+    hasUnsent: true,
+    promptIn(row) {
+      const [session, seconds] = [textAt(row, "session_id", 100), numberAt(row, "ts")];
+      return session === null || seconds === null ? null : { session, at: seconds * 1_000 };
+    },
+  },
 };

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { objectAt, textAt } from "../../shared/json-fields.ts";
 import { readObject } from "../adapter/read-object.ts";
 import type { CleanUp, StoreHabits } from "../adapter/store-habits.ts";
@@ -17,8 +17,13 @@ function cleanUp(root: string): CleanUp | null {
   return { afterMs, isByRows: true, setting: `sessionRetention.maxAge ${age}` };
 }
 
+/** The last eight characters of a name, by which the clean-up finds all files of a session. */
+const shortId = /-([a-zA-Z0-9]{8})\.jsonl?$/;
+
 export const geminiStore: StoreHabits = {
   cleanUp,
+  // Seen in the text of 0.61.0, which compares no more of the id.
+  deletedWith: (file) => join(dirname(file), shortId.exec(basename(file))?.[1] ?? basename(file)),
   // Seen with 0.61.0, whatever the age of the file.
   unlisted({ rows, isNamed }) {
     if (rows > 0 && isNamed) return null;

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { titleOf } from "../../clients/adapters.ts";
 import { details, sessionFilesOf } from "../../clients/details.ts";
 import { rootOf, type SessionFiles } from "../../clients/adapter/session-files.ts";
@@ -57,31 +57,58 @@ async function checkFiles(
   const prompts = list && isThere ? await readPrompts(join(path, list.file), list) : null;
   if (prompts) notes.push(prompts.note);
   const title = titleOf(client);
+  const found: CheckedSession[] = [];
   for (const [at, kept] of all.entries()) {
     deps.progress(title, at, all.length);
     const promptsOf = (session: string): readonly { readonly at: number }[] => prompts?.bySession.get(session) ?? [];
-    const found = await checkSession({ ...deps, promptsOf }, kept);
-    if (!found.ok) checked.unread.push({ file: kept.path, why: found.error });
-    else checked.sessions.push(keep ? await withCopy(deps, found.value, files, checked) : found.value);
+    const one = await checkSession({ ...deps, promptsOf }, kept);
+    if (one.ok) found.push(one.value);
+    else checked.unread.push({ file: kept.path, why: one.error });
   }
+  const sessions = withDeletedTogether(files, title, found);
+  checked.sessions.push(...(keep ? await withCopies(deps, sessions, files, checked) : sessions));
   checked.stores.push({ client, path, isThere, sessions: all.length, notes });
 }
 
-async function withCopy(
+function isExpiring({ findings }: CheckedSession): boolean {
+  return findings.some(({ state }) => state === "expiring");
+}
+
+/** A client may delete more files than the one that it finds old or broken. */
+function withDeletedTogether(
+  { store }: SessionFiles,
+  title: string,
+  sessions: readonly CheckedSession[],
+): readonly CheckedSession[] {
+  const keyOf = store?.deletedWith;
+  if (keyOf === undefined) return sessions;
+  const expiring = new Map(sessions.filter(isExpiring).map(({ file }) => [keyOf(file), file]));
+  return sessions.map((one) => {
+    const other = expiring.get(keyOf(one.file));
+    if (other === undefined || isExpiring(one)) return one;
+    const text = `${title} deletes it together with ${basename(other)}, whose name ends as its own does`;
+    const findings = [...one.findings, { state: "expiring" as const, text }];
+    return { ...one, findings, state: worstOf(findings) };
+  });
+}
+
+/** Files of one session are copied together. */
+async function withCopies(
   { keepFolder }: StoreCheckDeps,
-  session: CheckedSession,
+  sessions: readonly CheckedSession[],
   files: SessionFiles,
   { unread }: Growing,
-): Promise<CheckedSession> {
-  if (!session.findings.some(({ state }) => state === "expiring")) return session;
-  try {
-    return { ...session, kept: await keepSession(keepFolder, session, files) };
-  } catch (error) {
-    const code = codeOf(error);
-    if (code === null) throw error;
-    unread.push({ file: session.file, why: `no copy of it could be made in ${keepFolder} (${code})` });
-    return session;
-  }
+): Promise<readonly CheckedSession[]> {
+  const copies = new Map<string, string>();
+  for (const of of Map.groupBy(sessions.filter(isExpiring), ({ session }) => session).values())
+    try {
+      for (const [file, copy] of await keepSession(keepFolder, of, files)) copies.set(file, copy);
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === null) throw error;
+      for (const { file } of of) unread.push({ file, why: `no copy of it could be made in ${keepFolder} (${code})` });
+    }
+  return sessions.map((one) => ({ ...one, kept: copies.get(one.file) ?? null }));
 }
 
 interface ReadPrompts {
@@ -90,7 +117,7 @@ interface ReadPrompts {
 }
 
 /** A client's own list of what its user has typed. */
-async function readPrompts(path: string, { promptIn }: PromptList): Promise<ReadPrompts | null> {
+async function readPrompts(path: string, { promptIn, hasUnsent }: PromptList): Promise<ReadPrompts | null> {
   if (!existsSync(path)) return null;
   const bySession = new Map<string, { readonly at: number }[]>();
   let [count, damaged, damages] = [0, 0, 0];
@@ -101,6 +128,7 @@ async function readPrompts(path: string, { promptIn }: PromptList): Promise<Read
         const prompt = row && promptIn(row);
         if (!prompt) continue;
         count += 1;
+        if (hasUnsent) continue;
         const list = bySession.get(prompt.session) ?? [];
         list.push({ at: prompt.at });
         bySession.set(prompt.session, list);

@@ -10,34 +10,46 @@ export function keptFolder(folder: string, client: string, session: string): str
 }
 
 /**
- * Copies a session's file, and the transcripts of its sub-agents, into SHIM's home. A copy that
- * is there is replaced once the new one is whole.
+ * Copies the files of one session, and the transcripts of its sub-agents, into SHIM's home. A copy
+ * that is there is replaced once the new one is whole.
  *
- * @returns the path of the copy
+ * @returns each file with the path of its copy
  * @throws a system error; then nothing is left of the new copy
  */
 export async function keepSession(
   folder: string,
-  { client, session, file }: Pick<CheckedSession, "client" | "session" | "file">,
+  files: readonly Pick<CheckedSession, "client" | "session" | "file">[],
   { store }: SessionFiles,
-): Promise<string> {
-  const own = keptFolder(folder, client, session);
+): Promise<ReadonlyMap<string, string>> {
+  const [first] = files;
+  if (first === undefined) return new Map();
+  const own = keptFolder(folder, first.client, first.session);
   const partial = `${own}.partial`;
+  const copies = new Map<string, string>();
   try {
     await rm(partial, { recursive: true, force: true });
     await mkdir(partial, { recursive: true, mode: 0o700 });
-    const copy = join(partial, basename(file));
-    await copyFile(file, copy);
-    const { atime, mtime } = await stat(file);
-    await utimes(copy, atime, mtime);
-    const from = store?.subagents?.(file, session);
-    if (from !== undefined && existsSync(from))
-      await cp(from, join(partial, session, "subagents"), { recursive: true });
+    for (const { file, session } of files) {
+      const name = freeName(partial, basename(file));
+      await copyFile(file, join(partial, name));
+      const { atime, mtime } = await stat(file);
+      await utimes(join(partial, name), atime, mtime);
+      copies.set(file, join(own, name));
+      const from = store?.subagents?.(file, session);
+      if (from !== undefined && existsSync(from))
+        await cp(from, join(partial, session, "subagents"), { recursive: true });
+    }
     await rm(own, { recursive: true, force: true });
     await rename(partial, own);
-    return join(own, basename(file));
+    return copies;
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** Files of one name may stand in several folders. */
+function freeName(folder: string, name: string): string {
+  const names = [name, ...Array.from({ length: 99 }, (_, at) => `${at + 2}-${name}`)];
+  return names.find((one) => !existsSync(join(folder, one))) ?? name;
 }

@@ -8,7 +8,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
@@ -174,6 +174,40 @@ it("[SC4] a file that Gemini CLI cannot list is about to be deleted, however new
   expect(await check(home)).toMatchObject([
     { state: "expiring", findings: [{ text: holding("deletes such a file each time it starts") }] },
   ]);
+});
+
+it("[SC4] Gemini CLI deletes a broken file with all whose names end alike: --keep copies each of them", async () => {
+  const home = aCliHome();
+  const session = invented("gemini", home.project);
+  const path = write(home, session);
+  const [broken, elsewhere] = [
+    join(dirname(path), `session-2026-11-24T09-00-${path.slice(-14)}`),
+    join(dirname(path), "session-2026-11-24T09-00-ffffffff.jsonl"),
+  ];
+  writeFileSync(broken, "no row\n");
+  writeFileSync(elsewhere, readFileSync(path));
+  const found = await check(home, "--keep");
+  expect(Object.fromEntries(found.map(({ file, findings }) => [file, findings.map(({ state }) => state)]))).toEqual({
+    [broken]: ["damaged", "damaged", "expiring"],
+    [elsewhere]: [],
+    [path]: ["expiring"],
+  });
+  const whole = found.find(({ file }) => file === path);
+  expect(whole?.findings[0]?.text).toContain(`deletes it together with ${basename(broken)}`);
+  for (const { file, kept } of found)
+    expect(kept === null ? null : readFileSync(kept)).toEqual(file === elsewhere ? null : readFileSync(file));
+});
+
+it("[SC5] prompts in Codex's list are counted, and its damages", async () => {
+  const home = aCliHome();
+  const session = invented("codex", home.project);
+  write(home, session);
+  const row = JSON.stringify({ session_id: session.id, ts: 1_900_000_000, text: "and now the oars" });
+  writeFileSync(join(home.folder, ".codex", "history.jsonl"), `${row}\n${row.slice(0, 40)}`);
+  const { out } = await home.shim("sessions check --client codex");
+  expect(out).toContain("history.jsonl: 1 prompt, 1 part of 40 bytes could not be read");
+  // The list has prompts that were typed and never sent, too.
+  expect(await check(home)).toMatchObject([{ state: "whole" }]);
 });
 
 it("[SC5] prompts that the client's own list has later than the file show that the end is missing", async () => {
