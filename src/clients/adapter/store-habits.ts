@@ -23,6 +23,11 @@ export interface StoreHabits {
   readonly unlisted?: (seen: SeenFile) => UnlistedFile | null;
   /** Files of one key are deleted together: where one is expiring, all are. */
   readonly deletedWith?: (file: string) => string;
+  /**
+   * A file beside the session's with which the client does not open it, and without which it does.
+   * `why` ends no sentence; null: none is there.
+   */
+  readonly blockedBy?: (file: string) => { readonly path: string; readonly why: string } | null;
   /** The client's own list of prompts. */
   readonly prompts?: PromptList;
   /** Whether a row exempts its session from the client's deletion. */

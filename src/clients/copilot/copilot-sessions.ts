@@ -1,5 +1,6 @@
 import { numberAt, objectAt, textAt } from "../../shared/json-fields.ts";
 import { refusal, uuid, type SessionFiles } from "../adapter/session-files.ts";
+import { copilotStore } from "./copilot-store.ts";
 
 const time = /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)$/;
 /** Rows of other kinds pass unread. */
@@ -9,6 +10,7 @@ const copilotTexts: ReadonlySet<unknown> = new Set(["user.message", "assistant.m
 export const copilotSessions: SessionFiles = {
   home: [".copilot", "COPILOT_HOME"],
   files: ["session-state/{id}/events.jsonl"],
+  store: copilotStore,
   accepts(row) {
     if (!copilotKinds.test(textAt(row, "type") ?? "")) return true;
     const data = objectAt(row, "data");

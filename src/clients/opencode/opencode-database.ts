@@ -7,6 +7,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { codeOf } from "../../shared/error.ts";
 import { withConnection, type Connection, type Driver } from "../../store/driver.ts";
 import type { TranscriptHead } from "../transcript/transcript-head.ts";
+import { listFolders } from "./opencode-folders.ts";
 import { readBytes } from "../transcript/transcript-bytes.ts";
 
 interface SessionInDatabase {
@@ -55,15 +56,20 @@ function read<T>(path: string, driver: Driver, use: (db: Connection) => Result<T
 
 const dataFolder = [".local", "share", "opencode"];
 
+function folderOf(env: NodeJS.ProcessEnv): string {
+  const given = env["XDG_DATA_HOME"];
+  return given ? join(given, "opencode") : join(env["HOME"] || homedir(), ...dataFolder);
+}
+
 /** OpenCode names the file of a channel besides `latest` after it. */
 export const openCodeStore: SessionDatabase = {
   paths(env) {
-    const given = env["XDG_DATA_HOME"];
-    const folder = given ? join(given, "opencode") : join(env["HOME"] || homedir(), ...dataFolder);
+    const folder = folderOf(env);
     const names = existsSync(folder) ? readdirSync(folder).filter((name) => /^opencode[\w-]*\.db$/.test(name)) : [];
     return names.length === 0 ? [join(folder, "opencode.db")] : names.toSorted().map((name) => join(folder, name));
   },
   list: (path, driver) => read(path, driver, listSessions),
+  before: { path: (env) => join(folderOf(env), "storage"), list: listFolders },
 };
 
 function listSessions(db: Connection): ReturnType<SessionDatabase["list"]> {
@@ -72,8 +78,10 @@ function listSessions(db: Connection): ReturnType<SessionDatabase["list"]> {
   const { tables, known } = sourcesIn(db);
   if (known.length === 0) return err(notOurs);
   const found = new Map<string, StoredSession>();
+  const ids: string[] = [];
   for (const { sessions: table, messages, parts } of known) {
     const rows = db.all<ListedRow>(`SELECT * FROM ${table} ORDER BY time_updated`);
+    ids.push(...rows.map(({ id }) => id));
     const children = Map.groupBy(rows, ({ parent_id: parent }) => parent);
     for (const row of rows) {
       // OpenCode 2 keeps the sessions of OpenCode 1 in their tables, too.
@@ -82,7 +90,7 @@ function listSessions(db: Connection): ReturnType<SessionDatabase["list"]> {
       found.set(row.id, toStored(row, texts.flat(), children.get(row.id)?.length ?? 0));
     }
   }
-  return ok({ sessions: [...found.values()], problem });
+  return ok({ sessions: [...found.values()], ids, problem });
 }
 
 interface ListedRow extends SessionRow {

@@ -51,6 +51,8 @@ export interface Evidence {
   readonly problem: string | null;
   /** Folder where its client does not find it, and one where it finds a copy; null: it does. */
   readonly moved: { readonly from: string; readonly to: string } | null;
+  /** File beside the session's that stops its client. */
+  readonly blocked: { readonly path: string; readonly why: string } | null;
   /** Lock of the client, where it stops the session. */
   readonly lock: { readonly path: string; readonly holder: string | null; readonly code: string | null } | null;
 }
@@ -78,7 +80,8 @@ export function examineRead(
   if (!client) return nothing;
   const moved = isArchived ? null : (movedFile(client, file, session, homeOf(session)) ?? nothing.moved);
   const lock = lockOf(deps, client, session.id);
-  return { ...nothing, ...read, file, isArchived, isThere: !isArchived, lock, moved };
+  const blocked = client.store?.blockedBy?.(file) ?? null;
+  return { ...nothing, ...read, file, isArchived, isThere: !isArchived, lock, moved, blocked };
 }
 
 /** A folder of the session that is there. */
@@ -100,6 +103,7 @@ function unread(session: ExaminedSession, folder: string): Evidence {
     problem: null,
     moved: homeOf(session) === undefined && from !== null ? { from, to: folder } : null,
     lock: null,
+    blocked: null,
   };
 }
 
@@ -138,7 +142,8 @@ async function examineFile(
   const file = [...known, ...own].find((path) => lstatSync(path, { throwIfNoEntry: false }));
   if (file === undefined) return examineMissing(env, session, client);
   const moved = own.includes(file) ? movedFile(client, file, session, home) : null;
-  const there = { file, isThere: true, ...(moved ? { moved } : {}) };
+  const blocked = client.store?.blockedBy?.(file) ?? null;
+  const there = { file, isThere: true, blocked, ...(moved ? { moved } : {}) };
   try {
     if (isShared && statSync(file).size > sharedBytes) return there;
     return { ...there, facts: await readSessionFacts(file, client) };
@@ -213,6 +218,13 @@ const kinds: readonly Kind[] = [
     sign: ({ lock }) => lock && `nobody holds ${lock.path}, and it cannot be opened (${lock.code})`,
     aside: ({ lock }) => lock && lock.path,
     copy: "a copy of it",
+  },
+  {
+    reason: "unreadable",
+    sign: ({ blocked, title }) =>
+      blocked &&
+      `${title} does not open it, since ${blocked.path} ${blocked.why}; it makes a new one where there is none`,
+    aside: ({ blocked }) => blocked && blocked.path,
   },
   { reason: "invisible", sign: ({ isArchived, title }) => isArchived && `${title} has archived it`, unarchive: true },
   {

@@ -144,6 +144,8 @@ async function checkDatabases(deps: StoreCheckDeps, client: HookClient, checked:
   const { database } = details[client];
   if (database === undefined) return;
   const title = titleOf(client);
+  const known = new Set<string>();
+  let areKnown = true;
   for (const path of database.paths(deps.env)) {
     if (!existsSync(path)) {
       checked.stores.push({ client, path, isThere: false, sessions: 0, notes: [] });
@@ -151,11 +153,13 @@ async function checkDatabases(deps: StoreCheckDeps, client: HookClient, checked:
     }
     const listed = database.list(path, await deps.driver());
     if (!listed.ok) {
+      areKnown = false;
       checked.unread.push({ file: path, why: listed.error });
       checked.stores.push({ client, path, isThere: true, sessions: 0, notes: [] });
       continue;
     }
-    const { sessions, problem } = listed.value;
+    const { sessions, ids, problem } = listed.value;
+    for (const id of ids) known.add(id);
     for (const [at, stored] of sessions.entries()) {
       deps.progress(title, at, sessions.length);
       checked.sessions.push(fromDatabase(client, path, stored));
@@ -163,15 +167,24 @@ async function checkDatabases(deps: StoreCheckDeps, client: HookClient, checked:
     const notes = [problem === null ? "SQLite finds nothing wrong with the file" : `SQLite: ${problem}`];
     checked.stores.push({ client, path, isThere: true, sessions: sessions.length, notes });
   }
+  const path = database.before?.path(deps.env);
+  // Sessions of a database that cannot be read are not known, and may be in the folder, too.
+  if (database.before === undefined || path === undefined || !areKnown || !existsSync(path)) return;
+  const sessions = database.before.list(path, known);
+  checked.sessions.push(...sessions.map((stored) => fromDatabase(client, path, stored)));
+  const notes = ["the old folder, with what no database has"];
+  checked.stores.push({ client, path, isThere: true, sessions: sessions.length, notes });
 }
 
-function fromDatabase(client: HookClient, file: string, stored: StoredSession): CheckedSession {
-  const { id, title, folder, changedAt, rows, bytes, prompts, damages, subagents } = stored;
-  const findings: StoreFinding[] = damages.map(({ what, bytes: size }) => ({
+function fromDatabase(client: HookClient, path: string, stored: StoredSession): CheckedSession {
+  const { id, title, folder, changedAt, rows, bytes, prompts, damages, subagents, file = path, hidden } = stored;
+  const findings: StoreFinding[] = damages.map(({ what, bytes: size, file: own }) => ({
     state: "damaged",
-    text: `${what}: ${size.toLocaleString("en")} bytes that are no JSON`,
+    text: size === 0 ? what : `${what}: ${size.toLocaleString("en")} bytes that are no JSON`,
+    ...(own === undefined ? {} : { file: own, position: 0 }),
     bytes: size,
   }));
+  if (hidden !== undefined) findings.push({ state: "invisible", text: hidden });
   const damaged = damages.reduce((sum, one) => sum + one.bytes, 0);
   return {
     client,

@@ -319,6 +319,56 @@ it("[SC7] a database of OpenCode is read session by session", async () => {
   ]);
 });
 
+it("[SC10] what OpenCode 1 kept in folders, and no database has, is invisible and read file by file", async () => {
+  const home = aCliHome();
+  const root = join(home.folder, ".local", "share", "opencode");
+  const put = (path: string, text: string): void => {
+    mkdirSync(dirname(join(root, "storage", path)), { recursive: true });
+    writeFileSync(join(root, "storage", path), text);
+  };
+  for (const id of ["ses_1", "ses_2", "ses_3"])
+    put(`session/global/${id}.json`, `{"id":"${id}","title":"oars","directory":"/p","time":{"updated":5}}`);
+  put("message/ses_1/msg_1.json", '{"role":"user"}');
+  put("part/msg_1/prt_1.json", '{"type":"text","text":"paint"}');
+  put("message/ses_2/msg_2.json", '{"role":"us');
+  put("message/ses_4/msg_4.json", '{"role":"user"}');
+  const db = new Database(join(root, "opencode.db"));
+  db.exec(`CREATE TABLE session (id TEXT, parent_id TEXT, directory TEXT, title TEXT, time_updated INTEGER);
+    CREATE TABLE message (id TEXT, session_id TEXT, time_created INTEGER, data TEXT);
+    INSERT INTO session VALUES ('ses_0', NULL, '/p', 'paint', 5), ('ses_3', 'ses_0', '/p', 'sub', 7);`);
+  db.close();
+  const invisible = { state: "invisible", text: holding("`opencode import` takes it") };
+  const cut = { state: "damaged", bytes: 11, position: 0, text: "msg_2.json: 11 bytes that are no JSON" };
+  expect(await check(home, "--client opencode")).toMatchObject([
+    { session: "ses_0", state: "whole" },
+    { session: "ses_1", state: "invisible", prompts: 1, lines: 3, title: "oars", findings: [invisible] },
+    { session: "ses_2", state: "damaged", findings: [{ ...cut, file: holding("msg_2.json") }, invisible] },
+    { session: "ses_4", state: "damaged", findings: [{ text: "the file that names the session is gone" }, invisible] },
+  ]);
+});
+
+it.each([
+  ["empty", "", "names no session"],
+  ["of zeros", "\0".repeat(80), "is no YAML"],
+  ["cut within a key", "id: a\ncwd: /p\ncrea", "is no YAML"],
+  ["without an id", "cwd: /p\n", "names no session"],
+])(
+  "[SC11] Copilot CLI opens no session whose workspace.yaml is %s: the check and rescue say so",
+  async (_, text, why) => {
+    const home = aCliHome();
+    const session = invented("copilot", home.project);
+    const workspace = join(dirname(write(home, session)), "workspace.yaml");
+    writeFileSync(workspace, `id: ${session.id}\ncwd: ${home.project}\nname: |-\n  the word\n  is pear\n`);
+    expect(await check(home)).toMatchObject([{ state: "whole" }]);
+    writeFileSync(workspace, text);
+    expect(await check(home)).toMatchObject([
+      { state: "damaged", findings: [{ text: holding(`${workspace} ${why}`) }] },
+    ]);
+    const rescued = await home.shim(`rescue ${session.id}`);
+    expect(rescued.out).toContain("rename that file, which takes it out of the way");
+  },
+);
+
 it("[SC8] import --all adds what clients keep and SHIM has not, and says what it could not read", async () => {
   const home = aCliHome();
   for (const client of clients) write(home, invented(client, home.project));

@@ -1,0 +1,96 @@
+import { existsSync, readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { codeOf } from "../../shared/error.ts";
+import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import type { StoredSession } from "../adapter/session-database.ts";
+import { readBytes } from "../transcript/transcript-bytes.ts";
+
+/**
+ * Sessions that OpenCode 1 kept in a file for each session, message and part before it had a
+ * database: `session/<project>/<id>.json`, and so on below `message/<session>`, `part/<message>`.
+ * OpenCode 1.18.33 reads none of them, with a database or without, and `opencode import` takes
+ * one document of a session, its messages and their parts: both were seen.
+ *
+ * @param root the folder `storage`
+ * @param known ids of sessions that are in a database
+ */
+export function listFolders(root: string, known: ReadonlySet<string>): StoredSession[] {
+  const files = namesIn(join(root, "session")).flatMap((project) => jsonIn(join(root, "session", project)));
+  const own = new Map(files.map((path) => [idOf(path), path]));
+  // The file of a session may be lost, and its messages not.
+  const ids = new Set([...own.keys(), ...namesIn(join(root, "message"))]);
+  return [...ids].filter((id) => !known.has(id)).map((id) => readSession(root, id, own.get(id) ?? null));
+}
+
+function idOf(path: string): string {
+  return basename(path, ".json");
+}
+
+function namesIn(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder).toSorted() : [];
+}
+
+function jsonIn(folder: string): string[] {
+  try {
+    return namesIn(folder)
+      .filter((name) => name.endsWith(".json"))
+      .map((name) => join(folder, name));
+  } catch (error) {
+    // A file where a folder is expected.
+    if (codeOf(error) === null) throw error;
+    return [];
+  }
+}
+
+const hidden =
+  "OpenCode does not read its old folder `storage`, and no database has it: `opencode import` takes it as one file, {info, messages: [{info, parts}]}";
+
+function readSession(root: string, id: string, path: string | null): StoredSession {
+  const damages: { what: string; bytes: number; file?: string }[] = [];
+  let [rows, bytes, prompts] = [0, 0, 0];
+  const read = (file: string): JsonObject | null => {
+    rows += 1;
+    const found = readJson(file);
+    bytes += found.bytes;
+    if (found.problem !== null) damages.push({ what: found.problem, bytes: found.bytes, file });
+    return found.value;
+  };
+  const info = path === null ? null : read(path);
+  if (path === null) damages.push({ what: "the file that names the session is gone", bytes: 0 });
+  for (const message of jsonIn(join(root, "message", id))) {
+    if (read(message)?.["role"] === "user") prompts += 1;
+    for (const part of jsonIn(join(root, "part", idOf(message)))) read(part);
+  }
+  return {
+    id,
+    title: textAt(info, "title", 200),
+    folder: textAt(info, "directory", 4_096),
+    changedAt: numberAt(objectAt(info, "time"), "updated") ?? 0,
+    rows,
+    bytes,
+    prompts,
+    damages,
+    subagents: 0,
+    file: path ?? join(root, "message", id),
+    hidden,
+  };
+}
+
+interface ReadJson {
+  readonly value: JsonObject | null;
+  readonly bytes: number;
+  /** Ends no sentence; null: there is none. */
+  readonly problem: string | null;
+}
+
+function readJson(file: string): ReadJson {
+  try {
+    const { bytes } = readBytes(file);
+    const value = parseObject(bytes.toString("utf8"));
+    return { value, bytes: bytes.length, problem: value === null ? basename(file) : null };
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === null) throw error;
+    return { value: null, bytes: 0, problem: `${basename(file)} cannot be read (${code})` };
+  }
+}
