@@ -27,7 +27,7 @@ export interface StoreHabits {
    * A file beside the session's with which the client does not open it, and without which it does.
    * `why` ends no sentence; null: none is there.
    */
-  readonly blockedBy?: (file: string) => { readonly path: string; readonly why: string } | null;
+  readonly blockedBy?: (file: string) => Promise<{ readonly path: string; readonly why: string } | null>;
   /** The client's own list of prompts. */
   readonly prompts?: PromptList;
   /** Whether a row exempts its session from the client's deletion. */
@@ -70,8 +70,8 @@ export interface PromptList {
   readonly file: string;
   /** Session of a prompt, and its time in epoch ms; null: the row is none, or names no session. */
   readonly promptIn: (row: JsonObject) => { readonly session: string; readonly at: number } | null;
-  /** The list has prompts, too, that the client has not sent: a session's file may lack them. */
-  readonly hasUnsent?: true;
+  /** Whether each was sent is not known: one that a session's file lacks proves no loss. */
+  readonly mayHaveUnsent?: true;
 }
 
 export interface HiddenSession {

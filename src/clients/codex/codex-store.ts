@@ -29,7 +29,7 @@ export const codexStore: StoreHabits = {
   unlisted: unlistedBy,
   prompts: {
     file: "history.jsonl",
-    hasUnsent: true,
+    mayHaveUnsent: true,
     promptIn(row) {
       const [session, seconds] = [textAt(row, "session_id", 100), numberAt(row, "ts")];
       return session === null || seconds === null ? null : { session, at: seconds * 1_000 };

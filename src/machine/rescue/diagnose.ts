@@ -69,18 +69,18 @@ export async function examine(deps: RescueDeps, session: ExaminedSession, folder
 }
 
 /** The same for a file that was read already. @param file where its client keeps the session */
-export function examineRead(
+export async function examineRead(
   deps: RescueDeps,
   session: ExaminedSession,
   { file, isArchived, ...read }: Pick<Evidence, "isArchived" | "facts" | "problem"> & { readonly file: string },
   folder: string,
-): Evidence {
+): Promise<Evidence> {
   const nothing = unread(session, folder);
   const client = sessionFilesOf(session.client);
   if (!client) return nothing;
   const moved = isArchived ? null : (movedFile(client, file, session, homeOf(session)) ?? nothing.moved);
   const lock = lockOf(deps, client, session.id);
-  const blocked = client.store?.blockedBy?.(file) ?? null;
+  const blocked = (await client.store?.blockedBy?.(file)) ?? null;
   return { ...nothing, ...read, file, isArchived, isThere: !isArchived, lock, moved, blocked };
 }
 
@@ -142,7 +142,7 @@ async function examineFile(
   const file = [...known, ...own].find((path) => lstatSync(path, { throwIfNoEntry: false }));
   if (file === undefined) return examineMissing(env, session, client);
   const moved = own.includes(file) ? movedFile(client, file, session, home) : null;
-  const blocked = client.store?.blockedBy?.(file) ?? null;
+  const blocked = (await client.store?.blockedBy?.(file)) ?? null;
   const there = { file, isThere: true, blocked, ...(moved ? { moved } : {}) };
   try {
     if (isShared && statSync(file).size > sharedBytes) return there;

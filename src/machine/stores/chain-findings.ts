@@ -1,15 +1,14 @@
 import { createHash } from "node:crypto";
 import { titleOf } from "../../clients/adapters.ts";
 import { TranscriptBytes } from "../../clients/transcript/transcript-bytes.ts";
-import type { TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
 import type { StoreFinding } from "../../contract/machine/stores.ts";
 import { pluralize } from "../../shared/format.ts";
 import { textAt } from "../../shared/json-fields.ts";
 import type { TranscriptFacts } from "../rescue/session-facts.ts";
-
-type Found = Pick<TranscriptRow, "position" | "bytes" | "line">;
+import { positionText, type Found } from "./position-text.ts";
 
 interface Twin extends Found {
+  readonly id: string;
   readonly digest: string;
 }
 
@@ -25,7 +24,7 @@ export async function chainFindings(
   { twins, loops }: Pick<TranscriptFacts, "twins" | "loops">,
 ): Promise<StoreFinding[]> {
   if (twins.size === 0 && loops.length === 0) return [];
-  const byId = new Map<string, Twin[]>();
+  const found: Twin[] = [];
   const rowsOfLoops = new Map(loops.map(({ line, rows }) => [line, rows]));
   const findings: StoreFinding[] = [];
   for await (const some of TranscriptBytes.open(path).rows())
@@ -33,14 +32,14 @@ export async function chainFindings(
       const id = textAt(row, "uuid");
       if (id === null) continue;
       if (twins.has(id)) {
-        const twin = { position, bytes, line, digest: createHash("sha256").update(text).digest("base64") };
-        byId.set(id, [...(byId.get(id) ?? []), twin]);
+        const digest = createHash("sha256").update(text).digest("base64");
+        found.push({ id, position, bytes, line, digest });
       }
       const rows = rowsOfLoops.get(line);
       if (rows !== undefined) findings.push(loopFinding({ position, bytes, line }, rows));
       rowsOfLoops.delete(line);
     }
-  return [...findings, ...twinFindings(titleOf(client), [...byId.values()])];
+  return [...findings, ...twinFindings(titleOf(client), [...Map.groupBy(found, ({ id }) => id).values()])];
 }
 
 function twinFindings(title: string, all: readonly (readonly Twin[])[]): StoreFinding[] {
@@ -63,8 +62,4 @@ function loopFinding(found: Found, rows: number): StoreFinding {
   const which = rows === 1 ? "a row names itself as the one before it" : `${rows} rows name each other in a loop`;
   const text = `${which}: ${positionText(found)}; what stands before is not reached through it`;
   return { state: "damaged", text, position: found.position };
-}
-
-function positionText({ position, bytes, line }: Found): string {
-  return `${bytes.toLocaleString("en")} bytes at byte ${position.toLocaleString("en")} (line ${line})`;
 }

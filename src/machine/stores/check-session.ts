@@ -11,6 +11,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { examineRead, judge, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
 import { readSessionFacts, type FoundDamage, type TranscriptFacts } from "../rescue/session-facts.ts";
 import { chainFindings } from "./chain-findings.ts";
+import { positionText } from "./position-text.ts";
 import { uuidAtEnd, type KeptSession } from "./kept-sessions.ts";
 import { SessionSigns } from "./session-signs.ts";
 
@@ -46,7 +47,7 @@ export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<
   const findings = [
     ...damagesOf(deps, kept, facts),
     ...chained,
-    ...(kept.subagentOf === null ? findingsOfSession(deps, kept, client, facts, head) : [subagentFinding(kept)]),
+    ...(kept.subagentOf === null ? await findingsOfSession(deps, kept, client, facts, head) : [subagentFinding(kept)]),
     ...subagents.findings,
     ...(kept.by === null && !head.isExempt ? expiry(deps, kept, client, facts) : []),
   ];
@@ -74,16 +75,16 @@ export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<
   });
 }
 
-function findingsOfSession(
+async function findingsOfSession(
   deps: CheckDeps,
   kept: KeptSession,
   client: SessionFiles,
   facts: TranscriptFacts,
   head: SessionSigns,
-): StoreFinding[] {
+): Promise<StoreFinding[]> {
   return [
     ...unlinkedRows(facts),
-    ...findingsOfClient(deps, kept, facts, head),
+    ...(await findingsOfClient(deps, kept, facts, head)),
     ...lostPrompts(deps, kept, facts),
     ...(kept.by === null ? unlisted(client, kept, facts, head) : []),
     ...lostBackups(deps, kept, client, head),
@@ -119,8 +120,7 @@ function damagesOf({ now }: CheckDeps, { changedAt }: KeptSession, facts: Transc
 
 function damageOf({ kind, position, bytes, line, after }: FoundDamage): StoreFinding {
   const time = after === null ? "" : `, after ${new Date(after).toISOString().slice(0, 16).replace("T", " ")} UTC`;
-  const size = bytes.toLocaleString("en");
-  const text = `${damageTexts[kind]}: ${size} bytes at byte ${position.toLocaleString("en")} (line ${line}${time})`;
+  const text = `${damageTexts[kind]}: ${positionText({ position, bytes, line }, time)}`;
   return { state: "damaged", text, position, bytes };
 }
 
@@ -135,15 +135,15 @@ const statesOfReasons: Readonly<Partial<Record<NonNullable<Finding["reason"]>, S
 };
 
 /** Findings of `rescue`, and reasons why the client's list leaves the session out. */
-function findingsOfClient(
+async function findingsOfClient(
   deps: CheckDeps,
   { client, id, path, isArchived, by }: KeptSession,
   facts: TranscriptFacts,
   head: SessionSigns,
-): StoreFinding[] {
+): Promise<StoreFinding[]> {
   const { cwd } = head;
   const session = { id, client, clientVersion: null, transcriptPath: path, cwd, project: null, origin: "startup" };
-  const seen = examineRead(deps, session, { file: path, isArchived, facts, problem: null }, deps.folder);
+  const seen = await examineRead(deps, session, { file: path, isArchived, facts, problem: null }, deps.folder);
   const { reason, why } = judge(deps, seen, false);
   const state = reason === null ? undefined : statesOfReasons[reason];
   const title = titleOf(client);

@@ -4,7 +4,7 @@ import { titleOf } from "../../clients/adapters.ts";
 import { details, sessionFilesOf } from "../../clients/details.ts";
 import { rootOf, type SessionFiles } from "../../clients/adapter/session-files.ts";
 import type { PromptList } from "../../clients/adapter/store-habits.ts";
-import type { StoredSession } from "../../clients/adapter/session-database.ts";
+import type { SessionDatabase, StoredSession } from "../../clients/adapter/session-database.ts";
 import { TranscriptBytes, problemOf } from "../../clients/transcript/transcript-bytes.ts";
 import { hookClients, type HookClient } from "../../contract/clients.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
@@ -100,13 +100,14 @@ async function withCopies(
   { unread }: Growing,
 ): Promise<readonly CheckedSession[]> {
   const copies = new Map<string, string>();
-  for (const of of Map.groupBy(sessions.filter(isExpiring), ({ session }) => session).values())
+  for (const expiring of Map.groupBy(sessions.filter(isExpiring), ({ session }) => session).values())
     try {
-      for (const [file, copy] of await keepSession(keepFolder, of, files)) copies.set(file, copy);
+      for (const [file, copy] of await keepSession(keepFolder, expiring, files)) copies.set(file, copy);
     } catch (error) {
       const code = codeOf(error);
       if (code === null) throw error;
-      for (const { file } of of) unread.push({ file, why: `no copy of it could be made in ${keepFolder} (${code})` });
+      for (const { file } of expiring)
+        unread.push({ file, why: `no copy of it could be made in ${keepFolder} (${code})` });
     }
   return sessions.map((one) => ({ ...one, kept: copies.get(one.file) ?? null }));
 }
@@ -117,7 +118,7 @@ interface ReadPrompts {
 }
 
 /** A client's own list of what its user has typed. */
-async function readPrompts(path: string, { promptIn, hasUnsent }: PromptList): Promise<ReadPrompts | null> {
+async function readPrompts(path: string, { promptIn, mayHaveUnsent }: PromptList): Promise<ReadPrompts | null> {
   if (!existsSync(path)) return null;
   const bySession = new Map<string, { readonly at: number }[]>();
   let [count, damaged, damages] = [0, 0, 0];
@@ -128,7 +129,7 @@ async function readPrompts(path: string, { promptIn, hasUnsent }: PromptList): P
         const prompt = row && promptIn(row);
         if (!prompt) continue;
         count += 1;
-        if (hasUnsent) continue;
+        if (mayHaveUnsent) continue;
         const list = bySession.get(prompt.session) ?? [];
         list.push({ at: prompt.at });
         bySession.set(prompt.session, list);
@@ -144,8 +145,8 @@ async function checkDatabases(deps: StoreCheckDeps, client: HookClient, checked:
   const { database } = details[client];
   if (database === undefined) return;
   const title = titleOf(client);
-  const known = new Set<string>();
-  let areKnown = true;
+  const inDatabases = new Set<string>();
+  let isEachRead = true;
   for (const path of database.paths(deps.env)) {
     if (!existsSync(path)) {
       checked.stores.push({ client, path, isThere: false, sessions: 0, notes: [] });
@@ -153,13 +154,13 @@ async function checkDatabases(deps: StoreCheckDeps, client: HookClient, checked:
     }
     const listed = database.list(path, await deps.driver());
     if (!listed.ok) {
-      areKnown = false;
+      isEachRead = false;
       checked.unread.push({ file: path, why: listed.error });
       checked.stores.push({ client, path, isThere: true, sessions: 0, notes: [] });
       continue;
     }
     const { sessions, ids, problem } = listed.value;
-    for (const id of ids) known.add(id);
+    for (const id of ids) inDatabases.add(id);
     for (const [at, stored] of sessions.entries()) {
       deps.progress(title, at, sessions.length);
       checked.sessions.push(fromDatabase(client, path, stored));
@@ -167,10 +168,23 @@ async function checkDatabases(deps: StoreCheckDeps, client: HookClient, checked:
     const notes = [problem === null ? "SQLite finds nothing wrong with the file" : `SQLite: ${problem}`];
     checked.stores.push({ client, path, isThere: true, sessions: sessions.length, notes });
   }
-  const path = database.before?.path(deps.env);
   // Sessions of a database that cannot be read are not known, and may be in the folder, too.
-  if (database.before === undefined || path === undefined || !areKnown || !existsSync(path)) return;
-  const sessions = database.before.list(path, known);
+  if (isEachRead) checkOldFolder(deps, client, { database, inDatabases }, checked);
+}
+
+/** Adds the sessions of the folder that a client had before its database. */
+function checkOldFolder(
+  { env }: StoreCheckDeps,
+  client: HookClient,
+  {
+    database: { before },
+    inDatabases,
+  }: { readonly database: SessionDatabase; readonly inDatabases: ReadonlySet<string> },
+  checked: Growing,
+): void {
+  const path = before?.path(env);
+  if (before === undefined || path === undefined || !existsSync(path)) return;
+  const sessions = before.list(path, inDatabases);
   checked.sessions.push(...sessions.map((stored) => fromDatabase(client, path, stored)));
   const notes = ["the old folder, with what no database has"];
   checked.stores.push({ client, path, isThere: true, sessions: sessions.length, notes });
