@@ -16,10 +16,10 @@ import { readBytes } from "../transcript/transcript-bytes.ts";
  */
 export function listFolders(root: string, known: ReadonlySet<string>): StoredSession[] {
   const files = namesIn(join(root, "session")).flatMap((project) => jsonIn(join(root, "session", project)));
-  const own = new Map(files.map((path) => [idOf(path), path]));
+  const fileOf = new Map(files.map((path) => [idOf(path), path]));
   // The file of a session may be lost, and its messages not.
-  const ids = new Set([...own.keys(), ...namesIn(join(root, "message"))]);
-  return [...ids].filter((id) => !known.has(id)).map((id) => readSession(root, id, own.get(id) ?? null));
+  const ids = new Set([...fileOf.keys(), ...namesIn(join(root, "message"))]);
+  return [...ids].filter((id) => !known.has(id)).map((id) => readSession(root, id, fileOf.get(id) ?? null));
 }
 
 function idOf(path: string): string {

@@ -123,6 +123,7 @@ export class RowChain {
     const known = this.#ids.find(id);
     if (known !== null) {
       if (this.#rules.areTwinsJoined !== true) this.#twins.add(id);
+      this.#later.delete(known);
       return known;
     }
     const link = this.#ids.add(id);
@@ -192,16 +193,11 @@ export class RowChain {
 
   #unlinked(): ChainFacts["unlinked"] {
     const gone = [...this.#later].filter(
-      ([link, parent]) => this.#isWaiting(link) && this.#is(link, flags.turn) && this.#ids.find(parent) === null,
+      ([link, parent]) => this.#is(link, flags.turn) && this.#ids.find(parent) === null,
     );
     if (gone.length === 0) return null;
     const first = gone.reduce((least, [link]) => Math.min(least, link), Infinity);
     return { count: new Set(gone.map(([, parent]) => parent)).size, line: this.#lineOf(first) };
-  }
-
-  /** A twin that came since may name another row. */
-  #isWaiting(link: number): boolean {
-    return this.#parent[link] === later;
   }
 
   has(id: string): boolean {

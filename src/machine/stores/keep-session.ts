@@ -50,6 +50,7 @@ export async function keepSession(
 
 /** Files of one name may stand in several folders. */
 function freeName(folder: string, name: string): string {
-  const names = [name, ...Array.from({ length: 99 }, (_, at) => `${at + 2}-${name}`)];
-  return names.find((one) => !existsSync(join(folder, one))) ?? name;
+  let free = name;
+  for (let at = 2; existsSync(join(folder, free)); at += 1) free = `${at}-${name}`;
+  return free;
 }
