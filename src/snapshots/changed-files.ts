@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { lstatSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { isAbsolute, join, relative, sep } from "node:path";
 import type { FileComparison } from "./file-state.ts";
 import { answerSync, displayPath, repositoryGit, splitRaw, userGit, type Git } from "./git.ts";
@@ -87,6 +87,18 @@ interface SnapshotOfProject {
   readonly repository: string;
   readonly commit: string;
   readonly project: string;
+}
+
+/** Whether SHIM's repository has the commit of a snapshot; null: git gave no answer. */
+export function hasSnapshot(
+  env: NodeJS.ProcessEnv,
+  { repository, commit }: Omit<SnapshotOfProject, "project">,
+): boolean | null {
+  if (!existsSync(join(repository, "HEAD"))) return false;
+  const git = repositoryGit(env, { gitDir: repository }, AbortSignal.timeout(timeoutMs));
+  const answers = (...args: string[]): boolean => answerSync(git, args, timeoutMs) !== null;
+  if (answers("cat-file", "-e", `${commit}^{tree}`)) return true;
+  return answers("rev-parse", "--git-dir") ? false : null;
 }
 
 const maxComparedFiles = 100;

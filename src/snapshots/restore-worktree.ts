@@ -66,19 +66,10 @@ async function writeWorktree(
   project: Git,
 ): Promise<RestoreResult> {
   const from = head ?? "HEAD";
-  const snapshot = await readSnapshot(opened, commit);
   await addWorktree(project, { tree: folder, start: from, branch, isEmpty: true });
   try {
-    const top = realpathSync(folder);
-    const git = userGit(env, top, opened.signal);
-    const [written, index] = await Promise.all([
-      writeFiles(snapshot, top),
-      text(git, ["rev-parse", "--path-format=absolute", "--git-path", "index"]),
-    ]);
-    // This index has the times of the files just written: git need not read them all again.
-    copyFileSync(join(opened.scratch, "index"), index);
-    await run(git, ["read-tree", "--reset", "HEAD"]);
-    return written;
+    const tree = realpathSync(folder);
+    return await fillWorktree(opened, commit, { tree, git: userGit(env, tree, opened.signal) });
   } catch (error) {
     const left = { ...project, signal: AbortSignal.timeout(cleanUpMs) };
     await removeWorktree(left, folder, { isForced: true });
@@ -88,3 +79,19 @@ async function writeWorktree(
 }
 
 const cleanUpMs = 30_000;
+
+/** Writes a snapshot's files into a worktree without files; its index is that of its HEAD. */
+export async function fillWorktree(
+  opened: OpenRepository,
+  commit: string,
+  { tree, git }: { readonly tree: string; readonly git: Git },
+): Promise<RestoreResult> {
+  const [written, index] = await Promise.all([
+    readSnapshot(opened, commit).then((snapshot) => writeFiles(snapshot, tree)),
+    text(git, ["rev-parse", "--path-format=absolute", "--git-path", "index"]),
+  ]);
+  // This index has the times of the files just written: git need not read them all again.
+  copyFileSync(join(opened.scratch, "index"), index);
+  await run(git, ["read-tree", "--reset", "HEAD"]);
+  return written;
+}

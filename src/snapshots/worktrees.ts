@@ -179,7 +179,7 @@ function isFolderInUse(folder: string): boolean {
 
 export type RemovalDeps = Pick<WorktreeDeps, "env" | "home" | "processes">;
 
-interface OwnWorktree extends Pick<NewWorktree, "start"> {
+interface OwnWorktree extends Pick<NewWorktree, "start" | "isEmpty"> {
   /** Beginning of its name. */
   readonly prefix: string;
   /** In the user's work tree. */
@@ -193,7 +193,7 @@ interface OwnWorktree extends Pick<NewWorktree, "start"> {
 /** Makes a worktree in a private folder. @returns that folder, and its record */
 export async function createWorktree(
   { env, home, self, random }: WorktreeDeps,
-  { prefix, top, start, hasBranch, hasLinks, record: given }: OwnWorktree,
+  { prefix, top, start, hasBranch, hasLinks, isEmpty = false, record: given }: OwnWorktree,
 ): Promise<{ readonly folder: string; readonly record: WorkRecord }> {
   // Another workspace, or a lost coordinator file, may have used the same number of a task.
   const suffix = Math.floor(random() * 2 ** 32).toString(16);
@@ -205,7 +205,12 @@ export async function createWorktree(
     // Marked, so that one that outlives this process is ended before its worktree is removed.
     const git = gitInFolder({ ...env, [markName]: toMark(self) }, top);
     const tree = worktreePath(folder);
-    await addWorktree(hasLinks ? git : withoutLinks(git), { tree, start, branch: hasBranch ? record.branch : null });
+    await addWorktree(hasLinks ? git : withoutLinks(git), {
+      tree,
+      start,
+      branch: hasBranch ? record.branch : null,
+      isEmpty,
+    });
     return { folder, record };
   } catch (error) {
     await removeByForce(env, record.repository, folder);

@@ -1,6 +1,7 @@
 import type { Trigger } from "../contract/checkpoint.ts";
 import type { JournalKind } from "../contract/journal.ts";
 import type { CrashCause, Readings, RiskLevel, RiskMark } from "../contract/readings.ts";
+import type { RemoteAnswer, TestRun } from "../contract/verification.ts";
 import type { ProcessIdentity } from "../platform/processes.ts";
 import { blob, integer, json, real, serial, table, text, type RowOf } from "../shared/table.ts";
 import type { Sql } from "../shared/sql.ts";
@@ -165,6 +166,15 @@ export const recoveries = table("recoveries", {
   detail: json<RecoveryDetail>().default({}),
 });
 
+/** The newest verification of a session. */
+export const verifications = table("verifications", {
+  session: text().primary(),
+  /** Epoch ms. */
+  at: integer(),
+  tests: json<TestRun>(),
+  remotes: json<readonly RemoteAnswer[]>(),
+});
+
 export const sessionTables = [
   sessions,
   clients,
@@ -175,6 +185,7 @@ export const sessionTables = [
   signals,
   crashes,
   recoveries,
+  verifications,
 ];
 
 export const sessionIndexes: readonly string[] = [

@@ -77,7 +77,7 @@ it("[MA1] a machine loses power in mid-task: a chat of the other one takes over 
   }, patience);
   for (const part of ["on another machine (desktop)", "half of the lexer", "not synced: whatever it did after"])
     expect(found).toContain(part);
-  expect(found).toMatch(/files, newest first:\n- committed or unchanged: \S+\n/);
+  expect(found).toMatch(/files, newest first [^\n]*:\n- committed or unchanged, by git: \S+\n/);
   await answered(other.server, "shim_check_recovery", { of: one.session, take: true });
   const next = await answered(other.server, "shim_next", {});
   expect(next).toMatchObject({ task: { task: 1, payload: { part: "comments" }, progress: { note: "half" } } });

@@ -1,12 +1,13 @@
 import { Option, type Command } from "commander";
 import { stateText } from "../../contract/chat-state.ts";
 import type { Candidate } from "../../contract/machine/recovery.ts";
+import { testRunText } from "../../shared/test-run-text.ts";
 import { oneLine } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { ambiguous, failed, notFound, wrongUsage, type CliResult } from "../answer.ts";
 import { askWhich, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { continueNatively } from "../continue-natively.ts";
-import { continueSession, importFile, nameOf, startable } from "../continue-session.ts";
+import { continueSession, importFile, nameOf, startable, withRecorded } from "../continue-session.ts";
 import { rescueAfterFailure } from "./rescue.ts";
 
 interface ResumeOptions extends CommonOptions {
@@ -16,6 +17,8 @@ interface ResumeOptions extends CommonOptions {
   readonly in?: string;
   readonly native?: boolean;
   readonly fromTranscript?: string;
+  readonly verify?: boolean;
+  readonly tests?: string;
 }
 
 export function addCommand(program: Command, cli: Cli): void {
@@ -26,6 +29,8 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("--from-transcript <file>", "continue a session that SHIM has not recorded, from its client's transcript")
     .addOption(new Option("--in <client>", "continue it in a new chat of this client").choices(startable))
     .option("--native", "with the conversation itself, written as a session of that client, instead of the brief")
+    .option("--verify", "before that, run the project's tests on its snapshot, and ask the remotes of what it pushed")
+    .option("--tests <command>", "what --verify runs; default: the tests that the project names")
     .option("--undo <session>", "undo an offer, a recovery or a dismissal: the session counts as incomplete again")
     .option("--dismiss <session>", "never offer this session again");
   cli.define(command, (options: ResumeOptions, id?: string) => run(cli, options, id));
@@ -33,11 +38,8 @@ export function addCommand(program: Command, cli: Cli): void {
 
 async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Promise<CommandResult> {
   const { undo: undone, dismiss: dismissed, fromTranscript } = options;
-  const actions = [id, undone, dismissed, fromTranscript].filter((value) => value !== undefined);
-  if (actions.length > 1)
-    return wrongUsage("give one session: to resume, with --undo, with --dismiss, or with --from-transcript.");
-  if (options.native === true && options.print === true)
-    return wrongUsage("--print prints the brief, which --native does not use: give one of them.");
+  const misuse = misuseOf(options, id);
+  if (misuse !== null) return wrongUsage(misuse);
   if (undone !== undefined) return undo(cli, undone);
   if (dismissed !== undefined) return dismiss(cli, dismissed);
   const session = fromTranscript === undefined ? ok(id) : await importFile(cli, fromTranscript);
@@ -45,8 +47,37 @@ async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Pr
   const chosen = session.value === undefined ? await choose(cli, options) : ok(session.value);
   if (!chosen.ok) return chosen;
   if (options.native === true) return continueNatively(cli, chosen.value, options);
+  if (options.verify === true) {
+    const verified = await withRecorded(cli, chosen.value, (known) => verify(cli, known, options.tests));
+    if (!verified.ok) return verified;
+  }
   const onEarlyEnd = (failed: string): Promise<CommandResult | null> => rescueAfterFailure(cli, failed);
   return continueSession(cli, chosen.value, { ...options, onEarlyEnd });
+}
+
+function misuseOf(options: ResumeOptions, id: string | undefined): string | null {
+  const { undo: undone, dismiss: dismissed, fromTranscript, native = false, verify: isVerified = false } = options;
+  const actions = [id, undone, dismissed, fromTranscript].filter((value) => value !== undefined);
+  if (actions.length > 1) return "give one session: to resume, with --undo, with --dismiss, or with --from-transcript.";
+  if (native && options.print === true)
+    return "--print prints the brief, which --native does not use: give one of them.";
+  if (isVerified && (native || undone !== undefined || dismissed !== undefined))
+    return "--verify is for the brief of a session: give it without --native, --undo and --dismiss.";
+  return options.tests !== undefined && !isVerified ? "--tests names what --verify runs: give both." : null;
+}
+
+/** Shows how the tests ended; the brief has it, too. */
+async function verify(cli: Cli, session: string, words: string | undefined): Promise<CliResult<null>> {
+  const { testSession } = await import("../../code/verification/test-session.ts");
+  const { parseTests } = await import("../../code/tool-runner/project-tests.ts");
+  const tests = words === undefined ? ok(null) : parseTests(words);
+  if (!tests.ok) return tests;
+  const onStart = (text: string): void => cli.progress(text);
+  const tested = await testSession(cli.context, { session, tests: tests.value, signal: cli.io.interrupted(), onStart });
+  if (!tested.ok) return tested;
+  cli.progress(`Tests: ${testRunText(tested.value.tests)}.`);
+  const stored = await cli.call("recovery.verify", tested.value);
+  return stored.ok ? ok(null) : stored;
 }
 
 async function undo(cli: Cli, session: string): Promise<CommandResult> {

@@ -17,6 +17,31 @@ export function testScript(folder: string): Tests | null {
   return script === null || script.includes("no test specified") ? null : ["npm", "test"];
 }
 
+/** Files that say how a project is tested, where package.json does not. */
+const testedBy: readonly (readonly [file: string, content: RegExp, tests: Tests])[] = [
+  ["Cargo.toml", /^\[/m, ["cargo", "test"]],
+  ["go.mod", /^module\s/m, ["go", "test", "./..."]],
+  ["deno.json", /[{]/, ["deno", "test"]],
+  ["pytest.ini", /^\[pytest\]/m, ["pytest"]],
+  ["pyproject.toml", /pytest/, ["pytest"]],
+  ["tox.ini", /^\[testenv/m, ["tox"]],
+  ["mix.exs", /Mix\.Project/, ["mix", "test"]],
+  ["pom.xml", /<project/, ["mvn", "--batch-mode", "test"]],
+  ["gradlew", /./, ["./gradlew", "test"]],
+  ["Makefile", /^test\s*:/m, ["make", "test"]],
+];
+
+/** @returns null: the folder names none */
+export function findTests(folder: string): Tests | null {
+  const script = testScript(folder);
+  if (script) return script;
+  const named = testedBy.find(([file, content]) => {
+    const path = join(folder, file);
+    return existsSync(path) && content.test(readFileSync(path, "utf8"));
+  });
+  return named?.[2] ?? null;
+}
+
 /** No shell parses the command. */
 export function parseTests(text: string): Result<Tests, Failure> {
   const [program, ...args] = text.trim().split(/\s+/);

@@ -34,13 +34,15 @@ export interface ThrowawayWorktree {
 interface ThrowawayOptions {
   readonly keepsObjects: boolean;
   readonly hasLinks: boolean;
+  /** Its files are written by the caller. */
+  readonly isEmpty?: boolean;
 }
 
 /** A worktree on no branch. Those whose process has died are removed first. */
 export async function createThrowaway(
   deps: WorktreeDeps,
   { top, repository, base }: WorktreeSource,
-  { keepsObjects, hasLinks }: ThrowawayOptions,
+  { keepsObjects, hasLinks, isEmpty = false }: ThrowawayOptions,
 ): Promise<ThrowawayWorktree> {
   const { env } = deps;
   await removeAbandoned(deps);
@@ -51,6 +53,7 @@ export async function createThrowaway(
     start: base,
     hasBranch: false,
     hasLinks,
+    isEmpty,
     record,
   });
   const tree = worktreePath(folder);

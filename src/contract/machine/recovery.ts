@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
 import { crashCauses } from "../readings.ts";
+import { TestRun, Verification } from "../verification.ts";
 import { File, Folder, IdPrefix, idErrors } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 
@@ -101,6 +102,28 @@ export const recoveryOperations = {
     effect: "write",
     doneBy: "caller",
     example: { session: "5f0e0e5e" },
+  }),
+  "recovery.verify": machineOperation({
+    summary: "Store a run of the tests on a session's snapshot, with what remotes answer about its effects.",
+    input: z.strictObject({ session: IdPrefix, tests: TestRun }),
+    output: Verification,
+    errors: idErrors,
+    effect: "write",
+    isLong: true,
+    surfaces: [],
+    example: {
+      session: "5f0e0e5e",
+      tests: {
+        at: 1_700_000_000_000,
+        commit: "0123456789abcdef0123456789abcdef01234567",
+        command: "npm test",
+        exitCode: 0,
+        trouble: null,
+        ms: 12_000,
+        output: "12 passed",
+        missingFiles: 0,
+      },
+    },
   }),
   "recovery.take": machineOperation({
     summary: "Give a session to a chat that is about to start.",

@@ -1,5 +1,6 @@
 import { effectKinds } from "../../contract/effects.ts";
 import type { ListedEffect } from "../../contract/machine/effects.ts";
+import type { RemoteAnswer } from "../../contract/verification.ts";
 import type { EffectRun } from "../../contract/work-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
@@ -7,7 +8,9 @@ import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import { neutralize } from "../text/neutralize.ts";
-import { checkOf, effectLine, effectText, outcomeOf, outcomeText } from "../sessions/effects.ts";
+import { verifications } from "../../store/session-tables.ts";
+import { redactAndClip, redactAndKeepEnds } from "../../redaction/bounded-text.ts";
+import { checkOf, effectKey, effectLine, effectText, outcomeOf, outcomeText } from "../sessions/effects.ts";
 import { probe } from "../effects/probe.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Handlers } from "./operation-context.ts";
@@ -16,6 +19,9 @@ import { namesOf, projectGiven, readSession } from "./resolve-id.ts";
 /** Sessions that are searched for the newest effects of all. */
 const maxSessions = 200;
 const maxProbes = 20;
+const maxAnswerChars = 300;
+/** The end of what tests print says how they ended. */
+const outputEnds = { head: 0, tail: 2_000 };
 
 interface KnownEffect {
   readonly run: EffectRun;
@@ -48,6 +54,28 @@ export const effectHandlers = {
       }),
     );
     return ok({ effects });
+  },
+  async "recovery.verify"(context, { session: id, tests }) {
+    const found = await readSession(context, id, (sql, _runtime, session) => ({
+      session,
+      runs: withInherited(sql, session).slice(-maxProbes),
+    }));
+    if (!found.ok) return found;
+    const { session, runs } = found.value;
+    const { store, now, env } = await context.runtime();
+    const asked = runs.map(async ({ run }): Promise<RemoteAnswer[]> => {
+      const answer = await probe(run, { env, project: session.project });
+      return answer ? [{ key: effectKey(run), text: redactAndClip(answer.text, maxAnswerChars) }] : [];
+    });
+    const remotes = (await Promise.all(asked)).flat();
+    const output = redactAndKeepEnds(tests.output, outputEnds);
+    const command = tests.command === null ? null : redactAndClip(tests.command, maxAnswerChars);
+    const verified = { at: now(), tests: { ...tests, command, output }, remotes };
+    store.write((sql) => {
+      verifications.delete(sql, { session: session.id });
+      if (sessions.get(sql, session.id)) verifications.insert(sql, { session: session.id, ...verified });
+    });
+    return ok(verified);
   },
 } satisfies Partial<Handlers>;
 

@@ -27,7 +27,7 @@ import { Store } from "#src/store/store.ts";
 
 const T0 = 1_700_000_000_000;
 
-interface Ran {
+export interface Ran {
   readonly code: number;
   readonly out: string;
   readonly err: string;

@@ -49,11 +49,11 @@ export function fileLines(from: Restoration, { scale }: BriefContext): BriefLine
     const rest = chosen.length > most ? ` and ${chosen.length - most} more` : "";
     return shown.length === 0 ? [] : [{ text: `- ${about}: ${shown.join(", ")}${rest}`, rank: 2 }];
   };
-  return headed("files, newest first:", [
+  return headed("files, newest first (compared now, by content unless a line says otherwise):", [
     ...[...lines, ...more].map((text) => ({ text, rank: 0 })),
     ...named("of those", openFiles.slice(lines.length), maxNames.open),
     ...named(
-      "committed or unchanged",
+      "committed or unchanged, by git",
       others.filter(({ action, isRemoved }) => action !== "read" && !isRemoved),
       maxNames.committed,
     ),
@@ -69,7 +69,8 @@ function stateOf({ action, now, stamp, isByDate }: RestoredFile): string {
   if (isByDate)
     return now === "same" ? "not written since, by its date" : "WRITTEN since the chat's last event, by its date";
   if (action === "deleted" && (now === "changed" || now === "same")) return "there AGAIN";
-  return now === "same" && stamp ? "as the chat left it" : fileStateText[now];
+  if (!stamp || (now !== "same" && now !== "changed")) return fileStateText[now];
+  return `${now === "same" ? "as the chat left it" : fileStateText[now]}, by size and time`;
 }
 
 function reasonOf({ action, now, skipped }: RestoredFile): string {
@@ -124,7 +125,7 @@ function branchLine({ state, head, elsewhere, fork }: Restoration): string[] {
   if (elsewhere) return [gitLineElsewhere(elsewhere, then, now)];
   if (now === null) return [`git: was ${then}; cannot be read now`];
   if (then !== now) return [`git: was ${then}, is now ${now} (CHANGED)`];
-  return state.git.commit === null ? [] : [`git: ${then}, unchanged`];
+  return state.git.commit === null ? [] : [`git: ${then}, unchanged, read now`];
 }
 
 function writtenGitLine(written: GitHead, head: GitHead | null): string {
@@ -138,10 +139,16 @@ function formatHead({ branch, commit }: GitHead): string {
   return `${branch ?? "detached"} at ${commit?.slice(0, 12) ?? "no commit"}`;
 }
 
-function snapshotLine({ snapshot, fork }: Restoration): string[] {
+function snapshotLine({ snapshot, isSnapshotThere, fork }: Restoration): string[] {
   if (fork) return [];
+  if (snapshot?.state === "done" && isSnapshotThere === false)
+    return [
+      `files as they were: the snapshot is GONE (commit ${snapshot.commit?.slice(0, 12)} is not in SHIM's repository)`,
+    ];
   if (snapshot?.state === "done")
-    return [`files as they were: \`shim restore ${snapshot.checkpointId}\` shows what differs, and puts them back`];
+    return [
+      `files as they were: \`shim restore ${snapshot.checkpointId}\` shows what differs, and puts them back${isSnapshotThere ? " (its commit is there now)" : ""}`,
+    ];
   return snapshot?.reason ? [`files as they were: no snapshot (${oneLine(snapshot.reason, 160)})`] : [];
 }
 

@@ -1,8 +1,9 @@
 import { defaults } from "../../../contract/config.ts";
-import type { EndedCall, ToolRun, UserPrompt, WorkState } from "../../../contract/work-state.ts";
+import type { Verification } from "../../../contract/verification.ts";
+import type { EffectRun, EndedCall, ToolRun, UserPrompt, WorkState } from "../../../contract/work-state.ts";
 import { age } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
-import { effectLine } from "../../sessions/effects.ts";
+import { effectKey, effectLine } from "../../sessions/effects.ts";
 import { limits, pathOf } from "../../sessions/entries.ts";
 import { bothEnds, excerpt, isNod, tail } from "../../text/excerpt.ts";
 import { neutralize } from "../../text/neutralize.ts";
@@ -269,7 +270,7 @@ export function workLines(from: Restoration, { now }: BriefContext): BriefLine[]
       `open to-dos of the chat's list${formatWhen(now, statedAt.todos)}, ${open.length} of ${todos.length} are open:`,
       shownTodos,
     ),
-    ...headed("its last calls:", callLines(from, now)),
+    ...headed("its last calls, as its client recorded them:", callLines(from, now)),
     ...resultLines(from, now),
     ...(isLast
       ? [{ text: `the client failed${formatWhen(now, failure.at)}: ${oneLine(failure.text, chars.error)}`, rank: 1 }]
@@ -278,15 +279,22 @@ export function workLines(from: Restoration, { now }: BriefContext): BriefLine[]
 }
 
 /** Newest first; done is what an exit status showed. */
-export function effectLines({ state }: Restoration, { now }: BriefContext): BriefLine[] {
+export function effectLines({ state, verification }: Restoration, { now }: BriefContext): BriefLine[] {
   const known = [...(state.continues?.effects ?? []), ...(state.effects ?? [])];
   const shown = known.slice(-counts.effects).toReversed();
   const lines = shown.map((run, index) => ({
-    text: `- ${excerpt(neutralize(effectLine(run, now)), chars.effect)}`,
+    text: `- ${excerpt(neutralize(effectLine(run, now)), chars.effect)}${answerText(run, verification, now)}`,
     rank: 1 + index / 100,
   }));
   const more = known.length > shown.length ? `, of ${known.length}` : "";
-  return headed(`what cannot be undone, newest first${more} (done: its call ended well):`, lines);
+  return headed(`what cannot be undone, newest first${more} (done: its call was recorded to end well):`, lines);
+}
+
+/** Answer of a remote since the call. */
+function answerText(run: EffectRun, verification: Verification | undefined, now: number): string {
+  const answer = verification?.remotes.find(({ key }) => key === effectKey(run));
+  if (!verification || !answer || verification.at < run.at) return "";
+  return `; asked ${formatAgo(now, verification.at)}: ${oneLine(answer.text, chars.effect)}`;
 }
 
 /** Calls so long before the newest event are not what it ended with. */

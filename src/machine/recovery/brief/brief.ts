@@ -22,6 +22,7 @@ import {
 } from "./brief-quotes.ts";
 import { damageLines } from "./brief-damages.ts";
 import { formatAgo, formatTask, oneLine, quotedMachine, sanitize } from "./brief-text.ts";
+import { isTested, testLines } from "./brief-verification.ts";
 import { earlierWordsLines, wordsLines } from "./brief-words.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 import { type RestoreScore, score } from "./score.ts";
@@ -96,7 +97,7 @@ function fit(from: Restoration, now: number, frame: string): FittedLines {
   const attempt = (context: BriefContext): FittedLines => {
     const { shown, tokens } = fitted(linesOf(from, context).map(sanitized), frame, costOf);
     const known = score(from.state, from.files, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
-    const lines = [...withHeadings(shown), scoreLine(known)];
+    const lines = [...withHeadings(shown), scoreLine(known, isTested(from))];
     const chars = frame.length + lines.reduce((sum, line) => sum + line.length + 1, 0);
     return { lines, score: known, tokens, chars };
   };
@@ -121,6 +122,7 @@ function linesOf(from: Restoration, context: BriefContext): BriefLine[] {
     ...effectLines(from, context),
     ...fileLines(from, context),
     ...verifiedLines(from, context.now),
+    ...testLines(from, context.now),
   ];
 }
 
@@ -252,10 +254,10 @@ function callsText({ client, toolCalls, toolErrors }: Session): string {
   return `${pluralize(toolCalls, "tool call")}${failed}`;
 }
 
-function scoreLine({ parts }: RestoreScore): string {
+function scoreLine({ parts }: RestoreScore, isWorkTested: boolean): string {
   const counted =
     parts.length === 0 ? "nothing of the conversation is known" : parts.map(({ text }) => text).join("; ");
-  return `of the session: ${counted}. Not verified: whether the work is right, and what came after its last event`;
+  return `of the session: ${counted}. Not verified: ${isWorkTested ? "what these tests do not cover" : "whether the work is right"}, and what came after its last event`;
 }
 
 function leadText(from: Restoration, now: number, occasion: Occasion): string {

@@ -1,6 +1,6 @@
-import type { DamagedParts, FileNote, WorkState } from "../../../contract/work-state.ts";
-import type { FileComparison } from "../../../snapshots/file-state.ts";
+import type { DamagedParts, WorkState } from "../../../contract/work-state.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
+import { evidenceText, type ComparedFile } from "./evidence.ts";
 import { standingOf, type Standing } from "./standing.ts";
 
 export interface ScorePart {
@@ -21,17 +21,11 @@ export interface RestoreScore {
   readonly parts: readonly ScorePart[];
 }
 
-export interface ScoredFile {
-  readonly now: FileComparison;
-  readonly action: FileNote["action"];
-  readonly isCommitted?: true;
-}
-
 /**
  * Pure.
  * @param quoted positions in `state.prompts` of those that the brief quotes
  */
-export function score(state: WorkState, files: readonly ScoredFile[], quoted: ReadonlySet<number>): RestoreScore {
+export function score(state: WorkState, files: readonly ComparedFile[], quoted: ReadonlySet<number>): RestoreScore {
   const parts = [...promptsPart(state, quoted), ...endPart(state), ...filesPart(files)];
   const sum = parts.reduce((all, { share }) => all + share, 0);
   return { total: parts.length === 0 ? 0 : Math.round((100 * sum) / parts.length), parts };
@@ -67,7 +61,7 @@ function end(share: number, text: string): ScorePart {
   return { name: "end", share, text };
 }
 
-function filesPart(files: readonly ScoredFile[]): ScorePart[] {
+function filesPart(files: readonly ComparedFile[]): ScorePart[] {
   const own = files.filter(({ action, isCommitted }) => action !== "read" && !isCommitted);
   if (own.length === 0) return [];
   const asLeft = own.filter(({ now }) => now === "same" || now === "deleted").length;
@@ -77,6 +71,6 @@ function filesPart(files: readonly ScoredFile[]): ScorePart[] {
   const isAllUnknown = unknown === own.length;
   const text = isAllUnknown
     ? `${unknown === 1 ? "1 file" : `${unknown} files`} not verified`
-    : `${asLeft} of ${own.length} files as left${notes}`;
+    : `${asLeft} of ${own.length} files as left (compared: ${evidenceText(own)})${notes}`;
   return [{ name: "files", share: asLeft / own.length, text }];
 }

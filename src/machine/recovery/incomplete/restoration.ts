@@ -1,7 +1,9 @@
 import { isAbsolute, join, relative } from "node:path";
 import type { CrashCause } from "../../../contract/readings.ts";
+import type { Verification } from "../../../contract/verification.ts";
 import type { FileNote, WorkState } from "../../../contract/work-state.ts";
 import { isKnownTime, isPast } from "../../../shared/known-time.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { currentState } from "../../checkpoints/capture.ts";
@@ -11,9 +13,9 @@ import { readHead, type GitHead } from "../../../snapshots/git-head.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import type { Session } from "../../sessions/sessions.ts";
-import { changesIn, compareWithSnapshot, type ProjectChanges } from "../../../snapshots/changed-files.ts";
+import { changesIn, compareWithSnapshot, hasSnapshot, type ProjectChanges } from "../../../snapshots/changed-files.ts";
 import { compareFiles, stampOf, type FileComparison } from "../../../snapshots/file-state.ts";
-import { snapshots } from "../../../store/session-tables.ts";
+import { snapshots, verifications } from "../../../store/session-tables.ts";
 import { causeOf } from "./detect.ts";
 import { isDead } from "./liveness.ts";
 import type { StoredSnapshotRow } from "../../sessions/session-content.ts";
@@ -69,6 +71,10 @@ export interface Restoration {
   readonly files: readonly RestoredFile[];
   readonly head: GitHead | null;
   readonly snapshot: SnapshotNote | null;
+  /** Whether its commit is in SHIM's repository; absent or null: not checked. */
+  readonly isSnapshotThere?: boolean | null;
+  /** The newest one that a user asked for; absent: none. */
+  readonly verification?: Verification;
   /** Newest prompts that its brief may quote, besides the first; absent: the default. */
   readonly maxPrompts?: number;
   /** Start of the oldest session whose work it continues, epoch ms; absent: its own. */
@@ -121,6 +127,7 @@ function restoration(sql: Sql, { processes, config, now }: Runtime, session: Ses
     knownUntil: isUndated(state, now()) ? 0 : session.lastSeenAt,
     snapshot: newestSnapshot(sql, session.id),
     tasks: tasksOf(sql, session.id),
+    ...omitUndefined({ verification: verifications.find(sql, { session: session.id }) ?? undefined }),
   };
 }
 
@@ -257,7 +264,13 @@ export function movePath(path: string, project: string | null, folder: string): 
 
 /** Adds what git and snapshots say. Not to be called in a transaction, which would wait for git. */
 function observed(env: NodeJS.ProcessEnv, from: Restoration): Restoration {
-  return withVerified(env, withChanges(from, changesSince(env, from)));
+  return withVerified(env, withChanges(withSnapshot(env, from), changesSince(env, from)));
+}
+
+function withSnapshot(env: NodeJS.ProcessEnv, from: Restoration): Restoration {
+  const { state, repository = null, commit = null } = from.snapshot ?? {};
+  if (state !== "done" || repository === null || commit === null) return from;
+  return { ...from, isSnapshotThere: hasSnapshot(env, { repository, commit }) };
 }
 
 /** Files that no checkpoint has hashed, such as those that a command wrote. */

@@ -73,16 +73,16 @@ it("[RE77] [RE78] its parts stand in one order: how it died and stood, what was 
     "open to-dos of the chat's list (6 min ago), 2 of 3 are open:",
     "- in progress: two",
     "- three",
-    "its last calls:",
+    "its last calls, as its client recorded them:",
     "- Bash ls",
     "- Bash make FAILED: Exit code 2",
     "the client failed (5 min ago): overloaded",
-    "files, newest first:",
+    "files, newest first (compared now, by content unless a line says otherwise):",
     "- a.ts (edited): unchanged since the checkpoint",
     "git: was main at a1b2c3d4e5f6; cannot be read now",
     "last checkpoint: none; all of this comes from the journal",
     expect.stringMatching(
-      /^of the session: 2 of 2 prompts quoted; the chat's newest words are there, the end of its turn is not; 1 of 1 files as left\. Not verified: /,
+      /^of the session: 2 of 2 prompts quoted; the chat's newest words are there, the end of its turn is not; 1 of 1 files as left \(compared: 1 by content\)\. Not verified: /,
     ),
     "</shim-recovered-session-20487890>",
     expect.stringContaining("shim_check_recovery"),
@@ -131,7 +131,7 @@ it("[RE80] a session that ended well or that lives is not said to have died", ()
 });
 
 it.each<[string, Partial<Restoration>]>([
-  ["git: main at a, unchanged", { head: { branch: "main", commit: "a" } }],
+  ["git: main at a, unchanged, read now", { head: { branch: "main", commit: "a" } }],
   ["git: was main at a, is now detached at no commit (CHANGED)", { head: { branch: null, commit: null } }],
   ["`shim restore cp_1`", { snapshot }],
   ["no snapshot (git is too old)", { snapshot: { ...snapshot, state: "failed", reason: "git is too old" } }],
@@ -145,7 +145,7 @@ it("[RE31] of many files those that changed come first, and the rest is counted"
   const same = Array.from({ length: 70 }, (_, index) => ({ ...file, path: `/p/${index}` }));
   const gone = { ...file, path: "/p/gone", now: "missing" } as const;
   const text = brief(aRestoration({}, { files: [...same, gone] }), now, "brief");
-  expect(text).toMatch(/files, newest first:\n- gone \(edited\): MISSING\n- 69 /);
+  expect(text).toMatch(/files, newest first \([^\n]*\):\n- gone \(edited\): MISSING\n- 69 /);
   expect(text).toContain("- and 56 more");
 });
 

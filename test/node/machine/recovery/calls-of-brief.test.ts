@@ -28,9 +28,9 @@ const calls = [
 
 it("[RE225] a call of long before the newest event has its own age", () => {
   const lines = linesOf({ calls });
-  const start = lines.indexOf("its last calls:");
+  const start = lines.indexOf("its last calls, as its client recorded them:");
   expect(lines.slice(start, start + 4)).toEqual([
-    "its last calls:",
+    "its last calls, as its client recorded them:",
     "- 3 h ago: Bash git push",
     "- Bash npm test FAILED: Exit code 1",
     "- Bash npm run lint",

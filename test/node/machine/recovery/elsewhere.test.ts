@@ -127,7 +127,7 @@ it("[RE21] its files are compared with the project here: the same, different, or
     "/tmp/shim-outside-of-the-project.txt": "unknown",
   });
   expect(from && composeBrief(from, from.knownUntil).score.parts.find(({ name }) => name === "files")?.text).toBe(
-    "1 of 4 files as left, 1 not verified",
+    "1 of 4 files as left (compared: 2 by content, 1 by existence), 1 not verified",
   );
   const text = from ? brief(from, here.runtime.now(), "brief") : "";
   expect(text).toContain(`- ${join("src", "lexer.ts")} (created): DIFFERENT here`);

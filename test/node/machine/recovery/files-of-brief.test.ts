@@ -23,10 +23,10 @@ it("[RE31] files that changed by any means are named by their path in the projec
   claude.kill();
   writeFileSync(path("edited-later.txt"), "by hand, after its death");
   const brief = briefAfter(runtime, claude);
-  expect(brief).toMatch(/files, newest first:\n- edited-later\.txt \(created\): CHANGED/);
+  expect(brief).toMatch(/files, newest first \([^\n]*\):\n- edited-later\.txt \(created\): CHANGED/);
   expect(brief).toContain("- gen.txt (by a command or by hand): not verified");
   expect(brief).toContain("- open.txt (created): ");
-  expect(brief).toContain("- committed or unchanged: done.txt\n- read: kept.txt\n");
+  expect(brief).toContain("- committed or unchanged, by git: done.txt\n- read: kept.txt\n");
   for (const name of ["before.txt", "old.txt"]) expect(brief).not.toContain(name);
 });
 
@@ -87,7 +87,7 @@ it("[JO15] [RE33] an edit by hand shows although no checkpoint had hashed the fi
   writeFileSync(join(claude.cwd, "theirs.txt"), "theirs, and longer");
   const brief = briefAfter(runtime, claude);
   expect(brief).toContain("- theirs.txt (created): CHANGED");
-  expect(brief).toContain("- mine.txt (created): as the chat left it");
+  expect(brief).toContain("- mine.txt (created): as the chat left it, by size and time");
 });
 
 it("[RE32] where git gives no answer, or there is none, the brief does without", () => {
@@ -177,6 +177,6 @@ it.each([true, false])(
     expect(names).toEqual(isContinued ? ["named.ts", "lexer.ts", "parser.ts", "song.txt"] : ["song.txt"]);
     const brief = anotherClaude(runtime, second, { session: "third-session" }).start();
     expect(brief.includes("- lexer.ts (created): unchanged since the checkpoint")).toBe(isContinued);
-    expect(brief.includes("- committed or unchanged: done.ts\n")).toBe(isContinued);
+    expect(brief.includes("- committed or unchanged, by git: done.ts\n")).toBe(isContinued);
   },
 );

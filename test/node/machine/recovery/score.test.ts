@@ -11,24 +11,28 @@ const words = [{ text: "Painted.", at: T0 + 9_000 }];
 it("[RE6] it counts prompts quoted of prompts made, the end of the conversation, and files as left; the total is their mean", () => {
   const state = aState({ prompts: prompts("one", "two", "three"), droppedPrompts: 1, words, turnEndedAt: T0 + 9_000 });
   const files = [
-    { now: "same", action: "edited" },
-    { now: "deleted", action: "created" },
-    { now: "changed", action: "edited" },
-    { now: "unknown", action: "noted" },
+    { now: "same", action: "edited", hash: "h" },
+    { now: "deleted", action: "created", hash: null },
+    { now: "changed", action: "edited", hash: "h" },
+    { now: "unknown", action: "noted", hash: null },
   ] as const;
   expect(score(state, files, new Set([0, 2]))).toEqual({
     total: 67,
     parts: [
       { name: "prompts", share: 0.5, text: "2 of 4 prompts quoted" },
       { name: "end", share: 1, text: "the end of the conversation is there" },
-      { name: "files", share: 0.5, text: "2 of 4 files as left, 1 not verified" },
+      {
+        name: "files",
+        share: 0.5,
+        text: "2 of 4 files as left (compared: 2 by content, 1 by existence), 1 not verified",
+      },
     ],
   });
 });
 
 it("[RE222] where no file could be verified only their number is given", () => {
   const texts = [1, 2].map((count) => {
-    const files = Array.from({ length: count }, () => ({ now: "unknown", action: "edited" }) as const);
+    const files = Array.from({ length: count }, () => ({ now: "unknown", action: "edited", hash: null }) as const);
     return score(aState(), files, new Set()).parts[0];
   });
   expect(texts).toEqual([
@@ -39,7 +43,7 @@ it("[RE222] where no file could be verified only their number is given", () => {
 
 it("[RE75] without words of the chat the end is missing; a file that is missing or not verified is not as left", () => {
   const state = aState({ prompts: prompts("one") });
-  const { parts } = score(state, [{ now: "missing", action: "edited" }], new Set([0]));
+  const { parts } = score(state, [{ now: "missing", action: "edited", hash: "h" }], new Set([0]));
   expect(parts.map(({ name, share }) => [name, share])).toEqual([
     ["prompts", 1],
     ["end", 0],
@@ -50,8 +54,8 @@ it("[RE75] without words of the chat the end is missing; a file that is missing 
 it("[RE76] what does not apply is left out: files that were only read or are committed, and all of an empty session", () => {
   expect(score(aState(), [], new Set())).toEqual({ total: 0, parts: [] });
   const files = [
-    { now: "changed", action: "read" },
-    { now: "same", action: "edited", isCommitted: true },
+    { now: "changed", action: "read", hash: "h" },
+    { now: "same", action: "edited", hash: "h", isCommitted: true },
   ] as const;
   expect(score(aState(), files, new Set()).parts).toEqual([]);
 });
@@ -68,7 +72,7 @@ it("[RE6] the score of a brief is of what that brief quotes, whoever reads it, a
   expect(quoted).toBeLessThan(200);
   expect(composeBrief(from, from.knownUntil).score.parts[0]?.text).toBe(`${quoted} of 200 prompts quoted`);
   expect(text).toContain(
-    `\nof the session: ${quoted} of 200 prompts quoted; the end of the conversation is there; 1 of 1 files as left. Not verified:`,
+    `\nof the session: ${quoted} of 200 prompts quoted; the end of the conversation is there; 1 of 1 files as left (compared: 1 by content). Not verified:`,
   );
 });
 

@@ -1,0 +1,157 @@
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it, vi } from "vitest";
+import type { EffectNote } from "#src/contract/work-state.ts";
+import { ForkRig } from "#harness/machine/fork-rig.ts";
+import { failed, type Ran } from "#harness/machine/cli-home.ts";
+import { commitAll, git, write } from "#harness/machine/git-project.ts";
+
+const passes = { "package.json": JSON.stringify({ scripts: { test: "node check.js" } }) };
+/** Passes where the file of the snapshot is there, and prints where it ran. */
+const check = "const { readFileSync } = require('node:fs'); console.log('checked', readFileSync('new.txt', 'utf8'));";
+
+function shim(rig: ForkRig, ...words: string[]): Promise<Ran> {
+  return until(new AbortController(), rig, words);
+}
+
+/** Aborted: Ctrl-C. */
+function until({ signal }: AbortController, rig: ForkRig, words: readonly string[]): Promise<Ran> {
+  const env = { ...rig.home.runtime.env };
+  return rig.home.shimWith({ env, interrupted: () => signal }, "resume", rig.id, ...words);
+}
+
+function expectNothingLeft({ home }: ForkRig): void {
+  expect(readdirSync(join(home.folder, "shim", "work"))).toEqual([]);
+  expect(git(home.project, "worktree", "list").trim().split("\n")).toHaveLength(1);
+}
+
+/** A chat died after a turn whose files were saved; `check.js` decides how the tests end. */
+async function aSavedChat(script = check): Promise<ForkRig> {
+  const rig = new ForkRig();
+  write(rig.home.project, passes);
+  commitAll(rig.home.project, "tests");
+  rig.prompt("write the file");
+  await rig.edit("new.txt", "of the chat", "before_tool");
+  await rig.edit("check.js", script);
+  await rig.turnEnd();
+  return rig;
+}
+
+it("[RE261] [RE262] the tests run on the files as they were, not on those of now, and the brief has how they ended", async () => {
+  const rig = await aSavedChat();
+  rmSync(rig.path("new.txt"));
+  const { out, err } = await shim(rig, "--verify", "--print");
+  expect(err).toContain("Testing the newest snapshot: npm test");
+  expect(err).toMatch(/Tests: `npm test` ended with exit code 0 after /);
+  expect(out).toMatch(
+    /\ntests of these files as they were, \S+ \S+ ago: `npm test` ended with exit code 0 after [^\n]*checked of the chat\n/,
+  );
+  expect(out).toContain("Not verified: what these tests do not cover, and what came after its last event");
+  expect(existsSync(rig.path("new.txt"))).toBe(false);
+  expectNothingLeft(rig);
+});
+
+it("[RE262] tests that fail are quoted with their exit code, and nothing is said to be right", async () => {
+  const rig = await aSavedChat("console.error('3 of 7 are wrong'); process.exit(4);");
+  const { out } = await shim(rig, "--verify", "--print");
+  expect(out).toMatch(
+    /tests of these files as they were, .*: `npm test` ended with exit code \d+ after .*3 of 7 are wrong/,
+  );
+  expect(out).toContain("Not verified: whether the work is right");
+});
+
+it("[RE262] once the chat has saved other files the run is of an older snapshot", async () => {
+  const rig = await aSavedChat();
+  await shim(rig, "--verify", "--print");
+  rig.prompt("and once more");
+  await rig.edit("new.txt", "again", "before_tool");
+  await rig.turnEnd();
+  const { out } = await shim(rig, "--print");
+  expect(out).toContain("tests of an OLDER snapshot than the newest, ");
+  expect(out).toContain("Not verified: whether the work is right");
+});
+
+it("[RE261] --tests names the command; a program that is not there is no exit code", async () => {
+  const rig = await aSavedChat();
+  const named = await shim(rig, "--verify", "--print", "--tests", "node check.js");
+  expect(named.out).toContain("`node check.js` ended with exit code 0");
+  const missing = await shim(rig, "--verify", "--print", "--tests", "no-such-program --all");
+  expect(missing.out).toMatch(/`no-such-program --all` not run to an end \(.+\)/);
+});
+
+it("[RE263] where there is nothing to test the brief says why", async () => {
+  const plain = new ForkRig(false);
+  plain.prompt("write");
+  await plain.edit("new.txt", "1", "before_tool");
+  await plain.turnEnd();
+  const outside = await shim(plain, "--verify", "--print");
+  expect(outside.out).toContain("not run to an end (the files of the snapshot are based on no git commit)");
+  const rig = new ForkRig();
+  rig.prompt("write");
+  const unsaved = await shim(rig, "--verify", "--print");
+  expect(unsaved.out).toContain("not run to an end (no snapshot of the session is stored)");
+  await rig.edit("new.txt", "1", "before_tool");
+  await rig.turnEnd();
+  const untested = await shim(rig, "--verify", "--print");
+  expect(untested.out).toContain("not run to an end (no tests of the project were found: --tests names a command)");
+});
+
+it("[RE263] what goes with no brief is refused before anything runs", async () => {
+  const rig = await aSavedChat();
+  expect(await shim(rig, "--tests", "npm")).toMatchObject(failed(2, "give both"));
+  expect(await shim(rig, "--verify", "--native")).toMatchObject(failed(2, "without --native"));
+  expect(await shim(rig, "--verify", "--tests", "a && b")).toMatchObject(failed(2, "no shell"));
+  expect((await shim(rig, "--print")).out).not.toContain("tests of");
+});
+
+it("[RE261] Ctrl-C ends the tests and all their processes: nothing is left or stored", async () => {
+  const rig = await aSavedChat("require('node:fs').writeFileSync('begun', ''); setInterval(() => undefined, 1_000);");
+  const stop = new AbortController();
+  const running = until(stop, rig, ["--verify", "--print"]);
+  const work = join(rig.home.folder, "shim", "work");
+  const hasBegun = (): boolean =>
+    existsSync(work) && readdirSync(work).some((name) => existsSync(join(work, name, "tree", "begun")));
+  await vi.waitFor(() => expect(hasBegun()).toBe(true), { timeout: 120_000, interval: 50 });
+  stop.abort();
+  expect(await running).toMatchObject(failed(130, "the tests were stopped. Nothing was stored."));
+  expectNothingLeft(rig);
+  expect((await shim(rig, "--print")).out).not.toContain("tests of");
+});
+
+it("[RE261] what tests print is redacted before it is stored", async () => {
+  const secret = `ghp_${"a1B2".repeat(9)}`;
+  const rig = await aSavedChat(`console.log("token ${secret.slice(0, 10)}" + "${secret.slice(10)}"); process.exit(1);`);
+  const { out } = await shim(rig, "--verify", "--print");
+  expect(out).toContain("printed last: ");
+  expect(out).not.toContain(secret);
+});
+
+it("[RE264] the remote of a push is asked, and the brief has its answer with the age of it", async () => {
+  const rig = await aSavedChat();
+  const remote = join(rig.home.folder, "remote.git");
+  git(rig.home.folder, "init", "-q", "--bare", remote);
+  git(rig.home.project, "remote", "add", "origin", remote);
+  git(rig.home.project, "push", "-q", "origin", "main");
+  const call = { id: "push", name: "Bash", input: "git push origin main" };
+  const push: EffectNote = { kind: "push", command: "git push origin main", shows: "all", branch: "main" };
+  rig.entry({ kind: "tool_start", ...call, effects: [push] });
+  const before = await shim(rig, "--print");
+  expect(before.out).toMatch(
+    /- \d+ \S+ ago: git push origin main: unknown[^\n]*; to find out: git ls-remote origin main\n/,
+  );
+  const after = await shim(rig, "--verify", "--print");
+  expect(after.out).toMatch(
+    /git push origin main: unknown[^\n]*; asked \d+ \S+ ago: refs\/heads\/main of origin is at [^\n]*\n/,
+  );
+});
+
+it("[RE260] a snapshot that is gone is not promised", async () => {
+  const rig = await aSavedChat();
+  expect((await shim(rig, "--print")).out).toMatch(/puts them back \(its commit is there now\)\n/);
+  rmSync(rig.home.runtime.paths.snapshots, { recursive: true });
+  const { out } = await shim(rig, "--verify", "--print");
+  expect(out).toMatch(
+    /\nfiles as they were: the snapshot is GONE \(commit [0-9a-f]{12} is not in SHIM's repository\)\n/,
+  );
+  expect(out).toContain("not run to an end (");
+});
