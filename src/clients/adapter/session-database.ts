@@ -8,7 +8,7 @@ export interface StoredSession {
   readonly folder: string | null;
   /** Epoch ms. */
   readonly changedAt: number;
-  /** Messages and their parts. */
+  /** Messages and their parts, with those of the sessions that it has started. */
   readonly rows: number;
   /** Size of these rows' texts. */
   readonly bytes: number;
@@ -21,6 +21,11 @@ export interface StoredSession {
   readonly file?: string;
   /** Why its client does not list it, and what makes it do so; ends no sentence. */
   readonly hidden?: string;
+}
+
+export interface UnreadFolder {
+  readonly file: string;
+  readonly why: string;
 }
 
 /** How a client keeps its sessions in a database. */
@@ -40,7 +45,13 @@ export interface SessionDatabase {
   /** The folder in which the client kept sessions before it had a database. */
   readonly before?: {
     path(env: NodeJS.ProcessEnv): string;
-    /** @param known ids of sessions that a database has; the others are listed */
-    list(path: string, known: ReadonlySet<string>): readonly StoredSession[];
+    /**
+     * @param known ids of sessions that a database has; the others are listed
+     * @returns the sessions, and folders that cannot be read
+     */
+    list(
+      path: string,
+      known: ReadonlySet<string>,
+    ): { readonly sessions: readonly StoredSession[]; readonly unread: readonly UnreadFolder[] };
   };
 }

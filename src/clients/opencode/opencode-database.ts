@@ -82,15 +82,36 @@ function listSessions(db: Connection): ReturnType<SessionDatabase["list"]> {
   for (const { sessions: table, messages, parts } of known) {
     const rows = db.all<ListedRow>(`SELECT * FROM ${table} ORDER BY time_updated`);
     ids.push(...rows.map(({ id }) => id));
+    const own = new Set(rows.map(({ id }) => id));
     const children = Map.groupBy(rows, ({ parent_id: parent }) => parent);
-    for (const row of rows) {
+    const texts = (id: string): StoredText[] =>
+      [messages, ...(parts && tables.has(parts) ? [parts] : [])].flatMap((name) => textsOf(db, name, id));
+    const isBegun = ({ parent_id: parent }: ListedRow): boolean => parent !== null && own.has(parent);
+    const reached = new Set<string>();
+    // Sessions that have begun each other in a circle are reached from none.
+    for (const row of rows.toSorted((one, other) => Number(isBegun(one)) - Number(isBegun(other)))) {
       // OpenCode 2 keeps the sessions of OpenCode 1 in their tables, too.
-      if (found.has(row.id) || row.parent_id !== null) continue;
-      const texts = [messages, ...(parts && tables.has(parts) ? [parts] : [])].map((name) => textsOf(db, name, row.id));
-      found.set(row.id, toStored(row, texts.flat(), children.get(row.id)?.length ?? 0));
+      if (found.has(row.id) || reached.has(row.id)) continue;
+      const begun = descendants(row.id, children);
+      for (const id of begun) reached.add(id);
+      const theirs = begun.flatMap((id) => texts(id).map((one) => Object.assign(one, { subagent: id })));
+      found.set(row.id, toStored(row, [...texts(row.id), ...theirs], begun.length));
     }
   }
   return ok({ sessions: [...found.values()], ids, problem });
+}
+
+/** Sessions that a session has started, and those that they have; each once. */
+function descendants(id: string, children: ReadonlyMap<string | null, readonly ListedRow[]>): string[] {
+  const begun = new Set<string>();
+  const open = [id];
+  for (let next = open.pop(); next !== undefined; next = open.pop())
+    for (const child of children.get(next) ?? []) {
+      if (child.id === id || begun.has(child.id)) continue;
+      begun.add(child.id);
+      open.push(child.id);
+    }
+  return [...begun];
 }
 
 interface ListedRow extends SessionRow {
@@ -101,6 +122,8 @@ interface ListedRow extends SessionRow {
 interface StoredText {
   readonly what: string;
   readonly text: string;
+  /** Session that this one has started; absent: its own. */
+  readonly subagent?: string;
 }
 
 function textsOf(db: Connection, table: string, session: string): StoredText[] {
@@ -114,11 +137,13 @@ function toStored(row: ListedRow, texts: readonly StoredText[], subagents: numbe
   const { id, directory: folder, title = null, time_updated: changedAt } = row;
   let [bytes, prompts] = [0, 0];
   const damages: { what: string; bytes: number }[] = [];
-  for (const { what, text } of texts) {
+  for (const { what, text, subagent } of texts) {
     const size = Buffer.byteLength(text);
     bytes += size;
     const read = parseObject(text);
-    if (read === null) damages.push({ what, bytes: size });
+    if (read === null)
+      damages.push({ what: subagent === undefined ? what : `sub-agent ${subagent}: ${what}`, bytes: size });
+    else if (subagent !== undefined) continue;
     else if (read["role"] === "user" || (read["type"] === "user" && !("sessionID" in read))) prompts += 1;
   }
   return {

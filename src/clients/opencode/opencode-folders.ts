@@ -1,8 +1,9 @@
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { codeOf } from "../../shared/error.ts";
 import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import type { StoredSession } from "../adapter/session-database.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { SessionDatabase, StoredSession, UnreadFolder } from "../adapter/session-database.ts";
 import { readBytes } from "../transcript/transcript-bytes.ts";
 
 /**
@@ -14,38 +15,53 @@ import { readBytes } from "../transcript/transcript-bytes.ts";
  * @param root the folder `storage`
  * @param known ids of sessions that are in a database
  */
-export function listFolders(root: string, known: ReadonlySet<string>): StoredSession[] {
+export function listFolders(root: string, known: ReadonlySet<string>): ReturnType<OldFolder["list"]> {
+  const unread: UnreadFolder[] = [];
+  const namesIn = (folder: string): string[] => {
+    const read = readNames(folder);
+    if (!read.ok) unread.push({ file: folder, why: read.error });
+    return read.ok ? read.value : [];
+  };
+  const jsonIn = (folder: string): string[] => jsonOf(folder, namesIn(folder));
   const files = namesIn(join(root, "session")).flatMap((project) => jsonIn(join(root, "session", project)));
   const fileOf = new Map(files.map((path) => [idOf(path), path]));
   // The file of a session may be lost, and its messages not.
   const ids = new Set([...fileOf.keys(), ...namesIn(join(root, "message"))]);
-  return [...ids].filter((id) => !known.has(id)).map((id) => readSession(root, id, fileOf.get(id) ?? null));
+  const lost = [...ids].filter((id) => !known.has(id));
+  return { sessions: lost.map((id) => readSession(root, id, fileOf.get(id) ?? null, jsonIn)), unread };
 }
+
+type OldFolder = NonNullable<SessionDatabase["before"]>;
 
 function idOf(path: string): string {
   return basename(path, ".json");
 }
 
-function namesIn(folder: string): string[] {
-  return existsSync(folder) ? readdirSync(folder).toSorted() : [];
+/** Names in a folder; none where it is absent, or a file. */
+function readNames(folder: string): Result<string[], string> {
+  try {
+    return ok(readdirSync(folder).toSorted());
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === null) throw error;
+    return code === "ENOENT" || code === "ENOTDIR" ? ok([]) : err(`it cannot be read (${code})`);
+  }
 }
 
-function jsonIn(folder: string): string[] {
-  try {
-    return namesIn(folder)
-      .filter((name) => name.endsWith(".json"))
-      .map((name) => join(folder, name));
-  } catch (error) {
-    // A file where a folder is expected.
-    if (codeOf(error) === null) throw error;
-    return [];
-  }
+function jsonOf(folder: string, names: readonly string[]): string[] {
+  return names.filter((name) => name.endsWith(".json")).map((name) => join(folder, name));
 }
 
 const hidden =
   "OpenCode does not read its old folder `storage`, and no database has it: `opencode import` takes it as one file, {info, messages: [{info, parts}]}";
 
-function readSession(root: string, id: string, path: string | null): StoredSession {
+/** @param jsonIn paths of the documents in a folder */
+function readSession(
+  root: string,
+  id: string,
+  path: string | null,
+  jsonIn: (folder: string) => readonly string[],
+): StoredSession {
   const damages: { what: string; bytes: number; file?: string }[] = [];
   let [rows, bytes, prompts] = [0, 0, 0];
   const read = (file: string): JsonObject | null => {

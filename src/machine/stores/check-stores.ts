@@ -168,24 +168,33 @@ async function checkDatabases(deps: StoreCheckDeps, client: HookClient, checked:
     const notes = [problem === null ? "SQLite finds nothing wrong with the file" : `SQLite: ${problem}`];
     checked.stores.push({ client, path, isThere: true, sessions: sessions.length, notes });
   }
-  // Sessions of a database that cannot be read are not known, and may be in the folder, too.
-  if (isEachRead) checkOldFolder(deps, client, { database, inDatabases }, checked);
+  checkOldFolder(deps, client, { database, inDatabases: isEachRead ? inDatabases : null }, checked);
 }
 
-/** Adds the sessions of the folder that a client had before its database. */
+/**
+ * Adds the sessions of the folder that a client had before its database.
+ *
+ * @param inDatabases ids; null: a database cannot be read, and may have the folder's sessions, too
+ */
 function checkOldFolder(
   { env }: StoreCheckDeps,
   client: HookClient,
   {
     database: { before },
     inDatabases,
-  }: { readonly database: SessionDatabase; readonly inDatabases: ReadonlySet<string> },
+  }: { readonly database: SessionDatabase; readonly inDatabases: ReadonlySet<string> | null },
   checked: Growing,
 ): void {
   const path = before?.path(env);
   if (before === undefined || path === undefined || !existsSync(path)) return;
-  const sessions = before.list(path, inDatabases);
+  if (inDatabases === null) {
+    const notes = ["the old folder was not read: the database that cannot be read may have its sessions"];
+    checked.stores.push({ client, path, isThere: true, sessions: 0, notes });
+    return;
+  }
+  const { sessions, unread } = before.list(path, inDatabases);
   checked.sessions.push(...sessions.map((stored) => fromDatabase(client, path, stored)));
+  checked.unread.push(...unread);
   const notes = ["the old folder, with what no database has"];
   checked.stores.push({ client, path, isThere: true, sessions: sessions.length, notes });
 }

@@ -11,7 +11,7 @@ export function keptFolder(folder: string, client: string, session: string): str
 
 /**
  * Copies the files of one session, and the transcripts of its sub-agents, into SHIM's home. A copy
- * that is there is replaced once the new one is whole.
+ * that is there is replaced once the new one is whole; of what the client has deleted it stays.
  *
  * @returns each file with the path of its copy
  * @throws a system error; then nothing is left of the new copy
@@ -39,6 +39,7 @@ export async function keepSession(
       if (from !== undefined && existsSync(from))
         await cp(from, join(partial, session, "subagents"), { recursive: true });
     }
+    if (existsSync(own)) await cp(own, partial, { recursive: true, force: false, preserveTimestamps: true });
     await rm(own, { recursive: true, force: true });
     await rename(partial, own);
     return copies;

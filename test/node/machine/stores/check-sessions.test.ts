@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -159,7 +160,11 @@ it("[SC4] what its client is about to delete is expiring, and --keep copies it w
   const [kept] = await check(home, "--keep");
   expect(kept).toMatchObject({ state: "expiring", subagents: 1, kept: holding(session.id) });
   expect(readFileSync(kept?.kept ?? "")).toEqual(readFileSync(path));
-  expect(existsSync(join(dirname(kept?.kept ?? ""), session.id, "subagents", "agent-a1.jsonl"))).toBe(true);
+  const keptSubagent = join(dirname(kept?.kept ?? ""), session.id, "subagents", "agent-a1.jsonl");
+  expect(existsSync(keptSubagent)).toBe(true);
+  rmSync(subagent);
+  await check(home, "--keep");
+  expect(readFileSync(keptSubagent, "utf8")).toBe(`${JSON.stringify(session.rows[0])}\n`);
   await home.shim("sessions import --all");
   expect(await home.shim(`forget ${session.id} --yes`)).toMatchObject({ code: 0 });
   expect(existsSync(kept?.kept ?? "")).toBe(false);
@@ -309,13 +314,23 @@ it("[SC7] a database of OpenCode is read session by session", async () => {
   db.exec(`CREATE TABLE session (id TEXT, parent_id TEXT, directory TEXT, title TEXT, time_updated INTEGER);
     CREATE TABLE message (id TEXT, session_id TEXT, time_created INTEGER, data TEXT);
     CREATE TABLE part (id TEXT, message_id TEXT, session_id TEXT, data TEXT);
-    INSERT INTO session VALUES ('ses_1', NULL, '/p', 'paint', 5), ('ses_2', NULL, '/p', 'oars', 6), ('ses_3', 'ses_1', '/p', 'sub', 7);
-    INSERT INTO message VALUES ('m1', 'ses_1', 1, '{"role":"user"}'), ('m2', 'ses_2', 1, '{"role":"us');
+    INSERT INTO session VALUES ('ses_1', NULL, '/p', 'paint', 5), ('ses_2', NULL, '/p', 'oars', 6), ('ses_3', 'ses_1', '/p', 'sub', 7),
+      ('ses_4', 'ses_3', '/p', 'sub of sub', 8), ('ses_5', 'ses_6', '/p', 'ring', 9), ('ses_6', 'ses_5', '/p', 'ring', 10);
+    INSERT INTO message VALUES ('m1', 'ses_1', 1, '{"role":"user"}'), ('m2', 'ses_2', 1, '{"role":"us'), ('m3', 'ses_4', 1, '{"role":"user"}'),
+      ('m4', 'ses_4', 2, '{"ro');
     INSERT INTO part VALUES ('p1', 'm1', 'ses_1', '{"type":"text","text":"paint"}');`);
   db.close();
   expect(await check(home, "--client opencode")).toMatchObject([
-    { session: "ses_1", state: "whole", subagents: 1, prompts: 1, lines: 2, title: "paint" },
+    {
+      session: "ses_1",
+      state: "damaged",
+      subagents: 2,
+      prompts: 1,
+      lines: 4,
+      findings: [{ bytes: 4, text: holding("sub-agent ses_4: row m4 of message") }],
+    },
     { session: "ses_2", state: "damaged", findings: [{ bytes: 11, text: holding("row m2 of message") }] },
+    { session: "ses_5", state: "whole", subagents: 1 },
   ]);
 });
 
@@ -345,6 +360,20 @@ it("[SC10] what OpenCode 1 kept in folders, and no database has, is invisible an
     { session: "ses_2", state: "damaged", findings: [{ ...cut, file: holding("msg_2.json") }, invisible] },
     { session: "ses_4", state: "damaged", findings: [{ text: "the file that names the session is gone" }, invisible] },
   ]);
+});
+
+it("[SC10] [SC7] a folder of OpenCode 1 that cannot be read is named, and so is one beside a broken database", async () => {
+  const home = aCliHome();
+  const root = join(home.folder, ".local", "share", "opencode");
+  mkdirSync(join(root, "storage", "session"), { recursive: true });
+  symlinkSync("loop", join(root, "storage", "session", "loop"));
+  const looped = await home.shim("sessions check --client opencode");
+  expect(looped).toMatchObject({
+    code: 1,
+    out: holding("not read", join("session", "loop"), "cannot be read (ELOOP)"),
+  });
+  writeFileSync(join(root, "opencode.db"), "no database");
+  expect((await home.shim("sessions check --client opencode")).out).toContain("the old folder was not read: ");
 });
 
 it.each([
