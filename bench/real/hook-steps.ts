@@ -40,7 +40,7 @@ export class HookSteps {
   }
 
   #fieldsOf(event: SessionEvent): readonly HookEvent[] {
-    if (event.kind === "answer") this.#words = event.text;
+    if (event.kind === "answer" && event.isPlan === undefined) this.#words = event.text;
     if (event.kind === "call") this.#calls.set(event.id, event);
     if (event.kind === "prompt") return this.#prompted(event);
     if (event.kind === "call") return [["PreToolUse", fieldsOf(event)]];

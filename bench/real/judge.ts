@@ -3,7 +3,7 @@ import { falseClaims, isNamed, turnState, type FalseClaim } from "./claims.ts";
 import { outputOf } from "./content.ts";
 import { harnessFormIn } from "./harness-text.ts";
 import type { PlayedCut } from "./play.ts";
-import { isKind, type EventOf, type SessionEvent } from "./session-events.ts";
+import { isKind, withoutWithdrawn, type EventOf, type SessionEvent } from "./session-events.ts";
 import { gramLength, normalized, presentShare, requestShare, shareIn } from "./text-match.ts";
 
 /** Shares are from 0 to 1; null where the cut has none of it. */
@@ -38,7 +38,8 @@ const outcomeChars = 60;
 const harnessChars = { least: 7, most: 40 };
 
 export function judge(played: PlayedCut): Measures {
-  const { resumed, before } = played;
+  const { resumed } = played;
+  const before = withoutWithdrawn(played.before);
   const brief = normalized(resumed.brief);
   const prompts = before.filter(isKind("prompt")).map(({ text }) => text);
   const newest = lastSubstantial(prompts);
@@ -50,9 +51,9 @@ export function judge(played: PlayedCut): Measures {
     lastRequestShare: newestShare,
     olderPrompts: share(olderPrompts(prompts, newest?.index ?? prompts.length - 1), (prefix) => brief.includes(prefix)),
     lastWords: lastWordsIn(before, brief),
-    approvedAnswer: approvedAnswerIn(played, brief),
+    approvedAnswer: approvedAnswerIn({ ...played, before }, brief),
     outcomes: share(lastLines(before), (line) => shareIn(line, brief) >= presentShare),
-    harnessText: Number(showsHarness(before, resumed.brief, brief)),
+    harnessText: Number(showsHarness(played.before, resumed.brief, brief)),
     falseClaims: falseClaims(played),
     oldLines: share(quotingLines(played), ({ isOld }) => isOld),
     tokens: resumed.refusal === null ? estimateTokenCount(resumed.brief) : null,

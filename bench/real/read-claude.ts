@@ -49,6 +49,7 @@ function answered(row: JsonObject, content: unknown): EventBody[] {
   const text = textOf(content);
   const said: EventBody[] = text === "" ? [] : [{ kind: "answer", text }];
   const calls = blocksOf(content).filter(({ type }) => type === "tool_use");
+  const isOver = text !== "" && objectAt(row, "message")?.["stop_reason"] === "end_turn";
   return [
     ...said,
     ...calls.map((block): EventBody => {
@@ -57,6 +58,7 @@ function answered(row: JsonObject, content: unknown): EventBody[] {
       const path = textAt(input, "file_path") ?? textAt(input, "notebook_path");
       return { kind: "call", id, name, input, edits: path !== null && editTools.has(name) ? [path] : [] };
     }),
+    ...(isOver ? [{ kind: "turnEnd" } as const] : []),
   ];
 }
 

@@ -1,4 +1,4 @@
-import { listAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
+import { listAt, numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
 import { callsOfProgram } from "../../src/clients/codex/codex-calls.ts";
 import { filesInPatch, textOf } from "./content.ts";
 import { isHarnessText } from "./harness-text.ts";
@@ -36,6 +36,8 @@ export class CodexReader implements RowReader {
   readonly #readers: Readonly<Record<string, (payload: JsonObject) => EventBody[]>> = {
     "event_msg user_message": (payload) => promptIn(textAt(payload, "message") ?? ""),
     "event_msg agent_message": (payload) => answerIn(textAt(payload, "message") ?? ""),
+    "event_msg item_completed": (payload) => planIn(objectAt(payload, "item")),
+    "event_msg thread_rolled_back": (payload) => [{ kind: "rollback", turns: numberAt(payload, "num_turns") ?? 0 }],
     "event_msg turn_aborted": () => [{ kind: "interruption" }],
     "event_msg task_complete": () => [{ kind: "turnEnd" }],
     "event_msg patch_apply_end": (payload) => this.#patched(payload),
@@ -123,6 +125,12 @@ const appLines = /^::[a-z]+-[a-z-]+\{.*\}[ \t]*$/gm;
 function answerIn(written: string): EventBody[] {
   const text = written.replaceAll(appLines, "").trim();
   return text === "" ? [] : [{ kind: "answer", text }];
+}
+
+/** A plan that the chat proposes ends its turn; no event of a hook has its words. */
+function planIn(item: JsonObject | null): EventBody[] {
+  const text = item?.["type"] === "Plan" ? (textAt(item, "text") ?? "").trim() : "";
+  return text === "" ? [] : [{ kind: "answer", text, isPlan: true }];
 }
 
 function harnessIn(text: string): EventBody[] {

@@ -8,7 +8,7 @@ export type EventBody =
   | { readonly kind: "prompt"; readonly text: string; readonly typed?: string; readonly isQueued?: true }
   /** What the client, a hook or a wrapper wrote as the user. */
   | { readonly kind: "harness"; readonly text: string }
-  | { readonly kind: "answer"; readonly text: string }
+  | { readonly kind: "answer"; readonly text: string; readonly isPlan?: true }
   | {
       readonly kind: "call";
       readonly id: string;
@@ -19,6 +19,8 @@ export type EventBody =
   | { readonly kind: "end"; readonly id: string; readonly error: string | null; readonly response: unknown }
   | { readonly kind: "turnEnd" }
   | { readonly kind: "interruption" }
+  /** The user has withdrawn so many of the last prompts, with what was answered to them. */
+  | { readonly kind: "rollback"; readonly turns: number }
   | { readonly kind: "compacting" }
   | { readonly kind: "compaction"; readonly summary: string }
   | { readonly kind: "branch"; readonly name: string };
@@ -48,6 +50,19 @@ export function isKind<Kind extends SessionEvent["kind"]>(kind: Kind): (event: S
   return (event): event is EventOf<Kind> => event.kind === kind;
 }
 
+/** What was said, without what the user has withdrawn. */
+export function withoutWithdrawn(events: readonly SessionEvent[]): readonly SessionEvent[] {
+  let kept = events;
+  for (const event of events) {
+    if (event.kind !== "rollback") continue;
+    const before = kept.slice(0, kept.indexOf(event));
+    const from = before.filter(isKind("prompt")).slice(-event.turns)[0];
+    const withdrawn = new Set(event.turns === 0 || !from ? [] : before.slice(before.indexOf(from)));
+    kept = kept.filter((one) => !withdrawn.has(one) || (one.kind !== "prompt" && one.kind !== "answer"));
+  }
+  return kept;
+}
+
 /** A turn ends with its last answer, unless calls follow or the user interrupted it. */
 export function withTurnEnds(events: readonly SessionEvent[]): SessionEvent[] {
   const turns: SessionEvent[][] = [[]];
@@ -58,7 +73,7 @@ export function withTurnEnds(events: readonly SessionEvent[]): SessionEvent[] {
   return turns.flatMap((turn) => {
     const at = turn.findLastIndex(({ kind }) => kind === "answer" || kind === "call" || kind === "interruption");
     const last = turn[at];
-    if (last?.kind !== "answer" || turn.some(({ kind }) => kind === "turnEnd")) return turn;
+    if (last?.kind !== "answer" || turn.slice(at).some(({ kind }) => kind === "turnEnd")) return turn;
     return turn.toSpliced(at + 1, 0, { kind: "turnEnd", unit: last.unit, at: last.at });
   });
 }

@@ -5,7 +5,13 @@ import { HookSteps } from "../../../bench/real/hook-steps.ts";
 import { judge } from "../../../bench/real/judge.ts";
 import type { PlayedCut } from "../../../bench/real/play.ts";
 import { clientOf, readSession } from "../../../bench/real/read-session.ts";
-import type { EventBody, RecordedSession, SessionClient, SessionEvent } from "../../../bench/real/session-events.ts";
+import {
+  type EventBody,
+  type RecordedSession,
+  type SessionClient,
+  type SessionEvent,
+  withoutWithdrawn,
+} from "../../../bench/real/session-events.ts";
 import { keySentence, languageOf, normalized, requestShare } from "../../../bench/real/text-match.ts";
 import { Random } from "../../../bench/restore/random.ts";
 import {
@@ -125,6 +131,38 @@ it("a program of Codex is the command that its hooks report", () => {
   const call = codexRow("response_item", { type: "custom_tool_call", name: "exec", call_id: "t3", input });
   const session = readSession(`${transcripts.codex}${jsonLines(call)}`);
   expect(session?.events.at(-1)).toMatchObject({ kind: "call", name: "Bash", input: { command: "npm test" } });
+});
+
+it("a plan that Codex proposes is an answer, of which no hook knows", () => {
+  const plan = codexRow("event_msg", { type: "item_completed", item: { type: "Plan", id: "p1", text: "# Two steps" } });
+  const end = codexRow("event_msg", { type: "task_complete" });
+  const { events = [] } = readSession(`${transcripts.codex}${jsonLines(plan, end)}`) ?? {};
+  expect(events.at(-2)).toMatchObject({ kind: "answer", text: "# Two steps" });
+  const steps = new HookSteps("codex");
+  const told = events.flatMap((event) => steps.of(event)).at(-1);
+  expect(told).toMatchObject({ event: "Stop", fields: { last_assistant_message: "It is fixed." } });
+});
+
+it("a prompt that the user has withdrawn is not looked for, nor its answer", () => {
+  const typed = (message: string): object => codexRow("event_msg", { type: "user_message", message });
+  const withdrawn = jsonLines(
+    typed("Rewrite the whole lexer as one function."),
+    codexRow("event_msg", { type: "agent_message", message: "The lexer becomes one function." }),
+    codexRow("event_msg", { type: "thread_rolled_back", num_turns: 1 }),
+    typed("Rename the lexer, and leave the rest as it is."),
+  );
+  const { events = [] } = readSession(`${transcripts.codex}${withdrawn}`) ?? {};
+  const said = withoutWithdrawn(events).flatMap((event) =>
+    event.kind === "prompt" || event.kind === "answer" ? [event.text] : [],
+  );
+  expect(said).toEqual(["Fix the parser.", "It is fixed.", "Rename the lexer, and leave the rest as it is."]);
+});
+
+it("a turn of Claude Code ends where its transcript says so, whatever the client does next", () => {
+  const over = anAssistantLine({ content: [{ type: "text", text: "Half is done." }], stop_reason: "end_turn" });
+  const later = anAssistantLine({ content: [aToolUse("t9", "Bash", { command: "ls" })] });
+  const { events = [] } = readSession(aTranscript(aUserLine("Fix the parser."), over, later)) ?? {};
+  expect(events.map(({ kind }) => kind)).toEqual(["prompt", "answer", "turnEnd", "call"]);
 });
 
 it("of a command the arguments are the user's words; a notice, an interruption and a summary are not", () => {
