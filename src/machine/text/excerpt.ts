@@ -56,6 +56,10 @@ function pastedNote(lines: number): string | null {
   return lines > maxPastedLines ? `[${lines} lines left out]` : null;
 }
 
+/** A text that begins with a block, and says little after it. */
+const blockAlone = /^\[\d+ lines left out\].{0,60}$/;
+const leastBeginning = 60;
+
 /** A line, or a part of one that ends like a sentence. The number of a list's item ends none. */
 const sentenceEnd = /\n+|(?<=[.!?…]["')\]]?)(?<!(?:^|\n)[ \t]{0,8}\d{1,3}\.)\s+|(?<=[。！？])/;
 const maxSentences = 2_000;
@@ -87,9 +91,14 @@ export function excerpt(text: string, max: number): string {
   if (plain.length <= max) return plain;
   const own = withoutPasted(text);
   const short = oneLine(own);
+  // Beside few words a block is known by its beginning.
+  const room = max - short.length - 1;
+  if (blockAlone.test(short) && room >= leastBeginning) return `${cut(plain, room)} ${short}`;
   if (short.length <= max) return short;
-  if (max < leastExcerpt) return cut(short, max);
-  const all = sentencesOf(own);
+  return max < leastExcerpt ? cut(short, max) : chosenSentences(sentencesOf(own), max);
+}
+
+function chosenSentences(all: readonly string[], max: number): string {
   const last = all.length - 1;
   const kept = new Map<number, string>();
   let left = max;

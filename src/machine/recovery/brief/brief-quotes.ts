@@ -24,7 +24,7 @@ export interface BriefLine {
   /** Stands before the first line of it that goes in. */
   readonly heading?: string;
   readonly prompt?: number;
-  readonly growth?: Growth;
+  readonly growths?: readonly Growth[];
 }
 
 /** More of what a line quotes. Its rank is one among those of lines that are not needed. */
@@ -47,6 +47,7 @@ const chars = {
   recentPrompt: 500,
   olderPrompt: 300,
   leastPrompt: 90,
+  beginning: 140,
   answered: 140,
   note: 400,
   call: 160,
@@ -63,11 +64,15 @@ const chars = {
 };
 /** After so many later prompts a summary or a plan is mostly history. */
 const laterPrompts = 4;
+/** A prompt below it may mean nothing alone. */
+const leastRequestChars = 60;
 /** Ranks by which older facts come after newer ones. */
 const laterRanks = 3;
 const counts = {
   recent: 6,
   newest: 3,
+  /** Newest prompts whose beginnings come early. */
+  begun: 16,
   notes: 8,
   answers: 8,
   planLines: 80,
@@ -82,8 +87,11 @@ export const worth = {
   request: { rank: 2.5, most: 1_600 },
   words: { rank: 3.5, most: 1_300 },
 };
-/** The rank of older prompts: after outcomes, before all that is of less worth. */
-const olderRank = 1.8;
+/**
+ * Ranks of older prompts: the beginnings of some before what the user has approved, for a few words
+ * say what was wanted; more of them after outcomes, before all that is of less worth.
+ */
+const olderRanks = { request: 1.3, beginning: 1.4, whole: 1.7, old: 1.8 };
 /** Characters that all older prompts share. */
 const olderRoom = 3_000;
 
@@ -139,36 +147,48 @@ export function promptLines(
   const older = Math.max(chars.leastPrompt, Math.min(chars.olderPrompt, Math.floor(olderRoom / olderCount)));
   // The newest long one, where shorter ones came after it.
   const assignment = all.findLastIndex(({ text }) => text.length > chars.recentPrompt);
+  // The newest that can be understood alone.
+  const request = all.findLastIndex(({ text }) => text.trim().length >= leastRequestChars);
+  const isNear = (index: number): boolean => index > newest - counts.newest || index === request;
   const limitOf = (index: number): number => {
     if (index === newest) return chars.newestPrompt;
-    if (index > newest - counts.newest) return chars.recentPrompt;
+    if (isNear(index)) return chars.recentPrompt;
     return index === 0 || index > newest - counts.recent ? chars.olderPrompt : older;
   };
-  const growthOf = (index: number, text: Growth["text"]): { growth?: Growth } => {
-    if (index === newest || index === assignment) return { growth: { ...worth.request, text } };
-    return index === 0 || index > newest - counts.recent
-      ? { growth: { ...worth.words, text: (most) => text(Math.min(most, 2 * chars.recentPrompt)) } }
-      : {};
+  const isEdge = (index: number): boolean => index === 0 || index > newest - counts.recent;
+  const isBegun = (index: number): boolean => index === 0 || index > newest - counts.begun;
+  const growthsOf = (index: number, limit: number, text: Growth["text"]): Growth[] => {
+    if (index === request && index < newest) return [{ ...worth.request, rank: olderRanks.request, text }];
+    if (index === newest || index === assignment) return [{ ...worth.request, text }];
+    const upTo = (most: number): Growth["text"] => {
+      return (room) => text(Math.min(room, most));
+    };
+    const rank = isEdge(index) ? olderRanks.whole : olderRanks.old;
+    const whole = isBegun(index) ? [{ rank, most: worth.approved.most, text: upTo(limit) }] : [];
+    return isEdge(index) ? [...whole, { ...worth.words, text: upTo(2 * chars.recentPrompt) }] : whole;
   };
   const rankOf = (index: number): number => {
     if (index === newest) return 0;
-    if (index > newest - counts.newest) return 1;
-    return index === 0 || index > newest - counts.recent ? 1.7 : olderRank;
+    if (isNear(index)) return 1;
+    return isBegun(index) ? olderRanks.beginning : olderRanks.old;
   };
   // The words before the newest prompt have a line of their own, unless they are the last ones.
   const before = state.earlierWords.at(-1);
   const areWordsQuoted = before !== undefined && before.at !== state.words.at(-1)?.at;
   const lines = all.flatMap((prompt, index): BriefLine[] => {
+    if (!isEdge(index) && (isNod(prompt.text) || index <= newest - maxPrompts)) return [];
     const rank = rankOf(index);
-    if (rank === olderRank && (isNod(prompt.text) || index <= newest - maxPrompts)) return [];
     const { answers: _answers, ...alone } = prompt;
-    const shown = index === newest && areWordsQuoted ? alone : prompt;
     // The order of many older prompts says enough.
-    const when = rank === olderRank ? "" : `${formatAgo(context.now, prompt.at)}: `;
-    const textIn = (max: number): string => `- ${when}${promptText(shown, max, session.id)}`;
+    const when = isEdge(index) ? `${formatAgo(context.now, prompt.at)}: ` : "";
+    const textOf = (shown: UserPrompt, max: number): string => `- ${when}${promptText(shown, max, session.id)}`;
     const limit = Math.floor(limitOf(index) * context.scale);
+    const isBeginning = rank === olderRanks.beginning && index !== assignment;
+    const first = isBeginning ? Math.min(limit, chars.beginning) : limit;
+    const text = textOf(isBeginning || (index === newest && areWordsQuoted) ? alone : prompt, first);
     const own = index - earlier.length;
-    return [{ text: textIn(limit), rank, ...(own >= 0 ? { prompt: own } : {}), ...growthOf(index, textIn) }];
+    const growths = growthsOf(index, limit, (max) => textOf(index === newest && areWordsQuoted ? alone : prompt, max));
+    return [{ text, rank, ...(own >= 0 ? { prompt: own } : {}), growths }];
   });
   const dropped = droppedPrompts > 0 ? `; ${droppedPrompts} more are no longer kept` : "";
   return headed(`the user's prompts, oldest first${dropped}:`, lines);
@@ -306,7 +326,7 @@ function callLines({ session, state, knownUntil }: Restoration, now: number): Br
     const call = callText({ name, input }, session.project, chars.call);
     const failed = error === undefined ? "" : ` FAILED: ${excerpt(neutralize(error), chars.error)}`;
     const printed = output === undefined ? "" : ` printed: ${oneLine(output, chars.error)}`;
-    const rank = index === all.length - 1 ? 1.2 : output !== undefined ? 1.6 : error === undefined ? 3 : 2;
+    const rank = index === all.length - 1 ? 1.2 : output !== undefined ? 1.45 : error === undefined ? 3 : 2;
     return { text: `- ${when}${call}${failed}${printed}`, rank };
   });
 }

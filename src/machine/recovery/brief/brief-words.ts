@@ -34,8 +34,9 @@ export function wordsLines({ state }: Restoration, { now, scale }: BriefContext)
   const last = state.words.at(-1);
   if (!last) return [];
   const { first, before } = wordsOfOpenTurn(state, last);
-  const isUnanswered = standingOf(state) === "waiting" || standingOf(state) === "unanswered";
-  const own = quotation(last, now, Math.floor(chars.last * scale), isUnanswered ? worth.approved : worth.words);
+  // Since the newest prompt the chat may have made calls without a word.
+  const isNext = standingOf(state) === "waiting" || (state.prompts.at(-1)?.at ?? 0) >= last.at;
+  const own = quotation(last, now, Math.floor(chars.last * scale), isNext ? worth.approved : worth.words);
   return headed("the chat's last words:", [
     ...first.map((one) => ({ text: quotedAt(one, now, bothEnds(neutralize(one.text), chars.other)), rank: 2 })),
     ...before.map((one) => ({ text: quotedAt(one, now, tail(neutralize(one.text), chars.other)), rank: 2 })),
@@ -66,9 +67,9 @@ function quotation(
   now: number,
   max: number,
   worthOf: Omit<Growth, "text">,
-): { readonly text: string; readonly growth: Growth } {
+): { readonly text: string; readonly growths: readonly Growth[] } {
   const text = (most: number): string => quotedAt(remark, now, bothEnds(neutralize(remark.text), most));
-  return { text: text(max), growth: { ...worthOf, text } };
+  return { text: text(max), growths: [{ ...worthOf, text }] };
 }
 
 function quotedAt({ at }: Remark, now: number, text: string): string {

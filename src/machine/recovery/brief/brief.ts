@@ -157,9 +157,9 @@ function fitted(lines: readonly BriefLine[], frame: string, costOf: (text: strin
     chars += grown.length - text.length;
   };
   const steps = lines.toReversed().flatMap((line) => {
-    const { rank, growth } = line;
-    const added = { rank, take: () => add(line) };
-    return growth ? [added, { rank: growth.rank, take: () => grow(line, growth) }] : [added];
+    const added = { rank: line.rank, take: () => add(line) };
+    const grown = (line.growths ?? []).map((growth) => ({ rank: growth.rank, take: () => grow(line, growth) }));
+    return [added].concat(grown);
   });
   for (const { take } of steps.toSorted((a, b) => a.rank - b.rank)) take();
   const shown = lines.flatMap((line) => {

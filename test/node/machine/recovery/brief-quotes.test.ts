@@ -156,6 +156,42 @@ it("[RE234] what the user may answer next stands whole, too; an answer that was 
   expect(shown({ prompts: asked, earlierWords: words, ...done })).not.toContain(proposal);
 });
 
+it("[RE234] what was approved stands whole as long as the chat has made calls without a word", () => {
+  const words = [{ text: proposal, at: T0 + 98_000 }];
+  const asked = [...prompts(...many(60)), { text: "yes", at: T0 + 98_500, answers: "replaced." }];
+  const calls = [{ name: "Bash", input: "npm test", at: T0 + 99_000 }];
+  const state = { prompts: asked, words, earlierWords: words, calls };
+  expect(shown(state)).toContain(proposal);
+  expect(shown({ ...state, interruptedAt: T0 + 99_001 })).toContain(proposal);
+});
+
+it("[RE263] the beginnings of the first and of 16 prompts come before the words that a prompt approves", () => {
+  const long = many(30).map((prompt) => `${prompt} ${"The soil of it is dry. ".repeat(20)}`);
+  const earlierWords = [{ text: `${proposal} ${proposal} ${proposal}`, at: T0 + 98_000 }];
+  const asked = [...prompts(...long), { text: "yes", at: T0 + 98_500, answers: "replaced." }];
+  const outcome = { name: "Bash", input: "npm test", output: "29 of 30 beds are wet", at: T0 + 99_000 };
+  const reads = [1, 2, 3].map((n) => ({ name: "Read", input: `bed${n}.md`, at: T0 + 99_000 + n }));
+  const words = [{ text: "I begin.", at: T0 + 99_100 }];
+  const text = shown({ prompts: asked, earlierWords, words, calls: [outcome, ...reads] });
+  const quoted = quotedPrompts(text).map((line) => Number(/B(\d+)x/.exec(line)?.[1] ?? 30));
+  expect(quoted).toEqual([0, ...Array.from({ length: 16 }, (_, n) => 15 + n)]);
+  expect(text).toContain("29 of 30 beds are wet");
+  expect(beforePrompts({ prompts: asked, earlierWords, words })[0]?.length).toBeGreaterThan(1_000);
+  expect(o200kTokens(text)).toBeLessThanOrEqual(2_000);
+});
+
+it("[RE263] the newest prompt that says enough stands at length beyond short ones", () => {
+  const request = `Repaint the whole pier. ${Array.from({ length: 20 }, (_, n) => `Board ${n} is grey.`).join(" ")} Leave the rail.`;
+  const asked = prompts(...many(60), request, ...Array.from({ length: 7 }, (_, n) => `a bit lighter ${n}`));
+  expect(shown({ prompts: asked })).toContain(request);
+});
+
+it("[RE264] of a prompt that is nothing but a pasted block its beginning stays", () => {
+  const log = Array.from({ length: 120 }, (_, n) => `2026-01-02T10:00:${n} pump ${n} is dry`).join("\n");
+  const [line = ""] = quotedPrompts(shown({ prompts: prompts(`${log}\nthe log`, ...many(3)) }));
+  expect(line).toMatch(/: 2026-01-02T10:00:0 pump 0 is dry .* … \[120 lines left out\] the log \[/);
+});
+
 it("[RE221] the words that a short newest prompt answers stay, however full the brief is, and stand once", () => {
   const asked = [...prompts(...many(90)), { text: "the keel first", at: T0 + 99_000, answers: "Keel or bow?" }];
   const notes = Array.from({ length: 30 }, (_, n) => `${n} ${"boards and nails ".repeat(12)}`);
