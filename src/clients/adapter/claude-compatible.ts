@@ -1,6 +1,7 @@
 import type { HookEvent } from "../../contract/hook-input.ts";
 import type { ClientAdapter } from "./client-adapter.ts";
 import { defineClient, isCreated, withClaudeTool, withNewFile, type ToolNames } from "./define-client.ts";
+import { withShellResult } from "./shell-results.ts";
 
 /** A client with Claude Code's events, payload and answers, and its differences. */
 interface Quirks extends Omit<ClientAdapter, "events" | "normalise" | "answer"> {
@@ -35,7 +36,7 @@ export function claudeCompatible({
       const { transcript_path: transcript, ...rest } = payload;
       const read = quirks.isTranscriptUnread ? {} : { transcript_path: transcript };
       const given = { client_version: env[versionVariable], ...rest, ...read, tool_use_id: payload[callId] };
-      return withNewFile(withClaudeTool(given, tools), isCreated);
+      return withShellResult(withNewFile(withClaudeTool(given, tools), isCreated));
     },
   });
 }

@@ -7,7 +7,7 @@ import {
   textAt,
   type JsonObject,
 } from "../../shared/json-fields.ts";
-import { answersOf, backgroundId, exitCode, headChars, printedIn, runningSession } from "./codex.ts";
+import { answersOf, backgroundId, headChars, printedIn, runningSession } from "./codex.ts";
 import {
   addCall,
   addEnd,
@@ -171,8 +171,10 @@ export function endItem(draft: TranscriptDraft, item: JsonObject, { at }: LineOr
   const code = numberAt(item, "exit_code") ?? 0;
   const failed = item["status"] === "failed" ? (textAt(objectAt(item, "error"), "message") ?? "failed") : null;
   const isCommand = item["type"] === "CommandExecution";
-  const exited = code === 0 ? null : `Exit code ${code} ${textAt(item, "aggregated_output") ?? ""}`.trim();
-  addEnd(draft, { toolUseId, error: isCommand ? exited : failed, at });
+  if (!isCommand) return addEnd(draft, { toolUseId, error: failed, at });
+  const stdout = textAt(item, "aggregated_output") ?? "";
+  const error = code === 0 ? null : `Exit code ${code} ${stdout}`.trim();
+  addEnd(draft, { toolUseId, error, at, response: { stdout, exit_code: code } });
 }
 
 interface ProgramCall {
@@ -224,10 +226,8 @@ const failure = /^(?:Script failed|aborted|patch rejected|apply_patch verificati
 /** @param tool whose call it is; undefined: that stands in an earlier part */
 function errorIn(tool: string | undefined, output: string): string | null {
   const head = output.slice(0, headChars);
-  // `{"output": "...", "metadata": {"exit_code": 1}}`
-  const inJson = head.startsWith('{"output":') ? /"exit_code":\s*(\d+)/.exec(output.slice(-headChars)) : null;
   // The exit code of a command in the same program says nothing of a plan.
-  const code = tool === "TodoWrite" ? "0" : ((exitCode.exec(head) ?? inJson)?.[1] ?? "0");
-  if (code !== "0") return `Exit code ${code} ${output}`;
+  const { stdout, exit_code: code = 0 } = tool === "TodoWrite" ? {} : printedIn(output);
+  if (code !== 0) return `Exit code ${code} ${stdout}`;
   return failure.test(head) ? output : null;
 }

@@ -73,18 +73,34 @@ function withPrinted(input: JsonObject): JsonObject {
   return tool === "Bash" && text !== "" ? { ...input, tool_response: printedIn(text) } : input;
 }
 
+interface Printed extends JsonObject {
+  readonly stdout: string;
+  readonly exit_code?: number;
+}
+
+/** A command's result as an object, which a program may print as it is: the last line. */
+function resultIn(output: string): JsonObject | null {
+  const text = output.trimEnd();
+  const line = text.slice(text.lastIndexOf("\n") + 1);
+  const result = line.startsWith("{") && line.includes('"output":') ? parseObject(line) : null;
+  return result !== null && resultFields.some((name) => name in result) ? result : null;
+}
+
+const resultFields = ["exit_code", "metadata", "session_id", "chunk_id"];
+
 /** Lines that the client puts before a command's output. */
 export const headChars = 300;
-export const exitCode = /^(?:Process exited with code|Exit code:?) (\d+)$/m;
+const exitCode = /^(?:Process exited with code|Exit code:?) (\d+)$/m;
 const outputStart = /^(?:[^\n]*\n){0,8}?Output:\n/;
 
 /** Output of a command, and its exit code where the client names it. */
-export function printedIn(output: string): JsonObject {
+export function printedIn(output: string): Printed {
   const head = output.slice(0, headChars);
-  const inJson = head.startsWith('{"output":') ? parseObject(output) : null;
+  const result = resultIn(output);
   const code = exitCode.exec(head)?.[1];
-  const known = code === undefined ? numberAt(objectAt(inJson, "metadata"), "exit_code") : Number(code);
-  const stdout = textAt(inJson, "output") ?? output.slice(outputStart.exec(head)?.[0].length ?? 0);
+  const inResult = numberAt(result, "exit_code") ?? numberAt(objectAt(result, "metadata"), "exit_code");
+  const known = code === undefined ? inResult : Number(code);
+  const stdout = textAt(result, "output") ?? output.slice(outputStart.exec(head)?.[0].length ?? 0);
   const running = runningSession.exec(head)?.[1];
   const background = running === undefined ? {} : { backgroundTaskId: backgroundId(Number(running)) };
   return { stdout, ...(known === null ? {} : { exit_code: known }), ...background };

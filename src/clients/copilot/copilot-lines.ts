@@ -12,6 +12,7 @@ import {
   type LineFormats,
   type TranscriptDraft,
 } from "../transcript/transcript-draft.ts";
+import { failedText, shellCompletion } from "../adapter/shell-results.ts";
 import { copilot, copilotTools } from "./copilot.ts";
 
 /** Hooks of Copilot CLI give a call no id: a live read takes no calls of theirs. */
@@ -53,11 +54,12 @@ const copilotEvents: LineFormats = {
     addCall(draft, { id: textAt(data, "toolCallId", 200), ...call });
   },
   "tool.execution_complete": (draft, data, { at }) => {
-    const code = numberAt(objectAt(data, "shellExecution"), "exitCode") ?? 0;
     const failed = data["success"] === false ? (textAt(objectAt(data, "error"), "message") ?? "failed") : null;
     const output = textAt(objectAt(data, "result"), "content") ?? "";
-    const error = code === 0 ? failed : `Exit code ${code} ${output}`.trim();
-    const response = output.startsWith("Created file") ? { response: { type: "create" } } : {};
+    const shell = shellCompletion(output, numberAt(objectAt(data, "shellExecution"), "exitCode"));
+    const error = shell !== null && shell.exit_code !== 0 ? failedText(shell) : failed;
+    const created = output.startsWith("Created file") ? { response: { type: "create" } } : {};
+    const response = shell === null ? created : { response: shell };
     addEnd(draft, { toolUseId: textAt(data, "toolCallId", 200), error, at, isUnhooked, ...response });
   },
   "session.error": (draft, data, origin) =>

@@ -1,7 +1,7 @@
 import { basename, dirname, join } from "node:path";
 import type { UsageLimit } from "../../contract/at-limit.ts";
 import type { HookAnswer } from "../../contract/hook-answer.ts";
-import { asObject, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { asObject, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import {
   defineClient,
@@ -10,6 +10,7 @@ import {
   withNewFile,
   type ToolNames,
 } from "../adapter/define-client.ts";
+import { failedText, shellCompletion } from "../adapter/shell-results.ts";
 
 export const copilotTools: ToolNames = new Map([
   ["bash", "Bash"],
@@ -49,7 +50,11 @@ export const copilot = defineClient({
     }),
     UserPromptSubmit: "UserPromptSubmit",
     PreToolUse: "PreToolUse",
-    PostToolUse: (input) => ({ event: exitCode(input) > 0 ? "PostToolUseFailure" : "PostToolUse", input }),
+    // A command that fails is a success for Copilot CLI; the end of its result has the code.
+    PostToolUse: (input) => {
+      const code = numberAt(objectAt(input, "tool_response"), "exit_code") ?? 0;
+      return { event: code > 0 ? "PostToolUseFailure" : "PostToolUse", input };
+    },
     PostToolUseFailure: "PostToolUseFailure",
     PreCompact: "PreCompact",
     Notification: "Notification",
@@ -85,12 +90,6 @@ export const copilot = defineClient({
   },
 });
 
-/** A command that fails is a success for Copilot CLI; the end of its result has the code. */
-function exitCode(input: JsonObject): number {
-  const result = textAt(objectAt(input, "tool_response"), "text_result_for_llm") ?? "";
-  return Number(/completed with exit code (\d+)>\s*$/.exec(result)?.[1] ?? 0);
-}
-
 /** Notifications keep the camelCase names. A subagent's session belongs to its parent's. */
 function sessionOf(payload: JsonObject): string | null {
   const own = textAt(payload, "session_id") ?? textAt(payload, "sessionId");
@@ -102,13 +101,15 @@ function sessionOf(payload: JsonObject): string | null {
 
 function inputOf(payload: JsonObject, session: string, env: NodeJS.ProcessEnv): JsonObject {
   const { tool_result: response, ...rest } = payload;
+  const report = textAt(asObject(response), "text_result_for_llm");
+  const shell = shellCompletion(report ?? "");
   const home = env["COPILOT_HOME"] ?? join(env["HOME"] ?? env["USERPROFILE"] ?? "", ".copilot");
   const input = withClaudeTool(
     {
       ...rest,
       ...omitUndefined({
-        tool_response: response,
-        error: payload["error"] ?? textAt(asObject(response), "text_result_for_llm") ?? undefined,
+        tool_response: shell ?? response,
+        error: payload["error"] ?? (shell === null ? (report ?? undefined) : failedText(shell)),
       }),
       session_id: session,
       client_version: env["COPILOT_CLI_BINARY_VERSION"],

@@ -12,6 +12,7 @@ import {
   type LineFormat,
   type LineFormats,
 } from "../transcript/transcript-draft.ts";
+import { failedText, shellAnswer } from "../adapter/shell-results.ts";
 import { geminiTools } from "./gemini.ts";
 
 /** Hooks of Gemini CLI give a call no id: a live read takes no calls of theirs. */
@@ -53,9 +54,13 @@ const readGeminiCall: LineFormat = (draft, call, { at: lineAt, uuid }) => {
   addCall(draft, { id, name: geminiTools.get(name) ?? name, input: call["args"], at, uuid, isUnhooked });
   const { status } = call;
   if (!geminiEnds.has(status)) return;
-  const response = objectAt(objectAt(asObject(listAt(call, "result")[0]), "functionResponse"), "response");
+  const answer = objectAt(asObject(listAt(call, "result")[0]), "functionResponse");
+  const response = objectAt(answer, "response");
+  const shell = shellAnswer(answer);
   const output = textAt(response, "output") ?? textAt(response, "error") ?? textAt(call, "resultDisplay") ?? "failed";
   const isFailed = status !== "success" || /^Exit Code: [1-9]/m.test(output);
   const created = output.startsWith("Successfully created") ? { response: { type: "create" } } : {};
-  addEnd(draft, { toolUseId: id, error: isFailed ? output : null, at, ...created });
+  const printed = shell === null ? created : { response: shell };
+  const failed = shell === null ? output : failedText(shell);
+  addEnd(draft, { toolUseId: id, error: isFailed ? failed : null, at, ...printed });
 };

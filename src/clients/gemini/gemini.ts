@@ -2,6 +2,7 @@ import type { HookAnswer } from "../../contract/hook-answer.ts";
 import { objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { defineClient, isCreated, withClaudeTool, withNewFile, type ToolNames } from "../adapter/define-client.ts";
+import { withShellResult } from "../adapter/shell-results.ts";
 
 export const geminiTools: ToolNames = new Map([
   ["run_shell_command", "Bash"],
@@ -24,7 +25,7 @@ function inputOf(payload: JsonObject): JsonObject {
     notification_type: type,
     error: errorOf(objectAt(payload, "tool_response")) ?? undefined,
   });
-  return withNewFile(withClaudeTool({ ...rest, ...given }, geminiTools), isCreated);
+  return withShellResult(withNewFile(withClaudeTool({ ...rest, ...given }, geminiTools), isCreated));
 }
 
 /** A call that fails is reported like one that succeeds, with an error or a code in its result. */

@@ -13,6 +13,7 @@ import {
   type LineFormats,
 } from "../transcript/transcript-draft.ts";
 import { withClaudeTool } from "../adapter/define-client.ts";
+import { failedText, shellAnswer } from "../adapter/shell-results.ts";
 import { qwen, qwenTools } from "./qwen.ts";
 
 /** Records of Qwen Code: Gemini's messages, with its own frame. */
@@ -42,7 +43,10 @@ const qwenRecords: LineFormats = {
       textAt(objectAt(result, "resultDisplay"), "text") ??
       "failed";
     const isFailed = result?.["status"] !== "success";
-    addEnd(draft, { toolUseId: textAt(result, "callId", 200), error: isFailed ? error : null, at });
+    const shell = shellAnswer(objectAt(qwenParts(line)[0] ?? null, "functionResponse"));
+    const end = { toolUseId: textAt(result, "callId", 200), at };
+    if (shell === null) addEnd(draft, { ...end, error: isFailed ? error : null });
+    else addEnd(draft, { ...end, error: isFailed ? failedText(shell) : null, response: shell });
   },
   system: (draft, line, origin) => {
     const compaction = { summary: null, trigger: "unknown", at: origin.at };

@@ -24,7 +24,7 @@ it("[CA1] [CA10] events of Qwen Code are recorded under its name, calls paired b
     { kind: "tool_end", name: "Write", path: "/home/user/project/final.txt", action: "created" },
     { kind: "tool_start", name: "Edit" },
     { kind: "tool_end", name: "Edit", path: "/home/user/project/final.txt", action: "edited" },
-    { kind: "tool_error", name: "Bash", text: expect.stringContaining("Exit Code: 3") },
+    { kind: "tool_error", name: "Bash", text: "Exit code 3" },
     { kind: "assistant", text: "FINAL-TEXT-DONE" },
     { kind: "turn_end" },
   ]);

@@ -131,5 +131,5 @@ it("[CA18] a command whose result says a code other than 0 has failed", () => {
   chat.send("PreToolUse", own);
   chat.send("PostToolUse", { ...own, tool_result: failed });
   expect(chat.session(session)).toMatchObject({ toolCalls: 1, toolErrors: 1 });
-  expect(chat.entries(session).at(-1)).toMatchObject({ kind: "tool_error", text: failed.text_result_for_llm });
+  expect(chat.entries(session).at(-1)).toMatchObject({ kind: "tool_error", text: "Exit code 3 no" });
 });

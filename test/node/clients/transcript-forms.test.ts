@@ -47,12 +47,7 @@ it("[TR201] Codex 0.118: events have the words once, shells are functions, and a
     "assistant: I look at the imports.",
     "assistant: They are sorted.",
   ]);
-  expect(calls(content)).toEqual([
-    'Bash: Exit code 1 {"output":"2 errors","metadata":{"exit_code":1,"duration_seconds":0.1}}',
-    "Bash: done",
-    "apply_patch: done",
-    "TodoWrite: done",
-  ]);
+  expect(calls(content)).toEqual(["Bash: Exit code 1 2 errors", "Bash: done", "apply_patch: done", "TodoWrite: done"]);
   expect(content.toolCalls.map(({ input }) => input)).toMatchObject([
     { command: "npm run lint" },
     { command: "ls -a" },
