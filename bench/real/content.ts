@@ -25,9 +25,13 @@ export function outputOf(response: unknown): string {
   const fields = asObject(response);
   const printed = [fields?.["stdout"], fields?.["stderr"]].filter((one) => typeof one === "string").join("\n");
   if (fields !== null && printed !== "") return printed;
-  const text = textOf(response);
-  return text.startsWith('{"output":') ? (textAt(parseObject(text), "output") ?? text) : text.replace(codexHead, "");
+  const text = textOf(response).replace(codexHead, "").trim();
+  const last = text.slice(text.lastIndexOf("\n") + 1);
+  return resultObject.test(last) ? (textAt(parseObject(last), "output") ?? text) : text;
 }
+
+/** A program of Codex may print a command's result as it is. */
+const resultObject = /^\{(?=.*"output":)(?:"output":|.*"(?:exit_code|session_id|chunk_id)":)/;
 
 const patchLine = /^\*\*\* (Add File|Update File|Delete File|Move to): (.+)$/gm;
 
