@@ -18,16 +18,19 @@ export function textOf(content: unknown): string {
 }
 
 /** Lines that Codex puts before a command's output. */
-const codexHead = /^(?:[^\n]*\n){0,8}?Output:\n/;
+const codexHead = /^(?:[^\n]*\n){0,8}?Output:(?:\n|$)/;
+
+/** Claude Code writes it below the errors of a command. */
+const folderNote = /^Shell cwd was reset to .*$/m;
 
 /** What a command has printed, in each client's form of a result. */
 export function outputOf(response: unknown): string {
   const fields = asObject(response);
   const printed = [fields?.["stdout"], fields?.["stderr"]].filter((one) => typeof one === "string").join("\n");
-  if (fields !== null && printed !== "") return printed;
+  if (fields !== null && printed !== "") return printed.replace(folderNote, "");
   const text = textOf(response).replace(codexHead, "").trim();
   const last = text.slice(text.lastIndexOf("\n") + 1);
-  return resultObject.test(last) ? (textAt(parseObject(last), "output") ?? text) : text;
+  return resultObject.test(last) ? (textAt(parseObject(last), "output") ?? "") : text;
 }
 
 /** A program of Codex may print a command's result as it is. */

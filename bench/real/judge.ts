@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import { estimateTokenCount } from "tokenx";
 import { falseClaims, isNamed, turnState, type FalseClaim } from "./claims.ts";
 import { outputOf } from "./content.ts";
@@ -134,7 +135,9 @@ function lastLines(before: readonly SessionEvent[]): string[] {
 }
 
 function lastLineOf(output: string): string | null {
-  const lines = output.split("\n").map((line) => normalized(line).slice(0, outcomeChars));
+  const lines = stripVTControlCharacters(output)
+    .split("\n")
+    .map((line) => normalized(line).slice(0, outcomeChars));
   return lines.findLast((line) => line !== "") ?? null;
 }
 

@@ -100,7 +100,8 @@ export function printedIn(output: string): Printed {
   const code = exitCode.exec(head)?.[1];
   const inResult = numberAt(result, "exit_code") ?? numberAt(objectAt(result, "metadata"), "exit_code");
   const known = code === undefined ? inResult : Number(code);
-  const stdout = textAt(result, "output") ?? output.slice(outputStart.exec(head)?.[0].length ?? 0);
+  const stdout =
+    result === null ? output.slice(outputStart.exec(head)?.[0].length ?? 0) : (textAt(result, "output") ?? "");
   const running = runningSession.exec(head)?.[1];
   const background = running === undefined ? {} : { backgroundTaskId: backgroundId(Number(running)) };
   return { stdout, ...(known === null ? {} : { exit_code: known }), ...background };

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { deedOf, shellCommandOf } from "../../clients/adapter/tools.ts";
 import type { HookInput } from "../../contract/hook-input.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
@@ -14,7 +15,7 @@ type CallResult = Pick<
   "output" | "exitCode" | "background" | "removed" | "names"
 >;
 
-const most = { outputChars: 160, readChars: 2_000, names: 6, nameChars: 160, removed: 30 };
+const most = { outputChars: 160, readChars: 2_000, colouredChars: 8_000, names: 6, nameChars: 160, removed: 30 };
 
 export function resultOf(input: HookInput): CallResult {
   const { tool_name: tool = "", tool_input: given, tool_response: response } = input;
@@ -55,7 +56,9 @@ function printedIn(response: unknown): string {
 
 /** The last line, with those before it as far as they are short. */
 function lastLines(printed: string): string {
-  const end = redactAndKeepEnds(printed.trimEnd(), { head: 0, tail: most.readChars });
+  // Colours would take the room of words.
+  const plain = stripVTControlCharacters(printed.slice(-most.colouredChars)).trimEnd();
+  const end = redactAndKeepEnds(plain, { head: 0, tail: most.readChars });
   const lines = end.split("\n").map((line) => line.replaceAll(/\s+/g, " ").trim());
   const said = lines.filter((line) => /[\p{L}\p{N}]/u.test(line) && !line.startsWith("[cut, "));
   let text = (said.pop() ?? "").slice(0, most.outputChars);

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import { deedOf, filePathOf, subagentTool } from "../../clients/adapter/tools.ts";
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
@@ -50,7 +51,7 @@ const readers: Record<HookEvent, Reader> = {
   ],
   PostToolUseFailure: (input) =>
     toolCall(input, "end", (tool) => {
-      const text = redactAndClip(input.error ?? "failed", limits.error);
+      const text = redactAndClip(stripVTControlCharacters(input.error ?? "failed"), limits.error);
       return { kind: "tool_error", ...tool, ...durationOf(input), text };
     }),
   PreCompact: (input, turn) => {

@@ -45,6 +45,18 @@ it("[RE235] of the newest three commands a brief has the last line that each pri
   expect(briefAfter(runtime, claude)).not.toContain("hunter2");
 });
 
+const red = (text: string): string => `\u001b[1m\u001b[31m${text}\u001b[39m\u001b[0m`;
+
+it("[RE235] colours of an outcome take no room, of a command that failed either", () => {
+  const { runtime, claude } = aChat();
+  claude.prompt("test the hull");
+  claude.use("Bash", { command: "npm test" }, printed(`${red("keel")}: ${red("2 of 4 are tight")}\n`));
+  claude.fail("Bash", { command: "npm run paint" }, `Exit code 1\n${red("no blue")} is left`);
+  const text = briefAfter(runtime, claude);
+  expect(text).toContain("- Bash npm test printed: keel: 2 of 4 are tight\n");
+  expect(text).toContain("- Bash npm run paint FAILED: Exit code 1 no blue is left\n");
+});
+
 it("[RE236] the newest answers of sub-agents are quoted, whether an event or their call brings them", () => {
   const { runtime, claude } = aChat();
   claude.prompt("look at the sails");
