@@ -165,7 +165,7 @@ it("[RE234] what was approved stands whole as long as the chat has made calls wi
   expect(shown({ ...state, interruptedAt: T0 + 99_001 })).toContain(proposal);
 });
 
-it("[RE263] the beginnings of the first and of 16 prompts come before the words that a prompt approves", () => {
+it("[RE265] the beginnings of the first and of 16 prompts come before the words that a prompt approves", () => {
   const long = many(30).map((prompt) => `${prompt} ${"The soil of it is dry. ".repeat(20)}`);
   const earlierWords = [{ text: `${proposal} ${proposal} ${proposal}`, at: T0 + 98_000 }];
   const asked = [...prompts(...long), { text: "yes", at: T0 + 98_500, answers: "replaced." }];
@@ -180,13 +180,13 @@ it("[RE263] the beginnings of the first and of 16 prompts come before the words 
   expect(o200kTokens(text)).toBeLessThanOrEqual(2_000);
 });
 
-it("[RE263] the newest prompt that says enough stands at length beyond short ones", () => {
+it("[RE265] the newest prompt that says enough stands at length beyond short ones", () => {
   const request = `Repaint the whole pier. ${Array.from({ length: 20 }, (_, n) => `Board ${n} is grey.`).join(" ")} Leave the rail.`;
   const asked = prompts(...many(60), request, ...Array.from({ length: 7 }, (_, n) => `a bit lighter ${n}`));
   expect(shown({ prompts: asked })).toContain(request);
 });
 
-it("[RE264] of a prompt that is nothing but a pasted block its beginning stays", () => {
+it("[RE266] of a prompt that is nothing but a pasted block its beginning stays", () => {
   const log = Array.from({ length: 120 }, (_, n) => `2026-01-02T10:00:${n} pump ${n} is dry`).join("\n");
   const [line = ""] = quotedPrompts(shown({ prompts: prompts(`${log}\nthe log`, ...many(3)) }));
   expect(line).toMatch(/: 2026-01-02T10:00:0 pump 0 is dry .* … \[120 lines left out\] the log \[/);
