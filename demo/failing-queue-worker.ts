@@ -1,5 +1,5 @@
 /** The real worker, whose consumer of the queue throws for as many batches as it is told. */
-import type { Env } from "../src/durable/env.ts";
+import type { Env } from "../src/worker/env.ts";
 import worker from "../src/worker/worker-entry.ts";
 
 export { ChatCoordinator } from "../src/worker/worker-entry.ts";

@@ -238,7 +238,7 @@ export function boundaryFaults(imports: ReadonlyMap<string, readonly string[]>):
 }
 
 if (import.meta.main) {
-  const files = globSync("src/**/*.{ts,tsx}", { cwd: root }).map((path) => ({
+  const files = globSync("src/**/*.{ts,tsx}", { cwd: root, exclude: ["**/worker-env.d.ts"] }).map((path) => ({
     path,
     source: readFileSync(join(root, path), "utf8"),
   }));

@@ -39,8 +39,8 @@ export interface LocalRuntimeOptions {
 /** What wrangler.toml says, as Miniflare takes it. What is made in the folder of the state is that of this name. */
 export const declared = {
   name: "shim-coordinator",
-  compatibilityDate: "2026-09-30",
-  compatibilityFlags: ["global_fetch_strictly_public"] as string[],
+  compatibilityDate: "2026-10-30",
+  compatibilityFlags: ["global_fetch_strictly_public", "durable_object_io_tasks_do_not_prevent_eviction"] as string[],
   durableObjects: {
     COORDINATOR: { className: "ChatCoordinator", useSQLite: true },
   },

@@ -1,6 +1,6 @@
 /** The worker of the bench: the real one, whose object also counts its rows and requests, answers empty calls, and can be put later. */
 import { ChatCoordinator as Real } from "../../src/durable/chat-coordinator.ts";
-import type { Env } from "../../src/durable/env.ts";
+import type { Env } from "../../src/worker/env.ts";
 import worker from "../../src/worker/worker-entry.ts";
 
 /** A message of the second queue does nothing but come back: the least that the way through a queue takes. */
@@ -70,8 +70,13 @@ function counting(ctx: DurableObjectState): DurableObjectState {
   return ctx;
 }
 
+interface CountingEnv extends Env {
+  readonly COUNT_ROWS?: string;
+  readonly EMPTY: Queue<string>;
+}
+
 /** Its queue counts what it is given. */
-function countingQueue(env: Env): Env {
+function countingQueue(env: CountingEnv): CountingEnv {
   const send: Env["DISPATCH"]["send"] = (...given) => {
     counted.tokens += 1;
     return env.DISPATCH.send(...given);
@@ -88,12 +93,14 @@ function isWay(message: string | ArrayBuffer): message is Way {
 
 export class ChatCoordinator extends Real {
   readonly #storage: DurableObjectStorage;
+  readonly #env: CountingEnv;
   #hasRows = false;
 
-  constructor(ctx: DurableObjectState, env: Env) {
+  constructor(ctx: DurableObjectState, env: CountingEnv) {
     super(env.COUNT_ROWS === "1" ? counting(ctx) : ctx, env.COUNT_ROWS === "1" ? countingQueue(env) : env);
     counted.starts += 1;
     this.#storage = ctx.storage;
+    this.#env = env;
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void | Promise<void> {
@@ -130,10 +137,10 @@ export class ChatCoordinator extends Real {
   /** To another object, or to a queue whose consumer comes back. */
   async #leave(socket: WebSocket, way: Way): Promise<void> {
     if (way === "queue") {
-      await this.env.EMPTY.send("empty");
+      await this.#env.EMPTY.send("empty");
       return;
     }
-    const objects = this.env.COORDINATOR as unknown as DurableObjectNamespace<ChatCoordinator>;
+    const objects = this.#env.COORDINATOR as unknown as DurableObjectNamespace<ChatCoordinator>;
     socket.send(await objects.get(objects.idFromName("bench-other")).hop());
   }
 
@@ -164,12 +171,5 @@ export class ChatCoordinator extends Real {
     if (!this.#hasRows) this.#storage.sql.exec("CREATE TABLE bench_rows (id INTEGER PRIMARY KEY, value TEXT)");
     this.#hasRows = true;
     return this.#storage.sql.exec("INSERT INTO bench_rows (value) VALUES ('x')").rowsWritten;
-  }
-}
-
-declare module "../../src/durable/env.ts" {
-  interface Env {
-    readonly COUNT_ROWS?: string;
-    readonly EMPTY: Queue<string>;
   }
 }

@@ -8,6 +8,9 @@ export interface Credentials {
   readonly hash: string;
 }
 
+/** Headers of the Worker's request for a socket: an address may be logged. */
+export const innerHeaders = { token: "shim-token", hash: "shim-token-hash", ticket: "shim-ticket" } as const;
+
 /** Stored with the socket. */
 export interface Attachment {
   readonly token: Credentials;

@@ -15,9 +15,8 @@ import { stackOf } from "../shared/error.ts";
 import { schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { Alarm, sweepRows } from "./alarm.ts";
-import { attachmentOf, type Credentials } from "./attachments.ts";
+import { attachmentOf, innerHeaders, type Credentials } from "./attachments.ts";
 import { Connections, type Ticket, TokenExpiry } from "./connections.ts";
-import type { Env } from "./env.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { Operations } from "./operations.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -34,8 +33,12 @@ import { Watches } from "./watches.ts";
 /** Minimum gap between alarms, so work that stays due after a sweep cannot spin. */
 const minPauseMs = 250;
 
+interface CoordinatorEnv {
+  readonly DISPATCH: Queue;
+}
+
 /** The single writer of one workspace. Memory only caches what storage holds. */
-export class ChatCoordinator extends DurableObject<Env> {
+export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   readonly #sql = new StorageSql(this.ctx.storage);
   readonly #outgoing = new Outgoing(() => crypto.randomUUID());
   readonly #throttle = new Throttle();
@@ -94,7 +97,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   });
   #isCreated = false;
 
-  constructor(ctx: DurableObjectState, env: Env) {
+  constructor(ctx: DurableObjectState, env: CoordinatorEnv) {
     super(ctx, env);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(pingText, pongText));
     void ctx.blockConcurrencyWhile(async () => {
@@ -189,12 +192,11 @@ export class ChatCoordinator extends DurableObject<Env> {
     return this.#event(() => this.#connect(request));
   }
 
-  #connect(request: Request): Response {
-    const { searchParams } = new URL(request.url);
-    const credentials = { id: searchParams.get("token") ?? "", hash: searchParams.get("hash") ?? "" };
+  #connect({ headers }: Request): Response {
+    const credentials = { id: headers.get(innerHeaders.token) ?? "", hash: headers.get(innerHeaders.hash) ?? "" };
     const bearer = this.#requireBearer(credentials);
     if (!bearer.ok) return Response.json(bearer.error, { status: 401 });
-    const opened = this.#connections.open(searchParams, credentials, bearer.value);
+    const opened = this.#connections.open(headers.get(innerHeaders.ticket), credentials, bearer.value);
     if (opened.webSocket) this.#arm(0);
     return opened;
   }

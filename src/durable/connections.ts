@@ -33,7 +33,7 @@ export class Connections {
     this.#deps = deps;
   }
 
-  open(fields: URLSearchParams, credentials: Credentials, { id, expiresAt }: Bearer): Response {
+  open(ticket: string | null, credentials: Credentials, { id, expiresAt }: Bearer): Response {
     const { ctx, engine, sockets, throttle, tokenExpiry, now } = this.#deps;
     const refused = checkCanOpen(engine.tx(), id, {
       sockets,
@@ -41,7 +41,6 @@ export class Connections {
       closeSocket: (socket, code, reason) => this.close(socket, code, reason),
     });
     if (refused) return Response.json(refused, { status: errorTable[refused.code].status });
-    const ticket = fields.get("ticket");
     if (ticket !== null && !this.useTicket(JSON.parse(ticket) as Ticket))
       return Response.json(refusal, { status: 401 });
     const { 0: client, 1: server } = new WebSocketPair();

@@ -6,6 +6,7 @@ import { isOperation, operations, type OperationName, type OutputOf } from "../c
 import { defaultMaxBodyBytes, oldestProtocolVersion, protocolVersion } from "../contract/protocol.ts";
 import type { Scope } from "../contract/workspaces.ts";
 import { contentType, toExposition } from "../shared/exposition.ts";
+import { innerHeaders } from "../durable/attachments.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import { errorResponse, toRefusal } from "./error-response.ts";
 import {
@@ -50,7 +51,14 @@ app.notFound((context) =>
 
 app.use((context, next) => storeNothing(context, next));
 app.use((context, next) => onlyLoopbackHosts(context, next));
-app.get("/health", () => Response.json({ protocol: protocolVersion, oldestProtocol: oldestProtocolVersion }));
+app.get("/health", ({ env }) =>
+  Response.json({
+    protocol: protocolVersion,
+    oldestProtocol: oldestProtocolVersion,
+    version: env.VERSION?.id ?? null,
+    deployedAt: env.VERSION?.timestamp ?? null,
+  }),
+);
 app.use(mcpPath, (context, next) => onlyListedOrigins(context, next), allowListedOrigins);
 app.all(mcpPath, limitBody(), (context) => handleMcp(context));
 for (const path of [resourceMetadataPath, `${resourceMetadataPath}${mcpPath}`]) {
@@ -155,11 +163,10 @@ async function connect(context: AppContext): Promise<Response> {
   const caller = isPage ? await authenticatePage(context) : await authenticate(context);
   if (!caller.ok) return errorResponse(caller.error);
   const { stub, credentials } = caller.value;
-  const inner = new URL("https://coordinator/connect");
-  inner.searchParams.set("token", credentials.id);
-  inner.searchParams.set("hash", credentials.hash);
-  if ("ticket" in caller.value) inner.searchParams.set("ticket", JSON.stringify(caller.value.ticket));
-  const response = await stub.fetch(new Request(inner, { headers: { upgrade: "websocket" } }));
+  const { id, hash } = credentials;
+  const headers = new Headers({ upgrade: "websocket", [innerHeaders.token]: id, [innerHeaders.hash]: hash });
+  if ("ticket" in caller.value) headers.set(innerHeaders.ticket, JSON.stringify(caller.value.ticket));
+  const response = await stub.fetch("https://coordinator/connect", { headers });
   return response.status === 101 ? response : errorResponse(await response.json<Refusal>());
 }
 

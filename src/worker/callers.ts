@@ -4,7 +4,7 @@ import { secretProblem } from "../contract/secrets.ts";
 import { oldestProtocolVersion, protocolVersion } from "../contract/protocol.ts";
 import type { Credentials } from "../durable/attachments.ts";
 import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
-import type { Env } from "../durable/env.ts";
+import type { Env } from "./env.ts";
 import { logProblem } from "../durable/log-problem.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { unauthenticated } from "./error-response.ts";

@@ -7,7 +7,7 @@ import {
 } from "@cloudflare/workers-oauth-provider";
 import { scopes, type Scope } from "../contract/workspaces.ts";
 import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
-import type { Env } from "../durable/env.ts";
+import type { Env } from "./env.ts";
 import { checkClientLimit, type AppContext } from "./callers.ts";
 import { guardFetch } from "./client-documents.ts";
 import { errorResponse } from "./error-response.ts";

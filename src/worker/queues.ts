@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { Workspace } from "../contract/workspaces.ts";
 import { messageOf } from "../shared/error.ts";
-import type { Env } from "../durable/env.ts";
+import type { Env } from "./env.ts";
 import { logProblem } from "../durable/log-problem.ts";
 
 const Token = z.object({ workspace: Workspace });

@@ -1,4 +1,4 @@
-import type { Env } from "../durable/env.ts";
+import type { Env } from "./env.ts";
 import { app } from "./app.ts";
 import { consume } from "./queues.ts";
 

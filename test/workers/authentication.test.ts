@@ -1,6 +1,6 @@
 import { beforeEach, expect, vi, type MockInstance } from "vitest";
 import type { WireError } from "#src/contract/wire-error.ts";
-import type { Env } from "#src/durable/env.ts";
+import type { Env } from "#src/worker/env.ts";
 import { app } from "#src/worker/app.ts";
 import * as tokens from "#src/worker/tokens.ts";
 import { bearer, bindings, it, origin } from "./support.ts";

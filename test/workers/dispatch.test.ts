@@ -1,5 +1,5 @@
 import { afterEach, expect, vi, type MockInstance } from "vitest";
-import type { Env } from "#src/durable/env.ts";
+import type { Env } from "#src/worker/env.ts";
 import { bindings, it, type Joined, stopClock, TestWorkspace, wait } from "./support.ts";
 
 afterEach(() => void vi.restoreAllMocks());

@@ -5,7 +5,7 @@ import { WireError } from "#src/contract/wire-error.ts";
 import { commonErrors, type Operation } from "#src/contract/operation.ts";
 import { operationNames, operations, type OperationName } from "#src/contract/operations.ts";
 import { ChatCoordinator } from "#src/durable/chat-coordinator.ts";
-import type { Env } from "#src/durable/env.ts";
+import type { Env } from "#src/worker/env.ts";
 import type { Result } from "#src/shared/result.ts";
 import { app } from "#src/worker/app.ts";
 import type { Message } from "./connection.ts";

@@ -1,5 +1,5 @@
 import { expect, vi } from "vitest";
-import type { Env } from "#src/durable/env.ts";
+import type { Env } from "#src/worker/env.ts";
 import { app } from "#src/worker/app.ts";
 import { Keeper, redirectUrl } from "#harness/edge/oauth-keeper.ts";
 import { begin, connect, open, pathOf, signIn } from "./oauth-client.ts";

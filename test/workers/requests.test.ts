@@ -3,7 +3,7 @@ import { errorTable, isRetryable } from "#src/contract/errors.ts";
 import { WireError } from "#src/contract/wire-error.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { defaultMaxBodyBytes } from "#src/contract/protocol.ts";
-import type { Env } from "#src/durable/env.ts";
+import type { Env } from "#src/worker/env.ts";
 import { app } from "#src/worker/app.ts";
 import { aChat, bearer, bindings, dump, it, origin, request, TestWorkspace, wait } from "./support.ts";
 
@@ -170,7 +170,10 @@ it("[WO5] a client of another protocol is refused; no header means the present o
   }
   const served = await request(path, { headers: { ...bearer(workspace.token), "shim-protocol": "1" } });
   expect(served.status).toBe(200);
-  expect(await (await request("/health")).json()).toEqual({ protocol: 1, oldestProtocol: 1 });
+  const { VERSION } = bindings;
+  const version = { version: VERSION?.id ?? null, deployedAt: VERSION?.timestamp ?? null };
+  expect(await (await request("/health")).json()).toEqual({ protocol: 1, oldestProtocol: 1, ...version });
+  expect(version.version).toEqual(expect.any(String));
 });
 
 it("[WO6] no answer allows other origins, and a socket opened by a page is refused", async ({ workspace }) => {
@@ -216,6 +219,18 @@ it("[WO7] an object that has too much to do is not asked again", async ({ worksp
   });
   expect(answer.status).toBe(503);
   expect(call).toHaveBeenCalledTimes(1);
+});
+
+it("[WO8] an address that the worker asks the object at holds nothing of a token", async ({ workspace }) => {
+  const fetched: string[] = [];
+  const refuse = async (url: string, { headers }: { headers: Headers }): Promise<Response> => {
+    fetched.push(url, ...headers.keys());
+    return Promise.resolve(Response.json({ code: "overloaded", message: "full" }, { status: 503 }));
+  };
+  const env = { ...bindings, COORDINATOR: { getByName: () => ({ fetch: refuse }) } as never };
+  const path = `${origin}/v1/workspaces/${workspace.name}/connect`;
+  await app.request(path, { headers: { ...bearer(workspace.token), upgrade: "websocket" } }, env);
+  expect(fetched).toEqual(["https://coordinator/connect", "shim-token", "shim-token-hash", "upgrade"]);
 });
 
 it("[WO8] a failure of the worker is logged and answered without its stack, token or secret", async ({ workspace }) => {

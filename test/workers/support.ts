@@ -6,7 +6,7 @@ import type { Operation } from "#src/contract/operation.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "#src/contract/operations.ts";
 import type { Scope } from "#src/contract/workspaces.ts";
 import type { ChatCoordinator } from "#src/durable/chat-coordinator.ts";
-import type { Env } from "#src/durable/env.ts";
+import type { Env } from "#src/worker/env.ts";
 import { Connection } from "./connection.ts";
 
 /** The worker and its objects as their clients see them, and a look inside. */

@@ -2,7 +2,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { expect, vi } from "vitest";
 import { operationNames, operations, type OperationName } from "#src/contract/operations.ts";
 import { scopes, type Scope } from "#src/contract/workspaces.ts";
-import type { Env } from "#src/durable/env.ts";
+import type { Env } from "#src/worker/env.ts";
 import { app } from "#src/worker/app.ts";
 import * as tokens from "#src/worker/tokens.ts";
 import { aChat, bearer, bindings, dump, it, origin, request, wait } from "./support.ts";

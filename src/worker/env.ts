@@ -1,13 +1,11 @@
-import type { ChatCoordinator } from "./chat-coordinator.ts";
+/** Bindings that a local runtime may leave out. */
+type Optional = "RATE_LIMITER" | "AUTH_FAILURE_LIMITER" | "VERSION";
 
-export interface Env {
-  readonly COORDINATOR: DurableObjectNamespace<ChatCoordinator>;
-  readonly DISPATCH: Queue<{ readonly workspace: string }>;
+/** Bindings of wrangler.toml (`npm run types` lists them), and what it does not name. */
+export interface Env extends Omit<Cloudflare.Env, Optional>, Partial<Pick<Cloudflare.Env, Optional>> {
   /** Signs the tokens of every workspace. At least 32 characters. */
   readonly SHIM_SIGNING_SECRET: string;
   readonly SHIM_ADMIN_SECRET: string;
-  readonly RATE_LIMITER?: RateLimit;
-  readonly AUTH_FAILURE_LIMITER?: RateLimit;
   /** Grants and clients of OAuth; without it and an address OAuth is off. */
   readonly OAUTH_KV?: KVNamespace;
   /** Address of this deployment as clients reach it, such as `https://shim.example.com`. */
