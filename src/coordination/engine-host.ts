@@ -3,7 +3,8 @@ import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import * as due from "./due.ts";
-import { followUpOf, run, type EngineOperation } from "./engine.ts";
+import { followUpOf, runFirst, type EngineOperation } from "./engine.ts";
+import { firstOf } from "./kernel/handlers.ts";
 import * as meta from "./kernel/meta.ts";
 import type { Actor, Hint, Presence, Tx, WorkspaceFacts } from "./kernel/tx.ts";
 import * as outbox from "./tasks/dispatch-outbox.ts";
@@ -87,7 +88,7 @@ export class EngineHost {
     after: (tx: Tx, result: Result<OutputOf<Name>, Refusal>) => void = () => undefined,
   ): Result<OutputOf<Name>, Refusal> {
     const result = this.run((tx) => {
-      const done = run(tx, actor, name, input);
+      const done = firstOf(runFirst(tx, actor, name, [input]));
       after(tx, done);
       return done;
     });

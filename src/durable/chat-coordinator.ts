@@ -1,8 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
-import { readRequests, toAnswer } from "../contract/frames.ts";
 import type { Refusal } from "../contract/errors.ts";
-import { closeCodes, pingText, pongText } from "../contract/protocol.ts";
-import { checkFields, checkScope } from "../shared/check-input.ts";
+import { pingText, pongText } from "../contract/protocol.ts";
 import * as audit from "../coordination/kernel/audit.ts";
 import * as dispatch from "../coordination/scheduling/dispatch.ts";
 import * as due from "../coordination/due.ts";
@@ -14,17 +12,17 @@ import type { Tx } from "../coordination/kernel/tx.ts";
 import { stackOf } from "../shared/error.ts";
 import { schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { Admission, type CallAnswer } from "./admission.ts";
 import { Alarm, sweepRows } from "./alarm.ts";
-import { attachmentOf, innerHeaders, type Credentials } from "./attachments.ts";
+import { innerHeaders, type Credentials } from "./attachments.ts";
 import { Connections, type Ticket, TokenExpiry } from "./connections.ts";
 import { GroupCommit } from "./group-commit.ts";
-import { Operations } from "./operations.ts";
+import { HostOperations } from "./host-operations.ts";
 import { Outgoing } from "./outgoing.ts";
 import { LoadShedder } from "./load-shedding.ts";
 import { KeptRows } from "./kept-rows.ts";
-import { logProblem, withErrorBoundary } from "./log-problem.ts";
+import { logProblem } from "./log-problem.ts";
 import { migrateWorkspace } from "./migrate-workspace.ts";
-import { Requests, type CallAnswer } from "./requests.ts";
 import { close, Sockets } from "./sockets.ts";
 import { StorageSql } from "./storage-sql.ts";
 import { Throttle } from "./throttle.ts";
@@ -39,6 +37,14 @@ interface CoordinatorEnv {
 
 /** The single writer of one workspace. Memory only caches what storage holds. */
 export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
+  readonly #event = <T>(work: () => T): T => {
+    this.#beginEvent();
+    try {
+      return work();
+    } finally {
+      this.#endEvent();
+    }
+  };
   readonly #sql = new StorageSql(this.ctx.storage);
   readonly #outgoing = new Outgoing(() => crypto.randomUUID());
   readonly #throttle = new Throttle();
@@ -53,7 +59,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   readonly #tokenRows = new KeptRows(this.#sql, "tokens", (id) => tokens.find({ sql: this.#sql }, id));
   readonly #alarm = new Alarm(this.ctx.storage);
   readonly #groupCommit = new GroupCommit({
-    event: (work) => this.#event(work),
+    event: this.#event,
     storage: this.#sql,
     load: new LoadShedder(),
     synced: () => this.ctx.storage.sync(),
@@ -61,7 +67,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   });
   readonly #facts = new KeptRows(this.#sql, "meta", () => meta.readFacts(this.#sql));
   readonly #engine = new EngineHost({
-    store: { sql: this.#sql, transaction: (work) => this.ctx.storage.transactionSync(work) },
+    store: { sql: this.#sql, transaction: this.ctx.storage.transactionSync.bind(this.ctx.storage) },
     presence: this.#sockets,
     now: () => this.now(),
     facts: () => this.#facts.get(""),
@@ -77,23 +83,24 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     tokenExpiry: this.#tokenExpiry,
     now: () => this.now(),
   });
-  readonly #operations = new Operations({
-    engine: this.#engine,
-    sockets: this.#sockets,
-    watches: this.#watches,
-    alarm: this.#alarm,
+  readonly #admission = new Admission({
     sql: this.#sql,
-    size: () => this.size(),
-    closeSocket: (socket, code, reason) => this.#connections.close(socket, code, reason),
-  });
-  readonly #requests = new Requests({
-    sql: this.#sql,
-    operations: this.#operations,
-    engine: this.#engine,
+    authenticate: (credentials) => this.#requireBearer(credentials),
     throttle: this.#throttle,
     load: this.#groupCommit.load,
+    engine: this.#engine,
+    host: new HostOperations({
+      engine: this.#engine,
+      sockets: this.#sockets,
+      watches: this.#watches,
+      alarm: this.#alarm,
+      sql: this.#sql,
+      size: () => this.size(),
+      closeSocket: (socket, code, reason) => this.#connections.close(socket, code, reason),
+    }),
     outgoing: this.#outgoing,
     connections: this.#connections,
+    size: () => this.size(),
   });
   #isCreated = false;
 
@@ -138,17 +145,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
    * @returns the JSON text of the answer, which the worker passes on
    */
   call(credentials: Credentials, name: string, input: unknown): CallAnswer | Promise<CallAnswer> {
-    return this.#groupCommit.run(() => this.#call(credentials, name, input));
-  }
-
-  #call(credentials: Credentials, name: string, input: unknown): CallAnswer {
-    const bearer = this.#requireBearer(credentials);
-    if (!bearer.ok) return bearer;
-    const chars = typeof input === "string" ? input.length : 0;
-    return this.#requests.runCall(bearer.value, name, chars, () => {
-      const checked = checkFields(name, typeof input === "string" ? (JSON.parse(input) as unknown) : input);
-      return checked.ok ? this.#operations.run(bearer.value, checked.value) : checked;
-    });
+    return this.#groupCommit.run(() => this.#admission.call(credentials, name, input));
   }
 
   #requireBearer({ id, hash }: Credentials): Result<tokens.Bearer, Refusal> {
@@ -169,23 +166,22 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     return this.#event(() => this.#connections.useTicket(ticket));
   }
 
-  /** Stores a token signed by the worker; a repeated request derives the same one. */
+  /**
+   * Stores a token signed by the worker; a repeated request derives the same one.
+   * @returns the JSON text of a `tokens.AddedToken`
+   */
   addToken(
     credentials: Credentials,
     token: tokens.NewToken,
     tokenRequest: tokens.TokenRequest,
-  ): Result<tokens.AddedToken, Refusal> {
-    const add = (): Result<tokens.AddedToken, Refusal> => {
-      const bearer = this.#requireBearer(credentials);
-      if (!bearer.ok) return bearer;
-      const { machine, scope } = token;
-      const refused =
-        checkScope("tokens.create", bearer.value.scope) ??
-        this.#operations.checkStorage("tokens.create", { machine, scope });
-      if (refused) return err(refused);
-      return this.#engine.run((tx) => tokens.addOnce(tx, bearer.value.machine, token, tokenRequest));
-    };
-    return withErrorBoundary(() => this.#event(add));
+  ): CallAnswer | Promise<CallAnswer> {
+    const { machine, scope } = token;
+    const input = { machine, scope, ...tokenRequest };
+    return this.#groupCommit.run(() =>
+      this.#admission.call(credentials, "tokens.create", input, (tx, actor) =>
+        tokens.addOnce(tx, actor.machine, token, tokenRequest),
+      ),
+    );
   }
 
   override fetch(request: Request): Response {
@@ -202,22 +198,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void | Promise<void> {
-    return this.#groupCommit.run(() => this.#handle(socket, message));
-  }
-
-  #handle(socket: WebSocket, message: string | ArrayBuffer): void {
-    if (this.#connections.isClosed(socket)) return;
-    const bearer = this.#requireBearer(attachmentOf(socket)?.token ?? { id: "", hash: "" });
-    if (!bearer.ok) return this.#connections.close(socket, closeCodes.token, bearer.error.message);
-    const frame = readRequests(message);
-    if (!frame.ok) {
-      this.#outgoing.send(socket, JSON.stringify(toAnswer(null, frame)));
-      return this.#connections.close(socket, closeCodes.protocol, "not a JSON-RPC 2.0 frame");
-    }
-    const answered = this.#requests.runFrame(socket, bearer.value, frame.value);
-    if (answered.text !== null) this.#outgoing.send(socket, answered.text);
-    if (answered.isFlooding)
-      this.#connections.close(socket, closeCodes.flood, "throttled, but kept sending; wait before reconnecting");
+    return this.#groupCommit.run(() => this.#admission.frame(socket, message));
   }
 
   /** Handles the queued frames of this socket before its close. */
@@ -247,15 +228,6 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
       if ((info?.retryCount ?? 0) < 5) throw error;
       logProblem("the alarm failed", { error: stackOf(error) });
       this.#alarm.retry(this.now());
-    }
-  }
-
-  #event<T>(work: () => T): T {
-    this.#beginEvent();
-    try {
-      return work();
-    } finally {
-      this.#endEvent();
     }
   }
 

@@ -51,6 +51,13 @@ export class Throttle {
     };
   }
 
+  /** Returns what puts the token back to its present level. */
+  keep(token: string, perSecond: number, now: number): () => void {
+    const level = this.#level(token, perSecond, now);
+    const kept = { ...level };
+    return () => void Object.assign(level, kept);
+  }
+
   /** Whether as many operations may run. */
   hasRoom(token: string, share: Share, perSecond: number, now: number, count: number): boolean {
     return this.#level(token, perSecond, now)[share] >= count;

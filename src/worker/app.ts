@@ -49,8 +49,7 @@ app.notFound((context) =>
   }),
 );
 
-app.use((context, next) => storeNothing(context, next));
-app.use((context, next) => onlyLoopbackHosts(context, next));
+app.use((context, next) => guard(context, next));
 app.get("/health", ({ env }) =>
   Response.json({
     protocol: protocolVersion,
@@ -106,18 +105,13 @@ async function serve(context: AppContext, name: OperationName): Promise<Response
   const caller = await authenticate(context);
   if (!caller.ok) return errorResponse(caller.error);
   const operation: Operation = operations[name];
-  if (operation.method === "GET") {
-    const query = readQuery(operation, context.req.url);
-    return query.ok ? answer(caller.value, name, query.value) : errorResponse(query.error);
-  }
-  const body = await readBody(context);
+  const query = operation.method === "GET" ? readQuery(operation, context.req.url) : null;
+  const body = query ?? (await readBody(context));
   if (!body.ok) return errorResponse(body.error);
   if (name === "tokens.create") return createToken(context, caller.value, body.value.value);
   // The text costs less to send than its parts.
-  return answer(caller.value, name, body.value.text);
-}
-
-async function answer({ stub, credentials }: Caller, name: OperationName, input: unknown): Promise<Response> {
+  const input = query ? body.value : body.value.text;
+  const { stub, credentials } = caller.value;
   const result = await stub.call(credentials, name, input);
   if (!result.ok) return errorResponse(result.error);
   return new Response(result.value, { headers: { "content-type": "application/json" } });
@@ -151,7 +145,9 @@ async function createToken(
   const added = await stub.addToken(credentials, { ...claims, hash }, { requestId, ttlMs });
   if (!added.ok) return errorResponse(added.error);
   // A repeat answers with the id and expiry of the first request.
-  const { id, expiresAt } = added.value;
+  const { id, expiresAt } = JSON.parse(added.value) as Pick<OutputOf<"tokens.create">, "id"> & {
+    readonly expiresAt: number | null;
+  };
   const isNew = id === claims.id;
   return Response.json({ id, token: isNew ? token : await tokens.make(secret, { ...claims, id, expiresAt }, random) });
 }
@@ -178,25 +174,16 @@ function randomBytes(): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(16));
 }
 
-/** Every answer is for its caller alone. */
-async function storeNothing(context: AppContext, next: Next): Promise<void> {
-  await next();
-  // The headers of an upgrade cannot be changed.
-  if (context.res.status !== 101) context.header("cache-control", "no-store");
-}
-
 const loopback = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;
 
 /**
- * Against DNS rebinding: the browser sends the rebound name as Host. Reads the header, not
- * the URL, which a client of the local runtime can choose.
+ * Every answer is for its caller alone. Against DNS rebinding, where the browser sends the
+ * rebound name as Host, it reads the header: a client of the local runtime can choose the URL.
  */
-async function onlyLoopbackHosts(context: AppContext, next: Next): Promise<Response | void> {
-  if (context.env.SHIM_LOCAL !== undefined && !loopback.test(context.req.header("host") ?? "")) {
-    return errorResponse({
-      code: "forbidden",
-      message: "use http://127.0.0.1 or http://localhost: no other Host is served here",
-    });
-  }
-  return next();
+async function guard(context: AppContext, next: Next): Promise<void> {
+  const message = "use http://127.0.0.1 or http://localhost: no other Host is served here";
+  if (context.env.SHIM_LOCAL === undefined || loopback.test(context.req.header("host") ?? "")) await next();
+  else context.res = errorResponse({ code: "forbidden", message });
+  // The headers of an upgrade cannot be changed.
+  if (context.res.status !== 101) context.header("cache-control", "no-store");
 }

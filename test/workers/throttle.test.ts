@@ -168,3 +168,17 @@ it("[DO38] every operation has an effect on the storage", () => {
   }
   expect([updating("set"), updating("delete")]).toEqual(["grow", "free"]);
 });
+
+it("[DO94] a frame that is done again without the request that was refused is charged once", async ({ workspace }) => {
+  const { token } = await workspace.tokenOf("work");
+  const connection = await workspace.connect(token);
+  await workspace.ask("settings.set", { settings: { maxOperationsPerSecond: 50 } });
+  const reads = frame(99, "state.get", { key: "k" });
+  connection.send([...reads, { jsonrpc: "2.0", id: 99, method: "tasks.get", params: { task: 1 } }]);
+  const parts = (await connection.next()) as unknown as readonly Part[];
+  expect(parts.filter(({ error }) => error).map(({ error }) => error?.data.code)).toEqual(["unknown_task"]);
+  // Of 150 at once, 100 were used and few more for what the frame cost.
+  connection.send(frame(30, "state.get", { key: "k" }));
+  const next = (await connection.next()) as unknown as readonly Part[];
+  expect(next.filter(({ error }) => error)).toEqual([]);
+});

@@ -1,27 +1,25 @@
 import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf, OperationName, OutputOf } from "../contract/operations.ts";
 import { closeCodes, protocolVersion } from "../contract/protocol.ts";
-import { checkScope, type OperationRequest } from "../shared/check-input.ts";
 import * as changes from "../coordination/kernel/changes.ts";
 import * as due from "../coordination/due.ts";
-import { isEngineOperation, isListOperation, run, runFirst, type HostOperation } from "../coordination/engine.ts";
+import { run, type HostOperation } from "../coordination/engine.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
 import * as meta from "../coordination/kernel/meta.ts";
 import * as outbox from "../coordination/tasks/dispatch-outbox.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
-import type { Actor, List, Tx } from "../coordination/kernel/tx.ts";
+import type { Actor, Tx } from "../coordination/kernel/tx.ts";
 import { hostSamples } from "../coordination/workspace/metrics.ts";
 import { isWithin } from "../shared/elapsed.ts";
 import { schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import { sweepRows, type Alarm } from "./alarm.ts";
-import { effectOf } from "./effects.ts";
-import { rejectChat, socketOnly, type Sockets } from "./sockets.ts";
+import { socketOnly, type Sockets } from "./sockets.ts";
 import type { EngineHost } from "../coordination/engine-host.ts";
 import type { Watches } from "./watches.ts";
 
-interface OperationsOptions {
+interface HostOperationsOptions {
   readonly sql: Sql;
   readonly sockets: Sockets;
   readonly watches: Watches;
@@ -34,63 +32,32 @@ interface OperationsOptions {
 const keepSamplesMs = 10_000;
 const reader: Actor = { machine: "metrics", isAdmin: false };
 
-export class Operations {
-  readonly #options: OperationsOptions;
+/** Operations on connections, tokens and the object itself. */
+export class HostOperations {
+  readonly #options: HostOperationsOptions;
   #sampled: { readonly at: number; readonly samples: OutputOf<"metrics">["samples"] } | null = null;
 
-  constructor(options: OperationsOptions) {
+  constructor(options: HostOperationsOptions) {
     this.#options = options;
   }
 
-  run(
-    bearer: tokens.Bearer,
-    { name, input }: OperationRequest,
-    socket: WebSocket | null = null,
+  run<Name extends HostOperation | "metrics">(
+    name: Name,
+    input: CheckedInputOf<Name>,
+    actor: Actor,
+    socket: WebSocket | null,
   ): Result<unknown, Refusal> {
-    const refused = checkScope(name, bearer.scope) ?? rejectChat(socket, name, input) ?? this.checkStorage(name, input);
-    if (refused) return err(refused);
-    const actor = actorOf(bearer);
-    // checkInput() has validated the input for this name; TypeScript cannot follow that.
-    if (name === "metrics") return this.#sampleMetrics();
-    if (!isEngineOperation(name)) return this.#hostOperations[name](input as never, actor, socket);
-    return this.#options.engine.call(actor, name, input as never, (tx, result) => {
-      if (name === "settings.set" || name === "epoch.raise") this.#options.engine.beginEvent();
-      if (result.ok && name === "chats.register") this.#bind(tx, socket, result.value as never);
-    });
+    return this.#handlers[name](input, actor, socket);
   }
 
-  /**
-   * Runs the first of several requests of one operation together.
-   * @param format makes the answers; null: they are too long
-   * @returns null, without an effect: run the first on its own
-   */
-  runFirst<T>(
-    bearer: tokens.Bearer,
-    requests: List<OperationRequest>,
-    format: (values: readonly unknown[]) => T | null,
-  ): T | null {
-    const [{ name }] = requests;
-    const { engine } = this.#options;
-    if (!isListOperation(name) || checkScope(name, bearer.scope) || engine.tx().isFull === true) return null;
-    const result = engine.run((tx) => {
-      const results = runFirst(tx, actorOf(bearer), name, requests.map(({ input }) => input) as never);
-      const formatted = format(results.flatMap((one) => (one.ok ? [one.value] : [])));
-      return results.every(({ ok }) => ok) && formatted !== null ? ok(formatted) : err(tooLong);
-    });
-    return result.ok ? result.value : null;
+  /** Effects on the host of an operation of the engine, in its transaction. */
+  follow(tx: Tx, name: OperationName, result: Result<unknown, Refusal>, socket: WebSocket | null): void {
+    if (name === "settings.set" || name === "epoch.raise") this.#options.engine.beginEvent();
+    if (result.ok && name === "chats.register") this.#bind(tx, socket, result.value as never);
   }
 
-  /** Refuses what grows when the storage is nearly full. */
-  checkStorage<Name extends OperationName>(name: Name, input: CheckedInputOf<Name>): Refusal | null {
-    if (this.#options.engine.tx().isFull !== true || effectOf(name, input, this.#options.sql) !== "grow") return null;
-    return {
-      code: "quota_exceeded",
-      message: `the storage of the workspace is full, so ${name} is refused; delete what is not needed, or raise maxStorageBytes where it is below what the object can hold`,
-      details: { bytes: this.#options.size(), limit: "maxStorageBytes" },
-    };
-  }
-
-  readonly #hostOperations: HostOperations = {
+  readonly #handlers: HostHandlers = {
+    metrics: () => this.#sampleMetrics(),
     "state.watch": (input, _actor, socket) =>
       socket ? this.#options.watches.watch(socket, input) : socketOnly("state.watch"),
     "state.unwatch": (input, _actor, socket) =>
@@ -147,14 +114,8 @@ export class Operations {
   }
 }
 
-function actorOf({ machine, scope }: tokens.Bearer): Actor {
-  return { machine, isAdmin: scope === "admin" };
-}
-
-const tooLong: Refusal = { code: "too_large", message: "the answers are too long" };
-
-type HostOperations = {
-  readonly [Name in HostOperation]: (
+type HostHandlers = {
+  readonly [Name in HostOperation | "metrics"]: (
     input: CheckedInputOf<Name>,
     actor: Actor,
     socket: WebSocket | null,
