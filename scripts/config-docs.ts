@@ -104,6 +104,8 @@ const settingMeanings = {
   balancingIntervalMs: "how often tasks that have not started are reassigned to chats with less load",
   keepSyncMs: "how long synced sessions and checkpoints are kept after their last change",
   maxSyncChars: "characters of synced sessions and checkpoints",
+  maxSyncRecords: "synced sessions and parts of files",
+  maxSyncSessionsPerMachine: "synced sessions of one machine",
   maxStorageBytes: "from four fifths of it on, what adds is refused",
   maxSocketsPerToken: "open sockets of one token",
   maxSockets: "open sockets of the workspace",

@@ -218,6 +218,41 @@ const bodies: Attack = async (target, tally, isOver) => {
   socket.close();
 };
 
+const sealed = { device: "attacker", keyId: "0123456789abcdef" };
+
+function putSessions(n: number): Call {
+  const one = { kind: "session", ageMs: 0, envelope: "x", replaces: 0 };
+  return {
+    method: "sync.put",
+    params: { ...sealed, records: range(200, (at) => ({ ...one, session: `s${200 * n + at}` })) },
+  };
+}
+
+/** Sessions of one character, which every other machine must read. */
+const sessions: Attack = async ({ workspace, tokens }, tally, isOver) => {
+  await hammer(
+    () => StressSocket.open(workspace, tokens.work),
+    (n) => [putSessions(n)],
+    tally,
+    isOver,
+  );
+};
+
+function putParts(n: number): Call {
+  const one = { kind: "part", ageMs: 0, envelope: "x", checkpoint: "k", bundle: `b${n}`, part: 1 + (n % 200) };
+  return { method: "sync.put", params: { ...sealed, records: range(200, (at) => ({ ...one, session: `s${at}` })) } };
+}
+
+/** Parts of bundles that are never complete. */
+const bundles: Attack = async ({ workspace, tokens }, tally, isOver) => {
+  await hammer(
+    () => StressSocket.open(workspace, tokens.work),
+    (n) => [n === 0 ? putSessions(0) : putParts(n)],
+    tally,
+    isOver,
+  );
+};
+
 /** First the socket that is there. */
 function keptOpen(first: StressSocket, open: () => Promise<StressSocket | null>): () => Promise<StressSocket | null> {
   let isFirst = true;
@@ -228,7 +263,19 @@ function keptOpen(first: StressSocket, open: () => Promise<StressSocket | null>)
   };
 }
 
-export const attacks = { waiters, answers, watches, lanes, storage, frames, inbox, leases, bodies } as const;
+export const attacks = {
+  waiters,
+  answers,
+  watches,
+  lanes,
+  storage,
+  frames,
+  inbox,
+  leases,
+  bodies,
+  sessions,
+  bundles,
+} as const;
 export type AttackName = keyof typeof attacks;
 
 export function isAttack(name: string): name is AttackName {

@@ -57,6 +57,10 @@ const fields = {
   /** Retention of sessions and checkpoints after their last change. */
   keepSyncMs: z.int().min(3_600_000).max(31_536_000_000).default(2_592_000_000),
   maxSyncChars: z.int().min(1_000).max(5_000_000_000).default(500_000_000),
+  /** Sessions and parts of files: each is a row, however short. */
+  maxSyncRecords: z.int().min(10).max(5_000_000).default(200_000),
+  /** Other machines read them all. */
+  maxSyncSessionsPerMachine: z.int().min(1).max(1_000_000).default(5_000),
   /** Growth is refused from four fifths of the limit. On Cloudflare an object holds 10 GB. */
   maxStorageBytes: z.int().min(100_000).max(10_000_000_000).default(10_000_000_000),
   maxSocketsPerToken: z.int().min(1).max(10_000).default(200),

@@ -76,6 +76,7 @@ const dueKinds: readonly DueKind[] = [
     isCoarse: true,
     sweep: syncRows.sweep,
   },
+  { name: "incoming", dueAt: syncRows.incomingDueAt, isCoarse: true, sweep: syncRows.sweepIncoming },
   { name: "dedupe", dueAt: dedupe.dueAt, isCoarse: true, sweep: dedupe.prune },
   {
     name: "audit",

@@ -9,6 +9,7 @@ import {
   list,
   m2,
   opened,
+  part,
   otherKey,
   session,
   status,
@@ -107,6 +108,33 @@ export function syncContentRules(it: RuleTest): void {
     ] as const)
       for (const device of ["d1", "d2"]) expect(await storedOf(host, name, ids, device)).toEqual([newest]);
     expect(await envelopes(host, { session: "s1" })).toEqual(["again", "again"]);
+  });
+
+  it("[SY164] a machine has a number of sessions, over all its homes; one that is stored is replaced", async ({
+    host,
+    device: one,
+  }) => {
+    given(await host.call("settings.set", { settings: { maxSyncSessionsPerMachine: 3 } }, admin));
+    const [copy, other] = [new Device(host, "d2"), new Device(host, "d3", m2)];
+    expect(await one.put(session("s1"), session("s2"))).toEqual(["stored", "stored"]);
+    expect(await copy.put(session("s3"), session("s4"))).toEqual(["stored", "full"]);
+    expect(await one.put(session("s1", "again"), session("s5"))).toEqual(["stored", "full"]);
+    expect(await other.put(session("s1"), session("s2"))).toEqual(["stored", "stored"]);
+    expect(await one.put(forget("s2"), session("s5"))).toEqual(["stored"]);
+  });
+
+  it("[SY164] records are counted however short they are; files are stored in half of the room", async ({
+    host,
+    device,
+  }) => {
+    given(await host.call("settings.set", { settings: { maxSyncRecords: 10 } }, admin));
+    await device.put(session("s1"));
+    const ofParts = Array.from({ length: 6 }, (_, at) => part("b1", at));
+    expect(await device.put(...ofParts)).toEqual([...Array.from({ length: 4 }, () => "stored"), "full", "full"]);
+    const more = Array.from({ length: 6 }, (_, at) => session(`more${at}`));
+    expect(await device.put(...more)).toEqual([...Array.from({ length: 5 }, () => "stored"), "full"]);
+    expect(await device.put(session("s1", "over", { isEnded: true }), session("s2"))).toEqual(["stored", "full"]);
+    expect(await device.put(session("s2"))).toEqual(["stored"]);
   });
 
   it("[SY33] the files of a session are read, and of no other one", async ({ host, device }) => {

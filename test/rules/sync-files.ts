@@ -104,6 +104,39 @@ export function syncFileRules(it: RuleTest): void {
     expect(await status(host)).toMatchObject({ chars: "of-s1over".length });
   });
 
+  it("[SY99] a session has one bundle that is not complete, whichever of its parts were stored", async ({
+    host,
+    device,
+  }) => {
+    await opened(device);
+    await put(device, "b1", 1);
+    for (const bundle of ["b2", "b3", "b4"])
+      expect(await device.put(part(bundle, 1), part(bundle, 2))).toEqual(["stored", "stored"]);
+    expect(await status(host)).toMatchObject({ chars: "of-s1b1-headerb1-0b4-1b4-2".length });
+    // A part of the complete bundle that comes again is skipped.
+    expect(await device.put(part("b1", 0))).toEqual(["stored"]);
+    expect(await readPart(host, "b1", 0)).toBe("b1-0");
+  });
+
+  it("[SY165] a bundle that is not completed in a day is deleted, and the complete one stays", async ({
+    host,
+    device,
+  }) => {
+    await opened(device);
+    await put(device, "b1", 1);
+    await device.put(part("b2", 0), part("b2", 1));
+    host.wait(day - 2 * hour);
+    waitForFullHour(host);
+    await host.ring();
+    expect((await status(host)).chars).toBe("of-s1b1-headerb1-0b2-0b2-1".length);
+    host.wait(2 * hour);
+    waitForFullHour(host);
+    await host.ring();
+    expect((await status(host)).chars).toBe("of-s1b1-headerb1-0".length);
+    await put(device, "b2", 2);
+    expect(await readPart(host, "b2", 1)).toBe("b2-1");
+  });
+
   it("[SY35] files take at most half of the room, and a session is stored beside them", async ({ host, device }) => {
     await opened(device);
     given(await host.call("settings.set", { settings: { maxSyncChars: 1_000 } }, admin));

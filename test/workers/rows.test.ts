@@ -148,7 +148,7 @@ it("[DO17] a put writes two rows, two for each of its sessions and one for each 
   });
 });
 
-it("[DO17] a part of files writes one row, and a header deletes those that it replaces; a read writes none", async () => {
+it("[DO17] a part of files writes one row, the first and the header those of the incoming bundle, too; a read writes none", async () => {
   const { workspace } = await busy();
   const device = { device: "d1", keyId: "0123456789abcdef" };
   const sealed = { session: "s1", ageMs: 0, envelope: "x" };
@@ -158,8 +158,10 @@ it("[DO17] a part of files writes one row, and a header deletes those that it re
     const record = part === null ? { kind: "files" as const, ...files } : { kind: "part" as const, ...files, part };
     return written(workspace, () => workspace.ask("sync.put", { ...device, records: [record] }));
   };
-  expect([await put("b1", 0), await put("b1", 0), await put("b1", null)]).toEqual([3, 2, 3]);
-  expect([await put("b2", 0), await put("b2", null)]).toEqual([3, 4]);
+  // Two rows each are the totals and the device.
+  expect([await put("b1", 0), await put("b1", 1), await put("b1", 1)]).toEqual([5, 3, 2]);
+  expect(await put("b1", null)).toBe(4);
+  expect([await put("b2", 0), await put("b2", null)]).toEqual([5, 6]);
   const of = { ...device, session: "s1", kind: "files" as const };
   const { keyId: _, ...header } = of;
   expect(await written(workspace, () => workspace.ask("sync.read", header))).toBe(0);

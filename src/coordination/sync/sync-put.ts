@@ -8,7 +8,7 @@ import type { Handlers } from "../kernel/handlers.ts";
 import { insertLongRows } from "../kernel/insert-rows.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 import * as rows from "./sync-rows.ts";
-import { syncContents, syncDevices, syncSessions } from "./sync-tables.ts";
+import { syncContents, syncDevices, syncIncoming, syncSessions } from "./sync-tables.ts";
 
 type Put = CheckedInputOf<"sync.put">;
 type DeviceRow = RowOf<typeof syncDevices>;
@@ -107,10 +107,14 @@ class Store {
   readonly #contents: Map<string, Stored>;
   readonly #newSessions: [SessionRecord, version: number][] = [];
   readonly #newContents: ContentRecord[] = [];
+  /** Sessions of the machine; null: not counted yet. */
+  #ofMachine: number | null = null;
 
   constructor(tx: Tx, sums: rows.Totals, device: DeviceRow, records: readonly SyncRecord[]) {
     const size = records.reduce((sum, { envelope }) => sum + envelope.length, 0);
-    if (sums.chars + size > tx.settings.maxSyncChars) rows.expire(tx, sums, maxExpiredRows);
+    const { maxSyncChars, maxSyncRecords } = tx.settings;
+    if (sums.chars + size > maxSyncChars || sums.records + records.length > maxSyncRecords)
+      rows.expire(tx, sums, maxExpiredRows);
     this.#tx = tx;
     this.#sums = sums;
     this.#device = device;
@@ -148,7 +152,9 @@ class Store {
     const at = this.#createdAt(record);
     if (before && before.version !== record.replaces && isOlder(at, before))
       return { outcome: "older", version: before.version };
+    if (!before && !this.#hasRoomForSession()) return full;
     if (!this.#hasRoom(record, before, 1)) return full;
+    if (!before) this.#ofMachine = (this.#ofMachine ?? 0) + 1;
     const version = rows.nextRevision(this.#tx, this.#sums);
     this.#sessions.set(record.session, { version, at, chars: record.envelope.length, isEnded: record.isEnded });
     this.#newSessions.push([record, version]);
@@ -174,12 +180,19 @@ class Store {
     return Math.max(0, this.#tx.now - ageMs);
   }
 
+  #hasRoomForSession(): boolean {
+    this.#ofMachine ??= rows.countSessionsOfMachine(this.#tx.sql, this.#device.machine);
+    return this.#ofMachine < this.#tx.settings.maxSyncSessionsPerMachine;
+  }
+
   /** A record that needs no additional room is never refused. */
   #hasRoom({ envelope }: SyncRecord, before: Stored | undefined, share: number): boolean {
     const growth = envelope.length - (before?.chars ?? 0);
-    const { maxSyncChars } = this.#tx.settings;
+    const { maxSyncChars, maxSyncRecords } = this.#tx.settings;
     if (growth > 0 && this.#sums.chars + growth > Math.floor(maxSyncChars * share)) return false;
+    if (!before && this.#sums.records >= Math.floor(maxSyncRecords * share)) return false;
     this.#sums.chars += growth;
+    if (!before) this.#sums.records += 1;
     return true;
   }
 
@@ -222,15 +235,23 @@ class Store {
       rows.removeContents(this.#tx, this.#sums, `device = ? AND ${where}`, device, ...values);
     const ended = this.#newSessions.filter(([{ isEnded }]) => isEnded).map(([{ session }]) => session);
     if (ended.length > 0) remove(among("session"), JSON.stringify(ended));
-    for (const record of this.#newContents) {
-      const { session } = record;
-      if (record.kind === "files") remove("session = ? AND kind = 'part' AND bundle <> ?", session, record.bundle);
-      // An upload that was not completed goes with the next one.
-      if (record.kind !== "part" || record.part > 0) continue;
-      const complete = "SELECT bundle FROM sync_contents WHERE session = ? AND device = ? AND kind = 'files'";
-      const other = `kind = 'part' AND bundle <> ? AND bundle NOT IN (${complete})`;
-      remove(`session = ? AND ${other}`, session, record.bundle, session, device);
+    for (const { kind, session, bundle } of this.#newContents) {
+      const incoming = syncIncoming.find(this.#tx.sql, { session, device });
+      if (kind === "files") {
+        remove("session = ? AND kind = 'part' AND bundle <> ?", session, bundle);
+        if (incoming) syncIncoming.delete(this.#tx.sql, { session, device });
+      } else if (incoming?.bundle !== bundle) {
+        // A session has one incoming bundle: a part of another one ends it.
+        if (incoming) rows.endIncoming(this.#tx, this.#sums, incoming);
+        if (this.#isComplete(session, bundle)) continue;
+        syncIncoming.insert(this.#tx.sql, { session, device, bundle, begunAt: this.#tx.now });
+      }
     }
+  }
+
+  #isComplete(session: string, bundle: string): boolean {
+    const { device } = this.#device;
+    return syncContents.find(this.#tx.sql, { session, device, kind: "files", item: "" })?.bundle === bundle;
   }
 }
 

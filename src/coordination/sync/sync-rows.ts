@@ -1,7 +1,7 @@
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { syncForgotten, syncSessions, syncTotals } from "./sync-tables.ts";
+import { syncForgotten, syncIncoming, syncSessions, syncTotals } from "./sync-tables.ts";
 
 /** Rows of sealed records. Callers update the totals in memory and store them once. */
 
@@ -46,6 +46,12 @@ export function countSessions(sql: Sql, device?: string): { readonly sessions: n
   return counts ?? { sessions: 0, checkpoints: 0 };
 }
 
+export function countSessionsOfMachine(sql: Sql, machine: string): number {
+  const query = `SELECT count(*) AS sessions FROM sync_sessions
+    WHERE device IN (SELECT device FROM sync_devices WHERE machine = ?)`;
+  return sql.all<{ sessions: number }>(query, machine)[0]?.sessions ?? 0;
+}
+
 /** Whether a machine has stored the session, has not ended it, and no chat has taken it. */
 export function isUnfinished(sql: Sql, session: string): boolean {
   const query = "SELECT isEnded, takenChat FROM sync_sessions WHERE session = ?";
@@ -84,6 +90,7 @@ export function removeContents(tx: Tx, sums: Totals, where: string, ...values: S
 
 function remove({ sql }: Tx, sums: Totals, fromWhere: string, ...values: SqlValue[]): number {
   const removed = sql.all<{ chars: number }>(`DELETE FROM ${fromWhere} RETURNING chars`, ...values);
+  sums.records -= removed.length;
   sums.chars -= removed.reduce((sum, { chars }) => sum + chars, 0);
   return removed.length;
 }
@@ -105,6 +112,26 @@ export function expire(tx: Tx, sums: Totals, limit: number): void {
     remove(tx, sums, `sync_sessions WHERE ${ofSession}`, session, device);
     left -= 1 + removeContents(tx, sums, ofSession, session, device);
   }
+}
+
+/** Time in which a bundle is to be completed. */
+const incomingMs = 86_400_000;
+
+export const incomingDueAt = `SELECT min(begunAt) + ${incomingMs} FROM sync_incoming`;
+
+/** Deletes the parts of bundles that were not completed in time. */
+export function sweepIncoming(tx: Tx, limit: number): void {
+  const late = syncIncoming.select(tx.sql, "WHERE begunAt <= ? ORDER BY begunAt LIMIT ?", tx.now - incomingMs, limit);
+  const sums = totals(tx.sql);
+  for (const incoming of late) endIncoming(tx, sums, incoming);
+  saveTotals(tx.sql, sums);
+}
+
+/** Deletes what is stored of a bundle that has no header. */
+export function endIncoming(tx: Tx, sums: Totals, { session, device, bundle }: RowOf<typeof syncIncoming>): void {
+  const where = "session = ? AND device = ? AND kind = 'part' AND bundle = ?";
+  removeContents(tx, sums, where, session, device, bundle);
+  syncIncoming.delete(tx.sql, { session, device });
 }
 
 export function sweep(tx: Tx, limit: number): void {

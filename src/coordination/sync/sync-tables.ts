@@ -8,6 +8,8 @@ export const syncTotals = table("sync_totals", {
   keyId: text().nullable(),
   revision: integer(),
   chars: integer(),
+  /** Sessions and records of files. */
+  records: integer(),
 });
 
 export const syncDevices = table("sync_devices", {
@@ -53,6 +55,15 @@ export const syncContents = table("sync_contents", {
   envelope: text(),
 });
 
+/** The bundle of each session of which parts were stored and no header. */
+export const syncIncoming = table("sync_incoming", {
+  session: text().primary(),
+  device: text().primary(),
+  bundle: text(),
+  /** Epoch ms of its first part. */
+  begunAt: integer(),
+});
+
 /** Sessions that other machines have read and must delete. */
 export const syncForgotten = table("sync_forgotten", {
   revision: serial(),
@@ -61,9 +72,10 @@ export const syncForgotten = table("sync_forgotten", {
   at: integer(),
 });
 
-export const syncTables = [syncTotals, syncDevices, syncSessions, syncContents, syncForgotten];
+export const syncTables = [syncTotals, syncDevices, syncSessions, syncContents, syncIncoming, syncForgotten];
 
 export const syncIndexes: readonly string[] = [
-  "INSERT INTO sync_totals (one, keyId, revision, chars) VALUES (1, NULL, 0, 0)",
+  "INSERT INTO sync_totals (one, keyId, revision, chars, records) VALUES (1, NULL, 0, 0, 0)",
   "CREATE UNIQUE INDEX sync_sessions_keys ON sync_sessions (session, device)",
+  "CREATE INDEX sync_incoming_begun ON sync_incoming (begunAt)",
 ];

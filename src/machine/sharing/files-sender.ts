@@ -178,5 +178,5 @@ export class FilesSender {
 const refusalReasons: Readonly<Record<Exclude<PutResult["outcome"], "stored">, string>> = {
   older: "a copy of this home has sent newer ones",
   closed: "their session is over, or is not in the workspace",
-  full: "files have half of the room of the workspace (maxSyncChars), and that is used",
+  full: "files have half of the room of the workspace (maxSyncChars, maxSyncRecords), and that is used",
 };

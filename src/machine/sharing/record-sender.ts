@@ -243,7 +243,7 @@ function takenOf(record: SessionRecord, result: Put["results"][number] | undefin
 const fullError: CallError = {
   code: "quota_exceeded",
   message:
-    "the workspace has no room (maxSyncChars), and nothing in it is old enough to be deleted; forget some sessions, or raise the limit",
+    "the workspace has no room (maxSyncChars, maxSyncRecords, maxSyncSessionsPerMachine), and nothing in it is old enough to be deleted; forget some sessions, or raise the limit",
 };
 
 /** Maximum of characters of envelopes in one request. */
