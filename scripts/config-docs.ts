@@ -97,7 +97,6 @@ const settingMeanings = {
   maxLanes: "partition keys (a task type with its capabilities) with a task in the queue",
   keepTasksMs: "how long done and cancelled tasks are kept",
   keepDeadTasksMs: "how long dead tasks are kept",
-  maxTopicSchemas: "topics with a schema",
   maxSchedules: "schedules of tasks",
   maxDedupeKeys: "dedupe keys of tasks that are kept",
   keepDedupeMs: "how long a `dedupeKey` is kept after the submit",

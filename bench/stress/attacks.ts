@@ -204,20 +204,6 @@ const leases: Attack = async ({ workspace, tokens }, tally, isOver) => {
   for (const { socket } of [holder, waiter]) socket.close();
 };
 
-/** Messages of 1,000 items, each of which the topic's schema describes. */
-const bodies: Attack = async (target, tally, isOver) => {
-  const { workspace, tokens } = target;
-  const item = { type: "object", required: ["id"], properties: { id: { type: "integer" }, name: { type: "string" } } };
-  const schema = { type: "array", items: item };
-  await once(target, [{ method: "messages.set-topic-schema", params: { topic: "items", schema } }]);
-  const { socket, self } = await aChat(workspace, tokens.work, attacker, "sender");
-  const body = range(1_000, (id) => ({ id, name: "x" }));
-  const send = { method: "messages.send", params: { self, target: { to: "topic", topic: "items" }, body } };
-  const open = (): Promise<StressSocket | null> => StressSocket.open(workspace, tokens.work);
-  await Promise.all(range(5, () => hammer(open, () => range(20, () => send), tally, isOver)));
-  socket.close();
-};
-
 const sealed = { device: "attacker", keyId: "0123456789abcdef" };
 
 function putSessions(n: number): Call {
@@ -272,7 +258,6 @@ export const attacks = {
   frames,
   inbox,
   leases,
-  bodies,
   sessions,
   bundles,
 } as const;

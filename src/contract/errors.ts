@@ -57,7 +57,6 @@ export const errorTable = {
   compacted: { status: 410, retry: "never" },
   budget_exceeded: { status: 402, retry: "never" },
   too_large: { status: 413, retry: "never", isBadInput: true },
-  schema_mismatch: { status: 422, retry: "never" },
   too_many_chats: { status: 429, retry: "when_free" },
   throttled: { status: 429, retry: "when_free" },
   rate_limited: { status: 429, retry: "later" },

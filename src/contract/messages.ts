@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { chatErrors, operation } from "./operation.ts";
 import { Json } from "./json.ts";
-import { exampleSelf, counter, Cursor, durationMs, Id, limit, Self } from "./values.ts";
+import { exampleSelf, counter, durationMs, Id, limit, Self } from "./values.ts";
 
 const Topic = z.string().regex(/^[\w-]{1,60}(\.[\w-]{1,60}){0,7}$/, "words separated by dots, such as build.web");
 /** `*` matches one word, a final `**` one or more. */
@@ -69,7 +69,7 @@ export const messageOperations = {
       requestId: Id.optional(),
     }),
     output: z.object({ id: counter, isRepeat: z.boolean() }),
-    errors: [...chatErrors, "quota_exceeded", "schema_mismatch", "key_reused"],
+    errors: [...chatErrors, "quota_exceeded", "key_reused"],
     summary:
       "Sends a message to a chat, a topic or all chats. It is kept until each receiver has acknowledged it or it expires.",
     effect: "grow",
@@ -138,26 +138,6 @@ export const messageOperations = {
     summary: "Lists the stored messages of all chats, newest first.",
     effect: "read",
     surfaces: ["page", "remote"],
-    example: {},
-  }),
-  "messages.set-topic-schema": operation("PUT /messages/topic-schema", "admin", {
-    input: z.strictObject({ topic: Topic, schema: z.record(z.string(), Json).nullable() }),
-    output: z.object({ topic: Topic, hasSchema: z.boolean() }),
-    errors: ["quota_exceeded"],
-    summary: "Sets or removes the schema for message bodies of a topic.",
-    effect: "grow",
-    effectOf: ({ schema }) => (schema === null ? "free" : "grow"),
-    example: { topic: "build", schema: null },
-  }),
-  /** Sorted by name; pages are small, since a schema may be large. */
-  "messages.list-topic-schemas": operation("GET /messages/topic-schemas", "observe", {
-    input: z.strictObject({ limit: limit(50, 20), cursor: Cursor.optional() }),
-    output: z.object({
-      topics: z.array(z.object({ topic: Topic, schema: z.record(z.string(), Json) })),
-      cursor: Cursor.nullable(),
-    }),
-    summary: "Lists the topics that have a schema for message bodies.",
-    effect: "read",
     example: {},
   }),
 } as const;

@@ -5,7 +5,6 @@ export const itemFields = {
   "audit.list": "entries",
   "chats.list": "chats",
   "leases.list": "leases",
-  "messages.list-topic-schemas": "topics",
   "state.list": "entries",
   "tasks.history": "attempts",
   "tasks.list": "tasks",

@@ -33,7 +33,6 @@ const fields = {
   maxMessages: z.int().min(10).max(1_000_000).default(100_000),
   /** Characters of all stored bodies; above it the oldest are deleted. */
   maxMessageChars: z.int().min(100_000).max(5_000_000_000).default(250_000_000),
-  maxTopicSchemas: z.int().min(1).max(100_000).default(1_000),
   keepChangesMs: z.int().min(60_000).max(604_800_000).default(3_600_000),
   /** Characters of keys and values in stored changes; above it the oldest are deleted early. */
   maxChangeChars: z.int().min(100_000).max(5_000_000_000).default(250_000_000),

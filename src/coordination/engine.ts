@@ -8,7 +8,6 @@ import { firstOf, type Handlers, type ListHandlers } from "./kernel/handlers.ts"
 import type { Actor, List, Tx } from "./kernel/tx.ts";
 import * as elections from "./leases/elections.ts";
 import * as leases from "./leases/leases.ts";
-import * as topicSchemas from "./messages/topic-schemas.ts";
 import * as messages from "./messages/messages.ts";
 import * as plans from "./plans/plans.ts";
 import * as explain from "./scheduling/explain.ts";
@@ -37,7 +36,6 @@ const handlers: Handlers = {
   ...elections.handlers,
   ...state.handlers,
   ...messages.handlers,
-  ...topicSchemas.handlers,
   ...submit.handlers,
   ...claims.handlers,
   ...attempts.handlers,

@@ -32,19 +32,6 @@ export function limitRules(it: RuleTest): void {
     expect((await refusal(host, "tasks.submit", { tasks: keyed(19, 20) })).code).toBe("quota_exceeded");
   });
 
-  it("[MS18] so many topics have a schema; one that has may have another one", async ({ host }) => {
-    await limit(host, { maxTopicSchemas: 2 });
-    for (const topic of ["a", "b"]) await ask(host, "messages.set-topic-schema", { topic, schema: {} });
-    const one = { topic: "c", schema: {} };
-    expect(await refusal(host, "messages.set-topic-schema", one)).toMatchObject({
-      code: "quota_exceeded",
-      message: expect.stringContaining("maxTopicSchemas") as string,
-    });
-    await ask(host, "messages.set-topic-schema", { topic: "b", schema: { type: "string" } });
-    await ask(host, "messages.set-topic-schema", { topic: "a", schema: null });
-    await ask(host, "messages.set-topic-schema", one);
-  });
-
   it("[LE22] a chat has a number of leases and waits; renewals and repeats are not refused", async ({ host }) => {
     await limit(host, { maxLeasesPerChat: 3 });
     const [a, b] = [await Peer.join(host, "a"), await Peer.join(host, "b")];

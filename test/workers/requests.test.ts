@@ -254,14 +254,14 @@ it("[WO8] a failure of the worker is logged and answered without its stack, toke
 });
 
 it("[WO8] a failure inside the object is logged with its stack, and answered without it", async ({ workspace }) => {
-  await workspace.inside((one) => one.storage.sql.exec("ALTER TABLE topics RENAME TO lost"));
-  const answer = await workspace.call("messages.set-topic-schema", { topic: "build", schema: null });
+  await workspace.inside((one) => one.storage.sql.exec("ALTER TABLE messages RENAME TO lost"));
+  const answer = await workspace.call("messages.list", {});
   expect([answer.status, answer.error]).toEqual([
     500,
     { code: "internal", message: "the coordinator failed; nothing was changed", retryable: true, retryAfterMs: 1_000 },
   ]);
   const logged = log.mock.calls.flat().map(String).join("\n");
-  expect(logged).toMatch(/"what":"an operation failed".*no such table: topics.*at /);
+  expect(logged).toMatch(/"what":"an operation failed".*no such table: messages.*at /);
   expect(logged).not.toContain(workspace.token.split(".")[1]);
 });
 
@@ -270,9 +270,6 @@ it("[WI3] refusals have one shape, the status of the table, and tell when to rep
   const other = await workspace.register("c2");
   await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q", ttlMs: 9_500 });
   await workspace.ask("state.set", { key: "k", value: 1, requestId: "once" });
-  const schema = { topic: "typed", schema: { type: "number" } };
-  await workspace.ask("messages.set-topic-schema", schema);
-  const send = { self, target: { to: "topic", topic: "typed" }, body: "no number" } as const;
   const lease = { self: other, resource: "r", requestId: "q" };
   const answers = {
     bad_input: await workspace.call("chats.get", { chat: "" }),
@@ -288,7 +285,6 @@ it("[WI3] refusals have one shape, the status of the table, and tell when to rep
     version_mismatch: await workspace.call("state.set", { key: "k", value: 2, ifVersion: 0 }),
     key_reused: await workspace.call("state.set", { key: "k", value: 2, requestId: "once" }),
     compacted: await workspace.call("state.changes", { after: 1_000_000 }),
-    schema_mismatch: await workspace.call("messages.send", send),
   };
   for (const [code, { status, error, headers }] of Object.entries(answers)) {
     expect([code, WireError.safeParse(error).success]).toEqual([code, true]);

@@ -22,9 +22,7 @@ export const subscriptions = table("subscriptions", {
 
 const inboxes = table("inboxes", { chat: text().primary(), cursor: integer(), ahead: text() });
 
-export const topics = table("topics", { topic: text().primary(), jsonSchema: text() });
-
-export const messageTables = [messages, subscriptions, inboxes, topics];
+export const messageTables = [messages, subscriptions, inboxes];
 
 export const messageIndexes: readonly string[] = [
   "CREATE INDEX messages_target ON messages (target, id)",

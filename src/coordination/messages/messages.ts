@@ -13,7 +13,6 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import { once } from "../kernel/idempotency.ts";
 import * as inboxes from "./inboxes.ts";
 import * as meta from "../kernel/meta.ts";
-import { unfit } from "./topic-schemas.ts";
 import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 import * as unread from "./unread.ts";
@@ -80,8 +79,7 @@ function sendOnce(
   { self, target, body, priority, ttlMs }: CheckedInputOf<"messages.send">,
 ): Result<{ id: number }, Refusal> {
   const text = JSON.stringify(body);
-  const refused =
-    tooLarge(text) ?? checkReceiver(tx, target) ?? unfit(tx, target, body) ?? checkLoop(tx, self.chat, target);
+  const refused = tooLarge(text) ?? checkReceiver(tx, target) ?? checkLoop(tx, self.chat, target);
   if (refused) return err(refused);
   const before = inboxes.readRange(tx.sql);
   const id = Math.max(before.newest, meta.numberFloor(tx)) + 1;

@@ -23,7 +23,6 @@ it.each([
   ["team", "state", "set", "db_password", password],
   ["task", "submit", "build", "--payload", JSON.stringify({ env: { API_TOKEN: token, DB_PASSWORD: password } })],
   ["task", "submit", "build", "--tag", token],
-  ["call", "messages.set-topic-schema", "topic=build", `schema={"title":"see ${token}","type":"object"}`],
 ])("[RD12] what `shim %s %s %s` stores holds no secret", async (...argv) => {
   const home = aCliHome();
   const ran = await home.shim(...argv);

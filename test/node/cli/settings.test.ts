@@ -52,7 +52,7 @@ it("[CL103] [CL165] a wrong key or value is wrong usage, and changes nothing", a
   expect((await home.shim("team settings")).out).not.toContain("default:");
 });
 
-it("[CL166] [CL105] [CL106] without the admin token the edge refuses, and says what is needed @night", async () => {
+it("[CL166] [CL105] without the admin token the edge refuses, and says what is needed @night", async () => {
   const home = await aHomeOnEdge(false);
   for (const command of ["team settings set maxConcurrentChats 7", "team audit"])
     expect([command, await home.shim(command)]).toMatchObject([command, failed(1, /admin token of http/)]);
@@ -78,46 +78,6 @@ it("[CL105] the audit log is filtered, read over several pages, and says how to 
   expect((await home.shim("team audit --actor nobody")).out).toBe("No entries.\n");
   expect((await home.json("team audit --actor c1 --kind lease.granted --limit 1000"))["entries"]).toHaveLength(600);
   expect((await home.shim("team audit --max-age soon")).code).toBe(2);
-});
-
-const schema = { type: "object", required: ["job"], properties: { job: { type: "integer" } } };
-
-it("[CL106] [CL108] a topic with a schema takes objects that fit it, and refuses others with where and why @night", async () => {
-  for (const home of [aCliHome(), await aHomeOnEdge()]) {
-    const define = (text: string) => home.shim("call messages.set-topic-schema topic=build.web", `schema=${text}`);
-    expect((await define(JSON.stringify(schema))).code).toBe(0);
-    expect(await home.json("call messages.list-topic-schemas")).toEqual({
-      topics: [{ topic: "build.web", schema }],
-      cursor: null,
-    });
-    const wrong = await home.shim("team send topic:build.web", '{"job": "seven"}');
-    expect(wrong).toMatchObject(failed(1, "topic build.web does not accept the body: #/job"));
-    expect((await home.shim("team send topic:build.web hello")).code).toBe(1);
-    expect((await home.shim("team send topic:build.web", '{"job": 7}')).out).toBe("Sent to topic:build.web.\n");
-    const piped = await home.shimWith({ readInput: async () => '{"job": 8}\n' }, "team send topic:build.web - --json");
-    expect(piped.json()).toMatchObject({ isRepeat: false });
-    expect((await define("null")).code).toBe(0);
-    expect((await home.shim("team send topic:build.web hello")).code).toBe(0);
-  }
-});
-
-it("[CL106] a schema comes from a file or stdin, and one that cannot be used is refused with what is wrong", async () => {
-  const home = aCliHome();
-  const input = JSON.stringify({ topic: "a", schema });
-  const define = "call messages.set-topic-schema";
-  expect((await home.shimWith({ readInput: async () => input }, `${define} --input -`)).code).toBe(0);
-  const file = join(home.folder, "schema.json");
-  writeFileSync(file, JSON.stringify({ schema }));
-  expect((await home.shim(`${define} topic=b --input`, file)).code).toBe(0);
-  expect((await home.json("call messages.list-topic-schemas"))["topics"]).toEqual([
-    { topic: "a", schema },
-    { topic: "b", schema },
-  ]);
-  expect(await home.shim(define, "topic=a", 'schema={"type": "objekt"}')).toMatchObject(
-    failed(2, "the schema cannot be used: type"),
-  );
-  expect((await home.shim(define, "topic=a", "schema=[]")).code).toBe(2);
-  expect((await home.shim(`${define} topic=a --input none.json`)).code).toBe(3);
 });
 
 it("[CL108] what is sent is JSON, a text or stdin, and --json prints the answer as JSON", async () => {
