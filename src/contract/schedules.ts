@@ -49,7 +49,6 @@ export const Schedule = z.object({
 });
 export type Schedule = z.infer<typeof Schedule>;
 
-const named = z.strictObject({ name: Id });
 const repeatable = z.strictObject({ name: Id, requestId: Id.optional() });
 
 export const scheduleOperations = {
@@ -75,14 +74,6 @@ export const scheduleOperations = {
     summary: "Lists all schedules, by name.",
     effect: "read",
     example: {},
-  }),
-  "schedules.get": operation("GET /schedules/get", "observe", {
-    input: named,
-    output: z.object({ schedule: Schedule, task: ScheduledTask, /** At most three. */ nextTimes: z.array(moment) }),
-    errors: ["unknown_schedule"],
-    summary: "Returns one schedule, with its task and its next times.",
-    effect: "read",
-    example: { name: "nightly" },
   }),
   "schedules.pause": operation("POST /schedules/pause", "submit", {
     input: repeatable,

@@ -29,14 +29,6 @@ export const handlers = {
     return ok({ schedules: rows.list(tx).map((row) => rows.toSchedule(tx, row)) });
   },
 
-  "schedules.get"(tx, { name }) {
-    const found = rows.requireSchedule(tx, name);
-    if (!found.ok) return found;
-    const task = JSON.parse(rows.readTask(tx, found.value)) as OutputOf<"schedules.get">["task"];
-    const nextTimes = rows.listTimes(found.value, found.value.nextAt);
-    return ok({ schedule: rows.toSchedule(tx, found.value), task, nextTimes });
-  },
-
   /** Times that pass meanwhile are not missed ones. */
   "schedules.pause": repeatable("schedules.pause", (tx: Tx, { name }: Named) => {
     const found = rows.requireSchedule(tx, name);

@@ -23,13 +23,10 @@ it("[SD17] a schedule is created with the options of a task, and its next three 
     code: 0,
     out: "Schedule nightly submits a task of type build, in the time of Europe/Berlin.\nNext: 2023-11-15 03:00, 2023-11-16 03:00, 2023-11-17 03:00\n",
   });
-  expect(home.coordinator().call("schedules.get", { name: "nightly" })).toMatchObject({
-    ok: true,
-    value: {
-      schedule: { overlap: "submit" },
-      task: { payload: { x: 1 }, priority: 7, capabilities: ["gpu"], delayMs: 30_000, tags: ["a"] },
-    },
-  });
+  expect(await list(home)).toMatchObject([{ overlap: "submit" }]);
+  const task = { payload: { x: 1 }, priority: 7, capabilities: ["gpu"], dueInMs: 30_000, tags: ["a"] };
+  home.coordinator().call("schedules.run", { name: "nightly" });
+  expect(home.coordinator().call("tasks.get", { task: 1 })).toMatchObject({ ok: true, value: task });
   expect((await create(home, "--time-zone UTC --json")).json()).toMatchObject({
     schedule: { name: "build", timeZone: "UTC" },
     nextTimes: [3, 27, 51].map((hours) => Date.UTC(2023, 10, 15, hours)),

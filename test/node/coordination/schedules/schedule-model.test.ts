@@ -9,10 +9,16 @@ import { ask, hour, minute } from "#harness/coordinator/state-calls.ts";
 import { cancel, stateOf } from "#harness/coordinator/task-calls.ts";
 import { step } from "../../../rules/steps.ts";
 
-type Shown = OutputOf<"schedules.get">["schedule"];
+type Shown = OutputOf<"schedules.list">["schedules"][number];
 
 const every = 15 * minute;
 const name = "s";
+
+async function shown(host: LocalHost): Promise<Shown> {
+  const [schedule] = (await ask(host, "schedules.list", {})).schedules;
+  if (!schedule) throw new Error("the schedule is gone");
+  return schedule;
+}
 
 /** What a schedule of every quarter of an hour does, without a word about its expression. */
 class ScheduleModel {
@@ -116,7 +122,7 @@ class Run {
     if (kind === "pause") this.#model.pause();
     if (kind === "resume" && this.#model.state === "paused") this.#model.resume(host.now());
     if (kind !== "run") return;
-    const { schedule } = await ask(host, "schedules.get", { name });
+    const schedule = await shown(host);
     this.#model.tasks.push(schedule.lastTask ?? 0);
     Object.assign(this.#model, { lastAt: host.now(), outcome: "submitted" });
   }
@@ -124,7 +130,7 @@ class Run {
   /** [SD3] [SD4] No time has two tasks, and none that the policy gives one is without. */
   async #check(isSubmitted: boolean): Promise<void> {
     const model = this.#model;
-    const { schedule } = await ask(this.host, "schedules.get", { name });
+    const schedule = await shown(this.host);
     if (isSubmitted) model.tasks.push(schedule.lastTask ?? 0);
     const { state, nextAt, times, tasks, outcome, lastAt } = model;
     const last = outcome === null ? null : { at: lastAt, outcome };
