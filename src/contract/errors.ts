@@ -39,6 +39,7 @@ export const errorTable = {
   unknown_task: { status: 404, retry: "never", ends: "claim" },
   unknown_schedule: { status: 404, retry: "never" },
   unknown_token: { status: 404, retry: "never" },
+  restore_unavailable: { status: 501, retry: "never" },
   workspace_exists: { status: 409, retry: "never" },
   schedule_exists: { status: 409, retry: "never" },
   session_in_use: { status: 409, retry: "when_free" },

@@ -107,6 +107,13 @@ const TokenInfo = z.object({
   isRevoked: z.boolean(),
 });
 
+/**
+ * Time without grants and elections after a restore: a holder from lost history may still trust
+ * its lease. The default covers every bound lease and every election; a plain lease may last up to
+ * an hour.
+ */
+const quietMs = z.int().min(0).max(3_600_000).default(600_000);
+
 export const workspaceOperations = {
   "settings.get": operation("GET /settings", "observe", {
     input: z.strictObject({}),
@@ -160,12 +167,7 @@ export const workspaceOperations = {
   "epoch.raise": operation("POST /epoch/raise", "admin", {
     input: z.strictObject({
       reason: z.string().min(1).max(500),
-      /**
-       * Time without grants and elections: a holder from lost history may still trust its lease.
-       * The default covers every bound lease and every election; a plain lease may last up to an
-       * hour.
-       */
-      quietMs: z.int().min(0).max(3_600_000).default(600_000),
+      quietMs,
       requestId: Id.optional(),
     }),
     output: z.object({ epoch: counter }),
@@ -174,6 +176,29 @@ export const workspaceOperations = {
       "After a restore: no number is used a second time, and no lease is granted until the lost ones have expired.",
     effect: "keep",
     example: { reason: "a restore" },
+  }),
+  "workspace.restore": operation("POST /restore", "admin", {
+    input: z.strictObject({
+      /** Epoch ms. On Cloudflare at most 30 days ago. */
+      to: z.int().min(1).meta({ form: "moment", description: "a time, or so long ago" }),
+      reason: z.string().min(1).max(500).describe("for the audit log"),
+      quietMs,
+      /** True: only says what would be lost. */
+      isDryRun: z.boolean().default(true),
+    }),
+    output: z.object({
+      /** Entries of the audit log since then, by kind, most first. */
+      lost: z.array(z.object({ kind: z.string(), count: counter })),
+      /** Tokens revoked since then, which stay revoked. */
+      revoked: counter,
+      /** The new epoch; null after a dry run. */
+      epoch: counter.nullable(),
+    }),
+    errors: ["restore_unavailable"],
+    summary: "Puts the whole workspace back to an earlier time, and begins a new epoch; a dry run says what is lost.",
+    effect: "free",
+    isDestructive: true,
+    example: { to: 1_700_000_000_000, reason: "a wrong script", isDryRun: true },
   }),
   "tokens.create": operation("POST /tokens", "admin", {
     input: z.strictObject({

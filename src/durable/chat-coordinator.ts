@@ -7,6 +7,8 @@ import * as due from "../coordination/due.ts";
 import { EngineHost } from "../coordination/engine-host.ts";
 import * as meta from "../coordination/kernel/meta.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
+import * as restore from "../coordination/workspace/restore.ts";
+import type { RestorePlan } from "../coordination/workspace/restore.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
 import type { Tx } from "../coordination/kernel/tx.ts";
 import { stackOf } from "../shared/error.ts";
@@ -24,6 +26,8 @@ import { KeptRows } from "./kept-rows.ts";
 import { logProblem } from "./log-problem.ts";
 import { migrateWorkspace } from "./migrate-workspace.ts";
 import { close, Sockets } from "./sockets.ts";
+import { bookmarkAt, type RestoreRequest } from "./point-in-time.ts";
+import type { RestoreMarks } from "./restore-marks.ts";
 import { StorageSql } from "./storage-sql.ts";
 import { Throttle } from "./throttle.ts";
 import { Watches } from "./watches.ts";
@@ -33,6 +37,8 @@ const minPauseMs = 250;
 
 interface CoordinatorEnv {
   readonly DISPATCH: Queue;
+  /** Absent where a runtime puts no storage back. */
+  readonly RESTORE_MARKS?: DurableObjectNamespace<RestoreMarks>;
 }
 
 /** The single writer of one workspace. Memory only caches what storage holds. */
@@ -112,6 +118,8 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
       this.#isCreated = schemaState(this.#sql).version > 0;
       if (!this.#isCreated) return;
       migrateWorkspace(ctx.storage, this.#sql, this.now());
+      const mark = await this.env.RESTORE_MARKS?.getByName(this.ctx.id.name ?? "").read();
+      if (mark) this.#engine.run((tx) => ok(restore.settle(tx, mark)));
       await this.#alarm.load();
       this.#watches.begin();
       this.#connections.closeExpired();
@@ -182,6 +190,39 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
         tokens.addOnce(tx, actor.machine, token, tokenRequest),
       ),
     );
+  }
+
+  /**
+   * Finds out whether the storage can be put back, and what would be lost; a restore that is no dry
+   * run is announced in the storage that goes.
+   */
+  async planRestore(
+    credentials: Credentials,
+    request: RestoreRequest,
+    id: string,
+  ): Promise<Result<RestorePlan & { readonly bookmark: string }, Refusal>> {
+    const { to, isDryRun } = request;
+    const plan = await this.#groupCommit.run(() =>
+      this.#admission.call(credentials, "workspace.restore", request, (tx, { machine }) =>
+        ok(restore.plan(tx, to, machine)),
+      ),
+    );
+    if (!plan.ok) return plan;
+    const bookmark = await bookmarkAt(this.ctx.storage, to, this.now());
+    if (!bookmark.ok) return bookmark;
+    if (!isDryRun) this.#event(() => this.#engine.run((tx) => ok(restore.announce(tx, id))));
+    return ok({ ...(JSON.parse(plan.value) as RestorePlan), bookmark: bookmark.value });
+  }
+
+  /** Ends this object; its next start has the storage of the bookmark. The caller sees an error. */
+  async beginRestore(bookmark: string): Promise<void> {
+    await this.ctx.storage.onNextSessionRestoreBookmark(bookmark);
+    this.ctx.abort("the workspace is put back to an earlier time");
+  }
+
+  /** @returns null: the restore of this id did not happen */
+  epochAfterRestore(id: string): number | null {
+    return this.#isCreated ? restore.epochAfter(this.#engine.tx(), id) : null;
   }
 
   override fetch(request: Request): Response {

@@ -1,5 +1,5 @@
 /** Bindings that a local runtime may leave out. */
-type Optional = "RATE_LIMITER" | "AUTH_FAILURE_LIMITER" | "VERSION";
+type Optional = "RATE_LIMITER" | "AUTH_FAILURE_LIMITER" | "VERSION" | "RESTORE_MARKS";
 
 /** Bindings of wrangler.toml (`npm run types` lists them), and what it does not name. */
 export interface Env extends Omit<Cloudflare.Env, Optional>, Partial<Pick<Cloudflare.Env, Optional>> {

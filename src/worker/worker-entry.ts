@@ -3,4 +3,5 @@ import { app } from "./app.ts";
 import { consume } from "./queues.ts";
 
 export { ChatCoordinator } from "../durable/chat-coordinator.ts";
+export { RestoreMarks } from "../durable/restore-marks.ts";
 export default { fetch: app.fetch, queue: consume } satisfies ExportedHandler<Env>;

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join as joinPath } from "node:path";
 import { parseEnv } from "node:util";
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
+import type { OutputOf } from "../../contract/operations.ts";
 import type { SyncCounts, SyncState, SyncStatus } from "../../contract/machine/workspaces.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
@@ -10,6 +11,7 @@ import { err, ok } from "../../shared/result.ts";
 import { exitCodes, wrongUsage, type CliResult, type CommandError } from "../answer.ts";
 import { addGroup, requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
+import { localTime } from "../times.ts";
 import { tableView, type Lines } from "../views.ts";
 import { defineWork } from "../workspace-command.ts";
 
@@ -43,6 +45,7 @@ export function addCommand(program: Command, cli: Cli): void {
     exitOf: ({ unreachable }) => (unreachable === undefined ? exitCodes.ok : exitCodes.failed),
   });
   defineOperation(cli, workspace, "sync", { operation: "workspace.sync", view: syncLines });
+  addRestore(workspace, cli);
   addTokens(workspace, cli);
   addKeys(workspace, cli);
 }
@@ -254,6 +257,44 @@ function addLeave(workspace: Command, cli: Cli): void {
       leavesCopies && "Its sessions stay there until they are too old; the key stays on this machine.",
     ],
   });
+}
+
+/** Shows what would be lost before it asks. */
+function addRestore(workspace: Command, cli: Cli): void {
+  defineWork(cli, workspace, "restore", {
+    operation: "workspace.restore",
+    summary: "Put the whole workspace back to a time of the last 30 days (needs the admin token).",
+    hidden: ["isDryRun", "quietMs"],
+    isAsked: false,
+    own: [new Option("--dry-run", "only say what would be lost"), new Option("-y, --yes", "do not ask")],
+    async run({ call, input, options }) {
+      const planned = await call({ isDryRun: true });
+      if (!planned.ok || options["dryRun"] === true) return planned;
+      cli.io.stderr(cli.format(`${restoreLines(planned.value, input.to).join("\n")}\n`));
+      const question = "Put the workspace back? Everything since then is lost, for all its machines.";
+      const refused = await requireYes(cli, question, { yes: options["yes"] === true });
+      return refused ?? call({ isDryRun: false });
+    },
+    view: (done, _cli, { input }) =>
+      done.epoch === null
+        ? restoreLines(done, input.to)
+        : [
+            `The workspace is as it was at ${localTime(input.to)}, with epoch ${done.epoch}: leases and terms of the lost time count no more.`,
+            "No lease is granted for ten minutes, since a chat may still trust a lost one. Machines send again what is missing here.",
+          ],
+  });
+}
+
+function restoreLines({ lost, revoked }: OutputOf<"workspace.restore">, to: number): string[] {
+  const entries = lost.map(({ kind, count }) => `  ${count}  ${kind}`);
+  return [
+    lost.length === 0
+      ? `The audit log has no entry since ${localTime(to)}.`
+      : `Entries of the audit log since ${localTime(to)}, which would be lost with what they are about:`,
+    ...entries,
+    "Lost, too: tasks, messages and state since then. Machines send their sessions again.",
+    ...(revoked === 0 ? [] : [`${pluralize(revoked, "token")} revoked since then stay revoked.`]),
+  ];
 }
 
 function addTokens(workspace: Command, cli: Cli): void {

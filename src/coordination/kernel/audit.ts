@@ -42,6 +42,17 @@ function newestNumber(sql: Sql): number {
   return sql.all<{ seq: number }>("SELECT seq FROM audit ORDER BY seq DESC LIMIT 1")[0]?.seq ?? 0;
 }
 
+/** Entries since a time, epoch ms, by kind, most first. */
+export function countSince(sql: Sql, since: number): { readonly kind: string; readonly count: number }[] {
+  return sql.all("SELECT kind, count(*) AS count FROM audit WHERE at > ? GROUP BY kind ORDER BY 2 DESC, 1", since);
+}
+
+/** Newest entry of some kinds. */
+export function newestOf(sql: Sql, kinds: readonly string[]): { readonly kind: string } | null {
+  const query = "SELECT kind FROM audit WHERE kind IN (SELECT value FROM json_each(?)) ORDER BY seq DESC LIMIT 1";
+  return sql.all<{ kind: string }>(query, JSON.stringify(kinds))[0] ?? null;
+}
+
 export const handlers = {
   "audit.list"({ sql, now }, { cursor, kind = null, subject = "", actor = "", maxAgeMs = now, limit }) {
     const rows = audit.select(

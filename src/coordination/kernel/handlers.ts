@@ -6,8 +6,15 @@ import { requireLiveChat, type LivenessRow } from "./chat-rows.ts";
 import { once } from "./idempotency.ts";
 import type { Actor, List, Tx } from "./tx.ts";
 
-/** Operations on connections and tokens, which the host answers itself. */
-type HostOperation = "state.watch" | "state.unwatch" | "tokens.create" | "tokens.list" | "tokens.revoke" | "health";
+/** Operations on connections, tokens and the storage, which the host answers itself. */
+type HostOperation =
+  | "state.watch"
+  | "state.unwatch"
+  | "tokens.create"
+  | "tokens.list"
+  | "tokens.revoke"
+  | "workspace.restore"
+  | "health";
 
 /** Operations whose requests of one frame run together, with few statements. */
 type ListOperation =

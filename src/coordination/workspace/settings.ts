@@ -6,6 +6,7 @@ import { raisedEpoch } from "../kernel/meta.ts";
 import * as meta from "../kernel/meta.ts";
 import * as metrics from "./metrics.ts";
 import { enqueueDispatch } from "../tasks/lifecycle.ts";
+import type { Tx } from "../kernel/tx.ts";
 import { repeatable, type Handlers } from "../kernel/handlers.ts";
 import * as waiters from "../leases/waiters.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
@@ -34,18 +35,23 @@ export const handlers = {
     return ok({ settings: next });
   },
 
-  /**
-   * A higher epoch puts new tokens above all old ones. It follows the present minute,
-   * so a second restore starts another. Nothing is granted until the lost history's leases
-   * have expired.
-   */
-  "epoch.raise": repeatable("epoch.raise", (tx, { reason, quietMs }, actor) => {
-    const epoch = Math.max(tx.epoch + 1, raisedEpoch(tx.now));
-    metrics.keepNumbers(tx);
-    meta.write(tx.sql, "epoch", String(epoch));
-    if (quietMs > 0) meta.setQuiet(tx.sql, Math.max(tx.quietUntil, tx.now + quietMs));
-    waiters.removeAll(tx);
-    audit.append(tx, { kind: "epoch.raised", subject: String(epoch), actor: actor.machine, detail: { reason } });
-    return ok({ epoch });
-  }),
+  "epoch.raise": repeatable("epoch.raise", (tx, input, actor) => ok({ epoch: raiseEpoch(tx, input, actor.machine) })),
 } satisfies Partial<Handlers>;
+
+/**
+ * A higher epoch puts new tokens above all old ones. It follows the present minute, so a second
+ * restore starts another. Nothing is granted until the lost history's leases have expired.
+ */
+export function raiseEpoch(
+  tx: Tx,
+  { reason, quietMs }: { readonly reason: string; readonly quietMs: number },
+  by: string,
+): number {
+  const epoch = Math.max(tx.epoch + 1, raisedEpoch(tx.now));
+  metrics.keepNumbers(tx);
+  meta.write(tx.sql, "epoch", String(epoch));
+  if (quietMs > 0) meta.setQuiet(tx.sql, Math.max(tx.quietUntil, tx.now + quietMs));
+  waiters.removeAll(tx);
+  audit.append(tx, { kind: "epoch.raised", subject: String(epoch), actor: by, detail: { reason } });
+  return epoch;
+}
