@@ -27,7 +27,7 @@ const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
   // Newer summaries are encrypted.
   ["compacted", (draft, payload, { at }) => compacts(draft, textAt(payload, "message"), at)],
   ["event_msg/user_message", readUserMessage],
-  ["event_msg/agent_message", (draft, payload, origin) => says(draft, textAt(payload, "message"), origin)],
+  ["event_msg/agent_message", readMessage],
   [
     "event_msg/item_completed",
     (draft, payload, origin) => {
@@ -90,6 +90,13 @@ function isRepeated({ texts }: TranscriptDraft, text: string, { at }: LineOrigin
   const last = texts.at(-1);
   const isSame = last?.role === "user" && last.text === text;
   return isSame && Math.abs((at ?? 0) - (last.at ?? 0)) < sameEventMs;
+}
+
+/** Nothing follows a final answer in its turn, whose end is written later. */
+function readMessage(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
+  const text = textAt(payload, "message");
+  says(draft, text, origin);
+  if (text !== null && payload["phase"] === "final_answer") draft.turnEnd = { text, at: origin.at };
 }
 
 function says(draft: TranscriptDraft, text: string | null, origin: LineOrigin): void {

@@ -116,6 +116,16 @@ const rollout = [
 ].map((row) => JSON.stringify(row));
 const rolloutName = "rollout-2026-11-20T10-00-00-019f0000-0000-7000-8000-000000000001.jsonl";
 
+function rolloutUntil(phase: string): string {
+  const row = codexRow(2, "event_msg/agent_message", { message: "Done.", phase });
+  return [...rollout.slice(0, 3), JSON.stringify(row)].join("\n");
+}
+
+it("[RE204] Codex's final answer ends a turn whose end it has not written; a text on the way does not", async () => {
+  expect(await briefOf(rolloutUntil("final_answer"), rolloutName)).toContain("the chat waited for the user");
+  expect(await briefOf(rolloutUntil("commentary"), rolloutName)).toContain("no end of its turn was seen");
+});
+
 it("[TR235] a rollout that Codex has compressed is read, as far as it goes where it is cut", async () => {
   const packed = zlib.zstdCompressSync(Buffer.from(`${rollout.join("\n")}\n`));
   const whole = await briefOf(packed, `${rolloutName}.zst`);
