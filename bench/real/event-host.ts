@@ -18,6 +18,8 @@ const hangMs = 10_000;
 const checkMs = 500;
 const maxAnswerMs = 60_000;
 const retryMs = 15;
+/** The host joins for 250 ms what a chat's events leave to do after their answers. */
+const settleMs = 400;
 
 export interface SentEvent {
   readonly cpuMs: number;
@@ -85,11 +87,20 @@ export class EventHost {
     if (this.#child !== null) return this.#child;
     mkdirSync(this.#home, { recursive: true, mode: 0o700 });
     const child = spawn(process.execPath, [program], { env: this.#env, stdio: ["ignore", "ignore", "inherit"] });
-    const status = { method: "GET", path: "/status" } as const;
-    while ((await this.#answerTo({ ...status, signal: AbortSignal.timeout(maxAnswerMs) })) === null)
-      await pause(retryMs);
+    while ((await this.#status()) === null) await pause(retryMs);
     this.#child = child;
     return child;
+  }
+
+  /** Resolves once the host has done what follows its last answer, such as a checkpoint. */
+  async settle(): Promise<void> {
+    if (this.#child === null) return;
+    await pause(settleMs);
+    await this.#status();
+  }
+
+  #status(): Promise<string | null> {
+    return this.#answerTo({ method: "GET", path: "/status", signal: AbortSignal.timeout(maxAnswerMs) });
   }
 
   /** @returns the answer; null while no host listens */

@@ -75,6 +75,7 @@ export class Machine {
 
   async killClient(): Promise<void> {
     if (this.#client === null) return;
+    await this.#host.settle();
     const gone = once(this.#client, "exit");
     this.#client.kill("SIGKILL");
     await gone;
