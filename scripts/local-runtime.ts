@@ -43,6 +43,7 @@ export const declared = {
   compatibilityFlags: ["global_fetch_strictly_public", "durable_object_io_tasks_do_not_prevent_eviction"] as string[],
   durableObjects: {
     COORDINATOR: { className: "ChatCoordinator", useSQLite: true },
+    RESTORE_MARKS: { className: "RestoreMarks", useSQLite: true },
   },
   queueProducers: { DISPATCH: "shim-dispatch" },
   queueConsumers: {

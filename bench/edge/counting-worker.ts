@@ -4,6 +4,8 @@ import type { Env } from "../../src/worker/env.ts";
 import worker from "../../src/worker/worker-entry.ts";
 
 /** A message of the second queue does nothing but come back: the least that the way through a queue takes. */
+export { RestoreMarks } from "../../src/durable/restore-marks.ts";
+
 export default {
   fetch: worker.fetch,
   async queue(batch: MessageBatch, env: Env): Promise<void> {

@@ -37,6 +37,8 @@ const auditKinds = ["chat.registered", "chat.offline", "lease.granted", "lease.e
 const rareAuditKinds = [
   "settings.changed",
   "epoch.raised",
+  "workspace.restored",
+  "workspace.not_restored",
   "token.created",
   "token.revoked",
   "sweep.failed",
@@ -100,6 +102,10 @@ export const metricsOfWorkspace = {
     shim_overdue_rows: gauge("Rows whose due time has passed."),
     shim_storage_bytes: gauge("Size of the workspace's database."),
     shim_storage_used_ratio: gauge("Used share of the workspace's storage limit."),
+    shim_requests_refused_total: counter("Requests that the object refused since it last started, by code.", {
+      code: ["throttled", "overloaded", "quota_exceeded"],
+    }),
+    shim_rows_written_total: counter("Rows that the object has written since it last started; Cloudflare bills each."),
     shim_synced_sessions: gauge("Sessions of which the workspace stores an encrypted copy."),
     shim_synced_bytes: gauge("Characters of the encrypted copies of sessions, one byte each."),
     shim_workspace_schema_version: gauge("Version of the workspace's database schema."),

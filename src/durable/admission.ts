@@ -16,6 +16,7 @@ import type { LoadShedder } from "./load-shedding.ts";
 import { failureOf } from "./log-problem.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { canRollBack, rejectChat } from "./sockets.ts";
+import type { RefusalCounts } from "./refusal-counts.ts";
 import type { StorageSql } from "./storage-sql.ts";
 import type { Share, Throttle } from "./throttle.ts";
 
@@ -28,6 +29,7 @@ interface AdmissionOptions {
   readonly host: HostOperations;
   readonly outgoing: Outgoing;
   readonly connections: Connections;
+  readonly refusals: RefusalCounts;
   /** Size of the storage, in bytes. */
   readonly size: () => number;
 }
@@ -198,9 +200,10 @@ export class Admission {
   }
 
   #refuse({ bearer, perSecond, now }: Caller, one: Incoming): Refusal | null {
-    const { throttle, load } = this.#options;
-    return (one.refused =
-      throttle.take(bearer.id, shareOf(one), perSecond, now) ?? load.refuse(one.request?.method ?? ""));
+    const { throttle, load, refusals } = this.#options;
+    one.refused = throttle.take(bearer.id, shareOf(one), perSecond, now) ?? load.refuse(one.request?.method ?? "");
+    if (one.refused) refusals.add(one.refused);
+    return one.refused;
   }
 
   /** Handles a report of a client on its side of a connection, which has no answer. */
@@ -220,8 +223,10 @@ export class Admission {
     } catch (error) {
       result = err(failureOf(error));
     }
-    if (!result.ok && result.error.code === "quota_exceeded")
+    if (!result.ok && result.error.code === "quota_exceeded") {
+      this.#options.refusals.add(result.error);
       this.#options.throttle.chargeLimit(caller.bearer.id, shareOf(one));
+    }
     return result;
   }
 

@@ -27,6 +27,7 @@ import { logProblem } from "./log-problem.ts";
 import { migrateWorkspace } from "./migrate-workspace.ts";
 import { close, Sockets } from "./sockets.ts";
 import { bookmarkAt, type RestoreRequest } from "./point-in-time.ts";
+import { RefusalCounts } from "./refusal-counts.ts";
 import type { RestoreMarks } from "./restore-marks.ts";
 import { StorageSql } from "./storage-sql.ts";
 import { Throttle } from "./throttle.ts";
@@ -54,6 +55,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   readonly #sql = new StorageSql(this.ctx.storage);
   readonly #outgoing = new Outgoing(() => crypto.randomUUID());
   readonly #throttle = new Throttle();
+  readonly #refusals = new RefusalCounts();
   readonly #watches: Watches = new Watches({
     sql: this.#sql,
     outgoing: this.#outgoing,
@@ -101,11 +103,13 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
       watches: this.#watches,
       alarm: this.#alarm,
       sql: this.#sql,
+      refusals: this.#refusals,
       size: () => this.size(),
       closeSocket: (socket, code, reason) => this.#connections.close(socket, code, reason),
     }),
     outgoing: this.#outgoing,
     connections: this.#connections,
+    refusals: this.#refusals,
     size: () => this.size(),
   });
   #isCreated = false;

@@ -13,14 +13,16 @@ import { hostSamples } from "../coordination/workspace/metrics.ts";
 import { isWithin } from "../shared/elapsed.ts";
 import { schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import type { Sql } from "../shared/sql.ts";
 import { sweepRows, type Alarm } from "./alarm.ts";
+import type { RefusalCounts } from "./refusal-counts.ts";
 import { socketOnly, type Sockets } from "./sockets.ts";
 import type { EngineHost } from "../coordination/engine-host.ts";
+import type { StorageSql } from "./storage-sql.ts";
 import type { Watches } from "./watches.ts";
 
 interface HostOperationsOptions {
-  readonly sql: Sql;
+  readonly sql: StorageSql;
+  readonly refusals: RefusalCounts;
   readonly sockets: Sockets;
   readonly watches: Watches;
   readonly alarm: Alarm;
@@ -83,10 +85,18 @@ export class HostOperations {
     return this.#options.engine.run((tx) => {
       const sampled = run(tx, reader, "metrics", {});
       if (!sampled.ok) return sampled;
-      const samples = [...sampled.value.samples, ...hostSamples(this.#health(tx))];
+      const samples = [...sampled.value.samples, ...hostSamples(this.#health(tx)), ...this.#countersOfStart()];
       this.#sampled = { at: now, samples };
       return ok({ samples });
     });
+  }
+
+  #countersOfStart(): OutputOf<"metrics">["samples"] {
+    const { refusals, sql } = this.#options;
+    const refused = refusals.all().map(([code, value]) => {
+      return { name: "shim_requests_refused_total", labels: { code }, value } as const;
+    });
+    return [...refused, { name: "shim_rows_written_total", labels: {}, value: sql.written }];
   }
 
   #bind(tx: Tx, socket: WebSocket | null, { chat, incarnation }: OutputOf<"chats.register">): void {

@@ -35,6 +35,24 @@ it("[OB4] a workspace is scraped as Prometheus text, with a token of scope obser
   expect(valueOf(text, "shim_storage_used_ratio")).toBeGreaterThan(0);
 });
 
+it("[OB26] refused requests are counted by code, and rows that were written", async ({ workspace }) => {
+  const refused = (text: string): number => valueOf(text, 'shim_requests_refused_total{code="throttled"}');
+  const before = await scrape(workspace);
+  expect(refused(before)).toBe(0);
+  await workspace.ask("settings.set", { settings: { maxOperationsPerSecond: 10, maxKeys: 1 } });
+  const set = (key: string) => workspace.refusal("state.set", { key, value: 1 });
+  expect([await set("a"), await set("b")]).toEqual([null, "quota_exceeded"]);
+  const codes: (string | null)[] = [];
+  for (let at = 0; at < 60; at++) codes.push(await workspace.refusal("state.get", { key: "a" }));
+  const count = codes.filter((code) => code === "throttled").length;
+  expect(count).toBeGreaterThan(0);
+  wait(20_000);
+  const after = await scrape(workspace);
+  expect(refused(after)).toBe(count);
+  expect(valueOf(after, 'shim_requests_refused_total{code="quota_exceeded"}')).toBe(1);
+  expect(valueOf(after, "shim_rows_written_total")).toBeGreaterThan(valueOf(before, "shim_rows_written_total"));
+});
+
 it("[OB4] without a token of the workspace there is nothing", async ({ workspace }) => {
   const revoked = await workspace.tokenOf("observe");
   await workspace.ask("tokens.revoke", { id: revoked.id });

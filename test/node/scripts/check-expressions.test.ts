@@ -33,7 +33,7 @@ it("[JO41] the check sees literal and composed expressions, and what bounds them
   const { expressions, faults } = await expressionsOf();
   expect(faults).toEqual([]);
   const inFile = (path: string): Expression[] => expressions.filter((one) => one.path === `src/${path}`);
-  expect(inFile("local-mcp/text/excerpt.ts").map(({ source }) => source)).toContain(
+  expect(inFile("machine/text/excerpt.ts").map(({ source }) => source)).toContain(
     "\\n+|(?<=[.!?…][\"')\\]]?)(?<!(?:^|\\n)[ \\t]{0,8}\\d{1,3}\\.)\\s+|(?<=[。！？])",
   );
   const names = inFile("snapshots/secret-names.ts");
