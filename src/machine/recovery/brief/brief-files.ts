@@ -11,7 +11,9 @@ import type { Elsewhere, Restoration, RestoredFile } from "../incomplete/restora
 const most = { files: 15, pathChars: 160 };
 const least = { files: 4, pathChars: 40 };
 /** Files in one line: open ones without a line of their own, committed ones, those only read. */
-const maxNames = { open: 20, committed: 16, read: 8 };
+const maxNames = { open: 20, newest: 6, committed: 12, read: 8 };
+/** Committed files of the newest edits come before older prompts: they are often edited next. */
+const ranks = { newest: 1.35, names: 2 };
 
 const fileStateText: Record<FileComparison, string> = {
   same: "unchanged since the checkpoint",
@@ -44,19 +46,17 @@ export function fileLines(from: Restoration, { scale }: BriefContext): BriefLine
   const more = hidden > 0 ? [`- and ${hidden} more`] : [];
   const open = new Set(openFiles);
   const others = files.filter((file) => !open.has(file)).toReversed();
-  const named = (about: string, chosen: readonly RestoredFile[], most: number): BriefLine[] => {
+  const committed = others.filter(({ action, isRemoved }) => action !== "read" && !isRemoved);
+  const named = (about: string, chosen: readonly RestoredFile[], most: number, rank = ranks.names): BriefLine[] => {
     const shown = chosen.slice(0, most).map(({ path }) => oneLine(projectPath(session.project, path), maxPathChars));
     const rest = chosen.length > most ? ` and ${chosen.length - most} more` : "";
-    return shown.length === 0 ? [] : [{ text: `- ${about}: ${shown.join(", ")}${rest}`, rank: 2 }];
+    return shown.length === 0 ? [] : [{ text: `- ${about}: ${shown.join(", ")}${rest}`, rank }];
   };
   return headed("files, newest first (compared now, by content unless a line says otherwise):", [
     ...[...lines, ...more].map((text) => ({ text, rank: 0 })),
     ...named("of those", openFiles.slice(lines.length), maxNames.open),
-    ...named(
-      "committed or unchanged, by git",
-      others.filter(({ action, isRemoved }) => action !== "read" && !isRemoved),
-      maxNames.committed,
-    ),
+    ...named("committed or unchanged, by git", committed, maxNames.newest, ranks.newest),
+    ...named("of those", committed.slice(maxNames.newest), maxNames.committed),
     ...named(
       "read",
       others.filter(({ action }) => action === "read"),
