@@ -208,7 +208,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     const { to, isDryRun } = request;
     const plan = await this.#groupCommit.run(() =>
       this.#admission.call(credentials, "workspace.restore", request, (tx, { machine }) =>
-        ok(restore.plan(tx, to, machine)),
+        restore.plan(tx, to, machine),
       ),
     );
     if (!plan.ok) return plan;

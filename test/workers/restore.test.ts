@@ -106,6 +106,8 @@ it("[DO58] a runtime without a past, a time to come, and one beyond 30 days are 
   });
   expect(await workspace.refusal("workspace.restore", to(Date.now() + 30_000))).toBe("bad_input");
   expect(await workspace.refusal("workspace.restore", to(Date.now() - 31 * 86_400_000))).toBe("bad_input");
+  const early = await workspace.call("workspace.restore", to(Date.now() - 3_600_000));
+  expect(early.error).toMatchObject({ code: "bad_input", message: "the workspace was made later than that" });
   const { token } = await workspace.tokenOf("work");
   expect(await workspace.refusal("workspace.restore", to(Date.now() - 30_000), token)).toBe("forbidden");
   const mark = await bindings.RESTORE_MARKS?.getByName(workspace.name).read();

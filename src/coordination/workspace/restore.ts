@@ -1,4 +1,6 @@
+import type { Refusal } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import * as meta from "../kernel/meta.ts";
 import type { Tx } from "../kernel/tx.ts";
@@ -30,10 +32,15 @@ export interface RestorePlan {
 const announcedKey = "restore_announced";
 const settledKey = "restore_settled";
 
-/** Entries of the audit log that a restore would lose, by kind, and tokens revoked since then. */
-export function plan({ sql }: Pick<Tx, "sql">, to: number, by: string): RestorePlan {
+/**
+ * Entries of the audit log that a restore would lose, by kind, and tokens revoked since then.
+ * Refused for a time before the workspace.
+ */
+export function plan({ sql }: Pick<Tx, "sql">, to: number, by: string): Result<RestorePlan, Refusal> {
+  const [first] = sql.all<{ at: number | null }>("SELECT min(at) AS at FROM tokens");
+  if (to < (first?.at ?? 0)) return err({ code: "bad_input", message: "the workspace was made later than that" });
   const revoked = sql.all<{ id: string }>("SELECT id FROM tokens WHERE revokedAt > ?", to).map(({ id }) => id);
-  return { by, lost: audit.countSince(sql, to), revoked };
+  return ok({ by, lost: audit.countSince(sql, to), revoked });
 }
 
 /** Written into the storage that is to go: where it is still there, the restore did not happen. */
