@@ -84,7 +84,8 @@ export class EventHost {
   }
 
   async start(): Promise<ChildProcess> {
-    if (this.#child !== null) return this.#child;
+    // Its clock leaps with the session: it may have ended after ten minutes without a connection.
+    if (this.#child?.exitCode === null) return this.#child;
     mkdirSync(this.#home, { recursive: true, mode: 0o700 });
     const child = spawn(process.execPath, [program], { env: this.#env, stdio: ["ignore", "ignore", "inherit"] });
     while ((await this.#status()) === null) await pause(retryMs);
