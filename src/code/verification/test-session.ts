@@ -24,6 +24,7 @@ const maxTestMs = 600_000;
 const graceMs = 2_000;
 const maxOutputChars = 4_000;
 const maxReasonChars = 300;
+const maxCommandChars = 300;
 
 const newest = snapshots.pick("repository", "commit", "head", "project");
 
@@ -58,13 +59,12 @@ export async function testSession(
   if (!found.ok) return found;
   const deps = await workDeps(context);
   if (!deps.ok) return deps;
-  const started = context.site.now();
   const tested = await testNewest(runtime, deps.value, found.value, request);
   if (request.signal.aborted) return fail("stopped", "the tests were stopped. Nothing was stored.");
   const at = context.site.now();
-  const nothing = { commit: null, command: null, exitCode: null, trouble: null, output: "", missingFiles: 0 };
+  const nothing = { commit: null, command: null, exitCode: null, trouble: null, ms: 0, output: "", missingFiles: 0 };
   const about = tested.ok ? tested.value : { trouble: oneLine(tested.error, maxReasonChars) };
-  const tests: TestRun = { ...nothing, ...about, at, ms: Math.max(0, at - started) };
+  const tests: TestRun = { ...nothing, ...about, at };
   return ok({ session: found.value.id, tests });
 }
 
@@ -130,7 +130,7 @@ async function testSnapshot(
 }
 
 async function runTests(
-  { env }: WorkDeps,
+  { env, now }: WorkDeps,
   { tree }: ThrowawayWorktree,
   folder: string,
   { tests: given, signal, onStart }: TestRequest,
@@ -138,11 +138,12 @@ async function runTests(
   const found = given ? { command: given, folder } : testsFrom(tree, folder);
   if (found === null) return err("no tests of the project were found: --tests names a command");
   const [program, ...args] = found.command;
-  const command = found.command.join(" ");
+  const command = oneLine(found.command.join(" "), maxCommandChars);
   onStart(`Testing the newest snapshot: ${command}`);
   const timeout = AbortSignal.timeout(maxTestMs);
   let output = "";
   const collect = (text: string): void => void (output = (output + text).slice(-maxOutputChars));
+  const started = now();
   const exit = await runProgram({
     command: program,
     args,
@@ -155,10 +156,11 @@ async function runTests(
     onText: collect,
     onStderr: collect,
   });
+  const ms = Math.max(0, now() - started);
   const plain = stripVTControlCharacters(output).replaceAll(`${tree}/`, "").trim();
-  if (exit.kind === "not_started") return ok({ command, trouble: oneLine(exit.message, maxReasonChars) });
-  if (!timeout.aborted) return ok({ command, exitCode: exit.code, output: plain });
-  return ok({ command, trouble: `not done after ${pluralize(maxTestMs / 60_000, "minute")}`, output: plain });
+  if (exit.kind === "not_started") return ok({ command, trouble: oneLine(exit.message, maxReasonChars), ms });
+  if (!timeout.aborted) return ok({ command, exitCode: exit.code, output: plain, ms });
+  return ok({ command, trouble: `not done after ${pluralize(maxTestMs / 60_000, "minute")}`, output: plain, ms });
 }
 
 /** The tests of the folder in which the chat worked, else of the nearest one above it. */
