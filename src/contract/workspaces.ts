@@ -200,6 +200,14 @@ export const workspaceOperations = {
     isDestructive: true,
     example: { to: 1_700_000_000_000, reason: "a wrong script", isDryRun: true },
   }),
+  "workspace.delete": operation("POST /delete", "admin", {
+    input: z.strictObject({ name: Workspace.describe("its name, as a confirmation") }),
+    output: z.object({ isDeleted: z.literal(true) }),
+    summary: "Deletes the workspace with everything that is stored, its tokens too, for good.",
+    effect: "free",
+    isDestructive: true,
+    example: { name: "another" },
+  }),
   "tokens.create": operation("POST /tokens", "admin", {
     input: z.strictObject({
       machine: Label.describe("the machine it is for"),

@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Refusal } from "../contract/errors.ts";
-import { pingText, pongText } from "../contract/protocol.ts";
+import type { CheckedInputOf } from "../contract/operations.ts";
+import { closeCodes, pingText, pongText } from "../contract/protocol.ts";
 import * as audit from "../coordination/kernel/audit.ts";
 import * as dispatch from "../coordination/scheduling/dispatch.ts";
 import * as due from "../coordination/due.ts";
@@ -227,6 +228,30 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   /** @returns null: the restore of this id did not happen */
   epochAfterRestore(id: string): number | null {
     return this.#isCreated ? restore.epochAfter(this.#engine.tx(), id) : null;
+  }
+
+  /**
+   * Deletes everything that is stored, and ends this object, which its caller sees as an error.
+   *
+   * @returns why not
+   */
+  async delete(credentials: Credentials, input: CheckedInputOf<"workspace.delete">): Promise<CallAnswer> {
+    const isMeant = input.name === this.ctx.id.name;
+    const other: Refusal = { code: "bad_input", message: `this workspace is ${this.ctx.id.name}, not ${input.name}` };
+    const asked = await this.#groupCommit.run(() =>
+      this.#admission.call(credentials, "workspace.delete", input, () => (isMeant ? ok(null) : err(other))),
+    );
+    if (!asked.ok) return asked;
+    for (const socket of this.#sockets.all()) close(socket, closeCodes.token, "the workspace was deleted");
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+    await this.ctx.storage.sync();
+    this.ctx.abort("the workspace was deleted");
+    return asked;
+  }
+
+  isCreated(): boolean {
+    return this.#isCreated;
   }
 
   override fetch(request: Request): Response {

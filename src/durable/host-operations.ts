@@ -66,6 +66,7 @@ export class HostOperations {
       socket ? ok(this.#options.watches.unwatch(socket, input)) : socketOnly("state.unwatch"),
     "tokens.create": () => err({ code: "bad_input", message: "tokens are created over HTTP" }),
     "workspace.restore": () => err({ code: "bad_input", message: "a workspace is restored over HTTP" }),
+    "workspace.delete": () => err({ code: "bad_input", message: "a workspace is deleted over HTTP" }),
     "tokens.list": () => this.#options.engine.run((tx) => ok(tokens.list(tx))),
     "tokens.revoke": ({ id }, actor) => {
       const revoked = this.#options.engine.run((tx) => tokens.revoke(tx, actor, id));

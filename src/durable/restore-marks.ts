@@ -15,4 +15,8 @@ export class RestoreMarks extends DurableObject {
   write(mark: RestoreMark): void {
     this.ctx.storage.kv.put(key, mark);
   }
+
+  async clear(): Promise<void> {
+    await this.ctx.storage.deleteAll();
+  }
 }

@@ -28,6 +28,7 @@ import {
   resourceMetadataPath,
 } from "./mcp-endpoint.ts";
 import { mcpPath } from "./oauth-server.ts";
+import { deleteWorkspace } from "./delete-workspace.ts";
 import { restoreWorkspace } from "./restore.ts";
 import { authenticatePage, giveTicket } from "./tickets.ts";
 import * as tokens from "./tokens.ts";
@@ -110,6 +111,7 @@ async function serve(context: AppContext, name: OperationName): Promise<Response
   const body = query ?? (await readBody(context));
   if (!body.ok) return errorResponse(body.error);
   if (name === "tokens.create") return createToken(context, caller.value, body.value.value);
+  if (name === "workspace.delete") return deleteWorkspace(context, caller.value, body.value.value);
   if (name === "workspace.restore") return restoreWorkspace(context, caller.value, body.value.value);
   // The text costs less to send than its parts.
   const input = query ? body.value : body.value.text;

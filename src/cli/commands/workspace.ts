@@ -46,6 +46,13 @@ export function addCommand(program: Command, cli: Cli): void {
   });
   defineOperation(cli, workspace, "sync", { operation: "workspace.sync", view: syncLines });
   addRestore(workspace, cli);
+  defineWork(cli, workspace, "delete", {
+    operation: "workspace.delete",
+    args: ["name"],
+    view: (_deleted, _cli, { input: { name } }) => [
+      `The workspace ${name} is deleted. This machine keeps its own sessions: \`shim workspace leave\`, and it is its own coordinator again.`,
+    ],
+  });
   addTokens(workspace, cli);
   addKeys(workspace, cli);
 }

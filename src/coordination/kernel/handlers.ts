@@ -14,6 +14,7 @@ type HostOperation =
   | "tokens.list"
   | "tokens.revoke"
   | "workspace.restore"
+  | "workspace.delete"
   | "health";
 
 /** Operations whose requests of one frame run together, with few statements. */
