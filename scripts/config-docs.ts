@@ -193,7 +193,7 @@ ${settingsTable()}
 | \`SHIM_HOME\` | the folder of everything that SHIM stores; an absolute path |
 | \`SHIM_EDGE_URL\`, \`SHIM_WORKSPACE\`, \`SHIM_TOKEN\` | together name the [workspace](../guide/clients.md#claude-desktop-the-bundle-instead-of-init), before \`edge.json\` |
 | \`SHIM_MACHINE\`, \`SHIM_WORKSPACE_KEY\` | with them: the machine's name, the workspace key |
-| \`SHIM_ADMIN_SECRET\`, \`SHIM_SIGNING_SECRET\` | the [secrets](../guide/coordinator.md#the-two-secrets) of a deployment |
+| \`SHIM_ADMIN_SECRET\`, \`SHIM_SIGNING_SECRET\`, \`SHIM_PREVIOUS_SIGNING_SECRET\` | the [secrets](../guide/coordinator.md#the-two-secrets) of a deployment |
 | \`SHIM_DEV_PORT\` | the port of \`npm run dev\`; 8787 |
 | \`NO_COLOR\` | no colors |
 | \`SHIM_DEBUG=1\` | adds the stack to an error |

@@ -43,7 +43,7 @@ export async function authenticateToken(
 ): Promise<Result<TokenCaller, Refusal>> {
   const problem = secretProblem("SHIM_SIGNING_SECRET", context.env.SHIM_SIGNING_SECRET);
   if (problem) return err(misconfigured(problem));
-  const claims = token === null ? null : await tokens.read(context.env.SHIM_SIGNING_SECRET, token);
+  const claims = token === null ? null : await tokens.read(tokens.signingSecrets(context.env), token);
   if (token === null || !claims) return err(await failedAuthentication(context));
   const refused = checkClaims(claims, requested) ?? (await checkRateLimit(context, claims.id));
   if (refused) return err(refused);
@@ -101,13 +101,15 @@ export async function requireDeploymentAdmin(context: AppContext): Promise<Resul
   const given = readBearerToken(context);
   const isAdmin = given !== null && secret && (await tokens.isSameSecret(given, secret));
   // Where no secret is set there is none to guess: the caller is answered with the problem.
-  if (secret && !isAdmin) return err(await refuseGuess(context, given, signing));
+  if (secret && !isAdmin) return err(await refuseGuess(context, given));
   return problem ? err(misconfigured(problem)) : ok(undefined);
 }
 
 /** A token signed by this deployment is no guess. */
-async function refuseGuess(context: AppContext, given: string | null, signing: string): Promise<Refusal> {
-  const isToken = given !== null && signing && (await tokens.read(signing, given)) !== null;
+async function refuseGuess(context: AppContext, given: string | null): Promise<Refusal> {
+  const { env } = context;
+  const isSigned = given !== null && Boolean(env.SHIM_SIGNING_SECRET);
+  const isToken = isSigned && (await tokens.read(tokens.signingSecrets(env), given)) !== null;
   return isToken ? unauthenticated : failedAuthentication(context);
 }
 

@@ -5,6 +5,8 @@ type Optional = "RATE_LIMITER" | "AUTH_FAILURE_LIMITER" | "VERSION" | "RESTORE_M
 export interface Env extends Omit<Cloudflare.Env, Optional>, Partial<Pick<Cloudflare.Env, Optional>> {
   /** Signs the tokens of every workspace. At least 32 characters. */
   readonly SHIM_SIGNING_SECRET: string;
+  /** The secret before it: what it has signed counts, and it signs nothing more. */
+  readonly SHIM_PREVIOUS_SIGNING_SECRET?: string;
   readonly SHIM_ADMIN_SECRET: string;
   /** Grants and clients of OAuth; without it and an address OAuth is off. */
   readonly OAUTH_KV?: KVNamespace;

@@ -74,7 +74,7 @@ async function checkExchange(options: TokenExchangeCallbackOptions<Env>): Promis
 
 /** Null where the token is no longer valid. */
 async function coordinatorOfToken(env: Env, token: string): Promise<DurableObjectStub<ChatCoordinator> | null> {
-  const claims = await tokens.read(env.SHIM_SIGNING_SECRET, token);
+  const claims = await tokens.read(tokens.signingSecrets(env), token);
   if (!claims) return null;
   const coordinator = env.COORDINATOR.getByName(claims.workspace);
   const valid = await coordinator.checkToken({ id: claims.id, hash: await tokens.hashOf(token) });

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { ticketLifeMs, ticketProtocol } from "../contract/protocol.ts";
 import type { Credentials } from "../durable/attachments.ts";
 import type { Ticket } from "../durable/connections.ts";
-import { fromBase64url, isSigned, sign, toBase64url } from "./tokens.ts";
+import { fromBase64url, isSigned, sign, signingSecrets, toBase64url } from "./tokens.ts";
 import type { Refusal } from "../contract/errors.ts";
 import { dataHeaders, isFromPage } from "../shared/page-security.ts";
 import { err, ok, type Result } from "../shared/result.ts";
@@ -48,9 +48,9 @@ function findTicket(protocols: string): string | null {
 }
 
 /** @param protocols Sec-WebSocket-Protocol; null: without a ticket that was signed here */
-async function read(secret: string, protocols: string): Promise<TicketHolder | null> {
+async function read(secrets: readonly string[], protocols: string): Promise<TicketHolder | null> {
   const [text = "", signature = ""] = findTicket(protocols)?.split(".") ?? [];
-  if (!(await isSigned(secret, purpose + text, signature))) return null;
+  if (!(await isSigned(secrets, purpose + text, signature))) return null;
   const bytes = fromBase64url(text);
   const payload = bytes && Payload.safeParse(JSON.parse(new TextDecoder().decode(bytes)));
   if (!payload?.success) return null;
@@ -76,7 +76,7 @@ export async function authenticatePage(context: AppContext): Promise<Result<Page
   const { req, env } = context;
   const origin = { origin: req.header("origin"), fetchSite: req.header("sec-fetch-site") };
   if (!isFromPage(origin, [ownOrigin(context)])) return err(forbidden("sockets are not open to other web pages"));
-  const holder = await read(env.SHIM_SIGNING_SECRET, req.header("sec-websocket-protocol") ?? "");
+  const holder = await read(signingSecrets(env), req.header("sec-websocket-protocol") ?? "");
   if (!holder || holder.workspace !== req.param("workspace")) return err(forbidden("a page needs a ticket"));
   const { workspace, credentials, id, expiresAt } = holder;
   return ok({ workspace, credentials, stub: coordinatorOf(context, workspace), ticket: { id, expiresAt } });

@@ -1,7 +1,9 @@
 import * as z from "zod";
+import { secretProblem } from "../contract/secrets.ts";
 import { Label } from "../contract/values.ts";
 import { Scope, Workspace, type Scope as ScopeName } from "../contract/workspaces.ts";
 import { uuidv7 } from "../shared/ids.ts";
+import type { Env } from "./env.ts";
 
 /** Signed with HMAC-SHA-256, so forged tokens and made-up workspaces never reach an object. */
 const Payload = z.strictObject({
@@ -45,10 +47,22 @@ export async function sign(secret: string, text: string): Promise<string> {
   return toBase64url(new Uint8Array(signature));
 }
 
-export async function isSigned(secret: string, text: string, signature: string): Promise<boolean> {
+/** @param secrets of which one has signed it: see `signingSecrets` */
+export async function isSigned(secrets: readonly string[], text: string, signature: string): Promise<boolean> {
   const bytes = fromBase64url(signature);
   if (!bytes) return false;
-  return crypto.subtle.verify("HMAC", await keyOf(secret), bytes, new TextEncoder().encode(text));
+  const signed = new TextEncoder().encode(text);
+  for (const secret of secrets) if (await crypto.subtle.verify("HMAC", await keyOf(secret), bytes, signed)) return true;
+  return false;
+}
+
+/** Secrets whose signatures count: the present one, which signs, and the one before it. */
+export function signingSecrets({
+  SHIM_SIGNING_SECRET: present,
+  SHIM_PREVIOUS_SIGNING_SECRET: previous,
+}: Pick<Env, "SHIM_SIGNING_SECRET" | "SHIM_PREVIOUS_SIGNING_SECRET">): readonly string[] {
+  const isUsable = secretProblem("SHIM_SIGNING_SECRET", previous) === null;
+  return previous !== undefined && isUsable ? [present, previous] : [present];
 }
 
 /** Same for a repeated request, unpredictable without the secret. */
@@ -72,12 +86,12 @@ export async function deriveFirstToken(
 }
 
 /** Answers null unless the worker signed it. Only the workspace knows revoked tokens. */
-export async function read(secret: string, token: string): Promise<Claims | null> {
+export async function read(secrets: readonly string[], token: string): Promise<Claims | null> {
   const [text = "", signature = "", ...rest] = token.startsWith(tokenPrefix)
     ? token.slice(tokenPrefix.length).split(".")
     : [];
   if (token.length > maxTokenChars || rest.length > 0) return null;
-  return (await isSigned(secret, text, signature)) ? claimsOf(text) : null;
+  return (await isSigned(secrets, text, signature)) ? claimsOf(text) : null;
 }
 
 function claimsOf(text: string): Claims | null {

@@ -101,6 +101,23 @@ it("[WO11] a signing secret that could be found from a token makes none valid", 
   expect(getByName).not.toHaveBeenCalled();
 });
 
+it("[WO16] while the previous signing secret is set tokens of both are valid, and the new one signs", async ({
+  workspace,
+}) => {
+  const old = bindings.SHIM_SIGNING_SECRET;
+  const rotated = { SHIM_SIGNING_SECRET: "the-next-secret-that-signs-all-tokens" };
+  const both = { ...rotated, SHIM_PREVIOUS_SIGNING_SECRET: old };
+  const statusOf = async (env: Partial<Env>, token: string): Promise<number> =>
+    (await ask(env, settings(workspace.name, bearer(token)))).status;
+  const path = `/v1/workspaces/${workspace.name}/tokens`;
+  const asked = { method: "POST", path, headers: bearer(workspace.token), body: { machine: "m2", scope: "admin" } };
+  const { token } = (await ask(both, asked)).value as { token: string };
+  expect([await statusOf(both, workspace.token), await statusOf(both, token)]).toEqual([200, 200]);
+  expect([await statusOf(rotated, workspace.token), await statusOf(rotated, token)]).toEqual([401, 200]);
+  const weak = { ...rotated, SHIM_PREVIOUS_SIGNING_SECRET: "short" };
+  expect([await statusOf(weak, token), await statusOf({}, token)]).toEqual([200, 401]);
+});
+
 it("[WO12] [WO15] failed authentications of one address are limited; valid ones pass", async ({ workspace }) => {
   const env = { AUTH_FAILURE_LIMITER: limiter() };
   const bad = from("203.0.113.7");
