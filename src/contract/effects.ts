@@ -126,7 +126,11 @@ const byKind: Readonly<Record<EffectKind, readonly Omit<EffectCommand, "kind">[]
     { words: "gh api -x|--method post|put|patch", unless: "graphql" },
     { words: "gh api -f|--field|--raw-field|--input", unless: "graphql|get" },
     { words: "gh api graphql query=*mutation*" },
-    { words: "*_send_email|*_send_mail|*_send_message|*_post_message|*_create_issue|*_update_issue" },
+    {
+      words: "*_send_email|*_send_mail|*_send_message|*_post_message|*_create_issue|*_update_issue",
+      // Codex's sub-agents write to each other so.
+      unless: "collaboration__*",
+    },
     { words: "*_create_comment|*_add_issue_comment|*_create_pull_request|*_merge_pull_request" },
   ],
 };

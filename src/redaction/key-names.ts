@@ -149,6 +149,8 @@ const strengths: Readonly<Record<string, (context: NameContext) => Strength | nu
 const settingOfPassword = /(?<![A-Za-z])(?:require|store|key|master)$/;
 
 function passStrength(context: NameContext): Strength | null {
+  // `--- PASS: TestName`, as Go reports a test.
+  if (context.word === "PASS" && context.before.endsWith("--- ")) return null;
   if (settingOfPassword.test(context.before)) return "password";
   if (context.word.length > "pass".length || isSeparateWord(context)) return "password";
   return isCompound(context) && !notPassword.test(context.before) ? "token" : null;

@@ -96,6 +96,7 @@ const code: readonly string[] = [
   "authenticateUserWithOAuth2AndRefreshTokenRotation(authorizationServerMetadataEndpointUrl)",
   "the tokens come from createOpenAPI3DocumentSchemaValidatorFactory2 and are cached",
   ".sk-folding-cube .sk-cube:before { color: #1a2b3c; background-color: #A1B2C3D4; } .sk-circle-fade-dot-2 {}",
+  "=== RUN   TestStore_Write\n--- PASS: TestStore_Write (0.00s)\n    --- PASS: TestStore_Write/of_0_bytes (0.00s)\nPASS",
   "PASS  test/node/token-store.test.ts (12 tests) 345ms\nPASS: 48, FAIL: 0, pass: 100%",
   "PWD=/home/ann/projects/shim\nOLDPWD=/home/ann\nSSH_AUTH_SOCK=/tmp/ssh-AbC123def456/agent.4711\n",
   "/Users/ann/Library/Application Support/tokens/9f86d081884c7d659a2f/cache.json: 12 files",

@@ -92,6 +92,7 @@ it("[EF2] reads a text of any form in linear time and without an end", () => {
 it("[EF1] finds calls of MCP tools, of clients that name them in their way, but not SHIM's own", () => {
   const names = ["mcp__mail__send_email", "github-create_pull_request", "supabase_apply_migration"];
   expect(findEffects("send_message", { to: "another agent of the client" })).toEqual([]);
+  expect(findEffects("collaboration__send_message", { to: "another agent of the client" })).toEqual([]);
   expect(names.map((name) => findEffects(name, { to: "a" }).map(({ kind }) => kind))).toEqual([
     ["message"],
     ["message"],
