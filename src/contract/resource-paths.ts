@@ -14,20 +14,9 @@ function shapeOf(resource: string): Shape {
 
 /** Answers whether some file may match both. */
 export function overlap(one: string, other: string): boolean {
-  if (one === other) return true;
-  if (!one.startsWith(scheme) || !other.startsWith(scheme)) return false;
-  const [a, b] = [shapeOf(one), shapeOf(other)];
-  return coversPartOf(a, b) || coversPartOf(b, a);
-}
-
-function coversPartOf(a: Shape, b: Shape): boolean {
-  if (a.kind === "tree") return b.kind === "exact" ? isBelow(b.path, a.folder) : isBelow(`${b.folder}/x`, a.folder);
-  if (a.kind === "children") return b.kind === "exact" && parentOf(b.path) === a.folder;
-  return false;
-}
-
-function isBelow(path: string, folder: string): boolean {
-  return path.startsWith(`${folder}/`);
+  const set = new OverlapSet();
+  set.add(one);
+  return set.overlaps(other);
 }
 
 function parentOf(path: string): string {

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { overlap, OverlapSet } from "#src/contract/resource-paths.ts";
-import { resources } from "#harness/coordinator/lease-model.ts";
+import { OverlapSet } from "#src/contract/resource-paths.ts";
+import { meet, resources } from "#harness/coordinator/lease-model.ts";
 
 it("[LE9] a set of resources overlaps what one of them overlaps", () => {
   const resource = fc.constantFrom(...resources, "x", "file:p");
@@ -9,7 +9,7 @@ it("[LE9] a set of resources overlaps what one of them overlaps", () => {
     fc.property(fc.array(resource, { maxLength: 4 }), resource, (some, one) => {
       const set = new OverlapSet();
       for (const other of some) set.add(other);
-      expect([some, one, set.overlaps(one)]).toEqual([some, one, some.some((other) => overlap(other, one))]);
+      expect([some, one, set.overlaps(one)]).toEqual([some, one, some.some((other) => meet(other, one))]);
     }),
     { numRuns: 5_000 },
   );
