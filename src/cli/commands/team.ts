@@ -13,7 +13,7 @@ import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { isRecord, jsonOrText } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
-import { exitCodes, notFound, wrongUsage, type CliResult } from "../answer.ts";
+import { exitCodes, notFound, wrongUsage, type CliResult, type FailedResult } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
@@ -262,6 +262,12 @@ function addLocks(program: Command, cli: Cli): void {
     }),
   });
   addLockRun(command, cli);
+  defineWork(cli, command, "check", {
+    operation: "leases.check",
+    args: ["resource", "token"],
+    refuse: ({ isValid, holder }, { resource, token }) => (isValid ? null : tokenLost(resource, token, holder)),
+    view: ({ remainingMs }, _cli, { input: { resource } }) => [`${resource} is held, ${age(remainingMs)} left.`],
+  });
   defineWork(cli, command, "force-release", {
     operation: "leases.force-release",
     args: ["resource"],
@@ -270,6 +276,12 @@ function addLocks(program: Command, cli: Cli): void {
       `${resource} is free. Its former holder may still be working, but its token is no longer valid.`,
     ],
   });
+}
+
+function tokenLost(resource: string, token: number, holder: string | null): FailedResult {
+  const now = holder === null ? "not held" : `held by chat ${holder} with another one`;
+  const message = `token ${token} is no longer that of ${resource}, which is ${now}.`;
+  return err({ exit: exitCodes.leaseLost, code: "lease_lost", message });
 }
 
 const leaderPrefix = "leader:";

@@ -56,6 +56,18 @@ it("[CL137] a command whose lease is lost is ended with all of its processes, an
   expect(rig.graces).toEqual([5_000]);
 });
 
+it("[CL303] a token is checked: 0 while it is that of the lease, 76 once it is not", async () => {
+  const rig = new LeaseCommandRig();
+  const running = rig.leaseRun([], "writeFileSync(file, process.env.SHIM_LEASE_TOKEN); exitWhenAsked(0);");
+  const [token] = await rig.written();
+  const check = (given = token) => rig.home.shim("team locks check db", String(given));
+  expect(await check()).toMatchObject({ code: 0, out: expect.stringContaining("db is held") as string });
+  expect(await check((token ?? 0) - 1)).toMatchObject(failed(76, /held by chat run-.* with another one/));
+  rig.askToExit();
+  await running;
+  expect(await check()).toMatchObject(failed(76, /not held/));
+});
+
 it("[CL138] Ctrl-C ends the command and releases the lease; before there is a lease it starts nothing", async () => {
   const rig = new LeaseCommandRig();
   const running = rig.leaseRun([], `${forever} writeFileSync(file, "1");`);
