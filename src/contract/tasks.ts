@@ -140,7 +140,7 @@ export type ClaimedTask = z.infer<typeof ClaimedTask>;
 const claimFields = {
   limit: limit(50, 1),
   types: z.array(TaskType).min(1).max(50).optional(),
-  /** False: only assigned, until `tasks.start`. */
+  /** False: only assigned, until the first heartbeat. */
   isStarted: z.boolean().default(true),
 };
 export const ClaimOptions = z.strictObject(claimFields);
@@ -203,14 +203,6 @@ export const taskOperations = {
     effect: "grow",
     example: { self: exampleSelf, requestId: "r3" },
   }),
-  "tasks.start": operation("POST /tasks/start", "work", {
-    input: ClaimedTaskReference,
-    output: z.object({ remainingMs: durationMs }),
-    errors: [...holderErrors, "budget_exceeded"],
-    summary: "Starts an assigned task.",
-    effect: "keep",
-    example: { self: exampleSelf, task: 1, claim: 1 },
-  }),
   "tasks.heartbeat": operation("POST /tasks/heartbeat", "work", {
     input: z.strictObject({
       ...claimedTaskFields,
@@ -265,21 +257,6 @@ export const taskOperations = {
     summary: "Ends an attempt as failed; the task is retried after a delay, or fails for good.",
     effect: "keep",
     example: { self: exampleSelf, task: 1, claim: 1, reason: "no disk" },
-  }),
-  "tasks.extend": operation("POST /tasks/extend", "work", {
-    /** Minimum time from now. */
-    input: z.strictObject({
-      ...claimedTaskFields,
-      ms: z
-        .int()
-        .min(1_000)
-        .max(7 * dayMs),
-    }),
-    output: z.object({ remainingMs: durationMs }),
-    errors: [...holderErrors, "budget_exceeded"],
-    summary: "Extends the deadline of an attempt to at least the given time from now; never shortens it.",
-    effect: "keep",
-    example: { self: exampleSelf, task: 1, claim: 1, ms: 60_000 },
   }),
   "tasks.release": operation("POST /tasks/release", "work", {
     input: z.strictObject({

@@ -39,11 +39,9 @@ export function deedsOf({ self }: Pick<Peer, "self">): { readonly [Name in Engin
     "messages.pull": { self },
     "messages.ack": { self, cursor: 1 },
     "tasks.claim": { self, requestId },
-    "tasks.start": hold,
     "tasks.heartbeat": hold,
     "tasks.ack": hold,
     "tasks.nack": { ...hold, reason: "broken" },
-    "tasks.extend": { ...hold, ms: 1_000 },
     "tasks.release": hold,
     "sync.take": { self, device: "d1", session: "s1", token: 1 },
   };

@@ -120,16 +120,6 @@ export function taskAttemptRules(it: TaskTest): void {
     expect(await endsOf(host, task)).toEqual(["timeout", "timeout"]);
   });
 
-  it("[TA16] an extension moves the end", async ({ host, a }) => {
-    const task = await submitOne(host, { startToCloseMs: minute, heartbeatMs: hour });
-    const held = await a.take();
-    await a.do("tasks.extend", held, { ms: 5 * minute });
-    await pass(host, 5 * minute - 1);
-    expect(await stateOf(host, task)).toBe("running");
-    await pass(host, 1);
-    expect(await endsOf(host, task)).toEqual(["timeout"]);
-  });
-
   it("[TA16] [TA20] a silent attempt stalls at no cost; after maxStalls the task is dead", async ({ host, a }) => {
     const task = await submitOne(host, { heartbeatMs: minute, maxAttempts: 1 });
     for (const expected of ["queued", "queued", "dead poison"]) {
@@ -195,7 +185,7 @@ export function taskAttemptRules(it: TaskTest): void {
       expect(await cancel(host, task, "again")).toBe("cancelled");
       expect(await taskOf(host, task)).toMatchObject({ state: "cancelled", detail: "not wanted", chat: null });
     }
-    expect(codeOf(await a.try("tasks.start", held, {}))).toBe("stale_claim");
+    expect(codeOf(await a.try("tasks.heartbeat", held, {}))).toBe("stale_claim");
     expect(await a.claim()).toEqual([]);
   });
 

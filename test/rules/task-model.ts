@@ -31,7 +31,7 @@ const wished: fc.Arbitrary<Wished> = fc.record({
   isIgnoring: fc.boolean(),
 });
 
-const deed = fc.constantFrom("ack", "nack", "nack for good", "release", "beat", "news", "extend", "start");
+const deed = fc.constantFrom("ack", "nack", "nack for good", "release", "beat", "news");
 const anyStep = fc.oneof(
   step(7, "submit", { wished, needs: fc.array(pick, { maxLength: 2 }) }),
   step(5, "claim", {
@@ -170,16 +170,12 @@ class Bench {
     else if (what === "nack") model.nack(one, true);
     else if (what === "nack for good") model.nack(one, false);
     else if (what === "release") model.release(one);
-    else if (what === "extend") model.extend(one, minute);
-    else if (what === "start") model.begin(one);
     else model.beat(one, what === "news");
   }
 
   async #do({ hand, claimed }: Ticket, what: Deed): Promise<string> {
     if (what === "ack") return codeOf(await hand.try("tasks.ack", claimed, { result: claimed.claim }));
     if (what === "release") return codeOf(await hand.try("tasks.release", claimed, {}));
-    if (what === "extend") return codeOf(await hand.try("tasks.extend", claimed, { ms: minute }));
-    if (what === "start") return codeOf(await hand.try("tasks.start", claimed, {}));
     if (what === "nack" || what === "nack for good") {
       return codeOf(await hand.try("tasks.nack", claimed, { reason: "broken", isRetryable: what === "nack" }));
     }

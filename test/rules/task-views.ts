@@ -46,7 +46,7 @@ export function taskViewRules(it: TaskTest): void {
     expect((await taskOf(host, task)).running).toBeNull();
     const held = await a.take({ isStarted: false });
     expect((await taskOf(host, task)).running).toBeNull();
-    await a.do("tasks.start", held, {});
+    await a.do("tasks.heartbeat", held, {});
     host.wait(25_000);
     await a.do("tasks.heartbeat", held, {});
     host.wait(5_000);

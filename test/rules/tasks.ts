@@ -231,8 +231,6 @@ export function taskHoldRules(it: TaskTest): void {
     expect(present.claim).toBeGreaterThan(old.claim);
     expect(codeOf(await a.try("tasks.ack", old, { result: 1 }))).toBe("stale_claim");
     expect(codeOf(await a.try("tasks.heartbeat", old, {}))).toBe("stale_claim");
-    expect(codeOf(await a.try("tasks.extend", old, { ms: 1_000 }))).toBe("stale_claim");
-    expect(codeOf(await a.try("tasks.start", old, {}))).toBe("stale_claim");
     expect(codeOf(await b.try("tasks.ack", { task, claim: present.claim + 1 }, {}))).toBe("stale_claim");
     expect(codeOf(await b.try("tasks.ack", { task: task + 1, claim: 1 }, {}))).toBe("unknown_task");
     expect(await b.ack(present, "b")).toBe("done");
@@ -279,7 +277,7 @@ export function taskHoldRules(it: TaskTest): void {
     expect(await stateOf(host, task)).toBe("running");
   });
 
-  it("[TA16] an assigned task begins by a start or any work, or is queued at its deadline", async ({ host, a }) => {
+  it("[TA16] an assigned task begins by its first heartbeat, or is queued at its deadline", async ({ host, a }) => {
     const task = await submitOne(host, { startToCloseMs: hour });
     const assigned = await a.take({ isStarted: false });
     expect(assigned).toMatchObject({ isStarted: false, startInMs: 30 * second, remainingMs: hour });
@@ -288,16 +286,16 @@ export function taskHoldRules(it: TaskTest): void {
     expect(await stateOf(host, task)).toBe("assigned");
     await pass(host, 1);
     expect(await taskOf(host, task)).toMatchObject({ state: "queued", failures: 0, lostChats: 0, stalls: 0 });
-    expect(codeOf(await a.try("tasks.start", assigned, {}))).toBe("stale_claim");
+    expect(codeOf(await a.try("tasks.heartbeat", assigned, {}))).toBe("stale_claim");
     const again = await a.take({ isStarted: false });
     host.wait(10 * second);
-    expect(await a.do("tasks.start", again, {})).toEqual({ remainingMs: hour });
+    expect(await a.do("tasks.heartbeat", again, {})).toMatchObject({ remainingMs: hour });
     host.wait(10 * second);
-    expect(await a.do("tasks.start", again, {})).toEqual({ remainingMs: hour - 10 * second });
+    expect(await a.do("tasks.heartbeat", again, {})).toMatchObject({ remainingMs: hour - 10 * second });
     expect(await endsOf(host, task)).toEqual(["not_started"]);
   });
 
-  it("[TA17] a heartbeat stores progress and checkpoint; an extension is a minimum", async ({ host, a }) => {
+  it("[TA17] a heartbeat stores progress and checkpoint", async ({ host, a }) => {
     const task = await submitOne(host, { startToCloseMs: 10 * minute });
     const held = await a.take();
     host.wait(minute / 2);
@@ -305,10 +303,6 @@ export function taskHoldRules(it: TaskTest): void {
     const beat = await a.do("tasks.heartbeat", held, { progress, checkpoint: { at: 7 } });
     expect(beat).toEqual({ isCancelled: false, isOverBudget: false, reason: null, remainingMs: 9.5 * minute });
     expect(await taskOf(host, task)).toMatchObject({ progress, checkpoint: { at: 7 } });
-    expect(await a.do("tasks.extend", held, { ms: minute })).toEqual({ remainingMs: 9.5 * minute });
-    for (let times = 0; times < 2; times++) {
-      expect(await a.do("tasks.extend", held, { ms: hour })).toEqual({ remainingMs: hour });
-    }
     await a.do("tasks.heartbeat", held, {});
     expect(await taskOf(host, task)).toMatchObject({ progress, checkpoint: { at: 7 } });
   });

@@ -51,7 +51,7 @@ const reached = [
   "submit repeated, submit of a known key, circle refused, refused: duplicate_task, refused: unknown_task",
   "dispatch at once, token, token again, token lost, token after a failure, queue forgot, task given, took what was given, task moved",
   "task taken, task received again, progress went along, results went along, task forgotten, refused: chat_draining",
-  "tasks.start accepted, tasks.heartbeat accepted, tasks.extend accepted, end of a claim repeated, refused: stale_claim",
+  "tasks.heartbeat accepted, end of a claim repeated, refused: stale_claim",
   "attempt: done, attempt: failed, attempt: timeout, attempt: stalled, attempt: chat_offline, attempt: chat_left",
   "attempt: not_started, attempt: released, attempt: cancelled, attempt: moved, told of a cancellation, replayed",
   "attempt: budget_exceeded, task: budget_exceeded, task went as one too many",

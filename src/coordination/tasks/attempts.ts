@@ -11,7 +11,6 @@ import * as chatPerformance from "./chat-performance.ts";
 import * as lifecycle from "./lifecycle.ts";
 import * as routes from "./routes.ts";
 import * as rows from "./task-rows.ts";
-import { tasks } from "./task-tables.ts";
 import { isExpired, remainingMs, type TaskRow } from "./task-rows.ts";
 import { byOneChat, type Handlers, type ListHandlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
@@ -98,20 +97,6 @@ export const lists = {
 } satisfies Partial<ListHandlers>;
 
 export const handlers = {
-  "tasks.start"(tx, input) {
-    const row = requireRunning(tx, input);
-    return row.ok ? ok({ remainingMs: remainingMs(tx, row.value) }) : row;
-  },
-
-  "tasks.extend"(tx, input) {
-    const found = requireRunning(tx, input);
-    if (!found.ok) return found;
-    const row = found.value;
-    const closeAt = Math.max(row.closeAt ?? 0, tx.now + input.ms);
-    tasks.update(tx.sql, { task: row.task }, { closeAt, seenAt: tx.now });
-    return ok({ remainingMs: remainingMs(tx, { ...row, closeAt }) });
-  },
-
   /** Writes no row without news within a third of the silence limit. */
   "tasks.heartbeat"(tx, input) {
     const running = requireRunning(tx, input);

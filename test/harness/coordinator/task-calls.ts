@@ -13,7 +13,7 @@ export type NewTask = InputOf<"tasks.submit">["tasks"][number];
 export type Claimed = OutputOf<"tasks.claim">["claims"][number];
 type Claiming = Partial<Omit<InputOf<"tasks.claim">, "self">>;
 type Hold = Pick<Claimed, "task" | "claim">;
-type HoldOperation = Extract<EngineOperation, `tasks.${"start" | "heartbeat" | "ack" | "nack" | "extend" | "release"}`>;
+type HoldOperation = Extract<EngineOperation, `tasks.${"heartbeat" | "ack" | "nack" | "release"}`>;
 type More<Name extends HoldOperation> = Omit<InputOf<Name>, "self" | "task" | "claim">;
 
 /** A chat that works on tasks. */

@@ -9,7 +9,6 @@ const usage = rarely(from(undefined), from({ tokens: 5 }), 20);
 const limit = fc.integer({ min: 1, max: 9 });
 const next = rarely(from(undefined), fc.record({ limit, isStarted }), 6);
 const acknowledgements = requests("tasks.ack", { result: value, usage, next }, 9);
-const extensions = requests("tasks.extend", { ms: from(1_000, 20_000, 90_000) }, 5);
 
 const newTask = fc.record({
   type: rarely(from("t", "u"), from("v"), 6),
@@ -25,25 +24,22 @@ const work: fc.Arbitrary<Step[]> = fc
     tasks: fc.array(newTask, { minLength: 2, maxLength: 12 }),
     claim: requests("tasks.claim", { requestId: claimId, limit: from(9), isStarted }, 1),
     ms: pause,
-    extend: extensions,
     end: acknowledgements,
-    isExtended: fc.boolean(),
   })
-  .map(({ tasks, claim, ms, extend, end, isExtended }) => {
-    const steps: Step[] = [
+  .map(({ tasks, claim, ms, end }): Step[] => {
+    return [
       { kind: "call", name: "tasks.submit", input: { tasks } },
       { kind: "frame", drafts: claim },
       { kind: "wait", ms: ms % 9_000, pings: true, rings: false },
+      { kind: "frame", drafts: end.slice(0, tasks.length).map(toNewest) },
     ];
-    const ends = (isExtended ? [extend, end] : [end]).map((drafts) => drafts.slice(0, tasks.length).map(toNewest));
-    return steps.concat(ends.map((drafts) => ({ kind: "frame", drafts })));
   });
 
 function toNewest(draft: Draft, at: number): Draft {
   return draft.pick % 12 === 0 && draft.pick > 0 ? draft : { ...draft, pick: at };
 }
 
-const late = fc.oneof(acknowledgements, extensions).map((drafts): Step[] => [{ kind: "frame", drafts }]);
+const late = acknowledgements.map((drafts): Step[] => [{ kind: "frame", drafts }]);
 
 export const history = fc
   .array(

@@ -99,13 +99,6 @@ export class TaskModel {
     this.#look(one);
   }
 
-  extend(one: ModelTask, ms: number): void {
-    this.begin(one);
-    one.seenAt = this.now;
-    one.closeAt = Math.max(one.closeAt, this.now + ms);
-    this.#look(one);
-  }
-
   ack(one: ModelTask): void {
     this.#end(one, "done", null);
   }

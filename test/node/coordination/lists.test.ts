@@ -105,8 +105,7 @@ class Pair {
 
   #subject(name: EngineOperation, pick: number): object {
     if (name === "leases.renew" || name === "leases.release") return this.#lease(pick);
-    const isOfClaim = name === "tasks.ack" || name === "tasks.extend";
-    return isOfClaim ? (this.#claims[pick] ?? { task: 1, claim: 1 }) : {};
+    return name === "tasks.ack" ? (this.#claims[pick] ?? { task: 1, claim: 1 }) : {};
   }
 
   #lease(pick: number): Grant {

@@ -53,7 +53,6 @@ export const inFrames: Focus = {
     ...works.acts,
     "acquire in a frame": 4,
     "renew or release in a frame": 2,
-    "extend in a frame": 4,
     "finish in a frame": 4,
   },
 };

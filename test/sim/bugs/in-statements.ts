@@ -44,11 +44,6 @@ export const inStatements: readonly Bug[] = [
     patch: swallowed(/^UPDATE leases SET ttlMs = \?, expiresAt = /, 1),
   },
   { name: "keeps-deleted", about: "a deleted key stays", patch: swallowed(/^DELETE FROM state WHERE key /, 1) },
-  {
-    name: "extends-nothing",
-    about: "an extension leaves the time of its task as it was",
-    patch: swallowed(/^UPDATE tasks SET closeAt = \?, seenAt/, 1),
-  },
   { name: "token-not-raised", about: "a new grant has the token of the one before", patch: sameToken },
   {
     name: "due-compared-wrongly",

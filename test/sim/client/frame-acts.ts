@@ -67,14 +67,6 @@ function keys(client: Client, rng: Rng): void {
   client.postFrame(calls);
 }
 
-function extend(client: Client, rng: Rng): void {
-  const { self, working } = client;
-  if (!self) return;
-  const ms = rng.between(1_000, 60_000);
-  const calls = working.claims().map((claim): Call => ({ name: "tasks.extend", input: { self, ...claim, ms } }));
-  if (calls.length > 0) client.postFrame(calls);
-}
-
 function finish(client: Client, rng: Rng): void {
   const { self, working, around } = client;
   if (!self) return;
@@ -93,6 +85,5 @@ export const frameActs: readonly Act[] = [
   { name: "acquire in a frame", weight: 5, run: acquire },
   { name: "renew or release in a frame", weight: 4, run: renewOrRelease },
   { name: "write in a frame", weight: 4, run: keys },
-  { name: "extend in a frame", weight: 2, run: extend },
   { name: "finish in a frame", weight: 2, run: finish },
 ];

@@ -82,11 +82,6 @@ export class Working {
     this.ask();
   }
 
-  /** Of tasks that it works on, for a frame. */
-  claims(): { readonly task: number; readonly claim: number }[] {
-    return [...this.holds.values()].filter(({ isStarted }) => isStarted).map(of);
-  }
-
   /** From now on it works on none of these. @returns the ends, for a frame */
   finish(count: number): { readonly task: number; readonly claim: number; readonly result: object }[] {
     const ended = [...this.holds.values()].filter(({ isStarted }) => isStarted).slice(0, count);
@@ -99,12 +94,10 @@ export class Working {
     if (this.#old.length === 0) return;
     const hold = rng.pick(this.#old);
     const { task, claim } = hold.belief;
-    const what = rng.pick(["ack", "ack", "start", "extend"] as const);
-    if (what === "ack") {
+    if (rng.chance(0.5)) {
       const reply = await this.#client.call("tasks.ack", { task, claim, result: resultOf(hold) });
       if (reply.ok) this.#client.around.queue.counted(task, claim);
-    } else if (what === "start") await this.#client.call("tasks.start", { task, claim });
-    else await this.#client.call("tasks.extend", { task, claim, ms: 60_000 });
+    } else await this.#client.call("tasks.heartbeat", { task, claim });
   }
 
   /** [QU1] Who has room again asks for itself. */
@@ -169,9 +162,7 @@ export class Working {
       return this.#client.run(() => this.#end(hold));
     }
     hold.left -= 1;
-    const { rng } = this.#client.around.sim;
-    const extendMs = rng.chance(0.15) ? rng.between(1_000, 60_000) : null;
-    this.#client.run(() => (extendMs === null ? this.#beat(hold) : this.#extend(hold, extendMs)));
+    this.#client.run(() => this.#beat(hold));
     this.#later(hold);
   }
 
@@ -181,7 +172,7 @@ export class Working {
     // From now on it may run, and then a silence is what ends it.
     const spanMs = Math.min(hold.claimed.heartbeatMs, hold.claimed.remainingMs);
     hold.belief.shorten(toTrust(since, spanMs, spanMs));
-    const reply = await this.#client.call("tasks.start", of(hold));
+    const reply = await this.#client.call("tasks.heartbeat", of(hold));
     if (hold.isOver) return;
     if (!reply.ok) return this.#refused(hold, reply.error.code);
     hold.isStarted = true;
@@ -206,14 +197,6 @@ export class Working {
     // [TA17] Without news it may have written nothing for a third of the time.
     const silenceMs = hold.claimed.heartbeatMs * (2 / 3);
     this.#prove(hold, sent, Math.min(reply.value.remainingMs, silenceMs));
-  }
-
-  async #extend(hold: Hold, ms: number): Promise<void> {
-    const sent = this.#client.stamp();
-    const reply = await this.#client.call("tasks.extend", { ...of(hold), ms });
-    if (hold.isOver) return;
-    if (!reply.ok) return this.#refused(hold, reply.error.code);
-    this.#prove(hold, sent, Math.min(reply.value.remainingMs, hold.claimed.heartbeatMs));
   }
 
   /** From the moment it says that it is through with it, it is. */

@@ -15,7 +15,7 @@ interface Expected {
   readonly isRepeat: boolean;
 }
 
-const calls = new Set(["tasks.start", "tasks.heartbeat", "tasks.ack", "tasks.nack", "tasks.extend", "tasks.release"]);
+const calls = new Set(["tasks.heartbeat", "tasks.ack", "tasks.nack", "tasks.release"]);
 
 /** What chats do with tasks that they have. */
 export class ClaimCalls {
@@ -82,20 +82,10 @@ export class ClaimCalls {
 
   /** What an accepted call leaves behind. */
   #kept(name: string, known: KnownTask, input: ClaimedTaskReference, result: Reply & { ok: true }): void {
-    const { held } = known;
-    const { hostNow: now } = this.#sim;
     if (name === "tasks.heartbeat") return this.#beat(known, input, result.value as OutputOf<"tasks.heartbeat">);
-    if (name === "tasks.extend" && held) {
-      held.closeAt = Math.max(held.closeAt, now + (input as CheckedInputOf<"tasks.extend">).ms);
-      held.seenAt = now;
-    }
-    const { state, remainingMs } = result.value as { state?: string; remainingMs?: number };
-    if (state !== undefined) {
-      const became = known.ends.get(input.claim)?.became;
-      return this.#sim.must(state === became, "task", () => `task ${known.task} became ${became}, not ${state}`);
-    }
-    const left = (held?.closeAt ?? 0) - now;
-    if (remainingMs !== left) this.#sim.fail("task", `task ${known.task} has ${left} ms, not ${remainingMs}`);
+    const { state } = result.value as OutputOf<"tasks.release">;
+    const became = known.ends.get(input.claim)?.became;
+    this.#sim.must(state === became, "task", () => `task ${known.task} became ${became}, not ${state}`);
   }
 
   /** [TA17] */
@@ -123,7 +113,9 @@ export class ClaimCalls {
   }
 
   #lookAtTold({ task, held, isCancelAsked }: KnownTask, told: OutputOf<"tasks.heartbeat">): void {
-    const isRight = told.isCancelled === isCancelAsked && told.isOverBudget === (held === null);
+    const remainingMs = held ? held.closeAt - this.#sim.hostNow : 0;
+    const isRight =
+      told.isCancelled === isCancelAsked && told.isOverBudget === (held === null) && told.remainingMs === remainingMs;
     this.#sim.must(isRight, "task", () => `a heartbeat of task ${task} was answered with ${JSON.stringify(told)}`);
     if (told.isCancelled) this.#sim.count("told of a cancellation");
   }

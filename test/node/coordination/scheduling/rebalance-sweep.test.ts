@@ -38,7 +38,7 @@ it("[PL21] what was assigned and has not started goes to a chat that came later 
   look(host);
   const [begun, ...others] = await a.claim({ limit: 4, isStarted: false });
   if (!begun) throw new Error("four were given");
-  await a.do("tasks.start", begun, {});
+  await a.do("tasks.heartbeat", begun, {});
   const b = await taker(host, "b");
   host.hints.length = 0;
   await pass(host, 5 * second, "a", "b");
@@ -49,7 +49,7 @@ it("[PL21] what was assigned and has not started goes to a chat that came later 
   const hinted = host.hints.filter(({ kind }) => kind === "task").map((hint) => "chat" in hint && hint.chat);
   expect(hinted).toEqual(moved.flatMap(() => ["a", "b"]));
   for (const held of moved) {
-    expect(refused(await a.try("tasks.start", held, {})).code).toBe("stale_claim");
+    expect(refused(await a.try("tasks.heartbeat", held, {})).code).toBe("stale_claim");
     expect(await endsOf(host, held.task)).toEqual(["moved"]);
     expect(await taskOf(host, held.task)).toMatchObject({ failures: 0, stalls: 0, lostChats: 0 });
   }
