@@ -119,7 +119,9 @@ export const stateOperations = {
     summary: "Changes several keys at once under conditions, all or nothing.",
     effect: "grow",
     effectOf: ({ writes }) => (writes.some(({ op }) => op === "set") ? "grow" : "free"),
+    isDestructive: true,
     isPostponable: true,
+    surfaces: ["remote"],
     example: { writes: [{ op: "set", key: "k", value: 1 }] },
   }),
   /** Changes below a prefix, oldest first. Below the compaction floor: `compacted`; list again. */

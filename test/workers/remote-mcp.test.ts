@@ -107,6 +107,7 @@ it("[RM3] what destroys something says so, and each description and schema is th
     "leases_force_release",
     "state_delete",
     "state_set",
+    "state_update",
     "tasks_cancel",
     "tasks_discard",
   ]);
