@@ -3,8 +3,9 @@ import type { Refusal } from "#src/contract/errors.ts";
 import { operations, type CheckedInputOf, type InputOf, type OutputOf } from "#src/contract/operations.ts";
 import * as due from "#src/coordination/due.ts";
 import { EngineHost } from "#src/coordination/engine-host.ts";
-import { followUpOf, run, type EngineOperation } from "#src/coordination/engine.ts";
+import type { EngineOperation } from "#src/coordination/engine.ts";
 import * as liveness from "#src/coordination/chats/liveness.ts";
+import { enqueueDispatch } from "#src/coordination/tasks/lifecycle.ts";
 import { heldDueSql } from "#src/coordination/tasks/task-rows.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
@@ -60,9 +61,8 @@ export class LocalHost implements RowHost {
   ): Promise<Result<OutputOf<Name>, Refusal>> {
     const parsed = operations[name].input.safeParse(input);
     if (!parsed.success) return err({ code: "bad_input", message: parsed.error.message });
-    const result = this.commit((tx) => run(tx, actor, name, parsed.data as CheckedInputOf<Name>));
-    const note = result.ok ? null : followUpOf(parsed.data, result.error);
-    if (note) this.commit((tx) => ok(note(tx)));
+    const result = this.#host.call(actor, name, parsed.data as CheckedInputOf<Name>);
+    this.#endEvent();
     return result;
   }
 
@@ -70,7 +70,8 @@ export class LocalHost implements RowHost {
     for (let rounds = 0; rounds < 10_000; rounds++) {
       const next = await this.nextDue();
       if (next === null || next > this.#now) return next;
-      const problems = await this.sweep(100);
+      const problems = this.#host.sweep(100);
+      this.#endEvent();
       if (problems.length > 0) throw new Error(problems.join("; "));
     }
     throw new Error("what is due stays due, however often the alarm rings");
@@ -117,12 +118,18 @@ export class LocalHost implements RowHost {
     return due.nextDue(this.#host.tx());
   }
 
-  /** One transaction; rolled back when it refuses or throws. Nothing is dispatched but through the queue. */
+  /** One transaction; rolled back when it refuses or throws. */
   commit<R extends Result<unknown, unknown>>(work: (tx: Tx) => R): R {
-    const result = this.#host.run((tx) => work({ ...tx, requestDispatch: null }) as Result<unknown, Refusal>);
+    const result = this.#host.run((tx) => work(tx) as Result<unknown, Refusal>);
+    this.#endEvent();
+    return result as R;
+  }
+
+  /** All tasks go through the queue. */
+  #endEvent(): void {
+    this.#host.dispatch((tx) => enqueueDispatch({ ...tx, requestDispatch: null }));
     this.#checkDueTimes();
     this.hints.push(...this.#host.takeHints());
-    return result as R;
   }
 
   #checkDueTimes(): void {
