@@ -5,7 +5,7 @@ import { simulate, type Outcome } from "./run.ts";
 
 /** As many as come through all that [SM13] asks for; `npm run sim -- --events 1000000` runs more. */
 const events = 100_000;
-const seed = 3;
+const seed = 1;
 /** Many days, each with another weather. */
 const day = 8_000;
 /** It computes for minutes on a loaded machine: only what hangs ends by it. */

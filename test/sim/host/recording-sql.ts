@@ -31,6 +31,7 @@ export class RecordingSql implements Sql {
   #db: Database.Database;
   readonly #prepared = new Map<string, Prepared>();
   readonly #patchFor: PatchFor;
+  #depth = 0;
   readonly #control = new Map<string, Database.Statement>();
 
   constructor(patchFor: PatchFor) {
@@ -69,6 +70,28 @@ export class RecordingSql implements Sql {
   /** Rows that were inserted, updated or deleted, ever. */
   get rowsWritten(): number {
     return this.peek<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
+  }
+
+  /** Since the last call. */
+  takeFacts(): Fact[] {
+    return this.facts.splice(0);
+  }
+
+  /** A part of an event; rolled back with its facts when it throws. */
+  transaction<T>(work: () => T): T {
+    const mark = this.facts.length;
+    const name = `s${(this.#depth += 1)}`;
+    this.control(`SAVEPOINT ${name}`);
+    try {
+      return work();
+    } catch (error) {
+      this.control(`ROLLBACK TO ${name}`);
+      this.facts.length = mark;
+      throw error;
+    } finally {
+      this.control(`RELEASE ${name}`);
+      this.#depth -= 1;
+    }
   }
 
   /** Leaves nothing of the work, but for what it answers. */

@@ -4,10 +4,12 @@ import type { Settings } from "#src/contract/workspaces.ts";
 import * as audit from "#src/coordination/kernel/audit.ts";
 import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
 import * as due from "#src/coordination/due.ts";
-import { type EngineOperation, followUpOf, run } from "#src/coordination/engine.ts";
+import type { EngineOperation } from "#src/coordination/engine.ts";
+import { EngineHost } from "#src/coordination/engine-host.ts";
 import * as liveness from "#src/coordination/chats/liveness.ts";
+import * as meta from "#src/coordination/kernel/meta.ts";
 import { migrations } from "#src/coordination/schema.ts";
-import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
+import type { Actor, Hint, Tx, WorkspaceFacts } from "#src/coordination/kernel/tx.ts";
 import { migrate } from "#src/shared/migrate.ts";
 import { LoadShedder } from "#src/durable/load-shedding.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
@@ -17,10 +19,9 @@ import { Alarm } from "./alarm.ts";
 import { type Connection, Connections, goneIn, type IsGone, lookerAt } from "./connections.ts";
 import { DispatchQueue } from "./dispatch-queue.ts";
 import type { Fact } from "./facts.ts";
-import { type Group, groupsOf } from "./frame-lists.ts";
+import { type Group, groupsOf, runTogether } from "./frame-lists.ts";
 import type { HostBugs } from "../bug.ts";
 import { RecordingSql } from "./recording-sql.ts";
-import { SimTransactions } from "./sim-transactions.ts";
 
 /** Something that a client asks for. */
 export interface Request<Name extends EngineOperation = EngineOperation> {
@@ -44,7 +45,20 @@ export interface Commit {
 /** Rows that one look at lost connections takes on. */
 const mostLost = 1_000;
 
-/** The engine behind a host that dies, forgets its messages, and has one alarm that may be late, double or lost. */
+/** When the host dies in an event. */
+interface Death {
+  /** Nothing of the event is stored. */
+  readonly before: boolean;
+  /** All of it is stored, and nothing leaves the host. */
+  readonly after: boolean;
+}
+
+const survives: Death = { before: false, after: false };
+
+/**
+ * The shipped EngineHost behind a host that dies, forgets its messages, and has one alarm that may be
+ * late, double or lost. What one event writes is committed together, as the runtime does it.
+ */
 export class SimHost {
   readonly sql: RecordingSql;
   readonly alarm: Alarm;
@@ -56,12 +70,15 @@ export class SimHost {
   onHint: (hint: Hint) => void = () => undefined;
   /** The host knows that the socket of a chat is gone: closed, or lost in a deploy. */
   onLost: (chat: string, isDeploy: boolean) => void = () => undefined;
+  onCommit: (commit: Commit) => void = () => undefined;
   readonly #sim: Sim;
   readonly #bugs: HostBugs;
-  readonly #transactions: SimTransactions;
+  readonly #engine: EngineHost;
   readonly #load = new LoadShedder();
-  #requests = 0;
-  #needsDispatch = false;
+  /** Read anew after each write of `meta`. */
+  #known: WorkspaceFacts | null = null;
+  #commits = 0;
+  #dispatches = 0;
   /** Just started, by a deploy or a crash: connections may be missing. */
   #isFresh = false;
   /** It died, and may have left its sockets open. */
@@ -76,7 +93,13 @@ export class SimHost {
     this.sql = new RecordingSql(bugs.patchFor());
     migrate(this.sql, T0, migrations);
     this.connections = new Connections(sim, bugs);
-    this.#transactions = new SimTransactions(sim, bugs, this.sql, this.connections);
+    this.#engine = new EngineHost({
+      store: { sql: this.sql, transaction: (work) => this.sql.transaction(work) },
+      presence: this.connections,
+      now: () => this.#now(),
+      facts: () => this.#facts(),
+      onRollBack: () => void (this.#known = null),
+    });
     this.sql.watch();
     this.isGone = goneIn(sim, this.sql, this.connections, () => this.settings().chatTtlMs);
     this.sql.look = lookerAt(sim, this.sql, this.isGone);
@@ -84,12 +107,25 @@ export class SimHost {
     this.alarm = new Alarm(sim, bugs, this);
   }
 
-  set onCommit(onCommit: (commit: Commit) => void) {
-    this.#transactions.onCommit = onCommit;
+  settings(): Settings {
+    return this.#facts().settings;
   }
 
-  settings(): Settings {
-    return this.#transactions.facts().settings;
+  #now(): number {
+    const { skewMs } = this.#bugs;
+    const isAhead = skewMs > 0 && this.#sim.rng.chance(0.5);
+    return this.#sim.hostNow + (isAhead ? skewMs : 0);
+  }
+
+  #facts(): WorkspaceFacts {
+    if (this.sql.isMetaWritten) {
+      this.sql.isMetaWritten = false;
+      const { remembersEpoch, ignoresQuiet } = this.#bugs;
+      const facts = meta.readFacts(this.sql);
+      const epoch = remembersEpoch ? (this.#known?.epoch ?? facts.epoch) : facts.epoch;
+      this.#known = { ...facts, epoch, quietUntil: ignoresQuiet ? 0 : facts.quietUntil };
+    }
+    return (this.#known ??= meta.readFacts(this.sql));
   }
 
   /** @returns null: no reply leaves the host */
@@ -97,22 +133,22 @@ export class SimHost {
     if (request.connection && !request.connection.isOpen) return null;
     this.#start();
     const refused = this.#refuse(request);
-    return refused ? err(refused) : this.#serve(request);
+    if (refused) return err(refused);
+    this.#sim.doing = request;
+    return this.#event(this.#draw(), (isKept) => this.#call(request, isKept));
   }
 
-  #serve(request: Request): Reply | null {
-    const { rng } = this.#sim;
-    const diesBefore = rng.chance(this.weather.crash);
-    const diesAfter = rng.chance(this.weather.eviction);
-    const told: Hint[] = [];
-    const reply = this.#transactions.run(request, (tx) => this.#answer(tx, request), told, diesBefore);
-    if (diesBefore) return this.#die("host died before the commit");
-    if (reply.ok && request.name === "chats.register") this.#bind(request, reply.value as never);
-    if (!reply.ok) this.#keep(request, reply.error);
-    this.#dispatchAtOnce(told);
-    this.alarm.arm();
-    if (diesAfter) return this.#die("host died after the commit");
-    for (const hint of told) this.#tell(hint);
+  #call(request: Request, isKept: boolean): Reply {
+    const { name, input, actor } = request;
+    const reply: Reply = this.#engine.call(actor, name, this.#mangled(input), (tx, result) => {
+      if (result.ok && name === "chats.register") this.#markConnected(tx, request, result.value as never);
+    });
+    if (!isKept) return reply;
+    const facts = this.sql.takeFacts();
+    this.onCommit({ request, result: reply, facts: reply.ok ? facts : [] });
+    // [TA5] What is kept of a refusal.
+    if (!reply.ok && facts.length > 0) this.onCommit({ request: null, result: ok(null), facts });
+    if (reply.ok && name === "chats.register") this.#bind(request, reply.value as never);
     return reply;
   }
 
@@ -150,79 +186,46 @@ export class SimHost {
   #handleTogether(group: Group): readonly (Reply | null)[] | null {
     if (group.length === 1) return null;
     this.#start();
-    const { rng } = this.#sim;
-    const diesBefore = rng.chance(this.weather.crash);
-    const diesAfter = rng.chance(this.weather.eviction);
-    const told: Hint[] = [];
-    const commits = this.#transactions.runTogether(group, this.#requestDispatch(), told, diesBefore);
-    if (!commits) return null;
-    if (diesBefore) return [this.#die("host died before the commit")];
-    for (const commit of commits) this.#transactions.onCommit(commit);
-    this.#dispatchAtOnce(told);
-    this.alarm.arm();
-    if (diesAfter) return [this.#die("host died after the commit")];
-    for (const hint of told) this.#tell(hint);
-    return commits.map(({ result }) => result);
-  }
-
-  /** [QU12] Every other request leaves it to the queue, as one does whose dispatch failed. */
-  #requestDispatch(): (() => void) | null {
-    this.#needsDispatch = false;
-    this.#requests += 1;
-    if (!this.#bugs.dispatchesAtOnce || this.#requests % 2 === 1) return null;
-    return () => void (this.#needsDispatch = true);
-  }
-
-  #dispatchAtOnce(told: Hint[]): void {
-    if (!this.#needsDispatch) return;
-    this.#sim.count("dispatch at once");
-    this.#transactions.run(null, (tx) => ok(dispatch.assignAtOnce(tx)), told, false);
+    this.#sim.doing = group;
+    let isApplied = false;
+    const replies = this.#event(this.#draw(), (isKept) => {
+      const done = this.#engine.run((tx) => {
+        const commits = runTogether(this.#sim, this.sql, tx, group);
+        return commits ? ok(commits) : err(runAlone);
+      });
+      isApplied = done.ok;
+      this.sql.takeFacts();
+      if (!done.ok) return [];
+      if (isKept) for (const commit of done.value) this.onCommit(commit);
+      return done.value.map(({ result }) => result);
+    });
+    return isApplied ? (replies ?? [null]) : null;
   }
 
   /** What is due is done. @returns what went wrong */
   sweep(): string[] {
     this.#start();
-    const told: Hint[] = [];
-    const work = (tx: Tx): Result<string[], Refusal> =>
-      ok(due.sweep(tx, (part) => this.#transactions.atomically(part), this.weather.sweepLimit));
-    const reply = this.#transactions.run(null, work, told, false);
-    if (this.#sim.rng.chance(this.weather.eviction)) this.#die("host died after the commit");
-    else for (const hint of told) this.#tell(hint);
-    return reply.ok ? reply.value : [];
+    const death = { before: false, after: this.#sim.rng.chance(this.weather.eviction) };
+    let problems: string[] = [];
+    this.#event(death, () => void (problems = this.#engine.sweep(this.weather.sweepLimit)), false);
+    return problems;
   }
 
   /** A token has come. @returns whether the queue may forget it */
   dispatch(): boolean {
     this.#start();
-    const { rng } = this.#sim;
-    const diesBefore = rng.chance(this.weather.crash);
-    const diesAfter = rng.chance(this.weather.eviction);
-    const told: Hint[] = [];
-    this.#transactions.run(null, (tx) => ok(dispatch.assignQueued(tx)), told, diesBefore);
-    this.alarm.arm();
-    if (diesBefore || diesAfter) {
-      this.#die(diesBefore ? "host died before the commit" : "host died after the commit");
-      return false;
-    }
-    for (const hint of told) this.#tell(hint);
-    return true;
+    return this.#event(this.#draw(), () => this.#run(dispatch.assignQueued)) !== null;
   }
 
   lostToken(): void {
     this.#start();
     this.#sim.count("token given up");
     const detail = { count: 1 };
-    this.#transactions.run(
-      null,
-      (tx) => ok(audit.append(tx, { kind: "queue.lost", subject: "sim", detail })),
-      [],
-      false,
-    );
-    this.alarm.arm();
+    this.#event(survives, () => this.#run((tx) => audit.append(tx, { kind: "queue.lost", subject: "sim", detail })));
   }
 
   nextDue(): number | null {
-    return due.nextDue(this.#transactions.tx(() => undefined));
+    return due.nextDue(this.#engine.tx());
   }
 
   /** A socket was closed, and the host has seen it. */
@@ -231,8 +234,7 @@ export class SimHost {
     this.#start();
     const { chat, lastSeen } = connection;
     this.onLost(chat, false);
-    this.#transactions.run(null, (tx) => ok(liveness.markDisconnected(tx, chat, lastSeen)), [], false);
-    this.alarm.arm();
+    this.#event(survives, () => this.#run((tx) => liveness.markDisconnected(tx, chat, lastSeen)));
   }
 
   /** All sockets are gone, and nobody saw them close. */
@@ -266,8 +268,7 @@ export class SimHost {
       this.#isFresh = false;
       for (const chat of this.#lost) this.onLost(chat, true);
       this.#lost.clear();
-      this.#transactions.run(null, (tx) => ok(liveness.markLostConnections(tx, mostLost)), [], false);
-      this.alarm.arm();
+      this.#event(survives, () => this.#run((tx) => liveness.markLostConnections(tx, mostLost)));
     }
     // [DO14] After a start watches are compared again.
     if (this.#isAsleep) this.onHint({ kind: "changes" });
@@ -275,20 +276,73 @@ export class SimHost {
     this.alarm.watch();
   }
 
-  #answer(tx: Tx, { name, input, actor, connection }: Request): Reply {
-    const requestDispatch = this.#requestDispatch();
-    const reply: Reply = run({ ...tx, requestDispatch }, actor, name, this.#mangled(input) as never);
-    if (reply.ok && name === "chats.register") {
-      const { chat, incarnation } = reply.value as { chat: string; incarnation: number };
-      if (connection || this.connections.has(chat, incarnation)) liveness.markConnected(tx, chat);
-    }
-    return reply;
+  #draw(): Death {
+    const { rng } = this.#sim;
+    return { before: rng.chance(this.weather.crash), after: rng.chance(this.weather.eviction) };
   }
 
-  /** [TA5] What is kept of a refusal. */
-  #keep({ input }: Request, refusal: Refusal): void {
-    const note = followUpOf(input, refusal);
-    if (note) this.#transactions.run(null, (tx) => ok(note(tx)), [], false);
+  #run(work: (tx: Tx) => unknown): boolean {
+    return this.#engine.run((tx) => ok(work(tx))).ok;
+  }
+
+  /**
+   * @param work gets whether it will be stored
+   * @returns null: the host died
+   */
+  #event<T>(death: Death, work: (isKept: boolean) => T, arms = true): T | null {
+    const { sql } = this;
+    const isKept = !death.before;
+    sql.takeFacts();
+    this.#engine.beginEvent();
+    sql.control("BEGIN");
+    let isDone = false;
+    let result: T;
+    try {
+      result = work(isKept);
+      this.#report(isKept);
+      this.#dispatchAtOnce();
+      this.#report(isKept);
+      isDone = true;
+    } finally {
+      if (!isDone) sql.control("ROLLBACK");
+    }
+    const stands = isKept && !this.#isForgotten();
+    sql.control(stands ? "COMMIT" : "ROLLBACK");
+    if (!stands) this.#known = null;
+    const hints = this.#engine.takeHints();
+    if (death.before) return this.#die("host died before the commit");
+    if (arms) this.alarm.arm();
+    if (death.after) return this.#die("host died after the commit");
+    for (const hint of hints) this.#tell(hint);
+    return result;
+  }
+
+  /** The host's own work. */
+  #report(isKept: boolean): void {
+    const facts = this.sql.takeFacts();
+    if (isKept && facts.length > 0) this.onCommit({ request: null, result: ok(null), facts });
+  }
+
+  #isForgotten(): boolean {
+    const every = this.#bugs.forgetsEvery;
+    return every > 0 && (this.#commits += 1) % every === 0;
+  }
+
+  /** [QU12] Every other dispatch fails, and leaves it to the queue. */
+  #dispatchAtOnce(): void {
+    this.#engine.dispatch(
+      (tx) => {
+        this.#dispatches += 1;
+        if (!this.#bugs.dispatchesAtOnce || this.#dispatches % 2 === 1) throw new Error("a planned failure");
+        this.#sim.count("dispatch at once");
+        dispatch.assignAtOnce(tx);
+      },
+      () => undefined,
+    );
+  }
+
+  #markConnected(tx: Tx, { connection }: Request, { chat, incarnation }: Registered): void {
+    if (connection || this.connections.has(chat, incarnation)) liveness.markConnected(tx, chat);
   }
 
   #mangled(input: object): object {
@@ -304,7 +358,7 @@ export class SimHost {
     return this.sql.peek<{ claim: number }>("SELECT claim FROM tasks WHERE task = ?", task)[0]?.claim ?? 0;
   }
 
-  #bind({ connection }: Request, { chat, incarnation }: { chat: string; incarnation: number }): void {
+  #bind({ connection }: Request, { chat, incarnation }: Registered): void {
     this.connections.bind(chat, incarnation, connection ?? null);
   }
 
@@ -319,3 +373,10 @@ export class SimHost {
     return this.sql.peek<{ status: string }>("SELECT status FROM chats WHERE chat = ?", chat)[0]?.status === "offline";
   }
 }
+
+interface Registered {
+  readonly chat: string;
+  readonly incarnation: number;
+}
+
+const runAlone: Refusal = { code: "bad_input", message: "the first request must run alone" };
