@@ -135,21 +135,26 @@ export class SimHost {
     const refused = this.#refuse(request);
     if (refused) return err(refused);
     this.#sim.doing = request;
-    return this.#event(this.#draw(), (isKept) => this.#call(request, isKept));
+    return this.#event(this.#draw(), (isKept) => {
+      const commits = this.#call(request);
+      const [{ result }] = commits;
+      if (!isKept) return result;
+      for (const commit of commits) this.onCommit(commit);
+      if (result.ok && request.name === "chats.register") this.#bind(request, result.value as never);
+      return result;
+    });
   }
 
-  #call(request: Request, isKept: boolean): Reply {
+  /** @returns the commit of the request, and that of what is kept of its refusal [TA5] */
+  #call(request: Request): [Commit, ...Commit[]] {
     const { name, input, actor } = request;
-    const reply: Reply = this.#engine.call(actor, name, this.#mangled(input), (tx, result) => {
-      if (result.ok && name === "chats.register") this.#markConnected(tx, request, result.value as never);
+    const result: Reply = this.#engine.call(actor, name, this.#mangled(input), (tx, done) => {
+      if (done.ok && name === "chats.register") this.#markConnected(tx, request, done.value as never);
     });
-    if (!isKept) return reply;
     const facts = this.sql.takeFacts();
-    this.onCommit({ request, result: reply, facts: reply.ok ? facts : [] });
-    // [TA5] What is kept of a refusal.
-    if (!reply.ok && facts.length > 0) this.onCommit({ request: null, result: ok(null), facts });
-    if (reply.ok && name === "chats.register") this.#bind(request, reply.value as never);
-    return reply;
+    if (result.ok) return [{ request, result, facts }];
+    const refused: Commit = { request, result, facts: [] };
+    return facts.length === 0 ? [refused] : [refused, { request: null, result: ok(null), facts }];
   }
 
   /** [DO52] [DO53] Requests wait only as chance has it: what the host does takes no time here. */
@@ -164,42 +169,56 @@ export class SimHost {
   }
 
   /**
-   * Requests of a frame: together where they may run so.
+   * A frame is one event, whose requests are first run as one transaction.
    * @returns null: no reply leaves the host
    */
   handleFrame(requests: readonly Request[]): readonly Reply[] | null {
+    this.#start();
+    this.#sim.doing = requests;
+    return this.#event(this.#draw(), (isKept) => {
+      let commits: Commit[] = [];
+      let runs = 0;
+      const answerAll = (): Reply[] => {
+        runs += 1;
+        commits = [];
+        return groupsOf(requests).flatMap((group) => this.#answerGroup(group, commits));
+      };
+      const replies = requests.length > 1 ? this.#engine.together(answerAll) : answerAll();
+      this.#sim.count(runs > 1 ? "frame repeated one by one" : "frame in one transaction");
+      if (isKept) for (const commit of commits) this.onCommit(commit);
+      return replies;
+    });
+  }
+
+  #answerGroup(group: Group, commits: Commit[]): Reply[] {
     const replies: Reply[] = [];
-    for (const group of groupsOf(requests)) {
-      for (let left: readonly Request[] = group; left[0];) {
-        const together = this.#handleTogether([left[0], ...left.slice(1)]) ?? [this.handle(left[0])];
-        for (const reply of together) {
-          if (!reply) return null;
-          replies.push(reply);
-        }
-        left = left.slice(together.length);
-      }
+    for (let left: readonly Request[] = group; left[0];) {
+      const done = this.#runTogether([left[0], ...left.slice(1)], commits) ?? this.#runAlone(left[0], commits);
+      replies.push(...done);
+      left = left.slice(done.length);
     }
     return replies;
   }
 
-  /** @returns null: it does not apply; of a host that died one null */
-  #handleTogether(group: Group): readonly (Reply | null)[] | null {
+  /** @returns null, without an effect: the first must run alone */
+  #runTogether(group: Group, commits: Commit[]): Reply[] | null {
     if (group.length === 1) return null;
-    this.#start();
-    this.#sim.doing = group;
-    let isApplied = false;
-    const replies = this.#event(this.#draw(), (isKept) => {
-      const done = this.#engine.run((tx) => {
-        const commits = runTogether(this.#sim, this.sql, tx, group);
-        return commits ? ok(commits) : err(runAlone);
-      });
-      isApplied = done.ok;
-      this.sql.takeFacts();
-      if (!done.ok) return [];
-      if (isKept) for (const commit of done.value) this.onCommit(commit);
-      return done.value.map(({ result }) => result);
+    const done = this.#engine.run((tx) => {
+      const all = runTogether(this.#sim, this.sql, tx, group);
+      return all ? ok(all) : err(runAlone);
     });
-    return isApplied ? (replies ?? [null]) : null;
+    this.sql.takeFacts();
+    if (!done.ok) return null;
+    commits.push(...done.value);
+    return done.value.map(({ result }) => result);
+  }
+
+  #runAlone(request: Request, commits: Commit[]): [Reply] {
+    const refused = this.#refuse(request);
+    if (refused) return [err(refused)];
+    const done = this.#call(request);
+    commits.push(...done);
+    return [done[0].result];
   }
 
   /** What is due is done. @returns what went wrong */
