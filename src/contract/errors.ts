@@ -40,6 +40,8 @@ export const errorTable = {
   unknown_schedule: { status: 404, retry: "never" },
   unknown_token: { status: 404, retry: "never" },
   restore_unavailable: { status: 501, retry: "never" },
+  not_frozen: { status: 409, retry: "never" },
+  workspace_in_use: { status: 409, retry: "never" },
   workspace_exists: { status: 409, retry: "never" },
   schedule_exists: { status: 409, retry: "never" },
   session_in_use: { status: 409, retry: "when_free" },
@@ -63,6 +65,7 @@ export const errorTable = {
   rate_limited: { status: 429, retry: "later" },
   internal: { status: 500, retry: "later" },
   overloaded: { status: 503, retry: "later" },
+  frozen: { status: 503, retry: "later" },
   quota_exceeded: { status: 507, retry: "never" },
 } as const satisfies Record<string, Entry>;
 

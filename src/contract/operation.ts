@@ -82,6 +82,7 @@ export const commonErrors = [
   "rate_limited",
   "throttled",
   "overloaded",
+  "frozen",
   "internal",
 ] as const satisfies readonly ErrorCode[];
 

@@ -114,6 +114,16 @@ const TokenInfo = z.object({
  */
 const quietMs = z.int().min(0).max(3_600_000).default(600_000);
 
+const TableName = z.string().regex(/^[a-z_]{1,40}$/);
+
+/** Rows of one table of an export, as they are stored. */
+const Rows = z.strictObject({
+  table: TableName,
+  columns: z.array(z.string().max(60)).max(100),
+  rows: z.array(z.array(z.union([z.string(), z.number(), z.null()]))).max(1_000),
+});
+export type Rows = z.infer<typeof Rows>;
+
 export const workspaceOperations = {
   "settings.get": operation("GET /settings", "observe", {
     input: z.strictObject({}),
@@ -199,6 +209,55 @@ export const workspaceOperations = {
     effect: "free",
     isDestructive: true,
     example: { to: 1_700_000_000_000, reason: "a wrong script", isDryRun: true },
+  }),
+  "workspace.freeze": operation("POST /freeze", "admin", {
+    input: z.strictObject({
+      /** From now; 0 ends it. */
+      ms: z
+        .int()
+        .min(0)
+        .max(30 * 86_400_000)
+        .meta({ form: "duration", description: "for how long" }),
+    }),
+    output: z.object({ /** Number of the freeze, which an export names. */ freeze: counter, remainingMs: durationMs }),
+    summary: "Makes the workspace read only for a time, which an export needs; also extends and ends that.",
+    effect: "free",
+    example: { ms: 0 },
+  }),
+  "workspace.export": operation("GET /export", "admin", {
+    input: z.strictObject({
+      freeze: counter,
+      /** `next` of the page before. */
+      after: z.string().max(8_000).optional(),
+    }),
+    output: z.object({
+      page: Rows,
+      /** Cursor of the next page; null: this was the last. */
+      next: z.string().nullable(),
+    }),
+    errors: ["not_frozen"],
+    summary: "Returns rows of a frozen workspace, about 500,000 characters a page: all but its tokens.",
+    effect: "read",
+    example: { freeze: 1 },
+  }),
+  "workspace.import": operation("POST /import", "admin", {
+    input: z.strictObject({
+      /** Name of the whole import, so that one that was interrupted continues. */
+      id: z.string().min(1).max(200),
+      /** 0 begins. */
+      part: counter,
+      page: Rows.optional(),
+      /** With the last part: rows by table, which must all be there. */
+      counts: z.record(TableName, counter).optional(),
+      quietMs,
+    }),
+    output: z.object({ /** Number of the part that comes next. */ next: counter, epoch: counter.nullable() }),
+    errors: ["workspace_in_use"],
+    summary: "Fills an unused workspace with the rows of an export, part by part, and begins a new epoch.",
+    effect: "grow",
+    isDestructive: true,
+    maxBodyBytes: 16_777_216,
+    example: { id: "w-1", part: 0 },
   }),
   "workspace.delete": operation("POST /delete", "admin", {
     input: z.strictObject({ name: Workspace.describe("its name, as a confirmation") }),

@@ -99,8 +99,13 @@ const sources: readonly Pick<DueKind, "name" | "dueAt" | "value">[] = [
 /** One statement reads all. */
 const dueQuery = `SELECT ${sources.map(({ name, dueAt }) => `(${dueAt}) AS ${name}`).join(", ")}`;
 
+/** After a freeze, so that chats which could not report first do so. */
+const thawMs = 60_000;
+
 /** @returns epoch ms; null: nothing waits for its time */
 export function nextDue(tx: Tx): number | null {
+  if (tx.frozenUntil === meta.untilImported) return null;
+  if (tx.frozenUntil > 0 && tx.frozenUntil + thawMs > tx.now) return tx.frozenUntil + thawMs;
   const { chats, tasks, schedules, kinds } = readDueTimes(tx);
   const times = [chats, tasks, schedules, ...kinds.map(({ at }) => at)].filter((at) => at !== null);
   return times.length === 0 ? null : Math.min(...times);

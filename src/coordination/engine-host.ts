@@ -8,6 +8,7 @@ import { firstOf } from "./kernel/handlers.ts";
 import * as meta from "./kernel/meta.ts";
 import type { Actor, Hint, Presence, Tx, WorkspaceFacts } from "./kernel/tx.ts";
 import * as outbox from "./tasks/dispatch-outbox.ts";
+import { unlessFrozen } from "./workspace/freeze.ts";
 
 /** Thrown for a refusal, so that the store rolls the transaction back. */
 export const rollbackSignal = Symbol("rollback");
@@ -32,6 +33,7 @@ interface EngineHostOptions {
 }
 
 const sweepsAtOnce = 20;
+const changesFrozen: ReadonlySet<EngineOperation> = new Set(["workspace.freeze", "workspace.import"]);
 
 /** The engine in its transactions, with what follows them: hints, dispatch, what is due. */
 export class EngineHost {
@@ -91,19 +93,23 @@ export class EngineHost {
       const done = firstOf(runFirst(tx, actor, name, [input]));
       after(tx, done);
       return done;
-    });
+    }, changesFrozen.has(name));
     const followUp = result.ok ? null : followUpOf(input, result.error);
     if (followUp) this.run((tx) => ok(followUp(tx)));
     return result;
   }
 
-  /** Runs one transaction; a refusal or an exception rolls it back with its hints. */
-  run<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
-    if (this.#isTogether) return this.#runPart(work);
+  /**
+   * Runs one transaction; a refusal or an exception rolls it back with its hints.
+   * @param isForced also changes a frozen workspace
+   */
+  run<T>(work: (tx: Tx) => Result<T, Refusal>, isForced = false): Result<T, Refusal> {
+    const guarded = isForced ? work : (tx: Tx) => unlessFrozen(tx, work);
+    if (this.#isTogether) return this.#runPart(guarded);
     let refused: Result<never, Refusal> | null = null;
     return this.#runOrRollBack<Result<T, Refusal>>(
       () => {
-        const result = work(this.tx());
+        const result = guarded(this.tx());
         if (result.ok) return result;
         refused = err(result.error);
         throw rollbackSignal;

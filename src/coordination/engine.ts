@@ -24,8 +24,10 @@ import * as submit from "./tasks/submit.ts";
 import * as routes from "./tasks/routes.ts";
 import * as taskQueries from "./tasks/task-queries.ts";
 import * as taskStats from "./tasks/task-stats.ts";
+import * as freeze from "./workspace/freeze.ts";
 import * as metrics from "./workspace/metrics.ts";
 import * as settings from "./workspace/settings.ts";
+import * as transfer from "./transfer.ts";
 
 export type EngineOperation = keyof Handlers | keyof ListHandlers;
 export type HostOperation = Exclude<OperationName, EngineOperation>;
@@ -50,6 +52,8 @@ const handlers: Handlers = {
   ...syncPut.handlers,
   ...budgets.handlers,
   ...settings.handlers,
+  ...freeze.handlers,
+  ...transfer.handlers,
   ...metrics.handlers,
   ...audit.handlers,
 };

@@ -8,7 +8,7 @@ import { syncIndexes, syncTables } from "./sync/sync-tables.ts";
 import { taskIndexes, taskTables } from "./tasks/task-tables.ts";
 import { tokens } from "./workspace/tokens.ts";
 
-const tables = [
+export const tables = [
   ...kernelTables,
   ...leaseTables,
   ...messageTables,

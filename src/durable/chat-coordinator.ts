@@ -124,7 +124,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
       if (!this.#isCreated) return;
       migrateWorkspace(ctx.storage, this.#sql, this.now());
       const mark = await this.env.RESTORE_MARKS?.getByName(this.ctx.id.name ?? "").read();
-      if (mark) this.#engine.run((tx) => ok(restore.settle(tx, mark)));
+      if (mark) this.#engine.run((tx) => ok(restore.settle(tx, mark)), true);
       await this.#alarm.load();
       this.#watches.begin();
       this.#connections.closeExpired();
@@ -215,7 +215,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     if (!plan.ok) return plan;
     const bookmark = await bookmarkAt(this.ctx.storage, to, this.now());
     if (!bookmark.ok) return bookmark;
-    if (!isDryRun) this.#event(() => this.#engine.run((tx) => ok(restore.announce(tx, id))));
+    if (!isDryRun) this.#event(() => this.#engine.run((tx) => ok(restore.announce(tx, id)), true));
     return ok({ ...(JSON.parse(plan.value) as RestorePlan), bookmark: bookmark.value });
   }
 

@@ -69,7 +69,7 @@ export class HostOperations {
     "workspace.delete": () => err({ code: "bad_input", message: "a workspace is deleted over HTTP" }),
     "tokens.list": () => this.#options.engine.run((tx) => ok(tokens.list(tx))),
     "tokens.revoke": ({ id }, actor) => {
-      const revoked = this.#options.engine.run((tx) => tokens.revoke(tx, actor, id));
+      const revoked = this.#options.engine.run((tx) => tokens.revoke(tx, actor, id), true);
       if (revoked.ok) {
         for (const open of this.#options.sockets.listOfToken(id))
           this.#options.closeSocket(open, closeCodes.token, "the token was revoked");

@@ -148,7 +148,8 @@ export class Selection<C extends Columns, Name extends keyof C & string = keyof 
 
 export class Table<C extends Columns> extends Selection<C> {
   declare readonly newRow: NewRow<C>;
-  readonly #key: readonly string[];
+  /** Names of the key's columns, in their order. */
+  readonly key: readonly string[];
   /** Texts by what follows the values, then by the columns that are given. */
   readonly #inserts = new Map<string, Map<number, string>>();
   readonly #updates = new Map<string, string>();
@@ -158,23 +159,23 @@ export class Table<C extends Columns> extends Selection<C> {
 
   constructor(name: string, declared: C) {
     super(name, declared, Object.keys(declared));
-    this.#key = this.names.filter((one) => declared[one]?.parts.isKey);
+    this.key = this.names.filter((one) => declared[one]?.parts.isKey);
     this.#columns = this.names.map((one) => [one, declared[one]?.parts.codec]);
     this.#all = quoted(this.names).join(", ");
-    const others = this.names.filter((one) => !this.#key.includes(one));
-    this.#replacement = `ON CONFLICT (${quoted(this.#key).join(", ")}) DO UPDATE SET ${excluded(others)}`;
+    const others = this.names.filter((one) => !this.key.includes(one));
+    this.#replacement = `ON CONFLICT (${quoted(this.key).join(", ")}) DO UPDATE SET ${excluded(others)}`;
   }
 
   /** Statement that creates the table; a key of a text or of several columns is the row's place. */
   get ddl(): string {
-    const [first] = this.#key;
-    const isNumbered = this.#key.length === 1 && this.declared[first ?? ""]?.parts.type === "INTEGER";
+    const [first] = this.key;
+    const isNumbered = this.key.length === 1 && this.declared[first ?? ""]?.parts.type === "INTEGER";
     const lines = Object.entries(this.declared).map(([name, { parts }]) => {
       const { type, isNullable, suffix = "" } = parts;
-      const key = this.#key.length === 1 && name === first ? " PRIMARY KEY" : "";
+      const key = this.key.length === 1 && name === first ? " PRIMARY KEY" : "";
       return `"${name}" ${type}${key || (isNullable ? "" : " NOT NULL")}${suffix}`;
     });
-    if (this.#key.length > 1) lines.push(`PRIMARY KEY (${quoted(this.#key).join(", ")})`);
+    if (this.key.length > 1) lines.push(`PRIMARY KEY (${quoted(this.key).join(", ")})`);
     return `CREATE TABLE ${this.name} (\n  ${lines.join(",\n  ")}\n) STRICT${isNumbered ? "" : ", WITHOUT ROWID"}`;
   }
 
@@ -229,7 +230,7 @@ export class Table<C extends Columns> extends Selection<C> {
   /** For a table with a {@link serial}. @returns the number of the new row */
   append(sql: Sql, row: NewRow<C>): number {
     const values: SqlValue[] = [];
-    const query = this.#insertText(row, `RETURNING "${this.#key[0]}" AS number`, values);
+    const query = this.#insertText(row, `RETURNING "${this.key[0]}" AS number`, values);
     const [inserted] = sql.all<{ number: number }>(query, ...values);
     if (!inserted) throw new Error(`a row of ${this.name} was not stored`);
     return inserted.number;
@@ -263,7 +264,7 @@ export class Table<C extends Columns> extends Selection<C> {
 
   /** Updates rows by their only key. @param rows of equal columns; @param change of all */
   updateAll(sql: Sql, rows: readonly Where<C>[], change: Where<C>): void {
-    const [key = ""] = this.#key;
+    const [key = ""] = this.key;
     const [first, ...others] = rows;
     if (!first) return;
     const { [key]: value, ...own } = first;

@@ -32,6 +32,7 @@ import { stateModelRowRules, stateModelRules } from "./state-model.ts";
 import { stateRules, stateUpdateRowRules, stateUpdateRules } from "./state.ts";
 import { ruleTest, taskTest } from "./rule-test.ts";
 import { sweepRowRules, sweepRules } from "./sweeps.ts";
+import { transferRules } from "./transfer.ts";
 import { syncContentRules } from "./sync-contents.ts";
 import { syncFileRules } from "./sync-files.ts";
 import { syncModelRules } from "./sync-model.ts";
@@ -80,6 +81,7 @@ export function stateSuites(open: OpenHost): void {
   messageModelRules(it);
   sweepRules(it);
   auditRules(it);
+  transferRules(it);
 }
 
 /** Tasks. */

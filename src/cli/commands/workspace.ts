@@ -14,6 +14,7 @@ import { defineOperation } from "../operation-command.ts";
 import { localTime } from "../times.ts";
 import { tableView, type Lines } from "../views.ts";
 import { defineWork } from "../workspace-command.ts";
+import { addTransfer } from "./workspace-transfer.ts";
 
 const devPort = "8787";
 const devUrl = `http://127.0.0.1:${devPort}`;
@@ -46,6 +47,7 @@ export function addCommand(program: Command, cli: Cli): void {
   });
   defineOperation(cli, workspace, "sync", { operation: "workspace.sync", view: syncLines });
   addRestore(workspace, cli);
+  addTransfer(workspace, cli);
   defineWork(cli, workspace, "delete", {
     operation: "workspace.delete",
     args: ["name"],

@@ -18,19 +18,25 @@ export function remove(sql: Sql, key: string): void {
 }
 
 const quietKey = "quiet_until";
+export const frozenKey = "frozen_until";
+/** Time of a freeze that only the end of an import ends. */
+export const untilImported = Number.MAX_SAFE_INTEGER;
 
-const factsQuery = `SELECT ${["settings", "epoch", quietKey, "first_epoch"]
+const factsQuery = `SELECT ${["settings", "epoch", quietKey, "first_epoch", frozenKey]
   .map((key) => `(SELECT value FROM meta WHERE key = '${key}') AS ${key}`)
   .join(", ")}`;
 
 export function readFacts(sql: Sql): WorkspaceFacts {
   const [row] =
-    sql.all<Partial<Record<"settings" | "epoch" | "quiet_until" | "first_epoch", string | null>>>(factsQuery);
+    sql.all<Partial<Record<"settings" | "epoch" | "quiet_until" | "first_epoch" | "frozen_until", string | null>>>(
+      factsQuery,
+    );
   return {
     settings: settingsOf(row?.settings ?? null),
     epoch: Number(row?.epoch),
     quietUntil: Number(row?.quiet_until),
     firstEpoch: Number(row?.first_epoch ?? 0),
+    frozenUntil: Number(row?.frozen_until ?? 0),
   };
 }
 

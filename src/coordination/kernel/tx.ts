@@ -27,6 +27,8 @@ export interface WorkspaceFacts {
   /** Epoch ms before which no lease is granted: holders from a lost history may exist; 0: none. */
   readonly quietUntil: number;
   readonly firstEpoch: number;
+  /** Epoch ms before which nothing is changed; 0: never frozen. */
+  readonly frozenUntil: number;
 }
 
 export interface Tx extends WorkspaceFacts {

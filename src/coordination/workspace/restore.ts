@@ -31,6 +31,8 @@ export interface RestorePlan {
 
 const announcedKey = "restore_announced";
 const settledKey = "restore_settled";
+/** Keys of `meta` that are of this storage, and no part of an export. */
+export const ownKeys: readonly string[] = [announcedKey, settledKey];
 
 /**
  * Entries of the audit log that a restore would lose, by kind, and tokens revoked since then.

@@ -1,0 +1,145 @@
+import { createHash, type Hash } from "node:crypto";
+import { createReadStream, existsSync, truncateSync } from "node:fs";
+import * as z from "zod";
+import { operations, type OutputOf } from "../contract/operations.ts";
+import { err, ok } from "../shared/result.ts";
+import type { CliResult } from "./answer.ts";
+
+/**
+ * An exported workspace as JSON lines: one with the freeze, one for each page, one with the number
+ * of rows of each table and the SHA-256 of the lines before it.
+ */
+
+const Header = z.object({ shim: z.literal("workspace"), format: z.literal(1), freeze: z.int(), at: z.string() });
+const Page = operations["workspace.export"].output;
+const End = z.object({ end: z.object({ counts: z.record(z.string(), z.int()), sha256: z.string() }) });
+
+export type ExportHeader = z.infer<typeof Header>;
+export type ExportPage = OutputOf<"workspace.export">;
+export type ExportEnd = z.infer<typeof End>["end"];
+
+/** Sum of the lines of a file, in their order. */
+export class ExportSum {
+  readonly #hash: Hash = createHash("sha256");
+  readonly counts: Record<string, number> = {};
+  pages = 0;
+  bytes = 0;
+
+  add(line: string): void {
+    this.#hash.update(`${line}\n`);
+    this.bytes += Buffer.byteLength(line) + 1;
+  }
+
+  addPage({ page: { table, rows } }: ExportPage): void {
+    this.counts[table] = (this.counts[table] ?? 0) + rows.length;
+    this.pages += 1;
+  }
+
+  end(): ExportEnd {
+    return { counts: this.counts, sha256: this.#hash.copy().digest("hex") };
+  }
+
+  get rows(): number {
+    return Object.values(this.counts).reduce((sum, count) => sum + count, 0);
+  }
+}
+
+/** Follows the lines of a file. */
+class Reading {
+  readonly sum = new ExportSum();
+  header: ExportHeader | null = null;
+  last: ExportPage | null = null;
+  end: ExportEnd | null = null;
+
+  /** @returns false: the line is cut, or not of an export */
+  take({ text, isWhole }: Line): boolean {
+    const value = isWhole ? parse(text) : null;
+    if (this.header === null) this.header = Header.safeParse(value).data ?? null;
+    else if ((this.end = End.safeParse(value).data?.end ?? null)) return true;
+    else {
+      const page = Page.safeParse(value).data;
+      if (!page) return false;
+      this.last = page;
+      this.sum.addPage(page);
+    }
+    if (this.header !== null) this.sum.add(text);
+    return this.header !== null;
+  }
+}
+
+export interface UnfinishedExport {
+  readonly header: ExportHeader;
+  readonly sum: ExportSum;
+  readonly last: ExportPage | null;
+}
+
+/** Cuts off what follows the last whole page. @returns null: nothing can be continued */
+export async function readUnfinished(path: string): Promise<UnfinishedExport | null> {
+  if (!existsSync(path)) return null;
+  const reading = new Reading();
+  for await (const line of linesOf(path)) if (!reading.take(line) || reading.end) break;
+  const { header, sum, last } = reading;
+  if (header === null) return null;
+  truncateSync(path, sum.bytes);
+  return { header, sum, last };
+}
+
+export interface WholeExport {
+  readonly header: ExportHeader;
+  readonly end: ExportEnd;
+  readonly rows: number;
+}
+
+/** Checks every line of a file before any is used. */
+export async function checkExport(path: string): Promise<CliResult<WholeExport>> {
+  if (!existsSync(path)) return err({ code: "not_found", message: `there is no file ${path}` });
+  const reading = new Reading();
+  let number = 0;
+  for await (const line of linesOf(path)) {
+    number += 1;
+    const isKnown = reading.take(line);
+    const { header, end, sum } = reading;
+    if (header === null) return damaged(path, "its first line is not that of an exported workspace");
+    if (!isKnown) return damaged(path, `line ${number} is ${line.isWhole ? "no page of an export" : "cut"}`);
+    if (end?.sha256 === sum.end().sha256) return ok({ header, end: sum.end(), rows: sum.rows });
+    if (end) return damaged(path, "its lines are not those that were written (SHA-256 differs)");
+  }
+  return damaged(path, `it ends after line ${number}, without the line that ends an export`);
+}
+
+/** The pages of a file that was checked. */
+export async function* pagesOf(path: string): AsyncGenerator<ExportPage> {
+  for await (const { text } of linesOf(path)) {
+    const page = Page.safeParse(parse(text)).data;
+    if (page) yield page;
+  }
+}
+
+function damaged(path: string, why: string): CliResult<never> {
+  const message = `${path} is not a whole export: ${why}. Nothing was imported; export the workspace again`;
+  return err({ code: "bad_input", message });
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}
+
+interface Line {
+  readonly text: string;
+  /** True: the line ends with a line feed. */
+  readonly isWhole: boolean;
+}
+
+async function* linesOf(path: string): AsyncGenerator<Line> {
+  let rest = "";
+  for await (const chunk of createReadStream(path, "utf8") as AsyncIterable<string>) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    for (const text of lines) yield { text, isWhole: true };
+  }
+  if (rest !== "") yield { text: rest, isWhole: false };
+}

@@ -1,0 +1,180 @@
+import type { Refusal } from "../contract/errors.ts";
+import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
+import type { Rows } from "../contract/workspaces.ts";
+import { messageOf } from "../shared/error.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import type { Sql, SqlValue } from "../shared/sql.ts";
+import * as audit from "./kernel/audit.ts";
+import { meta as metaTable } from "./kernel/kernel-tables.ts";
+import type { Handlers } from "./kernel/handlers.ts";
+import * as meta from "./kernel/meta.ts";
+import type { Tx } from "./kernel/tx.ts";
+import { schedules } from "./schedules/schedule-rows.ts";
+import { tables } from "./schema.ts";
+import { state } from "./state/state.ts";
+import { tasks } from "./tasks/task-tables.ts";
+import * as freeze from "./workspace/freeze.ts";
+import * as restore from "./workspace/restore.ts";
+import { raiseEpoch } from "./workspace/settings.ts";
+import { tokens } from "./workspace/tokens.ts";
+
+/** A workspace as rows that another coordinator takes: all that is stored but for its tokens. */
+
+const importKey = "import";
+const ownKeys = new Set([...freeze.ownKeys, ...restore.ownKeys, importKey]);
+
+/** `meta` is the last: triggers count in it what is inserted before. */
+const moved = [...tables.filter((one) => one !== tokens && one !== metaTable), metaTable];
+const movedNames: readonly string[] = moved.map(({ name }) => name);
+type MovedTable = (typeof moved)[number];
+
+const maxPageRows = 1_000;
+const maxPageChars = 500_000;
+
+type Key = readonly SqlValue[];
+
+function toCursor(table: string, key: Key): string {
+  return JSON.stringify([table, ...key]);
+}
+
+function exportPage(tx: Tx, after: string | undefined): Result<OutputOf<"workspace.export">, Refusal> {
+  const start = after === undefined ? { at: 0, key: null } : readCursor(after);
+  const table = start && moved[start.at];
+  if (!table) return err({ code: "bad_input", message: "after is not the cursor of a page" });
+  const { rows, last } = readRows(tx.sql, table, start.key);
+  const following = moved[start.at + 1];
+  const next = last ? toCursor(table.name, last) : following ? toCursor(following.name, []) : null;
+  return ok({ page: { table: table.name, columns: [...table.names], rows }, next });
+}
+
+function readCursor(text: string): { readonly at: number; readonly key: Key | null } | null {
+  try {
+    const [name, ...key] = JSON.parse(text) as [unknown, ...SqlValue[]];
+    return { at: movedNames.indexOf(String(name)), key: key.length > 0 ? key : null };
+  } catch {
+    return null;
+  }
+}
+
+/** One row at a time: a row may have megabytes. @returns the last key; null: the table ends */
+function readRows(sql: Sql, table: MovedTable, after: Key | null): { rows: Rows["rows"]; last: Key | null } {
+  const key = table.key.map((name) => `"${name}"`).join(", ");
+  const marks = table.key.map(() => "?").join(", ");
+  const rows: Rows["rows"] = [];
+  let chars = 0;
+  let last = after;
+  while (rows.length < maxPageRows && chars < maxPageChars) {
+    const [row] = sql.all<Record<string, string | number | null>>(
+      `SELECT ${table.columns()} FROM ${table.name} ${last ? `WHERE (${key}) > (${marks})` : ""} ORDER BY ${key} LIMIT 1`,
+      ...(last ?? []),
+    );
+    if (!row) return { rows, last: null };
+    last = table.key.map((name) => row[name] ?? null);
+    if (table === metaTable && ownKeys.has(String(row["key"]))) continue;
+    const values = table.names.map((name) => row[name] ?? null);
+    rows.push(values);
+    chars += JSON.stringify(values).length;
+  }
+  return { rows, last };
+}
+
+interface Importing {
+  readonly id: string;
+  /** The part that comes next. */
+  readonly next: number;
+}
+
+function readImport({ sql }: Tx): Importing | null {
+  return JSON.parse(meta.read(sql, importKey) ?? "null") as Importing | null;
+}
+
+function writeImport({ sql }: Tx, importing: Importing): void {
+  meta.write(sql, importKey, JSON.stringify(importing));
+}
+
+type Import = CheckedInputOf<"workspace.import">;
+
+function importPart(tx: Tx, input: Import, by: string): Result<OutputOf<"workspace.import">, Refusal> {
+  const { id, part, page, counts, quietMs } = input;
+  const current = readImport(tx);
+  if (part === 0 && current?.id !== id) return begin(tx, id);
+  if (current?.id !== id) return err({ code: "bad_input", message: "this import has not begun: its first part is 0" });
+  // A repeat.
+  if (part < current.next) return ok({ next: current.next, epoch: null });
+  if (part > current.next) return err({ code: "bad_input", message: `part ${current.next} comes before ${part}` });
+  const wrong = page ? insertRows(tx.sql, page) : null;
+  if (wrong !== null) return err({ code: "bad_input", message: wrong });
+  if (counts) return finish(tx, { id, counts, quietMs, by });
+  writeImport(tx, { id, next: part + 1 });
+  return ok({ next: part + 1, epoch: null });
+}
+
+/** Chats and what machines have synced may be there: both come again by themselves. */
+function begin(tx: Tx, id: string): Result<OutputOf<"workspace.import">, Refusal> {
+  const used = readImport(tx) ? [] : [tasks, schedules, state].filter((one) => one.count(tx.sql) > 0);
+  if (used.length > 0) {
+    const what = used.map(({ name }) => name).join(", ");
+    return err({ code: "workspace_in_use", message: `this workspace has ${what}: import into a new one` });
+  }
+  for (const table of moved) if (table !== metaTable) tx.sql.run(`DELETE FROM ${table.name}`);
+  const kept = JSON.stringify(["epoch", ...ownKeys]);
+  tx.sql.run("DELETE FROM meta WHERE key NOT IN (SELECT value FROM json_each(?))", kept);
+  freeze.set(tx, meta.untilImported);
+  writeImport(tx, { id, next: 1 });
+  return ok({ next: 1, epoch: null });
+}
+
+/** @returns why the rows cannot be inserted, or null */
+function insertRows(sql: Sql, { table: name, columns, rows }: Rows): string | null {
+  const table = moved.find((one) => one.name === name);
+  const unknown = columns.find((column) => !(table?.names as readonly string[] | undefined)?.includes(column));
+  if (!table || unknown !== undefined)
+    return `${unknown === undefined ? "a table" : `a column, ${unknown},`} of ${name} is unknown here: deploy the version of the export, or a later one`;
+  const verb = table === metaTable ? "INSERT OR REPLACE" : "INSERT";
+  const quoted = columns.map((column) => `"${column}"`).join(", ");
+  const query = `${verb} INTO ${name} (${quoted}) VALUES (${columns.map(() => "?").join(", ")})`;
+  try {
+    for (const row of rows) if (!isOwn(table, columns, row)) sql.run(query, ...row);
+  } catch (error) {
+    return `a row of ${name} cannot be stored: ${messageOf(error)}`;
+  }
+  return null;
+}
+
+function isOwn(table: MovedTable, columns: readonly string[], row: Key): boolean {
+  return table === metaTable && ownKeys.has(String(row[columns.indexOf("key")]));
+}
+
+interface Finish extends Pick<Import, "id" | "quietMs"> {
+  readonly counts: Readonly<Record<string, number>>;
+  readonly by: string;
+}
+
+function finish(tx: Tx, { id, counts, quietMs, by }: Finish): Result<OutputOf<"workspace.import">, Refusal> {
+  for (const table of moved) {
+    const stored = table === metaTable ? countMoved(tx.sql) : table.count(tx.sql);
+    const given = counts[table.name] ?? 0;
+    if (stored !== given) {
+      const message = `${table.name} has ${stored} rows here and ${given} in the export: import it again from the beginning`;
+      return err({ code: "bad_input", message });
+    }
+  }
+  freeze.set(tx, tx.now);
+  meta.remove(tx.sql, importKey);
+  const rows = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  audit.append(tx, { kind: "workspace.imported", subject: id, actor: by, detail: { rows } });
+  return ok({ next: 0, epoch: raiseEpoch(tx, { reason: `import of ${id}`, quietMs }, by) });
+}
+
+function countMoved(sql: Sql): number {
+  return sql.all<{ key: string }>("SELECT key FROM meta").filter(({ key }) => !ownKeys.has(key)).length;
+}
+
+export const handlers = {
+  "workspace.export"(tx, { freeze: number, after }) {
+    const message = "the workspace is not frozen any more, or for another export: begin the export again";
+    const isValid = freeze.isFrozen(tx) && freeze.numberOf(tx) === number && !readImport(tx);
+    return isValid ? exportPage(tx, after) : err({ code: "not_frozen", message });
+  },
+  "workspace.import": (tx, input, { machine }) => importPart(tx, input, machine),
+} satisfies Partial<Handlers>;
