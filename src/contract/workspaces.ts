@@ -103,6 +103,8 @@ const TokenInfo = z.object({
   machine: z.string(),
   scope: Scope,
   ageMs: durationMs,
+  /** Time since the secret of then signed it. */
+  signedAgoMs: durationMs,
   expiresInMs: durationMs.nullable(),
   isRevoked: z.boolean(),
 });
@@ -284,6 +286,14 @@ export const workspaceOperations = {
     summary: "Creates a token for one machine.",
     effect: "grow",
     example: { machine: "m1", scope: "work" },
+  }),
+  "tokens.renew": operation("POST /tokens/renew", "observe", {
+    input: z.strictObject({}),
+    output: z.object({ token: z.string() }),
+    summary:
+      "Signs the caller's token with the present signing secret; the earlier signature is valid as long as its secret.",
+    effect: "keep",
+    example: {},
   }),
   "tokens.list": operation("GET /tokens", "admin", {
     input: z.strictObject({}),

@@ -197,6 +197,13 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     );
   }
 
+  /** Notes that the worker signs the caller's token again. */
+  renewToken(credentials: Credentials): CallAnswer | Promise<CallAnswer> {
+    return this.#groupCommit.run(() =>
+      this.#admission.call(credentials, "tokens.renew", {}, (tx) => tokens.renew(tx, credentials.id)),
+    );
+  }
+
   /**
    * Finds out whether the storage can be put back, and what would be lost; a restore that is no dry
    * run is announced in the storage that goes.

@@ -65,6 +65,7 @@ export class HostOperations {
     "state.unwatch": (input, _actor, socket) =>
       socket ? ok(this.#options.watches.unwatch(socket, input)) : socketOnly("state.unwatch"),
     "tokens.create": () => err({ code: "bad_input", message: "tokens are created over HTTP" }),
+    "tokens.renew": () => err({ code: "bad_input", message: "tokens are renewed over HTTP" }),
     "workspace.restore": () => err({ code: "bad_input", message: "a workspace is restored over HTTP" }),
     "workspace.delete": () => err({ code: "bad_input", message: "a workspace is deleted over HTTP" }),
     "tokens.list": () => this.#options.engine.run((tx) => ok(tokens.list(tx))),

@@ -16,6 +16,7 @@ import {
   type AppBindings,
   type Caller,
   type AppContext,
+  readBearerToken,
 } from "./callers.ts";
 import { check, NewWorkspace, readBody, readQuery } from "./inputs.ts";
 import {
@@ -111,6 +112,7 @@ async function serve(context: AppContext, name: OperationName): Promise<Response
   const body = query ?? (await readBody(context));
   if (!body.ok) return errorResponse(body.error);
   if (name === "tokens.create") return createToken(context, caller.value, body.value.value);
+  if (name === "tokens.renew") return renewToken(context, caller.value);
   if (name === "workspace.delete") return deleteWorkspace(context, caller.value, body.value.value);
   if (name === "workspace.restore") return restoreWorkspace(context, caller.value, body.value.value);
   // The text costs less to send than its parts.
@@ -154,6 +156,13 @@ async function createToken(
   };
   const isNew = id === claims.id;
   return Response.json({ id, token: isNew ? token : await tokens.make(secret, { ...claims, id, expiresAt }, random) });
+}
+
+async function renewToken(context: AppContext, { stub, credentials }: Caller): Promise<Response> {
+  const noted = await stub.renewToken(credentials);
+  if (!noted.ok) return errorResponse(noted.error);
+  const token = await tokens.signAgain(context.env.SHIM_SIGNING_SECRET, readBearerToken(context) ?? "");
+  return Response.json({ token } satisfies OutputOf<"tokens.renew">);
 }
 
 async function connect(context: AppContext): Promise<Response> {

@@ -42,6 +42,16 @@ export async function make(secret: string, claims: Claims, random: Uint8Array): 
   return `${tokenPrefix}${text}.${await sign(secret, text)}`;
 }
 
+/** The same token, with the signature of another secret. */
+export async function signAgain(secret: string, token: string): Promise<string> {
+  const text = signedTextOf(token).slice(tokenPrefix.length);
+  return `${tokenPrefix}${text}.${await sign(secret, text)}`;
+}
+
+function signedTextOf(token: string): string {
+  return token.slice(0, token.lastIndexOf("."));
+}
+
 export async function sign(secret: string, text: string): Promise<string> {
   const signature = await crypto.subtle.sign("HMAC", await keyOf(secret), new TextEncoder().encode(text));
   return toBase64url(new Uint8Array(signature));
@@ -103,9 +113,12 @@ function claimsOf(text: string): Claims | null {
   return { workspace, id, machine, scope, expiresAt };
 }
 
-/** SHA-256, hex. No salt is needed: a token has at least 128 random bits. */
+/**
+ * SHA-256, hex, of what is signed: the signature may be another secret's. No salt is needed, since
+ * a token has at least 128 random bits.
+ */
 export async function hashOf(token: string): Promise<string> {
-  const digest = new Uint8Array(await digestOf(token));
+  const digest = new Uint8Array(await digestOf(signedTextOf(token)));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 

@@ -118,6 +118,28 @@ it("[WO16] while the previous signing secret is set tokens of both are valid, an
   expect([await statusOf(weak, token), await statusOf({}, token)]).toEqual([200, 401]);
 });
 
+it("[WO17] a token is signed again by the present secret, and both signatures are valid as long as their secrets", async ({
+  workspace,
+}) => {
+  const rotated = { SHIM_SIGNING_SECRET: "the-next-secret-that-signs-all-tokens" };
+  const both = { ...rotated, SHIM_PREVIOUS_SIGNING_SECRET: bindings.SHIM_SIGNING_SECRET };
+  const statusOf = async (env: Partial<Env>, token: string): Promise<number> =>
+    (await ask(env, settings(workspace.name, bearer(token)))).status;
+  const path = `/v1/workspaces/${workspace.name}/tokens/renew`;
+  const renew = async (token: string): Promise<string> =>
+    ((await ask(both, { method: "POST", path, headers: bearer(token), body: {} })).value as { token: string }).token;
+  const work = await workspace.tokenOf("observe");
+  const renewed = await renew(work.token);
+  expect(renewed).not.toBe(work.token);
+  expect([await renew(work.token), await renew(renewed)]).toEqual([renewed, renewed]);
+  expect(await workspace.refusal("settings.set", { settings: {} }, work.token)).toBe("forbidden");
+  expect([await statusOf(both, work.token), await statusOf(both, renewed)]).toEqual([200, 200]);
+  expect([await statusOf(rotated, work.token), await statusOf(rotated, renewed)]).toEqual([401, 200]);
+  await workspace.ask("tokens.revoke", { id: work.id });
+  expect([await statusOf(both, work.token), await statusOf(both, renewed)]).toEqual([401, 401]);
+  expect((await ask(both, { method: "POST", path, headers: bearer(renewed), body: {} })).status).toBe(401);
+});
+
 it("[WO12] [WO15] failed authentications of one address are limited; valid ones pass", async ({ workspace }) => {
   const env = { AUTH_FAILURE_LIMITER: limiter() };
   const bad = from("203.0.113.7");

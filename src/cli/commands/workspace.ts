@@ -55,6 +55,11 @@ export function addCommand(program: Command, cli: Cli): void {
       `The workspace ${name} is deleted. This machine keeps its own sessions: \`shim workspace leave\`, and it is its own coordinator again.`,
     ],
   });
+  defineOperation(cli, workspace, "rotate-secret", {
+    operation: "workspace.renew-tokens",
+    view: renewedLines,
+    exitOf: ({ others }) => (others === null || others.length === 0 ? exitCodes.ok : exitCodes.incomplete),
+  });
   addTokens(workspace, cli);
   addKeys(workspace, cli);
 }
@@ -303,6 +308,21 @@ function restoreLines({ lost, revoked }: OutputOf<"workspace.restore">, to: numb
     ...entries,
     "Lost, too: tasks, messages and state since then. Machines send their sessions again.",
     ...(revoked === 0 ? [] : [`${pluralize(revoked, "token")} revoked since then stay revoked.`]),
+  ];
+}
+
+function renewedLines({ renewed, others }: MachineOutput<"workspace.renew-tokens">): Lines {
+  const own = `This machine's ${renewed.join(" and ")} ${renewed.length === 1 ? "token is" : "tokens are"} signed by the coordinator's present secret.`;
+  if (others === null) return [own];
+  if (others.length === 0) return [own, "So is every other valid token: the previous secret can be deleted."];
+  const lines = others.map(
+    ({ id, machine, scope, signedAgoMs }) => `  ${machine} (${scope}), ${id}, signed ${age(signedAgoMs)} ago`,
+  );
+  return [
+    own,
+    "Not signed in the last day; they end with the secret that signed them:",
+    ...lines,
+    "On each of these machines: `shim workspace rotate-secret`.",
   ];
 }
 

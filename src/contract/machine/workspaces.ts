@@ -171,6 +171,18 @@ export const workspaceOperations = {
     errors: ["not_found", "key_unusable"],
     effect: "write",
   }),
+  "workspace.renew-tokens": machineOperation({
+    summary: "Have this machine's tokens signed by the coordinator's present secret.",
+    output: z.object({
+      renewed: z.array(z.enum(["work", "admin"])),
+      /** Valid tokens that were not signed in the last day; null: only the admin token sees them. */
+      others: z
+        .array(z.object({ id: z.string(), machine: z.string(), scope: z.string(), signedAgoMs: count }))
+        .nullable(),
+    }),
+    errors: ["not_found", "environment_decides"],
+    effect: "write",
+  }),
   "workspace.status": machineOperation({
     summary: "The coordinator of this machine, and its state.",
     output: z.object({

@@ -11,6 +11,7 @@ type HostOperation =
   | "state.watch"
   | "state.unwatch"
   | "tokens.create"
+  | "tokens.renew"
   | "tokens.list"
   | "tokens.revoke"
   | "workspace.restore"

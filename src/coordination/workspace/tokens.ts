@@ -17,6 +17,8 @@ export const tokens = table("tokens", {
   at: integer(),
   expiresAt: integer().nullable(),
   revokedAt: integer().nullable(),
+  /** Time of its newest signature. */
+  signedAt: integer(),
 });
 
 export type TokenRow = RowOf<typeof tokens>;
@@ -31,7 +33,7 @@ export function add(tx: Tx, actor: string, token: NewToken): Result<{ id: string
   if (tokens.count(tx.sql, { revokedAt: null }) >= maxTokens) {
     return err({ code: "quota_exceeded", message: `a workspace has at most ${maxTokens} tokens; revoke some` });
   }
-  tokens.insert(tx.sql, { ...token, at: tx.now });
+  tokens.insert(tx.sql, { ...token, at: tx.now, signedAt: tx.now });
   audit.append(tx, {
     kind: "token.created",
     subject: token.id,
@@ -71,6 +73,11 @@ export interface Bearer {
   readonly expiresAt: number | null;
 }
 
+export function renew({ sql, now }: Tx, id: string): Result<null, never> {
+  tokens.update(sql, { id }, { signedAt: now });
+  return ok(null);
+}
+
 export function find({ sql }: Pick<Tx, "sql">, id: string): TokenRow | null {
   return tokens.find(sql, { id });
 }
@@ -107,6 +114,7 @@ export function list({ sql, now }: Tx): OutputOf<"tokens.list"> {
       machine: row.machine,
       scope: row.scope,
       ageMs: Math.max(0, now - row.at),
+      signedAgoMs: Math.max(0, now - row.signedAt),
       expiresInMs: row.expiresAt === null ? null : Math.max(0, row.expiresAt - now),
       isRevoked: row.revokedAt !== null,
     })),

@@ -55,6 +55,8 @@ export const workspaceHandlers = {
 
   "workspace.rekey": async (context) => (await import("./workspace-keys.ts")).changeKey(context),
 
+  "workspace.renew-tokens": async (context) => (await import("./renew-tokens.ts")).renewTokens(context),
+
   /** Works offline, since the unsent changes are stored here. */
   async "workspace.status"(context) {
     const asked = await onWorkspace(context, undefined, async (workspace) =>

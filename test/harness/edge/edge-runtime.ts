@@ -11,7 +11,7 @@ import type { WorkspaceKey } from "#src/machine/sharing/workspace-key.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
-interface EdgeRuntimeOptions extends Pick<LocalEdgeOptions, "log" | "documents"> {
+interface EdgeRuntimeOptions extends Pick<LocalEdgeOptions, "log" | "documents" | "bindings"> {
   /** Another one, whose state this one uses, too. */
   readonly beside?: EdgeRuntime;
   /** Clients sign in, as the guide on remote MCP says. */
