@@ -175,7 +175,7 @@ export const workspaceOperations = {
     summary: "Have this machine's tokens signed by the coordinator's present secret.",
     output: z.object({
       renewed: z.array(z.enum(["work", "admin"])),
-      /** Valid tokens that were not signed in the last day; null: only the admin token sees them. */
+      /** Valid tokens not signed in the last day; null: only the admin token sees them. */
       others: z
         .array(z.object({ id: z.string(), machine: z.string(), scope: z.string(), signedAgoMs: count }))
         .nullable(),

@@ -6,7 +6,7 @@ import type { OperationContext, OperationResult } from "./operation-context.ts";
 
 const dayMs = 86_400_000;
 
-/** Only signatures change, so that a token whose answer is lost stays valid, and a repeat renews it. */
+/** Only signatures change: a token whose answer is lost stays valid, and a repeat renews it. */
 export async function renewTokens(
   context: OperationContext,
 ): Promise<OperationResult<MachineOutput<"workspace.renew-tokens">>> {
