@@ -197,10 +197,10 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     );
   }
 
-  /** Notes that the worker signs the caller's token again. */
-  renewToken(credentials: Credentials): CallAnswer | Promise<CallAnswer> {
+  /** @param hash of the caller's token as the present secret signs it */
+  renewToken(credentials: Credentials, hash: string): CallAnswer | Promise<CallAnswer> {
     return this.#groupCommit.run(() =>
-      this.#admission.call(credentials, "tokens.renew", {}, (tx) => tokens.renew(tx, credentials.id)),
+      this.#admission.call(credentials, "tokens.renew", {}, (tx) => tokens.renew(tx, credentials, hash)),
     );
   }
 

@@ -159,9 +159,9 @@ async function createToken(
 }
 
 async function renewToken(context: AppContext, { stub, credentials }: Caller): Promise<Response> {
-  const noted = await stub.renewToken(credentials);
-  if (!noted.ok) return errorResponse(noted.error);
   const token = await tokens.signAgain(context.env.SHIM_SIGNING_SECRET, readBearerToken(context) ?? "");
+  const renewed = await stub.renewToken(credentials, await tokens.hashOf(token));
+  if (!renewed.ok) return errorResponse(renewed.error);
   return Response.json({ token } satisfies OutputOf<"tokens.renew">);
 }
 

@@ -44,12 +44,8 @@ export async function make(secret: string, claims: Claims, random: Uint8Array): 
 
 /** The same token, with the signature of another secret. */
 export async function signAgain(secret: string, token: string): Promise<string> {
-  const text = signedTextOf(token).slice(tokenPrefix.length);
+  const text = token.slice(tokenPrefix.length, token.lastIndexOf("."));
   return `${tokenPrefix}${text}.${await sign(secret, text)}`;
-}
-
-function signedTextOf(token: string): string {
-  return token.slice(0, token.lastIndexOf("."));
 }
 
 export async function sign(secret: string, text: string): Promise<string> {
@@ -113,12 +109,9 @@ function claimsOf(text: string): Claims | null {
   return { workspace, id, machine, scope, expiresAt };
 }
 
-/**
- * SHA-256, hex, of what is signed: the signature may be another secret's. No salt is needed, since
- * a token has at least 128 random bits.
- */
+/** SHA-256, hex. No salt is needed: a token has at least 128 random bits. */
 export async function hashOf(token: string): Promise<string> {
-  const digest = new Uint8Array(await digestOf(signedTextOf(token)));
+  const digest = new Uint8Array(await digestOf(token));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 

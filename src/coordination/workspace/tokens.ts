@@ -17,7 +17,9 @@ export const tokens = table("tokens", {
   at: integer(),
   expiresAt: integer().nullable(),
   revokedAt: integer().nullable(),
-  /** Time of its newest signature. */
+  /** The hash under another signature, also valid; null: it was not renewed. */
+  renewedHash: text().nullable(),
+  /** Time of its newest signature, epoch ms. */
   signedAt: integer(),
 });
 
@@ -73,8 +75,14 @@ export interface Bearer {
   readonly expiresAt: number | null;
 }
 
-export function renew({ sql, now }: Tx, id: string): Result<null, never> {
-  tokens.update(sql, { id }, { signedAt: now });
+/** @param presented hash that the caller has, valid as before, whatever becomes of the answer */
+export function renew(
+  { sql, now }: Tx,
+  { id, hash: presented }: Pick<NewToken, "id" | "hash">,
+  hash: string,
+): Result<null, never> {
+  const renewedHash = hash === presented ? undefined : hash;
+  tokens.update(sql, { id }, { hash: renewedHash && presented, renewedHash, signedAt: now });
   return ok(null);
 }
 
@@ -84,7 +92,7 @@ export function find({ sql }: Pick<Tx, "sql">, id: string): TokenRow | null {
 
 /** Bearer of a stored token; null: unknown, revoked or expired. */
 export function toBearer(row: TokenRow | null, hash: string, now: number): Bearer | null {
-  if (!row || row.hash !== hash || row.revokedAt !== null) return null;
+  if (!row || (row.hash !== hash && row.renewedHash !== hash) || row.revokedAt !== null) return null;
   if (row.expiresAt !== null && row.expiresAt <= now) return null;
   return { id: row.id, machine: row.machine, scope: row.scope, expiresAt: row.expiresAt };
 }
