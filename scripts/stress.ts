@@ -123,6 +123,11 @@ async function chooseRun(): Promise<(() => void | Promise<void>) | null> {
       const chosen = chooseOverload(args);
       return () => overloadOnce(chosen);
     }
+    if (name === "releases") {
+      const { chooseReleases, mixReleases } = await import("../bench/stress/releases.ts");
+      const chosen = chooseReleases(args);
+      return () => mixReleases(chosen);
+    }
     const run = Object.hasOwn(runs, name) ? runs[name] : undefined;
     if (!run) throw new Error(name === "" ? "Name one of these:" : `There is no run "${name}". There are:`);
     const env = readOptions(run);
@@ -134,7 +139,9 @@ async function chooseRun(): Promise<(() => void | Promise<void>) | null> {
     });
     const neighbour = "  neighbour [--seconds 10] [--attacks <name>,...]\n    what a chat notices of attacks beside it";
     const overload = "  overload [--seconds 10] [--times 4]\n    a coordinator is offered more than it can do";
-    console.error([messageOf(error), ...lines, neighbour, overload].join("\n"));
+    const releases =
+      "  releases --base <commit> [--seconds 20] [--chats 8]\n    Workers, objects and clients of two versions serve one workspace at once";
+    console.error([messageOf(error), ...lines, neighbour, overload, releases].join("\n"));
     process.exitCode = 2;
     return null;
   }

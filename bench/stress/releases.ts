@@ -1,0 +1,219 @@
+import { execFile, execFileSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs, promisify } from "node:util";
+import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { bundle, declared, randomSecrets, type Secrets } from "../../scripts/local-runtime.ts";
+import { operations } from "../../src/contract/operations.ts";
+import type { Acknowledged, LoadOptions } from "./release-load.ts";
+
+/**
+ * A gradual deployment: for a while Workers and objects of two versions serve clients of both. Each
+ * pair of a Worker and an object, with clients of either version at once, is one run.
+ */
+
+const run = promisify(execFile);
+const root = join(import.meta.dirname, "..", "..");
+const versions = ["base", "this"] as const;
+type Version = (typeof versions)[number];
+type Trees = Readonly<Record<Version, string>>;
+
+interface Chosen {
+  /** Commit of the version before. */
+  readonly base: string;
+  readonly ms: number;
+  readonly chats: number;
+}
+
+/** @throws {Error} for an unusable option */
+export function chooseReleases(args: string[]): Chosen {
+  const options = {
+    base: { type: "string" },
+    seconds: { type: "string", default: "20" },
+    chats: { type: "string", default: "8" },
+  } as const;
+  const { base, seconds, chats } = parseArgs({ args, options }).values;
+  if (base === undefined) throw new Error("--base is the commit of the version before this one.");
+  for (const [name, value] of Object.entries({ seconds, chats }))
+    if (!/^[1-9]\d{0,3}$/.test(value)) throw new Error(`--${name} is a number from 1 on.`);
+  return { base, ms: Number(seconds) * 1_000, chats: Number(chats) };
+}
+
+/** Prints what was acknowledged and what was lost. Ends the process. */
+export async function mixReleases({ base, ms, chats }: Chosen): Promise<void> {
+  mkdirSync(join(root, ".scratch"), { recursive: true });
+  const folder = mkdtempSync(join(root, ".scratch", "releases-"));
+  const rows: string[] = [];
+  let lost = 0;
+  try {
+    const trees = { this: root, base: treeOf(base, join(folder, "base")) };
+    for (const object of versions) {
+      const { losses, rows: more } = await mix({ trees, object, folder: join(folder, object), ms, chats });
+      rows.push(...more);
+      lost += losses;
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+  console.log(
+    [
+      "| object | worker | clients | calls | failed | acknowledged | lost or doubled |",
+      "| --- | --- | --- | --- | --- | --- | --- |",
+      ...rows,
+    ].join("\n"),
+  );
+  process.exit(lost > 0 ? 1 : 0);
+}
+
+/** The files of a commit, with the packages of this one. */
+function treeOf(commit: string, folder: string): string {
+  mkdirSync(folder);
+  const archive = execFileSync("git", ["archive", commit], { cwd: root, maxBuffer: 1e9 });
+  execFileSync("tar", ["-x", "-C", folder], { input: archive });
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  copyFileSync(join(import.meta.dirname, "release-load.ts"), join(folder, "bench", "stress", "release-load.ts"));
+  return folder;
+}
+
+interface Mix {
+  readonly trees: Trees;
+  /** Version of the object. */
+  readonly object: Version;
+  readonly folder: string;
+  readonly ms: number;
+  readonly chats: number;
+}
+
+/** One object, before it a Worker of each version, before each clients of both. */
+async function mix({ trees, object, folder, ms, chats }: Mix): Promise<{ losses: number; rows: string[] }> {
+  const secrets = randomSecrets();
+  const edge = await startMixed(trees, object, folder, secrets);
+  try {
+    const urls = edge.urls;
+    const admin = await firstToken(urls.base, secrets);
+    const all = versions.flatMap((worker) => versions.map((client) => ({ worker, client })));
+    const loads = all.map(async ({ worker, client }, at) => {
+      const name = `${client}-by-${worker}`;
+      // A token that one Worker has made is used at both.
+      const maker = urls[versions[at % 2] ?? "base"];
+      const token = await post<{ token: string }>(maker, "tokens", admin, { machine: name });
+      const options: LoadOptions = { edge: urls[worker], workspace, token: token.token, name, chats, ms };
+      const program = join(trees[client], "bench", "stress", "release-load.ts");
+      const { stdout } = await run(process.execPath, [program, JSON.stringify(options)], { maxBuffer: 1e9 });
+      return { worker, client, facts: JSON.parse(stdout) as Acknowledged };
+    });
+    const done = await Promise.all(loads);
+    const rows: string[] = [];
+    let losses = 0;
+    for (const { worker, client, facts } of done) {
+      const lost = await lossesOf(urls.this, admin, facts);
+      losses += lost.length;
+      const failed = Object.entries(facts.failed).map(([what, count]) => `${what} ${count}`);
+      rows.push(
+        `| ${object} | ${worker} | ${client} | ${facts.calls} | ${failed.join(", ") || 0} | ${facts.submitted.length} tasks, ${facts.done.length} done, ${facts.sent} messages, ${facts.received} received | ${lost.join(", ") || 0} |`,
+      );
+    }
+    return { losses, rows };
+  } finally {
+    await edge.close();
+  }
+}
+
+const workspace = "team";
+
+async function post<Answer>(url: string, path: string, token: string, body: object): Promise<Answer> {
+  const answer = await fetch(`${url}/v1/workspaces/${workspace}/${path}`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}` },
+    body: JSON.stringify(body),
+  });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+  return (await answer.json()) as Answer;
+}
+
+async function read<Answer>(
+  url: string,
+  token: string,
+  name: "tasks.get" | "state.get",
+  query: Record<string, string>,
+): Promise<Answer> {
+  const headers = { authorization: `Bearer ${token}` };
+  const address = `${url}/v1/workspaces/${workspace}${operations[name].path}?${new URLSearchParams(query).toString()}`;
+  const answer = await fetch(address, { headers });
+  if (!answer.ok) throw new Error(`${name}: ${answer.status} ${await answer.text()}`);
+  return (await answer.json()) as Answer;
+}
+
+async function firstToken(url: string, { SHIM_ADMIN_SECRET: secret }: Secrets): Promise<string> {
+  const made = await fetch(`${url}/v1/workspaces`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${secret}` },
+    body: JSON.stringify({ workspace }),
+  });
+  if (!made.ok) throw new Error(`no workspace was made: ${made.status} ${await made.text()}`);
+  return ((await made.json()) as { token: string }).token;
+}
+
+/** What was acknowledged and is not so. */
+async function lossesOf(url: string, admin: string, facts: Acknowledged): Promise<string[]> {
+  const lost: string[] = [];
+  if (new Set(facts.done).size < facts.done.length) lost.push("a task was done twice");
+  if (facts.tokensFell > 0) lost.push(`${facts.tokensFell} fencing tokens fell`);
+  const done = new Set(facts.done);
+  for (const task of facts.submitted) {
+    const { state } = await read<{ state: string }>(url, admin, "tasks.get", { task: String(task) });
+    if (done.has(task) && state !== "done") lost.push(`task ${task} is ${state}`);
+  }
+  for (const [key, value] of Object.entries(facts.state)) {
+    const { entry } = await read<{ entry: { value: number } | null }>(url, admin, "state.get", { key });
+    if (entry?.value !== value) lost.push(`${key} is ${String(entry?.value)}, not ${value}`);
+  }
+  return lost;
+}
+
+interface MixedEdge {
+  readonly urls: Readonly<Record<Version, string>>;
+  close(): Promise<void>;
+}
+
+async function startMixed(trees: Trees, object: Version, folder: string, secrets: Secrets): Promise<MixedEdge> {
+  await Promise.all(
+    versions.map((one) => bundle(join(trees[one], "src", "worker", "worker-entry.ts"), join(folder, `${one}.mjs`))),
+  );
+  const ordered = [...versions].sort((one) => (one === object ? -1 : 1));
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      host: "127.0.0.1",
+      port: 0,
+      cf: false,
+      logRequests: false,
+      resourcePersistencePath: join(folder, "state"),
+      handleStructuredLogs: () => undefined,
+      workers: ordered.map((one) => workerOf(one, object, folder, secrets)),
+    }),
+  );
+  const urlOf = async (version: Version): Promise<string> => (await miniflare.unsafeGetDirectURL(version)).origin;
+  await miniflare.ready;
+  return { urls: { base: await urlOf("base"), this: await urlOf("this") }, close: () => miniflare.dispose() };
+}
+
+/** The Worker of the object's version has the object and consumes the queue; the other one calls them. */
+function workerOf(version: Version, object: Version, folder: string, secrets: Secrets) {
+  const { durableObjects, queueConsumers } = declared;
+  const elsewhere = Object.entries(durableObjects).map(([name, { className, useSQLite }]) => {
+    return [name, { className, useSQLite, scriptName: object }] as const;
+  });
+  return {
+    name: version,
+    compatibilityDate: declared.compatibilityDate,
+    compatibilityFlags: declared.compatibilityFlags,
+    queueProducers: declared.queueProducers,
+    queueConsumers: version === object ? queueConsumers : {},
+    durableObjects: version === object ? durableObjects : Object.fromEntries(elsewhere),
+    modules: true,
+    scriptPath: join(folder, `${version}.mjs`),
+    modulesRoot: folder,
+    bindings: { ...secrets, SHIM_LOCAL: "1" },
+    unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+  };
+}
