@@ -244,7 +244,8 @@ function task(type: string, more: object = {}): InputOf<"tasks.submit">["tasks"]
 }
 
 async function token(host: RowHost, machine: string, expiresAt: number | null = null): Promise<void> {
-  const insert = "INSERT INTO tokens (id, machine, scope, hash, at, expiresAt) VALUES (?, ?, 'work', 'h', 0, ?)";
+  const insert =
+    "INSERT INTO tokens (id, machine, scope, hash, at, expiresAt, signedAt) VALUES (?, ?, 'work', 'h', 0, ?, 0)";
   await host.run(insert, `tok-${machine}`, machine, expiresAt);
 }
 

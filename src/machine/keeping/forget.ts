@@ -132,8 +132,8 @@ export function isPurgePending(sql: Sql): boolean {
 
 /**
  * Removes the traces of forgotten rows: index, spool, log, all earlier backups and set-aside
- * files, unread inputs, copies of the clients' files; then makes a new backup. SQLite itself
- * overwrites what is deleted. Must be repeated after an error.
+ * files, unread inputs, copies of the clients' files; then makes a new backup. Must be repeated
+ * after an error.
  *
  * @throws {StoreError} when another process holds the file for too long; names the step that is
  * left
@@ -151,7 +151,7 @@ export async function purge({ store, paths }: Pick<Runtime, "store" | "paths">):
       // A backup that was begun before has a lower number.
       meta.incrementForgetCount(sql);
     });
-    await truncateLog(store.connection());
+    await rewrite(store.connection());
   });
   await retryStep("backups and set-aside files", store, () =>
     withMaintenanceLock(store.context, "exclusive", () => {
@@ -174,7 +174,7 @@ async function purgeChats(store: Store, home: string, sessions: readonly string[
   try {
     await retryStep("the list of chats", store, () => forgetChats(chats, sessions));
     await retryStep("the log of the list of chats", store, async () => {
-      if (chats.exists()) await truncateLog(chats.connection());
+      if (chats.exists()) await rewrite(chats.connection());
     });
   } finally {
     chats.close();
@@ -200,6 +200,15 @@ async function retryStep(remainder: string, store: Store, work: () => unknown): 
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
+}
+
+/**
+ * `secure_delete` overwrites deleted cells, but not their copies in the unused part of a page whose
+ * cells have moved.
+ */
+async function rewrite(connection: Connection): Promise<void> {
+  connection.script("VACUUM");
+  await truncateLog(connection);
 }
 
 /**

@@ -54,7 +54,7 @@ it("[CL35] the list of tokens says until when each is valid", async () => {
   const home = aCliHome();
   const server = await RealServer.listen();
   const tokens = [null, 7_200_000, 0].map((expiresInMs, at) => {
-    return { id: `tok_${at}`, machine: "m", scope: "work", ageMs: 1, isRevoked: false, expiresInMs };
+    return { id: `tok_${at}`, machine: "m", scope: "work", ageMs: 1, signedAgoMs: 1, isRevoked: false, expiresInMs };
   });
   server.answer = (_request, response) => void response.end(JSON.stringify({ tokens }));
   home.join(server.url, { adminToken: "shim_c.d" });
