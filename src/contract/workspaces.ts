@@ -348,6 +348,8 @@ export const workspaceOperations = {
         .object({ bytes: counter, limitBytes: counter, state: z.enum(["normal", "full"]) })
         .nullable()
         .default(null),
+      /** Rows written in the present month (UTC), which Cloudflare bills; null: not counted. */
+      rowsThisMonth: counter.nullable().default(null),
     }),
     summary: "Returns the armed alarm, overdue rows, sockets and versions.",
     effect: "read",

@@ -92,22 +92,23 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     tokenExpiry: this.#tokenExpiry,
     now: () => this.now(),
   });
+  readonly #host = new HostOperations({
+    engine: this.#engine,
+    sockets: this.#sockets,
+    watches: this.#watches,
+    alarm: this.#alarm,
+    sql: this.#sql,
+    refusals: this.#refusals,
+    size: () => this.size(),
+    closeSocket: (socket, code, reason) => this.#connections.close(socket, code, reason),
+  });
   readonly #admission = new Admission({
     sql: this.#sql,
     authenticate: (credentials) => this.#requireBearer(credentials),
     throttle: this.#throttle,
     load: this.#groupCommit.load,
     engine: this.#engine,
-    host: new HostOperations({
-      engine: this.#engine,
-      sockets: this.#sockets,
-      watches: this.#watches,
-      alarm: this.#alarm,
-      sql: this.#sql,
-      refusals: this.#refusals,
-      size: () => this.size(),
-      closeSocket: (socket, code, reason) => this.#connections.close(socket, code, reason),
-    }),
+    host: this.#host,
     outgoing: this.#outgoing,
     connections: this.#connections,
     refusals: this.#refusals,
@@ -316,6 +317,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   /** Dispatches, sets the alarm, and sends the hints of what the event has changed. */
   #endEvent(pauseMs: number | null = null): void {
     this.#engine.dispatch(dispatch.assignAtOnce, (error) => logProblem("a dispatch failed", { error: stackOf(error) }));
+    if (this.#isCreated) this.#host.countRows();
     if (this.#mustArm() || pauseMs !== null) this.#arm(pauseMs ?? 0);
     const hints = this.#engine.takeHints();
     if (hints.some(({ kind }) => kind === "dispatch")) this.ctx.waitUntil(this.#sendToken());

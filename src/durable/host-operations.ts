@@ -8,6 +8,7 @@ import * as liveness from "../coordination/chats/liveness.ts";
 import * as meta from "../coordination/kernel/meta.ts";
 import * as outbox from "../coordination/tasks/dispatch-outbox.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
+import * as writtenRows from "../coordination/workspace/written-rows.ts";
 import type { Actor, Tx } from "../coordination/kernel/tx.ts";
 import { hostSamples } from "../coordination/workspace/metrics.ts";
 import { isWithin } from "../shared/elapsed.ts";
@@ -32,11 +33,14 @@ interface HostOperationsOptions {
 }
 
 const keepSamplesMs = 10_000;
+const rowsPerCount = 1_000;
 const reader: Actor = { machine: "metrics", isAdmin: false };
 
 /** Operations on connections, tokens and the object itself. */
 export class HostOperations {
   readonly #options: HostOperationsOptions;
+  /** Written rows up to which they are stored. */
+  #counted = 0;
   #sampled: { readonly at: number; readonly samples: OutputOf<"metrics">["samples"] } | null = null;
 
   constructor(options: HostOperationsOptions) {
@@ -106,6 +110,15 @@ export class HostOperations {
     if (this.#options.sockets.lastSeen(chat) !== null) liveness.markConnected(tx, chat);
   }
 
+  /** Stores the count of written rows now and then: to store each would double it. */
+  countRows(): void {
+    const { engine, sql } = this.#options;
+    if (sql.written - this.#counted < rowsPerCount) return;
+    const rows = sql.written - this.#counted;
+    this.#counted = sql.written;
+    engine.run((tx) => ok(writtenRows.add(tx, rows)), true);
+  }
+
   #health(tx: Tx): OutputOf<"health"> {
     const next = due.nextDue(tx);
     return {
@@ -123,6 +136,7 @@ export class HostOperations {
         limitBytes: tx.settings.maxStorageBytes,
         state: this.#options.engine.tx().isFull === true ? "full" : "normal",
       },
+      rowsThisMonth: writtenRows.ofMonth(tx) + this.#options.sql.written - this.#counted,
     };
   }
 }

@@ -59,6 +59,7 @@ app.get("/health", ({ env }) =>
     oldestProtocol: oldestProtocolVersion,
     version: env.VERSION?.id ?? null,
     deployedAt: env.VERSION?.timestamp ?? null,
+    now: Date.now(),
   }),
 );
 app.use(mcpPath, (context, next) => onlyListedOrigins(context, next), allowListedOrigins);

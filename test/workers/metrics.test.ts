@@ -98,3 +98,19 @@ it("[OB13] a scrape of a long audit log reads hardly more rows than that of a sh
   expect(beyondLeases).toHaveLength(3);
   for (const read of beyondLeases) expect(read).toBeLessThan(1_000);
 });
+
+it("[OB28] the rows of a month are counted over starts of the object, and the next month begins with none", async ({
+  workspace,
+}) => {
+  const rowsOf = async (): Promise<number> => (await workspace.ask("health", {})).rowsThisMonth ?? 0;
+  const tasks = Array.from({ length: 100 }, () => ({ type: "build" }));
+  const before = await rowsOf();
+  for (let at = 0; at < 12; at++) await workspace.ask("tasks.submit", { tasks });
+  const counted = await rowsOf();
+  expect(counted).toBeGreaterThan(before + 1_200);
+  await workspace.inside((state) => state.abort("a deployment")).catch(() => undefined);
+  const after = await rowsOf();
+  expect(after).toBeGreaterThan(counted - 1_000);
+  wait(32 * 86_400_000);
+  expect(await rowsOf()).toBeLessThan(1_000);
+});

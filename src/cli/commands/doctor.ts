@@ -6,12 +6,14 @@ import type { ListenAddress } from "./metrics.ts";
 
 interface DoctorOptions extends CommonOptions {
   readonly acknowledge?: boolean;
+  readonly workspace?: boolean;
 }
 
 export function addCommand(program: Command, cli: Cli): void {
   const command = program
     .command("doctor")
     .description("check everything, and say how to fix it")
+    .option("--workspace", "check the workspace that this machine has joined, as its operator would")
     .option("--acknowledge", "mark the notices as read: do not show them again");
   cli.define(command, (options: DoctorOptions) => doctor(cli, options));
   addMetrics(command, cli);
@@ -23,7 +25,7 @@ async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> 
       text: [...acknowledged.map(({ text }) => text), `${pluralize(acknowledged.length, "notice")} acknowledged.`],
     }));
   cli.progress("Checking ...");
-  return cli.show("checks.run", {}, ({ checks, isHealthy }) => {
+  return cli.show("checks.run", options.workspace ? { group: "workspace" } : {}, ({ checks, isHealthy }) => {
     const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;
     const sum = `${count("ok")} ok, ${pluralize(count("warn"), "warning")}, ${pluralize(count("fail"), "failure")}`;
     const lines = checks.flatMap(({ state, name, text, fix }) => [

@@ -12,7 +12,7 @@ export const Check = z.object({
 });
 export type Check = z.infer<typeof Check>;
 
-export const CheckGroup = z.enum(["machine", "notifications", "trust", "store"]);
+export const CheckGroup = z.enum(["machine", "notifications", "trust", "store", "workspace"]);
 export type CheckGroup = z.infer<typeof CheckGroup>;
 
 const key = z.string().max(200);
@@ -43,7 +43,9 @@ export const installationOperations = {
   "checks.run": machineOperation({
     summary: "Check everything that SHIM needs on this machine, and say how to fix it.",
     input: z.strictObject({
-      group: CheckGroup.optional().describe("only these"),
+      group: CheckGroup.optional().describe(
+        "only these; absent: all but those of the workspace, which ask its coordinator",
+      ),
     }),
     output: z.object({ isHealthy: z.boolean(), checks: z.array(Check) }),
     effect: "read",

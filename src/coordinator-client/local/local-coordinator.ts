@@ -146,7 +146,15 @@ export class LocalCoordinator {
         revision: changes.readTotals(sql).revision,
       };
     }, empty);
-    return { alarmInMs: null, outboxDepth: 0, sockets: 0, storage: null, protocol: protocolVersion, ...figures };
+    return {
+      alarmInMs: null,
+      outboxDepth: 0,
+      sockets: 0,
+      storage: null,
+      rowsThisMonth: null,
+      protocol: protocolVersion,
+      ...figures,
+    };
   }
 
   /** Calls `listener` after each change of the file by this process. @returns ends that */

@@ -22,6 +22,7 @@ import { detect } from "../../installer/targets.ts";
 import { limitProblems } from "../../machine/usage/at-limit.ts";
 import { type AllFound, type Checks, fail, type Found, pass, runAll, warn } from "./checks.ts";
 import { storeChecks } from "./store-checks.ts";
+import { workspaceChecks } from "./workspace-checks.ts";
 
 const groups: Readonly<Record<CheckGroup, Checks<OperationContext>>> = {
   machine: {
@@ -40,12 +41,14 @@ const groups: Readonly<Record<CheckGroup, Checks<OperationContext>>> = {
   notifications: { notify_desktop: desktop },
   trust: { "codex:hook_trust": codexTrust },
   store: { store: storeChecks },
+  workspace: { workspace: workspaceChecks },
 };
+const usualGroups: readonly CheckGroup[] = ["machine", "notifications", "trust", "store"];
 
 export const checkHandlers = {
   async "checks.run"(context, { group }) {
     const checks: Check[] = [];
-    for (const one of group ? [groups[group]] : Object.values(groups)) checks.push(...(await runAll(one, context)));
+    for (const one of group ? [group] : usualGroups) checks.push(...(await runAll(groups[one], context)));
     return ok({ isHealthy: !checks.some(({ state }) => state === "fail"), checks });
   },
 } satisfies Partial<Handlers>;
