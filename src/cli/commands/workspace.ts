@@ -118,7 +118,7 @@ function joinedLines({ workspace, machine, keyId, key, stays }: MachineOutput<"w
 }
 
 const edgeVisibility = [
-  "What the coordinator can read: tasks, messages, state, reservations (paths of files below a project), ids and progress of chats, names of machines;",
+  "What the coordinator can read: tasks, messages, state, reservations (paths of files below a project), ids, progress and SHIM's version of chats, names of machines;",
   "of sessions and checkpoints only ids, sizes and times: names of projects and files, titles, prompts and states are sealed on this machine (docs/internals/sync.md).",
 ];
 

@@ -1,3 +1,4 @@
+import { version } from "#src/platform/version.ts";
 import { rmSync, writeFileSync } from "node:fs";
 import { expect, it, vi } from "vitest";
 import { writeEdgeConfig, edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
@@ -64,13 +65,13 @@ it("[TE1] [TE10] at an edge chats work together, and it sees of their folder onl
   const checkout = expect.stringMatching(/^[0-9a-f]{32}$/) as string;
   const card = expect.stringMatching(/^[\w-]{50,}$/) as string;
   const register = rig.edge.arrived.find(({ name }) => name === "chats.register")?.input;
-  expect(register?.["metadata"]).toEqual({ project: "p1", checkout, card });
+  expect(register?.["metadata"]).toEqual({ version, project: "p1", checkout, card });
 });
 
 it("[TE10] without the workspace's key an edge receives nothing of a chat's folder, and files cannot be reserved", async () => {
   const { rig, one } = await atEdge(false);
   const register = rig.edge.arrived.find(({ name }) => name === "chats.register")?.input;
-  expect(register?.["metadata"]).toEqual({});
+  expect(register?.["metadata"]).toEqual({ version });
   const refused = await rig.time.until(one.refusal("shim_files", { action: "reserve", paths: ["a.ts"] }));
   expect(refused).toMatch(/^no_key: .*`shim workspace key set`/);
 });

@@ -1,3 +1,4 @@
+import { version } from "#src/platform/version.ts";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -21,7 +22,7 @@ it("[TE1] a chat registers by itself once its session is stored, with its client
   expect(existsSync(join(rig.base.paths.home, "coordination"))).toBe(false);
   await chat.tick();
   const id = chat.claude.session;
-  const metadata = { project: "p1", checkout: rig.project, folder: rig.project, title: "plan it" };
+  const metadata = { version, project: "p1", checkout: rig.project, folder: rig.project, title: "plan it" };
   const [seen] = rig.call("chats.list", {}).chats;
   expect(seen).toMatchObject({ chat: id, session: id, client: "claude-code", status: "busy" });
   expect(seen?.metadata).toEqual(metadata);
