@@ -78,7 +78,7 @@ export function metricRules(it: TaskTest): void {
     expect(await counted()).toEqual([1, 1, 31, 0, 1, 1, 1, 1]);
   });
 
-  it("[OB4] the oldest queued task is the one submitted first, and waits are of those assigned", async ({
+  it("[OB27] the oldest queued task is the one that became ready first, and waits are of those assigned", async ({
     host,
     a,
   }) => {
@@ -92,6 +92,18 @@ export function metricRules(it: TaskTest): void {
     const waited = await sampled(host);
     expect(waited("shim_task_wait_seconds", "50")).toBe(40);
     expect(waited("shim_task_run_seconds", "95")).toBe(0);
+  });
+
+  it("[OB27] the queue's age begins when a task becomes ready, not when it was submitted", async ({ host, a }) => {
+    const age = async (): Promise<unknown> => (await sampled(host))("shim_task_oldest_queued_seconds");
+    await submitOne(host, { type: "later", delayMs: 40_000 });
+    const first = await submitOne(host, { type: "x" });
+    await submitOne(host, { type: "then", dependsOn: [first] });
+    await a.take({ types: ["x"] });
+    await pass(host, 20_000);
+    expect(await age()).toBe(0);
+    await pass(host, 20_000);
+    expect(await age()).toBe(20);
   });
 
   it("[OB8] a counter does not fall when what it counted is pruned", async ({ host, a }) => {
