@@ -62,9 +62,7 @@ export const metricsOfWorkspace = {
   }),
   ...metricGroup("workspace", "Tasks", {
     shim_tasks: gauge("Stored tasks, by state; ended: done or cancelled.", { state: [...openStates, "ended"] }),
-    shim_task_oldest_queued_seconds: gauge(
-      "Longest time that a task has been queued; times before it was ready do not count.",
-    ),
+    shim_task_oldest_queued_seconds: gauge("Time since the queued task with the lowest number became ready."),
     shim_task_wait_seconds: gauge("Time from queued to assigned, of the newest tasks (10,000 at most).", {
       percentile: ["50", "95"],
     }),

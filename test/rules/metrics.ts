@@ -78,7 +78,7 @@ export function metricRules(it: TaskTest): void {
     expect(await counted()).toEqual([1, 1, 31, 0, 1, 1, 1, 1]);
   });
 
-  it("[OB27] the oldest queued task is the one that became ready first, and waits are of those assigned", async ({
+  it("[OB27] the oldest queued task is the one with the lowest number, and waits are of those assigned", async ({
     host,
     a,
   }) => {

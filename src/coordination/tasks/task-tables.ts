@@ -172,8 +172,7 @@ const countKeys = (event: string, step: string): string =>
 
 /** Indexes are partial: deleting an entry costs no row on the edge. */
 export const taskIndexes: readonly string[] = [
-  // The last column lets metrics read the waits from the index alone.
-  "CREATE INDEX tasks_queued ON tasks (lane, priority DESC, task, queuedAt) WHERE state = 'queued'",
+  "CREATE INDEX tasks_queued ON tasks (lane, priority DESC, task) WHERE state = 'queued'",
   // Only tasks with affinity have an entry.
   "CREATE INDEX tasks_wished ON tasks (affinity, lane, priority DESC, task) WHERE state = 'queued' AND affinity IS NOT NULL",
   "CREATE INDEX tasks_chat ON tasks (chat) WHERE chat IS NOT NULL",

@@ -100,8 +100,8 @@ interface Queued {
   readonly oldestAt: number | null;
 }
 
-const queuedTasks =
-  "SELECT count(*) AS queued, min(queuedAt) AS oldestAt FROM tasks INDEXED BY tasks_queued WHERE state = 'queued'";
+const queuedTasks = `SELECT queued, (SELECT queuedAt FROM tasks WHERE task = oldest) AS oldestAt
+  FROM (SELECT count(*) AS queued, min(task) AS oldest FROM tasks INDEXED BY tasks_queued WHERE state = 'queued')`;
 
 const otherStates = ["blocked", "scheduled", "assigned", "running", "dead"] as const;
 const deathReasons = metrics.shim_dead_tasks.labels.reason;
