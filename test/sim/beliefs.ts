@@ -21,7 +21,7 @@ export class Holding {
   right: HeldLease | null = null;
   /** Taken away by an admin: its holder cannot know. */
   isForced = false;
-  #isTrusted: () => boolean = () => false;
+  #isOver = false;
 
   constructor(owner: Believer, resource: string, requestId: string) {
     this.owner = owner;
@@ -35,19 +35,13 @@ export class Holding {
     return this.right?.token ?? 0;
   }
 
-  /** @param isTrusted by the client, unless a bug is planted */
-  begin(right: HeldLease, isTrusted: () => boolean): void {
-    this.right = right;
-    this.#isTrusted = isTrusted;
-  }
-
   end(): void {
-    this.#isTrusted = () => false;
+    this.#isOver = true;
   }
 
   /** Whether its owner acts on it now, by its own clocks. */
   isTrusted(): boolean {
-    return this.owner.isAlive && this.#isTrusted();
+    return this.owner.isAlive && !this.#isOver && this.right?.isTrusted() === true;
   }
 }
 

@@ -20,7 +20,6 @@ export interface Focus {
 
 /** How the host is without a planted bug; a bug sets one of these otherwise. */
 export const soundHost = {
-  rearms: true,
   hasWatchdog: true,
   /** Every alarm that was ever set is lost. */
   losesAlarms: false,
@@ -37,35 +36,21 @@ export const soundHost = {
   hearsGhosts: false,
   /** Pings are not heard. */
   isDeaf: false,
-  /** The clock of every second request is ahead by so many ms. */
-  skewMs: 0,
   /** Whatever claim is named is taken for the present one. */
   takesAnyClaim: false,
   /** Requests dispatch in their own commit; a bug on the way through the queue is found without that. */
   dispatchesAtOnce: true,
-  /** No token reaches the queue. */
-  losesTokens: false,
   /** Made anew for each run: a patch may remember things. */
   patchFor: (): PatchFor => () => undefined,
 };
 export type HostBugs = Readonly<typeof soundHost>;
 
-/** The same of the client that is shipped: of its clocks, of the answers that it reads, of the use of what it says. */
+/** The same of the client that is shipped: of its clocks, and of the use of what it says. */
 export const soundClient = {
-  /** What a grant promises is read so that a margin is left. */
-  hasMargin: true,
   /** Which clocks count; `forward`: a wall clock that was set back is not noticed. */
-  clocks: "both" as "both" | "monotonic" | "wall" | "forward",
-  /** From when a reply counts. */
-  trustsFrom: "request" as "request" | "reply",
-  /** What is left of a grant that is found again counts as its whole ttl. */
-  ignoresRemaining: false,
-  /** A grant that was waited for is trusted at once, for its whole ttl. */
-  trustsWhileWaiting: false,
+  clocks: "both" as "both" | "monotonic" | "wall" | "forward" | "slow",
   /** A process that does not answer is reported as dead. */
   attestsTheLiving: false,
-  /** A process that gives a lease back goes on with it. */
-  keepsReleased: false,
   /** A submit without an answer is sent again under another id. */
   submitsAnew: false,
   /** Who takes a task up begins at the beginning. */

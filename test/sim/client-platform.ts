@@ -55,12 +55,11 @@ function fetchOf(client: Client): Fetch {
       signal.addEventListener("abort", abort);
       const name = nameAt(method, url);
       const input: unknown = body === undefined ? {} : JSON.parse(body);
-      const instead = client.reading.instead(name, input);
+      const instead = client.leasing.instead(name, input);
       if (instead) return client.later(0, "not sent", () => resolve(answerOf(httpReply(instead))));
-      const read = client.reading.sent(name, input as object);
       network.send<HttpReply>(client, {
         serve: () => front.http({ name, url, input }, client.actor),
-        onReply: ({ status, text }) => resolve(answerOf({ status, text: read ? read(text) : text })),
+        onReply: (reply) => resolve(answerOf(reply)),
         onReset: () => reject(new TypeError("fetch failed")),
       });
     });
@@ -139,16 +138,15 @@ export class SimSocket implements Socket, Connection {
   #request(text: string): void {
     const { front, network } = this.#client.around;
     const frame = JSON.parse(text) as Frame;
-    const instead = this.#client.reading.instead(frame.method, frame.params);
+    const instead = this.#client.leasing.instead(frame.method, frame.params);
     if (instead) return this.#client.later(0, "not sent", () => this.#events.onText(frameReply(frame.id, instead)));
-    const read = this.#client.reading.sent(frame.method, frame.params as object);
     const plan = network.takePlan();
     if (plan.isLost) this.#isDead = true;
     const arrived = (): void => {
       if (!this.isOpen) return;
       const answer = front.frame(frame, this.#client.actor, this);
       if (plan.isReplyLost) this.#isDead = true;
-      if (answer !== null) this.#downText("reply", answer, read);
+      if (answer !== null) this.#downText("reply", answer);
       if (frame.method === "state.watch") front.follow(this);
     };
     this.#pass("up", "request", arrived, plan.delayMs);
@@ -158,8 +156,8 @@ export class SimSocket implements Socket, Connection {
     if (this.#client.around.host.connections.ping(this)) this.#downText("pong", pongText);
   }
 
-  #downText(label: string, text: string, read: ((text: string) => string) | null = null): void {
-    this.#down(label, () => this.#events.onText(read ? read(text) : text));
+  #downText(label: string, text: string): void {
+    this.#down(label, () => this.#events.onText(text));
   }
 
   #down(label: string, work: () => void, delayMs?: number): void {

@@ -5,13 +5,6 @@ import { patched } from "./patches.ts";
 /** In what stands around the engine. */
 export const inTheHost: readonly Bug[] = [
   {
-    name: "alarm-not-rearmed",
-    within: 100_000,
-    focus: lapses,
-    about: "the alarm rings once, and the watchdog is off",
-    host: { rearms: false, hasWatchdog: false },
-  },
-  {
     name: "alarm-lost",
     about: "no alarm rings, nor does the watchdog",
     host: { losesAlarms: true, hasWatchdog: false },
@@ -32,12 +25,16 @@ export const inTheHost: readonly Bug[] = [
     host: { hearsGhosts: true },
   },
   { name: "pings-unheard", about: "pings do not count as signs of life", host: { isDeaf: true } },
-  { name: "clock-skewed", about: "every second request is judged 3 s ahead", host: { skewMs: 3_000 } },
 ];
 
 /** Rules of trust that are not kept. */
 export const inTheClients: readonly Bug[] = [
-  { name: "no-margin", focus: lapses, about: "a lease is trusted to its last instant", client: { hasMargin: false } },
+  {
+    name: "slow-clocks",
+    focus: lapses,
+    about: "the clocks of a process are slower than the margin of trust covers",
+    client: { clocks: "slow" },
+  },
   {
     name: "monotonic-only",
     focus: { ...lapses, faults: { suspend: 20 }, faultMs: 1_000 },
@@ -49,26 +46,6 @@ export const inTheClients: readonly Bug[] = [
     focus: { ...lapses, faults: { "clock set": 20 }, faultMs: 1_000 },
     about: "a clock that is set back prolongs trust",
     client: { clocks: "wall" },
-  },
-  {
-    name: "trusts-from-reply",
-    focus: { ...lapses, weather: { slow: 0.3 } },
-    about: "time is counted from the reply on",
-    client: { trustsFrom: "reply" },
-  },
-  {
-    name: "ignores-remaining",
-    within: 100_000,
-    focus: { ...lapses, weather: { loss: 0.35 } },
-    about: "a grant that is found again counts as new",
-    client: { ignoresRemaining: true },
-  },
-  {
-    name: "trusts-while-waiting",
-    within: 60_000,
-    focus: lapses,
-    about: "a grant that was waited for is trusted at once",
-    client: { trustsWhileWaiting: true },
   },
   {
     name: "ignores-jumps",
@@ -83,7 +60,6 @@ export const inTheClients: readonly Bug[] = [
     about: "a process that does not answer is reported as dead",
     client: { attestsTheLiving: true },
   },
-  { name: "keeps-released", about: "what was given back is used on", client: { keepsReleased: true } },
 ];
 
 /** In what is done by hand, and remembered by a host, when an older state comes back. */

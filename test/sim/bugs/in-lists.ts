@@ -5,11 +5,6 @@ import { swallowed } from "./patches.ts";
 /** In the statements for several requests of a frame. */
 const planted: readonly Bug[] = [
   {
-    name: "list-unaudited",
-    about: "grants of a list are not in the audit log",
-    patch: swallowed(/^INSERT INTO audit .*json_each/, 1),
-  },
-  {
     name: "list-unsent",
     about: "writes of a list are not sent to watches",
     patch: swallowed(/^INSERT INTO changes .*json_each/, 1),

@@ -1,71 +1,24 @@
-import type { SqlValue } from "#src/shared/sql.ts";
 import type { Bug } from "../bug.ts";
-import type { PatchFor } from "../host/recording-sql.ts";
 import { lapses, offs } from "./focus.ts";
-import { column, misread, patched, reworded, swallowed } from "./patches.ts";
-
-/** Each resource keeps the token of its first grant. */
-function sameToken(): PatchFor {
-  const tokens = new Map<SqlValue, SqlValue>();
-  return column(/^INSERT INTO leases/, "token", (token, { resource = "" }) => {
-    if (!tokens.has(resource)) tokens.set(resource, token);
-    return tokens.get(resource) ?? token;
-  })();
-}
-
-/** Whoever frees a lease does not look who stands in line for it. */
-function unseenLine(): PatchFor {
-  let isJustFreed = false;
-  return (query) => {
-    if (query.startsWith("DELETE FROM leases")) {
-      return {
-        run: (next, values) => {
-          isJustFreed = true;
-          return next(...values);
-        },
-      };
-    }
-    if (!/^SELECT .* FROM waiters WHERE resource (= \? ORDER|> )/.test(query)) return undefined;
-    return {
-      all: (next, values) => {
-        const isBlind = isJustFreed;
-        isJustFreed = false;
-        return isBlind ? [] : next(...values);
-      },
-    };
-  };
-}
+import { column, emptied, misread, patched, reworded, swallowed } from "./patches.ts";
 
 /** Between the engine and its database. */
 export const inStatements: readonly Bug[] = [
-  {
-    name: "renews-nothing",
-    about: "renewals are answered and not stored",
-    patch: swallowed(/^UPDATE leases SET ttlMs = \?, expiresAt = /, 1),
-  },
   { name: "keeps-deleted", about: "a deleted key stays", patch: swallowed(/^DELETE FROM state WHERE key /, 1) },
-  { name: "token-not-raised", about: "a new grant has the token of the one before", patch: sameToken },
+  {
+    name: "token-not-raised",
+    about: "each grant has the same token",
+    patch: column(/^INSERT INTO leases/, "token", () => 1),
+  },
   {
     name: "due-compared-wrongly",
     about: "what is due at this very instant is not due",
     patch: reworded("FROM chats WHERE dueAt <= ?", "FROM chats WHERE dueAt < ?"),
   },
   {
-    name: "key-expiry-compared-wrongly",
-    within: 60_000,
-    about: "a key is over an instant after its time",
-    patch: reworded("FROM state WHERE expiresAt <= ?", "FROM state WHERE expiresAt < ?"),
-  },
-  {
     name: "lease-ends-early",
     about: "a lease is over 1.5 s before its time",
     patch: misread(/^SELECT \* FROM leases WHERE/, "expiresAt", -1_500),
-  },
-  {
-    name: "lease-outlives-its-time",
-    focus: lapses,
-    about: "a lease is held for minutes after its time",
-    patch: misread(/^SELECT \* FROM leases WHERE/, "expiresAt", 600_000),
   },
   {
     name: "lease-freed-by-the-grace",
@@ -74,16 +27,15 @@ export const inStatements: readonly Bug[] = [
     about: "a chat that goes offline loses its bound leases at once",
     patch: patched(/^UPDATE leases SET isBound = 0/, () => ({ run: (next, [, resource]) => next(0, resource ?? "") })),
   },
-  { name: "waiter-not-rechecked", about: "a lease is freed, and the line is not looked at", patch: unseenLine },
+  {
+    name: "waiter-not-rechecked",
+    about: "a lease is freed, and the line is not looked at",
+    patch: emptied(/^SELECT .* FROM waiters WHERE resource (= \? ORDER|> )/),
+  },
   {
     name: "line-ignored",
     about: "whoever asks at the right moment passes those in line",
-    patch: () => {
-      let count = 0;
-      return patched(/^SELECT (?!\(SELECT).* FROM waiters WHERE resource (=|IN|>=) /, () => ({
-        all: (next, values) => ((count += 1) % 3 === 0 ? [] : next(...values)),
-      }))();
-    },
+    patch: emptied(/^SELECT (?!\(SELECT).* FROM waiters WHERE resource (=|IN|>=) /),
   },
   {
     name: "lock-delay-forgotten",
@@ -102,12 +54,6 @@ export const inStatements: readonly Bug[] = [
     patch: reworded("SELECT ? + key, ?,", "SELECT ? + key, ? + key,"),
   },
   { name: "key-dropped", about: "one write in thirty is not stored", patch: swallowed(/^INSERT INTO state /, 30) },
-  {
-    name: "expiry-unsent",
-    within: 60_000,
-    about: "a key expires and no watch is notified",
-    patch: swallowed(/^INSERT INTO changes/, 1, (values) => values.includes("expire")),
-  },
   { name: "request-forgotten", about: "no request is remembered", patch: swallowed(/^INSERT INTO idempotency/, 1) },
   {
     name: "cursor-jumps",
@@ -116,15 +62,6 @@ export const inStatements: readonly Bug[] = [
     patch: () => (query) =>
       query.startsWith("INSERT INTO inboxes") && query.includes("excluded.cursor")
         ? { run: (next, [chat = "", cursor = 0, ahead = ""]) => next(chat, Number(cursor) + 1, ahead) }
-        : undefined,
-  },
-  {
-    name: "acks-forgotten",
-    within: 60_000,
-    about: "what was acknowledged out of order comes again",
-    patch: () => (query) =>
-      query.startsWith("INSERT INTO inboxes") && query.includes("excluded.cursor")
-        ? { run: (next, [chat = "", cursor = 0]) => next(chat, cursor, "[]") }
         : undefined,
   },
   {

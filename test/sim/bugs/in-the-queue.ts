@@ -1,8 +1,8 @@
 import type { SqlValue } from "#src/shared/sql.ts";
 import type { Bug } from "../bug.ts";
 import { pushes, works } from "./focus.ts";
-import type { Patch, PatchFor } from "../host/recording-sql.ts";
-import { column, patched, reworded } from "./patches.ts";
+import type { Patch } from "../host/recording-sql.ts";
+import { column, emptied, patched, reworded } from "./patches.ts";
 
 /** How long an assignment may wait stands before the task. */
 function lateWhereAssigned(): Patch {
@@ -13,40 +13,10 @@ function withDayMore(values: SqlValue[]): SqlValue[] {
   return values.with(values.length - 2, Number(values.at(-2)) + 86_400_000);
 }
 
-/** Nobody looks who could have the room that a cancelled task leaves. */
-function unseenRoom(): PatchFor {
-  let isJustCancelled = false;
-  return (query) => {
-    if (query.startsWith("UPDATE tasks SET state = ?, reason = ?")) {
-      return {
-        run: (next, values) => {
-          isJustCancelled = values[0] === "cancelled";
-          return next(...values);
-        },
-      };
-    }
-    if (!query.startsWith("SELECT seq, dueAt, tries FROM outbox")) return undefined;
-    return {
-      all: (next, values) => {
-        const isUnseen = isJustCancelled;
-        isJustCancelled = false;
-        return isUnseen ? [{ seq: 0, dueAt: 0, tries: 0 }] : next(...values);
-      },
-    };
-  };
-}
-
 const queueAlone = { dispatchesAtOnce: false };
 
 /** On the way of tasks to chats, and in what chats do with them. */
 const planted: readonly Bug[] = [
-  {
-    name: "no-token-arrives",
-    within: 60_000,
-    focus: pushes,
-    about: "no token is queued",
-    host: { ...queueAlone, losesTokens: true },
-  },
   {
     name: "no-reminder",
     within: 60_000,
@@ -54,14 +24,6 @@ const planted: readonly Bug[] = [
     about: "a token that was lost is not sent again",
     host: queueAlone,
     patch: column(/^INSERT INTO outbox/, "dueAt", (at) => at + 86_400_000),
-  },
-  {
-    name: "room-unseen",
-    within: 120_000,
-    focus: pushes,
-    about: "the room that a cancelled task leaves is not looked at",
-    host: queueAlone,
-    patch: unseenRoom,
   },
   {
     name: "draining-given",
@@ -77,7 +39,7 @@ const planted: readonly Bug[] = [
   {
     name: "lost-chats-keep",
     about: "a chat that is gone keeps what it had",
-    patch: patched(/^SELECT task, type, .* FROM tasks WHERE chat = \? ORDER BY task/, () => ({ all: () => [] })),
+    patch: emptied(/^SELECT task, type, .* FROM tasks WHERE chat = \? ORDER BY task/),
   },
   {
     name: "submits-anew",

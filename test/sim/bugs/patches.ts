@@ -37,6 +37,11 @@ export function swallowed(
   };
 }
 
+/** Nothing is found. */
+export function emptied(shape: RegExp): () => PatchFor {
+  return patched(shape, () => ({ all: () => [] }));
+}
+
 /** What is read is not what is stored. */
 export function misread(shape: RegExp, name: string, by: number): () => PatchFor {
   return patched(shape, () => ({

@@ -18,8 +18,7 @@ import type { Sim } from "../sim.ts";
 import { Copy } from "./copy.ts";
 import { Leasing } from "./leasing.ts";
 import type { ClientBugs } from "../bug.ts";
-import { clockOf } from "./belief.ts";
-import { Reading } from "./reading.ts";
+import { clockOf } from "./clock.ts";
 import { Working } from "./working.ts";
 
 /** All that a process of the simulation stands on. */
@@ -93,7 +92,6 @@ export class Client implements Believer, Endpoint {
   isLeaving = false;
   /** The newest one. */
   socket: SimSocket | null = null;
-  readonly reading = new Reading(this);
   readonly #clock: Clock;
   #requests = 0;
   #refusals = 0;

@@ -1,8 +1,9 @@
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
 import type { HoldOptions } from "#src/coordinator-client/edge/leases.ts";
+import type { Refusal } from "#src/contract/errors.ts";
+import { err, type Result } from "#src/shared/result.ts";
 import { Holding } from "../beliefs.ts";
 import type { Client } from "./client.ts";
-import { Belief } from "./belief.ts";
 
 /** What is asked for. */
 export interface Wanted {
@@ -16,6 +17,7 @@ export interface Wanted {
 /** Old tokens that are kept to try what they still open. */
 const mostOldTokens = 8;
 const scheme = "leader:";
+const forgotten: Refusal = { code: "throttled", message: "this renewal is forgotten" };
 
 /** What a process has asked for, and holds, by the client that is shipped. */
 export class Leasing {
@@ -25,12 +27,12 @@ export class Leasing {
   readonly old: { readonly resource: string; readonly token: number }[] = [];
   /** Requests that it does not want any more. */
   readonly givenUp = new Set<string>();
+  /** Tokens that are not renewed any more. */
+  readonly #forgotten = new Set<number>();
   readonly #client: Client;
-  readonly #belief: Belief;
 
   constructor(client: Client) {
     this.#client = client;
-    this.#belief = new Belief(client);
   }
 
   want(wanted: Wanted): void {
@@ -43,7 +45,6 @@ export class Leasing {
   giveBack(holding: Holding): void {
     const { right } = holding;
     if (!right) return;
-    if (this.#belief.keeps(holding)) return this.#client.run(() => right.release());
     this.#forget(holding);
     this.#client.run(async () => {
       await right.release();
@@ -69,6 +70,19 @@ export class Leasing {
     });
   }
 
+  /**
+   * Now and then a renewal is forgotten, and all later ones of the same token: so what it stands for runs out.
+   * @returns the answer to a request that never leaves the process; null: it is sent
+   */
+  instead(name: string, input: unknown): Result<object, Refusal> | null {
+    const { sim, habits } = this.#client.around;
+    if ((name !== "leases.renew" && name !== "elections.renew") || habits.isNight) return null;
+    const { token, term } = input as { token?: number; term?: number };
+    const renewed = token ?? term ?? 0;
+    if (sim.rng.chance(habits.forgets)) this.#forgotten.add(renewed);
+    return this.#forgotten.has(renewed) ? err(forgotten) : null;
+  }
+
   /** Looks at all that it may believe now. */
   recheck(): void {
     for (const holding of this.holdings.values()) this.#client.around.trust.check(holding);
@@ -86,7 +100,7 @@ export class Leasing {
       ? await edge.lead({ name: resource.slice(scheme.length), requestId, ttlMs, waitMs }, options)
       : await edge.hold({ resource, requestId, ttlMs, waitMs, lockDelayMs, isBound }, options);
     if (!taken.ok) return this.#drop(holding);
-    holding.begin(taken.value, () => this.#belief.isTrusted(holding));
+    holding.right = taken.value;
     this.#client.around.trust.add(holding);
   }
 

@@ -94,7 +94,6 @@ export class Alarm {
     this.#isRinging = false;
     if (problems.length > 0) this.#sim.fail("due", `a sweep failed: ${problems.join("; ")}`);
     this.#writesSeen = this.#host.sql.writes;
-    if (!this.#bugs.rearms) return;
     const next = this.#host.nextDue();
     const isIdle = next !== null && next <= this.#sim.hostNow && before === this.#host.sql.progress;
     this.#idleRings = isIdle ? this.#idleRings + 1 : 0;

@@ -1,6 +1,5 @@
 import type { Sim } from "../sim.ts";
 import type { Weather } from "../weather.ts";
-import type { HostBugs } from "../bug.ts";
 
 /** What the queue needs of what it brings its tokens to. */
 export interface Consumer {
@@ -18,21 +17,19 @@ const mostTries = 4;
 /** The queue between the outbox and the look at what is queued: it doubles, reorders, delays and drops, and forgets all when it restarts. */
 export class DispatchQueue {
   readonly #sim: Sim;
-  readonly #bugs: HostBugs;
   readonly #consumer: Consumer;
   /** Another one after each restart. */
   #turn = 0;
 
-  constructor(sim: Sim, bugs: HostBugs, consumer: Consumer) {
+  constructor(sim: Sim, consumer: Consumer) {
     this.#sim = sim;
-    this.#bugs = bugs;
     this.#consumer = consumer;
   }
 
   send(): void {
     const { rng } = this.#sim;
     const { queueLoss, queueTwice } = this.#consumer.weather;
-    if (this.#bugs.losesTokens || rng.chance(queueLoss)) return this.#sim.count("token lost");
+    if (rng.chance(queueLoss)) return this.#sim.count("token lost");
     this.#bring(this.#delay(), "token");
     if (rng.chance(queueTwice)) this.#bring(this.#delay(), "token again");
   }

@@ -96,25 +96,19 @@ export class SimHost {
     this.#engine = new EngineHost({
       store: { sql: this.sql, transaction: (work) => this.sql.transaction(work) },
       presence: this.connections,
-      now: () => this.#now(),
+      now: () => sim.hostNow,
       facts: () => this.#facts(),
       onRollBack: () => void (this.#known = null),
     });
     this.sql.watch();
     this.isGone = goneIn(sim, this.sql, this.connections, () => this.settings().chatTtlMs);
     this.sql.look = lookerAt(sim, this.sql, this.isGone);
-    this.queue = new DispatchQueue(sim, bugs, this);
+    this.queue = new DispatchQueue(sim, this);
     this.alarm = new Alarm(sim, bugs, this);
   }
 
   settings(): Settings {
     return this.#facts().settings;
-  }
-
-  #now(): number {
-    const { skewMs } = this.#bugs;
-    const isAhead = skewMs > 0 && this.#sim.rng.chance(0.5);
-    return this.#sim.hostNow + (isAhead ? skewMs : 0);
   }
 
   #facts(): WorkspaceFacts {
