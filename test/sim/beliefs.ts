@@ -1,19 +1,12 @@
+import type { Client } from "./client/client.ts";
 import type { HeldLease } from "#src/coordinator-client/edge/leases.ts";
 import type { Trust } from "#src/coordinator-client/edge/trust.ts";
 import { atoms, maskOf, placesOf } from "./resources.ts";
 import type { Sim } from "./sim.ts";
 
-/** Who may believe in a lease: a process with its clocks. */
-export interface Believer {
-  readonly name: string;
-  readonly isAlive: boolean;
-  /** For how long it still believes, by its own clocks; 0: not at all. */
-  trustedForMs(proof: Trust): number;
-}
-
 /** What one process has asked for, or has. */
 export class Holding {
-  readonly owner: Believer;
+  readonly owner: Client;
   readonly resource: string;
   readonly requestId: string;
   readonly mask: number;
@@ -23,7 +16,7 @@ export class Holding {
   isForced = false;
   #isOver = false;
 
-  constructor(owner: Believer, resource: string, requestId: string) {
+  constructor(owner: Client, resource: string, requestId: string) {
     this.owner = owner;
     this.resource = resource;
     this.requestId = requestId;
@@ -128,12 +121,12 @@ export class LeaseBeliefs {
 
 /** What one process was told of a task that it has, and what it may believe of it. */
 export class TaskBelief {
-  readonly owner: Believer;
+  readonly owner: Client;
   readonly task: number;
   readonly claim: number;
   proof: Trust | null = null;
 
-  constructor(owner: Believer, task: number, claim: number) {
+  constructor(owner: Client, task: number, claim: number) {
     this.owner = owner;
     this.task = task;
     this.claim = claim;

@@ -1,7 +1,8 @@
 import type { Fetch, FetchResponse, Platform, Socket, SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import type { Clock } from "#src/coordinator-client/edge/trust.ts";
 import type { Client } from "./client/client.ts";
-import { type Frame, frameReply, httpReply, type HttpReply, nameAt } from "./host/front.ts";
+import { httpReply, type HttpReply, nameAt } from "./host/front.ts";
+import { notificationFrame, type RpcRequest, toAnswer } from "#src/contract/frames.ts";
 import { Rng } from "./rng.ts";
 import { pingText, pongText } from "#src/contract/protocol.ts";
 import type { Connection, Watched } from "./host/connections.ts";
@@ -112,7 +113,7 @@ export class SimSocket implements Socket, Connection {
   }
 
   notify(method: string, params: object): void {
-    this.#downText("hint", JSON.stringify({ jsonrpc: "2.0", method, params }));
+    this.#downText("hint", notificationFrame(method, params));
   }
 
   onClosed(code: number): void {
@@ -137,9 +138,12 @@ export class SimSocket implements Socket, Connection {
 
   #request(text: string): void {
     const { front, network } = this.#client.around;
-    const frame = JSON.parse(text) as Frame;
+    const frame = JSON.parse(text) as RpcRequest;
     const instead = this.#client.leasing.instead(frame.method, frame.params);
-    if (instead) return this.#client.later(0, "not sent", () => this.#events.onText(frameReply(frame.id, instead)));
+    if (instead) {
+      const answer = JSON.stringify(toAnswer(frame.id, instead));
+      return this.#client.later(0, "not sent", () => this.#events.onText(answer));
+    }
     const plan = network.takePlan();
     if (plan.isLost) this.#isDead = true;
     const arrived = (): void => {

@@ -1,10 +1,10 @@
-import { type Act, acts, drawAct } from "./client/acts.ts";
+import { type Act, acts } from "./client/acts.ts";
 import { frameActs } from "./client/frame-acts.ts";
 import type { Client } from "./client/client.ts";
 import { taskActs } from "./client/task-acts.ts";
 import { comeToRest } from "./rest.ts";
 import type { Focus } from "./bug.ts";
-import { drawFault, Faults, noRestores, placeOf } from "./faults.ts";
+import { Faults, noRestores, placeOf, strike } from "./faults.ts";
 import { stormy } from "./weather.ts";
 import type { World } from "./world.ts";
 
@@ -81,10 +81,10 @@ export class Days {
     host.weather = { ...stormy, ...Object.fromEntries(rough), sweepLimit: rng.pick([2, 20, 100]) };
     // Each day something is not done at all, and something far more often.
     const { acts: wanted = {}, faultMs, weather, forgets, bound, neglects } = this.#focus ?? {};
-    this.#world.around.habits.forgets = forgets ?? rng.pick([0, 0.05, 0.1, 0.4]);
-    this.#world.around.habits.neglects = neglects ?? rng.pick([0, 0.02, 0.05, 0.15]);
-    this.#world.around.habits.isNight = false;
-    this.#world.around.habits.bound = bound ?? rng.pick([0, 0.4, 0.8]);
+    this.#world.habits.forgets = forgets ?? rng.pick([0, 0.05, 0.1, 0.4]);
+    this.#world.habits.neglects = neglects ?? rng.pick([0, 0.02, 0.05, 0.15]);
+    this.#world.habits.isNight = false;
+    this.#world.habits.bound = bound ?? rng.pick([0, 0.4, 0.8]);
     this.#drawRestores();
     this.#drawWeights(wanted);
     Object.assign(host.weather, weather);
@@ -125,9 +125,9 @@ export class Days {
     client.later(sim.rng.between(1, 2 * this.#thinkMs), "act", () => {
       if (!this.#isDay || client.isLeaving) return;
       if (client.isUp) {
-        const act = drawAct(sim.rng, this.#acts, this.#weights);
-        sim.note(() => `${client.name}: ${act.name}`);
-        act.run(client, sim.rng);
+        const act = this.#acts[sim.rng.draw(this.#weights)];
+        sim.note(() => `${client.name}: ${act?.name}`);
+        act?.run(client, sim.rng);
       }
       this.#tick(client);
     });
@@ -145,20 +145,8 @@ export class Days {
     const { sim } = this.#world;
     sim.later(sim.rng.between(1, 2 * this.#faultMs), "fault", () => {
       if (!this.#isDay || day !== this.#day) return false;
-      this.#fault();
+      strike(this.#faults, this.#world, { ...this.#focus?.faults, ...(this.#hasRestores ? {} : noRestores) });
       return this.#faultLater(day);
     });
-  }
-
-  #fault(): void {
-    const { sim, machines, clients } = this.#world;
-    const alive = [...clients];
-    if (alive.length === 0) return;
-    const factors = { ...this.#focus?.faults, ...(this.#hasRestores ? {} : noRestores) };
-    const { name, run } = drawFault(sim.rng, factors);
-    const [client, machine] = [sim.rng.pick(alive), sim.rng.pick(machines)];
-    sim.count(`fault: ${name}`);
-    sim.note(() => `fault: ${name} (${client.name}, ${machine.name})`);
-    run(this.#faults, sim.rng, client, machine);
   }
 }

@@ -34,7 +34,7 @@ export class Faults {
   pause(client: Client, ms: number): void {
     if (!client.isRunning) return;
     client.isPaused = true;
-    if (this.#world.around.bugs.attestsTheLiving) this.#attest(client, 1_000);
+    if (this.#world.bugs.attestsTheLiving) this.#attest(client, 1_000);
     this.#world.sim.later(ms, "goes on", () => {
       client.isPaused = false;
       if (client.isRunning) client.goOn();
@@ -90,51 +90,6 @@ export class Faults {
     this.#world.sim.later(ms, "network is back", () => void (client.isCut = false));
   }
 
-  breakSocket(client: Client): void {
-    client.socket?.breakOff();
-  }
-
-  deploy(): void {
-    this.#world.host.deploy();
-  }
-
-  setHostClock(byMs: number): void {
-    this.#world.setHostClock(byMs);
-  }
-
-  backUp(): void {
-    this.#world.backUp();
-  }
-
-  restore(): void {
-    if (this.#world.restore()) this.#world.sim.count("restored");
-  }
-
-  /** What an admin does now and then. */
-  administer(): void {
-    const world = this.#world;
-    const { rng } = world.sim;
-    const what = rng.below(3);
-    if (what === 0) {
-      const held = [...world.oracle.leases.leases.keys()];
-      const resource = held.length === 0 ? (atoms[0] as string) : rng.pick(held);
-      world.ask("leases.force-release", { resource, reason: "test" });
-    } else if (what === 1) world.ask("epoch.raise", { reason: "test", quietMs: 0 });
-    else
-      world.ask("settings.set", {
-        settings: {
-          chatTtlMs: rng.between(20, 40) * 1_000,
-          workerGraceMs: rng.between(1, 10) * 1_000,
-          interactiveGraceMs: rng.between(5, 30) * 1_000,
-          keepChangesMs: rng.pick([60_000, 600_000, 3_600_000]),
-          startDeadlineMs: rng.between(2, 40) * 1_000,
-          balancingIntervalMs: rng.between(1, 20) * 1_000,
-          maxStalls: rng.between(1, 4),
-          maxLostChats: rng.between(1, 4),
-        },
-      });
-  }
-
   #on(machine: Machine): Client[] {
     return [...this.#world.clients].filter((client) => client.identity.machine === machine);
   }
@@ -153,67 +108,108 @@ export class Faults {
   }
 }
 
-type Run = (faults: Faults, rng: Rng, client: Client, machine: Machine) => void;
+/** What an admin does now and then. */
+function administer(world: World): void {
+  const { rng } = world.sim;
+  const what = rng.below(3);
+  if (what === 0) {
+    const held = [...world.oracle.leases.leases.keys()];
+    const resource = held.length === 0 ? (atoms[0] as string) : rng.pick(held);
+    world.ask("leases.force-release", { resource, reason: "test" });
+  } else if (what === 1) world.ask("epoch.raise", { reason: "test", quietMs: 0 });
+  else
+    world.ask("settings.set", {
+      settings: {
+        chatTtlMs: rng.between(20, 40) * 1_000,
+        workerGraceMs: rng.between(1, 10) * 1_000,
+        interactiveGraceMs: rng.between(5, 30) * 1_000,
+        keepChangesMs: rng.pick([60_000, 600_000, 3_600_000]),
+        startDeadlineMs: rng.between(2, 40) * 1_000,
+        balancingIntervalMs: rng.between(1, 20) * 1_000,
+        maxStalls: rng.between(1, 4),
+        maxLostChats: rng.between(1, 4),
+      },
+    });
+}
 
-const plan: readonly (readonly [name: string, weight: number, run: Run])[] = [
-  ["short pause", 14, (faults, rng, client) => faults.pause(client, rng.between(100, 10_000))],
+/** What a fault happens to, drawn at random. */
+interface Struck {
+  readonly rng: Rng;
+  readonly world: World;
+  readonly faults: Faults;
+  readonly client: Client;
+  readonly machine: Machine;
+}
+
+interface Fault {
+  /** How often, beside the others. */
+  readonly weight: number;
+  readonly run: (struck: Struck) => void;
+}
+
+const plan: Readonly<Record<string, Fault>> = {
+  "short pause": { weight: 14, run: ({ faults, rng, client }) => faults.pause(client, rng.between(100, 10_000)) },
   // Just beyond the ttl of a chat, and nobody takes its place.
-  ["pause", 3, (faults, rng, client) => faults.pause(client, rng.between(25_000, 60_000))],
-  ["long pause", 12, (faults, _, client) => faults.pauseForLong(client)],
-  [
-    "suspend",
-    10,
-    (faults, rng, _, machine) => faults.suspend(machine, rng.between(1_000, 120_000), rng.between(-300, 300)),
-  ],
-  [
-    // The wall clock is set back meanwhile, by so much that it shows.
-    "suspend with a step",
-    3,
-    (faults, rng, _, machine) => {
+  pause: { weight: 3, run: ({ faults, rng, client }) => faults.pause(client, rng.between(25_000, 60_000)) },
+  "long pause": { weight: 12, run: ({ faults, client }) => faults.pauseForLong(client) },
+  suspend: {
+    weight: 10,
+    run: ({ faults, rng, machine }) => faults.suspend(machine, rng.between(1_000, 120_000), rng.between(-300, 300)),
+  },
+  // The wall clock is set back meanwhile, by so much that it shows.
+  "suspend with a step": {
+    weight: 3,
+    run({ faults, rng, machine }) {
       const ms = rng.between(5_000, 60_000);
       faults.suspend(machine, ms, -ms - rng.between(12_000, 60_000));
     },
-  ],
-  ["clock stepped", 6, (faults, rng, _, machine) => faults.setWall(machine, rng.between(-4_900, 4_900))],
-  [
-    "clock set",
-    6,
-    (faults, rng, _, machine) => faults.setWall(machine, rng.pick([1, -1]) * rng.between(7_000, 3_600_000)),
-  ],
-  ["crash", 16, (faults, rng, client) => faults.crash(client, rng.chance(0.7), rng.chance(0.4))],
-  ["machine crash", 1, (faults, _, __, machine) => faults.crashMachine(machine)],
-  ["cut off", 10, (faults, rng, client) => faults.cut(client, rng.between(1_000, 60_000))],
-  ["socket broken", 7, (faults, _, client) => faults.breakSocket(client)],
-  [
-    "network away",
-    5,
-    (faults, rng, client) => {
-      faults.breakSocket(client);
+  },
+  "clock stepped": {
+    weight: 6,
+    run: ({ faults, rng, machine }) => faults.setWall(machine, rng.between(-4_900, 4_900)),
+  },
+  "clock set": {
+    weight: 6,
+    run: ({ faults, rng, machine }) => faults.setWall(machine, rng.pick([1, -1]) * rng.between(7_000, 3_600_000)),
+  },
+  crash: { weight: 16, run: ({ faults, rng, client }) => faults.crash(client, rng.chance(0.7), rng.chance(0.4)) },
+  "machine crash": { weight: 1, run: ({ faults, machine }) => faults.crashMachine(machine) },
+  "cut off": { weight: 10, run: ({ faults, rng, client }) => faults.cut(client, rng.between(1_000, 60_000)) },
+  "socket broken": { weight: 7, run: ({ client }) => client.socket?.breakOff() },
+  "network away": {
+    weight: 5,
+    run({ faults, rng, client }) {
+      client.socket?.breakOff();
       faults.cut(client, rng.between(3_000, 25_000));
     },
-  ],
-  ["deploy", 6, (faults) => faults.deploy()],
-  ["admin", 3, (faults) => faults.administer()],
-  [
-    "host clock set ahead",
-    1,
-    (faults, rng) => faults.setHostClock(rng.between(1_000, rng.chance(0.5) ? 60_000 : 10_800_000)),
-  ],
-  ["host clock set back", 2, (faults, rng) => faults.setHostClock(-rng.between(1_000, 60_000))],
-  ["backup", 12, (faults) => faults.backUp()],
-  ["restore", 10, (faults) => faults.restore()],
-];
+  },
+  deploy: { weight: 6, run: ({ world }) => world.host.deploy() },
+  admin: { weight: 3, run: ({ world }) => administer(world) },
+  "host clock set ahead": {
+    weight: 1,
+    run: ({ rng, world }) => world.setHostClock(rng.between(1_000, rng.chance(0.5) ? 60_000 : 10_800_000)),
+  },
+  "host clock set back": { weight: 2, run: ({ rng, world }) => world.setHostClock(-rng.between(1_000, 60_000)) },
+  backup: { weight: 12, run: ({ world }) => world.backUp() },
+  restore: { weight: 10, run: ({ world }) => world.restore() && world.sim.count("restored") },
+};
 
 /** On all other days. */
 export const noRestores = { backup: 0, restore: 0 };
 
-/** @param factors by name, for what is looked for */
-export function drawFault(rng: Rng, factors: Readonly<Record<string, number>>): { name: string; run: Run } {
-  const weights = plan.map(([name, weight]) => weight * (factors[name] ?? 1));
-  let left = rng.below(weights.reduce((sum, weight) => sum + weight, 0));
-  for (const [place, [name, , run]] of plan.entries()) {
-    left -= weights[place] ?? 0;
-    if (left < 0) return { name, run };
-  }
-  throw new Error("nothing to draw from");
+/**
+ * One fault of some process or machine.
+ * @param factors by name, for what is looked for
+ */
+export function strike(faults: Faults, world: World, factors: Readonly<Record<string, number>>): void {
+  const { sim, machines } = world;
+  const { rng } = sim;
+  const alive = [...world.clients];
+  if (alive.length === 0) return;
+  const all = Object.entries(plan);
+  const [name = "", fault] = all[rng.draw(all.map(([one, { weight }]) => weight * (factors[one] ?? 1)))] ?? [];
+  const [client, machine] = [rng.pick(alive), rng.pick(machines)];
+  sim.count(`fault: ${name}`);
+  sim.note(() => `fault: ${name} (${client.name}, ${machine.name})`);
+  fault?.run({ rng, world, faults, client, machine });
 }

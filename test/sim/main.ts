@@ -24,19 +24,14 @@ const { values } = parseArgs({
 const bug = values.bug === undefined ? null : bugNamed(values.bug);
 const traceLines = Number(values.trace);
 
-/** The last lines of a trace. */
-class Tail {
-  #lines: string[] = [];
-
-  readonly add = (line: string): void => {
-    this.#lines.push(line);
-    if (this.#lines.length > 2 * traceLines) this.#lines = this.#lines.slice(-traceLines);
-  };
-
-  print(): void {
-    for (const line of this.#lines.slice(-traceLines)) console.log(line);
-  }
-}
+const tail: string[] = [];
+const trace =
+  traceLines === 0
+    ? undefined
+    : (line: string): void => {
+        tail.push(line);
+        if (tail.length > 2 * traceLines) tail.splice(0, traceLines);
+      };
 
 function report(outcome: Outcome, again: string): void {
   if (values.counts) {
@@ -50,19 +45,18 @@ function report(outcome: Outcome, again: string): void {
 }
 
 async function run(seed: number): Promise<void> {
-  const tail = new Tail();
   const [began, cpu] = [performance.now(), process.cpuUsage()];
   const options = {
     seed,
     events: Number(values.events),
     bug,
     day: values.day === undefined ? undefined : Number(values.day),
-    trace: traceLines > 0 ? tail.add : undefined,
+    trace,
   };
   const outcome = await simulate(options);
   const used = process.cpuUsage(cpu);
   const perSecond = (ms: number): string => Math.round((outcome.events / ms) * 1_000).toLocaleString("en");
-  tail.print();
+  for (const line of tail.splice(0).slice(-traceLines)) console.log(line);
   console.log(
     `seed ${seed}: ${outcome.events.toLocaleString("en")} events, ${perSecond(performance.now() - began)} a second (${perSecond((used.user + used.system) / 1_000)} a second of the processor)${outcome.violation ? "" : "; every rule held"}`,
   );
@@ -71,9 +65,8 @@ async function run(seed: number): Promise<void> {
 }
 
 async function replay(list: string): Promise<void> {
-  const tail = new Tail();
-  const outcome = await play(JSON.parse(list) as Command[], bug, traceLines > 0 ? tail.add : undefined);
-  tail.print();
+  const outcome = await play(JSON.parse(list) as Command[], bug, trace);
+  for (const line of tail.splice(0).slice(-traceLines)) console.log(line);
   console.log(outcome.violation ? "the list breaks a rule" : "every rule held");
   report(outcome, `npm run sim -- --replay '${list}' --trace 200`);
 }

@@ -1,14 +1,7 @@
+import type { Client } from "./client/client.ts";
 import type { Rng } from "./rng.ts";
 import type { Sim } from "./sim.ts";
 import type { Weather } from "./weather.ts";
-
-/** One end of the network. */
-export interface Endpoint {
-  /** Cut off: nothing comes through. */
-  readonly isCut: boolean;
-  /** Runs now, or when the process goes on; never when it is dead. */
-  deliver(work: () => void): boolean | void;
-}
 
 /** Faults of the next request, for scripted runs. A socket on which something is lost is dead. */
 export interface NextRequest {
@@ -42,7 +35,7 @@ export class Network {
     this.#rng = sim.rng;
   }
 
-  send<Reply>(from: Endpoint, exchange: Exchange<Reply>): void {
+  send<Reply>(from: Client, exchange: Exchange<Reply>): void {
     const plan = this.takePlan();
     const delayMs = plan.delayMs ?? this.delay();
     const { loss, duplicate } = this.#weather();
@@ -72,7 +65,7 @@ export class Network {
     return plan ?? {};
   }
 
-  #arrives<Reply>(from: Endpoint, exchange: Exchange<Reply>, isReplyLost: boolean | undefined): void {
+  #arrives<Reply>(from: Client, exchange: Exchange<Reply>, isReplyLost: boolean | undefined): void {
     const reply = from.isCut ? null : exchange.serve();
     if (reply !== null && !(isReplyLost ?? this.isLost())) {
       return this.#sim.later(this.delay(), "reply", () =>
@@ -84,7 +77,7 @@ export class Network {
   }
 
   /** Mostly its connection is reset at some time; else nobody tells. */
-  #fails<Reply>(from: Endpoint, { onReset }: Exchange<Reply>): void {
+  #fails<Reply>(from: Client, { onReset }: Exchange<Reply>): void {
     if (this.#rng.chance(0.3)) return;
     this.#sim.later(this.#rng.between(100, 6_000), "connection reset", () => from.deliver(onReset));
   }

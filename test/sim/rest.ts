@@ -35,7 +35,7 @@ function heal(world: World): void {
     client.isPaused = false;
     client.isCut = false;
   }
-  world.around.habits.isNight = true;
+  world.habits.isNight = true;
   for (const client of world.clients) client.goOn();
   world.host.alarm.reset();
   // The watchdog looks at the next request.
@@ -68,7 +68,7 @@ function lookForHolder(
   world: World,
   { resource, holder, incarnation, expiresAt, isBound, requestId, token }: Held,
 ): void {
-  if (token <= world.around.trust.lostUpTo) return world.sim.count("known: a restored lease was given back before");
+  if (token <= world.leaseBeliefs.lostUpTo) return world.sim.count("known: a restored lease was given back before");
   const isOverdue = !isBound && expiresAt <= world.sim.hostNow;
   const living = world.livingAs(holder, incarnation);
   const isLost = isBound && living !== undefined;

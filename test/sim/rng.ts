@@ -37,6 +37,12 @@ export class Rng {
     return share > 0 && this.next() < share * 2 ** 32;
   }
 
+  /** An index, by weight. */
+  draw(weights: readonly number[]): number {
+    let left = this.below(weights.reduce((sum, weight) => sum + weight, 0));
+    return weights.findIndex((weight) => (left -= weight) < 0);
+  }
+
   pick<T>(items: readonly T[]): T {
     const item = items[this.below(items.length)];
     if (item === undefined) throw new Error("nothing to pick from");

@@ -1,70 +1,36 @@
 import { Rng } from "./rng.ts";
 
-/** What is going to happen, the earliest first; of the same instant what was entered first. */
-export interface Entry {
+/** What is going to happen. */
+interface Entry {
   readonly at: number;
-  readonly seq: number;
   /** For the counts and the trace. */
   readonly label: string;
   /** False: it came to nothing, and is no event. */
   readonly run: () => boolean | void;
 }
 
-/** A binary heap. */
+/** The earliest last; of the same instant what was entered first is behind what was entered later. */
 class Agenda {
-  readonly #heap: Entry[] = [];
-  #seq = 0;
+  readonly #entries: Entry[] = [];
 
-  get size(): number {
-    return this.#heap.length;
-  }
-
-  add(at: number, label: string, run: () => boolean | void): void {
-    const entry: Entry = { at, seq: (this.#seq += 1), label, run };
-    const heap = this.#heap;
-    let place = heap.length;
-    heap.push(entry);
-    while (place > 0) {
-      const above = (place - 1) >> 1;
-      const other = heap[above] as Entry;
-      if (isBefore(other, entry)) break;
-      heap[place] = other;
-      place = above;
+  add(entry: Entry): void {
+    const entries = this.#entries;
+    let [low, high] = [0, entries.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((entries[middle] as Entry).at > entry.at) low = middle + 1;
+      else high = middle;
     }
-    heap[place] = entry;
+    entries.splice(low, 0, entry);
   }
 
-  nextAt(): number | null {
-    return this.#heap[0]?.at ?? null;
+  /** The next one that is due. */
+  take(until: number): Entry | null {
+    const next = this.#entries.at(-1);
+    if (!next || next.at > until) return null;
+    this.#entries.pop();
+    return next;
   }
-
-  take(): Entry | null {
-    const heap = this.#heap;
-    const first = heap[0];
-    const last = heap.pop();
-    if (first === undefined || last === undefined) return null;
-    if (heap.length > 0) this.#sink(last);
-    return first;
-  }
-
-  #sink(entry: Entry): void {
-    const heap = this.#heap;
-    let place = 0;
-    for (;;) {
-      let below = 2 * place + 1;
-      if (below >= heap.length) break;
-      if (below + 1 < heap.length && isBefore(heap[below + 1] as Entry, heap[below] as Entry)) below += 1;
-      const other = heap[below] as Entry;
-      if (isBefore(entry, other)) break;
-      heap[place] = other;
-      place = below;
-    }
-    heap[place] = entry;
-  }
-}
-
-function isBefore(a: Entry, b: Entry): boolean {
-  return a.at < b.at || (a.at === b.at && a.seq < b.seq);
 }
 
 /** The true time at which every run begins: epochs follow the clock from 2026 on. */
@@ -115,7 +81,6 @@ export type Rule =
 export class Sim {
   now = T0;
   events = 0;
-  readonly agenda = new Agenda();
   readonly rng: Rng;
   /** How often what happened. */
   readonly counts = new Map<string, number>();
@@ -127,6 +92,7 @@ export class Sim {
   /** Called when all has followed that follows from an event. */
   onSettled: () => void = () => undefined;
 
+  readonly #agenda = new Agenda();
   #isTouched = false;
   #broken: { readonly error: unknown } | null = null;
   #hostShiftMs = 0;
@@ -147,15 +113,13 @@ export class Sim {
   }
 
   later(ms: number, label: string, run: () => boolean | void): void {
-    this.agenda.add(this.now + Math.max(0, Math.round(ms)), label, run);
+    this.#agenda.add({ at: this.now + Math.max(0, Math.round(ms)), label, run });
   }
 
   /** The next event, with all that follows from it at once; false: there is none before `until`. */
   async step(until = Infinity): Promise<boolean> {
     if (this.#isTouched) await this.settle();
-    const at = this.agenda.nextAt();
-    if (at === null || at > until) return false;
-    const entry = this.agenda.take();
+    const entry = this.#agenda.take(until);
     if (!entry) return false;
     this.now = entry.at;
     this.doing = entry.label;

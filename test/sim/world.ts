@@ -1,8 +1,8 @@
 import * as meta from "#src/coordination/kernel/meta.ts";
 import { raisedEpoch } from "#src/coordination/kernel/meta.ts";
 import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
-import { type Bug, soundClient, soundHost, soundOperator } from "./bug.ts";
-import { Client, skillsOf, type Surroundings } from "./client/client.ts";
+import { type Bug, type ClientBugs, soundClient, soundHost, soundOperator } from "./bug.ts";
+import { Client, type Habits, skillsOf } from "./client/client.ts";
 import { chatName } from "./client/message-acts.ts";
 import { LeaseBeliefs, TaskBeliefs } from "./beliefs.ts";
 import { Front } from "./host/front.ts";
@@ -43,9 +43,12 @@ export class World {
   /** All processes that are not dead. */
   readonly clients = new Set<Client>();
   readonly size: Size;
-  readonly around: Surroundings;
+  readonly leaseBeliefs: LeaseBeliefs;
+  readonly taskBeliefs: TaskBeliefs;
+  readonly bugs: ClientBugs;
+  readonly habits: Habits = { forgets: 0.08, bound: 0.4, neglects: 0.03, isNight: false };
   /** Those that take part in the present event. */
-  readonly #touched = new Set<Client>();
+  readonly touched = new Set<Client>();
   readonly operator: typeof soundOperator;
   #backup: { readonly image: Buffer; readonly putBack: PutBack } | null = null;
   #processes = 0;
@@ -63,35 +66,20 @@ export class World {
     );
     this.front = new Front(this.sim, this.host);
     this.network = new Network(this.sim, () => this.host.weather);
-    const trust = new LeaseBeliefs(this.sim);
-    this.oracle = new Oracle(this.sim, this.host, trust);
+    this.bugs = { ...soundClient, ...bug?.client };
+    this.leaseBeliefs = new LeaseBeliefs(this.sim);
+    this.oracle = new Oracle(this.sim, this.host, this.leaseBeliefs);
     const quiet = "SELECT 1 FROM meta WHERE key = 'quiet_until'";
     this.oracle.leases.isQuiet = () => this.host.sql.peek(quiet).length > 0;
-    trust.isHeld = (resource, token) => this.oracle.leases.leases.get(resource)?.token === token;
-    const taskBeliefs = new TaskBeliefs(this.sim);
-    taskBeliefs.isSurprise = (task, claim) => this.oracle.tasks.tasks.get(task)?.ends.get(claim)?.isSurprise ?? false;
-    this.oracle.tasks.onGrant = (task) => taskBeliefs.granted(task);
+    this.leaseBeliefs.isHeld = (resource, token) => this.oracle.leases.leases.get(resource)?.token === token;
+    this.taskBeliefs = new TaskBeliefs(this.sim);
+    this.taskBeliefs.isSurprise = (task, claim) =>
+      this.oracle.tasks.tasks.get(task)?.ends.get(claim)?.isSurprise ?? false;
+    this.oracle.tasks.onGrant = (task) => this.taskBeliefs.granted(task);
     this.machines = Array.from(
       { length: size.machines },
       (_, place) => new Machine(this.sim, `m${place}`, 1 + (rates[place % rates.length] ?? 0)),
     );
-    this.around = {
-      sim: this.sim,
-      host: this.host,
-      front: this.front,
-      network: this.network,
-      trust,
-      taskBeliefs,
-      queue: this.oracle.queue,
-      tasks: this.oracle.tasks,
-      bugs: { ...soundClient, ...bug?.client },
-      habits: { forgets: 0.08, bound: 0.4, neglects: 0.03, isNight: false },
-      onTouched: (client) => void this.#touched.add(client),
-      onEnd: (client) => {
-        this.clients.delete(client);
-        this.onEnd(client);
-      },
-    };
     this.host.onCommit = (commit) => this.oracle.committed(commit);
     this.sim.onSettled = () => this.#settled();
     this.host.onLost = (chat, isDeploy) => this.oracle.life.lost(chat, isDeploy);
@@ -117,7 +105,7 @@ export class World {
     this.#backup.putBack();
     for (const { chat } of host.sql.peek<{ chat: string }>("SELECT chat FROM chats WHERE isConnected = 1"))
       oracle.life.lost(chat, true);
-    this.around.trust.lostUpTo = (epoch + 1) * numbersPerEpoch;
+    this.leaseBeliefs.lostUpTo = (epoch + 1) * numbersPerEpoch;
     const { forgetsToRaise, skipsQuiet } = this.operator;
     if (forgetsToRaise) return true;
     // The host may die over it.
@@ -132,7 +120,7 @@ export class World {
   setHostClock(byMs: number): void {
     this.sim.setHostClock(byMs);
     if (byMs < 0) return;
-    this.around.trust.shakenUpTo = this.oracle.leases.newest;
+    this.leaseBeliefs.shakenUpTo = this.oracle.leases.newest;
     for (const { held } of this.oracle.tasks.tasks.values()) if (held) held.isShaken = true;
   }
 
@@ -149,10 +137,16 @@ export class World {
         hasSockets: rng.chance(socketShare),
         skills: skillsOf(place),
       },
-      this.around,
+      this,
     );
     this.clients.add(client);
     return client;
+  }
+
+  /** A process has ended by itself: left, or replaced by another process. */
+  ended(client: Client): void {
+    this.clients.delete(client);
+    this.onEnd(client);
   }
 
   /** A process is gone at once. */
@@ -176,7 +170,7 @@ export class World {
 
   /** [SM1] All that a process may believe, after each event in which it takes part. */
   #settled(): void {
-    for (const client of this.#touched) client.leasing.recheck();
-    this.#touched.clear();
+    for (const client of this.touched) client.leasing.recheck();
+    this.touched.clear();
   }
 }

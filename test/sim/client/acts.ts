@@ -40,14 +40,3 @@ export const acts: readonly Act[] = [
   ...taskActs,
   ...frameActs,
 ];
-
-/** Draws by weight. */
-export function drawAct(rng: Rng, among: readonly Act[], weights: readonly number[]): Act {
-  const sum = weights.reduce((total, weight) => total + weight, 0);
-  let left = rng.below(sum);
-  for (const [place, act] of among.entries()) {
-    left -= weights[place] ?? 0;
-    if (left < 0) return act;
-  }
-  throw new Error("nothing to draw from");
-}

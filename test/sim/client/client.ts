@@ -6,39 +6,15 @@ import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
 import { type Clock, type Instant, readClock, type Trust, trustedForMs } from "#src/coordinator-client/edge/trust.ts";
 import type { Result } from "#src/shared/result.ts";
-import type { Believer, LeaseBeliefs, TaskBeliefs } from "../beliefs.ts";
-import type { Call, Front } from "../host/front.ts";
-import type { Reply, SimHost } from "../host/sim-host.ts";
-import type { TaskLedger } from "../oracle/task-ledger.ts";
-import type { TotalQueue } from "../oracle/total-queue.ts";
+import type { World } from "../world.ts";
+import type { Call } from "../host/front.ts";
+import type { Reply } from "../host/sim-host.ts";
 import type { Machine } from "../machine.ts";
-import type { Endpoint, Network } from "../network.ts";
 import { platformOf, type SimSocket } from "../client-platform.ts";
-import type { Sim } from "../sim.ts";
 import { Copy } from "./copy.ts";
 import { Leasing } from "./leasing.ts";
-import type { ClientBugs } from "../bug.ts";
 import { clockOf } from "./clock.ts";
 import { Working } from "./working.ts";
-
-/** All that a process of the simulation stands on. */
-export interface Surroundings {
-  readonly sim: Sim;
-  readonly host: SimHost;
-  readonly front: Front;
-  readonly network: Network;
-  readonly trust: LeaseBeliefs;
-  readonly taskBeliefs: TaskBeliefs;
-  /** What clients know of each other's tasks, as if they had talked about it. */
-  readonly queue: TotalQueue;
-  readonly tasks: TaskLedger;
-  readonly bugs: ClientBugs;
-  readonly habits: Habits;
-  /** It takes part in the present event. */
-  readonly onTouched: (client: Client) => void;
-  /** It has ended by itself: left, or replaced by another process. */
-  readonly onEnd: (client: Client) => void;
-}
 
 /** Change from day to day. */
 export interface Habits {
@@ -76,15 +52,16 @@ const mostRefusals = 12;
 const leaveTimeoutMs = 60_000;
 
 /** One process that works as a chat through the client that is shipped: its clocks, whether it runs, and what it does. */
-export class Client implements Believer, Endpoint {
+export class Client {
   readonly identity: Identity;
-  readonly around: Surroundings;
+  readonly around: World;
   readonly edge: WorkspaceClient;
   readonly leasing: Leasing;
   readonly copy: Copy;
   readonly working: Working;
   isAlive = true;
   isPaused = false;
+  /** Cut off: nothing comes through. */
   isCut = false;
   /** Leases that were granted in frames. */
   readonly framed: Framed[] = [];
@@ -98,7 +75,7 @@ export class Client implements Believer, Endpoint {
   #incarnation = 0;
   #backlog: (() => boolean | void)[] = [];
 
-  constructor(identity: Identity, around: Surroundings) {
+  constructor(identity: Identity, around: World) {
     this.identity = identity;
     this.around = around;
     this.#clock = clockOf(around.bugs, identity.machine);
@@ -141,6 +118,7 @@ export class Client implements Believer, Endpoint {
     return this.isAlive && !this.isPaused && !this.identity.machine.isSuspended;
   }
 
+  /** Runs now, or when the process goes on; never when it is dead. */
   deliver(work: () => boolean | void): boolean | void {
     if (!this.isAlive) return false;
     if (!this.isRunning) return void this.#backlog.push(work);
@@ -151,7 +129,7 @@ export class Client implements Believer, Endpoint {
   /** What follows from promises is done before the next event. */
   touch(): void {
     this.around.sim.touch();
-    this.around.onTouched(this);
+    this.around.touched.add(this);
   }
 
   /** Unlike a message, a timer of a process that does not run is late. */
@@ -185,7 +163,7 @@ export class Client implements Believer, Endpoint {
     if (!this.isAlive) return;
     this.edge.close();
     this.die();
-    this.around.onEnd(this);
+    this.around.ended(this);
   }
 
   /** It leaves: what it has is not its own any more from the moment it says so. */

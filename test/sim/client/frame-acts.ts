@@ -76,7 +76,7 @@ function finish(client: Client, rng: Rng): void {
   client.postFrame(calls, (replies) => {
     for (const [at, reply] of replies.entries()) {
       const end = ended[at];
-      if (end && reply.ok) around.queue.counted(end.task, end.claim);
+      if (end && reply.ok) around.oracle.queue.counted(end.task, end.claim);
     }
   });
 }

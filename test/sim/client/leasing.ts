@@ -49,7 +49,7 @@ export class Leasing {
     this.#client.run(async () => {
       await right.release();
       // Until here it is judged whether the client trusts it still.
-      this.#client.around.trust.drop(holding);
+      this.#client.around.leaseBeliefs.drop(holding);
     });
   }
 
@@ -85,7 +85,7 @@ export class Leasing {
 
   /** Looks at all that it may believe now. */
   recheck(): void {
-    for (const holding of this.holdings.values()) this.#client.around.trust.check(holding);
+    for (const holding of this.holdings.values()) this.#client.around.leaseBeliefs.check(holding);
   }
 
   dropAll(): void {
@@ -101,12 +101,12 @@ export class Leasing {
       : await edge.hold({ resource, requestId, ttlMs, waitMs, lockDelayMs, isBound }, options);
     if (!taken.ok) return this.#drop(holding);
     holding.right = taken.value;
-    this.#client.around.trust.add(holding);
+    this.#client.around.leaseBeliefs.add(holding);
   }
 
   #drop(holding: Holding): void {
     this.#forget(holding);
-    this.#client.around.trust.drop(holding);
+    this.#client.around.leaseBeliefs.drop(holding);
   }
 
   #forget(holding: Holding): void {

@@ -31,7 +31,7 @@ export function plainTask(job: number): NewTask {
 function newTask(client: Client, rng: Rng, isNamed: boolean): NewTask {
   const isKeyed = isNamed && rng.chance(0.15);
   return {
-    ...plainTask(client.around.queue.newJob(isNamed && !isKeyed)),
+    ...plainTask(client.around.oracle.queue.newJob(isNamed && !isKeyed)),
     type: rng.pick(taskTypes),
     priority: rng.pick([1, 5, 5, 9]),
     capabilities: rng.pick([[], [], ["gpu"], ["arm", "gpu"]]),
@@ -57,7 +57,7 @@ function timesOf(rng: Rng): Partial<NewTask> {
 
 /** A request without an id is sent once, by another program: a copy would be another submit. */
 function submit(client: Client, rng: Rng, make: (isNamed: boolean) => NewTask[]): void {
-  if (client.around.tasks.countOpen > mostOpen) return;
+  if (client.around.oracle.tasks.countOpen > mostOpen) return;
   const isNamed = rng.chance(0.9);
   const tasks = make(isNamed);
   const by = client.identity.chat;
@@ -76,7 +76,7 @@ async function send(client: Client, input: { tasks: NewTask[]; by: string }, lef
 function accepted({ around }: Client, tasks: readonly NewTask[], told: OutputOf<"tasks.submit">["tasks"]): void {
   for (const [place, { task, isDuplicate }] of told.entries()) {
     const { job = 0 } = (tasks[place]?.payload ?? {}) as { job?: number };
-    if (!isDuplicate) around.queue.accepted(job, task);
+    if (!isDuplicate) around.oracle.queue.accepted(job, task);
   }
 }
 
@@ -91,7 +91,7 @@ function many(client: Client, rng: Rng): void {
 /** Some of them depend on others before them, or on known ones; now and then in a circle, which is refused. */
 function graph(client: Client, rng: Rng): void {
   const size = rng.between(2, 7);
-  const known = client.around.tasks.some(rng);
+  const known = client.around.oracle.tasks.some(rng);
   const isCircle = rng.chance(0.1);
   submit(client, rng, (isNamed) => {
     const last = size - 1;
@@ -122,7 +122,7 @@ function joinedOrNot(rng: Rng, task: NewTask): NewTask {
 }
 
 function onSome(client: Client, rng: Rng, work: (task: number) => void): void {
-  const task = client.around.tasks.some(rng);
+  const task = client.around.oracle.tasks.some(rng);
   if (task !== null) work(task);
 }
 

@@ -96,7 +96,7 @@ export class Working {
     const { task, claim } = hold.belief;
     if (rng.chance(0.5)) {
       const reply = await this.#client.call("tasks.ack", { task, claim, result: resultOf(hold) });
-      if (reply.ok) this.#client.around.queue.counted(task, claim);
+      if (reply.ok) this.#client.around.oracle.queue.counted(task, claim);
     } else await this.#client.call("tasks.heartbeat", { task, claim });
   }
 
@@ -111,7 +111,7 @@ export class Working {
 
   #takeOne(claimed: ClaimedTask, since: Instant): void {
     const { task, claim } = claimed;
-    this.#client.around.queue.received((claimed.payload as { job: number }).job, task, claim);
+    this.#client.around.oracle.queue.received((claimed.payload as { job: number }).job, task, claim);
     const known = this.holds.get(task);
     if (this.#isKnown(task, claim)) return;
     if (known) this.#drop(known);
@@ -201,13 +201,13 @@ export class Working {
 
   /** From the moment it says that it is through with it, it is. */
   async #end(hold: Hold): Promise<void> {
-    const { sim, bugs, habits, queue } = this.#client.around;
+    const { sim, bugs, habits, oracle } = this.#client.around;
     const ending = endingOf(sim.rng, hold.isCancelled, habits.isNight);
     if (!bugs.keepsReturned || ending.how === "ack") this.#drop(hold);
     const since = this.#client.stamp();
     const reply = await this.#say(hold, ending);
     const { task, claim } = hold.belief;
-    if (ending.how === "ack" && (reply.ok || bugs.countsRefused)) queue.counted(task, claim);
+    if (ending.how === "ack" && (reply.ok || bugs.countsRefused)) oracle.queue.counted(task, claim);
     if (reply.ok && "next" in reply.value) this.#take(reply.value.next ?? [], since);
     this.#freed();
   }

@@ -1,14 +1,6 @@
 import type { Sim } from "../sim.ts";
-import type { Weather } from "../weather.ts";
 import type { HostBugs } from "../bug.ts";
-
-/** What the alarm needs of its host. */
-export interface Ringer {
-  readonly weather: Weather;
-  readonly sql: { readonly writes: number; readonly progress: number };
-  nextDue(): number | null;
-  sweep(): string[];
-}
+import type { SimHost } from "./sim-host.ts";
 
 /** Rings at one instant that change nothing but when to look again; each may look at a few chats only. */
 const mostIdleRings = 50;
@@ -22,13 +14,13 @@ export class Alarm {
   at: number | null = null;
   readonly #sim: Sim;
   readonly #bugs: HostBugs;
-  readonly #host: Ringer;
+  readonly #host: SimHost;
   #turn = 0;
   #isRinging = false;
   #writesSeen = 0;
   #idleRings = 0;
 
-  constructor(sim: Sim, bugs: HostBugs, host: Ringer) {
+  constructor(sim: Sim, bugs: HostBugs, host: SimHost) {
     this.#sim = sim;
     this.#bugs = bugs;
     this.#host = host;

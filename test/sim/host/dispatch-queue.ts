@@ -1,14 +1,5 @@
 import type { Sim } from "../sim.ts";
-import type { Weather } from "../weather.ts";
-
-/** What the queue needs of what it brings its tokens to. */
-export interface Consumer {
-  readonly weather: Weather;
-  /** @returns whether it has answered */
-  dispatch(): boolean;
-  /** A token that the queue has given up. */
-  lostToken(): void;
-}
+import type { SimHost } from "./sim-host.ts";
 
 /** [QU3] A token whose look failed comes again. */
 const failedMs = 2_000;
@@ -17,18 +8,18 @@ const mostTries = 4;
 /** The queue between the outbox and the look at what is queued: it doubles, reorders, delays and drops, and forgets all when it restarts. */
 export class DispatchQueue {
   readonly #sim: Sim;
-  readonly #consumer: Consumer;
+  readonly #host: SimHost;
   /** Another one after each restart. */
   #turn = 0;
 
-  constructor(sim: Sim, consumer: Consumer) {
+  constructor(sim: Sim, host: SimHost) {
     this.#sim = sim;
-    this.#consumer = consumer;
+    this.#host = host;
   }
 
   send(): void {
     const { rng } = this.#sim;
-    const { queueLoss, queueTwice } = this.#consumer.weather;
+    const { queueLoss, queueTwice } = this.#host.weather;
     if (rng.chance(queueLoss)) return this.#sim.count("token lost");
     this.#bring(this.#delay(), "token");
     if (rng.chance(queueTwice)) this.#bring(this.#delay(), "token again");
@@ -41,7 +32,7 @@ export class DispatchQueue {
 
   #delay(): number {
     const { rng } = this.#sim;
-    const { queueSlow } = this.#consumer.weather;
+    const { queueSlow } = this.#host.weather;
     if (rng.chance(queueSlow)) return rng.between(500, rng.chance(0.2) ? 400_000 : 20_000);
     return rng.between(2, 60);
   }
@@ -50,9 +41,9 @@ export class DispatchQueue {
     const turn = this.#turn;
     this.#sim.later(inMs, label, () => {
       if (turn !== this.#turn) return false;
-      if (this.#consumer.dispatch()) return true;
+      if (this.#host.dispatch()) return true;
       if (tries < mostTries) return this.#bring(failedMs, "token after a failure", tries + 1);
-      return this.#consumer.lostToken();
+      return this.#host.lostToken();
     });
   }
 }

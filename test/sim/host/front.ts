@@ -1,4 +1,5 @@
 import { errorTable, type Refusal } from "#src/contract/errors.ts";
+import { type RpcRequest, toAnswer } from "#src/contract/frames.ts";
 import { toWire } from "#src/contract/wire-error.ts";
 import { operationNames, type CheckedInputOf, type OperationName, operations } from "#src/contract/operations.ts";
 import * as changes from "#src/coordination/kernel/changes.ts";
@@ -21,14 +22,6 @@ export interface HttpRequest {
 export interface HttpReply {
   readonly status: number;
   readonly text: string;
-}
-
-/** JSON-RPC 2.0. */
-export interface Frame {
-  /** Absent in notifications, which are not answered. */
-  readonly id?: number;
-  readonly method: string;
-  readonly params: unknown;
 }
 
 /** One request of a frame. */
@@ -57,12 +50,6 @@ const byPath = new Map<string, OperationName>(
 export function httpReply(reply: Reply): HttpReply {
   if (reply.ok) return { status: 200, text: JSON.stringify(reply.value) };
   return { status: errorTable[reply.error.code].status, text: JSON.stringify({ error: toWire(reply.error) }) };
-}
-
-export function frameReply(id: number | undefined, reply: Reply): string {
-  if (reply.ok) return JSON.stringify({ jsonrpc: "2.0", id, result: reply.value });
-  const { message } = reply.error;
-  return JSON.stringify({ jsonrpc: "2.0", id, error: { code: -32_000, message, data: toWire(reply.error) } });
 }
 
 /** The operation that is served there. */
@@ -94,11 +81,10 @@ export class Front {
     return reply && httpReply(reply);
   }
 
-  /** One frame of a socket. @returns null: it is not answered */
-  frame({ id, method, params }: Frame, actor: Actor, connection: Connection): string | null {
-    if (id === undefined) return null;
+  /** One frame of a socket. @returns null: no answer leaves the host */
+  frame({ id, method, params }: RpcRequest, actor: Actor, connection: Connection): string | null {
     const reply = this.#ofConnection(method, params, connection) ?? this.#run(method, params, actor, connection);
-    return reply && frameReply(id, reply);
+    return reply && JSON.stringify(toAnswer(id, reply));
   }
 
   /** A frame of requests that no connection is bound by. @returns null: no reply leaves the host */
@@ -149,37 +135,16 @@ export class Front {
     // Of what is watched no hint is lost.
     if (hint.kind === "changes") for (const connection of connections.open()) this.follow(connection);
     if (this.losesHints) return;
-    const pushed = notificationOf(hint);
-    if (!pushed) return;
-    const { chat } = pushed;
-    const told = chat === null ? connections.open().filter(() => this.#sim.rng.chance(0.1)) : [connections.of(chat)];
-    for (const connection of told) if (connection) this.#push(connection, pushed);
+    if (hint.kind === "lease") this.#push(hint.chat, "lease.granted", { resource: hint.resource });
+    if (hint.kind === "task") this.#push(hint.chat, "tasks.new");
+    if (hint.kind !== "message") return;
+    // Of those who might read a message for all some are told.
+    const all = (): Connection[] => connections.open().filter(() => this.#sim.rng.chance(0.1));
+    for (const chat of hint.chat === null ? all().map((one) => one.chat) : [hint.chat])
+      this.#push(chat, "messages.new");
   }
 
-  #push(connection: Connection, { method, params }: Pushed): void {
-    const { chat } = connection;
-    connection.notify(method, { chat, ...params });
-  }
-}
-
-interface Pushed {
-  readonly chat: string | null;
-  readonly method: string;
-  readonly params: object;
-}
-
-function notificationOf(hint: Hint): Pushed | null {
-  switch (hint.kind) {
-    case "lease":
-      return { chat: hint.chat, method: "lease.granted", params: { resource: hint.resource } };
-    case "task":
-      return { chat: hint.chat, method: "tasks.new", params: {} };
-    case "message":
-      return { chat: hint.chat, method: "messages.new", params: {} };
-    case "changes":
-    case "dispatch":
-    case "sync":
-    case "offline":
-      return null;
+  #push(chat: string, method: string, params: object = {}): void {
+    this.#host.connections.of(chat)?.notify(method, { chat, ...params });
   }
 }

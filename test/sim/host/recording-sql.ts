@@ -67,11 +67,6 @@ export class RecordingSql implements Sql {
     return prepared.all(...values) as Row[];
   }
 
-  /** Rows that were inserted, updated or deleted, ever. */
-  get rowsWritten(): number {
-    return this.peek<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
-  }
-
   /** Since the last call. */
   takeFacts(): Fact[] {
     return this.facts.splice(0);

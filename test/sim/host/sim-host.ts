@@ -1,5 +1,5 @@
 import type { Refusal } from "#src/contract/errors.ts";
-import type { CheckedInputOf } from "#src/contract/operations.ts";
+import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import * as audit from "#src/coordination/kernel/audit.ts";
 import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
@@ -40,6 +40,16 @@ export interface Commit {
   readonly request: Request | null;
   readonly result: Reply;
   readonly facts: readonly Fact[];
+}
+
+/** What a part of the oracle reads of the requests that were accepted, by name. */
+export type Readers = {
+  readonly [Name in EngineOperation]?: (input: CheckedInputOf<Name>, value: OutputOf<Name>) => void;
+};
+
+export function readAccepted(readers: Readers, { request, result }: Commit): void {
+  const read = request && (readers[request.name] as ((input: unknown, value: unknown) => void) | undefined);
+  if (result.ok) read?.(request?.input, result.value);
 }
 
 /** Rows that one look at lost connections takes on. */

@@ -1,7 +1,8 @@
 import type { Target } from "#src/contract/messages.ts";
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
-import type { Commit } from "../host/sim-host.ts";
+import { type Commit, readAccepted, type Readers } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
+import { Answered } from "./answered.ts";
 import { all, keepMap, type PutBack } from "./keep.ts";
 
 interface Sent {
@@ -27,42 +28,34 @@ const mostCounted = 1_000;
 export class MessageModel {
   readonly #sim: Sim;
   readonly #boxes = new Map<string, Box>();
-  readonly #known = new Map<string, { id: number; at: number }>();
+  readonly #known: Answered<number>;
   #newest = 0;
 
   constructor(sim: Sim) {
     this.#sim = sim;
+    this.#known = new Answered(sim);
   }
 
-  committed({ request, result, facts }: Commit): void {
-    for (const fact of facts) if (fact.kind === "forgotten") this.#boxes.delete(fact.chat);
-    if (!request || !result.ok) return;
-    this.#on[request.name]?.(request.input, result.value);
+  committed(commit: Commit): void {
+    for (const fact of commit.facts) if (fact.kind === "forgotten") this.#boxes.delete(fact.chat);
+    readAccepted(this.#on, commit);
   }
 
-  /** What each operation changes here. The name decides the types of its input and its answer. */
-  readonly #on: Partial<Record<string, (input: unknown, value: unknown) => void>> = {
-    "chats.register": (input) => this.#open((input as CheckedInputOf<"chats.register">).chat),
-    "messages.send": (input, value) =>
-      this.#sent(input as CheckedInputOf<"messages.send">, value as OutputOf<"messages.send">),
-    "messages.subscribe": (input) => this.#subscribed(input as CheckedInputOf<"messages.subscribe">),
-    "messages.unsubscribe": (input) => this.#unsubscribed(input as CheckedInputOf<"messages.subscribe">),
-    "messages.pull": (input, value) =>
-      this.#pulled(input as CheckedInputOf<"messages.pull">, value as OutputOf<"messages.pull">),
-    "messages.ack": (input, value) =>
-      this.#acked(input as CheckedInputOf<"messages.ack">, value as OutputOf<"messages.ack">),
+  readonly #on: Readers = {
+    "chats.register": ({ chat }) => this.#open(chat),
+    "messages.send": (input, value) => this.#sent(input, value),
+    "messages.subscribe": (input) => this.#subscribed(input),
+    "messages.unsubscribe": (input) => this.#unsubscribed(input),
+    "messages.pull": (input, value) => this.#pulled(input, value),
+    "messages.ack": (input, value) => this.#acked(input, value),
   };
 
   /** Without the newest number: it counts over all histories. */
   keep(): PutBack {
-    return all(keepMap(this.#boxes, copyOf), keepMap(this.#known));
+    return all(keepMap(this.#boxes, copyOf), this.#known.keep());
   }
 
   trim(): void {
-    for (const [id, { at }] of this.#known) {
-      if (at > this.#sim.hostNow - 86_400_000) break;
-      this.#known.delete(id);
-    }
     for (const box of this.#boxes.values()) this.#live(box);
   }
 
@@ -78,12 +71,12 @@ export class MessageModel {
   #sent(input: CheckedInputOf<"messages.send">, { id, isRepeat }: OutputOf<"messages.send">): void {
     const { self, requestId } = input;
     const key = requestId === undefined ? null : `${self.chat} ${requestId}`;
-    const known = key === null ? undefined : this.#known.get(key);
-    if (known) return this.#repeated(known.id, id, isRepeat);
+    const first = this.#known.get(key);
+    if (first !== undefined) return this.#repeated(first, id, isRepeat);
     this.#sim.must(!isRepeat, "requests", () => `message ${id} counts as a repeat and is none`);
     this.#sim.must(id > this.#newest, "messages", () => `message ${id} follows ${this.#newest}`);
     this.#newest = id;
-    if (key !== null) this.#known.set(key, { id, at: this.#sim.hostNow });
+    this.#known.add(key, id);
     this.#deliver(input, id);
   }
 

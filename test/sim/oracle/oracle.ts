@@ -60,7 +60,6 @@ export class Oracle {
 
   trim(): void {
     this.changes.trim();
-    this.state.trim();
     this.messages.trim();
   }
 }

@@ -1,8 +1,9 @@
 import { type Entry, type Guard, sessionTtlMs, type Write } from "#src/contract/state.ts";
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { ChangeFact } from "../host/facts.ts";
-import type { Commit } from "../host/sim-host.ts";
+import { type Commit, readAccepted, type Readers } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
+import { Answered } from "./answered.ts";
 import { all, keepMap, type PutBack } from "./keep.ts";
 import type { LeaseLedger } from "./lease-ledger.ts";
 
@@ -28,11 +29,12 @@ export class StateModel {
   readonly raised = new Map<string, number>();
   readonly #sim: Sim;
   readonly #ledger: LeaseLedger;
-  /** Requests that were accepted, with when. */
-  readonly #known = new Map<string, number>();
+  /** Requests that were accepted. */
+  readonly #known: Answered<true>;
 
   constructor(sim: Sim, ledger: LeaseLedger) {
     this.#sim = sim;
+    this.#known = new Answered(sim);
     this.#ledger = ledger;
   }
 
@@ -44,19 +46,11 @@ export class StateModel {
     const wanted = request && wantedBy(request.name, request.input);
     if (wanted) this.#wrote(wanted, result.ok ? null : result.error.code, changes);
     else for (const change of changes) this.#expired(change);
-    if (result.ok && request) this.#read(request.name, request.input, result.value);
+    readAccepted(this.#on, commit);
   }
 
   keep(): PutBack {
-    return all(keepMap(this.keys), keepMap(this.raised), keepMap(this.#known));
-  }
-
-  /** Repeats are known for a day. */
-  trim(): void {
-    for (const [id, at] of this.#known) {
-      if (at > this.#sim.hostNow - 86_400_000) return;
-      this.#known.delete(id);
-    }
+    return all(keepMap(this.keys), keepMap(this.raised), this.#known.keep());
   }
 
   live(key: string): Value | null {
@@ -71,14 +65,14 @@ export class StateModel {
 
   #wrote(wanted: Wanted, refused: string | null, changes: readonly ChangeFact[]): void {
     const id = idOf(wanted);
-    if (id !== null && this.#known.has(id)) {
+    if (this.#known.get(id)) {
       this.#sim.count("write repeated");
       const isOnce = changes.length === 0 && refused === null;
       return this.#sim.must(isOnce, "requests", () => `${id} was done twice (${refused ?? "accepted"})`);
     }
     if (refused !== null) return this.#refused(wanted, refused);
     // [RQ3] What has changed nothing is not remembered.
-    if (id !== null && changes.length > 0) this.#known.set(id, this.#sim.hostNow);
+    if (changes.length > 0) this.#known.add(id, true);
     this.#accepted(wanted, changes);
   }
 
@@ -148,14 +142,12 @@ export class StateModel {
     this.keys.delete(key);
   }
 
-  #read(name: string, input: unknown, value: unknown): void {
-    if (name === "state.get") {
-      const { key } = input as CheckedInputOf<"state.get">;
-      const { entry } = value as OutputOf<"state.get">;
+  readonly #on: Readers = {
+    "state.get": ({ key }, { entry }) => {
       if (!this.#isSame(entry, this.live(key))) this.#sim.fail("state", `${key} was read as ${JSON.stringify(entry)}`);
-    }
-    if (name === "state.list") this.#listed(input as CheckedInputOf<"state.list">, value as OutputOf<"state.list">);
-  }
+    },
+    "state.list": (input, value) => this.#listed(input, value),
+  };
 
   #listed(
     { prefix, limit, cursor: after = "" }: CheckedInputOf<"state.list">,
@@ -179,7 +171,6 @@ export class StateModel {
   }
 }
 
-/** A request without an id is another one each time. */
 function idOf({ operation, by, requestId }: Wanted): string | null {
   return requestId === undefined ? null : `${operation} ${by ?? ""} ${requestId}`;
 }

@@ -1,6 +1,7 @@
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
+import { Answered } from "./answered.ts";
 import type { TaskLedger } from "./task-ledger.ts";
 
 interface Key {
@@ -8,40 +9,31 @@ interface Key {
   readonly until: number;
 }
 
-const dayMs = 86_400_000;
-
 /** What is accepted and what is refused, and that nothing is accepted twice. */
 export class TaskSubmits {
   readonly #sim: Sim;
   readonly #ledger: TaskLedger;
   readonly #keys = new Map<string, Key>();
-  /** Answers to requests with an id, as JSON, with when. */
-  readonly #known = new Map<string, { answer: string; at: number }>();
+  /** Answers as JSON. */
+  readonly #known: Answered<string>;
 
   constructor(sim: Sim, ledger: TaskLedger) {
     this.#sim = sim;
+    this.#known = new Answered(sim);
     this.#ledger = ledger;
   }
 
   /** Before the ledger has read it. @returns what is looked at after it */
   committed(input: CheckedInputOf<"tasks.submit">, result: Reply): () => void {
     const id = input.requestId === undefined ? null : `${input.by} ${input.requestId}`;
-    const first = id === null ? undefined : this.#known.get(id);
-    if (first && first.at > this.#sim.hostNow - dayMs) return () => this.#repeated(first.answer, result);
+    const first = this.#known.get(id);
+    if (first !== undefined) return () => this.#repeated(first, result);
     if (!result.ok) return () => this.#refused(input, result.error.code);
     const { tasks } = result.value as OutputOf<"tasks.submit">;
-    if (id !== null) this.#known.set(id, { answer: JSON.stringify(tasks), at: this.#sim.hostNow });
-    this.#trim();
+    this.#known.add(id, JSON.stringify(tasks));
     this.#keyed(input, tasks);
     for (const { task, isDuplicate } of tasks) if (!isDuplicate) this.#ledger.numbered(task);
     return () => this.#told(tasks);
-  }
-
-  #trim(): void {
-    for (const [id, { at }] of this.#known) {
-      if (at > this.#sim.hostNow - dayMs) return;
-      this.#known.delete(id);
-    }
   }
 
   #repeated(answer: string, result: Reply): void {

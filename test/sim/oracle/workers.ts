@@ -1,5 +1,4 @@
-import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
-import type { Commit, Request } from "../host/sim-host.ts";
+import { type Commit, readAccepted, type Readers, type Request } from "../host/sim-host.ts";
 import { all, keepMap, keepSet, type PutBack } from "./keep.ts";
 import type { KnownTask } from "./task-known.ts";
 
@@ -26,26 +25,27 @@ export class Workers {
     return all(keepMap(this.all), keepSet(this.draining), keepSet(this.drains), keepSet(this.stuck));
   }
 
-  committed({ request, result, facts }: Commit): void {
-    for (const fact of facts) {
+  committed(commit: Commit): void {
+    const { request, result } = commit;
+    for (const fact of commit.facts) {
       if (fact.kind !== "offline") continue;
       this.draining.delete(fact.chat);
       this.stuck.delete(fact.chat);
     }
-    if (!request || !result.ok) return;
-    if (request.name === "chats.heartbeat") {
-      this.#heard(
-        (request.input as CheckedInputOf<"chats.heartbeat">).self.chat,
-        result.value as OutputOf<"chats.heartbeat">,
-      );
-    }
-    if (request.name === "chats.drain") this.#drained(request as Request<"chats.drain">);
-    if (request.name !== "chats.register") return;
-    const { chat, capabilities, capacity, taskTypes } = request.input as CheckedInputOf<"chats.register">;
-    const { incarnation } = result.value as OutputOf<"chats.register">;
-    const types = taskTypes ? new Set(taskTypes) : null;
-    this.all.set(chat, { chat, incarnation, capabilities: new Set(capabilities), capacity, types });
+    if (request?.name === "chats.drain" && result.ok) this.#drained(request as Request<"chats.drain">);
+    readAccepted(this.#on, commit);
   }
+
+  readonly #on: Readers = {
+    "chats.heartbeat": ({ self: { chat } }, { status }) => {
+      if (status === "stuck") this.stuck.add(chat);
+      else this.stuck.delete(chat);
+    },
+    "chats.register": ({ chat, capabilities, capacity, taskTypes }, { incarnation }) => {
+      const types = taskTypes ? new Set(taskTypes) : null;
+      this.all.set(chat, { chat, incarnation, capabilities: new Set(capabilities), capacity, types });
+    },
+  };
 
   /** [RQ8] A drain that took effect takes none again under its id. */
   #drained({ input: { chat, requestId }, actor }: Request<"chats.drain">): void {
@@ -53,11 +53,6 @@ export class Workers {
     if (id !== null && this.drains.has(id)) return;
     if (id !== null && !this.draining.has(chat)) this.drains.add(id);
     this.draining.add(chat);
-  }
-
-  #heard(chat: string, { status }: OutputOf<"chats.heartbeat">): void {
-    if (status === "stuck") this.stuck.add(chat);
-    else this.stuck.delete(chat);
   }
 }
 
