@@ -1,10 +1,5 @@
 import type { CallError } from "../contract/errors.ts";
-import type { Json } from "../contract/json.ts";
-import type { CallInput } from "../contract/operations.ts";
-import type { Entry } from "../contract/state.ts";
 import type { Self } from "../contract/values.ts";
-import { fullJitter } from "../shared/backoff.ts";
-import { repeat } from "../shared/repeat.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { LocalCalls } from "../runtime/local-calls.ts";
 import type { Call, HintKind } from "./coordinator-client.ts";
@@ -19,7 +14,7 @@ import {
 } from "./edge/connection.ts";
 import { EdgeEvents, type ConnectionState, type EdgeEvent } from "./edge/events.ts";
 import { Leases, type HeldLease, type HoldOptions, type LeadershipRequest, type LeaseRequest } from "./edge/leases.ts";
-import { sleep, within, type Platform } from "./edge/platform.ts";
+import { within, type Platform } from "./edge/platform.ts";
 import { EdgeSockets } from "./edge/socket.ts";
 import { StateWatch, type OnChanges } from "./edge/state-watch.ts";
 import { LocalConnection } from "./local/local-connection.ts";
@@ -187,43 +182,7 @@ export class WorkspaceClient {
       if (event.type === "state" && event.state === "closed") listener(event.reason);
     });
   }
-
-  /**
-   * Writes the next value only if no other writer was first; else repeats.
-   *
-   * @returns the version written; null: no change. Refused with `version_mismatch` in the end
-   */
-  async atomicUpdate(
-    key: string,
-    update: ValueUpdate,
-    { attempts = 20, ...setOptions }: UpdateOptions = {},
-  ): Promise<Result<{ readonly version: number | null }, CallError>> {
-    return repeat(
-      async (): Promise<Result<{ readonly version: number | null }, CallError>> => {
-        const current = await this.call("state.get", { key });
-        if (!current.ok) return current;
-        const { entry } = current.value;
-        const value = await update(entry);
-        if (value === undefined) return ok({ version: null });
-        return this.call("state.set", { ...setOptions, key, value, ifVersion: entry?.version ?? 0 });
-      },
-      (written, attempt) => {
-        const isOutrun = !written.ok && written.error.code === "version_mismatch" && attempt + 1 < attempts;
-        return isOutrun ? fullJitter(updateBackoff, attempt + 1, this.#platform.random) : null;
-      },
-      (ms) => sleep(this.#platform, ms),
-    );
-  }
 }
-
-interface UpdateOptions extends Pick<CallInput<"state.set">, "guard" | "ttlMs" | "by"> {
-  readonly attempts?: number;
-}
-
-/** @param entry null: no such key. @returns the new value; undefined: no change */
-type ValueUpdate = (entry: Entry | null) => Json | undefined | Promise<Json | undefined>;
-
-const updateBackoff = { baseMs: 20, capMs: 2_000 };
 
 export type LocalPlatform = Pick<Platform, "clock" | "setTimer" | "random">;
 

@@ -8,12 +8,11 @@ import * as audit from "../kernel/audit.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import * as leases from "../leases/leases.ts";
 import { byLiveChat, repeatable, type Handlers } from "../kernel/handlers.ts";
+import { page } from "../kernel/pages.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { partItem } from "./sync-put.ts";
 import * as rows from "./sync-rows.ts";
 import { syncContents, syncDevices } from "./sync-tables.ts";
-
-const maxPageChars = 1_000_000;
 
 export const handlers = {
   /** Concurrent requests: one succeeds, the others get the present key. */
@@ -73,13 +72,16 @@ export const handlers = {
     const sessionFilter = { ...filter, "project = ?": project };
     const found = listChanged<rows.SessionRow>(tx, `${rows.sessionColumns} FROM sync_sessions`, sessionFilter, limit);
     const forgotten = from === 0 ? [] : listChanged<ForgottenRow>(tx, forgottenRowsSql, filter, limit);
-    const end = endOfPage([...found, ...forgotten], limit);
-    const isOn = (row: ChangedRow): boolean => end === null || row.revision <= end;
+    const changed = [...found, ...forgotten].toSorted((one, other) => one.revision - other.revision);
+    const listed = page(changed, limit, ({ chars }) => chars);
+    const isMore = listed.length < changed.length;
+    const end = isMore ? (listed.at(-1)?.revision ?? from) : revision;
+    const isOn = (row: ChangedRow): boolean => row.revision <= end;
     return ok({
       sessions: found.filter(isOn).map((row) => toMirroredSession(tx, row)),
       forgotten: forgotten.filter(isOn).map((row) => ({ device: row.device, session: row.session })),
-      revision: end ?? revision,
-      isMore: end !== null,
+      revision: end,
+      isMore,
     });
   },
 
@@ -138,18 +140,6 @@ type ForgottenRow = ChangedRow & Pick<rows.SessionRow, "session" | "device">;
 const forgottenRowsSql = `revision, session, device, 0 AS chars FROM
   (SELECT * FROM sync_forgotten AS one WHERE NOT EXISTS
     (SELECT 1 FROM sync_sessions WHERE session = one.session AND device = one.device))`;
-
-/** Returns the revision of the last row that fits; null: all fit. */
-function endOfPage(all: readonly ChangedRow[], limit: number): number | null {
-  let chars = 0;
-  let last: number | null = null;
-  for (const [at, row] of all.toSorted((one, other) => one.revision - other.revision).entries()) {
-    chars += row.chars;
-    if (at === limit || (at > 0 && chars > maxPageChars)) return last;
-    last = row.revision;
-  }
-  return null;
-}
 
 function listChanged<Row>(
   { sql }: Tx,

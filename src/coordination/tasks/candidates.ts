@@ -64,8 +64,7 @@ export class Candidates {
     const able = this.#ableTo(type).map((one) =>
       Object.assign({}, one, { performance: performances.get(one.chat) ?? null }),
     );
-    const { chat } = selectChat(able, { capabilities: lanes.capabilitiesIn(lane), affinity });
-    return able.find((one) => one.chat === chat) ?? null;
+    return selectChat(able, { capabilities: lanes.capabilitiesIn(lane), affinity });
   }
 
   /** Counts one more task for the chat. */
@@ -121,22 +120,14 @@ export interface TaskNeeds {
   readonly affinity: string | null;
 }
 
-export type NoChatReason = "no_chat" | "no_capability" | "no_capacity";
-
 /**
  * Least load (running / capacity), then affinity, expected performance, longest time without
  * a new task, name. A total order, independent of the order of candidates.
+ * @returns null: none that is capable has room
  */
-export function selectChat(
-  candidates: readonly Candidate[],
-  task: TaskNeeds,
-): { readonly chat: string } | { readonly chat: null; readonly why: NoChatReason } {
-  if (candidates.length === 0) return { chat: null, why: "no_chat" };
-  const capable = candidates.filter((candidate) => isCapable(candidate, task));
-  if (capable.length === 0) return { chat: null, why: "no_capability" };
-  const [first, ...others] = capable.filter(hasRoom);
-  const best = first && others.reduce((best, one) => (compareCandidates(one, best, task) < 0 ? one : best), first);
-  return best ? { chat: best.chat } : { chat: null, why: "no_capacity" };
+export function selectChat<One extends Candidate>(candidates: readonly One[], task: TaskNeeds): One | null {
+  const [first, ...others] = candidates.filter((one) => hasRoom(one) && isCapable(one, task));
+  return first ? others.reduce((best, one) => (compareCandidates(one, best, task) < 0 ? one : best), first) : null;
 }
 
 /** Sorts the better first. */

@@ -4,6 +4,7 @@ import { err, ok } from "../../shared/result.ts";
 import { readResult } from "./attempt-rows.ts";
 import * as budgets from "./budgets.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
+import { page } from "../kernel/pages.ts";
 import * as lanes from "./lanes.ts";
 import * as lifecycle from "./lifecycle.ts";
 import * as rows from "./task-rows.ts";
@@ -100,8 +101,8 @@ function claimQueued(
   const capabilities = new Set(JSON.parse(chat.capabilities) as string[]);
   const firstLanes = lanes.selectFirst(tx, lanes.listMatching(tx, capabilities, options.types), chat.chat, room);
   const heads = firstLanes.flatMap((lane) => lanes.headsFor(tx, lane, chat.chat, room));
-  const candidates = heads.toSorted(lanes.compareFor(chat.chat)).slice(0, room);
-  const tasks = fitToAnswer(candidates);
+  const candidates = heads.toSorted(lanes.compareFor(chat.chat));
+  const tasks = page(candidates, room, ({ bytes }) => bytes).map(({ task }) => task);
   if (tasks.length === 0) return [];
   const assignment = { chat, requestId, isStarted: options.isStarted };
   const columns = `${lifecycle.heldColumns}, ${textsSql}`;
@@ -115,19 +116,6 @@ function claimQueued(
     tasks.flatMap((task) => byTask.get(task) ?? []),
     byTask,
   );
-}
-
-const maxAnswerBytes = 1_000_000;
-
-function fitToAnswer(candidates: readonly lanes.Head[]): readonly number[] {
-  const page: number[] = [];
-  let bytes = 0;
-  for (const head of candidates) {
-    bytes += head.bytes;
-    if (page.length > 0 && bytes > maxAnswerBytes) break;
-    page.push(head.task);
-  }
-  return page;
 }
 
 const maxInputBytes = 500_000;

@@ -125,27 +125,19 @@ export function capabilitiesIn(lane: string): string[] {
   return lane.split("\n").slice(1);
 }
 
-/** Excludes expired tasks, whether or not a sweep has run. */
-function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
-  return sql.all<Head>(
-    `SELECT ${columns} FROM tasks WHERE state = 'queued' AND lane = ? AND ${isOpenSql} ORDER BY priority DESC, task LIMIT ?`,
-    lane,
-    now,
-    limit,
-  );
-}
-
 const columns = `task, lane, priority, affinity, ifnull(octet_length(progress), 0) + ifnull(octet_length(checkpoint), 0)
   + coalesce(octet_length(payload), (SELECT octet_length(payload) FROM task_texts WHERE task_texts.task = tasks.task), 0) AS bytes`;
 const isOpenSql = "(dueAt IS NULL OR dueAt > ?)";
 
-export function headsFor(tx: Tx, lane: string, chat: string, limit: number): Head[] {
-  const affine = tx.sql.all<Head>(
-    `SELECT ${columns} FROM tasks WHERE state = 'queued' AND affinity = ? AND lane = ? AND ${isOpenSql} ORDER BY priority DESC, task LIMIT ?`,
-    chat,
-    lane,
-    tx.now,
-    limit,
-  );
-  return [...heads(tx, lane, limit).filter(({ affinity }) => affinity !== chat), ...affine];
+/** Excludes expired tasks, whether or not a sweep has run. */
+export function headsFor({ sql, now }: Tx, lane: string, chat: string, limit: number): Head[] {
+  const read = (isMine: string, ...values: string[]): Head[] =>
+    sql.all<Head>(
+      `SELECT ${columns} FROM tasks WHERE state = 'queued' ${isMine} AND lane = ? AND ${isOpenSql} ORDER BY priority DESC, task LIMIT ?`,
+      ...values,
+      lane,
+      now,
+      limit,
+    );
+  return [...read("").filter(({ affinity }) => affinity !== chat), ...read("AND affinity = ?", chat)];
 }

@@ -12,15 +12,12 @@ const named = 0.7;
 function increment(client: Client, rng: Rng): void {
   const key = rng.pick(counters);
   client.run(async () => {
-    if (rng.chance(named)) {
-      const raised = (entry: Entry | null): number => valueOf(entry) + 1;
-      return client.edge.atomicUpdate(key, raised, { by: client.identity.chat });
-    }
     const found = await client.call("state.get", { key });
-    const entry = found.ok ? found.value.entry : undefined;
-    if (entry !== undefined)
-      client.post("state.set", { key, value: valueOf(entry) + 1, ifVersion: entry?.version ?? 0 });
-    return found;
+    if (!found.ok) return;
+    const { entry } = found.value;
+    const next = { key, value: valueOf(entry) + 1, ifVersion: entry?.version ?? 0 };
+    if (rng.chance(named)) await client.call("state.set", { ...next, by: client.identity.chat });
+    else client.post("state.set", next);
   });
 }
 

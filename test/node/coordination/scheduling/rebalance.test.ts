@@ -89,8 +89,8 @@ it("[PL26] a task whose chat was selected just now is not reassigned", () => {
     fc.property(anyWorld, anyWanted, (start, wanted) => {
       const world = moved(start, rebalance(start.seats, start.assigned));
       const candidates = world.seats.map((seat) => aCandidate(seat.chat, seat));
-      const { chat } = selectChat(candidates, wanted);
-      if (chat === null) return;
+      const { chat } = selectChat(candidates, wanted) ?? {};
+      if (chat === undefined) return;
       const task = { ...wanted, task: 1_000, chat, isStarted: false };
       const next = moved({ seats: world.seats, assigned: [...world.assigned, task] }, []);
       const moves = rebalance(next.seats, next.assigned);

@@ -52,8 +52,8 @@ function expectedAssignments({ sql }: LocalHost, connected: ReadonlySet<string>)
     const able = [...candidates.values()]
       .filter((one) => one.types.includes("*") || one.types.includes(type))
       .map((one) => Object.assign({}, one, { performance: performances.get(`${one.chat} ${type}`) ?? null }));
-    const { chat } = selectChat(able, { capabilities: lane.split("\n").slice(1), affinity });
-    const one = chat === null ? undefined : candidates.get(chat);
+    const selected = selectChat(able, { capabilities: lane.split("\n").slice(1), affinity });
+    const one = candidates.get(selected?.chat ?? "");
     if (!one) continue;
     candidates.set(one.chat, { ...one, running: one.running + 1 });
     assigned.set(task, one.chat);
