@@ -69,9 +69,9 @@ function lookForHolder(
   { resource, holder, incarnation, expiresAt, isBound, requestId, token }: Held,
 ): void {
   if (token <= world.leaseBeliefs.lostUpTo) return world.sim.count("known: a restored lease was given back before");
-  const isOverdue = !isBound && expiresAt <= world.sim.hostNow;
+  const isOverdue = isBound === 0 && expiresAt <= world.sim.hostNow;
   const living = world.livingAs(holder, incarnation);
-  const isLost = isBound && living !== undefined;
+  const isLost = isBound === 1 && living !== undefined;
   if (!isOverdue && !isLost) return;
   if (isLost && living.leasing.givenUp.has(requestId)) {
     return world.sim.count("known: a copy of an old request was granted");

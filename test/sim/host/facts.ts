@@ -1,6 +1,10 @@
 import type Database from "better-sqlite3";
 import type { SqlValue } from "#src/shared/sql.ts";
-import type { DeathReason, TaskState } from "#src/contract/tasks.ts";
+import type { ChatRow } from "#src/coordination/kernel/chat-rows.ts";
+import type { changes } from "#src/coordination/kernel/kernel-tables.ts";
+import type { LeaseRow, LockDelay, WaiterRow } from "#src/coordination/leases/lease-rows.ts";
+import type { TaskRow } from "#src/coordination/tasks/task-rows.ts";
+import type { RowOf } from "#src/shared/table.ts";
 
 /** What the engine wrote, told by triggers row by row: the rules are judged by the order of these, not by what the tables say later. */
 export type Fact =
@@ -19,71 +23,25 @@ export type Fact =
   | { readonly kind: "forgotten"; readonly chat: string }
   | { readonly kind: "task"; readonly before: TaskFact | null; readonly after: TaskFact | null };
 
-export interface LeaseFact {
-  readonly resource: string;
-  readonly holder: string;
-  readonly incarnation: number;
-  readonly token: number;
-  readonly requestId: string;
-  readonly isBound: boolean;
-  readonly expiresAt: number;
-  readonly lockDelayMs: number;
-}
+const leaseColumns = [
+  "resource",
+  "holder",
+  "incarnation",
+  "token",
+  "requestId",
+  "isBound",
+  "expiresAt",
+  "lockDelayMs",
+] as const;
+export type LeaseFact = Pick<LeaseRow, (typeof leaseColumns)[number]>;
 
-export interface PlaceFact {
-  readonly seq: number;
-  readonly resource: string;
-  readonly chat: string;
-  readonly incarnation: number;
-  readonly until: number;
-}
+const placeColumns = ["seq", "resource", "chat", "incarnation", "until"] as const;
+export type PlaceFact = Pick<WaiterRow, (typeof placeColumns)[number]>;
 
-export interface ChangeFact {
-  readonly revision: number;
-  readonly group: number;
-  readonly key: string;
-  readonly op: string;
-  readonly value: string | null;
-  readonly at: number;
-}
-
-/** How things stood at the moment of a grant. */
-export interface GrantContext {
-  readonly isHolderGone: boolean;
-  /** Numbers of the places in line whose chats live. */
-  readonly living: readonly number[];
-}
+const changeColumns = ["revision", "grp", "key", "op", "value", "at"] as const;
+export type ChangeFact = Pick<RowOf<typeof changes>, (typeof changeColumns)[number]>;
 
 /** What of a task's row tells who has it and how it stands. */
-export interface TaskFact {
-  readonly task: number;
-  readonly state: TaskState;
-  readonly reason: DeathReason | null;
-  readonly claim: number;
-  readonly chat: string | null;
-  readonly incarnation: number | null;
-  readonly failures: number;
-  readonly stalls: number;
-  readonly lostChats: number;
-  readonly notBefore: number;
-}
-
-export type Look = (holder: string, incarnation: number) => GrantContext;
-
-type Values = readonly SqlValue[];
-type Row = Readonly<Record<string, SqlValue>>;
-
-const nobody: GrantContext = { isHolderGone: false, living: [] };
-const text = (value: SqlValue | undefined): string => String(value);
-const number = (value: SqlValue | undefined): number => Number(value);
-
-interface WatchedTable {
-  readonly columns: readonly string[];
-  /** Columns whose update is told; absent: none is. */
-  readonly updated?: readonly string[];
-  readonly factOf: (before: Row | null, after: Row | null) => Fact | null;
-}
-
 const taskColumns = [
   "task",
   "state",
@@ -95,57 +53,69 @@ const taskColumns = [
   "stalls",
   "lostChats",
   "notBefore",
-];
+] as const;
+export type TaskFact = Pick<TaskRow, (typeof taskColumns)[number]>;
+
+/** How things stood at the moment of a grant. */
+export interface GrantContext {
+  readonly isHolderGone: boolean;
+  /** Numbers of the places in line whose chats live. */
+  readonly living: readonly number[];
+}
+
+export type Look = (holder: string, incarnation: number) => GrantContext;
+
+const nobody: GrantContext = { isHolderGone: false, living: [] };
+
+interface WatchedTable {
+  readonly columns: readonly string[];
+  /** Columns whose update is told; absent: none is. */
+  readonly updated?: readonly string[];
+  /** Of rows with these columns; null: there was none, or is none. */
+  readonly factOf: (before: never, after: never) => Fact | null;
+}
+
+type ChatFact = Pick<ChatRow, "chat" | "status" | "reason">;
 
 const watchedTables: Readonly<Record<string, WatchedTable>> = {
   tasks: {
     columns: taskColumns,
     updated: taskColumns.slice(1),
-    factOf: (before, after) => ({
-      kind: "task",
-      before: before && (factOf(before) as TaskFact),
-      after: after && (factOf(after) as TaskFact),
-    }),
+    factOf: (before: TaskFact | null, after: TaskFact | null) => ({ kind: "task", before, after }),
   },
   leases: {
-    columns: ["resource", "holder", "incarnation", "token", "requestId", "isBound", "expiresAt", "lockDelayMs"],
+    columns: leaseColumns,
     updated: ["isBound", "expiresAt"],
-    factOf(before, after) {
-      if (!after) return { kind: "freed", resource: text(before?.["resource"]) };
-      if (!before) return { kind: "granted", lease: factOf(after) as LeaseFact, context: nobody };
-      const kind = before["isBound"] === after["isBound"] ? "renewed" : "frozen";
-      return { kind, resource: text(after["resource"]), expiresAt: number(after["expiresAt"]) };
+    factOf(before: LeaseFact, after: LeaseFact | null) {
+      if (!after) return { kind: "freed", resource: before.resource };
+      if (!(before as LeaseFact | null)) return { kind: "granted", lease: after, context: nobody };
+      const kind = before.isBound === after.isBound ? "renewed" : "frozen";
+      return { kind, resource: after.resource, expiresAt: after.expiresAt };
     },
   },
   waiters: {
-    columns: ["seq", "resource", "chat", "incarnation", "until"],
-    factOf: (before, after) =>
-      after
-        ? { kind: "queued", place: factOf(after) as PlaceFact }
-        : { kind: "unqueued", seq: number(before?.["seq"]) },
+    columns: placeColumns,
+    factOf: (before: PlaceFact, after: PlaceFact | null) =>
+      after ? { kind: "queued", place: after } : { kind: "unqueued", seq: before.seq },
   },
   lock_delays: {
     columns: ["resource", "until"],
     updated: ["until"],
-    factOf: (before, after) =>
-      after
-        ? { kind: "delayed", resource: text(after["resource"]), until: number(after["until"]) }
-        : { kind: "undelayed", resource: text(before?.["resource"]) },
+    factOf: (before: LockDelay, after: LockDelay | null) =>
+      after ? { kind: "delayed", ...after } : { kind: "undelayed", resource: before.resource },
   },
   changes: {
-    columns: ["revision", "grp", "key", "op", "value", "at"],
-    factOf: (before, after) =>
-      after
-        ? { kind: "changed", change: factOf(after) as ChangeFact }
-        : { kind: "compacted", before: number(before?.["revision"]) + 1 },
+    columns: changeColumns,
+    factOf: (before: ChangeFact, after: ChangeFact | null) =>
+      after ? { kind: "changed", change: after } : { kind: "compacted", before: before.revision + 1 },
   },
   chats: {
     columns: ["chat", "status", "reason"],
     updated: ["status"],
-    factOf(before, after) {
-      const chat = text((after ?? before)?.["chat"]);
-      if (!after) return { kind: "forgotten", chat };
-      return before && after["status"] === "offline" ? { kind: "offline", chat, reason: text(after["reason"]) } : null;
+    factOf(before: ChatFact | null, after: ChatFact | null) {
+      if (before && !after) return { kind: "forgotten", chat: before.chat };
+      if (!before || after?.status !== "offline") return null;
+      return { kind: "offline", chat: after.chat, reason: String(after.reason) };
     },
   },
 };
@@ -157,9 +127,9 @@ const watchedTables: Readonly<Record<string, WatchedTable>> = {
 export function watchTables(db: Database.Database, onFact: (fact: Fact) => void): void {
   for (const [table, { columns, updated, factOf: toFact }] of Object.entries(watchedTables)) {
     db.function(`sim_${table}`, { varargs: true }, (...values: unknown[]) => {
-      const rowAt = (from: number): Row | null =>
+      const rowAt = (from: number): object | null =>
         values[from] === null ? null : rowOf(columns, values.slice(from) as SqlValue[]);
-      const fact = toFact(rowAt(0), rowAt(columns.length));
+      const fact = toFact(rowAt(0) as never, rowAt(columns.length) as never);
       if (fact) onFact(fact);
       return null;
     });
@@ -174,14 +144,6 @@ export function watchTables(db: Database.Database, onFact: (fact: Fact) => void)
   }
 }
 
-export function rowOf(names: readonly string[], values: Values): Row {
+export function rowOf(names: readonly string[], values: readonly SqlValue[]): Readonly<Record<string, SqlValue>> {
   return Object.fromEntries(names.map((name, place) => [name, values[place] ?? null] as const));
-}
-
-/** A row as a fact: flags as booleans. */
-function factOf(row: Row): object {
-  const fact: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(row))
-    fact[name === "grp" ? "group" : name] = /^is[A-Z]/.test(name) ? value === 1 : value;
-  return fact;
 }

@@ -97,7 +97,7 @@ export class ChangeLog {
   #lookAtCut(revision: number, groups: readonly number[], limit: number): void {
     const place = this.#after(revision);
     const [last, next] = [this.#log[place - 1], this.#log[place]];
-    if (last && next && last.group === next.group) this.#sim.fail("watch", `an update was cut at revision ${revision}`);
+    if (last && next && last.grp === next.grp) this.#sim.fail("watch", `an update was cut at revision ${revision}`);
     if (groups.length > limit && groups.some((group) => group !== groups[0])) {
       this.#sim.fail("watch", `a watch was told ${groups.length} changes, asked for ${limit}`);
     }
@@ -113,7 +113,7 @@ export class ChangeLog {
     const isOld = last.at <= this.#sim.hostNow - this.#keepMs() || surplus >= mostKept;
     if (!isOld)
       this.#sim.fail("watch", `revision ${last.revision} is gone ${this.#sim.hostNow - last.at} ms after it was made`);
-    if (last.group === next.group) this.#sim.fail("watch", `an update was cut by the compaction before ${before}`);
+    if (last.grp === next.grp) this.#sim.fail("watch", `an update was cut by the compaction before ${before}`);
   }
 
   #refused(after: number): void {

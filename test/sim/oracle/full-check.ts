@@ -2,36 +2,19 @@ import type { SimHost } from "../host/sim-host.ts";
 import { maskOf } from "../resources.ts";
 import type { Sim } from "../sim.ts";
 import type { Oracle } from "./oracle.ts";
-import type { TaskState } from "#src/contract/tasks.ts";
-import { heldDueSql } from "#src/coordination/tasks/task-rows.ts";
+import type { LeaseRow, LockDelay, WaiterRow } from "#src/coordination/leases/lease-rows.ts";
+import type { state } from "#src/coordination/state/state.ts";
+import { heldDueSql, type TaskRow } from "#src/coordination/tasks/task-rows.ts";
+import type { RowOf } from "#src/shared/table.ts";
 import type { KnownTask } from "./task-known.ts";
 import { standing } from "./task-moves.ts";
 
-interface LeaseRow {
-  readonly resource: string;
-  readonly holder: string;
-  readonly token: number;
-  readonly expiresAt: number;
-  readonly isBound: number;
-  readonly ttlMs: number;
+/** When the chat of a row is looked at. */
+interface Watched {
   readonly dueAt: number | null;
 }
 
-interface KeyRow {
-  readonly key: string;
-  readonly value: string;
-  readonly version: number;
-  readonly expiresAt: number | null;
-}
-
-interface TaskRow {
-  readonly task: number;
-  readonly state: TaskState;
-  readonly claim: number;
-  readonly chat: string | null;
-  readonly progress: string | null;
-  readonly checkpoint: string | null;
-  readonly dueAt: number | null;
+interface WatchedTask extends Pick<TaskRow, "task" | "state" | "claim" | "chat" | "progress" | "checkpoint">, Watched {
   readonly is_watched: 0 | 1;
 }
 
@@ -60,7 +43,7 @@ export class FullCheck {
   }
 
   #leases(): void {
-    const rows = this.#host.sql.peek<LeaseRow>(
+    const rows = this.#host.sql.peek<LeaseRow & Watched>(
       "SELECT l.*, c.dueAt FROM leases l LEFT JOIN chats c ON c.chat = l.holder ORDER BY l.resource",
     );
     const { size } = this.#oracle.leases.leases;
@@ -88,13 +71,9 @@ export class FullCheck {
   }
 
   #waiters(): void {
-    const rows = this.#host.sql.peek<{
-      seq: number;
-      chat: string;
-      resource: string;
-      until: number;
-      dueAt: number | null;
-    }>("SELECT w.*, c.dueAt FROM waiters w LEFT JOIN chats c ON c.chat = w.chat");
+    const rows = this.#host.sql.peek<WaiterRow & Watched>(
+      "SELECT w.*, c.dueAt FROM waiters w LEFT JOIN chats c ON c.chat = w.chat",
+    );
     const sim: Sim = this.#sim;
     if (rows.length !== this.#oracle.leases.places.size)
       sim.fail("mirror", `${rows.length} stand in line, by what was written ${this.#oracle.leases.places.size}`);
@@ -107,7 +86,7 @@ export class FullCheck {
   }
 
   #delays(): void {
-    const rows = this.#host.sql.peek<{ resource: string; until: number }>("SELECT * FROM lock_delays");
+    const rows = this.#host.sql.peek<LockDelay>("SELECT * FROM lock_delays");
     for (const { resource, until } of rows) {
       if (this.#host.alarm.isOnTime && until <= this.#sim.hostNow)
         this.#sim.fail("due", `the lock delay of ${resource} is over and still there`);
@@ -116,7 +95,7 @@ export class FullCheck {
 
   #keys(): void {
     const sim: Sim = this.#sim;
-    const rows = this.#host.sql.peek<KeyRow>("SELECT * FROM state");
+    const rows = this.#host.sql.peek<RowOf<typeof state>>("SELECT * FROM state");
     const { size } = this.#oracle.state.keys;
     sim.must(rows.length === size, "state", () => `${rows.length} keys are stored, not ${size}`);
     for (const row of rows) this.#lookAtKey(row);
@@ -126,7 +105,7 @@ export class FullCheck {
     sim.must(sum === 0, "compare-and-set", () => `transfers have made ${sum} of nothing`);
   }
 
-  #lookAtKey({ key, value, version, expiresAt }: KeyRow): void {
+  #lookAtKey({ key, value, version, expiresAt }: RowOf<typeof state>): void {
     const { keys, raised } = this.#oracle.state;
     const model = keys.get(key);
     const isSame = model?.value === value && model.version === version && model.expiresAt === expiresAt;
@@ -152,7 +131,7 @@ export class FullCheck {
   }
 
   #tasks(): void {
-    const rows = this.#host.sql.peek<TaskRow>(
+    const rows = this.#host.sql.peek<WatchedTask>(
       `SELECT tasks.task, state, claim, tasks.chat, progress, checkpoint, ${heldDueSql} AS dueAt,
          iif(state IN ('done', 'dead', 'cancelled'), EXISTS (SELECT 1 FROM task_prunes WHERE at <= max(tasks.dueAt, ?)),
            tasks.chat IS NULL OR ifnull(c.dueAt <= ${heldDueSql}, 0)) AS is_watched
@@ -171,7 +150,7 @@ export class FullCheck {
   }
 
   /** [TA16] Somebody looks no later than its claim, its wait or its keep is over. */
-  #lookAtTime({ task, chat, dueAt: at, is_watched: isWatched }: TaskRow, known: KnownTask): void {
+  #lookAtTime({ task, chat, dueAt: at, is_watched: isWatched }: WatchedTask, known: KnownTask): void {
     const end = endOfTime(known);
     this.#sim.must(end === null || (at !== null && at <= end), "due", () => `task ${task} will not be looked at`);
     const isOver = at !== null && at <= this.#sim.hostNow;
@@ -186,7 +165,7 @@ export class FullCheck {
   }
 }
 
-function isSame(row: TaskRow, { state, topClaim, held, progress, checkpoint }: KnownTask): boolean {
+function isSame(row: WatchedTask, { state, topClaim, held, progress, checkpoint }: KnownTask): boolean {
   const isHolder = row.chat === (held?.chat ?? null) && row.claim === topClaim;
   return isHolder && row.state === state && row.progress === progress && row.checkpoint === checkpoint;
 }

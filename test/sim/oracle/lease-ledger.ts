@@ -100,7 +100,7 @@ export class LeaseLedger {
 
   #lookAtTold(resource: string, told: { leader: string; token: number } | null): void {
     const held = this.leases.get(resource);
-    const isLive = held !== undefined && (held.isBound || held.expiresAt > this.#sim.hostNow);
+    const isLive = held !== undefined && (held.isBound === 1 || held.expiresAt > this.#sim.hostNow);
     const isRight = told ? held?.token === told.token && held.holder === told.leader : !isLive;
     if (!isRight) this.#sim.fail("tokens-grow", `${resource}: ${JSON.stringify(told)} is not ${JSON.stringify(held)}`);
   }
@@ -191,7 +191,7 @@ export class LeaseLedger {
     const { resource, expiresAt, lockDelayMs } = held;
     this.#sim.count("lease ran out");
     const early = expiresAt - this.#sim.hostNow;
-    if (held.isBound) return;
+    if (held.isBound === 1) return;
     this.#sim.must(early <= 0, "kept-while-trusted", () => `${resource} is free ${early} ms before its time`);
     for (const place of lockDelayMs > 0 ? placesOf(held.mask) : []) {
       this.#closed[place] = Math.max(this.#closed[place] ?? 0, expiresAt + lockDelayMs);
@@ -203,7 +203,7 @@ export class LeaseLedger {
     this.#sim.must(held !== undefined, "mirror", () => `${resource} was prolonged and is not held`);
     const isShorter = kind === "renewed" && expiresAt < held.expiresAt;
     this.#sim.must(!isShorter, "kept-while-trusted", () => `${resource} became shorter when it was renewed`);
-    this.leases.set(resource, { ...held, expiresAt, isBound: held.isBound && kind === "renewed" });
+    this.leases.set(resource, { ...held, expiresAt, isBound: kind === "renewed" ? held.isBound : 0 });
   }
 
   #queued(place: PlaceFact): void {

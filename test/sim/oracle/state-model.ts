@@ -93,7 +93,7 @@ export class StateModel {
     const [want, got] = [expected.length, changes.length];
     sim.must(want === got, "state", () => `${operation} of ${want} keys made ${got} changes`);
     for (const [place, write] of expected.entries()) {
-      this.#change(write, changes[place] as ChangeFact, changes[0]?.group);
+      this.#change(write, changes[place] as ChangeFact, changes[0]?.grp);
     }
   }
 
@@ -105,7 +105,7 @@ export class StateModel {
     if (code !== "stale_token") return;
     const isGood = guards.every(({ resource, token }) => {
       const lease = [...this.#ledger.leases.values()].find((one) => one.token === token);
-      return !this.#ledger.whyStale(resource, token) && lease && !lease.isBound && lease.expiresAt > this.#sim.hostNow;
+      return !this.#ledger.whyStale(resource, token) && lease?.isBound === 0 && lease.expiresAt > this.#sim.hostNow;
     });
     if (isGood) this.#sim.fail("guard", `a guarded write was refused, though its lease is held`);
   }
@@ -120,8 +120,7 @@ export class StateModel {
 
   #change(write: Write, change: ChangeFact, group: number | undefined): void {
     const value = write.op === "set" ? JSON.stringify(write.value) : null;
-    const isSame =
-      change.key === write.key && change.op === write.op && change.value === value && change.group === group;
+    const isSame = change.key === write.key && change.op === write.op && change.value === value && change.grp === group;
     if (!isSame) this.#sim.fail("state", `a ${write.op} of ${write.key} was written down as ${JSON.stringify(change)}`);
     if (write.op === "set") this.#set(write, change);
     else this.keys.delete(write.key);
