@@ -4,12 +4,17 @@ import type { Command } from "commander";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Workspace } from "../../machine/operations/operation-context.ts";
 import { age, pluralize } from "../../shared/format.ts";
+import { repeat } from "../../shared/repeat.ts";
 import { err, ok } from "../../shared/result.ts";
 import { wrongUsage, type CliResult } from "../answer.ts";
 import { requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { parseDuration } from "../times.ts";
 import { checkExport, ExportSum, pagesOf, readUnfinished, type ExportPage } from "../workspace-file.ts";
 import { defineWork } from "../workspace-command.ts";
+
+/** Pause before a page is asked for again: the coordinator limits what a token does. */
+const pauseMs = 1_000;
+const mostTries = 60;
 
 /** An export that was interrupted can be continued for so long. */
 const freezeMs = 600_000;
@@ -52,7 +57,7 @@ async function exportTo(cli: Cli, { keepFrozen }: ExportOptions, file: string): 
   if (keepMs === null) return wrongUsage("--keep-frozen takes a duration, such as 2h or 7d.");
   return cli.withWorkspace(async (link) => {
     const partial = `${path}.part`;
-    const sum = await writePages(cli, link, partial);
+    const sum = await writePages(cli, patience(cli), link, partial);
     if (!sum.ok) return withAdvice(sum.error, path);
     appendFileSync(partial, `${JSON.stringify({ end: sum.value.end() })}\n`);
     renameSync(partial, path);
@@ -77,7 +82,7 @@ function withAdvice(error: Extract<CliResult<never>, { ok: false }>["error"], pa
 }
 
 /** Writes the pages that a file lacks. */
-async function writePages(cli: Cli, link: Workspace, path: string): Promise<CliResult<ExportSum>> {
+async function writePages(cli: Cli, patient: Patience, link: Workspace, path: string): Promise<CliResult<ExportSum>> {
   const frozen = await link.call("workspace.freeze", { ms: freezeMs });
   if (!frozen.ok) return frozen;
   const { freeze } = frozen.value;
@@ -95,7 +100,8 @@ async function writePages(cli: Cli, link: Workspace, path: string): Promise<CliR
     write(JSON.stringify({ shim: "workspace", format: 1, freeze, at: new Date(cli.io.now()).toISOString() }));
   }
   for (let last: ExportPage | null = isContinued ? earlier.last : null; last === null || last.next !== null;) {
-    const page = await nextPage(link, freeze, last, sum.pages);
+    const after = last;
+    const page = await patient(() => nextPage(link, freeze, after, sum.pages));
     if (!page.ok) return page;
     last = page.value;
     write(JSON.stringify(last));
@@ -104,6 +110,20 @@ async function writePages(cli: Cli, link: Workspace, path: string): Promise<CliR
   }
   cli.passing("");
   return ok(sum);
+}
+
+type Patience = <T>(ask: () => Promise<CliResult<T>>) => Promise<CliResult<T>>;
+
+/** Repeats what is refused for now, until Ctrl-C. */
+function patience(cli: Cli): Patience {
+  const stop = cli.io.interrupted();
+  const interrupted: CliResult<never> = err({ code: "interrupted", message: "interrupted" });
+  return (ask) =>
+    repeat(
+      async () => (stop.aborted ? interrupted : ask()),
+      (answer, tries) => (!answer.ok && answer.error.isTransient === true && tries < mostTries ? pauseMs : null),
+      (ms) => cli.io.wait(ms, stop),
+    );
 }
 
 async function nextPage(
@@ -131,6 +151,7 @@ async function importFrom(cli: Cli, options: ImportOptions, file: string): Promi
   const question = `Fill this machine's workspace with ${pluralize(rows, "row")} of ${header.at}? What its chats have registered there begins anew.`;
   const refused = await requireYes(cli, question, options);
   if (refused) return refused;
+  const patient = patience(cli);
   return cli.withWorkspace(async (link) => {
     const id = end.sha256;
     const begun = await link.call("workspace.import", { id, part: 0 });
@@ -139,12 +160,14 @@ async function importFrom(cli: Cli, options: ImportOptions, file: string): Promi
     for await (const { page } of pagesOf(path)) {
       part += 1;
       if (part < begun.value.next) continue;
-      const taken = await link.call("workspace.import", { id, part, page });
+      const input = { id, part, page };
+      const taken = await patient(() => link.call("workspace.import", input));
       if (!taken.ok) return taken;
       cli.passing(`part ${part} imported`);
     }
     cli.passing("");
-    const done = await link.call("workspace.import", { id, part: part + 1, counts: end.counts });
+    const last = { id, part: part + 1, counts: end.counts };
+    const done = await patient(() => link.call("workspace.import", last));
     if (!done.ok) return done;
     const { epoch } = done.value;
     return ok({
