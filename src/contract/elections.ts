@@ -4,6 +4,9 @@ import { exampleSelf, counter, durationMs, Id, Self } from "./values.ts";
 
 const ElectionName = Id;
 
+/** An election is a lease on its name behind this; the token is the term, and `leases.renew` keeps it. */
+export const leaderScheme = "leader:";
+
 export const Leader = z.object({
   name: ElectionName,
   leader: Id,
@@ -32,14 +35,6 @@ export const electionOperations = {
     summary: "Becomes the leader if there is none, or waits in the queue.",
     effect: "grow",
     example: { self: exampleSelf, name: "main", requestId: "r2" },
-  }),
-  "elections.renew": operation("POST /elections/renew", "work", {
-    input: z.strictObject({ self: Self, name: ElectionName, term: counter }),
-    output: Leader,
-    errors: [...chatErrors, "not_holder"],
-    summary: "Renews the leadership of the current leader.",
-    effect: "keep",
-    example: { self: exampleSelf, name: "main", term: 1 },
   }),
   "elections.resign": operation("POST /elections/resign", "work", {
     input: z.strictObject({ self: Self, name: ElectionName, term: counter }),

@@ -1,10 +1,11 @@
 import * as z from "zod";
+import { leaderScheme } from "./elections.ts";
 import { chatErrors, operation } from "./operation.ts";
 import { exampleSelf, counter, durationMs, Id, limit, Self, whole } from "./values.ts";
 
 /** Any name. In `file:<project>/<path>` a last `*` means a folder's files, `**` all below it. */
 const Resource = whole(z.string().regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters"))
-  .refine((name) => !name.startsWith("leader:"), "leader: is reserved for elections")
+  .refine((name) => !name.startsWith(leaderScheme), "leader: is reserved for elections")
   .refine(
     (name) => !name.startsWith("file:") || !/[*]/.test(name.slice(5).replace(/\/\*\*?$/, "")),
     "* is allowed only as the last part of a path",

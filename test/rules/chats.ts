@@ -31,7 +31,6 @@ export function deedsOf({ self }: Pick<Peer, "self">): { readonly [Name in Engin
     "leases.release": { self, resource, token: 1 },
     "leases.cancel-wait": { self, resource, requestId },
     "elections.campaign": { self, name, requestId },
-    "elections.renew": { self, name, term: 1 },
     "elections.resign": { self, name, term: 1 },
     "messages.send": { self, target: { to: "all" }, body: 1 },
     "messages.subscribe": { self, pattern: "build" },

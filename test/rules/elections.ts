@@ -100,7 +100,8 @@ export function electionRules(it: RuleTest): void {
     for (let n = 0; n < 20; n++) {
       await pass(host, 19_999);
       const times = { ttlMs: 20_000, remainingMs: 20_000 };
-      expect(given(await renew(a))).toEqual({ name: "boss", leader: "a", incarnation: 1, term, ...times });
+      const lease = { resource: "leader:boss", holder: "a", incarnation: 1, token: term, isBound: false };
+      expect(given(await renew(a))).toMatchObject({ ...lease, ...times });
     }
     expect(codeOf(await renew(b))).toBe("not_holder");
     expect(codeOf(await renew(a, term + 1))).toBe("not_holder");
@@ -203,5 +204,5 @@ export function electionRules(it: RuleTest): void {
 }
 
 function renewed(host: RuleHost, peer: Peer, term: number) {
-  return host.call("elections.renew", { self: peer.self, name: "boss", term });
+  return host.call("leases.renew", { self: peer.self, resource: "leader:boss", token: term });
 }

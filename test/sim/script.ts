@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import type { Bug } from "./bug.ts";
 import { acts } from "./client/acts.ts";
 import type { Client } from "./client/client.ts";
+import type { Machine } from "./machine.ts";
 import { Faults, placeOf } from "./faults.ts";
 import { comeToRest } from "./rest.ts";
 import { Rng } from "./rng.ts";
@@ -96,14 +97,8 @@ const performers: Performers = {
   crash: withClient((faults, client, { isSeen }) => faults.crash(client, isSeen, isSeen)),
   break: withClient((_, client) => client.socket?.breakOff()),
   restart: (world, _, { who }) => void world.spawn(who),
-  suspend: ({ machines }, faults, { machine, ms, stepMs }) => {
-    const found = machines[machine];
-    if (found) faults.suspend(found, ms, stepMs);
-  },
-  "set-wall": ({ machines }, faults, { machine, ms }) => {
-    const found = machines[machine];
-    if (found) faults.setWall(found, ms);
-  },
+  suspend: ({ machines }, faults, { machine, ms, stepMs }) => faults.suspend(machines[machine] as Machine, ms, stepMs),
+  "set-wall": ({ machines }, faults, { machine, ms }) => faults.setWall(machines[machine] as Machine, ms),
   deploy: ({ host }) => host.deploy(),
   "lose-alarm": ({ host }) => host.alarm.lose(),
   "lose-next": ({ network }) => void (network.next = { isLost: true }),

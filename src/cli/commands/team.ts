@@ -1,5 +1,6 @@
 import { Option, type Command } from "commander";
 import * as z from "zod";
+import { leaderScheme } from "../../contract/elections.ts";
 import { stateWords } from "../../contract/chat-state.ts";
 import type { Json } from "../../contract/json.ts";
 import type { ForeseenConflict, ListedChat } from "../../contract/machine/team.ts";
@@ -284,19 +285,17 @@ function tokenLost(resource: string, token: number, holder: string | null): Fail
   return err({ exit: exitCodes.leaseLost, code: "lease_lost", message });
 }
 
-const leaderPrefix = "leader:";
-
 function addLeaders(team: Command, cli: Cli): void {
   const leaders = defineWork(cli, team, "leaders", {
     operation: "leases.list",
     hidden: ["holder"],
-    fixed: { prefix: leaderPrefix },
+    fixed: { prefix: leaderScheme },
     summary: "Who leads which election.",
     isLabelled: true,
     view: tableView({
       rows: ({ leases }) => leases,
       columns: (_output, _cli, { label }) => ({
-        ELECTION: ({ resource }) => resource.slice(leaderPrefix.length),
+        ELECTION: ({ resource }) => resource.slice(leaderScheme.length),
         LEADER: ({ holder }) => label(holder),
         TERM: "token",
         UNTIL: ({ remainingMs }) => `${age(remainingMs)} left unless renewed`,

@@ -1,4 +1,4 @@
-import type { Leader } from "../../contract/elections.ts";
+import { leaderScheme, type Leader } from "../../contract/elections.ts";
 import { ok } from "../../shared/result.ts";
 import { expiresAt, isLive, findLease, type LeaseRow } from "./lease-rows.ts";
 import * as grants from "./lease-grants.ts";
@@ -13,7 +13,7 @@ import * as waiters from "./waiters.ts";
 const lockDelayMs = 15_000;
 
 function resourceOf(name: string): string {
-  return `leader:${name}`;
+  return leaderScheme + name;
 }
 
 export const handlers = {
@@ -26,13 +26,6 @@ export const handlers = {
     if (leader && acquired.ok && acquired.value.state === "granted") return ok({ state: "leading", leader });
     const position = acquired.ok && acquired.value.state === "waiting" ? acquired.value.position : null;
     return ok({ state: "following", leader, position });
-  }),
-
-  "elections.renew": byLiveChat((tx, { name, term }, caller) => {
-    const renewed = firstOf(leases.renewEach(tx, [{ resource: resourceOf(name), token: term }], caller));
-    if (!renewed.ok) return renewed;
-    const { holder: leader, incarnation, token, ttlMs, remainingMs } = renewed.value;
-    return ok({ name, leader, incarnation, term: token, ttlMs, remainingMs });
   }),
 
   /** Resignation leaves no lock delay: the next waiter, another chat, leads at once. */

@@ -1,3 +1,4 @@
+import { leaderScheme } from "../../contract/elections.ts";
 import { among } from "../../shared/sql.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import * as audit from "../kernel/audit.ts";
@@ -55,7 +56,6 @@ function toRow(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest, seq: n
   };
 }
 
-const leaderScheme = "leader:";
 const fileScheme = "file:";
 
 /** Announces only `$leader/` and `$file/`; other leases would only cost rows. */

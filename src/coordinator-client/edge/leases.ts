@@ -1,3 +1,4 @@
+import { leaderScheme } from "../../contract/elections.ts";
 import { isLost, type CallError } from "../../contract/errors.ts";
 import type { CallInput, OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
@@ -325,7 +326,7 @@ function leadershipRight(calls: Calls, self: Self, request: LeadershipRequest): 
   const { name, waitMs = 0, requestId = calls.newId() } = request;
   return {
     self,
-    name: `leader:${name}`,
+    name: leaderScheme + name,
     requestId,
     waitMs,
     acquire: async (leftMs, deadlineMs) => {

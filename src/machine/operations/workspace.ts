@@ -1,3 +1,4 @@
+import { leaderScheme } from "../../contract/elections.ts";
 import { commandLine, commandLineChat } from "../../contract/command-line-chat.ts";
 import { type CallError, isBadInput, isRefusal, isTransient } from "../../contract/errors.ts";
 import { operations, type CallInput, type CallName, type InputOf, type OutputOf } from "../../contract/operations.ts";
@@ -232,7 +233,7 @@ async function acquireOnce(
   const lose = (reason: string): void => lost.abort(reason);
   const name = redact(asGiven).text;
   const timing = { ttlMs, waitMs: waitMs ?? longestWaitMs };
-  const resource = kind === "lock" ? name : `leader:${name}`;
+  const resource = kind === "lock" ? name : leaderScheme + name;
   const stopListening = onRightLost(client, resource, ttlMs, lose);
   const release = async (): Promise<void> => {
     stopListening();

@@ -1,5 +1,5 @@
 import { isTransient, type CallError } from "../../contract/errors.ts";
-import type { Leader } from "../../contract/elections.ts";
+import { leaderScheme, type Leader } from "../../contract/elections.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { newId } from "../../coordinator-client/edge/platform.ts";
 import { ok, type Result } from "../../shared/result.ts";
@@ -53,7 +53,8 @@ export class Leadership {
   async renew(held: Holding<"leadership">): Promise<void> {
     const { resource: name, token: term } = held;
     if (term === 0) return void (await this.campaign(name));
-    const answer = await this.#parts.link.call("elections.renew", { name, term }, timeoutMs);
+    const renewal = { resource: leaderScheme + name, token: term };
+    const answer = await this.#parts.link.call("leases.renew", renewal, timeoutMs);
     if (answer.ok || isTransient(answer.error)) return;
     const { runtime, sessionId } = this.#parts;
     const text = `This chat no longer leads ${name} (term ${term}): stop the work that depends on it.`;

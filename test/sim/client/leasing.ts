@@ -76,11 +76,10 @@ export class Leasing {
    */
   instead(name: string, input: unknown): Result<object, Refusal> | null {
     const { sim, habits } = this.#client.around;
-    if ((name !== "leases.renew" && name !== "elections.renew") || habits.isNight) return null;
-    const { token, term } = input as { token?: number; term?: number };
-    const renewed = token ?? term ?? 0;
-    if (sim.rng.chance(habits.forgets)) this.#forgotten.add(renewed);
-    return this.#forgotten.has(renewed) ? err(forgotten) : null;
+    if (name !== "leases.renew" || habits.isNight) return null;
+    const { token } = input as { token: number };
+    if (sim.rng.chance(habits.forgets)) this.#forgotten.add(token);
+    return this.#forgotten.has(token) ? err(forgotten) : null;
   }
 
   /** Looks at all that it may believe now. */

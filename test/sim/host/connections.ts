@@ -1,3 +1,4 @@
+import type { ChatRow } from "#src/coordination/kernel/chat-rows.ts";
 import type { Presence } from "#src/coordination/kernel/tx.ts";
 import type { Sim } from "../sim.ts";
 import type { HostBugs } from "../bug.ts";
@@ -104,20 +105,12 @@ export class Connections implements Presence {
   }
 }
 
-interface Row {
-  readonly incarnation: number;
-  readonly status: string;
-  readonly lastSeenAt: number;
-  readonly isConnected: number;
-  readonly graceUntil: number | null;
-}
-
 export type IsGone = (chat: string, incarnation: number) => boolean;
 
 /** Whether a chat lives at this moment of a transaction, by the rules [CH4] and [CH5], written down a second time. */
 export function goneIn(sim: Sim, sql: RecordingSql, presence: Presence, ttlMs: () => number): IsGone {
   return (chat, incarnation) => {
-    const [row] = sql.peek<Row>("SELECT * FROM chats WHERE chat = ?", chat);
+    const [row] = sql.peek<ChatRow>("SELECT * FROM chats WHERE chat = ?", chat);
     if (!row || row.incarnation !== incarnation || row.status === "offline") return true;
     const heardAt = presence.lastSeen(chat);
     if (heardAt !== null) return Math.max(heardAt, row.lastSeenAt) + ttlMs() <= sim.hostNow;

@@ -128,7 +128,7 @@ export class LeaseLedger {
     "unqueued-all": ({ chat }) => {
       for (const place of this.places.values()) if (place.chat === chat) this.places.delete(place.seq);
     },
-    delayed: ({ resource, until }) => this.#delayed(resource, until),
+    delayed: ({ resource, until }) => void this.delays.set(resource, until),
     undelayed: ({ resource }) => void this.delays.delete(resource),
   };
 
@@ -209,10 +209,6 @@ export class LeaseLedger {
   #queued(place: PlaceFact): void {
     this.#sim.count("stands in line");
     this.places.set(place.seq, { ...place, mask: maskOf(place.resource) });
-  }
-
-  #delayed(resource: string, until: number): void {
-    this.delays.set(resource, until);
   }
 
   /** Whoever stands in line is kept from his turn by something whose end will be noticed. */

@@ -1,3 +1,4 @@
+import { leaderScheme } from "../../../contract/elections.ts";
 import { stateText } from "../../../contract/chat-state.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import type { ForeseenConflict } from "../../../contract/machine/team.ts";
@@ -21,7 +22,6 @@ import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 const pageSize = 100;
 const maxTasks = 200;
 const maxNoteChars = 200;
-const leaderPrefix = "leader:";
 
 export const chats = teamTool<"shim_chats">(async ({ chat: { runtime }, member, call }, { all }) => {
   const found = await call("chats.list", { limit: pageSize });
@@ -30,10 +30,10 @@ export const chats = teamTool<"shim_chats">(async ({ chat: { runtime }, member, 
   if (!running.ok) return running;
   const summary = await call("tasks.progress", {});
   if (!summary.ok) return summary;
-  const leading = await call("leases.list", { prefix: leaderPrefix, limit: pageSize });
+  const leading = await call("leases.list", { prefix: leaderScheme, limit: pageSize });
   if (!leading.ok) return leading;
   const leaders = leading.value.leases.map(({ resource, holder: chat, token: term }) => {
-    return { name: resource.slice(leaderPrefix.length), chat, term };
+    return { name: resource.slice(leaderScheme.length), chat, term };
   });
   const { activeChats: _chats, isAll: _isAll, ...tasks } = summary.value;
   const known = found.value.chats.map((chat) => toChatLine(member, chat, running.value.tasks, runtime));
