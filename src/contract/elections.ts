@@ -4,7 +4,7 @@ import { exampleSelf, counter, durationMs, Id, Self } from "./values.ts";
 
 const ElectionName = Id;
 
-/** An election is a lease on its name behind this; the token is the term, and `leases.renew` keeps it. */
+/** An election is a lease on its name behind this; its token is the term. */
 export const leaderScheme = "leader:";
 
 export const Leader = z.object({

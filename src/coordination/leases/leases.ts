@@ -116,7 +116,7 @@ function acquireOrWait(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest
 }
 
 /** Up to the first that is not held, or comes twice. */
-export function renewEach(
+function renewEach(
   tx: Tx,
   requests: List<Omit<CheckedInputOf<"leases.renew">, "self">>,
   caller: chatRows.LivenessRow,
