@@ -165,7 +165,10 @@ export class TaskBeliefs {
     belief.proof = proof;
     const taskBeliefs = this.#byTask.get(belief.task) ?? new Set();
     this.#byTask.set(belief.task, taskBeliefs.add(belief));
-    for (const other of taskBeliefs) this.#apart(belief, other);
+    for (const other of taskBeliefs) {
+      if (other === belief || other.trustMs() === 0) continue;
+      this.#mustBeOver(belief.claim < other.claim ? belief : other);
+    }
   }
 
   drop(belief: TaskBelief): void {
@@ -178,11 +181,6 @@ export class TaskBeliefs {
   /** A new claim of a task: nobody may work on it under an older one. */
   granted(task: number): void {
     for (const belief of this.#byTask.get(task) ?? []) this.#mustBeOver(belief);
-  }
-
-  #apart(one: TaskBelief, other: TaskBelief): void {
-    if (one === other || one.trustMs() === 0 || other.trustMs() === 0) return;
-    this.#mustBeOver(one.claim < other.claim ? one : other);
   }
 
   #mustBeOver(belief: TaskBelief): void {
