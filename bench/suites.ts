@@ -4,6 +4,7 @@ export const suites = {
   tasks: () => import("./tasks-main.ts"),
   flat: () => import("./flat-main.ts"),
   fleet: () => import("./fleet-main.ts"),
+  capacity: () => import("./capacity-main.ts"),
   page: () => import("./page-main.ts"),
   restore: () => import("./restore-main.ts"),
   hooks: () => import("./hooks-main.ts"),

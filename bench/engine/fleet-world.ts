@@ -36,10 +36,10 @@ const keysPerProject = 50;
 const stepsPerJob = 3;
 
 /** @param exponent of Zipf's law: the share of the n-th project is 1 / n ** exponent of the first one's */
-export function aWorld(count: number, exponent: number): World {
+export function aWorld(count: number, exponent: number, seed = 7): World {
   const weights = range(projects, (n) => 1 / (n + 1) ** exponent);
   const sum = weights.reduce((all, weight) => all + weight, 0);
-  const random = new Random(7);
+  const random = new Random(seed);
   const members: FleetChat[][] = weights.map(() => []);
   const chats: FleetChat[] = [];
   let reached = 0;

@@ -5,6 +5,7 @@ import { Random } from "../restore/random.ts";
 import { scaled } from "../size.ts";
 import { aWorld, drawAct, type Act, type FleetChat, type Step, type World } from "./fleet-world.ts";
 import { MemoryEngine } from "./memory-engine.ts";
+import { placeLargestFirst } from "./placement.ts";
 
 const objects = scaled(100, 10);
 const chatCount = scaled(100_000, 200);
@@ -29,7 +30,10 @@ function hashed(text: string): number {
 }
 
 function projectSplits(world: World): Split[] {
-  const placed = placeLargestFirst(world.members.map(({ length }) => length));
+  const placed = placeLargestFirst(
+    world.members.map(({ length }) => length),
+    objects,
+  );
   return [
     projectSplit("by hash of the project", (project) => hashed(`project-${project}`)),
     projectSplit("by project, largest first", (project) => placed[project] ?? 0),
@@ -54,18 +58,6 @@ const otherSplits: readonly Split[] = [
     keyAt: (project, key) => hashed(`key-${project}-${key}`),
   },
 ];
-
-/** Each project goes to the object that has the fewest chats: what a directory of projects can do. */
-function placeLargestFirst(sizes: readonly number[]): number[] {
-  const loads = range(objects, () => 0);
-  const placed: number[] = [];
-  for (const [project, size] of [...sizes.entries()].toSorted(([, a], [, b]) => b - a)) {
-    const least = loads.indexOf(Math.min(...loads));
-    placed[project] = least;
-    loads[least] = (loads[least] ?? 0) + size;
-  }
-  return placed;
-}
 
 /** Counts of what a split makes cross from one object to another. */
 class Crossings {

@@ -8,7 +8,7 @@ export const workers = 8;
 export const perWorker = 10;
 
 /** The same for both sides. */
-export function payload(n: number): object {
+export function payload(n: number): { n: number; text: string } {
   return { n, text: "Look through the module and write down what it does, with the files that it touches." };
 }
 

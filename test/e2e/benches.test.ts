@@ -198,6 +198,7 @@ describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, (
     [["edge", "growth", "sockets", "detection"], 19],
     [["flat"], 25],
     [["fleet"], 15],
+    [["capacity"], 40],
     [["conflicts"], 10],
     [["restore", "--client", "desktop"], 4],
   ] as const)("[BN1] [BN2] [BN3] so does %s @night", async (args, rows) => {
