@@ -214,7 +214,7 @@ export const workspaceOperations = {
   }),
   "workspace.freeze": operation("POST /freeze", "admin", {
     input: z.strictObject({
-      /** From now; 0 ends it. */
+      /** From now; never shortens a freeze; 0 ends it. */
       ms: z
         .int()
         .min(0)

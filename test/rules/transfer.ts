@@ -79,6 +79,7 @@ export function transferRules(it: RuleTest): void {
     expect((await refusal(host, "chats.heartbeat", { self })).code).toBe("unknown_chat");
     expect(await get(host, "k")).toMatchObject({ value: 1 });
     expect(await freeze(host, 2 * minute)).toBe(number);
+    expect(await ask(host, "workspace.freeze", { ms: 1 })).toEqual({ freeze: number, remainingMs: 2 * minute });
     host.wait(minute);
     expect((await refusal(host, "state.set", { key: "k", value: 2 })).code).toBe("frozen");
     host.wait(minute);

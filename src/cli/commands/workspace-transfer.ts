@@ -57,14 +57,18 @@ async function exportTo(cli: Cli, { keepFrozen }: ExportOptions, file: string): 
   if (keepMs === null) return wrongUsage("--keep-frozen takes a duration, such as 2h or 7d.");
   return cli.withWorkspace(async (link) => {
     const partial = `${path}.part`;
-    const sum = await writePages(cli, patience(cli), link, partial);
+    const frozen = await link.call("workspace.freeze", { ms: freezeMs });
+    if (!frozen.ok) return frozen;
+    const { freeze, remainingMs: before } = frozen.value;
+    const othersMs = before > freezeMs ? before : 0;
+    const sum = await writePages(cli, { patient: patience(cli), link, freeze }, partial);
     if (!sum.ok) return withAdvice(sum.error, path);
     appendFileSync(partial, `${JSON.stringify({ end: sum.value.end() })}\n`);
     renameSync(partial, path);
-    const ended = await link.call("workspace.freeze", { ms: keepMs });
+    const ended = await endFreeze(link, keepMs, othersMs);
     if (!ended.ok) return ended;
     const { rows, bytes } = sum.value;
-    const { remainingMs } = ended.value;
+    const remainingMs = ended.value;
     return ok({
       data: { file: path, rows, bytes, sha256: sum.value.end().sha256, remainingMs },
       text: [
@@ -76,16 +80,27 @@ async function exportTo(cli: Cli, { keepFrozen }: ExportOptions, file: string): 
   });
 }
 
+/** @param othersMs of a freeze of before, which stays @returns how long it stays frozen */
+async function endFreeze(link: Workspace, keepMs: number, othersMs: number): Promise<CliResult<number>> {
+  if (keepMs === 0 && othersMs > 0) return ok(othersMs);
+  const ended = await link.call("workspace.freeze", { ms: keepMs });
+  return ended.ok ? ok(ended.value.remainingMs) : ended;
+}
+
 function withAdvice(error: Extract<CliResult<never>, { ok: false }>["error"], path: string): CliResult<never> {
   const message = `${error.message}. What was read is in ${path}.part: the same command continues within ten minutes, while the workspace is read only (\`shim workspace thaw\` ends that)`;
   return err({ ...error, message });
 }
 
+interface Source {
+  readonly patient: Patience;
+  readonly link: Workspace;
+  /** Number of the freeze. */
+  readonly freeze: number;
+}
+
 /** Writes the pages that a file lacks. */
-async function writePages(cli: Cli, patient: Patience, link: Workspace, path: string): Promise<CliResult<ExportSum>> {
-  const frozen = await link.call("workspace.freeze", { ms: freezeMs });
-  if (!frozen.ok) return frozen;
-  const { freeze } = frozen.value;
+async function writePages(cli: Cli, { patient, link, freeze }: Source, path: string): Promise<CliResult<ExportSum>> {
   const earlier = await readUnfinished(path);
   const isContinued = earlier?.header.freeze === freeze;
   if (earlier && !isContinued)

@@ -55,13 +55,14 @@ export const handlers = {
   "workspace.freeze"(tx, { ms }, { machine: actor }) {
     if (tx.frozenUntil === meta.untilImported) return err(isImporting);
     const wasFrozen = isFrozen(tx);
-    if (wasFrozen || ms > 0) set(tx, tx.now + ms);
+    const until = ms === 0 ? tx.now : Math.max(tx.frozenUntil, tx.now + ms);
+    if (wasFrozen || ms > 0) set(tx, until);
     if (wasFrozen ? ms === 0 : ms > 0) {
       const kind = ms > 0 ? "workspace.frozen" : "workspace.unfrozen";
       const seq = audit.append(tx, { kind, subject: "workspace", actor, detail: { ms } });
       if (ms > 0) meta.write(tx.sql, numberKey, String(seq));
     }
-    return ok({ freeze: numberOf(tx), remainingMs: ms });
+    return ok({ freeze: numberOf(tx), remainingMs: until - tx.now });
   },
 } satisfies Partial<Handlers>;
 

@@ -118,9 +118,7 @@ function tasks({ samples }: OutputOf<"metrics">): Found {
   const oldest = samples.find(({ name }) => name === "shim_task_oldest_queued_seconds")?.value;
   if (oldest === undefined || oldest === 0) return pass("no task waits");
   const text = `the oldest queued task waits for ${age(oldest * 1_000)}`;
-  return oldest <= waitingSeconds
-    ? pass(text)
-    : warn(text, "`shim task list --state queued` and `shim team explain` say why.");
+  return oldest <= waitingSeconds ? pass(text) : warn(text, "`shim task show <task>` says why.");
 }
 
 async function sync(context: OperationContext): Promise<Found> {

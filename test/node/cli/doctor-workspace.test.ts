@@ -55,7 +55,7 @@ it("[CL189] of a machine that has joined no workspace it checks its own coordina
   const checks = await checksOf(home);
   expect(checks).toMatchObject({ "workspace:coordinator": "ok: this machine's own" });
   expect(checks["workspace:tasks"]).toBe("warn: the oldest queued task waits for 2 h");
-  expect(await home.shim("doctor --workspace")).toMatchObject(printed("shim task list --state queued"));
+  expect(await home.shim("doctor --workspace")).toMatchObject(printed("task show"));
 });
 
 it("[CL189] a clock that is certainly off is a warning, one that may be right is none", () => {

@@ -137,6 +137,8 @@ it("[CL187] --keep-frozen leaves the workspace read only, and thaw ends that", a
   expect(await run(home, "workspace export", file, "--keep-frozen", "7d")).toMatchObject(printed("read only for 7 d"));
   expect(await home.shim("team state set", "k", "1")).toMatchObject(failed(1, "read only until"));
   expect(await home.json("team state get", "plan")).toMatchObject({ entry: { value: { steps: [1] } } });
+  const second = await run(home, "workspace export", "second");
+  expect(second).toMatchObject(printed("The workspace is read only for 7 d more"));
   expect(await home.shim("workspace thaw")).toMatchObject(printed("takes changes again"));
   expect(await home.json("team state set", "k", "1")).toMatchObject({ version: expect.any(Number) });
   expect(await run(home, "workspace export", "x", "--keep-frozen", "soon")).toMatchObject({ code: 2 });
