@@ -2,7 +2,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { version } from "../src/platform/version.ts";
+import { version } from "../src/contract/version.ts";
 import { CannotMeasureError } from "./cannot-measure.ts";
 import { printTable } from "./figures.ts";
 import { sessionPaths, textAtPath } from "./real/choose-sessions.ts";

@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { median } from "simple-statistics";
 import { CLAUDE_VERSION, claudeBinary } from "../scripts/install-claude.ts";
 import { programOf } from "../scripts/install-clients.ts";
-import { version } from "../src/platform/version.ts";
+import { version } from "../src/contract/version.ts";
 import { CannotMeasureError, needed } from "./cannot-measure.ts";
 import { hookTimes } from "./restore/codex-chat.ts";
 import { inDesktopChats, inOtherClient, kindNames, makeSession, sessionsOfRound } from "./restore/kinds.ts";

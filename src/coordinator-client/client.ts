@@ -1,5 +1,6 @@
 import type { CallError } from "../contract/errors.ts";
 import type { Self } from "../contract/values.ts";
+import { version } from "../contract/version.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { LocalCalls } from "../runtime/local-calls.ts";
 import type { Call, HintKind } from "./coordinator-client.ts";
@@ -115,7 +116,8 @@ export class WorkspaceClient {
   /** Registers the chat, and again whenever the coordinator counts it as gone. */
   register(chat: ChatInput, deadlineMs = registerTimeoutMs): Promise<Result<RegisteredChat, CallError>> {
     if (this.state === "closed") return Promise.resolve(err({ code: "closed", message: "the client is closed" }));
-    const registered = this.#registration.setChat(chat, deadlineMs);
+    const metadata = { version, ...chat.metadata };
+    const registered = this.#registration.setChat({ ...chat, metadata }, deadlineMs);
     this.#connection.start();
     this.#connection.registerChat();
     return registered;

@@ -1,4 +1,4 @@
-export const version = "0.1.0";
+import { version } from "../contract/version.ts";
 
 /** Written by the build. */
 declare const shimBuiltAt: number | undefined;

@@ -4,6 +4,7 @@ import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
 import { isOperation, operations, type OperationName, type OutputOf } from "../contract/operations.ts";
 import { defaultMaxBodyBytes, oldestProtocolVersion, protocolVersion } from "../contract/protocol.ts";
+import { version } from "../contract/version.ts";
 import type { Scope } from "../contract/workspaces.ts";
 import { contentType, toExposition } from "../shared/exposition.ts";
 import { innerHeaders } from "../durable/attachments.ts";
@@ -60,6 +61,7 @@ app.get("/health", ({ env }) =>
     version: env.VERSION?.id ?? null,
     deployedAt: env.VERSION?.timestamp ?? null,
     now: Date.now(),
+    shim: version,
   }),
 );
 app.use(mcpPath, (context, next) => onlyListedOrigins(context, next), allowListedOrigins);

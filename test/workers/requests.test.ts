@@ -177,6 +177,7 @@ it("[WO5] a client of another protocol is refused; no header means the present o
     oldestProtocol: 1,
     ...version,
     now: expect.any(Number),
+    shim: expect.stringMatching(/^\d+\.\d+\.\d+/),
   });
   expect(version.version).toEqual(expect.any(String));
 });

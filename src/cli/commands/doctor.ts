@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Check } from "../../contract/machine/installation.ts";
 import { pluralize } from "../../shared/format.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
@@ -13,7 +13,11 @@ export function addCommand(program: Command, cli: Cli): void {
   const command = program
     .command("doctor")
     .description("check everything, and say how to fix it")
-    .option("--workspace", "check the workspace that this machine has joined, as its operator would")
+    .addOption(
+      new Option("--workspace", "check the workspace that this machine has joined, as its operator would").conflicts(
+        "acknowledge",
+      ),
+    )
     .option("--acknowledge", "mark the notices as read: do not show them again");
   cli.define(command, (options: DoctorOptions) => doctor(cli, options));
   addMetrics(command, cli);

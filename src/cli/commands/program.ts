@@ -1,6 +1,6 @@
 import { type Argument, Command, CommanderError, Help } from "commander";
 import { HomeError } from "../../platform/paths.ts";
-import { version } from "../../platform/version.ts";
+import { version } from "../../contract/version.ts";
 import { isClose } from "../../shared/close-words.ts";
 import { exitCodes, failed, wrongUsage } from "../answer.ts";
 import { Cli } from "../cli.ts";

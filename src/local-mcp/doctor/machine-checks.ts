@@ -22,7 +22,6 @@ import { detect } from "../../installer/targets.ts";
 import { limitProblems } from "../../machine/usage/at-limit.ts";
 import { type AllFound, type Checks, fail, type Found, pass, runAll, warn } from "./checks.ts";
 import { storeChecks } from "./store-checks.ts";
-import { workspaceChecks } from "./workspace-checks.ts";
 
 const groups: Readonly<Record<CheckGroup, Checks<OperationContext>>> = {
   machine: {
@@ -41,7 +40,8 @@ const groups: Readonly<Record<CheckGroup, Checks<OperationContext>>> = {
   notifications: { notify_desktop: desktop },
   trust: { "codex:hook_trust": codexTrust },
   store: { store: storeChecks },
-  workspace: { workspace: workspaceChecks },
+  // The file loads the client of a workspace.
+  workspace: { workspace: async (context) => (await import("./workspace-checks.ts")).workspaceChecks(context) },
 };
 const usualGroups: readonly CheckGroup[] = ["machine", "notifications", "trust", "store"];
 

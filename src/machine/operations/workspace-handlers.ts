@@ -92,7 +92,7 @@ async function purge(
   return err({ ...purged.error, message });
 }
 
-async function syncState(context: OperationContext, edge: EdgeConfig): Promise<SyncState> {
+export async function syncState(context: OperationContext, edge: EdgeConfig): Promise<SyncState> {
   const { store, config } = await context.runtime();
   const ring = readKeys(context.paths.home, edge, context.site.env);
   const key = ring.ok ? (ring.value?.current.id ?? null) : null;

@@ -26,7 +26,6 @@ import { HeldClaims } from "./held-claims.ts";
 import { forgetHeld, type Holding } from "./holdings.ts";
 import { Leadership } from "./leadership.ts";
 import { messageInbox } from "./message-inbox.ts";
-import { version } from "../../platform/version.ts";
 import { countQueued, Outbox } from "./outbox.ts";
 import { TaskClaims } from "./task-claims.ts";
 import {
@@ -291,7 +290,6 @@ export class TeamChat {
       isInteractive: true,
       ...this.#abilities,
       metadata: {
-        version,
         ...(await this.naming.metadata(session)),
         ...(this.#statedAbilities && { [ownAbilitiesField]: true }),
       },

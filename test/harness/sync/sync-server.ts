@@ -17,6 +17,8 @@ export class SyncServer {
   readonly host = new EmbeddedHost(openBetterSqlite3);
   readonly http: RealServer;
   isDown = false;
+  /** Answers in place of the engine, by path. */
+  readonly fixed: Record<string, unknown> = { ...notOfTheEngine };
   /** Does what it is asked under this path, and its answer is lost on the way. */
   losesAnswersOf: string | null = null;
 
@@ -44,7 +46,7 @@ export class SyncServer {
 
   async #answer({ method, url, headers, body }: Seen): Promise<Served> {
     const { pathname, searchParams } = new URL(url, this.url);
-    const made = notOfTheEngine[pathname];
+    const made = this.fixed[pathname];
     if (made) return servedAs(ok(made));
     const name = operationAt(method, pathname.replace(base, ""));
     if (!name || !isEngineOperation(name)) return { status: 404, body: "{}", retryAfter: null };

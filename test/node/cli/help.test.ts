@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { expect, it } from "vitest";
 import { Cli } from "#src/cli/cli.ts";
 import { build, withSubcommands, wordsOf } from "#src/cli/commands/program.ts";
-import { version } from "#src/platform/version.ts";
+import { version } from "#src/contract/version.ts";
 import { aCliHome, failed } from "#harness/machine/cli-home.ts";
 
 it("prints help with the exit codes, of one command, and the version", async () => {

@@ -9,7 +9,7 @@ import { hookEvents } from "#src/contract/hook-input.ts";
 import { hookTimeout } from "#src/installer/entries.ts";
 import { teamTools } from "#src/contract/team-tools.ts";
 import { machineTools } from "#src/contract/tools.ts";
-import { version } from "#src/platform/version.ts";
+import { version } from "#src/contract/version.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { twoChats } from "#harness/team/team-rig.ts";

@@ -1,4 +1,4 @@
-import { version } from "#src/platform/version.ts";
+import { version } from "#src/contract/version.ts";
 import { rmSync, writeFileSync } from "node:fs";
 import { expect, it, vi } from "vitest";
 import { writeEdgeConfig, edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
@@ -47,7 +47,7 @@ function undelivered({ runtime, claude }: TeamChat): news.News[] {
   return runtime.store.read((sql) => news.undelivered(sql, claude.session, 100), []).map((row) => row.news);
 }
 
-it("[TE1] [TE10] at an edge chats work together, and it sees of their folder only hashes and an envelope", async () => {
+it("[TE1] [TE10] [CL313] at an edge chats work together, and it sees of their folder only hashes and an envelope", async () => {
   const { rig, one, other, ask } = await atEdge();
   await ask(one, "shim_submit", { tasks: [{ type: "a", payload: 1 }] });
   const notes = { goal: "a goal of mine", nextStep: "in the file src/hidden.ts" };

@@ -1,4 +1,4 @@
-import { version } from "#src/platform/version.ts";
+import { version } from "#src/contract/version.ts";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
