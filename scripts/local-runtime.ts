@@ -1,6 +1,6 @@
 // The worker under a workerd of its own: what every local coordinator is started with, by `npm run dev`, demo, bench and tests.
 import { randomBytes } from "node:crypto";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { build } from "esbuild";
 import { convertV4MiniflareOptions, Miniflare, Response } from "miniflare";
 import { secretNames, type SecretName } from "../src/contract/secrets.ts";
@@ -160,6 +160,68 @@ function workerd(options: LocalRuntimeOptions, secrets: Secrets, restarted: () =
       ...givenParts(options),
     }),
   );
+}
+
+interface MixedOptions<Version extends string> {
+  /** Holds the scripts, and what is stored. */
+  readonly folder: string;
+  /** Built workers by version. */
+  readonly scripts: Readonly<Record<Version, string>>;
+  /** Version of the object. */
+  readonly object: Version;
+  readonly secrets: Secrets;
+}
+
+interface MixedRuntime<Version extends string> {
+  readonly urls: Readonly<Record<Version, string>>;
+  close(): Promise<void>;
+}
+
+/** One object with a Worker of each version before it, as during a gradual deployment. */
+export async function startMixed<Version extends string>({
+  folder,
+  scripts,
+  object,
+  secrets,
+}: MixedOptions<Version>): Promise<MixedRuntime<Version>> {
+  const versions = Object.keys(scripts) as Version[];
+  const others = versions.filter((version) => version !== object);
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      host: "127.0.0.1",
+      port: 0,
+      cf: false,
+      logRequests: false,
+      resourcePersistencePath: join(folder, "state"),
+      handleStructuredLogs: () => undefined,
+      workers: [object, ...others].map((version) => mixedWorker(version, object, scripts[version], secrets)),
+    }),
+  );
+  await miniflare.ready;
+  const urls: Partial<Record<Version, string>> = {};
+  for (const version of versions) urls[version] = (await miniflare.unsafeGetDirectURL(version)).origin;
+  return { urls: urls as Record<Version, string>, close: () => miniflare.dispose() };
+}
+
+/** The Worker of the object's version has the object and consumes the queue; another one calls them. */
+function mixedWorker(version: string, object: string, script: string, secrets: Secrets) {
+  const { compatibilityDate, compatibilityFlags, queueProducers, queueConsumers, durableObjects } = declared;
+  const elsewhere = Object.entries(durableObjects).map(([name, { className, useSQLite }]) => {
+    return [name, { className, useSQLite, scriptName: object }] as const;
+  });
+  return {
+    name: version,
+    compatibilityDate,
+    compatibilityFlags,
+    queueProducers,
+    queueConsumers: version === object ? queueConsumers : {},
+    durableObjects: version === object ? durableObjects : Object.fromEntries(elsewhere),
+    modules: true,
+    scriptPath: script,
+    modulesRoot: dirname(script),
+    bindings: { ...secrets, SHIM_LOCAL: "1" },
+    unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+  };
 }
 
 /** What is left out where it is not asked for. */

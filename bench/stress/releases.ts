@@ -2,8 +2,7 @@ import { execFile, execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
-import { convertV4MiniflareOptions, Miniflare } from "miniflare";
-import { bundle, declared, randomSecrets, type Secrets } from "../../scripts/local-runtime.ts";
+import { bundle, randomSecrets, startMixed, type Secrets } from "../../scripts/local-runtime.ts";
 import { operations } from "../../src/contract/operations.ts";
 import type { Acknowledged, LoadOptions } from "./release-load.ts";
 
@@ -87,7 +86,9 @@ interface Mix {
 /** One object, before it a Worker of each version, before each clients of both. */
 async function mix({ trees, object, folder, ms, chats }: Mix): Promise<{ losses: number; rows: string[] }> {
   const secrets = randomSecrets();
-  const edge = await startMixed(trees, object, folder, secrets);
+  const scripts = { base: join(folder, "base.mjs"), this: join(folder, "this.mjs") };
+  for (const one of versions) await bundle(join(trees[one], "src", "worker", "worker-entry.ts"), scripts[one]);
+  const edge = await startMixed({ folder, scripts, object, secrets });
   try {
     const urls = edge.urls;
     const admin = await firstToken(urls.base, secrets);
@@ -169,51 +170,4 @@ async function lossesOf(url: string, admin: string, facts: Acknowledged): Promis
     if (entry?.value !== value) lost.push(`${key} is ${String(entry?.value)}, not ${value}`);
   }
   return lost;
-}
-
-interface MixedEdge {
-  readonly urls: Readonly<Record<Version, string>>;
-  close(): Promise<void>;
-}
-
-async function startMixed(trees: Trees, object: Version, folder: string, secrets: Secrets): Promise<MixedEdge> {
-  await Promise.all(
-    versions.map((one) => bundle(join(trees[one], "src", "worker", "worker-entry.ts"), join(folder, `${one}.mjs`))),
-  );
-  const ordered = [...versions].sort((one) => (one === object ? -1 : 1));
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
-      host: "127.0.0.1",
-      port: 0,
-      cf: false,
-      logRequests: false,
-      resourcePersistencePath: join(folder, "state"),
-      handleStructuredLogs: () => undefined,
-      workers: ordered.map((one) => workerOf(one, object, folder, secrets)),
-    }),
-  );
-  const urlOf = async (version: Version): Promise<string> => (await miniflare.unsafeGetDirectURL(version)).origin;
-  await miniflare.ready;
-  return { urls: { base: await urlOf("base"), this: await urlOf("this") }, close: () => miniflare.dispose() };
-}
-
-/** The Worker of the object's version has the object and consumes the queue; the other one calls them. */
-function workerOf(version: Version, object: Version, folder: string, secrets: Secrets) {
-  const { durableObjects, queueConsumers } = declared;
-  const elsewhere = Object.entries(durableObjects).map(([name, { className, useSQLite }]) => {
-    return [name, { className, useSQLite, scriptName: object }] as const;
-  });
-  return {
-    name: version,
-    compatibilityDate: declared.compatibilityDate,
-    compatibilityFlags: declared.compatibilityFlags,
-    queueProducers: declared.queueProducers,
-    queueConsumers: version === object ? queueConsumers : {},
-    durableObjects: version === object ? durableObjects : Object.fromEntries(elsewhere),
-    modules: true,
-    scriptPath: join(folder, `${version}.mjs`),
-    modulesRoot: folder,
-    bindings: { ...secrets, SHIM_LOCAL: "1" },
-    unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
-  };
 }
