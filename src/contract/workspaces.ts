@@ -254,7 +254,7 @@ export const workspaceOperations = {
       quietMs,
     }),
     output: z.object({ /** Number of the part that comes next. */ next: counter, epoch: counter.nullable() }),
-    errors: ["workspace_in_use"],
+    errors: ["workspace_in_use", "quota_exceeded"],
     summary: "Fills an unused workspace with the rows of an export, part by part, and begins a new epoch.",
     effect: "grow",
     isDestructive: true,

@@ -8,7 +8,7 @@ import { firstOf } from "./kernel/handlers.ts";
 import * as meta from "./kernel/meta.ts";
 import type { Actor, Hint, Presence, Tx, WorkspaceFacts } from "./kernel/tx.ts";
 import * as outbox from "./tasks/dispatch-outbox.ts";
-import { unlessFrozen } from "./workspace/freeze.ts";
+import { isFrozen, whileFrozen } from "./workspace/freeze.ts";
 
 /** Thrown for a refusal, so that the store rolls the transaction back. */
 export const rollbackSignal = Symbol("rollback");
@@ -104,12 +104,12 @@ export class EngineHost {
    * @param isForced also changes a frozen workspace
    */
   run<T>(work: (tx: Tx) => Result<T, Refusal>, isForced = false): Result<T, Refusal> {
-    const guarded = isForced ? work : (tx: Tx) => unlessFrozen(tx, work);
-    if (this.#isTogether) return this.#runPart(guarded);
+    if (this.#isTogether) return this.#runPart(work, isForced);
     let refused: Result<never, Refusal> | null = null;
     return this.#runOrRollBack<Result<T, Refusal>>(
       () => {
-        const result = guarded(this.tx());
+        const tx = this.tx();
+        const result = isForced || !isFrozen(tx) ? work(tx) : whileFrozen(tx, work);
         if (result.ok) return result;
         refused = err(result.error);
         throw rollbackSignal;
@@ -139,10 +139,11 @@ export class EngineHost {
     );
   }
 
-  #runPart<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
+  #runPart<T>(work: (tx: Tx) => Result<T, Refusal>, isForced: boolean): Result<T, Refusal> {
     let result: Result<T, Refusal>;
     try {
-      result = work(this.tx());
+      const tx = this.tx();
+      result = isForced || !isFrozen(tx) ? work(tx) : whileFrozen(tx, work);
     } catch {
       // Rethrown (and logged) when the request is retried on its own.
       throw rollbackSignal;

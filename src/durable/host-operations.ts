@@ -81,7 +81,7 @@ export class HostOperations {
       }
       return revoked;
     },
-    health: () => this.#options.engine.run((tx) => ok(this.#health(tx))),
+    health: () => this.#options.engine.run((tx) => ok(this.#health(tx)), true),
   };
 
   /** Kept for ten seconds: however many scrape, the object reads the rows once. */

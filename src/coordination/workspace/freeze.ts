@@ -8,9 +8,9 @@ import type { Tx } from "../kernel/tx.ts";
 
 /** A frozen workspace is read only, so that all pages of an export have one state. */
 
-/** Runs work; what has written is refused while the workspace is frozen. */
-export function unlessFrozen<T>(tx: Tx, work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
-  if (!isFrozen(tx)) return work(tx);
+/** Runs work, and refuses what has written; of a half import nothing is read either. */
+export function whileFrozen<T>(tx: Tx, work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
+  if (tx.frozenUntil === meta.untilImported) return err(isImporting);
   const before = countChanges(tx.sql);
   const result = work(tx);
   return result.ok && countChanges(tx.sql) > before ? err(refusal(tx)) : result;
@@ -28,7 +28,6 @@ function countChanges(sql: Sql): number {
 const longestPauseMs = 60_000;
 
 function refusal({ frozenUntil, now }: Tx): Refusal {
-  if (frozenUntil === meta.untilImported) return isImporting;
   const until = new Date(frozenUntil).toISOString();
   return {
     code: "frozen",
