@@ -2,6 +2,7 @@
 import { folderOnDisk } from "../own-processes.ts";
 import { mean, ms, perSecond, range, ratio, sample, timed, type Row } from "../figures.ts";
 import { scaled } from "../size.ts";
+import { Copies } from "./copies.ts";
 import { doneShare, doTasks, oneLease, oneTask, submitTasks } from "./fill.ts";
 import { Workspace, type Self } from "./workspace.ts";
 
@@ -10,20 +11,23 @@ interface Size {
   readonly tasks: number;
 }
 
-/** A workspace has at most 10,000 live chats: all but those are offline, and kept for a day. */
+/** The others have ended, and are kept for a day. */
 const liveShare = 0.2;
+/** `maxConcurrentChats` is at most 10,000, of which one registers. */
+const maxLive = 9_999;
 const types = 50;
 const sizes: readonly Size[] = [
   { chats: 1_000, tasks: 10_000 },
   { chats: 10_000, tasks: 100_000 },
   { chats: 50_000, tasks: 1_000_000 },
 ].map(({ chats, tasks }, at) => ({ chats: scaled(chats, 20 * (at + 1)), tasks: scaled(tasks, 200 * (at + 1)) }));
-const rounds = scaled(3_000, 5);
+const rounds = scaled(2_000, 5);
 
 /** Bytes of the file after each step. */
 interface Bytes {
   readonly empty: number;
-  readonly chats: number;
+  readonly live: number;
+  readonly ended: number;
   readonly waiting: number;
   readonly done: number;
 }
@@ -38,16 +42,15 @@ interface Filled {
 function filled(folder: string, size: Size): Filled {
   const workspace = new Workspace(folder, `workspace-${size.tasks}`);
   const empty = workspace.bytes();
-  const liveCount = Math.floor(size.chats * liveShare);
-  for (let from = liveCount; from < size.chats; from += 100)
-    workspace.addEnded(range(Math.min(100, size.chats - from), (n) => `chat-${from + n}`));
-  const live = range(liveCount, (n) => workspace.register(`chat-${n}`));
-  const chats = workspace.bytes();
+  const live = range(Math.min(maxLive, Math.floor(size.chats * liveShare)), (n) => workspace.register(`chat-${n}`));
+  const registered = workspace.bytes();
+  new Copies(workspace, selfOf(live, 0)).addEnded(size.chats - live.length, "ended-");
+  const ended = workspace.bytes();
   const perType = Math.ceil(size.tasks / types);
   for (let n = 0; n < types; n++) submitTasks(workspace, perType, kindOf(n));
   const waiting = workspace.bytes();
   for (let n = 0; n < types; n++) doTasks(workspace, selfOf(live, n), Math.floor(perType * doneShare), kindOf(n).type);
-  return { size, workspace, live, bytes: { empty, chats, waiting, done: workspace.bytes() } };
+  return { size, workspace, live, bytes: { empty, live: registered, ended, waiting, done: workspace.bytes() } };
 }
 
 function kindOf(n: number): { type: string; tags: string[] } {
@@ -81,6 +84,11 @@ const works: readonly Work[] = [
     name: "heartbeat without news",
     events: 1,
     run: ({ workspace, live }, n) => workspace.call("chats.heartbeat", { self: selfOf(live, n) }),
+  },
+  {
+    name: "register a new chat, and its end",
+    events: 2,
+    run: ({ workspace }, n) => workspace.unregister(workspace.register(`passing-${n}`)),
   },
   {
     name: "lease acquire and release",
@@ -139,7 +147,7 @@ function labelOf({ chats, tasks }: Size): string {
 function rowsOf({ name, events }: Work, measured: readonly Measured[]): Row[] {
   return measured.map(({ times, busy }, at) => {
     const { p50, p99, n } = sample(times);
-    const growth = busy / (measured[0]?.busy ?? NaN);
+    const growth = p50 / sample(measured[0]?.times ?? []).p50;
     return {
       group: "one object",
       n,
@@ -150,17 +158,18 @@ function rowsOf({ name, events }: Work, measured: readonly Measured[]): Row[] {
   });
 }
 
-function storageRows({ size, workspace, bytes }: Filled): Row[] {
+function storageRows({ size, workspace, live, bytes }: Filled): Row[] {
   const tasks = workspace.count("tasks");
-  const perChat = (bytes.chats - bytes.empty) / size.chats;
-  const waiting = (bytes.waiting - bytes.chats) / size.tasks;
+  const perLive = (bytes.live - bytes.empty) / live.length;
+  const perEnded = (bytes.ended - bytes.live) / (size.chats - live.length);
+  const waiting = (bytes.waiting - bytes.ended) / size.tasks;
   const done = (bytes.done - bytes.waiting) / size.tasks / doneShare;
   return [
     {
       group: "one object",
       n: tasks,
       name: `storage: ${labelOf(size)}`,
-      figure: `${Math.round(perChat)} bytes a chat, ${Math.round(waiting)} a waiting task, ${Math.round(waiting + done)} a done one`,
+      figure: `${Math.round(perLive)} bytes a live chat, ${Math.round(perEnded)} an ended one, ${Math.round(waiting)} a waiting task, ${Math.round(waiting + done)} a done one`,
       against: `${(workspace.bytes() / 1e6).toFixed(1)} MB, ${workspace.rows().toLocaleString("en")} rows`,
     },
   ];

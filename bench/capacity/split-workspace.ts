@@ -1,6 +1,4 @@
 /** A workspace of several objects and a directory: each act goes to where its project is, and is counted there. */
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { range } from "../figures.ts";
 import { Copies } from "./copies.ts";
 import { Directory } from "./directory.ts";
@@ -12,15 +10,7 @@ import { Workspace, type Self } from "./workspace.ts";
 const keysPerProject = 50;
 const minuteMs = 60_000;
 /** Load of an object over the mean above which a project leaves it. */
-const maxUnevenness = 1.1;
-
-setFlagsFromString("--expose-gc");
-const collect = runInNewContext("gc") as () => void;
-
-function residentBytes(): number {
-  collect();
-  return process.memoryUsage.rss();
-}
+const maxUnevenness = 1.02;
 
 interface SplitOptions {
   readonly world: SplitWorld;
@@ -51,15 +41,12 @@ export class SplitWorkspace {
   /** Crossings by kind; registrations in a second object; entries that were stale. */
   readonly counts = { message: 0, heartbeat: 0, guests: 0, stale: 0 };
   readonly moves: Move[] = [];
-  /** By which the process has grown. */
-  readonly residentBytes: number;
   readonly #homes: number[];
   /** What a session has looked up. */
   readonly #cached = new Map<string, number>();
   #submitted = 0;
 
   constructor({ world, folder, placed, count, tasks }: SplitOptions) {
-    const before = residentBytes();
     this.#homes = [...placed];
     this.directory = new Directory(folder, placed);
     this.objects = range(count, (n) => new SplitObject(folder, `object-${n}`));
@@ -70,7 +57,6 @@ export class SplitWorkspace {
     }
     this.#fill(world, tasks);
     for (const object of this.objects) [object.busy, object.events] = [0, 0];
-    this.residentBytes = residentBytes() - before;
   }
 
   #passMinute(): void {
@@ -91,15 +77,17 @@ export class SplitWorkspace {
 
   #fill({ sizes, members }: SplitWorld, tasks: number): void {
     const chats = sizes.reduce((sum, size) => sum + size, 0);
+    for (const [project, live] of members.entries()) {
+      const object = this.#at(this.homeOf(project));
+      for (const { id } of live) object.selves.set(id, object.register(id));
+    }
+    // After those: a registration reads all chats that have ended.
     const copies = this.objects.map((object) => new Copies(object, object.relay));
     for (const [project, size] of sizes.entries()) {
       if (size === 0) continue;
-      const at = this.homeOf(project);
-      const object = this.#at(at);
-      const live = members[project] ?? [];
-      copies[at]?.addEnded(size - live.length, `ended-${project}-`);
-      for (const { id } of live) object.selves.set(id, object.register(id));
-      copies[at]?.addTasks(Math.round((tasks * size) / chats), kindOf(project));
+      const object = copies[this.homeOf(project)];
+      object?.addEnded(size - (members[project]?.length ?? 0), `ended-${project}-`);
+      object?.addTasks(Math.round((tasks * size) / chats), kindOf(project));
     }
     this.#submitted = this.objects.reduce((sum, object) => sum + object.count("tasks"), 0);
   }

@@ -22,15 +22,16 @@ export type Act =
   | { readonly kind: "message"; readonly by: Member; readonly to: Member }
   | { readonly kind: "key" | "lease" | "task"; readonly by: Member; readonly project: number };
 
-/** Each fifth chat lives: of 50,000 as many as one object takes. */
-const chatsPerLive = 5;
+/** Of 50,000 chats as many live as one object takes, with a relay and one that registers. */
+const liveShare = 0.2;
+const maxLive = 9_998;
 const inTwoShare = 0.05;
 const foreignShare = 0.05;
 
 export function aSplitWorld(count: number, exponent: number, seed: number): SplitWorld {
   const { chats, members } = aWorld(count, exponent, seed);
   const random = new Random(seed);
-  const alive = chats.filter((_chat, at) => at % chatsPerLive === 0);
+  const alive = chats.filter(() => random.isLucky(liveShare)).slice(0, maxLive);
   const live = alive.map((chat) => ({ id: chat.id, projects: projectsOf(chat, alive, random) }));
   const byProject: Member[][] = members.map(() => []);
   for (const member of live) byProject[firstOf(member)]?.push(member);

@@ -87,6 +87,16 @@ export const corners: readonly Corner[] = [
     },
   },
   {
+    name: "submit where no chat takes tasks, by the number of lanes with a queued one",
+    small: 10,
+    large: 1_000,
+    prepare: (size) => {
+      const engine = new MemoryEngine();
+      submitAll(engine, size, (n) => `type-${n}`);
+      return { engine, work: () => engine.call("tasks.submit", { tasks: [{ type: "type-3", payload: 1 }] }) };
+    },
+  },
+  {
     name: "check of an offline chat's inbox [MS13], behind later messages to all",
     small: 1_000,
     large: scaled(99_000, 2_000),
