@@ -44,22 +44,9 @@ export class LocalEdge {
     this.adminToken = adminToken;
   }
 
-  /** Over HTTP, as admin. Rejects when there is no answer, or a refusal. */
-  async call<Name extends OperationName>(
-    name: Name,
-    input: InputOf<Name>,
-    token = this.adminToken,
-  ): Promise<OutputOf<Name>> {
-    const { method, path } = operations[name];
-    const query = method === "GET" ? `?${new URLSearchParams(textsOf(input)).toString()}` : "";
-    const answer = await fetch(`${this.url}/v1/workspaces/${this.workspace}${path}${query}`, {
-      method,
-      headers: { authorization: `Bearer ${token}` },
-      ...(method === "GET" ? {} : { body: JSON.stringify(input) }),
-      signal: AbortSignal.timeout(60_000),
-    });
-    if (!answer.ok) throw new Error(`${name}: ${answer.status} ${await answer.text()}`);
-    return (await answer.json()) as OutputOf<Name>;
+  /** As admin; see `callWorkspace`. */
+  call<Name extends OperationName>(name: Name, input: InputOf<Name>, token = this.adminToken): Promise<OutputOf<Name>> {
+    return callWorkspace(`${this.url}/v1/workspaces/${this.workspace}`, token, name, input);
   }
 
   /** kill -9 of every workerd below this process; Miniflare starts another at the same address. @returns how many there were */
@@ -84,6 +71,25 @@ export class LocalEdge {
   }
 }
 
+/** Over HTTP. Rejects when there is no answer, or a refusal. @param url of the workspace */
+export async function callWorkspace<Name extends OperationName>(
+  url: string,
+  token: string,
+  name: Name,
+  input: InputOf<Name>,
+): Promise<OutputOf<Name>> {
+  const { method, path } = operations[name];
+  const query = method === "GET" ? `?${new URLSearchParams(textsOf(input)).toString()}` : "";
+  const answer = await fetch(`${url}${path}${query}`, {
+    method,
+    headers: { authorization: `Bearer ${token}` },
+    ...(method === "GET" ? {} : { body: JSON.stringify(input) }),
+    signal: AbortSignal.timeout(60_000),
+  });
+  if (!answer.ok) throw new Error(`${name}: ${answer.status} ${await answer.text()}`);
+  return (await answer.json()) as OutputOf<Name>;
+}
+
 /** Rejects, with nothing left running, where it cannot be started. */
 export async function startEdge({ entry, folder, beside, ...options }: LocalEdgeOptions): Promise<Started> {
   const script = join(folder, "worker.mjs");
@@ -103,7 +109,10 @@ export async function startEdge({ entry, folder, beside, ...options }: LocalEdge
 }
 
 /** @returns its first token, of scope admin */
-export async function madeWorkspace({ url, secrets }: LocalRuntime, workspace: string): Promise<string> {
+export async function madeWorkspace(
+  { url, secrets }: Pick<LocalRuntime, "url" | "secrets">,
+  workspace: string,
+): Promise<string> {
   const made = await fetch(`${url}/v1/workspaces`, {
     method: "POST",
     headers: { authorization: `Bearer ${secrets.SHIM_ADMIN_SECRET}` },

@@ -2,8 +2,8 @@ import { execFile, execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
-import { bundle, randomSecrets, startMixed, type Secrets } from "../../scripts/local-runtime.ts";
-import { operations } from "../../src/contract/operations.ts";
+import { callWorkspace, madeWorkspace } from "../../scripts/local-edge.ts";
+import { bundle, randomSecrets, startMixed } from "../../scripts/local-runtime.ts";
 import type { Acknowledged, LoadOptions } from "./release-load.ts";
 
 /**
@@ -91,14 +91,14 @@ async function mix({ trees, object, folder, ms, chats }: Mix): Promise<{ losses:
   const edge = await startMixed({ folder, scripts, object, secrets });
   try {
     const urls = edge.urls;
-    const admin = await firstToken(urls.base, secrets);
+    const admin = await madeWorkspace({ url: urls.base, secrets }, workspace);
     const all = versions.flatMap((worker) => versions.map((client) => ({ worker, client })));
     const loads = all.map(async ({ worker, client }, at) => {
       const name = `${client}-by-${worker}`;
       // A token that one Worker has made is used at both.
       const maker = urls[versions[at % 2] ?? "base"];
-      const token = await post<{ token: string }>(maker, "tokens", admin, { machine: name });
-      const options: LoadOptions = { edge: urls[worker], workspace, token: token.token, name, chats, ms };
+      const { token } = await callWorkspace(workspaceAt(maker), admin, "tokens.create", { machine: name });
+      const options: LoadOptions = { edge: urls[worker], workspace, token, name, chats, ms };
       const program = join(trees[client], "bench", "stress", "release-load.ts");
       const { stdout } = await run(process.execPath, [program, JSON.stringify(options)], { maxBuffer: 1e9 });
       return { worker, client, facts: JSON.parse(stdout) as Acknowledged };
@@ -107,7 +107,7 @@ async function mix({ trees, object, folder, ms, chats }: Mix): Promise<{ losses:
     const rows: string[] = [];
     let losses = 0;
     for (const { worker, client, facts } of done) {
-      const lost = await lossesOf(urls.this, admin, facts);
+      const lost = await lossesOf(workspaceAt(urls.this), admin, facts);
       losses += lost.length;
       const failed = Object.entries(facts.failed).map(([what, count]) => `${what} ${count}`);
       rows.push(
@@ -122,37 +122,8 @@ async function mix({ trees, object, folder, ms, chats }: Mix): Promise<{ losses:
 
 const workspace = "team";
 
-async function post<Answer>(url: string, path: string, token: string, body: object): Promise<Answer> {
-  const answer = await fetch(`${url}/v1/workspaces/${workspace}/${path}`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${token}` },
-    body: JSON.stringify(body),
-  });
-  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
-  return (await answer.json()) as Answer;
-}
-
-async function read<Answer>(
-  url: string,
-  token: string,
-  name: "tasks.get" | "state.get",
-  query: Record<string, string>,
-): Promise<Answer> {
-  const headers = { authorization: `Bearer ${token}` };
-  const address = `${url}/v1/workspaces/${workspace}${operations[name].path}?${new URLSearchParams(query).toString()}`;
-  const answer = await fetch(address, { headers });
-  if (!answer.ok) throw new Error(`${name}: ${answer.status} ${await answer.text()}`);
-  return (await answer.json()) as Answer;
-}
-
-async function firstToken(url: string, { SHIM_ADMIN_SECRET: secret }: Secrets): Promise<string> {
-  const made = await fetch(`${url}/v1/workspaces`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${secret}` },
-    body: JSON.stringify({ workspace }),
-  });
-  if (!made.ok) throw new Error(`no workspace was made: ${made.status} ${await made.text()}`);
-  return ((await made.json()) as { token: string }).token;
+function workspaceAt(url: string): string {
+  return `${url}/v1/workspaces/${workspace}`;
 }
 
 /** What was acknowledged and is not so. */
@@ -162,12 +133,12 @@ async function lossesOf(url: string, admin: string, facts: Acknowledged): Promis
   if (facts.tokensFell > 0) lost.push(`${facts.tokensFell} fencing tokens fell`);
   const done = new Set(facts.done);
   for (const task of facts.submitted) {
-    const { state } = await read<{ state: string }>(url, admin, "tasks.get", { task: String(task) });
+    const { state } = await callWorkspace(url, admin, "tasks.get", { task });
     if (done.has(task) && state !== "done") lost.push(`task ${task} is ${state}`);
   }
   for (const [key, value] of Object.entries(facts.state)) {
-    const { entry } = await read<{ entry: { value: number } | null }>(url, admin, "state.get", { key });
-    if (entry?.value !== value) lost.push(`${key} is ${String(entry?.value)}, not ${value}`);
+    const { entry } = await callWorkspace(url, admin, "state.get", { key });
+    if (entry?.value !== value) lost.push(`${key} is ${JSON.stringify(entry?.value)}, not ${value}`);
   }
   return lost;
 }

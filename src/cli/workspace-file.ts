@@ -1,7 +1,9 @@
 import { createHash, type Hash } from "node:crypto";
-import { createReadStream, existsSync, truncateSync } from "node:fs";
+import { appendFileSync, existsSync, statSync, truncateSync } from "node:fs";
 import * as z from "zod";
 import { operations, type OutputOf } from "../contract/operations.ts";
+import { readFileLines } from "../platform/line-file.ts";
+import { parseJson } from "../shared/json-fields.ts";
 import { err, ok } from "../shared/result.ts";
 import type { CliResult } from "./answer.ts";
 
@@ -52,8 +54,8 @@ class Reading {
   end: ExportEnd | null = null;
 
   /** @returns false: the line is cut, or not of an export */
-  take({ text, isWhole }: Line): boolean {
-    const value = isWhole ? parse(text) : null;
+  take(text: string): boolean {
+    const value = parseJson(text);
     if (this.header === null) this.header = Header.safeParse(value).data ?? null;
     else if ((this.end = End.safeParse(value).data?.end ?? null)) return true;
     else {
@@ -74,12 +76,14 @@ export interface UnfinishedExport {
 }
 
 /** Cuts off what follows the last whole page. @returns null: nothing can be continued */
-export async function readUnfinished(path: string): Promise<UnfinishedExport | null> {
+export function readUnfinished(path: string): UnfinishedExport | null {
   if (!existsSync(path)) return null;
   const reading = new Reading();
-  for await (const line of linesOf(path)) if (!reading.take(line) || reading.end) break;
+  for (const line of readFileLines(path)) if (!reading.take(line) || reading.end) break;
   const { header, sum, last } = reading;
   if (header === null) return null;
+  // A page that was cut at its line feed is whole.
+  if (sum.bytes > statSync(path).size) appendFileSync(path, "\n");
   truncateSync(path, sum.bytes);
   return { header, sum, last };
 }
@@ -91,26 +95,29 @@ export interface WholeExport {
 }
 
 /** Checks every line of a file before any is used. */
-export async function checkExport(path: string): Promise<CliResult<WholeExport>> {
+export function checkExport(path: string): CliResult<WholeExport> {
   if (!existsSync(path)) return err({ code: "not_found", message: `there is no file ${path}` });
   const reading = new Reading();
   let number = 0;
-  for await (const line of linesOf(path)) {
+  for (const line of readFileLines(path)) {
     number += 1;
     const isKnown = reading.take(line);
     const { header, end, sum } = reading;
     if (header === null) return damaged(path, "its first line is not that of an exported workspace");
-    if (!isKnown) return damaged(path, `line ${number} is ${line.isWhole ? "no page of an export" : "cut"}`);
-    if (end?.sha256 === sum.end().sha256) return ok({ header, end: sum.end(), rows: sum.rows });
-    if (end) return damaged(path, "its lines are not those that were written (SHA-256 differs)");
+    const isCut = !isKnown && parseJson(line) === undefined;
+    if (!isKnown) return damaged(path, `line ${number} is ${isCut ? "cut" : "no page of an export"}`);
+    if (!end) continue;
+    const own = sum.end();
+    if (end.sha256 === own.sha256) return ok({ header, end: own, rows: sum.rows });
+    return damaged(path, "its lines are not those that were written (SHA-256 differs)");
   }
   return damaged(path, `it ends after line ${number}, without the line that ends an export`);
 }
 
 /** The pages of a file that was checked. */
-export async function* pagesOf(path: string): AsyncGenerator<ExportPage> {
-  for await (const { text } of linesOf(path)) {
-    const page = Page.safeParse(parse(text)).data;
+export function* pagesOf(path: string): Generator<ExportPage> {
+  for (const line of readFileLines(path)) {
+    const page = Page.safeParse(parseJson(line)).data;
     if (page) yield page;
   }
 }
@@ -118,28 +125,4 @@ export async function* pagesOf(path: string): AsyncGenerator<ExportPage> {
 function damaged(path: string, why: string): CliResult<never> {
   const message = `${path} is not a whole export: ${why}. Nothing was imported; export the workspace again`;
   return err({ code: "bad_input", message });
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return null;
-  }
-}
-
-interface Line {
-  readonly text: string;
-  /** True: the line ends with a line feed. */
-  readonly isWhole: boolean;
-}
-
-async function* linesOf(path: string): AsyncGenerator<Line> {
-  let rest = "";
-  for await (const chunk of createReadStream(path, "utf8") as AsyncIterable<string>) {
-    const lines = (rest + chunk).split("\n");
-    rest = lines.pop() ?? "";
-    for (const text of lines) yield { text, isWhole: true };
-  }
-  if (rest !== "") yield { text: rest, isWhole: false };
 }

@@ -8,7 +8,7 @@ import { firstOf } from "./kernel/handlers.ts";
 import * as meta from "./kernel/meta.ts";
 import type { Actor, Hint, Presence, Tx, WorkspaceFacts } from "./kernel/tx.ts";
 import * as outbox from "./tasks/dispatch-outbox.ts";
-import { isFrozen, whileFrozen } from "./workspace/freeze.ts";
+import { unlessFrozen } from "./workspace/freeze.ts";
 
 /** Thrown for a refusal, so that the store rolls the transaction back. */
 export const rollbackSignal = Symbol("rollback");
@@ -108,8 +108,7 @@ export class EngineHost {
     let refused: Result<never, Refusal> | null = null;
     return this.#runOrRollBack<Result<T, Refusal>>(
       () => {
-        const tx = this.tx();
-        const result = isForced || !isFrozen(tx) ? work(tx) : whileFrozen(tx, work);
+        const result = isForced ? work(this.tx()) : unlessFrozen(this.tx(), work);
         if (result.ok) return result;
         refused = err(result.error);
         throw rollbackSignal;
@@ -142,8 +141,7 @@ export class EngineHost {
   #runPart<T>(work: (tx: Tx) => Result<T, Refusal>, isForced: boolean): Result<T, Refusal> {
     let result: Result<T, Refusal>;
     try {
-      const tx = this.tx();
-      result = isForced || !isFrozen(tx) ? work(tx) : whileFrozen(tx, work);
+      result = isForced ? work(this.tx()) : unlessFrozen(this.tx(), work);
     } catch {
       // Rethrown (and logged) when the request is retried on its own.
       throw rollbackSignal;

@@ -5,7 +5,7 @@ import * as z from "zod";
 import { Workspace } from "../contract/workspaces.ts";
 import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { parseAddress, readTokenClaim, isMachineToken } from "./edge/address.ts";
+import { parseAddress, readTokenClaim, isMachineToken, withoutLastSlashes } from "./edge/address.ts";
 import { createPrivateFolder, removeDurably, writeAtomically } from "../platform/private-files.ts";
 import { parseJson } from "../shared/json-fields.ts";
 
@@ -31,7 +31,7 @@ export function isSameWorkspace(a: EdgeWorkspace, b: EdgeWorkspace): boolean {
 
 /** Unique among all coordinators. */
 export function nameOf({ url, workspace }: EdgeWorkspace): string {
-  return `${url.replace(/(?<!\/)\/+$/, "")} ${workspace}`;
+  return `${withoutLastSlashes(url)} ${workspace}`;
 }
 
 export function edgeConfigPath(home: string): string {

@@ -152,7 +152,7 @@ export function transferRules(it: RuleTest): void {
     expect((await refusal(other, "workspace.import", { id: "one", part: 3, page: pages[2] })).code).toBe("bad_input");
     expect((await refusal(other, "workspace.freeze", { ms: 0 })).code).toBe("frozen");
     expect((await refusal(other, "state.set", { key: "k", value: 1 })).code).toBe("frozen");
-    if (!other.sweepsFirst) expect((await refusal(other, "sync.status", {})).code).toBe("frozen");
+    expect((await refusal(other, "sync.status", {})).code).toBe("frozen");
     for (const [at, page] of pages.entries()) if (at > 0) await part(at + 1, page);
     const end = { id: "one", part: pages.length + 1, quietMs: 0 };
     const short = await refusal(other, "workspace.import", { ...end, counts: { ...countsOf(pages), tasks: 1 } });

@@ -60,12 +60,12 @@ async function exportTo(cli: Cli, { keepFrozen }: ExportOptions, file: string): 
     const frozen = await link.call("workspace.freeze", { ms: freezeMs });
     if (!frozen.ok) return frozen;
     const { freeze, remainingMs: before } = frozen.value;
-    const othersMs = before > freezeMs ? before : 0;
+    const earlierMs = before > freezeMs ? before : 0;
     const sum = await writePages(cli, { patient: patience(cli), link, freeze }, partial);
     if (!sum.ok) return withAdvice(sum.error, path);
     appendFileSync(partial, `${JSON.stringify({ end: sum.value.end() })}\n`);
     renameSync(partial, path);
-    const ended = await endFreeze(link, keepMs, othersMs);
+    const ended = await endFreeze(link, keepMs, earlierMs);
     if (!ended.ok) return ended;
     const { rows, bytes } = sum.value;
     const remainingMs = ended.value;
@@ -80,9 +80,9 @@ async function exportTo(cli: Cli, { keepFrozen }: ExportOptions, file: string): 
   });
 }
 
-/** @param othersMs of a freeze of before, which stays @returns how long it stays frozen */
-async function endFreeze(link: Workspace, keepMs: number, othersMs: number): Promise<CliResult<number>> {
-  if (keepMs === 0 && othersMs > 0) return ok(othersMs);
+/** @param earlierMs of a freeze of before, which stays @returns how long it stays frozen */
+async function endFreeze(link: Workspace, keepMs: number, earlierMs: number): Promise<CliResult<number>> {
+  if (keepMs === 0 && earlierMs > 0) return ok(earlierMs);
   const ended = await link.call("workspace.freeze", { ms: keepMs });
   return ended.ok ? ok(ended.value.remainingMs) : ended;
 }
@@ -101,7 +101,7 @@ interface Source {
 
 /** Writes the pages that a file lacks. */
 async function writePages(cli: Cli, { patient, link, freeze }: Source, path: string): Promise<CliResult<ExportSum>> {
-  const earlier = await readUnfinished(path);
+  const earlier = readUnfinished(path);
   const isContinued = earlier?.header.freeze === freeze;
   if (earlier && !isContinued)
     cli.progress("The workspace may have changed since the export was interrupted: it begins again.");
@@ -160,7 +160,7 @@ interface ImportOptions extends CommonOptions {
 
 async function importFrom(cli: Cli, options: ImportOptions, file: string): Promise<CommandResult> {
   const path = resolve(cli.io.cwd, file);
-  const checked = await checkExport(path);
+  const checked = checkExport(path);
   if (!checked.ok) return checked;
   const { header, end, rows } = checked.value;
   const question = `Fill this machine's workspace with ${pluralize(rows, "row")} of ${header.at}? What its chats have registered there begins anew.`;
@@ -172,7 +172,7 @@ async function importFrom(cli: Cli, options: ImportOptions, file: string): Promi
     const begun = await link.call("workspace.import", { id, part: 0 });
     if (!begun.ok) return begun;
     let part = 0;
-    for await (const { page } of pagesOf(path)) {
+    for (const { page } of pagesOf(path)) {
       part += 1;
       if (part < begun.value.next) continue;
       const input = { id, part, page };

@@ -8,8 +8,9 @@ import type { Tx } from "../kernel/tx.ts";
 
 /** A frozen workspace is read only, so that all pages of an export have one state. */
 
-/** Runs work, and refuses what has written; of a half import nothing is read either. */
-export function whileFrozen<T>(tx: Tx, work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
+/** Refuses what has written while it is frozen; of a half import nothing is read either. */
+export function unlessFrozen<T>(tx: Tx, work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
+  if (!isFrozen(tx)) return work(tx);
   if (tx.frozenUntil === meta.untilImported) return err(isImporting);
   const before = countChanges(tx.sql);
   const result = work(tx);

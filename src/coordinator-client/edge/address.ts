@@ -16,8 +16,13 @@ export function parseAddress(edge: string, workspace: string): Result<Address, s
   if (!Workspace.safeParse(workspace).success) {
     return err("the name of a workspace has 2 to 63 lower case letters, digits and -");
   }
-  const http = `${url.origin}${url.pathname.replace(/(?<!\/)\/+$/, "")}/v1/workspaces/${workspace}`;
+  const http = `${url.origin}${withoutLastSlashes(url.pathname)}/v1/workspaces/${workspace}`;
   return ok({ http, socket: `${http.replace(/^http/, "ws")}/connect` });
+}
+
+/** So that a path can follow. */
+export function withoutLastSlashes(url: string): string {
+  return url.replace(/(?<!\/)\/+$/, "");
 }
 
 function findAddressProblem(url: URL): string | null {

@@ -11,6 +11,7 @@ import { isEngineOperation, run, type EngineOperation } from "../../coordination
 import * as liveness from "../../coordination/chats/liveness.ts";
 import * as meta from "../../coordination/kernel/meta.ts";
 import type { Actor, Tx } from "../../coordination/kernel/tx.ts";
+import { unlessFrozen } from "../../coordination/workspace/freeze.ts";
 import { hostSamples } from "../../coordination/workspace/metrics.ts";
 import { migrate, schemaState } from "../../shared/migrate.ts";
 import type { LocalCalls } from "../../runtime/local-calls.ts";
@@ -78,7 +79,8 @@ export class LocalCoordinator {
     const { store, now } = this.#options;
     const isCheckDue = store.exists() && !isWithin(now() - this.#checkedAt, pollEveryMs);
     if (!isRead(name) || isCheckDue) return this.#write(name, input);
-    const read = (sql: Sql): Result<unknown, Refusal> => run(this.#tx(sql), this.#actor, name, input as never);
+    const read = (sql: Sql): Result<unknown, Refusal> =>
+      unlessFrozen(this.#tx(sql), (tx) => run(tx, this.#actor, name, input as never));
     return store.read(read, null) ?? this.#answerFromEmptyStore(read);
   }
 

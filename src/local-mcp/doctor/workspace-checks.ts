@@ -5,6 +5,7 @@ import type { SyncState } from "../../contract/machine/workspaces.ts";
 import type { MetricName } from "../../contract/metrics.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { version as ownVersion } from "../../contract/version.ts";
+import { withoutLastSlashes } from "../../coordinator-client/edge/address.ts";
 import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { OperationContext, OperationError, Workspace } from "../../machine/operations/operation-context.ts";
 import { openWorkspace } from "../../machine/operations/workspace.ts";
@@ -47,11 +48,11 @@ interface Deployment {
   readonly url: string;
   readonly sentAt: number;
   readonly receivedAt: number;
-  readonly said: z.infer<typeof Said>;
+  readonly worker: z.infer<typeof WorkerHealth>;
 }
 
 /** A coordinator of another version may leave out any of these. */
-const Said = z.object({
+const WorkerHealth = z.object({
   /** Id of the deployment. */
   version: z.string().nullish(),
   shim: z.string().optional(),
@@ -111,13 +112,12 @@ async function ask(
 
 async function askWorker({ site }: OperationContext, { url }: EdgeConfig): Promise<Deployment> {
   const sentAt = site.now();
-  const answer = await fetch(`${url.replace(/(?<!\/)\/+$/, "")}/health`, {
+  const answer = await fetch(`${withoutLastSlashes(url)}/health`, {
     signal: AbortSignal.timeout(10_000),
   }).catch(() => null);
   const receivedAt = site.now();
   const body: unknown = await answer?.json().catch(() => null);
-  const said = Said.safeParse(body);
-  return { url, sentAt, receivedAt, said: said.success ? said.data : {} };
+  return { url, sentAt, receivedAt, worker: WorkerHealth.safeParse(body).data ?? {} };
 }
 
 function refusal({ code, message }: OperationError, edge: EdgeConfig | null): Found {
@@ -136,17 +136,17 @@ function refusal({ code, message }: OperationError, edge: EdgeConfig | null): Fo
 
 function coordinator({ deployment }: Asked): Found {
   if (deployment === null) return pass(`this machine's own, SHIM ${ownVersion}`);
-  const { url, sentAt, receivedAt, said } = deployment;
-  const id = said.version ? `, deployment ${oneLine(said.version, 60)}` : "";
-  const versionText = `SHIM ${oneLine(said.shim ?? "of an unknown version", 40)}${id}; this machine has SHIM ${ownVersion}`;
+  const { url, sentAt, receivedAt, worker } = deployment;
+  const id = worker.version ? `, deployment ${oneLine(worker.version, 60)}` : "";
+  const versionText = `SHIM ${oneLine(worker.shim ?? "of an unknown version", 40)}${id}; this machine has SHIM ${ownVersion}`;
   const text = `${url} answers in ${receivedAt - sentAt} ms: ${versionText}`;
-  if (said.shim === ownVersion) return pass(text);
+  if (worker.shim === ownVersion) return pass(text);
   return warn(text, "Update the older one: the coordinator by `npm run deploy`, or SHIM on this machine.");
 }
 
 /** The Worker has read its clock between two readings of this machine's. */
 function clock({ deployment }: Asked): Found[] {
-  const now = deployment?.said.now;
+  const now = deployment?.worker.now;
   if (!deployment || now === undefined) return [];
   const [least, most] = [deployment.sentAt - now, deployment.receivedAt - now];
   const text = `this machine's clock is ${differenceText(least, most)}`;
@@ -225,7 +225,7 @@ function versions({ chats, deployment }: Asked): Found {
     machine: oneLine(machine, 60),
     version: versionOf(ofMachine),
   }));
-  const expected = deployment?.said.shim ?? ownVersion;
+  const expected = deployment?.worker.shim ?? ownVersion;
   const others = machines.filter(({ version }) => version !== null && version !== expected);
   const listed = [...new Set([...others, ...machines])].map((one) => `${one.machine} ${one.version ?? "unknown"}`);
   const text = machines.length === 0 ? "no chat is live" : `machines with live chats: ${firstOf(listed, maxListed)}`;

@@ -9,7 +9,12 @@ import {
   type EdgeWorkspace,
   nameOf,
 } from "../../coordinator-client/edge-config.ts";
-import { parseAddress, isMachineToken, readTokenClaim } from "../../coordinator-client/edge/address.ts";
+import {
+  parseAddress,
+  isMachineToken,
+  readTokenClaim,
+  withoutLastSlashes,
+} from "../../coordinator-client/edge/address.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
@@ -167,7 +172,7 @@ async function firstToken(
   secret: string,
   requestId: string,
 ): Promise<OperationResult<string>> {
-  const answer = await fetch(`${url.replace(/(?<!\/)\/+$/, "")}/v1/workspaces`, {
+  const answer = await fetch(`${withoutLastSlashes(url)}/v1/workspaces`, {
     method: "POST",
     headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },
     body: JSON.stringify({ workspace, requestId }),
