@@ -20,7 +20,7 @@ interface Text {
   readonly mostPasses: number;
 }
 
-/** [RD10] How fast texts are redacted, beside one trivial regular expression over the same text. */
+/** How fast texts are redacted, beside one trivial regular expression over the same text. */
 export function benchRedaction(): Promise<Row[]> {
   return Promise.resolve(texts().map((text) => rowOf(text)));
 }

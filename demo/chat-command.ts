@@ -60,7 +60,7 @@ function render(cli: Cli, { checks, worked, times, isComplete }: DemoResult): st
   ].join("\n");
 }
 
-/** [DE7] In a clone `npm run demo` continues with it. */
+/** In a clone `npm run demo` continues with it. */
 function teamHint({ io }: Cli): string[] {
   const inClone = join(dirname(io.launch.script), "..", "demo", "main.ts");
   if (io.machine.exists(inClone)) return [];

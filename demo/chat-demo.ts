@@ -51,7 +51,7 @@ const maxWaitMs = 30_000;
 
 /**
  * Demo with real processes in a real git project: a chat is killed in a tool, a second continues.
- * [DE1] Missing content is a failed check. [DE2] No process and no file is left.
+ * Missing content is a failed check. No process and no file is left.
  *
  * @throws {Error} when the work before the kill is not possible (no git, a failed start)
  */

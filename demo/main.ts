@@ -53,7 +53,7 @@ async function team(isJson: boolean): Promise<Shown> {
   }
 }
 
-/** [DE15] Takes minutes and the real client, so it is shown on request alone. */
+/** Takes minutes and the real client, so it is shown on request alone. */
 async function story(isJson: boolean): Promise<Shown> {
   const { showStory, whyNoStory } = await import("./story/show.ts");
   const reason = whyNoStory();
@@ -70,7 +70,7 @@ function paint(color: "green" | "red", text: string): string {
   return styleText(color, text, { stream: process.stdout });
 }
 
-/** [DE7] Why the runtime cannot be started here; null when it can. */
+/** Why the runtime cannot be started here; null when it can. */
 async function whyNot(): Promise<string | null> {
   if (process.platform === "win32") return "it ends processes in a way that Windows does not support";
   for (const name of ["miniflare", "esbuild"]) {

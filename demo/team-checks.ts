@@ -34,7 +34,7 @@ const Result = z.object({
   output: z.object({ began: z.number().optional(), edits: z.number().optional() }),
 });
 
-/** [DE4] to [DE6], by what the coordinator answers and the repository holds. @param tasks the three refactorings first, the test of all last */
+/** Judged by what the coordinator answers and the repository holds. @param tasks the three refactorings first, the test of all last */
 export async function checksOf(
   edge: LocalEdge,
   scene: TeamScene,

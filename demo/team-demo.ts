@@ -48,7 +48,7 @@ const delayMs = 1_000;
 const names = ["backend", "frontend", "tests"] as const;
 
 /**
- * Three workers share six tasks over the real runtime, while a worker, the runtime and the queue's consumer fail. [DE4] to [DE7]
+ * Three workers share six tasks over the real runtime, while a worker, the runtime and the queue's consumer fail.
  * The result says what was found wrong; close() leaves no process and no file.
  */
 export class TeamDemo {

@@ -50,7 +50,6 @@ const bannedInComments = /\b(?:told|whoever|nobody|somebody|he|she|his|her|in va
 
 /** Lines that are comments as a whole; directives of tools are none. */
 const commentLine = /^ *(?:\/\*\*|\/\/|\*(?!\/)) *(?!.*(?:oxlint-|@ts-|istanbul))(.*)$/gm;
-const ruleId = /\[[A-Z]{2}\d+\]/;
 
 export function commentFaults(path: string, source: string): string[] {
   return [...source.matchAll(commentLine)].flatMap(({ 0: whole, 1: content = "", index }) => {
@@ -62,7 +61,6 @@ export function commentFaults(path: string, source: string): string[] {
       whole.length > maxCommentColumns ? `has ${whole.length} columns, at most ${maxCommentColumns}` : null,
       dangling === undefined ? null : `begins with "${dangling}": name its noun`,
       banned === undefined ? null : `has the word "${banned}": name the noun`,
-      ruleId.test(words) ? "has the id of a rule, which the title of a test has: give the reason" : null,
     ];
     return faults.filter((fault) => fault !== null).map((fault) => `${path}:${line}: the comment ${fault}`);
   });

@@ -21,7 +21,7 @@ import { codeOf, messageOf } from "../src/shared/error.ts";
 import { randomSecrets, type Secrets } from "./local-runtime.ts";
 
 /**
- * [DV3] Makes the folder where it is missing; whatever is in it gets 0700 or 0600.
+ * Makes the folder where it is missing; whatever is in it gets 0700 or 0600.
  *
  * @throws {Error} where something in it belongs to another user
  */
@@ -48,7 +48,7 @@ function restrict(path: string): void {
 }
 
 /**
- * [DV5] Makes this process the only one that uses the folder. The lock is SQLite's own on an empty file, so the system gives it back when its
+ * Makes this process the only one that uses the folder. The lock is SQLite's own on an empty file, so the system gives it back when its
  * holder ends, however it ends.
  *
  * @returns what releases it
@@ -76,7 +76,7 @@ export function lock(folder: string): () => void {
 const endsWithinMs = 2_000;
 
 /**
- * [DV5] For who has the lock.
+ * For the process that has the lock.
  *
  * @throws {Error} where a runtime uses the folder without the lock
  */
@@ -107,7 +107,7 @@ function hasOpen(pid: number, start: string): boolean {
 }
 
 /**
- * [DV4] The secrets in `.dev.vars`; makes those that are missing.
+ * The secrets in `.dev.vars`; makes those that are missing.
  *
  * @throws {Error} where one could be guessed
  */

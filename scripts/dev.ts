@@ -29,7 +29,7 @@ function portOf(text: string): number {
   return port;
 }
 
-/** [CL89] Miniflare's own advice is an option that this program does not have. */
+/** Miniflare's own advice is an option that this program does not have. */
 function portProblem(port: number, error: NodeJS.ErrnoException): Error {
   const isInUse = error.code === "EADDRINUSE" || error.code === "ERR_ADDRESS_IN_USE";
   const problem = isInUse ? "is in use" : `cannot be used: ${error.message}`;

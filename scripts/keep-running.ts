@@ -23,11 +23,11 @@ export interface KeepRunningOptions {
 /** A runtime that does one long thing is no dead one, and one that was killed is just being started again by Miniflare. */
 const mostSilent = { looks: 3, ms: 20_000 };
 
-/** [DV6] Five crashes within 15 minutes are a loop. */
+/** Five crashes within 15 minutes are a loop. */
 const rules = RestartRules.parse({});
 
 /**
- * Runs a local coordinator until the signal, and starts it again where it has ended or no longer answers. [DV6]
+ * Runs a local coordinator until the signal, and starts it again where it has ended or no longer answers.
  *
  * @throws {Error} where the first start fails, or where it crashes in a loop; nothing is left running
  */

@@ -36,7 +36,7 @@ export function metricsDocs(): string {
 
 Made from the table in \`src/contract/metrics.ts\` by \`node scripts/metrics-docs.ts\`; a test keeps it so. How to scrape them: [metrics](../guide/metrics.md).
 
-The end of a name says the unit: seconds, bytes, dollars, or a ratio (a share, 1 is all). A label has the values listed here, or \`${other}\` for any other value. Counters and histograms never fall ([OB8](../spec/observability.md)), so \`rate()\` and \`increase()\` apply to them.
+The end of a name says the unit: seconds, bytes, dollars, or a ratio (a share, 1 is all). A label has the values listed here, or \`${other}\` for any other value. Counters and histograms never fall, so \`rate()\` and \`increase()\` apply to them.
 
 ## Of a machine
 

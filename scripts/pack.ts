@@ -34,7 +34,7 @@ const name = execFileSync("npm", ["pack", "--silent", "--pack-destination", ".."
 // As npm takes a file: without a folder before it a name would be asked of the registry.
 process.stdout.write(`./${relative(process.cwd(), join(folder, "..", name))}\n`);
 
-/** [IP1] Everything is in the bundles. npm does not publish it before the owner has decided what is still open. */
+/** Everything is in the bundles. npm does not publish it before the owner has decided what is still open. */
 function manifest(): Record<string, unknown> {
   const { name, version, description, license, repository, mcpName, type, bin, engines } = facts;
   const isDecided = existsSync(licence) && repository !== undefined && !mcpName.includes("OWNER");

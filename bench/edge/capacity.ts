@@ -201,7 +201,7 @@ async function closedRate(clients: readonly WireClient[], text: string): Promise
   return { rate: median(rates), cpuUs: (runtimeCpuUs() - cpuBefore) / all };
 }
 
-/** Bytes that one of each adds, and how many reach the bound of DO27 in the 10 GB that an object may have. */
+/** Bytes that one of each adds, and how many reach the bound of storage in the 10 GB that an object may have. */
 async function storageRows(rig: EdgeRig, [client]: readonly WireClient[]): Promise<Row[]> {
   if (!client) throw new Error("no chat");
   const count = scaled(20_000, 100);

@@ -97,7 +97,7 @@ export const corners: readonly Corner[] = [
     },
   },
   {
-    name: "check of an offline chat's inbox [MS13], behind later messages to all",
+    name: "check of an offline chat's inbox, behind later messages to all",
     small: 1_000,
     large: scaled(99_000, 2_000),
     prepare: (size) => {

@@ -12,7 +12,7 @@ import { isOtherClient, otherClients } from "./other-clients.ts";
 import type { Driver, SessionPlan } from "./plan.ts";
 import { shimTool } from "./story.ts";
 
-/** How long nothing new has to arrive before the sync counts as up to date: a working session is sent every 5 s ([SY64]). */
+/** How long nothing new has to arrive before the sync counts as up to date: a working session is sent every 5 s. */
 const settledMs = 7_000;
 const patienceMs = 60_000;
 const serverStartMs = 500;

@@ -108,7 +108,7 @@ async function keepDuring(chats: readonly StressChat[], work: Promise<unknown>):
   return kept;
 }
 
-/** `keptP99Ms`: twice the time that submits may wait (DO52). */
+/** `keptP99Ms`: twice the time that submits may wait. */
 const overloadTargets = { keptP99Ms: 2_000, recoveryMs: 2_000 } as const;
 
 export function overloadMisses({ produced, lost, loaded, recoveryMs }: OverloadOutcome): string[] {

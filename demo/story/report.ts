@@ -3,7 +3,7 @@ import { tasks } from "./plan.ts";
 import { edits, lastFiles, sharedFile, testCount, type TaskName } from "./project.ts";
 import type { Story, TaskRecord, TeamRun, TimedEvent } from "./story.ts";
 
-/** [DE11] to [DE14], by the coordinator's record, the repository and the files. */
+/** Judged by the coordinator's record, the repository and the files. */
 export function checksOf(story: Story, run: TeamRun): Check[] {
   return [...ofTasks(run), ...ofFiles(story), ofSummary(run)];
 }

@@ -11,7 +11,7 @@ interface Scale {
 const sizeSignals = ["files", "modules", "steps", "textChars", "payloadChars"] as const;
 
 /**
- * Weights are a judgement, not measured (docs/spec/coordination-plans.md): the reach of a change
+ * Weights are a judgement, not measured: the reach of a change
  * (files, modules) counts most, and no signal alone passes the threshold.
  */
 const scales: Record<(typeof sizeSignals)[number], Scale> = {

@@ -16,7 +16,7 @@ function aRig(blockUnchecked: boolean): { readonly rig: ClaudeRig; readonly mcpS
 const write = (rig: ClaudeRig, name: string) => call("Write", { file_path: rig.path(name), content: "text\n" });
 
 it.each([true, false])(
-  "[HO76] [IN103] with team.blockUnchecked %s an edit that no host can check is blocked, and else continues @night",
+  "with team.blockUnchecked %s an edit that no host can check is blocked, and else continues @night",
   async (isBlocking) => {
     const { rig, mcpServers } = aRig(isBlocking);
     const steps = [write(rig, "first.ts"), { hold: "turn", ...write(rig, "second.ts") }, { text: "Done." }];
@@ -34,7 +34,7 @@ it.each([true, false])(
   },
 );
 
-it("[IN103] with team.blockUnchecked no tool is used while SHIM's server cannot be started @night", async () => {
+it("with team.blockUnchecked no tool is used while SHIM's server cannot be started @night", async () => {
   const { rig, mcpServers } = aRig(true);
   const broken = Object.fromEntries(Object.keys(mcpServers).map((name) => [name, { command: "/nonexistent" }]));
   const steps = [write(rig, "first.ts"), { text: "Done." }];

@@ -4,7 +4,7 @@ import { bash, ClaudeRig, endless, endlessTool, received, shimTool } from "#harn
 const summary = "<analysis>Thoughts.</analysis><summary>Fix the parser: it is half done.</summary>";
 const full = { input_tokens: 980_000, output_tokens: 20 };
 
-it("[HO3] [RE231] gives back after a compaction what the client's summary lacks, and lists it @night", async () => {
+it("gives back after a compaction what the client's summary lacks, and lists it @night", async () => {
   const rig = new ClaudeRig();
   const notes = { decisions: ["No new dependency, they asked for none"] };
   const chat = await rig.print("fix the parser", {
@@ -35,7 +35,7 @@ it("[HO3] [RE231] gives back after a compaction what the client's summary lacks,
   expect(given).not.toMatchObject({ text: expect.stringContaining("fix the parser") });
 });
 
-it("[HO3] does the same at the next prompt for a compaction that the user asked for @night", async () => {
+it("does the same at the next prompt for a compaction that the user asked for @night", async () => {
   const rig = new ClaudeRig();
   const steps = [bash("echo one"), { text: "One." }, { text: "Two." }];
   const { claude, model, id } = await rig.typed("how does the first thing work?", { steps, summary });

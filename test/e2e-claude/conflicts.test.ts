@@ -5,7 +5,7 @@ import { bash, call, ClaudeRig, received } from "#harness/claude/claude-rig.ts";
 import type { Step } from "#harness/claude/scripted-model.ts";
 import { git } from "#harness/machine/git-project.ts";
 
-it("[CF4] [CF6] two Claude Codes in two work trees learn of their conflict within their turns, before either commits", async () => {
+it("two Claude Codes in two work trees learn of their conflict within their turns, before either commits", async () => {
   const rig = new ClaudeRig();
   const other = join(rig.root, "other");
   git(rig.project, "worktree", "add", "--quiet", "-b", "other", other);
@@ -55,7 +55,7 @@ function write(rig: ClaudeRig, name: string): Step {
   return call("Write", { file_path: rig.path(name), content: "x\n" });
 }
 
-it("[CF7] two Claude Codes that edit one work tree learn it", async () => {
+it("two Claude Codes that edit one work tree learn it", async () => {
   const told = await beside(
     (rig) => write(rig, "a.ts"),
     (rig) => write(rig, "b.ts"),
@@ -63,7 +63,7 @@ it("[CF7] two Claude Codes that edit one work tree learn it", async () => {
   for (const text of told) expect(text).toContain("edits files in the same work tree");
 });
 
-it("[CF8] two Claude Codes in one work tree learn that one of them has switched its branch @night", async () => {
+it("two Claude Codes in one work tree learn that one of them has switched its branch @night", async () => {
   const [first, second] = await beside(
     () => bash("true"),
     () => bash("git switch -c lexer"),

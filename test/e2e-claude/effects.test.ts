@@ -24,7 +24,7 @@ function aRig(): { readonly rig: ClaudeRig; readonly pushes: () => number; reado
 
 const deploy = (rig: ClaudeRig) => call("Bash", { command: `sh ${rig.root}/deploy.sh prod` });
 
-it("[EF7] [EF9] in `claude -p` a done effect is not repeated after a kill, and the model reads why", async () => {
+it("in `claude -p` a done effect is not repeated after a kill, and the model reads why", async () => {
   const { rig, deploys } = aRig();
   await rig.killed("deploy it", { steps: [deploy(rig)] });
   expect(deploys()).toBe(1);
@@ -33,7 +33,7 @@ it("[EF7] [EF9] in `claude -p` a done effect is not repeated after a kill, and t
   expect(received(model, -1)).toContain("SHIM: done already");
 });
 
-it("[EF9] in a terminal the user is asked once: what the answer let run is not asked of again @night", async () => {
+it("in a terminal the user is asked once: what the answer let run is not asked of again @night", async () => {
   const { rig, deploys } = aRig();
   await rig.killed("deploy it", { steps: [deploy(rig)] });
   const steps = [deploy(rig), { text: "Deployed again." }, deploy(rig), { text: "And once more." }];
@@ -49,7 +49,7 @@ it("[EF9] in a terminal the user is asked once: what the answer let run is not a
   expect(deploys()).toBe(3);
 });
 
-it("[EF7] without permissions `claude -p` is refused all the same @night", async () => {
+it("without permissions `claude -p` is refused all the same @night", async () => {
   const { rig, deploys } = aRig();
   const env = { IS_SANDBOX: "1" };
   const args = ["--dangerously-skip-permissions"];
@@ -59,7 +59,7 @@ it("[EF7] without permissions `claude -p` is refused all the same @night", async
   expect(received(model, -1)).toContain("SHIM: done already");
 });
 
-it("[EF7] in a terminal what the user refuses does not run @night", async () => {
+it("in a terminal what the user refuses does not run @night", async () => {
   const { rig, deploys } = aRig();
   await rig.killed("deploy it", { steps: [deploy(rig)] });
   const { claude } = await rig.typed("continue", { steps: [deploy(rig), { text: "Then not." }] });

@@ -7,7 +7,7 @@ import { bash, briefs, ClaudeRig, endless, endlessTool, hello } from "#harness/c
 /** What npm installs on Node 20. Its hangup in the middle of a tool comes with a failed tool, an answer and a Stop. */
 const binary = otherClaudeBinary(OLDER_CLAUDE_VERSION) ?? "not installed: node scripts/install-claude.ts";
 
-it("[RE73] [RE74] an older client: a finished run is finished, one that was asked to stop in its turn is not @night", async () => {
+it("an older client: a finished run is finished, one that was asked to stop in its turn is not @night", async () => {
   const rig = new ClaudeRig();
   await rig.printed("fix the parser", { steps: [bash("echo fixed"), { text: "Fixed." }], binary });
   expect(rig.sessions()).toMatchObject([{ endReason: "other" }]);
@@ -23,7 +23,7 @@ it.each([
   ["between two turns", [{ text: "Fixed." }], "turn_end", false],
   ["in the middle of a tool", [endless, { text: "The build was stopped." }], "tool_start", true],
 ] as const)(
-  "[RE50] [RE51] an older client whose terminal is closed %s has not finished @night",
+  "an older client whose terminal is closed %s has not finished @night",
   async (_when, steps, kind, isDeath) => {
     const rig = new ClaudeRig();
     const { claude, id } = await rig.typed("good morning", { steps: [{ text: "Hello." }, ...steps], binary });
@@ -41,7 +41,7 @@ it.each([
   },
 );
 
-it("[RE2] [RE50] an older client: the user's own exit finishes the chat, SIGTERM in an idle terminal does not @night", async () => {
+it("an older client: the user's own exit finishes the chat, SIGTERM in an idle terminal does not @night", async () => {
   for (const keys of ["/exit", "\u0004", null]) {
     const rig = new ClaudeRig();
     const { claude, id } = await rig.typed("fix the parser", { steps: [{ text: "Fixed." }], binary });

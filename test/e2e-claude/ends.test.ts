@@ -15,7 +15,7 @@ import {
 
 const plugin = join(import.meta.dirname, "..", "..", "plugin");
 
-it("[RE4] takes the end of a finished run for what it is: the next chat gets no brief", async () => {
+it("takes the end of a finished run for what it is: the next chat gets no brief", async () => {
   const rig = new ClaudeRig();
   await rig.printed("fix the parser", { steps: [bash("echo fixed"), { text: "Fixed." }] });
   const [first] = rig.sessions();
@@ -33,7 +33,7 @@ it("[RE4] takes the end of a finished run for what it is: the next chat gets no 
   expect(rig.sessions().map(({ endReason }) => endReason)).toEqual(["other", "other"]);
 });
 
-it("[RE74] takes a run that was asked to stop in the middle of its turn for unfinished @night", async () => {
+it("takes a run that was asked to stop in the middle of its turn for unfinished @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print("fix the parser", { steps: [bash("echo begun"), endless] });
   await endlessTool(first.claude);
@@ -57,7 +57,7 @@ it.each([
     "usage_limit (The client reported that a usage limit was reached.)",
   ],
   ["whose prompt became too long", tooLong, "context_full (The client reported that the context is full.)"],
-])("[RE74] takes a run %s for unfinished @night", async (_which, message, cause) => {
+])("takes a run %s for unfinished @night", async (_which, message, cause) => {
   const rig = new ClaudeRig();
   const error = { status: 400, type: "invalid_request_error", message };
   const first = await rig.print("fix the parser", { steps: [bash("echo begun"), { error, times: 50 }] });
@@ -72,7 +72,7 @@ async function idleInTerminal(rig: ClaudeRig, text: string): Promise<Chat<Termin
   return chat;
 }
 
-it("[RE50] [RE52] a terminal closed between two turns does not finish the chat; the next one mentions it once @night", async () => {
+it("a terminal closed between two turns does not finish the chat; the next one mentions it once @night", async () => {
   for (const signal of ["SIGKILL", "SIGTERM"] as const) {
     const rig = new ClaudeRig();
     const idle = await idleInTerminal(rig, "Fixed.");
@@ -90,7 +90,7 @@ it("[RE50] [RE52] a terminal closed between two turns does not finish the chat; 
   }
 });
 
-it("[RE51] [RE109] [RE54] a terminal closed with a question open: the next chat has the brief and its user the line @night", async () => {
+it("a terminal closed with a question open: the next chat has the brief and its user the line @night", async () => {
   const rig = new ClaudeRig();
   const idle = await idleInTerminal(rig, "Which database shall I use?");
   idle.claude.kill("SIGKILL");
@@ -104,7 +104,7 @@ it("[RE51] [RE109] [RE54] a terminal closed with a question open: the next chat 
   expect(briefs(next.model)).toHaveLength(1);
 });
 
-it("[RE115] a terminal that is closed in the middle of work: what a script prints holds nothing of it @night", async () => {
+it("a terminal that is closed in the middle of work: what a script prints holds nothing of it @night", async () => {
   const rig = new ClaudeRig();
   const busy = await rig.typed("fix the parser", { steps: [endless] });
   await rig.last(busy.id, "tool_start");
@@ -122,7 +122,7 @@ it("[RE115] a terminal that is closed in the middle of work: what a script print
 it.each([
   ["/exit", "/exit"],
   ["Ctrl-D", "\u0004"],
-])("[RE2] the user's own exit finishes the chat: %s @night", async (_name, keys) => {
+])("the user's own exit finishes the chat: %s @night", async (_name, keys) => {
   const rig = new ClaudeRig();
   const idle = await idleInTerminal(rig, "Which database shall I use?");
   await leave(idle.claude, keys);
@@ -139,7 +139,7 @@ async function leave(claude: Terminal, keys: string): Promise<void> {
   claude.type(keys);
 }
 
-it("[RE73] a run that a chat has started with claude -p is finished when it has ended @night", async () => {
+it("a run that a chat has started with claude -p is finished when it has ended @night", async () => {
   const rig = new ClaudeRig();
   const { home, paths } = rig;
   const inner = `${claudeBinary()} -p inner --plugin-dir ${plugin}`;

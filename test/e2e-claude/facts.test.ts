@@ -9,7 +9,7 @@ import { bash, call, ClaudeRig, endless, endlessTool, kill, received, shimTool }
 
 const launcher = join(import.meta.dirname, "..", "..", "plugin", "launch.mjs");
 
-it("[CP33] saves the files before a command that throws edits away, so that they can be had back", async () => {
+it("saves the files before a command that throws edits away, so that they can be had back", async () => {
   const rig = new ClaudeRig();
   const edit = "echo 'export const half = true;' > one.ts";
   await rig.printed("tidy up", { steps: [bash(edit), bash("cd . && git checkout -- one.ts"), { text: "Done." }] });
@@ -23,7 +23,7 @@ it("[CP33] saves the files before a command that throws edits away, so that they
   expect(git(rig.project, "status", "--porcelain")).toBe("");
 });
 
-it("[SI40] counts what a real chat has used, and [RE60] records its death @night", async () => {
+it("counts what a real chat has used, records its death @night", async () => {
   const rig = new ClaudeRig();
   const usage = { input_tokens: 1_000, output_tokens: 20 };
   const chat = await rig.print("work", {
@@ -43,7 +43,7 @@ it("[SI40] counts what a real chat has used, and [RE60] records its death @night
   ]);
 });
 
-it("[SI34] asks the user before a switch to a model whose window is too small @night", async () => {
+it("asks the user before a switch to a model whose window is too small @night", async () => {
   const rig = new ClaudeRig();
   const usage = { input_tokens: 700_000, output_tokens: 20 };
   const chat = await rig.typed("fix the parser", { steps: [{ text: "Fixed.", usage }] });
@@ -55,7 +55,7 @@ it("[SI34] asks the user before a switch to a model whose window is too small @n
   expect(chat.claude.screen()).not.toContain("Setmodelto");
 });
 
-it("[HO30] tool events reach SHIM through its MCP process, each once, and the model sees no tool of it", async () => {
+it("tool events reach SHIM through its MCP process, each once, and the model sees no tool of it", async () => {
   const rig = new ClaudeRig();
   const steps = [bash("sleep 1"), bash("exit 3"), call("Read", { file_path: rig.path("one.ts") }), { text: "Done." }];
   const { model } = await rig.printed("look around", { steps });
@@ -71,7 +71,7 @@ it("[HO30] tool events reach SHIM through its MCP process, each once, and the mo
   expect(received(model, -1)).not.toContain("SHIM: ");
 });
 
-it("[HO5] a server that the user has registered by hand beside the plugin's neither replaces it nor counts twice @night", async () => {
+it("a server that the user has registered by hand beside the plugin's neither replaces it nor counts twice @night", async () => {
   const rig = new ClaudeRig();
   const mcpServers = { mine: { type: "stdio", command: "node", args: [launcher, "mcp"] } };
   await rig.printed("look around", { mcpServers, steps: [bash("sleep 1"), bash("echo two"), { text: "Done." }] });
@@ -82,7 +82,7 @@ it("[HO5] a server that the user has registered by hand beside the plugin's neit
   );
 });
 
-it("[CL69] /shim:dismiss instructs the model, and the dead chat is not offered again @night", async () => {
+it("/shim:dismiss instructs the model, and the dead chat is not offered again @night", async () => {
   const rig = new ClaudeRig();
   await rig.killed("fix the parser", { steps: [bash("echo begun")] });
   const steps = [shimTool("shim_check_recovery", { dismiss: true }), { text: "It is not offered any more." }];
@@ -91,7 +91,7 @@ it("[CL69] /shim:dismiss instructs the model, and the dead chat is not offered a
   expect(rig.sessions()[0]?.recovery).toBe("dismissed");
 });
 
-it("[HO21] [HO53] a chat that asks for a permission waits for its user until that is given @night", async () => {
+it("a chat that asks for a permission waits for its user until that is given @night", async () => {
   const rig = new ClaudeRig();
   const command = `"${process.execPath}" "${launcher}" hook Notification`;
   const settings = { hooks: { Notification: [{ hooks: [{ type: "command", command, timeout: 10 }] }] } };

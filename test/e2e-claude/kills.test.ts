@@ -40,7 +40,7 @@ const work = (rig: ClaudeRig): Step[] => [
   endless,
 ];
 
-it("[RE1] gives the next chat a checked brief when the client was killed in the middle of a tool", async () => {
+it("gives the next chat a checked brief when the client was killed in the middle of a tool", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print(request, { steps: work(rig) });
   const mcp = await mcpOf(first.claude.pid);
@@ -92,7 +92,7 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
   expect(await rig.nextBriefs()).toEqual([]);
 });
 
-it("[PR9] the client works on undisturbed when the host was killed, in the terminal too @night", async () => {
+it("the client works on undisturbed when the host was killed, in the terminal too @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.terminal({
     steps: [{ text: "One." }, bash("echo two"), shimTool("shim_session_status"), { text: "Two." }, endless],
@@ -113,7 +113,7 @@ it("[PR9] the client works on undisturbed when the host was killed, in the termi
   await first.claude.waitForExit();
 });
 
-it("[HO4] [HO37] [JO23] the death of the front is reported with the next prompt, and what tools did and which turns ended is read from the transcript @night", async () => {
+it("the death of the front is reported with the next prompt, and what tools did and which turns ended is read from the transcript @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.terminal({
     steps: [
@@ -176,7 +176,7 @@ it("continues in the same session with the MCP process that the client starts in
   expect((await rig.nextBriefs())[0]).toMatch(/- goal \(.*\): One\n[^]*- next step \(.*\): Two\n/);
 });
 
-it("[RE13] finds the last words in the transcript where both were killed before a hook could read them @night", async () => {
+it("finds the last words in the transcript where both were killed before a hook could read them @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print(request, { steps: [{ ...endless, text: "I begin." }] });
   const mcp = await mcpOf(first.claude.pid);
@@ -192,7 +192,7 @@ it("[RE13] finds the last words in the transcript where both were killed before 
   expect(brief).toContain("last checkpoint: none; all of this comes from the journal");
 });
 
-it("[CP41] [CP12] the brief quotes the first prompt through a chain of deaths @night", async () => {
+it("the brief quotes the first prompt through a chain of deaths @night", async () => {
   const rig = new ClaudeRig();
   const chat = async (prompt: string, ...steps: Step[]): Promise<string> => {
     return briefs((await rig.killed(prompt, { steps })).model).join("\n");

@@ -5,7 +5,7 @@ import { write } from "#harness/machine/git-project.ts";
 import { ClaudeRig } from "#harness/claude/claude-rig.ts";
 import { planEnv, planLimit } from "#harness/claude/usage-limits.ts";
 
-it("[LI7] [LI11] the real Claude Code shows in its terminal, with the prompt after a limit, when that ends and the command @night", async () => {
+it("the real Claude Code shows in its terminal, with the prompt after a limit, when that ends and the command @night", async () => {
   const rig = new ClaudeRig();
   write(rig.home, { "bin/codex": "#!/bin/sh\n" });
   chmodSync(join(rig.home, "bin", "codex"), 0o755);

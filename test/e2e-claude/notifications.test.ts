@@ -24,7 +24,7 @@ async function aReceiver(): Promise<{ url: string; bodies: unknown[] }> {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, bodies };
 }
 
-it("[CL180] kill -9 of the only chat: its user is notified, and no other chat is needed for that @night", async () => {
+it("kill -9 of the only chat: its user is notified, and no other chat is needed for that @night", async () => {
   const rig = new ClaudeRig();
   const receiver = await aReceiver();
   mkdirSync(rig.paths.home, { recursive: true });

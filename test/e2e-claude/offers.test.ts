@@ -7,7 +7,7 @@ import { git } from "#harness/machine/git-project.ts";
 
 const begun = { steps: [bash("echo begun")] };
 
-it("[RE8] of two chats that start at the same time one is given the dead session @night", async () => {
+it("of two chats that start at the same time one is given the dead session @night", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser", begun);
   const chats = await Promise.all(["left", "right"].map((prompt) => rig.printed(prompt, hello)));
@@ -15,7 +15,7 @@ it("[RE8] of two chats that start at the same time one is given the dead session
   expect(rig.stored(id).recoveries.map(({ action }) => action)).toEqual(["offered"]);
 });
 
-it("[HO13] prints one line for a script and keeps the offer for a chat with a user @night", async () => {
+it("prints one line for a script and keeps the offer for a chat with a user @night", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser", begun);
   const script = await rig.printed("write a commit message", { ...hello, env: { CLAUDE_CODE_ENTRYPOINT: "cli" } });
@@ -25,7 +25,7 @@ it("[HO13] prints one line for a script and keeps the offer for a chat with a us
   expect(await rig.nextBriefs()).toHaveLength(1);
 });
 
-it('[RE186] "continue" gives the chat the dead session, without a call of SHIM\'s tools @night', async () => {
+it('"continue" gives the chat the dead session, without a call of SHIM\'s tools @night', async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser", begun);
   const next = await rig.printed("continue", { steps: [bash("echo on"), { text: "I go on." }] });
@@ -34,7 +34,7 @@ it('[RE186] "continue" gives the chat the dead session, without a call of SHIM\'
   expect(rig.session(id).recovery).toBe("recovered");
 });
 
-it("[HO2] gives a dead session to a chat of its own project only, in whatever folder of it @night", async () => {
+it("gives a dead session to a chat of its own project only, in whatever folder of it @night", async () => {
   const rig = new ClaudeRig();
   await rig.killed("fix the parser", begun);
   const elsewhere = join(rig.root, "elsewhere");
@@ -47,7 +47,7 @@ it("[HO2] gives a dead session to a chat of its own project only, in whatever fo
   expect(briefs(heir.model)).toHaveLength(1);
 });
 
-it("[HO7] keeps offering a session that the client should resume and does not find @night", async () => {
+it("keeps offering a session that the client should resume and does not find @night", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser", begun);
   rmSync(transcriptPath(rig.home, rig.project, id));
@@ -58,7 +58,7 @@ it("[HO7] keeps offering a session that the client should resume and does not fi
   expect((await rig.nextBriefs())[0]).toContain(`<shim-recovered-session-${id.slice(0, 8)}>`);
 });
 
-it("[ID4] takes a session that is opened a second time while it lives for two @night", async () => {
+it("takes a session that is opened a second time while it lives for two @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print("fix the parser", { steps: [bash("echo begun"), { hold: "end", text: "Fixed." }] });
   await first.model.held("end");

@@ -24,7 +24,7 @@ function run(home: string, ...args: string[]): Ran {
   return spawnSync(claude, args, { cwd: home, env, encoding: "utf8", timeout: 240_000, input: "" });
 }
 
-it("[IN14] claude plugin validate accepts the plugin and the marketplace", () => {
+it("claude plugin validate accepts the plugin and the marketplace", () => {
   const home = temporaryFolder();
   const plugin = run(home, "plugin", "validate", "--strict", "--json", join(root, "plugin"));
   const report = JSON.parse(plugin.stdout) as {
@@ -36,7 +36,7 @@ it("[IN14] claude plugin validate accepts the plugin and the marketplace", () =>
   expect(run(home, "plugin", "validate", "--strict", root).status).toBe(0);
 });
 
-it("[IP15] the npm package is a marketplace, and the server of its plugin connects @night", () => {
+it("the npm package is a marketplace, and the server of its plugin connects @night", () => {
   const home = temporaryFolder();
   const scratch = temporaryFolder();
   execFileSync(process.execPath, [join(root, "scripts", "pack.ts"), scratch]);
@@ -47,7 +47,7 @@ it("[IP15] the npm package is a marketplace, and the server of its plugin connec
   expect(run(home, "mcp", "list").stdout).toMatch(/^plugin:shim:shim: .*Connected$/m);
 });
 
-it("[IN13] inspect knows the plugin as claude plugin install leaves it @night", () => {
+it("inspect knows the plugin as claude plugin install leaves it @night", () => {
   const home = temporaryFolder();
   expect(run(home, "plugin", "marketplace", "add", root).status).toBe(0);
   expect(run(home, "plugin", "install", "shim@shim").status).toBe(0);
@@ -70,7 +70,7 @@ it("[IN13] inspect knows the plugin as claude plugin install leaves it @night", 
   expect(seen).toEqual([join(root, "plugin", "dist", "hook.cjs")]);
 });
 
-it(`[IN5] claude mcp get finds the server that init wrote, and uninstall takes it out @night`, () => {
+it(`claude mcp get finds the server that init wrote, and uninstall takes it out @night`, () => {
   const home = aClientHome(CLAUDE_VERSION);
   mkdirSync(join(home.folder, ".claude"));
   run(home.folder, "mcp", "list");

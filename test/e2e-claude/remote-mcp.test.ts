@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { call, ClaudeRig, received } from "#harness/claude/claude-rig.ts";
 
-it("[RM10] Claude Code gives a task to the team and reads the chats over HTTP, with a token in a header @night", async () => {
+it("Claude Code gives a task to the team and reads the chats over HTTP, with a token in a header @night", async () => {
   const rig = new ClaudeRig();
   const edge = await EdgeRuntime.open();
   await edge.register("a-chat");

@@ -79,7 +79,7 @@ interface Kept {
   readonly mcpOAuth: Readonly<Record<string, { readonly accessToken: string; readonly refreshToken: string }>>;
 }
 
-it("[RM12] [RM14] [RM15] Claude Code signs in through a browser, refreshes, and is refused once the token is revoked @night", async () => {
+it("Claude Code signs in through a browser, refreshes, and is refused once the token is revoked @night", async () => {
   const rig = new ClaudeRig();
   const documents = { [documentAddress]: document };
   const edge = await EdgeRuntime.open({ isOAuth: true, documents, log: () => undefined });

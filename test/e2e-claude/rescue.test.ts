@@ -19,7 +19,7 @@ async function aPoisonedSession() {
   return { rig, id, shim };
 }
 
-it("[RS2] [RS5] Claude Code continues the copy of a session that its API refuses with each prompt", async () => {
+it("Claude Code continues the copy of a session that its API refuses with each prompt", async () => {
   const { rig, id, shim } = await aPoisonedSession();
   const path = transcriptPath(rig.home, rig.project, id);
   const before = readFileSync(path);
@@ -35,7 +35,7 @@ it("[RS2] [RS5] Claude Code continues the copy of a session that its API refuses
   expect(shim("rescue", done.copy.session, "--json")).toMatchObject({ reason: null });
 });
 
-it("[RS11] [RS17] Claude Code sends nothing before a row whose parent is nowhere, and all of it in the copy @night", async () => {
+it("Claude Code sends nothing before a row whose parent is nowhere, and all of it in the copy @night", async () => {
   const rig = new ClaudeRig();
   const { model } = await rig.printed("the word is pear", { steps: [{ text: "Noted." }] });
   const { id } = await rig.begun();
@@ -65,7 +65,7 @@ it("[RS11] [RS17] Claude Code sends nothing before a row whose parent is nowhere
   expect(whole).toContain("the second is plum");
 });
 
-it("[RS10] /shim:rescue instructs the model, which learns why and which command continues the old chat @night", async () => {
+it("/shim:rescue instructs the model, which learns why and which command continues the old chat @night", async () => {
   const { rig, id } = await aPoisonedSession();
   const steps = [shimTool("shim_check_recovery", { of: id }), { text: "The user knows." }];
   const { model } = await rig.printed("/shim:rescue", { steps });

@@ -26,7 +26,7 @@ const settings = {
   ),
 };
 
-it("[HO5] counts an event once and gives one brief where hooks are registered twice @night", async () => {
+it("counts an event once and gives one brief where hooks are registered twice @night", async () => {
   const rig = new ClaudeRig();
   await rig.killed("fix the parser", { settings, steps: [bash("echo begun"), bash("exit 3")] });
   const [dead] = rig.sessions();
@@ -74,21 +74,21 @@ it("puts what the model's tool calls say into the session of the hooks @night", 
   expect(received(second.model, -1).split(`<shim-recovered-session-${session!.id.slice(0, 8)}>`)).toHaveLength(3);
 });
 
-it("[HO59] [HO1] Claude Code works on where nothing can be saved, and the user reads that all is lost @night", async () => {
+it("Claude Code works on where nothing can be saved, and the user reads that all is lost @night", async () => {
   // No folder can be made there, whoever runs the tests.
   const rig = new ClaudeRig("/dev/null/shim");
   const id = randomUUID();
   const steps = [bash("echo begun"), shimTool("shim_force_checkpoint", { goal: "g" }), { text: "Fixed." }];
   const chat = await rig.printed("fix the parser", { args: ["--session-id", id], steps });
   expect(chat.claude.output).toEqual({ stdout: "Fixed.\n", stderr: "" });
-  // [PR10] Without a host there are no tools.
+  // Without a host there are no tools.
   expect(received(chat.model, -1)).toContain("No such tool available: mcp__plugin_shim_shim__shim_force_checkpoint");
   expect(rig.shown(id).length).toBeGreaterThan(0);
   for (const text of rig.shown(id))
     expect(text).toMatch(/^SHIM cannot save: .*Events are lost until it can\. Run `\S+ \S+shim\.mjs doctor`\.$/);
 });
 
-it("[HO11] brings what happened while another process held the store into the next chat's brief @night", async () => {
+it("brings what happened while another process held the store into the next chat's brief @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print("fix the parser", { steps: [{ hold: "tool", ...endless }] });
   await first.model.held("tool");

@@ -12,7 +12,7 @@ import {
   shimTool,
 } from "#harness/claude/claude-rig.ts";
 
-it("[ID2] finishes a session at /clear; what comes after belongs to the new one @night", async () => {
+it("finishes a session at /clear; what comes after belongs to the new one @night", async () => {
   const rig = new ClaudeRig();
   const steps = [{ text: "Fixed." }, shimTool("shim_force_checkpoint", { goal: "Another goal" }), { text: "Noted." }];
   const { claude, model, id } = await rig.typed("fix the parser", { steps });
@@ -33,7 +33,7 @@ it("[ID2] finishes a session at /clear; what comes after belongs to the new one 
   expect(rig.sessions()).toHaveLength(2);
 });
 
-it("[RE10] lets a killed session be resumed: it receives its brief once, and no other chat does @night", async () => {
+it("lets a killed session be resumed: it receives its brief once, and no other chat does @night", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser");
   const resume = { args: ["--resume", id] };
@@ -56,7 +56,7 @@ it("[RE10] lets a killed session be resumed: it receives its brief once, and no 
   expect(briefs(third.model)).toEqual([brief]);
 });
 
-it("[RE10] a resumed session is notified that another one has taken over its work @night", async () => {
+it("a resumed session is notified that another one has taken over its work @night", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser");
   await rig.printed("go on", { steps: [shimTool("shim_check_recovery", { take: true }), { text: "Done." }] });
@@ -65,7 +65,7 @@ it("[RE10] a resumed session is notified that another one has taken over its wor
   expect(received(resumed.model)).toContain(notice);
 });
 
-it("[RE5] keeps two chats in one project apart @night", async () => {
+it("keeps two chats in one project apart @night", async () => {
   const rig = new ClaudeRig();
   const write = (name: string) => call("Write", { file_path: rig.path(name), content: "export {};\n" });
   const left = await rig.print("work on the left", {

@@ -7,7 +7,7 @@ import { git } from "#harness/machine/git-project.ts";
 
 const begun = { steps: [bash("echo begun")] };
 
-it("[CL69] /shim:resume instructs the model, and the chat continues the dead one", async () => {
+it("/shim:resume instructs the model, and the chat continues the dead one", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser", begun);
   const steps = [shimTool("shim_check_recovery", { take: true }), bash("echo on"), { text: "I go on." }];
@@ -18,7 +18,7 @@ it("[CL69] /shim:resume instructs the model, and the chat continues the dead one
   expect(rig.session(id)).toMatchObject({ recovery: "recovered", recoveryBy: successor!.id });
 });
 
-it("[CL69] /shim:save instructs the model, and the note of the user is in the checkpoint @night", async () => {
+it("/shim:save instructs the model, and the note of the user is in the checkpoint @night", async () => {
   const rig = new ClaudeRig();
   const notes = { goal: "fix the parser", nextStep: "the lexer comes next" };
   const steps = [bash("echo begun"), shimTool("shim_force_checkpoint", notes), { text: "It is saved." }];
@@ -28,7 +28,7 @@ it("[CL69] /shim:save instructs the model, and the note of the user is in the ch
   expect(rig.stored(session!.id).checkpoints.map(({ trigger }) => trigger)).toContain("on_demand");
 });
 
-it("[CL69] [MC40] /shim:who instructs the model, which learns of the chat that was just offered, and nothing changes @night", async () => {
+it("/shim:who instructs the model, which learns of the chat that was just offered, and nothing changes @night", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser", begun);
   const list = { list: true, detail: "detailed" };
@@ -41,7 +41,7 @@ it("[CL69] [MC40] /shim:who instructs the model, which learns of the chat that w
   expect(rig.stored(id).recoveries.map(({ action }) => action)).toEqual(["offered"]);
 });
 
-it("[CL69] [EF6] [EF11] /shim:effects instructs the model, which reads what the remote of a push has @night", async () => {
+it("/shim:effects instructs the model, which reads what the remote of a push has @night", async () => {
   const rig = new ClaudeRig();
   git(rig.root, "init", "-q", "--bare", "remote");
   git(rig.project, "remote", "add", "origin", `${rig.root}/remote`);
@@ -55,7 +55,7 @@ it("[CL69] [EF6] [EF11] /shim:effects instructs the model, which reads what the 
   );
 });
 
-it("[CL69] /shim:fork instructs the model, which is given the id of its chat, and nothing is made @night", async () => {
+it("/shim:fork instructs the model, which is given the id of its chat, and nothing is made @night", async () => {
   const rig = new ClaudeRig();
   const steps = [shimTool("shim_session_status"), { text: "In another terminal." }];
   const { model } = await rig.printed("/shim:fork fix the parser, in codex", { steps });
@@ -66,7 +66,7 @@ it("[CL69] /shim:fork instructs the model, which is given the id of its chat, an
   expect([rig.sessions().length, existsSync(join(rig.paths.home, "work"))]).toEqual([1, false]);
 });
 
-it("[MC29] [CL69] without the plugin the prompts are slash commands; beside it there are none @night", async () => {
+it("without the plugin the prompts are slash commands; beside it there are none @night", async () => {
   const rig = new ClaudeRig();
   const shim = { command: process.execPath, args: [built.launcher, "mcp"], env: { SHIM_HOME: rig.paths.home } };
   const answered = { steps: [{ text: "These." }] };

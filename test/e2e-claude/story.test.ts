@@ -16,7 +16,7 @@ const waits = { seed: 1, scale: 1 / 16 };
 const timeoutMs = 300_000;
 
 it.for<HostName>(["local", "edge"])(
-  "[DE11] [DE12] [DE13] [DE14] three chats of Claude Code do six tasks once, one is killed, and a fourth submits and summarises (%s) @night",
+  "three chats of Claude Code do six tasks once, one is killed, and a fourth submits and summarises (%s) @night",
   { timeout: timeoutMs },
   async (host) => {
     const story = new Story({ host, waits, kill: midway, signal: AbortSignal.timeout(timeoutMs) });
@@ -54,7 +54,7 @@ it.for<HostName>(["local", "edge"])(
   },
 );
 
-it("[DE14] Ctrl-C in the middle of it: all processes end, and no file stays @night", async () => {
+it("Ctrl-C in the middle of it: all processes end, and no file stays @night", async () => {
   const stage = temporaryFolder();
   const env = { ...process.env, TMPDIR: stage };
   // A terminal sends Ctrl-C to the whole group.
@@ -74,7 +74,7 @@ it("[DE14] Ctrl-C in the middle of it: all processes end, and no file stays @nig
   expect(readdirSync(stage).filter((name) => /^(shim|miniflare)-/.test(name))).toEqual([]);
 });
 
-it("[DE15] where Claude Code is not installed the demo names the command that installs it @night", () => {
+it("where Claude Code is not installed the demo names the command that installs it @night", () => {
   const env = { ...process.env, SHIM_TEST_CLAUDE: "/nonexistent/claude" };
   const run = (...args: string[]) =>
     spawnSync(process.execPath, [main, "--only", "story", ...args], { env, encoding: "utf8" });

@@ -37,7 +37,7 @@ async function supervised(steps: readonly Step[], atLimit: readonly object[] = [
   return { rig, model, supervisor: again(), again };
 }
 
-it("[SU6] [SU35] [SU46] Claude Code that is killed in the middle of a tool continues in its session, and is done @night", async () => {
+it("Claude Code that is killed in the middle of a tool continues in its session, and is done @night", async () => {
   const { rig, model, supervisor } = await supervised([
     bash("echo half > half.txt"),
     endless,
@@ -64,7 +64,7 @@ it("[SU6] [SU35] [SU46] Claude Code that is killed in the middle of a tool conti
   expect(await supervisor.ended).toBe(0);
 });
 
-it("[SU35] [SU47] [SU48] a supervisor that is asked to end stops Claude Code; the next one resumes the session @night", async () => {
+it("a supervisor that is asked to end stops Claude Code; the next one resumes the session @night", async () => {
   const { rig, supervisor, again } = await supervised([endless, done]);
   const claude = await supervisor.claude();
   await findChild(claude.pid, "sleep 600");
@@ -81,7 +81,7 @@ it("[SU35] [SU47] [SU48] a supervisor that is asked to end stops Claude Code; th
   expect(await next.ended).toBe(0);
 });
 
-it("[SU5] a usage limit that Claude Code reports is waited for @night", async () => {
+it("a usage limit that Claude Code reports is waited for @night", async () => {
   const { supervisor } = await supervised(
     [claudeLimit],
     [{ folder: "/", order: ["wait"], mostUsd: null, mostHours: 8 }],
@@ -95,7 +95,7 @@ it("[SU5] a usage limit that Claude Code reports is waited for @night", async ()
 });
 
 it.for(["SIGINT", "SIGTERM"] as const)(
-  "[SU31] Claude Code that its user ends with %s is not started again @night",
+  "Claude Code that its user ends with %s is not started again @night",
   async (signal) => {
     const { supervisor } = await supervised([endless, done]);
     const claude = await supervisor.claude();

@@ -14,7 +14,7 @@ function receive(rig: ClaudeRig, write: (sql: Sql) => void): void {
   store.close();
 }
 
-it("[FI3] Claude Code does not edit a file that another chat has reserved in its checkout", async () => {
+it("Claude Code does not edit a file that another chat has reserved in its checkout", async () => {
   const rig = new ClaudeRig();
   const edit = (name: string) => call("Write", { file_path: rig.path(name), content: "export const a = 1;\n" });
   const chat = await rig.print("fix the parser", {
@@ -49,7 +49,7 @@ it("[FI3] Claude Code does not edit a file that another chat has reserved in its
   expect(tools).toEqual(["tool_error", "tool_start", "tool_end"]);
 });
 
-it("[FI3] [FI5] a file that one Claude Code has reserved is not edited by another, until the first is killed @night", async () => {
+it("a file that one Claude Code has reserved is not edited by another, until the first is killed @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print("write the lexer", {
     steps: [shimTool("shim_files", { action: "reserve", paths: ["src/**"] }), endless],
@@ -68,7 +68,7 @@ it("[FI3] [FI5] a file that one Claude Code has reserved is not edited by anothe
   expect(readFileSync(rig.path("src/new.ts"), "utf8")).toBe("export const a = 1;\n");
 });
 
-it("[HO17] a message that one Claude Code sends by its tool makes another one continue at the end of its turn @night", async () => {
+it("a message that one Claude Code sends by its tool makes another one continue at the end of its turn @night", async () => {
   const rig = new ClaudeRig();
   const steps = [{ hold: "turn", text: "Fixed." }, { text: "Answered." }];
   const second = await rig.typed("fix the parser", { steps });
@@ -85,7 +85,7 @@ it("[HO17] a message that one Claude Code sends by its tool makes another one co
   );
 });
 
-it("[TE1] [TE4] [TE42] real Claude Codes are a team: a killed chat's task continues in the next, from its checkpoint @night", async () => {
+it("real Claude Codes are a team: a killed chat's task continues in the next, from its checkpoint @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.killed("plan the importer", {
     steps: [

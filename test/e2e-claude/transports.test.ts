@@ -13,7 +13,7 @@ const ways = ["the plugin", "init", "init and the plugin", "processes alone"] as
 const cases = clients.flatMap(([version, binary]) => ways.map((way) => ({ version, binary, way })));
 
 it.each(cases)(
-  "[HO5] [HO30] [JO20] [JO23] with $way Claude Code $version reports a prompt, a tool call and its ends once each @night",
+  "with $way Claude Code $version reports a prompt, a tool call and its ends once each @night",
   async ({ binary, way }) => {
     if (binary === null) throw new Error("not installed: node scripts/install-claude.ts");
     const rig = new ClaudeRig();

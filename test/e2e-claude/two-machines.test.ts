@@ -45,7 +45,7 @@ async function twoMachines() {
   return { edge, power, ...machines };
 }
 
-it("[MA1] Claude Code works on a task, its machine loses power; on the other machine Claude Code continues from its checkpoint, once @night", async () => {
+it("Claude Code works on a task, its machine loses power; on the other machine Claude Code continues from its checkpoint, once @night", async () => {
   const { edge, power, a, b } = await twoMachines();
   const first = await a.print("make the parser accept comments", {
     steps: [
@@ -100,7 +100,7 @@ it("[MA1] Claude Code works on a task, its machine loses power; on the other mac
   expect(received(back.model)).toContain(heir);
 });
 
-it("[RE192] Claude Code is killed in the middle of a tool: the next chat of the other machine has its session, with the cause @night", async () => {
+it("Claude Code is killed in the middle of a tool: the next chat of the other machine has its session, with the cause @night", async () => {
   const { edge, a, b } = await twoMachines();
   const first = await a.print("make the parser accept comments", {
     steps: [shimTool("shim_force_checkpoint", { goal: "the parser accepts comments" }), endless],

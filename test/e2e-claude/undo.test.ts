@@ -9,7 +9,7 @@ function work(rig: ClaudeRig) {
   return [call("Read", path), call("Write", { ...path, content: written }), bash(shellWork), { text: "Done." }];
 }
 
-it("[UN1] [UN2] [UN6] the edits and commands of a real turn are taken back, and that is taken back", async () => {
+it("the edits and commands of a real turn are taken back, and that is taken back", async () => {
   const rig = new ClaudeRig();
   await rig.printed("Rewrite the files", { steps: work(rig) });
   const [session] = rig.sessions();
@@ -19,7 +19,7 @@ it("[UN1] [UN2] [UN6] the edits and commands of a real turn are taken back, and 
   undoesTheTurn(rig);
 });
 
-it("[UN11] a turn that was interrupted after its commands is taken back", async () => {
+it("a turn that was interrupted after its commands is taken back", async () => {
   const rig = new ClaudeRig();
   const { claude, model } = await rig.typed("Rewrite the files", {
     steps: [...work(rig).slice(0, -1), { hold: "end", text: "Done." }],
@@ -30,7 +30,7 @@ it("[UN11] a turn that was interrupted after its commands is taken back", async 
   undoesTheTurn(rig);
 });
 
-it("[CL69] /shim:undo shows the user what would change, and the plugin's program takes the chat's work back", async () => {
+it("/shim:undo shows the user what would change, and the plugin's program takes the chat's work back", async () => {
   const rig = new ClaudeRig();
   const chat = await rig.typed("Rewrite the files", { steps: [...work(rig), ...undoSteps()] });
   await rig.last(chat.id, "turn_end");

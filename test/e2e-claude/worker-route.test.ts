@@ -21,7 +21,7 @@ function asked(machine: WorkerMachine): unknown[] {
   });
 }
 
-it("[RT8] [RT13] [RT15] [RT16] a stalled run is stopped, and the next is of the next tier, in a new session @night", async () => {
+it("a stalled run is stopped, and the next is of the next tier, in a new session @night", async () => {
   const again = bash("ls");
   const machine = await WorkerMachine.with([again, again, again, done, done], { allowedTools: ["Bash(ls)"], route });
   const task = machine.submit(request, { backoff: { baseMs: 0 } });

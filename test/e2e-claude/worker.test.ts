@@ -13,7 +13,7 @@ import { bash, call, endless } from "#harness/claude/claude-rig.ts";
 const request = "Make the parser accept empty input";
 const done = { text: 'I looked, and it is done.\n{"shim":"done","result":{"files":1}}' };
 
-it("[CX1] [CX3] a task is done by Claude Code in a worktree, with SHIM's server and hooks, and without shim init", async () => {
+it("a task is done by Claude Code in a worktree, with SHIM's server and hooks, and without shim init", async () => {
   const write = call("Write", { file_path: "fixed.ts", content: "export {};\n" });
   const save = call("mcp__shim__shim_force_checkpoint", { goal: "The parser" });
   const machine = await WorkerMachine.with([bash("sleep 1"), write, save, done], {
@@ -40,11 +40,8 @@ it("[CX1] [CX3] a task is done by Claude Code in a worktree, with SHIM's server 
 });
 
 it.for([
-  [
-    "[CX20] [CX4] a worker killed with its Claude Code loses its task to another, which resumes the session @night",
-    true,
-  ],
-  ["[CX20] [CX4] a worker killed alone ends its Claude Code too, and another resumes the session @night", false],
+  ["a worker killed with its Claude Code loses its task to another, which resumes the session @night", true],
+  ["a worker killed alone ends its Claude Code too, and another resumes the session @night", false],
 ] as const)("%s", async ([, isWithClaude]) => {
   const half = bash("echo half > half.txt");
   const machine = await WorkerMachine.with([half, endless, bash("cat half.txt"), done], { allowedTools: ["Bash"] });
@@ -81,7 +78,7 @@ it.for([
   expect(machine.asked()).toHaveLength(4);
 });
 
-it("[CX13] a worker that is asked to end gives its task back with its session and what it has cost @night", async () => {
+it("a worker that is asked to end gives its task back with its session and what it has cost @night", async () => {
   const machine = await WorkerMachine.with([endless, done], { allowedTools: ["Bash"] });
   const first = machine.worker();
   const task = machine.submit(request);
@@ -104,7 +101,7 @@ it("[CX13] a worker that is asked to end gives its task back with its session an
   expect(machine.rig.sessions()).toHaveLength(1);
 });
 
-it("[CX12] a task that passes its budget of tokens, or of cost, is stopped and dead @night", async () => {
+it("a task that passes its budget of tokens, or of cost, is stopped and dead @night", async () => {
   for (const [budget, limit] of [
     [{ tokens: 2_500 }, /3060 tokens of 2500/],
     [{ costMicros: 10_000 }, /0\.01 USD/],
@@ -128,7 +125,7 @@ it("[CX12] a task that passes its budget of tokens, or of cost, is stopped and d
   }
 });
 
-it("[CX2] [CX17] [CX18] a tool that is not allowed is refused without a question, and the run continues @night", async () => {
+it("a tool that is not allowed is refused without a question, and the run continues @night", async () => {
   const machine = await WorkerMachine.with(
     [
       bash("touch not-allowed.txt"),
@@ -167,7 +164,7 @@ it("[CX2] [CX17] [CX18] a tool that is not allowed is refused without a question
   expect(existsSync(join(machine.rig.root, "hooks.log"))).toBe(false);
 });
 
-it("[CX3] where the user has SHIM's hooks too, each event is stored once @night", async () => {
+it("where the user has SHIM's hooks too, each event is stored once @night", async () => {
   const launch: Launch = { node: process.execPath, script: built.launcher, hookScript: built.hook };
   const machine = await WorkerMachine.with([bash("echo one"), done], {
     allowedTools: ["Bash"],

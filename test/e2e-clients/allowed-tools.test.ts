@@ -26,7 +26,7 @@ function outcomes(model: ScriptedModel, shown: unknown): Record<string, boolean>
 const asked = { isSaved: true, isRefused: true, isDeleted: false };
 
 it.each(asking.map((client) => [client.name, client] as const))(
-  "[IN91] %s saves by SHIM's tool without a question, and asks before the one that deletes @night",
+  "%s saves by SHIM's tool without a question, and asks before the one that deletes @night",
   async (_name, client) => {
     const rig = new ClientRig(client);
     const { model, process } = await rig.run("Save, and delete", [
@@ -38,7 +38,7 @@ it.each(asking.map((client) => [client.name, client] as const))(
   },
 );
 
-it("[IN91] Codex needs no rule: by their annotations it asks before the tool that deletes alone @night", async () => {
+it("Codex needs no rule: by their annotations it asks before the tool that deletes alone @night", async () => {
   const rig = new CodexRig();
   const steps = [shimTool("shim_force_checkpoint", save), shimTool("shim_clear_state", deletion), { text: "done" }];
   // Codex begins without a server that is not yet connected, unless it is required.

@@ -28,27 +28,24 @@ const table = otherClients.flatMap((client) =>
   Object.entries(deaths).map(([what, die]) => [client.name, what, client, die] as const),
 );
 
-it.each(table)(
-  "[CA33] [RE1] [CA8] %s: kill -9 of %s gives the next chat the brief @night",
-  async (name, _what, client, die) => {
-    const rig = new ClientRig(client);
-    await die(rig, await rig.atTool(request, [{ text: "I look.", tools: [client.shell("echo one")] }]));
-    const [dead] = rig.sessions();
-    expect(dead).toMatchObject({ client: name, endedAt: null, toolCalls: 1 });
-    const next = firstRequest(await rig.run("hello", hello));
-    for (const text of [
-      // Two of the clients escape its brackets.
-      `shim-recovered-session-${dead!.id.slice(0, 8)}`,
-      `client: ${adapterOf(name)?.title}`,
-      ` ago: ${request}`,
-      running,
-    ])
-      expect(next).toContain(text);
-  },
-);
+it.each(table)("%s: kill -9 of %s gives the next chat the brief @night", async (name, _what, client, die) => {
+  const rig = new ClientRig(client);
+  await die(rig, await rig.atTool(request, [{ text: "I look.", tools: [client.shell("echo one")] }]));
+  const [dead] = rig.sessions();
+  expect(dead).toMatchObject({ client: name, endedAt: null, toolCalls: 1 });
+  const next = firstRequest(await rig.run("hello", hello));
+  for (const text of [
+    // Two of the clients escape its brackets.
+    `shim-recovered-session-${dead!.id.slice(0, 8)}`,
+    `client: ${adapterOf(name)?.title}`,
+    ` ago: ${request}`,
+    running,
+  ])
+    expect(next).toContain(text);
+});
 
 it.each(otherClients.map((client) => [client.name, client] as const))(
-  "[CA33] [ID3] [RE10] %s: a killed chat that the client resumes is the same session, and learns what its death left open @night",
+  "%s: a killed chat that the client resumes is the same session, and learns what its death left open @night",
   async (_name, client) => {
     const rig = new ClientRig(client);
     // Copilot CLI knows no session that was killed in its first call.

@@ -9,7 +9,7 @@ const request = "Make the parser accept empty input";
 const hello = [{ text: "Hello." }];
 
 it.each(clients)(
-  "[CA1] [CA16] [CA33] %s: a first chat is recorded with its words, calls and files, and its end asks nothing of the next",
+  "%s: a first chat is recorded with its words, calls and files, and its end asks nothing of the next",
   async (name, client) => {
     const rig = new ClientRig(client);
     const file = rig.path("new.ts");
@@ -47,7 +47,7 @@ it.each(clients)(
 );
 
 it.each(clients)(
-  "[CA33] %s: a killed MCP process disturbs no chat, and what it had acknowledged is in the brief @night",
+  "%s: a killed MCP process disturbs no chat, and what it had acknowledged is in the brief @night",
   async (_name, client) => {
     const rig = new ClientRig(client);
     const shell = (command: string) => ({ tools: [client.shell(command)] });
@@ -76,7 +76,7 @@ it.each(clients)(
 );
 
 it.each(clients)(
-  "[CA33] [RE5] %s: two chats at once have a session each, with its own calls, and neither is offered the other @night",
+  "%s: two chats at once have a session each, with its own calls, and neither is offered the other @night",
   async (_name, client) => {
     const rig = new ClientRig(client);
     const first = await rig.atTool(request);

@@ -58,7 +58,7 @@ class AppServer {
   }
 }
 
-it("[ID19] [ID20] threads of one Codex process that take turns are a session each, with its own server, end and brief @night", async () => {
+it("threads of one Codex process that take turns are a session each, with its own server, end and brief @night", async () => {
   const rig = new CodexRig();
   const status = shimTool("shim_session_status");
   const model = await startScriptedModel({

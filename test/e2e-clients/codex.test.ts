@@ -44,7 +44,7 @@ function sessionIn(model: ScriptedModel): string {
   return /"session":"([\w-]+)"/.exec(received(model, -1))?.[1] ?? "none";
 }
 
-it("[CA33] [CA31] [IN33] after `shim init` a first chat is recorded, its MCP server knows it, and doctor finds no fault", async () => {
+it("after `shim init` a first chat is recorded, its MCP server knows it, and doctor finds no fault", async () => {
   const rig = new CodexRig();
   const { model } = await rig.executed("do a first thing", {
     steps: [shell("echo one"), shell("echo two; exit 3"), shimTool("shim_session_status"), { text: "Done." }],
@@ -63,7 +63,7 @@ it("[CA33] [CA31] [IN33] after `shim init` a first chat is recorded, its MCP ser
   expect(checks.filter(({ name }) => name.startsWith("codex:"))).toMatchObject([{ state: "ok" }, { state: "ok" }]);
 });
 
-it("[CA33] [RE1] a client killed in the middle of a tool gives the next chat a checked brief", async () => {
+it("a client killed in the middle of a tool gives the next chat a checked brief", async () => {
   const rig = new CodexRig();
   const first = await rig.exec(request, { modelName: editing, steps: work });
   await endlessTool(first);
@@ -97,7 +97,7 @@ function program(code: string): Step {
   return { tools: [{ name: "exec", input: { input: `text(await tools.${code});` } }] };
 }
 
-it("[CA32] calls of a program, as the newest models write them, count once each, with their failures @night", async () => {
+it("calls of a program, as the newest models write them, count once each, with their failures @night", async () => {
   const rig = new CodexRig();
   const { model } = await rig.executed("do a first thing", {
     modelName: "gpt-6.1-sol",
@@ -113,7 +113,7 @@ it("[CA32] calls of a program, as the newest models write them, count once each,
   expect(session).toMatchObject({ toolCalls: 4, toolErrors: 1 });
 });
 
-it("[CA33] a killed MCP process disturbs no chat, and both killed at once leave the brief of the hooks @night", async () => {
+it("a killed MCP process disturbs no chat, and both killed at once leave the brief of the hooks @night", async () => {
   const rig = new CodexRig();
   const first = await rig.exec(request, {
     steps: [{ ...shell("echo one"), hold: "first" }, shell("echo two"), endlessShell],
@@ -128,7 +128,7 @@ it("[CA33] a killed MCP process disturbs no chat, and both killed at once leave 
   for (const line of [` ago: ${request}`, `in mid-turn, running Bash exec ${longTool}`]) expect(brief).toContain(line);
 });
 
-it("[CA33] without its transcript a dead chat is restored from what the hooks reported @night", async () => {
+it("without its transcript a dead chat is restored from what the hooks reported @night", async () => {
   const rig = new CodexRig();
   const first = await rig.exec(request, { steps: [shell("echo one"), endlessShell] });
   await endlessTool(first);
@@ -139,7 +139,7 @@ it("[CA33] without its transcript a dead chat is restored from what the hooks re
   for (const line of [` ago: ${request}`, "1 tool calls", `Bash exec ${longTool}`]) expect(brief).toContain(line);
 });
 
-it("[CA33] two chats at once have a session each, and one's end leaves the other alone @night", async () => {
+it("two chats at once have a session each, and one's end leaves the other alone @night", async () => {
   const rig = new CodexRig();
   const first = await rig.exec(request, { steps: [endlessShell] });
   await endlessTool(first);
@@ -154,13 +154,13 @@ it("[CA33] two chats at once have a session each, and one's end leaves the other
   expect((await nextBriefs(rig)).join()).toContain(`<shim-recovered-session-${one!.id.slice(0, 8)}>`);
 });
 
-it("[CA33] a normal end asks nothing of the next chat @night", async () => {
+it("a normal end asks nothing of the next chat @night", async () => {
   const rig = new CodexRig();
   await rig.executed("say hello", hello);
   expect(await nextBriefs(rig)).toEqual([]);
 });
 
-it("[CA33] a resumed chat stays the same session, and is given what its death left open @night", async () => {
+it("a resumed chat stays the same session, and is given what its death left open @night", async () => {
   const rig = new CodexRig();
   const first = await rig.exec(request, { steps: [endlessShell] });
   await endlessTool(first);
@@ -173,7 +173,7 @@ it("[CA33] a resumed chat stays the same session, and is given what its death le
   expect(briefs(resumed.model).join()).toContain(`in mid-turn, running Bash exec ${longTool}`);
 });
 
-it("[IN34] uninstall leaves Codex as it was before @night", async () => {
+it("uninstall leaves Codex as it was before @night", async () => {
   const rig = new CodexRig();
   await rig.executed("say hello", hello);
   const { sessions } = { sessions: rig.sessions().length };

@@ -36,13 +36,13 @@ async function meet(
   }
 }
 
-it("[CF4] [CF6] a Codex learns of its conflict with a chat in another work tree within its turn", async () => {
+it("a Codex learns of its conflict with a chat in another work tree within its turn", async () => {
   const rig = new CodexRig();
   await meet(rig, shell, async (prompt, steps, cwd) => rig.exec(prompt, { steps, cwd }));
 });
 
 it.each(otherClients.map((client) => [client.name, client] as const))(
-  "[CF4] [CF6] %s learns of its conflict with a chat in another work tree within its turn @night",
+  "%s learns of its conflict with a chat in another work tree within its turn @night",
   async (_name, client) => {
     const rig = new ClientRig(client);
     const toStep = (command: string): Step => ({ tools: [client.shell(command)] });

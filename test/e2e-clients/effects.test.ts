@@ -23,7 +23,7 @@ function deploys({ root }: ChatRig): number {
 }
 
 it.each(otherClients.map((client) => [client.name, client] as const))(
-  "[EF7] [EF9] %s: after a kill a done deployment is refused with the reason, and runs after the user's next prompt @night",
+  "%s: after a kill a done deployment is refused with the reason, and runs after the user's next prompt @night",
   async (_name, client) => {
     const rig = new ClientRig(client);
     const deploy = { tools: [client.shell(aDeployment(rig))] };
@@ -40,7 +40,7 @@ it.each(otherClients.map((client) => [client.name, client] as const))(
   },
 );
 
-it("[EF5] [EF7] [EF9] Codex: a deployment that has perhaps failed is refused after a kill, until the user's next prompt @night", async () => {
+it("Codex: a deployment that has perhaps failed is refused after a kill, until the user's next prompt @night", async () => {
   const rig = new CodexRig();
   const deploy = shell(aDeployment(rig));
   const { codex } = await rig.exec("deploy it", { steps: [deploy, endlessShell] });

@@ -123,7 +123,7 @@ const targets = [
 ] as const;
 
 it.each(targets)(
-  "[FK5] [FK6] a chat of the real Claude Code is forked at its second prompt into the real %s @night",
+  "a chat of the real Claude Code is forked at its second prompt into the real %s @night",
   async (name, target) => {
     const rig = new CodexRig();
     const id = await twoPrompts(rig);

@@ -59,7 +59,7 @@ function superviseOnly(rig: CodexRig, claude: ScriptedModel): WorkerProcess {
   return new WorkerProcess(spawn(process.execPath, [built.launcher, "worker", "supervise", "--json"], { env }));
 }
 
-it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with files, goal and task, and Claude Code takes over again @night", async () => {
+it("Claude Code dies at its usage limit, Codex continues with files, goal and task, and Claude Code takes over again @night", async () => {
   const rig = new CodexRig();
   rig.shim("task", "submit", "fix", "--payload", '{"text":"the parser"}');
   const claude = await aModel(
@@ -125,7 +125,7 @@ it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with fil
   expect(await supervisor.ended).toBe(0);
 });
 
-it("[LI2] [LI3] the real Claude Code with another model, then Codex, both at their limits: each once, and then the supervisor waits @night", async () => {
+it("the real Claude Code with another model, then Codex, both at their limits: each once, and then the supervisor waits @night", async () => {
   const rig = new CodexRig();
   const claude = await aModel(claudeLimit);
   const codex = await aModel(codexLimit);
@@ -146,7 +146,7 @@ it("[LI2] [LI3] the real Claude Code with another model, then Codex, both at the
   expect(await supervisor.ended).toBe(0);
 });
 
-it("[LI3] usage of Codex without a price ends it, where the rule has a ceiling of money @night", async () => {
+it("usage of Codex without a price ends it, where the rule has a ceiling of money @night", async () => {
   const rig = new CodexRig();
   const claude = await aModel(claudeLimit);
   const codex = await aModel(shell("echo one"), endlessShell);
@@ -173,7 +173,7 @@ function toolOf(rig: CodexRig): ReturnType<CodexRig["processes"]>[number] | unde
   return rig.processes().find(({ command }) => command.join(" ") === longTool);
 }
 
-it("[LI5] kill -9 of the supervisor while Codex works: the next one ends it and continues that session, with one successor each @night", async () => {
+it("kill -9 of the supervisor while Codex works: the next one ends it and continues that session, with one successor each @night", async () => {
   const { rig, claude, codex } = await withCodexAtWork();
   const first = supervise(rig, claude, codex);
   const tool = await untilFound(() => toolOf(rig), "the tool of Codex");
@@ -189,7 +189,7 @@ it("[LI5] kill -9 of the supervisor while Codex works: the next one ends it and 
   expect(await next.ended).toBe(0);
 });
 
-it("[LI4] Enter in the terminal of the supervisor ends the Codex that the rule has started @night", async () => {
+it("Enter in the terminal of the supervisor ends the Codex that the rule has started @night", async () => {
   const { rig, claude, codex } = await withCodexAtWork();
   supervise(rig, claude, codex).kill("SIGKILL");
   const line = `exec '${process.execPath}' '${built.launcher}' worker supervise`;
@@ -243,50 +243,47 @@ function other(name: "qwen" | "gemini", client: RealClient): Other {
 
 const others = [codexOther, other("qwen", qwen), other("gemini", gemini)].map((one) => [one.name, one] as const);
 
-it.each(others)(
-  "[CX30] [CX31] a task that Claude Code leaves at its limit is done by the real %s @night",
-  async (name, client) => {
-    const rig = new CodexRig();
-    rig.shim("task", "submit", "fix", "--payload", '{"text":"Make the parser accept empty input"}');
-    const write = call("Write", { file_path: "parser.ts", content: "export const parse = null;\n" });
-    const claude = await aModel({ ...write, text: "The fault is in one.ts." }, claudeLimit);
-    const model = await aModel(client.step, { text: 'It is done.\n{"shim":"done","result":{"files":1}}' });
-    const { env: variables, ...own } = client.setUp(rig, model.url);
-    setRule(rig, [{ client: name, ...own }]);
-    const fix = { claude: { program: claudeBinary(), allowedTools: ["Write"], env: ["STANDIN_KEY"] } };
-    const settings = join(rig.root, "worker.json");
-    writeFileSync(settings, JSON.stringify({ types: { fix: { ...fix, repository: rig.project } } }));
-    const env = { ...envOf(rig, claude), ...variables };
-    const args = [built.launcher, "worker", "--config", settings, "--once", "--json"];
-    const worker = new WorkerProcess(spawn(process.execPath, args, { cwd: rig.project, env }));
-    expect([await worker.ended, worker.named("ended")]).toMatchObject([0, [{ end: "done", state: "done" }]]);
-    const [first, second, ...more] = rig.sessions();
-    expect([first?.client, second?.client, more]).toEqual(["claude-code", name, []]);
-    const handed = received(model, 0);
-    for (const text of [
-      "Do task 1 (fix):",
-      `<shim-recovered-session-${first!.id.slice(0, 8)}>`,
-      "- parser.ts (created)",
-      "The fault is in one.ts.",
-    ])
-      expect(handed).toContain(text);
-    expect(worker.named("progress").map(({ note }) => note)).toContain(
-      `Claude Code has reached its usage limit; ${adapterOf(name)?.title} continues`,
-    );
-    const { result } = JSON.parse(rig.shim("task", "show", "1", "--json")) as {
-      result: { branch: string; output: object };
-    };
-    expect(result.output).toMatchObject({
-      value: { files: 1 },
-      session: second!.id,
-      client: adapterOf(name)?.title,
-      tokens: expect.any(Number),
-    });
-    expect(git(rig.project, "ls-tree", "--name-only", result.branch).split("\n")).toEqual(
-      expect.arrayContaining(["lexer.ts", "parser.ts"]),
-    );
-  },
-);
+it.each(others)("a task that Claude Code leaves at its limit is done by the real %s @night", async (name, client) => {
+  const rig = new CodexRig();
+  rig.shim("task", "submit", "fix", "--payload", '{"text":"Make the parser accept empty input"}');
+  const write = call("Write", { file_path: "parser.ts", content: "export const parse = null;\n" });
+  const claude = await aModel({ ...write, text: "The fault is in one.ts." }, claudeLimit);
+  const model = await aModel(client.step, { text: 'It is done.\n{"shim":"done","result":{"files":1}}' });
+  const { env: variables, ...own } = client.setUp(rig, model.url);
+  setRule(rig, [{ client: name, ...own }]);
+  const fix = { claude: { program: claudeBinary(), allowedTools: ["Write"], env: ["STANDIN_KEY"] } };
+  const settings = join(rig.root, "worker.json");
+  writeFileSync(settings, JSON.stringify({ types: { fix: { ...fix, repository: rig.project } } }));
+  const env = { ...envOf(rig, claude), ...variables };
+  const args = [built.launcher, "worker", "--config", settings, "--once", "--json"];
+  const worker = new WorkerProcess(spawn(process.execPath, args, { cwd: rig.project, env }));
+  expect([await worker.ended, worker.named("ended")]).toMatchObject([0, [{ end: "done", state: "done" }]]);
+  const [first, second, ...more] = rig.sessions();
+  expect([first?.client, second?.client, more]).toEqual(["claude-code", name, []]);
+  const handed = received(model, 0);
+  for (const text of [
+    "Do task 1 (fix):",
+    `<shim-recovered-session-${first!.id.slice(0, 8)}>`,
+    "- parser.ts (created)",
+    "The fault is in one.ts.",
+  ])
+    expect(handed).toContain(text);
+  expect(worker.named("progress").map(({ note }) => note)).toContain(
+    `Claude Code has reached its usage limit; ${adapterOf(name)?.title} continues`,
+  );
+  const { result } = JSON.parse(rig.shim("task", "show", "1", "--json")) as {
+    result: { branch: string; output: object };
+  };
+  expect(result.output).toMatchObject({
+    value: { files: 1 },
+    session: second!.id,
+    client: adapterOf(name)?.title,
+    tokens: expect.any(Number),
+  });
+  expect(git(rig.project, "ls-tree", "--name-only", result.branch).split("\n")).toEqual(
+    expect.arrayContaining(["lexer.ts", "parser.ts"]),
+  );
+});
 
 /** Codex with its screen in a pseudo terminal, as `shim resume` of the user starts it. */
 function resumeInTerminal(rig: CodexRig, env: Record<string, string>, id: string): Claude {
@@ -299,7 +296,7 @@ function resumeInTerminal(rig: CodexRig, env: Record<string, string>, id: string
   return watch(child);
 }
 
-it("[CA50] [RE121] `shim resume --in codex` gives Codex what Claude Code had at its limit, also without a supervisor @night", async () => {
+it("`shim resume --in codex` gives Codex what Claude Code had at its limit, also without a supervisor @night", async () => {
   const rig = new CodexRig();
   const write = call("Write", { file_path: rig.path("parser.ts"), content: "export const parse = null;\n" });
   const claude = await aModel(write, claudeLimit);
@@ -336,7 +333,7 @@ it("[CA50] [RE121] `shim resume --in codex` gives Codex what Claude Code had at 
   await terminal.waitForExit();
 });
 
-it("[LI10] a chat of Claude Code that is open at its limit continues in the real Codex @night", async () => {
+it("a chat of Claude Code that is open at its limit continues in the real Codex @night", async () => {
   const rig = new CodexRig();
   const claude = await aModel(claudeLimit);
   const codex = await aModel({ text: "I go on." });

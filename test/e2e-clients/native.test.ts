@@ -185,14 +185,11 @@ async function isCarried(from: string, into: string): Promise<void> {
   expect(transcriptPath === null ? null : readFileSync(transcriptPath)).toEqual(before);
 }
 
-it.each(pairs)("[RE240] [RE241] the first request of a session of %s in %s has its whole conversation", isCarried);
-it.each(others)(
-  "[RE240] [RE241] the first request of a session of %s in %s has its whole conversation @night",
-  isCarried,
-);
+it.each(pairs)("the first request of a session of %s in %s has its whole conversation", isCarried);
+it.each(others)("the first request of a session of %s in %s has its whole conversation @night", isCarried);
 
 it.each(["codex", "claude-code", "opencode"])(
-  "[RE240] the screen of %s shows the conversation of a session of Claude Code @night",
+  "the screen of %s shows the conversation of a session of Claude Code @night",
   async (into) => {
     const rig = new ThreeClients();
     const calls = { text: "I run two.", tools: commands.map((drivers["claude-code"] ?? fail("no driver")).shell) };
@@ -203,7 +200,7 @@ it.each(["codex", "claude-code", "opencode"])(
 );
 
 it.each(["codex", "claude-code", "opencode"])(
-  "[RE242] %s sends the summary of a compacted session of Claude Code in place of what it stands for @night",
+  "%s sends the summary of a compacted session of Claude Code in place of what it stands for @night",
   async (into) => {
     const rig = new ThreeClients();
     await rig.says("claude-code", "the word is pear", [{ text: "Noted the pear." }], null);

@@ -13,7 +13,7 @@ const until = (file: string): ToolCall => opencode.shell(`until [ -e ${file} ]; 
 const isHook = ({ command }: { readonly command: readonly string[] }): boolean =>
   command.some((word) => word.endsWith("hook.cjs"));
 
-it("[CA44] OpenCode sends its events to the host; where that is killed, the next one has every event, once @night", async () => {
+it("OpenCode sends its events to the host; where that is killed, the next one has every event, once @night", async () => {
   const rig = new ClientRig(opencode);
   const run = await rig.start("Make the parser accept empty input", [
     { tools: [opencode.shell("echo one")] },

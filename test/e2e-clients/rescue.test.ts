@@ -15,7 +15,7 @@ interface Rescued {
   readonly done: { readonly copy: { readonly session: string; readonly file: string | null } };
 }
 
-it("[RS2] [RS5] Codex continues the copy of a session that its API refuses with each prompt", async () => {
+it("Codex continues the copy of a session that its API refuses with each prompt", async () => {
   const rig = new CodexRig();
   await rig.executed("the word is pear", { steps: refusingPoison(null) });
   const { id } = await rig.begun();
@@ -42,7 +42,7 @@ it("[RS2] [RS5] Codex continues the copy of a session that its API refuses with 
 });
 
 it.each([copilot, qwen, opencode])(
-  "[RS2] [RS5] $name continues the copy of a session that its API refuses with each prompt @night",
+  "$name continues the copy of a session that its API refuses with each prompt @night",
   async (client: RealClient) => {
     const rig = new ClientRig(client);
     const end = async (prompt: string, steps: ReturnType<typeof refusingPoison>, session: string | null) => {
@@ -64,7 +64,7 @@ it.each([copilot, qwen, opencode])(
   },
 );
 
-it("[RS1] [RS4] Codex continues after its lock was set aside, and after its archive gave the session back @night", async () => {
+it("Codex continues after its lock was set aside, and after its archive gave the session back @night", async () => {
   const rig = new CodexRig();
   await rig.executed("the word is pear", { steps: refusingPoison(null) });
   const { id } = await rig.begun();
@@ -82,7 +82,7 @@ it("[RS1] [RS4] Codex continues after its lock was set aside, and after its arch
   expect(await isContinued()).toBe(true);
 });
 
-it("[RS3] [RS5] Qwen Code loses what stands before a cut last line at the second start, and keeps it in the copy @night", async () => {
+it("Qwen Code loses what stands before a cut last line at the second start, and keeps it in the copy @night", async () => {
   const rig = new ClientRig(qwen);
   await rig.run("the word is pear", [{ text: "Noted." }]);
   const { id, transcriptPath } = await rig.begun();
@@ -100,7 +100,7 @@ it("[RS3] [RS5] Qwen Code loses what stands before a cut last line at the second
   expect(await sees(id)).toBe(false);
 });
 
-it("[RS19] Codex opens the copy of a session whose first row is lost, and sends all of it", async () => {
+it("Codex opens the copy of a session whose first row is lost, and sends all of it", async () => {
   const rig = new CodexRig();
   await rig.executed("the word is pear", { steps: refusingPoison(null) });
   const { id } = await rig.begun();
@@ -118,7 +118,7 @@ it("[RS19] Codex opens the copy of a session whose first row is lost, and sends 
   expect(readFileSync(path)).toEqual(broken);
 });
 
-it("[RS20] Codex reads nothing of a line with two rows, and all of it in the copy", async () => {
+it("Codex reads nothing of a line with two rows, and all of it in the copy", async () => {
   const rig = new CodexRig();
   await rig.executed("the word is pear", { steps: refusingPoison(null) });
   const { id } = await rig.begun();

@@ -44,7 +44,7 @@ async function rewrites(rig: ClientRig): Promise<void> {
 }
 
 it.each([qwen, opencode, gemini])(
-  "[CL69] [MC29] $name: the slash command undo of a real chat takes its turn back @night",
+  "$name: the slash command undo of a real chat takes its turn back @night",
   async (client: RealClient) => {
     const rig = new ClientRig(client);
     await rewrites(rig);
@@ -61,7 +61,7 @@ it.each([qwen, opencode, gemini])(
   },
 );
 
-it("[CL69] [IN104] codex: the skill's undo of a real chat takes its turn back @night", async () => {
+it("codex: the skill's undo of a real chat takes its turn back @night", async () => {
   const rig = new CodexRig();
   await rig.executed("Rewrite the file", { steps: [shell("echo new > one.ts"), { text: "Done." }] });
   const { id } = await rig.begun();
@@ -72,7 +72,7 @@ it("[CL69] [IN104] codex: the skill's undo of a real chat takes its turn back @n
   await expectUndone(rig, id, "$shim undo");
 });
 
-it("[CL69] [IN104] copilot: the skill's undo of a real chat, on its screen, takes its turn back @night", async () => {
+it("copilot: the skill's undo of a real chat, on its screen, takes its turn back @night", async () => {
   const rig = new ClientRig(copilot);
   writeFileSync(join(rig.home, copilot.settings.file), JSON.stringify({ trusted_folders: [rig.project] }));
   await rewrites(rig);

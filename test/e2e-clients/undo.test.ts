@@ -5,7 +5,7 @@ import { otherClients } from "#harness/clients/real-clients.ts";
 import { shellWork, undoesTheTurn, written } from "#harness/clients/undo-flow.ts";
 
 it.each(otherClients.map((client) => [client.name, client] as const))(
-  "[UN1] [UN2] [UN6] %s: the edits and commands of a real turn are taken back, and that is taken back",
+  "%s: the edits and commands of a real turn are taken back, and that is taken back",
   async (_name, client) => {
     const rig = new ClientRig(client);
     await rig.run("Rewrite the files", [
@@ -18,7 +18,7 @@ it.each(otherClients.map((client) => [client.name, client] as const))(
   },
 );
 
-it("[UN1] [UN2] [UN6] codex: the patches and commands of a real turn are taken back, and that is taken back", async () => {
+it("codex: the patches and commands of a real turn are taken back, and that is taken back", async () => {
   const rig = new CodexRig();
   const patch = `*** Begin Patch
 *** Update File: one.ts

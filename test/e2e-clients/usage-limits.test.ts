@@ -16,7 +16,7 @@ const openCodePlan: Step = {
   times: 20,
 };
 
-it("[LI11] the real Codex records the limit of a plan, and no limit of a throttling @night", async () => {
+it("the real Codex records the limit of a plan, and no limit of a throttling @night", async () => {
   const rig = new CodexRig();
   const throttled: Step = { error: { status: 429, type: "requests", message: "no" }, times: 20 };
   const shown = await Promise.all(
@@ -35,7 +35,7 @@ it.each<[string, RealClient, Step]>([
   ["opencode, which fails", opencode, spent],
   ["opencode, which waits", opencode, openCodePlan],
   ["qwen", qwen, spent],
-])("[LI11] the real %s records a limit @night", async (_how, client, step) => {
+])("the real %s records a limit @night", async (_how, client, step) => {
   const rig = new ClientRig(client);
   const run = await rig.start("fix it", [step]);
   const { id } = await rig.begun();
@@ -51,7 +51,7 @@ function isLimit(entry: { readonly kind: string } | undefined): boolean {
   return entry?.kind === "failure" && "limit" in entry;
 }
 
-it("[LI11] words of the real Gemini CLI alone are no limit @night", async () => {
+it("words of the real Gemini CLI alone are no limit @night", async () => {
   const rig = new ClientRig(gemini);
   const error = { status: 429, type: "RESOURCE_EXHAUSTED", message: "You exceeded your current quota" };
   const run = await rig.start("fix it", [{ error, times: 20 }]);

@@ -36,7 +36,7 @@ function aProject(): string {
   return folder;
 }
 
-it("[AN1] real tools find through `shim code analyze` what each finds by itself @night", () => {
+it("real tools find through `shim code analyze` what each finds by itself @night", () => {
   const folder = aProject();
   const { code, report } = analyze(folder);
   const ran = Object.fromEntries(
@@ -52,7 +52,7 @@ it("[AN1] real tools find through `shim code analyze` what each finds by itself 
   expect(git(folder, "status", "--porcelain")).toBe("");
 });
 
-it("[AN9] real tools on a commit: a dead export and a type error in a file that was not touched are new @night", () => {
+it("real tools on a commit: a dead export and a type error in a file that was not touched are new @night", () => {
   const folder = aProject();
   const untouched = {
     "src/uses.ts": 'import { area } from "./shapes.ts";\nexport const half: number = area(1) / 2;\n',

@@ -41,7 +41,7 @@ async function withTrial(experiments: object): Promise<MachineHome> {
   return home;
 }
 
-it("[EX70] [EX75] [EX76] the hook of a session's start has Statsig assign by a file of rules, until all is stopped @night", async () => {
+it("the hook of a session's start has Statsig assign by a file of rules, until all is stopped @night", async () => {
   const home = await withTrial({ provider: "statsig", statsigRules: "rules.json", waitMs: 3_000 });
   writeFileSync(join(home.paths.home, "rules.json"), statsigRules(key, ["control", "treatment"]));
   const chats = new Set(Array.from({ length: 12 }, (_, n) => startSession(home, n + 1).session));
@@ -55,7 +55,7 @@ it("[EX70] [EX75] [EX76] the hook of a session's start has Statsig assign by a f
   expect(exposures(home)).toHaveLength(assigned.length);
 });
 
-it("[EX71] [EX72] [EX76] a package that prints and hangs holds up no session for longer, and is never read", async () => {
+it("a package that prints and hangs holds up no session for longer, and is never read", async () => {
   const home = await withTrial({ provider: "statsig", statsigKeyEnv: "HOME", waitMs: 100 });
   const folder = join(home.paths.home, "node_modules/@statsig/serverless-client");
   mkdirSync(folder, { recursive: true });

@@ -183,7 +183,7 @@ describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, (
     [["tasks", "cost"], 2],
     [["edge", "rows"], 4],
     [["effects"], 6],
-  ] as const)("[BN1] [BN2] [BN3] %s measures something with --smallest", async (args, rows) => {
+  ] as const)("%s measures something with --smallest", async (args, rows) => {
     await expectMeasured(args, rows);
   });
 
@@ -201,18 +201,18 @@ describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, (
     [["capacity"], 40],
     [["conflicts"], 10],
     [["restore", "--client", "desktop"], 4],
-  ] as const)("[BN1] [BN2] [BN3] so does %s @night", async (args, rows) => {
+  ] as const)("so does %s @night", async (args, rows) => {
     await expectMeasured(args, rows);
   });
 
-  it("[BN1] [BN2] [BN3] a folder of transcripts is measured with the built program, in homes of its own", async () => {
+  it("a folder of transcripts is measured with the built program, in homes of its own", async () => {
     const folder = transcripts(2);
     const stdout = await expectMeasured(["real", folder], 8);
     expect(stdout).toContain("2 of 2 transcripts imported");
     expect(stdout).toMatch(/^\| refused \| 0 %/m);
   });
 
-  it("[BN2] transcripts that cannot be measured fail the bench, which says how many and why", async () => {
+  it("transcripts that cannot be measured fail the bench, which says how many and why", async () => {
     await expectRefused(["real", transcripts(0)], /^of 0 transcripts in .* none has a prompt/m);
     const folder = transcripts(1);
     // The bench reads it by its first rows; SHIM refuses a file that is no transcript of a client that it knows.
@@ -222,7 +222,7 @@ describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, (
     await expectRefused(["real", folder], /^of 1 transcripts in .* none has a prompt/m);
   });
 
-  it("[BN1] what needs another program says so in one line, or measures @night", async () => {
+  it("what needs another program says so in one line, or measures @night", async () => {
     const clients = [() => claudeBinary(), () => programOf(codexClient)];
     if (!clients.every(isThere)) {
       await expectRefused(["tool-call"], /Claude Code .* is not installed .* Run "npm run test:e2e:claude"/);
@@ -246,12 +246,12 @@ describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, (
       await expectRefused(["proof", "--smallest"], /npm cannot download sqids@.*, which is needed once/);
   });
 
-  it("[BN1] what needs a real client says in one line which, and how it is installed", async () => {
+  it("what needs a real client says in one line which, and how it is installed", async () => {
     if (!isThere(() => claudeBinary()))
       await expectRefused(["tool-call"], /Claude Code .* is not installed .* Run "npm run test:e2e:claude"/);
   });
 
-  it("[BN1] no name is accepted that is not there, and no option", async () => {
+  it("no name is accepted that is not there, and no option", async () => {
     const bench = start(["nothing"]);
     const { stderr } = await bench.ended;
     const [, parts = ""] = /only (.*)\.\nAs the first word/.exec(stderr) ?? [];
@@ -261,7 +261,7 @@ describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, (
     await expectRefused(["proof", "--only", "nothing"], /^There is no package nothing, only repository, sqids/m);
   });
 
-  it("[BN1] nor is one of any suite @night", async () => {
+  it("nor is one of any suite @night", async () => {
     await expectRefused(["edge", "nothing"], /^There is no part nothing, only one, /m);
     await expectRefused(["flat", "nothing"], /^There is no part nothing, only daily, corners/m);
     await expectRefused(["proof", "nothing"], /Unexpected argument 'nothing'/);
@@ -280,11 +280,11 @@ describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, (
     expect(leftOf(bench)).toEqual([]);
   }
 
-  it("[BN3] a bench that SIGKILL ends leaves nothing", () => expectEnded("SIGKILL"));
+  it("a bench that SIGKILL ends leaves nothing", () => expectEnded("SIGKILL"));
 
-  it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("[BN3] nor does one that %s ends @night", expectEnded);
+  it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("nor does one that %s ends @night", expectEnded);
 
-  it("[BN3] nor does one whose npm is killed, or npm's shell @night", async () => {
+  it("nor does one whose npm is killed, or npm's shell @night", async () => {
     // As npm starts it; what comes behind it keeps the shell from becoming the bench.
     const bench = start(long, ["/bin/sh", "-c", `npm_lifecycle_event=bench "${process.execPath}" "$@"; true`, "sh"]);
     await bench.isMeasuring;

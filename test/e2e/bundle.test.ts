@@ -24,7 +24,7 @@ const eras: Record<string, Mode> = { "2025 era": "legacy", "2026 era": { pin: "2
 const work = { goal: "survive in Claude Desktop", nextStep: "start again" };
 const old = oldNode();
 
-it("[DX1] the bundle is valid, has no native file, and lists the tools of the server", () => {
+it("the bundle is valid, has no native file, and lists the tools of the server", () => {
   expect(mcpb("validate", join(folder, "manifest.json"))).toContain("Manifest schema validation passes!");
   expect(mcpb("info", packed)).toContain("shim.mcpb");
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name !== "server");
@@ -36,7 +36,7 @@ it("[DX1] the bundle is valid, has no native file, and lists the tools of the se
   expect(listed?.map(({ name }) => name)).toEqual(Object.keys({ ...machineTools, ...teamTools }));
 });
 
-it("[DX1] the manifest is valid as one of the newest schema, too, and its icon has the size that it states", () => {
+it("the manifest is valid as one of the newest schema, too, and its icon has the size that it states", () => {
   const written = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as Record<string, unknown>;
   const newest = MANIFEST_SCHEMAS["0.4"].parse({ ...written, manifest_version: "0.4" });
   const header = readFileSync(join(folder, newest.icons?.[0]?.src ?? ""));
@@ -44,7 +44,7 @@ it("[DX1] the manifest is valid as one of the newest schema, too, and its icon h
   expect(newest.icons).toEqual([{ src: newest.icon, size }]);
 });
 
-it("[DX13] the prompts are those of the manifest, word for word, as Claude Desktop demands, and need no argument", async () => {
+it("the prompts are those of the manifest, word for word, as Claude Desktop demands, and need no argument", async () => {
   const running = await connected(await startOf(folder));
   const declared = manifestOf(folder).prompts ?? [];
   const listed = await running.prompts();
@@ -55,7 +55,7 @@ it("[DX13] the prompts are those of the manifest, word for word, as Claude Deskt
   for (const { name, text } of declared) expect(await running.prompt(name)).toEqual([text]);
 });
 
-it("[DX13] what the prompt asks for brings the brief of a chat that died", async () => {
+it("what the prompt asks for brings the brief of a chat that died", async () => {
   const start = await startOf(folder);
   const first = await connected(start);
   await first.ask("shim_force_checkpoint", work);
@@ -67,7 +67,7 @@ it("[DX13] what the prompt asks for brings the brief of a chat that died", async
   expect((await second.ask("shim_check_recovery", { take: true })).text).toContain(work.nextStep);
 });
 
-it("[DX14] a signed bundle can be verified and unpacked, and without its signature it is the same file", ({ skip }) => {
+it("a signed bundle can be verified and unpacked, and without its signature it is the same file", ({ skip }) => {
   const own = selfSigned();
   if (own === null) return skip("no openssl");
   const signed = join(dirname(own.cert), "signed.mcpb");
@@ -85,14 +85,14 @@ it("[DX14] a signed bundle can be verified and unpacked, and without its signatu
   expect(readFileSync(signed).equals(readFileSync(packed))).toBe(true);
 });
 
-it("[DX1] settings that are secret are kept as such, and none is required", () => {
+it("settings that are secret are kept as such, and none is required", () => {
   const settings = Object.entries(manifestOf(folder).user_config ?? {});
   expect(settings.filter(([, one]) => one.sensitive).map(([name]) => name)).toEqual(["token", "workspace_key"]);
   expect(settings.filter(([, one]) => one.required)).toEqual([]);
 });
 
 it.each(Object.entries(eras))(
-  "[DX2] %s: the next start restores what was saved before a kill -9, on Node's own SQLite",
+  "%s: the next start restores what was saved before a kill -9, on Node's own SQLite",
   async (_era, mode) => {
     const start = await startOf(folder);
     const first = await connected(start, { mode });
@@ -111,7 +111,7 @@ it.each(Object.entries(eras))(
   },
 );
 
-it("[DX2] a better-sqlite3 that lies beside the bundle is not loaded", async () => {
+it("a better-sqlite3 that lies beside the bundle is not loaded", async () => {
   const trap = join(dirname(folder), "node_modules", "better-sqlite3");
   mkdirSync(trap, { recursive: true });
   onTestFinished(() => rmSync(dirname(trap), { recursive: true }));
@@ -123,7 +123,7 @@ it("[DX2] a better-sqlite3 that lies beside the bundle is not loaded", async () 
 
 const recorder = join(import.meta.dirname, "..", "harness", "machine", "started-programs.cjs");
 
-it("[DX3] it starts git and nothing else, and git is given no secret @night", async () => {
+it("it starts git and nothing else, and git is given no secret @night", async () => {
   const { project } = makeProject({ "new.txt": "kept\n" });
   const settings = { edge_url: "http://127.0.0.1:9", workspace: "team", token: "shim_a.b", workspace_key: "k" };
   const start = await startOf(folder, settings);
@@ -145,7 +145,7 @@ it("[DX3] it starts git and nothing else, and git is given no secret @night", as
   expect([...names].filter((name) => /TOKEN|KEY/.test(name))).toEqual([]);
 });
 
-it("[DX12] without git it saves all but the files", async () => {
+it("without git it saves all but the files", async () => {
   const { project } = makeProject();
   const start = await startOf(folder);
   const withoutGit = { ...start, env: { ...start.env, PATH: start.user } };
@@ -157,7 +157,7 @@ it("[DX12] without git it saves all but the files", async () => {
   expect((await again.ask("shim_check_recovery", { project })).text).toContain(work.nextStep);
 });
 
-it("[DX4] [DX7] the settings reach the server as its environment; empty ones count as not given", async () => {
+it("the settings reach the server as its environment; empty ones count as not given", async () => {
   const settings = { edge_url: "https://shim.example.com", workspace: "team", token: "shim_a.b", machine: "desk" };
   const { env, user } = await startOf(folder, settings);
   const edge = { url: settings.edge_url, workspace: "team", token: "shim_a.b", machine: "desk" };
@@ -173,14 +173,14 @@ it("[DX4] [DX7] the settings reach the server as its environment; empty ones cou
   expect(existsSync(join(own, "shim.db"))).toBe(true);
 });
 
-it("[DX8] settings that name half a workspace are reported on stderr, and the chat is saved all the same", async () => {
+it("settings that name half a workspace are reported on stderr, and the chat is saved all the same", async () => {
   const running = await connected(await startOf(folder, { edge_url: "https://shim.example.com", token: "shim_a.b" }));
   expect((await running.ask("shim_force_checkpoint", work)).output).toMatchObject({ isNew: true });
   const all = "set all of SHIM_EDGE_URL, SHIM_WORKSPACE, SHIM_TOKEN, or none";
   expect(await running.close()).toBe(`SHIM: no workspace is joined: SHIM_WORKSPACE is missing; ${all}.\n`);
 });
 
-it("[DX2] Node's warning of its own SQLite is not shown, others are", async () => {
+it("Node's warning of its own SQLite is not shown, others are", async () => {
   const start = await startOf(folder);
   const warn = join(start.user, "warn.cjs");
   const warnings = `process.emitWarning("SQLite is an experimental feature and might change at any time", "ExperimentalWarning");
@@ -193,7 +193,7 @@ it("[DX2] Node's warning of its own SQLite is not shown, others are", async () =
   expect(said).not.toContain("SQLite");
 });
 
-it.skipIf(old === null)("[DX5] on a Node that is too old it says so and ends", async () => {
+it.skipIf(old === null)("on a Node that is too old it says so and ends", async () => {
   const { args, env } = await startOf(folder);
   const run = () => execFileSync(String(old), args, { env, input: "", encoding: "utf8", stdio: "pipe" });
   expect(run).toThrow(

@@ -56,7 +56,7 @@ async function acknowledged(
 }
 
 it(
-  "[TA4] [TA5] of a hundred clients that claim one task at once, over sockets and HTTP, exactly one gets it, in each round",
+  "of a hundred clients that claim one task at once, over sockets and HTTP, exactly one gets it, in each round",
   { timeout: 240_000 + rounds * 2_000 },
   async () => {
     const edge = await EdgeRuntime.open();

@@ -24,7 +24,7 @@ function until(child: ChildProcess, text: string, act: () => void): Promise<Outp
   return outputOf(child, null);
 }
 
-it("[CL1] [CL8] the built program answers on a fresh machine, creates nothing, and passes exit codes on", async () => {
+it("the built program answers on a fresh machine, creates nothing, and passes exit codes on", async () => {
   const machine = new MachineHome();
   expect(await shim(machine, ["--version"])).toMatchObject({ code: 0, err: "" });
   const out = expect.stringContaining("bin/shim.mjs init  connects it") as string;
@@ -34,7 +34,7 @@ it("[CL1] [CL8] the built program answers on a fresh machine, creates nothing, a
   expect(existsSync(machine.paths.home)).toBe(false);
 });
 
-it("[CL19] the status line has a program of its own, which never fails", async () => {
+it("the status line has a program of its own, which never fails", async () => {
   const machine = new MachineHome();
   expect(await shim(machine, ["statusline"], "no JSON")).toEqual({ code: 0, out: "SHIM: not saved yet\n", err: "" });
   const { out } = await shim(machine, ["statusline", "--json"], "{}");
@@ -43,7 +43,7 @@ it("[CL19] the status line has a program of its own, which never fails", async (
   expect((await shim(machine, ["statusline"], "{}")).code).toBe(0);
 });
 
-it("[CL132] Ctrl-C ends the live view, and the cursor is restored", async () => {
+it("Ctrl-C ends the live view, and the cursor is restored", async () => {
   const { env, project: cwd } = new MachineHome();
   const command = `exec "${process.execPath}" "${built.launcher}" up`;
   const child = spawn("script", ["-qefc", command, "/dev/null"], { cwd, env: { ...env, TERM: "xterm" } });
@@ -53,7 +53,7 @@ it("[CL132] Ctrl-C ends the live view, and the cursor is restored", async () => 
   expect(ended.out.trimEnd().endsWith("\u001b[?25h")).toBe(true);
 });
 
-it("[CL5] a reader that goes away early is no error", () => {
+it("a reader that goes away early is no error", () => {
   const { env, project: cwd } = new MachineHome();
   const ran = spawnSync("sh", ["-c", "shim --help | head -1"], { cwd, env, encoding: "utf8" });
   expect(ran).toMatchObject({ status: 0, stderr: "" });
@@ -62,7 +62,7 @@ it("[CL5] a reader that goes away early is no error", () => {
 const nodes = { "this Node": process.execPath, "an old Node": oldNode() };
 
 it.for(Object.entries(nodes))(
-  "[DE1] [DE2] [DE3] the built demo, started by %s: all is restored, and nothing is left @night",
+  "the built demo, started by %s: all is restored, and nothing is left @night",
   ([, node], test) => {
     if (node === null) return test.skip("there is no Node older than 22 on the PATH");
     const paths = tempHome();

@@ -32,7 +32,7 @@ async function nothingIsOverdue(edge: EdgeRuntime): Promise<void> {
   while ((await edge.call("health", {})).overdueRows > 0) await pause(50);
 }
 
-it("[DO29] [DO45] the clock is set three hours forward: the first holder has nothing left, the second holds alone", async (test) => {
+it("the clock is set three hours forward: the first holder has nothing left, the second holds alone", async (test) => {
   const { edge, clock } = await edgeWithClock(test);
   const guest = await edge.call("tokens.create", { machine: "guest", scope: "observe", ttlMs: 60_000 });
   const a = await edge.register("a");
@@ -60,7 +60,7 @@ it("[DO29] [DO45] the clock is set three hours forward: the first holder has not
   expect(await edge.call("leases.check", { resource: "x", token })).toMatchObject({ isValid: true });
 });
 
-it("[DO29] [DO45] the clock is set three hours back, and correct again after a kill: no two holders, and everything ends @night", async (test) => {
+it("the clock is set three hours back, and correct again after a kill: no two holders, and everything ends @night", async (test) => {
   const { edge, clock } = await edgeWithClock(test);
   const a = await edge.register("a");
   const token = await hold(edge, a);

@@ -22,7 +22,7 @@ async function aSilentServer(): Promise<{ readonly url: string; readonly asked: 
   return { url: `http://127.0.0.1:${address.port}`, asked };
 }
 
-it("[PR41] a command that changes something starts a host, which writes; one that shows starts none", async () => {
+it("a command that changes something starts a host, which writes; one that shows starts none", async () => {
   const machine = new MachineHome();
   expect(await machine.ask("sessions")).toMatchObject({ sessions: [] });
   expect([existsSync(machine.paths.home), hostsOf(machine.paths.home)]).toEqual([false, []]);
@@ -31,7 +31,7 @@ it("[PR41] a command that changes something starts a host, which writes; one tha
   expect((await machine.ask("call", "pauses.list"))["pauses"]).toHaveLength(1);
 });
 
-it("[PR41] [ST99] commands at once write through one host, and each read has the newest commit", async () => {
+it("commands at once write through one host, and each read has the newest commit", async () => {
   const machine = new MachineHome();
   const server = await startServer(machine.paths);
   const { session } = await answered(server, "shim_force_checkpoint", { goal: "one", nextStep: "two" });
@@ -44,7 +44,7 @@ it("[PR41] [ST99] commands at once write through one host, and each read has the
   }
 });
 
-it("[PR41] a host that is killed during an operation: the command says that it may have been done, and does not repeat it", async () => {
+it("a host that is killed during an operation: the command says that it may have been done, and does not repeat it", async () => {
   const machine = new MachineHome();
   const { url, asked } = await aSilentServer();
   const joining = machine.spawn(["workspace", "join", "team", "--url", url], ["pipe", "pipe", "pipe"]);
@@ -56,7 +56,7 @@ it("[PR41] a host that is killed during an operation: the command says that it m
   expect(hostsOf(machine.paths.home)).toEqual([]);
 });
 
-it("[CL19] the status line has its readings stored by a host that runs; without one it shows the same, and starts none", async () => {
+it("the status line has its readings stored by a host that runs; without one it shows the same, and starts none", async () => {
   const machine = new MachineHome();
   const server = await startServer(machine.paths);
   const { session } = await answered(server, "shim_force_checkpoint", { goal: "one", nextStep: "two" });

@@ -16,25 +16,22 @@ const suite = dirname(createRequire(import.meta.url).resolve("@modelcontextproto
 /** Passed checks of what counts; the suite is pinned, so that a check that no longer runs is noticed. */
 const passes = { "2025-11-25": 70, "2026-07-28": 120 };
 
-it.each(Object.entries(passes))(
-  "[DX6] the official suite for %s: every scenario that counts",
-  async (revision, passed) => {
-    const runtime = tempRuntime();
-    const host = await conformanceHost(runtime);
-    onTestFinished(() => host.close());
-    const args = [join(suite, "dist", "index.js"), "server", "--url", host.url, "--requirements", revision];
-    const { code, out, err } = await outputOf(spawn(process.execPath, args, { cwd: dirname(runtime.paths.home) }));
-    const output = out + err;
-    const results = resultsIn(output);
-    const scored = requiredBy(revision).map((name) => [name, results.get(name)] as const);
-    const failing = scored.filter(([, result]) => result === undefined || result.failed > 0 || result.passed === 0);
-    expect(failing, output).toEqual([]);
-    expect(scored.reduce((sum, [, result]) => sum + (result?.passed ?? 0), 0)).toBe(passed);
-    expect(code, output).toBe(0);
-  },
-);
+it.each(Object.entries(passes))("the official suite for %s: every scenario that counts", async (revision, passed) => {
+  const runtime = tempRuntime();
+  const host = await conformanceHost(runtime);
+  onTestFinished(() => host.close());
+  const args = [join(suite, "dist", "index.js"), "server", "--url", host.url, "--requirements", revision];
+  const { code, out, err } = await outputOf(spawn(process.execPath, args, { cwd: dirname(runtime.paths.home) }));
+  const output = out + err;
+  const results = resultsIn(output);
+  const scored = requiredBy(revision).map((name) => [name, results.get(name)] as const);
+  const failing = scored.filter(([, result]) => result === undefined || result.failed > 0 || result.passed === 0);
+  expect(failing, output).toEqual([]);
+  expect(scored.reduce((sum, [, result]) => sum + (result?.passed ?? 0), 0)).toBe(passed);
+  expect(code, output).toBe(0);
+});
 
-it("[DX11] the suite tests SHIM's own tools, with its fixtures beside them", async () => {
+it("the suite tests SHIM's own tools, with its fixtures beside them", async () => {
   const host = await conformanceHost(tempRuntime());
   onTestFinished(() => host.close());
   for (const mode of ["legacy", "auto"] as const) {

@@ -52,7 +52,7 @@ class Saver {
 }
 
 it(
-  `[PR1] kill -9 at ${rounds} random moments: the store is sound, nothing acknowledged is lost, the next brief has the last step`,
+  `kill -9 at ${rounds} random moments: the store is sound, nothing acknowledged is lost, the next brief has the last step`,
   { timeout: 240_000 + rounds * 2_000 },
   async () => {
     const paths = homeWithoutRetention();
@@ -168,7 +168,7 @@ async function callHooks(server: McpConnection, session: string, acknowledged: s
 }
 
 it(
-  `[HO35] kill -9 of front, host or both at ${events} random moments: no acknowledged event is lost, none is stored twice`,
+  `kill -9 of front, host or both at ${events} random moments: no acknowledged event is lost, none is stored twice`,
   { timeout: 240_000 + events * 3_000 },
   async () => {
     const paths = homeWithoutRetention();

@@ -29,7 +29,7 @@ async function nextHost(paths: Paths, pid: number): Promise<HostStatus> {
 }
 
 it.each(["is killed", "ends"])(
-  "[PR35] the process of Claude Desktop is the host of other chats, which go on at the next host when it %s",
+  "the process of Claude Desktop is the host of other chats, which go on at the next host when it %s",
   async (way) => {
     const paths = tempHome();
     const desktop = await aDesktop(paths);
@@ -55,7 +55,7 @@ it.each(["is killed", "ends"])(
   },
 );
 
-it("[PR35] a process of Claude Desktop beside a running host is its client, and hosts when that one has gone", async () => {
+it("a process of Claude Desktop beside a running host is its client, and hosts when that one has gone", async () => {
   const paths = tempHome();
   const first = await aDesktop(paths);
   await first.ask("shim_force_checkpoint", { goal: "first" });
@@ -74,7 +74,7 @@ it("[PR35] a process of Claude Desktop beside a running host is its client, and 
   expect(await second.close()).toBe("");
 });
 
-it("[PR35] a host that is stopped leaves the process of Claude Desktop alive, and every chat goes on", async () => {
+it("a host that is stopped leaves the process of Claude Desktop alive, and every chat goes on", async () => {
   const paths = tempHome();
   const desktop = await aDesktop(paths);
   const saved = await desktop.ask("shim_force_checkpoint", { goal: "in the app" });
@@ -89,7 +89,7 @@ it("[PR35] a host that is stopped leaves the process of Claude Desktop alive, an
   expect(await desktop.close()).toBe("");
 });
 
-it("[PR35] the process of Claude Desktop hosts again where no other does it", async () => {
+it("the process of Claude Desktop hosts again where no other does it", async () => {
   const paths = tempHome();
   const desktop = await aDesktop(paths);
   const { output } = await desktop.ask("shim_force_checkpoint", { goal: "in the app" });

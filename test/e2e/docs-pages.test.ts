@@ -29,7 +29,7 @@ function filled(lines: readonly string[], values: Readonly<Record<string, string
   });
 }
 
-it("[CL64] the commands of the page for one machine work literally @night", async () => {
+it("the commands of the page for one machine work literally @night", async () => {
   const machine = new MachineHome();
   const session = await machine.loseAChat("make the parser accept comments");
   const dismissed = await machine.loseAChat("something else");
@@ -43,7 +43,7 @@ it("[CL64] the commands of the page for one machine work literally @night", asyn
 });
 
 it.for(["two-machines.md", "team.md"])(
-  "[CL64] the commands of %s for several machines work literally, at a coordinator under workerd @night",
+  "the commands of %s for several machines work literally, at a coordinator under workerd @night",
   async (page) => {
     const { root: folder, project: origin } = makeProject({ "one.ts": "export {};\n" });
     const edge = await EdgeRuntime.open();

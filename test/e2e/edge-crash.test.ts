@@ -13,7 +13,7 @@ const writers = 8;
 const patience = { timeout: 120_000, interval: 50 };
 
 it(
-  `[DO19] [EC13] [EC15] kill -9 of the runtime under load, ${rounds} times: what was acknowledged is there, what was due happens, a client continues @night`,
+  `kill -9 of the runtime under load, ${rounds} times: what was acknowledged is there, what was due happens, a client continues @night`,
   { timeout: 240_000 + rounds * 6_000 },
   async () => {
     const edge = await EdgeRuntime.open();

@@ -33,7 +33,7 @@ async function work(
   }
 }
 
-it("[TA20] [QU5] tasks go to waiting chats over the queue; one chat dies, then the runtime is killed: each task is done once", async () => {
+it("tasks go to waiting chats over the queue; one chat dies, then the runtime is killed: each task is done once", async () => {
   const edge = await EdgeRuntime.open();
   await edge.call("settings.set", { settings: { workerGraceMs: 1_000 } });
   const done = new Map<number, number[]>();
@@ -60,7 +60,7 @@ it("[TA20] [QU5] tasks go to waiting chats over the queue; one chat dies, then t
   await Promise.all(others);
 });
 
-it("[EC2] a submit that no frame holds arrives at the real runtime, while the socket stays", async () => {
+it("a submit that no frame holds arrives at the real runtime, while the socket stays", async () => {
   const edge = await EdgeRuntime.open();
   const client = await realEdgeClient(edge.url, edge.adminToken, "large");
   const tasks = Array.from({ length: 120 }, () => ({ type: "t", payload: "x".repeat(65_000) }));
@@ -69,7 +69,7 @@ it("[EC2] a submit that no frame holds arrives at the real runtime, while the so
   expect((await edge.call("tasks.progress", {})).queuedTasks).toBe(120);
 });
 
-it("[EC2] sealed texts of the largest size arrive at the real runtime and are returned, while the socket stays @night", async () => {
+it("sealed texts of the largest size arrive at the real runtime and are returned, while the socket stays @night", async () => {
   const edge = await EdgeRuntime.open();
   const client = await realEdgeClient(edge.url, edge.adminToken, "sealed");
   const envelope = "x".repeat(maxEnvelopeChars);
@@ -94,7 +94,7 @@ function granted(settled: readonly PromiseSettledResult<OutputOf<"leases.acquire
   return answers.flatMap((answer) => (answer.state === "granted" ? [answer.lease.holder] : []));
 }
 
-it("[DO30] two runtimes on one folder: what was acknowledged is there, no lease has two holders, no number comes twice @night", async () => {
+it("two runtimes on one folder: what was acknowledged is there, no lease has two holders, no number comes twice @night", async () => {
   // Nobody should do that, and SQLite's locks are all that separates them.
   const one = await EdgeRuntime.open({ log });
   const edges = [one, await EdgeRuntime.open({ log, beside: one })] as const;

@@ -24,7 +24,7 @@ function linesOf(path: string): string[] {
 }
 
 it(
-  `[EF7] [EF9] ${kills} times kill -9 of a client, every other time with its command: no deployment is repeated @night`,
+  `${kills} times kill -9 of a client, every other time with its command: no deployment is repeated @night`,
   { timeout: 240_000 + kills * 10_000 },
   async () => {
     const paths = homeWithoutRetention();

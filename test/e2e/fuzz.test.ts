@@ -92,7 +92,7 @@ function argumentsFor(schema: Message, ids: readonly string[]): fc.Arbitrary<Mes
 }
 
 it(
-  `[PR5] every tool with generated and hostile arguments, ${runs} calls each: a right answer or a clear refusal @night`,
+  `every tool with generated and hostile arguments, ${runs} calls each: a right answer or a clear refusal @night`,
   { timeout },
   async () => {
     const paths = tempHome();
@@ -121,7 +121,7 @@ it(
   },
 );
 
-it(`[PR5] resources, prompts and unknown methods with hostile input`, { timeout }, async () => {
+it(`resources, prompts and unknown methods with hostile input`, { timeout }, async () => {
   const paths = tempHome();
   const server = await startServer(paths);
   const methods = "resources/read prompts/get tools/call resources/list completion/complete no/such __proto__";
@@ -145,7 +145,7 @@ it(`[PR5] resources, prompts and unknown methods with hostile input`, { timeout 
   await expectWell(server, paths);
 });
 
-it("[PR5] hostile bytes on stdin: the server answers the next request", { timeout }, async () => {
+it("hostile bytes on stdin: the server answers the next request", { timeout }, async () => {
   const paths = tempHome();
   const server = await startServer(paths);
   const ask = '{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"shim_session_status","arguments":';
@@ -183,7 +183,7 @@ it("[PR5] hostile bytes on stdin: the server answers the next request", { timeou
 });
 
 it(
-  "[PR49] a byte order mark is skipped, and a line of 64 MB is refused alone, by the host that was there",
+  "a byte order mark is skipped, and a line of 64 MB is refused alone, by the host that was there",
   { timeout },
   async () => {
     const paths = tempHome();
@@ -218,7 +218,7 @@ const hookText = fc.oneof(
 );
 
 it(
-  `[PR6] every hook with generated and hostile input, ${runs} processes: exit 0, and nothing on stdout but JSON @night`,
+  `every hook with generated and hostile input, ${runs} processes: exit 0, and nothing on stdout but JSON @night`,
   { timeout },
   async () => {
     const paths = tempHome();

@@ -24,7 +24,7 @@ const seed = setting("SHIM_HOOK_KILLS_SEED", 1);
 const script = join(dirname(built.hook), "shim-hook");
 
 it(
-  `[HO35] [HO74] the host is killed during every other of ${events} events of hook processes: each is recorded once, although the client gives no ids`,
+  `the host is killed during every other of ${events} events of hook processes: each is recorded once, although the client gives no ids`,
   { timeout: 240_000 + events * 5_000 },
   async () => {
     const paths = homeWithoutRetention();

@@ -35,7 +35,7 @@ function storedEnds(paths: Paths): unknown[] {
   return store.read((sql) => column(sql, "SELECT key FROM journal WHERE kind = 'tool_end' ORDER BY seq"), []);
 }
 
-it("[PR31] twenty clients that start at once share one host", async () => {
+it("twenty clients that start at once share one host", async () => {
   const machine = new MachineHome();
   const { paths } = machine;
   const servers = Array.from({ length: 20 }, () => spawnServer(paths));
@@ -49,7 +49,7 @@ it("[PR31] twenty clients that start at once share one host", async () => {
   saved.forEach(({ checkpoint }, n) => expect(nextStepOf(store, String(checkpoint))).toBe(`step ${n}`));
 });
 
-it("[PR9] [HO35] a host that is killed is replaced: what was not answered is sent again, and nothing is stored twice", async () => {
+it("a host that is killed is replaced: what was not answered is sent again, and nothing is stored twice", async () => {
   const paths = tempHome();
   const servers = await Promise.all([startServer(paths), startServer(paths)]);
   for (let round = 0; round < 5; round++) {
@@ -67,7 +67,7 @@ it("[PR9] [HO35] a host that is killed is replaced: what was not answered is sen
   expect(integrityOf(storeOf(paths))).toEqual(["ok"]);
 });
 
-it("[PR33] a host that hangs is ended by the front whose client waits, and its event is stored", async () => {
+it("a host that hangs is ended by the front whose client waits, and its event is stored", async () => {
   const paths = tempHome();
   const server = await startServer(paths);
   const first = servingHost(paths.home);
@@ -79,7 +79,7 @@ it("[PR33] a host that hangs is ended by the front whose client waits, and its e
   expect(storedEnds(paths)).toEqual(["end:t1"]);
 });
 
-it("[PR38] a host whose program was replaced ends, and the next one answers with what is installed now", async () => {
+it("a host whose program was replaced ends, and the next one answers with what is installed now", async () => {
   const machine = new MachineHome();
   const { paths } = machine;
   const dist = join(dirname(paths.home), "dist");
@@ -95,7 +95,7 @@ it("[PR38] a host whose program was replaced ends, and the next one answers with
   await paused;
 });
 
-it("[PR33] a command that changes something ends a host that is stopped, says so, and is done by the next one", async () => {
+it("a command that changes something ends a host that is stopped, says so, and is done by the next one", async () => {
   const machine = new MachineHome();
   expect(await machine.ask("pause")).toBeDefined();
   const first = servingHost(machine.paths.home);
@@ -106,7 +106,7 @@ it("[PR33] a command that changes something ends a host that is stopped, says so
   await vi.waitFor(() => expect(hostsOf(machine.paths.home)).toHaveLength(1), polling);
 });
 
-it("[HO32] where no host can start, an event waits in the spool, and the chat continues with the next one, which has it", async () => {
+it("where no host can start, an event waits in the spool, and the chat continues with the next one, which has it", async () => {
   const paths = tempHome();
   const server = await startServer(paths);
   // A folder where the mark of a start belongs: no front can start a host from then on.
@@ -120,7 +120,7 @@ it("[HO32] where no host can start, an event waits in the spool, and the chat co
   expect(storedEnds(paths)).toEqual(["end:t1"]);
 });
 
-it("[PR31] a home whose path is too long for a socket has its host in the user's own folder, and a folder of others is refused", async () => {
+it("a home whose path is too long for a socket has its host in the user's own folder, and a folder of others is refused", async () => {
   const paths = pathsIn(join(tempHome().home, "x".repeat(120)));
   const temporary = join(dirname(dirname(paths.home)), "t");
   for (const folder of [temporary, dirname(paths.home)]) mkdirSync(folder);
@@ -133,7 +133,7 @@ it("[PR31] a home whose path is too long for a socket has its host in the user's
   await expect(spawnServer(paths, { env }).initialize("refused")).rejects.toThrow("others may enter it");
 });
 
-it("[EM1] [EM4] commands use the coordinator of the host, and a watch reports changes over the death of the host", async () => {
+it("commands use the coordinator of the host, and a watch reports changes over the death of the host", async () => {
   const machine = new MachineHome();
   await machine.ask("task", "submit", "build");
   const watch = machine.start("task", "watch", "--json");
@@ -149,7 +149,7 @@ it("[EM1] [EM4] commands use the coordinator of the host, and a watch reports ch
   expect([...new Set(reported())]).toEqual([1, 2]);
 });
 
-it("[CL300] `shim host status` and `shim host stop` say which process serves the chats, and an open chat starts the next one", async () => {
+it("`shim host status` and `shim host stop` say which process serves the chats, and an open chat starts the next one", async () => {
   const machine = new MachineHome();
   expect((await machine.shim("host", "status")).out).toBe("No host runs. The next chat starts one.\n");
   const server = await startServer(machine.paths);
@@ -167,7 +167,7 @@ it("[CL300] `shim host status` and `shim host stop` say which process serves the
   await vi.waitFor(() => expect(servingHost(machine.paths.home).pid).not.toBe(first.pid), polling);
 });
 
-it("[PR36] a worker keeps a host running: one that is killed is followed by another", async () => {
+it("a worker keeps a host running: one that is killed is followed by another", async () => {
   const machine = new MachineHome();
   // A process that only starts the host, or finds another one, is none.
   const pid = async (): Promise<unknown> => {

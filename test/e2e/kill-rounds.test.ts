@@ -221,7 +221,7 @@ async function killInHome(from: number, to: number, random: () => number, totals
 }
 
 it(
-  `[PR1] [HO35] kill -9 of host, front, hook and client in all combinations, ${rounds} times: nothing acknowledged is lost or stored twice @night`,
+  `kill -9 of host, front, hook and client in all combinations, ${rounds} times: nothing acknowledged is lost or stored twice @night`,
   { timeout: 240_000 + rounds * 10_000 },
   async () => {
     const random = seededRandom(seed);

@@ -45,7 +45,7 @@ function prompt(paths: Paths, env: NodeJS.ProcessEnv = {}) {
   return { status, stdout };
 }
 
-it("[PR45] a home that is copied while its host lives is another home: both go on, each with its own host", async () => {
+it("a home that is copied while its host lives is another home: both go on, each with its own host", async () => {
   const paths = tempHome();
   const server = await startServer(paths);
   const saved = await answered(server, "shim_force_checkpoint", { goal: "copied", nextStep: "before the copy" });
@@ -64,7 +64,7 @@ it("[PR45] a home that is copied while its host lives is another home: both go o
   await vi.waitFor(() => expect(counts()).toEqual([1, 1]), polling);
 });
 
-it("[PR45] in a home that became read-only a chat and its events learn the reason, and it works when it can be written", async (test) => {
+it("in a home that became read-only a chat and its events learn the reason, and it works when it can be written", async (test) => {
   const disk = smallDisk(test, 20);
   const paths = pathsIn(join(disk, "home"));
   const first = await startServer(paths);
@@ -83,7 +83,7 @@ it("[PR45] in a home that became read-only a chat and its events learn the reaso
   expect(storedEnds(paths)).toEqual(["end:t1"]);
 });
 
-it("[PR45] where only the store is read-only its host answers with the reason, and events wait in the spool", async (test) => {
+it("where only the store is read-only its host answers with the reason, and events wait in the spool", async (test) => {
   const paths = tempHome();
   const first = await startServer(paths);
   await answered(first, "shim_force_checkpoint", { goal: "kept" });
@@ -98,7 +98,7 @@ it("[PR45] where only the store is read-only its host answers with the reason, a
   expect(spool.survey(paths.spool).waiting).toHaveLength(1);
 });
 
-it("[PR45] on a full disk the host refuses saves, and goes on when there is room", async (test) => {
+it("on a full disk the host refuses saves, and goes on when there is room", async (test) => {
   const disk = smallDisk(test, 3);
   const paths = pathsIn(join(disk, "home"));
   const server = await startServer(paths);
@@ -121,7 +121,7 @@ it("[PR45] on a full disk the host refuses saves, and goes on when there is room
 const lackings = { locks: "its file system has no locks", sockets: "no socket can be made at" } as const;
 
 for (const what of ["locks", "sockets"] as const)
-  it(`[PR45] a home on a disk without ${what} has no host: host.log says why, and events wait in the spool`, async (test) => {
+  it(`a home on a disk without ${what} has no host: host.log says why, and events wait in the spool`, async (test) => {
     const paths = tempHome();
     const shown = prompt(paths, lacking(test, what));
     expect(shown).toEqual({ status: 0, stdout: expect.stringContaining("host.log") });
@@ -147,7 +147,7 @@ function homeOfNobody(): Paths {
   return paths;
 }
 
-it("[PR31] two users have two hosts in one temporary folder, and a socket folder that another user owns is refused", async (test) => {
+it("two users have two hosts in one temporary folder, and a socket folder that another user owns is refused", async (test) => {
   const temporary = mkdtempSync("/tmp/shim-two-");
   execFileSync("chmod", ["1777", temporary]);
   const env = { TMPDIR: temporary };
@@ -169,7 +169,7 @@ it("[PR31] two users have two hosts in one temporary folder, and a socket folder
   await expect(refused.initialize("refused")).rejects.toThrow("belongs to another user");
 });
 
-it("[PR34] an upgrade and a downgrade while chats live lose no event: the newer build's host serves both @night", async () => {
+it("an upgrade and a downgrade while chats live lose no event: the newer build's host serves both @night", async () => {
   const paths = tempHome();
   const [older, newer] = [otherBuild(-1_000), otherBuild(1_000)];
   const ids: string[] = [];

@@ -93,7 +93,7 @@ async function expectOnlyTheCoordinator(
   }
 }
 
-it("[DV1] [DV2] [DV3] `npm run dev` opens the coordinator alone, and what it stores is its user's only", async () => {
+it("`npm run dev` opens the coordinator alone, and what it stores is its user's only", async () => {
   const folder = temporaryFolder();
   const old = join(folder, ".wrangler", "state", "v3", "do", "old");
   mkdirSync(old, { recursive: true });
@@ -108,14 +108,14 @@ it("[DV1] [DV2] [DV3] `npm run dev` opens the coordinator alone, and what it sto
   expect(stored.filter((name) => (statSync(join(folder, name)).mode & 0o077) !== 0)).toEqual([]);
 });
 
-it("[DV1] [DV2] so do the coordinators of tests, benches and the demo", async () => {
+it("so do the coordinators of tests, benches and the demo", async () => {
   const before = listeningPorts([process.pid, ...descendantsOf(process.pid)]);
   const edge = await EdgeRuntime.open();
   const pids = [process.pid, ...descendantsOf(process.pid)];
   await expectOnlyTheCoordinator(Number(new URL(edge.url).port), pids, before);
 });
 
-it("[WO13] a page whose name resolves to this machine is refused, also where a header of the runtime sets the URL", async () => {
+it("a page whose name resolves to this machine is refused, also where a header of the runtime sets the URL", async () => {
   const edge = await EdgeRuntime.open();
   const port = Number(new URL(edge.url).port);
   const host = `evil.example:${port}`;
@@ -128,7 +128,7 @@ it("[WO13] a page whose name resolves to this machine is refused, also where a h
   expect((await rawRequest(port, "/v1/workspaces/team/health", token)).status).toBe(200);
 });
 
-it("[WO12] [WO14] [WO15] guesses on this machine are limited, whatever address they claim; valid ones pass", async () => {
+it("guesses on this machine are limited, whatever address they claim; valid ones pass", async () => {
   const edge = await EdgeRuntime.open();
   const guess = async (from: number): Promise<number> => {
     const headers = { authorization: "Bearer guess", "cf-connecting-ip": `203.0.113.${from}` };
@@ -147,7 +147,7 @@ it("[WO12] [WO14] [WO15] guesses on this machine are limited, whatever address t
   expect(made.status).toBe(200);
 });
 
-it("[DV6] a killed runtime is started again at the same address with the same state, but not too often @night", async () => {
+it("a killed runtime is started again at the same address with the same state, but not too often @night", async () => {
   const server = await DevServer.start();
   const headers = { authorization: `Bearer ${await server.makeWorkspace()}` };
   const settings = (): Promise<Response> => fetch(`${server.url}/v1/workspaces/team/settings`, { headers });
@@ -162,7 +162,7 @@ it("[DV6] a killed runtime is started again at the same address with the same st
   await server.untilGone();
 });
 
-it("[DV5] a second one on the same folder is refused, on another port too, until the first one has ended @night", async () => {
+it("a second one on the same folder is refused, on another port too, until the first one has ended @night", async () => {
   const first = await DevServer.start();
   const { folder, port } = first;
   for (const other of [port, 0]) {
@@ -177,7 +177,7 @@ it("[DV5] a second one on the same folder is refused, on another port too, until
   expect((await rawRequest(next.port, "/health")).status).toBe(200);
 });
 
-it("[DV8] a runtime that was left running keeps a second one out @night", async () => {
+it("a runtime that was left running keeps a second one out @night", async () => {
   const first = await DevServer.start();
   const { folder } = first;
   const runtime = await first.leaveRuntime();
@@ -191,7 +191,7 @@ it("[DV8] a runtime that was left running keeps a second one out @night", async 
 });
 
 it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
-  "[DV7] %s to all of its processes ends it in good order @night",
+  "%s to all of its processes ends it in good order @night",
   async (signal) => {
     const server = await DevServer.start();
     expect(server.processes.length).toBeGreaterThan(2);
@@ -202,7 +202,7 @@ it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
   },
 );
 
-it("[DV7] killed with -9, alone or with its group, it leaves no process, also while it starts @night", async () => {
+it("killed with -9, alone or with its group, it leaves no process, also while it starts @night", async () => {
   const server = await DevServer.start();
   server.kill();
   await server.untilGone();

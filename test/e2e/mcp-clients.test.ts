@@ -49,7 +49,7 @@ const clients: Record<string, (paths: Paths) => Promise<AnyClient>> = {
   "SDK 2.x, asking for the era": (paths) => connect2(paths, "auto", "modern"),
 };
 
-it.each(Object.entries(clients))("[PR4] %s: tools and prompts over stdio", async (_name, connect) => {
+it.each(Object.entries(clients))("%s: tools and prompts over stdio", async (_name, connect) => {
   const paths = tempHome();
   const client = await connect(paths);
   onTestFinished(() => client.close());
@@ -68,7 +68,7 @@ it.each(Object.entries(clients))("[PR4] %s: tools and prompts over stdio", async
   expect(integrityOf(storeOf(paths))).toEqual(["ok"]);
 });
 
-it("[PR4] MCP Inspector's command line: tools and prompts, in both eras @night", async () => {
+it("MCP Inspector's command line: tools and prompts, in both eras @night", async () => {
   const paths = tempHome();
   const dead = await startServer(paths);
   await answered(dead, "shim_force_checkpoint", { goal });
@@ -90,7 +90,7 @@ it("[PR4] MCP Inspector's command line: tools and prompts, in both eras @night",
   expect(JSON.stringify(prompt["messages"])).toContain("shim_check_recovery");
 });
 
-it("[PR4] server/discover is answered as the first message, and nothing is written for it", async () => {
+it("server/discover is answered as the first message, and nothing is written for it", async () => {
   const paths = tempHome();
   const server = spawnServer(paths);
   const _meta = {

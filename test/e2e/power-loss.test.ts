@@ -9,18 +9,18 @@ const seed = Number(process.env["SHIM_POWER_SEED"] ?? 1);
 const timeout = 240_000 + count * 1_000;
 
 for (const name of ["better-sqlite3", "node:sqlite"] as const) {
-  it(`[ST82] a power cut at any moment loses nothing that was acknowledged, by ${name}`, { timeout }, (test) => {
+  it(`a power cut at any moment loses nothing that was acknowledged, by ${name}`, { timeout }, (test) => {
     const recording = record(test, { driver: name, seed, steps: 100, hasProject: false });
     expect(cutPower(recording, { driver, seed, count })).toEqual([]);
   });
 }
 
-it("[GS23] a power cut at any moment leaves whole snapshots @night", { timeout }, (test) => {
+it("a power cut at any moment leaves whole snapshots @night", { timeout }, (test) => {
   const recording = record(test, { driver: "better-sqlite3", seed, steps: 40, hasProject: true });
   expect(cutPower(recording, { driver, seed, count: Math.ceil(count / 4) })).toEqual([]);
 });
 
-it("[ST82] the cuts would show a store that does not sync its files, or its folders @night", { timeout }, (test) => {
+it("the cuts would show a store that does not sync its files, or its folders @night", { timeout }, (test) => {
   const recording = record(test, { driver: "better-sqlite3", seed, steps: 60, hasProject: false });
   const folders = new Set(recording.records.flatMap((one) => (one.kind === "open folder" ? [one.inode] : [])));
   for (const isFolder of [true, false]) {

@@ -67,21 +67,17 @@ const waysOfOldNode: readonly Way[] = [
 ];
 
 it(
-  `[PR2] ${starts} starts and ends leave no process, nothing strange on stdout, and sessions that are detached @night`,
+  `${starts} starts and ends leave no process, nothing strange on stdout, and sessions that are detached @night`,
   { timeout: 240_000 + starts * 1_000 },
   async () => {
     await eachWay(ways, starts, {});
   },
 );
 
-it(
-  "[PR2] [PR3] the launcher on an old Node and the server on the pinned one end together",
-  { timeout: 240_000 },
-  async (test) => {
-    if (!old) return test.skip("there is no Node older than 22 on the PATH");
-    await eachWay(waysOfOldNode, Math.ceil(starts / 10), { node: old });
-  },
-);
+it("the launcher on an old Node and the server on the pinned one end together", { timeout: 240_000 }, async (test) => {
+  if (!old) return test.skip("there is no Node older than 22 on the PATH");
+  await eachWay(waysOfOldNode, Math.ceil(starts / 10), { node: old });
+});
 
 /** Steps of a start, each after the one before it. */
 const steps: Readonly<Record<string, (front: McpConnection, paths: Paths) => Promise<unknown>>> = {
@@ -90,24 +86,21 @@ const steps: Readonly<Record<string, (front: McpConnection, paths: Paths) => Pro
   "as it answers": (front) => front.initialize("start"),
 };
 
-it.each(Object.keys(steps))(
-  "[PR2] a front that is killed in the start leaves a host for the next one: %s",
-  async (last) => {
-    const paths = tempHome();
-    const front = spawnServer(paths);
-    front.process.stdin.write(requests(10));
-    await vi.waitUntil(() => hostsOf(paths.home).length > 0, polling);
-    await steps[last]?.(front, paths);
-    front.process.kill("SIGKILL");
-    await front.ended;
-    const next = await startServer(paths);
-    await answered(next, "shim_force_checkpoint", { goal: "next" });
-    // A second host that a slow start caused ends when it finds that the first one has the lock.
-    await vi.waitFor(() => expect(hostsOf(paths.home)).toHaveLength(1), polling);
-  },
-);
+it.each(Object.keys(steps))("a front that is killed in the start leaves a host for the next one: %s", async (last) => {
+  const paths = tempHome();
+  const front = spawnServer(paths);
+  front.process.stdin.write(requests(10));
+  await vi.waitUntil(() => hostsOf(paths.home).length > 0, polling);
+  await steps[last]?.(front, paths);
+  front.process.kill("SIGKILL");
+  await front.ended;
+  const next = await startServer(paths);
+  await answered(next, "shim_force_checkpoint", { goal: "next" });
+  // A second host that a slow start caused ends when it finds that the first one has the lock.
+  await vi.waitFor(() => expect(hostsOf(paths.home)).toHaveLength(1), polling);
+});
 
-it("[PR2] a server whose client died ends by itself, although another process holds the pipe open", async () => {
+it("a server whose client died ends by itself, although another process holds the pipe open", async () => {
   const paths = tempHome();
   const holding = `(cat; exec sleep 60) | "$0" "$1"`;
   const connection = await startServer(paths, { node: "/bin/sh", args: ["-c", holding, process.execPath, built.mcp] });
@@ -126,7 +119,7 @@ it("[PR2] a server whose client died ends by itself, although another process ho
 /** Spins for ever at this signal, in one regular expression. */
 const spinner = `process.on("SIGUSR2", () => new RegExp("^(?:a+)+$").test("a".repeat(60) + "!"));`;
 
-it("[PR21] a front that is busy for ever ends when its client dies @night", { timeout: 240_000 }, async () => {
+it("a front that is busy for ever ends when its client dies @night", { timeout: 240_000 }, async () => {
   const paths = tempHome();
   const preload = join(paths.home, "..", "spinner.cjs");
   writeFileSync(preload, spinner);

@@ -20,7 +20,7 @@ const scenarios = {
 };
 
 /**
- * Failing ones. Of the first, four call a tool that only fixtures have, and two need a stream of changes, which is refused [RM1]. Those of
+ * Failing ones. Of the first, four call a tool that only fixtures have, and two need a stream of changes, which is refused. Those of
  * the second ask for prompts, and for resources, which there are none of.
  */
 const stateless = [
@@ -57,18 +57,15 @@ async function runSuite(edge: EdgeRuntime, { revision, scenario }: Run): Promise
 
 const quiet = { log: (): void => undefined };
 
-it.each(Object.entries(scenarios))(
-  "[RM10] the official suite for %s, against workerd @night",
-  async (revision, wanted) => {
-    const edge = await EdgeRuntime.open(quiet);
-    for (const [scenario, count] of Object.entries(wanted)) {
-      const result = await runSuite(edge, { revision, scenario });
-      expect([scenario, ...result]).toEqual([scenario, count, failing[scenario] ?? []]);
-    }
-  },
-);
+it.each(Object.entries(scenarios))("the official suite for %s, against workerd @night", async (revision, wanted) => {
+  const edge = await EdgeRuntime.open(quiet);
+  for (const [scenario, count] of Object.entries(wanted)) {
+    const result = await runSuite(edge, { revision, scenario });
+    expect([scenario, ...result]).toEqual([scenario, count, failing[scenario] ?? []]);
+  }
+});
 
-it("[RM10] MCP Inspector's command line lists and calls the tools over HTTP, in both eras @night", async () => {
+it("MCP Inspector's command line lists and calls the tools over HTTP, in both eras @night", async () => {
   const edge = await EdgeRuntime.open();
   const headers = { Authorization: `Bearer ${edge.adminToken}` };
   for (const protocolEra of ["legacy", "modern"]) {

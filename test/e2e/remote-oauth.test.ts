@@ -87,7 +87,7 @@ function fail(problem: string): never {
   throw new Error(problem);
 }
 
-it("[RM12] [RM14] [RM15] the SDK's client discovers, registers, signs in on the page, and calls a tool, against workerd", async () => {
+it("the SDK's client discovers, registers, signs in on the page, and calls a tool, against workerd", async () => {
   const rig = await Rig.open();
   const url = await rig.begin();
   expect(rig.asked).toEqual([
@@ -110,7 +110,7 @@ it("[RM12] [RM14] [RM15] the SDK's client discovers, registers, signs in on the 
   expect((await rig.edge.call("tasks.get", { task: 1 })).type).toBe("build");
 });
 
-it("[RM15] the SDK's client refreshes when its access has ended, with another refresh token", async () => {
+it("the SDK's client refreshes when its access has ended, with another refresh token", async () => {
   const rig = await Rig.open();
   await rig.signIn("observe");
   const first = rig.keeper.tokens() ?? fail("there are no tokens");
@@ -125,7 +125,7 @@ it("[RM15] the SDK's client refreshes when its access has ended, with another re
   );
 });
 
-it("[RM12] revoking the workspace's token ends the client's access at once, and its refresh", async () => {
+it("revoking the workspace's token ends the client's access at once, and its refresh", async () => {
   const rig = await Rig.open();
   const { id } = await rig.signIn("observe");
   const client = await rig.connect();
@@ -141,7 +141,7 @@ it("[RM12] revoking the workspace's token ends the client's access at once, and 
   expect([rig.keeper.tokens(), rig.keeper.sentTo]).toEqual([undefined, expect.any(URL)]);
 });
 
-it("[RM12] a client that gives its tokens back has no access any more", async () => {
+it("a client that gives its tokens back has no access any more", async () => {
   const rig = await Rig.open();
   await rig.signIn("observe");
   const { access } = rig.keeper;
@@ -153,7 +153,7 @@ it("[RM12] a client that gives its tokens back has no access any more", async ()
   expect([refused.status, await refused.json()]).toMatchObject([400, { error: "invalid_grant" }]);
 });
 
-it("[RM15] [RM17] another redirect and another resource are refused, on the page and with the code", async () => {
+it("another redirect and another resource are refused, on the page and with the code", async () => {
   const rig = await Rig.open();
   const { token } = await rig.edge.call("tokens.create", { machine: "for-notes", scope: "observe" });
   const url = await rig.begin();

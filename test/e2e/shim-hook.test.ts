@@ -136,7 +136,7 @@ const [session, second, third] = [1, 2, 3].map((n) => `20487890-04b4-4fe0-bbd5-6
 ];
 
 it.each(["codex", "copilot", "qwen", "gemini"])(
-  "[HO70] the host answers and records each recorded event of %s as the program does: of a whole chat, of one that dies, and of the next, which gets its brief",
+  "the host answers and records each recorded event of %s as the program does: of a whole chat, of one that dies, and of the next, which gets its brief",
   async (client) => {
     const { project } = makeProject({ "a.txt": "committed" });
     const whole = recorded(client, project, session);
@@ -153,7 +153,7 @@ function claudeEvent(cwd: string, event: string, fields: object = {}, id = sessi
   return { event, client: "claude-code", env, payload: { session_id: id, hook_event_name: event, cwd, ...fields } };
 }
 
-it("[HO70] [HO71] of Claude Code the host knows the chat by its variables: its brief, its files before a risky tool, a worker's chat, and another client", async () => {
+it("of Claude Code the host knows the chat by its variables: its brief, its files before a risky tool, a worker's chat, and another client", async () => {
   const { project: folder } = makeProject({ "changed.txt": "committed" });
   write(folder, { "changed.txt": "not committed" });
   // Before both chats.
@@ -198,7 +198,7 @@ function post(paths: Paths, path: string, headers: Readonly<Record<string, strin
   });
 }
 
-it("[HO72] the host refuses a caller of another home and one that it cannot see, an unknown client and a body without end", async () => {
+it("the host refuses a caller of another home and one that it cannot see, an unknown client and a body without end", async () => {
   const paths = tempHome();
   await startHost(paths);
   const self = readFileSync("/proc/self/stat", "utf8").trim();
@@ -228,7 +228,7 @@ function prompts(paths: Paths): unknown[] {
   );
 }
 
-it("[HO73] [HO75] while the host hangs an event waits in the spool, and comes before the next; when the host is gone the program starts another", async () => {
+it("while the host hangs an event waits in the spool, and comes before the next; when the host is gone the program starts another", async () => {
   const paths = tempHome();
   const host = await startHost(paths);
   const [, prompt] = recorded("gemini", dirname(paths.home), session).filter(({ event }) =>
@@ -257,7 +257,7 @@ it("[HO73] [HO75] while the host hangs an event waits in the spool, and comes be
   expect(readdirSync(paths.spool)).toEqual([]);
 });
 
-it("[HO74] a host that runs again after the program has the event spools it as well: the brief of a start comes with the next prompt @night", async () => {
+it("a host that runs again after the program has the event spools it as well: the brief of a start comes with the next prompt @night", async () => {
   const paths = tempHome();
   const host = await startHost(paths);
   const { project } = makeProject({ "a.txt": "committed" });
@@ -278,7 +278,7 @@ it("[HO74] a host that runs again after the program has the event spools it as w
   expect(answered?.stdout).toContain("an earlier session died");
 });
 
-it("[HO75] where others may enter the folder of the socket nothing is sent: the event waits in the spool, and the user is told", () => {
+it("where others may enter the folder of the socket nothing is sent: the event waits in the spool, and the user is told", () => {
   const paths = pathsIn(join(tempHome().home, "x".repeat(120)));
   const temporary = join(dirname(dirname(paths.home)), "t");
   const folder = join(temporary, `shim-${userInfo().uid}`);
@@ -290,7 +290,7 @@ it("[HO75] where others may enter the folder of the socket nothing is sent: the 
   expect(readdirSync(paths.spool)).toHaveLength(1);
 });
 
-it("[HO75] where no host can be started each event waits in the spool, a second start is not tried, and the user is told; the next host records each once", async () => {
+it("where no host can be started each event waits in the spool, a second start is not tried, and the user is told; the next host records each once", async () => {
   const paths = tempHome();
   // No database, so that a host cannot take its lock.
   const lock = hostLock(paths.home, systemProcesses.boot());
@@ -359,7 +359,7 @@ const damages: readonly (readonly [said: string, input: string | Buffer])[] = [
 ];
 
 it.each(Object.entries(promptEvents))(
-  "[HO40] [HO82] of %s the host records each prompt of an open and damaged stdin",
+  "of %s the host records each prompt of an open and damaged stdin",
   async (client, event) => {
     const paths = tempHome();
     await startHost(paths);
@@ -373,7 +373,7 @@ it.each(Object.entries(promptEvents))(
   },
 );
 
-it("[HO40] [HO82] without a host, or where perl is missing, the program keeps each prompt of an open and damaged stdin", async () => {
+it("without a host, or where perl is missing, the program keeps each prompt of an open and damaged stdin", async () => {
   const paths = tempHome();
   // Where a host cannot take its lock none starts.
   mkdirSync(hostLock(paths.home, systemProcesses.boot()), { recursive: true });
@@ -388,7 +388,7 @@ it("[HO40] [HO82] without a host, or where perl is missing, the program keeps ea
 });
 
 it.each(["SIGTERM", "SIGHUP", "SIGINT"] as const)(
-  "[HO84] %s to the group of the program while it waits for a host: the event waits in the spool",
+  "%s to the group of the program while it waits for a host: the event waits in the spool",
   async (signal) => {
     const paths = tempHome();
     const host = await startHost(paths);

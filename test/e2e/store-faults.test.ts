@@ -30,44 +30,36 @@ const CRASH_ROUNDS = setting("SHIM_CRASH_ROUNDS", 10);
 const NEW_HOMES = Math.min(CRASH_ROUNDS, 60);
 const DRIVERS = ["better-sqlite3", "node:sqlite"] as const;
 
-it(
-  "[ST80] eight processes on one file: no error, nothing lost @night",
-  { timeout: 240_000 + 2 * SOAK_MS },
-  async () => {
-    const paths = tempHome();
-    const children = Array.from({ length: 8 }, (_, n) =>
-      child(paths, { name: `w${n}`, driver: DRIVERS[n % 2] ?? "node:sqlite", forMs: SOAK_MS }),
-    );
-    await Promise.all(children.map(({ ended }) => ended));
-    for (const one of children) {
-      expect([one.refused, one.errors, one.isDone]).toEqual([[], expect.not.stringContaining("Error:"), true]);
-      expect(one.acknowledged.length).toBeGreaterThan(0);
-    }
-    expectAll(openStore(driver, paths), children);
-  },
-);
+it("eight processes on one file: no error, nothing lost @night", { timeout: 240_000 + 2 * SOAK_MS }, async () => {
+  const paths = tempHome();
+  const children = Array.from({ length: 8 }, (_, n) =>
+    child(paths, { name: `w${n}`, driver: DRIVERS[n % 2] ?? "node:sqlite", forMs: SOAK_MS }),
+  );
+  await Promise.all(children.map(({ ended }) => ended));
+  for (const one of children) {
+    expect([one.refused, one.errors, one.isDone]).toEqual([[], expect.not.stringContaining("Error:"), true]);
+    expect(one.acknowledged.length).toBeGreaterThan(0);
+  }
+  expectAll(openStore(driver, paths), children);
+});
 
-it(
-  "[ST81] kill -9 at any moment: sound, nothing lost @night",
-  { timeout: 240_000 + CRASH_ROUNDS * 2_000 },
-  async () => {
-    const paths = tempHome();
-    const children: StoreChild[] = [];
-    for (let round = 0; round < CRASH_ROUNDS; round++) {
-      const pair = DRIVERS.map((name) => child(paths, { name: `r${round}-${name}`, driver: name, bytes: 5_000 }));
-      // The next kill comes in another phase of the work each time: by rows, then by a fraction of a write.
-      await Promise.all(pair.map((one) => one.acknowledges(1 + ((round * 7) % 23))));
-      await pause((round * 1.7) % 5);
-      await Promise.all(pair.map((one) => one.kill()));
-      children.push(...pair);
-    }
-    expect(children.flatMap(({ refused }) => refused)).toEqual([]);
-    expect(children.every(({ acknowledged }) => acknowledged.length > 0)).toBe(true);
-    expectAll(openStore(driver, paths), children);
-  },
-);
+it("kill -9 at any moment: sound, nothing lost @night", { timeout: 240_000 + CRASH_ROUNDS * 2_000 }, async () => {
+  const paths = tempHome();
+  const children: StoreChild[] = [];
+  for (let round = 0; round < CRASH_ROUNDS; round++) {
+    const pair = DRIVERS.map((name) => child(paths, { name: `r${round}-${name}`, driver: name, bytes: 5_000 }));
+    // The next kill comes in another phase of the work each time: by rows, then by a fraction of a write.
+    await Promise.all(pair.map((one) => one.acknowledges(1 + ((round * 7) % 23))));
+    await pause((round * 1.7) % 5);
+    await Promise.all(pair.map((one) => one.kill()));
+    children.push(...pair);
+  }
+  expect(children.flatMap(({ refused }) => refused)).toEqual([]);
+  expect(children.every(({ acknowledged }) => acknowledged.length > 0)).toBe(true);
+  expectAll(openStore(driver, paths), children);
+});
 
-it("[ST81] kill -9 at the very first write: the next process finds no store or a whole one", async () => {
+it("kill -9 at the very first write: the next process finds no store or a whole one", async () => {
   for (let round = 0; round < NEW_HOMES; round++) {
     const paths = tempHome();
     const first = child(paths, { name: "first" });
@@ -80,7 +72,7 @@ it("[ST81] kill -9 at the very first write: the next process finds no store or a
   }
 });
 
-it("[ST7] the file is replaced again and again under writers: no acknowledged row is lost", async () => {
+it("the file is replaced again and again under writers: no acknowledged row is lost", async () => {
   const paths = tempHome();
   const children = DRIVERS.flatMap((name) =>
     // With pauses: of writers that never pause one may wait for its turn for a minute, since SQLite keeps no queue.
@@ -101,7 +93,7 @@ it("[ST7] the file is replaced again and again under writers: no acknowledged ro
   expect(store.read(epochOf, 0)).toBe(9);
 });
 
-it("[ST5] cut off, or with flipped bits, while others have it open and write: they continue in a sound file, and it is reported @night", async () => {
+it("cut off, or with flipped bits, while others have it open and write: they continue in a sound file, and it is reported @night", async () => {
   for (const [name, damage] of Object.entries(damages)) {
     const paths = tempHome();
     const store = openStore(driver, paths);
@@ -132,7 +124,7 @@ it("[ST5] cut off, or with flipped bits, while others have it open and write: th
   }
 });
 
-it("[ST6] kill -9 of the process that replaces a damaged file: the next one finishes it", async () => {
+it("kill -9 of the process that replaces a damaged file: the next one finishes it", async () => {
   for (let round = 0; round < NEW_HOMES; round++) {
     const paths = tempHome();
     const store = openStore(driver, paths);
@@ -149,7 +141,7 @@ it("[ST6] kill -9 of the process that replaces a damaged file: the next one fini
   }
 });
 
-it("[ST13] kill -9 in the middle of a migration: the old schema and content stay, and the next try succeeds @night", async () => {
+it("kill -9 in the middle of a migration: the old schema and content stay, and the next try succeeds @night", async () => {
   const paths = tempHome();
   const old = openStore(driver, paths);
   old.write((sql) => addMeta(sql, "mine"));
@@ -170,7 +162,7 @@ it("[ST13] kill -9 in the middle of a migration: the old schema and content stay
   expect(listBackups(paths.backups).length).toBeGreaterThan(0);
 });
 
-it("[ST3] a process that is too old after an upgrade stops with a clear error and changes nothing more", async () => {
+it("a process that is too old after an upgrade stops with a clear error and changes nothing more", async () => {
   const paths = tempHome();
   const old = child(paths, { name: "old", everyMs: 5, isStoppedByError: true });
   await old.acknowledges(3);
@@ -182,7 +174,7 @@ it("[ST3] a process that is too old after an upgrade stops with a clear error an
   expect(store.read((sql) => column(sql, "SELECT count(*) FROM journal"), [])).toEqual([old.acknowledged.length]);
 });
 
-it("[ST16] a full disk refuses the write, keeps what was acknowledged, and works again when there is room", async (test) => {
+it("a full disk refuses the write, keeps what was acknowledged, and works again when there is room", async (test) => {
   const paths = pathsIn(join(smallDisk(test, 2), "home"));
   const store = openStore(driver, paths);
   store.write((sql) => addMeta(sql, "first"));
@@ -206,7 +198,7 @@ it("[ST16] a full disk refuses the write, keeps what was acknowledged, and works
   expect(isSound(store.connection())).toBe(true);
 });
 
-it("[ST16] a disk that is full from the start leaves no half store", (test) => {
+it("a disk that is full from the start leaves no half store", (test) => {
   const disk = smallDisk(test, 1);
   const paths = pathsIn(join(disk, "home"));
   writeFileSync(join(disk, "ballast"), Buffer.alloc(1_000_000));
@@ -218,7 +210,7 @@ it("[ST16] a disk that is full from the start leaves no half store", (test) => {
   expect(metaRows(store)).toBe(1);
 });
 
-it("[ST5] a damaged file on a full disk is left as it is until there is room", (test) => {
+it("a damaged file on a full disk is left as it is until there is room", (test) => {
   const disk = smallDisk(test, 2);
   const paths = pathsIn(join(disk, "home"));
   const store = openStore(driver, paths);
@@ -234,7 +226,7 @@ it("[ST5] a damaged file on a full disk is left as it is until there is room", (
   expect(isSound(store.connection())).toBe(true);
 });
 
-it("[ST16] a folder that became read-only refuses with a clear error, and nothing is lost", (test) => {
+it("a folder that became read-only refuses with a clear error, and nothing is lost", (test) => {
   const disk = smallDisk(test, 4);
   const paths = pathsIn(join(disk, "home"));
   const store = openStore(driver, paths);
@@ -253,7 +245,7 @@ it("[ST16] a folder that became read-only refuses with a clear error, and nothin
   expect(metaRows(store)).toBe(2);
 });
 
-it("[ST10] a process that is killed while it holds the maintenance lock blocks no other", async () => {
+it("a process that is killed while it holds the maintenance lock blocks no other", async () => {
   const paths = tempHome();
   const holder = child(paths, { name: "h", upgrade: "endless" });
   await fileGrows(`${paths.database}.next-wal`, 1_000_000);

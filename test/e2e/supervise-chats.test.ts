@@ -27,7 +27,7 @@ server.stdout.once("data", () => {
 });
 `;
 
-it("[SU11] [SU41] the host sees a killed chat, and the supervisor opens a terminal for it @night", async () => {
+it("the host sees a killed chat, and the supervisor opens a terminal for it @night", async () => {
   const home = new MachineHome();
   const terminal = join(home.home, "bin", "terminal");
   writeFileSync(terminal, "#!/bin/sh\n", { mode: 0o755 });

@@ -40,7 +40,7 @@ function expectToContinue(next: ClaudeRun, before: ClaudeRun, isBroken: boolean)
 }
 
 it(
-  `[SU9] [SU35] [SU36] [SU46] ${rounds} random kills: Claude Code works again each time, nothing is left over, never two @night`,
+  `${rounds} random kills: Claude Code works again each time, nothing is left over, never two @night`,
   async () => {
     const random = seededRandom(seed);
     const draw = (below: number): number => Math.floor(below * random());
@@ -75,7 +75,7 @@ it(
   rounds * 10_000 + 60_000,
 );
 
-it("[SU47] [SU48] a supervisor that is killed takes everything with it, and the next one continues with one of each", async () => {
+it("a supervisor that is killed takes everything with it, and the next one continues with one of each", async () => {
   const home = new SupervisorProcessRig(quick);
   let before: ClaudeRun | null = null;
   for (let round = 1; round <= 3; round++) {
@@ -89,7 +89,7 @@ it("[SU47] [SU48] a supervisor that is killed takes everything with it, and the 
   await until(() => expect(before?.pids.filter(isThere)).toEqual([]));
 });
 
-it("[SU4] a crash loop is stopped and reported, also by the next supervisor, until the user asks for a retry @night", async () => {
+it("a crash loop is stopped and reported, also by the next supervisor, until the user asks for a retry @night", async () => {
   const home = new SupervisorProcessRig({ firstMs: 10, mostMs: 50 });
   const first = home.supervise();
   for (let crash = 1; crash <= 5; crash++) process.kill((await home.started(crash)).pids[0] ?? 0, "SIGKILL");

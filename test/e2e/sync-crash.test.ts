@@ -8,7 +8,7 @@ import { syncCrash } from "#harness/sync/sync-crash.ts";
 const rounds = Number(process.env["SHIM_SYNC_CRASH_ROUNDS"] ?? 30);
 
 it(
-  `[SY60] [SY87] kill -9 of the machine's process and of the runtime, ${rounds} times: nothing lost, nothing twice @night`,
+  `kill -9 of the machine's process and of the runtime, ${rounds} times: nothing lost, nothing twice @night`,
   { timeout: 240_000 + rounds * 8_000 },
   async () => {
     const edge = await EdgeRuntime.open();
@@ -18,7 +18,7 @@ it(
     expect(crash.kills).toBeGreaterThan(rounds);
     expect(crash.stored).toBeGreaterThanOrEqual(rounds);
     expect(crash.opened).toBeGreaterThan(5);
-    // [SY72] What the checkpoints say stands in none of the runtime's files.
+    // What the checkpoints say stands in none of the runtime's files.
     const files = filesBelow(edge.folder);
     expect(files.length).toBeGreaterThan(0);
     const bytes = files.map((file) => readFileSync(file, "latin1"));

@@ -13,7 +13,7 @@ const root = join(import.meta.dirname, "..", "..");
 const main = join(root, "demo", "main.ts");
 
 /** The coordinator and git are asked again for what the demo has found. */
-it("[DE4] [DE5] [DE6] [DE7] [DE9] three workers do six tasks once, while a worker, the runtime and the queue fail @night", async () => {
+it("three workers do six tasks once, while a worker, the runtime and the queue fail @night", async () => {
   const shown: string[] = [];
   const { env, execPath: node } = process;
   const signal = new AbortController().signal;
@@ -60,7 +60,7 @@ it("[DE4] [DE5] [DE6] [DE7] [DE9] three workers do six tasks once, while a worke
   expect([existsSync(scene.root), processesIn(scene.root)]).toEqual([false, []]);
 });
 
-it("[DE7] Ctrl-C in the middle of it: all processes end, and no file stays @night", async () => {
+it("Ctrl-C in the middle of it: all processes end, and no file stays @night", async () => {
   const stage = temporaryFolder();
   const env = { ...process.env, TMPDIR: stage };
   // A terminal sends Ctrl-C to the whole group.
@@ -81,7 +81,7 @@ it("[DE7] Ctrl-C in the middle of it: all processes end, and no file stays @nigh
   expect(readdirSync(stage).filter((name) => /^(shim|miniflare)-/.test(name))).toEqual([]);
 });
 
-it("[DE10] where the runtime is not installed the part is skipped, and this is reported", () => {
+it("where the runtime is not installed the part is skipped, and this is reported", () => {
   const without = join(root, "test", "harness", "machine", "without-runtime.mjs");
   const run = (...args: string[]): string => {
     const ran = spawnSync(process.execPath, ["--import", without, main, "--only", "team", ...args], {
@@ -94,7 +94,7 @@ it("[DE10] where the runtime is not installed the part is skipped, and this is r
   expect(JSON.parse(run("--json"))).toMatchObject({ team: { skipped: expect.stringContaining("miniflare") } });
 });
 
-it("[DE7] without git it reports this, and nothing stays", () => {
+it("without git it reports this, and nothing stays", () => {
   const stage = temporaryFolder();
   const env = { ...process.env, TMPDIR: stage, PATH: stage };
   const ran = spawnSync(process.execPath, [main, "--only", "team"], { env, encoding: "utf8" });
@@ -103,7 +103,7 @@ it("[DE7] without git it reports this, and nothing stays", () => {
   expect(readdirSync(stage).filter((name) => name.startsWith("shim-"))).toEqual([]);
 });
 
-it("[DE6] what is wrong is named", () => {
+it("what is wrong is named", () => {
   const checks = [
     { what: "all done", holds: true, detail: "6 of 6 tasks" },
     { what: "each once", holds: false, detail: "results by task: 1, 2" },

@@ -27,7 +27,7 @@ function worktrees({ paths }: MachineHome): string[] {
 }
 
 it.each(["SIGINT", "SIGKILL"] as const)(
-  "[TX2] %s in the middle of a transform leaves no branch, and no worktree once the next one has begun @night",
+  "%s in the middle of a transform leaves no branch, and no worktree once the next one has begun @night",
   async (signal) => {
     const machine = aMachine();
     const child = machine.spawn(["code", "transform", "hangs.cjs", "a.ts", "--trust", "--branch", "--no-tests"]);

@@ -54,7 +54,7 @@ function stateOf(edge: EdgeRuntime, task: number): Promise<string> {
   return edge.call("tasks.get", { task }).then(({ state }) => state);
 }
 
-it("[MA1] a machine loses power in mid-task: a chat of the other one takes over its session and its task, which is done once", async () => {
+it("a machine loses power in mid-task: a chat of the other one takes over its session and its task, which is done once", async () => {
   const { edge, a, b } = await twoMachines();
   const one = await aChat(a, "the parser");
   await answered(one.server, "shim_submit", { tasks: [{ type: "parser", payload: { part: "comments" } }] });
@@ -98,7 +98,7 @@ it("[MA1] a machine loses power in mid-task: a chat of the other one takes over 
   expect(JSON.stringify(answer)).not.toContain("half of the lexer");
 });
 
-it("[SY162] the first checkpoint of a chat is sent, and its chat registered, before its server's first interval @night", async () => {
+it("the first checkpoint of a chat is sent, and its chat registered, before its server's first interval @night", async () => {
   const { edge, a } = await twoMachines();
   const server = await startServer(a.machine.paths);
   const { session } = await answered(server, "shim_force_checkpoint", { goal: "first", project: a.machine.project });
@@ -109,7 +109,7 @@ it("[SY162] the first checkpoint of a chat is sent, and its chat registered, bef
   }, patience);
 });
 
-it("[TE111] a client without hooks is killed: the other machine has its session at once, and a host that is killed loses nothing @night", async () => {
+it("a client without hooks is killed: the other machine has its session at once, and a host that is killed loses nothing @night", async () => {
   const { edge, a, b } = await twoMachines();
   const one = await aChat(a, "the parser");
   const statusOf = async (): Promise<string> => {
@@ -134,7 +134,7 @@ it("[TE111] a client without hooks is killed: the other machine has its session 
   }, patience);
 });
 
-it("[MA2] what a chat reports while its network is away is kept, and counts once when the network returns in time @night", async () => {
+it("what a chat reports while its network is away is kept, and counts once when the network returns in time @night", async () => {
   const { edge, a } = await twoMachines();
   await edge.call("settings.set", { settings: { chatTtlMs: 60_000, lostSocketGraceMs: 60_000 } });
   const one = await aChat(a, "the parser");
@@ -150,7 +150,7 @@ it("[MA2] what a chat reports while its network is away is kept, and counts once
   expect(attempts).toMatchObject([{ end: "done", chat: one.session, lateCalls: 0 }]);
 });
 
-it("[MA3] a network that is away for longer: another chat has the task and the files, never both, and the first is notified @night", async () => {
+it("a network that is away for longer: another chat has the task and the files, never both, and the first is notified @night", async () => {
   const { edge, a, b } = await twoMachines();
   const [one, other] = [await aChat(a, "the parser"), await aChat(b, "the lexer")];
   await answered(one.server, "shim_submit", { tasks: [{ type: "parser" }] });
@@ -182,7 +182,7 @@ it("[MA3] a network that is away for longer: another chat has the task and the f
   expect(leases.map(({ holder }) => holder)).toEqual([other.session]);
 });
 
-it("[MA4] a leader is killed: another one leads, and the chats are notified @night", async () => {
+it("a leader is killed: another one leads, and the chats are notified @night", async () => {
   const { edge, b } = await twoMachines();
   const chat = await aChat(b, "to be notified");
   // From its first request on it is in the team.
@@ -207,7 +207,7 @@ function bytesBelow(folder: string): string {
   return names.map((name) => (statSync(name).isFile() ? readFileSync(name).toString("latin1") : "")).join("\n");
 }
 
-it("[MA6] none of a hundred marked words of a chat's work is in what the coordinator has stored @night", async () => {
+it("none of a hundred marked words of a chat's work is in what the coordinator has stored @night", async () => {
   const { edge, a } = await twoMachines();
   const marks = Array.from({ length: 100 }, (_, n) => `MARK${n}q${(n * 7_919 + 13).toString(36)}z`);
   const part = (from: number): string[] => marks.slice(from, from + 10);
@@ -242,7 +242,7 @@ it("[MA6] none of a hundred marked words of a chat's work is in what the coordin
   expect(stored).toContain("READABLE");
 });
 
-it("[SY63] [SY64] the chats of a machine send what they save; when their host is killed the next one sends @night", async () => {
+it("the chats of a machine send what they save; when their host is killed the next one sends @night", async () => {
   const { edge, a, b } = await twoMachines();
   const [first, second] = [await aChat(a, "the parser"), await aChat(a, "the lexer")];
   const sendsWhatIsSavedBy = async ({ server }: typeof first): Promise<void> => {
@@ -263,7 +263,7 @@ it("[SY63] [SY64] the chats of a machine send what they save; when their host is
   await vi.waitFor(() => expect(known()).toBe(2), patience);
 });
 
-it("[SY75] `shim workspace sync` starts a host where none runs, and reports the round that it does", async () => {
+it("`shim workspace sync` starts a host where none runs, and reports the round that it does", async () => {
   const { edge, a } = await twoMachines();
   const { server, session } = await aChat(a, "the parser");
   server.process.kill("SIGKILL");
@@ -276,7 +276,7 @@ it("[SY75] `shim workspace sync` starts a host where none runs, and reports the 
   expect(sessions).toMatchObject([{ session }]);
 });
 
-it("[EC60] the chats of a machine are on one socket; one that dies goes alone, and the other machine learns it", async () => {
+it("the chats of a machine are on one socket; one that dies goes alone, and the other machine learns it", async () => {
   const { edge, a, b } = await twoMachines();
   const [one, two, elsewhere] = [await aChat(a, "one"), await aChat(a, "two"), await aChat(b, "three")];
   const connected = async (): Promise<Record<string, boolean>> => {
@@ -297,7 +297,7 @@ it("[EC60] the chats of a machine are on one socket; one that dies goes alone, a
   await answered(two.server, "shim_send", { to: elsewhere.session, text: "still here" });
 });
 
-it("[CF10] chats on two machines change one line: both learn of the conflict, before either commits", async () => {
+it("chats on two machines change one line: both learn of the conflict, before either commits", async () => {
   const { edge, a, b } = await twoMachines();
   // A slow machine is not taken for one that is gone.
   await edge.call("settings.set", { settings: { chatTtlMs: 120_000, lostSocketGraceMs: 120_000 } });

@@ -85,13 +85,13 @@ async function killedInMidTask(machine: MachineHome) {
   return { reason: lost?.reason, ms: now - (lost?.endedAgeMs ?? 0) - killedAt };
 }
 
-it("[WK5] [WK12] [WK15] of two workers on one machine one is killed, the other finishes in its worktree", async () => {
+it("of two workers on one machine one is killed, the other finishes in its worktree", async () => {
   // There is no grace: the next request sees that the process is gone.
   const { reason } = await killedInMidTask(new MachineHome());
   expect(reason).toMatch(/: attested$/);
 });
 
-it("[WK5] [WK15] the same on the edge, over the queue: within the grace and a second @night", async () => {
+it("the same on the edge, over the queue: within the grace and a second @night", async () => {
   const edge = await EdgeRuntime.open();
   const workerGraceMs = 1_000;
   await edge.call("settings.set", { settings: { workerGraceMs } });
@@ -100,7 +100,7 @@ it("[WK5] [WK15] the same on the edge, over the queue: within the grace and a se
   expect((await killedInMidTask(machine)).ms).toBeLessThan(workerGraceMs + 1_000);
 });
 
-it("[WK10] at SIGTERM a worker lets its task end; at the second one it gives it back with its work @night", async () => {
+it("at SIGTERM a worker lets its task end; at the second one it gives it back with its work @night", async () => {
   const machine = new MachineHome();
   const worker = startWorker(machine);
   await worker.until("registered");
@@ -134,7 +134,7 @@ async function work(machine: MachineHome, type: string, ...more: string[]): Prom
   return (await machine.shim("worker", ...options, "--", process.execPath, "-e", listing)).code;
 }
 
-it("[WK30] [WK32] [WK33] [CL122] one machine's work is in the next one's worktree through the project's remote @night", async () => {
+it("one machine's work is in the next one's worktree through the project's remote @night", async () => {
   const edge = await EdgeRuntime.open();
   const folder = temporaryFolder();
   const [first, origin] = [join(folder, "first"), join(folder, "shared.git")];

@@ -35,14 +35,14 @@ function cleanEnv(): NodeJS.ProcessEnv {
   };
 }
 
-it("[DV71] after `npm ci` alone `npx wrangler deploy --dry-run` finds the Worker and the live page @night", async () => {
+it("after `npm ci` alone `npx wrangler deploy --dry-run` finds the Worker and the live page @night", async () => {
   const options = { cwd: freshClone(), env: cleanEnv(), timeout };
   const { stdout } = await promisify(execFile)("npx", ["wrangler", "deploy", "--dry-run"], options);
   expect(stdout).toMatch(/Read [1-9]\d* files from the assets directory/);
   expect(stdout).toContain("env.COORDINATOR (ChatCoordinator)");
 });
 
-it("[DV71] after `npm ci` alone `npx wrangler dev` serves the coordinator and its live page @night", async () => {
+it("after `npm ci` alone `npx wrangler dev` serves the coordinator and its live page @night", async () => {
   const args = ["wrangler", "dev", "--ip", "127.0.0.1", "--port", "0", "--inspector-port", "0"];
   const stdio = ["ignore", "pipe", "pipe"] as const;
   const dev = spawn("npx", args, { cwd: freshClone(), env: cleanEnv(), stdio: [...stdio], detached: true });

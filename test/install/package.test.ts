@@ -58,7 +58,7 @@ async function chat(machine: BareMachine, shim: string): Promise<void> {
 /** Folders that npm leaves in its prefix. */
 const npmsOwn = /^(lib|lib\/node_modules|bin) /;
 
-it("[IP1] the package has no dependency, no script and fewer than 120 files, and no file that is not its own", () => {
+it("the package has no dependency, no script and fewer than 120 files, and no file that is not its own", () => {
   expect(Object.keys(manifest)).not.toEqual(expect.arrayContaining(["dependencies"]));
   expect(Object.keys(manifest)).not.toEqual(expect.arrayContaining(["scripts"]));
   const files = filesIn(folder);
@@ -68,7 +68,7 @@ it("[IP1] the package has no dependency, no script and fewer than 120 files, and
 });
 
 it.each(nodes)(
-  "[IP2] [IP11] [IP12] [IP13] Node $name: npm install -g brings a SHIM that saves a chat, and its removal leaves nothing",
+  "Node $name: npm install -g brings a SHIM that saves a chat, and its removal leaves nothing",
   async ({ name, path }) => {
     const registry = await aRegistry(tarball, manifest);
     const machine = aBareMachine(path, registry.url);
@@ -91,7 +91,7 @@ it.each(nodes)(
   },
 );
 
-it("[IP81] what `npm run pack` prints is the file that npx and npm take", async () => {
+it("what `npm run pack` prints is the file that npx and npm take", async () => {
   const registry = await aRegistry(tarball, manifest);
   const machine = aBareMachine(process.execPath, registry.url);
   const run = (command: string): Promise<Ended> => machine.run("sh", ["-c", `cd '${scratch}' && ${command}`]);
@@ -105,7 +105,7 @@ it("[IP81] what `npm run pack` prints is the file that npx and npm take", async 
 });
 
 it.each(nodes)(
-  "[IP10] Node $name: npx shim-mcp init protects the next chat, also when npx has emptied its folder",
+  "Node $name: npx shim-mcp init protects the next chat, also when npx has emptied its folder",
   async ({ name, path }) => {
     const registry = await aRegistry(tarball, manifest);
     const machine = aBareMachine(path, registry.url);

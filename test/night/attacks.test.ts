@@ -19,19 +19,19 @@ async function attacked(attack: AttackName): Promise<Outcome> {
 }
 
 /** What holds on every machine; how fast the neighbour is only `npm run stress` says. */
-it("[DO25] under frames with large answers the coordinator's memory is bounded, and its neighbour is answered @night", async () => {
+it("under frames with large answers the coordinator's memory is bounded, and its neighbour is answered @night", async () => {
   const { tally, neighbourRefused } = await attacked("answers");
   expect(tally.refused["too_large"]).toBeGreaterThan(0);
   expect(neighbourRefused).toEqual({});
 });
 
-it("[DO26] [DO56] a token opens no more sockets than it may, with idle watches on all of them @night", async () => {
+it("a token opens no more sockets than it may, with idle watches on all of them @night", async () => {
   const { tally, neighbourRefused } = await attacked("watches");
   expect(tally.opened).toBeLessThanOrEqual(200);
   expect(neighbourRefused).toEqual({});
 });
 
-it("[DO23] [DO24] [DO34] under a flood of frames a token is throttled, and its neighbour is not @night", async () => {
+it("under a flood of frames a token is throttled, and its neighbour is not @night", async () => {
   const { tally, neighbourRefused } = await attacked("frames");
   // What it may do at once, and then in each second: the last frame may go beyond.
   expect(tally.accepted).toBeLessThan(maxOperationsPerSecond * (3 + (2 * ms) / 1_000));
@@ -39,13 +39,13 @@ it("[DO23] [DO24] [DO34] under a flood of frames a token is throttled, and its n
   expect(neighbourRefused).toEqual({});
 });
 
-it("[DO27] under a flood of values the storage stays below its limit @night", async () => {
+it("under a flood of values the storage stays below its limit @night", async () => {
   const { storage } = await attacked("storage");
   expect(storage?.limitBytes).toBe(storageLimit);
   expect(storage?.bytes).toBeLessThan(storageLimit);
 });
 
-it("[DO52] [DO53] offered four times what it can, it refuses submits, loses none that it accepted, and refuses no heartbeat @night", async () => {
+it("offered four times what it can, it refuses submits, loses none that it accepted, and refuses no heartbeat @night", async () => {
   const { produced, lost, loaded } = await overload(await EdgeRuntime.open(), 4, ms);
   expect(produced.accepted.length).toBeGreaterThan(0);
   expect(Object.keys(produced.refused)).toEqual(["overloaded"]);

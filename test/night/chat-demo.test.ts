@@ -13,38 +13,32 @@ import { launchSources, sourceEnv, sources } from "#harness/machine/source-progr
 
 const timeout = 240_000;
 
-it(
-  "[DE1] [DE2] [DE3] a chat that is killed in mid-tool comes back whole, and nothing is left @night",
-  { timeout },
-  async () => {
-    const home = aCliHome();
-    const { io, root } = aStage(home);
-    const around = {
-      CLAUDE_CODE_SESSION_ID: "the one outside",
-      CLAUDE_PID: "1",
-      SHIM_CLIENT_PID: "1",
-      GIT_DIR: "/nowhere",
-    };
-    const env = { ...io.env, ...around, SHIM_HOME: home.paths.home };
-    const ran = await runDemo(home, { ...io, env }, "--json");
-    const result = ran.json() as unknown as DemoResult;
-    expect(result.checks.filter(({ isBack }) => !isBack)).toEqual([]);
-    expect(ran.code).toBe(0);
-    const checked = result.checks.map(({ what }) => what);
-    expect(checked).toEqual(
-      expect.arrayContaining(["goal", "running tool", "files of the snapshot", "no process left"]),
-    );
-    expect(result.worked).toEqual({ requests: 2, tools: 8, failed: 1 });
-    const { saves, ...times } = result.times;
-    expect(saves).toHaveLength(5);
-    expect(Math.min(...saves, ...Object.values(times))).toBeGreaterThan(0);
-    expect(ran.err).toContain("kill -9 of the client");
-    expect([readdirSync(root), processesIn(root), existsSync(home.paths.home)]).toEqual([[], [], false]);
-  },
-);
+it("a chat that is killed in mid-tool comes back whole, and nothing is left @night", { timeout }, async () => {
+  const home = aCliHome();
+  const { io, root } = aStage(home);
+  const around = {
+    CLAUDE_CODE_SESSION_ID: "the one outside",
+    CLAUDE_PID: "1",
+    SHIM_CLIENT_PID: "1",
+    GIT_DIR: "/nowhere",
+  };
+  const env = { ...io.env, ...around, SHIM_HOME: home.paths.home };
+  const ran = await runDemo(home, { ...io, env }, "--json");
+  const result = ran.json() as unknown as DemoResult;
+  expect(result.checks.filter(({ isBack }) => !isBack)).toEqual([]);
+  expect(ran.code).toBe(0);
+  const checked = result.checks.map(({ what }) => what);
+  expect(checked).toEqual(expect.arrayContaining(["goal", "running tool", "files of the snapshot", "no process left"]));
+  expect(result.worked).toEqual({ requests: 2, tools: 8, failed: 1 });
+  const { saves, ...times } = result.times;
+  expect(saves).toHaveLength(5);
+  expect(Math.min(...saves, ...Object.values(times))).toBeGreaterThan(0);
+  expect(ran.err).toContain("kill -9 of the client");
+  expect([readdirSync(root), processesIn(root), existsSync(home.paths.home)]).toEqual([[], [], false]);
+});
 
 it(
-  "[DE8] [DE10] what does not come back is named, the exit code is 1, and a package says that it has no team @night",
+  "what does not come back is named, the exit code is 1, and a package says that it has no team @night",
   { timeout },
   async () => {
     const home = aCliHome();
@@ -62,7 +56,7 @@ it(
   },
 );
 
-it("[DE2] a demo that is interrupted leaves no process and no file @night", { timeout }, async () => {
+it("a demo that is interrupted leaves no process and no file @night", { timeout }, async () => {
   const home = aCliHome();
   const { io, root } = aStage(home);
   const stop = new AbortController();
@@ -77,7 +71,7 @@ it("[DE2] a demo that is interrupted leaves no process and no file @night", { ti
 });
 
 it(
-  "[DE2] a hook that fails in the work before the kill ends the demo with its reason, and nothing is left @night",
+  "a hook that fails in the work before the kill ends the demo with its reason, and nothing is left @night",
   { timeout },
   async () => {
     const home = aCliHome();

@@ -109,7 +109,7 @@ async function crowd(paths: readonly Paths[], count: number): Promise<Member[]> 
 }
 
 it.for(["local", "edge"] as const)(
-  "[MA5] many chats work as one team: no call fails, each task is done once, and messages arrive (%s) @night",
+  "many chats work as one team: no call fails, each task is done once, and messages arrive (%s) @night",
   { timeout: (seconds + 120) * 1_000 },
   async (kind) => {
     const members = await crowd(await homes(kind), kind === "local" ? Math.ceil(howMany / 3) : howMany);

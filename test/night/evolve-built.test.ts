@@ -12,7 +12,7 @@ const timeout = 300_000;
 const names = ["alpha", "beta", "delta"] as const;
 
 it(
-  "[EV4] [EV6] [EV7] a worker's change is kept if nothing gets worse; others are rejected, each for its reason @night",
+  "a worker's change is kept if nothing gets worse; others are rejected, each for its reason @night",
   { timeout },
   async () => {
     const machine = aMachine(complexFiles(names));
@@ -48,7 +48,7 @@ it(
 );
 
 it(
-  "[EV3] flaky tests, tests that fail and a project that is not trusted end it before any change @night",
+  "flaky tests, tests that fail and a project that is not trusted end it before any change @night",
   { timeout },
   async () => {
     const failing = aMachine({
@@ -77,29 +77,25 @@ test("every other time", () => {
   },
 );
 
-it(
-  "[EV12] [EV13] a chat's task plans a run, and workers do it; no task chooses a program @night",
-  { timeout },
-  async () => {
-    const machine = aMachine(complexFiles(["alpha"]));
-    const settings = withWorker(machine, [fix("alpha")]);
-    const payload = { only: ["complexity"], tests: ["touch", "chosen"] };
-    const { tasks } = await machine.ask("task", "submit", "evolve", "--payload", JSON.stringify(payload));
-    const plan = String((tasks as OutputOf<"tasks.submit">["tasks"])[0]?.task);
-    const worked = await machine.shim("worker", "--config", settings, "--once");
-    expect(worked.code, worked.out + worked.err).toBe(0);
-    const shown = async (task: string) => (await machine.ask("task", "show", task)) as unknown as OutputOf<"tasks.get">;
-    const { job, plan: planned } = (await shown(plan)).result as { job: number; plan: object[] };
-    expect(planned).toMatchObject([{ files: ["src/alpha.ts"], value: 2.4 }]);
-    const report = (await shown(String(job))).result as unknown as EvolveReport;
-    expect(report.tried).toMatchObject([{ outcome: "kept", method: "a worker" }]);
-    expect(existsSync(join(machine.project, "chosen"))).toBe(false);
-    const [branch = ""] = branches(machine.project);
-    expect(git(machine.project, "diff", "--name-only", `HEAD...${branch}`).trim()).toBe("src/alpha.ts");
-    expectClean(machine, 1);
-    writeFileSync(settings, JSON.stringify({ types: { evolve: { repository: machine.project, evolve: {} } } }));
-    const untrusted = await machine.shim("worker", "--config", settings, "--once");
-    expect(untrusted.code).toBe(2);
-    expect(untrusted.err).toContain("set trust to true");
-  },
-);
+it("a chat's task plans a run, and workers do it; no task chooses a program @night", { timeout }, async () => {
+  const machine = aMachine(complexFiles(["alpha"]));
+  const settings = withWorker(machine, [fix("alpha")]);
+  const payload = { only: ["complexity"], tests: ["touch", "chosen"] };
+  const { tasks } = await machine.ask("task", "submit", "evolve", "--payload", JSON.stringify(payload));
+  const plan = String((tasks as OutputOf<"tasks.submit">["tasks"])[0]?.task);
+  const worked = await machine.shim("worker", "--config", settings, "--once");
+  expect(worked.code, worked.out + worked.err).toBe(0);
+  const shown = async (task: string) => (await machine.ask("task", "show", task)) as unknown as OutputOf<"tasks.get">;
+  const { job, plan: planned } = (await shown(plan)).result as { job: number; plan: object[] };
+  expect(planned).toMatchObject([{ files: ["src/alpha.ts"], value: 2.4 }]);
+  const report = (await shown(String(job))).result as unknown as EvolveReport;
+  expect(report.tried).toMatchObject([{ outcome: "kept", method: "a worker" }]);
+  expect(existsSync(join(machine.project, "chosen"))).toBe(false);
+  const [branch = ""] = branches(machine.project);
+  expect(git(machine.project, "diff", "--name-only", `HEAD...${branch}`).trim()).toBe("src/alpha.ts");
+  expectClean(machine, 1);
+  writeFileSync(settings, JSON.stringify({ types: { evolve: { repository: machine.project, evolve: {} } } }));
+  const untrusted = await machine.shim("worker", "--config", settings, "--once");
+  expect(untrusted.code).toBe(2);
+  expect(untrusted.err).toContain("set trust to true");
+});

@@ -43,7 +43,7 @@ async function runAndKill(machine: MachineHome, { line, laterMs }: Moment): Prom
 }
 
 it(
-  `[EV17] ${rounds} kills -9 at random moments: the next run continues, no task twice, no branch lost, nothing left @night`,
+  `${rounds} kills -9 at random moments: the next run continues, no task twice, no branch lost, nothing left @night`,
   async () => {
     for (let round = 0; round < rounds; round++) {
       const moment = momentOf(seed + round);

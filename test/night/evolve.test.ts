@@ -10,7 +10,7 @@ import type { EvolveReport } from "#src/code/evolution/run.ts";
 const timeout = 300_000;
 
 it(
-  "[EV18] [EV201] a change of a file that another chat has reserved waits until it is free, at no cost; an accepted one's branch stays while it has other commits @night",
+  "a change of a file that another chat has reserved waits until it is free, at no cost; an accepted one's branch stays while it has other commits @night",
   { timeout },
   async () => {
     const home = aProject(seeded);

@@ -11,7 +11,7 @@ async function rowsSinceStart(edge: EdgeRuntime): Promise<number> {
   return samples.find(({ name }) => name === "shim_rows_written_total")?.value ?? 0;
 }
 
-it("[DO95] a workspace whose chats only ping and watch hibernates within 15 s, and keeps their connections @night", async () => {
+it("a workspace whose chats only ping and watch hibernates within 15 s, and keeps their connections @night", async () => {
   const edge = await EdgeRuntime.open();
   const workspace = `${edge.url}/v1/workspaces/${edge.workspace}`;
   const all = Array.from({ length: chats }, (_, n) => aChat(workspace, edge.adminToken, "m1", `c${n}`));

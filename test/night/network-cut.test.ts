@@ -5,7 +5,7 @@ import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
 
-it("[EC21] a holder whose network is cut stops trusting its lease before another gets it @night", async () => {
+it("a holder whose network is cut stops trusting its lease before another gets it @night", async () => {
   const edge = await EdgeRuntime.open();
   await edge.call("settings.set", { settings: { chatTtlMs: 5_000 } });
   const proxy = await CutProxy.to(edge.url);

@@ -27,7 +27,7 @@ import { seededRandom } from "#harness/clock/fake-time.ts";
 const ms = setting("SHIM_SOAK_MS", 10_000);
 
 it(
-  `[PR7] four servers and four clients' hooks on one home for ${ms} ms: no error, nothing lost @night`,
+  `four servers and four clients' hooks on one home for ${ms} ms: no error, nothing lost @night`,
   { timeout: ms + 60_000 },
   async () => {
     const paths = homeWithoutRetention();

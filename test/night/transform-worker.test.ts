@@ -33,7 +33,7 @@ async function done(home: TransformHome, payload: object): Promise<Task> {
   return (await home.json("task show", number)) as unknown as Task;
 }
 
-it("[TX12] a task with a rule leaves a branch with the change, after the repeat and the tests @night", async () => {
+it("a task with a rule leaves a branch with the change, after the repeat and the tests @night", async () => {
   const home = aTransformHome();
   const { state, result } = await done(home, { rule: varRule, paths: ["src"] });
   const output = {
@@ -49,7 +49,7 @@ it("[TX12] a task with a rule leaves a branch with the change, after the repeat 
   expect(home.leftovers()).toEqual(["output"]);
 });
 
-it("[TX12] a codemod of the repository and the fixes of its linter are tasks, too; nothing to change leaves no branch @night", async () => {
+it("a codemod of the repository and the fixes of its linter are tasks, too; nothing to change leaves no branch @night", async () => {
   const home = aTransformHome();
   expect((await done(home, { codemod: "codemods/no-var.cjs", paths: ["src"] })).result["output"]).toMatchObject({
     tool: "jscodeshift",
@@ -61,7 +61,7 @@ it("[TX12] a codemod of the repository and the fixes of its linter are tasks, to
   });
 });
 
-it("[TX13] a payload that is no transform, or names code elsewhere, fails for good @night", async () => {
+it("a payload that is no transform, or names code elsewhere, fails for good @night", async () => {
   const home = aTransformHome();
   const cases: [object, RegExp][] = [
     [{}, /one of rule, codemod and lintFix/],
@@ -82,7 +82,7 @@ it("[TX13] a payload that is no transform, or names code elsewhere, fails for go
   expect(home.branches()).toEqual([]);
 });
 
-it("[TX13] without trust a worker runs no code of the repository, and its settings say so @night", async () => {
+it("without trust a worker runs no code of the repository, and its settings say so @night", async () => {
   const home = aTransformHome();
   const once = (): ReturnType<TransformHome["shim"]> => home.shim("worker --config ../other/worker.yaml --once");
   set(home, "transform: {}");
@@ -104,7 +104,7 @@ it("[TX13] without trust a worker runs no code of the repository, and its settin
   });
 });
 
-it("[TX10] [TX16] [TA45] a file that another chat has reserved delays a task at no cost, and the reason names the chat @night", async () => {
+it("a file that another chat has reserved delays a task at no cost, and the reason names the chat @night", async () => {
   const home = aTransformHome();
   await home.shim("team files reserve src/a.ts");
   const number = await submitted(home, { rule: varRule });
@@ -122,7 +122,7 @@ it("[TX10] [TX16] [TA45] a file that another chat has reserved delays a task at 
   expect((await home.shim("team files list")).out).toBe("Nothing is reserved in this project.\n");
 });
 
-it("[TX10] --branch reserves what changes, and releases only that @night", async () => {
+it("--branch reserves what changes, and releases only that @night", async () => {
   const home = aTransformHome();
   const coordinator = home.coordinator();
   await home.shim("team files reserve src/a.ts");
@@ -141,7 +141,7 @@ it("[TX10] --branch reserves what changes, and releases only that @night", async
   expect(home.leftovers()).toEqual([]);
 });
 
-it("[TX10] more than 200 files are reserved as the folders that were named @night", async () => {
+it("more than 200 files are reserved as the folders that were named @night", async () => {
   const many = Object.fromEntries(Array.from({ length: 201 }, (_, at) => [`many/${at}.ts`, "var a = 1;\n"]));
   const home = aTransformHome({ ...many, "many/note.txt": "" });
   const coordinator = home.coordinator();

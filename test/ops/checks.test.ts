@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { parse } from "yaml";
 import { check, configFolder, ops } from "#harness/ops/prometheus.ts";
 
-it("[OB12] promtool accepts the configuration and the rules, and each alert fires once and stays quiet once", () => {
+it("promtool accepts the configuration and the rules, and each alert fires once and stays quiet once", () => {
   const folder = configFolder();
   for (const args of [
     ["check", "config", "prometheus.yml"],
@@ -16,7 +16,7 @@ it("[OB12] promtool accepts the configuration and the rules, and each alert fire
   }
 });
 
-it("[OB12] amtool accepts the example, and each severity has a route of its own", () => {
+it("amtool accepts the example, and each severity has a route of its own", () => {
   const file = join("alertmanager", "alertmanager.yml");
   expect(check("amtool", ["check-config", file])).toMatchObject({ code: 0 });
   const routes = ["critical", "warning", "info"].map((severity) =>

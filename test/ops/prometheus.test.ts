@@ -60,7 +60,7 @@ async function hasData(prometheus: Prometheus, expr: string): Promise<boolean> {
   return series.some(({ value: [, text] }) => Number.isFinite(Number(text)));
 }
 
-it("[OB10] [OB11] a real Prometheus scrapes a machine and a workspace, and every panel has data after a session", async () => {
+it("a real Prometheus scrapes a machine and a workspace, and every panel has data after a session", async () => {
   const [home, edge] = [new MachineHome(), await EdgeRuntime.open()];
   const targets = await allTargets(home, edge);
   const prometheus = await Prometheus.start(targets);
@@ -105,7 +105,7 @@ it("[OB10] [OB11] a real Prometheus scrapes a machine and a workspace, and every
   }
 });
 
-it("[OB11] the variables of the dashboards find the jobs, and the shipped alerts are evaluated", async () => {
+it("the variables of the dashboards find the jobs, and the shipped alerts are evaluated", async () => {
   const [home, edge] = [new MachineHome(), await EdgeRuntime.open()];
   const targets = await allTargets(home, edge);
   const prometheus = await Prometheus.start(targets);

@@ -16,7 +16,7 @@ import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** Rules of the settings and the audit log that hold behind any host. */
 export function auditRules(it: RuleTest): void {
-  it("[DU5] settings have defaults; each change holds from the next operation on", async ({ host }) => {
+  it("settings have defaults; each change holds from the next operation on", async ({ host }) => {
     expect(await stored(host)).toEqual(defaultSettings);
     const first = await ask(host, "settings.set", { settings: { maxKeys: 1 } });
     expect(first.settings).toEqual({ ...defaultSettings, maxKeys: 1 });
@@ -32,13 +32,13 @@ export function auditRules(it: RuleTest): void {
     await set(host, "b", 1);
   });
 
-  it("[DU5] a change of settings stands in the audit log, with who made it and what was changed", async ({ host }) => {
+  it("a change of settings stands in the audit log, with who made it and what was changed", async ({ host }) => {
     await ask(host, "settings.set", { settings: { maxKeys: 7, maxMessages: 70 } });
     const { entries } = await ask(host, "audit.list", { kind: "settings.changed" });
     expect(entries).toMatchObject([{ actor: "m1", subject: "maxKeys maxMessages" }]);
   });
 
-  it("[DU6] unknown names and values out of bounds are refused, and nothing is changed", async ({ host }) => {
+  it("unknown names and values out of bounds are refused, and nothing is changed", async ({ host }) => {
     const wrong = [
       { maxKey: 1 },
       { maxKeys: 5, more: 1 },
@@ -58,7 +58,7 @@ export function auditRules(it: RuleTest): void {
     expect((await ask(host, "audit.list", {})).entries).toEqual([]);
   });
 
-  it("[DU10] the reason of a change is in its entry", async ({ host }) => {
+  it("the reason of a change is in its entry", async ({ host }) => {
     await ask(host, "settings.set", { settings: { maxKeys: 9 }, reason: "a trial" });
     const { entries } = await ask(host, "audit.list", { kind: "settings.changed" });
     expect(entries).toMatchObject([{ subject: "maxKeys", detail: { reason: "a trial" } }]);
@@ -66,7 +66,7 @@ export function auditRules(it: RuleTest): void {
 
   const names = ["maxKeys", "maxMessages"] as const;
 
-  it("[DU7] the audit log is told newest first, by kind, page by page", async ({ host }) => {
+  it("the audit log is told newest first, by kind, page by page", async ({ host }) => {
     for (let at = 0; at < 9; at++) {
       const chat = await Correspondent.join(host, `c${at}`);
       await chat.leave();
@@ -95,7 +95,7 @@ export function auditRules(it: RuleTest): void {
     expect([await found({ maxAgeMs: 10 }), await found({ maxAgeMs: 9 })]).toEqual([2, 0]);
   });
 
-  it("[DU8] after 30 days an entry goes, and never the newest, so that no number comes twice", async ({ host }) => {
+  it("after 30 days an entry goes, and never the newest, so that no number comes twice", async ({ host }) => {
     waitForFullHour(host);
     for (const name of names) {
       await ask(host, "settings.set", { settings: { [name]: 50 } });
@@ -119,7 +119,7 @@ export function auditRules(it: RuleTest): void {
 
 /** Rules of the audit log that can only be seen in rows. */
 export function auditRowRules(it: RowTest): void {
-  it("[DU8] above 20,000 the oldest entries of the audit log go at the full hour", async ({ host }) => {
+  it("above 20,000 the oldest entries of the audit log go at the full hour", async ({ host }) => {
     await host.run(
       `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20251)
        INSERT INTO audit (seq, at, kind, subject, detail) SELECT i, ?, 'k', 's', '{}' FROM n`,

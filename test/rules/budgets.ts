@@ -11,7 +11,7 @@ async function limit(host: RuleHost, budgets: Partial<Budgets>): Promise<void> {
 
 /** Rules of what work may use. */
 export function budgetRules(it: TaskTest): void {
-  it("[BU1] what attempts tell is counted into the task, the chat and the day", async ({ host, a }) => {
+  it("what attempts tell is counted into the task, the chat and the day", async ({ host, a }) => {
     const [first, second] = await submit(host, { type: "x" }, { type: "x" });
     const [one, two] = await a.claim({ limit: 2 });
     if (!one || !two) throw new Error("two tasks were there");
@@ -31,7 +31,7 @@ export function budgetRules(it: TaskTest): void {
     });
   });
 
-  it("[BU2] a report that comes again, or an older one that comes late, counts nothing twice", async ({ host, a }) => {
+  it("a report that comes again, or an older one that comes late, counts nothing twice", async ({ host, a }) => {
     const task = await submitOne(host);
     const held = await a.take();
     for (const tokens of [10, 10, 40, 20, 40]) await a.do("tasks.heartbeat", held, { usage: { tokens } });
@@ -41,7 +41,7 @@ export function budgetRules(it: TaskTest): void {
     expect((await ask(host, "budgets.get", {})).today.tokens).toBe(40);
   });
 
-  it("[BU1] counts are capped at the largest safe number and stay readable", async ({ host, a }) => {
+  it("counts are capped at the largest safe number and stay readable", async ({ host, a }) => {
     const most = Number.MAX_SAFE_INTEGER;
     const task = await submitOne(host);
     await a.do("tasks.release", await a.take(), { usage: { tokens: most } });
@@ -51,7 +51,7 @@ export function budgetRules(it: TaskTest): void {
     expect(await ask(host, "budgets.get", {})).toMatchObject({ today: used, chats: [{ used }] });
   });
 
-  it("[BU3] at its limit a task ends dead, its claim is over, and what it told last is kept", async ({ host, a }) => {
+  it("at its limit a task ends dead, its claim is over, and what it told last is kept", async ({ host, a }) => {
     const task = await submitOne(host, { budget: { costMicros: 2_000_000 } });
     const held = await a.take();
     expect(held.budget).toEqual({ wallMs: null, tokens: null, costMicros: 2_000_000 });
@@ -68,7 +68,7 @@ export function budgetRules(it: TaskTest): void {
     expect(refused(await a.try("tasks.ack", held, {})).code).toBe("stale_claim");
   });
 
-  it("[BU14] [BU3] the limit counts all attempts, also failed and released ones", async ({ host, a }) => {
+  it("the limit counts all attempts, also failed and released ones", async ({ host, a }) => {
     await limit(host, { task: { tokens: 100 } });
     const [failing, released, done] = await submit(host, { type: "f" }, { type: "r" }, { type: "d" });
     const [one, two, three] = await a.claim({ limit: 3 });
@@ -86,7 +86,7 @@ export function budgetRules(it: TaskTest): void {
     ]);
   });
 
-  it("[BU14] [BU4] a task released or failed after the day is used up waits", async ({ host, a, b }) => {
+  it("a task released or failed after the day is used up waits", async ({ host, a, b }) => {
     await limit(host, { day: { tokens: 10 } });
     const [, failing, released] = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     const held = await a.take();
@@ -100,7 +100,7 @@ export function budgetRules(it: TaskTest): void {
     expect(await b.claim({ limit: 2 })).toHaveLength(2);
   });
 
-  it("[BU4] [BU5] a chat at its limit begins nothing; the lowest limit applies", async ({ host, a, b }) => {
+  it("a chat at its limit begins nothing; the lowest limit applies", async ({ host, a, b }) => {
     await limit(host, { chat: { tokens: 100 }, task: { tokens: 500, wallMs: hour } });
     await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     const [held, assigned] = [await a.take(), await a.take({ isStarted: false })];
@@ -113,14 +113,14 @@ export function budgetRules(it: TaskTest): void {
     expect(await ask(host, "budgets.get", {})).toMatchObject({ chats: [{ chat: "a", isSpent: true }] });
   });
 
-  it("[BU7] a change of one limit leaves the others; null takes one away", async ({ host }) => {
+  it("a change of one limit leaves the others; null takes one away", async ({ host }) => {
     await limit(host, { day: { tokens: 10, wallMs: 5_000 }, task: { costMicros: 7 } });
     await ask(host, "settings.set", { settings: { budgets: { day: { tokens: null, costMicros: 3 } } } });
     const { limits } = await ask(host, "budgets.get", {});
     expect(limits).toEqual({ day: { wallMs: 5_000, costMicros: 3 }, chat: {}, task: { costMicros: 7 } });
   });
 
-  it("[BU6] a task that is replayed begins anew", async ({ host, a }) => {
+  it("a task that is replayed begins anew", async ({ host, a }) => {
     const task = await submitOne(host, { budget: { tokens: 10 } });
     await a.do("tasks.heartbeat", await a.take(), { usage: { tokens: 10 } });
     await ask(host, "tasks.replay", { task });
@@ -129,7 +129,7 @@ export function budgetRules(it: TaskTest): void {
     expect(await a.do("tasks.heartbeat", held, { usage: { tokens: 9 } })).toMatchObject({ isOverBudget: false });
   });
 
-  it("[BU4] [BU15] at the day's limit no task begins until it is raised or UTC midnight", async ({ host, a, b }) => {
+  it("at the day's limit no task begins until it is raised or UTC midnight", async ({ host, a, b }) => {
     await limit(host, { day: { costMicros: 1_000 } });
     await submit(host, ...Array.from({ length: 4 }, () => ({ type: "x", heartbeatMs: day, startToCloseMs: 3 * day })));
     const held = await a.take();

@@ -19,7 +19,7 @@ export function chatEndRules(it: RuleTest): void {
     ["a lease of its own ttl", { ttlMs: 100 * second }, 100_000],
     ["a bound lease", { isBound: true }, 40_000],
   ] as const) {
-    it(`[CH7] a chat that is gone without a word keeps ${kind} up to its last renewal + ttl`, async ({ host }) => {
+    it(`a chat that is gone without a word keeps ${kind} up to its last renewal + ttl`, async ({ host }) => {
       const [a, b] = [await Peer.join(host, "a", { isInteractive: false }), await Peer.join(host, "b")];
       await host.connect("a");
       await host.connect("b");
@@ -43,7 +43,7 @@ export function chatEndRules(it: RuleTest): void {
     });
   }
 
-  it("[CH7] a lease that the chat's older process may trust is held against the new one", async ({ host, a: old }) => {
+  it("a lease that the chat's older process may trust is held against the new one", async ({ host, a: old }) => {
     const own = await old.hold("x", { ttlMs: 100 * second });
     const bound = await old.hold("y", { isBound: true });
     host.wait(30 * second);
@@ -61,7 +61,7 @@ export function chatEndRules(it: RuleTest): void {
     expect(await holders(host)).toEqual({});
   });
 
-  it("[CH7] an attested death frees the leases of that process, not of an older one", async ({ host, a: old }) => {
+  it("an attested death frees the leases of that process, not of an older one", async ({ host, a: old }) => {
     const own = await old.hold("x", { ttlMs: 100 * second });
     host.wait(30 * second);
     const next = successorOf(old, { machine: "m2" });
@@ -71,7 +71,7 @@ export function chatEndRules(it: RuleTest): void {
     expect((await check(host, "x", own.token)).isValid).toBe(true);
   });
 
-  it("[CH7] a chat that returns has a kept bound lease to its old end unless it renews it", async ({ host }) => {
+  it("a chat that returns has a kept bound lease to its old end unless it renews it", async ({ host }) => {
     const a = await Peer.join(host, "a", { isInteractive: false });
     await host.connect("a");
     const lost = await a.hold("x", { isBound: true });
@@ -90,7 +90,7 @@ export function chatEndRules(it: RuleTest): void {
     expect(await check(host, "y", renewed.token)).toMatchObject({ isValid: true, remainingMs: 30_000 });
   });
 
-  it("[CH7] what was kept for a chat that was passed over is free in time, by the alarm alone", async ({ host, a }) => {
+  it("what was kept for a chat that was passed over is free in time, by the alarm alone", async ({ host, a }) => {
     await a.hold("x", { ttlMs: 100 * second });
     const waiting = await Peer.join(host, "w");
     await host.connect("w");
@@ -109,7 +109,7 @@ export function chatEndRules(it: RuleTest): void {
     expect(await holders(host)).toEqual({ x: "w" });
   });
 
-  it("[CH9] a chat that leaves frees its leases and waits at once; a repeat is no error", async ({ host, a, b }) => {
+  it("a chat that leaves frees its leases and waits at once; a repeat is no error", async ({ host, a, b }) => {
     await a.hold("x", { ttlMs: hour, lockDelayMs: 60 * second });
     await a.hold("y", { isBound: true });
     await a.campaign("boss");
@@ -126,7 +126,7 @@ export function chatEndRules(it: RuleTest): void {
     expect(await holders(host)).toEqual({ x: "b", y: "b", z: "b" });
   });
 
-  it("[CH9] a chat that counted as gone and says that it ends frees what was kept for it", async ({ host, a }) => {
+  it("a chat that counted as gone and says that it ends frees what was kept for it", async ({ host, a }) => {
     await a.hold("x", { ttlMs: hour });
     await pass(host, 31 * second);
     expect(await statusOf(host, "a")).toBe("offline timeout");
@@ -134,7 +134,7 @@ export function chatEndRules(it: RuleTest): void {
     expect(await holders(host)).toEqual({});
   });
 
-  it("[CH10] a death attested on the chat's machine frees all at once, without a delay", async ({ host, a, b }) => {
+  it("a death attested on the chat's machine frees all at once, without a delay", async ({ host, a, b }) => {
     await host.connect("a");
     const lease = await a.hold("x", { ttlMs: hour, lockDelayMs: 60 * second });
     await a.hold("y", { isBound: true });
@@ -147,7 +147,7 @@ export function chatEndRules(it: RuleTest): void {
     expect(await statusOf(host, "a")).toBe("offline attested");
   });
 
-  it("[CH10] it is believed only of the process that runs the chat, and only from its machine", async ({ host, a }) => {
+  it("it is believed only of the process that runs the chat, and only from its machine", async ({ host, a }) => {
     await a.hold("x");
     expect(codeOf(await attest(a, { process: "boot:a:0" }))).toBe("owner_alive");
     expect(codeOf(await attest(a, {}, m2))).toBe("forbidden");
@@ -159,7 +159,7 @@ export function chatEndRules(it: RuleTest): void {
     expect(given(await attest(a, {}, { ...admin, machine: "m9" })).released).toBe(1);
   });
 
-  it("[CH10] an attested death of an offline chat frees its leases; a repeat frees nothing", async ({ host, a }) => {
+  it("an attested death of an offline chat frees its leases; a repeat frees nothing", async ({ host, a }) => {
     await a.hold("x", { ttlMs: hour });
     host.wait(30 * second);
     expect(given(await attest(a))).toEqual({ released: 1, wasAlive: false });

@@ -14,7 +14,7 @@ function named(fits: (at: number) => boolean): string[] {
 
 /** Who is told to be there, and how long chats are remembered. */
 export function chatListRules(it: RuleTest): void {
-  it("[CH13] chats are listed by id, page by page, judged at the time of the look", async ({ host }) => {
+  it("chats are listed by id, page by page, judged at the time of the look", async ({ host }) => {
     for (const chat of ["e", "a", "d", "c", "b"]) await Peer.join(host, chat);
     host.wait(29_999);
     for (const chat of ["a", "c"]) await (chat === "a" ? Peer.join(host, chat) : host.connect(chat));
@@ -33,7 +33,7 @@ export function chatListRules(it: RuleTest): void {
     expect(seen).toEqual(["a idle", "b offline", "c idle", "d offline", "e offline"]);
   });
 
-  it("[CH13] a page of chats has about a million characters, and the next ones tell the rest", async ({ host }) => {
+  it("a page of chats has about a million characters, and the next ones tell the rest", async ({ host }) => {
     const capabilities = Array.from({ length: 50 }, (_, at) => `${at}`.padEnd(200, "x"));
     for (let at = 10; at < 90; at++)
       await Peer.join(host, `c${at}`, { capabilities, metadata: { note: "x".repeat(3_900) } });
@@ -44,7 +44,7 @@ export function chatListRules(it: RuleTest): void {
     expect([first.chats.length + rest.chats.length, rest.cursor]).toEqual([80, null]);
   });
 
-  it("[CH13] a filter takes what fits, over all pages, and nothing is told twice or left out", async ({ host }) => {
+  it("a filter takes what fits, over all pages, and nothing is told twice or left out", async ({ host }) => {
     for (let at = 10; at < 40; at++) {
       await Peer.join(host, `c${at}`, {
         role: at % 3 === 0 ? "supervisor" : "worker",
@@ -72,7 +72,7 @@ export function chatListRules(it: RuleTest): void {
     expect(await all({ status: "offline" })).toHaveLength(30);
   });
 
-  it("[CH13] one chat is told with all that it said of itself", async ({ host }) => {
+  it("one chat is told with all that it said of itself", async ({ host }) => {
     const a = await Peer.join(host, "a", { capabilities: ["rust"], metadata: { branch: "main" } });
     await host.connect("a");
     await a.beat({ status: "busy", taskCount: 2, progress: "half", health: { cpu: 0.5, uptimeMs: 9 } });
@@ -105,7 +105,7 @@ export function chatListRules(it: RuleTest): void {
     expect(codeOf(await host.call("chats.get", { chat: "nobody" }))).toBe("unknown_chat");
   });
 
-  it("[CH14] an offline chat keeps incarnation and inbox for a day, then is removed", async ({ host, a, b }) => {
+  it("an offline chat keeps incarnation and inbox for a day, then is removed", async ({ host, a, b }) => {
     await a.leave();
     given(await host.call("messages.send", { self: b.self, target: { to: "chat", chat: "a" }, body: "kept" }));
     const day = 86_400 * second;
@@ -119,7 +119,7 @@ export function chatListRules(it: RuleTest): void {
     expect(given(await host.call("chats.list", { status: "offline" })).chats.map(({ chat }) => chat)).toEqual(["b"]);
   });
 
-  it("[CH14] after its removal no process of before is taken for the new one", async ({ host, a: old }) => {
+  it("after its removal no process of before is taken for the new one", async ({ host, a: old }) => {
     const between = successorOf(old);
     await old.leave();
     await between.back();
@@ -131,7 +131,7 @@ export function chatListRules(it: RuleTest): void {
     expect(codeOf(await next.tryBeat())).toBe("ok");
   });
 
-  it("[CH14] chats that come back are not removed, whenever they were offline before @night", async ({ host, a }) => {
+  it("chats that come back are not removed, whenever they were offline before @night", async ({ host, a }) => {
     await a.leave();
     host.wait(3_600 * second);
     await a.back();
@@ -150,14 +150,14 @@ const m2 = { machine: "m2", isAdmin: false };
 
 /** Whose chats a token is for. */
 export function chatMachineRules(it: RuleTest): void {
-  it("[CH11] a token registers chats of its own machine only, an admin's of any", async ({ host }) => {
+  it("a token registers chats of its own machine only, an admin's of any", async ({ host }) => {
     const a = new Peer(host, "a");
     expect(codeOf(await host.call("chats.register", a.registration, m2))).toBe("forbidden");
     expect(codeOf(await host.call("chats.get", { chat: "a" }))).toBe("unknown_chat");
     expect(codeOf(await host.call("chats.register", { ...a.registration, machine: "m2" }, admin))).toBe("ok");
   });
 
-  it("[CH11] the process of a living chat is another one on another machine, whatever its key", async ({ host, a }) => {
+  it("the process of a living chat is another one on another machine, whatever its key", async ({ host, a }) => {
     const thief = new Peer(host, "a", { ...a.registration, machine: "m2" });
     expect(codeOf(await thief.tryBack())).toBe("session_in_use");
     expect(await look(host, "a")).toMatchObject({ machine: "m1", incarnation: 1 });
@@ -165,7 +165,7 @@ export function chatMachineRules(it: RuleTest): void {
     expect(await thief.back()).toMatchObject({ incarnation: 2 });
   });
 
-  it("[CH15] [WI6] a token of another machine cannot act as a visible chat; an admin's can", async ({ host, a }) => {
+  it("a token of another machine cannot act as a visible chat; an admin's can", async ({ host, a }) => {
     const codes = await codesOf(host, deedsOf(a), m2);
     expect(new Set(Object.values(codes))).toEqual(new Set(["forbidden"]));
     expect(await look(host, "a")).toMatchObject({ status: "idle" });

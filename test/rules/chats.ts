@@ -60,7 +60,7 @@ export async function codesOf(
 
 /** Who is there: the registry. */
 export function chatRules(it: RuleTest): void {
-  it("[CH1] a process that reconnects keeps its incarnation, status and reason", async ({ host }) => {
+  it("a process that reconnects keeps its incarnation, status and reason", async ({ host }) => {
     const a = new Peer(host, "a");
     expect(await a.back()).toEqual({
       chat: "a",
@@ -81,7 +81,7 @@ export function chatRules(it: RuleTest): void {
     expect(await look(host, "a")).toMatchObject({ status: "draining", reason: "an update", statusAgeMs: 7_000 });
   });
 
-  it("[CH1] a reconnect may tell another session, client, role and capabilities", async ({ host }) => {
+  it("a reconnect may tell another session, client, role and capabilities", async ({ host }) => {
     await Peer.join(host, "a");
     const news: Partial<InputOf<"chats.register">> = {
       session: "next",
@@ -97,7 +97,7 @@ export function chatRules(it: RuleTest): void {
   });
 
   for (const [ending, end] of Object.entries(endings)) {
-    it(`[CH1] another process follows when ${ending}; the old one is refused everything`, async ({ host, a: old }) => {
+    it(`another process follows when ${ending}; the old one is refused everything`, async ({ host, a: old }) => {
       await end(host, old);
       const next = successorOf(old);
       expect(await next.back()).toMatchObject({ incarnation: 2, isNew: false });
@@ -108,7 +108,7 @@ export function chatRules(it: RuleTest): void {
       expect(codeOf(await next.tryBeat())).toBe("ok");
     });
 
-    it(`[CH16] one registration after ${ending} answers wasOffline, the next not`, async ({ host, a: old }) => {
+    it(`one registration after ${ending} answers wasOffline, the next not`, async ({ host, a: old }) => {
       expect(await old.back()).toMatchObject({ wasOffline: false });
       await end(host, old);
       expect(await old.back()).toMatchObject({ wasOffline: true });
@@ -117,7 +117,7 @@ export function chatRules(it: RuleTest): void {
       expect(await successorOf(old).back()).toMatchObject({ incarnation: 2, wasOffline: true });
     });
 
-    it(`[CH1] the same process keeps its incarnation when ${ending}, and is idle`, async ({ host, a }) => {
+    it(`the same process keeps its incarnation when ${ending}, and is idle`, async ({ host, a }) => {
       await a.beat({ status: "stuck" });
       await end(host, a);
       await host.ring();
@@ -129,14 +129,14 @@ export function chatRules(it: RuleTest): void {
     });
   }
 
-  it("[CH1] every operation that a chat does as itself is one of those an old process is refused", () => {
+  it("every operation that a chat does as itself is one of those an old process is refused", () => {
     const ofChats = Object.entries(operations).filter(([, { errors }]) =>
       errors.some((one) => one === "chat_replaced"),
     );
     expect(Object.keys(deedsOf({ self: { chat: "a", incarnation: 1 } }))).toEqual(ofChats.map(([name]) => name));
   });
 
-  it("[CH1] an unknown chat or a future incarnation is refused everything", async ({ host }) => {
+  it("an unknown chat or a future incarnation is refused everything", async ({ host }) => {
     const stranger = new Peer(host, "a", {});
     stranger.incarnation = 1;
     const codes = await codesOf(host, deedsOf(stranger));
@@ -146,7 +146,7 @@ export function chatRules(it: RuleTest): void {
     expect(codeOf(await stranger.tryBeat())).toBe("chat_replaced");
   });
 
-  it("[CH2] the session of a living process is refused to others, with a time to retry", async ({ host, a: old }) => {
+  it("the session of a living process is refused to others, with a time to retry", async ({ host, a: old }) => {
     host.wait(12 * second);
     for (const rival of [successorOf(old), new Peer(host, "b", { session: "of-a" })]) {
       expect(refused(await rival.tryBack())).toMatchObject({
@@ -162,7 +162,7 @@ export function chatRules(it: RuleTest): void {
     expect(codeOf(await successorOf(old).tryBack())).toBe("ok");
   });
 
-  it("[CH2] who asks again when it was told to is not refused, also within a grace", async ({ host, a }) => {
+  it("who asks again when it was told to is not refused, also within a grace", async ({ host, a }) => {
     await host.connect("a");
     host.wait(9 * second);
     await host.disconnect("a");
@@ -176,7 +176,7 @@ export function chatRules(it: RuleTest): void {
     expect(await next.back()).toMatchObject({ incarnation: 2 });
   });
 
-  it("[CH2] one process may work as several chats, and another on its own session", async ({ host, a }) => {
+  it("one process may work as several chats, and another on its own session", async ({ host, a }) => {
     const twin = await Peer.join(host, "a2", { session: "of-a", process: a.registration.process });
     await a.leave();
     expect(refused(await new Peer(host, "c", { session: "of-a" }).tryBack()).details).toMatchObject({ chat: "a2" });
@@ -184,7 +184,7 @@ export function chatRules(it: RuleTest): void {
     expect(codeOf(await new Peer(host, "c", { session: "of-a" }).tryBack())).toBe("ok");
   });
 
-  it("[CH2] whom another process was told to be gone does not come back by a late ping", async ({ host, a }) => {
+  it("whom another process was told to be gone does not come back by a late ping", async ({ host, a }) => {
     await host.connect("a");
     host.wait(31 * second);
     const b = await Peer.join(host, "b", { session: "of-a" });
@@ -195,7 +195,7 @@ export function chatRules(it: RuleTest): void {
     expect(await look(host, "a")).toMatchObject({ status: "offline", reason: "timeout" });
   });
 
-  it("[CH12] no more chats than the workspace allows live at a time; those that are there go on", async ({ host }) => {
+  it("no more chats than the workspace allows live at a time; those that are there go on", async ({ host }) => {
     given(await host.call("settings.set", { settings: { maxConcurrentChats: 2 } }, admin));
     const [a, b] = [await Peer.join(host, "a"), await Peer.join(host, "b")];
     const c = new Peer(host, "c");
@@ -209,7 +209,7 @@ export function chatRules(it: RuleTest): void {
     expect(codeOf(await b.tryBack())).toBe("ok");
   });
 
-  it("[CH12] who is gone takes no place, also when nobody has noticed", async ({ host }) => {
+  it("who is gone takes no place, also when nobody has noticed", async ({ host }) => {
     given(await host.call("settings.set", { settings: { maxConcurrentChats: 2 } }, admin));
     const a = await Peer.join(host, "a");
     await Peer.join(host, "b");
@@ -224,7 +224,7 @@ export function chatRules(it: RuleTest): void {
     for (const chat of ["d", "e"]) expect(codeOf(await new Peer(host, chat).tryBack())).toBe("ok");
   });
 
-  it("[CH8] each change of a status is told to watches, with its reason, in order", async ({ host, a }) => {
+  it("each change of a status is told to watches, with its reason, in order", async ({ host, a }) => {
     await a.beat({ status: "busy" });
     await a.beat({ status: "busy", progress: "more" });
     await a.beat();
@@ -249,7 +249,7 @@ export function chatRules(it: RuleTest): void {
     );
   });
 
-  it("[CH8] a draining chat stays so whatever it says, until its end", async ({ host, a }) => {
+  it("a draining chat stays so whatever it says, until its end", async ({ host, a }) => {
     expect(given(await host.call("chats.drain", { chat: "a" })).status).toBe("draining");
     expect(await a.beat({ status: "idle" })).toMatchObject({ status: "draining" });
     await a.leave();

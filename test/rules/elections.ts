@@ -16,7 +16,7 @@ async function termOf(host: RuleHost, name: string): Promise<number> {
 
 /** Elections: leases on who decides. */
 export function electionRules(it: RuleTest): void {
-  it("[EL1] one leads, the others follow, and each is told who leads", async ({ host, crew: { a, b } }) => {
+  it("one leads, the others follow, and each is told who leads", async ({ host, crew: { a, b } }) => {
     expect(await leaderOf(host, "boss")).toBeNull();
     const term = expect.any(Number) as number;
     const leader = { name: "boss", leader: "a", incarnation: 1, term, ttlMs: 30_000, remainingMs: 30_000 };
@@ -28,7 +28,7 @@ export function electionRules(it: RuleTest): void {
     expect(await b.campaign("other")).toMatchObject({ state: "leading", leader: { leader: "b" } });
   });
 
-  it("[EL5] a leader that asks again by the same request gets its own term", async ({ host, crew: { a, b } }) => {
+  it("a leader that asks again by the same request gets its own term", async ({ host, crew: { a, b } }) => {
     await a.campaign("boss");
     const term = await termOf(host, "boss");
     host.wait(10 * second);
@@ -41,7 +41,7 @@ export function electionRules(it: RuleTest): void {
     expect(await b.campaign("boss", { waitMs: 60 * second })).toMatchObject({ position: 1 });
   });
 
-  it("[EL5] another request of the leader's chat shares no term and ends none", async ({ host, crew: { a } }) => {
+  it("another request of the leader's chat shares no term and ends none", async ({ host, crew: { a } }) => {
     await a.campaign("boss");
     const term = await termOf(host, "boss");
     const other = { requestId: "r2", waitMs: 60 * second };
@@ -55,7 +55,7 @@ export function electionRules(it: RuleTest): void {
     expect(await leaderOf(host, "boss")).toMatchObject({ leader: "a" });
   });
 
-  it("[EL1] terms only grow, however one ends, over all elections", async ({ host, crew: { a, b, c } }) => {
+  it("terms only grow, however one ends, over all elections", async ({ host, crew: { a, b, c } }) => {
     const terms: number[] = [];
     const note = async (name = "boss"): Promise<void> => void terms.push(await termOf(host, name));
     await a.campaign("boss");
@@ -81,7 +81,7 @@ export function electionRules(it: RuleTest): void {
     expect(terms.every((term) => term > 0)).toBe(true);
   });
 
-  it("[EL1] the term is the fencing token of what the leader does", async ({ host, crew: { a, b } }) => {
+  it("the term is the fencing token of what the leader does", async ({ host, crew: { a, b } }) => {
     await a.campaign("boss");
     const old = await termOf(host, "boss");
     const guarded = (token: number): Promise<{ ok: boolean }> =>
@@ -93,7 +93,7 @@ export function electionRules(it: RuleTest): void {
     expect((await guarded(await termOf(host, "boss"))).ok).toBe(true);
   });
 
-  it("[EL1] a leader stays as long as it renews its term, and only it can", async ({ host, crew: { a, b } }) => {
+  it("a leader stays as long as it renews its term, and only it can", async ({ host, crew: { a, b } }) => {
     await a.campaign("boss", { ttlMs: 20 * second });
     const term = await termOf(host, "boss");
     const renew = (peer: Peer, of = term): ReturnType<typeof renewed> => renewed(host, peer, of);
@@ -110,7 +110,7 @@ export function electionRules(it: RuleTest): void {
     expect(codeOf(await renew(a))).toBe("not_holder");
   });
 
-  it("[EL2] when a leader resigns the next in line leads at once", async ({ host, crew: { a, b, c } }) => {
+  it("when a leader resigns the next in line leads at once", async ({ host, crew: { a, b, c } }) => {
     await a.campaign("boss");
     await c.campaign("boss", { waitMs: 60 * second });
     expect(await b.campaign("boss", { waitMs: 60 * second })).toMatchObject({ position: 2 });
@@ -127,7 +127,7 @@ export function electionRules(it: RuleTest): void {
     expect(await leaderOf(host, "boss")).toBeNull();
   });
 
-  it("[EL2] who resigns does not follow itself, however often it has campaigned", async ({ host, crew: { a, b } }) => {
+  it("who resigns does not follow itself, however often it has campaigned", async ({ host, crew: { a, b } }) => {
     await b.campaign("boss");
     await a.campaign("boss", { requestId: "r1", waitMs: 60 * second });
     await a.campaign("boss", { requestId: "r2", waitMs: 60 * second });
@@ -138,7 +138,7 @@ export function electionRules(it: RuleTest): void {
     expect(await b.campaign("boss", { requestId: "r3" })).toMatchObject({ state: "leading" });
   });
 
-  it("[EL2] a leader that leaves or is attested dead leaves no delay", async ({ host, crew: { a, b, c } }) => {
+  it("a leader that leaves or is attested dead leaves no delay", async ({ host, crew: { a, b, c } }) => {
     await a.campaign("boss");
     for (const peer of [b, c]) await peer.campaign("boss", { waitMs: 60 * second });
     await a.leave();
@@ -148,7 +148,7 @@ export function electionRules(it: RuleTest): void {
     expect(await leaderOf(host, "boss")).toMatchObject({ leader: "c" });
   });
 
-  it("[EL4] after a vanished leader nobody leads for 15 s, then the next one", async ({ host, crew: { a, b, c } }) => {
+  it("after a vanished leader nobody leads for 15 s, then the next one", async ({ host, crew: { a, b, c } }) => {
     await a.campaign("boss", { ttlMs: 20 * second });
     await c.campaign("boss", { waitMs: 600 * second });
     await pass(host, 20 * second - 1);
@@ -166,7 +166,7 @@ export function electionRules(it: RuleTest): void {
     expect(await leaderOf(host, "boss")).toMatchObject({ leader: "c", remainingMs: 30_000 });
   });
 
-  it("[EL4] an offline leader keeps its term; its successor has none of it", async ({ host, crew: { a } }) => {
+  it("an offline leader keeps its term; its successor has none of it", async ({ host, crew: { a } }) => {
     await a.campaign("boss", { ttlMs: 60 * second });
     const term = await termOf(host, "boss");
     await host.connect("a");
@@ -182,7 +182,7 @@ export function electionRules(it: RuleTest): void {
     expect(await next.campaign("boss")).toMatchObject({ state: "leading", leader: { incarnation: 2 } });
   });
 
-  it("[EL3] watches of $leader/ receive each change of leader in order", async ({ host, crew: { a, b, c } }) => {
+  it("watches of $leader/ receive each change of leader in order", async ({ host, crew: { a, b, c } }) => {
     await a.campaign("boss");
     const first = await termOf(host, "boss");
     for (const peer of [b, c]) await peer.campaign("boss", { waitMs: 600 * second });

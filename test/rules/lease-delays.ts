@@ -18,7 +18,7 @@ import type { RuleTest } from "./rule-test.ts";
 
 /** What stays closed for a while after an expiry. */
 export function lockDelayRules(it: RuleTest): void {
-  it("[LE11] after an expiry nobody is granted it before the delay ends", async ({ host, crew: { a, b, c } }) => {
+  it("after an expiry nobody is granted it before the delay ends", async ({ host, crew: { a, b, c } }) => {
     await a.hold("x", { ttlMs: 10 * second, lockDelayMs: 5 * second });
     await c.queue("x");
     host.wait(12 * second);
@@ -33,7 +33,7 @@ export function lockDelayRules(it: RuleTest): void {
     expect(await holders(host)).toEqual({ x: "c" });
   });
 
-  it("[LE11] a delay that has ended blocks nobody, with or without an alarm", async ({ host, crew: { a, b, c } }) => {
+  it("a delay that has ended blocks nobody, with or without an alarm", async ({ host, crew: { a, b, c } }) => {
     await a.hold("file:p/a", { ttlMs: 10 * second, lockDelayMs: 5 * second });
     const other = await b.hold("file:p/b", { ttlMs: 100 * second });
     await c.queue("file:p/**");
@@ -43,7 +43,7 @@ export function lockDelayRules(it: RuleTest): void {
     expect(await holders(host)).toEqual({ "file:p/**": "c" });
   });
 
-  it("[LE11] an ended delay that is still stored is not the next one", async ({ host, crew: { a, b, c, d } }) => {
+  it("an ended delay that is still stored is not the next one", async ({ host, crew: { a, b, c, d } }) => {
     await a.hold("file:p/a", { ttlMs: 10 * second, lockDelayMs: 5 * second });
     await pass(host, 10 * second);
     await host.ring();
@@ -57,7 +57,7 @@ export function lockDelayRules(it: RuleTest): void {
     expect(refused(await b.acquire("file:p/a"))).toMatchObject({ code: "lease_held", retryAfterMs: 4_000 });
   });
 
-  it("[LE11] of a bound lease the delay counts from its holder's last sign of life + ttl on", async ({ host, a }) => {
+  it("of a bound lease the delay counts from its holder's last sign of life + ttl on", async ({ host, a }) => {
     await host.connect("a");
     await a.hold("x", { isBound: true, lockDelayMs: 5 * second });
     host.wait(20 * second);
@@ -67,7 +67,7 @@ export function lockDelayRules(it: RuleTest): void {
     expect(refused(await b.acquire("x"))).toMatchObject({ retryAfterMs: 5_000, details: { holder: null } });
   });
 
-  it("[LE11] the delay covers what overlaps, and ends without an alarm", async ({ host, crew: { a, b } }) => {
+  it("the delay covers what overlaps, and ends without an alarm", async ({ host, crew: { a, b } }) => {
     await a.hold("file:p/src/**", { ttlMs: 10 * second, lockDelayMs: 5 * second });
     await pass(host, 10 * second);
     await host.ring();
@@ -89,7 +89,7 @@ export function lockDelayRules(it: RuleTest): void {
     "has it taken away": (host) => force(host, "x"),
   };
   for (const [handover, give] of Object.entries(handovers)) {
-    it(`[LE11] there is no delay when the holder ${handover}`, async ({ host, crew: { a, b } }) => {
+    it(`there is no delay when the holder ${handover}`, async ({ host, crew: { a, b } }) => {
       const lease = await a.hold("x", { lockDelayMs: 60 * second });
       await give(host, a, lease);
       expect(codeOf(await b.acquire("x"))).toBe("ok");
@@ -101,7 +101,7 @@ const day2026 = Date.UTC(2026, 0, 1);
 
 /** What an admin does to leases. */
 export function leaseAdminRules(it: RuleTest): void {
-  it("[LE8] an admin's release passes a lease to the next in line and is audited", async ({ host, a, b }) => {
+  it("an admin's release passes a lease to the next in line and is audited", async ({ host, a, b }) => {
     const lease = await a.hold("x", { ttlMs: 600 * second, lockDelayMs: 60 * second });
     await b.queue("x");
     expect(await force(host, "x")).toMatchObject({ ok: true, value: { isReleased: true } });
@@ -116,7 +116,7 @@ export function leaseAdminRules(it: RuleTest): void {
     expect(await auditOf(host, "lease.forced")).toHaveLength(1);
   });
 
-  it("[LE12] a raised epoch puts new tokens above all old ones and keeps leases", async ({ host, a, b }) => {
+  it("a raised epoch puts new tokens above all old ones and keeps leases", async ({ host, a, b }) => {
     const before = await a.hold("x", { ttlMs: 600 * second });
     for (let n = 0; n < 20; n++) await b.release(await b.hold("y"));
     const newest = await b.hold("z");
@@ -132,7 +132,7 @@ export function leaseAdminRules(it: RuleTest): void {
     expect((await b.hold("y")).token).toBeGreaterThan(after.token + 2 ** 27);
   });
 
-  it("[RQ6] a repeated admin request releases no second lease and raises no second epoch", async ({ host, a, b }) => {
+  it("a repeated admin request releases no second lease and raises no second epoch", async ({ host, a, b }) => {
     await a.hold("x");
     await b.queue("x");
     const lease = { resource: "x", reason: "stuck", requestId: "r1" };
@@ -149,7 +149,7 @@ export function leaseAdminRules(it: RuleTest): void {
     expect(other.epoch).toBeGreaterThan(raised.epoch);
   });
 
-  it("[LE17] restores of one state a minute apart begin different epochs with safe tokens", async ({ open }) => {
+  it("restores of one state a minute apart begin different epochs with safe tokens", async ({ open }) => {
     const seen: number[] = [];
     // The same state each time, at times up to the last epoch of the clock, and long after it.
     for (const minutes of [0, 1, 2, 60, 500_000, 16_777_214, 16_777_215, 16_777_216, 90_000_000]) {
@@ -175,7 +175,7 @@ async function raise(host: RuleHost, quietMs?: number): Promise<number> {
 
 /** What the raised epoch does after a restore, beside tokens, revisions and the numbers of tasks. */
 export function restoreRules(it: RuleTest): void {
-  it("[LE19] after a raised epoch nothing is granted for a while; leases stay", async ({ host, crew: { a, b, c } }) => {
+  it("after a raised epoch nothing is granted for a while; leases stay", async ({ host, crew: { a, b, c } }) => {
     const held = await a.hold("x", { ttlMs: 200 * second });
     await raise(host, 90 * second);
     expect(given(await a.renew(held)).token).toBe(held.token);
@@ -194,7 +194,7 @@ export function restoreRules(it: RuleTest): void {
     await a.hold("y");
   });
 
-  it("[LE19] that lasts ten minutes by default; a second raise does not shorten it", async ({ host, crew: { a } }) => {
+  it("that lasts ten minutes by default; a second raise does not shorten it", async ({ host, crew: { a } }) => {
     await raise(host);
     await raise(host, 0);
     await pass(host, 600 * second - 1);
@@ -204,7 +204,7 @@ export function restoreRules(it: RuleTest): void {
     await a.hold("x");
   });
 
-  it("[LE23] no waiter stays that its chat may not know of", async ({ host, a, b }) => {
+  it("no waiter stays that its chat may not know of", async ({ host, a, b }) => {
     const held = await a.hold("x");
     await b.queue("x");
     await raise(host, 0);
@@ -213,7 +213,7 @@ export function restoreRules(it: RuleTest): void {
     await b.hold("x");
   });
 
-  it("[CH19] a process registered after a raised epoch has an incarnation above all lost ones", async ({ host, a }) => {
+  it("a process registered after a raised epoch has an incarnation above all lost ones", async ({ host, a }) => {
     const epoch = await raise(host, 0);
     expect((await a.back()).incarnation).toBe(1);
     await a.leave();
@@ -222,7 +222,7 @@ export function restoreRules(it: RuleTest): void {
     expect((await Peer.join(host, "b")).incarnation).toBeGreaterThan(epoch * 2 ** 28);
   });
 
-  it("[MS10] a raised epoch puts ids above all before and keeps messages", async ({ host, c1: from, c2: to }) => {
+  it("a raised epoch puts ids above all before and keeps messages", async ({ host, c1: from, c2: to }) => {
     const first = await from.send(toChat(to), "before");
     const epoch = await raise(host, 0);
     const second = await from.send(toChat(to), "after");

@@ -228,7 +228,7 @@ class Bench {
 
 /** Whatever happens in whatever order. */
 export function leaseModelRules(it: RuleTest): void {
-  it("[LE1] [LE4] [LE10] [LE11] [LE13] any sequence of calls ends with the model's leases", async ({ open, runs }) => {
+  it("any sequence of calls ends with the model's leases", async ({ open, runs }) => {
     await fc.assert(
       fc.asyncProperty(fc.array(anyStep, { minLength: 5, maxLength: 60 }), async (steps) => {
         const bench = await Bench.open(await open());

@@ -10,7 +10,7 @@ const anyResource = fc.constantFrom(...resources);
 
 /** Leases on files, all files of a folder, and all below a folder. */
 export function leasePathRules(it: RuleTest): void {
-  it("[LE9] two paths overlap when there may be a file that both stand for", () => {
+  it("two paths overlap when there may be a file that both stand for", () => {
     // Every pair, against the files themselves.
     const wrong = resources.flatMap((one) =>
       resources.filter((other) => overlap(one, other) !== meet(one, other)).map((other) => `${one} ${other}`),
@@ -19,7 +19,7 @@ export function leasePathRules(it: RuleTest): void {
     expect(resources.length).toBeGreaterThan(100);
   });
 
-  it("[LE9] names that are no paths overlap only themselves", () => {
+  it("names that are no paths overlap only themselves", () => {
     for (const [one, other] of [
       ["a/*", "a/b"],
       ["a/**", "a/b"],
@@ -32,7 +32,7 @@ export function leasePathRules(it: RuleTest): void {
     }
   });
 
-  it("[LE9] a file and all below its name do not overlap, nor do a folder's own files and those deeper down", () => {
+  it("a file and all below its name do not overlap, nor do a folder's own files and those deeper down", () => {
     expect(overlap("file:p/a", "file:p/a/**")).toBe(false);
     expect(overlap("file:p/*", "file:p/a/**")).toBe(false);
     expect(overlap("file:p/*", "file:p/a/b")).toBe(false);
@@ -42,7 +42,7 @@ export function leasePathRules(it: RuleTest): void {
     expect(overlap("file:p/**", "file:p0/a")).toBe(false);
   });
 
-  it("[LE1] a lease is granted unless a held one overlaps it", async ({ runs, host, crew: { a, b } }) => {
+  it("a lease is granted unless a held one overlaps it", async ({ runs, host, crew: { a, b } }) => {
     let run = 0;
     await fc.assert(
       fc.asyncProperty(anyResource, anyResource, async (held, wanted) => {
@@ -58,7 +58,7 @@ export function leasePathRules(it: RuleTest): void {
     expect(await holders(host)).toEqual({});
   });
 
-  it("[LE1] no two of many held leases overlap; each refusal has a reason", async ({ runs, host, crew: { a, b } }) => {
+  it("no two of many held leases overlap; each refusal has a reason", async ({ runs, host, crew: { a, b } }) => {
     let run = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(anyResource, { minLength: 2, maxLength: 12 }), async (wanted) => {
@@ -79,7 +79,7 @@ export function leasePathRules(it: RuleTest): void {
     );
   });
 
-  it("[LE4] a request waits only for earlier ones that overlap it", async ({ runs, host, crew: { a, b, c } }) => {
+  it("a request waits only for earlier ones that overlap it", async ({ runs, host, crew: { a, b, c } }) => {
     let run = 0;
     await fc.assert(
       fc.asyncProperty(anyResource, anyResource, anyResource, async (held, first, next) => {
@@ -101,7 +101,7 @@ export function leasePathRules(it: RuleTest): void {
     );
   });
 
-  it("[LE7] a token is valid only for what its lease covers, file or pattern", async ({ runs, host, crew: { a } }) => {
+  it("a token is valid only for what its lease covers, file or pattern", async ({ runs, host, crew: { a } }) => {
     let run = 0;
     await fc.assert(
       fc.asyncProperty(anyResource, anyResource, async (held, asked) => {
@@ -114,7 +114,7 @@ export function leasePathRules(it: RuleTest): void {
     );
   });
 
-  it("[LE7] of several leases that cover a file each has its own token", async ({ host, crew: { a, b } }) => {
+  it("of several leases that cover a file each has its own token", async ({ host, crew: { a, b } }) => {
     const folder = await a.hold("file:p/a/*");
     const other = await b.hold("file:p/b/**");
     expect(await check(host, "file:p/a/x", folder.token)).toMatchObject({ isValid: true, holder: "a" });
@@ -122,7 +122,7 @@ export function leasePathRules(it: RuleTest): void {
     expect(await check(host, "file:p/c/x", other.token)).toMatchObject({ isValid: false, holder: null });
   });
 
-  it("[LE7] a path may be as deep as its name can be long", async ({ host, crew: { a, b } }) => {
+  it("a path may be as deep as its name can be long", async ({ host, crew: { a, b } }) => {
     const deep = `file:p${"/d".repeat(250)}`;
     const lease = await a.hold("file:p/**");
     expect((await check(host, deep, lease.token)).isValid).toBe(true);
@@ -134,14 +134,14 @@ export function leasePathRules(it: RuleTest): void {
     }
   });
 
-  it("[LE9] the small world of these tests is what it says", () => {
+  it("the small world of these tests is what it says", () => {
     expect(filesOf("file:p/a")).toEqual(new Set(["p/a"]));
     expect([...filesOf("file:p/*")]).toEqual(["p/a", "p/b", "p/b.", "p/b0", "p/ü"]);
     expect(filesOf("file:p/b/**").size).toBe(5 + 25 + 125);
     expect([...filesOf("file:p/b/**")].every((file) => file.startsWith("p/b/"))).toBe(true);
   });
 
-  it("[LE16] names of elections and ambiguous paths are refused", async ({ a }) => {
+  it("names of elections and ambiguous paths are refused", async ({ a }) => {
     const bad = ["", "leader:boss", "a\nb", "x".repeat(513), "file:", "file:/a", "file:a//b", "file:a/", "file:a/./b"];
     const worse = [
       "file:a/../b",
@@ -159,7 +159,7 @@ export function leasePathRules(it: RuleTest): void {
     }
   });
 
-  it("[LE18] watches of $file/ receive grants and ends, also after a wait", async ({ host, crew: { a, b } }) => {
+  it("watches of $file/ receive grants and ends, also after a wait", async ({ host, crew: { a, b } }) => {
     const { token: first } = await a.hold("file:p/src/**");
     const wait = given(await b.acquire("file:p/src/a.ts", { waitMs: 60 * second }));
     await a.hold("name");

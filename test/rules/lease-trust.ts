@@ -195,7 +195,7 @@ class World {
 
 /** Safety as holders see it: whether the alarm rings, rings late or never. */
 export function leaseTrustRules(it: RuleTest): void {
-  it("[LE1] [CH3] [CH5] [CH7] no two holders trust overlapping leases, whatever happens", async ({ open, runs }) => {
+  it("no two holders trust overlapping leases, whatever happens", async ({ open, runs }) => {
     await fc.assert(
       fc.asyncProperty(fc.array(anyStep, { minLength: 5, maxLength: 80 }), async (steps) => {
         const world = new World(await open());

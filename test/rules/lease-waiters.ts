@@ -6,7 +6,7 @@ import type { RuleTest } from "./rule-test.ts";
 
 /** Who stands in line, and what becomes of the line. */
 export function leaseWaiterRules(it: RuleTest): void {
-  it("[LE4] those in line have their turn in the order in which they came", async ({ host, crew: { a, b, c, d } }) => {
+  it("those in line have their turn in the order in which they came", async ({ host, crew: { a, b, c, d } }) => {
     const lease = await a.hold("x");
     expect([await c.queue("x"), await d.queue("x"), await b.queue("x")]).toEqual([1, 2, 3]);
     await a.release(lease);
@@ -19,7 +19,7 @@ export function leaseWaiterRules(it: RuleTest): void {
     expect(await holders(host)).toEqual({});
   });
 
-  it("[LE4] a request waits behind earlier ones, also when nothing is held", async ({ host, crew: { a, b, c } }) => {
+  it("a request waits behind earlier ones, also when nothing is held", async ({ host, crew: { a, b, c } }) => {
     const lease = await a.hold("x", { ttlMs: 10 * second });
     await b.queue("x");
     expect(codeOf(await c.acquire("x"))).toBe("lease_held");
@@ -30,7 +30,7 @@ export function leaseWaiterRules(it: RuleTest): void {
     expect(codeOf(await a.renew(lease))).toBe("not_holder");
   });
 
-  it("[LE4] a wait whose time has passed is refused, or begins anew", async ({ host, crew: { a, b } }) => {
+  it("a wait whose time has passed is refused, or begins anew", async ({ host, crew: { a, b } }) => {
     await a.hold("x", { ttlMs: 100 * second });
     expect(await b.queue("x", { waitMs: 10 * second, requestId: "r1" })).toBe(1);
     host.wait(11 * second);
@@ -41,14 +41,14 @@ export function leaseWaiterRules(it: RuleTest): void {
     });
   });
 
-  it("[LE4] the one who held it stands behind those who wait", async ({ crew: { a, b } }) => {
+  it("the one who held it stands behind those who wait", async ({ crew: { a, b } }) => {
     const lease = await a.hold("x");
     await b.queue("x");
     await a.release(lease);
     expect(codeOf(await a.acquire("x", { requestId: "r2" }))).toBe("lease_held");
   });
 
-  it("[LE4] a repeated request keeps its position, and gets its grant", async ({ host, crew: { a, b, c } }) => {
+  it("a repeated request keeps its position, and gets its grant", async ({ host, crew: { a, b, c } }) => {
     const lease = await a.hold("x");
     expect(await b.queue("x", { waitMs: 100 * second })).toBe(1);
     expect(await c.queue("x")).toBe(2);
@@ -66,7 +66,7 @@ export function leaseWaiterRules(it: RuleTest): void {
     expect(await c.queue("x")).toBe(1);
   });
 
-  it("[LE4] a grant after a wait is as requested, and begins when granted", async ({ host, crew: { a, b, c } }) => {
+  it("a grant after a wait is as requested, and begins when granted", async ({ host, crew: { a, b, c } }) => {
     await a.hold("x", { ttlMs: 20 * second });
     await b.queue("x", { ttlMs: 7 * second, lockDelayMs: 2 * second });
     await c.queue("x", { isBound: true });
@@ -80,7 +80,7 @@ export function leaseWaiterRules(it: RuleTest): void {
     expect(await c.hold("x")).toMatchObject({ ttlMs: 600_000, remainingMs: 600_000, isBound: true });
   });
 
-  it("[LE4] a chat may stand in line with several requests, each in its place", async ({ crew: { a, b } }) => {
+  it("a chat may stand in line with several requests, each in its place", async ({ crew: { a, b } }) => {
     const lease = await a.hold("x");
     expect(await b.queue("x", { requestId: "r1" })).toBe(1);
     expect(await a.queue("x", { requestId: "r2" })).toBe(2);
@@ -91,7 +91,7 @@ export function leaseWaiterRules(it: RuleTest): void {
     expect(await b.hold("x", { requestId: "r3" })).toMatchObject({ holder: "b" });
   });
 
-  it("[LE4] a later request does not pass an earlier one that overlaps it", async ({ host, crew: { a, b, c, d } }) => {
+  it("a later request does not pass an earlier one that overlaps it", async ({ host, crew: { a, b, c, d } }) => {
     const lease = await a.hold("file:p/src/a.ts");
     expect(await b.queue("file:p/**")).toBe(1);
     expect(refused(await c.acquire("file:p/doc/x.md"))).toMatchObject({
@@ -130,7 +130,7 @@ export function leaseWaiterRules(it: RuleTest): void {
     },
   };
   for (const [parting, part] of Object.entries(partings)) {
-    it(`[LE13] when the first in line ${parting}, those behind get theirs`, async ({ host, crew: { a, b, c, d } }) => {
+    it(`when the first in line ${parting}, those behind get theirs`, async ({ host, crew: { a, b, c, d } }) => {
       const lease = await a.hold("file:p/src/a.ts", { ttlMs: 3_600 * second });
       await b.queue("file:p/**", { waitMs: 100 * second });
       await c.queue("file:p/doc/x.md");
@@ -143,7 +143,7 @@ export function leaseWaiterRules(it: RuleTest): void {
     });
   }
 
-  it("[LE13] a wait ends at its last instant; the lease goes to the next", async ({ host, crew: { a, b, c } }) => {
+  it("a wait ends at its last instant; the lease goes to the next", async ({ host, crew: { a, b, c } }) => {
     const lease = await a.hold("x", { ttlMs: 100 * second });
     await b.queue("x", { waitMs: 10 * second });
     await c.queue("x", { waitMs: 10 * second + 1 });
@@ -154,7 +154,7 @@ export function leaseWaiterRules(it: RuleTest): void {
     expect(await b.queue("x")).toBe(1);
   });
 
-  it("[LE13] a wait that another call finds ended frees those behind it", async ({ host, crew: { a, b, c, d } }) => {
+  it("a wait that another call finds ended frees those behind it", async ({ host, crew: { a, b, c, d } }) => {
     const lease = await a.hold("file:p/src/a.ts", { ttlMs: 3_600 * second });
     await b.queue("file:p/**", { waitMs: 10 * second });
     await c.queue("file:p/doc/x.md");
@@ -168,7 +168,7 @@ export function leaseWaiterRules(it: RuleTest): void {
     expect(await auditOf(host, "lease.granted")).toHaveLength(3);
   });
 
-  it("[LE13] a delay that another call finds ended frees those behind it", async ({ host, crew: { a, b, c } }) => {
+  it("a delay that another call finds ended frees those behind it", async ({ host, crew: { a, b, c } }) => {
     await a.hold("file:p/**", { ttlMs: 10 * second, lockDelayMs: 5 * second });
     await c.queue("file:p/doc/x.md");
     await pass(host, 14 * second);
@@ -178,7 +178,7 @@ export function leaseWaiterRules(it: RuleTest): void {
     expect(await holders(host)).toEqual({ "file:p/doc/x.md": "c", "file:p/src/a.ts": "b" });
   });
 
-  it("[LE13] a lease that another call finds ended frees those behind it", async ({ host, crew: { a, b, c } }) => {
+  it("a lease that another call finds ended frees those behind it", async ({ host, crew: { a, b, c } }) => {
     await a.hold("file:p/**", { ttlMs: 10 * second });
     await c.queue("file:p/doc/x.md");
     host.wait(10 * second);
@@ -186,7 +186,7 @@ export function leaseWaiterRules(it: RuleTest): void {
     expect(await holders(host)).toEqual({ "file:p/doc/x.md": "c", "file:p/src/a.ts": "b" });
   });
 
-  it("[LE13] a chat gone at its turn loses its position and waits anew", async ({ host, crew: { a, b, c } }) => {
+  it("a chat gone at its turn loses its position and waits anew", async ({ host, crew: { a, b, c } }) => {
     const lease = await a.hold("x");
     await b.queue("x");
     await c.queue("x");
@@ -200,7 +200,7 @@ export function leaseWaiterRules(it: RuleTest): void {
     expect(await b.queue("x")).toBe(1);
   });
 
-  it("[LE13] a cancelled wait gets nothing; cancelling nothing is no error", async ({ host, crew: { a, b } }) => {
+  it("a cancelled wait gets nothing; cancelling nothing is no error", async ({ host, crew: { a, b } }) => {
     const lease = await a.hold("x");
     await b.queue("x");
     expect(await a.cancel("x")).toBe(false);

@@ -5,7 +5,7 @@ import type { RuleTest } from "./rule-test.ts";
 
 /** One lease and its holder. */
 export function leaseRules(it: RuleTest): void {
-  it("[LE1] what is held is refused to every other request, with who holds it and how long", async ({ host, a, b }) => {
+  it("what is held is refused to every other request, with who holds it and how long", async ({ host, a, b }) => {
     const lease = await a.hold("deploy", { ttlMs: 20 * second });
     expect(lease).toEqual({
       resource: "deploy",
@@ -30,7 +30,7 @@ export function leaseRules(it: RuleTest): void {
     expect(codeOf(await b.acquire("deploy"))).toBe("ok");
   });
 
-  it("[LE1] who asks again when it was told to gets it", async ({ host, a, b }) => {
+  it("who asks again when it was told to gets it", async ({ host, a, b }) => {
     await a.hold("x", { ttlMs: 25 * second, lockDelayMs: 3 * second });
     host.wait(25 * second - 1);
     const first = refused(await b.acquire("x")).retryAfterMs ?? 0;
@@ -41,7 +41,7 @@ export function leaseRules(it: RuleTest): void {
     expect(codeOf(await b.acquire("x"))).toBe("ok");
   });
 
-  it("[LE2] each grant has a token above all earlier ones, of any resource", async ({ host, a, b }) => {
+  it("each grant has a token above all earlier ones, of any resource", async ({ host, a, b }) => {
     const tokens: number[] = [];
     const take = async (peer: Peer, resource: string, requestId: string): Promise<void> => {
       tokens.push((await peer.hold(resource, { requestId, ttlMs: second })).token);
@@ -64,7 +64,7 @@ export function leaseRules(it: RuleTest): void {
     expect(tokens).toHaveLength(7);
   });
 
-  it("[LE3] the same request again returns the grant that it got, with what is left of it", async ({ host, a, b }) => {
+  it("the same request again returns the grant that it got, with what is left of it", async ({ host, a, b }) => {
     const lease = await a.hold("x", { requestId: "mine" });
     host.wait(10 * second);
     const again = await a.hold("x", { requestId: "mine", ttlMs: 600 * second });
@@ -76,7 +76,7 @@ export function leaseRules(it: RuleTest): void {
     expect(await a.hold("x", { requestId: "mine" })).toMatchObject({ token: lease.token, remainingMs: 100_000 });
   });
 
-  it("[LE3] once that grant is over it is a new request", async ({ host, a, b }) => {
+  it("once that grant is over it is a new request", async ({ host, a, b }) => {
     const lease = await a.hold("x");
     host.wait(60 * second);
     await a.back();
@@ -89,7 +89,7 @@ export function leaseRules(it: RuleTest): void {
     expect(codeOf(await a.acquire("x"))).toBe("lease_held");
   });
 
-  it("[LE5] a renewal adds its ttl from now on, and never makes a lease shorter", async ({ host, a }) => {
+  it("a renewal adds its ttl from now on, and never makes a lease shorter", async ({ host, a }) => {
     const lease = await a.hold("x", { ttlMs: 20 * second });
     host.wait(15 * second);
     expect(given(await a.renew(lease))).toEqual({ ...lease, heldForMs: 15_000 });
@@ -104,7 +104,7 @@ export function leaseRules(it: RuleTest): void {
     expect(given(await a.renew(lease))).toMatchObject({ remainingMs: 1_000 });
   });
 
-  it("[LE5] only the present holder renews a lease, with its token", async ({ host, a, b }) => {
+  it("only the present holder renews a lease, with its token", async ({ host, a, b }) => {
     const old = await a.hold("x", { ttlMs: second });
     host.wait(second);
     expect(codeOf(await a.renew(old))).toBe("not_holder");
@@ -122,7 +122,7 @@ export function leaseRules(it: RuleTest): void {
     expect(codeOf(await a.renew(lease))).toBe("chat_replaced");
   });
 
-  it("[LE6] only its holder releases a lease, with its token; a repeat is no error", async ({ host, a, b }) => {
+  it("only its holder releases a lease, with its token; a repeat is no error", async ({ host, a, b }) => {
     const lease = await a.hold("x", { ttlMs: 100 * second });
     expect(await b.release(lease)).toBe(false);
     expect(await a.release({ resource: "x", token: lease.token - 1 })).toBe(false);
@@ -141,7 +141,7 @@ export function leaseRules(it: RuleTest): void {
     expect(await holders(host)).toEqual({ x: "b" });
   });
 
-  it("[LE7] a token is valid only while its own lease is held", async ({ host, a, b }) => {
+  it("a token is valid only while its own lease is held", async ({ host, a, b }) => {
     const lease = await a.hold("x", { ttlMs: 10 * second });
     const other = await b.hold("y", { ttlMs: 10 * second });
     host.wait(second);
@@ -155,7 +155,7 @@ export function leaseRules(it: RuleTest): void {
     expect(await check(host, "x", lease.token)).toEqual({ isValid: false, remainingMs: 0, holder: "b" });
   });
 
-  it("[LE10] a lease ends at its last instant, with or without an alarm", async ({ host, a, b }) => {
+  it("a lease ends at its last instant, with or without an alarm", async ({ host, a, b }) => {
     const lease = await a.hold("x", { ttlMs: 20 * second });
     host.wait(19_999);
     expect(codeOf(await b.acquire("x"))).toBe("lease_held");
@@ -173,7 +173,7 @@ export function leaseRules(it: RuleTest): void {
     ]);
   });
 
-  it("[LE10] a lease renewed in time never ends; the alarm ends it exactly on time", async ({ host, a }) => {
+  it("a lease renewed in time never ends; the alarm ends it exactly on time", async ({ host, a }) => {
     const lease = await a.hold("x", { ttlMs: 10 * second });
     for (let n = 0; n < 50; n++) {
       await pass(host, 9_999);
@@ -186,7 +186,7 @@ export function leaseRules(it: RuleTest): void {
     expect(await auditOf(host, "lease.expired")).toMatchObject([{ subject: "x", ageMs: 0 }]);
   });
 
-  it("[LE14] pings and calls renew a bound lease; renewals do not change its ttl", async ({ host, a, b }) => {
+  it("pings and calls renew a bound lease; renewals do not change its ttl", async ({ host, a, b }) => {
     await host.connect("a");
     const lease = await a.hold("x", { isBound: true, ttlMs: second });
     expect(lease).toMatchObject({ isBound: true, ttlMs: 30_000, remainingMs: 30_000 });
@@ -211,7 +211,7 @@ export function leaseRules(it: RuleTest): void {
     expect(codeOf(await b.acquire("x"))).toBe("ok");
   });
 
-  it("[LE14] a lease with its own ttl does not live with its holder", async ({ host, a }) => {
+  it("a lease with its own ttl does not live with its holder", async ({ host, a }) => {
     await host.connect("a");
     await a.hold("x", { ttlMs: 40 * second });
     for (let n = 0; n < 4; n++) {
@@ -221,7 +221,7 @@ export function leaseRules(it: RuleTest): void {
     expect(await holders(host)).toEqual({});
   });
 
-  it("[LE15] leases are listed by name, in pages, by holder and by prefix", async ({ host, a, b }) => {
+  it("leases are listed by name, in pages, by holder and by prefix", async ({ host, a, b }) => {
     const names = ["file:p/a", "file:p/b", "file:q/a", "x", "x%", "x_1", "xy", "é\u{1F600}", "é\u{1F600}/1"];
     for (const [at, name] of names.entries()) await (at % 2 ? b : a).hold(name, { ttlMs: 100 * second });
     await a.hold("short", { ttlMs: second });

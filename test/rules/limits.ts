@@ -8,7 +8,7 @@ import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** How much one chat, one machine and all together may take, that hold behind any host. */
 export function limitRules(it: RuleTest): void {
-  it("[TA30] dedupe keys are limited as a whole submit; known keys still answer", async ({ host }) => {
+  it("dedupe keys are limited as a whole submit; known keys still answer", async ({ host }) => {
     await limit(host, { maxDedupeKeys: 10, keepDedupeMs: hour, keepTasksMs: hour });
     const keyed = (from: number, to: number) =>
       Array.from({ length: to - from }, (_, at) => task("x", { dedupeKey: `k${from + at}` }));
@@ -32,7 +32,7 @@ export function limitRules(it: RuleTest): void {
     expect((await refusal(host, "tasks.submit", { tasks: keyed(19, 20) })).code).toBe("quota_exceeded");
   });
 
-  it("[LE22] a chat has a number of leases and waits; renewals and repeats are not refused", async ({ host }) => {
+  it("a chat has a number of leases and waits; renewals and repeats are not refused", async ({ host }) => {
     await limit(host, { maxLeasesPerChat: 3 });
     const [a, b] = [await Peer.join(host, "a"), await Peer.join(host, "b")];
     await b.hold("of b");
@@ -55,7 +55,7 @@ export function limitRules(it: RuleTest): void {
     await a.hold("x4");
   });
 
-  it("[LE20] waits of one chat are limited by resource and in all; known ones stay", async ({ host }) => {
+  it("waits of one chat are limited by resource and in all; known ones stay", async ({ host }) => {
     await limit(host, { maxWaitersPerChat: 30 });
     const [a, b, c] = [await Peer.join(host, "a"), await Peer.join(host, "b"), await Peer.join(host, "c")];
     for (const resource of ["x", "y"]) await a.hold(resource);
@@ -71,7 +71,7 @@ export function limitRules(it: RuleTest): void {
     expect(await b.queue("y", { requestId: "q11" })).toBe(11);
   });
 
-  it("[LE20] so many wait for one resource, and so many in the workspace", async ({ host }) => {
+  it("so many wait for one resource, and so many in the workspace", async ({ host }) => {
     await limit(host, { maxWaitersPerResource: 3, maxWaiters: 5 });
     const a = await Peer.join(host, "a");
     for (const resource of ["x", "file:p/**"]) await a.hold(resource);
@@ -88,7 +88,7 @@ export function limitRules(it: RuleTest): void {
     expect(await refusal(host, "elections.campaign", campaign)).toMatchObject({ code: "quota_exceeded" });
   });
 
-  it("[TA28] a submit that needs more partition keys than allowed is refused as a whole", async ({ host }) => {
+  it("a submit that needs more partition keys than allowed is refused as a whole", async ({ host }) => {
     await limit(host, { maxLanes: 10 });
     const a = await Peer.join(host, "a", { capacity: 100 });
     const many = (from: number, to: number) => Array.from({ length: to - from }, (_, at) => task(`t${from + at}`));
@@ -107,7 +107,7 @@ export function limitRules(it: RuleTest): void {
     await ask(host, "tasks.submit", { tasks: [task("new")] });
   });
 
-  it("[TA31] a task whose partition key no longer exists waits until there is room", async ({ host }) => {
+  it("a task whose partition key no longer exists waits until there is room", async ({ host }) => {
     await limit(host, { maxLanes: 10 });
     const a = await Peer.join(host, "a", { capacity: 100 });
     const [first] = (await ask(host, "tasks.submit", { tasks: [task("first")] })).tasks;
@@ -121,7 +121,7 @@ export function limitRules(it: RuleTest): void {
     expect((await ask(host, "tasks.get", { task: held.task })).state).toBe("queued");
   });
 
-  it("[TA7] among many lanes a chat gets what has its turn first", async ({ host }) => {
+  it("among many lanes a chat gets what has its turn first", async ({ host }) => {
     await limit(host, {});
     const a = await Peer.join(host, "a", { capacity: 100 });
     const tasks = Array.from({ length: 60 }, (_, at) => task(`t${at % 40}`, { priority: (at * 7) % 5 }));
@@ -147,7 +147,7 @@ export function limitRules(it: RuleTest): void {
 
 /** The same where it can only be seen in rows, or needs rows of the test's own. */
 export function limitRowRules(it: RowTest): void {
-  it("[SV18] a write beyond maxChangeChars deletes the oldest changes; readers get compacted", async ({ host }) => {
+  it("a write beyond maxChangeChars deletes the oldest changes; readers get compacted", async ({ host }) => {
     await limit(host, { maxChangeChars: 1_000_000 });
     const kept = async (): Promise<number> =>
       (await host.rows<{ chars: number }>("SELECT sum(length(value) + length(key)) AS chars FROM changes"))[0]?.chars ??
@@ -161,7 +161,7 @@ export function limitRowRules(it: RowTest): void {
     expect((await ask(host, "state.list", {})).entries).toHaveLength(7);
   });
 
-  it("[SV18] more than 100,000 changes go with the write that makes them too many", async ({ host }) => {
+  it("more than 100,000 changes go with the write that makes them too many", async ({ host }) => {
     await host.run(
       `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100350)
        INSERT INTO changes (revision, grp, key, op, at, totalKeys, totalChars) SELECT i, i, 'k', 'delete', ?, 0, 0 FROM n`,
@@ -173,7 +173,7 @@ export function limitRowRules(it: RowTest): void {
     expect(row?.n).toBe(100_001);
   });
 
-  it("[DU8] an audit entry above 20,000 deletes the oldest ones", async ({ host }) => {
+  it("an audit entry above 20,000 deletes the oldest ones", async ({ host }) => {
     await host.run(
       `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20479)
        INSERT INTO audit (seq, at, kind, subject, actor, detail) SELECT i, ?, 'made', 'x', NULL, '{}' FROM n`,
@@ -184,7 +184,7 @@ export function limitRowRules(it: RowTest): void {
     expect(row).toEqual({ n: 20_001, last: 20_480 });
   });
 
-  it("[CH17] a machine that is alone may have all chats, one among others half of them", async ({ host }) => {
+  it("a machine that is alone may have all chats, one among others half of them", async ({ host }) => {
     await limit(host, { maxConcurrentChats: 6 });
     await token(host, "m2");
     for (let at = 0; at < 3; at++) given(await join(host, `a${at}`, "m1"));
@@ -203,7 +203,7 @@ export function limitRowRules(it: RowTest): void {
     expect(refused(await join(host, "a6", "m1")).message).toContain("maxConcurrentChats");
   });
 
-  it("[CH17] who is gone takes nothing of the share; the share is a setting", async ({ host }) => {
+  it("who is gone takes nothing of the share; the share is a setting", async ({ host }) => {
     await limit(host, { maxConcurrentChats: 6, machineChatShare: 0.34, chatTtlMs: 30_000 });
     await token(host, "m2", host.now() + hour);
     for (const chat of ["a0", "a1"]) given(await join(host, chat, "m1"));
@@ -220,7 +220,7 @@ export function limitRowRules(it: RowTest): void {
     for (const chat of ["a2", "a3", "a4", "a5", "a6", "a7"]) given(await join(host, chat, "m1"));
   });
 
-  it("[CH18] a machine's offline chats are limited; new ones wait for the oldest to go", async ({ host }) => {
+  it("a machine's offline chats are limited; new ones wait for the oldest to go", async ({ host }) => {
     await limit(host, { maxOfflineChatsPerMachine: 3 });
     for (let at = 0; at < 3; at++) {
       await (await Peer.join(host, `a${at}`)).leave();

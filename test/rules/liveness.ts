@@ -7,7 +7,7 @@ const hour = 3_600 * second;
 
 /** Whether a chat lives, and what becomes of what it holds. */
 export function livenessRules(it: RuleTest): void {
-  it("[CH3] without a connection whatever a chat does keeps it alive", async ({ host, a }) => {
+  it("without a connection whatever a chat does keeps it alive", async ({ host, a }) => {
     const pull = () => host.call("messages.pull", { self: a.self });
     const deeds = [() => a.beat(), () => a.hold("x"), pull, () => a.cancel("y")];
     for (let round = 0; round < 3; round++) {
@@ -22,7 +22,7 @@ export function livenessRules(it: RuleTest): void {
     expect(codeOf(await a.tryBeat())).toBe("chat_offline");
   });
 
-  it("[CH3] an open connection that is silent does not count against what comes another way", async ({ host, a }) => {
+  it("an open connection that is silent does not count against what comes another way", async ({ host, a }) => {
     await host.connect("a");
     for (let n = 0; n < 10; n++) {
       await pass(host, 20 * second);
@@ -34,7 +34,7 @@ export function livenessRules(it: RuleTest): void {
     expect(await statusOf(host, "a")).toBe("offline timeout");
   });
 
-  it("[CH21] the chat and its bound leases live as long as the answer to a heartbeat says", async ({ host, a }) => {
+  it("the chat and its bound leases live as long as the answer to a heartbeat says", async ({ host, a }) => {
     const lease = await a.hold("x", { isBound: true });
     for (const pause of [4_000, 5_999, 3_000, 9_999, 1, 29_000, 500]) {
       host.wait(pause);
@@ -49,7 +49,7 @@ export function livenessRules(it: RuleTest): void {
     expect(await statusOf(host, "a")).toBe("idle");
   });
 
-  it("[CH3] over a connection pings alone keep a chat alive, for ttlMs after the last one", async ({ host }) => {
+  it("over a connection pings alone keep a chat alive, for ttlMs after the last one", async ({ host }) => {
     await Peer.join(host, "a");
     await host.connect("a");
     for (let n = 0; n < 100; n++) {
@@ -66,7 +66,7 @@ export function livenessRules(it: RuleTest): void {
     ["a worker", false, 5_000],
     ["a chat with a user", true, 20_000],
   ] as const) {
-    it(`[CH4] ${kind} is gone ${graceMs / second} s after its connection closed, not before`, async ({ host }) => {
+    it(`${kind} is gone ${graceMs / second} s after its connection closed, not before`, async ({ host }) => {
       const a = await Peer.join(host, "a", { isInteractive });
       await host.connect("a");
       host.wait(100);
@@ -80,7 +80,7 @@ export function livenessRules(it: RuleTest): void {
       expect(codeOf(await a.tryBeat())).toBe("chat_offline");
     });
 
-    it(`[CH4] ${kind} that returns within ${graceMs / second} s in any way was never gone`, async ({ host }) => {
+    it(`${kind} that returns within ${graceMs / second} s in any way was never gone`, async ({ host }) => {
       const [a, b, c] = await Promise.all(["a", "b", "c"].map((chat) => Peer.join(host, chat, { isInteractive })));
       for (const chat of ["a", "b", "c"]) {
         await host.connect(chat);
@@ -100,7 +100,7 @@ export function livenessRules(it: RuleTest): void {
     });
   }
 
-  it("[CH4] the alarm alone ends a grace, also after another look at the chat", async ({ host, a }) => {
+  it("the alarm alone ends a grace, also after another look at the chat", async ({ host, a }) => {
     await host.connect("a");
     await a.release(await a.hold("x", { ttlMs: 3 * second }));
     await host.disconnect("a");
@@ -108,7 +108,7 @@ export function livenessRules(it: RuleTest): void {
     expect(await auditOf(host, "chat.offline")).toMatchObject([{ ageMs: 5_000, detail: { reason: "closed" } }]);
   });
 
-  it("[CH4] the second close of a connection that is known to be gone prolongs nothing", async ({ host }) => {
+  it("the second close of a connection that is known to be gone prolongs nothing", async ({ host }) => {
     await Peer.join(host, "a");
     await host.connect("a");
     await host.disconnect("a");
@@ -118,7 +118,7 @@ export function livenessRules(it: RuleTest): void {
     expect(await statusOf(host, "a")).toBe("offline closed");
   });
 
-  it("[CH4] the late close of an old process's connection does not touch its successor", async ({ host }) => {
+  it("the late close of an old process's connection does not touch its successor", async ({ host }) => {
     const old = await Peer.join(host, "a", { isInteractive: false });
     await host.connect("a");
     host.wait(31 * second);
@@ -129,7 +129,7 @@ export function livenessRules(it: RuleTest): void {
     expect(codeOf(await next.tryBeat())).toBe("ok");
   });
 
-  it("[CH5] chats of lost connections have 90 s from the loss, and what pings renewed", async ({ host }) => {
+  it("chats of lost connections have 90 s from the loss, and what pings renewed", async ({ host }) => {
     const [a, b] = [await Peer.join(host, "a", { isInteractive: false }), await Peer.join(host, "b")];
     const lease = await a.hold("x", { isBound: true });
     for (const chat of ["a", "b"]) await host.connect(chat);
@@ -149,7 +149,7 @@ export function livenessRules(it: RuleTest): void {
     expect(await statusOf(host, "a")).toBe("offline closed");
   });
 
-  it("[CH5] the long grace is given once for each connection", async ({ host, a }) => {
+  it("the long grace is given once for each connection", async ({ host, a }) => {
     await host.connect("a");
     await host.loseConnections();
     host.wait(60 * second);
@@ -166,7 +166,7 @@ export function livenessRules(it: RuleTest): void {
     expect(await statusOf(host, "a")).toBe("idle");
   });
 
-  it("[CH5] who registered anew without a new connection keeps what the old one told", async ({ host, a }) => {
+  it("who registered anew without a new connection keeps what the old one told", async ({ host, a }) => {
     await host.connect("a");
     host.wait(10 * second);
     await a.back();
@@ -178,7 +178,7 @@ export function livenessRules(it: RuleTest): void {
     expect(await statusOf(host, "a")).toBe("idle");
   });
 
-  it("[CH5] a chat without a connection loses none", async ({ host }) => {
+  it("a chat without a connection loses none", async ({ host }) => {
     await Peer.join(host, "a");
     await host.loseConnections();
     host.wait(30 * second);
@@ -191,7 +191,7 @@ export function livenessRules(it: RuleTest): void {
     ["leads", (a: Peer) => a.campaign("boss", { ttlMs: 600 * second })],
     ["stands in line", (a: Peer) => a.queue("held")],
   ] as const) {
-    it(`[CH6] the alarm alone sees within ttlMs that a chat which ${what} has vanished`, async ({ host }) => {
+    it(`the alarm alone sees within ttlMs that a chat which ${what} has vanished`, async ({ host }) => {
       const other = await Peer.join(host, "other");
       await other.hold("held", { ttlMs: hour });
       await other.leave();
@@ -215,7 +215,7 @@ export function livenessRules(it: RuleTest): void {
     });
   }
 
-  it("[CH6] a chat that comes back to what was kept for it is watched again", async ({ host, a }) => {
+  it("a chat that comes back to what was kept for it is watched again", async ({ host, a }) => {
     await a.hold("x", { ttlMs: hour });
     await pass(host, 40 * second);
     expect(await statusOf(host, "a")).toBe("offline timeout");
@@ -226,7 +226,7 @@ export function livenessRules(it: RuleTest): void {
     expect(await auditOf(host, "chat.offline")).toMatchObject([{ ageMs: 0 }, { ageMs: 40_000 }]);
   });
 
-  it("[CH6] chats that hold nothing set no alarm but housekeeping", async ({ host }) => {
+  it("chats that hold nothing set no alarm but housekeeping", async ({ host }) => {
     expect(await host.ring()).toBeNull();
     const a = await Peer.join(host, "a");
     await Peer.join(host, "b");
@@ -248,7 +248,7 @@ export function livenessRules(it: RuleTest): void {
     expect(await statusOf(host, "b")).toBe("offline timeout");
   });
 
-  it("[CH6] an alarm that comes late does what was due, and never again", async ({ host, a }) => {
+  it("an alarm that comes late does what was due, and never again", async ({ host, a }) => {
     await a.hold("x", { ttlMs: 10 * second });
     host.wait(20 * 24 * hour);
     const next = await host.ring();
@@ -259,7 +259,7 @@ export function livenessRules(it: RuleTest): void {
 
 /** What liveness costs in rows, which on the edge are billed. */
 export function livenessRowRules(it: RowTest): void {
-  it("[CH20] while a connection shows that it lives, an unchanged heartbeat writes no row", async ({ host, a }) => {
+  it("while a connection shows that it lives, an unchanged heartbeat writes no row", async ({ host, a }) => {
     await host.connect("a");
     const news = { status: "busy", taskCount: 1, progress: "half", health: { cpu: 0.52, memory: 0.31, uptimeMs: 1 } };
     await a.beat({ ...news, status: "busy" });
@@ -272,7 +272,7 @@ export function livenessRowRules(it: RowTest): void {
     expect(await host.rowsWritten()).toBe(before);
   });
 
-  it("[CH20] without a connection a heartbeat writes at most one row in each third of the ttl", async ({ host, a }) => {
+  it("without a connection a heartbeat writes at most one row in each third of the ttl", async ({ host, a }) => {
     await a.hold("x", { isBound: true });
     await host.ring();
     const before = await host.rowsWritten();
@@ -284,7 +284,7 @@ export function livenessRowRules(it: RowTest): void {
     expect(await statusOf(host, "a")).toBe("idle");
   });
 
-  it("[CH20] reading chats writes no row, also where it finds that one is gone", async ({ host, a }) => {
+  it("reading chats writes no row, also where it finds that one is gone", async ({ host, a }) => {
     await a.hold("x");
     host.wait(31 * second);
     const before = await host.rowsWritten();
@@ -295,7 +295,7 @@ export function livenessRowRules(it: RowTest): void {
     expect(await host.rowsWritten()).toBe(before);
   });
 
-  it("[CH6] an alarm that finds all chats alive writes one row for each that it looks at", async ({ host, a }) => {
+  it("an alarm that finds all chats alive writes one row for each that it looks at", async ({ host, a }) => {
     await host.connect("a");
     await a.hold("x", { isBound: true });
     const before = await host.rowsWritten();

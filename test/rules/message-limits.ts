@@ -5,7 +5,7 @@ import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of what may be sent, where and how often, that hold behind any host. */
 export function messageLimitRules(it: RuleTest): void {
-  it("[MS11] a body has at most 65,536 characters as JSON", async ({ c1: from, c2: to }) => {
+  it("a body has at most 65,536 characters as JSON", async ({ c1: from, c2: to }) => {
     const most = "x".repeat(maxMessageBodyChars - 2);
     await from.send(toAll, most);
     const { code, message } = refused(await from.trySend(toAll, `${most}x`));
@@ -15,7 +15,7 @@ export function messageLimitRules(it: RuleTest): void {
     expect(await to.bodies()).toEqual([most]);
   });
 
-  it("[MS19] a pull has at most a million characters, and at least one message", async ({ c1: from, c2: to }) => {
+  it("a pull has at most a million characters, and at least one message", async ({ c1: from, c2: to }) => {
     const long = "x".repeat(maxMessageBodyChars - 2);
     for (let n = 0; n < 20; n++) await from.send(toAll, long);
     const counts: number[] = [];
@@ -29,13 +29,13 @@ export function messageLimitRules(it: RuleTest): void {
     expect(counts).toEqual([15, 5]);
   });
 
-  it("[MS11] to a chat that is not known nothing is sent", async ({ c1: from }) => {
+  it("a chat that is not known nothing is sent", async ({ c1: from }) => {
     const { code, message } = refused(await from.trySend({ to: "chat", chat: "nobody" }, "hi"));
     expect(code).toBe("unknown_chat");
     expect(message).toContain("nobody");
   });
 
-  it("[MS11] a chat has at most 50 subscriptions; repeats are not refused", async ({ c1: one, c2: other }) => {
+  it("a chat has at most 50 subscriptions; repeats are not refused", async ({ c1: one, c2: other }) => {
     for (let at = 0; at < 50; at++) await one.subscribe(`t${at}`);
     expect((await refusal(one.host, "messages.subscribe", { self: one.self, pattern: "more" })).code).toBe(
       "quota_exceeded",
@@ -46,7 +46,7 @@ export function messageLimitRules(it: RuleTest): void {
     expect(await one.subscribe("more")).toHaveLength(50);
   });
 
-  it("[MS6] chats that answer each other are throttled after 20 messages a minute", async ({ c1: one, c2: other }) => {
+  it("chats that answer each other are throttled after 20 messages a minute", async ({ c1: one, c2: other }) => {
     for (let at = 0; at < 20; at++) {
       await one.send(toChat(other), at);
       await other.send(toChat(one), at);
@@ -65,7 +65,7 @@ export function messageLimitRules(it: RuleTest): void {
     expect(await other.bodies()).toHaveLength(21);
   });
 
-  it("[MS6] a third chat that writes to both does not hide the loop", async ({ c1: one, c2: other, c3: third }) => {
+  it("a third chat that writes to both does not hide the loop", async ({ c1: one, c2: other, c3: third }) => {
     for (let at = 0; at < 20; at++) {
       await one.send(toChat(other), at);
       await other.send(toChat(one), at);
@@ -75,7 +75,7 @@ export function messageLimitRules(it: RuleTest): void {
     await third.send(toChat(one), "still free");
   });
 
-  it("[MS6] a loop throttles no topic, no send to all and no third chat", async ({ c1: one, c2: other, c3: third }) => {
+  it("a loop throttles no topic, no send to all and no third chat", async ({ c1: one, c2: other, c3: third }) => {
     for (let at = 0; at < 60; at++) await one.send(toChat(third), at);
     for (let at = 0; at < 20; at++) {
       await one.send(toChat(other), at);
@@ -90,7 +90,7 @@ export function messageLimitRules(it: RuleTest): void {
     await third.send(toChat(one), 1);
   });
 
-  it("[MS6] twenty slower than a minute are no loop", async ({ c1: one, c2: other }) => {
+  it("twenty slower than a minute are no loop", async ({ c1: one, c2: other }) => {
     for (let at = 0; at < 50; at++) {
       await one.send(toChat(other), at);
       await other.send(toChat(one), at);

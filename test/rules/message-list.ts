@@ -13,7 +13,7 @@ async function list(host: RuleHost): Promise<Listed> {
 
 /** Rules of the list of messages that hold behind any host. */
 export function messageListRules(it: RuleTest): void {
-  it("[MS36] messages of all chats are listed newest first, with their sender, target, age and start", async ({
+  it("messages of all chats are listed newest first, with their sender, target, age and start", async ({
     host,
     c1,
     c2,
@@ -44,10 +44,7 @@ export function messageListRules(it: RuleTest): void {
     ]);
   });
 
-  it("[MS36] a page goes on before the last number, and has at most a million characters of bodies", async ({
-    host,
-    c1,
-  }) => {
+  it("a page goes on before the last number, and has at most a million characters of bodies", async ({ host, c1 }) => {
     const ids: number[] = [];
     for (let n = 0; n < 20; n++) ids.push(await c1.send(toAll, "x".repeat(maxMessageBodyChars - 2)));
     const first = await ask(host, "messages.list", { limit: 200 });
@@ -63,7 +60,7 @@ export function messageListRules(it: RuleTest): void {
 }
 
 export function messageListRowRules(it: RowTest): void {
-  it("[MS36] a list writes no row", async ({ host, c1 }) => {
+  it("a list writes no row", async ({ host, c1 }) => {
     await c1.send(toAll, 1);
     expect(await rowsWritten(host, () => list(host))).toBe(0);
   });

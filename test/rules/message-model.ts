@@ -9,10 +9,7 @@ import { step } from "./steps.ts";
 
 /** Messages against a model, behind any host. */
 export function messageModelRules(it: RuleTest): void {
-  it("[MS1] [MS3] [MS7] [MS8] [MS9] [MS31] [MS32] each receiver pulls the messages of the model", async ({
-    open,
-    runs,
-  }) => {
+  it("each receiver pulls the messages of the model", async ({ open, runs }) => {
     await fc.assert(
       fc.asyncProperty(fc.array(act, { maxLength: 40 }), async (acts) => {
         const host = await open();

@@ -18,7 +18,7 @@ import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of who gets a message, that hold behind any host. */
 export function messageReceiverRules(it: RuleTest): void {
-  it("[MS9] a chat gets nothing sent before it registered; again keeps its place", async ({ host, c1: first }) => {
+  it("a chat gets nothing sent before it registered; again keeps its place", async ({ host, c1: first }) => {
     await first.send(toAll, "before");
     const second = await Correspondent.join(host, "c2");
     await first.send(toAll, "after");
@@ -26,7 +26,7 @@ export function messageReceiverRules(it: RuleTest): void {
     expect(await second.bodies()).toEqual(["after"]);
   });
 
-  it("[MS33] a chat that was removed and registers again has no earlier message", async ({ c1: from, c2: to }) => {
+  it("a chat that was removed and registers again has no earlier message", async ({ c1: from, c2: to }) => {
     await to.subscribe("t");
     await from.send(toChat(to), "old");
     await to.leave();
@@ -39,7 +39,7 @@ export function messageReceiverRules(it: RuleTest): void {
     expect(await to.bodies()).toEqual(["new"]);
   });
 
-  it("[MS9] a subscription begins with the next message; a repeat loses nothing", async ({ c1: from, c2: to }) => {
+  it("a subscription begins with the next message; a repeat loses nothing", async ({ c1: from, c2: to }) => {
     await from.send(toTopic("build.web"), "before");
     expect(await to.subscribe("build.web")).toEqual(["build.web"]);
     await from.send(toTopic("build.web"), "after");
@@ -51,7 +51,7 @@ export function messageReceiverRules(it: RuleTest): void {
     expect(await to.bodies()).toEqual(["after", "once, though two patterns fit"]);
   });
 
-  it("[MS9] an ended subscription delivers nothing, unless another pattern fits", async ({ c1: from, c2: to }) => {
+  it("an ended subscription delivers nothing, unless another pattern fits", async ({ c1: from, c2: to }) => {
     await to.subscribe("a.b");
     await to.subscribe("a.*");
     await from.send(toTopic("a.b"), "b");
@@ -74,7 +74,7 @@ export function messageReceiverRules(it: RuleTest): void {
     "to a topic of its own": (from) => from.send(toTheTopic, "kept", request),
     "to all": (from) => from.send(toAll, "kept", request),
   })) {
-    it(`[MS13] [CH14] an unread message ${what} keeps an offline chat`, async ({ c1: from, c2: to }) => {
+    it(`an unread message ${what} keeps an offline chat`, async ({ c1: from, c2: to }) => {
       await to.subscribe("t.*");
       await to.leave();
       await send(from, to);
@@ -89,7 +89,7 @@ export function messageReceiverRules(it: RuleTest): void {
     });
   }
 
-  it("[MS13] read, foreign, own and expired messages keep no offline chat", async ({ c1: from, c2: to }) => {
+  it("read, foreign, own and expired messages keep no offline chat", async ({ c1: from, c2: to }) => {
     await to.subscribe("t.*");
     const read = await from.send(toChat(to), "read", request);
     await from.send(toChat(to), "short");
@@ -111,7 +111,7 @@ export function messageReceiverRules(it: RuleTest): void {
     expect((await refusal(to.host, "chats.get", { chat: to.chat })).code).toBe("unknown_chat");
   });
 
-  it("[MS13] an older message that outlives the newest keeps its chat, behind many others", async ({ open }) => {
+  it("an older message that outlives the newest keeps its chat, behind many others", async ({ open }) => {
     for (const target of ["chat", "topic", "wild"]) {
       const [from, to] = await two(open);
       await to.subscribe(target === "wild" ? "t.*" : "t.a");
@@ -129,7 +129,7 @@ export function messageReceiverRules(it: RuleTest): void {
     }
   });
 
-  it("[MS13] messages to all keep a chat for eight days", async ({ c1: from, c2: to }) => {
+  it("messages to all keep a chat for eight days", async ({ c1: from, c2: to }) => {
     await to.leave();
     for (let days = 1; days <= 8; days++) {
       await from.send(toAll, days, request);
@@ -140,7 +140,7 @@ export function messageReceiverRules(it: RuleTest): void {
     }
   });
 
-  it("[MS13] a message for it alone keeps it for its own time, whenever it was sent", async ({ c1: from, c2: to }) => {
+  it("a message for it alone keeps it for its own time, whenever it was sent", async ({ c1: from, c2: to }) => {
     await from.send(toChat(to), "first", request);
     await to.leave();
     for (const body of ["second", "third"]) {
@@ -162,7 +162,7 @@ export function messageReceiverRules(it: RuleTest): void {
     })
     .map((drawn) => drawn.words.join(".") + drawn.end);
 
-  it("[MS4] * stands for one word and ** at the end for one or more, as a brute force over the words has it", () => {
+  it("* stands for one word and ** at the end for one or more, as a brute force over the words has it", () => {
     const pattern = fc.oneof({ weight: 9, arbitrary: patterns }, { weight: 1, arbitrary: fc.constant("**") });
     let fitting = 0;
     fc.assert(
@@ -176,7 +176,7 @@ export function messageReceiverRules(it: RuleTest): void {
     expect(fitting).toBeGreaterThan(100);
   });
 
-  it("[MS4] a subscription with wildcards gets exactly what its pattern stands for", async ({ host }) => {
+  it("a subscription with wildcards gets exactly what its pattern stands for", async ({ host }) => {
     const from = await Correspondent.join(host, "from");
     const topics = ["a", "a.b", "a.b.c", "b.a", "b", "a-1.b"];
     const chats = ["a", "a.*", "a.**", "*.b", "**", "*.*", "a.*.c", "a.*.**"];
@@ -198,7 +198,7 @@ export function messageReceiverRules(it: RuleTest): void {
     });
   });
 
-  it("[MS11] topics and patterns that are none are refused", async ({ c1: chat }) => {
+  it("topics and patterns that are none are refused", async ({ c1: chat }) => {
     for (const topic of ["", "a.", ".a", "a..b", "a b", "*", "a.*", "a/b", "é", "a".repeat(61), "a.".repeat(8) + "a"]) {
       expect(refused(await chat.trySend(toTopic(topic), 1)).code).toBe("bad_input");
     }

@@ -16,7 +16,7 @@ import { ruleTest, type RowTest } from "./rule-test.ts";
 
 /** Rules of messages that can only be seen in rows. */
 export function messageRowRules(it: RowTest): void {
-  it("[MS29] pulling until isMore is false returns every message among others", async ({ host, c1: from, c2: to }) => {
+  it("pulling until isMore is false returns every message among others", async ({ host, c1: from, c2: to }) => {
     await to.subscribe("news.**");
     const ids: number[] = [];
     for (const count of [4_500, 1_999, 2_000, 0, 2_001]) {
@@ -37,7 +37,7 @@ export function messageRowRules(it: RowTest): void {
     expect(await to.pull()).toMatchObject({ messages: [], unread: 0, isMore: false });
   });
 
-  it("[MS28] [MS29] ack and heartbeat report 0 unread only when it is so", async ({ host, c1: from, c2: to }) => {
+  it("ack and heartbeat report 0 unread only when it is so", async ({ host, c1: from, c2: to }) => {
     await to.subscribe("news.**");
     const first = await from.send(toTopic("news.a"), "first");
     await fillTopic(host, "other", 12_500);
@@ -53,7 +53,7 @@ export function messageRowRules(it: RowTest): void {
     expect(await beat()).toBe(0);
   });
 
-  it("[MS20] [MS29] high priority is first behind any number of others", async ({ host, c1: from, c2: to }) => {
+  it("high priority is first behind any number of others", async ({ host, c1: from, c2: to }) => {
     for (const pattern of ["news.**", "plain"]) await to.subscribe(pattern);
     await fillTopic(host, "plain", 3_000);
     await fillTopic(host, "other", 3_000, 2);
@@ -65,7 +65,7 @@ export function messageRowRules(it: RowTest): void {
     expect(await to.pull({ minPriority: "high" })).toMatchObject({ messages: { length: 3 }, isMore: false });
   });
 
-  it("[MS8] expired messages are deleted at the full hour, but the newest", async ({ host, c1: from }) => {
+  it("expired messages are deleted at the full hour, but the newest", async ({ host, c1: from }) => {
     await from.sendMany(250, { ttlMs: 1_000 });
     const rows = (): Promise<unknown[]> => host.rows("SELECT 1 FROM messages");
     host.wait(2_000);
@@ -76,7 +76,7 @@ export function messageRowRules(it: RowTest): void {
     expect(await rows()).toHaveLength(1);
   });
 
-  it("[MS11] a refusal writes no row, a message one, reading none", async ({ host, c1: from, c2: to }) => {
+  it("a refusal writes no row, a message one, reading none", async ({ host, c1: from, c2: to }) => {
     const large = "x".repeat(maxMessageBodyChars);
     expect(await rowsWritten(host, () => from.trySend(toAll, large, { requestId: "r" }))).toBe(0);
     expect(await rowsWritten(host, () => from.trySend({ to: "chat", chat: "none" }, 1, { requestId: "r" }))).toBe(0);
@@ -85,7 +85,7 @@ export function messageRowRules(it: RowTest): void {
     expect(await rowsWritten(host, () => ask(host, "chats.heartbeat", { self: to.self }))).toBe(0);
   });
 
-  it("[MS8] a message above the limits deletes the oldest, by number and characters", async ({ host, c1: from }) => {
+  it("a message above the limits deletes the oldest, by number and characters", async ({ host, c1: from }) => {
     const kept = async (): Promise<{ n: number; chars: number }> => {
       const query = "SELECT count(*) AS n, sum(length(body)) AS chars FROM messages";
       const [row] = await host.rows<{ n: number; chars: number }>(query);
@@ -99,7 +99,7 @@ export function messageRowRules(it: RowTest): void {
     expect(await kept()).toEqual({ n: 10, chars: 100_000 });
   });
 
-  it("[MS14] after fifty messages for others they are passed for good", async ({ host, c1: from, c2: to }) => {
+  it("after fifty messages for others they are passed for good", async ({ host, c1: from, c2: to }) => {
     const beat = async (who: Correspondent): Promise<number> =>
       (await ask(host, "chats.heartbeat", { self: who.self })).unread;
     const cursor = async (chat: string): Promise<number> =>
@@ -135,7 +135,7 @@ async function fillTopic(host: RowHost, topic: string, count: number, priority =
 /** What a host of this process is told to hand on. */
 export function messageHintRules(open: OpenHost<RuleHost & { readonly hints: Hint[] }>): void {
   const it = ruleTest(open);
-  it("[MS1] a hint names a committed message, and no other", async ({ host, c1: from, c2: to }) => {
+  it("a hint names a committed message, and no other", async ({ host, c1: from, c2: to }) => {
     host.hints.length = 0;
     await from.send(toChat(to), 1);
     await from.send(toTopic("t"), 1);

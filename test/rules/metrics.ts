@@ -24,7 +24,7 @@ const once = { maxAttempts: 1, backoff: { baseMs: 0, capMs: 0, hasJitter: false 
 
 /** Rules of the workspace's metrics. */
 export function metricRules(it: TaskTest): void {
-  it("[OB4] tasks are counted by state, and each end once", async ({ host, a }) => {
+  it("tasks are counted by state, and each end once", async ({ host, a }) => {
     for (let n = 0; n < 3; n++) await submitOne(host);
     await a.ack(await a.take());
     const failed = await a.take();
@@ -46,7 +46,7 @@ export function metricRules(it: TaskTest): void {
     expect(["done", "dead", "cancelled"].map((outcome) => ended("shim_task_ends_total", outcome))).toEqual([3, 1, 1]);
   });
 
-  it("[OB4] a task that waits for others counts as blocked, and as dead with them", async ({ host, a }) => {
+  it("a task that waits for others counts as blocked, and as dead with them", async ({ host, a }) => {
     const first = await submitOne(host, once);
     await submitOne(host, { dependsOn: [first] });
     expect((await sampled(host))("shim_tasks", "blocked")).toBe(1);
@@ -58,7 +58,7 @@ export function metricRules(it: TaskTest): void {
     expect(after("shim_dead_tasks", "dependency")).toBe(1);
   });
 
-  it("[OB4] few tasks among many are counted by state as many of them are", async ({ host, a }) => {
+  it("few tasks among many are counted by state as many of them are", async ({ host, a }) => {
     const states = ["blocked", "scheduled", "queued", "assigned", "running", "dead", "ended"] as const;
     const counted = async (): Promise<(number | undefined)[]> => {
       const value = await sampled(host);
@@ -78,7 +78,7 @@ export function metricRules(it: TaskTest): void {
     expect(await counted()).toEqual([1, 1, 31, 0, 1, 1, 1, 1]);
   });
 
-  it("[OB27] the oldest queued task is the one with the lowest number, and waits are of those assigned", async ({
+  it("the oldest queued task is the one with the lowest number, and waits are of those assigned", async ({
     host,
     a,
   }) => {
@@ -94,7 +94,7 @@ export function metricRules(it: TaskTest): void {
     expect(waited("shim_task_run_seconds", "95")).toBe(0);
   });
 
-  it("[OB27] the queue's age begins when a task becomes ready, not when it was submitted", async ({ host, a }) => {
+  it("the queue's age begins when a task becomes ready, not when it was submitted", async ({ host, a }) => {
     const age = async (): Promise<unknown> => (await sampled(host))("shim_task_oldest_queued_seconds");
     await submitOne(host, { type: "later", delayMs: 40_000 });
     const first = await submitOne(host, { type: "x" });
@@ -106,7 +106,7 @@ export function metricRules(it: TaskTest): void {
     expect(await age()).toBe(20);
   });
 
-  it("[OB8] a counter does not fall when what it counted is pruned", async ({ host, a }) => {
+  it("a counter does not fall when what it counted is pruned", async ({ host, a }) => {
     await submitOne(host);
     await a.ack(await a.take());
     await a.leave();
@@ -122,7 +122,7 @@ export function metricRules(it: TaskTest): void {
       );
   });
 
-  it("[OB8] a raised epoch, whose numbers begin anew, keeps what was counted", async ({ host, a }) => {
+  it("a raised epoch, whose numbers begin anew, keeps what was counted", async ({ host, a }) => {
     for (let n = 0; n < 3; n++) await submitOne(host);
     await a.ack(await a.take());
     await ask(host, "epoch.raise", { reason: "restore", quietMs: 0 });
@@ -132,7 +132,7 @@ export function metricRules(it: TaskTest): void {
     expect(after("shim_task_ends_total", "done")).toBe(1);
   });
 
-  it("[OB4] a bound lease counts as long as its chat lives", async ({ host }) => {
+  it("a bound lease counts as long as its chat lives", async ({ host }) => {
     await ask(host, "settings.set", { settings: { chatTtlMs: 30_000 } });
     const a = await Peer.join(host, "a");
     await a.hold("r", { isBound: true });
@@ -145,9 +145,7 @@ export function metricRules(it: TaskTest): void {
     expect((await sampled(host))("shim_leases")).toBe(0);
   });
 
-  it("[OB13] [OB8] each entry of the audit log counts once, however often entries are summed and pruned", async ({
-    host,
-  }) => {
+  it("each entry of the audit log counts once, however often entries are summed and pruned", async ({ host }) => {
     await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
     const a = await Peer.join(host, "a");
     const granted = async (): Promise<number | undefined> =>
@@ -166,7 +164,7 @@ export function metricRules(it: TaskTest): void {
     expect(after("shim_workspace_events_total", "lease.granted")).toBe(554);
   });
 
-  it("[OB4] chats are counted by status, leases while they are held", async ({ host }) => {
+  it("chats are counted by status, leases while they are held", async ({ host }) => {
     const a = await Hand.join(host, "a");
     await Hand.join(host, "b");
     await ask(host, "leases.acquire", { self: a.self, resource: "r", requestId: "r1", ttlMs: 60_000 });

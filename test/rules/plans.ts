@@ -19,7 +19,7 @@ const large: Job = {
 
 /** Rules of jobs that become tasks. */
 export function planRules(it: TaskTest): void {
-  it("[PL19] a job is split above the threshold, where it is asked for, and as it is listed", async ({ host }) => {
+  it("a job is split above the threshold, where it is asked for, and as it is listed", async ({ host }) => {
     const plain = await ask(host, "plans.estimate", { job: small });
     expect(plain).toMatchObject({ complexity: { score: 1, threshold: 8, isAboveThreshold: false }, parts: null });
     expect(plain.reason).toContain("not above 8");
@@ -44,7 +44,7 @@ export function planRules(it: TaskTest): void {
     expect((await ask(host, "tasks.list", {})).tasks).toEqual([]);
   });
 
-  it("[PL20] [PL31] [PL32] parts are submitted together, and the join represents the job", async ({ host }) => {
+  it("parts are submitted together, and the join represents the job", async ({ host }) => {
     const made = await ask(host, "plans.submit", {
       job: large,
       type: "code",
@@ -71,7 +71,7 @@ export function planRules(it: TaskTest): void {
     expect(again).toMatchObject({ task: made.task, isDuplicate: true, state: "done", parts: [] });
   });
 
-  it("[PL32] without a rule the join is a chat's task, with all results by name", async ({ host }) => {
+  it("without a rule the join is a chat's task, with all results by name", async ({ host }) => {
     const made = await ask(host, "plans.submit", { job: small, isForced: true, type: "code", joinType: "review" });
     const a = await Hand.join(host, "a", { capacity: 10 });
     for (const { name } of made.parts) await a.ack(await a.take({ types: ["code"] }), name);
@@ -80,7 +80,7 @@ export function planRules(it: TaskTest): void {
     expect(join.inputs.map(({ ref, result }) => [ref, result])).toEqual(made.parts.map(({ name }) => [name, name]));
   });
 
-  it("[PL33] a part that has died is named in the result of the others, where that is asked for", async ({ host }) => {
+  it("a part that has died is named in the result of the others, where that is asked for", async ({ host }) => {
     const parts = ["one", "two"].map((name) => ({ name, text: name }));
     const job = { title: "two things" };
     const request = { job, strategy: { by: "list", parts }, type: "x", joinRule: "collect" } as const;
@@ -100,7 +100,7 @@ export function planRules(it: TaskTest): void {
     });
   });
 
-  it("[PL20] a job that is not split is one task; the same request again submits nothing more", async ({ host }) => {
+  it("a job that is not split is one task; the same request again submits nothing more", async ({ host }) => {
     const request = { job: small, type: "docs", requestId: "r1" };
     const made = await ask(host, "plans.submit", request);
     expect(made).toMatchObject({ parts: [], state: "queued", complexity: { score: 1 } });
@@ -133,7 +133,7 @@ async function refused(host: RuleHost, input: InputOf<"plans.submit">): Promise<
 
 /** Rules of tasks that the coordinator does itself. */
 export function taskJoinRules(it: TaskTest): void {
-  it("[TA26] [PL8] done parts are joined by the rule; no chat claims the join", async ({ host, a }) => {
+  it("done parts are joined by the rule; no chat claims the join", async ({ host, a }) => {
     const [web, api, all, count] = await submit(
       host,
       { type: "x", ref: "web" },
@@ -165,7 +165,7 @@ export function taskJoinRules(it: TaskTest): void {
     expect([first.task, second.task]).toEqual([web, api]);
   });
 
-  it("[TA26] what depends on a join gets its result", async ({ host, a }) => {
+  it("what depends on a join gets its result", async ({ host, a }) => {
     await submit(
       host,
       { type: "x", ref: "one" },
@@ -180,7 +180,7 @@ export function taskJoinRules(it: TaskTest): void {
     });
   });
 
-  it("[TA36] [PL10] with `ignore` a join names missing parts; else it dies with them", async ({ host, a }) => {
+  it("with `ignore` a join names missing parts; else it dies with them", async ({ host, a }) => {
     const [good, bad, gone, all, strict] = await submit(
       host,
       { type: "x", ref: "good" },
@@ -205,7 +205,7 @@ export function taskJoinRules(it: TaskTest): void {
     expect([await stateOf(host, good), await stateOf(host, bad)]).toEqual(["done", "dead failed"]);
   });
 
-  it("[TA35] [TA26] a join of done parts is done at once; equal names become numbers", async ({ host, a }) => {
+  it("a join of done parts is done at once; equal names become numbers", async ({ host, a }) => {
     const [one] = await submit(host, { type: "x", ref: "part" });
     const [other] = await submit(host, { type: "x", ref: "part" });
     await a.ack(await a.take(), 1);
@@ -219,7 +219,7 @@ export function taskJoinRules(it: TaskTest): void {
     });
   });
 
-  it("[TA35] a ref that is the number of another part does not name it", async ({ host, a }) => {
+  it("a ref that is the number of another part does not name it", async ({ host, a }) => {
     const one = await submitOne(host);
     const other = await submitOne(host, { ref: String(one) });
     const all = await submitOne(host, { dependsOn: [one, other], joinRule: "collect" });
@@ -233,7 +233,7 @@ export function taskJoinRules(it: TaskTest): void {
     });
   });
 
-  it("[TA37] [PL11] results that are too large together end the join as dead, with the reason", async ({ host, a }) => {
+  it("results that are too large together end the join as dead, with the reason", async ({ host, a }) => {
     const names = ["a", "b"];
     const numbers = await submit(host, ...names.map((ref) => ({ type: "x", ref })), {
       type: "join",
@@ -248,7 +248,7 @@ export function taskJoinRules(it: TaskTest): void {
     expect(await endsOf(host, all)).toEqual([]);
   });
 
-  it("[TA38] a join of nothing, or at a time of its own, is refused", async ({ host }) => {
+  it("a join of nothing, or at a time of its own, is refused", async ({ host }) => {
     const refused = await refusal(host, "tasks.submit", { tasks: [{ type: "join", joinRule: "count" }] });
     expect(refused).toMatchObject({ code: "bad_input" });
     expect(refused.message).toContain("dependsOn");

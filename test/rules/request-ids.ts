@@ -93,13 +93,13 @@ export function requestIdRules(it: RowTest): void {
   /** Of the host: test/workers. */
   const ofHosts = ["tokens.create"];
 
-  it("[RQ5] every operation with a request id is tried below", () => {
+  it("every operation with a request id is tried below", () => {
     const names = operationNames.filter((name) => "requestId" in operations[name].input.shape);
     expect(names.toSorted()).toEqual([...Object.keys(twice), ...ofChats, ...ofHosts].toSorted());
   });
 
   it.for(Object.keys(twice) as EngineOperation[])(
-    "[RQ5] a machine never meets the request id of another, under any `by`: %s",
+    "a machine never meets the request id of another, under any `by`: %s",
     async (name, { host }) => {
       for (const key of ["d1", "d2"]) {
         await set(host, key, 1);
@@ -131,7 +131,7 @@ export function requestIdRules(it: RowTest): void {
     },
   );
 
-  it("[RQ5] the same request id of another machine is a new request", async ({ host }) => {
+  it("the same request id of another machine is a new request", async ({ host }) => {
     const on = { key: "flag", value: "on", requestId: "1" };
     const first = given(await host.call("state.set", on, own));
     await set(host, "flag", "off");
@@ -146,7 +146,7 @@ export function requestIdRules(it: RowTest): void {
     expect(one.tasks[0]?.task).not.toBe(two.tasks[0]?.task);
   });
 
-  it("[RQ3] a delete or an update that changes nothing writes no row and is not remembered", async ({ host }) => {
+  it("a delete or an update that changes nothing writes no row and is not remembered", async ({ host }) => {
     await set(host, "there", 1);
     const gone = { key: "a", requestId: "r" };
     expect(await rowsWritten(host, () => ask(host, "state.delete", gone))).toBe(0);
@@ -165,7 +165,7 @@ export function requestIdRules(it: RowTest): void {
     expect((await ask(host, "state.get", { key: "a" })).entry).toMatchObject({ value: 2 });
   });
 
-  it("[RQ7] a machine's request ids are limited until the oldest is a day old", async ({ host }) => {
+  it("a machine's request ids are limited until the oldest is a day old", async ({ host }) => {
     await ask(host, "settings.set", { settings: { maxRequestIdsPerMachine: 100 } });
     const write = (actor: Actor, at: number) =>
       host.call("state.set", { key: "k", value: at, requestId: `r${at}` }, actor);
@@ -184,7 +184,7 @@ export function requestIdRules(it: RowTest): void {
     expect(refused(await write(own, 101))).toMatchObject({ code: "throttled", retryAfterMs: 1_000 });
   });
 
-  it("[RQ7] so many characters of results are remembered", async ({ host }) => {
+  it("so many characters of results are remembered", async ({ host }) => {
     await ask(host, "settings.set", { settings: { maxRequestCharsPerMachine: 100_000 } });
     const keys = Array.from({ length: 100 }, (_, at) => `${at}`.padStart(500, "k"));
     const writes = keys.map((key) => ({ op: "set" as const, key, value: 1 }));

@@ -22,7 +22,7 @@ import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** Rules of request ids that hold behind any host. */
 export function requestRules(it: RuleTest): void {
-  it("[RQ1] a repeated request returns the first result and changes nothing", async ({ host }) => {
+  it("a repeated request returns the first result and changes nothing", async ({ host }) => {
     const first = await ask(host, "state.set", { key: "a", value: 1, ifVersion: 0, requestId: "r1" });
     await set(host, "a", 2);
     expect(await ask(host, "state.set", { key: "a", value: 1, ifVersion: 0, requestId: "r1" })).toEqual(first);
@@ -34,7 +34,7 @@ export function requestRules(it: RuleTest): void {
     expect(await get(host, "a")).toMatchObject({ value: 3 });
   });
 
-  it("[RQ1] a repeated update is answered, though its conditions no longer hold", async ({ host, c1: chat }) => {
+  it("a repeated update is answered, though its conditions no longer hold", async ({ host, c1: chat }) => {
     const lease = { self: chat.self, resource: "x", requestId: "l", ttlMs: 1_000 };
     const held = await ask(host, "leases.acquire", lease);
     const token = held.state === "granted" ? held.lease.token : 0;
@@ -53,9 +53,7 @@ export function requestRules(it: RuleTest): void {
     expect(await revision(host)).toBe(before);
   });
 
-  it("[RQ8] a drain, and a cancellation, discard or replay of tasks, is done once under its request id", async ({
-    host,
-  }) => {
+  it("a drain, and a cancellation, discard or replay of tasks, is done once under its request id", async ({ host }) => {
     const hand = await Hand.join(host, "w");
     const die = async (): Promise<number> => {
       const task = await submitOne(host, { type: "dies" });
@@ -90,7 +88,7 @@ export function requestRules(it: RuleTest): void {
     expect(await ask(host, "chats.get", { chat: "w" })).toMatchObject({ status: "idle" });
   });
 
-  it("[RQ1] [MS2] a repeated message is stored once, and its sender sees it", async ({ host, c1: from, c2: to }) => {
+  it("a repeated message is stored once, and its sender sees it", async ({ host, c1: from, c2: to }) => {
     const sent = { self: from.self, target: toAll, body: { text: "hi" }, requestId: "r1" };
     const first = await ask(host, "messages.send", sent);
     expect(first.isRepeat).toBe(false);
@@ -102,13 +100,13 @@ export function requestRules(it: RuleTest): void {
     expect(await to.bodies()).toEqual([]);
   });
 
-  it("[RQ1] without an id each request is a new one", async ({ c1: from, c2: to }) => {
+  it("without an id each request is a new one", async ({ c1: from, c2: to }) => {
     await from.send(toAll, "hi");
     await from.send(toAll, "hi");
     expect(await to.bodies()).toEqual(["hi", "hi"]);
   });
 
-  it("[RQ2] the same id with another request is refused and changes nothing", async ({ host }) => {
+  it("the same id with another request is refused and changes nothing", async ({ host }) => {
     const write = { key: "a", value: { n: 1 }, requestId: "r1" };
     await ask(host, "state.set", write);
     const before = await revision(host);
@@ -129,7 +127,7 @@ export function requestRules(it: RuleTest): void {
     expect(await get(host, "a")).toMatchObject({ value: { n: 1 } });
   });
 
-  it("[RQ2] any two different requests are told apart", async ({ runs, host }) => {
+  it("any two different requests are told apart", async ({ runs, host }) => {
     let count = 0;
     const value = fc.oneof(fc.string({ maxLength: 6 }), fc.integer(), fc.array(fc.nat(3), { maxLength: 3 }));
     await fc.assert(
@@ -143,7 +141,7 @@ export function requestRules(it: RuleTest): void {
     );
   });
 
-  it("[RQ2] another message under the id of a sent one is refused and not sent", async ({ c1: from, c2: to }) => {
+  it("another message under the id of a sent one is refused and not sent", async ({ c1: from, c2: to }) => {
     await from.send(toAll, "one", { requestId: "r1" });
     for (const [target, body, more] of [
       [toAll, "two", {}],
@@ -156,7 +154,7 @@ export function requestRules(it: RuleTest): void {
     expect(await to.bodies()).toEqual(["one"]);
   });
 
-  it("[RQ3] only successes are kept: a refused request is judged anew under its id", async ({ host }) => {
+  it("only successes are kept: a refused request is judged anew under its id", async ({ host }) => {
     const write = { key: "a", value: 1, ifVersion: 1, requestId: "r1" };
     expect((await refusal(host, "state.set", write)).code).toBe("version_mismatch");
     await set(host, "a", 0);
@@ -170,7 +168,7 @@ export function requestRules(it: RuleTest): void {
     expect(await to.bodies()).toEqual(["hi"]);
   });
 
-  it("[RQ4] an id is known for a day, to its last instant, swept or not", async ({ open }) => {
+  it("an id is known for a day, to its last instant, swept or not", async ({ open }) => {
     for (const isSwept of [false, true]) {
       const host = await open();
       const write = { key: "a", value: 1, requestId: "r1" };
@@ -188,7 +186,7 @@ export function requestRules(it: RuleTest): void {
     }
   });
 
-  it("[RQ5] one id of two chats or operations is two requests", async ({ host, c1: one, c2: other, c3: reader }) => {
+  it("one id of two chats or operations is two requests", async ({ host, c1: one, c2: other, c3: reader }) => {
     await one.send(toAll, "from one", { requestId: "r1" });
     await other.send(toAll, "from other", { requestId: "r1" });
     expect(await reader.bodies()).toEqual(["from one", "from other"]);
@@ -200,7 +198,7 @@ export function requestRules(it: RuleTest): void {
     expect((await happened(host, "a")).map(({ value }) => value)).toEqual([1, 2, 3, 4, null]);
   });
 
-  it("[RQ5] a restarted chat repeats its own request", async ({ host, c1: from, c2: to }) => {
+  it("a restarted chat repeats its own request", async ({ host, c1: from, c2: to }) => {
     const id = await from.send(toAll, "once", { requestId: "r1" });
     const before = from.incarnation;
     await restart(host, from);
@@ -213,7 +211,7 @@ export function requestRules(it: RuleTest): void {
 
 /** Rules of request ids that can only be seen in rows. */
 export function requestRowRules(it: RowTest): void {
-  it("[RQ1] a repeat writes no row", async ({ host, c1: chat }) => {
+  it("a repeat writes no row", async ({ host, c1: chat }) => {
     const more = { requestId: "r" };
     await set(host, "a", 1, more);
     await ask(host, "state.delete", { key: "a", ...more });
@@ -223,7 +221,7 @@ export function requestRowRules(it: RowTest): void {
     expect(await rowsWritten(host, () => chat.send(toAll, "once", more))).toBe(0);
   });
 
-  it("[RQ4] the sweep forgets ids whose day is over, however many, and no others", async ({ host }) => {
+  it("the sweep forgets ids whose day is over, however many, and no others", async ({ host }) => {
     for (let at = 0; at < 250; at++) await set(host, "a", at, { requestId: `old-${at}` });
     host.wait(23 * hour);
     await set(host, "a", 0, { requestId: "young" });

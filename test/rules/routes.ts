@@ -35,7 +35,7 @@ const cost = (dollars: number): { tokens: number; costMicros: number } => ({
 
 /** Rules of what is recorded of routed attempts. */
 export function routeRules(it: TaskTest): void {
-  it("[RT20] [RT12] each end of a routed attempt is counted for its tier and its model", async ({ host, a }) => {
+  it("each end of a routed attempt is counted for its tier and its model", async ({ host, a }) => {
     await submit(host, { type: "build" }, { type: "build" }, { type: "build" });
     await a.do("tasks.ack", await a.take(), { route: route(), usage: cost(2) });
     await a.do("tasks.ack", await a.take(), { route: route(), usage: cost(4) });
@@ -49,7 +49,7 @@ export function routeRules(it: TaskTest): void {
     expect(await routesOf(host, "other")).toEqual({ tiers: [], routed: { tasks: 0, accepted: 0, costMicros: 0 } });
   });
 
-  it("[RT20] a route that a heartbeat reported counts when the coordinator ends the attempt", async ({ host, a }) => {
+  it("a route that a heartbeat reported counts when the coordinator ends the attempt", async ({ host, a }) => {
     await submitOne(host, { startToCloseMs: minute, heartbeatMs: 10 * minute });
     const held = await a.take();
     await a.do("tasks.heartbeat", held, { route: route(), usage: cost(3) });
@@ -57,7 +57,7 @@ export function routeRules(it: TaskTest): void {
     expect((await routesOf(host)).tiers).toMatchObject([{ tried: 1, succeeded: 0, meanCostMicros: 3_000_000 }]);
   });
 
-  it("[RT20] the route of an earlier claim says nothing of the next", async ({ host, a }) => {
+  it("the route of an earlier claim says nothing of the next", async ({ host, a }) => {
     await submitOne(host);
     const first = await a.take();
     await a.do("tasks.heartbeat", first, { route: route() });
@@ -66,7 +66,7 @@ export function routeRules(it: TaskTest): void {
     expect((await routesOf(host)).tiers).toEqual([]);
   });
 
-  it("[RT12] machine trouble, a release and later attempts count for no tier", async ({ host, a }) => {
+  it("machine trouble, a release and later attempts count for no tier", async ({ host, a }) => {
     await submit(host, { type: "build" });
     const trouble = route({ isCounted: false });
     await a.do("tasks.nack", await a.take(), { route: trouble, reason: "no account", delayMs: 0 });
@@ -76,7 +76,7 @@ export function routeRules(it: TaskTest): void {
     expect((await routesOf(host)).tiers).toEqual([]);
   });
 
-  it("[RT30] a task is accepted when its last attempt was done, at the cost of all of them", async ({ host, a }) => {
+  it("a task is accepted when its last attempt was done, at the cost of all of them", async ({ host, a }) => {
     await submitOne(host);
     await a.do("tasks.nack", await a.take(), { route: route(), reason: "broken", delayMs: 0, usage: cost(1) });
     expect((await routesOf(host)).routed).toMatchObject({ tasks: 0 });
@@ -85,7 +85,7 @@ export function routeRules(it: TaskTest): void {
     expect((await routesOf(host)).routed).toEqual({ tasks: 1, accepted: 1, costMicros: 5_000_000 });
   });
 
-  it("[RT30] a dead task is not accepted; replayed, it is open until it ends again", async ({ host, a }) => {
+  it("a dead task is not accepted; replayed, it is open until it ends again", async ({ host, a }) => {
     const task = await submitOne(host, { maxAttempts: 1 });
     await a.do("tasks.nack", await a.take(), { route: route(), reason: "broken", usage: cost(1) });
     expect((await routesOf(host)).routed).toMatchObject({ tasks: 1, accepted: 0, costMicros: 1_000_000 });
@@ -96,7 +96,7 @@ export function routeRules(it: TaskTest): void {
     expect((await routesOf(host)).routed).toMatchObject({ tasks: 1, accepted: 1, costMicros: 3_000_000 });
   });
 
-  it("[RT30] a task with an attempt whose cost is unknown is in no sum, and an explored tier is counted", async ({
+  it("a task with an attempt whose cost is unknown is in no sum, and an explored tier is counted", async ({
     host,
     a,
   }) => {
@@ -106,7 +106,7 @@ export function routeRules(it: TaskTest): void {
     expect(await routesOf(host)).toMatchObject({ tiers: [{ tried: 2 }], routed: { tasks: 1 } });
   });
 
-  it("[RT23] [RT24] the model of every attempt is recorded, and is no evidence for a choice", async ({ host, a }) => {
+  it("the model of every attempt is recorded, and is no evidence for a choice", async ({ host, a }) => {
     await submit(host, { type: "build" }, { type: "build" }, { type: "other" });
     await a.do("tasks.ack", await a.take({ types: ["build"] }), { ran, usage: cost(2) });
     const held = await a.take({ types: ["build"] });
@@ -135,7 +135,7 @@ export function routeRules(it: TaskTest): void {
     ]);
   });
 
-  it("[RT22] what was recorded stays when the task is pruned", async ({ host, a }) => {
+  it("what was recorded stays when the task is pruned", async ({ host, a }) => {
     await submitOne(host);
     await a.do("tasks.ack", await a.take(), { route: route(), usage: cost(1) });
     await pass(host, 40 * day);
@@ -145,7 +145,7 @@ export function routeRules(it: TaskTest): void {
 }
 
 export function routeRowRules(it: TaskRowTest): void {
-  it("[RT21] an attempt without a route writes no row more", async ({ host }) => {
+  it("an attempt without a route writes no row more", async ({ host }) => {
     const a = await Hand.join(host, "worker", { capacity: 4 });
     await submit(host, { type: "x" }, { type: "x" }, { type: "x" }, { type: "x" });
     const [one, two, three, four] = await a.claim({ limit: 4 });
@@ -161,7 +161,7 @@ export function routeRowRules(it: TaskRowTest): void {
     expect(await rowsWritten(host, () => a.do("tasks.heartbeat", four, { route: route() }))).toBe(0);
   });
 
-  it("[RT22] of a type the newest 2,000 attempts stay, of at most 200 types", async ({ host, a }) => {
+  it("of a type the newest 2,000 attempts stay, of at most 200 types", async ({ host, a }) => {
     const insert = `INSERT INTO routes (type, task, claim, tier, model, band, reason, isCounted, ended, became,
          at, tokens, costMicros)
        WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)`;
@@ -178,7 +178,7 @@ export function routeRowRules(it: TaskRowTest): void {
     expect([types.length, types.includes("new"), types.includes("last")]).toEqual([200, true, false]);
   });
 
-  it("[RT23] [RT24] models of attempts are bounded as routes are, and take the room of none", async ({ host, a }) => {
+  it("models of attempts are bounded as routes are, and take the room of none", async ({ host, a }) => {
     const insert = `INSERT INTO attempt_models (type, task, claim, model, source, ended, at, tokens, costMicros)
        WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)`;
     await host.run(`${insert} SELECT 'many', -n, 1, 'm', 'default', 'done', 0, 1, 1 FROM n`, 2_100);
@@ -193,7 +193,7 @@ export function routeRowRules(it: TaskRowTest): void {
     expect((await ask(host, "tasks.routes", {})).types).toEqual(["many", "new"]);
   });
 
-  it("[RT23] a model that is reported again writes no row, and two ends at once record both", async ({ host }) => {
+  it("a model that is reported again writes no row, and two ends at once record both", async ({ host }) => {
     const a = await Hand.join(host, "worker", { capacity: 4 });
     await submit(host, { type: "x" }, { type: "x" });
     const [one, two] = await a.claim({ limit: 2 });

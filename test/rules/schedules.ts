@@ -44,7 +44,7 @@ async function auditOf(host: RuleHost): Promise<string[]> {
 
 /** Rules of schedules that hold behind any host. */
 export function scheduleRules(it: TaskTest): void {
-  it("[SD1] a schedule is created once, with its next three times, and its tasks are as they were given", async ({
+  it("a schedule is created once, with its next three times, and its tasks are as they were given", async ({
     host,
   }) => {
     const given = { ...hourly, task: { type: "build", payload: { of: "web" }, priority: 7, tags: ["a"] } };
@@ -62,7 +62,7 @@ export function scheduleRules(it: TaskTest): void {
     expect(await ask(host, "tasks.get", { task })).toMatchObject(given.task);
   });
 
-  it("[SD1] a task that no submit would take, and one schedule too many, are refused", async ({ host }) => {
+  it("a task that no submit would take, and one schedule too many, are refused", async ({ host }) => {
     for (const task of [{ type: "a b" }, { type: "a", priority: 10 }, { type: "a", dependsOn: [1] }])
       expect((await refusal(host, "schedules.create", { ...hourly, task })).code).toBe("bad_input");
     await ask(host, "settings.set", { settings: { maxSchedules: 2 } });
@@ -77,7 +77,7 @@ export function scheduleRules(it: TaskTest): void {
     expect((await ask(host, "schedules.list", {})).schedules.map(({ name }) => name)).toEqual(["c", "hourly"]);
   });
 
-  it("[SD2] an expression or a time zone that is none is refused with the reason", async ({ host }) => {
+  it("an expression or a time zone that is none is refused with the reason", async ({ host }) => {
     const refused = { "61 * * * *": "minute", "0 0 30 2 *": "no time", "0 0 * * * *": "seconds", "* * *": "five" };
     const more = { "@reboot": "five", "2030-01-01T00:00:00Z": "five", "a b c d e": "cron expression", "": "five" };
     for (const [cron, reason] of Object.entries({ ...refused, ...more }))
@@ -90,7 +90,7 @@ export function scheduleRules(it: TaskTest): void {
     expect((await ask(host, "schedules.list", {})).schedules).toEqual([]);
   });
 
-  it("[SD3] [SD11] each time submits one task, which carries the schedule's name", async ({ host, a }) => {
+  it("each time submits one task, which carries the schedule's name", async ({ host, a }) => {
     const { nextTimes } = await create(host);
     const usual = await submitOne(host);
     await a.ack(await a.take());
@@ -116,14 +116,14 @@ export function scheduleRules(it: TaskTest): void {
     expect((await ask(host, "tasks.get", { task: usual })).schedule).toBeNull();
   });
 
-  it("[SD5] the times are those of the time zone", async ({ host }) => {
+  it("the times are those of the time zone", async ({ host }) => {
     const { nextTimes } = await create(host, { cron: "30 9 * * 1-5", timeZone: "Asia/Kathmandu" });
     const shown = new Intl.DateTimeFormat("en", { timeZone: "Asia/Kathmandu", weekday: "short", timeStyle: undefined });
     expect(nextTimes.map((at) => new Date(at).toISOString().slice(11, 16))).toEqual(["03:45", "03:45", "03:45"]);
     for (const at of nextTimes) expect(["Sat", "Sun"]).not.toContain(shown.format(at));
   });
 
-  it("[SD8] a time is skipped while the last task has not ended, or submits one more", async ({ host, a }) => {
+  it("a time is skipped while the last task has not ended, or submits one more", async ({ host, a }) => {
     await create(host);
     await create(host, { name: "any", overlap: "submit", task: { type: "other" } });
     await passHours(host);
@@ -142,7 +142,7 @@ export function scheduleRules(it: TaskTest): void {
     expect((await tasksOf(host)).length).toBe(2);
   });
 
-  it("[SD9] of several missed times one submits a task", async ({ host }) => {
+  it("of several missed times one submits a task", async ({ host }) => {
     await create(host);
     host.wait(10 * hour - (host.now() % hour) + 6 * minute);
     await host.ring();
@@ -150,7 +150,7 @@ export function scheduleRules(it: TaskTest): void {
     expect((await scheduleOf(host)).nextAt).toBe(fullHour(host));
   });
 
-  it("[SD10] a refused task is stored with the reason; the schedule continues", async ({ host }) => {
+  it("a refused task is stored with the reason; the schedule continues", async ({ host }) => {
     await create(host, { overlap: "submit", task: { type: "late" } });
     await ask(host, "settings.set", { settings: { maxLanes: 10 } });
     const filling = await submit(host, ...Array.from({ length: 10 }, (_, at) => ({ type: `x${at}` })));
@@ -167,7 +167,7 @@ export function scheduleRules(it: TaskTest): void {
     expect(await scheduleOf(host)).toMatchObject({ runs: 1, last: { outcome: "submitted", detail: null } });
   });
 
-  it("[SD13] a paused schedule has no time, and misses none", async ({ host }) => {
+  it("a paused schedule has no time, and misses none", async ({ host }) => {
     await create(host);
     const paused = await ask(host, "schedules.pause", { name: "hourly" });
     expect(paused.schedule).toMatchObject({ state: "paused", nextAt: null });
@@ -187,7 +187,7 @@ export function scheduleRules(it: TaskTest): void {
     expect(await auditOf(host)).toEqual(verbs.map((verb) => `schedule.${verb}`));
   });
 
-  it("[SD14] a run submits at once, whatever the policy says, and moves no time", async ({ host }) => {
+  it("a run submits at once, whatever the policy says, and moves no time", async ({ host }) => {
     const { nextTimes } = await create(host);
     const first = await ask(host, "schedules.run", { name: "hourly", requestId: "r1" });
     expect(await ask(host, "schedules.run", { name: "hourly", requestId: "r1" })).toEqual(first);
@@ -201,7 +201,7 @@ export function scheduleRules(it: TaskTest): void {
     expect((await refusal(host, "schedules.run", { name: "no" })).code).toBe("unknown_schedule");
   });
 
-  it("[SD16] a deleted schedule leaves its tasks, and its name is free", async ({ host }) => {
+  it("a deleted schedule leaves its tasks, and its name is free", async ({ host }) => {
     await create(host);
     await passHours(host);
     await ask(host, "schedules.delete", { name: "hourly", requestId: "r1" });
@@ -214,7 +214,7 @@ export function scheduleRules(it: TaskTest): void {
     expect((await scheduleOf(host)).nextAt).toBe(Math.floor(host.now() / day + 1) * day);
   });
 
-  it("[OB4] schedules are counted by state, and their times by outcome", async ({ host }) => {
+  it("schedules are counted by state, and their times by outcome", async ({ host }) => {
     await create(host);
     await create(host, { name: "b" });
     await ask(host, "schedules.pause", { name: "b" });
@@ -233,7 +233,7 @@ export function scheduleRules(it: TaskTest): void {
 
 /** Rules of schedules that can only be seen in rows. */
 export function scheduleRowRules(it: TaskRowTest): void {
-  it("[SD12] [DU1] a damaged schedule is put off and recorded, and keeps no other from its time", async ({ host }) => {
+  it("a damaged schedule is put off and recorded, and keeps no other from its time", async ({ host }) => {
     await create(host, { name: "bad" });
     await create(host, { name: "good" });
     await host.run("UPDATE schedules SET task = '{}' WHERE name = 'bad'");
@@ -251,7 +251,7 @@ export function scheduleRowRules(it: TaskRowTest): void {
     expect((await scheduleOf(host, "bad")).last).toMatchObject({ at: fullHour(host, 0), outcome: "submitted" });
   });
 
-  it("[SD12] [DU2] one sweep handles at most its limit of schedules", async ({ host }) => {
+  it("one sweep handles at most its limit of schedules", async ({ host }) => {
     for (let at = 0; at < 25; at++) await create(host, { name: `s${at}` });
     host.wait(hour - (host.now() % hour));
     for (const expected of [10, 20, 25]) {

@@ -8,7 +8,7 @@ import { step } from "./steps.ts";
 
 /** Rules of the record of changes, which watches read, that hold behind any host. */
 export function stateChangeRules(it: RuleTest): void {
-  it("[SV2] a reader whose prefix fits nothing moves on, and gets what comes later", async ({ host }) => {
+  it("a reader whose prefix fits nothing moves on, and gets what comes later", async ({ host }) => {
     for (let round = 0; round < 42; round++) {
       const writes = Array.from({ length: 100 }, (_, at) => ({ op: "set" as const, key: `other/${at}`, value: round }));
       await ask(host, "state.update", { writes });
@@ -22,7 +22,7 @@ export function stateChangeRules(it: RuleTest): void {
     ]);
   });
 
-  it("[SV2] at the newest revision nothing more is told, and asking again tells nothing twice", async ({ host }) => {
+  it("at the newest revision nothing more is told, and asking again tells nothing twice", async ({ host }) => {
     expect(await ask(host, "state.changes", { after: 0 })).toEqual({ changes: [], revision: 0, isMore: false });
     const version = await set(host, "a", 1);
     const nothing = { changes: [], revision: version, isMore: false };
@@ -33,7 +33,7 @@ export function stateChangeRules(it: RuleTest): void {
     expect(await ask(host, "state.changes", { after: version })).toEqual(next);
   });
 
-  it("[SV16] chats and leaders are told in the same order, under keys that begin with $", async ({ host }) => {
+  it("chats and leaders are told in the same order, under keys that begin with $", async ({ host }) => {
     await set(host, "before", 1);
     const chat = await Correspondent.join(host, "c1");
     await ask(host, "elections.campaign", { self: chat.self, name: "boss", requestId: "r" });
@@ -45,7 +45,7 @@ export function stateChangeRules(it: RuleTest): void {
     expect((await listed(host)).entries.map(({ key }) => key)).toEqual(["after", "before"]);
   });
 
-  it("[SV3] an update is told in one answer, also where it is larger than the answer may be", async ({ host }) => {
+  it("an update is told in one answer, also where it is larger than the answer may be", async ({ host }) => {
     await set(host, "first", 1);
     const writes = Array.from({ length: 100 }, (_, at) => ({ op: "set" as const, key: `many/${at}`, value: at }));
     await ask(host, "state.update", { writes });
@@ -61,7 +61,7 @@ export function stateChangeRules(it: RuleTest): void {
     expect(some.changes).toHaveLength(11);
   });
 
-  it("[SV3] an update stays whole also where one answer has looked at thousands of changes", async ({ host }) => {
+  it("an update stays whole also where one answer has looked at thousands of changes", async ({ host }) => {
     for (let round = 0; round < 50; round++) {
       const writes = Array.from({ length: 97 }, (_, at) => ({ op: "set" as const, key: `k${at}`, value: round }));
       await ask(host, "state.update", { writes });
@@ -79,7 +79,7 @@ export function stateChangeRules(it: RuleTest): void {
     expect([...sizes]).toEqual([8]);
   });
 
-  it("[SV17] an answer has at most a million characters of values, or one update", async ({ host }) => {
+  it("an answer has at most a million characters of values, or one update", async ({ host }) => {
     const value = "x".repeat(120_000);
     for (let at = 10; at < 40; at++) await set(host, `k${at}`, value);
     // More than an answer, and less than a request, may have.
@@ -100,7 +100,7 @@ export function stateChangeRules(it: RuleTest): void {
     );
   });
 
-  it("[SV14] a watch that lists, reads on and lists again when compacted has all keys", async ({ open, runs }) => {
+  it("a watch that lists, reads on and lists again when compacted has all keys", async ({ open, runs }) => {
     const word = fc.oneof(
       step(6, "write", {
         key: fc.constantFrom("a", "b", "c", "d"),

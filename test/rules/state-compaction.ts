@@ -16,7 +16,7 @@ import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** Rules of how long changes are kept, that hold behind any host. */
 export function stateCompactionRules(it: RuleTest): void {
-  it("[SV4] [SV5] old changes are compacted in whole groups; readers below get compacted", async ({ host }) => {
+  it("old changes are compacted in whole groups; readers below get compacted", async ({ host }) => {
     waitForFullHour(host);
     await ask(host, "state.update", { writes: both(1) });
     host.wait(30 * minute);
@@ -30,7 +30,7 @@ export function stateCompactionRules(it: RuleTest): void {
     expect((await listed(host)).revision).toBe(4);
   });
 
-  it("[SV5] a change as old as keepChangesMs is compacted at the full hour", async ({ host }) => {
+  it("a change as old as keepChangesMs is compacted at the full hour", async ({ host }) => {
     waitForFullHour(host);
     await set(host, "a", 1);
     host.wait(1);
@@ -40,7 +40,7 @@ export function stateCompactionRules(it: RuleTest): void {
     expect((await refusal(host, "state.changes", { after: 0 })).details).toEqual({ floor: 1, revision: 2 });
   });
 
-  it("[SV5] updates of a hundred keys are compacted, too", async ({ host }) => {
+  it("updates of a hundred keys are compacted, too", async ({ host }) => {
     for (let round = 0; round < 3; round++) {
       const writes = Array.from({ length: 100 }, (_, at) => ({ op: "set" as const, key: `k${at}`, value: round }));
       await ask(host, "state.update", { writes });
@@ -51,7 +51,7 @@ export function stateCompactionRules(it: RuleTest): void {
     expect(await happened(host, "", 200)).toHaveLength(100);
   });
 
-  it("[SV4] a reader begins at 0 while nothing was compacted, in any epoch", async ({ host }) => {
+  it("a reader begins at 0 while nothing was compacted, in any epoch", async ({ host }) => {
     await ask(host, "epoch.raise", { reason: "made anew" });
     await set(host, "a", 1);
     const newest = await set(host, "a", 2);
@@ -63,7 +63,7 @@ export function stateCompactionRules(it: RuleTest): void {
     expect((await happened(host, "", floor)).map(({ value }) => value)).toEqual([2]);
   });
 
-  it("[SV5] a longer keepChangesMs keeps them longer", async ({ host }) => {
+  it("a longer keepChangesMs keeps them longer", async ({ host }) => {
     await ask(host, "settings.set", { settings: { keepChangesMs: 24 * hour } });
     await set(host, "a", 1);
     await set(host, "a", 2);
@@ -75,7 +75,7 @@ export function stateCompactionRules(it: RuleTest): void {
     expect((await refusal(host, "state.changes", { after: 0 })).code).toBe("compacted");
   });
 
-  it("[SV5] a raised epoch makes none of the changes before it surplus", async ({ host }) => {
+  it("a raised epoch makes none of the changes before it surplus", async ({ host }) => {
     waitForFullHour(host);
     host.wait(50 * minute);
     await set(host, "a", 1);
@@ -90,7 +90,7 @@ export function stateCompactionRules(it: RuleTest): void {
     expect((await refusal(host, "state.changes", { after: 0 })).details).toMatchObject({ floor: 2 });
   });
 
-  it("[SV4] a reader ahead of the newest revision gets compacted, as after a restore", async ({ host }) => {
+  it("a reader ahead of the newest revision gets compacted, as after a restore", async ({ host }) => {
     await set(host, "a", 1);
     const seen = await set(host, "a", 2);
     expect((await refusal(host, "state.changes", { after: seen + 5 })).code).toBe("compacted");
@@ -113,7 +113,7 @@ function both(value: number): InputOf<"state.update">["writes"] {
 
 /** The same where it can only be seen in rows. */
 export function stateCompactionRowRules(it: RowTest): void {
-  it("[SV5] above 100,000 the oldest changes go, in whole groups", async ({ host }) => {
+  it("above 100,000 the oldest changes go, in whole groups", async ({ host }) => {
     await host.run(
       `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100010)
        INSERT INTO changes (revision, grp, key, op, at, totalKeys, totalChars)
@@ -129,7 +129,7 @@ export function stateCompactionRowRules(it: RowTest): void {
     expect(kept).toEqual({ n: 99_998, first: 13 });
   });
 
-  it("[SV5] the newest change stays, whatever its age, and with it the totals", async ({ host }) => {
+  it("the newest change stays, whatever its age, and with it the totals", async ({ host }) => {
     await set(host, "a", "x".repeat(8));
     for (let round = 0; round < 3; round++) {
       host.wait(100 * hour);

@@ -8,7 +8,7 @@ import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of what keys and values may be, how many there may be, and how they are listed, that hold behind any host. */
 export function stateLimitRules(it: RuleTest): void {
-  it("[SV11] more than maxKeys is refused as a whole; deletions never are", async ({ host }) => {
+  it("more than maxKeys is refused as a whole; deletions never are", async ({ host }) => {
     await limited(host, { maxKeys: 2 });
     await set(host, "a", 1);
     await set(host, "b", 1);
@@ -32,7 +32,7 @@ export function stateLimitRules(it: RuleTest): void {
     expect((await refusal(host, "state.set", { key: "b", value: 1, ifVersion: 0 })).code).toBe("quota_exceeded");
   });
 
-  it("[SV11] characters are those of the values as JSON", async ({ host }) => {
+  it("characters are those of the values as JSON", async ({ host }) => {
     await limited(host, { maxStateChars: 1_000 });
     await set(host, "a", "x".repeat(498));
     await set(host, "b", "😀".repeat(249));
@@ -50,7 +50,7 @@ export function stateLimitRules(it: RuleTest): void {
     expect((await refusal(host, "state.set", { key: "a", value: "x".repeat(2_000) })).code).toBe("quota_exceeded");
   });
 
-  it("[SV11] expired keys take no room, swept or not, and end before their successor", async ({ open }) => {
+  it("expired keys take no room, swept or not, and end before their successor", async ({ open }) => {
     for (const isSwept of [false, true]) {
       const host = await open();
       await limited(host, { maxKeys: 1, maxStateChars: 1_000 });
@@ -74,7 +74,7 @@ export function stateLimitRules(it: RuleTest): void {
     }
   });
 
-  it("[SV12] a value has at most 131,072 characters as JSON", async ({ host }) => {
+  it("a value has at most 131,072 characters as JSON", async ({ host }) => {
     const most = "x".repeat(maxValueChars - 2);
     const version = await set(host, "a", most);
     const { code, message } = await refusal(host, "state.set", { key: "a", value: `${most}x` });
@@ -89,7 +89,7 @@ export function stateLimitRules(it: RuleTest): void {
     expect((await get(host, "a"))?.value).toBe(most);
   });
 
-  it("[SV12] a key is one line of at most 512 characters that does not begin with $", async ({ host }) => {
+  it("a key is one line of at most 512 characters that does not begin with $", async ({ host }) => {
     for (const key of ["", "a\nb", "a\u0000", "x".repeat(513), "$chat/c1", "$", "a\uD83D"]) {
       const result = await host.call("state.set", { key, value: 1 }, admin);
       expect(result.ok ? key : result.error.code).toBe("bad_input");
@@ -106,7 +106,7 @@ export function stateLimitRules(it: RuleTest): void {
     expect((await listed(host, "", 1)).entries).toHaveLength(5);
   });
 
-  it("[SV12] any JSON value comes back as it was", async ({ runs, host }) => {
+  it("any JSON value comes back as it was", async ({ runs, host }) => {
     await fc.assert(
       fc.asyncProperty(jsonValue, async (value) => {
         await set(host, "a", value as Json);
@@ -116,7 +116,7 @@ export function stateLimitRules(it: RuleTest): void {
     );
   });
 
-  it("[SV13] a list is what begins with the prefix, in order, in any page size", async ({ open, runs }) => {
+  it("a list is what begins with the prefix, in order, in any page size", async ({ open, runs }) => {
     const drawn = fc.record({
       keys: fc.uniqueArray(oddKey, { maxLength: 25 }),
       prefix: fc.oneof(fc.constant(""), oddKey),
@@ -135,7 +135,7 @@ export function stateLimitRules(it: RuleTest): void {
     );
   });
 
-  it("[SV13] expired keys between the others do not end a page or a list early", async ({ host }) => {
+  it("expired keys between the others do not end a page or a list early", async ({ host }) => {
     for (let at = 0; at < 30; at++) {
       await set(host, `k${String(at).padStart(2, "0")}`, at, at % 10 === 0 ? {} : { ttlMs: 1_000 });
     }

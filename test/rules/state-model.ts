@@ -9,13 +9,13 @@ import { step } from "./steps.ts";
 
 /** Versioned keys and their changes against a model, behind any host. */
 export function stateModelRules(it: RuleTest): void {
-  it("[SV2] [SV3] [SV6] [SV7] [SV9] writes do what a model says; readers see each change once", ({ open, runs }) =>
+  it("writes do what a model says; readers see each change once", ({ open, runs }) =>
     randomWrites(open, () => Promise.resolve(), runs(60)));
 }
 
 /** The same with a look at the rows. */
 export function stateModelRowRules(it: RowTest): void {
-  it("[SV11] the running totals equal the recounted rows after any writes", ({ open, runs }) =>
+  it("the running totals equal the recounted rows after any writes", ({ open, runs }) =>
     randomWrites(open, recount, runs(30)));
 }
 
@@ -240,7 +240,7 @@ class Reader {
     this.prefix = prefix;
   }
 
-  /** One page. [SV3] No group goes on behind it, and it is larger than asked for only for one group. @returns whether there is more */
+  /** One page. No group goes on behind it, and it is larger than asked for only for one group. @returns whether there is more */
   async read(limit: number): Promise<boolean> {
     const page = await ask(this.#host, "state.changes", { prefix: this.prefix, after: this.#at, limit });
     const groups = new Set(page.changes.map(({ group }) => group));

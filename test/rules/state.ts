@@ -19,7 +19,7 @@ import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 
 /** Rules of versioned keys that hold behind any host. */
 export function stateRules(it: RuleTest): void {
-  it("[SV1] of two writers of one version one succeeds; the other gets the present version", async ({ host }) => {
+  it("of two writers of one version one succeeds; the other gets the present version", async ({ host }) => {
     const seen = await set(host, "plan", "first");
     const won = await set(host, "plan", "second", { ifVersion: seen });
     const { code, details } = await refusal(host, "state.set", { key: "plan", value: "third", ifVersion: seen });
@@ -28,7 +28,7 @@ export function stateRules(it: RuleTest): void {
     expect(await get(host, "plan")).toMatchObject({ value: "second", version: won });
   });
 
-  it("[SV1] a loop of read and conditional write counts every increment of two writers", async ({ host }) => {
+  it("a loop of read and conditional write counts every increment of two writers", async ({ host }) => {
     await set(host, "count", 0);
     let repeats = 0;
     const increment = async (): Promise<void> => {
@@ -45,7 +45,7 @@ export function stateRules(it: RuleTest): void {
     expect(repeats).toBeGreaterThan(0);
   });
 
-  it("[SV1] ifVersion 0 means that the key is not there: never set, deleted, or expired", async ({ host }) => {
+  it("ifVersion 0 means that the key is not there: never set, deleted, or expired", async ({ host }) => {
     await set(host, "never", 1, { ifVersion: 0 });
     expect((await refusal(host, "state.set", { key: "never", value: 2, ifVersion: 0 })).code).toBe("version_mismatch");
     await ask(host, "state.delete", { key: "never" });
@@ -55,7 +55,7 @@ export function stateRules(it: RuleTest): void {
     expect((await get(host, "never"))?.value).toBe(4);
   });
 
-  it("[SV1] a deletion obeys its condition", async ({ host }) => {
+  it("a deletion obeys its condition", async ({ host }) => {
     const version = await set(host, "a", 1);
     const wrong = await refusal(host, "state.delete", { key: "a", ifVersion: version + 1 });
     expect(wrong.code).toBe("version_mismatch");
@@ -66,7 +66,7 @@ export function stateRules(it: RuleTest): void {
     });
   });
 
-  it("[SV15] deleting what is not there, or is over, is no error and changes nothing", async ({ host }) => {
+  it("deleting what is not there, or is over, is no error and changes nothing", async ({ host }) => {
     await set(host, "short", 1, { ttlMs: 1_000 });
     host.wait(1_000);
     const before = await revision(host);
@@ -81,7 +81,7 @@ export function stateRules(it: RuleTest): void {
     expect((await happened(host)).map(({ op }) => op)).toEqual(["set", "expire"]);
   });
 
-  it("[SV9] after a restore a raised epoch puts every version above all that were lost", async ({ host }) => {
+  it("after a restore a raised epoch puts every version above all that were lost", async ({ host }) => {
     const before = await set(host, "a", 1);
     await ask(host, "epoch.raise", { reason: "restored" });
     const after = await set(host, "a", 2);
@@ -92,7 +92,7 @@ export function stateRules(it: RuleTest): void {
     expect((await happened(host)).map(({ value }) => value)).toEqual([1, 2, 3]);
   });
 
-  it("[SV6] at its last instant a key is not there, before any sweep has seen it", async ({ host }) => {
+  it("at its last instant a key is not there, before any sweep has seen it", async ({ host }) => {
     await set(host, "short", 1, { ttlMs: 5_000 });
     host.wait(4_999);
     expect(await get(host, "short")).toMatchObject({ ttlMs: 1, ageMs: 4_999 });
@@ -102,7 +102,7 @@ export function stateRules(it: RuleTest): void {
     expect(await happened(host)).toHaveLength(1);
   });
 
-  it("[SV6] many keys that end at once are all told", async ({ host }) => {
+  it("many keys that end at once are all told", async ({ host }) => {
     const keys = Array.from({ length: 250 }, (_, at) => `short/${String(at).padStart(3, "0")}`);
     for (let at = 0; at < keys.length; at += 50) {
       const writes = keys
@@ -118,7 +118,7 @@ export function stateRules(it: RuleTest): void {
     expect(told.every(({ op }) => op === "expire")).toBe(true);
   });
 
-  it("[SV10] keys below session/ live an hour, others for ever; a ttl that is given counts", async ({ host }) => {
+  it("keys below session/ live an hour, others for ever; a ttl that is given counts", async ({ host }) => {
     await set(host, "session/a", 1);
     await set(host, "session/b", 1, { ttlMs: 2 * hour });
     await set(host, "sessions", 1);
@@ -129,7 +129,7 @@ export function stateRules(it: RuleTest): void {
     expect((await listed(host)).entries.map(({ key }) => key)).toEqual(["session/b", "sessions"]);
   });
 
-  it("[SV10] each write sets the time anew, and one without a ttl takes it away", async ({ host }) => {
+  it("each write sets the time anew, and one without a ttl takes it away", async ({ host }) => {
     await set(host, "a", 1, { ttlMs: 5_000 });
     host.wait(4_000);
     await set(host, "a", 2, { ttlMs: 5_000 });
@@ -143,7 +143,7 @@ export function stateRules(it: RuleTest): void {
 
 /** Rules of updates of several keys, and of writes under guards, that hold behind any host. */
 export function stateUpdateRules(it: RuleTest): void {
-  it("[SV7] several keys are written under all conditions at once, and a check writes nothing", async ({ host }) => {
+  it("several keys are written under all conditions at once, and a check writes nothing", async ({ host }) => {
     const seen = await set(host, "a", 1);
     const { versions } = await ask(host, "state.update", {
       writes: [
@@ -157,7 +157,7 @@ export function stateUpdateRules(it: RuleTest): void {
     expect(await revision(host)).toBe(seen + 1);
   });
 
-  it("[SV7] no key appears twice in one update", async ({ host }) => {
+  it("no key appears twice in one update", async ({ host }) => {
     const twice = [
       { op: "set", key: "a", value: 1 },
       { op: "delete", key: "a" },
@@ -168,7 +168,7 @@ export function stateUpdateRules(it: RuleTest): void {
     expect(await revision(host)).toBe(0);
   });
 
-  it("[SV8] a guarded write with an old token fails and writes nothing", async ({ host, c1: first, c2: second }) => {
+  it("a guarded write with an old token fails and writes nothing", async ({ host, c1: first, c2: second }) => {
     const old = await leased(host, first, "deploy");
     await set(host, "deployed", "by first", { guard: { resource: "deploy", token: old } });
     host.wait(5_000);
@@ -183,7 +183,7 @@ export function stateUpdateRules(it: RuleTest): void {
     expect(await happened(host, "deployed")).toHaveLength(2);
   });
 
-  it("[SV8] an update with one stale guard among valid ones writes nothing", async ({ host, c1: chat }) => {
+  it("an update with one stale guard among valid ones writes nothing", async ({ host, c1: chat }) => {
     const [one, other] = [await leased(host, chat, "one"), await leased(host, chat, "other", hour)];
     const guards = [
       { resource: "other", token: other },
@@ -199,7 +199,7 @@ export function stateUpdateRules(it: RuleTest): void {
     expect(await happened(host, "a")).toHaveLength(1);
   });
 
-  it("[SV8] a pattern's token guards what it covers; a leader's is its term", async ({ host, c1: chat }) => {
+  it("a pattern's token guards what it covers; a leader's is its term", async ({ host, c1: chat }) => {
     const token = await leased(host, chat, "file:p/src/**");
     await set(host, "a", 1, { guard: { resource: "file:p/src/deep/x.ts", token } });
     const beside = { key: "a", value: 2, guard: { resource: "file:p/test/x.ts", token } };
@@ -222,7 +222,7 @@ async function leased(host: RuleHost, chat: Correspondent, resource: string, ttl
 
 /** Rules of versioned keys that can only be seen in rows. */
 export function stateUpdateRowRules(it: RowTest): void {
-  it("[SV7] what is refused has not touched a row", async ({ host }) => {
+  it("what is refused has not touched a row", async ({ host }) => {
     await set(host, "a", 1);
     await ask(host, "settings.set", { settings: { maxKeys: 2 } });
     const writes = ["b", "c", "d"].map((key) => ({ op: "set" as const, key, value: 1 }));
@@ -242,7 +242,7 @@ export function stateUpdateRowRules(it: RowTest): void {
     }
   });
 
-  it("[SV7] a write costs the row of the key and the row of its change, and reading costs none", async ({ host }) => {
+  it("a write costs the row of the key and the row of its change, and reading costs none", async ({ host }) => {
     expect(await rowsWritten(host, () => set(host, "a", 1))).toBe(2);
     expect(await rowsWritten(host, () => set(host, "a", 2))).toBe(2);
     expect(await rowsWritten(host, () => listed(host))).toBe(0);

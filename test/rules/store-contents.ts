@@ -20,7 +20,7 @@ const MARK = "zqxforgottenzqx";
 /** Forgetting and pause, alike on every driver. */
 export function storeContentRules(driver: Driver): void {
   const it = storeTest(driver);
-  it("[ST50] a pause holds for its project or for all, until its time or until resumed", ({ store }) => {
+  it("a pause holds for its project or for all, until its time or until resumed", ({ store }) => {
     const isPaused = (at: number, project: string | null): boolean =>
       store.read((sql) => pauses.isPaused(sql, at, project), false);
     store.write((sql) => pauses.pause(sql, T0, T0 + 10, "/p"));
@@ -39,7 +39,7 @@ export function storeContentRules(driver: Driver): void {
     expect(found(store, "SELECT key FROM meta WHERE key LIKE 'pause%'")).toEqual([]);
   });
 
-  it("[ST60] forgetting a session or a project deletes its rows in every table and nothing else", ({ store }) => {
+  it("forgetting a session or a project deletes its rows in every table and nothing else", ({ store }) => {
     store.write((sql) => {
       for (const [id, project] of [
         ["one", "/p"],
@@ -62,7 +62,7 @@ export function storeContentRules(driver: Driver): void {
     expect(store.write((sql) => forget(sql, { session: "unknown" }))).toMatchObject({ checkpoints: [], rows: 0 });
   });
 
-  it("[ST60] forgetting one checkpoint leaves its session", ({ store }) => {
+  it("forgetting one checkpoint leaves its session", ({ store }) => {
     store.write((sql) => plant(sql, "one", "/p", "x"));
     expect(store.write((sql) => forget(sql, { checkpoint: "cp one" }))).toMatchObject({
       checkpoints: ["cp one"],
@@ -72,7 +72,7 @@ export function storeContentRules(driver: Driver): void {
     expect(store.read(isPurgePending, false)).toBe(true);
   });
 
-  it("[ST61] after a purge no file holds a byte of the forgotten, and the rest is whole", async ({ store, paths }) => {
+  it("after a purge no file holds a byte of the forgotten, and the rest is whole", async ({ store, paths }) => {
     store.write((sql) => plant(sql, "kept", "/q", "kept"));
     store.write((sql) => plant(sql, MARK, `/${MARK}`, MARK));
     store.write((sql) => plant(sql, "other", `/${MARK}`, MARK));
@@ -96,7 +96,7 @@ export function storeContentRules(driver: Driver): void {
     store.write(compare);
   });
 
-  it("[ST61] a purge waits while another process moves the log into the file, which SQLite itself does not", async () => {
+  it("a purge waits while another process moves the log into the file, which SQLite itself does not", async () => {
     let conflicts = 5;
     const { store, paths } = tempStore((options) => {
       const connection = driver(options);
@@ -115,7 +115,7 @@ export function storeContentRules(driver: Driver): void {
     expect(filesWith(paths.home, MARK)).toEqual([]);
   });
 
-  it("[ST61] after any history of saved and deleted rows a purge leaves no byte of what was forgotten", async () => {
+  it("after any history of saved and deleted rows a purge leaves no byte of what was forgotten", async () => {
     const chars = fc.oneof(fc.integer({ min: 1, max: 3_000 }), fc.integer({ min: 3_000, max: 20_000 }));
     const row = fc.record({ session: fc.nat(4), chars, isDeleted: fc.boolean(), isChanged: fc.boolean() });
     await fc.assert(
@@ -147,7 +147,7 @@ export function storeContentRules(driver: Driver): void {
     );
   });
 
-  it("[ST61] a purge that another process holds up says what is left, and succeeds when repeated", async () => {
+  it("a purge that another process holds up says what is left, and succeeds when repeated", async () => {
     const { store, paths } = tempStore(driver, { busyMs: 20 });
     store.write((sql) => plant(sql, MARK, "/p", MARK));
     const reader = openStore(driver, paths).connection();
@@ -185,7 +185,7 @@ function compare(sql: Sql): void {
 
 /** Rules of the search index that hold with either driver. */
 export function textIndexRules(driver: Driver): void {
-  it("[ST23] whatever is saved, deleted and searched in whatever order, the index finds what is there and nothing else", () => {
+  it("whatever is saved, deleted and searched in whatever order, the index finds what is there and nothing else", () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant("save" as const), at: fc.nat(9) }),
       fc.record({ kind: fc.constant("drop" as const), at: fc.nat(9) }),

@@ -34,7 +34,7 @@ import { found, storeTest } from "./store-test.ts";
  */
 export function storeDamageRules(driver: Driver, runUnsafe: (path: string, statement: string) => void): void {
   const it = storeTest(driver);
-  it("[ST5] a file of rubbish is set aside, the newest good backup restored and named", async ({ store, paths }) => {
+  it("a file of rubbish is set aside, the newest good backup restored and named", async ({ store, paths }) => {
     store.write((sql) => fill(sql, 3));
     await backUp(store, T0, 5);
     store.close();
@@ -52,7 +52,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(readdirSync(paths.home).filter((name) => /next|swap/.test(name))).toEqual([]);
   });
 
-  it("[ST5] without a backup a new store is begun, and the write that found the damage stored", ({ store, paths }) => {
+  it("without a backup a new store is begun, and the write that found the damage stored", ({ store, paths }) => {
     store.write((sql) => fill(sql, 1));
     store.close();
     writeFileSync(paths.database, "rubbish ".repeat(2_000));
@@ -61,7 +61,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(store.read(notices.list, [])[0]?.text).toContain("no good backup");
   });
 
-  it("[ST5] damaged and unfinished backups, and those of a newer program, are skipped", async ({ store, paths }) => {
+  it("damaged and unfinished backups, and those of a newer program, are skipped", async ({ store, paths }) => {
     store.write((sql) => fill(sql, 1));
     const good = await backUp(store, T0, 9);
     const newer = join(paths.backups, "000002-2023-11-15T00-00-00.000Z.db");
@@ -77,7 +77,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(store.read(notices.list, [])[0]?.text).toContain("000001-");
   });
 
-  it("[ST4] a file cut off to nothing is damage, not a new store, and its log is not lost", ({ store, paths }) => {
+  it("a file cut off to nothing is damage, not a new store, and its log is not lost", ({ store, paths }) => {
     store.write((sql) => fill(sql, 2));
     const other = openStore(driver, paths);
     other.read(epochOf, 0);
@@ -89,7 +89,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(store.read(notices.list, [])[0]?.text).toMatch(/Nothing could be read|Rows taken over/);
   });
 
-  it("[ST5] whole pages of the damaged file that are newer than the backup are restored", async ({ store, paths }) => {
+  it("whole pages of the damaged file that are newer than the backup are restored", async ({ store, paths }) => {
     store.write((sql) => fill(sql, 10));
     await backUp(store, T0, 5);
     store.write((sql) => {
@@ -117,7 +117,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(store.write((sql) => searched(sql, "word199"))).toHaveLength(1);
   });
 
-  it("[ST5] a database with other tables keeps its rows, too", () => {
+  it("a database with other tables keeps its rows, too", () => {
     const things = "CREATE TABLE things (id TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID";
     const statements = [...machineTables.map(({ ddl }) => ddl), things];
     const { store, paths } = tempStore(driver, { migrations: [{ id: 1, name: "things", statements }] });
@@ -133,7 +133,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(store.read(notices.list, [])[0]?.text).toContain(`${left.length} of things`);
   });
 
-  it("[ST11] after a loss of journal rows, new ones still come after every folded place", ({ store, paths }) => {
+  it("after a loss of journal rows, new ones still come after every folded place", ({ store, paths }) => {
     store.write((sql) => {
       addSession(sql);
       addCheckpoint(sql, { journalSeq: 500 });
@@ -142,7 +142,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(store.write((sql) => addJournal(sql))).toBeGreaterThan(500);
   });
 
-  it("[ST5] a damaged search index is made anew from the rows; the file stays", ({ store, paths }) => {
+  it("a damaged search index is made anew from the rows; the file stays", ({ store, paths }) => {
     store.write((sql) => fill(sql, 50));
     store.write((sql) => searched(sql, "word7"));
     const inode = inodeOf(paths.database);
@@ -154,7 +154,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(inodeOf(paths.database)).toBe(inode);
   });
 
-  it("[ST5] a file that is sound after all, or that another process replaced, is left alone", ({ store, paths }) => {
+  it("a file that is sound after all, or that another process replaced, is left alone", ({ store, paths }) => {
     store.write((sql) => fill(sql, 1));
     const inode = inodeOf(paths.database);
     setAside(store.context, { inode, isCertain: false, isIndexOnly: false, message: "a passing fault" });
@@ -164,7 +164,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(existsSync(paths.setAside)).toBe(false);
   });
 
-  it("[ST7] a writer whose file was replaced goes on in the new one, where nothing is missing", ({ store, paths }) => {
+  it("a writer whose file was replaced goes on in the new one, where nothing is missing", ({ store, paths }) => {
     const other = openStore(driver, paths);
     other.write((sql) => fill(sql, 5));
     replaceHealthy(store, paths);
@@ -173,7 +173,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(found(store, "SELECT id FROM sessions ORDER BY id")).toEqual(["later", "ses"]);
   });
 
-  it("[ST7] a row committed while its file was replaced is stored once, and its write answers", ({ store, paths }) => {
+  it("a row committed while its file was replaced is stored once, and its write answers", ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     const other = openStore(driver, paths);
     const runs: number[] = [];
@@ -186,7 +186,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(found(store, "SELECT value FROM meta WHERE key = 'once'")).toEqual(["1"]);
   });
 
-  it("[ST6] a swap is finished by the next opener, whatever step its process died at", async () => {
+  it("a swap is finished by the next opener, whatever step its process died at", async () => {
     for (const step of ["recorded", "database moved", "log moved", "built", "renamed"]) {
       const { store, paths } = tempStore(driver);
       store.write((sql) => fill(sql, 5));
@@ -200,7 +200,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     }
   });
 
-  it("[ST6] a salvage that killed its process twice is left out, and the store opens", async ({ store, paths }) => {
+  it("a salvage that killed its process twice is left out, and the store opens", async ({ store, paths }) => {
     store.write((sql) => fill(sql, 1));
     await backUp(store, T0, 5);
     store.write((sql) => addSession(sql, { id: "newest" }));
@@ -210,7 +210,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
   });
 
-  it("[ST6] a damaged note of a swap, or a deleted database, does not block the store", async ({ store, paths }) => {
+  it("a damaged note of a swap, or a deleted database, does not block the store", async ({ store, paths }) => {
     store.write((sql) => fill(sql, 1));
     await backUp(store, T0, 5);
     dieAt("recorded", store, paths);
@@ -222,7 +222,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(found(store, "SELECT id FROM sessions ORDER BY id")).toEqual(["new", "ses"]);
   });
 
-  it("[ST6] a salvage that ends with an error is tried again as often as needed", () => {
+  it("a salvage that ends with an error is tried again as often as needed", () => {
     const { store, paths } = tempStore(driver, { busyMs: 0 });
     store.write((sql) => fill(sql, 1));
     dieAt("log moved", store, paths);
@@ -232,7 +232,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
   });
 
-  it("[ST5] only the newest damaged files are kept", ({ store, paths }) => {
+  it("only the newest damaged files are kept", ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     for (let n = 0; n < 5; n++) replaceHealthy(store, paths);
     expect(readdirSync(paths.setAside).map((name) => name.slice(0, 6))).toEqual(["000003", "000004", "000005"]);
@@ -240,7 +240,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
   });
 
-  it("[ST19] a store that is gone is begun anew, without its old log, and that is said", async ({ store, paths }) => {
+  it("a store that is gone is begun anew, without its old log, and that is said", async ({ store, paths }) => {
     store.write((sql) => fill(sql, 1));
     await backUp(store, T0, 5);
     rmSync(paths.database);
@@ -253,7 +253,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(readdirSync(paths.setAside)).toHaveLength(1);
   });
 
-  it("[ST20] a notice stays until it is acknowledged", ({ store }) => {
+  it("a notice stays until it is acknowledged", ({ store }) => {
     const first = store.write((sql) => notices.add(sql, T0, "a", "one"));
     store.write((sql) => notices.add(sql, T0, "b", "two"));
     expect(store.write((sql) => notices.acknowledge(sql, T0, first))).toBe(1);

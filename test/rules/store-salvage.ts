@@ -20,16 +20,16 @@ const SEED = Number(process.env["SHIM_SALVAGE_SEED"] ?? 1);
 const withinMs = RUNS * 2_600;
 const zeros = Array.from({ length: PAGE }, () => 0);
 
-/** [ST94] What a damaged store still holds is taken over, alike on every driver. */
+/** What a damaged store still holds is taken over, alike on every driver. */
 export function storeSalvageRules(driver: Driver): void {
-  it("[ST94] a file that lost its last page loses what stood there", () => {
+  it("a file that lost its last page loses what stood there", () => {
     const { paths, whole } = aDamagedStore(driver, (path) => truncateSync(path, statSync(path).size - PAGE));
     const found = rowsOf(driver, paths);
     expect(found.checkpoints.length).toBeGreaterThanOrEqual(CHECKPOINTS - 5);
     expectPartOf(found, whole);
   });
 
-  it("[ST96] a damaged head costs nothing, whichever bytes it is", () => {
+  it("a damaged head costs nothing, whichever bytes it is", () => {
     const heads: readonly [offset: number, bytes: readonly number[]][] = [
       [0, [0x78, 0x78]],
       [16, [0xff, 0xff]],
@@ -48,7 +48,7 @@ export function storeSalvageRules(driver: Driver): void {
     }
   });
 
-  it("[ST97] a damaged schema costs nothing, as the new store has the same one", () => {
+  it("a damaged schema costs nothing, as the new store has the same one", () => {
     const garbage = Array.from({ length: PAGE }, (_, n) => (n * 7) % 256);
     for (const page of [0, 1]) {
       const { paths, whole, schema } = aDamagedStore(driver, (path, pages) =>
@@ -60,7 +60,7 @@ export function storeSalvageRules(driver: Driver): void {
     }
   });
 
-  it("[ST94] [ST98] rows between two damaged pages are taken over, and what lost its session gets one", () => {
+  it("rows between two damaged pages are taken over, and what lost its session gets one", () => {
     const { paths, whole } = aDamagedStore(driver, (path) => {
       const leaves = leavesOf(driver, path, "checkpoints");
       for (const share of [0.25, 0.75]) {
@@ -75,7 +75,7 @@ export function storeSalvageRules(driver: Driver): void {
     expect(found.sessions.map(({ id }) => id)).toEqual(whole.sessions.map(({ id }) => id));
   });
 
-  it("[ST95] a row whose number or key is damaged costs no other row", () => {
+  it("a row whose number or key is damaged costs no other row", () => {
     const { paths, whole } = aDamagedStore(driver, (path) => {
       const [checkpoint = 0] = leavesOf(driver, path, "checkpoints");
       overwrite(path, numberOffset(path, checkpoint, 1), [127]);
@@ -95,7 +95,7 @@ export function storeSalvageRules(driver: Driver): void {
   });
 
   it(
-    "[ST94] cut anywhere, it takes over all that can be read row by row, and nothing else",
+    "cut anywhere, it takes over all that can be read row by row, and nothing else",
     () => {
       const base = aWholeStore(driver);
       const size = statSync(base.path).size;
@@ -115,7 +115,7 @@ export function storeSalvageRules(driver: Driver): void {
   );
 
   it(
-    "[ST94] overwritten anywhere, it never fails, and takes over no checkpoint that is not whole",
+    "overwritten anywhere, it never fails, and takes over no checkpoint that is not whole",
     () => {
       const base = aWholeStore(driver);
       const size = statSync(base.path).size;

@@ -22,7 +22,7 @@ const LIMITS: Config["retention"] = { maxAgeMs: 30 * DAY, checkpointsPerSession:
 /** Backup and retention, alike on every driver. */
 export function storeUpkeepRules(driver: Driver): void {
   const it = storeTest(driver);
-  it("[ST12] the newest backups are kept, private and whole; one a day is due", async ({ store, paths }) => {
+  it("the newest backups are kept, private and whole; one a day is due", async ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     expect(isBackupDue(paths.backups, T0, null)).toBe(true);
     for (let day = 0; day < 4; day++) await backUp(store, T0 + day * DAY, 3);
@@ -37,7 +37,7 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(isBackupDue(paths.backups, T0 + 4 * DAY, T0)).toBe(true);
   });
 
-  it("[ST12] a clock set back neither stops backups nor lets old ones replace new ones", async ({ store, paths }) => {
+  it("a clock set back neither stops backups nor lets old ones replace new ones", async ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     for (let n = 0; n < 3; n++) await backUp(store, T0 + 1_000 * DAY + n, 2);
     expect(isBackupDue(paths.backups, T0, null)).toBe(true);
@@ -46,7 +46,7 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(isBackupDue(paths.backups, T0, null)).toBe(false);
   });
 
-  it("[ST12] what a backup left behind when its process died is cleared away", async ({ store, paths }) => {
+  it("what a backup left behind when its process died is cleared away", async ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     mkdirSync(paths.backups, { recursive: true });
     writeFileSync(join(paths.backups, "partial-4194304-1.db"), "half");
@@ -55,13 +55,13 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(readdirSync(paths.backups).filter((name) => name.startsWith("partial"))).toEqual(["partial-1-1.db"]);
   });
 
-  it("[ST12] two backups at once get a name each", async ({ store, paths }) => {
+  it("two backups at once get a name each", async ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     const made = await Promise.all([backUp(store, T0, 5), backUp(openStore(driver, paths), T0, 5)]);
     expect(new Set(made).size).toBe(2);
   });
 
-  it("[ST12] a copy begun before rows were forgotten is not kept", async ({ store, paths }) => {
+  it("a copy begun before rows were forgotten is not kept", async ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     const other = openStore(driver, paths);
     const backup = backUp(other, T0, 5);
@@ -73,7 +73,7 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(readdirSync(paths.backups)).toEqual([]);
   });
 
-  it("[ST13] the old content is backed up before a migration", ({ store, paths }) => {
+  it("the old content is backed up before a migration", ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     const newer = openStore(driver, paths, {
       migrations: [...migrations, { id: migrations.length + 1, name: "drop", statements: ["DELETE FROM sessions"] }],
@@ -87,7 +87,7 @@ export function storeUpkeepRules(driver: Driver): void {
     connection.close();
   });
 
-  it("[ST40] never the newest checkpoint of an incomplete session, however old, many or large", ({ store }) => {
+  it("never the newest checkpoint of an incomplete session, however old, many or large", ({ store }) => {
     store.write((sql) => {
       for (const recovery of [null, "offered"]) {
         const session = `open ${recovery}`;
@@ -105,7 +105,7 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(found(store, "SELECT key FROM journal")).toEqual(["k2", "k2"]);
   });
 
-  it("[ST42] a session without an end in which nothing ever happened goes when it is old", ({ store }) => {
+  it("a session without an end in which nothing ever happened goes when it is old", ({ store }) => {
     store.write((sql) => {
       for (const id of ["empty", "asked", "saved"]) addSession(sql, { id });
       addJournal(sql, { session: "empty" });
@@ -118,7 +118,7 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(found(store, "SELECT id FROM sessions ORDER BY id")).toEqual(["asked", "saved", "young"]);
   });
 
-  it("[ST42] an old session that is over goes whole; crashes stay longer", ({ store }) => {
+  it("an old session that is over goes whole; crashes stay longer", ({ store }) => {
     store.write((sql) => {
       addSession(sql, { id: "ended", endedAt: T0 });
       addSession(sql, { id: "recovered", recovery: "recovered" });
@@ -145,7 +145,7 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(found(store, "SELECT count(*) FROM crashes")).toEqual([0]);
   });
 
-  it("[ST43] of each session the newest checkpoints stay, and old ones go by age", ({ store }) => {
+  it("of each session the newest checkpoints stay, and old ones go by age", ({ store }) => {
     store.write((sql) => {
       addSession(sql, { lastSeenAt: T0 + 40 * DAY });
       for (let n = 0; n < 10; n++) addCheckpoint(sql, { id: `cp${n}`, at: T0 + n * DAY });
@@ -156,7 +156,7 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(found(store, "SELECT id FROM checkpoints ORDER BY seq")).toEqual(["cp7", "cp8", "cp9"]);
   });
 
-  it("[ST47] a clock that was set back makes nothing old", ({ store }) => {
+  it("a clock that was set back makes nothing old", ({ store }) => {
     store.write((sql) => {
       addSession(sql, { endedAt: T0 + 100 * DAY, lastSeenAt: T0 + 100 * DAY });
       addCheckpoint(sql, { at: T0 + 100 * DAY });
@@ -171,7 +171,7 @@ export function storeUpkeepRules(driver: Driver): void {
     }
   });
 
-  it("[ST44] folded journal rows go after a week, others stay", ({ store }) => {
+  it("folded journal rows go after a week, others stay", ({ store }) => {
     store.write((sql) => {
       addSession(sql);
       const folded = addJournal(sql, { key: "old" });
@@ -184,7 +184,7 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(found(store, "SELECT key FROM journal")).toEqual(["not folded"]);
   });
 
-  it("[ST48] old news that was delivered to a chat goes, undelivered news stays with its session", ({ store }) => {
+  it("old news that was delivered to a chat goes, undelivered news stays with its session", ({ store }) => {
     store.write((sql) => {
       addSession(sql, { lastSeenAt: T0 + 30 * DAY });
       for (const key of ["delivered", "undelivered", "delivered today"])
@@ -200,13 +200,13 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(left()).toEqual(["undelivered", "delivered today"]);
   });
 
-  it("[ST11] a journal number never comes again, even when the newest rows were deleted", ({ store }) => {
+  it("a journal number never comes again, even when the newest rows were deleted", ({ store }) => {
     const first = store.write((sql) => addJournal(sql));
     store.write((sql) => sql.run("DELETE FROM journal"));
     expect(store.write((sql) => addJournal(sql))).toBeGreaterThan(first);
   });
 
-  it("[ST45] over the total size, oldest checkpoints go first, then sessions that are over", ({ store }) => {
+  it("over the total size, oldest checkpoints go first, then sessions that are over", ({ store }) => {
     store.write((sql) => {
       for (const session of ["a", "b"]) {
         addSession(sql, { id: session, endedAt: T0, lastSeenAt: session === "a" ? T0 : T0 + 1 });
@@ -226,7 +226,7 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(found(store, "SELECT id FROM sessions")).toEqual([]);
   });
 
-  it("[ST41] one call deletes no more than its limit, and says when there is more", ({ store }) => {
+  it("one call deletes no more than its limit, and says when there is more", ({ store }) => {
     store.write((sql) => {
       addSession(sql, { endedAt: T0 });
       for (let n = 0; n < 25; n++) {
@@ -245,7 +245,7 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(found(store, "SELECT count(*) FROM sessions")).toEqual([0]);
   });
 
-  it("[ST46] the git snapshots of deleted checkpoints wait to be dropped, and keep no content", ({ store }) => {
+  it("the git snapshots of deleted checkpoints wait to be dropped, and keep no content", ({ store }) => {
     store.write((sql) => {
       addSession(sql, { endedAt: T0 });
       addCheckpoint(sql);

@@ -13,13 +13,13 @@ import { storeTest } from "./store-test.ts";
 /** What every driver must do alike. */
 export function storeRules(driver: Driver): void {
   const it = storeTest(driver);
-  it("[ST1] reading makes nothing on the disk and answers the empty value", ({ store, paths }) => {
+  it("reading makes nothing on the disk and answers the empty value", ({ store, paths }) => {
     expect(store.read(count, -1)).toBe(-1);
     expect(existsSync(paths.home)).toBe(false);
     expect(store.driver).toBe(null);
   });
 
-  it("[ST1] reading an older schema migrates it, with a backup, and answers with its rows", ({ store, paths }) => {
+  it("reading an older schema migrates it, with a backup, and answers with its rows", ({ store, paths }) => {
     store.write(addSetting("a"));
     const newer = openStore(driver, paths, { migrations: [...migrations, step()] });
     expect(newer.read(count, -1)).toBe(1);
@@ -27,7 +27,7 @@ export function storeRules(driver: Driver): void {
     expect(readdirSync(paths.backups)).toHaveLength(1);
   });
 
-  it("[ST2] folder and files are for their user alone, whatever the umask", () => {
+  it("folder and files are for their user alone, whatever the umask", () => {
     const umask = process.umask(0);
     try {
       const { store, paths } = tempStore(driver);
@@ -41,7 +41,7 @@ export function storeRules(driver: Driver): void {
     }
   });
 
-  it("[ST2] a database that was copied back for all to read is made private again", ({ store, paths }) => {
+  it("a database that was copied back for all to read is made private again", ({ store, paths }) => {
     store.write(addSetting("a"));
     store.close();
     chmodSync(paths.database, 0o644);
@@ -49,7 +49,7 @@ export function storeRules(driver: Driver): void {
     expect([modeOf(paths.database), modeOf(`${paths.database}-wal`)]).toEqual([0o600, 0o600]);
   });
 
-  it("[ST3] a file that asks for a newer program is refused and not changed", ({ store, paths }) => {
+  it("a file that asks for a newer program is refused and not changed", ({ store, paths }) => {
     const newer = openStore(driver, paths, { migrations: [...migrations, step({ minReader: migrations.length + 1 })] });
     newer.write(addSetting("a"));
     const error = refusal(() => store.write(addSetting("b")));
@@ -59,7 +59,7 @@ export function storeRules(driver: Driver): void {
     expect(newer.read(count, -1)).toBe(1);
   });
 
-  it("[ST3] an old process goes on after an upgrade that only adds", ({ store, paths }) => {
+  it("an old process goes on after an upgrade that only adds", ({ store, paths }) => {
     store.write(addSetting("a"));
     const newer = openStore(driver, paths, { migrations: [...migrations, step()] });
     newer.write(addSetting("b"));
@@ -67,7 +67,7 @@ export function storeRules(driver: Driver): void {
     expect(store.read(count, -1)).toBe(3);
   });
 
-  it("[ST14] a write is one transaction: what throws leaves nothing", ({ store }) => {
+  it("a write is one transaction: what throws leaves nothing", ({ store }) => {
     store.write(addSetting("a"));
     const broken = (): void =>
       store.write((sql) => {
@@ -80,7 +80,7 @@ export function storeRules(driver: Driver): void {
     expect(store.read(count, -1)).toBe(2);
   });
 
-  it("[ST14] commits are synchronous on the disk, in WAL", ({ store }) => {
+  it("commits are synchronous on the disk, in WAL", ({ store }) => {
     store.write(addSetting("a"));
     const connection = store.connection();
     expect(connection.all("PRAGMA journal_mode")).toMatchObject([{ journal_mode: "wal" }]);
@@ -88,7 +88,7 @@ export function storeRules(driver: Driver): void {
     expect(store.driver).toBe(connection.driver);
   });
 
-  it("[ST14] a system error of the caller's own work is handed on as it is", ({ store }) => {
+  it("a system error of the caller's own work is handed on as it is", ({ store }) => {
     store.write(addSetting("a"));
     const foreign = Object.assign(new Error("no such file"), { code: "ENOENT", path: "/elsewhere/file" });
     expect(() =>
@@ -98,7 +98,7 @@ export function storeRules(driver: Driver): void {
     ).toThrow(foreign);
   });
 
-  it("[ST15] a writer that waits longer than it may gets a clear, retryable error", ({ store, paths }) => {
+  it("a writer that waits longer than it may gets a clear, retryable error", ({ store, paths }) => {
     store.write(addSetting("a"));
     const other = openStore(driver, paths, { busyMs: 20 });
     const error = store.write(() => refusal(() => other.write(addSetting("b"))));
@@ -108,7 +108,7 @@ export function storeRules(driver: Driver): void {
     expect(store.read(count, -1)).toBe(2);
   });
 
-  it("[ST15] readers do not wait for a writer", ({ store, paths }) => {
+  it("readers do not wait for a writer", ({ store, paths }) => {
     store.write(addSetting("a"));
     const other = openStore(driver, paths, { busyMs: 0 });
     store.write((sql) => {
@@ -117,7 +117,7 @@ export function storeRules(driver: Driver): void {
     });
   });
 
-  it("[ST16] a file that cannot be reached is a clear error", ({ store, paths }) => {
+  it("a file that cannot be reached is a clear error", ({ store, paths }) => {
     mkdirSync(dirname(paths.home), { recursive: true });
     writeFileSync(paths.home, "a file where the folder should be");
     const error = refusal(() => store.write(addSetting("a")));
@@ -125,7 +125,7 @@ export function storeRules(driver: Driver): void {
     expect(error.message).toMatch(/Nothing was half-written/);
   });
 
-  it("[ST17] values come back as they were stored", ({ store }) => {
+  it("values come back as they were stored", ({ store }) => {
     const bytes = Uint8Array.from([0, 1, 255]);
     const row = store.write((sql) => {
       sql.run("CREATE TABLE t (n INTEGER, r REAL, s TEXT, b BLOB, z TEXT)");
@@ -136,7 +136,7 @@ export function storeRules(driver: Driver): void {
     expect(Uint8Array.from(row?.b ?? [])).toEqual(bytes);
   });
 
-  it("[ST17] a search index comes with the driver", ({ store }) => {
+  it("a search index comes with the driver", ({ store }) => {
     const found = store.write((sql) => {
       sql.run(
         `INSERT INTO checkpoints (id, session, at, trigger, hash, journalSeq, rawBytes, redactions, summary, body)
@@ -148,7 +148,7 @@ export function storeRules(driver: Driver): void {
     expect(found).toHaveLength(1);
   });
 
-  it("[ST18] a copy is whole and private while a writer works", async ({ store, paths }) => {
+  it("a copy is whole and private while a writer works", async ({ store, paths }) => {
     for (let n = 0; n < 300; n++) store.write(addSetting(`key ${n} ${"x".repeat(2_000)}`));
     const copy = `${paths.home}/copy.db`;
     const done = store.backup(copy);
@@ -166,26 +166,26 @@ export function storeRules(driver: Driver): void {
     connection.close();
   });
 
-  it("[ST18] a copy that cannot be written is a clear error", async ({ store, paths }) => {
+  it("a copy that cannot be written is a clear error", async ({ store, paths }) => {
     store.write(addSetting("a"));
     writeFileSync(`${paths.home}/file`, "");
     await expect(store.backup(`${paths.home}/file/copy.db`)).rejects.toMatchObject({ code: "store_unavailable" });
   });
 
-  it("[ST9] the driver refuses to make a file of its own accord", ({ paths }) => {
+  it("the driver refuses to make a file of its own accord", ({ paths }) => {
     mkdirSync(paths.home, { recursive: true });
     expect(() => driver({ path: `${paths.home}/none?.db`, readOnly: false, busyMs: 0 })).toThrow();
     expect(readdirSync(paths.home)).toEqual([]);
   });
 
-  it("[ST9] a connection for reading cannot write", ({ store, paths }) => {
+  it("a connection for reading cannot write", ({ store, paths }) => {
     store.write(addSetting("a"));
     const connection = driver({ path: paths.database, readOnly: true, busyMs: 0 });
     expect(() => addSetting("b")(connection)).toThrow(/readonly/);
     connection.close();
   });
 
-  it("[ST10] a maintenance lock file full of rubbish does no harm", ({ store, paths }) => {
+  it("a maintenance lock file full of rubbish does no harm", ({ store, paths }) => {
     mkdirSync(paths.home, { recursive: true });
     writeFileSync(`${paths.home}/maintenance.db`, "rubbish ".repeat(1_000));
     store.write(addSetting("a"));

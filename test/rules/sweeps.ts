@@ -20,7 +20,7 @@ import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** Rules of the alarm that hold behind any host. */
 export function sweepRules(it: RuleTest): void {
-  it("[DU3] the alarm is set for the earliest due time, and for none without one", async ({ host }) => {
+  it("the alarm is set for the earliest due time, and for none without one", async ({ host }) => {
     const start = host.now();
     expect(await host.ring()).toBeNull();
     await set(host, "later", 1, { ttlMs: 9_000 });
@@ -36,7 +36,7 @@ export function sweepRules(it: RuleTest): void {
     expect(await host.ring()).toBe(Math.ceil((start + hour) / hour) * hour);
   });
 
-  it("[DU3] a late alarm does all that has come due by then, of every kind", async ({ host, c1: chat }) => {
+  it("a late alarm does all that has come due by then, of every kind", async ({ host, c1: chat }) => {
     await ask(host, "leases.acquire", { self: chat.self, resource: "x", requestId: "r", ttlMs: 1_000 });
     await set(host, "short", 1, { ttlMs: 1_000, requestId: "r" });
     await chat.send(toAll, 1, { ttlMs: 1_000 });
@@ -54,7 +54,7 @@ export function sweepRules(it: RuleTest): void {
     expect((await ask(host, "chats.list", {})).chats).toEqual([]);
   });
 
-  it("[DU4] housekeeping waits for the full hour, and what others see does not", async ({ host }) => {
+  it("housekeeping waits for the full hour, and what others see does not", async ({ host }) => {
     await set(host, "a", 1, { requestId: "r1" });
     await set(host, "a", 2);
     const next = await host.ring();
@@ -69,7 +69,7 @@ export function sweepRules(it: RuleTest): void {
     expect((await refusal(host, "state.changes", { after: 0 })).code).toBe("compacted");
   });
 
-  it("[DU4] [MS8] a send above a full limit deletes at once, and the alarm rests", async ({ host }) => {
+  it("a send above a full limit deletes at once, and the alarm rests", async ({ host }) => {
     await ask(host, "settings.set", { settings: { maxMessages: 10 } });
     const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
     for (let at = 0; at < 12; at++) await from.send(toAll, at);
@@ -92,7 +92,7 @@ async function poison(host: RowHost, when: string): Promise<() => Promise<void>>
 
 /** Rules of sweeps that can only be seen in rows. */
 export function sweepRowRules(it: RowTest): void {
-  it("[DU1] a chat whose sweep fails is put off and audited, and blocks nothing else", async ({ host }) => {
+  it("a chat whose sweep fails is put off and audited, and blocks nothing else", async ({ host }) => {
     const names = ["c1", "bad", "c2"];
     for (const name of names) {
       const { self } = await Correspondent.join(host, name);
@@ -116,7 +116,7 @@ export function sweepRowRules(it: RowTest): void {
     expect((await ask(host, "audit.list", { kind: "sweep.failed" })).entries).toHaveLength(1);
   });
 
-  it("[DU1] a kind whose sweep fails is put off, undone, and blocks nothing else", async ({ host, c1: chat }) => {
+  it("a kind whose sweep fails is put off, undone, and blocks nothing else", async ({ host, c1: chat }) => {
     await set(host, "good", 1, { ttlMs: 1_000, requestId: "r" });
     await set(host, "poisoned", 1, { ttlMs: 2_000 });
     await chat.send(toAll, 1, { ttlMs: 1_000 });
@@ -142,7 +142,7 @@ export function sweepRowRules(it: RowTest): void {
     expect((await ask(host, "audit.list", { kind: "sweep.failed" })).entries).toHaveLength(2);
   });
 
-  it("[DU2] a sweep takes at most its limit of rows; the rest is due at once", async ({ host, c1: chat }) => {
+  it("a sweep takes at most its limit of rows; the rest is due at once", async ({ host, c1: chat }) => {
     for (let at = 0; at < 35; at++) {
       await set(host, `k${at}`, 1, { ttlMs: 1_000, requestId: `r${at}` });
       await chat.send(toAll, at, { ttlMs: 1_000 });

@@ -25,7 +25,7 @@ function aged(id: string, of: string, minutes: number): Content {
 
 /** Rules of what stays of the things that devices store, and for how long, that hold behind any host. */
 export function syncContentRules(it: RuleTest): void {
-  it("[SY10] a restored home does not replace newer content; a later version of its own is stored", async ({
+  it("a restored home does not replace newer content; a later version of its own is stored", async ({
     host,
     device,
   }) => {
@@ -40,7 +40,7 @@ export function syncContentRules(it: RuleTest): void {
     expect(await envelopes(host)).toEqual(["sealed-anew", "now"]);
   });
 
-  it("[SY10] half a minute is allowed for what was on its way", async ({ host, device }) => {
+  it("half a minute is allowed for what was on its way", async ({ host, device }) => {
     await device.put(session("s1", "a"), session("s2", "a"));
     const other = new Device(host);
     const both = [session("s1", "b", { ageMs: 30_000 }), session("s2", "b", { ageMs: 30_001 })];
@@ -48,7 +48,7 @@ export function syncContentRules(it: RuleTest): void {
     expect(await envelopes(host)).toEqual(["a", "b"]);
   });
 
-  it("[SY10] what replaces the version that its home knows is newer, whatever its age", async ({ host, device }) => {
+  it("what replaces the version that its home knows is newer, whatever its age", async ({ host, device }) => {
     await device.put(session("s1", "a"));
     await device.put(session("s1", "b", { ageMs: day, isEnded: true, project: "p" }));
     expect(await list(host)).toMatchObject({
@@ -56,7 +56,7 @@ export function syncContentRules(it: RuleTest): void {
     });
   });
 
-  it("[SY12] the same files of a device, sealed anew, replace the old ones", async ({ host, device }) => {
+  it("the same files of a device, sealed anew, replace the old ones", async ({ host, device }) => {
     await device.put(session("s1"), filesOf("k1", "s1", "under-the-old-key"));
     given(await host.call("sync.rekey", { keyId: otherKey, from: key }));
     host.wait(minute);
@@ -66,7 +66,7 @@ export function syncContentRules(it: RuleTest): void {
     expect(await status(host)).toMatchObject({ chars: "of-s1under-the-new-key".length });
   });
 
-  it("[SY12] files of one checkpoint id of two devices are two", async ({ host, device: one }) => {
+  it("files of one checkpoint id of two devices are two", async ({ host, device: one }) => {
     const other = new Device(host, "d2", m2);
     await one.put(session("s1", "one"), filesOf("k1", "s1", "one"));
     host.wait(minute);
@@ -77,7 +77,7 @@ export function syncContentRules(it: RuleTest): void {
     expect([await opened(host, "k1", "s1", "d2"), await envelopes(host)]).toEqual([null, ["one"]]);
   });
 
-  it("[SY98] [SY10] of each session the newest files are kept, by age", async ({ host, device }) => {
+  it("of each session the newest files are kept, by age", async ({ host, device }) => {
     await device.put(session("s1"), session("s2"), filesOf("other", "s2"));
     const ids = ["k1", "k2", "k3"];
     for (const [at, id] of ids.entries()) await device.put(aged(id, "s1", 5 - at));
@@ -90,7 +90,7 @@ export function syncContentRules(it: RuleTest): void {
     expect(await storedOf(host, "s1", ids)).toEqual(["k2"]);
   });
 
-  it("[SY98] records of one put leave what they leave one by one", async ({ host, device: one }) => {
+  it("records of one put leave what they leave one by one", async ({ host, device: one }) => {
     const other = new Device(host, "d2", m2);
     const records = [
       session("s1"),
@@ -110,7 +110,7 @@ export function syncContentRules(it: RuleTest): void {
     expect(await envelopes(host, { session: "s1" })).toEqual(["again", "again"]);
   });
 
-  it("[SY164] a machine has a number of sessions, over all its homes; one that is stored is replaced", async ({
+  it("a machine has a number of sessions, over all its homes; one that is stored is replaced", async ({
     host,
     device: one,
   }) => {
@@ -123,10 +123,7 @@ export function syncContentRules(it: RuleTest): void {
     expect(await one.put(forget("s2"), session("s5"))).toEqual(["stored"]);
   });
 
-  it("[SY164] records are counted however short they are; files are stored in half of the room", async ({
-    host,
-    device,
-  }) => {
+  it("records are counted however short they are; files are stored in half of the room", async ({ host, device }) => {
     given(await host.call("settings.set", { settings: { maxSyncRecords: 10 } }, admin));
     await device.put(session("s1"));
     const ofParts = Array.from({ length: 6 }, (_, at) => part("b1", at));
@@ -137,7 +134,7 @@ export function syncContentRules(it: RuleTest): void {
     expect(await device.put(session("s2"))).toEqual(["stored"]);
   });
 
-  it("[SY33] the files of a session are read, and of no other one", async ({ host, device }) => {
+  it("the files of a session are read, and of no other one", async ({ host, device }) => {
     await device.put(session("s1"), aged("k1", "s1", 1));
     const newest = { device: "d1", session: "s1", kind: "files" } as const;
     expect(given(await host.call("sync.read", newest))).toEqual({
@@ -150,7 +147,7 @@ export function syncContentRules(it: RuleTest): void {
       expect(refused(await host.call("sync.read", { ...newest, ...strange })).code).toBe("unknown_key");
   });
 
-  it("[SY13] a session's record has its newest checkpoint, of which the coordinator knows the id", async ({
+  it("a session's record has its newest checkpoint, of which the coordinator knows the id", async ({
     host,
     device,
   }) => {
@@ -162,7 +159,7 @@ export function syncContentRules(it: RuleTest): void {
     expect(given(await host.call("sync.purge", { device: "d1" }))).toEqual({ sessions: 2, checkpoints: 1 });
   });
 
-  it("[SY14] a session is deleted at the full hour `keepSyncMs` after its last change", async ({ host, device }) => {
+  it("a session is deleted at the full hour `keepSyncMs` after its last change", async ({ host, device }) => {
     await set(host, { keepSyncMs: day });
     await device.put(session("s1"), filesOf("k1", "s1"), session("s2"));
     host.wait(day / 2);
@@ -177,7 +174,7 @@ export function syncContentRules(it: RuleTest): void {
     expect(await status(host)).toMatchObject({ sessions: 1, chars: "of-s2of-k3".length });
   });
 
-  it("[SY15] what `maxSyncChars` has no room for is refused; the rest, and what expired content leaves, is stored", async ({
+  it("what `maxSyncChars` has no room for is refused; the rest, and what expired content leaves, is stored", async ({
     host,
     device,
   }) => {
@@ -192,7 +189,7 @@ export function syncContentRules(it: RuleTest): void {
     expect(await envelopes(host)).toEqual(["x".repeat(1_000)]);
   });
 
-  it("[SY15] where the limit was lowered, what needs no more room is still stored", async ({ host, device }) => {
+  it("where the limit was lowered, what needs no more room is still stored", async ({ host, device }) => {
     await device.put(session("s1", "x".repeat(3_000)), session("s2"));
     await set(host, { maxSyncChars: 1_000 });
     expect(await device.put(session("s1", "x".repeat(2_000)))).toEqual(["stored"]);
@@ -201,7 +198,7 @@ export function syncContentRules(it: RuleTest): void {
     expect(await envelopes(host)).toEqual(["of-s2"]);
   });
 
-  it("[SY16] a purge deletes all of one device and nothing of another", async ({ host, device: one }) => {
+  it("a purge deletes all of one device and nothing of another", async ({ host, device: one }) => {
     const other = new Device(host, "d2", m2);
     await one.put(session("s1"), filesOf("k1", "s1"), session("s2"), filesOf("k2", "s2"));
     await other.put(session("s3"));
@@ -215,7 +212,7 @@ export function syncContentRules(it: RuleTest): void {
     expect(await envelopes(host)).toEqual(["of-s3", "of-s4"]);
   });
 
-  it("[SY16] [SY2] of another machine's device only an admin deletes what is stored", async ({ host }) => {
+  it("of another machine's device only an admin deletes what is stored", async ({ host }) => {
     const other = new Device(host, "d2", m2);
     await other.put(session("s1"));
     expect(refused(await host.call("sync.purge", { device: "d2" })).code).toBe("forbidden");
@@ -223,7 +220,7 @@ export function syncContentRules(it: RuleTest): void {
     expect(await envelopes(host)).toEqual([]);
   });
 
-  it("[SY17] status lists devices with machine and last put", async ({ host, device }) => {
+  it("status lists devices with machine and last put", async ({ host, device }) => {
     expect(await status(host)).toEqual({ keyId: null, sessions: 0, checkpoints: 0, chars: 0, devices: [] });
     await device.put(session("s1"), session("s2"));
     host.wait(minute);

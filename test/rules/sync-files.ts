@@ -23,10 +23,7 @@ async function opened({ host }: Device): Promise<Device> {
 
 /** Rules of the files that devices store for a session, that hold behind any host. */
 export function syncFileRules(it: RuleTest): void {
-  it("[SY98] [SY32] [SY33] the previous bundle is read whole until the next header is stored", async ({
-    host,
-    device,
-  }) => {
+  it("the previous bundle is read whole until the next header is stored", async ({ host, device }) => {
     await opened(device);
     expect(await read(host, header)).toBe(null);
     await put(device, "b1", 2);
@@ -40,10 +37,7 @@ export function syncFileRules(it: RuleTest): void {
     expect(await status(host)).toMatchObject({ chars: "of-s1b2-headerb2-0b2-1".length });
   });
 
-  it("[SY99] a repeated part is stored once; an upload that was given up goes with the next one", async ({
-    host,
-    device,
-  }) => {
+  it("a repeated part is stored once; an upload that was given up goes with the next one", async ({ host, device }) => {
     await opened(device);
     await put(device, "b1", 1);
     await device.put(part("b2", 0, { envelope: "first" }));
@@ -55,7 +49,7 @@ export function syncFileRules(it: RuleTest): void {
     expect(await readPart(host, "b3", 0)).toBe("b3-0");
   });
 
-  it("[SY10] a restored home does not replace newer files", async ({ host, device }) => {
+  it("a restored home does not replace newer files", async ({ host, device }) => {
     await opened(device);
     await put(device, "b1", 2);
     host.wait(hour);
@@ -79,7 +73,7 @@ export function syncFileRules(it: RuleTest): void {
         await host.ring();
       },
     ],
-  ])("[SY34] files are deleted when %s, also unfinished ones", async ([, end], { host, device }) => {
+  ])("files are deleted when %s, also unfinished ones", async ([, end], { host, device }) => {
     await opened(device);
     await put(device, "b1", 2);
     await device.put(part("b2", 0));
@@ -88,7 +82,7 @@ export function syncFileRules(it: RuleTest): void {
     expect((await status(host)).chars).toBeLessThanOrEqual("of-s1".length);
   });
 
-  it("[SY34] files outlive the other checkpoints of their session", async ({ host, device }) => {
+  it("files outlive the other checkpoints of their session", async ({ host, device }) => {
     await opened(device);
     await put(device, "b1", 1);
     await device.put(session("s1", "again", { checkpoint: "k2" }));
@@ -96,7 +90,7 @@ export function syncFileRules(it: RuleTest): void {
     expect(await readPart(host, "b1", 0)).toBe("b1-0");
   });
 
-  it("[SY32] files are stored for an open session only", async ({ host, device }) => {
+  it("files are stored for an open session only", async ({ host, device }) => {
     await opened(device);
     await device.put(session("s2", "over", { isEnded: true }));
     const strange = [part("b1", 0, { session: "s2" }), files("b1", { session: "s3" })];
@@ -104,10 +98,7 @@ export function syncFileRules(it: RuleTest): void {
     expect(await status(host)).toMatchObject({ chars: "of-s1over".length });
   });
 
-  it("[SY99] a session has one bundle that is not complete, whichever of its parts were stored", async ({
-    host,
-    device,
-  }) => {
+  it("a session has one bundle that is not complete, whichever of its parts were stored", async ({ host, device }) => {
     await opened(device);
     await put(device, "b1", 1);
     for (const bundle of ["b2", "b3", "b4"])
@@ -118,10 +109,7 @@ export function syncFileRules(it: RuleTest): void {
     expect(await readPart(host, "b1", 0)).toBe("b1-0");
   });
 
-  it("[SY165] a bundle that is not completed in a day is deleted, and the complete one stays", async ({
-    host,
-    device,
-  }) => {
+  it("a bundle that is not completed in a day is deleted, and the complete one stays", async ({ host, device }) => {
     await opened(device);
     await put(device, "b1", 1);
     await device.put(part("b2", 0), part("b2", 1));
@@ -137,7 +125,7 @@ export function syncFileRules(it: RuleTest): void {
     expect(await readPart(host, "b2", 1)).toBe("b2-1");
   });
 
-  it("[SY35] files take at most half of the room, and a session is stored beside them", async ({ host, device }) => {
+  it("files take at most half of the room, and a session is stored beside them", async ({ host, device }) => {
     await opened(device);
     given(await host.call("settings.set", { settings: { maxSyncChars: 1_000 } }, admin));
     expect(await device.put(part("b1", 0, { envelope: "x".repeat(400) }))).toEqual(["stored"]);

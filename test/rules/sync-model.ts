@@ -18,7 +18,7 @@ import { step } from "./steps.ts";
 
 /** What devices store against a model, behind any host. */
 export function syncModelRules(it: RuleTest): void {
-  it("[SY19] after any loss, repeat or copy the stored content is that of the model", async ({ open, runs }) => {
+  it("after any loss, repeat or copy the stored content is that of the model", async ({ open, runs }) => {
     await fc.assert(
       fc.asyncProperty(fc.array(act, { maxLength: 40 }), async (acts) => {
         const world = new World(await open());

@@ -6,7 +6,7 @@ import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of how other machines read what is kept, and take it over, that hold behind any host. */
 export function syncReadingRules(it: RuleTest): void {
-  it("[SY20] sessions are listed by last change; a reader gets each change once", async ({ host, device }) => {
+  it("sessions are listed by last change; a reader gets each change once", async ({ host, device }) => {
     await device.put(session("s1"), session("s2"), session("s3"));
     const first = await list(host, { limit: 2 });
     expect(first).toMatchObject({ sessions: [{ session: "s1" }, { session: "s2" }], isMore: true });
@@ -17,7 +17,7 @@ export function syncReadingRules(it: RuleTest): void {
     expect(await list(host, { after: second.revision })).toEqual(nothing);
   });
 
-  it("[CH22] a chat that died is recoverable while its session is stored, not ended and not taken", async ({
+  it("a chat that died is recoverable while its session is stored, not ended and not taken", async ({
     host,
     device,
   }) => {
@@ -50,7 +50,7 @@ export function syncReadingRules(it: RuleTest): void {
     expect(await isRecoverable("dead")).toBeUndefined();
   });
 
-  it("[SY20] by project, by session and by device", async ({ host }) => {
+  it("by project, by session and by device", async ({ host }) => {
     const [one, other] = [new Device(host), new Device(host, "d2", m2)];
     await one.put(session("s1", "a", { project: "p" }), session("s2", "b", { project: "q" }));
     await other.put(session("s1", "c", { project: "p" }));
@@ -60,7 +60,7 @@ export function syncReadingRules(it: RuleTest): void {
     expect(await envelopes(host, { device: "d3" })).toEqual([]);
   });
 
-  it("[SY20] who names a revision that is not yet there (after a restore) is told all", async ({ host, device }) => {
+  it("who names a revision that is not yet there (after a restore) is told all", async ({ host, device }) => {
     await device.put(session("s1"), session("s2"));
     await device.put(forget("s1"));
     const { revision } = await list(host);
@@ -68,7 +68,7 @@ export function syncReadingRules(it: RuleTest): void {
     expect(answer).toMatchObject({ sessions: [{ session: "s2" }], forgotten: [], revision });
   });
 
-  it("[SY4] [SY20] after a raised epoch no revision comes twice", async ({ host, device }) => {
+  it("after a raised epoch no revision comes twice", async ({ host, device }) => {
     await device.put(session("s1"));
     given(await host.call("epoch.raise", { reason: "a restore" }, admin));
     // So much may have been lost.
@@ -76,7 +76,7 @@ export function syncReadingRules(it: RuleTest): void {
     expect((await list(host)).revision).toBeGreaterThan(2 ** 28);
   });
 
-  it("[SY21] a take changes its session, and leaves its version", async ({ host, device }) => {
+  it("a take changes its session, and leaves its version", async ({ host, device }) => {
     await device.put(session("s1"), session("s2"));
     const { revision } = await list(host);
     const [before] = (await list(host, { session: "s1" })).sessions;
@@ -86,7 +86,7 @@ export function syncReadingRules(it: RuleTest): void {
     expect(await device.put(session("s1", "later", { ageMs: hour }))).toEqual(["stored"]);
   });
 
-  it("[SY22] an answer has at most a million characters of envelopes, or one session", async ({ host, device }) => {
+  it("an answer has at most a million characters of envelopes, or one session", async ({ host, device }) => {
     const sizes = [400_000, 400_000, 300_000, 900_000, 200_000];
     for (const [at, size] of sizes.entries()) await device.put(session(`s${at}`, "x".repeat(size)));
     const pages: number[][] = [];
@@ -98,7 +98,7 @@ export function syncReadingRules(it: RuleTest): void {
     expect(pages).toEqual([[400_000, 400_000], [300_000], [900_000], [200_000]]);
   });
 
-  it("[SY18] forgotten and purged sessions are listed among the changes", async ({ host, device }) => {
+  it("forgotten and purged sessions are listed among the changes", async ({ host, device }) => {
     await device.put(session("s1"), session("s2"), session("s3"));
     const { revision } = await list(host);
     await device.put(forget("s1"), forget("s2"), forget("s9"), session("s2", "told-anew"));
@@ -112,7 +112,7 @@ export function syncReadingRules(it: RuleTest): void {
     expect([...page.forgotten, ...rest.forgotten].map(({ session: id }) => id).toSorted()).toEqual(["s2", "s3"]);
   });
 
-  it("[SY30] the holder of a session's lease takes it, visible to all; a repeat is none", async ({ host, device }) => {
+  it("the holder of a session's lease takes it, visible to all; a repeat is none", async ({ host, device }) => {
     await device.put(session("s1"));
     const chat = await taken(host, "c1");
     host.wait(minute);
@@ -129,7 +129,7 @@ export function syncReadingRules(it: RuleTest): void {
     expect(await list(host)).toMatchObject({ sessions: [{ envelope: "late", taken: { chat: "c1" } }] });
   });
 
-  it("[SY30] without the present lease, or of an unknown session, nothing is taken", async ({ host, device }) => {
+  it("without the present lease, or of an unknown session, nothing is taken", async ({ host, device }) => {
     await device.put(session("s1"));
     const [one, other] = [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
     const wanted = { device: "d1", session: "s1" };
@@ -155,7 +155,7 @@ export function syncReadingRules(it: RuleTest): void {
     expect(await takerOf(host)).toBeNull();
   });
 
-  it("[SY30] when its holder has gone the next one takes it", async ({ host, device }) => {
+  it("when its holder has gone the next one takes it", async ({ host, device }) => {
     await device.put(session("s1"));
     await (await taken(host, "c1")).leave();
     const next = await Correspondent.join(host, "c2");
@@ -166,7 +166,7 @@ export function syncReadingRules(it: RuleTest): void {
     expect(await takerOf(host)).toMatchObject({ chat: "c2" });
   });
 
-  it("[SY31] the taking machine or the session's own gives it back; a repeat is no error", async ({ host }) => {
+  it("the taking machine or the session's own gives it back; a repeat is no error", async ({ host }) => {
     const device = new Device(host, "d1", m2);
     await device.put(session("s1"));
     const wanted = { device: "d1", session: "s1" };
@@ -180,7 +180,7 @@ export function syncReadingRules(it: RuleTest): void {
     expect(refused(await host.call("sync.give-back", { ...wanted, session: "s2" })).code).toBe("unknown_key");
   });
 
-  it("[SY31] a third machine does not give back what is not its own", async ({ host, device }) => {
+  it("a third machine does not give back what is not its own", async ({ host, device }) => {
     await device.put(session("s1"));
     await taken(host, "c1");
     expect(refused(await host.call("sync.give-back", { device: "d1", session: "s1" }, m2)).code).toBe("forbidden");

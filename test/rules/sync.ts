@@ -22,7 +22,7 @@ import { admin, type RowHost } from "#harness/coordinator/engine-host.ts";
 
 /** Rules of what machines keep for each other, behind any host. */
 export function syncRules(it: RuleTest): void {
-  it("[SY1] the answer names the same beginning until what the device stored is lost", async ({ host, device }) => {
+  it("the answer names the same beginning until what the device stored is lost", async ({ host, device }) => {
     const put = async (): Promise<OutputOf<"sync.put">> => given(await device.tryPut(session("s1")));
     const first = await put();
     const second = await put();
@@ -38,14 +38,14 @@ export function syncRules(it: RuleTest): void {
     expect((await put()).since).toBe(fourth.since);
   });
 
-  it("[SY2] only the machine of its first put stores as a device", async ({ host, device }) => {
+  it("only the machine of its first put stores as a device", async ({ host, device }) => {
     await device.put(session("s1"));
     const foreign = new Device(host, "d1", m2);
     expect((await foreign.refusal(session("s1", "foreign"), forget("s1"))).code).toBe("forbidden");
     expect(await envelopes(host)).toEqual(["of-s1"]);
   });
 
-  it("[SY5] [SY6] the first device sets the key; another one is refused until a rekey", async ({ host }) => {
+  it("the first device sets the key; another one is refused until a rekey", async ({ host }) => {
     const [one, other] = [new Device(host), new Device(host, "d2")];
     await one.put(session("s1"));
     other.keyId = otherKey;
@@ -60,7 +60,7 @@ export function syncRules(it: RuleTest): void {
     expect(await envelopes(host)).toEqual(["of-s1", "of-s2"]);
   });
 
-  it("[SY161] the first key is registered once, before any device", async ({ host, device }) => {
+  it("the first key is registered once, before any device", async ({ host, device }) => {
     const first = { keyId: otherKey, from: null };
     for (let times = 0; times < 2; times++)
       expect(given(await host.call("sync.rekey", first))).toEqual({ keyId: otherKey });
@@ -69,7 +69,7 @@ export function syncRules(it: RuleTest): void {
     expect(await device.refusal(session("s1"))).toMatchObject({ code: "wrong_key", details: { keyId: otherKey } });
   });
 
-  it("[SY7] a repeated put leaves what one put leaves", async ({ host, device }) => {
+  it("a repeated put leaves what one put leaves", async ({ host, device }) => {
     const contents = [session("s1"), filesOf("k1", "s1"), forget("s2")] as const;
     for (let times = 0; times < 2; times++) expect(await device.put(...contents)).toEqual(["stored", "stored"]);
     // Its first answer was lost.
@@ -77,7 +77,7 @@ export function syncRules(it: RuleTest): void {
     expect(await status(host)).toMatchObject({ sessions: 1, chars: 10 });
   });
 
-  it("[SY11] forgetting deletes the files of a checkpoint or a session; of nothing it is no error", async ({
+  it("forgetting deletes the files of a checkpoint or a session; of nothing it is no error", async ({
     host,
     device,
   }) => {
@@ -91,7 +91,7 @@ export function syncRules(it: RuleTest): void {
     expect(await status(host)).toMatchObject({ sessions: 2, chars: 15 });
   });
 
-  it("[SY32] files are stored beside their session only", async ({ host, device }) => {
+  it("files are stored beside their session only", async ({ host, device }) => {
     expect(await device.put(filesOf("k1", "s1"), session("s1"), filesOf("k2", "s1"))).toEqual([
       "closed",
       "stored",
@@ -112,7 +112,7 @@ async function counts(host: RowHost): Promise<number[]> {
 
 /** Rules of what machines keep for each other that can only be seen in rows. */
 export function syncRowRules(it: RowTest): void {
-  it("[SY7] a refused put and reading write no row", async ({ host, device }) => {
+  it("a refused put and reading write no row", async ({ host, device }) => {
     await device.put(session("s1"), filesOf("k1", "s1"));
     const old = device.copy();
     old.keyId = otherKey;
@@ -125,7 +125,7 @@ export function syncRowRules(it: RowTest): void {
     expect(rows).toBe(0);
   });
 
-  it("[SY11] [SY16] of forgotten, replaced or purged content no row is left", async ({ host, device }) => {
+  it("of forgotten, replaced or purged content no row is left", async ({ host, device }) => {
     const secret = "marked-envelope";
     await device.put(session("s1", secret), filesOf("k1", "s1", secret), session("s2", secret));
     await device.put(filesOf("k2", "s2", secret), filesOf("k3", "s2", secret), session("s3", secret));
@@ -138,7 +138,7 @@ export function syncRowRules(it: RowTest): void {
     expect(await host.rows("SELECT chars FROM sync_totals")).toEqual([{ chars: 0 }]);
   });
 
-  it("[SY14] a sweep takes about its limit of rows; the rest is due at once", async ({ host }) => {
+  it("a sweep takes about its limit of rows; the rest is due at once", async ({ host }) => {
     given(await host.call("settings.set", { settings: { keepSyncMs: hour } }, admin));
     const device = new Device(host);
     for (let at = 0; at < 30; at++) await device.put(session(`s${at}`), filesOf(`k${at}`, `s${at}`));

@@ -6,7 +6,7 @@ import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of how attempts end, and what follows. */
 export function taskAttemptRules(it: TaskTest): void {
-  it("[TA10] [TA33] failures wait for the doubled base up to the cap, then the task is dead", async ({ host, a }) => {
+  it("failures wait for the doubled base up to the cap, then the task is dead", async ({ host, a }) => {
     const task = await submitOne(host, { backoff: plain, maxAttempts: 4 });
     for (const [at, waitMs] of [2_000, 4_000, 5_000].entries()) {
       const held = await a.take();
@@ -23,7 +23,7 @@ export function taskAttemptRules(it: TaskTest): void {
     expect(await endsOf(host, task)).toEqual(["failed", "failed", "failed", "failed"]);
   });
 
-  it("[TA33] jitter leaves half to all of the backoff, the same for the same task and attempt", async ({ host }) => {
+  it("jitter leaves half to all of the backoff, the same for the same task and attempt", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 30 });
     const waits: number[] = [];
     for (let n = 0; n < 20; n++) {
@@ -36,7 +36,7 @@ export function taskAttemptRules(it: TaskTest): void {
     expect(new Set(waits).size).toBeGreaterThan(15);
   });
 
-  it("[TA34] [TA10] a failure may name its own delay, or be the last", async ({ host, a }) => {
+  it("a failure may name its own delay, or be the last", async ({ host, a }) => {
     const task = await submitOne(host);
     expect(await a.nack(await a.take(), { delayMs: 0 })).toBe("queued");
     expect(await a.nack(await a.take(), { delayMs: hour })).toBe("scheduled");
@@ -48,7 +48,7 @@ export function taskAttemptRules(it: TaskTest): void {
     expect([await stateOf(host, other), await stateOf(host, task)]).toEqual(["dead failed", "queued"]);
   });
 
-  it("[TA19] progress and checkpoint pass to the next attempt, however one ends", async ({ host, a }) => {
+  it("progress and checkpoint pass to the next attempt, however one ends", async ({ host, a }) => {
     const task = await submitOne(host, { maxAttempts: 9 });
     const progress = { percent: 10 };
     const first = await a.take();
@@ -71,7 +71,7 @@ export function taskAttemptRules(it: TaskTest): void {
     ]);
   });
 
-  it("[TA45] a task that is given back with a delay is queued again after it, at no cost", async ({ host, a }) => {
+  it("a task that is given back with a delay is queued again after it, at no cost", async ({ host, a }) => {
     const task = await submitOne(host, { maxAttempts: 1 });
     for (let times = 0; times < 3; times++) {
       const given = await a.do("tasks.release", await a.take(), { reason: "its files are reserved", delayMs: minute });
@@ -84,7 +84,7 @@ export function taskAttemptRules(it: TaskTest): void {
     expect(await a.take()).toMatchObject({ attempt: 1, maxAttempts: 1 });
   });
 
-  it("[TA15] what nobody takes in time is dead, and nobody gets it before the alarm has rung", async ({ host, a }) => {
+  it("what nobody takes in time is dead, and nobody gets it before the alarm has rung", async ({ host, a }) => {
     const task = await submitOne(host, { scheduleToStartMs: minute });
     const late = await submitOne(host, { scheduleToStartMs: minute, delayMs: minute, priority: 1 });
     host.wait(minute - 1);
@@ -100,7 +100,7 @@ export function taskAttemptRules(it: TaskTest): void {
     expect(await stateOf(host, late)).toBe("dead expired");
   });
 
-  it("[TA16] an attempt that takes too long counts, however often it tells of itself", async ({ host, a }) => {
+  it("an attempt that takes too long counts, however often it tells of itself", async ({ host, a }) => {
     const task = await submitOne(host, { startToCloseMs: 2 * minute, maxAttempts: 2, backoff: plain });
     for (const expected of ["scheduled", "dead failed"]) {
       const held = await a.take();
@@ -120,7 +120,7 @@ export function taskAttemptRules(it: TaskTest): void {
     expect(await endsOf(host, task)).toEqual(["timeout", "timeout"]);
   });
 
-  it("[TA16] [TA20] a silent attempt stalls at no cost; after maxStalls the task is dead", async ({ host, a }) => {
+  it("a silent attempt stalls at no cost; after maxStalls the task is dead", async ({ host, a }) => {
     const task = await submitOne(host, { heartbeatMs: minute, maxAttempts: 1 });
     for (const expected of ["queued", "queued", "dead poison"]) {
       const held = await a.take();
@@ -137,7 +137,7 @@ export function taskAttemptRules(it: TaskTest): void {
     expect(await taskOf(host, task)).toMatchObject({ stalls: 3, failures: 0, lostChats: 0 });
   });
 
-  it("[TA20] tasks of a silent chat are queued again; after maxLostChats dead", async ({ open }) => {
+  it("tasks of a silent chat are queued again; after maxLostChats dead", async ({ open }) => {
     const host = await open();
     const task = await submitOne(host, { heartbeatMs: hour, maxAttempts: 1 });
     for (const [at, expected] of ["queued", "queued", "dead poison"].entries()) {
@@ -152,7 +152,7 @@ export function taskAttemptRules(it: TaskTest): void {
     expect(await endsOf(host, task)).toEqual(["chat_offline", "chat_offline", "chat_offline"]);
   });
 
-  it("[TA20] what was only assigned, and what a leaving chat had, costs the task nothing", async ({ host }) => {
+  it("what was only assigned, and what a leaving chat had, costs the task nothing", async ({ host }) => {
     await ask(host, "settings.set", { settings: { maxLostChats: 1, startDeadlineMs: 600_000, chatTtlMs: 30_000 } });
     const [left, silent] = [await Hand.join(host, "left"), await Hand.join(host, "silent")];
     const [one, two] = [await submitOne(host), await submitOne(host, { priority: 1 })];
@@ -168,7 +168,7 @@ export function taskAttemptRules(it: TaskTest): void {
     expect([await endsOf(host, one), await endsOf(host, two)]).toEqual([["chat_left"], ["not_started"]]);
   });
 
-  it("[TA20] a death attested on the chat's machine gives back at once", async ({ host, a }) => {
+  it("a death attested on the chat's machine gives back at once", async ({ host, a }) => {
     const task = await submitOne(host);
     await a.take();
     const { chat, machine, process } = a.registration;
@@ -176,7 +176,7 @@ export function taskAttemptRules(it: TaskTest): void {
     expect(await taskOf(host, task)).toMatchObject({ state: "queued", chat: null, lostChats: 1 });
   });
 
-  it("[TA21] what does not run is cancelled at once, also when that is asked again", async ({ host, a }) => {
+  it("what does not run is cancelled at once, also when that is asked again", async ({ host, a }) => {
     const assigned = await submitOne(host, { priority: 9 });
     const held = await a.take({ isStarted: false });
     const tasks = [await submitOne(host), await submitOne(host, { delayMs: minute }), assigned];
@@ -189,7 +189,7 @@ export function taskAttemptRules(it: TaskTest): void {
     expect(await a.claim()).toEqual([]);
   });
 
-  it("[TA41] a cancelled running task is named in the heartbeat and ends with its attempt", async ({ host }) => {
+  it("a cancelled running task is named in the heartbeat and ends with its attempt", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 9 });
     for (const end of ["ack", "nack", "release", "silence"] as const) {
       const task = await submitOne(host, { heartbeatMs: minute });

@@ -7,7 +7,7 @@ import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of tasks that depend on others, are parts of others, or are the same as others. */
 export function taskGraphRules(it: TaskTest): void {
-  it("[TA11] circles, unknown tasks and too long chains are refused with the names", async ({ host }) => {
+  it("circles, unknown tasks and too long chains are refused with the names", async ({ host }) => {
     const circle = [
       { type: "x", ref: "start" },
       { type: "x", ref: "a", dependsOn: ["start", "c"] },
@@ -30,7 +30,7 @@ export function taskGraphRules(it: TaskTest): void {
     expect(await why(host, { type: "x", ref: "r" }, { type: "y", ref: "r" })).toContain("ref r");
   });
 
-  it("[TA11] a chain may have a hundred links, over several submits, and no more", async ({ host }) => {
+  it("a chain may have a hundred links, over several submits, and no more", async ({ host }) => {
     const numbers = await submit(host, ...chain(61).toReversed());
     const [end] = numbers;
     const more: NewTask[] = [{ type: "x", ref: "r0", dependsOn: [end ?? 0] }, ...chain(40).slice(1)];
@@ -43,7 +43,7 @@ export function taskGraphRules(it: TaskTest): void {
     expect(await why(host, { type: "x", parent: parts[100] ?? 0 })).toContain("more than 100");
   });
 
-  it("[TA39] at most a thousand depend on one", async ({ host }) => {
+  it("at most a thousand depend on one", async ({ host }) => {
     const first = await submitOne(host);
     const many = (count: number): NewTask[] => Array.from({ length: count }, () => ({ type: "x", dependsOn: [first] }));
     await submit(host, ...many(999));
@@ -56,7 +56,7 @@ export function taskGraphRules(it: TaskTest): void {
     });
   });
 
-  it("[TA11] a parent may wait for its parts", async ({ host }) => {
+  it("a parent may wait for its parts", async ({ host }) => {
     const [join, left, right] = await submit(
       host,
       { type: "join", ref: "join", dependsOn: ["left", "right"] },
@@ -76,7 +76,7 @@ export function taskGraphRules(it: TaskTest): void {
     expect(await ask(host, "tasks.progress", { parent: join })).toMatchObject({ totalTasks: 2, queuedTasks: 2 });
   });
 
-  it("[TA12] a task runs when all its dependencies are done, with their results", async ({ host, a }) => {
+  it("a task runs when all its dependencies are done, with their results", async ({ host, a }) => {
     const [one, two] = await submit(host, { type: "x" }, { type: "x" });
     const [join, late] = await submit(
       host,
@@ -100,7 +100,7 @@ export function taskGraphRules(it: TaskTest): void {
     expect(await stateOf(host, late)).toBe("queued");
   });
 
-  it("[TA12] results that are too large together are left out, and said to be", async ({ host, a }) => {
+  it("results that are too large together are left out, and said to be", async ({ host, a }) => {
     const parts = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     // Bytes are counted: of this sign there are three in each.
     for (const _ of parts) await a.ack(await a.take(), "€".repeat(66_000));
@@ -110,7 +110,7 @@ export function taskGraphRules(it: TaskTest): void {
     expect(inputs[2]).toEqual({ task: parts[2], ref: null, state: "done", result: null, isLeftOut: true });
   });
 
-  it("[TA18] [TA42] what others still wait for is kept longer, then no row of it is left", async ({ host, a }) => {
+  it("what others still wait for is kept longer, then no row of it is left", async ({ host, a }) => {
     const first = await submitOne(host);
     const [next] = await submit(host, { type: "x", dependsOn: [first], delayMs: 20 * day });
     await a.ack(await a.take(), "kept");
@@ -124,7 +124,7 @@ export function taskGraphRules(it: TaskTest): void {
     expect((await refusal(host, "tasks.history", { task: first })).code).toBe("unknown_task");
   });
 
-  it("[TA13] dependents of a dead or cancelled task die, unless they ignore it", async ({ host, a }) => {
+  it("dependents of a dead or cancelled task die, unless they ignore it", async ({ host, a }) => {
     for (const end of ["dies", "is cancelled"] as const) {
       const first = await submitOne(host);
       const others = await submit(
@@ -144,7 +144,7 @@ export function taskGraphRules(it: TaskTest): void {
     }
   });
 
-  it("[TA14] a second task under a key is the first one, or is refused", async ({ host, a }) => {
+  it("a second task under a key is the first one, or is refused", async ({ host, a }) => {
     const first = await submitOne(host, { dedupeKey: "k" });
     const again = await ask(host, "tasks.submit", {
       tasks: [
@@ -169,7 +169,7 @@ export function taskGraphRules(it: TaskTest): void {
     expect((await refusal(host, "tasks.submit", twice)).code).toBe("duplicate_task");
   });
 
-  it("[TA14] a key is known for keepDedupeMs, and as long as its task is kept", async ({ host }) => {
+  it("a key is known for keepDedupeMs, and as long as its task is kept", async ({ host }) => {
     await ask(host, "settings.set", { settings: { keepDedupeMs: 10 * day } });
     const a = await Hand.join(host, "a");
     const short = await submitOne(host, { dedupeKey: "short" });

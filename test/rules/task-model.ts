@@ -259,7 +259,7 @@ class Bench {
 
 /** Whatever happens in whatever order. */
 export function taskModelRules(it: TaskTest): void {
-  it("[TA4] [TA5] [TA7] [TA10] any sequence of calls leaves the tasks of the model @night", async ({ open, runs }) => {
+  it("any sequence of calls leaves the tasks of the model @night", async ({ open, runs }) => {
     await fc.assert(
       fc.asyncProperty(fc.array(anyStep, { minLength: 20, maxLength: 60, size: "max" }), async (steps) => {
         const bench = await Bench.open(open);

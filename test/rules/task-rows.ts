@@ -8,7 +8,7 @@ import { taskTest, type TaskRowTest } from "./rule-test.ts";
 
 /** Rules of tasks that can only be seen in rows. */
 export function taskRowRules(it: TaskRowTest): void {
-  it("[TA27] of more tasks than a workspace keeps the oldest that have ended go at the full hour", async ({ host }) => {
+  it("of more tasks than a workspace keeps the oldest that have ended go at the full hour", async ({ host }) => {
     await ask(host, "settings.set", { settings: { maxTasks: 10 } });
     const a = await Hand.join(host, "a", { capacity: 50 });
     const kept = await submit(host, { type: "old", ref: "old" }, { type: "x", dependsOn: ["old"] });
@@ -30,7 +30,7 @@ export function taskRowRules(it: TaskRowTest): void {
     await submit(host, ...Array.from({ length: 8 }, () => ({ type: "z" })));
   });
 
-  it("[TA27] [TA18] needed tasks keep their time and place among older ones", async ({ host }) => {
+  it("needed tasks keep their time and place among older ones", async ({ host }) => {
     await ask(host, "settings.set", { settings: { maxTasks: 110 } });
     const a = await Hand.join(host, "a", { capacity: 50 });
     const old = await submit(host, ...Array.from({ length: 101 }, () => ({ type: "old", maxAttempts: 1 })));
@@ -49,7 +49,7 @@ export function taskRowRules(it: TaskRowTest): void {
     expect(await stateOf(host, old[0] ?? 0)).toBe("dead failed");
   });
 
-  it("[TA17] a heartbeat without news writes a row in each third of the allowed silence", async ({ host, a }) => {
+  it("a heartbeat without news writes a row in each third of the allowed silence", async ({ host, a }) => {
     await submitOne(host, { heartbeatMs: minute, startToCloseMs: hour });
     const held = await a.take();
     const rows = await rowsWritten(host, async () => {
@@ -63,7 +63,7 @@ export function taskRowRules(it: TaskRowTest): void {
     expect(await rowsWritten(host, () => a.do("tasks.heartbeat", held, {}))).toBe(0);
   });
 
-  it("[TA42] of a task that is pruned no row is left, in whatever table", async ({ host, a }) => {
+  it("of a task that is pruned no row is left, in whatever table", async ({ host, a }) => {
     const after = { type: "y", dependsOn: ["r"], parent: "r" };
     const [first] = await submit(host, { type: "x", ref: "r", dedupeKey: "k" }, after);
     await a.nack(await a.take(), { delayMs: 0 });
@@ -78,7 +78,7 @@ export function taskRowRules(it: TaskRowTest): void {
     expect(await host.rows("SELECT value FROM meta WHERE key = 'task_floor'")).toEqual([{ value: String(first + 2) }]);
   });
 
-  it("[TA25] progress counts the newest hundred thousand", async ({ host, a }) => {
+  it("progress counts the newest hundred thousand", async ({ host, a }) => {
     const [parent] = await submit(host, { type: "x", ref: "p" }, { type: "x" }, { type: "x", delayMs: day });
     await a.take();
     await host.run(
@@ -106,7 +106,7 @@ export function taskRowRules(it: TaskRowTest): void {
     expect(plan?.detail).toMatch(/USING (COVERING )?INDEX tasks_chat/);
   });
 
-  it("[TA7] a claim looks at the heads of lanes only, however many wait", async ({ host }) => {
+  it("a claim looks at the heads of lanes only, however many wait", async ({ host }) => {
     const plans = await Promise.all(
       [
         "SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > ? AND lane < ?",
@@ -123,7 +123,7 @@ export function taskRowRules(it: TaskRowTest): void {
     }
   });
 
-  it("[DU1] a task whose turn fails is put off for a minute, and keeps no other from its turn", async ({ host }) => {
+  it("a task whose turn fails is put off for a minute, and keeps no other from its turn", async ({ host }) => {
     const [bad, good] = await submit(host, { type: "x", delayMs: minute }, { type: "x", delayMs: minute });
     await host.run("UPDATE tasks SET joinRule = 'collect', dependsOn = 'no JSON' WHERE task = ?", bad);
     host.wait(minute);
@@ -137,7 +137,7 @@ export function taskRowRules(it: TaskRowTest): void {
     expect((await taskOf(host, good)).state).toBe("queued");
   });
 
-  it("[TA17] an alarm checks a running task when due, and writes one row", async ({ host, a }) => {
+  it("an alarm checks a running task when due, and writes one row", async ({ host, a }) => {
     await submitOne(host, { heartbeatMs: minute, startToCloseMs: hour });
     const held = await a.take();
     host.wait(50_000);
@@ -151,7 +151,7 @@ export function taskRowRules(it: TaskRowTest): void {
 /** What a host of this process is told to hand on. */
 export function taskHintRules(open: OpenHost<RuleHost & { readonly hints: Hint[] }>): void {
   const it = taskTest(open);
-  it("[TA21] a hint tells the host of whose task was cancelled", async ({ host, a }) => {
+  it("a hint tells the host of whose task was cancelled", async ({ host, a }) => {
     const hinted = (): Hint[] => host.hints.splice(0).filter(({ kind }) => kind === "task");
     hinted();
     const task = await submitOne(host);

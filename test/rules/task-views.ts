@@ -8,7 +8,7 @@ import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of what is told of tasks, and of what becomes of those that have ended. */
 export function taskViewRules(it: TaskTest): void {
-  it("[TA24] tasks are listed by number, page by page, by any filter", async ({ host, a }) => {
+  it("tasks are listed by number, page by page, by any filter", async ({ host, a }) => {
     const all = await submit(
       host,
       { type: "x", priority: 9, ref: "p" },
@@ -34,14 +34,14 @@ export function taskViewRules(it: TaskTest): void {
     expect(await listed(host, { state: "assigned" })).toEqual([assigned.task]);
   });
 
-  it("[TA24] what fits is found behind a thousand that do not", async ({ host }) => {
+  it("what fits is found behind a thousand that do not", async ({ host }) => {
     await submit(host, ...Array.from({ length: 1_000 }, () => ({ type: "x" })));
     const task = await submitOne(host, { tags: ["t"] });
     expect(await listed(host, { tag: "t" }, 1)).toEqual([task]);
     expect(await listed(host, { tag: "none" })).toEqual([]);
   });
 
-  it("[TA43] a running attempt is listed with its start, last heartbeat and time left", async ({ host, a }) => {
+  it("a running attempt is listed with its start, last heartbeat and time left", async ({ host, a }) => {
     const task = await submitOne(host, { startToCloseMs: hour, heartbeatMs: minute });
     expect((await taskOf(host, task)).running).toBeNull();
     const held = await a.take({ isStarted: false });
@@ -60,7 +60,7 @@ export function taskViewRules(it: TaskTest): void {
     expect((await taskOf(host, task)).running).toBeNull();
   });
 
-  it("[TA43] of the attempts the newest hundred are kept", async ({ host, a }) => {
+  it("of the attempts the newest hundred are kept", async ({ host, a }) => {
     const task = await submitOne(host);
     for (let n = 0; n < 105; n++) await a.do("tasks.release", await a.take(), {});
     expect(await a.ack(await a.take(), "at last")).toBe("done");
@@ -71,7 +71,7 @@ export function taskViewRules(it: TaskTest): void {
 
   const mostChars = 1_100_000;
 
-  it("[TA29] a page of attempts has about a million characters, each attempt once", async ({ host, a }) => {
+  it("a page of attempts has about a million characters, each attempt once", async ({ host, a }) => {
     const task = await submitOne(host);
     for (let n = 0; n < 20; n++) {
       const held = await a.take();
@@ -98,7 +98,7 @@ export function taskViewRules(it: TaskTest): void {
     expect(rest).toEqual({ attempts: [], cursor: null });
   });
 
-  it("[TA29] a page of tasks has about a million characters; the next ones tell the rest", async ({ host }) => {
+  it("a page of tasks has about a million characters; the next ones tell the rest", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 100 });
     const tags = Array.from({ length: 16 }, (_, at) => `${at}`.padEnd(200, "x"));
     const all = await submit(host, ...Array.from({ length: 100 }, () => ({ type: "x", tags })));
@@ -111,7 +111,7 @@ export function taskViewRules(it: TaskTest): void {
     expect(await listed(host, {})).toEqual(all);
   });
 
-  it("[TA25] progress and figures by type", async ({ host }) => {
+  it("progress and figures by type", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 9 });
     const b = await Hand.join(host, "b");
     const five = Array.from({ length: 5 }, () => ({ type: "x", heartbeatMs: hour }));
@@ -153,7 +153,7 @@ export function taskViewRules(it: TaskTest): void {
     expect((await ask(host, "tasks.stats", { type: "x" })).types).toMatchObject([{ done: 2, doneLastHour: 0 }]);
   });
 
-  it("[TA22] a dead task begins anew, once, with its last checkpoint and a new payload", async ({ host, a }) => {
+  it("a dead task begins anew, once, with its last checkpoint and a new payload", async ({ host, a }) => {
     const task = await submitOne(host, { payload: "old", maxAttempts: 1 });
     const held = await a.take();
     await a.do("tasks.heartbeat", held, { checkpoint: 7 });
@@ -173,7 +173,7 @@ export function taskViewRules(it: TaskTest): void {
     }
   });
 
-  it("[TA22] fitting tasks are replayed behind their dependencies, or stay dead", async ({ host }) => {
+  it("fitting tasks are replayed behind their dependencies, or stay dead", async ({ host }) => {
     const [child, root, other] = await submit(
       host,
       { type: "x", ref: "child", dependsOn: ["root"] },
@@ -196,7 +196,7 @@ export function taskViewRules(it: TaskTest): void {
     expect(await a.take({ types: ["x"] })).toMatchObject({ task: child });
   });
 
-  it("[TA23] what is discarded stays dead; what is not dead is left alone", async ({ host, a }) => {
+  it("what is discarded stays dead; what is not dead is left alone", async ({ host, a }) => {
     const [task, other] = await submit(host, { type: "x", maxAttempts: 1 }, { type: "y" });
     await a.nack(await a.take());
     expect((await ask(host, "tasks.discard", { task: task, reason: "no use" })).state).toBe("dead");
@@ -208,7 +208,7 @@ export function taskViewRules(it: TaskTest): void {
     expect((await refusal(host, "tasks.discard", { task: 999, reason: "x" })).code).toBe("unknown_task");
   });
 
-  it("[TA18] what has ended is kept for its time and to the full hour", async ({ host, a }) => {
+  it("what has ended is kept for its time and to the full hour", async ({ host, a }) => {
     host.wait(minute);
     const tasks = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     const [done, dead] = await a.claim({ limit: 2 });

@@ -6,7 +6,7 @@ import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of tasks that hold behind any host. */
 export function taskRules(it: TaskTest): void {
-  it("[TA1] what is submitted is there with what it was given, in the order of the numbers", async ({ host }) => {
+  it("what is submitted is there with what it was given, in the order of the numbers", async ({ host }) => {
     const payload = { text: "é", of: [1, null, { deep: true }] };
     const [first, second_] = await submit(
       host,
@@ -48,7 +48,7 @@ export function taskRules(it: TaskTest): void {
     expect(await taskOf(host, second_)).toMatchObject({ state: "scheduled", dueInMs: minute, payload: null });
   });
 
-  it("[TA1] a submit with anything wrong in it is refused whole", async ({ host }) => {
+  it("a submit with anything wrong in it is refused whole", async ({ host }) => {
     for (const bad of [
       { type: "two words" },
       { type: "a", priority: 10 },
@@ -64,7 +64,7 @@ export function taskRules(it: TaskTest): void {
     expect((await ask(host, "tasks.list", {})).tasks).toEqual([]);
   });
 
-  it("[TA3] the same request again submits nothing more, and another one under its id is refused", async ({ host }) => {
+  it("the same request again submits nothing more, and another one under its id is refused", async ({ host }) => {
     const request = { tasks: [{ type: "a" }, { type: "b" }], requestId: "r1" };
     const first = await ask(host, "tasks.submit", request);
     expect(await ask(host, "tasks.submit", request)).toEqual(first);
@@ -72,7 +72,7 @@ export function taskRules(it: TaskTest): void {
     expect((await ask(host, "tasks.list", {})).tasks).toHaveLength(2);
   });
 
-  it("[TA4] one task is claimed by one chat, with all that it needs", async ({ host, a, b }) => {
+  it("one task is claimed by one chat, with all that it needs", async ({ host, a, b }) => {
     const task = await submitOne(host, { payload: { n: 1 }, priority: 7, startToCloseMs: hour, heartbeatMs: minute });
     const claimed = await a.take();
     expect(claimed).toEqual({
@@ -99,7 +99,7 @@ export function taskRules(it: TaskTest): void {
     expect(await b.claim()).toEqual([]);
   });
 
-  it("[TA6] a repeated claim returns the same tasks while they are held", async ({ host, a }) => {
+  it("a repeated claim returns the same tasks while they are held", async ({ host, a }) => {
     await submit(host, { type: "a" }, { type: "b" }, { type: "c" });
     const first = await a.claim({ requestId: "r", limit: 2 });
     expect(first.map(({ type }) => type)).toEqual(["a", "b"]);
@@ -109,7 +109,7 @@ export function taskRules(it: TaskTest): void {
     expect(await a.claim({ requestId: "r", limit: 2 })).toEqual(first.slice(1));
   });
 
-  it("[TA7] tasks come by ability, priority, then number; own affinity first among equals", async ({ host }) => {
+  it("tasks come by ability, priority, then number; own affinity first among equals", async ({ host }) => {
     const a = await Hand.join(host, "a", { capabilities: ["arm", "gpu"], capacity: 20 });
     const b = await Hand.join(host, "b", { capacity: 20 });
     const wishes = [
@@ -131,7 +131,7 @@ export function taskRules(it: TaskTest): void {
     expect((await a.claim({ limit: 2 })).map(({ task }) => task)).toEqual([other, mine]);
   });
 
-  it("[TA7] its own are first among equals however many were queued before them", async ({ host }) => {
+  it("its own are first among equals however many were queued before them", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 20 });
     const others = [{ type: "x" }, { type: "x" }, { type: "x" }];
     const [mine, lower] = [
@@ -143,7 +143,7 @@ export function taskRules(it: TaskTest): void {
     expect(taken.map(({ task }) => tasks.indexOf(task))).toEqual([3, 6, 0, 1, 2, 4, 5]);
   });
 
-  it("[TA8] a chat has no more than its capacity at a time", async ({ host }) => {
+  it("a chat has no more than its capacity at a time", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 2 });
     await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     const claims = await a.claim({ limit: 50 });
@@ -156,7 +156,7 @@ export function taskRules(it: TaskTest): void {
     expect(await none.claim()).toEqual([]);
   });
 
-  it("[TA9] a chat that drains ends what it has and gets nothing new", async ({ host, a }) => {
+  it("a chat that drains ends what it has and gets nothing new", async ({ host, a }) => {
     await submit(host, { type: "x" }, { type: "x" });
     const held = await a.take({ requestId: "r" });
     await ask(host, "chats.drain", { chat: "a" });
@@ -166,7 +166,7 @@ export function taskRules(it: TaskTest): void {
     expect(refused(await a.tryClaim()).code).toBe("chat_draining");
   });
 
-  it("[TA6] an acknowledgement returns the next task, also when repeated", async ({ host, a }) => {
+  it("an acknowledgement returns the next task, also when repeated", async ({ host, a }) => {
     const [one, two] = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     const held = await a.take();
     const first = await a.do("tasks.ack", held, { result: "r", next: {} });
@@ -180,7 +180,7 @@ export function taskRules(it: TaskTest): void {
     expect(await a.claim()).toHaveLength(1);
   });
 
-  it("[TA2] no number comes twice, also when all that were have been pruned", async ({ host, a }) => {
+  it("no number comes twice, also when all that were have been pruned", async ({ host, a }) => {
     const task = await submitOne(host);
     await a.ack(await a.take());
     await pass(host, 8 * 24 * hour);
@@ -188,7 +188,7 @@ export function taskRules(it: TaskTest): void {
     expect(await submitOne(host)).toBe(task + 1);
   });
 
-  it("[TA2] nor when the newest was pruned before older ones", async ({ host, a }) => {
+  it("nor when the newest was pruned before older ones", async ({ host, a }) => {
     const [, , newest] = await submit(host, { type: "x" }, { type: "y", maxAttempts: 1 }, { type: "z" });
     await a.ack(await a.take({ types: ["z"] }));
     await pass(host, 2 * hour);
@@ -199,7 +199,7 @@ export function taskRules(it: TaskTest): void {
     expect(await submitOne(host)).toBe(newest + 1);
   });
 
-  it("[TA2] [TA5] after a restore numbers and claims are above all that were", async ({ host, a }) => {
+  it("after a restore numbers and claims are above all that were", async ({ host, a }) => {
     const task = await submitOne(host);
     const held = await a.take();
     await a.do("tasks.release", held, {});
@@ -208,7 +208,7 @@ export function taskRules(it: TaskTest): void {
     expect(await submitOne(host)).toBeGreaterThan(Math.max(task, epoch * 2 ** 28));
   });
 
-  it("[TA9] who is gone, or not registered, claims nothing", async ({ host, a }) => {
+  it("who is gone, or not registered, claims nothing", async ({ host, a }) => {
     await submitOne(host);
     const stranger = new Hand(host, "nobody");
     stranger.incarnation = 1;
@@ -222,7 +222,7 @@ export function taskRules(it: TaskTest): void {
 
 /** Rules of what a chat does with a task that it has, or had. */
 export function taskHoldRules(it: TaskTest): void {
-  it("[TA5] calls with an older claim, of another chat or process are refused", async ({ host, a, b }) => {
+  it("calls with an older claim, of another chat or process are refused", async ({ host, a, b }) => {
     const task = await submitOne(host);
     const old = await a.take();
     expect(codeOf(await b.try("tasks.ack", old, { result: 1 }))).toBe("stale_claim");
@@ -237,7 +237,7 @@ export function taskHoldRules(it: TaskTest): void {
     expect(await taskOf(host, task)).toMatchObject({ state: "done", result: "b" });
   });
 
-  it("[TA40] late reports are counted with their attempt, and by its chat only", async ({ host, a, b }) => {
+  it("late reports are counted with their attempt, and by its chat only", async ({ host, a, b }) => {
     const task = await submitOne(host);
     const held = await a.take();
     await a.do("tasks.release", held, {});
@@ -252,7 +252,7 @@ export function taskHoldRules(it: TaskTest): void {
     expect(await late()).toEqual([2]);
   });
 
-  it("[TA5] the claims of a process that was replaced are over", async ({ host, a }) => {
+  it("the claims of a process that was replaced are over", async ({ host, a }) => {
     const task = await submitOne(host);
     const held = await a.take();
     await a.leave();
@@ -263,7 +263,7 @@ export function taskHoldRules(it: TaskTest): void {
     expect((await next.take()).task).toBe(task);
   });
 
-  it("[TA6] a repeated release or failure under one claim is counted once", async ({ host, a }) => {
+  it("a repeated release or failure under one claim is counted once", async ({ host, a }) => {
     const task = await submitOne(host);
     const first = await a.take();
     for (let times = 0; times < 3; times++) expect(await a.nack(first, { delayMs: 5 * second })).toBe("scheduled");
@@ -277,7 +277,7 @@ export function taskHoldRules(it: TaskTest): void {
     expect(await stateOf(host, task)).toBe("running");
   });
 
-  it("[TA16] an assigned task begins by its first heartbeat, or is queued at its deadline", async ({ host, a }) => {
+  it("an assigned task begins by its first heartbeat, or is queued at its deadline", async ({ host, a }) => {
     const task = await submitOne(host, { startToCloseMs: hour });
     const assigned = await a.take({ isStarted: false });
     expect(assigned).toMatchObject({ isStarted: false, startInMs: 30 * second, remainingMs: hour });
@@ -295,7 +295,7 @@ export function taskHoldRules(it: TaskTest): void {
     expect(await endsOf(host, task)).toEqual(["not_started"]);
   });
 
-  it("[TA17] a heartbeat stores progress and checkpoint", async ({ host, a }) => {
+  it("a heartbeat stores progress and checkpoint", async ({ host, a }) => {
     const task = await submitOne(host, { startToCloseMs: 10 * minute });
     const held = await a.take();
     host.wait(minute / 2);

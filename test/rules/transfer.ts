@@ -65,7 +65,7 @@ async function fill(host: RuleHost) {
 
 /** Rules of a freeze, an export and an import that hold behind any host. */
 export function transferRules(it: RuleTest): void {
-  it("[DO60] a frozen workspace answers reads, refuses every write, and is thawed by itself or by its admin", async ({
+  it("a frozen workspace answers reads, refuses every write, and is thawed by itself or by its admin", async ({
     host,
   }) => {
     await set(host, "k", 1);
@@ -91,7 +91,7 @@ export function transferRules(it: RuleTest): void {
     expect(entries).toHaveLength(1);
   });
 
-  it("[DO60] nothing is swept while it is frozen, nor in the minute after", async ({ host }) => {
+  it("nothing is swept while it is frozen, nor in the minute after", async ({ host }) => {
     await set(host, "short", 1, { ttlMs: 1_000 });
     await freeze(host, 2 * minute);
     const thawed = host.now() + 2 * minute;
@@ -102,7 +102,7 @@ export function transferRules(it: RuleTest): void {
     expect(await host.ring()).toBeGreaterThan(host.now());
   });
 
-  it("[DO61] an import has every row of the export, and a later epoch", async ({ host, open }) => {
+  it("an import has every row of the export, and a later epoch", async ({ host, open }) => {
     const { lease, first } = await fill(host);
     const pages = await exported(host);
     const other = await open();
@@ -123,7 +123,7 @@ export function transferRules(it: RuleTest): void {
     expect(epoch).toBeGreaterThan(0);
   });
 
-  it("[DO61] pages of long rows are short, and a page needs the freeze of its export", async ({ host }) => {
+  it("pages of long rows are short, and a page needs the freeze of its export", async ({ host }) => {
     for (let at = 0; at < 8; at++) await set(host, `k${at}`, "x".repeat(130_000));
     const pages = await exported(host);
     const entries = pages.filter(({ table }) => table === "state");
@@ -135,7 +135,7 @@ export function transferRules(it: RuleTest): void {
     expect((await refusal(host, "workspace.export", { freeze: number })).code).toBe("not_frozen");
   });
 
-  it("[DO62] an import continues where it was, takes a part once, and is read only until it is whole", async ({
+  it("an import continues where it was, takes a part once, and is read only until it is whole", async ({
     host,
     open,
   }) => {
@@ -162,7 +162,7 @@ export function transferRules(it: RuleTest): void {
     await set(other, "k", 1);
   });
 
-  it("[DO62] a workspace in use, rows that it does not know, and a second import are refused or begin anew", async ({
+  it("a workspace in use, rows that it does not know, and a second import are refused or begin anew", async ({
     host,
   }) => {
     await set(host, "k", 1);

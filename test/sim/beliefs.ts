@@ -39,7 +39,7 @@ export class Holding {
 }
 
 /**
- * What all processes believe at one true instant. [SM1] is judged here and nowhere else: by the clocks of the processes and what they were told,
+ * What all processes believe at one true instant. Belief is judged here alone: by the clocks of the processes and what they were told,
  * never by the tables. A belief begins, or is prolonged, only with an event of the process and with a change of a clock, so that is when it is looked
  * at.
  */

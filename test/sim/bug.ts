@@ -82,7 +82,7 @@ export interface Bug {
   /** Of one statement of the engine. */
   readonly patch?: () => PatchFor;
   readonly host?: Partial<HostBugs>;
-  /** Of a statement for a list; without it frames are left out, where other bugs would be found by SM33 alone. */
+  /** Of a statement for a list; without it frames are left out, where other bugs would be found by the comparison of lists with single requests alone. */
   readonly isInList?: boolean;
   readonly client?: Partial<ClientBugs>;
   readonly operator?: Partial<typeof soundOperator>;

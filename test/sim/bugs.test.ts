@@ -10,7 +10,7 @@ const isWhole = process.env["SHIM_BUG_SEEDS"] !== undefined;
 const planted = isWhole ? bugs : sampledBugs;
 
 it.each(planted.map((bug) => Object.assign({ within: 30_000 }, bug)))(
-  "[SM12] is caught within $within events from each seed: $name, $about",
+  "is caught within $within events from each seed: $name, $about",
   { timeout },
   async (bug) => {
     const caught: boolean[] = [];
@@ -22,7 +22,7 @@ it.each(planted.map((bug) => Object.assign({ within: 30_000 }, bug)))(
   },
 );
 
-it("[SM12] where a rare bug is searched for, nothing is found without it @night", { timeout }, async () => {
+it("where a rare bug is searched for, nothing is found without it @night", { timeout }, async () => {
   // Bugs that are searched for alike would give the same run.
   const searches = new Map(
     planted.map(({ name, focus, isInList = false }) => [JSON.stringify([focus, isInList]), name]),

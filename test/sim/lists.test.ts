@@ -8,7 +8,7 @@ const timeout = 900_000;
 
 const lists = fc.array(command, { maxLength: 60, size: "max" });
 
-it("[SM11] the rules hold for whatever list of commands @night", { timeout }, async () => {
+it("the rules hold for whatever list of commands @night", { timeout }, async () => {
   await fc.assert(
     fc.asyncProperty(lists, async (list) => {
       const { violation } = await play(list);
@@ -18,7 +18,7 @@ it("[SM11] the rules hold for whatever list of commands @night", { timeout }, as
   );
 });
 
-it("[SM11] a list that breaks a rule is shrunk to the few commands that matter @night", { timeout }, async () => {
+it("a list that breaks a rule is shrunk to the few commands that matter @night", { timeout }, async () => {
   const bug = bugNamed("guards-lost");
   const { failed, counterexample } = await fc.check(
     fc.asyncProperty(lists, async (list) => (await play(list, bug)).violation === null),

@@ -68,7 +68,7 @@ function submitAtNight(world: World, isMany: boolean): void {
   while (!world.ask("tasks.submit", { tasks, by: "night", requestId }));
 }
 
-/** [QU8] What was given is cancelled before its chats have heard of it: they have room again, and do not know. */
+/** What was given is cancelled before its chats have heard of it: they have room again, and do not know. */
 async function cancelUnseen(world: World, run: Run): Promise<void> {
   await run(lookMs);
   for (const { held, state, task } of world.oracle.tasks.tasks.values()) {
@@ -131,7 +131,7 @@ function takersOf({ clients, oracle: { tasks } }: World, known: KnownTask): stri
   });
 }
 
-/** [SM9] It has ended; or it waits for others that do, or nobody is there who can do it. */
+/** It has ended; or it waits for others that do, or nobody is there who can do it. */
 function mustWaitForSomething(world: World, known: KnownTask): void {
   const sim: Sim = world.sim;
   sim.must(!isUnderWay(known.state), "due", () => `task ${known.task} is ${known.state}, with ${known.held?.chat}`);

@@ -15,7 +15,7 @@ const mostBehindMs = 120_000;
 /** Beyond the day for which an offline chat is kept, and then to the next full hours of housekeeping. */
 const nightMs = 30 * 3_600_000;
 
-/** [SM26] Faults end, everybody gives back what he has, then all go, and nothing that was due is forgotten. */
+/** Faults end, everybody gives back what he has, then all go, and nothing that was due is forgotten. */
 export async function comeToRest(world: World): Promise<void> {
   heal(world);
   await workOff(world, (ms) => runFor(world, ms));
@@ -83,7 +83,7 @@ function isBusy({ clients }: World): boolean {
   return [...clients].some(({ leasing, isLeaving }) => leasing.holdings.size > 0 && !isLeaving);
 }
 
-/** [SM24] Who runs, and has not left, is registered by now. */
+/** Who runs, and has not left, is registered by now. */
 function lookForChats(world: World): void {
   const offline = "SELECT 1 FROM chats WHERE chat = ? AND status = 'offline'";
   for (const { identity, name, isLeaving } of world.clients) {
@@ -92,7 +92,7 @@ function lookForChats(world: World): void {
   }
 }
 
-/** [SM5] What watches were told adds up to what is there. */
+/** What watches were told adds up to what is there. */
 async function lookAtCopies(world: World): Promise<void> {
   const { oracle, sim } = world;
   const behind = (): Client[] =>
@@ -125,7 +125,7 @@ async function sleep(world: World): Promise<void> {
   await runFor(world, nightMs);
   mustBeEmpty(world, "idempotency");
   mustBeEmpty(world, "chats", "status = 'offline'");
-  // [CH6] Who held nothing is not watched, and is judged when somebody looks.
+  // Who held nothing is not watched, and is judged when somebody looks.
   mustBeEmpty(world, "chats", "dueAt IS NOT NULL");
   mustBeEmpty(world, "inboxes", "chat NOT IN (SELECT chat FROM chats)");
   mustBeEmpty(world, "subscriptions", "chat NOT IN (SELECT chat FROM chats)");

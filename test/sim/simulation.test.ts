@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { simulate, type Outcome } from "./run.ts";
 
-/** As many as come through all that [SM13] asks for; `npm run sim -- --events 1000000` runs more. */
+/** As many as come through all that asks for; `npm run sim -- --events 1000000` runs more. */
 const events = 100_000;
 const seed = 6;
 /** Many days, each with another weather. */
@@ -17,7 +17,7 @@ function cleanRun(): Promise<Outcome> {
 }
 
 it(
-  "[SM1] [SM2] [SM3] [SM4] [SM5] [SM6] [SM7] [SM8] [SM9] [SM14] [SM15] [SM16] [SM17] [SM18] [SM19] [SM20] [SM21] [SM22] [SM23] [SM24] [SM25] [SM26] [SM27] [SM28] [SM29] [SM30] [SM31] [SM32] [SM33] every rule holds in a long run",
+  "every rule holds in a long run",
   async () => {
     const { violation, events: done } = await cleanRun();
     expect(violation, `npm run sim -- --events ${events} --seed ${seed} --day ${day}`).toBeNull();
@@ -27,7 +27,7 @@ it(
 );
 
 it(
-  "[SM13] a run comes through all that it is made for",
+  "a run comes through all that it is made for",
   async () => {
     const { counts } = await cleanRun();
     expect(reached.filter((name) => !counts.has(name))).toEqual([]);
@@ -68,13 +68,13 @@ async function told(from: number): Promise<string[]> {
   return lines;
 }
 
-it("[SM10] the same seed gives the same run", async () => {
+it("the same seed gives the same run", async () => {
   const first = await told(5);
   expect(await told(5)).toEqual(first);
   expect(await told(6)).not.toEqual(first);
 });
 
-it("[SM10] a violation prints the command that shows it again", { timeout }, () => {
+it("a violation prints the command that shows it again", { timeout }, () => {
   const main = join(import.meta.dirname, "..", "..", "sim", "main.ts");
   const run = (...args: string[]): string => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: "utf8" });

@@ -88,7 +88,7 @@ export class World {
     while (!this.ask("settings.set", { settings: keeps }));
   }
 
-  /** [SM21] Somebody keeps the state of the coordinator, to go back to. Tasks are left out: there must be none. */
+  /** Somebody keeps the state of the coordinator, to go back to. Tasks are left out: there must be none. */
   backUp(): void {
     this.#backup = { image: this.host.sql.image(), putBack: this.oracle.keep() };
   }
@@ -168,7 +168,7 @@ export class World {
     return this.host.handle({ name, input, actor: { machine: "admin", isAdmin: true } });
   }
 
-  /** [SM1] All that a process may believe, after each event in which it takes part. */
+  /** All that a process may believe, after each event in which it takes part. */
   #settled(): void {
     for (const client of this.touched) client.leasing.recheck();
     this.touched.clear();

@@ -40,7 +40,7 @@ async function confirm(page: Page, opener: string, verb: string): Promise<string
   return text;
 }
 
-it("[WP8] replay, discard and cancel show their effect, ask once, and change the task", async () => {
+it("replay, discard and cancel show their effect, ask once, and change the task", async () => {
   const { team, page, go } = await aRig();
   const stateOf = (task: number): string => given(team.coordinator.call("tasks.get", { task })).state;
   const [first = 0, second = 0] = team.dead;
@@ -59,7 +59,7 @@ it("[WP8] replay, discard and cancel show their effect, ask once, and change the
   expect(given(team.coordinator.call("tasks.get", { task: second })).reason).toBe("discarded");
 });
 
-it("[WP8] a lease is released and a chat drained from the page", async () => {
+it("a lease is released and a chat drained from the page", async () => {
   const { team, page, go } = await aRig();
   await go("files");
   await page.getByText("parser.ts").waitFor();
@@ -70,7 +70,7 @@ it("[WP8] a lease is released and a chat drained from the page", async () => {
   expect(given(team.coordinator.call("chats.get", { chat: team.self.chat })).status).toBe("draining");
 });
 
-it("[WP8] a session is forgotten only after the question, and its page says that it is gone", async () => {
+it("a session is forgotten only after the question, and its page says that it is gone", async () => {
   const { home, page, go } = await aRig();
   await go(`chat/${fleetIds.died}`);
   expect(await confirm(page, "Forget", "Forget")).toContain("This cannot be undone.");
@@ -78,7 +78,7 @@ it("[WP8] a session is forgotten only after the question, and its page says that
   await page.getByRole("alert").waitFor();
 });
 
-it("[WP22] [WP23] experiments are stopped, taken back, switched off and allowed, each after one question", async () => {
+it("experiments are stopped, taken back, switched off and allowed, each after one question", async () => {
   const { home, page, go } = await aRig();
   const { running, kept } = seedExperiments(home);
   await go("experiments");
@@ -98,7 +98,7 @@ it("[WP22] [WP23] experiments are stopped, taken back, switched off and allowed,
   await page.getByText("Experiments may start.").first().waitFor();
 });
 
-it("[WP14] dead letters are replayed by filter, and the rest stays dead", async () => {
+it("dead letters are replayed by filter, and the rest stays dead", async () => {
   const { team, page, go } = await aRig();
   submit(
     team.coordinator,
@@ -119,7 +119,7 @@ it("[WP14] dead letters are replayed by filter, and the rest stays dead", async 
   expect(given(team.coordinator.call("tasks.list", { state: "dead", limit: 200 })).tasks).toHaveLength(3);
 });
 
-it("[WP9] the page follows what other processes write, without a reload", async () => {
+it("the page follows what other processes write, without a reload", async () => {
   const { home, page } = await aRig();
   await page.getByText("live", { exact: true }).waitFor();
   home.alive.add(1_009);
@@ -148,13 +148,13 @@ async function askedDuring(page: Page, time: string): Promise<string[]> {
   return asked;
 }
 
-it("[WP9] a page asks nothing while nothing changes", async () => {
+it("a page asks nothing while nothing changes", async () => {
   const { page } = await aRig();
   await withOwnClock(page);
   expect(await askedDuring(page, "01:00:00")).toEqual([]);
 });
 
-it("[WP9] a hidden page reads nothing until it is shown again @night", async () => {
+it("a hidden page reads nothing until it is shown again @night", async () => {
   const { home, page } = await aRig();
   await withOwnClock(page);
   await page.evaluate(`Object.defineProperty(document, "hidden", { value: true, configurable: true, writable: true })`);
@@ -168,7 +168,7 @@ it("[WP9] a hidden page reads nothing until it is shown again @night", async () 
   await page.getByText("Renamed").waitFor();
 });
 
-it("[RS9] a session that its client cannot continue shows why, and the command that continues it", async () => {
+it("a session that its client cannot continue shows why, and the command that continues it", async () => {
   const home = aCliHome();
   const session = invented("codex", home.project);
   writeSession(home.folder, session, [...session.rows, ...session.refused(1, 400), ...session.refused(2, 400)]);

@@ -6,7 +6,7 @@ import { servePage } from "#harness/web/live-page.ts";
 
 afterAll(closeBrowser);
 
-it("[CF5] the fleet shows an open conflict with both chats and their lines", async () => {
+it("the fleet shows an open conflict with both chats and their lines", async () => {
   const home = aCliHome();
   const chats = [
     ["parser", 1_001],

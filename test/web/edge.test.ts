@@ -39,7 +39,7 @@ function aChat(chat: string): Parameters<typeof LocalEdge.prototype.call<"chats.
   };
 }
 
-it("[WP16] the Worker serves the page as public files with the strict headers, and answers all else itself", async () => {
+it("the Worker serves the page as public files with the strict headers, and answers all else itself", async () => {
   const { url } = await theEdge();
   const page = await fetch(url);
   expect([page.status, page.headers.get("content-type")]).toEqual([200, expect.stringContaining("text/html")]);
@@ -52,7 +52,7 @@ it("[WP16] the Worker serves the page as public files with the strict headers, a
   expect((await fetch(`${url}/nothing`)).status).toBe(404);
 });
 
-it("[WP16] [WP22] a pasted token signs in, stays out of the address and of what the browser keeps, and only acts within its scope @night", async () => {
+it("a pasted token signs in, stays out of the address and of what the browser keeps, and only acts within its scope @night", async () => {
   const edge = await theEdge();
   const { self } = await register(edge, "chat-1");
   await edge.call("leases.acquire", { self, resource: "file:p1/src/a.ts", requestId: "r1", ttlMs: 600_000 });
@@ -85,7 +85,7 @@ it("[WP16] [WP22] a pasted token signs in, stays out of the address and of what 
   expect(faults).toEqual([]);
 });
 
-it("[WP18] messages of all chats are followed, and so are tasks from a machine that has joined @night", async () => {
+it("messages of all chats are followed, and so are tasks from a machine that has joined @night", async () => {
   const edge = await theEdge();
   const { self: from } = await register(edge, "sender-1");
   await register(edge, "reader-1");
@@ -118,7 +118,7 @@ async function register(edge: LocalEdge, chat: string): Promise<{ self: { chat: 
   return { self: { chat, incarnation } };
 }
 
-it("[WP17] the page follows the workspace over its socket, opened with a ticket that is in no address @night", async () => {
+it("the page follows the workspace over its socket, opened with a ticket that is in no address @night", async () => {
   const edge = await theEdge();
   const { page, faults } = await openTab(edge.url);
   const addresses: string[] = [];
@@ -144,7 +144,7 @@ it("[WP17] the page follows the workspace over its socket, opened with a ticket 
   expect(faults).toEqual([]);
 });
 
-it("[WP51] signing out at the edge closes the socket", async () => {
+it("signing out at the edge closes the socket", async () => {
   const edge = await theEdge();
   const { page } = await openTab(edge.url);
   const opened = page.waitForEvent("websocket");
@@ -158,7 +158,7 @@ it("[WP51] signing out at the edge closes the socket", async () => {
   await page.getByLabel("Access token").waitFor();
 });
 
-it("[WP9] on a machine that has joined a workspace the fleet has the chats of the others, and follows them", async () => {
+it("on a machine that has joined a workspace the fleet has the chats of the others, and follows them", async () => {
   const edge = await theEdge();
   const home = aCliHome();
   seedFleet(home);

@@ -6,7 +6,7 @@ import { servePage } from "#harness/web/live-page.ts";
 
 afterAll(closeBrowser);
 
-it("[EF11] the chat's view lists what cannot be undone, and asks the remote when the user wants it", async () => {
+it("the chat's view lists what cannot be undone, and asks the remote when the user wants it", async () => {
   const home = aCliHome();
   initWithRemote(home.project);
   const effects = [{ kind: "push", command: "git push origin main", shows: "all", branch: "main" } as const];

@@ -45,7 +45,7 @@ function watchCalls(page: Page): () => string[] {
 
 const entries = 'document.querySelectorAll("main li, main tbody tr").length';
 
-it("[WP21] with 500 chats and 50,000 tasks a view asks once for each part that it shows, a search asks nothing, and lists begin with 50 entries @night", async () => {
+it("with 500 chats and 50,000 tasks a view asks once for each part that it shows, a search asks nothing, and lists begin with 50 entries @night", async () => {
   const home = aLargeHome();
   const served = await servePage(home, { isBuilt: true });
   const { page } = await openTab(served.link());

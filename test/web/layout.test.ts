@@ -23,7 +23,7 @@ function seeded(): CliHome {
 
 const longTitle = "Payments: retry on timeout, then tell the customer, and never charge twice for the same order";
 
-it("[WP11] at 375 px a long state, title and path stay inside", async () => {
+it("at 375 px a long state, title and path stay inside", async () => {
   const home = seeded();
   home.runtime.store.write((sql) => {
     sql.run("UPDATE sessions SET title = ?, project = ?", longTitle, `/home/somebody/${"a-long-name/".repeat(8)}app`);
@@ -41,7 +41,7 @@ it("[WP11] at 375 px a long state, title and path stay inside", async () => {
   }
 });
 
-it("[WP24] seven of eight chats are above the fold of 1,440 x 900, each with its state once", async () => {
+it("seven of eight chats are above the fold of 1,440 x 900, each with its state once", async () => {
   const home = seeded();
   for (let n = 0; n < 4; n++) {
     home.alive.add(2_000 + n);
@@ -58,7 +58,7 @@ it("[WP24] seven of eight chats are above the fold of 1,440 x 900, each with its
   expect(await works.getByText("works", { exact: true }).count()).toBe(0);
 });
 
-it("[WP24] a chat that died has its command in the fleet and in its view, with the main button", async () => {
+it("a chat that died has its command in the fleet and in its view, with the main button", async () => {
   const served = await servePage(seeded(), { isBuilt: true });
   const { page } = await openTab(served.link());
   const died = page.locator(".card.died").first();
@@ -68,7 +68,7 @@ it("[WP24] a chat that died has its command in the fleet and in its view, with t
   expect(await page.locator("main button.main", { hasText: "Copy" }).count()).toBe(1);
 });
 
-it("[WP25] tasks that only wait are listed at once, and an empty list says its filter", async () => {
+it("tasks that only wait are listed at once, and an empty list says its filter", async () => {
   const home = seeded();
   const coordinator = home.coordinator();
   given(coordinator.call("tasks.submit", { tasks: [{ type: "test" }, { type: "lint" }] }));
@@ -80,7 +80,7 @@ it("[WP25] tasks that only wait are listed at once, and an empty list says its f
   await page.getByText("No task is running now.").waitFor();
 });
 
-it("[WP24] saves that follow each other are one entry of the timeline, which opens", async () => {
+it("saves that follow each other are one entry of the timeline, which opens", async () => {
   const home = seeded();
   home.runtime.store.write((sql) => {
     const [saved] = checkpoints.select(sql, "WHERE session = ?", fleetIds.died);

@@ -19,7 +19,7 @@ async function aSignedInPage(): Promise<{ served: ServedPage; link: string; page
   return { served, link, page };
 }
 
-it("[WP5] [WP54] the token leaves the address at once, no cookie is set, and the link does not work in another browser @night", async () => {
+it("the token leaves the address at once, no cookie is set, and the link does not work in another browser @night", async () => {
   const { served, link, page } = await aSignedInPage();
   expect(page.url()).toBe(`${served.origin}/`);
   expect(await page.context().cookies()).toEqual([]);
@@ -38,7 +38,7 @@ it("[WP5] [WP54] the token leaves the address at once, no cookie is set, and the
   await page.getByText("This page is not signed in").waitFor();
 });
 
-it("[WP52] [WP51] a second tab of the same browser is signed in by the first, with the used link or without, and signed out with it @night", async () => {
+it("a second tab of the same browser is signed in by the first, with the used link or without, and signed out with it @night", async () => {
   const { served, link, page } = await aSignedInPage();
   const tabs = [page];
   for (const address of [link, served.origin]) {
@@ -54,7 +54,7 @@ it("[WP52] [WP51] a second tab of the same browser is signed in by the first, wi
   for (const tab of tabs) await tab.getByText("This page is not signed in").waitFor();
 });
 
-it("[WP54] a server at another port of this machine is sent nothing by which it could act as the page", async () => {
+it("a server at another port of this machine is sent nothing by which it could act as the page", async () => {
   const home = aCliHome();
   seedFleet(home);
   const served = await servePage(home, { isBuilt: true });
@@ -78,7 +78,7 @@ it("[WP54] a server at another port of this machine is sent nothing by which it 
   ]);
 });
 
-it("[WP53] an address that was typed or cut shows a view, and throws nothing", async () => {
+it("an address that was typed or cut shows a view, and throws nothing", async () => {
   const home = aCliHome();
   seedFleet(home);
   const served = await servePage(home, { isBuilt: true });
@@ -91,7 +91,7 @@ it("[WP53] an address that was typed or cut shows a view, and throws nothing", a
   expect(faults).toEqual([]);
 });
 
-it("[WP6] markup, scripts and marks of direction in the text of a chat are shown, not run", async () => {
+it("markup, scripts and marks of direction in the text of a chat are shown, not run", async () => {
   const home = aCliHome();
   home.alive.add(1_001);
   const attack = `<img src=x onerror="document.title='owned'"><script>document.title="owned"</script>\u202Etxt.exe`;
@@ -113,7 +113,7 @@ it("[WP6] markup, scripts and marks of direction in the text of a chat are shown
   expect(faults).toEqual([]);
 });
 
-it("[WP4] the browser enforces the policy: no markup from text, no code from text, no request elsewhere", async () => {
+it("the browser enforces the policy: no markup from text, no code from text, no request elsewhere", async () => {
   const home = aCliHome();
   seedFleet(home);
   const served = await servePage(home, { isBuilt: true });
@@ -131,7 +131,7 @@ it("[WP4] the browser enforces the policy: no markup from text, no code from tex
   expect(await refusalOf(inline)).toBe("TypeError");
 });
 
-it("[WP3] a page of another site, even at another port of this machine, can neither read nor act", async () => {
+it("a page of another site, even at another port of this machine, can neither read nor act", async () => {
   const home = aCliHome();
   seedFleet(home);
   const served = await servePage(home, { isBuilt: true });

@@ -9,7 +9,7 @@ import { servePage } from "#harness/web/live-page.ts";
 
 afterAll(closeBrowser);
 
-it("[UN10] the chat's view shows what its last turn changed, asks, and takes it back", async () => {
+it("the chat's view shows what its last turn changed, asks, and takes it back", async () => {
   const home = aCliHome();
   const rig = undoRigIn(home, { "a.txt": "one\n" });
   const work = (): void => write(home.project, { "a.txt": "two\n", "new.txt": "new\n" });

@@ -59,7 +59,7 @@ async function picture(page: Page, name: string): Promise<void> {
 }
 
 it.each(["light", "dark"] as const)(
-  "[WP11] every view passes axe in the %s theme, without an error, a request to another host or a refusal by the policy @night",
+  "every view passes axe in the %s theme, without an error, a request to another host or a refusal by the policy @night",
   async (colorScheme) => {
     const rig = await aRig();
     const { page, faults } = await openTab(rig.served.link(), { colorScheme, viewport: { width: 1_000, height: 640 } });
@@ -76,7 +76,7 @@ it.each(["light", "dark"] as const)(
   },
 );
 
-it("[WP11] at 320 px no view scrolls sideways, and all that a wide one says is there", async () => {
+it("at 320 px no view scrolls sideways, and all that a wide one says is there", async () => {
   const rig = await aRig();
   const { page } = await openTab(rig.served.link(), { viewport: { width: 320, height: 640 } });
   for (const [path, text] of views(rig)) {
@@ -87,7 +87,7 @@ it("[WP11] at 320 px no view scrolls sideways, and all that a wide one says is t
   }
 });
 
-it("[WP11] with reduced motion nothing moves", async () => {
+it("with reduced motion nothing moves", async () => {
   const rig = await aRig();
   const { page } = await openTab(rig.served.link(), { reducedMotion: "reduce" });
   await open(page, "fleet", "Payments");
@@ -109,7 +109,7 @@ async function tabUntil(page: Page, isThere: () => Promise<boolean>): Promise<vo
   throw new Error(`not reached by Tab; the focus is at ${String(at)}`);
 }
 
-it("[WP11] with the keyboard alone: skip to the view, find a chat, dismiss it, and stay where the focus was", async () => {
+it("with the keyboard alone: skip to the view, find a chat, dismiss it, and stay where the focus was", async () => {
   const rig = await aRig();
   const { page } = await openTab(rig.served.link());
   await page.getByText("Payments").waitFor();
@@ -149,7 +149,7 @@ it("[WP11] with the keyboard alone: skip to the view, find a chat, dismiss it, a
   expect(await page.getByRole("status").textContent()).toBe("Dismissed.");
 });
 
-it("[WP8] [WP11] what was left can be asked again before the page is painted anew", async () => {
+it("what was left can be asked again before the page is painted anew", async () => {
   const rig = await aRig();
   const { page } = await openTab(rig.served.link());
   await open(page, `chat/${fleetIds.died}`, "Timeline, newest first");
@@ -167,7 +167,7 @@ it("[WP8] [WP11] what was left can be asked again before the page is painted ane
   await page.getByRole("dialog").waitFor();
 });
 
-it("[WP12] an empty machine says in each view what to do first", async () => {
+it("an empty machine says in each view what to do first", async () => {
   const home = aCliHome();
   const served = await servePage(home, { isBuilt: true });
   const { page, faults } = await openTab(served.link());

@@ -44,7 +44,7 @@ beforeEach(() => {
   log = vi.spyOn(console, "error").mockReset().mockReturnValue();
 });
 
-it("[DO11] after each write the alarm rings no later than the next thing is due", async ({ workspace }) => {
+it("after each write the alarm rings no later than the next thing is due", async ({ workspace }) => {
   const check = async (what: string): Promise<void> => {
     const [alarm, next] = [await workspace.alarmAt(), await nextDue(workspace)];
     expect([what, next === null || (alarm !== null && alarm <= next)]).toEqual([what, true]);
@@ -94,7 +94,7 @@ const step = fc.oneof(
   fc.record({ does: fc.constant("wait"), ttlMs, key: fc.constant("") }),
 );
 
-it("[DO11] no request ever moves the alarm to a later time", async ({ workspace }) => {
+it("no request ever moves the alarm to a later time", async ({ workspace }) => {
   const self = await workspace.register("c1");
   let token = 0;
   const acquire = async (ms: number): Promise<void> => {
@@ -116,7 +116,7 @@ it("[DO11] no request ever moves the alarm to a later time", async ({ workspace 
         const before = await workspace.alarmAt();
         await act[one.does]?.(one.ttlMs, one.key);
         const [after, next] = [await workspace.alarmAt(), await nextDue(workspace)];
-        // One that is a minute late was lost: see [DO12].
+        // One that is a minute late was lost: see.
         if (before !== null && before >= Date.now() - 60_000) expect(after).toBeLessThanOrEqual(before);
         if (next !== null) expect(after).toBeLessThanOrEqual(Math.max(next, Date.now()));
       }
@@ -126,7 +126,7 @@ it("[DO11] no request ever moves the alarm to a later time", async ({ workspace 
   );
 });
 
-it("[DO11] nor does a start of the object", async ({ workspace }) => {
+it("nor does a start of the object", async ({ workspace }) => {
   await workspace.ask("state.set", { key: "a", value: 1, ttlMs: 5_000 });
   await workspace.ask("state.delete", { key: "a" });
   const alarm = await workspace.alarmAt();
@@ -135,7 +135,7 @@ it("[DO11] nor does a start of the object", async ({ workspace }) => {
   expect(alarm).toBe(Date.now() + 5_000);
 });
 
-it("[DO11] an idle chat that holds nothing has no look of its own, and wakes nothing", async ({ workspace }) => {
+it("an idle chat that holds nothing has no look of its own, and wakes nothing", async ({ workspace }) => {
   const { connection, self } = await workspace.join("c1");
   await connection.ask("chats.heartbeat", { self });
   expect(await workspace.rows("SELECT dueAt FROM chats")).toEqual([{ dueAt: null }]);
@@ -146,7 +146,7 @@ it("[DO11] an idle chat that holds nothing has no look of its own, and wakes not
   expect(await workspace.rows("SELECT dueAt FROM chats")).toEqual([{ dueAt: null }]);
 });
 
-it("[DO4] after a sweep the alarm is set to what is due next", async ({ workspace }) => {
+it("after a sweep the alarm is set to what is due next", async ({ workspace }) => {
   await workspace.ask("state.set", { key: "a", value: 1, ttlMs: 5_000 });
   await workspace.ask("state.set", { key: "b", value: 1, ttlMs: 8_000 });
   const now = Date.now();
@@ -161,7 +161,7 @@ it("[DO4] after a sweep the alarm is set to what is due next", async ({ workspac
   expect(await workspace.alarmAt()).toBe(Math.ceil((now + hour) / hour) * hour);
 });
 
-it("[DO4] a failed alarm is repeated by the runtime, then by the object after half a minute", async ({ workspace }) => {
+it("a failed alarm is repeated by the runtime, then by the object after half a minute", async ({ workspace }) => {
   const self = await workspace.register("c1");
   await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q" });
   wait(30_000);
@@ -182,7 +182,7 @@ it("[DO4] a failed alarm is repeated by the runtime, then by the object after ha
   expect(await workspace.rows("SELECT status FROM chats")).toEqual([{ status: "offline" }]);
 });
 
-it("[DO12] a lost alarm is set again by the next request when it is a minute late", async ({ workspace }) => {
+it("a lost alarm is set again by the next request when it is a minute late", async ({ workspace }) => {
   await workspace.ask("state.set", { key: "a", value: 1, ttlMs: 5_000 });
   await workspace.inside(({ storage }) => storage.deleteAlarm());
   wait(65_000);
@@ -196,7 +196,7 @@ it("[DO12] a lost alarm is set again by the next request when it is a minute lat
   expect((await workspace.ask("health", {})).overdueRows).toBe(0);
 });
 
-it("[DO12] an alarm that was lost is set again when the object starts", async ({ workspace }) => {
+it("an alarm that was lost is set again when the object starts", async ({ workspace }) => {
   await workspace.ask("state.set", { key: "a", value: 1, ttlMs: 5_000 });
   for (const ms of [0, 5_000]) {
     wait(ms);
@@ -207,7 +207,7 @@ it("[DO12] an alarm that was lost is set again when the object starts", async ({
   }
 });
 
-it("[DO13] an alarm handles a bounded number of rows; the rest is due 250 ms later", async ({ workspace }) => {
+it("an alarm handles a bounded number of rows; the rest is due 250 ms later", async ({ workspace }) => {
   await setShort(workspace, 4_300);
   wait(1_000);
   const [keys, changes] = [await countOf(workspace, "state"), await countOf(workspace, "changes")];
@@ -219,7 +219,7 @@ it("[DO13] an alarm handles a bounded number of rows; the rest is due 250 ms lat
   expect(await countOf(workspace, "state")).toBe(0);
 });
 
-it("[DO13] a chat whose sweep fails is put off for a minute and delays no other", async ({ workspace }) => {
+it("a chat whose sweep fails is put off for a minute and delays no other", async ({ workspace }) => {
   for (const chat of ["c1", "c2", "c3"]) {
     const self = await workspace.register(chat);
     await workspace.ask("leases.acquire", { self, resource: chat, requestId: "q" });
@@ -239,7 +239,7 @@ it("[DO13] a chat whose sweep fails is put off for a minute and delays no other"
   expect(log).toHaveBeenCalledTimes(1);
 });
 
-it("[DO13] work that fails is logged once for each alarm, put off, and delays no other", async ({ workspace }) => {
+it("work that fails is logged once for each alarm, put off, and delays no other", async ({ workspace }) => {
   const self = await workspace.register("c1");
   await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q" });
   await workspace.ask("state.set", { key: "a", value: 1, ttlMs: 30_000 });

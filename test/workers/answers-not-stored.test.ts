@@ -29,13 +29,13 @@ async function everyAnswer(workspace: TestWorkspace): Promise<Response[]> {
   ]);
 }
 
-it("[WP4] no answer of the Worker is stored, whether it has data or an error", async ({ workspace }) => {
+it("no answer of the Worker is stored, whether it has data or an error", async ({ workspace }) => {
   for (const { url, headers } of await everyAnswer(workspace))
     expect([url, headers.get("cache-control")]).toEqual([url, "no-store"]);
   expect((await workspace.upgrade()).status).toBe(101);
 });
 
-it("[WP4] a failure of the Worker is not stored either", async () => {
+it("a failure of the Worker is not stored either", async () => {
   vi.spyOn(console, "error").mockReturnValue();
   const COORDINATOR = { getByName: () => fail() } as unknown as typeof bindings.COORDINATOR;
   const init = { method: "POST", headers: bearer(bindings.SHIM_ADMIN_SECRET), body: '{"workspace":"w-none"}' };

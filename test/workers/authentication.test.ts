@@ -53,7 +53,7 @@ function from(address: string): Record<string, string> {
   return { "cf-connecting-ip": address };
 }
 
-it("[WO11] an admin secret that could be guessed, or that no header can hold, makes no workspace, and says what to do", async () => {
+it("an admin secret that could be guessed, or that no header can hold, makes no workspace, and says what to do", async () => {
   const getByName = vi.fn();
   const COORDINATOR = { getByName } as never;
   for (const [secret, problem] of [
@@ -72,7 +72,7 @@ it("[WO11] an admin secret that could be guessed, or that no header can hold, ma
   expect((await ask({ SHIM_ADMIN_SECRET: long }, making("long-enough", long))).status).toBe(200);
 });
 
-it("[WO11] a deployment without an admin secret says that it is not set, whoever asks for a workspace", async () => {
+it("a deployment without an admin secret says that it is not set, whoever asks for a workspace", async () => {
   for (const secret of [undefined as never, ""]) {
     const { status, error } = await ask({ SHIM_ADMIN_SECRET: secret }, making("unset", "any"));
     expect([status, error?.message]).toEqual([
@@ -82,7 +82,7 @@ it("[WO11] a deployment without an admin secret says that it is not set, whoever
   }
 });
 
-it("[WO11] a signing secret that could be found from a token makes none valid", async () => {
+it("a signing secret that could be found from a token makes none valid", async () => {
   const getByName = vi.fn();
   const weak = "found-from-one-token";
   const claims = { workspace: "team", id: "tok_1", machine: "m1", scope: "admin", expiresAt: null } as const;
@@ -101,7 +101,7 @@ it("[WO11] a signing secret that could be found from a token makes none valid", 
   expect(getByName).not.toHaveBeenCalled();
 });
 
-it("[WO16] while the previous signing secret is set tokens of both are valid, and the new one signs", async ({
+it("while the previous signing secret is set tokens of both are valid, and the new one signs", async ({
   workspace,
 }) => {
   const old = bindings.SHIM_SIGNING_SECRET;
@@ -118,7 +118,7 @@ it("[WO16] while the previous signing secret is set tokens of both are valid, an
   expect([await statusOf(weak, token), await statusOf({}, token)]).toEqual([200, 401]);
 });
 
-it("[WO17] a token is signed again by the present secret, and both signatures are valid as long as their secrets", async ({
+it("a token is signed again by the present secret, and both signatures are valid as long as their secrets", async ({
   workspace,
 }) => {
   const rotated = { SHIM_SIGNING_SECRET: "the-next-secret-that-signs-all-tokens" };
@@ -140,7 +140,7 @@ it("[WO17] a token is signed again by the present secret, and both signatures ar
   expect((await ask(both, { method: "POST", path, headers: bearer(renewed), body: {} })).status).toBe(401);
 });
 
-it("[WO12] [WO15] failed authentications of one address are limited; valid ones pass", async ({ workspace }) => {
+it("failed authentications of one address are limited; valid ones pass", async ({ workspace }) => {
   const env = { AUTH_FAILURE_LIMITER: limiter() };
   const bad = from("203.0.113.7");
   const connect = { path: `/v1/workspaces/${workspace.name}/connect`, headers: { ...bad, upgrade: "websocket" } };
@@ -165,7 +165,7 @@ it("[WO12] [WO15] failed authentications of one address are limited; valid ones 
   expect((await ask(env, making("guessed", "wrong", from("203.0.113.8")))).status).toBe(401);
 });
 
-it("[WO15] what the deployment has signed counts as no guess, whatever it is used for", async ({ workspace }) => {
+it("what the deployment has signed counts as no guess, whatever it is used for", async ({ workspace }) => {
   const limit = vi.fn(() => Promise.resolve({ success: true }));
   const env = { AUTH_FAILURE_LIMITER: { limit } };
   const address = from("203.0.113.9");
@@ -181,7 +181,7 @@ it("[WO15] what the deployment has signed counts as no guess, whatever it is use
   expect(limit).not.toHaveBeenCalled();
 });
 
-it("[WO14] an IPv6 address counts as its network; locally, whatever a header says, all callers are one", async () => {
+it("an IPv6 address counts as its network; locally, whatever a header says, all callers are one", async () => {
   const keys: string[] = [];
   const AUTH_FAILURE_LIMITER: RateLimit = {
     limit: ({ key }) => {
@@ -208,7 +208,7 @@ it("[WO14] an IPv6 address counts as its network; locally, whatever a header say
   expect(new Set(keys)).toEqual(new Set(["local"]));
 });
 
-it("[WO13] locally another Host than this machine's is refused before it is routed", async ({ workspace }) => {
+it("locally another Host than this machine's is refused before it is routed", async ({ workspace }) => {
   const own = `/v1/workspaces/${workspace.name}/settings`;
   const paths = ["/", "/health", own, "/cdn-cgi/local/explorer"];
   const hosts = [

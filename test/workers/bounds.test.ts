@@ -35,7 +35,7 @@ async function fill(workspace: TestWorkspace): Promise<void> {
 
 const lists = Array.from({ length: 100 }, (_, n) => rpc(n, "state.list"));
 
-it("[DO25] a frame is answered up to a bound; the rest is refused as too_large, not done", async ({ workspace }) => {
+it("a frame is answered up to a bound; the rest is refused as too_large, not done", async ({ workspace }) => {
   await fill(workspace);
   const { token } = await workspace.tokenOf("submit");
   const connection = await workspace.connect(token);
@@ -51,7 +51,7 @@ it("[DO25] a frame is answered up to a bound; the rest is refused as too_large, 
   expect(await answers(connection, [frame[99] ?? {}])).toMatchObject([{ id: 99, result: {} }]);
 });
 
-it("[DO50] a client that does not read is closed with 4005, and may reconnect", async ({ workspace }) => {
+it("a client that does not read is closed with 4005, and may reconnect", async ({ workspace }) => {
   await fill(workspace);
   const connection = await workspace.connect();
   let asked = 0;
@@ -73,7 +73,7 @@ async function settled(connection: Connection, asked: number): Promise<false> {
   return false;
 }
 
-it("[DO22] a client that sends marks back may read without an end", async ({ workspace }) => {
+it("a client that sends marks back may read without an end", async ({ workspace }) => {
   await fill(workspace);
   const { id } = await workspace.ask("tokens.create", { machine: "m1", scope: "observe" });
   expect(id).toBeTruthy();
@@ -85,7 +85,7 @@ it("[DO22] a client that sends marks back may read without an end", async ({ wor
   expect(connection.socket.readyState).toBe(WebSocket.OPEN);
 });
 
-it("[DO51] of many connections that owe a mark and together too much, the largest are closed", () => {
+it("of many connections that owe a mark and together too much, the largest are closed", () => {
   const outgoing = new Outgoing(() => "m");
   const sockets = Array.from({ length: 8 }, () => ({ send: () => undefined }) as unknown as WebSocket);
   for (const [n, socket] of sockets.entries()) outgoing.send(socket, "x".repeat(5_000_000 + n * 800_000));
@@ -95,7 +95,7 @@ it("[DO51] of many connections that owe a mark and together too much, the larges
   expect(outgoing.listOverfull()).toEqual([]);
 });
 
-it("[DO26] sockets of a token and a workspace are bounded; silent ones make room", async ({ workspace }) => {
+it("sockets of a token and a workspace are bounded; silent ones make room", async ({ workspace }) => {
   await workspace.ask("settings.set", { settings: { maxSocketsPerToken: 3, maxSockets: 4 } });
   const { token } = await workspace.tokenOf("work");
   const open = [await workspace.connect(token), await workspace.connect(token)];
@@ -117,7 +117,7 @@ it("[DO26] sockets of a token and a workspace are bounded; silent ones make room
   await other.ask("settings.get", {});
 });
 
-it("[DO56] a change is compared with all watches by one query, and stores no attachment", async ({ workspace }) => {
+it("a change is compared with all watches by one query, and stores no attachment", async ({ workspace }) => {
   const connections = await Promise.all(Array.from({ length: 10 }, () => workspace.connect()));
   for (const connection of connections) {
     for (let n = 0; n < 16; n++) await connection.ask("state.watch", { watch: `w${n}`, prefix: `none/${n}/` });

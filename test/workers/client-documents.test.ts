@@ -37,7 +37,7 @@ const privateHosts = [
   "db.corp.",
 ];
 
-it("[RM45] no document of a client is asked for at an address, or at a name that is not of the public internet", async () => {
+it("no document of a client is asked for at an address, or at a name that is not of the public internet", async () => {
   const fetched = vi.spyOn(globalThis, "fetch").mockImplementation(() => Promise.resolve(Response.json({})));
   vi.spyOn(console, "warn").mockReturnValue();
   const { url } = await begin();
@@ -66,7 +66,7 @@ it("[RM45] no document of a client is asked for at an address, or at a name that
     expect([name, isPublicName(name)]).toEqual([name, true]);
 });
 
-it("[RM45] a redirect of a document is not followed", async () => {
+it("a redirect of a document is not followed", async () => {
   const to = "https://169.254.169.254/latest/meta-data";
   const fetched = vi
     .spyOn(globalThis, "fetch")
@@ -80,7 +80,7 @@ it("[RM45] a redirect of a document is not followed", async () => {
 
 const executionContext = { waitUntil: () => undefined, passThroughOnException: () => undefined, props: {} } as never;
 
-it("[RM45] pages of consent, and exchanges of clients that a document describes, are limited for each address", async () => {
+it("pages of consent, and exchanges of clients that a document describes, are limited for each address", async () => {
   const fetched = vi.spyOn(globalThis, "fetch").mockImplementation(() => Promise.resolve(Response.json({})));
   vi.spyOn(console, "warn").mockReturnValue();
   const counts = new Map<string, number>();

@@ -24,7 +24,7 @@ function waiting(held: string, wanted: (at: number) => string) {
 
 const many = { maxWaitersPerChat: 1_000, maxWaitersPerResource: 1_000 };
 
-it("[LE21] a name costs the same, however many wait for it: to release, to cancel, and to be refused; a new wait counts those before it", async () => {
+it("a name costs the same, however many wait for it: to release, to cancel, and to be refused; a new wait counts those before it", async () => {
   const found = await reads(
     waiting("x", () => "x"),
     {
@@ -57,7 +57,7 @@ async function releaseOf({ workspace, connection, self }: Place, prefix: string)
   await connection.ask("leases.release", { self, resource, token });
 }
 
-it("[LE21] a path costs no more than in proportion to those who wait for paths of its project, and nothing for others", async () => {
+it("a path costs no more than in proportion to those who wait for paths of its project, and nothing for others", async () => {
   const [few, more] = [40, 160];
   const found = await reads(
     waiting("file:p/**", (at) => `file:p/d${at % 5}/f${at % 50}`),
@@ -76,7 +76,7 @@ it("[LE21] a path costs no more than in proportion to those who wait for paths o
   expect(found["elsewhere"]?.[1]).toBe(found["elsewhere"]?.[0]);
 });
 
-it("[LE61] a wait beyond a limit costs the same, however many leases overlap", async () => {
+it("a wait beyond a limit costs the same, however many leases overlap", async () => {
   const one = { resource: "file:p/**", waitMs: 1_000 };
   const { refused } = await reads(
     async (at, count) => {
@@ -111,7 +111,7 @@ function submitOwn({ workspace }: Place): Promise<unknown> {
   return workspace.ask("tasks.submit", { tasks: [{ type: "own" }] });
 }
 
-it("[TA32] a claim that names its types costs the same however many partition keys there are", async () => {
+it("a claim that names its types costs the same however many partition keys there are", async () => {
   let asked = 0;
   const claim = (more: Partial<InputOf<"tasks.claim">>) => (at: Place) =>
     at.connection.ask("tasks.claim", { self: at.self, requestId: `q${(asked += 1)}`, ...more });
@@ -134,7 +134,7 @@ function listRunning({ workspace }: Place): Promise<unknown> {
   return workspace.ask("tasks.list", { state: "running" });
 }
 
-it("[TA24] the list of running tasks costs the same, however many others there are", async () => {
+it("the list of running tasks costs the same, however many others there are", async () => {
   const { listed } = await reads(oneRunning, { listed: listRunning }, [100, 900]);
   expect(listed?.[1]).toBe(listed?.[0]);
 });
@@ -148,7 +148,7 @@ async function lanesAndTaker(at: Place, count: number): Promise<void> {
   await at.workspace.join("taker", { taskTypes: ["*"], capacity: 3 });
 }
 
-it("[TA32] a submit costs the same however many partition keys there are", async () => {
+it("a submit costs the same however many partition keys there are", async () => {
   const { submitted = [] } = await reads(lanesAndTaker, { submitted: submitOwn }, [100, 900]);
   expect(submitted[1]).toBe(submitted[0]);
 });
@@ -160,7 +160,7 @@ async function takersThatEnded({ workspace }: Place, count: number): Promise<voi
   }
 }
 
-it("[QU6] a submit costs the same, however many chats that took tasks have ended", async () => {
+it("a submit costs the same, however many chats that took tasks have ended", async () => {
   const { submitted = [] } = await reads(takersThatEnded, { submitted: submitOwn }, [2, 30]);
   expect(submitted[1]).toBe(submitted[0]);
 });
@@ -178,7 +178,7 @@ async function manyOfOthers(at: Place, count: number): Promise<void> {
   await workspace.ask("state.set", { key: "b", value: self.chat });
 }
 
-it("[LE15] [SV13] a list of what begins with a prefix, or of what one chat holds, costs the same however much others have", async () => {
+it("a list of what begins with a prefix, or of what one chat holds, costs the same however much others have", async () => {
   const found = await reads(
     manyOfOthers,
     {
@@ -210,7 +210,7 @@ function beat(unread: number) {
   };
 }
 
-it("[MS28] a heartbeat costs the same, however many messages to others lie after what is unread", async () => {
+it("a heartbeat costs the same, however many messages to others lie after what is unread", async () => {
   const { heartbeat = [] } = await reads(manyMessages, { heartbeat: beat(1) }, [4_000, 16_000]);
   expect(heartbeat[1]).toBe(heartbeat[0]);
 });
@@ -231,7 +231,7 @@ async function behindOthers(at: Place, count: number): Promise<void> {
   await workspace.ask("messages.send", { self: from, target: { to: "topic", topic: "news.own" }, body: 1 });
 }
 
-it("[MS28] [MS17] pull, ack and heartbeat cost the same, however many messages to others lie before the unread ones", async () => {
+it("pull, ack and heartbeat cost the same, however many messages to others lie before the unread ones", async () => {
   const found = await reads(
     behindOthers,
     {
@@ -282,7 +282,7 @@ function around(before: number, behind: number) {
   };
 }
 
-it("[MS15] a heartbeat counts unread messages over the gap that a raised epoch leaves, at no cost", async () => {
+it("a heartbeat counts unread messages over the gap that a raised epoch leaves, at no cost", async () => {
   const { heartbeat: behind = [] } = await reads(around(0, 3), { heartbeat: beat(3) }, [30, 300]);
   const { heartbeat: none = [] } = await reads(around(0, 0), { heartbeat: beat(0) }, [30]);
   const both = { first: beat(5), acknowledged: ackTwo, heartbeat: beat(3) };
@@ -307,7 +307,7 @@ function sendNews({ connection, self }: Place): Promise<unknown> {
   return connection.ask("messages.send", { self, target: { to: "topic", topic: "news.own" }, body: 1 });
 }
 
-it("[DO15] who receives a topic is found without a look at what others have subscribed to", async () => {
+it("who receives a topic is found without a look at what others have subscribed to", async () => {
   const { sent = [] } = await reads(manySubscriptions, { sent: sendNews }, [100, 1_000]);
   expect(sent[1]).toBe(sent[0]);
 });

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { dump, it, TestWorkspace, wait } from "./support.ts";
 
-it("[DO59] a deleted workspace leaves nothing: no row, no alarm, no token, no connection; its name is free", async ({
+it("a deleted workspace leaves nothing: no row, no alarm, no token, no connection; its name is free", async ({
   workspace,
 }) => {
   const { connection } = await workspace.join("c1");
@@ -18,7 +18,7 @@ it("[DO59] a deleted workspace leaves nothing: no row, no alarm, no token, no co
   expect(await workspace.refusal("health", {})).toBe("unauthenticated");
 });
 
-it("[DO59] another name, or another token than an admin's, deletes nothing", async ({ workspace }) => {
+it("another name, or another token than an admin's, deletes nothing", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("work");
   expect(await workspace.refusal("workspace.delete", { name: "another" })).toBe("bad_input");
   expect(await workspace.refusal("workspace.delete", { name: workspace.name }, token)).toBe("forbidden");

@@ -28,7 +28,7 @@ async function claimed({ connection, self }: Joined): Promise<number> {
   return (await connection.ask("tasks.claim", { self, requestId: "r", limit: 50 })).claims.length;
 }
 
-it("[QU12] what a submit makes runnable is assigned in its commit, without a token and without an outbox row", async ({
+it("what a submit makes runnable is assigned in its commit, without a token and without an outbox row", async ({
   workspace,
 }) => {
   const sent = tokens();
@@ -43,7 +43,7 @@ it("[QU12] what a submit makes runnable is assigned in its commit, without a tok
   expect([await outbox(workspace), sent.mock.calls.length]).toEqual([0, 0]);
 });
 
-it("[QU12] requests of one frame are dispatched together, after the last: by priority, not by the order of the frame", async ({
+it("requests of one frame are dispatched together, after the last: by priority, not by the order of the frame", async ({
   workspace,
 }) => {
   const { connection } = await workspace.join("taker", { taskTypes: ["*"], capacity: 1 });
@@ -57,7 +57,7 @@ it("[QU12] requests of one frame are dispatched together, after the last: by pri
   expect(assigned).toEqual([{ type: "high" }]);
 });
 
-it("[QU12] an end that makes tasks runnable dispatches them at once too", async ({ workspace }) => {
+it("an end that makes tasks runnable dispatches them at once too", async ({ workspace }) => {
   const sent = tokens();
   const taker = await workspace.join("taker", { taskTypes: ["*"], capacity: 2 });
   const { connection, self } = taker;
@@ -72,7 +72,7 @@ it("[QU12] an end that makes tasks runnable dispatches them at once too", async 
   expect([await countIn(workspace, "assigned"), sent.mock.calls.length]).toEqual([1, 0]);
 });
 
-it("[QU12] more than a hundred tasks go through the queue, which assigns the rest", async ({ workspace }) => {
+it("more than a hundred tasks go through the queue, which assigns the rest", async ({ workspace }) => {
   const sent = tokens();
   for (const chat of ["a", "b"]) await workspace.join(chat, { taskTypes: ["*"], capacity: 100 });
   await workspace.ask("tasks.submit", { tasks: tasks(150) });
@@ -83,9 +83,7 @@ it("[QU12] more than a hundred tasks go through the queue, which assigns the res
   expect(sent).toHaveBeenCalledTimes(1);
 });
 
-it("[QU12] [TA32] where more than twenty partition keys have something queued, the queue dispatches", async ({
-  workspace,
-}) => {
+it("where more than twenty partition keys have something queued, the queue dispatches", async ({ workspace }) => {
   const sent = tokens();
   await workspace.ask("tasks.submit", { tasks: tasks(20, (at) => `t${at}`) });
   await workspace.join("taker", { taskTypes: ["*"], capacity: 100 });
@@ -98,9 +96,7 @@ it("[QU12] [TA32] where more than twenty partition keys have something queued, t
   expect(await countIn(workspace, "assigned")).toBe(42);
 });
 
-it("[QU12] [QU1] a dispatch that fails undoes no request: its tasks stay queued, and a token is sent", async ({
-  workspace,
-}) => {
+it("a dispatch that fails undoes no request: its tasks stay queued, and a token is sent", async ({ workspace }) => {
   const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
   const sent = tokens();
   const { connection } = await workspace.join("taker", { taskTypes: ["*"], capacity: 100 });
@@ -115,7 +111,7 @@ it("[QU12] [QU1] a dispatch that fails undoes no request: its tasks stay queued,
   expect([await countIn(workspace, "assigned"), await outbox(workspace)]).toEqual([2, 0]);
 });
 
-it("[QU12] what an alarm makes runnable goes through the queue", async ({ workspace }) => {
+it("what an alarm makes runnable goes through the queue", async ({ workspace }) => {
   stopClock();
   const sent = tokens();
   const taker = await workspace.join("taker", { taskTypes: ["*"] });
@@ -128,9 +124,7 @@ it("[QU12] what an alarm makes runnable goes through the queue", async ({ worksp
   expect(await taker.connection.told()).toMatchObject([{ method: "tasks.new" }]);
 });
 
-it("[QU12] [QU6] a chat without a connection is assigned nothing, and no token is sent for it", async ({
-  workspace,
-}) => {
+it("a chat without a connection is assigned nothing, and no token is sent for it", async ({ workspace }) => {
   const sent = tokens();
   await workspace.register("away", { taskTypes: ["*"] });
   await workspace.ask("tasks.submit", { tasks: tasks(1) });

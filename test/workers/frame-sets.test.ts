@@ -48,7 +48,7 @@ async function statementsDuring(workspace: TestWorkspace, work: () => Promise<un
 const range = <T>(n: number, make: (at: number) => T): T[] => Array.from({ length: n }, (_, at) => make(at));
 const tokenOf = ({ result }: Message): number => (result as { lease: { token: number } }).lease.token;
 
-it("[DO3] a frame of one operation leaves what its requests leave one by one", async () => {
+it("a frame of one operation leaves what its requests leave one by one", async () => {
   stopClock();
   const [together, apart] = [await TestWorkspace.create(), await TestWorkspace.create()];
   const [one, other] = [await together.join("c1"), await apart.join("c1")];
@@ -79,7 +79,7 @@ it("[DO3] a frame of one operation leaves what its requests leave one by one", a
   await both(keys.map((key, n) => ({ method: "state.set", params: { key, value: n, ifVersion: 0 } })));
 });
 
-it("[DO3] a frame of one operation costs few statements", async ({ workspace }) => {
+it("a frame of one operation costs few statements", async ({ workspace }) => {
   const { connection, self } = await workspace.join("c1");
   let answers: Message[] = [];
   const frame = (method: string, params: (at: number) => object): Promise<number> =>
@@ -98,7 +98,7 @@ it("[DO3] a frame of one operation costs few statements", async ({ workspace }) 
   expect(Math.max(...costs)).toBeLessThan(25);
 });
 
-it("[DO18] an operation that fails in a frame of its kind is logged once, and keeps no other from its turn", async () => {
+it("an operation that fails in a frame of its kind is logged once, and keeps no other from its turn", async () => {
   const log = vi.spyOn(console, "error").mockReset().mockReturnValue();
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect();
@@ -112,7 +112,7 @@ it("[DO18] an operation that fails in a frame of its kind is logged once, and ke
   expect(log).toHaveBeenCalledTimes(1);
 });
 
-it("[DO25] in a frame of one operation no request runs after answers that are too long", async ({ workspace }) => {
+it("in a frame of one operation no request runs after answers that are too long", async ({ workspace }) => {
   const connection = await workspace.connect();
   const value = "x".repeat(4_000);
   await connection.ask("state.set", { key: "long", value: "x".repeat(131_000) });

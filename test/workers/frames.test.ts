@@ -8,7 +8,7 @@ function rpc(id: string | number | null | undefined, method: string, params: unk
 
 const set = (key: string, value: unknown): object => ({ key, value });
 
-it("[DO3] the requests of a frame are answered in their order in one frame, each on its own", async ({ workspace }) => {
+it("the requests of a frame are answered in their order in one frame, each on its own", async ({ workspace }) => {
   const connection = await workspace.connect();
   connection.send([
     rpc(1, "state.set", set("a", 1)),
@@ -26,7 +26,7 @@ it("[DO3] the requests of a frame are answered in their order in one frame, each
   expect(await connection.next()).toMatchObject({ id: 5, error: { code: -32_602, data: { code: "bad_input" } } });
 });
 
-it("[DO3] what a request of a frame changes holds for the next one", async ({ workspace }) => {
+it("what a request of a frame changes holds for the next one", async ({ workspace }) => {
   const connection = await workspace.connect();
   connection.send([
     rpc(1, "state.set", set("a", 1)),
@@ -46,7 +46,7 @@ it("[DO3] what a request of a frame changes holds for the next one", async ({ wo
   expect(answers[4]?.result?.epoch).toBeGreaterThan(answers[3]?.result?.epoch ?? 0);
 });
 
-it("[DO3] a refused request undoes no other, and nothing is done or sent twice", async ({ workspace }) => {
+it("a refused request undoes no other, and nothing is done or sent twice", async ({ workspace }) => {
   const [connection, watcher] = [await workspace.connect(), await workspace.connect()];
   watcher.send(rpc(1, "state.watch", { watch: "w", prefix: "" }));
   await watcher.next();
@@ -68,7 +68,7 @@ it("[DO3] a refused request undoes no other, and nothing is done or sent twice",
   ]);
 });
 
-it("[DO3] what a request changes of a chat holds for the next request of that chat", async ({ workspace }) => {
+it("what a request changes of a chat holds for the next request of that chat", async ({ workspace }) => {
   const connection = await workspace.connect();
   const self = await workspace.register("c1");
   const acquire = (resource: string): object => ({ self, resource, requestId: "r" });
@@ -97,7 +97,7 @@ it("[DO3] what a request changes of a chat holds for the next request of that ch
   expect(await connection.next()).toMatchObject([{}, {}, { error: { data: { code: "chat_offline" } } }]);
 });
 
-it("[DO3] a frame is handled without a pause, so all that it writes is one commit", async ({ workspace }) => {
+it("a frame is handled without a pause, so all that it writes is one commit", async ({ workspace }) => {
   await workspace.connect();
   await workspace.inside((state, instance) => {
     const [socket] = state.getWebSockets();
@@ -109,7 +109,7 @@ it("[DO3] a frame is handled without a pause, so all that it writes is one commi
   });
 });
 
-it("[DO3] notifications are done and not answered", async ({ workspace }) => {
+it("notifications are done and not answered", async ({ workspace }) => {
   const connection = await workspace.connect();
   connection.send(rpc(undefined, "state.set", set("a", 1)));
   connection.send([rpc(undefined, "state.set", set("b", 1)), rpc(null, "state.set", set("c", 1))]);
@@ -118,7 +118,7 @@ it("[DO3] notifications are done and not answered", async ({ workspace }) => {
   expect((await workspace.ask("state.list", {})).entries.map(({ key }) => key)).toEqual(["a", "b", "c", "d"]);
 });
 
-it("[DO6] what is no frame is answered, and the connection is closed with 4003", async ({ workspace }) => {
+it("what is no frame is answered, and the connection is closed with 4003", async ({ workspace }) => {
   const many = Array.from({ length: 101 }, (_, n) => rpc(n, "settings.get"));
   const long = JSON.stringify(rpc(1, "state.set", set("a", "x".repeat(maxFrameChars))));
   const wrong: [string | Uint8Array, string][] = [
@@ -143,7 +143,7 @@ it("[DO6] what is no frame is answered, and the connection is closed with 4003",
   expect((await workspace.ask("state.list", {})).entries).toEqual([]);
 });
 
-it("[DO6] a part of a frame that is no request is answered alone", async ({ workspace }) => {
+it("a part of a frame that is no request is answered alone", async ({ workspace }) => {
   const connection = await workspace.connect();
   const parts = [
     5,
@@ -167,7 +167,7 @@ it("[DO6] a part of a frame that is no request is answered alone", async ({ work
   }
 });
 
-it("[DO6] a hundred requests are one frame; parameters nested too deep are refused", async ({ workspace }) => {
+it("a hundred requests are one frame; parameters nested too deep are refused", async ({ workspace }) => {
   const connection = await workspace.connect();
   connection.send(Array.from({ length: 100 }, (_, n) => rpc(n, "state.set", set(`k${n}`, n))));
   expect(await connection.next()).toHaveLength(100);
@@ -182,7 +182,7 @@ it("[DO6] a hundred requests are one frame; parameters nested too deep are refus
   await connection.ask("settings.get", {});
 });
 
-it("[DO18] an operation that fails is logged, answered as internal, undone, and keeps no other from its turn", async () => {
+it("an operation that fails is logged, answered as internal, undone, and keeps no other from its turn", async () => {
   const log = vi.spyOn(console, "error").mockReset().mockReturnValue();
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect();
@@ -202,7 +202,7 @@ it("[DO18] an operation that fails is logged, answered as internal, undone, and 
   expect(String(log.mock.calls[0])).toContain("an operation failed");
 });
 
-it("[DO7] a connection represents the chats that are registered over it", async ({ workspace }) => {
+it("a connection represents the chats that are registered over it", async ({ workspace }) => {
   const connection = await workspace.connect();
   await workspace.register("c1");
   expect((await workspace.chat("c1")).isConnected).toBe(false);
@@ -221,7 +221,7 @@ it("[DO7] a connection represents the chats that are registered over it", async 
   expect(told.map(({ params }) => params)).toMatchObject([{ chat: "c1" }, { chat: "c2" }, { chat: "c3" }]);
 });
 
-it("[DO8] a chat that leaves a connection begins its grace; the others on it stay", async ({ workspace }) => {
+it("a chat that leaves a connection begins its grace; the others on it stay", async ({ workspace }) => {
   const connection = await workspace.connect();
   for (const chat of ["c1", "c2"]) await connection.ask("chats.register", aChat(chat));
   for (const chat of ["c1", "c9", "", null])
@@ -238,7 +238,7 @@ it("[DO8] a chat that leaves a connection begins its grace; the others on it sta
   expect((await workspace.rows(grace)).map((row) => row["isConnected"])).toEqual([0, 0]);
 });
 
-it("[DO7] tokens are created over HTTP only", async ({ workspace }) => {
+it("tokens are created over HTTP only", async ({ workspace }) => {
   const connection = await workspace.connect();
   expect(await connection.refusal("tokens.create", { machine: "m1", scope: "work" })).toBe("bad_input");
 });

@@ -91,7 +91,7 @@ async function tokensOf(workspace: TestWorkspace): Promise<Record<Who, string>> 
   return { admin: workspace.token, work: work.token, other: other.token, observe: observe.token, nobody: "shim_a.b" };
 }
 
-it(`[WI4] ${runs} hostile requests over all operations: each has a well-formed answer, and a refusal changes nothing @night`, async () => {
+it(`${runs} hostile requests over all operations: each has a well-formed answer, and a refusal changes nothing @night`, async () => {
   let used = 0;
   let workspace = await TestWorkspace.create();
   let tokens = await tokensOf(workspace);
@@ -149,7 +149,7 @@ async function hasRoom(workspace: TestWorkspace): Promise<boolean> {
   return maxOperationsPerSecond >= 1_000 && Math.min(maxSocketsPerToken, maxSockets) >= 10;
 }
 
-it(`[WI4] ${runs / 10} hostile frames: each has a well-formed answer, in the order of its requests`, async () => {
+it(`${runs / 10} hostile frames: each has a well-formed answer, in the order of its requests`, async () => {
   let used = 0;
   let workspace = await TestWorkspace.create();
   let connection = await workspace.connect();

@@ -50,7 +50,7 @@ class CommitRig {
   }
 }
 
-it("[DO20] [DO49] a frame is handled at once; those that arrive during its commit are one event, and so are those that follow", async () => {
+it("a frame is handled at once; those that arrive during its commit are one event, and so are those that follow", async () => {
   const rig = new CommitRig();
   for (const name of ["a1", "b1", "a2", "end of b"]) void rig.run(name);
   expect(rig.done.join(" ")).toBe("( a1 )");
@@ -67,14 +67,14 @@ it("[DO20] [DO49] a frame is handled at once; those that arrive during its commi
   expect(rig.done.join(" ")).toBe("( a5 )");
 });
 
-it("[DO49] a frame behind one that has written nothing does not wait", () => {
+it("a frame behind one that has written nothing does not wait", () => {
   const rig = new CommitRig();
   rig.isWriting = false;
   for (const name of ["a1", "b1"]) void rig.run(name);
   expect(rig.done.join(" ")).toBe("( a1 ) ( b1 )");
 });
 
-it("[DO20] a frame whose work throws does not stop the others", async () => {
+it("a frame whose work throws does not stop the others", async () => {
   const rig = new CommitRig();
   void rig.run("a1");
   const broken = rig.run("bug");
@@ -91,7 +91,7 @@ it("[DO20] a frame whose work throws does not stop the others", async () => {
   expect(rig.done.at(-2)).toBe("a4");
 });
 
-it("[DO54] an event knows how long its oldest request has waited", async () => {
+it("an event knows how long its oldest request has waited", async () => {
   const rig = new CommitRig();
   expect(rig.run("a1")).toBe("a1");
   rig.now = 100;
@@ -102,7 +102,7 @@ it("[DO54] an event knows how long its oldest request has waited", async () => {
   expect(rig.waits).toEqual([0, 50]);
 });
 
-it("[DO20] simultaneous frames are all answered, each connection's in their order", async ({ workspace }) => {
+it("simultaneous frames are all answered, each connection's in their order", async ({ workspace }) => {
   const connections = await Promise.all(Array.from({ length: 8 }, () => workspace.connect()));
   for (let turn = 0; turn < 5; turn++) {
     for (const [at, connection] of connections.entries()) {
@@ -116,7 +116,7 @@ it("[DO20] simultaneous frames are all answered, each connection's in their orde
   expect(entries.map(({ value }) => value)).toEqual(connections.map(() => 4));
 });
 
-it("[DO20] [DO8] frames sent before a close are done, then the chat's grace begins", async ({ workspace }) => {
+it("frames sent before a close are done, then the chat's grace begins", async ({ workspace }) => {
   const [a, b] = [await workspace.connect(), await workspace.connect()];
   for (const [connection, chat] of [
     [a, "c1"],

@@ -15,7 +15,7 @@ function refusedAfter(waitMs: number): OperationName[] {
   return operationNames.filter((name) => load.refuse(name));
 }
 
-it("[DO52] [DO53] first what adds and can come later is refused, then the rest, never what keeps or ends work", () => {
+it("first what adds and can come later is refused, then the rest, never what keeps or ends work", () => {
   expect(refusedAfter(999)).toEqual([]);
   const first = refusedAfter(1_000);
   expect(first).toEqual(expect.arrayContaining(["tasks.submit", "plans.submit", "messages.send", "sync.put"]));
@@ -29,7 +29,7 @@ it("[DO52] [DO53] first what adds and can come later is refused, then the rest, 
     expect([name, all.includes(name as OperationName)]).toEqual([name, name === "health"]);
 });
 
-it("[DO54] work that was done in the event counts as a wait, and only in this event", () => {
+it("work that was done in the event counts as a wait, and only in this event", () => {
   const load = new LoadShedder();
   load.beginEvent(0);
   load.add({ requests: 4_000, chars: 5_000_000, rows: 64_000 - 160, micros: 0 });
@@ -74,13 +74,13 @@ async function aTeam(workspace: TestWorkspace): Promise<{ self: Self; claim: { t
   return { self, claim: { task: claim.task, claim: claim.claim } };
 }
 
-it("[DO20] requests over HTTP that wait together are one event, in their order", async ({ workspace }) => {
+it("requests over HTTP that wait together are one event, in their order", async ({ workspace }) => {
   const writes = [1, 2, 3].map((value): Asked => ({ name: "state.set", input: { key: "k", value } }));
   expect(codesOf(await askTogether(workspace, writes))).toEqual([null, null, null]);
   expect(await workspace.ask("state.get", { key: "k" })).toMatchObject({ entry: { value: 3 } });
 });
 
-it("[DO52] [DO53] [DO54] of a crowd's submits those above the bound are refused and not done, its acks and reads are done", async ({
+it("of a crowd's submits those above the bound are refused and not done, its acks and reads are done", async ({
   workspace,
 }) => {
   const { self, claim } = await aTeam(workspace);
@@ -107,9 +107,7 @@ it("[DO52] [DO53] [DO54] of a crowd's submits those above the bound are refused 
   await workspace.ask("tasks.submit", { tasks: [{ type: "after", payload: 1 }] });
 });
 
-it("[DO52] [DO53] [DO54] what an old queue refuses: submits after a second, claims after four", async ({
-  workspace,
-}) => {
+it("what an old queue refuses: submits after a second, claims after four", async ({ workspace }) => {
   const { self, claim } = await aTeam(workspace);
   const asked: Asked[] = [
     { name: "tasks.submit", input: { tasks: [{ type: "late", payload: 1 }] } },
@@ -129,9 +127,7 @@ it("[DO52] [DO53] [DO54] what an old queue refuses: submits after a second, clai
   ]);
 });
 
-it("[DO52] [DO55] over a socket, too, a refused request says when to return, and its token is no flood", async ({
-  workspace,
-}) => {
+it("over a socket, too, a refused request says when to return, and its token is no flood", async ({ workspace }) => {
   await aTeam(workspace);
   const connection = await workspace.connect();
   const params = { tasks: [{ type: "late", payload: 1 }] };

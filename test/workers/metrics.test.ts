@@ -17,7 +17,7 @@ function valueOf(text: string, series: string): number {
   return Number(line?.slice(series.length + 1));
 }
 
-it("[OB4] a workspace is scraped as Prometheus text, with a token of scope observe", async ({ workspace }) => {
+it("a workspace is scraped as Prometheus text, with a token of scope observe", async ({ workspace }) => {
   await workspace.ask("tasks.submit", { tasks: [{ type: "build" }, { type: "build" }] });
   await workspace.join("a");
   const { token } = await workspace.tokenOf("observe");
@@ -35,7 +35,7 @@ it("[OB4] a workspace is scraped as Prometheus text, with a token of scope obser
   expect(valueOf(text, "shim_storage_used_ratio")).toBeGreaterThan(0);
 });
 
-it("[OB26] refused requests are counted by code, and rows that were written", async ({ workspace }) => {
+it("refused requests are counted by code, and rows that were written", async ({ workspace }) => {
   const refused = (text: string): number => valueOf(text, 'shim_requests_refused_total{code="throttled"}');
   const before = await scrape(workspace);
   expect(refused(before)).toBe(0);
@@ -53,7 +53,7 @@ it("[OB26] refused requests are counted by code, and rows that were written", as
   expect(valueOf(after, "shim_rows_written_total")).toBeGreaterThan(valueOf(before, "shim_rows_written_total"));
 });
 
-it("[OB4] without a token of the workspace there is nothing", async ({ workspace }) => {
+it("without a token of the workspace there is nothing", async ({ workspace }) => {
   const revoked = await workspace.tokenOf("observe");
   await workspace.ask("tokens.revoke", { id: revoked.id });
   for (const headers of [{}, bearer("shim_a.b"), bearer(revoked.token), bearer(bindings.SHIM_ADMIN_SECRET)]) {
@@ -64,7 +64,7 @@ it("[OB4] without a token of the workspace there is nothing", async ({ workspace
   expect([401, 403]).toContain(other.status);
 });
 
-it("[OB5] for ten seconds all scrapes have the figures of the first, and read no more rows", async ({ workspace }) => {
+it("for ten seconds all scrapes have the figures of the first, and read no more rows", async ({ workspace }) => {
   const queued = async (): Promise<number> => valueOf(await scrape(workspace), 'shim_tasks{state="queued"}');
   expect(await queued()).toBe(0);
   await workspace.ask("tasks.submit", { tasks: [{ type: "build" }] });
@@ -78,7 +78,7 @@ it("[OB5] for ten seconds all scrapes have the figures of the first, and read no
   expect([kept.written, fresh.written]).toEqual([0, 0]);
 });
 
-it("[OB13] a scrape of a long audit log reads hardly more rows than that of a short one", async () => {
+it("a scrape of a long audit log reads hardly more rows than that of a short one", async () => {
   const counts = [100, 200, 1_500];
   const found = await reads(
     (at, count) =>
@@ -99,7 +99,7 @@ it("[OB13] a scrape of a long audit log reads hardly more rows than that of a sh
   for (const read of beyondLeases) expect(read).toBeLessThan(1_000);
 });
 
-it("[OB28] the rows of a month are counted over starts of the object, and the next month begins with none", async ({
+it("the rows of a month are counted over starts of the object, and the next month begins with none", async ({
   workspace,
 }) => {
   const rowsOf = async (): Promise<number> => (await workspace.ask("health", {})).rowsThisMonth ?? 0;

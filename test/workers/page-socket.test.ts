@@ -29,7 +29,7 @@ function connect(workspace: TestWorkspace, ticket: string, more: Headers = {}, q
   });
 }
 
-it("[WP17] a ticket opens one socket, which answers as the token's own would", async ({ workspace }) => {
+it("a ticket opens one socket, which answers as the token's own would", async ({ workspace }) => {
   const ticket = await aTicket(workspace);
   const opened = await connect(workspace, ticket);
   expect([opened.status, opened.headers.get("sec-websocket-protocol")]).toEqual([101, "shim.page"]);
@@ -42,7 +42,7 @@ it("[WP17] a ticket opens one socket, which answers as the token's own would", a
   expect(after.result).toMatchObject({ sockets: 1 });
 });
 
-it("[WP17] a used ticket stays used when the object is evicted, and so does a page's socket", async ({ workspace }) => {
+it("a used ticket stays used when the object is evicted, and so does a page's socket", async ({ workspace }) => {
   const ticket = await aTicket(workspace);
   const opened = await connect(workspace, ticket);
   const socket = new Connection(opened.webSocket as WebSocket);
@@ -54,7 +54,7 @@ it("[WP17] a used ticket stays used when the object is evicted, and so does a pa
   expect(answer.result).toMatchObject({ sockets: 1 });
 });
 
-it("[WP17] a ticket is good for 30 seconds, for its workspace, and while its token is", async ({ workspace }) => {
+it("a ticket is good for 30 seconds, for its workspace, and while its token is", async ({ workspace }) => {
   const other = await TestWorkspace.create();
   const old = await aTicket(workspace);
   wait(30_000);
@@ -67,7 +67,7 @@ it("[WP17] a ticket is good for 30 seconds, for its workspace, and while its tok
   expect((await connect(workspace, ticket)).status).toBe(401);
 });
 
-it("[WP17] no socket opens for another Origin, without a ticket, or with a changed one", async ({ workspace }) => {
+it("no socket opens for another Origin, without a ticket, or with a changed one", async ({ workspace }) => {
   const ticket = await aTicket(workspace);
   const [head, signature] = [ticket.slice(0, -4), ticket.slice(-4)] as const;
   const cases: readonly (readonly [Headers, string])[] = [
@@ -90,7 +90,7 @@ it("[WP17] no socket opens for another Origin, without a ticket, or with a chang
   expect((await connect(workspace, ticket)).status).toBe(101);
 });
 
-it("[WP17] a ticket is no token, and only a token gets one", async ({ workspace }) => {
+it("a ticket is no token, and only a token gets one", async ({ workspace }) => {
   const ticket = await aTicket(workspace);
   const path = `/v1/workspaces/${workspace.name}`;
   for (const text of [ticket, ticket.replace("ticket.", "shim_"), ticket.replace("ticket.", "")])

@@ -11,7 +11,7 @@ async function statusOf(workspace: TestWorkspace, chat: string): Promise<[string
   return [status, reason, isConnected];
 }
 
-it("[DO2] a ping does not wake the object, and connections survive its sleep", async ({ workspace }) => {
+it("a ping does not wake the object, and connections survive its sleep", async ({ workspace }) => {
   const { connection, self } = await workspace.join("c1");
   await connection.ask("state.watch", { watch: "w", prefix: "a/" });
   await evictDurableObject(workspace.stub, { webSockets: "hibernate" });
@@ -32,7 +32,7 @@ it("[DO2] a ping does not wake the object, and connections survive its sleep", a
   expect(await connection.next()).toMatchObject({ method: "messages.new", params: { chat: "c1" } });
 });
 
-it("[DO2] a chat lives by its last ping, or by the opening of its connection", async () => {
+it("a chat lives by its last ping, or by the opening of its connection", async () => {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 20_000 });
   const workspace = await TestWorkspace.create();
   const { connection } = await workspace.join("c1");
@@ -46,7 +46,7 @@ it("[DO2] a chat lives by its last ping, or by the opening of its connection", a
   expect(await workspace.rows("SELECT lastSeenAt FROM chats")).toEqual([{ lastSeenAt: openedAt }]);
 });
 
-it("[DO8] a connection closed by the coordinator counts as closed at once", async ({ workspace }) => {
+it("a connection closed by the coordinator counts as closed at once", async ({ workspace }) => {
   await workspace.join("c1");
   await workspace.inside((state, instance) => {
     const [socket] = state.getWebSockets();
@@ -64,7 +64,7 @@ it("[DO8] a connection closed by the coordinator counts as closed at once", asyn
   });
 });
 
-it("[DO8] a connection without a chat may come and go", async ({ workspace }) => {
+it("a connection without a chat may come and go", async ({ workspace }) => {
   const { connection } = await workspace.join("c1");
   const others = [await workspace.connect(), await workspace.connect(), await workspace.connect()];
   for (const other of others) {
@@ -75,7 +75,7 @@ it("[DO8] a connection without a chat may come and go", async ({ workspace }) =>
   await connection.ask("settings.get", {});
 });
 
-it("[DO7] a second connection of a chat replaces the first, whose end means nothing", async ({ workspace }) => {
+it("a second connection of a chat replaces the first, whose end means nothing", async ({ workspace }) => {
   const first = await workspace.join("c1");
   const second = await workspace.join("c1");
   expect(second.self).toEqual(first.self);
@@ -93,7 +93,7 @@ it("[DO7] a second connection of a chat replaces the first, whose end means noth
   expect((await workspace.ask("health", {})).sockets).toBe(1);
 });
 
-it("[DO7] the late end of a connection that was replaced does not hide the last ping of the one that took its place", async () => {
+it("the late end of a connection that was replaced does not hide the last ping of the one that took its place", async () => {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 20_000 });
   const workspace = await TestWorkspace.create();
   await workspace.join("c1");
@@ -114,7 +114,7 @@ it("[DO7] the late end of a connection that was replaced does not hide the last 
   expect(row?.lastSeenAt).toBeGreaterThan(openedAt + 10_000);
 });
 
-it("[DO7] the connection of an earlier process says nothing of its successor", async ({ workspace }) => {
+it("the connection of an earlier process says nothing of its successor", async ({ workspace }) => {
   const old = await workspace.join("c1");
   wait(30_000);
   const self = await workspace.register("c1", { process: "boot-1/2/200" });
@@ -128,7 +128,7 @@ it("[DO7] the connection of an earlier process says nothing of its successor", a
   expect(await statusOf(workspace, "c1")).toEqual(["idle", null, false]);
 });
 
-it("[DO10] the connection of a chat that is offline hears so, and represents it no longer", async ({ workspace }) => {
+it("the connection of a chat that is offline hears so, and represents it no longer", async ({ workspace }) => {
   const left = await workspace.join("c1");
   await workspace.ask("chats.unregister", { self: left.self });
   expect(await left.connection.next()).toMatchObject({ method: "chat.offline", params: { chat: "c1" } });
@@ -146,7 +146,7 @@ it("[DO10] the connection of a chat that is offline hears so, and represents it 
   expect((await workspace.chat("c3")).isConnected).toBe(false);
 });
 
-it("[DO10] the connection over which a chat returns represents it", async ({ workspace }) => {
+it("the connection over which a chat returns represents it", async ({ workspace }) => {
   const { connection } = await workspace.join("c1");
   wait(60_000);
   const back = await connection.ask("chats.register", aChat("c1"));
@@ -170,7 +170,7 @@ it("[DO10] the connection over which a chat returns represents it", async ({ wor
   expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
 });
 
-it("[DO9] a crash of the object declares nobody dead", async ({ workspace }) => {
+it("a crash of the object declares nobody dead", async ({ workspace }) => {
   const { self } = await workspace.join("c1");
   await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q", isBound: true });
   await abortAllDurableObjects();
@@ -180,7 +180,7 @@ it("[DO9] a crash of the object declares nobody dead", async ({ workspace }) => 
   expect((await workspace.ask("leases.list", {})).leases).toHaveLength(1);
 });
 
-it("[DO9] a chat that came back over HTTP while its connection was silent has it, too", async ({ workspace }) => {
+it("a chat that came back over HTTP while its connection was silent has it, too", async ({ workspace }) => {
   await workspace.join("c1");
   wait(60_000);
   await workspace.register("c1");
@@ -188,7 +188,7 @@ it("[DO9] a chat that came back over HTTP while its connection was silent has it
   expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 0, graceUntil: Date.now() + 90_000 }]);
 });
 
-it("[DO9] however many they are, all of them have it", async ({ workspace }) => {
+it("however many they are, all of them have it", async ({ workspace }) => {
   await workspace.register("c");
   await workspace.rows(
     `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, isInteractive, status, statusAt, lastSeenAt,

@@ -20,7 +20,7 @@ async function hand(queue: string, bodies: readonly unknown[]): Promise<Handed> 
   return { acked: explicitAcks.toSorted(), retried: retryMessages.map(({ msgId }) => msgId).toSorted() };
 }
 
-it("[QU12] [QU9] a submitted task reaches a waiting chat", async ({ workspace }) => {
+it("a submitted task reaches a waiting chat", async ({ workspace }) => {
   const connection = await workspace.connect();
   const { incarnation } = await connection.ask("chats.register", {
     chat: "c1",
@@ -38,7 +38,7 @@ it("[QU12] [QU9] a submitted task reaches a waiting chat", async ({ workspace })
   expect(claims).toMatchObject([{ task: tasks[0]?.task, payload: { n: 1 }, isStarted: true }]);
 });
 
-it("[QU3] each workspace of a batch is asked once, and its tokens are acknowledged when it has answered", async () => {
+it("each workspace of a batch is asked once, and its tokens are acknowledged when it has answered", async () => {
   const [one, other] = [await TestWorkspace.create(), await TestWorkspace.create()];
   const handed = await hand("shim-dispatch", [
     { workspace: one.name },
@@ -49,14 +49,14 @@ it("[QU3] each workspace of a batch is asked once, and its tokens are acknowledg
   expect(handed).toEqual({ acked: ["0", "1", "2", "3"], retried: [] });
 });
 
-it("[QU1] health counts a token that is under way, until its dispatch", async ({ workspace }) => {
+it("health counts a token that is under way, until its dispatch", async ({ workspace }) => {
   await workspace.rows("INSERT INTO outbox (dueAt, tries) VALUES (?, 0)", Date.now() + 30_000);
   expect((await workspace.ask("health", {})).outboxDepth).toBe(1);
   await hand("shim-dispatch", [{ workspace: workspace.name }]);
   expect((await workspace.ask("health", {})).outboxDepth).toBe(0);
 });
 
-it("[QU3] a workspace whose object fails gets its tokens again, and the others are not kept waiting", async () => {
+it("a workspace whose object fails gets its tokens again, and the others are not kept waiting", async () => {
   const [good, bad] = [await TestWorkspace.create(), await TestWorkspace.create()];
   vi.spyOn(console, "error").mockImplementation(() => undefined);
   await bad.rows("ALTER TABLE outbox RENAME TO lost");
@@ -64,7 +64,7 @@ it("[QU3] a workspace whose object fails gets its tokens again, and the others a
   expect(handed).toEqual({ acked: ["1"], retried: ["0"] });
 });
 
-it("[QU4] a message that cannot be read is logged and not delivered a second time", async () => {
+it("a message that cannot be read is logged and not delivered a second time", async () => {
   const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
   const circle: { workspace?: unknown } = {};
   circle.workspace = circle;
@@ -73,7 +73,7 @@ it("[QU4] a message that cannot be read is logged and not delivered a second tim
   expect(log).toHaveBeenCalledTimes(6);
 });
 
-it("[QU11] a token that the queue has given up is in the audit log", async ({ workspace }) => {
+it("a token that the queue has given up is in the audit log", async ({ workspace }) => {
   await hand(deadLetterQueue, [{ workspace: workspace.name }, { workspace: workspace.name }]);
   const { entries } = await workspace.ask("audit.list", { kind: "queue.lost" });
   expect(entries).toMatchObject([{ detail: { count: 2 } }]);

@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { call, connect } from "./remote-client.ts";
 import { aChat, it, wait, type TestWorkspace } from "./support.ts";
 
-it("[RM4] a long list is answered in pages that a model can take, and nothing is missing", async ({ workspace }) => {
+it("a long list is answered in pages that a model can take, and nothing is missing", async ({ workspace }) => {
   const payload = "x".repeat(3_000);
   const count = 60;
   for (let at = 0; at < count; at++)
@@ -25,7 +25,7 @@ it("[RM4] a long list is answered in pages that a model can take, and nothing is
   expect(new Set(keys).size).toBe(count);
 });
 
-it("[RM4] a value that is longer than an answer is cut, and the answer says so", async ({ workspace }) => {
+it("a value that is longer than an answer is cut, and the answer says so", async ({ workspace }) => {
   await workspace.ask("state.set", { key: "long", value: "语".repeat(60_000) });
   const client = await connect(workspace.token);
   const { text, isError } = await call(client, "state_get", { key: "long" });
@@ -34,7 +34,7 @@ it("[RM4] a value that is longer than an answer is cut, and the answer says so",
   expect(new TextEncoder().encode(text).length).toBeLessThan(40_000);
 });
 
-it("[RM5] a remote chat writes and receives, and continues after a time without a request", async ({ workspace }) => {
+it("a remote chat writes and receives, and continues after a time without a request", async ({ workspace }) => {
   const { id, token } = await workspace.tokenOf("work", "laptop");
   const self = await workspace.register("a");
   const client = await connect(token);
@@ -64,7 +64,7 @@ it("[RM5] a remote chat writes and receives, and continues after a time without 
   expect((await call(client, "messages_pull")).value).toMatchObject({ messages: [] });
 });
 
-it("[RM5] a remote chat is given no task", async ({ workspace }) => {
+it("a remote chat is given no task", async ({ workspace }) => {
   const client = await connect(workspace.token);
   await call(client, "messages_pull");
   await call(client, "tasks_submit", { tasks: [{ type: "build" }] });
@@ -72,7 +72,7 @@ it("[RM5] a remote chat is given no task", async ({ workspace }) => {
   expect((await workspace.ask("tasks.list", {})).tasks).toMatchObject([{ chat: null }]);
 });
 
-it("[RM6] the list of sessions and that of chats have nothing sealed in them", async ({ workspace }) => {
+it("the list of sessions and that of chats have nothing sealed in them", async ({ workspace }) => {
   await storeSession(workspace);
   await workspace.ask("chats.register", aChat("b", { metadata: { card: "sealed-card", project: "hash" } }));
   const client = await connect(workspace.token);
@@ -95,7 +95,7 @@ async function storeSession(workspace: TestWorkspace): Promise<void> {
   await workspace.ask("sync.put", { device: "d1", keyId: "0123456789abcdef", records: [record] });
 }
 
-it("[RM8] a secret in what a remote chat writes is not stored", async ({ workspace }) => {
+it("a secret in what a remote chat writes is not stored", async ({ workspace }) => {
   const client = await connect(workspace.token);
   const secret = `ghp_${"a1B2".repeat(9)}`;
   await call(client, "tasks_submit", { tasks: [{ type: "build", payload: { note: `use ${secret}` } }] });

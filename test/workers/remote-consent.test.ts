@@ -3,7 +3,7 @@ import { Keeper } from "#harness/edge/oauth-keeper.ts";
 import { begin, open, pathOf } from "./oauth-client.ts";
 import { it, request } from "./support.ts";
 
-it("[RM42] a request whose scopes are all unknown is sent back as invalid_scope; known ones among others are shown", async () => {
+it("a request whose scopes are all unknown is sent back as invalid_scope; known ones among others are shown", async () => {
   const { url } = await begin();
   for (const scope of ["nothing", "\u00A0", "ADMIN", "observe\tadmin", "admin,work", "offline_access"]) {
     url.searchParams.set("scope", scope);
@@ -22,7 +22,7 @@ it("[RM42] a request whose scopes are all unknown is sent back as invalid_scope;
   }
 });
 
-it("[RM42] before anything is granted the page names the workspace and the scope of the token, and what is granted", async ({
+it("before anything is granted the page names the workspace and the scope of the token, and what is granted", async ({
   workspace,
 }) => {
   for (const [permitted, asked, granted] of [
@@ -48,7 +48,7 @@ it("[RM42] before anything is granted the page names the workspace and the scope
   }
 });
 
-it("[RM42] nothing is granted by the first page's form alone, nor by a token that was revoked in between", async ({
+it("nothing is granted by the first page's form alone, nor by a token that was revoked in between", async ({
   workspace,
 }) => {
   const { url } = await begin();
@@ -71,7 +71,7 @@ async function shownFor(name: string): Promise<string> {
   return /<h1>Connect ([^]*) to SHIM\?<\/h1>/.exec((await open(url)).html)?.[1] ?? "";
 }
 
-it("[RM43] a client's name is one line of at most 100 visible characters", async () => {
+it("a client's name is one line of at most 100 visible characters", async () => {
   expect(await shownFor("Notes\u202Etxt.exe\u200B \u2066x\u2069\uFEFF\u3164")).toBe("Notes�txt.exe� �x���");
   expect(await shownFor("Notes\r\n\n\tPublished by: example.com\u2028x\u0007")).toBe(
     "Notes Published by: example.com�x�",
@@ -81,7 +81,7 @@ it("[RM43] a client's name is one line of at most 100 visible characters", async
   expect(await shownFor("Übersicht – 記事 😀")).toBe("Übersicht – 記事 😀");
 });
 
-it("[RM48] a form that cannot be read is refused as a bad request", async () => {
+it("a form that cannot be read is refused as a bad request", async () => {
   const { url } = await begin();
   for (const [type, body] of [
     ["multipart/form-data; boundary=x", "--x\r\nbroken"],

@@ -34,7 +34,7 @@ const scopeText = fc
   .array(fc.tuple(word, separator), { maxLength: 6 })
   .map((parts) => parts.map(([name, between]) => name + between).join(""));
 
-it("[RM41] a scope that is named never passes the ceiling, and naming none is none", () => {
+it("a scope that is named never passes the ceiling, and naming none is none", () => {
   const ceiling = fc.constantFrom(...scopes);
   fc.assert(
     fc.property(fc.array(word), ceiling, (named, most) => {
@@ -47,7 +47,7 @@ it("[RM41] a scope that is named never passes the ceiling, and naming none is no
   expect(narrowest(["admin"], "none" as Scope)).toBeNull();
 });
 
-it("[RM41] no scope of an exchange or a refresh raises what was consented to, and a lower one may be had for a while", async ({
+it("no scope of an exchange or a refresh raises what was consented to, and a lower one may be had for a while", async ({
   workspace,
 }) => {
   const toolsBy = new Map<Scope, string[]>();
@@ -76,7 +76,7 @@ it("[RM41] no scope of an exchange or a refresh raises what was consented to, an
   }
 });
 
-it("[RM46] of twelve exchanges of one code at once one succeeds", async ({ workspace }) => {
+it("of twelve exchanges of one code at once one succeeds", async ({ workspace }) => {
   for (let round = 0; round < 5; round++) {
     const client = new HandmadeClient();
     const code = await client.consent(workspace.token, "observe");
@@ -92,7 +92,7 @@ it("[RM46] of twelve exchanges of one code at once one succeeds", async ({ works
   }
 });
 
-it("[RM46] a code that is used again ends what it was exchanged for", async ({ workspace }) => {
+it("a code that is used again ends what it was exchanged for", async ({ workspace }) => {
   const client = new HandmadeClient();
   const code = await client.consent(workspace.token, "observe");
   const tokens = await (await client.exchange(code)).json<Tokens>();
@@ -108,7 +108,7 @@ async function refreshed(client: HandmadeClient, token: string): Promise<Tokens>
   return answer.json<Tokens>();
 }
 
-it("[RM47] a refresh token that was replaced ends its grant when it is used again, with every token of it", async ({
+it("a refresh token that was replaced ends its grant when it is used again, with every token of it", async ({
   workspace,
 }) => {
   const client = new HandmadeClient();
@@ -125,7 +125,7 @@ it("[RM47] a refresh token that was replaced ends its grant when it is used agai
   for (const { access_token: token } of [first, second, third, fourth]) expect(await callStatus(token)).toBe(401);
 });
 
-it("[RM47] another grant of the same token lives on, and so does one whose refresh asked for an unknown scope", async ({
+it("another grant of the same token lives on, and so does one whose refresh asked for an unknown scope", async ({
   workspace,
 }) => {
   const one = await signIn(workspace.token);

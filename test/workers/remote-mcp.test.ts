@@ -7,7 +7,7 @@ import { call, connect, eras, errorOf, mcpHeaders, ping, post } from "./remote-c
 import { bearer, bindings, it, origin, request, wait } from "./support.ts";
 
 it.for(Object.entries(eras))(
-  "[RM1] a client of %s lists the tools and calls one, without a session",
+  "a client of %s lists the tools and calls one, without a session",
   async ([era, mode], { workspace }) => {
     const client = await connect(workspace.token, mode);
     expect(client.getNegotiatedProtocolVersion()).toBe(era);
@@ -19,7 +19,7 @@ it.for(Object.entries(eras))(
   },
 );
 
-it("[RM1] no stream, no session and no batch is opened", async ({ workspace }) => {
+it("no stream, no session and no batch is opened", async ({ workspace }) => {
   const own = bearer(workspace.token);
   expect((await post(own, "", "GET")).status).toBe(405);
   expect((await post(own, "", "DELETE")).status).toBe(405);
@@ -29,7 +29,7 @@ it("[RM1] no stream, no session and no batch is opened", async ({ workspace }) =
   expect([answer.status, answer.headers.get("mcp-session-id")]).toEqual([200, null]);
 });
 
-it("[RM2] a request without a valid token is answered 401 with the metadata of the resource", async ({ workspace }) => {
+it("a request without a valid token is answered 401 with the metadata of the resource", async ({ workspace }) => {
   const metadata = `resource_metadata="${origin}/.well-known/oauth-protected-resource/mcp"`;
   const { id, token } = await workspace.tokenOf("observe");
   expect((await post(bearer(token))).status).toBe(200);
@@ -50,7 +50,7 @@ it("[RM2] a request without a valid token is answered 401 with the metadata of t
   }
 });
 
-it("[RM2] a token of a workspace that is not there is refused, and says so", async ({ workspace }) => {
+it("a token of a workspace that is not there is refused, and says so", async ({ workspace }) => {
   const { token } = workspace;
   const COORDINATOR = { getByName: () => bindings.COORDINATOR.getByName("never-made") } as never;
   const headers = { "content-type": "application/json", ...bearer(token) };
@@ -59,7 +59,7 @@ it("[RM2] a token of a workspace that is not there is refused, and says so", asy
   expect(await errorOf(answer)).toEqual([404, "unknown_workspace", "there is no such workspace"]);
 });
 
-it("[RM3] a token sees the tools of its scope, and can call no other", async ({ workspace }) => {
+it("a token sees the tools of its scope, and can call no other", async ({ workspace }) => {
   const names = async (scope: Scope): Promise<string[]> => {
     const { token } = await workspace.tokenOf(scope, `m-${scope}`);
     const client = await connect(token);
@@ -97,9 +97,7 @@ function operationOf(tool: string): keyof typeof operations {
   return (found ?? tool) as keyof typeof operations;
 }
 
-it("[RM3] what destroys something says so, and each description and schema is the operation's own", async ({
-  workspace,
-}) => {
+it("what destroys something says so, and each description and schema is the operation's own", async ({ workspace }) => {
   const { tools } = await (await connect(workspace.token)).listTools();
   const destructive = tools.filter(({ annotations }) => annotations?.destructiveHint).map(({ name }) => name);
   expect(destructive.toSorted()).toEqual([
@@ -126,7 +124,7 @@ it("[RM3] what destroys something says so, and each description and schema is th
   expect(estimateTokenCount(JSON.stringify(tools))).toBeLessThan(8_000);
 });
 
-it("[RM16] a refusal is an answer of the tool that says what is wrong, and changes nothing", async ({ workspace }) => {
+it("a refusal is an answer of the tool that says what is wrong, and changes nothing", async ({ workspace }) => {
   const client = await connect(workspace.token);
   for (const [name, given, text] of [
     ["tasks_get", { task: 7 }, /^unknown_task: /],
@@ -141,7 +139,7 @@ it("[RM16] a refusal is an answer of the tool that says what is wrong, and chang
   expect((await workspace.ask("tasks.progress", {})).totalTasks).toBe(0);
 });
 
-it("[RM7] a web page calls the endpoint only from an origin that is listed, and only then a preflight is answered", async ({
+it("a web page calls the endpoint only from an origin that is listed, and only then a preflight is answered", async ({
   workspace,
 }) => {
   const env = { ...bindings, SHIM_MCP_ORIGINS: "https://tools.example, https://other.example" };
@@ -178,7 +176,7 @@ it("[RM7] a web page calls the endpoint only from an origin that is listed, and 
   expect((await post({ ...bearer(workspace.token), origin, host: "shim.example" })).status).toBe(200);
 });
 
-it("[RM9] a body that is too long, not JSON, or nested too deep is refused before the object is asked to do anything", async ({
+it("a body that is too long, not JSON, or nested too deep is refused before the object is asked to do anything", async ({
   workspace,
 }) => {
   const own = bearer(workspace.token);
@@ -189,7 +187,7 @@ it("[RM9] a body that is too long, not JSON, or nested too deep is refused befor
   expect(await errorOf(await post(own, deep))).toMatchObject([400, "bad_input", expect.anything()]);
 });
 
-it("[RM16] [WO8] a failure of the object is an answer of the tool that says when to repeat, and is logged once", async ({
+it("a failure of the object is an answer of the tool that says when to repeat, and is logged once", async ({
   workspace,
 }) => {
   const log = vi.spyOn(console, "error").mockReturnValue();

@@ -17,9 +17,7 @@ function callStatus(token: string): Promise<Response> {
   });
 }
 
-it("[RM12] [RM14] [RM15] the SDK's client registers, signs in with a token, and calls a tool", async ({
-  workspace,
-}) => {
+it("the SDK's client registers, signs in with a token, and calls a tool", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("submit", "for-notes");
   const keeper = await signIn(token);
   const client = await connect(keeper);
@@ -31,7 +29,7 @@ it("[RM12] [RM14] [RM15] the SDK's client registers, signs in with a token, and 
   expect(keeper.access).not.toContain(token);
 });
 
-it("[RM12] revoking the token ends its grant at once, for access and for refresh", async ({ workspace }) => {
+it("revoking the token ends its grant at once, for access and for refresh", async ({ workspace }) => {
   const { id, token } = await workspace.tokenOf("submit");
   const keeper = await signIn(token);
   expect((await callStatus(keeper.access)).status).toBe(200);
@@ -54,7 +52,7 @@ async function refreshWith(keeper: Keeper, token = keeper.tokens()?.refresh_toke
   });
 }
 
-it("[RM15] an access token lasts an hour, a refresh token changes, and the old one ends with the use of the new", async ({
+it("an access token lasts an hour, a refresh token changes, and the old one ends with the use of the new", async ({
   workspace,
 }) => {
   const keeper = await signIn(workspace.token);
@@ -68,7 +66,7 @@ it("[RM15] an access token lasts an hour, a refresh token changes, and the old o
   expect((await refreshWith(keeper, first.refresh_token ?? "")).status).toBe(400);
 });
 
-it("[RM12] a client that asks for less gets tools of that scope only", async ({ workspace }) => {
+it("a client that asks for less gets tools of that scope only", async ({ workspace }) => {
   const { url } = await begin();
   url.searchParams.set("scope", "observe");
   const page = await open(url);
@@ -84,7 +82,7 @@ it("[RM12] a client that asks for less gets tools of that scope only", async ({ 
   await expect(client.callTool({ name: "tasks_submit", arguments: { tasks: [] } })).rejects.toThrow("no tool");
 });
 
-it("[RM13] [RM17] the page names client and host as text, cannot be framed, and says when a token is not accepted", async ({
+it("the page names client and host as text, cannot be framed, and says when a token is not accepted", async ({
   workspace,
 }) => {
   const { url } = await begin();
@@ -107,7 +105,7 @@ it("[RM13] [RM17] the page names client and host as text, cannot be framed, and 
   expect((await again.allow(workspace.token)).status).toBe(302);
 });
 
-it("[RM13] the page warns of a redirect to this computer", async () => {
+it("the page warns of a redirect to this computer", async () => {
   const { url } = await begin(new Keeper("http://localhost:3000/callback"));
   const page = await open(url);
   expect(page.html).toContain("That is a program on your computer.");
@@ -115,7 +113,7 @@ it("[RM13] the page warns of a redirect to this computer", async () => {
   expect(page.headers.get("content-security-policy")).toContain("form-action 'self' http://localhost:3000;");
 });
 
-it("[RM17] the form works once, and only in the browser that opened the page", async ({ workspace }) => {
+it("the form works once, and only in the browser that opened the page", async ({ workspace }) => {
   const { url } = await begin();
   const page = await open(url);
   const first = { decision: "allow", token: workspace.token };
@@ -133,7 +131,7 @@ it("[RM17] the form works once, and only in the browser that opened the page", a
   await refuse(shown, second);
 });
 
-it("[RM13] who denies sends the client back without a code", async () => {
+it("who denies sends the client back without a code", async () => {
   const { url } = await begin();
   const answer = await (await open(url)).send({ decision: "deny" });
   const { searchParams } = new URL(answer.headers.get("location") ?? "");
@@ -141,7 +139,7 @@ it("[RM13] who denies sends the client back without a code", async () => {
   expect(searchParams.has("code")).toBe(false);
 });
 
-it("[RM15] [RM17] another redirect, another resource, and no PKCE are refused before consent", async () => {
+it("another redirect, another resource, and no PKCE are refused before consent", async () => {
   const { url } = await begin();
   const changed = async (name: string, value: string | null): Promise<Response> => {
     const other = new URL(url);
@@ -164,7 +162,7 @@ it("[RM15] [RM17] another redirect, another resource, and no PKCE are refused be
   }
 });
 
-it("[RM14] a client is known by the document at its address", async ({ workspace }) => {
+it("a client is known by the document at its address", async ({ workspace }) => {
   const address = "https://client.example/oauth/notes.json";
   const keeper = new Keeper();
   keeper.clientMetadataUrl = address;
@@ -193,7 +191,7 @@ const registration = {
   body: JSON.stringify({ client_name: "many", redirect_uris: [redirectUrl], token_endpoint_auth_method: "none" }),
 };
 
-it("[RM14] registration is limited for each address", async () => {
+it("registration is limited for each address", async () => {
   const counts = new Map<string, number>();
   const limit = ({ key }: { key: string }): Promise<{ success: boolean }> => {
     counts.set(key, (counts.get(key) ?? 0) + 1);
@@ -209,7 +207,7 @@ it("[RM14] registration is limited for each address", async () => {
 
 const executionContext = { waitUntil: () => undefined, passThroughOnException: () => undefined, props: {} } as never;
 
-it("[RM15] a client that registered and was not used for 30 days is not known", async () => {
+it("a client that registered and was not used for 30 days is not known", async () => {
   const { url } = await begin();
   const { OAUTH_KV } = bindings;
   const { keys } = (await OAUTH_KV?.list({ prefix: "client:" })) ?? { keys: [] };
@@ -221,7 +219,7 @@ it("[RM15] a client that registered and was not used for 30 days is not known", 
   expect(lifeMs).toBeLessThan(30 * day + minute);
 });
 
-it("[RM11] without a namespace or an address OAuth is off, and tokens in a header work", async ({ workspace }) => {
+it("without a namespace or an address OAuth is off, and tokens in a header work", async ({ workspace }) => {
   const { OAUTH_KV: _kv, ...withoutGrants } = bindings;
   const { SHIM_PUBLIC_URL: _url, ...withoutAddress } = bindings;
   const log = vi.spyOn(console, "error").mockReturnValue();

@@ -38,7 +38,7 @@ beforeEach(() => {
   log = vi.spyOn(console, "error").mockReset().mockReturnValue();
 });
 
-it("[WO3] a body above a mebibyte is refused, also when it does not say how long it is", async ({ workspace }) => {
+it("a body above a mebibyte is refused, also when it does not say how long it is", async ({ workspace }) => {
   const fits = JSON.stringify({ key: "k", value: "x" });
   const full = fits + " ".repeat(defaultMaxBodyBytes - fits.length);
   expect((await put(workspace, full)).status).toBe(200);
@@ -49,7 +49,7 @@ it("[WO3] a body above a mebibyte is refused, also when it does not say how long
   expect(await refusalOf(huge)).toEqual({ status: 413, code: "too_large" });
 });
 
-it("[WO3] a submit of tasks may have ten mebibytes", async ({ workspace }) => {
+it("a submit of tasks may have ten mebibytes", async ({ workspace }) => {
   const most = 10 * defaultMaxBodyBytes;
   const payload = "x".repeat(65_000);
   const body = JSON.stringify({ tasks: Array.from({ length: 120 }, () => ({ type: "x", payload })) });
@@ -60,7 +60,7 @@ it("[WO3] a submit of tasks may have ten mebibytes", async ({ workspace }) => {
   expect((await workspace.ask("tasks.progress", {})).totalTasks).toBe(120);
 });
 
-it("[WO3] a body that is no JSON object in UTF-8, or too deep, is refused unchanged", async ({ workspace }) => {
+it("a body that is no JSON object in UTF-8, or too deep, is refused unchanged", async ({ workspace }) => {
   const before = await workspace.inside((one) => dump(one));
   const wrong = [
     new Uint8Array([...new TextEncoder().encode('{"key":"k","value":"'), 0xff, 0x22, 0x7d]),
@@ -92,7 +92,7 @@ it("[WO3] a body that is no JSON object in UTF-8, or too deep, is refused unchan
   expect(await refusalOf(nothing)).toEqual({ status: 400, code: "bad_input" });
 });
 
-it("[WI1] unknown fields and values out of bounds are refused by name, and change nothing", async ({ workspace }) => {
+it("unknown fields and values out of bounds are refused by name, and change nothing", async ({ workspace }) => {
   const before = await workspace.inside((one) => dump(one));
   const inputs: [object, string][] = [
     [{ key: "k", value: 1, extra: true }, "extra"],
@@ -120,7 +120,7 @@ it("[WI1] unknown fields and values out of bounds are refused by name, and chang
   expect(await workspace.inside((one) => dump(one))).toBe(before);
 });
 
-it("[WI7] numbers and booleans in a query are told by the schema", async ({ workspace }) => {
+it("numbers and booleans in a query are told by the schema", async ({ workspace }) => {
   await workspace.register("c1");
   await workspace.ask("state.set", { key: "17", value: "text" });
   expect((await workspace.ask("state.get", { key: "17" })).entry?.value).toBe("text");
@@ -132,7 +132,7 @@ it("[WI7] numbers and booleans in a query are told by the schema", async ({ work
   }
 });
 
-it("[WO4] unknown routes, and operations of a connection over HTTP, are refused", async ({ workspace }) => {
+it("unknown routes, and operations of a connection over HTTP, are refused", async ({ workspace }) => {
   const headers = bearer(workspace.token);
   const base = `/v1/workspaces/${workspace.name}`;
   const nowhere = [
@@ -161,7 +161,7 @@ it("[WO4] unknown routes, and operations of a connection over HTTP, are refused"
   expect(await refusalOf(plain)).toEqual({ status: 400, code: "bad_input" });
 });
 
-it("[WO5] a client of another protocol is refused; no header means the present one", async ({ workspace }) => {
+it("a client of another protocol is refused; no header means the present one", async ({ workspace }) => {
   const path = `/v1/workspaces/${workspace.name}/settings`;
   for (const version of ["0", "2", "99", "one", "", "1.5", "-1"]) {
     const headers = { ...bearer(workspace.token), "shim-protocol": version };
@@ -182,7 +182,7 @@ it("[WO5] a client of another protocol is refused; no header means the present o
   expect(version.version).toEqual(expect.any(String));
 });
 
-it("[WO6] no answer allows other origins, and a socket opened by a page is refused", async ({ workspace }) => {
+it("no answer allows other origins, and a socket opened by a page is refused", async ({ workspace }) => {
   const headers = { ...bearer(workspace.token), origin: "https://evil.example" };
   const path = `/v1/workspaces/${workspace.name}/settings`;
   const asks = "access-control-request";
@@ -202,7 +202,7 @@ it("[WO6] no answer allows other origins, and a socket opened by a page is refus
   }
 });
 
-it("[WO7] above the rate limit a request is answered without its object", async ({ workspace }) => {
+it("above the rate limit a request is answered without its object", async ({ workspace }) => {
   const limit = vi.fn(() => Promise.resolve({ success: false }));
   const getByName = vi.fn();
   const answer = await asked({ RATE_LIMITER: { limit }, COORDINATOR: { getByName } as never }, workspace);
@@ -214,7 +214,7 @@ it("[WO7] above the rate limit a request is answered without its object", async 
   expect((await asked({ RATE_LIMITER: allowed }, workspace)).status).toBe(200);
 });
 
-it("[WO7] an object that has too much to do is not asked again", async ({ workspace }) => {
+it("an object that has too much to do is not asked again", async ({ workspace }) => {
   const call = vi.fn(() =>
     Promise.reject(Object.assign(new Error("Durable Object is overloaded"), { overloaded: true })),
   );
@@ -227,7 +227,7 @@ it("[WO7] an object that has too much to do is not asked again", async ({ worksp
   expect(call).toHaveBeenCalledTimes(1);
 });
 
-it("[WO8] an address that the worker asks the object at holds nothing of a token", async ({ workspace }) => {
+it("an address that the worker asks the object at holds nothing of a token", async ({ workspace }) => {
   const fetched: string[] = [];
   const refuse = async (url: string, { headers }: { headers: Headers }): Promise<Response> => {
     fetched.push(url, ...headers.keys());
@@ -239,7 +239,7 @@ it("[WO8] an address that the worker asks the object at holds nothing of a token
   expect(fetched).toEqual(["https://coordinator/connect", "shim-token", "shim-token-hash", "upgrade"]);
 });
 
-it("[WO8] a failure of the worker is logged and answered without its stack, token or secret", async ({ workspace }) => {
+it("a failure of the worker is logged and answered without its stack, token or secret", async ({ workspace }) => {
   const token = workspace.token;
   const failures = [new Error("the object broke"), new TypeError("x"), Object.assign(new Error("y"), { remote: true })];
   for (const failure of failures) {
@@ -259,7 +259,7 @@ it("[WO8] a failure of the worker is logged and answered without its stack, toke
   }
 });
 
-it("[WO8] a failure inside the object is logged with its stack, and answered without it", async ({ workspace }) => {
+it("a failure inside the object is logged with its stack, and answered without it", async ({ workspace }) => {
   await workspace.inside((one) => one.storage.sql.exec("ALTER TABLE messages RENAME TO lost"));
   const answer = await workspace.call("messages.list", {});
   expect([answer.status, answer.error]).toEqual([
@@ -271,7 +271,7 @@ it("[WO8] a failure inside the object is logged with its stack, and answered wit
   expect(logged).not.toContain(workspace.token.split(".")[1]);
 });
 
-it("[WI3] refusals have one shape, the status of the table, and tell when to repeat", async ({ workspace }) => {
+it("refusals have one shape, the status of the table, and tell when to repeat", async ({ workspace }) => {
   const self = await workspace.register("c1");
   const other = await workspace.register("c2");
   await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q", ttlMs: 9_500 });

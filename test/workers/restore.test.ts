@@ -38,7 +38,7 @@ function to(at: number): InputOf<"workspace.restore"> {
   return { to: at, reason: "a wrong script", isDryRun: false };
 }
 
-it("[DO57] a workspace is put back with a new epoch: no token of the lost time counts, and what it revoked stays revoked", async ({
+it("a workspace is put back with a new epoch: no token of the lost time counts, and what it revoked stays revoked", async ({
   workspace,
 }) => {
   const self = await workspace.register("c1");
@@ -68,7 +68,7 @@ it("[DO57] a workspace is put back with a new epoch: no token of the lost time c
   expect(entries.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["epoch.raised", "workspace.restored"]));
 });
 
-it("[DO57] a later start begins no second epoch, and a second restore does", async ({ workspace }) => {
+it("a later start begins no second epoch, and a second restore does", async ({ workspace }) => {
   await aPast(workspace);
   wait(60_000);
   const { epoch } = await workspace.ask("workspace.restore", to(Date.now() - 30_000));
@@ -78,7 +78,7 @@ it("[DO57] a later start begins no second epoch, and a second restore does", asy
   expect((await workspace.ask("workspace.restore", to(Date.now() - 30_000))).epoch).toBeGreaterThan(epoch ?? 0);
 });
 
-it("[DO58] where the storage was not put back nothing changes, and the answer says so", async ({ workspace }) => {
+it("where the storage was not put back nothing changes, and the answer says so", async ({ workspace }) => {
   await aPast(workspace);
   const { epoch } = await workspace.ask("health", {});
   await workspace.inside((state) => {
@@ -95,7 +95,7 @@ it("[DO58] where the storage was not put back nothing changes, and the answer sa
   expect(entries).toHaveLength(1);
 });
 
-it("[DO58] a runtime without a past, a time to come, and one beyond 30 days are refused; a work token may not ask", async ({
+it("a runtime without a past, a time to come, and one beyond 30 days are refused; a work token may not ask", async ({
   workspace,
 }) => {
   wait(60_000);

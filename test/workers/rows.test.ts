@@ -23,7 +23,7 @@ async function take(connection: Connection, self: Self, resource: string): Promi
   return taken.state === "granted" ? taken.lease.token : 0;
 }
 
-it("[DO17] a lease costs at most four rows to take, two to renew and four to give back, while its chat is watched", async () => {
+it("a lease costs at most four rows to take, two to renew and four to give back, while its chat is watched", async () => {
   const { workspace, connection, self } = await busy();
   const first = await written(workspace, () => take(connection, self, "first"));
   let token = 0;
@@ -39,7 +39,7 @@ it("[DO17] a lease costs at most four rows to take, two to renew and four to giv
   expect(released).toBeLessThanOrEqual(4);
 });
 
-it("[DO31] a heartbeat without news on a connected chat, a ping, a read and a refusal write nothing", async () => {
+it("a heartbeat without news on a connected chat, a ping, a read and a refusal write nothing", async () => {
   const { workspace, connection, self } = await busy();
   const health = { cpu: 0.52, memory: 0.31, uptimeMs: 1_000 };
   await connection.ask("chats.heartbeat", { self, status: "busy", taskCount: 1, progress: "half", health });
@@ -66,7 +66,7 @@ it("[DO31] a heartbeat without news on a connected chat, a ping, a read and a re
   expect(news).toBeLessThanOrEqual(1);
 });
 
-it("[DO31] a watch writes nothing", async () => {
+it("a watch writes nothing", async () => {
   const { workspace, connection } = await busy();
   const rows = await written(workspace, async () => {
     await connection.ask("state.watch", { watch: "w", prefix: "a" });
@@ -75,7 +75,7 @@ it("[DO31] a watch writes nothing", async () => {
   expect(rows).toBe(0);
 });
 
-it("[DO17] no operation writes more rows than it needs", async () => {
+it("no operation writes more rows than it needs", async () => {
   const { workspace, connection, self } = await busy();
   const target = { to: "all" } as const;
   const over: string[] = [];
@@ -102,7 +102,7 @@ it("[DO17] no operation writes more rows than it needs", async () => {
   expect(over).toEqual([]);
 });
 
-it("[DO17] a start of the object writes nothing, nor does an alarm that finds nothing due", async () => {
+it("a start of the object writes nothing, nor does an alarm that finds nothing due", async () => {
   const { workspace } = await busy();
   expect(await written(workspace, () => workspace.ring())).toBeLessThanOrEqual(1);
   const alarm = await workspace.alarmAt();
@@ -110,7 +110,7 @@ it("[DO17] a start of the object writes nothing, nor does an alarm that finds no
   expect(await workspace.alarmAt()).toBe(alarm);
 });
 
-it("[DO17] a put writes two rows, two for each of its sessions and one for each other record; reads write none", async () => {
+it("a put writes two rows, two for each of its sessions and one for each other record; reads write none", async () => {
   const { workspace, connection, self } = await busy();
   const rows: Record<string, number> = {};
   const count = async <Name extends "sync.put" | "sync.take" | "sync.give-back" | "sync.list">(
@@ -148,7 +148,7 @@ it("[DO17] a put writes two rows, two for each of its sessions and one for each 
   });
 });
 
-it("[DO17] a part of files writes one row, the first and the header those of the incoming bundle, too; a read writes none", async () => {
+it("a part of files writes one row, the first and the header those of the incoming bundle, too; a read writes none", async () => {
   const { workspace } = await busy();
   const device = { device: "d1", keyId: "0123456789abcdef" };
   const sealed = { session: "s1", ageMs: 0, envelope: "x" };

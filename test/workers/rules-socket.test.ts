@@ -43,11 +43,11 @@ class SocketHost extends WorkerHost {
 notRun({
   ...manyRequests,
   "a chat that registers over a socket has a connection; these are about chats that have none": [
-    "[CH21] the chat and its bound leases live as long as the answer to a heartbeat says",
-    "[CH5] a chat without a connection loses none",
+    "the chat and its bound leases live as long as the answer to a heartbeat says",
+    "a chat without a connection loses none",
   ],
   "the object itself has closed the old connection when the successor registered over its own": [
-    "[CH4] the late close of an old process's connection does not touch its successor",
+    "the late close of an old process's connection does not touch its successor",
   ],
 });
 

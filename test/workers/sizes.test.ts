@@ -5,9 +5,7 @@ import { aChat, bearer, it, request, wait } from "./support.ts";
 
 const most = 4 * defaultMaxBodyBytes;
 
-it("[WO3] a put of sealed records may have four mebibytes, and its largest envelope is readable", async ({
-  workspace,
-}) => {
+it("a put of sealed records may have four mebibytes, and its largest envelope is readable", async ({ workspace }) => {
   const { connection } = await workspace.join("c1");
   const envelope = "x".repeat(maxEnvelopeChars);
   const sealed = { kind: "session", checkpoint: "k1", ageMs: 0, envelope, replaces: 0 };
@@ -26,7 +24,7 @@ it("[WO3] a put of sealed records may have four mebibytes, and its largest envel
 
 const hour = 3_600_000;
 
-it("[DO27] [DO35] [DO37] near the limit growth is refused; ends and deletions are done", async ({ workspace }) => {
+it("near the limit growth is refused; ends and deletions are done", async ({ workspace }) => {
   const { connection, self } = await workspace.join("c1", { capacity: 1 });
   await workspace.ask("state.set", { key: "old", value: 1 });
   const [task] = (await workspace.ask("tasks.submit", { tasks: [{ type: "t", payload: 1 }] })).tasks;
@@ -74,7 +72,7 @@ it("[DO27] [DO35] [DO37] near the limit growth is refused; ends and deletions ar
   await workspace.ask("state.set", { key: "a", value: 2 });
 });
 
-it("[DO27] [DO36] [DO37] a workspace at a small limit prunes at once and recovers", async ({ workspace }) => {
+it("a workspace at a small limit prunes at once and recovers", async ({ workspace }) => {
   const { storage: before } = await workspace.ask("health", {});
   const settings = { maxStorageBytes: 2_000_000, keepChangesMs: 60_000 };
   await workspace.ask("settings.set", { settings });
@@ -104,7 +102,7 @@ async function refusalOf(response: Promise<Response>): Promise<[status: number, 
   return [answer.status, (await answer.json<{ error?: { code: string } }>()).error?.code];
 }
 
-it("[WI10] a query that is not UTF-8 or has a parameter twice is refused", async ({ workspace }) => {
+it("a query that is not UTF-8 or has a parameter twice is refused", async ({ workspace }) => {
   await workspace.ask("state.set", { key: "k", value: 1 });
   const headers = bearer(workspace.token);
   const base = `/v1/workspaces/${workspace.name}`;
@@ -115,12 +113,12 @@ it("[WI10] a query that is not UTF-8 or has a parameter twice is refused", async
   expect((await request(`${base}/state?key=k&`, { headers })).status).toBe(200);
 });
 
-it("[WI10] an oversized value is too large", async ({ workspace }) => {
+it("an oversized value is too large", async ({ workspace }) => {
   const { status, error } = await workspace.call("state.set", { key: "k", value: "x".repeat(140_000) });
   expect([status, error?.code]).toEqual([413, "too_large"]);
 });
 
-it("[SV4] who asks from a revision that is none is told what that means", async ({ workspace }) => {
+it("who asks from a revision that is none is told what that means", async ({ workspace }) => {
   const { error } = await workspace.call("state.changes", { after: 5_000 });
   expect(error?.message).toMatch(
     /^revision 5000 was never issued here, or was lost in a restore \(the newest is \d+\)/,

@@ -5,7 +5,7 @@ async function methods({ connection }: Joined): Promise<unknown[]> {
   return (await connection.told()).map(({ method }) => method);
 }
 
-it("[SY101] a put is hinted to the chats of other machines, once for several, and its refusal is not", async ({
+it("a put is hinted to the chats of other machines, once for several, and its refusal is not", async ({
   workspace,
 }) => {
   const { token } = await workspace.tokenOf("work", "m2");
@@ -25,7 +25,7 @@ it("[SY101] a put is hinted to the chats of other machines, once for several, an
   expect(await methods(late)).toEqual(["sync.changed"]);
 });
 
-it("[SY163] the end of a chat whose session can be taken over is hinted when the session's lease is free", async ({
+it("the end of a chat whose session can be taken over is hinted when the session's lease is free", async ({
   workspace,
 }) => {
   stopClock();

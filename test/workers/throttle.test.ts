@@ -19,7 +19,7 @@ function frame(count: number, method: string, params: object): object[] {
 
 const slow = { maxOperationsPerSecond: 10 };
 
-it("[DO23] [DO34] operations of a token are bounded, not those of others or renewals", async ({ workspace }) => {
+it("operations of a token are bounded, not those of others or renewals", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("work");
   const connection = await workspace.connect(token);
   const self = { chat: "c1", incarnation: 1 };
@@ -48,9 +48,7 @@ it("[DO23] [DO34] operations of a token are bounded, not those of others or rene
   expect(await workspace.refusal("state.get", { key: "k" }, token)).toBeNull();
 });
 
-it("[DO93] a request beyond a limit counts as eleven operations, one within its limits as one", async ({
-  workspace,
-}) => {
+it("a request beyond a limit counts as eleven operations, one within its limits as one", async ({ workspace }) => {
   await workspace.ask("settings.set", { settings: { maxLeasesPerChat: 1 } });
   const { token } = await workspace.tokenOf("work");
   const connection = await workspace.connect(token);
@@ -65,7 +63,7 @@ it("[DO93] a request beyond a limit counts as eleven operations, one within its 
   expect(codes).toEqual(["quota_exceeded", "quota_exceeded", "quota_exceeded", "throttled"]);
 });
 
-it("[DO46] a socket that a token opens counts as 20 operations", async ({ workspace }) => {
+it("a socket that a token opens counts as 20 operations", async ({ workspace }) => {
   await workspace.ask("settings.set", { settings: slow });
   const { token } = await workspace.tokenOf("observe");
   // Of 30 at once: the second one leaves 10 fewer than none.
@@ -77,7 +75,7 @@ it("[DO46] a socket that a token opens counts as 20 operations", async ({ worksp
   await workspace.connect(token);
 });
 
-it("[DO24] a throttled client that continues is closed with 4006 and refused for a while", async ({ workspace }) => {
+it("a throttled client that continues is closed with 4006 and refused for a while", async ({ workspace }) => {
   await workspace.ask("settings.set", { settings: slow });
   const { token } = await workspace.tokenOf("observe");
   const connection = await workspace.connect(token);
@@ -92,7 +90,7 @@ it("[DO24] a throttled client that continues is closed with 4006 and refused for
   await workspace.connect(token);
 });
 
-it("[DO32] what an operation writes and answers counts, not only that it was asked", () => {
+it("what an operation writes and answers counts, not only that it was asked", () => {
   const throttle = new Throttle();
   const take = (now: number): boolean => throttle.take("t", "usual", 100, now) === null;
   expect(take(0)).toBe(true);
@@ -105,7 +103,7 @@ it("[DO32] what an operation writes and answers counts, not only that it was ask
   expect(take(-1_000_000)).toBe(false);
 });
 
-it("[DO34] what renewals cost is taken from their own share", () => {
+it("what renewals cost is taken from their own share", () => {
   const throttle = new Throttle();
   const refuses = (share: "usual" | "keep"): boolean => throttle.take("t", share, 100, 0) !== null;
   expect(refuses("keep")).toBe(false);
@@ -113,9 +111,7 @@ it("[DO34] what renewals cost is taken from their own share", () => {
   expect([refuses("keep"), refuses("usual")]).toEqual([true, false]);
 });
 
-it("[DO91] [DO92] refusals count by what they cost; a frame with costly ones is throttled in its midst", async ({
-  workspace,
-}) => {
+it("refusals count by what they cost; a frame with costly ones is throttled in its midst", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("work");
   const { connection: holder, self: other } = await workspace.join("holder");
   for (let n = 0; n < 90; n++)
@@ -140,7 +136,7 @@ it("[DO91] [DO92] refusals count by what they cost; a frame with costly ones is 
   expect(held).toEqual({ lease_held: expect.any(Number) as number, throttled: expect.any(Number) as number });
 });
 
-it("[DO91] over HTTP the body of a refused request counts", async ({ workspace }) => {
+it("over HTTP the body of a refused request counts", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("work");
   await workspace.ask("settings.set", { settings: slow });
   const refusalsOf = async (tasks: unknown): Promise<number> => {
@@ -159,7 +155,7 @@ function updating(op: "set" | "delete"): string {
   return effectOf("state.update", { writes: [write], guards: [] } as never, empty);
 }
 
-it("[DO38] every operation has an effect on the storage", () => {
+it("every operation has an effect on the storage", () => {
   for (const name of operationNames) {
     const { method, errors, example, input }: Operation = operations[name];
     const effect = effectOf(name, input.parse(example) as never, empty);
@@ -169,7 +165,7 @@ it("[DO38] every operation has an effect on the storage", () => {
   expect([updating("set"), updating("delete")]).toEqual(["grow", "free"]);
 });
 
-it("[DO94] a frame that is done again without the request that was refused is charged once", async ({ workspace }) => {
+it("a frame that is done again without the request that was refused is charged once", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("work");
   const connection = await workspace.connect(token);
   await workspace.ask("settings.set", { settings: { maxOperationsPerSecond: 50 } });

@@ -17,7 +17,7 @@ async function aGuest(workspace: TestWorkspace): Promise<{ connection: Connectio
   return { connection, id, token };
 }
 
-it("[DO21] the connections of a token are closed when it expires, without a request, also while the object slept", async () => {
+it("the connections of a token are closed when it expires, without a request, also while the object slept", async () => {
   stopClock();
   for (const isAsleep of [false, true]) {
     const workspace = await TestWorkspace.create();
@@ -34,7 +34,7 @@ it("[DO21] the connections of a token are closed when it expires, without a requ
   }
 });
 
-it("[DO21] an alarm is set for the expiry of a token with an open connection", async ({ workspace }) => {
+it("an alarm is set for the expiry of a token with an open connection", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("observe", "m1", 2 * ttlMs);
   await workspace.connect(token);
   const sooner = await workspace.tokenOf("observe", "m1", ttlMs);
@@ -48,7 +48,7 @@ it("[DO21] an alarm is set for the expiry of a token with an open connection", a
   expect(await workspace.alarmAt()).toBe(expiresAt + ttlMs);
 });
 
-it("[DO21] nothing is sent to an expired token, though the alarm is late", async ({ workspace }) => {
+it("nothing is sent to an expired token, though the alarm is late", async ({ workspace }) => {
   const { connection } = await aGuest(workspace);
   wait(ttlMs);
   connection.send(pingText);
@@ -62,7 +62,7 @@ it("[DO21] nothing is sent to an expired token, though the alarm is late", async
   expect(texts.join("")).not.toContain("secret");
 });
 
-it("[DO21] the chat of an expired token goes offline, and its bound lease ends", async ({ workspace }) => {
+it("the chat of an expired token goes offline, and its bound lease ends", async ({ workspace }) => {
   await aGuest(workspace);
   wait(ttlMs);
   await workspace.ring();
@@ -78,7 +78,7 @@ it("[DO21] the chat of an expired token goes offline, and its bound lease ends",
   expect(taken.state).toBe("granted");
 });
 
-it("[DO21] a connection of a revoked token that stayed open is closed at the next start", async ({ workspace }) => {
+it("a connection of a revoked token that stayed open is closed at the next start", async ({ workspace }) => {
   const { connection, id } = await aGuest(workspace);
   // As a crash between the commit and the close leaves it.
   await workspace.inside(({ storage }) => {

@@ -29,7 +29,7 @@ async function codeOf(response: Response | Promise<Response>): Promise<string | 
   return (await (await response).json<{ error?: { code: string } }>()).error?.code;
 }
 
-it("[WO1] a workspace is made with the admin secret, once; the answer has its first token", async () => {
+it("a workspace is made with the admin secret, once; the answer has its first token", async () => {
   const admin = bearer(bindings.SHIM_ADMIN_SECRET);
   const first = await make({ workspace: "team" }, admin);
   expect(first.status).toBe(200);
@@ -44,7 +44,7 @@ it("[WO1] a workspace is made with the admin secret, once; the answer has its fi
   expect((await still.json<{ tokens: unknown[] }>()).tokens).toHaveLength(1);
 });
 
-it("[WO10] the same request for a workspace is answered with the same token, of which nothing is stored", async () => {
+it("the same request for a workspace is answered with the same token, of which nothing is stored", async () => {
   const admin = bearer(bindings.SHIM_ADMIN_SECRET);
   const wanted = { workspace: "team-once", requestId: "r1" };
   const made = await (await make(wanted, admin)).json<{ id: string; token: string }>();
@@ -68,7 +68,7 @@ it("[WO10] the same request for a workspace is answered with the same token, of 
   expect(await codeOf(make(wanted, admin))).toBe("workspace_exists");
 });
 
-it("[WO1] no other secret, token or name makes a workspace, and no object is asked", async () => {
+it("no other secret, token or name makes a workspace, and no object is asked", async () => {
   const { asked, env } = withoutObjects();
   const token = await signed({ workspace: "team-2" });
   const others: Record<string, string>[] = [{}, bearer("wrong"), bearer(token), bearer(bindings.SHIM_SIGNING_SECRET)];
@@ -87,7 +87,7 @@ it("[WO1] no other secret, token or name makes a workspace, and no object is ask
   expect(asked).not.toHaveBeenCalled();
 });
 
-it("[DO1] a name that nobody has made a workspace of creates nothing, whoever asks for it", async () => {
+it("a name that nobody has made a workspace of creates nothing, whoever asks for it", async () => {
   const token = await signed({ workspace: "made-up" });
   for (const path of ["/settings", "/chats", "/health"]) {
     const answer = await request(`/v1/workspaces/made-up${path}`, { headers: bearer(token) });
@@ -107,7 +107,7 @@ it("[DO1] a name that nobody has made a workspace of creates nothing, whoever as
   });
 });
 
-it("[WO2] a token that the worker has not signed never reaches an object", async () => {
+it("a token that the worker has not signed never reaches an object", async () => {
   const { asked, env } = withoutObjects();
   const good = await signed({ workspace: "team-3" });
   const [text = "", signature = ""] = good.slice("shim_".length).split(".");
@@ -144,7 +144,7 @@ it("[WO2] a token that the worker has not signed never reaches an object", async
   expect(asked).not.toHaveBeenCalled();
 });
 
-it("[WO2] a token for one workspace opens no other, and without a secret none is valid", async () => {
+it("a token for one workspace opens no other, and without a secret none is valid", async () => {
   const { asked, env } = withoutObjects();
   const token = await signed({ workspace: "team-4" });
   for (const name of ["team-5", "Team-4", "team-4%20", "%74eam-5"]) {
@@ -158,7 +158,7 @@ it("[WO2] a token for one workspace opens no other, and without a secret none is
   expect(asked).not.toHaveBeenCalled();
 });
 
-it("[WO2] a signed text that is no token is none", async () => {
+it("a signed text that is no token is none", async () => {
   const { asked, env } = withoutObjects();
   const wrong = [{ workspace: "A B" }, { id: "" }, { machine: "" }, { scope: "root" as Scope }, { id: "x".repeat(65) }];
   for (const claims of wrong) {
@@ -169,14 +169,14 @@ it("[WO2] a signed text that is no token is none", async () => {
   expect(asked).not.toHaveBeenCalled();
 });
 
-it("[WO2] a token works whatever the name of its machine is, up to the longest", async ({ workspace }) => {
+it("a token works whatever the name of its machine is, up to the longest", async ({ workspace }) => {
   for (const machine of ["m", "Ω-1", "\u{1F600}".repeat(200), '"'.repeat(200)]) {
     const { token } = await workspace.tokenOf("observe", machine);
     expect(await workspace.refusal("settings.get", {}, token)).toBeNull();
   }
 });
 
-it("[WI5] an expired token is refused by worker and object, and its connection closed", async ({ workspace }) => {
+it("an expired token is refused by worker and object, and its connection closed", async ({ workspace }) => {
   const { id, token } = await workspace.tokenOf("work", "m1", 60_000);
   const connection = await workspace.connect(token);
   await connection.ask("chats.register", aChat("c1"));
@@ -193,7 +193,7 @@ it("[WI5] an expired token is refused by worker and object, and its connection c
   expect(await connection.closed).toMatchObject({ code: 4001 });
 });
 
-it("[WI5] a revoked token is refused at once, and only its connections closed with 4001", async ({ workspace }) => {
+it("a revoked token is refused at once, and only its connections closed with 4001", async ({ workspace }) => {
   const { id, token } = await workspace.tokenOf("work");
   const other = await workspace.tokenOf("work");
   const [one, two, stays] = await Promise.all([
@@ -218,7 +218,7 @@ it("[WI5] a revoked token is refused at once, and only its connections closed wi
   expect((await workspace.ask("tokens.list", {})).tokens.find((one) => one.id === id)?.isRevoked).toBe(true);
 });
 
-it("[WI5] what is stored of a token does not open the workspace", async ({ workspace }) => {
+it("what is stored of a token does not open the workspace", async ({ workspace }) => {
   const text = await workspace.inside((state) => dump(state));
   expect(text).not.toContain(workspace.token);
   expect(text).not.toContain(workspace.token.split(".")[1]);
@@ -226,7 +226,7 @@ it("[WI5] what is stored of a token does not open the workspace", async ({ works
   expect(forged).toMatchObject({ ok: false, error: { code: "unauthenticated" } });
 });
 
-it("[WI2] each operation needs its scope or a higher one, over HTTP and sockets", async ({ workspace }) => {
+it("each operation needs its scope or a higher one, over HTTP and sockets", async ({ workspace }) => {
   for (const scope of scopes) {
     const { token } = await workspace.tokenOf(scope);
     const connection = await workspace.connect(token);
@@ -244,7 +244,7 @@ it("[WI2] each operation needs its scope or a higher one, over HTTP and sockets"
   }
 });
 
-it("[RQ6] a repeated request for a token is answered with the same, stored nowhere", async ({ workspace }) => {
+it("a repeated request for a token is answered with the same, stored nowhere", async ({ workspace }) => {
   const wanted = { machine: "m1", scope: "work", ttlMs: 3_600_000, requestId: "r1" } as const;
   const made = await workspace.ask("tokens.create", wanted);
   wait(60_000);

@@ -28,7 +28,7 @@ async function fill(workspace: TestWorkspace): Promise<void> {
   await workspace.ask("messages.subscribe", { self, pattern: "**" });
 }
 
-it("[DO16] a start with the same schema changes nothing", async ({ workspace }) => {
+it("a start with the same schema changes nothing", async ({ workspace }) => {
   await fill(workspace);
   const [before, alarm] = [await workspace.inside((state) => dump(state)), await workspace.alarmAt()];
   for (let times = 0; times < 2; times++) {
@@ -40,7 +40,7 @@ it("[DO16] a start with the same schema changes nothing", async ({ workspace }) 
   expect(await workspace.ask("health", {})).toMatchObject({ schemaVersion: known, chats: 1 });
 });
 
-it("[DO16] a later schema that this program can read is left as it is", async ({ workspace }) => {
+it("a later schema that this program can read is left as it is", async ({ workspace }) => {
   await fill(workspace);
   await workspace.rows(foreign, known + 1, known);
   await workspace.rows("ALTER TABLE chats ADD COLUMN later TEXT");
@@ -50,7 +50,7 @@ it("[DO16] a later schema that this program can read is left as it is", async ({
   await workspace.register("c2");
 });
 
-it("[DO48] a schema that needs a newer program is refused, and nothing is changed", async ({ workspace }) => {
+it("a schema that needs a newer program is refused, and nothing is changed", async ({ workspace }) => {
   await fill(workspace);
   await workspace.rows(foreign, known + 1, known + 1);
   const [before, alarm] = [await workspace.inside((state) => dump(state)), await workspace.alarmAt()];
@@ -68,7 +68,7 @@ it("[DO48] a schema that needs a newer program is refused, and nothing is change
   expect(await workspace.alarmAt()).toBe(alarm);
 });
 
-it("[DO47] a newer program takes over an object with its contents and connections", async ({ workspace }) => {
+it("a newer program takes over an object with its contents and connections", async ({ workspace }) => {
   await fill(workspace);
   const { connection, self } = await workspace.join("c2");
   await connection.ask("state.watch", { watch: "w", prefix: "b" });

@@ -49,7 +49,7 @@ function submit(workspace: TestWorkspace): Promise<unknown> {
   return workspace.ask("tasks.submit", { tasks: [{ type: "build" }] });
 }
 
-it("[DO5] a watch is hinted at what changes below its prefix, and at nothing else", async ({ workspace }) => {
+it("a watch is hinted at what changes below its prefix, and at nothing else", async ({ workspace }) => {
   await workspace.ask("state.set", { key: "a/1", value: 1 });
   const connection = await workspace.connect();
   expect(await connection.ask("state.watch", { watch: "w", prefix: "a/" })).toEqual({ watch: "w", revision: 1 });
@@ -66,7 +66,7 @@ it("[DO5] a watch is hinted at what changes below its prefix, and at nothing els
   expect(await hints(connection)).toEqual(["chats", "all"]);
 });
 
-it("[DO5] watches of a connection are separate; the same name replaces the older", async ({ workspace }) => {
+it("watches of a connection are separate; the same name replaces the older", async ({ workspace }) => {
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "a", prefix: "a/" });
   await connection.ask("state.watch", { watch: "all" });
@@ -79,7 +79,7 @@ it("[DO5] watches of a connection are separate; the same name replaces the older
   expect(await hints(connection)).toEqual(["a"]);
 });
 
-it("[DO56] a watch is hinted at once, then once a second, and never while nothing changes", async ({ workspace }) => {
+it("a watch is hinted at once, then once a second, and never while nothing changes", async ({ workspace }) => {
   const timers = holdTimers();
   const [page, chat] = [await workspace.connect(), await workspace.connect()];
   await watch(page, "$task/", "$file/");
@@ -101,7 +101,7 @@ it("[DO56] a watch is hinted at once, then once a second, and never while nothin
   expect(await hints(chat)).toEqual([]);
 });
 
-it("[DO5] messages and what is acknowledged are hinted, and tasks are not with them", async ({ workspace }) => {
+it("messages and what is acknowledged are hinted, and tasks are not with them", async ({ workspace }) => {
   const page = await workspace.connect();
   const [from, to] = [await workspace.register("c1"), await workspace.register("c2")];
   await watch(page, "$task/", "$message/");
@@ -112,7 +112,7 @@ it("[DO5] messages and what is acknowledged are hinted, and tasks are not with t
   expect(await hints(page)).toEqual(["message"]);
 });
 
-it("[DO56] a hint writes no row, and over hibernations none is missed or repeated", async ({ workspace }) => {
+it("a hint writes no row, and over hibernations none is missed or repeated", async ({ workspace }) => {
   await submit(workspace);
   const before = await counted(workspace, () => submit(workspace));
   const page = await workspace.connect();
@@ -136,7 +136,7 @@ it("[DO56] a hint writes no row, and over hibernations none is missed or repeate
   expect(await hints(page)).toEqual(["task"]);
 });
 
-it("[DO41] chats and watches of a connection are bounded in number and size", async ({ workspace }) => {
+it("chats and watches of a connection are bounded in number and size", async ({ workspace }) => {
   const connection = await workspace.connect();
   const id = "w".repeat(126);
   for (let n = 10; n < 42; n++)
@@ -158,7 +158,7 @@ it("[DO41] chats and watches of a connection are bounded in number and size", as
   expect(hintsIn(await connection.told())).toContain("narrow");
 });
 
-it("[DO15] a freed lease is told only to the chat that waited for it", async ({ workspace }) => {
+it("a freed lease is told only to the chat that waited for it", async ({ workspace }) => {
   const [holder, waiter, other] = [await workspace.join("c1"), await workspace.join("c2"), await workspace.join("c3")];
   const held = await holder.connection.ask("leases.acquire", { self: holder.self, resource: "r", requestId: "q" });
   const token = held.state === "granted" ? held.lease.token : 0;
@@ -172,7 +172,7 @@ it("[DO15] a freed lease is told only to the chat that waited for it", async ({ 
   expect(await waiter.connection.ask("leases.acquire", line)).toMatchObject({ state: "granted" });
 });
 
-it("[DO15] a message is told to the connections of its receivers only", async ({ workspace }) => {
+it("a message is told to the connections of its receivers only", async ({ workspace }) => {
   const chats = [await workspace.join("c1"), await workspace.join("c2"), await workspace.join("c3")];
   const [one, two, three] = chats as [(typeof chats)[0], (typeof chats)[0], (typeof chats)[0]];
   // Neither stands for a chat.
@@ -197,7 +197,7 @@ it("[DO15] a message is told to the connections of its receivers only", async ({
   expect(await toldAfter({ to: "all" })).toEqual([1, 1, 1]);
 });
 
-it("[DO15] hints follow all answers of their frame; a refusal sends none", async ({ workspace }) => {
+it("hints follow all answers of their frame; a refusal sends none", async ({ workspace }) => {
   const { connection, self } = await workspace.join("c1");
   await connection.ask("state.watch", { watch: "w", prefix: "a" });
   const send = { self, target: { to: "chat", chat: "c1" }, body: "x" };
@@ -213,7 +213,7 @@ it("[DO15] hints follow all answers of their frame; a refusal sends none", async
   expect(await connection.told()).toEqual([]);
 });
 
-it("[DO15] what an alarm has done is told, too", async ({ workspace }) => {
+it("what an alarm has done is told, too", async ({ workspace }) => {
   const holder = await workspace.register("c1");
   const { connection, self } = await workspace.join("c2");
   await workspace.ask("leases.acquire", { self: holder, resource: "r", requestId: "q", ttlMs: 10_000 });

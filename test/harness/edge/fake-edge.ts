@@ -143,7 +143,7 @@ export class FakeEdge {
     this.#tellTasks();
   }
 
-  /** [DO56] Without its limit of one a second. */
+  /** Without its limit of one a second. */
   #tellTasks(): void {
     const watching = this.#connections.filter((one) => one.isWatching("$task/"));
     if (watching.length === 0) return;
@@ -164,7 +164,7 @@ export class FakeEdge {
     }
   }
 
-  /** [DO10] It may be back by now. */
+  /** It may be back by now. */
   #isOffline(chat: string): boolean {
     return this.host.sql.all("SELECT 1 FROM chats WHERE chat = ? AND status = 'offline'", chat).length > 0;
   }

@@ -101,7 +101,7 @@ export function killAll({ pid }: McpConnection, { home }: Paths): Promise<void> 
   return killed([...familyOf(pid), ...hostsOf(home)]);
 }
 
-/** Events that were kept because two hosts died while they read them [ST31]. */
+/** Events that were kept because two hosts died while they read them. */
 export function setAside({ spool: folder }: Paths): string[] {
   return spool.survey(folder).unreadable.map(({ name }) => readFileSync(join(folder, name), "utf8"));
 }

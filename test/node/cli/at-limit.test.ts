@@ -20,7 +20,7 @@ function withCodex(home: CliHome): CliHome {
   return home;
 }
 
-it("[LI8] a rule that cannot be followed is refused when it is set, and reported by doctor", async () => {
+it("a rule that cannot be followed is refused when it is set, and reported by doctor", async () => {
   const home = withCodex(aCliHome());
   const set = (value: string) => home.shim("config set atLimit", value);
   for (const [value, why] of [
@@ -46,7 +46,7 @@ it("[LI8] a rule that cannot be followed is refused when it is set, and reported
   expect((await home.shim("doctor")).out).toContain("fail  at_limit: the rule of");
 });
 
-it("[LI9] the page shows the rule at a session at its usage limit, and pauses its project", async () => {
+it("the page shows the rule at a session at its usage limit, and pauses its project", async () => {
   const home = withCodex(aSeededHome());
   const rule = { folder: home.project, order: [{ client: "codex" }, "wait"], ...ceilings };
   Object.assign(home.runtime.config, { atLimit: [rule] });
@@ -71,7 +71,7 @@ it("[LI9] the page shows the rule at a session at its usage limit, and pauses it
   expect(paused).toMatchObject({ status: 200, value: { started: { project } } });
 });
 
-it("[LI10] a chat that is open at its limit continues in another client, and not in its own", async () => {
+it("a chat that is open at its limit continues in another client, and not in its own", async () => {
   const home = aSeededHome();
   const terminal = { isTty: true, isInteractive: true };
   expect(await home.shimWith(terminal, `resume --in codex ${ids.alive}`)).toMatchObject(failed(1, "still running"));

@@ -23,7 +23,7 @@ async function shown(home: CliHome): Promise<Shown> {
   return (await home.json("team budget")) as Shown;
 }
 
-it("[CL61] limits are set one by one, those that are not named stay, and none takes one away", async () => {
+it("limits are set one by one, those that are not named stay, and none takes one away", async () => {
   const home = aCliHome();
   expect((await shown(home)).limits).toEqual({ task: {}, chat: {}, day: {} });
   const first = "team budget set --day-usd 20 --task-tokens 500000 --chat-minutes 2.5";
@@ -41,7 +41,7 @@ it("[CL61] limits are set one by one, those that are not named stay, and none ta
   );
 });
 
-it("[CL61] [CL181] shows what was used, by which chat, and which limit is reached", async () => {
+it("shows what was used, by which chat, and which limit is reached", async () => {
   const home = aCliHome();
   await home.shim("team budget set --day-usd 1 --chat-tokens 900");
   await submit(home, "build");
@@ -60,7 +60,7 @@ it("[CL61] [CL181] shows what was used, by which chat, and which limit is reache
   );
 });
 
-it("[CL62] what is no limit is wrong usage, and changes nothing", async () => {
+it("what is no limit is wrong usage, and changes nothing", async () => {
   const home = aCliHome();
   await home.misuses("team budget set", [
     ["", "name a limit"],
@@ -75,7 +75,7 @@ it("[CL62] what is no limit is wrong usage, and changes nothing", async () => {
   expect((await shown(home)).limits).toEqual({ task: {}, chat: {}, day: {} });
 });
 
-it("[CL62] on the edge limits are set with the admin token, and a machine without it is refused @night", async () => {
+it("on the edge limits are set with the admin token, and a machine without it is refused @night", async () => {
   const home = await aHomeOnEdge(false);
   expect(await home.shim("team budget set --day-usd 2")).toMatchObject(failed(1, "this machine has none"));
   const admin = await aHomeOnEdge();
@@ -94,7 +94,7 @@ function spend(home: CliHome, id: string, model: string, output: number, costUsd
   });
 }
 
-it("[CL95] `cost` shows tokens and cost by day, session, project, model and task, with their sum", async () => {
+it("`cost` shows tokens and cost by day, session, project, model and task, with their sum", async () => {
   const home = aSeededHome();
   spend(home, ids.alive, "claude-opus-5-5", 3_000, 1.25);
   home.now += 86_400_000;
@@ -115,7 +115,7 @@ total       2          2,000  3,500   100,000     400          $1.75
   expect((await home.shim("cost --by week")).code).toBe(2);
 });
 
-it("[CL96] what is estimated and what is not known is called so, and nothing at all is said in words", async () => {
+it("what is estimated and what is not known is called so, and nothing at all is said in words", async () => {
   const home = aCliHome();
   expect((await home.shim("cost")).out).toBe("Nothing was counted in that time.\n");
   seed(home);

@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, failed } from "#harness/machine/cli-home.ts";
 
-it("[CL260] without a name the operations are listed, but those of a socket", async () => {
+it("without a name the operations are listed, but those of a socket", async () => {
   const { out } = await aCliHome().shim("call");
   expect(out).toMatch(/^leases\.force-release +admin +Revokes a lease from its holder/m);
   expect(out).not.toContain("state.watch");
 });
 
-it("[CL260] fields are read as the operation's schema says, and the answer is its output", async () => {
+it("fields are read as the operation's schema says, and the answer is its output", async () => {
   const home = aCliHome();
   expect(await home.json("call state.set key=k --yes", 'value={"a":[1]}')).toEqual({ version: expect.any(Number) });
   expect(await home.json("call state.get key=k")).toMatchObject({ entry: { key: "k", value: { a: [1] } } });
@@ -19,13 +19,13 @@ it("[CL260] fields are read as the operation's schema says, and the answer is it
   expect(JSON.parse(out)).toMatchObject({ tasks: [{ type: "12", state: "queued" }] });
 });
 
-it("[CL260] an operation of a chat is called as the command line's chat", async () => {
+it("an operation of a chat is called as the command line's chat", async () => {
   const home = aCliHome();
   const acquired = await home.json("call leases.acquire resource=deploy ttlMs=60000");
   expect(acquired).toMatchObject({ state: "granted", lease: { resource: "deploy", ttlMs: 60_000 } });
 });
 
-it("[CL262] operations of the machine are called and listed too", async () => {
+it("operations of the machine are called and listed too", async () => {
   const home = aCliHome();
   expect((await home.shim("call")).out).toMatch(/^usage\.list +machine +Tokens and cost of the chats/m);
   expect(await home.json("call config.set key=risk.levels.danger value=0.7")).toEqual({
@@ -39,7 +39,7 @@ it("[CL262] operations of the machine are called and listed too", async () => {
   ]);
 });
 
-it("[CL261] what takes something away is done after a yes only", async () => {
+it("what takes something away is done after a yes only", async () => {
   const home = aCliHome();
   await home.json("call state.set key=k value=1 --yes");
   expect(await home.shim("call state.delete key=k")).toMatchObject(failed(1, "Confirm with --yes."));
@@ -47,7 +47,7 @@ it("[CL261] what takes something away is done after a yes only", async () => {
   expect(await home.json("call state.delete key=k --yes")).toMatchObject({ isDeleted: true });
 });
 
-it("[CL260] wrong input is answered with an example, a wrong name with those like it", async () => {
+it("wrong input is answered with an example, a wrong name with those like it", async () => {
   const home = aCliHome();
   await home.misuses("call state.get", [
     ["k", "Such as: `shim call state.get key=k`"],

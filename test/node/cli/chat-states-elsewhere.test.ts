@@ -11,7 +11,7 @@ function textIn(all: unknown): string {
   return (all as ShownState[]).map(stateText).join();
 }
 
-it("[SI63] [SI66] a session of another machine is what that machine and the coordinator say, and silence alone is no death", async () => {
+it("a session of another machine is what that machine and the coordinator say, and silence alone is no death", async () => {
   const { server, there, here } = await twoCliHomes(() => undefined);
   there.alive.add(200);
   addSession(there, { id: ids.dead, pid: 200, title: "fix the parser" });
@@ -45,7 +45,7 @@ it("[SI63] [SI66] a session of another machine is what that machine and the coor
   expect(await shown()).toBe("ended (finished)");
 });
 
-it("[RE110] a session that was closed on another machine with nothing open has not died", async () => {
+it("a session that was closed on another machine with nothing open has not died", async () => {
   const { server, there, here } = await twoCliHomes(() => undefined);
   addSession(there, { id: ids.dead, pid: 200, title: "fix the parser" });
   there.runtime.store.write((sql) => sessions.close(sql, there.now, ids.dead, "closed"));

@@ -77,7 +77,7 @@ function textsOf(all: unknown): Map<string, string> {
   return new Map((all as Shown[]).map((one) => [one.id ?? one.chat ?? "", stateText(one)]));
 }
 
-it("[SI65] one chat in each state is shown in the same words by every list, the page and the tools @night", async () => {
+it("one chat in each state is shown in the same words by every list, the page and the tools @night", async () => {
   const { rig, chats, expected } = await oneOfEach();
   const { json } = commands(rig);
   const present = new Map([...expected].filter(([, words]) => !/^(died|ended)/.test(words)));
@@ -101,7 +101,7 @@ it("[SI65] one chat in each state is shown in the same words by every list, the 
   expect(await own(chats.stuck)).toBe("works");
 });
 
-it("[SI65] what a person reads has the words of JSON, in both panes of `up` and in the timeline @night", async () => {
+it("what a person reads has the words of JSON, in both panes of `up` and in the timeline @night", async () => {
   const { rig, chats, expected } = await oneOfEach();
   const { text } = commands(rig);
   const up = await text("up --once");
@@ -116,7 +116,7 @@ it("[SI65] what a person reads has the words of JSON, in both panes of `up` and 
   expect(await text("team chats")).toMatch(/ waits for you +your permission /);
 });
 
-it("[SI65] a chat that this machine knows to have ended is in no list of those that are present, though its coordinator has it as idle @night", async () => {
+it("a chat that this machine knows to have ended is in no list of those that are present, though its coordinator has it as idle @night", async () => {
   const { rig, chats } = await oneOfEach();
   const { json } = commands(rig);
   const id = chats.idle.claude.session;

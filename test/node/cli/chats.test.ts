@@ -29,7 +29,7 @@ function aTeam(): { home: CliHome; coordinator: LocalCoordinator } {
   return { home, coordinator };
 }
 
-it("[CL85] chats shows the present chats by short id, title and project, and counts the absent", async () => {
+it("chats shows the present chats by short id, title and project, and counts the absent", async () => {
   const { home } = aTeam();
   const { out } = await home.shim("team chats");
   expect(out).toMatch(/^CHAT +STATE +DETAIL +TITLE +PROJECT +MACHINE +SEEN +TASKS +CAN +PROGRESS\n/);
@@ -39,7 +39,7 @@ it("[CL85] chats shows the present chats by short id, title and project, and cou
   expect((await home.json("team chats"))["chats"]).toMatchObject([{ chat: ids.alive, title: "fix the parser" }]);
 });
 
-it("[CL85] with --all, or asked for, those that died or ended are listed with the reason in plain words", async () => {
+it("with --all, or asked for, those that died or ended are listed with the reason in plain words", async () => {
   const { home } = aTeam();
   const [died, left] = [/^bbbb2222 +died +killed +write docs /m, /^cccc4444 +ended +left +third /m];
   const { out } = await home.shim("team chats --all");
@@ -56,7 +56,7 @@ it("[CL85] with --all, or asked for, those that died or ended are listed with th
   expect((await home.shim("team chats --state stuck")).out).toBe("No chat at this machine: stuck.\n");
 });
 
-it("[CL85] where all have died or ended it says so, and on a fresh machine that there are none", async () => {
+it("where all have died or ended it says so, and on a fresh machine that there are none", async () => {
   const { home } = aTeam();
   home.alive.delete(700);
   home.now += 2_000;
@@ -66,7 +66,7 @@ it("[CL85] where all have died or ended it says so, and on a fresh machine that 
   expect((await aCliHome().shim("team chats")).out).toBe("No chats at this machine.\n");
 });
 
-it("[CL79] a chat may be named by the beginning of its id, and an ambiguous one is refused with titles", async () => {
+it("a chat may be named by the beginning of its id, and an ambiguous one is refused with titles", async () => {
   const { home, coordinator } = aTeam();
   register(coordinator, "aaaa1111-0000-4000-8000-000000000009", 700, { metadata: { title: "the other" } });
   expect(await home.shim("team send aaaa hello")).toMatchObject(
@@ -82,7 +82,7 @@ it("[CL79] a chat may be named by the beginning of its id, and an ambiguous one 
   ]);
 });
 
-it("[CL252] a chat may be named by its title or the start of it, where one alone has it", async () => {
+it("a chat may be named by its title or the start of it, where one alone has it", async () => {
   const { home, coordinator } = aTeam();
   register(coordinator, "dddd1111-0000-4000-8000-000000000009", 700, { metadata: { title: "Fix the printer" } });
   for (const title of ["fix the parser", "Fix the PARSER", "fix the pr"])
@@ -91,7 +91,7 @@ it("[CL252] a chat may be named by its title or the start of it, where one alone
   expect((await home.shim("team send", "no such title", "hello")).code).toBe(3);
 });
 
-it("[CL86] a team row of `up` has the title, and no colon with nothing behind it", async () => {
+it("a team row of `up` has the title, and no colon with nothing behind it", async () => {
   const { home, coordinator } = aTeam();
   for (const progress of ["", "half of it"]) {
     given(coordinator.call("chats.heartbeat", { self: { chat: ids.alive, incarnation: 1 }, progress }));
@@ -100,7 +100,7 @@ it("[CL86] a team row of `up` has the title, and no colon with nothing behind it
   }
 });
 
-it("[CL87] a task that has ended shows no progress, one under way does", async () => {
+it("a task that has ended shows no progress, one under way does", async () => {
   const { home, coordinator } = aTeam();
   const self = { chat: ids.alive, incarnation: 1 };
   given(coordinator.call("tasks.submit", { tasks: [{ type: "test" }] }));
@@ -114,7 +114,7 @@ it("[CL87] a task that has ended shows no progress, one under way does", async (
   expect(out).not.toContain("half of it");
 });
 
-it("[CL109] chats are shown with what they can do and how many tasks they take", async () => {
+it("chats are shown with what they can do and how many tasks they take", async () => {
   const home = aCliHome();
   const client = { chat: "c1", session: "c1", process: "p1", machine: "vm", client: "test" };
   home.coordinator().call("chats.register", { ...client, capabilities: ["gpu", "docs"], capacity: 2 });

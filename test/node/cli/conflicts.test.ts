@@ -34,7 +34,7 @@ function withConflict(): CliHome {
   return home;
 }
 
-it("[CF5] `shim team conflicts` shows what is open between living chats", async () => {
+it("`shim team conflicts` shows what is open between living chats", async () => {
   expect(await aCliHome().shim("team conflicts")).toMatchObject(printed("No conflict between chats is foreseen.\n"));
   const home = withConflict();
   expect(await home.shim("team conflicts")).toMatchObject(
@@ -64,7 +64,7 @@ What to do: let one commit first and the other merge that, or ask one to wait: \
   expect(await home.json("team conflicts")).toEqual({ isOn: true, conflicts: [] });
 });
 
-it("[CF5] the fleet of the live page has the open conflicts", async () => {
+it("the fleet of the live page has the open conflicts", async () => {
   const home = withConflict();
   fakeBundle(home);
   const page = await servePage(home);
@@ -72,7 +72,7 @@ it("[CF5] the fleet of the live page has the open conflicts", async () => {
   expect(value["conflicts"]).toMatchObject([{ path: "src/a.ts", chats: [{ chat: one }, { chat: two }] }]);
 });
 
-it("[CF11] `shim team conflicts` names the other machine, and why its files are not compared", async () => {
+it("`shim team conflicts` names the other machine, and why its files are not compared", async () => {
   const home = withConflict();
   const other = "cccc3333-0000-4000-8000-000000000003";
   const sent = { bundle: "files_1", checkpoint: "cp_1", at: home.now - 60_000, sealedAt: 0, digest: "", bytes: 1 };
@@ -104,7 +104,7 @@ it("[CF11] `shim team conflicts` names the other machine, and why its files are 
   expect((await home.json("team conflicts"))["conflicts"]).toHaveLength(1);
 });
 
-it("[CF15] two chats stand there once with all their files, and with those that each edits in a shared work tree", async () => {
+it("two chats stand there once with all their files, and with those that each edits in a shared work tree", async () => {
   const home = withConflict();
   const both = { session: one, other: two, root: home.project, otherRoot: home.project } as const;
   const did = { did: "changed", otherDid: "changed" } as const;

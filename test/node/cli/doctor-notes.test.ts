@@ -16,7 +16,7 @@ async function doctor(home: CliHome, io: Partial<Io> = {}): Promise<Map<string, 
   return new Map(checks.map((line) => [line.name, line]));
 }
 
-it("[CL182] a channel of notify that cannot work here is a line of doctor, and config set says so at once", async () => {
+it("a channel of notify that cannot work here is a line of doctor, and config set says so at once", async () => {
   const home = aCliHome();
   const set = await home.shim("config set notify.desktop true");
   expect(set).toMatchObject({ code: 0, out: "notify.desktop is true\n" });
@@ -30,7 +30,7 @@ it("[CL182] a channel of notify that cannot work here is a line of doctor, and c
   expect(withDesktop.get("notify_desktop")?.state).toBe("ok");
 });
 
-it("[CF9] doctor says that conflicts are not foreseen where git is older than 2.38", async () => {
+it("doctor says that conflicts are not foreseen where git is older than 2.38", async () => {
   const home = aCliHome();
   const at = async (version: string): Promise<Line | undefined> =>
     (await doctor(home, { versionOf: () => version })).get("git");

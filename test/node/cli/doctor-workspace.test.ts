@@ -47,7 +47,7 @@ async function aMember() {
   return { server, home, say, sayOfWorker };
 }
 
-it("[CL189] doctor --workspace says size, rows, alarm, oldest task, sync, clock and versions, each with its figure @night", async () => {
+it("doctor --workspace says size, rows, alarm, oldest task, sync, clock and versions, each with its figure @night", async () => {
   const runtime = await EdgeRuntime.open();
   const home = aCliHome();
   const { token } = await runtime.call("tokens.create", { machine: "m1", scope: "work" });
@@ -69,7 +69,7 @@ it("[CL189] doctor --workspace says size, rows, alarm, oldest task, sync, clock 
   expect(await home.shim("doctor --workspace")).toMatchObject({ code: 1, out: holding("growth is refused") });
 });
 
-it("[CL189] of a machine that has joined no workspace it checks its own coordinator", async () => {
+it("of a machine that has joined no workspace it checks its own coordinator", async () => {
   const home = aCliHome();
   await home.json("task submit", "build");
   home.now += 2 * hour;
@@ -79,7 +79,7 @@ it("[CL189] of a machine that has joined no workspace it checks its own coordina
   expect([...checks.keys()]).not.toContain("sync");
 });
 
-it("[CL310] a value beyond its bound fails with what to do, and one at its bound does not", async () => {
+it("a value beyond its bound fails with what to do, and one at its bound does not", async () => {
   const { server, home, say } = await aMember();
   const storage = { bytes: 7e9, limitBytes: 10e9, state: "normal" } as const;
   say({ storage, alarmInMs: -60_000, overdueRows: 3 });
@@ -110,7 +110,7 @@ it("[CL310] a value beyond its bound fails with what to do, and one at its bound
   });
 });
 
-it("[CL310] the cost of a month is an estimate from rows and storage beyond the plan", async () => {
+it("the cost of a month is an estimate from rows and storage beyond the plan", async () => {
   const { home, say } = await aMember();
   say({ rowsThisMonth: 72_000_000, storage: { bytes: 6e9, limitBytes: 10e9, state: "normal" } });
   // 22 million rows at a dollar a million, and 1 GB at 0.20 dollars.
@@ -122,7 +122,7 @@ it("[CL310] the cost of a month is an estimate from rows and storage beyond the 
   );
 });
 
-it("[CL311] of a coordinator that does not answer it says so, and what waits to be sent with the age of the oldest", async () => {
+it("of a coordinator that does not answer it says so, and what waits to be sent with the age of the oldest", async () => {
   const { server, here } = await twoCliHomes(() => undefined);
   await sync(here);
   server.isDown = true;
@@ -135,7 +135,7 @@ it("[CL311] of a coordinator that does not answer it says so, and what waits to 
   expect(checks.get("sync")).toMatchObject({ state: "fail", text: holding("the oldest for 2 h") });
 });
 
-it("[CL311] an address that cannot be used, a damaged file and a refused token are named with what to do", async () => {
+it("an address that cannot be used, a damaged file and a refused token are named with what to do", async () => {
   const home = aCliHome();
   home.join("http://example.com");
   expect((await checksOf(home)).get("workspace")?.text).toContain("plain http:// is only for this machine");
@@ -155,7 +155,7 @@ it("[CL311] an address that cannot be used, a damaged file and a refused token a
   }
 });
 
-it("[CL312] the clock's difference is bounded by the round trip, and fails only where it is certainly too large", async () => {
+it("the clock's difference is bounded by the round trip, and fails only where it is certainly too large", async () => {
   const { home, sayOfWorker } = await aMember();
   const start = home.now;
   /** The Worker answers after half a second; this machine is so much ahead of its answer then. */
@@ -173,7 +173,7 @@ it("[CL312] the clock's difference is bounded by the round trip, and fails only 
   expect(await clockAt(-5_001)).toMatchObject({ state: "fail" });
 });
 
-it("[CL313] a version that differs from the coordinator's is a warning; one that is not stated is none", async () => {
+it("a version that differs from the coordinator's is a warning; one that is not stated is none", async () => {
   const { server, home, sayOfWorker } = await aMember();
   const join = async (chat: string, machine: string, metadata: Record<string, string>): Promise<void> => {
     given(await server.host.call("chats.register", { ...aChat(chat, machine), metadata }, { machine, isAdmin: false }));

@@ -44,7 +44,7 @@ function connect(home: CliHome): Promise<unknown> {
   return home.shim("init --yes");
 }
 
-it("[CL15] a healthy machine has only ok lines, and answers 0", async () => {
+it("a healthy machine has only ok lines, and answers 0", async () => {
   const home = aCliHome();
   await connect(home);
   seed(home);
@@ -61,7 +61,7 @@ it("[CL15] a healthy machine has only ok lines, and answers 0", async () => {
   );
 });
 
-it("[CL15] it warns of what needs attention: SQLite's second choice, no git, waiting events, notices, pauses, dead sessions, failed snapshots, no backup", async () => {
+it("it warns of what needs attention: SQLite's second choice, no git, waiting events, notices, pauses, dead sessions, failed snapshots, no backup", async () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) => {
     notices.add(sql, home.now, "x", "the store was damaged");
@@ -82,7 +82,7 @@ it("[CL15] it warns of what needs attention: SQLite's second choice, no git, wai
   );
 });
 
-it("[HO81] it says how many inputs of hooks could not be read whole, when, and where they are", async () => {
+it("it says how many inputs of hooks could not be read whole, when, and where they are", async () => {
   const home = aCliHome();
   const { runtime, paths } = home;
   answerHook(runtime, "UserPromptSubmit", () => "no json", 1);
@@ -97,7 +97,7 @@ it("[HO81] it says how many inputs of hooks could not be read whole, when, and w
   );
 });
 
-it("[CL157] --acknowledge prints the notices once more and ends them", async () => {
+it("--acknowledge prints the notices once more and ends them", async () => {
   const home = aCliHome();
   expect((await home.shim("doctor --acknowledge")).out).toBe("0 notices acknowledged.\n");
   home.runtime.store.write((sql) => notices.add(sql, home.now, "x", "the store was damaged"));
@@ -106,14 +106,14 @@ it("[CL157] --acknowledge prints the notices once more and ends them", async () 
   expect((await home.shim("up --once")).out).not.toContain("damaged");
 });
 
-it("[CL15] an old backup is a warning", async () => {
+it("an old backup is a warning", async () => {
   const home = aSeededHome();
   await backUp(home.runtime.store, home.now, 5);
   home.now += 3 * 86_400_000;
   expect((await doctor(home)).lines.get("backups")).toMatchObject({ state: "warn" });
 });
 
-it("[CL15] an old Node, readable files, invalid settings and a broken client fail, and it answers 1", async () => {
+it("an old Node, readable files, invalid settings and a broken client fail, and it answers 1", async () => {
   const home = aCliHome();
   await connect(home);
   seed(home);
@@ -129,7 +129,7 @@ it("[CL15] an old Node, readable files, invalid settings and a broken client fai
   expect(lines.get("permissions")?.text).toContain("shim.db");
 });
 
-it("[CL15] a store that cannot be opened or is damaged fails, with what to do", async () => {
+it("a store that cannot be opened or is damaged fails, with what to do", async () => {
   const home = aSeededHome();
   const unavailable = new StoreError("store_unavailable", "no SQLite can be loaded");
   const none = await doctor(home, { makeRuntime: throwing(unavailable) });
@@ -141,7 +141,7 @@ it("[CL15] a store that cannot be opened or is damaged fails, with what to do", 
   expect((await doctor(home)).lines.get("store")).toMatchObject({ state: "fail", text: holding("newer shim") });
 });
 
-it("[CL15] a folder that is none fails before anything is stored, as nothing can be saved there", async () => {
+it("a folder that is none fails before anything is stored, as nothing can be saved there", async () => {
   const home = aCliHome();
   const file = join(home.folder, "file");
   writeFileSync(file, "");
@@ -153,21 +153,18 @@ it("[CL15] a folder that is none fails before anything is stored, as nothing can
   expect((await doctor(home)).lines.get("folder")).toMatchObject({ state: "ok" });
 });
 
-it.skipIf(process.getuid?.() === 0)(
-  "[CL15] a folder that is read-only fails, also while it is to be made",
-  async () => {
-    const home = aCliHome();
-    const folder = join(home.folder, "read-only");
-    mkdirSync(folder, { mode: 0o500 });
-    for (const place of [folder, join(folder, "shim")]) {
-      const { code, lines } = await doctor(home, { env: { ...home.runtime.env, SHIM_HOME: place } });
-      const fault = { state: "fail", text: holding(`${folder} cannot be written to`) };
-      expect([code, lines.get("folder")]).toMatchObject([1, fault]);
-    }
-  },
-);
+it.skipIf(process.getuid?.() === 0)("a folder that is read-only fails, also while it is to be made", async () => {
+  const home = aCliHome();
+  const folder = join(home.folder, "read-only");
+  mkdirSync(folder, { mode: 0o500 });
+  for (const place of [folder, join(folder, "shim")]) {
+    const { code, lines } = await doctor(home, { env: { ...home.runtime.env, SHIM_HOME: place } });
+    const fault = { state: "fail", text: holding(`${folder} cannot be written to`) };
+    expect([code, lines.get("folder")]).toMatchObject([1, fault]);
+  }
+});
 
-it("[CL15] what SQLite's own check finds is a failure", async () => {
+it("what SQLite's own check finds is a failure", async () => {
   const home = aSeededHome();
   home.runtime.store.close();
   // In the index of journal keys the two texts stand side by side; with one changed a row is missing from it.
@@ -182,7 +179,7 @@ it("[CL15] what SQLite's own check finds is a failure", async () => {
   expect([code, lines.get("store")]).toMatchObject([1, fault]);
 });
 
-it("[CL15] schemas of other versions are reported", async () => {
+it("schemas of other versions are reported", async () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) =>
     sql.run("INSERT INTO migrations (id, name, minReader, appliedAt) VALUES (99, 'later', 0, 0)"),
@@ -224,7 +221,7 @@ function fill(home: CliHome, make: (path: string) => void): void {
   }
 }
 
-it("[CL130] doctor fails where hardly an inode is free, and where none is", async (test) => {
+it("doctor fails where hardly an inode is free, and where none is", async (test) => {
   const home = aHomeOn(test, 64, { inodes: 60 });
   expect([...(await failures(home)).keys()]).toEqual([]);
   for (let n = 0; n < 45; n++) writeFileSync(join(home.paths.home, `ballast-${n}`), "");
@@ -238,7 +235,7 @@ it("[CL130] doctor fails where hardly an inode is free, and where none is", asyn
   expect(none.get("folder")?.fix).toContain("SHIM_HOME");
 });
 
-it("[CL130] doctor fails where the disk takes nothing more @night", async (test) => {
+it("doctor fails where the disk takes nothing more @night", async (test) => {
   const home = aHomeOn(test, 60);
   expect([...(await failures(home)).keys()]).toEqual([]);
   fill(home, (path) => writeFileSync(path, Buffer.alloc(4_000_000)));
@@ -247,7 +244,7 @@ it("[CL130] doctor fails where the disk takes nothing more @night", async (test)
   expect(full.get("folder")?.text).toContain("ENOSPC");
 });
 
-it("[CL130] doctor fails where the folder of the store became read-only", async (test) => {
+it("doctor fails where the folder of the store became read-only", async (test) => {
   const home = aHomeOn(test, 64);
   seed(home);
   home.runtime.store.close();
@@ -258,7 +255,7 @@ it("[CL130] doctor fails where the folder of the store became read-only", async 
   remount(home.paths.home, "rw");
 });
 
-it("[CL130] doctor fails where the file of the store alone is read-only", async (test) => {
+it("doctor fails where the file of the store alone is read-only", async (test) => {
   const home = aSeededHome();
   home.runtime.store.close();
   readOnlyFile(test, home.paths.database);
@@ -267,7 +264,7 @@ it("[CL130] doctor fails where the file of the store alone is read-only", async 
   expect(failed.get("store")?.text).toContain(`${home.paths.database} is sound, but cannot be written to (EROFS`);
 });
 
-it("[EX76] a service of experiments that cannot assign is shown, with the command that installs its package @night", async () => {
+it("a service of experiments that cannot assign is shown, with the command that installs its package @night", async () => {
   const home = aCliHome();
   expect((await doctor(home)).lines.has("experiments")).toBe(false);
   const runtime = aServiceRuntime({ provider: "statsig" });
@@ -287,7 +284,7 @@ it("[EX76] a service of experiments that cannot assign is shown, with the comman
   expect((await doctor(home, io)).lines.get("experiments")?.fix).toContain("kaizen.md");
 });
 
-it("[EX72] a key is no name of an environment variable, and is refused", async () => {
+it("a key is no name of an environment variable, and is refused", async () => {
   const home = aCliHome();
   expect((await home.shim("config set experiments.statsigKeyEnv secret-a1b2")).code).toBe(2);
   expect((await home.shim("config set experiments.statsigKeyEnv STATSIG_KEY")).code).toBe(0);

@@ -26,7 +26,7 @@ function joinAs(home: CliHome, server: SyncServer, lines: readonly string[], ...
   return home.shimWith(input, "workspace join team --url", server.url, ...more);
 }
 
-it("[SY71] [SY72] the first machine makes the key, shows it once, and says what the coordinator can read", async () => {
+it("the first machine makes the key, shows it once, and says what the coordinator can read", async () => {
   const server = await SyncServer.listen();
   const home = aCliHome();
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
@@ -40,7 +40,7 @@ it("[SY71] [SY72] the first machine makes the key, shows it once, and says what 
   expect(readFileSync(edgeConfigPath(home.paths.home), "utf8")).not.toContain(code);
 });
 
-it("[SY93] another machine gives the key; without it, or with another one, nothing is changed @night", async () => {
+it("another machine gives the key; without it, or with another one, nothing is changed @night", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const first = aCliHome();
@@ -72,7 +72,7 @@ it("[SY93] another machine gives the key; without it, or with another one, nothi
   expect((await third.shimWith(line, "workspace key set")).out).toContain("This machine has key");
 });
 
-it("[SY93] in a terminal a join asks for what it lacks, and without an answer nothing is changed", async () => {
+it("in a terminal a join asks for what it lacks, and without an answer nothing is changed", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const home = aCliHome();
@@ -92,13 +92,13 @@ it("[SY93] in a terminal a join asks for what it lacks, and without an answer no
   expect(questions.join("")).toMatch(/Token.*Key/);
 });
 
-it("[SY93] a secret is no field of a command line", async () => {
+it("a secret is no field of a command line", async () => {
   const refused = await aCliHome().shim("call workspace.join url=http://127.0.0.1:9 workspace=team token=shim_a.b");
   expect(refused).toMatchObject(failed(2, "give it with --input"));
   expect(refused.err).not.toContain("shim_a.b");
 });
 
-it("[SY161] a machine that joins before anything was synced makes no second key", async () => {
+it("a machine that joins before anything was synced makes no second key", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const home = aCliHome();
@@ -109,7 +109,7 @@ it("[SY161] a machine that joins before anything was synced makes no second key"
   expect(await joinAs(home, server, [code])).toMatchObject({ code: 0 });
 });
 
-it("[SY161] of machines that join a workspace without a key at once one makes the key, and the others are asked for it @night", async () => {
+it("of machines that join a workspace without a key at once one makes the key, and the others are asked for it @night", async () => {
   const server = await SyncServer.listen();
   const homes = [aCliHome(), aCliHome(), aCliHome()];
   const joined = await Promise.all(homes.map((home) => joinAs(home, server, [])));
@@ -123,7 +123,7 @@ it("[SY161] of machines that join a workspace without a key at once one makes th
   }
 });
 
-it("[SY161] a registration whose answer was lost is repeated with the same key", async () => {
+it("a registration whose answer was lost is repeated with the same key", async () => {
   const server = await SyncServer.listen();
   const home = aCliHome();
   server.losesAnswersOf = "/sync/rekey";
@@ -133,7 +133,7 @@ it("[SY161] a registration whose answer was lost is repeated with the same key",
   expect((await home.shim("workspace sync")).code).toBe(0);
 });
 
-it("[SY73] [SY95] tasks, schedules and state of a machine stay in its own file, and are there again when it leaves", async () => {
+it("tasks, schedules and state of a machine stay in its own file, and are there again when it leaves", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const home = aCliHome();
@@ -152,7 +152,7 @@ it("[SY73] [SY95] tasks, schedules and state of a machine stay in its own file, 
   expect((await home.shim("team state get color")).out).toBe('"red"\n');
 });
 
-it("[SY96] without --import what was there stays here, and only later changes are sent", async () => {
+it("without --import what was there stays here, and only later changes are sent", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const home = aCliHome();
@@ -166,7 +166,7 @@ it("[SY96] without --import what was there stays here, and only later changes ar
   expect((await home.shim("workspace key rotate --yes")).out).toContain("Sent: 1 session, 1 checkpoint");
 });
 
-it("[SY94] [SY96] with --no-sync nothing is sent though the key is here, and what was to stay stays", async () => {
+it("with --no-sync nothing is sent though the key is here, and what was to stay stays", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const home = aCliHome();
@@ -185,7 +185,7 @@ it("[SY94] [SY96] with --no-sync nothing is sent though the key is here, and wha
   expect((await home.shim("workspace sync")).out).toContain("Sent: 1 session, 1 checkpoint");
 });
 
-it("[SY96] what one coordinator was sent stays away from another one with a workspace of the same name @night", async () => {
+it("what one coordinator was sent stays away from another one with a workspace of the same name @night", async () => {
   const [first, second] = [await SyncServer.listen(), await SyncServer.listen()];
   const home = aCliHome();
   addSession(home, { id: ids.dead });
@@ -196,7 +196,7 @@ it("[SY96] what one coordinator was sent stays away from another one with a work
   expect((await home.shim("workspace sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
 });
 
-it("[SY74] a machine that leaves chooses what becomes of the copies; keys and sessions stay on the machine", async () => {
+it("a machine that leaves chooses what becomes of the copies; keys and sessions stay on the machine", async () => {
   const server = await SyncServer.listen();
   const home = aCliHome();
   addSession(home, { id: ids.dead });
@@ -218,7 +218,7 @@ it("[SY74] a machine that leaves chooses what becomes of the copies; keys and se
   expect((await home.shim("sessions --json")).out).toContain(ids.dead);
 });
 
-it("[SY75] [SY77] a round is reported, and without a coordinator what waits is counted and nothing is lost @night", async () => {
+it("a round is reported, and without a coordinator what waits is counted and nothing is lost @night", async () => {
   const server = await SyncServer.listen();
   const home = aCliHome();
   const code = await create(home, server, "--import");
@@ -242,7 +242,7 @@ it("[SY75] [SY77] a round is reported, and without a coordinator what waits is c
   });
 });
 
-it("[SY76] another key is made only when it is confirmed, and other machines continue when they have it @night", async () => {
+it("another key is made only when it is confirmed, and other machines continue when they have it @night", async () => {
   const server = await SyncServer.listen();
   const [home, other] = [aCliHome(), aCliHome()];
   const code = await create(home, server);
@@ -267,7 +267,7 @@ it("[SY76] another key is made only when it is confirmed, and other machines con
   expect((await home.shim("workspace key show --yes")).out).toContain(next);
 });
 
-it("[SY97] a rekey that was cut short is repaired by the next one, and the shown code is the workspace's @night", async () => {
+it("a rekey that was cut short is repaired by the next one, and the shown code is the workspace's @night", async () => {
   const server = await SyncServer.listen();
   const home = aCliHome();
   const code = await create(home, server);

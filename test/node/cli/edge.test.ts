@@ -7,7 +7,7 @@ import { RealServer } from "#harness/edge/real-server.ts";
 
 const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: "shim_a.b" };
 
-it("[EM3] without a workspace this machine decides, and its commands work at once", async () => {
+it("without a workspace this machine decides, and its commands work at once", async () => {
   const home = aCliHome();
   expect((await home.shim("team chats")).out).toBe("No chats at this machine.\n");
   expect((await home.shim("team state set color", '"red"')).out).toMatch(/^color is set, version \d+\.\n$/);
@@ -22,7 +22,7 @@ it("[EM3] without a workspace this machine decides, and its commands work at onc
   expect((await home.shim("workspace status")).out).toMatch(/^Coordinator: this machine; /);
 });
 
-it("[CL8] on a machine without chats reading makes nothing", async () => {
+it("on a machine without chats reading makes nothing", async () => {
   const home = aCliHome();
   for (const look of ["team chats", "team locks list", "team state list", "workspace status"])
     expect([look, (await home.shim(look)).code]).toEqual([look, 0]);
@@ -31,7 +31,7 @@ it("[CL8] on a machine without chats reading makes nothing", async () => {
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
-it("[EM3] the file that names the coordinator is private, and a machine leaves its workspace only when it is asked to", async () => {
+it("the file that names the coordinator is private, and a machine leaves its workspace only when it is asked to", async () => {
   const home = aCliHome();
   home.join(edge.url);
   const path = edgeConfigPath(home.paths.home);
@@ -43,7 +43,7 @@ it("[EM3] the file that names the coordinator is private, and a machine leaves i
   expect(existsSync(path)).toBe(false);
 });
 
-it("[EM3] what cannot be used is refused with what to do, and shows no token", async () => {
+it("what cannot be used is refused with what to do, and shows no token", async () => {
   const home = aCliHome();
   home.join(edge.url);
   const lost = await home.shim("team chats");
@@ -64,7 +64,7 @@ it("[EM3] what cannot be used is refused with what to do, and shows no token", a
     expect((await home.shim(command)).err).toContain(why);
 });
 
-it("[CL28] a request whose answer is lost is sent a second time under the same id, and no third time", async () => {
+it("a request whose answer is lost is sent a second time under the same id, and no third time", async () => {
   const home = aCliHome();
   const server = await RealServer.answering(null, '{"id":"tok_1","token":"shim_x.y"}', null, null);
   home.join(server.url, { adminToken: "shim_c.d" });
@@ -75,7 +75,7 @@ it("[CL28] a request whose answer is lost is sent a second time under the same i
   expect(server.seen.length).toBe(4);
 });
 
-it("[CL29] versions as the coordinator prints them are accepted", async () => {
+it("versions as the coordinator prints them are accepted", async () => {
   const home = aCliHome();
   // A raised epoch follows the clock, and versions stand above it.
   home.now = Date.UTC(2026, 10, 20);
@@ -93,12 +93,12 @@ it("[CL29] versions as the coordinator prints them are accepted", async () => {
   expect(await home.json("team state get color")).toMatchObject({ entry: { value: 3, ttlMs: 3_600_000 } });
 });
 
-it("[CL1] what a coordinator does not know is answered like everything that is not there", async () => {
+it("what a coordinator does not know is answered like everything that is not there", async () => {
   const home = aCliHome();
   expect(await home.shim("team send nobody hi --json")).toMatchObject({ code: 3, error: "unknown_chat" });
 });
 
-it("[CL30] the admin token is used where it is needed, kept by a new token, and not deleted without a word", async () => {
+it("the admin token is used where it is needed, kept by a new token, and not deleted without a word", async () => {
   const home = aCliHome();
   const server = await RealServer.listen();
   server.answer = ({ url }, response) => {
@@ -122,7 +122,7 @@ it("[CL30] the admin token is used where it is needed, kept by a new token, and 
   expect(stored).toMatchObject({ machine: "m2", token, adminToken: "shim_c.d" });
 });
 
-it("[CL30] a machine that has joined with an admin's token makes tokens, too", async () => {
+it("a machine that has joined with an admin's token makes tokens, too", async () => {
   const home = aCliHome();
   const server = await RealServer.listen();
   const [work, admin] = [tokenWith({ m: "m1", s: "work" }), tokenWith({ m: "m1", s: "admin" })];
@@ -148,7 +148,7 @@ const made = '{"workspace":"team","id":"tok_1","token":"shim_a.a"}';
 const own = '{"id":"tok_2","token":"shim_b.b"}';
 const registered = '{"keyId":"0123456789abcdef"}';
 
-it("[CL32] a workspace whose answer was lost is made by the same command again", async () => {
+it("a workspace whose answer was lost is made by the same command again", async () => {
   const home = aCliHome();
   const server = await RealServer.answering(null, made, registered, null, null, made, registered, own);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
@@ -166,7 +166,7 @@ it("[CL32] a workspace whose answer was lost is made by the same command again",
   expect(home.runtime.store.read((sql) => meta.listOf(sql, "workspace_request"), [])).toEqual([]);
 });
 
-it("[CL32] a name that is taken is not asked for under the old id again, and others stay", async () => {
+it("a name that is taken is not asked for under the old id again, and others stay", async () => {
   const home = aCliHome();
   const exists = '{"error":{"code":"workspace_exists","message":"this workspace already exists","retryable":false}}';
   const server = await RealServer.answering(null, exists, null, exists);

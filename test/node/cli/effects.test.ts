@@ -14,7 +14,7 @@ function addChat(home: CliHome, id: string, notes: readonly EffectNote[]): void 
   home.now += 60_000;
 }
 
-it("[EF11] lists what chats did that cannot be undone, newest first, with how to find out", async () => {
+it("lists what chats did that cannot be undone, newest first, with how to find out", async () => {
   const home = aCliHome();
   addChat(home, "done", [push]);
   addChat(home, "open", [deploy]);
@@ -40,7 +40,7 @@ it("[EF11] lists what chats did that cannot be undone, newest first, with how to
   );
 });
 
-it("[EF11] [EF6] --check says what was compared, in the timeline each has a line", async () => {
+it("--check says what was compared, in the timeline each has a line", async () => {
   const home = aCliHome();
   initWithRemote(home.project);
   addChat(home, "done", [push]);
@@ -57,7 +57,7 @@ it("[EF11] [EF6] --check says what was compared, in the timeline each has a line
   );
 });
 
-it("[EF10] a command that the user adds is checked", async () => {
+it("a command that the user adds is checked", async () => {
   const home = aCliHome();
   const set = (value: unknown) => home.shim("config set effects.commands", JSON.stringify(value));
   expect(await set([{ words: "make ship", kind: "deployment", unless: "test" }])).toMatchObject({ code: 0 });

@@ -12,7 +12,7 @@ async function explained(home: CliHome, task: string): Promise<string[]> {
   return why;
 }
 
-it("[CL51] [CL275] of a blocked task those that it waits for are named, and how they are", async () => {
+it("of a blocked task those that it waits for are named, and how they are", async () => {
   const home = aCliHome();
   const [done, running] = [await submit(home, "a"), await submit(home, "b")];
   const waiting = await submit(home, "c --delay 1h");
@@ -31,7 +31,7 @@ it("[CL51] [CL275] of a blocked task those that it waits for are named, and how 
   });
 });
 
-it("[CL51] of a scheduled task it is said until when it waits", async () => {
+it("of a scheduled task it is said until when it waits", async () => {
   const home = aCliHome();
   const asked = await submit(home, "a --delay 2h");
   expect(await explained(home, asked)).toEqual([
@@ -43,7 +43,7 @@ function aWorker(home: CliHome, chat: string, more: ConstructorParameters<typeof
   return new Worker(home, { chat, ...more });
 }
 
-it("[CL51] of a queued task each chat that lives is named, with what keeps it from it", async () => {
+it("of a queued task each chat that lives is named, with what keeps it from it", async () => {
   const home = aCliHome();
   const task = await submit(home, "build --capability gpu big");
   expect(await explained(home, task)).toEqual([`Task ${task} (build) is queued: 0 of the 0 live chats can take it.`]);
@@ -90,7 +90,7 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
   });
 });
 
-it("[CL51] of a queued task a budget that is used up is named, of the chat or of the day", async () => {
+it("of a queued task a budget that is used up is named, of the chat or of the day", async () => {
   const home = aCliHome();
   const worker = new Worker(home);
   await submit(home, "build");
@@ -106,7 +106,7 @@ it("[CL51] of a queued task a budget that is used up is named, of the chat or of
   ]);
 });
 
-it("[CL51] of a join it is said that the coordinator makes it", async () => {
+it("of a join it is said that the coordinator makes it", async () => {
   const home = aCliHome();
   const plan = [
     { type: "part", ref: "p" },
@@ -121,7 +121,7 @@ it("[CL51] of a join it is said that the coordinator makes it", async () => {
   ]);
 });
 
-it("[CL51] of a claimed task its holder, its progress and its deadline are named", async () => {
+it("of a claimed task its holder, its progress and its deadline are named", async () => {
   const home = aCliHome();
   const task = await submit(home, "build");
   const worker = new Worker(home);
@@ -146,7 +146,7 @@ it("[CL51] of a claimed task its holder, its progress and its deadline are named
   expect(await explained(home, running)).toEqual([`Task ${running} (test) is done: by w, 0 s ago.`]);
 });
 
-it("[CL51] of a dead task it is said why, how each attempt ended, and what can be done", async () => {
+it("of a dead task it is said why, how each attempt ended, and what can be done", async () => {
   const home = aCliHome();
   const task = await submit(home, "build");
   const dependent = await submit(home, "test --depends-on", task);
@@ -171,14 +171,14 @@ it("[CL51] of a dead task it is said why, how each attempt ended, and what can b
   expect(await explained(home, cancelled)).toEqual([`Task ${cancelled} (c) is cancelled: not wanted.`]);
 });
 
-it("[CL51] a task that does not exist is not found, and no number is no task", async () => {
+it("a task that does not exist is not found, and no number is no task", async () => {
   const home = aCliHome();
   const unknown = await home.shim("task show 7");
   expect(unknown).toMatchObject({ code: 3, err: "shim: there is no task 7, or it is no longer kept\n" });
   expect(await home.shim("task show 9007199254740993")).toMatchObject({ code: 2 });
 });
 
-it("[CL51] in a workspace it is the same, with the connections of its chats @night", async () => {
+it("in a workspace it is the same, with the connections of its chats @night", async () => {
   const edge = await EdgeRuntime.open();
   const { url, workspace, adminToken } = edge;
   const home = aCliHome();

@@ -9,7 +9,7 @@ function reserved(home: CliHome): string[] {
   return home.runtime.store.read((sql) => files.list(sql), []).map(({ resource }) => resource.replace(/^.*?\//, ""));
 }
 
-it("[FI6] shim team files reserves, lists and releases files of the project, by paths from where it runs", async () => {
+it("shim team files reserves, lists and releases files of the project, by paths from where it runs", async () => {
   const home = aCliHome();
   mkdirSync(join(home.project, ".git"));
   mkdirSync(join(home.project, "src"));
@@ -36,7 +36,7 @@ it("[FI6] shim team files reserves, lists and releases files of the project, by 
   expect(reserved(home)).toEqual([]);
 });
 
-it("[FI28] several are reserved all or none; what the command line has already is prolonged", async () => {
+it("several are reserved all or none; what the command line has already is prolonged", async () => {
   const home = aCliHome();
   await home.shim("team files reserve src/**");
   const refused = await home.shim("team files reserve docs/a.md src/b.ts");
@@ -50,7 +50,7 @@ it("[FI28] several are reserved all or none; what the command line has already i
   expect((await home.shim("team files list")).out).toContain("Nothing is reserved");
 });
 
-it("[FI29] a file of another chat is refused with the holder, for how long, and how to ask", async () => {
+it("a file of another chat is refused with the holder, for how long, and how to ask", async () => {
   const home = aCliHome();
   await home.shim("team files reserve src/**");
   const [mine] = home.runtime.store.read((sql) => files.list(sql), []);
@@ -67,13 +67,13 @@ it("[FI29] a file of another chat is refused with the holder, for how long, and 
   expect((await home.shim("team files list")).out).not.toContain("docs/a.md");
 });
 
-it("[CL8] [FI6] looking at reserved files makes nothing", async () => {
+it("looking at reserved files makes nothing", async () => {
   const home = aCliHome();
   expect((await home.shim("team files list")).code).toBe(0);
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
-it("[FI6] what cannot be reserved is wrong usage, and nothing is", async () => {
+it("what cannot be reserved is wrong usage, and nothing is", async () => {
   const home = aCliHome();
   await home.misuses("team files", [
     ["reserve ../other/x", /is not below/],
@@ -86,13 +86,13 @@ it("[FI6] what cannot be reserved is wrong usage, and nothing is", async () => {
   expect((await home.shim("team locks list")).out).toBe("No leases are held.\n");
 });
 
-it("[FI6] on an edge the name of the project needs the workspace's key: without it nothing is asked", async () => {
+it("on an edge the name of the project needs the workspace's key: without it nothing is asked", async () => {
   const home = aCliHome();
   home.join("http://127.0.0.1:9");
   expect(await home.shim("team files reserve a.ts")).toMatchObject(failed(1, "no key of the workspace"));
 });
 
-it("[FI30] a chat in that checkout does not edit what the command line has reserved", async () => {
+it("a chat in that checkout does not edit what the command line has reserved", async () => {
   const home = aCliHome();
   await home.shim("team files reserve src/*");
   home.alive.add(1_000);

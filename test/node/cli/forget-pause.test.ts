@@ -32,7 +32,7 @@ async function sessionsOf(home: CliHome): Promise<string[]> {
   return sessions.map(({ id }) => id).toSorted();
 }
 
-it("[CL16] forgetting a session leaves none of it in any file: rows, index, log, backups", async () => {
+it("forgetting a session leaves none of it in any file: rows, index, log, backups", async () => {
   const home = aSeededHome();
   const entries = [{ kind: "prompt", text: "unforgettable words" } as const];
   addSession(home, { id: "dddd", pid: 500, title: "unforgettable-title", entries });
@@ -45,7 +45,7 @@ it("[CL16] forgetting a session leaves none of it in any file: rows, index, log,
   expect((await home.shim("forget dddd --yes")).code).toBe(3);
 });
 
-it("[ST261] forgetting an open chat leaves nothing of its title with the coordinator of this machine either", async () => {
+it("forgetting an open chat leaves nothing of its title with the coordinator of this machine either", async () => {
   const home = aSeededHome();
   const { runtime } = home;
   addSession(home, { id: "dddd", pid: 500, title: "unforgettable-title", entries: [] });
@@ -78,7 +78,7 @@ it("[ST261] forgetting an open chat leaves nothing of its title with the coordin
   open.close();
 });
 
-it("[CL16] forgetting a project takes all its sessions and the snapshots of its files @night", async () => {
+it("forgetting a project takes all its sessions and the snapshots of its files @night", async () => {
   const home = aCliHome();
   home.alive.add(process.pid);
   Object.assign(home.runtime.env, { PATH: process.env["PATH"] });
@@ -95,7 +95,7 @@ it("[CL16] forgetting a project takes all its sessions and the snapshots of its 
   expect((await home.shim("forget", home.folder, "--yes")).code).toBe(3);
 });
 
-it("[CL16] what is to be deleted is asked for first, and is named", async () => {
+it("what is to be deleted is asked for first, and is named", async () => {
   const home = aSeededHome();
   expect(await home.shim("forget ../other")).toMatchObject(failed(1, `1 session of ${home.other}`, "--yes"));
   const questions: string[] = [];
@@ -109,7 +109,7 @@ it("[CL16] what is to be deleted is asked for first, and is named", async () => 
   expect(await sessionsOf(home)).toHaveLength(4);
 });
 
-it("[CL16] where files could not be removed it says so, and repeating the command finishes it", async () => {
+it("where files could not be removed it says so, and repeating the command finishes it", async () => {
   const home = aSeededHome();
   home.alive.add(process.pid);
   const repository = join(home.paths.snapshots, "p.git");
@@ -126,7 +126,7 @@ it("[CL16] where files could not be removed it says so, and repeating the comman
   expect((await home.shim("forget", ids.dead, "--yes")).code).toBe(3);
 });
 
-it("[CL17] a pause holds for a time or until --off, for all or for one project", async () => {
+it("a pause holds for a time or until --off, for all or for one project", async () => {
   const home = aCliHome();
   const paused = (project: string | null): boolean =>
     home.runtime.store.read((sql) => isPaused(sql, home.now, project), false);
@@ -145,7 +145,7 @@ it("[CL17] a pause holds for a time or until --off, for all or for one project",
   expect((await home.shim("pause 1h --off")).code).toBe(2);
 });
 
-it("[CL17] [ST51] a pause by a link holds for the project, and ends by either name", async () => {
+it("a pause by a link holds for the project, and ends by either name", async () => {
   const home = aCliHome();
   const link = join(home.folder, "link");
   symlinkSync(home.project, link);

@@ -38,7 +38,7 @@ function filesIn(folder: string): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name), "utf8")]));
 }
 
-it("[FK1] prompts are listed by number, and --at takes a number, the beginning of the words, or last", async () => {
+it("prompts are listed by number, and --at takes a number, the beginning of the words, or last", async () => {
   const rig = await threeTurns();
   expect(await rig.home.shim("fork --list")).toMatchObject(
     printed(
@@ -60,7 +60,7 @@ it("[FK1] prompts are listed by number, and --at takes a number, the beginning o
   expect(await rig.home.shim("fork --at 2 --list")).toMatchObject(failed(2, "give one of --at and --list."));
 });
 
-it("[FK3] the files are those saved before the turn's first change, else those saved before the prompt", async () => {
+it("the files are those saved before the turn's first change, else those saved before the prompt", async () => {
   const rig = await threeTurns();
   const { folder, prompt, base, branch } = await forked(rig, "--at", "3");
   expect(filesIn(folder)).toEqual({ "a.txt": "1\n", "b.txt": "2\n", "by-hand.txt": "mine\n" });
@@ -76,7 +76,7 @@ it("[FK3] the files are those saved before the turn's first change, else those s
   expect(git(rig.home.project, "symbolic-ref", "--short", "HEAD").trim()).toBe("main");
 });
 
-it("[FK3] a prompt whose files no snapshot has for certain is refused with the nearest prompts, and nothing is made", async () => {
+it("a prompt whose files no snapshot has for certain is refused with the nearest prompts, and nothing is made", async () => {
   const rig = await threeTurns();
   expect(await rig.home.shim("fork --at 1")).toMatchObject(
     failed(1, "no saved files are certain to be those of prompt 1", "The nearest prompts with saved files: 2."),
@@ -85,7 +85,7 @@ it("[FK3] a prompt whose files no snapshot has for certain is refused with the n
   expect(git(rig.home.project, "branch", "--list", "shim/*")).toBe("");
 });
 
-it("[FK3] a shell call between two snapshots makes neither of them a prompt's files; a call that only reads does not @night", async () => {
+it("a shell call between two snapshots makes neither of them a prompt's files; a call that only reads does not @night", async () => {
   const rig = new ForkRig();
   rig.prompt("first");
   await rig.turnEnd();
@@ -102,7 +102,7 @@ it("[FK3] a shell call between two snapshots makes neither of them a prompt's fi
   expect(await rig.home.shim("fork --at third")).toMatchObject(failed(1, "nearest prompts with saved files: 2."));
 });
 
-it("[FK2] [FK4] the brief is that of the moment, and its files are compared with those of the fork", async () => {
+it("the brief is that of the moment, and its files are compared with those of the fork", async () => {
   const rig = await threeTurns();
   const { brief, folder } = await forked(rig, "--at", "2");
   for (const text of [
@@ -125,7 +125,7 @@ it("[FK2] [FK4] the brief is that of the moment, and its files are compared with
   expect(third.brief).not.toContain("Done.");
 });
 
-it("[FK2] where the events of the moment are deleted a fork is refused @night", async () => {
+it("where the events of the moment are deleted a fork is refused @night", async () => {
   const rig = await threeTurns();
   rig.prune(3);
   const listed = await rig.home.json("fork --list");
@@ -136,7 +136,7 @@ it("[FK2] where the events of the moment are deleted a fork is refused @night", 
     );
 });
 
-it("[FK5] [FK6] the client starts in the fork with the brief, as a chat that succeeds nobody", async () => {
+it("the client starts in the fork with the brief, as a chat that succeeds nobody", async () => {
   const rig = await threeTurns();
   const inTerminal = { isTty: true, isInteractive: true };
   const stderr: string[] = [];
@@ -160,7 +160,7 @@ it("[FK5] [FK6] the client starts in the fork with the brief, as a chat that suc
   expect((await rig.home.shimWith({ ...own, ask: answering("") }, "fork")).code).toBe(2);
 });
 
-it("[FK6] a plain folder is forked as a copy in a folder that is named, and not without @night", async () => {
+it("a plain folder is forked as a copy in a folder that is named, and not without @night", async () => {
   const rig = new ForkRig(false);
   write(rig.home.project, { "a.txt": "0\n" });
   rig.prompt("first");
@@ -175,7 +175,7 @@ it("[FK6] a plain folder is forked as a copy in a folder that is named, and not 
   expect(filesIn(into)).toEqual({ "a.txt": "1\n" });
 });
 
-it("[FK6] --into makes a copy without a branch @night", async () => {
+it("--into makes a copy without a branch @night", async () => {
   const rig = await threeTurns();
   const into = join(rig.home.folder, "copy");
   expect(await forked(rig, "--at", "2", "--into", "../copy")).toMatchObject({ folder: into, branch: null, base: null });

@@ -19,7 +19,7 @@ it("prints help with the exit codes, of one command, and the version", async () 
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
-it("[CL270] `shim --help` shows commands in groups, one line each, and at its end how to list the others", async () => {
+it("`shim --help` shows commands in groups, one line each, and at its end how to list the others", async () => {
   const home = aCliHome();
   const { out } = await home.shim("--help");
   const names = [...out.matchAll(/^ {2}([a-z]+) +\S/gm)].map(([, name = ""]) => name);
@@ -31,7 +31,7 @@ it("[CL270] `shim --help` shows commands in groups, one line each, and at its en
   expect(out.trim().split("\n").at(-1)).toContain("`shim help --all` lists the rest");
 });
 
-it("[CL276] a command with others below it prints its help without one, and an unknown one names the nearest", async () => {
+it("a command with others below it prints its help without one, and an unknown one names the nearest", async () => {
   const home = aCliHome();
   const program = await build(new Cli(home.io()), () => undefined);
   const groups = withSubcommands(program)
@@ -50,7 +50,7 @@ it("[CL276] a command with others below it prints its help without one, and an u
   expect((await home.shim("workspaces")).err).toContain("Did you mean workspace?");
 });
 
-it("[CL271] `shim help --all` lists every command with those below it, in groups", async () => {
+it("`shim help --all` lists every command with those below it, in groups", async () => {
   const home = aCliHome();
   const { out } = await home.shim("help --all");
   const program = await build(new Cli(home.io()), () => undefined);
@@ -63,7 +63,7 @@ it("[CL271] `shim help --all` lists every command with those below it, in groups
     expect(out).toMatch(new RegExp(`^${title}:$`, "m"));
 });
 
-it("[CL272] an option behind a subcommand is the subcommand's own", async () => {
+it("an option behind a subcommand is the subcommand's own", async () => {
   const home = aCliHome();
   expect(await home.shim("sessions name x --incomplete")).toMatchObject(failed(2, "unknown option '--incomplete'"));
   expect(await home.shim("init --data")).toMatchObject(failed(2, "needs --remove"));

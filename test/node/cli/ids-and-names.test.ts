@@ -34,7 +34,7 @@ async function shownIds(home: CliHome): Promise<string[]> {
     .toSorted();
 }
 
-it("[CL78] sessions are shown with as many characters as are unique, and what is shown is accepted", async () => {
+it("sessions are shown with as many characters as are unique, and what is shown is accepted", async () => {
   const home = withWorkers();
   addSession(home, { id: ids.dead, pid: 200 });
   const shown = await shownIds(home);
@@ -43,7 +43,7 @@ it("[CL78] sessions are shown with as many characters as are unique, and what is
   expect((await home.shim("up --once")).out).toContain("shim resume 01a1fbb6-1112-7aaa-9\n");
 });
 
-it("[CL78] checkpoints are shown with as many characters as are unique, and what is shown is accepted", async () => {
+it("checkpoints are shown with as many characters as are unique, and what is shown is accepted", async () => {
   const home = withWorkers();
   const short = new Set<string>();
   for (const session of await shownIds(home)) {
@@ -57,7 +57,7 @@ it("[CL78] checkpoints are shown with as many characters as are unique, and what
   expect(short.size).toBe(3);
 });
 
-it("[CL78] a short id has at least 8 characters behind its prefix, does not end in a hyphen, and may be the whole id", () => {
+it("a short id has at least 8 characters behind its prefix, does not end in a hyphen, and may be the whole id", () => {
   expect(shortIdAmong("cp_01a1fbb6-1111", [])).toBe("cp_01a1fbb6");
   expect(shortIdAmong("01a1fbb6-1111", ["01a1fbb6x"])).toBe("01a1fbb6-1");
   expect(shortIdAmong("abc", ["abc", "abcdefghij"])).toBe("abc");
@@ -68,7 +68,7 @@ it("[CL78] a short id has at least 8 characters behind its prefix, does not end 
   expect(["aaaaaaaa1", "aaaaaaaa2", "b", "aaaaaaaa3"].map(short)).toEqual(["aaaaaaaa1", "aaaaaaaa2", "b", "aaaaaaaa3"]);
 });
 
-it("[CL79] an ambiguous id is refused with short ids and titles, and at most eight of them", async () => {
+it("an ambiguous id is refused with short ids and titles, and at most eight of them", async () => {
   const home = withWorkers();
   const ran = await home.shim("sessions show 01a1fbb6-1112");
   expect(ran.code).toBe(2);
@@ -84,7 +84,7 @@ it("[CL79] an ambiguous id is refused with short ids and titles, and at most eig
   expect(many.err).toContain("\n  and more\n");
 });
 
-it("[CL273] `sessions show` takes a session or a checkpoint, and refuses a beginning that fits both", async () => {
+it("`sessions show` takes a session or a checkpoint, and refuses a beginning that fits both", async () => {
   const home = aCliHome();
   addSession(home, { id: "abcd1111", pid: 300 });
   const rename = (id: string) =>
@@ -98,7 +98,7 @@ it("[CL273] `sessions show` takes a session or a checkpoint, and refuses a begin
   expect(await home.json("sessions show cp_abcd")).toMatchObject({ checkpoint: { id: "cp_abcd2222" } });
 });
 
-it("[CL80] a session is named, renamed, and loses its name again", async () => {
+it("a session is named, renamed, and loses its name again", async () => {
   const home = aSeededHome();
   const named = await home.shim("sessions name bbbb2", "  Parser\n work  ");
   expect([named.code, named.out]).toEqual([0, 'bbbb2222 is called "Parser work".\n']);
@@ -115,7 +115,7 @@ it("[CL80] a session is named, renamed, and loses its name again", async () => {
   expect((await home.shim("sessions")).out).not.toContain("Second");
 });
 
-it("[CL80] a name is redacted and bounded; wrong usage changes nothing", async () => {
+it("a name is redacted and bounded; wrong usage changes nothing", async () => {
   const home = aSeededHome();
   const secret = `ghp_${"a1B2c3D4e5F6g7H8i9J0".repeat(2).slice(0, 36)}`;
   await home.shim("sessions name bbbb2", `token ${secret}`);
@@ -131,7 +131,7 @@ it("[CL80] a name is redacted and bounded; wrong usage changes nothing", async (
   expect(home.runtime.store.read((sql) => sessions.get(sql, ids.dead)?.name, null)).toBe(stored);
 });
 
-it("[CL80] the name travels with an export", async () => {
+it("the name travels with an export", async () => {
   const home = aSeededHome();
   await home.shim("sessions name bbbb2", "Parser work");
   const file = `${home.folder}/all.jsonl`;
@@ -141,7 +141,7 @@ it("[CL80] the name travels with an export", async () => {
   expect(other.runtime.store.read((sql) => sessions.get(sql, ids.dead)?.name, null)).toBe("Parser work");
 });
 
-it("[CL81] the name replaces the title in every list", async () => {
+it("the name replaces the title in every list", async () => {
   const home = aSeededHome();
   await home.shim("sessions name bbbb2", "Parser work");
   for (const list of ["sessions --incomplete", "up --once", "sessions show bbbb2", "sessions search parser"])
@@ -151,7 +151,7 @@ it("[CL81] the name replaces the title in every list", async () => {
   );
 });
 
-it("[CL82] a session that was offered and not taken has its cause in `up` and in JSON, and so has one that is continued", async () => {
+it("a session that was offered and not taken has its cause in `up` and in JSON, and so has one that is continued", async () => {
   const home = aSeededHome();
   const mark = (recovery: sessions.Recovery): void =>
     home.runtime.store.write((sql) => sessions.setRecovery(sql, home.now, ids.dead, recovery, "nobody"));
@@ -169,7 +169,7 @@ it("[CL82] a session that was offered and not taken has its cause in `up` and in
   }
 });
 
-it("[CL83] [CL84] a session is shown with its newest checkpoints, found once, and each row shows what it holds", async () => {
+it("a session is shown with its newest checkpoints, found once, and each row shows what it holds", async () => {
   const home = aCliHome();
   addSession(home, {
     id: ids.dead,
@@ -213,7 +213,7 @@ it("[CL83] [CL84] a session is shown with its newest checkpoints, found once, an
   ]);
 });
 
-it("[CL84] a damaged checkpoint is marked, and the others are listed", async () => {
+it("a damaged checkpoint is marked, and the others are listed", async () => {
   const home = aSeededHome();
   const id = checkpointOf(home, ids.dead);
   home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE id = ?", id));
@@ -221,7 +221,7 @@ it("[CL84] a damaged checkpoint is marked, and the others are listed", async () 
   expect(await home.shim("sessions show", ids.dead)).toMatchObject(printed("(damaged)"));
 });
 
-it("[CL88] with other machines in the answer it says that none died here", async () => {
+it("with other machines in the answer it says that none died here", async () => {
   const home = aCliHome();
   const { out } = await home.shim("sessions --incomplete --all-machines");
   expect(out).toMatch(/^No session died unfinished on this machine\.\n\nOther machines: none\./);

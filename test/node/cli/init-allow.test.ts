@@ -20,7 +20,7 @@ function rulesIn(path: string): unknown {
 
 const rules = harmlessTools.map((tool) => `mcp__shim__${tool}`);
 
-it("[IN81] init allows the tools that only read or save, says so, and does it once; uninstall restores the file", async () => {
+it("init allows the tools that only read or save, says so, and does it once; uninstall restores the file", async () => {
   const { home, path, text } = withSettings({ permissions: { allow: ["Bash(ls)"], deny: ["WebFetch"] } });
   const dry = await home.shim("init --client claude-code --dry-run");
   expect(dry.out).toMatch(/^Tools: \d+ tools of SHIM that only read or save/m);
@@ -31,7 +31,7 @@ it("[IN81] init allows the tools that only read or save, says so, and does it on
   expect(readFileSync(path, "utf8")).toBe(text);
 });
 
-it("[IN81] a file that was changed since keeps the user's rules, also one for a tool of SHIM from before", async () => {
+it("a file that was changed since keeps the user's rules, also one for a tool of SHIM from before", async () => {
   const own = "mcp__shim__shim_inbox";
   const { home, path } = withSettings({ permissions: { allow: [own] } });
   await home.shim("init --client claude-code --yes");
@@ -42,7 +42,7 @@ it("[IN81] a file that was changed since keeps the user's rules, also one for a 
   expect(rulesIn(path)).toEqual([own, "Bash(make)"]);
 });
 
-it("[IN82] the plugin's tools have the plugin's names", async () => {
+it("the plugin's tools have the plugin's names", async () => {
   const { home, path } = withSettings({ enabledPlugins: { "shim@shim": true } });
   await home.shim("init --client claude-code --yes");
   expect(rulesIn(path)).toEqual(harmlessTools.map((tool) => `mcp__plugin_shim_shim__${tool}`));
@@ -51,7 +51,7 @@ it("[IN82] the plugin's tools have the plugin's names", async () => {
 });
 
 it.each([{}, { permissions: { allow: "all" } }])(
-  "[IN81] --no-allow, or rules of another shape, leave %j as it is",
+  "--no-allow, or rules of another shape, leave %j as it is",
   async (settings) => {
     const { home, path } = withSettings(settings);
     const isOdd = "permissions" in settings;
@@ -68,7 +68,7 @@ function aHomeOf(file: string, text: string): { home: CliHome; path: string } {
   return { home, path };
 }
 
-it("[IN91] Qwen Code gets the rules in its settings, and its file is as it was after uninstall", async () => {
+it("Qwen Code gets the rules in its settings, and its file is as it was after uninstall", async () => {
   const text = '{\n  // mine\n  "permissions": { "allow": ["Bash(ls)"] }\n}\n';
   const { home, path } = aHomeOf(".qwen/settings.json", text);
   expect((await home.shim("init --client qwen --dry-run")).out).toMatch(
@@ -81,13 +81,13 @@ it("[IN91] Qwen Code gets the rules in its settings, and its file is as it was a
   expect(readFileSync(path, "utf8")).toBe(text.replace("// mine", "// mine, changed"));
 });
 
-it("[IN91] --no-allow leaves the rules of other clients as they are", async () => {
+it("--no-allow leaves the rules of other clients as they are", async () => {
   const { home, path } = aHomeOf(".qwen/settings.json", '{ "permissions": { "allow": ["Bash(ls)"] } }');
   await home.shim("init --client qwen --yes --no-allow");
   expect(JSON.parse(readFileSync(path, "utf8"))).toMatchObject({ permissions: { allow: ["Bash(ls)"] } });
 });
 
-it("[IN82] no tool that deletes, assigns work or speaks to other chats is allowed", () => {
+it("no tool that deletes, assigns work or speaks to other chats is allowed", () => {
   const asked = ownTools.filter((tool) => !(harmlessTools as readonly string[]).includes(tool));
   expect(asked).toEqual([
     "shim_clear_state",

@@ -6,7 +6,7 @@ import { aCliHome, printed } from "#harness/machine/cli-home.ts";
 
 const folders = ".claude .copilot .config/Claude .config/opencode .qwen .gemini".split(" ");
 
-/** What each client's own parser reads, as it was seen with the real ones [IN24]. */
+/** What each client's own parser reads, as it was seen with the real ones. */
 const readersOf = {
   "a byte order mark": ["claude-code", "copilot", "opencode", "qwen"],
   comments: ["copilot", "opencode", "qwen", "gemini"],
@@ -18,7 +18,7 @@ const texts = {
   "trailing commas": '{ "mcpServers": {}, }',
 } as const;
 
-it("[IN24] a client whose parser refuses its file is not called connected, and doctor agrees; all others are @night", async () => {
+it("a client whose parser refuses its file is not called connected, and doctor agrees; all others are @night", async () => {
   for (const extension of Object.keys(texts) as (keyof typeof texts)[]) {
     const home = aCliHome();
     for (const folder of folders) mkdirSync(join(home.folder, folder), { recursive: true });
@@ -45,7 +45,7 @@ it("[IN24] a client whose parser refuses its file is not called connected, and d
   }
 });
 
-it("[IN102] a Claude Code that is not on the PATH is asked for its version where its installer has put it", async () => {
+it("a Claude Code that is not on the PATH is asked for its version where its installer has put it", async () => {
   for (const path of [".local/bin/claude", ".claude/local/claude"]) {
     const home = aCliHome();
     mkdirSync(join(home.folder, ".claude"));
@@ -67,7 +67,7 @@ const asked = (version: string | null) => ({
   versionOf: (name: string) => (name === "claude" ? version : "v24.1.0"),
 });
 
-it("[IN102] hooks of an unknown version wait for an update, and so does one that is lost: a warning", async () => {
+it("hooks of an unknown version wait for an update, and so does one that is lost: a warning", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));
   expect(await home.shimWith(asked(null), "init --yes --no-link")).toMatchObject(printed("SHIM is connected."));

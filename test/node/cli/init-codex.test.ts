@@ -35,7 +35,7 @@ async function trustState(home: CliHome, overrides: Partial<Io> = {}): Promise<u
   return checks.find(({ name }) => name === "codex:hook_trust")?.state;
 }
 
-it("[IN33] init asks for the trust in words of its own; uninstall gives the files back @night", async () => {
+it("init asks for the trust in words of its own; uninstall gives the files back @night", async () => {
   const home = aCliHome();
   const files = withCodex(home);
   const before = readFileSync(files.config, "utf8");
@@ -56,7 +56,7 @@ it("[IN33] init asks for the trust in words of its own; uninstall gives the file
   expect(await trustState(home)).toBeUndefined();
 });
 
-it("[IN33] without the user's yes nothing is trusted; a later init asks for the trust alone @night", async () => {
+it("without the user's yes nothing is trusted; a later init asks for the trust alone @night", async () => {
   const home = aCliHome();
   const files = withCodex(home);
   const no = await home.shimWith(answering("y", "n"), "init --client codex --no-link");
@@ -69,7 +69,7 @@ it("[IN33] without the user's yes nothing is trusted; a later init asks for the 
   expect(await trustState(home)).toBe("ok");
 });
 
-it("[IN33] --no-trust leaves it out, and --yes implies it @night", async () => {
+it("--no-trust leaves it out, and --yes implies it @night", async () => {
   const home = aCliHome();
   const files = withCodex(home);
   expect((await home.shim("init --client codex --no-link --yes --no-trust")).code).toBe(0);
@@ -80,7 +80,7 @@ it("[IN33] --no-trust leaves it out, and --yes implies it @night", async () => {
   expect(readFileSync(files.config, "utf8")).toContain("trusted_hash");
 });
 
-it("[IN33] [IN35] a Codex that does not do it is no success, and doctor says whether it could be asked @night", async () => {
+it("a Codex that does not do it is no success, and doctor says whether it could be asked @night", async () => {
   const home = aCliHome();
   withCodex(home);
   const ran = await home.shimWith(acting(home, "forgets"), "init --client codex --no-link --yes");
@@ -95,7 +95,7 @@ it("[IN33] [IN35] a Codex that does not do it is no success, and doctor says whe
   expect(await trustState(home)).toBe("warn");
 });
 
-it("[IN35] doctor sees a hook that another one has moved @night", async () => {
+it("doctor sees a hook that another one has moved @night", async () => {
   const home = aCliHome();
   const files = withCodex(home);
   await home.shim("init --client codex --no-link --yes");

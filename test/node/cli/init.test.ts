@@ -34,7 +34,7 @@ function textsOf(files: Record<string, string>): Record<string, string | null> {
   );
 }
 
-it("[CL24] [CL6] --dry-run shows what would change, and changes nothing", async () => {
+it("--dry-run shows what would change, and changes nothing", async () => {
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
@@ -54,7 +54,7 @@ it("[CL24] [CL6] --dry-run shows what would change, and changes nothing", async 
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
-it("[CL6] it asks in a terminal, needs --yes elsewhere, and changes nothing on no", async () => {
+it("it asks in a terminal, needs --yes elsewhere, and changes nothing on no", async () => {
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
@@ -75,7 +75,7 @@ it("[CL6] it asks in a terminal, needs --yes elsewhere, and changes nothing on n
   expect(textsOf(files)).not.toEqual(before);
 });
 
-it("[CL24] init writes absolute paths of this copy and keeps the user's status line; uninstall brings the files back exactly", async () => {
+it("init writes absolute paths of this copy and keeps the user's status line; uninstall brings the files back exactly", async () => {
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
@@ -94,7 +94,7 @@ it("[CL24] init writes absolute paths of this copy and keeps the user's status l
   expect(textsOf(files)).toEqual(before);
 });
 
-it("[CL24] without a client it answers 3 with what any MCP client needs, and unsound settings are left alone", async () => {
+it("without a client it answers 3 with what any MCP client needs, and unsound settings are left alone", async () => {
   const home = aCliHome();
   expect(await home.shim("init --yes")).toMatchObject(failed(3, `"args":["${launchIn(home.folder).script}","mcp"]`));
   const files = withClients(home);
@@ -107,7 +107,7 @@ it("[CL24] without a client it answers 3 with what any MCP client needs, and uns
   expect((await home.shim("init --client claude-desktop")).err).toContain("claude-desktop was not found");
 });
 
-it("[CL24] while SHIM_HOME is set it notes that clients save in the default folder, in the plan and in --json", async () => {
+it("while SHIM_HOME is set it notes that clients save in the default folder, in the plan and in --json", async () => {
   const home = aCliHome();
   writeFileSync(withClients(home).settings, "{}\n");
   const note = `SHIM_HOME is set here (${home.paths.home}), but the clients do not get it from this command: they save in ${homeFrom({})},`;
@@ -123,7 +123,7 @@ it("[CL24] while SHIM_HOME is set it notes that clients save in the default fold
   expect(await notesOf(home.runtime.env, "init --remove")).toEqual([[], []]);
 });
 
-it("[CL24] a copy that is not built connects nothing, but can be taken out", async () => {
+it("a copy that is not built connects nothing, but can be taken out", async () => {
   const home = aCliHome();
   withClients(home);
   rmSync(launchIn(home.folder).hookScript);
@@ -133,7 +133,7 @@ it("[CL24] a copy that is not built connects nothing, but can be taken out", asy
   expect((await home.shim("init --remove --yes")).code).toBe(0);
 });
 
-it("[CL24] when one client's file cannot be written it says so, and connects the others", async () => {
+it("when one client's file cannot be written it says so, and connects the others", async () => {
   const home = aCliHome();
   const files = withClients(home);
   const { exists } = home.io().machine;
@@ -161,7 +161,7 @@ function aNewUser(): { home: CliHome; link: string; io: (more?: NodeJS.ProcessEn
   return { home, link: join(home.folder, ".local", "bin", "shim"), io };
 }
 
-it("[IN16] init links the launcher into ~/.local/bin, and the dry run only says so", async () => {
+it("init links the launcher into ~/.local/bin, and the dry run only says so", async () => {
   const { home, link, io } = aNewUser();
   const { script } = launchIn(home.folder);
   expect((await home.shimWith(io(), "init --dry-run")).out).toContain(
@@ -179,7 +179,7 @@ it("[IN16] init links the launcher into ~/.local/bin, and the dry run only says 
   ]);
 });
 
-it("[IN16] nothing is linked with --no-link, on Windows, and where `shim` is this copy already", async () => {
+it("nothing is linked with --no-link, on Windows, and where `shim` is this copy already", async () => {
   const { home, link, io } = aNewUser();
   const windows = { ...io(), machine: { ...io().machine!, platform: "win32" as const } };
   expect((await home.shimWith(io(), "init --dry-run --no-link --json")).json()["link"]).toBeNull();
@@ -188,7 +188,7 @@ it("[IN16] nothing is linked with --no-link, on Windows, and where `shim` is thi
   expect((await home.shimWith(windows, "init --dry-run")).out).not.toContain(link);
 });
 
-it("[IN16] a link to a copy that is gone is corrected", async () => {
+it("a link to a copy that is gone is corrected", async () => {
   const { home, link, io } = aNewUser();
   mkdirSync(join(link, ".."), { recursive: true });
   symlinkSync(join(home.folder, "moved", "bin", "shim.mjs"), link);
@@ -196,7 +196,7 @@ it("[IN16] a link to a copy that is gone is corrected", async () => {
   expect(readlinkSync(link)).toBe(launchIn(home.folder).script);
 });
 
-it("[IN17] a foreign shim is neither replaced nor shadowed, and is named", async () => {
+it("a foreign shim is neither replaced nor shadowed, and is named", async () => {
   const { home, link, io } = aNewUser();
   mkdirSync(join(link, ".."), { recursive: true });
   writeFileSync(link, "#!/bin/sh\n");
@@ -211,7 +211,7 @@ it("[IN17] a foreign shim is neither replaced nor shadowed, and is named", async
   expect(existsSync(other.link)).toBe(false);
 });
 
-it("[IN18] uninstall removes the link and the folders made for it, and leaves the home as it was", async () => {
+it("uninstall removes the link and the folders made for it, and leaves the home as it was", async () => {
   const { home, link, io } = aNewUser();
   const before = readdirSync(home.folder, { recursive: true }).filter((name) => !String(name).startsWith("shim"));
   await home.shimWith(io(), "init --yes");
@@ -221,7 +221,7 @@ it("[IN18] uninstall removes the link and the folders made for it, and leaves th
   );
 });
 
-it("[IN18] uninstall leaves a link that leads elsewhere by now, one that init did not make, and a folder in use", async () => {
+it("uninstall leaves a link that leads elsewhere by now, one that init did not make, and a folder in use", async () => {
   const made = aNewUser();
   await made.home.shimWith(made.io(), "init --yes");
   writeFileSync(join(made.link, "..", "other"), "");
@@ -235,7 +235,7 @@ it("[IN18] uninstall leaves a link that leads elsewhere by now, one that init di
   expect(existsSync(own.link)).toBe(true);
 });
 
-it("[IN18] of one client alone the command stays; without any client the link is still removed", async () => {
+it("of one client alone the command stays; without any client the link is still removed", async () => {
   const { home, link, io } = aNewUser();
   await home.shimWith(io(), "init --yes");
   await home.shimWith(io(), "init --remove --client claude-code --yes");
@@ -244,7 +244,7 @@ it("[IN18] of one client alone the command stays; without any client the link is
   expect(existsSync(link)).toBe(false);
 });
 
-it("[IN19] where the folder is not on the PATH init prints the line for the user's shell", async () => {
+it("where the folder is not on the PATH init prints the line for the user's shell", async () => {
   const lineFor = async (SHELL: string): Promise<string> => {
     const { home, io } = aNewUser();
     return (await home.shimWith(io({ SHELL }), "init --yes")).err;
@@ -260,7 +260,7 @@ it("[IN19] where the folder is not on the PATH init prints the line for the user
   expect(ran.out).toContain("Then `shim up` shows the chat");
 });
 
-it("[IN19] a link that cannot be made is reported, and the clients are connected all the same", async () => {
+it("a link that cannot be made is reported, and the clients are connected all the same", async () => {
   const { home, link, io } = aNewUser();
   writeFileSync(join(home.folder, ".local"), "a file where the folder should be");
   expect(await home.shimWith(io(), "init --yes")).toMatchObject(
@@ -269,7 +269,7 @@ it("[IN19] a link that cannot be made is reported, and the clients are connected
   expect(existsSync(join(home.folder, ".claude.json"))).toBe(true);
 });
 
-it("[CL76] the overview names clients, status line, tools, hooks, files and command in at most 15 lines", async () => {
+it("the overview names clients, status line, tools, hooks, files and command in at most 15 lines", async () => {
   const { home, io } = aNewUser();
   for (const folder of [".codex", ".copilot", ".gemini", ".qwen", ".config/opencode", ".config/Claude"])
     mkdirSync(join(home.folder, folder), { recursive: true });
@@ -293,7 +293,7 @@ it("[CL76] the overview names clients, status line, tools, hooks, files and comm
     expect(lines).toContainEqual(line);
 });
 
-it("[CL278] --diff shows every line that changes, changes nothing, and takes no --yes", async () => {
+it("--diff shows every line that changes, changes nothing, and takes no --yes", async () => {
   const { home, link, io } = aNewUser();
   const { code, out } = await home.shimWith(io(), "init --diff");
   const diff = out.split("\n").flatMap((line) => (line.startsWith("+ ") ? line.slice(2) : []));
@@ -307,7 +307,7 @@ it("[CL278] --diff shows every line that changes, changes nothing, and takes no 
   expect(out).toContain(`+++ ${link} -> ${launchIn(home.folder).script}`);
 });
 
-it("[CL76] [CL278] of a removal the overview says what goes, and --diff shows every line", async () => {
+it("of a removal the overview says what goes, and --diff shows every line", async () => {
   const { home, io } = aNewUser();
   await home.shimWith(io(), "init --yes");
   expect((await home.shimWith(io(), "init --remove --dry-run")).out).toBe(`SHIM will be removed from these clients:
@@ -321,7 +321,7 @@ Dry run: nothing was changed.
   expect(existsSync(join(home.folder, ".claude.json"))).toBe(true);
 });
 
-it("[CL278] without a terminal the refusal names the command to type, npm's when npm has started it", async () => {
+it("without a terminal the refusal names the command to type, npm's when npm has started it", async () => {
   const { home, io } = aNewUser();
   const byNpm = await home.shimWith(io({ npm_lifecycle_event: "init" }), "init");
   expect([byNpm.code, byNpm.err.includes("`npm run init -- --yes`")]).toEqual([2, true]);
@@ -331,7 +331,7 @@ it("[CL278] without a terminal the refusal names the command to type, npm's when
   expect(removal).toMatchObject(failed(2, "`npm run init -- --remove --yes`"));
 });
 
-it("[CL75] commands are printed as `shim`, with one line that makes it a command where it is none", async () => {
+it("commands are printed as `shim`, with one line that makes it a command where it is none", async () => {
   const { home, link, io } = aNewUser();
   const { script } = launchIn(home.folder);
   const said = async (more: NodeJS.ProcessEnv, command = "sessions show zzzz"): Promise<string> =>
@@ -363,7 +363,7 @@ it("[CL75] commands are printed as `shim`, with one line that makes it a command
   expect(up).toMatchObject({ out: expect.stringContaining("  shim init  connects it"), err: holding(toAdd) });
 });
 
-it("[CL277] the full command is printed where `shim` is another program, without a Node on the PATH, and in JSON", async () => {
+it("the full command is printed where `shim` is another program, without a Node on the PATH, and in JSON", async () => {
   const { home, link, io } = aNewUser();
   const { node, script } = launchIn(home.folder);
   const said = async (PATH: string): Promise<string> => (await home.shimWith(io({ PATH }), "sessions show zzzz")).err;
@@ -382,7 +382,7 @@ it("[CL277] the full command is printed where `shim` is another program, without
   expect(json.json()).toMatchObject({ error: { message: expect.stringContaining(`\`node ${script} sessions\``) } });
 });
 
-it("[CL75] what the line says makes `shim` a command in a shell", async () => {
+it("what the line says makes `shim` a command in a shell", async () => {
   const { home, io } = aNewUser();
   const { script } = launchIn(home.folder);
   writeFileSync(script, "#!/bin/sh\necho it runs\n");

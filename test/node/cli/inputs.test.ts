@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { aCliHome, failed } from "#harness/machine/cli-home.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 
-it("[CL34] what the engine refuses as bad input is wrong usage, said by field and with what is allowed", async () => {
+it("what the engine refuses as bad input is wrong usage, said by field and with what is allowed", async () => {
   const home = aCliHome();
   for (const [args, said] of [
     [
@@ -28,7 +28,7 @@ it("[CL34] what the engine refuses as bad input is wrong usage, said by field an
   }
 });
 
-it("[CL35] without a limit a list is read to its end; with one it is a page, with the cursor to continue from", async () => {
+it("without a limit a list is read to its end; with one it is a page, with the cursor to continue from", async () => {
   const home = aCliHome();
   for (const key of ["a", "b", "c"]) await home.shim("team state set", key, "1");
   const first = await home.shim("team state list --limit 2");
@@ -50,7 +50,7 @@ it("[CL35] without a limit a list is read to its end; with one it is a page, wit
   expect((await home.shim("team locks list --limit 1")).out).toContain("There are more: --cursor 'a b'");
 });
 
-it("[CL35] the list of tokens says until when each is valid", async () => {
+it("the list of tokens says until when each is valid", async () => {
   const home = aCliHome();
   const server = await RealServer.listen();
   const tokens = [null, 7_200_000, 0].map((expiresInMs, at) => {
@@ -62,7 +62,7 @@ it("[CL35] the list of tokens says until when each is valid", async () => {
   expect(out).toMatch(/EXPIRES\ntok_0 .* good +never\ntok_1 .* good +in 2 h.*\ntok_2 .* over +-\n/);
 });
 
-it("[CL36] the secret in .dev.vars is for the development server only, whatever this machine is called in its address", async () => {
+it("the secret in .dev.vars is for the development server only, whatever this machine is called in its address", async () => {
   const home = aCliHome();
   writeFileSync(join(home.project, ".dev.vars"), "SHIM_ADMIN_SECRET=of-dev\n");
   const env = { ...home.runtime.env, SHIM_DEV_PORT: "9" };

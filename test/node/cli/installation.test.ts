@@ -7,7 +7,7 @@ import { isTemporary } from "#src/platform/shim-command.ts";
 import { parsePs } from "#src/platform/processes.ts";
 import { expect, it } from "vitest";
 
-it("[IP9] a copy that npx made is known from the path of its launcher, on every system", () => {
+it("a copy that npx made is known from the path of its launcher, on every system", () => {
   const temporary = [
     "/home/a/.npm/_npx/0f3a/node_modules/shim-mcp/bin/shim.mjs",
     "C:\\Users\\a\\AppData\\Local\\npm-cache\\_npx\\0f3a\\node_modules\\shim-mcp\\bin\\shim.mjs",
@@ -45,7 +45,7 @@ function byNpx(home: CliHome): { io: Partial<Io>; package: string; program: stri
   return { io, package: folder, program: join(home.paths.home, "program") };
 }
 
-it("[IP10] [IP9] init by npx copies SHIM into its own folder, and connects the clients and the link to the copy", async () => {
+it("init by npx copies SHIM into its own folder, and connects the clients and the link to the copy", async () => {
   const home = aCliHome();
   const { io, program } = byNpx(home);
   const preview = await home.shimWith(io, "init --dry-run");
@@ -61,7 +61,7 @@ it("[IP10] [IP9] init by npx copies SHIM into its own folder, and connects the c
   expect(clients.map(({ name }) => name)).not.toContain("claude-code:outdated");
 });
 
-it("[IP10] a later init replaces the copy, and leaves no file of the older version and none half-written", async () => {
+it("a later init replaces the copy, and leaves no file of the older version and none half-written", async () => {
   const home = aCliHome();
   const { io, package: folder, program } = byNpx(home);
   await home.shimWith(io, "init --yes");
@@ -72,7 +72,7 @@ it("[IP10] a later init replaces the copy, and leaves no file of the older versi
   expect(readdirSync(join(program, "dist")).toSorted()).toEqual(["hook.cjs", "shim-hook", "web"]);
 });
 
-it("[IP11] uninstall leaves nothing of init, where the clients' files have their first texts again", async () => {
+it("uninstall leaves nothing of init, where the clients' files have their first texts again", async () => {
   const home = aCliHome();
   const { io } = byNpx(home);
   write(home.folder, { ".claude/settings.json": "{}\n", ".cache/shim/v8/one": "compiled" });
@@ -86,7 +86,7 @@ it("[IP11] uninstall leaves nothing of init, where the clients' files have their
   );
 });
 
-it("[IP11] copies of files that somebody changed since are kept with what is stored, and named", async () => {
+it("copies of files that somebody changed since are kept with what is stored, and named", async () => {
   const home = aCliHome();
   const { io } = byNpx(home);
   write(home.folder, { ".claude.json": '{ "a": 1 }\n' });
@@ -101,14 +101,14 @@ it("[IP11] copies of files that somebody changed since are kept with what is sto
   expect(readdirSync(home.paths.home)).toEqual(["client-backups"]);
 });
 
-it("[IP11] compiled code is removed also where no client has SHIM any more", async () => {
+it("compiled code is removed also where no client has SHIM any more", async () => {
   const home = aCliHome();
   write(home.folder, { ".cache/shim/v8/one": "compiled" });
   expect(await home.shim("init --remove --yes")).toMatchObject(printed("removes the compiled code"));
   expect(existsSync(join(home.folder, ".cache"))).toBe(false);
 });
 
-it("[IP12] uninstall --data deletes what is stored, but not under a chat that runs, nor for one client", async () => {
+it("uninstall --data deletes what is stored, but not under a chat that runs, nor for one client", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));
   await home.shim("init --yes");
@@ -128,7 +128,7 @@ it("[IP12] uninstall --data deletes what is stored, but not under a chat that ru
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
-it("[IP12] a folder that is the user's own, or holds it, is not deleted", async () => {
+it("a folder that is the user's own, or holds it, is not deleted", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));
   for (const SHIM_HOME of [home.folder, "/"]) {
@@ -140,7 +140,7 @@ it("[IP12] a folder that is the user's own, or holds it, is not deleted", async 
   expect(existsSync(home.project)).toBe(true);
 });
 
-it("[IP14] what ps prints on macOS gives parent, start, memory and command", () => {
+it("what ps prints on macOS gives parent, start, memory and command", () => {
   const texts = [
     "  501 104832 Fri Nov 20 10:00:05 2026     /Applications/Claude.app/Contents/MacOS/Claude\n",
     "    1   2048 Sat Nov  7 09:10:11 2026     /Applications/Claude Helper (Renderer).app/x\n",

@@ -10,7 +10,7 @@ function count(home: CliHome, table: string): number {
   return home.runtime.store.read((sql) => sql.all<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)[0]?.n ?? 0, 0);
 }
 
-it("[EX50] a setting that no experiment changes, a step too far and a value that is none are wrong usage, with what to do", async () => {
+it("a setting that no experiment changes, a step too far and a value that is none are wrong usage, with what to do", async () => {
   const home = aSeededHome();
   expect(await home.shim("experiment start team.strictFiles 1")).toMatchObject(
     failed(2, "never changed by experiments", "checkpoint.everyMs"),
@@ -21,7 +21,7 @@ it("[EX50] a setting that no experiment changes, a step too far and a value that
   expect(count(home, "experiments")).toBe(0);
 });
 
-it("[EX51] a step after which a death may lose more is taken only where a person says so", async () => {
+it("a step after which a death may lose more is taken only where a person says so", async () => {
   const home = aSeededHome();
   pastChats(home.runtime);
   const risky = "experiment start checkpoint.everyMs 400000";
@@ -29,7 +29,7 @@ it("[EX51] a step after which a death may lose more is taken only where a person
   expect(await home.shim(`${risky} --less-safe`)).toMatchObject(printed("50 % of new sessions"));
 });
 
-it("[EX291] a trial that could not end on this machine is refused, with its figures and what to do instead", async () => {
+it("a trial that could not end on this machine is refused, with its figures and what to do instead", async () => {
   const home = aSeededHome();
   expect(await home.shim("experiment start checkpoint.everyMs 250000")).toMatchObject(
     failed(
@@ -43,7 +43,7 @@ it("[EX291] a trial that could not end on this machine is refused, with its figu
   expect(count(home, "experiments")).toBe(0);
 });
 
-it("[EX54] [EX56] trials are listed, shown, stopped one by one or all, and allowed again @night", async () => {
+it("trials are listed, shown, stopped one by one or all, and allowed again @night", async () => {
   const home = aSeededHome();
   pastChats(home.runtime);
   expect(await home.shim("experiment list")).toMatchObject(printed("No experiment yet"));
@@ -66,7 +66,7 @@ it("[EX54] [EX56] trials are listed, shown, stopped one by one or all, and allow
   expect(await home.shim("experiment start checkpoint.everyMs 250000")).toMatchObject(printed("exp_"));
 });
 
-it("[EX58] [WP20] starts, stops and the switch are in the audit log; what was refused or over already is not @night", async () => {
+it("starts, stops and the switch are in the audit log; what was refused or over already is not @night", async () => {
   const home = aSeededHome();
   pastChats(home.runtime);
   const entries = (): unknown[] =>
@@ -98,7 +98,7 @@ it("[EX58] [WP20] starts, stops and the switch are in the audit log; what was re
   ]);
 });
 
-it("[EX45] replay says what a death loses, under the present and other settings", async () => {
+it("replay says what a death loses, under the present and other settings", async () => {
   const home = aSeededHome();
   expect(await home.shim("experiment replay --since 2020-01-01")).toMatchObject(
     printed("a death loses no recorded event", "checkpoint.everyMs: 300000 -> 200000", "too few to say"),
@@ -108,7 +108,7 @@ it("[EX45] replay says what a death loses, under the present and other settings"
   expect(await aCliHome().shim("experiment replay")).toMatchObject(printed("No recorded session"));
 });
 
-it("[EX81] a dry run of the review changes nothing; a run writes the report of the last week once @night", async () => {
+it("a dry run of the review changes nothing; a run writes the report of the last week once @night", async () => {
   const home = aSeededHome();
   const reports = join(home.paths.home, "reports");
   const stored = (): number[] => ["meta", "metric_totals", "experiments", "notices"].map((table) => count(home, table));
@@ -124,7 +124,7 @@ it("[EX81] a dry run of the review changes nothing; a run writes the report of t
   expect(readConfig(home.paths.config).ok).toBe(true);
 });
 
-it("[EX83] the report of a week is Markdown; a week that is none is wrong usage", async () => {
+it("the report of a week is Markdown; a week that is none is wrong usage", async () => {
   const home = aSeededHome();
   expect(await home.shim("report")).toMatchObject(printed("# SHIM, 20", "## What died", "## What could be better"));
   expect(await home.shim("report --week 2026-W01")).toMatchObject(printed("# SHIM, 2026-W01", "No chat worked"));

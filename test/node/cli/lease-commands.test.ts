@@ -17,7 +17,7 @@ function isAlive(pid: number): boolean {
   return systemProcesses.facts(pid) !== null;
 }
 
-it("[CL33] a command gets the token of its lease, its exit code is passed on, and the lease is released", async () => {
+it("a command gets the token of its lease, its exit code is passed on, and the lease is released", async () => {
   const rig = new LeaseCommandRig();
   const script = "writeFileSync(file, process.env.SHIM_LEASE_TOKEN); exitWhenAsked(7);";
   const running = rig.leaseRun(["--json"], script);
@@ -29,7 +29,7 @@ it("[CL33] a command gets the token of its lease, its exit code is passed on, an
   expect([await rig.held(), await rig.chats()]).toEqual([[], ["ended"]]);
 });
 
-it("[CL136] a lease that is not free in time is answered with 75, and the command is not started @night", async () => {
+it("a lease that is not free in time is answered with 75, and the command is not started @night", async () => {
   const rig = new LeaseCommandRig();
   const running = rig.leaseRun([], 'writeFileSync(file, "1"); exitWhenAsked(0);');
   await rig.written();
@@ -43,7 +43,7 @@ it("[CL136] a lease that is not free in time is answered with 75, and the comman
   expect([(await running).code, (await next).code, await rig.written()]).toEqual([0, 0, [2]]);
 });
 
-it("[CL137] a command whose lease is lost is ended with all of its processes, and answered with 76 @night", async () => {
+it("a command whose lease is lost is ended with all of its processes, and answered with 76 @night", async () => {
   const rig = new LeaseCommandRig();
   rig.graceDivisor = 100;
   const running = rig.leaseRun(["--ttl", "2s"], stubborn);
@@ -56,7 +56,7 @@ it("[CL137] a command whose lease is lost is ended with all of its processes, an
   expect(rig.graces).toEqual([5_000]);
 });
 
-it("[CL303] a token is checked: 0 while it is that of the lease, 76 once it is not", async () => {
+it("a token is checked: 0 while it is that of the lease, 76 once it is not", async () => {
   const rig = new LeaseCommandRig();
   const running = rig.leaseRun([], "writeFileSync(file, process.env.SHIM_LEASE_TOKEN); exitWhenAsked(0);");
   const [token] = await rig.written();
@@ -68,7 +68,7 @@ it("[CL303] a token is checked: 0 while it is that of the lease, 76 once it is n
   expect(await check()).toMatchObject(failed(76, /not held/));
 });
 
-it("[CL138] Ctrl-C ends the command and releases the lease; before there is a lease it starts nothing", async () => {
+it("Ctrl-C ends the command and releases the lease; before there is a lease it starts nothing", async () => {
   const rig = new LeaseCommandRig();
   const running = rig.leaseRun([], `${forever} writeFileSync(file, "1");`);
   await rig.written();
@@ -79,7 +79,7 @@ it("[CL138] Ctrl-C ends the command and releases the lease; before there is a le
   expect([await rig.written(), await rig.held(), await rig.chats()]).toEqual([[1], [], ["ended", "ended"]]);
 });
 
-it("[CL139] a command that does not exist, and a wrong duration, are refused", async () => {
+it("a command that does not exist, and a wrong duration, are refused", async () => {
   const rig = new LeaseCommandRig();
   expect(await rig.home.shimWith(rig.real, "team locks run db -- no-such-program")).toMatchObject(
     failed(127, "no program no-such-program"),
@@ -89,7 +89,7 @@ it("[CL139] a command that does not exist, and a wrong duration, are refused", a
     expect(await rig.home.shim(`team locks run db ${wrong} -- true`)).toMatchObject(failed(2, /from [01]s to 1h/));
 });
 
-it("[CL139] a file that cannot be executed is answered with 126", async () => {
+it("a file that cannot be executed is answered with 126", async () => {
   const rig = new LeaseCommandRig();
   const file = join(rig.home.project, "not-executable");
   writeFileSync(file, "", { mode: 0o600 });
@@ -97,7 +97,7 @@ it("[CL139] a file that cannot be executed is answered with 126", async () => {
   expect(await rig.held()).toEqual([]);
 });
 
-it("[CL33] [CL136] [CL137] on the edge it is the same: token, exit code, 75 and 76 @night", async () => {
+it("on the edge it is the same: token, exit code, 75 and 76 @night", async () => {
   const runtime = await EdgeRuntime.open();
   const rig = new LeaseCommandRig();
   rig.graceDivisor = 100;
@@ -116,7 +116,7 @@ it("[CL33] [CL136] [CL137] on the edge it is the same: token, exit code, 75 and 
   expect(new Set(await rig.chats())).toEqual(new Set(["ended"]));
 });
 
-it("[CL100] [CL102] a command runs while this process leads, knows its term, and its exit code is passed on @night", async () => {
+it("a command runs while this process leads, knows its term, and its exit code is passed on @night", async () => {
   const rig = new LeaseCommandRig();
   const script = 'exitWhenAsked(process.env.SHIM_ELECTION === "deploy" ? 7 : 1);';
   const first = rig.lead(["--json"], script);
@@ -134,7 +134,7 @@ it("[CL100] [CL102] a command runs while this process leads, knows its term, and
   expect((await rig.home.shim("team leaders")).out).toBe("No election has a leader.\n");
 });
 
-it("[CL101] when leadership is lost the command is ended, and it campaigns again; with --once it ends with 76 @night", async () => {
+it("when leadership is lost the command is ended, and it campaigns again; with --once it ends with 76 @night", async () => {
   const rig = new LeaseCommandRig();
   const running = rig.lead([], forever);
   await rig.written();
@@ -146,7 +146,7 @@ it("[CL101] when leadership is lost the command is ended, and it campaigns again
   expect((await rig.home.shim("team leaders")).out).toBe("No election has a leader.\n");
 });
 
-it("[CL101] with --once a lost leadership is answered with 76 @night", async () => {
+it("with --once a lost leadership is answered with 76 @night", async () => {
   const rig = new LeaseCommandRig();
   const running = rig.lead(["--once"], forever);
   await rig.written();
@@ -154,7 +154,7 @@ it("[CL101] with --once a lost leadership is answered with 76 @night", async () 
   expect(await running).toMatchObject(failed(76, "leadership of deploy was lost"));
 });
 
-it("[CL100] Ctrl-C before it leads starts nothing; what cannot be run or asked is said", async () => {
+it("Ctrl-C before it leads starts nothing; what cannot be run or asked is said", async () => {
   const rig = new LeaseCommandRig();
   const running = rig.lead([], forever);
   await rig.written();
@@ -175,7 +175,7 @@ it("[CL100] Ctrl-C before it leads starts nothing; what cannot be run or asked i
   }
 });
 
-it("[CL100] [CL101] on the edge it is the same @night", async () => {
+it("on the edge it is the same @night", async () => {
   const runtime = await EdgeRuntime.open();
   const rig = new LeaseCommandRig();
   await rig.joinEdge(runtime);
@@ -191,7 +191,7 @@ it("[CL100] [CL101] on the edge it is the same @night", async () => {
   expect((await rig.home.shim("team leaders")).out).toBe("No election has a leader.\n");
 });
 
-it("[CL101] a leader that is cut off from the edge ends its command, and leads again once the edge answers @night", async () => {
+it("a leader that is cut off from the edge ends its command, and leads again once the edge answers @night", async () => {
   const runtime = await EdgeRuntime.open();
   const proxy = await CutProxy.to(runtime.url);
   const rig = new LeaseCommandRig();

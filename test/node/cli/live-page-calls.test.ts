@@ -20,7 +20,7 @@ async function aPage(home: CliHome = aSeededHome()): Promise<ServedPage> {
   return servePage(home);
 }
 
-it("[WP7] [FK7] the fleet has each chat with its figures and ages, and a session its timeline, brief and commands", async () => {
+it("the fleet has each chat with its figures and ages, and a session its timeline, brief and commands", async () => {
   const page = await aPage();
   const authorization = await signIn(page);
   const { value: fleet } = await callAs(page, authorization, { name: "page.fleet" });
@@ -60,7 +60,7 @@ it("[WP7] [FK7] the fleet has each chat with its figures and ages, and a session
   expect(await callAs(page, authorization, forget)).toMatchObject({ status: 404 });
 });
 
-it("[WP7] dismiss, offer again and forget do what their commands do, and a repeat of a request happens once", async () => {
+it("dismiss, offer again and forget do what their commands do, and a repeat of a request happens once", async () => {
   const home = aSeededHome();
   const page = await aPage(home);
   const authorization = await signIn(page);
@@ -84,7 +84,7 @@ it("[WP7] dismiss, offer again and forget do what their commands do, and a repea
   expect(JSON.stringify(await states())).not.toContain(ids.dead);
 });
 
-it("[WP7] actions on the team are the audited operations, with the request's id where they take one", async () => {
+it("actions on the team are the audited operations, with the request's id where they take one", async () => {
   const home = aSeededHome();
   const { coordinator, self, dead, running } = seedTeam(home, ids.alive, 100);
   const page = await aPage(home);
@@ -103,7 +103,7 @@ it("[WP7] actions on the team are the audited operations, with the request's id 
   expect(team.value["rows"]).toContainEqual(expect.objectContaining({ id: ids.alive, taskCount: expect.any(Number) }));
 });
 
-it("[WP19] sessions of other machines that died have the command that continues them here, and are pulled at most once a minute @night", async () => {
+it("sessions of other machines that died have the command that continues them here, and are pulled at most once a minute @night", async () => {
   const machines = await twoCliHomes(() => undefined);
   const { here, there, server } = machines;
   await loseSession(machines, () => sync(there));
@@ -131,7 +131,7 @@ it("[WP19] sessions of other machines that died have the command that continues 
   expect([await read(), pulls()]).toEqual([[], before + 1]);
 });
 
-it("[WP20] what the page and the command line do to sessions is in one list with the team's log, once each, without the content", async () => {
+it("what the page and the command line do to sessions is in one list with the team's log, once each, without the content", async () => {
   const home = aSeededHome();
   const { coordinator, self } = seedTeam(home, ids.alive, 100);
   const page = await aPage(home);
@@ -178,7 +178,7 @@ it("[WP20] what the page and the command line do to sessions is in one list with
   expect(text).not.toContain("parser");
 });
 
-it("[WP20] the log is bounded, and the newest entries come first", () => {
+it("the log is bounded, and the newest entries come first", () => {
   const home = aSeededHome();
   const record = (session: string): void =>
     audit.record(home.runtime, { kind: "session.dismissed", session, by: "live page", result: "done" });
@@ -193,7 +193,7 @@ it("[WP20] the log is bounded, and the newest entries come first", () => {
   expect(audit.listNewest(home.runtime, 1)).toHaveLength(1);
 });
 
-it("[WP7] where the workspace's coordinator cannot be used, the sessions of this machine are shown with the reason", async () => {
+it("where the workspace's coordinator cannot be used, the sessions of this machine are shown with the reason", async () => {
   const home = aSeededHome();
   const page = await aPage(home);
   writeFileSync(join(home.paths.home, "edge.json"), "{");
@@ -212,7 +212,7 @@ it("[WP7] where the workspace's coordinator cannot be used, the sessions of this
   });
 });
 
-it("[WP9] an open page hears of each commit of any process, at most once a second, and nothing while nothing changes @night", async () => {
+it("an open page hears of each commit of any process, at most once a second, and nothing while nothing changes @night", async () => {
   const home = aSeededHome();
   const page = await aPage(home);
   const authorization = await signIn(page);
@@ -233,7 +233,7 @@ it("[WP9] an open page hears of each commit of any process, at most once a secon
   await reader?.cancel();
 });
 
-it("[WP7] messages and other notifications of this machine's chats are listed newest first, and whether they were shown", async () => {
+it("messages and other notifications of this machine's chats are listed newest first, and whether they were shown", async () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) => {
     const message = { kind: "message", id: 1, from: "c2", fromName: "Ann\u202E", topic: "build.web" } as const;
@@ -276,7 +276,7 @@ it("[WP7] messages and other notifications of this machine's chats are listed ne
   expect(messages[0]).toMatchObject({ isDelivered: false, from: null });
 });
 
-it("[WP7] a store that is busy is a refusal of the call; a bug is answered with 500, and the terminal has the reason", async () => {
+it("a store that is busy is a refusal of the call; a bug is answered with 500, and the terminal has the reason", async () => {
   const home = aSeededHome();
   fakeBundle(home);
   let problem: Error = new StoreError("store_locked", "another process is writing");
@@ -298,7 +298,7 @@ it("[WP7] a store that is busy is a refusal of the call; a bug is answered with 
   expect(err).toContain("a bug");
 });
 
-it("[WP7] the fleet names what is paused, and what today costs", async () => {
+it("the fleet names what is paused, and what today costs", async () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) => {
     pause(sql, home.now, null, null);

@@ -6,7 +6,7 @@ import { startTrial } from "#harness/experiments/trials.ts";
 import { seedExperiments } from "#harness/web/experiment-seed.ts";
 import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
 
-it("[WP22] the experiments have their change, sessions and ages by the server's clock, and what can be done with each", async () => {
+it("the experiments have their change, sessions and ages by the server's clock, and what can be done with each", async () => {
   const home = aSeededHome();
   fakeBundle(home);
   const page = await servePage(home);
@@ -53,7 +53,7 @@ it("[WP22] the experiments have their change, sessions and ages by the server's 
   expect(await read()).toMatchObject({ opportunities: [] });
 });
 
-it("[WP23] [EX58] experiments are ended and switched from the page once each, with an entry in the audit log", async () => {
+it("experiments are ended and switched from the page once each, with an entry in the audit log", async () => {
   const home = aSeededHome();
   fakeBundle(home);
   const page = await servePage(home);

@@ -9,7 +9,7 @@ async function aPage(home: CliHome = aSeededHome(), ...args: string[]): Promise<
   return servePage(home, { args });
 }
 
-it("[WP1] the page is served on loopback only, at the same port each time, which a file of the user keeps", async () => {
+it("the page is served on loopback only, at the same port each time, which a file of the user keeps", async () => {
   const home = aSeededHome();
   const first = await aPage(home);
   await first.stop();
@@ -20,7 +20,7 @@ it("[WP1] the page is served on loopback only, at the same port each time, which
   expect(JSON.parse(readFileSync(file, "utf8"))).toEqual({ port: first.port });
 });
 
-it("[WP1] a second page takes another port while the first one runs, and the first one's port stays remembered", async () => {
+it("a second page takes another port while the first one runs, and the first one's port stays remembered", async () => {
   const home = aSeededHome();
   const first = await aPage(home);
   const second = await servePage(home);
@@ -31,7 +31,7 @@ it("[WP1] a second page takes another port while the first one runs, and the fir
   expect(await other.shim("up --web --port", String(first.port))).toMatchObject(failed(1, String(first.port)));
 });
 
-it("[WP1] a copy of SHIM without the built page, and options that do not fit, say so", async () => {
+it("a copy of SHIM without the built page, and options that do not fit, say so", async () => {
   const home = aCliHome();
   expect(await home.shim("up --web")).toMatchObject(failed(1, "not built"));
   await home.misuses("up", [
@@ -41,7 +41,7 @@ it("[WP1] a copy of SHIM without the built page, and options that do not fit, sa
   expect(existsSync(join(home.paths.home, "web.json"))).toBe(false);
 });
 
-it("[WP2] a Host that is not this server's is answered with 421 before anything else, for every path and method", async () => {
+it("a Host that is not this server's is answered with 421 before anything else, for every path and method", async () => {
   const page = await aPage();
   const authorization = await signIn(page);
   const hosts = ["evil.test", `evil.test:${page.port}`, "127.0.0.1", `127.0.0.1:${page.port + 1}`, "0.0.0.0", ""];
@@ -67,7 +67,7 @@ it("[WP2] a Host that is not this server's is answered with 421 before anything 
   }
 });
 
-it("[WP3] a change is refused without this server's Origin: none, null, another site, another port, a rebound name", async () => {
+it("a change is refused without this server's Origin: none, null, another site, another port, a rebound name", async () => {
   const page = await aPage();
   const authorization = await signIn(page);
   const body = { name: "page.fleet", input: {} };
@@ -101,7 +101,7 @@ it("[WP3] a change is refused without this server's Origin: none, null, another 
   expect((await sendRaw(page.port, { path: "/api/call", headers: own, body })).status).toBe(200);
 });
 
-it("[WP3] only JSON is taken, and no other site is allowed to read: a form of another site cannot send it", async () => {
+it("only JSON is taken, and no other site is allowed to read: a form of another site cannot send it", async () => {
   const page = await aPage();
   const authorization = await signIn(page);
   for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]) {
@@ -118,7 +118,7 @@ it("[WP3] only JSON is taken, and no other site is allowed to read: a form of an
   expect(Object.keys(preflight.headers).filter((name) => name.startsWith("access-control"))).toEqual([]);
 });
 
-it("[WP4] every answer has the strict headers, and no data is ever stored by the browser", async () => {
+it("every answer has the strict headers, and no data is ever stored by the browser", async () => {
   const page = await aPage();
   const authorization = await signIn(page);
   const requests = [
@@ -143,7 +143,7 @@ it("[WP4] every answer has the strict headers, and no data is ever stored by the
   }
 });
 
-it("[WP5] [WP54] the link's token works once, within a minute, and is exchanged for a secret; nothing sets a cookie or takes one", async () => {
+it("the link's token works once, within a minute, and is exchanged for a secret; nothing sets a cookie or takes one", async () => {
   const home = aSeededHome();
   const page = await aPage(home);
   const exchange = (token: unknown) =>
@@ -168,7 +168,7 @@ it("[WP5] [WP54] the link's token works once, within a minute, and is exchanged 
   expect((await exchange(page.token())).status).toBe(200);
 });
 
-it("[WP51] signing out ends the stream of hints that was opened under its secret, and no other", async () => {
+it("signing out ends the stream of hints that was opened under its secret, and no other", async () => {
   const page = await aPage();
   const authorization = await signIn(page);
   await sendRaw(page.port, { path: "/api/sign-in", headers: ownHeaders(page), body: {} });
@@ -184,7 +184,7 @@ it("[WP51] signing out ends the stream of hints that was opened under its secret
   expect((await kept).status).toBe(200);
 });
 
-it("[WP5] a page that needs to sign in makes the terminal print a new link once the last one is used or too old", async () => {
+it("a page that needs to sign in makes the terminal print a new link once the last one is used or too old", async () => {
   const home = aSeededHome();
   const page = await aPage(home);
   const links = (): number => page.out().match(/#t=/g)?.length ?? 0;
@@ -203,7 +203,7 @@ it("[WP5] a page that needs to sign in makes the terminal print a new link once 
   expect((await callAs(page, await signIn(page), { name: "page.fleet" })).status).toBe(200);
 });
 
-it("[WP5] without a secret of this server nothing is answered; signing out ends it", async () => {
+it("without a secret of this server nothing is answered; signing out ends it", async () => {
   const page = await aPage();
   const call = { name: "page.fleet" };
   const authorization = await signIn(page);
@@ -216,7 +216,7 @@ it("[WP5] without a secret of this server nothing is answered; signing out ends 
   expect((await callAs(page, authorization, call)).status).toBe(401);
 });
 
-it("[WP5] GET answers the files of the bundle only: no path leaves it, and none holds a token or data", async () => {
+it("GET answers the files of the bundle only: no path leaves it, and none holds a token or data", async () => {
   const page = await aPage();
   const authorization = await signIn(page);
   const paths = [
@@ -241,7 +241,7 @@ it("[WP5] GET answers the files of the bundle only: no path leaves it, and none 
   expect(root.text).toBe("<!doctype html><title>SHIM</title>");
 });
 
-it("[WP7] the page may call what its views need: operations that make tokens, tasks or messages are refused", async () => {
+it("the page may call what its views need: operations that make tokens, tasks or messages are refused", async () => {
   const page = await aPage();
   const authorization = await signIn(page);
   for (const name of ["tokens.create", "tasks.submit", "state.set", "messages.send", "settings.set", "toString"]) {

@@ -67,7 +67,7 @@ async function whileListening(
   return code;
 }
 
-it("[OB1] the command prints the metrics of the machine and of its own coordinator as Prometheus text", async () => {
+it("the command prints the metrics of the machine and of its own coordinator as Prometheus text", async () => {
   const home = aSeededHome();
   given(home.coordinator().call("tasks.submit", { tasks: [{ type: "build" }] }));
   expect(await home.shim("doctor metrics")).toMatchObject(
@@ -80,7 +80,7 @@ it("[OB1] the command prints the metrics of the machine and of its own coordinat
   );
 });
 
-it("[OB1] with --json it answers the samples, and no text of a chat is among them", async () => {
+it("with --json it answers the samples, and no text of a chat is among them", async () => {
   const home = aSeededHome();
   const { samples } = (await home.json("doctor metrics")) as { samples: Sample[] };
   expect(samples).toContainEqual({ name: "shim_sessions_recoverable", labels: {}, value: 2 });
@@ -88,7 +88,7 @@ it("[OB1] with --json it answers the samples, and no text of a chat is among the
   for (const secret of ["parser", home.folder, "aaaa1111", "bbbb2222"]) expect(text).not.toContain(secret);
 });
 
-it("[OB15] programs of the supervisor are counted by phase, whether they can be started from here or not", async () => {
+it("programs of the supervisor are counted by phase, whether they can be started from here or not", async () => {
   const home = aSeededHome();
   const job = { kind: "claude", folder: "nowhere", prompt: "x", program: "a-program-of-another-path" };
   const watched = SupervisorSettings.parse({ watch: { job } }).watch["job"] as WatchedProgram;
@@ -107,14 +107,14 @@ it("[OB15] programs of the supervisor are counted by phase, whether they can be 
   expect((await home.shim("doctor metrics")).code).toBe(0);
 });
 
-it("[OB1] a machine on an edge leaves the workspace to the edge, and asks nothing of it", async () => {
+it("a machine on an edge leaves the workspace to the edge, and asks nothing of it", async () => {
   const home = aSeededHome();
   home.join("https://127.0.0.1:1");
   const { code, out } = await home.shim("doctor metrics");
   expect([code, out.includes("shim_sessions"), out.includes("shim_tasks")]).toEqual([0, true, false]);
 });
 
-it("[OB7] only an address on loopback can be named, and a busy port is refused with what to do", async () => {
+it("only an address on loopback can be named, and a busy port is refused with what to do", async () => {
   const home = aCliHome();
   await home.misuses("doctor metrics", [
     ["--listen 0.0.0.0:9746", /must be a port, or 127\.0\.0\.1/],
@@ -131,7 +131,7 @@ it("[OB7] only an address on loopback can be named, and a busy port is refused w
   expect(refused).toMatchObject(failed(1, `port ${port} is in use; name another with --listen`));
 });
 
-it("[OB7] it serves the metrics to the holder of the token, by each name of loopback, until Ctrl-C", async () => {
+it("it serves the metrics to the holder of the token, by each name of loopback, until Ctrl-C", async () => {
   const home = aSeededHome();
   let served = "";
   const code = await whileListening(home, async (url, bearer) => {
@@ -151,7 +151,7 @@ it("[OB7] it serves the metrics to the holder of the token, by each name of loop
   await expect(ask(served)).rejects.toMatchObject({ code: "ECONNREFUSED" });
 });
 
-it("[OB7] another Host is refused before anything else is read, whatever it brings", async () => {
+it("another Host is refused before anything else is read, whatever it brings", async () => {
   await whileListening(aCliHome(), async (url, bearer) => {
     const { port } = new URL(url);
     for (const host of ["evil.example", `evil.example:${port}`, "127.0.0.1", "127.0.0.1:1", `127.0.0.1.nip.io:${port}`])
@@ -162,7 +162,7 @@ it("[OB7] another Host is refused before anything else is read, whatever it brin
   });
 });
 
-it("[OB7] without the token, with a wrong or a shorter one, there is nothing", async () => {
+it("without the token, with a wrong or a shorter one, there is nothing", async () => {
   await whileListening(aCliHome(), async (url, { authorization = "" }) => {
     const wrong = [{}, { authorization: "" }, { authorization: "Bearer " }, { authorization: `${authorization}x` }];
     const other = [authorization.slice(0, -1), authorization.replace("Bearer", "Basic"), authorization.slice(7)];
@@ -174,14 +174,14 @@ it("[OB7] without the token, with a wrong or a shorter one, there is nothing", a
   });
 });
 
-it("[OB7] only GET of /metrics is served", async () => {
+it("only GET of /metrics is served", async () => {
   await whileListening(aCliHome(), async (url, headers) => {
     for (const asked of [{ path: "/" }, { path: "/metrics/" }, { method: "POST" }, { method: "PUT" }])
       expect([asked, (await ask(url, { ...asked, headers })).status]).toEqual([asked, 404]);
   });
 });
 
-it("[OB7] the token's file is readable by its user only, and the same after a restart; a short one is replaced", async () => {
+it("the token's file is readable by its user only, and the same after a restart; a short one is replaced", async () => {
   const home = aCliHome();
   const tokens: string[] = [];
   const keep = async (): Promise<void> => void tokens.push(tokenOf(home));

@@ -7,7 +7,7 @@ import { write } from "#harness/machine/git-project.ts";
 // Of Stryker 10.1.1.
 const recorded = readFileSync(join(import.meta.dirname, "../../harness/mutation/recorded/stryker.json"), "utf8");
 
-it("[MU6] [MU31] a report of Stryker is read: survivors fail, and what is no report is refused", async () => {
+it("a report of Stryker is read: survivors fail, and what is no report is refused", async () => {
   const home = aCliHome();
   expect(await home.shim("code mutants")).toMatchObject(failed(2, "npx stryker run --reporters json"));
   write(home.project, { "reports/mutation/mutation.json": recorded, "other.json": "{}" });

@@ -17,7 +17,7 @@ function offer(home: CliHome, action: "offered" | "taken" = "offered"): void {
   home.now += 120_000;
 }
 
-/** [RE183] A living chat of the project was offered the session two minutes ago. */
+/** A living chat of the project was offered the session two minutes ago. */
 function anOfferedHome(): CliHome {
   const home = aSeededHome();
   offer(home);
@@ -26,7 +26,7 @@ function anOfferedHome(): CliHome {
 
 const note = "offered to chat aaaa1111, 2 min ago";
 
-it("[RE183] a session that an open chat was offered is in every list, with that chat", async () => {
+it("a session that an open chat was offered is in every list, with that chat", async () => {
   const home = anOfferedHome();
   for (const list of ["sessions --incomplete", "sessions", "up --once"])
     expect([list, (await home.shim(list)).out]).toEqual([list, holding("bbbb2222", note)]);
@@ -42,7 +42,7 @@ it("[RE183] a session that an open chat was offered is in every list, with that 
   });
 });
 
-it("[RE183] [RE188] `shim resume` prints and continues it, says who was offered it, and that chat is notified", async () => {
+it("`shim resume` prints and continues it, says who was offered it, and that chat is notified", async () => {
   const home = anOfferedHome();
   const printed = await home.shim("resume --print");
   expect(printed).toMatchObject({ code: 0, out: holding("fix the parser"), err: holding(note) });
@@ -64,7 +64,7 @@ it("[RE183] [RE188] `shim resume` prints and continues it, says who was offered 
   expect(told.map((one) => one.news)).toEqual([{ kind: "notice", text: holding(ids.dead, "is continued by chat") }]);
 });
 
-it("[RE188] once that chat has taken it, it is listed as continued by it and not as unfinished; when that chat is over it is free", async () => {
+it("once that chat has taken it, it is listed as continued by it and not as unfinished; when that chat is over it is free", async () => {
   const home = anOfferedHome();
   offer(home, "taken");
   expect((await home.shim("sessions")).out).toMatch(/bbbb2222 +ended +continued by chat aaaa1111/);
@@ -75,7 +75,7 @@ it("[RE188] once that chat has taken it, it is listed as continued by it and not
   expect(free).not.toContain("by chat");
 });
 
-it("[RE184] `shim up` shows what died on another machine, with the command that continues it here", async () => {
+it("`shim up` shows what died on another machine, with the command that continues it here", async () => {
   const machines = await twoCliHomes(() => undefined);
   const { here, there } = machines;
   await loseSession(machines, () => sync(there));
@@ -84,7 +84,7 @@ it("[RE184] `shim up` shows what died on another machine, with the command that 
   expect(out).toMatch(/bbbb2222 {2}\S+ {2}fix the parser {2}died on desk, .* ago: shim resume bbbb2222\n/);
 });
 
-it("[CL301] of a session that a living chat has taken `shim resume` says which chat, where, since when and what to do, and starts nothing", async () => {
+it("of a session that a living chat has taken `shim resume` says which chat, where, since when and what to do, and starts nothing", async () => {
   const home = aSeededHome();
   offer(home, "taken");
   const said = holding(
@@ -111,7 +111,7 @@ function offeredAfter(change: (sql: Sql, at: number) => void): readonly string[]
 
 const sighting = { id: ids.dead, client: "claude-code", origin: "resume", owner: null, isAlive: true } as const;
 
-it("[CL67] the status line names an offered session until it is resumed, taken elsewhere, finished or dismissed", () => {
+it("the status line names an offered session until it is resumed, taken elsewhere, finished or dismissed", () => {
   const ends: Record<string, Parameters<typeof offeredAfter>[0]> = {
     resumed: (sql, at) => void sessions.recordSighting(sql, at, sighting),
     finished: (sql, at) => sessions.end(sql, at, ids.dead, "finished"),

@@ -38,7 +38,7 @@ async function stallOnce(home: CliHome, type: string, count: number): Promise<vo
   }
 }
 
-it("[EX66] a quiet machine has nothing, and what cannot be judged is named with the cases that it needs", async () => {
+it("a quiet machine has nothing, and what cannot be judged is named with the cases that it needs", async () => {
   const home = aSeededHome();
   expect(await home.shim("report opportunities")).toMatchObject(
     printed(
@@ -50,7 +50,7 @@ it("[EX66] a quiet machine has nothing, and what cannot be judged is named with 
   );
 });
 
-it("[EX66] a finding is a paragraph with its figures and what to do; --json has all of it", async () => {
+it("a finding is a paragraph with its figures and what to do; --json has all of it", async () => {
   const home = aSeededHome();
   dismissOffers(home, 12);
   expect(await home.shim("report opportunities --since 7d")).toMatchObject(
@@ -67,7 +67,7 @@ it("[EX66] a finding is a paragraph with its figures and what to do; --json has 
   ]);
 });
 
-it("[EX66] tasks of the team's coordinator are examined by type", async () => {
+it("tasks of the team's coordinator are examined by type", async () => {
   const home = aCliHome();
   await stallOnce(home, "acme.deploy", 20);
   const { findings } = (await home.json("report opportunities")) as { findings: Finding[] };
@@ -77,7 +77,7 @@ it("[EX66] tasks of the team's coordinator are examined by type", async () => {
   expect((await home.shim("report opportunities")).out).toContain("Tasks of the type acme.deploy stall\n");
 });
 
-it("[EX66] without a coordinator this machine is examined alone, and the reason is printed", async () => {
+it("without a coordinator this machine is examined alone, and the reason is printed", async () => {
   const home = aSeededHome();
   dismissOffers(home, 12);
   writeFileSync(join(home.paths.home, "edge.json"), "{");
@@ -87,7 +87,7 @@ it("[EX66] without a coordinator this machine is examined alone, and the reason 
   rmSync(join(home.paths.home, "edge.json"));
 });
 
-it("[EX67] the metric has the counts of the last run until its window has passed, and no subject", async () => {
+it("the metric has the counts of the last run until its window has passed, and no subject", async () => {
   const home = aSeededHome();
   dismissOffers(home, 12);
   await stallOnce(home, "acme.deploy", 20);

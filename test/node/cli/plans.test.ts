@@ -19,7 +19,7 @@ async function shown(home: CliHome): Promise<Record<string, unknown>[]> {
   return all;
 }
 
-it("[CL45] [CL50] the plan of the documentation is submitted unchanged", async () => {
+it("the plan of the documentation is submitted unchanged", async () => {
   const home = aCliHome();
   const docs = readFileSync(join(import.meta.dirname, "..", "..", "..", "docs", "reference", "cli.md"), "utf8");
   const [, example = ""] = /```yaml\n([\s\S]*?)```/.exec(docs) ?? [];
@@ -34,7 +34,7 @@ it("[CL45] [CL50] the plan of the documentation is submitted unchanged", async (
   expect(test).toMatchObject({ dependsOn, maxAttempts: 5, payload: { command: ["npm", "test"], note } });
 });
 
-it("[CL50] values are those of YAML 1.2 and JSON: no dates, no yes, and tabs as JSON has them", async () => {
+it("values are those of YAML 1.2 and JSON: no dates, no yes, and tabs as JSON has them", async () => {
   const home = aCliHome();
   const text = '[\n\t{"type": "t", "payload": {"day": "2026-11-20", "a\\u0020b": [1, 2.5e1, null, true]}}\n]';
   expect(await plan(home, text)).toMatchObject({ code: 0 });
@@ -44,7 +44,7 @@ it("[CL50] values are those of YAML 1.2 and JSON: no dates, no yes, and tabs as 
   expect(yaml).toMatchObject({ type: "on", payload: ["2026-11-20", "yes", 16, null, 0.5] });
 });
 
-it("[CL50] what is wrong is reported with its line, all of it at once, and nothing is submitted", async () => {
+it("what is wrong is reported with its line, all of it at once, and nothing is submitted", async () => {
   const home = aCliHome();
   for (const [text, why] of [
     ["- type: a\n  ref: [b\n", "plan.yaml, line 3: Flow sequence in block collection"],
@@ -78,7 +78,7 @@ it("[CL50] what is wrong is reported with its line, all of it at once, and nothi
   expect((await home.shim("task list")).out).toBe("No tasks at this machine.\n");
 });
 
-it("[CL50] what would grow without bounds is refused at once: aliases of aliases, nesting, size", async () => {
+it("what would grow without bounds is refused at once: aliases of aliases, nesting, size", async () => {
   const home = aCliHome();
   const laughs = Array.from({ length: 9 }, (_, n) => `    - &a${n + 1} [${`*a${n}, `.repeat(9)}]`);
   const bomb = ["- type: a", "  payload:", "    - &a0 ha", ...laughs].join("\n");
@@ -101,7 +101,7 @@ const graph = [
   { ref: "alone", type: "lint" },
 ];
 
-it("[CL107] the tree of a task has what it waits for with states, and what several wait for once in full", async () => {
+it("the tree of a task has what it waits for with states, and what several wait for once in full", async () => {
   const home = aCliHome();
   await submitPlan(home, graph);
   expect(await home.shim("task tree 4")).toMatchObject({
@@ -118,7 +118,7 @@ it("[CL107] the tree of a task has what it waits for with states, and what sever
   expect(all["tasks"]).toContainEqual(expect.objectContaining({ task: 3, state: "blocked", dependsOn: [1, 2] }));
 });
 
-it("[CL107] parts of a job are below it, and what two wait for is drawn in full only once", async () => {
+it("parts of a job are below it, and what two wait for is drawn in full only once", async () => {
   const home = aCliHome();
   const shared = [
     { ref: "base", type: "build" },
@@ -139,13 +139,13 @@ it("[CL107] parts of a job are below it, and what two wait for is drawn in full 
 `);
 });
 
-it("[CL107] no open task, one that is not there and one that is no number are said", async () => {
+it("no open task, one that is not there and one that is no number are said", async () => {
   const home = aCliHome();
   expect((await home.shim("task tree")).out).toMatch(/^No task is open/);
   expect(await home.codes("task tree 9", "task tree x")).toEqual([3, 2]);
 });
 
-it("[CL107] of more open tasks than are shown the rest is left out, and it is said", async () => {
+it("of more open tasks than are shown the rest is left out, and it is said", async () => {
   const home = aCliHome();
   for (const count of [600, 401])
     await submitPlan(
@@ -166,7 +166,7 @@ files:
 ${Array.from({ length: 40 }, (_, n) => `  - path: m${n % 8}/f${n}.ts`).join("\n")}
 `;
 
-it("[CL55] a complex job is estimated, and submitted as parts with their join", async () => {
+it("a complex job is estimated, and submitted as parts with their join", async () => {
   const home = aCliHome();
   write(home.project, { "job.yaml": job });
   const estimated = /^Complexity \d+ of 10 \(split above 8\): files 40 \(\+3\.0\)/;
@@ -180,7 +180,7 @@ it("[CL55] a complex job is estimated, and submitted as parts with their join", 
   expect(await home.json("task list --parent", String(task))).toMatchObject({ tasks });
 });
 
-it("[CL55] a simple one is one task; where it is asked for it is split; the same key is the same job", async () => {
+it("a simple one is one task; where it is asked for it is split; the same key is the same job", async () => {
   const home = aCliHome();
   write(home.project, { "job.json": JSON.stringify({ title: "a typing error", files: [{ path: "a.md" }] }) });
   const one = await home.shim("task jobs submit job.json --type docs --dedupe-key k");
@@ -190,7 +190,7 @@ it("[CL55] a simple one is one task; where it is asked for it is split; the same
   expect(split.out).toContain("it joins 4 parts (analyse");
 });
 
-it("[CL163] an error in the file is reported with its line, and wrong options are not sent", async () => {
+it("an error in the file is reported with its line, and wrong options are not sent", async () => {
   const home = aCliHome();
   for (const [text, options, why] of [
     ["title: a\nfiles:\n  - path: ../b\n", "", "line 3: files.0.path: a path is relative"],

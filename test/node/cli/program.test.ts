@@ -19,7 +19,7 @@ import {
   type CliHome,
 } from "#harness/machine/cli-home.ts";
 
-it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and do nothing", async () => {
+it("wrong commands, options and arguments answer 2, say what is wrong and do nothing", async () => {
   const home = aCliHome();
   const others = ["sessions show", "sessions --limit 0", "sessions search x --since soon", "pause soonish"];
   for (const command of ["nonsense", "sessions --what", ...others])
@@ -42,7 +42,7 @@ it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and 
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
-it("[CL251] of two values of one option none is dropped: it is wrong usage, and the same value twice is one @night", async () => {
+it("of two values of one option none is dropped: it is wrong usage, and the same value twice is one @night", async () => {
   const home = aCliHome();
   const commands = withSubcommands(await build(new Cli(home.io()), () => undefined));
   const refused = await home.shim("worker --type a --type b -- true");
@@ -61,14 +61,14 @@ it("[CL251] of two values of one option none is dropped: it is wrong usage, and 
   expect((await home.shim("sessions --limit 3 --limit 3")).code).toBe(0);
 });
 
-it("[CL253] a setting that does not exist is answered with a similar one", async () => {
+it("a setting that does not exist is answered with a similar one", async () => {
   const home = aCliHome();
   expect(await home.shim("config set recoverry ask")).toMatchObject(failed(2, "Did you mean recovery?"));
   expect(await home.shim("config get everyMs")).toMatchObject(failed(2, "Did you mean checkpoint.everyMs?"));
   expect((await home.shim("config set nothing-like-it 1")).err).not.toContain("Did you mean");
 });
 
-it("[CL2] [CL79] an unknown id answers 3 and says how to list, an ambiguous one 2 with what each candidate is", async () => {
+it("an unknown id answers 3 and says how to list, an ambiguous one 2 with what each candidate is", async () => {
   const home = aSeededHome();
   expect(await home.shim("sessions show zzzz")).toMatchObject(failed(3, "`shim sessions` lists them"));
   const both = await home.shim("sessions show bbbb --json");
@@ -85,7 +85,7 @@ it("[CL2] [CL79] an unknown id answers 3 and says how to list, an ambiguous one 
   expect((await home.shim("restore cp_zz")).err).toContain("there is no session or checkpoint");
 });
 
-it("[CL3] colours are in a terminal only, and NO_COLOR switches them off", async () => {
+it("colours are in a terminal only, and NO_COLOR switches them off", async () => {
   const home = aSeededHome();
   const screen = { isTty: true };
   expect((await home.shimWith(screen, "up --once")).out).toContain("\u001b[");
@@ -98,7 +98,7 @@ it("[CL3] colours are in a terminal only, and NO_COLOR switches them off", async
 
 const shown = ["sessions", `sessions show ${ids.dead}`, `sessions show ${ids.dead} --stored`, "up --once"];
 
-it("[CL4] stored texts cannot move the cursor, set the title or turn the text around", async () => {
+it("stored texts cannot move the cursor, set the title or turn the text around", async () => {
   const home = aSeededHome();
   const hostile = "\u001b]0;owned\u0007\u001b[2Jboo\u202e\u009b31m";
   home.runtime.store.write((sql) => sql.run("UPDATE sessions SET title = ? WHERE id = ?", hostile, ids.dead));
@@ -110,7 +110,7 @@ it("[CL4] stored texts cannot move the cursor, set the title or turn the text ar
   }
 });
 
-it("[CL4] of stored texts no colour, no hidden text and no invisible character is shown, also in a terminal", async () => {
+it("of stored texts no colour, no hidden text and no invisible character is shown, also in a terminal", async () => {
   const home = aSeededHome();
   const hostile = "\u001b[8mhid\u001b[31mden\u200b\u2060\ufeff\u{e0041}\ue123[31m";
   home.runtime.store.write((sql) => sql.run("UPDATE sessions SET title = ? WHERE id = ?", hostile, ids.dead));
@@ -126,7 +126,7 @@ it("[CL4] of stored texts no colour, no hidden text and no invisible character i
   expect(out).not.toContain("\u200b");
 });
 
-it("[CL5] broken storage and bugs answer 1 with one line; the stack is only for SHIM_DEBUG=1", async () => {
+it("broken storage and bugs answer 1 with one line; the stack is only for SHIM_DEBUG=1", async () => {
   const home = aCliHome();
   const message = "the disk is full; free some space";
   const full = { makeRuntime: throwing(new StoreError("store_full", message)) };
@@ -139,7 +139,7 @@ it("[CL5] broken storage and bugs answer 1 with one line; the stack is only for 
   expect(loud.err).toContain("program.test.ts");
 });
 
-it("[CL162] a file that cannot be used is no bug: its path and what to do, exit code 1", async () => {
+it("a file that cannot be used is no bug: its path and what to do, exit code 1", async () => {
   const home = aSeededHome();
   const file = join(home.folder, "file");
   writeFileSync(file, "");
@@ -164,7 +164,7 @@ function systemError(code: string, more: object): Error {
   return Object.assign(new Error(`${code}: said`), { code, ...more });
 }
 
-it("[CL162] what the system reports of a file is shown with the path and an advice; other errors stay bugs", () => {
+it("what the system reports of a file is shown with the path and an advice; other errors stay bugs", () => {
   const told = (code: string): string | null =>
     fileErrorText(systemError(code, { syscall: "open", path: "/a/b" }), "/home/shim");
   expect(told("EROFS")).toBe("/a/b: the file system is read-only; name another path (EROFS: said)");
@@ -182,7 +182,7 @@ it("[CL162] what the system reports of a file is shown with the path and an advi
   for (const other of [new Error("oops"), "oops", ...others]) expect(fileErrorText(other, "/home/shim")).toBeNull();
 });
 
-it("[CL7] every command answers with one JSON document under --json @night", async () => {
+it("every command answers with one JSON document under --json @night", async () => {
   const home = aSeededHome();
   const checkpoint = checkpointOf(home, ids.dead);
   const [dead, elsewhere] = [ids.dead, ids.elsewhere];
@@ -205,7 +205,7 @@ it("[CL7] every command answers with one JSON document under --json @night", asy
   }
 });
 
-it("[CL8] on a fresh machine reading commands answer that there is nothing, and create nothing", async () => {
+it("on a fresh machine reading commands answer that there is nothing, and create nothing", async () => {
   const home = aCliHome();
   expect(await home.shim("up --once")).toMatchObject(
     printed("Nothing is stored on this machine yet.", "shim init", "shim demo"),
@@ -227,7 +227,7 @@ function damage(home: CliHome): void {
   closeSync(file);
 }
 
-it("[CL27] the command that finds a damaged store, and each later one, report it on stderr until it is acknowledged; without a backup they name none", async () => {
+it("the command that finds a damaged store, and each later one, report it on stderr until it is acknowledged; without a backup they name none", async () => {
   const home = aSeededHome();
   damage(home);
   const ran = await home.shim("sessions");
@@ -244,7 +244,7 @@ it("[CL27] the command that finds a damaged store, and each later one, report it
   expect((await home.shim("sessions")).err).toBe("");
 });
 
-it("[CL27] commands that show notices in their answer, and those that open no store, do not repeat them", async () => {
+it("commands that show notices in their answer, and those that open no store, do not repeat them", async () => {
   const home = aCliHome();
   home.runtime.store.write((sql) => notices.add(sql, home.now, "x", "the store was damaged"));
   for (const command of ["up --once", "doctor", "config path"])
@@ -252,7 +252,7 @@ it("[CL27] commands that show notices in their answer, and those that open no st
   expect((await home.shim("sessions show nope")).err).toContain("NOTICE: the store was damaged");
 });
 
-it("[CL27] looking for notices makes no store, and adds nothing to an error of the store", async () => {
+it("looking for notices makes no store, and adds nothing to an error of the store", async () => {
   const home = aCliHome();
   expect((await home.shim("sessions")).err).toBe("");
   expect(existsSync(home.paths.home)).toBe(false);
@@ -263,7 +263,7 @@ it("[CL27] looking for notices makes no store, and adds nothing to an error of t
 
 const T0 = 1_700_000_000_000;
 
-it("[CL21] durations are numbers with units, one after the other; anything else is none", () => {
+it("durations are numbers with units, one after the other; anything else is none", () => {
   const good: [string, number][] = [
     ["90s", 90_000],
     ["15m", 900_000],
@@ -280,7 +280,7 @@ it("[CL21] durations are numbers with units, one after the other; anything else 
     expect([text, parseDuration(text)]).toEqual([text, null]);
 });
 
-it("[CL21] a moment is so long ago, a day from its first to its last moment, or ISO 8601", () => {
+it("a moment is so long ago, a day from its first to its last moment, or ISO 8601", () => {
   expect(parseTime("2h", T0)).toBe(T0 - 7_200_000);
   expect(parseTime("2023-11-14", T0)).toBe(new Date(2023, 10, 14).getTime());
   expect(parseTime("2023-11-14T22:13:20Z", T0)).toBe(T0);
@@ -289,7 +289,7 @@ it("[CL21] a moment is so long ago, a day from its first to its last moment, or 
   }
 });
 
-it("[CL21] times are shown as the machine's own time zone has them, and can be read again", () => {
+it("times are shown as the machine's own time zone has them, and can be read again", () => {
   const text = localTime(T0);
   expect(text).toMatch(/^2023-11-1[45] \d{2}:\d{2}:20$/);
   expect(parseTime(text.replace(" ", "T"), 0)).toBe(T0);

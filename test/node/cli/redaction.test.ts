@@ -23,7 +23,7 @@ it.each([
   ["team", "state", "set", "db_password", password],
   ["task", "submit", "build", "--payload", JSON.stringify({ env: { API_TOKEN: token, DB_PASSWORD: password } })],
   ["task", "submit", "build", "--tag", token],
-])("[RD12] what `shim %s %s %s` stores holds no secret", async (...argv) => {
+])("what `shim %s %s %s` stores holds no secret", async (...argv) => {
   const home = aCliHome();
   const ran = await home.shim(...argv);
   const bytes = bytesBelow(home.paths.home);
@@ -32,7 +32,7 @@ it.each([
   if (ran.code === 0) expect(ran.err).toMatch(/Secrets removed: \d/);
 });
 
-it("[RD12] a graph of tasks from a file holds no secret, and the rest of it stays", async () => {
+it("a graph of tasks from a file holds no secret, and the rest of it stays", async () => {
   const home = aCliHome();
   const file = join(home.project, "plan.yaml");
   writeFileSync(file, `- type: deploy\n  payload: {password: "${password}", to: staging}\n`);
@@ -41,7 +41,7 @@ it("[RD12] a graph of tasks from a file holds no secret, and the rest of it stay
   expect(bytesBelow(home.paths.home)).toContain("staging");
 });
 
-it("[RD12] a key is redacted alike where it is set and where it is read", async () => {
+it("a key is redacted alike where it is set and where it is read", async () => {
   const home = aCliHome();
   await home.shim("team state set", token, '"here"');
   expect((await home.shim("team state get", token)).out).toBe('"here"\n');

@@ -37,7 +37,7 @@ async function withSnapshot(): Promise<{ home: CliHome; id: string; short: strin
   return { home, id, short: home.runtime.store.read((sql) => shortCheckpointId(sql, id), "") };
 }
 
-it("[CL263] [CL302] [GS70] [GS71] without a flag the files are put back in place, with a copy of what they replace @night", async () => {
+it("without a flag the files are put back in place, with a copy of what they replace @night", async () => {
   const { home, id, short } = await withSnapshot();
   write(home.project, { "a.txt": "three\n", "later.txt": "kept\n" });
   expect(await home.shim("restore", short, "--diff")).toMatchObject(
@@ -75,7 +75,7 @@ it("[CL263] [CL302] [GS70] [GS71] without a flag the files are put back in place
   expect(textsOf(home.project, "a.txt")).toEqual(["two\n"]);
 });
 
-it("[CL264] a session, or nothing at all, stands for its newest saved files; names of files restore those alone @night", async () => {
+it("a session, or nothing at all, stands for its newest saved files; names of files restore those alone @night", async () => {
   const { home, id } = await withSnapshot();
   write(home.project, { "a.txt": "two\n", "d/b.txt": "two\n" });
   home.now += 1_000;
@@ -95,7 +95,7 @@ it("[CL264] a session, or nothing at all, stands for its newest saved files; nam
   expect((await home.shimWith({ cwd: home.other }, "restore --yes")).code).toBe(3);
 });
 
-it("[GS72] what stands in the way is named, and stays @night", async () => {
+it("what stands in the way is named, and stays @night", async () => {
   const { home, short } = await withSnapshot();
   rmSync(join(home.project, "a.txt"));
   write(home.project, { "a.txt/inner": "mine\n" });
@@ -104,7 +104,7 @@ it("[GS72] what stands in the way is named, and stays @night", async () => {
   expect(readFileSync(join(home.project, "a.txt", "inner"), "utf8")).toBe("mine\n");
 });
 
-it("[GS72] a folder that is a link now leads no file out of the project @night", async () => {
+it("a folder that is a link now leads no file out of the project @night", async () => {
   const { home } = await withSnapshot();
   write(home.project, { "d/b.txt": "two\n" });
   home.now += 1_000;
@@ -120,7 +120,7 @@ it("[GS72] a folder that is a link now leads no file out of the project @night",
   expect(contents(home.other)).toEqual({});
 });
 
-it("[CL13] the files of a checkpoint come into a folder that is named @night", async () => {
+it("the files of a checkpoint come into a folder that is named @night", async () => {
   const { home, id } = await withSnapshot();
   const into = join(home.folder, "back");
   const back = await home.json("restore", id, "--into", "../back");
@@ -128,7 +128,7 @@ it("[CL13] the files of a checkpoint come into a folder that is named @night", a
   expect(readFileSync(join(into, "a.txt"), "utf8")).toBe("two\n");
 });
 
-it("[CL156] never over what is there, and wrong usage changes nothing @night", async () => {
+it("never over what is there, and wrong usage changes nothing @night", async () => {
   const { home, id } = await withSnapshot();
   write(join(home.folder, "full"), { mine: "x" });
   const full = await home.shim("restore", id, "--into", "../full", "--json");
@@ -137,7 +137,7 @@ it("[CL156] never over what is there, and wrong usage changes nothing @night", a
   expect(await home.codes(...wrong)).toEqual([2, 3]);
 });
 
-it("[CL13] a checkpoint without files says why, and names the session's newest that has them @night", async () => {
+it("a checkpoint without files says why, and names the session's newest that has them @night", async () => {
   const { home, id } = await withSnapshot();
   const set = (state: string, reason: string | null): void =>
     void home.runtime.store.write((sql) =>
@@ -196,7 +196,7 @@ function loseAChat(machines: CliMachines): Promise<void> {
   return loseSession(machines, () => takePending(runtime, [ids.dead], new AbortController().signal));
 }
 
-it("[CL131] [RE28] the brief names the command that restores the files of another machine's session @night", async () => {
+it("the brief names the command that restores the files of another machine's session @night", async () => {
   const pair = await aPair();
   const { there, here } = pair;
   await loseAChat(pair);
@@ -230,7 +230,7 @@ it("[CL131] [RE28] the brief names the command that restores the files of anothe
   expect(textsOf(here.project, "a.txt", "b.txt")).toEqual(["not committed\n", "new\n"]);
 });
 
-it("[CL151] it says why not: another folder, a missing commit, no answer, an unknown id @night", async () => {
+it("it says why not: another folder, a missing commit, no answer, an unknown id @night", async () => {
   const pair = await aPair();
   const { server, there, here } = pair;
   write(there.project, { "a.txt": "second\n" });
@@ -254,7 +254,7 @@ it("[CL151] it says why not: another folder, a missing commit, no answer, an unk
   expect((await here.shim("restore", ids.dead, "--yes")).code).toBe(0);
 });
 
-it("[RE28] [SY86] a brief claims no files that did not arrive, and says why they did not @night", async () => {
+it("a brief claims no files that did not arrive, and says why they did not @night", async () => {
   const pair = await aPair(200);
   const { there, here } = pair;
   await loseAChat(pair);

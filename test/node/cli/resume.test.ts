@@ -38,7 +38,7 @@ function withTranscript(home: CliHome, text = `${JSON.stringify({ type: "user", 
   home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcriptPath = ? WHERE id = ?", path, ids.dead));
 }
 
-it("[CL9] without a session the one that died in this project is meant; outside a terminal its brief is printed", async () => {
+it("without a session the one that died in this project is meant; outside a terminal its brief is printed", async () => {
   const home = aSeededHome();
   expect(await home.shim("resume")).toMatchObject(printed(ids.dead, "fix the parser"));
   expect(home.started).toEqual([]);
@@ -49,13 +49,13 @@ it("[CL9] without a session the one that died in this project is meant; outside 
   expect(home.started).toEqual([]);
 });
 
-it("[CL9] where nothing died here it answers 3 and says how many did elsewhere", async () => {
+it("where nothing died here it answers 3 and says how many did elsewhere", async () => {
   const home = aSeededHome();
   expect(await home.shimWith({ cwd: home.folder }, "resume")).toMatchObject(failed(3, "2 elsewhere"));
   expect((await home.shimWith({ cwd: "/" }, "resume")).err).toContain("unfinished here");
 });
 
-it("[CL152] several are listed with numbers: asked for in a terminal, else answered with 2", async () => {
+it("several are listed with numbers: asked for in a terminal, else answered with 2", async () => {
   const home = aSeededHome();
   home.now += 1;
   addSession(home, { id: "dddd", pid: 500 });
@@ -69,7 +69,7 @@ it("[CL152] several are listed with numbers: asked for in a terminal, else answe
   expect(home.started).toHaveLength(1);
 });
 
-it("[CL12] a session with a whole transcript is resumed by Claude Code, in its own folder", async () => {
+it("a session with a whole transcript is resumed by Claude Code, in its own folder", async () => {
   const home = aSeededHome();
   withTranscript(home);
   expect((await home.shimWith({ ...terminal, cwd: "/" }, "resume bbbb2")).code).toBe(0);
@@ -77,7 +77,7 @@ it("[CL12] a session with a whole transcript is resumed by Claude Code, in its o
   expect(recoveryOf(home)?.recovery).toBeNull();
 });
 
-it("[CL154] [CA53] without a whole transcript a new chat gets the brief, and the offer once it has begun", async () => {
+it("without a whole transcript a new chat gets the brief, and the offer once it has begun", async () => {
   const home = aSeededHome();
   const startProcess: Io["startProcess"] = async (start) => {
     home.started.push(start);
@@ -96,7 +96,7 @@ it("[CL154] [CA53] without a whole transcript a new chat gets the brief, and the
   );
 });
 
-it("[CA50] another client gets the brief in a new chat, and the session once its own id is known", async () => {
+it("another client gets the brief in a new chat, and the session once its own id is known", async () => {
   const home = aSeededHome();
   withTranscript(home);
   const startProcess: Io["startProcess"] = async (start) => {
@@ -114,7 +114,7 @@ it("[CA50] another client gets the brief in a new chat, and the session once its
   expect(unknown).toMatchObject(failed(2, "Allowed choices are claude-code, codex"));
 });
 
-it("[CA50] when no chat of the other client begins, the session stays on offer", async () => {
+it("when no chat of the other client begins, the session stays on offer", async () => {
   const home = aSeededHome();
   withTranscript(home);
   expect((await home.shimWith(terminal, `resume --in codex ${ids.dead}`)).code).toBe(0);
@@ -125,7 +125,7 @@ function unstarted(why: Error): Partial<Io> {
   return { ...terminal, startProcess: () => Promise.reject(why) };
 }
 
-it("[CL154] when the client cannot be started, or the new chat never begins, nothing has changed @night", async () => {
+it("when the client cannot be started, or the new chat never begins, nothing has changed @night", async () => {
   const home = aSeededHome();
   const missing = Object.assign(new Error("spawn claude ENOENT"), { code: "ENOENT" });
   const ran = await home.shimWith(unstarted(missing), "resume", ids.dead);
@@ -142,7 +142,7 @@ it("[CL154] when the client cannot be started, or the new chat never begins, not
   expect(recoveryOf(home)?.recovery).toBeNull();
 });
 
-it("[CL155] a session that runs, one of another client and one whose folder is gone are not started @night", async () => {
+it("a session that runs, one of another client and one whose folder is gone are not started @night", async () => {
   const home = aSeededHome();
   expect(await home.shimWith(terminal, "resume aaaa")).toMatchObject(failed(1, "still running (pid 100)"));
   addSession(home, { id: "dddd", pid: 500, client: "claude-ai" });
@@ -155,7 +155,7 @@ it("[CL155] a session that runs, one of another client and one whose folder is g
   expect(home.started).toEqual([]);
 });
 
-it("[CL9] what is in the spool or in the transcript only is in the brief; a store that takes nothing gives one without", async () => {
+it("what is in the spool or in the transcript only is in the brief; a store that takes nothing gives one without", async () => {
   const home = aSeededHome();
   append(home.paths.spool, {
     at: home.now,
@@ -173,7 +173,7 @@ it("[CL9] what is in the spool or in the transcript only is in the brief; a stor
   });
 });
 
-it("[CL153] --dismiss and --undo remove a session from the offers and put it back", async () => {
+it("--dismiss and --undo remove a session from the offers and put it back", async () => {
   const home = aSeededHome();
   expect((await home.shim("resume --undo", ids.dead)).code).toBe(1);
   const titled = `"work of bbbb" (${ids.dead})`;
@@ -197,7 +197,7 @@ async function aPair(): Promise<CliMachines> {
   return machines;
 }
 
-it("[RE27] what is not here is searched on the other machines: by id, by its beginning, or the newest of this project @night", async () => {
+it("what is not here is searched on the other machines: by id, by its beginning, or the newest of this project @night", async () => {
   const { here } = await aPair();
   for (const asked of [[ids.dead], [ids.dead.slice(0, 8)], []]) {
     const ran = await here.shim("resume", ...asked);
@@ -211,7 +211,7 @@ it("[RE27] what is not here is searched on the other machines: by id, by its beg
   expect((await here.shim("resume nope")).code).toBe(3);
 });
 
-it("[RE27] of a session of another machine rescue, fork and show say which machine has it and what works here @night", async () => {
+it("of a session of another machine rescue, fork and show say which machine has it and what works here @night", async () => {
   const { here } = await aPair();
   for (const asked of ["rescue", "fork --list", "sessions show"]) {
     const ran = await here.shim(`${asked} ${ids.dead}`);
@@ -220,7 +220,7 @@ it("[RE27] of a session of another machine rescue, fork and show say which machi
   }
 });
 
-it("[RE116] [RE26] it starts a new chat in the project's folder and records it; one that never begins changes nothing @night", async () => {
+it("it starts a new chat in the project's folder and records it; one that never begins changes nothing @night", async () => {
   const { here } = await aPair();
   const note = () => here.runtime.store.read((sql) => noteOf(sql, ids.dead), null);
   const never = await here.shimWith(terminal, "resume", ids.dead);
@@ -239,7 +239,7 @@ it("[RE116] [RE26] it starts a new chat in the project's folder and records it; 
   expect(note()).toMatchObject({ action: "taken", by: start?.args[1] });
 });
 
-it("[RE104] one whose chat lives, that was finished or is continued elsewhere, or has no project here, is not started", async () => {
+it("one whose chat lives, that was finished or is continued elsewhere, or has no project here, is not started", async () => {
   const { here, there, server } = await aPair();
   const elsewhere = await here.shimWith({ ...terminal, cwd: here.other }, "resume", ids.dead);
   expect(elsewhere.code).toBe(1);
@@ -261,7 +261,7 @@ it("[RE104] one whose chat lives, that was finished or is continued elsewhere, o
   expect(here.started).toEqual([]);
 });
 
-it("[RE103] while the coordinator does not answer nothing is started, and this is said", async () => {
+it("while the coordinator does not answer nothing is started, and this is said", async () => {
   const { here, server } = await aPair();
   await here.shim("resume");
   server.isDown = true;
@@ -272,7 +272,7 @@ it("[RE103] while the coordinator does not answer nothing is started, and this i
   expect(here.started).toEqual([]);
 });
 
-it("[RE26] [RE102] --undo returns it for all machines, --dismiss is of this one @night", async () => {
+it("--undo returns it for all machines, --dismiss is of this one @night", async () => {
   const { here, there, server } = await aPair();
   expect((await here.shim("resume --dismiss", ids.dead)).out).toContain("is not offered on this machine any more");
   expect((await here.shim("resume --undo", ids.dead)).out).toContain("counts as incomplete again");
@@ -306,7 +306,7 @@ it("[RE26] [RE102] --undo returns it for all machines, --dismiss is of this one 
   expect(there.runtime.store.read((sql) => sessions.get(sql, ids.dead), null)).toMatchObject({ recovery: null });
 });
 
-it("[RE102] on a machine that has joined no workspace there are no other machines", async () => {
+it("on a machine that has joined no workspace there are no other machines", async () => {
   const home = aCliHome();
   expect(await home.shim("sessions --all-machines")).toMatchObject(
     printed("Other machines: none. This machine has not joined a workspace"),

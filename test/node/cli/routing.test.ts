@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 
-it("[RT34] without a routed attempt the report says so", async () => {
+it("without a routed attempt the report says so", async () => {
   const home = aCliHome();
   expect((await home.shim("task routing")).out).toContain("No routed attempt has ended.");
   expect((await home.shim("task routing fix")).out).toContain("No routed attempt has ended.");
@@ -26,7 +26,7 @@ function doTask(home: CliHome, reported: Pick<InputOf<"tasks.ack">, "ran" | "rou
   call("tasks.ack", { self, task: held?.task ?? 0, claim: held?.claim ?? 0, usage, ...reported });
 }
 
-it("[RT34] a routed type has its tiers and what an accepted task costs", async () => {
+it("a routed type has its tiers and what an accepted task costs", async () => {
   const home = aCliHome();
   const tier = { tier: "small", model: "claude-haiku-5-5", effort: null, band: "usual" } as const;
   doTask(home, { route: { ...tier, reason: "chosen", isCounted: true } });
@@ -36,7 +36,7 @@ it("[RT34] a routed type has its tiers and what an accepted task costs", async (
   expect((await home.shim("task estimate fix")).out).toContain("1 routed tasks of the type fix cost $0.0025");
 });
 
-it("[RT23] [RT34] the models of a type without a route are shown, and are no report of routing", async () => {
+it("the models of a type without a route are shown, and are no report of routing", async () => {
   const home = aCliHome();
   doTask(home, { ran: { model: "claude-opus-5-5", effort: null, source: "default" } });
   expect((await home.shim("task routing")).out).toContain("No routed attempt has ended.");

@@ -14,7 +14,7 @@ async function list(home: CliHome): Promise<OutputOf<"schedules.list">["schedule
   return ((await home.json("task schedules list")) as unknown as OutputOf<"schedules.list">).schedules;
 }
 
-it("[SD17] a schedule is created with the options of a task, and its next three times are printed", async () => {
+it("a schedule is created with the options of a task, and its next three times are printed", async () => {
   const home = aCliHome();
   expect((await home.shim("task schedules list")).out).toBe("No schedules.\n");
   const options = '--payload {"x":1} --priority 7 --capability gpu --delay 30s --tag a --overlap submit';
@@ -35,7 +35,7 @@ it("[SD17] a schedule is created with the options of a task, and its next three 
   expect(local.schedule.timeZone).toBe(new Intl.DateTimeFormat().resolvedOptions().timeZone);
 });
 
-it("[SD17] schedules are listed with the next time and the last result, their tasks with the schedule", async () => {
+it("schedules are listed with the next time and the last result, their tasks with the schedule", async () => {
   const home = aCliHome();
   await create(home);
   await submit(home, "lint");
@@ -53,7 +53,7 @@ it("[SD17] schedules are listed with the next time and the last result, their ta
   expect((await home.shim("task schedules list")).out).toContain("skipped 73 min ago: task 2 has not ended");
 });
 
-it("[SD17] a schedule is paused, resumed, run and deleted by its name", async () => {
+it("a schedule is paused, resumed, run and deleted by its name", async () => {
   const home = aCliHome();
   await create(home);
   expect((await home.shim("task schedules pause nightly")).out).toBe("Schedule nightly is paused.\n");
@@ -69,7 +69,7 @@ it("[SD17] a schedule is paused, resumed, run and deleted by its name", async ()
   expect(await create(home)).toMatchObject(failed(1, "there is a schedule nightly already"));
 });
 
-it("[SD17] [SD2] what is no schedule is wrong usage, with the reason", async () => {
+it("what is no schedule is wrong usage, with the reason", async () => {
   const home = aCliHome();
   await home.misuses("task schedules add --type build", [
     [["0 0 3 * * *"], "no field for seconds"],

@@ -40,7 +40,7 @@ function aRig(more: Partial<Io> = {}): Rig {
   return rig;
 }
 
-it("[SU15] install writes the unit with absolute paths and starts it; status and uninstall know it", async () => {
+it("install writes the unit with absolute paths and starts it; status and uninstall know it", async () => {
   const rig = aRig();
   expect(await rig.shim("status")).toMatchObject({ code: 0, out: "Not installed: `shim worker service install`.\n" });
   const shown = await rig.shim("install --dry-run");
@@ -71,7 +71,7 @@ it("[SU15] install writes the unit with absolute paths and starts it; status and
   expect((await rig.shim("uninstall --yes")).code).toBe(3);
 });
 
-it("[SU15] nothing is changed without consent, a supervisor runs, the settings are wrong or the user's systemd does not answer", async () => {
+it("nothing is changed without consent, a supervisor runs, the settings are wrong or the user's systemd does not answer", async () => {
   const rig = aRig();
   expect(await rig.shim("install")).toMatchObject(failed(1, /--yes/));
   rig.broken = "show-environment";
@@ -94,7 +94,7 @@ it("[SU15] nothing is changed without consent, a supervisor runs, the settings a
   expect(existsSync(asked.unit)).toBe(false);
 });
 
-it("[SU15] a file of the user's own is neither replaced nor removed; what systemctl refuses is said", async () => {
+it("a file of the user's own is neither replaced nor removed; what systemctl refuses is said", async () => {
   const rig = aRig();
   mkdirSync(dirname(rig.unit), { recursive: true });
   writeFileSync(rig.unit, "[Unit]\n");
@@ -107,7 +107,7 @@ it("[SU15] a file of the user's own is neither replaced nor removed; what system
   expect(await other.shim("install --yes")).toMatchObject(failed(1, /enable --now shim\.service: Failed to connect/));
 });
 
-it("[SU15] where there is no systemd nothing is written", async () => {
+it("where there is no systemd nothing is written", async () => {
   const machine = { ...aCliHome().io().machine, platform: "darwin" as const, homedir: temporaryFolder() };
   const rig = aRig({ machine });
   expect(await rig.shim("install --yes")).toMatchObject(failed(1, /systemctl was not found: nothing was changed/));
@@ -127,7 +127,7 @@ function facts(): Parameters<typeof systemdUnit>[0] {
   return { launch, home: folder, path: `/usr/bin:${folder}`, stopSeconds: 95 };
 }
 
-it.skipIf(!hasSystemd)("[SU15] systemd accepts the unit, with any path (needs systemd-analyze)", () => {
+it.skipIf(!hasSystemd)("systemd accepts the unit, with any path (needs systemd-analyze)", () => {
   const unit = join(temporaryFolder(), "shim.service");
   for (const [text, status] of [
     [systemdUnit(facts()), 0],

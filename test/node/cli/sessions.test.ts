@@ -25,7 +25,7 @@ function statesOf(json: Record<string, unknown>): Record<string, string> {
   return Object.fromEntries(list.map((one) => [one.id, stateText(one)]));
 }
 
-it("[CL25] each session has one state, with why", async () => {
+it("each session has one state, with why", async () => {
   const home = aSeededHome();
   addSession(home, { id: "dddd", pid: 500, entries: [] });
   addSession(home, { id: "eeee", pid: 600 });
@@ -43,7 +43,7 @@ it("[CL25] each session has one state, with why", async () => {
   expect(Object.keys(statesOf(dead.json())).toSorted()).toEqual([ids.dead, ids.elsewhere]);
 });
 
-it("[CA19] [CA43] what a client did not report of a chat's end is seen before anything has stored it", async () => {
+it("what a client did not report of a chat's end is seen before anything has stored it", async () => {
   const home = aCliHome();
   const turn: JournalEntry[] = [{ kind: "prompt", text: "say hello" }, { kind: "turn_end" }];
   const detachments = { over: "stdin_end", gone: null, killed: "client_gone", working: "stdin_end" };
@@ -63,7 +63,7 @@ it("[CA19] [CA43] what a client did not report of a chat's end is seen before an
   expect(home.runtime.store.read((sql) => sessions.get(sql, "over"), null)).toMatchObject({ endedAt: null });
 });
 
-it("[CL25] [CL82] sessions are listed newest first, for people with short ids and ages, filtered by project and limit", async () => {
+it("sessions are listed newest first, for people with short ids and ages, filtered by project and limit", async () => {
   const home = aSeededHome();
   const text = (await home.shim("sessions")).out;
   expect(text).toMatch(/^ID +STATE +DETAIL +CLIENT +SEEN +SAVED +CHECKPOINTS +PROJECT +TITLE\n/);
@@ -77,7 +77,7 @@ it("[CL25] [CL82] sessions are listed newest first, for people with short ids an
 });
 
 it.each([80, 100, 120, 160])(
-  "[CL240] in %i columns the list has titles of wide characters, and paths give way",
+  "in %i columns the list has titles of wide characters, and paths give way",
   async (columns) => {
     const home = aSeededHome();
     const project = join(home.folder, "customers", "a-customer-with-a-long-name", "projects", "the-project");
@@ -112,7 +112,7 @@ function addTraces(home: CliHome): void {
   expect(offer(runtime, ids.alive, { project: home.project })?.brief.from.session.id).toBe(ids.dead);
 }
 
-it("[CL22] `sessions show --stored` shows every row that is stored of a session, with its texts in full", async () => {
+it("`sessions show --stored` shows every row that is stored of a session, with its texts in full", async () => {
   const home = aSeededHome();
   addTraces(home);
   const long = "word ".repeat(1_000);
@@ -132,7 +132,7 @@ it("[CL22] `sessions show --stored` shows every row that is stored of a session,
   );
 });
 
-it("[CL14] `sessions show` gives one timeline of journal, signals, checkpoints, snapshots, crash and recovery in the order of time", async () => {
+it("`sessions show` gives one timeline of journal, signals, checkpoints, snapshots, crash and recovery in the order of time", async () => {
   const home = aSeededHome();
   addTraces(home);
   const ran = await home.json("sessions show", ids.dead);
@@ -151,7 +151,7 @@ it("[CL14] `sessions show` gives one timeline of journal, signals, checkpoints, 
   );
 });
 
-it("[CL14] every kind of journal entry has its words", () => {
+it("every kind of journal entry has its words", () => {
   const entries: [JournalEntry | { kind: "later" }, string][] = [
     [{ kind: "start", source: "resume" }, "started (resume)"],
     [{ kind: "tool_start", id: "1", name: "Read", input: "a.ts" }, "tool began: Read a.ts"],
@@ -176,7 +176,7 @@ it("[CL14] every kind of journal entry has its words", () => {
   expect(describeEntry({ kind: "prompt", text: "a\nb ".repeat(50) }, 20)).toBe("user: a b a b a b a b a...");
 });
 
-it("[CL26] checkpoints are searched by words, session, project and time", async () => {
+it("checkpoints are searched by words, session, project and time", async () => {
   const home = aSeededHome();
   const found = async (command: string, ...args: string[]): Promise<string[]> =>
     ((await home.json(command, ...args))["sessions"] as { id: string }[]).map(({ id }) => id).toSorted();
@@ -195,7 +195,7 @@ it("[CL26] checkpoints are searched by words, session, project and time", async 
   expect((await home.shim("sessions search parser")).out).toMatch(/^ {2}CHECKPOINT +SAVED +BECAUSE +LAST REQUEST\n/);
 });
 
-it("[CL26] `sessions show` of a checkpoint prints the whole state, and says when it is damaged", async () => {
+it("`sessions show` of a checkpoint prints the whole state, and says when it is damaged", async () => {
   const home = aSeededHome();
   const id = checkpointOf(home, ids.dead);
   const shown = await home.json("sessions show", id);
@@ -208,7 +208,7 @@ it("[CL26] `sessions show` of a checkpoint prints the whole state, and says when
   expect(await home.shim("sessions show", id, "--json")).toMatchObject({ code: 1, error: "checkpoint_damaged" });
 });
 
-it("[RE89] commands that only read record no death", async () => {
+it("commands that only read record no death", async () => {
   const home = aSeededHome();
   const deaths = (): unknown => home.runtime.store.read((sql) => sql.all("SELECT session, at FROM crashes"), null);
   const before = deaths();

@@ -15,7 +15,7 @@ function grantMany(home: CliHome, count: number): void {
     coordinator.call("leases.acquire", { self, resource: `r${at}`, requestId: `r${at}` });
 }
 
-it("[CL103] [CL104] settings are listed, read, changed and put back, here and on the edge @night", async () => {
+it("settings are listed, read, changed and put back, here and on the edge @night", async () => {
   for (const home of [aCliHome(), await aHomeOnEdge()]) {
     const set = await home.json("team settings set maxConcurrentChats 7");
     expect(set).toEqual({ key: "maxConcurrentChats", value: 7 });
@@ -41,7 +41,7 @@ it("[CL103] [CL104] settings are listed, read, changed and put back, here and on
   }
 });
 
-it("[CL103] [CL165] a wrong key or value is wrong usage, and changes nothing", async () => {
+it("a wrong key or value is wrong usage, and changes nothing", async () => {
   const home = aCliHome();
   await home.misuses("team settings", [
     ["get maxChats", /no setting "maxChats"[^]*maxConcurrentChats/],
@@ -52,14 +52,14 @@ it("[CL103] [CL165] a wrong key or value is wrong usage, and changes nothing", a
   expect((await home.shim("team settings")).out).not.toContain("default:");
 });
 
-it("[CL166] [CL105] without the admin token the edge refuses, and says what is needed @night", async () => {
+it("without the admin token the edge refuses, and says what is needed @night", async () => {
   const home = await aHomeOnEdge(false);
   for (const command of ["team settings set maxConcurrentChats 7", "team audit"])
     expect([command, await home.shim(command)]).toMatchObject([command, failed(1, /admin token of http/)]);
   expect((await home.shim("team settings get maxConcurrentChats")).out).toBe("100\n");
 });
 
-it("[CL105] the audit log is filtered, read over several pages, and says how to continue @night", async () => {
+it("the audit log is filtered, read over several pages, and says how to continue @night", async () => {
   const home = aCliHome();
   for (let at = 0; at < 3; at++) await home.shim("team settings set maxKeys", String(1_000 + at));
   grantMany(home, 600);
@@ -80,7 +80,7 @@ it("[CL105] the audit log is filtered, read over several pages, and says how to 
   expect((await home.shim("team audit --max-age soon")).code).toBe(2);
 });
 
-it("[CL108] what is sent is JSON, a text or stdin, and --json prints the answer as JSON", async () => {
+it("what is sent is JSON, a text or stdin, and --json prints the answer as JSON", async () => {
   const home = aCliHome();
   expect(await home.json("team send all hello")).toMatchObject({ id: 1 });
   await home.misuses("team send", [["all", /missing required argument 'text'/]]);
@@ -92,7 +92,7 @@ function write(home: CliHome, text: string): void {
   writeFileSync(home.paths.config, text);
 }
 
-it("[CL18] settings are read whole or one by one, with defaults for what is not set", async () => {
+it("settings are read whole or one by one, with defaults for what is not set", async () => {
   const home = aCliHome();
   expect((await home.shim("config path")).out).toBe(`${home.paths.config}\n`);
   expect(await home.json("config")).toMatchObject({
@@ -107,7 +107,7 @@ it("[CL18] settings are read whole or one by one, with defaults for what is not 
   expect((await home.shim("config get recovery.x")).code).toBe(2);
 });
 
-it("[CL18] a change keeps comments and other keys, and the file is private", async () => {
+it("a change keeps comments and other keys, and the file is private", async () => {
   const home = aCliHome();
   write(home, '{\n  // mine\n  "recovery": "ask", // for now\n}\n');
   expect((await home.shim("config set recovery resume")).out).toBe('recovery is "resume"\n');
@@ -123,7 +123,7 @@ it("[CL18] a change keeps comments and other keys, and the file is private", asy
   expect(statSync(fresh.paths.home).mode & 0o777).toBe(0o700);
 });
 
-it("[CL18] values and keys that are not valid are refused, and nothing is written", async () => {
+it("values and keys that are not valid are refused, and nothing is written", async () => {
   const home = aCliHome();
   const wrong = ["recovery maybe", "risk.levels.danger 2", "checkpoint.everyToolCalls -1", "nonsense 1"];
   for (const change of [...wrong, "risk.level.danger 1"])
@@ -131,7 +131,7 @@ it("[CL18] values and keys that are not valid are refused, and nothing is writte
   expect(existsSync(home.paths.config)).toBe(false);
 });
 
-it("[CL18] an invalid file is named with what is wrong, and not changed", async () => {
+it("an invalid file is named with what is wrong, and not changed", async () => {
   const home = aCliHome();
   write(home, '{ "recovry": "ask" }');
   for (const command of ["config", "config get recovery", "config set recovery ask"]) {
@@ -140,7 +140,7 @@ it("[CL18] an invalid file is named with what is wrong, and not changed", async 
   expect(readFileSync(home.paths.config, "utf8")).toBe('{ "recovry": "ask" }');
 });
 
-it("[CL18] a link to a file elsewhere stays a link; a folder instead of it is an error", async () => {
+it("a link to a file elsewhere stays a link; a folder instead of it is an error", async () => {
   const home = aCliHome();
   mkdirSync(home.paths.home, { mode: 0o700 });
   const real = join(home.folder, "dotfiles.json");

@@ -17,7 +17,7 @@ function aFile(text: string): string {
   return path;
 }
 
-it("[CL10] a whole transcript is resumed by the client, any other begins a new chat with the brief", () => {
+it("a whole transcript is resumed by the client, any other begins a new chat with the brief", () => {
   const session = { id, client: "claude-code" };
   expect(planStart(session, whole, fresh)).toMatchObject({
     kind: "resume",
@@ -35,7 +35,7 @@ it("[CL10] a whole transcript is resumed by the client, any other begins a new c
   });
 });
 
-it("[CA50] another client starts a new chat with the brief, whatever the transcript; its own resumes", () => {
+it("another client starts a new chat with the brief, whatever the transcript; its own resumes", () => {
   expect(planStart({ id, client: "claude-code" }, whole, fresh, codex)).toEqual({
     kind: "new",
     title: "Codex",
@@ -49,7 +49,7 @@ it("[CA50] another client starts a new chat with the brief, whatever the transcr
   expect(planStart({ id, client: "claude-ai" }, whole, fresh, codex)).toMatchObject({ kind: "new" });
 });
 
-it("[CA15] a client that keeps its conversations where SHIM does not read them continues its own session", () => {
+it("a client that keeps its conversations where SHIM does not read them continues its own session", () => {
   const transcript = checkTranscript(null, id, "opencode");
   expect(planStart({ id, client: "opencode" }, transcript, fresh)).toMatchObject({
     kind: "resume",
@@ -59,11 +59,11 @@ it("[CA15] a client that keeps its conversations where SHIM does not read them c
   expect(checkTranscript(null, id, "qwen")).toMatchObject({ isWhole: false });
 });
 
-it("[CL10] a client without a command line is not started", () => {
+it("a client without a command line is not started", () => {
   expect(planStart({ id, client: "claude-ai" }, whole, fresh)).toBeNull();
 });
 
-it("[CL11] a transcript is whole when a row of its end can be read and it names the session", () => {
+it("a transcript is whole when a row of its end can be read and it names the session", () => {
   expect(checkTranscript(aFile(aTranscript(aUserLine("hi"), aUserLine("go on"))), id)).toEqual(whole);
   expect(checkTranscript(aFile(aTranscript(aUserLine("hi")).trimEnd()), id)).toEqual(whole);
   // Claude Code, Codex, Copilot CLI and Gemini CLI were seen to load these.
@@ -72,7 +72,7 @@ it("[CL11] a transcript is whole when a row of its end can be read and it names 
   expect(checkTranscript(aFile(`${aTranscript(aUserLine("hi"))}${"\0".repeat(64)}`), id)).toEqual(whole);
 });
 
-it("[CL11] a missing, empty, foreign or unreadable transcript is not whole, and says why", () => {
+it("a missing, empty, foreign or unreadable transcript is not whole, and says why", () => {
   const torn = aTranscript(aUserLine("hi")).slice(0, -20);
   const cases: [string | null, string][] = [
     [null, "no transcript of it is known"],
@@ -91,7 +91,7 @@ it("[CL11] a missing, empty, foreign or unreadable transcript is not whole, and 
   }
 });
 
-it("[CL11] Qwen Code does not continue a transcript that ends in the middle of a line", () => {
+it("Qwen Code does not continue a transcript that ends in the middle of a line", () => {
   const path = aFile(aTranscript(aUserLine("hi"), aUserLine("go on")).slice(0, -20));
   expect(checkTranscript(path, id, "qwen")).toMatchObject({
     isWhole: false,
@@ -99,7 +99,7 @@ it("[CL11] Qwen Code does not continue a transcript that ends in the middle of a
   });
 });
 
-it("[CL11] of a large transcript only the end is read", () => {
+it("of a large transcript only the end is read", () => {
   const filler = `${JSON.stringify({ type: "user", text: "x".repeat(999_950) })}\n`.repeat(20);
   const path = aFile(filler + aTranscript(aUserLine("the end")));
   const began = process.memoryUsage().arrayBuffers;

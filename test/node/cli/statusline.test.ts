@@ -26,7 +26,7 @@ function sessionOf(home: CliHome, id: string): sessions.Session | null {
   return home.runtime.store.read((sql) => sessions.get(sql, id), null);
 }
 
-it("[CL19] it shows when the chat was saved, its risk, what died in its project, and stores what the client measured", () => {
+it("it shows when the chat was saved, its risk, what died in its project, and stores what the client measured", () => {
   const home = aSeededHome();
   const line = renderStatus(statusOf(home.runtime, input(ids.alive)), home.runtime.now());
   expect(line).toBe(`SHIM: ${savedAt(home.now - 60_000)} | risk 0.3 warning | 1 died\n`);
@@ -37,13 +37,13 @@ it("[CL19] it shows when the chat was saved, its risk, what died in its project,
   expect(sample).toMatchObject({ at: home.now, level: "warning" });
 });
 
-it("[CL19] the risk counts the time since the last save, which the client does not know", () => {
+it("the risk counts the time since the last save, which the client does not know", () => {
   const home = aSeededHome();
   home.now += 600_000;
   expect(statusOf(home.runtime, input(ids.alive, 100)).risk).toMatchObject({ score: 0.4 });
 });
 
-it("[CL19] notices follow on lines of their own, made safe", () => {
+it("notices follow on lines of their own, made safe", () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) => notices.add(sql, home.now, "x", `damaged \u001b[2J ${"long ".repeat(100)}`));
   const lines = renderStatus(statusOf(home.runtime, input(ids.alive)), home.runtime.now()).split("\n");
@@ -51,7 +51,7 @@ it("[CL19] notices follow on lines of their own, made safe", () => {
   expect(lines[1]).not.toContain("\u001b");
 });
 
-it("[CL19] a chat in a second client with the same id is found by its process", () => {
+it("a chat in a second client with the same id is found by its process", () => {
   const home = aSeededHome();
   home.alive.add(900);
   const client = { boot: "boot-1", pid: 900, start: "s900" };
@@ -62,7 +62,7 @@ it("[CL19] a chat in a second client with the same id is found by its process", 
   expect(statusOf(home.runtime, input("same-id")).session).toBeNull();
 });
 
-it("[CL19] a chat that no hook has reported says so once it has worked; before that it is only not saved yet", () => {
+it("a chat that no hook has reported says so once it has worked; before that it is only not saved yet", () => {
   const home = aCliHome();
   expect(renderStatus(statusOf(home.runtime, input("new", 0)), home.runtime.now())).toBe("SHIM: not saved yet\n");
   expect(renderStatus(statusOf(home.runtime, ""), home.runtime.now())).toBe("SHIM: not saved yet\n");
@@ -71,7 +71,7 @@ it("[CL19] a chat that no hook has reported says so once it has worked; before t
   );
 });
 
-it("[CL19] while paused it stores nothing, and says so", () => {
+it("while paused it stores nothing, and says so", () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) => pause(sql, home.now, null, null));
   const status = statusOf(home.runtime, input(ids.alive));
@@ -84,7 +84,7 @@ async function statusWith(home: CliHome, changed: Parameters<typeof withStore>[1
   return renderStatus(statusOf(runtime, input(ids.alive)), runtime.now());
 }
 
-it("[CL19] it never fails: a busy store costs nothing, a broken one is said", async () => {
+it("it never fails: a busy store costs nothing, a broken one is said", async () => {
   const home = aSeededHome();
   const saved = `SHIM: ${savedAt(home.now - 60_000)} | risk 0.3 warning | 1 died\n`;
   expect(await statusWith(home, { write: throwing(new StoreError("store_locked", "busy")) })).toBe(saved);

@@ -7,7 +7,7 @@ import { openTerminal } from "#src/runner/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "#src/runner/supervisor/supervised-program.ts";
 import { expect, it, onTestFinished } from "vitest";
 
-it("[SU41] what opens a terminal runs in the chat's folder, in a group of its own, and is not waited for", async () => {
+it("what opens a terminal runs in the chat's folder, in a group of its own, and is not waited for", async () => {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-open-")));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const script = `require("node:fs").writeFileSync("pid.txt", String(process.pid)); setInterval(() => 0, 1000)`;
@@ -60,14 +60,11 @@ it.for([
   [{ type: "ending", reason: "asked to end" }, "ends (asked to end)"],
   [{ type: "problem", name: null, message: "no answer" }, "problem: no answer"],
   [{ type: "problem", name: "fix", message: "no answer" }, "fix: problem: no answer"],
-] as const satisfies readonly (readonly [SupervisorEvent, string])[])(
-  "[SU14] is told in one line: %o",
-  ([event, text]) => {
-    expect(formatEvent(event)).toEqual([text]);
-  },
-);
+] as const satisfies readonly (readonly [SupervisorEvent, string])[])("is told in one line: %o", ([event, text]) => {
+  expect(formatEvent(event)).toEqual([text]);
+});
 
-it("[SU14] each line that a program prints is shown, and nothing in it moves the cursor", () => {
+it("each line that a program prints is shown, and nothing in it moves the cursor", () => {
   const text = "one\n\u001b[2Jtwo\r\nthree";
   expect(formatEvent({ type: "output", name: "fix", text })).toEqual([
     "fix | one",

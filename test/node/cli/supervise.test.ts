@@ -89,7 +89,7 @@ function supervise(
 
 type Told = { readonly event: string; readonly [field: string]: unknown };
 
-it("[SU14] it does what supervisor.json says, reports it line by line, and ends when it is asked to", async () => {
+it("it does what supervisor.json says, reports it line by line, and ends when it is asked to", async () => {
   const home = aHome({
     watch: { once: claude(done), idle: claude(idle) },
   });
@@ -116,7 +116,7 @@ it("[SU14] it does what supervisor.json says, reports it line by line, and ends 
 
 const aClaude = (more: string): string => `{"watch": {"a": {"kind": "claude", "folder": ".", "prompt": "x", ${more}}}}`;
 
-it("[SU14] what is wrong in the settings is said, with its line, and nothing is started @night", async () => {
+it("what is wrong in the settings is said, with its line, and nothing is started @night", async () => {
   expect(await aHome().shim("worker supervise")).toMatchObject(failed(3, /there is no .*supervisor\.json.*"watch"/s));
   for (const [text, said] of [
     ["{", /line 1/],
@@ -144,7 +144,7 @@ it("[SU14] what is wrong in the settings is said, with its line, and nothing is 
   expect(findSupervisor(damaged.paths.home, damaged.runtime.processes)).toBeNull();
 });
 
-it("[SU8] a second supervisor is refused with the pid of the first; what a dead one has left blocks none @night", async () => {
+it("a second supervisor is refused with the pid of the first; what a dead one has left blocks none @night", async () => {
   const home = aHome({ watch: { a: claude(done) } });
   const folder = join(home.paths.home, "supervisor");
   const owner = join(folder, "owner.json");
@@ -172,7 +172,7 @@ it("[SU8] a second supervisor is refused with the pid of the first; what a dead 
   expect(findSupervisor(home.paths.home, home.runtime.processes)).toBeNull();
 });
 
-it("[SU8] of many that begin at once one supervises", async () => {
+it("of many that begin at once one supervises", async () => {
   const home = aHome({ watch: { chats: { kind: "sessions" } } });
   let refused = 0;
   const all = Array.from({ length: 5 }, async () => {
@@ -183,7 +183,7 @@ it("[SU8] of many that begin at once one supervises", async () => {
   expect((await Promise.all(all)).toSorted((a, b) => a - b)).toEqual([0, 1, 1, 1, 1]);
 });
 
-it("[SU14] retry is heard by the supervisor that runs, or by the next one; stop finds none @night", async () => {
+it("retry is heard by the supervisor that runs, or by the next one; stop finds none @night", async () => {
   const home = aHome({ watch: { a: claude(done), chats: { kind: "sessions" } } });
   await supervise(home, (out) => out.includes('"finished"'));
   const out = "a starts again with the next `shim worker supervise`.\n";
@@ -197,7 +197,7 @@ it("[SU14] retry is heard by the supervisor that runs, or by the next one; stop 
   expect(await home.shim("worker supervise stop")).toMatchObject(failed(3, /no supervisor is running/));
 });
 
-it("[SU13] too much memory is a failure, so that a service starts it again", async () => {
+it("too much memory is a failure, so that a service starts it again", async () => {
   const home = aHome({ watch: { a: claude(idle) } });
   const facts = { parent: 1, start: "s", command: "node", residentBytes: 300 * 1_048_576 };
   const processes = { boot: () => "boot-1", facts: () => facts };
@@ -205,7 +205,7 @@ it("[SU13] too much memory is a failure, so that a service starts it again", asy
   expect(ran).toMatchObject(failed(1, /used more than 256 MB and has ended/));
 });
 
-it("[SU10] the coordinator of this machine is notified of a chat that has died, and frees what it held", async () => {
+it("the coordinator of this machine is notified of a chat that has died, and frees what it held", async () => {
   const home = aHome({ watch: { chats: { kind: "sessions" } } });
   home.alive.add(700);
   addSession(home, { id: ids.alive, pid: 700 });
@@ -244,7 +244,7 @@ it("[SU10] the coordinator of this machine is notified of a chat that has died, 
   ]);
 });
 
-it("[SU14] stop asks the supervisor to end and waits until it is gone", async () => {
+it("stop asks the supervisor to end and waits until it is gone", async () => {
   const home = aHome({ watch: { a: claude(done) } });
   const child = spawn(node, ["-e", "setInterval(() => 0, 1000)"], { stdio: "ignore" });
   const pid = child.pid ?? 0;
@@ -260,7 +260,7 @@ it("[SU14] stop asks the supervisor to end and waits until it is gone", async ()
   expect(await gone).toEqual([null, "SIGTERM"]);
 });
 
-it("[SU14] for people each line bears the time; a reader that goes away ends it, as Ctrl-C does", async () => {
+it("for people each line bears the time; a reader that goes away ends it, as Ctrl-C does", async () => {
   const home = aHome({ watch: { once: claude(done) } });
   let leave: (() => void) | null = null;
   let out = "";
@@ -286,7 +286,7 @@ it("[SU14] for people each line bears the time; a reader that goes away ends it,
   ]);
 });
 
-it("[CL184] [PR36] while it runs the host of the machine runs", async () => {
+it("while it runs the host of the machine runs", async () => {
   const home = aHome({ watch: { chats: { kind: "sessions" } } });
   const connections: HostConnection[] = [];
   const stayConnected = async (connection: HostConnection): Promise<void> => {
@@ -304,7 +304,7 @@ it("[CL184] [PR36] while it runs the host of the machine runs", async () => {
   expect(connections.map(({ until }) => until.aborted)).toEqual([true]);
 });
 
-it("[SU54] when it has ended, unread output keeps its process for two seconds at most", async () => {
+it("when it has ended, unread output keeps its process for two seconds at most", async () => {
   const home = aHome({ watch: { idle: claude(idle) } });
   const limits: number[] = [];
   const ran = await supervise(home, (out) => out.includes("started"), { leaveWithin: (ms) => void limits.push(ms) });

@@ -122,7 +122,7 @@ it("what is printed goes to the process's own streams", () => {
   expect(calls).toEqual(["a", "b"]);
 });
 
-it("[PR51] the runtime and the host of a command are those of its environment, whatever this process has", async () => {
+it("the runtime and the host of a command are those of its environment, whatever this process has", async () => {
   const own = aFolder();
   const home = join(own, "shim");
   const env = { HOME: own, SHIM_HOME: home, PATH: process.env["PATH"], SHIM_TEST_MARK: own };

@@ -35,7 +35,7 @@ async function threeTasks(home: CliHome): Promise<[string, string, string]> {
   return [one, two, three];
 }
 
-it("[WK30] [CL120] a worker's dependent task holds what it depends on; diff shows what each task did itself @night", async () => {
+it("a worker's dependent task holds what it depends on; diff shows what each task did itself @night", async () => {
   const home = aWorkerHome();
   const [one, , three] = await threeTasks(home);
   expect(await work(home)).toBe(0);
@@ -46,7 +46,7 @@ it("[WK30] [CL120] a worker's dependent task holds what it depends on; diff show
   expect((await home.shim("task diff", one)).out).toMatch(/api\.js \| 1 \+[\s\S]*\+api/);
 });
 
-it("[CL120] a task without a branch is reported with the reason, and so is one whose commit is not here @night", async () => {
+it("a task without a branch is reported with the reason, and so is one whose commit is not here @night", async () => {
   const home = aWorkerHome();
   const nothing = await submit(home, "build --payload {}");
   const other = await submit(home, "build --payload", files({ "b.js": "b\n" }));
@@ -75,7 +75,7 @@ it("[CL120] a task without a branch is reported with the reason, and so is one w
   );
 });
 
-it("[CL122] merge brings a task into the current branch, as its user, and says when it is there already @night", async () => {
+it("merge brings a task into the current branch, as its user, and says when it is there already @night", async () => {
   const home = aWorkerHome();
   git(home.project, "config", "user.name", "Ann");
   git(home.project, "config", "user.email", "ann@localhost");
@@ -95,7 +95,7 @@ it("[CL122] merge brings a task into the current branch, as its user, and says w
   expect(git(home.project, "rev-parse", "HEAD").trim()).toBe(head);
 });
 
-it("[CL148] [CL149] [CL150] merge refuses uncommitted changes, no branch, a merge under way and a conflict @night", async () => {
+it("merge refuses uncommitted changes, no branch, a merge under way and a conflict @night", async () => {
   const home = aWorkerHome();
   const one = await submit(home, "build --payload", files({ "a.txt": "theirs\n", "new.txt": "new\n" }));
   await work(home);
@@ -161,7 +161,7 @@ async function submitJob(home: CliHome, ...args: string[]): Promise<string> {
   return String((done.json() as { task: number }).task);
 }
 
-it("[WK34] [WK35] [CL123] a job ends on one branch with all of its parts, on which its tests have passed, and that can be merged @night", async () => {
+it("a job ends on one branch with all of its parts, on which its tests have passed, and that can be merged @night", async () => {
   const home = aWorkerHome();
   const job = await submitJob(home);
   const jobTests = [node, "-e", 'if (!require("node:fs").existsSync("part-2.txt")) process.exit(1)'];
@@ -182,7 +182,7 @@ it("[WK34] [WK35] [CL123] a job ends on one branch with all of its parts, on whi
   expect(existsSync(join(home.project, "part-2.txt"))).toBe(true);
 });
 
-it("[WK35] [CL123] a job whose tests fail is not done, and says why it has no branch; without tests it says that none ran @night", async () => {
+it("a job whose tests fail is not done, and says why it has no branch; without tests it says that none ran @night", async () => {
   const home = aWorkerHome();
   const job = await submitJob(home);
   const jobTests = [node, "-e", 'console.error("2 tests are red"); process.exit(1)'];
@@ -199,7 +199,7 @@ it("[WK35] [CL123] a job whose tests fail is not done, and says why it has no br
   expect((await home.shim("task show", other)).out).toMatch(/no tests ran on it: .*jobTests/);
 });
 
-it("[WK36] [CL147] a job that the coordinator joined has no branch of its own, and its parts can be merged together @night", async () => {
+it("a job that the coordinator joined has no branch of its own, and its parts can be merged together @night", async () => {
   const home = aWorkerHome();
   const job = await submitJob(home, "--join-rule", "collect");
   expect(await work(home, { command: [node, "-e", partProgram] })).toBe(0);
@@ -210,7 +210,7 @@ it("[WK36] [CL147] a job that the coordinator joined has no branch of its own, a
   expect(["part-1.txt", "part-2.txt"].map((name) => existsSync(join(home.project, name)))).toEqual([true, true]);
 });
 
-it("[WK31] [WK67] missing or contradicting inputs are the task's reason; its settings are checked first @night", async () => {
+it("missing or contradicting inputs are the task's reason; its settings are checked first @night", async () => {
   const home = aWorkerHome();
   const one = await submit(home, "build --payload", files({ "a.txt": "first\n" }));
   const two = await submit(home, "build --payload", files({ "a.txt": "second\n" }));

@@ -6,7 +6,7 @@ import { aCliHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
 import { submit, submitPlan, Worker } from "#harness/worker/cli-worker.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 
-it("[CL45] a task is submitted with all that it is given, and shown", async () => {
+it("a task is submitted with all that it is given, and shown", async () => {
   const home = aCliHome();
   const first = await submit(home, "build");
   const options = "--priority 9 --delay 30s --dedupe-key k1 --tag a --tag b --capability gpu big --payload";
@@ -29,7 +29,7 @@ it("[CL45] a task is submitted with all that it is given, and shown", async () =
   expect((await home.shim("task show", task)).out).toMatch(/^payload: \{"x":1\}$/m);
 });
 
-it("[CL45] the payload comes from an argument, a file or stdin, and must be JSON", async () => {
+it("the payload comes from an argument, a file or stdin, and must be JSON", async () => {
   const home = aCliHome();
   writeFileSync(join(home.project, "p.json"), "[1]");
   const payload = async (task: string): Promise<unknown> => (await home.json("task show", task))["payload"];
@@ -49,7 +49,7 @@ it("[CL45] the payload comes from an argument, a file or stdin, and must be JSON
   ]);
 });
 
-it("[CL45] a graph is submitted from a file, all or nothing", async () => {
+it("a graph is submitted from a file, all or nothing", async () => {
   const home = aCliHome();
   const graph = async (plan: unknown): ReturnType<CliHome["shim"]> => {
     writeFileSync(join(home.project, "plan.json"), JSON.stringify(plan));
@@ -67,7 +67,7 @@ it("[CL45] a graph is submitted from a file, all or nothing", async () => {
   expect(await home.codes(...mixed)).toEqual([2, 2, 2]);
 });
 
-it("[CL46] what no coordinator would take is wrong usage, and a task that is not there is not found @night", async () => {
+it("what no coordinator would take is wrong usage, and a task that is not there is not found @night", async () => {
   const home = aCliHome();
   await home.misuses("task", [
     [["submit", "no blanks"], "1 to 64 letters"],
@@ -90,7 +90,7 @@ it("[CL46] what no coordinator would take is wrong usage, and a task that is not
   expect((await home.shim("task show 1 --json")).error).toBe("unknown_task");
 });
 
-it("[CL47] tasks are listed by state, type, chat and tag, over as many pages as it takes", async () => {
+it("tasks are listed by state, type, chat and tag, over as many pages as it takes", async () => {
   const home = aCliHome();
   const numbers = Array.from({ length: 230 }, (_, at) => at);
   await submitPlan(
@@ -114,7 +114,7 @@ it("[CL47] tasks are listed by state, type, chat and tag, over as many pages as 
   expect((await home.shim("task list --chat w")).out).toMatch(/^TASK +STATE .*\n\d+ +running +even +5 +w test +0\/3 /);
 });
 
-it("[CL47] those right below a task are listed, and no others", async () => {
+it("those right below a task are listed, and no others", async () => {
   const home = aCliHome();
   const part = { type: "part", parent: "w" };
   const numbers = await submitPlan(home, [{ type: "whole", ref: "w" }, part, { type: "other" }, part]);
@@ -123,7 +123,7 @@ it("[CL47] those right below a task are listed, and no others", async () => {
   expect((await home.shim("task list --parent w")).code).toBe(2);
 });
 
-it("[CL159] a cancelled task ends, the chat that runs one is notified, and what has ended stays", async () => {
+it("a cancelled task ends, the chat that runs one is notified, and what has ended stays", async () => {
   const home = aCliHome();
   const waiting = await submit(home, "t --delay 1h");
   const cancelled = await home.shim("task cancel", waiting, "--reason", "not wanted");
@@ -137,7 +137,7 @@ it("[CL159] a cancelled task ends, the chat that runs one is notified, and what 
   expect(late).toMatchObject(failed(1, `task ${running} is done; a task that has ended cannot be cancelled.`));
 });
 
-it("[CL28] a submit whose answer is lost is sent a second time under the same id", async () => {
+it("a submit whose answer is lost is sent a second time under the same id", async () => {
   const home = aCliHome();
   const task = '{"task":4503599627370497,"state":"queued","isDuplicate":false}';
   const server = await RealServer.answering(null, `{"tasks":[${task}]}`);
@@ -149,7 +149,7 @@ it("[CL28] a submit whose answer is lost is sent a second time under the same id
   expect(server.seen).toHaveLength(2);
 });
 
-it("[CL46, CL47] of a workspace an empty page is not the end of a list, and a task that is not there is not found", async () => {
+it("of a workspace an empty page is not the end of a list, and a task that is not there is not found", async () => {
   const home = aCliHome();
   const server = await RealServer.listen();
   const error = { code: "unknown_task", message: "there is no task 7", retryable: false };

@@ -5,7 +5,7 @@ import { aCliHome, failed, withRuntime } from "#harness/machine/cli-home.ts";
 
 const prices = { input: 4, output: 20, cacheRead: 0.2, cacheWrite: 5 };
 
-it("[RT1] [RT3] the tokens of files and of stdin, with their range; without prices this is said", async () => {
+it("the tokens of files and of stdin, with their range; without prices this is said", async () => {
   const home = aCliHome();
   writeFileSync(join(home.project, "a.txt"), "word ".repeat(1_000));
   const { out } = await home.shim("cost tokens a.txt");
@@ -22,7 +22,7 @@ it("[RT1] [RT3] the tokens of files and of stdin, with their range; without pric
   expect(await home.shim("cost tokens - -")).toMatchObject(failed(2, "stdin (-) can be read once."));
 });
 
-it("[RT3] the price is the user's, with its date", async () => {
+it("the price is the user's, with its date", async () => {
   const home = aCliHome();
   writeFileSync(join(home.project, "a.txt"), "word ".repeat(1_000));
   const usage = { prices: { "claude-opus-5-5": prices }, pricesAsOf: "2026-11-01" };
@@ -33,7 +33,7 @@ it("[RT3] the price is the user's, with its date", async () => {
   expect(out).toContain("By your price of $4 for a million input tokens, as of 2026-11-01.");
 });
 
-it("[RT3] a task is estimated, and not submitted", async () => {
+it("a task is estimated, and not submitted", async () => {
   const home = aCliHome();
   const { out } = await home.shim("task estimate fix --payload", '{"text":"Fix src/a.ts and add a test."}');
   expect(out).toMatch(/^The payload has about \d+ tokens \(\d+ to \d+\)\.\n/);

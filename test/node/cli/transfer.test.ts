@@ -7,7 +7,7 @@ function typed(all: readonly string[], type: string): unknown[] {
   return all.filter((line) => (JSON.parse(line) as { type: string }).type === type);
 }
 
-it("[CL23] an export goes into a new private file or to stdout, whole or of one session or project, and is restored by import", async () => {
+it("an export goes into a new private file or to stdout, whole or of one session or project, and is restored by import", async () => {
   const home = aSeededHome();
   const path = join(home.project, "all.jsonl");
   expect(await home.shim("sessions export all.jsonl")).toMatchObject(printed(path));
@@ -30,7 +30,7 @@ it("[CL23] an export goes into a new private file or to stdout, whole or of one 
   expect((await fresh.shim("sessions import", path)).out).toMatch(/^Imported 0 rows; already here: \d+\.\n$/);
 });
 
-it("[CL23] a file that is there is not written over, and one that could not be written whole does not stay", async () => {
+it("a file that is there is not written over, and one that could not be written whole does not stay", async () => {
   const home = aSeededHome();
   writeFileSync(join(home.project, "mine"), "x");
   expect((await home.shim("sessions export mine")).code).toBe(1);
@@ -41,7 +41,7 @@ it("[CL23] a file that is there is not written over, and one that could not be w
   expect((await aCliHome().shim("sessions export nothing.jsonl")).code).toBe(3);
 });
 
-it("[CL23] a file with a bad line imports nothing, and says which line", async () => {
+it("a file with a bad line imports nothing, and says which line", async () => {
   const home = aSeededHome();
   const { out } = await home.shim("sessions export");
   const path = join(home.folder, "bad.jsonl");
@@ -52,7 +52,7 @@ it("[CL23] a file with a bad line imports nothing, and says which line", async (
   expect((await fresh.shim("sessions")).out).toBe("No sessions.\n");
 });
 
-it("[CL23] a large file is read in parts, also where a part ends inside a character", async () => {
+it("a large file is read in parts, also where a part ends inside a character", async () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) =>
     sql.run(
@@ -72,7 +72,7 @@ it("[CL23] a large file is read in parts, also where a part ends inside a charac
   expect(row?.body).toContain("ä€😀".repeat(3_000));
 });
 
-it("[PO3] a document needs its session, and goes to stdout or a new private file", async () => {
+it("a document needs its session, and goes to stdout or a new private file", async () => {
   const home = aSeededHome();
   expect(await home.shim("sessions export --format markdown")).toMatchObject(
     failed(2, "the format markdown needs a session"),

@@ -8,7 +8,7 @@ import { anotherClaude } from "#harness/machine/claude.ts";
 import { makeRepository, write } from "#harness/machine/git-project.ts";
 import { undoRigIn } from "#harness/machine/undo-rig.ts";
 
-it("[UN4] [WP20] `shim undo` shows files and difference, asks, and is in the audit log; --diff, --yes, --redo, --json", async () => {
+it("`shim undo` shows files and difference, asks, and is in the audit log; --diff, --yes, --redo, --json", async () => {
   const home = aCliHome();
   const { project } = home;
   expect(await home.shim("undo")).toMatchObject(failed(3, "no chat of"));
@@ -51,7 +51,7 @@ it("[UN4] [WP20] `shim undo` shows files and difference, asks, and is in the aud
   expect(await home.shim("undo", "--session", "zzzz")).toMatchObject(failed(3, "there is no session"));
 });
 
-it("[UN12] [UN14] `shim undo` and `shim undo last` take the turn that changed files last, whichever chat it was of", async () => {
+it("`shim undo` and `shim undo last` take the turn that changed files last, whichever chat it was of", async () => {
   const home = aCliHome();
   const rig = undoRigIn(home, { "a.txt": "one\n" });
   await rig.turn("edit it", { tool: "Bash", work: () => write(home.project, { "a.txt": "two\n" }) });
@@ -68,14 +68,14 @@ it("[UN12] [UN14] `shim undo` and `shim undo last` take the turn that changed fi
   expect(readFileSync(join(home.project, "a.txt"), "utf8")).toBe("one\n");
 });
 
-it("[UN12] where no chat has changed a file, `shim undo` says so", async () => {
+it("where no chat has changed a file, `shim undo` says so", async () => {
   const home = aCliHome();
   const rig = undoRigIn(home, { "a.txt": "one\n" });
   await rig.turn("only read it", { tool: "Read", path: "a.txt", work: () => {} });
   expect(await home.shim("undo")).toMatchObject(failed(3, "none of the 1 chat of", "has changed files"));
 });
 
-it("[UN13] [GS93] `shim undo` names deleted files that no snapshot has, with the reason", async () => {
+it("`shim undo` names deleted files that no snapshot has, with the reason", async () => {
   const home = aCliHome();
   const { project } = home;
   const rig = undoRigIn(home, { "a.txt": "one\n", ".gitignore": "*.db\nbuild/\nnode_modules/\n" });

@@ -65,7 +65,7 @@ async function connectAll(home: CliHome, state: State): Promise<void> {
   expect(await home.codes("init --yes --no-trust")).toEqual([code]);
 }
 
-it("[IN101] uninstall removes SHIM from every client, whatever files of their own they had @night", async () => {
+it("uninstall removes SHIM from every client, whatever files of their own they had @night", async () => {
   for (const state of stateNames) {
     const { home, targets } = aHomeWithClients(state);
     const paths = targets.flatMap(filesOf);
@@ -77,7 +77,7 @@ it("[IN101] uninstall removes SHIM from every client, whatever files of their ow
   }
 });
 
-it("[IN101] a client whose file cannot be changed is named with its reason; all others lose SHIM @night", async () => {
+it("a client whose file cannot be changed is named with its reason; all others lose SHIM @night", async () => {
   const kinds = Object.keys(damages) as Damage[];
   for (const [at, client] of clientNames.entries()) {
     const damage = kinds[at % kinds.length] ?? "broken";
@@ -100,7 +100,7 @@ it("[IN101] a client whose file cannot be changed is named with its reason; all 
   }
 });
 
-it("[IN101] while a client still has SHIM the command, its copy and the stored data stay, --data or not", async () => {
+it("while a client still has SHIM the command, its copy and the stored data stay, --data or not", async () => {
   const { home, targets } = aHomeWithClients("absent");
   const env = { ...home.runtime.env, PATH: "/usr/bin:/bin" };
   const machine = { ...home.io().machine, env };

@@ -22,7 +22,7 @@ import { write } from "#harness/machine/git-project.ts";
 import { someReadings } from "#harness/machine/readings.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 
-it("[CL20] the view shows sessions with risk and last checkpoint, what died, notices and pauses", async () => {
+it("the view shows sessions with risk and last checkpoint, what died, notices and pauses", async () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) => {
     sessions.update(sql, ids.alive, { readings: someReadings({ contextFill: 0.9 }, home.now) });
@@ -55,7 +55,7 @@ it("[CL20] the view shows sessions with risk and last checkpoint, what died, not
   });
 });
 
-it("[CL20] it says how to connect a client where none is, and what comes next where one is", async () => {
+it("it says how to connect a client where none is, and what comes next where one is", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));
   expect((await home.shim("up --once")).out).toContain("Claude Code: SHIM is not connected.");
@@ -67,7 +67,7 @@ it("[CL20] it says how to connect a client where none is, and what comes next wh
   expect((await home.shim("up --once")).out).not.toContain("Start a chat");
 });
 
-it("[CL132] in a terminal it draws over itself until Ctrl-C, fits the window, and restores the cursor", async () => {
+it("in a terminal it draws over itself until Ctrl-C, fits the window, and restores the cursor", async () => {
   const home = aSeededHome();
   const steps = between(
     () => void home.alive.delete(100),
@@ -89,39 +89,36 @@ it("[CL132] in a terminal it draws over itself until Ctrl-C, fits the window, an
 
 const wideTitle = "解析器を直す 🚀 and then a title that goes on for very much longer than a window is wide";
 
-it.each([80, 100, 120, 160])(
-  "[CL241] in %i columns no command of the view is cut, and the title stays",
-  async (columns) => {
-    const home = aSeededHome();
-    const project = join(home.folder, "customers", "a-customer-with-a-long-name", "projects", "the-project");
-    home.runtime.store.write((sql) => {
-      sessions.rename(sql, ids.dead, wideTitle);
-      sql.run("UPDATE sessions SET project = ?", project);
-    });
-    const script = join(home.folder, "source", "shim-of-the-team", "bin", "shim.mjs");
-    write(dirname(script), { "shim.mjs": "" });
-    const launch = { ...home.io().launch, node: "/usr/bin/node", script };
-    const env = { ...home.runtime.env, NO_COLOR: "1", PATH: "/nonexistent" };
-    const shape = { size: () => ({ columns, rows: 60 }), isTty: true, env, launch };
-    const ran = await home.shimWith({ ...shape, ...between() }, "up");
-    // eslint-disable-next-line no-control-regex -- ESC begins what draws the picture
-    const lines = (ran.out.split("\u001b[H").at(-1) ?? "").replaceAll(/\u001b\[[\d;?]*[a-zA-Z]/g, "").split("\n");
-    const command = `/usr/bin/node ${script} resume bbbb2222`;
-    expect(lines.join("\n").replaceAll("\n      ", " ")).toMatch(new RegExp(`(: |\n {4})${command}\n`));
-    expect(lines.join("\n")).toContain("the-project  解析器を直す 🚀");
-    // A path of one word may be longer than the window, and is not cut either.
-    const several = lines.filter((line) => line.trim().includes(" "));
-    for (const line of several) expect(textWidth(line), line).toBeLessThanOrEqual(columns);
-  },
-);
+it.each([80, 100, 120, 160])("in %i columns no command of the view is cut, and the title stays", async (columns) => {
+  const home = aSeededHome();
+  const project = join(home.folder, "customers", "a-customer-with-a-long-name", "projects", "the-project");
+  home.runtime.store.write((sql) => {
+    sessions.rename(sql, ids.dead, wideTitle);
+    sql.run("UPDATE sessions SET project = ?", project);
+  });
+  const script = join(home.folder, "source", "shim-of-the-team", "bin", "shim.mjs");
+  write(dirname(script), { "shim.mjs": "" });
+  const launch = { ...home.io().launch, node: "/usr/bin/node", script };
+  const env = { ...home.runtime.env, NO_COLOR: "1", PATH: "/nonexistent" };
+  const shape = { size: () => ({ columns, rows: 60 }), isTty: true, env, launch };
+  const ran = await home.shimWith({ ...shape, ...between() }, "up");
+  // eslint-disable-next-line no-control-regex -- ESC begins what draws the picture
+  const lines = (ran.out.split("\u001b[H").at(-1) ?? "").replaceAll(/\u001b\[[\d;?]*[a-zA-Z]/g, "").split("\n");
+  const command = `/usr/bin/node ${script} resume bbbb2222`;
+  expect(lines.join("\n").replaceAll("\n      ", " ")).toMatch(new RegExp(`(: |\n {4})${command}\n`));
+  expect(lines.join("\n")).toContain("the-project  解析器を直す 🚀");
+  // A path of one word may be longer than the window, and is not cut either.
+  const several = lines.filter((line) => line.trim().includes(" "));
+  for (const line of several) expect(textWidth(line), line).toBeLessThanOrEqual(columns);
+});
 
-it("[CL133] outside a terminal it prints what there is once", async () => {
+it("outside a terminal it prints what there is once", async () => {
   const home = aSeededHome();
   const { code, out } = await home.shim("up");
   expect([code, out]).toEqual([0, (await home.shim("up --once")).out]);
 });
 
-it("[CL134] when the launcher is gone the view ends with 0", async () => {
+it("when the launcher is gone the view ends with 0", async () => {
   const home = aSeededHome();
   let parent = 4_000;
   let looks = 0;
@@ -135,7 +132,7 @@ it("[CL134] when the launcher is gone the view ends with 0", async () => {
   expect([ran.code, looks, ran.out.endsWith("\u001b[?25h")]).toEqual([0, 2, true]);
 });
 
-it("[CL135] a store that is busy for a moment is shown, and does not end the view; a bug does", async () => {
+it("a store that is busy for a moment is shown, and does not end the view; a bug does", async () => {
   const home = aSeededHome();
   let error: Error | null = null;
   const read: typeof home.runtime.store.read = (body, empty) => {
@@ -154,7 +151,7 @@ it("[CL135] a store that is busy for a moment is shown, and does not end the vie
   expect([bug.code, bug.out.endsWith("\u001b[?25h")]).toEqual([1, true]);
 });
 
-it("[CL68] shim up and shim sessions show which chat waits for its user, for what and since when", async () => {
+it("shim up and shim sessions show which chat waits for its user, for what and since when", async () => {
   const home = aSeededHome();
   const wait = { for: "permission", since: home.now } as const;
   home.runtime.store.write((sql) => sessions.setWaiting(sql, ids.alive, wait));
@@ -184,7 +181,7 @@ function atWork(home: CliHome): void {
   given(coordinator.call("leases.acquire", { self, resource, requestId: "r2", isBound: true }));
 }
 
-it("[CL63] the view shows the chats, the tasks with their chats, and the files with their holders", async () => {
+it("the view shows the chats, the tasks with their chats, and the files with their holders", async () => {
   const home = aCliHome();
   expect((await home.shim("up --once")).out).not.toContain("Team");
   seed(home);
@@ -204,7 +201,7 @@ it("[CL63] the view shows the chats, the tasks with their chats, and the files w
   });
 });
 
-it("[CL63] a chat whose process is gone is not shown, nor what it had; the command line is no chat of the team", async () => {
+it("a chat whose process is gone is not shown, nor what it had; the command line is no chat of the team", async () => {
   const home = aCliHome();
   atWork(home);
   home.alive.delete(700);
@@ -215,7 +212,7 @@ it("[CL63] a chat whose process is gone is not shown, nor what it had; the comma
   expect(out).not.toMatch(/c0ffee11|shim command line|reserved/);
 });
 
-it("[CL164] a coordinator that does not answer is named, and the sessions are shown", async () => {
+it("a coordinator that does not answer is named, and the sessions are shown", async () => {
   const home = aSeededHome();
   home.join("http://127.0.0.1:9");
   expect(await home.shim("up --once")).toMatchObject(

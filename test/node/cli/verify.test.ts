@@ -37,7 +37,7 @@ async function aSavedChat(script = check): Promise<ForkRig> {
   return rig;
 }
 
-it("[RE261] [RE262] the tests run on the files as they were, not on those of now, and the brief has how they ended", async () => {
+it("the tests run on the files as they were, not on those of now, and the brief has how they ended", async () => {
   const rig = await aSavedChat();
   rmSync(rig.path("new.txt"));
   const { out, err } = await shim(rig, "--verify", "--print");
@@ -51,7 +51,7 @@ it("[RE261] [RE262] the tests run on the files as they were, not on those of now
   expectNothingLeft(rig);
 });
 
-it("[RE262] tests that fail are quoted with their exit code, and nothing is said to be right", async () => {
+it("tests that fail are quoted with their exit code, and nothing is said to be right", async () => {
   const rig = await aSavedChat("console.error('3 of 7 are wrong'); process.exit(4);");
   const { out } = await shim(rig, "--verify", "--print");
   expect(out).toMatch(
@@ -60,7 +60,7 @@ it("[RE262] tests that fail are quoted with their exit code, and nothing is said
   expect(out).toContain("Not verified: whether the work is right");
 });
 
-it("[RE262] once the chat has saved other files the run is of an older snapshot", async () => {
+it("once the chat has saved other files the run is of an older snapshot", async () => {
   const rig = await aSavedChat();
   await shim(rig, "--verify", "--print");
   rig.prompt("and once more");
@@ -71,7 +71,7 @@ it("[RE262] once the chat has saved other files the run is of an older snapshot"
   expect(out).toContain("Not verified: whether the work is right");
 });
 
-it("[RE261] --tests names the command; a program that is not there is no exit code", async () => {
+it("--tests names the command; a program that is not there is no exit code", async () => {
   const rig = await aSavedChat();
   const named = await shim(rig, "--verify", "--print", "--tests", "node check.js");
   expect(named.out).toContain("`node check.js` ended with exit code 0");
@@ -79,7 +79,7 @@ it("[RE261] --tests names the command; a program that is not there is no exit co
   expect(missing.out).toMatch(/`no-such-program --all` not run to an end \(.+\)/);
 });
 
-it("[RE263] where there is nothing to test the brief says why", async () => {
+it("where there is nothing to test the brief says why", async () => {
   const plain = new ForkRig(false);
   plain.prompt("write");
   await plain.edit("new.txt", "1", "before_tool");
@@ -96,7 +96,7 @@ it("[RE263] where there is nothing to test the brief says why", async () => {
   expect(untested.out).toContain("not run to an end (no tests of the project were found: --tests names a command)");
 });
 
-it("[RE263] what goes with no brief is refused before anything runs", async () => {
+it("what goes with no brief is refused before anything runs", async () => {
   const rig = await aSavedChat();
   expect(await shim(rig, "--tests", "npm")).toMatchObject(failed(2, "give both"));
   expect(await shim(rig, "--verify", "--native")).toMatchObject(failed(2, "without --native"));
@@ -104,7 +104,7 @@ it("[RE263] what goes with no brief is refused before anything runs", async () =
   expect((await shim(rig, "--print")).out).not.toContain("tests of");
 });
 
-it("[RE261] Ctrl-C ends the tests and all their processes: nothing is left or stored", async () => {
+it("Ctrl-C ends the tests and all their processes: nothing is left or stored", async () => {
   const rig = await aSavedChat("require('node:fs').writeFileSync('begun', ''); setInterval(() => undefined, 1_000);");
   const stop = new AbortController();
   const running = until(stop, rig, ["--verify", "--print"]);
@@ -118,7 +118,7 @@ it("[RE261] Ctrl-C ends the tests and all their processes: nothing is left or st
   expect((await shim(rig, "--print")).out).not.toContain("tests of");
 });
 
-it("[RE261] what tests print is redacted before it is stored", async () => {
+it("what tests print is redacted before it is stored", async () => {
   const secret = `ghp_${"a1B2".repeat(9)}`;
   const rig = await aSavedChat(`console.log("token ${secret.slice(0, 10)}" + "${secret.slice(10)}"); process.exit(1);`);
   const { out } = await shim(rig, "--verify", "--print");
@@ -126,7 +126,7 @@ it("[RE261] what tests print is redacted before it is stored", async () => {
   expect(out).not.toContain(secret);
 });
 
-it("[RE264] the remote of a push is asked, and the brief has its answer with the age of it", async () => {
+it("the remote of a push is asked, and the brief has its answer with the age of it", async () => {
   const rig = await aSavedChat();
   const remote = join(rig.home.folder, "remote.git");
   git(rig.home.folder, "init", "-q", "--bare", remote);
@@ -145,7 +145,7 @@ it("[RE264] the remote of a push is asked, and the brief has its answer with the
   );
 });
 
-it("[RE260] a snapshot that is gone is not promised", async () => {
+it("a snapshot that is gone is not promised", async () => {
   const rig = await aSavedChat();
   expect((await shim(rig, "--print")).out).toMatch(/puts them back \(its commit is there now\)\n/);
   rmSync(rig.home.runtime.paths.snapshots, { recursive: true });

@@ -33,7 +33,7 @@ it.each([
   [{ message: "Signed in", notification_type: "auth_success" }, undefined],
   [{ message: "Claude needs your permission", notification_type: "constructor" }, undefined],
   [{}, undefined],
-])("[HO21] the notification %j marks the chat as waiting: %s", (fields, what) => {
+])("the notification %j marks the chat as waiting: %s", (fields, what) => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.prompt("deploy it");
@@ -43,20 +43,17 @@ it.each([
   expect(storedBytes(runtime.paths)).not.toContain("needs your permission to use");
 });
 
-it.each(["AskUserQuestion", "ExitPlanMode"])(
-  "[HO21] a call of %s marks the chat as waiting, its answer ends that",
-  (tool) => {
-    const runtime = tempRuntime();
-    const first = new Claude(runtime, { cwd: aProject() });
-    const second = anotherClaude(runtime, first);
-    for (const claude of [first, second]) claude.prompt("plan it");
-    const call = second.begin(tool, {});
-    expect(waiting(runtime, second)).toEqual({ for: "dialog", since: runtime.now() });
-    expect(statusFor(runtime, first)).toContain("| 1 waits for you");
-    second.done(call, tool);
-    expect(waiting(runtime, second)).toBeNull();
-  },
-);
+it.each(["AskUserQuestion", "ExitPlanMode"])("a call of %s marks the chat as waiting, its answer ends that", (tool) => {
+  const runtime = tempRuntime();
+  const first = new Claude(runtime, { cwd: aProject() });
+  const second = anotherClaude(runtime, first);
+  for (const claude of [first, second]) claude.prompt("plan it");
+  const call = second.begin(tool, {});
+  expect(waiting(runtime, second)).toEqual({ for: "dialog", since: runtime.now() });
+  expect(statusFor(runtime, first)).toContain("| 1 waits for you");
+  second.done(call, tool);
+  expect(waiting(runtime, second)).toBeNull();
+});
 
 it.each<[HookEvent, Record<string, unknown>, boolean]>([
   ["UserPromptSubmit", { prompt: "yes" }, false],
@@ -69,7 +66,7 @@ it.each<[HookEvent, Record<string, unknown>, boolean]>([
   ["SessionEnd", { reason: "logout" }, false],
   ["SubagentStop", { agent_id: "a", agent_type: "Explore" }, true],
   ["Notification", { message: "Signed in", notification_type: "auth_success" }, true],
-])("[HO53] %s ends the waiting or leaves it", (event, fields, isLeft) => {
+])("%s ends the waiting or leaves it", (event, fields, isLeft) => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.prompt("deploy it");
@@ -81,7 +78,7 @@ it.each<[HookEvent, Record<string, unknown>, boolean]>([
   expect(waiting(runtime, claude) !== null).toBe(isLeft);
 });
 
-it("[HO54] a notification that had to wait in the spool marks nothing", () => {
+it("a notification that had to wait in the spool marks nothing", () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.prompt("deploy it");
@@ -91,7 +88,7 @@ it("[HO54] a notification that had to wait in the spool marks nothing", () => {
   expect(waiting(runtime, claude)).toBeNull();
 });
 
-it("[CL231] the status line counts other living chats that wait for their user, not itself and not the dead", () => {
+it("the status line counts other living chats that wait for their user, not itself and not the dead", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   const second = anotherClaude(runtime, first);
@@ -104,7 +101,7 @@ it("[CL231] the status line counts other living chats that wait for their user, 
   expect(statusFor(runtime, first)).not.toContain("waits");
 });
 
-it("[CL231] the status line counts other living chats that are stuck, not those with a tool at work", () => {
+it("the status line counts other living chats that are stuck, not those with a tool at work", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   const second = anotherClaude(runtime, first);
@@ -124,7 +121,7 @@ it("[CL231] the status line counts other living chats that are stuck, not those 
   expect(statusFor(runtime, first)).not.toContain("stuck");
 });
 
-it("[CL67] [CL81] for ten minutes the status line names what the chat was given to continue, unless it is dismissed", () => {
+it("for ten minutes the status line names what the chat was given to continue, unless it is dismissed", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime, "Make the parser \u001b[2J faster");
   const next = anotherClaude(runtime, dead);
@@ -140,7 +137,7 @@ it("[CL67] [CL81] for ten minutes the status line names what the chat was given 
   expect(statusFor(runtime, next)).not.toContain("the parser");
 });
 
-it("[CL231] messages that the chat has not been given yet are counted", () => {
+it("messages that the chat has not been given yet are counted", () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.prompt("hello");
@@ -156,7 +153,7 @@ it("[CL231] messages that the chat has not been given yet are counted", () => {
   expect(statusFor(runtime, claude)).not.toContain("message");
 });
 
-it("[TE22] while a chat waits for its user, the team reads so in place of its progress", async () => {
+it("while a chat waits for its user, the team reads so in place of its progress", async () => {
   const { rig, one } = await twoChats();
   const progress = async (): Promise<unknown> => {
     await rig.time.pass(20_000);
@@ -168,7 +165,7 @@ it("[TE22] while a chat waits for its user, the team reads so in place of its pr
   expect(await progress()).not.toBe("waits for its user: a permission");
 });
 
-it("[TE3] a chat whose terminal is closed between two turns leaves the team with its client", async () => {
+it("a chat whose terminal is closed between two turns leaves the team with its client", async () => {
   const { rig, one } = await twoChats();
   one.claude.stop();
   rig.base.wait(60_000);

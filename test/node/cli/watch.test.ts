@@ -3,7 +3,7 @@ import type { OutputOf } from "#src/contract/operations.ts";
 import { aCliHome, between, holding, linesOf } from "#harness/machine/cli-home.ts";
 import { submit, submitPlan, Worker } from "#harness/worker/cli-worker.ts";
 
-it("[CL140] of a task with parts it says how many are done", async () => {
+it("of a task with parts it says how many are done", async () => {
   const home = aCliHome();
   const plan = [
     { type: "join", ref: "join", dependsOn: ["a", "b"], joinRule: "count" },
@@ -19,7 +19,7 @@ it("[CL140] of a task with parts it says how many are done", async () => {
   ]);
 });
 
-it("[CL141] [CL142] a watch is a line for each change; a dead task and Ctrl-C answer 1", async () => {
+it("a watch is a line for each change; a dead task and Ctrl-C answer 1", async () => {
   const home = aCliHome();
   const task = await submit(home, "build");
   const stopped = await home.shimWith(between(), "task watch", task);
@@ -31,7 +31,7 @@ it("[CL141] [CL142] a watch is a line for each change; a dead task and Ctrl-C an
   expect([again.code, again.json()]).toMatchObject([1, { state: "dead", reason: "failed" }]);
 });
 
-it("[CL48] a change ends the wait between two looks of a watch", async () => {
+it("a change ends the wait between two looks of a watch", async () => {
   const home = aCliHome();
   const task = await submit(home, "build");
   const finish = [() => new Worker(home).take().done()];
@@ -44,7 +44,7 @@ it("[CL48] a change ends the wait between two looks of a watch", async () => {
   expect(ran).toMatchObject({ code: 0, out: holding(": done\n") });
 });
 
-it("[CL143] without a task the watch is of all, until none is open", async () => {
+it("without a task the watch is of all, until none is open", async () => {
   const home = aCliHome();
   await submit(home, "a");
   await submit(home, "b");
@@ -62,7 +62,7 @@ it("[CL143] without a task the watch is of all, until none is open", async () =>
   expect(await home.shim("task watch")).toMatchObject({ code: 0 });
 });
 
-it("[CL49] [CL160] dead tasks are listed with their reason, replayed with another payload, or discarded", async () => {
+it("dead tasks are listed with their reason, replayed with another payload, or discarded", async () => {
   const home = aCliHome();
   const task = await submit(home, "build --payload 1");
   expect((await home.shim("task list --state dead")).out).toBe("No dead tasks.\n");
@@ -83,7 +83,7 @@ it("[CL49] [CL160] dead tasks are listed with their reason, replayed with anothe
   expect((await home.shim("task replay", dependent)).err).toContain("it was discarded");
 });
 
-it("[CL161] dead tasks that fit are replayed together, and a filter is not mixed with a task", async () => {
+it("dead tasks that fit are replayed together, and a filter is not mixed with a task", async () => {
   const home = aCliHome();
   const types = ["build", "build", "test", "test"];
   const [a, b, c, d] = await submitPlan(
@@ -111,7 +111,7 @@ it("[CL161] dead tasks that fit are replayed together, and a filter is not mixed
   ]);
 });
 
-it("[CL49] figures by type", async () => {
+it("figures by type", async () => {
   const home = aCliHome();
   expect((await home.shim("task stats")).out).toBe("No tasks.\n");
   await submit(home, "build");

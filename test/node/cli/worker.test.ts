@@ -14,7 +14,7 @@ async function task(home: CliHome, number: string): Promise<Record<string, unkno
   return await home.json("task show", number);
 }
 
-it("[WK18] `shim worker --type` does the tasks of a type with the command behind --, in worktrees of the repository here @night", async () => {
+it("`shim worker --type` does the tasks of a type with the command behind --, in worktrees of the repository here @night", async () => {
   const home = aWorkerHome();
   const number = await submit(home, "build --payload", '{"name":"new.txt"}');
   const script = `const { payload } = JSON.parse(require("node:fs").readFileSync(0, "utf8")); require("node:fs").writeFileSync(payload.name, "made"); console.log('{"lines":3}')`;
@@ -28,7 +28,7 @@ it("[WK18] `shim worker --type` does the tasks of a type with the command behind
   expect(existsSync(join(home.project, "new.txt"))).toBe(false);
 });
 
-it("[WK68] [WK70] with --json each event is a line; --once and --max-tasks fail when a task did @night", async () => {
+it("with --json each event is a line; --once and --max-tasks fail when a task did @night", async () => {
   const home = aWorkerHome();
   const number = await submit(home, "build");
   const ran = await home.shim("worker --type build --max-tasks 1 --json --", node, "-e", "process.exit(4)");
@@ -39,7 +39,7 @@ it("[WK68] [WK70] with --json each event is a line; --once and --max-tasks fail 
   expect([ran.code, events.at(-1)]).toEqual([1, { event: "over", ends: { failed: 1 } }]);
 });
 
-it("[CL274] words behind -- are the worker's command, also where one is the name of a subcommand", async () => {
+it("words behind -- are the worker's command, also where one is the name of a subcommand", async () => {
   const home = aCliHome();
   home.alive.add(process.pid);
   const number = await submit(home, "build");
@@ -53,7 +53,7 @@ it("[CL274] words behind -- are the worker's command, also where one is the name
   expect(await home.shim("worker -- service install --yes")).toMatchObject(failed(2, "give --config, or --type"));
 });
 
-it("[WK11] [WK18] --folder is worked in as it is, and no repository is needed", async () => {
+it("--folder is worked in as it is, and no repository is needed", async () => {
   const home = aCliHome();
   home.alive.add(process.pid);
   await submit(home, "build");
@@ -65,7 +65,7 @@ it("[WK11] [WK18] --folder is worked in as it is, and no repository is needed", 
   );
 });
 
-it("[WK18] a file names types and how each is done, with paths from its folder; options have priority @night", async () => {
+it("a file names types and how each is done, with paths from its folder; options have priority @night", async () => {
   const home = aWorkerHome();
   writeFileSync(
     join(home.other, "worker.yaml"),
@@ -88,7 +88,7 @@ types:
   expect(await task(home, other)).toMatchObject({ state: "queued" });
 });
 
-it("[WK67] an error in a file, or in the options, is reported with its line and nothing is done @night", async () => {
+it("an error in a file, or in the options, is reported with its line and nothing is done @night", async () => {
   const home = aWorkerHome();
   home.runtime.env["PATH"] = process.env["PATH"];
   const path = join(home.project, "w.yaml");
@@ -146,13 +146,13 @@ async function interrupted(by: "onInterrupt" | "onReaderGone", times: number): P
   return [ran.code, (await task(home, number))["state"]];
 }
 
-it("[WK10] Ctrl-C lets running tasks end, and so does a reader that is gone; the second one releases them @night", async () => {
+it("Ctrl-C lets running tasks end, and so does a reader that is gone; the second one releases them @night", async () => {
   expect(await interrupted("onInterrupt", 1)).toEqual([0, "done"]);
   expect(await interrupted("onInterrupt", 2)).toEqual([0, "queued"]);
   expect(await interrupted("onReaderGone", 1)).toEqual([0, "done"]);
 });
 
-it("[WK69] the output of a command can be read afterwards, redacted @night", async () => {
+it("the output of a command can be read afterwards, redacted @night", async () => {
   const home = aWorkerHome();
   await submit(home, "build");
   const script = `console.log("hello"); console.error("token ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8")`;
@@ -164,7 +164,7 @@ it("[WK69] the output of a command can be read afterwards, redacted @night", asy
   expect(text).not.toContain("a1B2c3D4");
 });
 
-it("[CX19] bypassed permissions are reported at the start of the worker", async () => {
+it("bypassed permissions are reported at the start of the worker", async () => {
   const home = aCliHome();
   const types = { fix: { folder: "gone", claude: { allowAll: true } }, test: { folder: "gone", claude: {} } };
   writeFileSync(join(home.project, "worker.json"), JSON.stringify({ types }));
@@ -173,7 +173,7 @@ it("[CX19] bypassed permissions are reported at the start of the worker", async 
   ]);
 });
 
-it("[CX15] settings that cannot be meant are refused with their line, before anything is taken", async () => {
+it("settings that cannot be meant are refused with their line, before anything is taken", async () => {
   const home = aCliHome();
   const told = async (...lines: string[]): Promise<string> => {
     const text = ["types:", "  fix:", "    folder: .", ...lines.map((line) => `    ${line}`)].join("\n");

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { aCliHome, failed } from "#harness/machine/cli-home.ts";
 import { aHomeOnEdge } from "#harness/machine/cli-machines.ts";
 
-it("[DO58] this machine's own coordinator has no past to go back to, and a time is needed", async () => {
+it("this machine's own coordinator has no past to go back to, and a time is needed", async () => {
   const home = aCliHome();
   const restore = (...words: string[]) => home.shim("workspace restore", ...words);
   expect(await restore("--to", "2h", "--reason", "a wrong script", "--yes")).toMatchObject(
@@ -12,7 +12,7 @@ it("[DO58] this machine's own coordinator has no past to go back to, and a time 
   expect(await restore("--reason", "a wrong script")).toMatchObject({ code: 2 });
 });
 
-it("[DO58] the coordinator's refusal is shown before anything is asked; it needs the admin token", async () => {
+it("the coordinator's refusal is shown before anything is asked; it needs the admin token", async () => {
   const hourAgo = new Date(Date.now() - 3_600_000).toISOString();
   const words = ["--to", hourAgo, "--reason", "a wrong script"];
   const admin = await aHomeOnEdge();

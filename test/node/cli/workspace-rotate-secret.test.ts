@@ -10,7 +10,7 @@ function tokensOf(home: CliHome): { readonly token: string; readonly adminToken:
   return { token, adminToken };
 }
 
-it("[CL188] a machine takes up the new signing secret with all its tokens, and works when the old one is gone", async () => {
+it("a machine takes up the new signing secret with all its tokens, and works when the old one is gone", async () => {
   const first = await EdgeRuntime.open();
   const home = aCliHome();
   const { workspace } = first;
@@ -35,7 +35,7 @@ it("[CL188] a machine takes up the new signing secret with all its tokens, and w
   expect(await home.shim("task submit", "build")).toMatchObject(failed(1, "token"));
 });
 
-it("[CL188] a machine without the admin token renews its own, and one that has joined nothing says so", async () => {
+it("a machine without the admin token renews its own, and one that has joined nothing says so", async () => {
   const runtime = await EdgeRuntime.open();
   const home = aCliHome();
   expect(await home.shim("workspace rotate-secret")).toMatchObject({ code: 3 });

@@ -28,7 +28,7 @@ async function exportedFrom(home: CliHome): Promise<string> {
   return readFileSync(join(home.project, file), "utf8");
 }
 
-it("[DO61] a workspace is written to a private file, and fills another one that then goes on", async () => {
+it("a workspace is written to a private file, and fills another one that then goes on", async () => {
   const home = await filled(await aHomeOnEdge());
   const text = await exportedFrom(home);
   expect(statSync(join(home.project, file)).mode & 0o777).toBe(0o600);
@@ -47,7 +47,7 @@ it("[DO61] a workspace is written to a private file, and fills another one that 
   expect(await run(home, "workspace export", file)).toMatchObject(failed(1, "exists"));
 });
 
-it("[DO61] a machine's own coordinator is exported and filled in the same way", async () => {
+it("a machine's own coordinator is exported and filled in the same way", async () => {
   const home = await filled(aCliHome());
   const text = await exportedFrom(home);
   const other = aCliHome();
@@ -56,7 +56,7 @@ it("[DO61] a machine's own coordinator is exported and filled in the same way", 
   expect(((await other.json("task list")) as { tasks: unknown[] }).tasks).toHaveLength(30);
 });
 
-it("[CL185] an interrupted export continues behind its last whole line, and begins again when the freeze is over", async () => {
+it("an interrupted export continues behind its last whole line, and begins again when the freeze is over", async () => {
   const home = await filled(await aHomeOnEdge());
   const whole = await exportedFrom(home);
   await home.json("workspace freeze", "10m");
@@ -80,7 +80,7 @@ it("[CL185] an interrupted export continues behind its last whole line, and begi
   });
 });
 
-it("[CL185] Ctrl-C ends an export, and the same command continues it", async () => {
+it("Ctrl-C ends an export, and the same command continues it", async () => {
   const home = await filled(aCliHome());
   const stop = new AbortController();
   let pages = 0;
@@ -95,7 +95,7 @@ it("[CL185] Ctrl-C ends an export, and the same command continues it", async () 
   expect(linesOf(home).slice(0, before.length)).toEqual(before);
 });
 
-it("[CL185] a page that is refused for now is asked for again", async () => {
+it("a page that is refused for now is asked for again", async () => {
   const home = aCliHome();
   const server = await RealServer.listen();
   const details = { limit: "maxOperationsPerSecond" };
@@ -112,7 +112,7 @@ it("[CL185] a page that is refused for now is asked for again", async () => {
   expect(pages).toEqual([]);
 });
 
-it("[CL186] a file that is cut, changed or another one is refused before anything is imported", async () => {
+it("a file that is cut, changed or another one is refused before anything is imported", async () => {
   const home = await filled(await aHomeOnEdge());
   const text = await exportedFrom(home);
   const other = await aHomeOnEdge();
@@ -134,7 +134,7 @@ it("[CL186] a file that is cut, changed or another one is refused before anythin
   expect(await run(other, "workspace import", "none", "--yes")).toMatchObject(failed(3, "there is no file"));
 });
 
-it("[CL187] --keep-frozen leaves the workspace read only, and thaw ends that", async () => {
+it("--keep-frozen leaves the workspace read only, and thaw ends that", async () => {
   const home = await filled(aCliHome());
   expect(await run(home, "workspace export", file, "--keep-frozen", "7d")).toMatchObject(printed("read only for 7 d"));
   expect(await home.shim("team state set", "k", "1")).toMatchObject(failed(1, "read only until"));

@@ -3,7 +3,7 @@ import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-it("[CA3] calls without an id are paired by name, input and order, in parallel and one after the other", () => {
+it("calls without an id are paired by name, input and order, in parallel and one after the other", () => {
   const runtime = tempRuntime();
   runtime.processes.start(1_000);
   const send = (event: string, command: string): void => {

@@ -7,7 +7,7 @@ import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 const session = "00000000-0000-4000-8000-000000000001";
 const own = { session_id: session, transcript_path: undefined };
 
-it("[CA1] [CA10] events of Qwen Code are recorded under its name, calls paired by the model's id", () => {
+it("events of Qwen Code are recorded under its name, calls paired by the model's id", () => {
   const chat = new RecordedClient(tempRuntime(), "qwen");
   for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse"]) chat.send(name, own);
   for (const name of ["PreToolUse-write", "PostToolUse-write", "PreToolUse-edit", "PostToolUse-edit"])
@@ -30,7 +30,7 @@ it("[CA1] [CA10] events of Qwen Code are recorded under its name, calls paired b
   ]);
 });
 
-it("[CA11] Qwen Code's report of tool results is no request, and brings no second brief", () => {
+it("Qwen Code's report of tool results is no request, and brings no second brief", () => {
   const runtime = tempRuntime();
   const chat = new RecordedClient(runtime, "qwen");
   for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse"]) chat.send(name, own);
@@ -45,7 +45,7 @@ it("[CA11] Qwen Code's report of tool results is no request, and brings no secon
   expect(next.entries("s2").filter(({ kind }) => kind === "prompt")).toHaveLength(1);
 });
 
-it("[CA5] a subagent of Qwen Code and its end are known", () => {
+it("a subagent of Qwen Code and its end are known", () => {
   const chat = new RecordedClient(tempRuntime(), "qwen");
   for (const name of ["PreToolUse-in-subagent", "PostToolUse-in-subagent", "SubagentStop"]) chat.send(name, own);
   expect(chat.entries(session)).toMatchObject([
@@ -55,7 +55,7 @@ it("[CA5] a subagent of Qwen Code and its end are known", () => {
   ]);
 });
 
-it("[CA2] Qwen Code's notice of a login is no question, its compaction is kept", () => {
+it("Qwen Code's notice of a login is no question, its compaction is kept", () => {
   const chat = new RecordedClient(tempRuntime(), "qwen");
   chat.send("SessionStart", own);
   chat.send("Notification", own);
@@ -64,7 +64,7 @@ it("[CA2] Qwen Code's notice of a login is no question, its compaction is kept",
   expect(chat.entries(session).map(({ kind }) => kind)).toEqual(["start", "compacting", "compacted", "start"]);
 });
 
-it("[CA41] the end of a session that Qwen Code never began leaves no session", () => {
+it("the end of a session that Qwen Code never began leaves no session", () => {
   const chat = new RecordedClient(tempRuntime(), "qwen");
   const end = { cwd: "/p", reason: "prompt_input_exit" };
   chat.report("SessionEnd", { ...end, session_id: "never-begun", transcript_path: "" });
@@ -74,7 +74,7 @@ it("[CA41] the end of a session that Qwen Code never began leaves no session", (
   expect(chat.session("begun")).toMatchObject({ endedAt: expect.any(Number) });
 });
 
-it("[CA19] a headless run of Qwen Code that is gone after its turn was closed; one in the middle of a call was killed", () => {
+it("a headless run of Qwen Code that is gone after its turn was closed; one in the middle of a call was killed", () => {
   const runtime = tempRuntime();
   const start = (pid: number, id: string): RecordedClient => {
     const chat = new RecordedClient(runtime, "qwen", pid);
@@ -91,7 +91,7 @@ it("[CA19] a headless run of Qwen Code that is gone after its turn was closed; o
   expect(killed.session("killed")).toMatchObject({ detachReason: null, recovery: "offered" });
 });
 
-it("[CA43] a chat of a client without an event of its end is over when its MCP process saw the client end it after a turn", () => {
+it("a chat of a client without an event of its end is over when its MCP process saw the client end it after a turn", () => {
   const runtime = tempRuntime();
   const turn = (pid: number, id: string, last: string): void => {
     const chat = new RecordedClient(runtime, "qwen", pid);
@@ -114,7 +114,7 @@ it("[CA43] a chat of a client without an event of its end is over when its MCP p
 });
 
 it.each(["sigterm", "client_gone"])(
-  "[CA43] the end that the MCP process has just seen (%s) counts although nothing of it is stored yet",
+  "the end that the MCP process has just seen (%s) counts although nothing of it is stored yet",
   (reason) => {
     const runtime = tempRuntime();
     const chat = new RecordedClient(runtime, "qwen", 2_001);
@@ -127,7 +127,7 @@ it.each(["sigterm", "client_gone"])(
   },
 );
 
-it("[CA43] [CA46] a chat that was over is resumed without a word of a death", () => {
+it("a chat that was over is resumed without a word of a death", () => {
   const runtime = tempRuntime();
   const chat = new RecordedClient(runtime, "qwen", 2_001);
   for (const name of ["SessionStart", "UserPromptSubmit", "PostToolUse", "Stop"]) chat.send(name, own);

@@ -9,7 +9,7 @@ const recorded = [
 ] as const;
 
 it.each(recorded)(
-  "[HO36] hooks of Claude Code that %s runs too are ignored, so its own record nothing twice",
+  "hooks of Claude Code that %s runs too are ignored, so its own record nothing twice",
   (client, events) => {
     for (const event of events) {
       const { env, payload } = recording(client, event);

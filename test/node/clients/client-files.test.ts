@@ -7,7 +7,7 @@ const launch = {
   commandOf: (event: string) => `node hook.cjs ${event}`,
 };
 
-it("[CA17] a client's own file starts the hook at each event that SHIM reads", () => {
+it("a client's own file starts the hook at each event that SHIM reads", () => {
   const { copilot, opencode } = clientFiles;
   if (copilot?.hooks.form !== "own" || opencode?.hooks.form !== "own") throw new Error("both have files of their own");
   const file = JSON.parse(copilot.hooks.text(launch)) as { version: number; hooks: Record<string, object[]> };
@@ -39,7 +39,7 @@ function handler(name: keyof typeof clientFiles, event: string): unknown {
   return hooks && hooks.form !== "own" ? hooks.handler("run", event) : null;
 }
 
-it("[CA17] a handler in a shared file waits in the client's unit of time", () => {
+it("a handler in a shared file waits in the client's unit of time", () => {
   expect(handler("qwen", "SessionStart")).toEqual({ type: "command", name: "shim", command: "run", timeout: 15 });
   expect(handler("gemini", "BeforeTool")).toMatchObject({ timeout: 10_000 });
   expect(clientFiles.qwen?.servers?.entry("node", ["mcp"])).toEqual({ command: "node", args: ["mcp"] });

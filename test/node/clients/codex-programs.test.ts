@@ -54,7 +54,7 @@ const programs: readonly (readonly [string, string, Row])[] = [
   ["text(ALL_TOOLS);", "exec", { command: "text(ALL_TOOLS);" }],
 ];
 
-it.each(programs)("[TR213] Codex: a program is the call of the tool that it uses (%#)", (program, name, input) => {
+it.each(programs)("Codex: a program is the call of the tool that it uses (%#)", (program, name, input) => {
   const row = codexRow(1, "response_item/custom_tool_call", { call_id: "call_1", name: "exec", input: program });
   expect(read([codexHead("0.144.1"), row]).toolCalls).toMatchObject([{ name, input, isUnhooked: true }]);
 });
@@ -70,7 +70,7 @@ function programOutput(second: number, id: string, text: string): Row {
   });
 }
 
-it("[TR213] Codex: a program that updates its plan beside a command yields both calls, and the plan also where the command failed", () => {
+it("Codex: a program that updates its plan beside a command yields both calls, and the plan also where the command failed", () => {
   const program =
     'const r = await tools.exec_command({cmd:"npm test"}); await tools.update_plan({plan:[{step:"test",status:"completed"}]}); text(r.output);';
   for (const [text, end] of [
@@ -86,7 +86,7 @@ it("[TR213] Codex: a program that updates its plan beside a command yields both 
   }
 });
 
-it("[TR221] Codex: a patch inside of a program is the call of its row", () => {
+it("Codex: a patch inside of a program is the call of its row", () => {
   const program = programRow(1, "c", 'text(await tools.apply_patch("*** Begin Patch\\n*** Update File: a.ts\\n"));');
   const row = codexRow(2, "event_msg/patch_apply_end", {
     call_id: "exec-1",
@@ -102,7 +102,7 @@ function waits(id: string, name: string): Row {
   return codexRow(2, "response_item/function_call", { call_id: id, name, arguments: '{"session_id":7,"chars":"y"}' });
 }
 
-it("[TR222] Codex: waiting for a command, and typing into it, are no calls", () => {
+it("Codex: waiting for a command, and typing into it, are no calls", () => {
   const program = programRow(3, "c", 'const r = await tools.write_stdin({session_id:7, chars:""});');
   expect(read([codexHead("0.144.1"), waits("a", "write_stdin"), waits("b", "wait"), program]).toolCalls).toEqual([]);
 });

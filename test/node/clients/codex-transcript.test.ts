@@ -19,7 +19,7 @@ function read(name: string): TranscriptPart {
   return readAppended(rollout(name), 0, { format: transcriptFormat("codex") });
 }
 
-it("[CA32] texts, calls and ends of a rollout are read once each, with the exit code of a command", () => {
+it("texts, calls and ends of a rollout are read once each, with the exit code of a command", () => {
   const { texts, toolCalls, toolEnds, contextUsage, contextWindow, usage } = read("tools");
   expect(texts).toMatchObject([
     { role: "user", text: "do a first thing" },
@@ -38,7 +38,7 @@ it("[CA32] texts, calls and ends of a rollout are read once each, with the exit 
   expect(contextWindow).toBe(258_400);
 });
 
-it("[CA32] a compaction forgets the context's fill, and its summary is no answer of the chat", () => {
+it("a compaction forgets the context's fill, and its summary is no answer of the chat", () => {
   const { texts, compactBoundary, contextUsage, toolEnds } = read("compaction");
   expect(compactBoundary?.at).toBeGreaterThan(0);
   expect(contextUsage?.inputTokens).toBe(1_000);
@@ -49,13 +49,13 @@ it("[CA32] a compaction forgets the context's fill, and its summary is no answer
   ]);
 });
 
-it("[CA32] an error of the API is the end of its turn", () => {
+it("an error of the API is the end of its turn", () => {
   const { apiErrors, outcomes } = read("error");
   expect(apiErrors).toMatchObject([{ text: expect.stringContaining("usage limit") as string }]);
   expect(outcomes).toMatchObject([{ isFailed: true }]);
 });
 
-it("[CA31] [CA32] a command that fails is a failure of its call, and no call is counted twice", () => {
+it("a command that fails is a failure of its call, and no call is counted twice", () => {
   const chat = new RecordedClient(tempRuntime(), "codex");
   const path = join(temporaryFolder(), "rollout.jsonl");
   writeFileSync(path, "");
@@ -79,7 +79,7 @@ it("[CA31] [CA32] a command that fails is a failure of its call, and no call is 
   ]);
 });
 
-it("[TR201] [CA32] a live chat of Codex 0.118 has its answers, failures and the end of its turn from the rollout, and calls from its hooks", () => {
+it("a live chat of Codex 0.118 has its answers, failures and the end of its turn from the rollout, and calls from its hooks", () => {
   const runtime = tempRuntime({ now: Date.parse("2023-11-14T09:59:59Z") });
   const chat = new RecordedClient(runtime, "codex");
   const path = join(temporaryFolder(), "rollout.jsonl");
@@ -104,7 +104,7 @@ it("[TR201] [CA32] a live chat of Codex 0.118 has its answers, failures and the 
   ]);
 });
 
-it("[TR211] a live chat's plan is approved by a prompt that is read later", () => {
+it("a live chat's plan is approved by a prompt that is read later", () => {
   const runtime = tempRuntime({ now: Date.parse("2023-11-14T09:59:59Z") });
   const chat = new RecordedClient(runtime, "codex");
   const path = join(temporaryFolder(), "rollout.jsonl");
@@ -139,7 +139,7 @@ it.each([
   ["the transcript alone", { hooks: false, parts: 1, question: "Which one?" }],
   ["two parts of the transcript", { hooks: false, parts: 2, question: "which" }],
   ["hooks and the transcript", { hooks: true, parts: 2, question: "Which one?" }],
-])("[TR212] answers of a live chat's dialog are kept once: %s", (_case, { hooks, parts, question }) => {
+])("answers of a live chat's dialog are kept once: %s", (_case, { hooks, parts, question }) => {
   const runtime = tempRuntime({ now: Date.parse("2023-11-14T09:59:59Z") });
   const chat = new RecordedClient(runtime, "codex");
   const path = join(temporaryFolder(), "rollout.jsonl");
@@ -161,7 +161,7 @@ it.each([
   expect(calls).toEqual(hooks ? ["AskUserQuestion", "AskUserQuestion"] : []);
 });
 
-it("[TR212] a live chat's to-do list, of which hooks say nothing, is taken from the transcript", () => {
+it("a live chat's to-do list, of which hooks say nothing, is taken from the transcript", () => {
   const chat = new RecordedClient(tempRuntime({ now: Date.parse("2023-11-14T09:59:59Z") }), "codex");
   const path = join(temporaryFolder(), "rollout.jsonl");
   writeFileSync(path, "");
@@ -183,7 +183,7 @@ it("[TR212] a live chat's to-do list, of which hooks say nothing, is taken from 
   ]);
 });
 
-it("[RE226] each compaction of a turn that ended is kept once, without a summary of it", () => {
+it("each compaction of a turn that ended is kept once, without a summary of it", () => {
   const chat = new RecordedClient(tempRuntime(), "codex");
   const common = { session_id: session, turn_id: "t1", trigger: "auto" };
   for (const name of ["SessionStart", "UserPromptSubmit", "PreCompact", "PostCompact", "PostCompact", "PreCompact"])

@@ -7,7 +7,7 @@ import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 const session = "00000000-0000-4000-8000-000000000001";
 const parent = "00000000-0000-4000-8000-000000000008";
 
-it("[CA1] events of Codex are recorded under its name, with the words and calls of the chat", () => {
+it("events of Codex are recorded under its name, with the words and calls of the chat", () => {
   const chat = new RecordedClient(tempRuntime(), "codex");
   for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop"])
     chat.send(name, { session_id: session });
@@ -22,7 +22,7 @@ it("[CA1] events of Codex are recorded under its name, with the words and calls 
   ]);
 });
 
-it("[CA1] the next chat of Codex gets the brief of one that died, as context of its start", () => {
+it("the next chat of Codex gets the brief of one that died, as context of its start", () => {
   const runtime = tempRuntime();
   const chat = new RecordedClient(runtime, "codex");
   for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse"]) chat.send(name, { session_id: session });
@@ -35,7 +35,7 @@ it("[CA1] the next chat of Codex gets the brief of one that died, as context of 
   });
 });
 
-it("[CA4] a patch is a call for each of its files", () => {
+it("a patch is a call for each of its files", () => {
   const chat = new RecordedClient(tempRuntime(), "codex");
   const patch =
     "*** Begin Patch\n*** Add File: new.txt\n+hello\n*** Update File: src/old.ts\n@@\n-a\n+b\n*** End Patch\n";
@@ -48,7 +48,7 @@ it("[CA4] a patch is a call for each of its files", () => {
   ]);
 });
 
-it("[CA5] the task of a subagent is no request of the user, and its transcript not the chat's", () => {
+it("the task of a subagent is no request of the user, and its transcript not the chat's", () => {
   const chat = new RecordedClient(tempRuntime(), "codex");
   chat.send("UserPromptSubmit", { session_id: parent, agent_id: "a1" });
   expect(chat.session(parent)).toBeNull();
@@ -57,7 +57,7 @@ it("[CA5] the task of a subagent is no request of the user, and its transcript n
   expect(chat.entries(parent)).toMatchObject([{ kind: "tool_start", name: "Bash (subagent)" }]);
 });
 
-it("[CA2] an event without a use is answered with nothing; another client's payload is refused", () => {
+it("an event without a use is answered with nothing; another client's payload is refused", () => {
   const runtime = tempRuntime();
   const chat = new RecordedClient(runtime, "codex");
   expect(chat.send("SubagentStart")).toEqual({});
@@ -66,7 +66,7 @@ it("[CA2] an event without a use is answered with nothing; another client's payl
   expect(runtime.logged.at(-1)).toContain("input is not what Codex sends");
 });
 
-it("[CA6] an event that waited in the spool keeps its client", () => {
+it("an event that waited in the spool keeps its client", () => {
   const runtime = tempRuntime({ busyMs: 10 });
   const chat = new RecordedClient(runtime, "codex");
   const writer = tempRuntime({ beside: runtime }).store.connection();

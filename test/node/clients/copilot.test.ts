@@ -7,7 +7,7 @@ const session = "00000000-0000-4000-8000-000000000001";
 const next = "00000000-0000-4000-8000-000000000009";
 const own = { session_id: session };
 
-it("[CA1] [CA3] events of Copilot CLI are recorded under its name; its start counts as one", () => {
+it("events of Copilot CLI are recorded under its name; its start counts as one", () => {
   const chat = new RecordedClient(tempRuntime(), "copilot");
   for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse"]) chat.send(name, own);
   expect(chat.session(session)).toMatchObject({
@@ -23,7 +23,7 @@ it("[CA1] [CA3] events of Copilot CLI are recorded under its name; its start cou
   ]);
 });
 
-it("[CA8] context stands at the top of an answer, a refusal also inside", () => {
+it("context stands at the top of an answer, a refusal also inside", () => {
   const runtime = tempRuntime();
   const chat = new RecordedClient(runtime, "copilot");
   for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse"]) chat.send(name, own);
@@ -46,7 +46,7 @@ it("[CA8] context stands at the top of an answer, a refusal also inside", () => 
 it.each([
   ["SessionStart-resume", "UserPromptSubmit"],
   ["UserPromptSubmit", "SessionStart-resume"],
-])("[CA46] a resumed chat gets once how it died, with the first of %s and %s", (first, second) => {
+])("a resumed chat gets once how it died, with the first of %s and %s", (first, second) => {
   const runtime = tempRuntime();
   const chat = new RecordedClient(runtime, "copilot");
   for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse"]) chat.send(name, own);
@@ -57,7 +57,7 @@ it.each([
   for (const name of [second, "UserPromptSubmit"]) expect(resumed.send(name, { ...own, prompt: "go on" })).toEqual({});
 });
 
-it("[CA40] the end of a prompt ends no chat of Copilot CLI in an editor; one whose process is gone was closed", () => {
+it("the end of a prompt ends no chat of Copilot CLI in an editor; one whose process is gone was closed", () => {
   const runtime = tempRuntime();
   const chat = new RecordedClient(runtime, "copilot");
   for (const name of ["SessionStart", "UserPromptSubmit", "Stop", "SessionEnd"]) chat.send(name, own);
@@ -71,14 +71,14 @@ it("[CA40] the end of a prompt ends no chat of Copilot CLI in an editor; one who
   expect(chat.session(session)).toMatchObject({ detachReason: "closed" });
 });
 
-it("[CA40] a chat of Copilot CLI that its user ends is over", () => {
+it("a chat of Copilot CLI that its user ends is over", () => {
   const chat = new RecordedClient(tempRuntime(), "copilot");
   for (const name of ["SessionStart", "UserPromptSubmit", "Stop"]) chat.send(name, own);
   chat.send("SessionEnd", { ...own, reason: "user_exit" });
   expect(chat.session(session)).toMatchObject({ endedAt: expect.any(Number) });
 });
 
-it("[CA5] a subagent's calls are the chat's, its end and its prompts are not", () => {
+it("a subagent's calls are the chat's, its end and its prompts are not", () => {
   const chat = new RecordedClient(tempRuntime(), "copilot");
   chat.send("SessionStart", own);
   for (const name of ["PreToolUse-in-subagent", "PostToolUse-in-subagent", "Stop", "SubagentStop"]) chat.send(name);
@@ -90,14 +90,14 @@ it("[CA5] a subagent's calls are the chat's, its end and its prompts are not", (
   ]);
 });
 
-it("[CA5] a subagent of a subagent belongs to the chat whose transcript it names", () => {
+it("a subagent of a subagent belongs to the chat whose transcript it names", () => {
   const chat = new RecordedClient(tempRuntime(), "copilot");
   const nested = { parent_agent_id: "another-subagent", transcript_path: `/s/${session}/events.jsonl` };
   chat.send("SubagentStop", nested);
   expect(chat.entries(session)).toMatchObject([{ kind: "subagent_end" }]);
 });
 
-it("[CA10] a failed edit names its file, and a created file is new", () => {
+it("a failed edit names its file, and a created file is new", () => {
   const chat = new RecordedClient(tempRuntime(), "copilot");
   chat.send("PreToolUse-edit", own);
   chat.send("PostToolUseFailure-edit", own);
@@ -112,7 +112,7 @@ it("[CA10] a failed edit names its file, and a created file is new", () => {
   ]);
 });
 
-it("[CA2] a question to the user marks the chat as waiting, an API error ends its turn", () => {
+it("a question to the user marks the chat as waiting, an API error ends its turn", () => {
   const chat = new RecordedClient(tempRuntime(), "copilot");
   for (const name of ["SessionStart", "UserPromptSubmit"]) chat.send(name, own);
   chat.send("Notification", { sessionId: session });
@@ -125,7 +125,7 @@ it("[CA2] a question to the user marks the chat as waiting, an API error ends it
   expect(copilot.normalise("SessionStart", {}, {})).toBeNull();
 });
 
-it("[CA18] a command whose result says a code other than 0 has failed", () => {
+it("a command whose result says a code other than 0 has failed", () => {
   const chat = new RecordedClient(tempRuntime(), "copilot");
   const failed = { result_type: "success", text_result_for_llm: "no\n<shellId: 1 completed with exit code 3>" };
   chat.send("PreToolUse", own);

@@ -9,7 +9,7 @@ import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 const session = "00000000-0000-4000-8000-000000000001";
 const own = { session_id: session, transcript_path: undefined };
 
-it("[CA1] [CA3] [CA10] [CA11] events of Gemini CLI are recorded under its name, with the user's own words", () => {
+it("events of Gemini CLI are recorded under its name, with the user's own words", () => {
   const chat = new RecordedClient(tempRuntime(), "gemini");
   const names = ["SessionStart", "BeforeAgent", "BeforeTool", "AfterTool", "BeforeTool-write", "AfterTool-write"];
   for (const name of [...names, "BeforeTool-edit", "AfterTool-edit", "AfterAgent", "SessionEnd"]) chat.send(name, own);
@@ -29,7 +29,7 @@ it("[CA1] [CA3] [CA10] [CA11] events of Gemini CLI are recorded under its name, 
   ]);
 });
 
-it("[CA8] the brief stands in an answer with Gemini CLI's own name of the event", () => {
+it("the brief stands in an answer with Gemini CLI's own name of the event", () => {
   const runtime = tempRuntime();
   const chat = new RecordedClient(runtime, "gemini");
   for (const name of ["SessionStart", "BeforeAgent", "BeforeTool"]) chat.send(name, own);
@@ -47,7 +47,7 @@ it("[CA8] the brief stands in an answer with Gemini CLI's own name of the event"
   });
 });
 
-it("[CA2] a question about a tool marks the chat as waiting; PreCompress is not recorded", () => {
+it("a question about a tool marks the chat as waiting; PreCompress is not recorded", () => {
   const chat = new RecordedClient(tempRuntime(), "gemini");
   chat.send("SessionStart", own);
   chat.report("Notification", { ...own, notification_type: "ToolPermission", message: "run it?" });
@@ -57,7 +57,7 @@ it("[CA2] a question about a tool marks the chat as waiting; PreCompress is not 
   expect(gemini.normalise("SessionStart", {}, {})).toBeNull();
 });
 
-it("[CA18] a call with an error or a code other than 0 in its result has failed", () => {
+it("a call with an error or a code other than 0 in its result has failed", () => {
   const chat = new RecordedClient(tempRuntime(), "gemini");
   const results = [{ error: { message: "no such file" } }, { llmContent: "Output: no\nExit Code: 3" }];
   for (const tool_response of results) {
@@ -71,7 +71,7 @@ it("[CA18] a call with an error or a code other than 0 in its result has failed"
   ]);
 });
 
-it("[CA42] a chat of Gemini CLI that is asked to end in the middle of a turn was interrupted; after it, it is over", () => {
+it("a chat of Gemini CLI that is asked to end in the middle of a turn was interrupted; after it, it is over", () => {
   const chat = new RecordedClient(tempRuntime(), "gemini");
   for (const name of ["SessionStart", "BeforeAgent", "BeforeTool", "SessionEnd"])
     chat.send(name, { session_id: "cut-off", reason: "exit" });
@@ -81,7 +81,7 @@ it("[CA42] a chat of Gemini CLI that is asked to end in the middle of a turn was
   expect(chat.session("done")).toMatchObject({ endedAt: expect.any(Number), detachReason: null });
 });
 
-it("[CA42] a turn that is cancelled and a client that is quit by Ctrl-C end the chat, in whichever order the hooks report it", () => {
+it("a turn that is cancelled and a client that is quit by Ctrl-C end the chat, in whichever order the hooks report it", () => {
   const late = new RecordedClient(tempRuntime(), "gemini");
   const orders = [
     ["AfterAgent", "SessionEnd", "SessionEnd", "SessionEnd"],
@@ -100,7 +100,7 @@ function line(type: string, content: unknown, second: number): string {
   return `${JSON.stringify({ id: `row-${second}`, timestamp, type, content })}\n`;
 }
 
-it("[CA42] [TR201] after a tool that the user cancelled, which only the transcript says, the end of the client is that of the chat", () => {
+it("after a tool that the user cancelled, which only the transcript says, the end of the client is that of the chat", () => {
   const path = join(temporaryFolder(), "session.jsonl");
   writeFileSync(path, line("user", [{ text: "do the scripted work" }], 1));
   const chat = new RecordedClient(tempRuntime(), "gemini");

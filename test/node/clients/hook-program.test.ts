@@ -47,7 +47,7 @@ async function aHost(home: string, answer: RequestListener): Promise<void> {
   });
 }
 
-it("[CA44] the plugin sends each event to the host, with what says who sends it, and starts no process", async () => {
+it("the plugin sends each event to the host, with what says who sends it, and starts no process", async () => {
   const { home, program, started, reports } = aHome();
   const got: unknown[] = [];
   await aHost(home, (request, response) => {
@@ -82,7 +82,7 @@ const failing: Readonly<Record<string, readonly [RequestListener | null, waited:
 };
 
 it.each(Object.entries(failing))(
-  "[CA44] an event for a host %s has a hook process, which knows whether the host was waited for",
+  "an event for a host %s has a hook process, which knows whether the host was waited for",
   async (_kind, [answer, waited]) => {
     const { home, program, started, reports } = aHome(waited ? 5_000 : limits.eventMs);
     if (answer) await aHost(home, answer);
@@ -94,7 +94,7 @@ it.each(Object.entries(failing))(
 
 const isOther = ({ command }: Child): boolean => !command.includes("611");
 
-it("[CA12] [CA44] a hook that hangs is ended and reported", async () => {
+it("a hook that hangs is ended and reported", async () => {
   aHome();
   const reports: string[] = [];
   const program = new HookProgram(["bash", "-c", "exec sleep 611"], "opencode", { ...limits, eventMs: 200 });

@@ -55,7 +55,7 @@ async function tool({ hooks }: Chat, kind: string, changes: object = {}): Promis
   await hooks["tool.execute.after"]({ ...after.i, ...changes }, after.o);
 }
 
-it("[CA1] [CA10] [CA12] OpenCode's events are recorded under its name, with the words of both", async () => {
+it("OpenCode's events are recorded under its name, with the words of both", async () => {
   const chat = chatOf(tempRuntime());
   await chat.hooks.event(event("event.session.created"));
   await prompt(chat);
@@ -84,7 +84,7 @@ it("[CA1] [CA10] [CA12] OpenCode's events are recorded under its name, with the 
   ]);
 });
 
-it("[CA8] [CA12] the next chat gets the brief with its first prompt, once", async () => {
+it("the next chat gets the brief with its first prompt, once", async () => {
   const runtime = tempRuntime();
   const chat = chatOf(runtime);
   await chat.hooks.event(event("event.session.created"));
@@ -97,13 +97,13 @@ it("[CA8] [CA12] the next chat gets the brief with its first prompt, once", asyn
   expect(await prompt(next, "ses_2")).toHaveLength(1);
 });
 
-it("[CA12] a session of an earlier process is resumed", async () => {
+it("a session of an earlier process is resumed", async () => {
   const chat = chatOf(tempRuntime());
   await prompt(chat);
   expect(chat.recorded.entries(session)).toMatchObject([{ kind: "start", source: "resume" }, { kind: "prompt" }]);
 });
 
-it("[CA5] a subagent's calls are the chat's; what it is asked is no request, and it gets no brief", async () => {
+it("a subagent's calls are the chat's; what it is asked is no request, and it gets no brief", async () => {
   const chat = chatOf(tempRuntime());
   await chat.hooks.event(event("event.session.created"));
   await prompt(chat);
@@ -117,7 +117,7 @@ it("[CA5] a subagent's calls are the chat's; what it is asked is no request, and
   expect(chat.recorded.entries(session).at(-1)).toMatchObject({ name: "Bash (subagent)" });
 });
 
-it("[CA8] a compaction is asked to keep the prompts", async () => {
+it("a compaction is asked to keep the prompts", async () => {
   const chat = chatOf(tempRuntime());
   await chat.hooks.event(event("event.session.created"));
   await prompt(chat);
@@ -134,7 +134,7 @@ it("[CA8] a compaction is asked to keep the prompts", async () => {
   ]);
 });
 
-it("[CA2] an API error ends the turn, an interruption by the user does not; a question waits", async () => {
+it("an API error ends the turn, an interruption by the user does not; a question waits", async () => {
   const chat = chatOf(tempRuntime());
   await prompt(chat);
   const failed = (error: object): { event: Record<string, unknown> } => ({
@@ -147,7 +147,7 @@ it("[CA2] an API error ends the turn, an interruption by the user does not; a qu
   expect(chat.recorded.session(session)).toMatchObject({ waiting: { for: "permission" } });
 });
 
-it("[CA12] a refusal reaches OpenCode as the call's error, a failing hook does not", async () => {
+it("a refusal reaches OpenCode as the call's error, a failing hook does not", async () => {
   const deny = { permissionDecision: "deny", permissionDecisionReason: "src/a.ts is reserved" };
   const refusing = openCodeHooks({ client, directory: "/p" }, () => Promise.resolve({ hookSpecificOutput: deny }));
   const before = refusing["tool.execute.before"]({ sessionID: session, tool: "edit", callID: "c1" }, { args: {} });
@@ -158,7 +158,7 @@ it("[CA12] a refusal reaches OpenCode as the call's error, a failing hook does n
   expect(await prompt({ hooks: failing, recorded: new RecordedClient(tempRuntime(), "opencode") })).toHaveLength(1);
 });
 
-it("[CA18] a command that ends with a code other than 0 has failed", async () => {
+it("a command that ends with a code other than 0 has failed", async () => {
   const chat = chatOf(tempRuntime());
   await prompt(chat);
   const { i } = call("tool.execute.after");
@@ -198,7 +198,7 @@ async function wholeChat(isRepeated: boolean): Promise<unknown> {
   return { entries: chat.recorded.entries(session), toolCalls, toolErrors, title, waiting };
 }
 
-it("[CA44] each event of the plugin that comes a second time counts once @night", async () => {
+it("each event of the plugin that comes a second time counts once @night", async () => {
   const once = await wholeChat(false);
   expect(once).toMatchObject({ toolCalls: 6, toolErrors: 2 });
   expect(await wholeChat(true)).toEqual(once);

@@ -26,7 +26,7 @@ it.each([
   ["gemini", "transcripts/gemini.jsonl", { stdout: "one" }],
   ["qwen", "transcripts/qwen.jsonl", { stdout: "one", exit_code: 0 }],
   ["copilot", "transcripts/copilot.jsonl", { stdout: "one", exit_code: 0 }],
-])("[CA60] a transcript of %s tells what a command printed and how it ended", (client, file, printed) => {
+])("a transcript of %s tells what a command printed and how it ended", (client, file, printed) => {
   const results = resultsIn(client, readFileSync(new URL(file, harness), "utf8"));
   expect(results).toEqual([
     ["echo one", null, printed],
@@ -34,7 +34,7 @@ it.each([
   ]);
 });
 
-it("[CA60] a row of Codex tells what a command printed and how it ended, under the id of its hooks", () => {
+it("a row of Codex tells what a command printed and how it ended, under the id of its hooks", () => {
   const item = { type: "CommandExecution", id: "c1", status: "completed", aggregated_output: "one\n", exit_code: 0 };
   const rows = [
     codexHead("0.169.0"),
@@ -58,7 +58,7 @@ it.each([
   ],
   // What the command itself has printed is no object of the client.
   [{ output: "dist/a.js" }, null, { stdout: '\n{"output":"dist/a.js"}' }],
-])("[CA60] a program of Codex may print the result of a command as an object: %j", (result, error, response) => {
+])("a program of Codex may print the result of a command as an object: %j", (result, error, response) => {
   const program = 'text(JSON.stringify(await tools.exec_command({cmd:"npm test"})));';
   const parts = ["Script completed\nWall time 1.2 seconds\nOutput:\n", JSON.stringify(result)];
   const output = parts.map((text) => ({ type: "input_text", text }));
@@ -77,7 +77,7 @@ it.each([
   ["qwen", "PreToolUse", "PostToolUse", { output: "one-2", exitCode: 0 }],
   ["copilot", "PreToolUse", "PostToolUse", { output: "one-2", exitCode: 0 }],
   ["codex", "PreToolUse", "PostToolUse", { output: "one-2" }],
-])("[CA60] events of %s tell what a command printed", (client, begin, end, result) => {
+])("events of %s tell what a command printed", (client, begin, end, result) => {
   const chat = new RecordedClient(tempRuntime(), client);
   chat.send(begin);
   chat.send(end);
@@ -85,7 +85,7 @@ it.each([
   expect(chat.entries(session).at(-1)).toMatchObject({ kind: "tool_end", name: "Bash", ...result });
 });
 
-it("[CA60] lines of a command that look like those after its output stay, but for the last ones", () => {
+it("lines of a command that look like those after its output stay, but for the last ones", () => {
   const chat = new RecordedClient(tempRuntime(), "gemini");
   const report = "Output: Exit Code: 7\nError: two boats\nSignal: lost\nfour oars\nProcess Group PGID: 12";
   for (const llmContent of [report, "Output: (empty)\nProcess Group PGID: 13", "Command is running in background"]) {

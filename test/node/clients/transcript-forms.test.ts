@@ -40,7 +40,7 @@ function calls({ toolCalls, toolEnds }: TranscriptContent): string[] {
   return toolCalls.map(({ id, name }) => `${name}: ${ends.get(id)?.split("\n")[0] ?? "running"}`);
 }
 
-it("[TR201] Codex 0.118: events have the words once, shells are functions, and a patch is a tool", () => {
+it("Codex 0.118: events have the words once, shells are functions, and a patch is a tool", () => {
   const content = read("codex", codexOfFunctions);
   expect(said(content)).toEqual([
     "user: sort the imports\n[attached: /p/shot.png]",
@@ -59,7 +59,7 @@ it("[TR201] Codex 0.118: events have the words once, shells are functions, and a
   expect(content).toMatchObject({ clientVersion: "0.118.0", model: "gpt-5.3" });
 });
 
-it("[TR201] Codex 0.147: commands, patches and servers inside of a program, answers of a dialog, turns taken back", () => {
+it("Codex 0.147: commands, patches and servers inside of a program, answers of a dialog, turns taken back", () => {
   const content = read("codex", codexOfPrograms);
   expect(said(content)).toEqual([
     "user: follow the notes\n[attached: notes.md]",
@@ -84,7 +84,7 @@ function item(second: number, fields: Row): Row {
   return codexRow(second, "event_msg/item_completed", { item: fields });
 }
 
-it("[TR201] Codex 0.169: an item has a message once, and a readable summary stays", () => {
+it("Codex 0.169: an item has a message once, and a readable summary stays", () => {
   const content = read("codex", [
     codexHead("0.169.0"),
     codexRow(1, "event_msg/user_message", { message: "go", images: ["data:"] }),
@@ -97,7 +97,7 @@ it("[TR201] Codex 0.169: an item has a message once, and a readable summary stay
   expect(content.compactions.map(({ summary }) => summary)).toEqual(["The work so far."]);
 });
 
-it("[TR227] a prompt that the user edited, or went back to before, is withdrawn with all that was said since", () => {
+it("a prompt that the user edited, or went back to before, is withdrawn with all that was said since", () => {
   const rows = [
     aUserLine("plan the pier", { uuid: "a", parentUuid: null }),
     anAssistantLine({ content: [{ type: "text", text: "It has two parts." }] }, { uuid: "b", parentUuid: "a" }),
@@ -108,11 +108,10 @@ it("[TR227] a prompt that the user edited, or went back to before, is withdrawn 
   const again = aUserLine("paint it green", { uuid: "f", parentUuid: "b" });
   const before = ["user: plan the pier", "assistant: It has two parts."];
   expect(said(readClaude(...rows, again))).toEqual([...before, "user: paint it green"]);
-  // [TR232]
   expect(said(readClaude(...rows, ...rows.slice(2)))).toEqual(said(readClaude(...rows)));
 });
 
-it("[TR201] OpenCode: parts of messages, without its own; a failed command, an answered dialog, an abort", () => {
+it("OpenCode: parts of messages, without its own; a failed command, an answered dialog, an abort", () => {
   const content = read("opencode", openCodeDocument.messages);
   expect(said(content)).toEqual([
     "user: build it\n[attached: screen.png]",
@@ -126,7 +125,7 @@ it("[TR201] OpenCode: parts of messages, without its own; a failed command, an a
   expect(content.interruptions.map(({ at }) => secondOf(at))).toEqual([16]);
 });
 
-it("[TR201] Gemini CLI: messages of a document with their calls", () => {
+it("Gemini CLI: messages of a document with their calls", () => {
   const content = read("gemini", geminiDocument.messages);
   expect(said(content)).toEqual(["user: write a note", "assistant: The note is written."]);
   expect(calls(content)).toEqual(["Write: done"]);
@@ -150,11 +149,11 @@ const noise = [
   '{"task_id":"b1","description":"lint","task_type":"local_bash"}',
 ];
 
-it.each(noise)("[TR202] what a client writes in the user's place is no word of the user: %s", (text) => {
+it.each(noise)("what a client writes in the user's place is no word of the user: %s", (text) => {
   expect(userWords(text)).toBe("");
 });
 
-it("[TR202] the user's words stay: after an editor's context, before a reminder, and with an element in their middle", () => {
+it("the user's words stay: after an editor's context, before a reminder, and with an element in their middle", () => {
   const opened = "<ide_opened_file>The user opened a.ts.</ide_opened_file>\n<ide_selection>x</ide_selection>\nfix it";
   expect(userWords(opened)).toBe("fix it");
   expect(userWords("fix it\n<system-reminder>be brief</system-reminder>")).toBe("fix it");
@@ -173,7 +172,7 @@ it("[TR202] the user's words stay: after an editor's context, before a reminder,
 it.each([
   ["", "/lint"],
   ["\n\nonly the lexer", "/lint only the lexer"],
-])("[TR203] OpenCode: the text of a skill is the command that called it, with the user's words%s", (words, command) => {
+])("OpenCode: the text of a skill is the command that called it, with the user's words%s", (words, command) => {
   const folder = "Base directory for this skill: /home/ann/.agents/skills/lint";
   const paths = "Relative paths in this skill (e.g., scripts/) are relative to this base directory.";
   expect(userWords(`# Lint\n\nRun it.\n\n${folder}\n${paths}${words}`)).toBe(command);
@@ -188,17 +187,17 @@ it.each([
   ["/shim", "The user typed /shim:undo 3, a command of SHIM.\n", "/shim:undo 3"],
   ["/shim", "The user typed /shim:, a command of SHIM.\n", "/shim:"],
   ["/review", "Read the diff.\n", "/review"],
-])("[TR203] Copilot CLI: the text of the skill %s is the command that called it", (name, text, command) => {
+])("Copilot CLI: the text of the skill %s is the command that called it", (name, text, command) => {
   const sent = `The user explicitly invoked the "${name}" skill. Follow its instructions now.\n\n<skill-context name="x">\n${text}</skill-context>`;
   expect(userWords(sent)).toBe(command);
 });
 
-it("[TR202] many reminders in a row cost little", () => {
+it("many reminders in a row cost little", () => {
   expect(userWords(`fix it\n${"<system-reminder>x</system-reminder>\n".repeat(50_000)}`)).toBe("fix it");
   expect(userWords(`${"<system-reminder>x</system-reminder>\n".repeat(50_000)}fix it`)).toBe("fix it");
 });
 
-it("[TR203] a command keeps its name and the user's words; one that the client carries out without words is none", () => {
+it("a command keeps its name and the user's words; one that the client carries out without words is none", () => {
   const custom = "<command-message>deploy is running…</command-message>\n<command-name>/deploy</command-name>";
   expect(commandIn(custom)?.text).toBe("/deploy");
   expect(commandIn(`${custom}\n<command-args>to staging</command-args>`)?.text).toBe("/deploy to staging");
@@ -209,7 +208,7 @@ it("[TR203] a command keeps its name and the user's words; one that the client c
   expect(said(content)).toEqual(["user: /deploy", "user: /compact keep it"]);
 });
 
-it("[TR201] Claude Code: rows of the client, of hooks and of other chats are no prompts; summaries and interruptions are named", () => {
+it("Claude Code: rows of the client, of hooks and of other chats are no prompts; summaries and interruptions are named", () => {
   const content = readClaude(
     aUserLine("Caveat: see below", { isMeta: true }),
     aUserLine("of a subagent", { isSidechain: true }),
@@ -231,7 +230,7 @@ function aBlockLine(content: readonly object[]): string {
   return aUserLine("", { message: { role: "user", content } });
 }
 
-it("[TR204] images of a prompt are named, also without a word", () => {
+it("images of a prompt are named, also without a word", () => {
   const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "AA==" } };
   const content = readClaude(aBlockLine([{ type: "text", text: "why is it red?" }, image]), aBlockLine([image]));
   expect(said(content)).toEqual(["user: why is it red?\n[attached: image/png]", "user: [attached: image/png]"]);
@@ -250,7 +249,7 @@ function attachment(prompt: string, commandMode: string): string {
   });
 }
 
-it("[TR206] a prompt typed during a turn is read once, at the time when it was typed", () => {
+it("a prompt typed during a turn is read once, at the time when it was typed", () => {
   const content = readClaude(
     queued("enqueue", 1, "also rename it"),
     queued("enqueue", 2, "<task-notification>done</task-notification>"),
@@ -277,7 +276,7 @@ const refused =
 const how = `${refused} To tell you how to proceed, the user said:\n`;
 const note = "\n\nNote: The user's next message may contain a correction or preference. Pay close attention.";
 
-it("[TR209] the words with which the user refuses a call are a prompt of its turn; what the client adds is none", () => {
+it("the words with which the user refuses a call are a prompt of its turn; what the client adds is none", () => {
   const content = readClaude(
     aToolResultLine("edit", `${how}keep the old name`, true),
     aToolResultLine("plan", `${how}first the tests:\n\n- of the lexer${note}`, true),

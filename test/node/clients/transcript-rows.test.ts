@@ -32,7 +32,7 @@ function uncovered(bytes: Buffer, rows: readonly TranscriptRow[]): string {
   return Buffer.concat([left, bytes.subarray(at)]).toString("latin1");
 }
 
-it("[TR242] each byte of a file is in one row, in one damage, or is a blank, whatever stands in it", () => {
+it("each byte of a file is in one row, in one damage, or is a blank, whatever stands in it", () => {
   fc.assert(
     fc.property(files, (bytes) => {
       expect(uncovered(bytes, [...rowsIn(bytes)])).toMatch(/^(?:[\s]|\xEF\xBB\xBF)*$/);
@@ -41,7 +41,7 @@ it("[TR242] each byte of a file is in one row, in one damage, or is a blank, wha
   );
 });
 
-it("[TR242] rows do not depend on the parts in which the bytes come", () => {
+it("rows do not depend on the parts in which the bytes come", () => {
   fc.assert(
     fc.property(files, fc.array(fc.nat(400), { maxLength: 8 }), (bytes, cuts) => {
       const splitter = new RowSplitter();
@@ -67,11 +67,11 @@ it.each([
   ["zeros before a row", `\0\0${row}`, ["zeros", null]],
   ["a byte order mark", `\u{FEFF}${row}`, [null]],
   ["words of a program", `Killed\n${row}`, ["foreign", null]],
-] as const)("[TR242] %s is named by its kind", (_, text, kinds) => {
+] as const)("%s is named by its kind", (_, text, kinds) => {
   expect([...rowsIn(Buffer.from(text))].map(({ damage }) => damage)).toEqual(kinds);
 });
 
-it("[TR242] bytes that are no UTF-8 are a row that was not read as it was written", () => {
+it("bytes that are no UTF-8 are a row that was not read as it was written", () => {
   const bytes = Buffer.from(row);
   bytes[bytes.indexOf("user")] = 0xff;
   expect([...rowsIn(bytes)]).toMatchObject([{ damage: "not_utf8", position: 0, bytes: row.length }]);

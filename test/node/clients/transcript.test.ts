@@ -43,7 +43,7 @@ function counted(): { open: (path: string) => TranscriptFile; bytes: () => numbe
 
 const textsOf = (part: { texts: readonly { text: string }[] }): string[] => part.texts.map((one) => one.text);
 
-it("[SI2] reads what was appended since last time, and nothing twice", () => {
+it("reads what was appended since last time, and nothing twice", () => {
   const path = aFile(aTranscript(aUserLine("first")));
   const one = readAppended(path, 0);
   expect(textsOf(one)).toEqual(["first"]);
@@ -55,7 +55,7 @@ it("[SI2] reads what was appended since last time, and nothing twice", () => {
   expect(two.texts).toMatchObject([{ role: "assistant", text: "second" }]);
 });
 
-it("[SI2] leaves a line that is not complete for the next time", () => {
+it("leaves a line that is not complete for the next time", () => {
   const whole = aUserLine("whole");
   const path = aFile(`${whole}\n${aUserLine("half").slice(0, 40)}`);
   const one = readAppended(path, 0);
@@ -65,7 +65,7 @@ it("[SI2] leaves a line that is not complete for the next time", () => {
   expect(textsOf(readAppended(path, one.offset))).toEqual(["half"]);
 });
 
-it("[SI2] reads every line once at any moments of reading, the cuts in characters included", () => {
+it("reads every line once at any moments of reading, the cuts in characters included", () => {
   // A text of blanks is no message.
   const message = fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }).map((text) => `m${text}m`);
   const messages = fc.array(message, { minLength: 1, maxLength: 6 });
@@ -87,7 +87,7 @@ it("[SI2] reads every line once at any moments of reading, the cuts in character
   );
 });
 
-it("[SI1] a transcript of 200 MB costs no more than the limit, and says what was passed over", () => {
+it("a transcript of 200 MB costs no more than the limit, and says what was passed over", () => {
   const path = aFile();
   truncateSync(path, 200_000_000);
   const tail = `\n${aTranscript(aUserLine("the newest"))}`;
@@ -104,7 +104,7 @@ it("[SI1] a transcript of 200 MB costs no more than the limit, and says what was
   expect(again.bytes()).toBeLessThan(1_000);
 });
 
-it("[SI1] where more was appended than the limit, the last part is read from a line's start", () => {
+it("where more was appended than the limit, the last part is read from a line's start", () => {
   const lines = Array.from({ length: 100 }, (_, number) => aUserLine(`message ${number}`));
   const path = aFile(aTranscript(...lines));
   const length = Buffer.byteLength(lines[0] ?? "") + 1;
@@ -114,13 +114,13 @@ it("[SI1] where more was appended than the limit, the last part is read from a l
   expect(part.skippedBytes + length).toBe(Buffer.byteLength(aTranscript(...lines.slice(0, -part.texts.length))));
 });
 
-it("[SI1] a limit that ends exactly at a line's start loses no line", () => {
+it("a limit that ends exactly at a line's start loses no line", () => {
   const last = aTranscript(aUserLine("last"));
   const path = aFile(aTranscript(aUserLine("before")) + last);
   expect(textsOf(readAppended(path, 0, { maxBytes: Buffer.byteLength(last) }))).toEqual(["last"]);
 });
 
-it("[SI1] a line of 10 MB is passed over while it is written and when it is done; what follows is read", () => {
+it("a line of 10 MB is passed over while it is written and when it is done; what follows is read", () => {
   const long = aUserLine("x".repeat(10_000_000));
   const path = aFile(aTranscript(aUserLine("before")) + long.slice(0, 5_000_000));
   const { open, bytes } = counted();
@@ -135,7 +135,7 @@ it("[SI1] a line of 10 MB is passed over while it is written and when it is done
   expect(bytes()).toBeLessThan(2_200_000);
 });
 
-it("[SI2] the rest of a line whose start was passed over is dropped and counted", () => {
+it("the rest of a line whose start was passed over is dropped and counted", () => {
   const line = aTranscript(aUserLine("cut"));
   const path = aFile(line + aTranscript(aUserLine("whole")));
   const part = readAppended(path, 30);
@@ -143,7 +143,7 @@ it("[SI2] the rest of a line whose start was passed over is dropped and counted"
   expect(part.skippedBytes).toBe(Buffer.byteLength(line) - 30);
 });
 
-it("[SI3] a file that was cut or replaced by a smaller one is read from its last part again", () => {
+it("a file that was cut or replaced by a smaller one is read from its last part again", () => {
   const path = aFile(aTranscript(aUserLine("one"), aUserLine("two"), aUserLine("three")));
   const { offset } = readAppended(path, 0);
   writeFileSync(path, aTranscript(aUserLine("new")));
@@ -153,7 +153,7 @@ it("[SI3] a file that was cut or replaced by a smaller one is read from its last
   expect(readAppended(path, part.offset).isRestarted).toBe(false);
 });
 
-it("[SI3] a file that shrinks while it is read gives what is still there", () => {
+it("a file that shrinks while it is read gives what is still there", () => {
   const content = Buffer.from(aTranscript(aUserLine("kept"), aUserLine("gone")));
   const kept = content.indexOf(0x0a) + 1;
   const open = (): TranscriptFile => ({
@@ -166,7 +166,7 @@ it("[SI3] a file that shrinks while it is read gives what is still there", () =>
   expect(part.offset).toBe(kept);
 });
 
-it("[SI4] a missing file, a folder and a pipe are named and keep the offset", () => {
+it("a missing file, a folder and a pipe are named and keep the offset", () => {
   const folder = mkdtempSync(join(tmpdir(), "shim-transcript-"));
   execFileSync("mkfifo", [join(folder, "pipe")]);
   for (const [path, unreadable] of [
@@ -182,11 +182,11 @@ function failing(): never {
   throw new TypeError("a bug");
 }
 
-it("[SI4] an error that is not the system's is not hidden", () => {
+it("an error that is not the system's is not hidden", () => {
   expect(() => readAppended("any", 0, { open: failing })).toThrow("a bug");
 });
 
-it("[SI4] lines that are no JSON object are counted; bad UTF-8 spoils only its own character", () => {
+it("lines that are no JSON object are counted; bad UTF-8 spoils only its own character", () => {
   const [head = "", tail = ""] = aUserLine("a#b").split("#");
   const broken = Buffer.concat([Buffer.from(head), Buffer.from([0xff, 0xc3]), Buffer.from(`${tail}\n`)]);
   const odd = ["{not json", "[]", "42", "", '{"type":"user"}', '{"type":"user","message":null}'];
@@ -197,7 +197,7 @@ it("[SI4] lines that are no JSON object are counted; bad UTF-8 spoils only its o
   expect(part.damages.map(({ bytes }) => bytes)).toEqual([broken.length - 1, 9, 2, 2]);
 });
 
-it("[SI4] a line without an id is named by its position, the same every time", () => {
+it("a line without an id is named by its position, the same every time", () => {
   const path = aFile(aTranscript(aUserLine("a"), aUserLine("b", { uuid: undefined })));
   const place = readFileSync(path).indexOf(0x0a) + 1;
   expect(readAppended(path, 0).texts[1]?.uuid).toBe(`@${place}`);
@@ -208,7 +208,7 @@ function read(...lines: readonly string[]): TranscriptContent {
   return readRows(rowsIn(Buffer.from(lines.join("\n"))));
 }
 
-it("[SI4] generated lines never throw @night", () => {
+it("generated lines never throw @night", () => {
   const names = ["type", "message", "content", "usage", "uuid", "isSidechain", "role", "id", "model", "timestamp"];
   const field = fc.constantFrom(...names, "compactMetadata", "subtype");
   const word = fc.constantFrom("user", "assistant", "system", "compact_boundary", "text", "tool_use", "tool_result");
@@ -232,7 +232,7 @@ function responseLine(id: string, usage: object, overrides = {}): string {
   return anAssistantLine({ id, usage: { input_tokens: 3, ...usage } }, overrides);
 }
 
-it("[SI5] usage counts once per message id, the last line wins", () => {
+it("usage counts once per message id, the last line wins", () => {
   const first = responseLine("msg_a", { output_tokens: 1 });
   const cached = { cache_read_input_tokens: 500, cache_creation_input_tokens: 40 };
   const last = responseLine("msg_a", { ...cached, output_tokens: 77 });
@@ -249,7 +249,7 @@ it("[SI5] usage counts once per message id, the last line wins", () => {
   expect(part.contextUsage?.messageId).toBe("msg_a");
 });
 
-it("[SI5] sub-agents, made-up answers, the client's notes and unknown types count for nothing", () => {
+it("sub-agents, made-up answers, the client's notes and unknown types count for nothing", () => {
   const content = [{ type: "text", text: "copy" }];
   const part = read(
     anAssistantLine({ id: "msg_sub" }, { isSidechain: true }),
@@ -263,7 +263,7 @@ it("[SI5] sub-agents, made-up answers, the client's notes and unknown types coun
   expect(part).toMatchObject({ texts: [], usage: [], toolCalls: [], contextUsage: null, damages: [] });
 });
 
-it("[SI5] tool calls, their errors and the client's own errors are distinguished", () => {
+it("tool calls, their errors and the client's own errors are distinguished", () => {
   const [two, parts] = ["two", "parts"].map((text) => ({ type: "text", text }));
   const part = read(
     anAssistantLine({
@@ -286,7 +286,7 @@ it("[SI5] tool calls, their errors and the client's own errors are distinguished
   });
 });
 
-it("[SI5] a compaction ends what was known of the context, and its summary is no message of the user", () => {
+it("a compaction ends what was known of the context, and its summary is no message of the user", () => {
   const before = anAssistantLine({ id: "msg_before" });
   const summary = aUserLine("We were fixing the parser.", { isCompactSummary: true });
   const compacted = [before, aCompactBoundary(180_000), summary];

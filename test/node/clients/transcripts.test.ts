@@ -13,7 +13,7 @@ function read(client: string, lines: readonly object[]): TranscriptContent {
 const timestamp = "2026-11-21T12:00:00.000Z";
 const at = Date.parse(timestamp);
 
-it("[CA16] records of Qwen Code: texts, calls with the ids of the hooks, usage and version", () => {
+it("records of Qwen Code: texts, calls with the ids of the hooks, usage and version", () => {
   const frame = { uuid: "q1", timestamp, cwd: "/p", version: "0.24.4" };
   const content = read("qwen", [
     { ...frame, type: "user", message: { role: "user", parts: [{ text: "fix it" }] } },
@@ -63,7 +63,7 @@ function event(type: string, data: object, more: object = {}): object {
   return { type, data, id: type, timestamp, ...more };
 }
 
-it("[CA16] events of Copilot CLI: texts, usage, errors, compaction and version, of the chat alone", () => {
+it("events of Copilot CLI: texts, usage, errors, compaction and version, of the chat alone", () => {
   const content = read("copilot", [
     event("session.start", { sessionId: "s1", copilotVersion: "1.0.102" }),
     event("user.message", { content: "fix it" }),
@@ -91,7 +91,7 @@ it("[CA16] events of Copilot CLI: texts, usage, errors, compaction and version, 
   expect(compaction(false).compactBoundary).toBeNull();
 });
 
-it("[CA16] messages of Gemini CLI, of which the last writing counts", () => {
+it("messages of Gemini CLI, of which the last writing counts", () => {
   const content = read("gemini", [
     { sessionId: "s1", projectHash: "h", startTime: timestamp },
     { id: "g1", timestamp, type: "user", content: [{ text: "fix it" }] },
@@ -117,7 +117,7 @@ it("[CA16] messages of Gemini CLI, of which the last writing counts", () => {
   });
 });
 
-it("[ID18] lines of Claude Code name its version; a client without a format has Claude Code's", () => {
+it("lines of Claude Code name its version; a client without a format has Claude Code's", () => {
   const line = { type: "user", version: "2.1.329", message: { content: "hello" }, uuid: "c1", timestamp };
   expect(read("claude-code", [line])).toMatchObject({ clientVersion: "2.1.329", texts: [{ text: "hello" }] });
   expect(transcriptFormat("constructor")).toBe(transcriptFormat("claude-code"));
@@ -133,7 +133,7 @@ it.each([
   ["copilot", "1.0.102", true],
   ["gemini", null, true],
 ])(
-  "[CA16] a transcript of the real %s: the words of both, five answers, and calls, marked where hooks give them no id",
+  "a transcript of the real %s: the words of both, five answers, and calls, marked where hooks give them no id",
   (...expected) => {
     const [client, clientVersion, isUnhooked] = expected;
     const content = recorded(client);

@@ -72,7 +72,7 @@ function qwenRow(statusCode: number): object {
 it.each<[string, object[]]>([
   ["codex", codexRows("usage_limit_exceeded")],
   ["qwen", [qwenRow(402)]],
-])("[LI7] [LI11] a chat of %s at its limit gets a notification, and the line with its next prompt", (client, rows) => {
+])("a chat of %s at its limit gets a notification, and the line with its next prompt", (client, rows) => {
   const { notified, next } = refused(client, ...rows);
   expect(notified()).toMatchObject([expect.stringMatching(/reached a usage limit; Go on now: .*--in gemini`$/)]);
   expect(next()).toMatch(/^SHIM: Go on now: `.*resume 00000000 --in gemini`$/);
@@ -87,7 +87,7 @@ it.each<[string, object[]]>([
     "gemini",
     [{ type: "error", id: "g1", timestamp: new Date(T0).toISOString(), content: "exhausted your daily quota" }],
   ],
-])("[LI11] a short throttling, and words without a code, are no limit of %s", (client, rows) => {
+])("a short throttling, and words without a code, are no limit of %s", (client, rows) => {
   expect(refused(client, ...rows).notified()).toEqual([]);
 });
 
@@ -95,7 +95,7 @@ it.each([
   { errorType: "quota", errorCode: "quota_exceeded", statusCode: 402 },
   { errorType: "query", statusCode: 402 },
   { errorType: "rate_limit", errorCode: "user_weekly_rate_limited", statusCode: 429 },
-])("[LI11] Copilot CLI's %j is a limit", (data) => {
+])("Copilot CLI's %j is a limit", (data) => {
   expect(refused("copilot", copilotRow(data)).notified()).toHaveLength(1);
 });
 
@@ -103,7 +103,7 @@ function limitNow(runtime: TempRuntime): unknown {
   return runtime.store.read((sql) => limitOf(sql, sessions.get(sql, session)!), null);
 }
 
-it("[LI7] the fuller of Codex's windows says when its limit ends, and then there is none", () => {
+it("the fuller of Codex's windows says when its limit ends, and then there is none", () => {
   const limits = { primary: aWindow(100, 2 * hourMs), secondary: aWindow(80, 100 * hourMs) };
   const { runtime, notified } = refused("codex", ...codexRows("usage_limit_exceeded", limits));
   expect(notified()).toMatchObject([expect.stringContaining("the limit ends at")]);
@@ -112,7 +112,7 @@ it("[LI7] the fuller of Codex's windows says when its limit ends, and then there
   expect(notified()).toEqual([]);
 });
 
-it("[LI7] [LI11] Claude Code's row says that a limit was reached, and when it ends; its event and a throttling do not", () => {
+it("Claude Code's row says that a limit was reached, and when it ends; its event and a throttling do not", () => {
   const runtime = aRuntime();
   const claude = aLiveClaude(runtime, "fix the parser");
   const fail = (fields: object): void => {
@@ -134,7 +134,7 @@ it("[LI7] [LI11] Claude Code's row says that a limit was reached, and when it en
   expect(claude.prompt("go on").systemMessage).toBeUndefined();
 });
 
-it("[LI7] [LI11] OpenCode shows the line while it waits for the end of its limit, and at an account without credit", async () => {
+it("OpenCode shows the line while it waits for the end of its limit, and at an account without credit", async () => {
   const runtime = aRuntime();
   const recorded = new RecordedClient(runtime, "opencode");
   const toasts: object[] = [];

@@ -76,7 +76,7 @@ const items: readonly Item[] = [
 
 const clients = ["claude-code", "codex", "opencode"];
 
-it.each(clients)("[RE240] a session that is written for %s reads as the conversation that it was", async (client) => {
+it.each(clients)("a session that is written for %s reads as the conversation that it was", async (client) => {
   const again = await readAgain(written(client, items));
   expect(again.damages).toBe(0);
   expect([...again.lost]).toEqual([]);
@@ -87,18 +87,15 @@ it.each(clients)("[RE240] a session that is written for %s reads as the conversa
   expect(calls.slice(0, 3)).toMatchObject(items.filter(({ kind }) => kind === "call").slice(0, 3));
 });
 
-it.each(clients)(
-  "[RE242] a summary in a session of %s stands for what precedes it, and is not lost",
-  async (client) => {
-    const summary: Item = { kind: "summary", text: "It was about pears.", at: at(4) };
-    const all = [prompt("pear", 0), answer("Noted.", 1), summary, prompt("plum", 5), answer("Noted, too.", 6)];
-    const again = await readAgain(written(client, all));
-    expect(again.items.map(({ kind }) => kind)).toEqual(["prompt", "answer", "summary", "prompt", "answer"]);
-    expect(again.items[2]).toMatchObject({ text: expect.stringContaining("It was about pears.") });
-  },
-);
+it.each(clients)("a summary in a session of %s stands for what precedes it, and is not lost", async (client) => {
+  const summary: Item = { kind: "summary", text: "It was about pears.", at: at(4) };
+  const all = [prompt("pear", 0), answer("Noted.", 1), summary, prompt("plum", 5), answer("Noted, too.", 6)];
+  const again = await readAgain(written(client, all));
+  expect(again.items.map(({ kind }) => kind)).toEqual(["prompt", "answer", "summary", "prompt", "answer"]);
+  expect(again.items[2]).toMatchObject({ text: expect.stringContaining("It was about pears.") });
+});
 
-it("[RE240] rows of Claude Code name the row before them, but for one that a summary begins", () => {
+it("rows of Claude Code name the row before them, but for one that a summary begins", () => {
   const summary: Item = { kind: "summary", text: "It was about pears.", at: null };
   const { rows, path, id } = written("claude-code", [prompt("pear"), summary, prompt("plum")]);
   expect(path).toMatch(new RegExp(`/\\.claude/projects/-home-ann-app/${id}\\.jsonl$`));
@@ -107,12 +104,12 @@ it("[RE240] rows of Claude Code name the row before them, but for one that a sum
   expect(rows[1]).toMatchObject({ subtype: "compact_boundary", logicalParentUuid: ids[0] });
 });
 
-it("[RE240] Claude Code's limit of a folder's name is a refusal", () => {
+it("Claude Code's limit of a folder's name is a refusal", () => {
   const to = aTarget({ cwd: `/${"a".repeat(200)}` });
   expect(() => written("claude-code", items, to)).toThrow(/is too long$/);
 });
 
-it("[RE240] names and ids that an API refuses are made plain, also where calls and results name each other", () => {
+it("names and ids that an API refuses are made plain, also where calls and results name each other", () => {
   for (const client of clients) {
     const text = textOf(written(client, [prompt("p"), call("a.1", "a tool!", null), result("a.1", "done")]));
     expect(text).toContain("a_tool_");
@@ -126,7 +123,7 @@ it.each([
   ['model_provider = "own"\n[profiles.p]\nmodel_provider = "other"\n', "own"],
   ['profile = "p"\nmodel_provider = "own"\n[profiles.p]\nmodel_provider = "other"\n', "other"],
   ['[model_providers.x]\nmodel_provider = "no"\n', "openai"],
-])("[RE240] a rollout names the provider that Codex's settings name: %j", async (settings, provider) => {
+])("a rollout names the provider that Codex's settings name: %j", async (settings, provider) => {
   const home = temporaryFolder();
   writeFileSync(join(home, "config.toml"), settings);
   const env = { CODEX_HOME: home };
@@ -136,7 +133,7 @@ it.each([
   expect(path).toContain(join(home, "sessions", "2026", "11", "25", "rollout-2026-11-25T12-00-00-"));
 });
 
-it("[RE240] messages of OpenCode have its model, its tools and ids in their order", () => {
+it("messages of OpenCode have its model, its tools and ids in their order", () => {
   const model = { providerID: "standin", modelID: "scripted" };
   const { rows, id, path } = written("opencode", items, aTarget({ model }));
   expect([rows.length, path]).toEqual([1, null]);
@@ -158,7 +155,7 @@ it("[RE240] messages of OpenCode have its model, its tools and ids in their orde
   );
 });
 
-it("[RE240] OpenCode gets a message of the user before answers whose prompt is lost", async () => {
+it("OpenCode gets a message of the user before answers whose prompt is lost", async () => {
   const { rows } = written("opencode", [answer("Noted.")]);
   const { messages } = rows[0] as { messages: { info: JsonObject }[] };
   expect(messages.map(({ info }) => info["role"])).toEqual(["user", "assistant"]);
@@ -167,7 +164,7 @@ it("[RE240] OpenCode gets a message of the user before answers whose prompt is l
   ]);
 });
 
-it.each(["claude-code", "codex", "qwen"])("[RE241] results of calls of %s are read in full", async (client) => {
+it.each(["claude-code", "codex", "qwen"])("results of calls of %s are read in full", async (client) => {
   const { rows, file } = invented(client, "/p");
   const conversation = await readText(rows.map((row) => `${JSON.stringify(row)}\n`).join(""), file.split("/").at(-1));
   expect(conversation.items.map(({ kind }) => kind)).toEqual(
@@ -177,7 +174,7 @@ it.each(["claude-code", "codex", "qwen"])("[RE241] results of calls of %s are re
   expect(conversation.items[2]).toMatchObject({ text: "one" });
 });
 
-it.each(["copilot", "qwen", "gemini"])("[RE241] a session that %s wrote is read with its results", async (client) => {
+it.each(["copilot", "qwen", "gemini"])("a session that %s wrote is read with its results", async (client) => {
   const path = join(import.meta.dirname, "..", "..", "harness", "clients", "transcripts", `${client}.jsonl`);
   const { items: read, lost } = await readText(readFileSync(path, "utf8"), `${client}.jsonl`);
   const calls = read.filter(({ kind }) => kind === "call");
@@ -197,7 +194,7 @@ function readClaude(...rows: readonly JsonObject[]): Promise<Conversation> {
   return readText(rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
 }
 
-it("[RE241] a result moves up to its call, and a call without one gets one that says so", async () => {
+it("a result moves up to its call, and a call without one gets one that says so", async () => {
   const use = (id: string) => claudeRow("assistant", [{ type: "tool_use", id, name: "Bash", input: { command: id } }]);
   const done = (id: string) => claudeRow("user", [{ type: "tool_result", tool_use_id: id, content: `ran ${id}` }]);
   const { items: read, lost } = await readClaude(
@@ -215,7 +212,7 @@ it("[RE241] a result moves up to its call, and a call without one gets one that 
   expect([...lost]).toEqual([["missing_result", 2]]);
 });
 
-it("[RE242] what no other client's session holds is counted", async () => {
+it("what no other client's session holds is counted", async () => {
   const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "" } };
   const { lost, items: read } = await readClaude(
     claudeRow("user", [{ type: "text", text: "see" }, image]),
@@ -243,7 +240,7 @@ it("[RE242] what no other client's session holds is counted", async () => {
 
 const event = (payload: JsonObject): JsonObject => ({ type: "event_msg", payload });
 
-it("[RE241] what the user took back is not written: an edited prompt of Claude Code, a rollback of Codex", async () => {
+it("what the user took back is not written: an edited prompt of Claude Code, a rollback of Codex", async () => {
   const edited = await readClaude(
     claudeRow("user", "root", { uuid: "u0", parentUuid: null }),
     claudeRow("assistant", [{ type: "text", text: "Yes?" }], { uuid: "u1", parentUuid: "u0" }),
@@ -272,7 +269,7 @@ it("[RE241] what the user took back is not written: an edited prompt of Claude C
 
 const item = (payload: JsonObject): JsonObject => ({ type: "response_item", payload });
 
-it("[RE241] a program of Codex is one call where it does more than run commands, and what waits for one is a call", async () => {
+it("a program of Codex is one call where it does more than run commands, and what waits for one is a call", async () => {
   const program = (id: string, input: string): JsonObject => {
     return item({ type: "custom_tool_call", call_id: id, name: "exec", input });
   };
@@ -308,7 +305,7 @@ it("[RE241] a program of Codex is one call where it does more than run commands,
   );
 });
 
-it("[RE241] words of a refusal stand in the call's result alone", async () => {
+it("words of a refusal stand in the call's result alone", async () => {
   const refusal =
     "The user doesn't want to proceed with this tool use. To tell you how to proceed, the user said:\nuse plum";
   const { items: read } = await readClaude(
@@ -321,7 +318,7 @@ it("[RE241] words of a refusal stand in the call's result alone", async () => {
   expect(read[2]).toMatchObject({ isError: true, text: refusal });
 });
 
-it("[RE243] a session is written to a file of its own, and never over another one", async () => {
+it("a session is written to a file of its own, and never over another one", async () => {
   const details = detailsOf("codex");
   if (!details?.writer) throw new Error("no writer");
   const target = aTarget();

@@ -43,12 +43,12 @@ it.each<[string, Partial<ChatFacts>]>([
   ["works", { recovery: "offered", offer }],
   ["stuck", { presence: { ...works, activity: "stuck" } }],
   ["waits for you (your answer)", { presence: { ...works, activity: "waiting" } }],
-])("[SI60] a chat that lives is shown as %s: %j", (text, facts) => {
+])("a chat that lives is shown as %s: %j", (text, facts) => {
   expect(stateText(stateOf(aChat(facts)))).toBe(text);
 });
 
 it.each(["idle", "busy", "waiting", "stuck"] as const)(
-  "[SI61] what the client says that it waits for counts before all that SHIM infers, here %s",
+  "what the client says that it waits for counts before all that SHIM infers, here %s",
   (activity) => {
     const text = (waitsFor: "permission" | "dialog" | "prompt"): string =>
       stateText(stateOf(aChat({ presence: { is: "alive", activity, waitsFor, isDraining: true } })));
@@ -69,7 +69,7 @@ it.each<[string, Partial<ChatFacts>]>([
   ["ended (nothing to keep)", { hasContent: false, isClosed: true }],
   ["ended (closed with nothing open)", { isClosed: true }],
   ["ended (closed with nothing open)", { isClosed: true, recovery: "offered", offer }],
-])("[SI62] a chat whose process is gone is shown as %s: %j", (text, facts) => {
+])("a chat whose process is gone is shown as %s: %j", (text, facts) => {
   expect(stateText(stateOf(aChat({ presence: gone, ...facts })))).toBe(text);
 });
 
@@ -79,7 +79,7 @@ it.each<[string, Partial<ChatFacts>]>([
   ["stuck (no sign of life for 12 min)", { presence: silent }],
   ["stuck (no sign of life for 12 min; offered to chat aaaa1111, 2 min ago)", { presence: silent, offer }],
   ["ended (nothing to keep)", { presence: silent, hasContent: false }],
-])("[SI63] an end that is not certain is no death, and what is known is shown: %s", (text, facts) => {
+])("an end that is not certain is no death, and what is known is shown: %s", (text, facts) => {
   expect(stateText(stateOf(aChat(facts)))).toBe(text);
 });
 
@@ -89,7 +89,7 @@ it.each<[string, Partial<ChatFacts>]>([
   ["ended (continued by chat aaaa1111)", { recovery: "offered", continuedBy }],
   ["ended (continued by chat aaaa1111)", { recovery: "recovered", continuedBy }],
   ["ended (continued)", { recovery: "recovered" }],
-])("[SI62] an end or a decision counts, whatever becomes of the process: %s", (text, facts) => {
+])("an end or a decision counts, whatever becomes of the process: %s", (text, facts) => {
   for (const presence of [works, gone, silent, unheard])
     for (const hasContent of [true, false])
       expect(stateText(stateOf(aChat({ presence, hasContent, ...facts })))).toBe(text);
@@ -116,15 +116,15 @@ it.each<[string, Partial<RegisteredChat>]>([
   ["died (process gone)", { status: "offline", reason: "attested", isRecoverable: true }],
   ["died (connection closed)", { status: "offline", reason: "closed", isRecoverable: true }],
   ["died", { status: "offline", isRecoverable: true }],
-])("[SI64] a chat that only the coordinator knows is shown as %s: %j", (text, chat) => {
+])("a chat that only the coordinator knows is shown as %s: %j", (text, chat) => {
   expect(registered(chat)).toBe(text);
 });
 
-it("[SI64] progress that only says that a chat waits for its user is no second word for its state", () => {
+it("progress that only says that a chat waits for its user is no second word for its state", () => {
   expect(Object.values(waitingProgress).map((progress) => workProgress({ progress }))).toEqual([null, null, null]);
   expect(workProgress({ progress: "half of it" })).toBe("half of it");
 });
 
-it("[SI60] the states are in the order in which a user has to act", () => {
+it("the states are in the order in which a user has to act", () => {
   expect(chatStates).toEqual(["waits", "died", "stuck", "works", "idle", "ended"]);
 });

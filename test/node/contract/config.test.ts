@@ -16,11 +16,11 @@ function aFolder(): string {
   return folder;
 }
 
-it("[ID6] the defaults are those of the schema", () => {
+it("the defaults are those of the schema", () => {
   expect(configSchema().parse({})).toEqual(defaults);
 });
 
-it("[ID6] without a file all settings have their defaults; a file may give some, with comments", () => {
+it("without a file all settings have their defaults; a file may give some, with comments", () => {
   const path = join(aFolder(), "config.json");
   expect(readConfig(path)).toEqual({ ok: true, value: defaults });
   writeFileSync(path, '\uFEFF{\n  // mine\n  "recovery": "ask",\n  "checkpoint": { "everyToolCalls": 3, },\n}\n');
@@ -30,7 +30,7 @@ it("[ID6] without a file all settings have their defaults; a file may give some,
   });
 });
 
-it("[ID15] a file that cannot be used is refused with its path and what is wrong, never half used", () => {
+it("a file that cannot be used is refused with its path and what is wrong, never half used", () => {
   const cases: [string, RegExp][] = [
     ["", /not valid JSON/],
     ["{,}", /not valid JSON: value expected at line 1, column 2/],
@@ -49,18 +49,18 @@ it("[ID15] a file that cannot be used is refused with its path and what is wrong
   expect(readConfig(folder)).toEqual({ ok: false, error: `${folder}: cannot be read (EISDIR)` });
 });
 
-it("[ID6] no text makes the reading of settings throw", () => {
+it("no text makes the reading of settings throw", () => {
   fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => void parseConfig(text, "c")));
 });
 
-it("[ID16] every file is below one folder, which SHIM_HOME moves", () => {
+it("every file is below one folder, which SHIM_HOME moves", () => {
   expect(homeFrom({ SHIM_HOME: "/elsewhere" })).toBe("/elsewhere");
   expect(homeFrom({ SHIM_HOME: "" })).toMatch(/shim/);
   const { home, ...places } = pathsIn("/elsewhere");
   expect(Object.values(places).every((path) => path.startsWith(`${home}/`))).toBe(true);
 });
 
-it("[ID7] the log is JSON lines, private, moved aside when it is large; one that cannot be written goes to stderr", () => {
+it("the log is JSON lines, private, moved aside when it is large; one that cannot be written goes to stderr", () => {
   const path = join(aFolder(), "new", "shim.log");
   const log = fileLog(path, () => 7);
   log("warn", "first", { event: "Stop" });
@@ -84,7 +84,7 @@ it("[ID7] the log is JSON lines, private, moved aside when it is large; one that
   expect(stderr).toHaveBeenCalledWith(expect.stringContaining('"msg":"third"'));
 });
 
-it("[ID6] a process takes its folder from the environment; settings that cannot be used are logged, and the defaults hold", () => {
+it("a process takes its folder from the environment; settings that cannot be used are logged, and the defaults hold", () => {
   const home = aFolder();
   const env = { SHIM_HOME: home };
   const logged: unknown[] = [];

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-it("[HO1] what is wrong with an input is logged in plain words, without its content", () => {
+it("what is wrong with an input is logged in plain words, without its content", () => {
   const none = "input is not what Claude Code sends: ";
   for (const [input, why] of [
     ["", "input is empty"],

@@ -9,7 +9,7 @@ function hasProtoField(value: unknown): boolean {
   return Object.hasOwn(value, "__proto__") || Object.values(value).some(hasProtoField);
 }
 
-it("[WI1] a value is JSON where zod's own schema says so, and is passed on as it is", () => {
+it("a value is JSON where zod's own schema says so, and is passed on as it is", () => {
   const anything = fc.anything({
     withBigInt: true,
     withDate: true,
@@ -28,7 +28,7 @@ it("[WI1] a value is JSON where zod's own schema says so, and is passed on as it
   );
 });
 
-it("[WI1] the text that a limit has measured is that of the value, also where the value was changed after an earlier check", () => {
+it("the text that a limit has measured is that of the value, also where the value was changed after an earlier check", () => {
   const limited = limitedJson(20);
   const value = { a: [1] };
   for (const next of [2, 3, 4]) {
@@ -41,7 +41,7 @@ it("[WI1] the text that a limit has measured is that of the value, also where th
 });
 
 it.each([() => 1, 1n, Symbol("x"), undefined, { a: 1n }, { a: undefined }, Number.NaN, new Date(0)])(
-  "[WI1] %s is refused before its text is measured",
+  "%s is refused before its text is measured",
   (value) => {
     expect(limitedJson(20).safeParse(value).error?.issues).toMatchObject([{ message: "not a JSON value" }]);
   },

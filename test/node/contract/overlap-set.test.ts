@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { OverlapSet } from "#src/contract/resource-paths.ts";
 import { meet, resources } from "#harness/coordinator/lease-model.ts";
 
-it("[LE9] a set of resources overlaps what one of them overlaps", () => {
+it("a set of resources overlaps what one of them overlaps", () => {
   const resource = fc.constantFrom(...resources, "x", "file:p");
   fc.assert(
     fc.property(fc.array(resource, { maxLength: 4 }), resource, (some, one) => {

@@ -129,7 +129,7 @@ class Pair {
 const counts: ListCounts = new Map();
 
 it(
-  "[DO3] a frame whose requests run together leaves the answers, hints and rows of its requests one by one @night",
+  "a frame whose requests run together leaves the answers, hints and rows of its requests one by one @night",
   { timeout: 240_000 + numRuns * 3_000 },
   async () => {
     await fc.assert(

@@ -4,7 +4,7 @@ import type { CoordinatorClient } from "#src/coordinator-client/coordinator-clie
 import { err, ok } from "#src/shared/result.ts";
 import { FakeTime } from "#harness/clock/fake-time.ts";
 
-it("[EC11] a report that is repeated comes no sooner than the coordinator asks for", async () => {
+it("a report that is repeated comes no sooner than the coordinator asks for", async () => {
   const time = new FakeTime();
   const askedAt: number[] = [];
   const link = {

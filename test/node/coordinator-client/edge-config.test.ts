@@ -15,7 +15,7 @@ const token = aToken({ m: "laptop", s: "work" });
 const given = { SHIM_EDGE_URL: url, SHIM_WORKSPACE: "team", SHIM_TOKEN: token };
 const ofFile = { url: "http://127.0.0.1:9", workspace: "old-team", machine: "m1", token: "shim_a.b" };
 
-it("[DX4] the environment names the coordinator, before the file", () => {
+it("the environment names the coordinator, before the file", () => {
   const { home } = tempHome();
   const wanted = { url, workspace: "team", machine: "laptop", token };
   expect(readEdgeConfig(home, given)).toEqual({ ok: true, value: wanted });
@@ -24,7 +24,7 @@ it("[DX4] the environment names the coordinator, before the file", () => {
   expect(readEdgeConfig(home, { ...given, SHIM_TOKEN: ` ${token}\n`, SHIM_MACHINE: "laptop" }).ok).toBe(true);
 });
 
-it("[DX7] empty settings count as not given: the file applies, else this machine", () => {
+it("empty settings count as not given: the file applies, else this machine", () => {
   const { home } = tempHome();
   const empty = { SHIM_EDGE_URL: "", SHIM_WORKSPACE: "", SHIM_TOKEN: " ", SHIM_MACHINE: "laptop" };
   expect(readEdgeConfig(home, empty)).toEqual({ ok: true, value: null });
@@ -32,7 +32,7 @@ it("[DX7] empty settings count as not given: the file applies, else this machine
   expect(readEdgeConfig(home, empty)).toEqual({ ok: true, value: ofFile });
 });
 
-it("[DX9] the machine is the token's; a token that names none takes the given one, else the host's name", () => {
+it("the machine is the token's; a token that names none takes the given one, else the host's name", () => {
   const { home } = tempHome();
   const nameless = { ...given, SHIM_TOKEN: "shim_a.b" };
   expect(readEdgeConfig(home, { ...nameless, SHIM_MACHINE: "desk" })).toMatchObject({ value: { machine: "desk" } });
@@ -49,7 +49,7 @@ it.each([
   [{ SHIM_EDGE_URL: "http://shim.example.com" }, "use https://"],
   [{ SHIM_WORKSPACE: "My Team" }, "the name of a workspace"],
   [{ SHIM_TOKEN: "Bearer secret-words" }, "SHIM_TOKEN is not a token"],
-])("[DX8] what cannot be used is refused with what to do, and shows no token: %j", (wrong, said) => {
+])("what cannot be used is refused with what to do, and shows no token: %j", (wrong, said) => {
   const { home } = tempHome();
   writeEdgeConfig(home, ofFile);
   const read = readEdgeConfig(home, { ...given, ...wrong });
@@ -57,7 +57,7 @@ it.each([
   expect(JSON.stringify(read)).not.toMatch(/secret-words|shim_/);
 });
 
-it("[DX4] [DX10] commands use the coordinator of the environment, and leave a file alone that has no effect", async () => {
+it("commands use the coordinator of the environment, and leave a file alone that has no effect", async () => {
   const home = aCliHome();
   const env = { ...home.io().env, ...given, SHIM_EDGE_URL: "http://127.0.0.1:9" };
   expect((await home.shimWith({ env }, "team chats")).err).toContain("http://127.0.0.1:9 did not answer");

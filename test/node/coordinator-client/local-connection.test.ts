@@ -4,7 +4,7 @@ import type { LocalCalls } from "#src/runtime/local-calls.ts";
 import { err } from "#src/shared/result.ts";
 import { FakeTime, seededRandom } from "#harness/clock/fake-time.ts";
 
-it("[EM4] a watch reports at once that another process has written, and frequent writes at most once in 20 ms", async () => {
+it("a watch reports at once that another process has written, and frequent writes at most once in 20 ms", async () => {
   const time = new FakeTime();
   const listeners = new Set<() => void>();
   const calls: LocalCalls = {

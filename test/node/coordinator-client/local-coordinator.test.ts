@@ -46,7 +46,7 @@ class Machine {
   }
 }
 
-it("[EM1] two processes on one file see each other's chats, leases and state", () => {
+it("two processes on one file see each other's chats, leases and state", () => {
   const machine = new Machine();
   const [one, other] = [machine.open(), machine.open()];
   const a = machine.chat(one, "a", 10);
@@ -58,13 +58,13 @@ it("[EM1] two processes on one file see each other's chats, leases and state", (
   expect(given(other.call("chats.list", {})).chats.map(({ chat }) => chat)).toEqual(["a", "b"]);
 });
 
-it("[EM8] reading makes nothing: the file comes with the first write", () => {
+it("reading makes nothing: the file comes with the first write", () => {
   const machine = new Machine();
   expect(machine.open().call("health", {})).toMatchObject({ ok: true, value: { chats: 0, schemaVersion: 0 } });
   expect(existsSync(machine.path)).toBe(false);
 });
 
-it("[EM7] a living process needs no heartbeat: its chat stays, and so does what is bound to it", () => {
+it("a living process needs no heartbeat: its chat stays, and so does what is bound to it", () => {
   const machine = new Machine();
   const at = machine.open();
   const self = machine.chat(at, "a", 10);
@@ -74,7 +74,7 @@ it("[EM7] a living process needs no heartbeat: its chat stays, and so does what 
   expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "idle" } });
 });
 
-it("[EM2] a chat whose process is gone is attested dead by the next caller, and what it held is free at once", () => {
+it("a chat whose process is gone is attested dead by the next caller, and what it held is free at once", () => {
   const machine = new Machine();
   const [one, other] = [machine.open(), machine.open()];
   const a = machine.chat(one, "a", 10);
@@ -89,7 +89,7 @@ it("[EM2] a chat whose process is gone is attested dead by the next caller, and 
   expect(other.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline", reason: "attested" } });
 });
 
-it("[EM2] also after the clock was set back by hours", () => {
+it("also after the clock was set back by hours", () => {
   const machine = new Machine();
   const at = machine.open();
   machine.chat(at, "a", 10);
@@ -99,7 +99,7 @@ it("[EM2] also after the clock was set back by hours", () => {
   expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline", reason: "attested" } });
 });
 
-it("[EM2] a reused number is another process; one that cannot be seen from here is not attested", () => {
+it("a reused number is another process; one that cannot be seen from here is not attested", () => {
   const machine = new Machine();
   const at = machine.open();
   machine.chat(at, "a", 10);
@@ -115,7 +115,7 @@ it("[EM2] a reused number is another process; one that cannot be seen from here 
   expect(at.call("chats.get", { chat: "c" })).toMatchObject({ value: { status: "offline", reason: "timeout" } });
 });
 
-it("[EM6] a refused operation leaves nothing, and input is checked as on the edge", () => {
+it("a refused operation leaves nothing, and input is checked as on the edge", () => {
   const machine = new Machine();
   const at = machine.open();
   const [set, check] = [{ op: "set", key: "a", value: 1 } as const, { op: "check", key: "b", ifVersion: 7 } as const];
@@ -125,7 +125,7 @@ it("[EM6] a refused operation leaves nothing, and input is checked as on the edg
   expect(codeOf(at.call("tokens.list", {}))).toBe("bad_input");
 });
 
-it("[EM4] a caller learns of the changes of others, not of its own, of reads or of refusals", () => {
+it("a caller learns of the changes of others, not of its own, of reads or of refusals", () => {
   const machine = new Machine();
   const [one, other] = [machine.open(), machine.open()].map((at) => callsOf(at, () => undefined));
   const reported: string[] = [];
@@ -139,7 +139,7 @@ it("[EM4] a caller learns of the changes of others, not of its own, of reads or 
   expect(reported).toEqual(["other"]);
 });
 
-it("[TA2] a new file counts its tasks from 1, and continues above all earlier numbers after its epoch was raised", () => {
+it("a new file counts its tasks from 1, and continues above all earlier numbers after its epoch was raised", () => {
   const machine = new Machine();
   const at = machine.open();
   const submit = (): unknown => given(at.call("tasks.submit", { tasks: [{ type: "a" }] })).tasks[0]?.task;
@@ -149,7 +149,7 @@ it("[TA2] a new file counts its tasks from 1, and continues above all earlier nu
   expect(submit()).toBeGreaterThan(2);
 });
 
-it("[EM5] a damaged file is set aside, a lost one begun anew, and no fencing token comes a second time", () => {
+it("a damaged file is set aside, a lost one begun anew, and no fencing token comes a second time", () => {
   const machine = new Machine();
   const at = machine.open();
   const self = machine.chat(at, "a", 10);
@@ -169,7 +169,7 @@ it("[EM5] a damaged file is set aside, a lost one begun anew, and no fencing tok
   expect(tokenOf(third)).toBeGreaterThan(tokenOf(second));
 });
 
-it("[EM1] a process key can be read by SHIM only", () => {
+it("a process key can be read by SHIM only", () => {
   const identity = { boot: "b", pid: 3, start: "s" };
   expect(readProcessKey(processKey(identity))).toEqual(identity);
   for (const key of ["p1", "[1,2]", "null", '{"pid":1}']) expect(readProcessKey(key)).toBeNull();
@@ -179,7 +179,7 @@ function nested(depth: number): Json {
   return JSON.parse("[".repeat(depth) + "]".repeat(depth)) as Json;
 }
 
-it("[WI8] on this machine, too, what is nested too deep or has a field named __proto__ is refused, and what is not is kept", () => {
+it("on this machine, too, what is nested too deep or has a field named __proto__ is refused, and what is not is kept", () => {
   const coordinator = new Machine().open();
   const set = (value: Json): string => codeOf(coordinator.call("state.set", { key: "k", value }));
   for (const value of [nested(101), nested(100_000), JSON.parse('{"a":[{"__proto__":1}]}') as Json]) {
@@ -190,7 +190,7 @@ it("[WI8] on this machine, too, what is nested too deep or has a field named __p
   expect(coordinator.call("state.get", { key: "k" })).toMatchObject({ value: { entry: { value: nested(99) } } });
 });
 
-it("[WI9] a name with half of a character in it is refused, and says so; a whole one beyond the basic plane is taken", () => {
+it("a name with half of a character in it is refused, and says so; a whole one beyond the basic plane is taken", () => {
   const machine = new Machine();
   const coordinator = machine.open();
   const self = machine.chat(coordinator, "a", 10);
@@ -214,7 +214,7 @@ it("[WI9] a name with half of a character in it is refused, and says so; a whole
   }
 });
 
-it("[EM5] a file that is lost under a process, or repaired from one backup twice, gives no fencing token a second time", async () => {
+it("a file that is lost under a process, or repaired from one backup twice, gives no fencing token a second time", async () => {
   const machine = new Machine();
   let pid = 10;
   const tokenBy = (at: LocalCoordinator): number => {
@@ -268,7 +268,7 @@ class Processes {
   }
 }
 
-it("[EC5] a message to a chat that is not there is refused, and its sender is not taken for lost", async () => {
+it("a message to a chat that is not there is refused, and its sender is not taken for lost", async () => {
   const processes = new Processes();
   const client = await processes.chat("a", 10);
   const lost: string[] = [];
@@ -281,7 +281,7 @@ it("[EC5] a message to a chat that is not there is refused, and its sender is no
   expect([lost, client.self?.chat]).toEqual([[], "a"]);
 });
 
-it("[EM4] [EC12] a chat that waits for a lease of this machine gets it once it is free, and is notified of its loss", async () => {
+it("a chat that waits for a lease of this machine gets it once it is free, and is notified of its loss", async () => {
   const processes = new Processes();
   const [one, two] = [await processes.chat("a", 10), await processes.chat("b", 11)];
   const held = value(await processes.time.until(one.hold({ resource: "db", ttlMs: 30_000 })));
@@ -295,7 +295,7 @@ it("[EM4] [EC12] a chat that waits for a lease of this machine gets it once it i
   expect(next.state).toBe("lost");
 });
 
-it("[EC15] [EM4] a watch in this process delivers what other processes change, once and in order", async () => {
+it("a watch in this process delivers what other processes change, once and in order", async () => {
   const processes = new Processes();
   const [one, two] = [await processes.chat("a", 10), await processes.chat("b", 11)];
   const seen: (string | null)[] = [];

@@ -7,7 +7,7 @@ import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { T0, tempHome } from "#harness/store/temp-store.ts";
 
-it("[QU1] tasks are dispatched at once, however many, and those of a dead chat by the next caller", () => {
+it("tasks are dispatched at once, however many, and those of a dead chat by the next caller", () => {
   let time = T0;
   const now = (): number => time;
   const processes = new FakeProcesses();

@@ -16,7 +16,7 @@ async function started(system: Partial<StartSystem>): Promise<{ code: number; ra
   return { code, ran, printed: lines.join("\n") };
 }
 
-it("[DE20] `npm start` shows a chat that is killed and comes back, and names the command that connects what it found", async () => {
+it("`npm start` shows a chat that is killed and comes back, and names the command that connects what it found", async () => {
   const piped = await started({});
   expect([piped.code, piped.ran]).toEqual([0, ["demo"]]);
   expect(piped.printed).toContain("Found here: Claude Code. `npm run init` connects");
@@ -24,7 +24,7 @@ it("[DE20] `npm start` shows a chat that is killed and comes back, and names the
   expect((await started({ clients: () => Promise.resolve([]) })).printed).toContain("No client was found here.");
 });
 
-it("[DE20] with a connected client `npm start` is `shim up`, and a failure of the demo is its own", async () => {
+it("with a connected client `npm start` is `shim up`, and a failure of the demo is its own", async () => {
   const connected = await started({ clients: () => Promise.resolve([claude, { ...claude, isInstalled: true }]) });
   expect([connected.ran, connected.printed]).toEqual([["up"], ""]);
   expect(await started({ isTerminal: true, shim: () => Promise.resolve(3) })).toMatchObject({ code: 3 });

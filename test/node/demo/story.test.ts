@@ -24,7 +24,7 @@ function requestAfter(step: Step | null): ModelRequest {
   return { kind: "loop", path: "/v1/messages", body: { messages }, messages: [] };
 }
 
-it("[DE16] the chat that works alone makes each edit once, in order, with the waits of the bound and no call for a team", () => {
+it("the chat that works alone makes each edit once, in order, with the waits of the bound and no call for a team", () => {
   const chat = new LoneChat({ folder: "/shop", waits, onEvent: () => undefined });
   const answers: Step[] = [];
   do answers.push(chat.answer(requestAfter(answers.at(-1) ?? null)));
@@ -39,13 +39,13 @@ it("[DE16] the chat that works alone makes each edit once, in order, with the wa
   expect(waited).toBeCloseTo(boundOf(waits).aloneMs, 3);
 });
 
-it("[DE16] the waits alone allow three chats more than 2.5 times the speed of one, for each of a hundred seeds", () => {
+it("the waits alone allow three chats more than 2.5 times the speed of one, for each of a hundred seeds", () => {
   const ratios = Array.from({ length: 100 }, (_, seed) => boundOf({ seed, scale: 1 }).ratio);
   expect(Math.min(...ratios)).toBeGreaterThan(2.5);
   expect(Math.max(...ratios)).toBeLessThan(3);
 });
 
-it("[DE13] the project's tests pass before all tasks and after them @night", () => {
+it("the project's tests pass before all tasks and after them @night", () => {
   const passed = [firstFiles, lastFiles()].map((files) => {
     const folder = temporaryFolder();
     for (const [name, text] of Object.entries(files)) {

@@ -25,7 +25,7 @@ interface RuleTest {
 const { groups } = read("ops/prometheus/alerts.yml") as { groups: { rules: Alert[] }[] };
 const alerts = groups.flatMap(({ rules }) => rules);
 
-it("[OB12] each alert has a severity, a summary, and a runbook with its name", () => {
+it("each alert has a severity, a summary, and a runbook with its name", () => {
   expect(alerts.length).toBeGreaterThanOrEqual(8);
   expect(new Set(alerts.map(({ alert }) => alert)).size).toBe(alerts.length);
   for (const { alert, labels, annotations } of alerts) {
@@ -39,7 +39,7 @@ it("[OB12] each alert has a severity, a summary, and a runbook with its name", (
   expect(sections.map((line) => line.slice(3)).toSorted()).toEqual(alerts.map(({ alert }) => alert).toSorted());
 });
 
-it("[OB12] each alert is tested to fire and to stay quiet", () => {
+it("each alert is tested to fire and to stay quiet", () => {
   const { tests } = read("ops/prometheus/alerts.test.yml") as { tests: RuleTest[] };
   for (const { alert } of alerts) {
     const own = tests.flatMap(({ alert_rule_test: all }) => all.filter(({ alertname }) => alertname === alert));
@@ -47,7 +47,7 @@ it("[OB12] each alert is tested to fire and to stay quiet", () => {
   }
 });
 
-it("[OB12] alerts read only metrics of the table", () => {
+it("alerts read only metrics of the table", () => {
   for (const { alert, expr } of alerts) {
     const names = (expr.match(/shim_\w+/g) ?? []).map((name) => name.replace(/_(?:bucket|count|sum)$/, ""));
     expect([alert, names.filter((name) => !Object.hasOwn(metrics, name))]).toEqual([alert, []]);

@@ -7,7 +7,7 @@ import { build } from "#src/cli/commands/program.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
-const folders = ["docs", "docs/guide", "docs/reference", "docs/internals", "docs/spec"];
+const folders = ["docs", "docs/guide", "docs/reference", "docs/internals"];
 const pages = ["README.md", "SECURITY.md"].concat(
   folders.flatMap((folder) =>
     readdirSync(join(root, folder)).flatMap((file) => (file.endsWith(".md") ? [`${folder}/${file}`] : [])),
@@ -107,7 +107,7 @@ async function problemOf(one: Shown): Promise<string | null> {
   }
 }
 
-it("[CL64] every command that the documents show is one of the program's, with options that it has @night", async () => {
+it("every command that the documents show is one of the program's, with options that it has @night", async () => {
   expect(shown.length).toBeGreaterThan(100);
   const wrong = [];
   for (const one of shown) {
@@ -117,7 +117,7 @@ it("[CL64] every command that the documents show is one of the program's, with o
   expect(wrong).toEqual([]);
 });
 
-it("[CL64] the documents call the program by its own name: `npx shim` is a package of somebody else", () => {
+it("the documents call the program by its own name: `npx shim` is a package of somebody else", () => {
   const wrong = pages
     .concat(sources)
     .filter((page) => /\bnpx shim(?![\w-])/.test(readFileSync(join(root, page), "utf8")));
@@ -165,7 +165,7 @@ function inSource(page: string, text: string): Shown[] {
   return inSentences(page, plain, false).filter(({ words: [first = ""] }) => !otherWords.has(first.replace(/:$/, "")));
 }
 
-it("[CL77] every command that a text of the source names is one of the program's, with the arguments it needs @night", async () => {
+it("every command that a text of the source names is one of the program's, with the arguments it needs @night", async () => {
   const named = sources.flatMap((page) => inSource(page, readFileSync(join(root, page), "utf8")));
   expect(named.length).toBeGreaterThan(80);
   const wrong = [];
@@ -176,7 +176,7 @@ it("[CL77] every command that a text of the source names is one of the program's
   expect(wrong).toEqual([]);
 });
 
-it("[CL77] a command in double quotes or at the beginning of a line is in the table as well", async () => {
+it("a command in double quotes or at the beginning of a line is in the table as well", async () => {
   const { commands } = await program(() => undefined);
   const names = new Set(commands.map((command) => command.name()));
   const typed = sources

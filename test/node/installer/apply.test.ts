@@ -24,7 +24,7 @@ function carryOut(home: ClientHome, plan: Plan, backups = home.backups): ReturnT
   return apply(plan, backups, T0);
 }
 
-it("[IN8] keeps a copy of each file before it changes it, in a folder that only the user can read", () => {
+it("keeps a copy of each file before it changes it, in a folder that only the user can read", () => {
   const home = aClientHome();
   home.write(home.servers, '{ "token": "secret" }');
   chmodSync(home.servers, 0o640);
@@ -45,7 +45,7 @@ it("[IN8] keeps a copy of each file before it changes it, in a folder that only 
   expect([mode(home.backups), mode(backup), mode(join(backup, "0.json"))]).toEqual([0o700, 0o700, 0o600]);
 });
 
-it("[IN31] keeps the mode of a file, gives a new one to the user alone, and leaves no other file behind", () => {
+it("keeps the mode of a file, gives a new one to the user alone, and leaves no other file behind", () => {
   const home = aClientHome();
   home.write(home.servers, "{}");
   chmodSync(home.servers, 0o644);
@@ -55,7 +55,7 @@ it("[IN31] keeps the mode of a file, gives a new one to the user alone, and leav
   expect(readdirSync(join(home.folder, ".claude"))).toEqual(["settings.json"]);
 });
 
-it("[IN31] a linked file stays a link; what it leads to is changed, and back", () => {
+it("a linked file stays a link; what it leads to is changed, and back", () => {
   const home = aClientHome();
   const dotfiles = join(home.folder, "dotfiles");
   home.write(join(dotfiles, "settings.json"), '{"model": "opus"}');
@@ -70,7 +70,7 @@ it("[IN31] a linked file stays a link; what it leads to is changed, and back", (
   expect(readFileSync(join(dotfiles, "settings.json"), "utf8")).toBe('{"model": "opus"}');
 });
 
-it("[IN9] refuses a link that leads nowhere", () => {
+it("refuses a link that leads nowhere", () => {
   const home = aClientHome();
   symlinkSync("gone.json", home.servers);
   const refused = carryOut(home, valueOf(home.planInstall(home.code)));
@@ -78,7 +78,7 @@ it("[IN9] refuses a link that leads nowhere", () => {
   expect(existsSync(home.backups)).toBe(false);
 });
 
-it("[IN9] refuses when a file changed since the plan, and changes none", () => {
+it("refuses when a file changed since the plan, and changes none", () => {
   const home = aClientHome();
   home.write(home.settings, "{}");
   const plan = valueOf(home.planInstall(home.code));
@@ -90,7 +90,7 @@ it("[IN9] refuses when a file changed since the plan, and changes none", () => {
   expect(carryOut(home, plan)).toMatchObject({ ok: false, error: { code: "config_unreadable" } });
 });
 
-it("[IN9] an edit that cannot be written takes back those before it, with the backup", () => {
+it("an edit that cannot be written takes back those before it, with the backup", () => {
   const home = aClientHome();
   home.write(home.servers, '{"a": 1}');
   const plan = valueOf(home.planInstall(home.code));
@@ -104,7 +104,7 @@ it("[IN9] an edit that cannot be written takes back those before it, with the ba
   expect(readdirSync(home.backups)).toEqual([]);
 });
 
-it("[IN9] says so when taking back fails too, and keeps the backup then", () => {
+it("says so when taking back fails too, and keeps the backup then", () => {
   const home = aClientHome();
   home.write(home.servers, "{}");
   const plan = valueOf(home.planInstall(home.code));
@@ -120,7 +120,7 @@ it("[IN9] says so when taking back fails too, and keeps the backup then", () => 
   expect(!refused.ok && refused.error.message).toContain(`The backup is ${join(home.backups, backup)}.`);
 });
 
-it("[IN9] refuses when a file changes between two edits of a plan", () => {
+it("refuses when a file changes between two edits of a plan", () => {
   const home = aClientHome();
   home.write(home.servers, '{"a": 1}');
   const plan = valueOf(home.planInstall(home.code));
@@ -130,7 +130,7 @@ it("[IN9] refuses when a file changes between two edits of a plan", () => {
   expect(home.read(home.servers)).toBe('{"a": 1}');
 });
 
-it("[IN9] refuses when the backup cannot be taken", () => {
+it("refuses when the backup cannot be taken", () => {
   const home = aClientHome();
   home.write(join(home.folder, "file"), "");
   const refused = carryOut(home, valueOf(home.planInstall(home.code)), join(home.folder, "file", "backups"));
@@ -138,7 +138,7 @@ it("[IN9] refuses when the backup cannot be taken", () => {
   expect(contents(home)).toEqual([null, null]);
 });
 
-it("[IN8] two plans of one moment get a backup each, and a plan without edits none", () => {
+it("two plans of one moment get a backup each, and a plan without edits none", () => {
   const home = aClientHome();
   carryOut(home, valueOf(home.planInstall(home.code)));
   carryOut(home, valueOf(home.planInstall(home.desktop)));
@@ -150,7 +150,7 @@ function stop(): void {
   throw new Error("stopped");
 }
 
-it("[IN31] a write that is stopped leaves the file as it was and no other file", () => {
+it("a write that is stopped leaves the file as it was and no other file", () => {
   const home = aClientHome();
   home.write(home.settings, "old");
   expect(() => writeAtomically(home.settings, "new", { mode: 0o600, check: stop })).toThrow("stopped");
@@ -161,7 +161,7 @@ it("[IN31] a write that is stopped leaves the file as it was and no other file",
   expect(readdirSync(join(home.folder, ".claude"))).toEqual(["settings.json"]);
 });
 
-it("[IN3] shows a plan as a diff with what it means, without the neighbours' secrets", () => {
+it("shows a plan as a diff with what it means, without the neighbours' secrets", () => {
   const home = aClientHome();
   const servers = { mcpServers: { other: { command: "x", env: { API_KEY: "sk-abcdefghijklmnop" } } }, last: 1 };
   home.write(home.desktop.serversFile, `${JSON.stringify(servers, null, 2)}\n`);
@@ -179,7 +179,7 @@ it("[IN3] shows a plan as a diff with what it means, without the neighbours' sec
 `);
 });
 
-it("[IN3] shows new, deleted and unchanged files, and notes", () => {
+it("shows new, deleted and unchanged files, and notes", () => {
   const home = aClientHome();
   const plan = valueOf(home.planInstall(home.desktop));
   expect(renderPlan(plan)).toContain(`--- (no file)\n+++ ${home.desktop.serversFile}\n# adds`);
@@ -195,7 +195,7 @@ function many(from: number): string {
   return Array.from({ length: 2_100 }, (_none, at) => `line ${from + at}`).join("\n");
 }
 
-it("[IN3] shows of a long single line only what changes, and of two large files all", () => {
+it("shows of a long single line only what changes, and of two large files all", () => {
   const home = aClientHome();
   const long = JSON.stringify({ a: "x".repeat(500) });
   home.write(home.desktop.serversFile, long);
@@ -210,14 +210,14 @@ it("[IN3] shows of a long single line only what changes, and of two large files 
   expect(shown.split("\n").filter((line) => line.startsWith("+ "))).toHaveLength(2_100);
 });
 
-it("[IN3] a corrected path shows as one line out and one in", () => {
+it("a corrected path shows as one line out and one in", () => {
   const home = aClientHome();
   home.install(home.desktop);
   const plan = valueOf(home.planInstall(home.desktop, { ...launch, node: "/new/node" }));
   expect(renderPlan(plan)).toContain('-       "command": "/opt/node/bin/node",\n+       "command": "/new/node",\n');
 });
 
-it("[IN3] shows changes that lie apart with what is between them left out", () => {
+it("shows changes that lie apart with what is between them left out", () => {
   const home = aClientHome();
   const between = Array.from({ length: 9 }, (_none, at) => `  "k${at}": ${at},\n`).join("");
   home.write(

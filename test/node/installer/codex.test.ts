@@ -21,7 +21,7 @@ const group = (event: string): object => ({
   hooks: [{ type: "command", command: commandOf(event), timeout: timeouts[event] ?? 10 }],
 });
 
-it("[IN32] puts server and hooks into a Codex without settings; twice is once, and removal leaves no file", () => {
+it("puts server and hooks into a Codex without settings; twice is once, and removal leaves no file", () => {
   const home = aClientHome();
   home.install(home.codex);
   expect(home.read(config(home))).toBe(server);
@@ -43,7 +43,7 @@ args = [
 ]
 `;
 
-it("[IN4] [IN10] [IN29] the user's TOML and hooks stay byte for byte; SHIM's group is the last one", () => {
+it("the user's TOML and hooks stay byte for byte; SHIM's group is the last one", () => {
   const home = aClientHome();
   const hooks = JSON.stringify({ hooks: { Stop: [{ hooks: [{ type: "command", command: "say done" }] }] } });
   home.write(config(home), userConfig);
@@ -56,7 +56,7 @@ it("[IN4] [IN10] [IN29] the user's TOML and hooks stay byte for byte; SHIM's gro
   expect([home.read(config(home)), home.read(hooksFile(home))]).toEqual([userConfig, hooks]);
 });
 
-it("[IN5] an entry of another copy is corrected where it is, and keeps the user's additions and comments", () => {
+it("an entry of another copy is corrected where it is, and keeps the user's additions and comments", () => {
   const home = aClientHome();
   home.write(
     config(home),
@@ -75,7 +75,7 @@ it("[IN5] an entry of another copy is corrected where it is, and keeps the user'
   expect(hooks.match(/--client codex/g)).toHaveLength(codex.events.length);
 });
 
-it("[IN11] removal from a changed file takes out SHIM's tables and no comment", () => {
+it("removal from a changed file takes out SHIM's tables and no comment", () => {
   const home = aClientHome();
   home.write(config(home), userConfig);
   home.install(home.codex);
@@ -92,7 +92,7 @@ it.each([
   ["no line end", '[mcp_servers.other]\ncommand = "x"'],
   ["a byte order mark", '\uFEFF[mcp_servers.other]\ncommand = "x"\n'],
   ["a header in a text", 'text = """\n[mcp_servers.shim]\n"""\n[mcp_servers.other]\ncommand = "x"\n'],
-])("[IN4] a server is added beside others that are written as %s, and removed again", (_, text) => {
+])("a server is added beside others that are written as %s, and removed again", (_, text) => {
   const added = toml.set(text, ["mcp_servers", "shim"], { command: "n", args: ["a"] });
   expect(toml.read(added)["mcp_servers"]).toEqual({
     other: { command: "x" },
@@ -101,7 +101,7 @@ it.each([
   expect(toml.remove(added, ["mcp_servers", "shim"]).trimEnd()).toBe(text.trimEnd());
 });
 
-it("[IN23] [IN29] a file that is not sound TOML, or has another server of that name, is refused and stays", () => {
+it("a file that is not sound TOML, or has another server of that name, is refused and stays", () => {
   for (const [text, why] of [
     ["a = \n[b", "is not valid TOML: Error parsing TOML"],
     ["mcp_servers = 1\n", 'has an unexpected "mcp_servers"'],
@@ -122,14 +122,14 @@ function found(paths: readonly string[], env: Record<string, string> = {}): stri
   return detect({ platform: "linux", env, homedir: "/home/me", exists, list: () => [] }).map((one) => one.serversFile);
 }
 
-it("[IN32] Codex is found by its folder, by CODEX_HOME or on the PATH", () => {
+it("Codex is found by its folder, by CODEX_HOME or on the PATH", () => {
   expect(found([])).toEqual([]);
   expect(found(["/home/me/.codex"])).toEqual(["/home/me/.codex/config.toml"]);
   expect(found(["/elsewhere"], { CODEX_HOME: "/elsewhere" })).toEqual(["/elsewhere/config.toml"]);
   expect(found(["/bin/codex"], { PATH: "/usr/bin:/bin" })).toEqual(["/home/me/.codex/config.toml"]);
 });
 
-it("[IN12] inspection names what is missing, doubled or elsewhere", () => {
+it("inspection names what is missing, doubled or elsewhere", () => {
   const home = aClientHome();
   const codes = (): string[] =>
     inspect(home.codex, {
@@ -149,7 +149,7 @@ it("[IN12] inspection names what is missing, doubled or elsewhere", () => {
   expect(codes()).toEqual(["file_unsound"]);
 });
 
-it("[IN33] Codex itself is asked for the trust, for SHIM's commands alone, and asked again @night", async () => {
+it("Codex itself is asked for the trust, for SHIM's commands alone, and asked again @night", async () => {
   const home = aClientHome();
   home.write(
     hooksFile(home),
@@ -177,7 +177,7 @@ it.each([
   ["forgets", "10 untrusted"],
   ["refuses", "no such method"],
   ["ends", "ended without an answer"],
-])("[IN33] a Codex that %s trusts nothing, and says so", async (behavior, why) => {
+])("a Codex that %s trusts nothing, and says so", async (behavior, why) => {
   const home = aClientHome();
   home.install(home.codex);
   const source = codexSource(home, { ...putCodexOnPath(home.folder), FAKE_CODEX: behavior });
@@ -187,7 +187,7 @@ it.each([
 it.each([
   ["keeps that of others", '\n[hooks.state."/other:stop:0:0"]\nenabled = true\n'],
   ["leaves no empty table", 'model = "x"\n'],
-])("[IN34] removal takes the trust out too, and %s", async (_, before) => {
+])("removal takes the trust out too, and %s", async (_, before) => {
   const home = aClientHome();
   mkdirSync(join(home.folder, ".codex"), { recursive: true });
   writeFileSync(config(home), before);

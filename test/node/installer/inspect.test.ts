@@ -30,12 +30,12 @@ function aMachine(platform: NodeJS.Platform, paths: readonly string[], env: Reco
 
 const files = (machine: Machine): string[] => detect(machine).map(({ serversFile }) => serversFile);
 
-it("[IN1] finds Claude Desktop on macOS", () => {
+it("finds Claude Desktop on macOS", () => {
   const folder = "/home/me/Library/Application Support/Claude";
   expect(files(aMachine("darwin", [folder]))).toEqual([`${folder}/claude_desktop_config.json`]);
 });
 
-it("[IN1] finds Claude Desktop on Linux, also where XDG_CONFIG_HOME says", () => {
+it("finds Claude Desktop on Linux, also where XDG_CONFIG_HOME says", () => {
   expect(files(aMachine("linux", ["/home/me/.config/Claude"]))).toEqual([
     "/home/me/.config/Claude/claude_desktop_config.json",
   ]);
@@ -44,7 +44,7 @@ it("[IN1] finds Claude Desktop on Linux, also where XDG_CONFIG_HOME says", () =>
   ]);
 });
 
-it("[IN1] finds every Claude Desktop on Windows: the installer's, and both places of the Store's", () => {
+it("finds every Claude Desktop on Windows: the installer's, and both places of the Store's", () => {
   const local = "C:\\Users\\me\\AppData\\Local";
   const found = detect(
     aMachine("win32", [
@@ -65,7 +65,7 @@ it("[IN1] finds every Claude Desktop on Windows: the installer's, and both place
   expect(found.every(({ settingsFile }) => settingsFile === null)).toBe(true);
 });
 
-it("[IN1] follows APPDATA and LOCALAPPDATA on Windows", () => {
+it("follows APPDATA and LOCALAPPDATA on Windows", () => {
   const env = { APPDATA: "D:\\Roaming", LOCALAPPDATA: "D:\\Local" };
   expect(files(aMachine("win32", ["D:\\Roaming\\Claude", "D:\\Local\\Claude-Data\\claude_x"], env))).toEqual([
     "D:\\Roaming\\Claude\\claude_desktop_config.json",
@@ -73,7 +73,7 @@ it("[IN1] follows APPDATA and LOCALAPPDATA on Windows", () => {
   ]);
 });
 
-it("[IN2] finds Claude Code by its folder or its file, with the files of servers, settings and plugins", () => {
+it("finds Claude Code by its folder or its file, with the files of servers, settings and plugins", () => {
   for (const path of ["/home/me/.claude", "/home/me/.claude.json"])
     expect(detect(aMachine("linux", [path]))).toEqual([
       {
@@ -86,22 +86,22 @@ it("[IN2] finds Claude Code by its folder or its file, with the files of servers
     ]);
 });
 
-it("[IN2] CLAUDE_CONFIG_DIR moves all of Claude Code's files", () => {
+it("CLAUDE_CONFIG_DIR moves all of Claude Code's files", () => {
   const [found] = detect(aMachine("darwin", ["/elsewhere/cc"], { CLAUDE_CONFIG_DIR: "/elsewhere/cc" }));
   expect(found?.serversFile).toBe("/elsewhere/cc/.claude.json");
   expect(found?.settingsFile).toBe("/elsewhere/cc/settings.json");
 });
 
-it("[IN2] Claude Code's first file of servers counts where it is still there", () => {
+it("Claude Code's first file of servers counts where it is still there", () => {
   expect(files(aMachine("linux", ["/home/me/.claude/.config.json"]))).toEqual(["/home/me/.claude/.config.json"]);
 });
 
-it("[IN2] finds a Claude Code that was never started by its command", () => {
+it("finds a Claude Code that was never started by its command", () => {
   const env = { Path: "C:\\tools;C:\\npm" };
   expect(files(aMachine("win32", ["C:\\npm\\claude.cmd"], env))).toEqual(["C:\\Users\\me\\.claude.json"]);
 });
 
-it("[IN1] [IN2] finds nothing where nothing is, and Claude Desktop before Claude Code where both are", () => {
+it("finds nothing where nothing is, and Claude Desktop before Claude Code where both are", () => {
   expect(detect(aMachine("linux", []))).toEqual([]);
   const both = detect(aMachine("linux", ["/home/me/.claude", "/home/me/.config/Claude"]));
   expect(both.map(({ client }) => client)).toEqual(["claude-desktop", "claude-code"]);
@@ -133,7 +133,7 @@ function change(home: ClientHome, path: string, edit: (text: string) => string):
   home.write(path, edit(home.read(path) ?? ""));
 }
 
-it("[IN12] finds SHIM installed by init, and not installed", () => {
+it("finds SHIM installed by init, and not installed", () => {
   const home = aClientHome();
   expect(lookAt(home)).toEqual([
     {
@@ -150,7 +150,7 @@ it("[IN12] finds SHIM installed by init, and not installed", () => {
   expect(codes(inspect(home.desktop, aContext()))).toEqual(["ok installed"]);
 });
 
-it("[IN21] says how tool events reach SHIM, and what to do where the client and the hooks do not fit", () => {
+it("says how tool events reach SHIM, and what to do where the client and the hooks do not fit", () => {
   const home = aClientHome("2.1.117 (Claude Code)");
   home.install();
   const [found] = lookAt(home);
@@ -171,7 +171,7 @@ it("[IN21] says how tool events reach SHIM, and what to do where the client and 
   expect(codes(lookAt(home, unasked))).toEqual(["ok installed"]);
 });
 
-it("[IN21] says how the plugin's tool events reach SHIM", () => {
+it("says how the plugin's tool events reach SHIM", () => {
   const home = aClientHome();
   change(home, home.settings, (text) => set(text, ["enabledPlugins", "shim@mine"], true));
   const found = (claudeVersion: string | null): string[] => lookAt(home, { claudeVersion }).map(({ text }) => text);
@@ -185,7 +185,7 @@ it("[IN21] says how the plugin's tool events reach SHIM", () => {
   ]);
 });
 
-it("[IN103] compares team.blockUnchecked with what the hooks do", () => {
+it("compares team.blockUnchecked with what the hooks do", () => {
   const claudeVersion = `${blockingSince} (Claude Code)`;
   const home = aClientHome(claudeVersion);
   home.install();
@@ -211,7 +211,7 @@ it("[IN103] compares team.blockUnchecked with what the hooks do", () => {
   expect(codes(lookAt(withPlugin, { claudeVersion }))).toContain("error not_blocking");
 });
 
-it("[IN12] finds what is missing", () => {
+it("finds what is missing", () => {
   const home = aClientHome();
   home.install();
   change(home, home.settings, (text) => remove(text, ["statusLine"]));
@@ -230,7 +230,7 @@ it("[IN12] finds what is missing", () => {
   expect(codes(lookAt(home))).toContain("error name_taken");
 });
 
-it("[IN12] finds a clone that has moved, another copy, and a Node that is gone or too old", () => {
+it("finds a clone that has moved, another copy, and a Node that is gone or too old", () => {
   const home = aClientHome();
   home.install();
   expect(codes(lookAt(home, { exists: () => false }))).toEqual([
@@ -246,7 +246,7 @@ it("[IN12] finds a clone that has moved, another copy, and a Node that is gone o
   expect(found).toEqual(["error node_unfit", "error node_unfit", "ok installed", "ok installed"]);
 });
 
-it("[IN12] asks no version of a program that is not Node", () => {
+it("asks no version of a program that is not Node", () => {
   const home = aClientHome();
   home.write(home.desktop.serversFile, '{"mcpServers": {"shim": {"command": "shim", "args": ["mcp"]}}}');
   expect(codes(inspect(home.desktop, aContext({ nodeVersion: () => null })))).toEqual([
@@ -255,7 +255,7 @@ it("[IN12] asks no version of a program that is not Node", () => {
   ]);
 });
 
-it("[IN12] finds files that cannot be read or that the client ignores", () => {
+it("finds files that cannot be read or that the client ignores", () => {
   const home = aClientHome();
   home.install();
   change(home, home.settings, (text) => text.replace("{", "{ // mine"));
@@ -266,14 +266,14 @@ it("[IN12] finds files that cannot be read or that the client ignores", () => {
   expect(codes(lookAt(home, { read: () => ({ ok: false, error: unreadable }) }))).toEqual(["error file_unsound"]);
 });
 
-it("[IN12] finds hooks that are switched off", () => {
+it("finds hooks that are switched off", () => {
   const home = aClientHome();
   home.install();
   change(home, home.settings, (text) => set(text, ["disableAllHooks"], true));
   expect(codes(lookAt(home))).toEqual(["ok installed", "error hooks_disabled"]);
 });
 
-it("[IN13] finds SHIM doubled within one file", () => {
+it("finds SHIM doubled within one file", () => {
   const home = aClientHome();
   home.install();
   change(home, home.servers, (text) =>
@@ -294,7 +294,7 @@ it("[IN13] finds SHIM doubled within one file", () => {
   expect(found[1]?.text).toContain('corrects the MCP server "shim"; corrects SHIM\'s hooks');
 });
 
-it("[IN13] finds the plugin by the settings, and warns when init is there too; one that is off does not count", () => {
+it("finds the plugin by the settings, and warns when init is there too; one that is off does not count", () => {
   const home = aClientHome();
   home.write(home.settings, '{"enabledPlugins": {"shim@shim": true, "shim@off": false, "other@mine": true}}');
   expect(lookAt(home, unasked).map(({ text }) => text)).toEqual([

@@ -16,7 +16,7 @@ const handler = (event: string, timeout = 10): object => ({
   timeout,
 });
 
-it("[IN5] [IN25] puts server, hooks and status line into a Claude Code without settings", () => {
+it("puts server, hooks and status line into a Claude Code without settings", () => {
   const home = aClientHome();
   home.install();
   expect(JSON.parse(home.read(home.servers) ?? "")).toEqual({
@@ -31,7 +31,7 @@ it("[IN5] [IN25] puts server, hooks and status line into a Claude Code without s
   expect(home.read(home.config)).toBeNull();
 });
 
-it("[IN20] [IN26] a client that knows hooks of a server gets them for tool events, under the server's name", () => {
+it("a client that knows hooks of a server gets them for tool events, under the server's name", () => {
   const home = aClientHome("2.1.118 (Claude Code)");
   home.write(
     home.servers,
@@ -47,7 +47,7 @@ it("[IN20] [IN26] a client that knows hooks of a server gets them for tool event
   expect(home.install().edits).toEqual([]);
 });
 
-it("[IN103] where the user asks for it, hooks block a call that SHIM could not check, and no longer when not", () => {
+it("where the user asks for it, hooks block a call that SHIM could not check, and no longer when not", () => {
   const home = aClientHome(`${blockingSince} (Claude Code)`);
   home.write(home.config, '{"team": {"blockUnchecked": true}}');
   const groups = (): unknown => valueAt(home.read(home.settings) ?? "", ["hooks", "PreToolUse"]);
@@ -60,7 +60,7 @@ it("[IN103] where the user asks for it, hooks block a call that SHIM could not c
   expect(groups()).toEqual(hookToolGroups("PreToolUse", "shim"));
 });
 
-it("[IN103] a client that cannot block, and the plugin, get a note instead", () => {
+it("a client that cannot block, and the plugin, get a note instead", () => {
   const old = aClientHome("2.1.118 (Claude Code)");
   const withPlugin = aClientHome(`${blockingSince} (Claude Code)`);
   withPlugin.write(withPlugin.settings, '{"enabledPlugins": {"shim@mine": true}}');
@@ -77,13 +77,13 @@ function eventsFor(version: string | null): string[] {
   return Object.keys((JSON.parse(home.read(home.settings) ?? "") as { hooks: object }).hooks);
 }
 
-it("[IN26] an event is registered only where the client knows it", () => {
+it("an event is registered only where the client knows it", () => {
   expect(eventsFor("2.1.251 (Claude Code)")).toContain("PreModelSwitch");
   for (const version of ["2.1.250 (Claude Code)", "1.9.999", "not a version", null])
     expect(eventsFor(version)).not.toContain("PreModelSwitch");
 });
 
-it("[IN27] an update of the client changes the hooks where they are, forth and back; uninstall leaves nothing", () => {
+it("an update of the client changes the hooks where they are, forth and back; uninstall leaves nothing", () => {
   const [old, updated] = ["2.1.117 (Claude Code)", "2.1.328 (Claude Code)"];
   const mine = { hooks: { Stop: [{ hooks: [{ type: "command", command: "say done" }] }] } };
   const home = aClientHome(old);
@@ -105,7 +105,7 @@ it("[IN27] an update of the client changes the hooks where they are, forth and b
   expect(JSON.parse(home.read(home.settings) ?? "")).toEqual(mine);
 });
 
-it("[IN5] puts only the server into Claude Desktop", () => {
+it("puts only the server into Claude Desktop", () => {
   const home = aClientHome();
   home.write(home.desktop.serversFile, '{\n  "globalShortcut": "Ctrl+Q"\n}');
   expect(home.install(home.desktop).edits.map(({ path }) => path)).toEqual([home.desktop.serversFile]);
@@ -115,7 +115,7 @@ it("[IN5] puts only the server into Claude Desktop", () => {
   });
 });
 
-it("[IN28] installing twice is installing once", () => {
+it("installing twice is installing once", () => {
   const home = aClientHome();
   home.write(home.settings, '{ "statusLine": { "type": "command", "command": "mine" } }');
   home.install();
@@ -124,7 +124,7 @@ it("[IN28] installing twice is installing once", () => {
   expect(contents(home)).toEqual(first);
 });
 
-it("[IN5] [IN29] corrects the entries of a clone that moved without moving them and leaves the user's hooks", () => {
+it("corrects the entries of a clone that moved without moving them and leaves the user's hooks", () => {
   const home = aClientHome();
   home.install(home.code, { node: "/old/node", script: "/old/bin/shim.mjs", hookScript: "/old/dist/hook.cjs" });
   const moved = JSON.parse(home.read(home.settings) ?? "") as { hooks: Record<string, { hooks: object[] }[]> };
@@ -146,7 +146,7 @@ it("[IN5] [IN29] corrects the entries of a clone that moved without moving them 
   expect(valueAt(home.read(home.settings) ?? "", ["statusLine", "command"])).toContain(launch.script);
 });
 
-it("[IN23] refuses a file that it cannot understand and changes none", () => {
+it("refuses a file that it cannot understand and changes none", () => {
   const cases: [string, string, string][] = [
     ["settings", "{ not json", "is not valid JSON"],
     ["settings", '{"hooks": []}', 'unexpected "hooks"'],
@@ -166,7 +166,7 @@ it("[IN23] refuses a file that it cannot understand and changes none", () => {
   }
 });
 
-it("[IN23] refuses what is not UTF-8, and a folder instead of a file", () => {
+it("refuses what is not UTF-8, and a folder instead of a file", () => {
   const home = aClientHome();
   home.write(home.settings, "x");
   execFileSync("sh", ["-c", `printf '\\377\\376{' > '${home.settings}'`]);
@@ -175,20 +175,20 @@ it("[IN23] refuses what is not UTF-8, and a folder instead of a file", () => {
   expect(readText(join(home.settings, "below"))).toEqual({ ok: true, value: null });
 });
 
-it("[IN29] refuses to take the name of another server", () => {
+it("refuses to take the name of another server", () => {
   const home = aClientHome();
   home.write(home.servers, '{"mcpServers": {"shim": {"command": "other"}}}');
   expect(home.planInstall(home.code)).toMatchObject({ ok: false, error: { code: "name_taken" } });
 });
 
-it("[IN24] [IN4] says when a client will not read the file for its comments", () => {
+it("says when a client will not read the file for its comments", () => {
   const home = aClientHome();
   home.write(home.settings, '{\n  // mine\n  "model": "opus"\n}\n');
   expect(home.install().notes).toEqual([expect.stringContaining("has comments, which Claude Code does not read")]);
   expect(home.read(home.settings)).toContain('{\n  // mine\n  "model": "opus",\n  "hooks": {');
 });
 
-it("[IN6] leaves the user's own status line, and says how to have both", () => {
+it("leaves the user's own status line, and says how to have both", () => {
   for (const line of [{ type: "command", command: "ccline --x", padding: 2 }, { type: "text", text: "x" }, "x"]) {
     const home = aClientHome();
     home.write(home.settings, JSON.stringify({ statusLine: line }));
@@ -199,7 +199,7 @@ it("[IN6] leaves the user's own status line, and says how to have both", () => {
   }
 });
 
-it("[IN7] with the plugin enabled sets only the status line, and takes out what an earlier init left", () => {
+it("with the plugin enabled sets only the status line, and takes out what an earlier init left", () => {
   const home = aClientHome();
   home.install();
   const enabled = { ...(JSON.parse(home.read(home.settings) ?? "") as object), enabledPlugins: { "shim@shim": true } };
@@ -211,7 +211,7 @@ it("[IN7] with the plugin enabled sets only the status line, and takes out what 
   expect(home.install().edits).toEqual([]);
 });
 
-it("[IN15] the status line's command is one that the shell splits as meant", () => {
+it("the status line's command is one that the shell splits as meant", () => {
   const odd = { ...launch, node: "/opt/my node/it's/node", script: "/a $HOME/`x`/bin/shim.mjs" };
   const command = statusLineCommand(odd, "linux") ?? "";
   const words = execFileSync("sh", ["-c", `printf '%s\\n' ${command}`], { encoding: "utf8" });
@@ -223,7 +223,7 @@ function onWindows(node: string, script: string): string | null {
   return statusLineCommand({ ...launch, node, script }, "win32");
 }
 
-it("[IN15] on Windows the command means the same to Git Bash and PowerShell", () => {
+it("on Windows the command means the same to Git Bash and PowerShell", () => {
   expect(onWindows("C:\\node\\node.exe", "C:\\shim\\bin\\shim.mjs")).toBe(
     "C:/node/node.exe C:/shim/bin/shim.mjs statusline",
   );
@@ -240,14 +240,14 @@ it("[IN15] on Windows the command means the same to Git Bash and PowerShell", ()
   expect(plan.notes).toEqual([expect.stringContaining("left unchanged")]);
 });
 
-it("[HO70] on Windows each event starts the program, since there is no shell script", () => {
+it("on Windows each event starts the program, since there is no shell script", () => {
   const home = aClientHome();
   home.install({ ...home.code, platform: "win32" });
   const [stop] = valueAt(home.read(home.settings) ?? "", ["hooks", "Stop"]) as unknown[];
   expect(stop).toMatchObject({ hooks: [{ command: launch.node, args: [launch.hookScript, "Stop"] }] });
 });
 
-it("[HO70] an install after that of an older SHIM replaces the program by the script, where it stands", () => {
+it("an install after that of an older SHIM replaces the program by the script, where it stands", () => {
   const home = aClientHome();
   const older = { type: "command", command: launch.node, args: [launch.hookScript, "Stop"], timeout: 10 };
   home.write(
@@ -260,7 +260,7 @@ it("[HO70] an install after that of an older SHIM replaces the program by the sc
   ]);
 });
 
-it("[IN5] knows its own entries, of any clone, and no others", () => {
+it("knows its own entries, of any clone, and no others", () => {
   const node = "C:\\Program Files\\nodejs\\node.exe";
   expect([
     isOurServer({ command: node, args: ["D:\\x\\bin\\shim.mjs", "mcp"] }),
@@ -291,7 +291,7 @@ it("[IN5] knows its own entries, of any clone, and no others", () => {
   ]).toEqual(Array(13).fill(false));
 });
 
-it("[IN29] leaves groups of another shape under an event as they are", () => {
+it("leaves groups of another shape under an event as they are", () => {
   const home = aClientHome();
   home.write(home.settings, '{"hooks": {"Stop": ["odd", {"hooks": "odd"}, {"hooks": [null, 1]}]}}');
   home.install();
@@ -300,7 +300,7 @@ it("[IN29] leaves groups of another shape under an event as they are", () => {
   expect(stop).toHaveLength(4);
 });
 
-it("[IN3] planning and showing a plan writes nothing", () => {
+it("planning and showing a plan writes nothing", () => {
   fc.assert(
     fc.property(fc.boolean(), (isInstalled) => {
       const home = aClientHome();
@@ -314,7 +314,7 @@ it("[IN3] planning and showing a plan writes nothing", () => {
   );
 });
 
-it("[IN4] keeps a byte order mark and line ends", () => {
+it("keeps a byte order mark and line ends", () => {
   const home = aClientHome();
   home.write(home.servers, '\uFEFF{\r\n\t"a": "ä"\r\n}\r\n');
   home.install();

@@ -48,7 +48,7 @@ function findings(home: ClientHome, target: ClientTarget, version: string | null
   }).map(({ code }) => code);
 }
 
-it("[IN36] every client gets its hooks and the server; twice is once, and removal leaves no file and no folder", () => {
+it("every client gets its hooks and the server; twice is once, and removal leaves no file and no folder", () => {
   for (const client of clients) {
     const { home, target } = aHomeWith(client);
     const before = namesIn(home);
@@ -84,7 +84,7 @@ function written(client: (typeof clients)[number]): Written {
   return { servers: read(target.serversFile), hooks: client === "opencode" ? null : read(target.settingsFile ?? "") };
 }
 
-it("[IN36] forms and units are the client's own, and servers stand in its own list", () => {
+it("forms and units are the client's own, and servers stand in its own list", () => {
   const server = { command: launch.node, args: [launch.script, "mcp"] };
   expect(written("qwen").hooks).toMatchObject({
     hooks: { Stop: [{ hooks: [{ type: "command", name: "shim", command: commandOf("Stop", "qwen"), timeout: 10 }] }] },
@@ -100,7 +100,7 @@ it("[IN36] forms and units are the client's own, and servers stand in its own li
   });
 });
 
-it("[HO70] a command line is safe for any path, and known again; on Windows it starts the program", () => {
+it("a command line is safe for any path, and known again; on Windows it starts the program", () => {
   const folder = "/it's $(x) shim";
   const odd = { node: "/my node/node", script: `${folder}/bin/shim.mjs`, hookScript: `${folder}/dist/hook.cjs` };
   for (const client of ["qwen", "copilot"] as const) {
@@ -116,7 +116,7 @@ it("[HO70] a command line is safe for any path, and known again; on Windows it s
   }
 });
 
-it("[IN5] [IN10] the user's own entries stay, those of another copy are corrected, and a changed file loses SHIM's alone", () => {
+it("the user's own entries stay, those of another copy are corrected, and a changed file loses SHIM's alone", () => {
   const { home, target } = aHomeWith("qwen");
   const mine =
     '{\n  // mine\n  "model": { "name": "x" },\n  "hooks": { "Stop": [{ "hooks": [{ "type": "command", "command": "say done" }] }] }\n}\n';
@@ -132,7 +132,7 @@ it("[IN5] [IN10] the user's own entries stay, those of another copy are correcte
   expect(home.read(target.serversFile)).toBe(mine.replace('"x"', '"y"'));
 });
 
-it("[IN37] a file of SHIM's name that somebody else wrote is refused, and nothing is changed", () => {
+it("a file of SHIM's name that somebody else wrote is refused, and nothing is changed", () => {
   const { home, target } = aHomeWith("copilot");
   home.write(target.settingsFile ?? "", '{ "version": 1 }\n');
   const plan = home.planInstall(target);
@@ -141,7 +141,7 @@ it("[IN37] a file of SHIM's name that somebody else wrote is refused, and nothin
   expect(findings(home, target)).toContain("name_taken");
 });
 
-it("[IN37] removal leaves a file of SHIM's name that somebody else wrote, and removes the server", () => {
+it("removal leaves a file of SHIM's name that somebody else wrote, and removes the server", () => {
   for (const client of ["copilot", "opencode"] as const) {
     const { home, target } = aHomeWith(client);
     home.install(target);
@@ -153,7 +153,7 @@ it("[IN37] removal leaves a file of SHIM's name that somebody else wrote, and re
   }
 });
 
-it.each(["copilot", "gemini"] as const)("[IN104] %s gets SHIM's slash commands in a file of its own", (client) => {
+it.each(["copilot", "gemini"] as const)("%s gets SHIM's slash commands in a file of its own", (client) => {
   const { home, target } = aHomeWith(client);
   const { commandsFile = "" } = target;
   expect(home.install(target).edits.map(({ path }) => path)).toContain(commandsFile);
@@ -175,7 +175,7 @@ it.each(["copilot", "gemini"] as const)("[IN104] %s gets SHIM's slash commands i
   expect(home.read(commandsFile)).toBe("my own\n");
 });
 
-it("[IN104] Codex gets them in its own folder, wherever it is", () => {
+it("Codex gets them in its own folder, wherever it is", () => {
   const home = aClientHome();
   const moved = join(home.folder, "moved");
   mkdirSync(moved);
@@ -183,7 +183,7 @@ it("[IN104] Codex gets them in its own folder, wherever it is", () => {
   expect(commandsFile).toBe(join(moved, "skills", "shim", "SKILL.md"));
 });
 
-it("[IN36] folders that the environment moves are followed", () => {
+it("folders that the environment moves are followed", () => {
   const { home } = aHomeWith("copilot");
   const moved = join(home.folder, "elsewhere");
   mkdirSync(join(moved, "opencode"), { recursive: true });

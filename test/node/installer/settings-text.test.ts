@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 const toml = formatOf("config.toml");
 const items = fc.array(fc.oneof(fc.nat(9), fc.record({ name: fc.constantFrom("x", "y") })), { maxLength: 5 });
 
-it("[IN4] [IN11] a list loses any of its items and gets new ones, whatever the layout", () => {
+it("a list loses any of its items and gets new ones, whatever the layout", () => {
   fc.assert(
     fc.property(items, fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }), layouts, (list, kept, layout) => {
       const before = layOut({ first: 1, list, last: { a: [] } }, layout);
@@ -29,7 +29,7 @@ function empty(root: Settings): void {
   delete objectIn(objectIn(root, "a"), "b")["c"];
 }
 
-it("[IN11] what a change empties goes, unless it was there before SHIM or has a comment", () => {
+it("what a change empties goes, unless it was there before SHIM or has a comment", () => {
   expect(update(json, '{"a": {"b": {"c": 1}}, "d": {}}', empty)).toBe('{"d": {}}');
   expect(update(json, '{"a": {"b": {"c": 1}}}', empty, { a: { b: {} } })).toBe('{"a": {"b": {}}}');
   expect(update(json, '{"a": {"b": {"c": 1}}}', empty, { a: {} })).toBe('{"a": {}}');
@@ -37,7 +37,7 @@ it("[IN11] what a change empties goes, unless it was there before SHIM or has a 
   expect(update(toml, "x = 1\n\n[a.b]\nc = 1\n", empty)).toBe("x = 1\n");
 });
 
-it("[IN4] a change that changes nothing gives the same text, and dates of TOML stay", () => {
+it("a change that changes nothing gives the same text, and dates of TOML stay", () => {
   const text = '# mine\nat = 2026-11-25T18:00:00Z # then\n[a]\n"b c" = [ 1,2 ]\n';
   expect(update(toml, text, () => undefined)).toBe(text);
   const more = update(toml, text, (root) => void (root["servers"] = { shim: { command: "x" } }));

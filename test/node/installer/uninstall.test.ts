@@ -48,7 +48,7 @@ function aHomeWith({ servers, settings }: Texts): ClientHome {
   return home;
 }
 
-it("[IN10] install and uninstall give the original bytes, in any layout, and installing twice is installing once @night", () => {
+it("install and uninstall give the original bytes, in any layout, and installing twice is installing once @night", () => {
   fc.assert(
     fc.property(texts, fc.nat(2), (given, moves) => {
       const home = aHomeWith(given);
@@ -67,7 +67,7 @@ it("[IN10] install and uninstall give the original bytes, in any layout, and ins
   );
 });
 
-it("[IN11] what the user changed after the install stays, and all of SHIM goes @night", () => {
+it("what the user changed after the install stays, and all of SHIM goes @night", () => {
   fc.assert(
     fc.property(texts, fc.boolean(), (given, hasBackups) => {
       const home = aHomeWith(given);
@@ -101,7 +101,7 @@ function isShims(event: string): boolean {
   return hookEvents.some((known) => known === event);
 }
 
-it("[IN10] files that SHIM made are deleted, also when another program wrote them and took it back", () => {
+it("files that SHIM made are deleted, also when another program wrote them and took it back", () => {
   const home = aClientHome();
   home.install();
   home.write(home.settings, set(home.read(home.settings) ?? "", ["theUsers"], 1));
@@ -116,7 +116,7 @@ it("[IN10] files that SHIM made are deleted, also when another program wrote the
   ]);
 });
 
-it("[IN11] a status line that the user set after the install stays", () => {
+it("a status line that the user set after the install stays", () => {
   const home = aClientHome();
   home.install();
   home.write(home.settings, set(home.read(home.settings) ?? "", ["statusLine", "command"], "newer"));
@@ -124,7 +124,7 @@ it("[IN11] a status line that the user set after the install stays", () => {
   expect(valueAt(home.read(home.settings) ?? "", ["statusLine", "command"])).toBe("newer");
 });
 
-it("[IN11] an older install that the user edited, below a newer one, goes too", () => {
+it("an older install that the user edited, below a newer one, goes too", () => {
   const home = aClientHome();
   home.install();
   home.write(home.settings, set(home.read(home.settings) ?? "", ["model"], "opus"));
@@ -133,7 +133,7 @@ it("[IN11] an older install that the user edited, below a newer one, goes too", 
   expect(home.read(home.settings)).toBe('{\n  "model": "opus"\n}\n');
 });
 
-it("[IN10] a second install after an uninstall gives the bytes that were there between", () => {
+it("a second install after an uninstall gives the bytes that were there between", () => {
   const home = aClientHome();
   home.write(home.settings, "{}");
   home.install();
@@ -144,7 +144,7 @@ it("[IN10] a second install after an uninstall gives the bytes that were there b
   expect(home.read(home.settings)).toBe('{ "model": "opus" }');
 });
 
-it("[IN11] a damaged or missing backup is not used", () => {
+it("a damaged or missing backup is not used", () => {
   for (const damage of ["copy", "manifest", "version", "copies"] as const) {
     const home = aClientHome();
     home.write(home.servers, '{ "a": 1 }');
@@ -162,7 +162,7 @@ it("[IN11] a damaged or missing backup is not used", () => {
   }
 });
 
-it("[IN10] refuses to touch a file that became unsound, and does nothing where SHIM is not", () => {
+it("refuses to touch a file that became unsound, and does nothing where SHIM is not", () => {
   const home = aClientHome();
   home.install();
   home.write(home.settings, "{");

@@ -75,7 +75,7 @@ function expectItsOwn(state: WorkState, { entry, at }: JournalRow): void {
   expect(state.answers).toEqual(expect.arrayContaining(entry.answers.map((one) => ({ ...one, at }))));
 }
 
-it("[CP29] cut at every row of the journal: nothing acknowledged is missing, and parts give the whole @night", () => {
+it("cut at every row of the journal: nothing acknowledged is missing, and parts give the whole @night", () => {
   const { runtime, claude } = aChat();
   expect([...events(claude)].length).toBeGreaterThan(150);
   const rows = rowsOf(runtime, claude.session);
@@ -101,7 +101,7 @@ function shownAfter(session: Session, state: WorkState): string {
   return brief({ ...from, cause: "killed", causeDetail: "", snapshot: null }, session.lastSeenAt, "resume");
 }
 
-it("[CP29] the brief at every cut quotes the prompts but old nods, the chat's last words and every changed file @night", () => {
+it("the brief at every cut quotes the prompts but old nods, the chat's last words and every changed file @night", () => {
   const { runtime, claude } = aChat();
   for (const _ of events(claude));
   const session = storedSession(runtime, claude.session);
@@ -119,7 +119,7 @@ it("[CP29] the brief at every cut quotes the prompts but old nods, the chat's la
   expect(state.prompts.length).toBeGreaterThan(20);
 });
 
-it("[CP29] killed after any event: checkpoint and journal give what the journal alone gives, and restoring twice gives the same @night", () => {
+it("killed after any event: checkpoint and journal give what the journal alone gives, and restoring twice gives the same @night", () => {
   const { runtime, claude } = aChat();
   writeFileSync(join(claude.cwd, "part-0.txt"), "old");
   let cuts = 0;
@@ -139,7 +139,7 @@ it("[CP29] killed after any event: checkpoint and journal give what the journal 
   expect(cuts).toBeGreaterThan(150);
 });
 
-it("[CP29] /clear begins with nothing of the session before, which keeps all of its own", () => {
+it("/clear begins with nothing of the session before, which keeps all of its own", () => {
   const { runtime, claude } = aChat();
   const first = claude.session;
   const all = events(claude);

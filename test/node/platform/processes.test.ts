@@ -24,7 +24,7 @@ import { temporaryFolder } from "#harness/machine/git-project.ts";
 const unixes: [string, Processes][] = [["ps", portableProcesses("darwin")]];
 if (process.platform === "linux") unixes.push(["proc", linuxProcesses()]);
 
-it("[ID1] a process is known by boot, pid and start; its facts and its parent can be read", () => {
+it("a process is known by boot, pid and start; its facts and its parent can be read", () => {
   for (const [name, processes] of unixes) {
     const facts = processes.facts(process.pid);
     expect(facts?.parent, name).toBe(process.ppid);
@@ -38,7 +38,7 @@ it("[ID1] a process is known by boot, pid and start; its facts and its parent ca
   }
 });
 
-it("[ID1] a process that has ended is not alive, also before its parent has noticed", async () => {
+it("a process that has ended is not alive, also before its parent has noticed", async () => {
   const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" });
   const pid = child.pid ?? 0;
   const identities = unixes.map(([, processes]) => ({ processes, identity: identify(processes, pid) }));
@@ -48,7 +48,7 @@ it("[ID1] a process that has ended is not alive, also before its parent has noti
   expect(identities.some(({ processes, identity }) => identity && isAlive(processes, identity))).toBe(false);
 });
 
-it("[ID1] the start of a process is the same text for every caller, whatever its language and zone", () => {
+it("the start of a process is the same text for every caller, whatever its language and zone", () => {
   const processes = portableProcesses("darwin");
   const before = identify(processes, process.pid);
   const { TZ, LC_ALL } = process.env;
@@ -67,14 +67,14 @@ function restore(name: string, value: string | undefined): void {
   else process.env[name] = value;
 }
 
-it("[ID1] where only the number of a process can be asked for, one that is there is alive", () => {
+it("where only the number of a process can be asked for, one that is there is alive", () => {
   const processes = portableProcesses("win32");
   expect(processes.facts(process.pid)).toMatchObject({ start: "unknown", residentBytes: null });
   expect(processes.facts(1)).not.toBeNull();
   expect(processes.facts(2 ** 30)).toBeNull();
 });
 
-it("[ID1] a reused pid and another boot are not the same process", () => {
+it("a reused pid and another boot are not the same process", () => {
   const processes = new FakeProcesses();
   const first = processes.start(7);
   const again = processes.start(7);
@@ -84,7 +84,7 @@ it("[ID1] a reused pid and another boot are not the same process", () => {
   expect(isAlive(processes, first)).toBe(false);
 });
 
-it("[ID21] two records name the same process where boot, number and start agree, or a start could not be read", () => {
+it("two records name the same process where boot, number and start agree, or a start could not be read", () => {
   const process = { boot: "b", pid: 7, start: "100" };
   const others = [
     { ...process, boot: "c" },
@@ -105,12 +105,12 @@ it("[ID21] two records name the same process where boot, number and start agree,
   expect(isSameProcess(null, null)).toBe(false);
 });
 
-it("[ID1] the process table of this machine is the system's own", () => {
+it("the process table of this machine is the system's own", () => {
   expect(systemProcesses.facts(process.pid)?.parent).toBe(process.ppid);
   expect(systemProcesses.boot()).toBe(systemProcesses.boot());
 });
 
-it("[ID12] behind a launcher the client is the launcher's parent; a number from further up is not believed", () => {
+it("behind a launcher the client is the launcher's parent; a number from further up is not believed", () => {
   const parents: Record<number, number> = { 30: 20, 20: 10, 10: 1 };
   const processes = {
     boot: () => "b",
@@ -123,14 +123,14 @@ it("[ID12] behind a launcher the client is the launcher's parent; a number from 
   }
 });
 
-it("[ID13] a process of another pid namespace is out of sight, one of an earlier boot is gone", () => {
+it("a process of another pid namespace is out of sight, one of an earlier boot is gone", () => {
   const processes = { boot: () => "boot-1 pid:[1]", facts: () => null };
   const of = (boot: string): boolean => isInOtherNamespace(processes, { boot, pid: 1, start: "1" });
   expect([of("boot-1 pid:[1]"), of("boot-1 pid:[2]"), of("boot-0 pid:[1]")]).toEqual([false, true, false]);
   expect(linuxProcesses().boot()).toMatch(/^[0-9a-f-]{36} pid:\[\d+\]$/);
 });
 
-it("[ID13] a process that is there but whose start cannot be read counts as alive", () => {
+it("a process that is there but whose start cannot be read counts as alive", () => {
   const path = process.env["PATH"];
   const identity = { boot: "unknown", pid: process.pid, start: "Fri Nov 20 10:00:00 2026" };
   try {
@@ -155,7 +155,7 @@ function lockPath(): string {
 /** Of a process that has ended. */
 const GONE = JSON.stringify({ boot: systemProcesses.boot(), pid: process.pid, start: "another start" });
 
-it("[GS15] lets one at a time in, in this process", async () => {
+it("lets one at a time in, in this process", async () => {
   const path = lockPath();
   let inside = 0;
   let most = 0;
@@ -170,7 +170,7 @@ it("[GS15] lets one at a time in, in this process", async () => {
   expect({ most, left: readdirSync(join(path, "..")) }).toEqual({ most: 1, left: [] });
 });
 
-it("[GS15] breaks the lock of a process that is gone, also one that died while it broke another", async () => {
+it("breaks the lock of a process that is gone, also one that died while it broke another", async () => {
   const path = lockPath();
   writeFileSync(path, GONE);
   writeFileSync(`${path}.break`, GONE);
@@ -178,7 +178,7 @@ it("[GS15] breaks the lock of a process that is gone, also one that died while i
   expect(readdirSync(join(path, ".."))).toEqual([]);
 });
 
-it("[GS15] breaks a lock that says nothing of its owner", async () => {
+it("breaks a lock that says nothing of its owner", async () => {
   for (const content of ["", "no json", '{"boot":1}']) {
     const path = lockPath();
     writeFileSync(path, content);
@@ -186,7 +186,7 @@ it("[GS15] breaks a lock that says nothing of its owner", async () => {
   }
 });
 
-it("[GS15] waits for a living owner until it is stopped, and leaves its lock alone", async () => {
+it("waits for a living owner until it is stopped, and leaves its lock alone", async () => {
   const path = lockPath();
   const owner = JSON.stringify(identify(systemProcesses, process.pid));
   writeFileSync(path, owner);
@@ -195,14 +195,14 @@ it("[GS15] waits for a living owner until it is stopped, and leaves its lock alo
   expect(readFileSync(path, "utf8")).toBe(owner);
 });
 
-it("[GS15] gives up, instead of going on for ever, where a lock can never be broken", async () => {
+it("gives up, instead of going on for ever, where a lock can never be broken", async () => {
   const path = lockPath();
   for (let depth = 0; depth < 10; depth++) writeFileSync(path + ".break".repeat(depth), GONE);
   const stop = AbortSignal.timeout(100);
   await expect(withLock(path, systemProcesses, stop, () => Promise.resolve())).rejects.toThrow(/another shim process/);
 });
 
-it("[GS15] passes on the failure of the file system and of the body, and is free after it", async () => {
+it("passes on the failure of the file system and of the body, and is free after it", async () => {
   const path = lockPath();
   await expect(withLock(path, systemProcesses, never, fail)).rejects.toThrow("body");
   expect(existsSync(path)).toBe(false);
@@ -210,7 +210,7 @@ it("[GS15] passes on the failure of the file system and of the body, and is free
   await expect(withLock(nowhere, systemProcesses, never, fail)).rejects.toThrow(/ENOENT/);
 });
 
-it("[GS15] works where a process cannot read its own facts", async () => {
+it("works where a process cannot read its own facts", async () => {
   const blind: Processes = { boot: () => "boot", facts: () => null };
   expect(await withLock(lockPath(), blind, never, () => Promise.resolve("in"))).toBe("in");
 });
@@ -240,11 +240,11 @@ const group = (path: string, max: string, current: string, stat = ""): Record<st
 
 const events = (count: number): string => `low 0\noom 9\noom_kill ${count}\noom_group_kill 0\n`;
 
-it("[SI11] Linux: what is not available is in use", () => {
+it("Linux: what is not available is in use", () => {
   expect(share(aMachine())).toBe(0.25);
 });
 
-it("[SI11] the fullest limiting control group counts where it is fuller than the machine", () => {
+it("the fullest limiting control group counts where it is fuller than the machine", () => {
   const own = { "/proc/self/cgroup": "1:name=systemd:/x\n0::/user.slice/app.scope\n" };
   const upper = group("/user.slice", "1000", "600");
   expect(share(aMachine({ ...own, ...upper, ...group("/user.slice/app.scope", "max", "900") }))).toBe(0.6);
@@ -252,25 +252,25 @@ it("[SI11] the fullest limiting control group counts where it is fuller than the
   expect(share(aMachine({ ...own, ...group("/user.slice", "1000", "100") }))).toBe(0.25);
 });
 
-it("[SI11] file cache that can be dropped is not in use", () => {
+it("file cache that can be dropped is not in use", () => {
   const stat = "inactive_file_x 9\nanon 300\ninactive_file 500\n";
   expect(share(aMachine(group("", "1000", "900", stat)))).toBe(0.4);
 });
 
-it("[SI11] a share is never outside 0 to 1, and nonsense is not known", () => {
+it("a share is never outside 0 to 1, and nonsense is not known", () => {
   expect(share(aMachine(group("", "1000", "5000")))).toBe(1);
   expect(share(aMachine(group("", "0", "0")))).toBe(0.25);
   expect(share(aMachine({ "/proc/meminfo": "MemTotal: x\n" }))).toBeNull();
   expect(share(aMachine({ "/proc/meminfo": "MemTotal: 0 kB\nMemAvailable: 0 kB\n" }))).toBeNull();
 });
 
-it("[SI11] macOS asks for memory pressure, other systems for free memory", () => {
+it("macOS asks for memory pressure, other systems for free memory", () => {
   expect(share(aMachine({}, { platform: "darwin", freePercent: () => 30 }))).toBe(0.7);
   expect(share(aMachine({}, { platform: "darwin" }))).toBeNull();
   expect(share(aMachine({}, { platform: "win32" }))).toBe(0.75);
 });
 
-it("[SI12] counts out-of-memory kills in the widest group that counts them", () => {
+it("counts out-of-memory kills in the widest group that counts them", () => {
   const own = { "/proc/self/cgroup": "0::/user.slice/app.scope\n" };
   const upper = { "/sys/fs/cgroup/user.slice/memory.events": events(3) };
   const lower = { "/sys/fs/cgroup/user.slice/app.scope/memory.events": events(1) };
@@ -278,7 +278,7 @@ it("[SI12] counts out-of-memory kills in the widest group that counts them", () 
   expect(oomKills(aMachine({ ...own, ...lower }))).toBe(1);
 });
 
-it("[SI12] without control groups, or outside the own namespace, the count is not known", () => {
+it("without control groups, or outside the own namespace, the count is not known", () => {
   expect(oomKills(aMachine())).toBeNull();
   expect(oomKills(aMachine({ "/proc/self/cgroup": "4:memory:/a\n" }))).toBeNull();
   expect(
@@ -287,7 +287,7 @@ it("[SI12] without control groups, or outside the own namespace, the count is no
   expect(oomKills(aMachine({ "/sys/fs/cgroup/memory.events": "oom_kill 1\n" }, { platform: "win32" }))).toBeNull();
 });
 
-it("[SI11] the machine that runs this test answers", () => {
+it("the machine that runs this test answers", () => {
   const known = share();
   expect(known === null || (known >= 0 && known <= 1)).toBe(true);
   const kills = oomKills();
@@ -298,7 +298,7 @@ it("[SI11] the machine that runs this test answers", () => {
   expect(free === null || (free >= 0 && free <= 100)).toBe(true);
 });
 
-it("[CA7] the client of a hook is found behind its shells, and a shell without a parent is the client", () => {
+it("the client of a hook is found behind its shells, and a shell without a parent is the client", () => {
   const processes = new FakeProcesses();
   processes.start(10, 1, "codex");
   processes.start(11, 10, "sh");

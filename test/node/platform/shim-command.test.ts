@@ -22,7 +22,7 @@ function anInstallation(folder = "app"): { runtime: TempRuntime; script: string;
   return { runtime: { ...tempRuntime({ env: { PATH: bin } }), launch }, script, bin };
 }
 
-it("[CL75] a path with blanks or a dollar sign can be pasted into a shell as it is printed", () => {
+it("a path with blanks or a dollar sign can be pasted into a shell as it is printed", () => {
   const { runtime, script, bin } = anInstallation("my $app");
   expect(shimCommand(runtime)).toBe(`/opt/node '${script}'`);
   writeFileSync(join(bin, "node"), "");
@@ -33,7 +33,7 @@ it("[CL75] a path with blanks or a dollar sign can be pasted into a shell as it 
   );
 });
 
-it("[CL75] a link to this copy makes it `shim`, also behind npm's wrapper of Windows", () => {
+it("a link to this copy makes it `shim`, also behind npm's wrapper of Windows", () => {
   const { runtime, script, bin } = anInstallation();
   symlinkSync(script, join(bin, "shim"));
   expect(shimCommand(runtime)).toBe("shim");
@@ -42,13 +42,13 @@ it("[CL75] a link to this copy makes it `shim`, also behind npm's wrapper of Win
   expect(shimCommand(windows.runtime)).toBe("shim");
 });
 
-it("[CL75] without a command line the texts stay as they are", () => {
+it("without a command line the texts stay as they are", () => {
   const runtime = tempRuntime();
   expect(shimCommand(runtime)).toBeNull();
   expect(withShimCommand("`shim doctor`", () => null)).toBe("`shim doctor`");
 });
 
-it("[CL277] the brief at the start of a chat names a command that can be typed", () => {
+it("the brief at the start of a chat names a command that can be typed", () => {
   const { runtime, script } = anInstallation();
   const first = new Claude(runtime, { cwd: aProject() });
   first.start();
@@ -63,7 +63,7 @@ it("[CL277] the brief at the start of a chat names a command that can be typed",
   expect(context).not.toContain("`shim ");
 });
 
-it("[CL277] answers and refusals of the tools name commands that can be typed", async () => {
+it("answers and refusals of the tools name commands that can be typed", async () => {
   const { runtime, script } = anInstallation();
   const dead = await aDeadChat(runtime);
   const { call } = await desktop(runtime);
@@ -78,7 +78,7 @@ it("[CL277] answers and refusals of the tools name commands that can be typed", 
   expect(refused.text).toContain(`\`/opt/node ${script} resume --undo ${dead}\``);
 });
 
-it("[CL277] notices name commands that can be typed, for the model, the tools and the status line", async () => {
+it("notices name commands that can be typed, for the model, the tools and the status line", async () => {
   const { runtime, script } = anInstallation();
   runtime.store.write((sql) => notices.add(sql, runtime.now(), "sync", "`shim workspace status` counts such cases."));
   const typed = `\`/opt/node ${script} workspace status\``;
@@ -89,7 +89,7 @@ it("[CL277] notices name commands that can be typed, for the model, the tools an
   expect(renderStatus(statusOf(runtime, "{}"), runtime.now())).toContain(typed);
 });
 
-it("[CL79] a tool takes the beginning of an id; one that fits several is refused with their titles", async () => {
+it("a tool takes the beginning of an id; one that fits several is refused with their titles", async () => {
   const runtime = tempRuntime();
   const [one, two] = ["01a1fbb6-1111-7aaa-8000-000000000001", "01a1fbb6-1112-7aaa-8000-000000000002"] as const;
   for (const [session, goal] of [
@@ -111,7 +111,7 @@ it("[CL79] a tool takes the beginning of an id; one that fits several is refused
   expect(handle.text).toContain(`01a1fbb6-1111 ("fix the parser"), 01a1fbb6-1112 ("write 'docs'")`);
 });
 
-it("[CL81] what a tool lists as incomplete, and the first line of the instructions, use the name", async () => {
+it("what a tool lists as incomplete, and the first line of the instructions, use the name", async () => {
   const runtime = tempRuntime();
   const dead = await aDeadChat(runtime);
   runtime.store.write((sql) => sessions.rename(sql, dead, "Importer of March"));
@@ -131,13 +131,13 @@ it("[CL81] what a tool lists as incomplete, and the first line of the instructio
 
 const everywhere = (): boolean => true;
 
-it("[PR8] on Windows a program comes from an absolute folder of PATH, whatever is in the working folder", () => {
+it("on Windows a program comes from an absolute folder of PATH, whatever is in the working folder", () => {
   const env = { Path: ".;tools;C:\\Git\\cmd;D:\\Git" };
   expect(programPath("git", env, "win32", everywhere)).toBe("C:\\Git\\cmd\\git.exe");
   expect(programPath("git", env, "win32", (path) => path.startsWith("D:"))).toBe("D:\\Git\\git.exe");
 });
 
-it("[PR8] what PATH does not have is not found elsewhere; a path stays, and other systems need none", () => {
+it("what PATH does not have is not found elsewhere; a path stays, and other systems need none", () => {
   expect(programPath("git", { PATH: ".;tools" }, "win32", everywhere)).toMatch(/^C:\\not-on-the-path\\git\.exe$/);
   expect(programPath("git", {}, "win32", everywhere)).toMatch(/not-on-the-path/);
   expect(programPath("C:\\node\\node.exe", {}, "win32", everywhere)).toBe("C:\\node\\node.exe");

@@ -5,12 +5,12 @@ import { OverBudgetError, interpret, repeatPartsWithinBudget, withinBudget } fro
 const exponential = new RegExp("^(?:a+)+$");
 const endless = `${"a".repeat(60)}!`;
 
-it("[JO42] work over its budget is ended, also in the middle of a regular expression @night", () => {
+it("work over its budget is ended, also in the middle of a regular expression @night", () => {
   expect(() => withinBudget(() => exponential.test(endless), 50)).toThrow(OverBudgetError);
   expect(interpret(() => exponential.test(endless))).toBeNull();
 });
 
-it("[JO42] other work gives its result or its error, also one budget within another @night", () => {
+it("other work gives its result or its error, also one budget within another @night", () => {
   expect(withinBudget(() => withinBudget(() => 1) + withinBudget(() => 2))).toBe(3);
   const fault = new Error("own");
   expect(() =>
@@ -22,7 +22,7 @@ it("[JO42] other work gives its result or its error, also one budget within anot
   expect([inner, interpret(() => "after")]).toEqual([null, "after"]);
 });
 
-it("[JO42] work in parts that a busy machine has interrupted begins again, and keeps nothing of the first attempt", async () => {
+it("work in parts that a busy machine has interrupted begins again, and keeps nothing of the first attempt", async () => {
   let attempts = 0;
   const read = await repeatPartsWithinBudget(async (bound) => {
     attempts += 1;

@@ -10,7 +10,7 @@ const version = fc.oneof(
 );
 const program: fc.Arbitrary<ProgramVersion> = fc.record({ version, builtAt: fc.nat(2) });
 
-it("[PR46] newer is a strict order: no program is newer than itself, of two at most one is, and it is transitive", () => {
+it("newer is a strict order: no program is newer than itself, of two at most one is, and it is transitive", () => {
   fc.assert(
     fc.property(program, program, program, (a, b, c) => {
       expect(isNewer(a, { ...a })).toBe(false);
@@ -23,7 +23,7 @@ it("[PR46] newer is a strict order: no program is newer than itself, of two at m
   );
 });
 
-it("[PR46] versions come in the order of Semantic Versioning, and a later build of an older version is older", () => {
+it("versions come in the order of Semantic Versioning, and a later build of an older version is older", () => {
   // The order of its section 11, and numbers that a comparison of texts gets wrong.
   const rising = ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11"];
   const ordered = [...rising, "1.0.0-rc.1", "1.0.0", "1.2.0", "1.10.0", "2.0.0"];

@@ -53,7 +53,7 @@ function missedOf(cases: readonly SecretCase[]): string[] {
 }
 
 describe.each(seeds)("seed %i", (seed) => {
-  it("[RD13] at least 95 of 100 secrets go, in families that the rules were made with and in others", () => {
+  it("at least 95 of 100 secrets go, in families that the rules were made with and in others", () => {
     const { tuned, heldOut } = secretsOf(seed);
     const missed = { tuned: missedOf(tuned), heldOut: missedOf(heldOut) };
     console.log(
@@ -63,13 +63,13 @@ describe.each(seeds)("seed %i", (seed) => {
     expect(missed.heldOut.length).toBeLessThanOrEqual(heldOut.length * 0.05);
   });
 
-  it("[RD7] no look-alike is changed, in families that the rules were made with and in others", () => {
+  it("no look-alike is changed, in families that the rules were made with and in others", () => {
     const { tuned, heldOut } = lookAlikesOf(seed);
     for (const { family, text } of [...tuned, ...heldOut]) expect(redact(text).text, family).toBe(text);
   });
 });
 
-it("[RD13] the corpus holds at least 300 secrets and 300 look-alikes of each kind, each with something to find", () => {
+it("the corpus holds at least 300 secrets and 300 look-alikes of each kind, each with something to find", () => {
   const secrets = secretsOf(1);
   const harmless = lookAlikesOf(1);
   for (const cases of [secrets.tuned, secrets.heldOut, harmless.tuned, harmless.heldOut]) {

@@ -60,11 +60,11 @@ const tokens: readonly (readonly [kind: string, token: string])[] = [
   ["slack-webhook", `hooks.slack.com/triggers/T${chars(upperDigits, 8)}/${chars(digits, 13)}/${chars(hex, 32)}`],
 ];
 
-it.each(tokens)("[RD2] knows %s by its format alone", (kind, token) => {
+it.each(tokens)("knows %s by its format alone", (kind, token) => {
   expect(redact(`a (${token}) b`)).toEqual({ text: `a ([redacted:${kind}]) b`, count: 1 });
 });
 
-it("[RD7] a known prefix before words is no token", () => {
+it("a known prefix before words is no token", () => {
   const names = [
     "sk-loading-indicator-with-three-dots-animation",
     "sk-ant-design-component-library-theme",
@@ -78,7 +78,7 @@ it("[RD7] a known prefix before words is no token", () => {
   for (const text of [...names, names.join(" ")]) expect(redact(text)).toEqual({ text, count: 0 });
 });
 
-it("[RD2] a real token after a refused one of its kind is still found", () => {
+it("a real token after a refused one of its kind is still found", () => {
   const token = `ghp_${chars(base62, 36)}`;
   expect(redact(`ghp_exampleexampleexampleexampleexampleexample ${token}`).text).toMatch(/ \[redacted:github-token\]$/);
 });

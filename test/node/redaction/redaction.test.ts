@@ -7,18 +7,18 @@ import { lookAlikes } from "#harness/secrets/secret-look-alikes.ts";
 const seed = 20_251;
 const d = draw(7);
 
-it.each(secretSamples(seed))("[RD2] removes $name", ({ text, secrets }) => {
+it.each(secretSamples(seed))("removes $name", ({ text, secrets }) => {
   const redacted = redact(text);
   for (const secret of secrets) expect(redacted.text).not.toContain(secret);
   expect(redacted.count).toBeGreaterThan(0);
   expect(redacted.text).toMatch(/\[redacted:[a-z0-9-]+\]|\[private\]/);
 });
 
-it.each(lookAlikes(seed))("[RD7] leaves $name", ({ text }) => {
+it.each(lookAlikes(seed))("leaves $name", ({ text }) => {
   expect(redact(text)).toEqual({ text, count: 0 });
 });
 
-it("[RD7] leaves the versions that a package is required in, and a command of the documentation", () => {
+it("leaves the versions that a package is required in, and a command of the documentation", () => {
   const versions = ["^3.0.1", "~3.0.1", ">=3.0.1", "<4.0.0-beta.1", "3.0.1"];
   const required = versions.map((version) => `"@inquirer/password": "${version}",`);
   for (const text of [...required, "Use `curl -u user:password` or", "**`curl -u user:password`**, or"]) {
@@ -28,21 +28,21 @@ it("[RD7] leaves the versions that a package is required in, and a command of th
   expect(redact(`Use \`curl -u ann:${secret}\` there`).text).toBe("Use `curl -u ann:[redacted:password]` there");
 });
 
-it("[RD2] the corpus holds at least 60 secrets and 60 look-alikes, the same for a seed", () => {
+it("the corpus holds at least 60 secrets and 60 look-alikes, the same for a seed", () => {
   expect(secretSamples(seed).length).toBeGreaterThanOrEqual(60);
   expect(lookAlikes(seed).length).toBeGreaterThanOrEqual(60);
   expect(secretSamples(seed)).toEqual(secretSamples(seed));
   expect(secretSamples(seed)).not.toEqual(secretSamples(seed + 1));
 });
 
-it("[RD1] private text is replaced, tags included, and the rest stays", () => {
+it("private text is replaced, tags included, and the rest stays", () => {
   expect(redact("a <private>b</private> c <private>d</private> e")).toEqual({
     text: "a [private] c [private] e",
     count: 2,
   });
 });
 
-it("[RD1] private tags nest, have attributes and any case, and are known in JSON", () => {
+it("private tags nest, have attributes and any case, and are known in JSON", () => {
   expect(redact("1<private>2<private>3</private>4</private>5").text).toBe("1[private]5");
   expect(redact('1<PRIVATE reason="a < b">2</Private >3').text).toBe("1[private]3");
   expect(redact("1<private\nkeep=no>2</private>3").text).toBe("1[private]3");
@@ -50,18 +50,18 @@ it("[RD1] private tags nest, have attributes and any case, and are known in JSON
   expect(redact(String.raw`1<private>2<\/private>3`).text).toBe("1[private]3");
 });
 
-it("[RD1] without a closing tag everything to the end is private", () => {
+it("without a closing tag everything to the end is private", () => {
   expect(redact("a <private>b\nc").text).toBe("a [private]");
   expect(redact("a <private>b<private>c</private>d").text).toBe("a [private]");
 });
 
-it("[RD1] what is no private tag stays", () => {
+it("what is no private tag stays", () => {
   for (const text of ["a </private> b", "<privately>x</privately>", "<private/> a", "private <b>x</b>", "<private"]) {
     expect(redact(text)).toEqual({ text, count: 0 });
   }
 });
 
-it("[RD3] a URL keeps all but its password", () => {
+it("a URL keeps all but its password", () => {
   const secret = d.chars(base62, 16);
   expect(redact(`see postgres://app:${secret}@db:5432/shop?ssl=1 there`)).toEqual({
     text: "see postgres://app:[redacted:url-password]@db:5432/shop?ssl=1 there",
@@ -69,7 +69,7 @@ it("[RD3] a URL keeps all but its password", () => {
   });
 });
 
-it("[RD4] a private key is taken out whole, whatever its line ends, and the text around it stays", () => {
+it("a private key is taken out whole, whatever its line ends, and the text around it stays", () => {
   for (const eol of ["\n", "\r\n", "\\n", "\\\\n", "\\r\\n"]) {
     expect(redact(`a ${pem(d, "RSA PRIVATE KEY", eol)} b`).text).toBe("a [redacted:private-key] b");
   }
@@ -81,7 +81,7 @@ it("[RD4] a private key is taken out whole, whatever its line ends, and the text
   expect(redact(legacy.slice(0, 500)).text).not.toContain(legacy.slice(300, 340));
 });
 
-it("[RD4] keys one after the other are taken out one by one, also where the first is cut off", () => {
+it("keys one after the other are taken out one by one, also where the first is cut off", () => {
   const first = pem(d, "EC PRIVATE KEY");
   expect(redact(`${first}\nnext\n${pem(d, "PRIVATE KEY")}\n`)).toMatchObject({
     text: "[redacted:private-key]\nnext\n[redacted:private-key]\n",
@@ -93,7 +93,7 @@ it("[RD4] keys one after the other are taken out one by one, also where the firs
   );
 });
 
-it("[RD5] only the value goes; the name, the quotes and the line stay", () => {
+it("only the value goes; the name, the quotes and the line stay", () => {
   const secret = password(d);
   expect(redact(`A=1\nDB_PASSWORD=${secret}\nB=2`).text).toBe("A=1\nDB_PASSWORD=[redacted:password]\nB=2");
   expect(redact(`{"password": "${secret}", "a": 1}`).text).toBe('{"password": "[redacted:password]", "a": 1}');
@@ -101,14 +101,14 @@ it("[RD5] only the value goes; the name, the quotes and the line stay", () => {
   expect(redact(`password = "two w0rds ${secret}"`).text).toBe('password = "[redacted:password]"');
 });
 
-it("[RD5] each secret of a list and of a cookie header goes", () => {
+it("each secret of a list and of a cookie header goes", () => {
   const keys = [1, 2, 3].map(() => d.chars(base62, 32));
   expect(redact(`apiKeys: ${JSON.stringify(keys)}`)).toMatchObject({ count: 3 });
   expect(redact(`Cookie: a=1; sid=${d.chars(hex, 40)}\nHost: x`).text).toBe("Cookie: [redacted:cookie]\nHost: x");
   expect(redact("Cookie: theme=dark; lang=en\n").count).toBe(0);
 });
 
-it("[RD5] words that only a password may be are taken out where no code can be", () => {
+it("words that only a password may be are taken out where no code can be", () => {
   expect(redact("MYSQL_PWD=correcthorse\n").text).toBe("MYSQL_PWD=[redacted:password]\n");
   expect(redact("password=correcthorse").text).toBe("password=[redacted:password]");
   expect(redact("login({ password: correctHorse })").count).toBe(0);
@@ -117,7 +117,7 @@ it("[RD5] words that only a password may be are taken out where no code can be",
   expect(redact("pin_password: 493817").count).toBe(1);
 });
 
-it("[RD61] a chosen word with digits goes where only a value can stand, and stays elsewhere", () => {
+it("a chosen word with digits goes where only a value can stand, and stays elsewhere", () => {
   const chosen = `winter${d.chars(digits, 4)}`;
   const places = [
     "./migrate --target-token § --source a",
@@ -147,13 +147,13 @@ it("[RD61] a chosen word with digits goes where only a value can stand, and stay
   }
 });
 
-it("[RD5] basic credentials are known by their decoded form", () => {
+it("basic credentials are known by their decoded form", () => {
   const pair = Buffer.from(`ci:${password(d)}`).toString("base64");
   expect(redact(`{"auth": "${pair}"}`).text).toBe('{"auth": "[redacted:token]"}');
   expect(redact('{"auth": "abcdefghijklmnop"}').count).toBe(0);
 });
 
-it("[RD5] a value that ends like an assignment is no type", () => {
+it("a value that ends like an assignment is no type", () => {
   const pair = Buffer.from(`ci:${d.chars(base62, 13)}`).toString("base64");
   expect(pair).toMatch(/=$/);
   expect(redact(`Authorization: Basic ${pair}\n"next"`).text).toBe(
@@ -162,7 +162,7 @@ it("[RD5] a value that ends like an assignment is no type", () => {
   expect(redact(`password: str="${password(d)}"`).text).toBe('password: str="[redacted:password]"');
 });
 
-it("[RD6] secrets are found inside JSON strings of any depth", () => {
+it("secrets are found inside JSON strings of any depth", () => {
   const secret = password(d);
   let text: unknown = { env: `A=1\nDB_PASSWORD=${secret}\n`, password: secret, key: pem(d, "PRIVATE KEY") };
   for (let depth = 0; depth < 4; depth++) {
@@ -174,7 +174,7 @@ it("[RD6] secrets are found inside JSON strings of any depth", () => {
   }
 });
 
-it("[RD6] a token is known after an escape sequence and a terminal colour", () => {
+it("a token is known after an escape sequence and a terminal colour", () => {
   const token = `ghp_${d.chars(base62, 36)}`;
   for (const before of ["\\n", "\\t", String.raw`\u0022`, "\u001b[32m", "%3D"]) {
     expect(redact(`x${before}${token}`).text).toBe(`x${before}[redacted:github-token]`);
@@ -182,7 +182,7 @@ it("[RD6] a token is known after an escape sequence and a terminal colour", () =
   expect(redact(`x${token}`).count).toBe(0);
 });
 
-it("[RD8] an unknown token goes when a word for a secret is before it, and stays without one", () => {
+it("an unknown token goes when a word for a secret is before it, and stays without one", () => {
   const token = d.chars(base62, 40);
   expect(redact(`use this api key for staging, ${token} ok`).text).toBe(
     "use this api key for staging, [redacted:token] ok",
@@ -191,7 +191,7 @@ it("[RD8] an unknown token goes when a word for a secret is before it, and stays
   expect(redact(`the token cache of commit ${d.chars(hex, 40)}`).count).toBe(0);
 });
 
-it("[RD9] strings in JSON are redacted, and those at telling keys masked whole", () => {
+it("strings in JSON are redacted, and those at telling keys masked whole", () => {
   const secret = password(d);
   const token = `npm_${d.chars(base62, 36)}`;
   const redacted = redactJson({
@@ -211,7 +211,7 @@ it("[RD9] strings in JSON are redacted, and those at telling keys masked whole",
   expect(redacted.count).toBe(6);
 });
 
-it("[RD9] placeholders, counts and prose at keys for secrets stay, and keys are checked too", () => {
+it("placeholders, counts and prose at keys for secrets stay, and keys are checked too", () => {
   const value = {
     password: "${DB_PASSWORD}",
     token: "YOUR_TOKEN",
@@ -227,7 +227,7 @@ it("[RD9] placeholders, counts and prose at keys for secrets stay, and keys are 
   expect(redactJson("<private>x</private>")).toEqual({ value: "[private]", count: 1 });
 });
 
-it("[RD9] what is nested deeper than anyone writes is left out", () => {
+it("what is nested deeper than anyone writes is left out", () => {
   let value: unknown = "deep";
   for (let i = 0; i < maxDepth + 5; i++) value = [value];
   const text = JSON.stringify(redactJson(value).value);
@@ -235,7 +235,7 @@ it("[RD9] what is nested deeper than anyone writes is left out", () => {
   expect(text).not.toContain('"deep"');
 });
 
-it("[RD9] at a telling key nothing of the string is left beside a known secret", () => {
+it("at a telling key nothing of the string is left beside a known secret", () => {
   const token = `ghp_${d.chars(base62, 36)}`;
   expect(redactJson({ password: `x9!${token}`, token }).value).toEqual({
     password: "[redacted:password]",

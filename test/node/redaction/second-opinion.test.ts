@@ -41,13 +41,13 @@ async function flagged(samples: readonly Sample[]): Promise<string[]> {
   return names;
 }
 
-it("[RD11] what secretlint finds in the corpus is gone from the redacted text", async () => {
+it("what secretlint finds in the corpus is gone from the redacted text", async () => {
   const samples = secretSamples(seed);
   expect((await flagged(samples)).length).toBeGreaterThan(20);
   expect(await flagged(samples.map(({ name, text }) => ({ name, text: redact(text).text })))).toEqual([]);
 });
 
-it("[RD11] finds more of the secrets than secretlint and flags no look-alike", async () => {
+it("finds more of the secrets than secretlint and flags no look-alike", async () => {
   const samples = secretSamples(seed);
   const others = lookAlikes(seed);
   const ours = {

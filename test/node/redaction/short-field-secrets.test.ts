@@ -25,7 +25,7 @@ function found(runtime: TempRuntime, fields: readonly string[]): string[] {
   return fields.filter((field) => stored.includes(tokenOf(field).toLowerCase()));
 }
 
-it("[HO42] no secret in a short field of a transcript or of the status line is stored", async () => {
+it("no secret in a short field of a transcript or of the status line is stored", async () => {
   const fields = ["model", "message", "request", "uuid", "trigger", "toolId", "toolName", "agentFile", "agentModel"];
   fields.push("lineModel", "costModel", "errorId", "resultId");
   const runtime = tempRuntime();
@@ -74,7 +74,7 @@ it("[HO42] no secret in a short field of a transcript or of the status line is s
   expect(found(runtime, fields)).toEqual([]);
 });
 
-it("[HO6] no secret in a short field of any event is stored", () => {
+it("no secret in a short field of any event is stored", () => {
   const fields = ["prompt_id", "agent_id", "agent_type", "source", "model", "tool_name", "tool_use_id", "trigger"];
   fields.push("reason", "notification_type", "message", "from_model", "to_model", "permission_mode");
   const runtime = tempRuntime();
@@ -88,7 +88,7 @@ it("[HO6] no secret in a short field of any event is stored", () => {
   expect(found(runtime, fields)).toEqual([]);
 });
 
-it("[HO43] ids as clients make them are kept as they are", () => {
+it("ids as clients make them are kept as they are", () => {
   const d = draw(11);
   for (let n = 0; n < 500; n++) {
     const ids = [`msg_01${d.chars(base62, 22)}`, `req_011${d.chars(base62, 21)}`, `toolu_01${d.chars(base62, 22)}`];

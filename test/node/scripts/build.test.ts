@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
-it("[IP16] a build that succeeds prints nothing, and npm reports no newer version of itself", () => {
+it("a build that succeeds prints nothing, and npm reports no newer version of itself", () => {
   const built = spawnSync(process.execPath, ["scripts/build.mjs"], { cwd: root, encoding: "utf8" });
   expect(built).toMatchObject({ status: 0, stdout: "", stderr: "" });
   const notifies = spawnSync("npm", ["config", "get", "update-notifier"], { cwd: root, encoding: "utf8" });

@@ -6,7 +6,7 @@ function expression(source: string, flags = "", bound: number | null = null): Ex
 }
 
 it.each([/^(?:\w+=(?:"[^"]*"|'[^']*'|[^\s"']*)+ )+/, /^(?:a|嗯+|的)+$/, /^(?:s|\d{1,3}|old)*$/, /^(\w+\s?)*$/])(
-  "[JO41] an exponential expression is a fault, bounded or not: %s @night",
+  "an exponential expression is a fault, bounded or not: %s @night",
   ({ source, flags }) => {
     expect(faultOf(expression(source, flags))).toMatch(/time/);
     expect(faultOf(expression(source, flags, 400))).toMatch(/time|takes over/);
@@ -14,7 +14,7 @@ it.each([/^(?:\w+=(?:"[^"]*"|'[^']*'|[^\s"']*)+ )+/, /^(?:a|嗯+|的)+$/, /^(?:s
 );
 
 it.each([/\/+$/, /(\d+)\.(\d+)/, /"auths"[^]*?"auth"/, /\s*\n\s*/, /from\s+([^,]{1,80}?)\s+to/, /^(.*)x(.*)y(.*)z$/])(
-  "[JO41] an expression of more than linear time is a fault unless what it reads is short: %s @night",
+  "an expression of more than linear time is a fault unless what it reads is short: %s @night",
   ({ source, flags }) => {
     expect(faultOf(expression(source, flags))).toContain("more than linear time");
     expect(faultOf(expression(source, flags, 200))).toBeNull();
@@ -23,13 +23,13 @@ it.each([/\/+$/, /(\d+)\.(\d+)/, /"auths"[^]*?"auth"/, /\s*\n\s*/, /from\s+([^,]
 );
 
 it.each([/^\s+/, /(?<!\/)\/+$/, /^(?:\w+=(?:"[^"]*"|[^\s"])* )+/, /\b(?:one|two) \w+/iu, /"(?:\\.|[^"\\])*"?/])(
-  "[JO41] a linear expression is none: %s",
+  "a linear expression is none: %s",
   ({ source, flags }) => {
     expect(faultOf(expression(source, flags))).toBeNull();
   },
 );
 
-it("[JO41] the check sees literal and composed expressions, and what bounds them @night", async () => {
+it("the check sees literal and composed expressions, and what bounds them @night", async () => {
   const { expressions, faults } = await expressionsOf();
   expect(faults).toEqual([]);
   const inFile = (path: string): Expression[] => expressions.filter((one) => one.path === `src/${path}`);

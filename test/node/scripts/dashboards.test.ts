@@ -16,7 +16,7 @@ function panelsOf(text: string): Panel[] {
   return (JSON.parse(text) as { panels: Panel[] }).panels;
 }
 
-it("[OB11] the committed dashboards are those of the table; else run: node scripts/dashboards.ts && npx oxfmt ops", () => {
+it("the committed dashboards are those of the table; else run: node scripts/dashboards.ts && npx oxfmt ops", () => {
   const made = dashboards();
   expect(readdirSync(folder).toSorted()).toEqual(Object.keys(made).toSorted());
   for (const [file, text] of Object.entries(made))
@@ -32,7 +32,7 @@ function fileOf(name: MetricName): string {
   return source === "machine" ? "machine.json" : "team.json";
 }
 
-it("[OB11] each metric has one panel, in the dashboard of its group or source, and no panel shows anything else", () => {
+it("each metric has one panel, in the dashboard of its group or source, and no panel shows anything else", () => {
   const shownNames: string[] = [];
   for (const file of Object.keys(dashboards())) {
     const panels = panelsOf(dashboards()[file] ?? "").filter(({ type }) => type === "timeseries");
@@ -48,7 +48,7 @@ it("[OB11] each metric has one panel, in the dashboard of its group or source, a
   expect(shownNames.toSorted()).toEqual(Object.keys(metrics).toSorted());
 });
 
-it("[OB11] a histogram is shown by its quantiles, each query under an id of its own", () => {
+it("a histogram is shown by its quantiles, each query under an id of its own", () => {
   const panels = Object.values(dashboards()).flatMap(panelsOf);
   const hooks = panels.find(({ targets = [] }) => targets.some(({ expr }) => expr.includes("shim_hook_duration")));
   expect(hooks?.targets?.map(({ expr }) => /quantile\(([\d.]+)/.exec(expr)?.[1])).toEqual(["0.5", "0.95", "0.99"]);

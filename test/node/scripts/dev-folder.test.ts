@@ -40,7 +40,7 @@ function wide(text: string, ...path: string[]): string {
   return file;
 }
 
-it("[DV3] what was there with wider modes is readable by its user only; what a link leads to is left alone", () => {
+it("what was there with wider modes is readable by its user only; what a link leads to is left alone", () => {
   const folder = aFolder();
   const objects = join(folder, ".wrangler", "state", "v3", "do");
   mkdirSync(objects, { recursive: true });
@@ -55,7 +55,7 @@ it("[DV3] what was there with wider modes is readable by its user only; what a l
   expect(modeOf(folder, "new")).toBe(0o700);
 });
 
-it("[DV4] secrets that are missing are made and added; those that are there stay", () => {
+it("secrets that are missing are made and added; those that are there stay", () => {
   vi.spyOn(console, "error").mockReturnValue();
   const folder = aFolder();
   const path = join(folder, ".dev.vars");
@@ -72,7 +72,7 @@ it("[DV4] secrets that are missing are made and added; those that are there stay
   expect(modeOf(path)).toBe(0o600);
 });
 
-it("[DV4] a secret that could be guessed is refused with what to do, and nothing is written", () => {
+it("a secret that could be guessed is refused with what to do, and nothing is written", () => {
   const path = wide("SHIM_ADMIN_SECRET=hunter2\n", aFolder(), ".dev.vars");
   expect(() => secretsIn(path)).toThrow(
     `SHIM_ADMIN_SECRET has 7 characters; at least 32 are needed. Delete its line in ${path}: the next \`npm run dev\` makes a random one.`,
@@ -80,14 +80,14 @@ it("[DV4] a secret that could be guessed is refused with what to do, and nothing
   expect(readFileSync(path, "utf8")).toBe("SHIM_ADMIN_SECRET=hunter2\n");
 });
 
-it("[DV4] `npm run deploy` with a secret that could be guessed deploys nothing", () => {
+it("`npm run deploy` with a secret that could be guessed deploys nothing", () => {
   const env = { PATH: "", SHIM_ADMIN_SECRET: "hunter2" };
   const ran = spawnSync(process.execPath, [join(root, "scripts", "deploy.ts")], { env, encoding: "utf8" });
   expect([ran.status, ran.stdout]).toEqual([1, ""]);
   expect(ran.stderr).toMatch(/^SHIM_ADMIN_SECRET has 7 characters; at least 32 are needed\. Nothing was deployed/);
 });
 
-it("[DV5] a folder is locked by one process, until it is released or that process is killed @night", () => {
+it("a folder is locked by one process, until it is released or that process is killed @night", () => {
   const folder = aFolder();
   const script = `
     import { lock } from ${JSON.stringify(join(root, "scripts", "dev-folder.ts"))};
@@ -103,7 +103,7 @@ it("[DV5] a folder is locked by one process, until it is released or that proces
   expect(modeOf(folder, "dev.lock")).toBe(0o600);
 });
 
-it("[DV1] [DV2] one program starts the local runtime, and no other starts any", () => {
+it("one program starts the local runtime, and no other starts any", () => {
   const starters = ["src", "scripts", "demo", "bench", "test"].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
       .filter((name) => /\.(ts|mjs)$/.test(name))
@@ -127,7 +127,7 @@ function devOn(port: string): { status: number | null; stderr: string } {
   return spawnSync(process.execPath, [join(root, "scripts", "dev.ts")], { env, encoding: "utf8" });
 }
 
-it("[CL89] `npm run dev` on a port that is in use names SHIM_DEV_PORT with another port @night", async () => {
+it("`npm run dev` on a port that is in use names SHIM_DEV_PORT with another port @night", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());
   await once(server, "listening");

@@ -63,7 +63,7 @@ class Script {
 }
 
 const answers = (): boolean => true;
-it("[DV6] [DV7] a runtime that answers is left alone until the user ends it", async () => {
+it("a runtime that answers is left alone until the user ends it", async () => {
   const script: Script = new Script([answers, late, answers, late, late, answers, soon, soon, soon, soon]);
   function late(): boolean {
     return script.silent(19_000);
@@ -75,7 +75,7 @@ it("[DV6] [DV7] a runtime that answers is left alone until the user ends it", as
   expect([script.starts, script.open, script.told]).toEqual([1, 0, ["at http://127.0.0.1:1"]]);
 });
 
-it("[DV6] a runtime that was killed is reported, once each time", async () => {
+it("a runtime that was killed is reported, once each time", async () => {
   const dying: Script = new Script([() => dying.dies(), answers, () => dying.dies(), answers, answers]);
   await dying.run();
   expect([dying.starts, dying.open]).toEqual([1, 0]);
@@ -85,7 +85,7 @@ it("[DV6] a runtime that was killed is reported, once each time", async () => {
   ]);
 });
 
-it("[DV6] a runtime that does not answer for 20 seconds is closed and started again", async () => {
+it("a runtime that does not answer for 20 seconds is closed and started again", async () => {
   const script: Script = new Script([silent, silent, silent, answers]);
   function silent(): boolean {
     return script.silent(10_000);
@@ -95,7 +95,7 @@ it("[DV6] a runtime that does not answer for 20 seconds is closed and started ag
   expect(script.told[1]).toMatch(/^The runtime no longer answers; it is started again with the same state/);
 });
 
-it("[DV6] the fifth crash within 15 minutes ends it, with the reason; older ones do not count", async () => {
+it("the fifth crash within 15 minutes ends it, with the reason; older ones do not count", async () => {
   const looping: Script = new Script(Array.from({ length: 9 }, () => () => looping.dies()));
   await expect(looping.run()).rejects.toThrow(
     /^The runtime has ended unexpectedly\. That was crash 5 within 15 minutes/,
@@ -111,7 +111,7 @@ it("[DV6] the fifth crash within 15 minutes ends it, with the reason; older ones
   expect(rare.told).toHaveLength(10);
 });
 
-it("[DV6] a start that fails is tried again, but for the first one", async () => {
+it("a start that fails is tried again, but for the first one", async () => {
   const script: Script = new Script([silent, silent, silent, answers], [2]);
   function silent(): boolean {
     return script.silent(10_000);

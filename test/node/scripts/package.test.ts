@@ -8,7 +8,7 @@ import { serverJson, type PackageFacts } from "../../../scripts/server-json.ts";
 const root = join(import.meta.dirname, "..", "..", "..");
 const facts = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as PackageFacts;
 
-it("[IP3] server.json is current, follows the schema, and names this version of the package", () => {
+it("server.json is current, follows the schema, and names this version of the package", () => {
   const stored = JSON.parse(readFileSync(join(root, "server.json"), "utf8")) as Record<string, unknown>;
   expect(stored, "node scripts/server-json.ts").toEqual(serverJson(facts));
   const validator = new Validator(serverJsonSchema, "7");

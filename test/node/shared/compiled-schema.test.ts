@@ -28,25 +28,22 @@ function zodOf(schema: z.ZodType, value: unknown): { readonly text: string | nul
   return { text, message: parsed.success ? "" : formatIssues(parsed.error) };
 }
 
-it.each(operationNames)(
-  "[WI1] %s: what is taken without zod, and what is refused, is what zod takes and refuses",
-  (name) => {
-    const { input: schema } = operations[name];
-    fc.assert(
-      fc.property(
-        inputsOf(name).filter((input) => checkJsonShape(input) === null),
-        (input) => {
-          const { text, message } = zodOf(schema, input);
-          const checked = checkFields(name, input);
-          if (text === null)
-            expect(checked).toEqual({ ok: false, error: { code: "bad_input", message: `${name}: ${message}` } });
-          else expect(checked.ok && exactText(checked.value.input)).toBe(text);
-        },
-      ),
-      { numRuns: 300 },
-    );
-  },
-);
+it.each(operationNames)("%s: what is taken without zod, and what is refused, is what zod takes and refuses", (name) => {
+  const { input: schema } = operations[name];
+  fc.assert(
+    fc.property(
+      inputsOf(name).filter((input) => checkJsonShape(input) === null),
+      (input) => {
+        const { text, message } = zodOf(schema, input);
+        const checked = checkFields(name, input);
+        if (text === null)
+          expect(checked).toEqual({ ok: false, error: { code: "bad_input", message: `${name}: ${message}` } });
+        else expect(checked.ok && exactText(checked.value.input)).toBe(text);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
 
 it.each(operationNames)("an input of %s that fits is taken without zod", (name) => {
   const { input, example } = operations[name];
@@ -67,7 +64,7 @@ const rich = {
   delayMs: undefined,
 };
 
-it("[WI1] absent, undefined and given fields of a task have zod's values, in zod's order", () => {
+it("absent, undefined and given fields of a task have zod's values, in zod's order", () => {
   const input = { requestId: "q", tasks: [rich, { payload: "x", type: "t" }, { type: "t", ref: "r1" }] };
   const { text } = zodOf(operations["tasks.submit"].input, input);
   expect(exactText(compileSchema(operations["tasks.submit"].input)(input))).toBe(text);

@@ -22,7 +22,7 @@ function labels(name: MetricName): readonly string[] {
   return Object.values(definitionOf(name).labels)[0] ?? [];
 }
 
-it("[OB2] the declared labels hold all values of the types they show", () => {
+it("the declared labels hold all values of the types they show", () => {
   expect(labels("shim_chats")).toEqual(ChatStatus.options);
   expect(labels("shim_dead_tasks")).toEqual(DeathReason.options);
   expect(["done", ...labels("shim_task_attempts_total")].toSorted()).toEqual(AttemptEnd.options.toSorted());
@@ -30,7 +30,7 @@ it("[OB2] the declared labels hold all values of the types they show", () => {
   expect(states.toSorted()).toEqual(TaskState.options.toSorted());
 });
 
-it("[OB2] the name of a metric ends in its unit, and that of a counter in _total", () => {
+it("the name of a metric ends in its unit, and that of a counter in _total", () => {
   for (const name of names) {
     const { type, unit } = definitionOf(name);
     expect(name.endsWith("_total")).toBe(type === "counter");
@@ -39,7 +39,7 @@ it("[OB2] the name of a metric ends in its unit, and that of a counter in _total
   }
 });
 
-it("[OB2] whatever a label holds, the text has only declared values and loses nothing", async () => {
+it("whatever a label holds, the text has only declared values and loses nothing", async () => {
   const label = fc.oneof(fc.string(), fc.constantFrom("killed", "claude-code", "busy", "done", 'a"b', "c\nd"));
   const sample = fc.record({
     name: fc.constantFrom(...names.filter((name) => definitionOf(name).type !== "histogram")),
@@ -62,7 +62,7 @@ it("[OB2] whatever a label holds, the text has only declared values and loses no
   );
 });
 
-it("[OB3] the buckets of a histogram rise to its count, and its sum is that of the observations", async () => {
+it("the buckets of a histogram rise to its count, and its sum is that of the observations", async () => {
   const bucket = { name: "shim_save_duration_seconds", labels: {} } as const;
   const buckets: Sample[] = [
     { ...bucket, bucket: 0.005, value: 3, sum: 0.01 },
@@ -76,7 +76,7 @@ it("[OB3] the buckets of a histogram rise to its count, and its sum is that of t
   expect(series.get("shim_save_duration_seconds_sum")).toBeCloseTo(20.1);
 });
 
-it("[OB2] a model becomes its family, and an unknown one other", () => {
+it("a model becomes its family, and an unknown one other", () => {
   const models = ["claude-opus-5-5", "claude-sonnet-5", "gpt-6-codex", "llama-9", ""];
   expect(models.map(modelFamily)).toEqual(["opus", "sonnet", "gpt", "other", "other"]);
 });

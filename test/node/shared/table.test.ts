@@ -26,7 +26,7 @@ function open(): Sql {
 const visit = { place: "lake", day: 1, guests: ["b", "a"], isPaid: true } as const;
 const stored = { ...visit, note: null, weather: null, price: 1.5, host: "o'neil", order: null };
 
-it("[ST24] the columns of a declared table have its names, types, key and defaults", () => {
+it("the columns of a declared table have its names, types, key and defaults", () => {
   const sql = open();
   const columns = sql.all(
     "SELECT name, type, \"notnull\" AS isNeeded, dflt_value AS usual, pk FROM pragma_table_info('visits')",
@@ -44,7 +44,7 @@ it("[ST24] the columns of a declared table have its names, types, key and defaul
   ]);
 });
 
-it("[ST24] a row is read as it was written: flags, JSON, bytes, nulls and defaults", () => {
+it("a row is read as it was written: flags, JSON, bytes, nulls and defaults", () => {
   const sql = open();
   expect(visits.insert(sql, visit)).toBe(1);
   const full = { ...visit, day: 2, isPaid: false, note: "n", weather: { sky: "grey" }, order: new Uint8Array([1, 2]) };
@@ -58,7 +58,7 @@ it("[ST24] a row is read as it was written: flags, JSON, bytes, nulls and defaul
   expect(visits.without("guests", "order").select(sql, "WHERE day = 1")[0]).not.toHaveProperty("guests");
 });
 
-it("[ST24] a condition of equal values finds nulls, and what is undefined is no condition", () => {
+it("a condition of equal values finds nulls, and what is undefined is no condition", () => {
   const sql = open();
   visits.insert(sql, visit);
   visits.insert(sql, { ...visit, day: 2, note: "n" });
@@ -69,7 +69,7 @@ it("[ST24] a condition of equal values finds nulls, and what is undefined is no 
   expect(visits.find(sql, { place: "sea" })).toBeNull();
 });
 
-it("[ST24] an update changes what it names, and tells how many rows it changed", () => {
+it("an update changes what it names, and tells how many rows it changed", () => {
   const sql = open();
   for (const day of [1, 2, 3]) visits.insert(sql, { ...visit, day });
   expect(visits.update(sql, { place: "lake", day: 2 }, { note: "x", isPaid: false, price: undefined })).toBe(1);
@@ -80,21 +80,21 @@ it("[ST24] an update changes what it names, and tells how many rows it changed",
   expect(visits.count(sql)).toBe(1);
 });
 
-it("[ST24] put replaces the row of the key with all of the new one, defaults too", () => {
+it("put replaces the row of the key with all of the new one, defaults too", () => {
   const sql = open();
   visits.put(sql, { ...visit, note: "first", price: 9 });
   visits.put(sql, { ...visit, guests: [] });
   expect(visits.select(sql, "")).toEqual([{ ...stored, guests: [] }]);
 });
 
-it("[ST24] numbers are given by the table, and not again where that is declared", () => {
+it("numbers are given by the table, and not again where that is declared", () => {
   const sql = open();
   expect([letters.append(sql, { body: "a" }), letters.append(sql, { body: "b" })]).toEqual([1, 2]);
   letters.delete(sql, { number: 2 });
   expect(letters.append(sql, { body: "c" })).toBe(3);
 });
 
-it("[ST24] a conflict is answered as the statement says, and a row of a join is decoded", () => {
+it("a conflict is answered as the statement says, and a row of a join is decoded", () => {
   const sql = open();
   visits.insert(sql, visit);
   expect(visits.insert(sql, { ...visit, note: "later" }, "ON CONFLICT DO NOTHING")).toBe(0);
@@ -107,7 +107,7 @@ it("[ST24] a conflict is answered as the statement says, and a row of a join is 
   expect(visits.decode(joined)).toEqual([{ ...stored, number: 1 }]);
 });
 
-it("[ST24] fields that are no columns are not stored", () => {
+it("fields that are no columns are not stored", () => {
   const sql = open();
   const guest = { ...visit, mood: "good" };
   visits.insert(sql, guest);

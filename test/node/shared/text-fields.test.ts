@@ -24,6 +24,6 @@ it.each([
   ["any", '{"a":1}', { a: 1 }],
   ["any", "hello", "hello"],
   ["other", "1", "1"],
-])("[WI7] the field %s with the text %s", (field, text, value) => {
+])("the field %s with the text %s", (field, text, value) => {
   expect(fromTexts(schema, { [field]: text })).toEqual({ [field]: value });
 });

@@ -59,7 +59,7 @@ const undone: Pick<UndoInput, "stamps" | "others" | "chosen"> = { stamps: [], ot
 const step = { unsaved: null, isWhole: true, interruptedAt: null, edited: [], isOnlyEdited: false, sharedWith: null };
 
 it(
-  "[GS14] [GS30] [GS80] [UN1] whatever git converts, a snapshot, a fork and an undo have the bytes of the work tree @night",
+  "whatever git converts, a snapshot, a fork and an undo have the bytes of the work tree @night",
   { timeout: 240_000 },
   async () => {
     await fc.assert(
@@ -130,7 +130,7 @@ function undo({ project, snapshots }: GitProject, more: Pick<UndoInput, "what">)
   return undoFiles({ ...input, ...undone, ...more, isApplied: true });
 }
 
-it("[GS14] a file whose line endings alone have changed comes back, which git calls unchanged", async () => {
+it("a file whose line endings alone have changed comes back, which git calls unchanged", async () => {
   const from = makeProject({ "a.txt": "one\ntwo\n", "b.txt": "b\n" });
   const { project } = from;
   git(project, "config", "core.autocrlf", "true");
@@ -145,7 +145,7 @@ it("[GS14] a file whose line endings alone have changed comes back, which git ca
   expect(readFileSync(join(project, "a.txt"), "utf8")).toBe("one\r\ntwo\r\n");
 });
 
-it("[GS94] converted files beyond the total are named, and an undo takes nothing back between the two forms", async () => {
+it("converted files beyond the total are named, and an undo takes nothing back between the two forms", async () => {
   const from = makeProject({ "a.txt": "one\n", "b.txt": "two\n" });
   git(from.project, "config", "core.autocrlf", "true");
   write(from.project, { "a.txt": "one\r\n", "b.txt": "two\r\n" });

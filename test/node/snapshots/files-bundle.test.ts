@@ -73,7 +73,7 @@ function refusalOf(outcome: RestoreOutcome): { code: string; message: string } {
   return outcome.error;
 }
 
-it("[GS60] [GS61] [GS66] the uncommitted files of a project are restored in a clone of it, byte for byte @night", async () => {
+it("the uncommitted files of a project are restored in a clone of it, byte for byte @night", async () => {
   const large = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * at * 31) % 251));
   const { there, here } = twoClones({ "a.txt": "a\n", "gone.txt": "gone\n", "large.bin": large });
   rmSync(join(there.project, "gone.txt"));
@@ -98,7 +98,7 @@ it("[GS60] [GS61] [GS66] the uncommitted files of a project are restored in a cl
   expect(git(join(here.snapshots, repository), "count-objects", "-v")).toMatch(/count: 0\n[^]*in-pack: 0\n/);
 });
 
-it("[GS60] commits that were not pushed are no part of a bundle but by their files @night", async () => {
+it("commits that were not pushed are no part of a bundle but by their files @night", async () => {
   const { there, here } = twoClones({ "a.txt": "a\n" });
   const pushed = git(there.project, "rev-parse", "HEAD").trim();
   write(there.project, {
@@ -119,7 +119,7 @@ it("[GS60] commits that were not pushed are no part of a bundle but by their fil
   expect(refusalOf(await received(here, snapshot, bundle, here.project)).code).toBe("folder_not_empty");
 });
 
-it("[GS64] what is too large is not sent @night", async () => {
+it("what is too large is not sent @night", async () => {
   const { there } = twoClones({ "a.txt": "a\n" });
   write(there.project, { "b.txt": "b\n" });
   const snapshot = await taken(there);
@@ -127,7 +127,7 @@ it("[GS64] what is too large is not sent @night", async () => {
   expect(readdirSync(there.snapshots)).toHaveLength(1);
 });
 
-it("[GS65] a project without a remote, before its first commit, or with objects of SHA-256 is sent whole @night", async () => {
+it("a project without a remote, before its first commit, or with objects of SHA-256 is sent whole @night", async () => {
   for (const [files, init] of [
     [{ "a.txt": "a\n" }, []],
     [{}, []],
@@ -144,7 +144,7 @@ it("[GS65] a project without a remote, before its first commit, or with objects 
   }
 });
 
-it("[GS62] without the commit it is based on a bundle is refused: the commit is named, and nothing is written @night", async () => {
+it("without the commit it is based on a bundle is refused: the commit is named, and nothing is written @night", async () => {
   const { there, here } = twoClones({ "a.txt": "a\n" });
   write(there.project, { "a.txt": "second\n" });
   commitAll(there.project, "second");
@@ -160,7 +160,7 @@ it("[GS62] without the commit it is based on a bundle is refused: the commit is 
   expect(await received(here, snapshot, bundle)).toMatchObject({ ok: true });
 });
 
-it("[GS61] a bundle that was cut or changed, or names what is not in it, is refused, and nothing is written @night", async () => {
+it("a bundle that was cut or changed, or names what is not in it, is refused, and nothing is written @night", async () => {
   const { there, here } = twoClones({ "a.txt": "a\n" });
   write(there.project, { "b.txt": "b\n".repeat(5_000) });
   const snapshot = await taken(there);
@@ -183,7 +183,7 @@ it("[GS61] a bundle that was cut or changed, or names what is not in it, is refu
   expect(readdirSync(here.snapshots)).toHaveLength(1);
 });
 
-it("[GS63] settings that a snapshot of another machine brings run no command and name no file @night", async () => {
+it("settings that a snapshot of another machine brings run no command and name no file @night", async () => {
   const { there, here } = twoClones({ "a.txt": "a\n" });
   write(there.project, { ".gitattributes": "*.txt filter=evil\n", "a.txt": "changed\n" });
   const snapshot = await taken(there);
@@ -197,7 +197,7 @@ it("[GS63] settings that a snapshot of another machine brings run no command and
   expect(existsSync(mark)).toBe(false);
 });
 
-it("[GS66] what a killed process has left is cleared, and one that is stopped leaves nothing @night", async () => {
+it("what a killed process has left is cleared, and one that is stopped leaves nothing @night", async () => {
   const { there } = twoClones({ "a.txt": "a\n" });
   write(there.project, { "b.txt": "b\n" });
   const snapshot = await taken(there);

@@ -47,7 +47,7 @@ function foresee(
   });
 }
 
-it("[CF1] merges uncommitted files of two work trees, and writes into no project", async () => {
+it("merges uncommitted files of two work trees, and writes into no project", async () => {
   const from = twoTrees({ "src/a.ts": lines(30), "b.ts": lines(9) });
   write(from.project, { "src/a.ts": lines(30).replace("line 12\n", "one\ntwo\n"), "free.ts": "x\n" });
   write(from.other, { "src/a.ts": `new\n${lines(30).replace("line 12\n", "three\n")}`, "b.ts": "changed\n" });
@@ -64,7 +64,7 @@ it("[CF1] merges uncommitted files of two work trees, and writes into no project
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
 });
 
-it("[CF1] takes a side as it was made, and reads the files where that is gone; of older looks nothing stays", async () => {
+it("takes a side as it was made, and reads the files where that is gone; of older looks nothing stays", async () => {
   const from = twoTrees({ "a.txt": lines(9) });
   write(from.project, { "a.txt": "mine\n" });
   const { sides } = await foresee(from, [from.project, from.other]);
@@ -84,7 +84,7 @@ it("[CF1] takes a side as it was made, and reads the files where that is gone; o
   expect(readdirSync(join(from.snapshots, "foreseen.work"))).toEqual([]);
 });
 
-it("[CF2] merges from the common commit of the two HEADs, and names what each did to a file", async () => {
+it("merges from the common commit of the two HEADs, and names what each did to a file", async () => {
   const from = twoTrees({ "both.txt": lines(9), "gone.txt": lines(9), "old.txt": "x\n" });
   write(from.other, { "both.txt": "committed\n", "new.txt": "theirs\n" });
   rmSync(join(from.other, "gone.txt"));
@@ -99,7 +99,7 @@ it("[CF2] merges from the common commit of the two HEADs, and names what each di
   expect((await foresee(from, sides)).pairs).toEqual([]);
 });
 
-it("[CF2] merges as the attributes of a work tree say, and leaves out what has no commit", async () => {
+it("merges as the attributes of a work tree say, and leaves out what has no commit", async () => {
   const from = twoTrees({ ".gitattributes": "log.txt merge=union\n", "log.txt": "first\n" });
   write(from.project, { "log.txt": "first\nmine\n" });
   write(from.other, { "log.txt": "first\ntheirs\n" });
@@ -109,7 +109,7 @@ it("[CF2] merges as the attributes of a work tree say, and leaves out what has n
   expect(problems).toEqual([`${empty.project}: it has no commit yet`]);
 });
 
-it("[CF3] changes of neighbouring lines meet, and the same change on both sides does not", async () => {
+it("changes of neighbouring lines meet, and the same change on both sides does not", async () => {
   const from = twoTrees({ "a.txt": lines(12) });
   write(from.project, { "a.txt": lines(12).replace("line 3\n", "same\n").replace("line 8\n", "mine\n") });
   write(from.other, { "a.txt": lines(12).replace("line 3\n", "same\n").replace("line 9\nline 10\n", "") });
@@ -117,7 +117,7 @@ it("[CF3] changes of neighbouring lines meet, and the same change on both sides 
   expect(pairs[0]?.conflicts).toEqual([{ path: "a.txt", did: ["changed", "changed"], lines: ["8", "8"] }]);
 });
 
-it("[CF3] foresees exactly the files that git merge cannot merge, with lines in which each changed @night", async () => {
+it("foresees exactly the files that git merge cannot merge, with lines in which each changed @night", async () => {
   const from = twoTrees({ "a.txt": lines(12) });
   const base = git(from.project, "rev-parse", "HEAD").trim();
   const line = fc.constantFrom("same", "left", "right");
@@ -151,7 +151,7 @@ function merges(project: string): boolean {
   }
 }
 
-it("[CF1] [GS14] received files, which are bytes, merge with those of a project whose line endings git converts", async () => {
+it("received files, which are bytes, merge with those of a project whose line endings git converts", async () => {
   const from = makeProject({ "a.txt": lines(30), "b.txt": lines(30) });
   const { project, snapshots } = from;
   git(project, "config", "core.autocrlf", "true");

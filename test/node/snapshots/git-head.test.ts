@@ -16,7 +16,7 @@ function commit(folder: string): string {
   return git(folder, "rev-parse", "HEAD").trim();
 }
 
-it("[ID8] a project is the nearest folder upwards with a .git, else the folder itself, never the root of the disk", () => {
+it("a project is the nearest folder upwards with a .git, else the folder itself, never the root of the disk", () => {
   const folder = aRepository();
   const deep = join(folder, "src", "deep");
   mkdirSync(deep, { recursive: true });
@@ -27,7 +27,7 @@ it("[ID8] a project is the nearest folder upwards with a .git, else the folder i
   expect(projectRoot(parse(plain).root)).toBeNull();
 });
 
-it("[CP11] branch and commit are what git says: before the first commit, after it, packed, detached, on a branch with slashes", () => {
+it("branch and commit are what git says: before the first commit, after it, packed, detached, on a branch with slashes", () => {
   const folder = aRepository();
   expect(readHead(folder)).toEqual({ branch: "main", commit: null });
   const first = { branch: "main", commit: commit(folder) };
@@ -41,7 +41,7 @@ it("[CP11] branch and commit are what git says: before the first commit, after i
   expect(readHead(folder)).toEqual({ branch: null, commit: second });
 });
 
-it("[CP11] a linked worktree has its own branch; its commits are in the repository it belongs to", () => {
+it("a linked worktree has its own branch; its commits are in the repository it belongs to", () => {
   const folder = aRepository();
   const first = commit(folder);
   const linked = join(temporaryFolder(), "linked");
@@ -51,7 +51,7 @@ it("[CP11] a linked worktree has its own branch; its commits are in the reposito
   expect(readHead(linked)).toEqual({ branch: "other", commit: first });
 });
 
-it("[CP11] what cannot be read is unknown: no git, a broken .git, references that are kept elsewhere", () => {
+it("what cannot be read is unknown: no git, a broken .git, references that are kept elsewhere", () => {
   const folder = temporaryFolder();
   expect(readHead(folder)).toBeNull();
   writeFileSync(join(folder, ".git"), "this names nothing\n");
@@ -62,7 +62,7 @@ it("[CP11] what cannot be read is unknown: no git, a broken .git, references tha
   expect(readHead(folder)).toBeNull();
 });
 
-it("[CP11] what is not a git file's own is not read: a link, a pipe, a long text, a text that is no commit", () => {
+it("what is not a git file's own is not read: a link, a pipe, a long text, a text that is no commit", () => {
   const folder = temporaryFolder();
   const [secret, head] = [join(folder, "key.pem"), join(folder, ".git", "HEAD")];
   writeFileSync(secret, "PRIVATE");
@@ -80,7 +80,7 @@ it("[CP11] what is not a git file's own is not read: a link, a pipe, a long text
   expect(readHead(folder)).toEqual({ branch: null, commit: null });
 });
 
-it("[ID8] a repository of the whole home is not the project of a folder in it", () => {
+it("a repository of the whole home is not the project of a folder in it", () => {
   const home = temporaryFolder();
   mkdirSync(join(home, ".git"));
   const notes = join(home, "notes");

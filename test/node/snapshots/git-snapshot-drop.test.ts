@@ -22,7 +22,7 @@ function packs(repository: string): string[] {
   return readdirSync(join(repository, "objects/pack")).filter((name) => name.endsWith(".pack"));
 }
 
-it("[GS40] after a drop nothing of the snapshot can be read, and the others are whole @night", async () => {
+it("after a drop nothing of the snapshot can be read, and the others are whole @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "b.txt": "b\n" });
   await taken(from, { checkpointId: "keep1" });
   write(from.project, { "secretish.txt": `${MARK}\n`, "a.txt": "two\n", [`${MARK}.txt`]: "name\n" });
@@ -38,7 +38,7 @@ it("[GS40] after a drop nothing of the snapshot can be read, and the others are 
   expect(show(keep2, "a.txt")).toBe("two\n");
 });
 
-it("[GS40] the last drop removes the repository, and a snapshot after it starts anew @night", async () => {
+it("the last drop removes the repository, and a snapshot after it starts anew @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const { repository } = await taken(from);
   expect(await drop(repository, ["cp1"])).toEqual({ ok: true, value: { left: 0 } });
@@ -47,7 +47,7 @@ it("[GS40] the last drop removes the repository, and a snapshot after it starts 
   expect((await taken(from)).files).toBe(1);
 });
 
-it("[GS40] a drop that failed says so, and its repeat finishes it @night", async () => {
+it("a drop that failed says so, and its repeat finishes it @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   await taken(from, { checkpointId: "keep" });
   write(from.project, { "b.txt": `${MARK}\n` });
@@ -62,7 +62,7 @@ it("[GS40] a drop that failed says so, and its repeat finishes it @night", async
   expect(readable(repository)).not.toContain(MARK);
 });
 
-it("[GS41] an id that is not there changes nothing; a strange one is a bug @night", async () => {
+it("an id that is not there changes nothing; a strange one is a bug @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const { repository, commit } = await taken(from);
   const before = packs(repository);
@@ -72,7 +72,7 @@ it("[GS41] an id that is not there changes nothing; a strange one is a bug @nigh
   await expect(drop(repository, ["../heads"])).rejects.toThrow(/checkpoint id/);
 });
 
-it("[GS41] snapshots that borrow from the project stay whole when others are dropped @night", async () => {
+it("snapshots that borrow from the project stay whole when others are dropped @night", async () => {
   const from = makeProject({ "large.bin": noise(1), "a.txt": "one\n" });
   const limits = { ...LIMITS, maxTotalBytes: 300 };
   await taken(from, { checkpointId: "gone", limits });
@@ -84,7 +84,7 @@ it("[GS41] snapshots that borrow from the project stay whole when others are dro
   expect(paths(kept)).toEqual(["a.txt", "b.txt", "large.bin"]);
 });
 
-it("[GS42] leaves a pack with little garbage alone where that is allowed @night", async () => {
+it("leaves a pack with little garbage alone where that is allowed @night", async () => {
   const from = makeProject(Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`f${i}.bin`, noise(i)])));
   const { repository } = await taken(from, { checkpointId: "old" });
   const bytes = (name: string) => statSync(join(repository, "objects/pack", name)).size;
@@ -99,7 +99,7 @@ it("[GS42] leaves a pack with little garbage alone where that is allowed @night"
   expect(git(repository, "fsck", "--full")).toBe("");
 });
 
-it("[GS42] puts many packs together into one @night", { timeout: 240_000 }, async () => {
+it("puts many packs together into one @night", { timeout: 240_000 }, async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const { repository, commit } = await taken(from);
   // Packs as snapshots leave them, without the time of fifty snapshots.

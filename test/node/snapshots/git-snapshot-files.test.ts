@@ -23,7 +23,7 @@ function closed(): FileFacts {
 
 const states = (notes: readonly FileNote[]) => compareFiles(notes).map(({ now }) => now);
 
-it("[GS50] notes the SHA-256 of a file's content", () => {
+it("notes the SHA-256 of a file's content", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200_000 }), (content) => {
       const path = join(temporaryFolder(), "f");
@@ -34,7 +34,7 @@ it("[GS50] notes the SHA-256 of a file's content", () => {
   );
 });
 
-it("[GS50] reads up to the limit and not a byte over it", () => {
+it("reads up to the limit and not a byte over it", () => {
   const path = join(temporaryFolder(), "f");
   writeFileSync(path, "x".repeat(1_000));
   expect(noteFile(path, "read", { maxFileBytes: 1_000 }).hash).toBe(sha256("x".repeat(1_000)));
@@ -46,7 +46,7 @@ it("[GS50] reads up to the limit and not a byte over it", () => {
   });
 });
 
-it("[GS50] does not read secrets, pipes, folders, devices that never end, and relative paths, and says why", () => {
+it("does not read secrets, pipes, folders, devices that never end, and relative paths, and says why", () => {
   const at = temporaryFolder();
   write(at, { ".env": "A=1", "sub/key.pem": "x", "f.txt": "x" });
   execFileSync("mkfifo", [join(at, "pipe")]);
@@ -67,7 +67,7 @@ it("[GS50] does not read secrets, pipes, folders, devices that never end, and re
   expect(why(join(at, "loop"))).toBe("unreadable");
 });
 
-it("[GS51] distinguishes same, changed and missing files, and what it cannot know", () => {
+it("distinguishes same, changed and missing files, and what it cannot know", () => {
   const at = temporaryFolder();
   write(at, { same: "s", changed: "c", gone: "g", back: "b", ".env": "A=1", ".env.gone": "A=1" });
   rmSync(join(at, "back"));
@@ -81,7 +81,7 @@ it("[GS51] distinguishes same, changed and missing files, and what it cannot kno
   expect(compareFiles(notes.slice(0, 1))).toEqual([{ ...notes[0], now: "same" }]);
 });
 
-it("[GS51] an unverified note, a relative path, and a file that became a folder are reported as such", () => {
+it("an unverified note, a relative path, and a file that became a folder are reported as such", () => {
   const at = temporaryFolder();
   write(at, { f: "x", g: "y" });
   const note = noteFile(join(at, "g"), "edited", LIMITS);
@@ -97,7 +97,7 @@ it("[GS51] an unverified note, a relative path, and a file that became a folder 
   ]);
 });
 
-it("[GS51] reads 500 files and 128 MiB at most", () => {
+it("reads 500 files and 128 MiB at most", () => {
   const note: FileNote = { path: "/some/file", hash: sha256("x"), action: "edited" };
   const asked: number[] = [];
   const look =
@@ -122,7 +122,7 @@ it("[GS51] reads 500 files and 128 MiB at most", () => {
   expect(Math.max(...asked)).toBe(16_777_216);
 });
 
-it("[GS51] knows nothing of a file whose folder is closed", () => {
+it("knows nothing of a file whose folder is closed", () => {
   const path = "/some/closed/file";
   const notes: FileNote[] = [
     { path, hash: sha256("x"), action: "edited" },
@@ -131,14 +131,14 @@ it("[GS51] knows nothing of a file whose folder is closed", () => {
   expect(compareFiles(notes, closed).map(({ now }) => now)).toEqual(["unknown", "unknown"]);
 });
 
-it.skipIf(process.getuid?.() === 0)("[GS50] notes a file that may not be opened as unreadable", () => {
+it.skipIf(process.getuid?.() === 0)("notes a file that may not be opened as unreadable", () => {
   const path = join(temporaryFolder(), "closed");
   writeFileSync(path, "x");
   chmodSync(path, 0o000);
   expect(noteFile(path, "read", LIMITS)).toEqual({ path, hash: null, skipped: "unreadable", action: "read" });
 });
 
-it("[GS7] knows secrets by their names, and leaves programs and settings with similar names", () => {
+it("knows secrets by their names, and leaves programs and settings with similar names", () => {
   const secrets = String.raw`
     .env .ENV .env.local a/b/.envrc prod.env .dev.vars x.pem X.KEY a.p12 a.pfx id_rsa id_rsa.bak id_ed25519 .netrc
     _netrc .pgpass .git-credentials credentials credentials.json credentials.csv secrets.yml secrets-prod.yaml
@@ -158,7 +158,7 @@ it("[GS7] knows secrets by their names, and leaves programs and settings with si
   expect(others.filter(isSecretName)).toEqual([]);
 });
 
-it("[GS7] finds a token in npm settings, and none in a reference to the environment", () => {
+it("finds a token in npm settings, and none in a reference to the environment", () => {
   expect(hasNpmToken("//registry.example/:_authToken=npm_abc")).toBe(true);
   expect(hasNpmToken("fund=false\n_auth = abc\n")).toBe(true);
   expect(hasNpmToken("//r/:_password=abc")).toBe(true);

@@ -25,7 +25,7 @@ function isRunning(pid: number): boolean {
   return systemProcesses.facts(pid) !== null;
 }
 
-it("[GS3] owns the content: the project's objects may all go @night", async () => {
+it("owns the content: the project's objects may all go @night", async () => {
   const { from, snapshot } = await snapshotOf({ "a.txt": "one\n", "d/b.txt": "two\n" }, { "a.txt": "edited\n" });
   rmSync(join(from.project, ".git"), { recursive: true });
   expect(git(snapshot.repository, "fsck", "--full", "--strict")).toBe("");
@@ -33,7 +33,7 @@ it("[GS3] owns the content: the project's objects may all go @night", async () =
   expect(show(snapshot, "d/b.txt")).toBe("two\n");
 });
 
-it("[GS3] adds only what is new, so that unchanged work costs one small pack @night", async () => {
+it("adds only what is new, so that unchanged work costs one small pack @night", async () => {
   const from = makeProject({ "a.txt": "line\n".repeat(50_000), "b.txt": "b\n" });
   const { repository } = await taken(from);
   const packs = () => readdirSync(join(repository, "objects/pack")).filter((name) => name.endsWith(".pack"));
@@ -45,7 +45,7 @@ it("[GS3] adds only what is new, so that unchanged work costs one small pack @ni
   expect(statSync(join(repository, "objects/pack", added[0] ?? "")).size).toBeLessThan(2_000);
 });
 
-it("[GS92] the snapshot after a loss in SHIM's repository is whole again, also where nothing has changed", async () => {
+it("the snapshot after a loss in SHIM's repository is whole again, also where nothing has changed", async () => {
   const from = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n" });
   const { repository } = await taken(from);
   rmSync(join(repository, "objects/pack"), { recursive: true });
@@ -56,7 +56,7 @@ it("[GS92] the snapshot after a loss in SHIM's repository is whole again, also w
   expect(show(again, "d/b.txt")).toBe("two\n");
 });
 
-it("[GS92] a snapshot that stays is still the newest after others were dropped and packs were rewritten", async () => {
+it("a snapshot that stays is still the newest after others were dropped and packs were rewritten", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const { repository } = await taken(from);
   write(from.project, { "a.txt": "two\n" });
@@ -67,7 +67,7 @@ it("[GS92] a snapshot that stays is still the newest after others were dropped a
   expect(git(repository, "fsck", "--full")).toBe("");
 });
 
-it("[GS12] beyond the size limit it borrows unchanged content from the project, and says how many files @night", async () => {
+it("beyond the size limit it borrows unchanged content from the project, and says how many files @night", async () => {
   const from = makeProject({
     "small.txt": "s\n",
     "large.txt": Buffer.from(Array.from({ length: 5_000 }, (_, i) => (i * i) % 251)),
@@ -78,7 +78,7 @@ it("[GS12] beyond the size limit it borrows unchanged content from the project, 
   expect(await taken(from, { checkpointId: "cp2" })).toMatchObject({ borrowed: 0, files: 3 });
 });
 
-it("[GS12] borrows what it has no time to take over, and the next snapshot continues @night", async () => {
+it("borrows what it has no time to take over, and the next snapshot continues @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "b.txt": "two\n" });
   write(from.project, { "c.txt": "new\n" });
   const seen = join(from.root, "seen");
@@ -92,7 +92,7 @@ it("[GS12] borrows what it has no time to take over, and the next snapshot conti
   expect(git(snapshot.repository, "fsck", "--full")).toBe("");
 });
 
-it("[GS12] a failure of git while it takes over is a failure, not a lack of time @night", async () => {
+it("a failure of git while it takes over is a failure, not a lack of time @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const seen = join(from.root, "seen");
   const broken = `case "$*" in *pack-objects*) if [ -e ${seen} ]; then echo "fatal: disk full" >&2; exit 128; fi; touch ${seen};; esac`;
@@ -102,7 +102,7 @@ it("[GS12] a failure of git while it takes over is a failure, not a lack of time
   });
 });
 
-it("[GS16] stops in time, says so, and leaves nothing behind @night", async () => {
+it("stops in time, says so, and leaves nothing behind @night", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   const pids = join(from.root, "pids");
   const hanging = `echo $$ >> ${pids}; sleep 600 & echo $! >> ${pids}; wait`;
@@ -118,13 +118,13 @@ it("[GS16] stops in time, says so, and leaves nothing behind @night", async () =
   expect(await taken(from)).toMatchObject({ files: 1 });
 });
 
-it("[GS16] stops when the caller says so", async () => {
+it("stops when the caller says so", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   const stopped = await take(from, { signal: AbortSignal.abort() });
   expect(stopped).toEqual({ state: "failed", reason: "stopped before it was done" });
 });
 
-it("[GS16] git's own failure, and the file system's, are reasons and not exceptions @night", async () => {
+it("git's own failure, and the file system's, are reasons and not exceptions @night", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   writeFileSync(join(from.project, ".git/index"), "this is no index");
   expect(await take(from)).toMatchObject({ state: "failed", reason: expect.stringContaining("git") });
@@ -135,7 +135,7 @@ it("[GS16] git's own failure, and the file system's, are reasons and not excepti
   expect(await take(from, { snapshots })).toMatchObject({ state: "failed", reason });
 });
 
-it("[GS17] a repeat under the same id replaces the snapshot; a strange id is a bug @night", async () => {
+it("a repeat under the same id replaces the snapshot; a strange id is a bug @night", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   const first = await taken(from);
   expect(await taken(from)).toEqual(first);
@@ -148,7 +148,7 @@ it("[GS17] a repeat under the same id replaces the snapshot; a strange id is a b
 /** Of a process that has ended. */
 const GONE = JSON.stringify({ boot: systemProcesses.boot(), pid: process.pid, start: "another start" });
 
-it("[GS15] two processes and this one take snapshots of one project at the same time @night", async () => {
+it("two processes and this one take snapshots of one project at the same time @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n" });
   write(from.project, { "a.txt": "edited\n" });
   const module = resolve("src/snapshots/take-snapshot.ts");
@@ -182,7 +182,7 @@ it("[GS15] two processes and this one take snapshots of one project at the same 
   expect(git(repository, "fsck", "--full")).toBe("");
 });
 
-it("[GS16] continues after a process that was killed in the middle: its scratch and git's locks are cleared @night", async () => {
+it("continues after a process that was killed in the middle: its scratch and git's locks are cleared @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const { repository } = await taken(from);
   mkdirSync(join(`${repository}.work-abc123`, "objects"), { recursive: true });
@@ -195,7 +195,7 @@ it("[GS16] continues after a process that was killed in the middle: its scratch 
   expect(readdirSync(join(repository, "objects/pack")).filter((name) => name.startsWith("tmp"))).toEqual([]);
 });
 
-it("[GS16] mends a repository that lost its HEAD, and keeps the snapshots in it @night", async () => {
+it("mends a repository that lost its HEAD, and keeps the snapshots in it @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const first = await taken(from);
   rmSync(join(first.repository, "HEAD"));

@@ -21,7 +21,7 @@ function names(snapshot: { leftOut: readonly { path: string }[] }): string[] {
   return snapshot.leftOut.map(({ path }) => path).sort();
 }
 
-it("[GS7] leaves secrets out by name, and an npm settings file by its token, and names each @night", async () => {
+it("leaves secrets out by name, and an npm settings file by its token, and names each @night", async () => {
   const from = makeProject({
     "a.txt": "x\n",
     ".env.committed": "KEEP=1\n",
@@ -48,7 +48,7 @@ it("[GS7] leaves secrets out by name, and an npm settings file by its token, and
   expect(all).not.toContain("hush hush");
 });
 
-it("[GS24] [GS68] a file with a secret by its content is left out, now or since a change; a lookalike is kept @night", async () => {
+it("a file with a secret by its content is left out, now or since a change; a lookalike is kept @night", async () => {
   const d = draw(23);
   const key = pem(d, "OPENSSH PRIVATE KEY");
   const token = `ghp_${d.chars(base62, 36)}`;
@@ -80,7 +80,7 @@ it("[GS24] [GS68] a file with a secret by its content is left out, now or since 
   expect(reasonFor(snapshot, "deploy")).toBe("it holds a private key");
 });
 
-it("[GS8] leaves out changed and new files over the limit, keeps unchanged ones, and names each", async () => {
+it("leaves out changed and new files over the limit, keeps unchanged ones, and names each", async () => {
   const large = "0123456789\n".repeat(200);
   const { snapshot } = await snapshotOf(
     { "big.txt": large, "big-edited.txt": large, "small.txt": "x\n" },
@@ -93,7 +93,7 @@ it("[GS8] leaves out changed and new files over the limit, keeps unchanged ones,
   expect(paths(snapshot)).toEqual(["big-edited.txt", "big.txt", "small.txt"]);
 });
 
-it("[GS8] takes edits before new files and small before large until it is full, and names the rest", async () => {
+it("takes edits before new files and small before large until it is full, and names the rest", async () => {
   const { snapshot } = await snapshotOf(
     { "tracked.txt": "x\n" },
     {
@@ -108,7 +108,7 @@ it("[GS8] takes edits before new files and small before large until it is full, 
   expect(snapshot.leftOut).toEqual([{ path: "n2.txt", reason: "the snapshot is full (1000 bytes)" }]);
 });
 
-it("[GS8] names at most a thousand left-out files one by one and counts the rest @night", async () => {
+it("names at most a thousand left-out files one by one and counts the rest @night", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   write(from.project, Object.fromEntries(Array.from({ length: 1_005 }, (_, i) => [`k/${i}.pem`, "x"])));
   const { leftOut } = await taken(from);
@@ -116,7 +116,7 @@ it("[GS8] names at most a thousand left-out files one by one and counts the rest
   expect(leftOut.at(-1)).toEqual({ path: "...", reason: "and 5 more" });
 });
 
-it("[GS9] names submodules and nested repositories, and does not enter them @night", async () => {
+it("names submodules and nested repositories, and does not enter them @night", async () => {
   const other = makeProject({ "lib.txt": "lib\n" });
   const from = makeProject({ "a.txt": "x\n" });
   git(from.project, "submodule", "--quiet", "add", other.project, "lib");
@@ -131,7 +131,7 @@ it("[GS9] names submodules and nested repositories, and does not enter them @nig
   expect(snapshot.files).toBe(2);
 });
 
-it("[GS9] never runs a filter, a hook or a monitor of the project, and has the bytes of files that a filter would change @night", async () => {
+it("never runs a filter, a hook or a monitor of the project, and has the bytes of files that a filter would change @night", async () => {
   const from = makeProject({ "a.txt": "x\n", "old.bin": "stored form\n" });
   const mark = join(from.root, "ran");
   for (const [key, value] of [
@@ -150,7 +150,7 @@ it("[GS9] never runs a filter, a hook or a monitor of the project, and has the b
   expect([show(snapshot, "new.bin"), show(snapshot, "old.bin")]).toEqual(["raw\n", "stored form\n"]);
 });
 
-it("[GS9] follows the attributes and ignore rules that only this clone has", async () => {
+it("follows the attributes and ignore rules that only this clone has", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   write(from.project, { ".git/info/exclude": "*.tmp\n", ".git/info/attributes": "*.dat -text\n" });
   git(from.project, "config", "core.autocrlf", "input");
@@ -163,7 +163,7 @@ it("[GS9] follows the attributes and ignore rules that only this clone has", asy
   expect([names(snapshot), show(snapshot, "x.dat"), show(snapshot, "x.new")]).toEqual([[], "1\r\n", "1\r\n"]);
 });
 
-it("[GS10] names a file that has become a pipe", async () => {
+it("names a file that has become a pipe", async () => {
   const from = makeProject({ "was-a-file": "x\n" });
   rmSync(join(from.project, "was-a-file"));
   execFileSync("mkfifo", [join(from.project, "was-a-file")]);
@@ -172,7 +172,7 @@ it("[GS10] names a file that has become a pipe", async () => {
   expect(reasonFor(snapshot, "was-a-file")).toContain("a socket, pipe or device");
 });
 
-it.skipIf(process.getuid?.() === 0)("[GS10] names files and folders that may not be opened", async () => {
+it.skipIf(process.getuid?.() === 0)("names files and folders that may not be opened", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   write(from.project, { "closed.txt": "x\n", "closed/b.txt": "x\n" });
   chmodSync(join(from.project, "closed.txt"), 0o000);
@@ -182,7 +182,7 @@ it.skipIf(process.getuid?.() === 0)("[GS10] names files and folders that may not
   expect(names(snapshot)).toEqual(["closed.txt", "closed/"]);
 });
 
-it("[GS11] leaves SHIM's own folder out when it is inside the project @night", async () => {
+it("leaves SHIM's own folder out when it is inside the project @night", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   const snapshots = join(from.project, "data", "shim", "snapshots");
   write(from.project, { "data/shim/shim.db": "rows", "data/b.txt": "b\n" });
@@ -192,7 +192,7 @@ it("[GS11] leaves SHIM's own folder out when it is inside the project @night", a
   expect(paths(second)).toEqual(["a.txt", "data/b.txt"]);
 });
 
-it("[GS13] leaves out and names what has no content on this machine @night", async () => {
+it("leaves out and names what has no content on this machine @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "lost.txt": "lost\n" });
   const id = git(from.project, "rev-parse", "HEAD:lost.txt").trim();
   rmSync(join(from.project, ".git/objects", id.slice(0, 2), id.slice(2)));
@@ -204,7 +204,7 @@ it("[GS13] leaves out and names what has no content on this machine @night", asy
   expect(snapshot.files).toBe(1);
 });
 
-it("[GS67] the first 256 KiB of a file are searched for secrets, 32 MiB in all", () => {
+it("the first 256 KiB of a file are searched for secrets, 32 MiB in all", () => {
   const { project } = makeProject({});
   const token = `login("ghp_${draw(37).chars(base62, 36)}");\n`;
   const size = 256 * 1024;

@@ -29,7 +29,7 @@ import {
   withGit,
 } from "#harness/machine/git-project.ts";
 
-it("[GS4] keeps edited, staged, new and unchanged files, and not the deleted and ignored ones @night", async () => {
+it("keeps edited, staged, new and unchanged files, and not the deleted and ignored ones @night", async () => {
   const from = makeProject({
     "a.txt": "one\n",
     "b.txt": "two\n",
@@ -49,7 +49,7 @@ it("[GS4] keeps edited, staged, new and unchanged files, and not the deleted and
   expect(git(snapshot.repository, "rev-parse", "refs/shim/cp1").trim()).toBe(snapshot.commit);
 });
 
-it("[GS2] writes nothing into the project's git folder, not even a time @night", async () => {
+it("writes nothing into the project's git folder, not even a time @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "big.txt": "x\n".repeat(5_000), "d/e.txt": "e\n" });
   write(from.project, { "a.txt": "two\n" });
   commitAll(from.project, "second");
@@ -65,7 +65,7 @@ it("[GS2] writes nothing into the project's git folder, not even a time @night",
   expect(contents(from.project)).toEqual(work);
 });
 
-it("[GS2] keeps its own folders private and leaves nothing but the repository @night", async () => {
+it("keeps its own folders private and leaves nothing but the repository @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const { repository } = await taken(from);
   expect(statSync(from.snapshots).mode & 0o777).toBe(0o700);
@@ -73,7 +73,7 @@ it("[GS2] keeps its own folders private and leaves nothing but the repository @n
   expect(readdirSync(from.snapshots)).toHaveLength(1);
 });
 
-it("[GS1] skips a bare repository, a git folder and a missing folder, and says so", async () => {
+it("skips a bare repository, a git folder and a missing folder, and says so", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const bare = join(from.root, "bare.git");
   git(from.root, "init", "--quiet", "--bare", bare);
@@ -90,20 +90,20 @@ it("[GS1] skips a bare repository, a git folder and a missing folder, and says s
 
 const skipped = (words: string) => ({ state: "skipped", reason: expect.stringContaining(words) as string });
 
-it("[GS1] skips without git and with a git that is too old, and says so", async () => {
+it("skips without git and with a git that is too old, and says so", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   expect(await take(from, { env: { ...GIT_ENV, PATH: from.root } })).toEqual(skipped("not installed"));
   expect(await take(from, { env: withGit(from, "echo git version 2.17.1") })).toEqual(skipped("2.17.1 is too old"));
 });
 
-it("[GS1] says what to do when git refuses the folder of another user", async () => {
+it("says what to do when git refuses the folder of another user", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const env = withGit(from, 'GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec $GIT "$@"');
   const snapshot = await take(from, { env });
   expect(snapshot).toMatchObject({ state: "skipped", reason: expect.stringContaining("--add safe.directory") });
 });
 
-it("[GS5] works before the first commit, with and without an index @night", async () => {
+it("works before the first commit, with and without an index @night", async () => {
   const from = makeProject();
   expect(await taken(from)).toMatchObject({ head: null, branch: "main", files: 0 });
   write(from.project, { "a.txt": "one\n", "b.txt": "two\n" });
@@ -113,7 +113,7 @@ it("[GS5] works before the first commit, with and without an index @night", asyn
   expect(paths(snapshot)).toEqual(["a.txt", "b.txt"]);
 });
 
-it("[GS5] works in a subfolder, in a linked work tree and with a detached HEAD @night", async () => {
+it("works in a subfolder, in a linked work tree and with a detached HEAD @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "sub/b.txt": "two\n" });
   const linked = join(from.root, "linked tree");
   git(from.project, "worktree", "add", "--quiet", "--detach", linked);
@@ -127,7 +127,7 @@ it("[GS5] works in a subfolder, in a linked work tree and with a detached HEAD @
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
 });
 
-it("[GS5] works in the middle of a merge and keeps the conflict as it is in the files @night", async () => {
+it("works in the middle of a merge and keeps the conflict as it is in the files @night", async () => {
   const from = makeProject({ "a.txt": "base\n", "b.txt": "base\n", ".env.local": "base\n" });
   git(from.project, "checkout", "--quiet", "-b", "other");
   write(from.project, { "a.txt": "theirs\n", ".env.local": "theirs\n" });
@@ -147,7 +147,7 @@ it("[GS5] works in the middle of a merge and keeps the conflict as it is in the 
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
 });
 
-it("[GS5] works in a SHA-256 repository @night", async () => {
+it("works in a SHA-256 repository @night", async () => {
   const from = makeProject({ "a.txt": "one\n" }, "--object-format=sha256");
   write(from.project, { "b.txt": "two\n", ".env": "SECRET=1\n" });
   const snapshot = await taken(from);
@@ -155,7 +155,7 @@ it("[GS5] works in a SHA-256 repository @night", async () => {
   expect(paths(snapshot)).toEqual(["a.txt", "b.txt"]);
 });
 
-it("[GS5] works with a split index, and with files that git is set to overlook @night", async () => {
+it("works with a split index, and with files that git is set to overlook @night", async () => {
   const from = makeProject({
     "a.txt": "one\n",
     "local.cfg": "one\n",
@@ -175,7 +175,7 @@ it("[GS5] works with a split index, and with files that git is set to overlook @
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
 });
 
-it("[GS4] sees a change that only the time of the index gives away", async () => {
+it("sees a change that only the time of the index gives away", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   git(from.project, "config", "core.trustctime", "false");
   const at = new Date(T0);
@@ -189,7 +189,7 @@ it("[GS4] sees a change that only the time of the index gives away", async () =>
   expect(show(await taken(from), "a.txt")).toBe("two\n");
 });
 
-it("[GS6] keeps names with blanks, quotes, line breaks, other scripts, and bytes that are no UTF-8", async () => {
+it("keeps names with blanks, quotes, line breaks, other scripts, and bytes that are no UTF-8", async () => {
   const from = makeProject({ "plain.txt": "x\n" });
   const odd = ["with blank.txt", 'quo"te.txt', "line\nbreak.txt", "snö/日本語.txt", "-dash", ":(glob)x", "back\\slash"];
   write(from.project, Object.fromEntries(odd.map((name) => [name, `${name}\n`])));
@@ -201,7 +201,7 @@ it("[GS6] keeps names with blanks, quotes, line breaks, other scripts, and bytes
   expect(list.split("\0").filter(Boolean).sort()).toEqual(expected.sort());
 });
 
-it("[GS6] keeps links as links, and executable files executable @night", async () => {
+it("keeps links as links, and executable files executable @night", async () => {
   const from = makeProject({ "a.txt": "x\n", "dir/inner.txt": "inner\n", "other/inner.txt": "elsewhere\n" });
   symlinkSync("/etc/hostname", join(from.project, "outside"));
   symlinkSync("nowhere", join(from.project, "dangling"));
@@ -219,7 +219,7 @@ it("[GS6] keeps links as links, and executable files executable @night", async (
   expect(show(snapshot, "outside")).toBe("/etc/hostname");
 });
 
-it("[GS6] follows a file that became a folder and a folder that became a file", async () => {
+it("follows a file that became a folder and a folder that became a file", async () => {
   const from = makeProject({ x: "file\n", "y/z.txt": "inner\n" });
   rmSync(join(from.project, "x"));
   rmSync(join(from.project, "y"), { recursive: true });
@@ -227,7 +227,7 @@ it("[GS6] follows a file that became a folder and a folder that became a file", 
   expect(paths(await taken(from))).toEqual(["x/now.txt", "y"]);
 });
 
-it("[GS4] survives an inherited git environment that points elsewhere @night", async () => {
+it("survives an inherited git environment that points elsewhere @night", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   const other = makeProject({ "other.txt": "x\n" });
   const places = { GIT_DIR: join(other.project, ".git"), GIT_WORK_TREE: other.root };
@@ -236,7 +236,7 @@ it("[GS4] survives an inherited git environment that points elsewhere @night", a
   expect(existsSync(join(from.root, "wrong"))).toBe(false);
 });
 
-it("[GS6] works where the project's folder has a blank, a colon, a quote or a line break @night", async () => {
+it("works where the project's folder has a blank, a colon, a quote or a line break @night", async () => {
   for (const name of ["my project", "a:b", 'quo"te', "line\nbreak"]) {
     const made = makeProject({ "a.txt": "one\n" });
     const project = join(made.root, name);

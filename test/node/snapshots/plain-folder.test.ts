@@ -25,7 +25,7 @@ function aFolder(files: Record<string, string | Buffer>): GitProject {
   return { root, project, snapshots: join(root, "home", "snapshots") };
 }
 
-it("[GS90] a folder outside git is saved byte for byte and comes back, and nothing is written into it", async () => {
+it("a folder outside git is saved byte for byte and comes back, and nothing is written into it", async () => {
   const from = aFolder({
     "a.txt": "one\r\n",
     "sub/run.sh": "#!/bin/sh\n",
@@ -49,7 +49,7 @@ it("[GS90] a folder outside git is saved byte for byte and comes back, and nothi
   expect(contents(into)).toEqual(Object.fromEntries(Object.entries(before).filter(([path]) => isSaved(path))));
 });
 
-it("[GS90] neither a home folder, nor one above it, nor one with too many files is taken", async () => {
+it("neither a home folder, nor one above it, nor one with too many files is taken", async () => {
   const from = aFolder({ "a.txt": "one\n" });
   for (const HOME of [from.project, join(from.project, "me")])
     expect(await take(from, { env: { ...GIT_ENV, HOME } })).toMatchObject({
@@ -60,7 +60,7 @@ it("[GS90] neither a home folder, nor one above it, nor one with too many files 
   expect((await taken(aFolder(many))).files).toBe(120);
 });
 
-it("[GS91] the next snapshot of a folder outside git reads only what has changed, until its base is dropped", async () => {
+it("the next snapshot of a folder outside git reads only what has changed, until its base is dropped", async () => {
   const from = aFolder({ "a.txt": "one\n", "b.txt": "two\n", "c.txt": "three\n" });
   await taken(from, { checkpointId: "cp1" });
   write(from.project, { "a.txt": "changed\n", "d.txt": "new\n" });
@@ -77,7 +77,7 @@ it("[GS91] the next snapshot of a folder outside git reads only what has changed
   expect([third.bytes, paths(third)]).toEqual([18, ["a.txt", "c.txt", "d.txt"]]);
 });
 
-it("[GS90] without git the reason says so", async () => {
+it("without git the reason says so", async () => {
   const from = aFolder({ "a.txt": "one\n" });
   expect(await take(from, { env: { ...GIT_ENV, PATH: from.root } })).toMatchObject({
     reason: expect.stringContaining("not installed"),

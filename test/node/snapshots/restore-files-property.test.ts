@@ -8,7 +8,7 @@ import { apply, edit } from "#harness/machine/git-edits.ts";
 import { contents, HOST, LIMITS, makeProject, taken } from "#harness/machine/git-project.ts";
 
 it(
-  "[GS4] any sequence of edits comes back byte for byte, but for what is named as left out @night",
+  "any sequence of edits comes back byte for byte, but for what is named as left out @night",
   { timeout: 240_000 },
   async () => {
     await fc.assert(

@@ -33,7 +33,7 @@ async function restored(snapshot: DoneSnapshot, into: string): Promise<RestoreRe
   return result.value;
 }
 
-it("[GS30] puts the files back into a folder that is not there, byte for byte @night", async () => {
+it("puts the files back into a folder that is not there, byte for byte @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n" });
   write(from.project, { "a.txt": "edited\n", "new file.txt": "new\n", "bin.dat": Buffer.from([0, 255, 13, 10]) });
   write(from.project, { "snö/日本\n語.txt": "odd\n", "run.sh": "#!/bin/sh\n" });
@@ -49,7 +49,7 @@ it("[GS30] puts the files back into a folder that is not there, byte for byte @n
   expect(statSync(into).mode & 0o777).toBe(0o700);
 });
 
-it("[GS30] takes an empty folder, and refuses one with files, a file and a link to a folder @night", async () => {
+it("takes an empty folder, and refuses one with files, a file and a link to a folder @night", async () => {
   const { from, snapshot } = await snapshotOf({ "a.txt": "one\n" });
   const empty = join(from.root, "empty");
   mkdirSync(empty);
@@ -63,7 +63,7 @@ it("[GS30] takes an empty folder, and refuses one with files, a file and a link 
   expect(contents(from.root, () => false)).toEqual(before);
 });
 
-it("[GS30] refuses a snapshot or repository that is not there", async () => {
+it("refuses a snapshot or repository that is not there", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const { repository } = await taken(from);
   const into = join(from.root, "into");
@@ -74,7 +74,7 @@ it("[GS30] refuses a snapshot or repository that is not there", async () => {
   expect(existsSync(into)).toBe(false);
 });
 
-it("[GS30] a failure of git or the file system, or the end of the time, is an error that says so", async () => {
+it("a failure of git or the file system, or the end of the time, is an error that says so", async () => {
   const { from, snapshot } = await snapshotOf({ "a.txt": "one\n" });
   const below = join(from.project, "a.txt", "folder");
   expect(await restore(snapshot, below)).toMatchObject({ ok: false, error: { code: "restore_failed" } });
@@ -82,7 +82,7 @@ it("[GS30] a failure of git or the file system, or the end of the time, is an er
   expect(stopped).toMatchObject({ ok: false, error: { message: "stopped before it was done" } });
 });
 
-it("[GS30] puts files back as they were where the project converts line endings @night", async () => {
+it("puts files back as they were where the project converts line endings @night", async () => {
   const from = makeProject({ "a.txt": "a\n", ".gitattributes": "*.sh text eol=lf\n" });
   git(from.project, "config", "core.autocrlf", "true");
   write(from.project, { "new.txt": "one\r\ntwo\r\n", "run.sh": "echo\n", "utf.bin": Buffer.from([0, 10, 13, 10]) });
@@ -93,7 +93,7 @@ it("[GS30] puts files back as they were where the project converts line endings 
   }
 });
 
-it("[GS31] is restored whole after an amend, a deleted branch and gc --prune=now in the project @night", async () => {
+it("is restored whole after an amend, a deleted branch and gc --prune=now in the project @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   git(from.project, "checkout", "--quiet", "-b", "topic");
   write(from.project, { "a.txt": "amended away\n", "only-here.txt": "only on the topic\n" });
@@ -115,7 +115,7 @@ it("[GS31] is restored whole after an amend, a deleted branch and gc --prune=now
   expect(contents(into)).toEqual(work);
 });
 
-it("[GS31] names exactly the borrowed files that the project has lost, and brings the rest @night", async () => {
+it("names exactly the borrowed files that the project has lost, and brings the rest @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   git(from.project, "checkout", "--quiet", "-b", "topic");
   write(from.project, { "large.bin": noise(3), "d/large too.bin": noise(7), "small.txt": "s\n" });
@@ -137,7 +137,7 @@ it("[GS31] names exactly the borrowed files that the project has lost, and bring
   expect(Object.keys(contents(into))).toEqual(["a.txt", "new.txt", "small.txt"]);
 });
 
-it("[GS31] is restored into a folder when the project is gone, and names what only the project had", async () => {
+it("is restored into a folder when the project is gone, and names what only the project had", async () => {
   const { from, snapshot } = await snapshotOf(
     { "a.txt": "one\n", "large.bin": noise(1) },
     {},
@@ -148,7 +148,7 @@ it("[GS31] is restored into a folder when the project is gone, and names what on
   expect(result).toMatchObject({ written: ["a.txt"], notRestored: [{ path: "large.bin" }] });
 });
 
-it("[GS31] names submodules as not restored @night", async () => {
+it("names submodules as not restored @night", async () => {
   const other = makeProject({ "lib.txt": "lib\n" });
   const from = makeProject({ "a.txt": "x\n" });
   git(from.project, "submodule", "--quiet", "add", other.project, "lib");
@@ -159,7 +159,7 @@ it("[GS31] names submodules as not restored @night", async () => {
   expect(written).toEqual([".gitmodules", "a.txt"]);
 });
 
-it("[GS31] names files that could not be written @night", async () => {
+it("names files that could not be written @night", async () => {
   const { from, snapshot } = await snapshotOf({ "a.txt": "x\n", "long.txt": "y\n" });
   // A name that git can hold and the file system cannot.
   const blob = git(snapshot.repository, "rev-parse", `${snapshot.commit}:a.txt`).trim();

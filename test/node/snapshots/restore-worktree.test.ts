@@ -87,16 +87,16 @@ const histories = (runs: number, maxLength: number): Promise<void> =>
   fc.assert(fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength }), isExactAtEveryCut), { numRuns: runs });
 
 it(
-  "[GS80] a worktree has the tree of the snapshot at the cuts of random histories, and the project stays as it is",
+  "a worktree has the tree of the snapshot at the cuts of random histories, and the project stays as it is",
   { timeout: 240_000 },
   () => histories(2, 3),
 );
 
-it("[GS80] the same of many histories @night", { timeout: 600_000 }, () =>
+it("the same of many histories @night", { timeout: 600_000 }, () =>
   histories(Number(process.env["SHIM_FORKED_HISTORIES"] ?? 30), 12),
 );
 
-it("[GS80] what was not committed is not committed in it, and git need not read the files again", async () => {
+it("what was not committed is not committed in it, and git need not read the files again", async () => {
   const from = makeProject({ "a.txt": "one\n", "b.txt": "one\n", "c.txt": "one\n" });
   write(from.project, { "a.txt": "two\n", "new.txt": "new\n" });
   rmSync(join(from.project, "b.txt"));
@@ -110,7 +110,7 @@ it("[GS80] what was not committed is not committed in it, and git need not read 
   expect(git(from.project, "symbolic-ref", "--short", "HEAD").trim()).toBe("main");
 });
 
-it("[GS81] a commit that is gone, a taken branch and a git that fails leave neither folder nor branch", async () => {
+it("a commit that is gone, a taken branch and a git that fails leave neither folder nor branch", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   commitAll(from.project, "second");
   const snapshot = await taken(from);

@@ -57,7 +57,7 @@ function rowOf(rig: Rig, id: string): Row | undefined {
   );
 }
 
-it("[GS20] the files of a checkpoint are taken after its answer and can be put back @night", async () => {
+it("the files of a checkpoint are taken after its answer and can be put back @night", async () => {
   const rig = aRig();
   write(rig.from.project, { "new.txt": "not committed\n" });
   const id = save(rig, "go on");
@@ -78,7 +78,7 @@ it("[GS20] the files of a checkpoint are taken after its answer and can be put b
   expect(readFileSync(join(into, "new.txt"), "utf8")).toBe("not committed\n");
 });
 
-it("[GS20] of several checkpoints that wait only the newest is taken, and other sessions are left alone @night", async () => {
+it("of several checkpoints that wait only the newest is taken, and other sessions are left alone @night", async () => {
   const rig = aRig();
   const first = save(rig, "one");
   const second = save(rig, "two");
@@ -88,7 +88,7 @@ it("[GS20] of several checkpoints that wait only the newest is taken, and other 
   expect([rowOf(rig, first)?.state, rowOf(rig, second)?.state]).toEqual(["skipped", "done"]);
 });
 
-it("[GS20] what is not taken within a minute is given up with its reason, never taken late", async () => {
+it("what is not taken within a minute is given up with its reason, never taken late", async () => {
   const rig = aRig();
   const [running, pending] = [save(rig, "one"), save(rig, "two")];
   rig.runtime.store.write((sql) => sql.run("UPDATE snapshots SET state = 'running' WHERE checkpointId = ?", running));
@@ -105,7 +105,7 @@ it("[GS20] what is not taken within a minute is given up with its reason, never 
   }
 });
 
-it("[GS20] a snapshot that fails keeps its reason; one that is stopped waits again", async () => {
+it("a snapshot that fails keeps its reason; one that is stopped waits again", async () => {
   const rig = aRig();
   const id = save(rig, "one");
   await takePending(rig.runtime, ["s1"], AbortSignal.abort());
@@ -116,7 +116,7 @@ it("[GS20] a snapshot that fails keeps its reason; one that is stopped waits aga
   expect(rowOf(rig, id)?.reason).toBeTruthy();
 });
 
-it("[GS21] before a risky tool its hook takes the files, and the timer of the MCP process does not", async () => {
+it("before a risky tool its hook takes the files, and the timer of the MCP process does not", async () => {
   const rig = aRig();
   const id = save(rig, "rm -rf build", "before_tool");
   await takePending(rig.runtime, ["s1"], rig.never);
@@ -125,7 +125,7 @@ it("[GS21] before a risky tool its hook takes the files, and the timer of the MC
   expect(rowOf(rig, id)?.state).toBe("done");
 });
 
-it("[GS21] when the hook could not, the files are taken later all the same @night", async () => {
+it("when the hook could not, the files are taken later all the same @night", async () => {
   const rig = aRig();
   const id = save(rig, "rm -rf build", "before_tool");
   rig.clock.now += 13_000;
@@ -135,7 +135,7 @@ it("[GS21] when the hook could not, the files are taken later all the same @nigh
   expect(rowOf(rig, id)?.state).toBe("done");
 });
 
-it("[GS22] files of a checkpoint that was deleted meanwhile are dropped @night", async () => {
+it("files of a checkpoint that was deleted meanwhile are dropped @night", async () => {
   const rig = aRig();
   const id = save(rig, "one");
   const taking = takePending(rig.runtime, ["s1"], rig.never);
@@ -149,7 +149,7 @@ it("[GS22] files of a checkpoint that was deleted meanwhile are dropped @night",
   expect(existsSync(row?.repository ?? "")).toBe(false);
 });
 
-it("[CP206] files of a turn that were not saved before its tool ran are never saved later", async () => {
+it("files of a turn that were not saved before its tool ran are never saved later", async () => {
   const rig = aRig();
   const first = save(rig, "go on", "turn");
   const again = save(rig, "go on", "turn");

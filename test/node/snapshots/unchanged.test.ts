@@ -62,7 +62,7 @@ async function pastTheTick(folder: string): Promise<void> {
   } while (statSync(probe).ctimeMs <= ctimeMs + 40);
 }
 
-it("[GS95] a checkpoint of an unchanged project gets the newest snapshot without git, and owns it", async () => {
+it("a checkpoint of an unchanged project gets the newest snapshot without git, and owns it", async () => {
   const { from, first, again } = await aSeenProject();
   const env = { ...HOST.env, PATH: "/nonexistent" };
   expect(await again()).toEqual(first);
@@ -75,7 +75,7 @@ it("[GS95] a checkpoint of an unchanged project gets the newest snapshot without
   expect(git(from.project, "status", "--porcelain")).toBe("?? .env\n?? new.txt\n");
 });
 
-it("[GS95] any change of a file, a setting, a branch or what is ignored needs git", async () => {
+it("any change of a file, a setting, a branch or what is ignored needs git", async () => {
   const { from, first, again } = await aSeenProject();
   const { project } = from;
   const at = (path: string): string => join(project, path);
@@ -113,7 +113,7 @@ it("[GS95] any change of a file, a setting, a branch or what is ignored needs gi
   expect(first.files).toBe(4);
 });
 
-it("[GS95] other limits, another environment and another project of the same repository need git", async () => {
+it("other limits, another environment and another project of the same repository need git", async () => {
   const { from, again } = await aSeenProject();
   expect(await again({ limits: { ...LIMITS, maxFileBytes: 3 } })).toBeNull();
   expect(await again({ env: { ...HOST.env, XDG_CONFIG_HOME: "/other" } })).toBeNull();
@@ -122,13 +122,13 @@ it("[GS95] other limits, another environment and another project of the same rep
   expect(await again()).not.toBeNull();
 });
 
-it("[GS95] what is lost in SHIM's repository is added by git", async () => {
+it("what is lost in SHIM's repository is added by git", async () => {
   const { first, again } = await aSeenProject();
   rmSync(join(first.repository, "objects/pack"), { recursive: true });
   expect(await again()).toBeNull();
 });
 
-it("[GS95] a file that changes while git looks is not taken for one of the snapshot", async () => {
+it("a file that changes while git looks is not taken for one of the snapshot", async () => {
   const from = makeProject(files);
   await pastTheTick(from.project);
   const edit = `case "$*" in *write-tree*) echo edited > ${join(from.project, "a.txt")};; esac; exec $GIT "$@"`;
@@ -137,7 +137,7 @@ it("[GS95] a file that changes while git looks is not taken for one of the snaps
   expect(await takeUnchanged(inputOf(from, { env: withGit(from, edit) }), "small")).toBeNull();
 });
 
-it("[GS95] it waits for who works on the repository, and stops when the caller says so", async () => {
+it("it waits for who works on the repository, and stops when the caller says so", async () => {
   const { first, again } = await aSeenProject();
   writeFileSync(
     `${first.repository}.lock`,
@@ -157,7 +157,7 @@ it("[GS95] it waits for who works on the repository, and stops when the caller s
   expect(existsSync(join(first.repository, "refs/shim/cp2"))).toBe(false);
 });
 
-it("[GS95] a folder outside git, until a repository is made around it", async () => {
+it("a folder outside git, until a repository is made around it", async () => {
   const from = makeProject();
   const project = join(from.root, "plain");
   mkdirSync(project);
@@ -172,7 +172,7 @@ it("[GS95] a folder outside git, until a repository is made around it", async ()
   expect(await takeUnchanged(inputOf(plain), "small")).toBeNull();
 });
 
-it("[GS95] more files are scanned beside the host @night", async () => {
+it("more files are scanned beside the host @night", async () => {
   const many = Object.fromEntries(Array.from({ length: 5_001 }, (_, n) => [`f${n % 50}/${n}.txt`, ""]));
   const from = makeProject();
   write(from.project, many);

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { decode, encode } from "#src/store/checkpoint-body.ts";
 
-it("[CP3] a body of any size is a zstd frame that gives the state back; a changed byte never gives another state", () => {
+it("a body of any size is a zstd frame that gives the state back; a changed byte never gives another state", () => {
   const state = fc.record({ text: fc.string({ unit: "grapheme" }), length: fc.nat(9_000) });
   fc.assert(
     fc.property(state, fc.nat(), ({ text, length }, at) => {

@@ -4,7 +4,7 @@ import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { migrations } from "#src/store/schema.ts";
 import { T0, tempStore } from "#harness/store/temp-store.ts";
 
-it("[ST21] a list of migrations with a gap or another order is refused", () => {
+it("a list of migrations with a gap or another order is refused", () => {
   const { store } = tempStore(openBetterSqlite3);
   const gap = [...migrations, { id: migrations.length + 2, name: "gap", statements: [] }];
   expect(() => store.write((sql) => migrate(sql, T0, gap))).toThrow(
@@ -12,7 +12,7 @@ it("[ST21] a list of migrations with a gap or another order is refused", () => {
   );
 });
 
-it("[ST21] what was applied is not applied again, and is recorded with its time", () => {
+it("what was applied is not applied again, and is recorded with its time", () => {
   const { store } = tempStore(openBetterSqlite3);
   const answer = store.write((sql) => [
     migrate(sql, T0 + 1, migrations),
@@ -26,7 +26,7 @@ it("[ST21] what was applied is not applied again, and is recorded with its time"
   ]);
 });
 
-it("[ST21] every migration can be undone as a whole: none has statements that end a transaction", () => {
+it("every migration can be undone as a whole: none has statements that end a transaction", () => {
   const statements = migrations.flatMap((step) => step.statements);
   expect(statements.filter((statement) => /^\s*(COMMIT|END|BEGIN|ROLLBACK|VACUUM|PRAGMA)/i.test(statement))).toEqual(
     [],

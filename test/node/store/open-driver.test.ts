@@ -19,12 +19,12 @@ function run(flags: string[], code: string): { stdout: string; stderr: string } 
 const SHOW =
   "const { driver, fallbackReason } = await loadDriver(); process.stdout.write(JSON.stringify({ driver, fallbackReason }));";
 
-it("[ST8] better-sqlite3 is taken where it loads", async () => {
+it("better-sqlite3 is taken where it loads", async () => {
   expect(await loadDriver()).toMatchObject({ driver: "better-sqlite3", fallbackReason: null });
   expect(await loadDriver("node:sqlite")).toMatchObject({ driver: "node:sqlite", fallbackReason: null });
 });
 
-it("[ST8] [IP13] where no binary may be loaded node:sqlite is taken, with the reason, and nothing else on stdout", () => {
+it("where no binary may be loaded node:sqlite is taken, with the reason, and nothing else on stdout", () => {
   const { stdout } = run(["--no-addons"], SHOW);
   expect(JSON.parse(stdout)).toEqual({
     driver: "node:sqlite",
@@ -32,7 +32,7 @@ it("[ST8] [IP13] where no binary may be loaded node:sqlite is taken, with the re
   });
 });
 
-it("[ST8] an SQLite that may not be used at all is an error that says what to do", () => {
+it("an SQLite that may not be used at all is an error that says what to do", () => {
   const show = `await loadDriver().catch((error) => process.stdout.write(JSON.stringify({ code: error.code, message: error.message })));`;
   const { stdout } = run(["--no-addons", "--no-experimental-sqlite"], show);
   const error = JSON.parse(stdout) as { code: string; message: string };
@@ -40,7 +40,7 @@ it("[ST8] an SQLite that may not be used at all is an error that says what to do
   expect(error.message).toMatch(/nothing can be saved .*better-sqlite3.*node:sqlite.*Node 22\.16 or newer/);
 });
 
-it("[ST9] a process uses one SQLite build only", () => {
+it("a process uses one SQLite build only", () => {
   claimDriver("node:sqlite");
   claimDriver("node:sqlite");
   expect(() => claimDriver("better-sqlite3")).toThrow(/already uses node:sqlite/);

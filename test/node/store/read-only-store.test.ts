@@ -58,7 +58,7 @@ function afterUpdate({ paths, runtime }: CliHome, driver = openBetterSqlite3): S
   return new Store({ ...options, migrations: [...migrations, ...added] });
 }
 
-it("[ST1] after an update each command that reads has what was stored before, also where nothing can be written @night", async () => {
+it("after an update each command that reads has what was stored before, also where nothing can be written @night", async () => {
   const home = aCliHome();
   seed(home);
   for (const argv of readingCommands) {
@@ -76,7 +76,7 @@ it("[ST1] after an update each command that reads has what was stored before, al
   expect(readdirSync(home.paths.backups)).not.toEqual([]);
 });
 
-it("[ST91] on a read-only disk everything that is stored can be read, with its newest rows, and nothing is left behind", async () => {
+it("on a read-only disk everything that is stored can be read, with its newest rows, and nothing is left behind", async () => {
   const home = aCliHome();
   seed(home);
   const { runtime, paths } = home;
@@ -99,7 +99,7 @@ it("[ST91] on a read-only disk everything that is stored can be read, with its n
   expect(readdirSync(tmpdir()).filter((name) => /^shim-\w{6}$/.test(name))).toEqual(before);
 });
 
-it("[ST99] a process that only reads has the newest commit of the host, and writes nothing", () => {
+it("a process that only reads has the newest commit of the host, and writes nothing", () => {
   const { store, paths } = tempStore(openBetterSqlite3);
   const reader = new Store({ path: paths.database, driver: openBetterSqlite3, now: () => T0, isReadOnly: true });
   const names = (): unknown[] => reader.read((sql) => rows.column(sql, "SELECT id FROM sessions ORDER BY id"), []);
@@ -115,7 +115,7 @@ it("[ST99] a process that only reads has the newest commit of the host, and writ
   reader.close();
 });
 
-it("[ST99] what must be migrated or repaired first is left to the host, which does the read", async () => {
+it("what must be migrated or repaired first is left to the host, which does the read", async () => {
   const home = aCliHome();
   seed(home);
   const { runtime, paths } = home;
@@ -148,7 +148,7 @@ it("[ST99] what must be migrated or repaired first is left to the host, which do
   newer.close();
 });
 
-it("[ST90] a store that is a link to a disk that is not there is refused, and not begun anew", () => {
+it("a store that is a link to a disk that is not there is refused, and not begun anew", () => {
   const paths = tempHome();
   mkdirSync(dirname(paths.database), { recursive: true });
   symlinkSync("/nonexistent/disk/shim.db", paths.database);
@@ -160,7 +160,7 @@ it("[ST90] a store that is a link to a disk that is not there is refused, and no
   expect(existsSync("/nonexistent")).toBe(false);
 });
 
-it("[ST90] a link in a circle is a clear error", () => {
+it("a link in a circle is a clear error", () => {
   const paths = tempHome();
   mkdirSync(dirname(paths.database), { recursive: true });
   execFileSync("ln", ["-s", paths.database, paths.database]);
@@ -170,7 +170,7 @@ it("[ST90] a link in a circle is a clear error", () => {
 
 const DAY = 86_400_000;
 
-it("[ST12] the first backup is due minutes after the first checkpoint, the next ones each after twice as long", async () => {
+it("the first backup is due minutes after the first checkpoint, the next ones each after twice as long", async () => {
   const { store, paths } = tempStore(openBetterSqlite3);
   store.write((sql) => rows.addSession(sql));
   await backUp(store, T0 - 1, 9);

@@ -31,7 +31,7 @@ function nameOf(n: number): string {
   return `${String(n).padStart(15, "0")}-000001-1.json`;
 }
 
-it("[ST30] each entry waits in a private file of its own", () => {
+it("each entry waits in a private file of its own", () => {
   const folder = tempHome().spool;
   append(folder, { at: T0, text: "ä" });
   append(folder, { at: T0 });
@@ -42,21 +42,21 @@ it("[ST30] each entry waits in a private file of its own", () => {
   expect(drained(folder)).toEqual([{ at: T0, text: "ä" }, { at: T0 }]);
 });
 
-it("[ST30] a full spool refuses with a clear error and keeps what it has", () => {
+it("a full spool refuses with a clear error and keeps what it has", () => {
   const folder = tempHome().spool;
   append(folder, { at: T0 }, 30);
   expect(() => append(folder, { at: T0 + 1 }, 30)).toThrow(/could store.*shim doctor.*not kept/);
   expect(drained(folder)).toEqual([{ at: T0 }]);
 });
 
-it("[ST30] a spool that cannot be written is a clear error", () => {
+it("a spool that cannot be written is a clear error", () => {
   const { spool: folder } = tempHome();
   mkdirSync(join(folder, ".."), { recursive: true });
   writeFileSync(folder, "a file");
   expect(() => append(folder, { at: T0 })).toThrow(/cannot be opened/);
 });
 
-it("[ST31] entries are applied in the order of time, then their files are gone", () => {
+it("entries are applied in the order of time, then their files are gone", () => {
   const folder = tempHome().spool;
   for (const n of [2, 1, 3]) append(folder, { at: T0 + n });
   expect(drained(folder).map(({ at }) => at - T0)).toEqual([1, 2, 3]);
@@ -65,7 +65,7 @@ it("[ST31] entries are applied in the order of time, then their files are gone",
   expect(drained(join(folder, "none"))).toEqual([]);
 });
 
-it("[ST31] an entry whose writer died before it was whole is none", () => {
+it("an entry whose writer died before it was whole is none", () => {
   const folder = tempHome().spool;
   append(folder, { at: T0 });
   writeFileSync(join(folder, `.${nameOf(T0)}.shim-1.tmp`), '{"at":17000,"text":"to');
@@ -82,7 +82,7 @@ function dieAt(folder: string, at: number): void {
   expect(signal).toBe("SIGKILL");
 }
 
-it("[ST31] an entry with which two processes have died is set aside and named; what is before and behind it is applied", async () => {
+it("an entry with which two processes have died is set aside and named; what is before and behind it is applied", async () => {
   const home = aCliHome();
   const folder = home.paths.spool;
   for (const n of [1, 2, 3]) append(folder, { at: T0 + n });
@@ -96,7 +96,7 @@ it("[ST31] an entry with which two processes have died is set aside and named; w
   expect(readdirSync(folder)).toEqual([]);
 });
 
-it("[ST31] an entry that cannot be applied stays, with all behind it, and nothing that is written meanwhile is lost", () => {
+it("an entry that cannot be applied stays, with all behind it, and nothing that is written meanwhile is lost", () => {
   const folder = tempHome().spool;
   append(folder, { at: T0 });
   append(folder, { at: T0 + 1 });
@@ -112,7 +112,7 @@ it("[ST31] an entry that cannot be applied stays, with all behind it, and nothin
   expect(readdirSync(folder)).toEqual([]);
 });
 
-it("[ST31] several processes write and drain at once: every acknowledged entry is applied @night", () => {
+it("several processes write and drain at once: every acknowledged entry is applied @night", () => {
   const folder = tempHome().spool;
   const script = join(import.meta.dirname, "../../harness/store/spool-child.ts");
   const children = [0, 1, 2, 3].map((n) => `"${process.execPath}" "${script}" "${folder}" ${n} &`);
@@ -125,7 +125,7 @@ it("[ST31] several processes write and drain at once: every acknowledged entry i
   expect(written.filter((id) => !applied.has(id))).toEqual([]);
 });
 
-it("[ST32] entries of what is forgotten are removed, others stay", () => {
+it("entries of what is forgotten are removed, others stay", () => {
   const folder = tempHome().spool;
   append(folder, { at: T0, session: "a" });
   append(folder, { at: T0 + 1, session: "b" });
@@ -137,7 +137,7 @@ it("[ST32] entries of what is forgotten are removed, others stay", () => {
   expect(drained(folder)).toEqual([{ at: T0 + 1, session: "b" }]);
 });
 
-it("[ST31] a long queue is applied in portions, the oldest first", () => {
+it("a long queue is applied in portions, the oldest first", () => {
   const folder = tempHome().spool;
   for (let n = 0; n < 20; n++) append(folder, { at: T0 + n });
   const seen: number[] = [];
@@ -161,7 +161,7 @@ function litter(folder: string): string[] {
   return readdirSync(folder).toSorted();
 }
 
-it("[ST33] what cannot be read is passed over and named; all else of the spool is applied", () => {
+it("what cannot be read is passed over and named; all else of the spool is applied", () => {
   const folder = tempHome().spool;
   const names = litter(folder);
   append(folder, { at: T0 });
@@ -174,7 +174,7 @@ it("[ST33] what cannot be read is passed over and named; all else of the spool i
   expect(unreadable.map(({ name }) => name).toSorted()).toEqual(names);
 });
 
-it("[ST33] a spool that is a file, a link to nothing or in a file is no spool: nothing waits there, and it is named", () => {
+it("a spool that is a file, a link to nothing or in a file is no spool: nothing waits there, and it is named", () => {
   for (const make of [
     (path: string) => writeFileSync(path, "a file"),
     (path: string) => symlinkSync("/nonexistent/disk", path),
@@ -189,7 +189,7 @@ it("[ST33] a spool that is a file, a link to nothing or in a file is no spool: n
   expect(survey(tempHome().spool)).toEqual({ waiting: [], unreadable: [] });
 });
 
-it("[ST33] a file or a folder of another user holds nothing up", () => {
+it("a file or a folder of another user holds nothing up", () => {
   const folder = tempHome().spool;
   append(folder, { at: T0 });
   const foreign = join(folder, nameOf(77));
@@ -214,7 +214,7 @@ it("[ST33] a file or a folder of another user holds nothing up", () => {
   expect([child.stderr, JSON.parse(child.stdout)]).toEqual(["", seen]);
 });
 
-it("[ST33] [HO8] beside what cannot be read hooks save as ever, and a start reports what died", () => {
+it("beside what cannot be read hooks save as ever, and a start reports what died", () => {
   const runtime = tempRuntime();
   const names = litter(runtime.paths.spool);
   const claude = new Claude(runtime, { cwd: aProject() });
@@ -227,7 +227,7 @@ it("[ST33] [HO8] beside what cannot be read hooks save as ever, and a start repo
   expect(next.start()).toContain("fix the parser");
 });
 
-it("[ST33] [HO8] where the spool is a file, events go into the store", () => {
+it("where the spool is a file, events go into the store", () => {
   const runtime = tempRuntime();
   mkdirSync(runtime.paths.home, { recursive: true });
   writeFileSync(runtime.paths.spool, "");
@@ -237,7 +237,7 @@ it("[ST33] [HO8] where the spool is a file, events go into the store", () => {
   expect(runtime.logged.filter((line) => line.includes("lost"))).toEqual([]);
 });
 
-it("[ST32] [ST33] forgetting says which file of the spool it could not read, once it has done all others", () => {
+it("forgetting says which file of the spool it could not read, once it has done all others", () => {
   const folder = tempHome().spool;
   append(folder, { at: T0, session: "a" });
   litter(folder);
@@ -245,7 +245,7 @@ it("[ST32] [ST33] forgetting says which file of the spool it could not read, onc
   expect(drained(folder)).toEqual([]);
 });
 
-it("[CL130] doctor names what the spool passes over, with what to do", async () => {
+it("doctor names what the spool passes over, with what to do", async () => {
   const home = aCliHome();
   litter(home.paths.spool);
   const { out } = await home.shim("doctor");

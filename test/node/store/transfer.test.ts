@@ -10,7 +10,7 @@ import { aState } from "#harness/machine/work-states.ts";
 
 const TABLES = ["sessions", "journal", "checkpoints", "signals", "crashes", "recoveries"];
 
-it("[ST70] an export is one header and one JSON record a line, with nothing of this machine's processes", () => {
+it("an export is one header and one JSON record a line, with nothing of this machine's processes", () => {
   const { store } = filled();
   const lines = exported(store).map((line) => JSON.parse(line) as Record<string, unknown>);
   expect(lines[0]).toEqual({ type: "header", format: "shim-export", version: 1, exportedAt: T0 + 5 });
@@ -20,7 +20,7 @@ it("[ST70] an export is one header and one JSON record a line, with nothing of t
   expect(JSON.stringify(lines)).not.toContain("owner");
 });
 
-it("[ST70] every column of a session but its machine and process is exported", () => {
+it("every column of a session but its machine and process is exported", () => {
   const { store } = filled();
   const columns = store.read((sql) => column(sql, "SELECT name FROM pragma_table_info('sessions')"), []).map(String);
   const session = JSON.parse(exported(store)[1] ?? "") as object;
@@ -30,7 +30,7 @@ it("[ST70] every column of a session but its machine and process is exported", (
   expect([...Object.keys(session), ...processes, ...marks].sort()).toEqual([...columns, "type"].sort());
 });
 
-it("[ST70] an export may be of one session, one project, or what was seen since", () => {
+it("an export may be of one session, one project, or what was seen since", () => {
   const { store } = filled();
   const sessions = (filter: ExportFilter): unknown[] =>
     exported(store, filter)
@@ -43,7 +43,7 @@ it("[ST70] an export may be of one session, one project, or what was seen since"
   expect(sessions({ project: "/p", since: T0 + 1 })).toEqual([]);
 });
 
-it("[ST70] a large store is read in portions", () => {
+it("a large store is read in portions", () => {
   const { store } = tempStore(openBetterSqlite3);
   store.write((sql) => {
     for (let n = 0; n < 250; n++) addSession(sql, { id: `s${n}` });
@@ -52,7 +52,7 @@ it("[ST70] a large store is read in portions", () => {
   expect(exported(store)).toHaveLength(501);
 });
 
-it("[ST71] what is exported is restored whole in another store, and a second time adds nothing", () => {
+it("what is exported is restored whole in another store, and a second time adds nothing", () => {
   const { store } = filled();
   const other = tempStore(openBetterSqlite3).store;
   expect(imported(other, exported(store))).toEqual({ added: 11, skipped: 0, refused: [] });
@@ -63,7 +63,7 @@ it("[ST71] what is exported is restored whole in another store, and a second tim
   expect(imported(store, exported(store))).toEqual({ added: 0, skipped: 11, refused: [] });
 });
 
-it("[ST71] places in the journal are those of the new store", () => {
+it("places in the journal are those of the new store", () => {
   const { store } = filled();
   const other = tempStore(openBetterSqlite3).store;
   other.write((sql) => {
@@ -78,7 +78,7 @@ it("[ST71] places in the journal are those of the new store", () => {
   expect(other.read((sql) => column(sql, "SELECT seq FROM journal WHERE key = 'after'"), [])).toEqual([13]);
 });
 
-it("[ST71] a newer state of a known session is added, an older one that was pruned here is not", () => {
+it("a newer state of a known session is added, an older one that was pruned here is not", () => {
   const { store } = filled();
   const early = exported(store, { session: "one" });
   store.write((sql) => sql.run("DELETE FROM checkpoints WHERE id = 'cp1'"));
@@ -87,7 +87,7 @@ it("[ST71] a newer state of a known session is added, an older one that was prun
   expect(imported(store, early)).toMatchObject({ added: 2 });
 });
 
-it("[ST72] one bad line, and nothing is added; each is named with its number", () => {
+it("one bad line, and nothing is added; each is named with its number", () => {
   const { store } = filled();
   const good = exported(store);
   const [header = "", session = "", journal = ""] = good;
@@ -119,13 +119,13 @@ it("[ST72] one bad line, and nothing is added; each is named with its number", (
   expect(imported(other, [...good, "", " "])).toMatchObject({ added: 11, refused: [] });
 });
 
-it("[ST72] a file full of rubbish is given up after a few reasons", () => {
+it("a file full of rubbish is given up after a few reasons", () => {
   const { store } = filled();
   const lines = [...exported(store), ...Array.from({ length: 1_000 }, () => "rubbish")];
   expect(imported(store, lines).refused).toHaveLength(20);
 });
 
-it("[ST72] an import that is interrupted adds nothing", () => {
+it("an import that is interrupted adds nothing", () => {
   const { store } = filled();
   const other = tempStore(openBetterSqlite3).store;
   function* interrupted(): Generator<string> {
@@ -136,7 +136,7 @@ it("[ST72] an import that is interrupted adds nothing", () => {
   expect(contents(other).flat()).toEqual([]);
 });
 
-it("[ST72] no input makes an import throw or leave a part of it @night", () => {
+it("no input makes an import throw or leave a part of it @night", () => {
   const { store } = filled();
   const good = exported(store);
   const other = tempStore(openBetterSqlite3).store;

@@ -34,7 +34,7 @@ async function run(most: number, stop = new AbortController()): Promise<ReplayRu
   return runs;
 }
 
-it("[WP14] a bulk replay goes in batches and reports each", async () => {
+it("a bulk replay goes in batches and reports each", async () => {
   const asked = replaying({ dead: 60 });
   expect((await run(60)).map(({ done, isOver }) => [done, isOver])).toEqual([
     [25, false],
@@ -49,13 +49,13 @@ it("[WP14] a bulk replay goes in batches and reports each", async () => {
   ]);
 });
 
-it("[WP14] tasks that die again at once are not replayed beyond the number that was previewed", async () => {
+it("tasks that die again at once are not replayed beyond the number that was previewed", async () => {
   const asked = replaying({ dead: Number.MAX_SAFE_INTEGER });
   expect((await run(30)).at(-1)).toEqual({ done: 30, isOver: true, trouble: null });
   expect(asked).toHaveLength(2);
 });
 
-it("[WP14] a stop ends it after the batch under way, and none left ends it early", async () => {
+it("a stop ends it after the batch under way, and none left ends it early", async () => {
   const stop = new AbortController();
   const asked = replaying({ dead: 1_000 });
   const runs: ReplayRun[] = [];
@@ -70,7 +70,7 @@ it("[WP14] a stop ends it after the batch under way, and none left ends it early
   expect((await run(500)).at(-1)).toMatchObject({ done: 3, isOver: true });
 });
 
-it("[WP14] a refusal ends it with its reason, and what was replayed by then", async () => {
+it("a refusal ends it with its reason, and what was replayed by then", async () => {
   let calls = 0;
   answering(() =>
     (calls += 1) === 1
@@ -80,7 +80,7 @@ it("[WP14] a refusal ends it with its reason, and what was replayed by then", as
   expect((await run(100)).at(-1)).toEqual({ done: 25, isOver: true, trouble: "too many tasks" });
 });
 
-it("[WP14] the preview reads on over pages that hold no match", async () => {
+it("the preview reads on over pages that hold no match", async () => {
   const pages = [
     { tasks: [], cursor: "2000" },
     { tasks: [{ task: 2_001, reason: "failed" }], cursor: "4000" },
@@ -92,7 +92,7 @@ it("[WP14] the preview reads on over pages that hold no match", async () => {
   expect(asked.map(({ input }) => input["cursor"])).toEqual([undefined, "2000", "4000"]);
 });
 
-it("[WP5] a page whose sign-in has ended shows how to sign in", async () => {
+it("a page whose sign-in has ended shows how to sign in", async () => {
   answering(() => refused("unauthenticated", "this page is not signed in"));
   expect(await findTasks({}, 1)).toMatchObject({ ok: false });
   expect(backend.value).toBe(null);

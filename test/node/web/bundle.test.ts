@@ -21,13 +21,13 @@ function firstScripts(): string[] {
   return found;
 }
 
-it("[WP10] the first load is at most 25 kB, compressed as a server compresses", () => {
+it("the first load is at most 25 kB, compressed as a server compresses", () => {
   const style = names.filter((name) => name.endsWith(".css"));
   const bytes = ["index.html", ...firstScripts(), ...style, "icon.svg"].map((name) => gzipSync(read(name)).length);
   expect(bytes.reduce((sum, one) => sum + one)).toBeLessThanOrEqual(25_000);
 });
 
-it("[WP10] scripts and style are files named by their content, all needed at first are asked for at once, nothing is inline", () => {
+it("scripts and style are files named by their content, all needed at first are asked for at once, nothing is inline", () => {
   const named = names.filter((name) => !["_headers", "icon.svg", "index.html"].includes(name));
   expect(named.filter((name) => !/^app-(?:[a-z-]+-)?[A-Z0-9]{8}\.(?:js|css)$/.test(name))).toEqual([]);
   for (const name of firstScripts()) expect(html).toContain(`"/${name}"`);
@@ -35,7 +35,7 @@ it("[WP10] scripts and style are files named by their content, all needed at fir
   expect(html).not.toMatch(/<style|style=|\son[a-z]+=|<script(?![^>]* src=)|javascript:/);
 });
 
-it("[WP10] the bundle names no other host, and has none of the ways to make code or markup of text", () => {
+it("the bundle names no other host, and has none of the ways to make code or markup of text", () => {
   for (const name of names.filter((one) => one !== "_headers")) {
     const hosts = read(name).match(/(?:https?:)?\/\/[a-z][\w.-]*\.[a-z]+[^\s"'`)]*/g) ?? [];
     // Names of the standards for SVG and MathML, which are never fetched.
@@ -55,7 +55,7 @@ function valueImports(source: string): string[] {
     .filter((one) => !one.startsWith("import type "));
 }
 
-it("[WP6] no source of the page renders a text as markup, and of the contract it imports types and what is pure", () => {
+it("no source of the page renders a text as markup, and of the contract it imports types and what is pure", () => {
   const sources = globSync("src/web/**/*.{ts,tsx}", { cwd: root });
   expect(sources.length).toBeGreaterThan(10);
   for (const path of sources) {
@@ -72,7 +72,7 @@ it("[WP6] no source of the page renders a text as markup, and of the contract it
   }
 });
 
-it("[WP10] the page is small: fewer than 2,500 lines of code", () => {
+it("the page is small: fewer than 2,500 lines of code", () => {
   const files = globSync("src/web/**/*.{ts,tsx,css,html}", { cwd: root });
   const lines = files.flatMap((path) => readFileSync(join(root, path), "utf8").split("\n"));
   expect(lines.filter((line) => !/^\s*(?:$|\/\/|\/?\*)/.test(line)).length).toBeLessThan(2_500);

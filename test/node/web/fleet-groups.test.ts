@@ -29,7 +29,7 @@ function aRow(more: Partial<FleetRow> = {}): FleetRow {
   };
 }
 
-it("[WP13] what needs the user comes first; within a group the longest wait, then the highest risk, then the newest", () => {
+it("what needs the user comes first; within a group the longest wait, then the highest risk, then the newest", () => {
   const rows = [
     aRow({ id: "idle" }),
     aRow({ id: "works", state: "works" }),
@@ -52,7 +52,7 @@ it("[WP13] what needs the user comes first; within a group the longest wait, the
   ]);
 });
 
-it("[WP19] a chat that the coordinator calls recoverable has died, with the command that continues it", () => {
+it("a chat that the coordinator calls recoverable has died, with the command that continues it", () => {
   const chat = {
     chat: "c1",
     session: "s1",
@@ -74,7 +74,7 @@ it("[WP19] a chat that the coordinator calls recoverable has died, with the comm
   ]);
 });
 
-it("[WP13] the search keeps the chats that have all of its words, in any field and case", () => {
+it("the search keeps the chats that have all of its words, in any field and case", () => {
   const rows = [
     aRow({ id: "a", title: "Fix the Parser", project: "/home/ann/shop" }),
     aRow({ id: "b", title: "Docs" }),

@@ -30,7 +30,7 @@ class FeedRig {
   }
 }
 
-it("[WP9] changes within a second are one line, and different ones are all", () => {
+it("changes within a second are one line, and different ones are all", () => {
   const rig = new FeedRig();
   const { lines } = rig.open();
   rig.feed.changed("team");
@@ -44,7 +44,7 @@ it("[WP9] changes within a second are one line, and different ones are all", () 
   expect(lines.at(-1)).toBe('{"changed":"sessions"}');
 });
 
-it("[WP9] nothing is done while no page is open; a closed page is forgotten, an open one is felt for", () => {
+it("nothing is done while no page is open; a closed page is forgotten, an open one is felt for", () => {
   const rig = new FeedRig();
   rig.feed.changed("team");
   expect(rig.timers).toEqual([]);
@@ -61,7 +61,7 @@ it("[WP9] nothing is done while no page is open; a closed page is forgotten, an 
   expect(rig.feed.size).toBe(0);
 });
 
-it("[WP9] after costly reads the pages hear of nothing for eighty times as long, at most ten seconds, and then of all of it", () => {
+it("after costly reads the pages hear of nothing for eighty times as long, at most ten seconds, and then of all of it", () => {
   const rig = new FeedRig();
   const { lines } = rig.open();
   rig.feed.changed("team");

@@ -3,14 +3,14 @@ import { age } from "#src/contract/age.ts";
 import * as format from "#src/web/format.ts";
 import { layOut, type PlanTask } from "#src/web/plan-layout.ts";
 
-it("[WP6] characters that hide or reorder text are shown as a mark; lines and ordinary text stay", () => {
+it("characters that hide or reorder text are shown as a mark; lines and ordinary text stay", () => {
   expect(format.plain("abc\u202Etxt.exe\u2066\u200B")).toBe("abc�txt.exe��");
   expect(format.plain("a\u001B[31mb\u0000\u007F")).toBe("a [31mb  ");
   expect(format.plain("tag \u{E0041}")).toBe("tag �");
   expect(format.plain("line\n\tnext <b>äöü 中文 🙂</b>")).toBe("line\n\tnext <b>äöü 中文 🙂</b>");
 });
 
-it("[WP6] figures are short, in words a person uses", () => {
+it("figures are short, in words a person uses", () => {
   expect([0, -5, 119_999, 120_000, 7_200_000, 172_800_000].map(age)).toEqual([
     "0 s",
     "0 s",
@@ -30,7 +30,7 @@ function aTask(task: number, dependsOn: number[] = []): PlanTask {
   return { task, parent: null, ref: null, type: "part", state: "queued", dependsOn };
 }
 
-it("[WP13] each task of a plan is to the right of all that it depends on, whatever the numbers", () => {
+it("each task of a plan is to the right of all that it depends on, whatever the numbers", () => {
   const { nodes, edges, columns, rows } = layOut([aTask(1, [2, 3, 4]), aTask(2), aTask(3), aTask(4, [2, 99])]);
   expect(nodes.map(({ task, column, row }) => [task.task, column, row])).toEqual([
     [1, 2, 0],

@@ -68,7 +68,7 @@ export class Copy {
     this.#apply(waiting.filter(({ revision }) => revision > this.revision));
   }
 
-  /** [EC15] Each change once and in order. */
+  /** Each change once and in order. */
   #take(changes: readonly Change[]): void {
     const sim: Sim = this.#client.around.sim;
     sim.count("copy changed");

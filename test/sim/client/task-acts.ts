@@ -65,7 +65,7 @@ function submit(client: Client, rng: Rng, make: (isNamed: boolean) => NewTask[])
   else client.post("tasks.submit", { tasks, by });
 }
 
-/** [TA1] Under one id until it is answered, unless a bug is planted. */
+/** Under one id until it is answered, unless a bug is planted. */
 async function send(client: Client, input: { tasks: NewTask[]; by: string }, left = 3): Promise<void> {
   const { submitsAnew } = client.around.bugs;
   const reply = await client.call("tasks.submit", input, submitsAnew ? 2_000 : undefined);

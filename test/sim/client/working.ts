@@ -43,7 +43,7 @@ export class Working {
     this.#client = client;
   }
 
-  /** [QU1] Registered: what is queued is not told to it otherwise. */
+  /** Registered: what is queued is not told to it otherwise. */
   registered(): void {
     this.isDraining = false;
     this.#freed();
@@ -100,7 +100,7 @@ export class Working {
     } else await this.#client.call("tasks.heartbeat", { task, claim });
   }
 
-  /** [QU1] Who has room again asks for itself. */
+  /** Who has room again asks for itself. */
   #freed(): void {
     if (!this.#client.around.bugs.neverAsks) this.ask();
   }
@@ -194,7 +194,7 @@ export class Working {
     if (!reply.ok) return this.#refused(hold, reply.error.code);
     if (reply.value.isOverBudget) return this.#refused(hold, "stale_claim");
     hold.isCancelled = reply.value.isCancelled;
-    // [TA17] Without news it may have written nothing for a third of the time.
+    // Without news it may have written nothing for a third of the time.
     const silenceMs = hold.claimed.heartbeatMs * (2 / 3);
     this.#prove(hold, sent, Math.min(reply.value.remainingMs, silenceMs));
   }

@@ -107,7 +107,7 @@ export class Connections implements Presence {
 
 export type IsGone = (chat: string, incarnation: number) => boolean;
 
-/** Whether a chat lives at this moment of a transaction, by the rules [CH4] and [CH5], written down a second time. */
+/** Whether a chat lives at this moment of a transaction, written down a second time. */
 export function goneIn(sim: Sim, sql: RecordingSql, presence: Presence, ttlMs: () => number): IsGone {
   return (chat, incarnation) => {
     const [row] = sql.peek<ChatRow>("SELECT * FROM chats WHERE chat = ?", chat);

@@ -1,7 +1,7 @@
 import type { Sim } from "../sim.ts";
 import type { SimHost } from "./sim-host.ts";
 
-/** [QU3] A token whose look failed comes again. */
+/** A token whose look failed comes again. */
 const failedMs = 2_000;
 const mostTries = 4;
 

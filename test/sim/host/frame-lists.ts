@@ -27,7 +27,7 @@ interface Left {
 }
 
 /**
- * Runs the first requests of a group together. [SM33] Before that they run one by one and are undone: the list must leave the same, and what
+ * Runs the first requests of a group together. Before that they run one by one and are undone: the list must leave the same, and what
  * they wrote, request by request, is what the other rules are judged by.
  * @returns null, without an effect: run the first alone
  */

@@ -149,7 +149,7 @@ export class SimHost {
     });
   }
 
-  /** @returns the commit of the request, and that of what is kept of its refusal [TA5] */
+  /** @returns the commit of the request, and that of what is kept of its refusal */
   #call(request: Request): [Commit, ...Commit[]] {
     const { name, input, actor } = request;
     const result: Reply = this.#engine.call(actor, name, this.#mangled(input), (tx, done) => {
@@ -161,7 +161,7 @@ export class SimHost {
     return facts.length === 0 ? [refused] : [refused, { request: null, result: ok(null), facts }];
   }
 
-  /** [DO52] [DO53] Requests wait only as chance has it: what the host does takes no time here. */
+  /** Requests wait only as chance has it: what the host does takes no time here. */
   #refuse({ name, actor }: Request): Refusal | null {
     const { rng } = this.#sim;
     const { overload } = this.weather;
@@ -293,7 +293,7 @@ export class SimHost {
       this.#lost.clear();
       this.#event(survives, () => this.#run((tx) => liveness.markLostConnections(tx, mostLost)));
     }
-    // [DO14] After a start watches are compared again.
+    // After a start watches are compared again.
     if (this.#isAsleep) this.onHint({ kind: "changes" });
     this.#isAsleep = false;
     this.alarm.watch();
@@ -351,7 +351,7 @@ export class SimHost {
     return every > 0 && (this.#commits += 1) % every === 0;
   }
 
-  /** [QU12] Every other dispatch fails, and leaves it to the queue. */
+  /** Every other dispatch fails, and leaves it to the queue. */
   #dispatchAtOnce(): void {
     this.#engine.dispatch(
       (tx) => {

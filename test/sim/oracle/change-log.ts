@@ -53,7 +53,7 @@ export class ChangeLog {
     if (this.#log.length > 3 * mostKept) this.#log = this.#log.slice(-2 * mostKept);
   }
 
-  /** [SV9] One follows the other, but for the first one of an epoch. */
+  /** One follows the other, but for the first one of an epoch. */
   #append(change: ChangeFact): void {
     const { newest } = this;
     const isNext = change.revision === newest + 1;
@@ -103,7 +103,7 @@ export class ChangeLog {
     }
   }
 
-  /** [SV5] Only what is old may go, and never a part of an update. */
+  /** Only what is old may go, and never a part of an update. */
   #compacted(before: number): void {
     const place = this.#after(before - 1);
     const [last, next] = [this.#log[place - 1], this.#log[place]];

@@ -22,7 +22,7 @@ export class ClaimAnswers {
     for (const claimed of claims) this.#tellsOf(claimed, asked);
   }
 
-  /** [TA12] [TA19] All that goes along with a claim. */
+  /** All that goes along with a claim. */
   #tellsOf(told: ClaimedTask, { chat, incarnation, requestId }: Asked): void {
     const sim: Sim = this.#sim;
     const known = this.#ledger.tasks.get(told.task);
@@ -67,7 +67,7 @@ export class ClaimAnswers {
     });
   }
 
-  /** [TA6] [QU5] What the chat has already under this request; or what a look has given it; null: something new. A repeat brings nothing more. */
+  /** What the chat has already under this request; or what a look has given it; null: something new. A repeat brings nothing more. */
   expected({ chat, incarnation, requestId, request }: Asked, isRepeat = false): readonly number[] | null {
     const own = this.#ledger.heldBy(chat).filter(({ held }) => held?.incarnation === incarnation);
     const live = own.filter((known) => this.#sim.hostNow < known.endsAt());
@@ -107,7 +107,7 @@ export class ClaimAnswers {
     for (const [chat, own] of byChat) this.#inTurn(own, (known) => this.#ledger.isOpen(chat, known), false);
   }
 
-  /** [TA7] Nothing that is left, and that the chat could have taken, has its turn before what it got. */
+  /** Nothing that is left, and that the chat could have taken, has its turn before what it got. */
   #inTurn(grants: readonly Grant[], isWanted: (known: KnownTask) => boolean, isOwnFirst: boolean): void {
     for (const { chat, known: got } of grants) {
       for (const left of this.#left(chat)) {
@@ -148,7 +148,6 @@ function timesOf(
   return { startInMs: held.startBy - now, remainingMs: wholeMs };
 }
 
-/** [BU5] */
 function leftOf(task: number, { tasks }: TaskLedger): number | null {
   const known = tasks.get(task);
   const limit = known?.input.budget?.tokens;
@@ -178,7 +177,7 @@ function shown({ task, input: { priority, affinity } }: KnownTask): string {
   return `task ${task} (priority ${priority}${affinity === undefined ? "" : `, for ${affinity}`})`;
 }
 
-/** [TA26] What must come of a join by rule, as JSON, written down a second time; without the words of what is missing. The simulation merges nothing. */
+/** What must come of a join by rule, as JSON, written down a second time; without the words of what is missing. The simulation merges nothing. */
 export function resultOfJoin({ needs, input }: KnownTask, get: Act["get"]): string {
   const parts = needs.flatMap((need) => get(need) ?? []);
   const done = parts.filter(({ state }) => state === "done");

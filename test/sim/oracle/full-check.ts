@@ -149,7 +149,7 @@ export class FullCheck {
     }
   }
 
-  /** [TA16] Somebody looks no later than its claim, its wait or its keep is over. */
+  /** Somebody looks no later than its claim, its wait or its keep is over. */
   #lookAtTime({ task, chat, dueAt: at, is_watched: isWatched }: WatchedTask, known: KnownTask): void {
     const end = endOfTime(known);
     this.#sim.must(end === null || (at !== null && at <= end), "due", () => `task ${task} will not be looked at`);
@@ -158,7 +158,6 @@ export class FullCheck {
     this.#sim.must(isWatched === 1, "due", () => `task ${task} of ${chat} will be looked at too late`);
   }
 
-  /** [TA12] [TA13] */
   #lookAtBlocked(known: KnownTask): void {
     const now = standing(known, (task) => this.#oracle.tasks.tasks.get(task));
     this.#sim.must(now === "blocked", "due", () => `task ${known.task} waits, and all that it waits for has ended`);

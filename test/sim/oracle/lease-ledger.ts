@@ -40,9 +40,9 @@ export class LeaseLedger {
   /** The highest token of all. */
   newest = 0;
   readonly #closed: number[] = atoms.map(() => 0);
-  /** [LE12] All tokens of the present epoch are above. */
+  /** All tokens of the present epoch are above. */
   #least = 0;
-  /** [LE19] Nothing is granted before. */
+  /** Nothing is granted before. */
   #quietUntil = 0;
   /** Whether the coordinator still has to notice that the quiet after a restore is over. */
   isQuiet: () => boolean = () => false;
@@ -86,7 +86,7 @@ export class LeaseLedger {
     return isTouched;
   }
 
-  /** [SM2] Whoever is named as a leader or a holder is the one to whom the term, or the token, was granted. */
+  /** Whoever is named as a leader or a holder is the one to whom the term, or the token, was granted. */
   #lookAtAnswer({ name, input }: Request, value: unknown): void {
     if (name.startsWith("elections.")) {
       const { leader } = value as { leader?: string | Told | null };

@@ -52,7 +52,7 @@ export class Oracle {
     this.life.committed(commit);
   }
 
-  /** [SM21] What a restored state says. What was given out after it is lost, and its numbers must not come again. */
+  /** What a restored state says. What was given out after it is lost, and its numbers must not come again. */
   keep(): PutBack {
     const { leases, changes, state, messages, life, tasks } = this;
     return all(...[leases, changes, state, messages, life, tasks.workers].map((part) => part.keep()));

@@ -71,7 +71,7 @@ export class StateModel {
       return this.#sim.must(isOnce, "requests", () => `${id} was done twice (${refused ?? "accepted"})`);
     }
     if (refused !== null) return this.#refused(wanted, refused);
-    // [RQ3] What has changed nothing is not remembered.
+    // What has changed nothing is not remembered.
     if (changes.length > 0) this.#known.add(id, true);
     this.#accepted(wanted, changes);
   }

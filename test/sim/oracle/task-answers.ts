@@ -52,7 +52,7 @@ export class TaskAnswers {
   }
 
   /**
-   * [RQ8] Whether it is answered as the first time, whatever has become of the task since. One that changed nothing then may also be carried out
+   * Whether it is answered as the first time, whatever has become of the task since. One that changed nothing then may also be carried out
    * now.
    */
   #isRepeat({ name, input, actor }: Request, result: Reply): boolean {
@@ -106,7 +106,7 @@ export class TaskAnswers {
     return { known, isHeld, isRepeat: !isHeld && isOwn && ended.end === endings[name] };
   }
 
-  /** [TA5] [TA6] Accepted is what comes of the present claim, and a repeat of its end. */
+  /** Accepted is what comes of the present claim, and a repeat of its end. */
   #judged(
     name: string,
     { task, claim, self }: ClaimedTaskReference,
@@ -135,7 +135,6 @@ export class TaskAnswers {
     this.#sim.must(state === became, "task", () => `task ${known.task} became ${became}, not ${state}`);
   }
 
-  /** [TA17] */
   #beat(
     known: KnownTask,
     { progress, checkpoint }: CheckedInputOf<"tasks.heartbeat">,
@@ -154,7 +153,6 @@ export class TaskAnswers {
     if (checkpoint !== undefined) this.#lookAtStep(known.task, held, stepOf(checkpoint));
   }
 
-  /** [SM18] */
   #lookAtStep(task: number, { chat, fromStep }: HeldClaim, step: number): void {
     if (step <= fromStep) this.#sim.fail("task", `${chat} went from step ${fromStep} to ${step} of task ${task}`);
   }
@@ -203,7 +201,7 @@ export class TaskAnswers {
     this.#sim.must(want === is, "task", () => `task ${told.task} is ${want}, and was told as ${is}`);
   }
 
-  /** [TA24] How each attempt ended, the newest first, and what came of it afterwards. The coordinator's own are no claims. */
+  /** How each attempt ended, the newest first, and what came of it afterwards. The coordinator's own are no claims. */
   #remembered({ task, ends, input }: KnownTask, { attempts }: OutputOf<"tasks.history">): void {
     if (input.joinRule !== undefined) return;
     const expected = [...ends]
@@ -214,7 +212,6 @@ export class TaskAnswers {
     if (!isRight) this.#sim.fail("task", `attempts of ${task}: ${told.join()}, not ${expected.join()}`);
   }
 
-  /** [TA25] */
   #counted({ totalTasks, completedTasks, inProgressTasks }: OutputOf<"tasks.progress">): void {
     const states = [...this.#ledger.tasks.values()].map(({ state }) => state);
     const held = states.filter((state) => state === "assigned" || state === "running").length;

@@ -78,7 +78,7 @@ export class KnownTask {
     return this.state === "done" || this.state === "dead" || this.state === "cancelled";
   }
 
-  /** [BU2] Tokens that it has used in all, once this report of its present claim is counted. */
+  /** Tokens that it has used in all, once this report of its present claim is counted. */
   usedWith({ tokens = 0 }: { tokens?: number } = {}): number {
     const { before, own } = this.#usedBy(this.topClaim);
     return before + Math.max(own, tokens);
@@ -94,13 +94,12 @@ export class KnownTask {
     if (tokens > used.own) this.#used = { ...used, own: tokens };
   }
 
-  /** [BU3] Whether a report reaches its limit. */
+  /** Whether a report reaches its limit. */
   isOverWith(usage: { tokens?: number } | undefined): boolean {
     const limit = this.input.budget?.tokens;
     return usage !== undefined && limit !== undefined && this.usedWith(usage) >= limit;
   }
 
-  /** [BU6] */
   forgetUse(): void {
     this.#used = { claim: 0, before: 0, own: 0 };
   }
@@ -111,7 +110,7 @@ export class KnownTask {
     return scheduleToStartMs !== undefined && this.queuedAt + scheduleToStartMs <= now;
   }
 
-  /** [TA16] The last instant of its claim. */
+  /** The last instant of its claim. */
   endsAt(): number {
     const { held } = this;
     if (!held) return 0;
@@ -133,7 +132,7 @@ export class KnownTask {
     this.held = null;
   }
 
-  /** [TA5] Counted up to a hundred times. */
+  /** Counted up to a hundred times. */
   isLate(claim: number, chat: string): void {
     const ended = this.ends.get(claim);
     if (ended?.chat === chat && ended.lateCalls < mostEnds) ended.lateCalls += 1;

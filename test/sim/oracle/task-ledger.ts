@@ -28,7 +28,7 @@ export class TaskLedger {
   onGrant: (task: number) => void = () => undefined;
   readonly #sim: Sim;
   readonly #host: SimHost;
-  /** [TA2] No number comes twice. */
+  /** No number comes twice. */
   #newest = 0;
   #leastClaim = 0;
   #open = 0;
@@ -55,7 +55,6 @@ export class TaskLedger {
     this.workers.committed(commit);
   }
 
-  /** [TA8] */
   #lookAtRoom(): void {
     for (const { chat, capacity } of this.workers.all.values()) {
       const held = this.countHeld(chat);
@@ -131,7 +130,7 @@ export class TaskLedger {
     this.#stands(known, after, now, settings);
   }
 
-  /** [TA2] Asked for in this order. */
+  /** Asked for in this order. */
   numbered(task: number): void {
     this.#sim.must(task > this.#newest, "task", () => `task ${task} was submitted after ${this.#newest}`);
     this.#newest = task;
@@ -197,7 +196,6 @@ export class TaskLedger {
     this.grants.push({ known, chat });
   }
 
-  /** [TA5] [TA9] */
   #whyNot(known: KnownTask, { claim, chat, incarnation }: TaskFact, isLook: boolean): string | null {
     const worker = this.workers.all.get(chat ?? "");
     if (!worker) return "nobody is registered who has it";
@@ -208,7 +206,6 @@ export class TaskLedger {
     return this.#whyUnfit(worker, known) ?? (isLook ? this.#whyNotGiven(worker.chat, known) : null);
   }
 
-  /** [TA7] [TA8] [TA15] */
   #whyUnfit(worker: Worker, known: KnownTask): string | null {
     if (!isAble(worker, known)) return `${worker.chat} cannot do it`;
     // In a round of moves one may come before another has gone.
@@ -217,7 +214,6 @@ export class TaskLedger {
     return known.isExpired(this.#sim.hostNow) ? "it has expired" : null;
   }
 
-  /** [QU5] */
   #whyNotGiven(chat: string, known: KnownTask): string | null {
     if (!this.isOpen(chat, known)) return `${chat} has not asked for it`;
     if (known.state !== "queued") return null;
@@ -232,7 +228,7 @@ export class TaskLedger {
     return this.countHeld(chat) / (this.workers.all.get(chat)?.capacity ?? 0);
   }
 
-  /** [QU6] Whether a chat is given such tasks as they come. */
+  /** Whether a chat is given such tasks as they come. */
   isOpen(chat: string, known: KnownTask): boolean {
     const { draining, stuck, all } = this.workers;
     const worker = all.get(chat);
@@ -241,7 +237,6 @@ export class TaskLedger {
     return this.#host.connections.lastSeen(chat) !== null && !this.#host.isGone(chat, worker.incarnation);
   }
 
-  /** [TA18] [TA27] */
   #pruned(task: number, { now, settings }: Act): void {
     const sim: Sim = this.#sim;
     const known = this.#known(task);

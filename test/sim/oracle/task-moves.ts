@@ -48,7 +48,7 @@ function asked(known: KnownTask, { request, now }: Act): AttemptEnd | null {
   return known.isHeldBy(self.chat, self.incarnation, claim, now) ? endBy(known, request) : null;
 }
 
-/** [BU3] A heartbeat ends it only where it tells of a budget that is used up. */
+/** A heartbeat ends it only where it tells of a budget that is used up. */
 function endBy(known: KnownTask, { name, input }: Request): AttemptEnd | null {
   if (name === "tasks.heartbeat" && known.isOverWith((input as Named).usage)) return "budget_exceeded";
   return endings[name] ?? null;
@@ -61,7 +61,7 @@ function lost({ held, state }: KnownTask, { gone }: Act): AttemptEnd | null {
   return reason === "left" ? "chat_left" : "chat_offline";
 }
 
-/** [TA16] Only a sweep sees it. */
+/** Only a sweep sees it. */
 function overdue(known: KnownTask, { request, now }: Act): AttemptEnd | null {
   const { held, state } = known;
   if (!held || request || known.endsAt() > now) return null;
@@ -82,7 +82,7 @@ interface Standing {
 
 const isFailure = (end: AttemptEnd): boolean => end === "failed" || end === "timeout";
 
-/** [TA10] [TA20] [TA21] What becomes of it. */
+/** What becomes of it. */
 function follows(known: KnownTask, end: AttemptEnd, act: Act): Standing {
   const counts = {
     failures: known.failures + Number(isFailure(end)),
@@ -135,7 +135,6 @@ const returned: Judge = (known, after, act) => {
   return isTimely ? null : `after its end (${end}) it waits for ${after.notBefore - act.now} ms`;
 };
 
-/** [TA12] [TA13] */
 export function standing({ needs, input }: KnownTask, get: Act["get"]): "free" | "blocked" | "doomed" {
   // What is not known any more was pruned: it had ended.
   const open = needs.flatMap((need) => get(need) ?? []).filter(({ state }) => state !== "done");
@@ -157,13 +156,12 @@ const begun: Judge = (known, after, { request, now }) => {
   return isOwn ? null : "nobody who has it has begun it";
 };
 
-/** [PL21] It may go to another chat as long as nobody has begun it. */
+/** It may go to another chat as long as nobody has begun it. */
 const moved: Judge = (known, after, act) => {
   if (act.request) return "somebody asked for something else";
   return after.chat === known.held?.chat ? "its chat has it already" : act.whyNot(known, after);
 };
 
-/** [TA26] */
 const joined: Judge = (known, after, { get }) => {
   if (known.input.joinRule === undefined) return "nobody has worked on it";
   if (standing(known, get) !== "free") return "it joins what has not ended";

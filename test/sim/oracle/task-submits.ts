@@ -42,7 +42,7 @@ export class TaskSubmits {
     this.#sim.must(isSame, "requests", () => `a submit was repeated, and answered with ${JSON.stringify(result)}`);
   }
 
-  /** [TA14] A key that is known stands for its task. */
+  /** A key that is known stands for its task. */
   #keyed({ tasks: inputs }: CheckedInputOf<"tasks.submit">, told: OutputOf<"tasks.submit">["tasks"]): void {
     const sim: Sim = this.#sim;
     for (const [place, { dedupeKey: key }] of inputs.entries()) {
@@ -98,7 +98,6 @@ export class TaskSubmits {
     }
   }
 
-  /** [TA22] */
   replayed({ task, payload }: CheckedInputOf<"tasks.replay">, result: Reply): () => void {
     const known = task === undefined ? undefined : this.#ledger.tasks.get(task);
     const isDead = known?.state === "dead" && known.reason !== "discarded";

@@ -47,7 +47,7 @@ export class Workers {
     },
   };
 
-  /** [RQ8] A drain that took effect takes none again under its id. */
+  /** A drain that took effect takes none again under its id. */
   #drained({ input: { chat, requestId }, actor }: Request<"chats.drain">): void {
     const id = requestId === undefined ? null : `${actor.machine} ${requestId}`;
     if (id !== null && this.drains.has(id)) return;

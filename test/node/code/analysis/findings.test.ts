@@ -42,7 +42,7 @@ function merged(...results: [tool: string, ...findings: Partial<RawFinding>[]][]
   );
 }
 
-it("[AN5] the tools' findings in a real project are joined, and none is lost", () => {
+it("the tools' findings in a real project are joined, and none is lost", () => {
   const findings = mergeFindings(sampleResults);
   const rules = findings.map(({ tool, rule, others = [] }) =>
     [`${tool} ${rule}`, ...others.map((other) => `${other.tool} ${other.rule}`)].join(", "),
@@ -67,7 +67,7 @@ function at(line: number, column: number, endColumn?: number): Pick<RawFinding, 
   return { range: { line, column, ...(endColumn === undefined ? {} : { endLine: line, endColumn }) } };
 }
 
-it("[AN5] equal rules at another position, in another file or of another symbol stay apart", () => {
+it("equal rules at another position, in another file or of another symbol stay apart", () => {
   expect(
     merged(["tsc", { rule: "TS2304", ...at(1, 5) }], ["eslint", { rule: "no-undef", ...at(1, 9, 12) }]),
   ).toHaveLength(2);
@@ -81,7 +81,7 @@ it("[AN5] equal rules at another position, in another file or of another symbol 
   expect(merged(["tsc", { rule: "TS2304" }], ["eslint", { rule: "no-unused-vars" }])).toHaveLength(2);
 });
 
-it("[AN5] findings of one tool are never joined, and the highest level counts", () => {
+it("findings of one tool are never joined, and the highest level counts", () => {
   expect(merged(["eslint", {}, {}])).toHaveLength(2);
   expect(
     merged(
@@ -103,14 +103,14 @@ function findWord(files: Record<string, string>): Finding[] {
   return fingerprinted(files, findings);
 }
 
-it("[AN6] lines above and other indentation change no fingerprint; equal lines are numbered", () => {
+it("lines above and other indentation change no fingerprint; equal lines are numbered", () => {
   const before = findWord({ "a.ts": "bad()\nok\n  bad(1)\nbad()" });
   const after = findWord({ "a.ts": "// new\n\n  bad()\nok\n\n bad(1)\nbad()" });
   expect(after.map(({ fingerprint }) => fingerprint)).toEqual(before.map(({ fingerprint }) => fingerprint));
   expect(new Set(before.map(({ fingerprint }) => fingerprint)).size).toBe(3);
 });
 
-it("[AN6] [AN8] harmless lines anywhere make nothing new, a bad line makes one", () => {
+it("harmless lines anywhere make nothing new, a bad line makes one", () => {
   const line = fc.constantFrom("bad()", "bad(1)", "ok", "");
   const harmless = fc.array(fc.constantFrom("ok", "", "  // more"), { maxLength: 3 });
   fc.assert(
@@ -127,7 +127,7 @@ it("[AN6] [AN8] harmless lines anywhere make nothing new, a bad line makes one",
   );
 });
 
-it("[AN8] a renamed file brings nothing new, a copied one does; each entry stands for one finding", () => {
+it("a renamed file brings nothing new, a copied one does; each entry stands for one finding", () => {
   const text = "bad()\nbad()";
   const baseline = toBaseline(findWord({ "old.ts": text }));
   const news = (files: Record<string, string>): number =>
@@ -141,7 +141,7 @@ function wholeFile(file: string): RawFinding[] {
   return [aFinding({ file, range: null, rule: "files" })];
 }
 
-it("[AN8] a whole file is found again under another name by its text", () => {
+it("a whole file is found again under another name by its text", () => {
   const baseline = toBaseline(fingerprinted({ "old.ts": "text" }, wholeFile("old.ts"), "knip"));
   const isNew = (files: Record<string, string>): boolean | undefined =>
     compareWithBaseline(fingerprinted(files, wholeFile("new.ts"), "knip"), baseline, (path) => path in files)[0]?.isNew;
@@ -149,7 +149,7 @@ it("[AN8] a whole file is found again under another name by its text", () => {
   expect(isNew({ "new.ts": "other" })).toBe(true);
 });
 
-it("[AN10] hotspots: complexity times commits", () => {
+it("hotspots: complexity times commits", () => {
   const commits = new Map([
     ["src/a.ts", 2],
     ["b c.ts", 1],
@@ -204,7 +204,7 @@ function sarifErrors(report: Report): unknown[] {
   return errors.slice(-3);
 }
 
-it("[AN7] SARIF is valid by the official schema, with fingerprints, joins and what is new", () => {
+it("SARIF is valid by the official schema, with fingerprints, joins and what is new", () => {
   const report = aReport();
   expect(sarifErrors(report)).toEqual([]);
   const { runs } = toSarif(report) as { runs: { results: Record<string, unknown>[] }[] };
@@ -221,11 +221,11 @@ it("[AN7] SARIF is valid by the official schema, with fingerprints, joins and wh
   expect(JSON.stringify(toSarif(compared)).match(/"baselineState":"new"/g)).toHaveLength(1);
 });
 
-it("[AN7] the schema refuses what is no SARIF", () => {
+it("the schema refuses what is no SARIF", () => {
   expect(sarifSchema.validate({ version: "2.1.0", runs: [{ results: [{}] }] }).valid).toBe(false);
 });
 
-it("[AN7] a failed tool is a run that was not successful, and odd names of files are valid", () => {
+it("a failed tool is a run that was not successful, and odd names of files are valid", () => {
   const failed = aRun({ name: "eslint", status: "failed", why: "took longer than 5 s", version: null });
   const odd = fingerprinted({}, [aFinding({ file: "a b/ü#?.ts", range: null, message: "" })]);
   const report = aReport({ tools: [failed, aRun({ name: "knip", status: "untrusted", why: "x" })], findings: odd });
@@ -242,7 +242,7 @@ it("[AN7] a failed tool is a run that was not successful, and odd names of files
   });
 });
 
-it("[AN7] text and Markdown have findings, tools, hotspots, notes; a message is one line without markup", () => {
+it("text and Markdown have findings, tools, hotspots, notes; a message is one line without markup", () => {
   const message = "a | b\n<img src=x> [link](http://x) @team `code`";
   const findings = fingerprinted({}, [aFinding({ message })]);
   const tools = [aRun({ name: "eslint" }), aRun({ name: "knip", status: "failed", why: "exit code 2" })];
@@ -266,7 +266,7 @@ it("[AN7] text and Markdown have findings, tools, hotspots, notes; a message is 
   expect(fences.match(/````/g)).toHaveLength(2);
 });
 
-it("[AN7] after a comparison only what is new is listed, and the rest is counted", () => {
+it("after a comparison only what is new is listed, and the rest is counted", () => {
   const [first, second] = fingerprinted({}, [aFinding(), aFinding({ message: "second" })]);
   if (!first || !second) throw new Error("no findings");
   const findings = [

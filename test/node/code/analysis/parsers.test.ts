@@ -10,7 +10,7 @@ function lines(name: ToolName, output: string, options?: Parameters<typeof parse
   });
 }
 
-it("[AN1] tsc: position, code, and a message with the lines of its details", () => {
+it("tsc: position, code, and a message with the lines of its details", () => {
   expect(lines("tsc", recorded("tsc"))).toEqual([
     "src/index.ts 2:25 error TS2307",
     "src/index.ts 4:7 error TS6133",
@@ -24,14 +24,14 @@ it("[AN1] tsc: position, code, and a message with the lines of its details", () 
   );
 });
 
-it("[AN1] tsc: an error without a file is one of the settings; no output is no finding", () => {
+it("tsc: an error without a file is one of the settings; no output is no finding", () => {
   expect(lines("tsc", "error TS18003: No inputs were found in config file.\n")).toEqual([
     "tsconfig.json *:* error TS18003",
   ]);
   expect(parseWith("tsc", { code: 0 }).findings).toEqual([]);
 });
 
-it("[AN1] ESLint: severities, ranges, and a file that it cannot parse", () => {
+it("ESLint: severities, ranges, and a file that it cannot parse", () => {
   expect(lines("eslint", recorded("eslint"))).toEqual([
     "src/plain.js 1:7-1:14 warning no-unused-vars",
     "src/plain.js 3:3-3:12 error no-debugger",
@@ -41,7 +41,7 @@ it("[AN1] ESLint: severities, ranges, and a file that it cannot parse", () => {
   expect(lines("eslint", JSON.stringify(fatal))).toEqual(["a.js *:* error parse-error"]);
 });
 
-it("[AN1] oxlint: the end of a range follows from bytes, also after characters of several bytes", () => {
+it("oxlint: the end of a range follows from bytes, also after characters of several bytes", () => {
   expect(lines("oxlint", recorded("oxlint"))).toEqual(
     expect.arrayContaining([
       "src/plain.js 3:3-3:12 error eslint(no-debugger)",
@@ -57,7 +57,7 @@ it("[AN1] oxlint: the end of a range follows from bytes, also after characters o
   ]);
 });
 
-it("[AN1] Biome: category, severity and range", () => {
+it("Biome: category, severity and range", () => {
   expect(lines("biome", recorded("biome"))).toEqual(
     expect.arrayContaining([
       "src/index.ts 4:7-4:13 warning lint/correctness/noUnusedVariables",
@@ -66,7 +66,7 @@ it("[AN1] Biome: category, severity and range", () => {
   );
 });
 
-it("[AN1] complexity: functions above the threshold are findings, sums by file are for hotspots", () => {
+it("complexity: functions above the threshold are findings, sums by file are for hotspots", () => {
   for (const [installed, name, found] of [
     [
       ["oxlint"],
@@ -82,7 +82,7 @@ it("[AN1] complexity: functions above the threshold are findings, sums by file a
   }
 });
 
-it("[AN1] knip: files, exports, types, dependencies with their line, imports", () => {
+it("knip: files, exports, types, dependencies with their line, imports", () => {
   expect(lines("knip", recorded("knip"))).toEqual([
     "src/copy-one.ts *:* warning files",
     "src/copy-two.ts *:* warning files",
@@ -96,7 +96,7 @@ it("[AN1] knip: files, exports, types, dependencies with their line, imports", (
   ]);
 });
 
-it("[AN1] knip: the forms of older versions", () => {
+it("knip: the forms of older versions", () => {
   const issue = {
     file: "a.ts",
     enumMembers: { Color: [{ name: "Red", line: 2, col: 3 }] },
@@ -109,7 +109,7 @@ it("[AN1] knip: the forms of older versions", () => {
   ]);
 });
 
-it("[AN1] fallow: dead code and duplicates of one report", () => {
+it("fallow: dead code and duplicates of one report", () => {
   expect(lines("fallow", recorded("fallow"))).toEqual(
     expect.arrayContaining([
       "src/copy-one.ts *:* error unused-file",
@@ -127,7 +127,7 @@ it("[AN1] fallow: dead code and duplicates of one report", () => {
   ]);
 });
 
-it("[AN1] fallow: an older version, which states no severities", () => {
+it("fallow: an older version, which states no severities", () => {
   const found = lines("fallow", recorded("fallow-3.14"));
   expect(found).toEqual(
     expect.arrayContaining([
@@ -141,7 +141,7 @@ it("[AN1] fallow: an older version, which states no severities", () => {
   expect(found).toHaveLength(lines("fallow", recorded("fallow")).length);
 });
 
-it("[AN1] jscpd: one finding for a pair, at the first copy, with the other", () => {
+it("jscpd: one finding for a pair, at the first copy, with the other", () => {
   const { findings } = parseWith("jscpd", { stdout: recorded("jscpd"), code: 0 });
   expect(findings).toMatchObject([
     {
@@ -153,7 +153,7 @@ it("[AN1] jscpd: one finding for a pair, at the first copy, with the other", () 
   ]);
 });
 
-it("[AN4] what is no report is a failure in the tool's own words", () => {
+it("what is no report is a failure in the tool's own words", () => {
   expect(parseResult("eslint", { code: 2, stderr: recorded("eslint-failure") })).toMatchObject({
     ok: false,
     error: expect.stringContaining("exit code 2: Oops! Something went wrong!") as string,
@@ -179,7 +179,7 @@ function kind(name: ToolName, files: Record<string, string>, installed?: readonl
   return adapterOf(name).detect(aView(files, installed))?.kind ?? "unused";
 }
 
-it("[AN3] a tool is ready, missing where the project is set up for it, and else unused", () => {
+it("a tool is ready, missing where the project is set up for it, and else unused", () => {
   const all = { ...sampleFiles, "biome.json": "{}", "knip.json": "{}", ".jscpd.json": "{}", ".fallowrc.json": "{}" };
   for (const name of ["tsc", "eslint", "oxlint", "biome", "knip", "fallow", "jscpd"] as const) {
     expect(kind(name, all)).toBe("ready");
@@ -195,7 +195,7 @@ function risk(name: ToolName, files: Record<string, string>): boolean {
   return detected?.kind === "ready" && detected.risk !== null;
 }
 
-it("[AN11] which tools can run code of the project follows from its files", () => {
+it("which tools can run code of the project follows from its files", () => {
   expect(risk("tsc", sampleFiles)).toBe(false);
   expect(risk("tsc", { "tsconfig.json": '{ "references": [{ "path": "a" }] /* built */ }' })).toBe(true);
   expect(risk("eslint", sampleFiles)).toBe(true);
@@ -213,7 +213,7 @@ it("[AN11] which tools can run code of the project follows from its files", () =
   expect(risk("biome", { "biome.json": "{}" })).toBe(false);
 });
 
-it("[AN11] commands of an untrusted project read no configuration that could name code", () => {
+it("commands of an untrusted project read no configuration that could name code", () => {
   const context = { isTrusted: false, scratch: "/scratch", writeScratch: (name: string) => `/scratch/${name}` };
   const packages = "--ignore-pattern=**/node_modules/**";
   const args = (name: ToolName): readonly string[] =>
@@ -233,7 +233,7 @@ it("[AN11] commands of an untrusted project read no configuration that could nam
   expect(args("fallow")).toEqual(expect.arrayContaining(["--no-cache", "--no-type-aware"]));
 });
 
-it("[AN1] findings of every tool are JSON: a field without a value is absent", () => {
+it("findings of every tool are JSON: a field without a value is absent", () => {
   for (const name of ["tsc", "eslint", "oxlint", "biome", "knip", "fallow", "jscpd"] as const) {
     const { findings } = parseWith(name, { stdout: recorded(name) });
     expect([name, findings]).toStrictEqual([name, JSON.parse(JSON.stringify(findings))]);

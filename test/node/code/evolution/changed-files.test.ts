@@ -5,7 +5,7 @@ import { commitAll, git, makeProject, write } from "#harness/machine/git-project
 import { changedFiles } from "#src/code/evolution/change.ts";
 import { userGit } from "#src/snapshots/git.ts";
 
-it("[EV7] changed files are those of two commits, with both texts", async () => {
+it("changed files are those of two commits, with both texts", async () => {
   const { project: folder } = makeProject({
     "app/a.ts": "a\n",
     "app/b.test.ts": "b\n",

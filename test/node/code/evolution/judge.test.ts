@@ -21,11 +21,11 @@ function judged(changes: Partial<JudgeInput> = {}): string[] {
 
 const fine = [aFinding({ rule: "other" })];
 
-it("[EV4] a change that removes its findings and makes nothing worse is kept", () => {
+it("a change that removes its findings and makes nothing worse is kept", () => {
   expect(judged()).toEqual([]);
 });
 
-it("[EV4] a change that does nothing, leaves its findings or adds one is not kept", () => {
+it("a change that does nothing, leaves its findings or adds one is not kept", () => {
   expect(judged({ changes: [] })).toEqual(["nothing was changed"]);
   expect(judged({ after: aMeasurement({ findings: [aFinding(), ...fine] }) })[0]).toMatch(
     /^1 of 1 findings are still there/,
@@ -36,7 +36,7 @@ it("[EV4] a change that does nothing, leaves its findings or adds one is not kep
   expect(judged({ after: failed })).toEqual(["oxlint does not run any more: it crashed"]);
 });
 
-it("[EV5] a finding whose line was changed replaces its former self, but no finding of the task", () => {
+it("a finding whose line was changed replaces its former self, but no finding of the task", () => {
   const own = aFinding();
   const other = aFinding({ fingerprint: "other at the old line" });
   const moved = aFinding({ fingerprint: "other at the new line" });
@@ -46,12 +46,12 @@ it("[EV5] a finding whose line was changed replaces its former self, but no find
   expect(newFindings([own, other], twice, new Set([own.fingerprint]))).toHaveLength(1);
 });
 
-it("[EV4] tests that fail reject a change", () => {
+it("tests that fail reject a change", () => {
   const after = aMeasurement({ findings: fine, tests: { failure: "npm test ended with exit code 1", isFlaky: false } });
   expect(judged({ after })).toEqual(["the tests fail: npm test ended with exit code 1"]);
 });
 
-it("[EV10] what becomes unused where unused code is removed is no new finding", () => {
+it("what becomes unused where unused code is removed is no new finding", () => {
   const unused = aFinding({ tool: "knip", rule: "exports", symbol: "one" });
   const inTurn = aFinding({ tool: "knip", rule: "types", file: "src/b.ts" });
   const before = aMeasurement({ findings: [unused] });
@@ -71,7 +71,7 @@ function withApi(old: readonly string[], now: readonly string[], rest: Partial<J
   });
 }
 
-it("[EV6] what was declared stays, but for unused exports and what only they used; more may come", () => {
+it("what was declared stays, but for unused exports and what only they used; more may come", () => {
   const [one, two] = ["export declare const one: number;", "export declare const two: number;"];
   expect(withApi([one], [])).toEqual([`the public API changes: ${one}`]);
   expect(withApi([one], ["export declare const one: string;"])).toHaveLength(1);
@@ -96,7 +96,7 @@ function reasons(before: string | null, after: string | null, rest: Partial<File
   return judged({ candidate: worker, changes: [change, one] });
 }
 
-it("[EV7] other files, deleted files and tests, and links instead of files reject a change", () => {
+it("other files, deleted files and tests, and links instead of files reject a change", () => {
   const test = { path: "src/a.test.ts" };
   expect(reasons("", "assert.equal(a, 1);", test)).toEqual([]);
   expect(reasons("", "", { path: "src/b.ts" })).toEqual(["files of no concern were changed: src/b.ts"]);
@@ -113,7 +113,7 @@ it("[EV7] other files, deleted files and tests, and links instead of files rejec
   expect(judged({ changes: [change, { ...test, kind: "changed", before: "", after: "" }] })).toHaveLength(1);
 });
 
-it("[EV104] settings of tools are never changed, even where they have a finding", () => {
+it("settings of tools are never changed, even where they have a finding", () => {
   for (const path of [
     "tsconfig.json",
     "tsconfig.build.json",
@@ -135,7 +135,7 @@ it("[EV104] settings of tools are never changed, even where they have a finding"
     expect(judged({ candidate: aCandidate({ files: [path] }), changes: [{ ...change, path }] }), path).toEqual([]);
 });
 
-it("[EV101] each way to silence a checker rejects a change, by its syntax", () => {
+it("each way to silence a checker rejects a change, by its syntax", () => {
   for (const after of [
     'const a: number = "no" as any;',
     "const a = <any>b;",
@@ -183,7 +183,7 @@ it("[EV101] each way to silence a checker rejects a change, by its syntax", () =
   expect(reasons("let a;", "const a = <b>{/* eslint-disable */}</b>;", { path: "src/a.ts" })).not.toEqual([]);
 });
 
-it("[EV101] texts, types that check and code that moves are no way to silence a checker", () => {
+it("texts, types that check and code that moves are no way to silence a checker", () => {
   for (const after of [
     'const a = "as any // @ts-ignore";',
     "const a = `b!`;",
@@ -214,7 +214,7 @@ it("[EV101] texts, types that check and code that moves are no way to silence a 
   expect(judged({ candidate: aCandidate({ files }), changes: moved })).toEqual([]);
 });
 
-it("[EV101] a suppression that hides more than before rejects a change", () => {
+it("a suppression that hides more than before rejects a change", () => {
   for (const [before, after] of [
     ["// eslint-disable-next-line a", "// eslint-disable-next-line a, b"],
     ["// eslint-disable-next-line a", "// eslint-disable-next-line"],
@@ -225,12 +225,12 @@ it("[EV101] a suppression that hides more than before rejects a change", () => {
     expect(reasons(before, after), after).not.toEqual([]);
 });
 
-it("[EV101] a cast to a type may replace `any`, and nothing else", () => {
+it("a cast to a type may replace `any`, and nothing else", () => {
   expect(reasons("const a: any = f();", "const a = f() as Foo;")).toEqual([]);
   expect(reasons("const a: any = f();", "const a = f() as Foo; const b = g() as Foo;")).toHaveLength(1);
 });
 
-it("[EV7] [EV101] tests that are skipped reject a change, whatever they are called", () => {
+it("tests that are skipped reject a change, whatever they are called", () => {
   const test = { path: "src/a.test.ts" };
   for (const line of [
     "test.skip('a', f)",
@@ -245,7 +245,7 @@ it("[EV7] [EV101] tests that are skipped reject a change, whatever they are call
   expect(reasons("", "cursor.skip(3); test('skip', () => f(1));", test)).toEqual([]);
 });
 
-it("[EV103] a test only gains lines, but for imports; one with a finding of its own asserts no less often", () => {
+it("a test only gains lines, but for imports; one with a finding of its own asserts no less often", () => {
   const test = { path: "src/a.test.ts" };
   const before = 'import { f } from "./a.ts";\ntest("a", () => {\n  assert.equal(f(1), 2);\n});\n';
   const checks = (after: string): string[] => reasons(before, after, test);
@@ -265,7 +265,7 @@ it("[EV103] a test only gains lines, but for imports; one with a finding of its 
   expect(own("f(a);")).toEqual(["the tests in src/a.test.ts assert less often"]);
 });
 
-it("[EV101] without a parser no worker's change is kept, and suppressions of other languages are found all the same", () => {
+it("without a parser no worker's change is kept, and suppressions of other languages are found all the same", () => {
   const changes = [change];
   expect(judged({ candidate: worker, changes, astGrep: null })).toEqual([expect.stringContaining("@ast-grep/napi")]);
   expect(judged({ changes, astGrep: null })).toEqual([]);

@@ -9,7 +9,7 @@ declare const hidden: Internal;
 export { hidden as shown };
 `;
 
-it("[EV6] declarations are compared statement by statement, whatever stands between them", () => {
+it("declarations are compared statement by statement, whatever stands between them", () => {
   expect(apiOf([index, "export interface Options {\n    readonly deep: string;\n}\nexport {};\n"])).toEqual(
     [
       "declare const hidden: Internal;",

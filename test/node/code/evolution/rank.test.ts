@@ -12,7 +12,7 @@ function hotspot(file: string, score: number) {
   return { file, complexity: score, commits: 1, lines: 1, score };
 }
 
-it("[EV1] [EV2] the value is severity times hotspot by effort, and the order is fixed", () => {
+it("the value is severity times hotspot by effort, and the order is fixed", () => {
   const findings = [
     aFinding({ tool: "tsc", rule: "TS2322", level: "error", file: "src/cold.ts" }),
     aFinding({ tool: "tsc", rule: "TS2322", level: "error", file: "src/hot.ts" }),
@@ -34,7 +34,7 @@ function at(line: number, rule = "no-var"): Finding {
   return aFinding({ rule, range: { line } });
 }
 
-it("[EV1] findings that one change removes are one candidate; complex functions are one each", () => {
+it("findings that one change removes are one candidate; complex functions are one each", () => {
   const fixable = new Map(
     [at(1), at(2), at(3, "prefer-const")].map(({ fingerprint }) => [fingerprint, "lint-fix" as const]),
   );
@@ -48,7 +48,7 @@ it("[EV1] findings that one change removes are one candidate; complex functions 
   ]);
 });
 
-it("[EV14] what was rejected, and what --only leaves out, is no candidate", () => {
+it("what was rejected, and what --only leaves out, is no candidate", () => {
   const findings = [1, 2, 3].map((line) => aFinding({ rule: `rule-${line}`, range: { line } }));
   const count = (only: string[], decided: string[] = []): number =>
     findings.filter((one) => isOpen(one, only, new Set(decided))).length;
@@ -66,7 +66,7 @@ const facts = {
   notes: [],
 };
 
-it("[EV9] of tasks with a file in common each waits for the one before, and one task reports when all have ended", () => {
+it("of tasks with a file in common each waits for the one before, and one task reports when all have ended", () => {
   const files = uniqueArray(constantFrom("a", "b", "c", "d"), { minLength: 1, maxLength: 3 });
   assert(
     property(array(files, { minLength: 1, maxLength: 12 }), (all) => {
@@ -93,7 +93,7 @@ it("[EV9] of tasks with a file in common each waits for the one before, and one 
   );
 });
 
-it("[EV8] a run stops at its time or its budget", () => {
+it("a run stops at its time or its budget", () => {
   const limits = RunLimits.parse({ timeMs: 60_000, costMicros: 1_000 });
   const used = { wallMs: 0, tokens: 0, costMicros: 600 };
   expect(stopReason([{ used }], limits, 0)).toBeNull();

@@ -15,15 +15,15 @@ it.each([
   ["a namespace", 'import * as all from "x";\nf();\n', ["all"], "f();\n"],
   ["an alias", 'import { a as b, c } from "x";\nc();\n', ["b"], 'import { c } from "x";\nc();\n'],
   ["nothing known", 'import { a } from "x";\na();\n', ["z"], 'import { a } from "x";\na();\n'],
-])("[EV10] an import loses %s", (_what, source, names, expected) => {
+])("an import loses %s", (_what, source, names, expected) => {
   expect(without(source, names)).toBe(expected);
 });
 
-it("[EV10] an import of which nothing is used goes by its line", () => {
+it("an import of which nothing is used goes by its line", () => {
   expect(without('import { a, b } from "x";\nf();\n', [], [1])).toBe("f();\n");
 });
 
-it("[EV10] an unused declaration goes, with its comment and the imports that it alone used", () => {
+it("an unused declaration goes, with its comment and the imports that it alone used", () => {
   const source = `import { read } from "fs";
 import { join } from "path";
 
@@ -42,7 +42,7 @@ export const kept = join("a");
 `);
 });
 
-it("[EV10] what its file uses, or what does something when it is evaluated, loses the keyword alone", () => {
+it("what its file uses, or what does something when it is evaluated, loses the keyword alone", () => {
   expect(without("export const a = 1;\nexport const b = a + 1;\n", ["a"])).toBe(
     "const a = 1;\nexport const b = a + 1;\n",
   );

@@ -12,7 +12,7 @@ function read(text: string, file: string): FileMutants {
   return found.value[0];
 }
 
-it("[MU6] a recorded report of Stryker gives counts and survivors with their positions", () => {
+it("a recorded report of Stryker gives counts and survivors with their positions", () => {
   const { counts, survivors } = read(recorded, "src/price.ts");
   expect(counts.survived).toBe(survivors.length);
   expect(counts.killed).toBeGreaterThan(0);
@@ -25,7 +25,7 @@ it("[MU6] a recorded report of Stryker gives counts and survivors with their pos
   expect(parseReport(recorded, ["src/other.ts"])).toEqual({ ok: true, value: [] });
 });
 
-it("[MU5] uncovered mutants survived, a timeout is noticed, broken ones are invalid, ignored ones are left out", () => {
+it("uncovered mutants survived, a timeout is noticed, broken ones are invalid, ignored ones are left out", () => {
   const location = { start: { line: 2, column: 1 }, end: { line: 2, column: 2 } };
   const states = ["Ignored", "NoCoverage", "CompileError", "RuntimeError", "Pending", "Timeout", "Killed"];
   const mutants = states.map((status) => ({ mutatorName: "M", replacement: "b", status, location }));
@@ -34,7 +34,7 @@ it("[MU5] uncovered mutants survived, a timeout is noticed, broken ones are inva
   expect(survivors).toEqual([{ line: 2, column: 1, operator: "M", before: "a", after: "b" }]);
 });
 
-it("[MU6] what is no report is refused", () => {
+it("what is no report is refused", () => {
   expect(parseReport("<html>", [])).toEqual({ ok: false, error: "Stryker's report is no JSON" });
   expect(parseReport("{}", []).ok).toBe(false);
 });

@@ -24,7 +24,7 @@ async function work(home: CliHome, payload: object): Promise<Record<string, unkn
   return await home.json("task show", number);
 }
 
-it("[AN15] a worker does a task by an analysis: the result is a summary, the whole report a file @night", async () => {
+it("a worker does a task by an analysis: the result is a summary, the whole report a file @night", async () => {
   const home = aHome();
   const { state, result } = await work(home, { only: ["oxlint"] });
   const output = result as { report: string };
@@ -38,7 +38,7 @@ it("[AN15] a worker does a task by an analysis: the result is a summary, the who
   expect(Report.parse(JSON.parse(readFileSync(output.report, "utf8"))).findings).toHaveLength(1);
 });
 
-it("[AN15] with a commit the new findings come first @night", async () => {
+it("with a commit the new findings come first @night", async () => {
   const home = aHome();
   write(home.project, { "src/z.js": "debugger;\n" });
   const { result } = await work(home, { since: "HEAD", only: ["oxlint"] });
@@ -49,7 +49,7 @@ it("[AN15] with a commit the new findings come first @night", async () => {
   ]);
 });
 
-it("[AN15] only the worker's settings give trust; a payload that is none fails for good @night", async () => {
+it("only the worker's settings give trust; a payload that is none fails for good @night", async () => {
   const evil = "require('node:fs').writeFileSync('ran', '');";
   const state = async (settings: string, payload: object): Promise<unknown> => {
     const home = aHome(settings);
@@ -63,7 +63,7 @@ it("[AN15] only the worker's settings give trust; a payload that is none fails f
   expect(await state("{ trust: true }", { only: ["knip"] })).toEqual(["done", null]);
 });
 
-it("[AN15] the settings name the folder, and one way to do a type", async () => {
+it("the settings name the folder, and one way to do a type", async () => {
   const home = aHome();
   const told = async (text: string): Promise<unknown> => {
     writeFileSync(join(home.other, "worker.yaml"), `types:\n  analyze:\n${text}`);

@@ -19,7 +19,7 @@ function newLines({ findings }: Report): string[] {
   return findings.filter(({ isNew }) => isNew).map(({ file, range }) => `${file}:${range?.line}`);
 }
 
-it("[AN1] [AN3] `shim code analyze` reports what the installed tools find, and names what to add @night", async () => {
+it("`shim code analyze` reports what the installed tools find, and names what to add @night", async () => {
   const home = aCliHome();
   anAnalysedProject(home);
   const ran = await analyze(home);
@@ -35,7 +35,7 @@ it("[AN1] [AN3] `shim code analyze` reports what the installed tools find, and n
   ]);
 });
 
-it("[AN101] [AN14] what no tool covered is named, and the exit code is not 0; --only makes it no question @night", async () => {
+it("what no tool covered is named, and the exit code is not 0; --only makes it no question @night", async () => {
   const home = aCliHome();
   anAnalysedProject(home);
   write(home.project, { "src/a.js": "ok();\n" });
@@ -45,7 +45,7 @@ it("[AN101] [AN14] what no tool covered is named, and the exit code is not 0; --
   expect(await analyze(home, "--only oxlint")).toMatchObject({ code: 0 });
 });
 
-it("[AN102] findings in installed packages and in files that git ignores are left out @night", async () => {
+it("findings in installed packages and in files that git ignores are left out @night", async () => {
   const home = aCliHome();
   anAnalysedProject(home, { ".gitignore": "node_modules\nmade\n" });
   const files = ["src/a.js", "node_modules/b/c.js", "src/node_modules/d.js", "made/e.js", "src/f.js"];
@@ -55,7 +55,7 @@ it("[AN102] findings in installed packages and in files that git ignores are lef
   expect(findings.map(({ file }) => file)).toEqual(["src/a.js", "src/f.js"]);
 });
 
-it("[AN14] a folder, a commit, a baseline, a tool or a time that does not exist is wrong use", async () => {
+it("a folder, a commit, a baseline, a tool or a time that does not exist is wrong use", async () => {
   const home = aCliHome();
   anAnalysedProject(home);
   await home.misuses("code analyze", [
@@ -71,13 +71,13 @@ it("[AN14] a folder, a commit, a baseline, a tool or a time that does not exist 
   expect(await analyze(home, "../other --since HEAD")).toMatchObject(failed(2, "in no git repository"));
 });
 
-it("[AN14] where no tool ran the command fails", async () => {
+it("where no tool ran the command fails", async () => {
   const home = aCliHome();
   const ran = await analyze(home);
   expect([ran.code, ran.out]).toEqual([1, holding("npm install --save-dev typescript")]);
 });
 
-it("[AN2] tools of folders above are found up to the repository's, and nowhere else", async () => {
+it("tools of folders above are found up to the repository's, and nowhere else", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home);
   mkdirSync(join(folder, "packages", "one"), { recursive: true });
@@ -86,7 +86,7 @@ it("[AN2] tools of folders above are found up to the repository's, and nowhere e
   expect(states(await reportOf(home, "--only fallow"))).toEqual({});
 });
 
-it("[AN2] a link that leads out of node_modules is not started", async () => {
+it("a link that leads out of node_modules is not started", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home, { "evil.js": "require('node:fs').writeFileSync('ran', '')" });
   write(folder, { "node_modules/fallow/package.json": '{"bin":"cli.js"}' });
@@ -96,7 +96,7 @@ it("[AN2] a link that leads out of node_modules is not started", async () => {
   expect(existsSync(join(folder, "ran"))).toBe(false);
 });
 
-it("[AN4] a tool that crashes or prints no report is named, and the others count @night", async () => {
+it("a tool that crashes or prints no report is named, and the others count @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home, { "tsconfig.json": "{}", "biome.json": "{}" });
   install(folder, "typescript", "process.kill(process.pid, 'SIGSEGV')", "tsc");
@@ -113,7 +113,7 @@ it("[AN4] a tool that crashes or prints no report is named, and the others count
   expect(report.findings).toHaveLength(1);
 });
 
-it("[AN4] a tool that hangs is named and ended, makes the command fail, and the others count @night", async () => {
+it("a tool that hangs is named and ended, makes the command fail, and the others count @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home, {});
   install(folder, "fallow", "setInterval(() => {}, 1000)");
@@ -127,14 +127,14 @@ it("[AN4] a tool that hangs is named and ended, makes the command fail, and the 
   expect(processesIn(folder)).toEqual([]);
 });
 
-it("[AN4] without a finding a failed tool makes the command fail @night", async () => {
+it("without a finding a failed tool makes the command fail @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home, { "src/a.js": "ok();\n" });
   install(folder, "fallow", "process.exitCode = 2");
   expect((await analyze(home)).code).toBe(1);
 });
 
-it("[AN8] [AN14] a baseline holds what is there; then only new findings fail @night", async () => {
+it("a baseline holds what is there; then only new findings fail @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home);
   expect((await analyze(home, "--only oxlint --baseline known.json --write-baseline")).code).toBe(0);
@@ -147,7 +147,7 @@ it("[AN8] [AN14] a baseline holds what is there; then only new findings fail @ni
   expect(existsSync(join(folder, "analysis-baseline.json"))).toBe(true);
 });
 
-it("[AN9] --since: only what the commit does not have is new, through edits, moves and renames @night", async () => {
+it("--since: only what the commit does not have is new, through edits, moves and renames @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home);
   expect((await analyze(home, "--only oxlint --since HEAD")).code).toBe(0);
@@ -162,7 +162,7 @@ it("[AN9] --since: only what the commit does not have is new, through edits, mov
   expect(newLines(await reportOf(home, "--only oxlint --since HEAD~1"))).toEqual(["src/c.js:2"]);
 });
 
-it("[AN9] --since in a folder below the repository's, with links and programs as they are @night", async () => {
+it("--since in a folder below the repository's, with links and programs as they are @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home, { "packages/one/package.json": "{}", "packages/one/src/x.js": "debugger;\n" });
   symlinkSync("/etc", join(folder, "packages", "link"));
@@ -172,7 +172,7 @@ it("[AN9] --since in a folder below the repository's, with links and programs as
   expect(newLines(report)).toEqual(["src/y.js:1"]);
 });
 
-it("[AN9] the repository, its index and its files stay as they are, and no filter of its settings runs @night", async () => {
+it("the repository, its index and its files stay as they are, and no filter of its settings runs @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home, { ".gitattributes": "*.js filter=own\n" });
   git(folder, "config", "filter.own.smudge", `touch ${join(home.folder, "filtered")}`);
@@ -189,7 +189,7 @@ it("[AN9] the repository, its index and its files stay as they are, and no filte
   expect(existsSync(join(home.folder, "filtered"))).toBe(false);
 });
 
-it("[AN9] a tool that fails on the commit is named, since all it finds counts as new @night", async () => {
+it("a tool that fails on the commit is named, since all it finds counts as new @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home);
   install(folder, "oxlint", `if (!require("node:fs").existsSync("mine")) process.exit(7);\n${fakeOxlint}`);
@@ -201,7 +201,7 @@ it("[AN9] a tool that fails on the commit is named, since all it finds counts as
   ]);
 });
 
-it("[AN10] hotspots follow from the commits of the folder", async () => {
+it("hotspots follow from the commits of the folder", async () => {
   const home = aCliHome();
   home.now = Date.now();
   const folder = anAnalysedProject(home);
@@ -213,7 +213,7 @@ it("[AN10] hotspots follow from the commits of the folder", async () => {
   expect(hotspots).toEqual([{ file: "src/a.js", complexity: 12, commits: 2, score: 24 }]);
 });
 
-it("[AN7] every format goes to stdout @night", async () => {
+it("every format goes to stdout @night", async () => {
   const home = aCliHome();
   anAnalysedProject(home);
   expect((await analyze(home, "--only oxlint --format sarif")).json()).toMatchObject({ version: "2.1.0" });
@@ -221,7 +221,7 @@ it("[AN7] every format goes to stdout @night", async () => {
   expect((await analyze(home, "--only oxlint --format json")).json()).toMatchObject({ version: 1 });
 });
 
-it("[AN14] Ctrl-C ends the tools, and the command with 130", async () => {
+it("Ctrl-C ends the tools, and the command with 130", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home);
   const started = join(home.folder, "started");
@@ -238,7 +238,7 @@ it("[AN14] Ctrl-C ends the tools, and the command with 130", async () => {
   expect(processesIn(folder)).toEqual([]);
 });
 
-it("[AN2] a shell script of a package manager in .bin is not started, but the program that its package names @night", async () => {
+it("a shell script of a package manager in .bin is not started, but the program that its package names @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home);
   const script = join(folder, "node_modules", ".bin", "oxlint");

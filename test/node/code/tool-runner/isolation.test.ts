@@ -17,7 +17,7 @@ async function seenByTool(home: CliHome, value: string, env: NodeJS.ProcessEnv =
   return JSON.parse(Report.parse(ran.json()).findings[0]?.message ?? "null") as Record<string, unknown>;
 }
 
-it("[AN12] a tool gets no variable of the user's but those that programs need, and a home of its own", async () => {
+it("a tool gets no variable of the user's but those that programs need, and a home of its own", async () => {
   const home = aCliHome();
   const secret = { GITHUB_TOKEN: "ghp_x", NODE_OPTIONS: "--require ./evil.js", SHIM_TOKEN: "t", LANG: "C" };
   const env = await seenByTool(home, "process.env", secret);
@@ -31,7 +31,7 @@ it("[AN12] a tool gets no variable of the user's but those that programs need, a
   expect(existsSync(String(env["HOME"]))).toBe(false);
 });
 
-it("[AN12] a process that a tool leaves behind has ended, and no file of the run is left", async () => {
+it("a process that a tool leaves behind has ended, and no file of the run is left", async () => {
   const home = aCliHome();
   const child =
     "require('node:child_process').spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })";
@@ -40,7 +40,7 @@ it("[AN12] a process that a tool leaves behind has ended, and no file of the run
   expect(existsSync(dirname(String(scratch)))).toBe(false);
 });
 
-it("[AN12] a tool that prints without end is stopped @night", async () => {
+it("a tool that prints without end is stopped @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home);
   const endless = "const text = 'x'.repeat(1e6); const more = () => process.stdout.write(text, more); more();";
@@ -49,14 +49,14 @@ it("[AN12] a tool that prints without end is stopped @night", async () => {
   expect(tools[0]?.why).toMatch(/its output has more than \d+ characters/);
 });
 
-it("[AN13] a tool has no network, or the report says so @night", async () => {
+it("a tool has no network, or the report says so @night", async () => {
   const home = aCliHome();
   const { notes } = await reportOf(home);
   const names = await seenByTool(home, "Object.keys(require('node:os').networkInterfaces())");
   expect(notes.includes("The network was NOT blocked for tools on this system.")).toBe(Object.keys(names).length > 0);
 });
 
-it("[AN13] a process above the limit of memory ends, on Linux @night", async () => {
+it("a process above the limit of memory ends, on Linux @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home);
   const start = async (code: string, memoryMb: number): Promise<Awaited<ReturnType<typeof runTool>>> => {
@@ -80,7 +80,7 @@ it("[AN13] a process above the limit of memory ends, on Linux @night", async () 
   expect(await start(reserved, 300)).toMatchObject({ ok: true, value: { code: 0, stdout: "true\n" } });
 });
 
-it("[AN11] tools that run the project's code need trust: by the option, or by the settings @night", async () => {
+it("tools that run the project's code need trust: by the option, or by the settings @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home, { "eslint.config.js": "export default []" });
   install(folder, "eslint", "require('node:fs').writeFileSync('ran', ''); console.log('[]')");
@@ -99,7 +99,7 @@ it("[AN11] tools that run the project's code need trust: by the option, or by th
   expect(await state()).toBe("ran 0");
 });
 
-it("[AN11] programs of a repository that brings its node_modules need trust too", async () => {
+it("programs of a repository that brings its node_modules need trust too", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home);
   install(folder, "fallow", "require('node:fs').writeFileSync('ran', '')");

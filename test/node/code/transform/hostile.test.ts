@@ -16,13 +16,13 @@ function nothingLeft(home: TransformHome): void {
   expect([home.leftovers(), home.branches(), git(home.project, "status", "--porcelain")]).toEqual([[], [], ""]);
 }
 
-it("[TX2] a transform that never ends is stopped, and leaves nothing @night", async () => {
+it("a transform that never ends is stopped, and leaves nothing @night", async () => {
   const home = aTransformHome(codemod("for (;;);"));
   expect(await home.transform(`${command} --branch --time-limit 2s`)).toMatchObject(failed(1, "took longer than 2 s"));
   nothingLeft(home);
 });
 
-it("[TX2] Ctrl-C ends a transform, and leaves nothing @night", async () => {
+it("Ctrl-C ends a transform, and leaves nothing @night", async () => {
   const home = aTransformHome(codemod('fs.writeFileSync("begun", ""); for (;;);'));
   const stop = new AbortController();
   const running = home.transform(`${command} --branch`, { interrupted: () => stop.signal });
@@ -34,7 +34,7 @@ it("[TX2] Ctrl-C ends a transform, and leaves nothing @night", async () => {
   nothingLeft(home);
 });
 
-it("[TX6] a codemod writes only in the worktree: no file elsewhere, no package, no link, no program @night", async () => {
+it("a codemod writes only in the worktree: no file elsewhere, no package, no link, no program @night", async () => {
   const mark = "marked-by-a-codemod";
   const attempts = `
 const path = require("node:path");
@@ -61,7 +61,7 @@ return source.split("// tried")[0] + "// tried " + failed.join(", ") + "\\n";`;
   nothingLeft(home);
 });
 
-it("[TX2] a codemod that deletes .git, replaces it by a repository with programs, or deletes everything does no harm @night", async () => {
+it("a codemod that deletes .git, replaces it by a repository with programs, or deletes everything does no harm @night", async () => {
   const mark = "mark";
   const replaced = `fs.rmSync(".git"); fs.mkdirSync(".git/objects", { recursive: true }); fs.mkdirSync(".git/refs");
 fs.writeFileSync(".git/HEAD", "ref: refs/heads/main\\n");
@@ -85,7 +85,7 @@ fs.writeFileSync(".git/config", "[core]\\n fsmonitor = touch ${mark}\\n[diff]\\n
   }
 });
 
-it("[TX11] a transform that breaks the syntax fails the tests @night", async () => {
+it("a transform that breaks the syntax fails the tests @night", async () => {
   const home = aTransformHome({
     "rules/broken.yml":
       'id: broken\nlanguage: JavaScript\nrule: { pattern: "process.exit(1)" }\nfix: "process.exit(("\n',
@@ -96,13 +96,13 @@ it("[TX11] a transform that breaks the syntax fails the tests @night", async () 
   nothingLeft(home);
 });
 
-it("[TX5] a configuration of ast-grep in the project loads no library of its own @night", async () => {
+it("a configuration of ast-grep in the project loads no library of its own @night", async () => {
   const library = "customLanguages:\n  evil:\n    libraryPath: ./evil.so\n    extensions: [ts]\nruleDirs: [none]\n";
   const home = aTransformHome({ "sgconfig.yml": library, "evil.so": "no library" });
   expect(await home.transform("rules")).toMatchObject(printed("2 files, 3 insertions"));
 });
 
-it("[TX2] the worktree of a transform whose process was killed is removed by the next one @night", async () => {
+it("the worktree of a transform whose process was killed is removed by the next one @night", async () => {
   const home = aTransformHome();
   const folder = join(home.paths.home, "work", "transform-0000dead");
   mkdirSync(folder, { recursive: true });
@@ -121,7 +121,7 @@ it("[TX2] the worktree of a transform whose process was killed is removed by the
   nothingLeft(home);
 });
 
-it("[TX4] [TX6] a symbolic link in the repository leads no tool out of it, and is as before in the branch @night", async () => {
+it("a symbolic link in the repository leads no tool out of it, and is as before in the branch @night", async () => {
   const through =
     'for (const path of ["src/link.ts", "src/folder/new.ts", "src/none.ts"]) try { fs.writeFileSync(path, ""); } catch {}';
   const home = aTransformHome({

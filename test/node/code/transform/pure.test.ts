@@ -24,7 +24,7 @@ async function commands(change: Change, context = aContext()): Promise<(readonly
   return applied.map(({ args }) => args);
 }
 
-it("[TX4] each tool gets the paths, or the files for its parser", async () => {
+it("each tool gets the paths, or the files for its parser", async () => {
   const scan = ["scan", "--config", "/scratch/sgconfig.yml", "--rule", "/scratch/rules.yml", "--update-all", "./src"];
   expect(await commands({ kind: "rules", text: "id: a" })).toEqual([scan]);
   const jscodeshift = await commands({ kind: "codemod", path: "/p/mod.js", tool: "jscodeshift" });
@@ -43,13 +43,13 @@ function permissionsOf(change: Change): (readonly string[] | null)[] {
   return transformersFor(change).map(({ permissions }) => permissions);
 }
 
-it("[TX6] codemods and ESLint run in Node's permission model, in which only plugins of ESLint have native code", () => {
+it("codemods and ESLint run in Node's permission model, in which only plugins of ESLint have native code", () => {
   expect(permissionsOf({ kind: "codemod", path: "/p/mod.js", tool: "jscodeshift" })).toEqual([[]]);
   expect(permissionsOf({ kind: "codemod", path: "/p/mod.ts", tool: "ts-morph" })).toEqual([[]]);
   expect(permissionsOf({ kind: "lint-fix" })).toEqual([null, null, ["--allow-addons"]]);
 });
 
-it("[TX4] lint-fix is the first linter that the project uses", async () => {
+it("lint-fix is the first linter that the project uses", async () => {
   const linters = transformersFor({ kind: "lint-fix" });
   const args = async (isTrusted: boolean): Promise<unknown[]> =>
     Promise.all(linters.map(async ({ name, apply }) => [name, (await apply(aContext({}, isTrusted)))[0]?.args]));
@@ -61,7 +61,7 @@ it("[TX4] lint-fix is the first linter that the project uses", async () => {
   expect((await args(false))[0]).toEqual(["oxlint", ["--fix", "--disable-nested-config", "./src"]]);
 });
 
-it("[TX4] a folder's rules are one set, in the order of their names, and have a size limit", () => {
+it("a folder's rules are one set, in the order of their names, and have a size limit", () => {
   const folder = temporaryFolder();
   write(folder, { "b.yaml": "id: b", "a.yml": "id: a", "note.txt": "" });
   expect(readChange(folder)).toEqual({ ok: true, value: { kind: "rules", text: "id: a\n---\nid: b" } });
@@ -73,7 +73,7 @@ function isAccepted(payload: object): boolean {
   return TransformTask.safeParse(payload).success;
 }
 
-it("[TX13] a payload names no path out of the repository", () => {
+it("a payload names no path out of the repository", () => {
   expect(isAccepted({ codemod: "codemods/a.cjs", paths: ["src/ü b", "..a/b"] })).toBe(true);
   for (const path of ["/etc", "..", "a/../../b", "a/..", "a\nb", ""])
     expect([path, isAccepted({ codemod: path }), isAccepted({ lintFix: true, paths: [path] })]).toEqual([

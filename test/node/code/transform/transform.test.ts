@@ -19,7 +19,7 @@ function onBranch(home: TransformHome, report: Record<string, unknown>, path: st
   return git(home.project, "show", `${String(report["branch"])}:${path}`);
 }
 
-it("[TX1] [TX2] a dry run shows diff and counts of a rule, and changes nothing but the store @night", async () => {
+it("a dry run shows diff and counts of a rule, and changes nothing but the store @night", async () => {
   const home = aTransformHome();
   const before = contents(home.project, () => false);
   const ran = await home.transform("rules/no-var.yml");
@@ -33,7 +33,7 @@ it("[TX1] [TX2] a dry run shows diff and counts of a rule, and changes nothing b
   expect([home.leftovers(), home.branches()]).toEqual([[], []]);
 });
 
-it("[TX1] [TX4] each kind of transform reports the same facts @night", async () => {
+it("each kind of transform reports the same facts @night", async () => {
   const home = aTransformHome({ ".oxlintrc.json": '{"rules":{"no-var":"error"}}' });
   const facts = { branch: null, commit: null, isIdempotent: true, tests: null, leftOut: [], uncommitted: 0 };
   const changed = async (command: string) => {
@@ -49,7 +49,7 @@ it("[TX1] [TX4] each kind of transform reports the same facts @night", async () 
   expect(await changed("lint-fix src/a.ts")).toEqual(["oxlint", ["src/a.ts"]]);
 });
 
-it("[TX15] files that git checks out with other line ends change only where the codemod changed them @night", async () => {
+it("files that git checks out with other line ends change only where the codemod changed them @night", async () => {
   const home = aTransformHome();
   git(home.project, "config", "core.autocrlf", "true");
   const report = await home.report(`codemods/no-var.cjs src/a.ts --trust ${untested}`);
@@ -60,7 +60,7 @@ it("[TX15] files that git checks out with other line ends change only where the 
   );
 });
 
-it("[TX3] what changes nothing says so, and ends with exit code 3 @night", async () => {
+it("what changes nothing says so, and ends with exit code 3 @night", async () => {
   const home = aTransformHome();
   expect(await home.transform("rules/no-var.yml check.js")).toMatchObject({
     code: 3,
@@ -73,7 +73,7 @@ it("[TX3] what changes nothing says so, and ends with exit code 3 @night", async
   expect(home.branches()).toEqual([]);
 });
 
-it("[TX8] a transform whose second run changes more says so, and leaves no branch @night", async () => {
+it("a transform whose second run changes more says so, and leaves no branch @night", async () => {
   const home = aTransformHome({ "codemods/add.cjs": "module.exports = ({ source }) => `${source}// more\\n`;\n" });
   expect(await home.transform("codemods/add.cjs src/a.ts --trust")).toMatchObject(
     printed("A second run changes these files again."),
@@ -83,7 +83,7 @@ it("[TX8] a transform whose second run changes more says so, and leaves no branc
   expect(home.branches()).toEqual([]);
 });
 
-it("[TX11] [TX15] a branch is left once the project's tests pass, and nothing is merged @night", async () => {
+it("a branch is left once the project's tests pass, and nothing is merged @night", async () => {
   const home = aTransformHome();
   const head = git(home.project, "rev-parse", "HEAD").trim();
   const report = await home.report("rules --branch --trust");
@@ -94,7 +94,7 @@ it("[TX11] [TX15] a branch is left once the project's tests pass, and nothing is
   expect([home.leftovers(), git(home.project, "status", "--porcelain")]).toEqual([[], ""]);
 });
 
-it("[TX11] failing tests, no tests and tests of a project that is not trusted leave no branch @night", async () => {
+it("failing tests, no tests and tests of a project that is not trusted leave no branch @night", async () => {
   const breaks = varRule.replace("var $A = $B", "console.log(a, b)").replace(/fix:.*/, 'fix: "log"');
   const home = aTransformHome({ "rules/breaks.yml": breaks });
   expect(await home.transform("rules/breaks.yml --branch --trust")).toMatchObject(
@@ -117,7 +117,7 @@ it("[TX11] failing tests, no tests and tests of a project that is not trusted le
   expect([home.branches(), home.leftovers()]).toEqual([[], []]);
 });
 
-it("[TX11] tests judge the commit, and what they write is not in it @night", async () => {
+it("tests judge the commit, and what they write is not in it @night", async () => {
   const check =
     'import { writeFileSync } from "node:fs"; writeFileSync("src/a.ts", "broken"); writeFileSync("new.txt", "");';
   const home = aTransformHome({ "check.js": check });
@@ -126,7 +126,7 @@ it("[TX11] tests judge the commit, and what they write is not in it @night", asy
   expect(git(home.project, "diff", "--name-only", "HEAD", String(report["branch"]))).not.toContain("new.txt");
 });
 
-it("[TX5] a tool that is not installed is named with its package, and nothing is downloaded @night", async () => {
+it("a tool that is not installed is named with its package, and nothing is downloaded @night", async () => {
   const home = aTransformHome();
   rmSync(join(home.project, "node_modules"), { recursive: true });
   const cases = [
@@ -141,7 +141,7 @@ it("[TX5] a tool that is not installed is named with its package, and nothing is
     );
 });
 
-it("[TX5] code of a project runs only where it is trusted: by --trust, or by the setting analysis.trusted @night", async () => {
+it("code of a project runs only where it is trusted: by --trust, or by the setting analysis.trusted @night", async () => {
   const home = aTransformHome();
   const refusal = failed(1, "jscodeshift would run code of the project: a codemod is code", "analysis.trusted");
   expect(await home.transform("codemods/no-var.cjs src")).toMatchObject(refusal);
@@ -149,7 +149,7 @@ it("[TX5] code of a project runs only where it is trusted: by --trust, or by the
   expect(await home.transform("codemods/no-var.cjs src")).toMatchObject(printed("jscodeshift"));
 });
 
-it("[TX5] a program that came with the repository is code of the project", async () => {
+it("a program that came with the repository is code of the project", async () => {
   const home = aTransformHome({ ".gitignore": "" });
   rmSync(join(home.project, "node_modules"), { recursive: true });
   const program = "#!/usr/bin/env node\n";
@@ -161,7 +161,7 @@ it("[TX5] a program that came with the repository is code of the project", async
   expect(await home.transform("rules")).toMatchObject(failed(1, "the repository brings its own node_modules"));
 });
 
-it("[TX7] a package of the workspace is the one in the worktree, and links are never committed @night", async () => {
+it("a package of the workspace is the one in the worktree, and links are never committed @night", async () => {
   const test = 'import { value } from "lib";\nif (value !== 2) process.exit(1);\n';
   const files = {
     "package.json": '{"workspaces":["lib","app"]}',
@@ -181,7 +181,7 @@ it("[TX7] a package of the workspace is the one in the worktree, and links are n
   }
 });
 
-it("[TX7] tools and tests of a package in a subfolder run there, with packages of the folders above @night", async () => {
+it("tools and tests of a package in a subfolder run there, with packages of the folders above @night", async () => {
   const home = aTransformHome({
     "pkg/package.json": '{"scripts":{"test":"ast-grep --version"}}',
     "pkg/a.ts": "var a = 1;\n",
@@ -190,7 +190,7 @@ it("[TX7] tools and tests of a package in a subfolder run there, with packages o
   expect(report).toMatchObject({ files: [{ path: "pkg/a.ts" }], tests: { command: "npm test" } });
 });
 
-it("[TX14] what is not committed is not included, and said @night", async () => {
+it("what is not committed is not included, and said @night", async () => {
   const home = aTransformHome();
   write(home.project, { "src/a.ts": "var dirty = 1;\n", "src/new.ts": "var fresh = 1;\n" });
   const ran = await home.transform("rules");
@@ -200,7 +200,7 @@ it("[TX14] what is not committed is not included, and said @night", async () => 
   expect(readFileSync(join(home.project, "src/a.ts"), "utf8")).toBe("var dirty = 1;\n");
 });
 
-it("[TX14] what is no work tree with a commit is refused", async () => {
+it("what is no work tree with a commit is refused", async () => {
   const home = withTransform(aCliHome());
   home.alive.add(process.pid);
   expect(await home.transform("lint-fix")).toMatchObject(failed(2, "is not in the work tree of a git repository"));
@@ -213,7 +213,7 @@ it("[TX14] what is no work tree with a commit is refused", async () => {
   expect(await home.transform(`lint-fix ${home.other}/none`)).toMatchObject(failed(2, "there is no"));
 });
 
-it("[TX4] [TX14] what names no transform is wrong usage @night", async () => {
+it("what names no transform is wrong usage @night", async () => {
   const home = aTransformHome({ "empty/a.txt": "", "bad.yml": "id: bad\nlanguage: Nope\n" });
   await expect(home.transform("no-such.yml")).resolves.toMatchObject(failed(2, "there is no"));
   await expect(home.transform("empty")).resolves.toMatchObject(failed(2, "there is no rule (.yml) in"));
@@ -224,7 +224,7 @@ it("[TX4] [TX14] what names no transform is wrong usage @night", async () => {
   expect(home.leftovers()).toEqual([]);
 });
 
-it("[TX14] a detached HEAD, a linked work tree and a submodule are transformed like any work tree @night", async () => {
+it("a detached HEAD, a linked work tree and a submodule are transformed like any work tree @night", async () => {
   const home = aTransformHome();
   git(home.project, "checkout", "--quiet", "--detach");
   expect(await home.transform("rules")).toMatchObject(printed("2 files"));
@@ -243,7 +243,7 @@ it("[TX14] a detached HEAD, a linked work tree and a submodule are transformed l
   expect(git(outer, "worktree", "list").trim().split("\n")).toHaveLength(1);
 });
 
-it("[TX15] a new file with a secret is left out of the branch, and said @night", async () => {
+it("a new file with a secret is left out of the branch, and said @night", async () => {
   const key = ["AKIA", "IOSFODNN7", "QWERTYU"].join("");
   const codemod = `const fs = require("node:fs");
 module.exports = ({ source }) => { fs.writeFileSync(".env", "AWS_ACCESS_KEY_ID=${key}"); return source.replace("var b", "let b"); };`;

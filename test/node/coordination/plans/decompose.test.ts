@@ -27,11 +27,11 @@ it.each<[number, Job]>([
   [2, aJob({ title: "Fix the bug", files: filesIn(1, 3) })],
   [7, aJob({ title: "Refactor the store", text: "With tests.", files: filesIn(3, 12) })],
   [10, aJob({ title: "Migrate to the new API", text: "With tests.", files: filesIn(8, 40) })],
-])("[PL1] the jobs of the specification score as it says: %s", (score, job) => {
+])("the jobs of the specification score as it says: %s", (score, job) => {
   expect(estimateComplexity(job).score).toBe(score);
 });
 
-it("[PL1] the score is whole, 1 to 10, and 1 and the sum of its reasons where no cap holds it down", () => {
+it("the score is whole, 1 to 10, and 1 and the sum of its reasons where no cap holds it down", () => {
   fc.assert(
     fc.property(anyJob, (job) => {
       const { score, reasons } = estimateComplexity(job);
@@ -44,20 +44,20 @@ it("[PL1] the score is whole, 1 to 10, and 1 and the sum of its reasons where no
   );
 });
 
-it("[PL1] each signal counts by its logarithm between its bounds", () => {
+it("each signal counts by its logarithm between its bounds", () => {
   expect(ofFiles(1)).toEqual([]);
   expect(ofFiles(2)).toEqual([["files", 2, Number(((3 * Math.log(2)) / Math.log(40)).toFixed(3))]]);
   expect(ofFiles(40)).toEqual([["files", 40, 3]]);
   expect(ofFiles(400)).toEqual([["files", 400, 3]]);
 });
 
-it("[PL1] steps are items of lists and words of sequence", () => {
+it("steps are items of lists and words of sequence", () => {
   expect(steps("- one\n  * two\n3. three\n4) four")).toBe(4);
   expect(steps("first this, then that, and finally the rest")).toBe(2);
   expect(steps("a - b\n-c\n1.5 metres\nstrengthen, thence")).toBeUndefined();
 });
 
-it("[PL1] kinds of work are stated or found by their words, and together add at most so much", () => {
+it("kinds of work are stated or found by their words, and together add at most so much", () => {
   expect(signals(aJob({ title: "Rename the coordinator" }))).toEqual(["refactor"]);
   const porting = aJob({ title: "Porting it", text: "Fix bugs.\nUpdate the README" });
   expect(signals(porting)).toEqual(["migrate", "fix", "document"]);
@@ -66,7 +66,7 @@ it("[PL1] kinds of work are stated or found by their words, and together add at 
   expect(estimateComplexity(aJob({ kinds: ["refactor", "migrate", "test", "fix", "document"] })).score).toBe(4);
 });
 
-it("[PL1] text and payload count by their length", () => {
+it("text and payload count by their length", () => {
   const text = aJob({ text: "x".repeat(8_000), payload: { data: "x".repeat(32_000) } });
   expect(estimateComplexity(text).reasons.map(({ signal, points }) => [signal, points])).toEqual([
     ["textChars", 1],
@@ -74,7 +74,7 @@ it("[PL1] text and payload count by their length", () => {
   ]);
 });
 
-it("[PL2] more of a signal never lowers the score", () => {
+it("more of a signal never lowers the score", () => {
   const more = fc.constantFrom<(job: Job) => Job>(
     (job) => ({ ...job, files: [...job.files, { path: `more/${job.files.length}`, weight: 1 }] }),
     (job) => ({ ...job, files: [...job.files, { path: `${job.files[0]?.path ?? "x"}.more`, weight: 1 }] }),
@@ -97,7 +97,7 @@ it("[PL2] more of a signal never lowers the score", () => {
   );
 });
 
-it("[PL3] above the threshold of 8 a job is worth splitting", () => {
+it("above the threshold of 8 a job is worth splitting", () => {
   const usual = aJob({ title: "Refactor the store", text: "With tests.", files: filesIn(3, 12) });
   const large = aJob({ title: "Migrate to the new API", text: "With tests.", files: filesIn(8, 40) });
   expect([usual, large].map((job) => estimateComplexity(job).isAboveThreshold)).toEqual([false, true]);
@@ -115,7 +115,7 @@ const why = (...asked: Parameters<typeof split>) => refused(split(...asked)).mes
 const weighted = (weights: Readonly<Record<string, number>>): Job =>
   Job.parse({ title: "Work", files: Object.entries(weights).map(([path, weight]) => ({ path, weight })) });
 
-it("[PL4] every split that is not refused keeps its promises, for any order of the files", () => {
+it("every split that is not refused keeps its promises, for any order of the files", () => {
   const shallow = SplitStrategy.parse({ by: "module", depth: 1 });
   const strategy = fc.constantFrom<SplitStrategy>(byFile, byModule, shallow, byPhase);
   const shuffled = anyJob.chain((job) =>
@@ -142,7 +142,7 @@ it("[PL4] every split that is not refused keeps its promises, for any order of t
   );
 });
 
-it("[PL34] what cannot be split is refused with the reason", () => {
+it("what cannot be split is refused with the reason", () => {
   expect(why(aJob(), byFile)).toBe("the job names 0 files; two or more are needed");
   expect(why(aJob({ files: ["a"] }), byFile)).toContain("names 1 file;");
   expect(why(aJob(), byModule)).toContain("the job names no files");
@@ -151,13 +151,13 @@ it("[PL34] what cannot be split is refused with the reason", () => {
   expect(why(aJob(), byPhase, 3)).toBe("the split has 4 parts; at most 3, besides the join");
 });
 
-it("[PL4] eight parts are the most unless fewer are asked for", () => {
+it("eight parts are the most unless fewer are asked for", () => {
   const job = aJob({ files: Array.from({ length: 30 }, (_, at) => `f${at}`) });
   expect(given(split(job, byFile))).toHaveLength(8);
   expect(given(split(job, byFile, 3))).toHaveLength(3);
 });
 
-it("[PL5] phases follow each other, and each has all files", () => {
+it("phases follow each other, and each has all files", () => {
   const parts = given(split(aJob({ files: ["b", "a"] }), byPhase));
   expect(parts.map(({ name, dependsOn }) => [name, dependsOn])).toEqual([
     ["analyse", []],
@@ -171,7 +171,7 @@ it("[PL5] phases follow each other, and each has all files", () => {
   expect(why(aJob(), SplitStrategy.parse({ by: "phase", phases: ["a"] }))).toContain("two parts or more");
 });
 
-it("[PL5] files of a folder stay together by module, as deep as asked", () => {
+it("files of a folder stay together by module, as deep as asked", () => {
   const job = aJob({ files: ["src/a/x/1", "src/a/2", "src/b/3", "test/4", "5"] });
   expect(filesOf(given(split(job, byModule)))).toEqual([["5"], ["src/a/2"], ["src/a/x/1"], ["src/b/3"], ["test/4"]]);
   const shallow = SplitStrategy.parse({ by: "module", depth: 2 });
@@ -179,7 +179,7 @@ it("[PL5] files of a folder stay together by module, as deep as asked", () => {
   expect(given(split(job, shallow))[1]).toMatchObject({ name: "part-2", text: "Part 2 of 4: src/a" });
 });
 
-it("[PL6] [PL22] parts are balanced whenever no file weighs more than two thirds of all", () => {
+it("parts are balanced whenever no file weighs more than two thirds of all", () => {
   fc.assert(
     fc.property(anyFiles, fc.integer({ min: 2, max: 8 }), (files, maxParts) => {
       fc.pre(files.length >= 2);
@@ -195,7 +195,7 @@ it("[PL6] [PL22] parts are balanced whenever no file weighs more than two thirds
   );
 });
 
-it("[PL23] files of one weight are shared out to as many parts as may be", () => {
+it("files of one weight are shared out to as many parts as may be", () => {
   fc.assert(
     fc.property(fc.integer({ min: 2, max: 60 }), fc.integer({ min: 2, max: 8 }), (count, maxParts) => {
       const files = Array.from({ length: count }, (_, at) => `f${String(at).padStart(2, "0")}`);
@@ -208,13 +208,13 @@ it("[PL23] files of one weight are shared out to as many parts as may be", () =>
   );
 });
 
-it("[PL6] [PL22] the heaviest are placed first", () => {
+it("the heaviest are placed first", () => {
   const job = weighted({ a: 9, b: 1, c: 1, d: 9, e: 9, f: 1 });
   expect(weightsOf(job, given(split(job, byFile, 3)))).toEqual([10, 10, 10]);
   expect(filesOf(given(split(weighted({ a: 1, b: 100, c: 2, d: 3 }), byFile)))).toEqual([["a", "c", "d"], ["b"]]);
 });
 
-it("[PL7] a given split that keeps the rules is taken as it is", () => {
+it("a given split that keeps the rules is taken as it is", () => {
   const parts = [
     { name: "schema", text: "Change the tables", files: ["b", "a"] },
     { name: "code", files: ["c"], dependsOn: ["schema"] },
@@ -243,11 +243,11 @@ it.each<[string, readonly object[]]>([
   ["no part has b", [part("x", "a"), part("y", "")]],
   ["x and y both have a, and neither comes after", [part("x", "ab"), part("y", "a")]],
   ["y and z both have a, and neither comes after", [part("x", "ab"), part("y", "a", "x"), part("z", "a", "x")]],
-])("[PL7] a given split is refused: %s", (message, parts) => {
+])("a given split is refused: %s", (message, parts) => {
   expect(why(aJob({ files: ["a", "b"] }), list(parts))).toContain(message);
 });
 
-it("[PL7] parts that follow each other, also over others, may share a file", () => {
+it("parts that follow each other, also over others, may share a file", () => {
   const chain = [part("first", "a", "between"), part("between", "", "last"), part("last", "a")];
   expect(split(aJob({ files: ["a"] }), list(chain)).ok).toBe(true);
   const many = aJob({ files: ["a", "b", "c", "d", "e", "f", "g", "h"] });
@@ -257,7 +257,7 @@ it("[PL7] parts that follow each other, also over others, may share a file", () 
 const isJob = (fields: object) => Job.safeParse({ title: "Work", ...fields }).success;
 const isStrategy = (strategy: object) => SplitStrategy.safeParse(strategy).success;
 
-it("[PL17] jobs, strategies and rules are checked when they come in", () => {
+it("jobs, strategies and rules are checked when they come in", () => {
   const isFile = (path: string) => isJob({ files: [{ path }] });
   for (const path of ["a", "a/b.ts", ".github/x", "a/..b", "a b/ü"]) expect(isFile(path)).toBe(true);
   for (const path of ["", "/a", "a/", "a//b", "./a", "a/../b", "..", "a\nb", "x".repeat(401), "\ud800"]) {

@@ -127,7 +127,7 @@ class Run {
     Object.assign(this.#model, { lastAt: host.now(), outcome: "submitted" });
   }
 
-  /** [SD3] [SD4] No time has two tasks, and none that the policy gives one is without. */
+  /** No time has two tasks, and none that the policy gives one is without. */
   async #check(isSubmitted: boolean): Promise<void> {
     const model = this.#model;
     const schedule = await shown(this.host);
@@ -148,7 +148,7 @@ class Run {
   }
 }
 
-it("[SD3] [SD4] [SD8] [SD9] [SD13] [SD14] a schedule does what its policies say, whatever happens @night", async () => {
+it("a schedule does what its policies say, whatever happens @night", async () => {
   const steps = fc.array(anyStep, { maxLength: 40 });
   await fc.assert(
     fc.asyncProperty(policies, steps, async (policy, all) => {
@@ -160,7 +160,7 @@ it("[SD3] [SD4] [SD8] [SD9] [SD13] [SD14] a schedule does what its policies say,
   );
 });
 
-it("[SD4] no time comes again when the clock is set back", async () => {
+it("no time comes again when the clock is set back", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const task = { type: "build" };
   await ask(host, "schedules.create", { name, cron: "0 * * * *", task, overlap: "submit" });

@@ -26,7 +26,7 @@ async function claimed(peer: Peer, requestId = "r"): Promise<number[]> {
   return claim.claims.map(({ task }) => task);
 }
 
-it("[QU1] while one token is under way no other is sent, and none where no chat could take anything", async () => {
+it("while one token is under way no other is sent, and none where no chat could take anything", async () => {
   const host = new LocalHost(openBetterSqlite3);
   await Peer.join(host, "asks-itself");
   await submit(host, {});
@@ -41,7 +41,7 @@ it("[QU1] while one token is under way no other is sent, and none where no chat 
   expect(tokens(host)).toBe(0);
 });
 
-it("[QU1] however many tasks one end makes runnable, at any depth, the chats for them are searched once", async () => {
+it("however many tasks one end makes runnable, at any depth, the chats for them are searched once", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await Peer.join(host, "asks-itself", { capacity: 10 });
   await taker(host, "taker", { taskTypes: ["other"] });
@@ -59,7 +59,7 @@ it("[QU1] however many tasks one end makes runnable, at any depth, the chats for
   expect((await ask(host, "tasks.list", { state: "queued", limit: 200 })).tasks).toHaveLength(60);
 });
 
-it("[QU2] a token that brought no request is sent again after 30 s, as long as something is queued", async () => {
+it("a token that brought no request is sent again after 30 s, as long as something is queued", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   await submit(host, {});
@@ -79,7 +79,7 @@ it("[QU2] a token that brought no request is sent again after 30 s, as long as s
   expect(host.sql.all("SELECT * FROM outbox")).toEqual([]);
 });
 
-it("[QU5] by priority, then by number, each to the least loaded that can do it", async () => {
+it("by priority, then by number, each to the least loaded that can do it", async () => {
   const host = new LocalHost(openBetterSqlite3);
   await taker(host, "a", { capacity: 3 });
   await taker(host, "b", { capacity: 1, capabilities: ["gpu"] });
@@ -97,7 +97,7 @@ it("[QU5] by priority, then by number, each to the least loaded that can do it",
   expect([given[review ?? 0], given[gpu ?? 0], given[low ?? 0], given[last ?? 0]]).toEqual(["a", "b", "c", "a"]);
 });
 
-it("[QU5] a repeated dispatch assigns nothing twice, and more than a hundred are assigned in turns", async () => {
+it("a repeated dispatch assigns nothing twice, and more than a hundred are assigned in turns", async () => {
   const host = new LocalHost(openBetterSqlite3);
   await taker(host, "a", { capacity: 100 });
   await taker(host, "b", { capacity: 100 });
@@ -109,7 +109,7 @@ it("[QU5] a repeated dispatch assigns nothing twice, and more than a hundred are
   expect(Object.values(await holders(host)).every((chat) => chat === "a" || chat === "b")).toBe(true);
 });
 
-it("[QU9] [QU10] an assigned task is the chat's from its next claim on; not claimed for 30 s it is queued again", async () => {
+it("an assigned task is the chat's from its next claim on; not claimed for 30 s it is queued again", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const [task] = await submit(host, {});
@@ -128,7 +128,7 @@ it("[QU9] [QU10] an assigned task is the chat's from its next claim on; not clai
   expect(await ask(host, "tasks.get", { task: other ?? 0 })).toMatchObject(queued);
 });
 
-it("[TA20] [CH6] when nothing more is heard of a chat with a task, the task is queued again within the ttl", async () => {
+it("when nothing more is heard of a chat with a task, the task is queued again within the ttl", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const [task] = await submit(host, { heartbeatMs: 600_000 });
@@ -139,7 +139,7 @@ it("[TA20] [CH6] when nothing more is heard of a chat with a task, the task is q
   expect(await ask(host, "tasks.get", { task: task ?? 0 })).toMatchObject({ state: "queued", lostChats: 1 });
 });
 
-it("[QU6] nothing is given to a chat that is gone, drains, has no connection or takes no tasks", async () => {
+it("nothing is given to a chat that is gone, drains, has no connection or takes no tasks", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const draining = await taker(host, "draining");
   await ask(host, "chats.drain", { chat: draining.chat, reason: "asked" });
@@ -151,7 +151,7 @@ it("[QU6] nothing is given to a chat that is gone, drains, has no connection or 
   expect(look(host)).toBe(0);
 });
 
-it("[QU6] [QU8] a chat that is stuck is given nothing; when it is not stuck any more it is notified", async () => {
+it("a chat that is stuck is given nothing; when it is not stuck any more it is notified", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const beat = (status: "stuck" | "idle") => host.call("chats.heartbeat", { self: a.self, status }, a.actor);
@@ -163,7 +163,7 @@ it("[QU6] [QU8] a chat that is stuck is given nothing; when it is not stuck any 
   expect(await claimed(a)).toEqual([task]);
 });
 
-it("[QU8] a cancelled task makes room for the next one, though its chat has never asked for it", async () => {
+it("a cancelled task makes room for the next one, though its chat has never asked for it", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a", { capacity: 1 });
   const [task = 0, next] = await submit(host, {}, {});
@@ -175,7 +175,7 @@ it("[QU8] a cancelled task makes room for the next one, though its chat has neve
   expect(await claimed(a)).toEqual([next]);
 });
 
-it("[QU8] a claim that runs out makes room for the next task, whatever becomes of its own", async () => {
+it("a claim that runs out makes room for the next task, whatever becomes of its own", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a", { capacity: 1 });
   const [lost, next] = await submit(host, { maxAttempts: 1, startToCloseMs: 20 * second }, {});
@@ -190,7 +190,7 @@ it("[QU8] a claim that runs out makes room for the next task, whatever becomes o
   expect(await claimed(a, "s")).toEqual([next]);
 });
 
-it("[TA27] one old task does not make each submit count all the others", async () => {
+it("one old task does not make each submit count all the others", async () => {
   const host = new LocalHost(openBetterSqlite3);
   await ask(host, "settings.set", { settings: { maxTasks: 10, keepTasksMs: hour } });
   const [old = 0] = await submit(host, { delayMs: day });
@@ -210,7 +210,7 @@ it("[TA27] one old task does not make each submit count all the others", async (
   expect((await refusal(host, "tasks.submit", { tasks: [{ type: "build" }] })).code).toBe("quota_exceeded");
 });
 
-it("[QU5] tasks that only a full chat could take keep no other task from its turn", async () => {
+it("tasks that only a full chat could take keep no other task from its turn", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const capabilities = Array.from({ length: 30 }, (_, at) => `c${at}`);
   await taker(host, "a", { taskTypes: ["x"], capabilities });

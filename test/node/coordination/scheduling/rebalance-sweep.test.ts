@@ -31,7 +31,7 @@ async function holders(host: LocalHost, tasks: readonly number[]): Promise<(stri
 
 const four = [{ type: "x" }, { type: "x" }, { type: "x" }, { type: "x" }] as const;
 
-it("[PL21] what was assigned and has not started goes to a chat that came later and has less to do, under a new claim", async () => {
+it("what was assigned and has not started goes to a chat that came later and has less to do, under a new claim", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const tasks = await submit(host, ...four);
@@ -56,7 +56,7 @@ it("[PL21] what was assigned and has not started goes to a chat that came later 
   expect((await b.claim({ limit: 4 })).map(({ task }) => task)).toEqual(moved.map(({ task }) => task));
 });
 
-it("[PL21] [PL16] in the next rounds nothing moves back or on, and without anything that waits there are no rounds", async () => {
+it("in the next rounds nothing moves back or on, and without anything that waits there are no rounds", async () => {
   const host = new LocalHost(openBetterSqlite3);
   await taker(host, "a");
   const tasks = await submit(host, ...four);
@@ -73,7 +73,7 @@ it("[PL21] [PL16] in the next rounds nothing moves back or on, and without anyth
   expect(host.sql.all("SELECT * FROM meta WHERE key = 'rebalance_at'")).toEqual([]);
 });
 
-it("[PL21] only to chats that take the type and can do it; a draining one gives all away", async () => {
+it("only to chats that take the type and can do it; a draining one gives all away", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a", { capabilities: ["gpu"] });
   const [gpu, review] = await submit(host, { type: "x", capabilities: ["gpu"] }, { type: "review" });
@@ -87,7 +87,7 @@ it("[PL21] only to chats that take the type and can do it; a draining one gives 
   expect(await holders(host, [gpu, review])).toEqual(["a", "c"]);
 });
 
-it("[PL30] [PL18] of chats with the same load the one that has done better with the type gets a task", async () => {
+it("of chats with the same load the one that has done better with the type gets a task", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const [a, b] = [await taker(host, "a"), await taker(host, "b")];
   await submit(host, { type: "x", affinity: "a", maxAttempts: 1 }, { type: "x", affinity: "b" });
@@ -100,7 +100,7 @@ it("[PL30] [PL18] of chats with the same load the one that has done better with 
   expect(await holders(host, [x, y])).toEqual(["b", "a"]);
 });
 
-it("[PL29] [PL13] a chat that failed once, and never again, returns to the best tenth, and then writes nothing", async () => {
+it("a chat that failed once, and never again, returns to the best tenth, and then writes nothing", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const work = async (isSuccess: boolean): Promise<void> => {
@@ -119,7 +119,7 @@ it("[PL29] [PL13] a chat that failed once, and never again, returns to the best 
   expect(rate()).toBe(settled);
 });
 
-it("[PL29] [PL30] [PL18] the same performance writes nothing, and is deleted with its chat", async () => {
+it("the same performance writes nothing, and is deleted with its chat", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const rows = (): unknown[] => host.sql.all("SELECT * FROM chat_performance");
@@ -146,7 +146,7 @@ it("[PL29] [PL30] [PL18] the same performance writes nothing, and is deleted wit
   expect(rows()).toEqual([]);
 });
 
-it("[PL12] of chats that are alike the one that has waited longest for a new task gets it", async () => {
+it("of chats that are alike the one that has waited longest for a new task gets it", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const hands = { a: await taker(host, "a"), b: await taker(host, "b") };
   const got: string[] = [];
@@ -162,7 +162,7 @@ it("[PL12] of chats that are alike the one that has waited longest for a new tas
   expect(got).toEqual(["a", "b", "a", "b"]);
 });
 
-it("[PL14] load of each live chat, and what it has done in the last hour", async () => {
+it("load of each live chat, and what it has done in the last hour", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const [a] = [await taker(host, "a"), await taker(host, "b", { capacity: 2 })];
   await submit(host, { type: "x" }, { type: "x", maxAttempts: 1 }, { type: "x" });
@@ -182,7 +182,7 @@ it("[PL14] load of each live chat, and what it has done in the last hour", async
   expect((await ask(host, "tasks.load", {})).chats).toMatchObject([{ currentTasks: 1, utilizationRate: 1 }, {}]);
 });
 
-it("[BU15] with the next day, and with a limit that is raised, waiting tasks are dispatched", async () => {
+it("with the next day, and with a limit that is raised, waiting tasks are dispatched", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
@@ -205,7 +205,7 @@ it("[BU15] with the next day, and with a limit that is raised, waiting tasks are
   expect((await ask(host, "budgets.get", {})).today.tokens).toBe(0);
 });
 
-it("[BU15] a task from before the day was used up is dispatched the next day, though claims were refused", async () => {
+it("a task from before the day was used up is dispatched the next day, though claims were refused", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a", { capacity: 1 });
   await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
@@ -216,7 +216,7 @@ it("[BU15] a task from before the day was used up is dispatched the next day, th
   expect(await tomorrow(host, waiting)).toEqual({ looks: 1, chat: "a" });
 });
 
-it("[BU15] a clock that ran ahead for a while and was set back keeps no chat from the next day", async () => {
+it("a clock that ran ahead for a while and was set back keeps no chat from the next day", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a", { capacity: 1 });
   await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
@@ -232,7 +232,7 @@ it("[BU15] a clock that ran ahead for a while and was set back keeps no chat fro
   expect(await tomorrow(host, waiting)).toEqual({ looks: 1, chat: "a" });
 });
 
-it("[QU8] what moves away makes room for what only the one that had it can do", async () => {
+it("what moves away makes room for what only the one that had it can do", async () => {
   const host = new LocalHost(openBetterSqlite3);
   await taker(host, "a", { capacity: 2, capabilities: ["gpu"] });
   const last = { type: "x", capabilities: ["gpu"], priority: 1 };

@@ -37,7 +37,7 @@ function moved({ seats, assigned }: World, moves: readonly Reassignment[]): Worl
   return { assigned: next, seats: seats.map((seat) => ({ ...seat, running: counts.get(seat.chat)?.length ?? 0 })) };
 }
 
-it("[PL15] only a task that has not started is reassigned, once, to a chat that can do it and had room", () => {
+it("only a task that has not started is reassigned, once, to a chat that can do it and had room", () => {
   fc.assert(
     fc.property(anyWorld, (world) => {
       const moves = rebalance(world.seats, world.assigned);
@@ -72,7 +72,7 @@ function better({ seats }: World, task: AssignedTask): readonly ChatLoad[] {
   );
 }
 
-it("[PL15] at rest no task that has not started would be better elsewhere by load, and before that one was", () => {
+it("at rest no task that has not started would be better elsewhere by load, and before that one was", () => {
   fc.assert(
     fc.property(anyWorld, (world) => {
       const moves = rebalance(world.seats, world.assigned);
@@ -84,7 +84,7 @@ it("[PL15] at rest no task that has not started would be better elsewhere by loa
   );
 });
 
-it("[PL26] a task whose chat was selected just now is not reassigned", () => {
+it("a task whose chat was selected just now is not reassigned", () => {
   fc.assert(
     fc.property(anyWorld, anyWanted, (start, wanted) => {
       const world = moved(start, rebalance(start.seats, start.assigned));
@@ -105,7 +105,7 @@ const seat = (chat: string, running: number, capacity = 3): ChatLoad => ({ chat,
 const of = (chat: string, count: number): AssignedTask[] =>
   Array.from({ length: count }, (_, task) => ({ ...anyTask, task, chat, isStarted: false }));
 
-it("[PL28] the newest are reassigned first, those with affinity to the receiver before them, to the giver last", () => {
+it("the newest are reassigned first, those with affinity to the receiver before them, to the giver last", () => {
   const seats = [seat("a", 4, 4), seat("b", 0, 4)];
   const tasks = (affinities: readonly (string | null)[]) =>
     rebalance(
@@ -117,7 +117,7 @@ it("[PL28] the newest are reassigned first, those with affinity to the receiver 
   expect(tasks([null, null, "a", "a"])).toEqual([0, 1]);
 });
 
-it("[PL15] [PL27] a difference of one task changes nothing; a chat of capacity 0 gives away all its tasks", () => {
+it("a difference of one task changes nothing; a chat of capacity 0 gives away all its tasks", () => {
   expect(rebalance([seat("a", 1), seat("b", 0)], of("a", 1))).toEqual([]);
   expect(rebalance([seat("a", 2), seat("b", 0)], of("a", 2))).toEqual([{ task: 1, from: "a", to: "b" }]);
   expect(rebalance([seat("a", 2, 0), seat("b", 2)], of("a", 2))).toEqual([{ task: 1, from: "a", to: "b" }]);
@@ -126,7 +126,7 @@ it("[PL15] [PL27] a difference of one task changes nothing; a chat of capacity 0
   expect(rebalance([], [])).toEqual([]);
 });
 
-it("[PL16] after one round the next moves nothing, and no started task has moved", () => {
+it("after one round the next moves nothing, and no started task has moved", () => {
   fc.assert(
     fc.property(anyWorld, (start) => {
       const next = moved(start, rebalance(start.seats, start.assigned));
@@ -137,7 +137,7 @@ it("[PL16] after one round the next moves nothing, and no started task has moved
   );
 });
 
-it("[PL16] a task moves on to a better chat within the round, not in the next", () => {
+it("a task moves on to a better chat within the round, not in the next", () => {
   const seats = [seat("a", 2, 0), { ...seat("c", 0, 2), capabilities: ["web"] }, seat("d", 0, 2)];
   const [first, second] = of("a", 2);
   // The second takes c, which comes before d, until the first, which can only go to c, is there, too.
@@ -148,7 +148,7 @@ it("[PL16] a task moves on to a better chat within the round, not in the next", 
   ]);
 });
 
-it("[PL16] a round over many chats is short", () => {
+it("a round over many chats is short", () => {
   const seats = Array.from({ length: 200 }, (_, at) => ({
     chat: `c${at}`,
     running: at < 20 ? 100 : 0,

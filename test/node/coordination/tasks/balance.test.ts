@@ -27,7 +27,7 @@ const anyCandidates = fc
       aCandidate(`c${at}`, { ...seat, performance, lastAssignedAt }),
     ),
   );
-it("[PL12] no other capable chat with room has less load, and the order of the candidates changes nothing", () => {
+it("no other capable chat with room has less load, and the order of the candidates changes nothing", () => {
   const shuffled = anyCandidates.chain((all) =>
     fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })),
   );
@@ -56,7 +56,7 @@ it("[PL12] no other capable chat with room has less load, and the order of the c
   );
 });
 
-it("[PL12] load, affinity, performance, longest without a task, name: each decides where those before it are even", () => {
+it("load, affinity, performance, longest without a task, name: each decides where those before it are even", () => {
   const slow = after([success(9_000)]);
   const one = aCandidate("a", { running: 1, performance: slow, lastAssignedAt: 9 });
   const rivals: readonly [string, Candidate][] = [
@@ -74,7 +74,7 @@ it("[PL12] load, affinity, performance, longest without a task, name: each decid
   }
 });
 
-it("[PL12] an affinity to a chat that is full, lacks a capability or is gone is not waited for", () => {
+it("an affinity to a chat that is full, lacks a capability or is gone is not waited for", () => {
   const request = { capabilities: ["db"], affinity: "a" };
   const b = aCandidate("b", { capabilities: ["db", "web"] });
   expect(chosen([aCandidate("a", { capabilities: ["db"] }), b], request)).toBe("a");
@@ -87,7 +87,7 @@ it("[PL12] an affinity to a chat that is full, lacks a capability or is gone is 
   expect(selectChat([], request)).toBeNull();
 });
 
-it("[PL12] tasks given one after the other go round", () => {
+it("tasks given one after the other go round", () => {
   const chats = new Map(["a", "b", "c"].map((chat) => [chat, aCandidate(chat, { capacity: 2 })]));
   const given = Array.from({ length: 7 }, (_, now) => {
     const chat = chosen([...chats.values()], anyTask);
@@ -98,7 +98,7 @@ it("[PL12] tasks given one after the other go round", () => {
   expect(given).toEqual(["a", "b", "c", "a", "b", "c", null]);
 });
 
-it("[PL13] a chat without history is expected to do at least as well as any other", () => {
+it("a chat without history is expected to do at least as well as any other", () => {
   fc.assert(
     fc.property(anyOutcomes, (outcomes) => {
       const known = aCandidate("a", { performance: after(outcomes), lastAssignedAt: 1 });
@@ -107,7 +107,7 @@ it("[PL13] a chat without history is expected to do at least as well as any othe
   );
 });
 
-it("[PL13] a new outcome counts for a fifth, and only successes count for duration", () => {
+it("a new outcome counts for a fifth, and only successes count for duration", () => {
   const first = update(initialPerformance, success(1_000));
   expect(first).toEqual({ successRate: 1, durationMs: 1_000 });
   expect(update(first, success(2_000))).toEqual({ successRate: 1, durationMs: 1_200 });
@@ -117,7 +117,7 @@ it("[PL13] a new outcome counts for a fifth, and only successes count for durati
   expect(update(initialPerformance, failure)).toEqual({ successRate: 0.8, durationMs: null });
 });
 
-it("[PL13] expectations stay within what was seen, a success never lowers success and a failure never raises it", () => {
+it("expectations stay within what was seen, a success never lowers success and a failure never raises it", () => {
   fc.assert(
     fc.property(anyOutcomes, anyOutcomes, (outcomes, more) => {
       let known = after(outcomes);
@@ -139,7 +139,7 @@ it("[PL13] expectations stay within what was seen, a success never lowers succes
   );
 });
 
-it("[PL13] a fast failure is not preferred to a slow success, nor a little speed to a clear difference in success", () => {
+it("a fast failure is not preferred to a slow success, nor a little speed to a clear difference in success", () => {
   const steady = aCandidate("steady", { performance: after([success(60_000), success(60_000)]) });
   const broken = aCandidate("broken", { performance: after([failure, failure, failure]) });
   expect(chosen([broken, steady], anyTask)).toBe("steady");

@@ -23,7 +23,7 @@ interface ChatColumns {
 
 type TaskColumns = Pick<TaskRow, "task" | "type" | "lane" | "affinity" | "state" | "chat">;
 
-/** Assignments by [QU5] and [PL12], from all rows: the chat of each task. */
+/** Assignments by the rules of dispatch, from all rows: the chat of each task. */
 function expectedAssignments({ sql }: LocalHost, connected: ReadonlySet<string>): Map<number, string> {
   const tasks = sql.all<TaskColumns>("SELECT * FROM tasks ORDER BY priority DESC, task");
   const candidates = new Map<string, Candidate & { readonly types: readonly string[] }>();
@@ -168,7 +168,7 @@ class Crowd {
   }
 }
 
-it("[QU13] a dispatch reads the chats once, however many tasks it assigns", async () => {
+it("a dispatch reads the chats once, however many tasks it assigns", async () => {
   const host = await calm(async () => new LocalHost(openBetterSqlite3));
   for (let n = 0; n < 20; n++) await taker(host, `c${n}`, { taskTypes: ["x"] });
   await submit(host, ...Array.from({ length: 30 }, () => ({ type: "x" })));
@@ -178,7 +178,7 @@ it("[QU13] a dispatch reads the chats once, however many tasks it assigns", asyn
   expect(read.filter((rows) => rows === 20)).toHaveLength(1);
 });
 
-it("[QU5] [PL12] of 160 chats a dispatch selects as if it read them all, whatever happened to them before @night", async () => {
+it("of 160 chats a dispatch selects as if it read them all, whatever happened to them before @night", async () => {
   const anyHistory = fc.tuple(
     fc.array(anyAbilities, { minLength: 3, maxLength: 6 }),
     fc.array(anyStep, { minLength: 10, maxLength: 40 }),

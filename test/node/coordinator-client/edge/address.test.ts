@@ -10,7 +10,7 @@ function problemOf(edge: string, workspace = "w1"): string {
   return address.ok ? "" : address.error;
 }
 
-it("[EC1] the address of a workspace lies below the coordinator's, and so does its socket", () => {
+it("the address of a workspace lies below the coordinator's, and so does its socket", () => {
   const http = "https://a.example/v1/workspaces/w1";
   const socket = "wss://a.example/v1/workspaces/w1/connect";
   expect(parseAddress("https://a.example", "w1")).toEqual({ ok: true, value: { http, socket } });
@@ -20,7 +20,7 @@ it("[EC1] the address of a workspace lies below the coordinator's, and so does i
   });
 });
 
-it("[EC1] plain http goes to this machine only", () => {
+it("plain http goes to this machine only", () => {
   for (const host of ["localhost", "localhost:8787", "127.0.0.1:1", "127.9.9.9", "127.1", "[::1]:8787"]) {
     expect(parseAddress(`http://${host}`, "w1"), host).toMatchObject({ ok: true });
     expect(parseAddress(`http://${host}`, "w1"), host).toMatchObject({
@@ -31,7 +31,7 @@ it("[EC1] plain http goes to this machine only", () => {
   for (const host of others) expect(problemOf(`http://${host}`), host).toContain("only for this machine");
 });
 
-it("[EC1] [EC41] an address with a secret in it is refused, and not repeated", () => {
+it("an address with a secret in it is refused, and not repeated", () => {
   for (const url of ["https://me:s3cret@a.example", "https://s3cret@a.example", "https://a.example/?key=s3cret"]) {
     expect(problemOf(url), url).not.toBe("");
     expect(problemOf(url), url).not.toContain("s3cret");
@@ -44,7 +44,7 @@ it("[EC1] [EC41] an address with a secret in it is refused, and not repeated", (
   }
 });
 
-it("[EC40] [EC41] a token that no header can hold is refused, and not repeated", () => {
+it("a token that no header can hold is refused, and not repeated", () => {
   const edge = new FakeEdge();
   for (const bad of ["", "two words", "line\nend", "tök", "x".repeat(5_000)]) {
     const outside = platformOf(edge, new Machine(edge.time));
@@ -53,7 +53,7 @@ it("[EC40] [EC41] a token that no header can hold is refused, and not repeated",
   }
 });
 
-it("[EC41] [EC14] no event and no error holds the token, whatever goes wrong", async () => {
+it("no event and no error holds the token, whatever goes wrong", async () => {
   const { edge, ...made } = aClient();
   const { client, events } = made;
   const results: unknown[] = [];

@@ -22,7 +22,7 @@ function losing(times: number, fits: (passing: Passing) => boolean): (passing: P
   };
 }
 
-it("[EC8] while nothing gets through calls wait, and are sent in their order", async () => {
+it("while nothing gets through calls wait, and are sent in their order", async () => {
   const { edge, client } = aClient();
   edge.faults.isUnreachable = true;
   const sets = [1, 2, 3, 4, 5].map((number) => client.call("state.set", { key: "k", value: number }));
@@ -33,7 +33,7 @@ it("[EC8] while nothing gets through calls wait, and are sent in their order", a
   expect(edge.arrived.map(({ input }) => input["value"])).toEqual([1, 2, 3, 4, 5]);
 });
 
-it("[EC8] one more than may wait is refused at once, and nothing of it happens", async () => {
+it("one more than may wait is refused at once, and nothing of it happens", async () => {
   const { edge, call, client } = aClient();
   edge.faults.isUnreachable = true;
   const values = Array.from({ length: 200 }, (_, at) => at);
@@ -44,7 +44,7 @@ it("[EC8] one more than may wait is refused at once, and nothing of it happens",
   expect(value(await call("state.get", { key: "k" })).entry?.value).toBe(199);
 });
 
-it("[EC45] what was not sent by its deadline is refused, and is not sent afterwards", async () => {
+it("what was not sent by its deadline is refused, and is not sent afterwards", async () => {
   const { edge, call } = aClient();
   edge.faults.isUnreachable = true;
   const refused = await call("state.set", { key: "k", value: 1 }, 4_000);
@@ -54,7 +54,7 @@ it("[EC45] what was not sent by its deadline is refused, and is not sent afterwa
   expect(edge.arrived).toEqual([]);
 });
 
-it("[EC9] a call whose connection is lost is repeated on the next one, and takes effect once", async () => {
+it("a call whose connection is lost is repeated on the next one, and takes effect once", async () => {
   const { edge, client } = await onEdge();
   const sent = client.call("messages.send", { target: { to: "all" }, body: "once" });
   await edge.time.pass(6);
@@ -68,7 +68,7 @@ it("[EC9] a call whose connection is lost is repeated on the next one, and takes
   expect(ids[0]).toBe(ids[1]);
 });
 
-it("[EC9] a lost frame is sent again after its timeout, on the same connection", async () => {
+it("a lost frame is sent again after its timeout, on the same connection", async () => {
   const { edge, call } = await onEdge();
   edge.faults.loses = losing(1, ({ direction, text }) => direction === "down" && text.includes("version"));
   const set = value(await call("state.set", { key: "k", value: 1 }, 40_000));
@@ -77,7 +77,7 @@ it("[EC9] a lost frame is sent again after its timeout, on the same connection",
   expect(value(await call("state.get", { key: "k" })).entry?.version).toBe(set.version);
 });
 
-it("[EC9] over HTTP a lost answer is asked for again, with the same id", async () => {
+it("over HTTP a lost answer is asked for again, with the same id", async () => {
   const { edge, client } = await withoutSockets();
   const call: typeof client.call = (...args) => edge.time.until(client.call(...args));
   edge.faults.loses = losing(1, ({ direction, text }) => direction === "down" && text.includes("version"));
@@ -86,7 +86,7 @@ it("[EC9] over HTTP a lost answer is asked for again, with the same id", async (
   expect(edge.count("state.set", "http")).toBe(2);
 });
 
-it("[EC9] a request that was sent, and not answered by its deadline, may have happened: the id asks again", async () => {
+it("a request that was sent, and not answered by its deadline, may have happened: the id asks again", async () => {
   const { edge, call } = await onEdge();
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("result");
   const given = { target: { to: "all" }, body: 1, requestId: "mine" } as const;
@@ -96,7 +96,7 @@ it("[EC9] a request that was sent, and not answered by its deadline, may have ha
   expect(value(await call("messages.send", given))).toEqual({ id: 1, isRepeat: true });
 });
 
-it("[EC9] what an admin asks for is repeated under its request id, and happens once", async () => {
+it("what an admin asks for is repeated under its request id, and happens once", async () => {
   const { edge, call } = aClient(new FakeEdge(), { token: adminToken });
   value(await call("settings.get", {}));
   const lose = (): void => {
@@ -115,7 +115,7 @@ it("[EC9] what an admin asks for is repeated under its request id, and happens o
   expect(value(await call("epoch.raise", { reason: "again" })).epoch).toBe(raised.epoch + 1);
 });
 
-it("[EC10] the chat and the id of a request are filled in, and the caller's own stay", async () => {
+it("the chat and the id of a request are filled in, and the caller's own stay", async () => {
   const { edge, call } = await onEdge();
   value(await call("leases.acquire", { resource: "r" }));
   value(await call("leases.acquire", { resource: "s", requestId: "mine" }));
@@ -129,7 +129,7 @@ it("[EC10] the chat and the id of a request are filled in, and the caller's own 
   expect(inputs[2]).toEqual({});
 });
 
-it("[EC10] what the contract refuses is refused without being sent, and so is what is too large", async () => {
+it("what the contract refuses is refused without being sent, and so is what is too large", async () => {
   const { edge, call } = await onEdge();
   const before = edge.arrived.length;
   const bad = await call("state.set", { key: "$mine", value: 1 });
@@ -152,7 +152,7 @@ function tasksOf(chars: number): { type: string; payload: string }[] {
   return Array.from({ length: Math.ceil(chars / each) }, () => ({ type: "t", payload: "x".repeat(each) }));
 }
 
-it("[EC2] a submit that no frame holds goes over HTTP while the socket stays, others over the socket @night", async () => {
+it("a submit that no frame holds goes over HTTP while the socket stays, others over the socket @night", async () => {
   const { edge, call } = await onEdge();
   for (const chars of [900_000, 1_200_000, 7_900_000, 900_000]) {
     const tasks = tasksOf(chars);
@@ -162,7 +162,7 @@ it("[EC2] a submit that no frame holds goes over HTTP while the socket stays, ot
   expect([ways, edge.upgrades.length]).toEqual([["socket", "http", "http", "socket"], 1]);
 });
 
-it("[EC9] a large submit whose answer is lost is asked again over HTTP, and takes effect once", async () => {
+it("a large submit whose answer is lost is asked again over HTTP, and takes effect once", async () => {
   const { edge, client } = await onEdge();
   edge.faults.loses = losing(1, ({ way, direction }) => way === "http" && direction === "down");
   const tasks = tasksOf(2_000_000);
@@ -171,7 +171,7 @@ it("[EC9] a large submit whose answer is lost is asked again over HTTP, and take
   expect(value(await edge.host.call("tasks.progress", {})).totalTasks).toBe(tasks.length);
 });
 
-it("[EC10] what is more than its operation takes is refused without being sent, over whatever way", async () => {
+it("what is more than its operation takes is refused without being sent, over whatever way", async () => {
   const { edge, call } = await onEdge();
   const before = edge.arrived.length;
   const tasks = Array.from({ length: 120 }, () => ({ type: "t", payload: "\u00e4".repeat(60_000) }));
@@ -181,7 +181,7 @@ it("[EC10] what is more than its operation takes is refused without being sent, 
   expect(edge.arrived.length).toBe(before);
 });
 
-it("[WI8] [EC10] what is nested too deep or has a field named __proto__ is refused without being sent", async () => {
+it("what is nested too deep or has a field named __proto__ is refused without being sent", async () => {
   const { edge, client } = await onEdge();
   const before = edge.arrived.length;
   for (const text of ["[".repeat(100_000) + "]".repeat(100_000), '{"a":[{"__proto__":1}]}']) {
@@ -191,7 +191,7 @@ it("[WI8] [EC10] what is nested too deep or has a field named __proto__ is refus
   expect(edge.arrived.length).toBe(before);
 });
 
-it("[EC11] refusals are the caller's answer, also those that may be repeated", async () => {
+it("refusals are the caller's answer, also those that may be repeated", async () => {
   const edge = new FakeEdge();
   const one = await registered(edge, "a");
   const two = await registered(edge, "b");
@@ -209,7 +209,7 @@ it("[EC11] refusals are the caller's answer, also those that may be repeated", a
   expect(edge.count("state.get")).toBe(1);
 });
 
-it("[EC11] a coordinator that cannot answer now is asked again, no sooner than it says, within the deadline", async () => {
+it("a coordinator that cannot answer now is asked again, no sooner than it says, within the deadline", async () => {
   for (const refusesSockets of [false, true]) {
     const edge = new FakeEdge();
     edge.faults.refusesSockets = refusesSockets;
@@ -228,7 +228,7 @@ it("[EC11] a coordinator that cannot answer now is asked again, no sooner than i
   }
 });
 
-it("[EC46] what is no answer of the contract is reported, and not repeated", async () => {
+it("what is no answer of the contract is reported, and not repeated", async () => {
   const edge = new FakeEdge();
   const answers: [number, string][] = [
     [200, "<html>welcome to the hotel</html>"],
@@ -243,14 +243,14 @@ it("[EC46] what is no answer of the contract is reported, and not repeated", asy
   }
 });
 
-it("[EC11] a gateway that has no coordinator behind it is asked again", async () => {
+it("a gateway that has no coordinator behind it is asked again", async () => {
   const edge = new FakeEdge();
   const asked = aClientAnswered(edge, 502, "<html>bad gateway</html>").call("state.get", { key: "k" }, 9_000);
   const refused = await edge.time.until(asked);
   expect(refused).toMatchObject({ error: { code: "outcome_unknown", message: expect.stringContaining("HTTP 502") } });
 });
 
-it("[EC46] an unknown frame is reported as a problem, and the rest continues", async () => {
+it("an unknown frame is reported as a problem, and the rest continues", async () => {
   const { edge, call, ...made } = await onEdge();
   for (const text of ["{", '"x"', '{"jsonrpc":"2.0","method":"tea.ready","params":{}}', '{"id":77,"result":1}', "[]"]) {
     edge.connections[0]?.sendText(text);
@@ -262,7 +262,7 @@ it("[EC46] an unknown frame is reported as a problem, and the rest continues", a
   expect(edge.upgrades.length).toBe(1);
 });
 
-it("[EC11] an answer that closes the connection over the protocol is not provoked again", async () => {
+it("an answer that closes the connection over the protocol is not provoked again", async () => {
   const { edge, ...made } = await onEdge();
   const asked = made.client.call("state.get", { key: "k" });
   await edge.time.pass(1);
@@ -272,7 +272,7 @@ it("[EC11] an answer that closes the connection over the protocol is not provoke
   expect(made.client.state).toBe("connected");
 });
 
-it("[EC14] a listener that throws stops neither the client nor the others", async () => {
+it("a listener that throws stops neither the client nor the others", async () => {
   const { edge, call, ...made } = aClient();
   let heard = 0;
   made.client.on(() => {
@@ -289,7 +289,7 @@ it("[EC14] a listener that throws stops neither the client nor the others", asyn
   expect(heard).toBe(before);
 });
 
-it("[EC11] a token that is held back is asked again, later than it says by chance, within the deadline", async () => {
+it("a token that is held back is asked again, later than it says by chance, within the deadline", async () => {
   const heldBack = [
     { code: "rate_limited", message: "slow down", retryAfterMs: 2_000 },
     { code: "throttled", message: "too much", retryAfterMs: 2_000, details: { limit: "maxOperationsPerSecond" } },
@@ -315,7 +315,7 @@ it("[EC11] a token that is held back is asked again, later than it says by chanc
   }
 });
 
-it("[EC23] a mark is sent back, and no listener gets it", async () => {
+it("a mark is sent back, and no listener gets it", async () => {
   const { edge, ...made } = await onEdge();
   edge.connections[0]?.notify("flow.mark", { mark: "m-1" });
   await edge.time.pass(1_000);

@@ -13,7 +13,7 @@ import {
 import { adminToken, edgeUrl, FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
-it("[EC2] a client connects at its first use, with its token in a header, and asks over the socket", async () => {
+it("a client connects at its first use, with its token in a header, and asks over the socket", async () => {
   const { edge, call, ...made } = aClient();
   await edge.time.pass(60_000);
   expect(edge.upgrades).toEqual([]);
@@ -31,7 +31,7 @@ it("[EC2] a client connects at its first use, with its token in a header, and as
   ]);
 });
 
-it("[EC2] a command that asks once needs no socket: each operation by its method and path", async () => {
+it("a command that asks once needs no socket: each operation by its method and path", async () => {
   const { edge, client, ...made } = aClient(new FakeEdge(), { connectsFor: "chat" });
   value(await edge.time.until(client.call("state.set", { key: "a/b c&d", value: { one: [1] } })));
   const listed = value(await edge.time.until(client.call("state.list", { prefix: "a/b c&", limit: 3 })));
@@ -44,14 +44,14 @@ it("[EC2] a command that asks once needs no socket: each operation by its method
   expect(edge.upgrades).toEqual([]);
 });
 
-it("[EC2] what the coordinator takes over HTTP alone goes over HTTP, also while a socket is open", async () => {
+it("what the coordinator takes over HTTP alone goes over HTTP, also while a socket is open", async () => {
   const { edge, call, client } = aClient(new FakeEdge(), { token: adminToken });
   expect(value(await call("tokens.create", { machine: "m2", scope: "work" })).token).toBe("shim_new");
   expect(client.state).toBe("connected");
   expect(edge.arrived.map(({ way, name }) => `${way} ${name}`)).toEqual(["http tokens.create"]);
 });
 
-it("[EC3] it pings every 10 s, and as often as its registration says", async () => {
+it("it pings every 10 s, and as often as its registration says", async () => {
   const { edge, client } = aClient();
   client.connect();
   await edge.time.pass(35_000);
@@ -63,7 +63,7 @@ it("[EC3] it pings every 10 s, and as often as its registration says", async () 
   expect(value(await edge.host.call("chats.get", { chat: "a" })).status).toBe("idle");
 });
 
-it("[EC42] a connection on which nothing comes after a ping is ended, and another one is opened", async () => {
+it("a connection on which nothing comes after a ping is ended, and another one is opened", async () => {
   const { edge, ...made } = await onEdge();
   edge.connections[0]?.freeze();
   await edge.time.pass(14_900);
@@ -74,7 +74,7 @@ it("[EC42] a connection on which nothing comes after a ping is ended, and anothe
   expect(ofType(made, "chat-lost")).toEqual([]);
 });
 
-it("[EC42] a long frame before the pong is a sign of life, silence after it is not", async () => {
+it("a long frame before the pong is a sign of life, silence after it is not", async () => {
   const { edge, ...made } = await onEdge();
   edge.faults.loses = ({ text }) => text === "pong";
   await edge.time.pass(11_000);
@@ -85,7 +85,7 @@ it("[EC42] a long frame before the pong is a sign of life, silence after it is n
   expect(statesOf(made)).toContain("disconnected");
 });
 
-it("[EC4] it reconnects by itself, later and later, each time after a random part of the delay", async () => {
+it("it reconnects by itself, later and later, each time after a random part of the delay", async () => {
   const { edge, ...made } = aClient();
   edge.faults.isUnreachable = true;
   made.client.connect();
@@ -103,7 +103,7 @@ it("[EC4] it reconnects by itself, later and later, each time after a random par
   expect(ofType(made, "state").at(-1)?.retryInMs).toBeLessThan(500);
 });
 
-it("[EC4] a connection that never proves itself does not begin the backoff anew", async () => {
+it("a connection that never proves itself does not begin the backoff anew", async () => {
   const { edge, ...made } = aClient();
   made.client.on((event) => {
     if (event.type === "state" && event.state === "connected") edge.time.setTimer(() => edge.closeAll(), 1_000);
@@ -114,7 +114,7 @@ it("[EC4] a connection that never proves itself does not begin the backoff anew"
   expect(edge.upgrades.length).toBeGreaterThan(8);
 });
 
-it("[EC4] a coordinator that has too much to do is asked again no sooner than it says", async () => {
+it("a coordinator that has too much to do is asked again no sooner than it says", async () => {
   const { edge, ...made } = aClient();
   edge.faults.refusesSockets = true;
   edge.faults.refuses = () => ({ code: "overloaded", message: "too much to do", retryAfterMs: 7_000 });
@@ -129,7 +129,7 @@ it("[EC4] a coordinator that has too much to do is asked again no sooner than it
   expect(edge.upgrades.length).toBe(2);
 });
 
-it("[EC4] [EC5] after a deploy all chats are connected again before they count as gone", async () => {
+it("after a deploy all chats are connected again before they count as gone", async () => {
   const edge = new FakeEdge();
   const chats = await Promise.all(["a", "b", "c"].map((chat, seed) => registered(edge, chat, { seed })));
   await edge.time.pass(25_000);
@@ -144,7 +144,7 @@ it("[EC4] [EC5] after a deploy all chats are connected again before they count a
   ]);
 });
 
-it("[EC38] with sockets blocked it works over HTTP, and returns to a socket when one opens", async () => {
+it("with sockets blocked it works over HTTP, and returns to a socket when one opens", async () => {
   const { edge, ...made } = await withoutSockets();
   expect(statesOf(made)).toEqual(["connecting", "fallback"]);
   value(await edge.time.until(made.client.call("state.set", { key: "a", value: 1 })));
@@ -166,7 +166,7 @@ it("[EC38] with sockets blocked it works over HTTP, and returns to a socket when
   expect(value(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({ isConnected: true, incarnation: 1 });
 });
 
-it("[EC39] where a socket has been open before, one that does not open is tried again within seconds", async () => {
+it("where a socket has been open before, one that does not open is tried again within seconds", async () => {
   const { edge, ...made } = await onEdge();
   await edge.time.pass(10_000);
   edge.faults.refusesSockets = true;
@@ -184,7 +184,7 @@ it("[EC39] where a socket has been open before, one that does not open is tried 
   expect(edge.upgrades.length - tried).toBeLessThanOrEqual(8);
 });
 
-it("[EC6] when HTTP stops as well it is disconnected, until the coordinator answers again", async () => {
+it("when HTTP stops as well it is disconnected, until the coordinator answers again", async () => {
   const { edge, ...made } = await withoutSockets();
   edge.faults.isUnreachable = true;
   await edge.time.pass(12_000);
@@ -194,7 +194,7 @@ it("[EC6] when HTTP stops as well it is disconnected, until the coordinator answ
   expect(value(await edge.time.until(made.client.call("chats.get", { chat: "a" })))).toMatchObject({ status: "idle" });
 });
 
-it("[EC6] a request that is lost over HTTP means nothing for a later way", async () => {
+it("a request that is lost over HTTP means nothing for a later way", async () => {
   const { edge, ...made } = await withoutSockets();
   await edge.time.pass(5_000);
   edge.faults.loses = ({ text }) => text.includes("/state?key=old");
@@ -210,7 +210,7 @@ it("[EC6] a request that is lost over HTTP means nothing for a later way", async
   expect(statesOf(made)).toEqual(before);
 });
 
-it("[EC25] with a token that is not accepted it is closed for good", async () => {
+it("with a token that is not accepted it is closed for good", async () => {
   const { edge, call, ...made } = aClient(new FakeEdge(), { token: "shim_secret.wrong" });
   const refused = await call("state.get", { key: "a" });
   expect(codeOf(refused)).toBe("closed");
@@ -220,7 +220,7 @@ it("[EC25] with a token that is not accepted it is closed for good", async () =>
   expect(codeOf(await edge.time.until(made.client.register(aChat("a"))))).toBe("closed");
 });
 
-it("[EC26] a token that is revoked closes the client at once, over a socket and over HTTP", async () => {
+it("a token that is revoked closes the client at once, over a socket and over HTTP", async () => {
   const edge = new FakeEdge();
   const connected = await registered(edge, "a");
   edge.revoke(token);
@@ -238,13 +238,13 @@ it("[EC26] a token that is revoked closes the client at once, over a socket and 
   expect(byHttp.client.state).toBe("closed");
 });
 
-it("[EC25] with an unknown workspace it is closed for good", async () => {
+it("with an unknown workspace it is closed for good", async () => {
   const { call, ...made } = aClient(new FakeEdge(), { workspace: "nowhere", edge: edgeUrl });
   expect(codeOf(await call("state.get", { key: "a" }))).toBe("closed");
   expect(made.client.state).toBe("closed");
 });
 
-it("[EC7] after a sleep the connection is checked with the first call, and replaced when it is dead", async () => {
+it("after a sleep the connection is checked with the first call, and replaced when it is dead", async () => {
   const { edge, ...made } = await onEdge();
   await edge.time.pass(1_000);
   edge.connections[0]?.freeze();
@@ -255,7 +255,7 @@ it("[EC7] after a sleep the connection is checked with the first call, and repla
   expect(ofType(made, "registered").length).toBe(2);
 });
 
-it("[EC7] a machine that wakes up does not wait for the rest of a long backoff", async () => {
+it("a machine that wakes up does not wait for the rest of a long backoff", async () => {
   const { edge, ...made } = aClient();
   edge.faults.isUnreachable = true;
   made.client.connect();
@@ -265,7 +265,7 @@ it("[EC7] a machine that wakes up does not wait for the rest of a long backoff",
   expect(codeOf(await edge.time.until(made.client.call("state.get", { key: "a" }), 1_000))).toBe("ok");
 });
 
-it("[EC7] a clock that was set is reported, drift is not", async () => {
+it("a clock that was set is reported, drift is not", async () => {
   const { edge, ...made } = await onEdge();
   for (let times = 0; times < 20; times++) {
     made.machine.setWall(-400);
@@ -278,7 +278,7 @@ it("[EC7] a clock that was set is reported, drift is not", async () => {
   expect(made.client.state).toBe("connected");
 });
 
-it("[EC2] a closed client does nothing any more, and says so", async () => {
+it("a closed client does nothing any more, and says so", async () => {
   const { edge, call, ...made } = await onEdge();
   const waiting = made.client.call("state.get", { key: "a" });
   await edge.time.pass(1);

@@ -43,7 +43,7 @@ const story = fc.array(fc.tuple(fc.constantFrom(...troubles), fc.integer({ min: 
   maxLength: 12,
 });
 
-it("[EC9] [EC15] whatever the network does, each update takes effect once, and each change is delivered once and in order @night", async () => {
+it("whatever the network does, each update takes effect once, and each change is delivered once and in order @night", async () => {
   await fc.assert(
     fc.asyncProperty(story, fc.nat(), async (steps, seed) => {
       const edge = new FakeEdge();
@@ -138,7 +138,7 @@ const rivalry = fc.array(
   { minLength: 5, maxLength: 25 },
 );
 
-it("[EC12] whatever the network does and however the machines sleep, what a client trusts is held by it @night", async () => {
+it("whatever the network does and however the machines sleep, what a client trusts is held by it @night", async () => {
   let looks = 0;
   await fc.assert(
     fc.asyncProperty(rivalry, fc.nat(), async (steps, seed) => {
@@ -164,7 +164,7 @@ it("[EC12] whatever the network does and however the machines sleep, what a clie
   expect(looks).toBeGreaterThan(100);
 });
 
-it("[EC28] a client whose chat counts as gone while it sleeps trusts no earlier lease when it wakes", async () => {
+it("a client whose chat counts as gone while it sleeps trusts no earlier lease when it wakes", async () => {
   const { edge, ...made } = aClient();
   value(await edge.time.until(made.client.register(aChat("a", { isInteractive: false }))));
   const right = value(await edge.time.until(made.client.hold({ resource, isBound: true })));

@@ -4,7 +4,7 @@ import { guardOf, held, isHeld, resource, rightsOf } from "#harness/edge/held-le
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
-it("[EC13] a held lease is renewed at half of its time, for as long as it is held", async () => {
+it("a held lease is renewed at half of its time, for as long as it is held", async () => {
   const { edge, ...made } = await onEdge();
   const right = await held(edge, made);
   expect(right).toMatchObject({ name: "r", state: "trusted" });
@@ -21,7 +21,7 @@ it("[EC13] a held lease is renewed at half of its time, for as long as it is hel
   expect(edge.count("leases.renew")).toBe(40);
 });
 
-it("[EC13] a lease becomes doubtful when its trust ends, also while a renewal is not answered yet", async () => {
+it("a lease becomes doubtful when its trust ends, also while a renewal is not answered yet", async () => {
   const { edge, ...made } = await onEdge();
   const lease = await held(edge, made);
   edge.faults.loses = ({ text }) => text.includes("leases.renew");
@@ -30,7 +30,7 @@ it("[EC13] a lease becomes doubtful when its trust ends, also while a renewal is
   expect(rightsOf(made)).toEqual(["r trusted", "r doubtful"]);
 });
 
-it("[EC32] a lease that was force-released is reported once, at once", async () => {
+it("a lease that was force-released is reported once, at once", async () => {
   const edge = new FakeEdge();
   for (const isBound of [false, true]) {
     const made = await registered(edge, `a-${isBound}`);
@@ -48,7 +48,7 @@ it("[EC32] a lease that was force-released is reported once, at once", async () 
   }
 });
 
-it("[EC33] a lease that a request without an answer has acquired is released", async () => {
+it("a lease that a request without an answer has acquired is released", async () => {
   const { edge, ...made } = await onEdge();
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("granted");
   const unknown = await edge.time.until(made.client.hold({ resource, isBound: true }));
@@ -59,7 +59,7 @@ it("[EC33] a lease that a request without an answer has acquired is released", a
   expect(value(await edge.host.call("leases.list", {})).leases).toEqual([]);
 });
 
-it("[EC33] a waiter that a request without an answer has added is removed", async () => {
+it("a waiter that a request without an answer has added is removed", async () => {
   const { edge, first, second } = await twoChats();
   const right = await held(edge, first);
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("waiting");
@@ -72,7 +72,7 @@ it("[EC33] a waiter that a request without an answer has added is removed", asyn
   expect(value(await edge.host.call("leases.list", {})).leases).toEqual([]);
 });
 
-it("[EC13] a leader stays one by renewing its term, and the next waiter follows when it goes", async () => {
+it("a leader stays one by renewing its term, and the next waiter follows when it goes", async () => {
   const { edge, first, second } = await twoChats();
   const leading = value(await edge.time.until(first.client.lead({ name: "build", ttlMs: 10_000 })));
   expect(leading.name).toBe("leader:build");
@@ -88,7 +88,7 @@ it("[EC13] a leader stays one by renewing its term, and the next waiter follows 
   expect(codeOf(await edge.time.until(stale))).toBe("stale_token");
 });
 
-it("[EC30] a client that has waited in vain for leadership leaves the queue", async () => {
+it("a client that has waited in vain for leadership leaves the queue", async () => {
   const { edge, first, second } = await twoChats();
   const leading = value(await edge.time.until(first.client.lead({ name: "build" })));
   expect(codeOf(await edge.time.until(second.client.lead({ name: "build", waitMs: 8_000 })))).toBe("lease_held");
@@ -96,7 +96,7 @@ it("[EC30] a client that has waited in vain for leadership leaves the queue", as
   expect(value(await edge.host.call("elections.observe", { name: "build" })).leader).toBeNull();
 });
 
-it("[EC24] a chat that leaves trusts nothing of what it has held, or asks for", async () => {
+it("a chat that leaves trusts nothing of what it has held, or asks for", async () => {
   const { edge, ...made } = await onEdge();
   const right = await held(edge, made);
   const asked = made.client.hold({ resource: "other", ttlMs: 30_000 });
@@ -111,7 +111,7 @@ it("[EC24] a chat that leaves trusts nothing of what it has held, or asks for", 
   expect(edge.count("leases.renew")).toBe(renewals);
 });
 
-it("[EC32] a grant that is lost before it was handed out is not reported", async () => {
+it("a grant that is lost before it was handed out is not reported", async () => {
   const edge = new FakeEdge();
   const [first, second] = [await registered(edge, "a"), await registered(edge, "b", { seed: 2 })];
   const before = await held(edge, first);

@@ -13,7 +13,7 @@ import {
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
-it("[EC5] a connection registers the chat before anything else", async () => {
+it("a connection registers the chat before anything else", async () => {
   const { edge, client } = aClient();
   const answer = client.register(aChat("a:b@c"));
   const early = client.call("state.get", { key: "k" });
@@ -31,7 +31,7 @@ it("[EC5] a connection registers the chat before anything else", async () => {
   expect(names.slice(names.lastIndexOf("chats.register"))).toEqual(["chats.register", "state.get", "state.get"]);
 });
 
-it("[EC5] a client that is connected already registers its chat there, and another chat instead", async () => {
+it("a client that is connected already registers its chat there, and another chat instead", async () => {
   const { edge, call, client } = aClient();
   value(await call("state.get", { key: "k" }));
   value(await edge.time.until(client.register(aChat("a"))));
@@ -46,7 +46,7 @@ it("[EC5] a client that is connected already registers its chat there, and anoth
   expect(client.self?.chat).toBe("b");
 });
 
-it("[EC5] a chat that is registered over HTTP, while a socket is being opened, is registered on the socket, too", async () => {
+it("a chat that is registered over HTTP, while a socket is being opened, is registered on the socket, too", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
   const made = aClient(edge);
@@ -61,7 +61,7 @@ it("[EC5] a chat that is registered over HTTP, while a socket is being opened, i
   expect(value(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({ isConnected: true, status: "idle" });
 });
 
-it("[EC43] a chat that counts as gone is registered again, after a close and after a refusal", async () => {
+it("a chat that counts as gone is registered again, after a close and after a refusal", async () => {
   const { edge, call, ...made } = await onEdge();
   await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
   edge.tell();
@@ -78,7 +78,7 @@ it("[EC43] a chat that counts as gone is registered again, after a close and aft
   expect(edge.count("chats.register")).toBe(4);
 });
 
-it("[EC14] a registration reports whether the chat had counted as gone, or only lost its connection", async () => {
+it("a registration reports whether the chat had counted as gone, or only lost its connection", async () => {
   const { edge, ...made } = await onEdge();
   edge.closeAll();
   await edge.time.pass(3_000);
@@ -92,7 +92,7 @@ it("[EC14] a registration reports whether the chat had counted as gone, or only 
   ]);
 });
 
-it("[EC43] over HTTP a chat that counts as gone is noticed by its heartbeat", async () => {
+it("over HTTP a chat that counts as gone is noticed by its heartbeat", async () => {
   const { edge, ...made } = await withoutSockets();
   await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
   await edge.time.pass(10_100);
@@ -100,7 +100,7 @@ it("[EC43] over HTTP a chat that counts as gone is noticed by its heartbeat", as
   expect(value(await edge.host.call("chats.get", { chat: "a" })).status).toBe("idle");
 });
 
-it("[EC44] a chat that another process has taken over is given up, and this is reported", async () => {
+it("a chat that another process has taken over is given up, and this is reported", async () => {
   const { edge, call, ...made } = await onEdge();
   await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
   edge.tell();
@@ -116,7 +116,7 @@ it("[EC44] a chat that another process has taken over is given up, and this is r
   expect(edge.count("chats.register")).toBe(2);
 });
 
-it("[EC44] a chat that was replaced learns it from the next refusal, or from its heartbeat", async () => {
+it("a chat that was replaced learns it from the next refusal, or from its heartbeat", async () => {
   const edge = new FakeEdge();
   for (const refusesSockets of [false, true]) {
     edge.faults.refusesSockets = refusesSockets;
@@ -131,7 +131,7 @@ it("[EC44] a chat that was replaced learns it from the next refusal, or from its
   }
 });
 
-it("[EC44] of two clients of one chat the later one stays, and they do not take turns", async () => {
+it("of two clients of one chat the later one stays, and they do not take turns", async () => {
   const edge = new FakeEdge();
   const first = await registered(edge, "a");
   const second = await registered(edge, "a");
@@ -142,7 +142,7 @@ it("[EC44] of two clients of one chat the later one stays, and they do not take 
   expect(second.client.self).toEqual({ chat: "a", incarnation: 1 });
 });
 
-it("[EC5] a refusal of the first registration is the caller's answer, and it is not tried again", async () => {
+it("a refusal of the first registration is the caller's answer, and it is not tried again", async () => {
   const edge = new FakeEdge();
   await registered(edge, "a");
   const other = aClient(edge);
@@ -157,7 +157,7 @@ it("[EC5] a refusal of the first registration is the caller's answer, and it is 
   expect(codeOf(await edge.time.until(other.client.register(aChat("d"))))).toBe("too_many_chats");
 });
 
-it("[EC5] a coordinator that cannot register now is asked again until the deadline", async () => {
+it("a coordinator that cannot register now is asked again until the deadline", async () => {
   const { edge, ...made } = aClient();
   edge.faults.refuses = ({ name }) =>
     name === "chats.register" ? { code: "overloaded", message: "too much to do", retryAfterMs: 3_000 } : null;
@@ -169,7 +169,7 @@ it("[EC5] a coordinator that cannot register now is asked again until the deadli
   expect(ofType(made, "problem")[0]?.message).toContain("the chat is not registered: too much to do");
 });
 
-it("[EC5] a registration that could not be renewed is renewed later", async () => {
+it("a registration that could not be renewed is renewed later", async () => {
   const { edge, ...made } = await onEdge();
   edge.faults.refuses = ({ name }) =>
     name === "chats.register" ? { code: "too_many_chats", message: "full", retryAfterMs: 5_000 } : null;
@@ -182,7 +182,7 @@ it("[EC5] a registration that could not be renewed is renewed later", async () =
   expect(ofType(made, "chat-lost")).toEqual([]);
 });
 
-it("[EC8] without a coordinator a registration ends at its deadline, and says whether it may have happened", async () => {
+it("without a coordinator a registration ends at its deadline, and says whether it may have happened", async () => {
   const { edge, client } = aClient();
   edge.faults.isUnreachable = true;
   expect(codeOf(await edge.time.until(client.register(aChat("a"), 5_000)))).toBe("unreachable");
@@ -192,7 +192,7 @@ it("[EC8] without a coordinator a registration ends at its deadline, and says wh
   expect(client.self).toBeNull();
 });
 
-it("[EC5] a chat that leaves is not registered again", async () => {
+it("a chat that leaves is not registered again", async () => {
   const { edge, ...made } = await onEdge();
   value(await edge.time.until(made.client.hold({ resource: "r" })));
   await edge.time.until(made.client.leave(5_000));

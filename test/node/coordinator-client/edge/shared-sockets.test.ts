@@ -31,7 +31,7 @@ class Chats {
   }
 }
 
-it("[EC60] the chats of a process share one socket to a workspace, and each is registered on it", async () => {
+it("the chats of a process share one socket to a workspace, and each is registered on it", async () => {
   const chats = new Chats();
   const clients = [await chats.join("a"), await chats.join("b"), await chats.join("c")];
   await chats.edge.time.pass(25_000);
@@ -49,7 +49,7 @@ it("[EC60] the chats of a process share one socket to a workspace, and each is r
   expect(heard).toEqual(["b message"]);
 });
 
-it("[EC60] a chat that closes leaves the socket to the others; the last one closes it", async () => {
+it("a chat that closes leaves the socket to the others; the last one closes it", async () => {
   const chats = new Chats();
   const [a, b] = [await chats.join("a"), await chats.join("b")];
   const late = a.call("state.get", { key: "k" });
@@ -65,7 +65,7 @@ it("[EC60] a chat that closes leaves the socket to the others; the last one clos
   for (const client of [b, a]) client.close();
 });
 
-it("[EC60] a chat that is taken over, or counts as gone, gives up its part of the socket alone", async () => {
+it("a chat that is taken over, or counts as gone, gives up its part of the socket alone", async () => {
   const chats = new Chats();
   const [a, b] = [await chats.join("a"), await chats.join("b")];
   const lost: string[] = [];
@@ -81,7 +81,7 @@ it("[EC60] a chat that is taken over, or counts as gone, gives up its part of th
   expect(await chats.stateOf("b")).toEqual(["idle", true]);
 });
 
-it("[EC60] when the socket breaks all its chats come back on one", async () => {
+it("when the socket breaks all its chats come back on one", async () => {
   const chats = new Chats();
   const clients = [await chats.join("a"), await chats.join("b"), await chats.join("c")];
   chats.edge.closeAll();
@@ -90,7 +90,7 @@ it("[EC60] when the socket breaks all its chats come back on one", async () => {
   expect(chats.edge.connections.map((connection) => [...connection.chats].toSorted())).toEqual([["a", "b", "c"]]);
 });
 
-it("[EC60] another token, and a chat for which a socket has no room, get a socket of their own", async () => {
+it("another token, and a chat for which a socket has no room, get a socket of their own", async () => {
   const chats = new Chats();
   for (let n = 0; n < maxChatsPerSocket; n++) await chats.join(`c${n}`);
   expect(chats.edge.connections).toHaveLength(1);

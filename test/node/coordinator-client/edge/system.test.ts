@@ -36,7 +36,7 @@ function socketUrl(server: RealServer): string {
   return `${server.url.replace("http", "ws")}/v1/workspaces/w1/connect`;
 }
 
-it("[EC19] a WebSocket is opened with the headers and without an origin, and reports texts and the code of its close", async () => {
+it("a WebSocket is opened with the headers and without an origin, and reports texts and the code of its close", async () => {
   const server = await RealServer.listen();
   server.onText = (text, connection) => {
     connection.send(`heard ${text}`);
@@ -49,7 +49,7 @@ it("[EC19] a WebSocket is opened with the headers and without an origin, and rep
   expect(server.seen[0]?.headers.origin).toBeUndefined();
 });
 
-it("[EC19] a refused upgrade, and a server that is not there, end once", async () => {
+it("a refused upgrade, and a server that is not there, end once", async () => {
   const server = await RealServer.listen();
   server.refusesWith = 401;
   const refused = open(socketUrl(server));
@@ -62,7 +62,7 @@ it("[EC19] a refused upgrade, and a server that is not there, end once", async (
   expect(unreachable.events).toEqual([expect.stringMatching(/^close 1006 /)]);
 });
 
-it("[EC19] over HTTP headers, query and body arrive; what was not sent is known; a redirect is not followed", async () => {
+it("over HTTP headers, query and body arrive; what was not sent is known; a redirect is not followed", async () => {
   const server = await RealServer.listen();
   const base = `${server.url}/v1/workspaces/w1`;
   const send = sender({
@@ -101,7 +101,7 @@ it("[EC19] over HTTP headers, query and body arrive; what was not sent is known;
   });
 });
 
-it("[EC19] a client works on the real clocks and network, and connects again after a close", async () => {
+it("a client works on the real clocks and network, and connects again after a close", async () => {
   const server = await RealServer.listen();
   server.onText = (text, connection) => {
     if (text === "ping") return connection.send("pong");
@@ -121,7 +121,7 @@ it("[EC19] a client works on the real clocks and network, and connects again aft
   expect(server.connections.length).toBe(2);
 });
 
-it("[EC19] random numbers lie below 1 and differ", () => {
+it("random numbers lie below 1 and differ", () => {
   const { random, clock } = nodePlatform();
   const numbers = Array.from({ length: 200 }, random);
   expect(new Set(numbers).size).toBe(200);

@@ -18,7 +18,7 @@ function later(monotonicMs: number, wallMs = monotonicMs): Instant {
   return { monotonic: t0.monotonic + monotonicMs, wall: t0.wall + wallMs };
 }
 
-it("[EC12] trust lasts from the start of the request for what was left, less a margin", () => {
+it("trust lasts from the start of the request for what was left, less a margin", () => {
   const trust = toTrust(t0, 30_000, 30_000);
   expect(trustedForMs(trust, t0)).toBe(29_200);
   expect(trustedForMs(trust, later(29_199))).toBe(1);
@@ -29,11 +29,11 @@ it("[EC12] trust lasts from the start of the request for what was left, less a m
   expect(trustedForMs(toTrust(t0, 10_830_000, 30_000), t0)).toBe(29_200);
 });
 
-it("[EC12] the margin is half a second and a hundredth, and a quarter of a short time", () => {
+it("the margin is half a second and a hundredth, and a quarter of a short time", () => {
   expect([1_000, 30_000, 3_600_000].map(marginMs)).toEqual([250, 800, 36_500]);
 });
 
-it("[EC27] the longer of two clocks counts: monotonic time stops in sleep, the wall clock can be set back", () => {
+it("the longer of two clocks counts: monotonic time stops in sleep, the wall clock can be set back", () => {
   expect(elapsedMs(t0, later(1_000, 4_000))).toBe(4_000);
   expect(elapsedMs(t0, later(1_000, -2_000))).toBe(1_000);
   const trust = toTrust(t0, 30_000, 30_000);
@@ -41,7 +41,7 @@ it("[EC27] the longer of two clocks counts: monotonic time stops in sleep, the w
   expect(trustedForMs(trust, later(10_000, 6_000))).toBe(19_200);
 });
 
-it("[EC28] [EC7] after a jump of more than 5 s between the clocks nothing is trusted, in both directions", () => {
+it("after a jump of more than 5 s between the clocks nothing is trusted, in both directions", () => {
   const trust = toTrust(t0, 30_000, 30_000);
   expect(jumpedMs(t0, later(1_000, 6_000))).toBe(0);
   expect(jumpedMs(t0, later(1_000, 6_001))).toBe(5_001);
@@ -51,7 +51,7 @@ it("[EC28] [EC7] after a jump of more than 5 s between the clocks nothing is tru
   expect(trustedForMs(toTrust(later(1_000, 6_001), 30_000, 30_000), later(2_000, 7_001))).toBe(28_200);
 });
 
-it("[EC12] [EC27] trust ends before the coordinator's time, unless both clocks are wrong at once", () => {
+it("trust ends before the coordinator's time, unless both clocks are wrong at once", () => {
   const span = fc.integer({ min: 0, max: 100_000 });
   fc.assert(
     fc.property(
@@ -70,7 +70,7 @@ it("[EC12] [EC27] trust ends before the coordinator's time, unless both clocks a
   );
 });
 
-it("[EC20] full jitter lies below the doubled base and the cap, and uses all of it", () => {
+it("full jitter lies below the doubled base and the cap, and uses all of it", () => {
   const backoff = { baseMs: 100, capMs: 5_000 };
   expect([0, 1, 2, 5, 6, 60, 10_000].map((attempt) => fullJitter(backoff, attempt, () => 0.999_999))).toEqual([
     99, 199, 399, 3_199, 4_999, 4_999, 4_999,
@@ -86,7 +86,7 @@ it("[EC20] full jitter lies below the doubled base and the cap, and uses all of 
   );
 });
 
-it("[EC12] [EC32] without a coordinator trust ends before the lease does, and returns with the coordinator", async () => {
+it("without a coordinator trust ends before the lease does, and returns with the coordinator", async () => {
   const { edge, ...made } = await onEdge();
   const right = await held(edge, made, { ttlMs: 60_000 });
   await edge.time.pass(31_000);
@@ -104,7 +104,7 @@ it("[EC12] [EC32] without a coordinator trust ends before the lease does, and re
   expect(rightsOf(made)).toEqual(["r trusted", "r doubtful", "r lost"]);
 });
 
-it("[EC12] a short interruption ends in trust again, with the same token", async () => {
+it("a short interruption ends in trust again, with the same token", async () => {
   const { edge, ...made } = await onEdge();
   const right = await held(edge, made, { ttlMs: 60_000 });
   edge.faults.isUnreachable = true;
@@ -116,7 +116,7 @@ it("[EC12] a short interruption ends in trust again, with the same token", async
   expect([right.state, await isHeld(edge, right)]).toEqual(["trusted", true]);
 });
 
-it("[EC29] a chat that waits is granted in order, and trusts the grant after its first renewal", async () => {
+it("a chat that waits is granted in order, and trusts the grant after its first renewal", async () => {
   const { edge, first, second } = await twoChats();
   const right = await held(edge, first);
   const waiting = second.client.hold({ resource, ttlMs: 30_000, waitMs: 60_000 });
@@ -127,7 +127,7 @@ it("[EC29] a chat that waits is granted in order, and trusts the grant after its
   expect(edge.arrived.at(-1)?.name).toBe("leases.renew");
 });
 
-it("[EC29] a grant whose hint was lost is found by asking, and confirmed before it is trusted", async () => {
+it("a grant whose hint was lost is found by asking, and confirmed before it is trusted", async () => {
   const { edge, first, second } = await twoChats();
   const right = await held(edge, first);
   const waiting = second.client.hold({ resource, ttlMs: 3_000, waitMs: 60_000 });
@@ -138,7 +138,7 @@ it("[EC29] a grant whose hint was lost is found by asking, and confirmed before 
   expect(mine.isTrusted() && (await isHeld(edge, mine))).toBe(true);
 });
 
-it("[EC30] a client that has waited in vain leaves the queue", async () => {
+it("a client that has waited in vain leaves the queue", async () => {
   const { edge, first, second } = await twoChats();
   const right = await held(edge, first);
   expect(codeOf(await edge.time.until(second.client.hold({ resource })))).toBe("lease_held");
@@ -150,7 +150,7 @@ it("[EC30] a client that has waited in vain leaves the queue", async () => {
   expect(value(await edge.host.call("leases.list", {})).leases).toEqual([]);
 });
 
-it("[EC28] after a sleep nothing is trusted until it is confirmed, however much time was left", async () => {
+it("after a sleep nothing is trusted until it is confirmed, however much time was left", async () => {
   const { edge, ...made } = await onEdge();
   const right = await held(edge, made, { ttlMs: 600_000 });
   await made.machine.sleep(8_000);
@@ -162,7 +162,7 @@ it("[EC28] after a sleep nothing is trusted until it is confirmed, however much 
   expect(await edge.time.until(right.confirm())).toMatchObject({ ok: true });
 });
 
-it("[EC28] a client that slept too long has lost its lease, and learns it before it acts", async () => {
+it("a client that slept too long has lost its lease, and learns it before it acts", async () => {
   const { edge, ...made } = await onEdge();
   const other = await registered(edge, "b");
   const right = await held(edge, made);
@@ -174,7 +174,7 @@ it("[EC28] a client that slept too long has lost its lease, and learns it before
   expect(value(await edge.time.until(waiting)).isTrusted()).toBe(true);
 });
 
-it("[EC12] a grant that was made for a request without an answer counts from then", async () => {
+it("a grant that was made for a request without an answer counts from then", async () => {
   const { edge, ...made } = await onEdge();
   const waiting = made.client.hold({ resource, ttlMs: 30_000 });
   await edge.time.pass(6);

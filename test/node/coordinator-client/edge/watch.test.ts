@@ -12,7 +12,7 @@ async function followed(prefix = "", edge = new FakeEdge()) {
   return { edge, client, follower };
 }
 
-it("[EC16] a watch first says to read everything, then brings each change, in order and once", async () => {
+it("a watch first says to read everything, then brings each change, in order and once", async () => {
   const edge = new FakeEdge();
   await write(edge, 1, 3);
   const { follower } = await followed("k/", edge);
@@ -29,7 +29,7 @@ it("[EC16] a watch first says to read everything, then brings each change, in or
   ]);
 });
 
-it("[EC15] changes of one update are in one event", async () => {
+it("changes of one update are in one event", async () => {
   const { edge, follower } = await followed();
   const writes = Array.from({ length: 12 }, (_, at) => ({ op: "set", key: `k${at}`, value: at }) as const);
   await edge.host.call("state.update", { writes });
@@ -38,7 +38,7 @@ it("[EC15] changes of one update are in one event", async () => {
   expect(follower.events.at(-1)).toHaveLength(12);
 });
 
-it("[EC15] a watch continues over lost connections, without gap and without repetition", async () => {
+it("a watch continues over lost connections, without gap and without repetition", async () => {
   const { edge, client } = await onEdge();
   const follower = new Follower(client, "k/");
   await edge.time.pass(100);
@@ -53,7 +53,7 @@ it("[EC15] a watch continues over lost connections, without gap and without repe
   expect(isInOrder(follower.revisions)).toBe(true);
 });
 
-it("[EC15] over HTTP it asks, and continues over a socket when one opens", async () => {
+it("over HTTP it asks, and continues over a socket when one opens", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
   const { client, follower } = await followed("k/", edge);
@@ -71,7 +71,7 @@ it("[EC15] over HTTP it asks, and continues over a socket when one opens", async
   expect(edge.count("state.changes")).toBe(asked);
 });
 
-it("[EC35] a hint brings everything since the last one, and a hint at another watch nothing", async () => {
+it("a hint brings everything since the last one, and a hint at another watch nothing", async () => {
   const { edge, follower } = await followed("k/");
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("state.changed");
   await write(edge, 1, 3);
@@ -88,7 +88,7 @@ it("[EC35] a hint brings everything since the last one, and a hint at another wa
   expect(edge.count("state.watch")).toBe(1);
 });
 
-it("[EC37] closing a watch ends its events, and nothing more is sent", async () => {
+it("closing a watch ends its events, and nothing more is sent", async () => {
   const { edge, follower } = await followed();
   follower.close();
   await edge.time.pass(100);
@@ -98,7 +98,7 @@ it("[EC37] closing a watch ends its events, and nothing more is sent", async () 
   expect(edge.connections[0]?.isWatching("")).toBe(false);
 });
 
-it("[EC37] a watch that is refused for good asks no more", async () => {
+it("a watch that is refused for good asks no more", async () => {
   const edge = new FakeEdge();
   const { client } = aClient(edge);
   edge.faults.refuses = ({ name }) => (name === "state.list" ? { code: "forbidden", message: "not yours" } : null);
@@ -107,7 +107,7 @@ it("[EC37] a watch that is refused for good asks no more", async () => {
   expect([refused.events, edge.count("state.list")]).toEqual([[], 1]);
 });
 
-it("[EC15] a watch that was refused over HTTP, after a socket had opened, continues over the socket", async () => {
+it("a watch that was refused over HTTP, after a socket had opened, continues over the socket", async () => {
   const { edge, client } = await onEdge();
   edge.faults.refusesSockets = true;
   edge.closeAll();
@@ -122,7 +122,7 @@ it("[EC15] a watch that was refused over HTTP, after a socket had opened, contin
   expect([follower.beginnings, follower.revisions.length]).toEqual([1, 5]);
 });
 
-it("[EC16] what was compacted meanwhile is to be read again @night", async () => {
+it("what was compacted meanwhile is to be read again @night", async () => {
   for (const refusesSockets of [false, true]) {
     const edge = new FakeEdge();
     edge.faults.refusesSockets = refusesSockets;

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { atLeast, moreOften, notWorse, shareInterval } from "#src/learning/experiments/exact-tests.ts";
 
-it("[EX60] the tail of a binomial count equals R's binom.test, and its interval that of Clopper and Pearson", () => {
+it("the tail of a binomial count equals R's binom.test, and its interval that of Clopper and Pearson", () => {
   // binom.test(8, 10, 0.25, "greater"), binom.test(7, 20, 0.2, "greater"), binom.test(8, 10).
   expect(atLeast(8, 10, 0.25)).toBeCloseTo(0.0004158, 7);
   expect(atLeast(7, 20, 0.2)).toBeCloseTo(0.0866925, 7);
@@ -12,7 +12,7 @@ it("[EX60] the tail of a binomial count equals R's binom.test, and its interval 
   expect([shareInterval(0, 10).low, shareInterval(10, 10).high]).toEqual([0, 1]);
 });
 
-it("[EX60] a cheaper model that is worse by the margin passes for as good no oftener than stated", () => {
+it("a cheaper model that is worse by the margin passes for as good no oftener than stated", () => {
   const random = seededRandom(6);
   const count = (n: number, share: number) => ({
     n,
@@ -23,7 +23,7 @@ it("[EX60] a cheaper model that is worse by the margin passes for as good no oft
   expect(notWorse({ n: 800, hits: 728 }, { n: 800, hits: 720 }, 0.1)).toBeLessThan(1e-6);
 });
 
-it("[EX1] Fisher's exact test equals R's fisher.test, and allows for odds", () => {
+it("Fisher's exact test equals R's fisher.test, and allows for odds", () => {
   // fisher.test(matrix(c(8, 2, 1, 9), 2), alternative = "greater"), and with or = 2.
   expect(moreOften({ hits: 1, n: 10 }, { hits: 8, n: 10 })).toBeCloseTo(0.002739, 6);
   expect(moreOften({ hits: 1, n: 10 }, { hits: 8, n: 10 }, 2)).toBeCloseTo(0.023189, 6);

@@ -57,19 +57,15 @@ function stopped(all: readonly End[]): number {
   return all.filter(({ verdict }) => typeof verdict === "object").length / all.length;
 }
 
-it(
-  "[EX55] [EX172] a canary without harm is hardly ever stopped, and ends with its planned sessions",
-  { timeout },
-  () => {
-    const all = ends(usual, usual);
-    expect(stopped(all)).toBeLessThanOrEqual(0.05);
-    expect(all.every(({ verdict, sessions }) => typeof verdict === "object" || sessions === 200)).toBe(true);
-    expect(all.at(0)).toEqual({ verdict: "better", sessions: 200 });
-  },
-);
+it("a canary without harm is hardly ever stopped, and ends with its planned sessions", { timeout }, () => {
+  const all = ends(usual, usual);
+  expect(stopped(all)).toBeLessThanOrEqual(0.05);
+  expect(all.every(({ verdict, sessions }) => typeof verdict === "object" || sessions === 200)).toBe(true);
+  expect(all.at(0)).toEqual({ verdict: "better", sessions: 200 });
+});
 
 it(
-  "[EX55] gross harm is stopped before the canary ends: slow saves, deaths with unsaved work, failed calls",
+  "gross harm is stopped before the canary ends: slow saves, deaths with unsaved work, failed calls",
   { timeout },
   () => {
     const slow = ends(usual, () => ({ ...usual(), slowSaves: 0.5 }));
@@ -80,7 +76,7 @@ it(
   },
 );
 
-it("[EX55] a canary that has not had its sessions within its days proves nothing", () => {
+it("a canary that has not had its sessions within its days proves nothing", () => {
   const units = [true, false].map((isTreated) => ({ isTreated, measured: usual() }));
   expect(judgeCanary(units, 27)).toBe("running");
   expect(judgeCanary(units, 28)).toBe("undecided");
@@ -90,7 +86,7 @@ function units(treated: number, all: number): CanaryUnit[] {
   return Array.from({ length: all }, (_, index) => ({ isTreated: index < treated, measured: {} }));
 }
 
-it("[EX173] shares of the arms that are far from halves stop it; at its end they are looked at more closely", () => {
+it("shares of the arms that are far from halves stop it; at its end they are looked at more closely", () => {
   const violated = { violated: "sampleRatio" };
   for (const treated of [100, 118, 82]) expect(judgeCanary(units(treated, 200), 0)).toBe("better");
   for (const treated of [119, 81]) expect(judgeCanary(units(treated, 200), 0)).toEqual(violated);
@@ -146,12 +142,12 @@ function watchStops({ one }: Machine, since: () => Measured): number {
   return stops.filter(Boolean).length / runs;
 }
 
-it.each(machines)("[EX172] a value without harm is kept where $what, as before", { timeout }, (machine) => {
+it.each(machines)("a value without harm is kept where $what, as before", { timeout }, (machine) => {
   expect(stopped(ends(machine.one, machine.one))).toBeLessThanOrEqual(0.05);
   expect(watchStops(machine, machine.one)).toBeLessThanOrEqual(0.05);
 });
 
-it.each(machines)("[EX172] gross harm is found where $what", { timeout }, (machine) => {
+it.each(machines)("gross harm is found where $what", { timeout }, (machine) => {
   expect(stopped(ends(machine.one, machine.harmed))).toBeGreaterThan(0.9);
   expect(watchStops(machine, machine.harmed)).toBeGreaterThan(0.9);
 });

@@ -16,7 +16,7 @@ function nameOf(year: number, month: number, day: number): string {
   return weekOf(Date.UTC(year, month - 1, day)).name;
 }
 
-it("[EX83] weeks are those of ISO 8601: from Monday, of the year of their Thursday", () => {
+it("weeks are those of ISO 8601: from Monday, of the year of their Thursday", () => {
   expect(nameOf(2026, 11, 22)).toBe("2026-W47");
   expect(nameOf(2026, 11, 23)).toBe("2026-W48");
   expect(nameOf(2026, 1, 1)).toBe("2026-W01");
@@ -31,7 +31,7 @@ it("[EX83] weeks are those of ISO 8601: from Monday, of the year of their Thursd
   for (const name of ["2026-W54", "2025-W53", "2026-W00", "2026-47", "W47", ""]) expect(findWeek(name)).toBeNull();
 });
 
-it("[EX83] a week without chats says so, in every part", () => {
+it("a week without chats says so, in every part", () => {
   const text = weeklyReport(quiet, []);
   expect(text).toContain("# SHIM, 2026-W47\n\n2026-11-16 to 2026-11-22, UTC.");
   expect(text).toContain("No chat worked on this machine.");
@@ -39,7 +39,7 @@ it("[EX83] a week without chats says so, in every part", () => {
   expect(text).not.toMatch(/NaN|undefined|Infinity|null/);
 });
 
-it("[EX83] a full week has its figures", () => {
+it("a full week has its figures", () => {
   const text = weeklyReport(
     {
       ...quiet,

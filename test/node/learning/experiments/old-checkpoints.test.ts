@@ -41,7 +41,7 @@ const timeout = 240_000 + runs * 3_000;
 const mixed = paces.map((pace) => Object.assign({}, pace, { everyMs: 5 * minute }));
 const normal = [...paces.map((pace) => ({ name: pace.name, of: [pace] })), { name: "all in one history", of: mixed }];
 
-it.each(normal)("[EX281] deaths at random moments of a normal pace are no finding: $name", { timeout }, ({ of }) => {
+it.each(normal)("deaths at random moments of a normal pace are no finding: $name", { timeout }, ({ of }) => {
   const all = seeds.map((seed) => opportunitiesOf(of, seed));
   expect(all.every(({ unjudged }) => unjudged.every((one) => one.pattern !== pattern))).toBe(true);
   const found = all.flatMap(({ findings }) => findings.map((one) => one.pattern));
@@ -53,7 +53,7 @@ const long = paces
   .filter(({ events }) => events === 60)
   .map((pace) => Object.assign({}, pace, { events: 250, everyMs: 2 * minute }));
 
-it.each(long)("[EX282] checkpoints that fail before deaths are found in most histories: $name", { timeout }, (pace) => {
+it.each(long)("checkpoints that fail before deaths are found in most histories: $name", { timeout }, (pace) => {
   const fail = (session: ReplaySession): ReplaySession => withFailedSaves(session, 2 * pace.everyMs);
   const found = seeds.map((seed) => opportunitiesOf([pace], seed, fail).findings.map((one) => one.pattern));
   expect(found.filter((patterns) => patterns.includes(pattern)).length).toBeGreaterThan(0.6 * runs);
@@ -67,14 +67,14 @@ const call = (at: number, isSame = false) => ({
 const saved = (at: number) => ({ at, trigger: "time" });
 const died = (at: number) => ({ at, kind: "died", cause: "killed" }) as const;
 
-it("[EX280] the age of a checkpoint is the time since the first event after it that changed something", () => {
+it("the age of a checkpoint is the time since the first event after it that changed something", () => {
   const events = [call(0), call(4 * minute), call(6 * minute, true), call(7 * minute)];
   const end = died(10 * minute);
   const ageAfter = (...saves: number[]) => unsavedAgeMs(aSession({ events, saves: saves.map(saved), end }));
   expect([ageAfter(), ageAfter(5 * minute), ageAfter(5 * minute, 7 * minute)]).toEqual([10 * minute, 3 * minute, 0]);
 });
 
-it("[EX281] a death in a pause is no case", () => {
+it("a death in a pause is no case", () => {
   const none = { offers: [], storeBytes: 0, team: null, changes: [] };
   const found = (at: number) => {
     const session = aSession({ events: [call(0), call(60_000)], end: died(at) });

@@ -42,20 +42,16 @@ const planted: Readonly<Record<OpportunityPattern, Plant>> = {
   evolve_rejected: { rates: { rejectedChange: 0.8 }, rows: 60 },
 };
 
-it.each(opportunityPatterns)(
-  "[EX61] a history with %s has that finding, run after run @night",
-  { timeout },
-  (pattern) => {
-    const random = seededRandom(seed);
-    const count = Math.max(5, runs / 20);
-    const found = Array.from({ length: count }, () => findOpportunities(aHistory(random, planted[pattern])).findings);
-    const hits = found.filter((findings) => findings.some((one) => one.pattern === pattern)).length;
-    rows.push(`| planted: ${pattern} | ${count} | ${((hits / count) * 100).toFixed(1)} % | 100 % |`);
-    expect(hits).toBe(count);
-  },
-);
+it.each(opportunityPatterns)("a history with %s has that finding, run after run @night", { timeout }, (pattern) => {
+  const random = seededRandom(seed);
+  const count = Math.max(5, runs / 20);
+  const found = Array.from({ length: count }, () => findOpportunities(aHistory(random, planted[pattern])).findings);
+  const hits = found.filter((findings) => findings.some((one) => one.pattern === pattern)).length;
+  rows.push(`| planted: ${pattern} | ${count} | ${((hits / count) * 100).toFixed(1)} % | 100 % |`);
+  expect(hits).toBe(count);
+});
 
-it("[EX62] of random histories without a pattern at most one in a hundred has a finding @night", { timeout }, () => {
+it("of random histories without a pattern at most one in a hundred has a finding @night", { timeout }, () => {
   const random = seededRandom(seed);
   const found = Array.from({ length: runs }, () => findOpportunities(aHistory(random)).findings.map(({ id }) => id));
   const wrong = found.filter(({ length }) => length > 0);
@@ -86,7 +82,7 @@ function fullContexts(count: number, value: number, changed: ReplaySession["chan
   return Array.from({ length: count }, () => ({ at, session: aSession({ samples, end, changed }) }));
 }
 
-it("[EX60] the same history has the same findings, and one case below the minimum has none", () => {
+it("the same history has the same findings, and one case below the minimum has none", () => {
   const history = quiet({ sessions: fullContexts(8, 0.7) });
   const { findings } = findOpportunities(history);
   expect(findOpportunities(structuredClone(history)).findings).toEqual(findings);
@@ -101,7 +97,7 @@ it("[EX60] the same history has the same findings, and one case below the minimu
   });
 });
 
-it("[EX63] sessions that ran with another value, or with one that is not known, are no evidence", () => {
+it("sessions that ran with another value, or with one that is not known, are no evidence", () => {
   const other = { "risk.thresholds.contextFill": 0.9 };
   for (const changed of [other, null])
     expect(findOpportunities(quiet({ sessions: fullContexts(50, 0.7, changed) })).findings).toEqual([]);
@@ -110,13 +106,13 @@ it("[EX63] sessions that ran with another value, or with one that is not known, 
   expect(findings).toMatchObject([{ from: 0.9, to: 0.6, test: "replay" }]);
 });
 
-it("[EX64] a finding ends when its evidence has left the window", () => {
+it("a finding ends when its evidence has left the window", () => {
   const sessions = fullContexts(50, 0.7);
   const after = (ms: number) => findOpportunities(quiet({ now: now + ms, sessions })).findings.length;
   expect([after(0), after(30 * dayMs - 1), after(30 * dayMs), after(-1)]).toEqual([1, 1, 0, 0]);
 });
 
-it("[EX65] a step within the bounds is proposed with its effect; at a bound, or without a parameter, a person decides", () => {
+it("a step within the bounds is proposed with its effect; at a bound, or without a parameter, a person decides", () => {
   const offers = Array.from({ length: 20 }, () => dismissed);
   const advice = expect.stringContaining("shim config set offerMaxAgeMs 302400000");
   expect(findOpportunities(quiet({ offers })).findings).toMatchObject([
@@ -131,7 +127,7 @@ it("[EX65] a step within the bounds is proposed with its effect; at a bound, or 
   expect(atBound.findings).toMatchObject([{ from: 0.4, to: null, test: "person", expected: null }]);
 });
 
-it("[EX65] each parameter has a next value from its default in both directions, unless it is at its bound", () => {
+it("each parameter has a next value from its default in both directions, unless it is at its bound", () => {
   for (const parameter of parameters) {
     const from = settingAt(defaults, parameter.key) as number;
     for (const direction of ["up", "down"] as const) {
@@ -145,7 +141,7 @@ it("[EX65] each parameter has a next value from its default in both directions, 
   }
 });
 
-it("[EX65] checkpoints that did not come when they were due are no reason for a shorter interval @night", () => {
+it("checkpoints that did not come when they were due are no reason for a shorter interval @night", () => {
   const events = Array.from({ length: 300 }, (_, index) => ({
     at: index * 60_000,
     kind: "tool_end" as const,
@@ -167,7 +163,7 @@ it("[EX65] checkpoints that did not come when they were due are no reason for a 
   expect(late[0]?.expected?.value).toBeLessThan(0);
 });
 
-it.each(opportunityPatterns)("[EX66] %s is described in sentences with figures @night", (pattern) => {
+it.each(opportunityPatterns)("%s is described in sentences with figures @night", (pattern) => {
   const { findings } = findOpportunities(aHistory(seededRandom(seed), planted[pattern]));
   const found = findings.find((one) => one.pattern === pattern);
   expect(found).toBeDefined();

@@ -34,16 +34,16 @@ it.each([
   { what: "deviation 1", draw: normal },
   { what: "deviation 1.5", draw: () => 1.5 * normal() },
   { what: "most of them 0", draw: () => (random() < 0.1 ? 4 * normal() : 0) },
-])("[EX44] pairs without an effect, read while they grow: $what @night", { timeout }, ({ draw }) => {
+])("pairs without an effect, read while they grow: $what @night", { timeout }, ({ draw }) => {
   // Three standard errors of so many runs.
   expect(shareOf(draw, ["better", "worse"])).toBeLessThanOrEqual(0.05 + 3 * Math.sqrt(0.0475 / runs));
 });
 
-it("[EX44] pairs with an effect of two margins are found better", { timeout }, () => {
+it("pairs with an effect of two margins are found better", { timeout }, () => {
   expect(shareOf(() => normal() - 2 * margin, ["better"])).toBeGreaterThan(0.9);
 });
 
-it("[EX7] equivalent only within the margin, better or worse only without 0, undecided with fewer than 20 pairs", () => {
+it("equivalent only within the margin, better or worse only without 0, undecided with fewer than 20 pairs", () => {
   const judged = (value: number, count = 30) =>
     judgePairs(
       Array.from({ length: count }, (_, index) => value + (index % 2) / 100),

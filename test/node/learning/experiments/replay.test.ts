@@ -21,7 +21,7 @@ function full(second: number): ReplaySample {
   return { at: second * 1_000, readings: { contextFill: reading, hostMemory: reading } };
 }
 
-it("[EX42] a call is followed by a checkpoint when so many calls or so much time have passed", () => {
+it("a call is followed by a checkpoint when so many calls or so much time have passed", () => {
   const session = aSession({ events: calls(0, 10, 20, 30, 40), end: { at: 41_000, kind: "ended", cause: null } });
   expect(replay(session, every(2, 3_600_000)).map(({ at, trigger, events }) => [at, trigger, events])).toEqual([
     [0, "time", 1],
@@ -30,12 +30,12 @@ it("[EX42] a call is followed by a checkpoint when so many calls or so much time
   ]);
 });
 
-it("[EX42] a chat that waits with unsaved work is saved by the clock", () => {
+it("a chat that waits with unsaved work is saved by the clock", () => {
   const session = aSession({ events: calls(0, 10), end: { at: 900_000, kind: "open", cause: null } });
   expect(replay(session, every(100, 60_000)).map(({ at }) => at)).toEqual([0, 70_000]);
 });
 
-it("[EX42] a rise of the risk makes a checkpoint, once", () => {
+it("a rise of the risk makes a checkpoint, once", () => {
   const session = aSession({ events: calls(0, 10, 30), samples: [full(20), full(25)] });
   expect(replay(session, every(100, 3_600_000)).map(({ at, trigger }) => [at, trigger])).toEqual([
     [0, "time"],
@@ -43,7 +43,7 @@ it("[EX42] a rise of the risk makes a checkpoint, once", () => {
   ]);
 });
 
-it("[EX43] a death right after a checkpoint loses nothing", () => {
+it("a death right after a checkpoint loses nothing", () => {
   const end = { at: 40_000, kind: "died", cause: "killed" } as const;
   expect(outcomeOf(aSession({ events: calls(0, 20, 40), end }), every(1, 3_600_000))).toMatchObject({
     toolCalls: 0,
@@ -85,7 +85,7 @@ const event: fc.Arbitrary<Omit<ReplayEvent, "at">> = fc.constantFrom(
   { kind: "assistant" },
 );
 
-it("[EX43] the loss is the mean over every active moment", () => {
+it("the loss is the mean over every active moment", () => {
   const gap = fc.oneof(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 250, max: 900 }));
   const policies = fc.constantFrom(usual, every(3, 60_000), every(1, 15_000), every(50, 3_600_000));
   fc.assert(
@@ -111,7 +111,7 @@ it("[EX43] the loss is the mean over every active moment", () => {
   );
 });
 
-it("[EX43] more frequent checkpoints lose less of many sessions, and cost more @night", () => {
+it("more frequent checkpoints lose less of many sessions, and cost more @night", () => {
   const sessions = workingSessions(40, 5);
   const mean = (policy: SavePolicy, read: (outcome: ReturnType<typeof outcomeOf>) => number): number =>
     sessions.reduce((sum, session) => sum + read(outcomeOf(session, policy)), 0) / sessions.length;
@@ -121,7 +121,7 @@ it("[EX43] more frequent checkpoints lose less of many sessions, and cost more @
   expect(saves).toEqual(saves.toSorted((a, b) => b - a));
 });
 
-it("[EX44] a policy is judged on the same sessions: worse, better, no difference that matters, or too few sessions @night", () => {
+it("a policy is judged on the same sessions: worse, better, no difference that matters, or too few sessions @night", () => {
   const sessions = workingSessions(120, 2);
   const verdictOf = (policy: SavePolicy, of = sessions): string => compare(of, usual, policy).toolCalls.verdict;
   expect(verdictOf(every(20, 600_000))).toBe("worse");
@@ -139,7 +139,7 @@ function verdictsOf({ variants }: ReturnType<typeof replayReport>) {
   return variants.map(({ comparison }) => comparison.toolCalls.verdict);
 }
 
-it("[EX45] an interval that does not matter has that verdict; the report counts deaths, warnings and remade checkpoints @night", () => {
+it("an interval that does not matter has that verdict; the report counts deaths, warnings and remade checkpoints @night", () => {
   const sessions = workingSessions(120, 2);
   const made = replayReport(sessions, defaults, [{ key: "checkpoint.everyMs", from: 300_000, value: 400_000 }]);
   expect(verdictsOf(made)).toEqual(["equivalent"]);

@@ -54,17 +54,17 @@ it.each<[string, Readings, Readings, "older" | "newer"]>([
   ["an estimated one that is over ten minutes newer", measured(1), estimated(2, 10 * minute + 1), "newer"],
   ["one that the model reports before an estimated one", estimated(1), reported(2), "newer"],
   ["a measured one before one that the model reports", measured(1), reported(2), "older"],
-])("[SI16] of two readings %s is kept, in either order", (_, older, newer, kept) => {
+])("of two readings %s is kept, in either order", (_, older, newer, kept) => {
   const expected = kept === "older" ? older : newer;
   expect(merge(older, newer)).toEqual(expected);
   expect(merge(newer, older)).toEqual(expected);
 });
 
-it("[SI16] of two readings of one source and time the one that comes later is kept", () => {
+it("of two readings of one source and time the one that comes later is kept", () => {
   expect(merge(measured(1), measured(3))).toEqual(measured(3));
 });
 
-it("[SI16] each reading is judged by itself; merging twice changes nothing", () => {
+it("each reading is judged by itself; merging twice changes nothing", () => {
   const old = { ...someReadings({ contextFill: 0.5 }, T0), ...someReadings({ hostMemory: 0.1 }, T0) };
   const fresh = { ...someReadings({ contextFill: 0.4 }, T0 - 1), ...someReadings({ rateLimit: 0.2 }, T0) };
   const merged = merge(old, fresh);
@@ -73,7 +73,7 @@ it("[SI16] each reading is judged by itself; merging twice changes nothing", () 
   expect(old).not.toHaveProperty("rateLimit");
 });
 
-it("[SI16] which of two readings came in first does not matter, unless they are of one source and time", () => {
+it("which of two readings came in first does not matter, unless they are of one source and time", () => {
   const one = fc.record({
     value: fc.constant(1),
     source: fc.constantFrom("measured" as const, "reported" as const, "estimated" as const),
@@ -86,14 +86,14 @@ it("[SI16] which of two readings came in first does not matter, unless they are 
   );
 });
 
-it("[SI17] a compaction takes away what was read of the context before it", () => {
+it("a compaction takes away what was read of the context before it", () => {
   const later = someReadings({ contextFill: 0.1 }, T0 + 1);
   const readings = { ...someReadings({ contextTokens: 9, contextWindow: 10, hostMemory: 0.5 }, T0), ...later };
   const left = { ...someReadings({ contextWindow: 10, hostMemory: 0.5 }, T0), ...later };
   expect(afterCompaction(readings, T0)).toEqual(left);
 });
 
-it("[SI18] derives what the session's own rows hold, and nothing that is not known", () => {
+it("derives what the session's own rows hold, and nothing that is not known", () => {
   const known = { toolCalls: 7, transcriptBytes: 5_000, clientMemoryBytes: 1_000, hostMemory: 0.5, oomKills: 2 };
   const times = { sessionAgeMs: minute, sinceCheckpointMs: 10 };
   expect(derive(someFacts({ ...known, lastCheckpointAt: T0 - 10 }), T0)).toEqual(
@@ -102,7 +102,7 @@ it("[SI18] derives what the session's own rows hold, and nothing that is not kno
   expect(Object.keys(derive(someFacts(), T0))).toEqual(["toolCalls", "sessionAgeMs", "sinceCheckpointMs"]);
 });
 
-it("[SI18] without a checkpoint the time since then is the session's age; a clock that jumped back gives zero", () => {
+it("without a checkpoint the time since then is the session's age; a clock that jumped back gives zero", () => {
   expect(derive(someFacts(), T0).sinceCheckpointMs?.value).toBe(minute);
   expect(derive(someFacts({ lastCheckpointAt: T0 + minute }), T0).sinceCheckpointMs?.value).toBe(0);
   expect(derive(someFacts({ startedAt: T0 + minute }), T0).sessionAgeMs?.value).toBe(0);
@@ -110,7 +110,7 @@ it("[SI18] without a checkpoint the time since then is the session's age; a cloc
 
 const share = (facts: Partial<SessionFacts>): number | undefined => derive(someFacts(facts), T0).toolErrors?.value;
 
-it("[SI18] the share of errors is taken of the newest twenty calls, from five on", () => {
+it("the share of errors is taken of the newest twenty calls, from five on", () => {
   const [good, bad] = [calls, (count: number): ToolOutcome[] => calls(count, { isError: true })];
   expect(share({ recentTools: bad(4), toolCalls: 4, toolErrors: 4 })).toBeUndefined();
   expect(share({ recentTools: [...good(4), ...bad(1)] })).toBe(0.2);
@@ -130,11 +130,11 @@ it.each<[number | undefined, ToolOutcome[]]>([
   [undefined, [...calls(4), ...calls(6, { durationMs: NaN })]],
   [undefined, calls(7)],
   [4, [...calls(10), ...[2_000, 4_000, 4_000, 4_000].flatMap((durationMs) => calls(1, { durationMs })), read]],
-])("[SI18] latency is compared per tool with what was usual before: %s", (trend, recentTools) => {
+])("latency is compared per tool with what was usual before: %s", (trend, recentTools) => {
   expect(derive(someFacts({ recentTools }), T0).latencyTrend?.value).toBe(trend);
 });
 
-it("[SI19] the context is what the newest response counted", () => {
+it("the context is what the newest response counted", () => {
   const sent = { input_tokens: 10, cache_read_input_tokens: 80_000, cache_creation_input_tokens: 19_000 };
   const part = aPart(anAssistantLine({ usage: { ...sent, output_tokens: 990 } }));
   expect(fromTranscript(part, {}, {}, T0 + 5)).toEqual({
@@ -151,14 +151,14 @@ it("[SI19] the context is what the newest response counted", () => {
   }
 });
 
-it("[SI19] of an unknown model only the tokens are known; times ahead of the clock are now", () => {
+it("of an unknown model only the tokens are known; times ahead of the clock are now", () => {
   const part = aPart(anAssistantLine({ model: "new-model" }, { timestamp: new Date(T0 + minute).toISOString() }));
   expect(fromTranscript(part, {}, {}, T0)).toEqual(someReadings({ transcriptBytes: 100, contextTokens: 15 }, T0));
   const timeless = aPart(anAssistantLine({ model: "new-model" }, { timestamp: null }));
   expect(fromTranscript(timeless, {}, {}, T0).contextTokens?.at).toBe(T0);
 });
 
-it("[SI19] without a usage that counts there is no reading of the context, without a file none at all", () => {
+it("without a usage that counts there is no reading of the context, without a file none at all", () => {
   const empty = aPart(anAssistantLine({ usage: { input_tokens: 0, output_tokens: 0 } }));
   expect(fromTranscript(empty, {}, {}, T0)).toEqual(someReadings({ transcriptBytes: 100 }, T0));
   expect(fromTranscript(aPart("{}", { unreadable: "ENOENT", size: 0 }), {}, {}, T0)).toEqual({});

@@ -37,7 +37,7 @@ function triggers(runtime: TempRuntime): string[] {
   return runtime.store.read((sql) => checkpoints.search(sql, { limit: 100 }), []).map(({ trigger }) => trigger);
 }
 
-it("[SI28] a rise that the status line saw first is a checkpoint at the next tool, once", () => {
+it("a rise that the status line saw first is a checkpoint at the next tool, once", () => {
   const { runtime, claude } = aBusyChat();
   const before = rowCount(runtime, "checkpoints");
   redraw(runtime, claude, 900_000);
@@ -50,7 +50,7 @@ it("[SI28] a rise that the status line saw first is a checkpoint at the next too
   expect(rowCount(runtime, "checkpoints")).toBe(before + 1);
 });
 
-it("[SI28] a rise that has passed before anything could act on it is a checkpoint all the same", () => {
+it("a rise that has passed before anything could act on it is a checkpoint all the same", () => {
   const { runtime, claude } = aBusyChat();
   redraw(runtime, claude, 900_000);
   redraw(runtime, claude, 100_000);
@@ -58,7 +58,7 @@ it("[SI28] a rise that has passed before anything could act on it is a checkpoin
   expect(triggers(runtime)[0]).toBe("risk");
 });
 
-it("[SI28] a rise that shim_monitor_signals saw first is a checkpoint at the next tool", async () => {
+it("a rise that shim_monitor_signals saw first is a checkpoint at the next tool", async () => {
   const { runtime, claude } = aBusyChat({ risk: { weights: { memory: 0, sinceCheckpoint: 0 } } });
   const { call } = await connect(runtime, { clientPid: claude.pid });
   expect((await call("shim_monitor_signals", { contextTokens: 190_000 })).output["level"]).toBe("warning");
@@ -66,7 +66,7 @@ it("[SI28] a rise that shim_monitor_signals saw first is a checkpoint at the nex
   expect(triggers(runtime)[0]).toBe("risk");
 });
 
-it("[SI30] the timer takes the checkpoint where no tool follows, however often the status line is redrawn", async () => {
+it("the timer takes the checkpoint where no tool follows, however often the status line is redrawn", async () => {
   const { runtime, claude } = aBusyChat();
   const { chat } = await connect(runtime, { clientPid: claude.pid });
   redraw(runtime, claude, 900_000);
@@ -77,7 +77,7 @@ it("[SI30] the timer takes the checkpoint where no tool follows, however often t
   expect(triggers(runtime).filter((trigger) => trigger === "risk")).toHaveLength(1);
 });
 
-it("[SI30] a client without hooks gets its risk checkpoint from the timer", async () => {
+it("a client without hooks gets its risk checkpoint from the timer", async () => {
   const runtime = tempRuntime({ config: { risk: { weights: { memory: 0, sinceCheckpoint: 0 } } } });
   const { call, chat } = await desktop(runtime);
   const saved = await call("shim_force_checkpoint", { goal: "the migration" });
@@ -87,7 +87,7 @@ it("[SI30] a client without hooks gets its risk checkpoint from the timer", asyn
   expect(storedSession(runtime, session).riskMark).toMatchObject({ covered: "warning", pending: null });
 });
 
-it("[SI32] at critical risk shim_auto_checkpoint saves what is new, and never says that nothing is due", async () => {
+it("at critical risk shim_auto_checkpoint saves what is new, and never says that nothing is due", async () => {
   const { runtime, claude } = aBusyChat();
   const { call } = await connect(runtime, { clientPid: claude.pid });
   redraw(runtime, claude, 900_000);
@@ -102,7 +102,7 @@ it.each<[string, string, string]>([
   ["one that was left for five minutes", "0 danger, 1 safe, 6 safe, 7 danger", "danger danger"],
   ["a higher one", "0 danger, 1 safe, 2 critical", "danger critical"],
   ["one at a clock that jumped back", "10 danger, 11 safe, 2 safe, 6 safe, 6.5 danger", "danger"],
-])("[SI29] %s, by minutes %s, rises to %s", (_, levels, rises) => {
+])("%s, by minutes %s, rises to %s", (_, levels, rises) => {
   let mark: RiskMark = { covered: "safe", pending: null, belowAt: null };
   const taken: RiskLevel[] = [];
   for (const [minutes = "", level = ""] of levels.split(", ").map((one) => one.split(" "))) {

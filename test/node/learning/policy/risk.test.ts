@@ -26,13 +26,13 @@ it.each<[ReadingName, number, number, number]>([
   ["toolErrors", 0.3, 0.31, 0.1],
   ["latencyTrend", 3, 3.1, 0.1],
   ["transcriptBytes", 50_000_000, 50_000_001, 0.1],
-])("[SI13] %s: %s is still well, %s adds %s... by default", (name, threshold, value, weight) => {
+])("%s: %s is still well, %s adds %s... by default", (name, threshold, value, weight) => {
   expect(riskOf({ [name]: threshold })).toEqual({ score: 0, level: "safe", reasons: [] });
   const reasons = [{ name, value, threshold, weight, source: "measured" }];
   expect(riskOf({ [name]: value })).toEqual({ score: weight, level: weight >= 0.3 ? "warning" : "safe", reasons });
 });
 
-it("[SI13] weights add up, the heaviest first, and 1 is the most", () => {
+it("weights add up, the heaviest first, and 1 is the most", () => {
   const three = riskOf({ contextFill: 0.9, sinceCheckpointMs: 600_000, toolErrors: 0.5 });
   expect(three).toMatchObject({ score: 0.8, level: "critical" });
   expect(three.reasons.map((reason) => reason.name)).toEqual(["sinceCheckpointMs", "contextFill", "toolErrors"]);
@@ -46,11 +46,11 @@ it.each<[Partial<Record<ReadingName, number>>, ReadingName[]]>([
   [{ contextTokens: 300_000, contextFill: 0.3 }, []],
   [{ contextTokens: 900_000, contextFill: 0.9 }, ["contextFill"]],
   [{ contextTokens: 300_000 }, ["contextTokens"]],
-])("[SI13] tokens count only while the fill is not known, and some readings are no danger: %j", (values, reasons) => {
+])("tokens count only while the fill is not known, and some readings are no danger: %j", (values, reasons) => {
   expect(riskOf(values).reasons.map(({ name }) => name)).toEqual(reasons);
 });
 
-it("[SI13] weights, thresholds and levels are the configuration's", () => {
+it("weights, thresholds and levels are the configuration's", () => {
   const { risk } = configSchema().parse({
     risk: { weights: { memory: 0.7, contextFill: 0 }, thresholds: { memory: 0.5 }, levels: { critical: 0.7 } },
   });
@@ -58,7 +58,7 @@ it("[SI13] weights, thresholds and levels are the configuration's", () => {
   expect(found).toMatchObject({ score: 0.7, level: "critical", reasons: [{ threshold: 0.5, weight: 0.7 }] });
 });
 
-it("[SI14] stale readings are not used: memory after five minutes, others after an hour", () => {
+it("stale readings are not used: memory after five minutes, others after an hour", () => {
   const values = { contextFill: 1, hostMemory: 1, rateLimit: 1 };
   const at = (age: number) => riskOf(values, T0 + age).reasons.map((reason) => reason.name);
   expect(at(300_000)).toEqual(["contextFill", "hostMemory", "rateLimit"]);
@@ -67,7 +67,7 @@ it("[SI14] stale readings are not used: memory after five minutes, others after 
   expect(at(3_600_001)).toEqual([]);
 });
 
-it("[SI14] a stale fill gives way to fresh tokens", () => {
+it("a stale fill gives way to fresh tokens", () => {
   const [stale, fresh] = [
     someReadings({ contextFill: 0.1 }, T0 - 4_000_000),
     someReadings({ contextTokens: 160_000 }, T0),
@@ -75,12 +75,12 @@ it("[SI14] a stale fill gives way to fresh tokens", () => {
   expect(assess({ ...stale, ...fresh }, defaults, T0).reasons).toMatchObject([{ name: "contextTokens" }]);
 });
 
-it("[SI14] a reading that is missing or no number gives no reason", () => {
+it("a reading that is missing or no number gives no reason", () => {
   expect(riskOf({}).reasons).toEqual([]);
   expect(riskOf({ toolErrors: NaN }).reasons).toEqual([]);
 });
 
-it("[SI15] the time since the checkpoint grows after it was read; a clock that jumped back makes nothing younger", () => {
+it("the time since the checkpoint grows after it was read; a clock that jumped back makes nothing younger", () => {
   const reading = { sinceCheckpointMs: 400_000 };
   expect(riskOf(reading, T0).score).toBe(0);
   expect(riskOf(reading, T0 + 100_000).reasons).toMatchObject([{ name: "sinceCheckpointMs", value: 500_000 }]);
@@ -95,7 +95,7 @@ const reading = fc.record({
 });
 const anyReadings: fc.Arbitrary<Readings> = fc.dictionary(fc.constantFrom(...names), reading);
 
-it("[SI13] for any readings the score is a number from 0 to 1 and the sum of its reasons", () => {
+it("for any readings the score is a number from 0 to 1 and the sum of its reasons", () => {
   fc.assert(
     fc.property(anyReadings, (readings) => {
       const { score, reasons } = assess(readings, defaults, T0);
@@ -108,7 +108,7 @@ it("[SI13] for any readings the score is a number from 0 to 1 and the sum of its
   );
 });
 
-it("[SI13] a higher reading never lowers the risk", () => {
+it("a higher reading never lowers the risk", () => {
   const increase = fc.record({ name: fc.constantFrom(...names), by: fc.double({ min: 0, max: 1e9, noNaN: true }) });
   fc.assert(
     fc.property(anyReadings, increase, (readings, { name, by }) => {
@@ -121,7 +121,7 @@ it("[SI13] a higher reading never lowers the risk", () => {
   );
 });
 
-it("[SI13] the documentation for users shows the defaults, and its example is valid", () => {
+it("the documentation for users shows the defaults, and its example is valid", () => {
   const text = readFileSync(new URL("../../../../docs/reference/signals.md", import.meta.url), "utf8");
   const rows = text.split("\n").filter((line) => line.startsWith("|"));
   const cells = rows.map((row) => row.split("|").map((cell) => cell.trim().replaceAll("`", "")));

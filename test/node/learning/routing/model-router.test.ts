@@ -38,7 +38,7 @@ function choices(band: Band, counts: readonly TierCounts[] | null): Record<strin
 
 const standard = count("medium", 90, 100);
 
-it("[RT8] bands: no evidence is unknown, whatever the score; many points are complex", () => {
+it("bands: no evidence is unknown, whatever the score; many points are complex", () => {
   const analyses = [
     { kind: null, evidence: "none", complexity: 9 },
     { kind: null, evidence: "weak", complexity: 2 },
@@ -48,12 +48,12 @@ it("[RT8] bands: no evidence is unknown, whatever the score; many points are com
   expect(analyses.map(bandOf)).toEqual(["unknown", "weak", "complex", "usual"]);
 });
 
-it("[RT8] without evidence, or without counts, the default tier does the task", () => {
+it("without evidence, or without counts, the default tier does the task", () => {
   expect(choices("unknown", [count("small", 99, 99)])).toEqual({ "medium no_evidence": 1 });
   expect(choices("usual", null)).toEqual({ "medium no_counts": 1 });
 });
 
-it("[RT9] [RT11] exploration: one tier below the default for weak evidence, none for a complex task, all for others", () => {
+it("exploration: one tier below the default for weak evidence, none for a complex task, all for others", () => {
   expect(choices("usual", [])).toEqual({
     "medium chosen": expect.closeTo(0.9, 1),
     "small explored": expect.closeTo(0.05, 1),
@@ -63,7 +63,7 @@ it("[RT9] [RT11] exploration: one tier below the default for weak evidence, none
   expect(choices("complex", [])).toEqual({ "medium chosen": 1 });
 });
 
-it("[RT10] the cheapest tier that is proven good enough does the task; counts of another model, effort or band prove nothing", () => {
+it("the cheapest tier that is proven good enough does the task; counts of another model, effort or band prove nothing", () => {
   expect(choices("usual", [standard, count("small", 48, 50)])["small chosen"]).toBeGreaterThan(0.85);
   expect(choices("usual", [standard, count("small", 48, 50), count("tiny", 48, 50)])).toEqual({ "tiny chosen": 1 });
   expect(choices("usual", [standard, count("small", 5, 5)])["small chosen"]).toBeUndefined();
@@ -73,7 +73,7 @@ it("[RT10] the cheapest tier that is proven good enough does the task; counts of
     expect(choices("usual", [standard, count("small", 100, 100, change)])["small chosen"]).toBeUndefined();
 });
 
-it("[RT11] a tier that is proven worse is not explored any more", () => {
+it("a tier that is proven worse is not explored any more", () => {
   expect(choices("usual", [standard, count("small", 30, 50), count("tiny", 10, 50)])).toEqual({ "medium chosen": 1 });
 });
 
@@ -93,18 +93,18 @@ function play(rate: number): { all: number; late: number } {
   return { all: begun.length, late: begun.filter((task) => task >= 800).length };
 }
 
-it("[RT10] [RT11] a tier that is as good gets the tasks, and one that is worse costs few failures", () => {
+it("a tier that is as good gets the tasks, and one that is worse costs few failures", () => {
   expect(play(0.95).late).toBeGreaterThan(160);
   expect(play(0.4).all).toBeLessThan(30);
 });
 
-it("[RT10] bounds are Wilson's: the whole range without an attempt, and narrower with each", () => {
+it("bounds are Wilson's: the whole range without an attempt, and narrower with each", () => {
   expect(successBounds({ succeeded: 0, tried: 0 })).toEqual({ low: 0, high: 1 });
   const { low, high } = successBounds({ succeeded: 48, tried: 50 });
   expect([low, high]).toEqual([expect.closeTo(0.906, 2), expect.closeTo(0.984, 2)]);
 });
 
-it("[RT13] one tier up after a failure, the top one again, and a tier that is gone counts as the default", () => {
+it("one tier up after a failure, the top one again, and a tier that is gone counts as the default", () => {
   const first = chooseRoute(table, "unknown", [], seededRandom());
   const second = escalate(table, first);
   expect(second).toMatchObject({ tier: "large", reason: "escalated" });

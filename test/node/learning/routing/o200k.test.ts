@@ -2,11 +2,11 @@ import { expect, it } from "vitest";
 import { tokenSamples } from "#harness/tokens/samples.ts";
 import { estimateTokens, o200kTokens } from "#src/learning/routing/tokens.ts";
 
-it.each(tokenSamples)("[RT201] the estimate of $kind is within 15 % of what o200k counts", ({ text, tokens }) => {
+it.each(tokenSamples)("the estimate of $kind is within 15 % of what o200k counts", ({ text, tokens }) => {
   expect(Math.abs(o200kTokens(text) / tokens - 1)).toBeLessThan(0.15);
 });
 
-it("[RT202] a model with o200k gets the plain estimate, any that is not known a half more: a bound", () => {
+it("a model with o200k gets the plain estimate, any that is not known a half more: a bound", () => {
   for (const { text, tokens } of tokenSamples) {
     for (const model of ["gpt-5.5-codex", "openai/gpt-4o-mini", "o4-mini", "codex-mini-latest", "gpt-oss-120b"])
       expect(estimateTokens(text, model), model).toBe(Math.round(o200kTokens(text)));

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { analyzeTask } from "#src/learning/routing/prompt-analyzer.ts";
 
-it("[RT7] where nothing is found the evidence is none, which is not simple", () => {
+it("where nothing is found the evidence is none, which is not simple", () => {
   for (const text of [
     "",
     "  \n",
@@ -15,7 +15,7 @@ it("[RT7] where nothing is found the evidence is none, which is not simple", () 
     expect([text, analyzeTask(text)]).toEqual([text, { kind: null, complexity: 1, evidence: "none" }]);
 });
 
-it("[RT5] kind, size and complexity follow what is asked for", () => {
+it("kind, size and complexity follow what is asked for", () => {
   expect(analyzeTask("Fix the bug in src/a.ts and add a test in test/a.test.ts.")).toMatchObject({
     kind: "test",
     evidence: "strong",
@@ -27,26 +27,26 @@ it("[RT5] kind, size and complexity follow what is asked for", () => {
   expect(analyzeTask(large)).toMatchObject({ evidence: "strong" });
 });
 
-it("[RT5] code between fences asks for nothing", () => {
+it("code between fences asks for nothing", () => {
   const code = "```ts\n// refactor, migrate and test\nimport x from './docs/readme.md';\n```";
   expect(analyzeTask(code).evidence).toBe("none");
   expect(analyzeTask(`Explain this:\n${code}`).kind).toBeNull();
 });
 
-it("[RT5] other languages are read as far as they have the words, and by their paths", () => {
+it("other languages are read as far as they have the words, and by their paths", () => {
   expect(analyzeTask("Schreibe einen Test für src/parser.ts.")).toMatchObject({ kind: "test", evidence: "strong" });
   expect(analyzeTask("パーサーを直してください: src/parser/main.ts src/lexer/main.ts").evidence).toBe("strong");
   expect(analyzeTask("它在 1.5.2 版本, e.g. example.com, 3.14").evidence).toBe("none");
 });
 
-it("[RT5] a task is a text, a job or an object with texts", () => {
+it("a task is a text, a job or an object with texts", () => {
   const job = { title: "Parser", text: "", files: [{ path: "a/b.ts" }, { path: "c/d.ts" }], kinds: ["fix"] };
   expect(analyzeTask(job)).toMatchObject({ kind: "fix", evidence: "strong" });
   expect(analyzeTask({ prompt: "Fix src/a.ts", more: ["and add tests"] })).toMatchObject({ evidence: "strong" });
   for (const nothing of [null, 5, true, [], {}, { a: { b: [1] } }]) expect(analyzeTask(nothing).evidence).toBe("none");
 });
 
-it("[RT5] any text has the same answer each time @night", () => {
+it("any text has the same answer each time @night", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 400 }), (text) => {
       const analysis = analyzeTask(text);

@@ -10,20 +10,20 @@ function play(...names: readonly string[]): (string | null)[] {
   });
 }
 
-it("[RT14] the newest call's pattern three times in six calls", () => {
+it("the newest call's pattern three times in six calls", () => {
   expect(play("a", "b", "a", "c", "d", "a").at(-1)).toContain("3 times");
   expect(play("a", "b", "a", "c", "d", "e", "a").at(-1)).toBeNull();
   expect(play("a", "a", "b", "c", "d").every((reason) => reason === null)).toBe(true);
 });
 
-it("[RT14] three failed calls in six, the newest among them", () => {
+it("three failed calls in six, the newest among them", () => {
   expect(play("A", "b", "C", "d", "e", "F").at(-1)).toContain("3 of the last 6");
   expect(play("A", "b", "C", "d", "e", "f", "G").at(-1)).toBeNull();
   // It has recovered: the newest call is good.
   expect(play("A", "B", "c", "d", "e").every((reason) => reason === null)).toBe(true);
 });
 
-it("[RT14] the order of arguments is none of a pattern; other values and tools are", () => {
+it("the order of arguments is none of a pattern; other values and tools are", () => {
   const detector = new StallDetector();
   const call = (id: string, input: object, name = "Grep"): string | null => detector.call({ id, name, input });
   expect(call("1", { pattern: "x", path: { a: 1, b: [1, 2] } })).toBeNull();
@@ -35,7 +35,7 @@ it("[RT14] the order of arguments is none of a pattern; other values and tools a
   );
 });
 
-it("[RT14] a call that is reported again, and waiting for work in the background, is no repeat", () => {
+it("a call that is reported again, and waiting for work in the background, is no repeat", () => {
   const detector = new StallDetector();
   for (let round = 0; round < 5; round++) {
     expect(detector.call({ id: "same", name: "Bash", input: {} })).toBeNull();
@@ -58,7 +58,7 @@ function firstReason(calls: readonly (readonly [string, object])[], failing: str
   return null;
 }
 
-it("[RT131] the same tests after each change of a file are no stall, whether they fail or not", () => {
+it("the same tests after each change of a file are no stall, whether they fail or not", () => {
   const work = ["1", "2", "3", "4"].flatMap((text) => [edit(text), test]);
   expect(firstReason(work)).toBeNull();
   expect(firstReason(work, "Bash")).toBeNull();
@@ -79,7 +79,7 @@ it("[RT131] the same tests after each change of a file are no stall, whether the
   expect(firstReason(["1", "2", "3"].flatMap((text) => [edit(text), piped]))).toBeNull();
 });
 
-it("[RT131] a change that is only read about, that fails, or that goes back and forth is none", () => {
+it("a change that is only read about, that fails, or that goes back and forth is none", () => {
   const reads = ["git diff", "npm run lint 2>&1 | tail -3", "grep -n '=>' a.ts", "ls 2>/dev/null"];
   for (const command of reads) {
     const steps = ["1", "2", "3"].flatMap((text) => [["Bash", { command, description: text }] as const, test]);

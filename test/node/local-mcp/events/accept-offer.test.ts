@@ -22,7 +22,7 @@ function isTaken({ runtime, dead, chat }: Offered): boolean {
   return runtime.store.read((sql) => recoveries.isTaken(sql, dead.session, chat.session), false);
 }
 
-it("[RE186] [RE189] a user who says to continue has the session without a tool call: the model and the user are told, and the first checkpoint completes it", () => {
+it("a user who says to continue has the session without a tool call: the model and the user are told, and the first checkpoint completes it", () => {
   const offered = anOffer();
   const { runtime, dead, chat } = offered;
   const { systemMessage, hookSpecificOutput } = chat.prompt("Yes, continue please.");
@@ -49,7 +49,7 @@ it.each([
   "sí, continúa",
   "да, продолжай",
   "继续",
-])("[RE186] %j takes the session that was offered", (words) => {
+])("%j takes the session that was offered", (words) => {
   const offered = anOffer();
   offered.chat.prompt(words);
   expect(isTaken(offered)).toBe(true);
@@ -63,13 +63,13 @@ it.each([
   "continue on error in CI",
   "",
   "   ",
-])("[RE186] %j takes nothing: the model asks, and has its tool", (words) => {
+])("%j takes nothing: the model asks, and has its tool", (words) => {
   const offered = anOffer();
   expect(offered.chat.prompt(words).systemMessage).toBeUndefined();
   expect(isTaken(offered)).toBe(false);
 });
 
-it("[RE186] the answer to the model's question counts; in a chat that has begun other work, or has no offer, the words mean that", () => {
+it("the answer to the model's question counts; in a chat that has begun other work, or has no offer, the words mean that", () => {
   const asked = anOffer();
   asked.chat.prompt("hello");
   asked.chat.stop("Shall I continue with the parser?");
@@ -93,7 +93,7 @@ it("[RE186] the answer to the model's question counts; in a chat that has begun 
   expect(undone.chat.prompt("continue")).toEqual({});
 });
 
-it("[RE189] a chat that had a sentence about a session closed with nothing open gets its brief with these words", () => {
+it("a chat that had a sentence about a session closed with nothing open gets its brief with these words", () => {
   const { runtime, claude: closed } = aChat();
   closed.prompt("write the docs");
   closed.stop("They are written.");
@@ -105,7 +105,7 @@ it("[RE189] a chat that had a sentence about a session closed with nothing open 
   expect(hookSpecificOutput?.additionalContext).toMatch(/write the docs[^]*Continue this work now/);
 });
 
-it("[RE186] [HO15] in a worker's task nothing is taken", () => {
+it("in a worker's task nothing is taken", () => {
   const offered = anOffer();
   const inTask = tempRuntime({ beside: offered.runtime, env: { SHIM_TASK: "1" } });
   anotherClaude(inTask, offered.dead, { session: offered.chat.session, pid: offered.chat.pid }).prompt("continue");

@@ -22,7 +22,7 @@ const realLines = [
   `"permission_mode":"default","hook_event_name":"SessionEnd","reason":"other"}`,
 ].map((line, n) => `{"session_id":"${session}","cwd":"/nonexistent/proj",${n === 0 ? "" : prompt}${line}`);
 
-it("[HO1] what Claude Code really sends becomes the session, its journal, its tasks and its end", () => {
+it("what Claude Code really sends becomes the session, its journal, its tasks and its end", () => {
   const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
   runtime.processes.start(1_000);
   for (const line of realLines) {
@@ -37,7 +37,7 @@ it("[HO1] what Claude Code really sends becomes the session, its journal, its ta
   expect(storedSession(runtime, session)).toMatchObject({ ...told, toolCalls: 2, toolErrors: 1 });
 });
 
-it("[HO1] [HO6] input that is none is logged, without a secret, and changes nothing", () => {
+it("input that is none is logged, without a secret, and changes nothing", () => {
   const runtime = tempRuntime();
   const inputs = ["", "{", "null", "[]", "7", '{"session_id":7}', "{}", `{"session_id":"${"x".repeat(201)}"}`];
   for (const input of [...inputs, `"${"x".repeat(32_000_001)}"`])
@@ -57,7 +57,7 @@ const fields = [
   ["last_assistant_message", "reason"],
 ].flat();
 
-it("[HO1] for any input a hook prints nothing or JSON that the client knows, and the store stays whole @night", () => {
+it("for any input a hook prints nothing or JSON that the client knows, and the store stays whole @night", () => {
   const runtime = tempRuntime();
   runtime.processes.start(1);
   const names = fc.constantFrom("Bash", "Write", "Read", "TodoWrite", "TaskCreate", "TaskUpdate", "mcp__x__y");
@@ -86,7 +86,7 @@ it("[HO1] for any input a hook prints nothing or JSON that the client knows, and
   expect(runtime.logged.filter((line) => !line.includes("the input of a hook could not be read"))).toEqual([]);
 });
 
-it("[HO6] a secret in any field of any event never reaches the disk @night", () => {
+it("a secret in any field of any event never reaches the disk @night", () => {
   const runtime = tempRuntime();
   runtime.processes.start(1);
   const samples = secretSamples(7);

@@ -30,7 +30,7 @@ function lineOf(runtime: TempRuntime, failure: object): string | undefined {
   return claude.prompt("go on").systemMessage;
 }
 
-it("[LI7] a chat at its limit is told when it ends and how to go on, once in the chat and once as a notification", () => {
+it("a chat at its limit is told when it ends and how to go on, once in the chat and once as a notification", () => {
   const runtime = aRuntime(["codex", "qwen"]);
   const claude = aLiveClaude(runtime, "fix the parser");
   const resetsAt = runtime.now() + 3_600_000;
@@ -49,7 +49,7 @@ it("[LI7] a chat at its limit is told when it ends and how to go on, once in the
   expect(runtime.store.read((sql) => dueNotifications(sql, runtime), [])).toEqual([]);
 });
 
-it("[LI7] [LI11] the client of the folder's rule is named first; a failure without a code of a limit, a script and a machine without another client get no line", () => {
+it("the client of the folder's rule is named first; a failure without a code of a limit, a script and a machine without another client get no line", () => {
   const order = [{ client: "qwen" }, "wait"];
   const rule = { atLimit: [{ folder: "/", order, mostUsd: null, mostHours: 8 }] };
   expect(

@@ -34,7 +34,7 @@ it.each([
   ["Edit", { file_path: "/nonexistent/project/a.ts", old_string: "a", new_string: "b" }],
   ["Read", { file_path: "/nonexistent/project/a.ts" }],
 ])(
-  "[HO79] an event of %s is identified, recorded and decided on in one transaction, and its readings follow in another",
+  "an event of %s is identified, recorded and decided on in one transaction, and its readings follow in another",
   (tool, input) => {
     const { claude, during } = aCountedChat();
     claude.start();
@@ -50,7 +50,7 @@ it.each([
   },
 );
 
-it("[HO79] a prompt and the end of a turn are recorded in one transaction", () => {
+it("a prompt and the end of a turn are recorded in one transaction", () => {
   const { claude, during } = aCountedChat();
   claude.start();
   claude.prompt("fix the parser");
@@ -60,7 +60,7 @@ it("[HO79] a prompt and the end of a turn are recorded in one transaction", () =
   expect([untilAnswer(stop) <= 12, untilAnswer(prompt) <= 11]).toEqual([true, true]);
 });
 
-it("[HO79] an event looks once whether others wait in the spool", () => {
+it("an event looks once whether others wait in the spool", () => {
   const { runtime, claude } = aCountedChat();
   claude.start();
   const { spool } = runtime.paths;
@@ -70,7 +70,7 @@ it("[HO79] an event looks once whether others wait in the spool", () => {
   expect(reads).toBe(1);
 });
 
-it("[HO79] that a chat waits for its user is written when it begins and when it ends, not with each event", () => {
+it("that a chat waits for its user is written when it begins and when it ends, not with each event", () => {
   const { claude, during } = aCountedChat();
   const turn = (): void => {
     claude.prompt("fix the parser");
@@ -100,7 +100,7 @@ function redactedDuring(work: () => void): string[] {
 
 const twice = (texts: readonly string[]): string[] => texts.filter((text, at) => texts.indexOf(text) < at);
 
-it("[HO79] no text of an event is redacted twice, and what comes with each event only once", () => {
+it("no text of an event is redacted twice, and what comes with each event only once", () => {
   const { claude } = aCountedChat();
   claude.start();
   const prompts = redactedDuring(() => void claude.prompt("fix the parser"));

@@ -46,7 +46,7 @@ function rows(runtime: TempRuntime): unknown[] {
   return runtime.store.read((sql) => sql.all("SELECT kind, key, body FROM journal ORDER BY seq"), []);
 }
 
-it("[HO30] an event that the MCP process takes is stored as the same event of a hook process is", async () => {
+it("an event that the MCP process takes is stored as the same event of a hook process is", async () => {
   const [byTool, byProcess] = [tempRuntime(), tempRuntime()];
   const { event } = aChannel(byTool);
   byProcess.processes.start(clientPid);
@@ -80,7 +80,7 @@ it("[HO30] an event that the MCP process takes is stored as the same event of a 
   expect(rows(byTool)).toHaveLength(7);
 });
 
-it("[HO62] an input that is no event of a hook changes nothing, and is answered", async () => {
+it("an input that is no event of a hook changes nothing, and is answered", async () => {
   const runtime = tempRuntime();
   const { channel, event } = aChannel(runtime);
   const given = [null, 7, "x", {}, { event: "SessionStart" }, { event: "__proto__" }, { event: "Stop" }];
@@ -90,7 +90,7 @@ it("[HO62] an input that is no event of a hook changes nothing, and is answered"
   expect(await event("Stop")).toEqual({ content: [] });
 });
 
-it("[HO30] arguments of other servers' tools come whole; lists and objects that are not JSON are taken as text", async () => {
+it("arguments of other servers' tools come whole; lists and objects that are not JSON are taken as text", async () => {
   const runtime = tempRuntime();
   const { event } = aChannel(runtime);
   const texts = ['{"to":"anna","subject":"Invoice 4711"}', "not json {"];
@@ -101,7 +101,7 @@ it("[HO30] arguments of other servers' tools come whole; lists and objects that 
   expect(stored[1]).toContain("not json {");
 });
 
-it("[HO56] [HO31] a checkpoint that is due is left for after the answer, and so is a long transcript", async () => {
+it("a checkpoint that is due is left for after the answer, and so is a long transcript", async () => {
   const runtime = tempRuntime();
   const { event, deferred } = aChannel(runtime);
   const transcript = join(runtime.paths.home, "..", "transcript.jsonl");
@@ -116,7 +116,7 @@ it("[HO56] [HO31] a checkpoint that is due is left for after the answer, and so 
   expect(storedSession(runtime, session).transcriptOffset).toBe(0);
 });
 
-it("[HO55] readings and risk are taken after the answer, and with them the checkpoint that tool calls make due", async () => {
+it("readings and risk are taken after the answer, and with them the checkpoint that tool calls make due", async () => {
   const runtime = tempRuntime({ config: { checkpoint: { everyToolCalls: 2 } } });
   const { answer, finish } = aChannel(runtime, (work) => finishEvent(runtime, work));
   const counted = (): number | undefined => storedSession(runtime, session).readings.toolCalls?.value;
@@ -133,7 +133,7 @@ it("[HO55] readings and risk are taken after the answer, and with them the check
   expect(saved.map(({ trigger }) => trigger).toReversed()).toEqual(["time", "tools"]);
 });
 
-it("[HO55] readings that cannot be stored are logged, and the event stays answered", async () => {
+it("readings that cannot be stored are logged, and the event stays answered", async () => {
   const runtime = tempRuntime();
   const { answer, finish } = aChannel(runtime, (work) => finishEvent(runtime, work));
   await answer("PostToolUse", bash);
@@ -146,7 +146,7 @@ it("[HO55] readings that cannot be stored are logged, and the event stays answer
   expect(journalKinds(runtime, session)).toEqual(["tool_end"]);
 });
 
-it("[HO8] an event comes after those that wait in the spool", async () => {
+it("an event comes after those that wait in the spool", async () => {
   const runtime = tempRuntime();
   const { event } = aChannel(runtime);
   const input = { session_id: session, prompt_id: "p1", prompt: "fix the parser" };
@@ -156,7 +156,7 @@ it("[HO8] an event comes after those that wait in the spool", async () => {
   expect(journalKinds(runtime, session)).toEqual(["prompt", "tool_start"]);
 });
 
-it("[HO32] an edit of a reserved file is refused, also while events wait in the spool", async () => {
+it("an edit of a reserved file is refused, also while events wait in the spool", async () => {
   const runtime = tempRuntime();
   const { event } = aChannel(runtime);
   const project = aProject();
@@ -171,7 +171,7 @@ it("[HO32] an edit of a reserved file is refused, also while events wait in the 
   }
 });
 
-it("[HO33] a risky tool is answered only when its checkpoint and its files are saved", async () => {
+it("a risky tool is answered only when its checkpoint and its files are saved", async () => {
   const runtime = tempRuntime({ config: { checkpoint: { beforeTools: ["Bash"] } } });
   const { promise, resolve } = Promise.withResolvers<void>();
   const { event, deferred } = aChannel(runtime, () => promise);
@@ -183,13 +183,13 @@ it("[HO33] a risky tool is answered only when its checkpoint and its files are s
   expect(await answered).toBe(true);
 });
 
-it("[HO12] a compaction is answered with nothing that the client could print", async () => {
+it("a compaction is answered with nothing that the client could print", async () => {
   const { event } = aChannel(tempRuntime());
   expect(await event("PreCompact", { trigger: "auto" })).toEqual({ content: [] });
   expect(await event("PostCompact", { trigger: "auto", compact_summary: "short" })).toEqual({ content: [] });
 });
 
-it("[HO34] the client waits for no event longer than the time limit of its hook, and passes single fields", () => {
+it("the client waits for no event longer than the time limit of its hook, and passes single fields", () => {
   const events = ["PreToolUse", "PostToolUse", "Stop", "PostCompact"] as const;
   const handlers = events.flatMap((event) => hookToolGroups(event, "shim")).flatMap(({ hooks }) => hooks);
   expect(handlers.map(({ timeout }) => timeout)).toEqual(handlers.map(() => 5));
@@ -199,7 +199,7 @@ it("[HO34] the client waits for no event longer than the time limit of its hook,
   expect(groups.map(({ hooks }) => hooks.map(({ input }) => "tool_input" in input))).toEqual([[false], [true]]);
 });
 
-it("[HO55] the readings of several events are taken once, and what an event makes due with them at once", () => {
+it("the readings of several events are taken once, and what an event makes due with them at once", () => {
   const [finished, scheduled]: [DeferredWork[], [() => void, boolean][]] = [[], []];
   const settling = new Settling({
     finish: (work) => void finished.push(work),

@@ -12,7 +12,7 @@ import { aCliHome } from "#harness/machine/cli-home.ts";
 
 const src = join(import.meta.dirname, "../../../../src");
 
-it("[HO41] an object that comes in any parts is complete at its end, with all of its fields", () => {
+it("an object that comes in any parts is complete at its end, with all of its fields", () => {
   const object = fc.dictionary(fc.string(), fc.jsonValue());
   fc.assert(
     fc.property(object, fc.integer({ min: 1, max: 9 }), (value, size) => {
@@ -45,7 +45,7 @@ function reading(limits = ownLimits) {
   return { read: readHookInput(source, limits), timers, fire, send, end: () => signals[0]?.() };
 }
 
-it("[HO40] input is complete when its object is, also where stdin stays open; other input when it ends", async () => {
+it("input is complete when its object is, also where stdin stays open; other input when it ends", async () => {
   const rig = reading();
   rig.send('{"session_id":"a",');
   rig.send('"prompt":"}"}');
@@ -60,7 +60,7 @@ it("[HO40] input is complete when its object is, also where stdin stays open; ot
   expect(await rubbish.read).toEqual({ text: "no json", isCutOff: false, isOpen: false });
 });
 
-it("[HO41] of input that is too large the fields that are too large are left out", async () => {
+it("of input that is too large the fields that are too large are left out", async () => {
   const rig = reading();
   rig.send('{"session_id":"a","tool_response":"');
   for (let n = 0; n < 4; n++) rig.send('{\\"[,'.repeat(1_800_000));
@@ -69,7 +69,7 @@ it("[HO41] of input that is too large the fields that are too large are left out
   expect(await rig.read).toEqual({ text: '{"session_id":"a","tool_name":"Read"}', isCutOff: false, isOpen: false });
 });
 
-it("[HO40] of input that is not whole in time, or whose hook is ended, what has come is read", async () => {
+it("of input that is not whole in time, or whose hook is ended, what has come is read", async () => {
   const cut = '{"session_id":"a","cwd":"/p","prompt":"half';
   for (const isEnded of [false, true]) {
     const rig = reading();
@@ -85,7 +85,7 @@ it("[HO40] of input that is not whole in time, or whose hook is ended, what has 
   }
 });
 
-it("[HO82] in UTF-16 no end of an object is searched, and it is read as text", async () => {
+it("in UTF-16 no end of an object is searched, and it is read as text", async () => {
   const text = '{"session_id":"\u227b","prompt":"\\"}"}';
   for (const mark of ["", "\ufeff"])
     for (const isSwapped of [false, true]) {
@@ -100,7 +100,7 @@ it("[HO82] in UTF-16 no end of an object is searched, and it is read as text", a
     }
 });
 
-it("[HO40] a process ends with 0 although a read of its stdin is under way", async () => {
+it("a process ends with 0 although a read of its stdin is under way", async () => {
   const script = `import { endNow } from ${JSON.stringify(join(src, "local-mcp/events/hook-stdin.ts"))};
     import { read } from "node:fs";
     read(0, Buffer.alloc(1), 0, 1, null, () => undefined);
@@ -122,7 +122,7 @@ function run(path: string, ...args: string[]): { code: number; out: string } {
   }
 }
 
-it("[ST93] a relative SHIM_HOME is refused by every program, and no hook fails @night", () => {
+it("a relative SHIM_HOME is refused by every program, and no hook fails @night", () => {
   const why = 'SHIM_HOME gives "rel/path"';
   const answer = JSON.stringify({ systemMessage: `SHIM cannot save: ${why}` }).slice(0, -2);
   const prompt = run("local-mcp/events/hook-entry.ts", "UserPromptSubmit");
@@ -139,14 +139,14 @@ const session = "00000000-0000-4000-8000-000000000001";
 const claude = { CLAUDECODE: "1", CLAUDE_CODE_ENTRYPOINT: "cli", CLAUDE_CODE_SESSION_ID: session };
 const event = { session_id: session, transcript_path: "/t.jsonl", cwd: "/p", hook_event_name: "PreToolUse" };
 
-it("[HO36] Claude Code is known, also in a terminal of another client", () => {
+it("Claude Code is known, also in a terminal of another client", () => {
   const surroundings = [{}, { VSCODE_PID: "7" }, { CURSOR_TRACE_ID: "x" }, { GEMINI_API_KEY: "k" }];
   for (const more of surroundings) expect(isClaudeCode({ ...claude, ...more }, event)).toBe(true);
   const { CLAUDE_CODE_SESSION_ID: _, ...old } = claude;
   expect(isClaudeCode({ ...old, VSCODE_PID: "7" }, event)).toBe(true);
 });
 
-it("[HO36] Claude Code is never refused: after /clear, as a subagent, headless, by the SDK, in VS Code, and an older one started from a chat", () => {
+it("Claude Code is never refused: after /clear, as a subagent, headless, by the SDK, in VS Code, and an older one started from a chat", () => {
   const next = "00000000-0000-4000-8000-000000000002";
   const cleared = { ...event, session_id: next, transcript_path: `/home/a/.claude/projects/-p/${next}.jsonl` };
   const windows = { ...cleared, transcript_path: `C:\\Users\\a\\.claude\\projects\\p\\${next}.jsonl` };
@@ -163,7 +163,7 @@ it("[HO36] Claude Code is never refused: after /clear, as a subagent, headless, 
       }
 });
 
-it("[HO36] a client without known variables that was started from a chat is known by its session and transcript", () => {
+it("a client without known variables that was started from a chat is known by its session and transcript", () => {
   const own = { session_id: "s2", hook_event_name: "PreToolUse", cwd: "/p" };
   for (const more of [{}, { transcript_path: "/home/a/.devin/s2/log.json" }, { timestamp: "2026-11-21" }])
     expect(isClaudeCode(claude, { ...own, ...more })).toBe(false);
@@ -181,7 +181,7 @@ const foreign: readonly (readonly [name: string, env: NodeJS.ProcessEnv, payload
   ["an unknown client", {}, event],
 ];
 
-it("[HO36] other clients are known, also when they were started from a chat of Claude Code", () => {
+it("other clients are known, also when they were started from a chat of Claude Code", () => {
   const inherited = { ...claude, CLAUDE_CODE_SESSION_ID: "another" };
   for (const [n, [name, env, payload]] of foreign.entries()) {
     expect([name, isClaudeCode(env, payload)]).toEqual([name, false]);
@@ -189,7 +189,7 @@ it("[HO36] other clients are known, also when they were started from a chat of C
   }
 });
 
-it("[HO65] to a client without Claude Code's variables the answer comes while its stdin is open, and its input is read @night", async () => {
+it("a client without Claude Code's variables the answer comes while its stdin is open, and its input is read @night", async () => {
   const home = aCliHome();
   const env = { PATH: process.env["PATH"], SHIM_HOME: home.paths.home, NODE_NO_WARNINGS: "1" };
   const start = (more: NodeJS.ProcessEnv): ReturnType<typeof spawn> =>
@@ -205,7 +205,7 @@ it("[HO65] to a client without Claude Code's variables the answer comes while it
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
-it("[HO65] of another client that has sent nothing the input is not waited for; what it has begun to send is", async () => {
+it("of another client that has sent nothing the input is not waited for; what it has begun to send is", async () => {
   const silent = reading(foreignLimits);
   expect(Math.min(...silent.timers.values())).toBeLessThanOrEqual(100);
   silent.fire();
@@ -218,7 +218,7 @@ it("[HO65] of another client that has sent nothing the input is not waited for; 
   expect((await talking.read).isCutOff).toBe(false);
 });
 
-it("[HO75] a hook process holds neither the full schema library nor anything that opens a store", async () => {
+it("a hook process holds neither the full schema library nor anything that opens a store", async () => {
   const { metafile } = await build({
     absWorkingDir: join(src, ".."),
     entryPoints: ["src/local-mcp/events/hook-entry.ts"],

@@ -26,7 +26,7 @@ function watched(env: NodeJS.ProcessEnv, read: Set<string>): NodeJS.ProcessEnv {
   });
 }
 
-it("[HO71] an answer depends on no variable that the script does not send", () => {
+it("an answer depends on no variable that the script does not send", () => {
   const read = new Set<string>();
   for (const client of ["codex", "copilot", "qwen", "gemini", "claude-code"]) {
     const adapter = adapterOf(client);

@@ -39,7 +39,7 @@ function rows({ runtime, claude }: Chat): readonly journal.JournalRow[] {
 }
 
 it(
-  "[JO42] an event that takes too long is stored as it came, redacted and marked, and the session goes on @night",
+  "an event that takes too long is stored as it came, redacted and marked, and the session goes on @night",
   { timeout: 240_000 },
   () => {
     const chat = aChat();
@@ -66,7 +66,7 @@ it(
   },
 );
 
-it("[FI31] an edit of a reserved file that takes too long to interpret is refused @night", () => {
+it("an edit of a reserved file that takes too long to interpret is refused @night", () => {
   const { runtime, claude } = aChat();
   const other = anotherClaude(runtime, claude);
   for (const chat of [claude, other]) {
@@ -83,36 +83,32 @@ it("[FI31] an edit of a reserved file that takes too long to interpret is refuse
   expect(runtime.logged.filter((line) => line.includes("was stored without being interpreted"))).toHaveLength(2);
 });
 
-it(
-  "[JO42] an entry that takes too long to fold is skipped, and by every later process @night",
-  { timeout: 240_000 },
-  () => {
-    const chat = aChat();
-    const { runtime, claude } = chat;
-    claude.start();
-    claude.prompt("Bake the bread");
-    claude.fail("Bash", { command: "bake" }, "Exit code 2: the oven is cold");
-    runtime.store.write((sql) => {
-      journal.append(sql, claude.session, runtime.now(), "one", { kind: "prompt", text: "hang" });
-    });
-    claude.prompt("Paint the shelf");
-    claude.stop("The shelf is white.");
-    expect(rows(chat).find((row) => row.entry.kind === "unread")?.entry).toMatchObject({
-      of: "prompt",
-      text: expect.stringContaining('"text":"hang"'),
-    });
-    const { calls } = bad;
-    const saved = capture(runtime, { sessionId: claude.session, trigger: "on_demand" });
-    expect(saved.ok).toBe(true);
-    expect(bad.calls).toBe(calls);
-    expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
-      prompts: [{ text: "Bake the bread" }, { text: "Paint the shelf" }],
-      calls: [{ error: expect.stringContaining("the oven is cold") }],
-    });
-  },
-);
+it("an entry that takes too long to fold is skipped, and by every later process @night", { timeout: 240_000 }, () => {
+  const chat = aChat();
+  const { runtime, claude } = chat;
+  claude.start();
+  claude.prompt("Bake the bread");
+  claude.fail("Bash", { command: "bake" }, "Exit code 2: the oven is cold");
+  runtime.store.write((sql) => {
+    journal.append(sql, claude.session, runtime.now(), "one", { kind: "prompt", text: "hang" });
+  });
+  claude.prompt("Paint the shelf");
+  claude.stop("The shelf is white.");
+  expect(rows(chat).find((row) => row.entry.kind === "unread")?.entry).toMatchObject({
+    of: "prompt",
+    text: expect.stringContaining('"text":"hang"'),
+  });
+  const { calls } = bad;
+  const saved = capture(runtime, { sessionId: claude.session, trigger: "on_demand" });
+  expect(saved.ok).toBe(true);
+  expect(bad.calls).toBe(calls);
+  expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
+    prompts: [{ text: "Bake the bread" }, { text: "Paint the shelf" }],
+    calls: [{ error: expect.stringContaining("the oven is cold") }],
+  });
+});
 
-it("[JO43] a short tool event is interpreted without a budget, a long one and a prompt with one", () => {
+it("a short tool event is interpreted without a budget, a long one and a prompt with one", () => {
   const { claude } = aChat();
   claude.start();
   const budgets = vi.spyOn(Script.prototype, "runInThisContext");

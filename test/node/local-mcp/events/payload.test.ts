@@ -6,7 +6,7 @@ const object = { session_id: "s", cwd: "/p", prompt: 'say "}" \\ and 🧩' };
 const text = JSON.stringify(object);
 const none = { objects: [object], problem: null };
 
-it("[HO82] byte order marks, NULs and blanks beside an object are not read, nor is a NUL within it", () => {
+it("byte order marks, NULs and blanks beside an object are not read, nor is a NUL within it", () => {
   for (const [before, behind] of [
     ["\ufeff", ""],
     ["\0\0", "\0"],
@@ -16,7 +16,7 @@ it("[HO82] byte order marks, NULs and blanks beside an object are not read, nor 
   expect(readPayload(text.replaceAll(/\W/g, "\0$&\0"))).toEqual(none);
 });
 
-it("[HO82] each of several objects counts, up to eight; text beside them is a problem", () => {
+it("each of several objects counts, up to eight; text beside them is a problem", () => {
   for (const between of ["", "\n", "\0\n"])
     expect(readPayload(text + between + text)).toEqual({ objects: [object, object], problem: null });
   const problem = "input has text beside its JSON object";
@@ -25,7 +25,7 @@ it("[HO82] each of several objects counts, up to eight; text beside them is a pr
   expect(readPayload(text.repeat(100))).toEqual({ objects: Array.from({ length: 8 }, () => object), problem });
 });
 
-it("[HO82] of an object that is cut at any place the complete fields count, and of the prompt what there is", () => {
+it("of an object that is cut at any place the complete fields count, and of the prompt what there is", () => {
   const whole = JSON.stringify({ ...object, duration_ms: 123, more: [{ a: 1 }] });
   const values = fc.record({ a: fc.string(), n: fc.integer(), prompt: fc.string(), z: fc.jsonValue() });
   const cut = fc.tuple(
@@ -58,14 +58,14 @@ it("[HO82] of an object that is cut at any place the complete fields count, and 
     ]);
 });
 
-it("[HO82] a field that is not JSON costs no other field, and no name of a field changes what an object is", () => {
+it("a field that is not JSON costs no other field, and no name of a field changes what an object is", () => {
   const { objects, problem } = readPayload('{"session_id":"s","n":NaN,"prompt":"p"}');
   expect([objects, problem]).toEqual([[{ session_id: "s", prompt: "p" }], "a field of the input is not JSON"]);
   const [odd] = readPayload('{"__proto__":{"prompt":"p"},"n":NaN}').objects;
   expect(odd?.["prompt"]).toBeUndefined();
 });
 
-it("[HO1] what is no object has none, and a long one of any kind is read in linear time", () => {
+it("what is no object has none, and a long one of any kind is read in linear time", () => {
   for (const [given, problem] of [
     ["", "input is empty"],
     ["\0\ufeff \n", "input is empty"],

@@ -52,7 +52,7 @@ function payload(event: string, fields: object = {}): string {
 
 const nothing: Answer = { status: 200, text: "" };
 
-it("[HO70] [HO71] a posted event is stored for the client behind the shells of the script", async () => {
+it("a posted event is stored for the client behind the shells of the script", async () => {
   const { runtime, post } = await aHost();
   const start = { source: "startup", turn_id: "t", transcript_path: "/x/sessions/rollout-1.jsonl" };
   expect(await post("/hook/codex/SessionStart", payload("SessionStart", start))).toEqual(nothing);
@@ -63,7 +63,7 @@ it("[HO70] [HO71] a posted event is stored for the client behind the shells of t
   expect(runtime.logged).toEqual([]);
 });
 
-it("[CA44] [HO72] a client that sends its events itself owns its session, where it is in the host's process table", async () => {
+it("a client that sends its events itself owns its session, where it is in the host's process table", async () => {
   const { runtime, post } = await aHost();
   const { start } = runtime.processes.start(300, 1, "opencode");
   const stated = (of: string): object => ({
@@ -78,7 +78,7 @@ it("[CA44] [HO72] a client that sends its events itself owns its session, where 
   expect(stored).toMatchObject({ client: "opencode", owner: { pid: 300 } });
 });
 
-it("[HO36] [HO71] the host knows another client that runs Claude Code's hooks by the caller's variables, not by its own", async () => {
+it("the host knows another client that runs Claude Code's hooks by the caller's variables, not by its own", async () => {
   const runtime = tempRuntime();
   const { post } = await aHost({ ...runtime, env: { ...runtime.env, CLAUDECODE: "1" } });
   expect(await post("/hook/claude-code/Stop", payload("Stop"), {})).toEqual(nothing);
@@ -88,7 +88,7 @@ it("[HO36] [HO71] the host knows another client that runs Claude Code's hooks by
   expect(runtime.store.read((sql) => sessions.get(sql, session), null)).toMatchObject({ owner: { pid: 100 } });
 });
 
-it("[HO72] one name leads to the socket, whatever was there; where it cannot be made the host works without", async () => {
+it("one name leads to the socket, whatever was there; where it cannot be made the host works without", async () => {
   const runtime = tempRuntime();
   mkdirSync(runtime.paths.home, { recursive: true });
   writeFileSync(join(runtime.paths.home, "host.sock"), "old");
@@ -106,7 +106,7 @@ it("[HO72] one name leads to the socket, whatever was there; where it cannot be 
   expect(other.logged.join("")).toContain("the link to the socket of the host");
 });
 
-it("[HO72] [HO73] a stranger, an unknown client and a body that is too long are refused, and nothing is stored", async () => {
+it("a stranger, an unknown client and a body that is too long are refused, and nothing is stored", async () => {
   const { runtime, own, post } = await aHost();
   const stop = (headers: object): Promise<Answer> => post("/hook/codex/Stop", payload("Stop"), headers);
   const fields = own["shim-process"].split(" ");
@@ -119,7 +119,7 @@ it("[HO72] [HO73] a stranger, an unknown client and a body that is too long are 
   expect(runtime.store.read((sql) => sessions.get(sql, session), null)).toBeNull();
 });
 
-it("[HO74] the event of a caller that has gone with its last byte waits in the spool, and comes with the next event", async () => {
+it("the event of a caller that has gone with its last byte waits in the spool, and comes with the next event", async () => {
   const { runtime, socket, own, post } = await aHost();
   const body = payload("Stop", { session_id: "another" });
   const headers = Object.entries(own).map(([name, value]) => `${name}: ${value}\r\n`);

@@ -13,7 +13,7 @@ import {
 } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-it("[JO4] a text that the transcript gives with the next prompt belongs to the turn before it", () => {
+it("a text that the transcript gives with the next prompt belongs to the turn before it", () => {
   const { runtime, claude } = aChat();
   claude.prompt("one");
   claude.say("interrupted answer");
@@ -21,7 +21,7 @@ it("[JO4] a text that the transcript gives with the next prompt belongs to the t
   expect(journalKinds(runtime, claude.session)).toEqual(["prompt", "assistant", "prompt"]);
 });
 
-it("[JO2] the last message of a turn, given by the hook and by the transcript, is kept once; said again in the next turn, again", () => {
+it("the last message of a turn, given by the hook and by the transcript, is kept once; said again in the next turn, again", () => {
   const { runtime, claude } = aChat();
   for (const prompt of ["one", "two"]) {
     claude.prompt(prompt);
@@ -31,7 +31,7 @@ it("[JO2] the last message of a turn, given by the hook and by the transcript, i
   expect(journalKinds(runtime, claude.session).filter((kind) => kind === "assistant")).toHaveLength(2);
 });
 
-it("[RE74] a client that is stopped in the middle of a turn ends with the reason other and no Stop", () => {
+it("a client that is stopped in the middle of a turn ends with the reason other and no Stop", () => {
   const runtime = tempRuntime();
   const first = aLiveClaude(runtime, "fix the parser");
   first.begin("Bash", { command: "sleep 5" });
@@ -40,7 +40,7 @@ it("[RE74] a client that is stopped in the middle of a turn ends with the reason
   expect(anotherClaude(runtime, first).start()).toMatch(/why it died: closed[^]*in mid-turn, running Bash sleep 5/);
 });
 
-it("[ID2] /clear ends the old session and begins a new one in the same process, with no brief of the old one", () => {
+it("/clear ends the old session and begins a new one in the same process, with no brief of the old one", () => {
   const { runtime, claude } = aChat();
   const old = claude.session;
   claude.turn("fix the parser");
@@ -52,7 +52,7 @@ it("[ID2] /clear ends the old session and begins a new one in the same process, 
   expect(anotherClaude(runtime, claude).start()).toContain("s ago: next");
 });
 
-it("[ID2] a client that moves on without a word has finished the session it leaves; a late event of that one moves nothing", () => {
+it("a client that moves on without a word has finished the session it leaves; a late event of that one moves nothing", () => {
   const { runtime, claude } = aChat();
   const old = claude.session;
   claude.turn("one");
@@ -64,7 +64,7 @@ it("[ID2] a client that moves on without a word has finished the session it leav
   expect(storedSession(runtime, old).endReason).toBe("moved_on");
 });
 
-it("[ID4] a second client that opens a session which is alive gets one of its own, a fork; each keeps its own end", () => {
+it("a second client that opens a session which is alive gets one of its own, a fork; each keeps its own end", () => {
   const { runtime, claude: first } = aChat();
   first.turn("one");
   const second = anotherClaude(runtime, first, { session: first.session });
@@ -77,7 +77,7 @@ it("[ID4] a second client that opens a session which is alive gets one of its ow
   expect(storedSession(runtime, fork?.id ?? "").endedAt).not.toBeNull();
 });
 
-it("[ID4] --fork-session has a new id of its own and leaves the old session as it is", () => {
+it("--fork-session has a new id of its own and leaves the old session as it is", () => {
   const { runtime, claude: first } = aChat();
   first.turn("one");
   first.end();
@@ -87,7 +87,7 @@ it("[ID4] --fork-session has a new id of its own and leaves the old session as i
   expect(storedSession(runtime, first.session).endReason).toBe("prompt_input_exit");
 });
 
-it("[HO7] a client that could not resume a session ends with its id: that closes nothing", () => {
+it("a client that could not resume a session ends with its id: that closes nothing", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
   new Claude(runtime, { cwd: first.cwd, session: first.session, pid: 2_000 }).end("other");
@@ -95,7 +95,7 @@ it("[HO7] a client that could not resume a session ends with its id: that closes
   expect(anotherClaude(runtime, first).start()).toContain("fix the parser");
 });
 
-it("[HO7] an end without a known process closes no session whose client lives", () => {
+it("an end without a known process closes no session whose client lives", () => {
   const { runtime, claude } = aChat();
   claude.prompt("fix the parser");
   const stranger = new Claude(runtime, { cwd: claude.cwd, session: claude.session, pid: 2_000 });
@@ -104,7 +104,7 @@ it("[HO7] an end without a known process closes no session whose client lives", 
   expect(storedSession(runtime, claude.session)).toMatchObject({ endedAt: null, detachedAt: null });
 });
 
-it("[ID1] a reused pid and a reboot are seen: the session is dead", () => {
+it("a reused pid and a reboot are seen: the session is dead", () => {
   for (const what of ["reuse", "reboot"] as const) {
     const { runtime, claude: first } = aChat();
     first.turn("fix the parser");
@@ -114,7 +114,7 @@ it("[ID1] a reused pid and a reboot are seen: the session is dead", () => {
   }
 });
 
-it("[HO4] the death of a front is reported once, with the next prompt, and only while no other serves the client; its end is not", () => {
+it("the death of a front is reported once, with the next prompt, and only while no other serves the client; its end is not", () => {
   const { runtime, claude } = aChat();
   const client = runtime.processes.start(claude.pid);
   const serve = (): ((isKilled: boolean) => void) => {
@@ -137,7 +137,7 @@ it("[HO4] the death of a front is reported once, with the next prompt, and only 
   expect(warning("five")).toBeUndefined();
 });
 
-it("[HO12] a Stop, a compaction and an end print nothing that could make the client continue or stop", () => {
+it("a Stop, a compaction and an end print nothing that could make the client continue or stop", () => {
   const { claude } = aChat();
   claude.prompt("one");
   claude.use("Bash", { command: "ls" });
@@ -147,7 +147,7 @@ it("[HO12] a Stop, a compaction and an end print nothing that could make the cli
   expect(claude.end()).toEqual({});
 });
 
-it("[HO10] while SHIM is paused a hook stores nothing and says nothing", () => {
+it("while SHIM is paused a hook stores nothing and says nothing", () => {
   const { runtime, claude } = aChat();
   runtime.store.write((sql) => pause(sql, runtime.now(), null, claude.cwd));
   claude.start();
@@ -155,7 +155,7 @@ it("[HO10] while SHIM is paused a hook stores nothing and says nothing", () => {
   expect(["sessions", "journal", "checkpoints"].map((table) => rowCount(runtime, table))).toEqual([0, 0, 0]);
 });
 
-it("[ID3] a session that has ended and is seen alive again is open again, and not on offer; what comes late opens nothing", () => {
+it("a session that has ended and is seen alive again is open again, and not on offer; what comes late opens nothing", () => {
   const { runtime, claude } = aChat();
   claude.turn("one");
   claude.tell("SessionEnd", { reason: "logout" });
@@ -167,7 +167,7 @@ it("[ID3] a session that has ended and is seen alive again is open again, and no
   expect(storedSession(runtime, claude.session)).toMatchObject(open);
 });
 
-it("[JO5] prompts without an id of their own: the same words in a later turn are another prompt", () => {
+it("prompts without an id of their own: the same words in a later turn are another prompt", () => {
   const { runtime, claude } = aChat({ hooks: 2 });
   for (let turn = 0; turn < 2; turn++) {
     claude.tell("UserPromptSubmit", { prompt: "continue" });

@@ -19,7 +19,7 @@ import {
 } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-it("[RE4] after a normal end the next chat is given nothing, also of one that ends with -p", () => {
+it("after a normal end the next chat is given nothing, also of one that ends with -p", () => {
   const { runtime, claude: first } = aChat({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts" } });
   first.start();
   first.turn("fix the parser");
@@ -28,7 +28,7 @@ it("[RE4] after a normal end the next chat is given nothing, also of one that en
   expect(anotherClaude(runtime, first).start()).toBe("");
 });
 
-it("[HO2] [RE120] [ID18] killed in the middle of a tool: the next chat of the project gets the request, the tool, the tasks and the files as they are", () => {
+it("killed in the middle of a tool: the next chat of the project gets the request, the tool, the tasks and the files as they are", () => {
   const { runtime, claude: first } = aChat();
   const path = (name: string): string => join(first.cwd, name);
   first.start();
@@ -61,7 +61,7 @@ it("[HO2] [RE120] [ID18] killed in the middle of a tool: the next chat of the pr
     expect(brief).toContain(part);
 });
 
-it("[HO57] the brief does not depend on the transcript, and uses it where it is", () => {
+it("the brief does not depend on the transcript, and uses it where it is", () => {
   const runtime = tempRuntime();
   const first = aLiveClaude(runtime, "fix the parser");
   first.say("I look at the lexer first.");
@@ -74,7 +74,7 @@ it("[HO57] the brief does not depend on the transcript, and uses it where it is"
   expect(brief).toContain("in mid-turn, running Read");
 });
 
-it("[RE74] a turn that failed is not finished work: a usage limit is the cause in the next chat's brief", () => {
+it("a turn that failed is not finished work: a usage limit is the cause in the next chat's brief", () => {
   const runtime = tempRuntime();
   const first = aLiveClaude(runtime, "fix the parser");
   first.tell("StopFailure", { error: "billing_error", last_assistant_message: "Credit balance is too low" });
@@ -82,7 +82,7 @@ it("[RE74] a turn that failed is not finished work: a usage limit is the cause i
   expect(anotherClaude(runtime, first).start()).toContain("why it died: usage_limit");
 });
 
-it("[RE10] resumed after a kill, a session is given how it died and what has changed since; its own transcript has the rest", () => {
+it("resumed after a kill, a session is given how it died and what has changed since; its own transcript has the rest", () => {
   const { runtime, claude } = aChat();
   const path = join(claude.cwd, "a.ts");
   claude.prompt("fix the parser");
@@ -96,7 +96,7 @@ it("[RE10] resumed after a kill, a session is given how it died and what has cha
   expect(storedSession(runtime, claude.session)).toMatchObject({ recovery: null, owner: { pid: claude.pid } });
 });
 
-it("[RE10] a session that ended well, or that SHIM does not know, is given nothing when it is resumed", () => {
+it("a session that ended well, or that SHIM does not know, is given nothing when it is resumed", () => {
   const { runtime, claude } = aChat();
   claude.turn("fix the parser");
   claude.end();
@@ -105,7 +105,7 @@ it("[RE10] a session that ended well, or that SHIM does not know, is given nothi
   expect(new Claude(runtime, { pid: 77, session: "never-seen-before" }).start("resume")).toBe("");
 });
 
-it("[RE9] [RE10] under the setting resume a successor's first checkpoint recovers the session, which learns it when it is resumed", () => {
+it("under the setting resume a successor's first checkpoint recovers the session, which learns it when it is resumed", () => {
   const runtime = tempRuntime({ config: { recovery: "resume" } });
   const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first);
@@ -116,7 +116,7 @@ it("[RE9] [RE10] under the setting resume a successor's first checkpoint recover
   expect(first.resume()).toContain(`continued by session ${second.session}`);
 });
 
-it("[HO3] [RE231] after each compaction the next prompt or tool call brings what its summary lacks, once", () => {
+it("after each compaction the next prompt or tool call brings what its summary lacks, once", () => {
   const { runtime, claude } = aChat({ hooks: 2 });
   claude.prompt("Why does the parser skip the second comment?");
   expect(claude.compact("A first summary.")).toBe("");
@@ -134,7 +134,7 @@ it("[HO3] [RE231] after each compaction the next prompt or tool call brings what
   expect(storedSession(runtime, claude.session).endedAt).toBeNull();
 });
 
-it("[RE5] two chats in one project leave each other alone; each is recovered when it dies", () => {
+it("two chats in one project leave each other alone; each is recovered when it dies", () => {
   const { runtime, claude: first } = aChat();
   const second = anotherClaude(runtime, first);
   first.turn("the front");
@@ -146,13 +146,13 @@ it("[RE5] two chats in one project leave each other alone; each is recovered whe
   expect(third.start()).toMatch(/the back[^]*1 more incomplete/);
 });
 
-it("[HO2] a session of another project is not handed over", () => {
+it("a session of another project is not handed over", () => {
   const runtime = tempRuntime();
   aDeadClaude(runtime);
   expect(new Claude(runtime, { cwd: aProject(), pid: 2_000, session: "another" }).start()).toBe("");
 });
 
-it("[HO5] with every hook registered twice there is one brief and one row of each event", () => {
+it("with every hook registered twice there is one brief and one row of each event", () => {
   const runtimes = [tempRuntime(), tempRuntime()];
   const cwd = aProject();
   const seen = runtimes.map((runtime, index) => {
@@ -172,7 +172,7 @@ it("[HO5] with every hook registered twice there is one brief and one row of eac
   expect(seen[1]).toEqual(seen[0]);
 });
 
-it("[RE11] [CP42] a successor that ends or dies without continuing it has not taken over: the next chat is offered it", () => {
+it("a successor that ends or dies without continuing it has not taken over: the next chat is offered it", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
   const chats = ["second", "third", "fourth"].map((name, n) =>
@@ -187,7 +187,7 @@ it("[RE11] [CP42] a successor that ends or dies without continuing it has not ta
   }
 });
 
-it("[RE8] two successors that start at the same time: one gets the offer", () => {
+it("two successors that start at the same time: one gets the offer", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first);
@@ -195,7 +195,7 @@ it("[RE8] two successors that start at the same time: one gets the offer", () =>
   expect([second.start(), third.start()].filter((text) => text.includes("fix the parser"))).toHaveLength(1);
 });
 
-it("[RE132] after three chats that did not take it, a dead session is only listed; who takes it begins anew @night", () => {
+it("after three chats that did not take it, a dead session is only listed; who takes it begins anew @night", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
   const start = (n: number): { context: string; line: string } => {
@@ -212,7 +212,7 @@ it("[RE132] after three chats that did not take it, a dead session is only liste
   expect(start(5).context).toContain("ago: fix the parser");
 });
 
-it("[RE132] [RE181] a chat that was opened and closed without a prompt does not count as one that did not take it", () => {
+it("a chat that was opened and closed without a prompt does not count as one that did not take it", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
   for (const n of [1, 2, 3, 4, 5]) {
@@ -223,7 +223,7 @@ it("[RE132] [RE181] a chat that was opened and closed without a prompt does not 
   }
 });
 
-it("[RE132] where each chat continues by itself it gets the whole brief, however often it was offered @night", () => {
+it("where each chat continues by itself it gets the whole brief, however often it was offered @night", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
   for (const n of [1, 2, 3]) {
@@ -236,7 +236,7 @@ it("[RE132] where each chat continues by itself it gets the whole brief, however
   expect(anotherClaude(next, dead, { pid: 4_000, session: "chat-4" }).start()).toContain("ago: fix the parser");
 });
 
-it("[RE118] an offer that is undone is made again; a dismissed session is not", () => {
+it("an offer that is undone is made again; a dismissed session is not", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
   anotherClaude(runtime, first).start();
@@ -248,7 +248,7 @@ it("[RE118] an offer that is undone is made again; a dismissed session is not", 
   expect(anotherClaude(runtime, first, { pid: 4_000, session: "fourth-session" }).start()).toBe("");
 });
 
-it("[HO58] notices of the store come at the start, and leave the brief its room", () => {
+it("notices of the store come at the start, and leave the brief its room", () => {
   const { runtime, claude: first } = aChat();
   first.prompt("x".repeat(7_000));
   first.stop("y ".repeat(4_000));
@@ -261,7 +261,7 @@ it("[HO58] notices of the store come at the start, and leave the brief its room"
   expect(given.length).toBeLessThan(10_000);
 });
 
-it("[RE12] an incomplete session that is older than a week is listed, not offered", () => {
+it("an incomplete session that is older than a week is listed, not offered", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
   runtime.wait(8 * 86_400_000);
@@ -269,7 +269,7 @@ it("[RE12] an incomplete session that is older than a week is listed, not offere
   expect(runtime.store.read((sql) => findIncomplete(sql, runtime.processes, runtime.now()), [])).toHaveLength(1);
 });
 
-it("[HO9] [CA50] a chat of any client takes over what `shim resume` gave to the id in its environment, once", () => {
+it("a chat of any client takes over what `shim resume` gave to the id in its environment, once", () => {
   const runtime = tempRuntime({ env: { SHIM_SUCCESSOR: "the-next-chat" } });
   const first = aDeadClaude(runtime);
   runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), first.session, "offered", "the-next-chat"));
@@ -284,7 +284,7 @@ it("[HO9] [CA50] a chat of any client takes over what `shim resume` gave to the 
   });
 });
 
-it("[HO9] a chat that was started for one dead session is not offered another one as well", () => {
+it("a chat that was started for one dead session is not offered another one as well", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
   const next = anotherClaude(runtime, first);

@@ -23,7 +23,7 @@ function passedOn({ code, out, err }: Ended): unknown {
 const stated: unknown = expect.stringMatching(new RegExp(`^\\d+ \\(perl\\) [A-Z] ${process.pid}( |$)`));
 
 it.each(["/bin/sh", "/bin/bash"])(
-  "[HO70] by %s the host gets the event byte for byte, and its answer is printed as it is; nothing of either is executed",
+  "by %s the host gets the event byte for byte, and its answer is printed as it is; nothing of either is executed",
   async (shell) => {
     const rig = new ShimHookRig();
     let answer = hostile;
@@ -42,7 +42,7 @@ it.each(["/bin/sh", "/bin/bash"])(
   },
 );
 
-it("[HO71] the host gets what only the caller knows: its process, its home, and the variables that an answer may depend on", async () => {
+it("the host gets what only the caller knows: its process, its home, and the variables that an answer may depend on", async () => {
   const rig = new ShimHookRig();
   await rig.host((_request, response) => response.end());
   const values = { CLAUDECODE: "1", SHIM_TASK: "", COPILOT_HOME: "/Jürgen's 🧩/$(x)" };
@@ -66,7 +66,7 @@ it("[HO71] the host gets what only the caller knows: its process, its home, and 
   expect(new Set(known).size).toBe(known.length);
 });
 
-it("[HO73] without a host, or without perl, the program gets the event, and its answer is the script's", async () => {
+it("without a host, or without perl, the program gets the event, and its answer is the script's", async () => {
   const args = ["PreToolUse", "--client", "qwen"];
   const rig = new ShimHookRig();
   expect(passedOn(await rig.run(hostile, { args }))).toEqual({
@@ -82,7 +82,7 @@ it("[HO73] without a host, or without perl, the program gets the event, and its 
   expect(bare.posted).toEqual([]);
 });
 
-it("[HO73] settings of perl in the environment change nothing", async () => {
+it("settings of perl in the environment change nothing", async () => {
   const rig = new ShimHookRig();
   await rig.host((_request, response) => response.end(hostile));
   const env = { PERL5OPT: "-Mnone", PERL_UNICODE: "SDA", LC_ALL: "none" };
@@ -90,7 +90,7 @@ it("[HO73] settings of perl in the environment change nothing", async () => {
   expect(rig.posted[0]?.body).toBe(hostile);
 });
 
-it("[HO77] a prompt of Qwen Code without text is given to neither, one that holds the same signs is", async () => {
+it("a prompt of Qwen Code without text is given to neither, one that holds the same signs is", async () => {
   const rig = new ShimHookRig();
   await rig.host((_, response) => void response.end("{}"));
   const args = ["UserPromptSubmit", "--client", "qwen"];
@@ -107,7 +107,7 @@ it("[HO77] a prompt of Qwen Code without text is given to neither, one that hold
   ]);
 });
 
-it("[HO73] a home that is not absolute, or that would end a header, is left to the program", async () => {
+it("a home that is not absolute, or that would end a header, is left to the program", async () => {
   const rig = new ShimHookRig();
   await rig.host((_request, response) => response.end("from the host"));
   const line = join(rig.folder, "a\nhome");
@@ -117,7 +117,7 @@ it("[HO73] a home that is not absolute, or that would end a header, is left to t
   expect(rig.posted).toEqual([]);
 });
 
-it("[HO73] an answer with another status than 200, and one that breaks off, is not printed: the program answers", async () => {
+it("an answer with another status than 200, and one that breaks off, is not printed: the program answers", async () => {
   for (const status of [204, 302, 404, 409, 413, 500, 503]) {
     const rig = new ShimHookRig();
     await rig.host((_request, response) => response.writeHead(status, { location: "/" }).end("of the host 200"));
@@ -152,19 +152,19 @@ async function hangs(...args: readonly string[]): Promise<void> {
   });
 }
 
-it("[HO73] to a host that hangs the program is preferred", () => hangs("Stop", "--client", "codex"));
+it("a host that hangs the program is preferred", () => hangs("Stop", "--client", "codex"));
 
-it("[HO73] to a host that hangs the program is preferred at a start, which may take longer @night", () =>
+it("a host that hangs the program is preferred at a start, which may take longer @night", () =>
   hangs("SessionStart", "--client", "codex"));
 
-it("[HO73] a large event is passed on whole by a host that does not read it", async () => {
+it("a large event is passed on whole by a host that does not read it", async () => {
   const rig = await hangingHost();
   const large = JSON.stringify({ tool_response: "x".repeat(3_000_000) });
   await rig.run(large);
   expect(JSON.parse(readFileSync(rig.given, "utf8"))).toMatchObject({ input: large, SHIM_HOOK_WAITED: "1" });
 });
 
-it("[HO65] the program answers another client that runs hooks of Claude Code, before its input ends", async () => {
+it("the program answers another client that runs hooks of Claude Code, before its input ends", async () => {
   const rig = new ShimHookRig();
   await rig.host((_request, response) => response.end("from the host"));
   const ran = rig.run("{}", { args: ["Stop"] });
@@ -176,30 +176,27 @@ const clients = ["claude-code", "codex", "copilot", "opencode", "qwen", "gemini"
 /** The script is of Claude Code's own hooks. */
 const env = { CLAUDECODE: "1" };
 
-it.each(clients)(
-  "[HO40] of %s an event is answered when its object is whole, while its stdin is open",
-  async (client) => {
-    const rig = new ShimHookRig();
-    await rig.host((_request, response) => response.end("{}"));
-    const object = '{"prompt":"a \\" { 🧩 \\\\","more":[{}]}';
-    const inputs = [
-      object,
-      `\ufeff${object}`,
-      `\0${object}\0`,
-      `${object} it's "{`,
-      `${object}\n${object}`,
-      `log: ${object}`,
-    ];
-    for (const input of inputs) {
-      const child = rig.start({ args: ["UserPromptSubmit", "--client", client], env });
-      child.stdin.write(input);
-      expect(await ended(child), input).toEqual(answered("{}"));
-    }
-    expect(rig.posted.map(({ body }) => body)).toEqual(inputs);
-  },
-);
+it.each(clients)("of %s an event is answered when its object is whole, while its stdin is open", async (client) => {
+  const rig = new ShimHookRig();
+  await rig.host((_request, response) => response.end("{}"));
+  const object = '{"prompt":"a \\" { 🧩 \\\\","more":[{}]}';
+  const inputs = [
+    object,
+    `\ufeff${object}`,
+    `\0${object}\0`,
+    `${object} it's "{`,
+    `${object}\n${object}`,
+    `log: ${object}`,
+  ];
+  for (const input of inputs) {
+    const child = rig.start({ args: ["UserPromptSubmit", "--client", client], env });
+    child.stdin.write(input);
+    expect(await ended(child), input).toEqual(answered("{}"));
+  }
+  expect(rig.posted.map(({ body }) => body)).toEqual(inputs);
+});
 
-it("[HO40] any object is seen to be whole @night", async () => {
+it("any object is seen to be whole @night", async () => {
   const rig = new ShimHookRig();
   await rig.host((_request, response) => response.end("{}"));
   const given = fc.tuple(fc.dictionary(fc.string(), fc.jsonValue()), fc.integer({ min: 0, max: 1_000 }));
@@ -215,7 +212,7 @@ it("[HO40] any object is seen to be whole @night", async () => {
   );
 });
 
-it("[HO40] what has come of an object that does not get whole is given to the host in time", async () => {
+it("what has come of an object that does not get whole is given to the host in time", async () => {
   const rig = new ShimHookRig();
   await rig.host((_request, response) => response.end("{}"));
   const child = rig.start();
@@ -225,7 +222,7 @@ it("[HO40] what has come of an object that does not get whole is given to the ho
 });
 
 it.each(["SIGTERM", "SIGHUP", "SIGINT"] as const)(
-  "[HO84] %s to the group of the client ends the hook, and what was read is given to the program",
+  "%s to the group of the client ends the hook, and what was read is given to the program",
   async (signal) => {
     const hanging = await hangingHost();
     const asked = new ShimHookRig();
@@ -249,7 +246,7 @@ function isPolling(pid: number | undefined): boolean {
   return /^(?:23|270|72) /.test(readFileSync(`/proc/${pid}/syscall`, "utf8"));
 }
 
-it("[HO84] a client that reads no answer, and one that has closed stdin or stdout, gets the hook ended and its event kept", async () => {
+it("a client that reads no answer, and one that has closed stdin or stdout, gets the hook ended and its event kept", async () => {
   const rig = new ShimHookRig();
   await rig.host((_request, response) => response.end("x".repeat(1_000_000)));
   const unread = rig.start();

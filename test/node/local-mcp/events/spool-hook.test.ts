@@ -20,7 +20,7 @@ function lock(runtime: TempRuntime): () => void {
   return () => void writer.run("COMMIT");
 }
 
-it("[HO8] a prompt that had to wait in the spool stays before the next one: the newest request is the last", () => {
+it("a prompt that had to wait in the spool stays before the next one: the newest request is the last", () => {
   const { runtime, claude } = aChat({ busyMs: 10 });
   claude.start();
   const unlock = lock(runtime);
@@ -31,7 +31,7 @@ it("[HO8] a prompt that had to wait in the spool stays before the next one: the 
   expect(stateOf(runtime, claude.session)).toMatchObject(prompts);
 });
 
-it("[HO32] [BU11] a budget at its limit denies tool calls while the store is locked, and none in a pause", () => {
+it("a budget at its limit denies tool calls while the store is locked, and none in a pause", () => {
   const { runtime, claude } = aChat({ busyMs: 10 });
   claude.start();
   runtime.store.write((sql) => {
@@ -54,19 +54,16 @@ const unreadable = (): never => {
   throw new Error("unreadable");
 };
 
-it.each([true, false])(
-  "[HO76] with team.blockUnchecked %s a call is refused where nothing can be read, or not",
-  (is) => {
-    const { runtime, claude } = aChat({ config: { team: { blockUnchecked: is } } });
-    claude.start();
-    for (const way of ["read", "write"] as const) vi.spyOn(runtime.store, way).mockImplementation(unreadable);
-    const answer = claude.tell("PreToolUse", { tool_name: "Bash", tool_input: {}, tool_use_id: "toolu_1" });
-    vi.restoreAllMocks();
-    expect(answer.hookSpecificOutput?.permissionDecision).toBe(is ? "deny" : undefined);
-  },
-);
+it.each([true, false])("with team.blockUnchecked %s a call is refused where nothing can be read, or not", (is) => {
+  const { runtime, claude } = aChat({ config: { team: { blockUnchecked: is } } });
+  claude.start();
+  for (const way of ["read", "write"] as const) vi.spyOn(runtime.store, way).mockImplementation(unreadable);
+  const answer = claude.tell("PreToolUse", { tool_name: "Bash", tool_input: {}, tool_use_id: "toolu_1" });
+  vi.restoreAllMocks();
+  expect(answer.hookSpecificOutput?.permissionDecision).toBe(is ? "deny" : undefined);
+});
 
-it("[HO80] an edit that could not be checked, since nothing can be read, is allowed with a warning", () => {
+it("an edit that could not be checked, since nothing can be read, is allowed with a warning", () => {
   const { runtime, claude } = aChat();
   claude.start();
   for (const way of ["read", "write"] as const) vi.spyOn(runtime.store, way).mockImplementation(unreadable);
@@ -77,7 +74,7 @@ it("[HO80] an edit that could not be checked, since nothing can be read, is allo
   expect(hookSpecificOutput).toEqual({ hookEventName: "PreToolUse", additionalContext: systemMessage });
 });
 
-it("[HO14] a start that found the store locked is answered with the next prompt, once", () => {
+it("a start that found the store locked is answered with the next prompt, once", () => {
   const runtime = tempRuntime({ busyMs: 10 });
   const next = anotherClaude(runtime, aDeadClaude(runtime));
   const unlock = lock(runtime);
@@ -89,7 +86,7 @@ it("[HO14] a start that found the store locked is answered with the next prompt,
   expect(next.prompt("and now?")).toEqual({});
 });
 
-it("[HO14] what a compaction lacks is given back with the next prompt, where its summary found the store locked", () => {
+it("what a compaction lacks is given back with the next prompt, where its summary found the store locked", () => {
   const { runtime, claude } = aChat({ busyMs: 10 });
   claude.turn("fix the parser of the second comment");
   const unlock = lock(runtime);
@@ -101,7 +98,7 @@ it("[HO14] what a compaction lacks is given back with the next prompt, where its
 
 const token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 
-it("[HO8] no half of a secret that a limit cuts in two is in the spool", () => {
+it("no half of a secret that a limit cuts in two is in the spool", () => {
   const runtime = tempRuntime();
   for (let before = 31_960; before < 32_000; before += 8) {
     const prompt = `${"x ".repeat(before / 2)}${token} and more`;
@@ -136,7 +133,7 @@ function sqliteError(code: string): Error {
   return Object.assign(new Error("refused"), { code });
 }
 
-it("[HO8] an event that the store does not take waits in the spool, redacted, and is applied at its time", () => {
+it("an event that the store does not take waits in the spool, redacted, and is applied at its time", () => {
   const { disk, runtime, claude } = aFailingDisk();
   claude.start();
   disk.error = sqliteError("SQLITE_BUSY");
@@ -151,7 +148,7 @@ it("[HO8] an event that the store does not take waits in the spool, redacted, an
   expect(drainInto(runtime)).toBe(0);
 });
 
-it("[HO45] an event from the spool opens no ended session, makes no offer, and starts no tool that has ended", () => {
+it("an event from the spool opens no ended session, makes no offer, and starts no tool that has ended", () => {
   const { disk, runtime, claude: first } = aFailingDisk();
   first.turn("fix the parser");
   first.kill();
@@ -174,7 +171,7 @@ it("[HO45] an event from the spool opens no ended session, makes no offer, and s
 it.each([
   ["a process that got the client's number since", (): void => undefined],
   ["a process with the client's number and start after a reboot", ({ processes }: TempRuntime) => processes.reboot()],
-])("[HO46] [ID21] %s is not taken for it", (_, before) => {
+])("%s is not taken for it", (_, before) => {
   const { disk, runtime, claude } = aFailingDisk();
   claude.turn("one");
   const { owner } = storedSession(runtime, claude.session);
@@ -187,7 +184,7 @@ it.each([
   expect(storedSession(runtime, claude.session).owner).toEqual(owner);
 });
 
-it("[HO47] an entry of the spool that is no event, or fails for another reason than the store, stops nothing", () => {
+it("an entry of the spool that is no event, or fails for another reason than the store, stops nothing", () => {
   const { runtime, claude } = aChat();
   const input = { session_id: claude.session, prompt: "kept", prompt_id: "p1" };
   for (const entry of [
@@ -201,7 +198,7 @@ it("[HO47] an entry of the spool that is no event, or fails for another reason t
   expect(runtime.logged).toHaveLength(2);
 });
 
-it("[HO47] a bug in one event does not keep the others in the spool", () => {
+it("a bug in one event does not keep the others in the spool", () => {
   const { disk, runtime, claude } = aFailingDisk();
   claude.start();
   const wait = (event: string, fields: object): void => {
@@ -218,7 +215,7 @@ it("[HO47] a bug in one event does not keep the others in the spool", () => {
   expect(drainInto(runtime)).toBe(1);
 });
 
-it("[HO59] the user is notified when nothing can be saved, once a turn; a short lock is not reported", () => {
+it("the user is notified when nothing can be saved, once a turn; a short lock is not reported", () => {
   const { disk, claude } = aFailingDisk();
   claude.start();
   disk.error = sqliteError("SQLITE_FULL");
@@ -228,7 +225,7 @@ it("[HO59] the user is notified when nothing can be saved, once a turn; a short 
   expect(claude.prompt("two")).toEqual({});
 });
 
-it("[HO59] an event that not even the spool takes is lost, and reported as such", () => {
+it("an event that not even the spool takes is lost, and reported as such", () => {
   const { disk, runtime, claude } = aFailingDisk();
   claude.start();
   mkdirSync(dirname(runtime.paths.spool), { recursive: true });
@@ -238,7 +235,7 @@ it("[HO59] an event that not even the spool takes is lost, and reported as such"
   expect(runtime.logged.join()).toContain("is lost");
 });
 
-it("[HO74] an event that is recorded is not recorded again, sent a second time or read from the spool, in any order", () => {
+it("an event that is recorded is not recorded again, sent a second time or read from the spool, in any order", () => {
   const { runtime, claude } = aChat();
   const input = { session_id: claude.session, tool_name: "Bash", tool_input: { command: "make" } };
   const send = (id: string): string =>
@@ -258,7 +255,7 @@ it("[HO74] an event that is recorded is not recorded again, sent a second time o
   expect(journalKinds(runtime, claude.session)).toEqual(["tool_start", "tool_start"]);
 });
 
-it("[HO74] a refusal is repeated for an event that is sent again", () => {
+it("a refusal is repeated for an event that is sent again", () => {
   const { runtime, claude } = aChat();
   claude.start();
   runtime.store.write((sql) => {

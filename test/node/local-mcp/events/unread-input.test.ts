@@ -28,7 +28,7 @@ function files(runtime: TempRuntime): unknown[] {
   return names.map((name): unknown => JSON.parse(readFileSync(join(runtime.paths.unread, name), "utf8")));
 }
 
-it("[HO83] what is not read of an input is kept without its secrets, once, beside the event that is read of it", () => {
+it("what is not read of an input is kept without its secrets, once, beside the event that is read of it", () => {
   const runtime = aRuntime();
   const prompt = `{"session_id":"${session}","cwd":"/p","prompt":"fix it","prompt_id":"p1"} trailing ${secret}`;
   for (let n = 0; n < 2; n++) send(runtime, "UserPromptSubmit", prompt, "e1");
@@ -44,7 +44,7 @@ it("[HO83] what is not read of an input is kept without its secrets, once, besid
   expect(JSON.stringify(files(runtime))).not.toContain("0aB0aB");
 });
 
-it("[HO81] the user learns of it once for each run of a client, with a start or a prompt", () => {
+it("the user learns of it once for each run of a client, with a start or a prompt", () => {
   const runtime = aRuntime();
   expect(send(runtime, "PostToolUse", "no json")).toBe("");
   expect(send(runtime, "Stop", "")).toBe("");
@@ -57,7 +57,7 @@ it("[HO81] the user learns of it once for each run of a client, with a start or 
   expect(send(runtime, "BeforeAgent", "{", undefined, gemini)).toContain("SHIM could not read all");
 });
 
-it("[HO83] [HO81] of inputs that could not be read the last hundred are kept, and counted with their times", () => {
+it("of inputs that could not be read the last hundred are kept, and counted with their times", () => {
   const runtime = aRuntime();
   expect(summarizeUnread(runtime.paths.unread)).toBeNull();
   const from = runtime.clock.now;
@@ -74,7 +74,7 @@ it("[HO83] [HO81] of inputs that could not be read the last hundred are kept, an
   });
 });
 
-it("[HO83] [HO10] nothing is kept from where SHIM is paused: by the folder, the session of the client, or of all", () => {
+it("nothing is kept from where SHIM is paused: by the folder, the session of the client, or of all", () => {
   const runtime = aRuntime();
   const whole = JSON.stringify({ session_id: session, cwd: "/p", prompt: "go on", prompt_id: "p1" });
   send(runtime, "UserPromptSubmit", whole);
@@ -85,7 +85,7 @@ it("[HO83] [HO10] nothing is kept from where SHIM is paused: by the folder, the 
   expect(files(runtime)).toEqual([expect.objectContaining({ cwd: "/other" })]);
 });
 
-it("[HO83] without a host an input that could not be read waits in the spool, and the next host keeps it at its time", () => {
+it("without a host an input that could not be read waits in the spool, and the next host keeps it at its time", () => {
   const runtime = aRuntime();
   const given = { client: claudeCode, env: {}, clientPid: 7, id: "e1" };
   const cut = `{"session_id":"${session}","cwd":"/p","prompt_id":"p1","prompt":"half of ${secret}`;

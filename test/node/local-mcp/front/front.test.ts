@@ -21,7 +21,7 @@ async function greeted(...options: Parameters<typeof aFrontRig>): Promise<FrontR
   return rig;
 }
 
-it("[PR9] the client talks to the host through the front, byte for byte", async () => {
+it("the client talks to the host through the front, byte for byte", async () => {
   const rig = await greeted();
   const odd = { jsonrpc: "2.0", id: "1", method: "tools/list", params: { text: "\u2028 \u0000 \u{1F600} ${x}" } };
   await rig.say(JSON.stringify(odd).slice(0, 20), `${JSON.stringify(odd).slice(20)}\n`);
@@ -34,7 +34,7 @@ it("[PR9] the client talks to the host through the front, byte for byte", async 
   ]);
 });
 
-it("[PR9] what the client says before a host greets is sent to it then", async () => {
+it("what the client says before a host greets is sent to it then", async () => {
   const rig = aFrontRig();
   await rig.say(initialize);
   expect(rig.hosts[0]?.received()).toEqual([]);
@@ -42,7 +42,7 @@ it("[PR9] what the client says before a host greets is sent to it then", async (
   expect([rig.hosts[0]?.isRestart, rig.hosts[0]?.received()]).toEqual([false, [initialize]]);
 });
 
-it("[PR9] after the death of a host the handshake is repeated at the next one, and open requests and events are sent again", async () => {
+it("after the death of a host the handshake is repeated at the next one, and open requests and events are sent again", async () => {
   const rig = await greeted();
   const list = { jsonrpc: "2.0", id: 3, method: "tools/list" };
   await rig.say(list, hook(4));
@@ -57,7 +57,7 @@ it("[PR9] after the death of a host the handshake is repeated at the next one, a
   expect(rig.heard().map(({ id }) => id)).toEqual([0, 3, 4]);
 });
 
-it("[PR13] of the tool calls that died with their host those are sent again that may be repeated; another is answered with an error", async () => {
+it("of the tool calls that died with their host those are sent again that may be repeated; another is answered with an error", async () => {
   const rig = await greeted();
   const repeatable = { jsonrpc: "2.0", id: 3, method: "tools/call", params: { name: "shim_session_status" } };
   await rig.say(repeatable);
@@ -70,7 +70,7 @@ it("[PR13] of the tool calls that died with their host those are sent again that
   expect(rig.hosts[1]?.received()).toEqual([initialize, initialized, repeatable]);
 });
 
-it("[PR13] a tool call that no host has received yet is not lost when none can be reached", async () => {
+it("a tool call that no host has received yet is not lost when none can be reached", async () => {
   const rig = await greeted();
   await rig.hosts[0]?.die();
   const call = { jsonrpc: "2.0", id: 4, method: "tools/call", params: { name: "shim_send", arguments: {} } };
@@ -81,7 +81,7 @@ it("[PR13] a tool call that no host has received yet is not lost when none can b
   expect(rig.hosts[2]?.received().at(-1)).toEqual(call);
 });
 
-it("[PR9] a cancelled request is not sent again", async () => {
+it("a cancelled request is not sent again", async () => {
   const rig = await greeted();
   await rig.say(
     { jsonrpc: "2.0", id: 5, method: "resources/list" },
@@ -92,7 +92,7 @@ it("[PR9] a cancelled request is not sent again", async () => {
   expect(rig.hosts[1]?.received()).toEqual([initialize, initialized]);
 });
 
-it("[PR10] a host that cannot be reached is not tried without a pause: each lasts longer, at most ten seconds", async () => {
+it("a host that cannot be reached is not tried without a pause: each lasts longer, at most ten seconds", async () => {
   const rig = aFrontRig();
   const pauses: number[] = [];
   for (let death = 0; death < 12; death++) {
@@ -108,7 +108,7 @@ it("[PR10] a host that cannot be reached is not tried without a pause: each last
   expect(rig.hosts).toHaveLength(before + 1);
 });
 
-it("[PR10] where no host can be started requests are answered with the reason, and later ones again", async () => {
+it("where no host can be started requests are answered with the reason, and later ones again", async () => {
   const rig = aFrontRig();
   await rig.say(initialize);
   for (let start = 0; start < 3; start++) {
@@ -123,7 +123,7 @@ it("[PR10] where no host can be started requests are answered with the reason, a
   expect(rig.hosts.at(-1)?.received()).toEqual([{ ...initialize, id: 1 }]);
 });
 
-it("[PR10] hosts that were reached and then killed are no failed starts", async () => {
+it("hosts that were reached and then killed are no failed starts", async () => {
   const rig = await greeted();
   for (let death = 0; death < 4; death++) {
     await rig.hosts.at(-1)?.die();
@@ -140,7 +140,7 @@ it("[PR10] hosts that were reached and then killed are no failed starts", async 
   expect(rig.hosts.at(-1)?.received()).toContainEqual({ jsonrpc: "2.0", id: 9, method: "resources/list" });
 });
 
-it("[PR10] a request with which two hosts have died is answered with an error and sent to no third", async () => {
+it("a request with which two hosts have died is answered with an error and sent to no third", async () => {
   const rig = await greeted();
   await rig.say({ jsonrpc: "2.0", id: 9, method: "resources/list" });
   await rig.hosts[0]?.die();
@@ -153,7 +153,7 @@ it("[PR10] a request with which two hosts have died is answered with an error an
   expect(rig.heard().at(-1)).toMatchObject({ id: 9, error: { code: -32_603 } });
 });
 
-it("[PR32] an event with which two hosts have died is stored without a host", async () => {
+it("an event with which two hosts have died is stored without a host", async () => {
   const stored: unknown[] = [];
   const rig = await greeted(async (given) => (stored.push(given), { content: [] }));
   await rig.say(hook(9));
@@ -168,7 +168,7 @@ it("[PR32] an event with which two hosts have died is stored without a host", as
   expect(rig.hosts[2]?.received()).toEqual([initialize, initialized]);
 });
 
-it("[HO76] where a hook blocks, an event that no host has checked is kept, and refused", async () => {
+it("where a hook blocks, an event that no host has checked is kept, and refused", async () => {
   const stored: unknown[] = [];
   const rig = aFrontRig(async (given) => (stored.push(given), { content: [] }));
   const given = { event: "PreToolUse", blocks: "true" };
@@ -180,7 +180,7 @@ it("[HO76] where a hook blocks, an event that no host has checked is kept, and r
   expect(JSON.stringify(answer)).toContain(String.raw`\"permissionDecision\":\"deny\"`);
 });
 
-it("[HO32] where no host can be reached an event is kept without one within two seconds, and the client goes on", async () => {
+it("where no host can be reached an event is kept without one within two seconds, and the client goes on", async () => {
   const stored: unknown[] = [];
   const rig = aFrontRig(async (given) => (stored.push(given), { content: [] }));
   await rig.say(hook(1));
@@ -193,7 +193,7 @@ it("[HO32] where no host can be reached an event is kept without one within two 
   expect(rig.hosts[0]?.received()).toEqual([]);
 });
 
-it("[PR33] a host that answers no ping for five seconds while the client waits is ended; one that works is not", async () => {
+it("a host that answers no ping for five seconds while the client waits is ended; one that works is not", async () => {
   const rig = await greeted();
   await rig.say({ jsonrpc: "2.0", id: 2, method: "tools/call", params: { name: "shim_next", arguments: {} } });
   for (let round = 0; round < 4; round++) {
@@ -206,7 +206,7 @@ it("[PR33] a host that answers no ping for five seconds while the client waits i
   expect(rig.ended).toEqual([rig.hosts[0]?.host]);
 });
 
-it("[PR33] a host that has announced long work is not ended until that is over, and ten minutes at most", async () => {
+it("a host that has announced long work is not ended until that is over, and ten minutes at most", async () => {
   const rig = await greeted();
   const announce = (isOver: boolean): unknown => rig.hosts[0]?.answer({ method: "shim/long-work", params: { isOver } });
   await rig.say({ jsonrpc: "2.0", id: 2, method: "tools/call", params: { name: "shim_next", arguments: {} } });
@@ -225,7 +225,7 @@ it("[PR33] a host that has announced long work is not ended until that is over, 
   expect(other.heard().some(({ method }) => method === "shim/long-work")).toBe(false);
 });
 
-it("[PR33] nothing is asked of the host while the client waits for nothing", async () => {
+it("nothing is asked of the host while the client waits for nothing", async () => {
   const rig = await greeted();
   await rig.pass(2_500);
   const before = rig.hosts[0]?.control().length;
@@ -233,7 +233,7 @@ it("[PR33] nothing is asked of the host while the client waits for nothing", asy
   expect(rig.hosts[0]?.control().length).toBe(before);
 });
 
-it("[PR34] an older host is asked to hand over, and gets nothing else; a newer one serves an older front", async () => {
+it("an older host is asked to hand over, and gets nothing else; a newer one serves an older front", async () => {
   const older = aFrontRig();
   await older.say(initialize);
   await older.hosts[0]?.greet({ version: "1.9.0", builtAt: 5_000 });
@@ -259,7 +259,7 @@ it.each([
   ["an error of stdin", (rig: FrontRig) => rig.stdin.emit("error", new Error("EIO")), "stdin_end"],
   ["a client that reads no more", (rig: FrontRig) => rig.stdout.destroy(new Error("EPIPE")), "stdin_end"],
   ["a signal", (rig: FrontRig) => rig.front.end("SIGTERM"), "sigterm"],
-] as const)("[PR11] %s ends the front, and the host learns the reason first", async (_, end, reason) => {
+] as const)("%s ends the front, and the host learns the reason first", async (_, end, reason) => {
   const rig = await greeted();
   end(rig);
   await settled();
@@ -270,7 +270,7 @@ it.each([
   expect([rig.exits, rig.hosts.length]).toEqual([[0], 1]);
 });
 
-it("[PR11] the end of a client that was killed is reported at once: no signal follows", async () => {
+it("the end of a client that was killed is reported at once: no signal follows", async () => {
   const rig = await greeted();
   rig.isClientAlive = false;
   rig.stdin.end();
@@ -279,7 +279,7 @@ it("[PR11] the end of a client that was killed is reported at once: no signal fo
   expect(rig.hosts[0]?.control().at(-1)).toEqual({ method: "shim/end", params: { reason: "stdin_end" } });
 });
 
-it("[PR11] a host that does not detach the sessions in fifteen seconds is not waited for", async () => {
+it("a host that does not detach the sessions in fifteen seconds is not waited for", async () => {
   const rig = await greeted();
   rig.front.end("SIGTERM");
   await rig.pass(14_999);
@@ -288,7 +288,7 @@ it("[PR11] a host that does not detach the sessions in fifteen seconds is not wa
   expect(rig.exits).toEqual([1]);
 });
 
-it("[PR11] a front that ends does not wait for a client that no longer reads", async () => {
+it("a front that ends does not wait for a client that no longer reads", async () => {
   const rig = await greeted();
   rig.stdout.pause();
   const answer = { method: "notifications/message", params: "x".repeat(10_000) };
@@ -302,7 +302,7 @@ it("[PR11] a front that ends does not wait for a client that no longer reads", a
   expect(rig.exits).toEqual([0]);
 });
 
-it("[SI47] a signal that arrives with the end of stdin is the reason of the end", async () => {
+it("a signal that arrives with the end of stdin is the reason of the end", async () => {
   const rig = await greeted();
   rig.stdin.once("end", () => setImmediate(() => rig.front.end("SIGINT")));
   rig.stdin.end();
@@ -311,7 +311,7 @@ it("[SI47] a signal that arrives with the end of stdin is the reason of the end"
   expect(rig.hosts[0]?.control().at(-1)).toEqual({ method: "shim/end", params: { reason: "sigint" } });
 });
 
-it("[PR11] [PR14] the end of a host ends the front where its client is gone, else the front connects to the next one", async () => {
+it("the end of a host ends the front where its client is gone, else the front connects to the next one", async () => {
   for (const isClientAlive of [false, true]) {
     const rig = await greeted();
     rig.isClientAlive = isClientAlive;
@@ -320,7 +320,7 @@ it("[PR11] [PR14] the end of a host ends the front where its client is gone, els
   }
 });
 
-it("[PR11] the output of a host whose client reads no more is held back", async () => {
+it("the output of a host whose client reads no more is held back", async () => {
   const rig = await greeted();
   rig.stdout.pause();
   for (let id = 1; id <= 20; id++)
@@ -344,7 +344,7 @@ it.each([
   ["an empty batch", "[]", -32_600],
   ["a number", "5", -32_600],
   ["null", "null", -32_600],
-])("[PR47] %s in a line is answered with an error without an id, and what follows is served", async (_, line, code) => {
+])("%s in a line is answered with an error without an id, and what follows is served", async (_, line, code) => {
   const rig = await greeted();
   const ping = { jsonrpc: "2.0", id: 7, method: "ping" };
   await rig.say(`${line}\n`, ping);
@@ -352,20 +352,20 @@ it.each([
   expect(rig.hosts[0]?.received()).toEqual([initialize, initialized, ping]);
 });
 
-it("[PR47] the log says once that lines were refused", async () => {
+it("the log says once that lines were refused", async () => {
   const rig = await greeted();
   await rig.say("one\n", "two\n");
   expect([rig.logged, codes(rig).length]).toEqual([["a line of the client was refused"], 2]);
 });
 
-it("[PR47] a byte order mark, NULs and blanks around a message are skipped, and blank lines are not answered", async () => {
+it("a byte order mark, NULs and blanks around a message are skipped, and blank lines are not answered", async () => {
   const rig = aFrontRig();
   await rig.hosts[0]?.greet();
   await rig.say(`\u{FEFF}${JSON.stringify(initialize)}\r\n\r\n\0\0\n \n\0${JSON.stringify(initialized)}\0\n`);
   expect([rig.hosts[0]?.received(), rig.heard()]).toEqual([[initialize, initialized], []]);
 });
 
-it("[PR47] messages without a line break between them are all served, with any text in them", async () => {
+it("messages without a line break between them are all served, with any text in them", async () => {
   const rig = await greeted();
   const messages = ["}{", '"}{"id":9}', "\\", "a\nb", "\u2028"].map((text, id) => ({
     jsonrpc: "2.0",
@@ -379,7 +379,7 @@ it("[PR47] messages without a line break between them are all served, with any t
   expect(codes(rig)).toEqual([]);
 });
 
-it("[PR50] Content-Length framing is answered once, with what MCP expects", async () => {
+it("Content-Length framing is answered once, with what MCP expects", async () => {
   for (const [header, join] of [
     ["Content-Length: 40\r\n\r\n", ""],
     ["content-length:40\r\nContent-Type: application/vscode-jsonrpc; charset=utf-8\r\n\r\n", "\r\n"],
@@ -393,7 +393,7 @@ it("[PR50] Content-Length framing is answered once, with what MCP expects", asyn
   }
 });
 
-it("[PR49] a line over 10 MiB is refused alone: its id gets the limit, other requests their answers, the host stays", async () => {
+it("a line over 10 MiB is refused alone: its id gets the limit, other requests their answers, the host stays", async () => {
   const rig = await greeted();
   const open = { jsonrpc: "2.0", id: 4, method: "tools/list" };
   const after = { jsonrpc: "2.0", id: 6, method: "tools/list" };
@@ -420,7 +420,7 @@ async function taken(rig: FrontRig, line: (n: number) => string, most: number): 
 
 const pings = (n: number): string => JSON.stringify({ jsonrpc: "2.0", id: n + 1_000, method: "ping" });
 
-it("[PR48] a client that does not read is not read: of bad lines, of requests with an answer, of requests without one", async () => {
+it("a client that does not read is not read: of bad lines, of requests with an answer, of requests without one", async () => {
   const rigs = [await greeted(), await greeted(), await greeted()] as const;
   const [bad, answered, open] = rigs;
   for (const rig of rigs) rig.stdout.pause();
@@ -443,7 +443,7 @@ it("[PR48] a client that does not read is not read: of bad lines, of requests wi
   expect(await taken(bad, () => "bad", 10)).toBe(10);
 });
 
-it("[PR48] while the host takes nothing the client is not read, and read on when it takes", async () => {
+it("while the host takes nothing the client is not read, and read on when it takes", async () => {
   const rig = await greeted();
   const [host] = rig.hosts;
   if (host) host.unsent = 2_000_000;
@@ -452,7 +452,7 @@ it("[PR48] while the host takes nothing the client is not read, and read on when
   expect(await taken(rig, pings, 10)).toBe(10);
 });
 
-it("[PR48] a host whose answers the client does not read is not taken for one that hangs", async () => {
+it("a host whose answers the client does not read is not taken for one that hangs", async () => {
   const rig = await greeted();
   rig.stdout.pause();
   await rig.say({ jsonrpc: "2.0", id: 2, method: "tools/list" });
@@ -466,14 +466,14 @@ it("[PR48] a host whose answers the client does not read is not taken for one th
   expect([rig.hosts[0]?.isHeld, rig.ended]).toEqual([false, [rig.hosts[0]?.host]]);
 });
 
-it("[PR47] what a host sends that is no message never reaches the client", async () => {
+it("what a host sends that is no message never reaches the client", async () => {
   const rig = await greeted();
   await rig.hosts[0]?.sendLine("not a message");
   await rig.hosts[0]?.answer({ id: 0, result: {} });
   expect(rig.heard().every(({ jsonrpc }) => jsonrpc === "2.0")).toBe(true);
 });
 
-it("[PR47] whatever lines come, all that is written is JSON-RPC, and a request behind them is served", async () => {
+it("whatever lines come, all that is written is JSON-RPC, and a request behind them is served", async () => {
   const odd = fc.oneof(
     fc.string({ unit: "binary", maxLength: 40 }),
     fc.jsonValue().map((value) => JSON.stringify(value)),

@@ -30,7 +30,7 @@ function cutAt(bytes: Buffer, places: readonly number[]): Buffer[] {
 
 const blank = fc.constantFrom("\0", "\0\0\0", "\u{FEFF}", " ", "\t", "\r", "\0 \u{FEFF}\0");
 
-it("[PR47] lines are found wherever the chunks are cut, without NULs, blanks and byte order marks around them", async () => {
+it("lines are found wherever the chunks are cut, without NULs, blanks and byte order marks around them", async () => {
   const line = fc.tuple(fc.array(blank, { maxLength: 2 }), fc.jsonValue(), fc.constantFrom("", "\r", "\0", " \0\r"));
   await fc.assert(
     fc.asyncProperty(fc.array(line, { maxLength: 4 }), cuts, async (lines, places) => {
@@ -43,7 +43,7 @@ it("[PR47] lines are found wherever the chunks are cut, without NULs, blanks and
   );
 });
 
-it("[PR47] whatever bytes come, each line that is not blank comes once, and no other", async () => {
+it("whatever bytes come, each line that is not blank comes once, and no other", async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), cuts, async (given, places) => {
       const bytes = Buffer.concat([given, Buffer.from("\n")]);
@@ -55,7 +55,7 @@ it("[PR47] whatever bytes come, each line that is not blank comes once, and no o
   );
 });
 
-it("[PR49] the id of a request is found before and behind parameters of any kind, however its bytes are cut", () => {
+it("the id of a request is found before and behind parameters of any kind, however its bytes are cut", () => {
   const id = fc.oneof(fc.integer(), fc.string({ unit: "binary", maxLength: 30 }));
   const message = fc.record({
     id,
@@ -74,7 +74,7 @@ it("[PR49] the id of a request is found before and behind parameters of any kind
   );
 });
 
-it("[PR47] a response, an id within the parameters and bytes that are no JSON give no id of a request", () => {
+it("a response, an id within the parameters and bytes that are no JSON give no id of a request", () => {
   for (const text of [
     '{"jsonrpc":"2.0","id":5,"result":{"method":"x"}}',
     '{"method":"x","params":{"id":5}}',
@@ -95,7 +95,7 @@ it("[PR47] a response, an id within the parameters and bytes that are no JSON gi
   );
 });
 
-it("[PR49] a line over the limit is reported once, with its id as soon as that is known, and the lines around it come", async () => {
+it("a line over the limit is reported once, with its id as soon as that is known, and the lines around it come", async () => {
   const long = "x".repeat(maxLineBytes);
   const [head, tail] = [`{"id":5,"method":"m","params":"${long}`, `{"method":"m","params":"${long}","id":"6"}\n`];
   expect(await linesOf([Buffer.from(`1\n${head}`)])).toEqual(["1", { tooLong: 5 }]);
@@ -105,7 +105,7 @@ it("[PR49] a line over the limit is reported once, with its id as soon as that i
   expect(await linesOf([Buffer.from(`${long}\n`)])).toEqual([long]);
 });
 
-it("[PR48] a stream that is paused gives no further line, of however many that came together", async () => {
+it("a stream that is paused gives no further line, of however many that came together", async () => {
   const stream = new PassThrough();
   const found: string[] = [];
   eachLine(stream, {

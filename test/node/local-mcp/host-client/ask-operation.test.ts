@@ -32,7 +32,7 @@ function lines(...all: object[]): string {
   return all.map((line) => `${JSON.stringify(line)}\n`).join("");
 }
 
-it("[PR41] progress and removed secrets are heard before the result, however the lines arrive", async () => {
+it("progress and removed secrets are heard before the result, however the lines arrive", async () => {
   const text = lines({ progress: "Fetching" }, { secretsRemoved: 2 }, { result: { ok: true, value: { name: "ä" } } });
   const bytes = Buffer.from(text);
   const { ask, heard } = await askWith((response) => {
@@ -42,7 +42,7 @@ it("[PR41] progress and removed secrets are heard before the result, however the
   expect([await ask(), heard]).toEqual([{ ok: true, value: { name: "ä" } }, ["Fetching", 2]]);
 });
 
-it("[PR41] an answer that ends early may have been done; one that is refused was not", async () => {
+it("an answer that ends early may have been done; one that is refused was not", async () => {
   const early = await askWith((response) => {
     response.write(lines({ progress: "Working" }), () => response.destroy());
   });
@@ -54,7 +54,7 @@ it("[PR41] an answer that ends early may have been done; one that is refused was
   expect(await refused.ask()).toEqual({ ok: false, error: { code: "host_unusable", message } });
 });
 
-it("[PR41] an error of the system keeps what a command line explains it by", async () => {
+it("an error of the system keeps what a command line explains it by", async () => {
   const error = { message: "ENOSPC: no space left", stack: "there", code: "ENOSPC", syscall: "write", path: "/h/keys" };
   const { ask } = await askWith((response) => response.end(lines({ error })));
   await expect(ask()).rejects.toMatchObject(error);

@@ -44,14 +44,14 @@ async function startedAndKilled() {
   return one;
 }
 
-it("[PR10] a host that was killed in its start is followed by another at once", async () => {
+it("a host that was killed in its start is followed by another at once", async () => {
   const { start, pids } = await startedAndKilled();
   // Removes the mark, then starts.
   for (let n = 0; n < 2; n++) start();
   await vi.waitUntil(() => pids().length === 2, polling);
 });
 
-it("[PR10] after a host that ended by itself in its start the next one has to wait", async () => {
+it("after a host that ended by itself in its start the next one has to wait", async () => {
   const { home, start, pids } = await startedAndKilled();
   truncateSync(startMark(home));
   for (let n = 0; n < 2; n++) start();

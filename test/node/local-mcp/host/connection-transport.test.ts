@@ -40,14 +40,14 @@ it.each([
   ["a method that is no text", { jsonrpc: "2.0", id: 5, method: 5 }, 5],
   ["neither method nor result", { jsonrpc: "2.0", id: 5 }, 5],
   ["a response, whose id is this side's", { id: 5, result: {} }, null],
-])("[PR47] a message with %s is answered with -32600, and the next one is served", async (_, line, id) => {
+])("a message with %s is answered with -32600, and the next one is served", async (_, line, id) => {
   const { delivered, heard, say } = await aConnection();
   await say(line, ping(7));
   expect(heard()).toMatchObject([{ jsonrpc: "2.0", id, error: { code: -32_600 } }]);
   expect(delivered).toEqual([ping(7)]);
 });
 
-it("[PR47] any object is either a message, as the SDK reads it, or answered", async () => {
+it("any object is either a message, as the SDK reads it, or answered", async () => {
   const field = fc.oneof(fc.constant("2.0"), fc.constant("ping"), fc.integer(), fc.jsonValue({ maxDepth: 2 }));
   const keys = fc.constantFrom("jsonrpc", "id", "method", "params", "result", "error", "other");
   await fc.assert(
@@ -66,7 +66,7 @@ it("[PR47] any object is either a message, as the SDK reads it, or answered", as
   );
 });
 
-it("[PR49] a line or an answer over 10 MiB is replaced by an error with its id, and the connection stays", async () => {
+it("a line or an answer over 10 MiB is replaced by an error with its id, and the connection stays", async () => {
   const { delivered, transport, heard, say } = await aConnection();
   const text = "x".repeat(maxLineBytes);
   await say({ jsonrpc: "2.0", method: "m", params: { text }, id: 5 }, ping(7));
@@ -82,7 +82,7 @@ it("[PR49] a line or an answer over 10 MiB is replaced by an error with its id, 
   ]);
 });
 
-it("[PR48] a front is read no further while its messages wait for their turn, or its answers to be read", async () => {
+it("a front is read no further while its messages wait for their turn, or its answers to be read", async () => {
   const { far, transport, delivered, say } = await aConnection();
   await say(...Array.from({ length: 5_000 }, (_, id) => ping(id)));
   expect(delivered.length).toBeLessThan(20);

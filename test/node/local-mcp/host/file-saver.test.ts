@@ -10,7 +10,7 @@ import { systemProcesses } from "#src/platform/processes.ts";
 import { makeProject, withGit, type GitProject } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-it("[GS21] [CP33] what a hook waits for is saved beside a save that takes long, not after it", async () => {
+it("what a hook waits for is saved beside a save that takes long, not after it", async () => {
   const [large, small] = [makeProject({ "a.txt": "one\n" }), makeProject({ "b.txt": "two\n" })];
   const gate = join(large.root, "gate");
   execFileSync("mkfifo", [gate]);

@@ -24,7 +24,7 @@ function stayConnected({ socket }: { readonly socket: string }, { isFollowing = 
   return { begun, heard, leave: () => void sent.destroy() };
 }
 
-it("[PR36] a program that follows the store is notified of commits", async () => {
+it("a program that follows the store is notified of commits", async () => {
   const host = await aHost();
   const { begun, heard, leave } = stayConnected(host, { isFollowing: true });
   await begun;
@@ -33,7 +33,7 @@ it("[PR36] a program that follows the store is notified of commits", async () =>
   leave();
 });
 
-it("[PR31] one host serves several chats at once, each with its own session and the variables of its client", async () => {
+it("one host serves several chats at once, each with its own session and the variables of its client", async () => {
   const host = await aHost();
   const one = await aFront(host, { pid: 101, clientPid: 100 });
   const two = await aFront(host, { pid: 201, clientPid: 200, env: { CLAUDE_CODE_SESSION_ID: "session-of-two" } });
@@ -52,7 +52,7 @@ it("[PR31] one host serves several chats at once, each with its own session and 
   });
 });
 
-it("[HO30] the events of hooks are answered and stored in the order in which they come", async () => {
+it("the events of hooks are answered and stored in the order in which they come", async () => {
   const host = await aHost();
   const { call } = await aFront(host, { pid: 101, clientPid: 100 });
   const tool = { session_id: "s1", tool_name: "Bash", tool_use_id: "t1", "tool_input.command": "make" };
@@ -71,7 +71,7 @@ it.each([
   ["the front says that its input has ended", "stdin_end"],
   ["the front says that a signal ended it", "sigterm"],
   ["the front is killed", null],
-])("[MC8] %s: the session of its living client is detached, and other chats stay", async (_, reason) => {
+])("%s: the session of its living client is detached, and other chats stay", async (_, reason) => {
   const host = await aHost();
   const [one, two] = [
     await aFront(host, { pid: 101, clientPid: 100 }),
@@ -90,7 +90,7 @@ it.each([
   await expect(two.call("shim_session_status", {})).resolves.not.toHaveProperty("isError");
 });
 
-it("[MC8] a chat whose client is gone is ended within a tick, though its front still holds the connection", async () => {
+it("a chat whose client is gone is ended within a tick, though its front still holds the connection", async () => {
   const host = await aHost();
   const { save, closed } = await aFront(host, { pid: 101, clientPid: 100 });
   const session = await save("one");
@@ -100,7 +100,7 @@ it("[MC8] a chat whose client is gone is ended within a tick, though its front s
   expect(storedSession(host.runtime, session).detachReason).toBe("client_gone");
 });
 
-it("[PR34] a host that hands over closes its connections and detaches no session", async () => {
+it("a host that hands over closes its connections and detaches no session", async () => {
   const host = await aHost();
   const one = await aFront(host, { pid: 101, clientPid: 100 });
   const two = await aFront(host, { pid: 201, clientPid: 200 });
@@ -111,7 +111,7 @@ it("[PR34] a host that hands over closes its connections and detaches no session
   expect(storedSession(other, session).detachedAt).toBe(null);
 });
 
-it("[PR46] a command of an older version ends no host, however late it was built; one of a newer version does", async () => {
+it("a command of an older version ends no host, however late it was built; one of a newer version does", async () => {
   const host = await aHost();
   const call = async (caller: object): Promise<number> =>
     (await ask(host.socket, "POST", "/call/unknown", {}, { "shim-program": JSON.stringify(caller) })).status;
@@ -122,7 +122,7 @@ it("[PR46] a command of an older version ends no host, however late it was built
   await host.ended;
 });
 
-it("[PR9] a chat that comes back to the next host keeps its session", async () => {
+it("a chat that comes back to the next host keeps its session", async () => {
   const first = await aHost();
   const session = await (await aFront(first, { pid: 101, clientPid: 100 })).save("one");
   first.host.stop();
@@ -133,7 +133,7 @@ it("[PR9] a chat that comes back to the next host keeps its session", async () =
   expect(await again.save("two")).toBe(session);
 });
 
-it("[PR30] a host ends ten minutes after its last connection, and not before", async () => {
+it("a host ends ten minutes after its last connection, and not before", async () => {
   const host = await aHost();
   const { connection, closed } = await aFront(host, { pid: 101, clientPid: 100 });
   let isOver = false;
@@ -153,7 +153,7 @@ it("[PR30] a host ends ten minutes after its last connection, and not before", a
   await host.ended;
 });
 
-it("[PR30] a host whose home is gone ends", async () => {
+it("a host whose home is gone ends", async () => {
   const host = await aHost();
   rmSync(host.runtime.paths.home, { recursive: true });
   vi.advanceTimersByTime(2_000);
@@ -164,7 +164,7 @@ it.each([
   ["no JSON", "hello\n"],
   ["an incomplete greeting", '{"program":{}}\n'],
   ["a greeting without an end", "x".repeat(9_000_000)],
-])("[PR31] a connection that is not a front's is closed, and harms no other: %s", async (_, text) => {
+])("a connection that is not a front's is closed, and harms no other: %s", async (_, text) => {
   const host = await aHost();
   const { call } = await aFront(host, { pid: 101, clientPid: 100 });
   const stranger = await open(host.socket);
@@ -177,7 +177,7 @@ it.each([
   await expect(call("shim_session_status", {})).resolves.not.toHaveProperty("isError");
 });
 
-it("[MC8] for a client that only lists the tools nothing is written", async () => {
+it("for a client that only lists the tools nothing is written", async () => {
   const host = await aHost();
   const { ask: request_, connection, closed } = await aFront(host, { pid: 101, clientPid: 100 });
   await request_("tools/list", {});
@@ -186,7 +186,7 @@ it("[MC8] for a client that only lists the tools nothing is written", async () =
   expect(existsSync(join(host.runtime.paths.home, "shim.db"))).toBe(false);
 });
 
-it("[PR21] a front that hangs behind the end of its client is ended", async () => {
+it("a front that hangs behind the end of its client is ended", async () => {
   const host = await aHost(tempRuntime(), ["setTimeout"]);
   const { save, closed } = await aFront(host, { pid: 101, clientPid: 100 });
   await save("one");
@@ -198,7 +198,7 @@ it("[PR21] a front that hangs behind the end of its client is ended", async () =
   expect(rowCount(host.runtime, "sessions")).toBe(1);
 });
 
-it("[PR36] [CL184] while a program attends, the host stays without a chat, and notifies of deaths", async () => {
+it("while a program attends, the host stays without a chat, and notifies of deaths", async () => {
   const receiver = await aReceiver();
   const host = await aHost(tempRuntime({ config: { notify: { webhook: receiver.url } } }));
   const program = stayConnected(host);
@@ -226,7 +226,7 @@ it("[PR36] [CL184] while a program attends, the host stays without a chat, and n
   await host.ended;
 });
 
-it("[PR41] an operation is completed, although its caller has gone", async () => {
+it("an operation is completed, although its caller has gone", async () => {
   const { runtime, socket } = await aHost();
   const asked = request({ socketPath: socket, method: "POST", path: "/call/pauses.start" });
   asked.on("error", () => undefined);
@@ -234,7 +234,7 @@ it("[PR41] an operation is completed, although its caller has gone", async () =>
   await vi.waitUntil(() => runtime.store.read((sql) => pauses.list(sql, runtime.now()).length > 0, false), patience);
 });
 
-it("[SY63] [SY75] a host without a chat does a whole round when it is asked, for the workspace of the caller only", async () => {
+it("a host without a chat does a whole round when it is asked, for the workspace of the caller only", async () => {
   const server = await SyncServer.listen();
   const host = await aHost();
   const { home } = host.runtime.paths;

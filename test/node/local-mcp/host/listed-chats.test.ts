@@ -5,7 +5,7 @@ import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { twoChats } from "#harness/team/team-rig.ts";
 
-it("[MC40] [RE183] what the chat was offered is listed and counted first, and is marked so", async () => {
+it("what the chat was offered is listed and counted first, and is marked so", async () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime, "fix the parser");
   const elsewhere = new Claude(runtime, { cwd: aProject(), session: "lexer-chat" });
@@ -36,7 +36,7 @@ it("[MC40] [RE183] what the chat was offered is listed and counted first, and is
   expect(seen.text).toContain(`killed; offered to chat ${chat.session}, 2 min ago`);
 });
 
-it("[MC40] a list makes no offer, and goes with no other choice", async () => {
+it("a list makes no offer, and goes with no other choice", async () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime, "fix the parser");
   const chat = anotherClaude(runtime, dead);
@@ -52,7 +52,7 @@ it("[MC40] a list makes no offer, and goes with no other choice", async () => {
   expect((await ask("shim_session_status")).output).toMatchObject({ died: 1, title: "look around" });
 });
 
-it("[TE52] shim_chats shows each chat's project, and at once which of this machine waits for its user since when", async () => {
+it("shim_chats shows each chat's project, and at once which of this machine waits for its user since when", async () => {
   const { rig, one, other } = await twoChats();
   one.claude.tell("Notification", { message: "x", notification_type: "permission_prompt" });
   rig.base.wait(120_000);

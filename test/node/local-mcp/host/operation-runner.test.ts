@@ -24,7 +24,7 @@ function aHost(runtime = tempRuntime()): OperationRunner {
   return host;
 }
 
-it.for(machineOperationNames)("[CL262] %s does its example, and its answer is the declared output", async (name) => {
+it.for(machineOperationNames)("%s does its example, and its answer is the declared output", async (name) => {
   const { example, output, errors } = machineOperations[name];
   const answer = await aHost().call(name, example);
   // The store has no id of an example and no sessions for a trial, and no example has a secret.
@@ -33,7 +33,7 @@ it.for(machineOperationNames)("[CL262] %s does its example, and its answer is th
   expect(answer.ok && output.safeParse(answer.value)).toMatchObject({ success: true, data: answer.ok && answer.value });
 });
 
-it("[WP7] each declared refusal of a machine's operation has its status on the page", () => {
+it("each declared refusal of a machine's operation has its status on the page", () => {
   const codes = new Set(machineOperationNames.flatMap((name) => machineOperations[name].errors));
   const without = [...codes].filter((code) => !(statusOf(code) >= 400 && statusOf(code) < 600));
   expect([codes.size > 30, without]).toEqual([true, []]);
@@ -41,11 +41,11 @@ it("[WP7] each declared refusal of a machine's operation has its status on the p
   expect(some.map(statusOf)).toEqual([404, 409, 400, 503, 413, 409]);
 });
 
-it("[CL262] no name is both of the workspace and of the machine", () => {
+it("no name is both of the workspace and of the machine", () => {
   expect(operationNames.filter(isMachineOperation)).toEqual([]);
 });
 
-it("[CL262] a host refuses wrong input, an unusable file and a store that cannot be opened, with a reason", async () => {
+it("a host refuses wrong input, an unusable file and a store that cannot be opened, with a reason", async () => {
   const runtime = tempRuntime();
   expect(await aHost(runtime).call("usage.list", { by: "hour" as never })).toMatchObject({
     ok: false,

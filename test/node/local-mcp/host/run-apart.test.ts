@@ -28,7 +28,7 @@ function aRig(script: string) {
   return { from, env, runtime, take };
 }
 
-it("[PR39] another process runs git and reads its lists, and the answer is that of a snapshot", async () => {
+it("another process runs git and reads its lists, and the answer is that of a snapshot", async () => {
   const { from, env, runtime, take } = aRig(`echo $PPID >> "$ROOT/parents"`);
   const snapshot = await take();
   expect(snapshot).toMatchObject({ state: "done", files: 1 });
@@ -45,7 +45,7 @@ it("[PR39] another process runs git and reads its lists, and the answer is that 
   expect(readdirSync(from.snapshots)).toEqual([]);
 });
 
-it("[PR39] a process that dies at its work fails that snapshot alone, and holds up no later one", async () => {
+it("a process that dies at its work fails that snapshot alone, and holds up no later one", async () => {
   const { from, take } = aRig(
     `[ -e "$ROOT/home/snapshots" ] && [ ! -e "$ROOT/killed" ] && : > "$ROOT/killed" && kill -9 $PPID`,
   );
@@ -54,7 +54,7 @@ it("[PR39] a process that dies at its work fails that snapshot alone, and holds 
   expect(readdirSync(from.snapshots)).toHaveLength(1);
 });
 
-it("[PR39] a caller that stops it has the reason, and nothing is left behind", async () => {
+it("a caller that stops it has the reason, and nothing is left behind", async () => {
   const { from, take } = aRig(`[ -e "$ROOT/home/snapshots" ] && : > "$ROOT/works" && exec sleep 600`);
   const abort = new AbortController();
   const watcher = watch(from.root, (_event, name) => {
@@ -67,13 +67,13 @@ it("[PR39] a caller that stops it has the reason, and nothing is left behind", a
   expect(await take(AbortSignal.abort())).toMatchObject({ state: "failed" });
 });
 
-it("[PR39] an error of the work is the caller's, with its code", async () => {
+it("an error of the work is the caller's, with its code", async () => {
   const { runtime } = aRig("");
   const broken = runApart(runtime, "makeBundle", makeBundle, {} as never);
   await expect(broken).rejects.toMatchObject({ code: "ERR_INVALID_ARG_TYPE" });
 });
 
-it("[PR39] a process is kept for the next work, and two works at once have two", async () => {
+it("a process is kept for the next work, and two works at once have two", async () => {
   const { from, runtime, env } = aRig(`echo $PPID >> "$ROOT/parents"`);
   const { project, snapshots } = from;
   const take = (checkpointId: string) =>

@@ -40,7 +40,7 @@ async function aChatAtWork() {
   return { ...served, runtime, stored: () => storedSession(runtime, id) };
 }
 
-it("[TE121] the durations of a chat's last saves are stored before its front ends", async () => {
+it("the durations of a chat's last saves are stored before its front ends", async () => {
   const { runtime, end, closed } = await aChatAtWork();
   end("stdin_end");
   await closed;
@@ -49,7 +49,7 @@ it("[TE121] the durations of a chat's last saves are stored before its front end
 });
 
 it.each(["sigterm", "sigint", "sighup"])(
-  "[MC8] %s, said twice as once, is the reason of the detachment while the client lives",
+  "%s, said twice as once, is the reason of the detachment while the client lives",
   async (reason) => {
     const { end, closed, stored } = await aChatAtWork();
     end(reason);
@@ -59,7 +59,7 @@ it.each(["sigterm", "sigint", "sighup"])(
   },
 );
 
-it("[MC8] when the client is gone without a word, its chat ends, and a hang-up by its death is no closed terminal", async () => {
+it("when the client is gone without a word, its chat ends, and a hang-up by its death is no closed terminal", async () => {
   for (const isHungUp of [false, true]) {
     const { runtime, end, over, stored } = await aChatAtWork();
     runtime.processes.kill(clientPid);
@@ -70,7 +70,7 @@ it("[MC8] when the client is gone without a word, its chat ends, and a hang-up b
   }
 });
 
-it("[RE187] a client that is killed in the middle of a tool has died then, and not at its last event", async () => {
+it("a client that is killed in the middle of a tool has died then, and not at its last event", async () => {
   const { runtime, claude } = aChat({ pid: clientPid });
   claude.prompt("fix it");
   claude.begin("Bash", { command: "make" });
@@ -84,7 +84,7 @@ it("[RE187] a client that is killed in the middle of a tool has died then, and n
 });
 
 it.each(["sigterm", "sigint"])(
-  "[SI47] %s is the reason although the end of stdin comes first and the client is gone by then",
+  "%s is the reason although the end of stdin comes first and the client is gone by then",
   async (signal) => {
     const { runtime, end, over, stored } = await aChatAtWork();
     runtime.processes.kill(clientPid);
@@ -95,7 +95,7 @@ it.each(["sigterm", "sigint"])(
   },
 );
 
-it("[MC9] when the client was killed, the files of its last state are still saved, also where the host ends with it @night", async () => {
+it("when the client was killed, the files of its last state are still saved, also where the host ends with it @night", async () => {
   const runtime = tempRuntime({ env: { PATH: process.env["PATH"] } });
   const project = aProject();
   git(project, "init", "-q");
@@ -119,7 +119,7 @@ async function nextTick(): Promise<void> {
   await vi.dynamicImportSettled();
 }
 
-it("[MC16] at intervals the process updates its session: spool applied, readings up to date", async () => {
+it("at intervals the process updates its session: spool applied, readings up to date", async () => {
   const { runtime, claude } = aChat({ pid: clientPid });
   claude.prompt("fix it");
   const { end, closed } = await aServedChat(runtime);
@@ -139,7 +139,7 @@ it("[MC16] at intervals the process updates its session: spool applied, readings
   await closed;
 });
 
-it("[MC22] a failing update is logged and ends nothing; an ended session is left alone", async () => {
+it("a failing update is logged and ends nothing; an ended session is left alone", async () => {
   const { runtime, claude } = aChat({ pid: clientPid });
   claude.turn("fix it");
   claude.tell("SessionEnd", { reason: "clear" });
@@ -182,7 +182,7 @@ function aMachine(runtime: TempRuntime): (times: number) => number[] {
     });
 }
 
-it("[MC18] while nothing changes the background work is done every ten seconds; a commit or a spooled event changes that", async () => {
+it("while nothing changes the background work is done every ten seconds; a commit or a spooled event changes that", async () => {
   const { runtime, claude } = aChat();
   claude.turn("fix the parser");
   const tick = aMachine(runtime);
@@ -196,7 +196,7 @@ it("[MC18] while nothing changes the background work is done every ten seconds; 
   expect(tick(2)).toEqual([0, 1]);
 });
 
-it("[MC18] a clock that is set back does not stop the work", async () => {
+it("a clock that is set back does not stop the work", async () => {
   const { runtime, claude } = aChat();
   claude.start();
   const tick = aMachine(runtime);
@@ -205,7 +205,7 @@ it("[MC18] a clock that is set back does not stop the work", async () => {
   expect(tick(1)).toEqual([0]);
 });
 
-it("[MC18] a session without news, all of it saved, is read every ten minutes, any other one every fifteen seconds", async () => {
+it("a session without news, all of it saved, is read every ten minutes, any other one every fifteen seconds", async () => {
   const { runtime, claude } = aChat();
   claude.turn("fix the parser");
   const { chat, ask } = await connect(runtime, { clientPid: claude.pid });

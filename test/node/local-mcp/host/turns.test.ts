@@ -13,7 +13,7 @@ function aMachine() {
   return { turns, one, other, send, done, endTurn: () => waiting.shift()?.() };
 }
 
-it("[PR37] the message of a chat waits for one of each other chat, not for the thousand that another has sent", () => {
+it("the message of a chat waits for one of each other chat, not for the thousand that another has sent", () => {
   const { one, other, send, done, endTurn } = aMachine();
   send(one, "a1", "a2", "a3");
   send(other, "b1", "b2");
@@ -25,7 +25,7 @@ it("[PR37] the message of a chat waits for one of each other chat, not for the t
   expect(done.at(-1)).toBe("b3");
 });
 
-it("[PR37] a chat that moves to another host leaves nothing to do here", () => {
+it("a chat that moves to another host leaves nothing to do here", () => {
   const { turns, one, other, send, done, endTurn } = aMachine();
   send(one, "a1", "a2");
   send(other, "b1");

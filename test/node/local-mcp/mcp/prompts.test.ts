@@ -22,7 +22,7 @@ async function prompt({ client }: Connected, name: string, words?: string): Prom
   return content && "text" in content ? content.text : "";
 }
 
-it("[MC29] each slash command is a prompt, where the client has none of them in files", async () => {
+it("each slash command is a prompt, where the client has none of them in files", async () => {
   for (const era of eras) {
     const { client } = await named(tempRuntime(), "Visual Studio Code", 400, era);
     const { prompts } = await client.listPrompts();
@@ -35,7 +35,7 @@ it("[MC29] each slash command is a prompt, where the client has none of them in 
   }
 });
 
-it("[MC29] prompts have the names of slash commands in Qwen Code, and none stands beside the files of others", async () => {
+it("prompts have the names of slash commands in Qwen Code, and none stands beside the files of others", async () => {
   const { client } = await named(tempRuntime(), "qwen-cli-mcp-client-shim");
   expect((await client.listPrompts()).prompts.map(({ name }) => name)).toEqual(names.map((name) => `shim:${name}`));
   for (const name of ["codex-mcp-client", "copilot-cli", "gemini-cli-mcp-client"])
@@ -44,12 +44,12 @@ it("[MC29] prompts have the names of slash commands in Qwen Code, and none stand
   expect(plugin.client.getServerCapabilities()?.prompts).toBeUndefined();
 });
 
-it("[MC29] the list of prompts has less than 700 tokens", async () => {
+it("the list of prompts has less than 700 tokens", async () => {
   const { client } = await named(tempRuntime(), "opencode");
   expect(estimateTokens(JSON.stringify(await client.listPrompts()), "claude-opus-5-5")).toBeLessThan(700);
 });
 
-it("[MC29] a prompt has the steps of the command with the user's words, and exact commands for this machine", async () => {
+it("a prompt has the steps of the command with the user's words, and exact commands for this machine", async () => {
   const { runtime, claude } = aChat();
   claude.turn("fix the parser");
   const rows = rowCount(runtime, "journal");
@@ -65,7 +65,7 @@ it("[MC29] a prompt has the steps of the command with the user's words, and exac
   expect(rowCount(runtime, "journal")).toBe(rows);
 });
 
-it("[MC29] [TR203] a prompt of SHIM's is its command in the journal, and no request of the user", async () => {
+it("a prompt of SHIM's is its command in the journal, and no request of the user", async () => {
   const { runtime, claude } = aChat();
   claude.turn("fix the parser");
   const connected = await named(runtime, "some client", claude.pid);
@@ -80,7 +80,7 @@ it("[MC29] [TR203] a prompt of SHIM's is its command in the journal, and no requ
   expect(userWords("The user typed /shim:undo, a command of SHIM")).not.toBe("/shim:undo");
 });
 
-it("[CL69] the commands name only tools that a chat can have", () => {
+it("the commands name only tools that a chat can have", () => {
   const tools = Object.keys({ ...machineTools, ...teamTools });
   for (const { tools: own } of Object.values(slashCommands)) for (const name of own) expect(tools).toContain(name);
 });

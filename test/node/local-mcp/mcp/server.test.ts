@@ -32,7 +32,7 @@ function aClient(runtime: TempRuntime, isTeam: boolean, era: Era = "modern"): Pr
   return connect(runtime, { era, ...(isTeam ? { team } : {}) });
 }
 
-it("[MC1] clients of both eras of the protocol, and of the first SDK, call the tools", async () => {
+it("clients of both eras of the protocol, and of the first SDK, call the tools", async () => {
   for (const era of eras) {
     const { client, ask, answers } = await connect(tempRuntime(), { era });
     const { output } = await ask("shim_force_checkpoint", { goal: "fix it" });
@@ -46,8 +46,8 @@ it("[MC1] clients of both eras of the protocol, and of the first SDK, call the t
 });
 
 it.each([
-  ["[MC2] [MC23] a chat alone lists six tools", false, names, 3_000],
-  ["[TE18] a chat in a team lists fourteen tools", true, [...names, ...teamNames], 5_000],
+  ["a chat alone lists six tools", false, names, 3_000],
+  ["a chat in a team lists fourteen tools", true, [...names, ...teamNames], 5_000],
 ] as const)(
   "%s, each complete, in few tokens, destructive where it deletes",
   async (_, isTeam, expected, maxTokens) => {
@@ -71,7 +71,7 @@ it.each([
   },
 );
 
-it("[MC4] the instructions are under 2 KB, also when they mention a session that died", async () => {
+it("the instructions are under 2 KB, also when they mention a session that died", async () => {
   const runtime = tempRuntime();
   const plain = instructions(runtime);
   await aDeadChat(runtime, `say "</system>" ${"and more ".repeat(50)}`);
@@ -86,7 +86,7 @@ it("[MC4] the instructions are under 2 KB, also when they mention a session that
   expect((await connect(runtime)).client.getInstructions()).toBe(text);
 });
 
-it("[MC4] [RE16] with hooks, long after the death, and of a project of hooks the instructions mention no dead chat", () => {
+it("with hooks, long after the death, and of a project of hooks the instructions mention no dead chat", () => {
   const runtime = tempRuntime();
   instructions(runtime);
   expect(rowCount(runtime, "sessions")).toBe(0);
@@ -97,7 +97,7 @@ it("[MC4] [RE16] with hooks, long after the death, and of a project of hooks the
   expect(instructions(runtime)).not.toContain("SHIM: an earlier chat");
 });
 
-it("[MC4] the instructions name a store that cannot be read", () => {
+it("the instructions name a store that cannot be read", () => {
   const runtime = tempRuntime();
   runtime.store.read = () => {
     throw new Error("the disk is on fire ".repeat(200));
@@ -108,7 +108,7 @@ it("[MC4] the instructions name a store that cannot be read", () => {
   expect(runtime.logged).toHaveLength(1);
 });
 
-it("[MC6] input that a tool does not take is answered as its error, saying what is wrong, and stores nothing", async () => {
+it("input that a tool does not take is answered as its error, saying what is wrong, and stores nothing", async () => {
   const runtime = tempRuntime();
   for (const era of eras) {
     const { refusal } = await connect(runtime, { era });
@@ -126,7 +126,7 @@ it("[MC6] input that a tool does not take is answered as its error, saying what 
   expect(rowCount(runtime, "sessions")).toBe(0);
 });
 
-it("[MC6] a store that takes nothing is named in the answer; a bug is logged and named as one; the process continues", async () => {
+it("a store that takes nothing is named in the answer; a bug is logged and named as one; the process continues", async () => {
   const runtime = tempRuntime();
   await (await connect(runtime)).ask("shim_force_checkpoint", { goal: "one" });
   const lock = tempRuntime({ beside: runtime }).store.connection();
@@ -144,7 +144,7 @@ it("[MC6] a store that takes nothing is named in the answer; a bug is logged and
   expect(impatient.logged.join()).toContain("a bug");
 });
 
-it("[MC25] a notice of the store is in every answer until it is acknowledged", async () => {
+it("a notice of the store is in every answer until it is acknowledged", async () => {
   const runtime = tempRuntime();
   const { ask, refusal } = await connect(runtime);
   const notice = "The file was damaged and set aside.";
@@ -157,14 +157,14 @@ it("[MC25] a notice of the store is in every answer until it is acknowledged", a
   expect((await ask("shim_session_status")).text).not.toContain("NOTICE");
 });
 
-it("[MC24] an unknown tool is refused by the protocol", async () => {
+it("an unknown tool is refused by the protocol", async () => {
   for (const era of eras) {
     const { client } = await connect(tempRuntime(), { era });
     await expect(client.callTool({ name: "shim_nothing", arguments: {} })).rejects.toThrow(/not found/);
   }
 });
 
-it("[TE30] what a model receives of all tools is under 2,600 tokens, by the longest names that they are given", async () => {
+it("what a model receives of all tools is under 2,600 tokens, by the longest names that they are given", async () => {
   const { client } = await aClient(tempRuntime(), true);
   const { tools } = await client.listTools();
   const received = tools.map(({ name, description, inputSchema: input_schema }) => {
@@ -173,7 +173,7 @@ it("[TE30] what a model receives of all tools is under 2,600 tokens, by the long
   expect(estimateTokens(JSON.stringify(received), "claude-opus-5-5")).toBeLessThan(2_600);
 });
 
-it("[TE30] [TE44] the instructions are under 200 tokens; with hooks they ask for nothing at the start; for a team they explain it", () => {
+it("the instructions are under 200 tokens; with hooks they ask for nothing at the start; for a team they explain it", () => {
   const runtime = tempRuntime();
   const hooked = { ...runtime, env: { CLAUDE_CODE_SESSION_ID: "s" } };
   for (const one of [runtime, hooked]) {
@@ -188,7 +188,7 @@ it("[TE30] [TE44] the instructions are under 200 tokens; with hooks they ask for
   expect(instructions(runtime)).toMatch(/At the start call shim_check_recovery; after each step shim_auto_checkpoint/);
 });
 
-it("[TE47] input that a tool of the team does not take is refused as its error, and changes nothing", async () => {
+it("input that a tool of the team does not take is refused as its error, and changes nothing", async () => {
   const rig = new TeamRig();
   const { refusal } = await rig.chat();
   for (const [tool, input, problem] of [
@@ -215,7 +215,7 @@ it.each([
   ["claude-code", {}, false],
   ["codex-mcp-client", {}, false],
   ["claude-ai", { CLAUDE_CODE_SESSION_ID: "s" }, false],
-])("[MC26] whether the texts lead %s with %o to save in each turn: %s", async (name, env, isLed) => {
+])("whether the texts lead %s with %o to save in each turn: %s", async (name, env, isLed) => {
   const runtime = tempRuntime({ env });
   for (const era of eras) {
     const { client } = await connect(runtime, { era, name, isWithoutHooks: true });
@@ -231,7 +231,7 @@ it.each([
   }
 });
 
-it("[MC26] [MC2] [TE30] what leads a model to save has its bounds: six tools under 2,800 tokens, instructions under 250", async () => {
+it("what leads a model to save has its bounds: six tools under 2,800 tokens, instructions under 250", async () => {
   const { client } = await desktop(tempRuntime());
   const listed = JSON.stringify(await client.listTools());
   expect(estimateTokens(listed, "claude-opus-5-5")).toBeLessThan(2_800);

@@ -12,7 +12,7 @@ import { leaked, tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const confirm = "yes, delete";
 
-it("[MC11] a session that is said to be finished is not offered, and reading does not open it again; work does", async () => {
+it("a session that is said to be finished is not offered, and reading does not open it again; work does", async () => {
   const runtime = tempRuntime();
   const { call } = await desktop(runtime);
   const saved = await call("shim_force_checkpoint", { goal: "done with it", finish: true });
@@ -25,7 +25,7 @@ it("[MC11] a session that is said to be finished is not offered, and reading doe
   expect(storedSession(runtime, id).endReason).toBeNull();
 });
 
-it("[MC11] a checkpoint is saved when something new is said or one is due, and says why not otherwise", async () => {
+it("a checkpoint is saved when something new is said or one is due, and says why not otherwise", async () => {
   const runtime = tempRuntime();
   const { ask } = await desktop(runtime);
   const saved = async (input = {}): Promise<unknown> => {
@@ -40,7 +40,7 @@ it("[MC11] a checkpoint is saved when something new is said or one is due, and s
   expect(await saved()).toEqual([false, "unchanged"]);
 });
 
-it("[MC11] what cannot be saved is refused with what to do; nothing is half saved", async () => {
+it("what cannot be saved is refused with what to do; nothing is half saved", async () => {
   const runtime = tempRuntime({ config: { checkpoint: { maxBytes: 5_000 } } });
   const { refusal } = await desktop(runtime);
   expect(await refusal("shim_force_checkpoint")).toMatch(/^nothing_to_save: .*Give at least/);
@@ -52,7 +52,7 @@ it("[MC11] what cannot be saved is refused with what to do; nothing is half save
   expect(rowCount(runtime, "checkpoints")).toBe(0);
 });
 
-it("[MC12] the risk has its reasons; detailed, the readings it rests on; the chat's own count is a report", async () => {
+it("the risk has its reasons; detailed, the readings it rests on; the chat's own count is a report", async () => {
   const { ask } = await desktop(tempRuntime({ config: { risk: { weights: { memory: 0 } } } }));
   const calm = await ask("shim_monitor_signals");
   expect(calm.output).toMatchObject({ risk: 0, level: "safe", reasons: [] });
@@ -63,7 +63,7 @@ it("[MC12] the risk has its reasons; detailed, the readings it rests on; the cha
   expect(output).toMatchObject({ risk: 0.3, level: "warning", reasons, readings });
 });
 
-it("[MC12] the status has client, project, checkpoints and other sessions that died", async () => {
+it("the status has client, project, checkpoints and other sessions that died", async () => {
   const runtime = tempRuntime();
   aDeadClaude(runtime);
   const { ask } = await desktop(runtime);
@@ -76,7 +76,7 @@ it("[MC12] the status has client, project, checkpoints and other sessions that d
   expect(output).toMatchObject({ client: "claude-ai", project, savedMsAgo: 12_000, store: "better-sqlite3", latest });
 });
 
-it("[MC7] [WP20] deleting needs the words of consent and a name; it takes only what is named, after a backup, and leaves no purge", async () => {
+it("deleting needs the words of consent and a name; it takes only what is named, after a backup, and leaves no purge", async () => {
   const runtime = tempRuntime();
   const dead = await aDeadChat(runtime);
   const { ask, refusal } = await desktop(runtime);
@@ -102,7 +102,7 @@ it("[MC7] [WP20] deleting needs the words of consent and a name; it takes only w
   ]);
 });
 
-it("[MC7] an offer can be declined for good, and a session be forgotten with every copy", async () => {
+it("an offer can be declined for good, and a session be forgotten with every copy", async () => {
   const runtime = tempRuntime();
   const id = await aDeadChat(runtime);
   const { ask } = await desktop(runtime);
@@ -114,7 +114,7 @@ it("[MC7] an offer can be declined for good, and a session be forgotten with eve
   expect(leaked(runtime, ["write the importer"])).toEqual([]);
 });
 
-it("[MC14] while SHIM is paused the tools store nothing and say so; deleting is still possible", async () => {
+it("while SHIM is paused the tools store nothing and say so; deleting is still possible", async () => {
   const project = aProject();
   const runtime = tempRuntime({ env: { CLAUDE_PROJECT_DIR: project } });
   const { ask, refusal } = await connect(runtime);
@@ -127,7 +127,7 @@ it("[MC14] while SHIM is paused the tools store nothing and say so; deleting is 
   expect((await ask("shim_clear_state", { scope: "session", id, confirm })).output).toMatchObject({ deleted: 1 });
 });
 
-it("[MC10] a secret in any field of any tool never reaches the disk; a mark that is longer than the secret breaks no limit @night", async () => {
+it("a secret in any field of any tool never reaches the disk; a mark that is longer than the secret breaks no limit @night", async () => {
   const runtime = tempRuntime();
   const { call, ask } = await connect(runtime, { name: "my ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8 client" });
   const samples = secretSamples(5);
@@ -183,7 +183,7 @@ function anyInput(): fc.Arbitrary<Record<string, unknown>> {
   return fc.record(fields, { requiredKeys: [] });
 }
 
-it("[MC6] for any input a tool answers with what it promises or with a clear error, and the store stays whole @night", async () => {
+it("for any input a tool answers with what it promises or with a clear error, and the store stays whole @night", async () => {
   const runtime = tempRuntime();
   const { call } = await connect(runtime);
   const fields = new Map(
@@ -205,7 +205,7 @@ it("[MC6] for any input a tool answers with what it promises or with a clear err
   expect(runtime.store.read((sql) => sql.all("PRAGMA integrity_check"), [])).toEqual([{ integrity_check: "ok" }]);
 });
 
-it("[CP7] a state that is nested too deep to be searched for secrets is refused, not cut", async () => {
+it("a state that is nested too deep to be searched for secrets is refused, not cut", async () => {
   const { ask, refusal } = await connect(tempRuntime());
   const nested = (depth: number): unknown => (depth === 0 ? "end" : [nested(depth - 1)]);
   await ask("shim_force_checkpoint", { goal: "g", state: nested(50) });
@@ -213,7 +213,7 @@ it("[CP7] a state that is nested too deep to be searched for secrets is refused,
   expect(refused).toContain("nested deeper than");
 });
 
-it("[MC12] every tool has a detailed answer: reasons, the summary that the search finds, how many rows went", async () => {
+it("every tool has a detailed answer: reasons, the summary that the search finds, how many rows went", async () => {
   const { ask } = await connect(tempRuntime());
   const detail = "detailed";
   const auto = await ask("shim_auto_checkpoint", { doing: "reading", detail });

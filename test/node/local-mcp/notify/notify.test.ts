@@ -34,7 +34,7 @@ function aDesktop(exit = 0): { readonly env: NodeJS.ProcessEnv; readonly shown: 
   return { env: { PATH: `${folder}:/usr/bin:/bin` }, shown };
 }
 
-it("[CL70] [CL146] a death, a waiting message and a critical risk are sent once; what was so before is not", async () => {
+it("a death, a waiting message and a critical risk are sent once; what was so before is not", async () => {
   const receiver = await aReceiver();
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
   const old = new Claude(runtime, { cwd: aProject(), session: "old-chat" });
@@ -62,7 +62,7 @@ it("[CL70] [CL146] a death, a waiting message and a critical risk are sent once;
   expect(Object.keys(receiver.bodies[0] ?? {})).toEqual(["event", "at", "session", "title", "text"]);
 });
 
-it("[CL180] a death is sent once, also when the next chat was offered the dead one before anybody looked", async () => {
+it("a death is sent once, also when the next chat was offered the dead one before anybody looked", async () => {
   const receiver = await aReceiver();
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
   const look = looksOf(runtime);
@@ -75,7 +75,7 @@ it("[CL180] a death is sent once, also when the next chat was offered the dead o
   expect(receiver.bodies.map(({ event, session }) => [event, session])).toEqual([["chat_died", "dead-chat"]]);
 });
 
-it("[CL180] the last look of a process that ends does not wait for the time of the next one", async () => {
+it("the last look of a process that ends does not wait for the time of the next one", async () => {
   const receiver = await aReceiver();
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
   const notifier = new Notifier({ runtime, deadTasks: () => Promise.reject(new Error("asked at the end")) });
@@ -87,7 +87,7 @@ it("[CL180] the last look of a process that ends does not wait for the time of t
   expect(runtime.logged).toEqual([]);
 });
 
-it("[CL70] a chat whose process cannot be seen from here died when it is silent for ten minutes, once", async () => {
+it("a chat whose process cannot be seen from here died when it is silent for ten minutes, once", async () => {
   const receiver = await aReceiver();
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
   const look = looksOf(runtime);
@@ -104,7 +104,7 @@ it("[CL70] a chat whose process cannot be seen from here died when it is silent 
   expect(receiver.bodies).toMatchObject([{ event: "chat_died", session: "silent-chat" }]);
 });
 
-it("[CL81] a notification calls a chat by the name that its user has given it", async () => {
+it("a notification calls a chat by the name that its user has given it", async () => {
   const receiver = await aReceiver();
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
   const look = looksOf(runtime);
@@ -126,7 +126,7 @@ it("[CL81] a notification calls a chat by the name that its user has given it", 
   ]);
 });
 
-it("[CL145] without settings nothing is checked, and only the named events are sent", async () => {
+it("without settings nothing is checked, and only the named events are sent", async () => {
   const receiver = await aReceiver();
   for (const notify of [{}, { webhook: receiver.url, events: ["risk_critical"] }]) {
     const runtime = tempRuntime({ config: { notify } });
@@ -138,7 +138,7 @@ it("[CL145] without settings nothing is checked, and only the named events are s
   expect(receiver.bodies).toEqual([]);
 });
 
-it("[CL70] a chat that its user has closed is no death, and one that died again is another", async () => {
+it("a chat that its user has closed is no death, and one that died again is another", async () => {
   const receiver = await aReceiver();
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
   const look = looksOf(runtime);
@@ -158,7 +158,7 @@ it("[CL70] a chat that its user has closed is no death, and one that died again 
   expect(receiver.bodies.map(({ event }) => event)).toEqual(["chat_died", "chat_died"]);
 });
 
-it("[CL70] a dead task of the workspace is sent once", async () => {
+it("a dead task of the workspace is sent once", async () => {
   const { rig, one } = await twoChats();
   const receiver = await aReceiver();
   const runtime = tempRuntime({ beside: rig.base, config: { notify: { webhook: receiver.url } } });
@@ -173,7 +173,7 @@ it("[CL70] a dead task of the workspace is sent once", async () => {
   expect(receiver.bodies[0]?.["text"]).toMatch(/^task 1 \(build\) is dead/);
 });
 
-it("[CL71] [CL144] each event is sent once, by the next host too, and what is stored names no session", async () => {
+it("each event is sent once, by the next host too, and what is stored names no session", async () => {
   const receiver = await aReceiver();
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
   const look = looksOf(runtime);
@@ -185,7 +185,7 @@ it("[CL71] [CL144] each event is sent once, by the next host too, and what is st
   expect(storedBytes(runtime.paths)).not.toContain("chat_died");
 });
 
-it("[CL71] a channel that fails is logged once until it works again, and holds up no other", async () => {
+it("a channel that fails is logged once until it works again, and holds up no other", async () => {
   const receiver = await aReceiver();
   const desktop = aDesktop();
   const runtime = tempRuntime({ env: desktop.env, config: { notify: { webhook: receiver.url, desktop: true } } });
@@ -201,7 +201,7 @@ it("[CL71] a channel that fails is logged once until it works again, and holds u
   expect(desktop.shown()).toHaveLength(4);
 });
 
-it("[CL72] a redirect is not followed", async () => {
+it("a redirect is not followed", async () => {
   const receiver = await aReceiver();
   receiver.status = 307;
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
@@ -227,11 +227,11 @@ it.each([
   ["ftp://localhost/", false],
   ["javascript:alert(1)", false],
   ["", false],
-])("[CL72] %s as a webhook: %s", (webhook, isAllowed) => {
+])("%s as a webhook: %s", (webhook, isAllowed) => {
   expect(configSchema().safeParse({ notify: { webhook } }).success).toBe(isAllowed);
 });
 
-it("[CL73] [CL144] the desktop gets the text as data, without a shell and without markup", async () => {
+it("the desktop gets the text as data, without a shell and without markup", async () => {
   const desktop = aDesktop();
   await notifyDesktop('"<b>$(touch x)</b> & \\"; -e" died', desktop.env, "linux");
   expect(desktop.shown()).toEqual([
@@ -242,7 +242,7 @@ it("[CL73] [CL144] the desktop gets the text as data, without a shell and withou
   await expect(notifyDesktop("x", { PATH: "/nonexistent" }, "darwin")).rejects.toThrow("osascript");
 });
 
-it("[CL167] the user is notified once that another client continues a session at its usage limit", async () => {
+it("the user is notified once that another client continues a session at its usage limit", async () => {
   const receiver = await aReceiver();
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url, events: ["usage_limit"] } } });
   const look = looksOf(runtime);

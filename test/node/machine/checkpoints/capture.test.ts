@@ -46,7 +46,7 @@ function meanwhile(runtime: TempRuntime, happens: () => void): TempRuntime {
   };
 }
 
-it("[CP6] a state that has not changed is not stored again; the session counts as saved all the same", () => {
+it("a state that has not changed is not stored again; the session counts as saved all the same", () => {
   const runtime = begun();
   const first = save(runtime, { goal: "fix it" });
   expect(first).toMatchObject({ ok: true, value: { isNew: true, checkpoint: { trigger: "on_demand" } } });
@@ -58,7 +58,7 @@ it("[CP6] a state that has not changed is not stored again; the session counts a
   expect(rowCount(runtime, "checkpoints")).toBe(2);
 });
 
-it("[CP6] tool calls that change nothing of the state do not make a checkpoint due again and again", () => {
+it("tool calls that change nothing of the state do not make a checkpoint due again and again", () => {
   const { runtime, claude } = aChat();
   claude.turn("look around");
   const saves = (calls: number): unknown[] => {
@@ -70,7 +70,7 @@ it("[CP6] tool calls that change nothing of the state do not make a checkpoint d
   expect(saves(5)).toEqual(after);
 });
 
-it("[CP6] a file that has changed is a new state, also when the chat said nothing", () => {
+it("a file that has changed is a new state, also when the chat said nothing", () => {
   const runtime = begun();
   const path = join(aProject(), "a.ts");
   writeFileSync(path, "one");
@@ -80,14 +80,14 @@ it("[CP6] a file that has changed is a new state, also when the chat said nothin
   expect(save(runtime)).toMatchObject({ value: { isNew: false } });
 });
 
-it("[CP15] nothing is stored of a session that is unknown, or of which nothing is known", () => {
+it("nothing is stored of a session that is unknown, or of which nothing is known", () => {
   expect(save(tempRuntime())).toEqual({ ok: false, error: { code: "unknown_session" } });
   const runtime = begun({}, aProject());
   expect(save(runtime)).toEqual({ ok: false, error: { code: "nothing_to_save" } });
   expect(rowCount(runtime, "checkpoints")).toBe(0);
 });
 
-it("[CP15] a session that is deleted while its state is put together is not stored again", () => {
+it("a session that is deleted while its state is put together is not stored again", () => {
   const runtime = begun();
   say(runtime, "private plans");
   const racing = meanwhile(runtime, () =>
@@ -97,7 +97,7 @@ it("[CP15] a session that is deleted while its state is put together is not stor
   expect(rowCount(runtime, "checkpoints")).toBe(0);
 });
 
-it("[CP7] over the limit older prompts go; what the chat gave is refused with its size, never cut", () => {
+it("over the limit older prompts go; what the chat gave is refused with its size, never cut", () => {
   const runtime = begun({ config: { checkpoint: { maxBytes: 8_000 } } });
   for (let turn = 0; turn < 20; turn++) say(runtime, `${turn} ${"x".repeat(1_000)}`);
   expect(save(runtime)).toMatchObject({ ok: true });
@@ -111,7 +111,7 @@ it("[CP7] over the limit older prompts go; what the chat gave is refused with it
   expect(all(runtime)).toHaveLength(1);
 });
 
-it("[CP3] a damaged checkpoint is found out; the state is made from the one before and the journal", () => {
+it("a damaged checkpoint is found out; the state is made from the one before and the journal", () => {
   const runtime = begun();
   say(runtime, "one");
   save(runtime, { goal: "the goal" });
@@ -135,7 +135,7 @@ it("[CP3] a damaged checkpoint is found out; the state is made from the one befo
   expect(runtime.store.read((sql) => checkpoints.findState(sql, 999), null)).toBeNull();
 });
 
-it("[CP16] two processes that save one session lose nothing of each other, also with states kept in memory", () => {
+it("two processes that save one session lose nothing of each other, also with states kept in memory", () => {
   const runtime = begun();
   const other = tempRuntime({ beside: runtime });
   save(runtime, { goal: "goal" });
@@ -146,7 +146,7 @@ it("[CP16] two processes that save one session lose nothing of each other, also 
   expect(stateOf(runtime, "s1")).toMatchObject(known);
 });
 
-it("[CP16] a state kept in memory is not taken for another checkpoint that got the deleted one's number", () => {
+it("a state kept in memory is not taken for another checkpoint that got the deleted one's number", () => {
   const runtime = begun();
   save(runtime, { goal: "deleted" });
   runtime.store.write((sql) => sql.run("DELETE FROM checkpoints"));
@@ -155,7 +155,7 @@ it("[CP16] a state kept in memory is not taken for another checkpoint that got t
   expect(stateOf(runtime, "s1")).toMatchObject({ goal: "other", nextStep: "next" });
 });
 
-it("[CP11] [CP51] a checkpoint in git records branch and commit, and requests the files; only the newest request counts", () => {
+it("a checkpoint in git records branch and commit, and requests the files; only the newest request counts", () => {
   const project = aProject();
   const runtime = begun({}, project);
   save(runtime, { goal: "one" });
@@ -167,13 +167,13 @@ it("[CP11] [CP51] a checkpoint in git records branch and commit, and requests th
   expect(save(runtime, { goal: "three" })).toMatchObject({ ok: true });
 });
 
-it("[CP51] where snapshots are switched off none is asked for", () => {
+it("where snapshots are switched off none is asked for", () => {
   const runtime = begun({ config: { snapshots: { isEnabled: false } } }, aProject());
   save(runtime, { goal: "one" });
   expect(rowCount(runtime, "snapshots")).toBe(0);
 });
 
-it("[CP17] the cost of a save does not grow with the history: every query goes through an index", () => {
+it("the cost of a save does not grow with the history: every query goes through an index", () => {
   const asked: [string, unknown[]][] = [];
   const { runtime, claude } = aChat({ driver: (options) => watched(openBetterSqlite3(options), asked) });
   claude.turn("fix it");

@@ -21,7 +21,7 @@ function found(runtime: TempRuntime, filter: checkpoints.CheckpointFilter): stri
   return runtime.store.read((sql) => checkpoints.search(sql, filter), []).map(({ id }) => id);
 }
 
-it("[CP4] checkpoints are found by words, session, project and time, newest first, and page by page", () => {
+it("checkpoints are found by words, session, project and time, newest first, and page by page", () => {
   const runtime = tempRuntime();
   for (const [id, project] of Object.entries({ s1: "/p", s2: "/q" }))
     runtime.store.write((sql) => addSession(sql, { id, project }));
@@ -41,7 +41,7 @@ it("[CP4] checkpoints are found by words, session, project and time, newest firs
     expect(found(runtime, filter).join(""), JSON.stringify(filter)).toBe(expected);
 });
 
-it("[CP4] no character of a search is an operator; a search without a word finds nothing @night", () => {
+it("no character of a search is an operator; a search without a word finds nothing @night", () => {
   const runtime = tempRuntime();
   add(runtime, { id: "a", summary: 'say "stop" AND NOT (go) now* -x' });
   for (const text of ['"stop"', "AND", "NOT (go)", "now*", '"', "x OR y"]) found(runtime, { text });
@@ -53,7 +53,7 @@ it("[CP4] no character of a search is an operator; a search without a word finds
   );
 });
 
-it("[CP4] the beginning of an id names a checkpoint; of two that fit both are given", () => {
+it("the beginning of an id names a checkpoint; of two that fit both are given", () => {
   const runtime = tempRuntime();
   for (const id of ["cp_abc", "cp_abd", "cp_b"]) add(runtime, { id });
   const ids = (prefix: string): string =>
@@ -64,7 +64,7 @@ it("[CP4] the beginning of an id names a checkpoint; of two that fit both are gi
   expect(["cp_b", "cp_a", "cp_c", "cp_abc"].map(ids)).toEqual(["cp_b", "cp_abc cp_abd", "", "cp_abc"]);
 });
 
-it("[CP5] the summary says what it was about, what comes next and which files, each once, in at most 2 KB", () => {
+it("the summary says what it was about, what comes next and which files, each once, in at most 2 KB", () => {
   const state = aState({
     goal: "fix the parser",
     prompts: [{ text: "fix the parser", at: T0 }],
@@ -91,7 +91,7 @@ it("[CP5] the summary says what it was about, what comes next and which files, e
   expect(Buffer.byteLength(summarize(null, huge))).toBeLessThanOrEqual(2_048);
 });
 
-it("[CP5] a text is cut to bytes without cutting a character in two", () => {
+it("a text is cut to bytes without cutting a character in two", () => {
   fc.assert(
     fc.property(fc.string({ unit: "grapheme", maxLength: 60 }), fc.nat(80), (text, bytes) => {
       const cut = clip(text, bytes);

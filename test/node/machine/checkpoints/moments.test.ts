@@ -89,7 +89,7 @@ class Chat {
   }
 }
 
-it("[FK3] whatever calls, checkpoints and interruptions there are, the files of a prompt are those of its moment, or none", () => {
+it("whatever calls, checkpoints and interruptions there are, the files of a prompt are those of its moment, or none", () => {
   let found = 0;
   fc.assert(
     fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), (steps) => {

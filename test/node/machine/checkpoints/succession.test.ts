@@ -12,7 +12,7 @@ import {
 } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-it("[RE13] the last words that only the transcript has are in the brief, and the readings stay", () => {
+it("the last words that only the transcript has are in the brief, and the readings stay", () => {
   const { runtime, claude: first } = aChat();
   first.prompt("fix the parser");
   first.begin("Bash", { command: "sleep 5" });
@@ -25,7 +25,7 @@ it("[RE13] the last words that only the transcript has are in the brief, and the
   expect(storedSession(runtime, first.session).readings).toEqual(readings);
 });
 
-it("[CP41] [CP12] the prompt of the first survives a chain of deaths", () => {
+it("the prompt of the first survives a chain of deaths", () => {
   const { runtime, claude: first } = aChat();
   const parser = join(first.cwd, "parser.ts");
   first.prompt("fix the parser");
@@ -52,7 +52,7 @@ it("[CP41] [CP12] the prompt of the first survives a chain of deaths", () => {
 const deaths = Number(process.env["SHIM_EARLY_DEATHS"] ?? 30);
 
 it(
-  `[CP41] the prompt of the first survives ${deaths} early deaths, each before a first checkpoint @night`,
+  `the prompt of the first survives ${deaths} early deaths, each before a first checkpoint @night`,
   { timeout: 240_000 + deaths * 2_000 },
   () => {
     const runtime = tempRuntime();
@@ -69,7 +69,7 @@ it(
   },
 );
 
-it("[HO11] the next start's brief holds what the store could not take at the end", () => {
+it("the next start's brief holds what the store could not take at the end", () => {
   const { runtime, claude: first } = aChat({ busyMs: 10 });
   first.turn("fix the parser");
   const other = tempRuntime({ beside: runtime }).store.connection();
@@ -81,7 +81,7 @@ it("[HO11] the next start's brief holds what the store could not take at the end
   expect(anotherClaude(runtime, first).start()).toContain(") and its tests\n");
 });
 
-it("[HO5] an end that two hooks report one after the other is recorded once", () => {
+it("an end that two hooks report one after the other is recorded once", () => {
   const { runtime, claude } = aChat({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" }, hooks: 2 });
   for (const kind of ["end", "detached"]) {
     claude.prompt(`one with ${kind}`);
@@ -91,7 +91,7 @@ it("[HO5] an end that two hooks report one after the other is recorded once", ()
   }
 });
 
-it("[RE82] a successor that changes a file of the dead session recovers it with its next checkpoint", () => {
+it("a successor that changes a file of the dead session recovers it with its next checkpoint", () => {
   const { runtime, claude: first } = aChat();
   const [read, changed] = [join(first.cwd, "read.ts"), join(first.cwd, "changed.ts")];
   first.prompt("fix the parser");
@@ -114,7 +114,7 @@ it("[RE82] a successor that changes a file of the dead session recovers it with 
   expect(anotherClaude(runtime, second, { session: "third-session" }).start()).toBe("");
 });
 
-it("[RE82] of a dead session that changed no file, a change of one that it had read continues it", () => {
+it("of a dead session that changed no file, a change of one that it had read continues it", () => {
   const { runtime, claude: first } = aChat();
   const read = join(first.cwd, "read.ts");
   first.prompt("what is wrong with the parser?");
@@ -128,7 +128,7 @@ it("[RE82] of a dead session that changed no file, a change of one that it had r
   expect(storedSession(runtime, first.session).recovery).toBe("recovered");
 });
 
-it("[HO13] a run without a user is given one line, and the offer waits for a chat with a user", () => {
+it("a run without a user is given one line, and the offer waits for a chat with a user", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
   const script = tempRuntime({ beside: runtime, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
@@ -141,14 +141,14 @@ it("[HO13] a run without a user is given one line, and the offer waits for a cha
   expect(third.start()).toContain("s ago: fix the parser");
 });
 
-it("[HO13] under the setting resume such a run continues, too; where nothing died it is given nothing", () => {
+it("under the setting resume such a run continues, too; where nothing died it is given nothing", () => {
   const options = { env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" }, config: { recovery: "resume" } };
   const runtime = tempRuntime(options);
   expect(anotherClaude(runtime, aDeadClaude(runtime)).start()).toContain("Continue this work now");
   expect(aChat(options).claude.start()).toBe("");
 });
 
-it("[HO15] a chat that does a task of a worker is offered no dead session, under no setting", () => {
+it("a chat that does a task of a worker is offered no dead session, under no setting", () => {
   for (const recovery of ["brief", "resume"]) {
     const runtime = tempRuntime({ config: { recovery } });
     const first = aDeadClaude(runtime);

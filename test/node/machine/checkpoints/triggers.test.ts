@@ -17,14 +17,14 @@ function at(event: HookEvent, facts: Partial<SaveFacts> = {}): string | null {
   return eventTrigger(event, { tool_name: "Read" }, config) ?? countedTrigger(event, { ...calm, ...facts }, config);
 }
 
-it("[CP39] every end, compaction and switch of the model is a checkpoint; a start and a prompt are not", () => {
+it("every end, compaction and switch of the model is a checkpoint; a start and a prompt are not", () => {
   const always = hookEvents.map((event) => `${event} ${at(event)}`).filter((line) => !line.endsWith("null"));
   const turnEnds = ["Stop turn_end", "StopFailure turn_end", "SessionEnd session_end"];
   const others = ["PreCompact compact", "PostCompact compact", "PreModelSwitch model_switch"];
   expect(always.toSorted()).toEqual([...turnEnds, ...others].toSorted());
 });
 
-it("[CP9] after a tool: when the risk rose a level, every N calls, every M minutes, and when nothing was saved yet", () => {
+it("after a tool: when the risk rose a level, every N calls, every M minutes, and when nothing was saved yet", () => {
   expect(at("PostToolUse")).toBeNull();
   expect(at("PostToolUse", { isRiskPending: true })).toBe("risk");
   expect(at("PostToolUseFailure", { toolCalls: 10 })).toBe("tools");
@@ -38,7 +38,7 @@ function before(tool: string | undefined): string | null {
   return eventTrigger("PreToolUse", { tool_name: tool, tool_input: {} }, config);
 }
 
-it("[CP40] before a tool that the user marked as risky; * matches any text, all else only itself", () => {
+it("before a tool that the user marked as risky; * matches any text, all else only itself", () => {
   for (const tool of ["Bash", "mcp__files__delete_all", "a.b"]) expect(before(tool)).toBe("before_tool");
   for (const tool of ["BashOutput", "mcp__files__list", "aXb", undefined]) expect(before(tool)).toBeNull();
 });
@@ -58,7 +58,7 @@ it.each(
     ["terraform destroy -auto-approve", "terraform -chdir=infra apply", "kubectl -n prod delete pod web-1"],
     ["docker compose down --volumes"],
   ].flat(),
-)("[CP30] commands that destroy what no later one brings back are risky: %j", (command) => {
+)("commands that destroy what no later one brings back are risky: %j", (command) => {
   expect(isRisky(command)).toBe(true);
 });
 
@@ -68,11 +68,11 @@ it.each(
     ["rm a.txt", "find . -name '*.ts'", "terraform plan", "kubectl get pods"],
     ["npm test", "docker compose up -d", "ls # rm", ""],
   ].flat(),
-)("[CP55] what only reads or can be undone is not: %j", (command) => {
+)("what only reads or can be undone is not: %j", (command) => {
   expect(isRisky(command)).toBe(false);
 });
 
-it("[CP55] a mention counts, and so do trial runs and what a build makes again: each costs one snapshot", () => {
+it("a mention counts, and so do trial runs and what a build makes again: each costs one snapshot", () => {
   const mentions = [
     "git log --grep 'reset --hard'",
     "git push --force --dry-run",
@@ -84,7 +84,7 @@ it("[CP55] a mention counts, and so do trial runs and what a build makes again: 
   expect(mentions.filter(isRisky)).toEqual(mentions);
 });
 
-it("[CP55] only commands are risky", () => {
+it("only commands are risky", () => {
   expect(isRiskyCommand("Read", { command: "rm -rf src" }, defaults.checkpoint)).toBe(false);
   const inputs = [null, "x", { command: 7 }, {}];
   expect(inputs.some((input) => isRiskyCommand("Bash", input, defaults.checkpoint))).toBe(false);
@@ -99,11 +99,11 @@ it.each(
     ["nohup rm -rf y &", "git -C sub -c a=b push --force", "rm -rf \\\n  y"],
     ["docker exec -it db psql -c 'drop table users'", "rm ${dir} -rf", "git push $(git remote) --force 2>&1"],
   ].flat(),
-)("[CP31] nothing before or around a command hides it: %j", (command) => {
+)("nothing before or around a command hides it: %j", (command) => {
   expect(isRisky(command)).toBe(true);
 });
 
-it("[CP30] the list is the user's to change, and an empty entry matches nothing", () => {
+it("the list is the user's to change, and an empty entry matches nothing", () => {
   const own = {
     ...defaults.checkpoint,
     beforeCommands: ["deploy.sh prod", "make *", "", "launch missiles", "a("],
@@ -113,13 +113,13 @@ it("[CP30] the list is the user's to change, and an empty entry matches nothing"
   expect(["./deploy.sh test", "rm -rf src", "make"].map(ran)).toEqual([false, false, false]);
 });
 
-it("[CP30] [CP31] of a corpus of commands the risky ones are found, also behind wrappers, and no others", () => {
+it("of a corpus of commands the risky ones are found, also behind wrappers, and no others", () => {
   expect([riskyCommands.length, harmlessCommands.length].every((count) => count >= 100)).toBe(true);
   expect(riskyCommands.filter((command) => !isRisky(command))).toEqual([]);
   expect(harmlessCommands.filter(isRisky)).toEqual([]);
 });
 
-it("[CP31] in PowerShell a backslash stands in a path and escapes nothing", () => {
+it("in PowerShell a backslash stands in a path and escapes nothing", () => {
   const risky = ["Remove-Item -Recurse -Force .\\src\\lib", "C:\\Windows\\System32\\cmd.exe /c rd /s /q src"];
   expect(risky.filter(isRiskyInPowerShell)).toEqual(risky);
   expect(["Get-ChildItem .\\src", "Remove-Item .\\a.txt"].filter(isRiskyInPowerShell)).toEqual([]);
@@ -133,7 +133,7 @@ function newest(runtime: TempRuntime): string | undefined {
   return runtime.store.read((sql) => checkpoints.search(sql, { limit: 1 }), [])[0]?.trigger;
 }
 
-it("[CP33] before a risky command and before a compaction there is a checkpoint whose files are awaited", () => {
+it("before a risky command and before a compaction there is a checkpoint whose files are awaited", () => {
   const { runtime, claude } = aChat();
   claude.turn("tidy up");
   const awaited = (): boolean => runtime.store.read((sql) => findAwaited(sql, runtime.now()), null) !== null;
@@ -149,7 +149,7 @@ it("[CP33] before a risky command and before a compaction there is a checkpoint 
   expect([newest(runtime), awaited()]).toEqual(["compact", true]);
 });
 
-it("[SI33] before a switch of the model there is a checkpoint", () => {
+it("before a switch of the model there is a checkpoint", () => {
   const { runtime, claude } = aChat();
   claude.turn("tidy up");
   claude.prompt("more");
@@ -158,7 +158,7 @@ it("[SI33] before a switch of the model there is a checkpoint", () => {
   expect(newest(runtime)).toBe("model_switch");
 });
 
-it("[SI34] before a switch to a model whose window is too small the user is asked; a client without a user is warned", () => {
+it("before a switch to a model whose window is too small the user is asked; a client without a user is warned", () => {
   const { runtime, claude } = aChat();
   claude.turn("tidy up");
   const fields = { from_model: "claude-opus-5-5", to_model: "claude-haiku-4-5", context_tokens: 700_000 };
@@ -173,7 +173,7 @@ it("[SI34] before a switch to a model whose window is too small the user is aske
   expect(claude.tell("PreModelSwitch", fields)).toEqual({ systemMessage: text });
 });
 
-it("[CP205] before the first tool of a turn that may change files their snapshot is awaited, once a turn", () => {
+it("before the first tool of a turn that may change files their snapshot is awaited, once a turn", () => {
   const { runtime, claude } = aChat();
   const turns = (): number =>
     runtime.store.read((sql) => sql.all("SELECT 1 FROM checkpoints WHERE trigger = 'turn'").length, 0);
@@ -201,7 +201,7 @@ it("[CP205] before the first tool of a turn that may change files their snapshot
   expect([turns(), newest(runtime)]).toEqual([2, "before_tool"]);
 });
 
-it("[CP207] a project whose files came too late for a turn holds up no turn within an hour", () => {
+it("a project whose files came too late for a turn holds up no turn within an hour", () => {
   const { runtime, claude } = aChat();
   const turn = (): number => {
     claude.prompt("tidy up");

@@ -22,7 +22,7 @@ function outcomes(runtime: TempRuntime, session: string): string[] {
   return (stateOf(runtime, session)?.effects ?? []).map(({ command, outcome }) => `${command}: ${outcome ?? "open"}`);
 }
 
-it("[EF3] done, failed, or unknown: by the end of the call, and never by a mention", () => {
+it("done, failed, or unknown: by the end of the call, and never by a mention", () => {
   const { runtime, claude } = aChat();
   claude.start();
   claude.prompt("release it");
@@ -61,7 +61,7 @@ it("[EF3] done, failed, or unknown: by the end of the call, and never by a menti
   ]);
 });
 
-it("[EF4] the view outlives the journal's rows, and the death of the next chat", () => {
+it("the view outlives the journal's rows, and the death of the next chat", () => {
   const { runtime, claude } = aChat();
   claude.start();
   claude.prompt("push");
@@ -79,7 +79,7 @@ it("[EF4] the view outlives the journal's rows, and the death of the next chat",
   );
 });
 
-it("[EF4] a timeline has them with the time of their end", () => {
+it("a timeline has them with the time of their end", () => {
   const { runtime, claude } = aChat();
   claude.start();
   claude.prompt("push");
@@ -90,7 +90,7 @@ it("[EF4] a timeline has them with the time of their end", () => {
   expect(line).toMatchObject({ kind: "done", text: expect.stringContaining("git push origin main (commit a1a1") });
 });
 
-it("[EF5] a client that hides failures shows no success by an end", () => {
+it("a client that hides failures shows no success by an end", () => {
   const { runtime, claude } = aChat();
   const call = { tool_name: "Bash", tool_input: push, tool_use_id: "c1" };
   for (const event of ["PreToolUse", "PostToolUse"]) {
@@ -101,7 +101,7 @@ it("[EF5] a client that hides failures shows no success by an end", () => {
 });
 
 it.each([["Process exited with code 0\nOutput:\nok"], [[{ type: "input_text", text: "Exit code: 0\nOutput:\nok" }]]])(
-  "[EF5] an exit code in the event decides: %j",
+  "an exit code in the event decides: %j",
   (response) => {
     const { runtime, claude } = aChat();
     const call = { tool_name: "Bash", tool_input: push, tool_use_id: "c1", tool_response: response };
@@ -113,7 +113,7 @@ it.each([["Process exited with code 0\nOutput:\nok"], [[{ type: "input_text", te
   },
 );
 
-it("[EF5] an exit code in the transcript decides what the event of a call did not show", () => {
+it("an exit code in the transcript decides what the event of a call did not show", () => {
   const { runtime, claude } = aChat();
   const path = join(temporaryFolder(), "rollout.jsonl");
   const output = "Process exited with code 0\nOutput:\nok";
@@ -151,7 +151,7 @@ function aClone(): { readonly clone: string; readonly head: string } {
   return { clone, head: git(clone, "rev-parse", "HEAD").trim() };
 }
 
-it("[EF6] the probe of a push compares the remote reference with its commit", async () => {
+it("the probe of a push compares the remote reference with its commit", async () => {
   const { clone, head } = aClone();
   const note = { kind: "push", command: "git push -u origin HEAD", subject: head, branch: "main" } as const;
   const place = { env: GIT_ENV, project: clone };
@@ -193,7 +193,7 @@ it.each([
   ["npm publish", "npm", "view app@1.2.0 version", "echo 1.2.0", "echo npm error code E404 >&2; exit 1"],
   ["npm publish --tag next", "npm", "view app@1.2.0 version", "echo 1.2.0", "exit 0"],
   ["gh release create v1 --generate-notes", "gh", "release view v1", "echo v1", "echo release not found >&2; exit 1"],
-])("[EF6] the probe of `%s` asks %s %s", async (command, program, asked, there, missing) => {
+])("the probe of `%s` asks %s %s", async (command, program, asked, there, missing) => {
   expect(await probed(command, program, there)).toMatchObject({ isThere: true, ran: asked });
   expect(await probed(command, program, missing)).toMatchObject({ isThere: false, ran: asked });
   const down = await probed(command, program, "echo no route to host >&2; exit 9");
@@ -201,7 +201,7 @@ it.each([
 });
 
 it.each(["gh release create 'v1; rm -rf x'", "gh release delete v1"])(
-  "[EF6] `%s` has no check: its words would have to be quoted, or it deletes",
+  "`%s` has no check: its words would have to be quoted, or it deletes",
   (command) => {
     const [note] = noteEffects({ tool_name: "Bash", tool_input: { command } });
     expect(note).toMatchObject({ command });
@@ -209,7 +209,7 @@ it.each(["gh release create 'v1; rm -rf x'", "gh release delete v1"])(
   },
 );
 
-it("[EF1] a push has the commit at its end, a package its version at its start or its end", () => {
+it("a push has the commit at its end, a package its version at its start or its end", () => {
   const { runtime, claude } = aChat();
   write(claude.cwd, { "api/package.json": '{"name": "@a/api", "version": "2.0.0"}' });
   claude.start();
@@ -225,7 +225,7 @@ it("[EF1] a push has the commit at its end, a package its version at its start o
   ]);
 });
 
-it("[EF11] the status of a chat lists them in detail, each with what a probe compared", async () => {
+it("the status of a chat lists them in detail, each with what a probe compared", async () => {
   const runtime = tempRuntime();
   const { call } = await desktop(runtime);
   const { output } = await call("shim_force_checkpoint", { goal: "release" });

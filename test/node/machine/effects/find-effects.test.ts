@@ -50,7 +50,7 @@ it.each([
     "migration npx wrangler d1 execute db --remote --command 'DELETE FROM x': all",
   ],
   ["gh release create v1 --notes 'git push'", "release gh release create v1 --notes 'git push': all"],
-])("[EF1] [EF3] finds in %j what cannot be undone, and what the exit status shows of it", (command, expected) => {
+])("finds in %j what cannot be undone, and what the exit status shows of it", (command, expected) => {
   expect(found(command)).toEqual([expected]);
 });
 
@@ -80,16 +80,16 @@ it.each([
   "gh api graphql -f owner=a -f query='query($owner: String!) { x }'",
   "npx wrangler d1 execute db --local --command 'DELETE FROM x'",
   "alembic upgrade head --sql",
-])("[EF2] does not find in %j a mention or a trial run", (command) => {
+])("does not find in %j a mention or a trial run", (command) => {
   expect(found(command)).toEqual([]);
 });
 
-it("[EF2] reads a text of any form in linear time and without an end", () => {
+it("reads a text of any form in linear time and without an end", () => {
   for (const part of ["$(", "`", '"', "'", "(", "<<A\n", "if ", "{ ", "\\", "bash -c '", "git push;", "<("])
     expect(() => found(part.repeat(20_000))).not.toThrow();
 });
 
-it("[EF1] finds calls of MCP tools, of clients that name them in their way, but not SHIM's own", () => {
+it("finds calls of MCP tools, of clients that name them in their way, but not SHIM's own", () => {
   const names = ["mcp__mail__send_email", "github-create_pull_request", "supabase_apply_migration"];
   expect(findEffects("send_message", { to: "another agent of the client" })).toEqual([]);
   expect(findEffects("collaboration__send_message", { to: "another agent of the client" })).toEqual([]);
@@ -102,7 +102,7 @@ it("[EF1] finds calls of MCP tools, of clients that name them in their way, but 
     expect(findEffects(name, {})).toEqual([]);
 });
 
-it("[EF10] finds the commands that the user added", () => {
+it("finds the commands that the user added", () => {
   const own = [{ words: "make ship|send", kind: "deployment", unless: "test", check: "curl {1}" }] as const;
   const script = [{ words: "deploy.sh *", kind: "deployment" }] as const;
   for (const command of ["./deploy.sh prod", "bash -e ops/deploy.sh prod", "sudo sh deploy.sh prod"])

@@ -29,7 +29,7 @@ function recovered(
   return { runtime, first, second };
 }
 
-it("[EF7] asks before what is known as done is repeated after a recovery, in other words too", () => {
+it("asks before what is known as done is repeated after a recovery, in other words too", () => {
   const { second } = recovered("on", (first) => first.use("Bash", push));
   const call = { tool_name: "Bash", tool_input: { command: "cd . && git push" }, tool_use_id: "c" };
   expect(second.tell("PreToolUse", call).hookSpecificOutput).toEqual({
@@ -41,7 +41,7 @@ it("[EF7] asks before what is known as done is repeated after a recovery, in oth
   });
 });
 
-it("[EF7] is off by default, and asks of nothing in a chat that continues none", () => {
+it("is off by default, and asks of nothing in a chat that continues none", () => {
   expect(decisionOn(recovered("off", (first) => first.use("Bash", push)).second, push.command)).toBeUndefined();
   const { claude } = aChat({ config: { effects: { guard: "on" } } });
   claude.start();
@@ -59,12 +59,12 @@ it.each([
   ["npm publish", undefined],
   ["gh release create v1", undefined],
   ["alembic upgrade head", undefined],
-])("[EF7] where the outcome of `%s` is not known, it gives %s", (command, expected) => {
+])("where the outcome of `%s` is not known, it gives %s", (command, expected) => {
   const { second } = recovered("on", (first) => void first.begin("Bash", { command }));
   expect(decisionOn(second, command)).toBe(expected);
 });
 
-it("[EF7] a remote that has the commit of a push changes nothing when it is pushed again", () => {
+it("a remote that has the commit of a push changes nothing when it is pushed again", () => {
   const root = temporaryFolder();
   git(root, "init", "-q", "--bare", "-b", "main", "remote");
   git(root, "-C", "remote", "config", "core.logAllRefUpdates", "true");
@@ -76,7 +76,7 @@ it("[EF7] a remote that has the commit of a push changes nothing when it is push
   expect(git(root, "-C", "remote", "reflog", "show", "main").trim().split("\n")).toHaveLength(1);
 });
 
-it("[EF7] does not ask after a failure, a new commit, or of another command, folder or branch", () => {
+it("does not ask after a failure, a new commit, or of another command, folder or branch", () => {
   const { second } = recovered("on", (first) => {
     first.use("Bash", push);
     first.use("Bash", { command: "fly deploy" });
@@ -92,7 +92,7 @@ it("[EF7] does not ask after a failure, a new commit, or of another command, fol
   expect(decisionOn(second, push.command)).toBeUndefined();
 });
 
-it("[EF9] asks once for each effect: what the user let run is not asked of again, what did not run is", () => {
+it("asks once for each effect: what the user let run is not asked of again, what did not run is", () => {
   const { second, runtime } = recovered("on", (first) => first.use("Bash", push));
   expect(decisionOn(second, push.command, "no")).toBe("ask");
   expect(decisionOn(second, push.command, "yes")).toBe("ask");
@@ -105,7 +105,7 @@ it("[EF9] asks once for each effect: what the user let run is not asked of again
   ]);
 });
 
-it("[EF7] a resumed session continues itself", () => {
+it("a resumed session continues itself", () => {
   const { runtime, claude } = aChat({ config: { effects: { guard: "on" } } });
   claude.start();
   claude.prompt("push");
@@ -116,7 +116,7 @@ it("[EF7] a resumed session continues itself", () => {
   void runtime;
 });
 
-it("[EF9] a client that cannot ask refuses, and lets it through after the user's next prompt", () => {
+it("a client that cannot ask refuses, and lets it through after the user's next prompt", () => {
   const { runtime, second } = recovered("on", (first) => first.use("Bash", push));
   let calls = 0;
   const tell = (event: string, fields: object): Printed => {

@@ -49,7 +49,7 @@ function numberFrom(name: string, usual: number): number {
   return Number(process.env[name] ?? usual);
 }
 
-it("[EF1] [EF3] what bash does with any script: each push that ran was found, and no end shows what is not so", () => {
+it("what bash does with any script: each push that ran was found, and no end shows what is not so", () => {
   const folder = temporaryFolder();
   write(folder, { "bin/git": `#!/bin/sh\n[ "$1" = push ] || exit 0\necho "$3 $2" >> "$LOG"\n[ "$2" = good ]\n` });
   chmodSync(`${folder}/bin/git`, 0o755);

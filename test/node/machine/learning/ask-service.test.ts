@@ -44,7 +44,7 @@ function asked(runtime: ServiceRuntime): number {
   return runtime.requests().length;
 }
 
-it("[EX70] by default SHIM assigns, starts no process, and no hook has an adapter @night", async () => {
+it("by default SHIM assigns, starts no process, and no hook has an adapter @night", async () => {
   const runtime = aServiceRuntime({});
   started(runtime);
   for (let chats = 0; chats < 20; chats++) aChat(runtime);
@@ -63,7 +63,7 @@ it("[EX70] by default SHIM assigns, starts no process, and no hook has an adapte
   expect(adapters).toEqual([]);
 });
 
-it("[EX70] a service is asked once, for a session that begins while a trial runs, and its arm is stored @night", () => {
+it("a service is asked once, for a session that begins while a trial runs, and its arm is stored @night", () => {
   const runtime = aServiceRuntime({ provider: "statsig" });
   runtime.serve(all("treatment"));
   aChat(runtime);
@@ -84,7 +84,7 @@ it("[EX70] a service is asked once, for a session that begins while a trial runs
   expect(JSON.stringify(request)).not.toContain(id);
 });
 
-it("[EX70] a session that the service does not take, and one of a paused project, are in no trial @night", () => {
+it("a session that the service does not take, and one of a paused project, are in no trial @night", () => {
   const runtime = aServiceRuntime({ provider: "statsig" });
   started(runtime);
   runtime.serve("answer({ arms: [null], problems: [] });");
@@ -104,7 +104,7 @@ it.each([
   ["prints rubbish", `console.log("{}"); fs.writeSync(3, "rubbish");`, "ended without an answer"],
   ["dies", "process.kill(process.pid, 'SIGKILL');", "ended without an answer"],
   ["reports a problem", `answer({ arms: [], problems: ["no key"] });`, "no key"],
-])("[EX71] a service that %s leaves the session without an arm, and says so once", (_, program, problem) => {
+])("a service that %s leaves the session without an arm, and says so once", (_, program, problem) => {
   const limits = program.startsWith("while") ? { waitMs: 100 } : {};
   const runtime = aServiceRuntime({ provider: "statsig", ...limits });
   started(runtime);
@@ -121,7 +121,7 @@ it.each([
   expect(armsOf(runtime)).toEqual([]);
 });
 
-it("[EX74] an experiment keeps the provider with which it began; with another one no session is assigned @night", () => {
+it("an experiment keeps the provider with which it began; with another one no session is assigned @night", () => {
   const service = aServiceRuntime({ provider: "statsig" });
   service.serve(all("control"));
   started(service);
@@ -136,7 +136,7 @@ it("[EX74] an experiment keeps the provider with which it began; with another on
   expect([armsOf(mine).length > 0, asked(later)]).toEqual([true, 0]);
 });
 
-it("[EX75] with experiments switched off no service is asked @night", () => {
+it("with experiments switched off no service is asked @night", () => {
   const runtime = aServiceRuntime({ provider: "statsig" });
   started(runtime);
   runtime.serve(all("treatment"));

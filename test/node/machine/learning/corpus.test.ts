@@ -15,7 +15,7 @@ function recorded(runtime: TempRuntime): ReplaySession[] {
   return past.map(({ session }) => session);
 }
 
-it("[EX40] a session has the settings, the model and the effort that were in force", () => {
+it("a session has the settings, the model and the effort that were in force", () => {
   const config = { checkpoint: { everyToolCalls: 3 }, notify: { webhook: null } };
   const { runtime, claude } = aChat({ config });
   claude.start("startup", { model: "claude-opus-5-5" });
@@ -26,7 +26,7 @@ it("[EX40] a session has the settings, the model and the effort that were in for
   expect(settings).toMatchObject({ model: "claude-opus-5-5", effort: "high", changed });
 });
 
-it("[EX40] unchanged settings are written once, and leave with their session", () => {
+it("unchanged settings are written once, and leave with their session", () => {
   const { runtime, claude } = aChat();
   claude.start();
   for (let turn = 0; turn < 5; turn++) claude.turn(`Step ${turn}: write the next part of the parser`);
@@ -36,7 +36,7 @@ it("[EX40] unchanged settings are written once, and leave with their session", (
   expect(rowCount(runtime, "session_durations")).toBe(0);
 });
 
-it("[EX42] events have the order, the kinds and the durations of the journal; a death has its cause", () => {
+it("events have the order, the kinds and the durations of the journal; a death has its cause", () => {
   const { runtime, claude } = aChat();
   claude.start();
   claude.prompt("Write the parser");
@@ -68,7 +68,7 @@ function act(claude: Claude, [kind]: Step, index: number): void {
   if (kind === "prompt") claude.prompt(`Write part ${index} of the parser`);
 }
 
-it("[EX42] the replay of a session's own settings makes the checkpoints that were made @night", () => {
+it("the replay of a session's own settings makes the checkpoints that were made @night", () => {
   fc.assert(
     fc.property(
       fc.array(step, { minLength: 5, maxLength: 60 }),

@@ -92,7 +92,7 @@ function writeConfig(runtime: TempRuntime, text: string): void {
   writeFileSync(runtime.paths.config, text);
 }
 
-it("[EX50] a setting that is not a parameter, and a step beyond its bounds, are refused", () => {
+it("a setting that is not a parameter, and a step beyond its bounds, are refused", () => {
   const runtime = tempRuntime();
   const refused = (name: string, to: number) => {
     const result = start(runtime, { key: name, to, reason: "", replay: null }, "kaizen");
@@ -107,7 +107,7 @@ it("[EX50] a setting that is not a parameter, and a step beyond its bounds, are 
   expect(rowCount(runtime, "experiments")).toBe(0);
 });
 
-it("[EX53] a forgotten session leaves no id in an experiment, and still counts", () => {
+it("a forgotten session leaves no id in an experiment, and still counts", () => {
   const runtime = tempRuntime();
   const experiment = started(runtime);
   const chats = Array.from({ length: 20 }, () => aSession(runtime, () => 0));
@@ -122,7 +122,7 @@ it("[EX53] a forgotten session leaves no id in an experiment, and still counts",
   });
 });
 
-it("[EX291] a trial that this machine could not end is refused, with its figures; one that replay has decided is not @night", () => {
+it("a trial that this machine could not end is refused, with its figures; one that replay has decided is not @night", () => {
   const runtime = tempRuntime();
   const begin = (name: string, to: number, replay: Parameters<typeof start>[1]["replay"] = null) =>
     start(runtime, { key: name, to, reason: "", replay }, "kaizen");
@@ -141,7 +141,7 @@ it("[EX291] a trial that this machine could not end is refused, with its figures
   expect(begin("risk.thresholds.memory", 0.7)).toMatchObject({ ok: false, error: { code: "cannot_end" } });
 });
 
-it("[EX51] one experiment of a group at a time", () => {
+it("one experiment of a group at a time", () => {
   const runtime = tempRuntime();
   const first = started(runtime);
   const second = start(runtime, { key: "checkpoint.everyMs", to: 250_000, reason: "", replay: null }, "kaizen");
@@ -150,7 +150,7 @@ it("[EX51] one experiment of a group at a time", () => {
   expect(other.ok).toBe(true);
 });
 
-it("[EX52] [EX53] only sessions that begin later are assigned; a treated one has the new value, others keep theirs", () => {
+it("only sessions that begin later are assigned; a treated one has the new value, others keep theirs", () => {
   const runtime = tempRuntime();
   const before = aChatOf(runtime);
   const { id } = started(runtime);
@@ -166,7 +166,7 @@ it("[EX52] [EX53] only sessions that begin later are assigned; a treated one has
   expect(chats.every(({ session }) => valueFor(runtime, session) === 10)).toBe(true);
 });
 
-it("[EX52] a treated session is saved by its own value", () => {
+it("a treated session is saved by its own value", () => {
   const runtime = tempRuntime();
   started(runtime, 7);
   for (;;) {
@@ -182,7 +182,7 @@ it("[EX52] a treated session is saved by its own value", () => {
   }
 });
 
-it("[EX55] [EX57] a canary without harm is deployed as by shim config, watched, and kept", () => {
+it("a canary without harm is deployed as by shim config, watched, and kept", () => {
   const runtime = tempRuntime();
   writeConfig(runtime, '{\n  // mine\n  "offerMaxAgeMs": 86400000\n}\n');
   const experiment = started(runtime);
@@ -200,7 +200,7 @@ it("[EX55] [EX57] a canary without harm is deployed as by shim config, watched, 
   });
 });
 
-it("[EX55] [EX57] [EX58] an arm that does harm is stopped, reported, audited, and no session has its value any more", () => {
+it("an arm that does harm is stopped, reported, audited, and no session has its value any more", () => {
   const runtime = tempRuntime();
   const experiment = started(runtime);
   const stopped = runCanary(runtime, experiment, 25);
@@ -224,12 +224,12 @@ function afterWeek(before: number, after: number): string {
   return reload(runtime, experiment).state;
 }
 
-it("[EX172] a machine where most calls fail, as before the deployment, keeps the value; one where they begin to does not @night", () => {
+it("a machine where most calls fail, as before the deployment, keeps the value; one where they begin to does not @night", () => {
   expect(afterWeek(18, 18)).toBe("kept");
   expect(afterWeek(0, 18)).toBe("rolled_back");
 });
 
-it("[EX57] a step whose file cannot be written is not made; it is made once the file is valid", () => {
+it("a step whose file cannot be written is not made; it is made once the file is valid", () => {
   const runtime = tempRuntime();
   const experiment = started(runtime);
   writeConfig(runtime, "{ broken");
@@ -247,7 +247,7 @@ it("[EX57] a step whose file cannot be written is not made; it is made once the 
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
 });
 
-it("[EX57] a step of which a process wrote the file and no row is made again", () => {
+it("a step of which a process wrote the file and no row is made again", () => {
   const runtime = tempRuntime();
   const experiment = started(runtime);
   for (let session = 0; session < 500; session++) aSession(runtime, () => 0);
@@ -258,7 +258,7 @@ it("[EX57] a step of which a process wrote the file and no row is made again", (
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
 });
 
-it("[EX55] sessions beyond the planned ones are not counted, however many end between two reviews", () => {
+it("sessions beyond the planned ones are not counted, however many end between two reviews", () => {
   const runtime = tempRuntime();
   const experiment = started(runtime);
   for (let session = 0; session < 500; session++) aSession(runtime, () => 0);
@@ -266,7 +266,7 @@ it("[EX55] sessions beyond the planned ones are not counted, however many end be
   expect(reload(runtime, experiment).steps.at(-1)?.note).toMatch(/^200 sessions, /);
 });
 
-it("[EX57] a value that a person has set since the deployment stays", () => {
+it("a value that a person has set since the deployment stays", () => {
   const runtime = tempRuntime();
   const experiment = started(runtime);
   runCanary(runtime, experiment);
@@ -275,7 +275,7 @@ it("[EX57] a value that a person has set since the deployment stays", () => {
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(5);
 });
 
-it("[EX56] stop all takes every value back at once, and none starts until it is allowed", () => {
+it("stop all takes every value back at once, and none starts until it is allowed", () => {
   const runtime = tempRuntime();
   const trial = started(runtime);
   const treated = aSession(runtime, () => 0);

@@ -30,7 +30,7 @@ function aFinding(overrides: Partial<Finding>): Finding {
 const recorded = workingSessions(200, 1);
 const rarer = { parameter: "checkpoint.everyMs", from: 300_000, to: 250_000 } as const;
 
-it("[EX82] [EX58] the most certain finding with a step that SHIM may take is tried, and not again for 30 days @night", () => {
+it("the most certain finding with a step that SHIM may take is tried, and not again for 30 days @night", () => {
   const runtime = tempRuntime();
   pastChats(runtime);
   const byPerson = aFinding({ ...rarer, to: null });
@@ -55,14 +55,14 @@ it("[EX82] [EX58] the most certain finding with a step that SHIM may take is tri
   expect(nextTrial(runtime, [possible], recorded).trial?.to).toBe(7);
 });
 
-it("[EX171] a replay with too few sessions decides and blocks nothing: it waits, with its reason, and the next is tried", () => {
+it("a replay with too few sessions decides and blocks nothing: it waits, with its reason, and the next is tried", () => {
   const runtime = tempRuntime();
   pastChats(runtime);
   const alone = nextTrial(runtime, [aFinding(rarer)], recorded.slice(0, 19));
   expect(alone).toMatchObject({ trial: null, waits: [expect.stringMatching(/everyMs.*replay of 19 sessions/)] });
 });
 
-it("[EX82] the sessions that a review has read decide: the newest 500, without a second read of the store", () => {
+it("the sessions that a review has read decide: the newest 500, without a second read of the store", () => {
   const runtime = tempRuntime();
   const all = [
     ...recorded,
@@ -74,7 +74,7 @@ it("[EX82] the sessions that a review has read decide: the newest 500, without a
   expect(Number(/(?:of|in) (\d+) sessions/.exec(told)?.[1])).toBe(20);
 });
 
-it("[EX174] [EX171] a trial that could not have its chats in its days waits, with the figures of this machine", () => {
+it("a trial that could not have its chats in its days waits, with the figures of this machine", () => {
   const runtime = tempRuntime();
   pastChats(runtime, enoughChats - 1);
   // A value that replay does not find better ends at once, and needs no chats.

@@ -8,7 +8,7 @@ import { weeklyFacts } from "#src/machine/learning/weekly-facts.ts";
 import { aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-it("[EX80] one process a day gets the review, and none on the first day", () => {
+it("one process a day gets the review, and none on the first day", () => {
   const runtime = tempRuntime();
   const claim = (): boolean => runtime.store.write((sql) => claimReview(sql, runtime.now()));
   expect([claim(), claim()]).toEqual([false, false]);
@@ -19,7 +19,7 @@ it("[EX80] one process a day gets the review, and none on the first day", () => 
   expect(claim()).toBe(true);
 });
 
-it("[EX84] [RE182] a week's figures of recoveries add up: each dead chat once, by its resolution, and only who continued it counts as a continued chat", () => {
+it("a week's figures of recoveries add up: each dead chat once, by its resolution, and only who continued it counts as a continued chat", () => {
   const runtime = tempRuntime();
   const dead = ["one", "two", "three", "four"].map((name, n) => {
     const chat = new Claude(runtime, { cwd: aProject(), session: `${name}-session`, pid: 3_000 + n });
@@ -45,7 +45,7 @@ it("[EX84] [RE182] a week's figures of recoveries add up: each dead chat once, b
   });
 });
 
-it("[EX83] the facts of a week are those of its rows", () => {
+it("the facts of a week are those of its rows", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
   runtime.wait(60_000);
@@ -71,7 +71,7 @@ it("[EX83] the facts of a week are those of its rows", () => {
   });
 });
 
-it("[EX84] a chat that died twice and was resumed counts once, as resumed, in every figure of its week", () => {
+it("a chat that died twice and was resumed counts once, as resumed, in every figure of its week", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
   runtime.store.write((sql) => recordDeath(sql, runtime, dead.session));

@@ -43,7 +43,7 @@ function sentUnits(runtime: ServiceRuntime): (readonly SentUnit[])[] {
   return runtime.requests().map(({ work }) => (work.kind === "send" && work.name === key ? work.units : []));
 }
 
-it("[EX73] a review sends each counted session once, hashed, with its outcomes as numbers @night", () => {
+it("a review sends each counted session once, hashed, with its outcomes as numbers @night", () => {
   const runtime = aServiceRuntime({ provider: "statsig" });
   runtime.serve(sentWell);
   const experiment = started(runtime);
@@ -58,7 +58,7 @@ it("[EX73] a review sends each counted session once, hashed, with its outcomes a
   expect(sentUnits(runtime).at(-1)).toEqual([{ unit, measured }]);
 });
 
-it("[EX73] what could not be sent is logged, and sent by the next review; forgotten sessions are not @night", () => {
+it("what could not be sent is logged, and sent by the next review; forgotten sessions are not @night", () => {
   const runtime = aServiceRuntime({ provider: "statsig" });
   runtime.serve(`answer({ arms: [], problems: ["no network"] });`);
   const experiment = started(runtime);
@@ -71,7 +71,7 @@ it("[EX73] what could not be sent is logged, and sent by the next review; forgot
   expect(sentUnits(runtime).map(({ length }) => length)).toEqual([2, 1]);
 });
 
-it("[EX75] nothing is sent while experiments are off, of one that a person stopped, and of one of another service @night", () => {
+it("nothing is sent while experiments are off, of one that a person stopped, and of one of another service @night", () => {
   const runtime = aServiceRuntime({ provider: "statsig" });
   const one = started(runtime);
   aSession(runtime, one, "control");
@@ -87,7 +87,7 @@ it("[EX75] nothing is sent while experiments are off, of one that a person stopp
   expect(runtime.requests()).toEqual([]);
 });
 
-it("[EX73] the position of what was sent is no change of the experiment for others @night", () => {
+it("the position of what was sent is no change of the experiment for others @night", () => {
   const runtime = aServiceRuntime({ provider: "statsig" });
   runtime.serve(sentWell);
   const experiment = started(runtime);

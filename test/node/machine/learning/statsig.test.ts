@@ -44,7 +44,7 @@ function countArms(arms: readonly (string | null)[]): [control: number, treatmen
   return [count("control"), count("treatment"), count(null)];
 }
 
-it("[EX70] [EX27] Statsig assigns from a file in SHIM's folder, without network", async () => {
+it("Statsig assigns from a file in SHIM's folder, without network", async () => {
   const home = temporaryFolder();
   writeFileSync(join(home, "rules.json"), rules);
   const { arms, problems } = await ask({ provider: "statsig", statsigRules: "rules.json" }, choose, { home });
@@ -55,7 +55,7 @@ it("[EX70] [EX27] Statsig assigns from a file in SHIM's folder, without network"
   expect(absolute.arms).toEqual(arms);
 });
 
-it("[EX23] [EX70] [EX73] live Statsig has its key from the environment, and is sent hashed units, names and numbers", async () => {
+it("live Statsig has its key from the environment, and is sent hashed units, names and numbers", async () => {
   answer = async (url) => new Response(url.includes("download_config_specs") ? rules : '{"success":true}');
   const settings = { provider: "statsig", statsigKeyEnv: "MY_STATSIG" } as const;
   const env = { MY_STATSIG: "client-of-mine" };
@@ -83,7 +83,7 @@ function aPackage(folder: string, text: string): void {
   writeFileSync(join(path, "index.mjs"), text);
 }
 
-it("[EX72] the package is resolved from SHIM's folder, and nothing from the folder of a project", async () => {
+it("the package is resolved from SHIM's folder, and nothing from the folder of a project", async () => {
   const [home, project] = [temporaryFolder(), temporaryFolder()];
   aPackage(home, `throw new Error("of SHIM's folder");`);
   aPackage(project, `throw new Error("of a project");`);
@@ -98,11 +98,11 @@ it.each<[Partial<(typeof defaults)["experiments"]>, string]>([
   [{ provider: "statsig" }, "Set experiments.statsigRules or experiments.statsigKeyEnv."],
   [{ provider: "statsig", statsigKeyEnv: "NO_KEY" }, "The environment has no NO_KEY."],
   [{ provider: "statsig", statsigRules: "none.json" }, "none.json"],
-])("[EX76] what a service lacks is in the answer: %j", async (settings, problem) => {
+])("what a service lacks is in the answer: %j", async (settings, problem) => {
   expect(await ask(settings, choose)).toEqual({ arms: [], problems: [expect.stringContaining(problem)] });
 });
 
-it("[EX27] rules that Statsig cannot read, an experiment that it does not know, and late rules are problems", async () => {
+it("rules that Statsig cannot read, an experiment that it does not know, and late rules are problems", async () => {
   const home = temporaryFolder();
   const settings = { provider: "statsig", statsigRules: "rules.json" } as const;
   for (const text of ["", "{}", "none", '{"has_updates":false}']) {
@@ -122,7 +122,7 @@ it("[EX27] rules that Statsig cannot read, an experiment that it does not know, 
   expect((await ask(live, choose, { env: { KEY: "client-late" } })).problems).toEqual(["Statsig has no rules."]);
 });
 
-it("[EX26] a package that is not installed is named with its command, and none is in a bundle", async () => {
+it("a package that is not installed is named with its command, and none is in a bundle", async () => {
   const { metafile } = await build({
     entryPoints: ["src/machine/learning/statsig.ts"],
     bundle: true,
@@ -141,7 +141,7 @@ it("[EX26] a package that is not installed is named with its command, and none i
   ]);
 });
 
-it("[EX20] [EX21] SHIM's own assignment: halves, a larger share moves nobody, another salt splits independently", () => {
+it("SHIM's own assignment: halves, a larger share moves nobody, another salt splits independently", () => {
   const ids = Array.from({ length: 4_000 }, (_, n) => `session-${n}`);
   const armsAt = (share: number, salt = "1") => ids.map((id) => chooseArm({ id: "exp_1", salt, share }, id));
   const [tenth, half, all, other] = [armsAt(0.1), armsAt(0.5), armsAt(1), armsAt(1, "2")];

@@ -19,7 +19,7 @@ function linkTo(host: RuleHost, forbidden: readonly OperationName[] = []): Pick<
 
 const chat = { chat: "c1", session: "s1", process: "p1", machine: "m1", client: "claude-code" };
 
-it("[EX66] a team is read with the rights of an observer", async () => {
+it("a team is read with the rights of an observer", async () => {
   const host = new LocalHost(openBetterSqlite3);
   await ask(host, "chats.register", { ...chat, capacity: 2, taskTypes: ["*"] });
   await ask(host, "tasks.submit", { tasks: [{ type: "build", capabilities: ["gpu"] }, { type: "test" }] });
@@ -28,7 +28,7 @@ it("[EX66] a team is read with the rights of an observer", async () => {
   expect(team.taskTypes.find(({ type }) => type === "build")).toEqual({ type: "build", tasks: [], runP95Ms: null });
 });
 
-it("[EX66] the outcomes of routed tasks are those of their models, by kind of task; an unknown cost compares nothing", async () => {
+it("the outcomes of routed tasks are those of their models, by kind of task; an unknown cost compares nothing", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const link = linkTo(host);
   const tier = {
@@ -58,7 +58,7 @@ it("[EX66] the outcomes of routed tasks are those of their models, by kind of ta
   expect(refused.models).toBeNull();
 });
 
-it("[EX66] a coordinator that refuses is no part of the history", async () => {
+it("a coordinator that refuses is no part of the history", async () => {
   for (const name of ["chats.list", "tasks.load", "tasks.stats", "tasks.list"] as const) {
     const host = new LocalHost(openBetterSqlite3);
     expect(await readTeam(linkTo(host, [name]), host.now())).toMatchObject({ ok: false, error: { code: "forbidden" } });

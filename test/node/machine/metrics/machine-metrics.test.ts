@@ -36,7 +36,7 @@ function aDeath(runtime: TempRuntime): Claude {
   return next;
 }
 
-it("[OB1] a machine on which nothing has happened has every metric, all 0, and no file", () => {
+it("a machine on which nothing has happened has every metric, all 0, and no file", () => {
   const runtime = tempRuntime();
   const samples = machineMetrics(runtime);
   const names = (Object.keys(metrics) as MetricName[]).filter((name) => definitionOf(name).source === "machine");
@@ -45,7 +45,7 @@ it("[OB1] a machine on which nothing has happened has every metric, all 0, and n
   expect(runtime.store.exists()).toBe(false);
 });
 
-it("[OB1] a death and its offer are counted once, with cause, client and score", () => {
+it("a death and its offer are counted once, with cause, client and score", () => {
   const runtime = tempRuntime();
   aDeath(runtime);
   const value = sampled(runtime);
@@ -56,7 +56,7 @@ it("[OB1] a death and its offer are counted once, with cause, client and score",
   expect(sampled(runtime)("shim_deaths_total")).toBe(1);
 });
 
-it("[OB1] live chats are counted by what they do, and the dead one waits to be continued", () => {
+it("live chats are counted by what they do, and the dead one waits to be continued", () => {
   const runtime = tempRuntime({ config: { recovery: "ask" } });
   const chat = new Claude(runtime, { cwd: aProject() });
   chat.start();
@@ -74,7 +74,7 @@ it("[OB1] live chats are counted by what they do, and the dead one waits to be c
   expect([dead("shim_sessions"), dead("shim_sessions_recoverable")]).toEqual([0, 1]);
 });
 
-it("[OB3] [OB9] saves and hook events are observed, and stored with an event that follows", () => {
+it("saves and hook events are observed, and stored with an event that follows", () => {
   const runtime = tempRuntime();
   const chat = new Claude(runtime, { cwd: aProject() });
   chat.start();
@@ -92,7 +92,7 @@ it("[OB3] [OB9] saves and hook events are observed, and stored with an event tha
     expect(definitionOf(name).buckets).toEqual(expect.arrayContaining([0.1, 0.5]));
 });
 
-it("[OB3] an unchanged state is no save", () => {
+it("an unchanged state is no save", () => {
   const runtime = tempRuntime();
   const chat = new Claude(runtime, { cwd: aProject() });
   chat.start();
@@ -109,7 +109,7 @@ it("[OB3] an unchanged state is no save", () => {
   expect(value("shim_checkpoint_bytes_total")).toBe(stored?.n);
 });
 
-it("[OB8] counters do not fall when sessions are forgotten or pruned", () => {
+it("counters do not fall when sessions are forgotten or pruned", () => {
   const runtime = tempRuntime();
   const chat = aDeath(runtime);
   chat.prompt("Continue");

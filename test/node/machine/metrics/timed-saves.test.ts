@@ -23,7 +23,7 @@ function timedSaves(machine: TempRuntime): number {
   return Number(machine.store.read((sql) => column(sql, query), [])[0]);
 }
 
-it("[TE121] each save of a hook event is timed, so those of a chat are all of its saves", () => {
+it("each save of a hook event is timed, so those of a chat are all of its saves", () => {
   const machine = tempRuntime();
   const chat = new Claude(machine, { cwd: aProject() });
   hook(machine, chat, "SessionStart", { source: "startup" });
@@ -33,7 +33,7 @@ it("[TE121] each save of a hook event is timed, so those of a chat are all of it
   expect(timedSaves(machine)).toBe(3);
 });
 
-it("[TE121] the last save of a dead chat is timed by the process that makes it", async () => {
+it("the last save of a dead chat is timed by the process that makes it", async () => {
   const machine = tempRuntime();
   const chat = new Claude(machine, { cwd: aProject() });
   hook(machine, chat, "SessionStart", { source: "startup" });
@@ -44,7 +44,7 @@ it("[TE121] the last save of a dead chat is timed by the process that makes it",
   expect(timedSaves(machine)).toBe(1);
 });
 
-it("[TE121] a store that another process holds costs the durations, and nothing else", () => {
+it("a store that another process holds costs the durations, and nothing else", () => {
   const machine = tempRuntime();
   new Claude(machine, { cwd: aProject() }).start();
   const writer = machine.store.connection();
@@ -56,7 +56,7 @@ it("[TE121] a store that another process holds costs the durations, and nothing 
   expect(runtime.logged.join()).toContain("durations were not stored");
 });
 
-it("[OB3] an event from the spool has no duration: no client waits for its answer", () => {
+it("an event from the spool has no duration: no client waits for its answer", () => {
   const machine = tempRuntime();
   const chat = new Claude(machine, { cwd: aProject() });
   chat.start();

@@ -118,7 +118,7 @@ function expectWithinBounds(written: string, { session }: Restoration): void {
   expect(neededLines.filter((start) => !lines.some((line) => line.startsWith(start)))).toEqual([]);
 }
 
-it("[RE7] [RE39] whatever a session holds, its brief has at most 2,000 tokens and 9,400 characters, one fence, and the needed lines @night", () => {
+it("whatever a session holds, its brief has at most 2,000 tokens and 9,400 characters, one fence, and the needed lines @night", () => {
   fc.assert(
     fc.property(anySession(), occasion, fc.nat(), (from, reader, ms) => {
       const written = brief(from, T0 + ms, reader);
@@ -131,7 +131,7 @@ it("[RE7] [RE39] whatever a session holds, its brief has at most 2,000 tokens an
   );
 });
 
-it("[RE22] for any data of another machine its brief keeps the same bounds, with every word inside the fence @night", () => {
+it("for any data of another machine its brief keeps the same bounds, with every word inside the fence @night", () => {
   const elsewhere = fc.record({
     machine: text,
     root: fc.option(text),
@@ -167,7 +167,7 @@ it("[RE22] for any data of another machine its brief keeps the same bounds, with
   );
 });
 
-it("[RE6] the score never counts more prompts than were made, and is from 0 to 100", () => {
+it("the score never counts more prompts than were made, and is from 0 to 100", () => {
   fc.assert(
     fc.property(anySession(), (from) => {
       const { total, parts } = composeBrief(from, from.knownUntil).score;
@@ -179,7 +179,7 @@ it("[RE6] the score never counts more prompts than were made, and is from 0 to 1
   );
 });
 
-it("[JO16] no text makes the reading of its words slow", () => {
+it("no text makes the reading of its words slow", () => {
   const evil = [
     ["a", "a, ", "from ", "not ", "/", "use a ", "please ", "(", '"', "…", "```\n", "> \n", "Human: ", "\n1. "],
     ["A ", "a-", "a.", "no ", "ok ", "* ", "?", "never ", "\n", " ", "ё", "好", "しない", "<x ", "# pending\n"],

@@ -39,7 +39,7 @@ const whole: Parameters<typeof aRestoration>[0] = {
   git: { branch: "main", commit: "a1b2c3d4e5f6a7b8" },
 };
 
-it("[RE77] [RE78] its parts stand in one order: how it died and stood, what was saved, the prompts, the last words, the work, the files, what is verified", () => {
+it("its parts stand in one order: how it died and stood, what was saved, the prompts, the last words, the work, the files, what is verified", () => {
   const files = [{ path: "/p/a.ts", hash: "h", action: "edited", now: "same" }] as const;
   const text = brief(aRestoration(whole, { files }), now, "brief");
   expect(text.split("\n")).toEqual([
@@ -89,7 +89,7 @@ it("[RE77] [RE78] its parts stand in one order: how it died and stood, what was 
   ]);
 });
 
-it("[RE77] what is not known has no line", () => {
+it("what is not known has no line", () => {
   const lines = brief(aRestoration(), now, "brief").split("\n").slice(2, -2);
   expect(lines.map((line) => line.split(/[:(]/, 1)[0]?.trim())).toEqual([
     "client",
@@ -100,7 +100,7 @@ it("[RE77] what is not known has no line", () => {
   ]);
 });
 
-it("[RE205] an answered question, a goal and a next step stand only where the chat saved them by a tool", () => {
+it("an answered question, a goal and a next step stand only where the chat saved them by a tool", () => {
   const said = [{ text: "Next I will paint the mast. Shall I use green?", at: T0 + 1_000 }];
   const text = brief(
     aRestoration({ prompts: prompts("We must paint the boat. Always use oil."), words: said }),
@@ -111,7 +111,7 @@ it("[RE205] an answered question, a goal and a next step stand only where the ch
   expect(text).toContain("- 5 min ago: Next I will paint the mast. Shall I use green?");
 });
 
-it("[RE79] each reader is instructed what to do with it", () => {
+it("each reader is instructed what to do with it", () => {
   const openings = occasions.map((occasion) => brief(aRestoration(), now, occasion));
   expect(openings[0]).toMatch(/^SHIM: .*Ask the user whether to continue it/);
   expect(openings[1]).toContain("Tell the user in one sentence that you have it");
@@ -121,7 +121,7 @@ it("[RE79] each reader is instructed what to do with it", () => {
   expect(openings.map((text) => text.includes("take true"))).toEqual([true, true, false, false]);
 });
 
-it("[RE80] a session that ended well or that lives is not said to have died", () => {
+it("a session that ended well or that lives is not said to have died", () => {
   const ended = aRestoration({}, { cause: null, session: aSession({ endedAt: T0 + 60_000 }) });
   expect(brief(ended, now, "brief")).toMatch(/^SHIM: an earlier session ended 5 min ago\./);
   const alive = aRestoration({ runningTools: whole.runningTools ?? [] }, { cause: null });
@@ -135,12 +135,12 @@ it.each<[string, Partial<Restoration>]>([
   ["git: was main at a, is now detached at no commit (CHANGED)", { head: { branch: null, commit: null } }],
   ["`shim restore cp_1`", { snapshot }],
   ["no snapshot (git is too old)", { snapshot: { ...snapshot, state: "failed", reason: "git is too old" } }],
-])("[RE78] git and the saved files are compared with then: %s", (line, overrides) => {
+])("git and the saved files are compared with then: %s", (line, overrides) => {
   const state = { git: { branch: "main", commit: "a" } };
   expect(brief(aRestoration(state, overrides), now, "brief")).toContain(line);
 });
 
-it("[RE31] of many files those that changed come first, and the rest is counted", () => {
+it("of many files those that changed come first, and the rest is counted", () => {
   const file = { hash: "h", action: "edited", now: "same" } as const;
   const same = Array.from({ length: 70 }, (_, index) => ({ ...file, path: `/p/${index}` }));
   const gone = { ...file, path: "/p/gone", now: "missing" } as const;
@@ -156,7 +156,7 @@ it.each([
   ["unanswered", "the user's last prompt had no answer yet"],
   ["working", "no end of its turn was seen; it had answered or made a call since the last prompt"],
   ["unknown", "nothing had been asked yet"],
-])("[RE204] one line says how the chat stood: %s", (standing, line) => {
+])("one line says how the chat stood: %s", (standing, line) => {
   const asked = standing === "unknown" ? {} : { prompts: prompts("paint it") };
   const state = {
     running: { runningTools: whole.runningTools ?? [] },
@@ -168,7 +168,7 @@ it.each([
   expect(text).toContain(`\nhow it stood (5 min ago): ${line}`);
 });
 
-it("[RE81] ages are whole units, never in the future; cut texts say how much is missing", () => {
+it("ages are whole units, never in the future; cut texts say how much is missing", () => {
   const times = [-5, 0, 119_999, 120_000, 7_199_999, 7_200_000, 172_799_999, 172_800_000];
   expect(times.map(age)).toEqual(["0 s", "0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"]);
   expect(clip("x".repeat(100), 60)).toBe(`${"x".repeat(40)} ... [60 more]`);

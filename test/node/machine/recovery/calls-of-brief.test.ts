@@ -15,7 +15,7 @@ function linesOf(state: Partial<WorkState>, overrides: Partial<Restoration> = {}
 it.each([
   ["claude-code", "; 3 tool calls, 1 failed"],
   ["codex", "; 3 tool calls"],
-] as const)("[RE224] failed calls are counted only of a client whose records name each of them: %s", (client, end) => {
+] as const)("failed calls are counted only of a client whose records name each of them: %s", (client, end) => {
   const about = linesOf({}, { session: aSession({ client }) }).find((line) => line.startsWith("client: "));
   expect(about?.slice(-end.length)).toBe(end);
 });
@@ -26,7 +26,7 @@ const calls = [
   { name: "Bash", input: "npm run lint", at: knownUntil },
 ];
 
-it("[RE225] a call of long before the newest event has its own age", () => {
+it("a call of long before the newest event has its own age", () => {
   const lines = linesOf({ calls });
   const start = lines.indexOf("its last calls, as its client recorded them:");
   expect(lines.slice(start, start + 4)).toEqual([
@@ -37,7 +37,7 @@ it("[RE225] a call of long before the newest event has its own age", () => {
   ]);
 });
 
-it("[RE225] the newest call stands also where files and prompts fill the brief", () => {
+it("the newest call stands also where files and prompts fill the brief", () => {
   const files = Array.from({ length: 36 }, (_, n) => ({
     path: `/p/${"the folder of the harbour/".repeat(3)}${n}.ts`,
     hash: "h",

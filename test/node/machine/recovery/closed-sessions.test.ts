@@ -54,7 +54,7 @@ function incomplete(runtime: TempRuntime): string[] {
 }
 
 it.each(["cli", "claude-vscode", undefined])(
-  "[RE50] a chat with a user (entry point %s) that is closed between two turns is not finished",
+  "a chat with a user (entry point %s) that is closed between two turns is not finished",
   (entryPoint) => {
     const { runtime, claude: closed } = aClosedChat("Done.", entryPoint);
     expect(storedSession(runtime, closed.session)).toMatchObject({ endedAt: null, detachReason: "closed" });
@@ -64,7 +64,7 @@ it.each(["cli", "claude-vscode", undefined])(
 );
 
 it.each(["sdk-cli", "sdk-ts", "sdk-py", "mcp", "claude-code-github-action"])(
-  "[RE73] [RE74] a run without a user (%s) that ends after its turn is finished, one that is cut off in its turn is not",
+  "a run without a user (%s) that ends after its turn is finished, one that is cut off in its turn is not",
   (entryPoint) => {
     const { runtime, claude: done } = aClosedChat("Done.", entryPoint);
     expect(storedSession(runtime, done.session)).toMatchObject({ endReason: "other", detachedAt: null });
@@ -84,7 +84,7 @@ it.each<[Report[], string]>([
   [["stdin_end", "hook", "sigint"], "sigint"],
   [["client_gone", "hook"], "interrupted"],
   [["hook", "parent_death"], "interrupted"],
-])("[SI35] [SI47] the report that says most of the end of a turn is its cause, in any order: %j", (reports, reason) => {
+])("the report that says most of the end of a turn is its cause, in any order: %j", (reports, reason) => {
   const { runtime, claude } = aChat();
   claude.prompt("fix the parser");
   claude.begin("Bash", { command: "make" });
@@ -96,7 +96,7 @@ it.each<[Report[], string]>([
   expect(incomplete(runtime)).toEqual([`${claude.session} closed`]);
 });
 
-it("[SI47] a client's report that comes after the death was recorded corrects its cause", () => {
+it("a client's report that comes after the death was recorded corrects its cause", () => {
   const { runtime, claude } = aChat();
   claude.start();
   claude.prompt("fix the parser");
@@ -109,7 +109,7 @@ it("[SI47] a client's report that comes after the death was recorded corrects it
 });
 
 it.each(["prompt_input_exit", "logout", "clear", "resume", "bypass_permissions_disabled"])(
-  "[RE2] SessionEnd %s is the user's own action, and the end, also in the middle of a turn",
+  "SessionEnd %s is the user's own action, and the end, also in the middle of a turn",
   (reason) => {
     for (const isInTurn of [false, true]) {
       const { runtime, claude } = aChat();
@@ -123,7 +123,7 @@ it.each(["prompt_input_exit", "logout", "clear", "resume", "bypass_permissions_d
   },
 );
 
-it("[RE105] [RE107] what the MCP process saw does not change the cause; a chat without a request is finished", () => {
+it("what the MCP process saw does not change the cause; a chat without a request is finished", () => {
   const { runtime, claude } = aChat();
   claude.turn("fix the parser");
   runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, "sighup"));
@@ -136,7 +136,7 @@ it("[RE105] [RE107] what the MCP process saw does not change the cause; a chat w
   expect(storedSession(runtime, empty.session).endReason).toBe("other");
 });
 
-it("[RE106] an end that had to wait in the spool counts by the entry point of its own client", () => {
+it("an end that had to wait in the spool counts by the entry point of its own client", () => {
   for (const [own, draining, isEnded] of [
     ["sdk-cli", "cli", true],
     ["cli", "sdk-cli", false],
@@ -150,7 +150,7 @@ it("[RE106] an end that had to wait in the spool counts by the entry point of it
   }
 });
 
-it("[RE51] [RE109] a closed chat with a question to the user is offered with its brief, to three chats", () => {
+it("a closed chat with a question to the user is offered with its brief, to three chats", () => {
   const { runtime, claude: closed } = aClosedChat("Fixed. Shall I write **the tests**?*");
   expect(storedSession(runtime, closed.session).detachReason).toBe("closed_open");
   for (const name of ["first", "second-", "third--"]) {
@@ -164,7 +164,7 @@ it("[RE51] [RE109] a closed chat with a question to the user is offered with its
   expect(incomplete(runtime)).toEqual([`${closed.session} closed`]);
 });
 
-it("[RE51] a chat that is closed with a to-do has work open", () => {
+it("a chat that is closed with a to-do has work open", () => {
   const { runtime, claude } = aChat();
   claude.prompt("fix the parser");
   claude.use("TaskCreate", { subject: "write the test" }, { task: { id: "1", subject: "write the test" } });
@@ -173,7 +173,7 @@ it("[RE51] a chat that is closed with a to-do has work open", () => {
   expect(storedSession(runtime, claude.session).detachReason).toBe("closed_open");
 });
 
-it("[RE108] a tool that failed with the end of the turn was killed by the hangup; one that failed before was not", () => {
+it("a tool that failed with the end of the turn was killed by the hangup; one that failed before was not", () => {
   for (const [reason, pauseMs] of Object.entries({ closed_open: 0, closed: 60_000 })) {
     const { runtime, claude } = aChat();
     claude.prompt("build it");
@@ -185,7 +185,7 @@ it("[RE108] a tool that failed with the end of the turn was killed by the hangup
   }
 });
 
-it("[RE52] chats closed with nothing open are mentioned once, the newest by title, and only listed after that", () => {
+it("chats closed with nothing open are mentioned once, the newest by title, and only listed after that", () => {
   const { runtime, claude: first } = aChat();
   const last = anotherClaude(runtime, first);
   for (const claude of [first, last]) claude.turn("fix the parser");
@@ -208,7 +208,7 @@ it("[RE52] chats closed with nothing open are mentioned once, the newest by titl
   expect(nextChat(runtime, first, "latest--").line).toContain("your last chat here");
 });
 
-it("[RE52] opened and closed again, a chat is mentioned again", () => {
+it("opened and closed again, a chat is mentioned again", () => {
   const { runtime, claude: closed } = aClosedChat();
   nextChat(runtime, closed, "next").claude.end();
   closed.resume();
@@ -217,7 +217,7 @@ it("[RE52] opened and closed again, a chat is mentioned again", () => {
   expect(nextChat(runtime, closed, "later-").line).toContain("your last chat here");
 });
 
-it("[RE52] a session that died comes before one that was closed later, however many of those there are @night", () => {
+it("a session that died comes before one that was closed later, however many of those there are @night", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime, "the important one");
   for (let n = 0; n < 25; n++) {
@@ -231,7 +231,7 @@ it("[RE52] a session that died comes before one that was closed later, however m
   expect(line).not.toContain("more");
 });
 
-it("[RE110] [RE112] a closed chat has not died in the status line, is not named to a script, and is pruned", () => {
+it("a closed chat has not died in the status line, is not named to a script, and is pruned", () => {
   const { runtime, claude: closed } = aClosedChat();
   const beside = anotherClaude(runtime, closed);
   beside.prompt("next");
@@ -243,7 +243,7 @@ it("[RE110] [RE112] a closed chat has not died in the status line, is not named 
   expect(rowCount(runtime, "sessions")).toBe(1);
 });
 
-it("[RE53] a closed chat that is opened again is given nothing where nothing has changed, else what has", () => {
+it("a closed chat that is opened again is given nothing where nothing has changed, else what has", () => {
   const { runtime, claude: closed } = aChat();
   const path = join(closed.cwd, "a.ts");
   closed.prompt("fix the parser");
@@ -265,19 +265,16 @@ it.each([
   ["ask", "Claude asks whether to continue it."],
   ["brief", "Claude has its brief."],
   ["resume", "Claude continues it."],
-])(
-  "[RE54] with the setting %s the user reads what died, when, why, what Claude does and how to say no",
-  (recovery, does) => {
-    const runtime = tempRuntime({ config: { recovery } });
-    const dead = aDeadClaude(runtime, "Make the parser faster\nand smaller");
-    runtime.wait(150_000);
-    expect(nextChat(runtime, dead, "next").line).toBe(
-      `SHIM: "Make the parser faster" died 2 min ago (killed); ${does} Not this one? Tell Claude, or: \`shim resume --dismiss 20487890\``,
-    );
-  },
-);
+])("with the setting %s the user reads what died, when, why, what Claude does and how to say no", (recovery, does) => {
+  const runtime = tempRuntime({ config: { recovery } });
+  const dead = aDeadClaude(runtime, "Make the parser faster\nand smaller");
+  runtime.wait(150_000);
+  expect(nextChat(runtime, dead, "next").line).toBe(
+    `SHIM: "Make the parser faster" died 2 min ago (killed); ${does} Not this one? Tell Claude, or: \`shim resume --dismiss 20487890\``,
+  );
+});
 
-it("[RE54] in the plugin its command says no; others that died are counted; the id is as long as it must be", () => {
+it("in the plugin its command says no; others that died are counted; the id is as long as it must be", () => {
   const runtime = tempRuntime({ env: { CLAUDE_PLUGIN_ROOT: "/plugin" } });
   const dead = aDeadClaude(runtime);
   const second = anotherClaude(runtime, dead, { session: `${dead.session.slice(0, 10)}-another` });
@@ -292,14 +289,14 @@ it("[RE54] in the plugin its command says no; others that died are counted; the 
   expect(line).toContain(`--dismiss ${dead.session.slice(0, 10)}-`);
 });
 
-it("[RE115] a run of a script has no line, only the hint for its model", () => {
+it("a run of a script has no line, only the hint for its model", () => {
   const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
   const dead = aDeadClaude(runtime);
   const { line, text } = nextChat(runtime, dead, "script");
   expect([line, text.includes(dead.session)]).toEqual(["", true]);
 });
 
-it("[RE114] a resumed chat has a line where a tool was running or files have changed, and none otherwise", () => {
+it("a resumed chat has a line where a tool was running or files have changed, and none otherwise", () => {
   const { runtime, claude } = aChat();
   const path = join(claude.cwd, "a.ts");
   const reopen = (): string | undefined => {
@@ -319,7 +316,7 @@ it("[RE114] a resumed chat has a line where a tool was running or files have cha
   expect(reopen()).toBe(line);
 });
 
-it("[RE113] a title is one short line without control characters, escape sequences, marks of direction and quotes", () => {
+it("a title is one short line without control characters, escape sequences, marks of direction and quotes", () => {
   expect(quotedTitle('\u001b[31mred\u001b[0m "one"\r\n\u0007two\u202e three\u2028four')).toBe(
     "\"red 'one' two three four\"",
   );

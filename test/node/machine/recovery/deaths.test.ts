@@ -38,7 +38,7 @@ function aChatKilledInMidTurn(): { runtime: TempRuntime; claude: Claude } {
   return { runtime, claude };
 }
 
-it("[RE88] a death is recorded with the age of the last checkpoint and what came after it", () => {
+it("a death is recorded with the age of the last checkpoint and what came after it", () => {
   const { runtime, claude } = aChatKilledInMidTurn();
   const { savedAt, lastSeenAt: at } = storedSession(runtime, claude.session);
   runtime.wait(60_000);
@@ -48,7 +48,7 @@ it("[RE88] a death is recorded with the age of the last checkpoint and what came
   expect(deaths(runtime)).toMatchObject([{ session: claude.session, at, cause: "killed", ...unsaved, readings }]);
 });
 
-it("[RE60] the supervisor, a new chat, the timer and the user see one death, and it is recorded once", async () => {
+it("the supervisor, a new chat, the timer and the user see one death, and it is recorded once", async () => {
   const { runtime, claude } = aChatKilledInMidTurn();
   expect(deaths(runtime)).toEqual([]);
   await saveLastCheckpoint(runtime, claude.session);
@@ -62,14 +62,14 @@ it("[RE60] the supervisor, a new chat, the timer and the user see one death, and
   expect(deaths(runtime)).toMatchObject([{ session: claude.session, unsavedToolCalls: 2 }]);
 });
 
-it("[RE60] a death that was dismissed and never offered is recorded", () => {
+it("a death that was dismissed and never offered is recorded", () => {
   const runtime = tempRuntime();
   const { session } = aDeadClaude(runtime);
   dismiss(runtime, session);
   expect(deaths(runtime)).toMatchObject([{ session }]);
 });
 
-it("[RE60] a session in which nothing happened, one that lives and one that ended leave no death", () => {
+it("a session in which nothing happened, one that lives and one that ended leave no death", () => {
   const { runtime, claude: empty } = aChat();
   empty.start();
   empty.kill();
@@ -81,7 +81,7 @@ it("[RE60] a session in which nothing happened, one that lives and one that ende
   expect(deaths(runtime)).toEqual([]);
 });
 
-it("[RE187] what was recorded of a life after its last sighting is above its death in the timeline, a later life below", () => {
+it("what was recorded of a life after its last sighting is above its death in the timeline, a later life below", () => {
   const { runtime, claude } = aChat();
   claude.prompt("fix the parser");
   claude.begin("Bash", { command: "make" });
@@ -94,7 +94,7 @@ it("[RE187] what was recorded of a life after its last sighting is above its dea
   expect(kinds?.map(({ kind }) => kind)).toEqual(["prompt", "tool_start", "killed", "start", "prompt"]);
 });
 
-it("[RE61] a session that died, was resumed and died again has two deaths, also when it was resumed at once", () => {
+it("a session that died, was resumed and died again has two deaths, also when it was resumed at once", () => {
   const { runtime, claude } = aChatKilledInMidTurn();
   claude.resume();
   expect(deaths(runtime)).toMatchObject([{ unsavedToolCalls: 2 }]);
@@ -104,21 +104,21 @@ it("[RE61] a session that died, was resumed and died again has two deaths, also 
   expect(deaths(runtime).map(({ session: sessionId }) => sessionId)).toEqual([claude.session, claude.session]);
 });
 
-it("[RE61] a dead session that a tool call continues has its death recorded first", async () => {
+it("a dead session that a tool call continues has its death recorded first", async () => {
   const { runtime, claude } = aChatKilledInMidTurn();
   const { call } = await connect(runtime, { clientPid: 4_000, serverPid: 4_001 });
   await call("shim_auto_checkpoint", { session: claude.session, doing: "going on" });
   expect(deaths(runtime)).toMatchObject([{ session: claude.session }]);
 });
 
-it("[RE62] a new chat records the deaths of every project, the one that is not offered to it, too", () => {
+it("a new chat records the deaths of every project, the one that is not offered to it, too", () => {
   const runtime = tempRuntime();
   const elsewhere = aDeadClaude(runtime);
   expect(new Claude(runtime, { pid: 5_000, session: "new-session", cwd: aProject() }).start()).toBe("");
   expect(deaths(runtime)).toMatchObject([{ session: elsewhere.session }]);
 });
 
-it("[RE62] the timer records a death once it has been seen for ten seconds: an end mark may be on its way", () => {
+it("the timer records a death once it has been seen for ten seconds: an end mark may be on its way", () => {
   const runtime = tempRuntime();
   const watch = new DeathWatch();
   const { session } = aDeadClaude(runtime);
@@ -130,7 +130,7 @@ it("[RE62] the timer records a death once it has been seen for ten seconds: an e
   expect(found).toEqual([[], [], [session]]);
 });
 
-it("[RE62] two processes that record at once record one death", () => {
+it("two processes that record at once record one death", () => {
   const runtime = tempRuntime();
   const beside = tempRuntime({ beside: runtime });
   const claude = aDeadClaude(runtime);
@@ -139,7 +139,7 @@ it("[RE62] two processes that record at once record one death", () => {
   expect(rowCount(runtime, "crashes")).toBe(1);
 });
 
-it("[RE63] an end mark that comes late shows that there was no death", () => {
+it("an end mark that comes late shows that there was no death", () => {
   const runtime = tempRuntime();
   const claude = aDeadClaude(runtime);
   const end = claude.input("SessionEnd", { reason: "prompt_input_exit" });
@@ -156,7 +156,7 @@ it("[RE63] an end mark that comes late shows that there was no death", () => {
   expect(deaths(runtime)).toEqual([]);
 });
 
-it("[RE64] retention deletes a session, and leaves its death behind", () => {
+it("retention deletes a session, and leaves its death behind", () => {
   const runtime = tempRuntime();
   const claude = aDeadClaude(runtime);
   // Dismissed without a record.
@@ -171,7 +171,7 @@ function actions(runtime: TempRuntime): unknown[] {
   return runtime.store.read((sql) => sql.all("SELECT action, bySession AS by FROM recoveries ORDER BY seq"), []);
 }
 
-it("[RE117] an offer is stored with its score, and the death with its cause and last signals", () => {
+it("an offer is stored with its score, and the death with its cause and last signals", () => {
   const { runtime, claude: dead } = aChatKilledInMidTurn();
   const found = offer(runtime, "next", { project: dead.cwd });
   expect(found).toMatchObject({
@@ -185,7 +185,7 @@ it("[RE117] an offer is stored with its score, and the death with its cause and 
   expect(deaths(runtime)).toMatchObject([death]);
 });
 
-it("[RE117] [RE118] undo and dismissal are stored too; a session never offered cannot be undone", () => {
+it("undo and dismissal are stored too; a session never offered cannot be undone", () => {
   const runtime = tempRuntime();
   const { session } = aDeadClaude(runtime);
   for (const done of [undo(runtime, session), undo(runtime, "unknown"), dismiss(runtime, "unknown")])
@@ -196,7 +196,7 @@ it("[RE117] [RE118] undo and dismissal are stored too; a session never offered c
   expect(offer(runtime, "next", {})).toBeNull();
 });
 
-it("[RE15] a restoration is made of a session that lives, too: without a cause of death", () => {
+it("a restoration is made of a session that lives, too: without a cause of death", () => {
   const { runtime, claude } = aChat();
   claude.turn("fix the parser");
   const session = storedSession(runtime, claude.session);

@@ -29,7 +29,7 @@ function found(runtime: TempRuntime, search: SessionSearch = {}): string[] {
     .map(({ session }) => session.id);
 }
 
-it("[RE1] [RE72] incomplete is what has no end mark, no living owner and something to recover, newest first", () => {
+it("incomplete is what has no end mark, no living owner and something to recover, newest first", () => {
   const runtime = tempRuntime();
   for (const id of ["dead", "alive", "empty", "ended", "newest"]) {
     aSession(runtime, { id, pid: 10 + id.length + id.charCodeAt(0), isEmpty: id === "empty" });
@@ -41,7 +41,7 @@ it("[RE1] [RE72] incomplete is what has no end mark, no living owner and somethi
   expect(found(runtime, { limit: 1 })).toEqual(["newest"]);
 });
 
-it("[RE72] a dead session is found behind any number of newer ones that live or hold nothing", () => {
+it("a dead session is found behind any number of newer ones that live or hold nothing", () => {
   const runtime = tempRuntime();
   aSession(runtime, { id: "dead", pid: 10 });
   runtime.processes.kill(10);
@@ -52,7 +52,7 @@ it("[RE72] a dead session is found behind any number of newer ones that live or 
   expect(found(runtime, { project: null })).toEqual([]);
 });
 
-it("[RE71] a session that never had an owner process is dead when it was detached, or silent for ten minutes", () => {
+it("a session that never had an owner process is dead when it was detached, or silent for ten minutes", () => {
   const runtime = tempRuntime();
   aSession(runtime);
   const isGone = (): boolean => isDead(storedSession(runtime, "s1"), runtime.processes, runtime.now());
@@ -64,7 +64,7 @@ it("[RE71] a session that never had an owner process is dead when it was detache
   expect(isDead(storedSession(runtime, "s2"), runtime.processes, runtime.now())).toBe(true);
 });
 
-it("[RE72] a search is for one project, for sessions without any, or for all", () => {
+it("a search is for one project, for sessions without any, or for all", () => {
   const runtime = tempRuntime();
   for (const [pid, [id, project]] of Object.entries({ here: "/p", there: "/q", nowhere: null }).entries())
     aSession(runtime, { id, pid, project });
@@ -73,7 +73,7 @@ it("[RE72] a search is for one project, for sessions without any, or for all", (
   expect([found(runtime, { project: "/p" }), found(runtime, { project: null })]).toEqual([["here"], ["nowhere"]]);
 });
 
-it("[RE72] a long history costs nothing: finished sessions are not read", () => {
+it("a long history costs nothing: finished sessions are not read", () => {
   const runtime = tempRuntime();
   runtime.store.write((sql) => {
     sql.run(
@@ -106,7 +106,7 @@ it("[RE72] a long history costs nothing: finished sessions are not read", () => 
   expect(scans).toEqual([]);
 });
 
-it("[RE11] [RE183] an offer to a chat that is still to be started holds for a minute; a chat that lives keeps it", () => {
+it("an offer to a chat that is still to be started holds for a minute; a chat that lives keeps it", () => {
   const runtime = tempRuntime();
   aSession(runtime, { id: "dead", pid: 1 });
   runtime.processes.kill(1);
@@ -128,7 +128,7 @@ it("[RE11] [RE183] an offer to a chat that is still to be started holds for a mi
   expect(found(runtime)).toEqual(["later"]);
 });
 
-it("[RE14] why it died follows from its journal, its end and its owner", () => {
+it("why it died follows from its journal, its end and its owner", () => {
   const runtime = tempRuntime();
   aSession(runtime, { pid: 1 });
   runtime.processes.kill(1);

@@ -21,7 +21,7 @@ async function briefElsewhere({ reach, here }: World): Promise<string> {
   return found ? brief(await restoreElsewhere(reach, found), here.runtime.now(), "brief") : "";
 }
 
-it("[RE20] [RE90] a session of another machine is found when the coordinator reports its chat as gone, not before", async () => {
+it("a session of another machine is found when the coordinator reports its chat as gone, not before", async () => {
   const alive = await aWorld({ isDead: false });
   expect(await findElsewhere(alive.reach, project)).toEqual([]);
   const { reach, dead, there } = await aWorld();
@@ -34,7 +34,7 @@ it("[RE20] [RE90] a session of another machine is found when the coordinator rep
   expect(await findElsewhere({ ...reach, runtime: there.runtime }, project)).toEqual([]);
 });
 
-it("[RE91] a session without a chat counts as ended after ten silent minutes, and not as certainly dead", async () => {
+it("a session without a chat counts as ended after ten silent minutes, and not as certainly dead", async () => {
   const one = await aWorld({ isKnown: false });
   expect(await findElsewhere(one.reach, project)).toEqual([]);
   one.world.wait(6 * minute);
@@ -45,7 +45,7 @@ it("[RE91] a session without a chat counts as ended after ten silent minutes, an
   expect(text).toContain("The coordinator knows no chat of it");
 });
 
-it("[RE191] [RE192] a death that its machine recorded is found at once, with its cause", async () => {
+it("a death that its machine recorded is found at once, with its cause", async () => {
   const { reach, there, here, dead } = await aWorld({ isKnown: false });
   expect(await findElsewhere(reach, project)).toEqual([]);
   there.runtime.store.write((sql) => recordDeath(sql, there.runtime, dead.session));
@@ -62,14 +62,14 @@ async function causeOf({ reach }: World, reason: string): Promise<string | null 
   return found && (await restoreElsewhere(reach, found)).cause;
 }
 
-it("[RE192] a client that vanished was killed where its machine attested it, and nothing is known where it only fell silent", async () => {
+it("a client that vanished was killed where its machine attested it, and nothing is known where it only fell silent", async () => {
   expect(await causeOf(await aWorld(), "another SHIM process of its machine")).toBe("killed");
   const silent = await aWorld({ isDead: false });
   silent.world.wait(5 * minute);
   expect(await causeOf(silent, "heard nothing more")).toBe("unknown");
 });
 
-it("[RE20] one that ended, was recovered or dismissed where it ran, or holds nothing, is not found", async () => {
+it("one that ended, was recovered or dismissed where it ran, or holds nothing, is not found", async () => {
   const { reach, there, dead, here } = await aWorld();
   const isFound = async (change: Parameters<typeof there.mirror>[1] = {}): Promise<boolean> => {
     await there.mirror(dead.session, change);
@@ -83,7 +83,7 @@ it("[RE20] one that ended, was recovered or dismissed where it ran, or holds not
   expect(await isFound()).toBe(false);
 });
 
-it("[RE247] whether any number of sessions lives is one question to the coordinator", async () => {
+it("whether any number of sessions lives is one question to the coordinator", async () => {
   const { reach, here, there, dead, world } = await aWorld();
   for (const session of ["aaaa1111-0000-4000-8000-000000000008", "aaaa1111-0000-4000-8000-000000000009"]) {
     const other = anotherClaude(there.runtime, dead, { session });
@@ -98,13 +98,13 @@ it("[RE247] whether any number of sessions lives is one question to the coordina
   expect(world.asked.slice(before)).toEqual(["chats.list"]);
 });
 
-it("[RE92] while the coordinator does not answer no session is reported as dead", async () => {
+it("while the coordinator does not answer no session is reported as dead", async () => {
   const { reach, world } = await aWorld();
   world.isCut = (name) => name === "chats.get";
   expect(await findElsewhere(reach, project)).toEqual([]);
 });
 
-it("[RE21] its files are compared with the project here: the same, different, or not here; others are named", async () => {
+it("its files are compared with the project here: the same, different, or not here; others are named", async () => {
   const { reach, dead, chat, here, there } = await aWorld();
   const inside = (path: string): string => join(dead.cwd, path);
   mkdirSync(inside("src"));
@@ -135,7 +135,7 @@ it("[RE21] its files are compared with the project here: the same, different, or
   expect(text).toContain("shim-outside-of-the-project.txt (created): not verified (outside of its project there)");
 });
 
-it("[RE21] for a session of another machine the coordinator is asked whether it lives, and for its files, and nothing else", async () => {
+it("for a session of another machine the coordinator is asked whether it lives, and for its files, and nothing else", async () => {
   const one = await aWorld();
   const { asked } = one.world;
   const before = asked.length;
@@ -143,7 +143,7 @@ it("[RE21] for a session of another machine the coordinator is asked whether it 
   expect(asked.slice(before)).toEqual(["chats.get", "sync.read"]);
 });
 
-it("[RE22] [RE93] [RE94] the brief says on which machine it was, how old all is, and what was not sent", async () => {
+it("the brief says on which machine it was, how old all is, and what was not sent", async () => {
   const one = await aWorld();
   const text = await briefElsewhere(one);
   for (const part of [
@@ -162,7 +162,7 @@ it("[RE22] [RE93] [RE94] the brief says on which machine it was, how old all is,
   expect(text.length).toBeLessThan(10_000);
 });
 
-it("[RE93] the events and the checkpoint that its machine did not send are named", async () => {
+it("the events and the checkpoint that its machine did not send are named", async () => {
   const { reach, there, here, dead } = await aWorld();
   const text = async (): Promise<string> => {
     await here.pull();
@@ -175,7 +175,7 @@ it("[RE93] the events and the checkpoint that its machine did not send are named
   expect(await text()).toContain("not synced: its newest checkpoint (it is too large)");
 });
 
-it("[RE101] what a worker has begun for a task is found, and not offered", async () => {
+it("what a worker has begun for a task is found, and not offered", async () => {
   const { world, reach } = await aWorld({ isKnown: false, prompt: "Do task 7 (fix):\n{}" });
   world.wait(10 * minute);
   const found = await findElsewhere(reach);
@@ -183,7 +183,7 @@ it("[RE101] what a worker has begun for a task is found, and not offered", async
   expect(offerableElsewhere(reach, found)).toEqual([]);
 });
 
-it("[RE95] the brief names the tasks of the workspace that the session had", async () => {
+it("the brief names the tasks of the workspace that the session had", async () => {
   const one = await aWorld();
   await one.there.mirror(one.dead.session, { tasks: [{ task: 1, type: "docs" }] });
   await one.here.pull();
@@ -195,7 +195,7 @@ async function open({ here, chat }: Pick<World, "here" | "chat">): Promise<Conne
   return connect(here.runtime, { clientPid: chat.pid, serverPid: chat.pid + 500, team: () => here.team() });
 }
 
-it("[RE20] the tool lists and briefs on sessions of other machines, with the machine", async () => {
+it("the tool lists and briefs on sessions of other machines, with the machine", async () => {
   const one = await aWorld();
   writeFileSync(join(one.chat.cwd, "parser.ts"), "export const parser = 1;\n");
   const { call } = await open(one);
@@ -211,7 +211,7 @@ it("[RE20] the tool lists and briefs on sessions of other machines, with the mac
 });
 
 it.each([false, true])(
-  "[RE20] a chat on a machine that has mirrored no other yet gets them too, by id %s",
+  "a chat on a machine that has mirrored no other yet gets them too, by id %s",
   async (isNamed) => {
     const one = await aWorld();
     one.here.runtime.store.write((sql) => sql.run("DELETE FROM sessions_elsewhere"));
@@ -221,7 +221,7 @@ it.each([false, true])(
   },
 );
 
-it("[RE20] one of this machine comes first, and those of others are listed with it", async () => {
+it("one of this machine comes first, and those of others are listed with it", async () => {
   const one = await aWorld();
   const own = anotherClaude(one.here.runtime, one.chat, { session: "abab7777" });
   own.turn("write the docs");
@@ -235,7 +235,7 @@ it("[RE20] one of this machine comes first, and those of others are listed with 
   expect((await call("shim_check_recovery", { of: "aaa" })).text).toContain("SHIM knows no session");
 });
 
-it("[RE92] without an answer of the coordinator the answer says so, and the local sessions are listed all the same", async () => {
+it("without an answer of the coordinator the answer says so, and the local sessions are listed all the same", async () => {
   const one = await aWorld();
   one.world.isCut = () => true;
   const { ask, refusal } = await open(one);
@@ -245,7 +245,7 @@ it("[RE92] without an answer of the coordinator the answer says so, and the loca
   await refusal("shim_check_recovery", { of: one.dead.session, take: true });
 });
 
-it("[RE23] [RE97] take makes it this chat's, for all machines; a second time nothing changes", async () => {
+it("take makes it this chat's, for all machines; a second time nothing changes", async () => {
   const one = await aWorld();
   const { ask } = await open(one);
   for (let n = 0; n < 2; n++) await ask("shim_check_recovery", { of: one.dead.session, take: true });
@@ -253,7 +253,7 @@ it("[RE23] [RE97] take makes it this chat's, for all machines; a second time not
   expect(rowOf({ here: one.there }, one.dead).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
 });
 
-it("[RE96] a session that another chat has is refused with chat and machine; a living or finished one with why @night", async () => {
+it("a session that another chat has is refused with chat and machine; a living or finished one with why @night", async () => {
   const one = await aWorld({ isDead: false });
   const { refusal } = await open(one);
   const refused = (): Promise<string> => refusal("shim_check_recovery", { of: one.dead.session, take: true });
@@ -271,7 +271,7 @@ it("[RE96] a session that another chat has is refused with chat and machine; a l
   expect(await refused()).toContain("was finished");
 });
 
-it("[RE96] a session of this machine that another one continues cannot be taken here", async () => {
+it("a session of this machine that another one continues cannot be taken here", async () => {
   const one = await aWorld();
   await takeOver(one.reach, rowOf(one, one.dead));
   const fresh = anotherClaude(one.there.runtime, one.dead, { session: "eeee5555" });
@@ -286,7 +286,7 @@ it("[RE96] a session of this machine that another one continues cannot be taken 
   expect(storedSession(one.there.runtime, one.dead.session)).toMatchObject(offered);
 });
 
-it("[CL67] [RE24] [RE185] a chat that joins is offered it by a notification, and its user reads the line and the status line, also where the death becomes known a while later", async () => {
+it("a chat that joins is offered it by a notification, and its user reads the line and the status line, also where the death becomes known a while later", async () => {
   const one = await aWorld({ isDead: false });
   const team = one.here.team();
   const joined = await team.chatFor(storedSession(one.here.runtime, one.chat.session));
@@ -302,7 +302,7 @@ it("[CL67] [RE24] [RE185] a chat that joins is offered it by a notification, and
   const status = (): string =>
     renderStatus(statusOf(one.here.runtime, JSON.stringify({ session_id: one.chat.session })), one.here.runtime.now());
   expect(status()).toBe('SHIM: can be continued: "fix the parser" of desk\n');
-  // [CL67] What its own machine or a third one has reported since.
+  // What its own machine or a third one has reported since.
   const { store } = one.here.runtime;
   const other = JSON.stringify({ chat: "other-chat", machine: "third", at: 1 });
   const set = (change: string): void => store.write((sql) => void sql.run(`UPDATE sessions_elsewhere SET ${change}`));

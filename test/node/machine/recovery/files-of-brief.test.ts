@@ -10,7 +10,7 @@ import { git } from "#harness/machine/git-project.ts";
 import { aChatInRepository, aRepository, briefAfter } from "#harness/machine/chat-in-repository.ts";
 import { T0 } from "#harness/machine/temp-runtime.ts";
 
-it("[RE31] files that changed by any means are named by their path in the project, newest first; the rest in two lines @night", () => {
+it("files that changed by any means are named by their path in the project, newest first; the rest in two lines @night", () => {
   const { runtime, claude, path } = aChatInRepository();
   claude.start();
   claude.prompt("Tidy up the files");
@@ -30,7 +30,7 @@ it("[RE31] files that changed by any means are named by their path in the projec
   for (const name of ["before.txt", "old.txt"]) expect(brief).not.toContain(name);
 });
 
-it("[RE31] a file that is there again when its deletion is reported is not deleted", () => {
+it("a file that is there again when its deletion is reported is not deleted", () => {
   const { runtime, claude, path } = aChatInRepository();
   claude.start();
   claude.prompt("Generate it anew");
@@ -41,7 +41,7 @@ it("[RE31] a file that is there again when its deletion is reported is not delet
   expect(briefAfter(runtime, claude)).toContain("- generated.txt (deleted): there AGAIN\n");
 });
 
-it("[RE31] a file that the chat removed or moved is deleted, as the chat left it, not unchanged", () => {
+it("a file that the chat removed or moved is deleted, as the chat left it, not unchanged", () => {
   const { runtime, claude, path } = aChatInRepository();
   claude.start();
   claude.prompt("Tidy up the files");
@@ -61,7 +61,7 @@ it("[RE31] a file that the chat removed or moved is deleted, as the chat left it
   expect(brief).not.toContain("unchanged since");
 });
 
-it("[RE31] a file that was committed in the session and then removed by a command is in one place @night", () => {
+it("a file that was committed in the session and then removed by a command is in one place @night", () => {
   const { runtime, claude, path } = aChatInRepository();
   claude.start();
   claude.prompt("Tidy up the files");
@@ -76,7 +76,7 @@ it("[RE31] a file that was committed in the session and then removed by a comman
   expect(from && listedFiles(from).map(({ path: of }) => of)).toEqual([path("s.txt")]);
 });
 
-it("[JO15] [RE33] an edit by hand shows although no checkpoint had hashed the file, and what the chat left is said to be so", () => {
+it("an edit by hand shows although no checkpoint had hashed the file, and what the chat left is said to be so", () => {
   const checkpoint = { everyToolCalls: 1_000, everyMs: 86_400_000 };
   const { runtime, claude } = aChat({ config: { checkpoint, snapshots: { isEnabled: false } } });
   claude.turn("write two files");
@@ -90,13 +90,13 @@ it("[JO15] [RE33] an edit by hand shows although no checkpoint had hashed the fi
   expect(brief).toContain("- mine.txt (created): as the chat left it, by size and time");
 });
 
-it("[RE32] where git gives no answer, or there is none, the brief does without", () => {
+it("where git gives no answer, or there is none, the brief does without", () => {
   const from = { project: aProject(), commit: null, knownHead: null, startedAt: T0, edited: [] };
   expect(changesIn({}, from)).toBeNull();
   expect(changesIn({ PATH: "/nonexistent" }, { ...from, project: aRepository() })).toBeNull();
 });
 
-it("[CP27] [RE32] what was changed before the session is not its own, and nothing is written", () => {
+it("what was changed before the session is not its own, and nothing is written", () => {
   const project = aRepository();
   writeFileSync(join(project, "new.txt"), "new");
   const index = statSync(join(project, ".git", "index")).mtimeMs;
@@ -112,7 +112,7 @@ it("[CP27] [RE32] what was changed before the session is not its own, and nothin
   expect(statSync(join(project, ".git", "index")).mtimeMs).toBe(index);
 });
 
-it("[RE40] a file that was only read, and changed by a command or by hand, is named as changed", () => {
+it("a file that was only read, and changed by a command or by hand, is named as changed", () => {
   const { runtime, claude, path } = aChatInRepository();
   claude.prompt("Tidy up the files");
   for (const name of ["old.txt", "kept.txt"]) claude.use("Read", { file_path: path(name) }, {});
@@ -123,7 +123,7 @@ it("[RE40] a file that was only read, and changed by a command or by hand, is na
   expect(brief).not.toContain("- kept.txt");
 });
 
-it("[RE42] what another chat of the project has edited is not named as a change of this one", () => {
+it("what another chat of the project has edited is not named as a change of this one", () => {
   const { runtime, claude, path } = aChatInRepository(Date.now());
   const other = anotherClaude(runtime, claude);
   claude.start();
@@ -150,7 +150,7 @@ it("[RE42] what another chat of the project has edited is not named as a change 
 });
 
 it.each([true, false])(
-  "[RE43] files that a chat has inherited are named with its own, if it has continued the dead one (%s) @night",
+  "files that a chat has inherited are named with its own, if it has continued the dead one (%s) @night",
   (isContinued) => {
     const { runtime, claude: first, path } = aChatInRepository(Date.now());
     first.start();

@@ -47,7 +47,7 @@ const pairs = ["claude-code", "codex", "opencode", "copilot", "qwen", "gemini"].
   targets.map((into) => [from, into] as const),
 );
 
-it.each(pairs)("[RE240] [RE243] a session of %s is a session of %s too, and stays as it is", async (from, into) => {
+it.each(pairs)("a session of %s is a session of %s too, and stays as it is", async (from, into) => {
   const home = aCliHome();
   const id = aSession(home, from);
   if (from !== "opencode") fakeOpenCode(home.folder, null);
@@ -62,7 +62,7 @@ it.each(pairs)("[RE240] [RE243] a session of %s is a session of %s too, and stay
   expect([...filesOf(home)].filter(([name]) => before.has(name))).toEqual([...before]);
 });
 
-it("[RE240] in a terminal the client is started by its resume command, and the session is its new one's", async () => {
+it("in a terminal the client is started by its resume command, and the session is its new one's", async () => {
   const home = aCliHome();
   const id = aSession(home, "claude-code");
   const terminal: Partial<Io> = { isTty: true, isInteractive: true };
@@ -84,7 +84,7 @@ const message = (role: string, content: unknown) => ({
   timestamp: "2026-11-25T11:00:00.000Z",
 });
 
-it("[RE242] the answer counts what is not carried over, what could not be read and what is redacted", async () => {
+it("the answer counts what is not carried over, what could not be read and what is redacted", async () => {
   const home = aCliHome();
   const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "" } };
   const secret = "ghp_aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5";
@@ -114,7 +114,7 @@ it("[RE242] the answer counts what is not carried over, what could not be read a
   expect(content).toContain("my token is [redacted:");
 });
 
-it("[RE244] what cannot be done is refused, with why and with the command that takes the brief", async () => {
+it("what cannot be done is refused, with why and with the command that takes the brief", async () => {
   const home = aCliHome();
   const id = aSession(home, "claude-code");
   expect(await home.shim(`resume ${id} --in qwen --native`)).toMatchObject(
@@ -141,7 +141,7 @@ it("[RE244] what cannot be done is refused, with why and with the command that t
   expect([...filesOf(home).keys()].filter((name) => name.startsWith(".codex/"))).toEqual([]);
 });
 
-it("[RE244] a sub-agent's session is refused", async () => {
+it("a sub-agent's session is refused", async () => {
   const home = aCliHome();
   const id = aSession(home, "codex");
   const { transcriptPath } = home.runtime.store.read((sql) => sessions.get(sql, id), null) ?? {};

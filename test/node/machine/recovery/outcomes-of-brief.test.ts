@@ -23,7 +23,7 @@ async function imported(text: string): Promise<string> {
 
 const printed = (stdout: string): object => ({ stdout, stderr: "", interrupted: false });
 
-it("[RE235] of the newest three commands a brief has the last line that each printed, also where reading followed", () => {
+it("of the newest three commands a brief has the last line that each printed, also where reading followed", () => {
   const { runtime, claude } = aChat();
   claude.prompt("test the hull");
   for (const name of ["mast", "bow", "keel", "stern"])
@@ -47,7 +47,7 @@ it("[RE235] of the newest three commands a brief has the last line that each pri
 
 const red = (text: string): string => `\u001b[1m\u001b[31m${text}\u001b[39m\u001b[0m`;
 
-it("[RE235] colours of an outcome take no room, of a command that failed either", () => {
+it("colours of an outcome take no room, of a command that failed either", () => {
   const { runtime, claude } = aChat();
   claude.prompt("test the hull");
   claude.use("Bash", { command: "npm test" }, printed(`${red("keel")}: ${red("2 of 4 are tight")}\n`));
@@ -57,7 +57,7 @@ it("[RE235] colours of an outcome take no room, of a command that failed either"
   expect(text).toContain("- Bash npm run paint FAILED: Exit code 1 no blue is left\n");
 });
 
-it("[RE236] the newest answers of sub-agents are quoted, whether an event or their call brings them", () => {
+it("the newest answers of sub-agents are quoted, whether an event or their call brings them", () => {
   const { runtime, claude } = aChat();
   claude.prompt("look at the sails");
   const content = [{ type: "text", text: "The jib has two holes." }];
@@ -83,7 +83,7 @@ it("[RE236] the newest answers of sub-agents are quoted, whether an event or the
   expect(text.match(/The jib has two holes/g)).toHaveLength(1);
 });
 
-it("[RE237] what runs in the background stands beside how the chat stood until its end is seen", () => {
+it("what runs in the background stands beside how the chat stood until its end is seen", () => {
   const { runtime, claude } = aChat();
   const standing = (): string | undefined => {
     const from = restoreById(runtime, claude.session);
@@ -110,31 +110,28 @@ it("[RE237] what runs in the background stands beside how the chat stood until i
 it.each([
   ["Process running with session ID 7\nOutput:\n", true],
   ["Process exited with code 0\nOutput:\nserved", false],
-])(
-  "[RE237] a command of Codex runs on until a call that waits for it has seen its end: %j",
-  async (waited, isRunning) => {
-    const run = { name: "exec_command", arguments: JSON.stringify({ cmd: "npm run serve" }), call_id: "c1" };
-    const wait = { name: "write_stdin", arguments: JSON.stringify({ session_id: 7, chars: "" }), call_id: "c2" };
-    const rows = [
-      codexHead("0.144.1"),
-      codexRow(1, "event_msg/user_message", { message: "serve it" }),
-      codexRow(2, "response_item/function_call", run),
-      codexRow(3, "response_item/function_call_output", {
-        call_id: "c1",
-        output: "Process running with session ID 7\nOutput:\nlistening",
-      }),
-      codexRow(4, "response_item/function_call", wait),
-      codexRow(5, "response_item/function_call_output", { call_id: "c2", output: waited }),
-      codexRow(6, "event_msg/agent_message", { message: "It is served." }),
-      codexRow(7, "event_msg/task_complete", { last_agent_message: "It is served." }),
-    ];
-    const standing = lineOf(await imported(rows.map((one) => JSON.stringify(one)).join("\n")), "how it stood") ?? "";
-    expect(standing).toContain("the turn was over");
-    expect(standing.includes("in the background, with no end seen: Bash npm run serve")).toBe(isRunning);
-  },
-);
+])("a command of Codex runs on until a call that waits for it has seen its end: %j", async (waited, isRunning) => {
+  const run = { name: "exec_command", arguments: JSON.stringify({ cmd: "npm run serve" }), call_id: "c1" };
+  const wait = { name: "write_stdin", arguments: JSON.stringify({ session_id: 7, chars: "" }), call_id: "c2" };
+  const rows = [
+    codexHead("0.144.1"),
+    codexRow(1, "event_msg/user_message", { message: "serve it" }),
+    codexRow(2, "response_item/function_call", run),
+    codexRow(3, "response_item/function_call_output", {
+      call_id: "c1",
+      output: "Process running with session ID 7\nOutput:\nlistening",
+    }),
+    codexRow(4, "response_item/function_call", wait),
+    codexRow(5, "response_item/function_call_output", { call_id: "c2", output: waited }),
+    codexRow(6, "event_msg/agent_message", { message: "It is served." }),
+    codexRow(7, "event_msg/task_complete", { last_agent_message: "It is served." }),
+  ];
+  const standing = lineOf(await imported(rows.map((one) => JSON.stringify(one)).join("\n")), "how it stood") ?? "";
+  expect(standing).toContain("the turn was over");
+  expect(standing.includes("in the background, with no end seen: Bash npm run serve")).toBe(isRunning);
+});
 
-it("[RE238] a file that the chat itself took away by a command is said to be deleted by it; one that others took is missing", () => {
+it("a file that the chat itself took away by a command is said to be deleted by it; one that others took is missing", () => {
   const { runtime, claude, path } = aChatInRepository();
   claude.prompt("tidy up");
   mkdirSync(path("old"));
@@ -158,7 +155,7 @@ it("[RE238] a file that the chat itself took away by a command is said to be del
   expect(states.get("kept.md")).not.toMatch(/AGAIN|deleted|MISSING/);
 });
 
-it("[RE239] worktrees, sub-agents, pull requests and tasks of a tracker that calls have named are quoted", () => {
+it("worktrees, sub-agents, pull requests and tasks of a tracker that calls have named are quoted", () => {
   const { runtime, claude } = aChat();
   claude.prompt("mend HULL-12");
   claude.use("Bash", { command: "git worktree add -b hull ../boat-hull main" });
@@ -177,7 +174,7 @@ it("[RE239] worktrees, sub-agents, pull requests and tasks of a tracker that cal
 
 const row = (fields: object): string => JSON.stringify({ timestamp: "2026-01-02T10:00:09.000Z", ...fields });
 
-it("[RE239] [RE245] of Claude Code's own rows the pull requests that it links are named, and its account for a user who was away is quoted", async () => {
+it("of Claude Code's own rows the pull requests that it links are named, and its account for a user who was away is quoted", async () => {
   const said = anAssistantLine({ id: "m1", content: [{ type: "text", text: "I opened it." }] });
   const text = await imported(
     aTranscript(
@@ -197,7 +194,7 @@ it.each([
   ["Process exited with code 0\nOutput:\nok", "done"],
   ["Chunk ID: 1\nOutput:\nok", "unknown"],
 ])(
-  "[EF5] [RE235] an exit code that Codex has recorded decides, and its output stands without the lines before it: %j",
+  "an exit code that Codex has recorded decides, and its output stands without the lines before it: %j",
   async (output, outcome) => {
     const call = { name: "exec_command", arguments: JSON.stringify({ cmd: "npm publish" }), call_id: "c1" };
     const rows = [
@@ -212,7 +209,7 @@ it.each([
   },
 );
 
-it("[RE235] a search of an MCP server is shown by what it searches", () => {
+it("a search of an MCP server is shown by what it searches", () => {
   const { runtime, claude } = aChat();
   claude.prompt("find the leak");
   claude.use("mcp__index__search", { path: "/p/src", query: "where does water come in" }, {});

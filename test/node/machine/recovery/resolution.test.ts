@@ -19,11 +19,11 @@ it.each<[string, ReturnType<typeof events>, object]>([
   ],
   ["dismissed without an offer", events(["dismissed"]), { resolution: "dismissed", offeredTo: [] }],
   ["dismissed, and that undone", events(["offered", "a"], ["dismissed"], ["undone"]), { resolution: "open" }],
-])("[RE182] a dead session that was %s has one resolution, whatever counts it", (_name, given, expected) => {
+])("a dead session that was %s has one resolution, whatever counts it", (_name, given, expected) => {
   expect(resolve(given)).toEqual([expect.objectContaining({ session: "dead", at: 0, ...expected })]);
 });
 
-it("[RE182] each dead session is one of open, continued and dismissed", () => {
+it("each dead session is one of open, continued and dismissed", () => {
   const all = ["a", "b", "c"].flatMap((session, n) =>
     events(
       ["offered", "x"],

@@ -8,7 +8,7 @@ import { T0 } from "#harness/store/temp-store.ts";
 const edited = { path: "/p/a", hash: "h", action: "edited" } as const;
 const words = [{ text: "Painted.", at: T0 + 9_000 }];
 
-it("[RE6] it counts prompts quoted of prompts made, the end of the conversation, and files as left; the total is their mean", () => {
+it("it counts prompts quoted of prompts made, the end of the conversation, and files as left; the total is their mean", () => {
   const state = aState({ prompts: prompts("one", "two", "three"), droppedPrompts: 1, words, turnEndedAt: T0 + 9_000 });
   const files = [
     { now: "same", action: "edited", hash: "h" },
@@ -30,7 +30,7 @@ it("[RE6] it counts prompts quoted of prompts made, the end of the conversation,
   });
 });
 
-it("[RE222] where no file could be verified only their number is given", () => {
+it("where no file could be verified only their number is given", () => {
   const texts = [1, 2].map((count) => {
     const files = Array.from({ length: count }, () => ({ now: "unknown", action: "edited", hash: null }) as const);
     return score(aState(), files, new Set()).parts[0];
@@ -41,7 +41,7 @@ it("[RE222] where no file could be verified only their number is given", () => {
   ]);
 });
 
-it("[RE75] without words of the chat the end is missing; a file that is missing or not verified is not as left", () => {
+it("without words of the chat the end is missing; a file that is missing or not verified is not as left", () => {
   const state = aState({ prompts: prompts("one") });
   const { parts } = score(state, [{ now: "missing", action: "edited", hash: "h" }], new Set([0]));
   expect(parts.map(({ name, share }) => [name, share])).toEqual([
@@ -51,7 +51,7 @@ it("[RE75] without words of the chat the end is missing; a file that is missing 
   ]);
 });
 
-it("[RE76] what does not apply is left out: files that were only read or are committed, and all of an empty session", () => {
+it("what does not apply is left out: files that were only read or are committed, and all of an empty session", () => {
   expect(score(aState(), [], new Set())).toEqual({ total: 0, parts: [] });
   const files = [
     { now: "changed", action: "read", hash: "h" },
@@ -60,7 +60,7 @@ it("[RE76] what does not apply is left out: files that were only read or are com
   expect(score(aState(), files, new Set()).parts).toEqual([]);
 });
 
-it("[RE6] the score of a brief is of what that brief quotes, whoever reads it, and stands in it", () => {
+it("the score of a brief is of what that brief quotes, whoever reads it, and stands in it", () => {
   const many = Array.from({ length: 200 }, (_, n) => `Paint boat ${n}: ${"leave the deck as it is. ".repeat(8)}`);
   const from = aRestoration(
     { prompts: prompts(...many), words, turnEndedAt: T0 + 300_000 },
@@ -76,7 +76,7 @@ it("[RE6] the score of a brief is of what that brief quotes, whoever reads it, a
   );
 });
 
-it("[RE6] prompts that the brief quotes of an earlier session are not counted as those of this one", () => {
+it("prompts that the brief quotes of an earlier session are not counted as those of this one", () => {
   const continues = { session: "before", prompts: prompts("build the pier", "use oak") };
   const from = aRestoration({ prompts: prompts("go on with the pier"), words, continues });
   expect(composeBrief(from, from.knownUntil).score.parts[0]).toEqual({

@@ -6,7 +6,7 @@ import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { aChatInRepository, briefAfter } from "#harness/machine/chat-in-repository.ts";
 import { GIT_ENV } from "#harness/machine/git-project.ts";
 
-it("[RE232] a file that a command wrote is verified against the snapshot: as it was, changed since, or not known", async () => {
+it("a file that a command wrote is verified against the snapshot: as it was, changed since, or not known", async () => {
   const now = Date.now();
   const { runtime, claude, path } = aChatInRepository(now);
   const write = (name: string, content: string, at: number): void => {

@@ -29,12 +29,12 @@ it.each<[string, JournalEntry[]]>([
   ["running", [user, begun, failed, stopped, detached]],
   ["unanswered", [user, stopped, user]],
   ["waiting", [user, stopped, user, said, over]],
-])("[RE204] how a chat stood is decided by the order of events: %s after %j", (standing, entries) => {
+])("how a chat stood is decided by the order of events: %s after %j", (standing, entries) => {
   const rows = entries.map((entry, index) => ({ seq: index + 1, at: T0 + index, entry }));
   expect(standingOf(fold(emptyState, rows))).toBe(standing);
 });
 
-it("[RE204] a chat that works on after the end of a turn, without a prompt, does not wait", () => {
+it("a chat that works on after the end of a turn, without a prompt, does not wait", () => {
   const entries = [user, said, over, begun, done];
   const rows = entries.map((entry, index) => ({ seq: index + 1, at: T0 + index * 5_000, entry }));
   expect(standingOf(fold(emptyState, rows))).toBe("working");

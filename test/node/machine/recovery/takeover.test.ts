@@ -30,7 +30,7 @@ async function found(reach: Reach): Promise<string[]> {
   return (await findElsewhere(reach, project)).map(({ row }) => row.id);
 }
 
-it("[RE96] [RE23] two machines ask at the same time: one gets it, the other is refused with chat and machine", async () => {
+it("two machines ask at the same time: one gets it, the other is refused with chat and machine", async () => {
   const one = await aWorld();
   const { here: third, reach: other } = await aRival(one);
   const answers = await Promise.all([
@@ -45,22 +45,19 @@ it("[RE96] [RE23] two machines ask at the same time: one gets it, the other is r
   expect(rowOf({ here: third }, one.dead).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
 });
 
-it.each(["leases.acquire", "sync.take"])(
-  "[RE97] cut off at %s nothing is lost: the same again takes it",
-  async (cut) => {
-    const one = await aWorld();
-    const take = (): Promise<unknown> => takeOver(one.reach, rowOf(one, one.dead));
-    one.world.isCut = (name) => name === cut;
-    expect(await take()).toMatchObject({ ok: false, error: { code: "unreachable" } });
-    expect(rowOf(one, one.dead).taken).toBeNull();
-    one.world.isCut = () => false;
-    for (let n = 0; n < 2; n++) expect(await take()).toMatchObject({ ok: true });
-    const notes = one.here.runtime.store.read((sql) => sql.all("SELECT action FROM recoveries"), []);
-    expect(notes).toEqual([{ action: "taken" }]);
-  },
-);
+it.each(["leases.acquire", "sync.take"])("cut off at %s nothing is lost: the same again takes it", async (cut) => {
+  const one = await aWorld();
+  const take = (): Promise<unknown> => takeOver(one.reach, rowOf(one, one.dead));
+  one.world.isCut = (name) => name === cut;
+  expect(await take()).toMatchObject({ ok: false, error: { code: "unreachable" } });
+  expect(rowOf(one, one.dead).taken).toBeNull();
+  one.world.isCut = () => false;
+  for (let n = 0; n < 2; n++) expect(await take()).toMatchObject({ ok: true });
+  const notes = one.here.runtime.store.read((sql) => sql.all("SELECT action FROM recoveries"), []);
+  expect(notes).toEqual([{ action: "taken" }]);
+});
 
-it("[RE98] a successor keeps the prompts; when it dies with a checkpoint, it is found itself", async () => {
+it("a successor keeps the prompts; when it dies with a checkpoint, it is found itself", async () => {
   const one = await aWorld();
   expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
   const { store } = one.here.runtime;
@@ -78,7 +75,7 @@ it("[RE98] a successor keeps the prompts; when it dies with a checkpoint, it is 
   expect(await found(other)).toEqual([one.chat.session]);
 });
 
-it("[RE99] a session that was forgotten where it ran cannot be taken, and leaves no lease behind", async () => {
+it("a session that was forgotten where it ran cannot be taken, and leaves no lease behind", async () => {
   const one = await aWorld();
   const row = rowOf(one, one.dead);
   await one.there.device.put({ session: one.dead.session });
@@ -86,7 +83,7 @@ it("[RE99] a session that was forgotten where it ran cannot be taken, and leaves
   expect(await one.world.host.call("leases.list", {})).toMatchObject({ ok: true, value: { leases: [] } });
 });
 
-it("[RE99] of a session that was forgotten where it ran nothing is kept here", async () => {
+it("of a session that was forgotten where it ran nothing is kept here", async () => {
   const one = await aWorld();
   expect(await offered(one)).toBe(one.dead.session);
   await one.there.device.put({ session: one.dead.session });
@@ -95,7 +92,7 @@ it("[RE99] of a session that was forgotten where it ran nothing is kept here", a
   for (const table of ["sessions_elsewhere", "recoveries"]) expect(rowCount(one.here.runtime, table), table).toBe(0);
 });
 
-it("[RE24] [RE101] a chat is offered the newest of its project once; a second chat of this machine is not", async () => {
+it("a chat is offered the newest of its project once; a second chat of this machine is not", async () => {
   const one = await aWorld();
   expect(await offered(one)).toBe(one.dead.session);
   expect(await offered(one)).toBeNull();
@@ -115,7 +112,7 @@ it("[RE24] [RE101] a chat is offered the newest of its project once; a second ch
   expect(await offered({ ...one, reach: other })).toBe(one.dead.session);
 });
 
-it("[RE100] what cannot be taken yet is not offered yet: its own chat holds its lease for a while", async () => {
+it("what cannot be taken yet is not offered yet: its own chat holds its lease for a while", async () => {
   const one = await aWorld({ isDead: false });
   const back = await one.there.join(one.dead.session);
   const lease = { resource: `session:${one.dead.session}`, requestId: "own", isBound: true };
@@ -129,7 +126,7 @@ it("[RE100] what cannot be taken yet is not offered yet: its own chat holds its 
   expect(await offered(one)).toBe(one.dead.session);
 });
 
-it("[RE101] none is offered to a task's chat and a script, after a dismissal, and when it is too old", async () => {
+it("none is offered to a task's chat and a script, after a dismissal, and when it is too old", async () => {
   const one = await aWorld();
   const { runtime } = one.here;
   for (const env of [{ SHIM_TASK: "1" }, { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" }])
@@ -146,7 +143,7 @@ it("[RE101] none is offered to a task's chat and a script, after a dismissal, an
   expect(newsOf(one.here, one.chat.session)).toEqual([]);
 });
 
-it("[RE132] one of another machine that three chats were offered and did not take is only listed", async () => {
+it("one of another machine that three chats were offered and did not take is only listed", async () => {
   const one = await aWorld();
   const offers: (string | null)[] = [];
   for (const session of ["dddd4444", "eeee5555", "ffff6666", "abab7777"]) {
@@ -160,7 +157,7 @@ it("[RE132] one of another machine that three chats were offered and did not tak
   expect(await found(one.reach)).toEqual([one.dead.session]);
 });
 
-it("[RE25] the old session learns that it was continued elsewhere, and is not offered where it ran", async () => {
+it("the old session learns that it was continued elsewhere, and is not offered where it ran", async () => {
   const one = await aWorld();
   const fresh = anotherClaude(one.there.runtime, one.dead, { session: "eeee5555" });
   expect(fresh.start()).toContain("fix the parser");
@@ -183,7 +180,7 @@ it("[RE25] the old session learns that it was continued elsewhere, and is not of
   expect(back.start("resume")).toContain(`was continued by session ${one.chat.session}`);
 });
 
-it("[RE25] it is reported once: a session that continues all the same is not taken for recovered", async () => {
+it("it is reported once: a session that continues all the same is not taken for recovered", async () => {
   const one = await aWorld();
   const { store, now } = one.there.runtime;
   const taken = { chat: one.chat.session, machine: "laptop" };
@@ -196,7 +193,7 @@ it("[RE25] it is reported once: a session that continues all the same is not tak
   expect(newsOf(one.there, one.dead.session)).toEqual([]);
 });
 
-it("[RE26] what `shim resume` has written down, the chat that it starts takes when it joins; given back, it lets it go", async () => {
+it("what `shim resume` has written down, the chat that it starts takes when it joins; given back, it lets it go", async () => {
   const one = await aWorld();
   const row = rowOf(one, one.dead);
   const { session } = one.dead;
@@ -215,7 +212,7 @@ it("[RE26] what `shim resume` has written down, the chat that it starts takes wh
   expect(await found(one.reach)).toEqual([session]);
 });
 
-it("[RE26] the lease of a session that is given back while no host runs is released by the next one", async () => {
+it("the lease of a session that is given back while no host runs is released by the next one", async () => {
   const one = await aWorld();
   writeDown(one);
   await new WatchElsewhere().check(one.reach, naming);
@@ -225,7 +222,7 @@ it("[RE26] the lease of a session that is given back while no host runs is relea
   expect([leases, rowCount(one.here.runtime, "team_holdings")]).toMatchObject([{ value: { leases: [] } }, 0]);
 });
 
-it("[RE26] where another chat was first, the chat that was started for it learns which", async () => {
+it("where another chat was first, the chat that was started for it learns which", async () => {
   const one = await aWorld();
   const { chat: rival, ...third } = await aRival(one);
   await takeOver(third.reach, rowOf(third, one.dead));
@@ -239,7 +236,7 @@ it("[RE26] where another chat was first, the chat that was started for it learns
   expect(newsOf(one.here, one.chat.session)).toHaveLength(1);
 });
 
-it("[RE111] a session of another machine that was closed with nothing open is listed, not offered", async () => {
+it("a session of another machine that was closed with nothing open is listed, not offered", async () => {
   const one = await aWorld();
   await one.there.mirror(one.dead.session, { detachedAt: 1, detachReason: "closed" });
   await one.here.pull();

@@ -17,7 +17,7 @@ function briefOf({ base }: TeamRig, id: string): string {
   return from ? brief(from, base.now(), "brief") : "";
 }
 
-it("[RE121] [RE95] the brief of a session names its task, and what other machines get of it does, also when its server outlived the client and saw another chat take it", async () => {
+it("the brief of a session names its task, and what other machines get of it does, also when its server outlived the client and saw another chat take it", async () => {
   const { rig, one, other } = await twoChats();
   const { session } = one.claude;
   rig.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
@@ -40,7 +40,7 @@ it("[RE121] [RE95] the brief of a session names its task, and what other machine
   expect(shared?.tasks).toEqual([{ task: 1, type: "tests" }]);
 });
 
-it("[RE87] a session that a worker began for a task is no unfinished work", async () => {
+it("a session that a worker began for a task is no unfinished work", async () => {
   const { rig } = await twoChats();
   const folder = join(rig.base.paths.home, "work", "task-1-abc", "tree");
   const claude = new Claude(rig.base, { pid: 8_100, cwd: folder, session: "88888888-04b4-4fe0-bbd5-6aa531354563" });

@@ -17,15 +17,12 @@ it.each<[Partial<SessionFacts>, string, string]>([
   [{ ...there, alive: "It is idle." }, "still_running", "s1 is not known to be dead on desk: It is idle."],
   [{ successor: { chat: "b", machine: null, isHere: true } }, "held", `continued by chat b. ${undoHint}, then again.`],
   [{ ...there, successor: { chat: "b", machine: "m" } }, "held", `by chat b on m. ${undoHint} there, then again.`],
-])(
-  "[MC17] [RE23] a session is refused for its first reason, in the same words everywhere: %j",
-  (facts, code, words) => {
-    const refusal = verdict({ ...dead, ...facts });
-    expect(refusal).toMatchObject({ code, message: expect.stringContaining(words) });
-  },
-);
+])("a session is refused for its first reason, in the same words everywhere: %j", (facts, code, words) => {
+  const refusal = verdict({ ...dead, ...facts });
+  expect(refusal).toMatchObject({ code, message: expect.stringContaining(words) });
+});
 
-it("[RE23] a dead session can be taken; a refusal for a lease names the holder and since when", () => {
+it("a dead session can be taken; a refusal for a lease names the holder and since when", () => {
   expect(verdict(dead)).toBeNull();
   const holder = { chat: "b", machine: "m", heldForMs: 300_000 };
   expect(leaseRefusal("s1", "desk", holder).message).toContain("s1 is continued by chat b on m, for 5 min.");
@@ -62,13 +59,13 @@ it.each<[string, Parameters<typeof livenessOf>[0], number, object]>([
     60,
     { isOver: false, isCertain: false },
   ],
-])("[RE90] [RE91] [RE92] a chat is %s: %j after %i silent minutes", (_, seen, minutes, expected) => {
+])("a chat is %s: %j after %i silent minutes", (_, seen, minutes, expected) => {
   const found = livenessOf(seen, { silenceMs: minutes * minute, hasDied: false });
   expect(found).toMatchObject(expected);
   if (seen.status === "unreachable") expect(found.detail).toContain("no network");
 });
 
-it("[RE191] a death that its machine has reported counts at once where no chat is registered, and never while it lives", () => {
+it("a death that its machine has reported counts at once where no chat is registered, and never while it lives", () => {
   const sent = { silenceMs: 0, hasDied: true };
   for (const seen of [{ status: "unknown" } as const, offline("left")])
     expect(livenessOf(seen, sent)).toMatchObject({ isOver: true, isCertain: true });
@@ -79,11 +76,11 @@ it.each([
   ["/home/ann/app/src/a.ts", "/home/ann/app", "/srv/app/src/a.ts"],
   ["/home/ann/app/odd\\name", "/home/ann/app", "/srv/app/odd\\name"],
   ["C:\\Users\\ann\\app\\src\\a.ts", "C:\\Users\\ann\\app\\", "/srv/app/src/a.ts"],
-])("[RE21] a path below the root there is the same path below the root here: %s", (path, there, expected) => {
+])("a path below the root there is the same path below the root here: %s", (path, there, expected) => {
   expect(mapPath(path, { there, here: "/srv/app" })).toBe(expected);
 });
 
-it("[RE21] everything else has no path here: beside the root, the root itself, above it, or where one of the two is missing", () => {
+it("everything else has no path here: beside the root, the root itself, above it, or where one of the two is missing", () => {
   const roots = { there: "/home/ann/app", here: "/srv/app" };
   const below = ["../secret", "src/../../x", "./a"].map((path) => `/home/ann/app/${path}`);
   const beside = ["/home/ann/app2/a.ts", "/home/ann/app", "/home/ann/app/", "/etc/passwd", "a.ts", ""];
@@ -93,7 +90,7 @@ it("[RE21] everything else has no path here: beside the root, the root itself, a
   expect(mapPath("/a.ts", { there: "/", here: "/work" })).toBeNull();
 });
 
-it("[RE21] for any list of another machine no path leads out of the project here, and none is lost", () => {
+it("for any list of another machine no path leads out of the project here, and none is lost", () => {
   const part = fc.oneof(fc.constantFrom("..", ".", "", "src", "\\..\\", "%2e%2e"), fc.string({ maxLength: 5 }));
   const path = fc.array(part, { maxLength: 6 }).map((parts) => `/home/ann/app/${parts.join("/")}`);
   fc.assert(

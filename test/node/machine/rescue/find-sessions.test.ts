@@ -26,7 +26,7 @@ function unrecorded(home: CliHome, client: string, begins = "5f0e0e5e"): Invente
 const clients = ["claude-code", "codex", "copilot", "qwen", "gemini"];
 
 it.each(clients)(
-  "[RS12] a session of %s that SHIM has not recorded is found by its id, also its beginning",
+  "a session of %s that SHIM has not recorded is found by its id, also its beginning",
   async (client) => {
     for (const command of ["rescue", "resume --print"]) {
       for (const length of [36, 8]) {
@@ -48,7 +48,7 @@ it.each(clients)(
   },
 );
 
-it.each(clients)("[RS12] a session of %s is found by the path of its file", async (client) => {
+it.each(clients)("a session of %s is found by the path of its file", async (client) => {
   const home = aCliHome();
   const { id, path } = unrecorded(home, client);
   const relative = join("..", path.slice(home.folder.length + 1));
@@ -56,7 +56,7 @@ it.each(clients)("[RS12] a session of %s is found by the path of its file", asyn
   expect(await home.json(`resume ${path} --print`)).toMatchObject({ session: id });
 });
 
-it("[RS12] such a session is rescued as any other", async () => {
+it("such a session is rescued as any other", async () => {
   const home = aCliHome();
   const session = unrecorded(home, "claude-code");
   refuse(400, 400)(session.path, session);
@@ -65,7 +65,7 @@ it("[RS12] such a session is rescued as any other", async () => {
   expect(readFileSync((done as { copy: { file: string } }).copy.file, "utf8")).toContain("pear");
 });
 
-it("[PO5] [RS12] its own client continues it, where that has the file", async () => {
+it("its own client continues it, where that has the file", async () => {
   const home = aCliHome();
   const { id } = unrecorded(home, "claude-code");
   const terminal = { isTty: true, isInteractive: true };
@@ -73,7 +73,7 @@ it("[PO5] [RS12] its own client continues it, where that has the file", async ()
   expect(home.started).toMatchObject([{ command: "claude", args: ["--resume", id] }]);
 });
 
-it("[RS12] OpenCode's own program gives a session that SHIM has not recorded", async () => {
+it("OpenCode's own program gives a session that SHIM has not recorded", async () => {
   const home = aCliHome();
   const id = "ses_deadb5e3effe5J6ePB0OODywj2";
   fakeOpenCode(home.folder, openCodeSession(id, [400, 400]));
@@ -84,7 +84,7 @@ it("[RS12] OpenCode's own program gives a session that SHIM has not recorded", a
   expect(await home.json(`resume ${id}`)).toMatchObject({ start: { kind: "resume", args: ["-s", id] } });
 });
 
-it("[RS18] several files are listed, and none is read", async () => {
+it("several files are listed, and none is read", async () => {
   const home = aCliHome();
   const paths = ["claude-code", "qwen"].map((client) => unrecorded(home, client).path);
   const ran = await home.shim("resume 5f0e0e5e");
@@ -92,7 +92,7 @@ it("[RS18] several files are listed, and none is read", async () => {
   expect(home.runtime.store.read((sql) => sessions.list(sql, { limit: 9 }), [])).toEqual([]);
 });
 
-it("[RS12] the same session in two folders of Claude Code is two files, a compressed one of Codex is the same", async () => {
+it("the same session in two folders of Claude Code is two files, a compressed one of Codex is the same", async () => {
   const home = aCliHome();
   const { id, path } = unrecorded(home, "claude-code");
   const other = path.replace(/project\/[^/]*$/, `elsewhere/${id}.jsonl`);
@@ -105,7 +105,7 @@ it("[RS12] the same session in two folders of Claude Code is two files, a compre
   expect(await home.json(`rescue ${codex.id}`)).toMatchObject({ session: codex.id, file: codex.path });
 });
 
-it("[RS18] where no client has it, the answer names the folders that were searched", async () => {
+it("where no client has it, the answer names the folders that were searched", async () => {
   const home = aCliHome();
   unrecorded(home, "claude-code");
   const there = join(home.folder, ".claude", "projects");
@@ -121,14 +121,14 @@ it("[RS18] where no client has it, the answer names the folders that were search
   }
 });
 
-it("[RS12] a file that cannot be used is named, with the reason", async () => {
+it("a file that cannot be used is named, with the reason", async () => {
   const home = aCliHome();
   const { id, path } = unrecorded(home, "claude-code");
   writeFileSync(path, "hello\n");
   expect(await home.shim(`rescue ${id}`)).toMatchObject(failed(1, path, "Nothing was stored"));
 });
 
-it("[RS12] a client's folder is where its variable says", async () => {
+it("a client's folder is where its variable says", async () => {
   const home = aCliHome();
   const { id, path } = unrecorded(home, "claude-code");
   const moved = join(home.folder, "moved");
@@ -138,7 +138,7 @@ it("[RS12] a client's folder is where its variable says", async () => {
   expect(ran.json()).toMatchObject({ file: path.replace(join(home.folder, ".claude"), moved) });
 });
 
-it("[RS14] a session that Codex has compressed is where it was, and can be copied", async () => {
+it("a session that Codex has compressed is where it was, and can be copied", async () => {
   const home = aCliHome();
   const session = invented("codex", home.project);
   const path = writeSession(home.folder, session);
@@ -180,7 +180,7 @@ it.each([
         .map((row) => `${JSON.stringify(row)}\n`)
         .join(""),
   ],
-])("[RS14] a session that Gemini CLI wrote as %s is there", async (_what, extension, textOf) => {
+])("a session that Gemini CLI wrote as %s is there", async (_what, extension, textOf) => {
   const home = aCliHome();
   const session = invented("gemini", home.project);
   const path = join(home.folder, session.file).replace(/\.jsonl$/, extension);
@@ -195,7 +195,7 @@ it.each([
   });
 });
 
-it("[RS14] a session that was read from a file elsewhere is not called deleted", async () => {
+it("a session that was read from a file elsewhere is not called deleted", async () => {
   const home = aCliHome();
   const { id, path } = unrecorded(home, "claude-code");
   const elsewhere = join(home.other, "saved.jsonl");
@@ -210,7 +210,7 @@ it("[RS14] a session that was read from a file elsewhere is not called deleted",
   expect(await home.json(`rescue ${id}`)).toMatchObject({ reason: "deleted" });
 });
 
-it("[RS15] without a session of the project it says so, and how a client's file is searched", async () => {
+it("without a session of the project it says so, and how a client's file is searched", async () => {
   const home = aCliHome();
   expect(await home.shim("rescue")).toMatchObject(
     printed(`SHIM has recorded no session of ${home.project}`, "shim rescue <id>"),

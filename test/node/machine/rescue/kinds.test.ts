@@ -107,7 +107,7 @@ const kinds: Kind[] = [
 ];
 
 it.each(kinds)(
-  "[RS1] [RS5] %s, %s: named, and what works is offered",
+  "%s, %s: named, and what works is offered",
   async (client, _what, breaks, reason, offers, holds, lacks) => {
     const home = aCliHome();
     const session = invented(client, home.project);
@@ -141,7 +141,7 @@ it.each(kinds)(
   },
 );
 
-it("[RS1] the table has thirty kinds and more, in five clients", () => {
+it("the table has thirty kinds and more, in five clients", () => {
   // The locks, the moved folder, the archive and OpenCode have tests of their own below.
   expect(kinds.length).toBeGreaterThanOrEqual(30);
   expect(new Set(kinds.map(([client]) => client)).size).toBe(5);
@@ -176,7 +176,7 @@ const harmless: [client: string, what: string, breaks: Break, lost?: 1][] = [
 ];
 
 it.each(harmless)(
-  "[RS2] [RS3] [RS15] %s with %s: its client continues it, and what is lost is said",
+  "%s with %s: its client continues it, and what is lost is said",
   async (client, _what, breaks, lost) => {
     const home = aCliHome();
     const session = invented(client, home.project);
@@ -201,7 +201,7 @@ it.each(harmless)(
 );
 
 it.each(["claude-code", "codex", "copilot", "qwen"])(
-  "[RS13] the copy of a session of %s whose last prompt was refused lacks that prompt alone",
+  "the copy of a session of %s whose last prompt was refused lacks that prompt alone",
   async (client) => {
     const home = aCliHome();
     const session = invented(client, home.project);
@@ -223,7 +223,7 @@ it.each(["claude-code", "codex", "copilot", "qwen"])(
   },
 );
 
-it("[RS13] a refused prompt is named beside another reason, and the copy lacks it", async () => {
+it("a refused prompt is named beside another reason, and the copy lacks it", async () => {
   const home = aCliHome();
   const session = invented("claude-code", join(home.folder, "old-name"));
   const path = writeSession(home.folder, session);
@@ -253,7 +253,7 @@ it.each([
     null,
   ],
   ["a lost connection, twice", "API Error: Connection error.", {}, null],
-])("[RS2] [RS16] rows of Claude Code with %s", async (_what, text, fields, reason) => {
+])("rows of Claude Code with %s", async (_what, text, fields, reason) => {
   const home = aCliHome();
   const session = invented("claude-code", home.project);
   const refused = [1, 2].flatMap((number) => {
@@ -266,7 +266,7 @@ it.each([
   expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason });
 });
 
-it("[RS1] a session of Qwen Code whose folder has become a link continues as a copy for the real one", async () => {
+it("a session of Qwen Code whose folder has become a link continues as a copy for the real one", async () => {
   const home = aCliHome();
   const old = join(home.folder, "old-name");
   symlinkSync(home.project, old);
@@ -300,7 +300,7 @@ it.each([
       payload: { type: "reasoning", encrypted_content: "old" },
     },
   ],
-] as const)("[RS5] the copy of a poisoned session of %s has no thoughts of its model", async (client, thought) => {
+] as const)("the copy of a poisoned session of %s has no thoughts of its model", async (client, thought) => {
   const home = aCliHome();
   const session = invented(client, home.project);
   const [first, second, ...others] = session.rows;
@@ -326,7 +326,7 @@ it.each([
 });
 
 it.each(["claude-code", "qwen"])(
-  "[RS1] a session of %s whose folder is gone continues as a copy in this one",
+  "a session of %s whose folder is gone continues as a copy in this one",
   async (client) => {
     const home = aCliHome();
     const old = join(home.folder, "old-name");

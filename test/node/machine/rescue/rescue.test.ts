@@ -31,14 +31,14 @@ function aCodexSession(home: CliHome): InventedSession {
   return session;
 }
 
-it("[RS4] a lock that nobody holds and Codex can open is no reason", async () => {
+it("a lock that nobody holds and Codex can open is no reason", async () => {
   const home = aCliHome();
   const session = aCodexSession(home);
   writeFileSync(lockOf(home, session), "");
   expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null });
 });
 
-it("[RS4] the process that holds Codex's lock is named, and nothing is done to it", async () => {
+it("the process that holds Codex's lock is named, and nothing is done to it", async () => {
   const home = aCliHome();
   const session = aCodexSession(home);
   const lock = lockOf(home, session);
@@ -54,7 +54,7 @@ it("[RS4] the process that holds Codex's lock is named, and nothing is done to i
   expect(holder.exitCode).toBeNull();
 });
 
-it("[RS4] a lock that nobody holds and Codex cannot open is renamed with consent, and stays as the backup", async () => {
+it("a lock that nobody holds and Codex cannot open is renamed with consent, and stays as the backup", async () => {
   const home = aCliHome();
   const session = aCodexSession(home);
   const lock = lockOf(home, session);
@@ -72,7 +72,7 @@ it("[RS4] a lock that nobody holds and Codex cannot open is renamed with consent
   expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null });
 });
 
-it("[RS1] what Codex has archived comes back by its own command", async () => {
+it("what Codex has archived comes back by its own command", async () => {
   const home = aCliHome();
   const session = aCodexSession(home);
   const path = join(home.folder, session.file);
@@ -94,7 +94,7 @@ it("[RS1] what Codex has archived comes back by its own command", async () => {
   expect(home.started).toMatchObject([{ command: "codex", args: ["resume", session.id] }]);
 });
 
-it("[RS5] OpenCode's own export and import make the copy, with ids that it has not", async () => {
+it("OpenCode's own export and import make the copy, with ids that it has not", async () => {
   const home = aCliHome();
   const id = "ses_deadb5e3effe5J6ePB0OODywj2";
   fakeOpenCode(home.folder, openCodeSession(id, [400, 400]));
@@ -112,14 +112,14 @@ it("[RS5] OpenCode's own export and import make the copy, with ids that it has n
   for (const absent of [id, "Ran one.", "refused", "msg_a100000000"]) expect(text).not.toContain(absent);
 });
 
-it("[RS1] a session that OpenCode does not export is deleted", async () => {
+it("a session that OpenCode does not export is deleted", async () => {
   const home = aCliHome();
   fakeOpenCode(home.folder, null);
   addSession(home, { id: "ses_1", client: "opencode", pid: 77 });
   expect(await home.json("rescue ses_1")).toMatchObject({ reason: "deleted", offers: [{ kind: "brief" }] });
 });
 
-it("[RS5] a chat that still runs is named, and neither copied nor replaced", async () => {
+it("a chat that still runs is named, and neither copied nor replaced", async () => {
   const home = aCliHome();
   const session = invented("claude-code", home.project);
   writeSession(home.folder, session, [...session.rows, ...session.refused(1, 400), ...session.refused(2, 400)]);
@@ -134,7 +134,7 @@ it("[RS5] a chat that still runs is named, and neither copied nor replaced", asy
 
 const answering = (reply: string) => ({ isTty: true, isInteractive: true, ask: async () => reply });
 
-it("[RS7] --in takes the brief of any session to another client", async () => {
+it("--in takes the brief of any session to another client", async () => {
   const home = aCliHome();
   const session = invented("claude-code", home.project);
   writeSession(home.folder, session);
@@ -147,7 +147,7 @@ it("[RS7] --in takes the brief of any session to another client", async () => {
   expect(home.started).toMatchObject([{ command: "codex", cwd: home.project }]);
 });
 
-it("[RS7] without a yes nothing is changed, and a wrong number is wrong usage", async () => {
+it("without a yes nothing is changed, and a wrong number is wrong usage", async () => {
   const home = aCliHome();
   const session = invented("codex", home.project);
   writeSession(home.folder, session, [...session.rows, ...session.refused(1, 400), ...session.refused(2, 400)]);
@@ -160,7 +160,7 @@ it("[RS7] without a yes nothing is changed, and a wrong number is wrong usage", 
   expect(home.started).toEqual([]);
 });
 
-it("[RS8] resume offers the rescue where the client ends with an error within seconds, and not later", async () => {
+it("resume offers the rescue where the client ends with an error within seconds, and not later", async () => {
   const home = aCliHome();
   const session = invented("claude-code", home.project);
   writeSession(home.folder, session, [...session.rows, ...session.refused(1, 400), ...session.refused(2, 400)]);
@@ -185,7 +185,7 @@ it("[RS8] resume offers the rescue where the client ends with an error within se
   expect(started[1]).not.toBe(session.id);
 });
 
-it("[RS8] a client that is older than the one that wrote the session is named", async () => {
+it("a client that is older than the one that wrote the session is named", async () => {
   const home = aCliHome();
   const session = invented("claude-code", home.project);
   writeSession(home.folder, session);
@@ -198,7 +198,7 @@ it("[RS8] a client that is older than the one that wrote the session is named", 
   });
 });
 
-it("[RS9] the page has the reason and the command, and starts no program of a client", async () => {
+it("the page has the reason and the command, and starts no program of a client", async () => {
   const home = aCliHome();
   const session = invented("codex", home.project);
   writeSession(home.folder, session, [...session.rows, ...session.refused(1, 400), ...session.refused(2, 400)]);
@@ -220,7 +220,7 @@ it("[RS9] the page has the reason and the command, and starts no program of a cl
   expect(await callAs(page, authorization, { name: "recovery.rescue", input })).toMatchObject({ status: 404 });
 });
 
-it("[RS10] the brief of such a session comes with the reason and the command", async () => {
+it("the brief of such a session comes with the reason and the command", async () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
   const { ask } = await connect(runtime);

@@ -145,26 +145,23 @@ function promptsFound(text: string): string[] {
   return [...found].flatMap(({ message }) => (message as { content?: unknown } | undefined)?.content ?? []) as string[];
 }
 
-it.each(damages)(
-  "[RS11] [RS17] %s: cut off, and each prompt is found in the copy",
-  async (_what, breaks, why, lacks = []) => {
-    const { home, id, path } = aBroken(breaks);
-    const before = filesOf(home);
-    const diagnosis = await home.json(`rescue ${id}`);
-    expect(diagnosis).toMatchObject({ reason: "cut_off", file: path, offers: [{ kind: "copy" }, { kind: "brief" }] });
-    expect(diagnosis["why"]).toContain(why);
-    const { done } = await home.json(`rescue ${id} --yes`);
-    expect(new Map([...filesOf(home)].filter(([name]) => before.has(name)))).toEqual(before);
-    const { copy } = done as { copy: { session: string; file: string } };
-    const found = promptsFound(readFileSync(copy.file, "utf8"));
-    const isCompacted = _what.includes("compaction");
-    const wanted = (isCompacted ? prompts.slice(2) : prompts).filter((prompt) => !lacks.includes(prompt));
-    expect(found.filter((text) => prompts.includes(text)).toReversed()).toEqual(wanted);
-    if (isCompacted) expect(found).toContain("What was done so far.");
-    addSession(home, { id: copy.session, client: "claude-code", transcriptPath: copy.file, pid: 78 });
-    expect(await home.json(`rescue ${copy.session}`)).toMatchObject({ reason: null });
-  },
-);
+it.each(damages)("%s: cut off, and each prompt is found in the copy", async (_what, breaks, why, lacks = []) => {
+  const { home, id, path } = aBroken(breaks);
+  const before = filesOf(home);
+  const diagnosis = await home.json(`rescue ${id}`);
+  expect(diagnosis).toMatchObject({ reason: "cut_off", file: path, offers: [{ kind: "copy" }, { kind: "brief" }] });
+  expect(diagnosis["why"]).toContain(why);
+  const { done } = await home.json(`rescue ${id} --yes`);
+  expect(new Map([...filesOf(home)].filter(([name]) => before.has(name)))).toEqual(before);
+  const { copy } = done as { copy: { session: string; file: string } };
+  const found = promptsFound(readFileSync(copy.file, "utf8"));
+  const isCompacted = _what.includes("compaction");
+  const wanted = (isCompacted ? prompts.slice(2) : prompts).filter((prompt) => !lacks.includes(prompt));
+  expect(found.filter((text) => prompts.includes(text)).toReversed()).toEqual(wanted);
+  if (isCompacted) expect(found).toContain("What was done so far.");
+  addSession(home, { id: copy.session, client: "claude-code", transcriptPath: copy.file, pid: 78 });
+  expect(await home.json(`rescue ${copy.session}`)).toMatchObject({ reason: null });
+});
 
 /** What is unusual and no damage, and the prompts that Claude Code sends. */
 const harmless: [what: string, breaks: Break, sends: string][] = [
@@ -214,13 +211,13 @@ const harmless: [what: string, breaks: Break, sends: string][] = [
   ["a checkpoint before the last turn", (rows) => [...rows.slice(0, 6), checkpoint(5), ...rows.slice(6)], "all 4"],
 ];
 
-it.each(harmless)("[RS17] %s: no damage", async (_what, breaks, sends) => {
+it.each(harmless)("%s: no damage", async (_what, breaks, sends) => {
   const { home, id } = aBroken(breaks);
   expect(await home.json(`rescue ${id}`)).toMatchObject({ reason: null, why: expect.stringContaining(sends) });
   expect(await home.shim(`rescue ${id}`)).toMatchObject(printed("Nothing is wrong with", sends));
 });
 
-it("[RS11] thousands of rows that name themselves, the next one or none are linked again", async () => {
+it("thousands of rows that name themselves, the next one or none are linked again", async () => {
   const count = 6_000;
   const long: Break = ([first]) =>
     Array.from({ length: count }, (_, at) => ({

@@ -36,7 +36,7 @@ async function die(rig: SupervisorRig, pid = 700): Promise<void> {
   await rig.pass(8_000);
 }
 
-it("[SU6] [SU11] of a chat that dies the last checkpoint is taken and its death is reported, once", async () => {
+it("of a chat that dies the last checkpoint is taken and its death is reported, once", async () => {
   const rig = await aRig();
   await die(rig);
   const checkpoint = expect.stringMatching(/^cp_/) as string;
@@ -47,7 +47,7 @@ it("[SU6] [SU11] of a chat that dies the last checkpoint is taken and its death 
 });
 
 it.each(["closed", "closed_open"])(
-  "[RE110] a chat that its client closed between two turns is no death: %s",
+  "a chat that its client closed between two turns is no death: %s",
   async (reason) => {
     const rig = await aRig(reopening);
     rig.runtime.store.write((sql) => sessions.close(sql, rig.runtime.now(), id, reason));
@@ -56,7 +56,7 @@ it.each(["closed", "closed_open"])(
   },
 );
 
-it("[SU11] [SU42] what ended well, or another process continues, is no death; what was never seen alive is not watched", async () => {
+it("what ended well, or another process continues, is no death; what was never seen alive is not watched", async () => {
   const rig = await aRig(reopening);
   rig.runtime.store.write((sql) => sessions.end(sql, rig.runtime.now(), id, "prompt_input_exit"));
   aLiveChat(rig.runtime, { id: second, pid: 701 });
@@ -69,7 +69,7 @@ it("[SU11] [SU42] what ended well, or another process continues, is no death; wh
   expect([rig.emitted("died"), rig.opened]).toEqual([[], []]);
 });
 
-it("[SU41] [OB15] with a command that opens a terminal a killed chat is resumed in it, after its wait", async () => {
+it("with a command that opens a terminal a killed chat is resumed in it, after its wait", async () => {
   const rig = await aRig(reopening);
   const { cwd } = sessionOf(rig.runtime, id)!;
   await die(rig);
@@ -93,7 +93,7 @@ it("[SU41] [OB15] with a command that opens a terminal a killed chat is resumed 
   expect(rig.emitted("ended").map(({ againInMs }) => againInMs)).toEqual([1_000, 2_000]);
 });
 
-it("[SU41] [SU43] a new chat with the brief; one that never begins is a crash, and in the end a loop", async () => {
+it("a new chat with the brief; one that never begins is a crash, and in the end a loop", async () => {
   const rig = await aRig(reopening, { transcript: null });
   const { call } = rig;
   rig.call = (name, input) => {
@@ -113,7 +113,7 @@ it("[SU41] [SU43] a new chat with the brief; one that never begins is a crash, a
   expect(sessionOf(rig.runtime, id)?.recovery).toBeNull();
 });
 
-it("[SU42] a chat is not started that the user closed, a worker runs, was recovered, or whose folder is gone", async () => {
+it("a chat is not started that the user closed, a worker runs, was recovered, or whose folder is gone", async () => {
   const closed = await aRig(reopening);
   detach(closed, "sighup");
   await die(closed);
@@ -133,7 +133,7 @@ it("[SU42] a chat is not started that the user closed, a worker runs, was recove
   expect(gone.emitted("problem")).toMatchObject([{ message }]);
 });
 
-it("[SU5] [SU41] after a usage limit it waits before it opens one, and without such a rule opens none; a terminal that cannot be opened is reported", async () => {
+it("after a usage limit it waits before it opens one, and without such a rule opens none; a terminal that cannot be opened is reported", async () => {
   const failure = { kind: "failure", text: "usage limit", limit: { resetsAtMs: null } } as const;
   const without = await aRig(reopening);
   without.runtime.store.write((sql) => journal.append(sql, id, without.runtime.now(), "f", failure));
@@ -153,7 +153,7 @@ it("[SU5] [SU41] after a usage limit it waits before it opens one, and without s
   expect(rig.emitted("problem")).toEqual([{ type: "problem", name: "chats", message }]);
 });
 
-it("[SU6] a hook that had to wait in the spool is heeded first: it may report that the chat has ended", async () => {
+it("a hook that had to wait in the spool is heeded first: it may report that the chat has ended", async () => {
   const rig = await aRig(reopening);
   const input = { session_id: id, reason: "prompt_input_exit" };
   spoolEvent(rig.runtime, { clientName: "claude-code", event: "SessionEnd", input, clientPid: 700 });
@@ -165,7 +165,7 @@ it("[SU6] a hook that had to wait in the spool is heeded first: it may report th
   ]);
 });
 
-it("[SU10] a death of which the coordinator cannot be informed is reported", async () => {
+it("a death of which the coordinator cannot be informed is reported", async () => {
   const rig = await aRig();
   const { call } = rig;
   rig.call = async (name, input) => {

@@ -25,7 +25,7 @@ const at = (ms: number, entry: JournalEntry): JournalRow => ({ seq: ms + 1, at: 
 const ids = (...rows: JournalRow[]): string[] => fold(emptyState, rows).runningTools.map(({ id }) => id);
 const running = (...entries: JournalEntry[]): string[] => stateAfter(...entries).runningTools.map((tool) => tool.id);
 
-it("[CP14] a tool runs from its start to its end, its error, the end of the turn or the next prompt", () => {
+it("a tool runs from its start to its end, its error, the end of the turn or the next prompt", () => {
   expect(running(begun("a"), begun("b"), ended("a"))).toEqual(["b"]);
   expect(running(begun("a"), { kind: "tool_error", id: "a", name: "Bash", input: "a", text: "no" })).toEqual([]);
   expect(running(begun("a"), { kind: "turn_end" })).toEqual([]);
@@ -34,7 +34,7 @@ it("[CP14] a tool runs from its start to its end, its error, the end of the turn
   expect(running(begun("a"), begun("a"))).toEqual(["a"]);
 });
 
-it("[CP10] an edit that deletes its file is a deletion among the last calls", () => {
+it("an edit that deletes its file is a deletion among the last calls", () => {
   const deleted: JournalEntry = {
     kind: "tool_end",
     id: "a",
@@ -47,7 +47,7 @@ it("[CP10] an edit that deletes its file is a deletion among the last calls", ()
 });
 
 it.each(["Exit code 144", "[Request interrupted by user for tool use]", "Exit code 2"])(
-  "[RE120] a call that ends with '%s' as the client is asked to end is unfinished, unless it had failed by itself",
+  "a call that ends with '%s' as the client is asked to end is unfinished, unless it had failed by itself",
   (text) => {
     const failed: JournalEntry = { kind: "tool_error", id: "a", name: "Bash", input: "make", text: "Exit code 2" };
     const ended: JournalEntry = { kind: "tool_error", id: "b", name: "Bash", input: "make test", text };
@@ -69,7 +69,7 @@ function stopped(id: string): JournalEntry {
   return { kind: "tool_error", id, name: "Bash", input: `make ${id}`, text: "Exit code 144" };
 }
 
-it("[RE120] all calls that were stopped together are unfinished; a failure of the client after them stays", () => {
+it("all calls that were stopped together are unfinished; a failure of the client after them stays", () => {
   const detached: JournalEntry = { kind: "detached", reason: "interrupted" };
   const both = stateAfter(begun("a"), begun("b"), stopped("a"), stopped("b"), detached);
   expect(both).toMatchObject({ runningTools: [{ id: "a", startedAt: T0 }, { id: "b" }], calls: [], cutOff: [] });
@@ -78,7 +78,7 @@ it("[RE120] all calls that were stopped together are unfinished; a failure of th
   expect(state).toMatchObject({ failure: { text: "overloaded", at: T0 + 2 }, runningTools: [{ id: "a" }] });
 });
 
-it("[CP14] a call whose end was not seen runs until a later one of its chat begins; of a batch and of a subagent all run", () => {
+it("a call whose end was not seen runs until a later one of its chat begins; of a batch and of a subagent all run", () => {
   expect(ids(at(0, begun("a")), at(2_000, begun("b")))).toEqual(["a", "b"]);
   expect(ids(at(0, begun("a")), at(2_001, begun("b")))).toEqual(["b"]);
   const ofSubagent: JournalEntry = { kind: "tool_start", id: "s", name: "Bash (subagent)", input: "s" };
@@ -86,7 +86,7 @@ it("[CP14] a call whose end was not seen runs until a later one of its chat begi
   expect(ids(at(0, ofSubagent), at(9_000, begun("b")))).toEqual(["s", "b"]);
 });
 
-it("[CP52] the last five calls are kept in the order of their ends, each failed one with its output; bookkeeping is none", () => {
+it("the last five calls are kept in the order of their ends, each failed one with its output; bookkeeping is none", () => {
   const error: JournalEntry = { kind: "tool_error", id: "a", name: "Bash", input: "make", text: "Exit code 2" };
   const names = [
     "TodoWrite",
@@ -109,13 +109,13 @@ it("[CP52] the last five calls are kept in the order of their ends, each failed 
   expect(many.calls.map(({ input }) => input)).toEqual(["3", "4", "5", "6", "7"]);
 });
 
-it("[CP203] an interruption ends what ran, and its time is kept like the end of a turn", () => {
+it("an interruption ends what ran, and its time is kept like the end of a turn", () => {
   const state = stateAfter(prompt("paint it"), begun("a"), { kind: "interrupted" });
   expect(state).toMatchObject({ runningTools: [], interruptedAt: T0 + 2, turnEndedAt: null });
   expect(stateAfter(begun("a"), { kind: "turn_end" })).toMatchObject({ turnEndedAt: T0 + 1, interruptedAt: null });
 });
 
-it("[CP204] a plan or a question that the user refused is a failed call", () => {
+it("a plan or a question that the user refused is a failed call", () => {
   const call = { id: "p", name: "ExitPlanMode", input: "1. schema" };
   const refused: JournalEntry = { kind: "tool_error", ...call, text: "The user does not want it." };
   expect(stateAfter(prompt("plan it"), { kind: "tool_start", ...call }, refused).calls).toMatchObject([
@@ -124,7 +124,7 @@ it("[CP204] a plan or a question that the user refused is a failed call", () => 
   expect(stateAfter(prompt("plan it"), { kind: "tool_end", ...call }).calls).toEqual([]);
 });
 
-it("[CP202] a short prompt stands with the words that it may answer, unless another prompt came before it", () => {
+it("a short prompt stands with the words that it may answer, unless another prompt came before it", () => {
   const said: JournalEntry = { kind: "assistant", text: "Blue or green?" };
   const { prompts } = stateAfter(prompt("paint it"), said, prompt("green"), prompt("and varnish it"));
   expect(prompts.map(({ answers }) => answers)).toEqual([undefined, "Blue or green?", undefined]);
@@ -135,13 +135,13 @@ const answered = (n: number): JournalEntry => ({
   answers: [{ question: `Which colour for boat ${n}?`, answer: "green" }],
 });
 
-it("[CP22] answers to dialogs are kept with their question and time, the newest thirty", () => {
+it("answers to dialogs are kept with their question and time, the newest thirty", () => {
   const { answers } = stateAfter(...Array.from({ length: 40 }, (_, n) => answered(n)));
   expect(answers).toHaveLength(30);
   expect(answers.at(-1)).toEqual({ question: "Which colour for boat 39?", answer: "green", at: T0 + 39 });
 });
 
-it("[CP204] an approved plan is kept with its path, and the newest summary of a compaction with their count", () => {
+it("an approved plan is kept with its path, and the newest summary of a compaction with their count", () => {
   const plan: JournalEntry = { kind: "plan", text: "1. hull", path: "/plans/boat.md" };
   const state = stateAfter(plan, { kind: "compacted", summary: "one" }, { kind: "compacted", summary: "two" });
   expect(state).toMatchObject({
@@ -154,7 +154,7 @@ it("[CP204] an approved plan is kept with its path, and the newest summary of a 
 
 const said = (ms: number, text: string): JournalRow => at(ms, { kind: "assistant", text });
 
-it("[CP111] the chat's words stand by their own time: a text that is read after the end of its turn is not the last", () => {
+it("the chat's words stand by their own time: a text that is read after the end of its turn is not the last", () => {
   const { words } = fold(emptyState, [said(0, "I begin."), said(9, "All is done."), said(5, "I run the tests.")]);
   expect(words.map(({ text }) => text)).toEqual(["I begin.", "I run the tests.", "All is done."]);
 });
@@ -162,7 +162,7 @@ it("[CP111] the chat's words stand by their own time: a text that is read after 
 const files = (...entries: JournalEntry[]): unknown =>
   stateAfter(...entries).files.map(({ path, action }) => [path, action]);
 
-it("[CP10] of each file the last thing done counts, but an edited one stays edited when it is read again; newest last", () => {
+it("of each file the last thing done counts, but an edited one stays edited when it is read again; newest last", () => {
   expect(files(touched("/a", "edited"), touched("/b", "read"), touched("/a", "read"))).toEqual([
     ["/b", "read"],
     ["/a", "edited"],
@@ -170,14 +170,14 @@ it("[CP10] of each file the last thing done counts, but an edited one stays edit
   expect(files(touched("/a", "read"), touched("/a", "edited"))).toEqual([["/a", "edited"]]);
 });
 
-it("[CP10] an edit after the checkpoint makes its hash void, for it cannot be told from another's edit; reading does not", () => {
+it("an edit after the checkpoint makes its hash void, for it cannot be told from another's edit; reading does not", () => {
   const base: WorkState = { ...emptyState, files: [{ path: "/a", hash: "h", action: "edited" }] };
   const after = (action: "read" | "edited") => fold(base, [{ seq: 1, at: T0, entry: touched("/a", action) }]).files;
   expect(after("read")).toEqual(base.files);
   expect(after("edited")).toMatchObject([{ hash: null, skipped: "no checkpoint since its last edit" }]);
 });
 
-it("[CP53] tasks: a whole list replaces, a single one changes or joins, a deleted one goes", () => {
+it("tasks: a whole list replaces, a single one changes or joins, a deleted one goes", () => {
   const list: JournalEntry = { kind: "todos", todos: [{ text: "old", status: "pending" }] };
   const one: JournalEntry = { kind: "todo", todo: { id: "1", text: "one", status: "pending" } };
   const done: JournalEntry = { kind: "todo", todo: { id: "1", status: "completed" } };
@@ -187,7 +187,7 @@ it("[CP53] tasks: a whole list replaces, a single one changes or joins, a delete
   expect(stateAfter(one, { kind: "todo_removed", id: "1" }).todos).toEqual([]);
 });
 
-it("[CP2] what the chat says of its own work replaces what was there; what it leaves out stays", () => {
+it("what the chat says of its own work replaces what was there; what it leaves out stays", () => {
   const known = { ...emptyState, goal: "old", done: ["a"], nextStep: "c" };
   const state = withNotes(known, { goal: "new", done: ["a", "b"], nextStep: undefined }, T0);
   expect(state).toMatchObject({ goal: "new", done: ["a", "b"], nextStep: "c" });
@@ -197,7 +197,7 @@ it("[CP2] what the chat says of its own work replaces what was there; what it le
   expect(files).toEqual([{ path: "/b", hash: null, action: "noted" }, edited]);
 });
 
-it("[CP24] lists that a chat gives grow; with replace they are what it gives", () => {
+it("lists that a chat gives grow; with replace they are what it gives", () => {
   const first = withNotes(emptyState, { decisions: ["a plan"], done: ["one"], openQuestions: ["who?"] }, T0);
   const second = withNotes(first, { decisions: ["a plan", "a map"], done: ["two"] }, T0 + 1);
   expect(second).toMatchObject({ decisions: ["a plan", "a map"], done: ["one", "two"], openQuestions: ["who?"] });
@@ -208,7 +208,7 @@ it("[CP24] lists that a chat gives grow; with replace they are what it gives", (
   expect(withNotes(third, { decisions: ["a tent"] }, T0 + 3).statedAt).toEqual(third.statedAt);
 });
 
-it("[CP13] however long a session is, its state is bounded: the chat's newest words, the newest files, tasks and tools", () => {
+it("however long a session is, its state is bounded: the chat's newest words, the newest files, tasks and tools", () => {
   const many = Array.from({ length: 400 }, (_, index): JournalEntry[] => [
     touched(`/${index}`, "edited"),
     { kind: "todo", todo: { id: String(index), text: "t" } },
@@ -222,7 +222,7 @@ it("[CP13] however long a session is, its state is bounded: the chat's newest wo
   expect([words.at(-1)?.text, files.at(-1)?.path]).toEqual(["said 399", "/399"]);
 });
 
-it("[CP1] a state can be folded on from any point, and stays plain JSON @night", () => {
+it("a state can be folded on from any point, and stays plain JSON @night", () => {
   fc.assert(
     fc.property(fc.array(anEntry(), { maxLength: 40 }), fc.nat(40), (entries, cut) => {
       const rows = entries.map((entry, index) => ({ seq: index + 1, at: T0 + index, entry }));

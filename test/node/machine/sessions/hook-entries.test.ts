@@ -22,7 +22,7 @@ it.each([
   ["<task-notification>a1 is done</task-notification>", []],
   ["  ", []],
   [undefined, []],
-])("[JO6] a prompt is what the user said, not what the client writes for itself: %j", (prompt, expected) => {
+])("a prompt is what the user said, not what the client writes for itself: %j", (prompt, expected) => {
   expect(entries("UserPromptSubmit", { prompt })).toEqual(expected);
 });
 
@@ -37,14 +37,14 @@ it.each([
   ["just a text", '"just a text"'],
   [{ command: "x".repeat(1_000) }, `${"x".repeat(limits.input)} [cut, ${1_000 - limits.input} more characters]`],
 ])(
-  "[JO7] a tool call is kept as one line: its command, path, pattern, query or address, else its input: %j",
+  "a tool call is kept as one line: its command, path, pattern, query or address, else its input: %j",
   (input, line) => {
     const [entry] = entries("PreToolUse", { tool_name: "T", tool_use_id: "t1", tool_input: input });
     expect(entry).toMatchObject({ kind: "tool_start", input: line });
   },
 );
 
-it("[JO7] a tool call without a name or an id cannot be distinguished from another and is left out; one of a subagent says so", () => {
+it("a tool call without a name or an id cannot be distinguished from another and is left out; one of a subagent says so", () => {
   expect(entries("PreToolUse", { tool_name: "Bash" })).toEqual([]);
   expect(entries("PostToolUse", { tool_use_id: "t1" })).toEqual([]);
   expect(entries("PostToolUseFailure", {})).toEqual([]);
@@ -60,7 +60,7 @@ it.each<[string, object, string | undefined, string | undefined, object?]>([
   ["Write", { file_path: "/a" }, "/a", "created", { type: "create" }],
   ["Bash", { file_path: "/a" }, undefined, undefined],
   ["Write", { file_path: 7 }, undefined, undefined],
-])("[JO8] the file that a tool has read, written or made is noted: %s %j", (tool, input, path, action, response) => {
+])("the file that a tool has read, written or made is noted: %s %j", (tool, input, path, action, response) => {
   const call = { tool_name: tool, tool_use_id: "t1", tool_input: input, tool_response: response };
   const [entry] = entries("PostToolUse", call);
   expect(entry?.kind === "tool_end" && [entry.path, entry.action]).toEqual([path, action]);
@@ -69,7 +69,7 @@ it.each<[string, object, string | undefined, string | undefined, object?]>([
 const task = (tool: string, input: object, response?: unknown): unknown =>
   entries("PostToolUse", { tool_name: tool, tool_use_id: "t", tool_input: input, tool_response: response })[1];
 
-it("[JO9] a whole list of tasks is read", () => {
+it("a whole list of tasks is read", () => {
   const todos = [
     { content: "one", status: "completed" },
     { content: "two", status: "in_progress" },
@@ -92,15 +92,15 @@ it.each<[string, object, unknown, unknown?]>([
   ["Update", { taskId: "1", status: "completed", subject: "new" }, { id: "1", text: "new", status: "completed" }],
   ["Update", { taskId: "1" }, { id: "1" }],
   ["Update", {}, undefined],
-])("[JO9] one task at a time is read: Task%s %j", (tool, input, todo, response) => {
+])("one task at a time is read: Task%s %j", (tool, input, todo, response) => {
   expect(task(`Task${tool}`, input, response)).toEqual(todo && { kind: "todo", todo });
 });
 
-it("[JO9] a deleted task is removed", () => {
+it("a deleted task is removed", () => {
   expect(task("TaskUpdate", { taskId: "1", status: "deleted" })).toEqual({ kind: "todo_removed", id: "1" });
 });
 
-it("[JO10] the summariser of a compaction is no subagent, and its thoughts are not its summary", () => {
+it("the summariser of a compaction is no subagent, and its thoughts are not its summary", () => {
   const summariser = { agent_id: "a", agent_type: "", last_assistant_message: "<summary>x</summary>" };
   expect(entries("SubagentStop", summariser)).toEqual([]);
   expect(entries("SubagentStop", { agent_id: "a", agent_type: "Explore" })).toEqual([
@@ -122,26 +122,23 @@ it.each([
   "Please continue the conversation from where we left off without asking the user any further questions.",
   "Recent messages are preserved verbatim.\nContinue the conversation from where it left off without asking the user any further questions. Resume directly.",
   "",
-])(
-  "[TR210] of the client's summary its reasoning and its instructions to the model are left out: %s",
-  (instruction) => {
-    const work =
-      "1. Primary Request:\n   Summary: sort the imports.\n\n9. Optional Next Step:\n   Continue the conversation about the lexer.";
-    const stored = [{ kind: "compacted", summary: work }];
-    const analysis = "Analysis:\nLet me go through it.\n1. Request:\n   sort";
-    for (const begin of [`${continued}\n\n${analysis}\n\n`, `${continued}\n${analysis}\n\n`, `${continued}\n\n`, ""]) {
-      const text = `${begin}Summary:\n${work}\n\n${transcriptHint}\n${instruction}`;
-      expect(entries("PostCompact", { compact_summary: text })).toEqual(stored);
-    }
-  },
-);
+])("of the client's summary its reasoning and its instructions to the model are left out: %s", (instruction) => {
+  const work =
+    "1. Primary Request:\n   Summary: sort the imports.\n\n9. Optional Next Step:\n   Continue the conversation about the lexer.";
+  const stored = [{ kind: "compacted", summary: work }];
+  const analysis = "Analysis:\nLet me go through it.\n1. Request:\n   sort";
+  for (const begin of [`${continued}\n\n${analysis}\n\n`, `${continued}\n${analysis}\n\n`, `${continued}\n\n`, ""]) {
+    const text = `${begin}Summary:\n${work}\n\n${transcriptHint}\n${instruction}`;
+    expect(entries("PostCompact", { compact_summary: text })).toEqual(stored);
+  }
+});
 
-it("[TR210] a summary without the client's parts stays as it is", () => {
+it("a summary without the client's parts stays as it is", () => {
   for (const summary of ["Analysis:\nthe parser is slow", "The goal\n\nSummary:\nit is done"])
     expect(entries("PostCompact", { compact_summary: summary })).toEqual([{ kind: "compacted", summary }]);
 });
 
-it("[JO25] a long summary keeps its beginning, and its end, where the next step stands", () => {
+it("a long summary keeps its beginning, and its end, where the next step stands", () => {
   const summary = `The request.\n${"More work was done.\n".repeat(1_500)}Next: sort the imports.`;
   const [entry] = entries("PostCompact", { compact_summary: summary });
   expect(entry).toEqual({
@@ -151,14 +148,14 @@ it("[JO25] a long summary keeps its beginning, and its end, where the next step 
   expect(JSON.stringify(entry).length).toBeLessThan(18_000);
 });
 
-it("[JO11] a failed turn is kept with the kind of the error and the client's words", () => {
+it("a failed turn is kept with the kind of the error and the client's words", () => {
   const fields = { error: "rate_limit", last_assistant_message: "API Error: 429" };
   expect(entries("StopFailure", fields)).toEqual([{ kind: "failure", text: "rate_limit: API Error: 429" }]);
   expect(entries("StopFailure", {})).toEqual([{ kind: "failure", text: "unknown error" }]);
   expect(entries("Stop", {})).toEqual([{ kind: "turn_end" }]);
 });
 
-it("[JO5] keys come from the client's ids; where an event has none, from its turn and its words", () => {
+it("keys come from the client's ids; where an event has none, from its turn and its words", () => {
   const call = { tool_name: "B", tool_use_id: "t1" };
   expect(keys("PreToolUse", call)).toEqual(["start:t1"]);
   expect(keys("PostToolUse", call)).toEqual(keys("PostToolUseFailure", call));
@@ -170,7 +167,7 @@ it("[JO5] keys come from the client's ids; where an event has none, from its tur
   expect([keys("SessionStart", {}), keys("SessionEnd", {})]).toEqual([[], []]);
 });
 
-it("[JO3] a text that is kept has no secret in it, wherever its cut falls, and says how much is missing", () => {
+it("a text that is kept has no secret in it, wherever its cut falls, and says how much is missing", () => {
   for (const { text, secrets } of secretSamples(11)) {
     for (const max of [100, limits.input]) {
       for (const before of [0, max - 20, max * 4 - 10, max * 4 + 3_990]) {
@@ -181,7 +178,7 @@ it("[JO3] a text that is kept has no secret in it, wherever its cut falls, and s
   }
 });
 
-it("[JO3] a secret that is cut in two by the window is not kept in halves, also when much before it was taken out", () => {
+it("a secret that is cut in two by the window is not kept in halves, also when much before it was taken out", () => {
   const token = `ghp_${"a1B2".repeat(9)}`;
   const text = `<private>${"p".repeat(4_800)}</private>`.slice(0, 5_190) + " ".repeat(370) + token;
   const kept = redactAndClip(text, 300);
@@ -189,7 +186,7 @@ it("[JO3] a secret that is cut in two by the window is not kept in halves, also 
   expect(kept).not.toMatch(/ppp/);
 });
 
-it("[JO3] bounded texts are never longer than their limit and its mark, and count what is left out", () => {
+it("bounded texts are never longer than their limit and its mark, and count what is left out", () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 9_000 }), fc.integer({ min: 1, max: 500 }), (length, max) => {
       const text = "word ".repeat(Math.ceil(length / 5)).slice(0, length);
@@ -202,7 +199,7 @@ it("[JO3] bounded texts are never longer than their limit and its mark, and coun
 
 const ends = { head: 300, tail: 200 };
 
-it("[JO25] both ends of a long text have no secret in them, wherever the cuts fall", () => {
+it("both ends of a long text have no secret in them, wherever the cuts fall", () => {
   for (const { text, secrets } of secretSamples(11)) {
     for (const around of [280, 190, 3_000, 60_000]) {
       for (const padding of [0, 15, 3_990]) {
@@ -214,7 +211,7 @@ it("[JO25] both ends of a long text have no secret in them, wherever the cuts fa
   }
 });
 
-it.each([2_000, 200_000])("[JO25] what is private in the cut part of %i characters is not kept in halves", (length) => {
+it.each([2_000, 200_000])("what is private in the cut part of %i characters is not kept in halves", (length) => {
   const kept = redactAndKeepEnds(
     `Fix it. <private>${"p".repeat(length)}</private> ${"Then test it. ".repeat(60)}`,
     ends,
@@ -226,7 +223,7 @@ it.each([2_000, 200_000])("[JO25] what is private in the cut part of %i characte
   expect(tokens).not.toMatch(/ghp_|a1B2/);
 });
 
-it("[JO25] the cut falls between lines, counts what is missing, and leaves no fence open", () => {
+it("the cut falls between lines, counts what is missing, and leaves no fence open", () => {
   const log = Array.from({ length: 900 }, (_, line) => `line ${line} of the log`).join("\n");
   const whole = `Never delete a row.\n\`\`\`\n${log}\n\`\`\`\nWhy does it stop?`;
   const kept = redactAndKeepEnds(whole, ends);
@@ -238,13 +235,13 @@ it("[JO25] the cut falls between lines, counts what is missing, and leaves no fe
   expect(redactAndKeepEnds(whole.slice(0, 500), ends)).toBe(whole.slice(0, 500));
 });
 
-it("[JO25] a prompt and an answer keep both ends", () => {
+it("a prompt and an answer keep both ends", () => {
   const filler = "Much was said in between. ".repeat(1_000);
   const [said] = entries("UserPromptSubmit", { prompt: `First words. ${filler}Last words.` });
   expect(said).toMatchObject({ text: expect.stringMatching(/^First words\.[^]*Last words\.$/) });
 });
 
-it("[HO43] an id is kept as it is when it can be one; else it is stored as its digest, the same each time", () => {
+it("an id is kept as it is when it can be one; else it is stored as its digest, the same each time", () => {
   const uuid = "20487890-04b4-4fe0-bbd5-6aa531354563";
   const real = [uuid, "toolu_1795162526340_2", "agent-a0b5", "toolu_01A2b3C4d5E6f7G8h9J0k1L2"];
   expect(real.map(idOf)).toEqual(real);
@@ -256,7 +253,7 @@ it("[HO43] an id is kept as it is when it can be one; else it is stored as its d
   expect(pathOf(path)).toBe(path);
 });
 
-it("[HO6] no half of a secret that a limit cuts in two is stored with a tool's input", () => {
+it("no half of a secret that a limit cuts in two is stored with a tool's input", () => {
   const token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
   // What is redacted before it moves the half that was cut into the part that is kept.
   const redacted = "password=hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2 ".repeat(13);
@@ -265,7 +262,7 @@ it("[HO6] no half of a secret that a limit cuts in two is stored with a tool's i
   }
 });
 
-it("[HO44] what is nested too deep, or too long a list, is left out", () => {
+it("what is nested too deep, or too long a list, is left out", () => {
   let deep: unknown = "x";
   for (let level = 0; level < 100; level++) deep = [deep];
   expect(JSON.stringify(boundTexts(deep, 5)).length).toBeLessThan(200);

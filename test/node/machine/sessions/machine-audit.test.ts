@@ -10,7 +10,7 @@ function entries(runtime: TempRuntime): (readonly [kind: string, actor: string |
   return listNewest(runtime, 50).map(({ kind, actor, detail }) => [kind, actor, (detail as { result: string }).result]);
 }
 
-it("[EX77] an entry is there when its decision is, with its time, also for another process", () => {
+it("an entry is there when its decision is, with its time, also for another process", () => {
   const runtime = tempRuntime();
   pastChats(runtime);
   const started = start(runtime, trial, "live page");
@@ -26,7 +26,7 @@ it("[EX77] an entry is there when its decision is, with its time, also for anoth
   ]);
 });
 
-it("[EX77] a decision that is not committed leaves no entry", () => {
+it("a decision that is not committed leaves no entry", () => {
   const runtime = tempRuntime();
   const failing = (): void =>
     runtime.store.write((sql) => {

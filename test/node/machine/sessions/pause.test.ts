@@ -42,7 +42,7 @@ function end(runtime: TempRuntime, project: string | null): void {
   runtime.wait(20);
 }
 
-it("[HO10] [ST51] a chat that moves into a paused project stores nothing of what is said there, by no way", () => {
+it("a chat that moves into a paused project stores nothing of what is said there, by no way", () => {
   const runtime = tempRuntime();
   const paused = aProject();
   const claude = new Claude(runtime, { cwd: aProject() });
@@ -59,7 +59,7 @@ it("[HO10] [ST51] a chat that moves into a paused project stores nothing of what
   expect(leaked(runtime, [secret, open])).toEqual([open]);
 });
 
-it("[HO10] [ST51] a chat that leaves a paused project is stored again, without what was said in it", () => {
+it("a chat that leaves a paused project is stored again, without what was said in it", () => {
   const { runtime, claude } = aChat();
   begin(runtime, claude.cwd);
   say(runtime, claude.transcript, secret);
@@ -70,7 +70,7 @@ it("[HO10] [ST51] a chat that leaves a paused project is stored again, without w
   expect(leaked(runtime, [secret, open])).toEqual([open]);
 });
 
-it("[HO10] [JO12] a transcript with another path during a pause is not read from its beginning after the pause", () => {
+it("a transcript with another path during a pause is not read from its beginning after the pause", () => {
   for (const hadPath of [true, false]) {
     const { runtime, claude } = aChat();
     const other = join(claude.cwd, "other.jsonl");
@@ -90,7 +90,7 @@ it("[HO10] [JO12] a transcript with another path during a pause is not read from
   }
 });
 
-it("[HO10] what was said during a pause without any event is known by its time", () => {
+it("what was said during a pause without any event is known by its time", () => {
   for (const isTimed of [true, false]) {
     const { runtime, claude } = aChat();
     claude.turn("before");
@@ -105,7 +105,7 @@ it("[HO10] what was said during a pause without any event is known by its time",
   }
 });
 
-it("[ST51] links in either direction, folders below and projects within count as the paused project", () => {
+it("links in either direction, folders below and projects within count as the paused project", () => {
   const runtime = tempRuntime();
   const [project, other] = [aProject(), aProject()];
   const [link, within] = [join(other, "link"), join(project, "packages", "one")];
@@ -120,7 +120,7 @@ it("[ST51] links in either direction, folders below and projects within count as
   }
 });
 
-it("[HO10] an event without a folder comes from where its session works", () => {
+it("an event without a folder comes from where its session works", () => {
   const { runtime, claude } = aChat();
   claude.turn("before");
   begin(runtime, claude.cwd);
@@ -128,7 +128,7 @@ it("[HO10] an event without a folder comes from where its session works", () => 
   expect(leaked(runtime, [secret])).toEqual([]);
 });
 
-it("[HO8] [HO10] an event from the spool is judged by its time, and none is spooled during a pause", () => {
+it("an event from the spool is judged by its time, and none is spooled during a pause", () => {
   const { runtime, claude } = aChat();
   claude.turn("before");
   const event = (prompt: string): void => {
@@ -144,7 +144,7 @@ it("[HO8] [HO10] an event from the spool is judged by its time, and none is spoo
   expect(leaked(runtime, [secret, open])).toEqual([open]);
 });
 
-it("[HO10] a transcript that was replaced by a shorter one during a pause is read on from there", () => {
+it("a transcript that was replaced by a shorter one during a pause is read on from there", () => {
   const { runtime, claude } = aChat();
   for (let n = 0; n < 20; n++) say(runtime, claude.transcript, `a long talk ${n}`);
   claude.turn("before");
@@ -160,7 +160,7 @@ it("[HO10] a transcript that was replaced by a shorter one during a pause is rea
   expect(leaked(runtime, [secret, open])).toEqual([open]);
 });
 
-it("[HO10] [JO12] what is said during a pause is not read later, in a session known before as in a new one", () => {
+it("what is said during a pause is not read later, in a session known before as in a new one", () => {
   for (const isKnown of [true, false]) {
     const { runtime, claude } = aChat();
     if (isKnown) claude.use("Bash");
@@ -174,7 +174,7 @@ it("[HO10] [JO12] what is said during a pause is not read later, in a session kn
   }
 });
 
-it("[ST62] a chat that continues after it was forgotten begins anew: its transcript does not restore the old talk", () => {
+it("a chat that continues after it was forgotten begins anew: its transcript does not restore the old talk", () => {
   const { runtime, claude } = aChat();
   for (const text of ["the old talk", "more of the old talk"]) {
     claude.say(text);
@@ -187,7 +187,7 @@ it("[ST62] a chat that continues after it was forgotten begins anew: its transcr
   expect([talk.includes("old talk"), talk.includes("the new talk")]).toEqual([false, true]);
 });
 
-it("[ST63] what a chat was handed of a forgotten session is gone from its own checkpoints, and stays gone", () => {
+it("what a chat was handed of a forgotten session is gone from its own checkpoints, and stays gone", () => {
   const { runtime, claude: first } = aChat();
   first.prompt("the forgotten goal");
   first.kill();

@@ -24,7 +24,7 @@ function texts({ prompts }: WorkState): string[] {
 const long = "Paint it green, and the mast too, but leave the rudder as it is for now please.";
 const job = (index: number): string => `paint boat ${index}`;
 
-it("[CP8] prompts are kept with their time; commands of the client are none; those of others are, and /compact and /plan with arguments", () => {
+it("prompts are kept with their time; commands of the client are none; those of others are, and /compact and /plan with arguments", () => {
   const given = [
     "/init",
     "fix it",
@@ -50,13 +50,13 @@ it("[CP8] prompts are kept with their time; commands of the client are none; tho
   expect(texts(after(user("/home/ann/a.ts is broken")))).toEqual(["/home/ann/a.ts is broken"]);
 });
 
-it("[CP62] /goal sets the client's goal and clears it; it is no prompt", () => {
+it("/goal sets the client's goal and clears it; it is no prompt", () => {
   const set = after(user("/goal all doors   are white"));
   expect(set).toMatchObject({ clientGoal: { text: "all doors are white", at: T0 }, prompts: [] });
   expect(after(user("/goal all doors are white"), user("/goal clear")).clientGoal).toBeNull();
 });
 
-it("[CP201] a queued prompt that is read late stands at its own time", () => {
+it("a queued prompt that is read late stands at its own time", () => {
   const late = [
     { seq: 1, at: T0, entry: user("paint the hull of the boat") },
     { seq: 2, at: T0 + 9, entry: user("then paint the mast of the boat") },
@@ -65,7 +65,7 @@ it("[CP201] a queued prompt that is read late stands at its own time", () => {
   expect(texts(fold(emptyState, late))[1]).toBe("use the blue paint for all of it");
 });
 
-it("[CP202] a short prompt stands with the end of the words that it answers; a long one and one that follows no words do not", () => {
+it("a short prompt stands with the end of the words that it answers; a long one and one that follows no words do not", () => {
   const question = chat(`${"I looked at the dock. ".repeat(30)}Shall I paint the hull blue or green?`);
   const { prompts } = after(user("blue"), question, user("green"), user(long));
   expect(prompts.map(({ answers }) => answers?.slice(-37))).toEqual([
@@ -76,7 +76,7 @@ it("[CP202] a short prompt stands with the end of the words that it answers; a l
   expect(prompts[1]?.answers?.length).toBeLessThanOrEqual(200);
 });
 
-it("[CP202] the words that a prompt answers are those before it in time", () => {
+it("the words that a prompt answers are those before it in time", () => {
   const state = fold(emptyState, [
     { seq: 1, at: T0, entry: chat("Blue or green?") },
     { seq: 2, at: T0 + 5, entry: chat("I took green.") },
@@ -89,7 +89,7 @@ const answer = (name: string): string =>
   `The ${name} is done. ${"I looked at each plank of it. ".repeat(60)}The ${name} floats.`;
 const found = (index: number): string => `Leak ${index}. ${"It is below the water line. ".repeat(20)}`;
 
-it("[RE221] the last words before each of the newest three prompts are kept whole; a prompt without words between adds none", () => {
+it("the last words before each of the newest three prompts are kept whole; a prompt without words between adds none", () => {
   const state = after(
     ...["mast", "bow", "keel", "stern"].flatMap((name) => [user(job(1)), chat("I begin."), chat(answer(name))]),
     user("and now the oars"),
@@ -98,7 +98,7 @@ it("[RE221] the last words before each of the newest three prompts are kept whol
   expect(state.earlierWords.map(({ text }) => text)).toEqual(["bow", "keel", "stern"].map(answer));
 });
 
-it("[RE221] the first three longer texts since the newest prompt are kept, however many follow", () => {
+it("the first three longer texts since the newest prompt are kept, however many follow", () => {
   const texts = Array.from({ length: 20 }, (_, index) => [chat("I look."), chat(found(index))]).flat();
   const { firstWords } = after(user("find the leaks"), chat(found(99)), user("and again"), ...texts);
   expect(firstWords.map(({ text }) => text.slice(0, 7))).toEqual(["Leak 0.", "Leak 1.", "Leak 2."]);
@@ -109,7 +109,7 @@ it("[RE221] the first three longer texts since the newest prompt are kept, howev
 const longJob = (index: number): string =>
   `Job ${index}. ${"Row the boat to the far pier. ".repeat(100)}Never sink it.`;
 
-it("[CP18] the first prompt and the newest six are whole, older ones are shortened and say how long they were", () => {
+it("the first prompt and the newest six are whole, older ones are shortened and say how long they were", () => {
   const state = after(...Array.from({ length: 10 }, (_, index) => user(longJob(index))));
   expect(state.prompts.map(({ text, chars }, index) => text === longJob(index) && chars === undefined)).toEqual(
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((index) => index === 0 || index > 3),
@@ -121,12 +121,12 @@ it("[CP18] the first prompt and the newest six are whole, older ones are shorten
   }
 });
 
-it("[CP18] a prompt that was cut before it was stored says how long it was", () => {
+it("a prompt that was cut before it was stored says how long it was", () => {
   const [prompt] = after(user("Begin here.\n[cut, 5000 more characters]\nEnd there.")).prompts;
   expect(prompt?.chars).toBe(prompt === undefined ? 0 : prompt.text.length + 5_000);
 });
 
-it("[CP19] of more than 300 prompts the oldest nods go first, then the oldest after the first; they are counted", () => {
+it("of more than 300 prompts the oldest nods go first, then the oldest after the first; they are counted", () => {
   const nods = Array.from({ length: 40 }, () => user("go ahead"));
   const jobs = Array.from({ length: 300 }, (_, index) => user(job(index)));
   const state = after(user("refit the fleet"), ...nods, ...jobs);
@@ -134,7 +134,7 @@ it("[CP19] of more than 300 prompts the oldest nods go first, then the oldest af
   expect(texts(state)).toEqual(["refit the fleet", ...Array.from({ length: 299 }, (_, index) => job(index + 1))]);
 });
 
-it("[CP19] however long and many prompts are, the first, the newest six and at most 60,000 characters stay", () => {
+it("however long and many prompts are, the first, the newest six and at most 60,000 characters stay", () => {
   const text = fc.oneof(
     fc.constantFrom("yes", "go on"),
     fc.integer({ min: 10, max: 12_000 }).map((n) => "x".repeat(n)),
@@ -154,7 +154,7 @@ it("[CP19] however long and many prompts are, the first, the newest six and at m
   );
 });
 
-it("[CP1] folding prompts and words in parts gives what folding at once gives", () => {
+it("folding prompts and words in parts gives what folding at once gives", () => {
   const text = fc.constantFrom(
     "yes",
     "Blue or green?",
@@ -174,7 +174,7 @@ it("[CP1] folding prompts and words in parts gives what folding at once gives", 
   );
 });
 
-it("[CP7] to fit a checkpoint a quarter of the prompts goes, never the first or the newest six", () => {
+it("fit a checkpoint a quarter of the prompts goes, never the first or the newest six", () => {
   let state: WorkState | null = after(...Array.from({ length: 60 }, (_, index) => user(`paint boat ${index}`)));
   let smallest = state;
   while (state !== null) {
@@ -185,7 +185,7 @@ it("[CP7] to fit a checkpoint a quarter of the prompts goes, never the first or 
   expect(texts(smallest).slice(1)).toEqual([54, 55, 56, 57, 58, 59].map((index) => `paint boat ${index}`));
 });
 
-it("[RE203] the last request is the newest prompt that is more than a nod", () => {
+it("the last request is the newest prompt that is more than a nod", () => {
   const state = after(user("plan the wedding"), user("book the band"), user("weiter"));
   expect([firstPrompt(state), lastRequest(state)?.text]).toEqual(["plan the wedding", "book the band"]);
   expect(lastRequest(after(user("yes")))?.text).toBe("yes");

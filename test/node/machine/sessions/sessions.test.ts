@@ -9,7 +9,7 @@ function see(runtime: TempRuntime, overrides: Partial<sessions.Sighting> = {}): 
   return runtime.store.write((sql) => sessions.recordSighting(sql, runtime.now(), sighting));
 }
 
-it("[ID3] the first sign of life makes the session, later ones refresh it; its project and origin stay", () => {
+it("the first sign of life makes the session, later ones refresh it; its project and origin stay", () => {
   const runtime = tempRuntime();
   const owner = runtime.processes.start(7);
   const first = { project: null, cwd: "/p/a", startedAt: T0, lastSeenAt: T0, owner: null };
@@ -23,7 +23,7 @@ it("[ID3] the first sign of life makes the session, later ones refresh it; its p
   expect(see(runtime).lastSeenAt).toBe(T0 + 10);
 });
 
-it("[RE3] the first detachment is kept, and does not end the session; after the end there is none", () => {
+it("the first detachment is kept, and does not end the session; after the end there is none", () => {
   const runtime = tempRuntime();
   see(runtime);
   runtime.store.write((sql) => {
@@ -39,7 +39,7 @@ it("[RE3] the first detachment is kept, and does not end the session; after the 
   expect(storedSession(runtime, "s2").detachedAt).toBeNull();
 });
 
-it("[ID9] sessions are listed newest first, by project and time, and found by the beginning of their id", () => {
+it("sessions are listed newest first, by project and time, and found by the beginning of their id", () => {
   const runtime = tempRuntime();
   for (const [index, id] of ["aa1", "aa2", "b"].entries()) {
     runtime.clock.now = T0 + index;
@@ -60,7 +60,7 @@ it("[ID9] sessions are listed newest first, by project and time, and found by th
   expect(["aa", "aa2", "c", ""].map(named)).toEqual(["aa1 aa2", "aa2", "", "aa1 aa2"]);
 });
 
-it("[ID9] counts add up, the title is set once, and what is not given stays", () => {
+it("counts add up, the title is set once, and what is not given stays", () => {
   const runtime = tempRuntime();
   see(runtime);
   runtime.store.write((sql) => {
@@ -75,14 +75,14 @@ it("[ID9] counts add up, the title is set once, and what is not given stays", ()
 it.each([
   ["endedAt IS NULL AND recovery IS NULL ORDER BY startedAt DESC LIMIT 500", "sessions_open"],
   ["recovery = 'offered'", "sessions_offered"],
-])("[RE72] the search for open sessions uses an index that holds only those: %s", (condition, index) => {
+])("the search for open sessions uses an index that holds only those: %s", (condition, index) => {
   const runtime = tempRuntime();
   see(runtime);
   const explain = `EXPLAIN QUERY PLAN SELECT * FROM sessions WHERE ${condition}`;
   expect(JSON.stringify(runtime.store.read((sql) => sql.all(explain), []))).toContain(`USING INDEX ${index}`);
 });
 
-it("[ID2] a client process is in one session at a time: its row is replaced; another process of the same number has its own", () => {
+it("a client process is in one session at a time: its row is replaced; another process of the same number has its own", () => {
   const runtime = tempRuntime();
   const client = runtime.processes.start(7);
   const current = (): ReturnType<typeof clients.current> =>
@@ -97,7 +97,7 @@ it("[ID2] a client process is in one session at a time: its row is replaced; ano
   expect(rowCount(runtime, "clients")).toBe(1);
 });
 
-it("[ID11] rows of clients of an earlier boot go when they are old; those of this boot stay", () => {
+it("rows of clients of an earlier boot go when they are old; those of this boot stay", () => {
   const runtime = tempRuntime();
   const client = runtime.processes.start(7);
   runtime.store.write((sql) => clients.moveTo(sql, T0, client, { givenId: "a", session: "a" }));

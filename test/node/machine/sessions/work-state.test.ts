@@ -14,7 +14,7 @@ function begin(runtime: TempRuntime, id = "s1"): void {
   runtime.store.write((sql) => addSession(sql, { id, project: null, title: null }));
 }
 
-it("[JO1] an entry is kept once per session and key, also when its text differs the second time", () => {
+it("an entry is kept once per session and key, also when its text differs the second time", () => {
   const runtime = tempRuntime();
   const append = ([session, key, text]: readonly [string, string, string]): boolean =>
     runtime.store.write((sql) => journal.append(sql, session, T0, key, { kind: "prompt", text }));
@@ -26,7 +26,7 @@ it("[JO1] an entry is kept once per session and key, also when its text differs 
   expect(has).toEqual([true, false]);
 });
 
-it("[JO1] an entry is read as it was written; the newest of some kinds are listed newest first @night", () => {
+it("an entry is read as it was written; the newest of some kinds are listed newest first @night", () => {
   const runtime = tempRuntime();
   const entries = fc.sample(anEntry(), { numRuns: 60, seed: 3 });
   runtime.store.write((sql) =>
@@ -42,7 +42,7 @@ it("[JO1] an entry is read as it was written; the newest of some kinds are liste
   expect(runtime.store.read((sql) => journal.list(sql, "s", after, 7), [])).toEqual(rows.slice(11, 18));
 });
 
-it("[CP1] a journal that is folded in parts, through checkpoints, gives the same state as folded at once @night", () => {
+it("a journal that is folded in parts, through checkpoints, gives the same state as folded at once @night", () => {
   const runtime = tempRuntime();
   let run = 0;
   fc.assert(
@@ -74,7 +74,7 @@ function known(runtime: TempRuntime, id: string): unknown {
   return { ...state, files: state?.files.map(({ path, action }) => ({ path, action })) };
 }
 
-it("[CP1] [CP50] more journal than one read takes is folded to its end; a kind that a newer program has written changes nothing", () => {
+it("more journal than one read takes is folded to its end; a kind that a newer program has written changes nothing", () => {
   const runtime = tempRuntime();
   begin(runtime);
   runtime.store.write((sql) => {
@@ -126,7 +126,7 @@ function aTurn(names: readonly string[], turn: number): Event[] {
   return all.map(([event, input]) => [event, Object.assign({ prompt_id: `p${turn}` }, input)]);
 }
 
-it("[JO1] a session whose events are each reported once to three times, at once or late, ends up the same @night", () => {
+it("a session whose events are each reported once to three times, at once or late, ends up the same @night", () => {
   const runtime = tempRuntime();
   runtime.processes.start(1);
   let run = 0;

@@ -35,7 +35,7 @@ async function aSentFile(options: SyncMachineOptions = {}): Promise<Two & { read
   return { ...both, first };
 }
 
-it("[SY80] [SY84] the newest uncommitted files of a session that continues are restored on another machine @night", async () => {
+it("the newest uncommitted files of a session that continues are restored on another machine @night", async () => {
   const both = twoMachines();
   const { one, two, project } = both;
   await save(both, "first");
@@ -53,7 +53,7 @@ it.each<[string, (both: Two) => unknown, SyncMachineOptions?]>([
   ["without the setting", () => null, { config: {} }],
   ["of a session that has ended", ({ one }) => one.end("s1")],
   ["of a session whose last event is long ago", ({ world }) => world.time.pass(8 * 86_400_000)],
-])("[SY80] %s no files are sent @night", async (_, change, options) => {
+])("%s no files are sent @night", async (_, change, options) => {
   const both = twoMachines(options);
   await save(both, "first");
   await change(both);
@@ -61,7 +61,7 @@ it.each<[string, (both: Two) => unknown, SyncMachineOptions?]>([
   expect(puts(both.world)).toBe(0);
 });
 
-it("[SY82] unchanged files are not sent again; where their checkpoint went they are @night", async () => {
+it("unchanged files are not sent again; where their checkpoint went they are @night", async () => {
   const both = await aSentFile();
   const { world, one, two, first } = both;
   const sent = puts(world);
@@ -74,7 +74,7 @@ it("[SY82] unchanged files are not sent again; where their checkpoint went they 
   expect((await received(two)).header.checkpoint).toBe(second);
 });
 
-it("[SY83] at any cut between the parts, and any death of a process, the files before are read whole until the new ones are @night", async () => {
+it("at any cut between the parts, and any death of a process, the files before are read whole until the new ones are @night", async () => {
   const both = twoMachines();
   const { world, one, two, project } = both;
   // Three parts and a header.
@@ -104,7 +104,7 @@ it("[SY83] at any cut between the parts, and any death of a process, the files b
   expect(readdirSync(one.runtime.paths.snapshots).filter((name) => name.startsWith("bundle-"))).toEqual([]);
 });
 
-it("[SY83] one process continues with the part that got no answer @night", async () => {
+it("one process continues with the part that got no answer @night", async () => {
   const both = twoMachines();
   const { world, one, two } = both;
   await save(both, "first");
@@ -125,7 +125,7 @@ function syncStatusOf(machine: SyncMachine): ReturnType<typeof syncStatus> {
   return machine.runtime.store.read(syncStatus, null);
 }
 
-it("[SY83] [SY34] files whose checkpoint is forgotten between two parts do not arrive @night", async () => {
+it("files whose checkpoint is forgotten between two parts do not arrive @night", async () => {
   const both = twoMachines();
   const { world, one, two, project } = both;
   write(project, { "x.bin": randomBytes(500_000) });
@@ -139,7 +139,7 @@ it("[SY83] [SY34] files whose checkpoint is forgotten between two parts do not a
   expect(await notReceived(two, await heard(two))).toBe("not_found");
 });
 
-it("[SY80] [SY83] a process that ends while git is at work leaves nothing, and another one sends the files @night", async () => {
+it("a process that ends while git is at work leaves nothing, and another one sends the files @night", async () => {
   const both = twoMachines();
   const { world, one, two } = both;
   await save(both, "first");
@@ -156,7 +156,7 @@ it("[SY80] [SY83] a process that ends while git is at work leaves nothing, and a
   await received(two);
 });
 
-it("[SY81] files are sent by rounds of their own: a checkpoint is not kept waiting for them @night", async () => {
+it("files are sent by rounds of their own: a checkpoint is not kept waiting for them @night", async () => {
   const both = twoMachines();
   const { world, one, two } = both;
   await save(both, "first");
@@ -172,7 +172,7 @@ it("[SY81] files are sent by rounds of their own: a checkpoint is not kept waiti
   await received(two);
 });
 
-it("[SY86] files that are too large, or that the workspace has no room for, are not sent, and the status says so; older ones stay @night", async () => {
+it("files that are too large, or that the workspace has no room for, are not sent, and the status says so; older ones stay @night", async () => {
   const both = await aSentFile({ config: { sync: { files: true, maxFilesBytes: 20_000 } } });
   const { world, one, two, project, first } = both;
   await world.time.pass(1_000);
@@ -219,7 +219,7 @@ it.each([
       one.runtime.store.write((sql) => void prune(sql, one.runtime.now(), retention, 1_000));
     },
   ],
-])("[SY34] files go at the coordinator when %s @night", async (_when, end) => {
+])("files go at the coordinator when %s @night", async (_when, end) => {
   const both = await aSentFile();
   const { world, one, two } = both;
   const row = await heard(two);
@@ -229,7 +229,7 @@ it.each([
   expect(await notReceived(two, row)).toBe("not_found");
 });
 
-it("[SY80] [SY62] under another key, and after the coordinator has lost them, the files are sent again @night", async () => {
+it("under another key, and after the coordinator has lost them, the files are sent again @night", async () => {
   const { world, one, two, project } = await aSentFile();
   await world.host.call("sync.purge", { device: deviceOf(one) });
   await world.time.pass(10_000);
@@ -238,7 +238,7 @@ it("[SY80] [SY62] under another key, and after the coordinator has lost them, th
   await received(two);
 });
 
-it("[SY85] [SY43] older files that are shown again are refused, as are changed, cut and mixed ones, and ones of another session @night", async () => {
+it("older files that are shown again are refused, as are changed, cut and mixed ones, and ones of another session @night", async () => {
   const both = await aSentFile();
   const { world, one, two } = both;
   const of = { session: "s1", device: deviceOf(one) };
@@ -271,7 +271,7 @@ it("[SY85] [SY43] older files that are shown again are refused, as are changed, 
   await received(two);
 });
 
-it("[SY85] a header that names other files than its session does is refused; files that were sealed after the session are taken @night", async () => {
+it("a header that names other files than its session does is refused; files that were sealed after the session are taken @night", async () => {
   const both = await aSentFile();
   const { world, one, two } = both;
   const before = await heard(two);

@@ -24,7 +24,7 @@ function ringOf(...keys: WorkspaceKey[]): Map<string, WorkspaceKey> {
   return new Map(keys.map((key) => [key.id, key]));
 }
 
-it("[SY40] a key is read from its code, and its id says nothing of it", () => {
+it("a key is read from its code, and its id says nothing of it", () => {
   const key = createKey(random);
   const code = formatCode(key);
   expect(code).toMatch(/^shimkey-[\w-]{48}$/);
@@ -33,7 +33,7 @@ it("[SY40] a key is read from its code, and its id says nothing of it", () => {
   expect(parseCode(` ${code}\n`)).toEqual({ ok: true, value: key });
 });
 
-it("[SY40] a code that is cut or mistyped anywhere is refused, without being repeated", () => {
+it("a code that is cut or mistyped anywhere is refused, without being repeated", () => {
   const code = formatCode(createKey(random));
   fc.assert(
     fc.property(fc.nat(code.length - 1), fc.constantFrom("a", "B", "0", "-", "_", " "), (at, sign) => {
@@ -48,7 +48,7 @@ it("[SY40] a code that is cut or mistyped anywhere is refused, without being rep
     expect(parseCode(wrong).ok).toBe(false);
 });
 
-it("[SY41] keys are kept in a private file, the last one seals, and the environment's comes first", () => {
+it("keys are kept in a private file, the last one seals, and the environment's comes first", () => {
   const { home } = tempHome();
   expect(readKeys(home, place, {})).toEqual({ ok: true, value: null });
   expect(existsSync(keyFilePath(home))).toBe(false);
@@ -64,7 +64,7 @@ it("[SY41] keys are kept in a private file, the last one seals, and the environm
   expect(given.ok && given.value?.keys.get(first.id)).toEqual(first);
 });
 
-it("[SY41] what cannot be read is said without a key, and stays as it is", () => {
+it("what cannot be read is said without a key, and stays as it is", () => {
   const { home } = tempHome();
   createPrivateFolder(home);
   const code = formatCode(createKey(random));
@@ -80,7 +80,7 @@ it("[SY41] what cannot be read is said without a key, and stays as it is", () =>
   expect(wrong.ok || wrong.error).toMatch(/^SHIM_WORKSPACE_KEY: /);
 });
 
-it("[SY42] all that is sealed opens again, never twice into the same text, and shows nothing of what is in it", () => {
+it("all that is sealed opens again, never twice into the same text, and shows nothing of what is in it", () => {
   const key = createKey(random);
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 2_000 }), (bytes) => {
@@ -95,13 +95,13 @@ it("[SY42] all that is sealed opens again, never twice into the same text, and s
   expect(Buffer.from(marked.ok ? marked.value : "", "base64url").toString("latin1")).not.toContain("SECRET");
 });
 
-it("[SY42] more than a row holds is refused with its size", () => {
+it("more than a row holds is refused with its size", () => {
   const sealed = seal(createKey(random), about, randomBytes(1_200_000), random);
   expect(sealed).toMatchObject({ ok: false, error: { code: "too_large" } });
   expect(sealed.ok || sealed.error.bytes).toBeGreaterThan(1_048_576);
 });
 
-it("[SY43] an envelope that was changed in one place, cut, or belongs to something else gives nothing", () => {
+it("an envelope that was changed in one place, cut, or belongs to something else gives nothing", () => {
   const key = createKey(random);
   const sealed = seal(key, about, Buffer.from("what was done"), random);
   if (!sealed.ok) throw new Error("not sealed");
@@ -140,7 +140,7 @@ async function nameAt(folder: string, machine: string): Promise<string> {
   return projectKey(key, await readProjectFacts(GIT_ENV, folder, machine));
 }
 
-it("[SY45] one repository has one address, in each of its spellings", () => {
+it("one repository has one address, in each of its spellings", () => {
   for (const url of [
     "git@github.com:owner/repo.git",
     "github.com:owner/repo",
@@ -155,7 +155,7 @@ it("[SY45] one repository has one address, in each of its spellings", () => {
   expect(normalizeRemote("https://github.com/owner/Repo")).not.toBe("github.com/owner/repo");
 });
 
-it("[SY45] two clones are one project, on any machine; a folder without git is of its machine @night", async () => {
+it("two clones are one project, on any machine; a folder without git is of its machine @night", async () => {
   const { project, root } = makeProject({ "a.txt": "a" });
   git(root, "clone", "--quiet", project, "clone");
   const clone = join(root, "clone");
@@ -172,7 +172,7 @@ it("[SY45] two clones are one project, on any machine; a folder without git is o
   expect(await readProjectFacts(GIT_ENV, empty, "m1")).toMatchObject({ remote: null, rootCommit: null });
 });
 
-it("[SY45] without the key the name cannot be made, and none is made of a path that can be guessed", () => {
+it("without the key the name cannot be made, and none is made of a path that can be guessed", () => {
   const facts = { remote: "github.com/a/b", rootCommit: null, machine: "m", folder: "/p" };
   const other = createKey((bytes) => new Uint8Array(bytes).fill(8));
   const all = [projectKey(key, facts), projectKey(other, facts), projectKey(null, facts), checkoutKey(key, facts)];
@@ -180,7 +180,7 @@ it("[SY45] without the key the name cannot be made, and none is made of a path t
   for (const name of all) expect(name).toMatch(/^[0-9a-f]{32}$/);
 });
 
-it("[SY45] a name is found once, and again after a day or under another key", async () => {
+it("a name is found once, and again after a day or under another key", async () => {
   const runtime = tempRuntime({ env: GIT_ENV });
   const { project } = makeProject({ "a.txt": "a" });
   mkdirSync(join(project, "src"));
@@ -196,7 +196,7 @@ it("[SY45] a name is found once, and again after a day or under another key", as
   expect(await findProject(runtime, { ...naming, key: other }, project)).not.toBe(now);
 });
 
-it("[TE10] [SY45] a chat that is open when the workspace's key changes calls its project as the others do", async () => {
+it("a chat that is open when the workspace's key changes calls its project as the others do", async () => {
   const { project } = makeProject({ "a.txt": "a" });
   const runtime = tempRuntime({ env: GIT_ENV });
   const edge = { url: "https://shim.example.com", workspace: "team" };

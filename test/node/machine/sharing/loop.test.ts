@@ -36,7 +36,7 @@ function aMachine(options: SyncMachineOptions = {}) {
   return { world, machine, notes, forgetSession, notified };
 }
 
-it("[SY64] [SY162] a checkpoint is at the coordinator within two seconds, a session without a checkpoint within five, its death at once", async () => {
+it("a checkpoint is at the coordinator within two seconds, a session without a checkpoint within five, its death at once", async () => {
   const { world, machine } = await begun();
   machine.work("s1", "saved");
   await world.time.pass(2_000);
@@ -59,7 +59,7 @@ it("[SY64] [SY162] a checkpoint is at the coordinator within two seconds, a sess
   expect(listed).toMatchObject({ value: { sessions: [{ isEnded: true }] } });
 });
 
-it("[SY64] rounds end when nothing is left to send, and with the host", async () => {
+it("rounds end when nothing is left to send, and with the host", async () => {
   const world = new SyncWorld();
   const machine = new SyncMachine(world);
   machine.sync.start();
@@ -76,7 +76,7 @@ it("[SY64] rounds end when nothing is left to send, and with the host", async ()
   expect(world.asked).toEqual([]);
 });
 
-it("[SY64] the host wakes its sender with each commit", async () => {
+it("the host wakes its sender with each commit", async () => {
   const { world, machine } = await begun();
   for (let n = 0; n < 5; n++) {
     const checkpoint = machine.work("s0", `text ${n}`);
@@ -86,7 +86,7 @@ it("[SY64] the host wakes its sender with each commit", async () => {
   }
 });
 
-it("[SY100] commits every 20 ms keep no checkpoint waiting for longer than the round before it and a rest", async () => {
+it("commits every 20 ms keep no checkpoint waiting for longer than the round before it and a rest", async () => {
   const { world, machine } = await begun();
   world.requestMs = 30;
   const saved: { readonly at: number; readonly checkpoint: string }[] = [];
@@ -102,7 +102,7 @@ it("[SY100] commits every 20 ms keep no checkpoint waiting for longer than the r
   expect(await machine.mirrored()).toEqual(machine.kept());
 });
 
-it("[SY100] a round's own writes start no further one, and neither does a session that waits for its time", async () => {
+it("a round's own writes start no further one, and neither does a session that waits for its time", async () => {
   const { world, machine } = await begun();
   await world.time.pass(6_000);
   const quiet = async (ms: number): Promise<void> => {
@@ -124,7 +124,7 @@ it("[SY100] a round's own writes start no further one, and neither does a sessio
   expect(await machine.mirrored()).toEqual(machine.kept());
 });
 
-it("[SY64] while nothing changes the coordinator is asked for news of others once a minute, and for nothing else", async () => {
+it("while nothing changes the coordinator is asked for news of others once a minute, and for nothing else", async () => {
   const { world, machine } = await begun();
   await world.time.pass(10_000);
   world.asked.length = 0;
@@ -134,7 +134,7 @@ it("[SY64] while nothing changes the coordinator is asked for news of others onc
   expect(world.asked.length).toBeLessThanOrEqual(11);
 });
 
-it("[SY102] at a hint it pulls at once and once more after two seconds, and hints in a row start no more pulls", async () => {
+it("at a hint it pulls at once and once more after two seconds, and hints in a row start no more pulls", async () => {
   const { world, machine } = await begun();
   await world.time.pass(10_000);
   world.asked.length = 0;
@@ -166,7 +166,7 @@ it("[SY102] at a hint it pulls at once and once more after two seconds, and hint
   expect(world.asked).toHaveLength(2);
 });
 
-it("[SY67] without a network it tries less and less, says since when, and continues within a minute of its return", async () => {
+it("without a network it tries less and less, says since when, and continues within a minute of its return", async () => {
   const { world, machine, notes } = await begun();
   world.weather = () => "unreachable";
   machine.work("s1", "offline");
@@ -181,7 +181,7 @@ it("[SY67] without a network it tries less and less, says since when, and contin
   expect(notes().trouble).toBeNull();
 });
 
-it("[SY65] after a long time without a network only the newest checkpoint of each session is sent, and deletions @night", async () => {
+it("after a long time without a network only the newest checkpoint of each session is sent, and deletions @night", async () => {
   const { world, machine, forgetSession } = aMachine();
   machine.work("gone", "forgotten");
   await machine.sync.syncNow();
@@ -193,7 +193,7 @@ it("[SY65] after a long time without a network only the newest checkpoint of eac
   expect(await machine.mirrored()).toEqual(machine.kept());
 });
 
-it("[SY68] what is forgotten while its last version is under way is deleted at the coordinator", async () => {
+it("what is forgotten while its last version is under way is deleted at the coordinator", async () => {
   const { world, machine, forgetSession } = aMachine();
   for (const session of ["s1", "s2"]) machine.work(session, "sent");
   await machine.sync.syncNow();
@@ -207,7 +207,7 @@ it("[SY68] what is forgotten while its last version is under way is deleted at t
   expect((await machine.mirrored()).sessions).toEqual(["s2"]);
 });
 
-it("[SY60] a request that fails by a bug leaves its changes to the next round", async () => {
+it("a request that fails by a bug leaves its changes to the next round", async () => {
   const { world, machine } = aMachine();
   machine.work("s1", "sent");
   world.weather = () => {
@@ -219,7 +219,7 @@ it("[SY60] a request that fails by a bug leaves its changes to the next round", 
   expect(await machine.mirrored()).toEqual(machine.kept());
 });
 
-it("[SY61] after a repair of the store everything is sent again", async () => {
+it("after a repair of the store everything is sent again", async () => {
   const { machine } = aMachine();
   machine.work("s1", "first");
   await machine.sync.syncNow();
@@ -229,7 +229,7 @@ it("[SY61] after a repair of the store everything is sent again", async () => {
   expect(await machine.sync.syncNow()).toMatchObject({ sessions: 0, checkpoints: 0, trouble: null });
 });
 
-it("[SY92] a process that has joined nothing, or has no key, writes nothing; one that leaves stops", async () => {
+it("a process that has joined nothing, or has no key, writes nothing; one that leaves stops", async () => {
   const keyless = aMachine({ key: null });
   keyless.machine.sync.start();
   await keyless.world.time.pass(30_000);
@@ -243,7 +243,7 @@ it("[SY92] a process that has joined nothing, or has no key, writes nothing; one
   expect(world.asked).toEqual([]);
 });
 
-it("[SY91] the last changes of a process are sent when it ends, if that is quick", async () => {
+it("the last changes of a process are sent when it ends, if that is quick", async () => {
   const { world, machine } = await begun();
   await world.time.pass(10_000);
   machine.note("s0", "and on");
@@ -254,7 +254,7 @@ it("[SY91] the last changes of a process are sent when it ends, if that is quick
   expect(rowCount(machine.runtime, "sync_changes")).toBe(0);
 });
 
-it("[SY42] what cannot be sent stays here, is counted and said once, and stops nothing else", async () => {
+it("what cannot be sent stays here, is counted and said once, and stops nothing else", async () => {
   const { world, machine, notes, notified } = aMachine();
   machine.work("no id for a coordinator", "kept");
   machine.work("s1", "sent");
@@ -267,7 +267,7 @@ it("[SY42] what cannot be sent stays here, is counted and said once, and stops n
   expect(notified("sync_kept_here")).toEqual([expect.stringContaining("is on this machine only")]);
 });
 
-it("[SY67] what is refused, since the workspace is full say, is not sent again every minute @night", async () => {
+it("what is refused, since the workspace is full say, is not sent again every minute @night", async () => {
   const { world, machine, notes } = await begun();
   await world.host.call("settings.set", { settings: { maxSyncChars: 600_000 } });
   const noise = (n: number): string => Buffer.from(machine.runtime.random(100_000)).toString("base64") + String(n);
@@ -281,7 +281,7 @@ it("[SY67] what is refused, since the workspace is full say, is not sent again e
   expect(await machine.mirrored()).toEqual(machine.kept());
 });
 
-it("[SY68] what a forgotten session had handed on is taken out of the checkpoints of others at the coordinator, too", async () => {
+it("what a forgotten session had handed on is taken out of the checkpoints of others at the coordinator, too", async () => {
   const { world, machine } = aMachine();
   machine.work("s1", "of the forgotten");
   const { runtime } = machine;
@@ -304,7 +304,7 @@ it("[SY68] what a forgotten session had handed on is taken out of the checkpoint
   expect(await machine.mirrored()).toEqual(machine.kept());
 });
 
-it("[SY68] in a full workspace what is forgotten is deleted all the same, and makes room", async () => {
+it("in a full workspace what is forgotten is deleted all the same, and makes room", async () => {
   const { world, machine, forgetSession } = aMachine();
   for (let n = 0; n < 8; n++) machine.work("stored", randomBytes(30_000).toString("hex"));
   await machine.sync.syncNow();

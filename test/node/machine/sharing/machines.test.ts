@@ -32,7 +32,7 @@ async function aMachine() {
   return { world, one };
 }
 
-it("[SY60] [SY50] [SY54] what one machine stores another one of the workspace reads, with its newest checkpoint @night", async () => {
+it("what one machine stores another one of the workspace reads, with its newest checkpoint @night", async () => {
   const { world, one, two } = twoMachines();
   const { project } = makeProject({ "a.txt": "a" });
   git(project, "remote", "add", "origin", "git@example.com:a/b.git");
@@ -65,7 +65,7 @@ it("[SY60] [SY50] [SY54] what one machine stores another one of the workspace re
   expect(remotes(one)).toEqual([]);
 });
 
-it("[CL81] other machines learn the name of a session that has one", async () => {
+it("other machines learn the name of a session that has one", async () => {
   const { world, one, two } = twoMachines();
   one.work("s1", "first");
   await one.sync.syncNow();
@@ -77,7 +77,7 @@ it("[CL81] other machines learn the name of a session that has one", async () =>
   expect(remotes(two)).toMatchObject([{ title: "Plan of March" }]);
 });
 
-it("[SY87] nothing is lost, nothing comes twice and the order holds, at any cut and kill @night", async () => {
+it("nothing is lost, nothing comes twice and the order holds, at any cut and kill @night", async () => {
   const weather = fc.constantFrom<Weather>("good", "good", "unreachable", "lost");
   const act = fc.oneof(
     fc.record({ act: fc.constantFrom("work" as const, "end" as const, "forget" as const), session: fc.nat(2) }),
@@ -110,7 +110,7 @@ it("[SY87] nothing is lost, nothing comes twice and the order holds, at any cut 
   );
 });
 
-it("[SY89] a copied home stores beside the first one, and with a token of another machine as a device of its own", async () => {
+it("a copied home stores beside the first one, and with a token of another machine as a device of its own", async () => {
   for (const [name, isCopyFirst] of ["m1", "m2"].flatMap((name) => [true, false].map((is) => [name, is] as const))) {
     const { world, one } = await aMachine();
     const copy = new SyncMachine(world, { name, copyOf: one });
@@ -127,7 +127,7 @@ it("[SY89] a copied home stores beside the first one, and with a token of anothe
   }
 });
 
-it("[SY61] a restored home does not undo what it did after its backup, and continues from there", async () => {
+it("a restored home does not undo what it did after its backup, and continues from there", async () => {
   const { world, one, two } = twoMachines();
   const checkpoints = async (): Promise<number | undefined> => {
     await two.sync.syncNow();
@@ -150,7 +150,7 @@ it("[SY61] a restored home does not undo what it did after its backup, and conti
   expect(await checkpoints()).toBe(2);
 });
 
-it("[SY88] what the coordinator has lost is sent again, after a purge and after its own restore", async () => {
+it("what the coordinator has lost is sent again, after a purge and after its own restore", async () => {
   const { world, one } = await aMachine();
   await world.host.call("sync.purge", { device: one.device });
   one.work("s2", "after the coordinator has lost it");
@@ -170,7 +170,7 @@ it("[SY88] what the coordinator has lost is sent again, after a purge and after 
   expect(await one.mirrored()).toEqual(one.kept());
 });
 
-it("[SY61] after the store was damaged and repaired from a backup, the coordinator has what is left, and what came since", async () => {
+it("after the store was damaged and repaired from a backup, the coordinator has what is left, and what came since", async () => {
   const world = new SyncWorld();
   const machine = new SyncMachine(world);
   for (let n = 0; n < 60; n++) machine.work(`s${n % 4}`, `text ${n} ${"long ".repeat(200)}`);
@@ -192,7 +192,7 @@ it("[SY61] after the store was damaged and repaired from a backup, the coordinat
   expect(there.checkpoints).toEqual(expect.arrayContaining(machine.kept().checkpoints));
 });
 
-it("[SY90] a coordinator that says again and again that it has lost everything is not followed for ever", async () => {
+it("a coordinator that says again and again that it has lost everything is not followed for ever", async () => {
   const world = new SyncWorld();
   const one = new SyncMachine(world);
   one.work("s1", "first");
@@ -207,7 +207,7 @@ it("[SY90] a coordinator that says again and again that it has lost everything i
   expect(await one.mirrored()).toEqual(one.kept());
 });
 
-it("[SY66] another key than the workspace's is not used: changes wait until the right one comes", async () => {
+it("another key than the workspace's is not used: changes wait until the right one comes", async () => {
   const key = aKey();
   const { one, two } = twoMachines(key, aKey());
   one.work("s1", "of one");
@@ -224,7 +224,7 @@ it("[SY66] another key than the workspace's is not used: changes wait until the 
   expect(await two.mirrored()).toEqual(two.kept());
 });
 
-it("[SY62] under a new key everything that is kept is sealed and sent again, and other machines wait for its code", async () => {
+it("under a new key everything that is kept is sealed and sent again, and other machines wait for its code", async () => {
   const [key, next] = [aKey(), aKey()];
   const { world, one, two } = twoMachines(key);
   one.work("s1", "of one");
@@ -246,7 +246,7 @@ it("[SY62] under a new key everything that is kept is sealed and sent again, and
   expect(await one.sync.syncNow()).toMatchObject({ refused: 0, received: 1 });
 });
 
-it("[SY63] a host that begins needs nothing of the one before it", async () => {
+it("a host that begins needs nothing of the one before it", async () => {
   const { one } = await aMachine();
   one.work("s1", "second");
   one.restart();
@@ -254,7 +254,7 @@ it("[SY63] a host that begins needs nothing of the one before it", async () => {
   expect(await one.mirrored()).toEqual(one.kept());
 });
 
-it("[SY104] hosts of containers that share a home send nothing twice", async () => {
+it("hosts of containers that share a home send nothing twice", async () => {
   const { one } = await aMachine();
   const inContainer = one.open();
   expect(await inContainer.syncNow()).toMatchObject({ sessions: 0, left: 0, trouble: null });

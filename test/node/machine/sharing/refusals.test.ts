@@ -44,7 +44,7 @@ it.each<[string, (first: Session) => object]>([
   ["cut", ({ envelope }) => ({ envelope: envelope.slice(0, 60) })],
   ["put to another machine", () => ({ device: "dev_other" })],
   ["of another session", () => ({ session: "s9" })],
-])("[SY51] an envelope that is %s is refused and logged, and the others are taken in", async (_, change) => {
+])("an envelope that is %s is refused and logged, and the others are taken in", async (_, change) => {
   const scene = await aScene();
   twistList(scene.world, (all) => all.map((one, at) => (at === 0 ? { ...one, ...change(one) } : one)));
   expect(await scene.two.sync.syncNow()).toMatchObject({ received: 1, refused: 1, trouble: null });
@@ -52,14 +52,14 @@ it.each<[string, (first: Session) => object]>([
   expect(scene.two.runtime.logged.join("\n")).toContain("an envelope of another machine is refused");
 });
 
-it("[SY51] envelopes that are swapped are both refused", async () => {
+it("envelopes that are swapped are both refused", async () => {
   const scene = await aScene();
   twistList(scene.world, (all) => all.map((one, at) => ({ ...one, envelope: all[1 - at]?.envelope ?? "" })));
   expect(await scene.two.sync.syncNow()).toMatchObject({ received: 0, refused: 2 });
   expect(rowsOf(scene)).toEqual([]);
 });
 
-it("[SY51] what was refused stays counted by the rounds that follow, until all sessions are asked for again", async () => {
+it("what was refused stays counted by the rounds that follow, until all sessions are asked for again", async () => {
   const scene = await aScene();
   const counted = (): number | undefined => scene.two.runtime.store.read(readNotes, {}).refused;
   twistList(scene.world, (all) => all.map((one) => ({ ...one, envelope: flipped(one.envelope) })));
@@ -76,7 +76,7 @@ it("[SY51] what was refused stays counted by the rounds that follow, until all s
   expect(counted()).toBe(3);
 });
 
-it("[SY52] an earlier envelope shown again is refused, and what was known stays", async () => {
+it("an earlier envelope shown again is refused, and what was known stays", async () => {
   const scene = await aScene();
   const { world, one, two } = scene;
   let old: Sessions = [];
@@ -97,7 +97,7 @@ it("[SY52] an earlier envelope shown again is refused, and what was known stays"
   expect(versions()).toEqual(known);
 });
 
-it("[SY53] what was forgotten elsewhere is forgotten here with the next pull", async () => {
+it("what was forgotten elsewhere is forgotten here with the next pull", async () => {
   const scene = await aScene();
   const { one, two } = scene;
   await two.sync.syncNow();
@@ -110,7 +110,7 @@ it("[SY53] what was forgotten elsewhere is forgotten here with the next pull", a
   expect(rowsOf(scene).map(({ id }) => id)).not.toContain(row.id);
 });
 
-it("[SY53] a machine sees which of its sessions another one has taken", async () => {
+it("a machine sees which of its sessions another one has taken", async () => {
   const { world, one, two } = await aScene();
   await two.sync.syncNow();
   const [row] = rowsOf({ two });
@@ -130,7 +130,7 @@ it("[SY53] a machine sees which of its sessions another one has taken", async ()
   expect(rowsOf({ two: one })).toMatchObject([{ id: session, taken }]);
 });
 
-it("[SY68] a checkpoint that was forgotten elsewhere is read nowhere", async () => {
+it("a checkpoint that was forgotten elsewhere is read nowhere", async () => {
   const scene = await aScene();
   const { one, two } = scene;
   const checkpoint = one.work("s1", "the forgotten words");
@@ -150,7 +150,7 @@ it("[SY68] a checkpoint that was forgotten elsewhere is read nowhere", async () 
   expect(wordsOf()).not.toContain("the forgotten words");
 });
 
-it("[SY53] a pull with a page of deletions only comes to its end, and drops nothing that is still there", async () => {
+it("a pull with a page of deletions only comes to its end, and drops nothing that is still there", async () => {
   const scene = await aScene();
   const { world, one, two } = scene;
   for (let n = 0; n < 98; n++) one.note(`old${n}`, "old");
@@ -174,7 +174,7 @@ it("[SY53] a pull with a page of deletions only comes to its end, and drops noth
   expect(rowsOf(scene)).toHaveLength(101);
 });
 
-it("[SY72] a hundred marked words of prompts, titles, paths and states are nowhere in the coordinator's files @night", async () => {
+it("a hundred marked words of prompts, titles, paths and states are nowhere in the coordinator's files @night", async () => {
   const world = new SyncWorld();
   const one = new SyncMachine(world);
   const marks = Array.from({ length: 100 }, (_, n) => `MARK${n}x${(n * 7_919).toString(36)}y`);

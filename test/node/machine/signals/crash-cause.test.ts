@@ -38,7 +38,7 @@ it.each<[CrashCause, Partial<Evidence>]>([
   ["killed", { readings: someReadings({ contextFill: 0.949 }, T0) }],
   ["killed", {}],
   ["killed", { detachReason: "parent_death" }],
-])("[SI24] %s follows from %j", (cause, evidence) => {
+])("%s follows from %j", (cause, evidence) => {
   expect(causeOf(evidence)).toBe(cause);
 });
 
@@ -46,32 +46,32 @@ it.each([
   ["sighup", "its terminal was closed (SIGHUP)"],
   ["sigterm", "it was asked to end (SIGTERM)"],
   ["sigint", "it was asked to end, by an unknown signal"],
-])("[SI24] [SI35] %s means that it was closed, even when memory was full", (detachReason, how) => {
+])("%s means that it was closed, even when memory was full", (detachReason, how) => {
   expect(inferCause(someEvidence({ detachReason, oomKillsNow: 1 }))).toEqual({
     cause: "closed",
     detail: `The last thing seen was that ${how}.`,
   });
 });
 
-it("[SI24] an orderly signal before a restart of the machine means that it was closed", () => {
+it("an orderly signal before a restart of the machine means that it was closed", () => {
   const { cause, detail } = inferCause(someEvidence({ detachReason: "sigterm", isSameBoot: false }));
   expect([cause, detail]).toEqual(["closed", expect.stringContaining("has been restarted")]);
 });
 
-it("[SI24] more out-of-memory kills than before are named with their counts", () => {
+it("more out-of-memory kills than before are named with their counts", () => {
   expect(inferCause(someEvidence(rose))).toEqual({
     cause: "out_of_memory",
     detail: "The kernel's count of out-of-memory kills rose from 2 to 3 since it was last seen.",
   });
 });
 
-it("[SI24] a context of 95 % or more at the end means context full, with its source", () => {
+it("a context of 95 % or more at the end means context full, with its source", () => {
   const readings = someReadings({ contextFill: 0.97 }, T0, "estimated");
   const { cause, detail } = inferCause(someEvidence({ readings }));
   expect([cause, detail]).toEqual(["context_full", expect.stringMatching(/estimated[^]*97 %|97 %[^]*estimated/)]);
 });
 
-it("[SI24] without a time of the end the newest reading marks it", () => {
+it("without a time of the end the newest reading marks it", () => {
   const { endedAt: _, ...evidence } = someEvidence();
   const old = someReadings({ contextFill: 0.99 }, T0);
   expect(inferCause({ ...evidence, readings: old }).cause).toBe("context_full");
@@ -79,7 +79,7 @@ it("[SI24] without a time of the end the newest reading marks it", () => {
   expect(inferCause({ ...evidence, readings }).cause).toBe("killed");
 });
 
-it("[SI24] of a process that vanished without a word the tool that it ran and a restart of the machine are named", () => {
+it("of a process that vanished without a word the tool that it ran and a restart of the machine are named", () => {
   expect(inferCause(someEvidence({ hadRunningTool: true })).detail).toContain("in the middle of a tool call");
   const { cause, detail } = inferCause(someEvidence({ isSameBoot: false }));
   expect([cause, detail]).toEqual(["killed", expect.stringContaining("the machine has been restarted")]);
@@ -91,14 +91,11 @@ it.each<[CrashCause, Partial<Evidence>]>([
   ["killed", { detachReason: "stdin_end", hasEndHook: true }],
   ["killed", { detachReason: "client_gone", hasEndHook: true }],
   ["unknown", { detachReason: "constructor" }],
-])(
-  "[SI25] the end of the connection is no cause, unless the client would have reported its end: %s of %j",
-  (cause, end) => {
-    expect(causeOf(end)).toBe(cause);
-  },
-);
+])("the end of the connection is no cause, unless the client would have reported its end: %s of %j", (cause, end) => {
+  expect(causeOf(end)).toBe(cause);
+});
 
-it("[SI25] without an owner or any sign the cause is unknown", () => {
+it("without an owner or any sign the cause is unknown", () => {
   const unknown = { cause: "unknown", detail: "Its end was not observed." };
   expect(inferCause(someEvidence({ isSameBoot: null }))).toEqual(unknown);
 });

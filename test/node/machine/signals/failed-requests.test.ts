@@ -32,7 +32,7 @@ function aChat() {
   };
 }
 
-it("[OB24] failed tries are counted from the transcript until an answer comes", () => {
+it("failed tries are counted from the transcript until an answer comes", () => {
   const chat = aChat();
   chat.write(answered);
   expect(chat.streak()).toBeUndefined();
@@ -45,7 +45,7 @@ it("[OB24] failed tries are counted from the transcript until an answer comes", 
   expect(chat.reasons()).not.toContain("apiErrors");
 });
 
-it("[OB24] a streak is stale after ten minutes, and does not continue after them", () => {
+it("a streak is stale after ten minutes, and does not continue after them", () => {
   const chat = aChat();
   chat.write(retry, retry, retry);
   expect(chat.reasons()).toContain("apiErrors");
@@ -55,7 +55,7 @@ it("[OB24] a streak is stale after ten minutes, and does not continue after them
   expect(chat.streak()).toBe(1);
 });
 
-it("[OB24] failed tries of a sub-agent are none of the chat", () => {
+it("failed tries of a sub-agent are none of the chat", () => {
   const chat = aChat();
   chat.write((overrides) => aRetryLine(1, { ...overrides, isSidechain: true }));
   expect(chat.streak()).toBeUndefined();

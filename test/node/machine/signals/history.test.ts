@@ -35,7 +35,7 @@ function aCrash(overrides: Partial<Crash> = {}): Crash {
   };
 }
 
-it("[SI20] keeps a sample when it says something new", () => {
+it("keeps a sample when it says something new", () => {
   const store = aStore();
   const readings = someReadings({ contextFill: 0.5 }, T0);
   const keep = (at: number, risk: Risk): boolean => store.write((sql) => record(sql, at, "a", readings, risk));
@@ -51,7 +51,7 @@ it("[SI20] keeps a sample when it says something new", () => {
   expect(samples[1]).toEqual({ at: T0 + 3, score: 0.2, level: "warning", readings });
 });
 
-it("[SI20] of two samples of one moment the worse stays", () => {
+it("of two samples of one moment the worse stays", () => {
   const store = aStore();
   const keep = (score: number, level: RiskLevel): boolean =>
     store.write((sql) => record(sql, T0, "a", {}, aRisk(score, level)));
@@ -59,13 +59,13 @@ it("[SI20] of two samples of one moment the worse stays", () => {
   expect(store.read((sql) => listSamples(sql, "a"), [])).toMatchObject([{ score: 0.6 }]);
 });
 
-it("[SI20] after the clock jumped back, samples are kept, and not every one", () => {
+it("after the clock jumped back, samples are kept, and not every one", () => {
   const store = aStore();
   const keep = (at: number): boolean => store.write((sql) => record(sql, at, "a", {}, aRisk(0.1)));
   expect([keep(T0), keep(T0 - day), keep(T0 - day + 1), keep(T0 - day + minute)]).toEqual([true, true, false, true]);
 });
 
-it("[SI21] of samples older than an hour the worst of each quarter of an hour stays, the newest among equals", () => {
+it("of samples older than an hour the worst of each quarter of an hour stays, the newest among equals", () => {
   const sample = fc.tuple(fc.integer({ min: 1, max: 90 }), fc.integer({ min: 0, max: 10 }));
   fc.assert(
     fc.property(fc.array(sample, { minLength: 1, maxLength: 60 }), (samples) => {
@@ -92,7 +92,7 @@ it("[SI21] of samples older than an hour the worst of each quarter of an hour st
   );
 });
 
-it("[SI23] a death is kept once, with its cause and its last signals", () => {
+it("a death is kept once, with its cause and its last signals", () => {
   const store = aStore();
   expect(store.write((sql) => recordCrash(sql, aCrash()))).toBe(true);
   expect(store.write((sql) => recordCrash(sql, aCrash({ cause: "unknown", detail: "?" })))).toBe(false);

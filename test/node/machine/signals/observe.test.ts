@@ -13,7 +13,7 @@ import { aUserLine, anAssistantLine, aToolResultLine, aToolUse, aTranscript } fr
 
 const usage = { input_tokens: 90_000, cache_read_input_tokens: 60_000, output_tokens: 10_000 };
 
-it("[ID10] each event brings the readings up to date: tools, errors, age, and of the transcript the context", () => {
+it("each event brings the readings up to date: tools, errors, age, and of the transcript the context", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime);
   claude.transcribe(anAssistantLine({ usage }));
@@ -31,7 +31,7 @@ it("[ID10] each event brings the readings up to date: tools, errors, age, and of
   expect(rowCount(runtime, "signals")).toBeGreaterThan(0);
 });
 
-it("[CP111] a text that is read from the transcript after the end of its turn stands before the last words", () => {
+it("a text that is read from the transcript after the end of its turn stands before the last words", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime, "fix the parser");
   const before = new Date(runtime.now()).toISOString();
@@ -48,7 +48,7 @@ it("[CP111] a text that is read from the transcript after the end of its turn st
   expect(state?.words.map(({ text }) => text)).toEqual(words);
 });
 
-it("[ID10] a figure that the chat reports counts where nothing is measured, and is kept in the history with its risk", () => {
+it("a figure that the chat reports counts where nothing is measured, and is kept in the history with its risk", () => {
   const runtime = tempRuntime({ config: { risk: { weights: { memory: 0, sinceCheckpoint: 0 } } } });
   const claude = aLiveClaude(runtime);
   const session = storedSession(runtime, claude.session);
@@ -59,7 +59,7 @@ it("[ID10] a figure that the chat reports counts where nothing is measured, and 
   expect(runtime.store.read((sql) => listSamples(sql, claude.session), [])[0]).toMatchObject({ level: "warning" });
 });
 
-it("[ID10] what another process has written to the session meanwhile is not lost", () => {
+it("what another process has written to the session meanwhile is not lost", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime);
   const old = storedSession(runtime, claude.session);
@@ -68,7 +68,7 @@ it("[ID10] what another process has written to the session meanwhile is not lost
   expect(storedSession(runtime, claude.session)).toMatchObject({ toolCalls: 1, readings: { toolCalls: { value: 1 } } });
 });
 
-it("[SI17] a compaction makes what was read of the context void", () => {
+it("a compaction makes what was read of the context void", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime);
   claude.transcribe(anAssistantLine({ usage }));
@@ -78,7 +78,7 @@ it("[SI17] a compaction makes what was read of the context void", () => {
   expect(storedSession(runtime, claude.session).readings.contextTokens).toBeUndefined();
 });
 
-it("[JO4] of the transcript only the assistant's words are kept: prompts come from the hooks, with their ids", () => {
+it("of the transcript only the assistant's words are kept: prompts come from the hooks, with their ids", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime);
   const path = join(claude.cwd, "other.jsonl");
@@ -90,7 +90,7 @@ it("[JO4] of the transcript only the assistant's words are kept: prompts come fr
   expect(entries.map(({ entry }) => ("text" in entry ? entry.text : ""))).toEqual(["two", "one", "fix it"]);
 });
 
-it("[CP9] the timer finds a checkpoint due by count and time", () => {
+it("the timer finds a checkpoint due by count and time", () => {
   const runtime = tempRuntime({ config: { checkpoint: { everyToolCalls: 2 } } });
   const claude = aLiveClaude(runtime);
   const look = (): unknown => {
@@ -138,7 +138,7 @@ const use = (id: string, name: string, input: object): string =>
 const result = (id: string, content: string, isError: boolean): string =>
   aToolResultLine(id, content, isError, written);
 
-it("[JO20] [HO37] tool calls whose events never came are read from the transcript, and the user is notified once", () => {
+it("tool calls whose events never came are read from the transcript, and the user is notified once", () => {
   const { claude, write, tools, stored, state } = aChat();
   const file = `${claude.cwd}/parser.ts`;
   write(use("toolu_a", "Edit", { file_path: file }), result("toolu_a", "ok", false));
@@ -152,7 +152,7 @@ it("[JO20] [HO37] tool calls whose events never came are read from the transcrip
   expect(state()).toMatchObject({ files: [{ path: file, action: "edited" }], runningTools: [] });
 });
 
-it("[JO20] an event that comes after all, or came before, counts once, and is not reported to the user", () => {
+it("an event that comes after all, or came before, counts once, and is not reported to the user", () => {
   const { claude, write, tools, stored } = aChat();
   const id = claude.begin("Bash", { command: "echo one" });
   write(use(id, "Bash", { command: "echo one" }));
@@ -166,7 +166,7 @@ it("[JO20] an event that comes after all, or came before, counts once, and is no
   expect(stored()).toMatchObject({ toolCalls: 2, toolErrors: 0 });
 });
 
-it("[JO20] a call whose start came by its event and whose end did not runs no more", () => {
+it("a call whose start came by its event and whose end did not runs no more", () => {
   const { claude, write, state, readOn } = aChat();
   const file = { file_path: `${claude.cwd}/new.ts` };
   const id = claude.begin("Write", file);
@@ -177,14 +177,14 @@ it("[JO20] a call whose start came by its event and whose end did not runs no mo
   expect(state()).toMatchObject({ runningTools: [], files: [{ action: "edited" }] });
 });
 
-it("[JO20] a call that the user denied, or the guard refused, ends as an error and is not reported as missed", () => {
+it("a call that the user denied, or the guard refused, ends as an error and is not reported as missed", () => {
   const { claude, write, tools } = aChat();
   write(use("toolu_x", "Edit", { file_path: `${claude.cwd}/a.ts` }), result("toolu_x", "denied", true));
   expect(claude.prompt("why?").systemMessage).toBeUndefined();
   expect(tools()).toContain("tool_error");
 });
 
-it("[JO21] a tool that the client killed at its end, and then called failed, counts as running when the session died", () => {
+it("a tool that the client killed at its end, and then called failed, counts as running when the session died", () => {
   for (const end of ["the hook", "the server"]) {
     const { claude, write, tools, stored, state, readOn } = aChat();
     const id = claude.begin("Bash", { command: "sleep 600" });
@@ -195,7 +195,7 @@ it("[JO21] a tool that the client killed at its end, and then called failed, cou
   }
 });
 
-it("[JO21] a failure after which the chat continued is one, also when it is read at the end", () => {
+it("a failure after which the chat continued is one, also when it is read at the end", () => {
   const { claude, write, tools } = aChat();
   const id = claude.begin("Bash", { command: "npm test" });
   write(use(id, "Bash", { command: "npm test" }), result(id, "Exit code 1", true));
@@ -204,7 +204,7 @@ it("[JO21] a failure after which the chat continued is one, also when it is read
   expect(tools()).toContain("tool_error");
 });
 
-it("[JO22] the calls that a fork has copied from the session before are not its own", () => {
+it("the calls that a fork has copied from the session before are not its own", () => {
   const { claude, write, tools, stored } = aChat();
   const earlier = { timestamp: new Date(T0 - 60_000).toISOString() };
   write(anAssistantLine({ content: [aToolUse("toolu_old", "Bash", { command: "sleep 600" })] }, earlier));
@@ -228,7 +228,7 @@ function aChatWithoutEvents() {
   return { ...chat, kinds };
 }
 
-it("[JO23] ends of turns whose events never came are read from the transcript, each with the next prompt", () => {
+it("ends of turns whose events never came are read from the transcript, each with the next prompt", () => {
   const { claude, runtime, write, kinds, readOn, state } = aChatWithoutEvents();
   claude.prompt("write the parser");
   write(use("toolu_a", "Bash", { command: "npm test" }), words("The parser is written.", 1));
@@ -244,7 +244,7 @@ it("[JO23] ends of turns whose events never came are read from the transcript, e
   expect(state()?.turnEndedAt).toBe(Date.parse("2030-01-01T00:00:03.000Z"));
 });
 
-it("[JO2] [JO23] the end of a turn counts once, also when its event comes after all, and never takes that event's place", () => {
+it("the end of a turn counts once, also when its event comes after all, and never takes that event's place", () => {
   const { claude, runtime, write, kinds, readOn } = aChatWithoutEvents();
   claude.prompt("write the parser");
   write(words("I test it.", 1, "tool_use"), words("It is written. \n", 2));
@@ -255,7 +255,7 @@ it("[JO2] [JO23] the end of a turn counts once, also when its event comes after 
   expect(kinds()).toEqual(["prompt", "assistant", "assistant", "tool_start", "turn_end", "end"]);
 });
 
-it("[JO23] [RE13] the end of a turn is found where a timer has read its line before", () => {
+it("the end of a turn is found where a timer has read its line before", () => {
   for (const closing of ["the next prompt", "the end"]) {
     const { claude, runtime, write, kinds, stored } = aChatWithoutEvents();
     claude.prompt("write the parser");

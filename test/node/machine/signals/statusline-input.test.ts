@@ -36,7 +36,7 @@ function aStatusLine(overrides: Record<string, unknown> = {}): string {
   });
 }
 
-it("[SI6] reads the whole status line input", () => {
+it("reads the whole status line input", () => {
   const measured = (value: number): object => ({ value, source: "measured", at: T0 });
   expect(parse(aStatusLine(), T0, {})).toEqual({
     sessionId: "5f0e0e5e-0000-4000-8000-000000000001",
@@ -54,7 +54,7 @@ it("[SI6] reads the whole status line input", () => {
   });
 });
 
-it("[SI7] the fill is a share of the auto-compact window where that is smaller", () => {
+it("the fill is a share of the auto-compact window where that is smaller", () => {
   const { readings } = parse(aStatusLine(), T0, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "100000" });
   expect(readings.contextWindow?.value).toBe(100_000);
   expect(readings.contextFill?.value).toBeCloseTo(0.167);
@@ -71,17 +71,17 @@ it.each([
   ["a percentage of an unknown window", { used_percentage: 50 }, undefined],
   ["a percentage of zero", { used_percentage: 0, ...window }, undefined],
   ["nothing", null, undefined],
-])("[SI7] context tokens: %s", (_, context, tokens) => {
+])("context tokens: %s", (_, context, tokens) => {
   const { readings } = parse(aStatusLine({ context_window: context }), T0, {});
   expect(readings.contextTokens?.value).toBe(tokens);
 });
 
-it("[SI7] the window of the table is used where the client names none, and an over-full context is full", () => {
+it("the window of the table is used where the client names none, and an over-full context is full", () => {
   const { readings } = parse(aStatusLine({ context_window: { total_input_tokens: 2_000_000 } }), T0, {});
   expect(readings).toMatchObject({ contextWindow: { value: 1_000_000 }, contextFill: { value: 1 } });
 });
 
-it("[SI6] a rate limit that was reset meanwhile says nothing", () => {
+it("a rate limit that was reset meanwhile says nothing", () => {
   const limits = { five_hour: { used_percentage: 99, resets_at: T0 / 1_000 - 1 }, seven_day: { used_percentage: 10 } };
   expect(parse(aStatusLine({ rate_limits: limits }), T0, {}).readings.rateLimit?.value).toBe(0.1);
   const over = { five_hour: { used_percentage: 130, resets_at: null } };
@@ -93,16 +93,16 @@ it.each(
     ["", "null", "[]", "12", '"text"', "{", "[".repeat(100_000)],
     ['{"model":3,"cost":[],"session_id":{}}', '{"__proto__":{"session_id":"x"}}'],
   ].flat(),
-)("[SI6] hostile text gives nothing: %.20s", (text) => {
+)("hostile text gives nothing: %.20s", (text) => {
   expect(parse(text, T0, {})).toEqual(nothing);
 });
 
-it("[SI6] over-long ids and paths are refused, not cut", () => {
+it("over-long ids and paths are refused, not cut", () => {
   const input = parse(aStatusLine({ session_id: "x".repeat(201), transcript_path: "y".repeat(4_097) }), T0, {});
   expect(input).toMatchObject({ sessionId: null, transcriptPath: null });
 });
 
-it("[SI6] for any values in its fields nothing throws and every reading is a number that can be true", () => {
+it("for any values in its fields nothing throws and every reading is a number that can be true", () => {
   const hostile = fc.oneof(fc.double(), fc.jsonValue({ maxDepth: 1 }), fc.constantFrom(1e308, -1, "12", null));
   const part = (...keys: string[]) => fc.dictionary(fc.constantFrom(...keys), hostile);
   const sums = ["context_window_size", "total_input_tokens", "total_output_tokens", "used_percentage", "current_usage"];
@@ -170,11 +170,11 @@ it.each<[string | null, number | null, object?, number?]>([
   ["claude-opus-5", 1_000_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "-1" }],
   ["claude-opus-5", 1_000_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "0" }],
   ["claude-opus-5", 1_000_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "" }],
-])("[SI10] the window of %j is %j with %j, measured %j", (model, window, env = {}, measured) => {
+])("the window of %j is %j with %j, measured %j", (model, window, env = {}, measured) => {
   expect(effectiveWindow(model, env as NodeJS.ProcessEnv, measured)).toBe(window);
 });
 
-it("[SI10] the table says when it was checked", () => {
+it("the table says when it was checked", () => {
   expect(Number.isNaN(Date.parse(windowsAsOf))).toBe(false);
   expect(canonicalModel(" Claude-Haiku-4-5-20251001 ")).toBe("claude-haiku-4-5");
 });

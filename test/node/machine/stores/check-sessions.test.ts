@@ -38,7 +38,7 @@ async function check(home: CliHome, options = ""): Promise<CheckedSession[]> {
   return (JSON.parse(out) as { readonly sessions: CheckedSession[] }).sessions;
 }
 
-it.each(clients)("[SC1] a whole session of %s is whole: each byte is a row's, or blank", async (client) => {
+it.each(clients)("a whole session of %s is whole: each byte is a row's, or blank", async (client) => {
   const home = aCliHome();
   const path = write(home, invented(client, home.project));
   const before = filesOf(home);
@@ -65,7 +65,7 @@ const breaks: Readonly<Record<string, (bytes: Buffer, at: number) => Buffer>> = 
   "a cut beginning": (bytes, at) => bytes.subarray(Math.max(1, at)),
 };
 
-it("[SC2] no damaged session is called whole, and its bytes are all accounted for", async () => {
+it("no damaged session is called whole, and its bytes are all accounted for", async () => {
   const home = aCliHome();
   const damages = fc.record({
     client: fc.constantFrom(...clients.filter((one) => one !== "gemini")),
@@ -101,7 +101,7 @@ function isRows(broken: Buffer, whole: Buffer): boolean {
     .every((line) => lines.has(line));
 }
 
-it("[SC2] the place, the length and the time of a damage are said", async () => {
+it("the place, the length and the time of a damage are said", async () => {
   const home = aCliHome();
   const session = invented("codex", home.project);
   const path = write(home, session);
@@ -117,7 +117,7 @@ it("[SC2] the place, the length and the time of a damage are said", async () => 
   expect(await check(home)).toMatchObject([{ findings: [{ state: "damaged", position, bytes: 59 }] }]);
 });
 
-it("[SC2] a row that is being written now is no damage", async () => {
+it("a row that is being written now is no damage", async () => {
   const home = aCliHome();
   const path = write(home, invented("codex", home.project));
   appendFileSync(path, '{"timestamp":');
@@ -125,7 +125,7 @@ it("[SC2] a row that is being written now is no damage", async () => {
   expect(await check(home)).toMatchObject([{ state: "whole" }]);
 });
 
-it("[SC3] what its client does not list is invisible, with what shows it", async () => {
+it("what its client does not list is invisible, with what shows it", async () => {
   const home = aCliHome();
   const claude = invented("claude-code", home.project);
   write(
@@ -146,7 +146,7 @@ it("[SC3] what its client does not list is invisible, with what shows it", async
   ]);
 });
 
-it("[SC4] what its client is about to delete is expiring, and --keep copies it with its sub-agents", async () => {
+it("what its client is about to delete is expiring, and --keep copies it with its sub-agents", async () => {
   const home = aCliHome();
   const session = invented("claude-code", home.project);
   const path = write(home, session);
@@ -172,7 +172,7 @@ it("[SC4] what its client is about to delete is expiring, and --keep copies it w
   expect(await check(home)).toMatchObject([{ state: "whole" }]);
 });
 
-it("[SC4] a file that Gemini CLI cannot list is about to be deleted, however new it is", async () => {
+it("a file that Gemini CLI cannot list is about to be deleted, however new it is", async () => {
   const home = aCliHome();
   const session = invented("gemini", home.project);
   write(home, session, session.rows.slice(1));
@@ -181,7 +181,7 @@ it("[SC4] a file that Gemini CLI cannot list is about to be deleted, however new
   ]);
 });
 
-it("[SC4] Gemini CLI deletes a broken file with all whose names end alike: --keep copies each of them", async () => {
+it("Gemini CLI deletes a broken file with all whose names end alike: --keep copies each of them", async () => {
   const home = aCliHome();
   const session = invented("gemini", home.project);
   const path = write(home, session);
@@ -203,7 +203,7 @@ it("[SC4] Gemini CLI deletes a broken file with all whose names end alike: --kee
     expect(kept === null ? null : readFileSync(kept)).toEqual(file === elsewhere ? null : readFileSync(file));
 });
 
-it("[SC5] prompts in Codex's list are counted, and its damages", async () => {
+it("prompts in Codex's list are counted, and its damages", async () => {
   const home = aCliHome();
   const session = invented("codex", home.project);
   write(home, session);
@@ -215,7 +215,7 @@ it("[SC5] prompts in Codex's list are counted, and its damages", async () => {
   expect(await check(home)).toMatchObject([{ state: "whole" }]);
 });
 
-it("[SC5] prompts that the client's own list has later than the file show that the end is missing", async () => {
+it("prompts that the client's own list has later than the file show that the end is missing", async () => {
   const home = aCliHome();
   const session = invented("claude-code", home.project);
   write(home, session);
@@ -234,7 +234,7 @@ it("[SC5] prompts that the client's own list has later than the file show that t
   ]);
 });
 
-it("[SC6] a damaged sub-agent, and one that the API refuses, are found", async () => {
+it("a damaged sub-agent, and one that the API refuses, are found", async () => {
   const home = aCliHome();
   const session = invented("claude-code", home.project);
   const path = write(home, session);
@@ -249,7 +249,7 @@ it("[SC6] a damaged sub-agent, and one that the API refuses, are found", async (
   expect(await check(home, "--client codex")).toMatchObject([{ state: "poisoned" }]);
 });
 
-it("[SC9] of two rows with one id the one that Claude Code does not read is a damage, a row that stands twice is none", async () => {
+it("of two rows with one id the one that Claude Code does not read is a damage, a row that stands twice is none", async () => {
   const home = aCliHome();
   const { rows, ...session } = invented("claude-code", home.project);
   const path = write(home, { ...session, rows }, [...rows, ...rows.slice(1, 3)]);
@@ -264,7 +264,7 @@ it("[SC9] of two rows with one id the one that Claude Code does not read is a da
   expect(await check(home)).toMatchObject([{ file: path, state: "damaged", findings: [{ text, position }] }]);
 });
 
-it("[SC9] rows of Qwen Code with one id are parts of one message", async () => {
+it("rows of Qwen Code with one id are parts of one message", async () => {
   const home = aCliHome();
   const { rows, ...session } = invented("qwen", home.project);
   const last = rows.at(-1);
@@ -272,7 +272,7 @@ it("[SC9] rows of Qwen Code with one id are parts of one message", async () => {
   expect(await check(home)).toMatchObject([{ state: "whole", findings: [] }]);
 });
 
-it("[SC9] rows that name each other in a loop are a damage, also in a sub-agent", async () => {
+it("rows that name each other in a loop are a damage, also in a sub-agent", async () => {
   const home = aCliHome();
   const { rows, ...session } = invented("claude-code", home.project);
   const looped = rows.map((row, at) => (at === 0 ? { ...row, parentUuid: rows[2]?.["uuid"] } : row));
@@ -288,7 +288,7 @@ it("[SC9] rows that name each other in a loop are a damage, also in a sub-agent"
   ]);
 });
 
-it("[SC7] a file that cannot be read is named with the reason, and the others are checked", async () => {
+it("a file that cannot be read is named with the reason, and the others are checked", async () => {
   const home = aCliHome();
   const session = invented("claude-code", home.project);
   const path = write(home, session);
@@ -306,7 +306,7 @@ it("[SC7] a file that cannot be read is named with the reason, and the others ar
   expect(ran.out).toContain("1 session: 1 whole");
 });
 
-it("[SC7] a database of OpenCode is read session by session", async () => {
+it("a database of OpenCode is read session by session", async () => {
   const home = aCliHome();
   const folder = join(home.folder, ".local", "share", "opencode");
   mkdirSync(folder, { recursive: true });
@@ -334,7 +334,7 @@ it("[SC7] a database of OpenCode is read session by session", async () => {
   ]);
 });
 
-it("[SC10] what OpenCode 1 kept in folders, and no database has, is invisible and read file by file", async () => {
+it("what OpenCode 1 kept in folders, and no database has, is invisible and read file by file", async () => {
   const home = aCliHome();
   const root = join(home.folder, ".local", "share", "opencode");
   const put = (path: string, text: string): void => {
@@ -362,7 +362,7 @@ it("[SC10] what OpenCode 1 kept in folders, and no database has, is invisible an
   ]);
 });
 
-it("[SC10] [SC7] a folder of OpenCode 1 that cannot be read is named, and so is one beside a broken database", async () => {
+it("a folder of OpenCode 1 that cannot be read is named, and so is one beside a broken database", async () => {
   const home = aCliHome();
   const root = join(home.folder, ".local", "share", "opencode");
   mkdirSync(join(root, "storage", "session"), { recursive: true });
@@ -381,24 +381,19 @@ it.each([
   ["of zeros", "\0".repeat(80), "is no YAML"],
   ["cut within a key", "id: a\ncwd: /p\ncrea", "is no YAML"],
   ["without an id", "cwd: /p\n", "names no session"],
-])(
-  "[SC11] Copilot CLI opens no session whose workspace.yaml is %s: the check and rescue say so",
-  async (_, text, why) => {
-    const home = aCliHome();
-    const session = invented("copilot", home.project);
-    const workspace = join(dirname(write(home, session)), "workspace.yaml");
-    writeFileSync(workspace, `id: ${session.id}\ncwd: ${home.project}\nname: |-\n  the word\n  is pear\n`);
-    expect(await check(home)).toMatchObject([{ state: "whole" }]);
-    writeFileSync(workspace, text);
-    expect(await check(home)).toMatchObject([
-      { state: "damaged", findings: [{ text: holding(`${workspace} ${why}`) }] },
-    ]);
-    const rescued = await home.shim(`rescue ${session.id}`);
-    expect(rescued.out).toContain("rename that file, which takes it out of the way");
-  },
-);
+])("Copilot CLI opens no session whose workspace.yaml is %s: the check and rescue say so", async (_, text, why) => {
+  const home = aCliHome();
+  const session = invented("copilot", home.project);
+  const workspace = join(dirname(write(home, session)), "workspace.yaml");
+  writeFileSync(workspace, `id: ${session.id}\ncwd: ${home.project}\nname: |-\n  the word\n  is pear\n`);
+  expect(await check(home)).toMatchObject([{ state: "whole" }]);
+  writeFileSync(workspace, text);
+  expect(await check(home)).toMatchObject([{ state: "damaged", findings: [{ text: holding(`${workspace} ${why}`) }] }]);
+  const rescued = await home.shim(`rescue ${session.id}`);
+  expect(rescued.out).toContain("rename that file, which takes it out of the way");
+});
 
-it("[SC8] import --all adds what clients keep and SHIM has not, and says what it could not read", async () => {
+it("import --all adds what clients keep and SHIM has not, and says what it could not read", async () => {
   const home = aCliHome();
   for (const client of clients) write(home, invented(client, home.project));
   const broken = invented("codex", home.project);

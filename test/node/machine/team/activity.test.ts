@@ -25,7 +25,7 @@ it.each<[string, number, Partial<ActivityFacts>]>([
   ["busy", 40, { openTools: build }],
   ["busy", 119, { openTools: build }],
   ["stuck", 121, { openTools: build }],
-])("[TE48] a chat is %s after %i silent minutes of a turn with %j", (activity, minutes, overrides) => {
+])("a chat is %s after %i silent minutes of a turn with %j", (activity, minutes, overrides) => {
   expect(activityOf(after(minutes, overrides))).toBe(activity);
 });
 
@@ -33,11 +33,11 @@ it.each<[string, number, Partial<ActivityFacts>]>([
   ["waiting", 300, { openTools: [{ name: "AskUserQuestion", startedAt: T0 }] }],
   ["waiting", 300, { isWaitingForUser: true }],
   ["idle", 300, { isInTurn: false }],
-])("[TE25] a chat is %s after %i minutes with %j", (activity, minutes, overrides) => {
+])("a chat is %s after %i minutes with %j", (activity, minutes, overrides) => {
   expect(activityOf(after(minutes, overrides))).toBe(activity);
 });
 
-it("[TE49] a client without hooks is busy for fifteen minutes after a call, and then idle", () => {
+it("a client without hooks is busy for fifteen minutes after a call, and then idle", () => {
   expect([14, 16].map((minutes) => activityOf(after(minutes, { isInTurn: null })))).toEqual(["busy", "idle"]);
 });
 
@@ -53,11 +53,11 @@ it.each<[number, Partial<ActivityFacts>]>([
   [29, { isInTurn: null }],
   [14, {}],
   [-1, { isDead: true }],
-])("[TE26] tasks are kept until minute %i of a chat with %j", (minute, overrides) => {
+])("tasks are kept until minute %i of a chat with %j", (minute, overrides) => {
   expect(until(overrides)).toBe(minute);
 });
 
-it("[TE26] a chat whose model hangs loses its task, though its process lives @night", async () => {
+it("a chat whose model hangs loses its task, though its process lives @night", async () => {
   const { rig, one, other } = await twoChats();
   await one.ask("shim_submit", { tasks: [{ type: "a" }] });
   await one.ask("shim_next");
@@ -70,7 +70,7 @@ it("[TE26] a chat whose model hangs loses its task, though its process lives @ni
   );
 });
 
-it("[TE26] a build of forty minutes keeps the task, and so do signs of work that keep coming @night", async () => {
+it("a build of forty minutes keeps the task, and so do signs of work that keep coming @night", async () => {
   const { rig, one } = await twoChats();
   await one.ask("shim_submit", { tasks: [{ type: "a" }] });
   await one.ask("shim_next");
@@ -79,7 +79,7 @@ it("[TE26] a build of forty minutes keeps the task, and so do signs of work that
   expect(rig.call("tasks.get", { task: 1 })).toMatchObject({ state: "running", stalls: 0 });
 });
 
-it("[TE27] the workspace learns whether a chat works, hangs, or waits for its user", async () => {
+it("the workspace learns whether a chat works, hangs, or waits for its user", async () => {
   const { rig, one } = await twoChats();
   const told = (): unknown => rig.call("chats.list", {}).chats.find(({ chat }) => chat === one.claude.session);
   one.claude.begin("AskUserQuestion", { questions: [] });
@@ -95,7 +95,7 @@ function shown(runtime: TempRuntime, { session }: Claude): string | null {
   return runtime.store.read((sql) => stateText(toSessionView(sql, runtime, stored)), null);
 }
 
-it("[TE28] sessions show what a living chat does: growth of the transcript is work, a notification and the timer's checkpoints are none", () => {
+it("sessions show what a living chat does: growth of the transcript is work, a notification and the timer's checkpoints are none", () => {
   const { runtime, claude } = aChat();
   claude.start();
   expect(shown(runtime, claude)).toBe("idle");
@@ -117,7 +117,7 @@ it("[TE28] sessions show what a living chat does: growth of the transcript is wo
   expect(shown(runtime, claude)).toBe("died (killed)");
 });
 
-it("[TE28] a tool that a cut-off turn has left open does not run in the next one", () => {
+it("a tool that a cut-off turn has left open does not run in the next one", () => {
   const { runtime, claude } = aChat();
   claude.prompt("build it");
   claude.begin("Bash", { command: "make" });

@@ -37,7 +37,7 @@ function told({ runtime }: SyncMachine): string[] {
   return all.flatMap(({ news: row }) => (row.kind === "conflict" ? row.text : [])).toReversed();
 }
 
-it("[CF10] each machine tells its own chat of a conflict with sealed files, once, with machine, age, file and own lines", async () => {
+it("each machine tells its own chat of a conflict with sealed files, once, with machine, age, file and own lines", async () => {
   const both = twoMachines({ config: { sync: { files: true } } });
   const { one, two, project } = both;
   const [first, second] = [watchOf(both, one), watchOf(both, two)];
@@ -63,7 +63,7 @@ it("[CF10] each machine tells its own chat of a conflict with sealed files, once
   expect(told(one)).toEqual([]);
 });
 
-it("[CF10] files that did not come are fetched later, and once; a conflict closes when it is resolved or the chat ends", async () => {
+it("files that did not come are fetched later, and once; a conflict closes when it is resolved or the chat ends", async () => {
   const both = twoMachines();
   const { one, two } = both;
   const watch = watchOf(both, two);
@@ -96,7 +96,7 @@ it("[CF10] files that did not come are fetched later, and once; a conflict close
   expect(readdirSync(join(two.runtime.paths.snapshots, "foreseen.work"))).toEqual([]);
 });
 
-it("[CF11] files on a commit that is not here are not compared, and that is shown until it is here", async () => {
+it("files on a commit that is not here are not compared, and that is shown until it is here", async () => {
   const both = twoMachines();
   const { two, project, clone } = both;
   const watch = watchOf(both, two);
@@ -121,7 +121,7 @@ it("[CF11] files on a commit that is not here are not compared, and that is show
   expect(told(two)).toHaveLength(1);
 });
 
-it("[CF4] where no other machine has a chat of this repository nothing is asked and nothing is merged", async () => {
+it("where no other machine has a chat of this repository nothing is asked and nothing is merged", async () => {
   const both = twoMachines();
   const { two } = both;
   const watch = watchOf(both, two);

@@ -61,7 +61,7 @@ function told(runtime: TempRuntime, { session }: Claude): string[] {
 
 const open = readConflicts;
 
-it("[CF4] [CF6] both chats learn of a conflict before either commits, once, with file and own lines", async () => {
+it("both chats learn of a conflict before either commits, once, with file and own lines", async () => {
   const { runtime, a, b, watch, other, nameOfB } = twoChats();
   edit(a, "a.txt", replaced(7, "mine"));
   expect(await watch.check()).toBe(1);
@@ -76,7 +76,7 @@ it("[CF4] [CF6] both chats learn of a conflict before either commits, once, with
   expect([told(runtime, a).length, told(runtime, b).length]).toEqual([1, 1]);
 });
 
-it("[CF5] shifted lines are no news, and a conflict that was resolved and comes again is", async () => {
+it("shifted lines are no news, and a conflict that was resolved and comes again is", async () => {
   const { runtime, a, b, watch } = twoChats();
   edit(a, "a.txt", replaced(7, "mine"));
   edit(b, "a.txt", replaced(7, "theirs"));
@@ -101,7 +101,7 @@ it("[CF5] shifted lines are no news, and a conflict that was resolved and comes 
   expect([told(runtime, a).length, told(runtime, b).length]).toEqual([2, 2]);
 });
 
-it("[CF4] a conflict with what the other has committed is foreseen, and edits by a shell count", async () => {
+it("a conflict with what the other has committed is foreseen, and edits by a shell count", async () => {
   const { runtime, a, b, watch, other } = twoChats();
   edit(b, "a.txt", replaced(7, "theirs"));
   commitAll(other, "theirs");
@@ -111,7 +111,7 @@ it("[CF4] a conflict with what the other has committed is foreseen, and edits by
   expect(told(runtime, a)).toHaveLength(1);
 });
 
-it("[CF4] nothing is merged for a chat alone, for calls that only read, nor while it is switched off", async () => {
+it("nothing is merged for a chat alone, for calls that only read, nor while it is switched off", async () => {
   const { a, b, watch } = twoChats();
   edit(a, "a.txt", replaced(7, "mine"));
   expect([await watch.check(), await watch.check()]).toEqual([1, 0]);
@@ -125,7 +125,7 @@ it("[CF4] nothing is merged for a chat alone, for calls that only read, nor whil
   expect(await off.watch.check()).toBe(0);
 });
 
-it("[CF16] calls that only plan, ask, fetch or start others are no changes of files, also of a sub-agent", async () => {
+it("calls that only plan, ask, fetch or start others are no changes of files, also of a sub-agent", async () => {
   const { a, watch } = twoChats();
   edit(a, "a.txt", replaced(7, "mine"));
   expect(await watch.check()).toBe(1);
@@ -138,7 +138,7 @@ it("[CF16] calls that only plan, ask, fetch or start others are no changes of fi
   expect(await watch.check()).toBe(1);
 });
 
-it.each(["ends", "is killed"])("[CF5] [CF17] nobody learns of the conflict of a chat that %s before", async (how) => {
+it.each(["ends", "is killed"])("nobody learns of the conflict of a chat that %s before", async (how) => {
   const { runtime, a, b, watch } = twoChats();
   edit(a, "a.txt", replaced(7, "mine"));
   edit(b, "a.txt", replaced(7, "theirs"));
@@ -152,7 +152,7 @@ it.each(["ends", "is killed"])("[CF5] [CF17] nobody learns of the conflict of a 
   expect(statusText(runtime, a)).not.toContain("conflict");
 });
 
-it("[CF17] nobody learns of a conflict that was resolved before", async () => {
+it("nobody learns of a conflict that was resolved before", async () => {
   const { runtime, a, b, watch } = twoChats();
   edit(a, "a.txt", replaced(7, "mine"));
   edit(b, "a.txt", replaced(7, "theirs"));
@@ -163,7 +163,7 @@ it("[CF17] nobody learns of a conflict that was resolved before", async () => {
   expect(told(runtime, a)).toEqual([]);
 });
 
-it("[CF6] the news comes with the next tool of a long turn, else with the next prompt, and only once", async () => {
+it("the news comes with the next tool of a long turn, else with the next prompt, and only once", async () => {
   const { runtime, a, b, watch } = twoChats();
   edit(a, "a.txt", replaced(7, "mine"));
   edit(b, "a.txt", replaced(7, "theirs"));
@@ -176,7 +176,7 @@ it("[CF6] the news comes with the next tool of a long turn, else with the next p
   expect(runtime.logged).toEqual([]);
 });
 
-it("[CF6] of a conflict nothing but paths and line numbers is said", async () => {
+it("of a conflict nothing but paths and line numbers is said", async () => {
   const { runtime, a, b, watch } = twoChats();
   edit(a, "a.txt", replaced(7, "password-of-a"));
   edit(b, "a.txt", replaced(7, "password-of-b"));
@@ -184,7 +184,7 @@ it("[CF6] of a conflict nothing but paths and line numbers is said", async () =>
   expect(JSON.stringify([told(runtime, a), told(runtime, b), open(runtime)])).not.toContain("password");
 });
 
-it("[CF7] two chats that edit one work tree learn it once, unless one has reserved files", async () => {
+it("two chats that edit one work tree learn it once, unless one has reserved files", async () => {
   const { runtime, a, b, watch, project, nameOfB } = twoChats({ isShared: true });
   edit(a, "a.txt", replaced(7, "mine"));
   await watch.check();
@@ -207,7 +207,7 @@ it("[CF7] two chats that edit one work tree learn it once, unless one has reserv
   expect(told(reserved.runtime, reserved.b)).toEqual([]);
 });
 
-it("[CF7] a chat that edits in the other's work tree from a folder of its own counts there", async () => {
+it("a chat that edits in the other's work tree from a folder of its own counts there", async () => {
   const { runtime, a, b, watch, project } = twoChats();
   edit(a, "a.txt", replaced(7, "mine"));
   write(project, { "b.txt": replaced(9, "theirs") });
@@ -216,7 +216,7 @@ it("[CF7] a chat that edits in the other's work tree from a folder of its own co
   expect(told(runtime, a)).toEqual([expect.stringContaining("edits files in the same work tree")]);
 });
 
-it("[CF8] all chats of a work tree learn once that its branch was switched, and by whose call", async () => {
+it("all chats of a work tree learn once that its branch was switched, and by whose call", async () => {
   const { runtime, a, b, watch, project } = twoChats({ isShared: true });
   const command = "git switch -c feature";
   const id = a.begin("Bash", { command });
@@ -247,7 +247,7 @@ function statusText(runtime: TempRuntime, { session, pid }: Claude): string {
   return renderStatus(statusOf(own, JSON.stringify({ session_id: session })), runtime.now());
 }
 
-it("[CF12] two chats that edit one file of a folder have a conflict in it, with the time of the later edit", async () => {
+it("two chats that edit one file of a folder have a conflict in it, with the time of the later edit", async () => {
   const { runtime, a, b, watch, project, nameOfB } = twoChats({ isShared: true });
   edit(a, "src/a.txt", "mine\n");
   runtime.wait(60_000);
@@ -264,7 +264,7 @@ it("[CF12] two chats that edit one file of a folder have a conflict in it, with 
   expect(told(runtime, b)).toEqual([expect.stringContaining("same work tree"), expect.stringContaining("src/a.txt")]);
 });
 
-it("[CF12] edits that a commit has taken up, and a file that is as it was committed, are no conflict", async () => {
+it("edits that a commit has taken up, and a file that is as it was committed, are no conflict", async () => {
   const { runtime, a, b, watch, project } = twoChats({ isShared: true });
   const commit = (): void => {
     runtime.wait(1_000);
@@ -293,7 +293,7 @@ it("[CF12] edits that a commit has taken up, and a file that is as it was commit
   expect(open(runtime).filter(({ kind }) => kind === "file")).toEqual([]);
 });
 
-it("[CF12] a folder without git counts too, and so does a file that git ignores", async () => {
+it("a folder without git counts too, and so does a file that git ignores", async () => {
   const runtime = tempRuntime({ env: GIT_ENV, now });
   const folder = temporaryFolder();
   const a = new Claude(runtime, { cwd: folder });
@@ -310,7 +310,7 @@ it("[CF12] a folder without git counts too, and so does a file that git ignores"
   expect(open(shared.runtime)).toMatchObject([{ kind: "file", path: ".env" }]);
 });
 
-it("[CF13] the user of each chat sees the conflict in the status line while it is open, and a line once", async () => {
+it("the user of each chat sees the conflict in the status line while it is open, and a line once", async () => {
   const { runtime, a, b, watch } = twoChats();
   edit(a, "a.txt", replaced(7, "mine"));
   edit(b, "a.txt", replaced(7, "theirs"));
@@ -330,7 +330,7 @@ it("[CF13] the user of each chat sees the conflict in the status line while it i
   expect(statusText(runtime, a)).not.toContain("conflict");
 });
 
-it("[CF13] a run without a user gets no line, and the model still learns of it", async () => {
+it("a run without a user gets no line, and the model still learns of it", async () => {
   const { runtime, a, b, watch } = twoChats();
   edit(a, "a.txt", replaced(7, "mine"));
   edit(b, "a.txt", replaced(7, "theirs"));
@@ -340,7 +340,7 @@ it("[CF13] a run without a user gets no line, and the model still learns of it",
   expect(told(runtime, a)).toHaveLength(1);
 });
 
-it("[CF13] `notify` sends a conflict once, with the file and both chats", async () => {
+it("`notify` sends a conflict once, with the file and both chats", async () => {
   const receiver = await aReceiver();
   const { runtime, a, b, watch } = twoChats({ config: { notify: { webhook: receiver.url } } });
   const notifier = new Notifier({ runtime });
@@ -357,7 +357,7 @@ it("[CF13] `notify` sends a conflict once, with the file and both chats", async 
   ]);
 });
 
-it("[CF14] an edit during a comparison of a second is compared within five seconds of the injected clock", async () => {
+it("an edit during a comparison of a second is compared within five seconds of the injected clock", async () => {
   const { runtime, a, b } = twoChats();
   let isFirst = true;
   const edited = { at: 0 };

@@ -47,7 +47,7 @@ function undelivered({ runtime, claude }: TeamChat): news.News[] {
   return runtime.store.read((sql) => news.undelivered(sql, claude.session, 100), []).map((row) => row.news);
 }
 
-it("[TE1] [TE10] [CL313] at an edge chats work together, and it sees of their folder only hashes and an envelope", async () => {
+it("at an edge chats work together, and it sees of their folder only hashes and an envelope", async () => {
   const { rig, one, other, ask } = await atEdge();
   await ask(one, "shim_submit", { tasks: [{ type: "a", payload: 1 }] });
   const notes = { goal: "a goal of mine", nextStep: "in the file src/hidden.ts" };
@@ -68,7 +68,7 @@ it("[TE1] [TE10] [CL313] at an edge chats work together, and it sees of their fo
   expect(register?.["metadata"]).toEqual({ version, project: "p1", checkout, card });
 });
 
-it("[TE10] without the workspace's key an edge receives nothing of a chat's folder, and files cannot be reserved", async () => {
+it("without the workspace's key an edge receives nothing of a chat's folder, and files cannot be reserved", async () => {
   const { rig, one } = await atEdge(false);
   const register = rig.edge.arrived.find(({ name }) => name === "chats.register")?.input;
   expect(register?.["metadata"]).toEqual({ version });
@@ -76,7 +76,7 @@ it("[TE10] without the workspace's key an edge receives nothing of a chat's fold
   expect(refused).toMatch(/^no_key: .*`shim workspace key set`/);
 });
 
-it("[TE50] a message whose hint comes while others are received is received too", async () => {
+it("a message whose hint comes while others are received is received too", async () => {
   const { rig, one, other, ask } = await atEdge();
   const messages = (): string[] => undelivered(other).flatMap((row) => (row.kind === "message" ? [row.text] : []));
   await rig.time.pass(1_000);
@@ -92,7 +92,7 @@ it("[TE50] a message whose hint comes while others are received is received too"
   expect(given(await rig.edge.host.call("messages.pull", { self })).unread).toBe(0);
 });
 
-it("[TE6] a report that is made without network counts once, also when its first answer is lost", async () => {
+it("a report that is made without network counts once, also when its first answer is lost", async () => {
   const { rig, one, other, ask, cut, mend, sent } = await atEdge();
   await ask(one, "shim_submit", { tasks: [{ type: "a" }] });
   await ask(other, "shim_next");
@@ -112,7 +112,7 @@ it("[TE6] a report that is made without network counts once, also when its first
   expect(undelivered(other)).toEqual([]);
 });
 
-it("[TE6] what is said in an hour without network is kept, and takes effect once, in its order @night", async () => {
+it("what is said in an hour without network is kept, and takes effect once, in its order @night", async () => {
   const { rig, one, other, ask, cut, mend, sent } = await atEdge();
   cut();
   const before = sent().length;
@@ -132,7 +132,7 @@ it("[TE6] what is said in an hour without network is kept, and takes effect once
   expect(undelivered(other)).toMatchObject([{ kind: "notice", text }]);
 });
 
-it("[TE5] [TE7] a report that comes too late is reported to the chat, and so is the claim that was lost meanwhile @night", async () => {
+it("a report that comes too late is reported to the chat, and so is the claim that was lost meanwhile @night", async () => {
   const { rig, one, other, ask, cut, mend } = await atEdge();
   await ask(one, "shim_submit", { tasks: [{ type: "a" }, { type: "b" }] });
   await ask(other, "shim_next");
@@ -148,7 +148,7 @@ it("[TE5] [TE7] a report that comes too late is reported to the chat, and so is 
   expect(undelivered(one)).toMatchObject([{ kind: "claim_lost", task: 2 }]);
 });
 
-it("[TE42] a client that was killed is attested dead: its task and its files are free at once", async () => {
+it("a client that was killed is attested dead: its task and its files are free at once", async () => {
   const { rig, one, other, ask } = await atEdge();
   const files = { action: "reserve", paths: ["a.ts"] };
   await ask(one, "shim_submit", { tasks: [{ type: "a" }] });
@@ -162,7 +162,7 @@ it("[TE42] a client that was killed is attested dead: its task and its files are
   expect(output["task"]).toMatchObject({ task: 1, checkpoint: { session: one.claude.session } });
 });
 
-it("[TE15] what a chat had kept when its process died is sent for it by the next one of the machine", async () => {
+it("what a chat had kept when its process died is sent for it by the next one of the machine", async () => {
   const { rig, one, other, ask, cut } = await atEdge();
   cut();
   await ask(one, "shim_send", { to: other.claude.session, text: "my last words" });
@@ -177,7 +177,7 @@ it("[TE15] what a chat had kept when its process died is sent for it by the next
   expect((await ask(other, "shim_inbox")).output["news"]).toMatchObject([message]);
 });
 
-it("[TE13] the hooks' table follows an edge, also over a lost connection", async () => {
+it("the hooks' table follows an edge, also over a lost connection", async () => {
   const { rig, one, other, ask } = await atEdge();
   const { host, connections } = rig.edge;
   await ask(one, "shim_files", { action: "reserve", paths: ["a.ts"] });
@@ -193,7 +193,7 @@ it("[TE13] the hooks' table follows an edge, also over a lost connection", async
   expect(files).toEqual(["file:p1/b.ts"]);
 });
 
-it("[TE1] a title that is known while no coordinator answers is sent later, and the chat is registered again", async () => {
+it("a title that is known while no coordinator answers is sent later, and the chat is registered again", async () => {
   const { rig, one, ask, cut } = await atEdge();
   cut();
   rig.base.store.write((sql) => sessions.rename(sql, one.claude.session, "another title"));
@@ -207,7 +207,7 @@ it("[TE1] a title that is known while no coordinator answers is sent later, and 
   expect((await ask(one, "shim_chats")).output["chats"]).toMatchObject([{ name: "another title", isSelf: true }, {}]);
 });
 
-it("[TE1] an edge that the environment names is the team's, where nothing else is set up", async () => {
+it("an edge that the environment names is the team's, where nothing else is set up", async () => {
   const rig = new TeamRig();
   const env = { SHIM_EDGE_URL: edgeUrl, SHIM_WORKSPACE: "w1", SHIM_TOKEN: token, SHIM_MACHINE: "m1" };
   const one = await rig.chat("plan it", { env });
@@ -225,7 +225,7 @@ function fillDisk({ runtime: { store } }: TeamChat): () => void {
   return () => spies.forEach((spy) => spy.mockRestore());
 }
 
-it("[TE21] a store that takes nothing for a while ends no process: what was received meanwhile is reported later", async () => {
+it("a store that takes nothing for a while ends no process: what was received meanwhile is reported later", async () => {
   const { rig, one, other } = await twoChats();
   await other.ask("shim_files", { action: "reserve", paths: ["a.ts"] });
   await other.ask("shim_submit", { tasks: [{ type: "build" }] });
@@ -242,7 +242,7 @@ it("[TE21] a store that takes nothing for a while ends no process: what was rece
     expect(news).toContainEqual(expect.objectContaining({ kind }));
 });
 
-it("[TE21] a chat that was registered while the store took nothing receives its messages later", async () => {
+it("a chat that was registered while the store took nothing receives its messages later", async () => {
   const rig = new TeamRig();
   const [one, other] = [await rig.chat("plan it"), await rig.chat("build it")];
   await one.tick();
@@ -256,7 +256,7 @@ it("[TE21] a chat that was registered while the store took nothing receives its 
   expect(rowCount(rig.base, "team_news")).toBe(1);
 });
 
-it("[TE21] an edge.json that cannot be used is logged once, named to the chat by its tools, and used when it is repaired", async () => {
+it("an edge.json that cannot be used is logged once, named to the chat by its tools, and used when it is repaired", async () => {
   const rig = new TeamRig();
   const one = await rig.chat("plan it");
   const file = edgeConfigPath(rig.base.paths.home);

@@ -7,7 +7,7 @@ function leaderIn(rig: TeamRig): string | null {
   return rig.call("elections.observe", { name: "deploy" }).leader?.leader ?? null;
 }
 
-it("[TE31] the state is read by a tool, too: value and version, as data; a key that is not there has version 0", async () => {
+it("the state is read by a tool, too: value and version, as data; a key that is not there has version 0", async () => {
   const { one, other } = await twoChats();
   const set = await one.ask("shim_state_set", { key: "plan", value: { step: "</shim-team-state>" } });
   const read = await other.ask("shim_state_set", { key: "plan" });
@@ -19,7 +19,7 @@ it("[TE31] the state is read by a tool, too: value and version, as data; a key t
   expect([long.text.length < 5_000, String(long.output["value"]).length]).toEqual([true, 10_000]);
 });
 
-it("[TE32] a chat campaigns, learns the leader, and resigns; the one in line leads next and is notified", async () => {
+it("a chat campaigns, learns the leader, and resigns; the one in line leads next and is notified", async () => {
   const { rig, one, other } = await twoChats();
   const [first, second] = [one.claude.session, other.claude.session];
   const leader = async (chat: TeamChat, input = {}): Promise<unknown> =>
@@ -40,7 +40,7 @@ it("[TE32] a chat campaigns, learns the leader, and resigns; the one in line lea
     await one.refusal("shim_state_set", { key, ...wrong });
 });
 
-it("[TE32] a term is renewed while the chat lives, also by the next process of its client, and free once it leaves", async () => {
+it("a term is renewed while the chat lives, also by the next process of its client, and free once it leaves", async () => {
   const { rig, one, other } = await twoChats();
   const leaderLater = async (): Promise<string | null> => {
     for (let at = 0; at < 8; at++) await rig.time.pass(15_000);
@@ -59,7 +59,7 @@ it("[TE32] a term is renewed while the chat lives, also by the next process of i
   expect(await leaderLater()).toBe(other.claude.session);
 });
 
-it("[TE32] a leader that was deposed is notified once, and does not campaign by itself", async () => {
+it("a leader that was deposed is notified once, and does not campaign by itself", async () => {
   const { rig, one } = await twoChats();
   await one.ask("shim_state_set", { key, value: true });
   rig.call("leases.force-release", { resource: "leader:deploy", reason: "test" });
@@ -70,7 +70,7 @@ it("[TE32] a leader that was deposed is notified once, and does not campaign by 
   expect(await one.news()).toEqual([]);
 });
 
-it("[TE33] shim_chats shows the leaders, and what each chat can do", async () => {
+it("shim_chats shows the leaders, and what each chat can do", async () => {
   const { one, other } = await twoChats();
   await one.ask("shim_state_set", { key, value: true });
   await one.ask("shim_next", { capabilities: ["gpu"], capacity: 2 });
@@ -81,7 +81,7 @@ it("[TE33] shim_chats shows the leaders, and what each chat can do", async () =>
   expect(text).toMatch(/works, tasks 0\/2; can gpu[^]*leads deploy/);
 });
 
-it("[TE33] shim_chats shows that a chat waits for its user also while it has a task, and its load", async () => {
+it("shim_chats shows that a chat waits for its user also while it has a task, and its load", async () => {
   const { rig, one, other } = await twoChats();
   rig.call("tasks.submit", { tasks: [{ type: "train" }] });
   await one.ask("shim_next", { capacity: 2 });
@@ -92,7 +92,7 @@ it("[TE33] shim_chats shows that a chat waits for its user also while it has a t
   expect(text).toMatch(/waits for you \(your permission\) for \d+ s, tasks 1\/2; task 1 \(train\)/);
 });
 
-it("[TE34] a chat has the abilities of the settings until it states its own, which its next process keeps", async () => {
+it("a chat has the abilities of the settings until it states its own, which its next process keeps", async () => {
   const rig = new TeamRig({ config: { team: { capabilities: ["docs"], capacity: 3 } } });
   const one = await rig.chat("plan it");
   await one.tick();

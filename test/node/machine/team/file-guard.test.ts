@@ -36,7 +36,7 @@ function isRefused({ hookSpecificOutput }: Printed): boolean {
   return hookSpecificOutput?.permissionDecision === "deny";
 }
 
-it("[FI3] an edit of a file that a living chat has reserved in the same checkout is refused: by whom, since when", () => {
+it("an edit of a file that a living chat has reserved in the same checkout is refused: by whom, since when", () => {
   const { runtime, a, b, reserve, path } = aTeam();
   reserve("src/**");
   runtime.wait(300_000);
@@ -49,7 +49,7 @@ it("[FI3] an edit of a file that a living chat has reserved in the same checkout
   });
 });
 
-it("[FI3] [FI25] all tools that write a file are checked, others are not; its holder edits it", () => {
+it("all tools that write a file are checked, others are not; its holder edits it", () => {
   const { a, b, reserve, path } = aTeam();
   reserve("one.ts");
   for (const tool of ["Edit", "MultiEdit", "Write", "NotebookEdit"])
@@ -58,7 +58,7 @@ it("[FI3] [FI25] all tools that write a file are checked, others are not; its ho
   expect([edit(b, path("one.ts")), edit(a, path("two.ts")), edit(a, "/elsewhere/one.ts")]).toEqual([{}, {}, {}]);
 });
 
-it("[FI26] for any path that a tool is given the hook refuses nothing that it cannot determine", () => {
+it("for any path that a tool is given the hook refuses nothing that it cannot determine", () => {
   const { runtime, a, reserve } = aTeam();
   reserve("**");
   const given = fc.oneof(
@@ -75,13 +75,13 @@ it("[FI26] for any path that a tool is given the hook refuses nothing that it ca
   expect(runtime.logged.join()).not.toContain("TypeError");
 });
 
-it("[FI27] with the team switched off nothing is refused", () => {
+it("with the team switched off nothing is refused", () => {
   const { a, reserve, path } = aTeam({ config: { team: { isEnabled: false } } });
   reserve("**");
   expect(edit(a, path("one.ts"))).toEqual({});
 });
 
-it("[FI1] a reservation counts for a file, for the files of a folder, or for all below it: as the coordinator sees it", () => {
+it("a reservation counts for a file, for the files of a folder, or for all below it: as the coordinator sees it", () => {
   const { runtime, a, reserve, path: pathOf } = aTeam();
   const part = fc.constantFrom("a", "b", "c.ts");
   const path = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => parts.join("/"));
@@ -97,7 +97,7 @@ it("[FI1] a reservation counts for a file, for the files of a folder, or for all
   );
 });
 
-it("[FI2] a file belongs to its work tree, not to the one in which the chat works: links, relative paths, files yet to be made", () => {
+it("a file belongs to its work tree, not to the one in which the chat works: links, relative paths, files yet to be made", () => {
   const { runtime, a, b, reserve, path } = aTeam();
   reserve("src/new/**");
   const link = join(aProject(), "link");
@@ -112,7 +112,7 @@ it("[FI2] a file belongs to its work tree, not to the one in which the chat work
   expect(edit(outsider, join(outsider.cwd, "src", "new", "a.ts"))).toEqual({});
 });
 
-it("[FI2] a linked work tree in which no chat has been is of the project that it was made from", () => {
+it("a linked work tree in which no chat has been is of the project that it was made from", () => {
   const { a, reserve, path } = aTeam();
   reserve("one.ts");
   // As `git worktree add` leaves it.
@@ -124,7 +124,7 @@ it("[FI2] a linked work tree in which no chat has been is of the project that it
   expect(edit(a, join(tree, "two.ts"))).toEqual({});
 });
 
-it("[FI2] outside of git a file belongs to the nearest folder above it in which a chat works", () => {
+it("outside of git a file belongs to the nearest folder above it in which a chat works", () => {
   const { runtime, a, reserve } = aTeam();
   reserve("src/deep/**");
   const bare = temporaryFolder();
@@ -136,7 +136,7 @@ it("[FI2] outside of git a file belongs to the nearest folder above it in which 
   expect(warning()).toBeUndefined();
 });
 
-it("[FI4] in another checkout the chat is warned, and the edit is allowed: once an hour for each holder and file", () => {
+it("in another checkout the chat is warned, and the edit is allowed: once an hour for each holder and file", () => {
   const { runtime, a, reserve, path } = aTeam({ folderOfB: aProject() });
   reserve("src/*");
   const { systemMessage, hookSpecificOutput } = edit(a, path("src", "one.ts"));
@@ -152,26 +152,26 @@ it("[FI4] in another checkout the chat is warned, and the edit is allowed: once 
   expect(edit(a, path("src", "one.ts")).systemMessage).toContain("src/one.ts");
 });
 
-it("[FI4] what a chat of another machine has reserved is in another checkout", () => {
+it("what a chat of another machine has reserved is in another checkout", () => {
   const { runtime, a, path } = aTeam();
   reservationReceived(runtime, { resource: "file:parser/one.ts", checkout: "9d1f" });
   expect(edit(a, path("one.ts")).systemMessage).toContain('another checkout ("other-machine")');
 });
 
-it("[FI4] what the command line has reserved counts for the checkout that it names, also when a later report names none", () => {
+it("what the command line has reserved counts for the checkout that it names, also when a later report names none", () => {
   const { runtime, a, path } = aTeam();
   for (const checkout of [a.cwd, ""])
     reservationReceived(runtime, { resource: "file:parser/one.ts", holder: "cli-here", checkout });
   expect(isRefused(edit(a, path("one.ts")))).toBe(true);
 });
 
-it("[FI4] where the setting is strict the other checkout is refused, too", () => {
+it("where the setting is strict the other checkout is refused, too", () => {
   const { a, reserve, path } = aTeam({ folderOfB: aProject(), config: { team: { strictFiles: true } } });
   reserve("one.ts");
   for (const round of [1, 2]) expect([round, isRefused(edit(a, path("one.ts")))]).toEqual([round, true]);
 });
 
-it("[FI5] a holder that is proved dead has reserved nothing, also when another process gets its number", () => {
+it("a holder that is proved dead has reserved nothing, also when another process gets its number", () => {
   const { runtime, a, b, reserve, path } = aTeam();
   reserve("one.ts");
   b.kill();
@@ -181,7 +181,7 @@ it("[FI5] a holder that is proved dead has reserved nothing, also when another p
 });
 
 it.each(["SQLITE_BUSY", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "none of SQLite's"])(
-  "[FI31] while writes fail with %s a reserved file is guarded, also beside rows of a dead chat, and a warning is given",
+  "while writes fail with %s a reserved file is guarded, also beside rows of a dead chat, and a warning is given",
   (code) => {
     const disk = { isBroken: false };
     const driver = (options: OpenOptions): Connection => {
@@ -212,7 +212,7 @@ it.each(["SQLITE_BUSY", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "none 
   },
 );
 
-it("[FI5] a holder out of sight counts as alive", () => {
+it("a holder out of sight counts as alive", () => {
   const { runtime, a, b, reserve, path } = aTeam();
   reserve("one.ts");
   const far = '["boot-1 pid:[2]",77,"100"]';
@@ -220,7 +220,7 @@ it("[FI5] a holder out of sight counts as alive", () => {
   expect(isRefused(edit(a, path("one.ts")))).toBe(true);
 });
 
-it("[FI7] a refused call never begins: it is recorded as failed, with the reason", () => {
+it("a refused call never begins: it is recorded as failed, with the reason", () => {
   const { runtime, a, reserve, path } = aTeam();
   reserve("one.ts");
   const before = journalKinds(runtime, a.session);
@@ -229,7 +229,7 @@ it("[FI7] a refused call never begins: it is recorded as failed, with the reason
   expect(journalKinds(runtime, a.session)).toEqual([...before, "tool_error", "tool_start"]);
 });
 
-it("[FI8] the table holds what was received last: grants, ends, and a whole list that replaces it", () => {
+it("the table holds what was received last: grants, ends, and a whole list that replaces it", () => {
   const runtime = tempRuntime();
   nameProject(runtime, "/p");
   const list = (): files.Reservation[] => runtime.store.read((sql) => files.list(sql), []);

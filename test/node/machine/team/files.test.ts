@@ -14,7 +14,7 @@ function reserve(...paths: string[]): Record<string, unknown> {
   return { action: "reserve", paths };
 }
 
-it("[TE12] several paths are reserved all or none, and the holder of one is named", async () => {
+it("several paths are reserved all or none, and the holder of one is named", async () => {
   const { one, other } = await twoChats();
   await one.ask("shim_files", reserve("src/**"));
   expect(await other.refusal("shim_files", reserve("b.ts", "src/x.ts"))).toMatch(
@@ -32,7 +32,7 @@ it("[TE12] several paths are reserved all or none, and the holder of one is name
   expect((await other.ask("shim_files", { action: "release" })).text).toBe("Released: b.ts, src/x.ts.");
 });
 
-it("[TE13] the hooks' table follows reservations of all chats", async () => {
+it("the hooks' table follows reservations of all chats", async () => {
   const { rig, one, other } = await twoChats();
   await one.ask("shim_files", reserve("a.ts"));
   expect(filesOf(one)).toEqual(["file:p1/a.ts plan it"]);
@@ -49,7 +49,7 @@ it("[TE13] the hooks' table follows reservations of all chats", async () => {
   expect(filesOf(other)).toEqual([]);
 });
 
-it("[TE14] a reservation that is taken away is reported to its holder, not one that it gives back", async () => {
+it("a reservation that is taken away is reported to its holder, not one that it gives back", async () => {
   const { rig, one } = await twoChats();
   await one.ask("shim_files", reserve("a.ts", "b.ts"));
   await one.ask("shim_files", { action: "release", paths: ["a.ts"] });
@@ -60,7 +60,7 @@ it("[TE14] a reservation that is taken away is reported to its holder, not one t
   expect(await one.news()).toMatchObject([{ kind: "notice", text }]);
 });
 
-it("[TE14] [TE32] what is taken away while no process serves the chat is reported by the next one", async () => {
+it("what is taken away while no process serves the chat is reported by the next one", async () => {
   const rig = new TeamRig();
   const one = await rig.chat("plan it");
   await one.tick();
@@ -77,7 +77,7 @@ it("[TE14] [TE32] what is taken away while no process serves the chat is reporte
   expect(texts.match(/no longer holds a\.ts|no longer leads deploy/g)).toHaveLength(2);
 });
 
-it("[TE11] [FI3] a reservation by a link holds where the link leads, so an edit by either name is refused", async () => {
+it("a reservation by a link holds where the link leads, so an edit by either name is refused", async () => {
   const { rig, one, other } = await twoChats();
   mkdirSync(join(rig.project, "src"));
   symlinkSync("src", join(rig.project, "link"));
@@ -103,11 +103,11 @@ it.each([
   ["src/**", "src/**"],
   ["**", "**"],
   ["/p/**", "**"],
-])("[TE11] a path is below the root, given relative or absolute, with ranges at its end: %s", (given, path) => {
+])("a path is below the root, given relative or absolute, with ranges at its end: %s", (given, path) => {
   expect(toLeasePath("/p", given)).toEqual({ ok: true, value: path });
 });
 
-it("[TE11] what is none of this is refused with the path", () => {
+it("what is none of this is refused with the path", () => {
   const bad = ["..", "../b", "/q/a.ts", ".", "/p", "src/*/a.ts", "src/*.ts", "a\nb", "x".repeat(401)];
   for (const given of bad) expect(toLeasePath("/p", given), given).toMatchObject({ ok: false });
   expect(toLeasePath("/p", "/q/a.ts")).toEqual({ ok: false, error: '"/q/a.ts" is not below /p' });

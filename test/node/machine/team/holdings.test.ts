@@ -41,7 +41,7 @@ function aProcess(time: FakeTime, runtime: TempRuntime) {
   return { holdings, holders, times, timers, serve, lead };
 }
 
-it("[TE114] one timer renews what all chats of a process hold, each in its interval; an answer that does not come delays no other chat", async () => {
+it("one timer renews what all chats of a process hold, each in its interval; an answer that does not come delays no other chat", async () => {
   const time = new FakeTime();
   const { serve, lead, timers, times, holders, holdings } = aProcess(time, tempRuntime());
   for (const session of ["a", "b"]) serve(session);
@@ -57,7 +57,7 @@ it("[TE114] one timer renews what all chats of a process hold, each in its inter
   expect(timers.size).toBe(0);
 });
 
-it("[TE114] a process that has started since renews at once what its chats hold; the lease of a session needs no renewal", async () => {
+it("a process that has started since renews at once what its chats hold; the lease of a session needs no renewal", async () => {
   const time = new FakeTime();
   const runtime = tempRuntime();
   const first = aProcess(time, runtime);

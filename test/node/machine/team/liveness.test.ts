@@ -25,7 +25,7 @@ async function stateAt(rig: TeamRig, chat: string): Promise<string> {
   return status === "offline" ? `offline: ${reason}` : "alive";
 }
 
-it("[TE111] a chat of a client without session ids is attested dead with its server, whether its client lives or not", async () => {
+it("a chat of a client without session ids is attested dead with its server, whether its client lives or not", async () => {
   for (const ending of ["client_gone", "server_gone"] as const) {
     const { rig } = await atEdge();
     const platform = platformOf(rig.edge, rig.machine, 501);
@@ -43,7 +43,7 @@ it("[TE111] a chat of a client without session ids is attested dead with its ser
   }
 });
 
-it("[TE112] a living chat whose server is gone is kept by its last process, until its client ends", async () => {
+it("a living chat whose server is gone is kept by its last process, until its client ends", async () => {
   const { rig, one } = await atEdge();
   const { session } = one.claude;
   await rig.time.until(one.team.end("server_gone"));
@@ -54,7 +54,7 @@ it("[TE112] a living chat whose server is gone is kept by its last process, unti
   expect(await stateAt(rig, session)).toBe("offline: attested");
 });
 
-it("[TE112] the next server of the client takes over its chat, with the chat's task and without a notice", async () => {
+it("the next server of the client takes over its chat, with the chat's task and without a notice", async () => {
   const { rig, one } = await atEdge();
   await rig.time.until(one.ask("shim_submit", { tasks: [{ type: "a" }] }));
   await rig.time.until(one.ask("shim_next"));
@@ -72,7 +72,7 @@ it("[TE112] the next server of the client takes over its chat, with the chat's t
   expect(await stateAt(rig, one.claude.session)).toBe("alive");
 });
 
-it("[TE112] a living chat whose processes were all killed is kept by another process of the machine", async () => {
+it("a living chat whose processes were all killed is kept by another process of the machine", async () => {
   const { rig, one, other } = await atEdge();
   const { session } = one.claude;
   await one.team.end("goes_on");
@@ -83,7 +83,7 @@ it("[TE112] a living chat whose processes were all killed is kept by another pro
   expect(await stateAt(rig, session)).toBe("alive");
 });
 
-it("[TE113] a client that was killed with its server is attested dead within two seconds by one process of the machine", async () => {
+it("a client that was killed with its server is attested dead within two seconds by one process of the machine", async () => {
   const { rig, one, other } = await atEdge();
   const { session } = one.claude;
   await one.team.end("goes_on");
@@ -102,7 +102,7 @@ async function watch({ team }: RigChat): Promise<void> {
   for (const one of team.watches()) await one.checkMembers();
 }
 
-it("[RE193] once another machine's changes are pulled a chat asks what it may continue", async () => {
+it("once another machine's changes are pulled a chat asks what it may continue", async () => {
   const { other } = await atEdge();
   const check = vi.spyOn(TeamChat.prototype, "checkOtherMachines");
   other.team.onPulled();

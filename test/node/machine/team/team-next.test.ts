@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { twoChats } from "#harness/team/team-rig.ts";
 
-it("[TE39] a shim_next that takes nothing says so, and takes none that waits or needs what the chat cannot do", async () => {
+it("a shim_next that takes nothing says so, and takes none that waits or needs what the chat cannot do", async () => {
   const { rig, one, other } = await twoChats();
   const tasks = [
     { type: "api", ref: "api" },
@@ -18,7 +18,7 @@ it("[TE39] a shim_next that takes nothing says so, and takes none that waits or 
   expect((await one.ask("shim_next", { types: ["tests"] })).output["task"]).toMatchObject({ task: 2, isNew: true });
 });
 
-it("[TE39] with waitMs it takes the first task that comes within the time, and answers after that", async () => {
+it("with waitMs it takes the first task that comes within the time, and answers after that", async () => {
   const { rig, one } = await twoChats();
   const asked = one.ask("shim_next", { types: ["tests"], waitMs: 30_000 });
   await rig.time.pass(5_000);
@@ -32,7 +32,7 @@ it("[TE39] with waitMs it takes the first task that comes within the time, and a
   await one.refusal("shim_next", { waitMs: 50_001 });
 });
 
-it("[TE51] a chat that waits on an edge takes a task within a second of its submit, and one that another task has freed", async () => {
+it("a chat that waits on an edge takes a task within a second of its submit, and one that another task has freed", async () => {
   const { rig, one, other } = await twoChats();
   const startedAt = rig.edge.count("tasks.claim");
   const asked = one.ask("shim_next", { types: ["tests"], waitMs: 50_000 });
@@ -58,7 +58,7 @@ it("[TE51] a chat that waits on an edge takes a task within a second of its subm
   expect(rig.edge.connections.some((connection) => connection.isWatching("$task/"))).toBe(false);
 });
 
-it("[TE40] a chat that asked in vain is notified once when a task is there that it could take", async () => {
+it("a chat that asked in vain is notified once when a task is there that it could take", async () => {
   const { rig, one, other } = await twoChats();
   await one.ask("shim_next", { types: ["tests"] });
   rig.call("tasks.submit", { tasks: [{ type: "docs" }, { type: "tests", capabilities: ["gpu"] }], requestId: "r1" });
@@ -72,7 +72,7 @@ it("[TE40] a chat that asked in vain is notified once when a task is there that 
   expect((await one.ask("shim_next", { types: ["tests"] })).output["task"]).toMatchObject({ task: 3 });
 });
 
-it("[TE40] [HO17] a takeable task makes its chat continue; a chat that has taken one is not notified", async () => {
+it("a takeable task makes its chat continue; a chat that has taken one is not notified", async () => {
   const { rig, one, other } = await twoChats();
   for (const chat of [one, other]) await chat.ask("shim_next", { types: ["tests", "docs"] });
   rig.call("tasks.submit", { tasks: [{ type: "docs" }], requestId: "r1" });
@@ -83,7 +83,7 @@ it("[TE40] [HO17] a takeable task makes its chat continue; a chat that has taken
   expect(await other.news()).toEqual([]);
 });
 
-it("[TE41] a chat that takes a task is given the commits that it builds on", async () => {
+it("a chat that takes a task is given the commits that it builds on", async () => {
   const { rig, one, other } = await twoChats();
   const tasks = [
     { type: "api", ref: "api" },

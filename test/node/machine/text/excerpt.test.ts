@@ -44,7 +44,7 @@ function expectQuotation(shown: string, text: string): void {
   expect(parts.filter((part) => !whole.some((source) => source.includes(part)))).toEqual([]);
 }
 
-it("[RE202] an excerpt is one line, never longer than its limit, and all of it stands in the text", () => {
+it("an excerpt is one line, never longer than its limit, and all of it stands in the text", () => {
   fc.assert(
     fc.property(anyText, fc.integer({ min: 10, max: 600 }), (text, max) => {
       const shown = excerpt(text, max);
@@ -57,7 +57,7 @@ it("[RE202] an excerpt is one line, never longer than its limit, and all of it s
   );
 });
 
-it("[RE202] the end of a text is one line, never longer than its limit, and stands in the text", () => {
+it("the end of a text is one line, never longer than its limit, and stands in the text", () => {
   fc.assert(
     fc.property(anyText, fc.integer({ min: 10, max: 600 }), (text, max) => {
       const shown = tail(text, max);
@@ -82,7 +82,7 @@ it.each([
   "倉庫の鍵は渡さないでください。",
   "不要删除旧的日志。",
   "창고 문을 열지 마세요, 금지입니다.",
-])("[RE202] a long prompt keeps its beginning, its end and what it forbids: %s", (limit) => {
+])("a long prompt keeps its beginning, its end and what it forbids: %s", (limit) => {
   const text = ["Refit the boat.", ...filler.slice(0, 40), limit, ...filler.slice(40), "Send me the list."].join(" ");
   const shown = excerpt(text, 300);
   expect(shown.startsWith("Refit the boat.")).toBe(true);
@@ -90,14 +90,14 @@ it.each([
   expect(shown).toContain(limit);
 });
 
-it("[RE202] a sentence between the first and the last is whole or left out: half may say the opposite", () => {
+it("a sentence between the first and the last is whole or left out: half may say the opposite", () => {
   const long = `Never start the pump ${"while the gate is open and the lamp is lit ".repeat(12)}unless told by radio.`;
   const shown = excerpt(["Check the dock.", long, ...filler, "Then stop."].join(" "), 200);
   expect(shown).not.toContain("Never start the pump");
   expect(shown).toContain("Check the dock.");
 });
 
-it("[RE202] a title is followed by what comes right after it, before sentences that forbid something", () => {
+it("a title is followed by what comes right after it, before sentences that forbid something", () => {
   const rules = Array.from({ length: 20 }, (_, n) => `Never paint door ${n} without a primer.`).join(" ");
   const text = `# The doors\n\n## Context\nAll doors are to be green by May.\n\n${rules}\n\nBegin with the hall.`;
   expect(excerpt(text, 300)).toMatch(
@@ -105,14 +105,14 @@ it("[RE202] a title is followed by what comes right after it, before sentences t
   );
 });
 
-it("[RE202] the number of a list's item stands with its text, or goes with it", () => {
+it("the number of a list's item stands with its text, or goes with it", () => {
   const items = Array.from({ length: 40 }, (_, n) => `${n + 1}. Paint the deck of boat ${n + 1} in the old harbour`);
   const shown = excerpt(["Do this:", ...items, "Then stop."].join("\n"), 300);
   expect(shown).toContain("1. Paint the deck of boat 1 in");
   expect(shown).not.toMatch(/\d\. …/);
 });
 
-it("[RE202] a pasted block is named by its size before a sentence goes; a few lines stay", () => {
+it("a pasted block is named by its size before a sentence goes; a few lines stay", () => {
   const log = Array.from({ length: 30 }, (_, n) => `2031-02-03 pump ${n} on`).join("\n");
   const text = `Here is the log:\n\`\`\`\n${log}\n\`\`\`\nFind out why it stops.`;
   expect(excerpt(text, 200)).toBe("Here is the log: [30 lines left out] Find out why it stops.");
@@ -122,7 +122,7 @@ it("[RE202] a pasted block is named by its size before a sentence goes; a few li
   expect(withoutPasted(`See:\n\`\`\`\n${log}`)).toBe("See:\n[30 lines left out]");
 });
 
-it("[RE202] Japanese is cut at its own full stops", () => {
+it("Japanese is cut at its own full stops", () => {
   const text = `港の地図を作ってください。${"船は青く塗ります。".repeat(60)}赤は使わないでください。${"灯台は白です。".repeat(60)}最後に印刷します。`;
   const shown = excerpt(text, 160);
   expect(shown.length).toBeLessThanOrEqual(160);
@@ -131,12 +131,12 @@ it("[RE202] Japanese is cut at its own full stops", () => {
   expect(shown.endsWith("最後に印刷します。")).toBe(true);
 });
 
-it("[RE202] no character is cut in two", () => {
+it("no character is cut in two", () => {
   for (let max = 10; max < 40; max++) expect(excerpt("🚤".repeat(100), max).isWellFormed()).toBe(true);
   for (let max = 10; max < 40; max++) expect(tail("🚤".repeat(100), max).isWellFormed()).toBe(true);
 });
 
-it("[RE203] a nod is a short prompt that only lets the work go on; it says nothing of the work", () => {
+it("a nod is a short prompt that only lets the work go on; it says nothing of the work", () => {
   for (const nod of [
     "yes",
     "Go ahead.",

@@ -145,7 +145,7 @@ async function checkNoLoss(importer: Importer, { client, turns: count, row, with
   for (const { prompt } of turns) expect(told?.text.split(prompt).length).toBe(2);
 }
 
-it("[TR229] [TR230] [TR240] no brief of a damaged transcript claims what it lacks, and what is whole is read whole: 300 damages", async () => {
+it("no brief of a damaged transcript claims what it lacks, and what is whole is read whole: 300 damages", async () => {
   const importer = new Importer();
   await fc.assert(
     fc.asyncProperty(cases, (given) => checkLoss(importer, given)),
@@ -157,7 +157,7 @@ it("[TR229] [TR230] [TR240] no brief of a damaged transcript claims what it lack
   );
 });
 
-it("[TR229] [TR230] no brief of a damaged transcript claims what it lacks: 10,000 damages @night", async () => {
+it("no brief of a damaged transcript claims what it lacks: 10,000 damages @night", async () => {
   const importer = new Importer();
   await fc.assert(
     fc.asyncProperty(cases, (given) => checkLoss(importer, given)),
@@ -169,7 +169,7 @@ it("[TR229] [TR230] no brief of a damaged transcript claims what it lacks: 10,00
   );
 }, 1_800_000);
 
-it("[TR229] [TR230] a document that is cut, or has zeros behind it, is read as far as it stands", async () => {
+it("a document that is cut, or has zeros behind it, is read as far as it stands", async () => {
   const importer = new Importer();
   const turns = turnsOf(3);
   const whole = Buffer.from(openCodeExport(turns));

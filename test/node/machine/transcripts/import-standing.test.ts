@@ -17,7 +17,7 @@ async function briefOf(text: string): Promise<string> {
   return String((await home.json(command))["brief"]);
 }
 
-it("[TR205] a turn of OpenCode that the model ended is over, after a compaction too", async () => {
+it("a turn of OpenCode that the model ended is over, after a compaction too", async () => {
   const messages = openCodeDocument.messages.slice(0, 6);
   const brief = await briefOf(JSON.stringify({ ...openCodeDocument, messages }));
   expect(brief).toContain("the turn was over, and the chat waited for the user");
@@ -35,7 +35,7 @@ function gitLine(brief: string): string | undefined {
   return brief.split("\n").find((line) => line.startsWith("git: "));
 }
 
-it("[RE223] the branch that a transcript names stands in the brief, with where git is now @night", async () => {
+it("the branch that a transcript names stands in the brief, with where git is now @night", async () => {
   const branches = ["main", "hull", "HEAD"].map((gitBranch, index) =>
     index === 0
       ? aUserLine("mend the hull", { gitBranch })
@@ -48,7 +48,7 @@ it("[RE223] the branch that a transcript names stands in the brief, with where g
   expect(gitLine(await briefOf([codexMeta({}), asked].map((row) => JSON.stringify(row)).join("\n")))).toBeUndefined();
 });
 
-it("[TR224] the session of a subagent is not read as a user's, and the refusal names the chat's", async () => {
+it("the session of a subagent is not read as a user's, and the refusal names the chat's", async () => {
   const { info } = openCodeDocument;
   const source = { subagent: { thread_spawn: { parent_thread_id: "ses_chat", depth: 1 } } };
   const transcripts = [
@@ -80,20 +80,20 @@ const compactions: readonly (readonly [string, string])[] = [
 ];
 
 it.each(compactions)(
-  "[RE226] a compaction without a summary that can be read stands in the brief: %s",
+  "a compaction without a summary that can be read stands in the brief: %s",
   async (_client, text) => {
     expect(await briefOf(text)).toMatch(/\nits client compacted it \(\d+ \w+ ago\); the summary cannot be read\n/);
   },
 );
 
-it("[RE226] a compaction that had only begun, or whose summary stands in the brief, has no such line", async () => {
+it("a compaction that had only begun, or whose summary stands in the brief, has no such line", async () => {
   const { messages } = openCodeDocument;
   const begun = jsonLines(codexMeta({}), asked);
   const summed = JSON.stringify({ ...openCodeDocument, messages: messages.slice(0, 6) });
   for (const text of [begun, summed]) expect(await briefOf(text)).not.toContain("compacted it");
 });
 
-it("[RE233] a file that the transcript edited is judged by its date", async () => {
+it("a file that the transcript edited is judged by its date", async () => {
   const home = aSeededHome();
   const names = ["before.ts", "since.ts"];
   const patch = names.map((name) => `*** Update File: ${join(home.folder, name)}`).join("\n");
@@ -113,7 +113,7 @@ it("[RE233] a file that the transcript edited is judged by its date", async () =
   expect(brief).toContain("since.ts (edited): WRITTEN since the chat's last event, by its date\n");
 });
 
-it("[TR226] files that a patch deletes or moves away are deleted, and named as such", async () => {
+it("files that a patch deletes or moves away are deleted, and named as such", async () => {
   const home = aSeededHome();
   const folder = join(home.folder, "harbour");
   mkdirSync(folder);

@@ -51,7 +51,7 @@ function aHome(text: string): { readonly home: CliHome; readonly path: string } 
   return { home, path };
 }
 
-it("[PO4] [PO5] [PO7] a session that died before SHIM was there is read from its transcript, and continued with a brief", async () => {
+it("a session that died before SHIM was there is read from its transcript, and continued with a brief", async () => {
   const { home, path } = aHome(aTranscript(...lines));
   const ran = await home.json(`resume --json --from-transcript ${path}`);
   expect(ran).toMatchObject({ session, start: { kind: "new", reason: expect.stringContaining("read from a file") } });
@@ -86,7 +86,7 @@ it("[PO4] [PO5] [PO7] a session that died before SHIM was there is read from its
   expect((await home.shim("sessions")).out).toContain("Refactor the parser");
 });
 
-it("[TR205] an imported prompt without an answer is said to have none, after a turn without an end too", async () => {
+it("an imported prompt without an answer is said to have none, after a turn without an end too", async () => {
   const { home, path } = aHome(
     aTranscript(
       aUserLine("Refactor the parser.", after(1)),
@@ -98,7 +98,7 @@ it("[TR205] an imported prompt without an answer is said to have none, after a t
   expect(String(ran["brief"])).toContain("the user's last prompt had no answer yet");
 });
 
-it("[PO4] the transcript of each client is known by its lines @night", async () => {
+it("the transcript of each client is known by its lines @night", async () => {
   const harness = new URL("../../../harness/clients/", import.meta.url);
   const files = {
     codex: "rollouts/codex-tools.jsonl",
@@ -117,7 +117,7 @@ it("[PO4] the transcript of each client is known by its lines @night", async () 
   }
 });
 
-it("[PO6] an import again has what was added, once, and so has a resume by the id", async () => {
+it("an import again has what was added, once, and so has a resume by the id", async () => {
   const { home, path } = aHome(aTranscript(...lines));
   await home.json(`resume --json --from-transcript ${path}`);
   writeFileSync(path, aTranscript(...lines, aUserLine("Then bump the version.", after(9))));
@@ -134,7 +134,7 @@ it("[PO6] an import again has what was added, once, and so has a resume by the i
   expect(resumed.out).toContain("4 of 4 prompts quoted");
 });
 
-it("[PO4] a file that is no transcript, is empty, or is missing stores nothing, and says why", async () => {
+it("a file that is no transcript, is empty, or is missing stores nothing, and says why", async () => {
   const { home, path } = aHome("hello\n{}\n");
   const given = `resume --from-transcript ${path}`;
   expect(await home.shim(given)).toMatchObject(failed(1, "not a transcript of a client that SHIM knows"));
@@ -169,7 +169,7 @@ function jsonLines(rows: readonly object[]): string {
   return rows.map((row) => JSON.stringify(row)).join("\n");
 }
 
-it("[TR201] [TR205] a rollout of Codex 0.118 is stored with its words, calls, files of patches and the end of its turn", async () => {
+it("a rollout of Codex 0.118 is stored with its words, calls, files of patches and the end of its turn", async () => {
   const { client, entries } = await imported(jsonLines(codexOfFunctions));
   expect(client).toBe("codex");
   expect(outline({ entries })).toEqual([
@@ -192,7 +192,7 @@ it("[TR201] [TR205] a rollout of Codex 0.118 is stored with its words, calls, fi
   ]);
 });
 
-it("[TR211] a plan of Codex that the user approves is the approved plan, and another one is not", async () => {
+it("a plan of Codex that the user approves is the approved plan, and another one is not", async () => {
   const { entries } = await imported(jsonLines(codexOfPlans));
   expect(entries.filter(({ kind }) => kind === "plan")).toEqual([{ kind: "plan", text: "# Move\n\n- in two steps" }]);
 });
@@ -204,7 +204,7 @@ async function saidByCodex(text: string): Promise<readonly Entry[]> {
   return (await imported(jsonLines(rows))).entries.slice(2);
 }
 
-it("[TR214] lines of Codex's app among the chat's words are left out, and words about them stay", async () => {
+it("lines of Codex's app among the chat's words are left out, and words about them stay", async () => {
   const directives = '::git-stage{cwd="/p"}\n::git-push{cwd="/p" branch="move"}';
   expect(await saidByCodex(`It is pushed.\n\n${directives}\n\nNext: the docs.`)).toEqual([
     { kind: "assistant", text: "It is pushed.\n\nNext: the docs." },
@@ -214,7 +214,7 @@ it("[TR214] lines of Codex's app among the chat's words are left out, and words 
   expect(await saidByCodex(about)).toEqual([{ kind: "assistant", text: about }]);
 });
 
-it("[TR205] a turn that the user stopped is marked, a call without an end runs, and answers of a dialog are the user's", async () => {
+it("a turn that the user stopped is marked, a call without an end runs, and answers of a dialog are the user's", async () => {
   const { entries } = await imported(jsonLines(codexOfPrograms));
   expect(outline({ entries }).slice(-4)).toEqual(["turn end", "prompt yes", "tool_start exec", "interrupted"]);
   expect(entries.find(({ kind }) => kind === "answers")).toMatchObject({
@@ -223,7 +223,7 @@ it("[TR205] a turn that the user stopped is marked, a call without an end runs, 
   expect(entries.map(({ kind }) => kind)).toContain("compacting");
 });
 
-it("[PO4] [TR201] documents of OpenCode and Gemini CLI are stored with their words", async () => {
+it("documents of OpenCode and Gemini CLI are stored with their words", async () => {
   const opencode = await imported(JSON.stringify(openCodeDocument, null, 2));
   expect(opencode.client).toBe("opencode");
   expect(outline(opencode)).toEqual([
@@ -256,7 +256,7 @@ it("[PO4] [TR201] documents of OpenCode and Gemini CLI are stored with their wor
   ]);
 });
 
-it("[TR205] a prompt typed during a turn ends nothing, and a command of the client leaves no turn open", async () => {
+it("a prompt typed during a turn ends nothing, and a command of the client leaves no turn open", async () => {
   const attachment = { type: "queued_command", prompt: "also the tests", commandMode: "prompt" };
   const command = "<command-name>/compact</command-name>\n<command-args>keep the plan</command-args>";
   const { entries } = await imported(
@@ -279,7 +279,7 @@ it("[TR205] a prompt typed during a turn ends nothing, and a command of the clie
   ]);
 });
 
-it("[TR209] the words of a refusal are stored as a prompt within the turn", async () => {
+it("the words of a refusal are stored as a prompt within the turn", async () => {
   const refusal =
     "The user doesn't want to proceed with this tool use. The tool use was rejected. To tell you how to proceed, the user said:\n";
   const { entries } = await imported(
@@ -304,7 +304,7 @@ it("[TR209] the words of a refusal are stored as a prompt within the turn", asyn
   ]);
 });
 
-it("[TR207] a prompt of up to 12,000 characters is stored whole, also on a last line without its end", async () => {
+it("a prompt of up to 12,000 characters is stored whole, also on a last line without its end", async () => {
   const text = `${"word ".repeat(2_399)}last!`;
   const { entries } = await imported(aUserLine(text, after(1)));
   expect(entries.at(-1)).toEqual({ kind: "prompt", text });
@@ -312,7 +312,7 @@ it("[TR207] a prompt of up to 12,000 characters is stored whole, also on a last 
   expect(longer).toMatchObject({ text: expect.stringMatching(/^word [^]*\[cut, \d+ more characters\][^]*last!$/) });
 });
 
-it("[PO5] a chat that was read from a file stays on offer, also where its last turn was over @night", async () => {
+it("a chat that was read from a file stays on offer, also where its last turn was over @night", async () => {
   const messages = [openCodeDocument.messages[0], openCodeDocument.messages[5]];
   const finished = { ...openCodeDocument, messages };
   for (const text of [JSON.stringify(finished), jsonLines(codexOfFunctions)]) {

@@ -30,7 +30,7 @@ function aChatWithSubagent() {
   return { runtime, claude, calls, names };
 }
 
-it("[JO24] [HO37] a sub-agent's calls without events are read with the next prompt, once, and count in the message", () => {
+it("a sub-agent's calls without events are read with the next prompt, once, and count in the message", () => {
   const { runtime, claude, calls, names } = aChatWithSubagent();
   const fields = { tool_name: "Write", tool_use_id: "one", tool_input: {}, agent_id: "a1", agent_type: "general" };
   for (const event of ["PreToolUse", "PostToolUse"] as const) claude.tell(event, fields);
@@ -43,7 +43,7 @@ it("[JO24] [HO37] a sub-agent's calls without events are read with the next prom
   expect(stateOf(runtime, claude.session)?.files).toContainEqual(expect.objectContaining({ action: "edited" }));
 });
 
-it("[JO24] [SI42] a hook leaves the sub-agents' transcripts to the MCP process that serves the client", () => {
+it("a hook leaves the sub-agents' transcripts to the MCP process that serves the client", () => {
   const { runtime, claude, calls, names } = aChatWithSubagent();
   const client = { boot: runtime.processes.boot(), pid: claude.pid, start: runtime.processes.facts(claude.pid)!.start };
   runtime.fronts.connect({ client });
@@ -52,13 +52,10 @@ it("[JO24] [SI42] a hook leaves the sub-agents' transcripts to the MCP process t
   expect(names()).toEqual([]);
 });
 
-it.each([true, false])(
-  "[JO24] [RE13] after a death a sub-agent's calls are read; new words of the chat: %s",
-  (isNew) => {
-    const { runtime, claude, calls, names } = aChatWithSubagent();
-    calls("one");
-    if (isNew) claude.transcribe(anAssistantLine({}, { timestamp: written.timestamp }));
-    runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
-    expect(names()).toEqual(["one: Write (subagent)"]);
-  },
-);
+it.each([true, false])("after a death a sub-agent's calls are read; new words of the chat: %s", (isNew) => {
+  const { runtime, claude, calls, names } = aChatWithSubagent();
+  calls("one");
+  if (isNew) claude.transcribe(anAssistantLine({}, { timestamp: written.timestamp }));
+  runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
+  expect(names()).toEqual(["one: Write (subagent)"]);
+});

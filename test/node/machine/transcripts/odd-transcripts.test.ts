@@ -30,7 +30,7 @@ function said(text: string, link: Link): string {
   return anAssistantLine({ id: `m-${link.uuid}`, content: [{ type: "text", text }] }, link);
 }
 
-it("[TR205] a whole session of each client is over, and its brief says that the end is there", async () => {
+it("a whole session of each client is over, and its brief says that the end is there", async () => {
   for (const client of clientsWithRows) {
     const rows = writtenRows(client, [{ prompt: "Paint the boat.", answer: "It is painted." }]);
     const brief = await briefOf(rows.join("\n"));
@@ -39,7 +39,7 @@ it("[TR205] a whole session of each client is over, and its brief says that the 
   }
 });
 
-it("[TR231] a row whose parent is nowhere shows that rows are missing; a progress row shows nothing", async () => {
+it("a row whose parent is nowhere shows that rows are missing; a progress row shows nothing", async () => {
   const rows = [aUserLine("Paint the boat.", linked("a", null, 0)), said("It is painted.", linked("b", "a", 1))];
   const progress = JSON.stringify({ type: "progress", sessionId: "s", ...linked("p", "never-written", 2) });
   expect(await briefOf(aTranscript(...rows, progress))).toContain("1 of 1 prompts quoted");
@@ -49,7 +49,7 @@ it("[TR231] a row whose parent is nowhere shows that rows are missing; a progres
   expect(brief).toContain("2 of at least 2 prompts quoted");
 });
 
-it("[TR232] a compaction that writes earlier rows again, with new ids and the old times, doubles no prompt", async () => {
+it("a compaction that writes earlier rows again, with new ids and the old times, doubles no prompt", async () => {
   const rows = (prefix: string, parent: string | null): string[] => [
     aUserLine("Paint the boat.", linked(`${prefix}1`, parent, 0)),
     said("It is painted.", linked(`${prefix}2`, `${prefix}1`, 1)),
@@ -59,7 +59,7 @@ it("[TR232] a compaction that writes earlier rows again, with new ids and the ol
   expect(brief).toContain("2 of 2 prompts quoted");
 });
 
-it("[TR233] where both of two prompts after one row go on, two chats write the file, and all is quoted", async () => {
+it("where both of two prompts after one row go on, two chats write the file, and all is quoted", async () => {
   const start = [aUserLine("Paint the boat.", linked("a", null, 0)), said("It is painted.", linked("b", "a", 1))];
   const prompts = [
     aUserLine("Paint the oars.", linked("c", "b", 2)),
@@ -74,7 +74,7 @@ it("[TR233] where both of two prompts after one row go on, two chats write the f
   expect(edited).not.toContain("two branches");
 });
 
-it("[TR233] a row that names a later row as its parent withdraws no prompt", async () => {
+it("a row that names a later row as its parent withdraws no prompt", async () => {
   const rows = Array.from({ length: 4 }, (_, index) => {
     const parent = index === 0 ? null : index === 1 ? "a3" : `a${index - 1}`;
     return [
@@ -93,7 +93,7 @@ function timed(timestamps: readonly unknown[]): string {
   );
 }
 
-it("[TR234] a time may be a number; one that is missing or to come is unknown", async () => {
+it("a time may be a number; one that is missing or to come is unknown", async () => {
   for (const unit of [1, 1_000])
     expect(await briefOf(timed([day / unit, (day + 2_000) / unit]))).toContain("was last active 24 h ago");
   for (const times of [
@@ -121,12 +121,12 @@ function rolloutUntil(phase: string): string {
   return [...rollout.slice(0, 3), JSON.stringify(row)].join("\n");
 }
 
-it("[RE204] Codex's final answer ends a turn whose end it has not written; a text on the way does not", async () => {
+it("Codex's final answer ends a turn whose end it has not written; a text on the way does not", async () => {
   expect(await briefOf(rolloutUntil("final_answer"), rolloutName)).toContain("the chat waited for the user");
   expect(await briefOf(rolloutUntil("commentary"), rolloutName)).toContain("no end of its turn was seen");
 });
 
-it("[TR235] a rollout that Codex has compressed is read, as far as it goes where it is cut", async () => {
+it("a rollout that Codex has compressed is read, as far as it goes where it is cut", async () => {
   const packed = zlib.zstdCompressSync(Buffer.from(`${rollout.join("\n")}\n`));
   const whole = await briefOf(packed, `${rolloutName}.zst`);
   expect(whole).toContain("1 of 1 prompts quoted; the end of the conversation is there");
@@ -139,7 +139,7 @@ it("[TR235] a rollout that Codex has compressed is read, as far as it goes where
   expect(cut).toContain("1 of at least 1 prompts quoted; the end of the conversation could not be read");
 });
 
-it("[TR236] [TR241] a session is found behind a long head, by the file's name without its own row, and by most of its rows", async () => {
+it("a session is found behind a long head, by the file's name without its own row, and by most of its rows", async () => {
   const head = Array.from({ length: 120 }, (_, n) =>
     JSON.stringify({ type: "summary", summary: `${n}`, leafUuid: "x" }),
   );
@@ -161,7 +161,7 @@ function geminiMessage(id: string, type: string, text: string): object {
   return { id, type, timestamp: new Date(day).toISOString(), content: type === "user" ? [{ text }] : text };
 }
 
-it("[TR237] messages of Gemini CLI are read from batches and alone, and those before which the user went back are left out", async () => {
+it("messages of Gemini CLI are read from batches and alone, and those before which the user went back are left out", async () => {
   const rows = [
     { sessionId: "g", projectHash: "p", kind: "main" },
     { $set: { messages: [geminiMessage("1", "user", "Paint the boat."), geminiMessage("2", "gemini", "It is pain")] } },
@@ -199,13 +199,13 @@ function expectSecondVersion(brief: string): void {
   expect(brief).not.toContain("reminder");
 }
 
-it("[TR238] a document of OpenCode 2 is read", async () => {
+it("a document of OpenCode 2 is read", async () => {
   expectSecondVersion(
     await briefOf(JSON.stringify({ info: { id: "ses_1", directory: "/p" }, messages: second }), "e.json"),
   );
 });
 
-it("[TR238] a database of OpenCode 2 is read where it has one session, and else names its sessions", async () => {
+it("a database of OpenCode 2 is read where it has one session, and else names its sessions", async () => {
   const home = aSeededHome();
   const path = join(home.folder, "opencode.db");
   const db = new Database(path);
@@ -227,7 +227,7 @@ it("[TR238] a database of OpenCode 2 is read where it has one session, and else 
 });
 
 it.skipIf(process.platform === "win32")(
-  "[TR239] a folder of another system is named, and nothing here is listed for it",
+  "a folder of another system is named, and nothing here is listed for it",
   async () => {
     const home = aSeededHome();
     mkdirSync(join(home.folder, "D:\\shop"));
@@ -246,7 +246,7 @@ function event(type: string, data: object): string {
   return JSON.stringify({ type, data, timestamp: new Date(day).toISOString() });
 }
 
-it("[TR202] messages of Copilot CLI that have another source than the user, and events of CI, are no prompts", async () => {
+it("messages of Copilot CLI that have another source than the user, and events of CI, are no prompts", async () => {
   const brief = await briefOf(
     [
       event("session.start", { sessionId: "c", context: { cwd: "/p" } }),

@@ -6,7 +6,7 @@ import { aLiveClaude, storedSession } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
 
-it("[PR37] a transcript that has grown by much is read in steps, between which others have their turns, and nothing is left out", async () => {
+it("a transcript that has grown by much is read in steps, between which others have their turns, and nothing is left out", async () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime);
   claude.prompt("begin");

@@ -15,7 +15,7 @@ function aWorkedChat() {
   return { runtime, session: claude.session };
 }
 
-it("[PO1] a session becomes Markdown whose texts are quotations", () => {
+it("a session becomes Markdown whose texts are quotations", () => {
   const { runtime, session } = aWorkedChat();
   const text = sessionDocument(runtime, session) ?? "";
   expect(text).toMatch(/^# fix the parser\n\n- Session: /);

@@ -5,7 +5,7 @@ import { aLiveClaude, journalKinds, stateOf } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aToolResultLine, aUserLine } from "#harness/machine/transcripts.ts";
 
-it("[TR206] a prompt that the model got in its turn is taken from the transcript, and once where its event came too", () => {
+it("a prompt that the model got in its turn is taken from the transcript, and once where its event came too", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime, "rename it");
   const row = (prompt: string): string => {
@@ -35,7 +35,7 @@ it("[TR206] a prompt that the model got in its turn is taken from the transcript
   ]);
 });
 
-it("[TR209] the words of a refusal are a prompt once, before the answer to them, and also where they are the chat's last row", () => {
+it("the words of a refusal are a prompt once, before the answer to them, and also where they are the chat's last row", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime, "rename it");
   const refusal =
@@ -65,7 +65,7 @@ it("[TR209] the words of a refusal are a prompt once, before the answer to them,
   expect(kinds.filter((kind) => kind === "turn_end")).toHaveLength(1);
 });
 
-it("[TR208] an interruption is taken from the transcript with the next prompt, and by the reading after a death", () => {
+it("an interruption is taken from the transcript with the next prompt, and by the reading after a death", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime, "rename it");
   const stop = (): number => {

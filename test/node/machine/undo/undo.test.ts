@@ -20,7 +20,7 @@ function reasons(left: readonly { readonly path: string; readonly reason: string
 }
 
 it.each([true, false])(
-  "[UN1] [UN6] edits and commands of the last turn are taken back, types and modes too, and put back again (git: %s)",
+  "edits and commands of the last turn are taken back, types and modes too, and put back again (git: %s)",
   async (isGit) => {
     const rig = anUndoRig({ "a.txt": "a\n", "run.sh": "#!/bin/sh\n", "d/x": "x\n", "old.txt": "old\n" }, { isGit });
     const { project } = rig;
@@ -64,7 +64,7 @@ it.each([true, false])(
   },
 );
 
-it("[UN2] what others changed since, between the turns, or beside the chat is left and named", async () => {
+it("what others changed since, between the turns, or beside the chat is left and named", async () => {
   const files = { mine: "0\n", since: "0\n", between: "0\n", theirs: "0\n", beside: "0\n" };
   const rig = anUndoRig(files);
   const { project, runtime, claude } = rig;
@@ -108,7 +108,7 @@ it("[UN2] what others changed since, between the turns, or beside the chat is le
   });
 });
 
-it("[UN2] a turn with file tools alone has changed nothing but what they name", async () => {
+it("a turn with file tools alone has changed nothing but what they name", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n" });
   const both = (): void => write(rig.project, { a: "1\n", b: "by hand\n" });
   await rig.turn("edit", { tool: "Edit", path: "a", work: both });
@@ -116,7 +116,7 @@ it("[UN2] a turn with file tools alone has changed nothing but what they name", 
   expect(readFileSync(join(rig.project, "b"), "utf8")).toBe("by hand\n");
 });
 
-it("[UN3] a prompt is a number, the beginning of its words or the last; what fits several or none is refused", async () => {
+it("a prompt is a number, the beginning of its words or the last; what fits several or none is refused", async () => {
   const rig = anUndoRig({ a: "0\n" });
   for (const text of ["fix the parser", "fix the tests", "release"])
     await rig.turn(
@@ -136,7 +136,7 @@ it("[UN3] a prompt is a number, the beginning of its words or the last; what fit
   expect(readFileSync(join(rig.project, "a"), "utf8")).toBe("fix the parser\n");
 });
 
-it("[UN1] of chosen files, of a turn that still runs, and of earlier turns after an undo", async () => {
+it("of chosen files, of a turn that still runs, and of earlier turns after an undo", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n", "d/c": "0\n" });
   const { project } = rig;
   await rig.turn(
@@ -156,7 +156,7 @@ it("[UN1] of chosen files, of a turn that still runs, and of earlier turns after
   expect(contents(project)).toEqual(contents(anUndoRig({ a: "0\n", b: "0\n", "d/c": "0\n" }).project));
 });
 
-it("[UN6] what was changed after the undo stays when the undo is taken back", async () => {
+it("what was changed after the undo stays when the undo is taken back", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n" });
   await rig.turn(
     "both",
@@ -171,7 +171,7 @@ it("[UN6] what was changed after the undo stays when the undo is taken back", as
   expect(readFileSync(join(rig.project, "a"), "utf8")).toBe("by hand\n");
 });
 
-it("[UN7] files that no snapshot has are named and stay: ignored, secret, outside", async () => {
+it("files that no snapshot has are named and stay: ignored, secret, outside", async () => {
   const rig = anUndoRig({ ".gitignore": "out\n", a: "0\n" });
   const outside = join(rig.project, "..", "outside");
   await rig.turn(
@@ -191,7 +191,7 @@ it("[UN7] files that no snapshot has are named and stay: ignored, secret, outsid
   expect([existsSync(outside), existsSync(join(rig.project, "out"))]).toEqual([true, true]);
 });
 
-it("[UN5] git's index and history stay, and the moment before is a checkpoint that can be restored", async () => {
+it("git's index and history stay, and the moment before is a checkpoint that can be restored", async () => {
   const rig = anUndoRig({ a: "0\n" });
   await rig.turn(
     "commit it",
@@ -212,7 +212,7 @@ it("[UN5] git's index and history stay, and the moment before is a checkpoint th
   expect(row).toEqual({ trigger: "undo", state: "done" });
 });
 
-it("[UN8] the chat is told at its next prompt, once", async () => {
+it("the chat is told at its next prompt, once", async () => {
   const rig = anUndoRig({ a: "0\n" });
   await rig.turn("edit", edit(rig, "a", "1\n"));
   await rig.undo();
@@ -221,7 +221,7 @@ it("[UN8] the chat is told at its next prompt, once", async () => {
   expect(rig.claude.prompt("and on").hookSpecificOutput?.additionalContext ?? "").not.toContain("took back");
 });
 
-it("[UN9] without the files of a turn's start nothing is taken back; without those of its end only proven edits", async () => {
+it("without the files of a turn's start nothing is taken back; without those of its end only proven edits", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });
   const { claude, runtime, project } = rig;
   const fail = (): void =>
@@ -251,7 +251,7 @@ it("[UN9] without the files of a turn's start nothing is taken back; without tho
   expect(reasons(none.left)).toEqual({ "*": "the files before that turn were not saved: no time" });
 });
 
-it("[UN9] a turn whose checkpoints are deleted by now is named, and what it changed is not taken back", async () => {
+it("a turn whose checkpoints are deleted by now is named, and what it changed is not taken back", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });
   await rig.turn(
     "one",
@@ -268,7 +268,7 @@ it("[UN9] a turn whose checkpoints are deleted by now is named, and what it chan
   expect(readFileSync(join(rig.project, "b"), "utf8")).toBe("1\n");
 });
 
-it("[UN11] after an interruption the files of the next turn's start, or of now, are those of the turn's end", async () => {
+it("after an interruption the files of the next turn's start, or of now, are those of the turn's end", async () => {
   const rig = anUndoRig({ ".gitignore": "*.jsonl\n", a: "0\n", b: "0\n" });
   const { claude, project, runtime } = rig;
   await rig.begin(
@@ -295,7 +295,7 @@ it("[UN11] after an interruption the files of the next turn's start, or of now, 
   expect(["a", "b"].map((name) => readFileSync(join(project, name), "utf8"))).toEqual(["0\n", "0\n"]);
 });
 
-it("[UN1] an end that the end of the session follows at once has the files of that", async () => {
+it("an end that the end of the session follows at once has the files of that", async () => {
   const rig = anUndoRig({ a: "0\n" });
   await rig.begin(
     "one",

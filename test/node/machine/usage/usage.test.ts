@@ -28,7 +28,7 @@ function lines(runtime: TempRuntime, by: Grouping = "session", usage = defaults.
   return runtime.store.read((sql) => usageBy(sql, { by, since: null }, usage), []);
 }
 
-it("[SI40] [SI46] each response counts once into session, day, project and model, with its last line", () => {
+it("each response counts once into session, day, project and model, with its last line", () => {
   const { runtime, claude } = aLiveChat();
   // The client repeats a response over several lines; the last one is complete.
   claude.transcribe(said("m1", 1), said("m1", 50), said("m2", 7));
@@ -42,7 +42,7 @@ it("[SI40] [SI46] each response counts once into session, day, project and model
   expect(lines(runtime, "day")).toMatchObject([{ key: new Date(T0).toISOString().slice(0, 10), ...expected }]);
 });
 
-it("[SI45] a replay of the transcript and a resumed session that repeats it count nothing twice", () => {
+it("a replay of the transcript and a resumed session that repeats it count nothing twice", () => {
   const { runtime, claude } = aLiveChat();
   claude.transcribe(said("m1", 50));
   claude.stop();
@@ -61,7 +61,7 @@ it("[SI45] a replay of the transcript and a resumed session that repeats it coun
   ]);
 });
 
-it("[SI40] the usage of sub-agents counts too, where their lines are in the chat's transcript", () => {
+it("the usage of sub-agents counts too, where their lines are in the chat's transcript", () => {
   const { runtime, claude } = aLiveChat();
   claude.transcribe(said("m1", 50), said("side", 40, { isSidechain: true }));
   claude.stop();
@@ -69,7 +69,7 @@ it("[SI40] the usage of sub-agents counts too, where their lines are in the chat
   expect(storedSession(runtime, claude.session).readings.contextTokens?.value).toBe(1_170);
 });
 
-it("[SI42] the timer reads on in the transcripts that sub-agents have of their own, once", async () => {
+it("the timer reads on in the transcripts that sub-agents have of their own, once", async () => {
   const { runtime, claude } = aLiveChat();
   const { chat } = await connect(runtime, { clientPid: claude.pid });
   const file = join(dirname(claude.transcript), claude.session, "subagents", "agent-a1.jsonl");
@@ -93,13 +93,13 @@ function redraw(runtime: TempRuntime, { session }: Claude, costUsd: number): voi
   statusOf(runtime, JSON.stringify(input));
 }
 
-it("[SI41] of the client's running cost only what is new counts; a late and a repeated line change nothing", () => {
+it("of the client's running cost only what is new counts; a late and a repeated line change nothing", () => {
   const { runtime, claude } = aLiveChat();
   for (const cost of [0, 0.5, 0.5, 1.25, 0.5, 1.25]) redraw(runtime, claude, cost);
   expect(lines(runtime)).toMatchObject([{ key: claude.session, clientCostUsd: 1.25 }]);
 });
 
-it("[SI41] a total of a later process continues the earlier one, or begins anew below it", () => {
+it("a total of a later process continues the earlier one, or begins anew below it", () => {
   const { runtime, claude } = aLiveChat();
   for (const costs of [[1], [1.5], [0, 0.25]]) {
     for (const cost of costs) redraw(runtime, claude, cost);
@@ -108,7 +108,7 @@ it("[SI41] a total of a later process continues the earlier one, or begins anew 
   expect(lines(runtime)).toMatchObject([{ clientCostUsd: 1.75 }]);
 });
 
-it("[SI41] what a resumed session had cost before SHIM knew it is not counted", () => {
+it("what a resumed session had cost before SHIM knew it is not counted", () => {
   const { runtime, claude } = aChat();
   claude.start("resume");
   redraw(runtime, claude, 7);
@@ -116,7 +116,7 @@ it("[SI41] what a resumed session had cost before SHIM knew it is not counted", 
   expect(lines(runtime)).toMatchObject([{ clientCostUsd: 0.5 }]);
 });
 
-it("[SI44] the client's own cost of a session goes before an estimate by the user's prices; a model without a price is named as such", () => {
+it("the client's own cost of a session goes before an estimate by the user's prices; a model without a price is named as such", () => {
   const runtime = tempRuntime();
   const prices = { "claude-opus-5-5": { input: 10, output: 50, cacheRead: 1, cacheWrite: 12.5 } };
   const [priced, silent] = [aLiveClaude(runtime), aLiveClaude(runtime, "fix it", { pid: 3_000, session: "e0487890" })];
@@ -133,7 +133,7 @@ it("[SI44] the client's own cost of a session goes before an estimate by the use
   expect(lines(runtime)).toMatchObject([{ unpricedTokens: 0 }, { unpricedTokens: 1_220 }]);
 });
 
-it("[SI43] usage outlives its session, and goes after three times the retention", () => {
+it("usage outlives its session, and goes after three times the retention", () => {
   const { runtime, claude } = aLiveChat();
   claude.transcribe(said("m1", 50, { timestamp: new Date(T0).toISOString() }));
   redraw(runtime, claude, 1);

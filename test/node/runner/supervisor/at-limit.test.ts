@@ -50,7 +50,7 @@ function codexUses(rig: SupervisorRig, tokens: number, model = "gpt-x"): void {
 
 const reached = "Claude Code has reached its usage limit: You've hit your limit";
 
-it("[LI1] [SU5] without a rule, and with `off`, nothing goes on by itself after a usage limit", async () => {
+it("without a rule, and with `off`, nothing goes on by itself after a usage limit", async () => {
   for (const order of [null, "off"] as const) {
     const rig = await aRig(order);
     live(rig);
@@ -65,7 +65,7 @@ it("[LI1] [SU5] without a rule, and with `off`, nothing goes on by itself after 
   }
 });
 
-it("[LI2] [SU5] with `wait` Claude Code starts again when the limit ends, and in no other way before", async () => {
+it("with `wait` Claude Code starts again when the limit ends, and in no other way before", async () => {
   const rig = await aRig(["wait"]);
   live(rig);
   await limitIt(rig, hourMs);
@@ -76,7 +76,7 @@ it("[LI2] [SU5] with `wait` Claude Code starts again when the limit ends, and in
   expect(ran(rig)).toEqual(["claude", "claude"]);
 });
 
-it("[LI2] another model goes on in a new session with the brief, and the usual one takes over after the limit", async () => {
+it("another model goes on in a new session with the brief, and the usual one takes over after the limit", async () => {
   const rig = await aRig([{ model: "haiku" }, "wait"]);
   const first = live(rig);
   await limitIt(rig, hourMs);
@@ -93,7 +93,7 @@ it("[LI2] another model goes on in a new session with the brief, and the usual o
   expect([valueAfter(rig, "--resume"), valueAfter(rig, "--model")]).toEqual([undefined, "opus"]);
 });
 
-it("[LI3] the ceiling of hours ends what the rule does, and what it would wait for", async () => {
+it("the ceiling of hours ends what the rule does, and what it would wait for", async () => {
   const running = await aRig([codex], { rule: { mostHours: 1 } });
   live(running);
   await limitIt(running, 10 * hourMs);
@@ -109,7 +109,7 @@ it("[LI3] the ceiling of hours ends what the rule does, and what it would wait f
   expect(lastEnd(waiting)).toMatchObject({ phase: "stopped", reason });
 });
 
-it("[LI3] the ceiling of money counts what the rule's chats have used, and ends them", async () => {
+it("the ceiling of money counts what the rule's chats have used, and ends them", async () => {
   const prices = { "gpt-x": { input: 10, output: 10, cacheRead: 1, cacheWrite: 1 } };
   const rig = await aRig([codex], { rule: { mostUsd: 5 }, config: { usage: { prices } } });
   live(rig);
@@ -128,7 +128,7 @@ it("[LI3] the ceiling of money counts what the rule's chats have used, and ends 
   expect(rig.runs).toHaveLength(2);
 });
 
-it("[LI3] usage without a price counts as the ceiling", async () => {
+it("usage without a price counts as the ceiling", async () => {
   const rig = await aRig([codex], { rule: { mostUsd: 5 } });
   live(rig);
   await limitIt(rig, hourMs);
@@ -143,7 +143,7 @@ it("[LI3] usage without a price counts as the ceiling", async () => {
   });
 });
 
-it("[LI4] Enter stops what the rule has started, and what it waits for", async () => {
+it("Enter stops what the rule has started, and what it waits for", async () => {
   const running = await aRig([codex]);
   const id = live(running);
   await limitIt(running, hourMs);
@@ -163,7 +163,7 @@ it("[LI4] Enter stops what the rule has started, and what it waits for", async (
   expect([running.runs.length, waiting.runs.length]).toEqual([2, 1]);
 });
 
-it("[LI4] a pause stops what the rule has started, and nothing starts when it is over", async () => {
+it("a pause stops what the rule has started, and nothing starts when it is over", async () => {
   const rig = await aRig([codex]);
   live(rig);
   await limitIt(rig, hourMs);
@@ -179,7 +179,7 @@ it("[LI4] a pause stops what the rule has started, and nothing starts when it is
   expect(rig.runs).toHaveLength(2);
 });
 
-it("[LI5] a supervisor that dies in a hand-over leaves one successor: the next continues that one, or begins it", async () => {
+it("a supervisor that dies in a hand-over leaves one successor: the next continues that one, or begins it", async () => {
   // After the hand-over, before Codex began.
   const early = await aRig([codex]);
   const first = live(early);
@@ -204,7 +204,7 @@ it("[LI5] a supervisor that dies in a hand-over leaves one successor: the next c
   expect(sessionOf(late.runtime, source)).toMatchObject({ recoveryBy: codexId });
 });
 
-it("[LI5] a successor that still lives is waited for", async () => {
+it("a successor that still lives is waited for", async () => {
   const rig = await aRig([codex]);
   live(rig);
   await limitIt(rig, hourMs);
@@ -215,7 +215,7 @@ it("[LI5] a successor that still lives is waited for", async () => {
   expect(next.emitted("held")).toMatchObject([{ reason: `session ${codexId} is already running (pid 502)` }]);
 });
 
-it("[LI6] a hand-over is in the timeline of both sessions and in a notification, with reason and cost", async () => {
+it("a hand-over is in the timeline of both sessions and in a notification, with reason and cost", async () => {
   const rig = await aRig([codex]);
   const first = live(rig);
   await limitIt(rig, hourMs);

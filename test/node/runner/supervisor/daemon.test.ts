@@ -8,7 +8,7 @@ import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 const job = { kind: "worker", args: ["--config", "a.yaml"] } as const;
 const one = { watch: { job } };
 
-it("[SU3] [SU4] starts what crashed again after its wait, and a loop no more", async () => {
+it("starts what crashed again after its wait, and a loop no more", async () => {
   const rig = new SupervisorRig(one);
   await rig.begin();
   expect(rig.runs).toHaveLength(1);
@@ -35,7 +35,7 @@ it("[SU3] [SU4] starts what crashed again after its wait, and a loop no more", a
   expect(rig.emitted("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 1_000 });
 });
 
-it("[SU1] [SU2] [SU14] [SU31] what has finished or was stopped stays so, until the user asks for it again", async () => {
+it("what has finished or was stopped stays so, until the user asks for it again", async () => {
   for (const [code, phase] of [
     [0, "finished"],
     [143, "stopped"],
@@ -55,7 +55,7 @@ it("[SU1] [SU2] [SU14] [SU31] what has finished or was stopped stays so, until t
   }
 });
 
-it("[SU51] asked to end it ends what it runs, a worker with the time that its tasks get, and the next one continues", async () => {
+it("asked to end it ends what it runs, a worker with the time that its tasks get, and the next one continues", async () => {
   const rig = new SupervisorRig({ watch: { job, done: job } }, { env: { SHIM_TOKEN: "t" } });
   await rig.begin();
   const { program } = rig.runs[0]!;
@@ -70,7 +70,7 @@ it("[SU51] asked to end it ends what it runs, a worker with the time that its ta
   expect(rig.stateOf("job").restarts).toMatchObject({ crashes: [], reason: "it ended with its supervisor" });
 });
 
-it("[SU12] what is running is on the disk before it is started, and was no crash when the supervisor vanished", async () => {
+it("what is running is on the disk before it is started, and was no crash when the supervisor vanished", async () => {
   const rig = new SupervisorRig(one);
   await rig.begin();
   const path = join(rig.runtime.paths.home, "supervisor", "state.json");
@@ -84,7 +84,7 @@ it("[SU12] what is running is on the disk before it is started, and was no crash
   expect(next.stateOf("job").restarts).toMatchObject({ phase: "running", crashes: [], failures: 0 });
 });
 
-it("[SU49] [SU50] the state of a program is reset when its settings change; a damaged file is reported", async () => {
+it("the state of a program is reset when its settings change; a damaged file is reported", async () => {
   const rig = new SupervisorRig(one);
   await rig.begin();
   await rig.end(0);
@@ -100,7 +100,7 @@ it("[SU49] [SU50] the state of a program is reset when its settings change; a da
   }
 });
 
-it("[SU34] a program that cannot be started has crashed, and the reason is reported", async () => {
+it("a program that cannot be started has crashed, and the reason is reported", async () => {
   const rig = new SupervisorRig(one);
   await rig.begin();
   rig.runs[0]?.cannotStart("there is no program node");
@@ -117,7 +117,7 @@ function breakFolder({ runtime }: SupervisorRig): string {
   return folder;
 }
 
-it("[SU52] a state that cannot be written now is tried again, and the others continue", async () => {
+it("a state that cannot be written now is tried again, and the others continue", async () => {
   const rig = new SupervisorRig({ watch: { job, other: { kind: "worker", args: ["--other"] } } });
   await rig.begin();
   const folder = breakFolder(rig);
@@ -134,7 +134,7 @@ it("[SU52] a state that cannot be written now is tried again, and the others con
   expect(rig.stateOf("job").restarts.phase).toBe("running");
 });
 
-it("[SU2] [SU52] what has finished is not begun again because that could not be written down", async () => {
+it("what has finished is not begun again because that could not be written down", async () => {
   const rig = new SupervisorRig(one);
   await rig.begin();
   const folder = breakFolder(rig);
@@ -146,7 +146,7 @@ it("[SU2] [SU52] what has finished is not begun again because that could not be 
   expect([rig.runs.length, rig.stateOf("job").restarts.phase]).toEqual([1, "finished"]);
 });
 
-it("[SU52] a store that cannot be read is reported once, and the chats are checked again", async () => {
+it("a store that cannot be read is reported once, and the chats are checked again", async () => {
   const rig = new SupervisorRig({ watch: { chats: { kind: "sessions" } } });
   rig.runtime.store.write(() => undefined);
   await rig.begin();
@@ -168,7 +168,7 @@ it("[SU52] a store that cannot be read is reported once, and the chats are check
   other.close();
 });
 
-it("[SU13] it ends when it uses more memory than it may, in good order", async () => {
+it("it ends when it uses more memory than it may, in good order", async () => {
   const rig = new SupervisorRig(one);
   await rig.begin();
   rig.runtime.processes.use(1, 256 * 1_048_576);
@@ -181,7 +181,7 @@ it("[SU13] it ends when it uses more memory than it may, in good order", async (
   expect(rig.stateOf("job").restarts.phase).toBe("due");
 });
 
-it("[SU40] output is printed line by line, without its secrets", async () => {
+it("output is printed line by line, without its secrets", async () => {
   const rig = new SupervisorRig(one);
   await rig.begin();
   const token = `ghp_${"a1B2".repeat(9)}`;

@@ -10,7 +10,7 @@ const limited = (waitMs: number | null): ProgramEnding => ({ kind: "limited", wa
 
 const ended = (code: number, isLeft = false): ProgramEnding => endingOf({ kind: "exited", code }, isLeft);
 
-it("[SU1] [SU31] [SU34] tells a crash from an end that the user wanted", () => {
+it("tells a crash from an end that the user wanted", () => {
   expect(ended(0)).toEqual({ kind: "finished" });
   expect([ended(130), ended(143)]).toEqual([{ kind: "stopped" }, { kind: "stopped" }]);
   expect(ended(143, true)).toEqual({ kind: "left" });
@@ -21,7 +21,7 @@ it("[SU1] [SU31] [SU34] tells a crash from an end that the user wanted", () => {
   expect(endingOf({ kind: "not_started", message: "ENOENT" }, false)).toEqual({ kind: "crashed", reason });
 });
 
-it("[SU2] what ended well, was stopped or has failed waits for the user", () => {
+it("what ended well, was stopped or has failed waits for the user", () => {
   const running = restarter.afterStart(restarter.initial(T0), T0);
   const after = (end: ProgramEnding): string => restarter.afterEnd(running, end, T0 + 5_000, rules).phase;
   expect([after({ kind: "finished" }), after({ kind: "stopped" }), after({ kind: "failed", reason: "x" })]).toEqual([
@@ -50,13 +50,13 @@ function waits(count: number, ranMs: number, change: Partial<restarter.RestartRu
   });
 }
 
-it("[SU3] waits double from 1 s up to 10 min, and begin anew after a run of 10 min", () => {
+it("waits double from 1 s up to 10 min, and begin anew after a run of 10 min", () => {
   const seconds = waits(12, 400_000).map((ms) => (ms ?? 0) / 1_000);
   expect(seconds).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
   expect(waits(4, 600_000)).toEqual([1_000, 1_000, 1_000, 1_000]);
 });
 
-it("[SU3] a clock that was set back makes no program wait longer", () => {
+it("a clock that was set back makes no program wait longer", () => {
   const state = restarter.afterEnd(restarter.afterStart(restarter.initial(T0), T0), crash, T0, rules);
   expect([
     restarter.dueInMs(state, T0),
@@ -66,7 +66,7 @@ it("[SU3] a clock that was set back makes no program wait longer", () => {
   expect(restarter.dueInMs(state, T0 - 3_600_000)).toBe(0);
 });
 
-it("[SU4] the fifth crash within 15 min is a loop, and older ones do not count", () => {
+it("the fifth crash within 15 min is a loop, and older ones do not count", () => {
   expect(waits(5, 1_000)).toEqual([1_000, 2_000, 4_000, 8_000, null]);
   expect(waits(5, 220_000).at(-1)).toBeNull();
   expect(waits(8, 230_000)).not.toContain(null);
@@ -78,7 +78,7 @@ it("[SU4] the fifth crash within 15 min is a loop, and older ones do not count",
   expect(state.phase).toBe("due");
 });
 
-it("[SU5] a usage limit is waited for as long as is said; else 5 min doubling up to 5 h", () => {
+it("a usage limit is waited for as long as is said; else 5 min doubling up to 5 h", () => {
   const running = restarter.afterStart(restarter.initial(T0), T0);
   expect(restarter.afterEnd(running, limited(3_602_000), T0, rules)).toMatchObject({ phase: "due", waitMs: 3_602_000 });
   let state = running;
@@ -99,7 +99,7 @@ const endings: fc.Arbitrary<ProgramEnding> = fc.oneof(
   fc.option(fc.integer({ min: 0, max: 7 * 86_400_000 })).map(limited),
 );
 
-it("[SU3] [SU4] whatever happens, no wait is longer than a week, and no 15 min see more than five crashes started again", () => {
+it("whatever happens, no wait is longer than a week, and no 15 min see more than five crashes started again", () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(endings, fc.integer({ min: 0, max: 1e6 })), { maxLength: 60 }), (events) => {
       let now = T0;

@@ -25,7 +25,7 @@ import {
 } from "#harness/supervisor/claude-runs.ts";
 import { aLiveChat, checkpointsOf, sessionOf } from "#harness/supervisor/live-chats.ts";
 
-it("[SU7] begins with the prompt in a session of SHIM's choice, with its server and hooks, and none of its secrets", async () => {
+it("begins with the prompt in a session of SHIM's choice, with its server and hooks, and none of its secrets", async () => {
   const rig = await aRig();
   const { program } = rig.runs[0]!;
   expect([program.command, program.cwd, promptOf(rig, 0)]).toEqual(["claude", join(rig.folder, "project"), prompt]);
@@ -39,7 +39,7 @@ it("[SU7] begins with the prompt in a session of SHIM's choice, with its server 
   expect(rig.emitted("started")[0]).toMatchObject({ name: "fix", session: valueAfter(rig, "--session-id") });
 });
 
-it("[SU6] [SU35] after a crash the session is resumed where its transcript is whole, with its last checkpoint", async () => {
+it("after a crash the session is resumed where its transcript is whole, with its last checkpoint", async () => {
   const rig = await aRig();
   const id = live(rig);
   const { transcriptPath } = sessionOf(rig.runtime, id)!;
@@ -56,7 +56,7 @@ it("[SU6] [SU35] after a crash the session is resumed where its transcript is wh
   expect(checkpointsOf(rig.runtime, id)).toEqual([expect.stringMatching(/^detached: .*make the parser/s)]);
 });
 
-it("[SU6] nothing is saved during a pause", async () => {
+it("nothing is saved during a pause", async () => {
   const rig = await aRig();
   const id = live(rig);
   rig.runtime.store.write((sql) => pause(sql, rig.runtime.now(), null, null));
@@ -65,7 +65,7 @@ it("[SU6] nothing is saved during a pause", async () => {
   expect(valueAfter(rig, "--resume")).toBe(id);
 });
 
-it("[SU36] [SU39] where its transcript is not whole a new session begins with the prompt and the brief", async () => {
+it("where its transcript is not whole a new session begins with the prompt and the brief", async () => {
   const rig = await aRig();
   const first = live(rig, { transcript: '{"type":"user","ses' });
   await crash(rig);
@@ -84,7 +84,7 @@ it("[SU36] [SU39] where its transcript is not whole a new session begins with th
   expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: third });
 });
 
-it("[SU36] a session that Claude Code does not resume gets a successor @night", async () => {
+it("a session that Claude Code does not resume gets a successor @night", async () => {
   for (const last of [
     result({ is_error: true, subtype: "error_during_execution", num_turns: 0 }),
     result({ is_error: true, subtype: "success", terminal_reason: "prompt_too_long" }),
@@ -100,7 +100,7 @@ it("[SU36] a session that Claude Code does not resume gets a successor @night", 
   }
 });
 
-it("[SU33] at the limit of turns that the settings name it has failed, and is not started again", async () => {
+it("at the limit of turns that the settings name it has failed, and is not started again", async () => {
   const rig = await aRig();
   live(rig);
   prints(rig, result({ is_error: true, subtype: "error_max_turns", result: "Reached 2 turns" }));
@@ -111,7 +111,7 @@ it("[SU33] at the limit of turns that the settings name it has failed, and is no
   ]);
 });
 
-it("[SU31] what its user has ended is stopped", async () => {
+it("what its user has ended is stopped", async () => {
   for (const [code, end] of [
     [143, null],
     [0, result({ is_error: true, subtype: "error_during_execution", terminal_reason: "aborted_tools", num_turns: 0 })],
@@ -124,7 +124,7 @@ it("[SU31] what its user has ended is stopped", async () => {
   }
 });
 
-it("[SU1] [SU37] a session that has ended, was continued elsewhere or dismissed is never begun again", async () => {
+it("a session that has ended, was continued elsewhere or dismissed is never begun again", async () => {
   const finished = await aRig();
   const id = live(finished);
   finished.runtime.store.write((sql) => sessions.end(sql, finished.runtime.now(), id, "other"));
@@ -145,7 +145,7 @@ it("[SU1] [SU37] a session that has ended, was continued elsewhere or dismissed 
   }
 });
 
-it("[SU38] a session that another process runs is waited for", async () => {
+it("a session that another process runs is waited for", async () => {
   const rig = await aRig();
   const id = live(rig);
   await die(rig);
@@ -167,7 +167,7 @@ it("[SU38] a session that another process runs is waited for", async () => {
   expect(valueAfter(rig, "--resume")).toBe(id);
 });
 
-it("[CA51] at a usage limit another client continues at once with the brief, and Claude Code takes over again", async () => {
+it("at a usage limit another client continues at once with the brief, and Claude Code takes over again", async () => {
   const rig = await aRig([{ client: "codex", program: "/opt/codex", args: ["--full-auto"] }]);
   const first = live(rig);
   await limitIt(rig);
@@ -185,7 +185,7 @@ it("[CA51] at a usage limit another client continues at once with the brief, and
   expect(promptOf(rig, 2)).toContain("Codex is at it");
 });
 
-it("[RE122] the brief in the other client's prompt is no word of the user in the next brief", async () => {
+it("the brief in the other client's prompt is no word of the user in the next brief", async () => {
   const rig = await aRig([{ client: "codex" }]);
   const first = live(rig);
   await limitIt(rig);
@@ -207,7 +207,7 @@ it("[RE122] the brief in the other client's prompt is no word of the user in the
   expect(entries.map(({ entry }) => entry)).toEqual([{ kind: "prompt", text: "continue" }]);
 });
 
-it("[CA52] a chat in a process of another environment gets the session by the brief in its prompt, unless the successor has begun", async () => {
+it("a chat in a process of another environment gets the session by the brief in its prompt, unless the successor has begun", async () => {
   const rig = await aRig([{ client: "codex" }]);
   const first = live(rig);
   await limitIt(rig);
@@ -224,7 +224,7 @@ it("[CA52] a chat in a process of another environment gets the session by the br
   expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
 });
 
-it("[CA51] what the other client has finished is finished, and without its hooks the session stays on offer", async () => {
+it("what the other client has finished is finished, and without its hooks the session stays on offer", async () => {
   const rig = await aRig([{ client: "codex" }]);
   const first = live(rig);
   await limitIt(rig);
@@ -235,7 +235,7 @@ it("[CA51] what the other client has finished is finished, and without its hooks
   expect(sessionOf(rig.runtime, first)?.recovery).toBeNull();
 });
 
-it("[SU5] a limit that it got past is none", async () => {
+it("a limit that it got past is none", async () => {
   const rig = await aRig();
   live(rig);
   prints(rig, says({ error: "rate_limit" }), says({ text: "Go on." }));
@@ -244,14 +244,14 @@ it("[SU5] a limit that it got past is none", async () => {
   expect(rig.emitted("ended").at(-1)).toMatchObject({ reason, againInMs: 1_000 });
 });
 
-it("[SU40] what it says and does is printed, without secrets", async () => {
+it("what it says and does is printed, without secrets", async () => {
   const rig = await aRig();
   live(rig);
   prints(rig, says({ text: `Done with ghp_${"a1B2".repeat(9)}.` }));
   expect(rig.emitted("output").at(-1)?.text).toMatch(/^Done with \[redacted:/);
 });
 
-it("[SU6] [SU52] a store that takes nothing stops no program, and it is reported", async () => {
+it("a store that takes nothing stops no program, and it is reported", async () => {
   const rig = await aRig();
   live(rig);
   const { store } = rig.runtime;

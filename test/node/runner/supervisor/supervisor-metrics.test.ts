@@ -17,7 +17,7 @@ function phasesOf(rig: SupervisorRig, isSupervised: boolean, settings: object = 
   return samples.map(({ labels }) => labels["phase"]);
 }
 
-it("[OB15] a first start is no restart; later ones count by what ended the run before", async () => {
+it("a first start is no restart; later ones count by what ended the run before", async () => {
   const rig = new SupervisorRig({ watch, restarts: { loopCrashes: 3 } });
   await rig.begin();
   expect([restartsOf(rig), phasesOf(rig, true)]).toEqual([{}, ["running"]]);
@@ -38,7 +38,7 @@ it("[OB15] a first start is no restart; later ones count by what ended the run b
   expect(phasesOf(rig, false)).toEqual(["unwatched"]);
 });
 
-it("[OB15] what started with an earlier supervisor counts as left", async () => {
+it("what started with an earlier supervisor counts as left", async () => {
   const rig = new SupervisorRig({ watch });
   await rig.begin();
   rig.stop();
@@ -48,7 +48,7 @@ it("[OB15] what started with an earlier supervisor counts as left", async () => 
   expect(restartsOf(again)).toEqual({ left: 1 });
 });
 
-it("[OB15] programs of earlier settings are not counted", async () => {
+it("programs of earlier settings are not counted", async () => {
   const rig = new SupervisorRig({ watch, restarts: { loopCrashes: 2 } });
   await rig.begin();
   await rig.end(1);

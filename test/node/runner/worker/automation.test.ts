@@ -3,7 +3,7 @@ import { aTaskBegun, ofEvents, WorkerRig } from "#harness/worker/worker-rig.ts";
 
 const done = (result: string | null = null) => ({ kind: "done", result }) as const;
 
-it("[WK1] a worker is a chat with its types, capabilities and capacity, does what it is given, and leaves at its end", async () => {
+it("a worker is a chat with its types, capabilities and capacity, does what it is given, and leaves at its end", async () => {
   const rig = new WorkerRig();
   const made = rig.worker({ types: ["build", "test"], capabilities: ["gpu"], concurrency: 2, maxTasks: 1 });
   await rig.time.pass(10);
@@ -22,7 +22,7 @@ it("[WK1] a worker is a chat with its types, capabilities and capacity, does wha
   expect(rig.call("chats.get", { chat: `w${made.pid}` })).toMatchObject({ status: "offline", reason: "left" });
 });
 
-it("[WK1] other types of tasks, and those that need what it has not, are left to others", async () => {
+it("other types of tasks, and those that need what it has not, are left to others", async () => {
   const rig = new WorkerRig();
   const [other, gpu] = [rig.submit({ type: "deploy" }), rig.submit({ capabilities: ["gpu"] })];
   const made = rig.worker({ isOnce: true });
@@ -30,7 +30,7 @@ it("[WK1] other types of tasks, and those that need what it has not, are left to
   expect([rig.state(other), rig.state(gpu)]).toEqual(["queued", "queued"]);
 });
 
-it("[WK37] [WK38] a worker whose chat counted as gone registers it again; drained by another chat it ends", async () => {
+it("a worker whose chat counted as gone registers it again; drained by another chat it ends", async () => {
   const { rig, task, made } = await aTaskBegun();
   const chat = `w${made.pid}`;
   const start = rig.processes.facts(made.pid)?.start ?? "";
@@ -46,7 +46,7 @@ it("[WK37] [WK38] a worker whose chat counted as gone registers it again; draine
   expect(ofEvents(made, "problem")).toEqual([]);
 });
 
-it("[WK2] a task is begun at once when it comes, and the answer to a claim that was lost is asked for again", async () => {
+it("a task is begun at once when it comes, and the answer to a claim that was lost is asked for again", async () => {
   const rig = new WorkerRig();
   const made = rig.worker();
   await rig.time.pass(2_000);
@@ -62,7 +62,7 @@ it("[WK2] a task is begun at once when it comes, and the answer to a claim that 
   expect([rig.state(task), rig.ends(task)]).toEqual(["done", ["done"]]);
 });
 
-it("[WK3] it has no more tasks at a time than it says, and gets the next one with the answer to the last", async () => {
+it("it has no more tasks at a time than it says, and gets the next one with the answer to the last", async () => {
   const rig = new WorkerRig();
   const tasks = [rig.submit(), rig.submit(), rig.submit(), rig.submit()];
   const made = rig.worker({ concurrency: 2 });
@@ -76,7 +76,7 @@ it("[WK3] it has no more tasks at a time than it says, and gets the next one wit
   expect(made.link.asked.filter((name) => name === "tasks.claim").length).toBe(before);
 });
 
-it("[WK3] after so many tasks it ends, with --once when there is nothing more to take", async () => {
+it("after so many tasks it ends, with --once when there is nothing more to take", async () => {
   const rig = new WorkerRig();
   const tasks = [rig.submit(), rig.submit(), rig.submit()];
   const two = rig.worker({ maxTasks: 2 });
@@ -91,7 +91,7 @@ it("[WK3] after so many tasks it ends, with --once when there is nothing more to
   expect(await rig.time.until(rest.ended)).toMatchObject({ value: { done: 1 } });
 });
 
-it("[WK4] its chat says how it is: busy with so many, idle, and how its machine is", async () => {
+it("its chat says how it is: busy with so many, idle, and how its machine is", async () => {
   const rig = new WorkerRig();
   const made = rig.worker();
   await rig.time.pass(20_000);
@@ -105,7 +105,7 @@ it("[WK4] its chat says how it is: busy with so many, idle, and how its machine 
   expect(chat()).toMatchObject({ status: "idle", taskCount: 0 });
 });
 
-it("[WK5] an attempt reports progress, checkpoint and usage, and lives as long as it works", async () => {
+it("an attempt reports progress, checkpoint and usage, and lives as long as it works", async () => {
   const { rig, task, made } = await aTaskBegun({ heartbeatMs: 3_000 });
   const { run } = made.executor.last;
   run.onProgress({ percent: 40, note: "half of it" });
@@ -121,7 +121,7 @@ it("[WK5] an attempt reports progress, checkpoint and usage, and lives as long a
   expect(rig.call("tasks.get", { task }).used.wallMs).toBeGreaterThan(55_000);
 });
 
-it("[WK71] a new worktree is reported before the work in it begins, and where nobody answers it begins all the same", async () => {
+it("a new worktree is reported before the work in it begins, and where nobody answers it begins all the same", async () => {
   const rig = new WorkerRig();
   const made = rig.worker();
   made.place.isNew = true;
@@ -137,7 +137,7 @@ it("[WK71] a new worktree is reported before the work in it begins, and where no
   await rig.time.untilTrue(() => made.executor.attempts.length === 2);
 });
 
-it("[WK40] workers of one machine do not keep each other awake: a heartbeat that only asks writes nothing", async () => {
+it("workers of one machine do not keep each other awake: a heartbeat that only asks writes nothing", async () => {
   const rig = new WorkerRig();
   const tasks = [rig.submit(), rig.submit(), rig.submit()];
   const made = [await rig.begun(), await rig.begun(), await rig.begun()];
@@ -147,7 +147,7 @@ it("[WK40] workers of one machine do not keep each other awake: a heartbeat that
   expect(rig.call("tasks.get", { task: tasks[0] ?? 0 }).used.wallMs).toBeGreaterThan(40_000);
 });
 
-it("[WK5] [TA20] when a worker is gone the next one begins with the last checkpoint, within a second and the grace", async () => {
+it("when a worker is gone the next one begins with the last checkpoint, within a second and the grace", async () => {
   const { rig, task, made: one } = await aTaskBegun();
   one.executor.last.run.onCheckpoint({ step: 3 });
   await rig.time.pass(2_000);
@@ -165,7 +165,7 @@ it("[WK5] [TA20] when a worker is gone the next one begins with the last checkpo
   });
 });
 
-it("[WK42] [WK41] a claim without confirmation is trusted for less time than the coordinator keeps it", async () => {
+it("a claim without confirmation is trusted for less time than the coordinator keeps it", async () => {
   const { rig, task, made } = await aTaskBegun({ heartbeatMs: 10_000 });
   await rig.time.pass(5_000);
   made.link.cut = "before";
@@ -181,7 +181,7 @@ it("[WK42] [WK41] a claim without confirmation is trusted for less time than the
   expect(made.place.done.at(-1)).toBe("left open");
 });
 
-it("[WK41] [TA17] nor when the last heartbeats had no news and were not written down", async () => {
+it("nor when the last heartbeats had no news and were not written down", async () => {
   const { rig, task, made } = await aTaskBegun({ heartbeatMs: 30_000 });
   await rig.time.pass(23_000);
   made.link.cut = "before";
@@ -193,7 +193,7 @@ it("[WK41] [TA17] nor when the last heartbeats had no news and were not written 
   expect(rig.ends(task)).toEqual([]);
 });
 
-it("[WK41] [WK42] after too long a sleep of the machine the work is stopped, though the monotonic clock stood still", async () => {
+it("after too long a sleep of the machine the work is stopped, though the monotonic clock stood still", async () => {
   const { rig, task, made } = await aTaskBegun({ heartbeatMs: 30_000 });
   await rig.time.pass(1_000);
   made.link.cut = "before";
@@ -205,7 +205,7 @@ it("[WK41] [WK42] after too long a sleep of the machine the work is stopped, tho
   expect(rig.ends(task)).toEqual(["stalled"]);
 });
 
-it("[WK46] a checkpoint is reported when its files are kept, and not before", async () => {
+it("a checkpoint is reported when its files are kept, and not before", async () => {
   const { rig, made } = await aTaskBegun();
   const { promise: kept, resolve: keep } = Promise.withResolvers<void>();
   made.place.saving = kept;
@@ -217,7 +217,7 @@ it("[WK46] a checkpoint is reported when its files are kept, and not before", as
   expect(made.link.checkpoints).toEqual([{ work: { commit: 0 } }, { step: 1, work: { commit: 1 } }]);
 });
 
-it("[WK45] a flood of checkpoints is kept with one save of the files, and delays nothing", async () => {
+it("a flood of checkpoints is kept with one save of the files, and delays nothing", async () => {
   const { rig, task, made } = await aTaskBegun();
   const { promise: kept, resolve: keep } = Promise.withResolvers<void>();
   made.place.saving = kept;
@@ -229,7 +229,7 @@ it("[WK45] a flood of checkpoints is kept with one save of the files, and delays
   expect(rig.call("tasks.get", { task }).checkpoint).toMatchObject({ step: 1_000 });
 });
 
-it("[WK2] a task of a type that was not asked for is given back", async () => {
+it("a task of a type that was not asked for is given back", async () => {
   const { rig, made } = await aTaskBegun();
   const other = rig.submit({ type: "other" });
   made.link.alter = (name, given) => (name === "tasks.ack" ? { ...given, next: { limit: 1 } } : given);
@@ -239,7 +239,7 @@ it("[WK2] a task of a type that was not asked for is given back", async () => {
   expect([rig.ends(other), made.executor.attempts.length]).toEqual([["released"], 1]);
 });
 
-it("[CX29] while no task of a type can be done it takes none of that type, and none at all when it has no other @night", async () => {
+it("while no task of a type can be done it takes none of that type, and none at all when it has no other @night", async () => {
   const rig = new WorkerRig();
   const [limited, other, later] = [rig.submit({ type: "fix" }), rig.submit(), rig.submit({ type: "fix" })];
   const made = rig.worker({ types: ["fix", "build"] });
@@ -261,7 +261,7 @@ it("[CX29] while no task of a type can be done it takes none of that type, and n
   expect(rig.state(later)).toBe("queued");
 });
 
-it("[CX29] with --once a worker of which no type can be done does not wait for it", async () => {
+it("with --once a worker of which no type can be done does not wait for it", async () => {
   const rig = new WorkerRig();
   rig.submit();
   const made = rig.worker({ isOnce: true });

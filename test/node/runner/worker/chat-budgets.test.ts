@@ -39,7 +39,7 @@ function denied({ claude }: TeamChat, tool = "Bash"): string | undefined {
   return printed.hookSpecificOutput?.permissionDecision;
 }
 
-it("[BU8] an interactive chat's tokens, cost and time are reported with its task's heartbeats and its report @night", async () => {
+it("an interactive chat's tokens, cost and time are reported with its task's heartbeats and its report @night", async () => {
   const { rig, one } = await withTask({});
   answered(one, 1_000);
   one.claude.use("Bash");
@@ -62,7 +62,7 @@ it("[BU8] an interactive chat's tokens, cost and time are reported with its task
   expect(rig.call("budgets.get", {}).today.tokens).toBe(1_200);
 });
 
-it("[BU10] at four fifths of a budget the user and the chat are warned once @night", async () => {
+it("at four fifths of a budget the user and the chat are warned once @night", async () => {
   const { one } = await withTask({ tokens: 1_000 });
   answered(one, 700);
   expect(one.claude.use("Bash")).toEqual({});
@@ -74,7 +74,7 @@ it("[BU10] at four fifths of a budget the user and the chat are warned once @nig
   expect(denied(one)).toBeUndefined();
 });
 
-it("[BU11] [BU12] at the limit the next tool call is denied, but for SHIM's own tools; the task ends, and it stays so until the user says something", async () => {
+it("at the limit the next tool call is denied, but for SHIM's own tools; the task ends, and it stays so until the user says something", async () => {
   const { rig, one } = await withTask({ tokens: 1_000 });
   answered(one, 1_000);
   expect(denied(one)).toBe("deny");
@@ -99,7 +99,7 @@ const toolForms = [
   ["gemini", "mcp_shim_TOOL"],
 ] as const satisfies readonly (readonly [HookClient, string])[];
 
-it("[BU11] at the limit each tool of SHIM stays open under the name of every client, and so does the search for it", async () => {
+it("at the limit each tool of SHIM stays open under the name of every client, and so does the search for it", async () => {
   expect(new Set(toolForms.map(([client]) => client))).toEqual(new Set(hookClients));
   expect(Object.keys({ ...machineTools, ...teamTools })).toEqual(ownTools);
   const { one } = await withTask({ tokens: 1_000 });
@@ -108,7 +108,7 @@ it("[BU11] at the limit each tool of SHIM stays open under the name of every cli
   expect([...given, "ToolSearch", "tool_search"].filter((tool) => denied(one, tool) !== undefined)).toEqual([]);
 });
 
-it("[BU11] at the limit a tool is denied that only looks like one of SHIM's", async () => {
+it("at the limit a tool is denied that only looks like one of SHIM's", async () => {
   const { one } = await withTask({ tokens: 1_000 });
   answered(one, 1_000);
   const foreign = "evil_shim_report_x mcp__other__shimmer mcp__shim__run xshim_report shim_ shim_hook shim_report()";
@@ -121,7 +121,7 @@ it.each([
   ["copilot", "PreToolUse", "shim-shim_brief"],
   ["qwen", "PreToolUse", "mcp__shim__shim_brief"],
   ["gemini", "BeforeTool", "mcp_shim_shim_brief"],
-] as const)("[BU11] a chat of %s at its limit may report, as its own hooks say", (client, start, recordedName) => {
+] as const)("a chat of %s at its limit may report, as its own hooks say", (client, start, recordedName) => {
   const recordings = { gemini: "AfterTool-mcp" } as Readonly<Record<string, string>>;
   expect(recording(client, recordings[client] ?? "PreToolUse-mcp").payload["tool_name"]).toBe(recordedName);
   const runtime = tempRuntime();
@@ -135,7 +135,7 @@ it.each([
   expect(ask(recordedName)).toContain("deny");
 });
 
-it("[BU12] a prompt does not lift the denial of a task that the chat still has", async () => {
+it("a prompt does not lift the denial of a task that the chat still has", async () => {
   const { one } = await withTask({ tokens: 1_000 });
   answered(one, 1_000);
   expect(denied(one)).toBe("deny");
@@ -146,7 +146,7 @@ it("[BU12] a prompt does not lift the denial of a task that the chat still has",
   expect(denied(one)).toBeUndefined();
 });
 
-it("[BU11] a budget of dollars counts what the client itself says", async () => {
+it("a budget of dollars counts what the client itself says", async () => {
   const { one } = await withTask({ costMicros: 1_000_000 });
   const redraw = (cost: number): void => {
     statusOf(one.runtime, JSON.stringify({ session_id: one.claude.session, cost: { total_cost_usd: cost } }));
@@ -157,7 +157,7 @@ it("[BU11] a budget of dollars counts what the client itself says", async () => 
   expect(denied(one)).toBe("deny");
 });
 
-it("[BU16] without a budget, and without a task, nothing is denied", async () => {
+it("without a budget, and without a task, nothing is denied", async () => {
   const { one, other } = await withTask({});
   for (const chat of [one, other]) {
     answered(chat, 10_000_000);
@@ -165,7 +165,7 @@ it("[BU16] without a budget, and without a task, nothing is denied", async () =>
   }
 });
 
-it("[BU13] a limit that was raised meanwhile is heard of with the next heartbeat", async () => {
+it("a limit that was raised meanwhile is heard of with the next heartbeat", async () => {
   const { rig, one } = await twoChats();
   const limit = (tokens: number): unknown => rig.call("settings.set", { settings: { budgets: { task: { tokens } } } });
   limit(1_000);

@@ -28,7 +28,7 @@ async function ends(edge: FakeEdge, task: number): Promise<string[]> {
   return value(await edge.host.call("tasks.history", { task })).attempts.map(({ end }) => end);
 }
 
-it("[EC22] a client is notified of tasks and messages that may be there and of a task to give up, and asks after each registration", async () => {
+it("a client is notified of tasks and messages that may be there and of a task to give up, and asks after each registration", async () => {
   const { edge, client } = await onEdge();
   const heard: string[] = [];
   const stop = client.onHint((news) => heard.push(news));
@@ -49,7 +49,7 @@ it("[EC22] a client is notified of tasks and messages that may be there and of a
   expect(heard).toEqual(["task", "message", "any"]);
 });
 
-it("[SY102] a client is notified of sessions that another machine has stored, and nothing else is asked for", async () => {
+it("a client is notified of sessions that another machine has stored, and nothing else is asked for", async () => {
   const { edge, client } = await onEdge();
   const heard: string[] = [];
   client.onHint((news) => heard.push(news));
@@ -65,7 +65,7 @@ it("[SY102] a client is notified of sessions that another machine has stored, an
   expect(heard).toEqual(["sync", "death"]);
 });
 
-it("[WK2] on the edge a task that is pushed is taken at once; one whose hint was lost at the next request", async () => {
+it("on the edge a task that is pushed is taken at once; one whose hint was lost at the next request", async () => {
   const edge = new FakeEdge();
   const worker = aWorker(edge);
   await edge.time.pass(1_000);
@@ -82,7 +82,7 @@ it("[WK2] on the edge a task that is pushed is taken at once; one whose hint was
   expect(worker.executor.attempts).toHaveLength(2);
 });
 
-it("[WK6] on the edge a cancelled task is stopped within a moment", async () => {
+it("on the edge a cancelled task is stopped within a moment", async () => {
   const edge = new FakeEdge();
   const worker = aWorker(edge);
   const task = await submit(edge);
@@ -95,7 +95,7 @@ it("[WK6] on the edge a cancelled task is stopped within a moment", async () => 
   expect(ofEvents(worker, "ended")).toMatchObject([{ end: "cancelled", state: "cancelled" }]);
 });
 
-it("[WK7] a short loss of the connection is survived: the attempt continues, and its result is reported after the reconnect", async () => {
+it("a short loss of the connection is survived: the attempt continues, and its result is reported after the reconnect", async () => {
   const edge = new FakeEdge();
   const worker = aWorker(edge);
   const task = await submit(edge);
@@ -115,7 +115,7 @@ it("[WK7] a short loss of the connection is survived: the attempt continues, and
   ]);
 });
 
-it("[WK42] [WK7] the work of a worker that was cut off too long is stopped before another gets it", async () => {
+it("the work of a worker that was cut off too long is stopped before another gets it", async () => {
   const edge = new FakeEdge();
   const worker = aWorker(edge);
   const task = await submit(edge, { heartbeatMs: 20_000 });
@@ -134,7 +134,7 @@ it("[WK42] [WK7] the work of a worker that was cut off too long is stopped befor
   expect(value(await edge.host.call("tasks.get", { task })).state).toBe("done");
 });
 
-it("[WK39] a worker whose chat is taken over, or whose token is revoked, stops everything and says why it ends", async () => {
+it("a worker whose chat is taken over, or whose token is revoked, stops everything and says why it ends", async () => {
   const edge = new FakeEdge();
   const worker = aWorker(edge);
   await submit(edge);
@@ -144,7 +144,7 @@ it("[WK39] a worker whose chat is taken over, or whose token is revoked, stops e
   expect(worker.executor.last.run.signal.reason).toMatchObject({ kind: "lost" });
 });
 
-it("[WK39] a worker that is refused says why", async () => {
+it("a worker that is refused says why", async () => {
   const edge = new FakeEdge();
   edge.faults.refuses = ({ name }) =>
     name === "chats.register" ? { code: "forbidden", message: "the token is for looking only" } : null;

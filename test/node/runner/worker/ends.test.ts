@@ -4,7 +4,7 @@ import { aTaskBegun, ofEvents, WorkerRig } from "#harness/worker/worker-rig.ts";
 const done = (result: string | null = null) => ({ kind: "done", result }) as const;
 const failed = { kind: "failed", reason: "it broke", isRetryable: true } as const;
 
-it("[WK6] a task that is cancelled is stopped at once and given back", async () => {
+it("a task that is cancelled is stopped at once and given back", async () => {
   const { rig, task, made } = await aTaskBegun();
   await rig.time.pass(2_000);
   rig.call("tasks.cancel", { task, reason: "not needed" });
@@ -14,7 +14,7 @@ it("[WK6] a task that is cancelled is stopped at once and given back", async () 
   expect(ofEvents(made, "ended")).toMatchObject([{ end: "cancelled", state: "cancelled", reason: "not needed" }]);
 });
 
-it("[WK6] when the time of an attempt ends it is stopped, which counts as an attempt", async () => {
+it("when the time of an attempt ends it is stopped, which counts as an attempt", async () => {
   const { rig, task, made } = await aTaskBegun({ startToCloseMs: 5_000, maxAttempts: 2, backoff: { baseMs: 0 } });
   await rig.time.pass(5_100);
   expect(made.executor.attempts[0]?.run.signal.reason).toMatchObject({ kind: "time" });
@@ -24,7 +24,7 @@ it("[WK6] when the time of an attempt ends it is stopped, which counts as an att
   expect(rig.state(task)).toBe("dead");
 });
 
-it("[WK6] a claim that has ended is no longer worked on, and nothing of it is reported", async () => {
+it("a claim that has ended is no longer worked on, and nothing of it is reported", async () => {
   const { rig, task, made } = await aTaskBegun();
   const { claim } = made.executor.last.run.task;
   // Somebody acts in its name.
@@ -35,7 +35,7 @@ it("[WK6] a claim that has ended is no longer worked on, and nothing of it is re
   expect(rig.ends(task)).toEqual(["released"]);
 });
 
-it("[WK6] [BU3] at a budget the attempt is stopped and its task is dead, whatever has measured it", async () => {
+it("at a budget the attempt is stopped and its task is dead, whatever has measured it", async () => {
   const rig = new WorkerRig();
   const [byTokens, byTime, byExecutor] = [
     rig.submit({ budget: { tokens: 1_000 } }),
@@ -57,14 +57,14 @@ it("[WK6] [BU3] at a budget the attempt is stopped and its task is dead, whateve
   expect(ofEvents(made, "ended")).toMatchObject([ended, ended, ended]);
 });
 
-it("[WK6] an executor that has stopped itself for a limit that the coordinator does not see ends the task for good all the same", async () => {
+it("an executor that has stopped itself for a limit that the coordinator does not see ends the task for good all the same", async () => {
   const { rig, task, made } = await aTaskBegun();
   made.executor.last.end({ kind: "over_budget", reason: "no money" });
   await rig.time.pass(100);
   expect(rig.call("tasks.get", { task })).toMatchObject({ state: "dead", detail: "no money" });
 });
 
-it("[WK7] a result is reported until it is accepted, and counts once", async () => {
+it("a result is reported until it is accepted, and counts once", async () => {
   const { rig, task, made } = await aTaskBegun();
   made.link.cut = "answers";
   made.executor.last.end(done("r"));
@@ -76,7 +76,7 @@ it("[WK7] a result is reported until it is accepted, and counts once", async () 
   expect([rig.call("tasks.get", { task }).result, rig.ends(task)]).toEqual(["r", ["done"]]);
 });
 
-it("[WK7] a result that comes too late is thrown away, which is said", async () => {
+it("a result that comes too late is thrown away, which is said", async () => {
   const { rig, task, made } = await aTaskBegun({ heartbeatMs: 10_000 });
   await rig.time.pass(100);
   made.link.cut = "before";
@@ -91,7 +91,7 @@ it("[WK7] a result that comes too late is thrown away, which is said", async () 
   expect(rig.ends(task)).toEqual(["stalled"]);
 });
 
-it("[WK7] a failure is reported with its reason, whether it may be repeated, and when", async () => {
+it("a failure is reported with its reason, whether it may be repeated, and when", async () => {
   const rig = new WorkerRig();
   const [once, later] = [rig.submit(), rig.submit()];
   const made = await rig.begun();
@@ -104,7 +104,7 @@ it("[WK7] a failure is reported with its reason, whether it may be repeated, and
   expect(rig.state(later)).toBe("scheduled");
 });
 
-it("[WK7] what no coordinator takes as a result ends the task with that reason; an executor that throws fails the attempt", async () => {
+it("what no coordinator takes as a result ends the task with that reason; an executor that throws fails the attempt", async () => {
   const rig = new WorkerRig();
   const [large, thrown] = [rig.submit(), rig.submit({ maxAttempts: 1 })];
   const made = await rig.begun();
@@ -118,7 +118,7 @@ it("[WK7] what no coordinator takes as a result ends the task with that reason; 
   expect(rig.call("tasks.get", { task: thrown })).toMatchObject({ state: "dead", detail: why });
 });
 
-it("[WK8] what is reported of a task is redacted and as short as the coordinator wants it; a checkpoint that is too large leaves the one before", async () => {
+it("what is reported of a task is redacted and as short as the coordinator wants it; a checkpoint that is too large leaves the one before", async () => {
   const { rig, task, made } = await aTaskBegun({ maxAttempts: 1 });
   const { run, end } = made.executor.last;
   run.onCheckpoint({ step: 1 });
@@ -145,7 +145,7 @@ it("[WK8] what is reported of a task is redacted and as short as the coordinator
   expect(rig.call("tasks.history", { task }).attempts[0]).toMatchObject({ checkpoint: { step: 1 } });
 });
 
-it("[WK9] when attempts fail one after the other it takes nothing new for a while, longer each time, says so, and begins anew with a success", async () => {
+it("when attempts fail one after the other it takes nothing new for a while, longer each time, says so, and begins anew with a success", async () => {
   const rig = new WorkerRig();
   for (let n = 0; n < 6; n++) rig.submit({ maxAttempts: 1 });
   const made = rig.worker();
@@ -165,7 +165,7 @@ it("[WK9] when attempts fail one after the other it takes nothing new for a whil
   expect(ofEvents(made, "backoff")).toHaveLength(3);
 });
 
-it("[WK272] with --once a worker ends in a pause when no task of its types is queued", async () => {
+it("with --once a worker ends in a pause when no task of its types is queued", async () => {
   const rig = new WorkerRig();
   for (let n = 0; n < 3; n++) rig.submit({ maxAttempts: 1 });
   const made = rig.worker({ isOnce: true });
@@ -179,7 +179,7 @@ it("[WK272] with --once a worker ends in a pause when no task of its types is qu
   expect(rig.time.now - pausedAt).toBeLessThan(ofEvents(made, "backoff")[1]?.forMs ?? 0);
 });
 
-it("[WK271] a task of several attempts counts once, by the end of the last", async () => {
+it("a task of several attempts counts once, by the end of the last", async () => {
   const rig = new WorkerRig();
   for (let n = 0; n < 2; n++) rig.submit();
   const made = rig.worker({ maxTasks: 4 });
@@ -190,7 +190,7 @@ it("[WK271] a task of several attempts counts once, by the end of the last", asy
   expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { done: 2 } });
 });
 
-it("[WK3] [BU4] a worker with --once that is refused a task fails", async () => {
+it("a worker with --once that is refused a task fails", async () => {
   const rig = new WorkerRig();
   rig.call("settings.set", { settings: { budgets: { day: { wallMs: 1_000 }, chat: {}, task: {} } } });
   rig.submit();
@@ -203,7 +203,7 @@ it("[WK3] [BU4] a worker with --once that is refused a task fails", async () => 
   expect(rig.state(later)).toBe("queued");
 });
 
-it("[WK10] asked to end it takes nothing new, finishes what it has, and leaves", async () => {
+it("asked to end it takes nothing new, finishes what it has, and leaves", async () => {
   const rig = new WorkerRig();
   const [first, second] = [rig.submit(), rig.submit()];
   const made = await rig.begun();
@@ -216,7 +216,7 @@ it("[WK10] asked to end it takes nothing new, finishes what it has, and leaves",
   expect([rig.state(first), rig.state(second)]).toEqual(["done", "queued"]);
 });
 
-it("[WK10] what does not end in time is stopped and given back with its checkpoint; asked again, or with no time at all, at once", async () => {
+it("what does not end in time is stopped and given back with its checkpoint; asked again, or with no time at all, at once", async () => {
   for (const way of ["late", "again", "no time"] as const) {
     const rig = new WorkerRig();
     const task = rig.submit();
@@ -233,7 +233,7 @@ it("[WK10] what does not end in time is stopped and given back with its checkpoi
   }
 });
 
-it("[WK10] a worker without answers ends nevertheless, and says what was not reported", async () => {
+it("a worker without answers ends nevertheless, and says what was not reported", async () => {
   const { rig, made } = await aTaskBegun();
   made.link.cut = "before";
   made.worker.stopNow("asked");

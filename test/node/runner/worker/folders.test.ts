@@ -8,7 +8,7 @@ import { git, temporaryFolder, withGit, write } from "#harness/machine/git-proje
 import { base62, draw, pem } from "#harness/secrets/secret-draw.ts";
 import { aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
 
-it("[WK11] [WK43] [WK13] each task gets a worktree of its own; its work is one commit by SHIM on its own branch @night", async () => {
+it("each task gets a worktree of its own; its work is one commit by SHIM on its own branch @night", async () => {
   const rig = new RepositoryRig();
   const [one, other] = [await rig.open(aTask()), await rig.open(aTask(null, 8))];
   expect(one.folder).not.toBe(other.folder);
@@ -26,14 +26,14 @@ it("[WK11] [WK43] [WK13] each task gets a worktree of its own; its work is one c
   expect(rig.git("status", "--porcelain")).toBe("");
 });
 
-it("[WK13] where nothing was changed no branch is left", async () => {
+it("where nothing was changed no branch is left", async () => {
   const rig = new RepositoryRig();
   const place = await rig.open(aTask());
   expect((await place.finish(false)).work).toMatchObject({ branch: null, commit: rig.git("rev-parse", "HEAD") });
   expect([await place.release(false), rig.branches()]).toEqual([null, []]);
 });
 
-it("[WK19] worktrees of one repository are made and taken away at the same time, also while git cannot read one that is half made @night", async () => {
+it("worktrees of one repository are made and taken away at the same time, also while git cannot read one that is half made @night", async () => {
   const rig = new RepositoryRig();
   const half = join(rig.repository, ".git", "worktrees", "half");
   write(half, { gitdir: `${join(rig.repository, "half", ".git")}\n`, HEAD: "ref: refs/heads/half\n", commondir: "" });
@@ -47,7 +47,7 @@ it("[WK19] worktrees of one repository are made and taken away at the same time,
   expect(rig.branches()).toEqual([]);
 });
 
-it("[WK11] new work begins from the base that was named", async () => {
+it("new work begins from the base that was named", async () => {
   const rig = new RepositoryRig();
   git(rig.repository, "branch", "old");
   write(rig.repository, { "a.txt": "later\n" });
@@ -57,7 +57,7 @@ it("[WK11] new work begins from the base that was named", async () => {
   await expect(rig.open(aTask(), { base: "nowhere" })).rejects.toThrow();
 });
 
-it("[WK43] no hook of the project runs, and no commit is signed @night", async () => {
+it("no hook of the project runs, and no commit is signed @night", async () => {
   const rig = new RepositoryRig();
   const hooks = join(rig.repository, ".git", "hooks");
   mkdirSync(hooks, { recursive: true });
@@ -72,7 +72,7 @@ it("[WK43] no hook of the project runs, and no commit is signed @night", async (
   expect(existsSync(join(rig.root, "hooked"))).toBe(false);
 });
 
-it("[WK45] work in progress is kept as a commit, and neither branch nor index of the program is touched", async () => {
+it("work in progress is kept as a commit, and neither branch nor index of the program is touched", async () => {
   const rig = new RepositoryRig();
   const place = await rig.open(aTask());
   const head = rig.git("rev-parse", "HEAD");
@@ -89,7 +89,7 @@ it("[WK45] work in progress is kept as a commit, and neither branch nor index of
   expect(rig.git("for-each-ref", "refs/shim")).toBe("");
 });
 
-it("[WK44] [WK51] new files that hold secrets are not committed; the result names them, and the worktree stays @night", async () => {
+it("new files that hold secrets are not committed; the result names them, and the worktree stays @night", async () => {
   const rig = new RepositoryRig();
   const place = await rig.open(aTask());
   const d = draw(29);
@@ -124,7 +124,7 @@ it("[WK44] [WK51] new files that hold secrets are not committed; the result name
   for (const [path, text] of Object.entries(secrets)) expect(readFileSync(join(place.folder, path), "utf8")).toBe(text);
 });
 
-it("[WK44] a change that brings a secret into a file is not committed; one of a file that held a secret before is", async () => {
+it("a change that brings a secret into a file is not committed; one of a file that held a secret before is", async () => {
   const rig = new RepositoryRig();
   const token = `login("ghp_${draw(31).chars(base62, 36)}");\n`;
   write(rig.repository, { "fixture.ts": token, "later.ts": "export {};\n" });
@@ -140,7 +140,7 @@ it("[WK44] a change that brings a secret into a file is not committed; one of a 
   expect(await place.release(false)).toContain(place.folder);
 });
 
-it("[WK44] of many files that are left out the result names some and counts the rest", async () => {
+it("of many files that are left out the result names some and counts the rest", async () => {
   const rig = new RepositoryRig();
   const place = await rig.open(aTask());
   write(place.folder, Object.fromEntries(Array.from({ length: 25 }, (_, n) => [`${n}.pem`, "x\n"])));
@@ -148,7 +148,7 @@ it("[WK44] of many files that are left out the result names some and counts the 
   expect([branch, leftOut?.length, leftOut?.at(-1)]).toEqual([null, 21, { path: "...", reason: "and 5 more" }]);
 });
 
-it("[WK12] [WK49] the next attempt on the machine continues in the same worktree once its worker is gone @night", async () => {
+it("the next attempt on the machine continues in the same worktree once its worker is gone @night", async () => {
   const rig = new RepositoryRig();
   const first = await rig.open(aTask(), { pid: 1 });
   write(first.folder, { "half.txt": "half\n" });
@@ -165,7 +165,7 @@ it("[WK12] [WK49] the next attempt on the machine continues in the same worktree
   expect(rig.git("show", `${whereOf(first).branch}:later.txt`)).toBe("after the last checkpoint");
 });
 
-it("[WK12] a worktree in which a process still works is left to it @night", async () => {
+it("a worktree in which a process still works is left to it @night", async () => {
   const rig = new RepositoryRig();
   const first = await rig.open(aTask(), { pid: 1 });
   const sitting = spawn("sleep", ["60"], { cwd: first.folder, stdio: "ignore" });
@@ -179,7 +179,7 @@ it("[WK12] a worktree in which a process still works is left to it @night", asyn
   expect((await rig.open(task, { pid: 3 })).folder).toBe(first.folder);
 });
 
-it("[WK48] what a dead worker has left running in the worktree, in whatever session, is ended", async () => {
+it("what a dead worker has left running in the worktree, in whatever session, is ended", async () => {
   const rig = new RepositoryRig();
   const first = await rig.open(aTask(), { pid: 1 });
   const { start = "" } = rig.processes.facts(1) ?? {};
@@ -193,7 +193,7 @@ it("[WK48] what a dead worker has left running in the worktree, in whatever sess
   expect(await ended).toEqual([null, "SIGTERM"]);
 });
 
-it("[WK12] [WK49] a released worktree is used again; a missing one is replaced from its last commit @night", async () => {
+it("a released worktree is used again; a missing one is replaced from its last commit @night", async () => {
   const rig = new RepositoryRig();
   const first = await rig.open(aTask());
   write(first.folder, { "half.txt": "half\n" });
@@ -211,7 +211,7 @@ it("[WK12] [WK49] a released worktree is used again; a missing one is replaced f
   expect(lost.notes).toEqual([expect.stringMatching(/m2.*starts again/)]);
 });
 
-it("[WK50] no folder that a checkpoint names is entered but a worktree of the same task that SHIM has made @night", async () => {
+it("no folder that a checkpoint names is entered but a worktree of the same task that SHIM has made @night", async () => {
   const rig = new RepositoryRig();
   const own = await rig.open(aTask());
   await own.release(true);
@@ -230,7 +230,7 @@ it("[WK50] no folder that a checkpoint names is entered but a worktree of the sa
   expect((await rig.open(aTask({ work: own.location() }, 8))).folder).not.toBe(own.folder);
 });
 
-it("[WK51] nothing uncommitted is deleted: on another branch, or with a repository in it, the worktree stays @night", async () => {
+it("nothing uncommitted is deleted: on another branch, or with a repository in it, the worktree stays @night", async () => {
   const rig = new RepositoryRig();
   const moved = await rig.open(aTask());
   git(moved.folder, "checkout", "-q", "-b", "own-way");
@@ -245,7 +245,7 @@ it("[WK51] nothing uncommitted is deleted: on another branch, or with a reposito
   expect([existsSync(moved.folder), existsSync(join(nested.folder, "inner", "x.txt"))]).toEqual([true, true]);
 });
 
-it("[WK52] a task that continues keeps its worktree, with what git ignores", async () => {
+it("a task that continues keeps its worktree, with what git ignores", async () => {
   const rig = new RepositoryRig();
   const place = await rig.open(aTask());
   write(place.folder, { "ignored/built.txt": "warm\n" });
@@ -255,7 +255,7 @@ it("[WK52] a task that continues keeps its worktree, with what git ignores", asy
   expect(readdirSync(dirname(place.folder)).toSorted()).toEqual(["record.json", "tree"]);
 });
 
-it("[WK11] a given folder is worked in as it is", async () => {
+it("a given folder is worked in as it is", async () => {
   const folder = temporaryFolder();
   const place = await fixedFolder(folder, "m1").open(aTask());
   expect([(await place.finish(false)).work, await place.release(false)]).toEqual([null, null]);

@@ -12,7 +12,7 @@ function read(place: TaskFolder, name: string): string {
   return readFileSync(join(place.folder, name), "utf8");
 }
 
-it("[WK30] [WK54] a worktree begins with the commits of its dependencies; without more work its branch holds them @night", async () => {
+it("a worktree begins with the commits of its dependencies; without more work its branch holds them @night", async () => {
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "api.js": "api\n" });
   const two = await rig.done(aTask(null, 2), { "db.js": "db\n" });
@@ -30,7 +30,7 @@ it("[WK30] [WK54] a worktree begins with the commits of its dependencies; withou
   expect([last.base, rig.git("diff", "--name-only", last.base, last.commit)]).toEqual([work?.commit, "tests.js"]);
 });
 
-it("[WK30] the same inputs give the same tree whatever comes of the base, in the order of the dependencies @night", async () => {
+it("the same inputs give the same tree whatever comes of the base, in the order of the dependencies @night", async () => {
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "one.txt": "1\n" });
   const two = await rig.done(aTask(null, 2), { "two.txt": "2\n" });
@@ -50,7 +50,7 @@ it("[WK30] the same inputs give the same tree whatever comes of the base, in the
   expect(["one.txt", "two.txt", "later.txt"].filter((name) => !existsSync(join(later.folder, name)))).toEqual([]);
 });
 
-it("[WK30] with inputs that changed nothing a task begins from the base alone @night", async () => {
+it("with inputs that changed nothing a task begins from the base alone @night", async () => {
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "api.js": "api\n" });
   const none = await rig.done(aTask(null, 2), {});
@@ -62,7 +62,7 @@ it("[WK30] with inputs that changed nothing a task begins from the base alone @n
   }
 });
 
-it("[WK55] no hook, driver, filter or signing program runs for a merge; git's own union driver does @night", async () => {
+it("no hook, driver, filter or signing program runs for a merge; git's own union driver does @night", async () => {
   const rig = new RepositoryRig();
   const ran = join(rig.root, "ran");
   write(rig.repository, { "log.txt": "1\n", ".gitattributes": "*.txt merge=own\nlog.txt merge=union\n" });
@@ -82,7 +82,7 @@ it("[WK55] no hook, driver, filter or signing program runs for a merge; git's ow
   expect(existsSync(ran)).toBe(false);
 });
 
-it("[WK31] inputs that contradict each other fail the task for good, with the files; merged into the base they do not @night", async () => {
+it("inputs that contradict each other fail the task for good, with the files; merged into the base they do not @night", async () => {
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "a.txt": "first\n", "b.txt": "b\n" });
   const two = await rig.done(aTask(null, 2), { "a.txt": "second\n" });
@@ -103,7 +103,7 @@ it("[WK31] inputs that contradict each other fail the task for good, with the fi
   expect(read(place, "a.txt")).toBe("both\n");
 });
 
-it("[WK57] [WK58] a kept conflict is in the files and has to be resolved; the next attempt knows of it @night", async () => {
+it("a kept conflict is in the files and has to be resolved; the next attempt knows of it @night", async () => {
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "a.txt": "first\n" });
   const two = await rig.done(aTask(null, 2), { "a.txt": "second\n" });
@@ -122,7 +122,7 @@ it("[WK57] [WK58] a kept conflict is in the files and has to be resolved; the ne
   for (const { commit } of [one, two]) rig.git("merge-base", "--is-ancestor", commit, work?.commit ?? "");
 });
 
-it("[WK32] a commit that is not here is named with its machine, and the task does not begin @night", async () => {
+it("a commit that is not here is named with its machine, and the task does not begin @night", async () => {
   const [here, there] = [new RepositoryRig(), new RepositoryRig()];
   const work = await there.done(aTask(null, 1), { "api.js": "api\n" }, { machine: "m2" });
   await expect(here.open(aDependent({ 1: work }))).rejects.toMatchObject({
@@ -134,7 +134,7 @@ it("[WK32] a commit that is not here is named with its machine, and the task doe
   expect(here.branches()).toEqual([]);
 });
 
-it("[WK33] through a remote commits go from one machine to the next; no other branch moves, and what the remote refuses is said @night", async () => {
+it("through a remote commits go from one machine to the next; no other branch moves, and what the remote refuses is said @night", async () => {
   const [here, there] = [new RepositoryRig(), new RepositoryRig()];
   const bare = join(temporaryFolder(), "shared.git");
   git(here.root, "clone", "-q", "--bare", here.repository, bare);
@@ -159,7 +159,7 @@ it("[WK33] through a remote commits go from one machine to the next; no other br
   expect((await second.finish(true)).note).toMatch(/could not be pushed to origin, so other machines do not have it/);
 });
 
-it("[WK34] a job's result is on the branch shim/job-<number>, or beside it where that name is taken @night", async () => {
+it("a job's result is on the branch shim/job-<number>, or beside it where that name is taken @night", async () => {
   const rig = new RepositoryRig();
   const job = { job: { title: "stores" }, join: [] };
   const one = await rig.done(aTask(null, 1), { "one.txt": "1\n" });
@@ -188,7 +188,7 @@ function tasksOf(works: readonly InputWork[]): number[] {
   return works.map(({ task }) => task);
 }
 
-it("[WK30] results that were too large to be delivered, and those that the coordinator joined, are asked for", async () => {
+it("results that were too large to be delivered, and those that the coordinator joined, are asked for", async () => {
   const joined = { value: [], conflicts: [], isComplete: true, missing: [] };
   const known: Record<number, { result: Json; joinRule: "collect" | null; dependsOn: number[]; state: string }> = {
     1: { result: aWork(1), joinRule: null, dependsOn: [], state: "done" },
@@ -208,7 +208,7 @@ it("[WK30] results that were too large to be delivered, and those that the coord
   );
 });
 
-it("[WK47] a `.git` that a program removed or wrote anew leads to no other repository and no settings of its own @night", async () => {
+it("a `.git` that a program removed or wrote anew leads to no other repository and no settings of its own @night", async () => {
   const rig = new RepositoryRig();
   git(rig.root, "init", "-q", "-b", "around", ".");
   const before = rig.git("rev-parse", "main");
@@ -237,7 +237,7 @@ it("[WK47] a `.git` that a program removed or wrote anew leads to no other repos
   expect(existsSync(join(rig.root, "ran"))).toBe(false);
 });
 
-it("[WK17] what git runs by the settings of a project gets none of SHIM's secrets", async () => {
+it("what git runs by the settings of a project gets none of SHIM's secrets", async () => {
   const rig = new RepositoryRig();
   const seen = join(rig.root, "seen");
   rig.git("config", "filter.own.clean", `env > '${seen}'; cat`);

@@ -5,7 +5,7 @@ import { machineHealth } from "#src/runner/worker/worker-automation.ts";
 import { BoundedOutput, keepOutput } from "#src/runner/worker/output-files.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
-it("[WK4] how a machine is: its cores since the last look, its memory, and how long the worker has lived", () => {
+it("how a machine is: its cores since the last look, its memory, and how long the worker has lived", () => {
   let now = 1_000.4;
   const times = [
     { busyMs: 100, allMs: 1_000 },
@@ -21,7 +21,7 @@ it("[WK4] how a machine is: its cores since the last look, its memory, and how l
   expect(unknown()).toEqual({ uptimeMs: 0 });
 });
 
-it("[WK69] the newest two hundred outputs are kept, and no file for an empty one", () => {
+it("the newest two hundred outputs are kept, and no file for an empty one", () => {
   const folder = join(temporaryFolder(), "output");
   for (let task = 1; task <= 205; task++) {
     keepOutput(folder, { task, claim: 1 }, `of ${task}`);
@@ -38,7 +38,7 @@ it("[WK69] the newest two hundred outputs are kept, and no file for an empty one
   ]);
 });
 
-it("[WK62] millions of short lines take no longer to keep than to read", () => {
+it("millions of short lines take no longer to keep than to read", () => {
   const output = new BoundedOutput();
   for (let n = 0; n < 3_000_000; n++) output.push("y\n");
   expect(output.text).toHaveLength(2 * 32_768 + "\n[... 5934464 characters ...]\n".length);

@@ -10,7 +10,7 @@ function sweep({ home, processes }: RepositoryRig, days: number): Promise<string
   return removeOldWorktrees({ home, env: GIT_ENV, processes, now: () => Date.now() + days * 86_400_000 });
 }
 
-it("[WK53] a worktree unused for a week is removed, unless something in it is not committed @night", async () => {
+it("a worktree unused for a week is removed, unless something in it is not committed @night", async () => {
   const rig = new RepositoryRig();
   const places = [await rig.open(aTask()), await rig.open(aTask(null, 8)), await rig.open(aTask(null, 9))];
   const [done, dirty, used] = places.map(({ folder }) => folder);
@@ -26,7 +26,7 @@ it("[WK53] a worktree unused for a week is removed, unless something in it is no
   expect(rig.branches()).toHaveLength(3);
 });
 
-it("[WK53] of a killed worker's worktrees what is committed goes after a week, and its branch where nothing is on it @night", async () => {
+it("of a killed worker's worktrees what is committed goes after a week, and its branch where nothing is on it @night", async () => {
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "one.txt": "1\n" });
   const unused = await rig.open(aTask(), { pid: 2 });
@@ -42,7 +42,7 @@ it("[WK53] of a killed worker's worktrees what is committed goes after a week, a
   expect([existsSync(changed.folder), branches.length, branches.includes(branch ?? "")]).toEqual([true, 3, true]);
 });
 
-it("[EV17] the worktrees of ended tasks are removed, and their branches where they hold no work @night", async () => {
+it("the worktrees of ended tasks are removed, and their branches where they hold no work @night", async () => {
   const rig = new RepositoryRig();
   const done = await rig.open(aTask(), { pid: 2 });
   write(done.folder, { "a.txt": "two\n" });

@@ -66,21 +66,21 @@ function begin(script: string, overrides: Partial<Program> = {}): Heard {
   return { lines, ended: runProgram(program), printed };
 }
 
-it("[WK14] a program gets its input on stdin, and its lines and its exit code are reported", async () => {
+it("a program gets its input on stdin, and its lines and its exit code are reported", async () => {
   const script = `let all = ""; process.stdin.on("data", (part) => all += part).on("end", () => { console.log("got " + all); process.stdout.write("no end"); process.exitCode = 7; });`;
   const ran = begin(script, { input: "é\u2028x" });
   expect(await ran.ended).toEqual({ kind: "exited", code: 7 });
   expect(ran.lines).toEqual(["got é\u2028x", "no end"]);
 });
 
-it("[WK59] [WK60] when a program has ended nothing that it left behind in its group is alive", async () => {
+it("when a program has ended nothing that it left behind in its group is alive", async () => {
   const ran = begin(`${withDeafChild} function next() { process.exit(0); }`);
   const deaf = Number(await ran.printed("deaf "));
   expect(await ran.ended).toEqual({ kind: "exited", code: 0 });
   expect(isAlive(deaf)).toBe(false);
 });
 
-it("[WK60] what has left the group of its program is ended too, where it can be found", async () => {
+it("what has left the group of its program is ended too, where it can be found", async () => {
   const script = `const away = require("node:child_process").spawn("sleep", ["600"], { detached: true, stdio: "ignore" });
     console.log("away " + away.pid); away.unref();`;
   const ran = begin(script);
@@ -89,7 +89,7 @@ it("[WK60] what has left the group of its program is ended too, where it can be 
   expect(isAlive(away)).toBe(false);
 });
 
-it("[WK59] a stop is TERM to all of them, then KILL to those that are left", async () => {
+it("a stop is TERM to all of them, then KILL to those that are left", async () => {
   const stop = new AbortController();
   const script = `${withDeafChild} function next() { process.on("SIGTERM", () => { console.log("heard"); process.exit(5); }); console.log("ready"); setInterval(() => 0, 1000); }`;
   const ran = begin(script, { signal: stop.signal, graceMs: 5_000 });
@@ -100,7 +100,7 @@ it("[WK59] a stop is TERM to all of them, then KILL to those that are left", asy
   expect([ran.lines.at(-1), isAlive(deaf)]).toEqual(["heard", false]);
 });
 
-it("[WK59] what a program leaves behind may end its work first", async () => {
+it("what a program leaves behind may end its work first", async () => {
   const folder = temporaryFolder();
   const child = `process.on("SIGTERM", () => setTimeout(() => { require("node:fs").writeFileSync("saved", ""); process.exit(); }, 100)); console.log("ready"); setInterval(() => 0, 1000);`;
   const script = `const left = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(child)}], { stdio: ["ignore", "pipe", "ignore"] });
@@ -109,7 +109,7 @@ it("[WK59] what a program leaves behind may end its work first", async () => {
   expect(existsSync(join(folder, "saved"))).toBe(true);
 });
 
-it.runIf(process.platform === "linux")("[WK59] a group of zombies is not waited for", async () => {
+it.runIf(process.platform === "linux")("a group of zombies is not waited for", async () => {
   // The sleep that the shell becomes takes no note of its child's end.
   const script = "setsid cat <&3 >/dev/null & echo $!; exec sleep 60 3<&-";
   const parent = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "inherit", "pipe"] });
@@ -126,7 +126,7 @@ it.runIf(process.platform === "linux")("[WK59] a group of zombies is not waited 
   expect(statOf(pid)).toContain(") Z ");
 });
 
-it("[WK61] a pid that was given to another process is not killed", async () => {
+it("a pid that was given to another process is not killed", async () => {
   const child = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
   onTestFinished(() => void child.kill("SIGKILL"));
   await once(child, "spawn");
@@ -138,7 +138,7 @@ it("[WK61] a pid that was given to another process is not killed", async () => {
   expect(await ended).toEqual([null, "SIGTERM"]);
 });
 
-it("[WK63] a program stopped before it has begun is not started; one that cannot be started is reported", async () => {
+it("a program stopped before it has begun is not started; one that cannot be started is reported", async () => {
   expect(await begin("", { signal: AbortSignal.abort() }).ended).toMatchObject({ kind: "not_started" });
   expect(await begin("", { command: "no-such-program" }).ended).toMatchObject({
     kind: "not_started",
@@ -150,7 +150,7 @@ it("[WK63] a program stopped before it has begun is not started; one that cannot
   expect(await begin("process.kill(process.pid, 'SIGKILL')").ended).toEqual({ kind: "exited", code: 137 });
 });
 
-it("[WK62] lines and outputs are bounded", async () => {
+it("lines and outputs are bounded", async () => {
   const ran = begin(`process.stdout.write("x".repeat(3_000_000) + "\\nlast\\n")`);
   await ran.ended;
   expect(ran.lines.map(({ length }) => length)).toEqual([300_000, 4]);
@@ -159,7 +159,7 @@ it("[WK62] lines and outputs are bounded", async () => {
   expect(output.text).toBe("line 0\nlin\n[... 770 characters ...]\n8\nline 99\n");
 });
 
-it("[WK15] a worker that is killed with -9 leaves nothing of its programs behind", async () => {
+it("a worker that is killed with -9 leaves nothing of its programs behind", async () => {
   const folder = temporaryFolder();
   const child = join(import.meta.dirname, "..", "..", "..", "harness", "machine", "program-child.ts");
   const script = `${withDeafChild} function next() { console.log("self " + process.pid); setInterval(() => 0, 1000); }`;
@@ -252,7 +252,7 @@ async function execute(script: string, more: Execution = {}): Promise<Done> {
 
 const readTask = `const task = JSON.parse(require("node:fs").readFileSync(0, "utf8"));`;
 
-it("[WK16] [WK64] a command gets its task as JSON on stdin, and its last line is the result @night", async () => {
+it("a command gets its task as JSON on stdin, and its last line is the result @night", async () => {
   const { outcome } = await execute(
     `${readTask} console.log("working"); console.log(JSON.stringify(task)); console.log("")`,
   );
@@ -270,7 +270,7 @@ function say(value: unknown): string {
   return `console.log(${JSON.stringify(JSON.stringify(value))});`;
 }
 
-it("[WK16] lines for the worker are progress and checkpoints, not results; any other line is output @night", async () => {
+it("lines for the worker are progress and checkpoints, not results; any other line is output @night", async () => {
   const lines = [
     { shim: "progress", percent: 50, note: "half" },
     { shim: "checkpoint", step: 2, files: ["a"] },
@@ -289,7 +289,7 @@ function fail(code: number): string {
   return `console.error("first"); console.error("it broke"); process.exitCode = ${code};`;
 }
 
-it("[WK65] another exit code is a failure, to be repeated, with the last line @night", async () => {
+it("another exit code is a failure, to be repeated, with the last line @night", async () => {
   for (const [script, reason] of [
     [fail(75), "exit code 75: it broke"],
     ["console.log('only stdout'); process.exitCode = 4", "exit code 4: only stdout"],
@@ -301,14 +301,14 @@ it("[WK65] another exit code is a failure, to be repeated, with the last line @n
   expect(outcome).toMatchObject({ kind: "failed", isRetryable: true });
 });
 
-it("[WK66] a command that is stopped is stopped, whatever its exit code", async () => {
+it("a command that is stopped is stopped, whatever its exit code", async () => {
   const stop = new AbortController();
   const script = "process.on('SIGTERM', () => process.exit(0)); setInterval(() => 0, 1000); console.log('ready')";
   const heed = (text: string): void => void (text.includes("ready") && stop.abort());
   expect((await execute(script, { signal: stop.signal, heed })).outcome).toEqual({ kind: "stopped" });
 });
 
-it("[WK7] a stop that comes when the command has ended, and only what it left behind has not, takes no result back", async () => {
+it("a stop that comes when the command has ended, and only what it left behind has not, takes no result back", async () => {
   const stop = new AbortController();
   const left = `process.on("SIGTERM", () => { console.error("bye"); setTimeout(() => process.exit(), 100); }); setInterval(() => 0, 1000); process.send("up");`;
   const script = `const away = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(left)}], { detached: true, stdio: ["ignore", "inherit", "inherit", "ipc"] });
@@ -318,7 +318,7 @@ it("[WK7] a stop that comes when the command has ended, and only what it left be
   expect([stop.signal.aborted, outcome]).toEqual([true, { kind: "done", result: "finished" }]);
 });
 
-it("[WK17] no shell sees anything of a task, and none of SHIM's secrets is passed on", async () => {
+it("no shell sees anything of a task, and none of SHIM's secrets is passed on", async () => {
   const script = `${readTask} console.log(JSON.stringify([process.argv.slice(1), require("node:fs").readdirSync("."), process.env.SHIM_ADMIN_SECRET, process.env.SHIM_LEASE_TOKEN, process.env.OF_THE_USER, process.env.GIT_DIR, process.env.SHIM_TASK, process.env.SHIM_CLAIM]))`;
   const { outcome } = await execute(script);
   expect(outcome).toEqual({ kind: "done", result: [[], [], null, null, "yes", null, "7", "3"] });

@@ -11,7 +11,7 @@ const route: Route = {
   isCounted: true,
 };
 
-it("[RT19] the route of an attempt reaches the coordinator with its end, and the next reads the counts", async () => {
+it("the route of an attempt reaches the coordinator with its end, and the next reads the counts", async () => {
   const rig = new WorkerRig();
   const [first, second] = [rig.submit(), rig.submit()];
   const made = await rig.begun();
@@ -35,7 +35,7 @@ it("[RT19] the route of an attempt reaches the coordinator with its end, and the
   ]);
 });
 
-it("[RT19] an attempt that runs out of time has reported its route", async () => {
+it("an attempt that runs out of time has reported its route", async () => {
   const rig = new WorkerRig();
   const task = rig.submit({ startToCloseMs: 60_000, heartbeatMs: 10_000, maxAttempts: 1 });
   const made = await rig.begun();
@@ -46,7 +46,7 @@ it("[RT19] an attempt that runs out of time has reported its route", async () =>
 
 const ran: Ran = { model: "claude-opus-5-5", effort: null, source: "default" };
 
-it("[RT23] [RT24] the model of an attempt reaches the coordinator with its end or before, and is no evidence", async () => {
+it("the model of an attempt reaches the coordinator with its end or before, and is no evidence", async () => {
   const rig = new WorkerRig();
   const [first, second] = [rig.submit(), rig.submit({ startToCloseMs: 60_000, heartbeatMs: 10_000, maxAttempts: 1 })];
   const made = await rig.begun();
@@ -67,7 +67,7 @@ it("[RT23] [RT24] the model of an attempt reaches the coordinator with its end o
   });
 });
 
-it("[RT23] a result that is refused is refused with its model, too", async () => {
+it("a result that is refused is refused with its model, too", async () => {
   const rig = new WorkerRig();
   const task = rig.submit({ maxAttempts: 1 });
   const made = await rig.begun();

@@ -7,7 +7,7 @@ import { claudeRun } from "#src/clients/claude-code/claude-run.ts";
 import type { RunEvent } from "#src/clients/adapter/run-output.ts";
 import { FakeClaude, init, lines, recordedStream, result, says, session } from "#harness/claude/fake-claude.ts";
 
-it("[CX8] a recorded run is read: the session, what is said, used and refused, and how it ends", () => {
+it("a recorded run is read: the session, what is said, used and refused, and how it ends", () => {
   const read = recordedStream()
     .split("\n")
     .map((line) => claudeRun.read(line));
@@ -34,7 +34,7 @@ it("[CX8] a recorded run is read: the session, what is said, used and refused, a
   });
 });
 
-it("[CX8] half of a line, no JSON, a kind that is not known and fields of a wrong type break nothing", () => {
+it("half of a line, no JSON, a kind that is not known and fields of a wrong type break nothing", () => {
   for (const line of recordedStream().trim().split("\n")) {
     for (const cut of [1, Math.floor(line.length / 2), line.length - 1]) {
       expect([null, []]).toContainEqual(claudeRun.read(line.slice(0, cut)));
@@ -70,7 +70,7 @@ it("[CX8] half of a line, no JSON, a kind that is not known and fields of a wron
   ]);
 });
 
-it("[CX8] a line of any length costs no more than the line, and what cannot be read is reported in one line", async () => {
+it("a line of any length costs no more than the line, and what cannot be read is reported in one line", async () => {
   const long = `{"type":"user","text":"${"x".repeat(5_000_000)}"}\n`;
   const claude = new FakeClaude([
     { text: `${lines(init())}no json\n{"type":"assist\n${long}${lines(says({}), result())}` },
@@ -80,7 +80,7 @@ it("[CX8] a line of any length costs no more than the line, and what cannot be r
   expect(output).toContain("3 lines of Claude Code could not be read\n");
 });
 
-it("[CX8] the last line may have no end, and lines come in pieces", async () => {
+it("the last line may have no end, and lines come in pieces", async () => {
   const text = recordedStream().trimEnd();
   const claude = new FakeClaude([{ text }]);
   const { outcome } = await claude.run();
@@ -98,7 +98,7 @@ function ended(failure: string | null, tokens: number | null = null): object {
 
 const id = "f3c5fbe4-7f1c-45e1-922b-b7811bc83bf9";
 
-it("[CX31] what Gemini CLI and Qwen Code print is read as their session, texts, calls, tokens and end", () => {
+it("what Gemini CLI and Qwen Code print is read as their session, texts, calls, tokens and end", () => {
   const gemini = read(
     "gemini",
     { type: "init", session_id: id, model: "gemini-2.5-pro" },
@@ -136,14 +136,14 @@ it("[CX31] what Gemini CLI and Qwen Code print is read as their session, texts, 
   ]);
 });
 
-it("[CX32] a failure that a client prints is read with its words", () => {
+it("a failure that a client prints is read with its words", () => {
   expect(read("codex", { type: "turn.failed", error: { message: "429" } })).toEqual([ended("429")]);
   expect(read("gemini", { type: "result", status: "error", error: { message: "quota" } })).toEqual([ended("quota")]);
   const failed = { type: "result", is_error: true, error: { message: "no key" } };
   expect(read("qwen", failed)).toEqual([ended("no key")]);
 });
 
-it("[CX8] [CX30] unknown lines, and fields of any kind, are skipped", () => {
+it("unknown lines, and fields of any kind, are skipped", () => {
   const types =
     "system assistant user stream_event rate_limit_event result init message tool_use item.started item.completed turn.completed turn.failed thread.started";
   const fields =

@@ -7,7 +7,7 @@ function sessionOf({ output }: Answer): string {
   return String(output["session"]);
 }
 
-it("[MC27] a chat that begins in an app whose session has work gets one of its own; the others are named to it", async () => {
+it("a chat that begins in an app whose session has work gets one of its own; the others are named to it", async () => {
   const runtime = tempRuntime();
   const { ask, chat } = await desktop(runtime);
   const start = async (input = {}): Promise<Answer> => ask("shim_check_recovery", { start: true, ...input });
@@ -28,7 +28,7 @@ it("[MC27] a chat that begins in an app whose session has work gets one of its o
   expect(sessionOf(await start({ session: first }))).toBe(first);
 });
 
-it("[MC27] a chat that hooks have seen keeps its session when it says that it begins", async () => {
+it("a chat that hooks have seen keeps its session when it says that it begins", async () => {
   const { runtime, claude } = aChat();
   claude.turn("fix it");
   const { ask } = await connect(runtime, { clientPid: claude.pid });
@@ -42,7 +42,7 @@ it.each([
   ["shim_monitor_signals", {}],
   ["shim_session_status", {}],
   ["shim_clear_state", { scope: "notices", confirm: "yes, delete" }],
-])("[MC5] %s as the first call of a chat brings the brief once, also after a refusal", async (tool, input) => {
+])("%s as the first call of a chat brings the brief once, also after a refusal", async (tool, input) => {
   const runtime = tempRuntime();
   await aDeadChat(runtime);
   const { ask, refusal } = await desktop(runtime);

@@ -7,7 +7,7 @@ async function sessionOf({ call }: Connected): Promise<unknown> {
   return (await call("shim_session_status")).output["session"];
 }
 
-it("[ID17] the session is named by the client's own variable, not by that of the chat which started the client", async () => {
+it("the session is named by the client's own variable, not by that of the chat which started the client", async () => {
   const env = {
     CLAUDE_CODE_SESSION_ID: "of-claude",
     COPILOT_AGENT_SESSION_ID: "of-copilot",
@@ -19,7 +19,7 @@ it("[ID17] the session is named by the client's own variable, not by that of the
   expect(await named("claude-code")).toBe("of-claude");
 });
 
-it("[ID18] a session without hooks has the version of the handshake", async () => {
+it("a session without hooks has the version of the handshake", async () => {
   const runtime = tempRuntime();
   const session = String(await sessionOf(await desktop(runtime)));
   expect(storedSession(runtime, session)).toMatchObject({

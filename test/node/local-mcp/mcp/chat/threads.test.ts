@@ -28,7 +28,7 @@ function tool(tell: ReturnType<typeof aCodex>, thread: string, event: "PreToolUs
   tell(thread, event, { tool_name: "Bash", tool_use_id: `call-${thread}`, tool_input: { command: "npm test" } });
 }
 
-it("[ID19] threads of one process that take turns are a session each, and each has its own end", () => {
+it("threads of one process that take turns are a session each, and each has its own end", () => {
   const runtime = tempRuntime();
   const tell = aCodex(runtime);
   begin(tell, one);
@@ -44,7 +44,7 @@ it("[ID19] threads of one process that take turns are a session each, and each h
   expect(storedSession(runtime, one).endedAt).toBeNull();
 });
 
-it("[ID19] when the process is gone, a thread that the user has left is closed, and those that worked have died", () => {
+it("when the process is gone, a thread that the user has left is closed, and those that worked have died", () => {
   const runtime = tempRuntime();
   const tell = aCodex(runtime);
   const three = "01a2045b-738d-7bd2-87af-c202c9d1a999";
@@ -65,7 +65,7 @@ it("[ID19] when the process is gone, a thread that the user has left is closed, 
   });
 });
 
-it("[ID4] [ID19] a thread that another process has open is a fork, and stays the same one when another was prompted", () => {
+it("a thread that another process has open is a fork, and stays the same one when another was prompted", () => {
   const runtime = tempRuntime();
   const first = aCodex(runtime, 400);
   begin(first, one);
@@ -80,7 +80,7 @@ it("[ID4] [ID19] a thread that another process has open is a fork, and stays the
   expect(journalKinds(runtime, one)).toEqual(["start", "prompt"]);
 });
 
-it("[ID20] each of its servers serves the thread that its calls name, and before that none of several", async () => {
+it("each of its servers serves the thread that its calls name, and before that none of several", async () => {
   const runtime = tempRuntime();
   const tell = aCodex(runtime);
   begin(tell, one);
@@ -103,7 +103,7 @@ it("[ID20] each of its servers serves the thread that its calls name, and before
   expect([ofOne.chat.servedSessions(), ofTwo.chat.servedSessions()]).toEqual([[one], [two]]);
 });
 
-it("[ID20] a session that no hook has reported, and what another client names, is not followed", async () => {
+it("a session that no hook has reported, and what another client names, is not followed", async () => {
   const runtime = tempRuntime();
   const meta = { _meta: { sessionId: one } };
   for (const name of ["codex-mcp-client", "claude-ai"]) {

@@ -8,7 +8,7 @@ function prompts(runtime: TempRuntime, id: string): string[] {
   return (stateOf(runtime, id) ?? emptyState).prompts.map(({ text }) => text);
 }
 
-it("[MC28] the user's words that a chat without hooks passes count like prompts, each once", async () => {
+it("the user's words that a chat without hooks passes count like prompts, each once", async () => {
   const runtime = tempRuntime();
   const { ask } = await desktop(runtime);
   const words = ["Please write the importer. Never use the network.", "Let's use csv for the format."];
@@ -23,7 +23,7 @@ it("[MC28] the user's words that a chat without hooks passes count like prompts,
   expect((await ask("shim_auto_checkpoint", { user: words })).output).toMatchObject({ saved: false });
 });
 
-it("[MC28] words that hooks have seen themselves are not recorded a second time", async () => {
+it("words that hooks have seen themselves are not recorded a second time", async () => {
   const { runtime, claude } = aChat();
   claude.turn("fix the parser");
   const { ask } = await connect(runtime, { clientPid: claude.pid });

@@ -62,7 +62,7 @@ function withCodex(...parts: readonly Part[]): FakeClaude {
 
 const settings = { env: ["EXTRA"] };
 
-it("[CX25] at a usage limit a task waits for the reset, at most a day at a time, and costs no attempt @night", async () => {
+it("at a usage limit a task waits for the reset, at most a day at a time, and costs no attempt @night", async () => {
   for (const [resetsInMs, delayMs] of [
     [hourMs, hourMs + 2_000],
     [9 * 24 * hourMs, 24 * hourMs],
@@ -76,7 +76,7 @@ it("[CX25] at a usage limit a task waits for the reset, at most a day at a time,
   expect(billing.outcome).toMatchObject({ ...wait, delayMs: 300_000 });
 });
 
-it("[CX25] a wait for a reset that is not known doubles up to five hours, until a task is done @night", async () => {
+it("a wait for a reset that is not known doubles up to five hours, until a task is done @night", async () => {
   const claude = aWorker(...Array.from({ length: 9 }, () => atLimit()), { text: lines(init(), result()) }, atLimit());
   const delays: unknown[] = [];
   for (let at = 0; at < 11; at++) {
@@ -91,7 +91,7 @@ it("[CX25] a wait for a reset that is not known doubles up to five hours, until 
   ]);
 });
 
-it("[CX25] a short throttling of the service, and a limit that it got past, are none", async () => {
+it("a short throttling of the service, and a limit that it got past, are none", async () => {
   // Claude Code prints the same event for both, without a time for a throttling.
   for (const given of [atLimit(undefined, { error: "rate_limit" }), atLimit(null, { error: "rate_limit" })])
     expect((await aWorker(given).run()).outcome).toMatchObject({ kind: "failed" });
@@ -99,7 +99,7 @@ it("[CX25] a short throttling of the service, and a limit that it got past, are 
   expect((await aWorker({ text: past }).run()).outcome).toMatchObject({ kind: "done" });
 });
 
-it("[CX29] until the reset Claude Code is not started again for another task", async () => {
+it("until the reset Claude Code is not started again for another task", async () => {
   const claude = aWorker(atLimit(), { text: lines(init(), result()) });
   await claude.run();
   claude.runtime.wait(100_000);
@@ -109,7 +109,7 @@ it("[CX29] until the reset Claude Code is not started again for another task", a
   expect((await claude.run({ isSameWorker: true })).outcome).toMatchObject({ kind: "done" });
 });
 
-it("[LI12] a worker that is started again knows from the task's checkpoint which ways have failed, on this machine", async () => {
+it("a worker that is started again knows from the task's checkpoint which ways have failed, on this machine", async () => {
   const claude = withCodex(atLimit((T0 + hourMs) / 1_000), { text: "", code: 1 }, atLimit());
   died(claude);
   const { checkpoints } = await claude.run({ settings });
@@ -121,7 +121,7 @@ it("[LI12] a worker that is started again knows from the task's checkpoint which
   expect(claude.started()).toHaveLength(4);
 });
 
-it("[CX30] [CX31] by the rule another client does it at once in the same folder, with the brief, and each task until the reset @night", async () => {
+it("by the rule another client does it at once in the same folder, with the brief, and each task until the reset @night", async () => {
   const claude = withCodex(atLimit(), codexDoes(), codexDoes("Again."));
   died(claude);
   const run = await claude.run({ settings });
@@ -155,7 +155,7 @@ it("[CX30] [CX31] by the rule another client does it at once in the same folder,
   expect([next.outcome, claude.started().length]).toMatchObject([{ result: { text: "Again." } }, 3]);
 });
 
-it("[CX31] the other client's own statement counts, and a limit on what it does not report keeps the task back @night", async () => {
+it("the other client's own statement counts, and a limit on what it does not report keeps the task back @night", async () => {
   const failure = '{"shim":"failed","reason":"no such module","isRetryable":false}';
   const failing = withCodex(atLimit(), codexDoes(failure));
   expect((await failing.run({ settings })).outcome).toEqual({
@@ -174,7 +174,7 @@ it("[CX31] the other client's own statement counts, and a limit on what it does 
   }
 });
 
-it("[CX31] a limit on time, and a stop, end the other client too @night", async () => {
+it("a limit on time, and a stop, end the other client too @night", async () => {
   const endless: Part = { text: lines({ type: "thread.started", thread_id: other }), atInterrupt: null };
   const stopTimeouts = { interruptMs: 10, graceMs: 10 };
   const stop = new AbortController();
@@ -203,13 +203,13 @@ it.for([
   ],
   ["ends without a result", { text: "", complaint: "error: not logged in\n", code: 1 }, "not logged in"],
   ["ends with a code other than 0", { ...codexDoes(), code: 3 }, "the client ended with 3"],
-] as const)("[CX32] a client that %s lets the task wait for the reset @night", async ([, part, reason]) => {
+] as const)("a client that %s lets the task wait for the reset @night", async ([, part, reason]) => {
   const claude = withCodex(atLimit(), part);
   const { outcome } = await claude.run({ settings });
   expect(outcome).toMatchObject({ ...wait, delayMs: 300_000, reason: expect.stringContaining(reason) as string });
 });
 
-it("[CX32] Claude Code takes over again with the brief of what the other client did", async () => {
+it("Claude Code takes over again with the brief of what the other client did", async () => {
   const claude = aWorker({ text: lines(init(), result()) });
   died(claude, { client: "codex", id: other });
   const checkpoint = { claude: { session: other, folder: claude.folder } };
@@ -222,14 +222,14 @@ it("[CX32] Claude Code takes over again with the brief of what the other client 
   expect(taken).toMatchObject({ recovery: null });
 });
 
-it("[CX30] a client whose result cannot be read is left out", async () => {
+it("a client whose result cannot be read is left out", async () => {
   const claude = withRule((root) => [{ client: "copilot", program: `${root}/claude` }], [atLimit(), codexDoes()]);
   const { outcome } = await claude.run({ settings });
   const reason = "Claude Code has reached its usage limit, and what Copilot CLI prints cannot be read";
   expect([outcome, claude.started().length]).toMatchObject([{ ...wait, reason }, 1]);
 });
 
-it("[LI2] [CX30] another model comes first where the rule names it first, each way once, and then the task waits", async () => {
+it("another model comes first where the rule names it first, each way once, and then the task waits", async () => {
   const parts = [atLimit(), atLimit(), { text: "", code: 1 }, codexDoes()];
   const claude = withRule((root) => [{ model: "haiku" }, codex(root)], parts);
   const { outcome, output } = await claude.run({ settings });
@@ -241,7 +241,7 @@ it("[LI2] [CX30] another model comes first where the rule names it first, each w
   expect(claude.started()).toHaveLength(3);
 });
 
-it("[LI3] a task is given back while the project is paused, and when the rule's hours are over", async () => {
+it("a task is given back while the project is paused, and when the rule's hours are over", async () => {
   const paused = withCodex(atLimit(), codexDoes());
   paused.runtime.store.write((sql) => pause(sql, paused.runtime.now(), null, paused.folder));
   expect((await paused.run({ settings })).outcome).toMatchObject({
@@ -255,7 +255,7 @@ it("[LI3] a task is given back while the project is paused, and when the rule's 
   expect(again.outcome).toMatchObject({ ...wait, reason: expect.stringContaining("for at most 2 h") as string });
 });
 
-it("[LI3] a chat whose cost is not known reaches the ceiling of money, so the rule starts no further one", async () => {
+it("a chat whose cost is not known reaches the ceiling of money, so the rule starts no further one", async () => {
   const claude = withRule((root) => [codex(root)], [atLimit(), codexDoes()], { mostUsd: 5 });
   expect((await claude.run({ settings })).outcome).toMatchObject({ kind: "done" });
   const again = await claude.run({ settings, isSameWorker: true, task: { task: 8 } });
@@ -265,7 +265,7 @@ it("[LI3] a chat whose cost is not known reaches the ceiling of money, so the ru
   expect([again.outcome, claude.started().length]).toMatchObject([{ ...wait, reason }, 2]);
 });
 
-it("[LI4] Enter and a pause end the other client, and the task is given back", async () => {
+it("Enter and a pause end the other client, and the task is given back", async () => {
   const endless: Part = { text: lines({ type: "thread.started", thread_id: other }), atInterrupt: null };
   const stopTimeouts = { interruptMs: 10, graceMs: 10 };
   const isBegun = (text: string): boolean => text.startsWith(`session ${other}`);

@@ -34,7 +34,7 @@ const ranWith = (text: string, settings: object): Promise<TaskRun> => new FakeCl
 
 const saying = async (text: string): Promise<RunOutcome> => (await ended(result({ result: text }))).outcome;
 
-it("[CX9] [CX24] each response of a recorded run counts once, and the last figures replace the sum", async () => {
+it("each response of a recorded run counts once, and the last figures replace the sum", async () => {
   const { usage, outcome } = await new FakeClaude([{ text: recordedStream() }]).run();
   const tokens = usage.map((one) => one.tokens);
   expect(tokens).toEqual(tokens.toSorted((a, b) => a - b));
@@ -44,7 +44,7 @@ it("[CX9] [CX24] each response of a recorded run counts once, and the last figur
   expect(outcome).toMatchObject({ result: { tokens: 11_322, costMicros: 97_140, cost: "measured" } });
 });
 
-it("[CX23] the turns before a resume are not counted again, and those of one run are added up @night", async () => {
+it("the turns before a resume are not counted again, and those of one run are added up @night", async () => {
   const { usage } = await ended(
     turn(spent(100, 0.5), spent(5_100, 5.5)),
     init(),
@@ -64,7 +64,7 @@ it("[CX23] the turns before a resume are not counted again, and those of one run
   expect(oldest.usage.at(-1)).toMatchObject({ tokens: 42, costMicros: 500_000 });
 });
 
-it("[CX24] the cost is 0 until Claude Code reports it @night", async () => {
+it("the cost is 0 until Claude Code reports it @night", async () => {
   const reported = [says({ id: "a", input: 100, output: 10 }), says({ id: "a", input: 100, output: 20 })];
   const unfinished = await ranWith(lines(init(), ...reported), {});
   expect(unfinished.usage.at(-1)).toMatchObject({ tokens: 120, costMicros: 0 });
@@ -72,14 +72,14 @@ it("[CX24] the cost is 0 until Claude Code reports it @night", async () => {
   expect(whole.usage.at(-1)).toMatchObject({ costMicros: 13_200 });
 });
 
-it("[CX10] a good end is a result, with what was used", async () => {
+it("a good end is a result, with what was used", async () => {
   expect((await ended(says({}), result({ permission_denials: [{ tool_name: "Bash" }] }))).outcome).toEqual({
     kind: "done",
     result: { text: "Done.", session, turns: 1, refused: 1, tokens: 120, costMicros: 13_200, cost: "measured" },
   });
 });
 
-it("[CX26] trouble of the machine or the service is tried again, what the API will never take is not @night", async () => {
+it("trouble of the machine or the service is tried again, what the API will never take is not @night", async () => {
   const reason = "Prompt refused.";
   const cases: readonly [string, object][] = [
     ["server_error", { isRetryable: true }],
@@ -93,13 +93,13 @@ it("[CX26] trouble of the machine or the service is tried again, what the API wi
   }
 });
 
-it("[CX33] at the limit of turns that the settings name the attempt is over its budget", async () => {
+it("at the limit of turns that the settings name the attempt is over its budget", async () => {
   const errors = ["Reached maximum number of turns (2)"];
   const turns = { subtype: "error_max_turns", is_error: true, result: undefined, errors };
   expect((await ended(says({}), result(turns))).outcome).toEqual({ kind: "over_budget", reason: errors[0] });
 });
 
-it("[CX27] [CX28] a full session is not resumed, and a run without a result has failed @night", async () => {
+it("a full session is not resumed, and a run without a result has failed @night", async () => {
   const full = await ended(
     says({ error: "invalid_request" }),
     result({ is_error: true, terminal_reason: "prompt_too_long", result: "Prompt is too long" }),
@@ -118,7 +118,7 @@ it("[CX27] [CX28] a full session is not resumed, and a run without a result has 
   });
 });
 
-it("[CX11] the model's last line decides where it is one of the two forms, and nothing else does @night", async () => {
+it("the model's last line decides where it is one of the two forms, and nothing else does @night", async () => {
   const failure = '{"shim":"failed","reason":"there is no\\nparser","isRetryable":true}';
   for (const text of [failure, `I looked.\n\n${failure}\n`, `No.\n\`\`\`json\n${failure}\n\`\`\``]) {
     expect(await saying(text)).toEqual({ kind: "failed", reason: "there is no parser", isRetryable: true });
@@ -135,7 +135,7 @@ it("[CX11] the model's last line decides where it is one of the two forms, and n
   }
 });
 
-it("[CX12] a limit stops the run in mid-work, and what has nothing left is not started", async () => {
+it("a limit stops the run in mid-work, and what has nothing left is not started", async () => {
   const text = lines(init(), says({ input: 600 }), says({ id: "msg_2", input: 600 }));
   const claude = new FakeClaude([{ text, atInterrupt: lines(result()) }]);
   const { outcome, usage } = await claude.run({ left: { tokens: 1_000 } });
@@ -150,7 +150,7 @@ it("[CX12] a limit stops the run in mid-work, and what has nothing left is not s
   expect(idle.started()).toEqual([]);
 });
 
-it("[CX12] time is used while nothing is said, and also between two turns @night", async () => {
+it("time is used while nothing is said, and also between two turns @night", async () => {
   const over = { kind: "over_budget", reason: "5000 of 5000 ms of time were used" };
   const silent = new FakeClaude([{ text: lines(init()), atInterrupt: "" }]);
   const onOutput = (): void => silent.runtime.wait(5_000);
@@ -164,14 +164,14 @@ it("[CX12] time is used while nothing is said, and also between two turns @night
   expect((await waiting.run({ left: { wallMs: 5_000, tokens: 110 }, onUsage })).outcome).toEqual(over);
 });
 
-it("[CX12] a clock that jumps, as that of a machine that slept does, uses no time", async () => {
+it("a clock that jumps, as that of a machine that slept does, uses no time", async () => {
   const claude = new FakeClaude([{ text: lines(init(), result()) }]);
   const onOutput = (): void => claude.runtime.wait(3_600_000);
   const { outcome, usage } = await claude.run({ left: { wallMs: 5_000 }, onOutput, monotonic: () => 0 });
   expect([outcome.kind, usage.at(-1)?.wallMs]).toEqual(["done", 0]);
 });
 
-it("[CX12] a limit on cost that Claude Code has held itself is the same, and a result that crosses one counts @night", async () => {
+it("a limit on cost that Claude Code has held itself is the same, and a result that crosses one counts @night", async () => {
   const over = {
     subtype: "error_max_budget_usd",
     is_error: true,
@@ -186,7 +186,7 @@ it("[CX12] a limit on cost that Claude Code has held itself is the same, and a r
   expect((await claude.run({ left: { tokens: 50, costMicros: 50 } })).outcome.kind).toBe("done");
 });
 
-it("[CX13] a stop interrupts first, is no result, and leaves no process behind", async () => {
+it("a stop interrupts first, is no result, and leaves no process behind", async () => {
   const claude = new FakeClaude([{ text: lines(init(), says({})), atInterrupt: lines(result()) }]);
   const stop = new AbortController();
   const onOutput = (text: string): void => void (text.includes("session") && stop.abort(new Error("cancelled")));
@@ -197,7 +197,7 @@ it("[CX13] a stop interrupts first, is no result, and leaves no process behind",
   expect(claude.started()).toHaveLength(1);
 });
 
-it("[CX13] a program that ignores INT and TERM is killed", async () => {
+it("a program that ignores INT and TERM is killed", async () => {
   const claude = new FakeClaude([{ text: lines(init({ model: "m" })), atInterrupt: null }]);
   const stop = new AbortController();
   const onOutput = (text: string): void => void (text.includes("session") && stop.abort(new Error("cancelled")));
@@ -209,7 +209,7 @@ it("[CX13] a program that ignores INT and TERM is killed", async () => {
   expect(systemProcesses.facts(Number(pid))).toBeNull();
 });
 
-it("[CX14] secrets are taken out of what is reported, and long texts are cut @night", async () => {
+it("secrets are taken out of what is reported, and long texts are cut @night", async () => {
   const secret = `ghp_${"a1B2c3D4e5".repeat(4).slice(0, 36)}`;
   const text = `The token is ${secret} ${"word ".repeat(2_000)}`;
   const last = `${text}\n{"shim":"done","result":{"token":"${secret}","password":"hunter2-and-more"}}`;

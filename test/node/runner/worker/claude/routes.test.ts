@@ -20,7 +20,7 @@ function valueAfter(claude: FakeClaude, option: string): string | undefined {
 
 const models = (claude: FakeClaude): unknown[] => [valueAfter(claude, "--model"), valueAfter(claude, "--effort")];
 
-it("[RT17] without a route nothing is chosen, reported or stored of it", async () => {
+it("without a route nothing is chosen, reported or stored of it", async () => {
   const claude = new FakeClaude([good]);
   const { routes, checkpoints } = await claude.run({
     settings: { model: "opus" },
@@ -31,7 +31,7 @@ it("[RT17] without a route nothing is chosen, reported or stored of it", async (
   expect(checkpoints).toEqual([{ claude: { session, folder: claude.folder } }]);
 });
 
-it("[RT8] [RT19] a task of which nothing is known gets the default tier, which is reported first", async () => {
+it("a task of which nothing is known gets the default tier, which is reported first", async () => {
   const claude = new FakeClaude([good]);
   const { routes, checkpoints, output } = await claude.run({ settings, task: { payload: "hello" }, counts: [] });
   expect(models(claude)).toEqual(["sonnet", undefined]);
@@ -40,13 +40,13 @@ it("[RT8] [RT19] a task of which nothing is known gets the default tier, which i
   expect(output).toContain("tier medium (sonnet): no evidence\n");
 });
 
-it("[RT8] [RT11] a coordinator that does not answer leaves the default tier", async () => {
+it("a coordinator that does not answer leaves the default tier", async () => {
   const claude = new FakeClaude([good]);
   const { routes } = await claude.run({ settings, task: { payload: clear }, counts: null });
   expect(routes).toMatchObject([{ tier: "medium", reason: "no_counts" }]);
 });
 
-it("[RT10] a tier that is proven good enough and cheaper does the task, with its effort @night", async () => {
+it("a tier that is proven good enough and cheaper does the task, with its effort @night", async () => {
   const counts: TierCounts[] = [
     { tier: "small", model: "haiku", effort: "low", band: "usual", tried: 200, succeeded: 196, meanCostMicros: 1_000 },
     { tier: "medium", model: "sonnet", effort: null, band: "usual", tried: 200, succeeded: 190, meanCostMicros: 9_000 },
@@ -74,7 +74,7 @@ const next = (claude: FakeClaude, attempt: number, change: object = {}) => ({
   },
 });
 
-it("[RT13] [RT16] the attempt after a failure is one tier up, in a new session with the brief", async () => {
+it("the attempt after a failure is one tier up, in a new session with the brief", async () => {
   const claude = new FakeClaude([good]);
   died(claude);
   const { routes, output } = await claude.run(next(claude, 2));
@@ -85,7 +85,7 @@ it("[RT13] [RT16] the attempt after a failure is one tier up, in a new session w
   expect(claude.started()[0]?.input).toContain("The fault is in one.ts.");
 });
 
-it("[RT13] [RT16] after a lost chat, or trouble that is not the model's, the same tier resumes @night", async () => {
+it("after a lost chat, or trouble that is not the model's, the same tier resumes @night", async () => {
   for (const [attempt, change] of [
     [1, {}],
     [2, { isCounted: false }],
@@ -99,7 +99,7 @@ it("[RT13] [RT16] after a lost chat, or trouble that is not the model's, the sam
   }
 });
 
-it("[RT13] the best tier is tried again, and resumes", async () => {
+it("the best tier is tried again, and resumes", async () => {
   const claude = new FakeClaude([good]);
   died(claude);
   const { routes } = await claude.run(next(claude, 2, { tier: "large", model: "opus", effort: "high" }));
@@ -112,7 +112,7 @@ const unrouted = (claude: FakeClaude) => ({
   task: { payload: clear, checkpoint: { claude: { session, folder: claude.folder } } },
 });
 
-it("[RT16] no other model resumes: not after the table, or the route, has changed, nor one that was not routed @night", async () => {
+it("no other model resumes: not after the table, or the route, has changed, nor one that was not routed @night", async () => {
   const other = { tiers: [tiers[0], { ...tiers[1], model: "sonnet-2" }], default: "medium" };
   const cases = [
     unrouted,
@@ -137,7 +137,7 @@ function calls(...commands: readonly string[]): string {
   return lines(init(), ...events);
 }
 
-it("[RT14] [RT15] a stalled run is stopped where a higher tier follows, and nowhere else @night", async () => {
+it("a stalled run is stopped where a higher tier follows, and nowhere else @night", async () => {
   const stalled: Part = { text: calls("ls", "npm test", "npm test", "npm test"), atInterrupt: lines(result()) };
   const claude = new FakeClaude([stalled]);
   const { outcome, output } = await claude.run({ settings, task: { payload: clear } });
@@ -173,7 +173,7 @@ const failing = (parent: string | null): string =>
     )
     .join("");
 
-it("[RT14] calls that fail again and again stall a run; those of a sub-agent do not @night", async () => {
+it("calls that fail again and again stall a run; those of a sub-agent do not @night", async () => {
   const own = new FakeClaude([{ text: lines(init()) + failing(null), atInterrupt: lines(result()) }]);
   const { outcome } = await own.run({ settings, task: { payload: clear } });
   expect(outcome).toMatchObject({ kind: "failed", reason: "stalled: 3 of the last 3 tool calls failed" });
@@ -190,7 +190,7 @@ const isCountedAfter = async (part: Part): Promise<boolean | undefined> => {
   return routes.at(-1)?.isCounted;
 };
 
-it("[RT12] trouble of the account or the service, and a run that never was, count for no tier @night", async () => {
+it("trouble of the account or the service, and a run that never was, count for no tier @night", async () => {
   for (const problem of ["rate_limit", "authentication_failed", "server_error"])
     expect([problem, await isCountedAfter(failed(problem))]).toEqual([problem, false]);
   expect(await isCountedAfter({ text: "", code: 1 })).toBe(false);
@@ -198,7 +198,7 @@ it("[RT12] trouble of the account or the service, and a run that never was, coun
     expect([problem, await isCountedAfter(failed(problem))]).toEqual([problem, true]);
 });
 
-it("[RT18] a route that cannot be is refused, with what is wrong", () => {
+it("a route that cannot be is refused, with what is wrong", () => {
   const problem = (change: object): string | undefined =>
     ClaudeSettings.safeParse({ route: { ...route, ...change } }).error?.issues[0]?.message;
   expect(problem({})).toBeUndefined();
@@ -209,7 +209,7 @@ it("[RT18] a route that cannot be is refused, with what is wrong", () => {
   expect(ClaudeSettings.safeParse({ model: "opus", route }).error?.issues[0]?.message).toContain("a model or a route");
 });
 
-it("[RT23] the model of each attempt is reported as the client names it, and again when it changes @night", async () => {
+it("the model of each attempt is reported as the client names it, and again when it changes @night", async () => {
   const change = says({ id: "msg_2", model: "claude-sonnet-5-5" });
   const events = [init({ model: "claude-opus-5-5" }), says({}), says({ id: "msg_0", error: "overloaded" }), change];
   const claude = new FakeClaude([{ text: lines(...events, result()) }]);
