@@ -1,5 +1,5 @@
-// Writes the dashboards of ops/grafana/dashboards from the table of metrics.
-import { writeFileSync } from "node:fs";
+/** `npm run dashboards`: writes ops/grafana/dashboards from the table of metrics. */
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   GraphThresholdsStyleConfigBuilder,
@@ -230,5 +230,7 @@ export function dashboards(): Record<string, string> {
   );
 }
 
-if (process.argv[1] === import.meta.filename)
+if (process.argv[1] === import.meta.filename) {
+  mkdirSync(folder, { recursive: true });
   for (const [file, text] of Object.entries(dashboards())) writeFileSync(join(folder, file), text);
+}

@@ -3,7 +3,7 @@ import type { OperationResult } from "../machine/operations/operation-context.ts
 import { err, type Result } from "../shared/result.ts";
 import type { Shown } from "./views.ts";
 
-/** Stable exit codes; documented in docs/reference/cli.md. */
+/** Stable exit codes; documented in docs/reference/README.md. */
 export const exitCodes = {
   ok: 0,
   failed: 1,

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { MachineHome } from "#harness/machine/real-machine.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { dashboards as made } from "../../scripts/dashboards.ts";
 import { check, ops, Prometheus, type Targets } from "#harness/ops/prometheus.ts";
 import { experiment, workAndDie, workAsTeam } from "#harness/ops/team-session.ts";
 
@@ -18,7 +19,7 @@ interface Dashboard {
 }
 
 function dashboard(file: string): Dashboard {
-  return JSON.parse(readFileSync(join(ops, "grafana", "dashboards", file), "utf8")) as Dashboard;
+  return JSON.parse(made()[file] ?? "") as Dashboard;
 }
 
 /** `shim doctor metrics --listen` on a port of its choice. */

@@ -36,7 +36,7 @@ const durationReadings: ReadonlySet<ReadingName> = new Set(["sinceCheckpointMs",
 
 /**
  * Sums the weights of readings above their thresholds, at most 1
- * (docs/reference/signals.md). Returns the reasons by falling weight.
+ * (docs/guide/signals.md). Returns the reasons by falling weight.
  */
 export function assess(readings: Readings, config: RiskSettings, now: number): Risk {
   const reasons = rules

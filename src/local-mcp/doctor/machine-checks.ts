@@ -147,7 +147,7 @@ function atLimit({ paths, site }: OperationContext): Found[] {
     ...ceilings.map(({ folder }) =>
       warn(
         `the ceiling of money for ${folder} counts as reached with the first tokens of a client that reports no cost`,
-        "Set prices: `shim config set usage.prices <json>` (docs/reference/signals.md), or `mostUsd` null.",
+        "Set prices: `shim config set usage.prices <json>` (docs/guide/signals.md), or `mostUsd` null.",
       ),
     ),
   ];

@@ -7,7 +7,7 @@ import { build } from "#src/cli/commands/program.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
-const folders = ["docs", "docs/guide", "docs/reference", "docs/internals"];
+const folders = ["docs", "docs/guide", "docs/internals"];
 const pages = ["README.md", "SECURITY.md"].concat(
   folders.flatMap((folder) =>
     readdirSync(join(root, folder)).flatMap((file) => (file.endsWith(".md") ? [`${folder}/${file}`] : [])),
@@ -124,26 +124,6 @@ it("the documents call the program by its own name: `npx shim` is a package of s
   expect(wrong).toEqual([]);
   const guides = pages.filter((page) => page.startsWith("docs/guide/") || page === "README.md");
   expect(guides.filter((page) => /node bin\/shim\.mjs/.test(readFileSync(join(root, page), "utf8")))).toEqual([]);
-});
-
-/** Each command by its whole name, with the long names of its options. */
-function described(command: Command, prefix: string): { name: string; words: string[] }[] {
-  return command.commands.flatMap((one) => {
-    const name = `${prefix}${one.name()}`;
-    const options = one.options.flatMap(({ long, hidden }) => (long === undefined || hidden ? [] : [long]));
-    return [{ name, words: [one.name(), ...options] }, ...described(one, `${name} `)];
-  });
-}
-
-it("the reference names every command of the program, and every option of it", async () => {
-  const reference = readFileSync(join(root, "docs", "reference", "cli.md"), "utf8");
-  const inReference = new Set(reference.match(/--[a-z-]+|[a-z][a-z-]*/g));
-  const commands = described(await program(() => undefined), "shim ");
-  expect(commands.length).toBeGreaterThan(60);
-  const left = commands.flatMap(({ name, words }) =>
-    words.filter((word) => !inReference.has(word)).map((word) => `${name}: ${word}`),
-  );
-  expect(left).toEqual([]);
 });
 
 /** Texts of the programs: SHIM's messages, and the comments that speak of commands. */

@@ -1,10 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, it } from "vitest";
 import { dashboards } from "../../../scripts/dashboards.ts";
 import { definitionOf, metrics, type MetricName } from "#src/contract/metrics.ts";
-
-const folder = join(import.meta.dirname, "..", "..", "..", "ops", "grafana", "dashboards");
 
 interface Panel {
   readonly type: string;
@@ -15,13 +11,6 @@ interface Panel {
 function panelsOf(text: string): Panel[] {
   return (JSON.parse(text) as { panels: Panel[] }).panels;
 }
-
-it("the committed dashboards are those of the table; else run: node scripts/dashboards.ts && npx oxfmt ops", () => {
-  const made = dashboards();
-  expect(readdirSync(folder).toSorted()).toEqual(Object.keys(made).toSorted());
-  for (const [file, text] of Object.entries(made))
-    expect(JSON.parse(readFileSync(join(folder, file), "utf8"))).toEqual(JSON.parse(text));
-});
 
 const learning: ReadonlySet<string> = new Set(["Experiments", "Opportunities", "Routing"]);
 

@@ -122,7 +122,7 @@ it("a higher reading never lowers the risk", () => {
 });
 
 it("the documentation for users shows the defaults, and its example is valid", () => {
-  const text = readFileSync(new URL("../../../../docs/reference/signals.md", import.meta.url), "utf8");
+  const text = readFileSync(new URL("../../../../docs/guide/signals.md", import.meta.url), "utf8");
   const rows = text.split("\n").filter((line) => line.startsWith("|"));
   const cells = rows.map((row) => row.split("|").map((cell) => cell.trim().replaceAll("`", "")));
   const rules = cells.filter(([, , , adds, weight]) => Number(adds) > 0 && weight);

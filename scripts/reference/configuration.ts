@@ -1,12 +1,8 @@
-// Writes docs/reference/configuration.md from the schemas of the settings; what each one means is written here.
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+// The page configuration.md of the reference, from the schemas of the settings; what each one means is written here.
 import * as z from "zod";
-import { effectKindNames } from "../src/contract/effects.ts";
-import { configSchema, defaults } from "../src/contract/config.ts";
-import { defaultSettings, Settings } from "../src/contract/workspaces.ts";
-
-const path = join(import.meta.dirname, "..", "docs", "reference", "configuration.md");
+import { effectKindNames } from "../../src/contract/effects.ts";
+import { configSchema, defaults } from "../../src/contract/config.ts";
+import { defaultSettings, Settings } from "../../src/contract/workspaces.ts";
 
 interface Schema {
   readonly properties?: Record<string, Schema>;
@@ -20,54 +16,52 @@ const configMeanings: Record<string, string> = {
   recovery:
     "what the start of a chat does with a session that died: only ask, hand over the brief, or instruct the chat to continue at once",
   offerMaxAgeMs: "older incomplete sessions are listed, not offered",
-  risk: "weights, thresholds and levels: [signals](signals.md#change-it)",
+  risk: "weights, thresholds and levels: [signals](../guide/signals.md)",
   "checkpoint.everyToolCalls": "a checkpoint is due after this number of tool calls",
   "checkpoint.everyMs": "a checkpoint is due after this time, while something happens",
   "checkpoint.beforeTools": "tool names, `*` as wildcard; a checkpoint with files is taken before they run",
   "checkpoint.beforeCommands":
     "shell commands before which a checkpoint with files is taken: [the form](#commands-that-are-saved-before)",
   "checkpoint.maxBytes": "the largest state of one checkpoint, before compression",
-  "effects.guard":
-    "asks before a recovered chat repeats what [cannot be undone](../guide/when-it-breaks.md#what-cannot-be-undone)",
+  "effects.guard": "asks before a recovered chat repeats what [cannot be undone](../guide/when-it-breaks.md)",
   "effects.commands": "more such commands: [the form](#commands-that-cannot-be-undone)",
   "brief.prompts": "the newest prompts that a brief may quote, besides the first",
   "snapshots.isEnabled": "whether the files of a project are kept with its checkpoints",
   "snapshots.maxFileBytes": "larger files are left out",
   "snapshots.maxTotalBytes": "the largest snapshot",
   "snapshots.timeoutMs": "how long a snapshot may take",
-  "retention.maxAgeMs": "how long [data](../guide/your-data.md#how-long-things-are-kept) is kept",
+  "retention.maxAgeMs": "how long [data](../guide/your-data.md) is kept",
   "retention.checkpointsPerSession": "the newest checkpoints of a session that are kept",
   "retention.maxBytes": "above it the oldest checkpoints are deleted",
   "retention.backups": "backups of the store that are kept",
   "team.isEnabled": "false: the chat registers nowhere, and has the six tools of a chat that works alone",
   "team.strictFiles": "also refuses the edit of a file that is reserved in another checkout; else that is a warning",
   "team.blockUnchecked":
-    "a tool call that SHIM could not check [is blocked](../guide/files.md#no-call-without-a-check) in Claude Code; run `shim init` after a change",
+    "a tool call that SHIM could not check [is blocked](../guide/files.md) in Claude Code; run `shim init` after a change",
   "team.conflicts":
-    "warns chats of [conflicts](../guide/when-it-breaks.md#conflicts-before-they-happen) between their work trees before they commit",
+    "warns chats of [conflicts](../guide/when-it-breaks.md) between their work trees before they commit",
   "team.maxContinuationsPerHour":
-    "how often a chat [continues by itself](../guide/team.md#how-notifications-reach-a-chat) at the end of a turn, because of a notification",
+    "how often a chat [continues by itself](../guide/team.md) at the end of a turn, because of a notification",
   "team.capabilities": "what chats of this machine can do; tasks may require it",
   "team.capacity": "how many tasks a chat can have at a time",
   "sync.files":
-    "uncommitted files go to the workspace with the sessions, sealed: [its files](../guide/other-machine.md#its-files)",
+    "uncommitted files go to the workspace with the sessions, sealed: [its files](../guide/other-machine.md)",
   "sync.maxFilesBytes": "a larger bundle, packed, is not sent",
   "notify.desktop": "notify-send on Linux, osascript on macOS",
   "notify.webhook":
     "an https address, or http on this machine: gets a POST of `{event, at, session, title, text}`; the title of the chat (the first line of its first prompt) is all that it gets of the chat",
   "notify.events": "which events notify you",
-  atLimit: "what goes on by itself [at a usage limit](../guide/when-it-breaks.md#go-on-at-the-limit), by folder",
-  "usage.prices": "dollars for a million tokens by model: [signals](signals.md#tokens-and-cost)",
+  atLimit: "what goes on by itself [at a usage limit](../guide/when-it-breaks.md), by folder",
+  "usage.prices": "dollars for a million tokens by model: [signals](../guide/signals.md)",
   "usage.pricesAsOf": "the day of the prices, such as `2026-11-20`",
   kaizen:
     "the [daily review](../guide/kaizen.md) of the records: `off`, `report` (a weekly report), or `apply` (also trials of settings within their bounds)",
-  "experiments.provider":
-    "what assigns the sessions of a trial: SHIM itself, or [a service](../guide/kaizen.md#a-service-that-assigns)",
+  "experiments.provider": "what assigns the sessions of a trial: SHIM itself, or [a service](../guide/kaizen.md)",
   "experiments.waitMs": "how long the start of a session waits for the service, beside the start of its process",
   "experiments.statsigRules": "Statsig: the file of its rules, absolute or in SHIM's folder; nothing is sent then",
   "experiments.statsigKeyEnv": "Statsig, live: the name of the environment variable that has the key",
   "analysis.trusted":
-    "folders whose own code `shim code analyze` may run, with all folders below them: [trust](../guide/analyze.md#trust)",
+    "folders whose own code `shim code analyze` may run, with all folders below them: [trust](../guide/analyze.md)",
 };
 
 const settingMeanings = {
@@ -137,7 +131,7 @@ function shown(key: string, value: unknown): string {
 }
 
 function row(key: string, value: unknown, schema: Schema | undefined, meaning: string | undefined): string {
-  if (meaning === undefined) throw new Error(`${key} has no meaning in scripts/config-docs.ts`);
+  if (meaning === undefined) throw new Error(`${key} has no meaning in scripts/reference/configuration.ts`);
   return `| \`${key}\` | ${shown(key, value)} | ${range(schema)} | ${meaning} |`;
 }
 
@@ -164,7 +158,7 @@ function settingsTable(): string {
 export function configDocs(): string {
   return `# Configuration
 
-Made from the schemas of the settings by \`node scripts/config-docs.ts\`; a test keeps it so. Times (\`...Ms\`) are milliseconds, sizes bytes or characters, shares 0 to 1.
+Made from the schemas of the settings by \`npm run docs\`. Times (\`...Ms\`) are milliseconds, sizes bytes or characters, shares 0 to 1.
 
 ## \`config.json\`: this machine
 
@@ -182,7 +176,7 @@ SHIM has a table of them. Each entry of \`effects.commands\` adds one: \`{"words
 
 ## Settings of a workspace
 
-\`shim team settings\` shows them, \`shim team settings set <setting> <value>\` changes them for every chat of the workspace; on an edge that needs the admin token. What happens beyond a limit: [limits](limits.md).
+\`shim team settings\` shows them, \`shim team settings set <setting> <value>\` changes them for every chat of the workspace; on an edge that needs the admin token. What happens beyond a limit: [limits](../guide/limits.md).
 
 ${settingsTable()}
 
@@ -191,9 +185,9 @@ ${settingsTable()}
 | variable | meaning |
 | --- | --- |
 | \`SHIM_HOME\` | the folder of everything that SHIM stores; an absolute path |
-| \`SHIM_EDGE_URL\`, \`SHIM_WORKSPACE\`, \`SHIM_TOKEN\` | together name the [workspace](../guide/clients.md#claude-desktop-the-bundle-instead-of-init), before \`edge.json\` |
+| \`SHIM_EDGE_URL\`, \`SHIM_WORKSPACE\`, \`SHIM_TOKEN\` | together name the [workspace](../guide/clients.md), before \`edge.json\` |
 | \`SHIM_MACHINE\`, \`SHIM_WORKSPACE_KEY\` | with them: the machine's name, the workspace key |
-| \`SHIM_ADMIN_SECRET\`, \`SHIM_SIGNING_SECRET\`, \`SHIM_PREVIOUS_SIGNING_SECRET\` | the [secrets](../guide/coordinator.md#the-two-secrets) of a deployment |
+| \`SHIM_ADMIN_SECRET\`, \`SHIM_SIGNING_SECRET\`, \`SHIM_PREVIOUS_SIGNING_SECRET\` | the [secrets](../guide/coordinator.md) of a deployment |
 | \`SHIM_DEV_PORT\` | the port of \`npm run dev\`; 8787 |
 | \`NO_COLOR\` | no colors |
 | \`SHIM_DEBUG=1\` | adds the stack to an error |
@@ -201,5 +195,3 @@ ${settingsTable()}
 Programs that SHIM starts get: \`SHIM_LEASE_TOKEN\` (\`shim team locks run ...\`), \`SHIM_ELECTION\` and \`SHIM_TERM\` (\`shim team leaders run ...\`), \`SHIM_TASK\` and \`SHIM_CLAIM\` (\`shim worker\`).
 `;
 }
-
-if (process.argv[1] === import.meta.filename) writeFileSync(path, configDocs());

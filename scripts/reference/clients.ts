@@ -1,11 +1,7 @@
-// Writes docs/reference/clients.md from the adapters of the clients.
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { supportedClients } from "../src/clients/adapters.ts";
-import type { ClientAdapter, CommandLine } from "../src/clients/adapter/client-adapter.ts";
-import { clientFiles } from "../src/clients/details.ts";
-
-const path = join(import.meta.dirname, "..", "docs", "reference", "clients.md");
+// The page clients.md of the reference, from the adapters of the clients.
+import { supportedClients } from "../../src/clients/adapters.ts";
+import type { ClientAdapter, CommandLine } from "../../src/clients/adapter/client-adapter.ts";
+import { clientFiles } from "../../src/clients/details.ts";
 
 function command(line: CommandLine): string {
   return `\`${[line.command, ...line.args].join(" ")}\``;
@@ -36,7 +32,7 @@ ${limits}`;
 export function clientsDocs(): string {
   return `# Clients
 
-Made from the adapters in \`src/clients\` by \`node scripts/clients-docs.ts\`; a test keeps it so. Which clients \`shim init\` installs: [clients](../guide/clients.md).
+Made from the adapters in \`src/clients\` by \`npm run docs\`. Which clients \`shim init\` installs: [clients](../guide/clients.md).
 
 "Tested with" is the version of the real client that was run, killed and resumed with SHIM.
 
@@ -44,12 +40,10 @@ Made from the adapters in \`src/clients\` by \`node scripts/clients-docs.ts\`; a
 | --- | --- | --- | --- | --- | --- |
 ${supportedClients.map(row).join("\n")}
 
-OpenCode's plugin sends its events to the host, Claude Code to its MCP process; each other client starts a process for each event: [how events reach SHIM](../guide/clients.md#how-events-reach-shim).
+OpenCode's plugin sends its events to the host, Claude Code to its MCP process; each other client starts a process for each event: [how events reach SHIM](../guide/clients.md).
 
-Not supported: Cursor and the agent of VS Code, Tabnine, CodeBuddy and Devin, which were never run with SHIM ([their MCP server by hand](../guide/clients.md#other-mcp-clients)); Kiro, whose hooks name no session; Antigravity, which has no start of a session; [Claude Desktop and Cowork](../guide/claude-desktop.md) have no hooks, and use the MCP server alone.
+Not supported: Cursor and the agent of VS Code, Tabnine, CodeBuddy and Devin, which were never run with SHIM ([their MCP server by hand](../guide/clients.md)); Kiro, whose hooks name no session; Antigravity, which has no start of a session; [Claude Desktop and Cowork](../guide/claude-desktop.md) have no hooks, and use the MCP server alone.
 
 ${supportedClients.map(section).join("\n\n")}
 `;
 }
-
-if (process.argv[1] === import.meta.filename) writeFileSync(path, clientsDocs());

@@ -1,14 +1,10 @@
-// Writes docs/reference/api.md from the table of operations.
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+// The page api.md of the reference, from the table of operations.
 import * as z from "zod";
-import { errorTable, isRetryable, type ErrorCode } from "../src/contract/errors.ts";
-import { commonErrors, type Effect, type Operation } from "../src/contract/operation.ts";
-import type { MachineEffect, MachineOperation } from "../src/contract/machine/operation.ts";
-import { machineOperations } from "../src/contract/machine/operations.ts";
-import { operations } from "../src/contract/operations.ts";
-
-const path = join(import.meta.dirname, "..", "docs", "reference", "api.md");
+import { errorTable, isRetryable, type ErrorCode } from "../../src/contract/errors.ts";
+import { commonErrors, type Effect, type Operation } from "../../src/contract/operation.ts";
+import type { MachineEffect, MachineOperation } from "../../src/contract/machine/operation.ts";
+import { machineOperations } from "../../src/contract/machine/operations.ts";
+import { operations } from "../../src/contract/operations.ts";
 
 interface Schema {
   readonly type?: string | string[];
@@ -117,7 +113,7 @@ export function apiDocs(): string {
   );
   return `# Operations of a coordinator
 
-Made from the table of operations by \`node scripts/api-docs.ts\`; a test keeps it so. Paths lie below \`/v1/workspaces/:workspace\`; input stands in the query of a GET, else
+Made from the table of operations by \`npm run docs\`. Paths lie below \`/v1/workspaces/:workspace\`; input stands in the query of a GET, else
 in the body as JSON. Over a socket (\`GET /v1/workspaces/:workspace/connect\`) the same operations are JSON-RPC 2.0 requests; an array of up to 100 is one frame and one commit.
 \`POST /v1/workspaces\` with \`{"workspace": "<name>"}\`, and SHIM_ADMIN_SECRET as the token, makes a workspace and answers with its admin token; with a \`requestId\` the same request again is answered with the same token.
 Every call needs \`Authorization: Bearer <token>\`. Durations are in milliseconds. Every operation may also answer ${commonErrors.map((code) => `\`${code}\``).join(", ")}.
@@ -143,5 +139,3 @@ ${Object.entries(machineOperations)
   .map(([name, operation]) => machineSection(name, operation))
   .join("\n")}`;
 }
-
-if (process.argv[1] === import.meta.filename) writeFileSync(path, apiDocs());

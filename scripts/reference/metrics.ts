@@ -1,9 +1,5 @@
-// Writes docs/reference/metrics.md from the table of metrics.
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { definitionOf, metrics, other, type MetricDefinition, type MetricName } from "../src/contract/metrics.ts";
-
-const path = join(import.meta.dirname, "..", "docs", "reference", "metrics.md");
+// The page metrics.md of the reference, from the table of metrics.
+import { definitionOf, metrics, other, type MetricDefinition, type MetricName } from "../../src/contract/metrics.ts";
 
 function row(name: MetricName): string {
   const { type, help, buckets } = definitionOf(name);
@@ -34,7 +30,7 @@ function section(source: MetricDefinition["source"]): string {
 export function metricsDocs(): string {
   return `# Metrics
 
-Made from the table in \`src/contract/metrics.ts\` by \`node scripts/metrics-docs.ts\`; a test keeps it so. How to scrape them: [metrics](../guide/metrics.md).
+Made from the table in \`src/contract/metrics.ts\` by \`npm run docs\`. How to scrape them: [metrics](../guide/metrics.md).
 
 The end of a name says the unit: seconds, bytes, dollars, or a ratio (a share, 1 is all). A label has the values listed here, or \`${other}\` for any other value. Counters and histograms never fall, so \`rate()\` and \`increase()\` apply to them.
 
@@ -51,5 +47,3 @@ From \`GET /v1/workspaces/:workspace/metrics\` of an edge; where a machine has i
 ${section("workspace")}
 `;
 }
-
-if (process.argv[1] === import.meta.filename) writeFileSync(path, metricsDocs());
