@@ -42,7 +42,7 @@ ${supportedClients.map(row).join("\n")}
 
 OpenCode's plugin sends its events to the host, Claude Code to its MCP process; each other client starts a process for each event: [how events reach SHIM](../guide/clients.md).
 
-Not supported: Cursor and the agent of VS Code, Tabnine, CodeBuddy and Devin, which were never run with SHIM ([their MCP server by hand](../guide/clients.md)); Kiro, whose hooks name no session; Antigravity, which has no start of a session; [Claude Desktop and Cowork](../guide/claude-desktop.md) have no hooks, and use the MCP server alone.
+Not supported: Cursor and the agent of VS Code, Tabnine, CodeBuddy and Devin, which were never run with SHIM ([their MCP server by hand](../guide/clients.md#other-mcp-clients)); Kiro, whose hooks name no session; Antigravity, which has no start of a session; [Claude Desktop and Cowork](../guide/clients.md#claude-desktop) have no hooks, and use the MCP server alone.
 
 ${supportedClients.map(section).join("\n\n")}
 `;

@@ -37,15 +37,15 @@ const configMeanings: Record<string, string> = {
   "team.isEnabled": "false: the chat registers nowhere, and has the six tools of a chat that works alone",
   "team.strictFiles": "also refuses the edit of a file that is reserved in another checkout; else that is a warning",
   "team.blockUnchecked":
-    "a tool call that SHIM could not check [is blocked](../guide/files.md) in Claude Code; run `shim init` after a change",
+    "a tool call that SHIM could not check [is blocked](../guide/team.md#reserved-files) in Claude Code; run `shim init` after a change",
   "team.conflicts":
-    "warns chats of [conflicts](../guide/when-it-breaks.md) between their work trees before they commit",
+    "warns chats of [conflicts](../guide/team.md#conflicts) between their work trees before they commit",
   "team.maxContinuationsPerHour":
     "how often a chat [continues by itself](../guide/team.md) at the end of a turn, because of a notification",
   "team.capabilities": "what chats of this machine can do; tasks may require it",
   "team.capacity": "how many tasks a chat can have at a time",
   "sync.files":
-    "uncommitted files go to the workspace with the sessions, sealed: [its files](../guide/other-machine.md)",
+    "uncommitted files go to the workspace with the sessions, sealed: [its files](../guide/two-machines.md#continue-on-the-laptop)",
   "sync.maxFilesBytes": "a larger bundle, packed, is not sent",
   "notify.desktop": "notify-send on Linux, osascript on macOS",
   "notify.webhook":
@@ -185,7 +185,7 @@ ${settingsTable()}
 | variable | meaning |
 | --- | --- |
 | \`SHIM_HOME\` | the folder of everything that SHIM stores; an absolute path |
-| \`SHIM_EDGE_URL\`, \`SHIM_WORKSPACE\`, \`SHIM_TOKEN\` | together name the [workspace](../guide/clients.md), before \`edge.json\` |
+| \`SHIM_EDGE_URL\`, \`SHIM_WORKSPACE\`, \`SHIM_TOKEN\` | together name the [workspace](../guide/two-machines.md#without-shim-workspace-join), before \`edge.json\` |
 | \`SHIM_MACHINE\`, \`SHIM_WORKSPACE_KEY\` | with them: the machine's name, the workspace key |
 | \`SHIM_ADMIN_SECRET\`, \`SHIM_SIGNING_SECRET\`, \`SHIM_PREVIOUS_SIGNING_SECRET\` | the [secrets](../guide/coordinator.md) of a deployment |
 | \`SHIM_DEV_PORT\` | the port of \`npm run dev\`; 8787 |

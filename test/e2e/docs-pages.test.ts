@@ -29,13 +29,13 @@ function filled(lines: readonly string[], values: Readonly<Record<string, string
   });
 }
 
-it("the commands of the page for one machine work literally @night", async () => {
+it("[CL64] the commands of the page to get started work literally @night", async () => {
   const machine = new MachineHome();
   const session = await machine.loseAChat("make the parser accept comments");
   const dismissed = await machine.loseAChat("something else");
   const { checkpoints } = await machine.ask("sessions", "show", session);
   const [{ id: checkpoint } = { id: "" }] = checkpoints as { id: string }[];
-  for (const { lines } of blocksOf("one-machine.md")) {
+  for (const { lines } of blocksOf("getting-started.md")) {
     const isDismissing = lines.some((line) => line.includes("--dismiss"));
     const values = { "<session>": isDismissing ? dismissed : session, "<checkpoint>": checkpoint };
     await machine.run(filled(lines, values));
