@@ -4,8 +4,9 @@ import type { StorageSql } from "./storage-sql.ts";
 const maxKept = 1_000;
 
 /**
- * Copies of what is stored in one table, by key (decision 0022). Each write to the table drops
- * them; the owner does when a transaction is rolled back in which one may have been read.
+ * Copies of what is stored in one table, by key. Each write to the table drops them; the owner does
+ * when a transaction is rolled back in which one may have been read. Conditions:
+ * docs/decisions/0022-copies-of-rows-in-memory.md.
  */
 export class KeptRows<Row> {
   readonly #sql: Pick<StorageSql, "writesTo">;
