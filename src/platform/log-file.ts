@@ -17,7 +17,10 @@ export async function attempt(log: Log, what: string, work: () => unknown): Prom
 /** A larger log replaces `shim.log.1`. */
 const maxBytes = 5_000_000;
 
-/** Writes JSON lines (0600) without loading a logger. Never throws: failures go to stderr. */
+/**
+ * Writes JSON lines (0600) without loading a logger: pino took as long as the start of Node. Never
+ * throws: failures go to stderr.
+ */
 export function fileLog(path: string, now: () => number): Log {
   return (level, message, fields = {}) => {
     const line = `${JSON.stringify({ level, time: now(), pid: process.pid, msg: message, ...fields })}\n`;
