@@ -61,7 +61,7 @@ const configMeanings: Record<string, string> = {
   "experiments.statsigRules": "Statsig: the file of its rules, absolute or in SHIM's folder; nothing is sent then",
   "experiments.statsigKeyEnv": "Statsig, live: the name of the environment variable that has the key",
   "analysis.trusted":
-    "folders whose own code `shim code analyze` may run, with all folders below them: [trust](../guide/analyze.md)",
+    "folders whose own code `shim code analyze` may run, with all folders below them: [trust](../guide/code.md#trust)",
 };
 
 const settingMeanings = {
@@ -187,7 +187,7 @@ ${settingsTable()}
 | \`SHIM_HOME\` | the folder of everything that SHIM stores; an absolute path |
 | \`SHIM_EDGE_URL\`, \`SHIM_WORKSPACE\`, \`SHIM_TOKEN\` | together name the [workspace](../guide/two-machines.md#without-shim-workspace-join), before \`edge.json\` |
 | \`SHIM_MACHINE\`, \`SHIM_WORKSPACE_KEY\` | with them: the machine's name, the workspace key |
-| \`SHIM_ADMIN_SECRET\`, \`SHIM_SIGNING_SECRET\`, \`SHIM_PREVIOUS_SIGNING_SECRET\` | the [secrets](../guide/coordinator.md) of a deployment |
+| \`SHIM_ADMIN_SECRET\`, \`SHIM_SIGNING_SECRET\`, \`SHIM_PREVIOUS_SIGNING_SECRET\` | the [secrets](../guide/coordinator.md#tokens-and-secrets) of a deployment |
 | \`SHIM_DEV_PORT\` | the port of \`npm run dev\`; 8787 |
 | \`NO_COLOR\` | no colors |
 | \`SHIM_DEBUG=1\` | adds the stack to an error |

@@ -50,7 +50,7 @@ const pictures = process.env["SHIM_PICTURES"] === "1";
 const pictureFolder = join(import.meta.dirname, "..", "..", "docs", "guide", "live-page");
 
 /** Those that the guide shows. */
-const shown: ReadonlySet<string> = new Set(["fleet", "chat", "dead", "fleet-narrow", "experiments"]);
+const shown: ReadonlySet<string> = new Set(["fleet", "chat", "dead"]);
 
 async function picture(page: Page, name: string): Promise<void> {
   if (!pictures || !shown.has(name)) return;
@@ -83,7 +83,6 @@ it("at 320 px no view scrolls sideways, and all that a wide one says is there", 
     await open(page, path, text);
     const width = await page.evaluate("document.documentElement.scrollWidth");
     expect([path, width]).toEqual([path, 320]);
-    if (path === "fleet" || path === "tasks") await picture(page, `${path}-narrow`);
   }
 });
 

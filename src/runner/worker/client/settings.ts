@@ -10,7 +10,7 @@ export const VariableNames = z
   .max(100)
   .default([]);
 
-/** The model for a task of this type; see docs/guide/model-routing.md. */
+/** The model for a task of this type; see docs/guide/worker.md. */
 const RouteSettings = z
   .strictObject({
     /** Cheapest first. */
