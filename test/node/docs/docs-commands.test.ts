@@ -2,9 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, CommanderError } from "commander";
 import { expect, it } from "vitest";
-import { Cli } from "#src/cli/cli.ts";
-import { build } from "#src/cli/commands/program.ts";
-import { aCliHome } from "#harness/machine/cli-home.ts";
+import { idleProgram } from "#harness/machine/cli-program.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const folders = ["docs", "docs/guide", "docs/internals"];
@@ -68,18 +66,6 @@ const shown = pages.flatMap((page) => {
   return inBlocks(page, text).concat(inSentences(page, text, true));
 });
 
-/** The program, with commands that do nothing. */
-async function program(complain: (text: string) => void): Promise<Command> {
-  const idle = (command: Command): void => {
-    command.exitOverride().configureOutput({ writeErr: complain, writeOut: () => undefined });
-    command.action(() => undefined);
-    for (const one of command.commands) idle(one);
-  };
-  const built = await build(new Cli(aCliHome().io()), complain);
-  for (const one of built.commands) idle(one);
-  return built.exitOverride();
-}
-
 const missing = new Set([
   "commander.missingArgument",
   "commander.missingMandatoryOptionValue",
@@ -98,7 +84,7 @@ function isMeant({ words, mayLackArguments, hasChoices }: Shown, { code }: Comma
 async function problemOf(one: Shown): Promise<string | null> {
   let complaint = "";
   try {
-    const made = await program((text) => (complaint += text));
+    const made = await idleProgram((text) => (complaint += text));
     await made.parseAsync([...one.words], { from: "user" });
     return null;
   } catch (error) {
@@ -124,6 +110,26 @@ it("the documents call the program by its own name: `npx shim` is a package of s
   expect(wrong).toEqual([]);
   const guides = pages.filter((page) => page.startsWith("docs/guide/") || page === "README.md");
   expect(guides.filter((page) => /node bin\/shim\.mjs/.test(readFileSync(join(root, page), "utf8")))).toEqual([]);
+});
+
+/** Each command by its whole name, with the long names of its options. */
+function described(command: Command, prefix: string): { name: string; words: string[] }[] {
+  return command.commands.flatMap((one) => {
+    const name = `${prefix}${one.name()}`;
+    const options = one.options.flatMap(({ long, hidden }) => (long === undefined || hidden ? [] : [long]));
+    return [{ name, words: [one.name(), ...options] }, ...described(one, `${name} `)];
+  });
+}
+
+it("the reference names every command of the program, and every option of it", async () => {
+  const reference = readFileSync(join(root, "docs", "reference", "cli.md"), "utf8");
+  const inReference = new Set(reference.match(/--[a-z-]+|[a-z][a-z-]*/g));
+  const commands = described(await idleProgram(() => undefined), "shim ");
+  expect(commands.length).toBeGreaterThan(60);
+  const left = commands.flatMap(({ name, words }) =>
+    words.filter((word) => !inReference.has(word)).map((word) => `${name}: ${word}`),
+  );
+  expect(left).toEqual([]);
 });
 
 /** Texts of the programs: SHIM's messages, and the comments that speak of commands. */
@@ -156,8 +162,8 @@ it("every command that a text of the source names is one of the program's, with 
   expect(wrong).toEqual([]);
 });
 
-it("a command in double quotes or at the beginning of a line is in the table as well", async () => {
-  const { commands } = await program(() => undefined);
+it("[CL77] a command in double quotes or at the beginning of a line is in the table as well", async () => {
+  const { commands } = await idleProgram(() => undefined);
   const names = new Set(commands.map((command) => command.name()));
   const typed = sources
     .filter((page) => page.endsWith(".ts"))
