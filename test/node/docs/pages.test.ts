@@ -49,22 +49,6 @@ it("every link between the documents names a file and a heading that exist", () 
   expect([...pages, ...made.keys()].flatMap(brokenLinks)).toEqual([]);
 });
 
-it("the guide to the costs has the measured rows and dollars of tasks", () => {
-  const range = (measured: RegExp): [number, number] => {
-    const figures = [...read("docs/benchmarks.md").matchAll(measured)].map(([, figure]) => Number(figure));
-    expect(figures.length).toBeGreaterThan(1);
-    return [Math.min(...figures), Math.max(...figures)];
-  };
-  const costs = read("docs/guide/costs.md");
-  const [fewest, most] = range(/\| rows written for a task, [^|]*\| ([\d.]+) +\|/g);
-  expect(costs).toMatch(
-    new RegExp(`\\| a task from submit to pruned +\\| ${Math.round(fewest)} to ${Math.round(most)} `),
-  );
-  const [cheapest, dearest] = range(/\| a million tasks, [^|]*\| \$([\d.]+) +\|/g);
-  expect(costs).toContain(`A million tasks cost ${cheapest} to ${dearest} dollars`);
-  expect(read("docs/guide/tasks.md")).not.toMatch(/million tasks/);
-});
-
 it("every page of docs that a text of the source names exists", () => {
   const named = ["src", "bin", "demo", "scripts", "bench", "test"].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
