@@ -158,6 +158,7 @@ export default defineConfig({
           include: ["test/e2e-clients/**/*.test.ts"],
         },
       },
+      "./vitest.workers.config.ts",
     ],
   },
 });

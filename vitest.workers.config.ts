@@ -42,6 +42,8 @@ export default defineConfig({
   ],
   test: {
     name: "workers",
+    // The other projects have Node import TypeScript itself; workerd cannot.
+    experimental: { viteModuleRunner: true },
     setupFiles: ["test/workers/check-copies.ts"],
     include: ["test/workers/**/*.test.ts"],
     testNamePattern,

@@ -10,14 +10,14 @@ export const OLDER_CLAUDE_VERSION = "2.1.197";
 const CACHE = join(import.meta.dirname, "..", ".scratch", "claude");
 
 /**
- * Path of the real Claude Code in the pinned version: `SHIM_TEST_CLAUDE` where it is set, else what `npm run test:e2e:claude`
+ * Path of the real Claude Code in the pinned version: `SHIM_TEST_CLAUDE` where it is set, else what `npm run test:clients`
  * has installed. Throws when it is not there; a test never downloads it by itself.
  */
 export function claudeBinary(): string {
   const path = process.env["SHIM_TEST_CLAUDE"] || binaryIn(join(CACHE, CLAUDE_VERSION));
   if (path && existsSync(path)) return path;
   throw new Error(
-    `Claude Code ${CLAUDE_VERSION} is not installed for the tests. Run "npm run test:e2e:claude", or "node scripts/install-claude.ts" first.`,
+    `Claude Code ${CLAUDE_VERSION} is not installed for the tests. Run "npm run test:clients", or "node scripts/install-claude.ts" first.`,
   );
 }
 

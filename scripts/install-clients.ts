@@ -65,7 +65,7 @@ const pinnedClients = [codexClient, copilotClient, openCodeClient, qwenClient, g
 export function programOf(client: PinnedClient): string {
   const path = join(folderOf(client), client.program);
   if (existsSync(path)) return path;
-  throw new Error(`${client.name} ${client.version} is not installed for the tests. Run "npm run test:e2e:clients".`);
+  throw new Error(`${client.name} ${client.version} is not installed for the tests. Run "npm run test:clients".`);
 }
 
 function folderOf({ name, version }: PinnedClient): string {

@@ -1,9 +1,12 @@
-/** The script of package.json that runs; undefined: Vitest was started by hand and runs what it is given. */
-const script = process.env["npm_lifecycle_event"];
-const isWhole = process.argv.includes("--coverage") || !script?.startsWith("test:");
+const patterns: Readonly<Record<string, RegExp>> = {
+  test: /^(?!.*@night)/,
+  "test:real": /^(?!.*@night)/,
+  "test:night": /@night/,
+};
 
 /**
- * A test whose title ends with `@night` takes seconds, measures time or ends processes at many moments: `npm run
- * test:night` runs it, `npm test` and CI run the others, coverage all.
+ * Which tests a script of package.json runs. A title that ends with `@night` names a test that takes seconds, or proves
+ * once more what a test by day proves: `npm run test:night` runs those, `npm test` and CI the others. Undefined, which
+ * is all tests: Vitest was started by hand, or measures coverage.
  */
-export const testNamePattern = isWhole ? undefined : script === "test:night" ? /@night/ : /^(?!.*@night)/;
+export const testNamePattern = patterns[process.env["npm_lifecycle_event"] ?? ""];

@@ -225,13 +225,10 @@ describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, (
   it("what needs another program says so in one line, or measures @night", async () => {
     const clients = [() => claudeBinary(), () => programOf(codexClient)];
     if (!clients.every(isThere)) {
-      await expectRefused(["tool-call"], /Claude Code .* is not installed .* Run "npm run test:e2e:claude"/);
-      await expectRefused(["restore"], /Claude Code .* is not installed .* Run "npm run test:e2e:claude"/);
-      await expectRefused(
-        ["restore", "--client", "codex"],
-        /codex .* is not installed .* Run "npm run test:e2e:clients"/,
-      );
-      await expectRefused(["hooks"], /Run "npm run test:e2e:claude"[\s\S]* Run "npm run test:e2e:clients"/);
+      await expectRefused(["tool-call"], /Claude Code .* is not installed .* Run "npm run test:clients"/);
+      await expectRefused(["restore"], /Claude Code .* is not installed .* Run "npm run test:clients"/);
+      await expectRefused(["restore", "--client", "codex"], /codex .* is not installed .* Run "npm run test:clients"/);
+      await expectRefused(["hooks"], /Run "npm run test:clients"[\s\S]* Run "npm run test:clients"/);
       await expectRefused(["story"], /needs the real Claude Code/);
     }
     if (!existsSync(chromiumPath)) await expectRefused(["page"], /is not there: install chromium/);
@@ -248,7 +245,7 @@ describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, (
 
   it("what needs a real client says in one line which, and how it is installed", async () => {
     if (!isThere(() => claudeBinary()))
-      await expectRefused(["tool-call"], /Claude Code .* is not installed .* Run "npm run test:e2e:claude"/);
+      await expectRefused(["tool-call"], /Claude Code .* is not installed .* Run "npm run test:clients"/);
   });
 
   it("no name is accepted that is not there, and no option", async () => {
