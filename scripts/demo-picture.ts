@@ -1,7 +1,8 @@
-// Writes docs/demo.svg, the picture in the README, from a real run: `npm run build && node scripts/demo-picture.ts`.
+// Records a real run of the demo as docs/demo.svg, which plays in the README: `npm run build && node scripts/demo-picture.ts`.
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 
 const root = join(import.meta.dirname, "..");
 const target = join(root, "docs", "demo.svg");
@@ -11,17 +12,37 @@ const padding = 16;
 /** Of the font below, in px: every monospace font that may replace it is at most this wide at 13 px. */
 const charWidth = 7.85;
 
+/** A line of the recording, and when it is shown. @param at s from the beginning */
+interface Shown {
+  readonly text: string;
+  readonly at: number;
+}
+
+/** Bounds of the time between two lines, in s: a reader follows each line, and waits for none. */
+const pause = { least: 0.12, most: 1.5 };
+
 /** What the demo prints on a terminal, its progress and its report in the order of their arrival. */
-async function runDemo(): Promise<string[]> {
+async function runDemo(): Promise<Shown[]> {
   const child = spawn(process.execPath, [join(root, "bin", "shim.mjs"), "demo"], { stdio: ["ignore", "pipe", "pipe"] });
-  let text = "";
+  const lines: { text: string; arrived: number }[] = [];
+  const began = performance.now();
   for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding("utf8").on("data", (part: string) => (text += part));
+    createInterface(stream).on("line", (text) => lines.push({ text, arrived: (performance.now() - began) / 1000 }));
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on("error", reject).on("close", resolve);
   });
-  if (code !== 0) throw new Error(`the demo ended with ${code}; there is no picture of that:\n${text}`);
-  return ["$ shim demo", ...text.trimEnd().split("\n")];
+  if (code !== 0) {
+    const said = lines.map(({ text }) => text).join("\n");
+    throw new Error(`the demo ended with ${code}; there is no recording of that:\n${said}`);
+  }
+  let at = 1;
+  let before = 0;
+  const shown = lines.map(({ text, arrived }) => {
+    at += Math.min(Math.max(arrived - before, pause.least), pause.most);
+    before = arrived;
+    return { text, at };
+  });
+  return [{ text: "$ shim demo", at: 0 }, ...shown];
 }
 
 function escape(text: string): string {
@@ -37,17 +58,20 @@ function toTspan(line: string): string {
 }
 
 /** An image follows the reader's light or dark mode, and keeps its text as text. */
-function toSvg(lines: readonly string[]): string {
+function toSvg(lines: readonly Shown[]): string {
   const width = Math.ceil(columns * charWidth + 2 * padding);
   const height = lines.length * lineHeight + 2 * padding;
   const rows = lines.map(
-    (line, i) => `<text x="${padding}" y="${padding + (i + 0.75) * lineHeight}">${toTspan(line)}</text>`,
+    ({ text, at }, i) =>
+      `<text x="${padding}" y="${padding + (i + 0.75) * lineHeight}" style="animation-delay: ${at.toFixed(2)}s">${toTspan(text)}</text>`,
   );
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" xml:space="preserve">
 <title>shim demo: a chat is killed in its work, and the next one has its brief</title>
 <style>
 rect { fill: #f6f8fa; stroke: #d1d9e0 }
-text { font: 13px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #1f2328; white-space: pre }
+text { font: 13px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #1f2328; white-space: pre; animation: show 0.1s both }
+@keyframes show { from { opacity: 0 } }
+@media (prefers-reduced-motion) { text { animation: none } }
 .good { fill: #116329 }
 .head { font-weight: 600 }
 @media (prefers-color-scheme: dark) {
