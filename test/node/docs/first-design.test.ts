@@ -59,7 +59,8 @@ function problemOfName(program: Command, span: string): string | null {
   if (/[/]|^\.|\.(ts|json|toml|yml)$/.test(span)) return existsSync(join(root, span)) ? null : "no such path";
   if (span.startsWith("shim_")) return Object.hasOwn(tools, span) ? null : "no such tool";
   if (span.startsWith("shim ")) return problemOfCommand(program, span.split(" ").slice(1));
-  if (span.startsWith("npm ")) return Object.hasOwn(scripts, span.replace(/^npm (?:run )?/, "")) ? null : "no such script";
+  if (span.startsWith("npm "))
+    return Object.hasOwn(scripts, span.replace(/^npm (?:run )?/, "")) ? null : "no such script";
   return Object.hasOwn(all, span) ? null : "no such operation";
 }
 
