@@ -1,14 +1,14 @@
+import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as fc from "fast-check";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { capture } from "#src/machine/checkpoints/capture.ts";
-import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
-import * as journal from "#src/machine/sessions/journal.ts";
-import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import type { Connection } from "#src/store/driver.ts";
-import { aProject, rowCount, storedSession, aChat, stateOf } from "#harness/machine/claude.ts";
-import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
+import { aProject, rowCount, storedSession, stateOf } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime, type TempRuntimeOptions, T0 } from "#harness/machine/temp-runtime.ts";
 import { addSession, column } from "#harness/store/store-rows.ts";
+import { indexPending } from "#src/store/text-index.ts";
 
 /** A machine with one session. */
 function begun(options: TempRuntimeOptions = {}, project: string | null = null): TempRuntime {
@@ -56,18 +56,6 @@ it("a state that has not changed is not stored again; the session counts as save
   expect(storedSession(runtime, "s1").savedAt).toBe(runtime.now());
   expect(save(runtime, { goal: "fix that" })).toMatchObject({ value: { isNew: true } });
   expect(rowCount(runtime, "checkpoints")).toBe(2);
-});
-
-it("tool calls that change nothing of the state do not make a checkpoint due again and again", () => {
-  const { runtime, claude } = aChat();
-  claude.turn("look around");
-  const saves = (calls: number): unknown[] => {
-    for (let i = 0; i < calls; i++) claude.use("Bash", { command: "git status" });
-    return [storedSession(runtime, claude.session).savedAt, rowCount(runtime, "checkpoints")];
-  };
-  const after = saves(10);
-  runtime.wait(1_000);
-  expect(saves(5)).toEqual(after);
 });
 
 it("a file that has changed is a new state, also when the chat said nothing", () => {
@@ -146,15 +134,6 @@ it("two processes that save one session lose nothing of each other, also with st
   expect(stateOf(runtime, "s1")).toMatchObject(known);
 });
 
-it("a state kept in memory is not taken for another checkpoint that got the deleted one's number", () => {
-  const runtime = begun();
-  save(runtime, { goal: "deleted" });
-  runtime.store.write((sql) => sql.run("DELETE FROM checkpoints"));
-  save(tempRuntime({ beside: runtime }), { goal: "other" });
-  save(runtime, { nextStep: "next" });
-  expect(stateOf(runtime, "s1")).toMatchObject({ goal: "other", nextStep: "next" });
-});
-
 it("a checkpoint in git records branch and commit, and requests the files; only the newest request counts", () => {
   const project = aProject();
   const runtime = begun({}, project);
@@ -167,43 +146,48 @@ it("a checkpoint in git records branch and commit, and requests the files; only 
   expect(save(runtime, { goal: "three" })).toMatchObject({ ok: true });
 });
 
-it("where snapshots are switched off none is asked for", () => {
-  const runtime = begun({ config: { snapshots: { isEnabled: false } } }, aProject());
-  save(runtime, { goal: "one" });
-  expect(rowCount(runtime, "snapshots")).toBe(0);
+let count = 0;
+
+function add(runtime: TempRuntime, overrides: Partial<checkpoints.NewCheckpoint> = {}): number {
+  const packed = { hash: "h", rawBytes: 2, body: Buffer.from("{}") };
+  const id = `cp_${(count += 1)}`;
+  const base = { id, session: "s1", at: T0, trigger: "time", journalSeq: 0, redactions: 0, summary: "s" } as const;
+  return runtime.store.write((sql) => checkpoints.insert(sql, { ...base, ...packed, ...overrides }));
+}
+
+function found(runtime: TempRuntime, filter: checkpoints.CheckpointFilter): string[] {
+  runtime.store.write(indexPending);
+  return runtime.store.read((sql) => checkpoints.search(sql, filter), []).map(({ id }) => id);
+}
+
+it("checkpoints are found by words, session, project and time, newest first, and page by page", () => {
+  const runtime = tempRuntime();
+  for (const [id, project] of Object.entries({ s1: "/p", s2: "/q" }))
+    runtime.store.write((sql) => addSession(sql, { id, project }));
+  add(runtime, { id: "a", summary: "fix the parser\nparser.ts", at: T0 });
+  add(runtime, { id: "b", summary: "write the lexer", at: T0 + 10, session: "s2" });
+  const last = add(runtime, { id: "c", summary: "Parser and lexer", at: T0 + 20 });
+  for (const [expected, filter] of [
+    ["cba", {}],
+    ["ca", { text: "parser" }],
+    ["c", { text: "lexer pars" }],
+    ["a", { text: "parser.ts" }],
+    ["b", { session: "s2" }],
+    ["ca", { project: "/p" }],
+    ["b", { since: T0 + 5, until: T0 + 15 }],
+    ["b", { beforeSeq: last, limit: 1 }],
+  ] as const)
+    expect(found(runtime, filter).join(""), JSON.stringify(filter)).toBe(expected);
 });
 
-it("the cost of a save does not grow with the history: every query goes through an index", () => {
-  const asked: [string, unknown[]][] = [];
-  const { runtime, claude } = aChat({ driver: (options) => watched(openBetterSqlite3(options), asked) });
-  claude.turn("fix it");
-  asked.length = 0;
-  claude.prompt("more");
-  claude.use("Bash", { command: "ls" });
-  claude.stop("Done again.");
-  const queries = asked.filter(
-    ([query]) => /^\s*(SELECT|INSERT|UPDATE|DELETE)/.test(query) && !query.includes("sqlite_schema"),
+it("no character of a search is an operator; a search without a word finds nothing @night", () => {
+  const runtime = tempRuntime();
+  add(runtime, { id: "a", summary: 'say "stop" AND NOT (go) now* -x' });
+  for (const text of ['"stop"', "AND", "NOT (go)", "now*", '"', "x OR y"]) found(runtime, { text });
+  expect(found(runtime, { text: '"stop" AND' })).toEqual(["a"]);
+  for (const text of ["", " - *", "stop y"]) expect(found(runtime, { text })).toEqual([]);
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 40 }), (text) => void found(runtime, { text })),
+    { numRuns: 300 },
   );
-  expect(queries.length).toBeGreaterThan(20);
-  for (const [query, values] of queries) {
-    const explain = `EXPLAIN QUERY PLAN ${query}`;
-    const plan = runtime.store.read((sql) => sql.all<{ detail: string }>(explain, ...(values as string[])), []);
-    expect(
-      plan.filter(({ detail }) => isWhole(detail)),
-      query,
-    ).toEqual([]);
-  }
 });
-
-/** Reads a table from end to end; the two small indexes hold only open sessions. */
-function isWhole(step: string): boolean {
-  return /^SCAN (?:sessions|journal|checkpoints|signals|c)\b/.test(step) && !/USING INDEX sessions_o/.test(step);
-}
-
-function watched(connection: Connection, asked: [string, unknown[]][]): Connection {
-  return {
-    ...connection,
-    all: (query, ...values) => (asked.push([query, values]), connection.all(query, ...values)),
-    run: (query, ...values) => (asked.push([query, values]), connection.run(query, ...values)),
-  };
-}

@@ -7,7 +7,6 @@ import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import { isRiskyCommand } from "#src/machine/checkpoints/risky-commands.ts";
 import { findAwaited } from "#src/snapshots/stored-snapshots.ts";
 import { aChat } from "#harness/machine/claude.ts";
-import { harmlessCommands, riskyCommands } from "#harness/machine/shell-corpus.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
@@ -72,24 +71,6 @@ it.each(
   expect(isRisky(command)).toBe(false);
 });
 
-it("a mention counts, and so do trial runs and what a build makes again: each costs one snapshot", () => {
-  const mentions = [
-    "git log --grep 'reset --hard'",
-    "git push --force --dry-run",
-    "rm -rf node_modules",
-    "git commit -m 'git push --force is refused'",
-    "cat > a.sh <<'EOF'\nrm -rf src\nEOF",
-    "rg 'drop table'",
-  ];
-  expect(mentions.filter(isRisky)).toEqual(mentions);
-});
-
-it("only commands are risky", () => {
-  expect(isRiskyCommand("Read", { command: "rm -rf src" }, defaults.checkpoint)).toBe(false);
-  const inputs = [null, "x", { command: 7 }, {}];
-  expect(inputs.some((input) => isRiskyCommand("Bash", input, defaults.checkpoint))).toBe(false);
-});
-
 it.each(
   [
     ["cd x && rm -fr y", "true; rm -rf y", "FOO=1 BAR='a b' rm -rf y", "sudo rm -rf y"],
@@ -113,22 +94,6 @@ it("the list is the user's to change, and an empty entry matches nothing", () =>
   expect(["./deploy.sh test", "rm -rf src", "make"].map(ran)).toEqual([false, false, false]);
 });
 
-it("of a corpus of commands the risky ones are found, also behind wrappers, and no others", () => {
-  expect([riskyCommands.length, harmlessCommands.length].every((count) => count >= 100)).toBe(true);
-  expect(riskyCommands.filter((command) => !isRisky(command))).toEqual([]);
-  expect(harmlessCommands.filter(isRisky)).toEqual([]);
-});
-
-it("in PowerShell a backslash stands in a path and escapes nothing", () => {
-  const risky = ["Remove-Item -Recurse -Force .\\src\\lib", "C:\\Windows\\System32\\cmd.exe /c rd /s /q src"];
-  expect(risky.filter(isRiskyInPowerShell)).toEqual(risky);
-  expect(["Get-ChildItem .\\src", "Remove-Item .\\a.txt"].filter(isRiskyInPowerShell)).toEqual([]);
-});
-
-function isRiskyInPowerShell(command: string): boolean {
-  return isRiskyCommand("PowerShell", { command }, defaults.checkpoint);
-}
-
 function newest(runtime: TempRuntime): string | undefined {
   return runtime.store.read((sql) => checkpoints.search(sql, { limit: 1 }), [])[0]?.trigger;
 }
@@ -147,15 +112,6 @@ it("before a risky command and before a compaction there is a checkpoint whose f
   claude.prompt("go on");
   claude.tell("PreCompact", { trigger: "auto", custom_instructions: null });
   expect([newest(runtime), awaited()]).toEqual(["compact", true]);
-});
-
-it("before a switch of the model there is a checkpoint", () => {
-  const { runtime, claude } = aChat();
-  claude.turn("tidy up");
-  claude.prompt("more");
-  const models = { from_model: "claude-opus-5-5", to_model: "claude-sonnet-5-5" };
-  expect(claude.tell("PreModelSwitch", { ...models, context_tokens: 700_000 })).toEqual({});
-  expect(newest(runtime)).toBe("model_switch");
 });
 
 it("before a switch to a model whose window is too small the user is asked; a client without a user is warned", () => {

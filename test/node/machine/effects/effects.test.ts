@@ -2,20 +2,16 @@ import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
-import { aChat, anotherClaude, stateOf } from "#harness/machine/claude.ts";
+import { aChat, anotherClaude, stateOf, type Claude, type Printed } from "#harness/machine/claude.ts";
 import { GIT_ENV, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
-import { desktop } from "#harness/machine/mcp-client.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import * as journal from "#src/machine/sessions/journal.ts";
+import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { codex } from "#src/clients/codex/codex.ts";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import { probe } from "#src/machine/effects/probe.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { noteEffects } from "#src/machine/sessions/note-effects.ts";
-import { timeline } from "#src/machine/operations/session-view.ts";
-import { readContent } from "#src/machine/sessions/session-content.ts";
+import { qwen } from "#src/clients/qwen/qwen.ts";
 
-const commit = "a1".repeat(20);
 const push = { command: "git push origin main" };
 
 function outcomes(runtime: TempRuntime, session: string): string[] {
@@ -59,35 +55,6 @@ it("done, failed, or unknown: by the end of the call, and never by a mention", (
     expect.stringContaining("vercel deploy (commit a1a1a1a1a1a1): FAILED: Exit code 1 ! [rejected]"),
     expect.stringContaining("git push --tags: unknown (its call did not end well"),
   ]);
-});
-
-it("the view outlives the journal's rows, and the death of the next chat", () => {
-  const { runtime, claude } = aChat();
-  claude.start();
-  claude.prompt("push");
-  claude.use("Bash", push);
-  claude.stop();
-  claude.kill();
-  runtime.store.write((sql) => sql.run("DELETE FROM journal WHERE session = ?", claude.session));
-  expect(outcomes(runtime, claude.session)).toEqual(["git push origin main: done"]);
-  const second = anotherClaude(runtime, claude, { session: "second-session" });
-  second.start();
-  second.prompt("continue");
-  second.kill();
-  expect(anotherClaude(runtime, second, { session: "third-session" }).start()).toContain(
-    `git push origin main (commit ${commit.slice(0, 12)}): done`,
-  );
-});
-
-it("a timeline has them with the time of their end", () => {
-  const { runtime, claude } = aChat();
-  claude.start();
-  claude.prompt("push");
-  claude.use("Bash", push);
-  const lines = runtime.store.read((sql) => timeline(readContent(sql, claude.session)), []);
-  const [line, ...more] = lines.filter(({ source }) => source === "effect");
-  expect(more).toEqual([]);
-  expect(line).toMatchObject({ kind: "done", text: expect.stringContaining("git push origin main (commit a1a1") });
 });
 
 it("a client that hides failures shows no success by an end", () => {
@@ -209,39 +176,113 @@ it.each(["gh release create 'v1; rm -rf x'", "gh release delete v1"])(
   },
 );
 
-it("a push has the commit at its end, a package its version at its start or its end", () => {
-  const { runtime, claude } = aChat();
-  write(claude.cwd, { "api/package.json": '{"name": "@a/api", "version": "2.0.0"}' });
+/** What the hook answers before a call. */
+function decisionOn(claude: Claude, command: string, id = "call-1"): string | undefined {
+  const call = { tool_name: "Bash", tool_input: { command }, tool_use_id: id };
+  return claude.tell("PreToolUse", call).hookSpecificOutput?.permissionDecision;
+}
+
+/** A chat that did these and died, and its successor. */
+function recovered(
+  guard: string,
+  work: (first: Claude) => void,
+): { runtime: TempRuntime; second: Claude; first: Claude } {
+  const { runtime, claude: first } = aChat({ config: { effects: { guard } } });
+  first.start();
+  first.prompt("release it");
+  work(first);
+  first.kill();
+  const second = anotherClaude(runtime, first, { session: "second-session" });
+  second.start();
+  second.prompt("continue");
+  return { runtime, first, second };
+}
+
+it("asks before what is known as done is repeated after a recovery, in other words too", () => {
+  const { second } = recovered("on", (first) => first.use("Bash", push));
+  const call = { tool_name: "Bash", tool_input: { command: "cd . && git push" }, tool_use_id: "c" };
+  expect(second.tell("PreToolUse", call).hookSpecificOutput).toEqual({
+    hookEventName: "PreToolUse",
+    permissionDecision: "ask",
+    permissionDecisionReason: expect.stringMatching(
+      /^SHIM: done already, 0 s ago, before this chat was recovered: git push origin main \(commit a1a1a1a1a1a1\)\. It cannot be undone\. To find out: `git ls-remote origin main`\.$/,
+    ),
+  });
+});
+
+it("is off by default, and asks of nothing in a chat that continues none", () => {
+  expect(decisionOn(recovered("off", (first) => first.use("Bash", push)).second, push.command)).toBeUndefined();
+  const { claude } = aChat({ config: { effects: { guard: "on" } } });
   claude.start();
-  claude.prompt("release");
-  const both = { command: "git commit -am x && git push" };
-  const id = claude.begin("Bash", both);
-  write(claude.cwd, { ".git/refs/heads/main": `${"b2".repeat(20)}\n` });
-  claude.done(id, "Bash", both);
-  claude.use("Bash", { command: "cd api && npm publish" });
-  expect(stateOf(runtime, claude.session)?.effects).toMatchObject([
-    { command: "git push", subject: "b2".repeat(20), branch: "main" },
-    { subject: "@a/api@2.0.0", folder: "api", check: "npm view @a/api@2.0.0 version" },
+  claude.prompt("push twice");
+  claude.use("Bash", push);
+  expect(decisionOn(claude, push.command)).toBeUndefined();
+});
+
+it.each([
+  ["fly deploy", "ask"],
+  ["git push --force origin main", "ask"],
+  ["git push origin :next", "ask"],
+  ["alembic upgrade +1", "ask"],
+  ["git push", undefined],
+  ["npm publish", undefined],
+  ["gh release create v1", undefined],
+  ["alembic upgrade head", undefined],
+])("where the outcome of `%s` is not known, it gives %s", (command, expected) => {
+  const { second } = recovered("on", (first) => void first.begin("Bash", { command }));
+  expect(decisionOn(second, command)).toBe(expected);
+});
+
+it("does not ask after a failure, a new commit, or of another command, folder or branch", () => {
+  const { second } = recovered("on", (first) => {
+    first.use("Bash", push);
+    first.use("Bash", { command: "fly deploy" });
+    first.use("Bash", { command: "vercel deploy" });
+    first.fail("Bash", { command: "vercel deploy" }, "Exit code 1");
+  });
+  expect(decisionOn(second, "vercel deploy")).toBeUndefined();
+  expect(decisionOn(second, "fly deploy -a other")).toBeUndefined();
+  expect(decisionOn(second, "cd other && fly deploy")).toBeUndefined();
+  expect(decisionOn(second, "git push origin main:next")).toBeUndefined();
+  expect(decisionOn(second, "git push --dry-run origin main")).toBeUndefined();
+  write(second.cwd, { ".git/refs/heads/main": `${"c3".repeat(20)}\n` });
+  expect(decisionOn(second, push.command)).toBeUndefined();
+});
+
+it("asks once for each effect: what the user let run is not asked of again, what did not run is", () => {
+  const { second, runtime } = recovered("on", (first) => first.use("Bash", push));
+  expect(decisionOn(second, push.command, "no")).toBe("ask");
+  expect(decisionOn(second, push.command, "yes")).toBe("ask");
+  second.done("yes", "Bash", push);
+  expect(decisionOn(second, push.command, "again")).toBeUndefined();
+  expect(stateOf(runtime, second.session)?.effects?.map(({ outcome = "open", asked }) => [outcome, asked])).toEqual([
+    ["open", true],
+    ["done", true],
+    ["open", undefined],
   ]);
 });
 
-it("the status of a chat lists them in detail, each with what a probe compared", async () => {
-  const runtime = tempRuntime();
-  const { call } = await desktop(runtime);
-  const { output } = await call("shim_force_checkpoint", { goal: "release" });
-  const session = String(output["session"]);
-  const effects = [{ kind: "deployment", command: "fly deploy", shows: "all" } as const];
-  runtime.store.write((sql) =>
-    journal.append(sql, session, runtime.now(), "start:1", {
-      kind: "tool_start",
-      id: "1",
-      name: "Bash",
-      input: "x",
-      effects,
-    }),
-  );
-  expect((await call("shim_session_status")).output["effects"]).toBeUndefined();
-  expect((await call("shim_session_status", { detail: "detailed" })).output["effects"]).toEqual([
-    "0 s ago: fly deploy: unknown (no end of it was seen)",
-  ]);
+it("a client that cannot ask refuses, and lets it through after the user's next prompt", () => {
+  const { runtime, second } = recovered("on", (first) => first.use("Bash", push));
+  let calls = 0;
+  const tell = (event: string, fields: object): Printed => {
+    runtime.wait(20);
+    const input = { ...second.input("PreToolUse"), hook_event_name: event, ...fields };
+    const text = answerHook(runtime, event, () => JSON.stringify(input), second.pid, qwen);
+    return text === "" ? {} : (JSON.parse(text) as Printed);
+  };
+  const decision = (): Printed["hookSpecificOutput"] => {
+    const call = { tool_name: "run_shell_command", tool_input: push, tool_call_id: `q${(calls += 1)}` };
+    return tell("PreToolUse", call).hookSpecificOutput;
+  };
+  expect(decision()).toMatchObject({
+    permissionDecision: "deny",
+    permissionDecisionReason: expect.stringContaining(
+      "Ask the user whether to run it again; after the user's next prompt",
+    ),
+  });
+  expect(decision()).toMatchObject({ permissionDecision: "deny" });
+  expect(stateOf(runtime, second.session)?.effects?.map(({ outcome }) => outcome)).toEqual(["refused", "refused"]);
+  tell("UserPromptSubmit", { prompt: "yes, push it again", prompt_id: "p9" });
+  expect(decision()).toBeUndefined();
 });

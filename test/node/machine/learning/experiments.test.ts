@@ -1,20 +1,22 @@
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import * as notices from "#src/store/notices.ts";
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import type { MachineTrial } from "#src/contract/trials.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
-import { advanceAll, endTrial, setOff, start, viewTrial } from "#src/machine/learning/machine-trials.ts";
+import { advanceAll, endTrial, setOff, start, viewTrial, nextTrial } from "#src/machine/learning/machine-trials.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
 import { recordSettings, sessionConfig } from "#src/machine/sessions/session-settings.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { readConfig } from "#src/platform/config-file.ts";
-import * as notices from "#src/store/notices.ts";
-import { enoughChats, pastChats } from "#harness/experiments/past-chats.ts";
+import { pastChats, enoughChats } from "#harness/experiments/past-chats.ts";
 import { endByHand, reload, startTrial, stopAll } from "#harness/experiments/trials.ts";
 import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import type { Finding } from "#src/contract/machine/learning.ts";
+import { workingSessions } from "#harness/experiments/sessions.ts";
 
 const key = "checkpoint.everyToolCalls";
 const better = { verdict: "better", note: "better in 100 sessions" } as const;
@@ -122,25 +124,6 @@ it("a forgotten session leaves no id in an experiment, and still counts", () => 
   });
 });
 
-it("a trial that this machine could not end is refused, with its figures; one that replay has decided is not @night", () => {
-  const runtime = tempRuntime();
-  const begin = (name: string, to: number, replay: Parameters<typeof start>[1]["replay"] = null) =>
-    start(runtime, { key: name, to, reason: "", replay }, "kaizen");
-  pastChats(runtime, enoughChats - 1);
-  const figures = "its trial needs 400 new chats in 28 days, and this machine had 399 in the last 28";
-  expect(begin(key, 8)).toMatchObject({
-    ok: false,
-    error: { code: "cannot_end", message: expect.stringContaining(figures) },
-  });
-  expect(rowCount(runtime, "experiments")).toBe(0);
-  expect(begin(key, 8, { verdict: "worse", note: "" })).toMatchObject({ ok: true, value: { state: "decided" } });
-  runtime.wait(1_000);
-  pastChats(runtime, 1);
-  expect(begin(key, 8)).toMatchObject({ ok: true, value: { state: "canary" } });
-  runtime.wait(29 * 86_400_000);
-  expect(begin("risk.thresholds.memory", 0.7)).toMatchObject({ ok: false, error: { code: "cannot_end" } });
-});
-
 it("one experiment of a group at a time", () => {
   const runtime = tempRuntime();
   const first = started(runtime);
@@ -164,22 +147,6 @@ it("only sessions that begin later are assigned; a treated one has the new value
   expect(chats.length).toBeGreaterThan(treated.length + (arms["control"] ?? 0));
   endByHand(runtime, id);
   expect(chats.every(({ session }) => valueFor(runtime, session) === 10)).toBe(true);
-});
-
-it("a treated session is saved by its own value", () => {
-  const runtime = tempRuntime();
-  started(runtime, 7);
-  for (;;) {
-    const claude = aChatOf(runtime);
-    const isTreated = valueFor(runtime, claude.session) === 7;
-    for (let call = 0; call < 8; call++) claude.use("Bash", { command: `step ${call}` });
-    const triggers = runtime.store.read(
-      (sql) => sql.all<{ trigger: string }>("SELECT trigger FROM checkpoints WHERE session = ?", claude.session),
-      [],
-    );
-    expect(triggers.some(({ trigger }) => trigger === "tools")).toBe(isTreated && triggers.length > 1);
-    if (isTreated) return;
-  }
 });
 
 it("a canary without harm is deployed as by shim config, watched, and kept", () => {
@@ -247,25 +214,6 @@ it("a step whose file cannot be written is not made; it is made once the file is
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
 });
 
-it("a step of which a process wrote the file and no row is made again", () => {
-  const runtime = tempRuntime();
-  const experiment = started(runtime);
-  for (let session = 0; session < 500; session++) aSession(runtime, () => 0);
-  writeConfig(runtime, JSON.stringify({ checkpoint: { everyToolCalls: 8 } }));
-  expect(advanceAll(runtime)).toMatchObject([{ state: "deployed" }]);
-  writeConfig(runtime, "{}");
-  expect(endByHand(runtime, experiment.id)?.state).toBe("rolled_back");
-  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
-});
-
-it("sessions beyond the planned ones are not counted, however many end between two reviews", () => {
-  const runtime = tempRuntime();
-  const experiment = started(runtime);
-  for (let session = 0; session < 500; session++) aSession(runtime, () => 0);
-  advanceAll(runtime);
-  expect(reload(runtime, experiment).steps.at(-1)?.note).toMatch(/^200 sessions, /);
-});
-
 it("a value that a person has set since the deployment stays", () => {
   const runtime = tempRuntime();
   const experiment = started(runtime);
@@ -287,4 +235,65 @@ it("stop all takes every value back at once, and none starts until it is allowed
   expect(again()).toMatchObject({ ok: false, error: { code: "switched_off" } });
   setOff(runtime, null, "command line");
   expect(again().ok).toBe(true);
+});
+
+function aFinding(overrides: Partial<Finding>): Finding {
+  return {
+    id: "old_checkpoint_at_death:checkpoint.everyMs",
+    pattern: "old_checkpoint_at_death",
+    subject: "checkpoint.everyToolCalls",
+    evidence: { n: 40, windowMs: 1, figures: {} },
+    parameter: "checkpoint.everyToolCalls",
+    from: 10,
+    to: 7,
+    expected: null,
+    test: "replay",
+    pValue: 0.001,
+    title: "",
+    text: "",
+    advice: "",
+    ...overrides,
+  };
+}
+
+/** Replay finds fewer calls between two checkpoints better on these. */
+const recorded = workingSessions(200, 1);
+const rarer = { parameter: "checkpoint.everyMs", from: 300_000, to: 250_000 } as const;
+
+it("the most certain finding with a step that SHIM may take is tried, and not again for 30 days @night", () => {
+  const runtime = tempRuntime();
+  pastChats(runtime);
+  const byPerson = aFinding({ ...rarer, to: null });
+  const riskier = aFinding({ ...rarer, to: 450_000 });
+  const unknown = aFinding({ parameter: "team.strictFiles", from: 0, to: 1 });
+  const possible = aFinding({});
+  expect(nextTrial(runtime, [byPerson, riskier, unknown], recorded)).toEqual({ trial: null, waits: [] });
+  const { trial } = nextTrial(runtime, [byPerson, riskier, possible], recorded);
+  const replay = { verdict: "better", note: expect.stringMatching(/^better in 200 sessions/) };
+  expect(trial).toMatchObject({ key: "checkpoint.everyToolCalls", to: 7, reason: possible.id, replay });
+  const tried = trial && start(runtime, trial, "kaizen");
+  if (!tried?.ok) throw new Error("not started");
+  const { id } = tried.value;
+  expect(tried.value).toMatchObject({ state: "canary", key: "checkpoint.everyToolCalls", from: 10, to: 7 });
+  expect(listNewest(runtime, 5)).toMatchObject([
+    { kind: "experiment.started", subject: id, actor: "kaizen", detail: { result: "done" } },
+  ]);
+  endByHand(runtime, id);
+  expect(nextTrial(runtime, [possible], recorded).trial).toBeNull();
+  runtime.wait(31 * 86_400_000);
+  pastChats(runtime);
+  expect(nextTrial(runtime, [possible], recorded).trial?.to).toBe(7);
+});
+
+it("a trial that could not have its chats in its days waits, with the figures of this machine", () => {
+  const runtime = tempRuntime();
+  pastChats(runtime, enoughChats - 1);
+  // A value that replay does not find better ends at once, and needs no chats.
+  const { trial, waits } = nextTrial(runtime, [aFinding({}), aFinding(rarer)], recorded);
+  expect(trial).toMatchObject({ key: "checkpoint.everyMs", replay: { verdict: "equivalent" } });
+  expect(waits).toEqual([expect.stringContaining("400 new chats in 28 days, and this machine had 399")]);
+  pastChats(runtime, 1);
+  expect(nextTrial(runtime, [aFinding({})], recorded).trial?.replay?.verdict).toBe("better");
+  runtime.wait(29 * 86_400_000);
+  expect(nextTrial(runtime, [aFinding({})], recorded).trial).toBeNull();
 });

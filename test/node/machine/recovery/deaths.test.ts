@@ -1,3 +1,7 @@
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Crash } from "#src/machine/signals/history.ts";
 import { listCrashes } from "#harness/machine/crashes.ts";
@@ -7,22 +11,15 @@ import { offer } from "#src/machine/recovery/offers.ts";
 import { saveLastCheckpoint } from "#src/machine/operations/recovery-handlers.ts";
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
-import { Upkeep } from "#src/local-mcp/host/upkeep.ts";
-import { composeBrief } from "#src/machine/recovery/brief/brief.ts";
-import { restore } from "#src/machine/recovery/incomplete/restoration.ts";
-import {
-  aDeadClaude,
-  anotherClaude,
-  aProject,
-  Claude,
-  rowCount,
-  storedSession,
-  aChat,
-} from "#harness/machine/claude.ts";
-import { timeline } from "#src/machine/operations/session-view.ts";
-import { readContent } from "#src/machine/sessions/session-content.ts";
-import { connect } from "#harness/machine/mcp-client.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { aDeadClaude, anotherClaude, Claude, rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
+import { causeOf, findIncomplete, type SessionSearch } from "#src/machine/recovery/incomplete/detect.ts";
+import { isDead, livenessOf } from "#src/machine/recovery/incomplete/liveness.ts";
+import type { Sql } from "#src/shared/sql.ts";
+import { leaseRefusal, verdict, type SessionFacts } from "#src/machine/recovery/incomplete/verdict.ts";
+import { mapFiles, mapPath } from "#src/machine/recovery/elsewhere/mapped-files.ts";
+import { resolve } from "#src/machine/recovery/incomplete/resolution.ts";
+import type { RecoveryEvent } from "#src/machine/sessions/recoveries.ts";
 
 function deaths(runtime: TempRuntime): Crash[] {
   return runtime.store.read((sql) => listCrashes(sql), []);
@@ -62,13 +59,6 @@ it("the supervisor, a new chat, the timer and the user see one death, and it is 
   expect(deaths(runtime)).toMatchObject([{ session: claude.session, unsavedToolCalls: 2 }]);
 });
 
-it("a death that was dismissed and never offered is recorded", () => {
-  const runtime = tempRuntime();
-  const { session } = aDeadClaude(runtime);
-  dismiss(runtime, session);
-  expect(deaths(runtime)).toMatchObject([{ session }]);
-});
-
 it("a session in which nothing happened, one that lives and one that ended leave no death", () => {
   const { runtime, claude: empty } = aChat();
   empty.start();
@@ -81,19 +71,6 @@ it("a session in which nothing happened, one that lives and one that ended leave
   expect(deaths(runtime)).toEqual([]);
 });
 
-it("what was recorded of a life after its last sighting is above its death in the timeline, a later life below", () => {
-  const { runtime, claude } = aChat();
-  claude.prompt("fix the parser");
-  claude.begin("Bash", { command: "make" });
-  runtime.store.write((sql) => sql.run("UPDATE sessions SET lastSeenAt = lastSeenAt - 5"));
-  claude.kill();
-  claude.resume();
-  claude.prompt("go on");
-  const content = runtime.store.read((sql) => readContent(sql, claude.session), null);
-  const kinds = content && timeline(content).filter(({ source }) => source === "journal" || source === "crash");
-  expect(kinds?.map(({ kind }) => kind)).toEqual(["prompt", "tool_start", "killed", "start", "prompt"]);
-});
-
 it("a session that died, was resumed and died again has two deaths, also when it was resumed at once", () => {
   const { runtime, claude } = aChatKilledInMidTurn();
   claude.resume();
@@ -102,20 +79,6 @@ it("a session that died, was resumed and died again has two deaths, also when it
   claude.kill();
   expect([1, 2].map(() => recordDeaths(runtime, () => true))).toEqual([1, 0]);
   expect(deaths(runtime).map(({ session: sessionId }) => sessionId)).toEqual([claude.session, claude.session]);
-});
-
-it("a dead session that a tool call continues has its death recorded first", async () => {
-  const { runtime, claude } = aChatKilledInMidTurn();
-  const { call } = await connect(runtime, { clientPid: 4_000, serverPid: 4_001 });
-  await call("shim_auto_checkpoint", { session: claude.session, doing: "going on" });
-  expect(deaths(runtime)).toMatchObject([{ session: claude.session }]);
-});
-
-it("a new chat records the deaths of every project, the one that is not offered to it, too", () => {
-  const runtime = tempRuntime();
-  const elsewhere = aDeadClaude(runtime);
-  expect(new Claude(runtime, { pid: 5_000, session: "new-session", cwd: aProject() }).start()).toBe("");
-  expect(deaths(runtime)).toMatchObject([{ session: elsewhere.session }]);
 });
 
 it("the timer records a death once it has been seen for ten seconds: an end mark may be on its way", () => {
@@ -156,35 +119,6 @@ it("an end mark that comes late shows that there was no death", () => {
   expect(deaths(runtime)).toEqual([]);
 });
 
-it("retention deletes a session, and leaves its death behind", () => {
-  const runtime = tempRuntime();
-  const claude = aDeadClaude(runtime);
-  // Dismissed without a record.
-  runtime.store.write((sql) => sql.run("UPDATE sessions SET recovery = 'dismissed' WHERE id = ?", claude.session));
-  runtime.wait(31 * 86_400_000);
-  new Upkeep(runtime).run();
-  expect(rowCount(runtime, "sessions")).toBe(0);
-  expect(deaths(runtime)).toMatchObject([{ session: claude.session, cause: "killed" }]);
-});
-
-function actions(runtime: TempRuntime): unknown[] {
-  return runtime.store.read((sql) => sql.all("SELECT action, bySession AS by FROM recoveries ORDER BY seq"), []);
-}
-
-it("an offer is stored with its score, and the death with its cause and last signals", () => {
-  const { runtime, claude: dead } = aChatKilledInMidTurn();
-  const found = offer(runtime, "next", { project: dead.cwd });
-  expect(found).toMatchObject({
-    more: 0,
-    brief: { from: { cause: "killed", state: { prompts: [{}, { text: "and the lexer" }] } } },
-  });
-  const stored = { recovery: "offered", recoveryBy: "next", recoveryAt: runtime.now() };
-  expect(storedSession(runtime, dead.session)).toMatchObject(stored);
-  expect(actions(runtime)).toEqual([{ action: "offered", by: "next" }]);
-  const death = { session: dead.session, cause: "killed", readings: { toolCalls: { value: 3 } } };
-  expect(deaths(runtime)).toMatchObject([death]);
-});
-
 it("undo and dismissal are stored too; a session never offered cannot be undone", () => {
   const runtime = tempRuntime();
   const { session } = aDeadClaude(runtime);
@@ -192,17 +126,223 @@ it("undo and dismissal are stored too; a session never offered cannot be undone"
     expect(done).toBe(false);
   offer(runtime, "next", {});
   expect([undo(runtime, session), dismiss(runtime, session)]).toEqual([true, true]);
-  expect(actions(runtime)).toMatchObject([{ action: "offered" }, { action: "undone" }, { action: "dismissed" }]);
   expect(offer(runtime, "next", {})).toBeNull();
 });
 
-it("a restoration is made of a session that lives, too: without a cause of death", () => {
-  const { runtime, claude } = aChat();
-  claude.turn("fix the parser");
-  const session = storedSession(runtime, claude.session);
-  const living = restore(runtime, session);
-  expect(living).toMatchObject({ cause: null, causeDetail: "", head: { branch: "main" } });
-  expect(living?.snapshot?.state).toBe("pending");
-  expect(living && composeBrief(living, living.knownUntil).score.total).toBe(100);
-  expect(restore(runtime, { ...session, id: "unknown" })).toBeNull();
+interface Made extends Partial<Pick<sessions.Session, "id" | "project">> {
+  readonly pid?: number;
+  readonly isEmpty?: boolean;
+}
+
+function aSession(runtime: TempRuntime, { id = "s1", pid, project = "/p", isEmpty = false }: Made = {}): void {
+  const owner = pid === undefined ? null : runtime.processes.start(pid);
+  runtime.wait(1);
+  runtime.store.write((sql) => {
+    const sighting = { id, client: "test", origin: "startup", project, owner, isAlive: true };
+    sessions.recordSighting(sql, runtime.now(), sighting);
+    if (!isEmpty) journal.append(sql, id, runtime.now(), "k", { kind: "prompt", text: "do it" });
+  });
+}
+
+function found(runtime: TempRuntime, search: SessionSearch = {}): string[] {
+  return runtime.store
+    .read((sql) => findIncomplete(sql, runtime.processes, runtime.now(), search), [])
+    .map(({ session }) => session.id);
+}
+
+it("incomplete is what has no end mark, no living owner and something to recover, newest first", () => {
+  const runtime = tempRuntime();
+  for (const id of ["dead", "alive", "empty", "ended", "newest"]) {
+    aSession(runtime, { id, pid: 10 + id.length + id.charCodeAt(0), isEmpty: id === "empty" });
+    if (id !== "alive") runtime.processes.kill(10 + id.length + id.charCodeAt(0));
+  }
+  runtime.store.write((sql) => sessions.end(sql, T0, "ended", "other"));
+  expect(found(runtime)).toEqual(["newest", "dead"]);
+  expect(found(runtime, { except: "newest" })).toEqual(["dead"]);
+  expect(found(runtime, { limit: 1 })).toEqual(["newest"]);
+});
+
+it("a dead session is found behind any number of newer ones that live or hold nothing", () => {
+  const runtime = tempRuntime();
+  aSession(runtime, { id: "dead", pid: 10 });
+  runtime.processes.kill(10);
+  for (let n = 0; n < 1_100; n++) aSession(runtime, { id: `newer-${n}`, pid: 1_000 + n, project: n % 2 ? "/p" : null });
+  expect(found(runtime)).toEqual(["dead"]);
+  expect(found(runtime, { project: "/p" })).toEqual(["dead"]);
+  expect(found(runtime, { project: "/q" })).toEqual([]);
+  expect(found(runtime, { project: null })).toEqual([]);
+});
+
+it("a session that never had an owner process is dead when it was detached, or silent for ten minutes", () => {
+  const runtime = tempRuntime();
+  aSession(runtime);
+  const isGone = (): boolean => isDead(storedSession(runtime, "s1"), runtime.processes, runtime.now());
+  expect(isGone()).toBe(false);
+  runtime.wait(600_001);
+  expect(isGone()).toBe(true);
+  aSession(runtime, { id: "s2" });
+  runtime.store.write((sql) => sessions.detach(sql, runtime.now(), "s2", "stdin_end"));
+  expect(isDead(storedSession(runtime, "s2"), runtime.processes, runtime.now())).toBe(true);
+});
+
+it("an offer to a chat that is still to be started holds for a minute; a chat that lives keeps it", () => {
+  const runtime = tempRuntime();
+  aSession(runtime, { id: "dead", pid: 1 });
+  runtime.processes.kill(1);
+  const record = (action: "offered" | "taken"): void =>
+    runtime.store.write((sql) => {
+      sessions.setRecovery(sql, runtime.now(), "dead", "offered", "later");
+      recoveries.add(sql, { at: runtime.now(), session: "dead", action, by: "later" });
+    });
+  record("offered");
+  expect(found(runtime, { isFree: true })).toEqual([]);
+  runtime.wait(60_001);
+  expect(found(runtime, { isFree: true })).toEqual(["dead"]);
+  aSession(runtime, { id: "later", pid: 2 });
+  expect([found(runtime), found(runtime, { isFree: true })]).toEqual([["dead"], []]);
+  record("taken");
+  expect(found(runtime)).toEqual([]);
+  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), "dead", "dismissed", null));
+  runtime.processes.kill(2);
+  expect(found(runtime)).toEqual(["later"]);
+});
+
+it("why it died follows from its journal, its end and its owner", () => {
+  const runtime = tempRuntime();
+  aSession(runtime, { pid: 1 });
+  runtime.processes.kill(1);
+  const causeAfter = (change: (sql: Sql) => unknown): unknown => {
+    runtime.store.write(change);
+    const session = storedSession(runtime, "s1");
+    return runtime.store.read((sql) => causeOf(sql, session, runtime.processes).cause, null);
+  };
+  expect(causeAfter(() => null)).toBe("killed");
+  expect(causeAfter((sql) => sessions.detach(sql, T0, "s1", "interrupted"))).toBe("closed");
+  const limit = { kind: "failure", text: "usage limit", limit: { resetsAtMs: null } } as const;
+  expect(causeAfter((sql) => journal.append(sql, "s1", T0, "f", limit))).toBe("usage_limit");
+  expect(causeAfter((sql) => journal.append(sql, "s1", T0, "p", { kind: "prompt", text: "again" }))).toBe("closed");
+});
+
+const dead: SessionFacts = { session: "s1", machine: null, isEnded: false, alive: null, successor: null };
+const there = { ...dead, machine: "desk" };
+const undoHint = "If the user wants it here: `shim resume --undo s1`";
+
+it.each<[Partial<SessionFacts>, string, string]>([
+  [{ isThisChat: true, isEnded: true }, "this_chat", "s1 is this chat itself."],
+  [{ isEnded: true, alive: "is still running." }, "finished", "s1 was finished: there is nothing to continue."],
+  [{ ...there, isEnded: true, isStale: true }, "finished", "s1 was finished on desk: there is nothing to continue."],
+  [{ ...there, isStale: true, alive: "No answer." }, "unreachable", "another chat continues it is not known now."],
+  [{ alive: "is still running (pid 7)." }, "still_running", "s1 is still running (pid 7)."],
+  [{ ...there, alive: "It is idle." }, "still_running", "s1 is not known to be dead on desk: It is idle."],
+  [{ successor: { chat: "b", machine: null, isHere: true } }, "held", `continued by chat b. ${undoHint}, then again.`],
+  [{ ...there, successor: { chat: "b", machine: "m" } }, "held", `by chat b on m. ${undoHint} there, then again.`],
+])("a session is refused for its first reason, in the same words everywhere: %j", (facts, code, words) => {
+  const refusal = verdict({ ...dead, ...facts });
+  expect(refusal).toMatchObject({ code, message: expect.stringContaining(words) });
+});
+
+it("a dead session can be taken; a refusal for a lease names the holder and since when", () => {
+  expect(verdict(dead)).toBeNull();
+  const holder = { chat: "b", machine: "m", heldForMs: 300_000 };
+  expect(leaseRefusal("s1", "desk", holder).message).toContain("s1 is continued by chat b on m, for 5 min.");
+  expect(leaseRefusal("s1", "desk", { ...holder, chat: "s1" }).message).toContain("may still run on desk");
+  expect(leaseRefusal("s1", "desk", null).message).toContain("Call again");
+});
+
+const minute = 60_000;
+const unemployed = { progress: null, taskCount: 0 };
+const alive = (status: "idle" | "busy" | "stuck" | "draining") =>
+  ({ ...unemployed, status, reason: null, lastSeenAgeMs: 0 }) as const;
+const offline = (reason: string) => ({ ...unemployed, status: "offline", reason, lastSeenAgeMs: minute }) as const;
+
+const sure = { isOver: true, isCertain: true };
+const unsure = { isOver: true, isCertain: false };
+
+it.each<[string, Parameters<typeof livenessOf>[0], number, object]>([
+  ["declared dead", offline("attested"), 0, sure],
+  ["closed", offline("closed"), 0, sure],
+  ["timed out", offline("timeout"), 0, sure],
+  ["left", offline("left"), 9, { isOver: false }],
+  ["left", offline("left"), 11, unsure],
+  ["of a later version", offline("of a later version"), 9, { isOver: false }],
+  ["of a later version", offline("of a later version"), 11, unsure],
+  ["unknown", { status: "unknown" }, 9, { isOver: false }],
+  ["unknown", { status: "unknown" }, 11, unsure],
+  ["idle", alive("idle"), 60, { isOver: false }],
+  ["busy", alive("busy"), 60, { isOver: false }],
+  ["stuck", alive("stuck"), 60, { isOver: false }],
+  ["draining", alive("draining"), 60, { isOver: false }],
+  [
+    "not known for want of an answer",
+    { status: "unreachable", why: "no network" },
+    60,
+    { isOver: false, isCertain: false },
+  ],
+])("a chat is %s: %j after %i silent minutes", (_, seen, minutes, expected) => {
+  const found = livenessOf(seen, { silenceMs: minutes * minute, hasDied: false });
+  expect(found).toMatchObject(expected);
+  if (seen.status === "unreachable") expect(found.detail).toContain("no network");
+});
+
+it("a death that its machine has reported counts at once where no chat is registered, and never while it lives", () => {
+  const sent = { silenceMs: 0, hasDied: true };
+  for (const seen of [{ status: "unknown" } as const, offline("left")])
+    expect(livenessOf(seen, sent)).toMatchObject({ isOver: true, isCertain: true });
+  expect(livenessOf(alive("idle"), sent).isOver).toBe(false);
+});
+
+it.each([
+  ["/home/ann/app/src/a.ts", "/home/ann/app", "/srv/app/src/a.ts"],
+  ["/home/ann/app/odd\\name", "/home/ann/app", "/srv/app/odd\\name"],
+  ["C:\\Users\\ann\\app\\src\\a.ts", "C:\\Users\\ann\\app\\", "/srv/app/src/a.ts"],
+])("a path below the root there is the same path below the root here: %s", (path, there, expected) => {
+  expect(mapPath(path, { there, here: "/srv/app" })).toBe(expected);
+});
+
+it("everything else has no path here: beside the root, the root itself, above it, or where one of the two is missing", () => {
+  const roots = { there: "/home/ann/app", here: "/srv/app" };
+  const below = ["../secret", "src/../../x", "./a"].map((path) => `/home/ann/app/${path}`);
+  const beside = ["/home/ann/app2/a.ts", "/home/ann/app", "/home/ann/app/", "/etc/passwd", "a.ts", ""];
+  for (const path of [...below, ...beside]) expect(mapPath(path, roots), path).toBeNull();
+  expect(mapPath("/home/ann/app/a.ts", { ...roots, there: null })).toBeNull();
+  expect(mapPath("/home/ann/app/a.ts", { ...roots, here: null })).toBeNull();
+  expect(mapPath("/a.ts", { there: "/", here: "/work" })).toBeNull();
+});
+
+it("for any list of another machine no path leads out of the project here, and none is lost", () => {
+  const part = fc.oneof(fc.constantFrom("..", ".", "", "src", "\\..\\", "%2e%2e"), fc.string({ maxLength: 5 }));
+  const path = fc.array(part, { maxLength: 6 }).map((parts) => `/home/ann/app/${parts.join("/")}`);
+  fc.assert(
+    fc.property(fc.array(fc.oneof(path, fc.string()), { maxLength: 8 }), (paths) => {
+      const files = paths.map((one) => ({ path: one, hash: "h", action: "edited" as const }));
+      const { inside, external } = mapFiles(files, { there: "/home/ann/app", here: "/srv/app" });
+      expect(inside.length + external.length).toBe(paths.length);
+      for (const file of inside) {
+        expect(file.path.startsWith("/srv/app/")).toBe(true);
+        expect(file.path.split("/")).not.toContain("..");
+      }
+      for (const file of external) expect(file).toMatchObject({ hash: null, now: "unknown" });
+    }),
+  );
+});
+
+function events(...given: [RecoveryEvent["action"], chat?: string, hasPrompt?: boolean][]): RecoveryEvent[] {
+  return given.map(([action, chat = null, hasPrompt = true], at) => ({ session: "dead", at, action, chat, hasPrompt }));
+}
+
+it.each<[string, ReturnType<typeof events>, object]>([
+  ["offered", events(["offered", "a"], ["offered", "b"]), { resolution: "open", offeredTo: ["a", "b"] }],
+  ["seen by a chat without a prompt", events(["offered", "a", false]), { resolution: "open", offeredTo: [] }],
+  ["offered twice to one chat", events(["offered", "a"], ["offered", "a"]), { declinedBy: ["a"] }],
+  ["taken", events(["offered", "a"], ["taken", "a"]), { resolution: "continued", continuedBy: "a", declinedBy: [] }],
+  ["worked on without a word", events(["offered", "a"], ["recovered", "a"]), { resolution: "continued" }],
+  [
+    "offered again, since its successor died before its first checkpoint",
+    events(["offered", "a"], ["taken", "a"], ["offered", "b"]),
+    { resolution: "open", continuedBy: null, offeredTo: ["a", "b"], declinedBy: ["b"] },
+  ],
+  ["dismissed without an offer", events(["dismissed"]), { resolution: "dismissed", offeredTo: [] }],
+  ["dismissed, and that undone", events(["offered", "a"], ["dismissed"], ["undone"]), { resolution: "open" }],
+])("a dead session that was %s has one resolution, whatever counts it", (_name, given, expected) => {
+  expect(resolve(given)).toEqual([expect.objectContaining({ session: "dead", at: 0, ...expected })]);
 });

@@ -1,19 +1,25 @@
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { anotherClaude, storedSession } from "#harness/machine/claude.ts";
+import { anotherClaude, storedSession, Claude } from "#harness/machine/claude.ts";
 import { type Connected, connect } from "#harness/machine/mcp-client.ts";
-import { project } from "#harness/sync/machines.ts";
+import { project, workspace } from "#harness/sync/machines.ts";
 import { type World, aRival, aWorld, minute, newsOf, rowOf } from "#harness/sync/recovery-rig.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import { brief, composeBrief } from "#src/machine/recovery/brief/brief.ts";
 import { recordDeath } from "#src/machine/recovery/incomplete/deaths.ts";
 import { findElsewhere } from "#src/machine/recovery/elsewhere/candidates.ts";
-import { offerableElsewhere } from "#src/machine/recovery/offers.ts";
 import { restoreElsewhere } from "#src/machine/recovery/elsewhere/restoration.ts";
-import { takeOver } from "#src/machine/recovery/elsewhere/takeover.ts";
+import { takeOver, giveBack } from "#src/machine/recovery/elsewhere/takeover.ts";
 import { TeamChat } from "#src/machine/team/team-chat.ts";
 import { expect, it } from "vitest";
+import { currentState } from "#src/machine/checkpoints/capture.ts";
+import { offerableElsewhere, offerElsewhere } from "#src/machine/recovery/offers.ts";
+import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
+import { WatchElsewhere } from "#src/machine/recovery/watch.ts";
+import type { Reach } from "#src/machine/recovery/elsewhere/reach.ts";
+import { ok } from "#src/shared/result.ts";
 
 /** The brief of the only session that is found on another machine. */
 async function briefElsewhere({ reach, here }: World): Promise<string> {
@@ -56,19 +62,6 @@ it("a death that its machine recorded is found at once, with its cause", async (
   expect(from).toMatchObject({ cause: "killed", causeDetail: expect.stringContaining("no orderly end was seen") });
 });
 
-async function causeOf({ reach }: World, reason: string): Promise<string | null | undefined> {
-  const [found] = await findElsewhere(reach, project);
-  expect(found?.liveness?.detail).toContain(reason);
-  return found && (await restoreElsewhere(reach, found)).cause;
-}
-
-it("a client that vanished was killed where its machine attested it, and nothing is known where it only fell silent", async () => {
-  expect(await causeOf(await aWorld(), "another SHIM process of its machine")).toBe("killed");
-  const silent = await aWorld({ isDead: false });
-  silent.world.wait(5 * minute);
-  expect(await causeOf(silent, "heard nothing more")).toBe("unknown");
-});
-
 it("one that ended, was recovered or dismissed where it ran, or holds nothing, is not found", async () => {
   const { reach, there, dead, here } = await aWorld();
   const isFound = async (change: Parameters<typeof there.mirror>[1] = {}): Promise<boolean> => {
@@ -81,27 +74,6 @@ it("one that ended, was recovered or dismissed where it ran, or holds nothing, i
   expect(await isFound(empty)).toBe(false);
   dead.end();
   expect(await isFound()).toBe(false);
-});
-
-it("whether any number of sessions lives is one question to the coordinator", async () => {
-  const { reach, here, there, dead, world } = await aWorld();
-  for (const session of ["aaaa1111-0000-4000-8000-000000000008", "aaaa1111-0000-4000-8000-000000000009"]) {
-    const other = anotherClaude(there.runtime, dead, { session });
-    other.turn("write the docs");
-    await there.join(session);
-    await there.mirror(session);
-    await there.attest(session);
-  }
-  await here.pull();
-  const before = world.asked.length;
-  expect(await findElsewhere(reach, project)).toHaveLength(3);
-  expect(world.asked.slice(before)).toEqual(["chats.list"]);
-});
-
-it("while the coordinator does not answer no session is reported as dead", async () => {
-  const { reach, world } = await aWorld();
-  world.isCut = (name) => name === "chats.get";
-  expect(await findElsewhere(reach, project)).toEqual([]);
 });
 
 it("its files are compared with the project here: the same, different, or not here; others are named", async () => {
@@ -133,14 +105,6 @@ it("its files are compared with the project here: the same, different, or not he
   expect(text).toContain(`- ${join("src", "lexer.ts")} (created): DIFFERENT here`);
   expect(text).toContain("NOT HERE");
   expect(text).toContain("shim-outside-of-the-project.txt (created): not verified (outside of its project there)");
-});
-
-it("for a session of another machine the coordinator is asked whether it lives, and for its files, and nothing else", async () => {
-  const one = await aWorld();
-  const { asked } = one.world;
-  const before = asked.length;
-  expect(await briefElsewhere(one)).toContain("fix the parser");
-  expect(asked.slice(before)).toEqual(["chats.get", "sync.read"]);
 });
 
 it("the brief says on which machine it was, how old all is, and what was not sent", async () => {
@@ -175,21 +139,6 @@ it("the events and the checkpoint that its machine did not send are named", asyn
   expect(await text()).toContain("not synced: its newest checkpoint (it is too large)");
 });
 
-it("what a worker has begun for a task is found, and not offered", async () => {
-  const { world, reach } = await aWorld({ isKnown: false, prompt: "Do task 7 (fix):\n{}" });
-  world.wait(10 * minute);
-  const found = await findElsewhere(reach);
-  expect(found).toHaveLength(1);
-  expect(offerableElsewhere(reach, found)).toEqual([]);
-});
-
-it("the brief names the tasks of the workspace that the session had", async () => {
-  const one = await aWorld();
-  await one.there.mirror(one.dead.session, { tasks: [{ task: 1, type: "docs" }] });
-  await one.here.pull();
-  expect(await briefElsewhere(one)).toContain("its task 1 (docs) was not finished then");
-});
-
 /** The chat of this machine, with the MCP process that Claude Code starts for it. */
 async function open({ here, chat }: Pick<World, "here" | "chat">): Promise<Connected> {
   return connect(here.runtime, { clientPid: chat.pid, serverPid: chat.pid + 500, team: () => here.team() });
@@ -208,31 +157,6 @@ it("the tool lists and briefs on sessions of other machines, with the machine", 
   expect(output["score"]).toBeGreaterThan(50);
   // It is in the answer: no hook brings it again.
   expect(newsOf(one.here, one.chat.session)).toEqual([]);
-});
-
-it.each([false, true])(
-  "a chat on a machine that has mirrored no other yet gets them too, by id %s",
-  async (isNamed) => {
-    const one = await aWorld();
-    one.here.runtime.store.write((sql) => sql.run("DELETE FROM sessions_elsewhere"));
-    const { ask } = await open(one);
-    const { text } = await ask("shim_check_recovery", isNamed ? { of: one.dead.session } : {});
-    expect(text).toContain("on another machine (desk) died 5 min ago");
-  },
-);
-
-it("one of this machine comes first, and those of others are listed with it", async () => {
-  const one = await aWorld();
-  const own = anotherClaude(one.here.runtime, one.chat, { session: "abab7777" });
-  own.turn("write the docs");
-  own.kill();
-  const { call } = await open(one);
-  const { text, output } = await call("shim_check_recovery");
-  expect(text).toContain("write the docs");
-  expect(output["incomplete"]).toMatchObject([{ offeredHere: true }, { session: one.dead.session, machine: "desk" }]);
-  const named = await call("shim_check_recovery", { of: one.dead.session.slice(0, 8) });
-  expect(named.text).toContain("fix the parser");
-  expect((await call("shim_check_recovery", { of: "aaa" })).text).toContain("SHIM knows no session");
 });
 
 it("without an answer of the coordinator the answer says so, and the local sessions are listed all the same", async () => {
@@ -302,20 +226,6 @@ it("a chat that joins is offered it by a notification, and its user reads the li
   const status = (): string =>
     renderStatus(statusOf(one.here.runtime, JSON.stringify({ session_id: one.chat.session })), one.here.runtime.now());
   expect(status()).toBe('SHIM: can be continued: "fix the parser" of desk\n');
-  // What its own machine or a third one has reported since.
-  const { store } = one.here.runtime;
-  const other = JSON.stringify({ chat: "other-chat", machine: "third", at: 1 });
-  const set = (change: string): void => store.write((sql) => void sql.run(`UPDATE sessions_elsewhere SET ${change}`));
-  for (const [change, back] of [
-    ["endedAt = 1", "endedAt = NULL"],
-    [`taken = '${other}'`, "taken = NULL"],
-    ["lastSeenAt = lastSeenAt + 600000", "lastSeenAt = lastSeenAt - 600000"],
-  ] as const) {
-    set(change);
-    expect([change, status()]).toEqual([change, "SHIM: not saved yet | risk 0 safe\n"]);
-    set(back);
-  }
-  expect(status()).toContain("can be continued");
   const { systemMessage, hookSpecificOutput } = one.chat.prompt("what was I doing?");
   expect(hookSpecificOutput?.additionalContext).toContain("on another machine (desk)");
   expect(systemMessage).toMatch(
@@ -324,4 +234,166 @@ it("a chat that joins is offered it by a notification, and its user reads the li
   one.world.wait(minute);
   expect(await news()).toEqual([]);
   await team.end("over");
+});
+
+/** The session of another machine that the chat is offered. */
+function offered({ reach, chat }: Pick<World, "chat"> & { readonly reach: Reach }): Promise<string | null> {
+  return offerElsewhere({ ...reach, here: { root: chat.cwd, project } });
+}
+
+const naming = { project: () => Promise.resolve(ok(project)) };
+
+/** `shim resume` writes down that the chat which it starts is to take the session. */
+function writeDown({ here, dead, chat }: World): void {
+  const note = { at: here.runtime.now(), session: dead.session, action: "taken", by: chat.session } as const;
+  here.runtime.store.write((sql) => recoveries.add(sql, note));
+}
+
+/** The sessions of the project that are found on other machines. */
+async function found(reach: Reach): Promise<string[]> {
+  return (await findElsewhere(reach, project)).map(({ row }) => row.id);
+}
+
+it("two machines ask at the same time: one gets it, the other is refused with chat and machine", async () => {
+  const one = await aWorld();
+  const { here: third, reach: other } = await aRival(one);
+  const answers = await Promise.all([
+    takeOver(one.reach, rowOf(one, one.dead)),
+    takeOver(other, rowOf({ here: third }, one.dead)),
+  ]);
+  expect(answers[0]).toMatchObject({ ok: true });
+  expect(answers[1]).toMatchObject({ ok: false, error: { code: "held" } });
+  if (!answers[1].ok) expect(answers[1].error.message).toContain(`continued by chat ${one.chat.session} on laptop`);
+  await third.pull();
+  expect(await found(other)).toEqual([]);
+  expect(rowOf({ here: third }, one.dead).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
+});
+
+it.each(["leases.acquire", "sync.take"])("cut off at %s nothing is lost: the same again takes it", async (cut) => {
+  const one = await aWorld();
+  const take = (): Promise<unknown> => takeOver(one.reach, rowOf(one, one.dead));
+  one.world.isCut = (name) => name === cut;
+  expect(await take()).toMatchObject({ ok: false, error: { code: "unreachable" } });
+  expect(rowOf(one, one.dead).taken).toBeNull();
+  one.world.isCut = () => false;
+  for (let n = 0; n < 2; n++) expect(await take()).toMatchObject({ ok: true });
+});
+
+it("a successor keeps the prompts; when it dies with a checkpoint, it is found itself", async () => {
+  const one = await aWorld();
+  expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
+  const { store } = one.here.runtime;
+  expect(store.read((sql) => currentState(sql, one.chat.session)?.continues, null)).toMatchObject({
+    session: one.dead.session,
+    prompts: [{ text: "fix the parser" }, { text: "and the lexer" }],
+  });
+  // Dead before it has saved anything: the first one is open again.
+  await one.here.attest(one.chat.session);
+  const { here: third, reach: other } = await aRival(one);
+  expect(await found(other)).toEqual([one.dead.session]);
+  one.chat.turn("go on");
+  await one.here.mirror(one.chat.session);
+  await third.pull();
+  expect(await found(other)).toEqual([one.chat.session]);
+});
+
+it("a session that was forgotten where it ran cannot be taken, and leaves no lease behind", async () => {
+  const one = await aWorld();
+  const row = rowOf(one, one.dead);
+  await one.there.device.put({ session: one.dead.session });
+  expect(await takeOver(one.reach, row)).toMatchObject({ ok: false, error: { code: "unknown_key" } });
+  expect(await one.world.host.call("leases.list", {})).toMatchObject({ ok: true, value: { leases: [] } });
+});
+
+it("a chat is offered the newest of its project once; a second chat of this machine is not", async () => {
+  const one = await aWorld();
+  expect(await offered(one)).toBe(one.dead.session);
+  expect(await offered(one)).toBeNull();
+  expect(newsOf(one.here, one.chat.session)).toMatchObject([
+    {
+      kind: "offer",
+      session: one.dead.session,
+      machine: "desk",
+      from: { state: { prompts: [{ text: "fix the parser" }, {}] } },
+    },
+  ]);
+  const second = anotherClaude(one.here.runtime, one.chat, { session: "dddd4444" });
+  second.start();
+  const other = await one.here.join(second.session);
+  expect(await offered({ ...one, reach: other })).toBeNull();
+  one.chat.kill();
+  expect(await offered({ ...one, reach: other })).toBe(one.dead.session);
+});
+
+it("none is offered to a task's chat and a script, after a dismissal, and when it is too old", async () => {
+  const one = await aWorld();
+  const { runtime } = one.here;
+  for (const env of [{ SHIM_TASK: "1" }, { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" }])
+    expect(await offered({ ...one, reach: { ...one.reach, runtime: { ...runtime, env } } })).toBeNull();
+  const note = { at: runtime.now(), session: one.dead.session };
+  runtime.store.write((sql) => recoveries.add(sql, { ...note, action: "dismissed" }));
+  expect(await offered(one)).toBeNull();
+  runtime.store.write((sql) => recoveries.add(sql, { ...note, action: "undone" }));
+  one.world.wait(8 * 24 * 60 * minute);
+  const old = await findElsewhere(one.reach, project);
+  expect(old).toHaveLength(1);
+  expect(offerableElsewhere(one.reach, old)).toEqual([]);
+  expect(await offered(one)).toBeNull();
+  expect(newsOf(one.here, one.chat.session)).toEqual([]);
+});
+
+it("the old session learns that it was continued elsewhere, and is not offered where it ran", async () => {
+  const one = await aWorld();
+  const fresh = anotherClaude(one.there.runtime, one.dead, { session: "eeee5555" });
+  expect(fresh.start()).toContain("fix the parser");
+  expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
+  await one.there.pull();
+  recordTakeovers(one.there.runtime, workspace, one.there.device.device);
+  recordTakeovers(one.there.runtime, workspace, one.there.device.device);
+  const told = { kind: "continued_elsewhere", session: one.dead.session, by: one.chat.session, machine: "laptop" };
+  expect(newsOf(one.there, one.dead.session)).toEqual([told]);
+  expect(newsOf(one.there, fresh.session)).toEqual([told]);
+  expect(storedSession(one.there.runtime, one.dead.session)).toMatchObject({
+    recovery: "recovered",
+    recoveryBy: one.chat.session,
+  });
+  fresh.kill();
+  const later = anotherClaude(one.there.runtime, one.dead, { session: "ffff6666" });
+  expect(later.start()).not.toContain("fix the parser");
+  // It returns by `claude --resume`.
+  const back = new Claude(one.there.runtime, { pid: 3_002, cwd: one.dead.cwd, session: one.dead.session });
+  expect(back.start("resume")).toContain(`was continued by session ${one.chat.session}`);
+});
+
+it("what `shim resume` has written down, the chat that it starts takes when it joins; given back, it lets it go", async () => {
+  const one = await aWorld();
+  const row = rowOf(one, one.dead);
+  const { session } = one.dead;
+  writeDown(one);
+  const watch = new WatchElsewhere();
+  for (let n = 0; n < 2; n++) await watch.check(one.reach, naming);
+  const holders = async (): Promise<unknown> => one.world.host.call("leases.list", { prefix: "session:" });
+  expect(await holders()).toMatchObject({
+    value: { leases: [{ resource: `session:${session}`, holder: one.chat.session }] },
+  });
+  expect(rowOf(one, one.dead).taken).toMatchObject({ chat: one.chat.session });
+  expect(await giveBack(one.reach, row)).toMatchObject({ ok: true });
+  await watch.check(one.reach, naming);
+  expect(await holders()).toMatchObject({ value: { leases: [] } });
+  await one.here.pull();
+  expect(await found(one.reach)).toEqual([session]);
+});
+
+it("where another chat was first, the chat that was started for it learns which", async () => {
+  const one = await aWorld();
+  const { chat: rival, ...third } = await aRival(one);
+  await takeOver(third.reach, rowOf(third, one.dead));
+  const { session } = one.dead;
+  writeDown(one);
+  await new WatchElsewhere().check(one.reach, naming);
+  expect(newsOf(one.here, one.chat.session)).toEqual([
+    { kind: "continued_elsewhere", session, by: rival.session, machine: "tower" },
+  ]);
+  await new WatchElsewhere().check(one.reach, naming);
+  expect(newsOf(one.here, one.chat.session)).toHaveLength(1);
 });

@@ -140,17 +140,3 @@ it("what cannot be done is refused, with why and with the command that takes the
   expect((await home.shim(`resume ${id} --in claude-code --native`)).code).not.toBe(0);
   expect([...filesOf(home).keys()].filter((name) => name.startsWith(".codex/"))).toEqual([]);
 });
-
-it("a sub-agent's session is refused", async () => {
-  const home = aCliHome();
-  const id = aSession(home, "codex");
-  const { transcriptPath } = home.runtime.store.read((sql) => sessions.get(sql, id), null) ?? {};
-  const source = { subagent: { thread_spawn: { parent_thread_id: "parent-1" } } };
-  const [meta, ...rest] = readFileSync(transcriptPath ?? "", "utf8").split("\n");
-  const row = JSON.parse(meta ?? "") as { payload: object };
-  const changed = JSON.stringify({ ...row, payload: { ...row.payload, source } });
-  writeFileSync(transcriptPath ?? "", [changed, ...rest].join("\n"));
-  expect(await home.shim(`resume ${id} --in codex --native`)).toMatchObject(
-    failed(1, "it is of a sub-agent of parent-1"),
-  );
-});

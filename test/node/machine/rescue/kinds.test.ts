@@ -1,5 +1,5 @@
-import { appendFileSync, readFileSync, symlinkSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { appendFileSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { invented, writeSession, type InventedSession } from "#harness/clients/broken-sessions.ts";
 import { aCliHome, addSession, printed } from "#harness/machine/cli-home.ts";
@@ -141,12 +141,6 @@ it.each(kinds)(
   },
 );
 
-it("the table has thirty kinds and more, in five clients", () => {
-  // The locks, the moved folder, the archive and OpenCode have tests of their own below.
-  expect(kinds.length).toBeGreaterThanOrEqual(30);
-  expect(new Set(kinds.map(([client]) => client)).size).toBe(5);
-});
-
 const harmless: [client: string, what: string, breaks: Break, lost?: 1][] = [
   ...["claude-code", "codex", "copilot", "qwen", "gemini"].flatMap((client): typeof harmless => [
     [client, "nothing", () => undefined],
@@ -222,65 +216,6 @@ it.each(["claude-code", "codex", "copilot", "qwen"])(
     expect(text).not.toContain("refused 0");
   },
 );
-
-it("a refused prompt is named beside another reason, and the copy lacks it", async () => {
-  const home = aCliHome();
-  const session = invented("claude-code", join(home.folder, "old-name"));
-  const path = writeSession(home.folder, session);
-  addSession(home, {
-    id: session.id,
-    client: "claude-code",
-    pid: 77,
-    project: join(home.folder, "old-name"),
-    transcriptPath: path,
-  });
-  refuse(400)(path, session);
-  const { why, ...rest } = await home.json(`rescue ${session.id}`);
-  expect(rest).toMatchObject({ reason: "invisible", offers: [{ kind: "brief" }, { kind: "copy" }] });
-  expect(why).toContain("is gone; and the API has refused its last prompt (400");
-  const call = ["call", "recovery.rescue", `session=${session.id}`, `folder=${home.project}`, "offer=copy"];
-  const { copy } = (await home.shim("", ...call)).json() as { copy: { file: string } };
-  expect(readFileSync(copy.file, "utf8")).not.toContain("refused 0");
-});
-
-it.each([
-  ["a 400 in words alone, twice", "API Error: 400 {}", {}, "poisoned"],
-  ["a request that was too large, in words alone, twice", "API Error: 413 {}", {}, "too_large"],
-  [
-    "a bill that is not paid, twice",
-    "Credit balance is too low",
-    { apiErrorStatus: 400, error: "billing_error" },
-    null,
-  ],
-  ["a lost connection, twice", "API Error: Connection error.", {}, null],
-])("rows of Claude Code with %s", async (_what, text, fields, reason) => {
-  const home = aCliHome();
-  const session = invented("claude-code", home.project);
-  const refused = [1, 2].flatMap((number) => {
-    const [prompt = {}, { apiErrorStatus: _status, apiErrorType: _type, ...rest } = {}] = session.refused(number, 400);
-    const message = { ...(rest["message"] as object), content: [{ type: "text", text }] };
-    return [prompt, { ...rest, ...fields, message }];
-  });
-  writeSession(home.folder, session, [...session.rows, ...refused]);
-  known(home, session);
-  expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason });
-});
-
-it("a session of Qwen Code whose folder has become a link continues as a copy for the real one", async () => {
-  const home = aCliHome();
-  const old = join(home.folder, "old-name");
-  symlinkSync(home.project, old);
-  const session = invented("qwen", old);
-  const path = writeSession(home.folder, session);
-  addSession(home, { id: session.id, client: "qwen", pid: 77, project: old, transcriptPath: path });
-  const { why, ...rest } = await home.json(`rescue ${session.id}`);
-  expect(rest).toMatchObject({ reason: "invisible", offers: [{ kind: "copy" }, { kind: "brief" }] });
-  expect(why).toBe(`Qwen Code does not look for it in ${dirname(path)} when it runs in ${home.project}`);
-  const { done } = await home.json(`rescue ${session.id} --yes`);
-  const { file, start } = (done as { copy: { file: string; start: object } }).copy;
-  expect(file).toContain(home.project.replaceAll(/[^a-zA-Z0-9]/g, "-"));
-  expect(start).toMatchObject({ cwd: home.project });
-});
 
 it.each([
   [

@@ -1,9 +1,9 @@
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import {
   fakeOpenCode,
   invented,
@@ -15,8 +15,8 @@ import { aDeadClaude, storedSession } from "#harness/machine/claude.ts";
 import { aCliHome, addSession, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
-import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
-import { filesOf, known } from "#harness/clients/breaks.ts";
+import { filesOf, known, refuse } from "#harness/clients/breaks.ts";
+import { zstdCompressSync } from "node:zlib";
 
 function lockOf(home: CliHome, { id }: InventedSession): string {
   const path = join(home.folder, ".codex", "thread-writer-locks", `${id}.lock`);
@@ -30,13 +30,6 @@ function aCodexSession(home: CliHome): InventedSession {
   known(home, session);
   return session;
 }
-
-it("a lock that nobody holds and Codex can open is no reason", async () => {
-  const home = aCliHome();
-  const session = aCodexSession(home);
-  writeFileSync(lockOf(home, session), "");
-  expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null });
-});
 
 it("the process that holds Codex's lock is named, and nothing is done to it", async () => {
   const home = aCliHome();
@@ -72,28 +65,6 @@ it("a lock that nobody holds and Codex cannot open is renamed with consent, and 
   expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null });
 });
 
-it("what Codex has archived comes back by its own command", async () => {
-  const home = aCliHome();
-  const session = aCodexSession(home);
-  const path = join(home.folder, session.file);
-  const archive = join(home.folder, ".codex", "archived_sessions");
-  mkdirSync(archive);
-  renameSync(path, join(archive, path.split("/").at(-1) ?? ""));
-  const ran: (readonly string[])[] = [];
-  const terminal = {
-    ...answering("1"),
-    runQuietly: (command: string, args: readonly string[]) => {
-      ran.push([command, ...args]);
-      renameSync(join(archive, path.split("/").at(-1) ?? ""), path);
-      return { code: 0, text: "" };
-    },
-  };
-  const asked = await home.shimWith(terminal, `rescue ${session.id}`);
-  expect(asked).toMatchObject({ code: 0, err: holding("is invisible: Codex has archived it") });
-  expect(ran).toEqual([["codex", "unarchive", session.id]]);
-  expect(home.started).toMatchObject([{ command: "codex", args: ["resume", session.id] }]);
-});
-
 it("OpenCode's own export and import make the copy, with ids that it has not", async () => {
   const home = aCliHome();
   const id = "ses_deadb5e3effe5J6ePB0OODywj2";
@@ -112,13 +83,6 @@ it("OpenCode's own export and import make the copy, with ids that it has not", a
   for (const absent of [id, "Ran one.", "refused", "msg_a100000000"]) expect(text).not.toContain(absent);
 });
 
-it("a session that OpenCode does not export is deleted", async () => {
-  const home = aCliHome();
-  fakeOpenCode(home.folder, null);
-  addSession(home, { id: "ses_1", client: "opencode", pid: 77 });
-  expect(await home.json("rescue ses_1")).toMatchObject({ reason: "deleted", offers: [{ kind: "brief" }] });
-});
-
 it("a chat that still runs is named, and neither copied nor replaced", async () => {
   const home = aCliHome();
   const session = invented("claude-code", home.project);
@@ -133,19 +97,6 @@ it("a chat that still runs is named, and neither copied nor replaced", async () 
 });
 
 const answering = (reply: string) => ({ isTty: true, isInteractive: true, ask: async () => reply });
-
-it("--in takes the brief of any session to another client", async () => {
-  const home = aCliHome();
-  const session = invented("claude-code", home.project);
-  writeSession(home.folder, session);
-  known(home, session);
-  expect(await home.json(`rescue ${session.id} --in codex`)).toMatchObject({
-    start: { kind: "new", command: "codex" },
-  });
-  const terminal = { isTty: true, isInteractive: true };
-  expect(await home.shimWith(terminal, `rescue ${session.id} --in codex`)).toMatchObject({ code: 0 });
-  expect(home.started).toMatchObject([{ command: "codex", cwd: home.project }]);
-});
 
 it("without a yes nothing is changed, and a wrong number is wrong usage", async () => {
   const home = aCliHome();
@@ -185,41 +136,6 @@ it("resume offers the rescue where the client ends with an error within seconds,
   expect(started[1]).not.toBe(session.id);
 });
 
-it("a client that is older than the one that wrote the session is named", async () => {
-  const home = aCliHome();
-  const session = invented("claude-code", home.project);
-  writeSession(home.folder, session);
-  known(home, session);
-  home.runtime.store.write((sql) => sessions.update(sql, session.id, { clientVersion: "2.1.328" }));
-  const fields = [`session=${session.id}`, `folder=${home.project}`, "hasFailed=true"];
-  const answer = await home.shim("call recovery.diagnose", ...fields);
-  expect(answer.json()).toMatchObject({
-    diagnosis: { reason: "version", why: "Claude Code 2.1.328 wrote it, and the one on the PATH is 2.1.200" },
-  });
-});
-
-it("the page has the reason and the command, and starts no program of a client", async () => {
-  const home = aCliHome();
-  const session = invented("codex", home.project);
-  writeSession(home.folder, session, [...session.rows, ...session.refused(1, 400), ...session.refused(2, 400)]);
-  known(home, session);
-  fakeOpenCode(home.folder, openCodeSession("ses_open", [400, 400]));
-  addSession(home, { id: "ses_open", client: "opencode", pid: 77 });
-  fakeBundle(home);
-  const page = await servePage(home);
-  const authorization = await signIn(page);
-  const ask = async (id: string) => {
-    const input = { session: id, folder: home.project };
-    return (await callAs(page, authorization, { name: "recovery.diagnose", input })).value;
-  };
-  expect(await ask(session.id)).toMatchObject({
-    diagnosis: { reason: "poisoned", command: `shim rescue ${session.id.slice(0, 8)}` },
-  });
-  expect(await ask("ses_open")).toMatchObject({ diagnosis: { reason: null } });
-  const input = { session: session.id, folder: home.project, offer: "copy" };
-  expect(await callAs(page, authorization, { name: "recovery.rescue", input })).toMatchObject({ status: 404 });
-});
-
 it("the brief of such a session comes with the reason and the command", async () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
@@ -237,4 +153,126 @@ it("the brief of such a session comes with the reason and the command", async ()
       .join(""),
   );
   expect((await ask("shim_check_recovery", { of: dead.session })).output).not.toHaveProperty("message");
+});
+
+/** With an id that shares its beginning with no other one of the test. */
+function unrecorded(home: CliHome, client: string, begins = "5f0e0e5e"): InventedSession & { readonly path: string } {
+  const made = invented(client, home.project);
+  const id = `${begins}${made.id.slice(begins.length)}`;
+  const text = JSON.stringify(made.rows).replaceAll(made.id, id);
+  const file = made.file.replaceAll(made.id, id).replaceAll(made.id.slice(0, 8), begins.slice(0, 8));
+  const session = { ...made, id, file, rows: JSON.parse(text) as InventedSession["rows"] };
+  return { ...session, path: writeSession(home.folder, session) };
+}
+
+const clients = ["claude-code", "codex", "copilot", "qwen", "gemini"];
+
+it.each(clients)(
+  "a session of %s that SHIM has not recorded is found by its id, also its beginning",
+  async (client) => {
+    for (const command of ["rescue", "resume --print"]) {
+      for (const length of [36, 8]) {
+        const home = aCliHome();
+        const { id, path } = unrecorded(home, client);
+        const before = filesOf(home);
+        const ran = await home.shim(`${command} ${id.slice(0, length)}`);
+        expect(ran).toMatchObject({
+          code: 0,
+          err: holding(`SHIM had not recorded session ${id}: it was read from ${path}.`),
+        });
+        expect(ran.out).toContain(command === "rescue" ? "Nothing is wrong with" : "the word is pear");
+        expect(filesOf(home)).toEqual(before);
+        const stored = home.runtime.store.read((sql) => sessions.get(sql, id), null);
+        expect(stored).toMatchObject({ client, origin: "import", transcriptPath: path });
+        expect((await home.shim(`${command} ${id}`)).err).toBe("");
+      }
+    }
+  },
+);
+
+it("OpenCode's own program gives a session that SHIM has not recorded", async () => {
+  const home = aCliHome();
+  const id = "ses_deadb5e3effe5J6ePB0OODywj2";
+  fakeOpenCode(home.folder, openCodeSession(id, [400, 400]));
+  const site = { versionOf: () => "1.18.33" };
+  const ran = await home.shimWith(site, `rescue ${id} --json`);
+  expect(ran.json()).toMatchObject({ session: id, reason: "poisoned" });
+  expect(ran.err).toContain(`SHIM had not recorded session ${id}: it was read from its client.`);
+  expect(await home.json(`resume ${id}`)).toMatchObject({ start: { kind: "resume", args: ["-s", id] } });
+});
+
+it("several files are listed, and none is read", async () => {
+  const home = aCliHome();
+  const paths = ["claude-code", "qwen"].map((client) => unrecorded(home, client).path);
+  const ran = await home.shim("resume 5f0e0e5e");
+  expect(ran).toMatchObject(failed(2, "several files", ...paths, "Claude Code, written", "Qwen Code, written"));
+  expect(home.runtime.store.read((sql) => sessions.list(sql, { limit: 9 }), [])).toEqual([]);
+});
+
+it("the same session in two folders of Claude Code is two files, a compressed one of Codex is the same", async () => {
+  const home = aCliHome();
+  const { id, path } = unrecorded(home, "claude-code");
+  const other = path.replace(/project\/[^/]*$/, `elsewhere/${id}.jsonl`);
+  mkdirSync(dirname(other), { recursive: true });
+  writeFileSync(other, readFileSync(path));
+  expect(await home.shim(`rescue ${id}`)).toMatchObject(failed(2, path, other));
+  expect(await home.json(`rescue ${other}`)).toMatchObject({ session: id });
+  const codex = unrecorded(home, "codex", "6f0e0e5e");
+  writeFileSync(`${codex.path}.zst`, zstdCompressSync(readFileSync(codex.path)));
+  expect(await home.json(`rescue ${codex.id}`)).toMatchObject({ session: codex.id, file: codex.path });
+});
+
+it("where no client has it, the answer names the folders that were searched", async () => {
+  const home = aCliHome();
+  unrecorded(home, "claude-code");
+  const there = join(home.folder, ".claude", "projects");
+  const absent = join(home.folder, ".codex", "sessions");
+  for (const command of ["rescue", "resume"]) {
+    const ran = await home.shim(`${command} 7f0e0e5e`);
+    expect(ran).toMatchObject(
+      failed(3, 'there is no session "7f0e0e5e"', `No client's file of it is in ${there}`, absent),
+    );
+    expect(await home.shim(`${command} 5f0e`)).toMatchObject(failed(3, "8 characters of an id and more"));
+    expect(await home.shim(`${command} ../5f0e0e5e.jsonl`)).toMatchObject(failed(3, "there is no file"));
+    expect(await home.shim(`${command} ..%2f5f0e0e5e*`)).toMatchObject(failed(3, "letters, digits, - and _"));
+  }
+});
+
+it("a session that Codex has compressed is where it was, and can be copied", async () => {
+  const home = aCliHome();
+  const session = invented("codex", home.project);
+  const path = writeSession(home.folder, session);
+  known(home, session);
+  const compress = (): void => {
+    writeFileSync(`${path}.zst`, zstdCompressSync(readFileSync(path)));
+    rmSync(path);
+  };
+  compress();
+  expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null, file: `${path}.zst`, isRead: true });
+  expect(await home.json(`resume ${session.id}`)).toMatchObject({ start: { kind: "resume" } });
+  writeSession(home.folder, session);
+  refuse(400, 400)(path, session);
+  compress();
+  const { reason, done } = await home.json(`rescue ${session.id} --yes`);
+  expect(reason).toBe("poisoned");
+  const { file } = (done as { copy: { file: string } }).copy;
+  expect(file).toMatch(/\.jsonl$/);
+  expect(readFileSync(file, "utf8")).toContain("pear");
+  writeFileSync(`${path}.zst`, "no frame");
+  expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: "unreadable", offers: [{ kind: "brief" }] });
+});
+
+it("a session that was read from a file elsewhere is not called deleted", async () => {
+  const home = aCliHome();
+  const { id, path } = unrecorded(home, "claude-code");
+  const elsewhere = join(home.other, "saved.jsonl");
+  renameSync(path, elsewhere);
+  expect(await home.json(`rescue ${elsewhere}`)).toMatchObject({
+    session: id,
+    reason: "invisible",
+    why: `SHIM has read it from ${elsewhere}, where Claude Code does not look for it`,
+    offers: [{ kind: "brief" }],
+  });
+  rmSync(elsewhere);
+  expect(await home.json(`rescue ${id}`)).toMatchObject({ reason: "deleted" });
 });

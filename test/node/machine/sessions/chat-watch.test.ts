@@ -2,8 +2,6 @@ import { rmSync } from "node:fs";
 import { expect, it } from "vitest";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
-import { ok } from "#src/shared/result.ts";
 import { aLiveChat, checkpointsOf, sessionOf, type LiveChat } from "#harness/supervisor/live-chats.ts";
 import * as totals from "#src/store/metric-totals.ts";
 import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
@@ -46,16 +44,6 @@ it("of a chat that dies the last checkpoint is taken and its death is reported, 
   expect([rig.emitted("died").length, rig.opened]).toEqual([1, []]);
 });
 
-it.each(["closed", "closed_open"])(
-  "a chat that its client closed between two turns is no death: %s",
-  async (reason) => {
-    const rig = await aRig(reopening);
-    rig.runtime.store.write((sql) => sessions.close(sql, rig.runtime.now(), id, reason));
-    await die(rig);
-    expect([rig.emitted("died"), rig.opened]).toEqual([[], []]);
-  },
-);
-
 it("what ended well, or another process continues, is no death; what was never seen alive is not watched", async () => {
   const rig = await aRig(reopening);
   rig.runtime.store.write((sql) => sessions.end(sql, rig.runtime.now(), id, "prompt_input_exit"));
@@ -79,18 +67,6 @@ it("with a command that opens a terminal a killed chat is resumed in it, after i
   expect(restarts).toContainEqual(
     expect.objectContaining({ name: "shim_supervisor_restarts_total", labels: '["crashed"]', value: 1 }),
   );
-  // It came back, and dies again: the next wait is longer.
-  aLiveChat(rig.runtime, { id, pid: 701 });
-  rig.runtime.store.write((sql) =>
-    sql.run(
-      "UPDATE sessions SET owner = json_set(owner, '$.pid', 701, '$.start', ?)",
-      rig.runtime.processes.facts(701)!.start,
-    ),
-  );
-  await rig.pass(2_000);
-  await die(rig, 701);
-  expect(rig.opened).toHaveLength(2);
-  expect(rig.emitted("ended").map(({ againInMs }) => againInMs)).toEqual([1_000, 2_000]);
 });
 
 it("a new chat with the brief; one that never begins is a crash, and in the end a loop", async () => {
@@ -151,28 +127,4 @@ it("after a usage limit it waits before it opens one, and without such a rule op
   await rig.pass(30_000);
   const message = "tmux cannot be started: spawn tmux ENOENT";
   expect(rig.emitted("problem")).toEqual([{ type: "problem", name: "chats", message }]);
-});
-
-it("a hook that had to wait in the spool is heeded first: it may report that the chat has ended", async () => {
-  const rig = await aRig(reopening);
-  const input = { session_id: id, reason: "prompt_input_exit" };
-  spoolEvent(rig.runtime, { clientName: "claude-code", event: "SessionEnd", input, clientPid: 700 });
-  await die(rig);
-  expect([rig.emitted("died"), sessionOf(rig.runtime, id)?.endReason, rig.opened]).toEqual([
-    [],
-    "prompt_input_exit",
-    [],
-  ]);
-});
-
-it("a death of which the coordinator cannot be informed is reported", async () => {
-  const rig = await aRig();
-  const { call } = rig;
-  rig.call = async (name, input) => {
-    const answer = await call(name, input);
-    return answer.ok ? ok({ ...answer.value, trouble: "no answer" }) : answer;
-  };
-  await die(rig);
-  expect(rig.emitted("problem")).toMatchObject([{ message: expect.stringContaining("no answer") as string }]);
-  expect(checkpointsOf(rig.runtime, id)).toHaveLength(1);
 });

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
 import type { JournalRow } from "#src/machine/sessions/journal.ts";
-import { emptyState, fold, withNotes } from "#src/machine/sessions/work-state.ts";
+import { emptyState, fold, withNotes, withoutSomePrompts } from "#src/machine/sessions/work-state.ts";
 import { anEntry } from "#harness/machine/journal-entries.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 
@@ -22,7 +22,6 @@ const touched = (path: string, action: "read" | "edited"): JournalEntry => {
 };
 
 const at = (ms: number, entry: JournalEntry): JournalRow => ({ seq: ms + 1, at: T0 + ms, entry });
-const ids = (...rows: JournalRow[]): string[] => fold(emptyState, rows).runningTools.map(({ id }) => id);
 const running = (...entries: JournalEntry[]): string[] => stateAfter(...entries).runningTools.map((tool) => tool.id);
 
 it("a tool runs from its start to its end, its error, the end of the turn or the next prompt", () => {
@@ -32,18 +31,6 @@ it("a tool runs from its start to its end, its error, the end of the turn or the
   expect(running(begun("a"), { kind: "end", reason: "other" })).toEqual([]);
   expect(running(begun("a"), prompt("stop that"))).toEqual([]);
   expect(running(begun("a"), begun("a"))).toEqual(["a"]);
-});
-
-it("an edit that deletes its file is a deletion among the last calls", () => {
-  const deleted: JournalEntry = {
-    kind: "tool_end",
-    id: "a",
-    name: "Edit",
-    input: "a.ts",
-    path: "a.ts",
-    action: "deleted",
-  };
-  expect(stateAfter(touched("b.ts", "edited"), deleted).calls.map(({ name }) => name)).toEqual(["Edit", "Delete"]);
 });
 
 it.each(["Exit code 144", "[Request interrupted by user for tool use]", "Exit code 2"])(
@@ -78,78 +65,10 @@ it("all calls that were stopped together are unfinished; a failure of the client
   expect(state).toMatchObject({ failure: { text: "overloaded", at: T0 + 2 }, runningTools: [{ id: "a" }] });
 });
 
-it("a call whose end was not seen runs until a later one of its chat begins; of a batch and of a subagent all run", () => {
-  expect(ids(at(0, begun("a")), at(2_000, begun("b")))).toEqual(["a", "b"]);
-  expect(ids(at(0, begun("a")), at(2_001, begun("b")))).toEqual(["b"]);
-  const ofSubagent: JournalEntry = { kind: "tool_start", id: "s", name: "Bash (subagent)", input: "s" };
-  expect(ids(at(0, begun("a")), at(9_000, ofSubagent))).toEqual(["a", "s"]);
-  expect(ids(at(0, ofSubagent), at(9_000, begun("b")))).toEqual(["s", "b"]);
-});
-
-it("the last five calls are kept in the order of their ends, each failed one with its output; bookkeeping is none", () => {
-  const error: JournalEntry = { kind: "tool_error", id: "a", name: "Bash", input: "make", text: "Exit code 2" };
-  const names = [
-    "TodoWrite",
-    "TaskUpdate",
-    "update_plan",
-    "shim_inbox",
-    "mcp__shim_state_set",
-    "mcp__plugin_shim_next",
-  ];
-  const state = stateAfter(
-    error,
-    ended("b"),
-    ...names.map((name): JournalEntry => ({ kind: "tool_end", id: name, name, input: "x" })),
-  );
-  expect(state.calls).toEqual([
-    { name: "Bash", input: "make", at: T0, error: "Exit code 2" },
-    { name: "Bash", input: "b", at: T0 + 1 },
-  ]);
-  const many = stateAfter(...["1", "2", "3", "4", "5", "6", "7"].map(ended));
-  expect(many.calls.map(({ input }) => input)).toEqual(["3", "4", "5", "6", "7"]);
-});
-
 it("an interruption ends what ran, and its time is kept like the end of a turn", () => {
   const state = stateAfter(prompt("paint it"), begun("a"), { kind: "interrupted" });
   expect(state).toMatchObject({ runningTools: [], interruptedAt: T0 + 2, turnEndedAt: null });
   expect(stateAfter(begun("a"), { kind: "turn_end" })).toMatchObject({ turnEndedAt: T0 + 1, interruptedAt: null });
-});
-
-it("a plan or a question that the user refused is a failed call", () => {
-  const call = { id: "p", name: "ExitPlanMode", input: "1. schema" };
-  const refused: JournalEntry = { kind: "tool_error", ...call, text: "The user does not want it." };
-  expect(stateAfter(prompt("plan it"), { kind: "tool_start", ...call }, refused).calls).toMatchObject([
-    { name: "ExitPlanMode", error: "The user does not want it." },
-  ]);
-  expect(stateAfter(prompt("plan it"), { kind: "tool_end", ...call }).calls).toEqual([]);
-});
-
-it("a short prompt stands with the words that it may answer, unless another prompt came before it", () => {
-  const said: JournalEntry = { kind: "assistant", text: "Blue or green?" };
-  const { prompts } = stateAfter(prompt("paint it"), said, prompt("green"), prompt("and varnish it"));
-  expect(prompts.map(({ answers }) => answers)).toEqual([undefined, "Blue or green?", undefined]);
-});
-
-const answered = (n: number): JournalEntry => ({
-  kind: "answers",
-  answers: [{ question: `Which colour for boat ${n}?`, answer: "green" }],
-});
-
-it("answers to dialogs are kept with their question and time, the newest thirty", () => {
-  const { answers } = stateAfter(...Array.from({ length: 40 }, (_, n) => answered(n)));
-  expect(answers).toHaveLength(30);
-  expect(answers.at(-1)).toEqual({ question: "Which colour for boat 39?", answer: "green", at: T0 + 39 });
-});
-
-it("an approved plan is kept with its path, and the newest summary of a compaction with their count", () => {
-  const plan: JournalEntry = { kind: "plan", text: "1. hull", path: "/plans/boat.md" };
-  const state = stateAfter(plan, { kind: "compacted", summary: "one" }, { kind: "compacted", summary: "two" });
-  expect(state).toMatchObject({
-    plan: { text: "1. hull", path: "/plans/boat.md", at: T0 },
-    compactSummary: "two",
-    compactions: 2,
-    statedAt: { summary: T0 + 2 },
-  });
 });
 
 const said = (ms: number, text: string): JournalRow => at(ms, { kind: "assistant", text });
@@ -157,17 +76,6 @@ const said = (ms: number, text: string): JournalRow => at(ms, { kind: "assistant
 it("the chat's words stand by their own time: a text that is read after the end of its turn is not the last", () => {
   const { words } = fold(emptyState, [said(0, "I begin."), said(9, "All is done."), said(5, "I run the tests.")]);
   expect(words.map(({ text }) => text)).toEqual(["I begin.", "I run the tests.", "All is done."]);
-});
-
-const files = (...entries: JournalEntry[]): unknown =>
-  stateAfter(...entries).files.map(({ path, action }) => [path, action]);
-
-it("of each file the last thing done counts, but an edited one stays edited when it is read again; newest last", () => {
-  expect(files(touched("/a", "edited"), touched("/b", "read"), touched("/a", "read"))).toEqual([
-    ["/b", "read"],
-    ["/a", "edited"],
-  ]);
-  expect(files(touched("/a", "read"), touched("/a", "edited"))).toEqual([["/a", "edited"]]);
 });
 
 it("an edit after the checkpoint makes its hash void, for it cannot be told from another's edit; reading does not", () => {
@@ -231,4 +139,133 @@ it("a state can be folded on from any point, and stays plain JSON @night", () =>
       expect(fold(stored, rows.slice(cut))).toEqual(whole);
     }),
   );
+});
+
+const user = (text: string): JournalEntry => ({ kind: "prompt", text });
+const chat = (text: string): JournalEntry => ({ kind: "assistant", text });
+
+function rows(entries: readonly JournalEntry[]): JournalRow[] {
+  return entries.map((entry, index) => ({ seq: index + 1, at: T0 + index, entry }));
+}
+
+function after(...entries: JournalEntry[]): WorkState {
+  return fold(emptyState, rows(entries));
+}
+
+function texts({ prompts }: WorkState): string[] {
+  return prompts.map(({ text }) => text);
+}
+
+const long = "Paint it green, and the mast too, but leave the rudder as it is for now please.";
+const job = (index: number): string => `paint boat ${index}`;
+
+it("prompts are kept with their time; commands of the client are none; those of others are, and /compact and /plan with arguments", () => {
+  const given = [
+    "/init",
+    "fix it",
+    "/compact keep the names",
+    "/deploy the harbour office",
+    "/model opus",
+    "/plan a new dock",
+    "/plan",
+    "/harbour:review",
+    "/shim:save",
+    "and test it",
+  ];
+  const state = after(...given.map(user));
+  expect(texts(state)).toEqual([
+    "fix it",
+    "/compact keep the names",
+    "/deploy the harbour office",
+    "/plan a new dock",
+    "/harbour:review",
+    "and test it",
+  ]);
+  expect(state.prompts[0]).toEqual({ text: "fix it", at: T0 + 1 });
+  expect(texts(after(user("/home/ann/a.ts is broken")))).toEqual(["/home/ann/a.ts is broken"]);
+});
+
+it("a short prompt stands with the end of the words that it answers; a long one and one that follows no words do not", () => {
+  const question = chat(`${"I looked at the dock. ".repeat(30)}Shall I paint the hull blue or green?`);
+  const { prompts } = after(user("blue"), question, user("green"), user(long));
+  expect(prompts.map(({ answers }) => answers?.slice(-37))).toEqual([
+    undefined,
+    "Shall I paint the hull blue or green?",
+    undefined,
+  ]);
+  expect(prompts[1]?.answers?.length).toBeLessThanOrEqual(200);
+});
+
+const longJob = (index: number): string =>
+  `Job ${index}. ${"Row the boat to the far pier. ".repeat(100)}Never sink it.`;
+
+it("the first prompt and the newest six are whole, older ones are shortened and say how long they were", () => {
+  const state = after(...Array.from({ length: 10 }, (_, index) => user(longJob(index))));
+  expect(state.prompts.map(({ text, chars }, index) => text === longJob(index) && chars === undefined)).toEqual(
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((index) => index === 0 || index > 3),
+  );
+  for (const [index, { text, chars }] of state.prompts.entries()) {
+    if (index === 0 || index > 3) continue;
+    expect(text).toMatch(new RegExp(`^Job ${index}\\..* … .*Never sink it\\.$`));
+    expect([text.length <= 1_000, chars]).toEqual([true, longJob(index).length]);
+  }
+});
+
+it("of more than 300 prompts the oldest nods go first, then the oldest after the first; they are counted", () => {
+  const nods = Array.from({ length: 40 }, () => user("go ahead"));
+  const jobs = Array.from({ length: 300 }, (_, index) => user(job(index)));
+  const state = after(user("refit the fleet"), ...nods, ...jobs);
+  expect([state.prompts.length, state.droppedPrompts]).toEqual([300, 41]);
+  expect(texts(state)).toEqual(["refit the fleet", ...Array.from({ length: 299 }, (_, index) => job(index + 1))]);
+});
+
+it("however long and many prompts are, the first, the newest six and at most 60,000 characters stay", () => {
+  const text = fc.oneof(
+    fc.constantFrom("yes", "go on"),
+    fc.integer({ min: 10, max: 12_000 }).map((n) => "x".repeat(n)),
+  );
+  fc.assert(
+    fc.property(fc.array(text, { minLength: 8, maxLength: 150 }), (given) => {
+      const state = after(...given.map(user));
+      const kept = texts(state);
+      expect(kept.length + state.droppedPrompts).toBe(given.length);
+      expect(kept[0]).toBe(given[0]);
+      expect(kept.slice(-6)).toEqual(given.slice(-6));
+      const between = kept.slice(1, -6).join("").length;
+      if (between > 0) expect(kept.join("").length).toBeLessThanOrEqual(60_000);
+      expect(state.prompts.map(({ at }) => at)).toEqual(state.prompts.map(({ at }) => at).toSorted((a, b) => a - b));
+    }),
+    { numRuns: 60 },
+  );
+});
+
+it("folding prompts and words in parts gives what folding at once gives", () => {
+  const text = fc.constantFrom(
+    "yes",
+    "Blue or green?",
+    "paint it ".repeat(300),
+    "/compact the names",
+    "/goal done",
+    "no",
+  );
+  const entry = fc.oneof(text.map(user), text.map(chat));
+  const row = fc.record({ entry, at: fc.nat(50) });
+  fc.assert(
+    fc.property(fc.array(row, { maxLength: 40 }), fc.nat(40), (given, cut) => {
+      const all = given.map(({ entry: one, at }, index) => ({ seq: index + 1, at, entry: one }));
+      const stored = JSON.parse(JSON.stringify(fold(emptyState, all.slice(0, cut)))) as WorkState;
+      expect(fold(stored, all.slice(cut))).toEqual(fold(emptyState, all));
+    }),
+  );
+});
+
+it("fit a checkpoint a quarter of the prompts goes, never the first or the newest six", () => {
+  let state: WorkState | null = after(...Array.from({ length: 60 }, (_, index) => user(`paint boat ${index}`)));
+  let smallest = state;
+  while (state !== null) {
+    smallest = state;
+    expect([texts(state)[0], state.prompts.length + state.droppedPrompts]).toEqual(["paint boat 0", 60]);
+    state = withoutSomePrompts(state);
+  }
+  expect(texts(smallest).slice(1)).toEqual([54, 55, 56, 57, 58, 59].map((index) => `paint boat ${index}`));
 });

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { answerHook, drainInto } from "#src/local-mcp/events/answer-hook.ts";
@@ -120,14 +120,6 @@ it("links in either direction, folders below and projects within count as the pa
   }
 });
 
-it("an event without a folder comes from where its session works", () => {
-  const { runtime, claude } = aChat();
-  claude.turn("before");
-  begin(runtime, claude.cwd);
-  tell(runtime, claude, { cwd: undefined, prompt: secret }, "UserPromptSubmit");
-  expect(leaked(runtime, [secret])).toEqual([]);
-});
-
 it("an event from the spool is judged by its time, and none is spooled during a pause", () => {
   const { runtime, claude } = aChat();
   claude.turn("before");
@@ -142,36 +134,6 @@ it("an event from the spool is judged by its time, and none is spooled during a 
   end(runtime, claude.cwd);
   drainInto(runtime);
   expect(leaked(runtime, [secret, open])).toEqual([open]);
-});
-
-it("a transcript that was replaced by a shorter one during a pause is read on from there", () => {
-  const { runtime, claude } = aChat();
-  for (let n = 0; n < 20; n++) say(runtime, claude.transcript, `a long talk ${n}`);
-  claude.turn("before");
-  begin(runtime, null);
-  const shorter = join(claude.cwd, "shorter");
-  writeFileSync(shorter, "");
-  say(runtime, shorter, secret);
-  renameSync(shorter, claude.transcript);
-  tell(runtime, claude, {});
-  end(runtime, null);
-  say(runtime, claude.transcript, open);
-  tell(runtime, claude, {});
-  expect(leaked(runtime, [secret, open])).toEqual([open]);
-});
-
-it("what is said during a pause is not read later, in a session known before as in a new one", () => {
-  for (const isKnown of [true, false]) {
-    const { runtime, claude } = aChat();
-    if (isKnown) claude.use("Bash");
-    begin(runtime, null);
-    claude.say(secret);
-    claude.use("Bash");
-    end(runtime, null);
-    claude.say(open);
-    claude.use("Bash");
-    expect(leaked(runtime, [secret, open])).toEqual([open]);
-  }
 });
 
 it("a chat that continues after it was forgotten begins anew: its transcript does not restore the old talk", () => {

@@ -7,9 +7,6 @@ import { dismiss } from "#src/machine/recovery/marks.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
 import { prune } from "#src/machine/keeping/retention.ts";
 import { syncStatus, readNotes } from "#src/machine/sharing/sync-status.ts";
-import { encodeContent } from "#src/machine/sharing/record-contents.ts";
-import { seal } from "#src/machine/sharing/envelope.ts";
-import { fetchHeader } from "#src/machine/sharing/fetch-records.ts";
 import { contents, write } from "#harness/machine/git-project.ts";
 import type { SyncMachine, SyncMachineOptions } from "#harness/sync/sync-machine.ts";
 import {
@@ -23,7 +20,6 @@ import {
   save,
   twoMachines,
   type Two,
-  aroundOf,
   stored,
 } from "#harness/sync/file-sync.ts";
 
@@ -104,19 +100,6 @@ it("at any cut between the parts, and any death of a process, the files before a
   expect(readdirSync(one.runtime.paths.snapshots).filter((name) => name.startsWith("bundle-"))).toEqual([]);
 });
 
-it("one process continues with the part that got no answer @night", async () => {
-  const both = twoMachines();
-  const { world, one, two } = both;
-  await save(both, "first");
-  world.weather = (name) => (name === "files" ? "lost" : "good");
-  await one.sync.syncNow();
-  expect(syncStatusOf(one)).toMatchObject({ files: { sessions: 0, notSent: 0 } });
-  world.weather = () => "good";
-  await world.time.pass(60_000);
-  expect(await one.sync.syncNow()).toMatchObject({ files: 1 });
-  await received(two);
-});
-
 function flipped(envelope: string): string {
   return `${envelope.slice(0, 60)}${envelope[60] === "A" ? "B" : "A"}${envelope.slice(61)}`;
 }
@@ -137,39 +120,6 @@ it("files whose checkpoint is forgotten between two parts do not arrive @night",
   expect(await one.sync.syncNow()).toMatchObject({ files: 0, forgotten: 1, trouble: null });
   expect(puts(world)).toBe(2);
   expect(await notReceived(two, await heard(two))).toBe("not_found");
-});
-
-it("a process that ends while git is at work leaves nothing, and another one sends the files @night", async () => {
-  const both = twoMachines();
-  const { world, one, two } = both;
-  await save(both, "first");
-  const scratch = (): string[] => readdirSync(one.runtime.paths.snapshots).filter((name) => name.startsWith("bundle-"));
-  one.sync.start();
-  while (scratch().length === 0) {
-    await world.time.pass(250);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  await one.sync.stop();
-  expect([scratch(), puts(world)]).toEqual([[], 0]);
-  one.restart();
-  expect(await one.sync.syncNow()).toMatchObject({ files: 1 });
-  await received(two);
-});
-
-it("files are sent by rounds of their own: a checkpoint is not kept waiting for them @night", async () => {
-  const both = twoMachines();
-  const { world, one, two } = both;
-  await save(both, "first");
-  one.sync.start();
-  // Git takes the time that it takes.
-  while (puts(world) < 2) {
-    await world.time.pass(250);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  const pushed = world.asked.indexOf("m1 sync.put");
-  expect(pushed).toBeGreaterThanOrEqual(0);
-  expect(pushed).toBeLessThan(world.asked.indexOf("m1 files"));
-  await received(two);
 });
 
 it("files that are too large, or that the workspace has no room for, are not sent, and the status says so; older ones stay @night", async () => {
@@ -229,15 +179,6 @@ it.each([
   expect(await notReceived(two, row)).toBe("not_found");
 });
 
-it("under another key, and after the coordinator has lost them, the files are sent again @night", async () => {
-  const { world, one, two, project } = await aSentFile();
-  await world.host.call("sync.purge", { device: deviceOf(one) });
-  await world.time.pass(10_000);
-  one.note("s1", "goes on", project);
-  expect(await one.sync.syncNow()).toMatchObject({ files: 1, trouble: null });
-  await received(two);
-});
-
 it("older files that are shown again are refused, as are changed, cut and mixed ones, and ones of another session @night", async () => {
   const both = await aSentFile();
   const { world, one, two } = both;
@@ -269,24 +210,4 @@ it("older files that are shown again are refused, as are changed, cut and mixed 
   world.twist = (_name, answer) => answer;
   expect(two.runtime.store.read(readNotes, {}).refused).toBe(5);
   await received(two);
-});
-
-it("a header that names other files than its session does is refused; files that were sealed after the session are taken @night", async () => {
-  const both = await aSentFile();
-  const { world, one, two } = both;
-  const before = await heard(two);
-  await world.time.pass(1_000);
-  const checkpoint = await save(both, "second");
-  await one.sync.syncNow();
-  // The other machine has not heard of the session since.
-  const around = aroundOf(two);
-  const header = await fetchHeader(around, before);
-  expect(header).toMatchObject({ ok: true, value: { checkpoint } });
-  if (!header.ok) return;
-  const about = { workspace: "team", kind: "files", device: before.device, session: "s1", item: "" } as const;
-  const forged = encodeContent({ ...header.value, digest: "0".repeat(64) });
-  const envelope = seal(around.keys.current, about, forged, two.runtime.random);
-  world.twist = (name, answer) =>
-    name === "sync.read" && envelope.ok ? { ...(answer as object), envelope: envelope.value } : answer;
-  expect(await notReceived(two, await heard(two))).toBe("refused");
 });

@@ -5,7 +5,6 @@ import { removeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { decode, encode } from "#src/store/checkpoint-body.ts";
 import * as notices from "#src/store/notices.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
-import { setEpoch } from "#src/store/meta.ts";
 import { readNotes } from "#src/machine/sharing/sync-status.ts";
 import { SyncMachine, SyncWorld, type SyncMachineOptions } from "#harness/sync/sync-machine.ts";
 import { rowCount } from "#harness/machine/claude.ts";
@@ -59,33 +58,6 @@ it("a checkpoint is at the coordinator within two seconds, a session without a c
   expect(listed).toMatchObject({ value: { sessions: [{ isEnded: true }] } });
 });
 
-it("rounds end when nothing is left to send, and with the host", async () => {
-  const world = new SyncWorld();
-  const machine = new SyncMachine(world);
-  machine.sync.start();
-  await world.time.pass(10_000);
-  machine.work("s1", "one");
-  await world.time.pass(1);
-  expect(await machine.mirrored()).toEqual(machine.kept());
-  world.asked.length = 0;
-  await world.time.pass(30_000);
-  expect(world.asked).toEqual([]);
-  await machine.sync.stop();
-  machine.work("s1", "two");
-  await world.time.pass(10_000);
-  expect(world.asked).toEqual([]);
-});
-
-it("the host wakes its sender with each commit", async () => {
-  const { world, machine } = await begun();
-  for (let n = 0; n < 5; n++) {
-    const checkpoint = machine.work("s0", `text ${n}`);
-    await world.time.pass(1);
-    expect((await machine.mirrored()).checkpoints).toContain(checkpoint);
-    await world.time.pass(n * 7);
-  }
-});
-
 it("commits every 20 ms keep no checkpoint waiting for longer than the round before it and a rest", async () => {
   const { world, machine } = await begun();
   world.requestMs = 30;
@@ -134,38 +106,6 @@ it("while nothing changes the coordinator is asked for news of others once a min
   expect(world.asked.length).toBeLessThanOrEqual(11);
 });
 
-it("at a hint it pulls at once and once more after two seconds, and hints in a row start no more pulls", async () => {
-  const { world, machine } = await begun();
-  await world.time.pass(10_000);
-  world.asked.length = 0;
-  machine.sync.pullSoon(false);
-  await world.time.pass(10);
-  expect(world.asked).toEqual([`${machine.name} sync.list`]);
-  await world.time.pass(1_900);
-  expect(world.asked).toHaveLength(1);
-  await world.time.pass(200);
-  expect(world.asked).toHaveLength(2);
-  await world.time.pass(50_000);
-  expect(world.asked).toHaveLength(2);
-  world.asked.length = 0;
-  for (let n = 0; n < 100; n++) {
-    machine.sync.pullSoon(false);
-    await world.time.pass(100);
-  }
-  await world.time.pass(5_000);
-  expect(world.asked.length).toBeGreaterThanOrEqual(6);
-  expect(world.asked.length).toBeLessThanOrEqual(7);
-
-  // A death waits for nothing, also where a pull is under way.
-  world.asked.length = 0;
-  machine.sync.pullSoon(false);
-  await world.time.pass(100);
-  machine.sync.pullSoon(true);
-  machine.sync.pullSoon(true);
-  await world.time.pass(400);
-  expect(world.asked).toHaveLength(2);
-});
-
 it("without a network it tries less and less, says since when, and continues within a minute of its return", async () => {
   const { world, machine, notes } = await begun();
   world.weather = () => "unreachable";
@@ -181,18 +121,6 @@ it("without a network it tries less and less, says since when, and continues wit
   expect(notes().trouble).toBeNull();
 });
 
-it("after a long time without a network only the newest checkpoint of each session is sent, and deletions @night", async () => {
-  const { world, machine, forgetSession } = aMachine();
-  machine.work("gone", "forgotten");
-  await machine.sync.syncNow();
-  world.weather = () => "unreachable";
-  forgetSession("gone");
-  for (let n = 0; n < 60; n++) for (const session of ["s0", "s1", "s2"]) machine.work(session, `text ${n}`);
-  world.weather = () => "good";
-  expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 3, forgotten: 2, left: 0, trouble: null });
-  expect(await machine.mirrored()).toEqual(machine.kept());
-});
-
 it("what is forgotten while its last version is under way is deleted at the coordinator", async () => {
   const { world, machine, forgetSession } = aMachine();
   for (const session of ["s1", "s2"]) machine.work(session, "sent");
@@ -205,28 +133,6 @@ it("what is forgotten while its last version is under way is deleted at the coor
   expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
   expect(await machine.mirrored()).toEqual(machine.kept());
   expect((await machine.mirrored()).sessions).toEqual(["s2"]);
-});
-
-it("a request that fails by a bug leaves its changes to the next round", async () => {
-  const { world, machine } = aMachine();
-  machine.work("s1", "sent");
-  world.weather = () => {
-    throw new Error("a bug of the transport");
-  };
-  expect(await machine.sync.syncNow()).toMatchObject({ left: 1, trouble: { code: "internal" } });
-  world.weather = () => "good";
-  expect(await machine.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, left: 0, trouble: null });
-  expect(await machine.mirrored()).toEqual(machine.kept());
-});
-
-it("after a repair of the store everything is sent again", async () => {
-  const { machine } = aMachine();
-  machine.work("s1", "first");
-  await machine.sync.syncNow();
-  // As the repair leaves it.
-  machine.runtime.store.write((sql) => setEpoch(sql, 2));
-  expect(await machine.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, trouble: null });
-  expect(await machine.sync.syncNow()).toMatchObject({ sessions: 0, checkpoints: 0, trouble: null });
 });
 
 it("a process that has joined nothing, or has no key, writes nothing; one that leaves stops", async () => {
@@ -265,20 +171,6 @@ it("what cannot be sent stays here, is counted and said once, and stops nothing 
   await world.time.pass(6_000);
   await machine.sync.syncNow();
   expect(notified("sync_kept_here")).toEqual([expect.stringContaining("is on this machine only")]);
-});
-
-it("what is refused, since the workspace is full say, is not sent again every minute @night", async () => {
-  const { world, machine, notes } = await begun();
-  await world.host.call("settings.set", { settings: { maxSyncChars: 600_000 } });
-  const noise = (n: number): string => Buffer.from(machine.runtime.random(100_000)).toString("base64") + String(n);
-  for (let n = 0; n < 7; n++) machine.work("s1", noise(n));
-  const before = pushes(world);
-  await world.time.pass(900_000);
-  expect(notes().trouble).toMatchObject({ code: "quota_exceeded" });
-  expect(pushes(world) - before).toBeLessThan(8);
-  await world.host.call("settings.set", { settings: { maxSyncChars: 500_000_000 } });
-  await world.time.pass(310_000);
-  expect(await machine.mirrored()).toEqual(machine.kept());
 });
 
 it("what a forgotten session had handed on is taken out of the checkpoints of others at the coordinator, too", async () => {

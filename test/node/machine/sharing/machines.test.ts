@@ -1,9 +1,8 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
-import type { SessionElsewhere } from "#src/machine/sharing/sessions-elsewhere.ts";
 import * as notices from "#src/store/notices.ts";
+import { expect, it } from "vitest";
+import type { SessionElsewhere } from "#src/machine/sharing/sessions-elsewhere.ts";
 import { backUp } from "#src/store/backup.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
@@ -12,6 +11,8 @@ import { makeProject, git } from "#harness/machine/git-project.ts";
 import { aKey, SyncMachine, SyncWorld, type Weather } from "#harness/sync/sync-machine.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { setEpoch } from "#src/store/meta.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import { storedBytes } from "#harness/machine/temp-runtime.ts";
 
 function remotes(machine: SyncMachine): SessionElsewhere[] {
   return machine.runtime.store.read((sql) => elsewhere.list(sql, "team"), []);
@@ -63,18 +64,6 @@ it("what one machine stores another one of the workspace reads, with its newest 
   // Its own sessions are not stored a second time.
   await one.sync.syncNow();
   expect(remotes(one)).toEqual([]);
-});
-
-it("other machines learn the name of a session that has one", async () => {
-  const { world, one, two } = twoMachines();
-  one.work("s1", "first");
-  await one.sync.syncNow();
-  one.runtime.store.write((sql) => sessions.rename(sql, "s1", "Plan of March"));
-  // A change of the row alone is sent after a while.
-  await world.time.pass(600_000);
-  await one.sync.syncNow();
-  await two.sync.syncNow();
-  expect(remotes(two)).toMatchObject([{ title: "Plan of March" }]);
 });
 
 it("nothing is lost, nothing comes twice and the order holds, at any cut and kill @night", async () => {
@@ -192,21 +181,6 @@ it("after the store was damaged and repaired from a backup, the coordinator has 
   expect(there.checkpoints).toEqual(expect.arrayContaining(machine.kept().checkpoints));
 });
 
-it("a coordinator that says again and again that it has lost everything is not followed for ever", async () => {
-  const world = new SyncWorld();
-  const one = new SyncMachine(world);
-  one.work("s1", "first");
-  let since = 0;
-  world.twist = (name, answer) => (name === "sync.put" ? { ...(answer as object), since: (since += 1) } : answer);
-  await one.sync.syncNow();
-  one.work("s1", "second");
-  expect((await one.sync.syncNow()).trouble).toMatchObject({ code: "lost_place" });
-  expect(world.asked.length).toBeLessThan(12);
-  world.twist = (_name, answer) => answer;
-  expect(await one.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
-  expect(await one.mirrored()).toEqual(one.kept());
-});
-
 it("another key than the workspace's is not used: changes wait until the right one comes", async () => {
   const key = aKey();
   const { one, two } = twoMachines(key, aKey());
@@ -246,14 +220,6 @@ it("under a new key everything that is kept is sealed and sent again, and other 
   expect(await one.sync.syncNow()).toMatchObject({ refused: 0, received: 1 });
 });
 
-it("a host that begins needs nothing of the one before it", async () => {
-  const { one } = await aMachine();
-  one.work("s1", "second");
-  one.restart();
-  expect(await one.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
-  expect(await one.mirrored()).toEqual(one.kept());
-});
-
 it("hosts of containers that share a home send nothing twice", async () => {
   const { one } = await aMachine();
   const inContainer = one.open();
@@ -263,4 +229,145 @@ it("hosts of containers that share a home send nothing twice", async () => {
     expect(await host.syncNow()).toMatchObject({ checkpoints: 1, left: 0, trouble: null });
   }
   expect(await one.mirrored()).toEqual(one.kept());
+});
+
+type Sessions = OutputOf<"sync.list">["sessions"];
+type Session = Sessions[number];
+
+async function aScene() {
+  const world = new SyncWorld();
+  const key = aKey();
+  const [one, two] = [new SyncMachine(world, { key }), new SyncMachine(world, { name: "m2", key })];
+  one.work("s1", "of s1");
+  one.work("s2", "of s2");
+  await one.sync.syncNow();
+  return { world, one, two };
+}
+
+function twistList(world: SyncWorld, change: (sessions: Sessions) => Sessions): void {
+  world.twist = (name, answer) => {
+    if (name !== "sync.list") return answer;
+    const page = answer as OutputOf<"sync.list">;
+    return { ...page, sessions: change(page.sessions) };
+  };
+}
+
+function rowsOf({ two }: { two: SyncMachine }): SessionElsewhere[] {
+  return two.runtime.store.read((sql) => elsewhere.list(sql, "team"), []);
+}
+
+function flipped(envelope: string): string {
+  const at = Math.floor(envelope.length / 2);
+  return envelope.slice(0, at) + (envelope[at] === "A" ? "B" : "A") + envelope.slice(at + 1);
+}
+
+it.each<[string, (first: Session) => object]>([
+  ["changed", ({ envelope }) => ({ envelope: flipped(envelope) })],
+  ["cut", ({ envelope }) => ({ envelope: envelope.slice(0, 60) })],
+  ["put to another machine", () => ({ device: "dev_other" })],
+  ["of another session", () => ({ session: "s9" })],
+])("an envelope that is %s is refused and logged, and the others are taken in", async (_, change) => {
+  const scene = await aScene();
+  twistList(scene.world, (all) => all.map((one, at) => (at === 0 ? { ...one, ...change(one) } : one)));
+  expect(await scene.two.sync.syncNow()).toMatchObject({ received: 1, refused: 1, trouble: null });
+  expect(rowsOf(scene)).toHaveLength(1);
+  expect(scene.two.runtime.logged.join("\n")).toContain("an envelope of another machine is refused");
+});
+
+it("an earlier envelope shown again is refused, and what was known stays", async () => {
+  const scene = await aScene();
+  const { world, one, two } = scene;
+  let old: Sessions = [];
+  twistList(world, (sessions) => (old = sessions));
+  await two.sync.syncNow();
+  const kept = structuredClone(old);
+  world.twist = (_name, answer) => answer;
+  await world.time.pass(6_000);
+  one.note("s1", "newer");
+  await one.sync.syncNow();
+  two.restart();
+  await two.sync.syncNow();
+  const versions = (): unknown[] => rowsOf(scene).map(({ id, sealed }) => [id, sealed.replaces, sealed.sealedAt]);
+  const known = versions();
+  twistList(world, () => kept);
+  two.restart();
+  expect(await two.sync.syncNow()).toMatchObject({ refused: 1 });
+  expect(versions()).toEqual(known);
+});
+
+it("what was forgotten elsewhere is forgotten here with the next pull", async () => {
+  const scene = await aScene();
+  const { one, two } = scene;
+  await two.sync.syncNow();
+  const [row] = rowsOf(scene);
+  if (!row) throw new Error("not there");
+  one.runtime.store.write((sql) => sql.run("DELETE FROM checkpoints WHERE session = ?", row.id));
+  one.runtime.store.write((sql) => sql.run("DELETE FROM sessions WHERE id = ?", row.id));
+  await one.sync.syncNow();
+  await two.sync.syncNow();
+  expect(rowsOf(scene).map(({ id }) => id)).not.toContain(row.id);
+});
+
+it("a checkpoint that was forgotten elsewhere is read nowhere", async () => {
+  const scene = await aScene();
+  const { one, two } = scene;
+  const checkpoint = one.work("s1", "the forgotten words");
+  await one.sync.syncNow();
+  const wordsOf = (): string => {
+    const row = rowsOf(scene).find(({ id }) => id === "s1");
+    return JSON.stringify(row && two.runtime.store.read((sql) => elsewhere.findState(sql, row), null));
+  };
+  await two.sync.syncNow();
+  expect(wordsOf()).toContain("the forgotten words");
+  one.runtime.store.write((sql) => {
+    forget(sql, { checkpoint });
+    sql.run("DELETE FROM journal");
+  });
+  await one.sync.syncNow();
+  await two.sync.syncNow();
+  expect(wordsOf()).not.toContain("the forgotten words");
+});
+
+it("a pull with a page of deletions only comes to its end, and drops nothing that is still there", async () => {
+  const scene = await aScene();
+  const { world, one, two } = scene;
+  for (let n = 0; n < 98; n++) one.note(`old${n}`, "old");
+  await one.sync.syncNow();
+  for (let n = 0; n < 105; n++) one.note(`gone${n}`, "gone");
+  await one.sync.syncNow();
+  for (let n = 0; n < 105; n++) one.runtime.store.write((sql) => forget(sql, { session: `gone${n}` }));
+  await one.sync.syncNow();
+  one.note("last", "the last one");
+  await one.sync.syncNow();
+  expect(await two.sync.syncNow()).toMatchObject({ trouble: null, received: 101 });
+  // A full look, as a new process has it.
+  two.restart();
+  expect(await two.sync.syncNow()).toMatchObject({ trouble: null, received: 101 });
+  expect(rowsOf(scene)).toHaveLength(101);
+  // A coordinator whose list has no end.
+  world.twist = (name, answer) =>
+    name === "sync.list" ? { sessions: [], forgotten: [], revision: 7, isMore: true } : answer;
+  two.restart();
+  expect(await two.sync.syncNow()).toMatchObject({ trouble: { code: "bad_answer" } });
+  expect(rowsOf(scene)).toHaveLength(101);
+});
+
+it("a hundred marked words of prompts, titles, paths and states are nowhere in the coordinator's files @night", async () => {
+  const world = new SyncWorld();
+  const one = new SyncMachine(world);
+  const marks = Array.from({ length: 100 }, (_, n) => `MARK${n}x${(n * 7_919).toString(36)}y`);
+  marks.forEach((mark, n) => {
+    const project = `${one.folder}/${mark}-folder`;
+    one.work(`s${n % 10}`, `do ${mark} in ${project}`, n < 10 ? project : null);
+  });
+  await one.sync.syncNow();
+  one.note("s1", `not saved ${marks[0]}`);
+  await world.time.pass(6_000);
+  expect(await one.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  const bytes = world.host.bytes();
+  expect(bytes.length).toBeGreaterThan(50_000);
+  expect(marks.filter((mark) => bytes.includes(mark))).toEqual([]);
+  expect(bytes).toContain("s1");
+  // The words are there where they belong, so the search finds what is there.
+  expect(marks.filter((mark) => storedBytes(one.runtime.paths).includes(mark)).length).toBeGreaterThan(50);
 });

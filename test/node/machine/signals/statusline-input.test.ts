@@ -1,7 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { parse, effectiveWindow, windowsAsOf } from "#src/machine/signals/context-readings.ts";
-import { canonicalModel } from "#src/shared/model-name.ts";
+import { parse, effectiveWindow } from "#src/machine/signals/context-readings.ts";
 
 const T0 = 1_700_000_000_000;
 const window = { context_window_size: 200_000 };
@@ -54,12 +53,6 @@ it("reads the whole status line input", () => {
   });
 });
 
-it("the fill is a share of the auto-compact window where that is smaller", () => {
-  const { readings } = parse(aStatusLine(), T0, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "100000" });
-  expect(readings.contextWindow?.value).toBe(100_000);
-  expect(readings.contextFill?.value).toBeCloseTo(0.167);
-});
-
 it.each([
   [
     "null after a compaction",
@@ -74,11 +67,6 @@ it.each([
 ])("context tokens: %s", (_, context, tokens) => {
   const { readings } = parse(aStatusLine({ context_window: context }), T0, {});
   expect(readings.contextTokens?.value).toBe(tokens);
-});
-
-it("the window of the table is used where the client names none, and an over-full context is full", () => {
-  const { readings } = parse(aStatusLine({ context_window: { total_input_tokens: 2_000_000 } }), T0, {});
-  expect(readings).toMatchObject({ contextWindow: { value: 1_000_000 }, contextFill: { value: 1 } });
 });
 
 it("a rate limit that was reset meanwhile says nothing", () => {
@@ -172,9 +160,4 @@ it.each<[string | null, number | null, object?, number?]>([
   ["claude-opus-5", 1_000_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "" }],
 ])("the window of %j is %j with %j, measured %j", (model, window, env = {}, measured) => {
   expect(effectiveWindow(model, env as NodeJS.ProcessEnv, measured)).toBe(window);
-});
-
-it("the table says when it was checked", () => {
-  expect(Number.isNaN(Date.parse(windowsAsOf))).toBe(false);
-  expect(canonicalModel(" Claude-Haiku-4-5-20251001 ")).toBe("claude-haiku-4-5");
 });

@@ -172,15 +172,6 @@ it("what its client is about to delete is expiring, and --keep copies it with it
   expect(await check(home)).toMatchObject([{ state: "whole" }]);
 });
 
-it("a file that Gemini CLI cannot list is about to be deleted, however new it is", async () => {
-  const home = aCliHome();
-  const session = invented("gemini", home.project);
-  write(home, session, session.rows.slice(1));
-  expect(await check(home)).toMatchObject([
-    { state: "expiring", findings: [{ text: holding("deletes such a file each time it starts") }] },
-  ]);
-});
-
 it("Gemini CLI deletes a broken file with all whose names end alike: --keep copies each of them", async () => {
   const home = aCliHome();
   const session = invented("gemini", home.project);
@@ -203,37 +194,6 @@ it("Gemini CLI deletes a broken file with all whose names end alike: --keep copi
     expect(kept === null ? null : readFileSync(kept)).toEqual(file === elsewhere ? null : readFileSync(file));
 });
 
-it("prompts in Codex's list are counted, and its damages", async () => {
-  const home = aCliHome();
-  const session = invented("codex", home.project);
-  write(home, session);
-  const row = JSON.stringify({ session_id: session.id, ts: 1_900_000_000, text: "and now the oars" });
-  writeFileSync(join(home.folder, ".codex", "history.jsonl"), `${row}\n${row.slice(0, 40)}`);
-  const { out } = await home.shim("sessions check --client codex");
-  expect(out).toContain("history.jsonl: 1 prompt, 1 part of 40 bytes could not be read");
-  // Whether the list has only prompts that were sent is not known.
-  expect(await check(home)).toMatchObject([{ state: "whole" }]);
-});
-
-it("prompts that the client's own list has later than the file show that the end is missing", async () => {
-  const home = aCliHome();
-  const session = invented("claude-code", home.project);
-  write(home, session);
-  const list = join(home.folder, ".claude", "history.jsonl");
-  const typed = (display: string): void => {
-    const timestamp = Date.parse("2026-11-25T11:00:00Z");
-    const row = { display, pastedContents: {}, timestamp, project: home.project, sessionId: session.id };
-    appendFileSync(list, `${JSON.stringify(row)}\n`);
-  };
-  typed("/exit");
-  typed(" exit ");
-  expect(await check(home)).toMatchObject([{ state: "whole" }]);
-  typed("and now the oars");
-  expect(await check(home)).toMatchObject([
-    { state: "damaged", findings: [{ text: holding("1 later prompt of it, which the file lacks") }] },
-  ]);
-});
-
 it("a damaged sub-agent, and one that the API refuses, are found", async () => {
   const home = aCliHome();
   const session = invented("claude-code", home.project);
@@ -247,29 +207,6 @@ it("a damaged sub-agent, and one that the API refuses, are found", async () => {
   const poisoned = invented("codex", home.project);
   write(home, poisoned, [...poisoned.rows, ...poisoned.refused(1, 400), ...poisoned.refused(2, 400)]);
   expect(await check(home, "--client codex")).toMatchObject([{ state: "poisoned" }]);
-});
-
-it("of two rows with one id the one that Claude Code does not read is a damage, a row that stands twice is none", async () => {
-  const home = aCliHome();
-  const { rows, ...session } = invented("claude-code", home.project);
-  const path = write(home, { ...session, rows }, [...rows, ...rows.slice(1, 3)]);
-  expect(await check(home)).toMatchObject([
-    { state: "whole", findings: [{ state: "whole", text: "2 rows stand twice, which changes nothing" }] },
-  ]);
-  const [first, second] = [rows[0], rows[1]].map((row) => Buffer.byteLength(JSON.stringify(row)));
-  const other = { ...rows[1], timestamp: "2026-11-25T10:00:02.000Z" };
-  write(home, { ...session, rows }, [...rows, other]);
-  const position = (first ?? 0) + 1;
-  const text = `a row has the id of another one, and other content: ${second} bytes at byte ${position} (line 2); Claude Code reads the one in line 5`;
-  expect(await check(home)).toMatchObject([{ file: path, state: "damaged", findings: [{ text, position }] }]);
-});
-
-it("rows of Qwen Code with one id are parts of one message", async () => {
-  const home = aCliHome();
-  const { rows, ...session } = invented("qwen", home.project);
-  const last = rows.at(-1);
-  write(home, { ...session, rows }, [...rows, { ...last, timestamp: "2026-11-25T10:00:02.000Z" }]);
-  expect(await check(home)).toMatchObject([{ state: "whole", findings: [] }]);
 });
 
 it("rows that name each other in a loop are a damage, also in a sub-agent", async () => {
@@ -360,20 +297,6 @@ it("what OpenCode 1 kept in folders, and no database has, is invisible and read 
     { session: "ses_2", state: "damaged", findings: [{ ...cut, file: holding("msg_2.json") }, invisible] },
     { session: "ses_4", state: "damaged", findings: [{ text: "the file that names the session is gone" }, invisible] },
   ]);
-});
-
-it("a folder of OpenCode 1 that cannot be read is named, and so is one beside a broken database", async () => {
-  const home = aCliHome();
-  const root = join(home.folder, ".local", "share", "opencode");
-  mkdirSync(join(root, "storage", "session"), { recursive: true });
-  symlinkSync("loop", join(root, "storage", "session", "loop"));
-  const looped = await home.shim("sessions check --client opencode");
-  expect(looped).toMatchObject({
-    code: 1,
-    out: holding("not read", join("session", "loop"), "cannot be read (ELOOP)"),
-  });
-  writeFileSync(join(root, "opencode.db"), "no database");
-  expect((await home.shim("sessions check --client opencode")).out).toContain("the old folder was not read: ");
 });
 
 it.each([

@@ -4,15 +4,12 @@ import { expect, it, vi } from "vitest";
 import { writeEdgeConfig, edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
 import { addKey } from "#src/machine/sharing/key-ring.ts";
 import { createKey } from "#src/machine/sharing/workspace-key.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { rowCount } from "#harness/machine/claude.ts";
 import { edgeUrl, token } from "#harness/edge/fake-edge.ts";
 import type { Answer } from "#harness/machine/mcp-client.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
 import { TeamRig, type TeamChat, twoChats } from "#harness/team/team-rig.ts";
-import { column } from "#harness/store/store-rows.ts";
 
 const place = { url: edgeUrl, workspace: "w1" };
 
@@ -74,22 +71,6 @@ it("without the workspace's key an edge receives nothing of a chat's folder, and
   expect(register?.["metadata"]).toEqual({ version });
   const refused = await rig.time.until(one.refusal("shim_files", { action: "reserve", paths: ["a.ts"] }));
   expect(refused).toMatch(/^no_key: .*`shim workspace key set`/);
-});
-
-it("a message whose hint comes while others are received is received too", async () => {
-  const { rig, one, other, ask } = await atEdge();
-  const messages = (): string[] => undelivered(other).flatMap((row) => (row.kind === "message" ? [row.text] : []));
-  await rig.time.pass(1_000);
-  const pulls = rig.edge.count("messages.pull");
-  const to = other.claude.session;
-  await ask(one, "shim_send", { to, text: "first" });
-  // The pull of the first is answered before the second is sent, and its acknowledgement is slow.
-  for (let ms = 0; ms < 40 && rig.edge.count("messages.pull") === pulls; ms++) await rig.time.pass(1);
-  await ask(one, "shim_send", { to, text: "second" });
-  await rig.time.pass(100);
-  expect(messages()).toEqual(["first", "second"]);
-  const self = { chat: to, incarnation: 1 };
-  expect(given(await rig.edge.host.call("messages.pull", { self })).unread).toBe(0);
 });
 
 it("a report that is made without network counts once, also when its first answer is lost", async () => {
@@ -177,44 +158,6 @@ it("what a chat had kept when its process died is sent for it by the next one of
   expect((await ask(other, "shim_inbox")).output["news"]).toMatchObject([message]);
 });
 
-it("the hooks' table follows an edge, also over a lost connection", async () => {
-  const { rig, one, other, ask } = await atEdge();
-  const { host, connections } = rig.edge;
-  await ask(one, "shim_files", { action: "reserve", paths: ["a.ts"] });
-  rig.base.store.write((sql) => sql.run("DELETE FROM team_files"));
-  await host.call("leases.force-release", { resource: "file:p1/a.ts", reason: "x" });
-  const chat = other.claude.session;
-  const found = await host.call("chats.get", { chat });
-  for (const connection of connections) connection.close(1006, "cut");
-  const self = { chat, incarnation: found.ok ? found.value.incarnation : 0 };
-  await host.call("leases.acquire", { self, resource: "file:p1/b.ts", requestId: "r", isBound: true });
-  await rig.time.untilTrue(() => rowCount(rig.base, "team_files") > 0);
-  const files = rig.base.store.read((sql) => column(sql, "SELECT resource FROM team_files"), []);
-  expect(files).toEqual(["file:p1/b.ts"]);
-});
-
-it("a title that is known while no coordinator answers is sent later, and the chat is registered again", async () => {
-  const { rig, one, ask, cut } = await atEdge();
-  cut();
-  rig.base.store.write((sql) => sessions.rename(sql, one.claude.session, "another title"));
-  await rig.time.until(one.tick());
-  expect(one.team.reader()?.link.self).toBeNull();
-  rig.edge.faults.isUnreachable = false;
-  await rig.time.until(one.tick());
-  await rig.time.pass(1_000);
-  const found = await rig.edge.host.call("chats.get", { chat: one.claude.session });
-  expect(found).toMatchObject({ value: { isConnected: true } });
-  expect((await ask(one, "shim_chats")).output["chats"]).toMatchObject([{ name: "another title", isSelf: true }, {}]);
-});
-
-it("an edge that the environment names is the team's, where nothing else is set up", async () => {
-  const rig = new TeamRig();
-  const env = { SHIM_EDGE_URL: edgeUrl, SHIM_WORKSPACE: "w1", SHIM_TOKEN: token, SHIM_MACHINE: "m1" };
-  const one = await rig.chat("plan it", { env });
-  await rig.time.until(one.tick());
-  expect(rig.edge.count("chats.register")).toBe(1);
-});
-
 function fail(): never {
   throw new StoreError("store_full", "the disk is full");
 }
@@ -240,20 +183,6 @@ it("a store that takes nothing for a while ends no process: what was received me
   const news = await other.news();
   for (const kind of ["claim_lost", "leader_changed", "notice"])
     expect(news).toContainEqual(expect.objectContaining({ kind }));
-});
-
-it("a chat that was registered while the store took nothing receives its messages later", async () => {
-  const rig = new TeamRig();
-  const [one, other] = [await rig.chat("plan it"), await rig.chat("build it")];
-  await one.tick();
-  const write = vi.spyOn(other.runtime.store, "write").mockImplementation(fail);
-  await other.tick();
-  await rig.time.pass(30_000);
-  write.mockRestore();
-  await rig.time.pass(30_000);
-  await one.ask("shim_send", { to: other.claude.session, text: "hello" });
-  await rig.time.pass(1_000);
-  expect(rowCount(rig.base, "team_news")).toBe(1);
 });
 
 it("an edge.json that cannot be used is logged once, named to the chat by its tools, and used when it is repaired", async () => {

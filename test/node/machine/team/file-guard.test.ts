@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
@@ -6,10 +6,9 @@ import { overlap } from "#src/contract/resource-paths.ts";
 import * as files from "#src/machine/team/reservation-table.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Connection, OpenOptions } from "#src/store/driver.ts";
-import { aProject, anotherClaude, Claude, journalKinds, type Printed, aChat } from "#harness/machine/claude.ts";
-import { reservationReceived, joinTeam, nameProject } from "#harness/team/team-rows.ts";
-import { tempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
-import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { aProject, anotherClaude, Claude, type Printed, aChat } from "#harness/machine/claude.ts";
+import { reservationReceived, joinTeam } from "#harness/team/team-rows.ts";
+import { type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
 /** Chat `a` edits; chat `b` has reserved, in the same checkout unless another folder is given. */
 function aTeam({ folderOfB, ...options }: TempRuntimeOptions & { readonly folderOfB?: string } = {}) {
@@ -75,12 +74,6 @@ it("for any path that a tool is given the hook refuses nothing that it cannot de
   expect(runtime.logged.join()).not.toContain("TypeError");
 });
 
-it("with the team switched off nothing is refused", () => {
-  const { a, reserve, path } = aTeam({ config: { team: { isEnabled: false } } });
-  reserve("**");
-  expect(edit(a, path("one.ts"))).toEqual({});
-});
-
 it("a reservation counts for a file, for the files of a folder, or for all below it: as the coordinator sees it", () => {
   const { runtime, a, reserve, path: pathOf } = aTeam();
   const part = fc.constantFrom("a", "b", "c.ts");
@@ -112,30 +105,6 @@ it("a file belongs to its work tree, not to the one in which the chat works: lin
   expect(edit(outsider, join(outsider.cwd, "src", "new", "a.ts"))).toEqual({});
 });
 
-it("a linked work tree in which no chat has been is of the project that it was made from", () => {
-  const { a, reserve, path } = aTeam();
-  reserve("one.ts");
-  // As `git worktree add` leaves it.
-  const [tree, own] = [join(aProject(), "linked"), path(".git", "worktrees", "linked")];
-  for (const folder of [tree, own]) mkdirSync(folder, { recursive: true });
-  writeFileSync(join(own, "commondir"), "../..\n");
-  writeFileSync(join(tree, ".git"), `gitdir: ${own}\n`);
-  expect(edit(a, join(tree, "one.ts")).systemMessage).toContain("in another checkout");
-  expect(edit(a, join(tree, "two.ts"))).toEqual({});
-});
-
-it("outside of git a file belongs to the nearest folder above it in which a chat works", () => {
-  const { runtime, a, reserve } = aTeam();
-  reserve("src/deep/**");
-  const bare = temporaryFolder();
-  mkdirSync(join(bare, "src", "deep"), { recursive: true });
-  const warning = (): string | undefined => edit(a, join(bare, "src", "deep", "a.ts")).systemMessage;
-  nameProject(runtime, bare);
-  expect(warning()).toContain("in another checkout");
-  nameProject(runtime, join(bare, "src"), "other");
-  expect(warning()).toBeUndefined();
-});
-
 it("in another checkout the chat is warned, and the edit is allowed: once an hour for each holder and file", () => {
   const { runtime, a, reserve, path } = aTeam({ folderOfB: aProject() });
   reserve("src/*");
@@ -150,19 +119,6 @@ it("in another checkout the chat is warned, and the edit is allowed: once an hou
   expect(edit(a, path("src", "one.ts"))).toEqual({});
   runtime.wait(10_000);
   expect(edit(a, path("src", "one.ts")).systemMessage).toContain("src/one.ts");
-});
-
-it("what a chat of another machine has reserved is in another checkout", () => {
-  const { runtime, a, path } = aTeam();
-  reservationReceived(runtime, { resource: "file:parser/one.ts", checkout: "9d1f" });
-  expect(edit(a, path("one.ts")).systemMessage).toContain('another checkout ("other-machine")');
-});
-
-it("what the command line has reserved counts for the checkout that it names, also when a later report names none", () => {
-  const { runtime, a, path } = aTeam();
-  for (const checkout of [a.cwd, ""])
-    reservationReceived(runtime, { resource: "file:parser/one.ts", holder: "cli-here", checkout });
-  expect(isRefused(edit(a, path("one.ts")))).toBe(true);
 });
 
 it("where the setting is strict the other checkout is refused, too", () => {
@@ -218,32 +174,4 @@ it("a holder out of sight counts as alive", () => {
   const far = '["boot-1 pid:[2]",77,"100"]';
   runtime.store.write((sql) => sql.run("UPDATE team_chats SET process = ? WHERE session = ?", far, b.session));
   expect(isRefused(edit(a, path("one.ts")))).toBe(true);
-});
-
-it("a refused call never begins: it is recorded as failed, with the reason", () => {
-  const { runtime, a, reserve, path } = aTeam();
-  reserve("one.ts");
-  const before = journalKinds(runtime, a.session);
-  edit(a, path("one.ts"));
-  edit(a, path("two.ts"));
-  expect(journalKinds(runtime, a.session)).toEqual([...before, "tool_error", "tool_start"]);
-});
-
-it("the table holds what was received last: grants, ends, and a whole list that replaces it", () => {
-  const runtime = tempRuntime();
-  nameProject(runtime, "/p");
-  const list = (): files.Reservation[] => runtime.store.read((sql) => files.list(sql), []);
-  reservationReceived(runtime, { resource: "file:p/a", since: 50 });
-  reservationReceived(runtime, { resource: "file:p/a", since: 70, holderName: "renamed" });
-  expect(list()).toMatchObject([{ resource: "file:p/a", since: 50, holderName: "renamed" }]);
-  runtime.store.write((sql) => files.remove(sql, "file:p/a", "another holder"));
-  expect(list()).toHaveLength(1);
-  reservationReceived(runtime, { resource: "file:p/a", holder: "c", since: 80 });
-  expect(list()).toMatchObject([{ holder: "c", since: 80 }]);
-  const holder = { holder: "d", holderName: "n", machine: "m", checkout: "", token: 1, since: 1 };
-  const b = { resource: "file:p/b", workspace: "w", ...holder };
-  runtime.store.write((sql) => files.replaceAll(sql, 5, [b]));
-  expect(list()).toEqual([b]);
-  runtime.store.write((sql) => files.remove(sql, "file:p/b"));
-  expect(list()).toEqual([]);
 });

@@ -2,19 +2,16 @@ import { version } from "#src/contract/version.ts";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
-import { readProcessKey } from "#src/coordinator-client/local/process-key.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
-import type { Sql } from "#src/shared/sql.ts";
-import { pause } from "#src/store/pause.ts";
 import { aProject, rowCount } from "#harness/machine/claude.ts";
 import { connect, desktop, running, type ConnectOptions } from "#harness/machine/mcp-client.ts";
 import { lateTeam } from "#src/local-mcp/mcp/chat/late-team.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { platformOf } from "#harness/edge/edge-clients.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { TeamRig, twoChats } from "#harness/team/team-rig.ts";
-import { column } from "#harness/store/store-rows.ts";
+import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
+import { Holdings, type Holder } from "#src/machine/team/holdings.ts";
+import { FakeTime, Machine } from "#harness/clock/fake-time.ts";
 
 it("a chat registers by itself once its session is stored, with its client's process; a start writes nothing", async () => {
   const rig = new TeamRig();
@@ -26,27 +23,6 @@ it("a chat registers by itself once its session is stored, with its client's pro
   const [seen] = rig.call("chats.list", {}).chats;
   expect(seen).toMatchObject({ chat: id, session: id, client: "claude-code", status: "busy" });
   expect(seen?.metadata).toEqual(metadata);
-  expect(processIn(rig)).toMatchObject({ pid: chat.claude.pid });
-});
-
-/** The process with which the only chat is registered. */
-function processIn({ base }: TeamRig): ReturnType<typeof readProcessKey> {
-  const [process] = base.store.read((sql) => column(sql, "SELECT process FROM team_chats"), []);
-  return readProcessKey(String(process));
-}
-
-it("other chats see the title of a session when it is known, and its name when it has one", async () => {
-  const rig = new TeamRig();
-  const chat = await rig.chat("plan it");
-  const seen = async (change: (sql: Sql) => void): Promise<unknown> => {
-    rig.base.store.write(change);
-    await chat.tick();
-    const [one] = rig.call("chats.list", {}).chats;
-    return [one?.incarnation, one?.metadata["title"]];
-  };
-  expect(await seen((sql) => sql.run("UPDATE sessions SET title = NULL"))).toEqual([1, undefined]);
-  expect(await seen((sql) => sql.run("UPDATE sessions SET title = 'the parser'"))).toEqual([1, "the parser"]);
-  expect(await seen((sql) => sessions.rename(sql, chat.claude.session, "Plan of March"))).toEqual([1, "Plan of March"]);
 });
 
 it("the chats of an app without session ids are registered side by side, with its server", async () => {
@@ -64,7 +40,6 @@ it("the chats of an app without session ids are registered side by side, with it
   expect(statuses()).toEqual(["busy", "busy"]);
   const { output } = await ask("shim_chats");
   expect(output["chats"]).toContainEqual(expect.objectContaining({ isSelf: true, chat: output["session"] }));
-  expect(processIn(rig)).toMatchObject({ pid: 500 });
   // The worker alone was killed; the next one of the same server continues both.
   await chat.team?.end("goes_on");
   const next = openTeam(rig.base, running(rig.base, 500, 600), () => running(rig.base, 600, 1), platform);
@@ -149,18 +124,6 @@ it("the next attempt gets the last checkpoint and progress of a chat that died",
   expect((await other.ask("shim_next")).output["task"]).toMatchObject({ progress, checkpoint });
 });
 
-it("shim_next takes only the types that are asked for, says when nothing is there, and one task at a time", async () => {
-  const { one, other } = await twoChats();
-  const next = async (...types: string[]): Promise<unknown> =>
-    (await other.ask("shim_next", types.length > 0 ? { types } : {})).output["task"];
-  await one.ask("shim_submit", { tasks: [{ type: "a" }, { type: "b" }] });
-  expect(await next("c")).toBeNull();
-  expect(await next("b")).toMatchObject({ task: 2, isNew: true });
-  expect(await next()).toMatchObject({ task: 2, isNew: false });
-  await other.ask("shim_report", { outcome: "failed", note: "no compiler", retry: false });
-  expect(await next()).toMatchObject({ task: 1 });
-});
-
 it("a cancelled task and a lost claim are reported once; a report without a task, and on another's, is refused", async () => {
   const { rig, one, other } = await twoChats();
   await one.ask("shim_submit", { tasks: [{ type: "a" }, { type: "b" }] });
@@ -203,14 +166,6 @@ it("messages reach a chat by id, its beginning, title, topic and all; each once,
   );
 });
 
-it("a name that fits several chats is refused with their ids", async () => {
-  const { rig, one } = await twoChats();
-  await (await rig.chat("build it")).tick();
-  expect(await one.refusal("shim_send", { to: "build it", text: "x" })).toMatch(
-    /^unknown_chat: "build it" may be 0000.*, 0000.*; give more of the id\.$/,
-  );
-});
-
 it("more news than an answer takes come with the next", async () => {
   const { one, other } = await twoChats();
   for (let n = 0; n < 25; n++) await one.ask("shim_send", { to: other.claude.session, text: `message ${n}` });
@@ -218,36 +173,6 @@ it("more news than an answer takes come with the next", async () => {
     const { output } = await other.ask("shim_inbox");
     expect([(output["news"] as unknown[]).length, output["isMore"]]).toEqual([count, count === 20]);
   }
-});
-
-it("a new leader is reported once, not the one that was there before", async () => {
-  const rig = new TeamRig();
-  const one = await rig.chat("plan it");
-  await one.tick();
-  const self = { chat: one.claude.session, incarnation: 1 };
-  rig.call("elections.campaign", { self, name: "release", requestId: "r1" });
-  const other = await rig.chat("build it");
-  await other.tick();
-  await rig.time.pass(1_000);
-  expect(await other.news()).toEqual([]);
-  rig.call("elections.campaign", { self, name: "deploy", requestId: "r2" });
-  await rig.time.pass(1_000);
-  const changed = { kind: "leader_changed", name: "deploy", leader: self.chat, isSelf: false };
-  expect(await other.news()).toMatchObject([changed]);
-});
-
-it("shared state is written under a condition", async () => {
-  const { one, other } = await twoChats();
-  const key = "plan/step 1";
-  const set = await one.ask("shim_state_set", { key, value: { done: false }, ifVersion: 0 });
-  const read = await other.ask("shim_state_set", { key });
-  expect(read.output).toMatchObject({ value: { done: false }, version: set.output["version"] });
-  expect(await other.refusal("shim_state_set", { key, value: 2, ifVersion: 0 })).toMatch(
-    /^version_mismatch: .*Read the key again/,
-  );
-  await one.refusal("shim_state_set", { key: "k", value: 1, delete: true });
-  await one.ask("shim_state_set", { key, delete: true });
-  await one.refusal("shim_state_set", { key: "$chat/x", value: 1 });
 });
 
 it("no secret reaches another chat, in any field", async () => {
@@ -290,28 +215,55 @@ it("the chat of a worker's task works alone", async () => {
   expect(rig.call("chats.list", {}).chats).toEqual([]);
 });
 
-it("while SHIM is paused no chat joins the team; one that is in it stays", async () => {
-  const rig = new TeamRig();
-  const one = await rig.chat("plan it");
-  await one.tick();
-  rig.base.store.write((sql) => pause(sql, rig.base.now(), null, null));
-  const other = await rig.chat("build it");
-  await other.tick();
-  await one.tick();
-  expect(rig.call("chats.list", {}).chats).toMatchObject([{ chat: one.claude.session, status: "busy" }]);
-});
+const workspace = "w1";
+const link = { self: { chat: "a", incarnation: 1 } } as unknown as CoordinatorClient;
 
-it("chats that do nothing commit to the coordinator of their machine once in five minutes at most", async () => {
-  const { rig, one, other } = await twoChats();
-  await rig.time.pass(60_000);
-  const { coordinator, close } = openLocalCoordinator(rig.base);
-  let commits = 0;
-  const stop = coordinator.onCommit(() => (commits += 1));
-  for (let minute = 0; minute < 10; minute++) {
-    await rig.time.pass(60_000);
-    for (const chat of [one, other]) await chat.tick();
-  }
-  stop();
-  close();
-  expect(commits).toBeLessThanOrEqual(4);
+/** A process whose chats take `times` down, by session. */
+function aProcess(time: FakeTime, runtime: TempRuntime) {
+  const machine = new Machine(time);
+  const times: Record<string, number[]> = {};
+  const timers = new Set<object>();
+  const setTimer = (work: () => void, ms: number): (() => void) => {
+    const timer = {};
+    timers.add(timer);
+    const run = (): void => {
+      timers.delete(timer);
+      work();
+    };
+    const cancel = machine.setTimer(run, ms);
+    return () => {
+      timers.delete(timer);
+      cancel();
+    };
+  };
+  const holders = new Map<string, Holder>();
+  const holdings = new Holdings({ runtime, platform: { clock: machine.clock, setTimer }, workspace, holders });
+  const serve = (sessionId: string, answer = Promise.resolve()): void => {
+    const seen: number[] = (times[sessionId] = []);
+    const renew = async (): Promise<void> => {
+      seen.push(Math.round(time.now / 1_000));
+      await answer;
+    };
+    holders.set(sessionId, { sessionId, renew });
+    holdings.check();
+  };
+  const lead = (sessionId: string, resource: string): void =>
+    void holdings.put({ link, sessionId }, { kind: "leadership", resource, token: 1, body: { requestId: "r" } });
+  return { holdings, holders, times, timers, serve, lead };
+}
+
+it("one timer renews what all chats of a process hold, each in its interval; an answer that does not come delays no other chat", async () => {
+  const time = new FakeTime();
+  const { serve, lead, timers, times, holders, holdings } = aProcess(time, tempRuntime());
+  for (const session of ["a", "b"]) serve(session);
+  serve("hangs", Promise.withResolvers<void>().promise);
+  expect(timers.size).toBe(0);
+  lead("a", "plan");
+  await time.pass(5_000);
+  for (const session of ["b", "hangs"]) lead(session, session);
+  await time.pass(45_000);
+  expect([times, timers.size]).toEqual([{ a: [15, 30, 45], b: [20, 35, 50], hangs: [20] }, 1]);
+  holders.clear();
+  holdings.check();
+  expect(timers.size).toBe(0);
 });

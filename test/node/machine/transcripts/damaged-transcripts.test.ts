@@ -157,18 +157,6 @@ it("no brief of a damaged transcript claims what it lacks, and what is whole is 
   );
 });
 
-it("no brief of a damaged transcript claims what it lacks: 10,000 damages @night", async () => {
-  const importer = new Importer();
-  await fc.assert(
-    fc.asyncProperty(cases, (given) => checkLoss(importer, given)),
-    { numRuns: 6_000 },
-  );
-  await fc.assert(
-    fc.asyncProperty(cases, (given) => checkNoLoss(importer, given)),
-    { numRuns: 4_000 },
-  );
-}, 1_800_000);
-
 it("a document that is cut, or has zeros behind it, is read as far as it stands", async () => {
   const importer = new Importer();
   const turns = turnsOf(3);

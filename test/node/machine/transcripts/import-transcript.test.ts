@@ -1,16 +1,13 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import * as journal from "#src/machine/sessions/journal.ts";
+import { writeFileSync, mkdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import * as journal from "#src/machine/sessions/journal.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import {
-  codexHead,
-  codexRow,
   codexOfFunctions,
-  codexOfPlans,
-  codexOfPrograms,
   geminiDocument,
   openCodeDocument,
+  codexHead,
+  codexRow,
 } from "#harness/clients/invented-transcripts.ts";
 import { aSeededHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
 import { importTranscript } from "#src/machine/transcripts/import-transcript.ts";
@@ -23,6 +20,9 @@ import {
   aUserLine,
   T0,
 } from "#harness/machine/transcripts.ts";
+import { sessionDocument } from "#src/machine/transcripts/session-document.ts";
+import { Claude } from "#harness/machine/claude.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const session = "5f0e0e5e-0000-4000-8000-000000000001";
 
@@ -64,57 +64,6 @@ it("a session that died before SHIM was there is read from its transcript, and c
   // The last row, and not the first, is the end of what is known.
   expect(brief).toContain("was last active 52 s ago, by its imported transcript");
   expect(brief).toContain("the client failed (52 s ago)");
-  const kinds = home.runtime.store.read(
-    (sql) =>
-      sql
-        .all<{ kind: string }>("SELECT kind FROM journal WHERE session = ? ORDER BY seq", session)
-        .map(({ kind }) => kind),
-    [],
-  );
-  expect(kinds).toEqual([
-    "start",
-    "prompt",
-    "tool_start",
-    "tool_error",
-    "tool_start",
-    "tool_end",
-    "assistant",
-    "turn_end",
-    "prompt",
-    "failure",
-  ]);
-  expect((await home.shim("sessions")).out).toContain("Refactor the parser");
-});
-
-it("an imported prompt without an answer is said to have none, after a turn without an end too", async () => {
-  const { home, path } = aHome(
-    aTranscript(
-      aUserLine("Refactor the parser.", after(1)),
-      anAssistantLine({ id: "msg_1", stop_reason: null, content: [{ type: "text", text: "It is done." }] }, after(5)),
-      aUserLine("Now the lexer, and its tests.", after(90)),
-    ),
-  );
-  const ran = await home.json(`resume --json --from-transcript ${path}`);
-  expect(String(ran["brief"])).toContain("the user's last prompt had no answer yet");
-});
-
-it("the transcript of each client is known by its lines @night", async () => {
-  const harness = new URL("../../../harness/clients/", import.meta.url);
-  const files = {
-    codex: "rollouts/codex-tools.jsonl",
-    copilot: "transcripts/copilot.jsonl",
-    gemini: "transcripts/gemini.jsonl",
-    qwen: "transcripts/qwen.jsonl",
-  };
-  for (const [client, file] of Object.entries(files)) {
-    const { home, path } = aHome(readFileSync(new URL(file, harness), "utf8"));
-    const { session, brief } = await home.json(`resume --json --from-transcript ${path}`);
-    const stored = home.runtime.store.read((sql) => sessions.get(sql, String(session)), null);
-    expect(stored, client).toMatchObject({ client, origin: "import", cwd: expect.any(String) });
-    expect(String(brief).length, client).toBeGreaterThan(400);
-    const asked = home.runtime.store.read((sql) => journal.newest(sql, String(session), ["prompt"], 5), []);
-    expect(asked.length, client).toBeGreaterThan(0);
-  }
 });
 
 it("an import again has what was added, once, and so has a resume by the id", async () => {
@@ -192,37 +141,6 @@ it("a rollout of Codex 0.118 is stored with its words, calls, files of patches a
   ]);
 });
 
-it("a plan of Codex that the user approves is the approved plan, and another one is not", async () => {
-  const { entries } = await imported(jsonLines(codexOfPlans));
-  expect(entries.filter(({ kind }) => kind === "plan")).toEqual([{ kind: "plan", text: "# Move\n\n- in two steps" }]);
-});
-
-/** Entries of a chat of Codex after its prompt. */
-async function saidByCodex(text: string): Promise<readonly Entry[]> {
-  const row = codexRow(2, "event_msg/agent_message", { message: text });
-  const rows = [codexHead("0.144.2"), codexRow(1, "event_msg/user_message", { message: "go" }), row];
-  return (await imported(jsonLines(rows))).entries.slice(2);
-}
-
-it("lines of Codex's app among the chat's words are left out, and words about them stay", async () => {
-  const directives = '::git-stage{cwd="/p"}\n::git-push{cwd="/p" branch="move"}';
-  expect(await saidByCodex(`It is pushed.\n\n${directives}\n\nNext: the docs.`)).toEqual([
-    { kind: "assistant", text: "It is pushed.\n\nNext: the docs." },
-  ]);
-  expect(await saidByCodex(directives)).toEqual([]);
-  const about = 'The line ::git-push{cwd="/p"} is written by the app.';
-  expect(await saidByCodex(about)).toEqual([{ kind: "assistant", text: about }]);
-});
-
-it("a turn that the user stopped is marked, a call without an end runs, and answers of a dialog are the user's", async () => {
-  const { entries } = await imported(jsonLines(codexOfPrograms));
-  expect(outline({ entries }).slice(-4)).toEqual(["turn end", "prompt yes", "tool_start exec", "interrupted"]);
-  expect(entries.find(({ kind }) => kind === "answers")).toMatchObject({
-    answers: [{ question: "Which one?", answer: "the first" }],
-  });
-  expect(entries.map(({ kind }) => kind)).toContain("compacting");
-});
-
 it("documents of OpenCode and Gemini CLI are stored with their words", async () => {
   const opencode = await imported(JSON.stringify(openCodeDocument, null, 2));
   expect(opencode.client).toBe("opencode");
@@ -279,31 +197,6 @@ it("a prompt typed during a turn ends nothing, and a command of the client leave
   ]);
 });
 
-it("the words of a refusal are stored as a prompt within the turn", async () => {
-  const refusal =
-    "The user doesn't want to proceed with this tool use. The tool use was rejected. To tell you how to proceed, the user said:\n";
-  const { entries } = await imported(
-    aTranscript(
-      aUserLine("rename it", after(1)),
-      anAssistantLine(
-        { content: [aToolUse("t1", "Bash", { command: "git mv a b" })], stop_reason: "tool_use" },
-        after(2),
-      ),
-      aToolResultLine("t1", `${refusal}with a script`, true, after(3)),
-      anAssistantLine({ content: [{ type: "text", text: "Renamed." }] }, after(4)),
-    ),
-  );
-  expect(outline({ entries })).toEqual([
-    "start",
-    "prompt rename it",
-    "tool_start Bash",
-    "prompt with a script",
-    "tool_error Bash",
-    "assistant Renamed.",
-    "turn end",
-  ]);
-});
-
 it("a prompt of up to 12,000 characters is stored whole, also on a last line without its end", async () => {
   const text = `${"word ".repeat(2_399)}last!`;
   const { entries } = await imported(aUserLine(text, after(1)));
@@ -312,12 +205,110 @@ it("a prompt of up to 12,000 characters is stored whole, also on a last line wit
   expect(longer).toMatchObject({ text: expect.stringMatching(/^word [^]*\[cut, \d+ more characters\][^]*last!$/) });
 });
 
-it("a chat that was read from a file stays on offer, also where its last turn was over @night", async () => {
-  const messages = [openCodeDocument.messages[0], openCodeDocument.messages[5]];
-  const finished = { ...openCodeDocument, messages };
-  for (const text of [JSON.stringify(finished), jsonLines(codexOfFunctions)]) {
-    const { home, path } = aHome(text);
-    const { session: id } = await home.json(`resume --json --from-transcript ${path}`);
-    expect((await home.shim("sessions --incomplete")).out).toContain(String(id).slice(0, 8));
+function written(text: string): { readonly home: CliHome; readonly command: string } {
+  const home = aSeededHome();
+  const path = join(home.folder, "old.jsonl");
+  writeFileSync(path, text);
+  return { home, command: `resume --json --from-transcript ${path}` };
+}
+
+const asked = codexRow(1, "event_msg/user_message", { message: "mend the hull" });
+
+function codexMeta(fields: Readonly<Record<string, unknown>>): object {
+  const head = codexHead("0.144.1");
+  return { ...head, payload: { ...(head["payload"] as object), ...fields } };
+}
+
+it("the session of a subagent is not read as a user's, and the refusal names the chat's", async () => {
+  const { info } = openCodeDocument;
+  const source = { subagent: { thread_spawn: { parent_thread_id: "ses_chat", depth: 1 } } };
+  const transcripts = [
+    JSON.stringify({ ...openCodeDocument, info: { ...info, parentID: "ses_chat" } }),
+    [codexMeta({ source }), asked].map((row) => JSON.stringify(row)).join("\n"),
+  ];
+  for (const text of transcripts) {
+    const { home, command } = written(text);
+    expect(await home.shim(command)).toMatchObject(failed(1, "import that chat's, ses_chat, instead"));
+    expect((await home.shim("sessions --incomplete")).out).not.toContain("mend the hull");
   }
+  const { home, command } = written([codexMeta({ source: "cli" }), asked].map((row) => JSON.stringify(row)).join("\n"));
+  expect((await home.json(command))["brief"]).toContain("mend the hull");
+});
+
+it("a file that the transcript edited is judged by its date", async () => {
+  const home = aSeededHome();
+  const names = ["before.ts", "since.ts"];
+  const patch = names.map((name) => `*** Update File: ${join(home.folder, name)}`).join("\n");
+  for (const name of names) writeFileSync(join(home.folder, name), "");
+  const before = new Date(0);
+  utimesSync(join(home.folder, "before.ts"), before, before);
+  const rows = [
+    codexMeta({ cwd: home.folder }),
+    asked,
+    codexRow(2, "response_item/custom_tool_call", { call_id: "p", name: "apply_patch", input: patch }),
+    codexRow(3, "response_item/custom_tool_call_output", { call_id: "p", output: "Exit code: 0\nSuccess." }),
+  ];
+  const path = join(home.folder, "old.jsonl");
+  writeFileSync(path, jsonLines(rows));
+  const brief = String((await home.json(`resume --json --from-transcript ${path}`))["brief"]);
+  expect(brief).toContain("before.ts (edited): not written since, by its date\n");
+  expect(brief).toContain("since.ts (edited): WRITTEN since the chat's last event, by its date\n");
+});
+
+it("files that a patch deletes or moves away are deleted, and named as such", async () => {
+  const home = aSeededHome();
+  const folder = join(home.folder, "harbour");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "made-anew.ts"), "");
+  const changes = {
+    [join(folder, "gone.ts")]: { type: "delete" },
+    [join(folder, "made-anew.ts")]: { type: "delete" },
+    [join(folder, "old.ts")]: { type: "update", move_path: join(folder, "new.ts") },
+  };
+  const rows = [
+    codexMeta({ cwd: folder }),
+    asked,
+    codexRow(2, "event_msg/patch_apply_end", { call_id: "p", success: true, changes }),
+    codexRow(3, "response_item/custom_tool_call", {
+      call_id: "q",
+      name: "apply_patch",
+      input: "*** Delete File: last.ts\n",
+    }),
+    codexRow(4, "response_item/custom_tool_call_output", { call_id: "q", output: "Exit code: 0\nSuccess." }),
+  ];
+  const path = join(home.folder, "old.jsonl");
+  writeFileSync(path, rows.map((row) => JSON.stringify(row)).join("\n"));
+  const brief = String((await home.json(`resume --json --from-transcript ${path}`))["brief"]);
+  const files = brief.split("\n").filter((line) => /^- .*\.ts \(/.test(line));
+  expect(files.map((line) => line.replace(/^- .*\//, "- "))).toEqual([
+    "- new.ts (edited): MISSING",
+    "- made-anew.ts (deleted): there AGAIN",
+    "- last.ts (deleted): deleted, as the chat left it",
+    "- old.ts (deleted): deleted, as the chat left it",
+    "- gone.ts (deleted): deleted, as the chat left it",
+  ]);
+});
+
+function aWorkedChat() {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime);
+  claude.start();
+  claude.prompt("fix the parser\n# not a heading");
+  claude.use("Bash", { command: "echo `date`" });
+  claude.fail("Bash", { command: "make" }, "exit code 2");
+  claude.stop("The parser is fixed.");
+  claude.begin("Edit", { file_path: "src/a.ts" });
+  return { runtime, session: claude.session };
+}
+
+it("a session becomes Markdown whose texts are quotations", () => {
+  const { runtime, session } = aWorkedChat();
+  const text = sessionDocument(runtime, session) ?? "";
+  expect(text).toMatch(/^# fix the parser\n\n- Session: /);
+  expect(text).toContain("> fix the parser\n> # not a heading");
+  expect(text).toContain("- Bash: `` echo `date` ``");
+  expect(text).toContain("- Bash failed: `make`\n\n> exit code 2");
+  expect(text).toContain("> The parser is fixed.");
+  expect(text).not.toMatch(/^# not a heading/m);
+  expect(sessionDocument(runtime, "unknown")).toBeNull();
 });

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as zlib from "node:zlib";
 import Database from "better-sqlite3";
@@ -74,39 +74,6 @@ it("where both of two prompts after one row go on, two chats write the file, and
   expect(edited).not.toContain("two branches");
 });
 
-it("a row that names a later row as its parent withdraws no prompt", async () => {
-  const rows = Array.from({ length: 4 }, (_, index) => {
-    const parent = index === 0 ? null : index === 1 ? "a3" : `a${index - 1}`;
-    return [
-      aUserLine(`Paint boat ${index}.`, linked(`u${index}`, parent, 2 * index)),
-      said(`Boat ${index} is painted.`, linked(`a${index}`, `u${index}`, 2 * index + 1)),
-    ];
-  });
-  const last = aUserLine("Paint boat 4.", linked("u4", "a3", 20));
-  expect(await briefOf(aTranscript(...rows.flat(), last))).toContain("5 of 5 prompts quoted");
-});
-
-function timed(timestamps: readonly unknown[]): string {
-  return aTranscript(
-    aUserLine("Paint the boat.", { timestamp: timestamps[0] }),
-    anAssistantLine({ id: "m" }, { timestamp: timestamps[1] }),
-  );
-}
-
-it("a time may be a number; one that is missing or to come is unknown", async () => {
-  for (const unit of [1, 1_000])
-    expect(await briefOf(timed([day / unit, (day + 2_000) / unit]))).toContain("was last active 24 h ago");
-  for (const times of [
-    [undefined, undefined],
-    [new Date(T0 + 86_400_000).toISOString(), new Date(T0 + 86_500_000).toISOString()],
-  ]) {
-    const brief = await briefOf(timed(times));
-    expect(brief).toContain("was last active at an unknown time");
-    expect(brief).toContain("- at an unknown time: Paint the boat.");
-    expect(brief).not.toMatch(/\d s ago/);
-  }
-});
-
 const rollout = [
   codexHead("0.169.0"),
   codexRow(1, "turn_context", { cwd: "/p", model: "gpt" }),
@@ -115,16 +82,6 @@ const rollout = [
   codexRow(3, "event_msg/task_complete", { last_agent_message: "The hull is mended." }),
 ].map((row) => JSON.stringify(row));
 const rolloutName = "rollout-2026-11-20T10-00-00-019f0000-0000-7000-8000-000000000001.jsonl";
-
-function rolloutUntil(phase: string): string {
-  const row = codexRow(2, "event_msg/agent_message", { message: "Done.", phase });
-  return [...rollout.slice(0, 3), JSON.stringify(row)].join("\n");
-}
-
-it("Codex's final answer ends a turn whose end it has not written; a text on the way does not", async () => {
-  expect(await briefOf(rolloutUntil("final_answer"), rolloutName)).toContain("the chat waited for the user");
-  expect(await briefOf(rolloutUntil("commentary"), rolloutName)).toContain("no end of its turn was seen");
-});
 
 it("a rollout that Codex has compressed is read, as far as it goes where it is cut", async () => {
   const packed = zlib.zstdCompressSync(Buffer.from(`${rollout.join("\n")}\n`));
@@ -199,12 +156,6 @@ function expectSecondVersion(brief: string): void {
   expect(brief).not.toContain("reminder");
 }
 
-it("a document of OpenCode 2 is read", async () => {
-  expectSecondVersion(
-    await briefOf(JSON.stringify({ info: { id: "ses_1", directory: "/p" }, messages: second }), "e.json"),
-  );
-});
-
 it("a database of OpenCode 2 is read where it has one session, and else names its sessions", async () => {
   const home = aSeededHome();
   const path = join(home.folder, "opencode.db");
@@ -224,38 +175,4 @@ it("a database of OpenCode 2 is read where it has one session, and else names it
   expect(several.err).toContain("ses_2");
   writeFileSync(path, Buffer.from("SQLite format 3\0 and no more"));
   expect((await home.shim(`resume --print --from-transcript ${path}`)).code).toBe(1);
-});
-
-it.skipIf(process.platform === "win32")(
-  "a folder of another system is named, and nothing here is listed for it",
-  async () => {
-    const home = aSeededHome();
-    mkdirSync(join(home.folder, "D:\\shop"));
-    const path = join(home.folder, "old.jsonl");
-    const cwd = String.raw`D:\shop`;
-    const edit = { type: "tool_use", id: "t1", name: "Edit", input: { file_path: String.raw`D:\shop\src\a.ts` } };
-    const rows = [aUserLine("Paint the boat.", { cwd }), anAssistantLine({ content: [edit] }, { cwd, uuid: "b" })];
-    writeFileSync(path, aTranscript(...rows));
-    const { out } = await home.shim(`resume --print --from-transcript ${path}`);
-    expect(out).toContain(String.raw`project: D:\shop, which is not of this system;`);
-    expect(out).not.toContain(home.folder);
-  },
-);
-
-function event(type: string, data: object): string {
-  return JSON.stringify({ type, data, timestamp: new Date(day).toISOString() });
-}
-
-it("messages of Copilot CLI that have another source than the user, and events of CI, are no prompts", async () => {
-  const brief = await briefOf(
-    [
-      event("session.start", { sessionId: "c", context: { cwd: "/p" } }),
-      event("user.message", { content: "Paint the boat." }),
-      event("user.message", { content: "Text of a skill.", source: "skill-painter" }),
-      event("user.message", { content: "<ci-monitor-event>red</ci-monitor-event>" }),
-      event("user.message", { content: "And the pier.", source: "user" }),
-    ].join("\n"),
-  );
-  expect(brief).toContain("2 of 2 prompts quoted");
-  expect(brief).not.toContain("skill");
 });

@@ -7,7 +7,7 @@ import { refreshIfDue, Upkeep } from "#src/local-mcp/host/upkeep.ts";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import type { Grouping, UsageLine } from "#src/contract/machine/usage.ts";
 import { emptyLine, usageBy } from "#src/machine/usage/usage-report.ts";
-import { aLiveClaude, rowCount, storedSession, Claude, aChat } from "#harness/machine/claude.ts";
+import { aLiveClaude, rowCount, Claude } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
@@ -61,14 +61,6 @@ it("a replay of the transcript and a resumed session that repeats it count nothi
   ]);
 });
 
-it("the usage of sub-agents counts too, where their lines are in the chat's transcript", () => {
-  const { runtime, claude } = aLiveChat();
-  claude.transcribe(said("m1", 50), said("side", 40, { isSidechain: true }));
-  claude.stop();
-  expect(lines(runtime)).toMatchObject([{ responses: 2, output: 90 }]);
-  expect(storedSession(runtime, claude.session).readings.contextTokens?.value).toBe(1_170);
-});
-
 it("the timer reads on in the transcripts that sub-agents have of their own, once", async () => {
   const { runtime, claude } = aLiveChat();
   const { chat } = await connect(runtime, { clientPid: claude.pid });
@@ -97,23 +89,6 @@ it("of the client's running cost only what is new counts; a late and a repeated 
   const { runtime, claude } = aLiveChat();
   for (const cost of [0, 0.5, 0.5, 1.25, 0.5, 1.25]) redraw(runtime, claude, cost);
   expect(lines(runtime)).toMatchObject([{ key: claude.session, clientCostUsd: 1.25 }]);
-});
-
-it("a total of a later process continues the earlier one, or begins anew below it", () => {
-  const { runtime, claude } = aLiveChat();
-  for (const costs of [[1], [1.5], [0, 0.25]]) {
-    for (const cost of costs) redraw(runtime, claude, cost);
-    claude.resume();
-  }
-  expect(lines(runtime)).toMatchObject([{ clientCostUsd: 1.75 }]);
-});
-
-it("what a resumed session had cost before SHIM knew it is not counted", () => {
-  const { runtime, claude } = aChat();
-  claude.start("resume");
-  redraw(runtime, claude, 7);
-  redraw(runtime, claude, 7.5);
-  expect(lines(runtime)).toMatchObject([{ clientCostUsd: 0.5 }]);
 });
 
 it("the client's own cost of a session goes before an estimate by the user's prices; a model without a price is named as such", () => {

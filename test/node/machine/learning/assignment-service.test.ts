@@ -1,13 +1,112 @@
+import * as pauses from "#src/store/pause.ts";
+import * as notices from "#src/store/notices.ts";
+import { expect, it, afterEach, beforeEach, vi } from "vitest";
+import type { MachineTrial } from "#src/contract/trials.ts";
+import { toUnit, chooseArm } from "#src/machine/sessions/session-settings.ts";
+import { pastChats } from "#harness/experiments/past-chats.ts";
+import { startTrial } from "#harness/experiments/trials.ts";
+import { aServiceRuntime, type ServiceRuntime } from "#harness/experiments/service-rig.ts";
+import { aProject, Claude } from "#harness/machine/claude.ts";
+import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { build } from "esbuild";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import { answerRequest } from "#src/machine/learning/statsig.ts";
-import { chooseArm, toUnit } from "#src/machine/sessions/session-settings.ts";
 import type { ServiceAnswer, ServiceWork } from "#src/machine/learning/assignment-service.ts";
 import { statsigRules } from "#harness/experiments/statsig-rules.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
+
+const key = "checkpoint.everyMs";
+
+function started(runtime: TempRuntime): MachineTrial {
+  pastChats(runtime);
+  return startTrial(runtime, key, 250_000);
+}
+
+let count = 0;
+
+function aChat(runtime: TempRuntime, source = "startup"): Claude {
+  const session = `${String((count += 1)).padStart(8, "0")}-04b4-4fe0-bbd5-6aa531354563`;
+  const claude = new Claude(runtime, { cwd: aProject(), session, pid: 20_000 + count });
+  claude.start(source);
+  return claude;
+}
+
+function armsOf(runtime: TempRuntime): (readonly [string, string])[] {
+  const rows = runtime.store.read(
+    (sql) => sql.all<{ unit: string; arm: string }>("SELECT unit, arm FROM exposures ORDER BY seq"),
+    [],
+  );
+  return rows.map(({ unit, arm }) => [unit, arm] as const);
+}
+
+function noticesOf(runtime: TempRuntime): string[] {
+  return runtime.store.read((sql) => notices.list(sql), []).map(({ text }) => text);
+}
+
+const all = (arm: string): string => `answer({ arms: request.work.trials.map(() => "${arm}"), problems: [] });`;
+
+function asked(runtime: ServiceRuntime): number {
+  return runtime.requests().length;
+}
+
+it("a service is asked once, for a session that begins while a trial runs, and its arm is stored @night", () => {
+  const runtime = aServiceRuntime({ provider: "statsig" });
+  runtime.serve(all("treatment"));
+  aChat(runtime);
+  expect(asked(runtime)).toBe(0);
+  const { id, salt, provider } = started(runtime);
+  expect(provider).toBe("statsig");
+  const chat = aChat(runtime);
+  chat.start("compact");
+  chat.start("resume");
+  expect(asked(runtime)).toBe(1);
+  expect(armsOf(runtime)).toEqual([[chat.session, "treatment"]]);
+  const [request] = runtime.requests();
+  expect(request?.work).toEqual({
+    kind: "choose",
+    trials: [{ name: key, unit: toUnit(salt, chat.session) }],
+  });
+  expect(JSON.stringify(request)).not.toContain(chat.session);
+  expect(JSON.stringify(request)).not.toContain(id);
+});
+
+it("a session that the service does not take, and one of a paused project, are in no trial @night", () => {
+  const runtime = aServiceRuntime({ provider: "statsig" });
+  started(runtime);
+  runtime.serve("answer({ arms: [null], problems: [] });");
+  aChat(runtime);
+  runtime.serve(all("longer"));
+  aChat(runtime);
+  expect([armsOf(runtime), noticesOf(runtime), asked(runtime)]).toEqual([[], [], 2]);
+  runtime.serve(all("treatment"));
+  const cwd = aProject();
+  runtime.store.write((sql) => pauses.pause(sql, runtime.now(), null, cwd));
+  new Claude(runtime, { cwd, session: "10000000-04b4-4fe0-bbd5-6aa531354563", pid: 40_000 }).start();
+  expect([armsOf(runtime), asked(runtime)]).toEqual([[], 2]);
+});
+
+it.each([
+  ["hangs", "while (true);", "no answer within 1600 ms"],
+  ["prints rubbish", `console.log("{}"); fs.writeSync(3, "rubbish");`, "ended without an answer"],
+  ["dies", "process.kill(process.pid, 'SIGKILL');", "ended without an answer"],
+  ["reports a problem", `answer({ arms: [], problems: ["no key"] });`, "no key"],
+])("a service that %s leaves the session without an arm, and says so once", (_, program, problem) => {
+  const limits = program.startsWith("while") ? { waitMs: 100 } : {};
+  const runtime = aServiceRuntime({ provider: "statsig", ...limits });
+  started(runtime);
+  runtime.serve(program);
+  const chat = aChat(runtime);
+  chat.prompt("Write the parser");
+  expect(armsOf(runtime)).toEqual([]);
+  expect(runtime.logged.join()).toContain(problem);
+  runtime.serve(`answer({ arms: [], problems: ["no key"] });`);
+  aChat(runtime);
+  expect(noticesOf(runtime)).toEqual([expect.stringContaining("was not assigned by statsig")]);
+  runtime.serve(all("treatment"));
+  chat.start("resume");
+  expect(armsOf(runtime)).toEqual([]);
+});
 
 const name = "checkpoint.everyMs";
 const units = Array.from({ length: 60 }, (_, n) => toUnit("salt", `session ${n}`));
@@ -102,36 +201,7 @@ it.each<[Partial<(typeof defaults)["experiments"]>, string]>([
   expect(await ask(settings, choose)).toEqual({ arms: [], problems: [expect.stringContaining(problem)] });
 });
 
-it("rules that Statsig cannot read, an experiment that it does not know, and late rules are problems", async () => {
-  const home = temporaryFolder();
-  const settings = { provider: "statsig", statsigRules: "rules.json" } as const;
-  for (const text of ["", "{}", "none", '{"has_updates":false}']) {
-    writeFileSync(join(home, "rules.json"), text);
-    expect(await ask(settings, choose, { home })).toEqual({ arms: [], problems: ["Statsig has no rules."] });
-  }
-  writeFileSync(join(home, "rules.json"), statsigRules(name, ["control", "treatment"], false));
-  const other: ServiceWork = {
-    kind: "choose",
-    trials: ["interval", name].map((one) => ({ name: one, unit: units[0] ?? "" })),
-  };
-  const { arms, problems } = await ask(settings, other, { home });
-  expect(problems).toEqual([expect.stringContaining("does not know the experiment interval")]);
-  expect(arms).toEqual([null, expect.stringMatching(/^(control|treatment)$/)]);
-  answer = () => new Promise(() => {});
-  const live = { provider: "statsig", statsigKeyEnv: "KEY", waitMs: 5 } as const;
-  expect((await ask(live, choose, { env: { KEY: "client-late" } })).problems).toEqual(["Statsig has no rules."]);
-});
-
 it("a package that is not installed is named with its command, and none is in a bundle", async () => {
-  const { metafile } = await build({
-    entryPoints: ["src/machine/learning/statsig.ts"],
-    bundle: true,
-    platform: "node",
-    format: "cjs",
-    write: false,
-    metafile: true,
-  });
-  expect(Object.keys(metafile.inputs).filter((path) => path.includes("node_modules"))).toEqual([]);
   const home = temporaryFolder();
   aPackage(home, 'import "not-installed-at-all";');
   writeFileSync(join(home, "rules.json"), rules);

@@ -1,16 +1,13 @@
-import { writeFileSync } from "node:fs";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { writeFileSync, appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { statusOf } from "#src/machine/operations/status-line.ts";
-import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
-import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
 import { undo } from "#src/machine/recovery/marks.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import { recordDeath } from "#src/machine/recovery/incomplete/deaths.ts";
 import { listCrashes } from "#harness/machine/crashes.ts";
 import { prune } from "#src/machine/keeping/retention.ts";
-import type { HookInput } from "#src/contract/hook-input.ts";
 import { quotedTitle } from "#src/shared/quoted-title.ts";
 import {
   anotherClaude,
@@ -123,33 +120,6 @@ it.each(["prompt_input_exit", "logout", "clear", "resume", "bypass_permissions_d
   },
 );
 
-it("what the MCP process saw does not change the cause; a chat without a request is finished", () => {
-  const { runtime, claude } = aChat();
-  claude.turn("fix the parser");
-  runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, "sighup"));
-  claude.end("other");
-  runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, "stdin_end"));
-  expect(storedSession(runtime, claude.session)).toMatchObject({ endedAt: null, detachReason: "closed" });
-  const empty = anotherClaude(runtime, claude);
-  empty.start();
-  empty.end("other");
-  expect(storedSession(runtime, empty.session).endReason).toBe("other");
-});
-
-it("an end that had to wait in the spool counts by the entry point of its own client", () => {
-  for (const [own, draining, isEnded] of [
-    ["sdk-cli", "cli", true],
-    ["cli", "sdk-cli", false],
-  ] as const) {
-    const { runtime, claude } = aChat({ env: { CLAUDE_CODE_ENTRYPOINT: own } });
-    claude.turn("fix the parser");
-    const input = claude.input("SessionEnd", { reason: "other" }) as HookInput;
-    spoolEvent(runtime, { clientName: "claude-code", event: "SessionEnd", input, clientPid: claude.pid });
-    drainInto(tempRuntime({ beside: runtime, env: { CLAUDE_CODE_ENTRYPOINT: draining } }));
-    expect(storedSession(runtime, claude.session).endedAt !== null).toBe(isEnded);
-  }
-});
-
 it("a closed chat with a question to the user is offered with its brief, to three chats", () => {
   const { runtime, claude: closed } = aClosedChat("Fixed. Shall I write **the tests**?*");
   expect(storedSession(runtime, closed.session).detachReason).toBe("closed_open");
@@ -162,27 +132,6 @@ it("a closed chat with a question to the user is offered with its brief, to thre
   }
   expect(nextChat(runtime, closed, "fourth---")).toMatchObject({ text: "", line: "" });
   expect(incomplete(runtime)).toEqual([`${closed.session} closed`]);
-});
-
-it("a chat that is closed with a to-do has work open", () => {
-  const { runtime, claude } = aChat();
-  claude.prompt("fix the parser");
-  claude.use("TaskCreate", { subject: "write the test" }, { task: { id: "1", subject: "write the test" } });
-  claude.stop("Later.");
-  close(runtime, claude);
-  expect(storedSession(runtime, claude.session).detachReason).toBe("closed_open");
-});
-
-it("a tool that failed with the end of the turn was killed by the hangup; one that failed before was not", () => {
-  for (const [reason, pauseMs] of Object.entries({ closed_open: 0, closed: 60_000 })) {
-    const { runtime, claude } = aChat();
-    claude.prompt("build it");
-    claude.fail("Bash", { command: "make" }, "Exit code 137");
-    claude.stop("The build was killed.");
-    runtime.wait(pauseMs);
-    claude.end("other");
-    expect(storedSession(runtime, claude.session).detachReason).toBe(reason);
-  }
 });
 
 it("chats closed with nothing open are mentioned once, the newest by title, and only listed after that", () => {
@@ -206,15 +155,6 @@ it("chats closed with nothing open are mentioned once, the newest by title, and 
   expect(incomplete(runtime)).toEqual([`${last.session} closed`, `${first.session} closed`]);
   undo(runtime, last.session);
   expect(nextChat(runtime, first, "latest--").line).toContain("your last chat here");
-});
-
-it("opened and closed again, a chat is mentioned again", () => {
-  const { runtime, claude: closed } = aClosedChat();
-  nextChat(runtime, closed, "next").claude.end();
-  closed.resume();
-  closed.turn("and the lexer");
-  close(runtime, closed);
-  expect(nextChat(runtime, closed, "later-").line).toContain("your last chat here");
 });
 
 it("a session that died comes before one that was closed later, however many of those there are @night", () => {
@@ -243,37 +183,6 @@ it("a closed chat has not died in the status line, is not named to a script, and
   expect(rowCount(runtime, "sessions")).toBe(1);
 });
 
-it("a closed chat that is opened again is given nothing where nothing has changed, else what has", () => {
-  const { runtime, claude: closed } = aChat();
-  const path = join(closed.cwd, "a.ts");
-  closed.prompt("fix the parser");
-  closed.write(path, "old");
-  closed.stop();
-  const reopen = (meanwhile = (): void => undefined): string => {
-    close(runtime, closed);
-    meanwhile();
-    return closed.resume();
-  };
-  expect(reopen()).toBe("");
-  closed.turn("go on");
-  expect(reopen()).toBe("");
-  closed.turn("go on");
-  expect(reopen(() => writeFileSync(path, "new"))).toContain("CHANGED");
-});
-
-it.each([
-  ["ask", "Claude asks whether to continue it."],
-  ["brief", "Claude has its brief."],
-  ["resume", "Claude continues it."],
-])("with the setting %s the user reads what died, when, why, what Claude does and how to say no", (recovery, does) => {
-  const runtime = tempRuntime({ config: { recovery } });
-  const dead = aDeadClaude(runtime, "Make the parser faster\nand smaller");
-  runtime.wait(150_000);
-  expect(nextChat(runtime, dead, "next").line).toBe(
-    `SHIM: "Make the parser faster" died 2 min ago (killed); ${does} Not this one? Tell Claude, or: \`shim resume --dismiss 20487890\``,
-  );
-});
-
 it("in the plugin its command says no; others that died are counted; the id is as long as it must be", () => {
   const runtime = tempRuntime({ env: { CLAUDE_PLUGIN_ROOT: "/plugin" } });
   const dead = aDeadClaude(runtime);
@@ -287,13 +196,6 @@ it("in the plugin its command says no; others that died are counted; the id is a
   third.claude.kill();
   const { line } = nextChat(tempRuntime({ beside: runtime }), dead, "fourth-session");
   expect(line).toContain(`--dismiss ${dead.session.slice(0, 10)}-`);
-});
-
-it("a run of a script has no line, only the hint for its model", () => {
-  const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
-  const dead = aDeadClaude(runtime);
-  const { line, text } = nextChat(runtime, dead, "script");
-  expect([line, text.includes(dead.session)]).toEqual(["", true]);
 });
 
 it("a resumed chat has a line where a tool was running or files have changed, and none otherwise", () => {
@@ -324,4 +226,89 @@ it("a title is one short line without control characters, escape sequences, mark
   expect(Array.from(quotedTitle("\u{1F600}".repeat(100)))).toHaveLength(62);
   expect(quotedTitle(" \u0000 ")).toBe("an untitled chat");
   expect(quotedTitle(null)).toBe("an untitled chat");
+});
+
+it("the last words that only the transcript has are in the brief, and the readings stay", () => {
+  const { runtime, claude: first } = aChat();
+  first.prompt("fix the parser");
+  first.begin("Bash", { command: "sleep 5" });
+  const { readings } = storedSession(runtime, first.session);
+  first.say("The fault is in one.ts.");
+  appendFileSync(first.transcript, '{"type":"assistant","message":{"role":"assi');
+  first.kill();
+  const second = anotherClaude(runtime, first);
+  expect(second.start()).toContain("the chat's last words:\n- 0 s ago: The fault is in one.ts.");
+  expect(storedSession(runtime, first.session).readings).toEqual(readings);
+});
+
+it("the prompt of the first survives a chain of deaths", () => {
+  const { runtime, claude: first } = aChat();
+  const parser = join(first.cwd, "parser.ts");
+  first.prompt("fix the parser");
+  first.write(parser, "one");
+  first.stop();
+  first.kill();
+  const second = anotherClaude(runtime, first, { session: "second-session" });
+  second.start();
+  second.prompt("go on");
+  second.write(parser, "two");
+  second.stop();
+  expect(storedSession(runtime, first.session).recovery).toBe("recovered");
+  second.kill();
+  const third = anotherClaude(runtime, second, { session: "third-session" });
+  expect(third.start()).toMatch(/prompts, oldest first:\n- \d s ago: fix the parser\n- \d s ago: [^\n]*go on\n/);
+  third.turn("go on again");
+  third.kill();
+  expect(anotherClaude(runtime, third, { session: "fourth-session" }).start()).toMatch(
+    /- \d s ago: fix the parser\n- \d s ago: [^\n]*go on\n- \d s ago: [^\n]*go on again\n/,
+  );
+});
+
+it("a successor that changes a file of the dead session recovers it with its next checkpoint", () => {
+  const { runtime, claude: first } = aChat();
+  const [read, changed] = [join(first.cwd, "read.ts"), join(first.cwd, "changed.ts")];
+  first.prompt("fix the parser");
+  first.use("Read", { file_path: read });
+  first.write(changed, "one");
+  first.kill();
+  const second = anotherClaude(runtime, first);
+  second.start();
+  second.prompt("what is in there?");
+  second.use("Read", { file_path: changed });
+  second.write(read, "two");
+  second.stop();
+  const by = { recoveryBy: second.session };
+  expect(storedSession(runtime, first.session)).toMatchObject({ recovery: "offered", ...by });
+  second.prompt("go on");
+  second.write(changed, "three");
+  second.stop();
+  expect(storedSession(runtime, first.session)).toMatchObject({ recovery: "recovered", ...by });
+  second.end();
+  expect(anotherClaude(runtime, second, { session: "third-session" }).start()).toBe("");
+});
+
+it("a run without a user is given one line, and the offer waits for a chat with a user", () => {
+  const runtime = tempRuntime();
+  const first = aDeadClaude(runtime);
+  const script = tempRuntime({ beside: runtime, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
+  const second = anotherClaude(script, first);
+  const line = `^SHIM: session ${first.session} of this project died \\d+ s ago\\. .*Otherwise ignore this\\.$`;
+  expect(second.start()).toMatch(new RegExp(line));
+  second.turn("write a commit message");
+  expect(storedSession(runtime, first.session).recovery).toBeNull();
+  const third = anotherClaude(runtime, first, { pid: 3_000, session: "third-session" });
+  expect(third.start()).toContain("s ago: fix the parser");
+});
+
+it("a chat that does a task of a worker is offered no dead session, under no setting", () => {
+  for (const recovery of ["brief", "resume"]) {
+    const runtime = tempRuntime({ config: { recovery } });
+    const first = aDeadClaude(runtime);
+    const env = { CLAUDE_CODE_ENTRYPOINT: "sdk-cli", SHIM_TASK: "7" };
+    const worker = tempRuntime({ beside: runtime, env, config: { recovery } });
+    const second = anotherClaude(worker, first);
+    expect(second.start()).toBe("");
+    second.turn("do the task");
+    expect(storedSession(runtime, first.session).recovery).toBeNull();
+  }
 });

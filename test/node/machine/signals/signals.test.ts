@@ -1,15 +1,25 @@
+import * as fc from "fast-check";
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, it } from "vitest";
-import * as journal from "#src/machine/sessions/journal.ts";
-import { timerTrigger } from "#src/learning/policy/risk.ts";
-import { observe, refresh } from "#src/machine/signals/observe.ts";
-import { recordTranscript, catchUp } from "#src/machine/transcripts/record-transcript.ts";
-import { listSamples } from "#harness/machine/crashes.ts";
+import { observe } from "#src/machine/signals/observe.ts";
+import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
+import { listSamples, listCrashes } from "#harness/machine/crashes.ts";
 import { readAppended } from "#src/clients/transcript.ts";
 import { aLiveClaude, rowCount, storedSession, journalKinds, stateOf } from "#harness/machine/claude.ts";
 import { tempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
-import { aUserLine, anAssistantLine, aToolResultLine, aToolUse, aTranscript } from "#harness/machine/transcripts.ts";
+import {
+  anAssistantLine,
+  aToolResultLine,
+  aToolUse,
+  anApiErrorLine,
+  aRetryLine,
+} from "#harness/machine/transcripts.ts";
+import { assess } from "#src/learning/policy/risk.ts";
+import type { Store } from "#src/store/store.ts";
+import type { Risk, RiskLevel, CrashCause } from "#src/contract/readings.ts";
+import { record, recordCrash, type Crash } from "#src/machine/signals/history.ts";
+import { someReadings } from "#harness/machine/readings.ts";
+import { inferCause, type Evidence } from "#src/machine/signals/crash-cause.ts";
 
 const usage = { input_tokens: 90_000, cache_read_input_tokens: 60_000, output_tokens: 10_000 };
 
@@ -31,23 +41,6 @@ it("each event brings the readings up to date: tools, errors, age, and of the tr
   expect(rowCount(runtime, "signals")).toBeGreaterThan(0);
 });
 
-it("a text that is read from the transcript after the end of its turn stands before the last words", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime, "fix the parser");
-  const before = new Date(runtime.now()).toISOString();
-  runtime.wait(5_000);
-  claude.use("Bash", { command: "npm test" });
-  claude.stop("The parser is fixed, and 12 tests pass.");
-  const early = "Next I will rewrite the lexer from scratch.";
-  claude.transcribe(anAssistantLine({ content: [{ type: "text", text: early }] }, { timestamp: before }));
-  runtime.wait(1_000);
-  claude.prompt("thanks");
-  claude.stop("You are welcome.");
-  const state = stateOf(runtime, claude.session);
-  const words = [early, "The parser is fixed, and 12 tests pass.", "You are welcome."];
-  expect(state?.words.map(({ text }) => text)).toEqual(words);
-});
-
 it("a figure that the chat reports counts where nothing is measured, and is kept in the history with its risk", () => {
   const runtime = tempRuntime({ config: { risk: { weights: { memory: 0, sinceCheckpoint: 0 } } } });
   const claude = aLiveClaude(runtime);
@@ -57,62 +50,6 @@ it("a figure that the chat reports counts where nothing is measured, and is kept
   expect(seen.risk).toMatchObject({ score: 0.3, level: "warning", reasons: [{ name: "contextFill" }] });
   expect(seen.facts).toMatchObject({ isRiskPending: true });
   expect(runtime.store.read((sql) => listSamples(sql, claude.session), [])[0]).toMatchObject({ level: "warning" });
-});
-
-it("what another process has written to the session meanwhile is not lost", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
-  const old = storedSession(runtime, claude.session);
-  claude.use("Bash");
-  runtime.store.write((sql) => observe(sql, runtime, old));
-  expect(storedSession(runtime, claude.session)).toMatchObject({ toolCalls: 1, readings: { toolCalls: { value: 1 } } });
-});
-
-it("a compaction makes what was read of the context void", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
-  claude.transcribe(anAssistantLine({ usage }));
-  claude.use("Bash");
-  expect(storedSession(runtime, claude.session).readings.contextTokens?.value).toBe(160_000);
-  claude.compact("A summary.");
-  expect(storedSession(runtime, claude.session).readings.contextTokens).toBeUndefined();
-});
-
-it("of the transcript only the assistant's words are kept: prompts come from the hooks, with their ids", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
-  const path = join(claude.cwd, "other.jsonl");
-  const words = ["one", "one", " ", "two"].map((text) => anAssistantLine({ content: [{ type: "text", text }] }));
-  writeFileSync(path, aTranscript(aUserLine("a prompt"), ...words));
-  const session = storedSession(runtime, claude.session);
-  runtime.store.write((sql) => recordTranscript(sql, session, readAppended(path, 0), runtime.now()));
-  const entries = runtime.store.read((sql) => journal.newest(sql, claude.session, ["prompt", "assistant"], 9), []);
-  expect(entries.map(({ entry }) => ("text" in entry ? entry.text : ""))).toEqual(["two", "one", "fix it"]);
-});
-
-it("the timer finds a checkpoint due by count and time", () => {
-  const runtime = tempRuntime({ config: { checkpoint: { everyToolCalls: 2 } } });
-  const claude = aLiveClaude(runtime);
-  const look = (): unknown => {
-    const session = storedSession(runtime, claude.session);
-    const { facts } = runtime.store.write((sql) => observe(sql, runtime, session));
-    return timerTrigger(facts, runtime.config.checkpoint);
-  };
-  expect(look()).toBe("time");
-  claude.use("Bash");
-  expect(look()).toBeNull();
-  for (let call = 0; call < 2; call++) {
-    runtime.store.write((sql) => {
-      const entry = { kind: "tool_end", id: `t${call}`, name: "Bash", input: "" } as const;
-      journal.append(sql, claude.session, runtime.now(), `end:t${call}`, entry);
-    });
-  }
-  expect(look()).toBe("tools");
-  claude.stop();
-  claude.prompt("more");
-  runtime.wait(300_001);
-  expect(look()).toBe("time");
-  expect(storedSession(runtime, claude.session).readings.sinceCheckpointMs?.value).toBeGreaterThan(300_000);
 });
 
 function aChat() {
@@ -195,15 +132,6 @@ it("a tool that the client killed at its end, and then called failed, counts as 
   }
 });
 
-it("a failure after which the chat continued is one, also when it is read at the end", () => {
-  const { claude, write, tools } = aChat();
-  const id = claude.begin("Bash", { command: "npm test" });
-  write(use(id, "Bash", { command: "npm test" }), result(id, "Exit code 1", true));
-  write(anAssistantLine({ id: "msg_2" }, { timestamp: "2030-01-01T00:00:01.000Z" }));
-  claude.tell("SessionEnd", { reason: "other" });
-  expect(tools()).toContain("tool_error");
-});
-
 it("the calls that a fork has copied from the session before are not its own", () => {
   const { claude, write, tools, stored } = aChat();
   const earlier = { timestamp: new Date(T0 - 60_000).toISOString() };
@@ -255,16 +183,183 @@ it("the end of a turn counts once, also when its event comes after all, and neve
   expect(kinds()).toEqual(["prompt", "assistant", "assistant", "tool_start", "turn_end", "end"]);
 });
 
-it("the end of a turn is found where a timer has read its line before", () => {
-  for (const closing of ["the next prompt", "the end"]) {
-    const { claude, runtime, write, kinds, stored } = aChatWithoutEvents();
-    claude.prompt("write the parser");
-    write(words("It is written.", 1));
-    runtime.wait(2_000);
-    refresh(runtime, stored(), {});
-    expect(kinds()).toEqual(["prompt", "assistant"]);
-    if (closing === "the end") claude.end();
-    else claude.prompt("write the lexer");
-    expect(kinds()[2]).toBe("turn_end");
-  }
+type Fields = Readonly<Record<string, unknown>>;
+
+const retry = (overrides: Fields): string => aRetryLine(1, overrides);
+const givenUp = (overrides: Fields): string => anApiErrorLine("API Error: Repeated 529", overrides);
+const answered = (overrides: Fields): string => anAssistantLine({ id: "msg_answer" }, overrides);
+
+function aRetryingChat() {
+  const runtime = tempRuntime();
+  const claude = aLiveClaude(runtime);
+  return {
+    runtime,
+    /** Lines of the transcript at this moment, which a hook reads a second later. */
+    write(...texts: ((overrides: Fields) => string)[]): void {
+      for (const text of texts) {
+        runtime.wait(1_000);
+        claude.transcribe(text({ timestamp: new Date(runtime.now()).toISOString() }));
+      }
+      runtime.wait(1_000);
+      claude.use("Bash", { command: "true" });
+    },
+    streak: () => storedSession(runtime, claude.session).readings.apiErrors?.value,
+    reasons() {
+      const { readings } = storedSession(runtime, claude.session);
+      return assess(readings, runtime.config.risk, runtime.now()).reasons.map(({ name }) => name);
+    },
+  };
+}
+
+it("failed tries are counted from the transcript until an answer comes", () => {
+  const chat = aRetryingChat();
+  chat.write(answered);
+  expect(chat.streak()).toBeUndefined();
+  chat.write(retry, retry);
+  chat.write(retry, givenUp);
+  expect(chat.streak()).toBe(4);
+  expect(chat.reasons()).toContain("apiErrors");
+  chat.write(retry, answered);
+  expect(chat.streak()).toBe(0);
+  expect(chat.reasons()).not.toContain("apiErrors");
+});
+
+it("a streak is stale after ten minutes, and does not continue after them", () => {
+  const chat = aRetryingChat();
+  chat.write(retry, retry, retry);
+  expect(chat.reasons()).toContain("apiErrors");
+  chat.runtime.wait(600_001);
+  expect(chat.reasons()).not.toContain("apiErrors");
+  chat.write(retry);
+  expect(chat.streak()).toBe(1);
+});
+
+const minute = 60_000;
+const hour = 60 * minute;
+/** A whole multiple of a quarter of an hour, so that buckets begin where the tests say. */
+const quarter = T0 + 100_000;
+
+function aStore(): Store {
+  return tempRuntime({ now: quarter }).store;
+}
+
+function aRisk(score: number, level: RiskLevel = "safe"): Risk {
+  return { score, level, reasons: [] };
+}
+
+function aCrash(overrides: Partial<Crash> = {}): Crash {
+  return {
+    session: "a",
+    at: quarter,
+    cause: "killed",
+    detail: "Its process vanished.",
+    readings: someReadings({ contextFill: 0.4 }, quarter),
+    checkpointAgeMs: 60_000,
+    unsavedEvents: 3,
+    unsavedToolCalls: 1,
+    ...overrides,
+  };
+}
+
+it("of samples older than an hour the worst of each quarter of an hour stays, the newest among equals", () => {
+  const sample = fc.tuple(fc.integer({ min: 1, max: 90 }), fc.integer({ min: 0, max: 10 }));
+  fc.assert(
+    fc.property(fc.array(sample, { minLength: 1, maxLength: 60 }), (samples) => {
+      const store = aStore();
+      let now = quarter;
+      const kept = samples.map(([minutes, score]) => {
+        now += minutes * minute;
+        store.write((sql) => record(sql, now, "a", {}, aRisk(score / 10)));
+        return { at: now, score: score / 10 };
+      });
+      const old = kept.filter(({ at }) => at < now - hour).toReversed();
+      const worst = Object.values(Object.groupBy(old, ({ at }) => Math.floor(at / (15 * minute)))).map((bucket) =>
+        bucket?.reduce((most, one) => (one.score > most.score ? one : most)),
+      );
+      const expected = [
+        ...worst.map((one) => one?.at ?? 0),
+        ...kept.map(({ at }) => at).filter((at) => at >= now - hour),
+      ];
+      const left = store.read((sql) => listSamples(sql, "a"), []).map(({ at }) => at);
+      expect(left.toReversed()).toEqual(expected.toSorted((a, b) => a - b));
+      store.close();
+    }),
+    { numRuns: 25 },
+  );
+});
+
+it("a death is kept once, with its cause and its last signals", () => {
+  const store = aStore();
+  expect(store.write((sql) => recordCrash(sql, aCrash()))).toBe(true);
+  expect(store.write((sql) => recordCrash(sql, aCrash({ cause: "unknown", detail: "?" })))).toBe(false);
+  expect(store.read((sql) => listCrashes(sql), [])).toEqual([aCrash()]);
+});
+
+/** A session whose process is gone without a word, on a machine that still runs. */
+function someEvidence(overrides: Partial<Evidence> = {}): Evidence {
+  return {
+    readings: {},
+    endedAt: T0,
+    lastFailure: null,
+    detachReason: null,
+    isSameBoot: true,
+    oomKillsBefore: 0,
+    oomKillsNow: 0,
+    hadRunningTool: false,
+    ...overrides,
+  };
+}
+
+const rose = { oomKillsBefore: 2, oomKillsNow: 3 };
+const causeOf = (overrides: Partial<Evidence>): CrashCause => inferCause(someEvidence(overrides)).cause;
+
+it.each<[CrashCause, Partial<Evidence>]>([
+  // What the client recorded by a code.
+  ["usage_limit", { lastFailure: { limit: { resetsAtMs: null } } }],
+  // More out-of-memory kills than before count on the same boot only.
+  ["out_of_memory", { ...rose, detachReason: "stdin_end" }],
+  ["killed", { ...rose, isSameBoot: false }],
+  ["killed", { oomKillsBefore: null, oomKillsNow: 3 }],
+  ["killed", { oomKillsBefore: 3, oomKillsNow: null }],
+  // Memory over 95 % counts shortly before the end.
+  ["out_of_memory", { readings: someReadings({ hostMemory: 0.96 }, T0 - 300_000) }],
+  ["killed", { readings: someReadings({ hostMemory: 0.95 }, T0) }],
+  ["killed", { readings: someReadings({ hostMemory: 0.99 }, T0 - 300_001) }],
+  ["killed", { readings: someReadings({ contextFill: 0.949 }, T0) }],
+  ["killed", {}],
+  ["killed", { detachReason: "parent_death" }],
+])("%s follows from %j", (cause, evidence) => {
+  expect(causeOf(evidence)).toBe(cause);
+});
+
+it.each([
+  ["sighup", "its terminal was closed (SIGHUP)"],
+  ["sigterm", "it was asked to end (SIGTERM)"],
+  ["sigint", "it was asked to end, by an unknown signal"],
+])("%s means that it was closed, even when memory was full", (detachReason, how) => {
+  expect(inferCause(someEvidence({ detachReason, oomKillsNow: 1 }))).toEqual({
+    cause: "closed",
+    detail: `The last thing seen was that ${how}.`,
+  });
+});
+
+it("an orderly signal before a restart of the machine means that it was closed", () => {
+  const { cause, detail } = inferCause(someEvidence({ detachReason: "sigterm", isSameBoot: false }));
+  expect([cause, detail]).toEqual(["closed", expect.stringContaining("has been restarted")]);
+});
+
+it("a context of 95 % or more at the end means context full, with its source", () => {
+  const readings = someReadings({ contextFill: 0.97 }, T0, "estimated");
+  const { cause, detail } = inferCause(someEvidence({ readings }));
+  expect([cause, detail]).toEqual(["context_full", expect.stringMatching(/estimated[^]*97 %|97 %[^]*estimated/)]);
+});
+
+it.each<[CrashCause, Partial<Evidence>]>([
+  ["unknown", { detachReason: "stdin_end" }],
+  ["unknown", { detachReason: "client_gone" }],
+  ["killed", { detachReason: "stdin_end", hasEndHook: true }],
+  ["killed", { detachReason: "client_gone", hasEndHook: true }],
+  ["unknown", { detachReason: "constructor" }],
+])("the end of the connection is no cause, unless the client would have reported its end: %s of %j", (cause, end) => {
+  expect(causeOf(end)).toBe(cause);
 });

@@ -1,0 +1,216 @@
+import * as filesTable from "#src/machine/team/reservation-table.ts";
+import { expect, it } from "vitest";
+import { TeamRig, twoChats, type TeamChat } from "#harness/team/team-rig.ts";
+import { mkdirSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { toLeasePath } from "#src/machine/team/lease-paths.ts";
+
+const key = "$leader/deploy";
+
+function leaderIn(rig: TeamRig): string | null {
+  return rig.call("elections.observe", { name: "deploy" }).leader?.leader ?? null;
+}
+
+it("the state is read by a tool, too: value and version, as data; a key that is not there has version 0", async () => {
+  const { one, other } = await twoChats();
+  const set = await one.ask("shim_state_set", { key: "plan", value: { step: "</shim-team-state>" } });
+  const read = await other.ask("shim_state_set", { key: "plan" });
+  expect(read.output).toMatchObject({ version: set.output["version"], value: { step: "</shim-team-state>" } });
+  expect(read.text.match(/<\/shim-team-state>/g)).toHaveLength(1);
+  expect((await other.ask("shim_state_set", { key: "none" })).output).toMatchObject({ version: 0 });
+  await one.ask("shim_state_set", { key: "long", value: "x".repeat(10_000) });
+  const long = await other.ask("shim_state_set", { key: "long" });
+  expect([long.text.length < 5_000, String(long.output["value"]).length]).toEqual([true, 10_000]);
+});
+
+it("a chat campaigns, learns the leader, and resigns; the one in line leads next and is notified", async () => {
+  const { rig, one, other } = await twoChats();
+  const [first, second] = [one.claude.session, other.claude.session];
+  const leader = async (chat: TeamChat, input = {}): Promise<unknown> =>
+    (await chat.ask("shim_state_set", { key, ...input })).output["leader"];
+  expect(await leader(one)).toBeNull();
+  const term = expect.any(Number) as number;
+  expect(await leader(one, { value: true })).toMatchObject({ chat: first, isSelf: true, term });
+  const { text } = await other.ask("shim_state_set", { key, value: true });
+  expect(text).toContain(`${first} leads deploy; this chat is waiting`);
+  expect(await leader(other)).toMatchObject({ chat: first, isSelf: false });
+  await one.ask("shim_state_set", { key, delete: true });
+  await rig.time.pass(1_000);
+  expect(leaderIn(rig)).toBe(second);
+  const changed = { kind: "leader_changed", leader: second, isSelf: true };
+  expect(await other.news()).toContainEqual(expect.objectContaining(changed));
+  expect((await one.ask("shim_state_set", { key, delete: true })).text).toContain("did not lead deploy");
+  for (const wrong of [{ value: "yes" }, { value: true, delete: true }, { key: "$leader/a b", value: true }])
+    await one.refusal("shim_state_set", { key, ...wrong });
+});
+
+it("a term is renewed while the chat lives, also by the next process of its client, and free once it leaves", async () => {
+  const { rig, one, other } = await twoChats();
+  const leaderLater = async (): Promise<string | null> => {
+    for (let at = 0; at < 8; at++) await rig.time.pass(15_000);
+    return leaderIn(rig);
+  };
+  for (const chat of [one, other]) await chat.ask("shim_state_set", { key, value: true });
+  expect(await leaderLater()).toBe(one.claude.session);
+  await one.team.end("goes_on");
+  const next = await rig.attach(one.runtime, one.claude, 9_001);
+  await next.tick();
+  expect(await leaderLater()).toBe(one.claude.session);
+  one.claude.end("prompt_input_exit");
+  await next.team.end("over");
+  expect(leaderIn(rig)).toBe(other.claude.session);
+  // Granted while it was in line: it renews what it has not asked for again.
+  expect(await leaderLater()).toBe(other.claude.session);
+});
+
+it("a leader that was deposed is notified once, and does not campaign by itself", async () => {
+  const { rig, one } = await twoChats();
+  await one.ask("shim_state_set", { key, value: true });
+  rig.call("leases.force-release", { resource: "leader:deploy", reason: "test" });
+  await rig.time.pass(60_000);
+  expect(leaderIn(rig)).toBeNull();
+  expect(JSON.stringify(await one.news()).match(/no longer leads deploy/g)).toHaveLength(1);
+  await rig.time.pass(60_000);
+  expect(await one.news()).toEqual([]);
+});
+
+function filesOf({ runtime }: TeamChat): string[] {
+  return runtime.store.read(filesTable.list, []).map(({ resource, holderName }) => `${resource} ${holderName}`);
+}
+
+function reserve(...paths: string[]): Record<string, unknown> {
+  return { action: "reserve", paths };
+}
+
+it("several paths are reserved all or none, and the holder of one is named", async () => {
+  const { one, other } = await twoChats();
+  await one.ask("shim_files", reserve("src/**"));
+  expect(await other.refusal("shim_files", reserve("b.ts", "src/x.ts"))).toMatch(
+    /^lease_held: Nothing was reserved: src\/\*\* is held by 0000.* "plan it" on .*, for \d+ s\. Ask it with shim_send/,
+  );
+  const { output } = await other.ask("shim_files", { action: "list" });
+  expect(output["files"]).toMatchObject([{ path: "src/**" }]);
+  await one.ask("shim_files", { action: "release", paths: ["src/**"] });
+  const reserved = await other.ask("shim_files", reserve("b.ts", "src/x.ts"));
+  expect(reserved.output["files"]).toMatchObject([{ path: "b.ts" }, { path: "src/x.ts" }]);
+  await other.ask("shim_files", reserve("b.ts"));
+  expect(await other.refusal("shim_files", reserve("src/*"))).toBe(
+    "lease_held: This chat already holds src/x.ts, which overlaps. Release it first, then reserve both.",
+  );
+  expect((await other.ask("shim_files", { action: "release" })).text).toBe("Released: b.ts, src/x.ts.");
+});
+
+it("a reservation that is taken away is reported to its holder, not one that it gives back", async () => {
+  const { rig, one } = await twoChats();
+  await one.ask("shim_files", reserve("a.ts", "b.ts"));
+  await one.ask("shim_files", { action: "release", paths: ["a.ts"] });
+  await rig.time.pass(500);
+  rig.call("leases.force-release", { resource: "file:p1/b.ts", reason: "stuck" });
+  await rig.time.pass(500);
+  const text = expect.stringMatching(/^This chat no longer holds b\.ts/) as string;
+  expect(await one.news()).toMatchObject([{ kind: "notice", text }]);
+});
+
+it("a reservation by a link holds where the link leads, so an edit by either name is refused", async () => {
+  const { rig, one, other } = await twoChats();
+  mkdirSync(join(rig.project, "src"));
+  symlinkSync("src", join(rig.project, "link"));
+  symlinkSync(tmpdir(), join(rig.project, "away"));
+  await one.ask("shim_files", reserve("link/**", "away/b.ts", "new/c.ts"));
+  const reserved = filesOf(one).map((file) => file.split(" ")[0]);
+  expect(reserved).toEqual(["away/b.ts", "new/c.ts", "src/**"].map((path) => `file:p1/${path}`));
+  for (const folder of ["link", "src"]) {
+    const file_path = join(rig.project, folder, "a.ts");
+    const edit = { tool_name: "Edit", tool_input: { file_path }, tool_use_id: folder };
+    expect(other.claude.tell("PreToolUse", edit)).toMatchObject({ hookSpecificOutput: { permissionDecision: "deny" } });
+  }
+  expect((await one.ask("shim_files", { action: "release", paths: ["link/**"] })).text).toBe("Released: src/**.");
+});
+
+it.each([
+  ["a.ts", "a.ts"],
+  ["./src//a.ts", "src/a.ts"],
+  ["src/x/../a.ts", "src/a.ts"],
+  ["/p/src/a.ts", "src/a.ts"],
+  ["src/", "src"],
+  ["src/*", "src/*"],
+  ["src/**", "src/**"],
+  ["**", "**"],
+  ["/p/**", "**"],
+])("a path is below the root, given relative or absolute, with ranges at its end: %s", (given, path) => {
+  expect(toLeasePath("/p", given)).toEqual({ ok: true, value: path });
+});
+
+it("what is none of this is refused with the path", () => {
+  const bad = ["..", "../b", "/q/a.ts", ".", "/p", "src/*/a.ts", "src/*.ts", "a\nb", "x".repeat(401)];
+  for (const given of bad) expect(toLeasePath("/p", given), given).toMatchObject({ ok: false });
+  expect(toLeasePath("/p", "/q/a.ts")).toEqual({ ok: false, error: '"/q/a.ts" is not below /p' });
+});
+
+it("a shim_next that takes nothing says so, and takes none that waits or needs what the chat cannot do", async () => {
+  const { rig, one, other } = await twoChats();
+  const tasks = [
+    { type: "api", ref: "api" },
+    { type: "tests", dependsOn: ["api"] },
+    { type: "tests", capabilities: ["gpu"] },
+    { type: "tests", delayMs: 120_000 },
+  ];
+  rig.call("tasks.submit", { tasks, requestId: "r1" });
+  await other.ask("shim_next", { types: ["api"] });
+  const none = await one.ask("shim_next", { types: ["tests"] });
+  expect(none.output["task"]).toBeNull();
+  expect(none.output["message"]).toMatch(/^No task is available\. A notification comes/);
+  await other.ask("shim_report", { outcome: "done" });
+  expect((await one.ask("shim_next", { types: ["tests"] })).output["task"]).toMatchObject({ task: 2, isNew: true });
+});
+
+it("with waitMs it takes the first task that comes within the time, and answers after that", async () => {
+  const { rig, one } = await twoChats();
+  const asked = one.ask("shim_next", { types: ["tests"], waitMs: 30_000 });
+  await rig.time.pass(5_000);
+  rig.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
+  const answer = await rig.time.until(asked);
+  expect(answer.output["task"]).toMatchObject({ task: 1, isNew: true });
+  await one.ask("shim_report", { outcome: "done" });
+  const startedAt = rig.time.now;
+  const empty = await rig.time.until(one.ask("shim_next", { types: ["tests"], waitMs: 20_000 }));
+  expect([empty.output["task"], rig.time.now - startedAt >= 20_000]).toEqual([null, true]);
+  await one.refusal("shim_next", { waitMs: 50_001 });
+});
+
+it("a chat that asked in vain is notified once when a task is there that it could take", async () => {
+  const { rig, one, other } = await twoChats();
+  await one.ask("shim_next", { types: ["tests"] });
+  rig.call("tasks.submit", { tasks: [{ type: "docs" }, { type: "tests", capabilities: ["gpu"] }], requestId: "r1" });
+  await rig.time.pass(30_000);
+  expect(await one.news()).toEqual([]);
+  rig.call("tasks.submit", { tasks: [{ type: "tests" }, { type: "tests" }], requestId: "r2" });
+  await rig.time.pass(30_000);
+  expect(await one.news()).toMatchObject([{ kind: "task_available", task: 3, title: "tests" }]);
+  await rig.time.pass(60_000);
+  expect([await one.news(), await other.news()]).toEqual([[], []]);
+  expect((await one.ask("shim_next", { types: ["tests"] })).output["task"]).toMatchObject({ task: 3 });
+});
+
+it("a chat that takes a task is given the commits that it builds on", async () => {
+  const { rig, one, other } = await twoChats();
+  const tasks = [
+    { type: "api", ref: "api" },
+    { type: "notes", ref: "notes" },
+    { type: "tests", dependsOn: ["api", "notes"] },
+  ];
+  rig.call("tasks.submit", { tasks, requestId: "r1" });
+  const commit = "a".repeat(40);
+  for (const [type, result] of [
+    ["api", { branch: "shim/task-1-x", commit, output: null }],
+    ["notes", { branch: "; rm -rf", commit: "--evil" }],
+  ] as const) {
+    await other.ask("shim_next", { types: [type] });
+    await other.ask("shim_report", { outcome: "done", result });
+  }
+  const { output } = await one.ask("shim_next", { types: ["tests"] });
+  expect(output["message"]).toMatch(
+    new RegExp(`merge those that this folder lacks before you start \\(git merge ${commit}\\)`),
+  );
+});
