@@ -61,7 +61,7 @@ const runs: Readonly<Record<string, TestRun>> = {
   },
   "early-deaths": {
     about: "sessions die before their first checkpoint, one after the other, and the prompts of the first are kept",
-    test: "node/machine/checkpoints/succession.test.ts",
+    test: "node/machine/recovery/offers.test.ts",
     options: { deaths: { env: "SHIM_EARLY_DEATHS", value: "200" } },
   },
   "restored-edits": {

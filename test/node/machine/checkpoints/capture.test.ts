@@ -160,26 +160,6 @@ function found(runtime: TempRuntime, filter: checkpoints.CheckpointFilter): stri
   return runtime.store.read((sql) => checkpoints.search(sql, filter), []).map(({ id }) => id);
 }
 
-it("checkpoints are found by words, session, project and time, newest first, and page by page", () => {
-  const runtime = tempRuntime();
-  for (const [id, project] of Object.entries({ s1: "/p", s2: "/q" }))
-    runtime.store.write((sql) => addSession(sql, { id, project }));
-  add(runtime, { id: "a", summary: "fix the parser\nparser.ts", at: T0 });
-  add(runtime, { id: "b", summary: "write the lexer", at: T0 + 10, session: "s2" });
-  const last = add(runtime, { id: "c", summary: "Parser and lexer", at: T0 + 20 });
-  for (const [expected, filter] of [
-    ["cba", {}],
-    ["ca", { text: "parser" }],
-    ["c", { text: "lexer pars" }],
-    ["a", { text: "parser.ts" }],
-    ["b", { session: "s2" }],
-    ["ca", { project: "/p" }],
-    ["b", { since: T0 + 5, until: T0 + 15 }],
-    ["b", { beforeSeq: last, limit: 1 }],
-  ] as const)
-    expect(found(runtime, filter).join(""), JSON.stringify(filter)).toBe(expected);
-});
-
 it("no character of a search is an operator; a search without a word finds nothing @night", () => {
   const runtime = tempRuntime();
   add(runtime, { id: "a", summary: 'say "stop" AND NOT (go) now* -x' });

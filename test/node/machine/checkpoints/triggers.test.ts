@@ -156,18 +156,3 @@ it("before the first tool of a turn that may change files their snapshot is awai
   claude.begin("Bash", { command: "ls" });
   expect([turns(), newest(runtime)]).toEqual([2, "before_tool"]);
 });
-
-it("a project whose files came too late for a turn holds up no turn within an hour", () => {
-  const { runtime, claude } = aChat();
-  const turn = (): number => {
-    claude.prompt("tidy up");
-    claude.begin("Edit", { file_path: "/a" });
-    runtime.store.write((sql) => void sql.run("UPDATE snapshots SET state = 'failed' WHERE state = 'pending'"));
-    claude.stop();
-    return runtime.store.read((sql) => sql.all("SELECT 1 FROM checkpoints WHERE trigger = 'turn'").length, 0);
-  };
-  claude.start();
-  expect([turn(), turn()]).toEqual([1, 1]);
-  runtime.wait(3_600_000);
-  expect(turn()).toBe(2);
-});

@@ -1,12 +1,9 @@
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
 import { aChat, anotherClaude, stateOf, type Claude, type Printed } from "#harness/machine/claude.ts";
 import { GIT_ENV, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { codex } from "#src/clients/codex/codex.ts";
-import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import { probe } from "#src/machine/effects/probe.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { noteEffects } from "#src/machine/sessions/note-effects.ts";
@@ -79,31 +76,6 @@ it.each([["Process exited with code 0\nOutput:\nok"], [[{ type: "input_text", te
     expect(outcomes(runtime, "codex-1")).toEqual(["git push origin main: done"]);
   },
 );
-
-it("an exit code in the transcript decides what the event of a call did not show", () => {
-  const { runtime, claude } = aChat();
-  const path = join(temporaryFolder(), "rollout.jsonl");
-  const output = "Process exited with code 0\nOutput:\nok";
-  const rows = [
-    codexHead("0.144.1"),
-    codexRow(1, "response_item/function_call", {
-      name: "exec_command",
-      arguments: JSON.stringify({ cmd: push.command }),
-      call_id: "c1",
-    }),
-    codexRow(2, "response_item/function_call_output", { call_id: "c1", output }),
-  ];
-  const call = { tool_name: "Bash", tool_input: push, tool_use_id: "c1" };
-  const tell = (event: string, fields: object): void => {
-    const input = JSON.stringify({ session_id: "codex-1", cwd: claude.cwd, transcript_path: path, ...fields });
-    answerHook(runtime, event, () => input, claude.pid, codex);
-  };
-  writeFileSync(path, "");
-  for (const event of ["PreToolUse", "PostToolUse"]) tell(event, { ...call, tool_response: "ok" });
-  writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
-  runtime.store.write((sql) => catchUp(sql, runtime.now(), "codex-1"));
-  expect(outcomes(runtime, "codex-1")).toEqual(["git push origin main: done"]);
-});
 
 /** A clone with one commit, and its remote. */
 function aClone(): { readonly clone: string; readonly head: string } {

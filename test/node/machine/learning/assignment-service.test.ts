@@ -1,4 +1,3 @@
-import * as pauses from "#src/store/pause.ts";
 import * as notices from "#src/store/notices.ts";
 import { expect, it, afterEach, beforeEach, vi } from "vitest";
 import type { MachineTrial } from "#src/contract/trials.ts";
@@ -69,21 +68,6 @@ it("a service is asked once, for a session that begins while a trial runs, and i
   });
   expect(JSON.stringify(request)).not.toContain(chat.session);
   expect(JSON.stringify(request)).not.toContain(id);
-});
-
-it("a session that the service does not take, and one of a paused project, are in no trial @night", () => {
-  const runtime = aServiceRuntime({ provider: "statsig" });
-  started(runtime);
-  runtime.serve("answer({ arms: [null], problems: [] });");
-  aChat(runtime);
-  runtime.serve(all("longer"));
-  aChat(runtime);
-  expect([armsOf(runtime), noticesOf(runtime), asked(runtime)]).toEqual([[], [], 2]);
-  runtime.serve(all("treatment"));
-  const cwd = aProject();
-  runtime.store.write((sql) => pauses.pause(sql, runtime.now(), null, cwd));
-  new Claude(runtime, { cwd, session: "10000000-04b4-4fe0-bbd5-6aa531354563", pid: 40_000 }).start();
-  expect([armsOf(runtime), asked(runtime)]).toEqual([[], 2]);
 });
 
 it.each([
@@ -191,14 +175,6 @@ it("the package is resolved from SHIM's folder, and nothing from the folder of a
   const { problems } = await ask(settings, choose, { home, env: { KEY: "client-key" } });
   expect(problems).toEqual(["of SHIM's folder"]);
   vi.restoreAllMocks();
-});
-
-it.each<[Partial<(typeof defaults)["experiments"]>, string]>([
-  [{ provider: "statsig" }, "Set experiments.statsigRules or experiments.statsigKeyEnv."],
-  [{ provider: "statsig", statsigKeyEnv: "NO_KEY" }, "The environment has no NO_KEY."],
-  [{ provider: "statsig", statsigRules: "none.json" }, "none.json"],
-])("what a service lacks is in the answer: %j", async (settings, problem) => {
-  expect(await ask(settings, choose)).toEqual({ arms: [], problems: [expect.stringContaining(problem)] });
 });
 
 it("a package that is not installed is named with its command, and none is in a bundle", async () => {

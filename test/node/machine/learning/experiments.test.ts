@@ -11,7 +11,7 @@ import { recordSettings, sessionConfig } from "#src/machine/sessions/session-set
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { readConfig } from "#src/platform/config-file.ts";
-import { pastChats, enoughChats } from "#harness/experiments/past-chats.ts";
+import { pastChats } from "#harness/experiments/past-chats.ts";
 import { endByHand, reload, startTrial, stopAll } from "#harness/experiments/trials.ts";
 import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -180,22 +180,6 @@ it("an arm that does harm is stopped, reported, audited, and no session has its 
   ]);
 });
 
-/** State after a week in which each session had so many failed calls, and each before the deployment. */
-function afterWeek(before: number, after: number): string {
-  const runtime = tempRuntime();
-  const experiment = started(runtime);
-  expect(runCanary(runtime, experiment, before, before).state).toBe("deployed");
-  for (let session = 0; session < 100; session++) aSession(runtime, () => after);
-  runtime.wait(8 * 86_400_000);
-  advanceAll(runtime);
-  return reload(runtime, experiment).state;
-}
-
-it("a machine where most calls fail, as before the deployment, keeps the value; one where they begin to does not @night", () => {
-  expect(afterWeek(18, 18)).toBe("kept");
-  expect(afterWeek(0, 18)).toBe("rolled_back");
-});
-
 it("a step whose file cannot be written is not made; it is made once the file is valid", () => {
   const runtime = tempRuntime();
   const experiment = started(runtime);
@@ -283,17 +267,4 @@ it("the most certain finding with a step that SHIM may take is tried, and not ag
   runtime.wait(31 * 86_400_000);
   pastChats(runtime);
   expect(nextTrial(runtime, [possible], recorded).trial?.to).toBe(7);
-});
-
-it("a trial that could not have its chats in its days waits, with the figures of this machine", () => {
-  const runtime = tempRuntime();
-  pastChats(runtime, enoughChats - 1);
-  // A value that replay does not find better ends at once, and needs no chats.
-  const { trial, waits } = nextTrial(runtime, [aFinding({}), aFinding(rarer)], recorded);
-  expect(trial).toMatchObject({ key: "checkpoint.everyMs", replay: { verdict: "equivalent" } });
-  expect(waits).toEqual([expect.stringContaining("400 new chats in 28 days, and this machine had 399")]);
-  pastChats(runtime, 1);
-  expect(nextTrial(runtime, [aFinding({})], recorded).trial?.replay?.verdict).toBe("better");
-  runtime.wait(29 * 86_400_000);
-  expect(nextTrial(runtime, [aFinding({})], recorded).trial).toBeNull();
 });

@@ -1,4 +1,3 @@
-import * as fc from "fast-check";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { weekOf } from "#src/learning/experiments/weekly-report.ts";
@@ -7,14 +6,12 @@ import { dismiss } from "#src/machine/recovery/marks.ts";
 import { weeklyFacts } from "#src/machine/learning/weekly-facts.ts";
 import { anotherClaude, aProject, Claude, aChat } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { configSchema } from "#src/contract/config.ts";
 import type { ReplaySession } from "#src/contract/replay.ts";
-import { replay } from "#src/learning/experiments/replay/replay.ts";
 import { pastSessions } from "#src/machine/learning/corpus.ts";
 import type { OperationName } from "#src/contract/operations.ts";
 import type { Workspace } from "#src/machine/operations/operation-context.ts";
 import { readTeam } from "#src/machine/learning/team-history.ts";
-import { err, ok } from "#src/shared/result.ts";
+import { err } from "#src/shared/result.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
@@ -78,51 +75,6 @@ it("events have the order, the kinds and the durations of the journal; a death h
   expect(dead).toMatchObject({ end: { kind: "died", cause: "killed" }, isComplete: true });
 });
 
-type Step = readonly [kind: "write" | "bash" | "fail" | "turn" | "compact" | "prompt", seconds: number];
-
-const step: fc.Arbitrary<Step> = fc.tuple(
-  fc.constantFrom("write", "bash", "fail", "turn", "compact", "prompt"),
-  fc.integer({ min: 0, max: 14 }),
-);
-
-function act(claude: Claude, [kind]: Step, index: number): void {
-  if (kind === "write") claude.write(join(claude.cwd, `file-${index}.ts`), `export const x = ${index};`);
-  if (kind === "bash") claude.use("Bash", { command: `npm run step-${index}` });
-  if (kind === "fail") claude.fail("Bash", { command: `npm run step-${index}` }, `exit ${index}`);
-  if (kind === "turn") claude.stop(`Step ${index} is done; next I will write part ${index + 1}.`);
-  if (kind === "compact") claude.compact(`The work until step ${index}`);
-  if (kind === "prompt") claude.prompt(`Write part ${index} of the parser`);
-}
-
-it("the replay of a session's own settings makes the checkpoints that were made @night", () => {
-  fc.assert(
-    fc.property(
-      fc.array(step, { minLength: 5, maxLength: 60 }),
-      fc.constantFrom({}, { everyToolCalls: 3 }, { everyMs: 20_000 }, { everyMs: 45_000, everyToolCalls: 25 }),
-      (steps, checkpoint) => {
-        const runtime = tempRuntime({ config: { checkpoint } });
-        const claude = new Claude(runtime, { cwd: aProject() });
-        claude.start();
-        claude.prompt("Write the parser");
-        steps.forEach((one, index) => {
-          runtime.wait(one[1] * 1_000);
-          act(claude, one, index);
-        });
-        const [session] = recorded(runtime);
-        if (!session) throw new Error("nothing was recorded");
-        const config = configSchema().parse({ checkpoint });
-        const made = session.saves.map(({ at, trigger }) => ({ at, trigger }));
-        expect(
-          replay(session, config)
-            .filter(({ isNew }) => isNew)
-            .map(({ at, trigger }) => ({ at, trigger })),
-        ).toEqual(made);
-      },
-    ),
-    { numRuns: 30, seed: 17 },
-  );
-});
-
 /** As a command of an admin has it; without the operations that its token may not ask. */
 function linkTo(host: RuleHost, forbidden: readonly OperationName[] = []): Pick<Workspace, "call"> {
   const call = async (name: never, input: never) =>
@@ -141,34 +93,4 @@ it("a team is read with the rights of an observer", async () => {
   const team = given(await readTeam(linkTo(host, ["audit.list"]), host.now()));
   expect(team).toMatchObject({ models: [], chats: [{ capacity: 2, tasks: 0 }] });
   expect(team.taskTypes.find(({ type }) => type === "build")).toEqual({ type: "build", tasks: [], runP95Ms: null });
-});
-
-it("the outcomes of routed tasks are those of their models, by kind of task; an unknown cost compares nothing", async () => {
-  const host = new LocalHost(openBetterSqlite3);
-  const link = linkTo(host);
-  const tier = {
-    tier: "small",
-    model: "haiku",
-    effort: null,
-    band: "usual",
-    tried: 60,
-    succeeded: 55,
-    meanCostMicros: 900,
-  };
-  const tiers = [
-    tier,
-    { ...tier, model: "opus", effort: "high", meanCostMicros: 9_000 },
-    { ...tier, meanCostMicros: null },
-  ];
-  const call = async (name: OperationName, input: { type?: string }) => {
-    if (name !== "tasks.routes") return link.call(name as never, input as never);
-    return ok(input.type === undefined ? { types: ["fix"], routes: null } : { types: [], routes: { tiers } });
-  };
-  const team = given(await readTeam({ call: call as unknown as Workspace["call"] }, host.now()));
-  expect(team.models).toEqual([
-    { type: "fix, usual", model: "haiku", tasks: 60, accepted: 55, costMicros: 900 },
-    { type: "fix, usual", model: "opus (high)", tasks: 60, accepted: 55, costMicros: 9_000 },
-  ]);
-  const refused = given(await readTeam(linkTo(host, ["tasks.routes"]), host.now()));
-  expect(refused.models).toBeNull();
 });

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { renderBrief, toDelivered, toStoredOffer } from "#src/machine/recovery/stored-offer.ts";
 import { restore, restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
-import { storedSession, aChat, aProject, anotherClaude, Claude } from "#harness/machine/claude.ts";
+import { storedSession, aChat, aProject, anotherClaude } from "#harness/machine/claude.ts";
 import { briefAfter, aChatInRepository, aRepository } from "#harness/machine/chat-in-repository.ts";
 import { renameSync, rmSync, statSync, utimesSync, writeFileSync, mkdirSync } from "node:fs";
 import { capture } from "#src/machine/checkpoints/capture.ts";
@@ -10,8 +10,6 @@ import { changesIn } from "#src/snapshots/changed-files.ts";
 import { git, GIT_ENV } from "#harness/machine/git-project.ts";
 import { T0 } from "#harness/machine/temp-runtime.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
-import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
-import { aSeededHome } from "#harness/machine/cli-home.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
@@ -80,20 +78,6 @@ it("a file that the chat removed or moved is deleted, as the chat left it, not u
   expect(brief).toContain("- after-move.txt (by a command or by hand): not verified");
   expect(brief).toContain("- back.txt (created): CHANGED");
   expect(brief).not.toContain("unchanged since");
-});
-
-it("an edit by hand shows although no checkpoint had hashed the file, and what the chat left is said to be so", () => {
-  const checkpoint = { everyToolCalls: 1_000, everyMs: 86_400_000 };
-  const { runtime, claude } = aChat({ config: { checkpoint, snapshots: { isEnabled: false } } });
-  claude.turn("write two files");
-  claude.prompt("go on with these");
-  claude.write(join(claude.cwd, "mine.txt"), "mine");
-  claude.write(join(claude.cwd, "theirs.txt"), "mine");
-  claude.kill();
-  writeFileSync(join(claude.cwd, "theirs.txt"), "theirs, and longer");
-  const brief = briefAfter(runtime, claude);
-  expect(brief).toContain("- theirs.txt (created): CHANGED");
-  expect(brief).toContain("- mine.txt (created): as the chat left it, by size and time");
 });
 
 it("where git gives no answer, or there is none, the brief does without", () => {
@@ -180,13 +164,6 @@ function lineOf(brief: string, start: string): string | undefined {
   return brief.split("\n").find((line) => line.startsWith(start));
 }
 
-async function imported(text: string): Promise<string> {
-  const home = aSeededHome();
-  const path = join(home.folder, "old.jsonl");
-  writeFileSync(path, text);
-  return String((await home.json(`resume --json --from-transcript ${path}`))["brief"]);
-}
-
 const printed = (stdout: string): object => ({ stdout, stderr: "", interrupted: false });
 
 it("of the newest three commands a brief has the last line that each printed, also where reading followed", () => {
@@ -233,30 +210,6 @@ it("what runs in the background stands beside how the chat stood until its end i
   expect(standing()).not.toContain("npm run serve");
   claude.use("TaskStop", { task_id: "b2" }, { task_id: "b2", message: "stopped" });
   expect(standing()).not.toContain("background");
-});
-
-it.each([
-  ["Process running with session ID 7\nOutput:\n", true],
-  ["Process exited with code 0\nOutput:\nserved", false],
-])("a command of Codex runs on until a call that waits for it has seen its end: %j", async (waited, isRunning) => {
-  const run = { name: "exec_command", arguments: JSON.stringify({ cmd: "npm run serve" }), call_id: "c1" };
-  const wait = { name: "write_stdin", arguments: JSON.stringify({ session_id: 7, chars: "" }), call_id: "c2" };
-  const rows = [
-    codexHead("0.144.1"),
-    codexRow(1, "event_msg/user_message", { message: "serve it" }),
-    codexRow(2, "response_item/function_call", run),
-    codexRow(3, "response_item/function_call_output", {
-      call_id: "c1",
-      output: "Process running with session ID 7\nOutput:\nlistening",
-    }),
-    codexRow(4, "response_item/function_call", wait),
-    codexRow(5, "response_item/function_call_output", { call_id: "c2", output: waited }),
-    codexRow(6, "event_msg/agent_message", { message: "It is served." }),
-    codexRow(7, "event_msg/task_complete", { last_agent_message: "It is served." }),
-  ];
-  const standing = lineOf(await imported(rows.map((one) => JSON.stringify(one)).join("\n")), "how it stood") ?? "";
-  expect(standing).toContain("the turn was over");
-  expect(standing.includes("in the background, with no end seen: Bash npm run serve")).toBe(isRunning);
 });
 
 it("a file that the chat itself took away by a command is said to be deleted by it; one that others took is missing", () => {
@@ -333,14 +286,4 @@ it("the brief of a session names its task, and what other machines get of it doe
   const row = storedSession(rig.base, session);
   const shared = rig.base.store.read((sql) => buildSessionContent(sql, row, rig.base.now()), null);
   expect(shared?.tasks).toEqual([{ task: 1, type: "tests" }]);
-});
-
-it("a session that a worker began for a task is no unfinished work", async () => {
-  const { rig } = await twoChats();
-  const folder = join(rig.base.paths.home, "work", "task-1-abc", "tree");
-  const claude = new Claude(rig.base, { pid: 8_100, cwd: folder, session: "88888888-04b4-4fe0-bbd5-6aa531354563" });
-  claude.start();
-  claude.prompt('Do task 1 (fix):\n<shim-task-1>{"type":"fix"}</shim-task-1>');
-  claude.kill();
-  expect(incomplete(rig)).toEqual([]);
 });

@@ -79,11 +79,6 @@ it("of 100 long prompts the first, the newest six and those of the end are shown
   expect(composeBrief(aRestoration(state), now).score.parts[0]?.text).toBe(`${quoted.length} of 100 prompts quoted`);
 });
 
-it("of older prompts only as many as the setting allows are quoted, besides the first", () => {
-  const texts = quotedPrompts(shown({ prompts: prompts(...many(40)) }, { maxPrompts: 10 }));
-  expect(texts.map((line) => Number(/B(\d+)x/.exec(line)?.[1]))).toEqual([0, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39]);
-});
-
 const proposal = Array.from({ length: 120 }, (_, n) => `${n + 1}. Board ${n * 7} of deck ${n % 5} is replaced.`).join(
   " ",
 );
@@ -122,35 +117,12 @@ it("a pasted log goes before the words around it", () => {
   expect(line).toContain("Why does it stop? [120 lines left out] Look at the valve first.");
 });
 
-it("nothing is cut without a mark: a plan has its first lines and their number, files read have the rest", () => {
-  const plan = { text: Array.from({ length: 30 }, (_, n) => `${n + 1}. step ${n + 1}`).join("\n"), at: T0 };
-  const text = shown({ plan, prompts: prompts(...many(80)) });
-  const steps = text
-    .split("\n")
-    .filter((line) => line.startsWith("  "))
-    .map((line) => Number.parseInt(line, 10));
-  expect(steps).toEqual(steps.map((_, index) => index + 1));
-  expect(text).toContain("ago; 30 lines):\n  1. step 1\n");
-  const padded = `Count this.\n${"boat    hull\n".repeat(160)}`;
-  expect(quotedPrompts(shown({ prompts: prompts(padded) }))[0]).not.toContain("characters;");
-});
-
 it.each([
   ["Bash", "no result was seen; it may still run, or have finished)"],
   ["Edit", "no result was seen; it may have finished)"],
 ])("only a shell command may run on after the death of its client: %s", (name, text) => {
   const runningTools = [{ id: "a", name, input: "boat.ts", startedAt: T0 }];
   expect(shown({ runningTools }, { cause: "killed" })).toContain(text);
-});
-
-it("of a compacted session the parts of the client's summary that point ahead are given, as perhaps outdated", () => {
-  const compactSummary =
-    "1. Intent:\nA pier.\n2. Files:\n- old.ts\n7. Pending Tasks:\n- paint it\n8. Current Work:\nThe roof.";
-  const text = shown({ prompts: prompts("build it"), compactSummary, statedAt: { summary: T0 } });
-  expect(text).toContain(
-    "\nof the client's own summary of what it compacted (60 min ago), the parts that point ahead, perhaps outdated:\n- 7. Pending Tasks: - paint it 8. Current Work: The roof.\n",
-  );
-  expect(shown({ compactSummary: "All of it was about boats." })).toContain("All of it was about boats.");
 });
 
 it("prompts of the sessions that this one continues come before its own", () => {

@@ -1,17 +1,16 @@
 import * as journal from "#src/machine/sessions/journal.ts";
-import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Crash } from "#src/machine/signals/history.ts";
 import { listCrashes } from "#harness/machine/crashes.ts";
-import { DeathWatch, recordDeath, recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
-import { dismiss, undo } from "#src/machine/recovery/marks.ts";
+import { DeathWatch, recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
+import { dismiss } from "#src/machine/recovery/marks.ts";
 import { offer } from "#src/machine/recovery/offers.ts";
 import { saveLastCheckpoint } from "#src/machine/operations/recovery-handlers.ts";
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
-import { aDeadClaude, anotherClaude, Claude, rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
+import { aDeadClaude, anotherClaude, Claude, storedSession, aChat } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import { causeOf, findIncomplete, type SessionSearch } from "#src/machine/recovery/incomplete/detect.ts";
 import { isDead, livenessOf } from "#src/machine/recovery/incomplete/liveness.ts";
@@ -93,15 +92,6 @@ it("the timer records a death once it has been seen for ten seconds: an end mark
   expect(found).toEqual([[], [], [session]]);
 });
 
-it("two processes that record at once record one death", () => {
-  const runtime = tempRuntime();
-  const beside = tempRuntime({ beside: runtime });
-  const claude = aDeadClaude(runtime);
-  const record = (one: TempRuntime): boolean => one.store.write((sql) => recordDeath(sql, one, claude.session));
-  expect([record(runtime), record(beside)]).toEqual([true, false]);
-  expect(rowCount(runtime, "crashes")).toBe(1);
-});
-
 it("an end mark that comes late shows that there was no death", () => {
   const runtime = tempRuntime();
   const claude = aDeadClaude(runtime);
@@ -117,16 +107,6 @@ it("an end mark that comes late shows that there was no death", () => {
   drainInto(runtime);
   expect(storedSession(runtime, claude.session).endReason).toBe("prompt_input_exit");
   expect(deaths(runtime)).toEqual([]);
-});
-
-it("undo and dismissal are stored too; a session never offered cannot be undone", () => {
-  const runtime = tempRuntime();
-  const { session } = aDeadClaude(runtime);
-  for (const done of [undo(runtime, session), undo(runtime, "unknown"), dismiss(runtime, "unknown")])
-    expect(done).toBe(false);
-  offer(runtime, "next", {});
-  expect([undo(runtime, session), dismiss(runtime, session)]).toEqual([true, true]);
-  expect(offer(runtime, "next", {})).toBeNull();
 });
 
 interface Made extends Partial<Pick<sessions.Session, "id" | "project">> {
@@ -183,28 +163,6 @@ it("a session that never had an owner process is dead when it was detached, or s
   aSession(runtime, { id: "s2" });
   runtime.store.write((sql) => sessions.detach(sql, runtime.now(), "s2", "stdin_end"));
   expect(isDead(storedSession(runtime, "s2"), runtime.processes, runtime.now())).toBe(true);
-});
-
-it("an offer to a chat that is still to be started holds for a minute; a chat that lives keeps it", () => {
-  const runtime = tempRuntime();
-  aSession(runtime, { id: "dead", pid: 1 });
-  runtime.processes.kill(1);
-  const record = (action: "offered" | "taken"): void =>
-    runtime.store.write((sql) => {
-      sessions.setRecovery(sql, runtime.now(), "dead", "offered", "later");
-      recoveries.add(sql, { at: runtime.now(), session: "dead", action, by: "later" });
-    });
-  record("offered");
-  expect(found(runtime, { isFree: true })).toEqual([]);
-  runtime.wait(60_001);
-  expect(found(runtime, { isFree: true })).toEqual(["dead"]);
-  aSession(runtime, { id: "later", pid: 2 });
-  expect([found(runtime), found(runtime, { isFree: true })]).toEqual([["dead"], []]);
-  record("taken");
-  expect(found(runtime)).toEqual([]);
-  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), "dead", "dismissed", null));
-  runtime.processes.kill(2);
-  expect(found(runtime)).toEqual(["later"]);
 });
 
 it("why it died follows from its journal, its end and its owner", () => {
@@ -282,21 +240,6 @@ it.each<[string, Parameters<typeof livenessOf>[0], number, object]>([
   const found = livenessOf(seen, { silenceMs: minutes * minute, hasDied: false });
   expect(found).toMatchObject(expected);
   if (seen.status === "unreachable") expect(found.detail).toContain("no network");
-});
-
-it("a death that its machine has reported counts at once where no chat is registered, and never while it lives", () => {
-  const sent = { silenceMs: 0, hasDied: true };
-  for (const seen of [{ status: "unknown" } as const, offline("left")])
-    expect(livenessOf(seen, sent)).toMatchObject({ isOver: true, isCertain: true });
-  expect(livenessOf(alive("idle"), sent).isOver).toBe(false);
-});
-
-it.each([
-  ["/home/ann/app/src/a.ts", "/home/ann/app", "/srv/app/src/a.ts"],
-  ["/home/ann/app/odd\\name", "/home/ann/app", "/srv/app/odd\\name"],
-  ["C:\\Users\\ann\\app\\src\\a.ts", "C:\\Users\\ann\\app\\", "/srv/app/src/a.ts"],
-])("a path below the root there is the same path below the root here: %s", (path, there, expected) => {
-  expect(mapPath(path, { there, here: "/srv/app" })).toBe(expected);
 });
 
 it("everything else has no path here: beside the root, the root itself, above it, or where one of the two is missing", () => {

@@ -8,18 +8,15 @@ import { type World, aRival, aWorld, minute, newsOf, rowOf } from "#harness/sync
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import { brief, composeBrief } from "#src/machine/recovery/brief/brief.ts";
-import { recordDeath } from "#src/machine/recovery/incomplete/deaths.ts";
 import { findElsewhere } from "#src/machine/recovery/elsewhere/candidates.ts";
 import { restoreElsewhere } from "#src/machine/recovery/elsewhere/restoration.ts";
-import { takeOver, giveBack } from "#src/machine/recovery/elsewhere/takeover.ts";
+import { takeOver } from "#src/machine/recovery/elsewhere/takeover.ts";
 import { TeamChat } from "#src/machine/team/team-chat.ts";
 import { expect, it } from "vitest";
 import { currentState } from "#src/machine/checkpoints/capture.ts";
 import { offerableElsewhere, offerElsewhere } from "#src/machine/recovery/offers.ts";
 import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
-import { WatchElsewhere } from "#src/machine/recovery/watch.ts";
 import type { Reach } from "#src/machine/recovery/elsewhere/reach.ts";
-import { ok } from "#src/shared/result.ts";
 
 /** The brief of the only session that is found on another machine. */
 async function briefElsewhere({ reach, here }: World): Promise<string> {
@@ -49,17 +46,6 @@ it("a session without a chat counts as ended after ten silent minutes, and not a
   const text = await briefElsewhere(one);
   expect(text).toContain("was last heard of 11 min ago (whether it died is not certain)");
   expect(text).toContain("The coordinator knows no chat of it");
-});
-
-it("a death that its machine recorded is found at once, with its cause", async () => {
-  const { reach, there, here, dead } = await aWorld({ isKnown: false });
-  expect(await findElsewhere(reach, project)).toEqual([]);
-  there.runtime.store.write((sql) => recordDeath(sql, there.runtime, dead.session));
-  await there.mirror(dead.session);
-  await here.pull();
-  const [found] = await findElsewhere(reach, project);
-  const from = found && (await restoreElsewhere(reach, found));
-  expect(from).toMatchObject({ cause: "killed", causeDetail: expect.stringContaining("no orderly end was seen") });
 });
 
 it("one that ended, was recovered or dismissed where it ran, or holds nothing, is not found", async () => {
@@ -126,19 +112,6 @@ it("the brief says on which machine it was, how old all is, and what was not sen
   expect(text.length).toBeLessThan(10_000);
 });
 
-it("the events and the checkpoint that its machine did not send are named", async () => {
-  const { reach, there, here, dead } = await aWorld();
-  const text = async (): Promise<string> => {
-    await here.pull();
-    const [found] = await findElsewhere(reach, project);
-    return found ? brief(await restoreElsewhere(reach, found), here.runtime.now(), "brief") : "";
-  };
-  await there.mirror(dead.session, { unsaved: { count: 40, entries: [] } });
-  expect(await text()).toContain("not synced: 40 events after the last checkpoint; whatever");
-  await there.mirror(dead.session, { checkpoint: null, missingCheckpoint: "it is too large" });
-  expect(await text()).toContain("not synced: its newest checkpoint (it is too large)");
-});
-
 /** The chat of this machine, with the MCP process that Claude Code starts for it. */
 async function open({ here, chat }: Pick<World, "here" | "chat">): Promise<Connected> {
   return connect(here.runtime, { clientPid: chat.pid, serverPid: chat.pid + 500, team: () => here.team() });
@@ -159,40 +132,12 @@ it("the tool lists and briefs on sessions of other machines, with the machine", 
   expect(newsOf(one.here, one.chat.session)).toEqual([]);
 });
 
-it("without an answer of the coordinator the answer says so, and the local sessions are listed all the same", async () => {
-  const one = await aWorld();
-  one.world.isCut = () => true;
-  const { ask, refusal } = await open(one);
-  const { text } = await ask("shim_check_recovery");
-  expect(text).toContain("No session died unfinished.");
-  expect(text).toContain("Sessions of other machines are not included");
-  await refusal("shim_check_recovery", { of: one.dead.session, take: true });
-});
-
 it("take makes it this chat's, for all machines; a second time nothing changes", async () => {
   const one = await aWorld();
   const { ask } = await open(one);
   for (let n = 0; n < 2; n++) await ask("shim_check_recovery", { of: one.dead.session, take: true });
   await one.there.pull();
   expect(rowOf({ here: one.there }, one.dead).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
-});
-
-it("a session that another chat has is refused with chat and machine; a living or finished one with why @night", async () => {
-  const one = await aWorld({ isDead: false });
-  const { refusal } = await open(one);
-  const refused = (): Promise<string> => refusal("shim_check_recovery", { of: one.dead.session, take: true });
-  expect(await refused()).toContain("is not known to be dead");
-  await one.there.attest(one.dead.session);
-  const { chat: rival, ...third } = await aRival(one);
-  await takeOver(third.reach, rowOf(third, one.dead));
-  // Before the mirror has it, and after.
-  expect(await refused()).toContain(`is continued by chat ${rival.session} on tower`);
-  await one.here.pull();
-  expect(await refused()).toContain(`is continued by chat ${rival.session} on tower`);
-  one.dead.end();
-  await one.there.mirror(one.dead.session);
-  await one.here.pull();
-  expect(await refused()).toContain("was finished");
 });
 
 it("a session of this machine that another one continues cannot be taken here", async () => {
@@ -239,14 +184,6 @@ it("a chat that joins is offered it by a notification, and its user reads the li
 /** The session of another machine that the chat is offered. */
 function offered({ reach, chat }: Pick<World, "chat"> & { readonly reach: Reach }): Promise<string | null> {
   return offerElsewhere({ ...reach, here: { root: chat.cwd, project } });
-}
-
-const naming = { project: () => Promise.resolve(ok(project)) };
-
-/** `shim resume` writes down that the chat which it starts is to take the session. */
-function writeDown({ here, dead, chat }: World): void {
-  const note = { at: here.runtime.now(), session: dead.session, action: "taken", by: chat.session } as const;
-  here.runtime.store.write((sql) => recoveries.add(sql, note));
 }
 
 /** The sessions of the project that are found on other machines. */
@@ -363,37 +300,4 @@ it("the old session learns that it was continued elsewhere, and is not offered w
   // It returns by `claude --resume`.
   const back = new Claude(one.there.runtime, { pid: 3_002, cwd: one.dead.cwd, session: one.dead.session });
   expect(back.start("resume")).toContain(`was continued by session ${one.chat.session}`);
-});
-
-it("what `shim resume` has written down, the chat that it starts takes when it joins; given back, it lets it go", async () => {
-  const one = await aWorld();
-  const row = rowOf(one, one.dead);
-  const { session } = one.dead;
-  writeDown(one);
-  const watch = new WatchElsewhere();
-  for (let n = 0; n < 2; n++) await watch.check(one.reach, naming);
-  const holders = async (): Promise<unknown> => one.world.host.call("leases.list", { prefix: "session:" });
-  expect(await holders()).toMatchObject({
-    value: { leases: [{ resource: `session:${session}`, holder: one.chat.session }] },
-  });
-  expect(rowOf(one, one.dead).taken).toMatchObject({ chat: one.chat.session });
-  expect(await giveBack(one.reach, row)).toMatchObject({ ok: true });
-  await watch.check(one.reach, naming);
-  expect(await holders()).toMatchObject({ value: { leases: [] } });
-  await one.here.pull();
-  expect(await found(one.reach)).toEqual([session]);
-});
-
-it("where another chat was first, the chat that was started for it learns which", async () => {
-  const one = await aWorld();
-  const { chat: rival, ...third } = await aRival(one);
-  await takeOver(third.reach, rowOf(third, one.dead));
-  const { session } = one.dead;
-  writeDown(one);
-  await new WatchElsewhere().check(one.reach, naming);
-  expect(newsOf(one.here, one.chat.session)).toEqual([
-    { kind: "continued_elsewhere", session, by: rival.session, machine: "tower" },
-  ]);
-  await new WatchElsewhere().check(one.reach, naming);
-  expect(newsOf(one.here, one.chat.session)).toHaveLength(1);
 });

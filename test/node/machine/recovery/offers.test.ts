@@ -2,22 +2,10 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { writeFileSync, appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { statusOf } from "#src/machine/operations/status-line.ts";
 import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
 import { undo } from "#src/machine/recovery/marks.ts";
-import { recordDeath } from "#src/machine/recovery/incomplete/deaths.ts";
-import { listCrashes } from "#harness/machine/crashes.ts";
-import { prune } from "#src/machine/keeping/retention.ts";
 import { quotedTitle } from "#src/shared/quoted-title.ts";
-import {
-  anotherClaude,
-  Claude,
-  journalKinds,
-  rowCount,
-  storedSession,
-  aChat,
-  aDeadClaude,
-} from "#harness/machine/claude.ts";
+import { anotherClaude, Claude, journalKinds, storedSession, aChat, aDeadClaude } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const hour = 3_600_000;
@@ -93,18 +81,6 @@ it.each<[Report[], string]>([
   expect(incomplete(runtime)).toEqual([`${claude.session} closed`]);
 });
 
-it("a client's report that comes after the death was recorded corrects its cause", () => {
-  const { runtime, claude } = aChat();
-  claude.start();
-  claude.prompt("fix the parser");
-  runtime.processes.kill(claude.pid);
-  runtime.store.write((sql) => recordDeath(sql, runtime, claude.session, "client_gone"));
-  const causes = (): string[] => runtime.store.read((sql) => listCrashes(sql), []).map(({ cause }) => cause);
-  expect(causes()).toEqual(["killed"]);
-  claude.end("other");
-  expect(causes()).toEqual(["closed"]);
-});
-
 it.each(["prompt_input_exit", "logout", "clear", "resume", "bypass_permissions_disabled"])(
   "SessionEnd %s is the user's own action, and the end, also in the middle of a turn",
   (reason) => {
@@ -169,33 +145,6 @@ it("a session that died comes before one that was closed later, however many of 
   expect(text).toContain("ago: the important one");
   expect(line).toContain('"the important one" died');
   expect(line).not.toContain("more");
-});
-
-it("a closed chat has not died in the status line, is not named to a script, and is pruned", () => {
-  const { runtime, claude: closed } = aClosedChat();
-  const beside = anotherClaude(runtime, closed);
-  beside.prompt("next");
-  expect(statusOf(runtime, JSON.stringify({ session_id: beside.session })).died).toBe(0);
-  const script = tempRuntime({ beside: runtime, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
-  expect(nextChat(script, closed, "script").text).toBe("");
-  runtime.wait(31 * 24 * hour);
-  runtime.store.write((sql) => prune(sql, runtime.now(), runtime.config.retention, 1_000));
-  expect(rowCount(runtime, "sessions")).toBe(1);
-});
-
-it("in the plugin its command says no; others that died are counted; the id is as long as it must be", () => {
-  const runtime = tempRuntime({ env: { CLAUDE_PLUGIN_ROOT: "/plugin" } });
-  const dead = aDeadClaude(runtime);
-  const second = anotherClaude(runtime, dead, { session: `${dead.session.slice(0, 10)}-another` });
-  second.turn("the lexer");
-  second.kill();
-  const third = nextChat(runtime, dead, "third-session");
-  expect(third.line).toMatch(
-    /^SHIM: "the lexer" died \d+ s ago \(killed\); Claude has its brief\. 1 more died unfinished\. Not this one\? \/shim:dismiss$/,
-  );
-  third.claude.kill();
-  const { line } = nextChat(tempRuntime({ beside: runtime }), dead, "fourth-session");
-  expect(line).toContain(`--dismiss ${dead.session.slice(0, 10)}-`);
 });
 
 it("a resumed chat has a line where a tool was running or files have changed, and none otherwise", () => {
@@ -263,6 +212,24 @@ it("the prompt of the first survives a chain of deaths", () => {
     /- \d s ago: fix the parser\n- \d s ago: [^\n]*go on\n- \d s ago: [^\n]*go on again\n/,
   );
 });
+
+const deaths = Number(process.env["SHIM_EARLY_DEATHS"] ?? 30);
+
+it(
+  `the prompt of the first survives ${deaths} early deaths, each before a first checkpoint @night`,
+  { timeout: 240_000 + deaths * 2_000 },
+  () => {
+    const runtime = tempRuntime();
+    let claude = aDeadClaude(runtime, "write the parser");
+    for (let n = 1; n <= deaths; n++) {
+      claude = anotherClaude(runtime, claude, { session: `session-${n}` });
+      expect(claude.start()).toContain("s ago: write the parser");
+      claude.prompt(`go on ${n}`);
+      claude.kill();
+    }
+    expect(anotherClaude(runtime, claude, { session: "the-last" }).start()).toContain("write the parser");
+  },
+);
 
 it("a successor that changes a file of the dead session recovers it with its next checkpoint", () => {
   const { runtime, claude: first } = aChat();

@@ -57,19 +57,6 @@ it.each<[string, (both: Two) => unknown, SyncMachineOptions?]>([
   expect(puts(both.world)).toBe(0);
 });
 
-it("unchanged files are not sent again; where their checkpoint went they are @night", async () => {
-  const both = await aSentFile();
-  const { world, one, two, first } = both;
-  const sent = puts(world);
-  await world.time.pass(1_000);
-  const second = await save(both, "first");
-  expect(await one.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
-  expect([puts(world), (await received(two)).header.checkpoint]).toEqual([sent, first]);
-  one.runtime.store.write((sql) => forget(sql, { checkpoint: first }));
-  expect(await one.sync.syncNow()).toMatchObject({ files: 1, forgotten: 1, trouble: null });
-  expect((await received(two)).header.checkpoint).toBe(second);
-});
-
 it("at any cut between the parts, and any death of a process, the files before are read whole until the new ones are @night", async () => {
   const both = twoMachines();
   const { world, one, two, project } = both;

@@ -96,16 +96,6 @@ it("a round's own writes start no further one, and neither does a session that w
   expect(await machine.mirrored()).toEqual(machine.kept());
 });
 
-it("while nothing changes the coordinator is asked for news of others once a minute, and for nothing else", async () => {
-  const { world, machine } = await begun();
-  await world.time.pass(10_000);
-  world.asked.length = 0;
-  await world.time.pass(600_000);
-  expect(new Set(world.asked)).toEqual(new Set([`${machine.name} sync.list`]));
-  expect(world.asked.length).toBeGreaterThanOrEqual(9);
-  expect(world.asked.length).toBeLessThanOrEqual(11);
-});
-
 it("without a network it tries less and less, says since when, and continues within a minute of its return", async () => {
   const { world, machine, notes } = await begun();
   world.weather = () => "unreachable";

@@ -7,7 +7,6 @@ import { backUp } from "#src/store/backup.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
 import { breakPage } from "#harness/store/damaged-store.ts";
-import { makeProject, git } from "#harness/machine/git-project.ts";
 import { aKey, SyncMachine, SyncWorld, type Weather } from "#harness/sync/sync-machine.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { setEpoch } from "#src/store/meta.ts";
@@ -32,39 +31,6 @@ async function aMachine() {
   await one.sync.syncNow();
   return { world, one };
 }
-
-it("what one machine stores another one of the workspace reads, with its newest checkpoint @night", async () => {
-  const { world, one, two } = twoMachines();
-  const { project } = makeProject({ "a.txt": "a" });
-  git(project, "remote", "add", "origin", "git@example.com:a/b.git");
-  one.work("s1", "first", project);
-  const newest = one.work("s1", "second lid", project);
-  one.note("s1", "not saved", project);
-  one.work("s2", "other");
-  one.end("s2");
-  expect(await one.sync.syncNow()).toMatchObject({ sessions: 2, checkpoints: 2, left: 0, trouble: null });
-  expect(await one.mirrored()).toEqual(one.kept());
-  await world.time.pass(10_000);
-  expect(await two.sync.syncNow()).toMatchObject({ received: 2, refused: 0, trouble: null });
-  const [first, second] = remotes(two).toSorted((a, b) => a.id.localeCompare(b.id));
-  expect(first).toMatchObject({
-    machine: "m1",
-    endedAt: null,
-    taken: null,
-    project,
-    title: "first",
-    sealed: { checkpoint: { id: newest }, checkpoints: 2, unsaved: { count: 1, came: 1 } },
-  });
-  expect(second).toMatchObject({ endReason: "exit", projectName: null });
-  // Two clones have one name.
-  expect(first?.projectName).toMatch(/^[0-9a-f]{32}$/);
-  if (!first) throw new Error("not there");
-  const state = two.runtime.store.read((sql) => elsewhere.findState(sql, first), null);
-  expect(state?.prompts.map(({ text }) => text)).toEqual(["first", "second lid", "not saved"]);
-  // Its own sessions are not stored a second time.
-  await one.sync.syncNow();
-  expect(remotes(one)).toEqual([]);
-});
 
 it("nothing is lost, nothing comes twice and the order holds, at any cut and kill @night", async () => {
   const weather = fc.constantFrom<Weather>("good", "good", "unreachable", "lost");
@@ -293,19 +259,6 @@ it("an earlier envelope shown again is refused, and what was known stays", async
   two.restart();
   expect(await two.sync.syncNow()).toMatchObject({ refused: 1 });
   expect(versions()).toEqual(known);
-});
-
-it("what was forgotten elsewhere is forgotten here with the next pull", async () => {
-  const scene = await aScene();
-  const { one, two } = scene;
-  await two.sync.syncNow();
-  const [row] = rowsOf(scene);
-  if (!row) throw new Error("not there");
-  one.runtime.store.write((sql) => sql.run("DELETE FROM checkpoints WHERE session = ?", row.id));
-  one.runtime.store.write((sql) => sql.run("DELETE FROM sessions WHERE id = ?", row.id));
-  await one.sync.syncNow();
-  await two.sync.syncNow();
-  expect(rowsOf(scene).map(({ id }) => id)).not.toContain(row.id);
 });
 
 it("a checkpoint that was forgotten elsewhere is read nowhere", async () => {

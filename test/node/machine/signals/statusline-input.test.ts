@@ -121,43 +121,25 @@ it("for any values in its fields nothing throws and every reading is a number th
 
 it.each<[string | null, number | null, object?, number?]>([
   ["claude-opus-5-5", 1_000_000],
-  ["claude-opus-4-8", 1_000_000],
-  ["claude-sonnet-5", 1_000_000],
   ["claude-haiku-4-5-20251001", 200_000],
-  ["claude-opus-4-1-20250805", 200_000],
-  ["claude-sonnet-4-20250514", 200_000],
   ["Claude-Sonnet-4-5[1m]", 1_000_000],
   ["claude-sonnet-4-6", null],
-  ["claude-opus-4-6", null],
-  ["claude-opus-9", null],
   ["us.anthropic.claude-opus-5", null],
-  ["gpt-x", null],
-  ["", null],
   [null, null],
   // Of an unknown window only an auto-compact window that surely fits is taken.
   [null, 150_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "150000" }],
   [null, null, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "900000" }],
   // What the client measured overrides the table.
   ["claude-opus-5", 200_000, {}, 200_000],
-  [null, 100_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "100000" }, 200_000],
   // The environment says that the large window is held or doubtful.
   ["claude-opus-5", 200_000, { CLAUDE_CODE_DISABLE_1M_CONTEXT: "1" }],
-  ["claude-opus-5", 1_000_000, { CLAUDE_CODE_DISABLE_1M_CONTEXT: "0" }],
   ["claude-opus-5", null, { CLAUDE_CODE_USE_VERTEX: "1" }],
   ["claude-opus-5[1m]", 1_000_000, { CLAUDE_CODE_USE_VERTEX: "1" }],
-  ["claude-haiku-4-5", 200_000, { CLAUDE_CODE_USE_BEDROCK: "1" }],
   // A declared window counts for models that are not Claude's.
   ["glm-6", 131_072, { CLAUDE_CODE_MAX_CONTEXT_TOKENS: "131072" }],
   ["claude-opus-9", null, { CLAUDE_CODE_MAX_CONTEXT_TOKENS: "131072" }],
-  ["claude-opus-5", 300_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "300000" }],
-  ["claude-opus-5", 500_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "500k" }],
   ["claude-opus-5", 500_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "0.5M" }],
-  ["claude-opus-5", 100_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "500" }],
-  ["claude-opus-5", 1_000_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "2M" }],
   ["claude-opus-5", 1_000_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "soon" }],
-  ["claude-opus-5", 1_000_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "-1" }],
-  ["claude-opus-5", 1_000_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "0" }],
-  ["claude-opus-5", 1_000_000, { CLAUDE_CODE_AUTO_COMPACT_WINDOW: "" }],
 ])("the window of %j is %j with %j, measured %j", (model, window, env = {}, measured) => {
   expect(effectiveWindow(model, env as NodeJS.ProcessEnv, measured)).toBe(window);
 });

@@ -1,14 +1,5 @@
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import * as fs from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import * as fc from "fast-check";
@@ -23,8 +14,7 @@ const dayMs = 86_400_000;
 
 /** Old enough that no chat is in the middle of a row. */
 function settle(home: CliHome, path: string, ageMs = dayMs): void {
-  const at = (home.now - ageMs) / 1_000;
-  utimesSync(path, at, at);
+  fs.utimesSync(path, (home.now - ageMs) / 1_000, (home.now - ageMs) / 1_000);
 }
 
 function write(home: CliHome, session: InventedSession, rows = session.rows): string {
@@ -33,28 +23,35 @@ function write(home: CliHome, session: InventedSession, rows = session.rows): st
   return path;
 }
 
+function put(path: string, text: string): string {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+  return path;
+}
+
+/** A home with one whole session, and its file. */
+function withOne(client: string, ageMs = dayMs) {
+  const home = aCliHome();
+  const session = invented(client, home.project);
+  const path = write(home, session);
+  settle(home, path, ageMs);
+  const subagent = join(dirname(path), session.id, "subagents", "agent-a1.jsonl");
+  return { home, session, path, subagent, first: `${JSON.stringify(session.rows[0])}\n` };
+}
+
 async function check(home: CliHome, options = ""): Promise<CheckedSession[]> {
-  const { out } = await home.shim(`sessions check --json ${options}`);
-  return (JSON.parse(out) as { readonly sessions: CheckedSession[] }).sessions;
+  return (await home.json(`sessions check ${options}`))["sessions"] as CheckedSession[];
 }
 
 it.each(clients)("a whole session of %s is whole: each byte is a row's, or blank", async (client) => {
-  const home = aCliHome();
-  const path = write(home, invented(client, home.project));
+  const { home, path } = withOne(client);
   const before = filesOf(home);
   const [one] = await check(home);
-  expect(one).toMatchObject({
-    client,
-    file: path,
-    state: "whole",
-    findings: [],
-    prompts: 1,
-    title: "the word is pear",
-  });
+  const expected = { client, file: path, state: "whole", findings: [], prompts: 1, title: "the word is pear" };
+  expect(one).toMatchObject(expected);
   const { rows, damaged, blank } = one?.read ?? { rows: 0, damaged: 0, blank: 0 };
   expect({ damaged, all: rows + blank }).toEqual({ damaged: 0, all: statSync(path).size });
-  expect(filesOf(home)).toEqual(before);
-  expect(existsSync(home.paths.database)).toBe(false);
+  expect([filesOf(home), existsSync(home.paths.database)]).toEqual([before, false]);
 });
 
 const breaks: Readonly<Record<string, (bytes: Buffer, at: number) => Buffer>> = {
@@ -74,69 +71,46 @@ it("no damaged session is called whole, and its bytes are all accounted for", as
   });
   await fc.assert(
     fc.asyncProperty(damages, async ({ client, name, share }) => {
-      const session = invented(client, home.project);
-      const path = write(home, session);
+      const path = write(home, invented(client, home.project));
       const bytes = readFileSync(path);
       const broken = breaks[name]?.(bytes, Math.floor(share * bytes.length)) ?? bytes;
       writeFileSync(path, broken);
       settle(home, path);
-      const found = await check(home, `--client ${client}`);
-      const one = found.find(({ file }) => file === path);
+      const one = (await check(home, `--client ${client}`)).find(({ file }) => file === path);
       const { rows = 0, damaged = 0, blank = 0 } = one?.read ?? {};
       expect(rows + damaged + blank).toBe(broken.length);
       // A cut, or a hole, from one line break to another leaves no trace but in the rows that name others.
-      const isOfRows = broken.equals(Buffer.from(broken.toString())) && isRows(broken, bytes);
-      if (!isOfRows) expect(one?.state).toMatch(/damaged/);
+      const lines = new Set(bytes.toString().split("\n"));
+      const isOfRows = broken
+        .toString()
+        .split("\n")
+        .every((line) => lines.has(line));
+      if (!isOfRows || !broken.equals(Buffer.from(broken.toString()))) expect(one?.state).toMatch(/damaged/);
     }),
     { numRuns: 60 },
   );
 });
 
-/** Whether each line is one that was written. */
-function isRows(broken: Buffer, whole: Buffer): boolean {
-  const lines = new Set(whole.toString().split("\n"));
-  return broken
-    .toString()
-    .split("\n")
-    .every((line) => lines.has(line));
-}
-
-it("the place, the length and the time of a damage are said", async () => {
-  const home = aCliHome();
-  const session = invented("codex", home.project);
-  const path = write(home, session);
+it("where a damage is, its length and its time are said; a row that is being written now is none", async () => {
+  const { home, path } = withOne("codex");
+  const position = statSync(path).size;
   appendFileSync(path, '{"timestamp":"2026-11-25T10:00:01.000Z","type":"response_it');
-  settle(home, path);
-  const position = statSync(path).size - 59;
-  const ran = await home.shim("sessions check");
-  expect(ran.code).toBe(1);
-  expect(ran.out).toContain(
-    `a row is cut: 59 bytes at byte ${position.toLocaleString("en")} (line 9, after 2026-11-25 10:00 UTC)`,
-  );
-  expect(ran.out).toContain("1 session: 0 whole, 0 expiring, 0 invisible, 0 poisoned, 1 damaged.");
-  expect(await check(home)).toMatchObject([{ findings: [{ state: "damaged", position, bytes: 59 }] }]);
-});
-
-it("a row that is being written now is no damage", async () => {
-  const home = aCliHome();
-  const path = write(home, invented("codex", home.project));
-  appendFileSync(path, '{"timestamp":');
   settle(home, path, 1_000);
   expect(await check(home)).toMatchObject([{ state: "whole" }]);
+  settle(home, path);
+  const what = `a row is cut: 59 bytes at byte ${position.toLocaleString("en")} (line 9, after 2026-11-25 10:00 UTC)`;
+  expect(await home.shim("sessions check")).toMatchObject({ code: 1, out: holding(what, "1 damaged.") });
+  expect(await check(home)).toMatchObject([{ findings: [{ state: "damaged", position, bytes: 59 }] }]);
 });
 
 it("what its client does not list is invisible, with what shows it", async () => {
   const home = aCliHome();
-  const claude = invented("claude-code", home.project);
-  write(
-    home,
-    claude,
-    claude.rows.map((row) => Object.assign({}, row, { entrypoint: "sdk-cli" })),
-  );
-  const codex = invented("codex", home.project);
+  const [claude, codex, headless] = ["claude-code", "codex", "codex"].map((client) => invented(client, home.project));
+  if (!claude || !codex || !headless) throw new Error("no sessions");
+  const printing = claude.rows.map((row) => Object.assign({}, row, { entrypoint: "sdk-cli" }));
+  write(home, claude, printing);
   const [head, ...rest] = codex.rows;
   write(home, codex, [{ ...head, payload: { ...(head?.["payload"] as object), source: "exec" } }, ...rest]);
-  const headless = invented("codex", home.project);
   write(home, headless, headless.rows.slice(1));
   const texts = (await check(home)).map(({ state, findings }) => [state, findings.map(({ text }) => text).join("; ")]);
   expect(texts).toEqual([
@@ -147,41 +121,31 @@ it("what its client does not list is invisible, with what shows it", async () =>
 });
 
 it("what its client is about to delete is expiring, and --keep copies it with its sub-agents", async () => {
-  const home = aCliHome();
-  const session = invented("claude-code", home.project);
-  const path = write(home, session);
-  const subagent = join(dirname(path), session.id, "subagents", "agent-a1.jsonl");
-  mkdirSync(dirname(subagent), { recursive: true });
-  writeFileSync(subagent, `${JSON.stringify(session.rows[0])}\n`);
+  const { home, session, path, subagent, first } = withOne("claude-code", 25 * dayMs);
+  put(subagent, first);
   settle(home, path, 25 * dayMs);
-  expect(await home.shim("sessions check")).toMatchObject(
-    printed("deletes it on 2023-11-19 (cleanupPeriodDays 30, as usual)", "--keep"),
-  );
+  const text = "deletes it on 2023-11-19 (cleanupPeriodDays 30, as usual)";
+  expect(await home.shim("sessions check")).toMatchObject(printed(text, "--keep"));
   const [kept] = await check(home, "--keep");
   expect(kept).toMatchObject({ state: "expiring", subagents: 1, kept: holding(session.id) });
   expect(readFileSync(kept?.kept ?? "")).toEqual(readFileSync(path));
-  const keptSubagent = join(dirname(kept?.kept ?? ""), session.id, "subagents", "agent-a1.jsonl");
-  expect(existsSync(keptSubagent)).toBe(true);
-  rmSync(subagent);
+  // What is kept outlives its original.
+  fs.rmSync(subagent);
   await check(home, "--keep");
-  expect(readFileSync(keptSubagent, "utf8")).toBe(`${JSON.stringify(session.rows[0])}\n`);
+  const keptSubagent = join(dirname(kept?.kept ?? ""), session.id, "subagents", "agent-a1.jsonl");
+  expect(readFileSync(keptSubagent, "utf8")).toBe(first);
   await home.shim("sessions import --all");
   expect(await home.shim(`forget ${session.id} --yes`)).toMatchObject({ code: 0 });
   expect(existsSync(kept?.kept ?? "")).toBe(false);
-  writeFileSync(join(home.folder, ".claude", "settings.json"), JSON.stringify({ cleanupPeriodDays: 90 }));
+  put(join(home.folder, ".claude", "settings.json"), JSON.stringify({ cleanupPeriodDays: 90 }));
   expect(await check(home)).toMatchObject([{ state: "whole" }]);
 });
 
 it("Gemini CLI deletes a broken file with all whose names end alike: --keep copies each of them", async () => {
-  const home = aCliHome();
-  const session = invented("gemini", home.project);
-  const path = write(home, session);
-  const [broken, elsewhere] = [
-    join(dirname(path), `session-2026-11-24T09-00-${path.slice(-14)}`),
-    join(dirname(path), "session-2026-11-24T09-00-ffffffff.jsonl"),
-  ];
-  writeFileSync(broken, "no row\n");
-  writeFileSync(elsewhere, readFileSync(path));
+  const { home, path } = withOne("gemini");
+  const beside = (end: string): string => join(dirname(path), `session-2026-11-24T09-00-${end}`);
+  const broken = put(beside(path.slice(-14)), "no row\n");
+  const elsewhere = put(beside("ffffffff.jsonl"), readFileSync(path, "utf8"));
   const found = await check(home, "--keep");
   expect(Object.fromEntries(found.map(({ file, findings }) => [file, findings.map(({ state }) => state)]))).toEqual({
     [broken]: ["damaged", "damaged", "expiring"],
@@ -194,136 +158,115 @@ it("Gemini CLI deletes a broken file with all whose names end alike: --keep copi
     expect(kept === null ? null : readFileSync(kept)).toEqual(file === elsewhere ? null : readFileSync(file));
 });
 
-it("a damaged sub-agent, and one that the API refuses, are found", async () => {
-  const home = aCliHome();
-  const session = invented("claude-code", home.project);
-  const path = write(home, session);
-  const subagent = join(dirname(path), session.id, "subagents", "agent-a1.jsonl");
-  mkdirSync(dirname(subagent), { recursive: true });
-  writeFileSync(subagent, '{"type":"user","mess');
-  expect(await check(home)).toMatchObject([
-    { state: "damaged", findings: [{ file: subagent, text: holding("sub-agent agent-a1.jsonl: a row is cut") }] },
-  ]);
+it("a damaged or looped sub-agent, rows in a loop, and a session that the API refuses, are found", async () => {
+  const { home, session, subagent } = withOne("claude-code");
+  const found = async (text: string) =>
+    expect(await check(home, "--client claude-code")).toMatchObject([
+      { state: "damaged", findings: [{ text: holding(text) }] },
+    ]);
+  put(subagent, '{"type":"user","mess');
+  await found("sub-agent agent-a1.jsonl: a row is cut");
+  const [first] = session.rows;
+  put(subagent, `${JSON.stringify({ ...first, parentUuid: first?.["uuid"], isSidechain: true })}\n`);
+  await found("agent-a1.jsonl: a row names itself");
+  fs.rmSync(subagent);
+  write(home, session, [{ ...first, parentUuid: session.rows[2]?.["uuid"] }, ...session.rows.slice(1)]);
+  await found("3 rows name each other in a loop");
   const poisoned = invented("codex", home.project);
   write(home, poisoned, [...poisoned.rows, ...poisoned.refused(1, 400), ...poisoned.refused(2, 400)]);
   expect(await check(home, "--client codex")).toMatchObject([{ state: "poisoned" }]);
 });
 
-it("rows that name each other in a loop are a damage, also in a sub-agent", async () => {
-  const home = aCliHome();
-  const { rows, ...session } = invented("claude-code", home.project);
-  const looped = rows.map((row, at) => (at === 0 ? { ...row, parentUuid: rows[2]?.["uuid"] } : row));
-  const path = write(home, { ...session, rows }, looped);
-  const text = `3 rows name each other in a loop: ${Buffer.byteLength(JSON.stringify(looped[0]))} bytes at byte 0 (line 1)`;
-  expect(await check(home)).toMatchObject([{ state: "damaged", findings: [{ text: holding(text), position: 0 }] }]);
-  write(home, { ...session, rows });
-  const subagent = join(dirname(path), session.id, "subagents", "agent-a1.jsonl");
-  mkdirSync(dirname(subagent), { recursive: true });
-  writeFileSync(subagent, `${JSON.stringify({ ...rows[0], parentUuid: rows[0]?.["uuid"], isSidechain: true })}\n`);
-  expect(await check(home)).toMatchObject([
-    { state: "damaged", findings: [{ file: subagent, text: holding("agent-a1.jsonl: a row names itself") }] },
-  ]);
-});
-
 it("a file that cannot be read is named with the reason, and the others are checked", async () => {
-  const home = aCliHome();
-  const session = invented("claude-code", home.project);
-  const path = write(home, session);
+  const { home, path, first } = withOne("claude-code");
   mkdirSync(join(dirname(path), "5f0e0e5e-0000-4000-8000-000000000001.jsonl"));
-  writeFileSync(join(dirname(path), "agent-a1.jsonl"), `${JSON.stringify(session.rows[0])}\n`);
-  const found = await check(home);
-  expect(found.map(({ session: id, state }) => [id, state])).toEqual([
-    [session.id, "whole"],
-    ["agent-a1", "whole"],
-  ]);
+  put(join(dirname(path), "agent-a1.jsonl"), first);
+  expect((await check(home)).map(({ state }) => state)).toEqual(["whole", "whole"]);
   const locked = invented("codex", home.project);
   symlinkSync("/proc/self/mem", write(home, locked).replace(locked.id, "5f0e0e5e-0000-4000-8000-000000000002"));
-  const ran = await home.shim("sessions check --client codex");
-  expect(ran).toMatchObject({ code: 1, out: holding("not read", "it cannot be read (E", "1 file could not be read") });
-  expect(ran.out).toContain("1 session: 1 whole");
+  const what = holding("not read", "it cannot be read (E", "1 file could not be read", "1 session: 1 whole");
+  expect(await home.shim("sessions check --client codex")).toMatchObject({ code: 1, out: what });
 });
 
-it("a database of OpenCode is read session by session", async () => {
-  const home = aCliHome();
-  const folder = join(home.folder, ".local", "share", "opencode");
-  mkdirSync(folder, { recursive: true });
-  const db = new Database(join(folder, "opencode.db"));
+const openCode = ({ folder }: CliHome): string => join(folder, ".local", "share", "opencode");
+
+function openCodeStore(home: CliHome, sql: string): void {
+  mkdirSync(openCode(home), { recursive: true });
+  const db = new Database(join(openCode(home), "opencode.db"));
   db.exec(`CREATE TABLE session (id TEXT, parent_id TEXT, directory TEXT, title TEXT, time_updated INTEGER);
     CREATE TABLE message (id TEXT, session_id TEXT, time_created INTEGER, data TEXT);
-    CREATE TABLE part (id TEXT, message_id TEXT, session_id TEXT, data TEXT);
-    INSERT INTO session VALUES ('ses_1', NULL, '/p', 'paint', 5), ('ses_2', NULL, '/p', 'oars', 6), ('ses_3', 'ses_1', '/p', 'sub', 7),
-      ('ses_4', 'ses_3', '/p', 'sub of sub', 8), ('ses_5', 'ses_6', '/p', 'ring', 9), ('ses_6', 'ses_5', '/p', 'ring', 10);
-    INSERT INTO message VALUES ('m1', 'ses_1', 1, '{"role":"user"}'), ('m2', 'ses_2', 1, '{"role":"us'), ('m3', 'ses_4', 1, '{"role":"user"}'),
-      ('m4', 'ses_4', 2, '{"ro');
-    INSERT INTO part VALUES ('p1', 'm1', 'ses_1', '{"type":"text","text":"paint"}');`);
+    CREATE TABLE part (id TEXT, message_id TEXT, session_id TEXT, data TEXT); ${sql}`);
   db.close();
+}
+
+it("a database of OpenCode is read session by session, with sub-agents, also where those name each other", async () => {
+  const home = aCliHome();
+  openCodeStore(
+    home,
+    `INSERT INTO session VALUES ('ses_1', NULL, '/p', 'paint', 5), ('ses_2', NULL, '/p', 'oars', 6), ('ses_3', 'ses_1', '/p', 'sub', 7),
+      ('ses_4', 'ses_3', '/p', 'sub of sub', 8), ('ses_5', 'ses_6', '/p', 'ring', 9), ('ses_6', 'ses_5', '/p', 'ring', 10);
+    INSERT INTO message VALUES ('m1', 'ses_1', 1, '{"role":"user"}'), ('m2', 'ses_2', 1, '{"role":"us'), ('m4', 'ses_4', 2, '{"ro');
+    INSERT INTO part VALUES ('p1', 'm1', 'ses_1', '{"type":"text","text":"paint"}');`,
+  );
+  const ofSubagent = { bytes: 4, text: holding("sub-agent ses_4: row m4 of message") };
+  const own = { bytes: 11, text: holding("row m2 of message") };
   expect(await check(home, "--client opencode")).toMatchObject([
-    {
-      session: "ses_1",
-      state: "damaged",
-      subagents: 2,
-      prompts: 1,
-      lines: 4,
-      findings: [{ bytes: 4, text: holding("sub-agent ses_4: row m4 of message") }],
-    },
-    { session: "ses_2", state: "damaged", findings: [{ bytes: 11, text: holding("row m2 of message") }] },
+    { session: "ses_1", state: "damaged", subagents: 2, prompts: 1, findings: [ofSubagent] },
+    { session: "ses_2", state: "damaged", findings: [own] },
     { session: "ses_5", state: "whole", subagents: 1 },
   ]);
 });
 
 it("what OpenCode 1 kept in folders, and no database has, is invisible and read file by file", async () => {
   const home = aCliHome();
-  const root = join(home.folder, ".local", "share", "opencode");
-  const put = (path: string, text: string): void => {
-    mkdirSync(dirname(join(root, "storage", path)), { recursive: true });
-    writeFileSync(join(root, "storage", path), text);
-  };
+  const keep = (path: string, text: string): string => put(join(openCode(home), "storage", path), text);
   for (const id of ["ses_1", "ses_2", "ses_3"])
-    put(`session/global/${id}.json`, `{"id":"${id}","title":"oars","directory":"/p","time":{"updated":5}}`);
-  put("message/ses_1/msg_1.json", '{"role":"user"}');
-  put("part/msg_1/prt_1.json", '{"type":"text","text":"paint"}');
-  put("message/ses_2/msg_2.json", '{"role":"us');
-  put("message/ses_4/msg_4.json", '{"role":"user"}');
-  const db = new Database(join(root, "opencode.db"));
-  db.exec(`CREATE TABLE session (id TEXT, parent_id TEXT, directory TEXT, title TEXT, time_updated INTEGER);
-    CREATE TABLE message (id TEXT, session_id TEXT, time_created INTEGER, data TEXT);
-    INSERT INTO session VALUES ('ses_0', NULL, '/p', 'paint', 5), ('ses_3', 'ses_0', '/p', 'sub', 7);`);
-  db.close();
+    keep(`session/global/${id}.json`, `{"id":"${id}","title":"oars","directory":"/p","time":{"updated":5}}`);
+  keep("message/ses_1/msg_1.json", '{"role":"user"}');
+  keep("part/msg_1/prt_1.json", '{"type":"text","text":"paint"}');
+  keep("message/ses_2/msg_2.json", '{"role":"us');
+  keep("message/ses_4/msg_4.json", '{"role":"user"}');
+  openCodeStore(home, "INSERT INTO session VALUES ('ses_0', NULL, '/p', '', 5), ('ses_3', 'ses_0', '/p', '', 7);");
   const invisible = { state: "invisible", text: holding("`opencode import` takes it") };
   const cut = { state: "damaged", bytes: 11, position: 0, text: "msg_2.json: 11 bytes that are no JSON" };
+  const nameless = { text: "the file that names the session is gone" };
   expect(await check(home, "--client opencode")).toMatchObject([
     { session: "ses_0", state: "whole" },
-    { session: "ses_1", state: "invisible", prompts: 1, lines: 3, title: "oars", findings: [invisible] },
-    { session: "ses_2", state: "damaged", findings: [{ ...cut, file: holding("msg_2.json") }, invisible] },
-    { session: "ses_4", state: "damaged", findings: [{ text: "the file that names the session is gone" }, invisible] },
+    { session: "ses_1", state: "invisible", prompts: 1, title: "oars", findings: [invisible] },
+    { session: "ses_2", state: "damaged", findings: [cut, invisible] },
+    { session: "ses_4", state: "damaged", findings: [nameless, invisible] },
   ]);
 });
 
-it.each([
-  ["empty", "", "names no session"],
-  ["of zeros", "\0".repeat(80), "is no YAML"],
-  ["cut within a key", "id: a\ncwd: /p\ncrea", "is no YAML"],
-  ["without an id", "cwd: /p\n", "names no session"],
-])("Copilot CLI opens no session whose workspace.yaml is %s: the check and rescue say so", async (_, text, why) => {
-  const home = aCliHome();
-  const session = invented("copilot", home.project);
-  const workspace = join(dirname(write(home, session)), "workspace.yaml");
-  writeFileSync(workspace, `id: ${session.id}\ncwd: ${home.project}\nname: |-\n  the word\n  is pear\n`);
+it("Copilot CLI opens no session whose workspace.yaml is damaged: the check and rescue say so", async () => {
+  const { home, session, path } = withOne("copilot");
+  const workspace = join(dirname(path), "workspace.yaml");
+  put(workspace, `id: ${session.id}\ncwd: ${home.project}\nname: |-\n  the word\n  is pear\n`);
   expect(await check(home)).toMatchObject([{ state: "whole" }]);
-  writeFileSync(workspace, text);
-  expect(await check(home)).toMatchObject([{ state: "damaged", findings: [{ text: holding(`${workspace} ${why}`) }] }]);
-  const rescued = await home.shim(`rescue ${session.id}`);
-  expect(rescued.out).toContain("rename that file, which takes it out of the way");
+  const damages = {
+    "": "names no session",
+    "\0": "is no YAML",
+    "id: a\ncwd: /p\ncrea": "is no YAML",
+    "cwd: /p\n": "names no",
+  };
+  for (const [text, why] of Object.entries(damages)) {
+    put(workspace, text);
+    expect(await check(home)).toMatchObject([
+      { state: "damaged", findings: [{ text: holding(`${workspace} ${why}`) }] },
+    ]);
+  }
+  expect(await home.shim(`rescue ${session.id}`)).toMatchObject(
+    printed("rename that file, which takes it out of the way"),
+  );
 });
 
 it("import --all adds what clients keep and SHIM has not, and says what it could not read", async () => {
   const home = aCliHome();
   for (const client of clients) write(home, invented(client, home.project));
-  const broken = invented("codex", home.project);
-  writeFileSync(write(home, broken), "no row\n");
-  expect(await home.shim("sessions import --all")).toMatchObject(
-    printed("Of 6 sessions 5 were added, 0 read again, 0 left", "1 could not be read", "not a transcript of a client"),
-  );
+  writeFileSync(write(home, invented("codex", home.project)), "no row\n");
+  const counts = "Of 6 sessions 5 were added, 0 read again, 0 left";
+  const first = await home.shim("sessions import --all");
+  expect(first).toMatchObject(printed(counts, "1 could not be read", "not a transcript of a client"));
   expect(await home.shim("sessions import --all --client codex")).toMatchObject(printed("0 were added, 1 read again"));
   expect(await home.shim("sessions import")).toMatchObject(failed(2, "give a file, or --all."));
 });

@@ -25,22 +25,17 @@ function after(minutes: number, overrides: Partial<ActivityFacts> = {}): Activit
 const build = [{ name: "Bash", startedAt: T0 }];
 
 it.each<[string, number, Partial<ActivityFacts>]>([
-  ["busy", 0, {}],
   ["busy", 14, {}],
   ["stuck", 15, {}],
-  ["stuck", 600, {}],
-  ["busy", 40, { openTools: build }],
   ["busy", 119, { openTools: build }],
   ["stuck", 121, { openTools: build }],
-])("a chat is %s after %i silent minutes of a turn with %j", (activity, minutes, overrides) => {
-  expect(activityOf(after(minutes, overrides))).toBe(activity);
-});
-
-it.each<[string, number, Partial<ActivityFacts>]>([
   ["waiting", 300, { openTools: [{ name: "AskUserQuestion", startedAt: T0 }] }],
   ["waiting", 300, { isWaitingForUser: true }],
   ["idle", 300, { isInTurn: false }],
-])("a chat is %s after %i minutes with %j", (activity, minutes, overrides) => {
+  // A client without hooks.
+  ["busy", 14, { isInTurn: null }],
+  ["idle", 16, { isInTurn: null }],
+])("a chat is %s after %i silent minutes with %j", (activity, minutes, overrides) => {
   expect(activityOf(after(minutes, overrides))).toBe(activity);
 });
 

@@ -113,22 +113,6 @@ it("what is said in an hour without network is kept, and takes effect once, in i
   expect(undelivered(other)).toMatchObject([{ kind: "notice", text }]);
 });
 
-it("a report that comes too late is reported to the chat, and so is the claim that was lost meanwhile @night", async () => {
-  const { rig, one, other, ask, cut, mend } = await atEdge();
-  await ask(one, "shim_submit", { tasks: [{ type: "a" }, { type: "b" }] });
-  await ask(other, "shim_next");
-  await ask(one, "shim_next");
-  cut();
-  await ask(other, "shim_report", { outcome: "done" });
-  await rig.time.pass(3_600_000);
-  await mend();
-  // A chat that did nothing in all that time has not asked either.
-  one.claude.use("Bash", { command: "ls" });
-  await rig.time.pass(60_000);
-  expect(undelivered(other)).toMatchObject([{ kind: "report_refused", task: 1 }]);
-  expect(undelivered(one)).toMatchObject([{ kind: "claim_lost", task: 2 }]);
-});
-
 it("a client that was killed is attested dead: its task and its files are free at once", async () => {
   const { rig, one, other, ask } = await atEdge();
   const files = { action: "reserve", paths: ["a.ts"] };

@@ -64,17 +64,6 @@ it("a term is renewed while the chat lives, also by the next process of its clie
   expect(await leaderLater()).toBe(other.claude.session);
 });
 
-it("a leader that was deposed is notified once, and does not campaign by itself", async () => {
-  const { rig, one } = await twoChats();
-  await one.ask("shim_state_set", { key, value: true });
-  rig.call("leases.force-release", { resource: "leader:deploy", reason: "test" });
-  await rig.time.pass(60_000);
-  expect(leaderIn(rig)).toBeNull();
-  expect(JSON.stringify(await one.news()).match(/no longer leads deploy/g)).toHaveLength(1);
-  await rig.time.pass(60_000);
-  expect(await one.news()).toEqual([]);
-});
-
 function filesOf({ runtime }: TeamChat): string[] {
   return runtime.store.read(filesTable.list, []).map(({ resource, holderName }) => `${resource} ${holderName}`);
 }

@@ -108,15 +108,6 @@ it("a pasted block is named by its size before a sentence goes; a few lines stay
   expect(withoutPasted(`See:\n\`\`\`\n${log}`)).toBe("See:\n[30 lines left out]");
 });
 
-it("Japanese is cut at its own full stops", () => {
-  const text = `港の地図を作ってください。${"船は青く塗ります。".repeat(60)}赤は使わないでください。${"灯台は白です。".repeat(60)}最後に印刷します。`;
-  const shown = excerpt(text, 160);
-  expect(shown.length).toBeLessThanOrEqual(160);
-  expect(shown.startsWith("港の地図を作ってください。")).toBe(true);
-  expect(shown).toContain("赤は使わないでください。");
-  expect(shown.endsWith("最後に印刷します。")).toBe(true);
-});
-
 it("no character is cut in two", () => {
   for (let max = 10; max < 40; max++) expect(excerpt("🚤".repeat(100), max).isWellFormed()).toBe(true);
   for (let max = 10; max < 40; max++) expect(tail("🚤".repeat(100), max).isWellFormed()).toBe(true);

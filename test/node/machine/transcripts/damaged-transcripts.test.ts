@@ -10,7 +10,7 @@ import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 
 /** What a brief says of an imported file. */
-interface Told {
+interface Shown {
   readonly text: string;
   /** Prompts that it counts, where it calls its count complete. */
   readonly complete: number | null;
@@ -22,7 +22,7 @@ class Importer {
   readonly #folder = temporaryFolder();
 
   /** @returns null: refused */
-  async brief(bytes: Buffer, name = "old.jsonl"): Promise<Told | null> {
+  async brief(bytes: Buffer, name = "old.jsonl"): Promise<Shown | null> {
     const path = join(this.#folder, name);
     writeFileSync(path, bytes);
     const imported = await importTranscript(this.#runtime, { path, folder: "/p" });
@@ -129,33 +129,36 @@ const cases: fc.Arbitrary<Case> = fc.record({
 async function checkLoss(importer: Importer, { client, turns: count, row, within, lost }: Case): Promise<void> {
   const turns = turnsOf(count);
   const rows = writtenRows(client, turns);
-  const told = await importer.brief(losing[lost]?.(rows, row % rows.length, within) ?? Buffer.alloc(0));
-  if (told === null) return;
-  const isThere = ({ prompt }: Turn): boolean => told.text.includes(prompt);
-  if (told.complete !== null && !turns.every(isThere)) expect(told).toMatchObject({ complete: null });
-  if (!told.text.includes(turns.at(-1)?.answer ?? "")) expect(told).toMatchObject({ hasEnd: false });
-  expect(told.text).toContain("could not be read");
+  const shown = await importer.brief(losing[lost]?.(rows, row % rows.length, within) ?? Buffer.alloc(0));
+  if (shown === null) return;
+  const isThere = ({ prompt }: Turn): boolean => shown.text.includes(prompt);
+  if (shown.complete !== null && !turns.every(isThere)) expect(shown).toMatchObject({ complete: null });
+  if (!shown.text.includes(turns.at(-1)?.answer ?? "")) expect(shown).toMatchObject({ hasEnd: false });
+  expect(shown.text).toContain("could not be read");
 }
 
 async function checkNoLoss(importer: Importer, { client, turns: count, row, within, other }: Case): Promise<void> {
   const turns = turnsOf(count);
   const rows = writtenRows(client, turns);
-  const told = await importer.brief(harmless[other]?.(rows, row % rows.length, within) ?? Buffer.alloc(0));
-  expect(told).toMatchObject({ complete: count });
-  for (const { prompt } of turns) expect(told?.text.split(prompt).length).toBe(2);
+  const shown = await importer.brief(harmless[other]?.(rows, row % rows.length, within) ?? Buffer.alloc(0));
+  expect(shown).toMatchObject({ complete: count });
+  for (const { prompt } of turns) expect(shown?.text.split(prompt).length).toBe(2);
 }
 
-it("no brief of a damaged transcript claims what it lacks, and what is whole is read whole: 300 damages", async () => {
-  const importer = new Importer();
-  await fc.assert(
-    fc.asyncProperty(cases, (given) => checkLoss(importer, given)),
-    { numRuns: 150 },
-  );
-  await fc.assert(
-    fc.asyncProperty(cases, (given) => checkNoLoss(importer, given)),
-    { numRuns: 150 },
-  );
-});
+it.each([
+  ["300 damages", 150, 150],
+  ["10,000 damages @night", 6_000, 4_000],
+])(
+  "no brief of a damaged transcript claims what it lacks, and what is whole is read whole: %s",
+  async (_, losses, others) => {
+    const importer = new Importer();
+    const lost = fc.asyncProperty(cases, (given) => checkLoss(importer, given));
+    await fc.assert(lost, { numRuns: losses });
+    const kept = fc.asyncProperty(cases, (given) => checkNoLoss(importer, given));
+    await fc.assert(kept, { numRuns: others });
+  },
+  1_800_000,
+);
 
 it("a document that is cut, or has zeros behind it, is read as far as it stands", async () => {
   const importer = new Importer();

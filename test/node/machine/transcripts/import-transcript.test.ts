@@ -197,14 +197,6 @@ it("a prompt typed during a turn ends nothing, and a command of the client leave
   ]);
 });
 
-it("a prompt of up to 12,000 characters is stored whole, also on a last line without its end", async () => {
-  const text = `${"word ".repeat(2_399)}last!`;
-  const { entries } = await imported(aUserLine(text, after(1)));
-  expect(entries.at(-1)).toEqual({ kind: "prompt", text });
-  const longer = (await imported(aUserLine(`${text} ${text}`, after(1)))).entries.at(-1);
-  expect(longer).toMatchObject({ text: expect.stringMatching(/^word [^]*\[cut, \d+ more characters\][^]*last!$/) });
-});
-
 function written(text: string): { readonly home: CliHome; readonly command: string } {
   const home = aSeededHome();
   const path = join(home.folder, "old.jsonl");

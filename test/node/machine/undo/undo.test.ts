@@ -24,6 +24,15 @@ function edit({ project }: UndoRig, path: string, text: string): ToolWork {
   return { tool: "Edit", path, work: () => write(project, { [path]: text }) };
 }
 
+/** A command that writes this line into each of the files. */
+function makes({ project }: UndoRig, text: string, ...names: readonly string[]): ToolWork {
+  return command(() => write(project, Object.fromEntries(names.map((name) => [name, `${text}\n`]))));
+}
+
+function read({ project }: UndoRig, ...names: readonly string[]): string[] {
+  return names.map((name) => readFileSync(join(project, name), "latin1"));
+}
+
 function reasons(left: readonly { readonly path: string; readonly reason: string }[]): Record<string, string> {
   return Object.fromEntries(left.map(({ path, reason }) => [path, reason]));
 }
@@ -74,124 +83,89 @@ it.each([true, false])(
 );
 
 it("what others changed since, between the turns, or beside the chat is left and named", async () => {
-  const files = { mine: "0\n", since: "0\n", between: "0\n", theirs: "0\n", beside: "0\n" };
-  const rig = anUndoRig(files);
+  const rig = anUndoRig({ mine: "0\n", since: "0\n", between: "0\n", theirs: "0\n", beside: "0\n" });
   const { project, runtime, claude } = rig;
-  const all = (text: string, ...names: string[]): void =>
-    write(project, Object.fromEntries(names.map((name) => [name, `${text}\n`])));
-  await rig.turn(
-    "first",
-    command(() => all("1", "mine", "since", "between", "theirs")),
-  );
-  all("by hand", "between");
+  await rig.turn("first", makes(rig, "1", "mine", "since", "between", "theirs"));
+  makes(rig, "by hand", "between").work();
   const other = anotherClaude(runtime, claude, { cwd: project });
   other.start();
   other.prompt("me too");
-  await rig.turn(
-    "second",
-    command(() => all("2", "mine", "between")),
-  );
+  await rig.turn("second", makes(rig, "2", "mine", "between"));
   other.use("Edit", { file_path: join(project, "theirs") }, { type: "update" });
-  all("by hand", "since");
-  await rig.begin(
-    "third",
-    command(() => other.use("Bash", { command: "make" })),
-    {
-      ...command(() => all("3", "mine", "beside")),
-    },
-  );
-  await rig.end();
+  makes(rig, "by hand", "since").work();
+  const otherCommand = command(() => other.use("Bash", { command: "make" }));
+  await rig.turn("third", otherCommand, makes(rig, "3", "mine", "beside"));
   const undone = await rig.undo({ session: claude.session, prompt: "1" });
-  expect(reasons(undone.left)).toEqual({
-    since: "it was changed between two turns, not by this chat",
-    between: "it was changed between two turns, not by this chat",
-    theirs: expect.stringMatching(/^chat \S+ has edited it, too$/),
-    mine: expect.stringMatching(/^chat \S+ ran commands in this folder at the same time/),
-    beside: expect.stringMatching(/^chat \S+ ran commands in this folder at the same time/),
-  });
+  const byHand = "it was changed between two turns, not by this chat";
+  const atOnce = expect.stringMatching(/^chat \S+ ran commands in this folder at the same time/) as string;
+  const theirs = expect.stringMatching(/^chat \S+ has edited it, too$/) as string;
+  expect(reasons(undone.left)).toEqual({ since: byHand, between: byHand, theirs, mine: atOnce, beside: atOnce });
   expect(undone).toMatchObject({ changes: [], checkpoint: null });
   await rig.turn("fourth", edit(rig, "mine", "4\n"));
-  all("by hand", "mine");
-  expect(reasons((await rig.preview({ session: claude.session })).left)).toEqual({
-    mine: "it was changed since, not by this chat",
-  });
+  makes(rig, "by hand", "mine").work();
+  const { left } = await rig.preview({ session: claude.session });
+  expect(reasons(left)).toEqual({ mine: "it was changed since, not by this chat" });
+});
+
+it("a prompt that fits several or none, and a path outside of the project, are refused", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  for (const text of ["fix the parser", "fix the tests"]) await rig.turn(text, makes(rig, text, "a"));
+  expect((await rig.preview({ prompt: "FIX the t" })).prompt).toMatchObject({ number: 2, text: "fix the tests" });
+  expect(await rig.refusal({ prompt: "fix" })).toMatch(
+    /several prompts begin.*\n {2}1 {2}fix the parser\n {2}2 {2}fix/,
+  );
+  expect(await rig.refusal({ prompt: "9" })).toContain("there is no prompt 9");
+  expect(await rig.refusal({ redo: true })).toContain("nothing of the chats of");
+  expect(await rig.refusal({ files: ["../b"] })).toContain("is not in");
 });
 
 it("of chosen files, of a turn that still runs, and of earlier turns after an undo", async () => {
-  const rig = anUndoRig({ a: "0\n", b: "0\n", "d/c": "0\n" });
-  const { project } = rig;
-  await rig.turn(
-    "first",
-    command(() => write(project, { a: "1\n", "d/c": "1\n" })),
-  );
-  await rig.begin(
-    "second",
-    command(() => write(project, { a: "2\n", b: "2\n" })),
-  );
+  const files = { a: "0\n", b: "0\n", "d/c": "0\n" };
+  const rig = anUndoRig(files);
+  await rig.turn("first", makes(rig, "1", "a", "d/c"));
+  await rig.begin("second", makes(rig, "2", "a", "b"));
   await rig.undo({ files: ["a"] });
-  expect(["a", "b", "d/c"].map((name) => readFileSync(join(project, name), "utf8"))).toEqual(["1\n", "2\n", "1\n"]);
-  write(project, { "d/new": "by command\n" });
+  expect(read(rig, "a", "b", "d/c")).toEqual(["1\n", "2\n", "1\n"]);
+  makes(rig, "by command", "d/new").work();
   await rig.end();
   const undone = await rig.undo({ prompt: "1" });
   expect(undone.changes.map(({ path }) => path).toSorted()).toEqual(["a", "b", "d/c", "d/new"]);
-  expect(contents(project)).toEqual(contents(anUndoRig({ a: "0\n", b: "0\n", "d/c": "0\n" }).project));
+  expect([read(rig, ...Object.keys(files)), existsSync(join(rig.project, "d/new"))]).toEqual([
+    Object.values(files),
+    false,
+  ]);
 });
 
 it("files that no snapshot has are named and stay: ignored, secret, outside", async () => {
   const rig = anUndoRig({ ".gitignore": "out\n", a: "0\n" });
   const outside = join(rig.project, "..", "outside");
-  await rig.turn(
-    "all",
-    edit(rig, "out", "ignored\n"),
-    edit(rig, ".env", "KEY=1\n"),
-    edit(rig, "../outside", "x\n"),
-    edit(rig, "a", "1\n"),
-  );
+  await rig.turn("all", ...["out", ".env", "../outside", "a"].map((path) => edit(rig, path, "1\n")));
   const { changes, left } = await rig.undo();
   expect(changes).toEqual([{ path: "a", now: "changed" }]);
-  expect(reasons(left)).toEqual({
-    out: "git ignores it",
-    ".env": expect.stringContaining("secret"),
-    [outside]: "it is not in the project",
-  });
-  expect([existsSync(outside), existsSync(join(rig.project, "out"))]).toEqual([true, true]);
+  const secret = expect.stringContaining("secret") as string;
+  expect(reasons(left)).toEqual({ out: "git ignores it", ".env": secret, [outside]: "it is not in the project" });
+  expect(read(rig, "../outside", "out")).toEqual(["1\n", "1\n"]);
 });
 
-it("git's index and history stay, and the moment before is a checkpoint that can be restored", async () => {
+it("git's index and history stay, and the moment before is a checkpoint", async () => {
   const rig = anUndoRig({ a: "0\n" });
-  await rig.turn(
-    "commit it",
-    command(() => {
-      write(rig.project, { a: "1\n" });
-      commitAll(rig.project, "by the chat");
-    }),
-  );
-  const index = readFileSync(join(rig.project, ".git/index"));
-  const { checkpoint } = await rig.undo();
-  expect(readFileSync(join(rig.project, "a"), "utf8")).toBe("0\n");
-  expect(readFileSync(join(rig.project, ".git/index"))).toEqual(index);
-  const [row] = rig.runtime.store.read(
-    (sql) =>
-      sql.all("SELECT trigger, state FROM checkpoints JOIN snapshots ON checkpointId = id WHERE id = ?", checkpoint),
-    [],
-  );
-  expect(row).toEqual({ trigger: "undo", state: "done" });
+  const work = command(() => {
+    write(rig.project, { a: "1\n" });
+    commitAll(rig.project, "by the chat");
+  });
+  await rig.turn("commit it", work);
+  const index = read(rig, ".git/index", ".git/HEAD");
+  expect((await rig.undo()).checkpoint).toMatch(/^cp_/);
+  expect([read(rig, "a"), read(rig, ".git/index", ".git/HEAD")]).toEqual([["0\n"], index]);
 });
 
 it("without the files of a turn's start nothing is taken back; without those of its end only proven edits", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });
-  const { claude, runtime, project } = rig;
-  const fail = (): void =>
-    runtime.store.write((sql) => {
-      sql.run(
-        "UPDATE snapshots SET state = 'failed', reason = 'no time', \"commit\" = NULL WHERE checkpointId = (SELECT id FROM checkpoints ORDER BY seq DESC LIMIT 1)",
-      );
-    });
-  await rig.begin(
-    "one",
-    edit(rig, "a", "1\n"),
-    command(() => write(project, { b: "1\n" })),
-  );
+  const { claude, runtime } = rig;
+  const newest = "(SELECT id FROM checkpoints ORDER BY seq DESC LIMIT 1)";
+  const failed = `UPDATE snapshots SET state = 'failed', reason = 'no time', "commit" = NULL WHERE checkpointId = ${newest}`;
+  const fail = (): void => runtime.store.write((sql) => void sql.run(failed));
+  await rig.begin("one", edit(rig, "a", "1\n"), makes(rig, "1", "b"));
   claude.stop();
   fail();
   const undone = await rig.undo();
@@ -200,7 +174,7 @@ it("without the files of a turn's start nothing is taken back; without those of 
   claude.prompt("two");
   const id = claude.begin("Bash", { command: "make" });
   fail();
-  write(project, { c: "2\n" });
+  makes(rig, "2", "c").work();
   claude.done(id, "Bash", { command: "make" });
   await rig.end();
   const none = await rig.preview();
@@ -210,19 +184,13 @@ it("without the files of a turn's start nothing is taken back; without those of 
 
 it("a turn whose checkpoints are deleted by now is named, and what it changed is not taken back", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });
-  await rig.turn(
-    "one",
-    command(() => write(rig.project, { a: "1\n", b: "1\n" })),
-  );
+  await rig.turn("one", makes(rig, "1", "a", "b"));
   rig.runtime.store.write((sql) => void sql.run("DELETE FROM checkpoints"));
-  await rig.turn(
-    "two",
-    command(() => write(rig.project, { b: "2\n", c: "2\n" })),
-  );
+  await rig.turn("two", makes(rig, "2", "b", "c"));
   const { changes, left } = await rig.undo({ prompt: "1" });
   expect(changes.map(({ path }) => path)).toEqual(["b", "c"]);
   expect(reasons(left)).toEqual({ "*": expect.stringContaining("are stored no more") });
-  expect(readFileSync(join(rig.project, "b"), "utf8")).toBe("1\n");
+  expect(read(rig, "b")).toEqual(["1\n"]);
 });
 
 it("after an interruption the files of the next turn's start, or of now, are those of the turn's end", async () => {
@@ -349,7 +317,7 @@ async function check({ folders, isGit, turns, back }: Histories): Promise<void> 
 }
 
 it("an undo takes back exactly the chat's changes of random histories, and a redo that", async () => {
-  await fc.assert(fc.asyncProperty(histories(2), check), { numRuns: 5, seed: 34 });
+  await fc.assert(fc.asyncProperty(histories(2), check), { numRuns: 2, seed: 34 });
 });
 
 it("so it does in 1,000 random histories @night", { timeout: 3_600_000 }, async () => {
