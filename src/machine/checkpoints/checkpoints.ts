@@ -156,7 +156,7 @@ export function summarize(title: string | null, state: WorkState): string {
 }
 
 /** Cuts to UTF-8 bytes without cutting a character in two. */
-export function clip(text: string, bytes: number): string {
+function clip(text: string, bytes: number): string {
   if (text.length * 3 <= bytes) return text;
   const encoded = Buffer.from(text);
   if (encoded.length <= bytes) return text;

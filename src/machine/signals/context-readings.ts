@@ -124,13 +124,10 @@ function rateLimit(
   return { rateLimit: fullest.share, limitResetsAt: fullest.share < nearlyUsed ? null : fullest.resetsAt };
 }
 
-/** Last comparison of `windows` with what Claude Code 2.1.328 itself assumes. */
-export const windowsAsOf = "2026-11-20";
-
 const smallWindow = 200_000;
 const largeWindow = 1_000_000;
 
-/** A model that is missing here is unknown: a wrong window is worse than none. */
+/** A model that is missing here is unknown: a wrong window is worse than none. Compared with Claude Code 2.1.328 on 2026-11-20. */
 const windows: ReadonlyMap<string, number> = new Map([
   ["claude-3-5-haiku", smallWindow],
   ["claude-3-5-sonnet", smallWindow],

@@ -2,7 +2,7 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { Store } from "#src/store/store.ts";
 
 /** As many as a trial needs. */
-export const enoughChats = 400;
+const enoughChats = 400;
 
 interface Machine {
   readonly store: Pick<Store, "write">;

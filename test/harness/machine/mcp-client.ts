@@ -79,7 +79,7 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
   return { client, chat, server, answers: () => answers, call, ask, refusal };
 }
 
-export function running(runtime: TempRuntime, pid: number, parent: number): ProcessIdentity {
+function running(runtime: TempRuntime, pid: number, parent: number): ProcessIdentity {
   const facts = runtime.processes.facts(pid);
   return facts ? { boot: runtime.processes.boot(), pid, start: facts.start } : runtime.processes.start(pid, parent);
 }

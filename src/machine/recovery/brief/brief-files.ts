@@ -82,7 +82,7 @@ function changedBy({ action, hash }: RestoredFile): string {
   return action === "noted" && hash !== null ? "changed; named by the chat" : "by a command or by hand";
 }
 
-export function listedFiles({ files }: Restoration): RestoredFile[] {
+function listedFiles({ files }: Restoration): RestoredFile[] {
   return files
     .toReversed()
     .filter((file) => file.now === "changed" || file.now === "missing" || isUncommitted(file))

@@ -7,6 +7,7 @@ import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import { isRiskyCommand } from "#src/machine/checkpoints/risky-commands.ts";
 import { findAwaited } from "#src/snapshots/stored-snapshots.ts";
 import { aChat } from "#harness/machine/claude.ts";
+import { harmlessCommands, riskyCommands } from "#harness/machine/shell-corpus.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
@@ -46,42 +47,10 @@ function isRisky(command: string): boolean {
   return isRiskyCommand("Bash", { command }, defaults.checkpoint);
 }
 
-it.each(
-  [
-    ["git push --force", "git push origin main -f", "git push --force-with-lease=main", "git push origin +main"],
-    ["git reset --hard HEAD~3", "git clean -fdx", "git checkout -- .", "git checkout ."],
-    ["git checkout HEAD~1 -- src/a.ts", "git restore src", "git stash drop", "git branch -D topic", "rm -rf src"],
-    ["rm -r --force src", "rm --recursive src", "find . -name '*.ts' -delete", "npx prisma migrate reset"],
-    ["rails db:migrate", "python3 manage.py migrate", "php artisan migrate:fresh", "alembic upgrade head"],
-    ["npm run db:migrate", "psql -c 'DROP  TABLE users'", "psql <<EOF\ndelete from users;\nEOF"],
-    ["terraform destroy -auto-approve", "terraform -chdir=infra apply", "kubectl -n prod delete pod web-1"],
-    ["docker compose down --volumes"],
-  ].flat(),
-)("commands that destroy what no later one brings back are risky: %j", (command) => {
-  expect(isRisky(command)).toBe(true);
-});
-
-it.each(
-  [
-    ["git push", "git push origin main", "git reset HEAD a.ts", "git checkout topic", "git checkout -b topic"],
-    ["rm a.txt", "find . -name '*.ts'", "terraform plan", "kubectl get pods"],
-    ["npm test", "docker compose up -d", "ls # rm", ""],
-  ].flat(),
-)("what only reads or can be undone is not: %j", (command) => {
-  expect(isRisky(command)).toBe(false);
-});
-
-it.each(
-  [
-    ["cd x && rm -fr y", "true; rm -rf y", "FOO=1 BAR='a b' rm -rf y", "sudo rm -rf y"],
-    ["sudo -u root -E /bin/rm -rf y", "env -i PATH=/bin rm -rf y", "\\rm -rf y", "r'm' -\"rf\" y", "(cd x; rm -rf y)"],
-    ["{ rm -rf y; }", "if true; then rm -rf y; fi", "echo $(rm -rf y)", 'echo "$(rm -rf y)"', "echo `rm -rf y`"],
-    ["bash -c 'rm -rf y'", 'sudo sh -c "cd x && rm -rf y"', "ssh host 'rm -rf y'", "find . -name x | xargs rm -rf"],
-    ["nohup rm -rf y &", "git -C sub -c a=b push --force", "rm -rf \\\n  y"],
-    ["docker exec -it db psql -c 'drop table users'", "rm ${dir} -rf", "git push $(git remote) --force 2>&1"],
-  ].flat(),
-)("nothing before or around a command hides it: %j", (command) => {
-  expect(isRisky(command)).toBe(true);
+it("of a corpus of commands those that destroy what no later one brings back are risky, behind any wrapper, and no others", () => {
+  expect(riskyCommands.filter((command) => !isRisky(command))).toEqual([]);
+  expect(harmlessCommands.filter(isRisky)).toEqual([]);
+  expect(Math.min(riskyCommands.length, harmlessCommands.length)).toBeGreaterThan(100);
 });
 
 it("the list is the user's to change, and an empty entry matches nothing", () => {

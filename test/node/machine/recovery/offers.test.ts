@@ -1,5 +1,5 @@
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { writeFileSync, appendFileSync } from "node:fs";
+import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
@@ -133,10 +133,10 @@ it("chats closed with nothing open are mentioned once, the newest by title, and 
   expect(nextChat(runtime, first, "latest--").line).toContain("your last chat here");
 });
 
-it("a session that died comes before one that was closed later, however many of those there are @night", () => {
+it("a session that died comes before those that were closed later", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime, "the important one");
-  for (let n = 0; n < 25; n++) {
+  for (let n = 0; n < 3; n++) {
     const claude = new Claude(runtime, { cwd: dead.cwd, session: `closed-chat-${n}`, pid: 2_000 + n });
     claude.turn(`evening ${n}`);
     close(runtime, claude);
@@ -145,26 +145,6 @@ it("a session that died comes before one that was closed later, however many of 
   expect(text).toContain("ago: the important one");
   expect(line).toContain('"the important one" died');
   expect(line).not.toContain("more");
-});
-
-it("a resumed chat has a line where a tool was running or files have changed, and none otherwise", () => {
-  const { runtime, claude } = aChat();
-  const path = join(claude.cwd, "a.ts");
-  const reopen = (): string | undefined => {
-    claude.kill();
-    runtime.wait(200_000);
-    runtime.processes.start((claude.pid += 10));
-    return claude.tell("SessionStart", { source: "resume" }).systemMessage;
-  };
-  claude.prompt("fix the parser");
-  claude.write(path, "old");
-  claude.stop();
-  expect(reopen()).toBeUndefined();
-  claude.prompt("build it");
-  claude.begin("Bash", { command: "make" });
-  writeFileSync(path, "new");
-  const line = "SHIM: this chat died 3 min ago (killed); Bash was running, 1 file changed since. Claude knows.";
-  expect(reopen()).toBe(line);
 });
 
 it("a title is one short line without control characters, escape sequences, marks of direction and quotes", () => {

@@ -3,11 +3,11 @@ import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import { defaults } from "#src/contract/config.ts";
-import { refreshIfDue, Upkeep } from "#src/local-mcp/host/upkeep.ts";
+import { refreshIfDue } from "#src/local-mcp/host/upkeep.ts";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import type { Grouping, UsageLine } from "#src/contract/machine/usage.ts";
 import { emptyLine, usageBy } from "#src/machine/usage/usage-report.ts";
-import { aLiveClaude, rowCount, Claude } from "#harness/machine/claude.ts";
+import { aLiveClaude, Claude } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
@@ -106,20 +106,4 @@ it("the client's own cost of a session goes before an estimate by the user's pri
     { key: silent.session, clientCostUsd: 0, estimatedCostUsd: estimate, unpricedTokens: 0 },
   ]);
   expect(lines(runtime)).toMatchObject([{ unpricedTokens: 0 }, { unpricedTokens: 1_220 }]);
-});
-
-it("usage outlives its session, and goes after three times the retention", () => {
-  const { runtime, claude } = aLiveChat();
-  claude.transcribe(said("m1", 50, { timestamp: new Date(T0).toISOString() }));
-  redraw(runtime, claude, 1);
-  claude.stop();
-  claude.end();
-  const upkeep = new Upkeep(runtime);
-  const left = (days: number): number[] => {
-    runtime.wait(days * 86_400_000);
-    upkeep.run();
-    return ["sessions", "usage_messages", "usage_costs"].map((table) => rowCount(runtime, table));
-  };
-  expect(left(31)).toEqual([0, 1, 1]);
-  expect(left(60)).toEqual([0, 0, 0]);
 });
