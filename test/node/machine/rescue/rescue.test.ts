@@ -1,139 +1,124 @@
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, writeFileSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { zstdCompressSync } from "node:zlib";
 import { expect, it, onTestFinished } from "vitest";
-import {
-  fakeOpenCode,
-  invented,
-  openCodeSession,
-  writeSession,
-  type InventedSession,
-} from "#harness/clients/broken-sessions.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { filesOf, known, refuse } from "#harness/clients/breaks.ts";
+import * as broken from "#harness/clients/broken-sessions.ts";
+import { invented, writeSession, type InventedSession } from "#harness/clients/broken-sessions.ts";
 import { aDeadClaude, storedSession } from "#harness/machine/claude.ts";
-import { aCliHome, addSession, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
-import { filesOf, known, refuse } from "#harness/clients/breaks.ts";
-import { zstdCompressSync } from "node:zlib";
 
-function lockOf(home: CliHome, { id }: InventedSession): string {
-  const path = join(home.folder, ".codex", "thread-writer-locks", `${id}.lock`);
-  mkdirSync(dirname(path), { recursive: true });
-  return path;
+const clients = ["claude-code", "codex", "copilot", "qwen", "gemini"];
+const answering = (reply: string) => ({ isTty: true, isInteractive: true, ask: async () => reply });
+const openCodeId = "ses_deadb5e3effe5J6ePB0OODywj2";
+
+/** A session that its client has written; where it is poisoned, with two refused prompts. */
+function written(client: string, isPoisoned = false) {
+  const home = aCliHome();
+  const session = invented(client, home.project);
+  const path = writeSession(home.folder, session);
+  known(home, session);
+  if (isPoisoned) refuse(400, 400)(path, session);
+  const lock = join(home.folder, ".codex", "thread-writer-locks", `${session.id}.lock`);
+  mkdirSync(dirname(lock), { recursive: true });
+  return { home, id: session.id, session, path, lock };
 }
 
-function aCodexSession(home: CliHome): InventedSession {
-  const session = invented("codex", home.project);
-  writeSession(home.folder, session);
-  known(home, session);
-  return session;
+interface Copy {
+  readonly session: string;
+  readonly file: string;
+  readonly start: object;
+}
+
+async function rescued(home: CliHome, id: string): Promise<Copy> {
+  const { done, reason } = await home.json(`rescue ${id} --yes`);
+  expect(reason).toBe("poisoned");
+  return (done as { readonly copy: Copy }).copy;
 }
 
 it("the process that holds Codex's lock is named, and nothing is done to it", async () => {
-  const home = aCliHome();
-  const session = aCodexSession(home);
-  const lock = lockOf(home, session);
-  const holder = spawn("flock", [lock, "sh", "-c", "echo held; exec sleep 600"], {
-    stdio: ["ignore", "pipe", "ignore"],
-    detached: true,
-  });
+  const { home, id, lock } = written("codex");
+  const stdio = ["ignore" as const, "pipe" as const, "ignore" as const];
+  const holder = spawn("flock", [lock, "sh", "-c", "echo held; exec sleep 600"], { stdio, detached: true });
   onTestFinished(() => void process.kill(-(holder.pid ?? 0), "SIGKILL"));
-  await once(holder.stdout, "data");
-  const { why, ...rest } = await home.json(`rescue ${session.id}`);
+  await once(holder.stdout ?? holder, "data");
+  const { why, ...rest } = await home.json(`rescue ${id}`);
   expect(rest).toMatchObject({ reason: "locked", offers: [{ kind: "copy" }, { kind: "brief" }] });
   expect(why).toMatch(/\(pid \d+\) holds .*\.lock: continue there, or end that process$/);
   expect(holder.exitCode).toBeNull();
 });
 
-it("a lock that nobody holds and Codex cannot open is renamed with consent, and stays as the backup", async () => {
-  const home = aCliHome();
-  const session = aCodexSession(home);
-  const lock = lockOf(home, session);
+it("a lock that no process holds and Codex cannot open is renamed with consent, and stays as the backup", async () => {
+  const { home, id, lock } = written("codex");
   mkdirSync(lock);
   const before = filesOf(home);
-  const shown = await home.shim(`rescue ${session.id}`);
-  expect(shown).toMatchObject(printed("is locked: nobody holds", "EISDIR", "1  rename that file"));
+  expect(await home.shim(`rescue ${id}`)).toMatchObject(printed("is locked: ", "EISDIR", "1  rename that file"));
   expect(filesOf(home)).toEqual(before);
-  const asked = await home.shimWith({ isTty: true, isInteractive: true, ask: async () => "1" }, `rescue ${session.id}`);
+  const asked = await home.shimWith(answering("1"), `rescue ${id}`);
   expect(asked).toMatchObject({ code: 0, err: holding("That is out of the way") });
-  expect(home.started).toMatchObject([{ command: "codex", args: ["resume", session.id] }]);
-  expect([...filesOf(home).keys()].filter((name) => name.includes("thread-writer-locks/"))).toEqual([
-    `.codex/thread-writer-locks/${session.id}.lock.before-rescue-${home.now}`,
-  ]);
-  expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null });
+  expect(home.started).toMatchObject([{ command: "codex", args: ["resume", id] }]);
+  const locks = [...filesOf(home).keys()].filter((name) => name.includes("thread-writer-locks/"));
+  expect(locks).toEqual([`.codex/thread-writer-locks/${id}.lock.before-rescue-${home.now}`]);
+  expect(await home.json(`rescue ${id}`)).toMatchObject({ reason: null });
 });
 
-it("OpenCode's own export and import make the copy, with ids that it has not", async () => {
+it("OpenCode's own export and import make the copy, with ids that it has not, also of a session that SHIM has not recorded", async () => {
   const home = aCliHome();
-  const id = "ses_deadb5e3effe5J6ePB0OODywj2";
-  fakeOpenCode(home.folder, openCodeSession(id, [400, 400]));
-  addSession(home, { id, client: "opencode", pid: 77 });
-  expect(await home.json(`rescue ${id}`)).toMatchObject({
-    reason: "poisoned",
-    offers: [{ kind: "copy" }, { kind: "brief" }],
-  });
-  const { done } = await home.json(`rescue ${id} --yes`);
-  const { session, start } = (done as { copy: { session: string; start: object } }).copy;
-  expect(session).toMatch(/^ses_/);
-  expect(start).toMatchObject({ command: "opencode", newId: session });
+  broken.fakeOpenCode(home.folder, broken.openCodeSession(openCodeId, [400, 400]));
+  const ran = await home.shimWith({ versionOf: () => "1.18.33" }, `rescue ${openCodeId} --json`);
+  const offers = [{ kind: "copy" }, { kind: "brief" }];
+  expect(ran.json()).toMatchObject({ session: openCodeId, reason: "poisoned", offers });
+  expect(ran.err).toContain(`SHIM had not recorded session ${openCodeId}: it was read from its client.`);
+  const start = { kind: "resume", args: ["-s", openCodeId] };
+  expect(await home.json(`resume ${openCodeId}`)).toMatchObject({ start });
+  const copy = await rescued(home, openCodeId);
+  expect(copy.session).toMatch(/^ses_/);
+  expect(copy.start).toMatchObject({ command: "opencode", newId: copy.session });
   const text = readFileSync(join(home.folder, "imported.json"), "utf8");
   expect(text).toContain("pear");
-  for (const absent of [id, "Ran one.", "refused", "msg_a100000000"]) expect(text).not.toContain(absent);
+  for (const absent of [openCodeId, "Ran one.", "refused", "msg_a100000000"]) expect(text).not.toContain(absent);
 });
 
 it("a chat that still runs is named, and neither copied nor replaced", async () => {
-  const home = aCliHome();
-  const session = invented("claude-code", home.project);
-  writeSession(home.folder, session, [...session.rows, ...session.refused(1, 400), ...session.refused(2, 400)]);
-  known(home, session);
+  const { home, id } = written("claude-code", true);
   home.alive.add(77);
   const before = filesOf(home);
   expect(await home.shim("rescue --yes")).toMatchObject(printed("is poisoned", "It still runs: end that chat first."));
-  const call = ["call", "recovery.rescue", `session=${session.id}`, `folder=${home.project}`, "offer=copy"];
+  const call = ["call", "recovery.rescue", `session=${id}`, `folder=${home.project}`, "offer=copy"];
   expect(await home.shim("", ...call)).toMatchObject(failed(1, "still runs (pid 77): end that chat first."));
   expect(filesOf(home)).toEqual(before);
 });
 
-const answering = (reply: string) => ({ isTty: true, isInteractive: true, ask: async () => reply });
-
 it("without a yes nothing is changed, and a wrong number is wrong usage", async () => {
-  const home = aCliHome();
-  const session = invented("codex", home.project);
-  writeSession(home.folder, session, [...session.rows, ...session.refused(1, 400), ...session.refused(2, 400)]);
-  known(home, session);
+  const { home } = written("codex", true);
   const before = filesOf(home);
   expect(await home.shimWith(answering(""), "rescue")).toMatchObject(printed("Nothing was changed."));
   expect(await home.shimWith(answering("7"), "rescue")).toMatchObject(failed(2, '"7" is none of them'));
-  expect(await home.shim("rescue nobody")).toMatchObject(failed(3, 'there is no session "nobody"'));
-  expect(filesOf(home)).toEqual(before);
-  expect(home.started).toEqual([]);
+  expect(await home.shim("rescue unknown")).toMatchObject(failed(3, 'there is no session "unknown"'));
+  expect([filesOf(home), home.started]).toEqual([before, []]);
 });
 
 it("resume offers the rescue where the client ends with an error within seconds, and not later", async () => {
-  const home = aCliHome();
-  const session = invented("claude-code", home.project);
-  writeSession(home.folder, session, [...session.rows, ...session.refused(1, 400), ...session.refused(2, 400)]);
-  known(home, session);
+  const { home, id } = written("claude-code", true);
   const started: string[] = [];
   const endingAfter = (ms: number) => ({
-    isTty: true,
-    isInteractive: true,
-    ask: async () => "1",
+    ...answering("1"),
     startProcess: async ({ args }: { args: readonly string[] }) => {
       started.push(String(args.at(-1)));
       home.now += ms;
-      return started.length === 1 ? 1 : 0;
+      return args.at(-1) === id ? 1 : 0;
     },
   });
-  const late = await home.shimWith(endingAfter(60_000), `resume ${session.id}`);
+  const late = await home.shimWith(endingAfter(60_000), `resume ${id}`);
   expect(late).toMatchObject(failed(1, "ended with exit code 1"));
-  started.length = 0;
-  const early = await home.shimWith(endingAfter(900), `resume ${session.id}`);
+  const early = await home.shimWith(endingAfter(900), `resume ${id}`);
   expect(early).toMatchObject({ code: 0, err: holding("is poisoned: the API has refused its last 2 prompts") });
-  expect(started).toHaveLength(2);
-  expect(started[1]).not.toBe(session.id);
+  expect([started.slice(0, 2), started.length, started[2] === id]).toEqual([[id, id], 3, false]);
 });
 
 it("the brief of such a session comes with the reason and the command", async () => {
@@ -144,10 +129,10 @@ it("the brief of such a session comes with the reason and the command", async ()
   const { message } = output as { message: string };
   expect(message).toMatch(/^Its client cannot continue it \(deleted\): .* is no longer there.*`shim rescue \w+`\.$/);
   expect(text).toContain(message);
-  const { transcriptPath } = storedSession(runtime, dead.session);
-  mkdirSync(dirname(transcriptPath ?? ""), { recursive: true });
+  const transcript = storedSession(runtime, dead.session).transcriptPath ?? "";
+  mkdirSync(dirname(transcript), { recursive: true });
   writeFileSync(
-    transcriptPath ?? "",
+    transcript,
     invented("claude-code", "/p")
       .rows.map((row) => `${JSON.stringify(row)}\n`)
       .join(""),
@@ -165,41 +150,26 @@ function unrecorded(home: CliHome, client: string, begins = "5f0e0e5e"): Invente
   return { ...session, path: writeSession(home.folder, session) };
 }
 
-const clients = ["claude-code", "codex", "copilot", "qwen", "gemini"];
-
 it.each(clients)(
   "a session of %s that SHIM has not recorded is found by its id, also its beginning",
   async (client) => {
-    for (const command of ["rescue", "resume --print"]) {
+    for (const [command, what] of [
+      ["rescue", "Nothing is wrong with"],
+      ["resume --print", "the word is pear"],
+    ] as const)
       for (const length of [36, 8]) {
         const home = aCliHome();
         const { id, path } = unrecorded(home, client);
         const before = filesOf(home);
-        const ran = await home.shim(`${command} ${id.slice(0, length)}`);
-        expect(ran).toMatchObject({
-          code: 0,
-          err: holding(`SHIM had not recorded session ${id}: it was read from ${path}.`),
-        });
-        expect(ran.out).toContain(command === "rescue" ? "Nothing is wrong with" : "the word is pear");
+        const err = holding(`SHIM had not recorded session ${id}: it was read from ${path}.`);
+        expect(await home.shim(`${command} ${id.slice(0, length)}`)).toMatchObject({ ...printed(what), err });
         expect(filesOf(home)).toEqual(before);
         const stored = home.runtime.store.read((sql) => sessions.get(sql, id), null);
         expect(stored).toMatchObject({ client, origin: "import", transcriptPath: path });
         expect((await home.shim(`${command} ${id}`)).err).toBe("");
       }
-    }
   },
 );
-
-it("OpenCode's own program gives a session that SHIM has not recorded", async () => {
-  const home = aCliHome();
-  const id = "ses_deadb5e3effe5J6ePB0OODywj2";
-  fakeOpenCode(home.folder, openCodeSession(id, [400, 400]));
-  const site = { versionOf: () => "1.18.33" };
-  const ran = await home.shimWith(site, `rescue ${id} --json`);
-  expect(ran.json()).toMatchObject({ session: id, reason: "poisoned" });
-  expect(ran.err).toContain(`SHIM had not recorded session ${id}: it was read from its client.`);
-  expect(await home.json(`resume ${id}`)).toMatchObject({ start: { kind: "resume", args: ["-s", id] } });
-});
 
 it("several files are listed, and none is read", async () => {
   const home = aCliHome();
@@ -239,27 +209,21 @@ it("where no client has it, the answer names the folders that were searched", as
 });
 
 it("a session that Codex has compressed is where it was, and can be copied", async () => {
-  const home = aCliHome();
-  const session = invented("codex", home.project);
-  const path = writeSession(home.folder, session);
-  known(home, session);
+  const { home, id, session, path } = written("codex");
   const compress = (): void => {
     writeFileSync(`${path}.zst`, zstdCompressSync(readFileSync(path)));
     rmSync(path);
   };
   compress();
-  expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null, file: `${path}.zst`, isRead: true });
-  expect(await home.json(`resume ${session.id}`)).toMatchObject({ start: { kind: "resume" } });
+  expect(await home.json(`rescue ${id}`)).toMatchObject({ reason: null, file: `${path}.zst`, isRead: true });
+  expect(await home.json(`resume ${id}`)).toMatchObject({ start: { kind: "resume" } });
   writeSession(home.folder, session);
   refuse(400, 400)(path, session);
   compress();
-  const { reason, done } = await home.json(`rescue ${session.id} --yes`);
-  expect(reason).toBe("poisoned");
-  const { file } = (done as { copy: { file: string } }).copy;
-  expect(file).toMatch(/\.jsonl$/);
-  expect(readFileSync(file, "utf8")).toContain("pear");
+  const { file } = await rescued(home, id);
+  expect([file.endsWith(".jsonl"), readFileSync(file, "utf8").includes("pear")]).toEqual([true, true]);
   writeFileSync(`${path}.zst`, "no frame");
-  expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: "unreadable", offers: [{ kind: "brief" }] });
+  expect(await home.json(`rescue ${id}`)).toMatchObject({ reason: "unreadable", offers: [{ kind: "brief" }] });
 });
 
 it("a session that was read from a file elsewhere is not called deleted", async () => {
@@ -267,12 +231,8 @@ it("a session that was read from a file elsewhere is not called deleted", async 
   const { id, path } = unrecorded(home, "claude-code");
   const elsewhere = join(home.other, "saved.jsonl");
   renameSync(path, elsewhere);
-  expect(await home.json(`rescue ${elsewhere}`)).toMatchObject({
-    session: id,
-    reason: "invisible",
-    why: `SHIM has read it from ${elsewhere}, where Claude Code does not look for it`,
-    offers: [{ kind: "brief" }],
-  });
+  const why = `SHIM has read it from ${elsewhere}, where Claude Code does not look for it`;
+  expect(await home.json(`rescue ${elsewhere}`)).toMatchObject({ session: id, reason: "invisible", why });
   rmSync(elsewhere);
   expect(await home.json(`rescue ${id}`)).toMatchObject({ reason: "deleted" });
 });
