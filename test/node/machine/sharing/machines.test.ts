@@ -32,6 +32,12 @@ async function aMachine() {
   return { world, one };
 }
 
+/** A round leaves nothing, and the coordinator has all that is kept. */
+async function expectAllSent(machine: SyncMachine): Promise<void> {
+  expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await machine.mirrored()).toEqual(machine.kept());
+}
+
 it("nothing is lost, nothing comes twice and the order holds, at any cut and kill @night", async () => {
   const weather = fc.constantFrom<Weather>("good", "good", "unreachable", "lost");
   const act = fc.oneof(
@@ -58,8 +64,7 @@ it("nothing is lost, nothing comes twice and the order holds, at any cut and kil
         world.weather = () => "good";
       }
       await world.time.pass(6_000);
-      expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
-      expect(await machine.mirrored()).toEqual(machine.kept());
+      await expectAllSent(machine);
     }),
     { numRuns: 60 },
   );
@@ -109,20 +114,17 @@ it("what the coordinator has lost is sent again, after a purge and after its own
   const { world, one } = await aMachine();
   await world.host.call("sync.purge", { device: one.device });
   one.work("s2", "after the coordinator has lost it");
-  expect(await one.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
-  expect(await one.mirrored()).toEqual(one.kept());
+  await expectAllSent(one);
   world.host.run("DELETE FROM sync_contents");
   world.host.run("DELETE FROM sync_sessions");
   given(await world.host.call("epoch.raise", { reason: "a restore" }));
   one.work("s2", "after the coordinator was restored");
-  expect(await one.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
-  expect(await one.mirrored()).toEqual(one.kept());
+  await expectAllSent(one);
   // Restored without that, which its numbers show.
   world.host.run("DELETE FROM sync_contents");
   world.host.run("UPDATE sync_totals SET revision = revision - 5");
   one.work("s2", "and again");
-  expect(await one.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
-  expect(await one.mirrored()).toEqual(one.kept());
+  await expectAllSent(one);
 });
 
 it("after the store was damaged and repaired from a backup, the coordinator has what is left, and what came since", async () => {
@@ -200,10 +202,9 @@ it("hosts of containers that share a home send nothing twice", async () => {
 type Sessions = OutputOf<"sync.list">["sessions"];
 type Session = Sessions[number];
 
-async function aScene() {
-  const world = new SyncWorld();
-  const key = aKey();
-  const [one, two] = [new SyncMachine(world, { key }), new SyncMachine(world, { name: "m2", key })];
+/** Two machines, of which one has sent two sessions. */
+async function twoSent() {
+  const { world, one, two } = twoMachines();
   one.work("s1", "of s1");
   one.work("s2", "of s2");
   await one.sync.syncNow();
@@ -218,10 +219,6 @@ function twistList(world: SyncWorld, change: (sessions: Sessions) => Sessions): 
   };
 }
 
-function rowsOf({ two }: { two: SyncMachine }): SessionElsewhere[] {
-  return two.runtime.store.read((sql) => elsewhere.list(sql, "team"), []);
-}
-
 function flipped(envelope: string): string {
   const at = Math.floor(envelope.length / 2);
   return envelope.slice(0, at) + (envelope[at] === "A" ? "B" : "A") + envelope.slice(at + 1);
@@ -233,16 +230,15 @@ it.each<[string, (first: Session) => object]>([
   ["put to another machine", () => ({ device: "dev_other" })],
   ["of another session", () => ({ session: "s9" })],
 ])("an envelope that is %s is refused and logged, and the others are taken in", async (_, change) => {
-  const scene = await aScene();
-  twistList(scene.world, (all) => all.map((one, at) => (at === 0 ? { ...one, ...change(one) } : one)));
-  expect(await scene.two.sync.syncNow()).toMatchObject({ received: 1, refused: 1, trouble: null });
-  expect(rowsOf(scene)).toHaveLength(1);
-  expect(scene.two.runtime.logged.join("\n")).toContain("an envelope of another machine is refused");
+  const { world, two } = await twoSent();
+  twistList(world, (all) => all.map((one, at) => (at === 0 ? { ...one, ...change(one) } : one)));
+  expect(await two.sync.syncNow()).toMatchObject({ received: 1, refused: 1, trouble: null });
+  expect(remotes(two)).toHaveLength(1);
+  expect(two.runtime.logged.join("\n")).toContain("an envelope of another machine is refused");
 });
 
 it("an earlier envelope shown again is refused, and what was known stays", async () => {
-  const scene = await aScene();
-  const { world, one, two } = scene;
+  const { world, one, two } = await twoSent();
   let old: Sessions = [];
   twistList(world, (sessions) => (old = sessions));
   await two.sync.syncNow();
@@ -253,7 +249,7 @@ it("an earlier envelope shown again is refused, and what was known stays", async
   await one.sync.syncNow();
   two.restart();
   await two.sync.syncNow();
-  const versions = (): unknown[] => rowsOf(scene).map(({ id, sealed }) => [id, sealed.replaces, sealed.sealedAt]);
+  const versions = (): unknown[] => remotes(two).map(({ id, sealed }) => [id, sealed.replaces, sealed.sealedAt]);
   const known = versions();
   twistList(world, () => kept);
   two.restart();
@@ -262,12 +258,11 @@ it("an earlier envelope shown again is refused, and what was known stays", async
 });
 
 it("a checkpoint that was forgotten elsewhere is read nowhere", async () => {
-  const scene = await aScene();
-  const { one, two } = scene;
+  const { one, two } = await twoSent();
   const checkpoint = one.work("s1", "the forgotten words");
   await one.sync.syncNow();
   const wordsOf = (): string => {
-    const row = rowsOf(scene).find(({ id }) => id === "s1");
+    const row = remotes(two).find(({ id }) => id === "s1");
     return JSON.stringify(row && two.runtime.store.read((sql) => elsewhere.findState(sql, row), null));
   };
   await two.sync.syncNow();
@@ -282,27 +277,28 @@ it("a checkpoint that was forgotten elsewhere is read nowhere", async () => {
 });
 
 it("a pull with a page of deletions only comes to its end, and drops nothing that is still there", async () => {
-  const scene = await aScene();
-  const { world, one, two } = scene;
-  for (let n = 0; n < 98; n++) one.note(`old${n}`, "old");
-  await one.sync.syncNow();
-  for (let n = 0; n < 105; n++) one.note(`gone${n}`, "gone");
-  await one.sync.syncNow();
-  for (let n = 0; n < 105; n++) one.runtime.store.write((sql) => forget(sql, { session: `gone${n}` }));
-  await one.sync.syncNow();
-  one.note("last", "the last one");
-  await one.sync.syncNow();
+  const { world, one, two } = await twoSent();
+  const many = Array.from({ length: 105 }, (_, n) => `gone${n}`);
+  for (const change of [
+    () => many.slice(7).forEach((_, n) => one.note(`old${n}`, "old")),
+    () => many.forEach((session) => one.note(session, "gone")),
+    () => many.forEach((session) => one.runtime.store.write((sql) => void forget(sql, { session }))),
+    () => one.note("last", "the last one"),
+  ]) {
+    change();
+    await one.sync.syncNow();
+  }
   expect(await two.sync.syncNow()).toMatchObject({ trouble: null, received: 101 });
   // A full look, as a new process has it.
   two.restart();
   expect(await two.sync.syncNow()).toMatchObject({ trouble: null, received: 101 });
-  expect(rowsOf(scene)).toHaveLength(101);
+  expect(remotes(two)).toHaveLength(101);
   // A coordinator whose list has no end.
   world.twist = (name, answer) =>
     name === "sync.list" ? { sessions: [], forgotten: [], revision: 7, isMore: true } : answer;
   two.restart();
   expect(await two.sync.syncNow()).toMatchObject({ trouble: { code: "bad_answer" } });
-  expect(rowsOf(scene)).toHaveLength(101);
+  expect(remotes(two)).toHaveLength(101);
 });
 
 it("a hundred marked words of prompts, titles, paths and states are nowhere in the coordinator's files @night", async () => {

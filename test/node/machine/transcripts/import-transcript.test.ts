@@ -87,7 +87,7 @@ async function imported(text: string): Promise<{ readonly client: string; readon
   const entries = home.runtime.store.read((sql) => journal.list(sql, id, 0), []).map(({ entry }) => entry);
   const words = entries.map((entry) => {
     if ("name" in entry) return `${entry.kind} ${entry.name}${"path" in entry ? ` ${entry.action} ${entry.path}` : ""}`;
-    return "text" in entry && entry.kind !== "turn_end" ? `${entry.kind} ${entry.text.split("\n")[0]}` : entry.kind;
+    return "text" in entry ? `${entry.kind} ${entry.text.split("\n")[0]}` : entry.kind;
   });
   return { client, outline: words.join("; ") };
 }
