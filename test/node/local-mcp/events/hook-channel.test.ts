@@ -1,15 +1,26 @@
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, vi } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { HookChannel, type HookReply } from "#src/local-mcp/events/hook-channel.ts";
-import { finishEvent, Settling, type DeferredWork } from "#src/local-mcp/events/after-answer.ts";
+import { finishEvent, type DeferredWork } from "#src/local-mcp/events/after-answer.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { hookToolGroups, type HookToolEvent } from "#src/contract/hook-tool.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import * as spool from "#src/store/spool.ts";
-import { aProject, journalKinds, storedSession, rowCount } from "#harness/machine/claude.ts";
+import { aProject, journalKinds, storedSession } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { reservationReceived, nameProject } from "#harness/team/team-rows.ts";
+import { mkdirSync, statSync, readdirSync } from "node:fs";
+import { request } from "node:http";
+import { connect } from "node:net";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { Host } from "#src/local-mcp/host/host-process.ts";
+import { hostSocket } from "#src/platform/host-socket.ts";
+import { patience } from "#harness/machine/host-rig.ts";
+import { adapterOf } from "#src/clients/adapters.ts";
+import { findClientPid } from "#src/local-mcp/events/read-event.ts";
+import { isOfForeignCaller } from "#src/local-mcp/events/foreign-callers.ts";
+import { valueVariables } from "#src/clients/adapter/hook-variables.ts";
+import { recording } from "#harness/clients/recorded-client.ts";
 
 const session = "7d1f0c62-2f3c-4f0e-9a6b-0d2a4c1f8b11";
 const clientPid = 1_000;
@@ -90,32 +101,6 @@ it("an input that is no event of a hook changes nothing, and is answered", async
   expect(await event("Stop")).toEqual({ content: [] });
 });
 
-it("arguments of other servers' tools come whole; lists and objects that are not JSON are taken as text", async () => {
-  const runtime = tempRuntime();
-  const { event } = aChannel(runtime);
-  const texts = ['{"to":"anna","subject":"Invoice 4711"}', "not json {"];
-  for (const [n, tool_input] of texts.entries())
-    await event("PreToolUse", { tool_name: "mcp__mail__send", tool_use_id: `toolu_${n}`, tool_input });
-  const stored = rows(runtime).map((row) => JSON.stringify(row));
-  expect(stored[0]).toContain("Invoice 4711");
-  expect(stored[1]).toContain("not json {");
-});
-
-it("a checkpoint that is due is left for after the answer, and so is a long transcript", async () => {
-  const runtime = tempRuntime();
-  const { event, deferred } = aChannel(runtime);
-  const transcript = join(runtime.paths.home, "..", "transcript.jsonl");
-  writeFileSync(transcript, `${JSON.stringify({ type: "assistant", message: { content: "x".repeat(300_000) } })}\n`);
-  await event("PreToolUse", { ...bash, transcript_path: transcript });
-  await event("Stop", { last_assistant_message: "Done." });
-  expect(deferred).toEqual([
-    { event: "PreToolUse", sessionId: session, trigger: null, isTranscriptBehind: true },
-    { event: "Stop", sessionId: session, trigger: "turn_end", isTranscriptBehind: false },
-  ]);
-  expect(rowCount(runtime, "checkpoints")).toBe(0);
-  expect(storedSession(runtime, session).transcriptOffset).toBe(0);
-});
-
 it("readings and risk are taken after the answer, and with them the checkpoint that tool calls make due", async () => {
   const runtime = tempRuntime({ config: { checkpoint: { everyToolCalls: 2 } } });
   const { answer, finish } = aChannel(runtime, (work) => finishEvent(runtime, work));
@@ -131,19 +116,6 @@ it("readings and risk are taken after the answer, and with them the checkpoint t
   expect(seen).toEqual([undefined, 1, 1, 2, 2, 3]);
   const saved = runtime.store.read((sql) => checkpoints.search(sql, { session }), []);
   expect(saved.map(({ trigger }) => trigger).toReversed()).toEqual(["time", "tools"]);
-});
-
-it("readings that cannot be stored are logged, and the event stays answered", async () => {
-  const runtime = tempRuntime();
-  const { answer, finish } = aChannel(runtime, (work) => finishEvent(runtime, work));
-  await answer("PostToolUse", bash);
-  const write = vi.spyOn(runtime.store, "write").mockImplementation(() => {
-    throw new Error("the disk is full");
-  });
-  finish();
-  write.mockRestore();
-  expect(runtime.logged).toEqual([expect.stringContaining("the disk is full")]);
-  expect(journalKinds(runtime, session)).toEqual(["tool_end"]);
 });
 
 it("an event comes after those that wait in the spool", async () => {
@@ -183,12 +155,6 @@ it("a risky tool is answered only when its checkpoint and its files are saved", 
   expect(await answered).toBe(true);
 });
 
-it("a compaction is answered with nothing that the client could print", async () => {
-  const { event } = aChannel(tempRuntime());
-  expect(await event("PreCompact", { trigger: "auto" })).toEqual({ content: [] });
-  expect(await event("PostCompact", { trigger: "auto", compact_summary: "short" })).toEqual({ content: [] });
-});
-
 it("the client waits for no event longer than the time limit of its hook, and passes single fields", () => {
   const events = ["PreToolUse", "PostToolUse", "Stop", "PostCompact"] as const;
   const handlers = events.flatMap((event) => hookToolGroups(event, "shim")).flatMap(({ hooks }) => hooks);
@@ -199,21 +165,134 @@ it("the client waits for no event longer than the time limit of its hook, and pa
   expect(groups.map(({ hooks }) => hooks.map(({ input }) => "tool_input" in input))).toEqual([[false], [true]]);
 });
 
-it("the readings of several events are taken once, and what an event makes due with them at once", () => {
-  const [finished, scheduled]: [DeferredWork[], [() => void, boolean][]] = [[], []];
-  const settling = new Settling({
-    finish: (work) => void finished.push(work),
-    schedule: (settle, isDue) => void scheduled.push([settle, isDue]),
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** A host, and the script of a client with the number 100 that posts to it. */
+async function aHost(runtime: TempRuntime = tempRuntime()) {
+  mkdirSync(runtime.paths.home, { recursive: true });
+  const self = runtime.processes.start(7_000);
+  const socket = hostSocket(runtime.paths.home, runtime.processes.boot());
+  const { promise: ended, resolve: onEnded } = Promise.withResolvers<void>();
+  const program = { version: "2.0.0", builtAt: 1 };
+  const host = new Host({ runtime, self, program, socket, kill: () => undefined, onEnded });
+  onTestFinished(() => host.stop());
+  const link = join(runtime.paths.home, "host.sock");
+  await vi.waitUntil(() => statSync(link, { throwIfNoEntry: false }) !== undefined, patience);
+  runtime.processes.start(100, 1, "codex");
+  runtime.processes.start(101, 100, "bash");
+  const { start } = runtime.processes.start(102, 101, "sh");
+  const stat = `102 (sh) S 101${" 0".repeat(17)} ${start}`;
+  const own = { "shim-home": `=${runtime.paths.home}`, "shim-process": stat, "shim-env-home": "=/home/user" };
+  const post = (path: string, body: string, headers: object = {}): Promise<Answer> =>
+    new Promise((resolve, reject) => {
+      const options = { socketPath: link, method: "POST", path, headers: { ...own, ...headers } };
+      const sent = request(options, (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (part: string) => (text += part));
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+      });
+      sent.on("error", reject).end(body);
+    });
+  return { runtime, host, socket, link, own, post, ended };
+}
+
+function payload(event: string, fields: object = {}): string {
+  return JSON.stringify({ session_id: session, hook_event_name: event, cwd: "/p", ...fields });
+}
+
+const nothing: Answer = { status: 200, text: "" };
+
+it("a posted event is stored for the client behind the shells of the script", async () => {
+  const { runtime, post } = await aHost();
+  const start = { source: "startup", turn_id: "t", transcript_path: "/x/sessions/rollout-1.jsonl" };
+  expect(await post("/hook/codex/SessionStart", payload("SessionStart", start))).toEqual(nothing);
+  expect(await post("/hook/codex/UserPromptSubmit", payload("UserPromptSubmit", { prompt: "one" }))).toEqual(nothing);
+  const stored = runtime.store.read((sql) => sessions.get(sql, session), null);
+  expect(stored).toMatchObject({ client: "codex", owner: { pid: 100 } });
+  expect(journalKinds(runtime, session)).toContain("prompt");
+  expect(runtime.logged).toEqual([]);
+});
+
+it("the host knows another client that runs Claude Code's hooks by the caller's variables, not by its own", async () => {
+  const runtime = tempRuntime();
+  const { post } = await aHost({ ...runtime, env: { ...runtime.env, CLAUDECODE: "1" } });
+  expect(await post("/hook/claude-code/Stop", payload("Stop"), {})).toEqual(nothing);
+  expect(runtime.store.read((sql) => sessions.get(sql, session), null)).toBeNull();
+  const own = { "shim-env-claudecode": "=1", "shim-env-claude-pid": "=100" };
+  expect(await post("/hook/claude-code/Stop", payload("Stop"), own)).toEqual(nothing);
+  expect(runtime.store.read((sql) => sessions.get(sql, session), null)).toMatchObject({ owner: { pid: 100 } });
+});
+
+it("a stranger, an unknown client and a body that is too long are refused, and nothing is stored", async () => {
+  const { runtime, own, post } = await aHost();
+  const stop = (headers: object): Promise<Answer> => post("/hook/codex/Stop", payload("Stop"), headers);
+  const fields = own["shim-process"].split(" ");
+  const strangers = [fields.with(3, "1"), [...fields.slice(0, -1), "7"], fields.with(0, "103"), ["none"]];
+  for (const one of strangers) expect(await stop({ "shim-process": one.join(" ") })).toMatchObject({ status: 409 });
+  expect(await stop({ "shim-home": "=/home/another/shim" })).toMatchObject({ status: 409 });
+  expect(await post("/hook/nobody/Stop", payload("Stop"))).toMatchObject({ status: 404 });
+  const large = post("/hook/codex/Stop", "x".repeat(33_000_000)).catch(() => ({ status: 413 }));
+  expect(await large).toMatchObject({ status: 413 });
+  expect(runtime.store.read((sql) => sessions.get(sql, session), null)).toBeNull();
+});
+
+it("the event of a caller that has gone with its last byte waits in the spool, and comes with the next event", async () => {
+  const { runtime, socket, own, post } = await aHost();
+  const body = payload("Stop", { session_id: "another" });
+  const headers = Object.entries(own).map(([name, value]) => `${name}: ${value}\r\n`);
+  const connection = connect(socket);
+  connection.end(
+    `POST /hook/codex/Stop HTTP/1.1\r\nhost: shim\r\n${headers.join("")}content-length: ${body.length}\r\n\r\n${body}`,
+  );
+  await new Promise((resolve) => connection.once("close", resolve).resume());
+  await post("/hook/codex/UserPromptSubmit", payload("UserPromptSubmit"));
+  const stored = (id: string): unknown => runtime.store.read((sql) => sessions.get(sql, id), null);
+  expect([stored("another"), stored(session)]).toEqual([expect.anything(), expect.anything()]);
+});
+
+const sent: ReadonlySet<string> = new Set(valueVariables);
+/** Of the machine, and none: the host's own are right. */
+const ofMachine: ReadonlySet<string> = new Set(["SHIM_HOME", "SHIM_WORKSPACE_KEY", "USERPROFILE", ""]);
+
+/** The names of the variables that are read from it. */
+function watched(env: NodeJS.ProcessEnv, read: Set<string>): NodeJS.ProcessEnv {
+  return new Proxy(env, {
+    // A program that is started gets all of them.
+    ownKeys: () => [],
+    get(target, name) {
+      if (typeof name === "string") read.add(name);
+      return target[String(name)];
+    },
   });
-  const work = { sessionId: "a", event: "PostToolUse", trigger: null, isTranscriptBehind: false } as const;
-  settling.add(work);
-  settling.add({ ...work, sessionId: "b" });
-  settling.add({ ...work, event: "PreToolUse", isTranscriptBehind: true });
-  settling.add({ ...work, event: "Stop", trigger: "turn_end" });
-  expect(scheduled.map(([, isDue]) => isDue)).toEqual([false, false, true]);
-  for (const [settle] of scheduled.toReversed()) settle();
-  expect(finished).toEqual([
-    { ...work, trigger: "turn_end", isTranscriptBehind: true },
-    { ...work, sessionId: "b" },
-  ]);
+}
+
+it("an answer depends on no variable that the script does not send", () => {
+  const read = new Set<string>();
+  for (const client of ["codex", "copilot", "qwen", "gemini", "claude-code"]) {
+    const adapter = adapterOf(client);
+    if (!adapter) throw new Error(`no adapter is named ${client}`);
+    const folder = join(
+      import.meta.dirname,
+      "../../../harness/clients/payloads",
+      client === "claude-code" ? "qwen" : client,
+    );
+    const own = client === "claude-code" ? { CLAUDECODE: "1", CLAUDE_CODE_ENTRYPOINT: "cli" } : {};
+    const runtime = tempRuntime();
+    runtime.processes.start(2_000);
+    const cwd = aProject();
+    for (const file of readdirSync(folder)) {
+      const [event = ""] = file.replace(".json", "").split("-");
+      const { env, payload } = recording(client === "claude-code" ? "qwen" : client, file.replace(".json", ""));
+      const watchedEnv = watched({ HOME: "/home/user", ...env, ...own }, read);
+      const input = JSON.stringify({ ...payload, cwd, ...(own.CLAUDECODE ? { timestamp: undefined } : {}) });
+      isOfForeignCaller({ client, input, env: watchedEnv });
+      const clientPid = findClientPid(runtime.processes, adapter.name, watchedEnv, 2_000);
+      answerHook({ ...runtime, env: watchedEnv }, event, () => input, clientPid, adapter);
+    }
+  }
+  expect(read).toContain("CLAUDE_CODE_ENTRYPOINT");
+  expect([...read].filter((name) => !sent.has(name) && !ofMachine.has(name))).toEqual([]);
 });

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
 import type { HookEvent } from "#src/contract/hook-input.ts";
-import { type News, markDelivered, undelivered } from "#src/machine/sessions/news.ts";
+import { type News, undelivered } from "#src/machine/sessions/news.ts";
 import { toStoredOffer } from "#src/machine/recovery/stored-offer.ts";
 import { aRestoration, aSession } from "#harness/machine/restorations.ts";
-import { anotherClaude, type Printed, aChat as aQuietChat, type ClaudeOptions } from "#harness/machine/claude.ts";
+import { type Printed, aChat as aQuietChat, type ClaudeOptions } from "#harness/machine/claude.ts";
 import { aMessage, hear } from "#harness/team/team-rows.ts";
 import { type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
@@ -29,7 +29,6 @@ function items(text: string): string[] {
 const lost: News = { kind: "claim_lost", task: 7, title: "Write the docs", reason: "its deadline has passed" };
 const cancelled: News = { kind: "task_cancelled", task: 8, title: "Old work", reason: "not needed" };
 const refused: News = { kind: "report_refused", task: 9, reason: "another chat has it now" };
-const available: News = { kind: "task_available", task: 10, title: "New work" };
 const leader: News = { kind: "leader_changed", name: "release", leader: "c-chat", isSelf: false };
 
 function anOffer(id: string): News {
@@ -89,17 +88,6 @@ it("a message that is too long for one time comes in parts that make the whole o
   expect(runtime.store.read((sql) => undelivered(sql, claude.session, 9), [])).toEqual([]);
 });
 
-it("another chat's news, and what the inbox has given, are not given", () => {
-  const { runtime, claude, prompt, hear: hearOf } = aChat();
-  const other = anotherClaude(runtime, claude);
-  other.start();
-  hear(runtime, other, aMessage("for the other"));
-  hearOf(aMessage("read already"));
-  runtime.store.write((sql) => markDelivered(sql, runtime.now(), undelivered(sql, claude.session, 9)));
-  expect(prompt("two")).toBe("");
-  expect(context(other.prompt("one"))).toContain("for the other");
-});
-
 it("an offer of another machine is its brief, alone, and comes with a prompt only, as does a new leader", () => {
   const { claude, prompt, hear } = aChat();
   hear(anOffer("s"));
@@ -122,23 +110,6 @@ it("at the end of a turn a chat continues for what needs it, once", () => {
   }
 });
 
-it("what a chat continues for comes at the end of its turn first, behind however many notices", () => {
-  for (const [index, one] of [aMessage("hello"), lost, cancelled, refused, available].entries()) {
-    const { claude, hear } = aChat();
-    for (let n = 0; n < 20 + index * 30; n++) hear({ kind: "notice", text: `notice ${n} ${"x".repeat(150)}` });
-    hear(one);
-    hear(aMessage("and this"));
-    const { decision, reason = "" } = claude.stop();
-    const [first, second, third] = items(reason);
-    expect([decision, first?.includes("notice"), second, third?.includes("notice 0")]).toEqual([
-      "block",
-      false,
-      expect.stringContaining("and this"),
-      true,
-    ]);
-  }
-});
-
 it("notices alone, however many, do not make a chat continue, and use up none of its times", () => {
   const { claude, hear } = aChat({ config: { team: { maxContinuationsPerHour: 1 } } });
   for (let n = 0; n < 50; n++) hear({ kind: "notice", text: `notice ${n}` });
@@ -146,19 +117,6 @@ it("notices alone, however many, do not make a chat continue, and use up none of
   claude.prompt("next");
   hear(aMessage("hello"));
   expect(claude.stop("answer").decision).toBe("block");
-});
-
-it("a conflict comes with the next tool call, and a message with the next prompt, behind however many of other kinds", () => {
-  const { claude, prompt, hear } = aChat();
-  for (let n = 0; n < 40; n++) hear({ kind: "notice", text: `notice ${n}` });
-  hear({ kind: "conflict", text: "b-chat changes the lexer" });
-  expect(items(context(claude.use("Bash")))).toEqual([expect.stringContaining("b-chat changes the lexer")]);
-  const other = aChat();
-  for (let n = 0; n < 40; n++) other.hear(anOffer(`s${n}`));
-  other.hear(aMessage("hello"));
-  expect(items(other.prompt("two"))).toEqual([expect.stringContaining("hello")]);
-  expect(other.prompt("three")).toContain('shim_check_recovery (of "s0"');
-  expect(prompt("two")).toContain("notice 0");
 });
 
 it("a chat continues by itself three times an hour, or as often as the settings say", () => {

@@ -1,25 +1,15 @@
 import { expect, it } from "vitest";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { pause } from "#src/store/pause.ts";
 import {
   aLiveClaude,
   anotherClaude,
   journalKinds,
-  rowCount,
   storedSession,
   Claude,
   aChat,
   aDeadClaude,
 } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
-
-it("a text that the transcript gives with the next prompt belongs to the turn before it", () => {
-  const { runtime, claude } = aChat();
-  claude.prompt("one");
-  claude.say("interrupted answer");
-  claude.prompt("two");
-  expect(journalKinds(runtime, claude.session)).toEqual(["prompt", "assistant", "prompt"]);
-});
 
 it("the last message of a turn, given by the hook and by the transcript, is kept once; said again in the next turn, again", () => {
   const { runtime, claude } = aChat();
@@ -77,31 +67,12 @@ it("a second client that opens a session which is alive gets one of its own, a f
   expect(storedSession(runtime, fork?.id ?? "").endedAt).not.toBeNull();
 });
 
-it("--fork-session has a new id of its own and leaves the old session as it is", () => {
-  const { runtime, claude: first } = aChat();
-  first.turn("one");
-  first.end();
-  const fork = anotherClaude(runtime, first);
-  expect(fork.start("fork")).toBe("");
-  expect(storedSession(runtime, fork.session).origin).toBe("fork");
-  expect(storedSession(runtime, first.session).endReason).toBe("prompt_input_exit");
-});
-
 it("a client that could not resume a session ends with its id: that closes nothing", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
   new Claude(runtime, { cwd: first.cwd, session: first.session, pid: 2_000 }).end("other");
   expect(storedSession(runtime, first.session)).toMatchObject({ endedAt: null, detachedAt: null });
   expect(anotherClaude(runtime, first).start()).toContain("fix the parser");
-});
-
-it("an end without a known process closes no session whose client lives", () => {
-  const { runtime, claude } = aChat();
-  claude.prompt("fix the parser");
-  const stranger = new Claude(runtime, { cwd: claude.cwd, session: claude.session, pid: 2_000 });
-  stranger.kill();
-  stranger.tell("SessionEnd", { reason: "other" });
-  expect(storedSession(runtime, claude.session)).toMatchObject({ endedAt: null, detachedAt: null });
 });
 
 it("a reused pid and a reboot are seen: the session is dead", () => {
@@ -135,24 +106,6 @@ it("the death of a front is reported once, with the next prompt, and only while 
   expect(warning("four")).toBeUndefined();
   endings[1]?.(false);
   expect(warning("five")).toBeUndefined();
-});
-
-it("a Stop, a compaction and an end print nothing that could make the client continue or stop", () => {
-  const { claude } = aChat();
-  claude.prompt("one");
-  claude.use("Bash", { command: "ls" });
-  expect(claude.stop()).toEqual({});
-  expect(claude.tell("PreCompact", { trigger: "auto" })).toEqual({});
-  expect(claude.tell("PostCompact", { trigger: "auto", compact_summary: "s" })).toEqual({});
-  expect(claude.end()).toEqual({});
-});
-
-it("while SHIM is paused a hook stores nothing and says nothing", () => {
-  const { runtime, claude } = aChat();
-  runtime.store.write((sql) => pause(sql, runtime.now(), null, claude.cwd));
-  claude.start();
-  claude.turn("a secret plan");
-  expect(["sessions", "journal", "checkpoints"].map((table) => rowCount(runtime, table))).toEqual([0, 0, 0]);
 });
 
 it("a session that has ended and is seen alive again is open again, and not on offer; what comes late opens nothing", () => {

@@ -4,11 +4,8 @@ import { expect, it } from "vitest";
 import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import { dismiss, undo } from "#src/machine/recovery/marks.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
-import { add } from "#src/store/notices.ts";
 import {
   aDeadClaude,
-  aLiveClaude,
   aProject,
   anotherClaude,
   journalKinds,
@@ -17,7 +14,7 @@ import {
   Claude,
   aChat,
 } from "#harness/machine/claude.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 it("after a normal end the next chat is given nothing, also of one that ends with -p", () => {
   const { runtime, claude: first } = aChat({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts" } });
@@ -61,27 +58,6 @@ it("killed in the middle of a tool: the next chat of the project gets the reques
     expect(brief).toContain(part);
 });
 
-it("the brief does not depend on the transcript, and uses it where it is", () => {
-  const runtime = tempRuntime();
-  const first = aLiveClaude(runtime, "fix the parser");
-  first.say("I look at the lexer first.");
-  first.use("Bash", { command: "ls" });
-  rmSync(first.transcript);
-  first.begin("Read", { file_path: join(first.cwd, "lexer.ts") });
-  first.kill();
-  const brief = anotherClaude(runtime, first).start();
-  expect(brief).toContain("s ago: I look at the lexer first.");
-  expect(brief).toContain("in mid-turn, running Read");
-});
-
-it("a turn that failed is not finished work: a usage limit is the cause in the next chat's brief", () => {
-  const runtime = tempRuntime();
-  const first = aLiveClaude(runtime, "fix the parser");
-  first.tell("StopFailure", { error: "billing_error", last_assistant_message: "Credit balance is too low" });
-  first.end("other");
-  expect(anotherClaude(runtime, first).start()).toContain("why it died: usage_limit");
-});
-
 it("resumed after a kill, a session is given how it died and what has changed since; its own transcript has the rest", () => {
   const { runtime, claude } = aChat();
   const path = join(claude.cwd, "a.ts");
@@ -105,17 +81,6 @@ it("a session that ended well, or that SHIM does not know, is given nothing when
   expect(new Claude(runtime, { pid: 77, session: "never-seen-before" }).start("resume")).toBe("");
 });
 
-it("under the setting resume a successor's first checkpoint recovers the session, which learns it when it is resumed", () => {
-  const runtime = tempRuntime({ config: { recovery: "resume" } });
-  const first = aDeadClaude(runtime);
-  const second = anotherClaude(runtime, first);
-  expect(second.start()).toMatch(/fix the parser[^]*Continue this work now|Continue this work now[^]*fix the parser/);
-  second.turn("go on with it");
-  const recovered = { recovery: "recovered", recoveryBy: second.session };
-  expect(storedSession(runtime, first.session)).toMatchObject(recovered);
-  expect(first.resume()).toContain(`continued by session ${second.session}`);
-});
-
 it("after each compaction the next prompt or tool call brings what its summary lacks, once", () => {
   const { runtime, claude } = aChat({ hooks: 2 });
   claude.prompt("Why does the parser skip the second comment?");
@@ -132,18 +97,6 @@ it("after each compaction the next prompt or tool call brings what its summary l
   expect(journalKinds(runtime, claude.session).filter((kind) => kind === "given_back")).toHaveLength(2);
   expect(journalKinds(runtime, claude.session)).not.toContain("subagent_end");
   expect(storedSession(runtime, claude.session).endedAt).toBeNull();
-});
-
-it("two chats in one project leave each other alone; each is recovered when it dies", () => {
-  const { runtime, claude: first } = aChat();
-  const second = anotherClaude(runtime, first);
-  first.turn("the front");
-  expect(second.start()).toBe("");
-  second.turn("the back");
-  first.kill();
-  second.kill();
-  const third = anotherClaude(runtime, second, { session: "third-session" });
-  expect(third.start()).toMatch(/the back[^]*1 more incomplete/);
 });
 
 it("a session of another project is not handed over", () => {
@@ -212,30 +165,6 @@ it("after three chats that did not take it, a dead session is only listed; who t
   expect(start(5).context).toContain("ago: fix the parser");
 });
 
-it("a chat that was opened and closed without a prompt does not count as one that did not take it", () => {
-  const runtime = tempRuntime();
-  const dead = aDeadClaude(runtime);
-  for (const n of [1, 2, 3, 4, 5]) {
-    const chat = anotherClaude(runtime, dead, { pid: 3_000 + n, session: `chat-${n}` });
-    expect(chat.start()).toContain("ago: fix the parser");
-    if (n % 2 === 0) chat.kill();
-    else chat.end();
-  }
-});
-
-it("where each chat continues by itself it gets the whole brief, however often it was offered @night", () => {
-  const runtime = tempRuntime();
-  const dead = aDeadClaude(runtime);
-  for (const n of [1, 2, 3]) {
-    const chat = anotherClaude(runtime, dead, { pid: 3_000 + n, session: `chat-${n}` });
-    chat.start();
-    chat.turn("something else first");
-    chat.end();
-  }
-  const next = tempRuntime({ beside: runtime, config: { recovery: "resume" } });
-  expect(anotherClaude(next, dead, { pid: 4_000, session: "chat-4" }).start()).toContain("ago: fix the parser");
-});
-
 it("an offer that is undone is made again; a dismissed session is not", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
@@ -248,19 +177,6 @@ it("an offer that is undone is made again; a dismissed session is not", () => {
   expect(anotherClaude(runtime, first, { pid: 4_000, session: "fourth-session" }).start()).toBe("");
 });
 
-it("notices of the store come at the start, and leave the brief its room", () => {
-  const { runtime, claude: first } = aChat();
-  first.prompt("x".repeat(7_000));
-  first.stop("y ".repeat(4_000));
-  first.kill();
-  for (let n = 0; n < 20; n++)
-    runtime.store.write((sql) => add(sql, runtime.now(), "test", "The file was damaged. ".repeat(20)));
-  const given = anotherClaude(runtime, first).start();
-  expect(given).toContain("SHIM notice: The file was damaged.");
-  expect(given).toContain("of the session: 1 of 1 prompts quoted");
-  expect(given.length).toBeLessThan(10_000);
-});
-
 it("an incomplete session that is older than a week is listed, not offered", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
@@ -269,29 +185,103 @@ it("an incomplete session that is older than a week is listed, not offered", () 
   expect(runtime.store.read((sql) => findIncomplete(sql, runtime.processes, runtime.now()), [])).toHaveLength(1);
 });
 
-it("a chat of any client takes over what `shim resume` gave to the id in its environment, once", () => {
-  const runtime = tempRuntime({ env: { SHIM_SUCCESSOR: "the-next-chat" } });
-  const first = aDeadClaude(runtime);
-  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), first.session, "offered", "the-next-chat"));
-  const next = anotherClaude(runtime, first);
-  expect(next.start()).toBe("");
-  const taken = runtime.store.read((sql) => sessions.get(sql, first.session), null);
-  expect(taken).toMatchObject({ recovery: "offered", recoveryBy: next.session });
-  const inside = anotherClaude(runtime, first);
-  inside.start();
-  expect(runtime.store.read((sql) => sessions.get(sql, first.session), null)).toMatchObject({
-    recoveryBy: next.session,
-  });
+interface Offered {
+  readonly runtime: TempRuntime;
+  readonly dead: Claude;
+  readonly chat: Claude;
+}
+
+function anOffer(env: Record<string, string> = {}): Offered {
+  const runtime = tempRuntime({ env });
+  const dead = aDeadClaude(runtime);
+  const chat = anotherClaude(runtime, dead);
+  chat.start();
+  return { runtime, dead, chat };
+}
+
+function isTaken({ runtime, dead, chat }: Offered): boolean {
+  return runtime.store.read((sql) => recoveries.isTaken(sql, dead.session, chat.session), false);
+}
+
+it("a user who says to continue has the session without a tool call: the model and the user are told, and the first checkpoint completes it", () => {
+  const offered = anOffer();
+  const { runtime, dead, chat } = offered;
+  const { systemMessage, hookSpecificOutput } = chat.prompt("Yes, continue please.");
+  expect(systemMessage).toBe(
+    'SHIM: this chat continues "fix the parser" now. Not meant? `shim resume --undo 20487890`',
+  );
+  const context = hookSpecificOutput?.additionalContext ?? "";
+  expect(context).toContain(`the user continues session ${dead.session}, and this chat has it now`);
+  expect(context).not.toContain("recovered data");
+  expect(isTaken(offered)).toBe(true);
+  expect(chat.prompt("continue")).toEqual({});
+  chat.stop("Done.");
+  expect(storedSession(runtime, dead.session)).toMatchObject({ recovery: "recovered", recoveryBy: chat.session });
+  expect(undo(runtime, dead.session)).toBe(true);
 });
 
-it("a chat that was started for one dead session is not offered another one as well", () => {
-  const runtime = tempRuntime();
-  const first = aDeadClaude(runtime);
-  const next = anotherClaude(runtime, first);
-  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), first.session, "offered", next.session));
-  const second = anotherClaude(runtime, first);
-  second.start();
-  second.prompt("write the docs");
-  second.kill();
-  expect(next.start()).toBe("");
+it.each([
+  "continue",
+  "Continue where we left off",
+  "go on",
+  "ok",
+  "yes please",
+  "weiter",
+  "sí, continúa",
+  "да, продолжай",
+  "继续",
+])("%j takes the session that was offered", (words) => {
+  const offered = anOffer();
+  offered.chat.prompt(words);
+  expect(isTaken(offered)).toBe(true);
+});
+
+it.each([
+  "no",
+  "fix the lexer",
+  "yes, but first fix the lexer",
+  "resume.pdf needs a new layout",
+  "continue on error in CI",
+  "",
+  "   ",
+])("%j takes nothing: the model asks, and has its tool", (words) => {
+  const offered = anOffer();
+  expect(offered.chat.prompt(words).systemMessage).toBeUndefined();
+  expect(isTaken(offered)).toBe(false);
+});
+
+it("the answer to the model's question counts; in a chat that has begun other work, or has no offer, the words mean that", () => {
+  const asked = anOffer();
+  asked.chat.prompt("hello");
+  asked.chat.stop("Shall I continue with the parser?");
+  asked.chat.prompt("yes");
+  expect(isTaken(asked)).toBe(true);
+  const busy = anOffer();
+  busy.chat.prompt("look at the lexer");
+  busy.chat.use("Read", { file_path: "lexer.ts" });
+  busy.chat.stop("Shall I fix it?");
+  busy.chat.prompt("yes");
+  expect(isTaken(busy)).toBe(false);
+  const talked = anOffer();
+  for (const n of [1, 2]) {
+    talked.chat.prompt(`a question ${n}`);
+    talked.chat.stop("An answer.");
+  }
+  talked.chat.prompt("go on");
+  expect(isTaken(talked)).toBe(false);
+  const undone = anOffer();
+  undo(undone.runtime, undone.dead.session);
+  expect(undone.chat.prompt("continue")).toEqual({});
+});
+
+it("a chat that had a sentence about a session closed with nothing open gets its brief with these words", () => {
+  const { runtime, claude: closed } = aChat();
+  closed.prompt("write the docs");
+  closed.stop("They are written.");
+  runtime.wait(60_000);
+  closed.end("other");
+  const next = anotherClaude(runtime, closed);
+  expect(next.start()).toContain("with nothing open");
+  const { hookSpecificOutput } = next.prompt("continue");
+  expect(hookSpecificOutput?.additionalContext).toMatch(/write the docs[^]*Continue this work now/);
 });

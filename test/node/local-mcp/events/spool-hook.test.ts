@@ -63,17 +63,6 @@ it.each([true, false])("with team.blockUnchecked %s a call is refused where noth
   expect(answer.hookSpecificOutput?.permissionDecision).toBe(is ? "deny" : undefined);
 });
 
-it("an edit that could not be checked, since nothing can be read, is allowed with a warning", () => {
-  const { runtime, claude } = aChat();
-  claude.start();
-  for (const way of ["read", "write"] as const) vi.spyOn(runtime.store, way).mockImplementation(unreadable);
-  const edit = { tool_name: "Edit", tool_input: { file_path: "/p/one.ts" }, tool_use_id: "toolu_1" };
-  const { systemMessage, hookSpecificOutput } = claude.tell("PreToolUse", edit);
-  vi.restoreAllMocks();
-  expect(systemMessage).toContain("SHIM could not check whether another chat has reserved this file");
-  expect(hookSpecificOutput).toEqual({ hookEventName: "PreToolUse", additionalContext: systemMessage });
-});
-
 it("a start that found the store locked is answered with the next prompt, once", () => {
   const runtime = tempRuntime({ busyMs: 10 });
   const next = anotherClaude(runtime, aDeadClaude(runtime));
@@ -84,16 +73,6 @@ it("a start that found the store locked is answered with the next prompt, once",
   expect(given?.hookEventName).toBe("UserPromptSubmit");
   expect(given?.additionalContext).toContain("s ago: fix the parser");
   expect(next.prompt("and now?")).toEqual({});
-});
-
-it("what a compaction lacks is given back with the next prompt, where its summary found the store locked", () => {
-  const { runtime, claude } = aChat({ busyMs: 10 });
-  claude.turn("fix the parser of the second comment");
-  const unlock = lock(runtime);
-  expect(claude.compact("Nothing of it.")).toBe("");
-  unlock();
-  const given = claude.prompt("go on").hookSpecificOutput?.additionalContext;
-  expect(given).toContain("this conversation was compacted");
 });
 
 const token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
@@ -253,16 +232,4 @@ it("an event that is recorded is not recorded again, sent a second time or read 
   drainInto(runtime);
   send("second");
   expect(journalKinds(runtime, claude.session)).toEqual(["tool_start", "tool_start"]);
-});
-
-it("a refusal is repeated for an event that is sent again", () => {
-  const { runtime, claude } = aChat();
-  claude.start();
-  runtime.store.write((sql) => {
-    const row = { session: claude.session, task: 7, claim: 1, startedAt: 0, exceeded: "1,000 tokens" };
-    insert(sql, "task_spending", { ...row, tokens: 0, costMicros: 0 });
-  });
-  const input = JSON.stringify({ session_id: claude.session, tool_name: "Bash", tool_input: { command: "make" } });
-  const answers = [1, 2].map(() => answerHook(runtime, "PreToolUse", () => input, claude.pid, claudeCode, "e"));
-  for (const answer of answers) expect(answer).toContain('"permissionDecision":"deny"');
 });

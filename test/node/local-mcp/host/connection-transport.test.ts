@@ -62,7 +62,7 @@ it("any object is either a message, as the SDK reads it, or answered", async () 
       }
       expect([delivered.length, heard().length]).toEqual(isMessage ? [1, 0] : [0, 1]);
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   );
 });
 

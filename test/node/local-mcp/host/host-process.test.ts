@@ -1,17 +1,22 @@
 import { identify } from "#src/platform/processes.ts";
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
-import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { addKey } from "#src/machine/sharing/key-ring.ts";
 import { createKey } from "#src/machine/sharing/workspace-key.ts";
-import * as pauses from "#src/store/pause.ts";
-import { storedSession, rowCount } from "#harness/machine/claude.ts";
-import { aFront, aHost, ask, open, patience, program, statusOf } from "#harness/machine/host-rig.ts";
+import { storedSession, rowCount, aProject, aChat } from "#harness/machine/claude.ts";
+import { aFront, aHost, ask, open, patience, program, statusOf, type Message } from "#harness/machine/host-rig.ts";
 import { aReceiver, die } from "#harness/machine/notified.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { join } from "node:path";
+import { listCrashes } from "#harness/machine/crashes.ts";
+import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
+import * as spool from "#src/store/spool.ts";
+import { MachineWork } from "#src/local-mcp/host/machine-work.ts";
+import { git } from "#harness/machine/git-project.ts";
+import { column } from "#harness/store/store-rows.ts";
 
 /** A program that runs for long beside the chats. */
 function stayConnected({ socket }: { readonly socket: string }, { isFollowing = false } = {}) {
@@ -23,15 +28,6 @@ function stayConnected({ socket }: { readonly socket: string }, { isFollowing = 
   sent.on("error", () => undefined).end(JSON.stringify({ isFollowing }));
   return { begun, heard, leave: () => void sent.destroy() };
 }
-
-it("a program that follows the store is notified of commits", async () => {
-  const host = await aHost();
-  const { begun, heard, leave } = stayConnected(host, { isFollowing: true });
-  await begun;
-  host.runtime.store.write((sql) => sql.run("DELETE FROM sessions"));
-  await heard;
-  leave();
-});
 
 it("one host serves several chats at once, each with its own session and the variables of its client", async () => {
   const host = await aHost();
@@ -50,21 +46,6 @@ it("one host serves several chats at once, each with its own session and the var
       { front: 201, client: 200, isConnected: true },
     ],
   });
-});
-
-it("the events of hooks are answered and stored in the order in which they come", async () => {
-  const host = await aHost();
-  const { call } = await aFront(host, { pid: 101, clientPid: 100 });
-  const tool = { session_id: "s1", tool_name: "Bash", tool_use_id: "t1", "tool_input.command": "make" };
-  const [before, after] = await Promise.all(
-    ["PreToolUse", "PostToolUse"].map((event) => call("shim_hook", { event, ...tool })),
-  );
-  expect([before, after]).toEqual([{ content: [] }, { content: [] }]);
-  const kinds = host.runtime.store.read(
-    (sql) => sql.all<{ kind: string }>("SELECT kind FROM journal ORDER BY seq"),
-    [],
-  );
-  expect(kinds.map(({ kind }) => kind).slice(-2)).toEqual(["tool_start", "tool_end"]);
 });
 
 it.each([
@@ -177,15 +158,6 @@ it.each([
   await expect(call("shim_session_status", {})).resolves.not.toHaveProperty("isError");
 });
 
-it("for a client that only lists the tools nothing is written", async () => {
-  const host = await aHost();
-  const { ask: request_, connection, closed } = await aFront(host, { pid: 101, clientPid: 100 });
-  await request_("tools/list", {});
-  connection.end();
-  await closed;
-  expect(existsSync(join(host.runtime.paths.home, "shim.db"))).toBe(false);
-});
-
 it("a front that hangs behind the end of its client is ended", async () => {
   const host = await aHost(tempRuntime(), ["setTimeout"]);
   const { save, closed } = await aFront(host, { pid: 101, clientPid: 100 });
@@ -226,14 +198,6 @@ it("while a program attends, the host stays without a chat, and notifies of deat
   await host.ended;
 });
 
-it("an operation is completed, although its caller has gone", async () => {
-  const { runtime, socket } = await aHost();
-  const asked = request({ socketPath: socket, method: "POST", path: "/call/pauses.start" });
-  asked.on("error", () => undefined);
-  asked.end(JSON.stringify({ input: {}, env: {}, by: "command line" }), () => asked.destroy());
-  await vi.waitUntil(() => runtime.store.read((sql) => pauses.list(sql, runtime.now()).length > 0, false), patience);
-});
-
 it("a host without a chat does a whole round when it is asked, for the workspace of the caller only", async () => {
   const server = await SyncServer.listen();
   const host = await aHost();
@@ -256,4 +220,145 @@ it("a host without a chat does a whole round when it is asked, for the workspace
   expect(await syncFor("other")).toMatchObject(refused);
   expect(await syncFor("team")).toMatchObject({ result: { ok: true, value: { left: 0 } } });
   expect(await server.host.call("sync.list", {})).toMatchObject({ value: { sessions: [{ session: "dead-chat" }] } });
+});
+
+const clientPid = 4_000_000;
+
+/** A chat of a host; the test says when time passes and why its front ends. */
+async function aServedChat(runtime: TempRuntime) {
+  const host = await aHost(runtime);
+  const front = await aFront(host, { pid: 101, clientPid });
+  const end = (reason: string): void =>
+    front.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/end", params: { reason } });
+  /** The host has done all for the chat. */
+  const over = (): Promise<unknown> =>
+    vi.waitUntil(async () => ((await statusOf(host))["chats"] as unknown[]).length === 0, patience);
+  /** @returns the session that is saved */
+  const save = async (input: object): Promise<string> => {
+    const { structuredContent } = await front.call("shim_force_checkpoint", input);
+    return String((structuredContent as Message)["session"]);
+  };
+  return { host: host.host, hostEnded: host.ended, closed: front.closed, end, over, save };
+}
+
+/** A chat whose only session has a goal. */
+async function aChatAtWork() {
+  const runtime = tempRuntime();
+  const served = await aServedChat(runtime);
+  const id = await served.save({ goal: "fix it" });
+  return { ...served, runtime, stored: () => storedSession(runtime, id) };
+}
+
+it("when the client is gone without a word, its chat ends, and a hang-up by its death is no closed terminal", async () => {
+  for (const isHungUp of [false, true]) {
+    const { runtime, end, over, stored } = await aChatAtWork();
+    runtime.processes.kill(clientPid);
+    if (isHungUp) end("sighup");
+    else vi.advanceTimersByTime(2_000);
+    await over();
+    expect(stored().detachReason).toBe("client_gone");
+  }
+});
+
+it("a client that is killed in the middle of a tool has died then, and not at its last event", async () => {
+  const { runtime, claude } = aChat({ pid: clientPid });
+  claude.prompt("fix it");
+  claude.begin("Bash", { command: "make" });
+  const { over } = await aServedChat(runtime);
+  runtime.wait(35_000);
+  runtime.processes.kill(clientPid);
+  vi.advanceTimersByTime(2_000);
+  await over();
+  const [death] = runtime.store.read((sql) => listCrashes(sql), []);
+  expect(death).toMatchObject({ session: claude.session, at: runtime.now() });
+});
+
+it.each(["sigterm", "sigint"])(
+  "%s is the reason although the end of stdin comes first and the client is gone by then",
+  async (signal) => {
+    const { runtime, end, over, stored } = await aChatAtWork();
+    runtime.processes.kill(clientPid);
+    end("stdin_end");
+    end(signal);
+    await over();
+    expect(stored().detachReason).toBe(signal);
+  },
+);
+
+it("when the client was killed, the files of its last state are still saved, also where the host ends with it @night", async () => {
+  const runtime = tempRuntime({ env: { PATH: process.env["PATH"] } });
+  const project = aProject();
+  git(project, "init", "-q");
+  git(project, "symbolic-ref", "HEAD", "refs/heads/new");
+  const { host, hostEnded, save, end, closed } = await aServedChat(runtime);
+  const session = await save({ goal: "fix it", project });
+  writeFileSync(join(project, "a.txt"), "the last words");
+  await save({ session, files: [join(project, "a.txt")] });
+  runtime.processes.kill(clientPid);
+  end("stdin_end");
+  await closed;
+  host.stop();
+  await hostEnded;
+  const states = tempRuntime({ beside: runtime }).store.read((sql) => column(sql, "SELECT state FROM snapshots"), []);
+  expect([states.includes("done"), states.includes("pending")]).toEqual([true, false]);
+});
+
+/** The background work is loaded with its first portion. */
+async function nextTick(): Promise<void> {
+  vi.advanceTimersByTime(2_000);
+  await vi.dynamicImportSettled();
+}
+
+it("at intervals the process updates its session: spool applied, readings up to date", async () => {
+  const { runtime, claude } = aChat({ pid: clientPid });
+  claude.prompt("fix it");
+  const { end, closed } = await aServedChat(runtime);
+  const input = { session_id: claude.session, prompt: "kept aside", prompt_id: "p9" };
+  const entry = { at: runtime.now(), event: "UserPromptSubmit", client: null, input };
+  spool.append(runtime.paths.spool, entry);
+  runtime.wait(400_000);
+  await nextTick();
+  expect(rowCount(runtime, "checkpoints")).toBe(1);
+  expect(drainInto(runtime)).toBe(0);
+  const { savedAt, readings } = storedSession(runtime, claude.session);
+  expect(savedAt).toBe(runtime.now());
+  runtime.wait(5_000);
+  await nextTick();
+  expect(storedSession(runtime, claude.session).readings).toEqual(readings);
+  end("sigterm");
+  await closed;
+});
+
+function nothing(): void {}
+
+/** Ticks so many `times`, two seconds apart. @returns which of the ticks do the work, by their number */
+function aMachine(runtime: TempRuntime): (times: number) => number[] {
+  let ran = 0;
+  const machine = new MachineWork(runtime, runtime.processes.start(9_000));
+  runtime.store.onCommit(() => machine.noteCommit());
+  machine.add({
+    isConnected: true,
+    isSettled: true,
+    announceWork: nothing,
+    checkClient: nothing,
+    team: null,
+    work: () => void (ran += 1),
+    reader: () => null,
+  });
+  return (times) =>
+    Array.from({ length: times }, (_, n) => n).filter(() => {
+      const before = ran;
+      machine.tick();
+      runtime.wait(2_000);
+      return ran > before;
+    });
+}
+
+it("a clock that is set back does not stop the work", async () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  const tick = aMachine(runtime);
+  tick(12);
+  runtime.clock.now -= 86_400_000;
+  expect(tick(1)).toEqual([0]);
 });

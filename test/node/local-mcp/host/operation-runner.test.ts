@@ -1,9 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { statusOf } from "#src/contract/errors.ts";
-import { isMachineOperation, machineOperationNames, machineOperations } from "#src/contract/machine/operations.ts";
-import { operationNames } from "#src/contract/operations.ts";
+import { machineOperationNames, machineOperations } from "#src/contract/machine/operations.ts";
 import type { OperationContext } from "#src/machine/operations/operation-context.ts";
 import { OperationRunner } from "#src/local-mcp/host/operation-runner.ts";
 import type { Paths } from "#src/platform/paths.ts";
@@ -31,18 +29,6 @@ it.for(machineOperationNames)("%s does its example, and its answer is the declar
   if (!answer.ok)
     return expect(errors.filter((code) => /^not_found$|_needed$|^cannot_end$/.test(code))).toContain(answer.error.code);
   expect(answer.ok && output.safeParse(answer.value)).toMatchObject({ success: true, data: answer.ok && answer.value });
-});
-
-it("each declared refusal of a machine's operation has its status on the page", () => {
-  const codes = new Set(machineOperationNames.flatMap((name) => machineOperations[name].errors));
-  const without = [...codes].filter((code) => !(statusOf(code) >= 400 && statusOf(code) < 600));
-  expect([codes.size > 30, without]).toEqual([true, []]);
-  const some = ["not_found", "ambiguous", "bad_input", "edge_unreachable", "too_large", "switched_off"] as const;
-  expect(some.map(statusOf)).toEqual([404, 409, 400, 503, 413, 409]);
-});
-
-it("no name is both of the workspace and of the machine", () => {
-  expect(operationNames.filter(isMachineOperation)).toEqual([]);
 });
 
 it("a host refuses wrong input, an unusable file and a store that cannot be opened, with a reason", async () => {

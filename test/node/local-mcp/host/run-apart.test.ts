@@ -1,14 +1,19 @@
-import { mkdirSync, readdirSync, readFileSync, watch, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, watch, writeFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, it } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { jobsOf } from "#src/local-mcp/host/job-process.ts";
 import { runApart } from "#src/runtime/run-apart.ts";
-import { makeBundle } from "#src/snapshots/make-bundle.ts";
 import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
 import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
-import { GIT_ENV, LIMITS, makeProject, T0 } from "#harness/machine/git-project.ts";
+import { GIT_ENV, LIMITS, makeProject, T0, withGit, type GitProject } from "#harness/machine/git-project.ts";
+import { execFileSync } from "node:child_process";
+import type { Trigger } from "#src/contract/checkpoint.ts";
+import { capture } from "#src/machine/checkpoints/capture.ts";
+import { FileSaver } from "#src/local-mcp/host/file-saver.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 /** A project, and the program of long work, whose git first runs `script`. */
 function aRig(script: string) {
@@ -67,22 +72,31 @@ it("a caller that stops it has the reason, and nothing is left behind", async ()
   expect(await take(AbortSignal.abort())).toMatchObject({ state: "failed" });
 });
 
-it("an error of the work is the caller's, with its code", async () => {
-  const { runtime } = aRig("");
-  const broken = runApart(runtime, "makeBundle", makeBundle, {} as never);
-  await expect(broken).rejects.toMatchObject({ code: "ERR_INVALID_ARG_TYPE" });
-});
-
-it("a process is kept for the next work, and two works at once have two", async () => {
-  const { from, runtime, env } = aRig(`echo $PPID >> "$ROOT/parents"`);
-  const { project, snapshots } = from;
-  const take = (checkpointId: string) =>
-    runApart(runtime, "takeSnapshot", takeSnapshot, { env, project, snapshots, checkpointId, now: T0, limits: LIMITS });
-  const parents = () => new Set(readFileSync(join(from.root, "parents"), "utf8").trim().split("\n"));
-  await take("cp1");
-  await take("cp2");
-  expect(parents().size).toBe(1);
-  const both = await Promise.all([take("cp3"), take("cp4")]);
-  expect(both.map(({ state }) => state)).toEqual(["done", "done"]);
-  expect(parents().size).toBe(2);
+it("what a hook waits for is saved beside a save that takes long, not after it", async () => {
+  const [large, small] = [makeProject({ "a.txt": "one\n" }), makeProject({ "b.txt": "two\n" })];
+  const gate = join(large.root, "gate");
+  execFileSync("mkfifo", [gate]);
+  const script = `case "$PWD $*" in *${large.root}*) cat '${gate}' 2>/dev/null ;; esac; exec "$GIT" "$@"`;
+  const temp = tempRuntime({ env: withGit(small, script) });
+  const runtime = { ...temp, processes: systemProcesses };
+  const save = (id: string, { project }: GitProject, trigger: Trigger): string => {
+    const sighting = { id, client: "test", origin: "handle", project, owner: null, isAlive: true } as const;
+    runtime.store.write((sql) => sessions.recordSighting(sql, temp.now(), sighting));
+    const saved = capture(runtime, { sessionId: id, trigger, notes: { nextStep: "go on" } });
+    if (!saved.ok) throw new Error(saved.error.code);
+    return saved.value.checkpoint.id;
+  };
+  const state = (id: string): unknown =>
+    runtime.store.read((sql) => sql.all("SELECT state FROM snapshots WHERE checkpointId = ?", id)[0], undefined);
+  const files = new FileSaver(runtime, { servedSessions: () => ["large"] });
+  const slow = save("large", large, "on_demand");
+  const saving = files.save();
+  const awaited = save("small", small, "before_tool");
+  await files.saveFor("before_tool");
+  expect([state(slow), state(awaited)]).toEqual([{ state: "running" }, { state: "done" }]);
+  // Lets the git that waits continue, and those after it pass.
+  writeFileSync(gate, "");
+  rmSync(gate);
+  await saving;
+  expect(state(slow)).toEqual({ state: "done" });
 });

@@ -3,18 +3,19 @@ import { instructions } from "#src/local-mcp/front/instructions.ts";
 import { estimateTokens } from "#src/learning/routing/tokens.ts";
 import { add } from "#src/store/notices.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
-import { rowCount, aDeadClaude } from "#harness/machine/claude.ts";
+import { rowCount, aChat } from "#harness/machine/claude.ts";
 import {
   aDeadChat,
   connect,
-  desktop,
   eras,
   type Connected,
   type ConnectOptions,
   type Era,
 } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { TeamRig } from "#harness/team/team-rig.ts";
+import { slashCommands, type SlashCommandName } from "#src/contract/slash-commands.ts";
+import { userWords } from "#src/clients/adapter/harness-text.ts";
+import { isRequest } from "#src/machine/sessions/work-state.ts";
 
 const names = [
   "auto_checkpoint",
@@ -86,17 +87,6 @@ it("the instructions are under 2 KB, also when they mention a session that died"
   expect((await connect(runtime)).client.getInstructions()).toBe(text);
 });
 
-it("with hooks, long after the death, and of a project of hooks the instructions mention no dead chat", () => {
-  const runtime = tempRuntime();
-  instructions(runtime);
-  expect(rowCount(runtime, "sessions")).toBe(0);
-  aDeadClaude(runtime);
-  expect(instructions(runtime)).not.toContain("SHIM: an earlier chat");
-  expect(instructions({ ...runtime, env: { CLAUDE_CODE_SESSION_ID: "s" } })).not.toContain("died");
-  runtime.wait(8 * 86_400_000);
-  expect(instructions(runtime)).not.toContain("SHIM: an earlier chat");
-});
-
 it("the instructions name a store that cannot be read", () => {
   const runtime = tempRuntime();
   runtime.store.read = () => {
@@ -157,58 +147,6 @@ it("a notice of the store is in every answer until it is acknowledged", async ()
   expect((await ask("shim_session_status")).text).not.toContain("NOTICE");
 });
 
-it("an unknown tool is refused by the protocol", async () => {
-  for (const era of eras) {
-    const { client } = await connect(tempRuntime(), { era });
-    await expect(client.callTool({ name: "shim_nothing", arguments: {} })).rejects.toThrow(/not found/);
-  }
-});
-
-it("what a model receives of all tools is under 2,600 tokens, by the longest names that they are given", async () => {
-  const { client } = await aClient(tempRuntime(), true);
-  const { tools } = await client.listTools();
-  const received = tools.map(({ name, description, inputSchema: input_schema }) => {
-    return { name: `mcp__plugin_shim_shim__${name}`, description, input_schema };
-  });
-  expect(estimateTokens(JSON.stringify(received), "claude-opus-5-5")).toBeLessThan(2_600);
-});
-
-it("the instructions are under 200 tokens; with hooks they ask for nothing at the start; for a team they explain it", () => {
-  const runtime = tempRuntime();
-  const hooked = { ...runtime, env: { CLAUDE_CODE_SESSION_ID: "s" } };
-  for (const one of [runtime, hooked]) {
-    for (const isTeam of [false, true]) {
-      const text = instructions(one, isTeam);
-      expect(estimateTokens(text, "claude-opus-5-5"), text).toBeLessThan(200);
-      expect(text).toMatch(/decision[^]*finish: true only when the user[^]*data/);
-      expect(text.includes("shim_next")).toBe(isTeam);
-    }
-  }
-  expect(instructions(hooked, true)).not.toMatch(/shim_check_recovery|shim_auto_checkpoint/);
-  expect(instructions(runtime)).toMatch(/At the start call shim_check_recovery; after each step shim_auto_checkpoint/);
-});
-
-it("input that a tool of the team does not take is refused as its error, and changes nothing", async () => {
-  const rig = new TeamRig();
-  const { refusal } = await rig.chat();
-  for (const [tool, input, problem] of [
-    ["submit", { tasks: [] }, /tasks/],
-    ["submit", { tasks: [{ type: "a b" }] }, /^bad_input: .*type/s],
-    ["submit", { tasks: [{ type: "a", ref: "x", dependsOn: ["x"] }] }, /^bad_input: /],
-    ["next", { types: "a" }, /types/],
-    ["report", { outcome: "finished" }, /outcome/],
-    ["send", { to: "all" }, /text/],
-    ["send", { to: "topic:a b", text: "x" }, /^bad_input: /],
-    ["inbox", { topics: ["a b"] }, /^bad_input: /],
-    ["files", { action: "reserve" }, /^paths_missing: /],
-    ["files", { action: "reserve", paths: ["../x"] }, /^bad_path: .*Nothing was changed/],
-    ["state_set", { key: "", value: 1 }, /key/],
-  ] as const)
-    expect(await refusal(`shim_${tool}`, input)).toMatch(problem);
-  expect(rig.call("tasks.progress", {}).totalTasks).toBe(0);
-  expect(rig.call("leases.list", { prefix: "file:" }).leases).toEqual([]);
-});
-
 it.each([
   ["claude-ai", {}, true],
   ["some other client", {}, true],
@@ -231,12 +169,46 @@ it.each([
   }
 });
 
-it("what leads a model to save has its bounds: six tools under 2,800 tokens, instructions under 250", async () => {
-  const { client } = await desktop(tempRuntime());
-  const listed = JSON.stringify(await client.listTools());
-  expect(estimateTokens(listed, "claude-opus-5-5")).toBeLessThan(2_800);
-  for (const isTeam of [false, true]) {
-    const text = instructions(tempRuntime(), isTeam, "claude-ai");
-    expect(estimateTokens(text, "claude-opus-5-5"), text).toBeLessThan(250);
-  }
+const commands = Object.keys(slashCommands) as SlashCommandName[];
+
+/** A client that gives its name in the handshake, on a machine with this process of a chat. */
+const named = (runtime: TempRuntime, name: string, clientPid = 400, era: Era = "modern"): Promise<Connected> =>
+  connect(runtime, { name, clientPid, era, isWithoutHooks: true });
+
+async function prompt({ client }: Connected, name: string, words?: string): Promise<string> {
+  const { messages } = await client.getPrompt({ name, ...(words === undefined ? {} : { arguments: { words } }) });
+  expect(messages.map(({ role }) => role)).toEqual(["user"]);
+  const content = messages[0]?.content;
+  return content && "text" in content ? content.text : "";
+}
+
+it("a prompt has the steps of the command with the user's words, and exact commands for this machine", async () => {
+  const { runtime, claude } = aChat();
+  claude.turn("fix the parser");
+  const rows = rowCount(runtime, "journal");
+  const connected = await named(runtime, "some client", claude.pid);
+  const undo = await prompt(connected, "undo", " write the lex ");
+  expect(undo).toMatch(/^The user typed \/shim:undo write the lex, a command of SHIM\.\n/);
+  expect(undo).toContain('said about which one: "write the lex"');
+  expect(undo).toMatch(/Run `.+ undo --diff --json` with the user's words/);
+  expect(undo).toMatch(/Only after a yes: `.+ undo --yes --json`/);
+  // OpenCode puts the user's words in its place afterwards.
+  expect(await prompt(connected, "resume", "$1")).toContain('said about which one: "$1"');
+  for (const name of commands) expect(await prompt(connected, name), name).not.toMatch(/\{given\}/);
+  expect(rowCount(runtime, "journal")).toBe(rows);
+});
+
+it("a prompt of SHIM's is its command in the journal, and no request of the user", async () => {
+  const { runtime, claude } = aChat();
+  claude.turn("fix the parser");
+  const connected = await named(runtime, "some client", claude.pid);
+  for (const name of commands)
+    for (const words of "argument" in slashCommands[name] ? ["", "3 and more"] : [""]) {
+      const text = await prompt(connected, name, words);
+      const command = `/shim:${name} ${words}`.trim();
+      // Gemini CLI and Qwen Code send JSON.
+      for (const sent of [text, JSON.stringify(text)]) expect(userWords(sent)).toBe(command);
+      expect(isRequest(command)).toBe(false);
+    }
+  expect(userWords("The user typed /shim:undo, a command of SHIM")).not.toBe("/shim:undo");
 });

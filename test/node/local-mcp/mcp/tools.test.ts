@@ -1,11 +1,10 @@
-import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import * as audit from "#src/machine/sessions/machine-audit.ts";
 import { isPurgePending } from "#src/machine/keeping/forget.ts";
 import { machineTools } from "#src/contract/tools.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { pause } from "#src/store/pause.ts";
-import { aProject, rowCount, storedSession, aDeadClaude } from "#harness/machine/claude.ts";
+import { aProject, rowCount, storedSession } from "#harness/machine/claude.ts";
 import { aDeadChat, connect, desktop } from "#harness/machine/mcp-client.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 import { leaked, tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -52,30 +51,6 @@ it("what cannot be saved is refused with what to do; nothing is half saved", asy
   expect(rowCount(runtime, "checkpoints")).toBe(0);
 });
 
-it("the risk has its reasons; detailed, the readings it rests on; the chat's own count is a report", async () => {
-  const { ask } = await desktop(tempRuntime({ config: { risk: { weights: { memory: 0 } } } }));
-  const calm = await ask("shim_monitor_signals");
-  expect(calm.output).toMatchObject({ risk: 0, level: "safe", reasons: [] });
-  expect(calm.text).toContain("No reason");
-  const { output } = await ask("shim_monitor_signals", { contextTokens: 200_000, detail: "detailed" });
-  const reasons = ["contextTokens 200000 over 150000 (+0.3, reported)"];
-  const readings = { contextTokens: { value: 200_000, source: "reported" } };
-  expect(output).toMatchObject({ risk: 0.3, level: "warning", reasons, readings });
-});
-
-it("the status has client, project, checkpoints and other sessions that died", async () => {
-  const runtime = tempRuntime();
-  aDeadClaude(runtime);
-  const { ask } = await desktop(runtime);
-  const project = aProject();
-  await ask("shim_force_checkpoint", { goal: "g", project });
-  runtime.wait(12_000);
-  const { text, output } = await ask("shim_session_status", { detail: "detailed" });
-  expect(text).toMatch(/saved 12 s ago; checkpoints: 1; other sessions that died: 1/);
-  const latest = { trigger: "on_demand" };
-  expect(output).toMatchObject({ client: "claude-ai", project, savedMsAgo: 12_000, store: "better-sqlite3", latest });
-});
-
 it("deleting needs the words of consent and a name; it takes only what is named, after a backup, and leaves no purge", async () => {
   const runtime = tempRuntime();
   const dead = await aDeadChat(runtime);
@@ -100,18 +75,6 @@ it("deleting needs the words of consent and a name; it takes only what is named,
     ["session.forgotten", "chat"],
     ["checkpoint.forgotten", "chat"],
   ]);
-});
-
-it("an offer can be declined for good, and a session be forgotten with every copy", async () => {
-  const runtime = tempRuntime();
-  const id = await aDeadChat(runtime);
-  const { ask } = await desktop(runtime);
-  const declined = await ask("shim_clear_state", { scope: "offer", id, confirm });
-  expect(declined.output).toMatchObject({ deleted: 1 });
-  expect(storedSession(runtime, id).recovery).toBe("dismissed");
-  const { output } = await ask("shim_clear_state", { scope: "session", id, confirm, forget: true });
-  expect([output["deleted"], output["backup"]]).toEqual([1, undefined]);
-  expect(leaked(runtime, ["write the importer"])).toEqual([]);
 });
 
 it("while SHIM is paused the tools store nothing and say so; deleting is still possible", async () => {
@@ -155,73 +118,10 @@ it("a secret in any field of any tool never reaches the disk; a mark that is lon
   await ask("shim_force_checkpoint", { done: [many.slice(0, 2_000)], files: ["<private>/secret/place</private>"] });
 });
 
-/** Inputs of the right shape with anything in their fields, and inputs of no shape. */
-function anyInput(): fc.Arbitrary<Record<string, unknown>> {
-  const text = fc.oneof(
-    fc.string({ unit: "binary", maxLength: 300 }),
-    fc.constantFrom("\u0000", "\ud800", "../../etc", "'; DROP TABLE sessions; --"),
-  );
-  const lines = fc.array(text, { maxLength: 5 });
-  const fields = {
-    session: text,
-    project: fc.oneof(text, fc.constant("/nonexistent")),
-    of: text,
-    detail: fc.constantFrom("concise", "detailed"),
-    doing: text,
-    next: text,
-    contextTokens: fc.oneof(fc.nat(), fc.double()),
-    goal: text,
-    done: lines,
-    files: lines,
-    todos: fc.array(fc.record({ text, status: fc.constantFrom("pending", "done") })),
-    state: fc.jsonValue(),
-    finish: fc.boolean(),
-    scope: fc.constantFrom("checkpoint", "session", "offer", "notices", "all"),
-    id: text,
-    confirm: fc.constantFrom(confirm, "yes"),
-  };
-  return fc.record(fields, { requiredKeys: [] });
-}
-
-it("for any input a tool answers with what it promises or with a clear error, and the store stays whole @night", async () => {
-  const runtime = tempRuntime();
-  const { call } = await connect(runtime);
-  const fields = new Map(
-    Object.entries(machineTools).map(([tool, { input }]) => [tool, new Set(Object.keys(input.shape))]),
-  );
-  const name = fc.constantFrom(...fields.keys());
-  await fc.assert(
-    fc.asyncProperty(name, anyInput(), fc.nat(9), async (tool, given, chance) => {
-      const known = Object.entries(given).filter(([field]) => fields.get(tool)?.has(field));
-      const answer = await call(tool, chance === 0 ? given : Object.fromEntries(known));
-      // The client checks every answer without an error against the tool's output schema.
-      if (answer.isError) expect(answer.text).toMatch(/^(Input validation error|[a-z_]+: )/);
-      else expect(answer.output["session"]).toMatch(/\w/);
-      expect(answer.text).not.toContain("internal:");
-    }),
-    { numRuns: 150 },
-  );
-  expect(runtime.logged).toEqual([]);
-  expect(runtime.store.read((sql) => sql.all("PRAGMA integrity_check"), [])).toEqual([{ integrity_check: "ok" }]);
-});
-
 it("a state that is nested too deep to be searched for secrets is refused, not cut", async () => {
   const { ask, refusal } = await connect(tempRuntime());
   const nested = (depth: number): unknown => (depth === 0 ? "end" : [nested(depth - 1)]);
   await ask("shim_force_checkpoint", { goal: "g", state: nested(50) });
   const refused = await refusal("shim_force_checkpoint", { goal: "other", state: nested(500) });
   expect(refused).toContain("nested deeper than");
-});
-
-it("every tool has a detailed answer: reasons, the summary that the search finds, how many rows went", async () => {
-  const { ask } = await connect(tempRuntime());
-  const detail = "detailed";
-  const auto = await ask("shim_auto_checkpoint", { doing: "reading", detail });
-  expect(auto.output["reasons"]).toEqual(expect.any(Array));
-  const forced = await ask("shim_force_checkpoint", { goal: "write the importer", detail });
-  expect(forced.output["summary"]).toContain("write the importer");
-  const input = { scope: "checkpoint", id: forced.output["checkpoint"], confirm, detail };
-  expect((await ask("shim_clear_state", input)).output).toMatchObject({ deleted: 1, rows: 1 });
-  const concise = await ask("shim_force_checkpoint", { goal: "write the exporter" });
-  expect(concise.output).not.toHaveProperty("summary");
 });

@@ -3,18 +3,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
-import { deadTasks } from "#src/local-mcp/notify/due-notifications.ts";
-import { notifyDesktop, Notifier } from "#src/local-mcp/notify/notifier.ts";
-import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
-import * as localSource from "#src/machine/recovery/marks.ts";
-import * as journal from "#src/machine/sessions/journal.ts";
+import { deadTasks, dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
+import { notifyDesktop } from "#src/local-mcp/notify/notifier.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
+import { anotherClaude, aProject, Claude, aLiveClaude } from "#harness/machine/claude.ts";
 import { aReceiver, die, looksOf } from "#harness/machine/notified.ts";
 import { someReadings } from "#harness/machine/readings.ts";
 import { twoChats } from "#harness/team/team-rig.ts";
-import { storedBytes, tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { aMessage, hear } from "#harness/team/team-rows.ts";
+import { statusOf } from "#src/machine/operations/status-line.ts";
+import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 
 /** Folder with a notify-send that writes down what it is given. */
 function aDesktop(exit = 0): { readonly env: NodeJS.ProcessEnv; readonly shown: () => string[][] } {
@@ -62,31 +61,6 @@ it("a death, a waiting message and a critical risk are sent once; what was so be
   expect(Object.keys(receiver.bodies[0] ?? {})).toEqual(["event", "at", "session", "title", "text"]);
 });
 
-it("a death is sent once, also when the next chat was offered the dead one before anybody looked", async () => {
-  const receiver = await aReceiver();
-  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
-  const look = looksOf(runtime);
-  await look();
-  const dead = new Claude(runtime, { cwd: aProject(), session: "dead-chat" });
-  dead.turn("fix the parser");
-  dead.kill();
-  expect(anotherClaude(runtime, dead).start()).toContain("fix the parser");
-  for (let n = 0; n < 2; n++) await look();
-  expect(receiver.bodies.map(({ event, session }) => [event, session])).toEqual([["chat_died", "dead-chat"]]);
-});
-
-it("the last look of a process that ends does not wait for the time of the next one", async () => {
-  const receiver = await aReceiver();
-  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
-  const notifier = new Notifier({ runtime, deadTasks: () => Promise.reject(new Error("asked at the end")) });
-  await notifier.checkNow();
-  die(runtime);
-  recordDeaths(runtime, () => true);
-  await Promise.all([notifier.checkNow(), notifier.checkNow()]);
-  expect(receiver.bodies).toMatchObject([{ event: "chat_died" }]);
-  expect(runtime.logged).toEqual([]);
-});
-
 it("a chat whose process cannot be seen from here died when it is silent for ten minutes, once", async () => {
   const receiver = await aReceiver();
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
@@ -102,60 +76,6 @@ it("a chat whose process cannot be seen from here died when it is silent for ten
   expect(anotherClaude(runtime, silent).start()).toContain("fix the parser");
   await look();
   expect(receiver.bodies).toMatchObject([{ event: "chat_died", session: "silent-chat" }]);
-});
-
-it("a notification calls a chat by the name that its user has given it", async () => {
-  const receiver = await aReceiver();
-  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
-  const look = looksOf(runtime);
-  await look();
-  const living = new Claude(runtime, { cwd: aProject(), session: "living-chat", pid: 9_000 });
-  living.turn("write the lexer");
-  hear(runtime, living, aMessage("words of another"));
-  die(runtime);
-  runtime.store.write((sql) => {
-    for (const id of ["living-chat", "dead-chat"]) sessions.rename(sql, id, `named ${id}`);
-    const high = { contextFill: 1, sinceCheckpointMs: 10_000_000, hostMemory: 1, rateLimit: 1 };
-    sessions.update(sql, living.session, { readings: someReadings(high, runtime.now()) });
-  });
-  for (let n = 0; n < 5; n++) await look();
-  expect(receiver.bodies.map(({ event, title, text }) => [event, title, text])).toEqual([
-    ["risk_critical", "named living-chat", '"named living-chat" is at critical risk'],
-    ["chat_died", "named dead-chat", '"named dead-chat" died (killed)'],
-    ["message_waiting", "named living-chat", 'a message waits for "named living-chat"'],
-  ]);
-});
-
-it("without settings nothing is checked, and only the named events are sent", async () => {
-  const receiver = await aReceiver();
-  for (const notify of [{}, { webhook: receiver.url, events: ["risk_critical"] }]) {
-    const runtime = tempRuntime({ config: { notify } });
-    const look = looksOf(runtime);
-    await look();
-    die(runtime);
-    await look();
-  }
-  expect(receiver.bodies).toEqual([]);
-});
-
-it("a chat that its user has closed is no death, and one that died again is another", async () => {
-  const receiver = await aReceiver();
-  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
-  const look = looksOf(runtime);
-  await look();
-  const claude = new Claude(runtime, { cwd: aProject() });
-  claude.turn("x", "Which one?");
-  runtime.wait(60_000);
-  claude.end("other");
-  await look();
-  expect(receiver.bodies).toEqual([]);
-  for (let n = 0; n < 2; n++) {
-    claude.resume();
-    claude.prompt("go on");
-    claude.kill();
-    await look();
-  }
-  expect(receiver.bodies.map(({ event }) => event)).toEqual(["chat_died", "chat_died"]);
 });
 
 it("a dead task of the workspace is sent once", async () => {
@@ -201,18 +121,6 @@ it("a channel that fails is logged once until it works again, and holds up no ot
   expect(desktop.shown()).toHaveLength(4);
 });
 
-it("a redirect is not followed", async () => {
-  const receiver = await aReceiver();
-  receiver.status = 307;
-  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
-  const look = looksOf(runtime);
-  await look();
-  die(runtime);
-  await look();
-  expect(receiver.bodies).toHaveLength(1);
-  expect(runtime.logged[0]).toContain("the webhook answered 307");
-});
-
 it.each([
   ["https://example.org/hook?x=1", true],
   ["https://example.org:8443", true],
@@ -242,28 +150,37 @@ it("the desktop gets the text as data, without a shell and without markup", asyn
   await expect(notifyDesktop("x", { PATH: "/nonexistent" }, "darwin")).rejects.toThrow("osascript");
 });
 
-it("the user is notified once that another client continues a session at its usage limit", async () => {
-  const receiver = await aReceiver();
-  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url, events: ["usage_limit"] } } });
-  const look = looksOf(runtime);
-  await look();
-  const take = (session: string, client: string, failure: object): void => {
-    die(runtime, session);
-    const successor = { id: `after-${session}`, client, origin: "startup", owner: null, isAlive: true };
-    runtime.store.write((sql) => {
-      journal.append(sql, session, runtime.now(), "f", { kind: "failure", text: "no", ...failure });
-      sessions.recordSighting(sql, runtime.now(), successor);
-    });
-    localSource.take(runtime, { session, to: successor.id, score: 100 });
-    runtime.store.write((sql) => sessions.rename(sql, session, "the parser"));
-  };
-  const limit = { limit: { resetsAtMs: null } };
-  take("same-client", "claude-code", limit);
-  take("other-cause", "codex", {});
-  take("at-limit", "codex", limit);
-  await look();
-  await look();
-  expect(receiver.bodies).toMatchObject([
-    { event: "usage_limit", session: "at-limit", text: '"the parser" reached a usage limit; Codex continues' },
-  ]);
+const limit = { error: "billing_error", last_assistant_message: "Credit balance is too low" };
+
+/** Programs of clients on a PATH of their own. */
+function pathOf(...names: string[]): string {
+  const folder = temporaryFolder();
+  for (const name of names) {
+    write(folder, { [name]: "#!/bin/sh\n" });
+    chmodSync(`${folder}/${name}`, 0o755);
+  }
+  return folder;
+}
+
+function aRuntime(clients: readonly string[], more: object = {}, env: object = {}): TempRuntime {
+  return tempRuntime({ env: { PATH: pathOf(...clients), ...env }, config: { ...more } });
+}
+
+it("a chat at its limit is told when it ends and how to go on, once in the chat and once as a notification", () => {
+  const runtime = aRuntime(["codex", "qwen"]);
+  const claude = aLiveClaude(runtime, "fix the parser");
+  const resetsAt = runtime.now() + 3_600_000;
+  const reading = { value: resetsAt, source: "measured", at: runtime.now() } as const;
+  runtime.store.write((sql) => sessions.update(sql, claude.session, { readings: { limitResetsAt: reading } }));
+  const time = `${new Date(resetsAt).getHours()}:${String(new Date(resetsAt).getMinutes()).padStart(2, "0")}`;
+  const goOn = `the limit ends at ${time}. Go on now: `;
+  claude.tell("StopFailure", limit);
+  const { notices } = statusOf(runtime, JSON.stringify({ session_id: claude.session }));
+  expect(notices).toEqual([expect.stringContaining(goOn)]);
+  const [told, ...more] = runtime.store.read((sql) => dueNotifications(sql, runtime), []);
+  expect([told?.event, more]).toEqual(["usage_limit", []]);
+  expect(told?.text).toContain(`"fix the parser" reached a usage limit; ${goOn}`);
+  const { systemMessage } = claude.prompt("go on");
+  expect(systemMessage).toMatch(new RegExp(`^SHIM: ${goOn}\`.*resume ${claude.session.slice(0, 8)} --in codex\`$`));
+  expect(runtime.store.read((sql) => dueNotifications(sql, runtime), [])).toEqual([]);
 });

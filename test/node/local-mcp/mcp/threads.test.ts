@@ -2,7 +2,6 @@ import { expect, it } from "vitest";
 import { codex } from "#src/clients/codex/codex.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import { aProject, journalKinds, storedSession } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -65,21 +64,6 @@ it("when the process is gone, a thread that the user has left is closed, and tho
   });
 });
 
-it("a thread that another process has open is a fork, and stays the same one when another was prompted", () => {
-  const runtime = tempRuntime();
-  const first = aCodex(runtime, 400);
-  begin(first, one);
-  const second = aCodex(runtime, 401);
-  begin(second, one);
-  begin(second, two);
-  tool(second, one, "PreToolUse");
-  second(one, "UserPromptSubmit", { turn_id: "again", prompt: "go on" });
-  const forks = runtime.store.read((sql) => sessions.list(sql), []).filter(({ parentId }) => parentId === one);
-  expect(forks).toMatchObject([{ origin: "fork", owner: { pid: 401 } }]);
-  expect(journalKinds(runtime, forks[0]!.id)).toEqual(["start", "prompt", "tool_start", "prompt"]);
-  expect(journalKinds(runtime, one)).toEqual(["start", "prompt"]);
-});
-
 it("each of its servers serves the thread that its calls name, and before that none of several", async () => {
   const runtime = tempRuntime();
   const tell = aCodex(runtime);
@@ -101,14 +85,4 @@ it("each of its servers serves the thread that its calls name, and before that n
   expect(await ask(ofOne, one)).toMatchObject({ session: one });
   expect(await ask(ofTwo, two)).toMatchObject({ session: two });
   expect([ofOne.chat.servedSessions(), ofTwo.chat.servedSessions()]).toEqual([[one], [two]]);
-});
-
-it("a session that no hook has reported, and what another client names, is not followed", async () => {
-  const runtime = tempRuntime();
-  const meta = { _meta: { sessionId: one } };
-  for (const name of ["codex-mcp-client", "claude-ai"]) {
-    const { client } = await connect(runtime, { name, era: "legacy", clientPid: 700, serverPid: 800 });
-    const { structuredContent } = await client.callTool({ name: "shim_session_status", arguments: {}, ...meta });
-    expect((structuredContent as { session: string }).session).toMatch(/^ses_/);
-  }
 });
