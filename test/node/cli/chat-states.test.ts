@@ -1,134 +1,116 @@
 import { expect, it } from "vitest";
-import type { Fleet } from "#src/contract/machine/page.ts";
-import { stateText, type ShownState } from "#src/contract/chat-state.ts";
-import { renderStatus } from "#src/cli/commands/statusline.ts";
-import { statusOf } from "#src/machine/operations/status-line.ts";
+import type { FleetRow } from "#src/contract/machine/page.ts";
+import { stateText, waitingProgress, type ShownState } from "#src/contract/chat-state.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { rowsOf } from "#src/web/fleet-groups.ts";
-import { aCliHome, withRuntime } from "#harness/machine/cli-home.ts";
-import { TeamRig, type TeamChat } from "#harness/team/team-rig.ts";
+import { addSession, holding, ids, aSeededHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { aChat, sync, twoCliHomes } from "#harness/machine/cli-machines.ts";
+import type { Io } from "#src/cli/io.ts";
+import * as news from "#src/machine/sessions/news.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
 
 const minuteMs = 60_000;
-const permission = { message: "Claude needs your permission to use Bash", notification_type: "permission_prompt" };
 
-interface Shown extends ShownState {
-  readonly id?: string;
-  readonly chat?: string;
+function textIn(all: unknown): string {
+  return (all as ShownState[]).map(stateText).join();
 }
 
-/** One chat in each state, all of one project and in the team. */
-async function oneOfEach() {
-  const rig = new TeamRig();
-  const stuck = await rig.chat("think hard");
-  await stuck.tick();
-  await rig.time.pass(16 * minuteMs);
-  const waits = await rig.chat("deploy it");
-  const works = await rig.chat("build it");
-  const idle = await rig.chat("read it");
-  const ended = await rig.chat("plan it");
-  const died = await rig.chat("write it");
-  for (const one of [waits, works, idle, ended, died]) await one.tick();
-  waits.claude.tell("Notification", permission);
-  idle.claude.stop();
-  ended.claude.stop();
-  ended.claude.tell("SessionEnd", { reason: "prompt_input_exit" });
-  await ended.team.end("over");
-  died.claude.kill();
-  await rig.time.pass(1_000);
-  const chats = { waits, works, idle, stuck, died, ended };
-  const words = {
-    waits: "waits for you (your permission)",
-    works: "works",
-    idle: "idle",
-    stuck: "stuck",
-    died: "died (killed)",
-    ended: "ended (finished)",
+it("a session of another machine is what that machine and the coordinator say, and silence alone is no death", async () => {
+  const { server, there, here } = await twoCliHomes(() => undefined);
+  there.alive.add(200);
+  addSession(there, { id: ids.dead, pid: 200, title: "fix the parser" });
+  await sync(there);
+  const shown = async (): Promise<string> => textIn((await here.json("sessions --all-machines"))["sessions"]);
+  const pass = (ms: number): void => {
+    for (const home of [there, here]) home.now += ms;
+    server.host.wait(ms);
   };
-  const expected = Object.entries(chats).map(([name, { claude }]): [string, string] => [
-    claude.session,
-    words[name as keyof typeof words],
-  ]);
-  return { rig, chats, expected: new Map(expected) };
+  pass(5 * minuteMs);
+  expect(await shown()).toBe("idle (no sign of life for 5 min)");
+  pass(6 * minuteMs);
+  expect(await shown()).toBe("stuck (no sign of life for 11 min)");
+  const silent = /bbbb2222 {2}\S+ {2}fix the parser {2}stuck \(no sign of life for 11 min\) on desk/;
+  expect((await here.shim("up --once")).out).toEqual(holding("Can come back (1)", silent));
+  const desk = { machine: "desk", isAdmin: false };
+  const { incarnation } = given(await server.host.call("chats.register", aChat(ids.dead, "desk"), desk));
+  const self = { chat: ids.dead, incarnation };
+  const report = async (input: { status: "busy" | "stuck"; progress: string }): Promise<unknown> =>
+    given(await server.host.call("chats.heartbeat", { self, ...input }, desk));
+  await report({ status: "busy", progress: "half of it" });
+  expect(await shown()).toBe("works");
+  await report({ status: "busy", progress: waitingProgress.permission });
+  expect(await shown()).toBe("waits for you (your permission)");
+  expect(textIn((await here.json("team chats"))["chats"])).toBe("waits for you (your permission)");
+  const { process } = aChat(ids.dead, "desk");
+  given(await server.host.call("chats.attest-death", { chat: ids.dead, machine: "desk", process }, desk));
+  expect(await shown()).toBe("died");
+  there.runtime.store.write((sql) => sessions.end(sql, there.now, ids.dead, "prompt_input_exit"));
+  await sync(there);
+  expect(await shown()).toBe("ended (finished)");
+});
+
+function offer(home: CliHome, action: "offered" | "taken" = "offered"): void {
+  home.runtime.store.write((sql) => {
+    sessions.setRecovery(sql, home.now, ids.dead, "offered", ids.alive);
+    recoveries.add(sql, { at: home.now, session: ids.dead, action, by: ids.alive });
+  });
+  home.now += 120_000;
 }
 
-/** The command line on the machine of the chats. */
-function commands({ base }: TeamRig) {
-  const home = aCliHome();
-  home.now = base.now();
-  const io = { ...withRuntime(base), env: { ...home.runtime.env, SHIM_HOME: base.paths.home } };
-  return {
-    text: async (command: string): Promise<string> => (await home.shimWith(io, command)).out,
-    json: async (command: string): Promise<Record<string, unknown>> =>
-      (await home.shimWith(io, `${command} --json`)).json(),
+/** A living chat of the project was offered the session two minutes ago. */
+function anOfferedHome(): CliHome {
+  const home = aSeededHome();
+  offer(home);
+  return home;
+}
+
+const note = "offered to chat aaaa1111, 2 min ago";
+
+it("a session that an open chat was offered is in every list, with that chat", async () => {
+  const home = anOfferedHome();
+  for (const list of ["sessions --incomplete", "sessions", "up --once"])
+    expect([list, (await home.shim(list)).out]).toEqual([list, holding("bbbb2222", note)]);
+  expect((await home.shim("sessions")).out).toMatch(/bbbb2222 +died /);
+  expect((await home.shim("doctor")).out).toContain("2 sessions died unfinished");
+  addSession(home, { id: "dddd1111", pid: 500 });
+  const several = (await home.shim("resume")).err;
+  expect(several).toEqual(holding(`work of bbbb  died (killed; ${note})`, "work of dddd  died (killed)"));
+  const { rows } = await home.json("call page.fleet");
+  expect((rows as FleetRow[]).find(({ id }) => id === ids.dead)).toMatchObject({
+    state: "died",
+    detail: `killed; ${note}`,
+  });
+});
+
+it("`shim resume` prints and continues it, says who was offered it, and that chat is notified", async () => {
+  const home = anOfferedHome();
+  const printed = await home.shim("resume --print");
+  expect(printed).toMatchObject({ code: 0, out: holding("fix the parser"), err: holding(note) });
+  const startProcess: Io["startProcess"] = async ({ args }) => {
+    addSession(home, { id: args[1] ?? "", pid: 700 });
+    return 0;
   };
-}
+  const ran = await home.shimWith({ isTty: true, isInteractive: true, startProcess }, "resume");
+  expect(ran).toMatchObject({ code: 0, err: holding(note) });
+  const given = home.runtime.store.read((sql) => news.undelivered(sql, ids.alive, 10), []);
+  expect(given.map((one) => one.news)).toEqual([{ kind: "notice", text: holding(ids.dead, "is continued by chat") }]);
+});
 
-async function own(one: TeamChat): Promise<string> {
-  return stateText((await one.ask("shim_session_status")).output as unknown as ShownState);
-}
-
-async function onPage(rig: TeamRig): Promise<Map<string, string>> {
-  const fleet = (await commands(rig).json("call page.fleet")) as unknown as Fleet;
-  expect(fleet.trouble).toBeNull();
-  return textsOf(rowsOf(fleet));
-}
-
-function textsOf(all: unknown): Map<string, string> {
-  return new Map((all as Shown[]).map((one) => [one.id ?? one.chat ?? "", stateText(one)]));
-}
-
-it("one chat in each state is shown in the same words by every list, the page and the tools @night", async () => {
-  const { rig, chats, expected } = await oneOfEach();
-  const { json } = commands(rig);
-  const present = new Map([...expected].filter(([, words]) => !/^(died|ended)/.test(words)));
-  expect(textsOf((await json("sessions"))["sessions"])).toEqual(expected);
-  expect(textsOf((await json("team chats --all"))["chats"])).toEqual(expected);
-  expect(textsOf((await json("team chats"))["chats"])).toEqual(present);
-  const up = await json("up");
-  expect(textsOf(up["sessions"])).toEqual(expected);
-  expect(textsOf((up["team"] as { chats: unknown }).chats)).toEqual(present);
-  expect(await onPage(rig)).toEqual(expected);
-  const { output } = await chats.works.ask("shim_chats", { all: true });
-  expect(textsOf(output["chats"])).toEqual(expected);
-  const line = renderStatus(
-    statusOf(rig.base, JSON.stringify({ session_id: chats.works.claude.session })),
-    rig.base.now(),
+it("of a session that a living chat has taken `shim resume` says which chat, where, since when and what to do, and starts nothing", async () => {
+  const home = aSeededHome();
+  offer(home, "taken");
+  const said = holding(
+    `${ids.dead} is continued by chat aaaa1111 (`,
+    "Claude Code",
+    "since 2 min ago: go on there",
+    "`shim resume --undo bbbb2222`",
   );
-  expect(line).toMatch(/\| 1 waits for you \| 1 stuck \| 1 died\n/);
-  for (const one of [chats.waits, chats.works, chats.idle])
-    expect(await own(one)).toBe(expected.get(one.claude.session));
-  // Its call is a sign of work.
-  expect(await own(chats.stuck)).toBe("works");
-});
-
-it("what a person reads has the words of JSON, in both panes of `up` and in the timeline @night", async () => {
-  const { rig, chats, expected } = await oneOfEach();
-  const { text } = commands(rig);
-  const up = await text("up --once");
-  for (const words of expected.values()) expect(up).toContain(`  ${words}`);
-  const inTeam = up.slice(up.indexOf("Team ("));
-  expect(inTeam).toContain("  waits for you (your permission)");
-  const firstWords = async (one: TeamChat): Promise<string | undefined> =>
-    (await text(`sessions show ${one.claude.session}`)).split("\n")[1];
-  expect(await firstWords(chats.waits)).toBe("waits for you (your permission)");
-  expect(await firstWords(chats.died)).toMatch(/^died \(killed\)\. /);
-  expect(await text("sessions")).toMatch(/ waits for you +your permission /);
-  expect(await text("team chats")).toMatch(/ waits for you +your permission /);
-});
-
-it("a chat that this machine knows to have ended is in no list of those that are present, though its coordinator has it as idle @night", async () => {
-  const { rig, chats } = await oneOfEach();
-  const { json } = commands(rig);
-  const id = chats.idle.claude.session;
-  rig.base.store.write((sql) => sessions.setRecovery(sql, rig.base.now(), id, "dismissed", null));
-  expect(rig.call("chats.get", { chat: id })).toMatchObject({ status: "idle" });
-  expect(textsOf((await json("sessions"))["sessions"]).get(id)).toBe("ended (dismissed)");
-  expect(textsOf((await json("team chats --all"))["chats"]).get(id)).toBe("ended (dismissed)");
-  const { team } = (await json("up")) as { team: { chats: unknown } };
-  const present = [textsOf((await json("team chats"))["chats"]), textsOf(team.chats), await onPage(rig)];
-  expect(present.map((one) => [one.size > 0, one.has(id)])).toEqual([
-    [true, false],
-    [true, false],
-    [true, false],
-  ]);
+  expect(await home.shim(`resume ${ids.dead}`)).toMatchObject({ code: 0, out: holding("fix the parser"), err: said });
+  expect(await home.shim(`resume ${ids.dead} --print`)).toMatchObject({ code: 0, err: said });
+  const terminal = { isTty: true, isInteractive: true };
+  expect(await home.shimWith(terminal, `resume ${ids.dead}`)).toMatchObject({ code: 1, out: "", err: said });
+  expect(home.started).toEqual([]);
+  home.alive.clear();
+  expect(await home.shimWith(terminal, `resume ${ids.dead}`)).toMatchObject({ code: 0 });
+  expect(home.started).toHaveLength(1);
 });

@@ -1,13 +1,13 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync, readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { backUp } from "#src/store/backup.ts";
-import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
-import { migrations } from "#src/store/schema.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import { write } from "#harness/machine/git-project.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import {
   aCliHome,
@@ -18,10 +18,19 @@ import {
   seed,
   throwing,
   withRuntime,
+  addSession,
+  failed,
   type CliHome,
 } from "#harness/machine/cli-home.ts";
-import { aServiceRuntime } from "#harness/experiments/service-rig.ts";
-import { readOnlyFile, remount, smallDisk, type DiskOptions } from "#harness/store/small-disk.ts";
+import { remount, smallDisk } from "#harness/store/small-disk.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import { version } from "#src/contract/version.ts";
+import { edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
+import { teamCalls } from "#src/store/team-tables.ts";
+import { RealServer } from "#harness/edge/real-server.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { sync, twoCliHomes } from "#harness/machine/cli-machines.ts";
+import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
 
 interface Line {
   readonly name: string;
@@ -47,53 +56,35 @@ function connect(home: CliHome): Promise<unknown> {
 it("a healthy machine has only ok lines, and answers 0", async () => {
   const home = aCliHome();
   await connect(home);
-  seed(home);
-  home.runtime.store.write((sql) => sql.run("DELETE FROM sessions WHERE id IN (?, ?)", ids.dead, ids.elsewhere));
+  addSession(home, { id: ids.finished });
+  home.runtime.store.write((sql) => sessions.end(sql, home.now, ids.finished, "prompt_input_exit"));
   await backUp(home.runtime.store, home.now, 5);
   const { code, lines } = await doctor(home);
-  expect([...lines.values()].filter(({ state }) => state !== "ok")).toEqual([]);
-  expect(code).toBe(0);
-  const names = "node git folder disk_space config spool hook_input claude-code:installed sqlite store schema";
-  const others = "permissions backups incomplete snapshots";
-  expect([...lines.keys()]).toEqual(expect.arrayContaining(`${names} ${others}`.split(" ")));
+  expect([code, [...lines.values()].filter(({ state }) => state !== "ok")]).toEqual([0, []]);
   expect((await home.shim("doctor")).out).toEqual(
     holding("ok    node: Node 24.1.0", /\d+ ok, 0 warnings, 0 failures\n$/),
   );
 });
 
-it("it warns of what needs attention: SQLite's second choice, no git, waiting events, notices, pauses, dead sessions, failed snapshots, no backup", async () => {
+it("it warns of what needs attention, each with what to do", async () => {
   const home = aSeededHome();
+  answerHook(home.runtime, "UserPromptSubmit", () => "no json", 1);
   home.runtime.store.write((sql) => {
     notices.add(sql, home.now, "x", "the store was damaged");
     pause(sql, home.now, null, null);
   });
   addSnapshot(home, { reason: "git failed" });
-  mkdirSync(home.paths.spool, { mode: 0o700 });
-  writeFileSync(join(home.paths.spool, "1-2-3.json"), "{}", { mode: 0o600 });
+  write(home.paths.home, { "spool/1-2-3.json": "{}" });
   const fallback = withRuntime(home.runtime, "better-sqlite3 could not be loaded");
-  const { code, lines } = await doctor(home, { ...fallback, versionOf: () => null });
-  expect(code).toBe(0);
+  const { lines } = await doctor(home, { ...fallback, versionOf: () => null });
   const warnings = [...lines.values()].filter(({ state }) => state === "warn").map(({ name }) => name);
-  const named = "backups clients git incomplete notice paused snapshots spool sqlite";
+  const named = "backups clients git hook_input incomplete notice paused snapshots spool sqlite";
   expect(warnings.toSorted()).toEqual(named.split(" "));
-  const waiting = `waiting in ${home.paths.spool}: 1 file of events\n`;
-  expect((await home.shimWith(fallback, "doctor")).out).toEqual(
-    holding(waiting, /warn {2}incomplete: 2 sessions died unfinished\n {6}fix: /),
+  expect(lines.get("hook_input")?.text).toMatch(
+    /^1 input of hooks could not be read whole, at .* of Claude Code: input is not JSON/,
   );
-});
-
-it("it says how many inputs of hooks could not be read whole, when, and where they are", async () => {
-  const home = aCliHome();
-  const { runtime, paths } = home;
-  answerHook(runtime, "UserPromptSubmit", () => "no json", 1);
-  const at = new Date(runtime.now()).toISOString();
-  expect((await doctor(home)).lines.get("hook_input")).toMatchObject({
-    state: "warn",
-    text: `1 input of hooks could not be read whole, at ${at} (the last: UserPromptSubmit of Claude Code: input is not JSON); what came is in ${paths.unread}`,
-  });
-  answerHook(runtime, "Stop", () => "", 1);
-  expect((await doctor(home)).lines.get("hook_input")?.text).toContain(
-    `2 inputs of hooks could not be read whole, from ${at} to ${at}`,
+  expect((await home.shimWith(fallback, "doctor")).out).toMatch(
+    /warn {2}incomplete: 2 sessions died unfinished\n {6}fix: /,
   );
 });
 
@@ -104,13 +95,6 @@ it("--acknowledge prints the notices once more and ends them", async () => {
   expect((await home.shim("doctor --acknowledge")).out).toBe("the store was damaged\n1 notice acknowledged.\n");
   expect(await home.json("doctor --acknowledge")).toEqual({ acknowledged: [] });
   expect((await home.shim("up --once")).out).not.toContain("damaged");
-});
-
-it("an old backup is a warning", async () => {
-  const home = aSeededHome();
-  await backUp(home.runtime.store, home.now, 5);
-  home.now += 3 * 86_400_000;
-  expect((await doctor(home)).lines.get("backups")).toMatchObject({ state: "warn" });
 });
 
 it("an old Node, readable files, invalid settings and a broken client fail, and it answers 1", async () => {
@@ -153,17 +137,6 @@ it("a folder that is none fails before anything is stored, as nothing can be sav
   expect((await doctor(home)).lines.get("folder")).toMatchObject({ state: "ok" });
 });
 
-it.skipIf(process.getuid?.() === 0)("a folder that is read-only fails, also while it is to be made", async () => {
-  const home = aCliHome();
-  const folder = join(home.folder, "read-only");
-  mkdirSync(folder, { mode: 0o500 });
-  for (const place of [folder, join(folder, "shim")]) {
-    const { code, lines } = await doctor(home, { env: { ...home.runtime.env, SHIM_HOME: place } });
-    const fault = { state: "fail", text: holding(`${folder} cannot be written to`) };
-    expect([code, lines.get("folder")]).toMatchObject([1, fault]);
-  }
-});
-
 it("what SQLite's own check finds is a failure", async () => {
   const home = aSeededHome();
   home.runtime.store.close();
@@ -179,113 +152,127 @@ it("what SQLite's own check finds is a failure", async () => {
   expect([code, lines.get("store")]).toMatchObject([1, fault]);
 });
 
-it("schemas of other versions are reported", async () => {
-  const home = aSeededHome();
-  home.runtime.store.write((sql) =>
-    sql.run("INSERT INTO migrations (id, name, minReader, appliedAt) VALUES (99, 'later', 0, 0)"),
-  );
-  expect((await doctor(home)).lines.get("schema")).toMatchObject({ state: "warn" });
-  const older = aCliHome();
-  mkdirSync(dirname(older.paths.database), { recursive: true });
-  writeFileSync(older.paths.database, "");
-  const connection = openBetterSqlite3({ path: older.paths.database, readOnly: false, busyMs: 0 });
-  connection.script("PRAGMA journal_mode = WAL; PRAGMA user_version = 1");
-  connection.close();
-  expect((await doctor(older)).lines.get("schema")).toMatchObject({
-    state: "ok",
-    text: `version ${migrations.length}`,
-  });
-});
-
-/** The failures by their names; nothing that doctor has made may be left. */
-async function failures(home: CliHome): Promise<Map<string, Line>> {
-  const ran = await home.shim("doctor --json");
-  const { checks } = ran.json() as { checks: Line[] };
-  const failed = checks.filter(({ state }) => state === "fail");
-  expect(ran.code === 0).toBe(failed.length === 0);
-  expect(readdirSync(home.paths.home).filter((name) => name.startsWith("doctor-"))).toEqual([]);
-  return new Map(failed.map((line) => [line.name, line]));
-}
-
-function aHomeOn(test: Parameters<typeof smallDisk>[0], megabytes: number, options: DiskOptions = {}): CliHome {
-  const home = aCliHome();
-  smallDisk(test, megabytes, { ...options, at: home.paths.home });
-  return home;
-}
-
-function fill(home: CliHome, make: (path: string) => void): void {
-  try {
-    for (let n = 0; n < 10_000; n++) make(join(home.paths.home, `ballast-${n}`));
-  } catch {
-    // It is full.
-  }
-}
-
-it("doctor fails where hardly an inode is free, and where none is", async (test) => {
-  const home = aHomeOn(test, 64, { inodes: 60 });
-  expect([...(await failures(home)).keys()]).toEqual([]);
-  for (let n = 0; n < 45; n++) writeFileSync(join(home.paths.home, `ballast-${n}`), "");
-  const few = await failures(home);
-  expect([...few.keys()]).toEqual(["disk_space"]);
-  expect(few.get("disk_space")?.text).toMatch(/^1\d of 60 inodes free/);
-  fill(home, (path) => writeFileSync(path, ""));
-  const none = await failures(home);
-  expect(none.get("disk_space")?.text).toMatch(/^0 of 60 inodes free/);
-  expect(none.get("folder")?.text).toContain("ENOSPC");
-  expect(none.get("folder")?.fix).toContain("SHIM_HOME");
-});
-
-it("doctor fails where the disk takes nothing more @night", async (test) => {
-  const home = aHomeOn(test, 60);
-  expect([...(await failures(home)).keys()]).toEqual([]);
-  fill(home, (path) => writeFileSync(path, Buffer.alloc(4_000_000)));
-  const full = await failures(home);
-  expect(full.get("disk_space")?.fix).toContain("Free some space");
-  expect(full.get("folder")?.text).toContain("ENOSPC");
-});
-
 it("doctor fails where the folder of the store became read-only", async (test) => {
-  const home = aHomeOn(test, 64);
+  const home = aCliHome();
+  smallDisk(test, 64, { at: home.paths.home });
   seed(home);
   home.runtime.store.close();
   remount(home.paths.home, "ro");
-  const failed = await failures(home);
-  expect(failed.get("folder")?.text).toContain("cannot be written to (EROFS");
-  expect(failed.get("store")?.text).toContain("the folder or the file is read-only");
+  const { lines } = await doctor(home);
+  expect(lines.get("folder")).toMatchObject({ state: "fail", text: holding("cannot be written to (EROFS") });
+  expect(lines.get("store")).toMatchObject({ state: "fail", text: holding("the folder or the file is read-only") });
+  expect(readdirSync(home.paths.home).filter((name) => name.startsWith("doctor-"))).toEqual([]);
   remount(home.paths.home, "rw");
 });
 
-it("doctor fails where the file of the store alone is read-only", async (test) => {
-  const home = aSeededHome();
-  home.runtime.store.close();
-  readOnlyFile(test, home.paths.database);
-  const failed = await failures(home);
-  expect([...failed.keys()]).toEqual(["store"]);
-  expect(failed.get("store")?.text).toContain(`${home.paths.database} is sound, but cannot be written to (EROFS`);
+it("a channel of notify that cannot work here is a line of doctor, and config set says so at once", async () => {
+  const home = aCliHome();
+  const set = await home.shim("config set notify.desktop true");
+  expect(set).toMatchObject({ code: 0, out: "notify.desktop is true\n" });
+  expect(set.err).toContain("notify-send was not found: nothing is shown");
+  const { lines } = await doctor(home);
+  expect(lines.get("notify_desktop")?.state).toBe("warn");
+  const bin = join(home.paths.home, "bin");
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(join(bin, "notify-send"), "", { mode: 0o755 });
+  const withDesktop = await doctor(home, { env: { ...home.runtime.env, PATH: bin } });
+  expect(withDesktop.lines.get("notify_desktop")?.state).toBe("ok");
 });
 
-it("a service of experiments that cannot assign is shown, with the command that installs its package @night", async () => {
+const hour = 3_600_000;
+const healthPath = "/v1/workspaces/team/health";
+
+/** Lines by name, without the "workspace:" before it; the exit code is that of the worst. */
+async function checksOf(home: CliHome, io: Partial<Io> = {}): Promise<Map<string, Line>> {
+  const ran = await home.shimWith(io, "doctor --workspace --json");
+  const { checks, isHealthy } = ran.json() as { checks: Line[]; isHealthy: boolean };
+  expect([ran.code, isHealthy]).toEqual(checks.some(({ state }) => state === "fail") ? [1, false] : [0, true]);
+  for (const line of checks) expect([line.name, line.state === "ok"]).toEqual([line.name, line.fix === null]);
+  return new Map(checks.map((line) => [line.name.replace("workspace:", ""), line]));
+}
+
+/** A machine of a workspace on the real engine, whose host and Worker say what a test sets. */
+async function aMember() {
+  const server = await SyncServer.listen();
   const home = aCliHome();
-  expect((await doctor(home)).lines.has("experiments")).toBe(false);
-  const runtime = aServiceRuntime({ provider: "statsig" });
-  const io = { launch: runtime.launch };
-  expect((await home.shim("config set experiments.provider statsig")).code).toBe(0);
-  expect((await doctor(home, io)).lines.get("experiments")).toMatchObject({ state: "ok", text: holding("statsig") });
-  const missing = "Assignment by Statsig needs a package that is not installed: npm install @statsig/serverless-client";
-  runtime.serve(`answer({ arms: [], problems: ["${missing}"] });`);
-  const { code, lines } = await doctor(home, io);
-  expect(lines.get("experiments")).toMatchObject({
-    state: "warn",
-    text: holding("statsig cannot assign"),
-    fix: `npm install --prefix ${home.paths.home} @statsig/serverless-client`,
-  });
-  expect(code).toBe(0);
-  runtime.serve(`answer({ arms: [], problems: ["The environment has no MY_KEY."] });`);
-  expect((await doctor(home, io)).lines.get("experiments")?.fix).toContain("kaizen.md");
+  home.now = server.host.now();
+  home.join(server.url, { token: tokenOf("m1") });
+  const say = (health: Partial<OutputOf<"health">>): void => {
+    server.fixed[healthPath] = { ...(server.fixed[healthPath] as object), ...health };
+  };
+  const sayOfWorker = (said: object): void => {
+    server.fixed["/health"] = { version: "d1", shim: version, ...said };
+  };
+  sayOfWorker({ now: home.now });
+  return { server, home, say, sayOfWorker };
+}
+
+it("a value beyond its bound fails with what to do, and one at its bound does not", async () => {
+  const { server, home, say } = await aMember();
+  const storage = { bytes: 7e9, limitBytes: 10e9, state: "normal" } as const;
+  say({ storage, alarmInMs: -60_000, overdueRows: 3 });
+  given(await server.host.call("tasks.submit", { tasks: [{ type: "build" }] }));
+  const call = { session: "s1", workspace: "w", name: "tasks.ack", input: {}, at: home.now } as const;
+  home.runtime.store.write((sql) => teamCalls.insert(sql, call));
+  const states = async (ms: number): Promise<(string | undefined)[]> => {
+    server.host.wait(ms);
+    home.now += ms;
+    const checks = await checksOf(home);
+    return ["storage", "alarm", "tasks", "sync"].map((name) => checks.get(name)?.state);
+  };
+  expect(await states(hour)).toEqual(["ok", "ok", "ok", "warn"]);
+  say({ storage: { ...storage, bytes: 7.1e9 }, alarmInMs: -61_000 });
+  expect(await states(1_000)).toEqual(["fail", "fail", "fail", "fail"]);
+  expect((await home.shim("doctor --workspace")).out).toContain("fail  workspace:storage: 7,100 MB of 10,000 MB");
 });
 
-it("a key is no name of an environment variable, and is refused", async () => {
+it("of a coordinator that does not answer it says so, and what waits to be sent with the age of the oldest", async () => {
+  const { server, here } = await twoCliHomes(() => undefined);
+  await sync(here);
+  server.isDown = true;
+  addSession(here, { id: ids.dead });
+  here.now += 2 * hour;
+  const checks = await checksOf(here);
+  expect([...checks.keys()]).toEqual(["workspace", "sync"]);
+  const fix = holding(`See whether ${server.url} is the coordinator`);
+  expect(checks.get("workspace")).toMatchObject({ state: "fail", text: holding(`${server.url} did not answer`), fix });
+  expect(checks.get("sync")).toMatchObject({ state: "fail", text: holding("the oldest for 2 h") });
+});
+
+it("an address that cannot be used, a damaged file and a refused token are named with what to do", async () => {
   const home = aCliHome();
-  expect((await home.shim("config set experiments.statsigKeyEnv secret-a1b2")).code).toBe(2);
-  expect((await home.shim("config set experiments.statsigKeyEnv STATSIG_KEY")).code).toBe(0);
+  home.join("http://example.com");
+  expect((await checksOf(home)).get("workspace")?.text).toContain("plain http:// is only for this machine");
+  writeFileSync(edgeConfigPath(home.paths.home), "{");
+  expect((await checksOf(home)).get("workspace")).toMatchObject({ state: "fail", fix: holding("workspace leave") });
+  expect(await home.shim("doctor --workspace --acknowledge")).toMatchObject(failed(2, "cannot be used with"));
+  const server = await RealServer.listen();
+  home.join(server.url);
+  for (const [status, code] of [
+    [401, "unauthenticated"],
+    [403, "forbidden"],
+  ] as const) {
+    const error = { code, message: `no: ${code}`, retryable: false };
+    server.answer = (_request, response) => void response.writeHead(status).end(JSON.stringify({ error }));
+    const fix = holding("token create --machine m1`", `shim workspace join team --url ${server.url}`);
+    expect((await checksOf(home)).get("workspace")).toMatchObject({ state: "fail", text: `no: ${code}`, fix });
+  }
+});
+
+it("the clock's difference is bounded by the round trip, and fails only where it is certainly too large", async () => {
+  const { home, sayOfWorker } = await aMember();
+  const start = home.now;
+  for (const [ahead, state, text] of [
+    [300, "ok", "is at most 0.3 s ahead of the coordinator's, and at most 0.2 s behind"],
+    [5_500, "ok", "is 5.0 to 5.5 s ahead"],
+    [5_501, "fail", "ahead"],
+    [-5_000, "ok", "is 5.0 to 5.5 s behind"],
+    [-5_001, "fail", "behind"],
+  ] as const) {
+    // The first reading is for what waits, the next two are before the question and, half a second later, after it.
+    const passed = [0, 0, 500];
+    sayOfWorker({ now: start + 500 - ahead });
+    const checks = await checksOf(home, { now: () => start + (passed.shift() ?? 500) });
+    expect([ahead, checks.get("clock")]).toMatchObject([ahead, { state, text: holding(text) }]);
+  }
 });

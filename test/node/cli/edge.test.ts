@@ -1,9 +1,11 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { edgeConfigPath, removeEdgeConfig, readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import * as meta from "#src/store/meta.ts";
-import { aCliHome, failed, holding } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
+import { join } from "node:path";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 
 const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: "shim_a.b" };
 
@@ -20,15 +22,6 @@ it("without a workspace this machine decides, and its commands work at once", as
   expect(await home.shim("team state get color")).toMatchObject({ code: 3 });
   expect(await home.shim("team locks force-release x --reason test --yes")).toMatchObject({ code: 3 });
   expect((await home.shim("workspace status")).out).toMatch(/^Coordinator: this machine; /);
-});
-
-it("on a machine without chats reading makes nothing", async () => {
-  const home = aCliHome();
-  for (const look of ["team chats", "team locks list", "team state list", "workspace status"])
-    expect([look, (await home.shim(look)).code]).toEqual([look, 0]);
-  expect((await home.shim("team state get color")).code).toBe(3);
-  expect(await home.json("team state list")).toEqual({ entries: [], cursor: null, revision: 0 });
-  expect(existsSync(home.paths.home)).toBe(false);
 });
 
 it("the file that names the coordinator is private, and a machine leaves its workspace only when it is asked to", async () => {
@@ -75,29 +68,6 @@ it("a request whose answer is lost is sent a second time under the same id, and 
   expect(server.seen.length).toBe(4);
 });
 
-it("versions as the coordinator prints them are accepted", async () => {
-  const home = aCliHome();
-  // A raised epoch follows the clock, and versions stand above it.
-  home.now = Date.UTC(2026, 10, 20);
-  const { version } = await home.json("team state set color 1");
-  expect(version).toBeGreaterThan(9_999_999_999);
-  const again = `team state set color 2 --if-version ${String(version)}`;
-  expect(await home.codes(again, again)).toEqual([0, 1]);
-  await home.misuses("team state set color 3 --ttl", [
-    ["0", "Give a duration"],
-    ["1.5", "Give a duration"],
-    ["0.5s", "ttlMs: at least 1000"],
-    ["53w", "ttlMs: at most 31536000000"],
-  ]);
-  expect((await home.shim("team state set color 3 --ttl 1h")).code).toBe(0);
-  expect(await home.json("team state get color")).toMatchObject({ entry: { value: 3, ttlMs: 3_600_000 } });
-});
-
-it("what a coordinator does not know is answered like everything that is not there", async () => {
-  const home = aCliHome();
-  expect(await home.shim("team send nobody hi --json")).toMatchObject({ code: 3, error: "unknown_chat" });
-});
-
 it("the admin token is used where it is needed, kept by a new token, and not deleted without a word", async () => {
   const home = aCliHome();
   const server = await RealServer.listen();
@@ -120,24 +90,6 @@ it("the admin token is used where it is needed, kept by a new token, and not del
   expect((await home.shimWith(input, `workspace join team --url ${server.url}/ --no-sync`)).code).toBe(0);
   const stored = JSON.parse(readFileSync(edgeConfigPath(home.paths.home), "utf8")) as object;
   expect(stored).toMatchObject({ machine: "m2", token, adminToken: "shim_c.d" });
-});
-
-it("a machine that has joined with an admin's token makes tokens, too", async () => {
-  const home = aCliHome();
-  const server = await RealServer.listen();
-  const [work, admin] = [tokenWith({ m: "m1", s: "work" }), tokenWith({ m: "m1", s: "admin" })];
-  const forbidden = '{"error":{"code":"forbidden","message":"this needs the scope admin","retryable":false}}';
-  server.answer = ({ headers }, response) => {
-    const isAdmin = headers.authorization === `Bearer ${admin}`;
-    response.writeHead(isAdmin ? 200 : 403).end(isAdmin ? '{"id":"tok_1","token":"shim_x.y"}' : forbidden);
-  };
-  home.join(server.url, { token: work });
-  expect((await home.shim("workspace token create --machine m2")).err).toContain(
-    "on the machine that made the workspace",
-  );
-  home.join(server.url, { token: admin });
-  const err = holding(`shim workspace join team --url ${server.url} < token`);
-  expect(await home.shim("workspace token create --machine m2")).toMatchObject({ code: 0, out: "shim_x.y\n", err });
 });
 
 function tokenWith(claims: object): string {
@@ -166,14 +118,53 @@ it("a workspace whose answer was lost is made by the same command again", async 
   expect(home.runtime.store.read((sql) => meta.listOf(sql, "workspace_request"), [])).toEqual([]);
 });
 
-it("a name that is taken is not asked for under the old id again, and others stay", async () => {
+it("the secret in .dev.vars is for the development server only, whatever this machine is called in its address", async () => {
   const home = aCliHome();
-  const exists = '{"error":{"code":"workspace_exists","message":"this workspace already exists","retryable":false}}';
-  const server = await RealServer.answering(null, exists, null, exists);
-  const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
-  for (const name of ["other", "team", "team", "other"]) {
-    expect((await home.shimWith({ env }, "workspace create", name, "--url", server.url)).code).toBe(1);
+  writeFileSync(join(home.project, ".dev.vars"), "SHIM_ADMIN_SECRET=of-dev\n");
+  const env = { ...home.runtime.env, SHIM_DEV_PORT: "9" };
+  const needs = "needs the secret of the deployment";
+  for (const [url, isUsed] of [
+    ["http://localhost:9/", true],
+    ["http://127.0.0.1:9", true],
+    ["http://[::1]:9", true],
+    ["http://127.0.0.1:10", false],
+    ["http://127.0.0.1:9/other", false],
+    ["https://localhost:9", false],
+    ["https://shim.example.com:9", false],
+  ] as const) {
+    const tried = await home.shimWith({ env }, "workspace create team --url", url);
+    expect([url, !tried.err.includes(needs)]).toEqual([url, isUsed]);
   }
-  const [other, team, again, otherAgain] = server.requestIds;
-  expect([team === again, other === otherAgain]).toEqual([false, true]);
+});
+
+function tokensOf(home: CliHome): { readonly token: string; readonly adminToken: string } {
+  const edge = readEdgeConfig(home.paths.home);
+  if (!edge.ok || !edge.value) throw new Error("the machine has joined no workspace");
+  const { token, adminToken = "" } = edge.value;
+  return { token, adminToken };
+}
+
+it("a machine takes up the new signing secret with all its tokens, and works when the old one is gone", async () => {
+  const first = await EdgeRuntime.open();
+  const home = aCliHome();
+  const { workspace } = first;
+  const { token } = await first.call("tokens.create", { machine: "m1", scope: "work" });
+  const old = { token, adminToken: first.adminToken };
+  const present = { SHIM_SIGNING_SECRET: "the-next-secret-that-signs-all-tokens" };
+  const bindings = { ...present, SHIM_PREVIOUS_SIGNING_SECRET: first.secrets.SHIM_SIGNING_SECRET };
+  const both = await EdgeRuntime.open({ beside: first, bindings });
+  home.join(both.url, { workspace, ...old });
+  expect(await home.shim("workspace rotate-secret")).toMatchObject(
+    printed("work and admin tokens are signed", "the previous secret can be deleted"),
+  );
+  const renewed = tokensOf(home);
+  expect(await home.json("workspace rotate-secret")).toEqual({ renewed: ["work", "admin"], others: [] });
+  expect(tokensOf(home)).toEqual(renewed);
+
+  const alone = await EdgeRuntime.open({ beside: first, bindings: present });
+  home.join(alone.url, { workspace, ...renewed });
+  expect(await home.shim("team settings set maxConcurrentChats", "7")).toMatchObject({ code: 0 });
+  expect(await home.shim("task submit", "build")).toMatchObject({ code: 0 });
+  home.join(alone.url, { workspace, ...old });
+  expect(await home.shim("task submit", "build")).toMatchObject(failed(1, "token"));
 });

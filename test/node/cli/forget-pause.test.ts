@@ -1,9 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
-import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { backUp } from "#src/store/backup.ts";
 import { isPaused } from "#src/store/pause.ts";
 import {
@@ -14,8 +12,6 @@ import {
   failed,
   holding,
   ids,
-  printed,
-  seed,
   type CliHome,
 } from "#harness/machine/cli-home.ts";
 
@@ -47,52 +43,26 @@ it("forgetting a session leaves none of it in any file: rows, index, log, backup
 
 it("forgetting an open chat leaves nothing of its title with the coordinator of this machine either", async () => {
   const home = aSeededHome();
-  const { runtime } = home;
   addSession(home, { id: "dddd", pid: 500, title: "unforgettable-title", entries: [] });
-  const open = openLocalCoordinator(runtime);
+  const coordinator = home.coordinator();
   for (const [chat, title] of [
     ["dddd", "unforgettable-title"],
     ["eeee", "another-title"],
   ] as const) {
-    const row = {
-      chat,
-      session: chat,
-      process: "p",
-      machine: "m",
-      client: "claude-code",
-      metadata: { title, checkout: "c" },
-    };
-    const registered = open.coordinator.call("chats.register", row);
+    const row = { chat, session: chat, process: "p", machine: "m", client: "claude-code" };
+    const registered = coordinator.call("chats.register", { ...row, metadata: { title, checkout: "c" } });
     const incarnation = registered.ok ? registered.value.incarnation : -1;
     const report = { self: { chat, incarnation }, status: "busy", progress: title } as const;
-    expect(open.coordinator.call("chats.heartbeat", report)).toMatchObject({ ok: true });
+    expect(coordinator.call("chats.heartbeat", report)).toMatchObject({ ok: true });
   }
   expect(filesWith(home, "unforgettable").some((path) => path.includes("coordination"))).toBe(true);
   expect(await home.json("forget dddd --yes")).toMatchObject({ sessions: 1 });
   expect(filesWith(home, "unforgettable")).toEqual([]);
-  const kept = open.coordinator.call("chats.list", {});
+  const kept = coordinator.call("chats.list", {});
   expect(kept.ok && kept.value.chats.map(({ metadata }) => metadata)).toEqual([
     { checkout: "c" },
     { title: "another-title", checkout: "c" },
   ]);
-  open.close();
-});
-
-it("forgetting a project takes all its sessions and the snapshots of its files @night", async () => {
-  const home = aCliHome();
-  home.alive.add(process.pid);
-  Object.assign(home.runtime.env, { PATH: process.env["PATH"] });
-  execFileSync("git", ["init", "-q"], { cwd: home.project });
-  writeFileSync(join(home.project, "a.txt"), "text");
-  seed(home);
-  await takePending(home.runtime, [ids.dead], new AbortController().signal);
-  expect(readdirSync(home.paths.snapshots).filter((name) => name.endsWith(".git"))).toHaveLength(1);
-  const err = holding("still running");
-  const forgotten = printed("Forgotten: 3 sessions, 3 checkpoints, 1 snapshot");
-  expect(await home.shim("forget . --yes")).toMatchObject({ ...forgotten, err });
-  expect(readdirSync(home.paths.snapshots).filter((name) => name.endsWith(".git"))).toEqual([]);
-  expect(await sessionsOf(home)).toEqual([ids.elsewhere]);
-  expect((await home.shim("forget", home.folder, "--yes")).code).toBe(3);
 });
 
 it("what is to be deleted is asked for first, and is named", async () => {
@@ -143,15 +113,4 @@ it("a pause holds for a time or until --off, for all or for one project", async 
   home.now += 7_200_001;
   expect(paused(home.other)).toBe(false);
   expect((await home.shim("pause 1h --off")).code).toBe(2);
-});
-
-it("a pause by a link holds for the project, and ends by either name", async () => {
-  const home = aCliHome();
-  const link = join(home.folder, "link");
-  symlinkSync(home.project, link);
-  const out = holding(`Nothing is stored for ${home.project} until`);
-  expect(await home.shim("pause --project", link)).toMatchObject({ err: "", out });
-  expect((await home.shim("pause --off --project", home.project)).out).toContain("Saving again");
-  expect((await home.shim("pause --project", home.project)).code).toBe(0);
-  expect((await home.shim("pause --off --project", link)).out).toContain("Saving again");
 });

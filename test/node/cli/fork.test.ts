@@ -85,23 +85,6 @@ it("a prompt whose files no snapshot has for certain is refused with the nearest
   expect(git(rig.home.project, "branch", "--list", "shim/*")).toBe("");
 });
 
-it("a shell call between two snapshots makes neither of them a prompt's files; a call that only reads does not @night", async () => {
-  const rig = new ForkRig();
-  rig.prompt("first");
-  await rig.turnEnd();
-  rig.prompt("second");
-  await rig.shell("touch c.txt", () => write(rig.home.project, { "c.txt": "c\n" }));
-  await rig.turnEnd(false);
-  rig.prompt("third");
-  rig.entry({ kind: "tool_start", id: "r", name: "Read", input: "a.txt" });
-  rig.entry({ kind: "tool_end", id: "r", name: "Read", input: "a.txt" });
-  await rig.shell("rm c.txt", () => rig.remove("c.txt"));
-  await rig.turnEnd();
-  expect(filesIn((await forked(rig, "--at", "first")).folder)).toEqual({ "a.txt": "0\n" });
-  expect(filesIn((await forked(rig, "--at", "second")).folder)).toEqual({ "a.txt": "0\n" });
-  expect(await rig.home.shim("fork --at third")).toMatchObject(failed(1, "nearest prompts with saved files: 2."));
-});
-
 it("the brief is that of the moment, and its files are compared with those of the fork", async () => {
   const rig = await threeTurns();
   const { brief, folder } = await forked(rig, "--at", "2");
@@ -123,17 +106,6 @@ it("the brief is that of the moment, and its files are compared with those of th
   const third = await forked(rig, "--at", "3");
   expect(third.brief).toContain("- by-hand.txt (by a command or by hand)");
   expect(third.brief).not.toContain("Done.");
-});
-
-it("where the events of the moment are deleted a fork is refused @night", async () => {
-  const rig = await threeTurns();
-  rig.prune(3);
-  const listed = await rig.home.json("fork --list");
-  expect(listed["moments"]).toMatchObject([{ number: 1, files: null }, { number: 2, files: null }, { number: 3 }]);
-  for (const at of [1, 3])
-    expect(await rig.home.shim(`fork --at ${at}`)).toMatchObject(
-      failed(1, `the events until prompt ${at} are deleted`),
-    );
 });
 
 it("the client starts in the fork with the brief, as a chat that succeeds nobody", async () => {
@@ -158,28 +130,4 @@ it("the client starts in the fork with the brief, as a chat that succeeds nobody
   );
   expect(rig.home.started).toHaveLength(1);
   expect((await rig.home.shimWith({ ...own, ask: answering("") }, "fork")).code).toBe(2);
-});
-
-it("a plain folder is forked as a copy in a folder that is named, and not without @night", async () => {
-  const rig = new ForkRig(false);
-  write(rig.home.project, { "a.txt": "0\n" });
-  rig.prompt("first");
-  await rig.edit("a.txt", "1\n", "turn");
-  rig.prompt("second");
-  await rig.edit("a.txt", "2\n", "turn");
-  expect(await rig.home.shim("fork --at 2")).toMatchObject(
-    failed(1, "is not in a git repository: --into <folder> makes a copy of the files instead. Nothing was changed."),
-  );
-  const into = join(rig.home.folder, "copy");
-  expect(await forked(rig, "--at", "2", "--into", into)).toMatchObject({ folder: into, branch: null });
-  expect(filesIn(into)).toEqual({ "a.txt": "1\n" });
-});
-
-it("--into makes a copy without a branch @night", async () => {
-  const rig = await threeTurns();
-  const into = join(rig.home.folder, "copy");
-  expect(await forked(rig, "--at", "2", "--into", "../copy")).toMatchObject({ folder: into, branch: null, base: null });
-  expect(filesIn(into)).toEqual({ "a.txt": "1\n" });
-  expect(existsSync(join(into, ".git"))).toBe(false);
-  expect(await rig.home.shim("fork --at 2 --into ../copy")).toMatchObject(failed(1, "is not an empty folder"));
 });

@@ -1,22 +1,21 @@
-import { spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
-  chmodSync,
-  lstatSync,
   readdirSync,
   readlinkSync,
   symlinkSync,
 } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { homeFrom } from "#src/platform/paths.ts";
 import type { Io } from "#src/cli/io.ts";
 import { shellHookOf } from "#src/platform/launch.ts";
 import { aCliHome, failed, holding, launchIn, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { harmlessTools } from "#src/contract/own-tools.ts";
+import { detect } from "#src/installer/targets.ts";
+import { write } from "#harness/machine/git-project.ts";
 
 /** A machine with Claude Code and Claude Desktop, whose user has settings of his own. */
 function withClients(home: CliHome): { servers: string; settings: string; desktop: string } {
@@ -38,40 +37,31 @@ it("--dry-run shows what would change, and changes nothing", async () => {
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
-  const ran = await home.shim("init --dry-run");
-  expect(ran.code).toBe(0);
-  for (const text of [
-    "Claude Desktop: MCP server\n",
-    "Claude Code: MCP server, hooks, allowed tools\n",
-    "Your own status line stays (",
-    "Dry run: nothing was changed.",
-  ]) {
-    expect(ran.out).toContain(text);
-  }
-  const json = (await home.shim("init --dry-run --json --client claude-code")).json();
+  expect(await home.shim("init --dry-run")).toMatchObject(
+    printed(
+      "Claude Desktop: MCP server\n",
+      "Claude Code: MCP server, hooks, allowed tools\n",
+      "Your own status line stays (",
+      "Dry run: nothing was changed.",
+    ),
+  );
+  const json = await home.json("init --dry-run --client claude-code");
   expect(json).toMatchObject({ isApplied: false, clients: [{ client: "claude-code", backup: null }] });
-  expect(textsOf(files)).toEqual(before);
-  expect(existsSync(home.paths.home)).toBe(false);
+  expect([textsOf(files), existsSync(home.paths.home)]).toEqual([before, false]);
 });
 
 it("it asks in a terminal, needs --yes elsewhere, and changes nothing on no", async () => {
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
-  expect(await home.shim("init")).toMatchObject(failed(2, "--yes"));
-  const no = await home.shimWith({ isTty: true, isInteractive: true, ask: async () => "n" }, "init");
-  expect(no.code).toBe(0);
-  expect(no.out).toContain("Nothing was changed.");
-  expect(textsOf(files)).toEqual(before);
   const questions: string[] = [];
-  const ask = async (question: string): Promise<string> => {
-    questions.push(question);
-    return "y";
-  };
-  const yes = await home.shimWith({ isTty: true, isInteractive: true, ask }, "init");
-  expect(yes.code).toBe(0);
-  expect(questions).toEqual(["Change these files? [y/N] "]);
-  expect(yes.out).toContain("start a new one");
+  const answer = (text: string) =>
+    home.shimWith({ isTty: true, isInteractive: true, ask: async (one) => (questions.push(one), text) }, "init");
+  expect(await home.shim("init")).toMatchObject(failed(2, "--yes"));
+  expect(await answer("n")).toMatchObject(printed("Nothing was changed."));
+  expect(textsOf(files)).toEqual(before);
+  expect(await answer("y")).toMatchObject(printed("start a new one"));
+  expect(questions).toEqual(["Change these files? [y/N] ", "Change these files? [y/N] "]);
   expect(textsOf(files)).not.toEqual(before);
 });
 
@@ -107,47 +97,12 @@ it("without a client it answers 3 with what any MCP client needs, and unsound se
   expect((await home.shim("init --client claude-desktop")).err).toContain("claude-desktop was not found");
 });
 
-it("while SHIM_HOME is set it notes that clients save in the default folder, in the plan and in --json", async () => {
-  const home = aCliHome();
-  writeFileSync(withClients(home).settings, "{}\n");
-  const note = `SHIM_HOME is set here (${home.paths.home}), but the clients do not get it from this command: they save in ${homeFrom({})},`;
-  expect((await home.shim("init --dry-run")).out).toContain(`Note: ${note}`);
-  const notesOf = async (env: NodeJS.ProcessEnv, command: string): Promise<unknown[]> => {
-    const ran = await home.shimWith({ env }, command, "--dry-run", "--json");
-    return (ran.json()["clients"] as { notes: unknown[] }[]).map(({ notes }) => notes);
-  };
-  const told = [expect.stringContaining(note)];
-  expect(await notesOf(home.runtime.env, "init")).toEqual([told, told]);
-  for (const SHIM_HOME of [undefined, "", homeFrom({})])
-    expect(await notesOf({ ...home.runtime.env, SHIM_HOME }, "init")).toEqual([[], []]);
-  expect(await notesOf(home.runtime.env, "init --remove")).toEqual([[], []]);
-});
-
 it("a copy that is not built connects nothing, but can be taken out", async () => {
   const home = aCliHome();
   withClients(home);
   rmSync(launchIn(home.folder).hookScript);
-  const ran = await home.shim("init --yes --json");
-  expect(ran.code).toBe(1);
-  expect(ran.json()).toMatchObject({ error: { code: "not_built" } });
+  expect(await home.shim("init --yes --json")).toMatchObject({ code: 1, error: "not_built" });
   expect((await home.shim("init --remove --yes")).code).toBe(0);
-});
-
-it("when one client's file cannot be written it says so, and connects the others", async () => {
-  const home = aCliHome();
-  const files = withClients(home);
-  const { exists } = home.io().machine;
-  // Another program changes the second client's file between the plan and its turn.
-  const now = (): number => {
-    writeFileSync(files.servers, '{ "changed": true }');
-    return home.now;
-  };
-  expect(await home.shimWith({ now, machine: { ...home.io().machine, exists } }, "init --yes")).toMatchObject({
-    code: 1,
-    out: expect.stringMatching(
-      /SHIM is connected to Claude Desktop\.\nClaude Code is not connected: .* was changed by another program/,
-    ) as string,
-  });
 });
 
 /** A new user's machine: Claude Code is there, and no `shim`. */
@@ -164,61 +119,26 @@ function aNewUser(): { home: CliHome; link: string; io: (more?: NodeJS.ProcessEn
 it("init links the launcher into ~/.local/bin, and the dry run only says so", async () => {
   const { home, link, io } = aNewUser();
   const { script } = launchIn(home.folder);
-  expect((await home.shimWith(io(), "init --dry-run")).out).toContain(
-    `Command: ~/.local/bin/shim will lead to ${script}.`,
+  expect(await home.shimWith(io(), "init --dry-run")).toMatchObject(
+    printed(`~/.local/bin/shim will lead to ${script}.`),
   );
   expect(existsSync(link)).toBe(false);
   const ran = await home.shimWith(io(), "init --yes --json");
   expect(ran.json()).toMatchObject({ isApplied: true, link: { action: "create", path: link, target: script } });
   expect(readlinkSync(link)).toBe(script);
   const again = await home.shimWith(io({ PATH: `${join(link, "..")}:/usr/bin` }), "init");
-  expect([again.code, again.out.includes("Nothing to change in Claude Code."), again.out.includes(link)]).toEqual([
-    0,
-    true,
-    false,
-  ]);
-});
-
-it("nothing is linked with --no-link, on Windows, and where `shim` is this copy already", async () => {
-  const { home, link, io } = aNewUser();
-  const windows = { ...io(), machine: { ...io().machine!, platform: "win32" as const } };
-  expect((await home.shimWith(io(), "init --dry-run --no-link --json")).json()["link"]).toBeNull();
-  expect((await home.json("init --dry-run"))["link"]).toBeNull();
-  mkdirSync(join(home.folder, "AppData", "Roaming", "Claude"), { recursive: true });
-  expect((await home.shimWith(windows, "init --dry-run")).out).not.toContain(link);
-});
-
-it("a link to a copy that is gone is corrected", async () => {
-  const { home, link, io } = aNewUser();
-  mkdirSync(join(link, ".."), { recursive: true });
-  symlinkSync(join(home.folder, "moved", "bin", "shim.mjs"), link);
-  expect((await home.shimWith(io(), "init --yes")).code).toBe(0);
-  expect(readlinkSync(link)).toBe(launchIn(home.folder).script);
+  expect(again).toMatchObject(printed("Nothing to change in Claude Code."));
 });
 
 it("a foreign shim is neither replaced nor shadowed, and is named", async () => {
-  const { home, link, io } = aNewUser();
-  mkdirSync(join(link, ".."), { recursive: true });
-  writeFileSync(link, "#!/bin/sh\n");
-  expect((await home.shimWith(io(), "init --yes")).out).toContain(`Note: ${link} is another program; it stays.`);
-  expect(lstatSync(link).isFile()).toBe(true);
-  const other = aNewUser();
-  const foreign = join(other.home.folder, "foreign");
-  mkdirSync(foreign);
-  writeFileSync(join(foreign, "shim"), "#!/bin/sh\n");
-  const ran = await other.home.shimWith(other.io({ PATH: `/usr/bin:${foreign}` }), "init --yes");
-  expect(ran.out).toContain(`Note: ${join(foreign, "shim")} is another program; it stays.`);
-  expect(existsSync(other.link)).toBe(false);
-});
-
-it("uninstall removes the link and the folders made for it, and leaves the home as it was", async () => {
-  const { home, link, io } = aNewUser();
-  const before = readdirSync(home.folder, { recursive: true }).filter((name) => !String(name).startsWith("shim"));
-  await home.shimWith(io(), "init --yes");
-  expect((await home.shimWith(io(), "init --remove --yes")).out).toContain(`Removed the link ${link}.`);
-  expect(readdirSync(home.folder, { recursive: true }).filter((name) => !String(name).startsWith("shim"))).toEqual(
-    before,
-  );
+  for (const folder of [".local/bin", "foreign"]) {
+    const { home, link, io } = aNewUser();
+    const foreign = join(home.folder, folder, "shim");
+    write(home.folder, { [`${folder}/shim`]: "#!/bin/sh\n" });
+    const ran = await home.shimWith(io({ PATH: `/usr/bin:${join(foreign, "..")}` }), "init --yes");
+    expect(ran.out).toContain(`Note: ${foreign} is another program; it stays.`);
+    expect([readFileSync(foreign, "utf8"), existsSync(link)]).toEqual(["#!/bin/sh\n", folder === ".local/bin"]);
+  }
 });
 
 it("uninstall leaves a link that leads elsewhere by now, one that init did not make, and a folder in use", async () => {
@@ -235,64 +155,6 @@ it("uninstall leaves a link that leads elsewhere by now, one that init did not m
   expect(existsSync(own.link)).toBe(true);
 });
 
-it("of one client alone the command stays; without any client the link is still removed", async () => {
-  const { home, link, io } = aNewUser();
-  await home.shimWith(io(), "init --yes");
-  await home.shimWith(io(), "init --remove --client claude-code --yes");
-  expect(existsSync(link)).toBe(true);
-  expect((await home.shimWith(io(), "init --remove --yes")).code).toBe(0);
-  expect(existsSync(link)).toBe(false);
-});
-
-it("where the folder is not on the PATH init prints the line for the user's shell", async () => {
-  const lineFor = async (SHELL: string): Promise<string> => {
-    const { home, io } = aNewUser();
-    return (await home.shimWith(io({ SHELL }), "init --yes")).err;
-  };
-  expect(await lineFor("/bin/bash")).toContain(
-    'run this, and add it to ~/.bashrc: export PATH="$HOME/.local/bin:$PATH"\n',
-  );
-  expect(await lineFor("/usr/bin/zsh")).toContain("~/.zshrc");
-  expect(await lineFor("/usr/bin/fish")).toContain("run: fish_add_path ~/.local/bin\n");
-  const { home, link, io } = aNewUser();
-  const ran = await home.shimWith(io({ PATH: `/usr/bin:${join(link, "..")}` }), "init --yes");
-  expect(ran.out).toContain("`shim` is a command now.");
-  expect(ran.out).toContain("Then `shim up` shows the chat");
-});
-
-it("a link that cannot be made is reported, and the clients are connected all the same", async () => {
-  const { home, link, io } = aNewUser();
-  writeFileSync(join(home.folder, ".local"), "a file where the folder should be");
-  expect(await home.shimWith(io(), "init --yes")).toMatchObject(
-    printed(`The link ${link} was not made: `, "SHIM is connected."),
-  );
-  expect(existsSync(join(home.folder, ".claude.json"))).toBe(true);
-});
-
-it("the overview names clients, status line, tools, hooks, files and command in at most 15 lines", async () => {
-  const { home, io } = aNewUser();
-  for (const folder of [".codex", ".copilot", ".gemini", ".qwen", ".config/opencode", ".config/Claude"])
-    mkdirSync(join(home.folder, folder), { recursive: true });
-  const { out } = await home.shimWith(io(), "init --dry-run");
-  const lines = out.trimEnd().split("\n");
-  expect(lines.length).toBeLessThanOrEqual(15);
-  expect(out).not.toMatch(/\.\.\.|…/);
-  for (const line of [
-    "  Claude Desktop: MCP server",
-    "  Claude Code: MCP server, hooks, status line, allowed tools",
-    "  Codex, Copilot CLI, Gemini CLI: MCP server, hooks, slash commands",
-    "  Qwen Code: MCP server, hooks, allowed tools",
-    "Status line: Claude Code has none of yours, and will show SHIM's; `shim init --remove` removes it.",
-    expect.stringMatching(
-      /^Tools: \d+ tools of SHIM .* without asking in Claude Code, Qwen Code; --no-allow prevents that\.$/,
-    ),
-    expect.stringMatching(/^Hooks: .*each prompt, tool call and end of a turn/),
-    expect.stringMatching(/^Files: \d+ files will change; .*`shim init --diff` shows every line\.$/),
-    `Command: ~/.local/bin/shim will lead to ${launchIn(home.folder).script}.`,
-  ])
-    expect(lines).toContainEqual(line);
-});
-
 it("--diff shows every line that changes, changes nothing, and takes no --yes", async () => {
   const { home, link, io } = aNewUser();
   const { code, out } = await home.shimWith(io(), "init --diff");
@@ -307,91 +169,116 @@ it("--diff shows every line that changes, changes nothing, and takes no --yes", 
   expect(out).toContain(`+++ ${link} -> ${launchIn(home.folder).script}`);
 });
 
-it("of a removal the overview says what goes, and --diff shows every line", async () => {
-  const { home, io } = aNewUser();
-  await home.shimWith(io(), "init --yes");
-  expect((await home.shimWith(io(), "init --remove --dry-run")).out).toBe(`SHIM will be removed from these clients:
-  Claude Code: MCP server, hooks, status line, allowed tools
-Files: 2 files that SHIM made will be deleted. \`shim init --remove --diff\` shows every line.
-Command: ~/.local/bin/shim will go.
-Dry run: nothing was changed.
-`);
-  const { out } = await home.shimWith(io(), "init --remove --diff");
-  expect(out).toContain("# removes the MCP server");
-  expect(existsSync(join(home.folder, ".claude.json"))).toBe(true);
-});
-
-it("without a terminal the refusal names the command to type, npm's when npm has started it", async () => {
-  const { home, io } = aNewUser();
-  const byNpm = await home.shimWith(io({ npm_lifecycle_event: "init" }), "init");
-  expect([byNpm.code, byNpm.err.includes("`npm run init -- --yes`")]).toEqual([2, true]);
-  expect((await home.shimWith(io(), "init")).err).toContain("`shim init --yes`");
-  await home.shimWith(io(), "init --yes");
-  const removal = await home.shimWith(io({ npm_lifecycle_event: "init" }), "init --remove");
-  expect(removal).toMatchObject(failed(2, "`npm run init -- --remove --yes`"));
-});
-
 it("commands are printed as `shim`, with one line that makes it a command where it is none", async () => {
   const { home, link, io } = aNewUser();
   const { script } = launchIn(home.folder);
-  const said = async (more: NodeJS.ProcessEnv, command = "sessions show zzzz"): Promise<string> =>
-    (await home.shimWith(io(more), command)).err;
-  const own = join(home.folder, "path");
   const withNode = join(home.folder, "with-node");
-  mkdirSync(withNode);
+  const npm = join(home.folder, "node_modules", ".bin");
+  for (const folder of [withNode, npm]) mkdirSync(folder, { recursive: true });
   writeFileSync(join(withNode, "node"), "");
-  const lists = /`shim sessions` lists them\.\n/;
+  symlinkSync(script, join(npm, "shim"));
+  const lines = async (PATH: string, command = "sessions show zzzz"): Promise<string[]> =>
+    (await home.shimWith(io({ PATH }), command)).err.trimEnd().split("\n").slice(1);
   const toLink = `To make \`shim\` a command, run: mkdir -p ~/.local/bin && ln -s ${script} ~/.local/bin/shim`;
   const toAdd = 'export PATH="$HOME/.local/bin:$PATH"';
-  expect(await said({ PATH: own })).toMatch(/lists them\.\n$/);
-  const unlinked = await said({ PATH: withNode });
-  expect(unlinked).toMatch(lists);
-  expect(unlinked.trimEnd().split("\n").slice(1)).toEqual([`${toLink} && ${toAdd}`]);
-  expect((await said({ PATH: `${withNode}:${join(link, "..")}` })).trimEnd().split("\n").slice(1)).toEqual([toLink]);
+  expect(await lines(join(home.folder, "path"))).toEqual([]);
+  expect(await lines(withNode)).toEqual([`${toLink} && ${toAdd}`]);
+  expect(await lines(`${withNode}:${join(link, "..")}`)).toEqual([toLink]);
   // npm's folder is on the PATH of what npm starts, and not on the user's.
-  const npm = join(home.folder, "node_modules", ".bin");
-  mkdirSync(npm, { recursive: true });
-  symlinkSync(script, join(npm, "shim"));
-  expect(await said({ PATH: `${npm}:${withNode}` })).toContain(toLink);
+  expect(await lines(`${npm}:${withNode}`)).toEqual([expect.stringContaining(toLink)]);
   mkdirSync(join(link, ".."), { recursive: true });
   symlinkSync(script, link);
-  const linked = await said({ PATH: withNode });
-  expect(linked).toMatch(lists);
-  expect(linked).toContain(`run this, and add it to ~/.bashrc: ${toAdd}\n`);
-  expect(await said({ PATH: withNode }, "cost --json")).toBe("");
-  const up = await home.shimWith(io({ PATH: withNode }), "up --once");
-  expect(up).toMatchObject({ out: expect.stringContaining("  shim init  connects it"), err: holding(toAdd) });
+  expect(await lines(withNode)).toEqual([expect.stringContaining(`run this, and add it to ~/.bashrc: ${toAdd}`)]);
+  expect(await lines(withNode, "cost --json")).toEqual([]);
 });
 
-it("the full command is printed where `shim` is another program, without a Node on the PATH, and in JSON", async () => {
-  const { home, link, io } = aNewUser();
-  const { node, script } = launchIn(home.folder);
-  const said = async (PATH: string): Promise<string> => (await home.shimWith(io({ PATH }), "sessions show zzzz")).err;
-  const foreign = join(home.folder, "foreign");
-  mkdirSync(foreign);
-  writeFileSync(join(foreign, "shim"), "");
-  writeFileSync(join(foreign, "node"), "");
-  expect(await said("/nowhere")).toMatch(new RegExp(`\`${node} ${script} sessions\` lists them\\.\\n$`));
-  expect(await said(`${foreign}:${join(home.folder, "path")}`)).toMatch(/`node \S+ sessions` lists them\.\n$/);
-  rmSync(join(foreign, "shim"));
-  mkdirSync(join(link, ".."), { recursive: true });
-  writeFileSync(link, "another program");
-  expect(await said(foreign)).toContain(`\`node ${script} sessions\` lists them`);
-  rmSync(link);
-  const json = await home.shimWith(io({ PATH: foreign }), "sessions show zzzz --json");
-  expect(json.json()).toMatchObject({ error: { message: expect.stringContaining(`\`node ${script} sessions\``) } });
+function withSettings(settings: object): { home: CliHome; path: string; text: string } {
+  const home = aCliHome();
+  const path = join(home.folder, ".claude", "settings.json");
+  const text = `${JSON.stringify(settings, null, 2)}\n`;
+  mkdirSync(join(home.folder, ".claude"));
+  writeFileSync(path, text);
+  return { home, path, text };
+}
+
+function rulesIn(path: string): unknown {
+  const settings = JSON.parse(readFileSync(path, "utf8")) as { permissions?: { allow?: unknown } };
+  return settings.permissions?.allow;
+}
+
+const rules = harmlessTools.map((tool) => `mcp__shim__${tool}`);
+
+it("init allows the tools that only read or save, says so, and does it once; uninstall restores the file", async () => {
+  const { home, path, text } = withSettings({ permissions: { allow: ["Bash(ls)"], deny: ["WebFetch"] } });
+  const dry = await home.shim("init --client claude-code --dry-run");
+  expect(dry.out).toMatch(/^Tools: \d+ tools of SHIM that only read or save/m);
+  for (let n = 0; n < 2; n++) expect((await home.shim("init --client claude-code --yes")).code).toBe(0);
+  expect(rulesIn(path)).toEqual(["Bash(ls)", ...rules]);
+  // None that deletes, assigns work or speaks to other chats.
+  expect(rules.filter((rule) => /clear|submit|next|report|send|files|state_set/.test(rule))).toEqual([]);
+  await home.shim("init --remove --client claude-code --yes");
+  expect(readFileSync(path, "utf8")).toBe(text);
 });
 
-it("what the line says makes `shim` a command in a shell", async () => {
-  const { home, io } = aNewUser();
-  const { script } = launchIn(home.folder);
-  writeFileSync(script, "#!/bin/sh\necho it runs\n");
-  chmodSync(script, 0o755);
-  const env = { ...io().env, PATH: "/usr/bin:/bin" };
-  for (const before of ["not linked", "linked"]) {
-    const { err } = await home.shimWith(io(), "help");
-    const line = /^To make `shim` a command, run.*?: (.*)$/m.exec(err)?.[1] ?? "";
-    const ran = spawnSync("sh", ["-c", `${line}\nshim`], { env, encoding: "utf8" });
-    expect([before, ran.stdout, ran.stderr]).toEqual([before, "it runs\n", ""]);
+it("--no-allow, and rules of another shape, leave the settings as they are", async () => {
+  for (const [settings, option, left] of [
+    [{}, "--no-allow", undefined],
+    [{ permissions: { allow: "all" } }, "", "all"],
+  ] as const) {
+    const { home, path } = withSettings(settings);
+    expect((await home.shim(`init --client claude-code --yes ${option}`)).code).toBe(0);
+    expect(rulesIn(path)).toBe(left);
+  }
+});
+
+it("Qwen Code gets the rules in its settings, and its file is as it was after uninstall", async () => {
+  const text = '{\n  // mine\n  "permissions": { "allow": ["Bash(ls)"] }\n}\n';
+  const home = aCliHome();
+  const path = join(home.folder, ".qwen/settings.json");
+  write(home.folder, { ".qwen/settings.json": text });
+  for (let n = 0; n < 2; n++) expect((await home.shim("init --client qwen --yes")).code).toBe(0);
+  for (const rule of rules) expect(readFileSync(path, "utf8").split(`"${rule}"`)).toHaveLength(2);
+  writeFileSync(path, readFileSync(path, "utf8").replace("// mine", "// mine, changed"));
+  await home.shim("init --remove --client qwen --yes");
+  expect(readFileSync(path, "utf8")).toBe(text.replace("// mine", "// mine, changed"));
+});
+
+it("a file that was changed since keeps the user's rules, also one for a tool of SHIM from before", async () => {
+  const own = "mcp__shim__shim_inbox";
+  const { home, path } = withSettings({ permissions: { allow: [own] } });
+  await home.shim("init --client claude-code --yes");
+  const changed = JSON.parse(readFileSync(path, "utf8")) as { permissions: { allow: string[] } };
+  changed.permissions.allow.push("Bash(make)");
+  writeFileSync(path, JSON.stringify(changed, null, 2));
+  await home.shim("init --remove --client claude-code --yes");
+  expect(rulesIn(path)).toEqual([own, "Bash(make)"]);
+});
+
+const folders = ".claude .copilot .config/Claude .config/opencode .qwen .gemini".split(" ");
+
+/** How a file may differ from plain JSON, and whose own parser reads it, as it was seen with the real ones. */
+const extensions = {
+  "a byte order mark": ['\uFEFF{ "mcpServers": {} }', "claude-code copilot opencode qwen"],
+  comments: ['{ /* mine */ "mcpServers": {} }', "copilot opencode qwen gemini"],
+  "trailing commas": ['{ "mcpServers": {}, }', "copilot opencode"],
+} as const;
+
+it("a client whose parser refuses its file is not called connected, and doctor agrees; all others are @night", async () => {
+  for (const [extension, [text, readers]] of Object.entries(extensions)) {
+    const home = aCliHome();
+    for (const folder of folders) mkdirSync(join(home.folder, folder), { recursive: true });
+    const targets = detect(home.io().machine);
+    for (const { client, serversFile, settingsFile, label } of targets) {
+      writeFileSync(client === "claude-code" && settingsFile ? settingsFile : serversFile, text);
+      for (let n = 0; n < 2; n++) {
+        const ran = await home.shim(`init --yes --no-link --client ${client}`);
+        const isRead = readers.split(" ").includes(client);
+        if (isRead) expect(ran).toMatchObject({ code: 0 });
+        else expect(ran).toMatchObject({ code: 1, out: holding(`${label} is not connected: `) });
+        if (!isRead && n === 0) expect(ran.out).toContain(`has ${extension}, which ${label} does not read`);
+      }
+    }
+    const ignored = (await home.shim("doctor")).out.match(/which .* does not read/g);
+    expect(ignored).toHaveLength(targets.length - readers.split(" ").length);
   }
 });

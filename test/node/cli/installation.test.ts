@@ -1,11 +1,13 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { type CliHome, aCliHome, failed, printed, seed } from "#harness/machine/cli-home.ts";
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync, chmodSync, statSync } from "node:fs";
+import { join, basename, dirname } from "node:path";
+import { aCliHome, failed, printed, seed, type CliHome } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 import type { Io } from "#src/cli/io.ts";
 import { isTemporary } from "#src/platform/shim-command.ts";
-import { parsePs } from "#src/platform/processes.ts";
 import { expect, it } from "vitest";
+import { parsePs } from "#src/platform/processes.ts";
+import { clientNames, detect, type ClientTarget } from "#src/installer/targets.ts";
+import { putCodexInto } from "#harness/clients/fake-codex.ts";
 
 it("a copy that npx made is known from the path of its launcher, on every system", () => {
   const temporary = [
@@ -72,42 +74,6 @@ it("a later init replaces the copy, and leaves no file of the older version and 
   expect(readdirSync(join(program, "dist")).toSorted()).toEqual(["hook.cjs", "shim-hook", "web"]);
 });
 
-it("uninstall leaves nothing of init, where the clients' files have their first texts again", async () => {
-  const home = aCliHome();
-  const { io } = byNpx(home);
-  write(home.folder, { ".claude/settings.json": "{}\n", ".cache/shim/v8/one": "compiled" });
-  const before = readdirSync(home.folder, { recursive: true }).map(String).toSorted();
-  await home.shimWith(io, "init --yes");
-  expect(await home.shimWith(io, "init --remove --yes")).toMatchObject(
-    printed("removes the copy of SHIM", "SHIM is removed."),
-  );
-  expect(readdirSync(home.folder, { recursive: true }).map(String).toSorted()).toEqual(
-    before.filter((name) => !name.startsWith(".cache")),
-  );
-});
-
-it("copies of files that somebody changed since are kept with what is stored, and named", async () => {
-  const home = aCliHome();
-  const { io } = byNpx(home);
-  write(home.folder, { ".claude.json": '{ "a": 1 }\n' });
-  await home.shimWith(io, "init --yes");
-  const path = join(home.folder, ".claude.json");
-  writeFileSync(path, readFileSync(path, "utf8").replace('"a": 1', '"a": 2'));
-  const backups = join(home.paths.home, "client-backups");
-  expect(await home.shimWith(io, "init --remove --yes")).toMatchObject(
-    printed(`The files as they were: ${backups}`, `Stored data stays in ${home.paths.home}`),
-  );
-  expect(readFileSync(path, "utf8")).toBe('{ "a": 2 }\n');
-  expect(readdirSync(home.paths.home)).toEqual(["client-backups"]);
-});
-
-it("compiled code is removed also where no client has SHIM any more", async () => {
-  const home = aCliHome();
-  write(home.folder, { ".cache/shim/v8/one": "compiled" });
-  expect(await home.shim("init --remove --yes")).toMatchObject(printed("removes the compiled code"));
-  expect(existsSync(join(home.folder, ".cache"))).toBe(false);
-});
-
 it("uninstall --data deletes what is stored, but not under a chat that runs, nor for one client", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));
@@ -141,23 +107,158 @@ it("a folder that is the user's own, or holds it, is not deleted", async () => {
 });
 
 it("what ps prints on macOS gives parent, start, memory and command", () => {
-  const texts = [
-    "  501 104832 Fri Nov 20 10:00:05 2026     /Applications/Claude.app/Contents/MacOS/Claude\n",
-    "    1   2048 Sat Nov  7 09:10:11 2026     /Applications/Claude Helper (Renderer).app/x\n",
-  ];
-  expect(texts.map(parsePs)).toEqual([
-    {
-      parent: 501,
-      residentBytes: 104_832 * 1_024,
-      start: "Fri Nov 20 10:00:05 2026",
-      command: "/Applications/Claude.app/Contents/MacOS/Claude",
-    },
-    {
-      parent: 1,
-      residentBytes: 2_048 * 1_024,
-      start: "Sat Nov  7 09:10:11 2026",
-      command: "/Applications/Claude Helper (Renderer).app/x",
-    },
+  const text = "  501 104832 Sat Nov  7 09:10:11 2026     /Applications/Claude Helper (Renderer).app/x\n";
+  const command = "/Applications/Claude Helper (Renderer).app/x";
+  const facts = { parent: 501, residentBytes: 104_832 * 1_024, start: "Sat Nov  7 09:10:11 2026", command };
+  expect([text, "", "\n", "ps: illegal option\n"].map(parsePs)).toEqual([facts, null, null, null]);
+});
+
+const folders = ".claude .codex .copilot/hooks .config/Claude .config/opencode/plugin .qwen .gemini".split(" ");
+
+/** A machine with every client, each with files of the user's own in this state. */
+function aHomeWithClients(state: State): { readonly home: CliHome; readonly targets: readonly ClientTarget[] } {
+  const home = aCliHome();
+  for (const folder of folders) mkdirSync(join(home.folder, folder), { recursive: true });
+  const targets = detect(home.io().machine);
+  expect(targets.map(({ client }) => client).toSorted()).toEqual(clientNames.toSorted());
+  for (const target of targets) {
+    const text = states[state];
+    if (text === null) continue;
+    for (const path of filesOf(target).filter((path) => !isShimsAlone(path))) {
+      writeFileSync(path, path.endsWith(".toml") ? text.toml : text.json);
+      if (state === "read-only") chmodSync(path, 0o400);
+    }
+  }
+  return { home, targets };
+}
+
+const own = {
+  json: '{\n  "mcpServers": { "mine": { "command": "x" } },\n  "mcp": {}\n}\n',
+  toml: '[mcp_servers.mine]\ncommand = "x"\n',
+};
+const states = {
+  absent: null,
+  empty: { json: "", toml: "" },
+  blank: { json: "{}\n", toml: "\n" },
+  comments: { json: '{\n  // mine\n  "mcpServers": {},\n}\n', toml: '# mine\nmodel = "x"\n' },
+  "own servers": own,
+  "read-only": own,
+} as const;
+type State = keyof typeof states;
+const stateNames = Object.keys(states) as State[];
+
+const damages = {
+  broken: (path: string) => writeFileSync(path, "{ broken = "),
+  "not UTF-8": (path: string) => writeFileSync(path, Buffer.from([0x7b, 0xff, 0x7d])),
+  "a wrong shape": (path: string) =>
+    writeFileSync(path, path.endsWith(".toml") ? "mcp_servers = 1\n" : '{ "mcpServers": 1, "mcp": 1, "hooks": 1 }'),
+  "a write that fails": (path: string) => mkdirSync(join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`)),
+} as const;
+type Damage = keyof typeof damages;
+
+function filesOf({ serversFile, settingsFile }: ClientTarget): string[] {
+  return [serversFile, settingsFile].filter((path) => path !== null);
+}
+
+function isShimsAlone(path: string): boolean {
+  return /hooks\/shim\.json$|plugin\/shim\.js$/.test(path);
+}
+
+function textsIn(paths: readonly string[]): (string | null)[] {
+  return paths.map((path) => (existsSync(path) && statSync(path).isFile() ? readFileSync(path, "latin1") : null));
+}
+
+/** Not all clients read comments, and `init` says so. */
+async function connectAll(home: CliHome, state: State): Promise<void> {
+  const code = state === "comments" ? 1 : 0;
+  expect(await home.codes("init --yes --no-trust")).toEqual([code]);
+}
+
+it("uninstall removes SHIM from every client, whatever files of their own they had @night", async () => {
+  for (const state of stateNames) {
+    const { home, targets } = aHomeWithClients(state);
+    const paths = targets.flatMap(filesOf);
+    const before = textsIn(paths);
+    await connectAll(home, state);
+    const ran = await home.shim("init --remove --yes");
+    expect([state, ran.code, ran.err]).toEqual([state, 0, ""]);
+    expect([state, textsIn(paths)]).toEqual([state, before]);
+  }
+});
+
+it("a client whose file cannot be changed is named with its reason; all others lose SHIM @night", async () => {
+  const kinds = Object.keys(damages) as Damage[];
+  for (const [at, client] of clientNames.entries()) {
+    const damage = kinds[at % kinds.length] ?? "broken";
+    const state = stateNames[at % stateNames.length] ?? "absent";
+    const { home, targets } = aHomeWithClients(state);
+    await connectAll(home, state);
+    const target = targets.find((one) => one.client === client) ?? expect.unreachable();
+    const path = filesOf(target).findLast((file) => !isShimsAlone(file)) ?? "";
+    damages[damage](path);
+    const damaged = textsIn(filesOf(target));
+    const ran = await home.shim("init --remove --yes");
+    expect([ran.code, ran.out]).toEqual([1, expect.stringContaining(`${target.label} still has SHIM: ${path}`)]);
+    expect(textsIn(filesOf(target))).toEqual(damaged);
+    const others = targets.filter((one) => one !== target).flatMap(filesOf);
+    expect(textsIn(others).filter((text) => text !== null && /shim\.mjs|hook\.cjs/.test(text))).toEqual([]);
+  }
+});
+
+it("while a client still has SHIM the command, its copy and the stored data stay, --data or not", async () => {
+  const { home, targets } = aHomeWithClients("absent");
+  const env = { ...home.runtime.env, PATH: "/usr/bin:/bin" };
+  const machine = { ...home.io().machine, env };
+  expect((await home.shimWith({ env, machine }, "init --yes --no-trust")).code).toBe(0);
+  const desktop = targets.find(({ client }) => client === "claude-desktop")?.serversFile ?? "";
+  const text = readFileSync(desktop, "utf8");
+  damages.broken(desktop);
+  const link = join(home.folder, ".local", "bin", "shim");
+  const ran = await home.shimWith({ env, machine }, "init --remove --yes --data");
+  expect([ran.code, ran.out]).toEqual([1, expect.stringContaining("removes the rest after that")]);
+  expect([existsSync(home.paths.home), readdirSync(dirname(link))]).toEqual([true, ["shim"]]);
+  writeFileSync(desktop, text);
+  expect((await home.shimWith({ env, machine }, "init --remove --yes --data")).code).toBe(0);
+  expect([existsSync(home.paths.home), existsSync(link), existsSync(desktop)]).toEqual([false, false, false]);
+});
+
+/** A machine with Codex, whose user has settings of his own. */
+function withCodex(home: CliHome): { config: string; hooks: string } {
+  const folder = join(home.folder, ".codex");
+  mkdirSync(folder);
+  putCodexInto(join(home.folder, "path"));
+  writeFileSync(join(folder, "config.toml"), '# mine\nmodel = "x"\n');
+  return { config: join(folder, "config.toml"), hooks: join(folder, "hooks.json") };
+}
+
+function answering(...answers: string[]): Partial<Io> & { readonly questions: string[] } {
+  const questions: string[] = [];
+  const ask = async (question: string): Promise<string> => (questions.push(question), answers.shift() ?? "");
+  return { isTty: true, isInteractive: true, ask, questions };
+}
+
+async function trustState(home: CliHome): Promise<unknown> {
+  const { checks } = (await home.json("doctor")) as { checks: { name: string; state: string }[] };
+  return checks.find(({ name }) => name === "codex:hook_trust")?.state;
+}
+
+it("Codex is asked to trust the hooks when its user says so; uninstall gives the files back @night", async () => {
+  const home = aCliHome();
+  const files = withCodex(home);
+  const before = readFileSync(files.config, "utf8");
+  const no = await home.shimWith(answering("y", "n"), "init --client codex --no-link");
+  expect(no).toMatchObject(printed("type /hooks, and trust those of SHIM"));
+  expect([readFileSync(files.config, "utf8").includes("trusted_hash"), await trustState(home)]).toEqual([
+    false,
+    "fail",
   ]);
-  expect(["", "\n", "ps: illegal option\n"].map(parsePs)).toEqual([null, null, null]);
+  const user = answering("y");
+  expect(await home.shimWith(user, "init --client codex --no-link")).toMatchObject(
+    printed("Codex trusts SHIM's 10 hooks."),
+  );
+  expect(user.questions).toEqual(["Codex runs hooks only when you trust them. Trust SHIM's 10 hooks? [y/N] "]);
+  expect(await trustState(home)).toBe("ok");
+  expect((await home.shim("init --remove --client codex --yes")).code).toBe(0);
+  expect([readFileSync(files.config, "utf8"), existsSync(files.hooks)]).toEqual([before, false]);
+  expect(await trustState(home)).toBeUndefined();
 });

@@ -4,7 +4,9 @@ import { expect, it } from "vitest";
 import * as audit from "#src/machine/sessions/machine-audit.ts";
 import { readConfig } from "#src/platform/config-file.ts";
 import { pastChats } from "#harness/experiments/past-chats.ts";
-import { aCliHome, aSeededHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aSeededHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { seedExperiments } from "#harness/web/experiment-seed.ts";
+import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
 
 function count(home: CliHome, table: string): number {
   return home.runtime.store.read((sql) => sql.all<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)[0]?.n ?? 0, 0);
@@ -21,14 +23,6 @@ it("a setting that no experiment changes, a step too far and a value that is non
   expect(count(home, "experiments")).toBe(0);
 });
 
-it("a step after which a death may lose more is taken only where a person says so", async () => {
-  const home = aSeededHome();
-  pastChats(home.runtime);
-  const risky = "experiment start checkpoint.everyMs 400000";
-  expect(await home.shim(risky)).toMatchObject(failed(1, "may lose more", "--less-safe"));
-  expect(await home.shim(`${risky} --less-safe`)).toMatchObject(printed("50 % of new sessions"));
-});
-
 it("a trial that could not end on this machine is refused, with its figures and what to do instead", async () => {
   const home = aSeededHome();
   expect(await home.shim("experiment start checkpoint.everyMs 250000")).toMatchObject(
@@ -41,71 +35,6 @@ it("a trial that could not end on this machine is refused, with its figures and 
     ),
   );
   expect(count(home, "experiments")).toBe(0);
-});
-
-it("trials are listed, shown, stopped one by one or all, and allowed again @night", async () => {
-  const home = aSeededHome();
-  pastChats(home.runtime);
-  expect(await home.shim("experiment list")).toMatchObject(printed("No experiment yet"));
-  await home.shim("experiment start checkpoint.everyMs 250000 --reason", "to see");
-  const { experiments } = (await home.json("experiment list")) as { experiments: { id: string }[] };
-  const id = experiments[0]?.id ?? "";
-  expect(await home.shim("experiment list")).toMatchObject(
-    printed(id, "checkpoint.everyMs: 300000 -> 250000", "canary"),
-  );
-  expect(await home.shim(`experiment show ${id.slice(0, 7)}`)).toMatchObject(
-    printed("Why: to see", "guardrails: sampleRatio, unsavedDeath", "canary: 50 % of new sessions"),
-  );
-  expect(await home.shim("experiment start checkpoint.everyToolCalls 8")).toMatchObject(failed(1, id, "Stop it first"));
-  expect(await home.shim("experiment stop")).toMatchObject(failed(2, "--all"));
-  expect(await home.shim("experiment stop exp_none")).toMatchObject(failed(3, "there is no experiment"));
-  expect(await home.shim("experiment stop --all")).toMatchObject(printed("1 experiment stopped"));
-  expect(await home.shim(`experiment stop ${id}`)).toMatchObject(failed(1, "has ended: stopped"));
-  expect(await home.shim("experiment start checkpoint.everyMs 250000")).toMatchObject(failed(1, "switched off"));
-  expect(await home.shim("experiment allow")).toMatchObject(printed("may start again"));
-  expect(await home.shim("experiment start checkpoint.everyMs 250000")).toMatchObject(printed("exp_"));
-});
-
-it("starts, stops and the switch are in the audit log; what was refused or over already is not @night", async () => {
-  const home = aSeededHome();
-  pastChats(home.runtime);
-  const entries = (): unknown[] =>
-    audit.listNewest(home.runtime, 20).map(({ kind, subject, actor, detail }) => [kind, subject, actor, detail]);
-  const begin = async (): Promise<string> => {
-    const { id } = (await home.json("experiment start checkpoint.everyMs 250000")) as { id: string };
-    return id;
-  };
-  const by = ["command line", { result: "done" }];
-  const first = await begin();
-  await home.shim("experiment start checkpoint.everyToolCalls 8");
-  await home.shim(`experiment stop ${first}`);
-  await home.shim(`experiment stop ${first}`);
-  await home.shim(`experiment revert ${first}`);
-  await home.shim("experiment allow");
-  expect(entries()).toEqual([
-    ["experiment.stopped", first, ...by],
-    ["experiment.started", first, ...by],
-  ]);
-  const second = await begin();
-  await home.shim("experiment stop --all");
-  await home.shim("experiment start checkpoint.everyMs 250000");
-  await home.shim("experiment allow");
-  expect(entries().slice(0, 4)).toEqual([
-    ["experiments.allowed", "", ...by],
-    ["experiment.stopped", second, ...by],
-    ["experiments.off", "", ...by],
-    ["experiment.started", second, ...by],
-  ]);
-});
-
-it("replay says what a death loses, under the present and other settings", async () => {
-  const home = aSeededHome();
-  expect(await home.shim("experiment replay --since 2020-01-01")).toMatchObject(
-    printed("a death loses no recorded event", "checkpoint.everyMs: 300000 -> 200000", "too few to say"),
-  );
-  expect(await home.shim("experiment replay --set redaction=1")).toMatchObject(failed(2, "cannot be replayed"));
-  expect(await home.shim("experiment replay --set checkpoint.everyMs=often")).toMatchObject(failed(2, "no such value"));
-  expect(await aCliHome().shim("experiment replay")).toMatchObject(printed("No recorded session"));
 });
 
 it("a dry run of the review changes nothing; a run writes the report of the last week once @night", async () => {
@@ -124,10 +53,37 @@ it("a dry run of the review changes nothing; a run writes the report of the last
   expect(readConfig(home.paths.config).ok).toBe(true);
 });
 
-it("the report of a week is Markdown; a week that is none is wrong usage", async () => {
+it("a step after which a death may lose more is taken only where a person says so", async () => {
   const home = aSeededHome();
-  expect(await home.shim("report")).toMatchObject(printed("# SHIM, 20", "## What died", "## What could be better"));
-  expect(await home.shim("report --week 2026-W01")).toMatchObject(printed("# SHIM, 2026-W01", "No chat worked"));
-  expect(await home.shim("report --week 2026-W99")).toMatchObject(failed(2, "is no week"));
-  expect(await aCliHome().shim("report")).toMatchObject(failed(3, "nothing is stored"));
+  pastChats(home.runtime);
+  const risky = "experiment start checkpoint.everyMs 400000";
+  expect(await home.shim(risky)).toMatchObject(failed(1, "may lose more", "--less-safe"));
+  expect(await home.shim(`${risky} --less-safe`)).toMatchObject(printed("50 % of new sessions"));
+});
+
+it("experiments are ended and switched from the page once each, with an entry in the audit log", async () => {
+  const home = aSeededHome();
+  fakeBundle(home);
+  const page = await servePage(home);
+  const authorization = await signIn(page);
+  const { running, kept } = seedExperiments(home);
+  const twice = async (name: string, input: object, requestId: string) => {
+    const run = () => callAs(page, authorization, { name, input, requestId });
+    await run();
+    return (await run()).value;
+  };
+  const hasEnded = { error: { code: "ended", message: expect.any(String) } };
+  expect(await twice("experiments.stop", { experiment: kept }, "r0")).toMatchObject(hasEnded);
+  expect(await twice("experiments.stop", { experiment: running }, "r1")).toMatchObject({ stopped: [{ id: running }] });
+  expect(await twice("experiments.revert", { experiment: kept }, "r2")).toMatchObject({ state: "rolled back" });
+  expect(await twice("experiments.revert", { experiment: kept }, "r3")).toMatchObject(hasEnded);
+  await twice("experiments.stop", { all: true }, "r4");
+  await twice("experiments.allow", {}, "r5");
+  const entries = audit.listNewest(home.runtime, 20).filter(({ actor }) => actor === "live page");
+  expect(entries.map(({ kind, subject }) => [kind, subject])).toEqual([
+    ["experiments.allowed", ""],
+    ["experiments.off", ""],
+    ["experiment.reverted", kept],
+    ["experiment.stopped", running],
+  ]);
 });

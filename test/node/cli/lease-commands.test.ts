@@ -1,11 +1,7 @@
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, it } from "vitest";
-import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { LeaseCommandRig } from "#harness/machine/lease-commands.ts";
 import { failed } from "#harness/machine/cli-home.ts";
-import { CutProxy } from "#harness/edge/cut-proxy.ts";
 
 const forever = 'process.on("SIGTERM", () => process.exit(9)); setInterval(() => 0, 1000);';
 /** With a process of its own that does not heed TERM and whose pid it writes. */
@@ -79,43 +75,6 @@ it("Ctrl-C ends the command and releases the lease; before there is a lease it s
   expect([await rig.written(), await rig.held(), await rig.chats()]).toEqual([[1], [], ["ended", "ended"]]);
 });
 
-it("a command that does not exist, and a wrong duration, are refused", async () => {
-  const rig = new LeaseCommandRig();
-  expect(await rig.home.shimWith(rig.real, "team locks run db -- no-such-program")).toMatchObject(
-    failed(127, "no program no-such-program"),
-  );
-  expect(await rig.held()).toEqual([]);
-  for (const wrong of ["--ttl 0s", "--wait 2h", "--ttl x"])
-    expect(await rig.home.shim(`team locks run db ${wrong} -- true`)).toMatchObject(failed(2, /from [01]s to 1h/));
-});
-
-it("a file that cannot be executed is answered with 126", async () => {
-  const rig = new LeaseCommandRig();
-  const file = join(rig.home.project, "not-executable");
-  writeFileSync(file, "", { mode: 0o600 });
-  expect(await rig.home.shimWith(rig.real, "team locks run db --", file)).toMatchObject({ code: 126 });
-  expect(await rig.held()).toEqual([]);
-});
-
-it("on the edge it is the same: token, exit code, 75 and 76 @night", async () => {
-  const runtime = await EdgeRuntime.open();
-  const rig = new LeaseCommandRig();
-  rig.graceDivisor = 100;
-  await rig.joinEdge(runtime);
-  const running = rig.leaseRun(["--ttl", "2s"], `${stubborn} setTimeout(() => process.exit(0), 60_000);`);
-  const [deaf = 0] = await rig.written();
-  expect(await rig.held()).toMatchObject([{ holder: expect.stringMatching(/^run-m1-/) as string }]);
-  const refused = await rig.leaseRun(["--wait", "0.3s"], "");
-  expect([refused.code, refused.err]).toEqual([75, expect.any(String)]);
-  await expect.poll(async () => (await rig.held())[0]?.heldForMs, { timeout: 120_000 }).toBeGreaterThan(2_500);
-  await rig.forceRelease("db");
-  expect([(await running).code, isAlive(deaf)]).toEqual([76, false]);
-  const script = "process.exit(Number(process.env.SHIM_LEASE_TOKEN) > 0 ? 5 : 6)";
-  expect((await rig.leaseRun(["--wait", "10s"], script)).code).toBe(5);
-  expect(await rig.held()).toEqual([]);
-  expect(new Set(await rig.chats())).toEqual(new Set(["ended"]));
-});
-
 it("a command runs while this process leads, knows its term, and its exit code is passed on @night", async () => {
   const rig = new LeaseCommandRig();
   const script = 'exitWhenAsked(process.env.SHIM_ELECTION === "deploy" ? 7 : 1);';
@@ -146,14 +105,6 @@ it("when leadership is lost the command is ended, and it campaigns again; with -
   expect((await rig.home.shim("team leaders")).out).toBe("No election has a leader.\n");
 });
 
-it("with --once a lost leadership is answered with 76 @night", async () => {
-  const rig = new LeaseCommandRig();
-  const running = rig.lead(["--once"], forever);
-  await rig.written();
-  await rig.forceRelease("leader:deploy");
-  expect(await running).toMatchObject(failed(76, "leadership of deploy was lost"));
-});
-
 it("Ctrl-C before it leads starts nothing; what cannot be run or asked is said", async () => {
   const rig = new LeaseCommandRig();
   const running = rig.lead([], forever);
@@ -173,38 +124,4 @@ it("Ctrl-C before it leads starts nothing; what cannot be run or asked is said",
   for (const [args, problem] of wrong) {
     expect(await fresh.home.shim("team leaders run", ...args)).toMatchObject(failed(2, problem));
   }
-});
-
-it("on the edge it is the same @night", async () => {
-  const runtime = await EdgeRuntime.open();
-  const rig = new LeaseCommandRig();
-  await rig.joinEdge(runtime);
-  const running = rig.lead([], forever);
-  const [one = 0] = await rig.written();
-  expect((await rig.home.shim("team leaders")).out).toContain("deploy");
-  expect((await rig.lead(["--wait", "0.3s"], "")).code).toBe(75);
-  await rig.forceRelease("leader:deploy");
-  const [, two = 0] = await rig.written(2);
-  expect(two).toBeGreaterThan(one);
-  rig.stop.abort();
-  expect((await running).code).toBe(9);
-  expect((await rig.home.shim("team leaders")).out).toBe("No election has a leader.\n");
-});
-
-it("a leader that is cut off from the edge ends its command, and leads again once the edge answers @night", async () => {
-  const runtime = await EdgeRuntime.open();
-  const proxy = await CutProxy.to(runtime.url);
-  const rig = new LeaseCommandRig();
-  await rig.joinEdge(runtime, proxy.url);
-  const ended =
-    'process.on("SIGTERM", () => { appendFileSync(file, "0\\n"); process.exit(9); }); setInterval(() => 0, 1000);';
-  const running = rig.lead(["--ttl", "2s"], ended);
-  const [one = 0] = await rig.written();
-  proxy.cut();
-  expect(await rig.written(2)).toEqual([one, 0]);
-  proxy.heal();
-  const [, , two = 0] = await rig.written(3);
-  expect(two).toBeGreaterThan(one);
-  rig.stop.abort();
-  expect((await running).code).toBe(9);
 });

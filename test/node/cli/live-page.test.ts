@@ -1,8 +1,11 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome, aSeededHome, failed, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { callAs, fakeBundle, ownHeaders, sendRaw, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
+import * as audit from "#src/machine/sessions/machine-audit.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { seedTeam } from "#harness/web/team-seed.ts";
 
 async function aPage(home: CliHome = aSeededHome(), ...args: string[]): Promise<ServedPage> {
   fakeBundle(home);
@@ -20,73 +23,38 @@ it("the page is served on loopback only, at the same port each time, which a fil
   expect(JSON.parse(readFileSync(file, "utf8"))).toEqual({ port: first.port });
 });
 
-it("a second page takes another port while the first one runs, and the first one's port stays remembered", async () => {
-  const home = aSeededHome();
-  const first = await aPage(home);
-  const second = await servePage(home);
-  expect(second.port).not.toBe(first.port);
-  expect(JSON.parse(readFileSync(join(home.paths.home, "web.json"), "utf8"))).toEqual({ port: first.port });
-  const other = aSeededHome();
-  fakeBundle(other);
-  expect(await other.shim("up --web --port", String(first.port))).toMatchObject(failed(1, String(first.port)));
-});
-
-it("a copy of SHIM without the built page, and options that do not fit, say so", async () => {
-  const home = aCliHome();
-  expect(await home.shim("up --web")).toMatchObject(failed(1, "not built"));
-  await home.misuses("up", [
-    ["--port 4000", /--web/],
-    ["--web --once", /--once/],
-  ]);
-  expect(existsSync(join(home.paths.home, "web.json"))).toBe(false);
-});
-
 it("a Host that is not this server's is answered with 421 before anything else, for every path and method", async () => {
   const page = await aPage();
   const authorization = await signIn(page);
-  const hosts = ["evil.test", `evil.test:${page.port}`, "127.0.0.1", `127.0.0.1:${page.port + 1}`, "0.0.0.0", ""];
-  for (const host of hosts) {
-    for (const path of ["/", "/api/call", "/api/sign-in", "/..%2fweb.json"]) {
+  const hosts = ["evil.test", `evil.test:${page.port}`, "127.0.0.1", `127.0.0.1:${page.port + 1}`, "0.0.0.0"];
+  for (const host of hosts)
+    for (const path of ["/", "/api/call", "/api/sign-in", "/..%2fweb.json"])
       for (const method of ["GET", "POST", "OPTIONS", "PUT"]) {
         // Origin and Host that are equal prove nothing.
         const headers = ownHeaders(page, { authorization, origin: `http://${host}`, host });
         const { status, text } = await sendRaw(page.port, { method, path, headers });
-        // Node itself refuses an empty Host of HTTP/1.1.
-        expect([host, path, method, status]).toEqual([host, path, method, host === "" ? expect.any(Number) : 421]);
-        expect(text).not.toContain(ids.alive);
+        expect([host, path, method, status, text.includes(ids.alive)]).toEqual([host, path, method, 421, false]);
       }
-    }
-  }
-  for (const host of ["localhost", "[::1]", "LOCALHOST"]) {
-    const { status } = await sendRaw(page.port, {
-      method: "GET",
-      path: "/",
-      headers: { host: `${host}:${page.port}` },
-    });
-    expect(status).toBe(200);
+  for (const name of ["localhost", "[::1]", "LOCALHOST"]) {
+    const headers = { host: `${name}:${page.port}` };
+    expect((await sendRaw(page.port, { method: "GET", path: "/", headers })).status).toBe(200);
   }
 });
 
 it("a change is refused without this server's Origin: none, null, another site, another port, a rebound name", async () => {
   const page = await aPage();
-  const authorization = await signIn(page);
-  const body = { name: "page.fleet", input: {} };
-  const own = ownHeaders(page, { authorization });
+  const own = ownHeaders(page, { authorization: await signIn(page) });
   const { origin: _origin, ...withoutOrigin } = own;
-  const cases = [
+  const body = { name: "page.fleet", input: {} };
+  const others = ["null", "https://evil.test", `http://127.0.0.1:${page.port + 1}`, `https://127.0.0.1:${page.port}`];
+  for (const headers of [
     withoutOrigin,
-    { ...own, origin: "null" },
-    { ...own, origin: "https://evil.test" },
-    { ...own, origin: `http://127.0.0.1:${page.port + 1}` },
-    { ...own, origin: `https://127.0.0.1:${page.port}` },
-    { ...own, origin: `http://127.0.0.1:${page.port}.evil.test` },
+    ...[...others, `http://127.0.0.1:${page.port}.evil.test`].map((origin) => Object.assign({}, own, { origin })),
     { ...own, "sec-fetch-site": "cross-site" },
     { ...own, "sec-fetch-site": "same-site" },
-  ];
-  for (const headers of cases) {
+  ]) {
     const { status, text } = await sendRaw(page.port, { path: "/api/call", headers, body });
-    expect([headers, status]).toEqual([headers, 403]);
-    expect(text).not.toContain(ids.alive);
+    expect([headers, status, text.includes(ids.alive)]).toEqual([headers, 403, false]);
   }
   const upgrade = {
     connection: "upgrade",
@@ -170,37 +138,17 @@ it("the link's token works once, within a minute, and is exchanged for a secret;
 
 it("signing out ends the stream of hints that was opened under its secret, and no other", async () => {
   const page = await aPage();
+  const post = (path: string, authorization: string) =>
+    sendRaw(page.port, { path, headers: ownHeaders(page, { authorization }), body: {} });
   const authorization = await signIn(page);
   await sendRaw(page.port, { path: "/api/sign-in", headers: ownHeaders(page), body: {} });
   const other = await signIn(page);
-  const follow = (one: string) =>
-    sendRaw(page.port, { path: "/api/live", headers: ownHeaders(page, { authorization: one }), body: {} });
-  const [ended, kept] = [follow(authorization), follow(other)];
-  await sendRaw(page.port, { path: "/api/sign-out", headers: ownHeaders(page, { authorization }), body: {} });
+  const [ended, kept] = [post("/api/live", authorization), post("/api/live", other)];
+  await post("/api/sign-out", authorization);
   expect((await ended).text.trim()).toBe('{"changed":"all"}');
-  const signOut = { path: "/api/sign-out", headers: ownHeaders(page, { authorization: other }), body: {} };
   expect(await Promise.race([kept, callAs(page, other, { name: "page.fleet" })])).toMatchObject({ value: {} });
-  await sendRaw(page.port, signOut);
+  await post("/api/sign-out", other);
   expect((await kept).status).toBe(200);
-});
-
-it("a page that needs to sign in makes the terminal print a new link once the last one is used or too old", async () => {
-  const home = aSeededHome();
-  const page = await aPage(home);
-  const links = (): number => page.out().match(/#t=/g)?.length ?? 0;
-  const ask = () => sendRaw(page.port, { path: "/api/sign-in", headers: ownHeaders(page), body: {} });
-  const first = page.token();
-  await ask();
-  await ask();
-  expect([links(), page.token()]).toEqual([1, first]);
-  await signIn(page);
-  await ask();
-  await ask();
-  expect(links()).toBe(2);
-  home.now += 60_000;
-  await ask();
-  expect(links()).toBe(3);
-  expect((await callAs(page, await signIn(page), { name: "page.fleet" })).status).toBe(200);
 });
 
 it("without a secret of this server nothing is answered; signing out ends it", async () => {
@@ -218,27 +166,14 @@ it("without a secret of this server nothing is answered; signing out ends it", a
 
 it("GET answers the files of the bundle only: no path leaves it, and none holds a token or data", async () => {
   const page = await aPage();
-  const authorization = await signIn(page);
-  const paths = [
-    "/..%2f..%2fweb.json",
-    "/../../shim/web.json",
-    "/%2e%2e/%2e%2e/shim/web.json",
-    "//evil.test/",
-    "/_headers",
-    "/index.html",
-    "/api/call",
-    "/api/live",
-    "/api/sign-in",
-    "/app-12345678.js/../../x",
-  ];
-  for (const path of paths) {
-    const headers = ownHeaders(page, { authorization });
-    const { status, text } = await sendRaw(page.port, { method: "GET", path, headers });
-    expect([path, status]).toEqual([path, 404]);
-    expect(text).toBe('{"error":{"code":"unknown_operation","message":"there is nothing here"}}');
-  }
-  const root = await sendRaw(page.port, { method: "GET", path: "/", headers: ownHeaders(page, { authorization }) });
-  expect(root.text).toBe("<!doctype html><title>SHIM</title>");
+  const headers = ownHeaders(page, { authorization: await signIn(page) });
+  const get = (path: string) => sendRaw(page.port, { method: "GET", path, headers });
+  const outside = ["/..%2f..%2fweb.json", "/../../shim/web.json", "/%2e%2e/%2e%2e/shim/web.json", "//evil.test/"];
+  const others = ["/_headers", "/index.html", "/api/call", "/api/live", "/api/sign-in", "/app-12345678.js/../../x"];
+  const text = '{"error":{"code":"unknown_operation","message":"there is nothing here"}}';
+  for (const path of [...outside, ...others])
+    expect([path, await get(path)]).toMatchObject([path, { status: 404, text }]);
+  expect((await get("/")).text).toBe("<!doctype html><title>SHIM</title>");
 });
 
 it("the page may call what its views need: operations that make tokens, tasks or messages are refused", async () => {
@@ -253,4 +188,125 @@ it("the page may call what its views need: operations that make tokens, tasks or
   const headers = ownHeaders(page, { authorization });
   for (const body of ["[]", "{", "null", '{"name":1}', `"${"x".repeat(1_100_000)}"`])
     expect((await sendRaw(page.port, { path: "/api/call", headers, body })).status).toBe(400);
+});
+
+it("the fleet has each chat with its figures and ages, and a session its timeline, brief and commands", async () => {
+  const page = await aPage();
+  const authorization = await signIn(page);
+  const call = (name: string, input = {}) => callAs(page, authorization, { name, input });
+  const { value: fleet } = await call("page.fleet");
+  expect(fleet).toMatchObject({ where: "this machine", trouble: null, notices: [], costUsdToday: null });
+  const rows = fleet["rows"] as Record<string, unknown>[];
+  expect(rows.map(({ id, state, seenAgeMs }) => [id, state, seenAgeMs])).toEqual([
+    [ids.alive, "works", 60_000],
+    [ids.dead, "died", 60_000],
+    [ids.elsewhere, "died", 60_000],
+    [ids.finished, "ended", 60_000],
+  ]);
+  expect((await call("page.session", { session: ids.dead })).value).toMatchObject({
+    row: { id: ids.dead, cause: "killed" },
+    checkpoints: 1,
+    resumeCommand: "shim resume bbbb2222",
+    forkCommand: "shim fork bbbb2222 --at",
+    timeline: expect.arrayContaining([
+      expect.objectContaining({ kind: "prompt", text: "user: fix the parser", ageMs: 60_000, prompt: 1 }),
+    ]),
+  });
+  const { value } = await call("recovery.brief", { session: ids.dead });
+  expect(value).toMatchObject({
+    brief: expect.stringContaining("fix the parser"),
+    score: { total: expect.any(Number) },
+  });
+  for (const name of ["page.session", "recovery.brief", "recovery.dismiss"])
+    expect(await call(name, { session: "nothing" })).toMatchObject({ status: 404 });
+});
+
+it("dismiss, offer again and forget do what their commands do, and a repeat of a request happens once", async () => {
+  const home = aSeededHome();
+  const page = await aPage(home);
+  const authorization = await signIn(page);
+  const run = (name: string, input: object, requestId: string) =>
+    callAs(page, authorization, { name, input, requestId });
+  const states = async (): Promise<unknown> =>
+    ((await home.json("sessions"))["sessions"] as Record<string, unknown>[]).map(({ id, state }) => [id, state]);
+  const session = ids.dead;
+  expect((await run("recovery.dismiss", { session }, "r1")).value).toMatchObject({ session });
+  expect((await run("recovery.undo", { session }, "r1")).value).toMatchObject({ isUndone: true });
+  // Sent again by a browser that lost the answer: it must not dismiss the session a second time.
+  expect((await run("recovery.dismiss", { session }, "r1")).value).toMatchObject({ session });
+  expect(await states()).toContainEqual([session, "died"]);
+  expect(await run("sessions.forget", { target: home.project }, "r3")).toMatchObject({ status: 400 });
+  const forget = () => run("sessions.forget", { target: session }, "r2");
+  const [first, second] = await Promise.all([forget(), forget()]);
+  expect(first).toMatchObject({ status: 200, value: { rows: expect.any(Number) } });
+  expect(second).toEqual(first);
+  expect(JSON.stringify(await states())).not.toContain(session);
+});
+
+it("actions on the team are the audited operations, with the request's id where they take one", async () => {
+  const home = aSeededHome();
+  const { coordinator, self, dead, running } = seedTeam(home, ids.alive, 100);
+  const page = await aPage(home);
+  const authorization = await signIn(page);
+  const run = (name: string, input: object, requestId = name) =>
+    callAs(page, authorization, { name, input, requestId });
+  expect(await run("tasks.replay", { task: dead[0] })).toMatchObject({ value: { tasks: [{ state: "queued" }] } });
+  expect(await run("tasks.discard", { task: dead[1], reason: "no" })).toMatchObject({ value: { state: "dead" } });
+  expect(await run("tasks.cancel", { task: running, reason: "no" })).toMatchObject({ value: { state: "running" } });
+  expect(await run("chats.drain", { chat: self.chat })).toMatchObject({ value: { status: "draining" } });
+  const release = { resource: "file:p1/src/parser.ts", reason: "stuck" };
+  expect(await run("leases.force-release", release)).toMatchObject({ value: { isReleased: true } });
+  const { entries } = given(coordinator.call("audit.list", { kind: "lease.forced" }));
+  expect(entries).toMatchObject([{ subject: release.resource }]);
+  const team = await callAs(page, authorization, { name: "page.fleet" });
+  expect(team.value["rows"]).toContainEqual(expect.objectContaining({ id: ids.alive, taskCount: expect.any(Number) }));
+});
+
+it("what the page and the command line do to sessions is in one log, once each, without the content", async () => {
+  const home = aSeededHome();
+  const page = await aPage(home);
+  const authorization = await signIn(page);
+  const input = { session: ids.dead };
+  const listed = async (kind: string): Promise<unknown> => {
+    const { value } = await callAs(page, authorization, { name: "page.audit", input: { kind } });
+    const entries = value["entries"] as { subject: string; actor: string; detail: { result: string } }[];
+    return entries.map(({ subject, actor, detail }) => [subject, actor, detail.result]);
+  };
+  for (const name of ["recovery.dismiss", "recovery.dismiss", "recovery.undo"])
+    await callAs(page, authorization, { name, input, requestId: "r1" });
+  home.now += 1_000;
+  const [dead, elsewhere] = [ids.dead.slice(0, 8), ids.elsewhere.slice(0, 8)];
+  const commands = [`resume --dismiss ${ids.dead}`, `resume --undo ${ids.elsewhere}`];
+  expect(await home.codes(...commands)).toEqual([0, 1]);
+  home.now += 1_000;
+  await callAs(page, authorization, { name: "sessions.forget", input: { target: ids.dead }, requestId: "r2" });
+  expect((await home.shim("forget --yes", ids.elsewhere)).code).toBe(0);
+  expect(await listed("session.forgotten")).toEqual([
+    [elsewhere, "command line", "done"],
+    [dead, "live page", "done"],
+  ]);
+  expect(await listed("session.dismissed")).toEqual([
+    [dead, "command line", "done"],
+    [dead, "live page", "done"],
+  ]);
+  expect(await listed("session.offered-again")).toEqual([
+    [elsewhere, "command line", "nothing_to_undo"],
+    [dead, "live page", "done"],
+  ]);
+  const text = JSON.stringify(audit.listNewest(home.runtime, 100));
+  expect([text.includes(ids.dead), text.includes("parser")]).toEqual([false, false]);
+});
+
+it("where the workspace's coordinator cannot be used, the sessions of this machine are shown with the reason", async () => {
+  const home = aSeededHome();
+  const page = await aPage(home);
+  writeFileSync(join(home.paths.home, "edge.json"), "{");
+  const authorization = await signIn(page);
+  const { value } = await callAs(page, authorization, { name: "page.fleet" });
+  expect(value).toMatchObject({ trouble: expect.stringContaining("edge.json"), rows: { length: 4 } });
+  const replay = { name: "tasks.replay", input: { task: 1 }, requestId: "r1" };
+  expect(await callAs(page, authorization, replay)).toMatchObject({ status: 503 });
+  rmSync(join(home.paths.home, "edge.json"));
+  // A request that has failed may be sent again.
+  expect((await callAs(page, authorization, replay)).value).toMatchObject({ error: { code: "unknown_task" } });
 });

@@ -4,10 +4,6 @@ import { request } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import type { Sample } from "#src/contract/metrics.ts";
-import { initial } from "#src/runner/supervisor/auto-restarter.ts";
-import { SupervisorSettings, type WatchedProgram } from "#src/runner/supervisor/supervisor-settings.ts";
-import { SupervisorState } from "#src/runner/supervisor/supervisor-state.ts";
 import { aCliHome, aSeededHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 
@@ -80,40 +76,6 @@ it("the command prints the metrics of the machine and of its own coordinator as 
   );
 });
 
-it("with --json it answers the samples, and no text of a chat is among them", async () => {
-  const home = aSeededHome();
-  const { samples } = (await home.json("doctor metrics")) as { samples: Sample[] };
-  expect(samples).toContainEqual({ name: "shim_sessions_recoverable", labels: {}, value: 2 });
-  const text = JSON.stringify(samples);
-  for (const secret of ["parser", home.folder, "aaaa1111", "bbbb2222"]) expect(text).not.toContain(secret);
-});
-
-it("programs of the supervisor are counted by phase, whether they can be started from here or not", async () => {
-  const home = aSeededHome();
-  const job = { kind: "claude", folder: "nowhere", prompt: "x", program: "a-program-of-another-path" };
-  const watched = SupervisorSettings.parse({ watch: { job } }).watch["job"] as WatchedProgram;
-  const opened = SupervisorState.open(home.paths.home);
-  if (!opened.ok) throw new Error(opened.error.message);
-  const state = opened.value;
-  state.save("job", { ...state.stateFor("job", watched, 0), restarts: { ...initial(0), phase: "looping" } });
-  writeFileSync(join(home.paths.home, "supervisor.json"), JSON.stringify({ watch: { job, other: job } }));
-  const { out } = await home.shim("doctor metrics");
-  const lines = out.split("\n").filter((line) => /^shim_supervisor_programs\{.* [1-9]/.test(line));
-  expect(lines.toSorted()).toEqual([
-    'shim_supervisor_programs{phase="looping"} 1',
-    'shim_supervisor_programs{phase="unwatched"} 1',
-  ]);
-  writeFileSync(join(home.paths.home, "supervisor.json"), "{");
-  expect((await home.shim("doctor metrics")).code).toBe(0);
-});
-
-it("a machine on an edge leaves the workspace to the edge, and asks nothing of it", async () => {
-  const home = aSeededHome();
-  home.join("https://127.0.0.1:1");
-  const { code, out } = await home.shim("doctor metrics");
-  expect([code, out.includes("shim_sessions"), out.includes("shim_tasks")]).toEqual([0, true, false]);
-});
-
 it("only an address on loopback can be named, and a busy port is refused with what to do", async () => {
   const home = aCliHome();
   await home.misuses("doctor metrics", [
@@ -171,13 +133,6 @@ it("without the token, with a wrong or a shorter one, there is nothing", async (
       expect([headers, answer.status, answer.headers["www-authenticate"]]).toEqual([headers, 401, "Bearer"]);
       expect(answer.text).not.toContain("shim_");
     }
-  });
-});
-
-it("only GET of /metrics is served", async () => {
-  await whileListening(aCliHome(), async (url, headers) => {
-    for (const asked of [{ path: "/" }, { path: "/metrics/" }, { method: "POST" }, { method: "PUT" }])
-      expect([asked, (await ask(url, { ...asked, headers })).status]).toEqual([asked, 404]);
   });
 });
 

@@ -4,7 +4,6 @@ import { expect, it } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { aCliHome, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
-import { submitPlan } from "#harness/worker/cli-worker.ts";
 
 /** What the command says of a plan. */
 async function plan(home: CliHome, text: string): ReturnType<CliHome["shim"]> {
@@ -93,71 +92,6 @@ it("what would grow without bounds is refused at once: aliases of aliases, nesti
   expect(await plan(home, `- &t {type: a}\n${"- *t\n".repeat(999)}`)).toMatchObject({ code: 0 });
 });
 
-const graph = [
-  { ref: "api", type: "build" },
-  { ref: "db", type: "build" },
-  { ref: "tests", type: "test", dependsOn: ["api", "db"] },
-  { ref: "docs", type: "write", dependsOn: ["tests", "api"] },
-  { ref: "alone", type: "lint" },
-];
-
-it("the tree of a task has what it waits for with states, and what several wait for once in full", async () => {
-  const home = aCliHome();
-  await submitPlan(home, graph);
-  expect(await home.shim("task tree 4")).toMatchObject({
-    code: 0,
-    out: `4 write (docs): blocked
-├─ 1 build (api): queued
-└─ 3 test (tests): blocked
-   ├─ 1 build (api): queued
-   └─ 2 build (db): queued
-`,
-  });
-  const all = await home.json("task tree");
-  expect(all).toMatchObject({ roots: [4, 5], isMore: false });
-  expect(all["tasks"]).toContainEqual(expect.objectContaining({ task: 3, state: "blocked", dependsOn: [1, 2] }));
-});
-
-it("parts of a job are below it, and what two wait for is drawn in full only once", async () => {
-  const home = aCliHome();
-  const shared = [
-    { ref: "base", type: "build" },
-    { ref: "mid", type: "build", dependsOn: ["base"] },
-    { ref: "left", type: "test", dependsOn: ["mid"] },
-    { ref: "right", type: "test", dependsOn: ["mid"] },
-    { ref: "top", type: "ship", dependsOn: ["left", "right"] },
-    { ref: "part", type: "ship", parent: "top" },
-  ];
-  await submitPlan(home, shared);
-  expect((await home.shim("task tree")).out).toBe(`5 ship (top): blocked
-├─ 3 test (left): blocked
-│  └─ 2 build (mid): blocked
-│     └─ 1 build (base): queued
-├─ 4 test (right): blocked
-│  └─ 2 build (mid): blocked (see above)
-└─ 6 ship (part): queued
-`);
-});
-
-it("no open task, one that is not there and one that is no number are said", async () => {
-  const home = aCliHome();
-  expect((await home.shim("task tree")).out).toMatch(/^No task is open/);
-  expect(await home.codes("task tree 9", "task tree x")).toEqual([3, 2]);
-});
-
-it("of more open tasks than are shown the rest is left out, and it is said", async () => {
-  const home = aCliHome();
-  for (const count of [600, 401])
-    await submitPlan(
-      home,
-      Array.from({ length: count }, () => ({ type: "build" })),
-    );
-  const lines = (await home.shim("task tree")).out.trimEnd().split("\n");
-  expect(lines).toHaveLength(1_001);
-  expect(lines.slice(0, -1).every((line) => line.endsWith(" build: queued"))).toBe(true);
-  expect(lines.at(-1)).toBe("There are more than 1000 tasks; the rest is left out.");
-});
-
 const job = `title: migrate the stores
 text: |
   - rename the tables
@@ -180,27 +114,63 @@ it("a complex job is estimated, and submitted as parts with their join", async (
   expect(await home.json("task list --parent", String(task))).toMatchObject({ tasks });
 });
 
-it("a simple one is one task; where it is asked for it is split; the same key is the same job", async () => {
+// 2023-11-14T22:13:20Z
+function create(home: CliHome, options = "--name nightly --time-zone Europe/Berlin"): ReturnType<CliHome["shim"]> {
+  return home.shim(`task schedules add --type build ${options}`, "0 3 * * *");
+}
+
+async function list(home: CliHome): Promise<OutputOf<"schedules.list">["schedules"]> {
+  return ((await home.json("task schedules list")) as unknown as OutputOf<"schedules.list">).schedules;
+}
+
+it("a schedule is created with the options of a task, and its next three times are printed", async () => {
   const home = aCliHome();
-  write(home.project, { "job.json": JSON.stringify({ title: "a typing error", files: [{ path: "a.md" }] }) });
-  const one = await home.shim("task jobs submit job.json --type docs --dedupe-key k");
-  expect(one.out).toEqual(holding("Complexity 1 of 10", "one task"));
-  expect((await home.shim("task jobs submit job.json --type docs --dedupe-key k")).out).toContain("key already");
-  const split = await home.shim("task jobs submit job.json --type docs --split --by phase --join-type review");
-  expect(split.out).toContain("it joins 4 parts (analyse");
+  expect((await home.shim("task schedules list")).out).toBe("No schedules.\n");
+  const options = '--payload {"x":1} --priority 7 --capability gpu --delay 30s --tag a --overlap submit';
+  const created = await create(home, `--name nightly --time-zone Europe/Berlin ${options}`);
+  expect(created).toMatchObject({
+    code: 0,
+    out: "Schedule nightly submits a task of type build, in the time of Europe/Berlin.\nNext: 2023-11-15 03:00, 2023-11-16 03:00, 2023-11-17 03:00\n",
+  });
+  expect(await list(home)).toMatchObject([{ overlap: "submit" }]);
+  const task = { payload: { x: 1 }, priority: 7, capabilities: ["gpu"], dueInMs: 30_000, tags: ["a"] };
+  home.coordinator().call("schedules.run", { name: "nightly" });
+  expect(home.coordinator().call("tasks.get", { task: 1 })).toMatchObject({ ok: true, value: task });
+  expect((await create(home, "--time-zone UTC --json")).json()).toMatchObject({
+    schedule: { name: "build", timeZone: "UTC" },
+    nextTimes: [3, 27, 51].map((hours) => Date.UTC(2023, 10, 15, hours)),
+  });
+  const local = (await create(home, "--name local --json")).json() as OutputOf<"schedules.create">;
+  expect(local.schedule.timeZone).toBe(new Intl.DateTimeFormat().resolvedOptions().timeZone);
 });
 
-it("an error in the file is reported with its line, and wrong options are not sent", async () => {
+it("a schedule is paused, resumed, run and deleted by its name", async () => {
   const home = aCliHome();
-  for (const [text, options, why] of [
-    ["title: a\nfiles:\n  - path: ../b\n", "", "line 3: files.0.path: a path is relative"],
-    ["title: a\ncolour: red\n", "", "line 2: no such field"],
-    ["- a\n", "", "job.yaml holds no job."],
-    ["text: a\n", "", "title: is missing"],
-    ["title: a\n", "--max-parts 9", "maxParts: at most 8"],
-    ["title: a\n", "--split --by file", "two or more are needed"],
-  ] as const) {
-    write(home.project, { "job.yaml": text });
-    await home.misuses("task jobs submit job.yaml --type x", [[options, why]]);
-  }
+  await create(home);
+  expect((await home.shim("task schedules pause nightly")).out).toBe("Schedule nightly is paused.\n");
+  expect((await home.shim("task schedules list")).out).toMatch(/ paused +0 +-$/m);
+  const resumed = await home.shim("task schedules resume nightly");
+  expect(resumed.out).toBe("Schedule nightly is active; next: 2023-11-15 03:00 (Europe/Berlin).\n");
+  expect((await home.shim("task schedules run nightly")).out).toBe("Task 1 is queued.\n");
+  expect((await home.shim("task schedules delete nightly")).out).toBe("Schedule nightly is deleted; its tasks stay.\n");
+  expect(await list(home)).toEqual([]);
+  const verbs = ["pause", "resume", "run", "delete"];
+  expect(await home.codes(...verbs.map((verb) => `task schedules ${verb} nightly`))).toEqual([3, 3, 3, 3]);
+  expect((await create(home)).code).toBe(0);
+  expect(await create(home)).toMatchObject(failed(1, "there is a schedule nightly already"));
+});
+
+it("what is no schedule is wrong usage, with the reason", async () => {
+  const home = aCliHome();
+  await home.misuses("task schedules add --type build", [
+    [["0 0 3 * * *"], "no field for seconds"],
+    [["0 25 * * *"], "hour"],
+    [["0 3 * * *", "--time-zone", "Nowhere/City"], "there is no time zone"],
+    [["0 3 * * *", "--overlap", "queue"], "skip, submit"],
+    [["0 3 * * *", "--name", "a b"], "1 to 128"],
+    [["0 3 * * *", "--payload", "{x"], "is not JSON"],
+    [["0 3 * * *", "--depends-on", "1"], "unknown option"],
+  ]);
+  expect((await home.shim("task schedules add", "0 3 * * *")).code).toBe(2);
+  expect(await list(home)).toEqual([]);
 });

@@ -1,15 +1,14 @@
 import { codex } from "#src/clients/codex/codex.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync, mkdtempSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import type { Io } from "#src/cli/io.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { append } from "#src/store/spool.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { noteOf } from "#src/machine/sessions/recoveries.ts";
 import {
-  aCliHome,
   addSession,
   aSeededHome,
   failed,
@@ -20,10 +19,12 @@ import {
   withStore,
   type CliHome,
 } from "#harness/machine/cli-home.ts";
-import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
+import { anAssistantLine, aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
 import { aChat, loseSession, sync, twoCliHomes, type CliMachines } from "#harness/machine/cli-machines.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
+import { tmpdir } from "node:os";
+import { checkTranscript, whole } from "#src/machine/recovery/relaunch.ts";
 
 const terminal: Partial<Io> = { isTty: true, isInteractive: true };
 
@@ -47,12 +48,6 @@ it("without a session the one that died in this project is meant; outside a term
   expect(json).toMatchObject({ session: ids.dead, cause: "killed", start, brief: holding("1 of 1 prompts quoted") });
   expect((await home.shimWith(terminal, "resume --print")).out).toContain("1 of 1 prompts quoted");
   expect(home.started).toEqual([]);
-});
-
-it("where nothing died here it answers 3 and says how many did elsewhere", async () => {
-  const home = aSeededHome();
-  expect(await home.shimWith({ cwd: home.folder }, "resume")).toMatchObject(failed(3, "2 elsewhere"));
-  expect((await home.shimWith({ cwd: "/" }, "resume")).err).toContain("unfinished here");
 });
 
 it("several are listed with numbers: asked for in a terminal, else answered with 2", async () => {
@@ -114,31 +109,18 @@ it("another client gets the brief in a new chat, and the session once its own id
   expect(unknown).toMatchObject(failed(2, "Allowed choices are claude-code, codex"));
 });
 
-it("when no chat of the other client begins, the session stays on offer", async () => {
-  const home = aSeededHome();
-  withTranscript(home);
-  expect((await home.shimWith(terminal, `resume --in codex ${ids.dead}`)).code).toBe(0);
-  expect(recoveryOf(home)?.recovery).toBeNull();
-});
-
-function unstarted(why: Error): Partial<Io> {
-  return { ...terminal, startProcess: () => Promise.reject(why) };
-}
-
 it("when the client cannot be started, or the new chat never begins, nothing has changed @night", async () => {
   const home = aSeededHome();
+  const run = (startProcess: Io["startProcess"]) => home.shimWith({ ...terminal, startProcess }, "resume", ids.dead);
   const missing = Object.assign(new Error("spawn claude ENOENT"), { code: "ENOENT" });
-  const ran = await home.shimWith(unstarted(missing), "resume", ids.dead);
-  expect(ran).toMatchObject(failed(1, "`claude` was not found on the PATH"));
-  expect(ran.err).not.toContain("start it yourself");
+  expect(await run(() => Promise.reject(missing))).toMatchObject(failed(1, "`claude` was not found on the PATH"));
+  expect(await run(async () => 7)).toMatchObject(failed(1, "exit code 7"));
   expect(recoveryOf(home)?.recovery).toBeNull();
   withTranscript(home);
-  const whole = await home.shimWith(unstarted(missing), "resume", ids.dead);
-  expect(whole.err).toContain(`start it yourself: claude --resume ${ids.dead}.`);
-  const forbidden = await home.shimWith(unstarted(new Error("EACCES")), "resume", ids.dead);
-  expect(forbidden.err).toContain("could not be started");
-  const failing = await home.shimWith({ ...terminal, startProcess: async () => 7 }, "resume", ids.dead);
-  expect(failing).toMatchObject(failed(1, "exit code 7"));
+  const forbidden = await run(() => Promise.reject(new Error("EACCES")));
+  expect(forbidden.err).toMatch(
+    new RegExp(`could not be started.*start it yourself: claude --resume ${ids.dead}`, "s"),
+  );
   expect(recoveryOf(home)?.recovery).toBeNull();
 });
 
@@ -211,15 +193,6 @@ it("what is not here is searched on the other machines: by id, by its beginning,
   expect((await here.shim("resume nope")).code).toBe(3);
 });
 
-it("of a session of another machine rescue, fork and show say which machine has it and what works here @night", async () => {
-  const { here } = await aPair();
-  for (const asked of ["rescue", "fork --list", "sessions show"]) {
-    const ran = await here.shim(`${asked} ${ids.dead}`);
-    expect(ran).toMatchObject(failed(3, `session ${ids.dead} is of desk`));
-    expect(ran.err).toContain(`\`shim resume ${ids.dead}\` starts a new chat with its brief`);
-  }
-});
-
 it("it starts a new chat in the project's folder and records it; one that never begins changes nothing @night", async () => {
   const { here } = await aPair();
   const note = () => here.runtime.store.read((sql) => noteOf(sql, ids.dead), null);
@@ -261,6 +234,31 @@ it("one whose chat lives, that was finished or is continued elsewhere, or has no
   expect(here.started).toEqual([]);
 });
 
+it("--undo returns it for all machines, --dismiss is of this one @night", async () => {
+  const { here, there, server } = await aPair();
+  const recovery = () => recoveryOf(there)?.recovery;
+  expect((await here.shim("resume --dismiss", ids.dead)).out).toContain("is not offered on this machine any more");
+  expect(await here.codes(`resume --undo ${ids.dead}`, `resume --undo ${ids.dead}`)).toEqual([0, 1]);
+  const laptop = { machine: "laptop", isAdmin: false };
+  const { incarnation } = given(await server.host.call("chats.register", aChat("heir", "laptop"), laptop));
+  const self = { chat: "heir", incarnation };
+  const lease = { self, resource: `session:${ids.dead}`, requestId: "r", isBound: true };
+  const acquired = given(await server.host.call("leases.acquire", lease, laptop));
+  const [row] = given(await server.host.call("sync.list", {}, laptop)).sessions;
+  const token = acquired.state === "granted" ? acquired.lease.token : 0;
+  given(await server.host.call("sync.take", { self, device: row?.device ?? "", session: ids.dead, token }, laptop));
+  expect(await here.json("sessions --all-machines")).toMatchObject({
+    sessions: [{ id: ids.dead, state: "ended", detail: "continued by chat heir on laptop", machine: "desk" }],
+  });
+  // The machine that it came from learns of it, and does not offer it any more.
+  await sync(there);
+  expect(recovery()).toBe("recovered");
+  expect((await here.shim("resume --undo", ids.dead)).code).toBe(0);
+  expect((await here.shim("sessions --all-machines --incomplete")).out).toContain("fix the parser");
+  await sync(there);
+  expect(recovery()).toBeNull();
+});
+
 it("while the coordinator does not answer nothing is started, and this is said", async () => {
   const { here, server } = await aPair();
   await here.shim("resume");
@@ -272,44 +270,43 @@ it("while the coordinator does not answer nothing is started, and this is said",
   expect(here.started).toEqual([]);
 });
 
-it("--undo returns it for all machines, --dismiss is of this one @night", async () => {
-  const { here, there, server } = await aPair();
-  expect((await here.shim("resume --dismiss", ids.dead)).out).toContain("is not offered on this machine any more");
-  expect((await here.shim("resume --undo", ids.dead)).out).toContain("counts as incomplete again");
-  expect((await here.shim("resume --undo", ids.dead)).code).toBe(1);
-  const laptop = { machine: "laptop", isAdmin: false };
-  const { incarnation } = given(await server.host.call("chats.register", aChat("heir", "laptop"), laptop));
-  const self = { chat: "heir", incarnation };
-  const acquired = given(
-    await server.host.call(
-      "leases.acquire",
-      { self, resource: `session:${ids.dead}`, requestId: "r", isBound: true },
-      laptop,
-    ),
-  );
-  const [row] = given(await server.host.call("sync.list", {}, laptop)).sessions;
-  const token = acquired.state === "granted" ? acquired.lease.token : 0;
-  given(await server.host.call("sync.take", { self, device: row?.device ?? "", session: ids.dead, token }, laptop));
-  expect(await here.json("sessions --all-machines")).toMatchObject({
-    sessions: [{ id: ids.dead, state: "ended", detail: "continued by chat heir on laptop", machine: "desk" }],
-  });
-  // The machine that it came from learns of it, and does not offer it any more.
-  await sync(there);
-  expect(there.runtime.store.read((sql) => sessions.get(sql, ids.dead), null)).toMatchObject({
-    recovery: "recovered",
-    recoveryBy: "heir",
-  });
-  expect((await here.shim("resume --undo", ids.dead)).code).toBe(0);
-  expect((await here.shim("sessions --all-machines")).out).toMatch(/bbbb2222 +died .* desk /);
-  expect((await here.shim("sessions --all-machines --incomplete")).out).toContain("fix the parser");
-  await sync(there);
-  expect(there.runtime.store.read((sql) => sessions.get(sql, ids.dead), null)).toMatchObject({ recovery: null });
+const id = "5f0e0e5e-0000-4000-8000-000000000001";
+
+function aFile(text: string): string {
+  const folder = mkdtempSync(join(tmpdir(), "shim-start-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, `${id}.jsonl`);
+  writeFileSync(path, text);
+  return path;
+}
+
+it("a transcript is whole when a row of its end can be read and it names the session", () => {
+  expect(checkTranscript(aFile(aTranscript(aUserLine("hi"), aUserLine("go on"))), id)).toEqual(whole);
+  expect(checkTranscript(aFile(aTranscript(aUserLine("hi")).trimEnd()), id)).toEqual(whole);
+  // Claude Code, Codex, Copilot CLI and Gemini CLI were seen to load these.
+  const cut = aTranscript(aUserLine("hi"), aUserLine("go on")).slice(0, -20);
+  expect(checkTranscript(aFile(cut), id)).toEqual(whole);
+  expect(checkTranscript(aFile(`${aTranscript(aUserLine("hi"))}${"\0".repeat(64)}`), id)).toEqual(whole);
 });
 
-it("on a machine that has joined no workspace there are no other machines", async () => {
-  const home = aCliHome();
-  expect(await home.shim("sessions --all-machines")).toMatchObject(
-    printed("Other machines: none. This machine has not joined a workspace"),
-  );
-  expect((await home.shim("resume nope")).code).toBe(3);
+it.each([
+  [null, "no transcript of it is known"],
+  [join(tmpdir(), "shim-not-there", "x.jsonl"), "its transcript is gone"],
+  ["", "its transcript is empty"],
+  ["\n\n", "its transcript is empty"],
+  [aTranscript(aUserLine("hi")).slice(0, -20), "no row of its transcript's end can be read"],
+  ["12\n", "no row of its transcript's end can be read"],
+  [aTranscript(aUserLine("hi", { sessionId: "another" })), "its transcript is that of another session"],
+  [tmpdir(), "its transcript cannot be read"],
+])("the transcript %j is not whole: %s", (given, reason) => {
+  const path = given === null || given.startsWith("/") ? given : aFile(given);
+  expect(checkTranscript(path, id)).toMatchObject({ isWhole: false, reason: expect.stringContaining(reason) });
+});
+
+it("Qwen Code does not continue a transcript that ends in the middle of a line", () => {
+  const path = aFile(aTranscript(aUserLine("hi"), aUserLine("go on")).slice(0, -20));
+  expect(checkTranscript(path, id, "qwen")).toMatchObject({
+    isWhole: false,
+    reason: expect.stringContaining("shim rescue"),
+  });
 });

@@ -1,4 +1,4 @@
-import { type CliHome, aCliHome, aSeededHome, ids, throwing, withStore } from "#harness/machine/cli-home.ts";
+import { aSeededHome, ids, throwing, withStore, type CliHome } from "#harness/machine/cli-home.ts";
 import { localTime } from "#src/cli/times.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
@@ -6,9 +6,11 @@ import * as clients from "#src/machine/sessions/clients.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { listSamples } from "#harness/machine/crashes.ts";
 import * as notices from "#src/store/notices.ts";
-import { pause } from "#src/store/pause.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { expect, it } from "vitest";
+import { Claude, aProject, anotherClaude, storedSession } from "#harness/machine/claude.ts";
+import { storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import type { HookEvent } from "#src/contract/hook-input.ts";
 
 function input(sessionId: string, tokens = 900_000): string {
   return JSON.stringify({
@@ -37,12 +39,6 @@ it("it shows when the chat was saved, its risk, what died in its project, and st
   expect(sample).toMatchObject({ at: home.now, level: "warning" });
 });
 
-it("the risk counts the time since the last save, which the client does not know", () => {
-  const home = aSeededHome();
-  home.now += 600_000;
-  expect(statusOf(home.runtime, input(ids.alive, 100)).risk).toMatchObject({ score: 0.4 });
-});
-
 it("notices follow on lines of their own, made safe", () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) => notices.add(sql, home.now, "x", `damaged \u001b[2J ${"long ".repeat(100)}`));
@@ -62,23 +58,6 @@ it("a chat in a second client with the same id is found by its process", () => {
   expect(statusOf(home.runtime, input("same-id")).session).toBeNull();
 });
 
-it("a chat that no hook has reported says so once it has worked; before that it is only not saved yet", () => {
-  const home = aCliHome();
-  expect(renderStatus(statusOf(home.runtime, input("new", 0)), home.runtime.now())).toBe("SHIM: not saved yet\n");
-  expect(renderStatus(statusOf(home.runtime, ""), home.runtime.now())).toBe("SHIM: not saved yet\n");
-  expect(renderStatus(statusOf(home.runtime, input("new")), home.runtime.now())).toBe(
-    "SHIM: this chat is not saved, run `shim doctor`\n",
-  );
-});
-
-it("while paused it stores nothing, and says so", () => {
-  const home = aSeededHome();
-  home.runtime.store.write((sql) => pause(sql, home.now, null, null));
-  const status = statusOf(home.runtime, input(ids.alive));
-  expect(renderStatus(status, home.now)).toContain("paused, nothing is saved");
-  expect(sessionOf(home, ids.alive)?.readings.contextFill).toBeUndefined();
-});
-
 async function statusWith(home: CliHome, changed: Parameters<typeof withStore>[1]): Promise<string> {
   const { runtime } = await withStore(home, changed).makeRuntime();
   return renderStatus(statusOf(runtime, input(ids.alive)), runtime.now());
@@ -92,4 +71,71 @@ it("it never fails: a busy store costs nothing, a broken one is said", async () 
   expect(full).toBe(`SHIM: cannot save (store_full), run \`shim doctor\` | ${saved.slice(6)}`);
   const broken = await statusWith(home, { read: throwing(new Error("oops")) });
   expect(broken).toBe("SHIM: cannot save (internal error), run `shim doctor`\n");
+});
+
+const permission = { message: "Claude needs your permission to use Bash", notification_type: "permission_prompt" };
+
+function waiting(runtime: TempRuntime, { session }: Claude): sessions.Waiting | null {
+  return storedSession(runtime, session).waiting;
+}
+
+function statusFor(runtime: TempRuntime, { session }: Claude): string {
+  return renderStatus(statusOf(runtime, JSON.stringify({ session_id: session })), runtime.now());
+}
+
+it.each([
+  [permission, "permission"],
+  [{ message: "x", notification_type: "worker_permission_prompt" }, "permission"],
+  [{ message: "x", notification_type: "elicitation_dialog" }, "dialog"],
+  [{ message: "x", notification_type: "elicitation_url_dialog" }, "dialog"],
+  [{ message: "Claude needs your choice", notification_type: "agent_needs_input" }, "dialog"],
+  [{ message: "Claude is waiting for your input", notification_type: "idle_prompt" }, "prompt"],
+  [{ message: "Claude needs your permission to use Bash" }, "permission"],
+  [{ message: "Claude is waiting for your input" }, "prompt"],
+  [{ message: "Signed in", notification_type: "auth_success" }, undefined],
+  [{ message: "Claude needs your permission", notification_type: "constructor" }, undefined],
+  [{}, undefined],
+])("the notification %j marks the chat as waiting: %s", (fields, what) => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.prompt("deploy it");
+  expect(claude.tell("Notification", fields)).toEqual({});
+  expect(waiting(runtime, claude)?.for).toBe(what);
+  expect(waiting(runtime, claude)?.since).toBe(what === undefined ? undefined : runtime.now());
+  expect(storedBytes(runtime.paths)).not.toContain("needs your permission to use");
+});
+
+it.each(["AskUserQuestion", "ExitPlanMode"])("a call of %s marks the chat as waiting, its answer ends that", (tool) => {
+  const runtime = tempRuntime();
+  const first = new Claude(runtime, { cwd: aProject() });
+  const second = anotherClaude(runtime, first);
+  for (const claude of [first, second]) claude.prompt("plan it");
+  const call = second.begin(tool, {});
+  expect(waiting(runtime, second)).toEqual({ for: "dialog", since: runtime.now() });
+  expect(statusFor(runtime, first)).toContain("| 1 waits for you");
+  second.done(call, tool);
+  expect(waiting(runtime, second)).toBeNull();
+});
+
+it.each<[HookEvent, Record<string, unknown>, boolean]>([
+  ["UserPromptSubmit", { prompt: "yes" }, false],
+  ["PreToolUse", { tool_name: "Bash", tool_use_id: "t1", tool_input: {} }, false],
+  ["PostToolUse", { tool_name: "Bash", tool_use_id: "t1", tool_input: {} }, false],
+  ["PostToolUseFailure", { tool_name: "Bash", tool_use_id: "t1", tool_input: {}, error: "no" }, false],
+  ["Stop", { last_assistant_message: "Done." }, false],
+  ["StopFailure", { error: "rate_limit" }, false],
+  ["SessionStart", { source: "resume" }, false],
+  ["SessionEnd", { reason: "logout" }, false],
+  ["SubagentStop", { agent_id: "a", agent_type: "Explore" }, true],
+  ["Notification", { message: "Signed in", notification_type: "auth_success" }, true],
+])("%s ends the waiting or leaves it", (event, fields, isLeft) => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.prompt("deploy it");
+  claude.tell("Notification", permission);
+  const since = runtime.now();
+  claude.tell("Notification", permission);
+  expect(waiting(runtime, claude)).toEqual({ for: "permission", since });
+  claude.tell(event, fields);
+  expect(waiting(runtime, claude) !== null).toBe(isLeft);
 });

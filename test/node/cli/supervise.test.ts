@@ -1,30 +1,29 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { hostname } from "node:os";
-import { join } from "node:path";
+import {
+  mkdirSync,
+  writeFileSync,
+  chmodSync,
+  existsSync,
+  readFileSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, dirname } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { findSupervisor } from "#src/platform/supervisor-mark.ts";
-import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { lockFile } from "#src/store/file-lock.ts";
-import type { HostConnection } from "#src/machine/operations/operation-context.ts";
-import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
-import { teamChats } from "#src/store/team-tables.ts";
-import { hostClientWith } from "#harness/machine/host-client.ts";
-import {
-  linesOf,
-  aCliHome,
-  addSession,
-  failed,
-  holding,
-  ids,
-  withRuntime,
-  type CliHome,
-} from "#harness/machine/cli-home.ts";
+import { linesOf, aCliHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
+import { systemdUnit } from "#src/installer/service.ts";
+import { lookIn } from "#harness/machine/look-in-folder.ts";
+import { formatEvent, phaseText } from "#src/cli/commands/run-supervisor.ts";
+import { openTerminal } from "#src/runner/supervisor/supervisor-daemon.ts";
 
 const node = process.execPath;
 const says = `const say = (event) => console.log(JSON.stringify(event));
@@ -122,24 +121,15 @@ it("what is wrong in the settings is said, with its line, and nothing is started
     ["{", /line 1/],
     ['{"watch": {}}', /line 1: watch: name something/],
     ['{\n"watch": {"a": {"kind": "nothing"}}}', /line 2: watch\.a\.kind: one of /],
-    ['{\n"watch": {"a": {"kind": "worker"}}}', /line 2: watch\.a\.args: is missing/],
-    ['{"watch": {"A b": {"kind": "sessions"}}}', /lowercase letters/],
     ['{"watch": {"a": {"kind": "sessions"}},\n"memory": 1}', /line 2: no such field: "memory"/],
     [aClaude('"program": "no-such-program"'), /a: there is no program no-such-program/],
-    ['{"watch": {"a": {"kind": "sessions", "restartWith": ["no-such"]}}}', /a: there is no program no-such/],
-    [
-      '{"watch": {"a": {"kind": "worker", "args": ["--once"], "folder": "nowhere"}}}',
-      /a: there is no folder .*nowhere/,
-    ],
     [aClaude('"args": ["--resume=x"]'), /a\.args: SHIM sets -p, the session and the output format itself/],
   ] as const) {
     const home = aHome(text);
     expect([text, await home.shim("worker supervise")]).toMatchObject([text, { ...failed(2, said), out: "" }]);
-    expect((await home.shim("worker supervise status")).code).toBe(2);
   }
   const damaged = aHome({ watch: { a: claude(done) } });
-  mkdirSync(join(damaged.paths.home, "supervisor"));
-  writeFileSync(join(damaged.paths.home, "supervisor", "state.json"), "{");
+  write(damaged.paths.home, { "supervisor/state.json": "{" });
   expect(await damaged.shim("worker supervise")).toMatchObject(failed(1, /state\.json is damaged: remove it/));
   expect(findSupervisor(damaged.paths.home, damaged.runtime.processes)).toBeNull();
 });
@@ -172,17 +162,6 @@ it("a second supervisor is refused with the pid of the first; what a dead one ha
   expect(findSupervisor(home.paths.home, home.runtime.processes)).toBeNull();
 });
 
-it("of many that begin at once one supervises", async () => {
-  const home = aHome({ watch: { chats: { kind: "sessions" } } });
-  let refused = 0;
-  const all = Array.from({ length: 5 }, async () => {
-    const { code } = await supervise(home, () => refused === 4);
-    if (code === 1) refused += 1;
-    return code;
-  });
-  expect((await Promise.all(all)).toSorted((a, b) => a - b)).toEqual([0, 1, 1, 1, 1]);
-});
-
 it("retry is heard by the supervisor that runs, or by the next one; stop finds none @night", async () => {
   const home = aHome({ watch: { a: claude(done), chats: { kind: "sessions" } } });
   await supervise(home, (out) => out.includes('"finished"'));
@@ -197,53 +176,6 @@ it("retry is heard by the supervisor that runs, or by the next one; stop finds n
   expect(await home.shim("worker supervise stop")).toMatchObject(failed(3, /no supervisor is running/));
 });
 
-it("too much memory is a failure, so that a service starts it again", async () => {
-  const home = aHome({ watch: { a: claude(idle) } });
-  const facts = { parent: 1, start: "s", command: "node", residentBytes: 300 * 1_048_576 };
-  const processes = { boot: () => "boot-1", facts: () => facts };
-  const ran = await supervise(home, () => false, withRuntime({ ...home.runtime, processes }));
-  expect(ran).toMatchObject(failed(1, /used more than 256 MB and has ended/));
-});
-
-it("the coordinator of this machine is notified of a chat that has died, and frees what it held", async () => {
-  const home = aHome({ watch: { chats: { kind: "sessions" } } });
-  home.alive.add(700);
-  addSession(home, { id: ids.alive, pid: 700 });
-  home.alive.add(701).add(702);
-  addSession(home, { id: ids.dead, pid: 701 });
-  const machine = hostname();
-  const coordinator = home.coordinator(machine);
-  // The second one's session has died, but not the process that is its chat.
-  for (const [chat, sessionId, pid] of [
-    ["c", ids.alive, 700],
-    ["d", ids.dead, 702],
-  ] as const) {
-    const process = processKey({ boot: "boot-1", pid, start: `s${pid}` });
-    const self = { chat, session: sessionId, process, machine, client: "claude-code" };
-    expect(coordinator.call("chats.register", self).ok).toBe(true);
-    const member = { session: sessionId, workspace: "local", chat, incarnation: 1, process };
-    home.runtime.store.write((sql) => teamChats.put(sql, { ...member, at: 1 }));
-  }
-  const ran = await supervise(home, (out) => {
-    if (out.includes('"supervising"') && home.alive.delete(700) && home.alive.delete(701))
-      recordDeaths(home.runtime, () => true);
-    return out.split('"died"').length === 3;
-  });
-  expect([ran.code, ran.err]).toEqual([0, ""]);
-  // Read from the file itself: a question to the coordinator would find the death by itself.
-  const files = openBetterSqlite3({
-    path: join(home.paths.home, "coordination", "coordination.db"),
-    readOnly: true,
-    busyMs: 0,
-  });
-  const rows = files.all("SELECT * FROM chats ORDER BY chat");
-  files.close();
-  expect(rows).toMatchObject([
-    { chat: "c", status: "offline", reason: "attested" },
-    { chat: "d", status: "idle" },
-  ]);
-});
-
 it("stop asks the supervisor to end and waits until it is gone", async () => {
   const home = aHome({ watch: { a: claude(done) } });
   const child = spawn(node, ["-e", "setInterval(() => 0, 1000)"], { stdio: "ignore" });
@@ -251,62 +183,149 @@ it("stop asks the supervisor to end and waits until it is gone", async () => {
   home.alive.add(pid);
   const gone = once(child, "exit");
   void gone.then(() => home.alive.delete(pid));
-  mkdirSync(join(home.paths.home, "supervisor"));
-  const owner = { boot: "boot-1", pid, start: `s${pid}` };
-  writeFileSync(join(home.paths.home, "supervisor", "owner.json"), JSON.stringify(owner));
+  write(home.paths.home, { "supervisor/owner.json": JSON.stringify({ boot: "boot-1", pid, start: `s${pid}` }) });
   const { signal } = new AbortController();
   const ran = await home.shimWith({ interrupted: () => signal, wait: async () => pause(5) }, "worker supervise stop");
   expect([ran.code, ran.out]).toEqual([0, `Supervisor ${pid} has ended.\n`]);
   expect(await gone).toEqual([null, "SIGTERM"]);
 });
 
-it("for people each line bears the time; a reader that goes away ends it, as Ctrl-C does", async () => {
-  const home = aHome({ watch: { once: claude(done) } });
-  let leave: (() => void) | null = null;
-  let out = "";
-  const stdout = (text: string): void => void (out += text);
-  const wait: Io["wait"] = async () => {
-    await pause(5);
-    home.now += 1_000;
-    if (out.includes("finished")) leave?.();
-  };
-  const onReaderGone: Io["onReaderGone"] = (heed) => {
-    leave = heed;
-    return () => undefined;
-  };
-  const ran = await home.shimWith({ wait, onReaderGone, stdout }, "worker supervise");
-  expect(ran.code).toBe(0);
-  const lines = out.trimEnd().split("\n");
-  expect(lines.map((line) => line.slice(20))).toEqual([
-    holding(/^supervises once/),
-    holding(/^once: started/),
-    holding(/^once \| made /),
-    holding(/^once: finished/),
-    "ends (asked to end)",
-  ]);
-});
-
-it("while it runs the host of the machine runs", async () => {
+it("of many that begin at once one supervises", async () => {
   const home = aHome({ watch: { chats: { kind: "sessions" } } });
-  const connections: HostConnection[] = [];
-  const stayConnected = async (connection: HostConnection): Promise<void> => {
-    connections.push(connection);
-    await once(connection.until, "abort");
-  };
-  const hostClient: Io["hostClient"] = () => ({ ...hostClientWith(home.runtime), stayConnected });
-  const ran = await supervise(
-    home,
-    (out) => connections.length > 0 && out.includes("supervises"),
-    { hostClient, isTty: true },
-    "",
-  );
-  expect(ran.code).toBe(0);
-  expect(connections.map(({ until }) => until.aborted)).toEqual([true]);
+  let refused = 0;
+  const all = Array.from({ length: 5 }, async () => {
+    const { code } = await supervise(home, () => refused === 4);
+    if (code === 1) refused += 1;
+    return code;
+  });
+  expect((await Promise.all(all)).toSorted((a, b) => a - b)).toEqual([0, 1, 1, 1, 1]);
 });
 
-it("when it has ended, unread output keeps its process for two seconds at most", async () => {
-  const home = aHome({ watch: { idle: claude(idle) } });
-  const limits: number[] = [];
-  const ran = await supervise(home, (out) => out.includes("started"), { leaveWithin: (ms) => void limits.push(ms) });
-  expect([ran.code, limits]).toEqual([0, [2_000]]);
+interface Rig {
+  readonly home: CliHome;
+  readonly unit: string;
+  /** What was run, one line each. */
+  readonly ran: string[];
+  /** The word that fails. */
+  broken: string | null;
+  shim(command: string, ...args: string[]): ReturnType<CliHome["shim"]>;
+}
+
+/** A user whose systemd answers. */
+function aRig(more: Partial<Io> = {}): Rig {
+  const home = aCliHome();
+  mkdirSync(home.paths.home, { recursive: true });
+  const settings = { watch: { w: { kind: "worker", args: ["--config", "w.yaml"] }, chats: { kind: "sessions" } } };
+  writeFileSync(join(home.paths.home, "supervisor.json"), JSON.stringify(settings));
+  home.runtime.env["PATH"] = `${join(home.folder, "path")}:/usr/bin:/bin`;
+  const unit = join(home.folder, ".config", "systemd", "user", "shim.service");
+  const rig: Rig = {
+    home,
+    unit,
+    ran: [],
+    broken: null,
+    shim: (command, ...args) => home.shimWith({ runQuietly, ...more }, `worker service ${command}`, ...args),
+  };
+  const runQuietly: Io["runQuietly"] = (command, args) => {
+    rig.ran.push([command, ...args].join(" "));
+    const isBroken = rig.broken !== null && args.includes(rig.broken);
+    return { code: isBroken ? 1 : 0, text: isBroken ? "Failed to connect to bus\n" : "active\n" };
+  };
+  return rig;
+}
+
+it("install writes the unit with absolute paths and starts it; status and uninstall know it", async () => {
+  const rig = aRig();
+  expect(await rig.shim("status")).toMatchObject({ code: 0, out: "Not installed: `shim worker service install`.\n" });
+  const shown = await rig.shim("install --dry-run");
+  expect([shown.code, existsSync(rig.unit), rig.ran]).toEqual([0, false, []]);
+  expect((await rig.shim("install --yes")).code).toBe(0);
+  const text = readFileSync(rig.unit, "utf8");
+  expect(shown.out).toBe(`# ${rig.unit}\n${text}`);
+  const { node, script } = rig.home.io().launch;
+  expect(text).toContain(`ExecStart=/usr/bin/env "${node}" "${script}" worker supervise\n`);
+  expect(text).toContain(`Environment="SHIM_HOME=${rig.home.paths.home}"\n`);
+  expect(rig.ran.slice(1)).toEqual(["systemctl --user daemon-reload", "systemctl --user enable --now shim.service"]);
+  expect((await rig.shim("status --json")).json()).toMatchObject({ isInstalled: true, state: "active" });
+  expect([(await rig.shim("uninstall")).code, existsSync(rig.unit)]).toEqual([1, true]);
+  expect([(await rig.shim("uninstall --yes")).code, existsSync(rig.unit)]).toEqual([0, false]);
+  expect(rig.ran.slice(-2)).toEqual(["systemctl --user disable --now shim.service", "systemctl --user daemon-reload"]);
+  expect((await rig.shim("uninstall --yes")).code).toBe(3);
+});
+
+it("nothing is changed without consent, beside a running supervisor, with wrong settings, or where systemd does not answer", async () => {
+  const rig = aRig();
+  expect(await rig.shim("install")).toMatchObject(failed(1, /--yes/));
+  rig.broken = "show-environment";
+  expect(await rig.shim("install --yes")).toMatchObject(failed(1, /Failed to connect to bus.*--dry-run/));
+  const without = aRig({ runQuietly: () => null });
+  expect((await without.shim("install --yes")).err).toMatch(/systemctl was not found: nothing was changed/);
+  const { home } = rig;
+  home.alive.add(77);
+  write(home.paths.home, { "supervisor/owner.json": JSON.stringify({ boot: "boot-1", pid: 77, start: "s77" }) });
+  expect((await rig.shim("install --yes")).err).toMatch(/is already running, pid 77/);
+  write(home.paths.home, { "supervisor.json": "{}" });
+  expect((await rig.shim("install --yes")).code).toBe(2);
+  expect([existsSync(rig.unit), existsSync(without.unit)]).toEqual([false, false]);
+});
+
+it("a file of the user's own is neither replaced nor removed; what systemctl refuses is said", async () => {
+  const rig = aRig();
+  mkdirSync(dirname(rig.unit), { recursive: true });
+  writeFileSync(rig.unit, "[Unit]\n");
+  for (const action of ["install", "uninstall"]) {
+    expect(await rig.shim(action, "--yes")).toMatchObject(failed(1, /was not written by SHIM/));
+  }
+  expect(readFileSync(rig.unit, "utf8")).toBe("[Unit]\n");
+  const other = aRig();
+  other.broken = "enable";
+  expect(await other.shim("install --yes")).toMatchObject(failed(1, /enable --now shim\.service: Failed to connect/));
+});
+
+const hasSystemd = spawnSync("systemd-analyze", ["--version"]).status === 0;
+
+/** In a folder whose name means something to each of the three. */
+function facts(): Parameters<typeof systemdUnit>[0] {
+  const folder = join(temporaryFolder(), `a b %h $HOME "q" \\x & <c>`);
+  mkdirSync(folder);
+  const node = join(folder, "node");
+  writeFileSync(node, "#!/bin/sh\n");
+  chmodSync(node, 0o755);
+  const launch = { node, script: join(folder, "shim.mjs"), hookScript: "" };
+  return { launch, home: folder, path: `/usr/bin:${folder}`, stopSeconds: 95 };
+}
+
+it.skipIf(!hasSystemd)("systemd accepts the unit, with any path (needs systemd-analyze)", () => {
+  const unit = join(temporaryFolder(), "shim.service");
+  for (const [text, status] of [
+    [systemdUnit(facts()), 0],
+    [systemdUnit(facts()).replace("ExecStart=", "ExecStart=nowhere/"), 1],
+  ] as const) {
+    writeFileSync(unit, text);
+    const ran = spawnSync("systemd-analyze", ["verify", "--man=no", unit], { encoding: "utf8" });
+    expect([ran.status, status === 0 ? ran.stderr : ""]).toEqual([status, ""]);
+  }
+});
+
+it("what opens a terminal runs in the chat's folder, in a group of its own, and is not waited for", async () => {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-open-")));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const script = `require("node:fs").writeFileSync("pid.txt", String(process.pid)); setInterval(() => 0, 1000)`;
+  await openTerminal(process.execPath, ["-e", script], folder);
+  const path = join(folder, "pid.txt");
+  const pid = await lookIn(folder, () => (existsSync(path) && Number(readFileSync(path, "utf8"))) || null);
+  // The whole group, so it leads one.
+  expect(process.kill(-pid, "SIGKILL")).toBe(true);
+  await expect(openTerminal("shim-no-such-program", [], folder)).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+it("each line that a program prints is shown, and nothing in it moves the cursor", () => {
+  const text = "one\n\u001b[2Jtwo\r\nthree";
+  expect(formatEvent({ type: "output", name: "fix", text })).toEqual([
+    "fix | one",
+    expect.stringContaining("two"),
+    "fix | three",
+  ]);
+  expect(formatEvent({ type: "output", name: "fix", text }).join("")).not.toMatch(/[\r\n]/);
+  expect(phaseText({ phase: "running", reason: null, againInMs: null })).toBe("running");
 });

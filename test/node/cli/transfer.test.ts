@@ -1,7 +1,17 @@
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome, aSeededHome, checkpointOf, failed, ids, printed } from "#harness/machine/cli-home.ts";
+import {
+  aCliHome,
+  addSession,
+  aSeededHome,
+  checkpointOf,
+  failed,
+  ids,
+  printed,
+  type CliHome,
+} from "#harness/machine/cli-home.ts";
+import { aHomeOnEdge } from "#harness/machine/cli-machines.ts";
 
 function typed(all: readonly string[], type: string): unknown[] {
   return all.filter((line) => (JSON.parse(line) as { type: string }).type === type);
@@ -53,35 +63,118 @@ it("a file with a bad line imports nothing, and says which line", async () => {
 });
 
 it("a large file is read in parts, also where a part ends inside a character", async () => {
-  const home = aSeededHome();
-  home.runtime.store.write((sql) =>
-    sql.run(
-      "UPDATE journal SET body = ? WHERE session = ? AND kind = 'prompt'",
-      JSON.stringify({ text: "ä€😀".repeat(3_000) }),
-      ids.dead,
-    ),
-  );
+  const home = aCliHome();
+  const text = "ä€😀".repeat(3_000);
+  addSession(home, { id: ids.dead, entries: [{ kind: "prompt", text }] });
   const path = join(home.folder, "large.jsonl");
   expect((await home.shim("sessions export", path)).code).toBe(0);
   const fresh = aCliHome();
   expect((await fresh.shim("sessions import", path)).code).toBe(0);
-  const [row] = fresh.runtime.store.read(
-    (sql) => sql.all<{ body: string }>("SELECT body FROM journal WHERE session = ? AND kind = 'prompt'", ids.dead),
-    [],
-  );
-  expect(row?.body).toContain("ä€😀".repeat(3_000));
+  expect((await fresh.shim("sessions show --stored", ids.dead)).out).toContain(text);
 });
 
-it("a document needs its session, and goes to stdout or a new private file", async () => {
-  const home = aSeededHome();
-  expect(await home.shim("sessions export --format markdown")).toMatchObject(
-    failed(2, "the format markdown needs a session"),
-  );
-  const path = join(home.project, "session.md");
-  expect(await home.shim("sessions export session.md --format markdown --session", ids.dead)).toMatchObject(
-    printed(path),
-  );
-  expect(statSync(path).mode & 0o777).toBe(0o600);
-  expect(readFileSync(path, "utf8")).toContain(ids.dead);
-  expect((await home.shim("sessions export session.md --format markdown --session", ids.dead)).code).toBe(1);
+const file = "team.jsonl";
+
+/** A command that nobody interrupts. */
+function run(home: CliHome, command: string, ...args: string[]): ReturnType<CliHome["shim"]> {
+  return home.shimWith({ interrupted: () => new AbortController().signal }, command, ...args);
+}
+
+/** Tasks and state of more than one page of an export. */
+async function filled(home = aCliHome()): Promise<CliHome> {
+  const payload = { text: "x".repeat(60_000) };
+  for (let at = 0; at < 30; at++) await home.json("task submit", "build", "--payload", JSON.stringify(payload));
+  await home.json("team state set", "plan", '{"steps":[1]}');
+  return home;
+}
+
+function linesOf(home: CliHome, name = file): string[] {
+  return readFileSync(join(home.project, name), "utf8").split("\n");
+}
+
+async function exportedFrom(home: CliHome): Promise<string> {
+  expect(await run(home, "workspace export", file)).toMatchObject(printed("rows in"));
+  return readFileSync(join(home.project, file), "utf8");
+}
+
+it.each([
+  ["a machine's own coordinator", async () => aCliHome()],
+  ["a workspace @night", () => aHomeOnEdge()],
+])("what is stored is written to a private file, and fills another one that then goes on: %s", async (_, open) => {
+  const home = await filled(await open());
+  const text = await exportedFrom(home);
+  expect(statSync(join(home.project, file)).mode & 0o777).toBe(0o600);
+  expect(existsSync(join(home.project, `${file}.part`))).toBe(false);
+  expect(text).not.toContain('"table":"tokens"');
+  expect(await home.json("team state set", "plan", "2")).toMatchObject({ version: expect.any(Number) });
+  const other = await open();
+  writeFileSync(join(other.project, file), text);
+  expect(await run(other, "workspace import", file)).toMatchObject(failed(1, "Confirm with --yes"));
+  expect(await run(other, "workspace import", file, "--yes")).toMatchObject(printed("each table counted"));
+  expect(await other.json("team state get", "plan")).toMatchObject({ entry: { value: { steps: [1] } } });
+  expect(((await other.json("task list")) as { tasks: unknown[] }).tasks).toHaveLength(30);
+  expect(await run(other, "workspace import", file, "--yes")).toMatchObject(failed(1, "import into a new one"));
+  expect(await run(home, "workspace export", file)).toMatchObject(failed(1, "exists"));
+});
+
+it("an interrupted export continues behind its last whole line, and begins again when the freeze is over", async () => {
+  const home = await filled();
+  const lines = (await exportedFrom(home)).split("\n");
+  const { freeze } = (await home.json("workspace freeze", "10m")) as { freeze: number };
+  const header = JSON.stringify({ ...(JSON.parse(lines[0] ?? "") as object), freeze });
+  const cut = [header, ...lines.slice(1, 12)].join("\n") + `\n${lines[12]?.slice(0, 20)}`;
+  writeFileSync(join(home.project, "second.part"), cut);
+  expect(await run(home, "workspace export", "second")).toMatchObject(printed("rows in"));
+  const second = linesOf(home, "second");
+  expect(second.slice(0, 12)).toEqual([header, ...lines.slice(1, 12)]);
+  const other = aCliHome();
+  writeFileSync(join(other.project, file), second.join("\n"));
+  expect(await run(other, "workspace import", file, "--yes")).toMatchObject({ code: 0 });
+  writeFileSync(join(home.project, "third.part"), cut);
+  const again = await run(home, "workspace export", "third");
+  expect(again).toMatchObject({ code: 0, err: expect.stringContaining("again") });
+});
+
+it("Ctrl-C ends an export, and the same command continues it", async () => {
+  const home = await filled();
+  const stop = new AbortController();
+  let pages = 0;
+  const passing = { isInteractive: true, stderr: () => void ((pages += 1) === 5 && stop.abort()) };
+  const ended = await home.shimWith({ ...passing, interrupted: () => stop.signal }, "workspace export", file);
+  expect(ended).toMatchObject({ code: 130 });
+  const before = linesOf(home, `${file}.part`).slice(0, -1);
+  expect(before.length).toBeGreaterThan(4);
+  // Cut at the line feed.
+  writeFileSync(join(home.project, `${file}.part`), before.join("\n"));
+  expect(await run(home, "workspace export", file)).toMatchObject(printed("rows in"));
+  expect(linesOf(home).slice(0, before.length)).toEqual(before);
+});
+
+it("a file that is cut, changed or another one is refused before anything is imported", async () => {
+  const text = await exportedFrom(await filled());
+  const lines = text.split("\n");
+  const other = aCliHome();
+  for (const [content, why] of [
+    ["", "it ends after line 0"],
+    ["{}\n", "not that of an exported workspace"],
+    [text.slice(0, -100), `line ${lines.length - 1} is cut`],
+    [`${lines.slice(0, 5).join("\n")}\n`, "it ends after line 5"],
+    [text.replace("xxxx", "xxxy"), "SHA-256 differs"],
+    [lines.filter((_, at) => at !== 3).join("\n"), "SHA-256 differs"],
+    [text.replace('"table":"chats"', '"tables":"chats"'), "is no page of an export"],
+  ] as const) {
+    writeFileSync(join(other.project, file), content);
+    expect([why, await run(other, "workspace import", file, "--yes")]).toMatchObject([why, failed(2, why)]);
+  }
+  expect(await other.json("team state set", "k", "1")).toMatchObject({ version: expect.any(Number) });
+  expect(await run(other, "workspace import", "none", "--yes")).toMatchObject(failed(3, "there is no file"));
+});
+
+it("--keep-frozen leaves the workspace read only, and thaw ends that", async () => {
+  const home = await filled();
+  expect(await run(home, "workspace export", file, "--keep-frozen", "7d")).toMatchObject(printed("read only for 7 d"));
+  expect(await home.shim("team state set", "k", "1")).toMatchObject(failed(1, "read only until"));
+  expect(await home.json("team state get", "plan")).toMatchObject({ entry: { value: { steps: [1] } } });
+  expect(await home.shim("workspace thaw")).toMatchObject(printed("takes changes again"));
+  expect(await home.json("team state set", "k", "1")).toMatchObject({ version: expect.any(Number) });
 });

@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
-import type { EffectNote } from "#src/contract/work-state.ts";
 import { ForkRig } from "#harness/machine/fork-rig.ts";
 import { failed, type Ran } from "#harness/machine/cli-home.ts";
 import { commitAll, git, write } from "#harness/machine/git-project.ts";
@@ -60,25 +59,6 @@ it("tests that fail are quoted with their exit code, and nothing is said to be r
   expect(out).toContain("Not verified: whether the work is right");
 });
 
-it("once the chat has saved other files the run is of an older snapshot", async () => {
-  const rig = await aSavedChat();
-  await shim(rig, "--verify", "--print");
-  rig.prompt("and once more");
-  await rig.edit("new.txt", "again", "before_tool");
-  await rig.turnEnd();
-  const { out } = await shim(rig, "--print");
-  expect(out).toContain("tests of an OLDER snapshot than the newest, ");
-  expect(out).toContain("Not verified: whether the work is right");
-});
-
-it("--tests names the command; a program that is not there is no exit code", async () => {
-  const rig = await aSavedChat();
-  const named = await shim(rig, "--verify", "--print", "--tests", "node check.js");
-  expect(named.out).toContain("`node check.js` ended with exit code 0");
-  const missing = await shim(rig, "--verify", "--print", "--tests", "no-such-program --all");
-  expect(missing.out).toMatch(/`no-such-program --all` not run to an end \(.+\)/);
-});
-
 it("where there is nothing to test the brief says why", async () => {
   const plain = new ForkRig(false);
   plain.prompt("write");
@@ -94,14 +74,6 @@ it("where there is nothing to test the brief says why", async () => {
   await rig.turnEnd();
   const untested = await shim(rig, "--verify", "--print");
   expect(untested.out).toContain("not run to an end (no tests of the project were found: --tests names a command)");
-});
-
-it("what goes with no brief is refused before anything runs", async () => {
-  const rig = await aSavedChat();
-  expect(await shim(rig, "--tests", "npm")).toMatchObject(failed(2, "give both"));
-  expect(await shim(rig, "--verify", "--native")).toMatchObject(failed(2, "without --native"));
-  expect(await shim(rig, "--verify", "--tests", "a && b")).toMatchObject(failed(2, "no shell"));
-  expect((await shim(rig, "--print")).out).not.toContain("tests of");
 });
 
 it("Ctrl-C ends the tests and all their processes: nothing is left or stored", async () => {
@@ -126,25 +98,6 @@ it("what tests print is redacted before it is stored", async () => {
   expect(out).not.toContain(secret);
 });
 
-it("the remote of a push is asked, and the brief has its answer with the age of it", async () => {
-  const rig = await aSavedChat();
-  const remote = join(rig.home.folder, "remote.git");
-  git(rig.home.folder, "init", "-q", "--bare", remote);
-  git(rig.home.project, "remote", "add", "origin", remote);
-  git(rig.home.project, "push", "-q", "origin", "main");
-  const call = { id: "push", name: "Bash", input: "git push origin main" };
-  const push: EffectNote = { kind: "push", command: "git push origin main", shows: "all", branch: "main" };
-  rig.entry({ kind: "tool_start", ...call, effects: [push] });
-  const before = await shim(rig, "--print");
-  expect(before.out).toMatch(
-    /- \d+ \S+ ago: git push origin main: unknown[^\n]*; to find out: git ls-remote origin main\n/,
-  );
-  const after = await shim(rig, "--verify", "--print");
-  expect(after.out).toMatch(
-    /git push origin main: unknown[^\n]*; asked \d+ \S+ ago: refs\/heads\/main of origin is at [^\n]*\n/,
-  );
-});
-
 it("a snapshot that is gone is not promised", async () => {
   const rig = await aSavedChat();
   expect((await shim(rig, "--print")).out).toMatch(/puts them back \(its commit is there now\)\n/);
@@ -154,4 +107,15 @@ it("a snapshot that is gone is not promised", async () => {
     /\nfiles as they were: the snapshot is GONE \(commit [0-9a-f]{12} is not in SHIM's repository\)\n/,
   );
   expect(out).toContain("not run to an end (");
+});
+
+it("once the chat has saved other files the run is of an older snapshot", async () => {
+  const rig = await aSavedChat();
+  await shim(rig, "--verify", "--print");
+  rig.prompt("and once more");
+  await rig.edit("new.txt", "again", "before_tool");
+  await rig.turnEnd();
+  const { out } = await shim(rig, "--print");
+  expect(out).toContain("tests of an OLDER snapshot than the newest, ");
+  expect(out).toContain("Not verified: whether the work is right");
 });

@@ -1,12 +1,12 @@
 import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome, failed, linesOf, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { aWorkerHome, submit } from "#harness/worker/cli-worker.ts";
-import { git } from "#harness/machine/git-project.ts";
+import { git, commitAll, write } from "#harness/machine/git-project.ts";
 
 const node = process.execPath;
 
@@ -26,17 +26,6 @@ it("`shim worker --type` does the tasks of a type with the command behind --, in
   expect(output).toEqual({ lines: 3 });
   expect(git(home.project, "show", `${branch}:new.txt`)).toBe("made");
   expect(existsSync(join(home.project, "new.txt"))).toBe(false);
-});
-
-it("with --json each event is a line; --once and --max-tasks fail when a task did @night", async () => {
-  const home = aWorkerHome();
-  const number = await submit(home, "build");
-  const ran = await home.shim("worker --type build --max-tasks 1 --json --", node, "-e", "process.exit(4)");
-  const events = linesOf<{ event: string }>(ran.out);
-  expect(events.map(({ event }) => event)).toEqual(["registered", "began", "ended", "over"]);
-  const failure = { task: Number(number), end: "failed", state: "scheduled", reason: "exit code 4" };
-  expect(events.at(-2)).toMatchObject(failure);
-  expect([ran.code, events.at(-1)]).toEqual([1, { event: "over", ends: { failed: 1 } }]);
 });
 
 it("words behind -- are the worker's command, also where one is the name of a subcommand", async () => {
@@ -67,19 +56,11 @@ it("--folder is worked in as it is, and no repository is needed", async () => {
 
 it("a file names types and how each is done, with paths from its folder; options have priority @night", async () => {
   const home = aWorkerHome();
-  writeFileSync(
-    join(home.other, "worker.yaml"),
-    `concurrency: 3
-types:
-  build:
-    command: [${node}, -e, "process.exit(9)"]
-    repository: ../project
-    base: main
-  test:
-    command: [${node}, -e, "console.log(process.cwd())"]
-    folder: .
-`,
-  );
+  const types = {
+    build: { command: [node, "-e", "process.exit(9)"], repository: "../project", base: "main" },
+    test: { command: [node, "-e", "console.log(process.cwd())"], folder: "." },
+  };
+  writeFileSync(join(home.other, "worker.yaml"), JSON.stringify({ concurrency: 3, types }));
   const [build, test, other] = [await submit(home, "build"), await submit(home, "test"), await submit(home, "deploy")];
   const ran = await home.shim("worker --config ../other/worker.yaml --concurrency 1 --once");
   expect([ran.code, ran.err]).toEqual([1, ""]);
@@ -95,18 +76,12 @@ it("an error in a file, or in the options, is reported with its line and nothing
   for (const [text, said] of [
     ["types:\n  build:\n    comand: [x]\n", /w\.yaml: .*line 3: .*no such field: "comand"/],
     ["types:\n  build: { folder: . }\n", /line 2: types\.build: say how it is done/],
-    ["types:\n  build: { command: [x], folder: ., base: main }\n", /neither repository nor base/],
     ["types:\n  build: { command: [x], base: --evil }\n", /the name of a branch/],
-    ["types: {}\n", /name a type/],
     ["- build\n", /w\.yaml holds no settings of a worker/],
-    ["concurrency: 0\ntypes:\n  a: { command: [x] }\n", /line 1: concurrency: at least 1/],
-    ["types:\n  'a b': { command: [x] }\n", /1 to 64 letters/],
     ["types: [\n", /line \d/],
     ["types:\n  a: { command: [./x], folder: nowhere }\n", /a: there is no folder .*nowhere/],
     ["types:\n  a: { command: [./x], repository: ../other }\n", /not in a git repository/],
-    ["types:\n  a: { command: [./x], base: nowhere }\n", /a: nowhere is not a commit in/],
     ["types:\n  a: { command: [no-such-program] }\n", /a: there is no program no-such-program/],
-    ["types:\n  a: { claude: { program: /no/such/claude } }\n", /a: there is no program \/no\/such\/claude/],
   ] as const) {
     writeFileSync(path, text);
     expect([text, await home.shim("worker --config w.yaml")]).toMatchObject([text, failed(2, said)]);
@@ -114,10 +89,7 @@ it("an error in a file, or in the options, is reported with its line and nothing
   await home.misuses("worker", [
     ["", /--config, or --type/],
     ["--type a", /command after --/],
-    [["--type", "a b", "--", "x"], /1 to 64 letters/],
     ["--config w.yaml --type a", /give no other/],
-    ["--config w.yaml -- x", /give no other/],
-    ["--type a --drain-ms -1 -- x", /drainMs: at least 0/],
     ["--type a --concurrency 0 -- x", /concurrency: at least 1/],
   ]);
   expect((await home.shim("worker --config none.yaml")).code).toBe(3);
@@ -152,6 +124,21 @@ it("Ctrl-C lets running tasks end, and so does a reader that is gone; the second
   expect(await interrupted("onReaderGone", 1)).toEqual([0, "done"]);
 });
 
+it("settings of Claude Code that cannot be meant are refused with their line, before anything is taken", async () => {
+  const home = aCliHome();
+  const rules = ["--dangerously-skip-permissions", "Bash(", "Read Edit", "Bash (npm test)", '"Bash(a\\nb)"'];
+  for (const [line, said] of [
+    ["allowedTool: [Read]", /line 5: .*allowedTool/],
+    ...rules.map((rule) => [`allowedTools: [Read, ${rule}]`, /line 5: .*the name of a tool/] as const),
+    ["allowAll: sure", /line 5: /],
+    ["env: [A=B]", /line 5: .*the name of a variable/],
+    ['allowedTools: [Read, "Bash(npm test *)", mcp__my-docs__search]\n      maxTurns: none', /line 6: [^;]*$/],
+  ] as const) {
+    writeFileSync(join(home.project, "worker.yaml"), `types:\n  fix:\n    folder: .\n    claude:\n      ${line}\n`);
+    expect([line, await home.shim("worker --config worker.yaml")]).toMatchObject([line, failed(2, said)]);
+  }
+});
+
 it("the output of a command can be read afterwards, redacted @night", async () => {
   const home = aWorkerHome();
   await submit(home, "build");
@@ -164,35 +151,160 @@ it("the output of a command can be read afterwards, redacted @night", async () =
   expect(text).not.toContain("a1B2c3D4");
 });
 
-it("bypassed permissions are reported at the start of the worker", async () => {
-  const home = aCliHome();
-  const types = { fix: { folder: "gone", claude: { allowAll: true } }, test: { folder: "gone", claude: {} } };
-  writeFileSync(join(home.project, "worker.json"), JSON.stringify({ types }));
-  expect((await home.shim("worker --config worker.json")).err.match(/.*allowAll.*/g)).toEqual([
-    "fix: Claude Code may use every tool and asks for no permission (allowAll).",
-  ]);
+/** Writes the files that the payload names; a test of a job fails while `red.txt` is there. */
+const program = `
+const { readFileSync, writeFileSync } = require("node:fs");
+const { payload } = JSON.parse(readFileSync(0, "utf8"));
+for (const [name, text] of Object.entries(payload.files ?? {})) writeFileSync(name, text);
+console.log(JSON.stringify({ made: Object.keys(payload.files ?? {}) }));
+`;
+
+function files(all: Record<string, string>): string {
+  return JSON.stringify({ files: all });
+}
+
+async function work(home: CliHome, more: object = {}): Promise<number> {
+  const settings = { types: { build: { command: [node, "-e", program], repository: home.project, ...more } } };
+  writeFileSync(join(home.other, "worker.json"), JSON.stringify(settings));
+  return (await home.shim("worker --config", join(home.other, "worker.json"), "--once")).code;
+}
+
+const dependsOn = (...tasks: string[]): string[] => ["--depends-on", ...tasks];
+
+/** Two tasks that go together, and one that depends on both. */
+async function threeTasks(home: CliHome): Promise<[string, string, string]> {
+  const one = await submit(home, "build --payload", files({ "api.js": "api\n" }));
+  const two = await submit(home, "build --payload", files({ "db.js": "db\n" }));
+  const three = await submit(home, "build --payload", files({ "tests.js": "tests\n" }), ...dependsOn(one, two));
+  return [one, two, three];
+}
+
+it("a worker's dependent task holds what it depends on; diff shows what each task did itself @night", async () => {
+  const home = aWorkerHome();
+  const [one, , three] = await threeTasks(home);
+  expect(await work(home)).toBe(0);
+  const { result } = (await home.json("task show", three)) as { result: { branch: string } };
+  expect(git(home.project, "ls-tree", "--name-only", result.branch)).toBe("a.txt\napi.js\ndb.js\ntests.js\n");
+  const diff = await home.json("task diff", three);
+  expect(diff).toMatchObject({ branch: result.branch, files: [{ path: "tests.js", added: 1, removed: 0 }] });
+  expect((await home.shim("task diff", one)).out).toMatch(/api\.js \| 1 \+[\s\S]*\+api/);
 });
 
-it("settings that cannot be meant are refused with their line, before anything is taken", async () => {
-  const home = aCliHome();
-  const told = async (...lines: string[]): Promise<string> => {
-    const text = ["types:", "  fix:", "    folder: .", ...lines.map((line) => `    ${line}`)].join("\n");
-    writeFileSync(join(home.project, "worker.yaml"), text);
-    const { code, err } = await home.shim("worker --config worker.yaml");
-    expect(code).toBe(2);
-    return err;
+it("a task without a branch is reported with the reason, and so is one whose commit is not here @night", async () => {
+  const home = aWorkerHome();
+  const nothing = await submit(home, "build --payload {}");
+  const other = await submit(home, "build --payload", files({ "b.js": "b\n" }));
+  await work(home);
+  expect(await home.shim("task diff", nothing)).toMatchObject(failed(1, "nothing was changed"));
+  expect(await home.shim("task diff", await submit(home, "deploy"))).toMatchObject(failed(1, "it is queued"));
+  git(home.other, "init", "-q", "-b", "main");
+  write(home.other, { "a.txt": "other\n" });
+  commitAll(home.other, "other");
+  const elsewhere = { cwd: home.other };
+  expect(await home.shimWith(elsewhere, "task merge", other)).toMatchObject(
+    failed(1, /commit [0-9a-f]{12} of machine \S+ .* is not in .*--remote/),
+  );
+  git(home.other, "remote", "add", "origin", home.project);
+  expect(await home.shimWith(elsewhere, "task diff", other, "--remote", "origin")).toMatchObject(printed("b.js"));
+});
+
+it("merge brings a task into the current branch, as its user, and says when it is there already @night", async () => {
+  const home = aWorkerHome();
+  git(home.project, "config", "user.name", "Ann");
+  git(home.project, "config", "user.email", "ann@localhost");
+  const [one, , three] = await threeTasks(home);
+  await work(home);
+  write(home.project, { "mine.txt": "mine\n", "loose.txt": "loose\n" });
+  git(home.project, "add", "mine.txt");
+  git(home.project, "commit", "-qm", "mine");
+  const merged = await home.json("task merge", three);
+  const head = git(home.project, "rev-parse", "HEAD").trim();
+  expect(merged).toMatchObject({ tasks: [Number(three)], into: "main", commit: head });
+  expect(git(home.project, "log", "-1", "--format=%an <%ae> %cn").trim()).toBe("Ann <ann@localhost> Ann");
+  const names = ["api.js", "db.js", "tests.js", "mine.txt"];
+  expect(names.filter((name) => !existsSync(join(home.project, name)))).toEqual([]);
+  expect(git(home.project, "status", "--porcelain")).toBe("?? loose.txt\n");
+  expect((await home.shim("task merge", one)).out).toMatch(/^main already has all of task .*\./);
+  expect(git(home.project, "rev-parse", "HEAD").trim()).toBe(head);
+});
+
+it("merge refuses uncommitted changes, no branch, a merge under way and a conflict @night", async () => {
+  const home = aWorkerHome();
+  const one = await submit(home, "build --payload", files({ "a.txt": "theirs\n", "new.txt": "new\n" }));
+  await work(home);
+  const state = (): string[] => [
+    git(home.project, "rev-parse", "HEAD"),
+    git(home.project, "status", "--porcelain", "--ignored"),
+    readFileSync(join(home.project, "a.txt"), "utf8"),
+  ];
+  const refused = async (said: RegExp): Promise<void> => {
+    const before = state();
+    expect(await home.shim("task merge", one)).toMatchObject(failed(1, said));
+    expect(state()).toEqual(before);
   };
-  expect(await told()).toContain("say how it is done: by a command, or by claude");
-  expect(await told("claude: {}", "command: [make]")).toContain("say how it is done: by a command, or by claude");
-  expect(await told("claude:", "  allowedTool: [Read]")).toMatch(/line 5: .*allowedTool/);
-  for (const rule of ["--dangerously-skip-permissions", "Bash(", "Read Edit", "Bash (npm test)", '"Bash(a\\nb)"']) {
-    expect(await told("claude:", `  allowedTools: [Read, ${rule}]`)).toMatch(/line 5: .*the name of a tool/);
-  }
-  const good = 'allowedTools: [Read, "Bash(npm test *)", mcp__my-docs__search, mcp__docs__*]';
-  expect(await told("claude:", `  ${good}`, "  maxTurns: none")).toMatch(/line 6: [^;]*$/);
-  expect(await told("claude:", "  settingSources: [everything]")).toMatch(/line 5: /);
-  expect(await told("claude:", "  allowAll: sure")).toMatch(/line 5: /);
-  expect(await told("claude:", "  env: [A=B]")).toMatch(/line 5: .*the name of a variable/);
-  expect(await told("claude:", "  maxTurns: 0")).toMatch(/line 5: /);
-  expect(await told("claude:", "  prices: {opus: {input: 5}}")).toMatch(/line 5: /);
+  write(home.project, { "a.txt": "changed\n" });
+  await refused(/not committed: a\.txt/);
+  git(home.project, "checkout", "-q", "a.txt");
+  write(home.project, { ".gitignore": "new.txt\n", "new.txt": "in the way\n" });
+  git(home.project, "add", ".gitignore");
+  git(home.project, "commit", "-qm", "ignore");
+  await refused(/nothing was changed: .*new\.txt/);
+  git(home.project, "checkout", "-q", "--detach");
+  await refused(/on no branch/);
+  git(home.project, "checkout", "-q", "main");
+  write(home.project, { "a.txt": "mine\n" });
+  git(home.project, "commit", "-qam", "mine");
+  await refused(/conflicts in 1 file \(a\.txt\); nothing was changed.*git merge [0-9a-f]{40}/);
+  writeFileSync(join(home.project, ".git", "MERGE_HEAD"), git(home.project, "rev-parse", "HEAD"));
+  await refused(/has an operation in progress/);
+});
+
+/** Each part writes a file of its own; the join, which has no part, writes none. */
+const partProgram = `
+const { readFileSync, writeFileSync, existsSync } = require("node:fs");
+const { payload } = JSON.parse(readFileSync(0, "utf8"));
+if (payload.part) writeFileSync(payload.part.name + ".txt", payload.part.name);
+else if (!existsSync("part-1.txt") || !existsSync("part-2.txt")) throw new Error("the parts are not here");
+console.log("{}");
+`;
+
+/** A job of two parts in two folders. */
+async function submitJob(home: CliHome): Promise<string> {
+  const file = join(home.other, "job.yaml");
+  writeFileSync(file, "title: two modules\nfiles:\n  - path: src/a/one.js\n  - path: src/b/two.js\n");
+  const done = await home.json("task jobs submit --type build --split --by file", file);
+  return String(done["task"]);
+}
+
+it("a job ends on one branch with all of its parts, on which its tests have passed, and that can be merged @night", async () => {
+  const home = aWorkerHome();
+  const job = await submitJob(home);
+  const jobTests = [node, "-e", 'if (!require("node:fs").existsSync("part-2.txt")) process.exit(1)'];
+  expect(await work(home, { command: [node, "-e", partProgram], jobTests })).toBe(0);
+  expect(await home.json("task show", job)).toMatchObject({
+    state: "done",
+    result: { branch: `shim/job-${job}`, tests: { command: jobTests.join(" ") } },
+    parts: [
+      { ref: "part-1", state: "done", branch: expect.stringMatching(/^shim\/task-/) },
+      { ref: "part-2", state: "done" },
+    ],
+  });
+  expect(git(home.project, "ls-tree", "--name-only", `shim/job-${job}`)).toBe("a.txt\npart-1.txt\npart-2.txt\n");
+  const { out } = await home.shim("task show", job);
+  expect(out).toMatch(/^Task \d+ \(build\) is done: .* its work is on shim\/job-\d+ .* its tests have passed: /);
+  expect(out).toMatch(/\nPART .*\npart-1 +\d+ +build +done +shim\/task-/);
+  expect((await home.shim("task merge", job)).code).toBe(0);
+  expect(existsSync(join(home.project, "part-2.txt"))).toBe(true);
+});
+
+it("a job whose tests fail is not done, and says why it has no branch @night", async () => {
+  const home = aWorkerHome();
+  const job = await submitJob(home);
+  const jobTests = [node, "-e", 'console.error("2 tests are red"); process.exit(1)'];
+  expect(await work(home, { command: [node, "-e", partProgram], jobTests })).toBe(1);
+  expect(await home.json("task show", job)).toMatchObject({
+    state: "scheduled",
+    detail: "the tests of the job fail: exit code 1: 2 tests are red",
+  });
+  expect(git(home.project, "branch", "--list", "shim/job-*")).toBe("");
 });

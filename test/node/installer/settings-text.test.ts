@@ -1,7 +1,8 @@
 import { commentsIn, layOut, layouts } from "#harness/machine/jsonc-texts.ts";
-import { type Settings, formatOf, json, listIn, objectIn, update } from "#src/installer/settings.ts";
+import { formatOf, json, listIn, objectIn, update, type Settings } from "#src/installer/settings.ts";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { parse } from "jsonc-parser";
 
 const toml = formatOf("config.toml");
 const items = fc.array(fc.oneof(fc.nat(9), fc.record({ name: fc.constantFrom("x", "y") })), { maxLength: 5 });
@@ -37,9 +38,50 @@ it("what a change empties goes, unless it was there before SHIM or has a comment
   expect(update(toml, "x = 1\n\n[a.b]\nc = 1\n", empty)).toBe("x = 1\n");
 });
 
-it("a change that changes nothing gives the same text, and dates of TOML stay", () => {
-  const text = '# mine\nat = 2026-11-25T18:00:00Z # then\n[a]\n"b c" = [ 1,2 ]\n';
-  expect(update(toml, text, () => undefined)).toBe(text);
-  const more = update(toml, text, (root) => void (root["servers"] = { shim: { command: "x" } }));
-  expect(more).toBe(`${text}\n[servers.shim]\ncommand = "x"\n`);
+function value(text: string): unknown {
+  return parse(text.replace(/^\uFEFF/, ""), [], { allowTrailingComma: true }) as unknown;
+}
+
+const keys = fc.constantFrom("a", "b", "hooks", "x y", "mcpServers");
+const objects = fc.dictionary(keys, fc.jsonValue({ maxDepth: 3 }), { maxKeys: 4 });
+// JSON has no -0, and __proto__ is no key that a client has.
+const clean = (found: unknown): unknown => JSON.parse(JSON.stringify(found).replaceAll("__proto__", "proto"));
+
+it("removing a property or an element keeps every comment and every other value", () => {
+  fc.assert(
+    fc.property(objects.map(clean), layouts, fc.nat(), (object, layout, pick) => {
+      const before = layOut({ list: [1, { two: 2 }, "three"], ...(object as object) }, layout);
+      const names = Object.keys(value(before) as object);
+      const name = names[pick % names.length] ?? "list";
+      const after = json.remove(before, [name]);
+      const rest = Object.fromEntries(Object.entries(value(before) as object).filter(([key]) => key !== name));
+      expect(json.findProblem(after)).toBeNull();
+      expect(value(after)).toEqual(rest);
+      const shorter = json.remove(before, ["list", pick % 3]);
+      const list = [1, { two: 2 }, "three"].filter((_item, at) => at !== pick % 3);
+      expect(json.read(shorter)["list"]).toEqual(list);
+      if (pick % 3 !== 1) expect(commentsIn(shorter)).toEqual(commentsIn(before));
+    }),
+    { numRuns: 400 },
+  );
+});
+
+it("taking out what was added gives the text back, where no comments are between", () => {
+  fc.assert(
+    fc.property(objects.map(clean), layouts, (object, layout) => {
+      const before = layOut({ first: 1, ...(object as object) }, { ...layout, comments: [""] });
+      expect(json.remove(json.set(before, ["new"], { a: [1] }), ["new"])).toBe(before);
+    }),
+    { numRuns: 400 },
+  );
+});
+
+it("says what is wrong with a text, and where", () => {
+  expect(json.findProblem('{\n  "a": 1\n  "b": 2\n}')).toBe("is not valid JSON: comma expected at line 3, column 3");
+  expect(json.findProblem("[1]")).toBe("is valid JSON, but not an object");
+  expect(json.findProblem('{"a": {"b": 1, "c": 2, "b": 3}}')).toBe(
+    'has the key "b" a second time at line 1, column 24',
+  );
+  expect(json.findProblem('{"a": 1,} // fine')).toBeNull();
+  expect(json.findProblem(" \n")).toBeNull();
 });

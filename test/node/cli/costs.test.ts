@@ -3,18 +3,7 @@ import type { OutputOf } from "#src/contract/operations.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { Session } from "#src/machine/sessions/sessions.ts";
 import { countCost, countResponses } from "#src/machine/usage/ledger.ts";
-import {
-  aCliHome,
-  aSeededHome,
-  failed,
-  holding,
-  ids,
-  printed,
-  seed,
-  withRuntime,
-  type CliHome,
-} from "#harness/machine/cli-home.ts";
-import { aHomeOnEdge } from "#harness/machine/cli-machines.ts";
+import { aCliHome, aSeededHome, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { submit, Worker } from "#harness/worker/cli-worker.ts";
 
 type Shown = OutputOf<"budgets.get">;
@@ -75,15 +64,6 @@ it("what is no limit is wrong usage, and changes nothing", async () => {
   expect((await shown(home)).limits).toEqual({ task: {}, chat: {}, day: {} });
 });
 
-it("on the edge limits are set with the admin token, and a machine without it is refused @night", async () => {
-  const home = await aHomeOnEdge(false);
-  expect(await home.shim("team budget set --day-usd 2")).toMatchObject(failed(1, "this machine has none"));
-  const admin = await aHomeOnEdge();
-  await admin.shim("team budget set --chat-tokens 900");
-  expect((await admin.shim("team budget set --day-usd 2")).code).toBe(0);
-  expect((await shown(admin)).limits).toEqual({ task: {}, chat: { tokens: 900 }, day: { costMicros: 2_000_000 } });
-});
-
 function spend(home: CliHome, id: string, model: string, output: number, costUsd: number | null): void {
   home.runtime.store.write((sql) => {
     const session = sessions.get(sql, id) as Session;
@@ -113,16 +93,4 @@ total       2          2,000  3,500   100,000     400          $1.75
   const recent = { by: "day", total: { responses: 1, clientCostUsd: 0.5 }, lines: [{ key: "2023-11-15" }] };
   expect(await home.json("cost --since 1h")).toMatchObject(recent);
   expect((await home.shim("cost --by week")).code).toBe(2);
-});
-
-it("what is estimated and what is not known is called so, and nothing at all is said in words", async () => {
-  const home = aCliHome();
-  expect((await home.shim("cost")).out).toBe("Nothing was counted in that time.\n");
-  seed(home);
-  spend(home, ids.alive, "claude-opus-5-5", 3_000, null);
-  expect((await home.shim("cost")).out).toMatch(/^total .* not known$/m);
-  const prices = { "claude-opus-5-5": { input: 10, output: 50, cacheRead: 1, cacheWrite: 12.5 } };
-  const config = { ...home.runtime.config, usage: { prices, pricesAsOf: "2026-11-20" } };
-  const { out } = await home.shimWith(withRuntime({ ...home.runtime, config }), "cost --by model");
-  expect(out).toEqual(holding(/^total .* about \$0\.21$/m, "$0.21 is estimated by your prices of 2026-11-20"));
 });

@@ -1,0 +1,207 @@
+import { expect, it } from "vitest";
+import type { InputOf } from "#src/contract/operations.ts";
+import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
+import { processKey } from "#src/coordinator-client/local/process-key.ts";
+import { aCliHome, aSeededHome, addSession, failed, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { teamConflicts } from "#src/store/team-tables.ts";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as files from "#src/machine/team/reservation-table.ts";
+import { base62, draw } from "#harness/secrets/secret-draw.ts";
+
+type Registration = Partial<InputOf<"chats.register">>;
+
+function register(coordinator: LocalCoordinator, chat: string, pid: number, more: Registration = {}): number {
+  const process = processKey({ boot: "boot-1", pid, start: `s${pid}` });
+  const registered = { chat, session: chat, process, machine: "here", client: "claude-code", ...more };
+  return given(coordinator.call("chats.register", registered)).incarnation;
+}
+
+/** One chat that works, one whose process is gone, one that left. */
+function aTeam(): { home: CliHome; coordinator: LocalCoordinator } {
+  const home = aCliHome();
+  for (const pid of [700, 701, 702]) home.alive.add(pid);
+  addSession(home, { id: ids.alive, pid: 700, title: "fix the parser" });
+  addSession(home, { id: ids.dead, pid: 701, title: "write docs" });
+  const coordinator = home.coordinator();
+  register(coordinator, ids.alive, 700);
+  register(coordinator, ids.dead, 701);
+  const incarnation = register(coordinator, ids.finished, 702, { metadata: { title: "third" } });
+  given(coordinator.call("chats.unregister", { self: { chat: ids.finished, incarnation } }));
+  home.alive.delete(701);
+  home.now += 2_000;
+  return { home, coordinator };
+}
+
+it("chats shows the present chats by short id, title and project, and counts the absent", async () => {
+  const { home } = aTeam();
+  const { out } = await home.shim("team chats");
+  expect(out).toMatch(/^CHAT +STATE +DETAIL +TITLE +PROJECT +MACHINE +SEEN +TASKS +CAN +PROGRESS\n/);
+  expect(out).toMatch(/^aaaa1111 +works +- +fix the parser +~\/project +here /m);
+  expect(out).not.toContain("write docs");
+  expect(out).toContain("2 chats died or ended: `shim team chats --all`\n");
+  expect((await home.json("team chats"))["chats"]).toMatchObject([{ chat: ids.alive, title: "fix the parser" }]);
+});
+
+it("a chat may be named by the beginning of its id, and an ambiguous one is refused with titles", async () => {
+  const { home, coordinator } = aTeam();
+  register(coordinator, "aaaa1111-0000-4000-8000-000000000009", 700, { metadata: { title: "the other" } });
+  expect(await home.shim("team send aaaa hello")).toMatchObject(
+    failed(
+      2,
+      '"aaaa" matches several chats; give more of the id:\n',
+      "  aaaa1111-0000-4000-8000-000000000001  works  fix the parser\n",
+      "  aaaa1111-0000-4000-8000-000000000009  idle  the other\n",
+    ),
+  );
+  expect(await home.codes("team send cccc hello --json", "task list --chat aaaa", "team send zzzz hello")).toEqual([
+    0, 2, 3,
+  ]);
+});
+
+it("a chat may be named by its title or the start of it, where one alone has it", async () => {
+  const { home, coordinator } = aTeam();
+  register(coordinator, "dddd1111-0000-4000-8000-000000000009", 700, { metadata: { title: "Fix the printer" } });
+  for (const title of ["fix the parser", "Fix the PARSER", "fix the pr"])
+    expect([title, (await home.shim("team send", title, "hello")).code]).toEqual([title, 0]);
+  expect(await home.shim("team send", "fix the", "hello")).toMatchObject(failed(2, '"fix the" matches several chats'));
+  expect((await home.shim("team send", "no such title", "hello")).code).toBe(3);
+});
+
+it("`shim team conflicts` shows what is open between living chats", async () => {
+  const home = aSeededHome();
+  expect(await home.shim("team conflicts")).toMatchObject(printed("No conflict between chats is foreseen.\n"));
+  home.alive.add(200);
+  const trees = { root: home.project, otherRoot: home.other, did: "changed", otherDid: "deleted" } as const;
+  const row = { kind: "merge", session: ids.alive, other: ids.dead, path: "src/a.ts", lines: "7-9", ...trees } as const;
+  home.runtime.store.write((sql) => teamConflicts.insert(sql, { ...row, at: home.now }));
+  expect(await home.shim("team conflicts")).toMatchObject(
+    printed("Will not merge (0 s ago)", "src/a.ts: aaaa1111 lines 7-9, bbbb2222 deleted\n", "shim team send bbbb2222"),
+  );
+  expect(await home.json("team conflicts")).toMatchObject({
+    isOn: true,
+    conflicts: [{ kind: "merge", path: "src/a.ts" }],
+  });
+  home.alive.delete(200);
+  expect(await home.json("team conflicts")).toEqual({ isOn: true, conflicts: [] });
+});
+
+function reserved(home: CliHome): string[] {
+  return home.runtime.store.read((sql) => files.list(sql), []).map(({ resource }) => resource.replace(/^.*?\//, ""));
+}
+
+it("shim team files reserves, lists and releases files of the project, by paths from where it runs", async () => {
+  const home = aCliHome();
+  for (const folder of [".git", "src"]) mkdirSync(join(home.project, folder));
+  const below = { cwd: join(home.project, "src") };
+  const done = await home.shimWith(below, "team files reserve lexer.ts ../docs/** --for 30m");
+  expect(done).toMatchObject(
+    printed("Reserved for 30 min: src/lexer.ts, docs/**.", "writes by a shell are not detected"),
+  );
+  home.now += 120_000;
+  expect(await home.json("team files list")).toMatchObject({
+    project: home.project,
+    files: [{ path: "docs/**", name: "shim command line", heldForMs: 120_000 }, { path: "src/lexer.ts" }],
+  });
+  expect(reserved(home)).toEqual(["docs/**", "src/lexer.ts"]);
+  expect((await home.shimWith(below, "team files release lexer.ts")).out).toBe("Released: src/lexer.ts.\n");
+  expect(await home.json("team files release")).toEqual({ released: ["docs/**"] });
+  expect(await home.shim("team files release")).toMatchObject({ code: 3 });
+  expect(reserved(home)).toEqual([]);
+});
+
+it("several are reserved all or none; what the command line has already is prolonged", async () => {
+  const home = aCliHome();
+  await home.shim("team files reserve src/**");
+  const refused = await home.shim("team files reserve docs/a.md src/b.ts");
+  expect(refused).toMatchObject(failed(1, "has already reserved src/**, which overlaps"));
+  expect(reserved(home)).toEqual(["src/**"]);
+  home.now += 3_000_000;
+  expect((await home.shim("team files reserve src/** docs/a.md")).code).toBe(0);
+  home.now += 3_000_000;
+  expect(await home.json("team files list")).toMatchObject({ files: [{ path: "docs/a.md" }, { path: "src/**" }] });
+  home.now += 3_600_000;
+  expect((await home.shim("team files list")).out).toContain("Nothing is reserved");
+});
+
+it("a file of another chat is refused with the holder, for how long, and how to ask", async () => {
+  const home = aCliHome();
+  await home.shim("team files reserve src/**");
+  const [mine] = home.runtime.store.read((sql) => files.list(sql), []);
+  await home.shim("team files release");
+  const coordinator = home.coordinator();
+  const chat = { chat: "b-chat", session: "b-chat", process: "of another machine", machine: "m2", client: "test" };
+  coordinator.call("chats.register", { ...chat, metadata: { title: "write the lexer" } });
+  const lease = { resource: mine?.resource ?? "", requestId: "r1", ttlMs: 3_600_000 };
+  coordinator.call("leases.acquire", { self: { chat: "b-chat", incarnation: 1 }, ...lease });
+  home.now += 300_000;
+  const holder = 'shim: src/** is reserved by "write the lexer", chat b-chat, on m2, for 5 min.';
+  expect(await home.shim("team files reserve docs/a.md src/b.ts")).toMatchObject(
+    failed(1, holder, "shim team send b-chat"),
+  );
+  expect((await home.shim("team files list")).out).not.toContain("docs/a.md");
+});
+
+it("what cannot be reserved is wrong usage, and nothing is", async () => {
+  const home = aCliHome();
+  await home.misuses("team files", [
+    ["reserve ../other/x", /is not below/],
+    ["reserve .", /"\*\*" reserves that/],
+    ["reserve a.ts s*c/b", /has \* somewhere other than in its last part/],
+    ["reserve a.ts --for 2h", /1s to 1h/],
+    ["reserve", /missing required argument/],
+  ]);
+  expect(await home.shimWith({ cwd: "/" }, "team files list")).toMatchObject({ code: 2 });
+  expect((await home.shim("team locks list")).out).toBe("No leases are held.\n");
+});
+
+it("on an edge the name of the project needs the workspace's key: without it nothing is asked", async () => {
+  const home = aCliHome();
+  home.join("http://127.0.0.1:9");
+  expect(await home.shim("team files reserve a.ts")).toMatchObject(failed(1, "no key of the workspace"));
+});
+
+const token = `ghp_${draw(8).chars(base62, 36)}`;
+const password = `${draw(9).chars(base62, 12)}!`;
+
+function bytesBelow(folder: string): string {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), "latin1"))
+    .join("\n");
+}
+
+it.each([
+  ["team", "send", "all", `deploy with ${token}`],
+  ["team", "send", `topic:${token}`, "hi"],
+  ["team", "send", "all", "--json", JSON.stringify({ password, note: token })],
+  ["team", "state", "set", "deploy", token],
+  ["team", "state", "set", token, "1"],
+  ["team", "state", "set", "db_password", password],
+  ["task", "submit", "build", "--payload", JSON.stringify({ env: { API_TOKEN: token, DB_PASSWORD: password } })],
+  ["task", "submit", "build", "--tag", token],
+])("what `shim %s %s %s` stores holds no secret", async (...argv) => {
+  const home = aCliHome();
+  const ran = await home.shim(...argv);
+  const bytes = bytesBelow(home.paths.home);
+  expect(bytes).not.toContain(token);
+  expect(bytes).not.toContain(password);
+  if (ran.code === 0) expect(ran.err).toMatch(/Secrets removed: \d/);
+});
+
+it("a graph of tasks from a file holds no secret, and the rest of it stays", async () => {
+  const home = aCliHome();
+  const file = join(home.project, "plan.yaml");
+  writeFileSync(file, `- type: deploy\n  payload: {password: "${password}", to: staging}\n`);
+  expect((await home.shim("task submit --graph", file)).code).toBe(0);
+  expect(bytesBelow(home.paths.home)).not.toContain(password);
+  expect(bytesBelow(home.paths.home)).toContain("staging");
+});
+
+it("a key is redacted alike where it is set and where it is read", async () => {
+  const home = aCliHome();
+  await home.shim("team state set", token, '"here"');
+  expect((await home.shim("team state get", token)).out).toBe('"here"\n');
+  expect((await home.shim("team state list")).out).toContain("[redacted:github-token]");
+});
