@@ -297,7 +297,7 @@ const defaultAdvice = "the system does not allow it; check the path, then repeat
  * @param home SHIM's folder; a user who cannot write there may move it
  * @returns path, advice and the system's words; null: no file error
  */
-export function fileErrorText(error: unknown, home: string): string | null {
+function fileErrorText(error: unknown, home: string): string | null {
   if (!isFileError(error)) return null;
   const { code, path, message } = error;
   // The temporary file of writeWhole is that of the file which it replaces.

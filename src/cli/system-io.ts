@@ -72,7 +72,7 @@ async function ask(question: string): Promise<string> {
 const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** A second Ctrl-C ends the process the hard way. */
-export function interrupted(): AbortSignal {
+function interrupted(): AbortSignal {
   const controller = new AbortController();
   for (const signal of endSignals) process.once(signal, () => controller.abort());
   return controller.signal;
@@ -182,7 +182,7 @@ export function startGroup({
 
 const maxChars = 4_000_000;
 
-export async function readAll(stream: Readable): Promise<string> {
+async function readAll(stream: Readable): Promise<string> {
   stream.setEncoding("utf8");
   let text = "";
   for await (const part of stream) {

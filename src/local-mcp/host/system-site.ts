@@ -43,7 +43,7 @@ function runQuietly(
   return { code: status ?? 1, text: error ? error.message : `${stdout}${stderr}` };
 }
 
-export function versionOf(program: string, env: NodeJS.ProcessEnv): string | null {
+function versionOf(program: string, env: NodeJS.ProcessEnv): string | null {
   try {
     return execFileSync(programPath(program, env), ["--version"], {
       env,

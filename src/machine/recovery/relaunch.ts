@@ -86,7 +86,7 @@ export function folderOf({ session, elsewhere }: Restoration): string | null {
 }
 
 /** Pure. Returns null for a client that cannot be started from a command line. */
-export function planStart(
+function planStart(
   session: Pick<Session, "id" | "client">,
   transcript: TranscriptCheck,
   newChat: NewChat,

@@ -4,10 +4,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Io } from "#src/cli/io.ts";
 import { startGroup } from "#src/cli/system-io.ts";
 import type { Lease } from "#src/contract/leases.ts";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { aCliHome, type CliHome } from "./cli-home.ts";
 import { lookIn } from "./look-in-folder.ts";
-import type { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 
 type Ran = ReturnType<CliHome["shim"]>;
 
@@ -99,12 +97,5 @@ export class LeaseCommandRig {
 
   forceRelease(resource: string): Ran {
     return this.home.shim("team locks force-release", resource, "--reason", "test", "--yes");
-  }
-
-  /** From now on the machine works in the workspace of `runtime`. */
-  async joinEdge(runtime: EdgeRuntime, url = runtime.url): Promise<void> {
-    const { token } = await runtime.call("tokens.create", { machine: "m1", scope: "work" });
-    const { workspace, adminToken } = runtime;
-    writeEdgeConfig(this.home.paths.home, { url, workspace, machine: "m1", token, adminToken });
   }
 }

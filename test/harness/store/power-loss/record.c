@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -179,38 +178,20 @@ int open(const char *path, int flags, ...) {
   MODE_OF(flags)
   return open_at(AT_FDCWD, path, flags, mode);
 }
-int open64(const char *path, int flags, ...) {
-  MODE_OF(flags)
-  return open_at(AT_FDCWD, path, flags, mode);
-}
 int openat(int folder, const char *path, int flags, ...) {
   MODE_OF(flags)
   return open_at(folder, path, flags, mode);
 }
-int openat64(int folder, const char *path, int flags, ...) {
-  MODE_OF(flags)
-  return open_at(folder, path, flags, mode);
-}
-int __open_2(const char *path, int flags) { return open_at(AT_FDCWD, path, flags, 0); }
-int __open64_2(const char *path, int flags) { return open_at(AT_FDCWD, path, flags, 0); }
-int __openat_2(int folder, const char *path, int flags) { return open_at(folder, path, flags, 0); }
-int __openat64_2(int folder, const char *path, int flags) { return open_at(folder, path, flags, 0); }
-int creat(const char *path, mode_t mode) { return open_at(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode); }
-int creat64(const char *path, mode_t mode) { return open_at(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode); }
+/* Offsets have 64 bits here, so that each pair is one function. */
+#define SAME(copy, name) extern __typeof__(name) copy __attribute__((alias(#name)));
+SAME(open64, open)
+SAME(openat64, openat)
 
 int close(int fd) {
   if (fd == trace && trace >= 0 && trace_owner == getpid()) return 0;
   if (fd >= 0 && fd < MAX_FD) tracked[fd] = 0;
   return (int)raw(SYS_close, fd);
 }
-
-static int duplicated(int from, int to) {
-  if (to >= 0 && to < MAX_FD) tracked[to] = inode_of(from);
-  return to;
-}
-int dup(int fd) { return duplicated(fd, (int)raw(SYS_dup, fd)); }
-int dup2(int fd, int to) { return duplicated(fd, REAL(dup2)(fd, to)); }
-int dup3(int fd, int to, int flags) { return duplicated(fd, (int)raw(SYS_dup3, fd, to, flags)); }
 
 /* ---- content ---- */
 
@@ -233,41 +214,14 @@ ssize_t write(int fd, const void *data, size_t length) {
   return done;
 }
 
-static ssize_t write_at(int fd, const void *data, size_t length, off_t at) {
+ssize_t pwrite(int fd, const void *data, size_t length, off_t at) {
   if (!inode_of(fd)) return (ssize_t)raw(SYS_pwrite64, fd, data, length, at);
   lock();
   ssize_t done = wrote(fd, data, (ssize_t)raw(SYS_pwrite64, fd, data, length, at), at);
   unlock();
   return done;
 }
-ssize_t pwrite(int fd, const void *data, size_t length, off_t at) { return write_at(fd, data, length, at); }
-ssize_t pwrite64(int fd, const void *data, size_t length, off64_t at) { return write_at(fd, data, length, at); }
-
-/* One part after the other: a reader cannot tell, and a short write is the caller's daily bread. */
-ssize_t writev(int fd, const struct iovec *parts, int count) {
-  if (!inode_of(fd)) return (ssize_t)raw(SYS_writev, fd, parts, count);
-  ssize_t sum = 0;
-  for (int n = 0; n < count; n++) {
-    ssize_t done = write(fd, parts[n].iov_base, parts[n].iov_len);
-    if (done < 0) return sum > 0 ? sum : done;
-    sum += done;
-    if ((size_t)done < parts[n].iov_len) break;
-  }
-  return sum;
-}
-static ssize_t write_parts_at(int fd, const struct iovec *parts, int count, off_t at) {
-  if (!inode_of(fd)) return REAL(pwritev)(fd, parts, count, at);
-  ssize_t sum = 0;
-  for (int n = 0; n < count; n++) {
-    ssize_t done = write_at(fd, parts[n].iov_base, parts[n].iov_len, at + sum);
-    if (done < 0) return sum > 0 ? sum : done;
-    sum += done;
-    if ((size_t)done < parts[n].iov_len) break;
-  }
-  return sum;
-}
-ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at) { return write_parts_at(fd, parts, count, at); }
-ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t at) { return write_parts_at(fd, parts, count, at); }
+SAME(pwrite64, pwrite)
 
 /* Copies within the kernel are refused, so that the caller copies by read and write. */
 ssize_t copy_file_range(int in, off64_t *in_at, int out, off64_t *out_at, size_t length, unsigned flags) {
@@ -294,20 +248,9 @@ ssize_t sendfile(int out, int in, off_t *at, size_t length) {
   errno = EIO;
   return -1;
 }
-ssize_t sendfile64(int out, int in, off64_t *at, size_t length) { return sendfile(out, in, at, length); }
-int ioctl(int fd, unsigned long request, ...) {
-  va_list rest;
-  va_start(rest, request);
-  void *argument = va_arg(rest, void *);
-  va_end(rest);
-  if (inode_of(fd) && request == 0x40049409UL) { /* FICLONE */
-    errno = EOPNOTSUPP;
-    return -1;
-  }
-  return (int)raw(SYS_ioctl, fd, request, argument);
-}
+SAME(sendfile64, sendfile)
 
-static int cut(int fd, off_t length) {
+int ftruncate(int fd, off_t length) {
   if (!inode_of(fd)) return (int)raw(SYS_ftruncate, fd, length);
   lock();
   int result = (int)raw(SYS_ftruncate, fd, length);
@@ -315,33 +258,7 @@ static int cut(int fd, off_t length) {
   unlock();
   return result;
 }
-int ftruncate(int fd, off_t length) { return cut(fd, length); }
-int ftruncate64(int fd, off64_t length) { return cut(fd, length); }
-
-static int cut_named(const char *path, off_t length) {
-  int fd = open_at(AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
-  if (fd < 0) return -1;
-  int result = cut(fd, length);
-  close(fd);
-  return result;
-}
-int truncate(const char *path, off_t length) { return cut_named(path, length); }
-int truncate64(const char *path, off64_t length) { return cut_named(path, length); }
-
-/* A file made longer is written so; the records need no more. */
-int posix_fallocate(int fd, off_t at, off_t length) {
-  struct stat about;
-  if (!inode_of(fd)) return REAL(posix_fallocate)(fd, at, length);
-  if (fstat(fd, &about) == 0 && about.st_size < at + length && cut(fd, at + length) != 0) return errno;
-  return 0;
-}
-int posix_fallocate64(int fd, off64_t at, off64_t length) { return posix_fallocate(fd, at, length); }
-int fallocate(int fd, int mode, off_t at, off_t length) {
-  if (!inode_of(fd)) return (int)raw(SYS_fallocate, fd, mode, at, length);
-  errno = EOPNOTSUPP;
-  return -1;
-}
-int fallocate64(int fd, int mode, off64_t at, off64_t length) { return fallocate(fd, mode, at, length); }
+SAME(ftruncate64, ftruncate)
 
 /* What stdio writes goes past us (git's HEAD): a small file is told whole before its sync and its rename. */
 static void told_whole_at(const char *path) {
@@ -378,35 +295,26 @@ static uint64_t inode_at(const char *path) {
   return lstat(path, &about) == 0 ? about.st_ino : 0;
 }
 
-static int renamed(int from_folder, const char *from, int to_folder, const char *to, unsigned flags) {
+int rename(const char *from, const char *to) {
   char a[PATH_MAX], b[PATH_MAX];
-  if (!below_root(from_folder, from, a) || !below_root(to_folder, to, b))
-    return (int)raw(SYS_renameat2, from_folder, from, to_folder, to, flags);
+  if (!below_root(AT_FDCWD, from, a) || !below_root(AT_FDCWD, to, b)) return (int)raw(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
   lock();
   told_whole_at(a);
-  int result = (int)raw(SYS_renameat2, from_folder, from, to_folder, to, flags);
+  int result = (int)raw(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
   if (result == 0) named('R', inode_at(b), 0, a, b);
   unlock();
   return result;
 }
-int rename(const char *from, const char *to) { return renamed(AT_FDCWD, from, AT_FDCWD, to, 0); }
-int renameat(int a, const char *from, int b, const char *to) { return renamed(a, from, b, to, 0); }
-int renameat2(int a, const char *from, int b, const char *to, unsigned flags) { return renamed(a, from, b, to, flags); }
-
-static int linked(int from_folder, const char *from, int to_folder, const char *to, int flags) {
+int link(const char *from, const char *to) {
   char a[PATH_MAX], b[PATH_MAX];
-  if (!below_root(from_folder, from, a) || !below_root(to_folder, to, b))
-    return (int)raw(SYS_linkat, from_folder, from, to_folder, to, flags);
+  if (!below_root(AT_FDCWD, from, a) || !below_root(AT_FDCWD, to, b)) return (int)raw(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
   lock();
-  int result = (int)raw(SYS_linkat, from_folder, from, to_folder, to, flags);
+  int result = (int)raw(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
   if (result == 0) named('L', inode_at(b), 0, a, b);
   unlock();
   return result;
 }
-int link(const char *from, const char *to) { return linked(AT_FDCWD, from, AT_FDCWD, to, 0); }
-int linkat(int a, const char *from, int b, const char *to, int flags) { return linked(a, from, b, to, flags); }
-
-static int unlinked(int folder, const char *path, int flags) {
+int unlinkat(int folder, const char *path, int flags) {
   char whole[PATH_MAX];
   if (!below_root(folder, path, whole)) return (int)raw(SYS_unlinkat, folder, path, flags);
   lock();
@@ -415,25 +323,22 @@ static int unlinked(int folder, const char *path, int flags) {
   unlock();
   return result;
 }
-int unlink(const char *path) { return unlinked(AT_FDCWD, path, 0); }
-int unlinkat(int folder, const char *path, int flags) { return unlinked(folder, path, flags); }
-int rmdir(const char *path) { return unlinked(AT_FDCWD, path, AT_REMOVEDIR); }
+int unlink(const char *path) { return unlinkat(AT_FDCWD, path, 0); }
+int rmdir(const char *path) { return unlinkat(AT_FDCWD, path, AT_REMOVEDIR); }
 int remove(const char *path) {
-  if (unlinked(AT_FDCWD, path, 0) == 0) return 0;
-  return errno == EISDIR || errno == EPERM ? unlinked(AT_FDCWD, path, AT_REMOVEDIR) : -1;
+  if (unlink(path) == 0) return 0;
+  return errno == EISDIR || errno == EPERM ? rmdir(path) : -1;
 }
 
-static int made_folder(int folder, const char *path, mode_t mode) {
+int mkdir(const char *path, mode_t mode) {
   char whole[PATH_MAX];
-  if (!below_root(folder, path, whole)) return (int)raw(SYS_mkdirat, folder, path, mode);
+  if (!below_root(AT_FDCWD, path, whole)) return (int)raw(SYS_mkdirat, AT_FDCWD, path, mode);
   lock();
-  int result = (int)raw(SYS_mkdirat, folder, path, mode);
+  int result = (int)raw(SYS_mkdirat, AT_FDCWD, path, mode);
   if (result == 0) named('F', inode_at(whole), 0, whole, NULL);
   unlock();
   return result;
 }
-int mkdir(const char *path, mode_t mode) { return made_folder(AT_FDCWD, path, mode); }
-int mkdirat(int folder, const char *path, mode_t mode) { return made_folder(folder, path, mode); }
 
 char *mkdtemp(char *pattern) {
   char whole[PATH_MAX];

@@ -1,12 +1,11 @@
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { HookChannel, type HookReply } from "#src/local-mcp/events/hook-channel.ts";
-import { finishEvent, type DeferredWork } from "#src/local-mcp/events/after-answer.ts";
+import { type DeferredWork } from "#src/local-mcp/events/after-answer.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { hookToolGroups, type HookToolEvent } from "#src/contract/hook-tool.ts";
-import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
+import { type HookToolEvent } from "#src/contract/hook-tool.ts";
 import * as spool from "#src/store/spool.ts";
-import { aProject, journalKinds, storedSession } from "#harness/machine/claude.ts";
+import { aProject, journalKinds } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { reservationReceived, nameProject } from "#harness/team/team-rows.ts";
 import { mkdirSync, statSync, readdirSync } from "node:fs";
@@ -64,24 +63,15 @@ it("an event that the MCP process takes is stored as the same event of a hook pr
   const ls = { tool_name: "Bash", tool_use_id: "toolu_1", tool_input: { command: "npm test" } };
   const task = { tool_name: "TaskCreate", tool_use_id: "toolu_2" };
   const written = { "tool_input.subject": "Write it", "tool_response.task": '{"id":"1"}' };
+  const made = { tool_input: { subject: "Write it" }, tool_response: { task: { id: "1" } } };
+  const failed = { tool_use_id: "toolu_3", error: "Exit code 3" };
+  const last = { last_assistant_message: "All done." };
   for (const [name, fields, input] of [
     ["PreToolUse", bash, ls],
     ["PostToolUse", { ...bash, duration_ms: "18" }, { ...ls, duration_ms: 18 }],
-    [
-      "PostToolUse",
-      { ...task, ...written },
-      { ...task, tool_input: { subject: "Write it" }, tool_response: { task: { id: "1" } } },
-    ],
-    [
-      "PostToolUseFailure",
-      { ...bash, tool_use_id: "toolu_3", error: "Exit code 3" },
-      { ...ls, tool_use_id: "toolu_3", error: "Exit code 3" },
-    ],
-    [
-      "Stop",
-      { last_assistant_message: "All done.", stop_hook_active: "false" },
-      { last_assistant_message: "All done." },
-    ],
+    ["PostToolUse", { ...task, ...written }, { ...task, ...made }],
+    ["PostToolUseFailure", { ...bash, ...failed }, { ...ls, ...failed }],
+    ["Stop", { ...last, stop_hook_active: "false" }, last],
   ] as const) {
     await event(name, fields);
     const text = JSON.stringify({ session_id: session, prompt_id: "p1", stop_hook_active: false, ...input });
@@ -99,23 +89,6 @@ it("an input that is no event of a hook changes nothing, and is answered", async
   expect(runtime.logged).toHaveLength(given.length);
   expect(runtime.store.exists()).toBe(false);
   expect(await event("Stop")).toEqual({ content: [] });
-});
-
-it("readings and risk are taken after the answer, and with them the checkpoint that tool calls make due", async () => {
-  const runtime = tempRuntime({ config: { checkpoint: { everyToolCalls: 2 } } });
-  const { answer, finish } = aChannel(runtime, (work) => finishEvent(runtime, work));
-  const counted = (): number | undefined => storedSession(runtime, session).readings.toolCalls?.value;
-  const seen: unknown[] = [];
-  for (const id of ["toolu_1", "toolu_2", "toolu_3"]) {
-    await answer("PreToolUse", { ...bash, tool_use_id: id });
-    await answer("PostToolUse", { ...bash, tool_use_id: id });
-    seen.push(counted());
-    finish();
-    seen.push(counted());
-  }
-  expect(seen).toEqual([undefined, 1, 1, 2, 2, 3]);
-  const saved = runtime.store.read((sql) => checkpoints.search(sql, { session }), []);
-  expect(saved.map(({ trigger }) => trigger).toReversed()).toEqual(["time", "tools"]);
 });
 
 it("an event comes after those that wait in the spool", async () => {
@@ -153,16 +126,6 @@ it("a risky tool is answered only when its checkpoint and its files are saved", 
   expect([isAnswered, deferred[0]?.trigger]).toEqual([false, "before_tool"]);
   resolve();
   expect(await answered).toBe(true);
-});
-
-it("the client waits for no event longer than the time limit of its hook, and passes single fields", () => {
-  const events = ["PreToolUse", "PostToolUse", "Stop", "PostCompact"] as const;
-  const handlers = events.flatMap((event) => hookToolGroups(event, "shim")).flatMap(({ hooks }) => hooks);
-  expect(handlers.map(({ timeout }) => timeout)).toEqual(handlers.map(() => 5));
-  expect(handlers.flatMap(({ input }) => Object.values(input))).not.toContain("${tool_response}");
-  const groups = hookToolGroups("PreToolUse", "shim");
-  expect(groups.map(({ matcher }) => matcher)).toEqual(["^(?!mcp__|Agent$)", "^(?:mcp__|Agent$)"]);
-  expect(groups.map(({ hooks }) => hooks.map(({ input }) => "tool_input" in input))).toEqual([[false], [true]]);
 });
 
 interface Answer {
@@ -257,6 +220,8 @@ const sent: ReadonlySet<string> = new Set(valueVariables);
 /** Of the machine, and none: the host's own are right. */
 const ofMachine: ReadonlySet<string> = new Set(["SHIM_HOME", "SHIM_WORKSPACE_KEY", "USERPROFILE", ""]);
 
+const payloads = join(import.meta.dirname, "../../../harness/clients/payloads");
+
 /** The names of the variables that are read from it. */
 function watched(env: NodeJS.ProcessEnv, read: Set<string>): NodeJS.ProcessEnv {
   return new Proxy(env, {
@@ -271,26 +236,24 @@ function watched(env: NodeJS.ProcessEnv, read: Set<string>): NodeJS.ProcessEnv {
 
 it("an answer depends on no variable that the script does not send", () => {
   const read = new Set<string>();
-  for (const client of ["codex", "copilot", "qwen", "gemini", "claude-code"]) {
-    const adapter = adapterOf(client);
-    if (!adapter) throw new Error(`no adapter is named ${client}`);
-    const folder = join(
-      import.meta.dirname,
-      "../../../harness/clients/payloads",
-      client === "claude-code" ? "qwen" : client,
-    );
-    const own = client === "claude-code" ? { CLAUDECODE: "1", CLAUDE_CODE_ENTRYPOINT: "cli" } : {};
+  const claude = { CLAUDECODE: "1", CLAUDE_CODE_ENTRYPOINT: "cli" };
+  for (const [name, recorded, own] of [
+    ...["codex", "copilot", "qwen", "gemini"].map((one) => [one, one, {}] as const),
+    ["claude-code", "qwen", claude] as const,
+  ]) {
+    const adapter = adapterOf(name);
+    if (!adapter) throw new Error(`no adapter is named ${name}`);
     const runtime = tempRuntime();
     runtime.processes.start(2_000);
     const cwd = aProject();
-    for (const file of readdirSync(folder)) {
+    for (const file of readdirSync(join(payloads, recorded))) {
       const [event = ""] = file.replace(".json", "").split("-");
-      const { env, payload } = recording(client === "claude-code" ? "qwen" : client, file.replace(".json", ""));
+      const { env, payload } = recording(recorded, file.replace(".json", ""));
       const watchedEnv = watched({ HOME: "/home/user", ...env, ...own }, read);
-      const input = JSON.stringify({ ...payload, cwd, ...(own.CLAUDECODE ? { timestamp: undefined } : {}) });
-      isOfForeignCaller({ client, input, env: watchedEnv });
-      const clientPid = findClientPid(runtime.processes, adapter.name, watchedEnv, 2_000);
-      answerHook({ ...runtime, env: watchedEnv }, event, () => input, clientPid, adapter);
+      const input = JSON.stringify({ ...payload, cwd, ...(own === claude ? { timestamp: undefined } : {}) });
+      isOfForeignCaller({ client: name, input, env: watchedEnv });
+      const pid = findClientPid(runtime.processes, adapter.name, watchedEnv, 2_000);
+      answerHook({ ...runtime, env: watchedEnv }, event, () => input, pid, adapter);
     }
   }
   expect(read).toContain("CLAUDE_CODE_ENTRYPOINT");

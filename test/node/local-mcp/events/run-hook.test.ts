@@ -1,14 +1,6 @@
 import { expect, it } from "vitest";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import {
-  aLiveClaude,
-  anotherClaude,
-  journalKinds,
-  storedSession,
-  Claude,
-  aChat,
-  aDeadClaude,
-} from "#harness/machine/claude.ts";
+import { aLiveClaude, anotherClaude, journalKinds, storedSession, aChat } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 it("the last message of a turn, given by the hook and by the transcript, is kept once; said again in the next turn, again", () => {
@@ -65,14 +57,6 @@ it("a second client that opens a session which is alive gets one of its own, a f
   second.end();
   expect(storedSession(runtime, first.session).endedAt).toBeNull();
   expect(storedSession(runtime, fork?.id ?? "").endedAt).not.toBeNull();
-});
-
-it("a client that could not resume a session ends with its id: that closes nothing", () => {
-  const runtime = tempRuntime();
-  const first = aDeadClaude(runtime);
-  new Claude(runtime, { cwd: first.cwd, session: first.session, pid: 2_000 }).end("other");
-  expect(storedSession(runtime, first.session)).toMatchObject({ endedAt: null, detachedAt: null });
-  expect(anotherClaude(runtime, first).start()).toContain("fix the parser");
 });
 
 it("a reused pid and a reboot are seen: the session is dead", () => {

@@ -72,15 +72,6 @@ it("resumed after a kill, a session is given how it died and what has changed si
   expect(storedSession(runtime, claude.session)).toMatchObject({ recovery: null, owner: { pid: claude.pid } });
 });
 
-it("a session that ended well, or that SHIM does not know, is given nothing when it is resumed", () => {
-  const { runtime, claude } = aChat();
-  claude.turn("fix the parser");
-  claude.end();
-  expect(claude.resume()).toBe("");
-  expect(storedSession(runtime, claude.session).endedAt).toBeNull();
-  expect(new Claude(runtime, { pid: 77, session: "never-seen-before" }).start("resume")).toBe("");
-});
-
 it("after each compaction the next prompt or tool call brings what its summary lacks, once", () => {
   const { runtime, claude } = aChat({ hooks: 2 });
   claude.prompt("Why does the parser skip the second comment?");
@@ -272,16 +263,4 @@ it("the answer to the model's question counts; in a chat that has begun other wo
   const undone = anOffer();
   undo(undone.runtime, undone.dead.session);
   expect(undone.chat.prompt("continue")).toEqual({});
-});
-
-it("a chat that had a sentence about a session closed with nothing open gets its brief with these words", () => {
-  const { runtime, claude: closed } = aChat();
-  closed.prompt("write the docs");
-  closed.stop("They are written.");
-  runtime.wait(60_000);
-  closed.end("other");
-  const next = anotherClaude(runtime, closed);
-  expect(next.start()).toContain("with nothing open");
-  const { hookSpecificOutput } = next.prompt("continue");
-  expect(hookSpecificOutput?.additionalContext).toMatch(/write the docs[^]*Continue this work now/);
 });

@@ -336,20 +336,6 @@ it("a client that does not read is not read: of bad lines, of requests with an a
   expect(await taken(bad, () => "bad", 10)).toBe(10);
 });
 
-it("a host whose answers the client does not read is not taken for one that hangs", async () => {
-  const rig = await greeted();
-  rig.stdout.pause();
-  await rig.say({ jsonrpc: "2.0", id: 2, method: "tools/list" });
-  for (let n = 0; n < 20; n++)
-    await rig.hosts[0]?.answer({ method: "notifications/message", params: "x".repeat(10_000) });
-  for (let round = 0; round < 6; round++) await rig.pass(2_500);
-  expect([rig.hosts[0]?.isHeld, rig.ended]).toEqual([true, []]);
-  rig.stdout.resume();
-  await settled();
-  for (let round = 0; round < 3; round++) await rig.pass(2_500);
-  expect([rig.hosts[0]?.isHeld, rig.ended]).toEqual([false, [rig.hosts[0]?.host]]);
-});
-
 it("what a host sends that is no message never reaches the client", async () => {
   const rig = await greeted();
   await rig.hosts[0]?.sendLine("not a message");
@@ -439,18 +425,4 @@ it("the id of a request is found before and behind parameters of any kind, howev
     }),
     { numRuns: 60 },
   );
-});
-
-it("a response, an id within the parameters and bytes that are no JSON give no id of a request", () => {
-  for (const text of [
-    '{"jsonrpc":"2.0","id":5,"result":{"method":"x"}}',
-    '{"method":"x","params":{"id":5}}',
-    '[{"id":5,"method":"x"}]',
-    '{"id":{"id":5},"method":"x"}',
-    `{"id":"${"5".repeat(2_000)}","method":"x"}`,
-  ]) {
-    const scan = new RequestScan();
-    scan.push(Buffer.from(text));
-    expect(scan.isRequest, text).toBe(false);
-  }
 });

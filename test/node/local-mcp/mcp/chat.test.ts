@@ -85,15 +85,6 @@ it("a call that works on a session by its handle continues it: open again, and o
   expect(text).toContain("matches several sessions");
 });
 
-it("where hooks have seen the start of the session, the tools offer nothing by themselves", async () => {
-  const runtime = tempRuntime();
-  const claude = anotherClaude(runtime, aDeadClaude(runtime), { pid: 400, session: "next-session" });
-  claude.clear("after-clear");
-  const { call } = await connect(runtime, { clientPid: 400 });
-  expect((await call("shim_session_status")).text).not.toContain("fix the parser");
-  expect((await call("shim_check_recovery")).text).toContain("ago: fix the parser");
-});
-
 it("a chat continues a dead session by its name, also one that another chat was offered", async () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
