@@ -20,7 +20,6 @@ const long = [
   "e2e/crash",
   "e2e-clients/codex",
   "e2e-clients/clients",
-  "node/coordination/embedded",
   "node/redaction/properties",
 ].map((name) => `/test/${name}.test.ts`);
 
@@ -61,7 +60,6 @@ const inNode = {
 /** Files of these folders that replace modules, or need another SQLite than the others: a process has one. */
 const inOwnProcess = [
   "test/node/coordination/schedules/kills.test.ts",
-  "test/node/coordination/sync-push-set.test.ts",
   "test/node/local-mcp/events/over-budget.test.ts",
 ];
 
@@ -108,7 +106,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "node-shared",
-          include: inOneProcess.map(filesOf),
+          include: [...inOneProcess.map(filesOf), "test/rules/*.test.ts"],
           exclude: inOwnProcess,
           isolate: false,
           ...inNode,

@@ -3,8 +3,7 @@ import type { Refusal } from "#src/contract/errors.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import { ok, type Result } from "#src/shared/result.ts";
-import { chatSuites, rowSuites, stateSuites, syncSuites, taskSuites } from "../rules/suites.ts";
-import type { OpenRowHost } from "#harness/coordinator/engine-host.ts";
+import { ruleHost } from "#harness/coordinator/engine-host.ts";
 import { WorkerHost } from "./worker-host.ts";
 
 /** The object itself, asked as the worker asks it. */
@@ -20,12 +19,8 @@ class ObjectHost extends WorkerHost {
   }
 }
 
-const open: OpenRowHost = Object.assign(ObjectHost.open, { mostRuns: 5 });
+Object.assign(ruleHost, { open: ObjectHost.open, mostRuns: 5 });
 
-rowSuites(open);
-describe("@night", () => {
-  chatSuites(open);
-  stateSuites(open);
-  taskSuites(open);
-  syncSuites(open);
+describe("@night", async () => {
+  for (const load of Object.values(import.meta.glob("../rules/*.test.ts"))) await load();
 });

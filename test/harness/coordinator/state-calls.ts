@@ -4,7 +4,7 @@ import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Json } from "#src/contract/json.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Result } from "#src/shared/result.ts";
-import { admin, type RuleHost, type OpenHost, type RowHost } from "./engine-host.ts";
+import { admin, type RuleHost, type RowHost } from "./engine-host.ts";
 
 /** What tests of state and messages ask a host. */
 
@@ -186,12 +186,6 @@ export async function some(host: RuleHost, ...names: string[]): Promise<Correspo
   const chats: Correspondent[] = [];
   for (const name of names) chats.push(await Correspondent.join(host, name));
   return chats;
-}
-
-/** A workspace with two chats. */
-export async function two(open: OpenHost): Promise<[Correspondent, Correspondent]> {
-  const host = await open();
-  return [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
 }
 
 /** Rows that a piece of work inserts, updates or deletes. */

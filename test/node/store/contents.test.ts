@@ -1,0 +1,213 @@
+import * as pauses from "#src/store/pause.ts";
+import * as snapshotDrops from "#src/store/snapshot-drops.ts";
+import * as spool from "#src/store/spool.ts";
+import * as fc from "fast-check";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { forget, isPurgePending, purge } from "#src/machine/keeping/forget.ts";
+import type { Sql, SqlValue } from "#src/shared/sql.ts";
+import { backUp, listBackups } from "#src/store/backup.ts";
+import { hasPending, rebuild } from "#src/store/text-index.ts";
+import { driver } from "#harness/store/driver.ts";
+import { addCheckpoint, addJournal, addSession, plant, searched } from "#harness/store/store-rows.ts";
+import { found, it } from "#harness/store/store-test.ts";
+import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
+
+const DAY = 86_400_000;
+const MARK = "zqxforgottenzqx";
+
+it("a pause holds for its project or for all, until its time or until resumed", ({ store }) => {
+  const isPaused = (at: number, project: string | null): boolean =>
+    store.read((sql) => pauses.isPaused(sql, at, project), false);
+  store.write((sql) => pauses.pause(sql, T0, T0 + 10, "/p"));
+  expect([isPaused(T0, "/p"), isPaused(T0, "/q"), isPaused(T0, null)]).toEqual([true, false, false]);
+  expect(isPaused(T0 + 10, "/p")).toBe(false);
+  store.write((sql) => pauses.pause(sql, T0, null, null));
+  expect([isPaused(T0 + 1_000 * DAY, "/q"), isPaused(T0, null)]).toEqual([true, true]);
+  expect(store.read((sql) => pauses.list(sql, T0), [])).toEqual([
+    { project: null, until: null },
+    { project: "/p", until: T0 + 10 },
+  ]);
+  expect(store.write((sql) => pauses.resume(sql, T0, null))).toBe(true);
+  expect(store.write((sql) => pauses.resume(sql, T0, null))).toBe(false);
+  expect(isPaused(T0, "/p")).toBe(true);
+  store.write((sql) => pauses.resume(sql, T0 + 10, "/q"));
+  expect(found(store, "SELECT key FROM meta WHERE key LIKE 'pause%'")).toEqual([]);
+});
+
+it("forgetting a session or a project deletes its rows in every table and nothing else", ({ store }) => {
+  store.write((sql) => {
+    for (const [id, project] of [
+      ["one", "/p"],
+      ["two", "/p"],
+      ["three", "/q"],
+    ] as const) {
+      plant(sql, id, project, "x");
+    }
+  });
+  const one = store.write((sql) => forget(sql, { session: "one" }));
+  expect(one).toMatchObject({ sessions: ["one"], checkpoints: ["cp one"], rows: 7 });
+  expect(store.read((sql) => snapshotDrops.list(sql, 10), [])).toEqual([
+    { checkpointId: "cp one", repository: "/snapshots/r" },
+  ]);
+  expect(store.write((sql) => forget(sql, { project: "/p" })).sessions).toEqual(["two"]);
+  for (const table of ["sessions", "journal", "checkpoints", "signals", "crashes", "recoveries", "clients"]) {
+    const ids = found(store, `SELECT ${table === "sessions" ? "id" : "session"} FROM ${table}`);
+    expect([table, ids]).toEqual([table, ["three"]]);
+  }
+  expect(store.write((sql) => forget(sql, { session: "unknown" }))).toMatchObject({ checkpoints: [], rows: 0 });
+});
+
+it("forgetting one checkpoint leaves its session", ({ store }) => {
+  store.write((sql) => plant(sql, "one", "/p", "x"));
+  expect(store.write((sql) => forget(sql, { checkpoint: "cp one" }))).toMatchObject({
+    checkpoints: ["cp one"],
+    rows: 1,
+  });
+  expect(found(store, "SELECT id FROM sessions")).toEqual(["one"]);
+  expect(store.read(isPurgePending, false)).toBe(true);
+});
+
+it("after a purge no file holds a byte of the forgotten, and the rest is whole", async ({ store, paths }) => {
+  store.write((sql) => plant(sql, "kept", "/q", "kept"));
+  store.write((sql) => plant(sql, MARK, `/${MARK}`, MARK));
+  store.write((sql) => plant(sql, "other", `/${MARK}`, MARK));
+  await backUp(store, T0, 5);
+  mkdirSync(join(paths.setAside, "000001-x"), { recursive: true });
+  writeFileSync(join(paths.setAside, "000001-x", "shim.db"), MARK);
+  spool.append(paths.spool, { at: T0, input: { session_id: MARK, prompt: MARK } });
+  spool.append(paths.spool, { at: T0, input: { session_id: "new", cwd: `/${MARK}/sub`, prompt: MARK } });
+  spool.append(paths.spool, { at: T0, input: { session_id: "kept", cwd: "/q" } });
+  const other = openStore(driver, paths);
+  found(other, "SELECT id FROM sessions");
+  expect(filesWith(paths.home, MARK).length).toBeGreaterThan(3);
+  store.write((sql) => snapshotDrops.remove(sql, forget(sql, { project: `/${MARK}` }).checkpoints));
+  await purge({ store, paths });
+  expect(filesWith(paths.home, MARK)).toEqual([]);
+  expect(store.read(isPurgePending, true)).toBe(false);
+  expect(found(other, "SELECT id FROM sessions")).toEqual(["kept"]);
+  expect(other.write((sql) => searched(sql, "kept"))).toHaveLength(1);
+  expect(listBackups(paths.backups)).toHaveLength(1);
+  expect(spool.drain(paths.spool, (entry) => expect(entry).toMatchObject({ input: { session_id: "kept" } }))).toBe(1);
+  store.write(compare);
+});
+
+it("a purge waits while another process moves the log into the file, which SQLite itself does not", async () => {
+  let conflicts = 5;
+  const { store, paths } = tempStore((options) => {
+    const connection = driver(options);
+    return {
+      ...connection,
+      all: (query: string, ...values: SqlValue[]) =>
+        query.includes("wal_checkpoint(TRUNCATE)") && conflicts-- > 0
+          ? ([{ busy: 1, log: -1, checkpointed: -1 }] as never[])
+          : connection.all(query, ...values),
+    };
+  });
+  store.write((sql) => plant(sql, MARK, "/p", MARK));
+  store.write((sql) => snapshotDrops.remove(sql, forget(sql, { session: MARK }).checkpoints));
+  await purge({ store, paths });
+  expect(conflicts).toBeLessThan(0);
+  expect(filesWith(paths.home, MARK)).toEqual([]);
+});
+
+it("after any history of saved and deleted rows a purge leaves no byte of what was forgotten", async () => {
+  const chars = fc.oneof(fc.integer({ min: 1, max: 3_000 }), fc.integer({ min: 3_000, max: 20_000 }));
+  const row = fc.record({ session: fc.nat(4), chars, isDeleted: fc.boolean(), isChanged: fc.boolean() });
+  await fc.assert(
+    fc.asyncProperty(fc.array(row, { minLength: 20, maxLength: 120 }), async (rows) => {
+      const { store, paths } = tempStore(driver);
+      const textOf = (session: number, chars: number): string => `${session === 0 ? MARK : "other"} `.repeat(chars / 8);
+      rows.forEach(({ session, chars, isDeleted, isChanged }, n) =>
+        store.write((sql) => {
+          addSession(sql, { id: `s${session}` });
+          addJournal(sql, {
+            session: `s${session}`,
+            key: `${textOf(session, 16)}${n}`,
+            at: n,
+            text: textOf(session, chars),
+          });
+          if (isDeleted) sql.run("DELETE FROM journal WHERE seq % 5 = ?", n % 5);
+          // What a row has held before belongs to what is forgotten.
+          if (isChanged) sql.run("UPDATE sessions SET title = ? WHERE id = ?", textOf(session, chars), `s${session}`);
+          if (isChanged) sql.run("UPDATE sessions SET title = 'short' WHERE id = ?", `s${n % 5}`);
+        }),
+      );
+      store.write((sql) => forget(sql, { session: "s0" }));
+      await purge({ store, paths });
+      expect(filesWith(paths.home, MARK)).toEqual([]);
+      store.close();
+    }),
+    { numRuns: 8, examples: [[movedCells]] },
+  );
+});
+
+it("a purge that another process holds up says what is left, and succeeds when repeated", async () => {
+  const { store, paths } = tempStore(driver, { busyMs: 20 });
+  store.write((sql) => plant(sql, MARK, "/p", MARK));
+  const reader = openStore(driver, paths).connection();
+  reader.run("BEGIN");
+  reader.all("SELECT count(*) FROM sessions");
+  store.write((sql) => snapshotDrops.remove(sql, forget(sql, { session: MARK }).checkpoints));
+  await expect(purge({ store, paths })).rejects.toMatchObject({
+    code: "store_locked",
+    message: expect.stringMatching(/deleted, but the write-ahead log may still hold.*repeat the command/) as string,
+  });
+  expect(store.read(isPurgePending, false)).toBe(true);
+  reader.run("COMMIT");
+  await purge({ store, paths });
+  expect(filesWith(paths.home, MARK)).toEqual([]);
+  expect(existsSync(paths.backups)).toBe(false);
+});
+
+/** Deleting these rows moves cells within a page, whose copies `secure_delete` leaves. */
+const movedCells = [3_000, 1, 1, 1, 1, 14_280, 1, 3_000, 1, 1, 3_000, 1, 1, 1, 1, 488, 1, 15_744, 3_000, 1].map(
+  (chars) => ({ session: [488, 15_744].includes(chars) ? 1 : 0, chars, isDeleted: false, isChanged: false }),
+);
+
+function filesWith(folder: string, text: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => readFileSync(path).includes(text));
+}
+
+/** The index against the rows: FTS5's own comparison (sqlite.org/fts5.html 6.4), which fails as damage. */
+function compare(sql: Sql): void {
+  sql.run("INSERT INTO checkpoints_text (checkpoints_text, rank) VALUES ('integrity-check', 1)");
+}
+
+it("whatever is saved, deleted and searched in whatever order, the index finds what is there and nothing else", () => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant("save" as const), at: fc.nat(9) }),
+    fc.record({ kind: fc.constant("drop" as const), at: fc.nat(9) }),
+    fc.constant({ kind: "search" as const, at: 0 }),
+    fc.constant({ kind: "rebuild" as const, at: 0 }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const { store } = tempStore(driver);
+      store.write((sql) => addSession(sql));
+      const there = new Set<number>();
+      const run = (sql: Sql, { kind, at }: (typeof steps)[number]): void => {
+        if (kind === "save" && !there.has(at)) {
+          addCheckpoint(sql, { id: `cp${at}`, summary: `word${at} common` });
+          there.add(at);
+        }
+        // The highest number comes again after its row is gone.
+        if (kind === "drop" && there.delete(at)) sql.run("DELETE FROM checkpoints WHERE id = ?", `cp${at}`);
+        if (kind === "search") expect(searched(sql, "common")).toHaveLength(there.size);
+        if (kind === "rebuild") rebuild(sql);
+      };
+      for (const one of steps) store.write((sql) => run(sql, one));
+      for (let at = 0; at < 10; at++) {
+        expect(store.write((sql) => searched(sql, `word${at}`))).toHaveLength(there.has(at) ? 1 : 0);
+      }
+      store.write(compare);
+      expect(store.read(hasPending, true)).toBe(false);
+      store.close();
+    }),
+    { numRuns: 60 },
+  );
+});

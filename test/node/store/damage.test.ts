@@ -1,0 +1,239 @@
+import * as notices from "#src/store/notices.ts";
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { Paths } from "#src/platform/paths.ts";
+import { inodeOf } from "#src/platform/private-files.ts";
+import type { Sql } from "#src/shared/sql.ts";
+import { backUp, listBackups } from "#src/store/backup.ts";
+import { epochOf } from "#src/store/meta.ts";
+import { setAside } from "#src/store/repair.ts";
+import type { Store } from "#src/store/store.ts";
+import { breakPage, dieAt } from "#harness/store/damaged-store.ts";
+import { driver } from "#harness/store/driver.ts";
+import { addCheckpoint, addJournal, addSession, searched } from "#harness/store/store-rows.ts";
+import { found, it } from "#harness/store/store-test.ts";
+import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
+
+it("a file of rubbish is set aside, the newest good backup restored and named", async ({ store, paths }) => {
+  store.write((sql) => fill(sql, 3));
+  await backUp(store, T0, 5);
+  store.close();
+  writeFileSync(paths.database, "rubbish ".repeat(2_000));
+  expect(found(store, "SELECT id FROM checkpoints ORDER BY seq")).toEqual(["cp0", "cp1", "cp2"]);
+  const [notice] = store.read(notices.list, []);
+  expect(notice).toMatchObject({ kind: "store_damaged", at: T0 });
+  expect(notice?.text).toMatch(
+    /was damaged .* was set aside in .*newest good backup \(000001-.*\) was restored.*Nothing could be read/,
+  );
+  expect(store.read(epochOf, 0)).toBe(2);
+  const [folder] = readdirSync(paths.setAside);
+  expect(readFileSync(join(paths.setAside, folder ?? "", "shim.db"), "utf8")).toContain("rubbish");
+  expect(statSync(join(paths.setAside, folder ?? "")).mode & 0o777).toBe(0o700);
+  expect(readdirSync(paths.home).filter((name) => /next|swap/.test(name))).toEqual([]);
+});
+
+it("damaged and unfinished backups, and those of a newer program, are skipped", async ({ store, paths }) => {
+  store.write((sql) => fill(sql, 1));
+  const good = await backUp(store, T0, 9);
+  const newer = join(paths.backups, "000002-2023-11-15T00-00-00.000Z.db");
+  copyFileSync(good, newer);
+  const connection = driver({ path: newer, readOnly: false, busyMs: 0 });
+  connection.run("INSERT INTO migrations (id, name, minReader, appliedAt) VALUES (99, 'future', 99, 0)");
+  connection.close();
+  writeFileSync(join(paths.backups, "000003-2023-11-16T00-00-00.000Z.db"), "rubbish ".repeat(2_000));
+  writeFileSync(join(paths.backups, "000004-2023-11-17T00-00-00.000Z.db"), "");
+  store.close();
+  writeFileSync(paths.database, "rubbish ".repeat(2_000));
+  expect(found(store, "SELECT id FROM checkpoints")).toEqual(["cp0"]);
+  expect(store.read(notices.list, [])[0]?.text).toContain("000001-");
+});
+
+it("a file cut off to nothing is damage, not a new store, and its log is not lost", ({ store, paths }) => {
+  store.write((sql) => fill(sql, 2));
+  const other = openStore(driver, paths);
+  other.read(epochOf, 0);
+  truncateSync(paths.database, 0);
+  store.write((sql) => addSession(sql, { id: "after" }));
+  expect(store.read(notices.list, [])).toHaveLength(1);
+  expect(found(other, "SELECT id FROM sessions WHERE id = 'after'")).toEqual(["after"]);
+  // Everything but the schema of the first migration was still in the log; its pages are at their old places.
+  expect(store.read(notices.list, [])[0]?.text).toMatch(/Nothing could be read|Rows taken over/);
+});
+
+it("whole pages of the damaged file that are newer than the backup are restored", async ({ store, paths }) => {
+  store.write((sql) => fill(sql, 10));
+  await backUp(store, T0, 5);
+  store.write((sql) => {
+    fill(sql, 200);
+    addSession(sql, { id: "ses", lastSeenAt: T0 + 5, endedAt: T0 + 5 });
+    sql.run("INSERT INTO meta (key, value) VALUES ('setting', 'kept')");
+  });
+  const wrongHash = "UPDATE checkpoints SET hash = 'wrong' WHERE id = 'cp150'";
+  store.write((sql) => sql.run(wrongHash));
+  store.write((sql) => sql.run("UPDATE journal SET body = 'no json' WHERE key = 'k151'"));
+  store.close();
+  breakPage(driver, paths, "checkpoints", 0.8);
+  expect(store.read((sql) => sql.all("SELECT * FROM checkpoints"), []).length).toBeGreaterThan(180);
+  const kept = new Set(found(store, "SELECT id FROM checkpoints"));
+  expect(kept.has("cp0") && kept.has("cp199")).toBe(true);
+  expect(kept.has("cp150")).toBe(false);
+  expect(kept.size).toBeLessThan(200);
+  expect(found(store, "SELECT count(*) FROM journal")).toEqual([199]);
+  expect(found(store, "SELECT endedAt FROM sessions")).toEqual([T0 + 5]);
+  expect(found(store, "SELECT value FROM meta WHERE key = 'setting'")).toEqual(["kept"]);
+  const [notice] = store.read(notices.list, []);
+  expect(notice?.text).toMatch(
+    /Rows recovered from the damaged file: \d+ of checkpoints, \d+ of journal, 1 of sessions/,
+  );
+  expect(store.write((sql) => searched(sql, "word199"))).toHaveLength(1);
+});
+
+it("after a loss of journal rows, new ones still come after every folded place", ({ store, paths }) => {
+  store.write((sql) => {
+    addSession(sql);
+    addCheckpoint(sql, { journalSeq: 500 });
+  });
+  replaceHealthy(store, paths);
+  expect(store.write((sql) => addJournal(sql))).toBeGreaterThan(500);
+});
+
+it("a damaged search index is made anew from the rows; the file stays", async ({ store, paths }) => {
+  store.write((sql) => fill(sql, 50));
+  store.write((sql) => searched(sql, "word7"));
+  const inode = inodeOf(paths.database);
+  store.close();
+  await runUnsafe(paths.database, "UPDATE checkpoints_text_data SET block = x'0102' WHERE id > 100");
+  const rows = found(store, "SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH 'word7'");
+  expect(rows).toHaveLength(1);
+  expect(store.read(notices.list, [])).toMatchObject([{ kind: "index_rebuilt" }]);
+  expect(inodeOf(paths.database)).toBe(inode);
+});
+
+it("a file that is sound after all, or that another process replaced, is left alone", ({ store, paths }) => {
+  store.write((sql) => fill(sql, 1));
+  const inode = inodeOf(paths.database);
+  setAside(store.context, { inode, isCertain: false, isIndexOnly: false, message: "a passing fault" });
+  setAside(store.context, { inode: 1n, isCertain: true, isIndexOnly: false, message: "the other's file" });
+  setAside(store.context, { inode: null, isCertain: true, isIndexOnly: false, message: "gone" });
+  expect(inodeOf(paths.database)).toBe(inode);
+  expect(existsSync(paths.setAside)).toBe(false);
+});
+
+it("a row committed while its file was replaced is stored once, and its write answers", ({ store, paths }) => {
+  store.write((sql) => addSession(sql));
+  const other = openStore(driver, paths);
+  const runs: number[] = [];
+  const answer = store.write((sql) => {
+    runs.push(sql.run("INSERT INTO meta (key, value) VALUES ('once', ?)", String(runs.length)));
+    if (runs.length === 1) replaceHealthy(other, paths);
+    return runs.length;
+  });
+  expect([answer, runs.length]).toEqual([2, 2]);
+  expect(found(store, "SELECT value FROM meta WHERE key = 'once'")).toEqual(["1"]);
+});
+
+it("a swap is finished by the next opener, whatever step its process died at", async () => {
+  for (const step of ["recorded", "database moved", "log moved", "built", "renamed"]) {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => fill(sql, 5));
+    await backUp(store, T0, 5);
+    store.write((sql) => addSession(sql, { id: "newest" }));
+    dieAt(step, store, paths);
+    const other = openStore(driver, paths);
+    expect([step, found(other, "SELECT id FROM sessions ORDER BY id")]).toEqual([step, ["newest", "ses"]]);
+    expect(other.read(notices.list, [])).toHaveLength(1);
+    expect(existsSync(`${paths.database}.swap`)).toBe(false);
+  }
+});
+
+it("a salvage that killed its process twice is left out, and the store opens", async ({ store, paths }) => {
+  store.write((sql) => fill(sql, 1));
+  await backUp(store, T0, 5);
+  store.write((sql) => addSession(sql, { id: "newest" }));
+  dieAt("log moved", store, paths);
+  const swap = JSON.parse(readFileSync(`${paths.database}.swap`, "utf8")) as object;
+  writeFileSync(`${paths.database}.swap`, JSON.stringify({ ...swap, attempts: 2 }));
+  expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
+});
+
+it("a damaged note of a swap, or a deleted database, does not block the store", async ({ store, paths }) => {
+  store.write((sql) => fill(sql, 1));
+  await backUp(store, T0, 5);
+  dieAt("recorded", store, paths);
+  writeFileSync(`${paths.database}.swap`, "rubbish");
+  expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
+  dieAt("renamed", store, paths);
+  rmSync(paths.database);
+  store.write((sql) => addSession(sql, { id: "new" }));
+  expect(found(store, "SELECT id FROM sessions ORDER BY id")).toEqual(["new", "ses"]);
+});
+
+it("only the newest damaged files are kept", ({ store, paths }) => {
+  store.write((sql) => addSession(sql));
+  for (let n = 0; n < 5; n++) replaceHealthy(store, paths);
+  expect(readdirSync(paths.setAside).map((name) => name.slice(0, 6))).toEqual(["000003", "000004", "000005"]);
+  expect(store.read(epochOf, 0)).toBe(6);
+  expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
+});
+
+it("a store that is gone is begun anew, without its old log, and that is said", async ({ store, paths }) => {
+  store.write((sql) => fill(sql, 1));
+  await backUp(store, T0, 5);
+  rmSync(paths.database);
+  store.write((sql) => addSession(sql, { id: "new" }));
+  expect(found(store, "SELECT id FROM sessions")).toEqual(["new"]);
+  const [notice] = store.read(notices.list, []);
+  expect(notice).toMatchObject({ kind: "store_missing" });
+  expect(notice?.text).toContain(paths.backups);
+  expect(listBackups(paths.backups)).toHaveLength(1);
+  expect(readdirSync(paths.setAside)).toHaveLength(1);
+});
+
+function fill(sql: Sql, rows: number): void {
+  addSession(sql);
+  for (let n = 0; n < rows; n++) {
+    const journalSeq = addJournal(sql, { key: `k${n}`, text: "j".repeat(1_000) });
+    addCheckpoint(sql, {
+      id: `cp${n}`,
+      summary: `word${n} ${"s".repeat(1_000)}`,
+      state: { goal: `g${n}` },
+      journalSeq,
+    });
+  }
+}
+
+/** As if SQLite had twice reported damage that is none. */
+function replaceHealthy(store: Store, paths: Paths): void {
+  setAside(store.context, {
+    inode: inodeOf(paths.database),
+    isCertain: true,
+    isIndexOnly: false,
+    message: "said by a test",
+  });
+}
+
+/** Runs a statement that SQLite's defensive mode forbids. */
+async function runUnsafe(path: string, statement: string): Promise<void> {
+  if (process.env["SHIM_TEST_SQLITE"] === "node:sqlite") {
+    const { DatabaseSync } = await import("node:sqlite");
+    const db = new DatabaseSync(path);
+    db.enableDefensive(false);
+    db.exec(statement);
+    db.close();
+  } else {
+    const { default: Database } = await import("better-sqlite3");
+    const db = new Database(path);
+    db.unsafeMode(true).exec(statement);
+    db.close();
+  }
+}

@@ -1,0 +1,159 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { expect } from "vitest";
+import type { Migration } from "#src/shared/migrate.ts";
+import type { Sql } from "#src/shared/sql.ts";
+import { migrations } from "#src/store/schema.ts";
+import { driver } from "#harness/store/driver.ts";
+import { refusal } from "#harness/store/store-refusal.ts";
+import { it } from "#harness/store/store-test.ts";
+import { openStore, tempStore } from "#harness/store/temp-store.ts";
+
+it("reading makes nothing on the disk and answers the empty value", ({ store, paths }) => {
+  expect(store.read(count, -1)).toBe(-1);
+  expect(existsSync(paths.home)).toBe(false);
+  expect(store.driver).toBe(null);
+});
+
+it("reading an older schema migrates it, with a backup, and answers with its rows", ({ store, paths }) => {
+  store.write(addSetting("a"));
+  const newer = openStore(driver, paths, { migrations: [...migrations, step()] });
+  expect(newer.read(count, -1)).toBe(1);
+  expect(store.read(schemaVersion, -1)).toBe(migrations.length + 1);
+  expect(readdirSync(paths.backups)).toHaveLength(1);
+});
+
+it("folder and files are for their user alone, whatever the umask", () => {
+  const umask = process.umask(0);
+  try {
+    const { store, paths } = tempStore(driver);
+    store.write(addSetting("a"));
+    expect(modeOf(paths.home)).toBe(0o700);
+    const files = readdirSync(paths.home);
+    expect(files).toEqual(expect.arrayContaining(["shim.db", "shim.db-wal", "shim.db-shm", "maintenance.db"]));
+    for (const file of files) expect([file, modeOf(`${paths.home}/${file}`)]).toEqual([file, 0o600]);
+  } finally {
+    process.umask(umask);
+  }
+});
+
+it("a database that was copied back for all to read is made private again", ({ store, paths }) => {
+  store.write(addSetting("a"));
+  store.close();
+  chmodSync(paths.database, 0o644);
+  store.write(addSetting("b"));
+  expect([modeOf(paths.database), modeOf(`${paths.database}-wal`)]).toEqual([0o600, 0o600]);
+});
+
+it("a file that asks for a newer program is refused and not changed", ({ store, paths }) => {
+  const newer = openStore(driver, paths, { migrations: [...migrations, step({ minReader: migrations.length + 1 })] });
+  newer.write(addSetting("a"));
+  const error = refusal(() => store.write(addSetting("b")));
+  expect(error.code).toBe("store_newer");
+  expect(error.message).toContain("Update this shim");
+  expect(refusal(() => store.read(count, -1)).code).toBe("store_newer");
+  expect(newer.read(count, -1)).toBe(1);
+});
+
+it("an old process goes on after an upgrade that only adds", ({ store, paths }) => {
+  store.write(addSetting("a"));
+  const newer = openStore(driver, paths, { migrations: [...migrations, step()] });
+  newer.write(addSetting("b"));
+  store.write(addSetting("c"));
+  expect(store.read(count, -1)).toBe(3);
+});
+
+it("a write is one transaction: what throws leaves nothing", ({ store }) => {
+  store.write(addSetting("a"));
+  const broken = (): void =>
+    store.write((sql) => {
+      addSetting("b")(sql);
+      throw new Error("half-way");
+    });
+  expect(broken).toThrow("half-way");
+  expect(store.read(count, -1)).toBe(1);
+  store.write(addSetting("b"));
+  expect(store.read(count, -1)).toBe(2);
+});
+
+it("commits are synchronous on the disk, in WAL", ({ store }) => {
+  store.write(addSetting("a"));
+  const connection = store.connection();
+  expect(connection.all("PRAGMA journal_mode")).toMatchObject([{ journal_mode: "wal" }]);
+  expect(connection.all("PRAGMA synchronous")).toMatchObject([{ synchronous: 2 }]);
+  expect(store.driver).toBe(connection.driver);
+});
+
+it("a writer that waits longer than it may gets a clear, retryable error", ({ store, paths }) => {
+  store.write(addSetting("a"));
+  const other = openStore(driver, paths, { busyMs: 20 });
+  const error = store.write(() => refusal(() => other.write(addSetting("b"))));
+  expect(error).toMatchObject({ code: "store_locked", retryable: true });
+  expect(error.message).toContain("try again");
+  other.write(addSetting("b"));
+  expect(store.read(count, -1)).toBe(2);
+});
+
+it("a file that cannot be reached is a clear error", ({ store, paths }) => {
+  mkdirSync(dirname(paths.home), { recursive: true });
+  writeFileSync(paths.home, "a file where the folder should be");
+  const error = refusal(() => store.write(addSetting("a")));
+  expect(error.code).toBe("store_unavailable");
+  expect(error.message).toMatch(/Nothing was half-written/);
+});
+
+it("values come back as they were stored", ({ store }) => {
+  const bytes = Uint8Array.from([0, 1, 255]);
+  const row = store.write((sql) => {
+    sql.run("CREATE TABLE t (n INTEGER, r REAL, s TEXT, b BLOB, z TEXT)");
+    expect(sql.run("INSERT INTO t VALUES (?, ?, ?, ?, ?)", 2 ** 53 - 1, 0.5, "ä\u0000€", bytes, null)).toBe(1);
+    return sql.all<{ n: number; r: number; s: string; b: Uint8Array; z: null }>("SELECT * FROM t")[0];
+  });
+  expect(row).toMatchObject({ n: 2 ** 53 - 1, r: 0.5, s: "ä\u0000€", z: null });
+  expect(Uint8Array.from(row?.b ?? [])).toEqual(bytes);
+});
+
+it("a copy is whole and private while a writer works", async ({ store, paths }) => {
+  for (let n = 0; n < 300; n++) store.write(addSetting(`key ${n} ${"x".repeat(2_000)}`));
+  const copy = `${paths.home}/copy.db`;
+  const done = store.backup(copy);
+  store.write(addSetting("meanwhile"));
+  const copying = { isDone: false };
+  void done.then(() => (copying.isDone = true));
+  for (let n = 0; !copying.isDone; n++) {
+    store.write(addSetting(`meanwhile ${n}`));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await done;
+  expect(modeOf(copy)).toBe(0o600);
+  const connection = driver({ path: copy, readOnly: true, busyMs: 0 });
+  expect(count(connection)).toBeGreaterThanOrEqual(300);
+  connection.close();
+});
+
+it("a connection for reading cannot write", ({ store, paths }) => {
+  store.write(addSetting("a"));
+  const connection = driver({ path: paths.database, readOnly: true, busyMs: 0 });
+  expect(() => addSetting("b")(connection)).toThrow(/readonly/);
+  connection.close();
+});
+
+function addSetting(key: string): (sql: Sql) => void {
+  return (sql) => void sql.run("INSERT INTO meta (key, value) VALUES (?, 'x')", key);
+}
+
+function count(sql: Sql): number {
+  return sql.all<{ n: number }>("SELECT count(*) AS n FROM meta")[0]?.n ?? -1;
+}
+
+function schemaVersion(sql: Sql): number {
+  return sql.all<{ n: number }>("SELECT max(id) AS n FROM migrations")[0]?.n ?? -1;
+}
+
+function step(overrides: Partial<Migration> = {}): Migration {
+  return { id: migrations.length + 1, name: "test", statements: ["CREATE TABLE extra (a TEXT)"], ...overrides };
+}
+
+function modeOf(path: string): number {
+  return statSync(path).mode & 0o777;
+}

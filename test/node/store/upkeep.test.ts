@@ -1,0 +1,249 @@
+import * as notices from "#src/store/notices.ts";
+import * as news from "#src/machine/sessions/news.ts";
+import * as snapshotDrops from "#src/store/snapshot-drops.ts";
+import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { Config } from "#src/contract/config.ts";
+import { forget } from "#src/machine/keeping/forget.ts";
+import { prune } from "#src/machine/keeping/retention.ts";
+import type { Sql } from "#src/shared/sql.ts";
+import { backUp, isBackupDue, listBackups } from "#src/store/backup.ts";
+import { teamContinuations } from "#src/store/team-tables.ts";
+import { driver } from "#harness/store/driver.ts";
+import { addCheckpoint, addJournal, addSession, addSnapshot, column, plantRest } from "#harness/store/store-rows.ts";
+import { found, it } from "#harness/store/store-test.ts";
+import { openStore, T0 } from "#harness/store/temp-store.ts";
+
+const DAY = 86_400_000;
+const LIMITS: Config["retention"] = { maxAgeMs: 30 * DAY, checkpointsPerSession: 50, maxBytes: 2 ** 40, backups: 5 };
+
+it("the newest backups are kept, private and whole; one a day is due", async ({ store, paths }) => {
+  store.write((sql) => addSession(sql));
+  expect(isBackupDue(paths.backups, T0, null)).toBe(true);
+  for (let day = 0; day < 4; day++) await backUp(store, T0 + day * DAY, 3);
+  const kept = listBackups(paths.backups);
+  expect(kept.map(({ at }) => at)).toEqual([T0 + 3 * DAY, T0 + 2 * DAY, T0 + DAY]);
+  expect(readdirSync(paths.backups)).toHaveLength(3);
+  expect(statSync(kept[0]?.path ?? "").mode & 0o777).toBe(0o600);
+  const connection = driver({ path: kept[0]?.path ?? "", readOnly: true, busyMs: 0 });
+  expect(column(connection, "SELECT id FROM sessions")).toEqual(["ses"]);
+  connection.close();
+  expect(isBackupDue(paths.backups, T0 + 3 * DAY + 1, T0)).toBe(false);
+  expect(isBackupDue(paths.backups, T0 + 4 * DAY, T0)).toBe(true);
+});
+
+it("a clock set back neither stops backups nor lets old ones replace new ones", async ({ store, paths }) => {
+  store.write((sql) => addSession(sql));
+  for (let n = 0; n < 3; n++) await backUp(store, T0 + 1_000 * DAY + n, 2);
+  expect(isBackupDue(paths.backups, T0, null)).toBe(true);
+  const path = await backUp(store, T0, 2);
+  expect(listBackups(paths.backups)[0]?.path).toBe(path);
+  expect(isBackupDue(paths.backups, T0, null)).toBe(false);
+});
+
+it("what a backup left behind when its process died is cleared away", async ({ store, paths }) => {
+  store.write((sql) => addSession(sql));
+  mkdirSync(paths.backups, { recursive: true });
+  writeFileSync(join(paths.backups, "partial-4194304-1.db"), "half");
+  writeFileSync(join(paths.backups, "partial-1-1.db"), "of a living process");
+  await backUp(store, T0, 2);
+  expect(readdirSync(paths.backups).filter((name) => name.startsWith("partial"))).toEqual(["partial-1-1.db"]);
+});
+
+it("a copy begun before rows were forgotten is not kept", async ({ store, paths }) => {
+  store.write((sql) => addSession(sql));
+  const other = openStore(driver, paths);
+  const backup = backUp(other, T0, 5);
+  store.write((sql) => forget(sql, { session: "ses" }));
+  await expect(backup).rejects.toMatchObject({
+    code: "store_locked",
+    message: expect.stringContaining("try again") as string,
+  });
+  expect(readdirSync(paths.backups)).toEqual([]);
+});
+
+it("never the newest checkpoint of an incomplete session, however old, many or large", ({ store }) => {
+  store.write((sql) => {
+    for (const recovery of [null, "offered"]) {
+      const session = `open ${recovery}`;
+      addSession(sql, { id: session, recovery });
+      for (let n = 0; n < 3; n++) {
+        const journalSeq = addJournal(sql, { session, key: `k${n}` });
+        addCheckpoint(sql, { id: `${session} ${n}`, session, journalSeq: n < 2 ? journalSeq : journalSeq - 1 });
+      }
+    }
+  });
+  const strict = { ...LIMITS, maxAgeMs: 1, checkpointsPerSession: 1, maxBytes: 1 };
+  store.write((sql) => prune(sql, T0 + 1_000 * DAY, strict, 1_000));
+  expect(found(store, "SELECT id FROM checkpoints ORDER BY id")).toEqual(["open null 2", "open offered 2"]);
+  expect(found(store, "SELECT count(*) FROM sessions")).toEqual([2]);
+  expect(found(store, "SELECT key FROM journal")).toEqual(["k2", "k2"]);
+});
+
+it("a session without an end in which nothing ever happened goes when it is old", ({ store }) => {
+  store.write((sql) => {
+    for (const id of ["empty", "asked", "saved"]) addSession(sql, { id });
+    addJournal(sql, { session: "empty" });
+    sql.run("UPDATE journal SET kind = 'start'");
+    addJournal(sql, { session: "asked" });
+    addCheckpoint(sql, { id: "cp", session: "saved" });
+    addSession(sql, { id: "young", lastSeenAt: T0 + 2 });
+  });
+  store.write((sql) => prune(sql, T0 + 1 + 30 * DAY, LIMITS, 1_000));
+  expect(found(store, "SELECT id FROM sessions ORDER BY id")).toEqual(["asked", "saved", "young"]);
+});
+
+it("an old session that is over goes whole; crashes stay longer", ({ store }) => {
+  store.write((sql) => {
+    addSession(sql, { id: "ended", endedAt: T0 });
+    addSession(sql, { id: "recovered", recovery: "recovered" });
+    addSession(sql, { id: "dismissed", recovery: "dismissed" });
+    addSession(sql, { id: "young", endedAt: T0, lastSeenAt: T0 + 2 });
+    for (const session of ["ended", "recovered", "dismissed", "young"]) {
+      addJournal(sql, { session });
+      addCheckpoint(sql, { id: session, session });
+      plantRest(sql, session, "x");
+      news.add(sql, T0, session, "k", { kind: "notice", text: "x" });
+      teamContinuations.insert(sql, { session, at: T0 });
+    }
+  });
+  const pruned = store.write((sql) => prune(sql, T0 + 1 + 30 * DAY, LIMITS, 1_000));
+  expect([...pruned.checkpoints].sort()).toEqual(["dismissed", "ended", "recovered"]);
+  expect(pruned.isMore).toBe(false);
+  const owned = ["journal", "checkpoints", "signals", "recoveries", "clients", "team_news", "team_continuations"];
+  for (const table of ["sessions", ...owned]) {
+    const ids = found(store, `SELECT ${table === "sessions" ? "id" : "session"} FROM ${table}`);
+    expect([table, ids]).toEqual([table, ["young"]]);
+  }
+  expect(found(store, "SELECT count(*) FROM crashes")).toEqual([4]);
+  store.write((sql) => prune(sql, T0 + 361 * DAY, LIMITS, 1_000));
+  expect(found(store, "SELECT count(*) FROM crashes")).toEqual([0]);
+});
+
+it("of each session the newest checkpoints stay, and old ones go by age", ({ store }) => {
+  store.write((sql) => {
+    addSession(sql, { lastSeenAt: T0 + 40 * DAY });
+    for (let n = 0; n < 10; n++) addCheckpoint(sql, { id: `cp${n}`, at: T0 + n * DAY });
+  });
+  store.write((sql) => prune(sql, T0 + 10 * DAY, { ...LIMITS, checkpointsPerSession: 6 }, 1_000));
+  expect(found(store, "SELECT id FROM checkpoints ORDER BY seq")).toEqual(["cp4", "cp5", "cp6", "cp7", "cp8", "cp9"]);
+  store.write((sql) => prune(sql, T0 + 37 * DAY, LIMITS, 1_000));
+  expect(found(store, "SELECT id FROM checkpoints ORDER BY seq")).toEqual(["cp7", "cp8", "cp9"]);
+});
+
+it("a clock that was set back makes nothing old", ({ store }) => {
+  store.write((sql) => {
+    addSession(sql, { endedAt: T0 + 100 * DAY, lastSeenAt: T0 + 100 * DAY });
+    addCheckpoint(sql, { at: T0 + 100 * DAY });
+    addCheckpoint(sql, { id: "later, by its number", at: T0 });
+    notices.acknowledge(sql, T0 + 100 * DAY, notices.add(sql, T0, "test", ""));
+  });
+  const pruned = store.write((sql) => prune(sql, T0 - 10 * DAY, LIMITS, 100));
+  expect(pruned).toEqual({ checkpoints: [], rows: 0, isMore: false });
+  store.write((sql) => prune(sql, T0 + 131 * DAY, LIMITS, 100));
+  for (const table of ["sessions", "checkpoints", "notices"]) {
+    expect(found(store, `SELECT count(*) FROM ${table}`)).toEqual([0]);
+  }
+});
+
+it("folded journal rows go after a week, others stay", ({ store }) => {
+  store.write((sql) => {
+    addSession(sql);
+    const folded = addJournal(sql, { key: "old" });
+    addJournal(sql, { key: "not folded" });
+    addCheckpoint(sql, { journalSeq: folded });
+  });
+  store.write((sql) => prune(sql, T0 + 7 * DAY, LIMITS, 1_000));
+  expect(found(store, "SELECT count(*) FROM journal")).toEqual([2]);
+  store.write((sql) => prune(sql, T0 + 7 * DAY + 1, LIMITS, 1_000));
+  expect(found(store, "SELECT key FROM journal")).toEqual(["not folded"]);
+});
+
+it("old news that was delivered to a chat goes, undelivered news stays with its session", ({ store }) => {
+  store.write((sql) => {
+    addSession(sql, { lastSeenAt: T0 + 30 * DAY });
+    for (const key of ["delivered", "undelivered", "delivered today"])
+      news.add(sql, T0, "ses", key, { kind: "notice", text: key });
+    const [delivered, , today] = news.undelivered(sql, "ses", 3);
+    news.markDelivered(sql, T0, [delivered!]);
+    news.markDelivered(sql, T0 + 30 * DAY, [today!]);
+  });
+  const left = (): string[] => found(store, "SELECT key FROM team_news ORDER BY seq") as string[];
+  store.write((sql) => prune(sql, T0 + 30 * DAY, LIMITS, 1_000));
+  expect(left()).toEqual(["delivered", "undelivered", "delivered today"]);
+  store.write((sql) => prune(sql, T0 + 30 * DAY + 1, LIMITS, 1_000));
+  expect(left()).toEqual(["undelivered", "delivered today"]);
+});
+
+it("a journal number never comes again, even when the newest rows were deleted", ({ store }) => {
+  const first = store.write((sql) => addJournal(sql));
+  store.write((sql) => sql.run("DELETE FROM journal"));
+  expect(store.write((sql) => addJournal(sql))).toBeGreaterThan(first);
+});
+
+it("over the total size, oldest checkpoints go first, then sessions that are over", ({ store }) => {
+  store.write((sql) => {
+    for (const session of ["a", "b"]) {
+      addSession(sql, { id: session, endedAt: T0, lastSeenAt: session === "a" ? T0 : T0 + 1 });
+      for (let n = 0; n < 20; n++)
+        addCheckpoint(sql, { id: `${session}${n}`, session, state: { text: incompressible(n) } });
+    }
+  });
+  const used = (): number => store.read((sql) => usedBytes(sql), 0);
+  const half = used() / 2;
+  store.write((sql) => prune(sql, T0, { ...LIMITS, maxBytes: half }, 1_000));
+  expect(used()).toBeLessThanOrEqual(half);
+  const left = found(store, "SELECT id FROM checkpoints ORDER BY seq");
+  expect(left).toContain("a19");
+  expect(left).toContain("b19");
+  expect(left).not.toContain("a0");
+  store.write((sql) => prune(sql, T0, { ...LIMITS, maxBytes: 1 }, 1_000));
+  expect(found(store, "SELECT id FROM sessions")).toEqual([]);
+});
+
+it("one call deletes no more than its limit, and says when there is more", ({ store }) => {
+  store.write((sql) => {
+    addSession(sql, { endedAt: T0 });
+    for (let n = 0; n < 25; n++) {
+      addJournal(sql, { key: `k${n}` });
+      addCheckpoint(sql, { id: `cp${n}` });
+    }
+  });
+  const counts: number[] = [];
+  for (let calls = 0; calls < 20; calls++) {
+    const { rows, isMore } = store.write((sql) => prune(sql, T0 + 31 * DAY, LIMITS, 10));
+    counts.push(rows);
+    if (!isMore) break;
+  }
+  expect(Math.max(...counts)).toBeLessThanOrEqual(10);
+  expect(counts.reduce((sum, n) => sum + n, 0)).toBe(51);
+  expect(found(store, "SELECT count(*) FROM sessions")).toEqual([0]);
+});
+
+it("the git snapshots of deleted checkpoints wait to be dropped, and keep no content", ({ store }) => {
+  store.write((sql) => {
+    addSession(sql, { endedAt: T0 });
+    addCheckpoint(sql);
+    addSnapshot(sql, { checkpoint: "cp", repository: "/home/snapshots/r" });
+    addCheckpoint(sql, { id: "never taken" });
+    addSnapshot(sql, { checkpoint: "never taken", repository: null });
+  });
+  store.write((sql) => prune(sql, T0 + 31 * DAY, LIMITS, 1_000));
+  const drops = store.read((sql) => snapshotDrops.list(sql, 10), []);
+  expect(drops).toEqual([{ checkpointId: "cp", repository: "/home/snapshots/r" }]);
+  expect(found(store, "SELECT project || detail FROM snapshots")).toEqual(["{}"]);
+  store.write((sql) => snapshotDrops.remove(sql, ["cp"]));
+  expect(store.read((sql) => snapshotDrops.list(sql, 10), [])).toEqual([]);
+});
+
+function incompressible(seed: number): string {
+  return Array.from({ length: 4_000 }, (_, i) => (i * 7_919 + seed * 104_729).toString(36)).join("");
+}
+
+function usedBytes(sql: Sql): number {
+  const [count, free, size] = ["page_count", "freelist_count", "page_size"].map((name) =>
+    Number(column(sql, `PRAGMA ${name}`)[0]),
+  );
+  return ((count ?? 0) - (free ?? 0)) * (size ?? 0);
+}

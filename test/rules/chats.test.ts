@@ -1,0 +1,476 @@
+import { expect } from "vitest";
+import { type InputOf, operations } from "#src/contract/operations.ts";
+import type { EngineOperation } from "#src/coordination/engine.ts";
+import { admin, m1, type RuleHost } from "#harness/coordinator/engine-host.ts";
+import {
+  check,
+  codeOf,
+  holders,
+  look,
+  pass,
+  Peer,
+  second,
+  statusOf,
+  successorOf,
+  toldBelow,
+} from "#harness/coordinator/peers.ts";
+import { given, refused } from "#harness/coordinator/state-calls.ts";
+import { it } from "./rule-test.ts";
+
+/** How a chat's process may be gone, so that another may follow. */
+const endings: Record<string, (host: RuleHost, old: Peer) => Promise<unknown>> = {
+  "its connection was closed": async (host, old) => {
+    await host.connect(old.chat);
+    await host.disconnect(old.chat);
+    host.wait(20 * second);
+  },
+  "nothing was heard of it": (host) => Promise.resolve(host.wait(30 * second)),
+  "it has left": (_, old) => old.leave(),
+  "its death was attested": (host, { registration: { chat, machine, process } }) =>
+    host.call("chats.attest-death", { chat, machine, process }, m1),
+};
+
+/** One input for every operation that a chat does as itself. */
+export function deedsOf({ self }: Pick<Peer, "self">): { readonly [Name in EngineOperation]?: InputOf<Name> } {
+  const [resource, name, requestId] = ["x", "boss", "again"];
+  const hold = { self, task: 1, claim: 1 };
+  return {
+    "chats.heartbeat": { self, status: "busy" },
+    "chats.unregister": { self },
+    "leases.acquire": { self, resource, requestId },
+    "leases.renew": { self, resource, token: 1 },
+    "leases.release": { self, resource, token: 1 },
+    "leases.cancel-wait": { self, resource, requestId },
+    "elections.campaign": { self, name, requestId },
+    "elections.resign": { self, name, term: 1 },
+    "messages.send": { self, target: { to: "all" }, body: 1 },
+    "messages.subscribe": { self, pattern: "build" },
+    "messages.unsubscribe": { self, pattern: "build" },
+    "messages.pull": { self },
+    "messages.ack": { self, cursor: 1 },
+    "tasks.claim": { self, requestId },
+    "tasks.heartbeat": hold,
+    "tasks.ack": hold,
+    "tasks.nack": { ...hold, reason: "broken" },
+    "tasks.release": hold,
+    "sync.take": { self, device: "d1", session: "s1", token: 1 },
+  };
+}
+
+export async function codesOf(
+  host: RuleHost,
+  deeds: ReturnType<typeof deedsOf>,
+  actor = m1,
+): Promise<Record<string, string>> {
+  const codes: Record<string, string> = {};
+  for (const [name, input] of Object.entries(deeds)) {
+    codes[name] = codeOf(await host.call(name as EngineOperation, input, actor));
+  }
+  return codes;
+}
+
+it("a process that reconnects keeps its incarnation, status and reason", async ({ host }) => {
+  const a = new Peer(host, "a");
+  expect(await a.back()).toEqual({
+    chat: "a",
+    incarnation: 1,
+    ttlMs: 30_000,
+    pingIntervalMs: 10_000,
+    revision: 1,
+    isNew: true,
+    wasOffline: false,
+  });
+  await a.beat({ status: "busy", progress: "half", taskCount: 2 });
+  expect(await a.back()).toMatchObject({ incarnation: 1, isNew: false });
+  const reason = "reported by the chat";
+  expect(await look(host, "a")).toMatchObject({ status: "busy", reason, progress: "half", taskCount: 2 });
+  given(await host.call("chats.drain", { chat: "a", reason: "an update" }));
+  host.wait(7 * second);
+  await a.back();
+  expect(await look(host, "a")).toMatchObject({ status: "draining", reason: "an update", statusAgeMs: 7_000 });
+});
+
+it("a reconnect may tell another session, client, role and capabilities", async ({ host }) => {
+  await Peer.join(host, "a");
+  const news: Partial<InputOf<"chats.register">> = {
+    session: "next",
+    client: "other",
+    role: "supervisor",
+    isInteractive: false,
+    capabilities: ["rust"],
+    capacity: 1,
+    metadata: { at: [1] },
+  };
+  await Peer.join(host, "a", news);
+  expect(await look(host, "a")).toMatchObject({ ...news, incarnation: 1 });
+});
+
+for (const [ending, end] of Object.entries(endings)) {
+  it(`another process follows when ${ending}; the old one is refused everything`, async ({ host, a: old }) => {
+    await end(host, old);
+    const next = successorOf(old);
+    expect(await next.back()).toMatchObject({ incarnation: 2, isNew: false });
+    expect(await look(host, "a")).toMatchObject({ status: "idle", incarnation: 2 });
+    const codes = await codesOf(host, deedsOf(old));
+    expect(new Set(Object.values(codes))).toEqual(new Set(["chat_replaced"]));
+    expect(codeOf(await old.tryBack())).toBe("session_in_use");
+    expect(codeOf(await next.tryBeat())).toBe("ok");
+  });
+
+  it(`the same process keeps its incarnation when ${ending}, and is idle`, async ({ host, a }) => {
+    await a.beat({ status: "stuck" });
+    await end(host, a);
+    await host.ring();
+    const { "chats.unregister": _, ...deeds } = deedsOf(a);
+    expect(new Set(Object.values(await codesOf(host, deeds)))).toEqual(new Set(["chat_offline"]));
+    expect(await a.back()).toMatchObject({ incarnation: 1, isNew: false });
+    expect(await look(host, "a")).toMatchObject({ status: "idle", reason: null, taskCount: 0 });
+    expect(codeOf(await a.tryBeat())).toBe("ok");
+  });
+}
+
+it("every operation that a chat does as itself is one of those an old process is refused", () => {
+  const ofChats = Object.entries(operations).filter(([, { errors }]) => errors.some((one) => one === "chat_replaced"));
+  expect(Object.keys(deedsOf({ self: { chat: "a", incarnation: 1 } }))).toEqual(ofChats.map(([name]) => name));
+});
+
+it("an unknown chat or a future incarnation is refused everything", async ({ host }) => {
+  const stranger = new Peer(host, "a", {});
+  stranger.incarnation = 1;
+  const codes = await codesOf(host, deedsOf(stranger));
+  expect(new Set(Object.values(codes))).toEqual(new Set(["unknown_chat"]));
+  await Peer.join(host, "a");
+  stranger.incarnation = 2;
+  expect(codeOf(await stranger.tryBeat())).toBe("chat_replaced");
+});
+
+it("the session of a living process is refused to others, with a time to retry", async ({ host, a: old }) => {
+  host.wait(12 * second);
+  for (const rival of [successorOf(old), new Peer(host, "b", { session: "of-a" })]) {
+    expect(refused(await rival.tryBack())).toMatchObject({
+      code: "session_in_use",
+      retryAfterMs: 18_000,
+      details: { chat: "a", machine: "m1" },
+    });
+  }
+  expect(codeOf(await new Peer(host, "b", { session: "of-b" }).tryBack())).toBe("ok");
+  // As the same chat not even on another session.
+  expect(codeOf(await successorOf(old, { session: "new" }).tryBack())).toBe("session_in_use");
+  host.wait(18 * second);
+  expect(codeOf(await successorOf(old).tryBack())).toBe("ok");
+});
+
+it("one process may work as several chats, and another on its own session", async ({ host, a }) => {
+  const twin = await Peer.join(host, "a2", { session: "of-a", process: a.registration.process });
+  await a.leave();
+  expect(refused(await new Peer(host, "c", { session: "of-a" }).tryBack()).details).toMatchObject({ chat: "a2" });
+  await twin.leave();
+  expect(codeOf(await new Peer(host, "c", { session: "of-a" }).tryBack())).toBe("ok");
+});
+
+it("whom another process was told to be gone does not come back by a late ping", async ({ host, a }) => {
+  await host.connect("a");
+  host.wait(31 * second);
+  const b = await Peer.join(host, "b", { session: "of-a" });
+  await host.ping("a");
+  expect(codeOf(await a.tryBeat())).toBe("chat_offline");
+  expect(codeOf(await a.tryBack())).toBe("session_in_use");
+  expect(codeOf(await b.tryBeat())).toBe("ok");
+  expect(await look(host, "a")).toMatchObject({ status: "offline", reason: "timeout" });
+});
+
+it("no more chats than the workspace allows live at a time; those that are there go on", async ({ host }) => {
+  given(await host.call("settings.set", { settings: { maxConcurrentChats: 2 } }, admin));
+  const [a, b] = [await Peer.join(host, "a"), await Peer.join(host, "b")];
+  const c = new Peer(host, "c");
+  expect(refused(await c.tryBack())).toMatchObject({ code: "too_many_chats", retryAfterMs: 30_000 });
+  expect(codeOf(await a.tryBack())).toBe("ok");
+  await b.leave();
+  expect(codeOf(await c.tryBack())).toBe("ok");
+  // Its place is taken.
+  expect(codeOf(await b.tryBack())).toBe("too_many_chats");
+  await c.leave();
+  expect(codeOf(await b.tryBack())).toBe("ok");
+});
+
+it("each change of a status is told to watches, with its reason, in order", async ({ host, a }) => {
+  await a.beat({ status: "busy" });
+  await a.beat({ status: "busy", progress: "more" });
+  await a.beat();
+  await a.back();
+  given(await host.call("chats.drain", { chat: "a", reason: "an update" }));
+  given(await host.call("chats.drain", { chat: "a", reason: "once more" }));
+  await a.leave();
+  const next = await Peer.join(host, "a", { process: "other" });
+  await host.connect("a");
+  await host.disconnect("a");
+  await pass(host, 20 * second);
+  expect(next.incarnation).toBe(2);
+  expect(await toldBelow(host, "$chat/")).toEqual(
+    [
+      { status: "idle", reason: "registered", incarnation: 1 },
+      { status: "busy", reason: "reported by the chat", incarnation: 1 },
+      { status: "draining", reason: "an update", incarnation: 1 },
+      { status: "offline", reason: "left", incarnation: 1 },
+      { status: "idle", reason: "registered", incarnation: 2 },
+      { status: "offline", reason: "closed", incarnation: 2 },
+    ].map((value) => ({ key: "$chat/a", op: "set", value })),
+  );
+});
+
+it("a draining chat stays so whatever it says, until its end", async ({ host, a }) => {
+  expect(given(await host.call("chats.drain", { chat: "a" })).status).toBe("draining");
+  expect(await a.beat({ status: "idle" })).toMatchObject({ status: "draining" });
+  await a.leave();
+  expect(codeOf(await host.call("chats.drain", { chat: "a" }))).toBe("chat_offline");
+  expect(codeOf(await host.call("chats.drain", { chat: "nobody" }))).toBe("unknown_chat");
+  await a.back();
+  expect(await a.beat()).toMatchObject({ status: "idle" });
+});
+
+function named(fits: (at: number) => boolean): string[] {
+  return Array.from({ length: 30 }, (_, at) => at + 10)
+    .filter(fits)
+    .map((at) => `c${at}`);
+}
+
+it("a page of chats has about a million characters, and the next ones tell the rest", async ({ host }) => {
+  const capabilities = Array.from({ length: 50 }, (_, at) => `${at}`.padEnd(200, "x"));
+  for (let at = 10; at < 90; at++)
+    await Peer.join(host, `c${at}`, { capabilities, metadata: { note: "x".repeat(3_900) } });
+  const first = given(await host.call("chats.list", { limit: 200 }));
+  expect(first.chats.length).toBeLessThan(80);
+  expect(JSON.stringify(first).length).toBeLessThan(1_200_000);
+  const rest = given(await host.call("chats.list", { limit: 200, cursor: first.cursor ?? "" }));
+  expect([first.chats.length + rest.chats.length, rest.cursor]).toEqual([80, null]);
+});
+
+it("a filter takes what fits, over all pages, and nothing is told twice or left out", async ({ host }) => {
+  for (let at = 10; at < 40; at++) {
+    await Peer.join(host, `c${at}`, {
+      role: at % 3 === 0 ? "supervisor" : "worker",
+      machine: at % 2 === 0 ? "m1" : "m2",
+      capabilities: at % 5 === 0 ? ["rust", "go"] : [],
+    });
+  }
+  await new Peer(host, "c30").back();
+  const all = async (filter: Omit<InputOf<"chats.list">, "cursor" | "limit">): Promise<string[]> => {
+    const found: string[] = [];
+    for (let cursor: string | null | undefined; cursor !== null;) {
+      const page = given(await host.call("chats.list", { ...filter, limit: 3, ...(cursor ? { cursor } : {}) }));
+      found.push(...page.chats.map(({ chat }) => chat));
+      cursor = page.cursor;
+    }
+    return found;
+  };
+  expect(await all({})).toEqual(named(() => true));
+  expect(await all({ role: "supervisor" })).toEqual(named((at) => at % 3 === 0 && at !== 30));
+  expect(await all({ machine: "m2" })).toEqual(named((at) => at % 2 === 1));
+  expect(await all({ capability: "go" })).toEqual(named((at) => at % 5 === 0 && at !== 30));
+  expect(await all({ capability: "go", machine: "m1" })).toEqual(["c10", "c20"]);
+  expect(await all({ status: "offline" })).toEqual([]);
+  host.wait(30 * second);
+  expect(await all({ status: "offline" })).toHaveLength(30);
+});
+
+it("one chat is told with all that it said of itself", async ({ host }) => {
+  const a = await Peer.join(host, "a", { capabilities: ["rust"], metadata: { branch: "main" } });
+  await host.connect("a");
+  await a.beat({ status: "busy", taskCount: 2, progress: "half", health: { cpu: 0.5, uptimeMs: 9 } });
+  host.wait(4 * second);
+  await host.ping("a");
+  host.wait(second);
+  expect(await look(host, "a")).toEqual({
+    chat: "a",
+    session: "of-a",
+    incarnation: 1,
+    machine: "m1",
+    client: "test",
+    role: "worker",
+    isInteractive: true,
+    status: "busy",
+    reason: "reported by the chat",
+    statusAgeMs: 5_000,
+    lastSeenAgeMs: 1_000,
+    isConnected: true,
+    capabilities: ["rust"],
+    capacity: 3,
+    taskTypes: null,
+    taskCount: 2,
+    progress: "half",
+    health: { cpu: 0.5, uptimeMs: 9 },
+    metadata: { branch: "main" },
+  });
+  await Peer.join(host, "b", { taskTypes: ["build", "test"] });
+  expect((await look(host, "b")).taskTypes).toEqual(["build", "test"]);
+  expect(codeOf(await host.call("chats.get", { chat: "nobody" }))).toBe("unknown_chat");
+});
+
+it("an offline chat keeps incarnation and inbox for a day, then is removed", async ({ host, a, b }) => {
+  await a.leave();
+  given(await host.call("messages.send", { self: b.self, target: { to: "chat", chat: "a" }, body: "kept" }));
+  const day = 86_400 * second;
+  await pass(host, day - 1);
+  expect((await look(host, "a")).status).toBe("offline");
+  await a.back();
+  expect(given(await host.call("messages.pull", { self: a.self })).messages).toHaveLength(1);
+  await a.leave();
+  await pass(host, day);
+  expect(codeOf(await host.call("chats.get", { chat: "a" }))).toBe("unknown_chat");
+  expect(given(await host.call("chats.list", { status: "offline" })).chats.map(({ chat }) => chat)).toEqual(["b"]);
+});
+
+it("after its removal no process of before is taken for the new one", async ({ host, a: old }) => {
+  const between = successorOf(old);
+  await old.leave();
+  await between.back();
+  await between.leave();
+  await pass(host, 86_400 * second);
+  const next = successorOf(old, { process: "boot:a:3" });
+  expect(await next.back()).toMatchObject({ isNew: true });
+  for (const gone of [old, between]) expect(codeOf(await gone.tryBeat())).toBe("chat_replaced");
+  expect(codeOf(await next.tryBeat())).toBe("ok");
+});
+
+const m2 = { machine: "m2", isAdmin: false };
+
+it("a token registers chats of its own machine only, an admin's of any", async ({ host }) => {
+  const a = new Peer(host, "a");
+  expect(codeOf(await host.call("chats.register", a.registration, m2))).toBe("forbidden");
+  expect(codeOf(await host.call("chats.get", { chat: "a" }))).toBe("unknown_chat");
+  expect(codeOf(await host.call("chats.register", { ...a.registration, machine: "m2" }, admin))).toBe("ok");
+});
+
+it("the process of a living chat is another one on another machine, whatever its key", async ({ host, a }) => {
+  const thief = new Peer(host, "a", { ...a.registration, machine: "m2" });
+  expect(codeOf(await thief.tryBack())).toBe("session_in_use");
+  expect(await look(host, "a")).toMatchObject({ machine: "m1", incarnation: 1 });
+  await a.leave();
+  expect(await thief.back()).toMatchObject({ incarnation: 2 });
+});
+
+it("a token of another machine cannot act as a visible chat; an admin's can", async ({ host, a }) => {
+  const codes = await codesOf(host, deedsOf(a), m2);
+  expect(new Set(Object.values(codes))).toEqual(new Set(["forbidden"]));
+  expect(await look(host, "a")).toMatchObject({ status: "idle" });
+  expect(codeOf(await host.call("chats.heartbeat", { self: a.self }, { ...admin, machine: "m2" }))).toBe("ok");
+});
+
+const hour = 3_600 * second;
+const otherMachine = { machine: "m2", isAdmin: false };
+
+/** That the process of a chat is gone, or what else is told of it. */
+function attest({ host, registration }: Peer, more: object = {}, actor = m1) {
+  const { chat, machine, process } = registration;
+  return host.call("chats.attest-death", { chat, machine, process, ...more }, actor);
+}
+
+for (const [kind, request, left] of [
+  ["a lease of its own ttl", { ttlMs: 100 * second }, 100_000],
+  ["a bound lease", { isBound: true }, 40_000],
+] as const) {
+  it(`a chat that is gone without a word keeps ${kind} up to its last renewal + ttl`, async ({ host }) => {
+    const [a, b] = [await Peer.join(host, "a", { isInteractive: false }), await Peer.join(host, "b")];
+    await host.connect("a");
+    await host.connect("b");
+    const lease = await a.hold("x", request);
+    const until = host.now() + left;
+    await pass(host, 10 * second);
+    await host.ping("a");
+    await pass(host, 2 * second);
+    await host.disconnect("a");
+    await pass(host, 5 * second);
+    expect(await statusOf(host, "a")).toBe("offline closed");
+    while (host.now() < until - 1) {
+      await pass(host, Math.min(9_000, until - 1 - host.now()));
+      await host.ping("b");
+      expect(await check(host, "x", lease.token)).toMatchObject({ isValid: true, remainingMs: until - host.now() });
+      expect(codeOf(await b.acquire("x"))).toBe("lease_held");
+    }
+    await pass(host, 1);
+    expect((await check(host, "x", lease.token)).isValid).toBe(false);
+    expect(codeOf(await b.acquire("x"))).toBe("ok");
+  });
+}
+
+it("a lease that the chat's older process may trust is held against the new one", async ({ host, a: old }) => {
+  const own = await old.hold("x", { ttlMs: 100 * second });
+  const bound = await old.hold("y", { isBound: true });
+  host.wait(30 * second);
+  const next = successorOf(old);
+  await next.back();
+  expect(codeOf(await next.acquire("x"))).toBe("lease_held");
+  expect(codeOf(await next.acquire("y"))).toBe("ok");
+  expect(await check(host, "x", own.token)).toMatchObject({ isValid: true, remainingMs: 70_000 });
+  expect((await check(host, "y", bound.token)).isValid).toBe(false);
+  host.wait(5 * second);
+  // The new process speaks for itself only.
+  expect(await next.leave()).toBe(1);
+  expect(await check(host, "x", own.token)).toMatchObject({ isValid: true, remainingMs: 65_000 });
+  await pass(host, 65_000);
+  expect(await holders(host)).toEqual({});
+});
+
+it("an attested death frees the leases of that process, not of an older one", async ({ host, a: old }) => {
+  const own = await old.hold("x", { ttlMs: 100 * second });
+  host.wait(30 * second);
+  const next = successorOf(old, { machine: "m2" });
+  await next.back();
+  await next.hold("y");
+  expect(given(await attest(next, {}, otherMachine))).toEqual({ released: 1, wasAlive: true });
+  expect((await check(host, "x", own.token)).isValid).toBe(true);
+});
+
+it("a chat that leaves frees its leases and waits at once; a repeat is no error", async ({ host, a, b }) => {
+  await a.hold("x", { ttlMs: hour, lockDelayMs: 60 * second });
+  await a.hold("y", { isBound: true });
+  await a.campaign("boss");
+  await b.hold("z", { ttlMs: hour });
+  expect(await a.queue("z")).toBe(1);
+  expect(await b.queue("x")).toBe(1);
+  expect(await a.leave()).toBe(3);
+  expect(await holders(host)).toEqual({ x: "b", z: "b" });
+  expect(codeOf(await b.acquire("y"))).toBe("ok");
+  expect(codeOf(await a.tryBeat())).toBe("chat_offline");
+  // The answer was lost: it says so again.
+  expect(await a.leave()).toBe(0);
+  expect(await statusOf(host, "a")).toBe("offline left");
+  expect(await holders(host)).toEqual({ x: "b", y: "b", z: "b" });
+});
+
+it("a death attested on the chat's machine frees all at once, without a delay", async ({ host, a, b }) => {
+  await host.connect("a");
+  const lease = await a.hold("x", { ttlMs: hour, lockDelayMs: 60 * second });
+  await a.hold("y", { isBound: true });
+  await b.queue("x");
+  expect(given(await attest(a))).toEqual({ released: 2, wasAlive: true });
+  expect(await statusOf(host, "a")).toBe("offline attested");
+  expect(await holders(host)).toEqual({ x: "b" });
+  expect((await check(host, "x", lease.token)).isValid).toBe(false);
+  await host.disconnect("a");
+  expect(await statusOf(host, "a")).toBe("offline attested");
+});
+
+it("it is believed only of the process that runs the chat, and only from its machine", async ({ host, a }) => {
+  await a.hold("x");
+  expect(codeOf(await attest(a, { process: "boot:a:0" }))).toBe("owner_alive");
+  expect(codeOf(await attest(a, {}, otherMachine))).toBe("forbidden");
+  expect(codeOf(await attest(a, { machine: "m2" }))).toBe("forbidden");
+  expect(codeOf(await attest(a, { machine: "m2" }, otherMachine))).toBe("forbidden");
+  expect(codeOf(await attest(new Peer(host, "nobody")))).toBe("unknown_chat");
+  expect(await statusOf(host, "a")).toBe("idle");
+  expect(await holders(host)).toEqual({ x: "a" });
+  expect(given(await attest(a, {}, { ...admin, machine: "m9" })).released).toBe(1);
+});
+
+it("an attested death of an offline chat frees its leases; a repeat frees nothing", async ({ host, a }) => {
+  await a.hold("x", { ttlMs: hour });
+  host.wait(30 * second);
+  expect(given(await attest(a))).toEqual({ released: 1, wasAlive: false });
+  expect(given(await attest(a))).toEqual({ released: 0, wasAlive: false });
+  const next = successorOf(a);
+  await next.back();
+  await next.hold("x");
+  expect(codeOf(await attest(a))).toBe("owner_alive");
+  expect(await holders(host)).toEqual({ x: "a" });
+});

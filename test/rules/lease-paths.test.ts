@@ -1,0 +1,288 @@
+import * as fc from "fast-check";
+import { expect } from "vitest";
+import { overlap } from "#src/contract/resource-paths.ts";
+import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
+import { isWithin, meet, resources } from "#harness/coordinator/lease-model.ts";
+import {
+  auditOf,
+  check,
+  codeOf,
+  force,
+  holders,
+  type Lease,
+  pass,
+  Peer,
+  second,
+  toldBelow,
+  twoPeers,
+} from "#harness/coordinator/peers.ts";
+import { given, refused } from "#harness/coordinator/state-calls.ts";
+import { it } from "./rule-test.ts";
+
+const anyResource = fc.constantFrom(...resources);
+
+it("two paths overlap when there may be a file that both stand for", () => {
+  // Every pair, against the files themselves.
+  const wrong = resources.flatMap((one) =>
+    resources.filter((other) => overlap(one, other) !== meet(one, other)).map((other) => `${one} ${other}`),
+  );
+  expect(wrong).toEqual([]);
+  expect(resources.length).toBeGreaterThan(100);
+});
+
+it("names that are no paths overlap only themselves", () => {
+  for (const [one, other] of [
+    ["a/*", "a/b"],
+    ["a/**", "a/b"],
+    ["file", "file:a"],
+    ["files:a/**", "files:a/b"],
+    ["File:a/**", "file:a/b"],
+    ["*", "x"],
+  ] as const) {
+    expect([overlap(one, other), overlap(other, one), overlap(one, one)]).toEqual([false, false, true]);
+  }
+});
+
+it("a file and all below its name do not overlap, nor do a folder's own files and those deeper down", () => {
+  expect(overlap("file:p/a", "file:p/a/**")).toBe(false);
+  expect(overlap("file:p/*", "file:p/a/**")).toBe(false);
+  expect(overlap("file:p/*", "file:p/a/b")).toBe(false);
+  expect(overlap("file:p/a/*", "file:p/a/*")).toBe(true);
+  expect(overlap("file:p/**", "file:p/a/*")).toBe(true);
+  expect(overlap("file:p/a/**", "file:p/a0/x")).toBe(false);
+  expect(overlap("file:p/**", "file:p0/a")).toBe(false);
+});
+
+it("a lease is granted unless a held one overlaps it", async ({ runs, host, crew: { a, b } }) => {
+  let run = 0;
+  await fc.assert(
+    fc.asyncProperty(anyResource, anyResource, async (held, wanted) => {
+      const requestId = `r${(run += 1)}`;
+      const lease = await a.hold(held, { requestId });
+      const answer = await b.acquire(wanted, { requestId });
+      expect(codeOf(answer)).toBe(meet(held, wanted) ? "lease_held" : "ok");
+      if (answer.ok) await b.release(await b.hold(wanted, { requestId }));
+      await a.release(lease);
+    }),
+    runs(150),
+  );
+  expect(await holders(host)).toEqual({});
+});
+
+it("a request waits only for earlier ones that overlap it", async ({ runs, host, crew: { a, b, c } }) => {
+  let run = 0;
+  await fc.assert(
+    fc.asyncProperty(anyResource, anyResource, anyResource, async (held, first, next) => {
+      const requestId = `r${(run += 1)}`;
+      const request = { requestId, waitMs: 60 * second };
+      const lease = await a.hold(held, { requestId });
+      const earlier = given(await b.acquire(first, request));
+      const later = given(await c.acquire(next, request));
+      const mustWait = meet(next, held) || meet(next, first);
+      expect(earlier.state).toBe(meet(first, held) ? "waiting" : "granted");
+      expect(later.state).toBe(mustWait ? "waiting" : "granted");
+      await a.release(lease);
+      expect(Object.values(await holders(host)).toSorted()).toEqual(meet(first, next) ? ["b"] : ["b", "c"]);
+      await b.release(await b.hold(first, request));
+      expect(await holders(host)).toEqual({ [next]: "c" });
+      await c.release(await c.hold(next, request));
+    }),
+    runs(60),
+  );
+});
+
+it("a token is valid only for what its lease covers, file or pattern", async ({ runs, host, crew: { a } }) => {
+  let run = 0;
+  await fc.assert(
+    fc.asyncProperty(anyResource, anyResource, async (held, asked) => {
+      const lease = await a.hold(held, { requestId: `r${(run += 1)}` });
+      expect((await check(host, asked, lease.token)).isValid).toBe(isWithin(asked, held));
+      await a.release(lease);
+      expect((await check(host, asked, lease.token)).isValid).toBe(false);
+    }),
+    runs(150),
+  );
+});
+
+it("a path may be as deep as its name can be long", async ({ host, crew: { a, b } }) => {
+  const deep = `file:p${"/d".repeat(250)}`;
+  const lease = await a.hold("file:p/**");
+  expect((await check(host, deep, lease.token)).isValid).toBe(true);
+  expect(codeOf(await b.acquire(deep))).toBe("lease_held");
+  await a.release(lease);
+  await b.hold(deep);
+  for (const above of ["file:p/**", `file:p${"/d".repeat(120)}/**`]) {
+    expect(codeOf(await a.acquire(above))).toBe("lease_held");
+  }
+});
+
+it("names of elections and ambiguous paths are refused", async ({ a }) => {
+  const bad = ["", "leader:boss", "a\nb", "x".repeat(513), "file:", "file:/a", "file:a//b", "file:a/", "file:a/./b"];
+  const worse = ["file:a/../b", "file:..", "file:a/*/b", "file:a/b*", "file:a/**/*", "file:*", "file:**", "file:a/***"];
+  for (const resource of [...bad, ...worse]) expect(codeOf(await a.acquire(resource))).toBe("bad_input");
+  for (const resource of ["a*b", "file:a", "file:a/..b", "file:c/*", "file:b/**", "x/../y", "x".repeat(512)]) {
+    expect(codeOf(await a.acquire(resource))).toBe("ok");
+  }
+});
+
+it("watches of $file/ receive grants and ends, also after a wait", async ({ host, crew: { a, b } }) => {
+  const { token: first } = await a.hold("file:p/src/**");
+  const wait = given(await b.acquire("file:p/src/a.ts", { waitMs: 60 * second }));
+  await a.hold("name");
+  expect(wait.state).toBe("waiting");
+  await a.release({ resource: "file:p/src/**", token: first });
+  const [lease] = given(await host.call("leases.list", { prefix: "file:" })).leases;
+  expect(await toldBelow(host, "$file/")).toEqual([
+    { key: "$file/p/src/**", op: "set", value: { holder: "a", incarnation: 1, token: first } },
+    { key: "$file/p/src/**", op: "delete", value: null },
+    { key: "$file/p/src/a.ts", op: "set", value: { holder: "b", incarnation: 1, token: lease?.token } },
+  ]);
+});
+
+it("after an expiry nobody is granted it before the delay ends", async ({ host, crew: { a, b, c } }) => {
+  await a.hold("x", { ttlMs: 10 * second, lockDelayMs: 5 * second });
+  await c.queue("x");
+  host.wait(12 * second);
+  // From the expiry on, not from the look at it.
+  expect(refused(await b.acquire("x"))).toMatchObject({ code: "lease_held", retryAfterMs: 3_000 });
+  expect(codeOf(await a.acquire("x"))).toBe("lease_held");
+  expect(await holders(host)).toEqual({});
+  await pass(host, 2_999);
+  expect(await holders(host)).toEqual({});
+  await pass(host, 1);
+  await host.ring();
+  expect(await holders(host)).toEqual({ x: "c" });
+});
+
+it("of a bound lease the delay counts from its holder's last sign of life + ttl on", async ({ host, a }) => {
+  await host.connect("a");
+  await a.hold("x", { isBound: true, lockDelayMs: 5 * second });
+  host.wait(20 * second);
+  await host.ping("a");
+  host.wait(30 * second);
+  const b = await Peer.join(host, "b");
+  expect(refused(await b.acquire("x"))).toMatchObject({ retryAfterMs: 5_000, details: { holder: null } });
+});
+
+it("the delay covers what overlaps, and ends without an alarm", async ({ host, crew: { a, b } }) => {
+  await a.hold("file:p/src/**", { ttlMs: 10 * second, lockDelayMs: 5 * second });
+  await pass(host, 10 * second);
+  await host.ring();
+  expect(refused(await b.acquire("file:p/src/a.ts"))).toMatchObject({
+    retryAfterMs: 5_000,
+    details: { holder: null, resource: "file:p/src/**" },
+  });
+  expect(codeOf(await b.acquire("file:p/**"))).toBe("lease_held");
+  expect(codeOf(await b.acquire("file:p/doc/**"))).toBe("ok");
+  host.wait(5 * second);
+  expect(codeOf(await b.acquire("file:p/src/a.ts"))).toBe("ok");
+});
+
+const handovers: Record<string, (host: RuleHost, a: Peer, lease: Lease) => unknown> = {
+  "gives it back": (_, a, lease) => a.release(lease),
+  leaves: (_, a) => a.leave(),
+  "is attested dead": (host, { registration: { chat, machine, process } }) =>
+    host.call("chats.attest-death", { chat, machine, process }),
+  "has it taken away": (host) => force(host, "x"),
+};
+for (const [handover, give] of Object.entries(handovers)) {
+  it(`there is no delay when the holder ${handover}`, async ({ host, crew: { a, b } }) => {
+    const lease = await a.hold("x", { lockDelayMs: 60 * second });
+    await give(host, a, lease);
+    expect(codeOf(await b.acquire("x"))).toBe("ok");
+  });
+}
+
+const day2026 = Date.UTC(2026, 0, 1);
+
+it("an admin's release passes a lease to the next in line and is audited", async ({ host, a, b }) => {
+  const lease = await a.hold("x", { ttlMs: 600 * second, lockDelayMs: 60 * second });
+  await b.queue("x");
+  expect(await force(host, "x")).toMatchObject({ ok: true, value: { isReleased: true } });
+  expect(await holders(host)).toEqual({ x: "b" });
+  expect(codeOf(await a.renew(lease))).toBe("not_holder");
+  expect((await check(host, "x", lease.token)).isValid).toBe(false);
+  expect(await auditOf(host, "lease.forced")).toMatchObject([
+    { subject: "x", actor: "m1", detail: { holder: "a", token: lease.token, reason: "asked by ana" } },
+  ]);
+  expect(await force(host, "y")).toMatchObject({ ok: true, value: { isReleased: false } });
+  expect(codeOf(await host.call("leases.force-release", { resource: "x", reason: "" }, admin))).toBe("bad_input");
+  expect(await auditOf(host, "lease.forced")).toHaveLength(1);
+});
+
+it("a raised epoch puts new tokens above all old ones and keeps leases", async ({ host, a, b }) => {
+  const before = await a.hold("x", { ttlMs: 600 * second });
+  for (let n = 0; n < 20; n++) await b.release(await b.hold("y"));
+  const newest = await b.hold("z");
+  const { epoch } = given(await host.call("epoch.raise", { reason: "restored", quietMs: 0 }, admin));
+  const after = await b.hold("y");
+  // Above whatever a history that is lost may have given out.
+  expect(after.token).toBeGreaterThan(newest.token + 2 ** 27);
+  expect(Number.isSafeInteger(after.token)).toBe(true);
+  expect((await check(host, "x", before.token)).isValid).toBe(true);
+  expect(given(await a.renew(before)).token).toBe(before.token);
+  expect(given(await host.call("epoch.raise", { reason: "again", quietMs: 0 }, admin))).toEqual({ epoch: epoch + 1 });
+  await b.release(after);
+  expect((await b.hold("y")).token).toBeGreaterThan(after.token + 2 ** 27);
+});
+
+it("restores of one state a minute apart begin different epochs with safe tokens", async ({ open }) => {
+  const seen: number[] = [];
+  // The same state each time, at times up to the last epoch of the clock, and long after it.
+  for (const minutes of [0, 1, 2, 60, 500_000, 16_777_214, 16_777_215, 16_777_216, 90_000_000]) {
+    const host = await open();
+    host.wait(day2026 - host.now() + minutes * 60 * second + 30 * second);
+    const { epoch } = given(await host.call("epoch.raise", { reason: "restored", quietMs: 0 }, admin));
+    const [a] = await twoPeers(host);
+    const { token } = await a.hold("x");
+    expect(Number.isSafeInteger(token)).toBe(true);
+    expect(token).toBeGreaterThan(epoch * 2 ** 28);
+    seen.push(token);
+  }
+  const ofTheClock = seen.slice(1, 7);
+  expect(ofTheClock).toEqual([...new Set(ofTheClock)].toSorted((one, other) => one - other));
+  expect(Math.max(...seen.slice(7))).toBeLessThan(ofTheClock[0] ?? 0);
+});
+
+async function raise(host: RuleHost, quietMs?: number): Promise<number> {
+  const input = { reason: "restored", ...(quietMs === undefined ? {} : { quietMs }) };
+  return given(await host.call("epoch.raise", input, admin)).epoch;
+}
+
+it("after a raised epoch nothing is granted for a while; leases stay", async ({ host, crew: { a, b, c } }) => {
+  const held = await a.hold("x", { ttlMs: 200 * second });
+  await raise(host, 90 * second);
+  expect(given(await a.renew(held)).token).toBe(held.token);
+  expect(await a.release(held)).toBe(true);
+  expect(await b.acquire("y")).toMatchObject({
+    ok: false,
+    error: { code: "lease_held", message: "y is not free yet after a restore", retryAfterMs: 90_000 },
+  });
+  expect(await c.queue("x")).toBe(1);
+  expect((await b.campaign("main", { waitMs: 300 * second })).state).toBe("following");
+  await pass(host, 90 * second - 1);
+  expect(await holders(host)).toEqual({});
+  await pass(host, 1);
+  await host.ring();
+  expect(await holders(host)).toEqual({ x: "c", "leader:main": "b" });
+  await a.hold("y");
+});
+
+it("that lasts ten minutes by default; a second raise does not shorten it", async ({ host, crew: { a } }) => {
+  await raise(host);
+  await raise(host, 0);
+  await pass(host, 600 * second - 1);
+  expect(codeOf(await a.acquire("x"))).toBe("lease_held");
+  await pass(host, 1);
+  await a.back();
+  await a.hold("x");
+});
+
+it("no waiter stays that its chat may not know of", async ({ host, a, b }) => {
+  const held = await a.hold("x");
+  await b.queue("x");
+  await raise(host, 0);
+  await a.release(held);
+  expect(await holders(host)).toEqual({});
+  await b.hold("x");
+});

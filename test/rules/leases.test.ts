@@ -1,0 +1,333 @@
+import { expect } from "vitest";
+import type { RuleHost } from "#harness/coordinator/engine-host.ts";
+import { auditOf, check, codeOf, force, holders, pass, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
+import { given, refused } from "#harness/coordinator/state-calls.ts";
+import { it } from "./rule-test.ts";
+
+it("what is held is refused to every other request, with who holds it and how long", async ({ host, a, b }) => {
+  const lease = await a.hold("deploy", { ttlMs: 20 * second });
+  expect(lease).toEqual({
+    resource: "deploy",
+    holder: "a",
+    incarnation: 1,
+    token: expect.any(Number) as number,
+    ttlMs: 20_000,
+    remainingMs: 20_000,
+    isBound: false,
+    heldForMs: 0,
+  });
+  host.wait(5 * second);
+  expect(refused(await b.acquire("deploy"))).toMatchObject({
+    code: "lease_held",
+    retryAfterMs: 15_000,
+    details: { holder: "a", resource: "deploy" },
+  });
+  // Also to its holder, in another request.
+  expect(codeOf(await a.acquire("deploy", { requestId: "r2" }))).toBe("lease_held");
+  expect(codeOf(await b.acquire("Deploy"))).toBe("ok");
+  expect(await a.release(lease)).toBe(true);
+  expect(codeOf(await b.acquire("deploy"))).toBe("ok");
+});
+
+it("each grant has a token above all earlier ones, of any resource", async ({ host, a, b }) => {
+  const tokens: number[] = [];
+  const take = async (peer: Peer, resource: string, requestId: string): Promise<void> => {
+    tokens.push((await peer.hold(resource, { requestId, ttlMs: second })).token);
+  };
+  await take(a, "x", "1");
+  await take(a, "y", "1");
+  host.wait(second);
+  await take(b, "x", "1");
+  await force(host, "x");
+  await take(b, "x", "2");
+  host.wait(second);
+  await take(b, "x", "3");
+  await b.leave();
+  await b.back();
+  await take(b, "x", "3");
+  await pass(host, 40 * 86_400 * second);
+  await a.back();
+  await take(a, "x", "1");
+  expect(tokens).toEqual([...new Set(tokens)].sort((one, other) => one - other));
+  expect(tokens).toHaveLength(7);
+});
+
+it("the same request again returns the grant that it got, with what is left of it", async ({ host, a, b }) => {
+  const lease = await a.hold("x", { requestId: "mine" });
+  host.wait(10 * second);
+  const again = await a.hold("x", { requestId: "mine", ttlMs: 600 * second });
+  expect(again).toEqual({ ...lease, remainingMs: 50_000, heldForMs: 10_000 });
+  // Ids of two chats, or of two resources, do not meet.
+  expect(codeOf(await b.acquire("x", { requestId: "mine" }))).toBe("lease_held");
+  expect((await a.hold("y", { requestId: "mine" })).token).toBeGreaterThan(lease.token);
+  given(await a.renew(lease, 100 * second));
+  expect(await a.hold("x", { requestId: "mine" })).toMatchObject({ token: lease.token, remainingMs: 100_000 });
+});
+
+it("a renewal adds its ttl from now on, and never makes a lease shorter", async ({ host, a }) => {
+  const lease = await a.hold("x", { ttlMs: 20 * second });
+  host.wait(15 * second);
+  expect(given(await a.renew(lease))).toEqual({ ...lease, heldForMs: 15_000 });
+  expect(given(await a.renew(lease, 50 * second))).toMatchObject({ ttlMs: 50_000, remainingMs: 50_000 });
+  host.wait(5 * second);
+  expect(given(await a.renew(lease, second))).toMatchObject({ ttlMs: 1_000, remainingMs: 45_000 });
+  host.wait(second);
+  await a.back();
+  // The ttl that was told last holds for those that tell none.
+  host.wait(43_500);
+  await a.back();
+  expect(given(await a.renew(lease))).toMatchObject({ remainingMs: 1_000 });
+});
+
+it("only the present holder renews a lease, with its token", async ({ host, a, b }) => {
+  const old = await a.hold("x", { ttlMs: second });
+  host.wait(second);
+  expect(codeOf(await a.renew(old))).toBe("not_holder");
+  const lease = await a.hold("x", { requestId: "r2", ttlMs: 100 * second });
+  expect(codeOf(await a.renew(old))).toBe("not_holder");
+  expect(codeOf(await b.renew(lease))).toBe("not_holder");
+  expect(codeOf(await a.renew({ resource: "y", token: lease.token }))).toBe("not_holder");
+  expect(codeOf(await a.renew({ resource: "x", token: lease.token + 1 }))).toBe("not_holder");
+  expect(codeOf(await a.renew(lease))).toBe("ok");
+  host.wait(31 * second);
+  const next = successorOf(a);
+  await next.back();
+  // It holds the chat's name, not what the process before it got.
+  expect(codeOf(await next.renew(lease))).toBe("not_holder");
+  expect(codeOf(await a.renew(lease))).toBe("chat_replaced");
+});
+
+it("only its holder releases a lease, with its token; a repeat is no error", async ({ host, a, b }) => {
+  const lease = await a.hold("x", { ttlMs: 100 * second });
+  expect(await b.release(lease)).toBe(false);
+  expect(await a.release({ resource: "x", token: lease.token - 1 })).toBe(false);
+  expect(await a.release({ resource: "y", token: lease.token })).toBe(false);
+  expect(await holders(host)).toEqual({ x: "a" });
+  expect(await a.release(lease)).toBe(true);
+  expect(await a.release(lease)).toBe(false);
+  const next = await b.hold("x", { ttlMs: 100 * second });
+  expect(await a.release(lease)).toBe(false);
+  expect(await a.release(next)).toBe(false);
+  expect(await holders(host)).toEqual({ x: "b" });
+  host.wait(31 * second);
+  const heir = successorOf(b);
+  await heir.back();
+  expect(await heir.release(next)).toBe(false);
+  expect(await holders(host)).toEqual({ x: "b" });
+});
+
+it("a token is valid only while its own lease is held", async ({ host, a, b }) => {
+  const lease = await a.hold("x", { ttlMs: 10 * second });
+  const other = await b.hold("y", { ttlMs: 10 * second });
+  host.wait(second);
+  expect(await check(host, "x", lease.token)).toEqual({ isValid: true, remainingMs: 9_000, holder: "a" });
+  expect(await check(host, "x", other.token)).toEqual({ isValid: false, remainingMs: 0, holder: "a" });
+  expect(await check(host, "x", 0)).toEqual({ isValid: false, remainingMs: 0, holder: "a" });
+  expect(await check(host, "z", lease.token)).toEqual({ isValid: false, remainingMs: 0, holder: null });
+  await a.release(lease);
+  expect(await check(host, "x", lease.token)).toEqual({ isValid: false, remainingMs: 0, holder: null });
+  await b.hold("x");
+  expect(await check(host, "x", lease.token)).toEqual({ isValid: false, remainingMs: 0, holder: "b" });
+});
+
+it("a lease ends at its last instant, with or without an alarm", async ({ host, a, b }) => {
+  const lease = await a.hold("x", { ttlMs: 20 * second });
+  host.wait(19_999);
+  expect(codeOf(await b.acquire("x"))).toBe("lease_held");
+  expect(await check(host, "x", lease.token)).toEqual({ isValid: true, remainingMs: 1, holder: "a" });
+  expect(await holders(host)).toEqual({ x: "a" });
+  host.wait(1);
+  expect(await check(host, "x", lease.token)).toEqual({ isValid: false, remainingMs: 0, holder: null });
+  expect(await holders(host)).toEqual({});
+  expect(codeOf(await a.renew(lease))).toBe("not_holder");
+  const next = await b.hold("x");
+  expect(await a.release(lease)).toBe(false);
+  expect((await check(host, "x", next.token)).isValid).toBe(true);
+  expect(await auditOf(host, "lease.expired")).toMatchObject([
+    { subject: "x", actor: "a", detail: { token: lease.token } },
+  ]);
+});
+
+it("pings and calls renew a bound lease; renewals do not change its ttl", async ({ host, a, b }) => {
+  await host.connect("a");
+  const lease = await a.hold("x", { isBound: true, ttlMs: second });
+  expect(lease).toMatchObject({ isBound: true, ttlMs: 30_000, remainingMs: 30_000 });
+  for (let n = 0; n < 30; n++) {
+    await pass(host, 10 * second);
+    await host.ping("a");
+    await b.beat();
+  }
+  await b.back();
+  host.wait(4 * second);
+  for (const ttlMs of [second, 3_600 * second, undefined]) {
+    expect(given(await a.renew(lease, ttlMs))).toMatchObject({ isBound: true, ttlMs: 30_000, remainingMs: 30_000 });
+  }
+  host.wait(second);
+  await host.ping("a");
+  await pass(host, 29_999);
+  expect((await check(host, "x", lease.token)).isValid).toBe(true);
+  await b.back();
+  expect(codeOf(await b.acquire("x"))).toBe("lease_held");
+  await pass(host, 1);
+  expect((await check(host, "x", lease.token)).isValid).toBe(false);
+  expect(codeOf(await b.acquire("x"))).toBe("ok");
+});
+
+it("leases are listed by name, in pages, by holder and by prefix", async ({ host, a, b }) => {
+  const names = ["file:p/a", "file:p/b", "file:q/a", "x", "x%", "x_1", "xy", "é\u{1F600}", "é\u{1F600}/1"];
+  for (const [at, name] of names.entries()) await (at % 2 ? b : a).hold(name, { ttlMs: 100 * second });
+  await a.hold("short", { ttlMs: second });
+  host.wait(second);
+  const all = async (filter: { prefix?: string; holder?: string }, limit: number): Promise<string[]> => {
+    const found: string[] = [];
+    for (let cursor: string | null | undefined; cursor !== null;) {
+      const page = given(await host.call("leases.list", { ...filter, limit, ...(cursor ? { cursor } : {}) }));
+      expect(page.leases.length).toBeLessThanOrEqual(limit);
+      found.push(...page.leases.map(({ resource }) => resource));
+      ({ cursor } = page);
+    }
+    return found;
+  };
+  for (const limit of [1, 2, 3, 200]) {
+    expect(await all({}, limit)).toEqual(names);
+    expect(await all({ holder: "b" }, limit)).toEqual(names.filter((_, at) => at % 2 === 1));
+    for (const prefix of ["file:p/", "x", "x_", "x%", "é\u{1F600}", "é", "nothing"]) {
+      expect(await all({ prefix }, limit)).toEqual(names.filter((name) => name.startsWith(prefix)));
+    }
+    expect(await all({ prefix: "x", holder: "a" }, limit)).toEqual(["x%", "xy"]);
+  }
+});
+
+it("those in line have their turn in the order in which they came", async ({ host, crew: { a, b, c, d } }) => {
+  const lease = await a.hold("x");
+  expect([await c.queue("x"), await d.queue("x"), await b.queue("x")]).toEqual([1, 2, 3]);
+  await a.release(lease);
+  const order: string[] = [];
+  for (const peer of [c, d, b]) {
+    order.push((await holders(host))["x"] ?? "");
+    await peer.release(await peer.hold("x"));
+  }
+  expect(order).toEqual(["c", "d", "b"]);
+  expect(await holders(host)).toEqual({});
+});
+
+it("a request waits behind earlier ones, also when nothing is held", async ({ host, crew: { a, b, c } }) => {
+  const lease = await a.hold("x", { ttlMs: 10 * second });
+  await b.queue("x");
+  expect(codeOf(await c.acquire("x"))).toBe("lease_held");
+  // The alarm has not rung, and c is the first to ask after the expiry.
+  host.wait(10 * second);
+  expect(await c.queue("x")).toBe(1);
+  expect(await holders(host)).toEqual({ x: "b" });
+  expect(codeOf(await a.renew(lease))).toBe("not_holder");
+});
+
+it("a wait whose time has passed is refused, or begins anew", async ({ host, crew: { a, b } }) => {
+  await a.hold("x", { ttlMs: 100 * second });
+  expect(await b.queue("x", { waitMs: 10 * second, requestId: "r1" })).toBe(1);
+  host.wait(11 * second);
+  expect(codeOf(await b.acquire("x", { waitMs: 0, requestId: "r1" }))).toBe("lease_held");
+  expect(given(await b.acquire("x", { waitMs: 5 * second, requestId: "r1" }))).toMatchObject({
+    state: "waiting",
+    waitMs: 5 * second,
+  });
+});
+
+it("a repeated request keeps its position, and gets its grant", async ({ host, crew: { a, b, c } }) => {
+  const lease = await a.hold("x");
+  expect(await b.queue("x", { waitMs: 100 * second })).toBe(1);
+  expect(await c.queue("x")).toBe(2);
+  host.wait(40 * second);
+  for (const waitMs of [0, 5 * second, 300 * second]) {
+    expect(given(await b.acquire("x", { waitMs }))).toEqual({ state: "waiting", position: 1, waitMs: 60_000 });
+  }
+  expect(await c.queue("x")).toBe(2);
+  await a.release(lease);
+  host.wait(15 * second);
+  const got = await b.hold("x");
+  expect(got).toMatchObject({ holder: "b", ttlMs: 60_000, remainingMs: 45_000, heldForMs: 15_000 });
+  expect(await check(host, "x", got.token)).toMatchObject({ isValid: true });
+  expect(await b.hold("x")).toEqual(got);
+  expect(await c.queue("x")).toBe(1);
+});
+
+it("a grant after a wait is as requested, and begins when granted", async ({ host, crew: { a, b, c } }) => {
+  await a.hold("x", { ttlMs: 20 * second });
+  await b.queue("x", { ttlMs: 7 * second, lockDelayMs: 2 * second });
+  await c.queue("x", { isBound: true });
+  await pass(host, 20 * second);
+  await host.ring();
+  expect(await b.hold("x")).toMatchObject({ ttlMs: 7_000, remainingMs: 7_000, isBound: false });
+  await pass(host, 9 * second - 1);
+  expect(await holders(host)).toEqual({});
+  await pass(host, 1);
+  await host.ring();
+  expect(await c.hold("x")).toMatchObject({ ttlMs: 600_000, remainingMs: 600_000, isBound: true });
+});
+
+const partings: Record<string, (host: RuleHost, first: Peer) => Promise<unknown>> = {
+  "is cancelled": (_, first) => first.cancel("file:p/**"),
+  "has waited long enough": (host) => pass(host, 100 * second),
+  leaves: (_, first) => first.leave(),
+  "is attested dead": (host, { registration: { chat, machine, process } }) =>
+    host.call("chats.attest-death", { chat, machine, process }),
+  "is gone, and the alarm rings": async (host, first) => {
+    await host.connect(first.chat);
+    await host.disconnect(first.chat);
+    await pass(host, 20 * second);
+  },
+  "is replaced by another process": async (host, first) => {
+    await host.connect(first.chat);
+    await host.disconnect(first.chat);
+    host.wait(20 * second);
+    await successorOf(first).back();
+  },
+};
+for (const [parting, part] of Object.entries(partings)) {
+  it(`when the first in line ${parting}, those behind get theirs`, async ({ host, crew: { a, b, c, d } }) => {
+    const lease = await a.hold("file:p/src/a.ts", { ttlMs: 3_600 * second });
+    await b.queue("file:p/**", { waitMs: 100 * second });
+    await c.queue("file:p/doc/x.md");
+    await d.queue("file:p/src/a.ts");
+    await part(host, b);
+    expect(await holders(host)).toEqual({ "file:p/src/a.ts": "a", "file:p/doc/x.md": "c" });
+    expect(await d.queue("file:p/src/a.ts")).toBe(1);
+    await a.release(lease);
+    expect(await holders(host)).toEqual({ "file:p/src/a.ts": "d", "file:p/doc/x.md": "c" });
+  });
+}
+
+it("a wait ends at its last instant; the lease goes to the next", async ({ host, crew: { a, b, c } }) => {
+  const lease = await a.hold("x", { ttlMs: 100 * second });
+  await b.queue("x", { waitMs: 10 * second });
+  await c.queue("x", { waitMs: 10 * second + 1 });
+  host.wait(10 * second);
+  await a.release(lease);
+  expect(await holders(host)).toEqual({ x: "c" });
+  expect(codeOf(await b.acquire("x"))).toBe("lease_held");
+  expect(await b.queue("x")).toBe(1);
+});
+
+it("a lease that another call finds ended frees those behind it", async ({ host, crew: { a, b, c } }) => {
+  await a.hold("file:p/**", { ttlMs: 10 * second });
+  await c.queue("file:p/doc/x.md");
+  host.wait(10 * second);
+  await b.hold("file:p/src/a.ts");
+  expect(await holders(host)).toEqual({ "file:p/doc/x.md": "c", "file:p/src/a.ts": "b" });
+});
+
+it("a cancelled wait gets nothing; cancelling nothing is no error", async ({ host, crew: { a, b } }) => {
+  const lease = await a.hold("x");
+  await b.queue("x");
+  expect(await a.cancel("x")).toBe(false);
+  expect(await b.cancel("x", "other")).toBe(false);
+  expect(await b.cancel("y")).toBe(false);
+  expect(await b.cancel("x")).toBe(true);
+  expect(await b.cancel("x")).toBe(false);
+  await a.release(lease);
+  expect(await holders(host)).toEqual({});
+  await b.hold("x");
+  // What it was granted is not a wait any more.
+  expect(await b.cancel("x")).toBe(false);
+  expect(await holders(host)).toEqual({ x: "b" });
+});

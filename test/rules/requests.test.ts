@@ -1,0 +1,313 @@
+import { expect } from "vitest";
+import { type InputOf, operationNames, operations } from "#src/contract/operations.ts";
+import type { EngineOperation } from "#src/coordination/engine.ts";
+import type { Actor } from "#src/coordination/kernel/tx.ts";
+import type { RuleHost } from "#harness/coordinator/engine-host.ts";
+import { codeOf, Peer } from "#harness/coordinator/peers.ts";
+import {
+  ask,
+  Correspondent,
+  day,
+  get,
+  given,
+  happened,
+  hour,
+  later,
+  refusal,
+  refused,
+  revision,
+  rowsWritten,
+  set,
+  toAll,
+} from "#harness/coordinator/state-calls.ts";
+import { Hand, submit } from "#harness/coordinator/task-calls.ts";
+import { it, rowTest } from "./rule-test.ts";
+
+it("a repeated request returns the first result and changes nothing", async ({ host }) => {
+  const first = await ask(host, "state.set", { key: "a", value: 1, ifVersion: 0, requestId: "r1" });
+  await set(host, "a", 2);
+  expect(await ask(host, "state.set", { key: "a", value: 1, ifVersion: 0, requestId: "r1" })).toEqual(first);
+  expect(await get(host, "a")).toMatchObject({ value: 2 });
+  const gone = await ask(host, "state.delete", { key: "a", requestId: "r1" });
+  expect(gone.isDeleted).toBe(true);
+  await set(host, "a", 3);
+  expect(await ask(host, "state.delete", { key: "a", requestId: "r1" })).toEqual(gone);
+  expect(await get(host, "a")).toMatchObject({ value: 3 });
+});
+
+it("a repeated message is stored once, and its sender sees it", async ({ host, c1: from, c2: to }) => {
+  const sent = { self: from.self, target: toAll, body: { text: "hi" }, requestId: "r1" };
+  const first = await ask(host, "messages.send", sent);
+  expect(first.isRepeat).toBe(false);
+  await from.send(toAll, "between");
+  expect(await ask(host, "messages.send", sent)).toEqual({ id: first.id, isRepeat: true });
+  expect(await to.bodies()).toEqual([{ text: "hi" }, "between"]);
+  await to.ack({ cursor: first.id + 1 });
+  expect((await ask(host, "messages.send", sent)).isRepeat).toBe(true);
+  expect(await to.bodies()).toEqual([]);
+});
+
+it("the same id with another request is refused and changes nothing", async ({ host }) => {
+  const write = { key: "a", value: { n: 1 }, requestId: "r1" };
+  await ask(host, "state.set", write);
+  const before = await revision(host);
+  const others: InputOf<"state.set">[] = [
+    { ...write, key: "b" },
+    { ...write, value: { n: 2 } },
+    { ...write, value: { n: 1, m: null } },
+    { ...write, ttlMs: 1_000 },
+    { ...write, ifVersion: 0 },
+    { ...write, guard: { resource: "x", token: 1 } },
+  ];
+  for (const other of others) {
+    const { code, message } = await refusal(host, "state.set", other);
+    expect(code).toBe("key_reused");
+    expect(message).toContain("r1");
+  }
+  expect(await revision(host)).toBe(before);
+  expect(await get(host, "a")).toMatchObject({ value: { n: 1 } });
+});
+
+it("only successes are kept: a refused request is judged anew under its id", async ({ host }) => {
+  const write = { key: "a", value: 1, ifVersion: 1, requestId: "r1" };
+  expect((await refusal(host, "state.set", write)).code).toBe("version_mismatch");
+  await set(host, "a", 0);
+  const { version } = await ask(host, "state.set", write);
+  expect(await get(host, "a")).toMatchObject({ value: 1, version });
+  const from = await Correspondent.join(host, "c1");
+  const early = await from.trySend({ to: "chat", chat: "c2" }, "hi", { requestId: "r1" });
+  expect(early.ok ? "sent" : early.error.code).toBe("unknown_chat");
+  const to = await Correspondent.join(host, "c2");
+  await from.send({ to: "chat", chat: "c2" }, "hi", { requestId: "r1" });
+  expect(await to.bodies()).toEqual(["hi"]);
+});
+
+it("an id is known for a day, to its last instant, swept or not", async ({ open }) => {
+  for (const isSwept of [false, true]) {
+    const host = await open();
+    const write = { key: "a", value: 1, requestId: "r1" };
+    const { version } = await ask(host, "state.set", write);
+    host.wait(day - 1);
+    if (isSwept) await host.ring();
+    expect(await ask(host, "state.set", write)).toEqual({ version });
+    expect((await refusal(host, "state.set", { ...write, value: 2 })).code).toBe("key_reused");
+    host.wait(1);
+    if (isSwept) await host.ring();
+    expect((await ask(host, "state.set", { ...write, value: 2 })).version).toBeGreaterThan(version);
+    expect(await get(host, "a")).toMatchObject({ value: 2 });
+    // And it is known again, for another day.
+    expect((await refusal(host, "state.set", write)).code).toBe("key_reused");
+  }
+});
+
+it("one id of two chats or operations is two requests", async ({ host, c1: one, c2: other, c3: reader }) => {
+  await one.send(toAll, "from one", { requestId: "r1" });
+  await other.send(toAll, "from other", { requestId: "r1" });
+  expect(await reader.bodies()).toEqual(["from one", "from other"]);
+  await set(host, "a", 1, { requestId: "r1", by: "c1" });
+  await set(host, "a", 2, { requestId: "r1", by: "c2" });
+  await set(host, "a", 3, { requestId: "r1" });
+  await ask(host, "state.update", { writes: [{ op: "set", key: "a", value: 4 }], requestId: "r1" });
+  await ask(host, "state.delete", { key: "a", requestId: "r1" });
+  expect((await happened(host, "a")).map(({ value }) => value)).toEqual([1, 2, 3, 4, null]);
+});
+
+it("a restarted chat repeats its own request", async ({ host, c1: from, c2: to }) => {
+  const id = await from.send(toAll, "once", { requestId: "r1" });
+  const before = from.incarnation;
+  await restart(host, from);
+  await later(host, 1_000, to);
+  expect(from.incarnation).toBe(before + 1);
+  expect(await from.send(toAll, "once", { requestId: "r1" })).toBe(id);
+  expect(await to.bodies()).toEqual(["once"]);
+});
+
+rowTest("the sweep forgets ids whose day is over, however many, and no others", async ({ host }) => {
+  for (let at = 0; at < 250; at++) await set(host, "a", at, { requestId: `old-${at}` });
+  host.wait(23 * hour);
+  await set(host, "a", 0, { requestId: "young" });
+  const ids = async (): Promise<(string | undefined)[]> =>
+    (await host.rows<{ key: string }>("SELECT key FROM idempotency")).map(({ key }) => key.split(" ").at(-1));
+  await host.ring();
+  expect(await ids()).toHaveLength(251);
+  host.wait(2 * hour);
+  await host.ring();
+  expect(await ids()).toEqual(["young"]);
+});
+
+/** Starts as another process after the first one is gone. */
+async function restart(host: RuleHost, chat: Correspondent): Promise<void> {
+  await chat.leave();
+  chat.process = "boot-1/2/200";
+  await chat.back();
+}
+
+const theirActor: Actor = { machine: "m2", isAdmin: true };
+const ownActor: Actor = { machine: "m1", isAdmin: true };
+
+/** Operations that change something and take a request id, each with two requests of which either would succeed by itself. */
+type Twice = { readonly [Name in EngineOperation]?: (chat: string) => [InputOf<Name>, InputOf<Name>] };
+
+const requestId = "same";
+const by = "c1";
+const bothSchedules: [{ name: string; requestId: string }, { name: string; requestId: string }] = [
+  { name: "d1", requestId },
+  { name: "d2", requestId },
+];
+const twice: Twice = {
+  "state.set": () => [
+    { key: "a", value: 1, by, requestId },
+    { key: "b", value: 2, by, requestId },
+  ],
+  "state.delete": () => [
+    { key: "d1", by, requestId },
+    { key: "d2", by, requestId },
+  ],
+  "state.update": () => [
+    { writes: [{ op: "set", key: "u1", value: 1 }], by, requestId },
+    { writes: [{ op: "set", key: "u2", value: 1 }], by, requestId },
+  ],
+  "messages.send": (chat) => [
+    { self: { chat, incarnation: 1 }, target: toAll, body: 1, requestId },
+    { self: { chat, incarnation: 1 }, target: toAll, body: 2, requestId },
+  ],
+  "tasks.submit": () => [
+    { tasks: [{ type: "x" }], by, requestId },
+    { tasks: [{ type: "y" }], by, requestId },
+  ],
+  "schedules.create": () => [
+    { name: "one", cron: "@daily", task: { type: "x" }, requestId },
+    { name: "two", cron: "@daily", task: { type: "x" }, requestId },
+  ],
+  "schedules.pause": () => bothSchedules,
+  "schedules.resume": () => bothSchedules,
+  "schedules.run": () => bothSchedules,
+  "schedules.delete": () => bothSchedules,
+  "plans.submit": () => [
+    { job: { title: "one", text: "do it" }, type: "x", by, requestId },
+    { job: { title: "two", text: "do it" }, type: "x", by, requestId },
+  ],
+  "sync.rekey": () => [
+    { keyId: "0123456789abcdef", from: "0123456789abcdef", requestId },
+    { keyId: "0123456789abcdef", from: "1123456789abcdef", requestId },
+  ],
+  "sync.purge": (chat) => [
+    { device: `d1-${chat}`, requestId },
+    { device: `d2-${chat}`, requestId },
+  ],
+  "leases.force-release": () => [
+    { resource: "f1", reason: "r", requestId },
+    { resource: "f2", reason: "r", requestId },
+  ],
+  "chats.drain": (chat) => [
+    { chat, reason: "one", requestId },
+    { chat, reason: "two", requestId },
+  ],
+  // Tasks 1 and 2 are dead, 3 and 4 are queued.
+  "tasks.replay": () => [
+    { task: 1, requestId },
+    { task: 2, requestId },
+  ],
+  "tasks.discard": () => [
+    { task: 1, reason: "r", requestId },
+    { task: 2, reason: "r", requestId },
+  ],
+  "tasks.cancel": () => [
+    { task: 3, reason: "r", requestId },
+    { task: 4, reason: "r", requestId },
+  ],
+  "epoch.raise": () => [
+    { reason: "one", requestId },
+    { reason: "two", requestId },
+  ],
+};
+/** Their ids belong to the chat that acts, which only a token of its machine, or an admin's, can do. */
+const ofChats = ["leases.acquire", "leases.cancel-wait", "elections.campaign", "tasks.claim"];
+/** Of the host: test/workers. */
+const ofHosts = ["tokens.create"];
+
+rowTest("every operation with a request id is tried below", () => {
+  const names = operationNames.filter((name) => "requestId" in operations[name].input.shape);
+  expect(names.toSorted()).toEqual([...Object.keys(twice), ...ofChats, ...ofHosts].toSorted());
+});
+
+rowTest.for(Object.keys(twice) as EngineOperation[])(
+  "a machine never meets the request id of another, under any `by`: %s",
+  async (name, { host }) => {
+    for (const key of ["d1", "d2"]) {
+      await set(host, key, 1);
+      await ask(host, "schedules.create", { name: key, cron: "@daily", task: { type: "x" } });
+    }
+    await Peer.join(host, "c1");
+    await Peer.join(host, "c2", { machine: "m2" });
+    const hand = await Hand.join(host, "w");
+    for (const task of await submit(host, { type: "x" }, { type: "x" })) {
+      expect(task).toBeLessThan(3);
+      await hand.nack(await hand.take(), { isRetryable: false });
+    }
+    await submit(host, { type: "x" }, { type: "x" });
+    for (const chat of ["c1", "c2"]) {
+      for (const device of [`d1-${chat}`, `d2-${chat}`]) {
+        const put = { device, keyId: "0123456789abcdef", forgotten: [{ session: "s1" }] };
+        given(await host.call("sync.put", put, chat === "c1" ? ownActor : theirActor));
+      }
+    }
+    const inputs = twice[name] as (chat: string) => [never, never];
+    const [mine, mineAgain] = inputs("c1");
+    const [, theirs] = inputs("c2");
+    given(await host.call(name, mine, ownActor));
+    expect(codeOf(await host.call(name, mineAgain, ownActor))).toBe("key_reused");
+    // Neither swallowed as a repeat of the first one's nor refused as a misuse of it.
+    const before = await host.rowsWritten();
+    given(await host.call(name, theirs, theirActor));
+    expect((await host.rowsWritten()) - before).toBeGreaterThan(0);
+  },
+);
+
+rowTest("a delete or an update that changes nothing writes no row and is not remembered", async ({ host }) => {
+  await set(host, "there", 1);
+  const gone = { key: "a", requestId: "r" };
+  expect(await rowsWritten(host, () => ask(host, "state.delete", gone))).toBe(0);
+  const nothing = {
+    writes: [
+      { op: "delete" as const, key: "a" },
+      { op: "check" as const, key: "there", ifVersion: 1 },
+    ],
+    requestId: "r",
+  };
+  expect(await rowsWritten(host, () => ask(host, "state.update", nothing))).toBe(0);
+  await set(host, "a", 1);
+  expect(await ask(host, "state.delete", gone)).toMatchObject({ isDeleted: true });
+  await set(host, "a", 2);
+  expect(await ask(host, "state.delete", gone)).toMatchObject({ isDeleted: true });
+  expect((await ask(host, "state.get", { key: "a" })).entry).toMatchObject({ value: 2 });
+});
+
+rowTest("a machine's request ids are limited until the oldest is a day old", async ({ host }) => {
+  await ask(host, "settings.set", { settings: { maxRequestIdsPerMachine: 100 } });
+  const write = (actor: Actor, at: number) =>
+    host.call("state.set", { key: "k", value: at, requestId: `r${at}` }, actor);
+  for (let at = 0; at < 100; at++) {
+    given(await write(ownActor, at));
+    host.wait(1_000);
+  }
+  const full = refused(await write(ownActor, 100));
+  expect(full).toMatchObject({ code: "throttled", retryAfterMs: day - 100_000 });
+  expect(full.message).toContain("maxRequestIdsPerMachine");
+  expect(await rowsWritten(host, () => write(ownActor, 3))).toBe(0);
+  given(await write(theirActor, 100));
+  given(await host.call("state.set", { key: "k", value: "without an id" }, ownActor));
+  host.wait(full.retryAfterMs ?? 0);
+  given(await write(ownActor, 100));
+  expect(refused(await write(ownActor, 101))).toMatchObject({ code: "throttled", retryAfterMs: 1_000 });
+});
+
+rowTest("so many characters of results are remembered", async ({ host }) => {
+  await ask(host, "settings.set", { settings: { maxRequestCharsPerMachine: 100_000 } });
+  const keys = Array.from({ length: 100 }, (_, at) => `${at}`.padStart(500, "k"));
+  const writes = keys.map((key) => ({ op: "set" as const, key, value: 1 }));
+  const write = (at: number) => host.call("state.update", { writes, requestId: `r${at}` }, ownActor);
+  for (let at = 0; at < 3; at++) given(await write(at));
+  expect(refused(await write(3)).code).toBe("throttled");
+  given(await write(2));
+});

@@ -1,0 +1,367 @@
+import * as fc from "fast-check";
+import { expect } from "vitest";
+import type { Json } from "#src/contract/json.ts";
+import { maxValueChars } from "#src/contract/state.ts";
+import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
+import {
+  ask,
+  Correspondent,
+  get,
+  given,
+  happened,
+  hour,
+  later,
+  listed,
+  refusal,
+  revision,
+  rowsWritten,
+  set,
+} from "#harness/coordinator/state-calls.ts";
+import { it, rowTest } from "./rule-test.ts";
+
+it("of two writers of one version one succeeds; the other gets the present version", async ({ host }) => {
+  const seen = await set(host, "plan", "first");
+  const won = await set(host, "plan", "second", { ifVersion: seen });
+  const { code, details } = await refusal(host, "state.set", { key: "plan", value: "third", ifVersion: seen });
+  expect(code).toBe("version_mismatch");
+  expect(details).toEqual({ key: "plan", version: won });
+  expect(await get(host, "plan")).toMatchObject({ value: "second", version: won });
+});
+
+it("ifVersion 0 means that the key is not there: never set, deleted, or expired", async ({ host }) => {
+  await set(host, "never", 1, { ifVersion: 0 });
+  expect((await refusal(host, "state.set", { key: "never", value: 2, ifVersion: 0 })).code).toBe("version_mismatch");
+  await ask(host, "state.delete", { key: "never" });
+  await set(host, "never", 3, { ifVersion: 0, ttlMs: 1_000 });
+  host.wait(1_000);
+  await set(host, "never", 4, { ifVersion: 0 });
+  expect((await get(host, "never"))?.value).toBe(4);
+});
+
+it("a deletion obeys its condition", async ({ host }) => {
+  const version = await set(host, "a", 1);
+  const wrong = await refusal(host, "state.delete", { key: "a", ifVersion: version + 1 });
+  expect(wrong.code).toBe("version_mismatch");
+  expect((await refusal(host, "state.delete", { key: "a", ifVersion: 0 })).code).toBe("version_mismatch");
+  expect(await ask(host, "state.delete", { key: "a", ifVersion: version })).toMatchObject({ isDeleted: true });
+  expect((await refusal(host, "state.delete", { key: "a", ifVersion: version })).details).toMatchObject({
+    version: 0,
+  });
+});
+
+it("deleting what is not there, or is over, is no error and changes nothing", async ({ host }) => {
+  await set(host, "short", 1, { ttlMs: 1_000 });
+  host.wait(1_000);
+  const before = await revision(host);
+  for (const key of ["short", "never"]) {
+    expect(await ask(host, "state.delete", { key })).toEqual({ isDeleted: false, version: 0 });
+  }
+  expect(await ask(host, "state.update", { writes: [{ op: "delete", key: "short" }] })).toEqual({
+    versions: [{ key: "short", version: 0 }],
+  });
+  expect(await revision(host)).toBe(before);
+  await host.ring();
+  expect((await happened(host)).map(({ op }) => op)).toEqual(["set", "expire"]);
+});
+
+it("at its last instant a key is not there, before any sweep has seen it", async ({ host }) => {
+  await set(host, "short", 1, { ttlMs: 5_000 });
+  host.wait(4_999);
+  expect(await get(host, "short")).toMatchObject({ ttlMs: 1, ageMs: 4_999 });
+  host.wait(1);
+  expect(await get(host, "short")).toBeNull();
+  expect((await listed(host)).entries).toEqual([]);
+  expect(await happened(host)).toHaveLength(1);
+});
+
+it("keys below session/ live an hour, others for ever; a ttl that is given counts", async ({ host }) => {
+  await set(host, "session/a", 1);
+  await set(host, "session/b", 1, { ttlMs: 2 * hour });
+  await set(host, "sessions", 1);
+  expect((await get(host, "session/a"))?.ttlMs).toBe(hour);
+  expect((await get(host, "session/b"))?.ttlMs).toBe(2 * hour);
+  expect((await get(host, "sessions"))?.ttlMs).toBeNull();
+  host.wait(hour);
+  expect((await listed(host)).entries.map(({ key }) => key)).toEqual(["session/b", "sessions"]);
+});
+
+it("each write sets the time anew, and one without a ttl takes it away", async ({ host }) => {
+  await set(host, "a", 1, { ttlMs: 5_000 });
+  host.wait(4_000);
+  await set(host, "a", 2, { ttlMs: 5_000 });
+  host.wait(4_000);
+  await set(host, "a", 3);
+  host.wait(10 * hour);
+  await host.ring();
+  expect(await get(host, "a")).toMatchObject({ value: 3, ttlMs: null });
+});
+
+it("several keys are written under all conditions at once, and a check writes nothing", async ({ host }) => {
+  const seen = await set(host, "a", 1);
+  const { versions } = await ask(host, "state.update", {
+    writes: [
+      { op: "check", key: "a", ifVersion: seen },
+      { op: "check", key: "none", ifVersion: 0 },
+      { op: "set", key: "b", value: 2, ifVersion: 0 },
+    ],
+  });
+  const told = Object.fromEntries(versions.map(({ key, version }) => [key, version]));
+  expect(told).toEqual({ a: seen, none: 0, b: seen + 1 });
+  expect(await revision(host)).toBe(seen + 1);
+});
+
+it("no key appears twice in one update", async ({ host }) => {
+  const twice = [
+    { op: "set", key: "a", value: 1 },
+    { op: "delete", key: "a" },
+  ] as const;
+  const { code, message } = await refusal(host, "state.update", { writes: [...twice] });
+  expect(code).toBe("bad_input");
+  expect(message).toContain("a appears twice");
+  expect(await revision(host)).toBe(0);
+});
+
+it("a guarded write with an old token fails and writes nothing", async ({ host, c1: first, c2: second }) => {
+  const old = await leased(host, first, "deploy");
+  await set(host, "deployed", "by first", { guard: { resource: "deploy", token: old } });
+  host.wait(5_000);
+  const late = { key: "deployed", value: "late", guard: { resource: "deploy", token: old } };
+  expect((await refusal(host, "state.set", late)).code).toBe("stale_token");
+  const token = await leased(host, second, "deploy");
+  const stale = await refusal(host, "state.set", late);
+  expect(stale).toMatchObject({ code: "stale_token", details: { resource: "deploy" } });
+  expect((await refusal(host, "state.delete", { key: "deployed", guard: late.guard })).code).toBe("stale_token");
+  expect(await get(host, "deployed")).toMatchObject({ value: "by first" });
+  await set(host, "deployed", "by second", { guard: { resource: "deploy", token } });
+  expect(await happened(host, "deployed")).toHaveLength(2);
+});
+
+it("an update with one stale guard among valid ones writes nothing", async ({ host, c1: chat }) => {
+  const [one, other] = [await leased(host, chat, "one"), await leased(host, chat, "other", hour)];
+  const guards = [
+    { resource: "other", token: other },
+    { resource: "one", token: one },
+  ];
+  const writes = [{ op: "set" as const, key: "a", value: 1 }];
+  await ask(host, "state.update", { writes, guards });
+  await later(host, 5_000, chat);
+  expect((await refusal(host, "state.update", { writes, guards })).code).toBe("stale_token");
+  expect((await refusal(host, "state.update", { writes, guards: [{ resource: "none", token: 0 }] })).code).toBe(
+    "stale_token",
+  );
+  expect(await happened(host, "a")).toHaveLength(1);
+});
+
+it("a pattern's token guards what it covers; a leader's is its term", async ({ host, c1: chat }) => {
+  const token = await leased(host, chat, "file:p/src/**");
+  await set(host, "a", 1, { guard: { resource: "file:p/src/deep/x.ts", token } });
+  const beside = { key: "a", value: 2, guard: { resource: "file:p/test/x.ts", token } };
+  expect((await refusal(host, "state.set", beside)).code).toBe("stale_token");
+  const won = await ask(host, "elections.campaign", { self: chat.self, name: "boss", requestId: "r" });
+  const term = won.leader?.term ?? 0;
+  await set(host, "a", 3, { guard: { resource: "leader:boss", token: term } });
+  await ask(host, "elections.resign", { self: chat.self, name: "boss", term });
+  const resigned = { key: "a", value: 4, guard: { resource: "leader:boss", token: term } };
+  expect((await refusal(host, "state.set", resigned)).code).toBe("stale_token");
+});
+
+async function leased(host: RuleHost, chat: Correspondent, resource: string, ttlMs = 5_000): Promise<number> {
+  const input = { self: chat.self, resource, requestId: `r${host.now()}`, ttlMs };
+  const acquired = await ask(host, "leases.acquire", input);
+  if (acquired.state !== "granted") throw new Error("the lease is held");
+  return acquired.lease.token;
+}
+
+rowTest("what is refused has not touched a row", async ({ host }) => {
+  await set(host, "a", 1);
+  await ask(host, "settings.set", { settings: { maxKeys: 2 } });
+  const writes = ["b", "c", "d"].map((key) => ({ op: "set" as const, key, value: 1 }));
+  const inputs = [
+    {
+      writes: [
+        { op: "set" as const, key: "a", value: 2 },
+        { op: "check" as const, key: "b", ifVersion: 1 },
+      ],
+    },
+    { writes, guards: [{ resource: "x", token: 1 }] },
+    { writes },
+    { writes: [...writes, { op: "set" as const, key: "e", value: "x".repeat(maxValueChars) }] },
+  ];
+  for (const input of inputs) {
+    expect(await rowsWritten(host, () => refusal(host, "state.update", { ...input, requestId: "r" }))).toBe(0);
+  }
+});
+
+rowTest("a write costs the row of the key and the row of its change, and reading costs none", async ({ host }) => {
+  expect(await rowsWritten(host, () => set(host, "a", 1))).toBe(2);
+  expect(await rowsWritten(host, () => set(host, "a", 2))).toBe(2);
+  expect(await rowsWritten(host, () => listed(host))).toBe(0);
+  expect(await rowsWritten(host, () => happened(host))).toBe(0);
+  expect(await rowsWritten(host, () => get(host, "a"))).toBe(0);
+  expect(await rowsWritten(host, async () => given(await host.call("state.delete", { key: "a" })))).toBe(2);
+});
+
+it("more than maxKeys is refused as a whole; deletions never are", async ({ host }) => {
+  await limited(host, { maxKeys: 2 });
+  await set(host, "a", 1);
+  await set(host, "b", 1);
+  const full = await refusal(host, "state.set", { key: "c", value: 1 });
+  expect(full).toMatchObject({ code: "quota_exceeded", message: expect.stringContaining("maxKeys") as string });
+  const two = ["c", "d"].map((key) => ({ op: "set" as const, key, value: 1 }));
+  expect((await refusal(host, "state.update", { writes: [{ op: "delete", key: "a" }, ...two] })).code).toBe(
+    "quota_exceeded",
+  );
+  await set(host, "a", 2);
+  await ask(host, "state.update", {
+    writes: [
+      { op: "set", key: "c", value: 1 },
+      { op: "delete", key: "a" },
+    ],
+  });
+  expect((await listed(host)).entries.map(({ key }) => key)).toEqual(["b", "c"]);
+  await limited(host, { maxKeys: 1 });
+  await set(host, "b", 3);
+  await ask(host, "state.delete", { key: "b" });
+  expect((await refusal(host, "state.set", { key: "b", value: 1, ifVersion: 0 })).code).toBe("quota_exceeded");
+});
+
+it("characters are those of the values as JSON", async ({ host }) => {
+  await limited(host, { maxStateChars: 1_000 });
+  await set(host, "a", "x".repeat(498));
+  await set(host, "b", "😀".repeat(249));
+  expect((await refusal(host, "state.set", { key: "c", value: 1 })).code).toBe("quota_exceeded");
+  await set(host, "a", "x".repeat(497));
+  await set(host, "c", 1);
+  expect((await refusal(host, "state.set", { key: "c", value: 10 })).code).toBe("quota_exceeded");
+  await ask(host, "state.delete", { key: "b" });
+  await set(host, "c", "\u0001".repeat(83));
+  expect((await refusal(host, "state.set", { key: "d", value: 1234 })).code).toBe("quota_exceeded");
+  await limited(host, { maxStateChars: 3_000 });
+  await set(host, "a", "x".repeat(2_000));
+  await limited(host, { maxStateChars: 1_000 });
+  await set(host, "a", "x".repeat(1_999));
+  expect((await refusal(host, "state.set", { key: "a", value: "x".repeat(2_000) })).code).toBe("quota_exceeded");
+});
+
+it("expired keys take no room, swept or not, and end before their successor", async ({ open }) => {
+  for (const isSwept of [false, true]) {
+    const host = await open();
+    await limited(host, { maxKeys: 1, maxStateChars: 1_000 });
+    await set(host, "short", "x".repeat(998), { ttlMs: 1_000 });
+    const early = { key: "next", value: "x".repeat(998) };
+    expect((await refusal(host, "state.set", early)).code).toBe("quota_exceeded");
+    host.wait(1_000);
+    if (isSwept) await host.ring();
+    expect((await refusal(host, "state.set", { ...early, value: "x".repeat(999) })).code).toBe("quota_exceeded");
+    await ask(host, "state.update", {
+      writes: [
+        { op: "delete", key: "short" },
+        { op: "set", ...early },
+      ],
+    });
+    expect((await happened(host)).map(({ key, op, group }) => [key, op, group])).toEqual([
+      ["short", "set", 1],
+      ["short", "expire", 2],
+      ["next", "set", 3],
+    ]);
+  }
+});
+
+it("a value has at most 131,072 characters as JSON", async ({ host }) => {
+  const most = "x".repeat(maxValueChars - 2);
+  const version = await set(host, "a", most);
+  const { code, message } = await refusal(host, "state.set", { key: "a", value: `${most}x` });
+  expect(code).toBe("too_large");
+  expect(message).toContain(String(maxValueChars));
+  const [small, large] = [
+    { op: "set" as const, key: "b", value: 1 },
+    { op: "set" as const, key: "c", value: ["\n".repeat(maxValueChars / 2)] },
+  ];
+  expect((await refusal(host, "state.update", { writes: [small, large] })).code).toBe("too_large");
+  expect(await revision(host)).toBe(version);
+  expect((await get(host, "a"))?.value).toBe(most);
+});
+
+it("a key is one line of at most 512 characters that does not begin with $", async ({ host }) => {
+  for (const key of ["", "a\nb", "a\u0000", "x".repeat(513), "$chat/c1", "$", "a\uD83D"]) {
+    const result = await host.call("state.set", { key, value: 1 }, admin);
+    expect(result.ok ? key : result.error.code).toBe("bad_input");
+    const update = await host.call("state.update", { writes: [{ op: "delete", key }] }, admin);
+    expect(update.ok ? key : update.error.code).toBe("bad_input");
+  }
+  expect(await revision(host)).toBe(0);
+  const longest = ["x".repeat(512), "😀".repeat(512)];
+  for (const key of [...longest, "a$", " ", "%_*"]) {
+    await set(host, key, key);
+    expect((await get(host, key))?.value).toBe(key);
+  }
+  expect((await listed(host, "😀".repeat(500), 1)).entries).toHaveLength(1);
+  expect((await listed(host, "", 1)).entries).toHaveLength(5);
+});
+
+it("any JSON value comes back as it was", async ({ runs, host }) => {
+  await fc.assert(
+    fc.asyncProperty(jsonValue, async (value) => {
+      await set(host, "a", value as Json);
+      expect((await get(host, "a"))?.value).toEqual(JSON.parse(JSON.stringify(value)));
+    }),
+    runs(50),
+  );
+});
+
+it("a list is what begins with the prefix, in order, in any page size", async ({ open, runs }) => {
+  const drawn = fc.record({
+    keys: fc.uniqueArray(oddKey, { maxLength: 25 }),
+    prefix: fc.oneof(fc.constant(""), oddKey),
+    limit: fc.integer({ min: 1, max: 7 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(drawn, async ({ keys, prefix, limit }) => {
+      const host = await open();
+      for (const key of keys) await set(host, key, key);
+      const wanted = keys.filter((key) => key.startsWith(prefix));
+      const found = (await listed(host, prefix, limit)).entries;
+      expect(found.map(({ key }) => key)).toEqual(wanted.toSorted(byCodePoint));
+      expect(found.every(({ key, value }) => key === value)).toBe(true);
+    }),
+    runs(30),
+  );
+});
+
+it("expired keys between the others do not end a page or a list early", async ({ host }) => {
+  for (let at = 0; at < 30; at++) {
+    await set(host, `k${String(at).padStart(2, "0")}`, at, at % 10 === 0 ? {} : { ttlMs: 1_000 });
+  }
+  host.wait(1_000);
+  const page = await ask(host, "state.list", { limit: 2 });
+  expect(page.entries.map(({ value }) => value)).toEqual([0, 10]);
+  expect((await listed(host, "k", 1)).entries.map(({ value }) => value)).toEqual([0, 10, 20]);
+});
+
+async function limited(host: RuleHost, settings: { maxKeys?: number; maxStateChars?: number }): Promise<void> {
+  await ask(host, "settings.set", { settings });
+}
+
+/** fast-check's own units cost a second of preparation in each file of tests. */
+const anySign = fc
+  .integer({ min: 0, max: 0x10_ff_ff })
+  .map((code) => String.fromCodePoint(code >= 0xd8_00 && code <= 0xdf_ff ? code - 0x8_00 : code));
+/** Without a key `__proto__`, which the check of the input leaves out. */
+const jsonValue = fc
+  .jsonValue({ stringUnit: fc.oneof(fc.constantFrom("a", "1", " ", "\u0000", "\n"), anySign) })
+  .filter((value) => !JSON.stringify(value).includes("__proto__"));
+
+/** Signs that a LIKE, a range or an encoding would trip over. */
+const oddSigns = ["a", "b", "/", "%", "_", "*", "'", "é", "e\u0301", "\uFEFF", "\uFFFF", "😀", "\u{10FFFF}", "~", " "];
+const oddKey = fc.array(fc.constantFrom(...oddSigns), { minLength: 1, maxLength: 4 }).map((signs) => signs.join(""));
+
+/** The order of UTF-8 is that of code points, which is not JavaScript's own. */
+function byCodePoint(a: string, b: string): number {
+  const [one, other] = [utf8(a), utf8(b)];
+  const at = one.findIndex((byte, index) => byte !== other[index]);
+  return at < 0 ? one.length - other.length : (one[at] ?? 0) - (other[at] ?? -1);
+}
+
+function utf8(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}

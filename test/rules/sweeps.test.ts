@@ -1,0 +1,241 @@
+import { expect } from "vitest";
+import type { InputOf } from "#src/contract/operations.ts";
+import { defaultSettings } from "#src/contract/workspaces.ts";
+import { admin, type RowHost, type RuleHost } from "#harness/coordinator/engine-host.ts";
+import {
+  ask,
+  Correspondent,
+  day,
+  get,
+  happened,
+  hour,
+  later,
+  minute,
+  refusal,
+  revision,
+  set,
+  toAll,
+  waitForFullHour,
+} from "#harness/coordinator/state-calls.ts";
+import { it, rowTest } from "./rule-test.ts";
+
+it("the alarm is set for the earliest due time, and for none without one", async ({ host }) => {
+  const start = host.now();
+  expect(await host.ring()).toBeNull();
+  await set(host, "later", 1, { ttlMs: 9_000 });
+  expect(await host.ring()).toBe(start + 9_000);
+  await set(host, "sooner", 1, { ttlMs: 4_000 });
+  expect(await host.ring()).toBe(start + 4_000);
+  host.wait(3_999);
+  expect(await host.ring()).toBe(start + 4_000);
+  host.wait(1);
+  expect(await host.ring()).toBe(start + 9_000);
+  await ask(host, "state.delete", { key: "later" });
+  // Only changes are left, which are kept for an hour, and then to the next full one.
+  expect(await host.ring()).toBe(Math.ceil((start + hour) / hour) * hour);
+});
+
+it("a late alarm does all that has come due by then, of every kind", async ({ host, c1: chat }) => {
+  await ask(host, "leases.acquire", { self: chat.self, resource: "x", requestId: "r", ttlMs: 1_000 });
+  await set(host, "short", 1, { ttlMs: 1_000, requestId: "r" });
+  await chat.send(toAll, 1, { ttlMs: 1_000 });
+  host.wait(40 * day);
+  expect(await host.ring()).toBeGreaterThan(host.now());
+  expect((await happened(host, "", 2)).map(({ key, op }) => [key, op])).toEqual([
+    ["$chat/c1", "set"],
+    ["short", "expire"],
+  ]);
+  expect((await ask(host, "chats.list", {})).chats).toMatchObject([{ status: "offline" }]);
+  expect((await ask(host, "leases.list", {})).leases).toEqual([]);
+  host.wait(2 * day);
+  // What the audit log has of today goes in 30 days.
+  expect(await host.ring()).toBe(Math.ceil((host.now() + 28 * day) / hour) * hour);
+  expect((await ask(host, "chats.list", {})).chats).toEqual([]);
+});
+
+/** A row that no sweep can do its work on, until it is repaired. @returns the repair */
+async function poison(host: RowHost, when: string): Promise<() => Promise<void>> {
+  await host.run(`CREATE TRIGGER poison ${when} BEGIN SELECT RAISE(ABORT, 'this row is damaged'); END`);
+  return () => host.run("DROP TRIGGER poison");
+}
+
+rowTest("a chat whose sweep fails is put off and audited, and blocks nothing else", async ({ host }) => {
+  const names = ["c1", "bad", "c2"];
+  for (const name of names) {
+    const { self } = await Correspondent.join(host, name);
+    await ask(host, "leases.acquire", { self, resource: name, requestId: "r", isBound: true });
+  }
+  await set(host, "short", 1, { ttlMs: 1_000 });
+  const repair = await poison(host, "BEFORE UPDATE ON chats WHEN old.chat = 'bad' AND new.status = 'offline'");
+  host.wait(30_000);
+  expect(await host.sweep(100)).toEqual([expect.stringContaining("this row is damaged")]);
+  const offline = async (): Promise<string[]> =>
+    (await ask(host, "audit.list", { kind: "chat.offline" })).entries.map(({ subject }) => subject).toSorted();
+  expect(await offline()).toEqual(["c1", "c2"]);
+  expect((await happened(host, "short")).map(({ op }) => op)).toEqual(["set", "expire"]);
+  const failed = (await ask(host, "audit.list", { kind: "sweep.failed" })).entries;
+  expect(failed).toMatchObject([{ subject: "bad", detail: { error: expect.stringContaining("damaged") as string } }]);
+  expect(await host.ring()).toBe(host.now() + minute);
+  await repair();
+  host.wait(minute);
+  await host.ring();
+  expect(await offline()).toEqual(["bad", "c1", "c2"]);
+  expect((await ask(host, "audit.list", { kind: "sweep.failed" })).entries).toHaveLength(1);
+});
+
+rowTest("a kind whose sweep fails is put off, undone, and blocks nothing else", async ({ host, c1: chat }) => {
+  await set(host, "good", 1, { ttlMs: 1_000, requestId: "r" });
+  await set(host, "poisoned", 1, { ttlMs: 2_000 });
+  await chat.send(toAll, 1, { ttlMs: 1_000 });
+  await chat.send(toAll, 2);
+  const repair = await poison(host, "BEFORE DELETE ON state WHEN old.key = 'poisoned'");
+  host.wait(2 * day);
+  const before = await revision(host);
+  expect(await host.sweep(100)).toEqual([expect.stringContaining("this row is damaged")]);
+  expect(await revision(host)).toBeLessThan(before + 2);
+  expect(await host.rows("SELECT key FROM idempotency")).toEqual([]);
+  expect(await host.rows("SELECT id FROM messages")).toHaveLength(1);
+  expect(await host.rows("SELECT key FROM state")).toHaveLength(2);
+  expect(await get(host, "good")).toBeNull();
+  const failed = (await ask(host, "audit.list", { kind: "sweep.failed" })).entries;
+  expect(failed).toMatchObject([{ subject: "state" }]);
+  expect(await host.ring()).toBe(host.now() + minute);
+  host.wait(minute);
+  await expect((async () => host.ring())()).rejects.toThrow("this row is damaged");
+  await repair();
+  host.wait(minute);
+  await host.ring();
+  expect(await host.rows("SELECT key FROM state")).toEqual([]);
+  expect((await ask(host, "audit.list", { kind: "sweep.failed" })).entries).toHaveLength(2);
+});
+
+rowTest("a sweep takes at most its limit of rows; the rest is due at once", async ({ host, c1: chat }) => {
+  for (let at = 0; at < 35; at++) {
+    await set(host, `k${at}`, 1, { ttlMs: 1_000, requestId: `r${at}` });
+    await chat.send(toAll, at, { ttlMs: 1_000 });
+    await ask(host, "settings.set", { settings: {} });
+  }
+  host.wait(40 * day);
+  for (let round = 0; round < 3; round++) {
+    const before = await counts(host);
+    await host.sweep(10);
+    const after = await counts(host);
+    const gone = before.map((rows, at) => rows - (after[at] ?? 0));
+    // Ten changes go, and ten ends of keys become changes.
+    expect(gone).toEqual([10, 10, 10, expect.any(Number), expect.any(Number)]);
+    expect(Math.max(...gone)).toBeLessThanOrEqual(10);
+    expect(await host.nextDue()).toBeLessThanOrEqual(host.now());
+  }
+  await host.ring();
+  expect(await counts(host)).toEqual([0, 0, 1, 35, 1]);
+  host.wait(2 * hour);
+  await host.ring();
+  expect(await counts(host)).toEqual([0, 0, 1, 1, 1]);
+});
+
+const tables = ["state", "idempotency", "messages", "changes", "audit"];
+
+/** How many rows each of them has. */
+async function counts(host: RowHost): Promise<number[]> {
+  const found: number[] = [];
+  for (const table of tables) found.push((await host.rows(`SELECT 1 FROM ${table}`)).length);
+  return found;
+}
+
+it("settings have defaults; each change holds from the next operation on", async ({ host }) => {
+  expect(await stored(host)).toEqual(defaultSettings);
+  const first = await ask(host, "settings.set", { settings: { maxKeys: 1 } });
+  expect(first.settings).toEqual({ ...defaultSettings, maxKeys: 1 });
+  await ask(host, "settings.set", { settings: { chatTtlMs: 60_000, maxConcurrentChats: 1 } });
+  expect(await stored(host)).toEqual({ ...defaultSettings, maxKeys: 1, chatTtlMs: 60_000, maxConcurrentChats: 1 });
+  await set(host, "a", 1);
+  expect((await refusal(host, "state.set", { key: "b", value: 1 })).code).toBe("quota_exceeded");
+  const chat = { session: "s", process: "p", machine: "m1", client: "test" };
+  expect((await ask(host, "chats.register", { chat: "c1", ...chat })).ttlMs).toBe(60_000);
+  const full = await refusal(host, "chats.register", { chat: "c2", ...chat, session: "s2" });
+  expect(full.code).toBe("too_many_chats");
+  await ask(host, "settings.set", { settings: { maxKeys: 2 } });
+  await set(host, "b", 1);
+});
+
+it("a change of settings stands in the audit log, with who made it and what was changed", async ({ host }) => {
+  await ask(host, "settings.set", { settings: { maxKeys: 7, maxMessages: 70 } });
+  const { entries } = await ask(host, "audit.list", { kind: "settings.changed" });
+  expect(entries).toMatchObject([{ actor: "m1", subject: "maxKeys maxMessages" }]);
+});
+
+it("unknown names and values out of bounds are refused, and nothing is changed", async ({ host }) => {
+  const wrong = [
+    { maxKey: 1 },
+    { maxKeys: 5, more: 1 },
+    { maxKeys: 0 },
+    { maxKeys: 1.5 },
+    { maxKeys: "5" },
+    { maxKeys: null },
+    { chatTtlMs: 4_999 },
+    { maxMessages: 9 },
+    { maxKeys: 5, keepChangesMs: 59_999 },
+  ];
+  for (const settings of wrong) {
+    const result = await host.call("settings.set", { settings: settings as never }, admin);
+    expect(result.ok ? settings : result.error.code).toBe("bad_input");
+  }
+  expect(await stored(host)).toEqual(defaultSettings);
+  expect((await ask(host, "audit.list", {})).entries).toEqual([]);
+});
+
+const names = ["maxKeys", "maxMessages"] as const;
+
+it("the audit log is told newest first, by kind, page by page", async ({ host }) => {
+  for (let at = 0; at < 9; at++) {
+    const chat = await Correspondent.join(host, `c${at}`);
+    await chat.leave();
+    host.wait(10);
+  }
+  const all = (await ask(host, "audit.list", { limit: 500 })).entries;
+  expect(all).toHaveLength(18);
+  expect(all.map(({ seq }) => seq)).toEqual(all.map(({ seq }) => seq).toSorted((a, b) => b - a));
+  expect(all.map(({ ageMs }) => ageMs).slice(0, 3)).toEqual([10, 10, 20]);
+  for (const kind of [undefined, "chat.offline", "chat.registered"]) {
+    const told: unknown[] = [];
+    for (let cursor: string | null | undefined; cursor !== null;) {
+      const asked = { limit: 4, ...(kind ? { kind } : {}), ...(cursor === undefined ? {} : { cursor }) };
+      const page = await ask(host, "audit.list", asked);
+      told.push(...page.entries);
+      ({ cursor } = page);
+    }
+    expect(told).toEqual(all.filter((entry) => kind === undefined || entry.kind === kind));
+  }
+  const found = async (input: InputOf<"audit.list">): Promise<number> =>
+    (await ask(host, "audit.list", { limit: 500, ...input })).entries.length;
+  expect(await found({ kind: "none" })).toBe(0);
+  expect(await found({ subject: "c" })).toBe(18);
+  expect([await found({ subject: "c3" }), await found({ subject: "3" })]).toEqual([2, 0]);
+  expect(await found({ actor: "nobody" })).toBe(0);
+  expect([await found({ maxAgeMs: 10 }), await found({ maxAgeMs: 9 })]).toEqual([2, 0]);
+});
+
+it("after 30 days an entry goes, and never the newest, so that no number comes twice", async ({ host }) => {
+  waitForFullHour(host);
+  for (const name of names) {
+    await ask(host, "settings.set", { settings: { [name]: 50 } });
+    host.wait(1);
+  }
+  host.wait(30 * day - 3);
+  await host.ring();
+  expect((await ask(host, "audit.list", {})).entries).toHaveLength(2);
+  host.wait(1);
+  expect(await host.ring()).toBeNull();
+  const [newest, ...others] = (await ask(host, "audit.list", {})).entries;
+  expect(newest?.subject).toBe("maxMessages");
+  expect(others).toEqual([]);
+  host.wait(100 * day);
+  expect(await host.ring()).toBeNull();
+  await ask(host, "settings.set", { settings: {} });
+  const seqs = (await ask(host, "audit.list", {})).entries.map(({ seq }) => seq);
+  expect(seqs).toEqual([(newest?.seq ?? 0) + 1, newest?.seq]);
+});
+
+async function stored(host: RuleHost): Promise<unknown> {
+  return (await ask(host, "settings.get", {})).settings;
+}

@@ -1,0 +1,368 @@
+import { expect } from "vitest";
+import type { OutputOf } from "#src/contract/operations.ts";
+import { admin, type RowHost, type RuleHost } from "#harness/coordinator/engine-host.ts";
+import { day, given, hour, minute, refused, rowsWritten, waitForFullHour } from "#harness/coordinator/state-calls.ts";
+import {
+  type Content,
+  Device,
+  envelopes,
+  files,
+  filesOf,
+  forget,
+  key,
+  list,
+  m2,
+  opened,
+  otherKey,
+  part,
+  read,
+  session,
+  status,
+  storedOf,
+} from "#harness/sync/sealed-content.ts";
+import { it, rowTest } from "./rule-test.ts";
+
+it("the answer names the same beginning until what the device stored is lost", async ({ host, device }) => {
+  const put = async (): Promise<OutputOf<"sync.put">> => given(await device.tryPut(session("s1")));
+  const first = await put();
+  const second = await put();
+  expect(second.since).toBe(first.since);
+  expect(second.revision).toBeGreaterThan(first.revision);
+  given(await host.call("sync.purge", { device: "d1" }));
+  const third = await put();
+  expect(third.since).not.toBe(first.since);
+  given(await host.call("epoch.raise", { reason: "a restore" }, admin));
+  const fourth = await put();
+  expect(fourth.since).not.toBe(third.since);
+  expect(fourth.revision).toBeGreaterThan(2 ** 28);
+  expect((await put()).since).toBe(fourth.since);
+});
+
+it("only the machine of its first put stores as a device", async ({ host, device }) => {
+  await device.put(session("s1"));
+  const foreign = new Device(host, "d1", m2);
+  expect((await foreign.refusal(session("s1", "foreign"), forget("s1"))).code).toBe("forbidden");
+  expect(await envelopes(host)).toEqual(["of-s1"]);
+});
+
+it("the first device sets the key; another one is refused until a rekey", async ({ host }) => {
+  const [one, other] = [new Device(host), new Device(host, "d2")];
+  await one.put(session("s1"));
+  other.keyId = otherKey;
+  expect(await other.refusal(session("s2"))).toMatchObject({ code: "wrong_key", details: { keyId: key } });
+  const change = { keyId: otherKey, from: key };
+  expect(given(await host.call("sync.rekey", change))).toEqual({ keyId: otherKey });
+  expect(given(await host.call("sync.rekey", change))).toEqual({ keyId: otherKey });
+  const late = refused(await host.call("sync.rekey", { keyId: "1".repeat(16), from: key }));
+  expect(late).toMatchObject({ code: "wrong_key", details: { keyId: otherKey } });
+  expect(await one.refusal(session("s1", "old-key"))).toMatchObject({ details: { keyId: otherKey } });
+  await other.put(session("s2"));
+  expect(await envelopes(host)).toEqual(["of-s1", "of-s2"]);
+});
+
+it("the first key is registered once, before any device", async ({ host, device }) => {
+  const first = { keyId: otherKey, from: null };
+  for (let times = 0; times < 2; times++)
+    expect(given(await host.call("sync.rekey", first))).toEqual({ keyId: otherKey });
+  const late = refused(await host.call("sync.rekey", { keyId: key, from: null }));
+  expect(late).toMatchObject({ code: "wrong_key", details: { keyId: otherKey } });
+  expect(await device.refusal(session("s1"))).toMatchObject({ code: "wrong_key", details: { keyId: otherKey } });
+});
+
+const tables = ["sync_sessions", "sync_contents", "sync_forgotten", "sync_devices"];
+
+/** How many rows each of them has. */
+async function counts(host: RowHost): Promise<number[]> {
+  const found: number[] = [];
+  for (const table of tables) found.push((await host.rows(`SELECT 1 FROM ${table}`)).length);
+  return found;
+}
+
+rowTest("a refused put and reading write no row", async ({ host, device }) => {
+  await device.put(session("s1"), filesOf("k1", "s1"));
+  const old = device.copy();
+  old.keyId = otherKey;
+  const rows = await rowsWritten(host, async () => {
+    await old.refusal(session("s2"), forget("s1"));
+    await list(host);
+    given(await host.call("sync.status", {}));
+    expect(await opened(host, "k1", "s1")).toBe("of-k1");
+  });
+  expect(rows).toBe(0);
+});
+
+rowTest("of forgotten, replaced or purged content no row is left", async ({ host, device }) => {
+  const secret = "marked-envelope";
+  await device.put(session("s1", secret), filesOf("k1", "s1", secret), session("s2", secret));
+  await device.put(filesOf("k2", "s2", secret), filesOf("k3", "s2", secret), session("s3", secret));
+  await device.put(part("b1", 0, { envelope: secret }), files("b1", { envelope: secret }));
+  expect(await tablesWith(host, secret)).toEqual(["sync_contents", "sync_sessions"]);
+  await device.put(forget("s1"), session("s2"), forget("s2", "k2"), filesOf("k3", "s2"));
+  given(await host.call("sync.purge", { device: "d1" }));
+  expect(await tablesWith(host, secret)).toEqual([]);
+  expect(await counts(host)).toEqual([0, 0, 3, 0]);
+  expect(await host.rows("SELECT chars FROM sync_totals")).toEqual([{ chars: 0 }]);
+});
+
+rowTest("a sweep takes about its limit of rows; the rest is due at once", async ({ host }) => {
+  given(await host.call("settings.set", { settings: { keepSyncMs: hour } }, admin));
+  const device = new Device(host);
+  for (let at = 0; at < 30; at++) await device.put(session(`s${at}`), filesOf(`k${at}`, `s${at}`));
+  await device.put(...Array.from({ length: 15 }, (_, at) => forget(`s${at}`)));
+  expect(await counts(host)).toEqual([15, 15, 15, 1]);
+  host.wait(day);
+  await host.sweep(10);
+  expect(await counts(host)).toEqual([10, 10, 5, 1]);
+  expect(await host.nextDue()).toBeLessThanOrEqual(host.now());
+  await host.ring();
+  expect(await counts(host)).toEqual([0, 0, 0, 1]);
+  expect(await host.rows("SELECT chars FROM sync_totals")).toEqual([{ chars: 0 }]);
+});
+
+/** Names of the tables in which a text stands somewhere. */
+async function tablesWith(host: RowHost, text: string): Promise<string[]> {
+  const query =
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' ORDER BY name";
+  const found: string[] = [];
+  for (const { name } of await host.rows<{ name: string }>(query)) {
+    const rows = await host.rows(`SELECT * FROM ${name}`);
+    if (JSON.stringify(rows).includes(text)) found.push(name);
+  }
+  return found;
+}
+
+function aged(id: string, of: string, minutes: number): Content {
+  return filesOf(id, of, id, { ageMs: minutes * minute });
+}
+
+it("a restored home does not replace newer content; a later version of its own is stored", async ({ host, device }) => {
+  await device.put(session("s1"), session("s2"));
+  const restored = device.copy();
+  await device.put(session("s1", "newest"), session("s2", "same"));
+  host.wait(hour);
+  const late = [session("s1", "yesterday", { ageMs: day }), session("s2", "sealed-anew", { ageMs: hour })];
+  expect(await restored.put(...late)).toEqual(["older", "stored"]);
+  expect(await envelopes(host)).toEqual(["newest", "sealed-anew"]);
+  expect(await restored.put(session("s1", "now"))).toEqual(["stored"]);
+  expect(await envelopes(host)).toEqual(["sealed-anew", "now"]);
+});
+
+it("half a minute is allowed for what was on its way", async ({ host, device }) => {
+  await device.put(session("s1", "a"), session("s2", "a"));
+  const other = new Device(host);
+  const both = [session("s1", "b", { ageMs: 30_000 }), session("s2", "b", { ageMs: 30_001 })];
+  expect(await other.put(...both)).toEqual(["stored", "older"]);
+  expect(await envelopes(host)).toEqual(["a", "b"]);
+});
+
+it("what replaces the version that its home knows is newer, whatever its age", async ({ host, device }) => {
+  await device.put(session("s1", "a"));
+  await device.put(session("s1", "b", { ageMs: day, isEnded: true, project: "p" }));
+  expect(await list(host)).toMatchObject({
+    sessions: [{ envelope: "b", ageMs: day, isEnded: true, project: "p", machine: "m1", taken: null }],
+  });
+});
+
+it("of each session the newest files are kept, by age", async ({ host, device }) => {
+  await device.put(session("s1"), session("s2"), filesOf("other", "s2"));
+  const ids = ["k1", "k2", "k3"];
+  for (const [at, id] of ids.entries()) await device.put(aged(id, "s1", 5 - at));
+  expect(await device.put(aged("k0", "s1", 60))).toEqual(["older"]);
+  expect(await storedOf(host, "s1", ["k0", ...ids])).toEqual(["k3"]);
+  expect(await storedOf(host, "s2", ["other"])).toEqual(["other"]);
+  expect(await status(host)).toMatchObject({ chars: "of-s1of-s2k3of-other".length });
+  // One that was deleted makes way for the one before it.
+  expect(await device.put(forget("s1", "k3"), aged("k2", "s1", 60))).toEqual(["stored"]);
+  expect(await storedOf(host, "s1", ids)).toEqual(["k2"]);
+});
+
+it("a machine has a number of sessions, over all its homes; one that is stored is replaced", async ({
+  host,
+  device: one,
+}) => {
+  given(await host.call("settings.set", { settings: { maxSyncSessionsPerMachine: 3 } }, admin));
+  const [copy, other] = [new Device(host, "d2"), new Device(host, "d3", m2)];
+  expect(await one.put(session("s1"), session("s2"))).toEqual(["stored", "stored"]);
+  expect(await copy.put(session("s3"), session("s4"))).toEqual(["stored", "full"]);
+  expect(await one.put(session("s1", "again"), session("s5"))).toEqual(["stored", "full"]);
+  expect(await other.put(session("s1"), session("s2"))).toEqual(["stored", "stored"]);
+  expect(await one.put(forget("s2"), session("s5"))).toEqual(["stored"]);
+});
+
+it("records are counted however short they are; files are stored in half of the room", async ({ host, device }) => {
+  given(await host.call("settings.set", { settings: { maxSyncRecords: 10 } }, admin));
+  await device.put(session("s1"));
+  const ofParts = Array.from({ length: 6 }, (_, at) => part("b1", at));
+  expect(await device.put(...ofParts)).toEqual([...Array.from({ length: 4 }, () => "stored"), "full", "full"]);
+  const more = Array.from({ length: 6 }, (_, at) => session(`more${at}`));
+  expect(await device.put(...more)).toEqual([...Array.from({ length: 5 }, () => "stored"), "full"]);
+  expect(await device.put(session("s1", "over", { isEnded: true }), session("s2"))).toEqual(["stored", "full"]);
+  expect(await device.put(session("s2"))).toEqual(["stored"]);
+});
+
+it("a session is deleted at the full hour `keepSyncMs` after its last change", async ({ host, device }) => {
+  await setSettings(host, { keepSyncMs: day });
+  await device.put(session("s1"), filesOf("k1", "s1"), session("s2"));
+  host.wait(day / 2);
+  await device.put(session("s2"), filesOf("k3", "s2"));
+  host.wait(day / 2 - 1);
+  await host.ring();
+  expect(await envelopes(host)).toEqual(["of-s1", "of-s2"]);
+  host.wait(1);
+  waitForFullHour(host);
+  await host.ring();
+  expect(await envelopes(host)).toEqual(["of-s2"]);
+  expect(await status(host)).toMatchObject({ sessions: 1, chars: "of-s2of-k3".length });
+});
+
+it("what `maxSyncChars` has no room for is refused; the rest, and what expired content leaves, is stored", async ({
+  host,
+  device,
+}) => {
+  await setSettings(host, { maxSyncChars: 1_000, keepSyncMs: hour });
+  await device.put(session("s1", "x".repeat(600)), session("s2", "x".repeat(400)));
+  expect(await device.put(session("s3", "x"), session("s1", "y".repeat(600)))).toEqual(["full", "stored"]);
+  expect(await status(host)).toMatchObject({ sessions: 2, chars: 1_000 });
+  expect(await device.put(forget("s2"), session("s4", "x".repeat(400)))).toEqual(["stored"]);
+  expect(await status(host)).toMatchObject({ sessions: 2, chars: 1_000 });
+  host.wait(hour);
+  await device.put(session("s5", "x".repeat(1_000)));
+  expect(await envelopes(host)).toEqual(["x".repeat(1_000)]);
+});
+
+it("a purge deletes all of one device and nothing of another", async ({ host, device: one }) => {
+  const other = new Device(host, "d2", m2);
+  await one.put(session("s1"), filesOf("k1", "s1"), session("s2"), filesOf("k2", "s2"));
+  await other.put(session("s3"));
+  const input = { device: "d1", requestId: "r1" };
+  expect(given(await host.call("sync.purge", input))).toEqual({ sessions: 2, checkpoints: 0 });
+  expect(given(await host.call("sync.purge", input))).toEqual({ sessions: 2, checkpoints: 0 });
+  expect(given(await host.call("sync.purge", { device: "d1" }))).toEqual({ sessions: 0, checkpoints: 0 });
+  const devices = [{ device: "d2" }];
+  expect(await status(host)).toMatchObject({ keyId: key, sessions: 1, checkpoints: 0, chars: 5, devices });
+  await one.put(session("s4"));
+  expect(await envelopes(host)).toEqual(["of-s3", "of-s4"]);
+});
+
+it("of another machine's device only an admin deletes what is stored", async ({ host }) => {
+  const other = new Device(host, "d2", m2);
+  await other.put(session("s1"));
+  expect(refused(await host.call("sync.purge", { device: "d2" })).code).toBe("forbidden");
+  expect(given(await host.call("sync.purge", { device: "d2" }, admin))).toEqual({ sessions: 1, checkpoints: 0 });
+  expect(await envelopes(host)).toEqual([]);
+});
+
+it("status lists devices with machine and last put", async ({ host, device }) => {
+  expect(await status(host)).toEqual({ keyId: null, sessions: 0, checkpoints: 0, chars: 0, devices: [] });
+  await device.put(session("s1"), session("s2"));
+  host.wait(minute);
+  await new Device(host, "d2", m2).put(forget("s9"));
+  const devices = [
+    { device: "d1", machine: "m1", lastPutAgeMs: minute },
+    { device: "d2", machine: "m2", lastPutAgeMs: 0 },
+  ];
+  expect(await status(host)).toEqual({ keyId: key, sessions: 2, checkpoints: 0, chars: 10, devices });
+  expect(given(await host.call("sync.status", { device: "d2" })).devices).toEqual([devices[1]]);
+});
+
+function setSettings(host: RuleHost, settings: Partial<Record<string, number>>): Promise<unknown> {
+  return host.call("settings.set", { settings }, admin).then(given);
+}
+
+async function put(device: Device, bundle: string, parts: number): Promise<void> {
+  for (let at = 0; at < parts; at++) expect(await device.put(part(bundle, at))).toEqual(["stored"]);
+  expect(await device.put(files(bundle))).toEqual(["stored"]);
+}
+
+const header = { session: "s1", kind: "files" } as const;
+
+function readPart(host: RuleHost, bundle: string, at: number): Promise<string | null> {
+  return read(host, { ...header, kind: "part", bundle, part: at });
+}
+
+async function openedSession({ host }: Device): Promise<Device> {
+  const device = new Device(host);
+  await device.put(session("s1"));
+  return device;
+}
+
+it("the previous bundle is read whole until the next header is stored", async ({ host, device }) => {
+  await openedSession(device);
+  expect(await read(host, header)).toBe(null);
+  await put(device, "b1", 2);
+  expect([await read(host, header), await readPart(host, "b1", 0)]).toEqual(["b1-header", "b1-0"]);
+  await device.put(part("b2", 0), part("b2", 1));
+  expect([await read(host, header), await readPart(host, "b1", 1)]).toEqual(["b1-header", "b1-1"]);
+  expect(await readPart(host, "b2", 0)).toBe(null);
+  await device.put(files("b2"));
+  expect([await read(host, header), await readPart(host, "b2", 1)]).toEqual(["b2-header", "b2-1"]);
+  expect(await readPart(host, "b1", 0)).toBe(null);
+  expect(await status(host)).toMatchObject({ chars: "of-s1b2-headerb2-0b2-1".length });
+});
+
+it("a repeated part is stored once; an upload that was given up goes with the next one", async ({ host, device }) => {
+  await openedSession(device);
+  await put(device, "b1", 1);
+  await device.put(part("b2", 0, { envelope: "first" }));
+  expect(await device.put(part("b2", 0, { envelope: "second" }))).toEqual(["stored"]);
+  expect(await status(host)).toMatchObject({ chars: "of-s1b1-headerb1-0first".length });
+  await device.put(part("b3", 0));
+  expect(await status(host)).toMatchObject({ chars: "of-s1b1-headerb1-0b3-0".length });
+  await device.put(files("b3"));
+  expect(await readPart(host, "b3", 0)).toBe("b3-0");
+});
+
+it.for<[string, (device: Device) => Promise<unknown>]>([
+  ["its session is forgotten", (device) => device.put(forget("s1"))],
+  ["its checkpoint is forgotten", (device) => device.put(forget("s1", "k1"))],
+  ["its session is over", (device) => device.put(session("s1", "over", { isEnded: true }))],
+  ["its device is purged", ({ host }) => host.call("sync.purge", { device: "d1" }, admin)],
+  [
+    "its session is too old",
+    async ({ host }) => {
+      host.wait(31 * day);
+      waitForFullHour(host);
+      await host.ring();
+    },
+  ],
+])("files are deleted when %s, also unfinished ones", async ([, end], { host, device }) => {
+  await openedSession(device);
+  await put(device, "b1", 2);
+  await device.put(part("b2", 0));
+  await end(device);
+  expect(await read(host, header)).toBe(null);
+  expect((await status(host)).chars).toBeLessThanOrEqual("of-s1".length);
+});
+
+it("files are stored for an open session only", async ({ host, device }) => {
+  await openedSession(device);
+  await device.put(session("s2", "over", { isEnded: true }));
+  const strange = [part("b1", 0, { session: "s2" }), files("b1", { session: "s3" })];
+  expect(await device.put(...strange)).toEqual(["closed", "closed"]);
+  expect(await status(host)).toMatchObject({ chars: "of-s1over".length });
+});
+
+it("a bundle that is not completed in a day is deleted, and the complete one stays", async ({ host, device }) => {
+  await openedSession(device);
+  await put(device, "b1", 1);
+  await device.put(part("b2", 0), part("b2", 1));
+  host.wait(day - 2 * hour);
+  waitForFullHour(host);
+  await host.ring();
+  expect((await status(host)).chars).toBe("of-s1b1-headerb1-0b2-0b2-1".length);
+  host.wait(2 * hour);
+  waitForFullHour(host);
+  await host.ring();
+  expect((await status(host)).chars).toBe("of-s1b1-headerb1-0".length);
+  await put(device, "b2", 2);
+  expect(await readPart(host, "b2", 1)).toBe("b2-1");
+});
+
+it("files take at most half of the room, and a session is stored beside them", async ({ host, device }) => {
+  await openedSession(device);
+  given(await host.call("settings.set", { settings: { maxSyncChars: 1_000 } }, admin));
+  expect(await device.put(part("b1", 0, { envelope: "x".repeat(400) }))).toEqual(["stored"]);
+  expect(await device.put(part("b1", 1, { envelope: "x".repeat(400) }))).toEqual(["full"]);
+  expect(await device.put(session("s2", "y".repeat(500)))).toEqual(["stored"]);
+  expect(await status(host)).toMatchObject({ sessions: 2, chars: 905 });
+});
