@@ -17,6 +17,9 @@ import {
   twoPeers,
 } from "#harness/coordinator/peers.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
+import { Hand, submitOne } from "#harness/coordinator/task-calls.ts";
+import { ask, set, waitForFullHour } from "#harness/coordinator/state-calls.ts";
+import { list, session } from "#harness/sync/sealed-content.ts";
 import { it } from "./rule-test.ts";
 
 const anyResource = fc.constantFrom(...resources);
@@ -276,6 +279,35 @@ it("that lasts ten minutes by default; a second raise does not shorten it", asyn
   await pass(host, 1);
   await a.back();
   await a.hold("x");
+});
+
+it("after a raised epoch every number is above all that may be lost, and what was there stays", async ({
+  host,
+  device,
+}) => {
+  const a = await Hand.join(host, "a");
+  const send = async (body: string): Promise<number> => {
+    const sent = { self: a.self, target: { to: "chat", chat: "a" }, body } as const;
+    return (await ask(host, "messages.send", sent)).id;
+  };
+  await send("before");
+  await device.put(session("s1"));
+  const epoch = await raise(host, 0);
+  const numbers = {
+    version: await set(host, "k", 1),
+    message: await send("after"),
+    task: await submitOne(host),
+    claim: (await a.take()).claim,
+    incarnation: (await Peer.join(host, "b")).incarnation,
+    sync: (await device.put(session("s1", "later")), (await list(host)).revision),
+  };
+  for (const [name, number] of Object.entries(numbers)) expect([name, number > epoch * 2 ** 28]).toEqual([name, true]);
+  expect((await a.back()).incarnation).toBe(1);
+  waitForFullHour(host);
+  await host.ring();
+  await a.back();
+  const { messages } = await ask(host, "messages.pull", { self: a.self });
+  expect(messages.map(({ body }) => body)).toEqual(["before", "after"]);
 });
 
 it("no waiter stays that its chat may not know of", async ({ host, a, b }) => {

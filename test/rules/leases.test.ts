@@ -211,17 +211,6 @@ it("those in line have their turn in the order in which they came", async ({ hos
   expect(await holders(host)).toEqual({});
 });
 
-it("a request waits behind earlier ones, also when nothing is held", async ({ host, crew: { a, b, c } }) => {
-  const lease = await a.hold("x", { ttlMs: 10 * second });
-  await b.queue("x");
-  expect(codeOf(await c.acquire("x"))).toBe("lease_held");
-  // The alarm has not rung, and c is the first to ask after the expiry.
-  host.wait(10 * second);
-  expect(await c.queue("x")).toBe(1);
-  expect(await holders(host)).toEqual({ x: "b" });
-  expect(codeOf(await a.renew(lease))).toBe("not_holder");
-});
-
 it("a wait whose time has passed is refused, or begins anew", async ({ host, crew: { a, b } }) => {
   await a.hold("x", { ttlMs: 100 * second });
   expect(await b.queue("x", { waitMs: 10 * second, requestId: "r1" })).toBe(1);

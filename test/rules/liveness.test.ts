@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { auditOf, check, codeOf, look, pass, Peer, second, statusOf, successorOf } from "#harness/coordinator/peers.ts";
+import { auditOf, check, codeOf, look, pass, Peer, second, statusOf } from "#harness/coordinator/peers.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { it, rowTest } from "./rule-test.ts";
 
@@ -85,17 +85,6 @@ for (const [kind, isInteractive, graceMs] of [
     for (const chat of ["b", "c"]) expect(await statusOf(host, chat)).toBe("offline timeout");
   });
 }
-
-it("the late close of an old process's connection does not touch its successor", async ({ host }) => {
-  const old = await Peer.join(host, "a", { isInteractive: false });
-  await host.connect("a");
-  host.wait(31 * second);
-  const next = successorOf(old);
-  await next.back();
-  await host.disconnect("a");
-  await pass(host, 29 * second);
-  expect(codeOf(await next.tryBeat())).toBe("ok");
-});
 
 it("chats of lost connections have 90 s from the loss, and what pings renewed", async ({ host }) => {
   const [a, b] = [await Peer.join(host, "a", { isInteractive: false }), await Peer.join(host, "b")];

@@ -282,12 +282,6 @@ it("a pull has at most a million characters, and at least one message", async ({
   expect(counts).toEqual([15, 5]);
 });
 
-it("a chat that is not known nothing is sent", async ({ c1: from }) => {
-  const { code, message } = refused(await from.trySend({ to: "chat", chat: "nobody" }, "hi"));
-  expect(code).toBe("unknown_chat");
-  expect(message).toContain("nobody");
-});
-
 it("a chat has at most 50 subscriptions; repeats are not refused", async ({ c1: one, c2: other }) => {
   for (let at = 0; at < 50; at++) await one.subscribe(`t${at}`);
   expect((await refusal(one.host, "messages.subscribe", { self: one.self, pattern: "more" })).code).toBe(

@@ -146,80 +146,42 @@ const theirActor: Actor = { machine: "m2", isAdmin: true };
 const ownActor: Actor = { machine: "m1", isAdmin: true };
 
 /** Operations that change something and take a request id, each with two requests of which either would succeed by itself. */
-type Twice = { readonly [Name in EngineOperation]?: (chat: string) => [InputOf<Name>, InputOf<Name>] };
-
-const requestId = "same";
+const two = (mine: object, other: object): [object, object] => [mine, other];
+const bothSchedules = () => two({ name: "d1" }, { name: "d2" });
 const by = "c1";
-const bothSchedules: [{ name: string; requestId: string }, { name: string; requestId: string }] = [
-  { name: "d1", requestId },
-  { name: "d2", requestId },
-];
-const twice: Twice = {
-  "state.set": () => [
-    { key: "a", value: 1, by, requestId },
-    { key: "b", value: 2, by, requestId },
-  ],
-  "state.delete": () => [
-    { key: "d1", by, requestId },
-    { key: "d2", by, requestId },
-  ],
-  "state.update": () => [
-    { writes: [{ op: "set", key: "u1", value: 1 }], by, requestId },
-    { writes: [{ op: "set", key: "u2", value: 1 }], by, requestId },
-  ],
-  "messages.send": (chat) => [
-    { self: { chat, incarnation: 1 }, target: toAll, body: 1, requestId },
-    { self: { chat, incarnation: 1 }, target: toAll, body: 2, requestId },
-  ],
-  "tasks.submit": () => [
-    { tasks: [{ type: "x" }], by, requestId },
-    { tasks: [{ type: "y" }], by, requestId },
-  ],
-  "schedules.create": () => [
-    { name: "one", cron: "@daily", task: { type: "x" }, requestId },
-    { name: "two", cron: "@daily", task: { type: "x" }, requestId },
-  ],
-  "schedules.pause": () => bothSchedules,
-  "schedules.resume": () => bothSchedules,
-  "schedules.run": () => bothSchedules,
-  "schedules.delete": () => bothSchedules,
-  "plans.submit": () => [
-    { job: { title: "one", text: "do it" }, type: "x", by, requestId },
-    { job: { title: "two", text: "do it" }, type: "x", by, requestId },
-  ],
-  "sync.rekey": () => [
-    { keyId: "0123456789abcdef", from: "0123456789abcdef", requestId },
-    { keyId: "0123456789abcdef", from: "1123456789abcdef", requestId },
-  ],
-  "sync.purge": (chat) => [
-    { device: `d1-${chat}`, requestId },
-    { device: `d2-${chat}`, requestId },
-  ],
-  "leases.force-release": () => [
-    { resource: "f1", reason: "r", requestId },
-    { resource: "f2", reason: "r", requestId },
-  ],
-  "chats.drain": (chat) => [
-    { chat, reason: "one", requestId },
-    { chat, reason: "two", requestId },
-  ],
+const key = "0123456789abcdef";
+const twice: Partial<Record<EngineOperation, (chat: string) => [object, object]>> = {
+  "state.set": () => two({ key: "a", value: 1, by }, { key: "b", value: 2, by }),
+  "state.delete": () => two({ key: "d1", by }, { key: "d2", by }),
+  "state.update": () =>
+    two({ writes: [{ op: "set", key: "u1", value: 1 }], by }, { writes: [{ op: "set", key: "u2", value: 1 }], by }),
+  "messages.send": (chat) => {
+    const sent = { self: { chat, incarnation: 1 }, target: toAll };
+    return two({ ...sent, body: 1 }, { ...sent, body: 2 });
+  },
+  "tasks.submit": () => two({ tasks: [{ type: "x" }], by }, { tasks: [{ type: "y" }], by }),
+  "schedules.create": () => {
+    const schedule = { cron: "@daily", task: { type: "x" } };
+    return two({ name: "one", ...schedule }, { name: "two", ...schedule });
+  },
+  "schedules.pause": bothSchedules,
+  "schedules.resume": bothSchedules,
+  "schedules.run": bothSchedules,
+  "schedules.delete": bothSchedules,
+  "plans.submit": () =>
+    two(
+      { job: { title: "one", text: "do it" }, type: "x", by },
+      { job: { title: "two", text: "do it" }, type: "x", by },
+    ),
+  "sync.rekey": () => two({ keyId: key, from: key }, { keyId: key, from: key.replace("0", "1") }),
+  "sync.purge": (chat) => two({ device: `d1-${chat}` }, { device: `d2-${chat}` }),
+  "leases.force-release": () => two({ resource: "f1", reason: "r" }, { resource: "f2", reason: "r" }),
+  "chats.drain": (chat) => two({ chat, reason: "one" }, { chat, reason: "two" }),
   // Tasks 1 and 2 are dead, 3 and 4 are queued.
-  "tasks.replay": () => [
-    { task: 1, requestId },
-    { task: 2, requestId },
-  ],
-  "tasks.discard": () => [
-    { task: 1, reason: "r", requestId },
-    { task: 2, reason: "r", requestId },
-  ],
-  "tasks.cancel": () => [
-    { task: 3, reason: "r", requestId },
-    { task: 4, reason: "r", requestId },
-  ],
-  "epoch.raise": () => [
-    { reason: "one", requestId },
-    { reason: "two", requestId },
-  ],
+  "tasks.replay": () => two({ task: 1 }, { task: 2 }),
+  "tasks.discard": () => two({ task: 1, reason: "r" }, { task: 2, reason: "r" }),
+  "tasks.cancel": () => two({ task: 3, reason: "r" }, { task: 4, reason: "r" }),
+  "epoch.raise": () => two({ reason: "one" }, { reason: "two" }),
 };
 /** Their ids belong to the chat that acts, which only a token of its machine, or an admin's, can do. */
 const ofChats = ["leases.acquire", "leases.cancel-wait", "elections.campaign", "tasks.claim"];
@@ -232,7 +194,7 @@ rowTest("every operation with a request id is tried below", () => {
 });
 
 rowTest.for(Object.keys(twice) as EngineOperation[])(
-  "a machine never meets the request id of another, under any `by`: %s",
+  "a repeat is answered and changes nothing, and no machine meets the request id of another: %s",
   async (name, { host }) => {
     for (const key of ["d1", "d2"]) {
       await set(host, key, 1);
@@ -252,11 +214,17 @@ rowTest.for(Object.keys(twice) as EngineOperation[])(
         given(await host.call("sync.put", put, chat === "c1" ? ownActor : theirActor));
       }
     }
-    const inputs = twice[name] as (chat: string) => [never, never];
-    const [mine, mineAgain] = inputs("c1");
-    const [, theirs] = inputs("c2");
-    given(await host.call(name, mine, ownActor));
-    expect(codeOf(await host.call(name, mineAgain, ownActor))).toBe("key_reused");
+    const inputs = (chat: string) => (twice[name]?.(chat) ?? []).map((one) => ({ ...one, requestId: "same" }) as never);
+    const [mine, other] = inputs("c1") as [never, never];
+    const [, theirs] = inputs("c2") as [never, never];
+    const first = given(await host.call(name, mine, ownActor));
+    const repeat = async (): Promise<void> => {
+      const again = given(await host.call(name, mine, ownActor));
+      // A message's answer says that it is one.
+      expect({ ...again, isRepeat: null }).toEqual({ ...first, isRepeat: null });
+    };
+    expect(await rowsWritten(host, repeat)).toBe(0);
+    expect(codeOf(await host.call(name, other, ownActor))).toBe("key_reused");
     // Neither swallowed as a repeat of the first one's nor refused as a misuse of it.
     const before = await host.rowsWritten();
     given(await host.call(name, theirs, theirActor));

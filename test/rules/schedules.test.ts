@@ -134,14 +134,6 @@ taskTest("a time is skipped while the last task has not ended, or submits one mo
   expect((await tasksOf(host)).length).toBe(2);
 });
 
-taskTest("of several missed times one submits a task", async ({ host }) => {
-  await create(host);
-  host.wait(10 * hour - (host.now() % hour) + 6 * minute);
-  await host.ring();
-  expect(await tasksOf(host)).toHaveLength(1);
-  expect((await scheduleOf(host)).nextAt).toBe(fullHour(host));
-});
-
 taskTest("a refused task is stored with the reason; the schedule continues", async ({ host }) => {
   await create(host, { overlap: "submit", task: { type: "late" } });
   await ask(host, "settings.set", { settings: { maxLanes: 10 } });

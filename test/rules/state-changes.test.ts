@@ -1,7 +1,5 @@
 import { expect } from "vitest";
-import type { Json } from "#src/contract/json.ts";
 import type { InputOf } from "#src/contract/operations.ts";
-import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -15,20 +13,6 @@ import {
   waitForFullHour,
 } from "#harness/coordinator/state-calls.ts";
 import { it, rowTest } from "./rule-test.ts";
-
-it("a reader whose prefix fits nothing moves on, and gets what comes later", async ({ host }) => {
-  for (let round = 0; round < 42; round++) {
-    const writes = Array.from({ length: 100 }, (_, at) => ({ op: "set" as const, key: `other/${at}`, value: round }));
-    await ask(host, "state.update", { writes });
-  }
-  await set(host, "mine", "at last", { by: "c1" });
-  const empty = await ask(host, "state.changes", { prefix: "mine", after: 0 });
-  expect(empty).toMatchObject({ changes: [], isMore: true });
-  expect(empty.revision).toBeGreaterThan(0);
-  expect(await happened(host, "mine")).toEqual([
-    { revision: 4_201, group: 4_201, key: "mine", op: "set", value: "at last", by: "c1" },
-  ]);
-});
 
 it("at the newest revision nothing more is told, and asking again tells nothing twice", async ({ host }) => {
   expect(await ask(host, "state.changes", { after: 0 })).toEqual({ changes: [], revision: 0, isMore: false });
@@ -90,38 +74,6 @@ it("an answer has at most a million characters of values, or one update", async 
   );
 });
 
-/** A client that keeps a copy of all keys. */
-class Watch {
-  readonly held = new Map<string, Json>();
-  compactions = 0;
-  readonly #host: RuleHost;
-  #at = 0;
-
-  constructor(host: RuleHost) {
-    this.#host = host;
-  }
-
-  /** @returns whether there is more */
-  async look(limit: number): Promise<boolean> {
-    const page = await this.#host.call("state.changes", { after: this.#at, limit });
-    if (!page.ok) {
-      expect(page.error.code).toBe("compacted");
-      this.compactions += 1;
-      const { entries, revision } = await listed(this.#host, "", 1);
-      this.held.clear();
-      for (const { key, value } of entries) this.held.set(key, value);
-      this.#at = revision;
-      return true;
-    }
-    for (const { key, op, value } of page.value.changes) {
-      if (op === "set") this.held.set(key, value);
-      else this.held.delete(key);
-    }
-    this.#at = page.value.revision;
-    return page.value.isMore;
-  }
-}
-
 it("old changes are compacted in whole groups; readers below get compacted", async ({ host }) => {
   waitForFullHour(host);
   await ask(host, "state.update", { writes: both(1) });
@@ -146,21 +98,6 @@ it("a reader begins at 0 while nothing was compacted, in any epoch", async ({ ho
   const floor = newest - 1;
   expect((await refusal(host, "state.changes", { after: 0 })).details).toEqual({ floor, revision: newest });
   expect((await happened(host, "", floor)).map(({ value }) => value)).toEqual([2]);
-});
-
-it("a raised epoch makes none of the changes before it surplus", async ({ host }) => {
-  waitForFullHour(host);
-  host.wait(50 * minute);
-  await set(host, "a", 1);
-  await set(host, "a", 2);
-  await ask(host, "epoch.raise", { reason: "restored" });
-  await set(host, "a", 3);
-  host.wait(10 * minute);
-  await host.ring();
-  expect(await happened(host)).toHaveLength(3);
-  host.wait(hour);
-  await host.ring();
-  expect((await refusal(host, "state.changes", { after: 0 })).details).toMatchObject({ floor: 2 });
 });
 
 it("a reader ahead of the newest revision gets compacted, as after a restore", async ({ host }) => {

@@ -328,16 +328,6 @@ it("a list is what begins with the prefix, in order, in any page size", async ({
   );
 });
 
-it("expired keys between the others do not end a page or a list early", async ({ host }) => {
-  for (let at = 0; at < 30; at++) {
-    await set(host, `k${String(at).padStart(2, "0")}`, at, at % 10 === 0 ? {} : { ttlMs: 1_000 });
-  }
-  host.wait(1_000);
-  const page = await ask(host, "state.list", { limit: 2 });
-  expect(page.entries.map(({ value }) => value)).toEqual([0, 10]);
-  expect((await listed(host, "k", 1)).entries.map(({ value }) => value)).toEqual([0, 10, 20]);
-});
-
 async function limited(host: RuleHost, settings: { maxKeys?: number; maxStateChars?: number }): Promise<void> {
   await ask(host, "settings.set", { settings });
 }

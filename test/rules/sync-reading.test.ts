@@ -55,14 +55,6 @@ it("by project, by session and by device", async ({ host }) => {
   expect(await envelopes(host, { device: "d3" })).toEqual([]);
 });
 
-it("who names a revision that is not yet there (after a restore) is told all", async ({ host, device }) => {
-  await device.put(session("s1"), session("s2"));
-  await device.put(forget("s1"));
-  const { revision } = await list(host);
-  const answer = await list(host, { after: revision + 1_000 });
-  expect(answer).toMatchObject({ sessions: [{ session: "s2" }], forgotten: [], revision });
-});
-
 it("an answer has at most a million characters of envelopes, or one session", async ({ host, device }) => {
   const sizes = [400_000, 400_000, 300_000, 900_000, 200_000];
   for (const [at, size] of sizes.entries()) await device.put(session(`s${at}`, "x".repeat(size)));

@@ -147,14 +147,6 @@ it("a restored home does not replace newer content; a later version of its own i
   expect(await envelopes(host)).toEqual(["sealed-anew", "now"]);
 });
 
-it("half a minute is allowed for what was on its way", async ({ host, device }) => {
-  await device.put(session("s1", "a"), session("s2", "a"));
-  const other = new Device(host);
-  const both = [session("s1", "b", { ageMs: 30_000 }), session("s2", "b", { ageMs: 30_001 })];
-  expect(await other.put(...both)).toEqual(["stored", "older"]);
-  expect(await envelopes(host)).toEqual(["a", "b"]);
-});
-
 it("what replaces the version that its home knows is newer, whatever its age", async ({ host, device }) => {
   await device.put(session("s1", "a"));
   await device.put(session("s1", "b", { ageMs: day, isEnded: true, project: "p" }));
@@ -332,14 +324,6 @@ it.for<[string, (device: Device) => Promise<unknown>]>([
   await end(device);
   expect(await read(host, header)).toBe(null);
   expect((await status(host)).chars).toBeLessThanOrEqual("of-s1".length);
-});
-
-it("files are stored for an open session only", async ({ host, device }) => {
-  await openedSession(device);
-  await device.put(session("s2", "over", { isEnded: true }));
-  const strange = [part("b1", 0, { session: "s2" }), files("b1", { session: "s3" })];
-  expect(await device.put(...strange)).toEqual(["closed", "closed"]);
-  expect(await status(host)).toMatchObject({ chars: "of-s1over".length });
 });
 
 it("a bundle that is not completed in a day is deleted, and the complete one stays", async ({ host, device }) => {

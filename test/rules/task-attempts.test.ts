@@ -36,18 +36,6 @@ taskTest("jitter leaves half to all of the backoff, the same for the same task a
   expect(new Set(waits).size).toBeGreaterThan(15);
 });
 
-taskTest("a failure may name its own delay, or be the last", async ({ host, a }) => {
-  const task = await submitOne(host);
-  expect(await a.nack(await a.take(), { delayMs: 0 })).toBe("queued");
-  expect(await a.nack(await a.take(), { delayMs: hour })).toBe("scheduled");
-  expect((await taskOf(host, task)).dueInMs).toBe(hour);
-  await pass(host, hour);
-  await a.back();
-  const other = await submitOne(host, { priority: 9 });
-  expect(await a.nack(await a.take(), { isRetryable: false })).toBe("dead");
-  expect([await stateOf(host, other), await stateOf(host, task)]).toEqual(["dead failed", "queued"]);
-});
-
 taskTest("progress and checkpoint pass to the next attempt, however one ends", async ({ host, a }) => {
   const task = await submitOne(host, { maxAttempts: 9 });
   const progress = { percent: 10 };
@@ -282,19 +270,6 @@ taskTest("a task released or failed after the day is used up waits", async ({ ho
   expect([await stateOf(host, failing), await stateOf(host, released)]).toEqual(["queued", "queued"]);
   await limit(host, { day: { tokens: 20 } });
   expect(await b.claim({ limit: 2 })).toHaveLength(2);
-});
-
-taskTest("a chat at its limit begins nothing; the lowest limit applies", async ({ host, a, b }) => {
-  await limit(host, { chat: { tokens: 100 }, task: { tokens: 500, wallMs: hour } });
-  await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
-  const [held, assigned] = [await a.take(), await a.take({ isStarted: false })];
-  expect(held.budget).toEqual({ wallMs: hour, tokens: 100, costMicros: null });
-  expect(await a.do("tasks.heartbeat", held, { usage: { tokens: 100 } })).toMatchObject({ isOverBudget: true });
-  expect(refused(await a.tryClaim())).toMatchObject({ code: "budget_exceeded" });
-  expect(refused(await a.try("tasks.heartbeat", assigned, {})).code).toBe("budget_exceeded");
-  expect((await a.do("tasks.release", assigned, {})).state).toBe("queued");
-  expect(await b.claim({ limit: 2 })).toHaveLength(2);
-  expect(await ask(host, "budgets.get", {})).toMatchObject({ chats: [{ chat: "a", isSpent: true }] });
 });
 
 taskTest("a change of one limit leaves the others; null takes one away", async ({ host }) => {

@@ -39,19 +39,6 @@ taskTest("circles, unknown tasks and too long chains are refused with the names"
   expect(await why(host, { type: "x", ref: "r" }, { type: "y", ref: "r" })).toContain("ref r");
 });
 
-taskTest("a chain may have a hundred links, over several submits, and no more", async ({ host }) => {
-  const numbers = await submit(host, ...chain(61).toReversed());
-  const [end] = numbers;
-  const more: NewTask[] = [{ type: "x", ref: "r0", dependsOn: [end ?? 0] }, ...chain(40).slice(1)];
-  const last = (await submit(host, ...more)).at(-1) ?? 0;
-  expect(await why(host, { type: "x", dependsOn: [last] })).toContain("more than 100");
-  // Numbers of a submit are nobody's before it is answered.
-  expect(await why(host, { type: "x" }, { type: "x", dependsOn: [last + 1] })).toContain("unknown_task");
-  const parts: number[] = [];
-  for (let n = 0; n <= 100; n++) parts.push(await submitOne(host, n === 0 ? {} : { parent: parts[n - 1] ?? 0 }));
-  expect(await why(host, { type: "x", parent: parts[100] ?? 0 })).toContain("more than 100");
-});
-
 taskTest("at most a thousand depend on one", async ({ host }) => {
   const first = await submitOne(host);
   const many = (count: number): NewTask[] => Array.from({ length: count }, () => ({ type: "x", dependsOn: [first] }));
@@ -269,35 +256,6 @@ taskTest("parts are submitted together, and the join represents the job", async 
   expect(again).toMatchObject({ task: made.task, isDuplicate: true, state: "done", parts: [] });
 });
 
-taskTest("without a rule the join is a chat's task, with all results by name", async ({ host }) => {
-  const made = await ask(host, "plans.submit", { job: small, isForced: true, type: "code", joinType: "review" });
-  const a = await Hand.join(host, "a", { capacity: 10 });
-  for (const { name } of made.parts) await a.ack(await a.take({ types: ["code"] }), name);
-  const join = await a.take();
-  expect(join).toMatchObject({ task: made.task, type: "review", payload: { job: { title: small.title } } });
-  expect(join.inputs.map(({ ref, result }) => [ref, result])).toEqual(made.parts.map(({ name }) => [name, name]));
-});
-
-taskTest("a part that has died is named in the result of the others, where that is asked for", async ({ host }) => {
-  const parts = ["one", "two"].map((name) => ({ name, text: name }));
-  const job = { title: "two things" };
-  const request = { job, strategy: { by: "list", parts }, type: "x", joinRule: "collect" } as const;
-  const [strict, partial] = [
-    await ask(host, "plans.submit", request),
-    await ask(host, "plans.submit", { ...request, onPartDeath: "ignore" }),
-  ];
-  const a = await Hand.join(host, "a");
-  for (let at = 0; at < 2; at++) {
-    await a.ack(await a.take(), "fine");
-    await a.nack(await a.take(), { isRetryable: false, reason: "no" });
-  }
-  expect(await stateOf(host, strict.task)).toBe("dead dependency");
-  expect((await taskOf(host, partial.task)).result).toMatchObject({
-    value: [{ part: "one", result: "fine" }],
-    missing: [{ part: "two", state: "dead", reason: "no" }],
-  });
-});
-
 taskTest("a job that is not split is one task; the same request again submits nothing more", async ({ host }) => {
   const request = { job: small, type: "docs", requestId: "r1" };
   const made = await ask(host, "plans.submit", request);
@@ -383,20 +341,6 @@ taskTest("with `ignore` a join names missing parts; else it dies with them", asy
     ],
   });
   expect([await stateOf(host, good), await stateOf(host, bad)]).toEqual(["done", "dead failed"]);
-});
-
-taskTest("a join of done parts is done at once; equal names become numbers", async ({ host, a }) => {
-  const [one] = await submit(host, { type: "x", ref: "part" });
-  const [other] = await submit(host, { type: "x", ref: "part" });
-  await a.ack(await a.take(), 1);
-  await a.ack(await a.take(), 2);
-  const all = await submitOne(host, { type: "join", dependsOn: [one, other], joinRule: "collect" });
-  expect((await taskOf(host, all)).result).toMatchObject({
-    value: [
-      { part: String(one), result: 1 },
-      { part: String(other), result: 2 },
-    ],
-  });
 });
 
 taskTest("a ref that is the number of another part does not name it", async ({ host, a }) => {

@@ -1,9 +1,9 @@
 import { expect } from "vitest";
 import type { MetricName } from "#src/contract/metrics.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
-import { pass, Peer } from "#harness/coordinator/peers.ts";
+import { pass } from "#harness/coordinator/peers.ts";
 import { ask, day, given, hour, minute, refusal } from "#harness/coordinator/state-calls.ts";
-import { cancel, Hand, stateOf, statesOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import { cancel, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
 import { taskTest } from "./rule-test.ts";
 
 taskTest("tasks are listed by number, page by page, by any filter", async ({ host, a }) => {
@@ -163,23 +163,6 @@ taskTest("what is discarded stays dead; what is not dead is left alone", async (
   expect((await refusal(host, "tasks.discard", { task: 999, reason: "x" })).code).toBe("unknown_task");
 });
 
-taskTest("what has ended is kept for its time and to the full hour", async ({ host, a }) => {
-  host.wait(minute);
-  const tasks = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
-  const [done, dead] = await a.claim({ limit: 2 });
-  if (!done || !dead) throw new Error("two were queued");
-  await a.ack(done);
-  await a.nack(dead, { isRetryable: false });
-  await cancel(host, tasks[2]);
-  const ends = Math.ceil((host.now() + 7 * day) / hour) * hour;
-  await pass(host, ends - host.now() - 1);
-  expect(await statesOf(host, tasks)).toEqual(["done", "dead failed", "cancelled"]);
-  await pass(host, 1);
-  expect(await listed(host, {})).toEqual([dead.task]);
-  await pass(host, 23 * day);
-  expect(await listed(host, {})).toEqual([]);
-});
-
 async function listed(host: RuleHost, filter: object, limit = 200): Promise<number[]> {
   const numbers: number[] = [];
   for (let cursor: string | null = "0"; cursor !== null;) {
@@ -257,25 +240,6 @@ taskTest("a counter does not fall when what it counted is pruned", async ({ host
     expect(after("shim_workspace_events_total", kind)).toBeGreaterThanOrEqual(
       before("shim_workspace_events_total", kind) ?? Number.NaN,
     );
-});
-
-taskTest("each entry of the audit log counts once, however often entries are summed and pruned", async ({ host }) => {
-  await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
-  const a = await Peer.join(host, "a");
-  const granted = async (): Promise<number | undefined> =>
-    (await sampled(host))("shim_workspace_events_total", "lease.granted");
-  for (const rounds of [3, 300, 250]) {
-    const before = (await granted()) ?? 0;
-    for (let n = 0; n < rounds; n++) await a.hold(`r${n}`, { ttlMs: 3_600_000 }).then((lease) => a.release(lease));
-    expect(await granted()).toBe(before + rounds);
-  }
-  await a.campaign("build");
-  const before = await sampled(host);
-  expect(before("shim_leader_changes_total")).toBe(1);
-  for (let days = 0; days < 35; days++) await pass(host, day);
-  const after = await sampled(host);
-  expect(after("shim_leader_changes_total")).toBe(1);
-  expect(after("shim_workspace_events_total", "lease.granted")).toBe(554);
 });
 
 taskTest("chats are counted by status, leases while they are held", async ({ host }) => {

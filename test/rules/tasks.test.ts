@@ -1,6 +1,5 @@
 import { expect } from "vitest";
-import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { codeOf, pass, second, successorOf } from "#harness/coordinator/peers.ts";
+import { codeOf, pass, second } from "#harness/coordinator/peers.ts";
 import { ask, day, given, hour, minute, refusal, refused, rowsWritten } from "#harness/coordinator/state-calls.ts";
 import { cancel, endsOf, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
 import { it, taskRowTest, taskTest } from "./rule-test.ts";
@@ -90,16 +89,6 @@ taskTest("one task is claimed by one chat, with all that it needs", async ({ hos
   expect(await b.claim()).toEqual([]);
 });
 
-taskTest("a repeated claim returns the same tasks while they are held", async ({ host, a }) => {
-  await submit(host, { type: "a" }, { type: "b" }, { type: "c" });
-  const first = await a.claim({ requestId: "r", limit: 2 });
-  expect(first.map(({ type }) => type)).toEqual(["a", "b"]);
-  expect(await a.claim({ requestId: "r", limit: 2 })).toEqual(first);
-  expect((await a.claim({ requestId: "s", limit: 2 })).map(({ type }) => type)).toEqual(["c"]);
-  if (first[0]) await a.ack(first[0]);
-  expect(await a.claim({ requestId: "r", limit: 2 })).toEqual(first.slice(1));
-});
-
 taskTest("tasks come by ability, priority, then number; own affinity first among equals", async ({ host }) => {
   const a = await Hand.join(host, "a", { capabilities: ["arm", "gpu"], capacity: 20 });
   const b = await Hand.join(host, "b", { capacity: 20 });
@@ -180,17 +169,6 @@ taskTest("calls with an older claim, of another chat or process are refused", as
   expect(codeOf(await b.try("tasks.ack", { task: task + 1, claim: 1 }, {}))).toBe("unknown_task");
   expect(await b.ack(present, "b")).toBe("done");
   expect(await taskOf(host, task)).toMatchObject({ state: "done", result: "b" });
-});
-
-taskTest("the claims of a process that was replaced are over", async ({ host, a }) => {
-  const task = await submitOne(host);
-  const held = await a.take();
-  await a.leave();
-  const next = new Hand(host, "a", successorOf(a).registration);
-  await next.back();
-  expect(codeOf(await a.try("tasks.ack", held, {}))).toBe("chat_replaced");
-  expect(codeOf(await next.try("tasks.ack", held, {}))).toBe("stale_claim");
-  expect((await next.take()).task).toBe(task);
 });
 
 taskTest("a repeated release or failure under one claim is counted once", async ({ host, a }) => {

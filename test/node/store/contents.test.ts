@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { expect } from "vitest";
 import { forget, isPurgePending, purge } from "#src/machine/keeping/forget.ts";
-import type { Sql, SqlValue } from "#src/shared/sql.ts";
+import type { Sql } from "#src/shared/sql.ts";
 import { backUp, listBackups } from "#src/store/backup.ts";
 import { hasPending, rebuild } from "#src/store/text-index.ts";
 import { driver } from "#harness/store/driver.ts";
@@ -59,16 +59,6 @@ it("forgetting a session or a project deletes its rows in every table and nothin
   expect(store.write((sql) => forget(sql, { session: "unknown" }))).toMatchObject({ checkpoints: [], rows: 0 });
 });
 
-it("forgetting one checkpoint leaves its session", ({ store }) => {
-  store.write((sql) => plant(sql, "one", "/p", "x"));
-  expect(store.write((sql) => forget(sql, { checkpoint: "cp one" }))).toMatchObject({
-    checkpoints: ["cp one"],
-    rows: 1,
-  });
-  expect(found(store, "SELECT id FROM sessions")).toEqual(["one"]);
-  expect(store.read(isPurgePending, false)).toBe(true);
-});
-
 it("after a purge no file holds a byte of the forgotten, and the rest is whole", async ({ store, paths }) => {
   store.write((sql) => plant(sql, "kept", "/q", "kept"));
   store.write((sql) => plant(sql, MARK, `/${MARK}`, MARK));
@@ -91,25 +81,6 @@ it("after a purge no file holds a byte of the forgotten, and the rest is whole",
   expect(listBackups(paths.backups)).toHaveLength(1);
   expect(spool.drain(paths.spool, (entry) => expect(entry).toMatchObject({ input: { session_id: "kept" } }))).toBe(1);
   store.write(compare);
-});
-
-it("a purge waits while another process moves the log into the file, which SQLite itself does not", async () => {
-  let conflicts = 5;
-  const { store, paths } = tempStore((options) => {
-    const connection = driver(options);
-    return {
-      ...connection,
-      all: (query: string, ...values: SqlValue[]) =>
-        query.includes("wal_checkpoint(TRUNCATE)") && conflicts-- > 0
-          ? ([{ busy: 1, log: -1, checkpointed: -1 }] as never[])
-          : connection.all(query, ...values),
-    };
-  });
-  store.write((sql) => plant(sql, MARK, "/p", MARK));
-  store.write((sql) => snapshotDrops.remove(sql, forget(sql, { session: MARK }).checkpoints));
-  await purge({ store, paths });
-  expect(conflicts).toBeLessThan(0);
-  expect(filesWith(paths.home, MARK)).toEqual([]);
 });
 
 it("after any history of saved and deleted rows a purge leaves no byte of what was forgotten", async () => {

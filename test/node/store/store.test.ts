@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect } from "vitest";
 import type { Migration } from "#src/shared/migrate.ts";
@@ -35,14 +35,6 @@ it("folder and files are for their user alone, whatever the umask", () => {
   } finally {
     process.umask(umask);
   }
-});
-
-it("a database that was copied back for all to read is made private again", ({ store, paths }) => {
-  store.write(addSetting("a"));
-  store.close();
-  chmodSync(paths.database, 0o644);
-  store.write(addSetting("b"));
-  expect([modeOf(paths.database), modeOf(`${paths.database}-wal`)]).toEqual([0o600, 0o600]);
 });
 
 it("a file that asks for a newer program is refused and not changed", ({ store, paths }) => {

@@ -1,7 +1,6 @@
-import * as notices from "#src/store/notices.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import * as snapshotDrops from "#src/store/snapshot-drops.ts";
-import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "#src/contract/config.ts";
@@ -40,15 +39,6 @@ it("a clock set back neither stops backups nor lets old ones replace new ones", 
   const path = await backUp(store, T0, 2);
   expect(listBackups(paths.backups)[0]?.path).toBe(path);
   expect(isBackupDue(paths.backups, T0, null)).toBe(false);
-});
-
-it("what a backup left behind when its process died is cleared away", async ({ store, paths }) => {
-  store.write((sql) => addSession(sql));
-  mkdirSync(paths.backups, { recursive: true });
-  writeFileSync(join(paths.backups, "partial-4194304-1.db"), "half");
-  writeFileSync(join(paths.backups, "partial-1-1.db"), "of a living process");
-  await backUp(store, T0, 2);
-  expect(readdirSync(paths.backups).filter((name) => name.startsWith("partial"))).toEqual(["partial-1-1.db"]);
 });
 
 it("a copy begun before rows were forgotten is not kept", async ({ store, paths }) => {
@@ -132,21 +122,6 @@ it("of each session the newest checkpoints stay, and old ones go by age", ({ sto
   expect(found(store, "SELECT id FROM checkpoints ORDER BY seq")).toEqual(["cp7", "cp8", "cp9"]);
 });
 
-it("a clock that was set back makes nothing old", ({ store }) => {
-  store.write((sql) => {
-    addSession(sql, { endedAt: T0 + 100 * DAY, lastSeenAt: T0 + 100 * DAY });
-    addCheckpoint(sql, { at: T0 + 100 * DAY });
-    addCheckpoint(sql, { id: "later, by its number", at: T0 });
-    notices.acknowledge(sql, T0 + 100 * DAY, notices.add(sql, T0, "test", ""));
-  });
-  const pruned = store.write((sql) => prune(sql, T0 - 10 * DAY, LIMITS, 100));
-  expect(pruned).toEqual({ checkpoints: [], rows: 0, isMore: false });
-  store.write((sql) => prune(sql, T0 + 131 * DAY, LIMITS, 100));
-  for (const table of ["sessions", "checkpoints", "notices"]) {
-    expect(found(store, `SELECT count(*) FROM ${table}`)).toEqual([0]);
-  }
-});
-
 it("folded journal rows go after a week, others stay", ({ store }) => {
   store.write((sql) => {
     addSession(sql);
@@ -200,25 +175,6 @@ it("over the total size, oldest checkpoints go first, then sessions that are ove
   expect(left).not.toContain("a0");
   store.write((sql) => prune(sql, T0, { ...LIMITS, maxBytes: 1 }, 1_000));
   expect(found(store, "SELECT id FROM sessions")).toEqual([]);
-});
-
-it("one call deletes no more than its limit, and says when there is more", ({ store }) => {
-  store.write((sql) => {
-    addSession(sql, { endedAt: T0 });
-    for (let n = 0; n < 25; n++) {
-      addJournal(sql, { key: `k${n}` });
-      addCheckpoint(sql, { id: `cp${n}` });
-    }
-  });
-  const counts: number[] = [];
-  for (let calls = 0; calls < 20; calls++) {
-    const { rows, isMore } = store.write((sql) => prune(sql, T0 + 31 * DAY, LIMITS, 10));
-    counts.push(rows);
-    if (!isMore) break;
-  }
-  expect(Math.max(...counts)).toBeLessThanOrEqual(10);
-  expect(counts.reduce((sum, n) => sum + n, 0)).toBe(51);
-  expect(found(store, "SELECT count(*) FROM sessions")).toEqual([0]);
 });
 
 it("the git snapshots of deleted checkpoints wait to be dropped, and keep no content", ({ store }) => {
