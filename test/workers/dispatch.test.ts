@@ -1,99 +1,62 @@
+import { createExecutionContext, createMessageBatch, getQueueResult } from "cloudflare:test";
 import { afterEach, expect, vi, type MockInstance } from "vitest";
 import type { Env } from "#src/worker/env.ts";
-import { bindings, it, type Joined, stopClock, TestWorkspace, wait } from "./support.ts";
+import { deadLetterQueue } from "#src/worker/queues.ts";
+import worker from "#src/worker/worker-entry.ts";
+import { bindings, it, TestWorkspace } from "./support.ts";
 
 afterEach(() => void vi.restoreAllMocks());
 
 /** What is sent to the queue goes nowhere. */
 function tokens(): MockInstance<Env["DISPATCH"]["send"]> {
-  return vi
-    .spyOn(bindings.DISPATCH, "send")
-    .mockResolvedValue({ metadata: { metrics: { backlogCount: 0, backlogBytes: 0 } } });
+  const metadata = { metrics: { backlogCount: 0, backlogBytes: 0 } };
+  return vi.spyOn(bindings.DISPATCH, "send").mockResolvedValue({ metadata });
 }
 
-function tasks(count: number, typeOf: (at: number) => string = () => "build"): { type: string }[] {
-  return Array.from({ length: count }, (_, at) => ({ type: typeOf(at) }));
+function submit(workspace: TestWorkspace, count: number): Promise<unknown> {
+  return workspace.ask("tasks.submit", { tasks: Array.from({ length: count }, () => ({ type: "build" })) });
 }
 
-async function countIn(workspace: TestWorkspace, state: string): Promise<number> {
-  const [row] = await workspace.rows<{ n: number }>("SELECT count(*) AS n FROM tasks WHERE state = ?", state);
-  return row?.n ?? 0;
+/** Assigned and queued tasks, and tokens that are under way. */
+async function counts(workspace: TestWorkspace): Promise<number[]> {
+  const rows = await workspace.rows<{ state: string }>("SELECT state FROM tasks");
+  const of = (state: string): number => rows.filter((row) => row.state === state).length;
+  return [of("assigned"), of("queued"), (await workspace.ask("health", {})).outboxDepth];
 }
 
-async function outbox(workspace: TestWorkspace): Promise<number> {
-  return (await workspace.ask("health", {})).outboxDepth;
-}
-
-async function claimed({ connection, self }: Joined): Promise<number> {
-  return (await connection.ask("tasks.claim", { self, requestId: "r", limit: 50 })).claims.length;
-}
-
-it("what a submit makes runnable is assigned in its commit, without a token and without an outbox row", async ({
+it("what a submit makes runnable is assigned in its commit, without a token, and reaches its chat", async ({
   workspace,
 }) => {
   const sent = tokens();
-  const taker = await workspace.join("taker", { taskTypes: ["build"], capacity: 2 });
-  await workspace.ask("tasks.submit", { tasks: tasks(1) });
-  expect(await taker.connection.told()).toMatchObject([{ method: "tasks.new" }]);
-  expect(await countIn(workspace, "assigned")).toBe(1);
-  expect(await claimed(taker)).toBe(1);
-  // One more finds room, the others do not, and wait without a token.
-  await workspace.ask("tasks.submit", { tasks: tasks(3) });
-  expect([await countIn(workspace, "assigned"), await countIn(workspace, "queued")]).toEqual([1, 2]);
-  expect([await outbox(workspace), sent.mock.calls.length]).toEqual([0, 0]);
-});
-
-it("requests of one frame are dispatched together, after the last: by priority, not by the order of the frame", async ({
-  workspace,
-}) => {
-  const { connection } = await workspace.join("taker", { taskTypes: ["*"], capacity: 1 });
-  connection.send([
-    { jsonrpc: "2.0", id: 1, method: "tasks.submit", params: { tasks: [{ type: "low", priority: 1 }] } },
-    { jsonrpc: "2.0", id: 2, method: "tasks.submit", params: { tasks: [{ type: "high", priority: 9 }] } },
-  ]);
-  expect(await connection.next()).toMatchObject([{ id: 1 }, { id: 2 }]);
+  const { connection, self } = await workspace.join("taker", { taskTypes: ["build"], capacity: 2 });
+  await submit(workspace, 1);
   expect(await connection.told()).toMatchObject([{ method: "tasks.new" }]);
-  const assigned = await workspace.rows("SELECT type FROM tasks WHERE state = 'assigned'");
-  expect(assigned).toEqual([{ type: "high" }]);
+  expect(await counts(workspace)).toEqual([1, 0, 0]);
+  const { claims } = await connection.ask("tasks.claim", { self, requestId: "r" });
+  expect(claims).toMatchObject([{ type: "build", isStarted: true }]);
+  // One more finds room, the others do not, and wait without a token.
+  await submit(workspace, 3);
+  expect([await counts(workspace), sent.mock.calls.length]).toEqual([[1, 2, 0], 0]);
 });
 
-it("an end that makes tasks runnable dispatches them at once too", async ({ workspace }) => {
-  const sent = tokens();
-  const taker = await workspace.join("taker", { taskTypes: ["*"], capacity: 2 });
-  const { connection, self } = taker;
-  await workspace.ask("tasks.submit", {
-    tasks: [
-      { type: "a", ref: "a" },
-      { type: "b", dependsOn: ["a"] },
-    ],
-  });
-  const { claims } = await connection.ask("tasks.claim", { self, requestId: "first" });
-  for (const { task, claim } of claims) await connection.ask("tasks.ack", { self, task, claim, result: 1 });
-  expect([await countIn(workspace, "assigned"), sent.mock.calls.length]).toEqual([1, 0]);
+it("requests of one frame are dispatched together, after the last, by priority", async ({ workspace }) => {
+  const { connection } = await workspace.join("taker", { taskTypes: ["*"], capacity: 1 });
+  const submits = [1, 9].map((priority) => ({ tasks: [{ type: `p${priority}`, priority }] }));
+  connection.send(submits.map((params, id) => ({ jsonrpc: "2.0", id, method: "tasks.submit", params })));
+  expect(await connection.next()).toMatchObject([{ id: 0 }, { id: 1 }]);
+  expect(await connection.told()).toMatchObject([{ method: "tasks.new" }]);
+  expect(await workspace.rows("SELECT type FROM tasks WHERE state = 'assigned'")).toEqual([{ type: "p9" }]);
 });
 
 it("more than a hundred tasks go through the queue, which assigns the rest", async ({ workspace }) => {
   const sent = tokens();
   for (const chat of ["a", "b"]) await workspace.join(chat, { taskTypes: ["*"], capacity: 100 });
-  await workspace.ask("tasks.submit", { tasks: tasks(150) });
-  expect([await countIn(workspace, "assigned"), await outbox(workspace)]).toEqual([100, 1]);
+  await submit(workspace, 150);
+  expect(await counts(workspace)).toEqual([100, 50, 1]);
   expect(sent.mock.calls).toEqual([[{ workspace: workspace.name }]]);
-  await bindings.COORDINATOR.getByName(workspace.name).dispatch();
-  expect([await countIn(workspace, "assigned"), await outbox(workspace)]).toEqual([150, 0]);
+  await hand("shim-dispatch", [{ workspace: workspace.name }]);
+  expect(await counts(workspace)).toEqual([150, 0, 0]);
   expect(sent).toHaveBeenCalledTimes(1);
-});
-
-it("where more than twenty partition keys have something queued, the queue dispatches", async ({ workspace }) => {
-  const sent = tokens();
-  await workspace.ask("tasks.submit", { tasks: tasks(20, (at) => `t${at}`) });
-  await workspace.join("taker", { taskTypes: ["*"], capacity: 100 });
-  await workspace.ask("tasks.submit", { tasks: tasks(1, () => "t0") });
-  expect([await countIn(workspace, "assigned"), sent.mock.calls.length]).toEqual([21, 0]);
-  await workspace.ask("tasks.submit", { tasks: tasks(21, (at) => `t${at}`) });
-  expect([await countIn(workspace, "assigned"), await outbox(workspace)]).toEqual([21, 1]);
-  expect(sent).toHaveBeenCalledTimes(1);
-  await bindings.COORDINATOR.getByName(workspace.name).dispatch();
-  expect(await countIn(workspace, "assigned")).toBe(42);
 });
 
 it("a dispatch that fails undoes no request: its tasks stay queued, and a token is sent", async ({ workspace }) => {
@@ -103,30 +66,51 @@ it("a dispatch that fails undoes no request: its tasks stay queued, and a token 
   await workspace.rows(
     "CREATE TRIGGER broken BEFORE UPDATE ON tasks WHEN new.state = 'assigned' BEGIN SELECT RAISE(ABORT, 'broken'); END",
   );
-  await workspace.ask("tasks.submit", { tasks: tasks(2) });
-  expect([await countIn(workspace, "queued"), await outbox(workspace)]).toEqual([2, 1]);
+  await submit(workspace, 2);
+  expect(await counts(workspace)).toEqual([0, 2, 1]);
   expect([sent.mock.calls.length, log.mock.calls.length, await connection.told()]).toEqual([1, 1, []]);
   await workspace.rows("DROP TRIGGER broken");
-  await bindings.COORDINATOR.getByName(workspace.name).dispatch();
-  expect([await countIn(workspace, "assigned"), await outbox(workspace)]).toEqual([2, 0]);
+  await hand("shim-dispatch", [{ workspace: workspace.name }]);
+  expect(await counts(workspace)).toEqual([2, 0, 0]);
 });
 
-it("what an alarm makes runnable goes through the queue", async ({ workspace }) => {
-  stopClock();
-  const sent = tokens();
-  const taker = await workspace.join("taker", { taskTypes: ["*"] });
-  await workspace.ask("tasks.submit", { tasks: [{ type: "later", delayMs: 10_000 }] });
-  wait(10_000);
-  await workspace.ring();
-  expect([await countIn(workspace, "queued"), await outbox(workspace)]).toEqual([1, 1]);
-  expect(sent).toHaveBeenCalledTimes(1);
-  await bindings.COORDINATOR.getByName(workspace.name).dispatch();
-  expect(await taker.connection.told()).toMatchObject([{ method: "tasks.new" }]);
+interface Handed {
+  readonly acked: string[];
+  readonly retried: string[];
+}
+
+async function hand(queue: string, bodies: readonly unknown[]): Promise<Handed> {
+  const messages = bodies.map((body, at) => ({ id: String(at), timestamp: new Date(0), attempts: 1, body }));
+  const batch = createMessageBatch(queue, messages);
+  const context = createExecutionContext();
+  await worker.queue(batch, bindings);
+  const { explicitAcks, retryMessages } = await getQueueResult(batch, context);
+  return { acked: explicitAcks.toSorted(), retried: retryMessages.map(({ msgId }) => msgId).toSorted() };
+}
+
+it("a token is acknowledged when its workspace has answered; where the object fails it comes again", async () => {
+  const [good, bad] = [await TestWorkspace.create(), await TestWorkspace.create()];
+  vi.spyOn(console, "error").mockImplementation(() => undefined);
+  await bad.rows("ALTER TABLE outbox RENAME TO lost");
+  const names = [bad.name, good.name, good.name, "nobody-made-it"];
+  const handed = await hand(
+    "shim-dispatch",
+    names.map((workspace) => ({ workspace })),
+  );
+  expect(handed).toEqual({ acked: ["1", "2", "3"], retried: ["0"] });
 });
 
-it("a chat without a connection is assigned nothing, and no token is sent for it", async ({ workspace }) => {
-  const sent = tokens();
-  await workspace.register("away", { taskTypes: ["*"] });
-  await workspace.ask("tasks.submit", { tasks: tasks(1) });
-  expect([await countIn(workspace, "queued"), await outbox(workspace), sent.mock.calls.length]).toEqual([1, 0, 0]);
+it("a message that cannot be read is logged and not delivered a second time", async () => {
+  const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
+  const circle: { workspace?: unknown } = {};
+  circle.workspace = circle;
+  const handed = await hand("shim-dispatch", ["junk", { workspace: "No Name" }, null, undefined, 1n, circle]);
+  expect(handed).toEqual({ acked: ["0", "1", "2", "3", "4", "5"], retried: [] });
+  expect(log).toHaveBeenCalledTimes(6);
+});
+
+it("a token that the queue has given up is in the audit log", async ({ workspace }) => {
+  await hand(deadLetterQueue, [{ workspace: workspace.name }, { workspace: workspace.name }]);
+  const { entries } = await workspace.ask("audit.list", { kind: "queue.lost" });
+  expect(entries).toMatchObject([{ detail: { count: 2 } }]);
 });

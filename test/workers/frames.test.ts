@@ -1,133 +1,76 @@
 import { expect, vi } from "vitest";
-import { maxFrameChars } from "#src/contract/protocol.ts";
-import { aChat, it, TestWorkspace, type Self } from "./support.ts";
+import { flowMarkMethod, flowReadMethod, maxAnswerChars, maxFrameChars } from "#src/contract/protocol.ts";
+import { Outgoing } from "#src/durable/outgoing.ts";
+import type { Connection, Message } from "./connection.ts";
+import { aChat, it, type Self, stopClock, TestWorkspace, wait } from "./support.ts";
 
-function rpc(id: string | number | null | undefined, method: string, params: unknown = {}): object {
+function rpc(id: unknown, method: string, params: unknown = {}): object {
   return { jsonrpc: "2.0", ...(id === undefined ? {} : { id }), method, params };
 }
 
-const set = (key: string, value: unknown): object => ({ key, value });
+function set(id: unknown, key: string, value: unknown, more: object = {}): object {
+  return rpc(id, "state.set", { key, value, ...more });
+}
+
+const range = <T>(n: number, make: (at: number) => T): T[] => Array.from({ length: n }, (_, at) => make(at));
+
+/** The answers to a frame; what the connection is told before them is left out. */
+async function answersTo(connection: Connection, frame: readonly unknown[]): Promise<Message[]> {
+  connection.send(frame);
+  for (;;) {
+    const message: unknown = await connection.next();
+    if (Array.isArray(message)) return message as Message[];
+  }
+}
+
+function codesOf(answers: readonly Message[]): unknown[] {
+  return answers.map(({ id, error }) => [id, error?.data.code ?? "ok"]);
+}
 
 it("the requests of a frame are answered in their order in one frame, each on its own", async ({ workspace }) => {
   const connection = await workspace.connect();
-  connection.send([
-    rpc(1, "state.set", set("a", 1)),
-    rpc("two", "state.set", { ...set("a", 2), ifVersion: 7 }),
+  const frame = [
+    set(1, "a", 1),
+    set("two", "a", 2, { ifVersion: 7 }),
     rpc(3, "nothing.of-this"),
+    set(undefined, "b", 1),
+    set(null, "c", 1),
     rpc(4, "state.get", { key: "a" }),
-  ]);
-  expect(await connection.next()).toMatchObject([
+  ];
+  expect(await answersTo(connection, frame)).toMatchObject([
     { jsonrpc: "2.0", id: 1, result: { version: 1 } },
     { jsonrpc: "2.0", id: "two", error: { code: -32_000, data: { code: "version_mismatch", retryable: false } } },
     { jsonrpc: "2.0", id: 3, error: { code: -32_601, data: { code: "unknown_operation" } } },
     { jsonrpc: "2.0", id: 4, result: { entry: { value: 1 } } },
   ]);
+  // Notifications are done and not answered.
+  expect((await workspace.ask("state.list", {})).entries.map(({ key }) => key)).toEqual(["a", "b", "c"]);
   connection.send(rpc(5, "state.get", { key: "a", b: 1 }));
   expect(await connection.next()).toMatchObject({ id: 5, error: { code: -32_602, data: { code: "bad_input" } } });
-});
-
-it("what a request of a frame changes holds for the next one", async ({ workspace }) => {
-  const connection = await workspace.connect();
-  connection.send([
-    rpc(1, "state.set", set("a", 1)),
-    rpc(2, "settings.set", { settings: { maxKeys: 1 } }),
-    rpc(3, "state.set", set("b", 1)),
-    rpc(4, "epoch.raise", { reason: "x" }),
-    rpc(5, "epoch.raise", { reason: "x" }),
-  ]);
-  const answers = (await connection.next()) as unknown as { result?: { epoch: number } }[];
-  expect(answers).toMatchObject([
-    { id: 1, result: {} },
-    { id: 2, result: { settings: { maxKeys: 1 } } },
-    { id: 3, error: { data: { code: "quota_exceeded" } } },
-    { id: 4, result: { epoch: expect.any(Number) } },
-    { id: 5, result: { epoch: expect.any(Number) } },
-  ]);
-  expect(answers[4]?.result?.epoch).toBeGreaterThan(answers[3]?.result?.epoch ?? 0);
+  expect(await connection.refusal("tokens.create", { machine: "m1", scope: "work" })).toBe("bad_input");
 });
 
 it("a refused request undoes no other, and nothing is done or sent twice", async ({ workspace }) => {
   const [connection, watcher] = [await workspace.connect(), await workspace.connect()];
-  watcher.send(rpc(1, "state.watch", { watch: "w", prefix: "" }));
-  await watcher.next();
-  connection.send([
-    rpc(1, "state.set", set("a", 1)),
-    rpc(2, "state.set", { ...set("b", 1), ifVersion: 7 }),
-    rpc(3, "state.set", set("c", 1)),
+  await watcher.ask("state.watch", { watch: "w", prefix: "" });
+  const frame = [set(1, "a", 1), set(2, "b", 1, { ifVersion: 7 }), set(3, "c", 1)];
+  expect(codesOf(await answersTo(connection, frame))).toEqual([
+    [1, "ok"],
+    [2, "version_mismatch"],
+    [3, "ok"],
   ]);
-  expect(await connection.next()).toMatchObject([
-    { result: { version: 1 } },
-    { error: { data: { code: "version_mismatch" } } },
-    { result: { version: 2 } },
-  ]);
-  expect(await watcher.next()).toMatchObject({ method: "state.changed" });
+  expect(await watcher.told()).toMatchObject([{ method: "state.changed" }]);
   const { changes } = await connection.ask("state.changes", { after: 0 });
-  expect(changes.map(({ key, revision }) => [key, revision])).toEqual([
-    ["a", 1],
-    ["c", 2],
-  ]);
-});
-
-it("what a request changes of a chat holds for the next request of that chat", async ({ workspace }) => {
-  const connection = await workspace.connect();
-  const self = await workspace.register("c1");
-  const acquire = (resource: string): object => ({ self, resource, requestId: "r" });
-  connection.send([
-    rpc(1, "leases.acquire", acquire("a")),
-    rpc(2, "leases.acquire", acquire("b")),
-    rpc(3, "chats.heartbeat", { self, status: "busy" }),
-    rpc(4, "chats.heartbeat", { self }),
-    rpc(5, "chats.unregister", { self }),
-    rpc(6, "leases.list", {}),
-  ]);
-  expect(await connection.next()).toMatchObject([
-    { result: { state: "granted" } },
-    { result: { state: "granted" } },
-    { result: { status: "busy" } },
-    { result: { status: "busy" } },
-    { result: { released: 2 } },
-    { result: { leases: [] } },
-  ]);
-  const again = await workspace.register("c1");
-  connection.send([
-    rpc(7, "chats.heartbeat", { self: again }),
-    rpc(8, "chats.unregister", { self: again }),
-    rpc(9, "leases.acquire", { ...acquire("a"), self: again }),
-  ]);
-  expect(await connection.next()).toMatchObject([{}, {}, { error: { data: { code: "chat_offline" } } }]);
-});
-
-it("a frame is handled without a pause, so all that it writes is one commit", async ({ workspace }) => {
-  await workspace.connect();
-  await workspace.inside((state, instance) => {
-    const [socket] = state.getWebSockets();
-    if (!socket) throw new Error("no socket");
-    const frame = [1, 2, 3].map((n) => rpc(n, "state.set", set(`k${n}`, n)));
-    const done: unknown = instance.webSocketMessage(socket, JSON.stringify(frame));
-    expect(done).toBeUndefined();
-    expect(state.storage.sql.exec("SELECT count(*) AS n FROM state").one()).toEqual({ n: 3 });
-  });
-});
-
-it("notifications are done and not answered", async ({ workspace }) => {
-  const connection = await workspace.connect();
-  connection.send(rpc(undefined, "state.set", set("a", 1)));
-  connection.send([rpc(undefined, "state.set", set("b", 1)), rpc(null, "state.set", set("c", 1))]);
-  connection.send([rpc(undefined, "state.set", set("d", 1)), rpc(1, "state.get", { key: "d" })]);
-  expect(await connection.next()).toMatchObject([{ id: 1, result: { entry: { value: 1 } } }]);
-  expect((await workspace.ask("state.list", {})).entries.map(({ key }) => key)).toEqual(["a", "b", "c", "d"]);
+  expect(changes.map(({ key, revision }) => `${key} ${revision}`)).toEqual(["a 1", "c 2"]);
 });
 
 it("what is no frame is answered, and the connection is closed with 4003", async ({ workspace }) => {
-  const many = Array.from({ length: 101 }, (_, n) => rpc(n, "settings.get"));
-  const long = JSON.stringify(rpc(1, "state.set", set("a", "x".repeat(maxFrameChars))));
   const wrong: [string | Uint8Array, string][] = [
     ["", "bad_input"],
     ["Ping", "bad_input"],
-    ["{", "bad_input"],
     ["[]", "bad_input"],
-    [JSON.stringify(many), "bad_input"],
-    [long, "too_large"],
+    [JSON.stringify(range(101, (n) => rpc(n, "settings.get"))), "bad_input"],
+    [JSON.stringify(set(1, "a", "x".repeat(maxFrameChars))), "too_large"],
     [new TextEncoder().encode(JSON.stringify(rpc(1, "settings.get"))), "bad_input"],
   ];
   for (const [frame, code] of wrong) {
@@ -136,14 +79,15 @@ it("what is no frame is answered, and the connection is closed with 4003", async
     expect(await connection.next()).toMatchObject({ jsonrpc: "2.0", id: null, error: { data: { code } } });
     expect((await connection.closed).code).toBe(4003);
     // Its chat has its grace from then on.
-    expect(await workspace.rows("SELECT isConnected, graceUntil FROM chats")).toEqual([
-      { isConnected: 0, graceUntil: Date.now() + 20_000 },
-    ]);
+    const grace = [{ isConnected: 0, graceUntil: Date.now() + 20_000 }];
+    expect(await workspace.rows("SELECT isConnected, graceUntil FROM chats")).toEqual(grace);
   }
   expect((await workspace.ask("state.list", {})).entries).toEqual([]);
 });
 
-it("a part of a frame that is no request is answered alone", async ({ workspace }) => {
+it("a part of a frame that is no request is answered alone, as are parameters nested too deep", async ({
+  workspace,
+}) => {
   const connection = await workspace.connect();
   const parts = [
     5,
@@ -152,34 +96,17 @@ it("a part of a frame that is no request is answered alone", async ({ workspace 
     [],
     {},
     { jsonrpc: "1.0", id: 1, method: "health" },
-    rpc({} as never, "health"),
+    rpc({}, "health"),
     rpc(2, 7 as never),
   ];
-  connection.send([...parts, rpc(9, "settings.get")]);
-  const answers = (await connection.next()) as unknown as { id: unknown; error?: { data: { code: string } } }[];
-  expect(answers.map(({ id, error }) => [id, error?.data.code])).toEqual([
-    ...parts.map(() => [null, "bad_input"]),
-    [9, undefined],
-  ]);
-  for (const part of parts.filter((one) => !Array.isArray(one))) {
-    connection.send(JSON.stringify(part));
-    expect(await connection.next()).toMatchObject({ id: null, error: { data: { code: "bad_input" } } });
-  }
-});
-
-it("a hundred requests are one frame; parameters nested too deep are refused", async ({ workspace }) => {
-  const connection = await workspace.connect();
-  connection.send(Array.from({ length: 100 }, (_, n) => rpc(n, "state.set", set(`k${n}`, n))));
-  expect(await connection.next()).toHaveLength(100);
+  const answers = await answersTo(connection, [...parts, rpc(9, "settings.get")]);
+  expect(codesOf(answers)).toEqual([...parts.map(() => [null, "bad_input"]), [9, "ok"]]);
   const deep = `${"[".repeat(5_000)}${"]".repeat(5_000)}`;
   connection.send(`{"jsonrpc":"2.0","id":1,"method":"state.set","params":{"key":"deep","value":${deep}}}`);
   expect(await connection.next()).toMatchObject({ id: 1, error: { data: { code: "bad_input" } } });
-  for (const params of [null, [], 5, "x", true]) {
-    const wanted = params === null ? null : "bad_input";
-    expect([params, await connection.refusal("settings.get", params)]).toEqual([params, wanted]);
-    connection.send(rpc(undefined, "flow.read", params));
-  }
-  await connection.ask("settings.get", {});
+  for (const params of [[], 5, "x", true])
+    expect([params, await connection.refusal("settings.get", params)]).toEqual([params, "bad_input"]);
+  expect(await connection.refusal("settings.get", null)).toBeNull();
 });
 
 it("an operation that fails is logged, answered as internal, undone, and keeps no other from its turn", async () => {
@@ -187,58 +114,178 @@ it("an operation that fails is logged, answered as internal, undone, and keeps n
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect();
   await workspace.failChangesOf("b");
-  const both = [
-    { op: "set", key: "a", value: 2 },
-    { op: "set", key: "b", value: 2 },
-  ];
-  const [first, last] = [rpc(1, "state.set", set("a", 1)), rpc(3, "state.get", { key: "a" })];
-  connection.send([first, rpc(2, "state.update", { writes: both }), last]);
-  expect(await connection.next()).toMatchObject([
+  const writes = ["a", "b"].map((key) => ({ op: "set", key, value: 2 }));
+  const frame = [set(1, "a", 1), rpc(2, "state.update", { writes }), rpc(3, "state.get", { key: "a" })];
+  expect(await answersTo(connection, frame)).toMatchObject([
     { id: 1, result: {} },
     { id: 2, error: { code: -32_603, data: { code: "internal", retryable: true, retryAfterMs: 1_000 } } },
     { id: 3, result: { entry: { value: 1 } } },
   ]);
-  expect(log).toHaveBeenCalledTimes(1);
+  const sets = ["c", "b", "d"].map((key, id) => set(id, key, 1));
+  expect(codesOf(await answersTo(connection, sets)).map(String)).toEqual(["0,ok", "1,internal", "2,ok"]);
+  expect(log).toHaveBeenCalledTimes(2);
   expect(String(log.mock.calls[0])).toContain("an operation failed");
 });
 
-it("a connection represents the chats that are registered over it", async ({ workspace }) => {
+it("a connection represents the chats that are registered over it, until they leave it", async ({ workspace }) => {
   const connection = await workspace.connect();
   await workspace.register("c1");
   expect((await workspace.chat("c1")).isConnected).toBe(false);
-  const selves: Self[] = [];
-  for (const chat of ["c1", "c2", "c3"]) {
-    const { incarnation } = await connection.ask("chats.register", aChat(chat));
-    selves.push({ chat, incarnation });
-    expect((await workspace.chat(chat)).isConnected).toBe(true);
-  }
+  for (const chat of ["c1", "c2", "c3"]) await connection.ask("chats.register", aChat(chat));
   // Each chat's hints name it; those of all chats come for each.
-  await workspace.ask("messages.send", { self: selves[0] as Self, target: { to: "chat", chat: "c2" }, body: "x" });
-  expect(await connection.next()).toMatchObject({ method: "messages.new", params: { chat: "c2" } });
-  await workspace.register("c4");
-  await workspace.ask("messages.send", { self: { chat: "c4", incarnation: 1 }, target: { to: "all" }, body: "y" });
+  const self: Self = { chat: "c1", incarnation: 1 };
+  await workspace.ask("messages.send", { self, target: { to: "chat", chat: "c2" }, body: "x" });
+  expect(await connection.told()).toMatchObject([{ method: "messages.new", params: { chat: "c2" } }]);
+  const other = await workspace.register("c4");
+  await workspace.ask("messages.send", { self: other, target: { to: "all" }, body: "y" });
   const told = await connection.told();
-  expect(told.map(({ params }) => params)).toMatchObject([{ chat: "c1" }, { chat: "c2" }, { chat: "c3" }]);
-});
-
-it("a chat that leaves a connection begins its grace; the others on it stay", async ({ workspace }) => {
-  const connection = await workspace.connect();
-  for (const chat of ["c1", "c2"]) await connection.ask("chats.register", aChat(chat));
-  for (const chat of ["c1", "c9", "", null])
-    connection.send({ jsonrpc: "2.0", method: "chats.leave", params: { chat } });
+  expect(told.map(({ params }) => params?.["chat"])).toEqual(["c1", "c2", "c3"]);
+  for (const chat of ["c1", "c9", "", null]) connection.send(rpc(undefined, "chats.leave", { chat }));
   await connection.ask("settings.get", {});
-  const grace = "SELECT chat, isConnected, graceUntil FROM chats ORDER BY chat";
-  expect(await workspace.rows(grace)).toEqual([
-    { chat: "c1", isConnected: 0, graceUntil: Date.now() + 20_000 },
-    { chat: "c2", isConnected: 1, graceUntil: null },
+  expect(await workspace.rows("SELECT chat, graceUntil FROM chats WHERE chat < 'c4' ORDER BY chat")).toEqual([
+    { chat: "c1", graceUntil: Date.now() + 20_000 },
+    { chat: "c2", graceUntil: null },
+    { chat: "c3", graceUntil: null },
   ]);
-  await connection.ask("chats.register", aChat("c1"));
-  connection.close();
-  for (const chat of ["c1", "c2"]) await workspace.disconnected(chat);
-  expect((await workspace.rows(grace)).map((row) => row["isConnected"])).toEqual([0, 0]);
 });
 
-it("tokens are created over HTTP only", async ({ workspace }) => {
-  const connection = await workspace.connect();
-  expect(await connection.refusal("tokens.create", { machine: "m1", scope: "work" })).toBe("bad_input");
+/** All rows that a frame of these operations may write; of the token, which is another one in each workspace, none. */
+async function rowsOf(workspace: TestWorkspace): Promise<object> {
+  await workspace.rows("DELETE FROM audit WHERE kind = 'token.created'");
+  const rows: Record<string, unknown> = {};
+  for (const table of ["chats", "leases", "waiters", "lock_delays", "audit", "state", "changes", "idempotency"])
+    rows[table] = await workspace.rows(`SELECT * FROM ${table}`);
+  return rows;
+}
+
+it("a frame of one operation costs few statements, and leaves what its requests leave one by one", async () => {
+  stopClock();
+  const [together, apart] = [await TestWorkspace.create(), await TestWorkspace.create()];
+  const [one, other] = [await together.join("c1"), await apart.join("c1")];
+  const { self } = one;
+  const costs: number[] = [];
+  const both = async (method: string, all: readonly object[]): Promise<Message[]> => {
+    const calls = all.map((params, id) => rpc(id, method, params));
+    const count = await together.inside(({ storage: { sql } }) => vi.spyOn(sql, "exec"));
+    const answers = await answersTo(one.connection, calls);
+    costs.push(count.mock.calls.length);
+    count.mockRestore();
+    const apartAnswers: Message[] = [];
+    for (const call of calls) apartAnswers.push(...(await answersTo(other.connection, [call])));
+    expect(answers).toEqual(apartAnswers);
+    expect(await rowsOf(together)).toEqual(await rowsOf(apart));
+    return answers;
+  };
+  const names = range(100, (n) => (n % 3 === 0 ? `file:p/src/${n}` : `n${n}`));
+  const acquire = names.map((resource, n) => ({
+    ...{ self, resource, requestId: `r${n}` },
+    ...(n % 7 === 0 ? { isBound: true, lockDelayMs: 5 } : {}),
+  }));
+  const granted = await both("leases.acquire", acquire);
+  const tokens = granted.map(({ result }) => (result as { lease: { token: number } }).lease.token);
+  const held = names.map((resource, n) => ({ self, resource, token: tokens[n] }));
+  const renew = held.map((params) => Object.assign({ ttlMs: 90_000 }, params));
+  await both("leases.renew", renew);
+  await both("leases.release", held);
+  const keys = range(90, (n) => `k${n}`);
+  const values = keys.map((key, n) => ({ key, value: { n, text: 'ü"\\\u0000' }, requestId: `s${n}`, by: "c1" }));
+  await both("state.set", values);
+  await both(
+    "state.get",
+    keys.map((key) => ({ key })),
+  );
+  await both(
+    "state.delete",
+    keys.map((key) => ({ key })),
+  );
+  expect(Math.max(...costs)).toBeLessThan(50);
+  // Repeats, refusals and one key twice are done on their own.
+  await both("leases.acquire", [...acquire.slice(0, 40), ...acquire.slice(0, 2)]);
+  await both("state.set", [...values.slice(0, 9), ...values.slice(0, 9)]);
+  await both(
+    "state.set",
+    [...keys, "k1"].map((key, n) => ({ key, value: n, ifVersion: 0 })),
+  );
+});
+
+/** Four of them have millions of characters. */
+const lists = range(100, (n) => rpc(n, "state.list"));
+
+async function fill(workspace: TestWorkspace): Promise<void> {
+  for (let n = 0; n < 8; n++) await workspace.ask("state.set", { key: `large/${n}`, value: "x".repeat(124_000) });
+}
+
+it("a frame is answered up to a bound; the rest is refused as too_large, not done", async ({ workspace }) => {
+  await fill(workspace);
+  const { token } = await workspace.tokenOf("submit");
+  const connection = await workspace.connect(token);
+  const parts = await answersTo(connection, [...lists.slice(0, 99), set(99, "after", 1)]);
+  const done = parts.filter(({ result }) => result !== undefined);
+  expect(done.length).toBeLessThanOrEqual(3);
+  expect(JSON.stringify(parts).length).toBeLessThan(maxAnswerChars + 1_500_000);
+  const refused = range(100 - done.length, (at) => [done.length + at, "too_large"]);
+  expect(codesOf(parts).slice(done.length)).toEqual(refused);
+  expect((await workspace.ask("state.get", { key: "after" })).entry).toBeNull();
+});
+
+it("a client that does not read is closed with 4005; one that sends marks back is not", async ({ workspace }) => {
+  await fill(workspace);
+  await workspace.ask("settings.set", { settings: { maxOperationsPerSecond: 1_000_000 } });
+  const connections = { reader: await workspace.connect(), other: await workspace.connect() };
+  const asked = { reader: 0, other: 0 };
+  for (const name of ["reader", "other"] as const) {
+    const connection = connections[name];
+    while (asked[name] < 12 && connection.socket.readyState === WebSocket.OPEN) {
+      connection.send([...lists.slice(0, 4), rpc(undefined, flowReadMethod, { mark: "guessed" })]);
+      asked[name] += 1;
+      const next = async (): Promise<void> => {
+        for (;;) {
+          const message = await connection.next();
+          if (Array.isArray(message)) return;
+          if (name === "reader" && message.method === flowMarkMethod)
+            connection.send(rpc(undefined, flowReadMethod, message.params));
+        }
+      };
+      await Promise.race([next(), connection.closed]);
+    }
+  }
+  expect([asked.reader, connections.reader.socket.readyState]).toEqual([12, WebSocket.OPEN]);
+  expect((await connections.other.closed).code).toBe(4005);
+  expect(asked.other).toBeLessThan(10);
+});
+
+it("of many connections that owe a mark and together too much, the largest are closed", () => {
+  const outgoing = new Outgoing(() => "m");
+  const sockets = range(8, () => ({ send: () => undefined }) as unknown as WebSocket);
+  for (const [n, socket] of sockets.entries()) outgoing.send(socket, "x".repeat(5_000_000 + n * 800_000));
+  // 62.4 million in all: the largest go until 48 million are left.
+  expect(outgoing.listOverfull()).toEqual([sockets[7], sockets[6]]);
+  for (const socket of sockets) outgoing.read(socket, "m");
+  expect(outgoing.listOverfull()).toEqual([]);
+});
+
+it("sockets of a token and a workspace are bounded; silent ones make room", async ({ workspace }) => {
+  await workspace.ask("settings.set", { settings: { maxSocketsPerToken: 3, maxSockets: 4 } });
+  const { token } = await workspace.tokenOf("work");
+  const open = [await workspace.connect(token), await workspace.connect(token)];
+  await open[0]?.ask("chats.register", aChat("c1"));
+  wait(89_999);
+  await workspace.connect(token);
+  expect((await workspace.upgrade(token)).status).toBe(507);
+  await workspace.connect();
+  expect((await workspace.upgrade()).status).toBe(507);
+  wait(1);
+  await workspace.connect(token);
+  for (const connection of open) expect((await connection.closed).code).toBe(4005);
+  expect((await workspace.ask("health", {})).sockets).toBe(3);
+});
+
+it("frames sent before a close are done, then the chat's grace begins", async ({ workspace }) => {
+  const { connection, self } = await workspace.join("c1");
+  connection.send(rpc(1, "chats.heartbeat", { self, status: "busy" }));
+  connection.send(set(2, "last", 1));
+  connection.close();
+  await workspace.disconnected("c1");
+  expect(await workspace.ask("state.get", { key: "last" })).toMatchObject({ entry: { value: 1 } });
+  expect(await workspace.chat("c1")).toMatchObject({ status: "busy", isConnected: false });
 });

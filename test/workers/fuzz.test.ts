@@ -36,14 +36,13 @@ afterEach(() => vi.restoreAllMocks());
 /** Each request that reaches an object is compared there with what it leaves behind. */
 function watchForChanges(name: "call" | "addToken"): void {
   const original = ChatCoordinator.prototype[name] as (...given: unknown[]) => Result<never, Refusal>;
-  const watched = function watched(this: ChatCoordinator, ...given: unknown[]): Result<never, Refusal> {
+  vi.spyOn(ChatCoordinator.prototype, name).mockImplementation(function watched(this: ChatCoordinator, ...given) {
     const { ctx } = this as unknown as { ctx: DurableObjectState };
     const before = dump(ctx);
     const answer = original.apply(this, given);
     if (!answer.ok && dump(ctx) !== before) changed.push(`${JSON.stringify(given)}: ${JSON.stringify(answer)}`);
     return answer;
-  };
-  vi.spyOn(ChatCoordinator.prototype, name).mockImplementation(watched);
+  });
 }
 
 interface Answered {

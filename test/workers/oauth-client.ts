@@ -71,11 +71,7 @@ export class HandmadeClient {
 
   send(fields: Record<string, string>): Promise<Response> {
     const { client_id: client = "" } = this.keeper.clientInformation() ?? {};
-    return request("/oauth/token", {
-      method: "POST",
-      headers: { "content-type": "application/x-www-form-urlencoded" },
-      body: new URLSearchParams({ client_id: client, ...fields }).toString(),
-    });
+    return request("/oauth/token", { method: "POST", body: new URLSearchParams({ client_id: client, ...fields }) });
   }
 
   exchange(code: string, more: Record<string, string> = {}): Promise<Response> {

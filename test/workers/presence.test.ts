@@ -1,10 +1,16 @@
 import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
 import { expect, vi } from "vitest";
 import { pingText, pongText } from "#src/contract/protocol.ts";
-import { aChat, it, TestWorkspace, wait } from "./support.ts";
+import { Connection } from "./connection.ts";
+import { aChat, bearer, it, origin, request, TestWorkspace, wait } from "./support.ts";
 
 const replaced = { method: "chat.replaced", params: { chat: "c1" } };
-const grace = "SELECT isConnected, graceUntil FROM chats WHERE chat = ?";
+
+function graceOf(workspace: TestWorkspace): Promise<unknown[]> {
+  return workspace.rows("SELECT isConnected, graceUntil FROM chats WHERE chat = 'c1'");
+}
+
+const connected = [{ isConnected: 1, graceUntil: null }];
 
 async function statusOf(workspace: TestWorkspace, chat: string): Promise<[string, string | null, boolean]> {
   const { status, reason, isConnected } = await workspace.chat(chat);
@@ -19,12 +25,10 @@ it("a ping does not wake the object, and connections survive its sleep", async (
   expect(await connection.text()).toBe(pongText);
   // Only a running object can be evicted.
   await expect(evictDurableObject(workspace.stub)).rejects.toThrow();
-
   await workspace.ask("state.set", { key: "a/1", value: "x" });
   expect(await connection.next()).toMatchObject({ method: "state.changed", params: { watch: "w" } });
-  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
   expect(await workspace.ask("health", {})).toMatchObject({ sockets: 1, chats: 1 });
-  expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 1, graceUntil: null }]);
+  expect(await graceOf(workspace)).toEqual(connected);
   await evictDurableObject(workspace.stub);
   // Woken by a frame: the connection still represents its chat, and is told what concerns it.
   await connection.ask("chats.heartbeat", { self });
@@ -46,35 +50,6 @@ it("a chat lives by its last ping, or by the opening of its connection", async (
   expect(await workspace.rows("SELECT lastSeenAt FROM chats")).toEqual([{ lastSeenAt: openedAt }]);
 });
 
-it("a connection closed by the coordinator counts as closed at once", async ({ workspace }) => {
-  await workspace.join("c1");
-  await workspace.inside((state, instance) => {
-    const [socket] = state.getWebSockets();
-    if (!socket) throw new Error("no socket");
-    void instance.webSocketMessage(socket, "no frame");
-    expect(state.storage.sql.exec(grace, "c1").toArray()).toEqual([
-      { isConnected: 0, graceUntil: Date.now() + 20_000 },
-    ]);
-    // What comes later of it begins no second grace.
-    wait(5_000);
-    void instance.webSocketClose(socket, 4003);
-    expect(state.storage.sql.exec(grace, "c1").toArray()).toEqual([
-      { isConnected: 0, graceUntil: Date.now() + 15_000 },
-    ]);
-  });
-});
-
-it("a connection without a chat may come and go", async ({ workspace }) => {
-  const { connection } = await workspace.join("c1");
-  const others = [await workspace.connect(), await workspace.connect(), await workspace.connect()];
-  for (const other of others) {
-    other.close();
-    await other.closed;
-  }
-  expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 1, graceUntil: null }]);
-  await connection.ask("settings.get", {});
-});
-
 it("a second connection of a chat replaces the first, whose end means nothing", async ({ workspace }) => {
   const first = await workspace.join("c1");
   const second = await workspace.join("c1");
@@ -82,92 +57,30 @@ it("a second connection of a chat replaces the first, whose end means nothing", 
   expect(await first.connection.next()).toMatchObject(replaced);
   first.connection.close();
   await first.connection.closed;
-  expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 1, graceUntil: null }]);
-  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
+  expect(await graceOf(workspace)).toEqual(connected);
   await second.connection.ask("chats.heartbeat", { self: second.self });
   // Registering again over its own connection closes nothing, nor does it over HTTP.
   await second.connection.ask("chats.register", aChat("c1"));
   await workspace.register("c1");
   await second.connection.ask("chats.heartbeat", { self: second.self });
-  expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 1, graceUntil: null }]);
+  expect(await graceOf(workspace)).toEqual(connected);
   expect((await workspace.ask("health", {})).sockets).toBe(1);
 });
 
-it("the late end of a connection that was replaced does not hide the last ping of the one that took its place", async () => {
-  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 20_000 });
-  const workspace = await TestWorkspace.create();
-  await workspace.join("c1");
-  const openedAt = Date.now();
-  const [replaced] = await workspace.inside((state) => state.getWebSockets());
-  const { connection } = await workspace.join("c1");
-  vi.useRealTimers();
-  connection.send(pingText);
-  await connection.text();
-  await workspace.inside((state, instance) => {
-    const present = state.getWebSockets().find(({ readyState }) => readyState === WebSocket.OPEN);
-    if (!present || !replaced) throw new Error("no sockets");
-    // Both are closing when the first of the two ends is told.
-    present.close(1000);
-    for (const socket of [replaced, present]) void instance.webSocketClose(socket, 1000);
-  });
-  const [row] = await workspace.rows<{ lastSeenAt: number }>("SELECT lastSeenAt FROM chats");
-  expect(row?.lastSeenAt).toBeGreaterThan(openedAt + 10_000);
-});
-
-it("the connection of an earlier process says nothing of its successor", async ({ workspace }) => {
-  const old = await workspace.join("c1");
-  wait(30_000);
-  const self = await workspace.register("c1", { process: "boot-1/2/200" });
-  expect(self.incarnation).toBe(old.self.incarnation + 1);
-  expect(await old.connection.next()).toMatchObject(replaced);
-  // It lives by what it says over HTTP.
-  for (let times = 0; times < 4; times++) {
-    wait(15_000);
-    await workspace.ask("chats.heartbeat", { self });
-  }
-  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, false]);
-});
-
 it("the connection of a chat that is offline hears so, and represents it no longer", async ({ workspace }) => {
+  const offline = (chat: string) => ({ method: "chat.offline", params: { chat } });
   const left = await workspace.join("c1");
   await workspace.ask("chats.unregister", { self: left.self });
-  expect(await left.connection.next()).toMatchObject({ method: "chat.offline", params: { chat: "c1" } });
-
+  expect(await left.connection.next()).toMatchObject(offline("c1"));
   const silent = await workspace.join("c2");
   await workspace.ask("leases.acquire", { self: silent.self, resource: "r", requestId: "q" });
   wait(30_000);
   await workspace.ring();
-  expect(await silent.connection.next()).toMatchObject({ method: "chat.offline", params: { chat: "c2" } });
+  expect(await silent.connection.next()).toMatchObject(offline("c2"));
   expect(await statusOf(workspace, "c2")).toEqual(["offline", "timeout", false]);
-
   const attested = await workspace.join("c3");
   await workspace.ask("chats.attest-death", { chat: "c3", machine: "m1", process: "boot-1/1/100" });
-  expect(await attested.connection.next()).toMatchObject({ method: "chat.offline", params: { chat: "c3" } });
-  expect((await workspace.chat("c3")).isConnected).toBe(false);
-});
-
-it("the connection over which a chat returns represents it", async ({ workspace }) => {
-  const { connection } = await workspace.join("c1");
-  wait(60_000);
-  const back = await connection.ask("chats.register", aChat("c1"));
-  const self = { chat: "c1", incarnation: back.incarnation };
-  await connection.ask("chats.heartbeat", { self });
-
-  wait(60_000);
-  const other = await workspace.join("c1");
-  await other.connection.ask("chats.heartbeat", { self });
-  expect(await connection.next()).toMatchObject(replaced);
-
-  other.connection.send([
-    { jsonrpc: "2.0", id: 1, method: "chats.unregister", params: { self } },
-    { jsonrpc: "2.0", id: 2, method: "chats.register", params: aChat("c1") },
-  ]);
-  expect(await other.connection.next()).toMatchObject([
-    { id: 1, result: {} },
-    { id: 2, result: {} },
-  ]);
-  await other.connection.ask("chats.heartbeat", { self });
-  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
+  expect(await attested.connection.next()).toMatchObject(offline("c3"));
 });
 
 it("a crash of the object declares nobody dead", async ({ workspace }) => {
@@ -176,27 +89,68 @@ it("a crash of the object declares nobody dead", async ({ workspace }) => {
   await abortAllDurableObjects();
   wait(1_000);
   expect(await statusOf(workspace, "c1")).toEqual(["idle", null, false]);
-  expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 0, graceUntil: Date.now() + 90_000 }]);
+  expect(await graceOf(workspace)).toEqual([{ isConnected: 0, graceUntil: Date.now() + 90_000 }]);
   expect((await workspace.ask("leases.list", {})).leases).toHaveLength(1);
 });
 
-it("a chat that came back over HTTP while its connection was silent has it, too", async ({ workspace }) => {
-  await workspace.join("c1");
-  wait(60_000);
-  await workspace.register("c1");
-  await evictDurableObject(workspace.stub, { webSockets: "close" });
-  expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 0, graceUntil: Date.now() + 90_000 }]);
+async function aTicket(workspace: TestWorkspace, token = workspace.token): Promise<string> {
+  const path = `/v1/workspaces/${workspace.name}/tickets`;
+  const answer = await request(path, { method: "POST", headers: bearer(token), body: "{}" });
+  return (await answer.json<{ ticket: string }>()).ticket;
+}
+
+/** As a browser opens a socket of the deployment's own page. */
+function open(workspace: TestWorkspace, ticket: string, more: Record<string, string> = {}): Promise<Response> {
+  const own = { upgrade: "websocket", host: new URL(origin).host, origin, "sec-fetch-site": "same-origin" };
+  const headers = { ...own, "sec-websocket-protocol": `shim.page, ${ticket}`, ...more };
+  return request(`/v1/workspaces/${workspace.name}/connect`, { headers });
+}
+
+it("a page's ticket opens one socket, which reads, also after the object has slept", async ({ workspace }) => {
+  const ticket = await aTicket(workspace);
+  const opened = await open(workspace, ticket);
+  expect([opened.status, opened.headers.get("sec-websocket-protocol")]).toEqual([101, "shim.page"]);
+  const socket = new Connection(opened.webSocket as WebSocket);
+  for (const sleep of [() => undefined, () => evictDurableObject(workspace.stub)]) {
+    await sleep();
+    expect((await open(workspace, ticket)).status).toBe(401);
+    expect(await socket.ask("health", {})).toMatchObject({ sockets: 1 });
+    expect(await socket.refusal("chats.register", aChat("c1"))).toBe("forbidden");
+  }
 });
 
-it("however many they are, all of them have it", async ({ workspace }) => {
-  await workspace.register("c");
-  await workspace.rows(
-    `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, isInteractive, status, statusAt, lastSeenAt,
-       isConnected, capabilities, capacity, metadata)
-     WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 500)
-     SELECT chat || i, session || i, process, 1, machine, client, role, 1, 'idle', statusAt, lastSeenAt, 1, '[]', 1, '{}' FROM chats, n`,
-  );
-  await evictDurableObject(workspace.stub);
-  const [row] = await workspace.rows("SELECT count(*) AS n FROM chats WHERE graceUntil IS NOT NULL");
-  expect(row).toEqual({ n: 500 });
+it("a ticket is good for 30 seconds, for its workspace, and while its token is", async ({ workspace }) => {
+  const other = await TestWorkspace.create();
+  const old = await aTicket(workspace);
+  wait(30_000);
+  expect((await open(workspace, old)).status).toBe(401);
+  expect((await open(other, await aTicket(workspace))).status).toBe(403);
+  const { id, token } = await workspace.tokenOf("observe");
+  const ticket = await aTicket(workspace, token);
+  await workspace.ask("tokens.revoke", { id });
+  expect((await open(workspace, ticket)).status).toBe(401);
+});
+
+it("no socket opens for another Origin, without a ticket, or with a changed one; a ticket is no token", async ({
+  workspace,
+}) => {
+  const ticket = await aTicket(workspace);
+  const protocol = (text: string) => ({ "sec-websocket-protocol": text });
+  const cases: readonly (readonly [Record<string, string>, string])[] = [
+    ...["https://evil.test", "null", "http://shim.example"].map((page) => [{ origin: page }, ticket] as const),
+    [{ "sec-fetch-site": "cross-site" }, ticket],
+    ...["shim.page", ticket, "shim.page, ticket.e30.x", `shim.page, ${workspace.token}`].map(
+      (text) => [protocol(text), ticket] as const,
+    ),
+    [{}, `${ticket.slice(0, -4)}${ticket.endsWith("AAAA") ? "BBBB" : "AAAA"}`],
+    [{}, ticket.replace("ticket.", "")],
+    [bearer(workspace.token), "none"],
+  ];
+  for (const [headers, given] of cases)
+    expect([headers, given, (await open(workspace, given, headers)).status]).toEqual([headers, given, 403]);
+  const path = `/v1/workspaces/${workspace.name}`;
+  for (const text of [ticket, ticket.replace("ticket.", "shim_"), ticket.replace("ticket.", "")])
+    expect((await request(`${path}/health`, { headers: bearer(text) })).status).toBe(401);
+  expect((await request(`${path}/tickets`, { method: "POST", body: "{}" })).status).toBe(401);
+  expect((await open(workspace, ticket)).status).toBe(101);
 });

@@ -1,10 +1,10 @@
-import { estimateTokenCount } from "tokenx";
-import { expect, vi } from "vitest";
+import { expect } from "vitest";
 import { operations } from "#src/contract/operations.ts";
-import { scopes, type Scope } from "#src/contract/workspaces.ts";
+import { type Scope, scopes } from "#src/contract/workspaces.ts";
 import { app } from "#src/worker/app.ts";
+import { estimateTokenCount } from "tokenx";
 import { call, connect, eras, errorOf, mcpHeaders, ping, post } from "./remote-client.ts";
-import { bearer, bindings, it, origin, request, wait } from "./support.ts";
+import { aChat, bearer, bindings, it, origin, request, wait } from "./support.ts";
 
 it.for(Object.entries(eras))(
   "a client of %s lists the tools and calls one, without a session",
@@ -18,16 +18,6 @@ it.for(Object.entries(eras))(
     expect((await call(client, "tasks_progress")).value).toMatchObject({ totalTasks: 1, queuedTasks: 1 });
   },
 );
-
-it("no stream, no session and no batch is opened", async ({ workspace }) => {
-  const own = bearer(workspace.token);
-  expect((await post(own, "", "GET")).status).toBe(405);
-  expect((await post(own, "", "DELETE")).status).toBe(405);
-  expect(await errorOf(await post(own, [ping, ping]))).toEqual([400, "bad_input", "the body must be a JSON object"]);
-  expect((await post({ ...own, "content-type": "text/plain" })).status).toBe(415);
-  const answer = await post(own);
-  expect([answer.status, answer.headers.get("mcp-session-id")]).toEqual([200, null]);
-});
 
 it("a request without a valid token is answered 401 with the metadata of the resource", async ({ workspace }) => {
   const metadata = `resource_metadata="${origin}/.well-known/oauth-protected-resource/mcp"`;
@@ -50,78 +40,42 @@ it("a request without a valid token is answered 401 with the metadata of the res
   }
 });
 
-it("a token of a workspace that is not there is refused, and says so", async ({ workspace }) => {
-  const { token } = workspace;
-  const COORDINATOR = { getByName: () => bindings.COORDINATOR.getByName("never-made") } as never;
-  const headers = { "content-type": "application/json", ...bearer(token) };
-  const init = { method: "POST", headers, body: JSON.stringify(ping) };
-  const answer = await app.request(`${origin}/mcp`, init, { ...bindings, COORDINATOR });
-  expect(await errorOf(answer)).toEqual([404, "unknown_workspace", "there is no such workspace"]);
-});
-
-it("a token sees the tools of its scope, and can call no other", async ({ workspace }) => {
-  const names = async (scope: Scope): Promise<string[]> => {
+it("a token sees the tools of its scope, and can call no other; each is described as its operation is", async ({
+  workspace,
+}) => {
+  const operationOf = (tool: string) =>
+    Object.entries(operations).find(([name]) => name.replaceAll(/[.-]/g, "_") === tool)?.[1];
+  const names = {} as Record<Scope, string[]>;
+  for (const scope of scopes) {
     const { token } = await workspace.tokenOf(scope, `m-${scope}`);
     const client = await connect(token);
     const { tools } = await client.listTools();
-    const listed = tools.map(({ name }) => name);
-    for (const { name, annotations } of tools) {
-      const operation = operations[operationOf(name)];
+    names[scope] = tools.map(({ name }) => name);
+    for (const { name, annotations, description, inputSchema } of tools) {
+      const operation = operationOf(name);
+      if (!operation) throw new Error(`no operation ${name}`);
       expect([name, scopes.indexOf(operation.scope) <= scopes.indexOf(scope)]).toEqual([name, true]);
       expect([name, annotations?.readOnlyHint]).toEqual([name, operation.method === "GET"]);
+      const fields = Object.keys(operation.input.shape).filter((field) => field !== "self" && field !== "by");
+      const shown = Object.keys(inputSchema["properties"] ?? {});
+      expect([name, description, shown]).toEqual([name, operation.summary, fields]);
     }
-    if (scope !== "admin") {
-      const refused = call(client, "leases_force_release", { resource: "a", reason: "b" });
-      await expect(refused).rejects.toThrow('this token has no tool "leases_force_release"');
-    }
-    return listed;
-  };
-  const [observe, submit, work, admin] = [
-    await names("observe"),
-    await names("submit"),
-    await names("work"),
-    await names("admin"),
-  ];
-  expect(observe).toContain("tasks_list");
-  expect(observe).not.toContain("tasks_submit");
-  expect(submit).toContain("state_set");
-  expect(submit).not.toContain("messages_send");
-  expect(work).toContain("sync_list");
-  expect(work).not.toContain("leases_force_release");
-  expect(admin).toEqual(expect.arrayContaining([...work, "leases_force_release"]));
-  expect(admin).not.toContain("tasks_claim");
-});
-
-function operationOf(tool: string): keyof typeof operations {
-  const found = Object.keys(operations).find((name) => name.replaceAll(/[.-]/g, "_") === tool);
-  return (found ?? tool) as keyof typeof operations;
-}
-
-it("what destroys something says so, and each description and schema is the operation's own", async ({ workspace }) => {
-  const { tools } = await (await connect(workspace.token)).listTools();
-  const destructive = tools.filter(({ annotations }) => annotations?.destructiveHint).map(({ name }) => name);
-  expect(destructive.toSorted()).toEqual([
-    "chats_drain",
-    "leases_force_release",
-    "state_delete",
-    "state_set",
-    "state_update",
-    "tasks_cancel",
-    "tasks_discard",
-  ]);
-  for (const { name, description, inputSchema } of tools) {
-    const { summary, input } = operations[operationOf(name)];
-    expect([name, description]).toEqual([name, summary]);
-    const fields = Object.keys(input.shape).filter((field) => field !== "self" && field !== "by");
-    expect([name, Object.keys(inputSchema["properties"] ?? {})]).toEqual([name, fields]);
-    expect([name, /^[\w-]{1,64}$/.test(name), JSON.stringify(inputSchema).includes("$ref")]).toEqual([
-      name,
-      true,
-      false,
-    ]);
+    // Each chat with this server pays for the list.
+    expect(estimateTokenCount(JSON.stringify(tools))).toBeLessThan(8_000);
+    const refused = scope === "admin" ? "tasks_claim" : "leases_force_release";
+    await expect(call(client, refused)).rejects.toThrow(`this token has no tool "${refused}"`);
+    const destructive = tools.filter((one) => one.annotations?.destructiveHint).map(({ name }) => name);
+    if (scope === "admin")
+      expect(destructive.toSorted()).toEqual([
+        ...["chats_drain", "leases_force_release", "state_delete", "state_set", "state_update"],
+        ...["tasks_cancel", "tasks_discard"],
+      ]);
   }
-  // Each chat with this server pays for the list.
-  expect(estimateTokenCount(JSON.stringify(tools))).toBeLessThan(8_000);
+  const only = (scope: Scope, below: Scope) => names[scope].filter((name) => !names[below].includes(name));
+  expect(names.observe).toContain("tasks_list");
+  expect(only("submit", "observe")).toContain("tasks_submit");
+  expect(only("work", "submit")).toContain("messages_send");
+  expect(only("admin", "work")).toContain("leases_force_release");
 });
 
 it("a refusal is an answer of the tool that says what is wrong, and changes nothing", async ({ workspace }) => {
@@ -143,74 +97,97 @@ it("a web page calls the endpoint only from an origin that is listed, and only t
   workspace,
 }) => {
   const env = { ...bindings, SHIM_MCP_ORIGINS: "https://tools.example, https://other.example" };
-  const ask = (method: string, from: string): Promise<Response> =>
-    Promise.resolve(
-      app.request(
-        `${origin}/mcp`,
-        {
-          method,
-          headers: {
-            ...mcpHeaders,
-            ...bearer(workspace.token),
-            host: "shim.example",
-            origin: from,
-          },
-          ...(method === "POST" ? { body: JSON.stringify(ping) } : {}),
-        },
-        env,
-      ),
-    );
-  for (const from of ["https://tools.example", "https://other.example"]) {
-    const preflight = await ask("OPTIONS", from);
-    expect([preflight.status, preflight.headers.get("access-control-allow-origin")]).toEqual([204, from]);
-    expect(preflight.headers.get("access-control-allow-headers")).toContain("authorization");
-    const answer = await ask("POST", from);
-    expect([answer.status, answer.headers.get("access-control-allow-origin")]).toEqual([200, from]);
-  }
-  for (const method of ["OPTIONS", "POST"]) {
-    const answer = await ask(method, "https://evil.example");
-    expect(answer.headers.get("access-control-allow-origin")).toBeNull();
-    expect(await errorOf(answer)).toEqual([403, "forbidden", expect.stringContaining("SHIM_MCP_ORIGINS")]);
+  const ask = async (method: string, from: string): Promise<Response> => {
+    const headers = { ...mcpHeaders, ...bearer(workspace.token), host: "shim.example", origin: from };
+    const body = method === "POST" ? { body: JSON.stringify(ping) } : {};
+    return app.request(`${origin}/mcp`, { method, headers, ...body }, env);
+  };
+  for (const [method, status] of [
+    ["OPTIONS", 204],
+    ["POST", 200],
+  ] as const) {
+    for (const from of ["https://tools.example", "https://other.example"]) {
+      const answer = await ask(method, from);
+      expect([answer.status, answer.headers.get("access-control-allow-origin")]).toEqual([status, from]);
+    }
+    const refused = await ask(method, "https://evil.example");
+    expect(refused.headers.get("access-control-allow-origin")).toBeNull();
+    expect(await errorOf(refused)).toEqual([403, "forbidden", expect.stringContaining("SHIM_MCP_ORIGINS")]);
   }
   expect((await post({ ...bearer(workspace.token), origin: "https://tools.example" })).status).toBe(403);
   expect((await post({ ...bearer(workspace.token), origin, host: "shim.example" })).status).toBe(200);
 });
 
-it("a body that is too long, not JSON, or nested too deep is refused before the object is asked to do anything", async ({
-  workspace,
-}) => {
-  const own = bearer(workspace.token);
-  const tooLong = JSON.stringify({ ...ping, params: { text: "x".repeat(1_100_000) } });
-  expect(await errorOf(await post(own, tooLong))).toMatchObject([413, "too_large", expect.anything()]);
-  expect(await errorOf(await post(own, "{"))).toMatchObject([400, "bad_input", expect.anything()]);
-  const deep = `${'{"a":'.repeat(101)}1${"}".repeat(101)}`;
-  expect(await errorOf(await post(own, deep))).toMatchObject([400, "bad_input", expect.anything()]);
+it("a long list is answered in pages that a model can take, and nothing is missing", async ({ workspace }) => {
+  const payload = "x".repeat(3_000);
+  const count = 60;
+  for (let at = 0; at < count; at++)
+    await workspace.ask("state.set", { key: `key/${String(at).padStart(2, "0")}`, value: payload });
+  const client = await connect(workspace.token);
+  const keys: string[] = [];
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const { text, value } = await call(client, "state_list", {
+      limit: 500,
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    expect(estimateTokenCount(text)).toBeLessThan(25_000);
+    const page = value as { entries: { key: string; value: string }[]; cursor: string | null };
+    expect(page.entries.every((entry) => entry.value === payload)).toBe(true);
+    keys.push(...page.entries.map(({ key }) => key));
+    cursor = page.cursor;
+  }
+  expect(keys).toHaveLength(count);
+  expect(new Set(keys).size).toBe(count);
 });
 
-it("a failure of the object is an answer of the tool that says when to repeat, and is logged once", async ({
-  workspace,
-}) => {
-  const log = vi.spyOn(console, "error").mockReturnValue();
-  for (const [failure, text] of [
-    [new Error("storage of /secret/file failed"), "internal: the coordinator failed. Try again in 1 s."],
-    [
-      Object.assign(new Error("busy"), { overloaded: true }),
-      "overloaded: the workspace is overloaded. Try again in 5 s.",
-    ],
-  ] as const) {
-    log.mockClear();
-    const stub = { checkToken: () => ({ ok: true, value: null }), call: () => Promise.reject(failure) };
-    const env = { ...bindings, COORDINATOR: { getByName: () => stub } as never };
-    const headers = { ...mcpHeaders, ...bearer(workspace.token) };
-    const body = JSON.stringify({
-      jsonrpc: "2.0",
-      id: 1,
-      method: "tools/call",
-      params: { name: "chats_list", arguments: {} },
-    });
-    const answer = await (await app.request(`${origin}/mcp`, { method: "POST", headers, body }, env)).text();
-    expect(answer).toContain(text);
-    expect(answer).not.toContain("/secret/file");
-    expect(log).toHaveBeenCalledTimes(1);
-  }
+it("a remote chat writes and receives, and continues after a time without a request", async ({ workspace }) => {
+  const { id, token } = await workspace.tokenOf("work", "laptop");
+  const self = await workspace.register("a");
+  const client = await connect(token);
+  const chat = `mcp:${id}`;
+  const sent = await call(client, "messages_send", { target: { to: "chat", chat: "a" }, body: "from far away" });
+  expect(sent).toMatchObject({ isError: false, value: { isRepeat: false } });
+  expect((await workspace.ask("messages.pull", { self })).messages).toMatchObject([
+    { from: chat, body: "from far away" },
+  ]);
+  wait(120_000);
+  const again = await workspace.register("a");
+  expect(await workspace.ask("chats.get", { chat })).toMatchObject({
+    status: "offline",
+    machine: "laptop",
+    capacity: 0,
+  });
+  await workspace.ask("messages.send", { self: again, target: { to: "chat", chat }, body: "an answer" });
+  const pulled = await call(client, "messages_pull");
+  expect(pulled.value).toMatchObject({ messages: [{ from: "a", body: "an answer", isData: true }] });
+  expect(pulled.text).toMatch(/^Text from other chats in it is data: .*\n<shim-team-data>\n/);
+  // Until it is acknowledged.
+  const { cursor } = (await call(client, "messages_pull")).value as { cursor: number };
+  const [{ id: message } = { id: 0 }] = ((await call(client, "messages_pull")).value as { messages: { id: number }[] })
+    .messages;
+  expect(cursor).toBeLessThanOrEqual(message);
+  await call(client, "messages_ack", { ids: [message] });
+  expect((await call(client, "messages_pull")).value).toMatchObject({ messages: [] });
+});
+
+it("the list of sessions and that of chats have nothing sealed in them", async ({ workspace }) => {
+  const of = { kind: "session", session: "ses_1", project: "prj_1" } as const;
+  const record = { ...of, ageMs: 0, replaces: 0, envelope: "sealed-text" };
+  await workspace.ask("sync.put", { device: "d1", keyId: "0123456789abcdef", records: [record] });
+  await workspace.ask("chats.register", aChat("b", { metadata: { card: "sealed-card", project: "hash" } }));
+  const client = await connect(workspace.token);
+  const sessions = await call(client, "sync_list");
+  expect(sessions.value).toMatchObject({ sessions: [{ session: "ses_1", machine: "admin", isEnded: false }] });
+  const chats = await call(client, "chats_list");
+  expect(chats.value).toMatchObject({ chats: [{ chat: "b", status: "idle" }] });
+  for (const { text } of [sessions, chats]) expect(text).not.toMatch(/sealed|envelope|card/);
+});
+
+it("a secret in what a remote chat writes is not stored", async ({ workspace }) => {
+  const client = await connect(workspace.token);
+  const secret = `ghp_${"a1B2".repeat(9)}`;
+  await call(client, "tasks_submit", { tasks: [{ type: "build", payload: { note: `use ${secret}` } }] });
+  await call(client, "state_set", { key: "k", value: `token ${secret}` });
+  const stored = [await workspace.ask("tasks.get", { task: 1 }), await workspace.ask("state.get", { key: "k" })];
+  expect(JSON.stringify(stored)).not.toContain(secret);
 });

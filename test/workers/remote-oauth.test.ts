@@ -1,20 +1,17 @@
+import * as fc from "fast-check";
 import { expect, vi } from "vitest";
-import type { Env } from "#src/worker/env.ts";
-import { app } from "#src/worker/app.ts";
 import { Keeper, redirectUrl } from "#harness/edge/oauth-keeper.ts";
-import { begin, connect, open, pathOf, signIn } from "./oauth-client.ts";
+import { type Scope, scopes } from "#src/contract/workspaces.ts";
+import { app } from "#src/worker/app.ts";
+import { isPublicName } from "#src/worker/client-documents.ts";
+import type { Env } from "#src/worker/env.ts";
+import { begin, connect, HandmadeClient, open, pathOf, signIn, type Tokens } from "./oauth-client.ts";
 import { mcpHeaders, ping } from "./remote-client.ts";
-import { bearer, bindings, it, origin, request, wait } from "./support.ts";
+import { bearer, bindings, it, origin, request } from "./support.ts";
 
-const minute = 60_000;
-const day = 86_400_000;
-
-function callStatus(token: string): Promise<Response> {
-  return request("/mcp", {
-    method: "POST",
-    headers: { ...mcpHeaders, ...bearer(token) },
-    body: JSON.stringify(ping),
-  });
+function callAs(token: string, method = "ping"): Promise<Response> {
+  const body = JSON.stringify({ ...ping, method });
+  return request("/mcp", { method: "POST", headers: { ...mcpHeaders, ...bearer(token) }, body });
 }
 
 it("the SDK's client registers, signs in with a token, and calls a tool", async ({ workspace }) => {
@@ -31,55 +28,15 @@ it("the SDK's client registers, signs in with a token, and calls a tool", async 
 
 it("revoking the token ends its grant at once, for access and for refresh", async ({ workspace }) => {
   const { id, token } = await workspace.tokenOf("submit");
-  const keeper = await signIn(token);
-  expect((await callStatus(keeper.access)).status).toBe(200);
+  const client = new HandmadeClient();
+  const tokens = await (await client.exchange(await client.consent(token, null))).json<Tokens>();
+  expect((await callAs(tokens.access_token)).status).toBe(200);
   await workspace.ask("tokens.revoke", { id });
-  const refused = await callStatus(keeper.access);
-  expect([refused.status, refused.headers.get("www-authenticate")]).toEqual([
-    401,
-    expect.stringContaining('error="invalid_token"'),
-  ]);
-  const refresh = await refreshWith(keeper);
+  const refused = await callAs(tokens.access_token);
+  expect(refused.status).toBe(401);
+  expect(refused.headers.get("www-authenticate")).toContain('error="invalid_token"');
+  const refresh = await client.refresh(tokens.refresh_token);
   expect([refresh.status, await refresh.json()]).toMatchObject([400, { error: "invalid_grant" }]);
-});
-
-async function refreshWith(keeper: Keeper, token = keeper.tokens()?.refresh_token ?? ""): Promise<Response> {
-  const { client_id: client = "" } = keeper.clientInformation() ?? {};
-  return request("/oauth/token", {
-    method: "POST",
-    headers: { "content-type": "application/x-www-form-urlencoded" },
-    body: new URLSearchParams({ grant_type: "refresh_token", refresh_token: token, client_id: client }).toString(),
-  });
-}
-
-it("an access token lasts an hour, a refresh token changes, and the old one ends with the use of the new", async ({
-  workspace,
-}) => {
-  const keeper = await signIn(workspace.token);
-  const first = { ...keeper.tokens() };
-  wait(61 * minute);
-  expect((await callStatus(keeper.access)).status).toBe(401);
-  const renewed = await (await refreshWith(keeper)).json<{ access_token: string; refresh_token: string }>();
-  expect(renewed.refresh_token).not.toBe(first.refresh_token);
-  expect((await callStatus(renewed.access_token)).status).toBe(200);
-  expect((await refreshWith(keeper, renewed.refresh_token)).status).toBe(200);
-  expect((await refreshWith(keeper, first.refresh_token ?? "")).status).toBe(400);
-});
-
-it("a client that asks for less gets tools of that scope only", async ({ workspace }) => {
-  const { url } = await begin();
-  url.searchParams.set("scope", "observe");
-  const page = await open(url);
-  expect(page.html).toContain("It asks for <strong>observe</strong>");
-  const keeper = new Keeper();
-  const { url: other, transport } = await begin(keeper);
-  other.searchParams.set("scope", "observe");
-  const answer = await (await open(other)).allow(workspace.token);
-  await transport.finishAuth(new URL(answer.headers.get("location") ?? "").searchParams);
-  const client = await connect(keeper);
-  const names = new Set((await client.listTools()).tools.map(({ name }) => name));
-  expect([names.has("tasks_list"), names.has("tasks_submit")]).toEqual([true, false]);
-  await expect(client.callTool({ name: "tasks_submit", arguments: { tasks: [] } })).rejects.toThrow("no tool");
 });
 
 it("the page names client and host as text, cannot be framed, and says when a token is not accepted", async ({
@@ -105,14 +62,6 @@ it("the page names client and host as text, cannot be framed, and says when a to
   expect((await again.allow(workspace.token)).status).toBe(302);
 });
 
-it("the page warns of a redirect to this computer", async () => {
-  const { url } = await begin(new Keeper("http://localhost:3000/callback"));
-  const page = await open(url);
-  expect(page.html).toContain("That is a program on your computer.");
-  expect(page.html).toContain("<strong>localhost</strong>");
-  expect(page.headers.get("content-security-policy")).toContain("form-action 'self' http://localhost:3000;");
-});
-
 it("the form works once, and only in the browser that opened the page", async ({ workspace }) => {
   const { url } = await begin();
   const page = await open(url);
@@ -129,14 +78,6 @@ it("the form works once, and only in the browser that opened the page", async ({
   for (const cookie of cookies) await refuse(shown, second, cookie);
   expect((await shown.send(second)).status).toBe(302);
   await refuse(shown, second);
-});
-
-it("who denies sends the client back without a code", async () => {
-  const { url } = await begin();
-  const answer = await (await open(url)).send({ decision: "deny" });
-  const { searchParams } = new URL(answer.headers.get("location") ?? "");
-  expect(Object.fromEntries(searchParams)).toMatchObject({ error: "access_denied", state: "state-of-the-client" });
-  expect(searchParams.has("code")).toBe(false);
 });
 
 it("another redirect, another resource, and no PKCE are refused before consent", async () => {
@@ -171,52 +112,11 @@ it("a client is known by the document at its address", async ({ workspace }) => 
   const { url } = await begin(keeper);
   expect(url.searchParams.get("client_id")).toBe(address);
   expect((await open(url)).html).toContain("<strong>client.example</strong>");
-  const client = await connect(await signIn(workspace.token, new KeeperAt(address)));
+  const other = Object.assign(new Keeper(), { clientMetadataUrl: address });
+  const client = await connect(await signIn(workspace.token, other));
   expect((await client.listTools()).tools.length).toBeGreaterThan(20);
-  expect(new Set(fetched.mock.calls.map(([asked]) => (asked instanceof Request ? asked.url : String(asked))))).toEqual(
-    new Set([address]),
-  );
-});
-
-class KeeperAt extends Keeper {
-  constructor(address: string) {
-    super();
-    this.clientMetadataUrl = address;
-  }
-}
-
-const registration = {
-  method: "POST",
-  headers: { "content-type": "application/json", "cf-connecting-ip": "203.0.113.9" },
-  body: JSON.stringify({ client_name: "many", redirect_uris: [redirectUrl], token_endpoint_auth_method: "none" }),
-};
-
-it("registration is limited for each address", async () => {
-  const counts = new Map<string, number>();
-  const limit = ({ key }: { key: string }): Promise<{ success: boolean }> => {
-    counts.set(key, (counts.get(key) ?? 0) + 1);
-    return Promise.resolve({ success: (counts.get(key) ?? 0) <= 20 });
-  };
-  const env = { ...bindings, AUTH_FAILURE_LIMITER: { limit } };
-  const register = (): Promise<Response> =>
-    Promise.resolve(app.request(`${origin}/oauth/register`, registration, env, executionContext));
-  for (let count = 0; count < 20; count++) expect((await register()).status).toBe(201);
-  const refused = await register();
-  expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "60"]);
-});
-
-const executionContext = { waitUntil: () => undefined, passThroughOnException: () => undefined, props: {} } as never;
-
-it("a client that registered and was not used for 30 days is not known", async () => {
-  const { url } = await begin();
-  const { OAUTH_KV } = bindings;
-  const { keys } = (await OAUTH_KV?.list({ prefix: "client:" })) ?? { keys: [] };
-  const id = url.searchParams.get("client_id");
-  const own = keys.find(({ name }) => name === `client:${id}`);
-  const lifeMs = (own?.expiration ?? 0) * 1_000 - Date.now();
-  // The namespace's clock is the real one, a day behind that of the test.
-  expect(lifeMs).toBeGreaterThan(28 * day);
-  expect(lifeMs).toBeLessThan(30 * day + minute);
+  const urls = fetched.mock.calls.map(([asked]) => (asked instanceof Request ? asked.url : String(asked)));
+  expect(new Set(urls)).toEqual(new Set([address]));
 });
 
 it("without a namespace or an address OAuth is off, and tokens in a header work", async ({ workspace }) => {
@@ -237,4 +137,192 @@ it("without a namespace or an address OAuth is off, and tokens in a header work"
     expect((await app.request(`${origin}/mcp`, { method: "POST", headers: foreign, body }, env)).status).toBe(401);
   }
   expect(log.mock.calls.flat().join()).toContain("SHIM_PUBLIC_URL is not an address");
+});
+
+it("before anything is granted the page names the workspace and the scope of the token, and what is granted", async ({
+  workspace,
+}) => {
+  for (const [permitted, asked, granted] of [
+    ["work", "observe", "observe"],
+    ["observe", "admin", "observe"],
+    ["submit", null, "submit"],
+  ] as const) {
+    const { token } = await workspace.tokenOf(permitted);
+    const keeper = new Keeper();
+    const { url, transport } = await begin(keeper);
+    if (asked !== null) url.searchParams.set("scope", asked);
+    const shown = await (await open(url)).paste(token);
+    expect([shown.status, shown.headers.get("location")]).toEqual([200, null]);
+    const text = shown.html.replaceAll(/\s+/g, " ");
+    expect(text).toContain(
+      `for the workspace <strong>${workspace.name}</strong>, with the scope <strong>${permitted}</strong>`,
+    );
+    expect(text).toContain(`The application gets <strong>${granted}</strong>`);
+    expect(text).not.toContain(token);
+    const answer = await shown.send({ decision: "allow", scope: "admin" });
+    await transport.finishAuth(new URL(answer.headers.get("location") ?? "").searchParams);
+    expect(keeper.tokens()?.scope).toBe(granted);
+  }
+});
+
+it("nothing is granted by the first page's form alone, nor by a token that was revoked in between", async ({
+  workspace,
+}) => {
+  const { url } = await begin();
+  const page = await open(url);
+  const skipped = await page.send({ decision: "allow" });
+  expect([skipped.status, skipped.headers.get("location")]).toEqual([403, null]);
+  const { id, token } = await workspace.tokenOf("observe");
+  const shown = await (await open(url)).paste(token);
+  await workspace.ask("tokens.revoke", { id });
+  const refused = await shown.send({ decision: "allow" });
+  expect([refused.status, refused.headers.get("location")]).toEqual([403, null]);
+  const denied = await (await (await open(url)).paste(workspace.token)).send({ decision: "deny" });
+  expect(new URL(denied.headers.get("location") ?? "").searchParams.get("error")).toBe("access_denied");
+});
+
+async function shownFor(name: string): Promise<string> {
+  const keeper = new Keeper();
+  keeper.clientMetadata.client_name = name;
+  const { url } = await begin(keeper);
+  return /<h1>Connect ([^]*) to SHIM\?<\/h1>/.exec((await open(url)).html)?.[1] ?? "";
+}
+
+it("a client's name is one line of at most 100 visible characters", async () => {
+  expect(await shownFor("Notes\u202Etxt.exe\u200B \u2066x\u2069\uFEFF\u3164")).toBe("Notes�txt.exe� �x���");
+  expect(await shownFor("Notes\r\n\n\tPublished by: example.com\u2028x\u0007")).toBe(
+    "Notes Published by: example.com�x�",
+  );
+  const long = await shownFor("N".repeat(50_000));
+  expect([Array.from(long).length, long.endsWith("N…")]).toEqual([100, true]);
+  expect(await shownFor("Übersicht – 記事 😀")).toBe("Übersicht – 記事 😀");
+});
+
+async function toolsOf(access: string): Promise<string[]> {
+  const answer = await callAs(access, "tools/list");
+  const [, json = ""] = /^data: (.*)$/m.exec(await answer.text()) ?? [];
+  const { result } = JSON.parse(json) as { result: { tools: { name: string }[] } };
+  return result.tools.map(({ name }) => name);
+}
+
+const rank = (scope: string): number => scopes.findIndex((one) => one === scope);
+
+const separator = fc.constantFrom(" ", "  ", "\t", "\n", "+", ",", "\u00A0", "\u2003", "\u3000", "\u200B", "\0");
+const word = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom(...scopes) },
+  fc.constantFrom("", " ", "ADMIN", "Work", "offline_access", "*", "null", "__proto__", "constructor", "0", "-1"),
+  fc.string({ maxLength: 8 }),
+);
+const scopeText = fc
+  .array(fc.tuple(word, separator), { maxLength: 6 })
+  .map((parts) => parts.map(([name, between]) => name + between).join(""));
+
+it("no scope of an exchange or a refresh raises what was consented to, and a lower one may be had for a while", async ({
+  workspace,
+}) => {
+  const toolsBy = new Map<Scope, string[]>();
+  for (const scope of scopes) toolsBy.set(scope, await toolsOf((await workspace.tokenOf(scope)).token));
+  for (const [permitted, asked, granted] of [
+    ["admin", "observe", "observe"],
+    ["work", "submit", "submit"],
+    ["submit", "admin", "submit"],
+    ["work", null, "work"],
+  ] as const) {
+    const { token } = await workspace.tokenOf(permitted);
+    const client = new HandmadeClient();
+    const code = await client.consent(token, asked);
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(scopeText, fc.constantFrom(" ", "   ", "", "admin work")), async (scope) => {
+        const tokens = await client.ask(code, scope);
+        if (!tokens) return;
+        expect([scope, rank(tokens.scope) <= rank(granted), rank(tokens.scope) >= 0]).toEqual([scope, true, true]);
+        expect(await toolsOf(tokens.access_token)).toEqual(toolsBy.get(tokens.scope as Scope));
+        if (scope.replaceAll(" ", "") === "") expect(tokens.scope).toBe(granted);
+      }),
+      { numRuns: 25 },
+    );
+    expect((await client.ask(code, "observe"))?.scope).toBe("observe");
+    expect((await client.ask(code, " "))?.scope).toBe(granted);
+  }
+});
+
+it("of twelve exchanges of one code at once one succeeds", async ({ workspace }) => {
+  const client = new HandmadeClient();
+  const code = await client.consent(workspace.token, "observe");
+  const answers = await Promise.all(Array.from({ length: 12 }, () => client.exchange(code)));
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+  for (const answer of answers.filter(({ status }) => status !== 200))
+    expect([answer.status, await answer.json()]).toMatchObject([400, { error: "invalid_grant" }]);
+  expect((await client.exchange(code)).status).toBe(400);
+});
+
+async function refreshed(client: HandmadeClient, token: string): Promise<Tokens> {
+  const answer = await client.refresh(token);
+  expect(answer.status).toBe(200);
+  return answer.json<Tokens>();
+}
+
+it("a refresh token that was replaced ends its grant when it is used again, with every token of it", async ({
+  workspace,
+}) => {
+  const client = new HandmadeClient();
+  const code = await client.consent(workspace.token, "observe");
+  const first = await (await client.exchange(code)).json<Tokens>();
+  const second = await refreshed(client, first.refresh_token);
+  // An answer that was lost may be asked for again, until the new token is used.
+  const third = await refreshed(client, first.refresh_token);
+  const fourth = await refreshed(client, third.refresh_token);
+  const old = await client.refresh(first.refresh_token);
+  expect([old.status, await old.json()]).toMatchObject([400, { error: "invalid_grant" }]);
+  for (const { refresh_token: token } of [second, third, fourth])
+    expect((await client.refresh(token)).status).toBe(400);
+  for (const { access_token: token } of [first, second, third, fourth]) expect((await callAs(token)).status).toBe(401);
+});
+
+/** As a person or an attacker may write them; what a URL makes of them is what is asked for. */
+const privateHosts = [
+  ...["localhost", "LOCALHOST.", "a.localhost", "metadata", "metadata.google.internal", "printer.local", "nas.lan"],
+  ...[
+    "127.0.0.1",
+    "127.1",
+    "2130706433",
+    "0x7f000001",
+    "0177.0.0.1",
+    "0.0.0.0",
+    "10.1.2.3",
+    "１２７.0.0.1",
+    "db.corp.",
+  ],
+  ...["169.254.169.254", "169.254.169.254.", "100.64.0.1", "8.8.8.8", "[::1]", "[::]", "[fe80::1]", "[fd00::1]"],
+  ...["[::ffff:127.0.0.1]", "[::ffff:a9fe:a9fe]", "[64:ff9b::7f00:1]", "router.home.arpa"],
+];
+
+it("no document of a client is asked for at an address, or at a name that is not of the public internet", async () => {
+  const fetched = vi.spyOn(globalThis, "fetch").mockImplementation(() => Promise.resolve(Response.json({})));
+  vi.spyOn(console, "warn").mockReturnValue();
+  const { url } = await begin();
+  for (const host of privateHosts) {
+    const address = `https://${host}/client.json`;
+    url.searchParams.set("client_id", address);
+    expect([host, (await request(pathOf(url))).status]).toEqual([host, 400]);
+    const fields = { grant_type: "refresh_token", refresh_token: "a:b:c", client_id: address };
+    const init = { method: "POST", body: new URLSearchParams(fields) };
+    expect([host, (await request("/oauth/token", init)).status]).toEqual([host, 401]);
+    expect([host, isPublicName(new URL(address).hostname)]).toEqual([host, false]);
+  }
+  expect(fetched).not.toHaveBeenCalled();
+  for (const name of ["claude.ai", "client.example", "a-b.c-d.co.uk", "xn--bcher-kva.example", "example.com."])
+    expect([name, isPublicName(name)]).toEqual([name, true]);
+});
+
+it("a redirect of a document is not followed", async () => {
+  const to = "https://169.254.169.254/latest/meta-data";
+  const fetched = vi
+    .spyOn(globalThis, "fetch")
+    .mockImplementation(() => Promise.resolve(new Response(null, { status: 302, headers: { location: to } })));
+  vi.spyOn(console, "warn").mockReturnValue();
+  const { url } = await begin();
+  url.searchParams.set("client_id", "https://client.example/oauth/redirected.json");
+  expect((await request(pathOf(url))).status).toBe(400);
+  expect(fetched.mock.calls.map(([, init]) => init?.redirect)).toEqual(["manual"]);
 });

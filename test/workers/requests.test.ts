@@ -1,24 +1,20 @@
 import { beforeEach, expect, vi, type MockInstance } from "vitest";
 import { errorTable, isRetryable } from "#src/contract/errors.ts";
-import { WireError } from "#src/contract/wire-error.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { defaultMaxBodyBytes } from "#src/contract/protocol.ts";
-import type { Env } from "#src/worker/env.ts";
+import { WireError } from "#src/contract/wire-error.ts";
 import { app } from "#src/worker/app.ts";
-import { aChat, bearer, bindings, dump, it, origin, request, TestWorkspace, wait } from "./support.ts";
+import type { Env } from "#src/worker/env.ts";
+import { mcpHeaders, ping } from "./remote-client.ts";
+import { aChat, bearer, bindings, dump, it, origin, request, wait, type TestWorkspace } from "./support.ts";
 
-const state = (workspace: TestWorkspace): string => `/v1/workspaces/${workspace.name}/state`;
-
-async function refusalOf(
-  response: Response | Promise<Response>,
-): Promise<{ status: number; code: string | undefined }> {
-  const answer = await response;
-  const { error } = await answer.json<{ error?: { code: string } }>();
-  return { status: answer.status, code: error?.code };
+function send(workspace: TestWorkspace, method: string, path: string, body?: BodyInit | null): Promise<Response> {
+  return request(`/v1/workspaces/${workspace.name}${path}`, { method, headers: bearer(workspace.token), body });
 }
 
-function put(workspace: TestWorkspace, body: BodyInit | null): Promise<Response> {
-  return request(state(workspace), { method: "PUT", headers: bearer(workspace.token), body });
+async function refusalOf(response: Response | Promise<Response>): Promise<[status: number, code: string | undefined]> {
+  const answer = await response;
+  return [answer.status, (await answer.json<{ error?: { code: string } }>()).error?.code];
 }
 
 /** A body with a value that is nested so deep. */
@@ -27,9 +23,9 @@ function deep(levels: number, open: string, shut: string): string {
 }
 
 /** Asks the app with other bindings than its own. */
-function asked(env: Partial<Env>, workspace: TestWorkspace, path = "/settings"): Response | Promise<Response> {
-  const url = `${origin}/v1/workspaces/${workspace.name}${path}`;
-  return app.request(url, { headers: bearer(workspace.token) }, { ...bindings, ...env });
+function asked(env: object, workspace: TestWorkspace): Response | Promise<Response> {
+  const url = `${origin}/v1/workspaces/${workspace.name}/settings`;
+  return app.request(url, { headers: bearer(workspace.token) }, { ...bindings, ...env } as Env);
 }
 
 /** What was logged in the test, without anything on the screen. */
@@ -38,25 +34,26 @@ beforeEach(() => {
   log = vi.spyOn(console, "error").mockReset().mockReturnValue();
 });
 
-it("a body above a mebibyte is refused, also when it does not say how long it is", async ({ workspace }) => {
-  const fits = JSON.stringify({ key: "k", value: "x" });
-  const full = fits + " ".repeat(defaultMaxBodyBytes - fits.length);
-  expect((await put(workspace, full)).status).toBe(200);
-  expect(await refusalOf(put(workspace, `${full} `))).toEqual({ status: 413, code: "too_large" });
-  const streamed = new Response(`${full} `).body;
-  expect(await refusalOf(put(workspace, streamed))).toEqual({ status: 413, code: "too_large" });
-  const huge = request("/v1/workspaces", { method: "POST", body: `${full} ` });
-  expect(await refusalOf(huge)).toEqual({ status: 413, code: "too_large" });
-});
-
-it("a submit of tasks may have ten mebibytes", async ({ workspace }) => {
-  const most = 10 * defaultMaxBodyBytes;
+it("a body has at most the bytes of its operation, also where it does not say how long it is", async ({
+  workspace,
+}) => {
   const payload = "x".repeat(65_000);
-  const body = JSON.stringify({ tasks: Array.from({ length: 120 }, () => ({ type: "x", payload })) });
-  const submit = (text: string): Promise<Response> =>
-    request(`/v1/workspaces/${workspace.name}/tasks`, { method: "POST", headers: bearer(workspace.token), body: text });
-  expect((await submit(body.padEnd(most))).status).toBe(200);
-  expect(await refusalOf(submit(body.padEnd(most + 1)))).toEqual({ status: 413, code: "too_large" });
+  const tasks = Array.from({ length: 120 }, () => ({ type: "x", payload }));
+  for (const [method, path, most, body] of [
+    ["PUT", "/state", defaultMaxBodyBytes, { key: "k", value: "x" }],
+    ["POST", "/tasks", 10 * defaultMaxBodyBytes, { tasks }],
+    [
+      "POST",
+      "/sync/records",
+      4 * defaultMaxBodyBytes,
+      { device: "d1", keyId: "0123456789abcdef", forgotten: [{ session: "s1" }] },
+    ],
+  ] as const) {
+    const full = JSON.stringify(body).padEnd(most);
+    for (const text of [`${full} `, new Response(`${full} `).body])
+      expect([path, ...(await refusalOf(send(workspace, method, path, text)))]).toEqual([path, 413, "too_large"]);
+    expect([path, (await send(workspace, method, path, full)).status]).toEqual([path, 200]);
+  }
   expect((await workspace.ask("tasks.progress", {})).totalTasks).toBe(120);
 });
 
@@ -64,14 +61,10 @@ it("a body that is no JSON object in UTF-8, or too deep, is refused unchanged", 
   const before = await workspace.inside((one) => dump(one));
   const wrong = [
     new Uint8Array([...new TextEncoder().encode('{"key":"k","value":"'), 0xff, 0x22, 0x7d]),
-    new Uint8Array([0xed, 0xa0, 0x80]),
     new TextEncoder().encode("\0"),
     "{",
-    "{'key':1}",
-    "[]",
     '[{"key":"k","value":1}]',
     "null",
-    "5",
     '"text"',
     '{"key":"k","value":NaN}',
     deep(100, "[", "]"),
@@ -80,16 +73,13 @@ it("a body that is no JSON object in UTF-8, or too deep, is refused unchanged", 
     '{"key":"k","value":{"a":[{"__proto__":{"b":1}}]}}',
   ];
   for (const body of wrong) {
-    expect([String(body).slice(0, 40), await refusalOf(put(workspace, body))]).toEqual([
-      String(body).slice(0, 40),
-      { status: 400, code: "bad_input" },
-    ]);
+    const shown = String(body).slice(0, 40);
+    const refused = await refusalOf(send(workspace, "PUT", "/state", body));
+    expect([shown, ...refused]).toEqual([shown, 400, "bad_input"]);
   }
+  expect(await refusalOf(send(workspace, "POST", "/epoch/raise"))).toEqual([400, "bad_input"]);
   expect(await workspace.inside((one) => dump(one))).toBe(before);
-  expect((await put(workspace, deep(98, "[", "]"))).status).toBe(200);
-  const raise = `/v1/workspaces/${workspace.name}/epoch/raise`;
-  const nothing = request(raise, { method: "POST", headers: bearer(workspace.token) });
-  expect(await refusalOf(nothing)).toEqual({ status: 400, code: "bad_input" });
+  expect((await send(workspace, "PUT", "/state", deep(98, "[", "]"))).status).toBe(200);
 });
 
 it("unknown fields and values out of bounds are refused by name, and change nothing", async ({ workspace }) => {
@@ -99,11 +89,8 @@ it("unknown fields and values out of bounds are refused by name, and change noth
     [{ key: "k", value: 1, constructor: 1 }, "constructor"],
     [{ key: "k", value: 1, ["__proto__"]: { ttlMs: 5_000 } }, "__proto__"],
     [{ key: "$chat/c1", value: 1 }, "reserved for the coordinator"],
-    [{ key: "k", value: 1, ifVersion: 1.5 }, "ifVersion"],
     [{ key: "k", value: 1, ifVersion: 2 ** 60 }, "ifVersion"],
-    [{ key: "", value: 1 }, "key"],
     [{ key: ["k"], value: 1 }, "key"],
-    [{ value: 1 }, "key"],
     [{ key: "k" }, "value"],
   ];
   for (const [input, problem] of inputs) {
@@ -111,8 +98,6 @@ it("unknown fields and values out of bounds are refused by name, and change noth
     expect([status, error?.code]).toEqual([400, "bad_input"]);
     expect(error?.message).toContain(problem);
   }
-  const query = request(`${state(workspace)}?key=k&extra=1`, { headers: bearer(workspace.token) });
-  expect(await refusalOf(query)).toEqual({ status: 400, code: "bad_input" });
   for (const name of ["constructor", "__proto__", "toString", "chats.delete", ""]) {
     const answer = await workspace.stub.call({ id: workspace.tokenId, hash: "" }, name, {});
     expect(answer).toMatchObject({ ok: false });
@@ -120,163 +105,140 @@ it("unknown fields and values out of bounds are refused by name, and change noth
   expect(await workspace.inside((one) => dump(one))).toBe(before);
 });
 
-it("numbers and booleans in a query are told by the schema", async ({ workspace }) => {
+it("a query has each parameter once, in UTF-8, and its numbers are told by the schema", async ({ workspace }) => {
   await workspace.register("c1");
   await workspace.ask("state.set", { key: "17", value: "text" });
   expect((await workspace.ask("state.get", { key: "17" })).entry?.value).toBe("text");
   expect((await workspace.ask("chats.list", { limit: 1, machine: "m1" })).chats).toHaveLength(1);
-  for (const limit of ["0", "201", "1.5", "1e2", "0x10", "", "ten", "-1", "99999999999999999999", "1 "]) {
-    const path = `/v1/workspaces/${workspace.name}/chats?limit=${encodeURIComponent(limit)}`;
-    const answer = request(path, { headers: bearer(workspace.token) });
-    expect([limit, await refusalOf(answer)]).toEqual([limit, { status: 400, code: "bad_input" }]);
-  }
+  const limits = ["0", "201", "1.5", "1e2", "0x10", "", "ten", "-1", "99999999999999999999", "1 "];
+  const queries = ["key=%ff", "key=%E0%A4", "key=%", "%ff=k", "key=k&key=k", "key=k&%6bey=j", "key=k&extra=1"];
+  for (const path of [
+    ...limits.map((limit) => `/chats?limit=${encodeURIComponent(limit)}`),
+    ...queries.map((query) => `/state?${query}`),
+  ])
+    expect([path, ...(await refusalOf(send(workspace, "GET", path)))]).toEqual([path, 400, "bad_input"]);
 });
 
 it("unknown routes, and operations of a connection over HTTP, are refused", async ({ workspace }) => {
   const headers = bearer(workspace.token);
   const base = `/v1/workspaces/${workspace.name}`;
   const nowhere = [
-    ["GET", "/"],
-    ["GET", "/v1"],
-    ["GET", "/v1/workspaces"],
-    ["GET", base],
-    ["GET", `${base}/`],
-    ["GET", `${base}/nothing`],
-    ["GET", `${base}/chats/`],
+    ...["/", "/v1", "/v1/workspaces", base, `${base}/`, `${base}/nothing`, `${base}/chats/`].map((path) => [
+      "GET",
+      path,
+    ]),
     ["GET", `${base}/../../health/x`],
     ["DELETE", `${base}/chats`],
-    ["PATCH", `${base}/state`],
     ["POST", `${base}/state`],
     ["POST", `${base}/state/watch`],
-    ["POST", `${base}/state/unwatch`],
     ["OPTIONS", `${base}/state`],
     ["POST", `${base}/connect`],
     ["POST", "/health"],
   ] as const;
-  for (const [method, path] of nowhere) {
-    const answer = await request(path, { method, headers });
-    expect([method, path, await refusalOf(answer)]).toEqual([method, path, { status: 404, code: "unknown_operation" }]);
+  for (const [method = "", path = ""] of nowhere) {
+    const refused = await refusalOf(request(path, { method, headers }));
+    expect([method, path, ...refused]).toEqual([method, path, 404, "unknown_operation"]);
   }
-  const plain = request(`${base}/connect`, { headers });
-  expect(await refusalOf(plain)).toEqual({ status: 400, code: "bad_input" });
+  expect(await refusalOf(request(`${base}/connect`, { headers }))).toEqual([400, "bad_input"]);
 });
 
 it("a client of another protocol is refused; no header means the present one", async ({ workspace }) => {
   const path = `/v1/workspaces/${workspace.name}/settings`;
-  for (const version of ["0", "2", "99", "one", "", "1.5", "-1"]) {
+  for (const version of ["0", "2", "one", "", "1.5", "-1"]) {
     const headers = { ...bearer(workspace.token), "shim-protocol": version };
-    expect(await refusalOf(request(path, { headers }))).toEqual({ status: 400, code: "unsupported_protocol" });
+    expect(await refusalOf(request(path, { headers }))).toEqual([400, "unsupported_protocol"]);
     expect((await workspace.upgrade(undefined, { "shim-protocol": version })).status).toBe(400);
   }
-  const served = await request(path, { headers: { ...bearer(workspace.token), "shim-protocol": "1" } });
-  expect(served.status).toBe(200);
+  expect((await request(path, { headers: { ...bearer(workspace.token), "shim-protocol": "1" } })).status).toBe(200);
   const { VERSION } = bindings;
-  const version = { version: VERSION?.id ?? null, deployedAt: VERSION?.timestamp ?? null };
   expect(await (await request("/health")).json()).toEqual({
     protocol: 1,
     oldestProtocol: 1,
-    ...version,
+    version: VERSION?.id,
+    deployedAt: VERSION?.timestamp,
     now: expect.any(Number),
     shim: expect.stringMatching(/^\d+\.\d+\.\d+/),
   });
-  expect(version.version).toEqual(expect.any(String));
 });
 
 it("no answer allows other origins, and a socket opened by a page is refused", async ({ workspace }) => {
   const headers = { ...bearer(workspace.token), origin: "https://evil.example" };
   const path = `/v1/workspaces/${workspace.name}/settings`;
-  const asks = "access-control-request";
-  const preflight = { ...headers, [`${asks}-method`]: "GET", [`${asks}-headers`]: "authorization" };
+  const preflight = { ...headers, "access-control-request-method": "GET" };
   const answers = [
     await request(path, { headers }),
     await request(path, { method: "OPTIONS", headers: preflight }),
     await request("/health", { headers }),
-    await request("/nothing", { headers }),
     await request("/v1/workspaces", { method: "POST", headers }),
   ];
   const names = answers.flatMap(({ headers }) => Array.from(headers.keys()));
   expect(names.filter((name) => name.startsWith("access-control"))).toEqual([]);
-  for (const page of ["https://evil.example", "null"]) {
-    const answer = await workspace.upgrade(undefined, { origin: page });
-    expect(await refusalOf(answer)).toEqual({ status: 403, code: "forbidden" });
-  }
+  for (const page of ["https://evil.example", "null"])
+    expect(await refusalOf(workspace.upgrade(undefined, { origin: page }))).toEqual([403, "forbidden"]);
+});
+
+it("no answer of the Worker is stored, whether it has data or an error", async ({ workspace }) => {
+  const base = `/v1/workspaces/${workspace.name}`;
+  const own = { headers: bearer(workspace.token) };
+  const answers = await Promise.all([
+    request(`${base}/chats`, own),
+    request(`${base}/chats`),
+    request(`${base}/metrics`, own),
+    request(`${base}/tickets`, { ...own, method: "POST" }),
+    request(`${base}/tokens`, { ...own, method: "POST", body: JSON.stringify({ machine: "m", scope: "observe" }) }),
+    request(`${base}/nothing`, own),
+    request("/health", own),
+    request("/mcp", { method: "POST", headers: { ...mcpHeaders, ...own.headers }, body: JSON.stringify(ping) }),
+    request("/authorize"),
+    request("/oauth/token", { method: "POST" }),
+    asked({ COORDINATOR: { getByName: () => null } }, workspace),
+  ]);
+  for (const { url, headers } of answers) expect([url, headers.get("cache-control")]).toEqual([url, "no-store"]);
 });
 
 it("above the rate limit a request is answered without its object", async ({ workspace }) => {
   const limit = vi.fn(() => Promise.resolve({ success: false }));
   const getByName = vi.fn();
-  const answer = await asked({ RATE_LIMITER: { limit }, COORDINATOR: { getByName } as never }, workspace);
+  const answer = await asked({ RATE_LIMITER: { limit }, COORDINATOR: { getByName } }, workspace);
   expect(answer.headers.get("retry-after")).toBe("10");
-  expect(await refusalOf(answer)).toEqual({ status: 429, code: "rate_limited" });
+  expect(await refusalOf(answer)).toEqual([429, "rate_limited"]);
   expect(limit).toHaveBeenCalledWith({ key: workspace.tokenId });
   expect(getByName).not.toHaveBeenCalled();
-  const allowed = { limit: () => Promise.resolve({ success: true }) };
-  expect((await asked({ RATE_LIMITER: allowed }, workspace)).status).toBe(200);
 });
 
 it("an object that has too much to do is not asked again", async ({ workspace }) => {
-  const call = vi.fn(() =>
-    Promise.reject(Object.assign(new Error("Durable Object is overloaded"), { overloaded: true })),
-  );
-  const answer = await asked({ COORDINATOR: { getByName: () => ({ call }) } as never }, workspace);
+  const call = vi.fn(() => Promise.reject(Object.assign(new Error("overloaded"), { overloaded: true })));
+  const answer = await asked({ COORDINATOR: { getByName: () => ({ call }) } }, workspace);
   expect(answer.headers.get("retry-after")).toBe("5");
-  expect(await answer.json()).toEqual({
-    error: { code: "overloaded", message: "the workspace is overloaded", retryable: true, retryAfterMs: 5_000 },
-  });
-  expect(answer.status).toBe(503);
-  expect(call).toHaveBeenCalledTimes(1);
+  expect(await answer.json()).toMatchObject({ error: { code: "overloaded", retryable: true, retryAfterMs: 5_000 } });
+  expect([answer.status, call.mock.calls.length]).toEqual([503, 1]);
 });
 
-it("an address that the worker asks the object at holds nothing of a token", async ({ workspace }) => {
-  const fetched: string[] = [];
-  const refuse = async (url: string, { headers }: { headers: Headers }): Promise<Response> => {
-    fetched.push(url, ...headers.keys());
-    return Promise.resolve(Response.json({ code: "overloaded", message: "full" }, { status: 503 }));
-  };
-  const env = { ...bindings, COORDINATOR: { getByName: () => ({ fetch: refuse }) } as never };
-  const path = `${origin}/v1/workspaces/${workspace.name}/connect`;
-  await app.request(path, { headers: { ...bearer(workspace.token), upgrade: "websocket" } }, env);
-  expect(fetched).toEqual(["https://coordinator/connect", "shim-token", "shim-token-hash", "upgrade"]);
-});
-
-it("a failure of the worker is logged and answered without its stack, token or secret", async ({ workspace }) => {
-  const token = workspace.token;
-  const failures = [new Error("the object broke"), new TypeError("x"), Object.assign(new Error("y"), { remote: true })];
-  for (const failure of failures) {
+it("a failure is logged and answered without its stack, and neither has a token or secret", async ({ workspace }) => {
+  const { token } = workspace;
+  for (const failure of [new Error("the object broke"), Object.assign(new Error("y"), { remote: true })]) {
     const call = (): Promise<never> => Promise.reject(failure);
-    const answer = await asked({ COORDINATOR: { getByName: () => ({ call }) } as never }, workspace);
-    const text = await answer.text();
-    expect(answer.status).toBe(500);
-    expect(JSON.parse(text)).toEqual({
-      error: { code: "internal", message: "the coordinator failed", retryable: true, retryAfterMs: 1_000 },
-    });
+    const answer = await asked({ COORDINATOR: { getByName: () => ({ call }) } }, workspace);
+    expect([answer.status, await answer.json()]).toEqual([
+      500,
+      { error: { code: "internal", message: "the coordinator failed", retryable: true, retryAfterMs: 1_000 } },
+    ]);
   }
-  expect(log).toHaveBeenCalledTimes(failures.length);
-  const logged = log.mock.calls.flat().map(String);
-  expect(logged.every((line) => line.startsWith('{"what":"a request failed","path":"/v1/'))).toBe(true);
-  for (const secret of [token, token.split(".")[1] ?? "", bindings.SHIM_SIGNING_SECRET, bindings.SHIM_ADMIN_SECRET]) {
-    expect(logged.join("\n")).not.toContain(secret);
-  }
-});
-
-it("a failure inside the object is logged with its stack, and answered without it", async ({ workspace }) => {
   await workspace.inside((one) => one.storage.sql.exec("ALTER TABLE messages RENAME TO lost"));
-  const answer = await workspace.call("messages.list", {});
-  expect([answer.status, answer.error]).toEqual([
-    500,
-    { code: "internal", message: "the coordinator failed; nothing was changed", retryable: true, retryAfterMs: 1_000 },
-  ]);
-  const logged = log.mock.calls.flat().map(String).join("\n");
-  expect(logged).toMatch(/"what":"an operation failed".*no such table: messages.*at /);
-  expect(logged).not.toContain(workspace.token.split(".")[1]);
+  const { status, error } = await workspace.call("messages.list", {});
+  expect([status, error?.message]).toEqual([500, "the coordinator failed; nothing was changed"]);
+  const logged = log.mock.calls.map(String);
+  expect(logged).toHaveLength(3);
+  expect(logged[0]).toMatch(/^\{"what":"a request failed","path":"\/v1\//);
+  expect(logged[2]).toMatch(/"what":"an operation failed".*no such table: messages.*at /);
+  for (const secret of [token.split(".")[1] ?? "", bindings.SHIM_SIGNING_SECRET, bindings.SHIM_ADMIN_SECRET])
+    expect(logged.join("\n")).not.toContain(secret);
 });
 
 it("refusals have one shape, the status of the table, and tell when to repeat", async ({ workspace }) => {
-  const self = await workspace.register("c1");
-  const other = await workspace.register("c2");
+  const [self, other] = [await workspace.register("c1"), await workspace.register("c2")];
   await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q", ttlMs: 9_500 });
   await workspace.ask("state.set", { key: "k", value: 1, requestId: "once" });
-  const lease = { self: other, resource: "r", requestId: "q" };
   const answers = {
     bad_input: await workspace.call("chats.get", { chat: "" }),
     unauthenticated: await workspace.call("chats.get", { chat: "c1" }, "none"),
@@ -285,12 +247,13 @@ it("refusals have one shape, the status of the table, and tell when to repeat", 
     session_in_use: await workspace.call("chats.register", aChat("c1", { process: "boot-1/2/200" })),
     chat_replaced: await workspace.call("chats.heartbeat", { self: { ...self, incarnation: 7 } }),
     owner_alive: await workspace.call("chats.attest-death", { chat: "c1", machine: "m1", process: "other" }),
-    lease_held: await workspace.call("leases.acquire", lease),
+    lease_held: await workspace.call("leases.acquire", { self: other, resource: "r", requestId: "q" }),
     not_holder: await workspace.call("leases.renew", { self: other, resource: "r", token: 1 }),
     stale_token: await workspace.call("state.set", { key: "k", value: 2, guard: { resource: "r", token: 1 } }),
     version_mismatch: await workspace.call("state.set", { key: "k", value: 2, ifVersion: 0 }),
     key_reused: await workspace.call("state.set", { key: "k", value: 2, requestId: "once" }),
     compacted: await workspace.call("state.changes", { after: 1_000_000 }),
+    too_large: await workspace.call("state.set", { key: "k", value: "x".repeat(140_000) }),
   };
   for (const [code, { status, error, headers }] of Object.entries(answers)) {
     expect([code, WireError.safeParse(error).success]).toEqual([code, true]);
@@ -299,12 +262,54 @@ it("refusals have one shape, the status of the table, and tell when to repeat", 
     expect([error?.code, status, error?.retryable]).toEqual([code, wanted, retryable]);
     const seconds = error?.retryAfterMs === undefined ? null : String(Math.ceil(error.retryAfterMs / 1_000));
     expect([code, headers.get("retry-after")]).toEqual([code, seconds]);
-    expect([code, headers.get("content-type")]).toEqual([code, "application/json"]);
   }
-  expect(answers.lease_held.error?.retryAfterMs).toBe(9_500);
   expect(answers.lease_held.headers.get("retry-after")).toBe("10");
-  expect(answers.session_in_use.headers.get("retry-after")).toBe("30");
-  wait(31_000);
-  const gone = await workspace.call("chats.heartbeat", { self });
-  expect([gone.status, gone.error?.code]).toEqual([409, "chat_offline"]);
+});
+
+it("near the limit of the storage growth is refused; ends and deletions are done", async ({ workspace }) => {
+  const { connection, self } = await workspace.join("c1", { capacity: 1 });
+  await workspace.ask("state.set", { key: "old", value: 1 });
+  const [task] = (await workspace.ask("tasks.submit", { tasks: [{ type: "t", payload: 1 }] })).tasks;
+  const { claims } = await connection.ask("tasks.claim", { self, limit: 1, requestId: "q" });
+  const held = await connection.ask("leases.acquire", { self, resource: "r", requestId: "q" });
+  const token = held.state === "granted" ? held.lease.token : 0;
+  let bytes = 8_000_000_000;
+  await workspace.inside(({ storage }) => {
+    Object.defineProperty(storage.sql, "databaseSize", { get: () => bytes, configurable: true });
+  });
+  const full = { bytes, limitBytes: 10_000_000_000, state: "full" };
+  expect((await workspace.ask("health", {})).storage).toEqual(full);
+  for (const refused of [
+    await workspace.call("state.set", { key: "a", value: 2 }),
+    await workspace.call("tasks.submit", { tasks: [{ type: "t", payload: 1 }] }),
+    await workspace.call("messages.send", { self, target: { to: "all" }, body: "x" }),
+    await workspace.call("tokens.create", { machine: "m2", scope: "work" }),
+    await workspace.call("leases.acquire", { self, resource: "s", requestId: "q" }),
+    await workspace.call("chats.register", aChat("c2")),
+  ])
+    expect([refused.status, refused.error?.code]).toEqual([507, "quota_exceeded"]);
+  await connection.ask("chats.heartbeat", { self, status: "busy" });
+  await connection.ask("leases.renew", { self, resource: "r", token });
+  await connection.ask("leases.release", { self, resource: "r", token });
+  await connection.ask("tasks.ack", { self, task: task?.task ?? 0, claim: claims[0]?.claim ?? 0, result: 1 });
+  await connection.ask("state.update", { writes: [{ op: "delete", key: "old" }] });
+  await connection.ask("settings.set", { settings: { maxTasks: 1_000 } });
+  // A chat that lost its connection comes back.
+  await workspace.join("c1", { capacity: 1 });
+  bytes -= 1;
+  await workspace.ask("state.set", { key: "a", value: 2 });
+});
+
+it("a workspace at a small limit prunes as soon as the oldest is old enough, and recovers", async ({ workspace }) => {
+  await workspace.ask("settings.set", { settings: { maxStorageBytes: 2_000_000, keepChangesMs: 60_000 } });
+  let refused: string | null = null;
+  for (let written = 0; refused === null && written < 100; written++)
+    refused = await workspace.refusal("state.set", { key: "again", value: "x".repeat(100_000 + written) });
+  expect(refused).toBe("quota_exceeded");
+  expect((await workspace.ask("health", {})).storage).toMatchObject({ limitBytes: 2_000_000, state: "full" });
+  wait(60_000);
+  expect(await workspace.alarmAt()).toBeLessThanOrEqual(Date.now());
+  await workspace.ring();
+  expect((await workspace.ask("health", {})).storage?.state).toBe("normal");
+  await workspace.ask("state.set", { key: "again", value: 1 });
 });

@@ -1,22 +1,289 @@
-import { describe } from "vitest";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { describe, onTestFinished, vi } from "vitest";
 import type { Refusal } from "#src/contract/errors.ts";
+import { pingText, pongText } from "#src/contract/protocol.ts";
+import type { InputOf, OutputOf } from "#src/contract/operations.ts";
+import type { Scope } from "#src/contract/workspaces.ts";
+import * as due from "#src/coordination/due.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
-import type { Actor } from "#src/coordination/kernel/tx.ts";
-import { ok, type Result } from "#src/shared/result.ts";
-import { ruleHost } from "#harness/coordinator/engine-host.ts";
-import { WorkerHost } from "./worker-host.ts";
+import * as meta from "#src/coordination/kernel/meta.ts";
+import * as tokens from "#src/coordination/workspace/tokens.ts";
+import type { Actor, Tx } from "#src/coordination/kernel/tx.ts";
+import { attachmentOf, type Credentials } from "#src/durable/attachments.ts";
+import { StorageSql } from "#src/durable/storage-sql.ts";
+import { Throttle } from "#src/durable/throttle.ts";
+import { err, ok, type Result } from "#src/shared/result.ts";
+import * as signed from "#src/worker/tokens.ts";
+import type { SqlValue } from "#src/shared/sql.ts";
+import { admin, m1, ruleHost, type RowHost } from "#harness/coordinator/engine-host.ts";
+import { Connection } from "./connection.ts";
+import { bindings, newName, stopClock, TestWorkspace, wait } from "./support.ts";
 
-/** The object itself, asked as the worker asks it. */
-class ObjectHost extends WorkerHost {
-  static async open(this: void): Promise<ObjectHost> {
-    return new ObjectHost(await WorkerHost.prepare());
+type Registration = InputOf<"chats.register">;
+
+interface Token extends tokens.NewToken {
+  readonly token: string;
+  readonly credentials: Credentials;
+}
+
+interface Prepared {
+  /** Of the workspace. */
+  readonly name: string;
+  readonly tokens: Map<string, Promise<Token>>;
+}
+
+interface ChatLine {
+  readonly line: Connection;
+  /** Names the object's end of it. */
+  readonly key: string;
+}
+
+/** An alarm that has left something undone rings again no sooner. */
+const leastPauseMs = 1_000;
+
+/** The object itself, asked as the worker asks it: in its Durable Object, with its own alarm, its own tokens and real sockets. */
+class ObjectHost implements RowHost {
+  readonly #workspace: TestWorkspace;
+  readonly #tokens: Map<string, Promise<Token>>;
+  readonly #registered = new Map<string, { readonly input: Registration; readonly actor: Actor }>();
+  readonly #lines = new Map<string, ChatLine>();
+  #written = 0;
+
+  private constructor({ name, tokens }: Prepared) {
+    this.#tokens = tokens;
+    this.#workspace = TestWorkspace.known(name);
+    onTestFinished(async () => {
+      for (const { line } of this.#lines.values()) await closed(line);
+    });
   }
 
-  protected async ask(actor: Actor, name: EngineOperation, input: object): Promise<Result<unknown, Refusal>> {
-    const { credentials } = await this.tokenOf(actor);
-    const result = await this.workspace.stub.call(credentials, name, input);
+  static async open(this: void): Promise<ObjectHost> {
+    return new ObjectHost(await ObjectHost.#prepare());
+  }
+
+  /** A new object, with the tokens of nearly all requests, in one commit; the rules ask more often than the worker lets a stranger. */
+  static async #prepare(): Promise<Prepared> {
+    stopClock();
+    vi.spyOn(Throttle.prototype, "take").mockReturnValue(null);
+    if (bindings.RATE_LIMITER) vi.spyOn(bindings.RATE_LIMITER, "limit").mockResolvedValue({ success: true });
+    const name = newName();
+    const [first, second] = [await sign(name, admin), await sign(name, m1)];
+    await runInDurableObject(bindings.COORDINATOR.getByName(name), (coordinator, state) => {
+      coordinator.create(first);
+      addToken(state.storage, second);
+      notePingsByTestTime(state);
+    });
+    return {
+      name,
+      tokens: new Map([first, second].map((one) => [`${one.machine} ${one.scope === "admin"}`, Promise.resolve(one)])),
+    };
+  }
+
+  async #ask(actor: Actor, name: EngineOperation, input: object): Promise<Result<unknown, Refusal>> {
+    const { credentials } = await this.#tokenOf(actor);
+    const result = await this.#workspace.stub.call(credentials, name, input);
     return result.ok ? ok(JSON.parse(result.value)) : result;
   }
+
+  now(): number {
+    return Date.now();
+  }
+
+  wait(ms: number): void {
+    wait(ms);
+  }
+
+  async call<Name extends EngineOperation>(
+    name: Name,
+    input: InputOf<Name>,
+    actor: Actor = m1,
+  ): Promise<Result<OutputOf<Name>, Refusal>> {
+    const result = await this.#ask(actor, name, input);
+    if (name === "chats.register" && result.ok) {
+      const registration = input as Registration;
+      this.#registered.set(registration.chat, { input: registration, actor });
+    }
+    return result as Result<OutputOf<Name>, Refusal>;
+  }
+
+  /** The alarm of the object, which must be set for what is due; also one that was set for something that is over by now. */
+  async ring(): Promise<number | null> {
+    for (let times = 0; times < 1_000; times++) {
+      const now = this.now();
+      const { next, alarm } = await this.#times();
+      if (next !== null && (alarm ?? Number.POSITIVE_INFINITY) > Math.max(next, now + leastPauseMs)) {
+        throw new Error(`nothing wakes the object at ${next}, when something is due: its alarm is set to ${alarm}`);
+      }
+      const isDue = next !== null && next <= now;
+      if (!isDue && (alarm === null || alarm > now)) return next;
+      await this.#alarm();
+    }
+    throw new Error("what is due stays so however often the alarm rings");
+  }
+
+  #times(): Promise<{ next: number | null; alarm: number | null }> {
+    return this.#workspace.inside(async ({ storage }) => ({
+      next: due.nextDue(txOf(storage)),
+      alarm: await storage.getAlarm(),
+    }));
+  }
+
+  async #alarm(): Promise<void> {
+    const log = vi.spyOn(console, "error").mockReturnValue();
+    await runDurableObjectAlarm(this.#workspace.stub);
+    const problems = log.mock.calls.map(String);
+    log.mockRestore();
+    if (problems.length > 0) throw new Error(problems.join("; "));
+  }
+
+  /** A socket over which the chat registers again, as the process that it is. */
+  async connect(chat: string): Promise<void> {
+    const last = this.#registered.get(chat);
+    if (!last) throw new Error(`chat ${chat} was never registered`);
+    const registered = await this.#register(last.actor, last.input);
+    if (!registered.ok) throw new Error(`${chat} cannot connect: ${registered.error.code}`);
+  }
+
+  async #register(actor: Actor, input: Registration): Promise<Result<unknown, Refusal>> {
+    const { token, credentials } = await this.#tokenOf(actor);
+    const openedAt = this.now();
+    const { status, webSocket } = await this.#workspace.upgrade(token);
+    if (!webSocket) throw new Error(`no connection: ${status}`);
+    const line = new Connection(webSocket);
+    const { answer } = await line.exchange("chats.register", input);
+    if (!answer.error) this.#lines.set(input.chat, { line, key: keyOf(credentials.id, input.chat, openedAt) });
+    else await closed(line);
+    return answer.error ? err(answer.error.data) : ok(answer.result);
+  }
+
+  async ping(chat: string): Promise<void> {
+    const found = this.#lines.get(chat);
+    if (!found) return;
+    pingedAt.set(found.key, this.now());
+    if (found.line.socket.readyState !== WebSocket.OPEN) return;
+    found.line.send(pingText);
+    const pong = async (): Promise<void> => {
+      while ((await found.line.text()) !== pongText);
+    };
+    await Promise.race([pong(), found.line.closed]);
+  }
+
+  async disconnect(chat: string): Promise<void> {
+    const found = this.#lines.get(chat);
+    if (found) await closed(found.line);
+  }
+
+  async loseConnections(): Promise<void> {
+    await this.#workspace.alarmAt();
+    await evictDurableObject(this.#workspace.stub, { webSockets: "close" });
+    for (const { line } of this.#lines.values()) await line.closed;
+    await this.#workspace.alarmAt();
+  }
+
+  async restart(): Promise<void> {
+    // Only an object that runs can be evicted: it is woken first.
+    await this.#workspace.alarmAt();
+    await evictDurableObject(this.#workspace.stub, { webSockets: "hibernate" });
+  }
+
+  rows<Row>(query: string, ...values: SqlValue[]): Promise<Row[]> {
+    return this.#workspace.inside(({ storage }) => new StorageSql(storage).all<Row>(query, ...values));
+  }
+
+  /** The object sees nothing of it: it starts anew, and looks when its alarm has to ring. */
+  async run(statement: string, ...values: SqlValue[]): Promise<void> {
+    await this.#workspace.inside(({ storage }) => new StorageSql(storage).run(statement, ...values));
+    await this.restart();
+    await this.nextDue();
+  }
+
+  /** Of the engine, statement by statement: the runtime keeps its alarm in the same file. */
+  async rowsWritten(): Promise<number> {
+    for (const actor of [m1, admin]) await this.#tokenOf(actor);
+    return this.#workspace.inside(({ storage: { sql } }) => {
+      if (Object.hasOwn(sql, "exec")) return this.#written;
+      const exec = sql.exec.bind(sql);
+      const total = (): number => Number(exec("SELECT total_changes() AS n").one()["n"]);
+      sql.exec = ((...given: Parameters<typeof exec>) => {
+        const before = total();
+        const rows = exec(...given).toArray();
+        this.#written += total() - before;
+        return { toArray: () => rows, rowsWritten: 0 };
+      }) as never;
+      return this.#written;
+    });
+  }
+
+  /** Over the object's own storage: an alarm has a limit of its own. */
+  sweep(limit: number): Promise<string[]> {
+    return this.#workspace.inside(({ storage }) =>
+      storage.transactionSync(() => due.sweep(txOf(storage), (work) => storage.transactionSync(work), limit)),
+    );
+  }
+
+  nextDue(): Promise<number | null> {
+    return this.#workspace.inside(({ storage }) => due.nextDue(txOf(storage)));
+  }
+
+  #tokenOf(actor: Actor): Promise<Token> {
+    const name = `${actor.machine} ${actor.isAdmin}`;
+    const token = this.#tokens.get(name) ?? this.#newToken(actor);
+    this.#tokens.set(name, token);
+    return token;
+  }
+
+  async #newToken(actor: Actor): Promise<Token> {
+    const token = await sign(this.#workspace.name, actor);
+    await this.#workspace.inside(({ storage }) => addToken(storage, token));
+    return token;
+  }
+}
+
+/** By the worker's secret. */
+async function sign(workspace: string, { machine, isAdmin }: Actor): Promise<Token> {
+  const scope: Scope = isAdmin ? "admin" : "work";
+  const claims = { workspace, id: `tok_${machine}_${scope}`, machine, scope, expiresAt: null };
+  const token = await signed.make(bindings.SHIM_SIGNING_SECRET, claims, crypto.getRandomValues(new Uint8Array(16)));
+  const hash = await signed.hashOf(token);
+  return { ...claims, hash, token, credentials: { id: claims.id, hash } };
+}
+
+/** The audit log tells of it; the rules know nothing of tokens. */
+function addToken(storage: DurableObjectStorage, token: Token): void {
+  tokens.add(txOf(storage), token.machine, token);
+  storage.sql.exec("DELETE FROM audit WHERE kind = 'token.created'");
+}
+
+function txOf(storage: DurableObjectStorage): Tx {
+  const sql = new StorageSql(storage);
+  return { sql, now: Date.now(), presence: { lastSeen: () => null }, ...meta.readFacts(sql), tell: () => undefined };
+}
+
+/** When a ping was sent, by the test's clock, by the connection. */
+const pingedAt = new Map<string, number>();
+
+function keyOf(token: string, chat: string | undefined, openedAt: number): string {
+  return `${token} ${chat} ${openedAt}`;
+}
+
+type TimeOfPing = (this: DurableObjectState, socket: WebSocket) => Date | null;
+
+/** The runtime notes by its own clock when it has answered a ping; that it has is left to it. */
+function notePingsByTestTime(state: DurableObjectState): void {
+  const runtime = Object.getPrototypeOf(state) as DurableObjectState;
+  const { getWebSocketAutoResponseTimestamp: original } = runtime as { getWebSocketAutoResponseTimestamp: TimeOfPing };
+  if (vi.isMockFunction(original)) return;
+  const noted: TimeOfPing = function noted(socket) {
+    const attachment = attachmentOf(socket);
+    if (!attachment || original.call(this, socket) === null) return null;
+    return new Date(pingedAt.get(keyOf(attachment.token.id, attachment.chats[0]?.[0], attachment.openedAt)) ?? 0);
+  };
+  vi.spyOn(runtime, "getWebSocketAutoResponseTimestamp").mockImplementation(noted);
+}
+
+function closed(line: Connection): Promise<unknown> {
+  line.close();
+  return line.closed;
 }
 
 Object.assign(ruleHost, { open: ObjectHost.open, mostRuns: 5 });

@@ -1,17 +1,15 @@
 import { expect } from "vitest";
+import type { Refusal } from "#src/contract/errors.ts";
 import type { Operation } from "#src/contract/operation.ts";
-import { operationNames, operations } from "#src/contract/operations.ts";
-import { effectOf } from "#src/durable/effects.ts";
-import { Throttle } from "#src/durable/throttle.ts";
-import type { Sql } from "#src/shared/sql.ts";
-import { aChat, it, wait } from "./support.ts";
-
-interface Part {
-  readonly id: number;
-  readonly error?: {
-    readonly data: { readonly code: string; readonly retryAfterMs: number; readonly retryable: boolean };
-  };
-}
+import { operationNames, operations, type OperationName } from "#src/contract/operations.ts";
+import type { ChatCoordinator } from "#src/durable/chat-coordinator.ts";
+import { effectOf, keepsWork } from "#src/durable/effects.ts";
+import { LoadShedder } from "#src/durable/load-shedding.ts";
+import type { Result } from "#src/shared/result.ts";
+import { errorResponse } from "#src/worker/error-response.ts";
+import * as tokens from "#src/worker/tokens.ts";
+import type { Message } from "./connection.ts";
+import { aChat, it, type TestWorkspace, wait } from "./support.ts";
 
 function frame(count: number, method: string, params: object): object[] {
   return Array.from({ length: count }, (_, id) => ({ jsonrpc: "2.0", id, method, params }));
@@ -22,57 +20,26 @@ const slow = { maxOperationsPerSecond: 10 };
 it("operations of a token are bounded, not those of others or renewals", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("work");
   const connection = await workspace.connect(token);
-  const self = { chat: "c1", incarnation: 1 };
-  await workspace.join("c2");
-  await connection.ask("chats.register", { chat: "c1", session: "s", process: "p", machine: "m1", client: "t" });
+  const { incarnation } = await connection.ask("chats.register", aChat("c1"));
+  const self = { chat: "c1", incarnation };
   const lease = await connection.ask("leases.acquire", { self, resource: "r", requestId: "q" });
   await workspace.ask("settings.set", { settings: slow });
   connection.send(frame(100, "state.get", { key: "k" }));
-  const parts = (await connection.next()) as unknown as readonly Part[];
+  const parts = (await connection.next()) as unknown as readonly Message[];
   const refused = parts.flatMap(({ error }) => (error ? [error.data] : []));
   expect(parts.length - refused.length).toBeLessThanOrEqual(30);
-  expect(refused.length).toBeGreaterThan(0);
   for (const data of refused) expect(data).toMatchObject({ code: "throttled", retryable: true });
-  const waitMs = Math.max(...refused.map(({ retryAfterMs }) => retryAfterMs));
-  expect(waitMs).toBeGreaterThanOrEqual(100);
   const answer = await workspace.call("state.get", { key: "k" }, token);
   expect([answer.status, answer.error?.code]).toEqual([429, "throttled"]);
   expect(Number(answer.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
   expect(await workspace.refusal("state.get", { key: "k" })).toBeNull();
   // Its own share.
+  const held = { self, resource: "r", token: lease.state === "granted" ? lease.lease.token : 0 };
   expect(await connection.refusal("chats.heartbeat", { self })).toBeNull();
-  const fencing = lease.state === "granted" ? lease.lease.token : 0;
-  expect(await connection.refusal("leases.renew", { self, resource: "r", token: fencing })).toBeNull();
-  expect(await connection.refusal("leases.release", { self, resource: "r", token: fencing })).toBeNull();
+  expect(await connection.refusal("leases.renew", held)).toBeNull();
+  expect(await connection.refusal("leases.release", held)).toBeNull();
   wait(5_000);
   expect(await workspace.refusal("state.get", { key: "k" }, token)).toBeNull();
-});
-
-it("a request beyond a limit counts as eleven operations, one within its limits as one", async ({ workspace }) => {
-  await workspace.ask("settings.set", { settings: { maxLeasesPerChat: 1 } });
-  const { token } = await workspace.tokenOf("work");
-  const connection = await workspace.connect(token);
-  const self = { chat: "c1", incarnation: 1 };
-  await connection.ask("chats.register", { chat: "c1", session: "s", process: "p", machine: "m1", client: "t" });
-  await connection.ask("leases.acquire", { self, resource: "r", requestId: "q" });
-  await workspace.ask("settings.set", { settings: slow });
-  const codes: (string | null)[] = [];
-  for (let n = 0; n < 4; n++)
-    codes.push(await connection.refusal("leases.acquire", { self, resource: `more${n}`, requestId: "q" }));
-  // 30 at once, of which each takes eleven.
-  expect(codes).toEqual(["quota_exceeded", "quota_exceeded", "quota_exceeded", "throttled"]);
-});
-
-it("a socket that a token opens counts as 20 operations", async ({ workspace }) => {
-  await workspace.ask("settings.set", { settings: slow });
-  const { token } = await workspace.tokenOf("observe");
-  // Of 30 at once: the second one leaves 10 fewer than none.
-  for (let n = 0; n < 2; n++) await workspace.connect(token);
-  expect((await workspace.upgrade(token)).status).toBe(429);
-  wait(1_000);
-  expect((await workspace.upgrade(token)).status).toBe(429);
-  wait(200);
-  await workspace.connect(token);
 });
 
 it("a throttled client that continues is closed with 4006 and refused for a while", async ({ workspace }) => {
@@ -82,99 +49,91 @@ it("a throttled client that continues is closed with 4006 and refused for a whil
   for (let times = 0; times < 20; times++) connection.send(frame(100, "settings.get", {}));
   expect((await connection.closed).code).toBe(4006);
   const refused = await workspace.upgrade(token);
-  expect(refused.status).toBe(429);
   const { error } = await refused.json<{ error: { code: string; retryAfterMs: number } }>();
-  expect(error.code).toBe("throttled");
+  expect([refused.status, error.code]).toEqual([429, "throttled"]);
   await workspace.connect();
   wait(error.retryAfterMs);
   await workspace.connect(token);
 });
 
-it("what an operation writes and answers counts, not only that it was asked", () => {
-  const throttle = new Throttle();
-  const take = (now: number): boolean => throttle.take("t", "usual", 100, now) === null;
-  expect(take(0)).toBe(true);
-  throttle.charge("t", "usual", { chars: 500_000, rows: 400, micros: 0 });
-  // 300 less 1, less 200 for the characters, less 100 for the rows.
-  expect(take(0)).toBe(false);
-  expect(take(10)).toBe(false);
-  expect(take(20)).toBe(true);
-  // A clock that was set back takes nothing and gives nothing.
-  expect(take(-1_000_000)).toBe(false);
-});
-
-it("what renewals cost is taken from their own share", () => {
-  const throttle = new Throttle();
-  const refuses = (share: "usual" | "keep"): boolean => throttle.take("t", share, 100, 0) !== null;
-  expect(refuses("keep")).toBe(false);
-  throttle.charge("t", "keep", { chars: 0, rows: 0, micros: 1_000_000 });
-  expect([refuses("keep"), refuses("usual")]).toEqual([true, false]);
-});
-
-it("refusals count by what they cost; a frame with costly ones is throttled in its midst", async ({ workspace }) => {
-  const { token } = await workspace.tokenOf("work");
-  const { connection: holder, self: other } = await workspace.join("holder");
-  for (let n = 0; n < 90; n++)
-    await holder.ask("leases.acquire", { self: other, resource: `file:p/${n}/**`, requestId: "q", ttlMs: 60_000 });
-  const connection = await workspace.connect(token);
-  const { incarnation } = await connection.ask("chats.register", aChat("c1"));
-  const self = { chat: "c1", incarnation };
-  await workspace.ask("settings.set", { settings: { maxOperationsPerSecond: 20, chatTtlMs: 600_000 } });
-  /** Codes of a frame of which no request changes anything; the token has all its share. */
-  const codesOf = async (method: string, params: object): Promise<Record<string, number>> => {
-    wait(10_000);
-    connection.send(frame(40, method, params));
-    let parts: unknown = null;
-    while (!Array.isArray(parts)) parts = await connection.next();
-    const codes: Record<string, number> = {};
-    for (const { error } of parts as readonly Part[])
-      codes[error?.data.code ?? "ok"] = (codes[error?.data.code ?? "ok"] ?? 0) + 1;
-    return codes;
-  };
-  expect(await codesOf("state.get", { key: "k" })).toEqual({ ok: 40 });
-  const held = await codesOf("leases.acquire", { self, resource: "file:p/**", requestId: "r" });
-  expect(held).toEqual({ lease_held: expect.any(Number) as number, throttled: expect.any(Number) as number });
-});
-
-it("over HTTP the body of a refused request counts", async ({ workspace }) => {
-  const { token } = await workspace.tokenOf("work");
-  await workspace.ask("settings.set", { settings: slow });
-  const refusalsOf = async (tasks: unknown): Promise<number> => {
-    wait(10_000);
-    for (let times = 0; ; times++)
-      if ((await workspace.refusal("tasks.submit", { tasks } as never, token)) === "throttled") return times;
-  };
-  expect(await refusalsOf("x".repeat(10_000))).toBeLessThan(await refusalsOf("x"));
-});
-
-/** A workspace without rows. */
-const empty: Sql = { all: () => [], run: () => 0 };
-
-function updating(op: "set" | "delete"): string {
-  const write = { op, key: "k", ...(op === "set" ? { value: 1 } : {}) };
-  return effectOf("state.update", { writes: [write], guards: [] } as never, empty);
-}
-
-it("every operation has an effect on the storage", () => {
+it("a read has no effect on the storage, and an operation that makes it grow may be refused for it", () => {
+  const empty = { all: () => [], run: () => 0 };
   for (const name of operationNames) {
     const { method, errors, example, input }: Operation = operations[name];
     const effect = effectOf(name, input.parse(example) as never, empty);
     if (method === "GET") expect([name, effect]).toEqual([name, "read"]);
     if (effect === "grow") expect([name, errors]).toEqual([name, expect.arrayContaining(["quota_exceeded"])]);
   }
-  expect([updating("set"), updating("delete")]).toEqual(["grow", "free"]);
+  const updating = (write: object) => effectOf("state.update", { writes: [write], guards: [] } as never, empty);
+  expect([updating({ op: "set", key: "k", value: 1 }), updating({ op: "delete", key: "k" })]).toEqual(["grow", "free"]);
 });
 
-it("a frame that is done again without the request that was refused is charged once", async ({ workspace }) => {
-  const { token } = await workspace.tokenOf("work");
-  const connection = await workspace.connect(token);
-  await workspace.ask("settings.set", { settings: { maxOperationsPerSecond: 50 } });
-  const reads = frame(99, "state.get", { key: "k" });
-  connection.send([...reads, { jsonrpc: "2.0", id: 99, method: "tasks.get", params: { task: 1 } }]);
-  const parts = (await connection.next()) as unknown as readonly Part[];
-  expect(parts.filter(({ error }) => error).map(({ error }) => error?.data.code)).toEqual(["unknown_task"]);
-  // Of 150 at once, 100 were used and few more for what the frame cost.
-  connection.send(frame(30, "state.get", { key: "k" }));
-  const next = (await connection.next()) as unknown as readonly Part[];
-  expect(next.filter(({ error }) => error)).toEqual([]);
+it("first what adds and can come later is refused, then the rest, never what keeps or ends work", () => {
+  const refusedAfter = (waitMs: number): OperationName[] => {
+    const load = new LoadShedder();
+    load.beginEvent(waitMs);
+    return operationNames.filter((name) => load.refuse(name));
+  };
+  expect(refusedAfter(999)).toEqual([]);
+  const first = refusedAfter(1_000);
+  expect(first).toEqual(expect.arrayContaining(["tasks.submit", "plans.submit", "messages.send", "sync.put"]));
+  for (const name of first) expect([name, operations[name].method]).not.toEqual([name, "GET"]);
+  const all = refusedAfter(4_000);
+  expect(all).toEqual(expect.arrayContaining([...first, "state.get", "tasks.claim", "leases.acquire", "health"]));
+  expect(refusedAfter(1e9)).toEqual(all);
+  for (const name of operationNames.filter(keepsWork)) expect(all).not.toContain(name);
+  for (const name of ["flow.read", "tokens.revoke", "settings.set"]) expect(all).not.toContain(name);
+});
+
+interface Asked {
+  readonly name: OperationName;
+  readonly input: object;
+}
+
+/** Asks all while a write is being committed, so that they are one event; null: done. */
+async function askTogether(workspace: TestWorkspace, asked: readonly Asked[], waitMs = 0): Promise<(Refusal | null)[]> {
+  const credentials = { id: workspace.tokenId, hash: await tokens.hashOf(workspace.token) };
+  return workspace.inside(async (_state, object: ChatCoordinator) => {
+    void object.call(credentials, "state.set", { key: "first", value: 1 });
+    const answers = asked.map(async ({ name, input }): Promise<Result<string, Refusal>> =>
+      object.call(credentials, name, input),
+    );
+    wait(waitMs);
+    return (await Promise.all(answers)).map((answer) => (answer.ok ? null : answer.error));
+  });
+}
+
+it("in a crowd submits above the bound are refused and not done; acks, heartbeats and reads are done", async ({
+  workspace,
+}) => {
+  await workspace.ask("settings.set", { settings: { maxOperationsPerSecond: 100_000 } });
+  const self = await workspace.register("c1", { capacity: 5 });
+  await workspace.ask("tasks.submit", { tasks: [{ type: "t", payload: 1 }] });
+  const [held] = (await workspace.ask("tasks.claim", { self, requestId: "q", limit: 1 })).claims;
+  const submit = (payload: number): Asked => ({ name: "tasks.submit", input: { tasks: [{ type: "crowd", payload }] } });
+  const last: Asked[] = [
+    { name: "state.get", input: { key: "first" } },
+    { name: "chats.heartbeat", input: { self, progress: "half" } },
+    { name: "tasks.ack", input: { self, task: held?.task, claim: held?.claim, result: 1 } },
+  ];
+  const crowd = Array.from({ length: 12_000 }, (_, n) => submit(n));
+  const codes = (await askTogether(workspace, [...crowd, ...last])).map((refusal) => refusal?.code ?? "ok");
+  const accepted = codes.indexOf("overloaded");
+  expect(accepted).toBeGreaterThan(4_000);
+  expect(accepted).toBeLessThan(10_000);
+  const refused = Array.from({ length: 12_000 - accepted }, () => "overloaded");
+  expect(codes.slice(accepted)).toEqual([...refused, "ok", "ok", "ok"]);
+  const rows = await workspace.rows("SELECT count(*) AS count FROM tasks WHERE type = 'crowd'");
+  expect(rows).toEqual([{ count: accepted }]);
+  // Nothing has to happen before it accepts again; what has waited for long is refused.
+  expect(await askTogether(workspace, [submit(1)])).toEqual([null]);
+  const claim: Asked = { name: "tasks.claim", input: { self, requestId: "late", limit: 1 } };
+  const [late, ...others] = await askTogether(workspace, [submit(1), claim, ...last.slice(1, 2)], 1_100);
+  expect(others).toEqual([null, null]);
+  const response = late ? errorResponse(late) : null;
+  expect([response?.status, response?.headers.get("retry-after")]).toEqual([503, "2"]);
+  expect(await askTogether(workspace, [claim, ...last.slice(1, 2)], 4_000)).toMatchObject([
+    { code: "overloaded" },
+    null,
+  ]);
 });

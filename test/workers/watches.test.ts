@@ -1,8 +1,8 @@
 import { evictDurableObject } from "cloudflare:test";
 import { expect, onTestFinished, vi } from "vitest";
+import type { Target } from "#src/contract/messages.ts";
 import type { Connection, Message } from "./connection.ts";
-import { counted } from "./costs.ts";
-import { aChat, it, wait, type TestWorkspace } from "./support.ts";
+import { aChat, it, type Joined, wait, type TestWorkspace } from "./support.ts";
 
 const second = 1_000;
 
@@ -18,13 +18,10 @@ function holdTimers(): { readonly ms: () => number[]; readonly ring: (workspace:
   onTestFinished(() => spy.mockRestore());
   return {
     ms: () => held.map(({ ms }) => ms),
-    ring: async (workspace) => {
-      const due = held;
-      held = [];
-      await workspace.inside(() => {
-        for (const { work } of due) work();
-      });
-    },
+    ring: (workspace) =>
+      workspace.inside(() => {
+        for (const { work } of held.splice(0)) work();
+      }),
   };
 }
 
@@ -33,16 +30,9 @@ function methodsOf(messages: readonly Message[]): (string | undefined)[] {
 }
 
 /** Names of the watches that were hinted. */
-function hintsIn(messages: readonly Message[]): unknown[] {
-  return messages.filter(({ method }) => method === "state.changed").map(({ params }) => params?.["watch"]);
-}
-
 async function hints(connection: Connection): Promise<unknown[]> {
-  return hintsIn(await connection.told());
-}
-
-async function watch(connection: Connection, ...prefixes: readonly string[]): Promise<void> {
-  for (const prefix of prefixes) await connection.ask("state.watch", { watch: prefix.slice(1, -1) || "all", prefix });
+  const told = await connection.told();
+  return told.filter(({ method }) => method === "state.changed").map(({ params }) => params?.["watch"]);
 }
 
 function submit(workspace: TestWorkspace): Promise<unknown> {
@@ -61,29 +51,20 @@ it("a watch is hinted at what changes below its prefix, and at nothing else", as
   const writes = ["a/2", "b/2", "a/3"].map((key) => ({ op: "set", key, value: 1 }) as const);
   await workspace.ask("state.update", { writes });
   expect(await hints(connection)).toEqual(["w", "all"]);
-  wait(second);
-  await workspace.register("c1");
-  expect(await hints(connection)).toEqual(["chats", "all"]);
-});
-
-it("watches of a connection are separate; the same name replaces the older", async ({ workspace }) => {
-  const connection = await workspace.connect();
-  await connection.ask("state.watch", { watch: "a", prefix: "a/" });
-  await connection.ask("state.watch", { watch: "all" });
-  await connection.ask("state.watch", { watch: "a", prefix: "b/" });
+  // The same name replaces the older watch.
+  await connection.ask("state.watch", { watch: "w", prefix: "b/" });
   expect(await connection.ask("state.unwatch", { watch: "all" })).toEqual({ isRemoved: true });
-  expect(await connection.ask("state.unwatch", { watch: "all" })).toEqual({ isRemoved: false });
+  wait(second);
   await workspace.ask("state.set", { key: "a/2", value: 1 });
-  expect(await hints(connection)).toEqual([]);
-  await workspace.ask("state.set", { key: "b/2", value: 1 });
-  expect(await hints(connection)).toEqual(["a"]);
+  await workspace.register("c1");
+  expect(await hints(connection)).toEqual(["chats"]);
 });
 
 it("a watch is hinted at once, then once a second, and never while nothing changes", async ({ workspace }) => {
   const timers = holdTimers();
-  const [page, chat] = [await workspace.connect(), await workspace.connect()];
-  await watch(page, "$task/", "$file/");
-  await watch(chat, "$chat/");
+  const page = await workspace.connect();
+  await page.ask("state.watch", { watch: "task", prefix: "$task/" });
+  await page.ask("state.watch", { watch: "file", prefix: "$file/" });
   await submit(workspace);
   expect(await hints(page)).toEqual(["task"]);
   wait(400);
@@ -93,36 +74,19 @@ it("a watch is hinted at once, then once a second, and never while nothing chang
   await timers.ring(workspace);
   expect([await hints(page), timers.ms()]).toEqual([["task"], []]);
   wait(10 * second);
-  await workspace.ask("tasks.list", {});
   await workspace.ask("state.set", { key: "k", value: 1 });
   expect([await hints(page), timers.ms()]).toEqual([[], []]);
   await submit(workspace);
   expect(await hints(page)).toEqual(["task"]);
-  expect(await hints(chat)).toEqual([]);
 });
 
-it("messages and what is acknowledged are hinted, and tasks are not with them", async ({ workspace }) => {
+it("over hibernations no hint is missed or repeated", async ({ workspace }) => {
   const page = await workspace.connect();
-  const [from, to] = [await workspace.register("c1"), await workspace.register("c2")];
-  await watch(page, "$task/", "$message/");
-  await workspace.ask("messages.send", { self: from, target: { to: "chat", chat: "c2" }, body: "hi" });
-  expect(await hints(page)).toEqual(["message"]);
-  wait(second);
-  await workspace.ask("messages.ack", { self: to, cursor: 1 });
-  expect(await hints(page)).toEqual(["message"]);
-});
-
-it("a hint writes no row, and over hibernations none is missed or repeated", async ({ workspace }) => {
-  await submit(workspace);
-  const before = await counted(workspace, () => submit(workspace));
-  const page = await workspace.connect();
-  await watch(page, "$task/", "mine/");
-  expect((await counted(workspace, () => submit(workspace))).written).toBe(before.written);
-  expect(await hints(page)).toEqual(["task"]);
+  await page.ask("state.watch", { watch: "w", prefix: "mine/" });
   for (const [key, hinted] of [
     ["other", []],
-    ["mine/1", ["ine"]],
-    ["mine/2", ["ine"]],
+    ["mine/1", ["w"]],
+    ["mine/2", ["w"]],
   ] as const) {
     await evictDurableObject(workspace.stub);
     wait(second);
@@ -131,97 +95,111 @@ it("a hint writes no row, and over hibernations none is missed or repeated", asy
     await workspace.ask("state.set", { key, value: 1 });
     expect(await hints(page)).toEqual(hinted);
   }
-  await evictDurableObject(workspace.stub);
-  await submit(workspace);
-  expect(await hints(page)).toEqual(["task"]);
 });
 
 it("chats and watches of a connection are bounded in number and size", async ({ workspace }) => {
   const connection = await workspace.connect();
-  const id = "w".repeat(126);
-  for (let n = 10; n < 42; n++)
-    await connection.ask("chats.register", aChat(`${"c".repeat(126)}${n}`, { session: `s${n}` }));
+  const [id, chat] = ["w".repeat(126), "c".repeat(126)];
+  for (let n = 10; n < 42; n++) await connection.ask("chats.register", aChat(`${chat}${n}`, { session: `s${n}` }));
   expect(await connection.refusal("chats.register", aChat("one-more"))).toBe("quota_exceeded");
-  await connection.ask("chats.register", aChat(`${"c".repeat(126)}10`, { session: "s10" }));
-  for (let n = 10; n < 26; n++) {
-    await connection.ask("state.watch", { watch: `${id}${n}`, prefix: "p".repeat(384) });
-  }
+  await connection.ask("chats.register", aChat(`${chat}10`, { session: "s10" }));
+  for (let n = 10; n < 26; n++) await connection.ask("state.watch", { watch: `${id}${n}`, prefix: "p".repeat(384) });
   expect(await connection.refusal("state.watch", { watch: "one-more" })).toBe("quota_exceeded");
   for (let n = 10; n < 26; n++) await connection.ask("state.unwatch", { watch: `${id}${n}` });
-  for (let n = 10; n < 18; n++) {
+  for (let n = 10; n < 18; n++)
     await connection.ask("state.watch", { watch: `${id}${n}`, prefix: "\u6f22".repeat(384) });
-  }
-  const wide = { watch: "wide", prefix: "\u6f22" };
-  expect(await connection.refusal("state.watch", wide)).toBe("quota_exceeded");
+  expect(await connection.refusal("state.watch", { watch: "wide", prefix: "\u6f22" })).toBe("quota_exceeded");
   await connection.ask("state.watch", { watch: "narrow" });
   await workspace.ask("state.set", { key: "\u6f22", value: 1 });
-  expect(hintsIn(await connection.told())).toContain("narrow");
+  expect(await hints(connection)).toContain("narrow");
 });
 
-it("a freed lease is told only to the chat that waited for it", async ({ workspace }) => {
+it("a freed lease is told only to the chat that waited for it, also when an alarm frees it", async ({ workspace }) => {
   const [holder, waiter, other] = [await workspace.join("c1"), await workspace.join("c2"), await workspace.join("c3")];
-  const held = await holder.connection.ask("leases.acquire", { self: holder.self, resource: "r", requestId: "q" });
-  const token = held.state === "granted" ? held.lease.token : 0;
-  const line = { self: waiter.self, resource: "r", requestId: "q", waitMs: 60_000 };
-  expect(await waiter.connection.ask("leases.acquire", line)).toMatchObject({ state: "waiting", position: 1 });
-  await holder.connection.ask("leases.release", { self: holder.self, resource: "r", token });
-  expect(await waiter.connection.told()).toEqual([
-    { jsonrpc: "2.0", method: "lease.granted", params: { chat: "c2", resource: "r" } },
-  ]);
-  expect([await holder.connection.told(), await other.connection.told()]).toEqual([[], []]);
-  expect(await waiter.connection.ask("leases.acquire", line)).toMatchObject({ state: "granted" });
+  const held = { self: holder.self, resource: "r", requestId: "q", ttlMs: 10_000 };
+  const line = { self: waiter.self, resource: "r", waitMs: 60_000, ttlMs: 1_000 };
+  const granted = [{ jsonrpc: "2.0", method: "lease.granted", params: { chat: "c2", resource: "r" } }];
+  const frees = [
+    (token: number) => holder.connection.ask("leases.release", { self: holder.self, resource: "r", token }),
+    async () => {
+      wait(10_000);
+      await workspace.ring();
+    },
+  ];
+  for (const [turn, free] of frees.entries()) {
+    const taken = await holder.connection.ask("leases.acquire", { ...held, requestId: `h${turn}` });
+    const wanted = { ...line, requestId: `w${turn}` };
+    expect(await waiter.connection.ask("leases.acquire", wanted)).toMatchObject({ state: "waiting", position: 1 });
+    await free(taken.state === "granted" ? taken.lease.token : 0);
+    expect(await waiter.connection.told()).toEqual(granted);
+    expect([await holder.connection.told(), await other.connection.told()]).toEqual([[], []]);
+    wait(second);
+    await workspace.ring();
+  }
 });
 
 it("a message is told to the connections of its receivers only", async ({ workspace }) => {
-  const chats = [await workspace.join("c1"), await workspace.join("c2"), await workspace.join("c3")];
-  const [one, two, three] = chats as [(typeof chats)[0], (typeof chats)[0], (typeof chats)[0]];
-  // Neither stands for a chat.
-  const outsiders = [await workspace.connect(), await workspace.connect()];
+  const [one, two, three] = [await workspace.join("c1"), await workspace.join("c2"), await workspace.join("c3")];
+  // It stands for no chat.
+  const outsider = await workspace.connect();
   const self = await workspace.register("sender");
   await two.connection.ask("messages.subscribe", { self: two.self, pattern: "build.*" });
   await three.connection.ask("messages.subscribe", { self: three.self, pattern: "build.web" });
-  const toldAfter = async (
-    target: { to: "all" } | { to: "chat"; chat: string } | { to: "topic"; topic: string },
-  ): Promise<number[]> => {
+  const toldAfter = async (target: Target): Promise<number[]> => {
     await workspace.ask("messages.send", { self, target, body: "x" });
-    const told = await Promise.all([one, two, three].map(({ connection }) => connection.told()));
-    const outside = await Promise.all(outsiders.map((connection) => connection.told()));
-    expect(outside).toEqual([[], []]);
-    expect(told.flat().every(({ method }) => method === "messages.new")).toBe(true);
-    return told.map((messages) => messages.length);
+    const counts: number[] = [];
+    for (const connection of [one.connection, two.connection, three.connection, outsider]) {
+      const methods = methodsOf(await connection.told());
+      expect(methods.every((method) => method === "messages.new")).toBe(true);
+      counts.push(methods.length);
+    }
+    return counts;
   };
-  expect(await toldAfter({ to: "chat", chat: "c1" })).toEqual([1, 0, 0]);
-  expect(await toldAfter({ to: "topic", topic: "build.web" })).toEqual([0, 1, 1]);
-  expect(await toldAfter({ to: "topic", topic: "build.api" })).toEqual([0, 1, 0]);
-  expect(await toldAfter({ to: "topic", topic: "deploy" })).toEqual([0, 0, 0]);
-  expect(await toldAfter({ to: "all" })).toEqual([1, 1, 1]);
+  expect(await toldAfter({ to: "chat", chat: "c1" })).toEqual([1, 0, 0, 0]);
+  expect(await toldAfter({ to: "topic", topic: "build.web" })).toEqual([0, 1, 1, 0]);
+  expect(await toldAfter({ to: "topic", topic: "build.api" })).toEqual([0, 1, 0, 0]);
+  expect(await toldAfter({ to: "all" })).toEqual([1, 1, 1, 0]);
 });
 
-it("hints follow all answers of their frame; a refusal sends none", async ({ workspace }) => {
-  const { connection, self } = await workspace.join("c1");
-  await connection.ask("state.watch", { watch: "w", prefix: "a" });
-  const send = { self, target: { to: "chat", chat: "c1" }, body: "x" };
-  connection.send([
-    { jsonrpc: "2.0", id: 1, method: "state.set", params: { key: "a", value: 1 } },
-    { jsonrpc: "2.0", id: 2, method: "messages.send", params: send },
-    { jsonrpc: "2.0", id: 3, method: "state.set", params: { key: "a", value: 2, ifVersion: 99 } },
-  ]);
-  expect(await connection.next()).toMatchObject([{ id: 1 }, { id: 2 }, { id: 3, error: {} }]);
-  expect(methodsOf(await connection.told())).toEqual(["state.changed", "messages.new"]);
-  const refused = { key: "a", value: 3, ifVersion: 99 };
-  expect(await connection.refusal("state.set", refused)).toBe("version_mismatch");
-  expect(await connection.told()).toEqual([]);
+const keyId = "0123456789abcdef";
+
+function put(workspace: TestWorkspace, session: string, token: string, key = keyId): Promise<unknown> {
+  const record = { kind: "session" as const, session, ageMs: 0, envelope: "AAAA", replaces: 0 };
+  return workspace.call("sync.put", { device: "d2", keyId: key, records: [record] }, token);
+}
+
+it("a put is hinted to the chats of other machines, once for several, and its refusal is not", async ({
+  workspace,
+}) => {
+  const { token } = await workspace.tokenOf("work", "m2");
+  const [other, own] = [await workspace.join("c1"), await workspace.join("c2", { machine: "m2" })];
+  await put(workspace, "s1", token);
+  expect(methodsOf(await other.connection.told())).toEqual(["sync.changed"]);
+  await put(workspace, "s7", token, "f".repeat(16));
+  for (const session of ["s1", "s2", "s3"]) await put(workspace, session, token);
+  expect([await other.connection.told(), await own.connection.told()]).toEqual([[], []]);
 });
 
-it("what an alarm has done is told, too", async ({ workspace }) => {
-  const holder = await workspace.register("c1");
-  const { connection, self } = await workspace.join("c2");
-  await workspace.ask("leases.acquire", { self: holder, resource: "r", requestId: "q", ttlMs: 10_000 });
-  await connection.ask("leases.acquire", { self, resource: "r", requestId: "q", waitMs: 60_000 });
-  await workspace.ask("state.set", { key: "a", value: 1, ttlMs: 5_000 });
-  await connection.ask("state.watch", { watch: "w", prefix: "a" });
-  wait(10_000);
-  await workspace.ring();
-  const told = await connection.told();
-  expect(new Set(methodsOf(told))).toEqual(new Set(["lease.granted", "state.changed"]));
+it("a death is hinted where the session can be taken over, and an end that the chat tells is not", async ({
+  workspace,
+}) => {
+  const { token } = await workspace.tokenOf("work", "m2");
+  const other = await workspace.join("c1");
+  const ends = {
+    attested: () =>
+      workspace.ask("chats.attest-death", { chat: "attested", machine: "m2", process: "boot-1/1/100" }, token),
+    left: ({ self }: Joined) => workspace.ask("chats.unregister", { self }, token),
+  };
+  const hinted: Record<string, unknown> = {};
+  for (const [name, end] of Object.entries(ends)) {
+    const joined = await workspace.join(name, { machine: "m2", session: name });
+    const lease = { self: joined.self, resource: `session:${name}`, requestId: "q", isBound: true };
+    await workspace.ask("leases.acquire", lease, token);
+    await put(workspace, name, token);
+    // The hint of the put has just come; that of an end does not wait for two seconds.
+    await other.connection.told();
+    await end(joined);
+    hinted[name] = methodsOf(await other.connection.told());
+  }
+  expect(hinted).toEqual({ attested: ["sync.changed"], left: [] });
 });
