@@ -57,11 +57,8 @@ const inNode = {
   sequence: { groupOrder: 2 },
 };
 
-/** Files of these folders that replace modules, or need another SQLite than the others: a process has one. */
-const inOwnProcess = [
-  "test/node/coordination/schedules/kills.test.ts",
-  "test/node/local-mcp/events/over-budget.test.ts",
-];
+/** Files of these folders that replace modules. */
+const inOwnProcess = ["test/node/local-mcp/events/over-budget.test.ts"];
 
 /** Node strips the types of each file once, not for each file of tests. */
 process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, ".scratch", "compiled");

@@ -4,7 +4,7 @@ import { flowMarkMethod } from "../contract/protocol.ts";
 /** Characters after which a client must acknowledge that it has read them. */
 const charsPerMark = 262_144;
 /** Unread characters of one connection, and of all unacknowledged ones together. */
-export const maxUnreadChars = 12_000_000;
+const maxUnreadChars = 12_000_000;
 const maxUnreadOfAll = 48_000_000;
 
 interface Unread {

@@ -88,13 +88,7 @@ it("a process that reconnects keeps its incarnation, status and reason", async (
   host.wait(7 * second);
   await a.back();
   expect(await look(host, "a")).toMatchObject({ status: "draining", reason: "an update", statusAgeMs: 7_000 });
-  const news = {
-    session: "next",
-    role: "supervisor",
-    capabilities: ["rust"],
-    capacity: 1,
-    metadata: { at: [1] },
-  } as const;
+  const news = { session: "next", role: "supervisor", capacity: 1, metadata: { at: 1 } } as const;
   await Peer.join(host, "a", { ...news, capabilities: ["rust"] });
   expect(await look(host, "a")).toMatchObject({ ...news, incarnation: 1 });
 });

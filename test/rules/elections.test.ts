@@ -4,12 +4,6 @@ import { auditOf, leaderOf, pass, Peer, second, toldBelow } from "#harness/coord
 import { given } from "#harness/coordinator/state-calls.ts";
 import { it } from "./rule-test.ts";
 
-/** Who was told to lead, in order; null: nobody. */
-async function toldLeaders(host: RuleHost, name: string): Promise<(string | null)[]> {
-  const told = await toldBelow(host, `$leader/${name}`);
-  return told.map(({ value }) => (value === null ? null : (value as { leader: string }).leader));
-}
-
 async function termOf(host: RuleHost, name: string): Promise<number> {
   return (await leaderOf(host, name))?.term ?? 0;
 }

@@ -16,9 +16,8 @@ import {
   toldBelow,
   twoPeers,
 } from "#harness/coordinator/peers.ts";
-import { given, refused } from "#harness/coordinator/state-calls.ts";
 import { Hand, submitOne } from "#harness/coordinator/task-calls.ts";
-import { ask, set, waitForFullHour } from "#harness/coordinator/state-calls.ts";
+import { ask, given, refused, set, waitForFullHour } from "#harness/coordinator/state-calls.ts";
 import { list, session } from "#harness/sync/sealed-content.ts";
 import { it } from "./rule-test.ts";
 

@@ -1,4 +1,3 @@
-import * as fc from "fast-check";
 import { expect } from "vitest";
 import type { Json } from "#src/contract/json.ts";
 import { maxMessageBodyChars, type Message } from "#src/contract/messages.ts";
@@ -211,14 +210,6 @@ it("read, foreign, own and expired messages keep no offline chat", async ({ c1: 
   await to.host.ring();
   expect((await refusal(to.host, "chats.get", { chat: to.chat })).code).toBe("unknown_chat");
 });
-
-const words = fc.array(fc.constantFrom("a", "b", "a-1", "B_"), { minLength: 1, maxLength: 4 });
-const patterns = fc
-  .record({
-    words: fc.array(fc.constantFrom("a", "b", "a-1", "*", "*"), { minLength: 1, maxLength: 4 }),
-    end: fc.constantFrom("", "", ".**"),
-  })
-  .map((drawn) => drawn.words.join(".") + drawn.end);
 
 it("a subscription with wildcards gets exactly what its pattern stands for", async ({ host }) => {
   const from = await Correspondent.join(host, "from");

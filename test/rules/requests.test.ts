@@ -214,7 +214,8 @@ rowTest.for(Object.keys(twice) as EngineOperation[])(
         given(await host.call("sync.put", put, chat === "c1" ? ownActor : theirActor));
       }
     }
-    const inputs = (chat: string) => (twice[name]?.(chat) ?? []).map((one) => ({ ...one, requestId: "same" }) as never);
+    const inputs = (chat: string) =>
+      (twice[name]?.(chat) ?? []).map((one) => Object.assign(one, { requestId: "same" }) as never);
     const [mine, other] = inputs("c1") as [never, never];
     const [, theirs] = inputs("c2") as [never, never];
     const first = given(await host.call(name, mine, ownActor));

@@ -215,3 +215,16 @@ taskRowTest("a damaged schedule is put off and recorded, and keeps no other from
   expect(await tasksOf(host, "bad")).toHaveLength(1);
   expect((await scheduleOf(host, "bad")).last).toMatchObject({ at: fullHour(host, 0), outcome: "submitted" });
 });
+
+taskTest("no time comes again when the clock is set back", async ({ host }) => {
+  await create(host, { overlap: "submit" });
+  await passHours(host);
+  expect(await tasksOf(host)).toHaveLength(1);
+  host.wait(-hour);
+  for (const verb of ["pause", "resume"] as const) await ask(host, `schedules.${verb}`, { name: "hourly" });
+  host.wait(hour);
+  await host.ring();
+  expect(await tasksOf(host)).toHaveLength(1);
+  await passHours(host);
+  expect(await tasksOf(host)).toHaveLength(2);
+});

@@ -9,7 +9,6 @@ import {
   get,
   happened,
   hour,
-  later,
   minute,
   refusal,
   revision,

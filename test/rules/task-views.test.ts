@@ -190,8 +190,6 @@ async function sampled(host: RuleHost): Promise<Values> {
   };
 }
 
-const once = { maxAttempts: 1, backoff: { baseMs: 0, capMs: 0, hasJitter: false } };
-
 taskTest("tasks are counted by state, and each end once", async ({ host, a }) => {
   for (let n = 0; n < 3; n++) await submitOne(host);
   await a.ack(await a.take());

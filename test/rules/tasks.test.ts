@@ -1,8 +1,8 @@
 import { expect } from "vitest";
 import { codeOf, pass, second } from "#harness/coordinator/peers.ts";
-import { ask, day, given, hour, minute, refusal, refused, rowsWritten } from "#harness/coordinator/state-calls.ts";
-import { cancel, endsOf, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
-import { it, taskRowTest, taskTest } from "./rule-test.ts";
+import { ask, day, hour, minute, refusal, refused, rowsWritten } from "#harness/coordinator/state-calls.ts";
+import { endsOf, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import { taskRowTest, taskTest } from "./rule-test.ts";
 
 taskTest("what is submitted is there with what it was given, in the order of the numbers", async ({ host }) => {
   const payload = { text: "é", of: [1, null, { deep: true }] };

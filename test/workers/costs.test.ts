@@ -181,6 +181,11 @@ it("no operation writes more rows than it needs; a heartbeat without news, a pin
   expect(over).toEqual([]);
 });
 
+function valueOf(text: string, series: string): number {
+  const line = text.split("\n").find((one) => one.startsWith(`${series} `));
+  return Number(line?.slice(series.length));
+}
+
 function scrape({ name }: TestWorkspace, headers: Record<string, string>): Promise<Response> {
   return request(`/v1/workspaces/${name}/metrics`, { headers });
 }
@@ -188,13 +193,6 @@ function scrape({ name }: TestWorkspace, headers: Record<string, string>): Promi
 it("a workspace is scraped as Prometheus text, with one of its tokens, at most every ten seconds", async () => {
   const { workspace } = await place();
   const { id, token } = await workspace.tokenOf("observe");
-  const valueOf = (text: string, series: string): number =>
-    Number(
-      text
-        .split("\n")
-        .find((one) => one.startsWith(`${series} `))
-        ?.slice(series.length),
-    );
   const queued = async (): Promise<number> =>
     valueOf(await (await scrape(workspace, bearer(token))).text(), 'shim_tasks{state="queued"}');
   const answer = await scrape(workspace, bearer(token));

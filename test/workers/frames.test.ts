@@ -178,7 +178,9 @@ it("a frame of one operation costs few statements, and leaves what its requests 
   };
   const names = range(100, (n) => (n % 3 === 0 ? `file:p/src/${n}` : `n${n}`));
   const acquire = names.map((resource, n) => ({
-    ...{ self, resource, requestId: `r${n}` },
+    self,
+    resource,
+    requestId: `r${n}`,
     ...(n % 7 === 0 ? { isBound: true, lockDelayMs: 5 } : {}),
   }));
   const granted = await both("leases.acquire", acquire);

@@ -36,7 +36,10 @@ afterEach(() => vi.restoreAllMocks());
 /** Each request that reaches an object is compared there with what it leaves behind. */
 function watchForChanges(name: "call" | "addToken"): void {
   const original = ChatCoordinator.prototype[name] as (...given: unknown[]) => Result<never, Refusal>;
-  vi.spyOn(ChatCoordinator.prototype, name).mockImplementation(function watched(this: ChatCoordinator, ...given) {
+  vi.spyOn(ChatCoordinator.prototype, name).mockImplementation(function watched(
+    this: ChatCoordinator,
+    ...given: unknown[]
+  ) {
     const { ctx } = this as unknown as { ctx: DurableObjectState };
     const before = dump(ctx);
     const answer = original.apply(this, given);

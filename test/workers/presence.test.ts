@@ -10,6 +10,8 @@ function graceOf(workspace: TestWorkspace): Promise<unknown[]> {
   return workspace.rows("SELECT isConnected, graceUntil FROM chats WHERE chat = 'c1'");
 }
 
+const offline = (chat: string) => ({ method: "chat.offline", params: { chat } });
+
 const connected = [{ isConnected: 1, graceUntil: null }];
 
 async function statusOf(workspace: TestWorkspace, chat: string): Promise<[string, string | null, boolean]> {
@@ -68,7 +70,6 @@ it("a second connection of a chat replaces the first, whose end means nothing", 
 });
 
 it("the connection of a chat that is offline hears so, and represents it no longer", async ({ workspace }) => {
-  const offline = (chat: string) => ({ method: "chat.offline", params: { chat } });
   const left = await workspace.join("c1");
   await workspace.ask("chats.unregister", { self: left.self });
   expect(await left.connection.next()).toMatchObject(offline("c1"));
@@ -135,12 +136,11 @@ it("no socket opens for another Origin, without a ticket, or with a changed one;
   workspace,
 }) => {
   const ticket = await aTicket(workspace);
-  const protocol = (text: string) => ({ "sec-websocket-protocol": text });
   const cases: readonly (readonly [Record<string, string>, string])[] = [
     ...["https://evil.test", "null", "http://shim.example"].map((page) => [{ origin: page }, ticket] as const),
     [{ "sec-fetch-site": "cross-site" }, ticket],
     ...["shim.page", ticket, "shim.page, ticket.e30.x", `shim.page, ${workspace.token}`].map(
-      (text) => [protocol(text), ticket] as const,
+      (text) => [{ "sec-websocket-protocol": text }, ticket] as const,
     ),
     [{}, `${ticket.slice(0, -4)}${ticket.endsWith("AAAA") ? "BBBB" : "AAAA"}`],
     [{}, ticket.replace("ticket.", "")],

@@ -4,11 +4,10 @@ import type { InputOf } from "#src/contract/operations.ts";
 import { defaultMaxBodyBytes } from "#src/contract/protocol.ts";
 import { WireError } from "#src/contract/wire-error.ts";
 import { app } from "#src/worker/app.ts";
-import type { Env } from "#src/worker/env.ts";
 import { mcpHeaders, ping } from "./remote-client.ts";
 import { aChat, bearer, bindings, dump, it, origin, request, wait, type TestWorkspace } from "./support.ts";
 
-function send(workspace: TestWorkspace, method: string, path: string, body?: BodyInit | null): Promise<Response> {
+function send(workspace: TestWorkspace, method: string, path: string, body: BodyInit | null = null): Promise<Response> {
   return request(`/v1/workspaces/${workspace.name}${path}`, { method, headers: bearer(workspace.token), body });
 }
 
@@ -25,7 +24,7 @@ function deep(levels: number, open: string, shut: string): string {
 /** Asks the app with other bindings than its own. */
 function asked(env: object, workspace: TestWorkspace): Response | Promise<Response> {
   const url = `${origin}/v1/workspaces/${workspace.name}/settings`;
-  return app.request(url, { headers: bearer(workspace.token) }, { ...bindings, ...env } as Env);
+  return app.request(url, { headers: bearer(workspace.token) }, { ...bindings, ...env });
 }
 
 /** What was logged in the test, without anything on the screen. */

@@ -153,7 +153,7 @@ class ObjectHost implements RowHost {
     const { answer } = await line.exchange("chats.register", input);
     if (!answer.error) this.#lines.set(input.chat, { line, key: keyOf(credentials.id, input.chat, openedAt) });
     else await closed(line);
-    return answer.error ? err(answer.error.data) : ok(answer.result);
+    return answer.error ? err(answer.error.data as Refusal) : ok(answer.result);
   }
 
   async ping(chat: string): Promise<void> {

@@ -68,12 +68,13 @@ it("a read has no effect on the storage, and an operation that makes it grow may
   expect([updating({ op: "set", key: "k", value: 1 }), updating({ op: "delete", key: "k" })]).toEqual(["grow", "free"]);
 });
 
+function refusedAfter(waitMs: number): OperationName[] {
+  const load = new LoadShedder();
+  load.beginEvent(waitMs);
+  return operationNames.filter((name) => load.refuse(name));
+}
+
 it("first what adds and can come later is refused, then the rest, never what keeps or ends work", () => {
-  const refusedAfter = (waitMs: number): OperationName[] => {
-    const load = new LoadShedder();
-    load.beginEvent(waitMs);
-    return operationNames.filter((name) => load.refuse(name));
-  };
   expect(refusedAfter(999)).toEqual([]);
   const first = refusedAfter(1_000);
   expect(first).toEqual(expect.arrayContaining(["tasks.submit", "plans.submit", "messages.send", "sync.put"]));
@@ -103,6 +104,10 @@ async function askTogether(workspace: TestWorkspace, asked: readonly Asked[], wa
   });
 }
 
+function submit(payload: number): Asked {
+  return { name: "tasks.submit", input: { tasks: [{ type: "crowd", payload }] } };
+}
+
 it("in a crowd submits above the bound are refused and not done; acks, heartbeats and reads are done", async ({
   workspace,
 }) => {
@@ -110,7 +115,6 @@ it("in a crowd submits above the bound are refused and not done; acks, heartbeat
   const self = await workspace.register("c1", { capacity: 5 });
   await workspace.ask("tasks.submit", { tasks: [{ type: "t", payload: 1 }] });
   const [held] = (await workspace.ask("tasks.claim", { self, requestId: "q", limit: 1 })).claims;
-  const submit = (payload: number): Asked => ({ name: "tasks.submit", input: { tasks: [{ type: "crowd", payload }] } });
   const last: Asked[] = [
     { name: "state.get", input: { key: "first" } },
     { name: "chats.heartbeat", input: { self, progress: "half" } },

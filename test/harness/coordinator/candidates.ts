@@ -3,7 +3,7 @@ import type { Candidate } from "#src/coordination/tasks/candidates.ts";
 
 /** Chats as the choice among them sees them. */
 
-export const labels = ["web", "db"] as const;
+const labels = ["web", "db"] as const;
 
 export const aCandidate = (chat: string, fields: Partial<Candidate> = {}): Candidate => ({
   chat,

@@ -7,7 +7,7 @@ const folders = (depth: number): string[] =>
 const files = [1, 2, 3, 4].flatMap((depth) => folders(depth)).flatMap((path) => [path, path.replace(/^p/, "p0")]);
 
 /** All files of a small world that a resource stands for; what is no path stands for itself. */
-export function filesOf(resource: string): ReadonlySet<string> {
+function filesOf(resource: string): ReadonlySet<string> {
   if (!resource.startsWith("file:")) return new Set([`not a file: ${resource}`]);
   const parts = resource.slice(5).split("/");
   const last = parts.at(-1);

@@ -1,7 +1,6 @@
 import * as news from "#src/machine/sessions/news.ts";
 import * as snapshotDrops from "#src/store/snapshot-drops.ts";
 import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "#src/contract/config.ts";
 import { forget } from "#src/machine/keeping/forget.ts";

@@ -9,28 +9,6 @@ import { aJob, anyJob, anyFiles } from "#harness/coordinator/jobs.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
 
 const split = (job: Job, strategy: SplitStrategy, maxParts = 8) => splitAtMost(job, strategy, maxParts);
-const filesIn = (folders: number, files: number) =>
-  Array.from({ length: files }, (_, at) => `src/m${at % folders}/f${at}.ts`);
-const signals = (job: Job) => estimateComplexity(job).reasons.map(({ signal }) => signal);
-
-const ofFiles = (files: number) =>
-  estimateComplexity(aJob({ files: filesIn(1, files) })).reasons.map(({ signal, value, points }) => [
-    signal,
-    value,
-    Number(points.toFixed(3)),
-  ]);
-const steps = (text: string) =>
-  estimateComplexity(aJob({ text })).reasons.find(({ signal }) => signal === "steps")?.value;
-
-it.each<[number, Job]>([
-  [1, aJob({ title: "Correct a typing error", files: ["a.ts"] })],
-  [2, aJob({ title: "Fix the bug", files: filesIn(1, 3) })],
-  [7, aJob({ title: "Refactor the store", text: "With tests.", files: filesIn(3, 12) })],
-  [10, aJob({ title: "Migrate to the new API", text: "With tests.", files: filesIn(8, 40) })],
-])("the jobs of the specification score as it says: %s", (score, job) => {
-  expect(estimateComplexity(job).score).toBe(score);
-});
-
 it("the score is whole, 1 to 10, and 1 and the sum of its reasons where no cap holds it down", () => {
   fc.assert(
     fc.property(anyJob, (job) => {
@@ -44,65 +22,6 @@ it("the score is whole, 1 to 10, and 1 and the sum of its reasons where no cap h
   );
 });
 
-it("each signal counts by its logarithm between its bounds", () => {
-  expect(ofFiles(1)).toEqual([]);
-  expect(ofFiles(2)).toEqual([["files", 2, Number(((3 * Math.log(2)) / Math.log(40)).toFixed(3))]]);
-  expect(ofFiles(40)).toEqual([["files", 40, 3]]);
-  expect(ofFiles(400)).toEqual([["files", 400, 3]]);
-});
-
-it("steps are items of lists and words of sequence", () => {
-  expect(steps("- one\n  * two\n3. three\n4) four")).toBe(4);
-  expect(steps("first this, then that, and finally the rest")).toBe(2);
-  expect(steps("a - b\n-c\n1.5 metres\nstrengthen, thence")).toBeUndefined();
-});
-
-it("kinds of work are stated or found by their words, and together add at most so much", () => {
-  expect(signals(aJob({ title: "Rename the coordinator" }))).toEqual(["refactor"]);
-  const porting = aJob({ title: "Porting it", text: "Fix bugs.\nUpdate the README" });
-  expect(signals(porting)).toEqual(["migrate", "fix", "document"]);
-  expect(signals(aJob({ title: "A report on the latest contest: prefix, port 80, attestation" }))).toEqual([]);
-  expect(signals(aJob({ kinds: ["test"] }))).toEqual(["test"]);
-  expect(estimateComplexity(aJob({ kinds: ["refactor", "migrate", "test", "fix", "document"] })).score).toBe(4);
-});
-
-it("text and payload count by their length", () => {
-  const text = aJob({ text: "x".repeat(8_000), payload: { data: "x".repeat(32_000) } });
-  expect(estimateComplexity(text).reasons.map(({ signal, points }) => [signal, points])).toEqual([
-    ["textChars", 1],
-    ["payloadChars", 0.5],
-  ]);
-});
-
-it("more of a signal never lowers the score", () => {
-  const more = fc.constantFrom<(job: Job) => Job>(
-    (job) => ({ ...job, files: [...job.files, { path: `more/${job.files.length}`, weight: 1 }] }),
-    (job) => ({ ...job, files: [...job.files, { path: `${job.files[0]?.path ?? "x"}.more`, weight: 1 }] }),
-    (job) => ({ ...job, text: `${job.text}\n- one more` }),
-    (job) => ({ ...job, text: `${job.text}\ntests` }),
-    (job) => ({ ...job, payload: [job.payload, "more"] }),
-    (job) => ({ ...job, kinds: [...job.kinds, "migrate"] }),
-  );
-  fc.assert(
-    fc.property(anyJob, fc.array(more, { minLength: 1, maxLength: 8 }), (job, steps) => {
-      let [before, now] = [estimateComplexity(job).score, job];
-      for (const step of steps) {
-        now = step(now);
-        const after = estimateComplexity(now).score;
-        expect(after).toBeGreaterThanOrEqual(before);
-        before = after;
-      }
-    }),
-    { numRuns: 300 },
-  );
-});
-
-it("above the threshold of 8 a job is worth splitting", () => {
-  const usual = aJob({ title: "Refactor the store", text: "With tests.", files: filesIn(3, 12) });
-  const large = aJob({ title: "Migrate to the new API", text: "With tests.", files: filesIn(8, 40) });
-  expect([usual, large].map((job) => estimateComplexity(job).isAboveThreshold)).toEqual([false, true]);
-});
-
 const byFile = SplitStrategy.parse({ by: "file" });
 const byModule = SplitStrategy.parse({ by: "module" });
 const byPhase = SplitStrategy.parse({ by: "phase" });
@@ -112,36 +31,6 @@ const weightsOf = (job: Job, parts: readonly GivenPart[]) =>
   parts.map(({ files }) => job.files.reduce((sum, { path, weight }) => sum + (files.includes(path) ? weight : 0), 0));
 const why = (...asked: Parameters<typeof split>) => refused(split(...asked)).message;
 
-const weighted = (weights: Readonly<Record<string, number>>): Job =>
-  Job.parse({ title: "Work", files: Object.entries(weights).map(([path, weight]) => ({ path, weight })) });
-
-it("every split that is not refused keeps its promises, for any order of the files", () => {
-  const shallow = SplitStrategy.parse({ by: "module", depth: 1 });
-  const strategy = fc.constantFrom<SplitStrategy>(byFile, byModule, shallow, byPhase);
-  const shuffled = anyJob.chain((job) =>
-    fc.tuple(fc.constant(job), fc.shuffledSubarray(job.files, { minLength: job.files.length })),
-  );
-  fc.assert(
-    fc.property(shuffled, strategy, fc.integer({ min: 2, max: 8 }), ([job, files], strategy, maxParts) => {
-      const answer = split(job, strategy, maxParts);
-      expect(split({ ...job, files }, strategy, maxParts)).toEqual(answer);
-      if (!answer.ok) return;
-      const parts = answer.value;
-      expect(parts.length).toBeGreaterThanOrEqual(2);
-      expect(parts.length).toBeLessThanOrEqual(maxParts);
-      expect(new Set([...parts.map(({ name }) => name), "join"]).size).toBe(parts.length + 1);
-      expect(parts.every(({ text }) => text !== "")).toBe(true);
-      const paths = job.files.map(({ path }) => path).toSorted();
-      if (strategy.by === "phase") expect(parts.every((part) => part.files.length === paths.length)).toBe(true);
-      else {
-        expect(parts.flatMap((part) => part.files).toSorted()).toEqual(paths);
-        expect(parts.every((part) => part.files.length > 0 && part.dependsOn.length === 0)).toBe(true);
-      }
-    }),
-    { numRuns: 300 },
-  );
-});
-
 it("what cannot be split is refused with the reason", () => {
   expect(why(aJob(), byFile)).toBe("the job names 0 files; two or more are needed");
   expect(why(aJob({ files: ["a"] }), byFile)).toContain("names 1 file;");
@@ -149,12 +38,6 @@ it("what cannot be split is refused with the reason", () => {
   expect(why(aJob({ files: ["src/a", "src/b"] }), byModule)).toContain("all files of the job are in src;");
   expect(why(aJob({ files: ["a", "b"] }), byModule)).toContain("all files of the job are in .;");
   expect(why(aJob(), byPhase, 3)).toBe("the split has 4 parts; at most 3, besides the join");
-});
-
-it("eight parts are the most unless fewer are asked for", () => {
-  const job = aJob({ files: Array.from({ length: 30 }, (_, at) => `f${at}`) });
-  expect(given(split(job, byFile))).toHaveLength(8);
-  expect(given(split(job, byFile, 3))).toHaveLength(3);
 });
 
 it("phases follow each other, and each has all files", () => {
@@ -193,25 +76,6 @@ it("parts are balanced whenever no file weighs more than two thirds of all", () 
     }),
     { numRuns: 1_000 },
   );
-});
-
-it("files of one weight are shared out to as many parts as may be", () => {
-  fc.assert(
-    fc.property(fc.integer({ min: 2, max: 60 }), fc.integer({ min: 2, max: 8 }), (count, maxParts) => {
-      const files = Array.from({ length: count }, (_, at) => `f${String(at).padStart(2, "0")}`);
-      const parts = given(split(aJob({ files }), byFile, maxParts));
-      expect(parts).toHaveLength(Math.min(count, maxParts));
-      expect(filesOf(parts).flat().toSorted()).toEqual(files);
-      const sizes = parts.map((part) => part.files.length);
-      expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1);
-    }),
-  );
-});
-
-it("the heaviest are placed first", () => {
-  const job = weighted({ a: 9, b: 1, c: 1, d: 9, e: 9, f: 1 });
-  expect(weightsOf(job, given(split(job, byFile, 3)))).toEqual([10, 10, 10]);
-  expect(filesOf(given(split(weighted({ a: 1, b: 100, c: 2, d: 3 }), byFile)))).toEqual([["a", "c", "d"], ["b"]]);
 });
 
 it("a given split that keeps the rules is taken as it is", () => {

@@ -1,9 +1,10 @@
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
+import type { Target } from "#src/contract/messages.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { Peer, second } from "#harness/coordinator/peers.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
-import { ask, day, given, hour, refusal } from "#harness/coordinator/state-calls.ts";
+import { ask, given } from "#harness/coordinator/state-calls.ts";
 import { look, takersOf, tokens } from "#harness/coordinator/dispatch.ts";
 
 const taker = takersOf(2);
@@ -39,24 +40,6 @@ it("while one token is under way no other is sent, and none where no chat could 
   await submit(host, {});
   // Two of six are given, and nobody has room for the others.
   expect(tokens(host)).toBe(0);
-});
-
-it("however many tasks one end makes runnable, at any depth, the chats for them are searched once", async () => {
-  const host = new LocalHost(openBetterSqlite3);
-  const a = await Peer.join(host, "asks-itself", { capacity: 10 });
-  await taker(host, "taker", { taskTypes: ["other"] });
-  const [root = 0] = await submit(host, {});
-  await submit(host, ...Array.from({ length: 30 }, () => ({ dependsOn: [root] })));
-  await submit(
-    host,
-    { ref: "join", dependsOn: [root], joinRule: "collect" },
-    ...Array.from({ length: 30 }, () => ({ dependsOn: ["join"] })),
-  );
-  const [held] = given(await host.call("tasks.claim", { self: a.self, requestId: "r" }, a.actor)).claims;
-  const all = vi.spyOn(host.sql, "all");
-  await ask(host, "tasks.ack", { self: a.self, task: root, claim: held?.claim ?? 0, result: 1 });
-  expect(all.mock.calls.filter(([query]) => query.includes("taskTypes"))).toHaveLength(1);
-  expect((await ask(host, "tasks.list", { state: "queued", limit: 200 })).tasks).toHaveLength(60);
 });
 
 it("a token that brought no request is sent again after 30 s, as long as something is queued", async () => {
@@ -175,41 +158,6 @@ it("a cancelled task makes room for the next one, though its chat has never aske
   expect(await claimed(a)).toEqual([next]);
 });
 
-it("a claim that runs out makes room for the next task, whatever becomes of its own", async () => {
-  const host = new LocalHost(openBetterSqlite3);
-  const a = await taker(host, "a", { capacity: 1 });
-  const [lost, next] = await submit(host, { maxAttempts: 1, startToCloseMs: 20 * second }, {});
-  look(host);
-  expect(await claimed(a)).toEqual([lost]);
-  tokens(host);
-  host.wait(20 * second);
-  await host.ping("a");
-  await host.ring();
-  expect(tokens(host)).toBe(1);
-  look(host);
-  expect(await claimed(a, "s")).toEqual([next]);
-});
-
-it("one old task does not make each submit count all the others", async () => {
-  const host = new LocalHost(openBetterSqlite3);
-  await ask(host, "settings.set", { settings: { maxTasks: 10, keepTasksMs: hour } });
-  const [old = 0] = await submit(host, { delayMs: day });
-  for (const task of await submit(host, ...Array.from({ length: 19 }, () => ({})))) {
-    await ask(host, "tasks.cancel", { task, reason: "not wanted" });
-  }
-  host.wait(3 * hour);
-  await host.ring();
-  const all = vi.spyOn(host.sql, "all");
-  for (let times = 0; times < 18; times++) await submit(host, {});
-  const counts = all.mock.calls.filter(([query]) =>
-    /^SELECT count\(\*\) AS n FROM \(?(SELECT 1 FROM )?tasks/.test(query),
-  );
-  expect(counts).toEqual([]);
-  expect((await ask(host, "tasks.get", { task: old })).state).toBe("scheduled");
-  await submit(host, {});
-  expect((await refusal(host, "tasks.submit", { tasks: [{ type: "build" }] })).code).toBe("quota_exceeded");
-});
-
 it("tasks that only a full chat could take keep no other task from its turn", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const capabilities = Array.from({ length: 30 }, (_, at) => `c${at}`);
@@ -220,4 +168,24 @@ it("tasks that only a full chat could take keep no other task from its turn", as
   expect(look(host)).toBe(4);
   const taken = await holders(host);
   expect(last.map((task) => taken[task])).toEqual(["b", null, "b"]);
+});
+
+it("a hint names a committed message, the chat of a cancelled task, and nothing else", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const [a, b] = [await Peer.join(host, "a"), await Peer.join(host, "b")];
+  const hinted = (): unknown[] => host.hints.splice(0).map(({ kind, ...hint }) => [kind, "chat" in hint && hint.chat]);
+  hinted();
+  const send = (target: Target) => host.call("messages.send", { self: b.self, target, body: 1 });
+  await send({ to: "chat", chat: "a" });
+  await send({ to: "all" });
+  await send({ to: "chat", chat: "none" });
+  expect(hinted()).toEqual([
+    ["message", "a"],
+    ["message", null],
+  ]);
+  const [task = 0] = await submit(host, {});
+  expect(await claimed(a)).toEqual([task]);
+  expect(hinted()).toEqual([]);
+  given(await host.call("tasks.cancel", { task, reason: "not wanted" }));
+  expect(hinted()).toEqual([["task", "a"]]);
 });

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { second } from "#harness/coordinator/peers.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
-import { ask, day, refused } from "#harness/coordinator/state-calls.ts";
+import { ask, refused } from "#harness/coordinator/state-calls.ts";
 import { look, takersOf, tokens } from "#harness/coordinator/dispatch.ts";
 import { endsOf, submit, taskOf } from "#harness/coordinator/task-calls.ts";
 
@@ -100,52 +100,6 @@ it("of chats with the same load the one that has done better with the type gets 
   expect(await holders(host, [x, y])).toEqual(["b", "a"]);
 });
 
-it("a chat that failed once, and never again, returns to the best tenth, and then writes nothing", async () => {
-  const host = new LocalHost(openBetterSqlite3);
-  const a = await taker(host, "a");
-  const work = async (isSuccess: boolean): Promise<void> => {
-    await submit(host, { type: "x", maxAttempts: 1 });
-    const held = await a.take();
-    await (isSuccess ? a.ack(held) : a.nack(held));
-  };
-  const rate = (): number =>
-    host.sql.all<{ successRate: number }>("SELECT successRate FROM chat_performance")[0]?.successRate ?? 0;
-  await work(false);
-  for (let times = 0; times < 10; times++) await work(true);
-  const settled = rate();
-  // The tenth of one that never failed.
-  expect(settled).toBeGreaterThanOrEqual(0.95);
-  for (let times = 0; times < 5; times++) await work(true);
-  expect(rate()).toBe(settled);
-});
-
-it("the same performance writes nothing, and is deleted with its chat", async () => {
-  const host = new LocalHost(openBetterSqlite3);
-  const a = await taker(host, "a");
-  const rows = (): unknown[] => host.sql.all("SELECT * FROM chat_performance");
-  const work = async (ms: number): Promise<void> => {
-    await submit(host, { type: "x" });
-    const held = await a.take();
-    host.wait(ms);
-    await host.ping("a");
-    await a.ack(held);
-  };
-  await work(10 * second);
-  const first = rows();
-  expect(first).toEqual([{ chat: "a", type: "x", successRate: 1, durationMs: 10 * second }]);
-  await work(11 * second);
-  expect(rows()).toEqual(first);
-  await work(20 * second);
-  expect(rows()).toEqual([{ chat: "a", type: "x", successRate: 1, durationMs: 12 * second }]);
-  // Gone within its ttl, forgotten a day later.
-  for (const wait of [day, 2 * day]) {
-    host.wait(wait);
-    await host.ring();
-  }
-  expect(await ask(host, "chats.list", {})).toMatchObject({ chats: [] });
-  expect(rows()).toEqual([]);
-});
-
 it("of chats that are alike the one that has waited longest for a new task gets it", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const hands = { a: await taker(host, "a"), b: await taker(host, "b") };
@@ -213,22 +167,6 @@ it("a task from before the day was used up is dispatched the next day, though cl
   look(host);
   await a.do("tasks.ack", await a.take(), { usage: { tokens: 10 } });
   expect(refused(await a.tryClaim()).code).toBe("budget_exceeded");
-  expect(await tomorrow(host, waiting)).toEqual({ looks: 1, chat: "a" });
-});
-
-it("a clock that ran ahead for a while and was set back keeps no chat from the next day", async () => {
-  const host = new LocalHost(openBetterSqlite3);
-  const a = await taker(host, "a", { capacity: 1 });
-  await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
-  await submit(host, { type: "x" });
-  host.wait(300 * day);
-  await host.ping("a");
-  await a.do("tasks.ack", await a.take(), { usage: { tokens: 1 } });
-  host.wait(-300 * day);
-  const [, waiting] = await submit(host, { type: "x" }, { type: "x" });
-  await host.ping("a");
-  look(host);
-  await a.do("tasks.ack", await a.take(), { usage: { tokens: 10 } });
   expect(await tomorrow(host, waiting)).toEqual({ looks: 1, chat: "a" });
 });
 

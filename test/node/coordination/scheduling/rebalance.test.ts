@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { selectChat, type ChatLoad } from "#src/coordination/tasks/candidates.ts";
 import { rebalance, type AssignedTask, type Reassignment } from "#src/coordination/scheduling/rebalance.ts";
-import { aCandidate, anyChatLoad, anyTask, anyWanted, labels } from "#harness/coordinator/candidates.ts";
+import { aCandidate, anyChatLoad, anyTask, anyWanted } from "#harness/coordinator/candidates.ts";
 
 interface World {
   readonly seats: readonly ChatLoad[];
@@ -57,8 +57,6 @@ it("only a task that has not started is reassigned, once, to a chat that can do 
 });
 
 const waiting = ({ assigned }: World) => assigned.filter(({ isStarted }) => !isStarted);
-const started = ({ assigned }: World) => assigned.filter(({ isStarted }) => isStarted);
-
 /** Where a task would go by load alone, were it new: chats with less load than its own has without it. */
 function better({ seats }: World, task: AssignedTask): readonly ChatLoad[] {
   const own = seats.find(({ chat }) => chat === task.chat);
@@ -124,46 +122,4 @@ it("a difference of one task changes nothing; a chat of capacity 0 gives away al
   expect(rebalance([seat("b", 0)], of("gone", 2))).toEqual([]);
   expect(rebalance([seat("a", 2)], of("a", 2))).toEqual([]);
   expect(rebalance([], [])).toEqual([]);
-});
-
-it("after one round the next moves nothing, and no started task has moved", () => {
-  fc.assert(
-    fc.property(anyWorld, (start) => {
-      const next = moved(start, rebalance(start.seats, start.assigned));
-      expect(rebalance(next.seats, next.assigned)).toEqual([]);
-      expect(started(next)).toEqual(started(start));
-    }),
-    { numRuns: 1_000 },
-  );
-});
-
-it("a task moves on to a better chat within the round, not in the next", () => {
-  const seats = [seat("a", 2, 0), { ...seat("c", 0, 2), capabilities: ["web"] }, seat("d", 0, 2)];
-  const [first, second] = of("a", 2);
-  // The second takes c, which comes before d, until the first, which can only go to c, is there, too.
-  const assigned = [{ ...first, capabilities: ["web"] }, second] as readonly AssignedTask[];
-  expect(rebalance(seats, assigned)).toEqual([
-    { task: 0, from: "a", to: "c" },
-    { task: 1, from: "a", to: "d" },
-  ]);
-});
-
-it("a round over many chats is short", () => {
-  const seats = Array.from({ length: 200 }, (_, at) => ({
-    chat: `c${at}`,
-    running: at < 20 ? 100 : 0,
-    capacity: at < 20 ? 100 : 1 + (at % 20),
-    capabilities: at % 3 ? [...labels] : [labels[0]],
-  }));
-  const assigned = Array.from({ length: 2_000 }, (_, task) => ({
-    task,
-    chat: `c${task % 20}`,
-    isStarted: task % 7 === 0,
-    capabilities: task % 2 ? [labels[0]] : [labels[1]],
-    affinity: null,
-  }));
-  const moves = rebalance(seats, assigned);
-  expect(moves.length).toBeGreaterThan(500);
-  const next = moved({ seats, assigned }, moves);
-  expect(rebalance(next.seats, next.assigned)).toEqual([]);
 });
