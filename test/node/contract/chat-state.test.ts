@@ -43,44 +43,30 @@ it.each<[string, Partial<ChatFacts>]>([
   ["works", { recovery: "offered", offer }],
   ["stuck", { presence: { ...works, activity: "stuck" } }],
   ["waits for you (your answer)", { presence: { ...works, activity: "waiting" } }],
-])("a chat that lives is shown as %s: %j", (text, facts) => {
-  expect(stateText(stateOf(aChat(facts)))).toBe(text);
-});
-
-it.each(["idle", "busy", "waiting", "stuck"] as const)(
-  "what the client says that it waits for counts before all that SHIM infers, here %s",
-  (activity) => {
-    const text = (waitsFor: "permission" | "dialog" | "prompt"): string =>
-      stateText(stateOf(aChat({ presence: { is: "alive", activity, waitsFor, isDraining: true } })));
-    expect([text("permission"), text("dialog"), text("prompt")]).toEqual([
-      "waits for you (your permission)",
-      "waits for you (your answer)",
-      "waits for you (your next prompt)",
-    ]);
-  },
-);
-
-it.each<[string, Partial<ChatFacts>]>([
-  ["died (killed)", {}],
+  ["died (killed)", { presence: gone }],
   ["died", { presence: { is: "gone", cause: null } }],
-  ["died (killed)", { recovery: "offered" }],
-  ["died (killed; offered to chat aaaa1111, 2 min ago)", { recovery: "offered", offer }],
-  ["ended (nothing to keep)", { hasContent: false }],
-  ["ended (nothing to keep)", { hasContent: false, isClosed: true }],
-  ["ended (closed with nothing open)", { isClosed: true }],
-  ["ended (closed with nothing open)", { isClosed: true, recovery: "offered", offer }],
-])("a chat whose process is gone is shown as %s: %j", (text, facts) => {
-  expect(stateText(stateOf(aChat({ presence: gone, ...facts })))).toBe(text);
-});
-
-it.each<[string, Partial<ChatFacts>]>([
+  ["died (killed)", { presence: gone, recovery: "offered" }],
+  ["died (killed; offered to chat aaaa1111, 2 min ago)", { presence: gone, recovery: "offered", offer }],
+  ["ended (nothing to keep)", { presence: gone, hasContent: false, isClosed: true }],
+  ["ended (closed with nothing open)", { presence: gone, isClosed: true, recovery: "offered", offer }],
+  // An end that is not certain is no death.
   ["idle (no sign of life for 5 min)", { presence: unheard }],
   ["idle (no sign of life for 5 min)", { presence: unheard, hasContent: false, isClosed: true }],
   ["stuck (no sign of life for 12 min)", { presence: silent }],
   ["stuck (no sign of life for 12 min; offered to chat aaaa1111, 2 min ago)", { presence: silent, offer }],
   ["ended (nothing to keep)", { presence: silent, hasContent: false }],
-])("an end that is not certain is no death, and what is known is shown: %s", (text, facts) => {
+])("a chat is shown as %s by what is known of it: %j", (text, facts) => {
   expect(stateText(stateOf(aChat(facts)))).toBe(text);
+});
+
+it("what the client says that it waits for counts before all that SHIM infers", () => {
+  for (const activity of ["idle", "busy", "waiting", "stuck"] as const)
+    for (const [waitsFor, text] of [
+      ["permission", "waits for you (your permission)"],
+      ["dialog", "waits for you (your answer)"],
+      ["prompt", "waits for you (your next prompt)"],
+    ] as const)
+      expect(stateText(stateOf(aChat({ presence: { is: "alive", activity, waitsFor, isDraining: true } })))).toBe(text);
 });
 
 it.each<[string, Partial<ChatFacts>]>([
@@ -94,11 +80,6 @@ it.each<[string, Partial<ChatFacts>]>([
     for (const hasContent of [true, false])
       expect(stateText(stateOf(aChat({ presence, hasContent, ...facts })))).toBe(text);
 });
-
-function registered(chat: Partial<RegisteredChat>): string {
-  const idleChat = { status: "idle", reason: null, progress: null, taskCount: 0 } as const;
-  return stateText(stateOfRegistered({ ...idleChat, ...chat }));
-}
 
 it.each<[string, Partial<RegisteredChat>]>([
   ["idle", {}],
@@ -117,7 +98,8 @@ it.each<[string, Partial<RegisteredChat>]>([
   ["died (connection closed)", { status: "offline", reason: "closed", isRecoverable: true }],
   ["died", { status: "offline", isRecoverable: true }],
 ])("a chat that only the coordinator knows is shown as %s: %j", (text, chat) => {
-  expect(registered(chat)).toBe(text);
+  const idleChat = { status: "idle", reason: null, progress: null, taskCount: 0 } as const;
+  expect(stateText(stateOfRegistered({ ...idleChat, ...chat }))).toBe(text);
 });
 
 it("progress that only says that a chat waits for its user is no second word for its state", () => {

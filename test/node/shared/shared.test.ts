@@ -1,4 +1,7 @@
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { uuidv4, uuidv7 } from "#src/shared/ids.ts";
+import { oneAfterAnother, oneAtATime } from "#src/shared/one-at-a-time.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { blob, flag, integer, json, real, serial, table, text } from "#src/shared/table.ts";
 import { inMemory } from "#src/store/driver.ts";
@@ -26,24 +29,6 @@ function open(): Sql {
 const visit = { place: "lake", day: 1, guests: ["b", "a"], isPaid: true } as const;
 const stored = { ...visit, note: null, weather: null, price: 1.5, host: "o'neil", order: null };
 
-it("the columns of a declared table have its names, types, key and defaults", () => {
-  const sql = open();
-  const columns = sql.all(
-    "SELECT name, type, \"notnull\" AS isNeeded, dflt_value AS usual, pk FROM pragma_table_info('visits')",
-  );
-  expect(columns).toEqual([
-    { name: "place", type: "TEXT", isNeeded: 1, usual: null, pk: 1 },
-    { name: "day", type: "INTEGER", isNeeded: 1, usual: null, pk: 2 },
-    { name: "guests", type: "TEXT", isNeeded: 1, usual: null, pk: 0 },
-    { name: "isPaid", type: "INTEGER", isNeeded: 1, usual: null, pk: 0 },
-    { name: "note", type: "TEXT", isNeeded: 0, usual: null, pk: 0 },
-    { name: "weather", type: "TEXT", isNeeded: 0, usual: null, pk: 0 },
-    { name: "price", type: "REAL", isNeeded: 1, usual: "1.5", pk: 0 },
-    { name: "host", type: "TEXT", isNeeded: 1, usual: "'o''neil'", pk: 0 },
-    { name: "order", type: "BLOB", isNeeded: 0, usual: null, pk: 0 },
-  ]);
-});
-
 it("a row is read as it was written: flags, JSON, bytes, nulls and defaults", () => {
   const sql = open();
   expect(visits.insert(sql, visit)).toBe(1);
@@ -69,21 +54,20 @@ it("a condition of equal values finds nulls, and what is undefined is no conditi
   expect(visits.find(sql, { place: "sea" })).toBeNull();
 });
 
-it("an update changes what it names, and tells how many rows it changed", () => {
+it("an update changes what it names", () => {
   const sql = open();
   for (const day of [1, 2, 3]) visits.insert(sql, { ...visit, day });
   expect(visits.update(sql, { place: "lake", day: 2 }, { note: "x", isPaid: false, price: undefined })).toBe(1);
   expect(visits.update(sql, { note: "y" }, { price: 2 })).toBe(0);
   expect(visits.find(sql, { day: 2 })).toEqual({ ...stored, day: 2, note: "x", isPaid: false });
-  expect(visits.update(sql, { note: "x" }, { note: null })).toBe(1);
-  expect(visits.delete(sql, { note: null, isPaid: true })).toBe(2);
-  expect(visits.count(sql)).toBe(1);
+  expect([visits.delete(sql, { note: null, isPaid: true }), visits.count(sql)]).toEqual([2, 1]);
 });
 
 it("put replaces the row of the key with all of the new one, defaults too", () => {
   const sql = open();
   visits.put(sql, { ...visit, note: "first", price: 9 });
-  visits.put(sql, { ...visit, guests: [] });
+  const guest = { ...visit, guests: [], mood: "no column" };
+  visits.put(sql, guest);
   expect(visits.select(sql, "")).toEqual([{ ...stored, guests: [] }]);
 });
 
@@ -107,9 +91,65 @@ it("a conflict is answered as the statement says, and a row of a join is decoded
   expect(visits.decode(joined)).toEqual([{ ...stored, number: 1 }]);
 });
 
-it("fields that are no columns are not stored", () => {
-  const sql = open();
-  const guest = { ...visit, mood: "good" };
-  visits.insert(sql, guest);
-  expect(visits.select(sql, "")).toEqual([stored]);
+const bytes = fc.uint8Array({ minLength: 16, maxLength: 16 });
+
+it("an id is a UUIDv7 (RFC 9562): it holds its time, its version and its variant", () => {
+  // The example of RFC 9562, appendix A.6.
+  const random = Uint8Array.from([0, 0, 0, 0, 0, 0, 0xcc, 0x3, 0x18, 0xc4, 0xdc, 0x0c, 0x0c, 0x07, 0x39, 0x8f]);
+  expect(uuidv7(0x017f22e279b0, random)).toBe("017f22e2-79b0-7c03-98c4-dc0c0c07398f");
+});
+
+it("ids sort by time, whatever is random in them, and the random bytes are not changed", () => {
+  const time = fc.nat({ max: 2 ** 48 - 2 });
+  fc.assert(
+    fc.property(time, bytes, bytes, (now, one, two) => {
+      const before = [...one];
+      expect(uuidv7(now, one) < uuidv7(now + 1, two)).toBe(true);
+      expect([...one]).toEqual(before);
+      expect(uuidv7(now, one)).toMatch(/^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
+    }),
+  );
+});
+
+it("a program that knows no UUIDv7 gets a UUIDv4", () => {
+  fc.assert(
+    fc.property(bytes, (random) => {
+      expect(uuidv4(random)).toMatch(/^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
+    }),
+  );
+});
+
+/** Work whose runs end when the test says so. */
+function aWork() {
+  const ends: ((outcome: string) => void)[] = [];
+  const work = (): Promise<string> => new Promise((resolve) => void ends.push(resolve));
+  return { work, ends };
+}
+
+it("a call during a run gets its outcome; a later one runs again, also after a run that failed", async () => {
+  const { work, ends } = aWork();
+  const run = oneAtATime(work);
+  const both = [run(), run()];
+  ends[0]?.("first");
+  expect([await both[0], await both[1], ends.length]).toEqual(["first", "first", 1]);
+  const next = run();
+  ends[1]?.("second");
+  expect(await next).toBe("second");
+  let runs = 0;
+  const failing = oneAtATime(() => ((runs += 1), Promise.reject(new Error("no"))));
+  for (let times = 0; times < 2; times++) await expect(failing()).rejects.toThrow("no");
+  expect(runs).toBe(2);
+});
+
+it("calls during a run lead to one more, whose outcome all of them get, unless the outcome ends it", async () => {
+  const { work, ends } = aWork();
+  const run = oneAfterAnother(work, (outcome) => outcome === "over");
+  const all = [run(), run(), run()];
+  ends[0]?.("first");
+  await new Promise(setImmediate);
+  ends[1]?.("second");
+  expect([await Promise.all(all), ends.length]).toEqual([["second", "second", "second"], 2]);
+  const last = [run(), run()];
+  ends[2]?.("over");
+  expect([await Promise.all(last), ends.length]).toEqual([["over", "over"], 3]);
 });

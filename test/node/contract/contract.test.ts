@@ -3,12 +3,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it, onTestFinished, vi } from "vitest";
+import * as z from "zod";
 import { configSchema, defaults } from "#src/contract/config.ts";
+import { Json, jsonText, limitedJson } from "#src/contract/json.ts";
+import { OverlapSet } from "#src/contract/resource-paths.ts";
 import { parseConfig, readConfig } from "#src/platform/config-file.ts";
 import { fileLog } from "#src/platform/log-file.ts";
 import { homeFrom, pathsIn } from "#src/platform/paths.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { systemRuntime } from "#src/runtime/system-runtime.ts";
+import { meet, resources } from "#harness/coordinator/lease-model.ts";
 
 function aFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "shim-config-"));
@@ -99,4 +103,58 @@ it("a process takes its folder from the environment; settings that cannot be use
   expect(logged).toMatchObject([
     ["error", "settings ignored", { reason: expect.stringContaining("recovery") as string }],
   ]);
+});
+
+/** Whether zod passes over a field unread; such a value is refused before any schema sees it. */
+function hasProtoField(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return Object.hasOwn(value, "__proto__") || Object.values(value).some(hasProtoField);
+}
+
+it("a value is JSON where zod's own schema says so, and is passed on as it is", () => {
+  const anything = fc.anything({
+    withBigInt: true,
+    withDate: true,
+    withMap: true,
+    withSet: true,
+    withNullPrototype: true,
+  });
+  fc.assert(
+    fc.property(fc.oneof(anything, fc.jsonValue()), (value) => {
+      fc.pre(!hasProtoField(value));
+      const parsed = Json.safeParse(value);
+      expect(parsed.success).toBe(z.json().safeParse(value).success);
+      if (parsed.success) expect(parsed.data).toBe(value);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+it("the text that a limit has measured is that of the value, also where the value was changed after an earlier check", () => {
+  const limited = limitedJson(20);
+  const value = { a: [1] };
+  for (const next of [2, 3, 4]) {
+    expect(limited.safeParse(value).success).toBe(true);
+    expect(jsonText(value)).toBe(JSON.stringify(value));
+    value.a.push(next);
+  }
+  value.a.push(5, 6, 7, 8, 9);
+  expect(limited.safeParse(value).error?.issues[0]?.message).toBe("at most 20 characters as JSON");
+});
+
+it("what is no JSON is refused before its text is measured", () => {
+  for (const value of [() => 1, 1n, Symbol("x"), undefined, { a: 1n }, { a: undefined }, Number.NaN, new Date(0)])
+    expect(limitedJson(20).safeParse(value).error?.issues).toMatchObject([{ message: "not a JSON value" }]);
+});
+
+it("a set of resources overlaps what one of them overlaps", () => {
+  const resource = fc.constantFrom(...resources, "x", "file:p");
+  fc.assert(
+    fc.property(fc.array(resource, { maxLength: 4 }), resource, (some, one) => {
+      const set = new OverlapSet();
+      for (const other of some) set.add(other);
+      expect([some, one, set.overlaps(one)]).toEqual([some, one, some.some((other) => meet(other, one))]);
+    }),
+    { numRuns: 1_000 },
+  );
 });
