@@ -1,11 +1,13 @@
-import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { zstdDecompressSync } from "node:zlib";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Connection, Driver, OpenOptions } from "#src/store/driver.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { schemaState } from "#src/shared/migrate.ts";
+import { migrate, schemaState } from "#src/shared/migrate.ts";
+import { decode, encode } from "#src/store/checkpoint-body.ts";
 import { migrations } from "#src/store/schema.ts";
 import { Store } from "#src/store/store.ts";
 import { NeedsHostError, StoreError } from "#src/store/store-error.ts";
@@ -148,24 +150,20 @@ it("what must be migrated or repaired first is left to the host, which does the 
   newer.close();
 });
 
-it("a store that is a link to a disk that is not there is refused, and not begun anew", () => {
-  const paths = tempHome();
-  mkdirSync(dirname(paths.database), { recursive: true });
-  symlinkSync("/nonexistent/disk/shim.db", paths.database);
-  const store = new Store({ path: paths.database, driver: openBetterSqlite3, now: () => T0 });
+function linked(to: string): Store {
+  const path = join(tempHome().home, "shim.db");
+  mkdirSync(dirname(path), { recursive: true });
+  symlinkSync(to, path);
+  return new Store({ path, driver: openBetterSqlite3, now: () => T0 });
+}
+
+it("a store that is a link to a disk that is not there, or to itself, is refused, and no new one is begun", () => {
+  const store = linked("/nonexistent/disk/shim.db");
   const message = /is a link to \/nonexistent\/disk\/shim\.db, which does not exist/;
   expect(() => store.read(() => 1, 0)).toThrow(message);
   expect(() => store.write(() => 1)).toThrow(message);
-  expect(lstatSync(paths.database).isSymbolicLink()).toBe(true);
-  expect(existsSync("/nonexistent")).toBe(false);
-});
-
-it("a link in a circle is a clear error", () => {
-  const paths = tempHome();
-  mkdirSync(dirname(paths.database), { recursive: true });
-  execFileSync("ln", ["-s", paths.database, paths.database]);
-  const store = new Store({ path: paths.database, driver: openBetterSqlite3, now: () => T0 });
-  expect(() => store.write(() => 1)).toThrow(/cannot be opened/);
+  expect([lstatSync(store.path).isSymbolicLink(), existsSync("/nonexistent")]).toEqual([true, false]);
+  expect(() => linked("shim.db").write(() => 1)).toThrow(/cannot be opened/);
 });
 
 const DAY = 86_400_000;
@@ -183,4 +181,40 @@ it("the first backup is due minutes after the first checkpoint, the next ones ea
   }
   await backUp(store, T0 + 3 * DAY, 9);
   expect([due(3 * 1_440 + 1_439), due(4 * 1_440)]).toEqual([false, true]);
+});
+
+it("a list of migrations with a gap or another order is refused", () => {
+  const { store } = tempStore(openBetterSqlite3);
+  const gap = [...migrations, { id: migrations.length + 2, name: "gap", statements: [] }];
+  expect(() => store.write((sql) => migrate(sql, T0, gap))).toThrow(
+    /gap has id \d+, expected \d+: the list is append-only/,
+  );
+});
+
+it("every migration can be undone as a whole: none has statements that end a transaction", () => {
+  const statements = migrations.flatMap((step) => step.statements);
+  expect(statements.filter((statement) => /^\s*(COMMIT|END|BEGIN|ROLLBACK|VACUUM|PRAGMA)/i.test(statement))).toEqual(
+    [],
+  );
+});
+
+it("a body of any size is a zstd frame that gives the state back; a changed byte never gives another state", () => {
+  const state = fc.record({ text: fc.string({ unit: "grapheme" }), length: fc.nat(9_000) });
+  fc.assert(
+    fc.property(state, fc.nat(), ({ text, length }, at) => {
+      const value = { text, filler: "x".repeat(length) };
+      const { body, hash, rawBytes } = encode(value);
+      expect(zstdDecompressSync(body).length).toBe(rawBytes);
+      expect(decode(body, hash)).toEqual(value);
+      const changed = Uint8Array.from(body);
+      changed[at % body.length] = ((changed[at % body.length] ?? 0) + 1) % 256;
+      let restored: unknown = value;
+      try {
+        restored = decode(changed, hash);
+      } catch {
+        // Noticed.
+      }
+      expect(restored).toEqual(value);
+    }),
+  );
 });

@@ -30,19 +30,6 @@ it("every column of a session but its machine and process is exported", () => {
   expect([...Object.keys(session), ...processes, ...marks].sort()).toEqual([...columns, "type"].sort());
 });
 
-it("an export may be of one session, one project, or what was seen since", () => {
-  const { store } = filled();
-  const sessions = (filter: ExportFilter): unknown[] =>
-    exported(store, filter)
-      .map((line) => JSON.parse(line) as Record<string, unknown>)
-      .filter(({ type }) => type === "session")
-      .map(({ id }) => id);
-  expect(sessions({ session: "two" })).toEqual(["two"]);
-  expect(sessions({ project: "/p" })).toEqual(["one"]);
-  expect(sessions({ since: T0 + 1 })).toEqual(["two"]);
-  expect(sessions({ project: "/p", since: T0 + 1 })).toEqual([]);
-});
-
 it("a large store is read in portions", () => {
   const { store } = tempStore(openBetterSqlite3);
   store.write((sql) => {
@@ -115,14 +102,9 @@ it("one bad line, and nothing is added; each is named with its number", () => {
     expect([answer.added, answer.skipped]).toEqual([0, 0]);
     expect([line, answer.refused[0]]).toEqual([line, { line, reason: expect.stringMatching(reason) as string }]);
   }
+  expect(imported(other, [...good, ...Array.from({ length: 1_000 }, () => "rubbish")]).refused).toHaveLength(20);
   expect(contents(other).map((rows) => rows.length)).toEqual([1, 0, 0, 0, 0, 0]);
   expect(imported(other, [...good, "", " "])).toMatchObject({ added: 11, refused: [] });
-});
-
-it("a file full of rubbish is given up after a few reasons", () => {
-  const { store } = filled();
-  const lines = [...exported(store), ...Array.from({ length: 1_000 }, () => "rubbish")];
-  expect(imported(store, lines).refused).toHaveLength(20);
 });
 
 it("an import that is interrupted adds nothing", () => {

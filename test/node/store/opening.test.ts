@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { pathToFileURL } from "node:url";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { expect, it } from "vitest";
 import { claimDriver } from "#src/store/driver.ts";
 import { loadDriver } from "#src/store/open-driver.ts";
