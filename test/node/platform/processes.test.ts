@@ -17,7 +17,7 @@ import {
   type Processes,
 } from "#src/platform/processes.ts";
 import { withLock } from "#src/platform/process-lock.ts";
-import { oomKills, share, systemMemory, type MemorySource } from "#src/platform/memory.ts";
+import { oomKills, share, type MemorySource } from "#src/platform/memory.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
@@ -105,11 +105,6 @@ it("two records name the same process where boot, number and start agree, or a s
   expect(isSameProcess(null, null)).toBe(false);
 });
 
-it("the process table of this machine is the system's own", () => {
-  expect(systemProcesses.facts(process.pid)?.parent).toBe(process.ppid);
-  expect(systemProcesses.boot()).toBe(systemProcesses.boot());
-});
-
 it("behind a launcher the client is the launcher's parent; a number from further up is not believed", () => {
   const parents: Record<number, number> = { 30: 20, 20: 10, 10: 1 };
   const processes = {
@@ -155,7 +150,7 @@ function lockPath(): string {
 /** Of a process that has ended. */
 const GONE = JSON.stringify({ boot: systemProcesses.boot(), pid: process.pid, start: "another start" });
 
-it("lets one at a time in, in this process", async () => {
+it("a lock lets one at a time in", async () => {
   const path = lockPath();
   let inside = 0;
   let most = 0;
@@ -170,49 +165,36 @@ it("lets one at a time in, in this process", async () => {
   expect({ most, left: readdirSync(join(path, "..")) }).toEqual({ most: 1, left: [] });
 });
 
-it("breaks the lock of a process that is gone, also one that died while it broke another", async () => {
-  const path = lockPath();
-  writeFileSync(path, GONE);
-  writeFileSync(`${path}.break`, GONE);
-  expect(await withLock(path, systemProcesses, never, () => Promise.resolve("in"))).toBe("in");
-  expect(readdirSync(join(path, ".."))).toEqual([]);
-});
-
-it("breaks a lock that says nothing of its owner", async () => {
-  for (const content of ["", "no json", '{"boot":1}']) {
+it("a lock of a process that is gone, or that says nothing of its owner, is broken, also where the breaker died", async () => {
+  for (const [content, breaker] of [[GONE, GONE], [""], ["no json"], ['{"boot":1}']]) {
     const path = lockPath();
-    writeFileSync(path, content);
+    writeFileSync(path, content ?? "");
+    if (breaker !== undefined) writeFileSync(`${path}.break`, breaker);
     expect(await withLock(path, systemProcesses, never, () => Promise.resolve("in"))).toBe("in");
+    expect(readdirSync(join(path, ".."))).toEqual([]);
   }
+  const blind: Processes = { boot: () => "boot", facts: () => null };
+  expect(await withLock(lockPath(), blind, never, () => Promise.resolve("in"))).toBe("in");
 });
 
-it("waits for a living owner until it is stopped, and leaves its lock alone", async () => {
+it("a lock of a living owner is waited for until the caller is stopped and is left alone; one that can never be broken is given up", async () => {
   const path = lockPath();
   const owner = JSON.stringify(identify(systemProcesses, process.pid));
   writeFileSync(path, owner);
-  const stop = AbortSignal.timeout(100);
-  await expect(withLock(path, systemProcesses, stop, () => Promise.resolve())).rejects.toThrow(/another shim process/);
+  const unbreakable = lockPath();
+  for (let depth = 0; depth < 10; depth++) writeFileSync(unbreakable + ".break".repeat(depth), GONE);
+  for (const one of [path, unbreakable])
+    await expect(withLock(one, systemProcesses, AbortSignal.timeout(100), fail)).rejects.toThrow(
+      /another shim process/,
+    );
   expect(readFileSync(path, "utf8")).toBe(owner);
 });
 
-it("gives up, instead of going on for ever, where a lock can never be broken", async () => {
-  const path = lockPath();
-  for (let depth = 0; depth < 10; depth++) writeFileSync(path + ".break".repeat(depth), GONE);
-  const stop = AbortSignal.timeout(100);
-  await expect(withLock(path, systemProcesses, stop, () => Promise.resolve())).rejects.toThrow(/another shim process/);
-});
-
-it("passes on the failure of the file system and of the body, and is free after it", async () => {
+it("a lock passes on the failure of the file system and of the body, and is free after it", async () => {
   const path = lockPath();
   await expect(withLock(path, systemProcesses, never, fail)).rejects.toThrow("body");
   expect(existsSync(path)).toBe(false);
-  const nowhere = join(path, "no folder", "lock");
-  await expect(withLock(nowhere, systemProcesses, never, fail)).rejects.toThrow(/ENOENT/);
-});
-
-it("works where a process cannot read its own facts", async () => {
-  const blind: Processes = { boot: () => "boot", facts: () => null };
-  expect(await withLock(lockPath(), blind, never, () => Promise.resolve("in"))).toBe("in");
+  await expect(withLock(join(path, "no folder", "lock"), systemProcesses, never, fail)).rejects.toThrow(/ENOENT/);
 });
 
 /** A Linux machine that is a quarter full, with the files given. */
@@ -240,62 +222,43 @@ const group = (path: string, max: string, current: string, stat = ""): Record<st
 
 const events = (count: number): string => `low 0\noom 9\noom_kill ${count}\noom_group_kill 0\n`;
 
-it("Linux: what is not available is in use", () => {
-  expect(share(aMachine())).toBe(0.25);
-});
-
-it("the fullest limiting control group counts where it is fuller than the machine", () => {
+it("the share of memory in use: the fullest group that limits it, without file cache, by each system's own measure", () => {
   const own = { "/proc/self/cgroup": "1:name=systemd:/x\n0::/user.slice/app.scope\n" };
   const upper = group("/user.slice", "1000", "600");
-  expect(share(aMachine({ ...own, ...upper, ...group("/user.slice/app.scope", "max", "900") }))).toBe(0.6);
-  expect(share(aMachine({ ...own, ...upper, ...group("/user.slice/app.scope", "1000", "900") }))).toBe(0.9);
-  expect(share(aMachine({ ...own, ...group("/user.slice", "1000", "100") }))).toBe(0.25);
+  const cache = "inactive_file_x 9\nanon 300\ninactive_file 500\n";
+  for (const [machine, used] of [
+    [aMachine(), 0.25],
+    [aMachine({ ...own, ...upper, ...group("/user.slice/app.scope", "max", "900") }), 0.6],
+    [aMachine({ ...own, ...upper, ...group("/user.slice/app.scope", "1000", "900") }), 0.9],
+    [aMachine({ ...own, ...group("/user.slice", "1000", "100") }), 0.25],
+    [aMachine(group("", "1000", "900", cache)), 0.4],
+    [aMachine(group("", "1000", "5000")), 1],
+    [aMachine(group("", "0", "0")), 0.25],
+    [aMachine({ "/proc/meminfo": "MemTotal: x\n" }), null],
+    [aMachine({ "/proc/meminfo": "MemTotal: 0 kB\nMemAvailable: 0 kB\n" }), null],
+    [aMachine({}, { platform: "darwin", freePercent: () => 30 }), 0.7],
+    [aMachine({}, { platform: "darwin" }), null],
+    [aMachine({}, { platform: "win32" }), 0.75],
+  ] as const)
+    expect(share(machine)).toBe(used);
+  const here = share() ?? 0;
+  expect(here >= 0 && here <= 1).toBe(true);
 });
 
-it("file cache that can be dropped is not in use", () => {
-  const stat = "inactive_file_x 9\nanon 300\ninactive_file 500\n";
-  expect(share(aMachine(group("", "1000", "900", stat)))).toBe(0.4);
-});
-
-it("a share is never outside 0 to 1, and nonsense is not known", () => {
-  expect(share(aMachine(group("", "1000", "5000")))).toBe(1);
-  expect(share(aMachine(group("", "0", "0")))).toBe(0.25);
-  expect(share(aMachine({ "/proc/meminfo": "MemTotal: x\n" }))).toBeNull();
-  expect(share(aMachine({ "/proc/meminfo": "MemTotal: 0 kB\nMemAvailable: 0 kB\n" }))).toBeNull();
-});
-
-it("macOS asks for memory pressure, other systems for free memory", () => {
-  expect(share(aMachine({}, { platform: "darwin", freePercent: () => 30 }))).toBe(0.7);
-  expect(share(aMachine({}, { platform: "darwin" }))).toBeNull();
-  expect(share(aMachine({}, { platform: "win32" }))).toBe(0.75);
-});
-
-it("counts out-of-memory kills in the widest group that counts them", () => {
+it("out-of-memory kills are those of the widest group that counts them; without one the count is not known", () => {
   const own = { "/proc/self/cgroup": "0::/user.slice/app.scope\n" };
   const upper = { "/sys/fs/cgroup/user.slice/memory.events": events(3) };
   const lower = { "/sys/fs/cgroup/user.slice/app.scope/memory.events": events(1) };
   expect(oomKills(aMachine({ ...own, ...upper, ...lower }))).toBe(3);
   expect(oomKills(aMachine({ ...own, ...lower }))).toBe(1);
-});
-
-it("without control groups, or outside the own namespace, the count is not known", () => {
-  expect(oomKills(aMachine())).toBeNull();
-  expect(oomKills(aMachine({ "/proc/self/cgroup": "4:memory:/a\n" }))).toBeNull();
-  expect(
-    oomKills(aMachine({ "/proc/self/cgroup": "0::/../other\n", "/sys/fs/cgroup/memory.events": "oom_kill 1\n" })),
-  ).toBeNull();
-  expect(oomKills(aMachine({ "/sys/fs/cgroup/memory.events": "oom_kill 1\n" }, { platform: "win32" }))).toBeNull();
-});
-
-it("the machine that runs this test answers", () => {
-  const known = share();
-  expect(known === null || (known >= 0 && known <= 1)).toBe(true);
-  const kills = oomKills();
-  expect(kills === null || Number.isInteger(kills)).toBe(true);
-  expect(systemMemory.totalBytes()).toBeGreaterThan(systemMemory.freeBytes());
-  expect(systemMemory.file("/nowhere/at/all")).toBeNull();
-  const free = systemMemory.freePercent();
-  expect(free === null || (free >= 0 && free <= 100)).toBe(true);
+  const root = { "/sys/fs/cgroup/memory.events": events(1) };
+  for (const unknown of [
+    aMachine(),
+    aMachine({ "/proc/self/cgroup": "4:memory:/a\n" }),
+    aMachine({ "/proc/self/cgroup": "0::/../other\n", ...root }),
+    aMachine(root, { platform: "win32" }),
+  ])
+    expect(oomKills(unknown)).toBeNull();
 });
 
 it("the client of a hook is found behind its shells, and a shell without a parent is the client", () => {

@@ -6,7 +6,6 @@ import { type TempRuntime, tempRuntime } from "#harness/machine/temp-runtime.ts"
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { programPath } from "#src/platform/program-path.ts";
 import { shimCommand, withShimCommand } from "#src/platform/shim-command.ts";
 import * as notices from "#src/store/notices.ts";
 import { expect, it } from "vitest";
@@ -42,27 +41,6 @@ it("a link to this copy makes it `shim`, also behind npm's wrapper of Windows", 
   expect(shimCommand(windows.runtime)).toBe("shim");
 });
 
-it("without a command line the texts stay as they are", () => {
-  const runtime = tempRuntime();
-  expect(shimCommand(runtime)).toBeNull();
-  expect(withShimCommand("`shim doctor`", () => null)).toBe("`shim doctor`");
-});
-
-it("the brief at the start of a chat names a command that can be typed", () => {
-  const { runtime, script } = anInstallation();
-  const first = new Claude(runtime, { cwd: aProject() });
-  first.start();
-  first.turn("fix the parser");
-  first.kill();
-  const { systemMessage, hookSpecificOutput } = anotherClaude(runtime, first).tell("SessionStart", {
-    source: "startup",
-  });
-  const context = hookSpecificOutput?.additionalContext;
-  expect(systemMessage).toContain(`/opt/node ${script} resume --dismiss 20487890`);
-  expect(context).toContain("fix the parser");
-  expect(context).not.toContain("`shim ");
-});
-
 it("answers and refusals of the tools name commands that can be typed", async () => {
   const { runtime, script } = anInstallation();
   const dead = await aDeadChat(runtime);
@@ -78,12 +56,17 @@ it("answers and refusals of the tools name commands that can be typed", async ()
   expect(refused.text).toContain(`\`/opt/node ${script} resume --undo ${dead}\``);
 });
 
-it("notices name commands that can be typed, for the model, the tools and the status line", async () => {
+it("the brief and notices name commands that can be typed, for the model, the user, the tools and the status line", async () => {
   const { runtime, script } = anInstallation();
   runtime.store.write((sql) => notices.add(sql, runtime.now(), "sync", "`shim workspace status` counts such cases."));
   const typed = `\`/opt/node ${script} workspace status\``;
   const claude = new Claude(runtime, { cwd: aProject() });
   expect(claude.start()).toContain(typed);
+  claude.turn("fix the parser");
+  claude.kill();
+  const begun = anotherClaude(runtime, claude).tell("SessionStart", { source: "startup" });
+  expect(begun.systemMessage).toContain(`/opt/node ${script} resume --dismiss 20487890`);
+  expect(begun.hookSpecificOutput?.additionalContext).not.toContain("`shim ");
   const { call } = await desktop(runtime);
   expect((await call("shim_session_status")).text).toContain(typed);
   expect(renderStatus(statusOf(runtime, "{}"), runtime.now())).toContain(typed);
@@ -127,19 +110,4 @@ it("what a tool lists as incomplete, and the first line of the instructions, use
     { title: "Importer of March", offeredHere: true },
     { title: "Parser of April" },
   ]);
-});
-
-const everywhere = (): boolean => true;
-
-it("on Windows a program comes from an absolute folder of PATH, whatever is in the working folder", () => {
-  const env = { Path: ".;tools;C:\\Git\\cmd;D:\\Git" };
-  expect(programPath("git", env, "win32", everywhere)).toBe("C:\\Git\\cmd\\git.exe");
-  expect(programPath("git", env, "win32", (path) => path.startsWith("D:"))).toBe("D:\\Git\\git.exe");
-});
-
-it("what PATH does not have is not found elsewhere; a path stays, and other systems need none", () => {
-  expect(programPath("git", { PATH: ".;tools" }, "win32", everywhere)).toMatch(/^C:\\not-on-the-path\\git\.exe$/);
-  expect(programPath("git", {}, "win32", everywhere)).toMatch(/not-on-the-path/);
-  expect(programPath("C:\\node\\node.exe", {}, "win32", everywhere)).toBe("C:\\node\\node.exe");
-  expect(programPath("git", { PATH: "/usr/bin" }, "linux", everywhere)).toBe("git");
 });

@@ -1,6 +1,22 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
-import { dashboards } from "../../../scripts/dashboards.ts";
 import { definitionOf, metrics, type MetricName } from "#src/contract/metrics.ts";
+import { dashboards } from "../../../scripts/dashboards.ts";
+import { serverJson, type PackageFacts } from "../../../scripts/server-json.ts";
+
+const root = join(import.meta.dirname, "..", "..", "..");
+
+it("server.json is current, and a registry takes its name, its version and the length of its description", () => {
+  const facts = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as PackageFacts;
+  const stored = JSON.parse(readFileSync(join(root, "server.json"), "utf8")) as Record<string, unknown>;
+  expect(stored, "node scripts/server-json.ts").toEqual(serverJson(facts));
+  expect(stored).toMatchObject({ name: facts.mcpName, version: facts.version, packages: [{ version: facts.version }] });
+  expect(stored["name"]).toMatch(/^[a-zA-Z0-9.-]+\/[a-zA-Z0-9._-]{1,100}$/);
+  expect(String(stored["description"]).length).toBeLessThanOrEqual(100);
+  const withRepository = serverJson({ ...facts, repository: { type: "git", url: "git+https://example.com/shim.git" } });
+  expect(withRepository["repository"]).toEqual({ url: "https://example.com/shim", source: "github" });
+});
 
 interface Panel {
   readonly type: string;

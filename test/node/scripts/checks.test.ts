@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { expressionsOf, faultOf, type Expression } from "../../../scripts/check-expressions.ts";
 import {
   arrowFaults,
   boundaryFaults,
@@ -114,4 +115,30 @@ it("a client's name outside the folders of clients is a fault; comments and impo
   expect(clientFaults("src/clients/qwen/qwen.ts", source)).toEqual([]);
   expect(clientFaults("src/a/b.ts", 'const isOpenCodeId = "";')).toHaveLength(1);
   expect(clientFaults("src/a/b.ts", "const copilots = 1; const decodeX = 2;")).toHaveLength(1);
+});
+
+function expression(source: string, flags = "", bound: number | null = null): Expression {
+  return { path: "src/a.ts", line: 1, source, flags, bound };
+}
+
+it("an expression of more than linear time is a fault unless what it reads is short; an exponential one always is @night", () => {
+  for (const { source, flags } of [/^(?:a|嗯+|的)+$/, /^(?:s|\d{1,3}|old)*$/, /^(\w+\s?)*$/]) {
+    expect(faultOf(expression(source, flags))).toMatch(/time/);
+    expect(faultOf(expression(source, flags, 400))).toMatch(/time|takes over/);
+  }
+  for (const { source, flags } of [/(\d+)\.(\d+)/, /"auths"[^]*?"auth"/, /from\s+([^,]{1,80}?)\s+to/]) {
+    expect(faultOf(expression(source, flags))).toContain("more than linear time");
+    expect(faultOf(expression(source, flags, 200))).toBeNull();
+    expect(faultOf(expression(source, flags, 1_000_000))).toContain("reads up to 1000000 characters");
+  }
+  for (const { source, flags } of [/^\s+/, /(?<!\/)\/+$/, /\b(?:one|two) \w+/iu, /"(?:\\.|[^"\\])*"?/])
+    expect(faultOf(expression(source, flags))).toBeNull();
+});
+
+it("the check sees literal and composed expressions, and what bounds them @night", async () => {
+  const { expressions, faults } = await expressionsOf();
+  expect(faults).toEqual([]);
+  const names = expressions.filter((one) => one.path === "src/snapshots/secret-names.ts");
+  expect(names.some(({ source }) => source.startsWith("^(passwords?|"))).toBe(true);
+  expect(names.every(({ bound }) => bound === 255)).toBe(true);
 });

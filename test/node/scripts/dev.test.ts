@@ -1,22 +1,13 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { spawnSync } from "node:child_process";
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { unstable_readConfig } from "wrangler";
+import { keepRunning, type Kept } from "../../../scripts/keep-running.ts";
 import { lock, makePrivate, secretsIn } from "../../../scripts/dev-folder.ts";
 import { declared } from "../../../scripts/local-runtime.ts";
 
@@ -103,25 +94,6 @@ it("a folder is locked by one process, until it is released or that process is k
   expect(modeOf(folder, "dev.lock")).toBe(0o600);
 });
 
-it("one program starts the local runtime, and no other starts any", () => {
-  const starters = ["src", "scripts", "demo", "bench", "test"].flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-      .filter((name) => /\.(ts|mjs)$/.test(name))
-      .map((name) => join(folder, name))
-      .filter((name) =>
-        /from "(miniflare|wrangler|workerd)"|bin", "wrangler|new Miniflare/.test(
-          readFileSync(join(root, name), "utf8"),
-        ),
-      ),
-  );
-  // One of the others only deploys, one reads the configuration.
-  expect(starters.sort()).toEqual([
-    "scripts/deploy.ts",
-    "scripts/local-runtime.ts",
-    "test/node/scripts/dev-folder.test.ts",
-  ]);
-});
-
 function devOn(port: string): { status: number | null; stderr: string } {
   const env = { ...process.env, SHIM_DEV_PORT: port, SHIM_DEV_FOLDER: aFolder() };
   return spawnSync(process.execPath, [join(root, "scripts", "dev.ts")], { env, encoding: "utf8" });
@@ -191,4 +163,125 @@ it("the coordinator on this machine has the bindings, the queues, the limits and
   });
   const none = { kv_namespaces: [], d1_databases: [], r2_buckets: [], services: [], vars: {} };
   expect(config).toMatchObject(none);
+});
+
+/** A runtime whose steps say what it does at each check. */
+class Script {
+  readonly lines: string[] = [];
+  readonly end = new AbortController();
+  starts = 0;
+  open = 0;
+  now = 1_700_000_000_000;
+  readonly #steps: (() => boolean)[];
+  readonly #failingStarts: Set<number>;
+  #runtime = { restarts: 0 };
+
+  /** @param steps each returns whether the coordinator answers; behind the last one the user ends it */
+  constructor(steps: (() => boolean)[], failingStarts: readonly number[] = []) {
+    this.#steps = steps;
+    this.#failingStarts = new Set(failingStarts);
+  }
+
+  readonly dies = (): boolean => {
+    this.#runtime.restarts += 1;
+    return true;
+  };
+
+  /** Does not answer for so long, in ms. */
+  silent(ms: number): boolean {
+    this.now += ms;
+    return false;
+  }
+
+  run(): Promise<void> {
+    return keepRunning({
+      start: () => this.#start(),
+      isAnswering: () => Promise.resolve(this.#check()),
+      everyMs: 1_000,
+      now: () => this.now,
+      pause: () => Promise.resolve(),
+      onStart: (url) => this.lines.push(`at ${url}`),
+      tell: (line) => this.lines.push(line),
+      signal: this.end.signal,
+    });
+  }
+
+  #start(): Promise<Kept> {
+    this.starts += 1;
+    if (this.#failingStarts.has(this.starts)) {
+      return Promise.reject(new Error("the port is in use"));
+    }
+    this.open += 1;
+    const runtime = { restarts: 0, url: "http://127.0.0.1:1", close: () => Promise.resolve(void (this.open -= 1)) };
+    this.#runtime = runtime;
+    return Promise.resolve(runtime);
+  }
+
+  #check(): boolean {
+    const step = this.#steps.shift();
+    if (!step) this.end.abort();
+    return step?.() ?? true;
+  }
+}
+
+const answers = (): boolean => true;
+it("a runtime that answers is left alone until the user ends it", async () => {
+  const script: Script = new Script([answers, late, answers, late, late, answers, soon, soon, soon, soon]);
+  function late(): boolean {
+    return script.silent(19_000);
+  }
+  function soon(): boolean {
+    return script.silent(1_000);
+  }
+  await script.run();
+  expect([script.starts, script.open, script.lines]).toEqual([1, 0, ["at http://127.0.0.1:1"]]);
+});
+
+it("a runtime that was killed is reported, once each time", async () => {
+  const dying: Script = new Script([() => dying.dies(), answers, () => dying.dies(), answers, answers]);
+  await dying.run();
+  expect([dying.starts, dying.open]).toEqual([1, 0]);
+  expect(dying.lines.slice(1)).toEqual([
+    "The runtime has ended unexpectedly; it is started again with the same state (crash 1 of at most 4 within 15 minutes).",
+    "The runtime has ended unexpectedly; it is started again with the same state (crash 2 of at most 4 within 15 minutes).",
+  ]);
+});
+
+it("a runtime that does not answer for 20 seconds is closed and started again", async () => {
+  const script: Script = new Script([silent, silent, silent, answers]);
+  function silent(): boolean {
+    return script.silent(10_000);
+  }
+  await script.run();
+  expect([script.starts, script.open]).toEqual([2, 0]);
+  expect(script.lines[1]).toMatch(/^The runtime no longer answers; it is started again with the same state/);
+});
+
+it("the fifth crash within 15 minutes ends it, with the reason; older ones do not count", async () => {
+  const looping: Script = new Script(Array.from({ length: 9 }, () => () => looping.dies()));
+  await expect(looping.run()).rejects.toThrow(
+    /^The runtime has ended unexpectedly\. That was crash 5 within 15 minutes/,
+  );
+  expect([looping.open, looping.lines.length]).toEqual([0, 5]);
+  const rare: Script = new Script(
+    Array.from({ length: 9 }, () => () => {
+      rare.now += 300_000;
+      return rare.dies();
+    }),
+  );
+  await rare.run();
+  expect(rare.lines).toHaveLength(10);
+});
+
+it("a start that fails is tried again, but for the first one", async () => {
+  const script: Script = new Script([silent, silent, silent, answers], [2]);
+  function silent(): boolean {
+    return script.silent(10_000);
+  }
+  await script.run();
+  expect([script.starts, script.open]).toEqual([3, 0]);
+  expect(script.lines[2]).toMatch(/^The runtime cannot be started: the port is in use; it is started again/);
+  const never = new Script([], [1]);
+  await expect(never.run()).rejects.toThrow("the port is in use");
+  expect([never.starts, never.open]).toEqual([1, 0]);
 });

@@ -1,0 +1,94 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { programPath } from "#src/platform/program-path.ts";
+import { OverBudgetError, interpret, repeatPartsWithinBudget, withinBudget } from "#src/platform/time-budget.ts";
+import { isNewer, type ProgramVersion } from "#src/platform/version.ts";
+
+/** Doubles its time with each character. */
+const exponential = new RegExp("^(?:a+)+$");
+const endless = `${"a".repeat(60)}!`;
+
+it("work over its budget is ended, also in the middle of a regular expression @night", () => {
+  expect(() => withinBudget(() => exponential.test(endless), 50)).toThrow(OverBudgetError);
+  expect(interpret(() => exponential.test(endless))).toBeNull();
+});
+
+it("other work gives its result or its error, also one budget within another @night", () => {
+  expect(withinBudget(() => withinBudget(() => 1) + withinBudget(() => 2))).toBe(3);
+  const fault = new Error("own");
+  expect(() =>
+    interpret(() => {
+      throw fault;
+    }),
+  ).toThrow(fault);
+  const inner = withinBudget(() => interpret(() => exponential.test(endless)), 60_000);
+  expect([inner, interpret(() => "after")]).toEqual([null, "after"]);
+});
+
+it("work in parts that a busy machine has interrupted begins again, and keeps nothing of the first attempt", async () => {
+  let attempts = 0;
+  const read = await repeatPartsWithinBudget(async (bound) => {
+    attempts += 1;
+    const rows: number[] = [];
+    for (const row of [1, 2, 3]) {
+      if (attempts === 1 && row === 3) throw new OverBudgetError(0);
+      bound(() => rows.push(row));
+    }
+    return rows;
+  });
+  expect({ read, attempts }).toEqual({ read: [1, 2, 3], attempts: 2 });
+  const spent = new OverBudgetError(1_000);
+  await expect(repeatPartsWithinBudget(() => Promise.reject(spent))).rejects.toBe(spent);
+});
+
+const version = fc.oneof(
+  fc.tuple(fc.nat(12), fc.nat(12), fc.nat(2)).map((numbers) => numbers.join(".")),
+  fc.constantFrom("1.0.0-rc.1", "1.0.0-rc.2", "1.0.0-rc.10", "1.0.0-alpha", "1.0.0-1", "1.0.0", "1.0.0+linux"),
+  fc.stringMatching(/^[0-9a-c.+-]{0,8}$/),
+  fc.string(),
+);
+const program: fc.Arbitrary<ProgramVersion> = fc.record({ version, builtAt: fc.nat(2) });
+
+it("newer is a strict order: no program is newer than itself, of two at most one is, and it is transitive", () => {
+  fc.assert(
+    fc.property(program, program, program, (a, b, c) => {
+      expect(isNewer(a, { ...a })).toBe(false);
+      expect(isNewer(a, b) && isNewer(b, a)).toBe(false);
+      if (isNewer(a, b) && isNewer(b, c)) expect(isNewer(a, c)).toBe(true);
+      // What neither order tells apart is one rung, so that a chain of programs ends at one host.
+      if (!isNewer(a, b) && !isNewer(b, a)) expect(isNewer(a, c)).toBe(isNewer(b, c));
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+it("versions come in the order of Semantic Versioning, and a later build of an older version is older", () => {
+  // The order of its section 11, and numbers that a comparison of texts gets wrong.
+  const rising = ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11"];
+  const ordered = [...rising, "1.0.0-rc.1", "1.0.0", "1.2.0", "1.10.0", "2.0.0"];
+  for (const [index, older] of ordered.entries())
+    for (const newer of ordered.slice(index + 1)) {
+      const [one, other] = [
+        { version: newer, builtAt: 1 },
+        { version: older, builtAt: 2 },
+      ];
+      expect([isNewer(one, other), isNewer(other, one)], `${newer} ${older}`).toEqual([true, false]);
+    }
+  expect(isNewer({ version: "1.0.0", builtAt: 2 }, { version: "1.0.0", builtAt: 1 })).toBe(true);
+  expect(isNewer({ version: "1.0.0+b", builtAt: 1 }, { version: "1.0.0+a", builtAt: 1 })).toBe(false);
+});
+
+const everywhere = (): boolean => true;
+
+it("on Windows a program comes from an absolute folder of PATH, whatever is in the working folder", () => {
+  const env = { Path: ".;tools;C:\\Git\\cmd;D:\\Git" };
+  expect(programPath("git", env, "win32", everywhere)).toBe("C:\\Git\\cmd\\git.exe");
+  expect(programPath("git", env, "win32", (path) => path.startsWith("D:"))).toBe("D:\\Git\\git.exe");
+});
+
+it("what PATH does not have is not found elsewhere; a path stays, and other systems need none", () => {
+  expect(programPath("git", { PATH: ".;tools" }, "win32", everywhere)).toMatch(/^C:\\not-on-the-path\\git\.exe$/);
+  expect(programPath("git", {}, "win32", everywhere)).toMatch(/not-on-the-path/);
+  expect(programPath("C:\\node\\node.exe", {}, "win32", everywhere)).toBe("C:\\node\\node.exe");
+  expect(programPath("git", { PATH: "/usr/bin" }, "linux", everywhere)).toBe("git");
+});
