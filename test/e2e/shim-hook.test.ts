@@ -23,7 +23,7 @@ import { hostLock } from "#src/platform/host-socket.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { findAwaited } from "#src/snapshots/stored-snapshots.ts";
-import { recording } from "#harness/clients/recorded-client.ts";
+import { recording, recordings } from "#harness/clients/recorded-client.ts";
 import { makeProject, write } from "#harness/machine/git-project.ts";
 import { startHost } from "#harness/machine/host-process.ts";
 import { built, envOf, storeOf } from "#harness/machine/mcp-process.ts";
@@ -113,8 +113,7 @@ const turnEnds = ["Stop", "AfterAgent", "SessionEnd"];
 
 /** All events of a client, in an order in which they may come. @param id of the chat that sends them */
 function recorded(client: string, cwd: string, id: string): Sent[] {
-  return readdirSync(join(import.meta.dirname, "../harness/clients/payloads", client))
-    .map((file) => file.replace(".json", ""))
+  return Object.keys(recordings(client))
     .toSorted((a, b) => rank(a) - rank(b))
     .map((name) => ({ name, event: name.split("-")[0] ?? "" }))
     .filter(({ event }) => adapterOf(client)?.events.includes(event))

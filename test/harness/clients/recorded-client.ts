@@ -13,10 +13,15 @@ interface Recording {
 
 const home = "/home/user";
 
-/** Reads what a real client sent; names of persons and paths are replaced. */
+/** What a real client sent, by event and, after a dash, its kind; names of persons and paths are replaced. */
+export function recordings(client: string): Readonly<Record<string, Recording>> {
+  return JSON.parse(readFileSync(new URL(`payloads/${client}.json`, import.meta.url), "utf8"));
+}
+
 export function recording(client: string, name: string): Recording {
-  const file = new URL(`payloads/${client}/${name}.json`, import.meta.url);
-  return JSON.parse(readFileSync(file, "utf8")) as Recording;
+  const one = recordings(client)[name];
+  if (!one) throw new Error(`no ${name} of ${client} is recorded`);
+  return one;
 }
 
 /** A client as its recorded events show it. */
