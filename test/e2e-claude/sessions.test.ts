@@ -1,18 +1,123 @@
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
-import { untilFound } from "#harness/claude/claude-code.ts";
+import { type Terminal, transcriptPath, untilFound } from "#harness/claude/claude-code.ts";
 import {
   bash,
   briefs,
-  call,
+  type Chat,
   ClaudeRig,
+  endless,
   endlessTool,
   hello,
-  kill,
   received,
   shimTool,
 } from "#harness/claude/claude-rig.ts";
+import { initialise } from "#harness/claude/set-up.ts";
+import { CLAUDE_VERSION, claudeBinary, OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
 
-it("finishes a session at /clear; what comes after belongs to the new one @night", async () => {
+it("a finished run is finished: the next chat gets no brief @night", async () => {
+  const rig = new ClaudeRig();
+  await rig.printed("fix the parser", { steps: [bash("echo fixed"), { text: "Fixed." }] });
+  const [first] = rig.sessions();
+  expect(first).toMatchObject({ client: "claude-code", endReason: "other", toolCalls: 1 });
+  expect(rig.kinds(first!.id).join(" ")).toBe("start prompt tool_start tool_end assistant turn_end end");
+  const next = await rig.printed("hello", hello);
+  expect(received(next.model)).not.toContain("recovered data");
+});
+
+it("a run that was asked to stop in the middle of its turn is unfinished @night", async () => {
+  const rig = new ClaudeRig();
+  const first = await rig.print("fix the parser", { steps: [bash("echo begun"), endless] });
+  await endlessTool(first.claude);
+  first.claude.kill("SIGTERM");
+  expect(await first.claude.waitForExit()).toEqual({ code: 143, signal: null });
+  const [stopped] = rig.sessions();
+  expect(stopped).toMatchObject({ endedAt: null, recovery: null });
+  expect(rig.kinds(stopped!.id).at(-1)).toBe("detached");
+  const [brief] = await rig.nextBriefs();
+  // The client decides whether its MCP server has time to report the signal.
+  expect(brief).toMatch(/asked to end, (by an unknown signal|before its turn was over)/);
+  expect(brief).toContain("in mid-turn, running Bash exec sleep 600");
+});
+
+const tooLong = "prompt is too long: 1200000 tokens > 1000000 maximum";
+
+it.each([
+  [
+    "that a usage limit ended",
+    "Your credit balance is too low.",
+    "usage_limit (The client reported that a usage limit was reached.)",
+  ],
+  ["whose prompt became too long", tooLong, "context_full (The client reported that the context is full.)"],
+])("a run %s is unfinished @night", async (_which, message, cause) => {
+  const rig = new ClaudeRig();
+  const error = { status: 400, type: "invalid_request_error", message };
+  const first = await rig.print("fix the parser", { steps: [bash("echo begun"), { error, times: 50 }] });
+  expect(await first.claude.waitForExit()).toEqual({ code: 1, signal: null });
+  expect((await rig.nextBriefs())[0]).toContain(`why it died: ${cause}`);
+});
+
+/** A chat in a terminal whose turn has ended. */
+async function idleInTerminal(rig: ClaudeRig, text: string): Promise<Chat<Terminal> & { id: string }> {
+  const chat = await rig.typed("fix the parser", { steps: [{ text }] });
+  await rig.last(chat.id, "turn_end");
+  return chat;
+}
+
+it("a terminal closed between two turns does not finish the chat; the next one mentions it once @night", async () => {
+  for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+    const rig = new ClaudeRig();
+    const idle = await idleInTerminal(rig, "Fixed.");
+    // script(1) that is killed closes the terminal, as a window does; TERM is sent to the client itself.
+    if (signal === "SIGKILL") idle.claude.kill(signal);
+    else process.kill(await idle.claude.claudePid(), signal);
+    await rig.until(idle.id, ({ detachReason }) => detachReason === "closed", "the end of the client");
+    expect(rig.session(idle.id)).toMatchObject({ endedAt: null, endReason: null });
+    await idle.claude.waitForExit();
+    const next = await rig.printed("hello", hello);
+    expect(received(next.model)).toContain(`"fix the parser" (${idle.id}), was closed`);
+    expect(briefs(next.model)).toEqual([]);
+    const later = await rig.printed("hello", hello);
+    expect(received(later.model)).not.toContain("fix the parser");
+  }
+});
+
+it("a terminal closed with a question open: the next chat has the brief and its user the line @night", async () => {
+  const rig = new ClaudeRig();
+  const idle = await idleInTerminal(rig, "Which database shall I use?");
+  idle.claude.kill("SIGKILL");
+  await rig.until(idle.id, ({ detachReason }) => detachReason === "closed_open", "the end of the client");
+  const next = await rig.terminal({ steps: [{ text: "Hello." }] });
+  await next.claude.shows("withworkopen;Claudehasitsbrief.");
+  expect(next.claude.screen()).toContain('SHIM:"fixtheparser"wasclosed');
+  expect(next.claude.screen()).toContain("Notthisone?/shim:dismiss");
+  await next.claude.send("hello");
+  await next.claude.shows("Hello.");
+  expect(briefs(next.model)).toHaveLength(1);
+});
+
+it.each([
+  ["/exit", "/exit"],
+  ["Ctrl-D", "\u0004"],
+])("the user's own exit finishes the chat: %s @night", async (_name, keys) => {
+  const rig = new ClaudeRig();
+  const idle = await idleInTerminal(rig, "Which database shall I use?");
+  await leave(idle.claude, keys);
+  await idle.claude.waitForExit();
+  expect(rig.session(idle.id)).toMatchObject({ endReason: "prompt_input_exit" });
+});
+
+/** A key leaves the client when it is pressed twice: the client asks for the second time. */
+async function leave(claude: Terminal, keys: string): Promise<void> {
+  if (keys.startsWith("/")) return claude.send(keys);
+  await claude.shows("Whichdatabase");
+  claude.type(keys);
+  await claude.shows("againtoexit");
+  claude.type(keys);
+}
+
+it("/clear finishes a session; what comes after belongs to the new one @night", async () => {
   const rig = new ClaudeRig();
   const steps = [{ text: "Fixed." }, shimTool("shim_force_checkpoint", { goal: "Another goal" }), { text: "Noted." }];
   const { claude, model, id } = await rig.typed("fix the parser", { steps });
@@ -33,7 +138,7 @@ it("finishes a session at /clear; what comes after belongs to the new one @night
   expect(rig.sessions()).toHaveLength(2);
 });
 
-it("lets a killed session be resumed: it receives its brief once, and no other chat does @night", async () => {
+it("a killed session that is resumed receives its brief once, and no other chat does @night", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser");
   const resume = { args: ["--resume", id] };
@@ -56,39 +161,56 @@ it("lets a killed session be resumed: it receives its brief once, and no other c
   expect(briefs(third.model)).toEqual([brief]);
 });
 
-it("a resumed session is notified that another one has taken over its work @night", async () => {
+const begun = { steps: [bash("echo begun")] };
+
+it("a session that the client should resume and does not find stays on offer @night", async () => {
   const rig = new ClaudeRig();
-  const { id } = await rig.killed("fix the parser");
-  await rig.printed("go on", { steps: [shimTool("shim_check_recovery", { take: true }), { text: "Done." }] });
-  const resumed = await rig.printed("go on", { ...hello, args: ["--resume", id] });
-  const notice = `SHIM: this session was continued by session ${rig.sessions()[1]!.id} in the meantime`;
-  expect(received(resumed.model)).toContain(notice);
+  const { id } = await rig.killed("fix the parser", begun);
+  rmSync(transcriptPath(rig.home, rig.project, id));
+  const failed = await rig.print("go on", { args: ["--resume", id], ...hello });
+  expect(await failed.claude.waitForExit()).toEqual({ code: 1, signal: null });
+  expect(failed.claude.output.stderr).toContain("No conversation found");
+  expect(rig.session(id)).toMatchObject({ endedAt: null, recovery: null });
+  expect((await rig.nextBriefs())[0]).toContain(`<shim-recovered-session-${id.slice(0, 8)}>`);
 });
 
-it("keeps two chats in one project apart @night", async () => {
+it("a session that is opened a second time while it lives is two @night", async () => {
   const rig = new ClaudeRig();
-  const write = (name: string) => call("Write", { file_path: rig.path(name), content: "export {};\n" });
-  const left = await rig.print("work on the left", {
-    steps: [write("left.ts"), { hold: "left", text: "Left done." }],
-  });
-  await left.model.held("left");
-  const right = await rig.print("work on the right", {
-    steps: [write("right.ts"), { hold: "right", ...bash("exec sleep 600") }],
-  });
-  await right.model.held("right");
-  expect(received(right.model)).not.toContain("recovered data");
-  left.model.release("left");
-  await left.claude.waitForExit();
-  right.model.release("right");
-  await endlessTool(right.claude);
-  await kill(right);
-
-  const [a, b] = rig.sessions();
-  const files = (id: string) => rig.stored(id).journal.flatMap(({ entry }) => ("path" in entry ? [entry.path] : []));
-  expect([files(a!.id), files(b!.id)]).toEqual([[rig.path("left.ts")], [rig.path("right.ts")]]);
-  expect([rig.session(a!.id).endReason, rig.session(b!.id).endReason]).toEqual(["other", null]);
-  const found = await rig.nextBriefs();
-  expect(found).toHaveLength(1);
-  expect(found[0]).toContain(" ago: work on the right");
-  expect(found[0]).not.toContain("left.ts");
+  const first = await rig.print("fix the parser", { steps: [bash("echo begun"), { hold: "end", text: "Fixed." }] });
+  await first.model.held("end");
+  const [living] = rig.sessions();
+  const second = await rig.printed("try it otherwise", { args: ["--resume", living!.id], ...hello });
+  expect(received(second.model)).not.toContain("recovered data");
+  const [, fork] = rig.sessions();
+  expect(fork).toMatchObject({ origin: "fork", parentId: living!.id, endReason: "other" });
+  expect(rig.session(living!.id)).toMatchObject({ endedAt: null });
+  first.model.release("end");
+  await first.claude.waitForExit();
+  expect(rig.session(living!.id)).toMatchObject({ endReason: "other" });
 });
+
+const clients = [
+  [CLAUDE_VERSION, claudeBinary()],
+  [OLDER_CLAUDE_VERSION, otherClaudeBinary(OLDER_CLAUDE_VERSION)],
+] as const;
+
+const ways = ["the plugin", "init", "init and the plugin", "processes alone"] as const;
+
+const cases = clients.flatMap(([version, binary]) => ways.map((way) => ({ version, binary, way })));
+
+it.each(cases)(
+  "with $way Claude Code $version reports a prompt, a tool call and its ends once each @night",
+  async ({ binary, way }) => {
+    if (binary === null) throw new Error("not installed: node scripts/install-claude.ts");
+    const rig = new ClaudeRig();
+    const mcpServers = way === "the plugin" ? {} : initialise(rig, way === "processes alone" ? null : binary);
+    const hooks = way === "the plugin" ? "" : readFileSync(join(rig.home, ".claude", "settings.json"), "utf8");
+    expect(hooks.includes("mcp_tool")).toBe(way.startsWith("init"));
+    const hasPlugin = way.endsWith("plugin");
+    await rig.printed("fix it", { steps: [bash("echo fixed"), { text: "Fixed." }], binary, mcpServers, hasPlugin });
+    const [session, ...others] = rig.sessions();
+    expect([others, session?.toolCalls, session?.endReason]).toEqual([[], 1, "other"]);
+    const kinds = ["assistant", "end", "prompt", "start", "tool_end", "tool_start", "turn_end"];
+    expect(rig.kinds(session!.id).toSorted()).toEqual(kinds);
+  },
+);

@@ -1,53 +1,16 @@
-import { readFileSync } from "node:fs";
-import { expect, it } from "vitest";
-import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
-import { Store } from "#src/store/store.ts";
-import * as files from "#src/machine/team/reservation-table.ts";
-import type { Sql } from "#src/shared/sql.ts";
+import { spawn } from "node:child_process";
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it, vi } from "vitest";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import { call, ClaudeRig, endless, endlessTool, kill, received, shimTool } from "#harness/claude/claude-rig.ts";
-
-/** Writes what an MCP process writes when it receives something. */
-function receive(rig: ClaudeRig, write: (sql: Sql) => void): void {
-  const store = new Store({ path: rig.paths.database, driver: openNodeSqlite, now: Date.now });
-  store.write(write);
-  store.close();
-}
-
-it("Claude Code does not edit a file that another chat has reserved in its checkout", async () => {
-  const rig = new ClaudeRig();
-  const edit = (name: string) => call("Write", { file_path: rig.path(name), content: "export const a = 1;\n" });
-  const chat = await rig.print("fix the parser", {
-    steps: [{ hold: "turn", ...edit("src/new.ts") }, edit("other.ts"), { text: "Done." }],
-  });
-  await chat.model.held("turn");
-  receive(rig, (sql) => {
-    sql.run("INSERT INTO team_projects (workspace, root, project, at) VALUES ('w', ?, 'parser', 1)", rig.project);
-    const one = {
-      workspace: "w",
-      token: 1,
-      holder: "b-chat",
-      holderName: "write the lexer",
-      machine: "m",
-      since: Date.now(),
-    };
-    files.upsert(sql, Date.now(), { ...one, resource: "file:parser/src/**", checkout: rig.project });
-    files.upsert(sql, Date.now(), { ...one, resource: "file:parser/other.ts", checkout: "" });
-  });
-  chat.model.release("turn");
-  expect(await chat.claude.waitForExit()).toEqual({ code: 0, signal: null });
-  expect(() => readFileSync(rig.path("src/new.ts"))).toThrow("ENOENT");
-  expect(received(chat.model, 1)).toContain(
-    'src/new.ts is reserved in this checkout by "write the lexer" (chat b-chat)',
-  );
-  // In another checkout it is only warned.
-  expect(readFileSync(rig.path("other.ts"), "utf8")).toBe("export const a = 1;\n");
-  expect(received(chat.model, 2)).toContain("other.ts is reserved in another checkout");
-  const { id } = rig.sessions()[0]!;
-  expect(rig.shown(id).join()).toContain("The edit is allowed");
-  const tools = rig.kinds(id).filter((kind) => kind.startsWith("tool"));
-  expect(tools).toEqual(["tool_error", "tool_start", "tool_end"]);
-});
+import { bash, call, ClaudeRig, endless, endlessTool, kill, received, shimTool } from "#harness/claude/claude-rig.ts";
+import { CutProxy } from "#harness/edge/cut-proxy.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { git } from "#harness/machine/git-project.ts";
+import { built } from "#harness/machine/mcp-process.ts";
+import { killEvery } from "#harness/machine/process-tree.ts";
+import { outputOf } from "#harness/machine/programs.ts";
+import { storedCheckpoint } from "#harness/sync/stored-checkpoint.ts";
 
 it("a file that one Claude Code has reserved is not edited by another, until the first is killed @night", async () => {
   const rig = new ClaudeRig();
@@ -115,4 +78,115 @@ it("real Claude Codes are a team: a killed chat's task continues in the next, fr
   expect(last).toContain("Reserved: one.ts.");
   expect(last).toContain("Reported: task 1 is done.");
   expect(last).toContain('"completedTasks":1');
+});
+
+it("two Claude Codes in two work trees learn of their conflict within their turns, before either commits @night", async () => {
+  const rig = new ClaudeRig();
+  const other = join(rig.root, "other");
+  git(rig.project, "worktree", "add", "--quiet", "-b", "other", other);
+  const start = (prompt: string, cwd: string, content: string) =>
+    rig.print(prompt, {
+      cwd,
+      steps: [bash(`printf '${content}' > one.ts`), { hold: "told", ...bash("true") }, { hold: "end", text: "Done." }],
+    });
+  const chats = [
+    await start("write the parser", rig.project, "export const a = 1;\\n"),
+    await start("write the lexer", other, "export const b = 2;\\n"),
+  ];
+  for (const { model } of chats) await model.held("told");
+  await untilFound(() => rig.hasConflicts(2), "news for both");
+  for (const { model } of chats) model.release("told");
+  for (const { model } of chats) {
+    await model.held("end");
+    expect(received(model, 2)).toMatch(
+      /SHIM: other chats work on the same files\.[\s\S]+will not merge by themselves: one\.ts \(your line 1\)\. What may help/,
+    );
+    model.release("end");
+  }
+  for (const { claude } of chats) expect(await claude.waitForExit()).toEqual({ code: 0, signal: null });
+  for (const folder of [rig.project, other]) expect(git(folder, "rev-list", "--count", "HEAD").trim()).toBe("1");
+});
+
+const patience = { timeout: 120_000, interval: 250 };
+
+/** One command of `shim` on a machine: asynchronous: the proxy of the test works meanwhile. @returns its output */
+async function shim(rig: ClaudeRig, args: readonly string[], input = ""): Promise<string> {
+  const env = { PATH: process.env["PATH"], HOME: rig.home, SHIM_HOME: rig.paths.home };
+  const child = spawn(process.execPath, [built.launcher, ...args], { cwd: rig.project, env });
+  const { code, out, err } = await outputOf(child, input);
+  expect(code, `shim ${args.join(" ")}\n${out}${err}`).toBe(0);
+  return out;
+}
+
+/** Two machines with clones of one project, joined to one coordinator that gives up a silent chat after 5 s, each through a connection of its own. */
+async function twoMachines() {
+  const edge = await EdgeRuntime.open();
+  const settings = { chatTtlMs: 5_000, interactiveGraceMs: 1_000, lostSocketGraceMs: 1_000 };
+  await edge.call("settings.set", { settings });
+  const machines = { a: new ClaudeRig(), b: new ClaudeRig() };
+  rmSync(machines.b.project, { recursive: true });
+  git(machines.a.root, "clone", "-q", machines.a.project, machines.b.project);
+  for (const { project } of [machines.a, machines.b]) {
+    git(project, "config", "remote.origin.url", "https://git.example.com/team/parser.git");
+  }
+  const power = await CutProxy.to(edge.url);
+  const join = async (rig: ClaudeRig, machine: string, url: string, code: string): Promise<void> => {
+    const { token } = await edge.call("tokens.create", { machine, scope: "work" });
+    await shim(rig, ["workspace", "join", edge.workspace, "--url", url, "--import"], `${token}\n${code}\n`);
+  };
+  await join(machines.a, "desktop", power.url, "");
+  const { key } = JSON.parse(await shim(machines.a, ["workspace", "key", "show", "--yes", "--json"])) as {
+    key: string;
+  };
+  await join(machines.b, "laptop", edge.url, key);
+  return { edge, power, ...machines };
+}
+
+it("Claude Code works on a task, its machine loses power; on the other machine Claude Code continues from its checkpoint, once @night", async () => {
+  const { edge, power, a, b } = await twoMachines();
+  const first = await a.print("make the parser accept comments", {
+    steps: [
+      shimTool("shim_submit", { tasks: [{ type: "parser", payload: { part: "comments" } }] }),
+      shimTool("shim_next"),
+      call("Write", { file_path: a.path("one.ts"), content: "export const half = true;\n" }),
+      shimTool("shim_force_checkpoint", { goal: "the parser accepts comments", nextStep: "the other half" }),
+      shimTool("shim_report", { outcome: "progress", percent: 50, note: "half of it" }),
+      endless,
+    ],
+  });
+  await endlessTool(first.claude);
+  const dead = a.sessions()[0]!.id;
+  await vi.waitFor(async () => {
+    const { progress } = await edge.call("tasks.get", { task: 1 });
+    expect([await storedCheckpoint(edge, dead), progress?.note]).toEqual([expect.any(String), "half of it"]);
+  }, patience);
+  // All at once: no process is left that could report it.
+  power.cut();
+  killEvery(a.processes());
+  await first.claude.waitForExit();
+  await vi.waitFor(async () => expect((await edge.call("tasks.get", { task: 1 })).state).toBe("queued"), patience);
+
+  const second = await b.printed("go on with what died on the other machine", {
+    steps: [
+      shimTool("shim_check_recovery"),
+      shimTool("shim_check_recovery", { of: dead, take: true }),
+      shimTool("shim_next"),
+      shimTool("shim_report", { outcome: "done", result: "both halves" }),
+      { text: "Done." },
+    ],
+  });
+  const heard = received(second.model, -1);
+  expect(heard).toContain("on another machine (desktop)");
+  expect(heard).toContain("the parser accepts comments");
+  expect(heard).toContain("the other half");
+  expect(heard).toMatch(/one\.ts \((edited|created)\): DIFFERENT here/);
+  expect(heard).toContain("half of it");
+  const heir = b.sessions().at(-1)!.id;
+  expect(await edge.call("tasks.get", { task: 1 })).toMatchObject({ state: "done", result: "both halves" });
+  // The power is back, and a user opens the old chat again.
+  power.heal();
+  await shim(a, ["workspace", "sync"]);
+  const back = await a.printed("go on", { args: ["--resume", dead], steps: [{ text: "I see." }] });
+  expect(received(back.model)).toMatch(/continued by .*|went on elsewhere/);
+  expect(received(back.model)).toContain(heir);
 });

@@ -1,18 +1,15 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { stripVTControlCharacters } from "node:util";
 import { expect, it, onTestFinished } from "vitest";
-import { claudeBinary } from "../../scripts/install-claude.ts";
-import { codexClient, programOf } from "../../scripts/install-clients.ts";
-import { cleanEnv, skipFirstRunDialogs, untilFound, watch } from "#harness/claude/claude-code.ts";
-import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
-import { addStandinSettings, CodexRig, codexEnv, codexFlags } from "#harness/clients/codex-rig.ts";
+import { cleanEnv, watch } from "#harness/claude/claude-code.ts";
+import { type ScriptedModel, startScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
 import { fail } from "#harness/clients/chat-rig.ts";
-import { connectClient, environmentOf, opencode, runShim } from "#harness/clients/real-clients.ts";
-import { built } from "#harness/machine/mcp-process.ts";
-import { killEvery } from "#harness/machine/process-tree.ts";
+import { addStandinSettings, codexEnv, codexFlags, CodexRig } from "#harness/clients/codex-rig.ts";
+import { connectClient, environmentOf, opencode, putProgram, runShim } from "#harness/clients/real-clients.ts";
 import type { ToolCall } from "#harness/clients/wire-format.ts";
+import { CLAUDE_VERSION, claudeBinary } from "../../scripts/install-claude.ts";
+import { codexClient, programOf } from "../../scripts/install-clients.ts";
 
 const plugin = join(import.meta.dirname, "..", "..", "plugin");
 
@@ -65,10 +62,10 @@ class ThreeClients extends CodexRig {
     super();
     addStandinSettings(this.home, noModel, this.project);
     connectClient(opencode, this.#envOf(noModel));
-    mkdirSync(join(this.root, "bin"));
-    const programs = { claude: claudeBinary(), codex: programOf(codexClient), opencode: programOf(opencode.pinned) };
-    for (const [name, path] of Object.entries(programs))
-      writeFileSync(join(this.root, "bin", name), `#!/bin/sh\nexec '${path}' "$@"\n`, { mode: 0o755 });
+    const bin = join(this.root, "bin");
+    putProgram(bin, "claude", { version: CLAUDE_VERSION, path: claudeBinary() });
+    for (const one of [codexClient, opencode.pinned])
+      putProgram(bin, one.name, { version: one.version, path: programOf(one) });
   }
 
   #envOf(url: string): Record<string, string> {
@@ -99,31 +96,6 @@ class ThreeClients extends CodexRig {
     return model;
   }
 
-  /** The command in a pseudo terminal, as a user types it; resolves when the screen has shown all of the texts. */
-  async shows(command: string, texts: readonly string[]): Promise<void> {
-    const model = await startScriptedModel({ threads: [{ steps: [] }] });
-    onTestFinished(() => model.close());
-    const line = `stty cols 150 rows 60; exec '${process.execPath}' '${built.launcher}' ${command}`;
-    const env = { ...this.#envOf(model.url), TERM: "xterm-256color", SHELL: "/bin/sh" };
-    skipFirstRunDialogs(this.home, this.project);
-    const config = join(this.home, ".codex", "config.toml");
-    writeFileSync(config, readFileSync(config, "utf8").replace(noModel, model.url));
-    const child = spawn("script", ["-qefc", line, "/dev/null"], { cwd: this.project, env });
-    // Codex asks a terminal where its cursor is.
-    child.stdout.on("data", (text: Buffer) => void (text.includes("\u001B[6n") && child.stdin.write("\u001B[1;1R")));
-    const run = watch(child);
-    onTestFinished(() => {
-      run.kill("SIGKILL");
-      // Codex's screen starts a daemon, which outlives it.
-      killEvery(this.processes().filter(({ command: words }) => words.includes("app-server")));
-    });
-    const screen = (): string => stripVTControlCharacters(run.output.stdout).replaceAll(/\s/g, "");
-    const isShown = (): boolean => texts.every((text) => screen().includes(text.replaceAll(/\s/g, "")));
-    await untilFound(isShown, () => `${texts.join(", ")} on the screen: ${JSON.stringify(screen()).slice(-4_000)}`);
-    run.kill("SIGKILL");
-    await run.waitForExit();
-  }
-
   native(id: string, client: string): Made {
     const args = ["resume", id, "--in", client, "--native", "--json"];
     return JSON.parse(runShim(args, { cwd: this.project, env: this.#envOf(noModel) })) as Made;
@@ -139,25 +111,16 @@ interface Made {
 }
 
 const commands = ["echo r$((1200+34))", "echo r$((5600+78)); exit 3"] as const;
+
 const results = ["r1234", "r5678"];
+
 /** The words of the source, in their order; only the results hold what the commands print. */
 const history = ["the word is pear", "I run two.", ...commands, "Ran both.", "and the second is plum", "Noted."];
 
-const pairs = [
-  ["claude-code", "codex"],
-  ["codex", "claude-code"],
-  ["claude-code", "opencode"],
-  ["opencode", "claude-code"],
-] as const;
-const others = [
-  ["codex", "opencode"],
-  ["opencode", "codex"],
-  ["claude-code", "claude-code"],
-  ["codex", "codex"],
-  ["opencode", "opencode"],
-] as const;
+const clients = Object.keys(drivers);
+const pairs = clients.flatMap((from) => clients.map((into) => [from, into] as const));
 
-async function isCarried(from: string, into: string): Promise<void> {
+it.each(pairs)("the first request of a session of %s in %s has its whole conversation @night", async (from, into) => {
   const rig = new ThreeClients();
   const { shell } = drivers[from] ?? fail(from);
   const calls = { text: "I run two.", tools: commands.map(shell) };
@@ -183,23 +146,9 @@ async function isCarried(from: string, into: string): Promise<void> {
   for (const result of results) expect(sent.slice(at[2], at[4])).toContain(result);
   expect(sent).not.toContain("SHIM:");
   expect(transcriptPath === null ? null : readFileSync(transcriptPath)).toEqual(before);
-}
+});
 
-it.each(pairs)("the first request of a session of %s in %s has its whole conversation", isCarried);
-it.each(others)("the first request of a session of %s in %s has its whole conversation @night", isCarried);
-
-it.each(["codex", "claude-code", "opencode"])(
-  "the screen of %s shows the conversation of a session of Claude Code @night",
-  async (into) => {
-    const rig = new ThreeClients();
-    const calls = { text: "I run two.", tools: commands.map((drivers["claude-code"] ?? fail("no driver")).shell) };
-    await rig.says("claude-code", "the word is pear", [calls, { text: "Ran both." }], null);
-    const { id } = await rig.begun();
-    await rig.shows(`resume ${id} --in ${into} --native`, ["the word is pear", "I run two.", "Ran both."]);
-  },
-);
-
-it.each(["codex", "claude-code", "opencode"])(
+it.each(clients)(
   "%s sends the summary of a compacted session of Claude Code in place of what it stands for @night",
   async (into) => {
     const rig = new ThreeClients();

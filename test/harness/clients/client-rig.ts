@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { untilFound, watch, type Child, type Claude } from "#harness/claude/claude-code.ts";
 import { programOf } from "../../../scripts/install-clients.ts";
 import { startScriptedModel, type ScriptedModel, type Step, type Thread } from "#harness/claude/scripted-model.ts";
 import { ChatRig, fail, longTool } from "./chat-rig.ts";
-import { connectClient, environmentOf, runShim, type RealClient } from "./real-clients.ts";
+import { connectClient, environmentOf, putProgram, runShim, type RealClient } from "./real-clients.ts";
 
 /** One run of a client and the model that it talks to. */
 export interface ClientRun {
@@ -113,8 +113,10 @@ export class ClientRig extends ChatRig {
   /** Runs SHIM's command in this home, and gives what it prints. */
   shim(...args: string[]): string {
     const env = this.#env(noModel);
-    const path = `${dirname(programOf(this.client.pinned))}:${env["PATH"]}`;
-    return runShim(args, { cwd: this.project, env: { ...env, PATH: path } });
+    const bin = join(this.root, "bin");
+    const { name, pinned } = this.client;
+    putProgram(bin, name, { version: pinned.version, path: programOf(pinned) });
+    return runShim(args, { cwd: this.project, env: { ...env, PATH: `${bin}:${env["PATH"]}` } });
   }
 
   /** Of each session, as `shim sessions` shows it, oldest first. */

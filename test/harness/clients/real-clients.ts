@@ -243,6 +243,13 @@ export function connectClient(client: RealClient, env: Readonly<Record<string, s
   runShim(["init", "--client", client.name, "--yes", "--no-link"], { env });
 }
 
+/** A program on a PATH, which answers `--version` by itself: SHIM waits five seconds for that, and a busy client starts in more. */
+export function putProgram(folder: string, name: string, { version, path }: { version: string; path: string }): void {
+  mkdirSync(folder, { recursive: true });
+  const text = `#!/bin/sh\n[ "$*" = --version ] && exec echo ${version}\nexec '${path}' "$@"\n`;
+  writeFileSync(join(folder, name), text, { mode: 0o755 });
+}
+
 /** @returns the text that SHIM's command prints */
 export function runShim(
   args: readonly string[],

@@ -3,15 +3,16 @@ import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { expect, it, onTestFinished } from "vitest";
-import { claudeBinary } from "../../scripts/install-claude.ts";
 import { cleanEnv } from "#harness/claude/claude-code.ts";
 import { call, ClaudeRig, received } from "#harness/claude/claude-rig.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { outputOf } from "#harness/machine/programs.ts";
+import { claudeBinary } from "../../scripts/install-claude.ts";
 
 const consent = join(import.meta.dirname, "..", "harness", "claude", "consent-child.ts");
 
 const documentAddress = "https://claude.ai/oauth/claude-code-client-metadata";
+
 /** What Claude Code is known by, as far as its users' reports quote it: no port, and any is meant (RFC 8252). */
 const document = {
   client_id: documentAddress,

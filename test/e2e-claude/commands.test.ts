@@ -1,0 +1,169 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { transcriptPath } from "#harness/claude/claude-code.ts";
+import { bash, call, ClaudeRig, received } from "#harness/claude/claude-rig.ts";
+import { initialise } from "#harness/claude/set-up.ts";
+import { poisonCommand, refusingPoison } from "#harness/clients/poison.ts";
+import { runShim } from "#harness/clients/real-clients.ts";
+import { shellWork, undoesTheTurn, written } from "#harness/clients/undo-flow.ts";
+import { write } from "#harness/machine/git-project.ts";
+import { built } from "#harness/machine/mcp-process.ts";
+import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
+import { claudeBinary } from "../../scripts/install-claude.ts";
+
+const instructions = {
+  resume: "The user wants to continue an earlier chat that SHIM has saved.",
+  "save the lexer comes next": 'What the user wants noted: "the lexer comes next"',
+  who: "The user asks which chats SHIM knows. Change nothing.",
+  effects: "it asks the git remotes and the npm registry",
+  "fork fix the parser, in codex": '"fix the parser, in codex"',
+  rescue: "An earlier chat of the user cannot be continued any more",
+  dismiss: "Say in one sentence which chat is not offered any more.",
+};
+
+it("each slash command of the plugin instructs the model, with the user's words @night", async () => {
+  const rig = new ClaudeRig();
+  for (const [command, text] of Object.entries(instructions))
+    expect(received((await rig.printed(`/shim:${command}`, { steps: [{ text: "Done." }] })).model)).toContain(text);
+});
+
+it("without the plugin the prompts are slash commands; beside it there are none @night", async () => {
+  const rig = new ClaudeRig();
+  const shim = { command: process.execPath, args: [built.launcher, "mcp"], env: { SHIM_HOME: rig.paths.home } };
+  const answered = { steps: [{ text: "These." }] };
+  const alone = await rig.printed("/mcp__shim__who", { ...answered, hasPlugin: false, mcpServers: { shim } });
+  expect(received(alone.model)).toContain("The user typed /shim:who, a command of SHIM.");
+  expect(received(alone.model)).toContain("The user asks which chats SHIM knows. Change nothing.");
+  const beside = await rig.printed("/mcp__plugin_shim_shim__who", answered).catch(() => null);
+  expect(JSON.stringify(beside?.model.requests ?? [])).not.toContain("a command of SHIM");
+});
+
+function work(rig: ClaudeRig) {
+  const path = { file_path: rig.path("one.ts") };
+  return [call("Read", path), call("Write", { ...path, content: written }), bash(shellWork), { text: "Done." }];
+}
+
+it("the edits and commands of a real turn are taken back, and that is taken back @night", async () => {
+  const rig = new ClaudeRig();
+  await rig.printed("Rewrite the files", { steps: work(rig) });
+  undoesTheTurn(rig);
+});
+
+it("/shim:undo shows the user what would change, and the plugin's program takes the chat's work back @night", async () => {
+  const rig = new ClaudeRig();
+  const chat = await rig.typed("Rewrite the files", { steps: [...work(rig), ...undoSteps()] });
+  await rig.last(chat.id, "turn_end");
+  await chat.claude.send("/shim:undo");
+  await rig.turns(chat.id, 2);
+  const asked = chat.model.requests.findIndex((_, at) =>
+    received(chat.model, at).includes("before a turn of this chat"),
+  );
+  expect(asked).toBeGreaterThan(0);
+  expect(received(chat.model, -1)).toContain("made/new.ts");
+  expect(readFileSync(rig.path("one.ts"), "utf8")).toBe("export {};\n");
+});
+
+function undoSteps() {
+  const program = `node "${join(import.meta.dirname, "..", "..", "plugin", "launch.mjs")}" undo`;
+  return [bash(`${program} --diff --json`), bash(`${program} --yes --json`), { text: "It is as before." }];
+}
+
+it("Claude Code continues the copy of a session that its API refuses with each prompt @night", async () => {
+  const { rig, id, shim } = await aPoisonedSession();
+  const path = transcriptPath(rig.home, rig.project, id);
+  const before = readFileSync(path);
+  const { reason, why, done } = shim("rescue", id, "--yes", "--json");
+  expect(reason).toBe("poisoned");
+  expect(why).toContain("in the same way (400 invalid_request_error");
+  const accepted: string[] = [];
+  await rig.printed("go on", { steps: refusingPoison(null, accepted), args: ["--resume", done.copy.session] });
+  const request = accepted.find((text) => text.includes("go on"));
+  expect(request).toContain("the word is pear");
+  expect(request).not.toContain("try the blue one");
+  expect(readFileSync(path)).toEqual(before);
+  expect(shim("rescue", done.copy.session, "--json")).toMatchObject({ reason: null });
+});
+
+/** A session whose last two prompts the API has refused, since a result of a call is in its way. */
+async function aPoisonedSession() {
+  const rig = new ClaudeRig();
+  const { model } = await rig.printed("the word is pear", { steps: refusingPoison(null) });
+  const { id } = await rig.begun();
+  const call = { name: "Bash", input: { command: poisonCommand } };
+  for (const prompt of ["press the red button", "try the blue one"]) {
+    const steps = refusingPoison(prompt === "press the red button" ? call : null);
+    await rig.over(await rig.print(prompt, { steps, args: ["--resume", id] }));
+  }
+  const shim = (...args: string[]) => JSON.parse(runShim(args, { cwd: rig.project, env: rig.envOf(model) }));
+  return { rig, id, shim };
+}
+
+/** The guard is on for a deployment that counts itself. */
+function withGuard(): { readonly rig: ClaudeRig; readonly deploys: () => number } {
+  const rig = new ClaudeRig();
+  mkdirSync(rig.paths.home);
+  const commands = [{ words: "deploy.sh *", kind: "deployment" }];
+  writeFileSync(rig.paths.config, JSON.stringify({ effects: { guard: "on", commands } }));
+  write(rig.root, { "deploy.sh": `echo "$1" >> ${rig.root}/deploys\n` });
+  return { rig, deploys: () => readFileSync(`${rig.root}/deploys`, "utf8").trim().split("\n").length };
+}
+
+const deploy = (rig: ClaudeRig) => call("Bash", { command: `sh ${rig.root}/deploy.sh prod` });
+
+it("in `claude -p` a done effect is not repeated after a kill, and the model reads why @night", async () => {
+  const { rig, deploys } = withGuard();
+  await rig.killed("deploy it", { steps: [deploy(rig)] });
+  expect(deploys()).toBe(1);
+  const { model } = await rig.printed("continue", { steps: [deploy(rig), { text: "It is done already." }] });
+  expect(deploys()).toBe(1);
+  expect(received(model, -1)).toContain("SHIM: done already");
+});
+
+it("in a terminal the user is asked once: what the answer let run is not asked of again @night", async () => {
+  const { rig, deploys } = withGuard();
+  await rig.killed("deploy it", { steps: [deploy(rig)] });
+  const steps = [deploy(rig), { text: "Deployed again." }, deploy(rig), { text: "And once more." }];
+  const args = ["--permission-mode", "default"];
+  const { claude } = await rig.typed("continue", { steps, args });
+  await claude.shows("SHIM:donealready");
+  expect(deploys()).toBe(1);
+  claude.type("\r");
+  await claude.shows("Deployedagain.");
+  expect(deploys()).toBe(2);
+  await claude.send("once more");
+  await claude.shows("Andoncemore.");
+  expect(deploys()).toBe(3);
+});
+
+/** `shim init` has written the hooks, for this setting. */
+function withBlocking(blockUnchecked: boolean): {
+  readonly rig: ClaudeRig;
+  readonly mcpServers: Record<string, object>;
+} {
+  const rig = new ClaudeRig();
+  mkdirSync(rig.paths.home);
+  writeFileSync(rig.paths.config, JSON.stringify({ team: { blockUnchecked } }));
+  return { rig, mcpServers: initialise(rig, claudeBinary()) };
+}
+
+const writeFile = (rig: ClaudeRig, name: string) => call("Write", { file_path: rig.path(name), content: "text\n" });
+
+it.each([true, false])(
+  "with team.blockUnchecked %s an edit that no host can check is blocked, or not @night",
+  async (isBlocking) => {
+    const { rig, mcpServers } = withBlocking(isBlocking);
+    const steps = [writeFile(rig, "first.ts"), { hold: "turn", ...writeFile(rig, "second.ts") }, { text: "Done." }];
+    const chat = await rig.print("fix it", { steps, mcpServers, hasPlugin: false });
+    await chat.model.held("turn");
+    // No host can be started where the home is a file.
+    renameSync(rig.paths.home, `${rig.paths.home}-before`);
+    writeFileSync(rig.paths.home, "");
+    killEvery(hostsOf(rig.paths.home));
+    chat.model.release("turn");
+    expect(await chat.claude.waitForExit()).toEqual({ code: 0, signal: null });
+    expect(existsSync(rig.path("first.ts"))).toBe(true);
+    expect(existsSync(rig.path("second.ts"))).toBe(!isBlocking);
+    expect(received(chat.model, -1).includes("SHIM could not check this call")).toBe(isBlocking);
+  },
+);

@@ -1,0 +1,143 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { received } from "#harness/claude/claude-rig.ts";
+import type { ModelRequest, ScriptedModel, Step } from "#harness/claude/scripted-model.ts";
+import { type ChatRig, fail } from "#harness/clients/chat-rig.ts";
+import { ClientRig } from "#harness/clients/client-rig.ts";
+import { CodexRig, shell, shimTool } from "#harness/clients/codex-rig.ts";
+import { gemini, opencode, otherClients, qwen, type RealClient } from "#harness/clients/real-clients.ts";
+import { shellWork, undoesTheTurn, written } from "#harness/clients/undo-flow.ts";
+import { write } from "#harness/machine/git-project.ts";
+import { isRequest } from "#src/machine/sessions/work-state.ts";
+
+const before = "export {};\n";
+
+it.each([qwen, opencode, gemini])(
+  "$name: the slash command undo of a real chat takes its turn back, and counts as no prompt @night",
+  async (client: RealClient) => {
+    const rig = new ClientRig(client);
+    await rig.run("Rewrite the file", [
+      { tools: [client.read(rig.path("one.ts"))] },
+      { tools: [client.edit(rig.path("one.ts"), "export {};", "export const written = true;")] },
+      { text: "Done." },
+    ]);
+    const { id } = await rig.begun();
+    expect(readFileSync(rig.path("one.ts"), "utf8")).not.toBe(before);
+    let requests = 0;
+    // Runs the command which the text names for the time after the user's yes.
+    const undoing = ({ messages }: ModelRequest): Step => {
+      const text = messages.map((one) => one.text).join("\n");
+      const [, command] = /Only after a yes: `([^`]+ undo [^`]*--yes --json)`/.exec(text) ?? [];
+      if (++requests > 1) return { text: "It is as before." };
+      return { tools: [client.shell(command ?? fail(`no command in ${text.slice(-3_000)}`))] };
+    };
+    await rig.runCommand("undo", "", undoing, id);
+    expect(readFileSync(rig.path("one.ts"), "utf8")).toBe(before);
+    const prompts = rig.stored(id).journal.flatMap(({ entry }) => (entry.kind === "prompt" ? [entry.text] : []));
+    expect(prompts).toContain("/shim:undo");
+    expect(prompts.filter(isRequest)).toEqual(["Rewrite the file"]);
+  },
+);
+
+it.each(otherClients.map((client) => [client.name, client] as const))(
+  "%s: the edits and commands of a real turn are taken back, and that is taken back @night",
+  async (_name, client) => {
+    const rig = new ClientRig(client);
+    await rig.run("Rewrite the files", [
+      { tools: [client.read(rig.path("one.ts"))] },
+      { tools: [client.edit(rig.path("one.ts"), "export {};", written.trimEnd())] },
+      { tools: [client.shell(shellWork)] },
+      { text: "Done." },
+    ]);
+    undoesTheTurn(rig);
+  },
+);
+
+it("codex: the patches and commands of a real turn are taken back, and that is taken back @night", async () => {
+  const rig = new CodexRig();
+  const patch = `*** Begin Patch
+*** Update File: one.ts
+@@
+-export {};
++${written.trimEnd()}
+*** End Patch`;
+  const { model } = await rig.executed("Rewrite the files", {
+    modelName: "gpt-5.5",
+    steps: [{ tools: [{ name: "apply_patch", input: { input: patch } }] }, shell(shellWork), { text: "Done." }],
+  });
+  expect(model.requests.length).toBeGreaterThan(2);
+  undoesTheTurn(rig);
+});
+
+const save = { goal: "the parser accepts empty input" };
+
+const deletion = { scope: "notices", confirm: "yes, delete" };
+
+/** What the conversation says of the two calls. */
+function outcomes(model: ScriptedModel, shown: unknown): Record<string, boolean> {
+  const last = model.requests.findLast(({ kind }) => kind === "loop")?.body;
+  const text = JSON.stringify([last?.["messages"], last?.["input"], shown]);
+  return {
+    isSaved: /checkpoint\W+cp_|Saved cp_/.test(text),
+    isRefused: /permission was declined|permission requested|requires approval/.test(text),
+    isDeleted: text.includes("Deleted 0"),
+  };
+}
+
+const asked = { isSaved: true, isRefused: true, isDeleted: false };
+
+/** Without the flag that approves everything, and without a user, each question is a no. */
+const asking: RealClient = {
+  ...qwen,
+  command: (prompt, session) => qwen.command(prompt, session).filter((word) => word !== "--yolo"),
+};
+
+it("Qwen Code saves by SHIM's tool without a question, and asks before the one that deletes @night", async () => {
+  const { model, process } = await new ClientRig(asking).run("Save, and delete", [
+    { tools: [qwen.ofShim("shim_force_checkpoint", save)] },
+    { tools: [qwen.ofShim("shim_clear_state", deletion)] },
+    { text: "done" },
+  ]);
+  expect(outcomes(model, process.output)).toEqual(asked);
+});
+
+it("Codex needs no rule: by their annotations it asks before the tool that deletes alone @night", async () => {
+  const rig = new CodexRig();
+  const steps = [shimTool("shim_force_checkpoint", save), shimTool("shim_clear_state", deletion), { text: "done" }];
+  // Codex begins without a server that is not yet connected, unless it is required.
+  const settings = ['approval_policy="on-request"', 'sandbox_mode="read-only"', "mcp_servers.shim.required=true"];
+  const { model, codex } = await rig.executed("Save, and delete", { steps, settings });
+  expect(outcomes(model, codex.output)).toEqual(asked);
+});
+
+/** Turns the guard on for a deployment that counts itself. @returns its command */
+function aDeployment(rig: ChatRig): string {
+  const commands = [{ words: "deploy.sh *", kind: "deployment" }];
+  mkdirSync(rig.paths.home, { recursive: true });
+  writeFileSync(rig.paths.config, JSON.stringify({ effects: { guard: "on", commands } }));
+  write(rig.root, { "deploy.sh": `echo "$1" >> ${rig.root}/deploys\n` });
+  return `sh ${rig.root}/deploy.sh prod`;
+}
+
+function deploys({ root }: ChatRig): number {
+  const path = `${root}/deploys`;
+  return existsSync(path) ? readFileSync(path, "utf8").trim().split("\n").length : 0;
+}
+
+it.each(otherClients.map((client) => [client.name, client] as const))(
+  "%s: after a kill a done deployment is refused with the reason, and runs after the user's next prompt @night",
+  async (_name, client) => {
+    const rig = new ClientRig(client);
+    const deploy = { tools: [client.shell(aDeployment(rig))] };
+    await rig.kill(await rig.atTool("deploy it", [deploy]));
+    expect(deploys(rig)).toBe(1);
+    const refused = await rig.run("continue", [deploy, deploy, { text: "It is done already." }]);
+    expect(deploys(rig)).toBe(1);
+    expect(received(refused.model, -1)).toContain("SHIM: done already");
+    // Qwen Code ignores calls with the ids of earlier ones, which the stand-in counts from one again.
+    const before = { tools: [client.shell("echo one")] };
+    const steps = [before, before, deploy, { text: "Deployed." }];
+    await rig.run("yes, deploy it again", steps, rig.sessions().at(-1)?.id ?? null);
+    expect(deploys(rig)).toBe(2);
+  },
+);

@@ -1,0 +1,236 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { untilFound } from "#harness/claude/claude-code.ts";
+import type { Step } from "#harness/claude/scripted-model.ts";
+import { codexLimit } from "#harness/claude/usage-limits.ts";
+import { longTool } from "#harness/clients/chat-rig.ts";
+import { ClientRig, type ClientRun, firstRequest, offered } from "#harness/clients/client-rig.ts";
+import { CodexRig } from "#harness/clients/codex-rig.ts";
+import { copilot, gemini, opencode, otherClients, qwen, type RealClient } from "#harness/clients/real-clients.ts";
+import type { ToolCall } from "#harness/clients/wire-format.ts";
+import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
+import { adapterOf } from "#src/clients/adapters.ts";
+
+const clients = otherClients.map((client) => [client.name, client] as const);
+
+it.each(clients)(
+  "%s: a first chat is recorded with its words, calls and files, and its end asks nothing of the next @night",
+  async (name, client) => {
+    const rig = new ClientRig(client);
+    const file = rig.path("new.ts");
+    await rig.run(request, [
+      { text: "I look at the parser first.", tools: [client.shell("echo one")] },
+      { tools: [client.write(file, "export {};\n")] },
+      { text: "The parser accepts it now." },
+    ]);
+    const [session, ...others] = rig.sessions();
+    expect(others).toEqual([]);
+    expect(session).toMatchObject({
+      client: name,
+      // Gemini CLI names its version nowhere.
+      clientVersion: client === gemini ? null : adapterOf(name)?.verifiedWith,
+      project: rig.project,
+      title: request,
+      toolCalls: 2,
+      toolErrors: 0,
+    });
+    const entries = rig.stored(session!.id).journal.map(({ entry }) => entry);
+    const kinds = entries.map(({ kind }) => kind);
+    // Copilot CLI runs both hooks at once, and its model beside them.
+    const openings = name === "copilot" ? kinds.filter((kind) => /^(start|prompt)$/.test(kind)) : kinds.slice(0, 2);
+    expect(openings.toSorted()).toEqual(["prompt", "start"]);
+    expect(entries).toContainEqual(expect.objectContaining({ kind: "tool_end", name: "Bash", input: "echo one" }));
+    expect(entries).toContainEqual(
+      expect.objectContaining({ kind: "tool_end", name: "Write", path: file, action: "created" }),
+    );
+    for (const text of ["I look at the parser first.", "The parser accepts it now."])
+      expect(entries).toContainEqual(expect.objectContaining({ kind: "assistant", text }));
+    expect(entries.filter(({ kind }) => kind === "turn_end")).toHaveLength(1);
+    expect(rig.states()).toEqual(["ended"]);
+    expect(offered(await rig.run("hello", hello))).toEqual([]);
+  },
+);
+
+it.each(clients)(
+  "%s: a killed MCP process disturbs no chat, and what it had acknowledged is in the brief @night",
+  async (_name, client) => {
+    const rig = new ClientRig(client);
+    const shell = (command: string) => ({ tools: [client.shell(command)] });
+    const run = await rig.start(request, [
+      { tools: [client.ofShim("shim_force_checkpoint", { nextStep: "write the lexer" })] },
+      { ...shell("echo one"), hold: "acknowledged" },
+      shell("echo two"),
+      rig.endless(),
+    ]);
+    await run.model.held("acknowledged");
+    const { pid } = await rig.mcp();
+    process.kill(pid, "SIGKILL");
+    await rig.gone(pid);
+    run.model.release("acknowledged");
+    await rig.tool(run);
+    expect(rig.states()).toEqual(["works"]);
+    const [{ id } = { id: "none" }] = rig.sessions();
+    const entries = rig.stored(id).journal.map(({ entry }) => entry);
+    for (const input of ["echo one", "echo two"])
+      expect(entries).toContainEqual(expect.objectContaining({ kind: "tool_end", name: "Bash", input }));
+    await rig.kill(run);
+    const next = await rig.run("hello", hello);
+    expect(offered(next)).toEqual([id]);
+    for (const text of ["write the lexer", `running Bash exec ${longTool}`]) expect(firstRequest(next)).toContain(text);
+  },
+);
+
+const request = "Make the parser accept empty input";
+
+const hello = [{ text: "Hello." }];
+
+const running = `running Bash exec ${longTool} (begun `;
+
+/** How a chat dies in the middle of a tool. */
+const deaths: Readonly<Record<string, (rig: ClientRig, run: ClientRun) => Promise<void>>> = {
+  "the client": (rig, run) => rig.kill(run),
+  "the client and its MCP process": killBoth,
+  async "both, with the loss of the transcript"(rig, run) {
+    await killBoth(rig, run);
+    rig.loseConversations();
+  },
+};
+
+async function killBoth(rig: ClientRig, run: ClientRun): Promise<void> {
+  const { pid } = await rig.mcp();
+  process.kill(pid, "SIGKILL");
+  await rig.kill(run);
+}
+
+const table = otherClients.flatMap((client) =>
+  Object.entries(deaths).map(([what, die]) => [client.name, what, client, die] as const),
+);
+
+it.each(table)("%s: kill -9 of %s gives the next chat the brief @night", async (name, _what, client, die) => {
+  const rig = new ClientRig(client);
+  await die(rig, await rig.atTool(request, [{ text: "I look.", tools: [client.shell("echo one")] }]));
+  const [dead] = rig.sessions();
+  expect(dead).toMatchObject({ client: name, endedAt: null, toolCalls: 1 });
+  const next = firstRequest(await rig.run("hello", hello));
+  for (const text of [
+    // Two of the clients escape its brackets.
+    `shim-recovered-session-${dead!.id.slice(0, 8)}`,
+    `client: ${adapterOf(name)?.title}`,
+    ` ago: ${request}`,
+    running,
+  ])
+    expect(next).toContain(text);
+});
+
+it.each(otherClients.map((client) => [client.name, client] as const))(
+  "%s: a killed chat that the client resumes is the same session, and learns what its death left open @night",
+  async (_name, client) => {
+    const rig = new ClientRig(client);
+    // Copilot CLI knows no session that was killed in its first call.
+    const first = await rig.atTool(request, [{ text: "I look.", tools: [client.shell("echo one")] }]);
+    await rig.kill(first);
+    const [{ id } = { id: "none" }] = rig.sessions();
+    const resumed = await rig.run("go on", [{ text: "I go on." }], id);
+    expect(firstRequest(resumed)).toContain(running);
+    expect(rig.sessions().map((session) => session.id)).toEqual([id]);
+    const entries = rig.stored(id).journal.map(({ entry }) => entry);
+    expect(entries.filter(({ kind }) => kind === "start")).toMatchObject([{ source: "startup" }, { source: "resume" }]);
+    expect(entries.filter(({ kind }) => kind === "prompt")).toMatchObject([{ text: request }, { text: "go on" }]);
+  },
+);
+
+/** A command that ends when there is such a file. */
+const until = (file: string): ToolCall => opencode.shell(`until [ -e ${file} ]; do sleep 0.1; done`);
+
+const isHook = ({ command }: { readonly command: readonly string[] }): boolean =>
+  command.some((word) => word.endsWith("hook.cjs"));
+
+it("OpenCode sends its events to the host; where that is killed, the next one has every event, once @night", async () => {
+  const rig = new ClientRig(opencode);
+  const run = await rig.start("Make the parser accept empty input", [
+    { tools: [opencode.shell("echo one")] },
+    { tools: [until("first")] },
+    { tools: [until("second")] },
+    { text: "The parser accepts it now." },
+  ]);
+  const waiting = (file: string): Promise<unknown> =>
+    untilFound(
+      () => rig.processes().some(({ command }) => command.join(" ").includes(`until [ -e ${file} ]`)),
+      `the wait for ${file}: ${JSON.stringify(run.process.output)}`,
+    );
+  await waiting("first");
+  expect(rig.processes().filter(isHook)).toEqual([]);
+  const hosts = hostsOf(rig.paths.home);
+  expect(hosts).toHaveLength(1);
+  killEvery(hosts);
+  writeFileSync(join(rig.project, "first"), "");
+  await waiting("second");
+  writeFileSync(join(rig.project, "second"), "");
+  expect(await run.process.waitForExit()).toMatchObject({ code: 0 });
+  const [session] = rig.sessions();
+  expect(session).toMatchObject({ toolCalls: 3, toolErrors: 0 });
+  expect(rig.stored(session!.id).journal.map(({ entry }) => entry.kind)).toEqual([
+    "start",
+    "prompt",
+    ...Array.from({ length: 3 }, () => ["tool_start", "tool_end"]).flat(),
+    "assistant",
+    "turn_end",
+  ]);
+});
+
+const recorded = "The client reported that a usage limit was reached.";
+
+/** An account without credit. */
+const spent: Step = { error: { status: 402, type: "billing", message: "Insufficient credits" }, times: 20 };
+
+/** OpenCode's own plan, for whose end it waits. */
+const openCodePlan: Step = {
+  error: { status: 429, type: "GoUsageLimitError", message: "no", headers: { "retry-after": "7200" } },
+  times: 20,
+};
+
+it("the real Codex records the limit of a plan, and no limit of a throttling @night", async () => {
+  const rig = new CodexRig();
+  const throttled: Step = { error: { status: 429, type: "requests", message: "no" }, times: 20 };
+  const shown = await Promise.all(
+    [codexLimit, throttled].map(async (step) => {
+      const { codex } = await rig.exec("fix it", { steps: [step] });
+      expect((await codex.waitForExit()).code).toBe(1);
+    }),
+  );
+  expect(shown).toHaveLength(2);
+  const texts = rig.sessions().map(({ id }) => rig.shim("sessions", "show", id));
+  expect([texts.length, texts.filter((text) => text.includes(recorded)).length]).toEqual([2, 1]);
+});
+
+it.each<[string, RealClient, Step]>([
+  ["copilot", copilot, spent],
+  ["opencode, which fails", opencode, spent],
+  ["opencode, which waits", opencode, openCodePlan],
+  ["qwen", qwen, spent],
+])("the real %s records a limit @night", async (_how, client, step) => {
+  const rig = new ClientRig(client);
+  const run = await rig.start("fix it", [step]);
+  const { id } = await rig.begun();
+  await rig
+    .until(id, (_session, { journal }) => isLimit(journal.at(-1)?.entry), "the limit")
+    .catch((error: unknown) => {
+      throw new Error(`${String(error)} ${JSON.stringify(run.process.output)}`);
+    });
+  await rig.kill(run);
+});
+
+function isLimit(entry: { readonly kind: string } | undefined): boolean {
+  return entry?.kind === "failure" && "limit" in entry;
+}
+
+it("words of the real Gemini CLI alone are no limit @night", async () => {
+  const rig = new ClientRig(gemini);
+  const error = { status: 429, type: "RESOURCE_EXHAUSTED", message: "You exceeded your current quota" };
+  const run = await rig.start("fix it", [{ error, times: 20 }]);
+  const { id } = await rig.begun();
+  await rig.last(id, "prompt");
+  await rig.kill(run);
+  expect(rig.shim("sessions", "show", id)).not.toContain(recorded);
+});
