@@ -1,15 +1,18 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
 import { axeFaults, closeBrowser, openTab } from "#harness/web/browser.ts";
 import { seedFleet } from "#harness/web/fleet-seed.ts";
 import { built, servePage } from "#harness/web/live-page.ts";
+import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
 
 const root = join(import.meta.dirname, "..", "..");
+
 mkdirSync(join(root, ".scratch"), { recursive: true });
+
 const folder = mkdtempSync(join(root, ".scratch", "edge-page-"));
+
 let started: Promise<LocalEdge> | null = null;
 
 /** One workerd for this file, with the page that `npm run build` made. */
@@ -38,19 +41,6 @@ function aChat(chat: string): Parameters<typeof LocalEdge.prototype.call<"chats.
     metadata: { title: `Work of ${chat}` },
   };
 }
-
-it("the Worker serves the page as public files with the strict headers, and answers all else itself", async () => {
-  const { url } = await theEdge();
-  const page = await fetch(url);
-  expect([page.status, page.headers.get("content-type")]).toEqual([200, expect.stringContaining("text/html")]);
-  expect(page.headers.get("content-security-policy")).toMatch(/^default-src 'none'; .*require-trusted-types-for/);
-  const html = await page.text();
-  const script = /src="([^"]+)"/.exec(html)?.[1] ?? "";
-  expect((await fetch(url + script)).headers.get("content-type")).toContain("javascript");
-  expect((await fetch(`${url}/health`)).headers.get("content-type")).toContain("json");
-  expect((await fetch(`${url}/v1/workspaces/team/chats`)).status).toBe(401);
-  expect((await fetch(`${url}/nothing`)).status).toBe(404);
-});
 
 it("a pasted token signs in, stays out of the address and of what the browser keeps, and only acts within its scope @night", async () => {
   const edge = await theEdge();
@@ -85,34 +75,6 @@ it("a pasted token signs in, stays out of the address and of what the browser ke
   expect(faults).toEqual([]);
 });
 
-it("messages of all chats are followed, and so are tasks from a machine that has joined @night", async () => {
-  const edge = await theEdge();
-  const { self: from } = await register(edge, "sender-1");
-  await register(edge, "reader-1");
-  const { page, faults } = await openTab(edge.url);
-  await page.getByLabel("Access token").fill(edge.adminToken);
-  await page.keyboard.press("Enter");
-  await page.getByText("live", { exact: true }).waitFor();
-  await page.getByRole("link", { name: "Messages" }).click();
-  await page.getByText("No chat has received a message yet.").waitFor();
-  const target = { to: "chat", chat: "reader-1" } as const;
-  await edge.call("messages.send", { self: from, target, body: "<b>the parser is yours</b>" });
-  await page.getByText("<b>the parser is yours</b>").waitFor();
-  await page.getByText("sent", { exact: true }).waitFor();
-  expect(await axeFaults(page)).toEqual([]);
-  await edge.call("messages.send", { self: from, target: { to: "topic", topic: "build.web" }, body: { ok: true } });
-  await page.getByText("all who listen").waitFor();
-  const home = aCliHome();
-  home.join(edge.url, { token: edge.adminToken });
-  const served = await servePage(home, { isBuilt: true });
-  const { page: local } = await openTab(served.link());
-  await local.evaluate('location.hash = "#/tasks"');
-  await local.getByLabel("State").selectOption("queued");
-  await edge.call("tasks.submit", { tasks: [{ type: "from-elsewhere" }] });
-  await local.getByRole("cell", { name: "from-elsewhere" }).first().waitFor();
-  expect(faults).toEqual([]);
-});
-
 async function register(edge: LocalEdge, chat: string): Promise<{ self: { chat: string; incarnation: number } }> {
   const { incarnation } = await edge.call("chats.register", aChat(chat));
   return { self: { chat, incarnation } };
@@ -144,21 +106,7 @@ it("the page follows the workspace over its socket, opened with a ticket that is
   expect(faults).toEqual([]);
 });
 
-it("signing out at the edge closes the socket", async () => {
-  const edge = await theEdge();
-  const { page } = await openTab(edge.url);
-  const opened = page.waitForEvent("websocket");
-  await page.getByLabel("Access token").fill(edge.adminToken);
-  await page.keyboard.press("Enter");
-  const socket = await opened;
-  await page.getByText("live", { exact: true }).waitFor();
-  const closed = socket.waitForEvent("close");
-  await page.getByRole("button", { name: "Sign out" }).click();
-  await closed;
-  await page.getByLabel("Access token").waitFor();
-});
-
-it("on a machine that has joined a workspace the fleet has the chats of the others, and follows them", async () => {
+it("on a machine that has joined a workspace the fleet has the chats of the others, and follows them @night", async () => {
   const edge = await theEdge();
   const home = aCliHome();
   seedFleet(home);

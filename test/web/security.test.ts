@@ -5,7 +5,7 @@ import { afterAll, expect, it, onTestFinished } from "vitest";
 import { aCliHome, addSession } from "#harness/machine/cli-home.ts";
 import { closeBrowser, openTab } from "#harness/web/browser.ts";
 import { fleetIds, seedFleet } from "#harness/web/fleet-seed.ts";
-import { servePage, type ServedPage } from "#harness/web/live-page.ts";
+import { type ServedPage, servePage } from "#harness/web/live-page.ts";
 
 afterAll(closeBrowser);
 
@@ -17,6 +17,19 @@ async function aSignedInPage(): Promise<{ served: ServedPage; link: string; page
   const { page } = await openTab(link);
   await page.getByText("Payments").waitFor();
   return { served, link, page };
+}
+
+/** A page of another site, at another port of this machine. */
+async function anEvilServer(): Promise<{ readonly url: string; readonly heard: readonly string[] }> {
+  const heard: string[] = [];
+  const server = createServer((request, response) => {
+    heard.push(JSON.stringify(request.headers));
+    response.writeHead(200, { "content-type": "text/html" });
+    response.end("<!doctype html><title>evil</title>");
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  onTestFinished(() => void server.close());
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, heard };
 }
 
 it("the token leaves the address at once, no cookie is set, and the link does not work in another browser @night", async () => {
@@ -38,60 +51,21 @@ it("the token leaves the address at once, no cookie is set, and the link does no
   await page.getByText("This page is not signed in").waitFor();
 });
 
-it("a second tab of the same browser is signed in by the first, with the used link or without, and signed out with it @night", async () => {
-  const { served, link, page } = await aSignedInPage();
-  const tabs = [page];
-  for (const address of [link, served.origin]) {
-    const tab = await page.context().newPage();
-    tabs.push(tab);
-    await tab.goto(address);
-    await tab.getByText("Payments").waitFor();
-    await tab.reload();
-    await tab.getByText("live", { exact: true }).waitFor();
-  }
-  expect(served.out().match(/#t=/g)).toHaveLength(1);
-  await page.getByRole("button", { name: "Sign out" }).click();
-  for (const tab of tabs) await tab.getByText("This page is not signed in").waitFor();
-});
-
-it("a server at another port of this machine is sent nothing by which it could act as the page", async () => {
-  const home = aCliHome();
-  seedFleet(home);
-  const served = await servePage(home, { isBuilt: true });
-  const heard: string[] = [];
-  const evil = createServer((request, response) => {
-    heard.push(JSON.stringify(request.headers));
-    response.writeHead(200, { "content-type": "text/html" });
-    response.end("<!doctype html><title>evil</title>");
-  });
-  await new Promise<void>((done) => evil.listen(0, "127.0.0.1", done));
-  onTestFinished(() => void evil.close());
-  const { page } = await openTab(served.link());
-  await page.getByText("Payments").waitFor();
+it("a server at another port of this machine is sent nothing by which it could act as the page @night", async () => {
+  const { page } = await aSignedInPage();
+  const evil = await anEvilServer();
   const stored = await page.evaluate("Object.values(sessionStorage)[0]");
-  await page.goto(`http://127.0.0.1:${(evil.address() as AddressInfo).port}/`);
+  await page.goto(evil.url);
   expect(await page.evaluate("sessionStorage.length")).toBe(0);
-  expect([heard.length > 0, heard.join().includes(String(stored)), heard.join().includes("cookie")]).toEqual([
+  const heard = evil.heard.join();
+  expect([evil.heard.length > 0, heard.includes(String(stored)), heard.includes("cookie")]).toEqual([
     true,
     false,
     false,
   ]);
 });
 
-it("an address that was typed or cut shows a view, and throws nothing", async () => {
-  const home = aCliHome();
-  seedFleet(home);
-  const served = await servePage(home, { isBuilt: true });
-  const { page, faults } = await openTab(served.link());
-  for (const address of ["#/chat/%", "#/chat/%E0%A4", "#/task/%ff", "#/constructor", "#/none", "#/", "#%"]) {
-    await page.evaluate(`location.hash = ${JSON.stringify(address)}`);
-    await page.getByRole("heading", { level: 1 }).waitFor();
-  }
-  await page.getByText("Payments").waitFor();
-  expect(faults).toEqual([]);
-});
-
-it("markup, scripts and marks of direction in the text of a chat are shown, not run", async () => {
+it("markup, scripts and marks of direction in the text of a chat are shown, not run @night", async () => {
   const home = aCliHome();
   home.alive.add(1_001);
   const attack = `<img src=x onerror="document.title='owned'"><script>document.title="owned"</script>\u202Etxt.exe`;
@@ -113,12 +87,8 @@ it("markup, scripts and marks of direction in the text of a chat are shown, not 
   expect(faults).toEqual([]);
 });
 
-it("the browser enforces the policy: no markup from text, no code from text, no request elsewhere", async () => {
-  const home = aCliHome();
-  seedFleet(home);
-  const served = await servePage(home, { isBuilt: true });
-  const { page } = await openTab(served.link());
-  await page.getByText("Payments").waitFor();
+it("the browser enforces the policy: no markup from text, no code from text, no request elsewhere @night", async () => {
+  const { page } = await aSignedInPage();
   const refusalOf = (code: string): Promise<string> =>
     page.evaluate(
       `(async () => { try { await (async () => { ${code} })(); return "allowed"; } catch (error) { return error.name; } })()`,
@@ -131,19 +101,9 @@ it("the browser enforces the policy: no markup from text, no code from text, no 
   expect(await refusalOf(inline)).toBe("TypeError");
 });
 
-it("a page of another site, even at another port of this machine, can neither read nor act", async () => {
-  const home = aCliHome();
-  seedFleet(home);
-  const served = await servePage(home, { isBuilt: true });
-  const evil = createServer((_request, response) => {
-    response.writeHead(200, { "content-type": "text/html" });
-    response.end("<!doctype html><title>evil</title>");
-  });
-  await new Promise<void>((done) => evil.listen(0, "127.0.0.1", done));
-  onTestFinished(() => void evil.close());
-  const { page } = await openTab(served.link());
-  await page.getByText("Payments").waitFor();
-  await page.goto(`http://127.0.0.1:${(evil.address() as AddressInfo).port}/`);
+it("a page of another site, even at another port of this machine, can neither read nor act @night", async () => {
+  const { served, page } = await aSignedInPage();
+  await page.goto((await anEvilServer()).url);
   const tried = await page.evaluate(`(async () => {
     const body = JSON.stringify({ name: "sessions.forget", input: { target: "${fleetIds.died}" } });
     const send = (type, mode) => fetch("${served.origin}/api/call", { method: "POST", body, mode, credentials: "include", headers: { "content-type": type } })
