@@ -84,9 +84,8 @@ export class Connections implements Presence {
     connection?.notify(method, { chat });
   }
 
-  /** Closed from without. @returns whether it was the chat's present one */
-  close(connection: Connection): boolean {
-    connection.isOpen = false;
+  /** @returns whether it was the present connection of its chat */
+  unbind(connection: Connection): boolean {
     if (this.#byChat.get(connection.chat) !== connection) return false;
     this.#byChat.delete(connection.chat);
     return true;

@@ -1,6 +1,7 @@
 import { errorTable, type Refusal } from "#src/contract/errors.ts";
 import { type RpcRequest, toAnswer } from "#src/contract/frames.ts";
 import { toWire } from "#src/contract/wire-error.ts";
+import { leaveMethod } from "#src/contract/protocol.ts";
 import { operationNames, type CheckedInputOf, type OperationName, operations } from "#src/contract/operations.ts";
 import * as changes from "#src/coordination/kernel/changes.ts";
 import { checkFields } from "#src/shared/check-input.ts";
@@ -83,6 +84,10 @@ export class Front {
 
   /** One frame of a socket. @returns null: no answer leaves the host */
   frame({ id, method, params }: RpcRequest, actor: Actor, connection: Connection): string | null {
+    if (method === leaveMethod) {
+      if (connection.chat === (params as { chat: string }).chat) this.#host.left(connection);
+      return null;
+    }
     const reply = this.#ofConnection(method, params, connection) ?? this.#run(method, params, actor, connection);
     return reply && JSON.stringify(toAnswer(id, reply));
   }

@@ -253,7 +253,13 @@ export class SimHost {
 
   /** A socket was closed, and the host has seen it. */
   closed(connection: Connection): void {
-    if (!this.connections.close(connection)) return;
+    connection.isOpen = false;
+    this.left(connection);
+  }
+
+  /** A connection no longer represents its chat. */
+  left(connection: Connection): void {
+    if (!this.connections.unbind(connection)) return;
     this.#start();
     const { chat, lastSeen } = connection;
     this.onLost(chat, false);
