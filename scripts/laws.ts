@@ -19,10 +19,11 @@ export interface Law {
 const root = join(import.meta.dirname, "..");
 
 /** A law begins with its number; each indented `proof:` line below belongs to it. */
-export function readLaws(text = readFileSync(join(root, "docs", "laws.md"), "utf8")): Law[] {
+export function readLaws(): Law[] {
+  const text = readFileSync(join(root, "docs", "laws.md"), "utf8");
   const laws: (Law & { proofs: Proof[] })[] = [];
   for (const line of text.split("\n")) {
-    const [, number, sentence] = /^(\d+)\. (.+)$/.exec(line) ?? [];
+    const [, number, sentence] = /^(\d+)\. +(.+)$/.exec(line) ?? [];
     if (number !== undefined && sentence !== undefined) laws.push({ number: Number(number), sentence, proofs: [] });
     const [, title, file] = /^ +proof: \[(.+)\]\(\.\.\/(\S+)\)$/.exec(line) ?? [];
     if (title !== undefined && file !== undefined) laws.at(-1)?.proofs.push({ title: unescaped(title), file });
