@@ -87,7 +87,7 @@ rowTest("a kind whose sweep fails is put off, undone, and blocks nothing else", 
   await set(host, "poisoned", 1, { ttlMs: 2_000 });
   await chat.send(toAll, 1, { ttlMs: 1_000 });
   await chat.send(toAll, 2);
-  const repair = await poison(host, "BEFORE DELETE ON state WHEN old.key = 'poisoned'");
+  const repair = await poison(host, "BEFORE INSERT ON changes WHEN new.key = 'poisoned' AND new.op = 'expire'");
   host.wait(2 * day);
   const before = await revision(host);
   expect(await host.sweep(100)).toEqual([expect.stringContaining("this row is damaged")]);

@@ -216,7 +216,9 @@ taskTest("what attempts tell is counted into the task, the chat and the day", as
 taskTest("a report that comes again, or an older one that comes late, counts nothing twice", async ({ host, a }) => {
   const task = await submitOne(host);
   const held = await a.take();
-  for (const tokens of [10, 10, 40, 20, 40]) await a.do("tasks.heartbeat", held, { usage: { tokens } });
+  for (const [wallMs, tokens] of [10, 10, 40, 20].entries())
+    await a.do("tasks.heartbeat", held, { usage: { tokens, wallMs } });
+  expect((await taskOf(host, task)).used).toMatchObject({ tokens: 40, wallMs: 3 });
   await a.do("tasks.ack", held, { usage: { tokens: 40 } });
   await a.do("tasks.ack", held, { usage: { tokens: 40 } });
   expect((await taskOf(host, task)).used.tokens).toBe(40);
