@@ -23,13 +23,6 @@ interface Outcome {
   readonly passed: number;
 }
 
-/** Rules have no file of their own that Vitest runs. */
-function fileOf({ file }: Proof): string {
-  if (!file.startsWith("test/rules/")) return file;
-  const folder = file.startsWith("test/rules/store") ? "store" : "coordination";
-  return `test/node/${folder}/better-sqlite3.test.ts`;
-}
-
 function configOf(path: string): string {
   return path.startsWith("test/workers/") ? "vitest.workers.config.ts" : "vitest.config.ts";
 }
@@ -39,14 +32,14 @@ function proofsOf(mutant: Mutant): Tests[] {
   const proofs = laws.get(mutant.law)?.proofs ?? [];
   const costly = /^test\/(?:sim|e2e)\//;
   const groups = Map.groupBy(proofs, (proof) => {
-    const file = fileOf(proof);
+    const { file } = proof;
     return costly.test(file) ? 2 : Number(configOf(file) !== "vitest.config.ts");
   });
   return [...groups]
     .toSorted(([a], [b]) => a - b)
     .map(([, group]) => ({
-      config: configOf(fileOf(group[0] as Proof)),
-      paths: [...new Set(group.map(fileOf))],
+      config: configOf((group[0] as Proof).file),
+      paths: [...new Set(group.map(({ file }) => file))],
       titles: group.map(({ title }) => title),
     }));
 }
@@ -55,8 +48,8 @@ function proofsOf(mutant: Mutant): Tests[] {
 function projectOf({ file }: Mutant): Tests {
   const [, folder = ""] = file.split("/");
   const inWorkerd = folder === "durable" || folder === "worker";
-  const path = inWorkerd ? "test/workers" : `test/node/${folder}`;
-  return { config: configOf(`${path}/`), paths: [path], titles: null };
+  const paths = inWorkerd ? ["test/workers"] : [`test/node/${folder}`, ...(folder === "coordination" ? ["test/rules"] : [])];
+  return { config: configOf(`${paths[0]}/`), paths, titles: null };
 }
 
 /** Titles of `it.each`, and templates, have other words in these positions. */
