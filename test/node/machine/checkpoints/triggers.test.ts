@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { hookEvents, type HookEvent } from "#src/contract/hook-input.ts";
 import { countedTrigger, eventTrigger } from "#src/machine/checkpoints/triggers.ts";
@@ -7,7 +8,6 @@ import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import { isRiskyCommand } from "#src/machine/checkpoints/risky-commands.ts";
 import { findAwaited } from "#src/snapshots/stored-snapshots.ts";
 import { aChat } from "#harness/machine/claude.ts";
-import { harmlessCommands, riskyCommands } from "#harness/machine/shell-corpus.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
@@ -47,10 +47,18 @@ function isRisky(command: string): boolean {
   return isRiskyCommand("Bash", { command }, defaults.checkpoint);
 }
 
+/** Shell commands as chats write them, one a line; `⏎` is a line end in a command. */
+function corpus(name: "risky" | "harmless"): string[] {
+  const url = new URL(`../../../harness/machine/shell-corpus/${name}.txt`, import.meta.url);
+  const lines = readFileSync(url, "utf8").trimEnd().split("\n");
+  return lines.map((line) => line.replaceAll("⏎", "\n"));
+}
+
 it("of a corpus of commands those that destroy what no later one brings back are risky, behind any wrapper, and no others", () => {
-  expect(riskyCommands.filter((command) => !isRisky(command))).toEqual([]);
-  expect(harmlessCommands.filter(isRisky)).toEqual([]);
-  expect(Math.min(riskyCommands.length, harmlessCommands.length)).toBeGreaterThan(100);
+  const [risky, harmless] = [corpus("risky"), corpus("harmless")];
+  expect(risky.filter((command) => !isRisky(command))).toEqual([]);
+  expect(harmless.filter(isRisky)).toEqual([]);
+  expect(Math.min(risky.length, harmless.length)).toBeGreaterThan(100);
 });
 
 it("the list is the user's to change, and an empty entry matches nothing", () => {

@@ -37,43 +37,28 @@ it("done, failed, or unknown: by the end of the call, and never by a mention", (
     "alembic upgrade head: open",
   ]);
   const brief = anotherClaude(runtime, claude).start();
-  const lines = brief.split("\n");
-  const at = lines.findIndex((line) => line.startsWith("what cannot be undone, newest first, of 7"));
-  expect(lines.slice(at + 1, at + 6)).toEqual([
-    expect.stringMatching(
-      /^- \d s ago: alembic upgrade head: unknown \(no end of it was seen\); to find out: alembic current$/,
-    ),
-    expect.stringContaining(
-      "terraform apply (commit a1a1a1a1a1a1): unknown (its call did not end well: Command timed out",
-    ),
-    expect.stringContaining(
-      "fly deploy (commit a1a1a1a1a1a1): unknown (its call ended, and what ended it does not show it); to find out: fly releases",
-    ),
-    expect.stringContaining("vercel deploy (commit a1a1a1a1a1a1): FAILED: Exit code 1 ! [rejected]"),
-    expect.stringContaining("git push --tags: unknown (its call did not end well"),
-  ]);
+  for (const line of [
+    "what cannot be undone, newest first, of 7",
+    "alembic upgrade head: unknown (no end of it was seen); to find out: alembic current",
+    "terraform apply (commit a1a1a1a1a1a1): unknown (its call did not end well: Command timed out",
+    "fly deploy (commit a1a1a1a1a1a1): unknown (its call ended, and what ended it does not show it)",
+    "vercel deploy (commit a1a1a1a1a1a1): FAILED: Exit code 1 ! [rejected]",
+  ])
+    expect(brief).toContain(line);
 });
 
-it("a client that hides failures shows no success by an end", () => {
-  const { runtime, claude } = aChat();
-  const call = { tool_name: "Bash", tool_input: push, tool_use_id: "c1" };
-  for (const event of ["PreToolUse", "PostToolUse"]) {
-    const input = JSON.stringify({ session_id: "codex-1", cwd: claude.cwd, ...call, tool_response: "ok" });
-    answerHook(runtime, event, () => input, claude.pid, codex);
-  }
-  expect(outcomes(runtime, "codex-1")).toEqual(["git push origin main: unknown"]);
-});
-
-it.each([["Process exited with code 0\nOutput:\nok"], [[{ type: "input_text", text: "Exit code: 0\nOutput:\nok" }]]])(
-  "an exit code in the event decides: %j",
-  (response) => {
+it.each([
+  ["unknown", "ok"],
+  ["done", "Process exited with code 0\nOutput:\nok"],
+  ["done", [{ type: "input_text", text: "Exit code: 0\nOutput:\nok" }]],
+])(
+  "of a client that hides failures the exit code in its event decides, and without one nothing is known: %s by %j",
+  (outcome, tool_response) => {
     const { runtime, claude } = aChat();
-    const call = { tool_name: "Bash", tool_input: push, tool_use_id: "c1", tool_response: response };
-    for (const event of ["PreToolUse", "PostToolUse"]) {
-      const input = JSON.stringify({ session_id: "codex-1", cwd: claude.cwd, ...call });
-      answerHook(runtime, event, () => input, claude.pid, codex);
-    }
-    expect(outcomes(runtime, "codex-1")).toEqual(["git push origin main: done"]);
+    const call = { tool_name: "Bash", tool_input: push, tool_use_id: "c1", tool_response };
+    const input = JSON.stringify({ session_id: "codex-1", cwd: claude.cwd, ...call });
+    for (const event of ["PreToolUse", "PostToolUse"]) answerHook(runtime, event, () => input, claude.pid, codex);
+    expect(outcomes(runtime, "codex-1")).toEqual([`git push origin main: ${outcome}`]);
   },
 );
 
@@ -93,26 +78,26 @@ function aClone(): { readonly clone: string; readonly head: string } {
 it("the probe of a push compares the remote reference with its commit", async () => {
   const { clone, head } = aClone();
   const note = { kind: "push", command: "git push -u origin HEAD", subject: head, branch: "main" } as const;
-  const place = { env: GIT_ENV, project: clone };
-  expect(await probe(note, place)).toEqual({ isThere: false, text: "origin has no main" });
+  const where = { env: GIT_ENV, project: clone };
+  expect(await probe(note, where)).toEqual({ isThere: false, text: "origin has no main" });
   git(clone, "push", "-q", "origin", "main");
   const there = {
     isThere: true,
     text: `refs/heads/main of origin is at ${head.slice(0, 12)}, the commit of this push`,
   };
-  expect(await probe(note, place)).toEqual(there);
+  expect(await probe(note, where)).toEqual(there);
   git(clone, "commit", "-qm", "two", "--allow-empty");
   const local = git(clone, "rev-parse", "HEAD").trim();
-  expect(await probe({ ...note, subject: local }, place)).toMatchObject({ isThere: false });
+  expect(await probe({ ...note, subject: local }, where)).toMatchObject({ isThere: false });
   git(clone, "push", "-q", "origin", "main");
-  expect(await probe(note, place)).toMatchObject({ isThere: true, text: expect.stringContaining("which contains") });
+  expect(await probe(note, where)).toMatchObject({ isThere: true, text: expect.stringContaining("which contains") });
   const deletion = { kind: "push", command: "git push origin --delete main" } as const;
-  expect(await probe(deletion, place)).toMatchObject({ isThere: false });
+  expect(await probe(deletion, where)).toMatchObject({ isThere: false });
   git(clone, "push", "-q", "origin", "main:other");
-  expect(await probe({ kind: "push", command: "git push origin main:other" }, place)).toMatchObject({ isThere: true });
+  expect(await probe({ kind: "push", command: "git push origin main:other" }, where)).toMatchObject({ isThere: true });
   const gone = { kind: "push", command: "git push nowhere main" } as const;
-  expect(await probe(gone, place)).toEqual({ isThere: null, text: expect.stringMatching(/^nowhere did not answer: /) });
-  expect(await probe({ kind: "deployment", command: "fly deploy" }, place)).toBeNull();
+  expect(await probe(gone, where)).toEqual({ isThere: null, text: expect.stringMatching(/^nowhere did not answer: /) });
+  expect(await probe({ kind: "deployment", command: "fly deploy" }, where)).toBeNull();
 });
 
 /** Notes of a command, and what a probe says where this script stands in for its program. */

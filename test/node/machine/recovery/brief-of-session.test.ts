@@ -2,18 +2,45 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { renderBrief, toDelivered, toStoredOffer } from "#src/machine/recovery/stored-offer.ts";
 import { restore, restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
-import { storedSession, aChat, aProject, anotherClaude } from "#harness/machine/claude.ts";
-import { briefAfter, aChatInRepository, aRepository } from "#harness/machine/chat-in-repository.ts";
+import { storedSession, aChat, aProject, anotherClaude, type Claude } from "#harness/machine/claude.ts";
 import { renameSync, rmSync, statSync, utimesSync, writeFileSync, mkdirSync } from "node:fs";
 import { capture } from "#src/machine/checkpoints/capture.ts";
 import { changesIn } from "#src/snapshots/changed-files.ts";
-import { git, GIT_ENV } from "#harness/machine/git-project.ts";
-import { T0 } from "#harness/machine/temp-runtime.ts";
+import { git, GIT_ENV, temporaryFolder } from "#harness/machine/git-project.ts";
+import { T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { buildSessionContent } from "#src/machine/sharing/record-contents.ts";
 import { type TeamRig, twoChats } from "#harness/team/team-rig.ts";
+
+/** A chat in a real repository with one commit, made before the session. */
+function aChatInRepository(now = T0): { runtime: TempRuntime; claude: Claude; path: (name: string) => string } {
+  const cwd = aRepository();
+  return { ...aChat({ now, cwd }), path: (name) => join(cwd, name) };
+}
+
+function aRepository(): string {
+  const cwd = temporaryFolder();
+  git(cwd, "init", "-q", "-b", "main");
+  const writeBefore = (name: string): void => {
+    writeFileSync(join(cwd, name), "one\n");
+    utimesSync(join(cwd, name), T0 / 1_000 - 3_600, T0 / 1_000 - 3_600);
+  };
+  writeBefore("old.txt");
+  writeBefore("kept.txt");
+  git(cwd, "add", ".");
+  git(cwd, "commit", "-q", "-m", "one");
+  writeBefore("before.txt");
+  return cwd;
+}
+
+/** The brief that the next chat of the project gets. */
+function briefAfter(runtime: TempRuntime, dead: Claude): string {
+  dead.kill();
+  runtime.wait(120_000);
+  return anotherClaude(runtime, dead).start();
+}
 
 it("no line of a pasted conversation speaks, also where lines were joined", () => {
   const { runtime, claude } = aChat();

@@ -4,7 +4,7 @@ import type { JournalEntry } from "#src/contract/journal.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
 import type { JournalRow } from "#src/machine/sessions/journal.ts";
 import { emptyState, fold, withNotes, withoutSomePrompts } from "#src/machine/sessions/work-state.ts";
-import { anEntry } from "#harness/machine/journal-entries.ts";
+import type { TodoItem } from "#src/contract/work-state.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 
 function stateAfter(...entries: JournalEntry[]): WorkState {
@@ -118,6 +118,47 @@ it("however long a session is, its state is bounded: the chat's newest words, th
   expect(lists.map(({ length }) => length)).toEqual([8, 200, 200, 50, 5, 50]);
   expect([words.at(-1)?.text, files.at(-1)?.path]).toEqual(["said 399", "/399"]);
 });
+
+/** Any journal entry; ids and paths are few, so that entries meet each other. */
+function anEntry(): fc.Arbitrary<JournalEntry> {
+  const text = fc.string({ maxLength: 30, unit: "binary" }).map((value) => value.toWellFormed());
+  const id = fc.constantFrom("t1", "t2", "t3");
+  const path = fc.constantFrom("/nonexistent/a", "/nonexistent/b", "relative");
+  const action = fc.constantFrom("read", "edited", "created", "noted");
+  const status = fc.constantFrom<TodoItem["status"]>("pending", "in_progress", "completed");
+  const tool = { id, name: fc.constantFrom("Bash", "Edit"), input: text };
+  const duration = { durationMs: fc.nat() };
+  return fc.oneof(
+    fc.record({ kind: fc.constant("start"), source: text }),
+    fc.record({ kind: fc.constant("prompt"), text: fc.oneof(text, fc.constant("/compact now")) }),
+    fc.record({ kind: fc.constant("assistant"), text }),
+    fc.record({ kind: fc.constant("tool_start"), ...tool }),
+    fc.record(
+      { kind: fc.constant("tool_end"), ...tool, ...duration, path, action },
+      { requiredKeys: ["kind", "id", "name", "input"] },
+    ),
+    fc.record(
+      { kind: fc.constant("tool_error"), ...tool, ...duration, text },
+      { requiredKeys: ["kind", "id", "name", "input", "text"] },
+    ),
+    fc.record({ kind: fc.constant("todos"), todos: fc.array(fc.record({ text, status }), { maxLength: 4 }) }),
+    fc.record({ kind: fc.constant("todo"), todo: fc.record({ id, text, status }, { requiredKeys: ["id"] }) }),
+    fc.record({ kind: fc.constant("todo_removed"), id }),
+    fc.record({ kind: fc.constant("compacting"), trigger: text }),
+    fc.record({ kind: fc.constant("compacted"), summary: text }),
+    fc.record({ kind: fc.constantFrom("turn_end" as const, "interrupted" as const) }),
+    fc.record({
+      kind: fc.constant("answers"),
+      answers: fc.array(fc.record({ question: text, answer: text }), { maxLength: 3 }),
+    }),
+    fc.record({ kind: fc.constant("given_back"), text }),
+    fc.record({ kind: fc.constant("plan"), text, path }, { requiredKeys: ["kind", "text"] }),
+    fc.record({ kind: fc.constant("subagent_end"), text }),
+    fc.record({ kind: fc.constant("failure"), text }),
+    fc.record({ kind: fc.constant("detached"), reason: text }),
+    fc.record({ kind: fc.constant("end"), reason: text }),
+  );
+}
 
 it("a state can be folded on from any point, and stays plain JSON", () => {
   fc.assert(

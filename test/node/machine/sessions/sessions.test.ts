@@ -10,9 +10,7 @@ import { start } from "#src/machine/learning/machine-trials.ts";
 import { pastChats } from "#harness/experiments/past-chats.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { HookEvent } from "#src/contract/hook-input.ts";
-import { capture } from "#src/machine/checkpoints/capture.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { anEntry } from "#harness/machine/journal-entries.ts";
 import { addSession } from "#harness/store/store-rows.ts";
 
 function see(runtime: TempRuntime, overrides: Partial<sessions.Sighting> = {}): sessions.Session {
@@ -86,32 +84,6 @@ it("an entry is there when its decision is, with its time, also for another proc
 function begin(runtime: TempRuntime, id = "s1"): void {
   runtime.store.write((sql) => addSession(sql, { id, project: null, title: null }));
 }
-
-it("a journal that is folded in parts, through checkpoints, gives the same state as folded at once @night", () => {
-  const runtime = tempRuntime();
-  let run = 0;
-  fc.assert(
-    fc.property(fc.array(anEntry(), { maxLength: 60 }), fc.array(fc.nat(60), { maxLength: 6 }), (given, stops) => {
-      run += 1;
-      const [whole, parts] = [`whole${run}`, `parts${run}`];
-      for (const id of [whole, parts]) begin(runtime, id);
-      const cuts = [...new Set(stops.map((stop) => Math.min(stop, given.length))), given.length].sort((a, b) => a - b);
-      let done = 0;
-      for (const cut of cuts) {
-        runtime.store.write((sql) => {
-          for (; done < cut; done++) {
-            const entry = given[done];
-            if (!entry) continue;
-            for (const id of [whole, parts]) journal.append(sql, id, T0 + done, String(done), entry);
-          }
-        });
-        if (cut < given.length) capture(runtime, { sessionId: parts, trigger: "time" });
-      }
-      expect(known(runtime, parts)).toEqual(known(runtime, whole));
-    }),
-    { numRuns: 40 },
-  );
-});
 
 /** The state without what a checkpoint finds out by looking at the disk. */
 function known(runtime: TempRuntime, id: string): unknown {
