@@ -71,15 +71,8 @@ export async function codesOf(
 
 it("a process that reconnects keeps its incarnation, status and reason", async ({ host }) => {
   const a = new Peer(host, "a");
-  expect(await a.back()).toEqual({
-    chat: "a",
-    incarnation: 1,
-    ttlMs: 30_000,
-    pingIntervalMs: 10_000,
-    revision: 1,
-    isNew: true,
-    wasOffline: false,
-  });
+  const told = { incarnation: 1, ttlMs: 30_000, pingIntervalMs: 10_000, revision: 1, isNew: true, wasOffline: false };
+  expect(await a.back()).toEqual({ chat: "a", ...told });
   await a.beat({ status: "busy", progress: "half", taskCount: 2 });
   expect(await a.back()).toMatchObject({ incarnation: 1, isNew: false });
   const reason = "reported by the chat";
@@ -134,13 +127,9 @@ it("an unknown chat or a future incarnation is refused everything", async ({ hos
 
 it("the session of a living process is refused to others, with a time to retry", async ({ host, a: old }) => {
   host.wait(12 * second);
-  for (const rival of [successorOf(old), new Peer(host, "b", { session: "of-a" })]) {
-    expect(refused(await rival.tryBack())).toMatchObject({
-      code: "session_in_use",
-      retryAfterMs: 18_000,
-      details: { chat: "a", machine: "m1" },
-    });
-  }
+  const inUse = { code: "session_in_use", retryAfterMs: 18_000, details: { chat: "a", machine: "m1" } };
+  for (const rival of [successorOf(old), new Peer(host, "b", { session: "of-a" })])
+    expect(refused(await rival.tryBack())).toMatchObject(inUse);
   expect(codeOf(await new Peer(host, "b", { session: "of-b" }).tryBack())).toBe("ok");
   // As the same chat not even on another session.
   expect(codeOf(await successorOf(old, { session: "new" }).tryBack())).toBe("session_in_use");
@@ -189,21 +178,19 @@ it("each change of a status is told to watches, with its reason, in order", asyn
   given(await host.call("chats.drain", { chat: "a", reason: "an update" }));
   given(await host.call("chats.drain", { chat: "a", reason: "once more" }));
   await a.leave();
-  const next = await Peer.join(host, "a", { process: "other" });
+  await Peer.join(host, "a", { process: "other" });
   await host.connect("a");
   await host.disconnect("a");
   await pass(host, 20 * second);
-  expect(next.incarnation).toBe(2);
-  expect(await toldBelow(host, "$chat/")).toEqual(
-    [
-      { status: "idle", reason: "registered", incarnation: 1 },
-      { status: "busy", reason: "reported by the chat", incarnation: 1 },
-      { status: "draining", reason: "an update", incarnation: 1 },
-      { status: "offline", reason: "left", incarnation: 1 },
-      { status: "idle", reason: "registered", incarnation: 2 },
-      { status: "offline", reason: "closed", incarnation: 2 },
-    ].map((value) => ({ key: "$chat/a", op: "set", value })),
-  );
+  const told = [
+    ["idle", "registered", 1],
+    ["busy", "reported by the chat", 1],
+    ["draining", "an update", 1],
+    ["offline", "left", 1],
+    ["idle", "registered", 2],
+    ["offline", "closed", 2],
+  ].map(([status, reason, incarnation]) => ({ key: "$chat/a", op: "set", value: { status, reason, incarnation } }));
+  expect(await toldBelow(host, "$chat/")).toEqual(told);
 });
 
 it("a draining chat stays so whatever it says, until its end", async ({ host, a }) => {
@@ -262,35 +249,18 @@ it("a filter takes what fits, over all pages, and nothing is told twice or left 
 });
 
 it("one chat is told with all that it said of itself", async ({ host }) => {
-  const a = await Peer.join(host, "a", { capabilities: ["rust"], metadata: { branch: "main" } });
+  const said = { capabilities: ["rust"], metadata: { branch: "main" }, taskTypes: ["build", "test"] };
+  const a = await Peer.join(host, "a", said);
   await host.connect("a");
-  await a.beat({ status: "busy", taskCount: 2, progress: "half", health: { cpu: 0.5, uptimeMs: 9 } });
+  const news = { status: "busy", taskCount: 2, progress: "half", health: { cpu: 0.5, uptimeMs: 9 } } as const;
+  await a.beat(news);
   host.wait(4 * second);
   await host.ping("a");
   host.wait(second);
-  expect(await look(host, "a")).toEqual({
-    chat: "a",
-    session: "of-a",
-    incarnation: 1,
-    machine: "m1",
-    client: "test",
-    role: "worker",
-    isInteractive: true,
-    status: "busy",
-    reason: "reported by the chat",
-    statusAgeMs: 5_000,
-    lastSeenAgeMs: 1_000,
-    isConnected: true,
-    capabilities: ["rust"],
-    capacity: 3,
-    taskTypes: null,
-    taskCount: 2,
-    progress: "half",
-    health: { cpu: 0.5, uptimeMs: 9 },
-    metadata: { branch: "main" },
-  });
-  await Peer.join(host, "b", { taskTypes: ["build", "test"] });
-  expect((await look(host, "b")).taskTypes).toEqual(["build", "test"]);
+  const { process: _, ...registration } = a.registration;
+  const usual = { role: "worker", isInteractive: true, capacity: 3, isConnected: true, incarnation: 1 };
+  const ages = { statusAgeMs: 5_000, lastSeenAgeMs: 1_000, reason: "reported by the chat" };
+  expect(await look(host, "a")).toEqual({ ...registration, ...said, ...news, ...usual, ...ages });
   expect(codeOf(await host.call("chats.get", { chat: "nobody" }))).toBe("unknown_chat");
 });
 
@@ -397,6 +367,23 @@ it("a lease that the chat's older process may trust is held against the new one"
   expect(await check(host, "x", own.token)).toMatchObject({ isValid: true, remainingMs: 65_000 });
   await pass(host, 65_000);
   expect(await holders(host)).toEqual({});
+});
+
+it("a bound lease of a gone process ends at its last renewal + ttl, whatever the next one does", async ({
+  host,
+  a,
+}) => {
+  await host.connect("a");
+  const { token } = await a.hold("y", { isBound: true });
+  await host.disconnect("a");
+  await pass(host, 20 * second);
+  const next = successorOf(a);
+  await next.back();
+  host.wait(9_999);
+  await next.beat();
+  expect(await check(host, "y", token)).toMatchObject({ isValid: true, remainingMs: 1 });
+  host.wait(1);
+  expect((await check(host, "y", token)).isValid).toBe(false);
 });
 
 it("an attested death frees the leases of that process, not of an older one", async ({ host, a: old }) => {

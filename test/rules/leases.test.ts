@@ -6,22 +6,11 @@ import { it } from "./rule-test.ts";
 
 it("what is held is refused to every other request, with who holds it and how long", async ({ host, a, b }) => {
   const lease = await a.hold("deploy", { ttlMs: 20 * second });
-  expect(lease).toEqual({
-    resource: "deploy",
-    holder: "a",
-    incarnation: 1,
-    token: expect.any(Number) as number,
-    ttlMs: 20_000,
-    remainingMs: 20_000,
-    isBound: false,
-    heldForMs: 0,
-  });
+  const times = { ttlMs: 20_000, remainingMs: 20_000, isBound: false, heldForMs: 0 };
+  expect(lease).toEqual({ resource: "deploy", holder: "a", incarnation: 1, token: lease.token, ...times });
   host.wait(5 * second);
-  expect(refused(await b.acquire("deploy"))).toMatchObject({
-    code: "lease_held",
-    retryAfterMs: 15_000,
-    details: { holder: "a", resource: "deploy" },
-  });
+  const details = { holder: "a", resource: "deploy" };
+  expect(refused(await b.acquire("deploy"))).toMatchObject({ code: "lease_held", retryAfterMs: 15_000, details });
   // Also to its holder, in another request.
   expect(codeOf(await a.acquire("deploy", { requestId: "r2" }))).toBe("lease_held");
   expect(codeOf(await b.acquire("Deploy"))).toBe("ok");
@@ -216,10 +205,8 @@ it("a wait whose time has passed is refused, or begins anew", async ({ host, cre
   expect(await b.queue("x", { waitMs: 10 * second, requestId: "r1" })).toBe(1);
   host.wait(11 * second);
   expect(codeOf(await b.acquire("x", { waitMs: 0, requestId: "r1" }))).toBe("lease_held");
-  expect(given(await b.acquire("x", { waitMs: 5 * second, requestId: "r1" }))).toMatchObject({
-    state: "waiting",
-    waitMs: 5 * second,
-  });
+  const anew = given(await b.acquire("x", { waitMs: 5 * second, requestId: "r1" }));
+  expect(anew).toMatchObject({ state: "waiting", waitMs: 5 * second });
 });
 
 it("a repeated request keeps its position, and gets its grant", async ({ host, crew: { a, b, c } }) => {

@@ -38,10 +38,7 @@ it("a chat has a number of leases and waits; renewals and repeats are not refuse
   await a.hold("x2");
   await a.queue("of b");
   for (const waitMs of [0, 60 * second]) {
-    expect(refused(await a.acquire("x3", { waitMs }))).toMatchObject({
-      code: "quota_exceeded",
-      message: expect.stringContaining("maxLeasesPerChat") as string,
-    });
+    expect(refused(await a.acquire("x3", { waitMs })).message).toContain("maxLeasesPerChat");
   }
   const campaign = { self: a.self, name: "main", requestId: "r" };
   expect(refused(await host.call("elections.campaign", campaign, a.actor)).code).toBe("quota_exceeded");
@@ -77,12 +74,8 @@ it("a submit that needs more partition keys than allowed is refused as a whole",
   expect(full).toMatchObject({ code: "quota_exceeded", message: expect.stringContaining("maxLanes") as string });
   expect((await ask(host, "tasks.list", { limit: 200 })).tasks).toHaveLength(9);
   await ask(host, "tasks.submit", { tasks: many(0, 10) });
-  expect((await refusal(host, "tasks.submit", { tasks: [task("t0", { capabilities: ["gpu"] })] })).code).toBe(
-    "quota_exceeded",
-  );
-  expect((await refusal(host, "tasks.submit", { tasks: [task("new", { delayMs: 1_000 })] })).code).toBe(
-    "quota_exceeded",
-  );
+  for (const one of [task("t0", { capabilities: ["gpu"] }), task("new", { delayMs: 1_000 })])
+    expect((await refusal(host, "tasks.submit", { tasks: [one] })).code).toBe("quota_exceeded");
   given(await host.call("tasks.claim", { self: a.self, requestId: "r", types: ["t9"] }, a.actor));
   await ask(host, "tasks.submit", { tasks: [task("new")] });
 });

@@ -168,11 +168,10 @@ const twice: Partial<Record<EngineOperation, (chat: string) => [object, object]>
   "schedules.resume": bothSchedules,
   "schedules.run": bothSchedules,
   "schedules.delete": bothSchedules,
-  "plans.submit": () =>
-    two(
-      { job: { title: "one", text: "do it" }, type: "x", by },
-      { job: { title: "two", text: "do it" }, type: "x", by },
-    ),
+  "plans.submit": () => {
+    const [one, other] = ["one", "two"].map((title) => ({ job: { title, text: "do it" }, type: "x", by }));
+    return two(one ?? {}, other ?? {});
+  },
   "sync.rekey": () => two({ keyId: key, from: key }, { keyId: key, from: key.replace("0", "1") }),
   "sync.purge": (chat) => two({ device: `d1-${chat}` }, { device: `d2-${chat}` }),
   "leases.force-release": () => two({ resource: "f1", reason: "r" }, { resource: "f2", reason: "r" }),

@@ -7,15 +7,8 @@ import { submit, submitOne } from "#harness/coordinator/task-calls.ts";
 import { taskRowTest, taskTest } from "./rule-test.ts";
 
 function route(overrides: Partial<Route> = {}): Route {
-  return {
-    tier: "medium",
-    model: "claude-sonnet-5-5",
-    effort: null,
-    band: "usual",
-    reason: "chosen",
-    isCounted: true,
-    ...overrides,
-  };
+  const usual = { tier: "medium", model: "claude-sonnet-5-5", effort: null, band: "usual", reason: "chosen" } as const;
+  return { ...usual, isCounted: true, ...overrides };
 }
 
 const ran: Ran = { model: "claude-opus-5-5", effort: "high", source: "default" };
@@ -83,15 +76,12 @@ taskTest("a dead task is not accepted; replayed, it is open until it ends again"
   expect((await routesOf(host)).routed).toMatchObject({ tasks: 1, accepted: 1, costMicros: 3_000_000 });
 });
 
-taskTest(
-  "a task with an attempt whose cost is unknown is in no sum, and an explored tier is counted",
-  async ({ host, a }) => {
-    await submit(host, { type: "build" }, { type: "build" });
-    await a.do("tasks.ack", await a.take(), { route: route({ reason: "explored" }), usage: cost(1) });
-    await a.do("tasks.ack", await a.take(), { route: route(), usage: { tokens: 5, costMicros: 0 } });
-    expect(await routesOf(host)).toMatchObject({ tiers: [{ tried: 2 }], routed: { tasks: 1 } });
-  },
-);
+taskTest("a task with an attempt of unknown cost is in no sum; an explored tier is counted", async ({ host, a }) => {
+  await submit(host, { type: "build" }, { type: "build" });
+  await a.do("tasks.ack", await a.take(), { route: route({ reason: "explored" }), usage: cost(1) });
+  await a.do("tasks.ack", await a.take(), { route: route(), usage: { tokens: 5, costMicros: 0 } });
+  expect(await routesOf(host)).toMatchObject({ tiers: [{ tried: 2 }], routed: { tasks: 1 } });
+});
 
 taskTest("the model of every attempt is recorded, and is no evidence for a choice", async ({ host, a }) => {
   await submit(host, { type: "build" }, { type: "build" }, { type: "other" });
@@ -111,10 +101,7 @@ taskTest("the model of every attempt is recorded, and is no evidence for a choic
   await a.do("tasks.release", other, {});
   await a.ack(await a.take({ types: ["other"] }));
   expect(await ask(host, "tasks.routes", {})).toEqual({ types: ["build"], routes: null });
-  expect(await routesOf(host, "other")).toMatchObject({
-    models: [{ attempts: 1, done: 0 }],
-    tiers: [],
-  });
+  expect(await routesOf(host, "other")).toMatchObject({ models: [{ attempts: 1, done: 0 }], tiers: [] });
   const { attempts } = await ask(host, "tasks.history", { task: other.task });
   expect(attempts.map(({ end, model }) => [end, model?.model ?? null])).toEqual([
     ["done", null],

@@ -42,24 +42,21 @@ async function auditOf(host: RuleHost): Promise<string[]> {
   return own.map(({ kind }) => kind);
 }
 
-taskTest(
-  "a schedule is created once, with its next three times, and its tasks are as they were given",
-  async ({ host }) => {
-    const given = { ...hourly, task: { type: "build", payload: { of: "web" }, priority: 7, tags: ["a"] } };
-    const request = { ...given, requestId: "r1" };
-    const created = await ask(host, "schedules.create", request);
-    expect(created.nextTimes).toEqual([1, 2, 3].map((hours) => fullHour(host, hours)));
-    expect(created.schedule).toMatchObject({ name: "hourly", type: "build", state: "active", runs: 0, last: null });
-    expect(await ask(host, "schedules.create", request)).toEqual(created);
-    expect((await ask(host, "schedules.list", {})).schedules).toEqual([created.schedule]);
-    expect((await refusal(host, "schedules.create", hourly)).code).toBe("schedule_exists");
-    expect((await refusal(host, "schedules.run", { name: "nightly" })).code).toBe("unknown_schedule");
-    expect(await tasksOf(host)).toEqual([]);
-    await ask(host, "schedules.run", { name: "hourly" });
-    const [task = 0] = await tasksOf(host);
-    expect(await ask(host, "tasks.get", { task })).toMatchObject(given.task);
-  },
-);
+taskTest("a schedule is created once, with its next times, and its tasks are as given", async ({ host }) => {
+  const given = { ...hourly, task: { type: "build", payload: { of: "web" }, priority: 7, tags: ["a"] } };
+  const request = { ...given, requestId: "r1" };
+  const created = await ask(host, "schedules.create", request);
+  expect(created.nextTimes).toEqual([1, 2, 3].map((hours) => fullHour(host, hours)));
+  expect(created.schedule).toMatchObject({ name: "hourly", type: "build", state: "active", runs: 0, last: null });
+  expect(await ask(host, "schedules.create", request)).toEqual(created);
+  expect((await ask(host, "schedules.list", {})).schedules).toEqual([created.schedule]);
+  expect((await refusal(host, "schedules.create", hourly)).code).toBe("schedule_exists");
+  expect((await refusal(host, "schedules.run", { name: "nightly" })).code).toBe("unknown_schedule");
+  expect(await tasksOf(host)).toEqual([]);
+  await ask(host, "schedules.run", { name: "hourly" });
+  const [task = 0] = await tasksOf(host);
+  expect(await ask(host, "tasks.get", { task })).toMatchObject(given.task);
+});
 
 taskTest("a task that no submit would take, and one schedule too many, are refused", async ({ host }) => {
   for (const task of [{ type: "a b" }, { type: "a", priority: 10 }, { type: "a", dependsOn: [1] }])

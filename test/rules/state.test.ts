@@ -1,6 +1,5 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
-import type { Json } from "#src/contract/json.ts";
 import { maxValueChars } from "#src/contract/state.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import {
@@ -44,9 +43,7 @@ it("a deletion obeys its condition", async ({ host }) => {
   expect(wrong.code).toBe("version_mismatch");
   expect((await refusal(host, "state.delete", { key: "a", ifVersion: 0 })).code).toBe("version_mismatch");
   expect(await ask(host, "state.delete", { key: "a", ifVersion: version })).toMatchObject({ isDeleted: true });
-  expect((await refusal(host, "state.delete", { key: "a", ifVersion: version })).details).toMatchObject({
-    version: 0,
-  });
+  expect((await refusal(host, "state.delete", { key: "a", ifVersion: version })).details).toMatchObject({ version: 0 });
 });
 
 it("deleting what is not there, or is over, is no error and changes nothing", async ({ host }) => {
@@ -98,24 +95,20 @@ it("each write sets the time anew, and one without a ttl takes it away", async (
 
 it("several keys are written under all conditions at once, and a check writes nothing", async ({ host }) => {
   const seen = await set(host, "a", 1);
-  const { versions } = await ask(host, "state.update", {
-    writes: [
-      { op: "check", key: "a", ifVersion: seen },
-      { op: "check", key: "none", ifVersion: 0 },
-      { op: "set", key: "b", value: 2, ifVersion: 0 },
-    ],
-  });
-  const told = Object.fromEntries(versions.map(({ key, version }) => [key, version]));
-  expect(told).toEqual({ a: seen, none: 0, b: seen + 1 });
+  const checks = ["a", "none"].map((key, at) => ({ op: "check" as const, key, ifVersion: at === 0 ? seen : 0 }));
+  const writes = [...checks, { op: "set" as const, key: "b", value: 2, ifVersion: 0 }];
+  const { versions } = await ask(host, "state.update", { writes });
+  expect(versions.map(({ key, version }) => [key, version - seen])).toEqual([
+    ["a", 0],
+    ["none", -seen],
+    ["b", 1],
+  ]);
   expect(await revision(host)).toBe(seen + 1);
 });
 
 it("no key appears twice in one update", async ({ host }) => {
-  const twice = [
-    { op: "set", key: "a", value: 1 },
-    { op: "delete", key: "a" },
-  ] as const;
-  const { code, message } = await refusal(host, "state.update", { writes: [...twice] });
+  const twice = (["delete", "delete"] as const).map((op) => ({ op, key: "a" }));
+  const { code, message } = await refusal(host, "state.update", { writes: twice });
   expect(code).toBe("bad_input");
   expect(message).toContain("a appears twice");
   expect(await revision(host)).toBe(0);
@@ -138,17 +131,12 @@ it("a guarded write with an old token fails and writes nothing", async ({ host, 
 
 it("an update with one stale guard among valid ones writes nothing", async ({ host, c1: chat }) => {
   const [one, other] = [await leased(host, chat, "one"), await leased(host, chat, "other", hour)];
-  const guards = [
-    { resource: "other", token: other },
-    { resource: "one", token: one },
-  ];
+  const guards = Object.entries({ other, one }).map(([resource, token]) => ({ resource, token }));
   const writes = [{ op: "set" as const, key: "a", value: 1 }];
   await ask(host, "state.update", { writes, guards });
   await later(host, 5_000, chat);
-  expect((await refusal(host, "state.update", { writes, guards })).code).toBe("stale_token");
-  expect((await refusal(host, "state.update", { writes, guards: [{ resource: "none", token: 0 }] })).code).toBe(
-    "stale_token",
-  );
+  for (const stale of [guards, [{ resource: "none", token: 0 }]])
+    expect((await refusal(host, "state.update", { writes, guards: stale })).code).toBe("stale_token");
   expect(await happened(host, "a")).toHaveLength(1);
 });
 
@@ -172,26 +160,6 @@ async function leased(host: RuleHost, chat: Correspondent, resource: string, ttl
   return acquired.lease.token;
 }
 
-rowTest("what is refused has not touched a row", async ({ host }) => {
-  await set(host, "a", 1);
-  await ask(host, "settings.set", { settings: { maxKeys: 2 } });
-  const writes = ["b", "c", "d"].map((key) => ({ op: "set" as const, key, value: 1 }));
-  const inputs = [
-    {
-      writes: [
-        { op: "set" as const, key: "a", value: 2 },
-        { op: "check" as const, key: "b", ifVersion: 1 },
-      ],
-    },
-    { writes, guards: [{ resource: "x", token: 1 }] },
-    { writes },
-    { writes: [...writes, { op: "set" as const, key: "e", value: "x".repeat(maxValueChars) }] },
-  ];
-  for (const input of inputs) {
-    expect(await rowsWritten(host, () => refusal(host, "state.update", { ...input, requestId: "r" }))).toBe(0);
-  }
-});
-
 rowTest("a write costs the row of the key and the row of its change, and reading costs none", async ({ host }) => {
   expect(await rowsWritten(host, () => set(host, "a", 1))).toBe(2);
   expect(await rowsWritten(host, () => set(host, "a", 2))).toBe(2);
@@ -207,17 +175,11 @@ it("more than maxKeys is refused as a whole; deletions never are", async ({ host
   await set(host, "b", 1);
   const full = await refusal(host, "state.set", { key: "c", value: 1 });
   expect(full).toMatchObject({ code: "quota_exceeded", message: expect.stringContaining("maxKeys") as string });
-  const two = ["c", "d"].map((key) => ({ op: "set" as const, key, value: 1 }));
-  expect((await refusal(host, "state.update", { writes: [{ op: "delete", key: "a" }, ...two] })).code).toBe(
-    "quota_exceeded",
-  );
+  const gone = { op: "delete" as const, key: "a" };
+  const [one, two] = ["c", "d"].map((key) => ({ op: "set" as const, key, value: 1 })) as [never, never];
+  expect((await refusal(host, "state.update", { writes: [gone, one, two] })).code).toBe("quota_exceeded");
   await set(host, "a", 2);
-  await ask(host, "state.update", {
-    writes: [
-      { op: "set", key: "c", value: 1 },
-      { op: "delete", key: "a" },
-    ],
-  });
+  await ask(host, "state.update", { writes: [one, gone] });
   expect((await listed(host)).entries.map(({ key }) => key)).toEqual(["b", "c"]);
   await limited(host, { maxKeys: 1 });
   await set(host, "b", 3);
@@ -233,9 +195,6 @@ it("characters are those of the values as JSON", async ({ host }) => {
   await set(host, "a", "x".repeat(497));
   await set(host, "c", 1);
   expect((await refusal(host, "state.set", { key: "c", value: 10 })).code).toBe("quota_exceeded");
-  await ask(host, "state.delete", { key: "b" });
-  await set(host, "c", "\u0001".repeat(83));
-  expect((await refusal(host, "state.set", { key: "d", value: 1234 })).code).toBe("quota_exceeded");
   await limited(host, { maxStateChars: 3_000 });
   await set(host, "a", "x".repeat(2_000));
   await limited(host, { maxStateChars: 1_000 });
@@ -299,16 +258,6 @@ it("a key is one line of at most 512 characters that does not begin with $", asy
   expect((await listed(host, "", 1)).entries).toHaveLength(5);
 });
 
-it("any JSON value comes back as it was", async ({ runs, host }) => {
-  await fc.assert(
-    fc.asyncProperty(jsonValue, async (value) => {
-      await set(host, "a", value as Json);
-      expect((await get(host, "a"))?.value).toEqual(JSON.parse(JSON.stringify(value)));
-    }),
-    runs(50),
-  );
-});
-
 it("a list is what begins with the prefix, in order, in any page size", async ({ open, runs }) => {
   const drawn = fc.record({
     keys: fc.uniqueArray(oddKey, { maxLength: 25 }),
@@ -331,15 +280,6 @@ it("a list is what begins with the prefix, in order, in any page size", async ({
 async function limited(host: RuleHost, settings: { maxKeys?: number; maxStateChars?: number }): Promise<void> {
   await ask(host, "settings.set", { settings });
 }
-
-/** fast-check's own units cost a second of preparation in each file of tests. */
-const anySign = fc
-  .integer({ min: 0, max: 0x10_ff_ff })
-  .map((code) => String.fromCodePoint(code >= 0xd8_00 && code <= 0xdf_ff ? code - 0x8_00 : code));
-/** Without a key `__proto__`, which the check of the input leaves out. */
-const jsonValue = fc
-  .jsonValue({ stringUnit: fc.oneof(fc.constantFrom("a", "1", " ", "\u0000", "\n"), anySign) })
-  .filter((value) => !JSON.stringify(value).includes("__proto__"));
 
 /** Signs that a LIKE, a range or an encoding would trip over. */
 const oddSigns = ["a", "b", "/", "%", "_", "*", "'", "é", "e\u0301", "\uFEFF", "\uFFFF", "😀", "\u{10FFFF}", "~", " "];

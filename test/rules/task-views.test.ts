@@ -66,7 +66,7 @@ taskTest("a page of tasks has about a million characters; the next ones tell the
   expect(await listed(host, {})).toEqual(all);
 });
 
-taskTest("progress and figures by type", async ({ host }) => {
+taskTest("progress and figures are told of all tasks and by type", async ({ host }) => {
   const a = await Hand.join(host, "a", { capacity: 9 });
   const b = await Hand.join(host, "b");
   const five = Array.from({ length: 5 }, () => ({ type: "x", heartbeatMs: hour }));
@@ -80,25 +80,10 @@ taskTest("progress and figures by type", async ({ host }) => {
   host.wait(4_000);
   await a.ack(two);
   await a.nack(three, { isRetryable: false });
-  expect(await ask(host, "tasks.progress", {})).toEqual({
-    totalTasks: 6,
-    completedTasks: 2,
-    inProgressTasks: 1,
-    queuedTasks: 2,
-    activeChats: 1,
-    isAll: true,
-  });
-  const x = {
-    type: "x",
-    queued: 1,
-    running: 1,
-    done: 2,
-    dead: 1,
-    oldestQueuedMs: 9_000,
-    doneLastHour: 2,
-    wait: { p50Ms: 2_000, p95Ms: 2_000 },
-    run: { p50Ms: 3_000, p95Ms: 7_000 },
-  };
+  const counts = { totalTasks: 6, completedTasks: 2, inProgressTasks: 1, queuedTasks: 2, activeChats: 1 };
+  expect(await ask(host, "tasks.progress", {})).toEqual({ ...counts, isAll: true });
+  const states = { type: "x", queued: 1, running: 1, done: 2, dead: 1, oldestQueuedMs: 9_000, doneLastHour: 2 };
+  const x = { ...states, wait: { p50Ms: 2_000, p95Ms: 2_000 }, run: { p50Ms: 3_000, p95Ms: 7_000 } };
   expect(await ask(host, "tasks.stats", { type: "x" })).toEqual({ types: [x], isAll: true });
   expect((await ask(host, "tasks.stats", {})).types).toMatchObject([
     x,
@@ -234,10 +219,9 @@ taskTest("a counter does not fall when what it counted is pruned", async ({ host
   expect(after("shim_tasks", "ended")).toBe(0);
   expect(after("shim_task_ends_total", "done")).toBe(before("shim_task_ends_total", "done"));
   expect(after("shim_tasks_submitted_total")).toBe(1);
+  const events = "shim_workspace_events_total";
   for (const kind of ["chat.registered", "chat.offline"])
-    expect(after("shim_workspace_events_total", kind)).toBeGreaterThanOrEqual(
-      before("shim_workspace_events_total", kind) ?? Number.NaN,
-    );
+    expect(after(events, kind)).toBeGreaterThanOrEqual(before(events, kind) ?? Number.NaN);
 });
 
 taskTest("chats are counted by status, leases while they are held", async ({ host }) => {

@@ -63,16 +63,12 @@ async function fill(host: RuleHost) {
   return { lease, first };
 }
 
-it("a frozen workspace answers reads, refuses every write, and is thawed by itself or by its admin", async ({
-  host,
-}) => {
+it("a frozen workspace answers reads and refuses writes until its time or its admin thaws it", async ({ host }) => {
   await set(host, "k", 1);
   const number = await freeze(host, minute);
   const self = { chat: "c", incarnation: 1 };
-  expect(await refusal(host, "state.set", { key: "k", value: 2 })).toMatchObject({
-    code: "frozen",
-    retryAfterMs: minute,
-  });
+  const why = await refusal(host, "state.set", { key: "k", value: 2 });
+  expect(why).toMatchObject({ code: "frozen", retryAfterMs: minute });
   expect((await refusal(host, "tasks.submit", { tasks: [{ type: "build" }] })).code).toBe("frozen");
   expect((await refusal(host, "chats.heartbeat", { self })).code).toBe("unknown_chat");
   expect(await get(host, "k")).toMatchObject({ value: 1 });
@@ -133,10 +129,7 @@ it("pages of long rows are short, and a page needs the freeze of its export", as
   expect((await refusal(host, "workspace.export", { freeze: number })).code).toBe("not_frozen");
 });
 
-it("an import continues where it was, takes a part once, and is read only until it is whole", async ({
-  host,
-  open,
-}) => {
+it("an import goes on where it was, takes a part once, and is read only until whole", async ({ host, open }) => {
   await fill(host);
   const pages = await exported(host);
   const other = await open();
@@ -160,9 +153,7 @@ it("an import continues where it was, takes a part once, and is read only until 
   await set(other, "k", 1);
 });
 
-it("a workspace in use, rows that it does not know, and a second import are refused or begin anew", async ({
-  host,
-}) => {
+it("a workspace in use and unknown rows are refused; a second import begins anew", async ({ host }) => {
   await set(host, "k", 1);
   expect((await refusal(host, "workspace.import", { id: "one", part: 0 })).code).toBe("workspace_in_use");
   await ask(host, "state.delete", { key: "k" });

@@ -59,17 +59,13 @@ it("a secret of the deployment that is not set or could be guessed is used for n
     ["SHIM_SIGNING_SECRET", weak, "has 20 characters", making("team", bindings.SHIM_ADMIN_SECRET)],
   ] as const) {
     const { status, error } = await ask({ [name]: secret, COORDINATOR: { getByName } as never }, asked);
-    expect([name, secret, status, error?.message]).toEqual([
-      name,
-      secret,
-      500,
-      expect.stringContaining(`${name} ${problem}`),
-    ]);
+    const said = expect.stringContaining(`${name} ${problem}`) as string;
+    expect([name, secret, status, error?.message]).toEqual([name, secret, 500, said]);
   }
   expect(getByName).not.toHaveBeenCalled();
 });
 
-it("a token is signed again by the present secret, and both signatures are valid as long as their secrets", async ({
+it("a token is signed anew by the present secret; both signatures last as long as their secrets", async ({
   workspace,
 }) => {
   const rotated = { SHIM_SIGNING_SECRET: "the-next-secret-that-signs-all-tokens" };
@@ -113,11 +109,10 @@ it("an IPv6 address counts as its network; locally, whatever a header says, all 
   const addresses = ["2001:db8:1:2:3:4:5:6", "2001:0DB8:1:2::9", "2001:db8:1:3::9", "2001:db8::1", "::1", "8.8.4.4"];
   const counted = async (more: Partial<Env>): Promise<object> => {
     const AUTH_FAILURE_LIMITER = limiter();
-    for (const address of addresses)
-      await ask(
-        { AUTH_FAILURE_LIMITER, ...more },
-        making("guessed", "wrong", { "cf-connecting-ip": address, host: "localhost" }),
-      );
+    for (const address of addresses) {
+      const asked = making("guessed", "wrong", { "cf-connecting-ip": address, host: "localhost" });
+      await ask({ AUTH_FAILURE_LIMITER, ...more }, asked);
+    }
     return Object.fromEntries(AUTH_FAILURE_LIMITER.counts);
   };
   const networks = { "2001:db8:1:2": 2, "2001:db8:1:3": 1, "2001:db8:0:0": 1, "0:0:0:0": 1, "8.8.4.4": 1 };

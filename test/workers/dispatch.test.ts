@@ -24,9 +24,7 @@ async function counts(workspace: TestWorkspace): Promise<number[]> {
   return [of("assigned"), of("queued"), (await workspace.ask("health", {})).outboxDepth];
 }
 
-it("what a submit makes runnable is assigned in its commit, without a token, and reaches its chat", async ({
-  workspace,
-}) => {
+it("what a submit makes runnable is assigned in its commit and reaches its chat", async ({ workspace }) => {
   const sent = tokens();
   const { connection, self } = await workspace.join("taker", { taskTypes: ["build"], capacity: 2 });
   await submit(workspace, 1);
@@ -93,11 +91,8 @@ it("a token is acknowledged when its workspace has answered; where the object fa
   vi.spyOn(console, "error").mockImplementation(() => undefined);
   await bad.rows("ALTER TABLE outbox RENAME TO lost");
   const names = [bad.name, good.name, good.name, "nobody-made-it"];
-  const handed = await hand(
-    "shim-dispatch",
-    names.map((workspace) => ({ workspace })),
-  );
-  expect(handed).toEqual({ acked: ["1", "2", "3"], retried: ["0"] });
+  const bodies = names.map((workspace) => ({ workspace }));
+  expect(await hand("shim-dispatch", bodies)).toEqual({ acked: ["1", "2", "3"], retried: ["0"] });
 });
 
 it("a message that cannot be read is logged and not delivered a second time", async () => {

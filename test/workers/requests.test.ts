@@ -5,15 +5,10 @@ import { defaultMaxBodyBytes } from "#src/contract/protocol.ts";
 import { WireError } from "#src/contract/wire-error.ts";
 import { app } from "#src/worker/app.ts";
 import { mcpHeaders, ping } from "./remote-client.ts";
-import { aChat, bearer, bindings, dump, it, origin, request, wait, type TestWorkspace } from "./support.ts";
+import { aChat, bearer, bindings, dump, it, origin, refusalOf, request, wait, type TestWorkspace } from "./support.ts";
 
 function send(workspace: TestWorkspace, method: string, path: string, body: BodyInit | null = null): Promise<Response> {
   return request(`/v1/workspaces/${workspace.name}${path}`, { method, headers: bearer(workspace.token), body });
-}
-
-async function refusalOf(response: Response | Promise<Response>): Promise<[status: number, code: string | undefined]> {
-  const answer = await response;
-  return [answer.status, (await answer.json<{ error?: { code: string } }>()).error?.code];
 }
 
 /** A body with a value that is nested so deep. */
@@ -33,20 +28,14 @@ beforeEach(() => {
   log = vi.spyOn(console, "error").mockReset().mockReturnValue();
 });
 
-it("a body has at most the bytes of its operation, also where it does not say how long it is", async ({
-  workspace,
-}) => {
+it("a body has at most the bytes of its operation, also where it tells no length", async ({ workspace }) => {
+  const forgotten = { device: "d1", keyId: "0123456789abcdef", forgotten: [{ session: "s1" }] };
   const payload = "x".repeat(65_000);
   const tasks = Array.from({ length: 120 }, () => ({ type: "x", payload }));
   for (const [method, path, most, body] of [
     ["PUT", "/state", defaultMaxBodyBytes, { key: "k", value: "x" }],
     ["POST", "/tasks", 10 * defaultMaxBodyBytes, { tasks }],
-    [
-      "POST",
-      "/sync/records",
-      4 * defaultMaxBodyBytes,
-      { device: "d1", keyId: "0123456789abcdef", forgotten: [{ session: "s1" }] },
-    ],
+    ["POST", "/sync/records", 4 * defaultMaxBodyBytes, forgotten],
   ] as const) {
     const full = JSON.stringify(body).padEnd(most);
     for (const text of [`${full} `, new Response(`${full} `).body])
@@ -85,12 +74,9 @@ it("unknown fields and values out of bounds are refused by name, and change noth
   const before = await workspace.inside((one) => dump(one));
   const inputs: [object, string][] = [
     [{ key: "k", value: 1, extra: true }, "extra"],
-    [{ key: "k", value: 1, constructor: 1 }, "constructor"],
     [{ key: "k", value: 1, ["__proto__"]: { ttlMs: 5_000 } }, "__proto__"],
     [{ key: "$chat/c1", value: 1 }, "reserved for the coordinator"],
     [{ key: "k", value: 1, ifVersion: 2 ** 60 }, "ifVersion"],
-    [{ key: ["k"], value: 1 }, "key"],
-    [{ key: "k" }, "value"],
   ];
   for (const [input, problem] of inputs) {
     const { status, error } = await workspace.call("state.set", input as InputOf<"state.set">);
@@ -122,11 +108,7 @@ it("unknown routes, and operations of a connection over HTTP, are refused", asyn
   const headers = bearer(workspace.token);
   const base = `/v1/workspaces/${workspace.name}`;
   const nowhere = [
-    ...["/", "/v1", "/v1/workspaces", base, `${base}/`, `${base}/nothing`, `${base}/chats/`].map((path) => [
-      "GET",
-      path,
-    ]),
-    ["GET", `${base}/../../health/x`],
+    ...["/", "/v1", base, `${base}/`, `${base}/nothing`, `${base}/../../health/x`].map((path) => ["GET", path]),
     ["DELETE", `${base}/chats`],
     ["POST", `${base}/state`],
     ["POST", `${base}/state/watch`],
@@ -218,10 +200,8 @@ it("a failure is logged and answered without its stack, and neither has a token 
   for (const failure of [new Error("the object broke"), Object.assign(new Error("y"), { remote: true })]) {
     const call = (): Promise<never> => Promise.reject(failure);
     const answer = await asked({ COORDINATOR: { getByName: () => ({ call }) } }, workspace);
-    expect([answer.status, await answer.json()]).toEqual([
-      500,
-      { error: { code: "internal", message: "the coordinator failed", retryable: true, retryAfterMs: 1_000 } },
-    ]);
+    const internal = { code: "internal", message: "the coordinator failed", retryable: true, retryAfterMs: 1_000 };
+    expect([answer.status, await answer.json()]).toEqual([500, { error: internal }]);
   }
   await workspace.inside((one) => one.storage.sql.exec("ALTER TABLE messages RENAME TO lost"));
   const { status, error } = await workspace.call("messages.list", {});
@@ -240,18 +220,11 @@ it("refusals have one shape, the status of the table, and tell when to repeat", 
   await workspace.ask("state.set", { key: "k", value: 1, requestId: "once" });
   const answers = {
     bad_input: await workspace.call("chats.get", { chat: "" }),
-    unauthenticated: await workspace.call("chats.get", { chat: "c1" }, "none"),
     unknown_chat: await workspace.call("chats.get", { chat: "nobody" }),
-    unknown_token: await workspace.call("tokens.revoke", { id: "tok_no" }),
     session_in_use: await workspace.call("chats.register", aChat("c1", { process: "boot-1/2/200" })),
-    chat_replaced: await workspace.call("chats.heartbeat", { self: { ...self, incarnation: 7 } }),
-    owner_alive: await workspace.call("chats.attest-death", { chat: "c1", machine: "m1", process: "other" }),
     lease_held: await workspace.call("leases.acquire", { self: other, resource: "r", requestId: "q" }),
-    not_holder: await workspace.call("leases.renew", { self: other, resource: "r", token: 1 }),
-    stale_token: await workspace.call("state.set", { key: "k", value: 2, guard: { resource: "r", token: 1 } }),
     version_mismatch: await workspace.call("state.set", { key: "k", value: 2, ifVersion: 0 }),
     key_reused: await workspace.call("state.set", { key: "k", value: 2, requestId: "once" }),
-    compacted: await workspace.call("state.changes", { after: 1_000_000 }),
     too_large: await workspace.call("state.set", { key: "k", value: "x".repeat(140_000) }),
   };
   for (const [code, { status, error, headers }] of Object.entries(answers)) {

@@ -73,10 +73,10 @@ class ObjectHost implements RowHost {
       addToken(state.storage, second);
       notePingsByTestTime(state);
     });
-    return {
-      name,
-      tokens: new Map([first, second].map((one) => [`${one.machine} ${one.scope === "admin"}`, Promise.resolve(one)])),
-    };
+    const named = [first, second].map(
+      (one) => [`${one.machine} ${one.scope === "admin"}`, Promise.resolve(one)] as const,
+    );
+    return { name, tokens: new Map(named) };
   }
 
   async #ask(actor: Actor, name: EngineOperation, input: object): Promise<Result<unknown, Refusal>> {

@@ -23,6 +23,12 @@ export function bearer(token: string): Record<string, string> {
   return { authorization: `Bearer ${token}` };
 }
 
+/** The status and the code of a refusal. */
+export async function refusalOf(response: Response | Promise<Response>): Promise<[number, string | undefined]> {
+  const answer = await response;
+  return [answer.status, (await answer.json<{ error?: { code: string } }>()).error?.code];
+}
+
 export interface Answer<Body> {
   readonly status: number;
   readonly headers: Headers;
@@ -142,13 +148,6 @@ export class TestWorkspace {
 
   rows<Row extends Record<string, SqlStorageValue>>(query: string, ...values: SqlStorageValue[]): Promise<Row[]> {
     return this.inside((state) => state.storage.sql.exec<Row>(query, ...values).toArray());
-  }
-
-  /** From now on each change of the key fails in the storage. */
-  async failChangesOf(key: string): Promise<void> {
-    await this.rows(
-      `CREATE TRIGGER broken BEFORE INSERT ON changes WHEN new.key = '${key}' BEGIN SELECT RAISE(ABORT, 'no'); END`,
-    );
   }
 
   alarmAt(): Promise<number | null> {

@@ -35,11 +35,8 @@ it("a schema that needs a newer program is refused, and nothing is changed", asy
   const log = vi.spyOn(console, "error").mockReset().mockReturnValue();
   await evictDurableObject(workspace.stub);
   const answer = await workspace.call("state.set", { key: "a", value: 2 });
-  expect([answer.status, answer.error?.code, answer.error?.message.includes("schema")]).toEqual([
-    500,
-    "internal",
-    false,
-  ]);
+  expect([answer.status, answer.error?.code]).toEqual([500, "internal"]);
+  expect(answer.error?.message).not.toContain("schema");
   expect(String(log.mock.calls[0])).toContain("newer program");
   // The newer program finds all as it was.
   knowMore({ statements: [] });

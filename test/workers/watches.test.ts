@@ -168,9 +168,7 @@ function put(workspace: TestWorkspace, session: string, token: string, key = key
   return workspace.call("sync.put", { device: "d2", keyId: key, records: [record] }, token);
 }
 
-it("a put is hinted to the chats of other machines, once for several, and its refusal is not", async ({
-  workspace,
-}) => {
+it("a put is hinted to chats of other machines, once for several; its refusal is not", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("work", "m2");
   const [other, own] = [await workspace.join("c1"), await workspace.join("c2", { machine: "m2" })];
   await put(workspace, "s1", token);
@@ -180,9 +178,7 @@ it("a put is hinted to the chats of other machines, once for several, and its re
   expect([await other.connection.told(), await own.connection.told()]).toEqual([[], []]);
 });
 
-it("a death is hinted where the session can be taken over, and an end that the chat tells is not", async ({
-  workspace,
-}) => {
+it("a death is hinted where the session can be taken over, not an end that the chat tells", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("work", "m2");
   const other = await workspace.join("c1");
   const ends = {
