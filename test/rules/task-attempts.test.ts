@@ -274,6 +274,28 @@ taskTest("a task released or failed after the day is used up waits", async ({ ho
   expect(await b.claim({ limit: 2 })).toHaveLength(2);
 });
 
+taskTest("a chat at its limit begins nothing; the lowest limit applies", async ({ host, a, b }) => {
+  await limit(host, { chat: { tokens: 100 }, task: { tokens: 500, wallMs: hour } });
+  await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
+  const [held, assigned] = [await a.take(), await a.take({ isStarted: false })];
+  expect(held.budget).toEqual({ wallMs: hour, tokens: 100, costMicros: null });
+  expect(await a.do("tasks.heartbeat", held, { usage: { tokens: 100 } })).toMatchObject({ isOverBudget: true });
+  expect(refused(await a.tryClaim()).code).toBe("budget_exceeded");
+  expect(refused(await a.try("tasks.heartbeat", assigned, {})).code).toBe("budget_exceeded");
+  expect((await a.do("tasks.release", assigned, {})).state).toBe("queued");
+  expect(await b.claim({ limit: 2 })).toHaveLength(2);
+  expect(await ask(host, "budgets.get", {})).toMatchObject({ chats: [{ chat: "a", isSpent: true }] });
+});
+
+taskTest("a task that is replayed begins anew with its budget", async ({ host, a }) => {
+  const task = await submitOne(host, { budget: { tokens: 10 } });
+  await a.do("tasks.heartbeat", await a.take(), { usage: { tokens: 10 } });
+  await ask(host, "tasks.replay", { task });
+  const held = await a.take();
+  expect(held.budget.tokens).toBe(10);
+  expect(await a.do("tasks.heartbeat", held, { usage: { tokens: 9 } })).toMatchObject({ isOverBudget: false });
+});
+
 taskTest("a change of one limit leaves the others; null takes one away", async ({ host }) => {
   await limit(host, { day: { tokens: 10, wallMs: 5_000 }, task: { costMicros: 7 } });
   await ask(host, "settings.set", { settings: { budgets: { day: { tokens: null, costMicros: 3 } } } });

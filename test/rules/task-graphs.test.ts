@@ -341,6 +341,15 @@ taskTest("with `ignore` a join names missing parts; else it dies with them", asy
   expect([await stateOf(host, good), await stateOf(host, bad)]).toEqual(["done", "dead failed"]);
 });
 
+taskTest("a ref that is the number of another part does not name it", async ({ host, a }) => {
+  const one = await submitOne(host);
+  const other = await submitOne(host, { ref: String(one) });
+  const all = await submitOne(host, { dependsOn: [one, other], joinRule: "collect" });
+  for (const result of [1, 2]) await a.ack(await a.take(), result);
+  const named = [one, other].map((task, at) => ({ part: String(task), result: at + 1 }));
+  expect((await taskOf(host, all)).result).toMatchObject({ value: named });
+});
+
 taskTest("results that are too large together end the join as dead, with the reason", async ({ host, a }) => {
   const names = ["a", "b"];
   const numbers = await submit(host, ...names.map((ref) => ({ type: "x", ref })), {
