@@ -1,66 +1,63 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { McpConnection } from "../src/platform/mcp-connection.ts";
 import { hostsOf, killEvery } from "../test/harness/machine/process-tree.ts";
-import type { Row } from "./figures.ts";
-import { memoryOf, wakeUps } from "./proc.ts";
-import { scaled } from "./size.ts";
+import { scaled } from "./measure.ts";
 
-const counts = [1, 5, 15].slice(0, scaled(3));
 const firstMs = scaled(60_000, 500);
 /** What was loaded for the handshake is collected then. */
 const settleMs = scaled(15_000);
 const watchMs = scaled(30_000, 500);
-const maxBytes: Readonly<Record<number, number>> = { 1: 90e6, 15: 220e6 };
 
-/** Memory and wake-ups of idle chats of one machine that have saved once: their fronts and the host. */
-export async function benchChats(folder: string): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (const count of counts) {
-    const home = join(folder, `chats-${count}`);
-    const env = { PATH: process.env["PATH"] ?? "", HOME: folder, SHIM_HOME: home, CLAUDECODE: "1" };
-    const chats = Array.from(
-      { length: count },
-      () => new McpConnection({ command: process.execPath, args: [resolve("dist/mcp.cjs")], env, cwd: folder }),
-    );
-    for (const [n, chat] of chats.entries()) {
-      await chat.initialize("bench");
-      await chat.callTool("shim_force_checkpoint", { goal: `chat ${n}` });
-    }
-    const pids = [...chats, ...hostsOf(home)];
-    const first = await wakeUpRate(pids, firstMs);
-    await pause(settleMs);
-    const later = await wakeUpRate(pids, watchMs);
-    const { proportional: bytes } = memoryOf(pids);
-    const max = maxBytes[count];
-    const name = `${count} idle ${count === 1 ? "chat" : "chats"}`;
-    rows.push({
-      group: "machine",
-      n: pids.length,
-      name: `${name}: memory, what processes share counted in parts`,
-      figure: `${(bytes / 1e6).toFixed(0)} MB`,
-      ...(max === undefined ? {} : { goal: `at most ${max / 1e6} MB`, isReached: bytes <= max }),
-    });
-    for (const [when, perSecond] of [
-      ["in their first minute", first],
-      ["later", later],
-    ] as const)
-      rows.push({
-        group: "machine",
-        n: pids.length,
-        name: `${name}: wake-ups of all threads ${when}`,
-        figure: `${perSecond.toFixed(2)} a second`,
-        goal: "under 0.5",
-        isReached: perSecond < 0.5,
-      });
-    for (const chat of chats) chat.process.kill("SIGKILL");
-    killEvery(hostsOf(home));
-  }
-  return rows;
+/** Idle chats of one machine that have saved once: memory in MB and wake-ups a second of their fronts and the host. */
+export async function chats() {
+  const one = await idle(1);
+  const many = await idle(scaled(15, 2));
+  return { chats: many.chats, megabytes: many.megabytes, ofOne: one.megabytes, first: many.first, later: many.later };
 }
 
-async function wakeUpRate(processes: readonly { readonly pid: number }[], ms: number): Promise<number> {
+async function idle(count: number) {
+  const home = join(tmpdir(), `chats-${count}`);
+  const env = { PATH: process.env["PATH"] ?? "", HOME: tmpdir(), SHIM_HOME: home, CLAUDECODE: "1" };
+  const fronts = Array.from(
+    { length: count },
+    () => new McpConnection({ command: process.execPath, args: [resolve("dist/mcp.cjs")], env, cwd: tmpdir() }),
+  );
+  for (const [n, chat] of fronts.entries()) {
+    await chat.initialize("bench");
+    await chat.callTool("shim_force_checkpoint", { goal: `chat ${n}` });
+  }
+  const processes = [...fronts, ...hostsOf(home)];
+  const first = await wakeUpRate(processes, firstMs);
+  await pause(settleMs);
+  const later = await wakeUpRate(processes, watchMs);
+  const megabytes = memoryOf(processes) / 1e6;
+  for (const chat of fronts) chat.process.kill("SIGKILL");
+  killEvery(hostsOf(home));
+  return { chats: count, megabytes, first, later };
+}
+
+type Processes = readonly { readonly pid: number }[];
+
+async function wakeUpRate(processes: Processes, forMs: number): Promise<number> {
   const before = wakeUps(processes);
-  await pause(ms);
-  return (wakeUps(processes) - before) / (ms / 1_000);
+  await pause(forMs);
+  return (wakeUps(processes) - before) / (forMs / 1_000);
+}
+
+/** proc(5): a thread that wakes up has left the processor of its own accord before. */
+function wakeUps(processes: Processes): number {
+  const tasks = processes.flatMap(({ pid }) =>
+    readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}/status`),
+  );
+  const switches = /^voluntary_ctxt_switches:\s+(\d+)/m;
+  return tasks.reduce((total, path) => total + Number(switches.exec(readFileSync(path, "utf8"))?.[1]), 0);
+}
+
+/** In bytes; what processes share is counted in parts: proc(5), "Pss". */
+function memoryOf(processes: Processes): number {
+  const all = processes.map(({ pid }) => readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"));
+  return all.reduce((total, text) => total + Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1]) * 1_024, 0);
 }

@@ -4,15 +4,12 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Socket } from "node:net";
 
-/** Where files lie that outlive the bench. */
-export const temporaryFolder = tmpdir();
-
 const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 const parentCheckMs = 500;
 
 /**
  * Waits for the end of its stdin, and so of the bench, also by kill -9. Then kills each process that has the first folder in its
- * environment, until there is none, and removes both folders. Each look takes some milliseconds.
+ * environment, until there is none, and removes both folders. Each try takes some milliseconds.
  */
 const guard = `cat >/dev/null
 tries=0
@@ -29,7 +26,7 @@ rm -rf -- "$1" "$2"`;
  * environment, by which it is found when this process has ended, in whatever way. Linux, as much else in the bench.
  */
 export function ownProcesses(): void {
-  const folder = mkdtempSync(join(temporaryFolder, "shim-bench-"));
+  const folder = mkdtempSync(join(tmpdir(), "shim-bench-"));
   // Durability is measured on a disk, which the folder of temporary files need not be.
   const disk = join(process.cwd(), ".scratch", basename(folder));
   const home = join(folder, "home");
@@ -38,7 +35,7 @@ export function ownProcesses(): void {
     cwd: "/",
     // Not one of those that it ends.
     env: { PATH: process.env["PATH"] },
-    // In a session of its own, so that neither Ctrl-C nor a kill of the group ends it. Who reads the bench's errors waits for it.
+    // In a session of its own, so that neither Ctrl-C nor a kill of the group ends it. The reader of the bench's errors waits for it.
     detached: true,
     stdio: ["pipe", "ignore", "inherit"],
   });

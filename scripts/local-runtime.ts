@@ -30,8 +30,6 @@ export interface LocalRuntimeOptions {
   readonly namespaces?: readonly string[];
   /** In place of the internet: JSON by address, and nothing else. */
   readonly documents?: Readonly<Record<string, object>>;
-  /** More queues, by the binding of their producer; each is consumed by the worker. */
-  readonly queues?: Readonly<Record<string, string>>;
   /** The built live page. */
   readonly page?: string;
 }
@@ -134,8 +132,8 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
 }
 
 function workerd(options: LocalRuntimeOptions, secrets: Secrets, restarted: () => void): Miniflare {
-  const { script, state, port = 0, isLimited = false, bindings = {}, queues = {} } = options;
-  const { queueProducers, queueConsumers, ratelimits } = declared;
+  const { script, state, port = 0, isLimited = false, bindings = {} } = options;
+  const { ratelimits } = declared;
   return new Miniflare(
     convertV4MiniflareOptions({
       ...declared,
@@ -145,11 +143,6 @@ function workerd(options: LocalRuntimeOptions, secrets: Secrets, restarted: () =
       scriptPath: script,
       // workerd takes no module from above it, and without this it is the folder where the program runs.
       modulesRoot: dirname(script),
-      queueProducers: { ...queueProducers, ...queues },
-      queueConsumers: {
-        ...queueConsumers,
-        ...Object.fromEntries(Object.values(queues).map((queue) => [queue, { maxBatchSize: 100, maxBatchTimeout: 0 }])),
-      },
       ratelimits: isLimited ? ratelimits : { AUTH_FAILURE_LIMITER: ratelimits.AUTH_FAILURE_LIMITER },
       bindings: { ...secrets, SHIM_LOCAL: "1", ...bindings },
       resourcePersistencePath: state,

@@ -115,13 +115,13 @@ async function chooseRun(): Promise<(() => void | Promise<void>) | null> {
   try {
     if (name === "neighbour") {
       const { attackAll, chooseAttacks } = await import("../bench/stress/attack-all.ts");
+      const { missed } = await import("../bench/stress/run.ts");
       const attacks = chooseAttacks(args);
-      return () => attackAll(attacks);
-    }
-    if (name === "overload") {
-      const { chooseOverload, overloadOnce } = await import("../bench/stress/attack-all.ts");
-      const chosen = chooseOverload(args);
-      return () => overloadOnce(chosen);
+      return async () => {
+        const outcomes = await attackAll(attacks);
+        // A workerd that hangs is not waited for.
+        process.exit(outcomes.some((outcome) => missed(outcome).length > 0) ? 1 : 0);
+      };
     }
     if (name === "releases") {
       const { chooseReleases, mixReleases } = await import("../bench/stress/releases.ts");
@@ -138,10 +138,9 @@ async function chooseRun(): Promise<(() => void | Promise<void>) | null> {
       return `  ${one} ${usage.join(" ")}\n    ${about}`;
     });
     const neighbour = "  neighbour [--seconds 10] [--attacks <name>,...]\n    what a chat notices of attacks beside it";
-    const overload = "  overload [--seconds 10] [--times 4]\n    a coordinator is offered more than it can do";
     const releases =
       "  releases --base <commit> [--seconds 20] [--chats 8]\n    Workers, objects and clients of two versions serve one workspace at once";
-    console.error([messageOf(error), ...lines, neighbour, overload, releases].join("\n"));
+    console.error([messageOf(error), ...lines, neighbour, releases].join("\n"));
     process.exitCode = 2;
     return null;
   }

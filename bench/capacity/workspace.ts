@@ -6,6 +6,8 @@ import * as liveness from "../../src/coordination/chats/liveness.ts";
 import * as due from "../../src/coordination/due.ts";
 import { EngineHost } from "../../src/coordination/engine-host.ts";
 import { runFirst, type EngineOperation } from "../../src/coordination/engine.ts";
+import { chats } from "../../src/coordination/kernel/kernel-tables.ts";
+import { messageTables } from "../../src/coordination/messages/inboxes.ts";
 import { migrations } from "../../src/coordination/schema.ts";
 import * as dispatch from "../../src/coordination/scheduling/dispatch.ts";
 import { createPrivateFile } from "../../src/platform/private-files.ts";
@@ -21,8 +23,6 @@ export type Self = InputOf<"chats.heartbeat">["self"];
 /** In 2026, so that each minute has an epoch. */
 const startedAt = 1_790_000_000_000;
 const actor = { machine: "bench", isAdmin: true };
-/** As `src/durable/alarm.ts` has it. */
-const sweepRows = 200;
 /** The contract's highest values, for what the largest size needs: the others are the defaults. */
 const settings: Partial<Settings> = {
   maxConcurrentChats: 10_000,
@@ -32,11 +32,8 @@ const settings: Partial<Settings> = {
 };
 
 export class Workspace {
-  /** Epoch ms; only the bench moves it. */
-  now = startedAt;
   /** Ms of the processor. */
   busy = 0;
-  events = 0;
   readonly sql: Connection;
   readonly #host: EngineHost;
   readonly #connected = new Set<string>();
@@ -45,11 +42,11 @@ export class Workspace {
     const path = join(folder, `${name}.db`);
     createPrivateFile(path);
     this.sql = connect(openBetterSqlite3, path, 0);
-    migrate(this.sql, this.now, migrations);
+    migrate(this.sql, startedAt, migrations);
     this.#host = new EngineHost({
       store: { sql: this.sql, transaction: (work) => inSavepoint(this.sql, work) },
-      presence: { lastSeen: (chat) => (this.#connected.has(chat) ? this.now : null) },
-      now: () => this.now,
+      presence: { lastSeen: (chat) => (this.#connected.has(chat) ? startedAt : null) },
+      now: () => startedAt,
       size: () => this.bytes(),
     });
     this.call("settings.set", { settings });
@@ -95,28 +92,17 @@ export class Workspace {
     const value = transaction(this.sql, "BEGIN IMMEDIATE", () => {
       const done = work();
       this.#host.dispatch(dispatch.assignAtOnce);
-      if (this.#countChanges() !== changes) this.nextDue();
+      if (this.#countChanges() !== changes) due.nextDue(this.#host.tx());
       return done;
     });
     this.#host.takeHints();
     const { user, system } = process.cpuUsage(before);
     this.busy += (user + system) / 1_000;
-    this.events += 1;
     return value;
   }
 
   #countChanges(): number {
     return this.sql.all<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
-  }
-
-  nextDue(): number | null {
-    return due.nextDue(this.#host.tx());
-  }
-
-  /** One alarm. @throws {Error} where a sweep failed */
-  sweep(): void {
-    const problems = this.event(() => this.#host.sweep(sweepRows));
-    if (problems.length > 0) throw new Error(problems.join("; "));
   }
 
   /** Registers and connects a chat. */
@@ -129,38 +115,32 @@ export class Workspace {
     });
   }
 
-  /** The connection is lost: a grace period begins. */
-  disconnect(chat: string): void {
-    this.#connected.delete(chat);
-    this.event(() => this.#host.run((tx) => ok(liveness.markDisconnected(tx, chat, this.now))));
-  }
-
-  /** The chat ends, and its row is kept for a day. */
-  unregister(self: Self): void {
-    this.call("chats.unregister", { self });
-    this.#connected.delete(self.chat);
-  }
-
-  /** Chats that have ended, all in one event. */
-  addEnded(chats: readonly string[]): void {
+  /** Chats that have ended, whose rows are kept for a day: copies of one that the engine has made. */
+  addEnded(count: number): void {
+    const ended = "ended";
+    this.call("chats.unregister", { self: this.event(() => this.#registered(ended)) });
+    const inboxes = messageTables.find(({ name }) => name === "inboxes");
     this.event(() => {
-      for (const chat of chats) this.part("chats.unregister", { self: this.#registered(chat) });
+      this.#copy(chats, ended, count, ["chat", "session", "process"]);
+      if (inboxes) this.#copy(inboxes, ended, count, ["chat"]);
     });
+  }
+
+  /** @param own columns that get a value of their own */
+  #copy(table: { readonly name: string; readonly names: readonly string[] }, of: string, count: number, own: string[]) {
+    const columns = table.names.map((name) => `"${name}"`);
+    const values = table.names.map((name) => (own.includes(name) ? `'${of}-' || n` : `"${name}"`));
+    this.sql.run(
+      `WITH RECURSIVE numbers (n) AS (SELECT 1 WHERE ? > 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)
+       INSERT INTO ${table.name} (${columns.join(", ")}) SELECT ${values.join(", ")} FROM numbers, ${table.name} WHERE chat = '${of}'`,
+      count,
+      count,
+    );
   }
 
   #registered(chat: string): Self {
     const own = { chat, session: chat, process: chat, machine: "bench", client: "bench", capacity: 100 };
     return { chat, incarnation: this.part("chats.register", own).incarnation };
-  }
-
-  count(query: string, ...values: readonly string[]): number {
-    return this.sql.all<{ n: number }>(`SELECT count(*) AS n FROM ${query}`, ...values)[0]?.n ?? 0;
-  }
-
-  /** Of all tables. */
-  rows(): number {
-    const tables = this.sql.all<{ name: string }>("SELECT name FROM sqlite_schema WHERE type = 'table'");
-    return tables.reduce((sum, { name }) => sum + this.count(`"${name}"`), 0);
   }
 
   bytes(): number {

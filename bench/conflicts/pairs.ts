@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Random } from "../restore/random.ts";
-import { scaled } from "../size.ts";
+import type { Random } from "../random.ts";
+import { scaled } from "../measure.ts";
 
 /** The text of a file after each of its edits; null: the file is not there. */
 export interface Edit {
@@ -21,8 +21,6 @@ export interface Task {
   readonly repository: string;
   readonly base: string;
   readonly pairs: readonly Pair[];
-  /** Pairs whose patches do not fit the commit. */
-  readonly leftOut: number;
 }
 
 export function git(folder: string, ...args: string[]): string {
@@ -53,7 +51,7 @@ export function* readTasks(dataset: string, clones: string): Generator<Task> {
         return one && two ? { name, edits: [one, two] as const } : [];
       }),
     );
-    yield { repository, base, pairs, leftOut: (features.length * (features.length - 1)) / 2 - pairs.length };
+    yield { repository, base, pairs };
   }
 }
 
@@ -129,7 +127,7 @@ export function generatePairs(repository: string, count: number, random: Random)
     name: `pair ${at}`,
     edits: [chat("a"), chat("b")] as const,
   }));
-  return { repository, base, pairs, leftOut: 0 };
+  return { repository, base, pairs };
 }
 
 export function generatedFiles(): Record<string, string> {

@@ -3,20 +3,9 @@ import { ChatCoordinator as Real } from "../../src/durable/chat-coordinator.ts";
 import type { Env } from "../../src/worker/env.ts";
 import worker from "../../src/worker/worker-entry.ts";
 
-/** A message of the second queue does nothing but come back: the least that the way through a queue takes. */
 export { RestoreMarks } from "../../src/durable/restore-marks.ts";
 
-export default {
-  fetch: worker.fetch,
-  async queue(batch: MessageBatch, env: Env): Promise<void> {
-    if (batch.queue !== "bench-empty") return worker.queue(batch, env);
-    const objects = env.COORDINATOR as unknown as DurableObjectNamespace<ChatCoordinator>;
-    for (const message of batch.messages) {
-      await objects.get(objects.idFromName("bench")).cameBack();
-      message.ack();
-    }
-  },
-};
+export default worker;
 
 interface Counted {
   read: number;
@@ -74,7 +63,6 @@ function counting(ctx: DurableObjectState): DurableObjectState {
 
 interface CountingEnv extends Env {
   readonly COUNT_ROWS?: string;
-  readonly EMPTY: Queue<string>;
 }
 
 /** Its queue counts what it is given. */
@@ -86,23 +74,14 @@ function countingQueue(env: CountingEnv): CountingEnv {
   return { ...env, DISPATCH: { send } as Env["DISPATCH"] };
 }
 
-/** Ways out of the object. */
-type Way = "hop" | "queue";
-
-function isWay(message: string | ArrayBuffer): message is Way {
-  return message === "hop" || message === "queue";
-}
-
 export class ChatCoordinator extends Real {
   readonly #storage: DurableObjectStorage;
-  readonly #env: CountingEnv;
   #hasRows = false;
 
   constructor(ctx: DurableObjectState, env: CountingEnv) {
     super(env.COUNT_ROWS === "1" ? counting(ctx) : ctx, env.COUNT_ROWS === "1" ? countingQueue(env) : env);
     counted.starts += 1;
     this.#storage = ctx.storage;
-    this.#env = env;
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void | Promise<void> {
@@ -112,42 +91,17 @@ export class ChatCoordinator extends Real {
       this.#bareRow();
       return socket.send("row");
     }
-    if (typeof message === "string" && message.startsWith("bare ")) {
-      // The least that a frame can be: JSON in, a durable row for each part, JSON out.
-      const parts = JSON.parse(message.slice(5)) as { id: number }[];
-      return socket.send(JSON.stringify(parts.map(({ id }) => ({ id, result: this.#bareRow() }))));
-    }
     if (message === "counted") {
       socket.send(JSON.stringify({ counted }));
       counted = none();
       return undefined;
     }
-    if (isWay(message)) return this.#leave(socket, message);
     if (typeof message === "string" && message.startsWith("later ")) {
       ahead += Number(message.slice(6));
       this.alarm();
       return socket.send("later");
     }
     return super.webSocketMessage(socket, message);
-  }
-
-  /** The least that another object can be asked. */
-  hop(): string {
-    return "hop";
-  }
-
-  /** To another object, or to a queue whose consumer comes back. */
-  async #leave(socket: WebSocket, way: Way): Promise<void> {
-    if (way === "queue") {
-      await this.#env.EMPTY.send("empty");
-      return;
-    }
-    const objects = this.#env.COORDINATOR as unknown as DurableObjectNamespace<ChatCoordinator>;
-    socket.send(await objects.get(objects.idFromName("bench-other")).hop());
-  }
-
-  cameBack(): void {
-    for (const socket of this.ctx.getWebSockets()) socket.send("queue");
   }
 
   protected override now(): number {
@@ -169,9 +123,9 @@ export class ChatCoordinator extends Real {
     super.alarm(info);
   }
 
-  #bareRow(): number {
+  #bareRow(): void {
     if (!this.#hasRows) this.#storage.sql.exec("CREATE TABLE bench_rows (id INTEGER PRIMARY KEY, value TEXT)");
     this.#hasRows = true;
-    return this.#storage.sql.exec("INSERT INTO bench_rows (value) VALUES ('x')").rowsWritten;
+    this.#storage.sql.exec("INSERT INTO bench_rows (value) VALUES ('x')");
   }
 }

@@ -36,7 +36,6 @@ export class EdgeRig {
       script,
       state,
       bindings: { COUNT_ROWS: isCounting ? "1" : "0" },
-      queues: { EMPTY: "bench-empty" },
     });
     const rig = new EdgeRig(runtime, state, await madeWorkspace(runtime, "bench"));
     // What one token may do is not what is measured.
@@ -49,22 +48,12 @@ export class EdgeRig {
   }
 
   set(settings: Record<string, number>): Promise<void> {
-    return this.#send("PUT", "settings", { settings });
+    return this.#put("settings", { settings });
   }
 
-  /** Without a connection. */
-  register(chat: string): Promise<void> {
-    return this.#send("POST", "chats", { chat, session: chat, process: chat, machine: "bench", client: "bench" });
-  }
-
-  /** Over HTTP. */
-  submit(tasks: readonly object[]): Promise<void> {
-    return this.#send("POST", "tasks", { tasks });
-  }
-
-  async #send(method: string, path: string, body: object): Promise<void> {
+  async #put(path: string, body: object): Promise<void> {
     const headers = { authorization: `Bearer ${this.token}` };
-    const answer = await fetch(`${this.url}/${path}`, { method, headers, body: JSON.stringify(body) });
+    const answer = await fetch(`${this.url}/${path}`, { method: "PUT", headers, body: JSON.stringify(body) });
     const text = await answer.text();
     if (!answer.ok) throw new Error(text);
   }
@@ -73,4 +62,12 @@ export class EdgeRig {
     await this.#runtime.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+/** A coordinator for one bench, so that none stands on what another has left. */
+export async function freshRig(isCounting = false): Promise<EdgeRig> {
+  const rig = await EdgeRig.open(isCounting);
+  // The clients of the bench do not ping.
+  await rig.set({ chatTtlMs: 600_000, maxConcurrentChats: 1_000 });
+  return rig;
 }

@@ -1,9 +1,9 @@
-/** A Redis of the bench's own: its own port and folder, append-only, with the wished durability. */
+/** A Redis of the bench's own: its own port and folder, append-only, on the disk before each answer, as a coordinator. */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { Redis } from "ioredis";
-import { CannotMeasureError } from "../cannot-measure.ts";
+import { CannotMeasureError } from "../measure.ts";
 import { folderOnDisk } from "../own-processes.ts";
 
 export interface OwnRedis {
@@ -12,30 +12,23 @@ export interface OwnRedis {
   readonly close: () => Promise<void>;
 }
 
-/** The same with both durabilities. */
-export interface Peers {
-  readonly always: OwnRedis;
-  readonly everysec: OwnRedis;
-}
-
 /** @throws {CannotMeasureError} where no redis-server is installed */
-export async function besideRedis<T>(measure: (peers: Peers) => Promise<T>): Promise<T> {
+export async function besideRedis<T>(measure: (redis: OwnRedis) => Promise<T>): Promise<T> {
   if (spawnSync("redis-server", ["--version"], { stdio: "ignore" }).error)
     throw new CannotMeasureError("it needs redis-server in PATH: on Debian, apt-get install redis-server.");
-  const peers = { always: await ownRedis("always"), everysec: await ownRedis("everysec") };
+  const redis = await ownRedis();
   try {
-    return await measure(peers);
+    return await measure(redis);
   } finally {
-    await Promise.all([peers.always.close(), peers.everysec.close()]);
+    await redis.close();
   }
 }
 
-/** @param fsync "always": on the disk before each answer, as a coordinator; "everysec": up to a second may be lost */
-async function ownRedis(fsync: "always" | "everysec"): Promise<OwnRedis> {
+async function ownRedis(): Promise<OwnRedis> {
   const folder = folderOnDisk("redis");
   const port = await freePort();
   const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""];
-  const server: ChildProcess = spawn("redis-server", [...args, "--appendonly", "yes", "--appendfsync", fsync], {
+  const server: ChildProcess = spawn("redis-server", [...args, "--appendonly", "yes", "--appendfsync", "always"], {
     stdio: "ignore",
   });
   const clients: Redis[] = [];

@@ -1,6 +1,6 @@
 import { closeSync, globSync, openSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
-import type { Random } from "../restore/random.ts";
+import type { Random } from "../random.ts";
 import { shuffled } from "./cuts.ts";
 import { clientOf } from "./read-session.ts";
 import type { SessionClient } from "./session-events.ts";

@@ -22,7 +22,7 @@ export type FalseClaim =
   | "in mid-turn after its end"
   | "waits in mid-turn"
   | "waits with a prompt unanswered"
-  | "interrupted by nobody"
+  | "interrupted without an interruption"
   | "a changed file is unchanged"
   | "an unchanged file is changed"
   | "a file is missing that is there"
@@ -32,7 +32,7 @@ export type FalseClaim =
 const contextChars = 12;
 const callChars = { least: 6, most: 30 };
 
-/** A line of the brief, with what anybody said in the session, normalized. */
+/** A line of the brief, with what was said in the session, normalized. */
 interface Line {
   readonly text: string;
   readonly said: string;
@@ -62,7 +62,7 @@ function states({ text, said }: Line, name: keyof typeof phrases): boolean {
   return !said.includes(normalized(text.slice(from, found.index + found[0].length + contextChars)));
 }
 
-export type TurnState = "running" | "waiting" | "interrupted" | "unanswered";
+type TurnState = "running" | "waiting" | "interrupted" | "unanswered";
 
 const stateAfter: Partial<Record<SessionEvent["kind"], TurnState>> = {
   prompt: "unanswered",
@@ -73,7 +73,7 @@ const stateAfter: Partial<Record<SessionEvent["kind"], TurnState>> = {
   interruption: "interrupted",
 };
 
-export function turnState({ before }: Pick<PlayedCut, "before">): TurnState {
+function turnState({ before }: Pick<PlayedCut, "before">): TurnState {
   return before.flatMap(({ kind }) => stateAfter[kind] ?? []).at(-1) ?? "running";
 }
 
@@ -84,7 +84,7 @@ function aboutTurn(line: Line, played: PlayedCut): FalseClaim[] {
     states(line, "running") ? aboutRunning(normalized(line.text), played) : [],
     states(line, "waiting") && stood === "running" ? (["waits in mid-turn"] as const) : [],
     states(line, "waiting") && stood === "unanswered" ? (["waits with a prompt unanswered"] as const) : [],
-    states(line, "interrupted") && !wasInterrupted ? (["interrupted by nobody"] as const) : [],
+    states(line, "interrupted") && !wasInterrupted ? (["interrupted without an interruption"] as const) : [],
   ].flat();
 }
 

@@ -1,4 +1,4 @@
-import type { Random } from "../restore/random.ts";
+import type { Random } from "../random.ts";
 import type { RecordedSession, SessionEvent } from "./session-events.ts";
 
 /** The rare ones first: a session with few cuts has those. */
@@ -30,7 +30,7 @@ const kindAfter: Partial<Record<SessionEvent["kind"], CutKind>> = {
 };
 
 /** Each cut that follows the first prompt. */
-export function allCuts({ events }: RecordedSession): Cut[] {
+function allCuts({ events }: RecordedSession): Cut[] {
   const first = events.findIndex(({ kind }) => kind === "prompt");
   const ends = new Map(events.flatMap((event) => (event.kind === "end" ? [[event.id, event.unit]] : [])));
   return events.slice(first).flatMap((event, index): Cut[] => {

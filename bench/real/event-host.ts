@@ -62,14 +62,7 @@ export class EventHost {
     }
   }
 
-  /** Processor time so far, and the most memory. */
-  async used(): Promise<{ readonly cpuMs: number; readonly bytes: number }> {
-    const child = await this.start();
-    const [, kilobytes] = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${child.pid}/status`, "utf8")) ?? [];
-    return { cpuMs: cpuMs(child), bytes: Number(kilobytes) * 1_024 };
-  }
-
-  /** Also one that a command has started in its place. */
+  /** Also one that a command has started since. */
   async end(): Promise<void> {
     const child = this.#child;
     this.#child = null;

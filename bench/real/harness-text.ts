@@ -1,4 +1,4 @@
-/** Pure: what clients write in the place of the user's words. */
+/** Pure: what clients write instead of the user's words. */
 
 const tags = [
   "command-name",

@@ -1,21 +1,19 @@
 /** Plays one session after the other for the bench, in a process of its own. */
-import { Random } from "../restore/random.ts";
-import { textOfGrading } from "./gradings.ts";
-import { measure } from "./measured.ts";
+import { Random } from "../random.ts";
+import { textAtPath } from "./choose-sessions.ts";
+import { judge, type MeasuredCut } from "./judge.ts";
 import { playSession } from "./play.ts";
 import type { Job, Played } from "./players.ts";
-import { textAtPath } from "./choose-sessions.ts";
 
 process.on("message", (job: Job) => void answer(job));
 process.on("disconnect", () => process.exit());
 
-async function answer({ folder, path, session, seed, mostCuts, isShown }: Job): Promise<void> {
-  const briefs: Played["briefs"][number][] = [];
+async function answer({ folder, path, session, seed, mostCuts }: Job): Promise<void> {
+  const briefs: MeasuredCut[] = [];
   let error: string | null = null;
   try {
-    await playSession(textAtPath(folder, path), new Random(seed + session), mostCuts, (played) => {
-      briefs.push({ measured: measure(session, played), grading: isShown ? textOfGrading(played) : null });
-    });
+    const random = new Random(seed + session);
+    await playSession(textAtPath(folder, path), random, mostCuts, (played) => briefs.push(judge(played)));
   } catch (caught) {
     error = `${path}: ${String(caught)}`;
   }

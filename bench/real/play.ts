@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HookClient } from "../../src/contract/clients.ts";
-import type { Random } from "../restore/random.ts";
+import type { Random } from "../random.ts";
 import { chooseCuts, type Cut } from "./cuts.ts";
 import { HookSteps } from "./hook-steps.ts";
 import { Machine, type Resumed } from "./machine.ts";
@@ -9,20 +9,13 @@ import { readSession } from "./read-session.ts";
 import type { RecordedSession, SessionClient, SessionEvent } from "./session-events.ts";
 import { World } from "./world.ts";
 
-export const ways = ["import", "hooks"] as const;
-export type Way = (typeof ways)[number];
-
 /** What one cut gave, and what the bench knows of it. */
 export interface PlayedCut {
   readonly session: RecordedSession;
   readonly cut: Cut;
-  readonly way: Way;
   readonly before: readonly SessionEvent[];
   readonly after: readonly SessionEvent[];
   readonly resumed: Resumed;
-  /** Processor time of the command that gives the brief of a stored session. */
-  readonly briefMs: number;
-  readonly bytes: number;
   /** Changed by hand after the death. */
   readonly changedFile: string | null;
   readonly isBranchChanged: boolean;
@@ -96,8 +89,8 @@ class Life {
       const has = (path: string): boolean => this.#world.has(path);
       const after = events.slice(count);
       const about = { session: this.#session, cut, before, after, changedFile, isBranchChanged, branch, has };
-      onCut({ ...about, way: "import", ...(await this.#import(cut)) });
-      if (hookClients[client] !== undefined) onCut({ ...about, way: "hooks", ...(await this.#resume()) });
+      onCut({ ...about, resumed: await this.#import(cut) });
+      if (hookClients[client] !== undefined) onCut({ ...about, resumed: await this.#resume() });
     } finally {
       await this.#machine.remove();
     }
@@ -126,7 +119,7 @@ class Life {
     this.#written = unit;
   }
 
-  /** In every second cut somebody changes a file of the chat's after its death. */
+  /** In every second cut a file of the chat is changed by hand after its death. */
   #fileToChange(before: readonly SessionEvent[]): string | null {
     const edited = before.flatMap((event) => (event.kind === "call" ? event.edits : []));
     const there = [...new Set(edited)].filter((path) => this.#world.has(path));
@@ -134,7 +127,7 @@ class Life {
   }
 
   /** On a machine of its own, to which the transcript is new. */
-  async #import(cut: Cut): Promise<Pick<PlayedCut, "resumed" | "briefMs" | "bytes">> {
+  async #import(cut: Cut): Promise<Resumed> {
     const folder = join(this.#world.root, "import");
     const { client, id } = this.#session;
     mkdirSync(folder);
@@ -144,21 +137,17 @@ class Life {
       opencode: `${id}.json`,
     }[client];
     const path = join(folder, name);
-    const text = this.#session.written(0, cut.unit);
-    writeFileSync(path, text);
+    writeFileSync(path, this.#session.written(0, cut.unit));
     const machine = new Machine(join(folder, "machine"), this.#world.project, this.#machine.clock.now() + deadForMs);
     try {
-      const resumed = await machine.resume("--from-transcript", path);
-      const again = resumed.refusal === null ? await machine.resume(resumed.session) : null;
-      return { resumed, briefMs: again?.cpuMs ?? 0, bytes: Buffer.byteLength(text) };
+      return await machine.resume("--from-transcript", path);
     } finally {
       await machine.remove();
     }
   }
 
-  async #resume(): Promise<Pick<PlayedCut, "resumed" | "briefMs" | "bytes">> {
+  #resume(): Promise<Resumed> {
     this.#machine.clock.putOnTo(this.#machine.clock.now() + deadForMs);
-    const resumed = await this.#machine.resume(this.#session.id);
-    return { resumed, briefMs: resumed.cpuMs, bytes: 0 };
+    return this.#machine.resume(this.#session.id);
   }
 }

@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import type { MeasuredCut } from "./measured.ts";
+import type { MeasuredCut } from "./judge.ts";
 import type { SessionClient } from "./session-events.ts";
 
 /** A session to play. Its cuts depend on nothing but this. */
@@ -13,12 +13,10 @@ export interface Job {
   readonly session: number;
   readonly seed: number;
   readonly mostCuts: number;
-  /** Whether a text for grading by hand is wanted of each brief. */
-  readonly isShown: boolean;
 }
 
 export interface Played {
-  readonly briefs: readonly { readonly measured: MeasuredCut; readonly grading: string | null }[];
+  readonly briefs: readonly MeasuredCut[];
   /** Why the session could not be played to its end. */
   readonly error: string | null;
 }

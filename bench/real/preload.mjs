@@ -1,7 +1,7 @@
-// Loaded into SHIM's programs by NODE_OPTIONS: the clock of a recorded session, and what the process has used when it ends.
-import { appendFileSync, openSync, readSync } from "node:fs";
+// Loaded into SHIM's programs by NODE_OPTIONS: the clock of a recorded session.
+import { openSync, readSync } from "node:fs";
 
-const { SHIM_BENCH_CLOCK: clock, SHIM_BENCH_USAGE: usage } = process.env;
+const { SHIM_BENCH_CLOCK: clock } = process.env;
 if (clock) {
   const file = openSync(clock, "r");
   const ahead = new Float64Array(1);
@@ -21,4 +21,3 @@ if (clock) {
     }
   };
 }
-if (usage) process.on("exit", () => appendFileSync(usage, `${JSON.stringify(process.resourceUsage())}\n`));

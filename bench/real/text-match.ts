@@ -7,7 +7,7 @@ const firstChars = 200;
 const prohibition =
   /\b(?:do not|don['’]t|never|only if|must not|without|except|instead of|avoid)\b|ない(?:で|こと)|するな|禁止|不要|않|마세요|말고|금지/i;
 const minSentenceChars = 15;
-/** Of what is looked for. */
+/** Of a text that counts as present. */
 export const presentShare = 0.7;
 
 /** Letters and digits alone, in lower case. */
@@ -40,33 +40,15 @@ export function requestShare(request: string, brief: string): number {
 }
 
 /** The last sentence that forbids something, else the last one. */
-export function keySentence(text: string): string {
+function keySentence(text: string): string {
   return prohibitionsOf(text).at(-1) ?? sentencesOf(text).at(-1) ?? text;
 }
 
 /** Sentences that forbid something. */
-export function prohibitionsOf(text: string): string[] {
+function prohibitionsOf(text: string): string[] {
   return sentencesOf(text).filter((one) => prohibition.test(one));
 }
 
 function sentencesOf(text: string): string[] {
   return text.split(/(?<=[.!?])\s+|(?<=[。！？])|\n+/).filter((one) => normalized(one).length >= minSentenceChars);
-}
-
-export const languages = ["Latin script", "Japanese", "Korean", "other"] as const;
-export type Language = (typeof languages)[number];
-
-/** By the script of most letters; Chinese characters beside kana are Japanese. */
-export function languageOf(texts: readonly string[]): Language {
-  const all = texts.join("\n");
-  const count = (pattern: RegExp): number => all.match(pattern)?.length ?? 0;
-  const kana = count(/[\p{Script=Hiragana}\p{Script=Katakana}]/gu);
-  const japanese = kana === 0 ? 0 : kana + count(/\p{Script=Han}/gu);
-  const hangul = count(/\p{Script=Hangul}/gu);
-  const latin = count(/\p{Script=Latin}/gu);
-  const letters = count(/\p{L}/gu);
-  // A sentence in Japanese or Korean has fewer signs than the paths and names beside it.
-  if (japanese > letters / 5) return "Japanese";
-  if (hangul > letters / 5) return "Korean";
-  return latin > letters / 2 ? "Latin script" : "other";
 }

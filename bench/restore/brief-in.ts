@@ -6,22 +6,17 @@ const hookContext = /(?:SessionStart|UserPromptSubmit)(?::\w+)? hook additional 
 const clientText =
   /\n+# Environment\n|\n<\/?system-reminder>|\n+(?:\w+)(?::\w+)? hook (?:additional context|success): /;
 
-/** SHIM's words in a message of another client, up to the mark with which the client ends what a hook gave. */
-const ownWords = /(?<=^|\n|>)SHIM(?: notice)?: [^]*?(?=<\/hook_context>|<\/qwen:session-start-context>|$)/;
-
 /** What hooks of SHIM put into the context of the chat's first request; "" where there was nothing. */
 export function briefIn(model: ScriptedModel): string {
   const request = model.requests.find(({ kind }) => kind === "loop");
   const contexts = (request?.messages ?? []).flatMap(({ text }) => text.split(hookContext).slice(1));
-  if (contexts.length === 0)
-    return (request?.messages ?? []).flatMap(({ text }) => ownWords.exec(text)?.[0].trim() ?? []).join("\n");
   const briefs = contexts.map((text) => text.split(clientText)[0] ?? "").filter((text) => /\bSHIM\b/.test(text));
   const brief = briefs.join("\n").trim();
   if (brief.includes("You have been invoked in the following environment")) throw new Error("the brief has no end");
   return brief;
 }
 
-/** The session of a hint: one line that names the tool to ask instead of telling what it knows. */
+/** The session of a hint: one line that names the tool to ask. */
 export function sessionInHint(context: string): string | null {
   if (context.includes("\n")) return null;
   return /shim_check_recovery \(of "(?<id>[^"]+)"/.exec(context)?.groups?.["id"] ?? null;
@@ -30,10 +25,9 @@ export function sessionInHint(context: string): string | null {
 /** The last result of a tool in the chat's last request; of an answer in JSON its longest text. */
 export function toolResultIn(model: ScriptedModel): string {
   const request = model.requests.findLast(({ kind }) => kind === "loop");
-  const text = request?.messages.findLast(({ role }) => role === "user" || role === "tool")?.text ?? "";
-  const answer = text.replace(/^Wall time: [^\n]*\nOutput:\n/, "");
-  const texts = [answer, ...answer.split("\n")].flatMap((line) => textsIn(parseObject(line)));
-  return texts.toSorted((a, b) => b.length - a.length)[0] ?? answer;
+  const text = request?.messages.findLast(({ role }) => role === "user")?.text ?? "";
+  const texts = [text, ...text.split("\n")].flatMap((line) => textsIn(parseObject(line)));
+  return texts.toSorted((a, b) => b.length - a.length)[0] ?? text;
 }
 
 function textsIn(value: unknown): string[] {

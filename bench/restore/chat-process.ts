@@ -2,9 +2,7 @@ import { join } from "node:path";
 import { childrenOf, untilFound } from "../../test/harness/claude/claude-code.ts";
 import { RestoreRig, kill } from "./restore-rig.ts";
 import type { Driver, EndsBy } from "./plan.ts";
-import type { Answers, ClientChat } from "./client-chat.ts";
-import { isOtherClient, otherClients } from "./other-clients.ts";
-import { StreamChat } from "./stream-chat.ts";
+import { StreamChat, type Answers, type ClientChat } from "./stream-chat.ts";
 import { TerminalChat } from "./terminal-chat.ts";
 
 const plugin = join(import.meta.dirname, "..", "..", "plugin");
@@ -18,18 +16,13 @@ export interface ProcessOptions {
   readonly args?: readonly string[];
 }
 
-/** One process of Claude Code with SHIM's plugin, with or without a screen, or of another client with SHIM set up. */
+/** One process of Claude Code with SHIM's plugin, with or without a screen. */
 export class ChatProcess {
   readonly #rig: RestoreRig;
   readonly #chat: ClientChat;
 
   constructor({ rig, modelUrl, driver, env, args = [] }: ProcessOptions) {
     this.#rig = rig;
-    if (isOtherClient(driver)) {
-      const [, resumed = null] = args;
-      this.#chat = otherClients[driver].start({ ...rig.folders, cwd: rig.project, modelUrl, resumed });
-      return;
-    }
     const options = {
       home: rig.home,
       cwd: rig.project,

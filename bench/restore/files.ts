@@ -1,7 +1,7 @@
 import type { Step } from "../../test/harness/claude/scripted-model.ts";
 import type { Fact } from "./facts.ts";
 import { projectSlot } from "./plan.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 
 const folders = ["src", "src/core", "lib", "app/models", "test", "docs", "scripts", "."];
 const endings = [".ts", ".py", ".go", ".md", ".sql", ".css"];
@@ -32,7 +32,7 @@ export class Files {
     return [...changed, ...same];
   }
 
-  /** A look at a file that stays as it is. */
+  /** Reads a file that stays as it is. */
   read(): Step[] {
     return [readStep(this.#anyFile())];
   }

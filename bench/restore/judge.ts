@@ -78,7 +78,7 @@ const anyState = /\): \S/;
 
 type FileFact = Extract<Fact, { readonly path: string }>;
 
-/** Of a file that nobody but a command or a hand has changed SHIM may know no more than that. */
+/** Of a file that only a command or a hand has changed SHIM may know no more than that. */
 function rightState(fact: FileFact): RegExp {
   if (fact.kind === "edited by hand") return fact.wasChangedBefore ? differs : anyState;
   return fact.kind === "changed file" && fact.isElsewhere ? differsHere : anyState;
@@ -106,12 +106,12 @@ const checks: Checks = {
       (isElsewhere ? sameHere : differs).test(line),
     ),
   "unchanged file": (lines, { path }) =>
-    claims(fileLines(lines, path), "a file that nobody changed stated as changed", (line) => saysChanged.test(line)),
+    claims(fileLines(lines, path), "an unchanged file stated as changed", (line) => saysChanged.test(line)),
   "edited by hand": (lines, { path }) =>
     claims(fileLines(lines, path), "a file that was edited by hand stated as left", (line) => asLeft.test(line)),
 };
 
-/** SHIM's own statements that the fact contradicts. Quotations are nobody's claim. */
+/** SHIM's own statements that the fact contradicts. A quotation is no claim. */
 function falseLines(lines: readonly string[], fact: Fact): Claim[] {
   const check = checks[fact.kind] as ((lines: readonly string[], fact: Fact) => Claim[]) | undefined;
   return check?.(lines, fact) ?? [];

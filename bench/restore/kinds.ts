@@ -1,8 +1,7 @@
 import type { Step } from "../../test/harness/claude/scripted-model.ts";
 import type { Fact, Standing } from "./facts.ts";
-import type { OtherClientName } from "./other-clients.ts";
-import { habits, type AfterDeath, type EndsBy, type EndsIn, type SessionPlan } from "./plan.ts";
-import { Random } from "./random.ts";
+import { type AfterDeath, type EndsBy, type EndsIn, type SessionPlan } from "./plan.ts";
+import { Random } from "../random.ts";
 import { shimTool, Story } from "./story.ts";
 
 type Changes = Partial<Omit<SessionPlan, "name" | "kind" | "main" | "files">>;
@@ -33,7 +32,6 @@ const kinds: readonly Kind[] = [
   { name: "other machine", tell: ordinary, change: onOtherMachine },
 ];
 
-export const sessionsOfRound = kinds.length;
 export const kindNames = kinds.map(({ name }) => name);
 
 /** Session `index` of a run. The same seed and index give the same session, whichever others are run. */
@@ -52,7 +50,6 @@ export function makeSession(seed: number, index: number): SessionPlan {
     main: story.chat(),
     other: null,
     driver: "stream",
-    habit: null,
     env: {},
     ...someEnd(random),
     after: [],
@@ -70,34 +67,6 @@ const standings: Readonly<Record<EndsIn, Standing>> = { idle: "waiting", tool: "
 function factsOfEnd(endsIn: EndsIn): Fact[] {
   const running: Fact[] = endsIn === "tool" ? [{ kind: "running", words: [endlessCommand] }] : [];
   return [{ kind: "standing", is: standings[endsIn] }, ...running];
-}
-
-/** What the other clients have no like of, or no command for from outside. */
-const claudeCodeOnly: ReadonlySet<string> = new Set([
-  "dialogs",
-  "closed terminal",
-  "closed terminal, idle",
-  "clear",
-  "other machine",
-  "to-dos",
-]);
-
-/** The same session in another client; null for a kind that it cannot have. */
-export function inOtherClient(plan: SessionPlan, driver: OtherClientName): SessionPlan | null {
-  return claudeCodeOnly.has(plan.kind) ? null : { ...plan, driver };
-}
-
-/** Kinds that a chat of Claude Desktop cannot have either; it has no transcript, and its model saves by tool in all of them. */
-const clientWithHooksOnly: ReadonlySet<string> = new Set(["resume", "lost transcript", "saves by tool"]);
-/** Nothing reports calls and ends of turns there. */
-const reportedByHooks: ReadonlySet<Fact["kind"]> = new Set(["standing", "running"]);
-
-/** The same session in Claude Desktop, once for each habit of its model; none for a kind that it cannot have. */
-export function inDesktopChats(plan: SessionPlan): SessionPlan[] {
-  if (claudeCodeOnly.has(plan.kind) || clientWithHooksOnly.has(plan.kind)) return [];
-  const facts = plan.facts.filter(({ kind }) => !reportedByHooks.has(kind));
-  const { name } = plan;
-  return habits.map((habit) => Object.assign({}, plan, { facts, habit, name: `${name}, ${habit}`, kind: habit }));
 }
 
 const kills: readonly EndsBy[] = ["kill client", "kill client and MCP process", "power lost"];

@@ -1,7 +1,6 @@
 import type { Step } from "../../test/harness/claude/scripted-model.ts";
 import type { Fact } from "./facts.ts";
-import type { OtherClientName } from "./other-clients.ts";
-import type { Answers } from "./client-chat.ts";
+import type { Answers } from "./stream-chat.ts";
 
 export interface Turn {
   readonly prompt: string;
@@ -18,12 +17,8 @@ export type Part =
   /** The process dies or is closed, and the user opens the session again. */
   | { readonly do: "restart"; readonly isKilled: boolean; readonly flag: "--resume" | "--continue" };
 
-/** How often the scripted model of a client without hooks saves; see bench/restore/README.md. */
-export const habits = ["diligent", "typical", "forgetful"] as const;
-export type Habit = (typeof habits)[number];
-
-/** Claude Code without a screen and with one, or another client. */
-export type Driver = "stream" | "terminal" | OtherClientName;
+/** Claude Code without a screen and with one. */
+export type Driver = "stream" | "terminal";
 
 export type EndsBy = "kill client" | "kill client and MCP process" | "power lost" | "SIGTERM" | "closed terminal";
 /** Between two turns, in a tool that runs, or while the model answers. */
@@ -48,8 +43,6 @@ export interface SessionPlan {
   /** Runs in the same project, in turn with the main chat. */
   readonly other: { readonly chat: Chat; readonly fate: "lives on" | "finished" } | null;
   readonly driver: Driver;
-  /** Null: a client with hooks. */
-  readonly habit: Habit | null;
   readonly env: Readonly<Record<string, string>>;
   readonly endsBy: EndsBy;
   readonly endsIn: EndsIn;

@@ -5,9 +5,7 @@ import { startScriptedModel, type ScriptedModel, type Step } from "../../test/ha
 import { RestoreRig, git } from "./restore-rig.ts";
 import { briefIn, sessionInHint } from "./brief-in.ts";
 import { ChatProcess } from "./chat-process.ts";
-import { inClient } from "./client-steps.ts";
-import { isOtherClient, otherClients } from "./other-clients.ts";
-import { projectSlot, type AfterDeath, type Chat, type Driver, type EndsIn, type SessionPlan } from "./plan.ts";
+import { projectSlot, type AfterDeath, type Chat, type EndsIn, type SessionPlan } from "./plan.ts";
 import { endlessCommand } from "./kinds.ts";
 import { bash } from "./story.ts";
 import { playOnTwoMachines, takenOver } from "./two-machines.ts";
@@ -18,10 +16,8 @@ const held = "the end";
 /** Runs a session to its death with the real client, starts the next chat, and reads what SHIM gave to it. */
 export async function play(plan: SessionPlan): Promise<string> {
   if (plan.isOnOtherMachine) return playOnTwoMachines(plan, (rig, beforeDeath) => runToDeath(plan, rig, beforeDeath));
-  const client = isOtherClient(plan.driver) ? otherClients[plan.driver] : null;
-  const rig = RestoreRig.make(plan.files, client?.shimHome);
+  const rig = RestoreRig.make(plan.files);
   try {
-    client?.setUp(rig);
     await runToDeath(plan, rig);
     for (const one of plan.after) afterDeath(rig, one);
     const model = await startScriptedModel({ threads: [{ steps: [{ text: "Hello." }] }] });
@@ -31,7 +27,7 @@ export async function play(plan: SessionPlan): Promise<string> {
     await next.finish();
     await model.close();
     const hinted = sessionInHint(context);
-    return hinted ? await takenOver(rig, hinted, plan.driver) : context;
+    return hinted ? await takenOver(rig, hinted) : context;
   } finally {
     await rig.remove();
   }
@@ -42,11 +38,10 @@ type BeforeDeath = (session: string | null) => Promise<void>;
 /** @returns the id of the session; null where only the screen knows it */
 async function runToDeath(plan: SessionPlan, rig: RestoreRig, beforeDeath?: BeforeDeath): Promise<string | null> {
   if (plan.branch !== "main") git(rig.project, "checkout", "-q", "-b", plan.branch);
-  const model = await modelOf(plan.main, rig, plan.driver, lastSteps[plan.endsIn]);
-  const other = plan.other && (await otherChat(plan.other.chat, rig, plan.driver));
+  const model = await modelOf(plan.main, rig, lastSteps[plan.endsIn]);
+  const other = plan.other && (await otherChat(plan.other.chat, rig));
   try {
     const chat = await converse(plan, rig, model);
-    if (isOtherClient(plan.driver)) checkSteps(plan.main, model);
     if (plan.other?.fate === "finished") await other?.process.finish();
     await bringToEnd(plan.endsIn, chat, model, rig);
     await beforeDeath?.(chat.session);
@@ -56,13 +51,6 @@ async function runToDeath(plan: SessionPlan, rig: RestoreRig, beforeDeath?: Befo
     await model.close();
     await other?.model.close();
   }
-}
-
-/** A request of the client's own that offers tools would take a step of the script, and shift all that follow. */
-function checkSteps({ parts }: Chat, model: ScriptedModel): void {
-  const steps = parts.flatMap((part) => (part.do === "turn" ? part.turn.steps : [])).length;
-  const asked = model.requests.filter(({ kind }) => kind === "loop").length;
-  if (asked !== steps) throw new Error(`the client made ${asked} requests for a script of ${steps} steps`);
 }
 
 const lastSteps: Record<EndsIn, readonly Step[]> = {
@@ -93,19 +81,16 @@ async function converse(plan: SessionPlan, rig: RestoreRig, model: ScriptedModel
   return chat;
 }
 
-async function otherChat(chat: Chat, rig: RestoreRig, planned: Driver) {
-  const driver = isOtherClient(planned) ? planned : "stream";
-  const model = await modelOf(chat, rig, driver, []);
-  const process = new ChatProcess({ rig, modelUrl: model.url, driver, env: {} });
+async function otherChat(chat: Chat, rig: RestoreRig) {
+  const model = await modelOf(chat, rig, []);
+  const process = new ChatProcess({ rig, modelUrl: model.url, driver: "stream", env: {} });
   for (const part of chat.parts) if (part.do === "turn") await process.turn(part.turn.prompt);
   return { model, process };
 }
 
-function modelOf(chat: Chat, rig: RestoreRig, driver: Driver, last: readonly Step[]): Promise<ScriptedModel> {
+function modelOf(chat: Chat, rig: RestoreRig, last: readonly Step[]): Promise<ScriptedModel> {
   const steps = chat.parts.flatMap((part) => (part.do === "turn" ? part.turn.steps : []));
-  const tools = isOtherClient(driver) ? otherClients[driver].tools(rig.project) : null;
-  const inOwnWords = (step: Step): Step => (tools ? inClient(inProject(step, rig), tools) : inProject(step, rig));
-  return startScriptedModel({ threads: [{ steps: [...steps, ...last].map(inOwnWords) }] });
+  return startScriptedModel({ threads: [{ steps: [...steps, ...last].map((step) => inProject(step, rig)) }] });
 }
 
 function inProject(step: Step, rig: RestoreRig): Step {
@@ -116,7 +101,7 @@ function isToolRunning(rig: RestoreRig): boolean {
   return rig.processes().some(({ command }) => command.startsWith("sleep 600"));
 }
 
-export function afterDeath(rig: RestoreRig, one: AfterDeath): void {
+function afterDeath(rig: RestoreRig, one: AfterDeath): void {
   if (one.do === "checkout") git(rig.project, "checkout", "-q", "-b", one.branch);
   else if (one.do === "lose-transcript") loseTranscripts(rig);
   else if (one.do === "delete") rmSync(join(rig.project, one.path));
@@ -124,6 +109,5 @@ export function afterDeath(rig: RestoreRig, one: AfterDeath): void {
 }
 
 function loseTranscripts({ home }: RestoreRig): void {
-  const folders = [".claude/projects", ...Object.values(otherClients).map(({ conversations }) => conversations)];
-  for (const folder of folders) rmSync(join(home, folder), { recursive: true, force: true });
+  rmSync(join(home, ".claude/projects"), { recursive: true, force: true });
 }

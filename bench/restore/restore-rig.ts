@@ -6,7 +6,7 @@ import { runningHost } from "../../src/local-mcp/host-client/host-client.ts";
 import { pathsIn } from "../../src/platform/paths.ts";
 import { untilFound } from "../../test/harness/claude/claude-code.ts";
 
-export interface DeskProcess {
+export interface RigProcess {
   readonly pid: number;
   readonly command: string;
 }
@@ -29,10 +29,10 @@ export class RestoreRig {
 
   static readonly #living = new Set<RestoreRig>();
 
-  constructor(places: { readonly home: string; readonly project: string; readonly shimHome: string }) {
-    this.home = places.home;
-    this.project = places.project;
-    this.shimHome = places.shimHome;
+  constructor(folders: { readonly home: string; readonly project: string; readonly shimHome: string }) {
+    this.home = folders.home;
+    this.project = folders.project;
+    this.shimHome = folders.shimHome;
     RestoreRig.#living.add(this);
   }
 
@@ -48,22 +48,17 @@ export class RestoreRig {
     }
   }
 
-  /** @param shimHome SHIM's folder by that of the user; by default it is beside that one */
-  static make(files: Readonly<Record<string, string>>, shimHome?: (home: string) => string): RestoreRig {
+  static make(files: Readonly<Record<string, string>>): RestoreRig {
     const root = realpathSync(mkdtempSync(join(tmpdir(), "shim-restore-")));
     const home = join(root, "home");
     const rig = new RestoreRig({
       home,
       project: join(root, "project"),
-      shimHome: shimHome?.(home) ?? join(root, "shim"),
+      shimHome: join(root, "shim"),
     });
     mkdirSync(rig.home);
     rig.makeProject(files);
     return rig;
-  }
-
-  get folders(): { readonly home: string; readonly shimHome: string } {
-    return { home: this.home, shimHome: this.shimHome };
   }
 
   makeProject(files: Readonly<Record<string, string>>): void {
@@ -89,7 +84,7 @@ export class RestoreRig {
   }
 
   /** The living processes that were started in this home: each has its home in the environment. Linux only. */
-  processes(): DeskProcess[] {
+  processes(): RigProcess[] {
     return readdirSync("/proc")
       .filter((name) => /^\d+$/.test(name) && read(`/proc/${name}/environ`).split("\0").includes(`HOME=${this.home}`))
       .map((name) => ({ pid: Number(name), command: read(`/proc/${name}/cmdline`).replaceAll("\0", " ").trim() }))

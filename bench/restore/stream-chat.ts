@@ -1,7 +1,24 @@
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { createInterface } from "node:readline";
 import { claudeBinary } from "../../scripts/install-claude.ts";
 import { cleanEnv } from "../../test/harness/claude/claude-code.ts";
-import type { Answers, ClientChat } from "./client-chat.ts";
-import { LineProcess } from "./line-process.ts";
+
+/** What the user answers in a dialog, by question. */
+export type Answers = Readonly<Record<string, string>>;
+
+/** One process of a client with a chat, however it is driven. */
+export interface ClientChat {
+  /** As the client names it; null where only the screen knows it, and before the first event. */
+  readonly session: string | null;
+  clientPid(): Promise<number>;
+  /** Sends a prompt. @returns when the turn has ended */
+  turn(prompt: string, answers?: Answers): Promise<void>;
+  /** Sends a prompt without waiting for the end of its turn. */
+  send(prompt: string, answers?: Answers): Promise<void>;
+  /** Ends the chat as its user does. */
+  finish(): Promise<void>;
+  waitForExit(): Promise<void>;
+}
 
 export interface ChatOptions {
   readonly home: string;
@@ -99,4 +116,44 @@ interface StreamMessage {
   readonly session_id?: string;
   readonly request_id?: string;
   readonly request?: { readonly tool_name?: string; readonly input?: object };
+}
+
+interface LineOptions {
+  readonly command: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** A client that is driven without a screen: JSON in lines over its standard input and output. */
+class LineProcess {
+  readonly exit: Promise<void>;
+  readonly #child: ChildProcessWithoutNullStreams;
+  #stderr = "";
+
+  constructor({ command: [program = "", ...args], cwd, env }: LineOptions, onLine: (line: string) => void) {
+    this.#child = spawn(program, args, { cwd, env });
+    this.#child.stdin.on("error", () => undefined);
+    this.#child.stderr.setEncoding("utf8").on("data", (text: string) => (this.#stderr += text));
+    createInterface({ input: this.#child.stdout }).on("line", onLine);
+    this.exit = new Promise((resolve) => {
+      this.#child.once("close", () => resolve());
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  write(message: object): void {
+    this.#child.stdin.write(`${JSON.stringify(message)}\n`);
+  }
+
+  async finish(): Promise<void> {
+    this.#child.stdin.end();
+    await this.exit;
+  }
 }

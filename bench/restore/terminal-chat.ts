@@ -1,9 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startTerminal, untilFound, type Terminal } from "../../test/harness/claude/claude-code.ts";
-import type { ClientChat } from "./client-chat.ts";
-import { screenAtRest } from "./screen-rest.ts";
-import type { ChatOptions } from "./stream-chat.ts";
+import type { ChatOptions, ClientChat } from "./stream-chat.ts";
 
 type Mark = "stop" | "clear";
 
@@ -79,4 +77,17 @@ export class TerminalChat implements ClientChat {
     const marks = existsSync(this.#marks) ? readFileSync(this.#marks, "utf8").split("\n") : [];
     return marks.filter((mark) => mark === what).length;
   }
+}
+
+const restMs = 600;
+
+/** A client at work paints; the mark of the bench's own hook says nothing about the other hooks of the event. */
+async function screenAtRest(screen: () => string): Promise<void> {
+  let [last, since] = ["", performance.now()];
+  const isAtRest = (): boolean => {
+    const now = screen();
+    if (now !== last) [last, since] = [now, performance.now()];
+    return performance.now() - since > restMs;
+  };
+  await untilFound(() => isAtRest() || null, "a screen at rest");
 }

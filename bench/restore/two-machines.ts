@@ -2,20 +2,17 @@ import { mkdtempSync, realpathSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { startScriptedModel, type ModelRequest, type Step } from "../../test/harness/claude/scripted-model.ts";
-import { SyncRig, type Machine } from "../sync-rig.ts";
+import { startScriptedModel, type Step } from "../../test/harness/claude/scripted-model.ts";
+import { SyncRig, type Machine } from "../sync/sync-rig.ts";
 import { RestoreRig } from "./restore-rig.ts";
 import { briefIn, toolResultIn } from "./brief-in.ts";
 import { ChatProcess } from "./chat-process.ts";
-import { inClient } from "./client-steps.ts";
-import { isOtherClient, otherClients } from "./other-clients.ts";
-import type { Driver, SessionPlan } from "./plan.ts";
+import type { SessionPlan } from "./plan.ts";
 import { shimTool } from "./story.ts";
 
 /** How long nothing new has to arrive before the sync counts as up to date: a working session is sent every 5 s. */
 const settledMs = 7_000;
 const patienceMs = 60_000;
-const serverStartMs = 500;
 /** The coordinator takes a chat that was not heard of for 5 s for offline. */
 const chatTtlMs = 5_000;
 const offlineMs = chatTtlMs + 1_500;
@@ -34,7 +31,7 @@ export async function playOnTwoMachines(
     project: join(root, "origin"),
     shimHome: join(root, "shim"),
   });
-  const desks: RestoreRig[] = [];
+  const machines: RestoreRig[] = [];
   let rig: SyncRig | null = null;
   try {
     rig = await SyncRig.open(join(root, "yard"));
@@ -42,8 +39,8 @@ export async function playOnTwoMachines(
     await rig.edge.call("settings.set", { settings });
     origin.makeProject(plan.files);
     const [there, here] = [await rig.machine("desktop", origin.project), await rig.machine("laptop", origin.project)];
-    desks.push(...[there, here].map(deskOf));
-    const [first, second] = desks as [RestoreRig, RestoreRig];
+    machines.push(...[there, here].map(rigOf));
+    const [first, second] = machines as [RestoreRig, RestoreRig];
     first.nameUser();
     const { edge } = rig;
     const session = await runToDeath(first, async (id) => {
@@ -56,25 +53,15 @@ export async function playOnTwoMachines(
     return await takenOver(second, session ?? "");
   } finally {
     await rig?.close();
-    for (const rig of [...desks, origin]) await rig.remove();
+    for (const rig of [...machines, origin]) await rig.remove();
   }
 }
 
 /** What the tool answers when a chat takes the session that a hook has only named. */
-export async function takenOver(rig: RestoreRig, session: string, driver: Driver = "stream"): Promise<string> {
-  const tools = isOtherClient(driver) ? otherClients[driver].tools(rig.project) : null;
-  const take = shimTool("shim_check_recovery", { of: session, take: true });
-  const call = tools ? inClient(take, tools) : take;
-  let isCalled = false;
-  const nextStep = ({ messages }: ModelRequest): Step => {
-    // Qwen Code begins a chat before its MCP servers are connected; a model calls again.
-    const isTooEarly = messages.at(-1)?.text.includes("not found in registry");
-    if (isCalled && !isTooEarly) return { text: "I have it." };
-    isCalled = true;
-    return isTooEarly ? { ...call, waitMs: serverStartMs } : call;
-  };
-  const model = await startScriptedModel({ threads: [{ steps: nextStep }] });
-  const chat = new ChatProcess({ rig, modelUrl: model.url, driver, env: {} });
+export async function takenOver(rig: RestoreRig, session: string): Promise<string> {
+  const steps: Step[] = [shimTool("shim_check_recovery", { of: session, take: true }), { text: "I have it." }];
+  const model = await startScriptedModel({ threads: [{ steps }] });
+  const chat = new ChatProcess({ rig, modelUrl: model.url, driver: "stream", env: {} });
   await chat.turn("hello");
   const [context, answer] = [briefIn(model), toolResultIn(model)];
   await chat.finish();
@@ -82,7 +69,7 @@ export async function takenOver(rig: RestoreRig, session: string, driver: Driver
   return context.split("\n").length > answer.split("\n").length ? context : answer;
 }
 
-function deskOf({ env, project }: Machine): RestoreRig {
+function rigOf({ env, project }: Machine): RestoreRig {
   return new RestoreRig({ home: env["HOME"] ?? "", project, shimHome: env["SHIM_HOME"] ?? "" });
 }
 

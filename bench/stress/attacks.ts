@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { range } from "../figures.ts";
+import { range } from "../measure.ts";
 import { aChat, StressSocket, type Answer, type Call } from "./wire.ts";
 
 /** Where an attack happens, and what it may use. */

@@ -1,6 +1,6 @@
-/** Producers in a process of their own: `node producers.ts <plan as JSON>`. Each sends one frame after the other, and a refused one again when it was told to. */
+/** Producers in a process of their own: `node producers.ts <plan as JSON>`. Each sends one frame after the other, and a refused one again after the wait that the refusal names. */
 import { setTimeout as pause } from "node:timers/promises";
-import { range } from "../figures.ts";
+import { range } from "../measure.ts";
 import { StressSocket, type Answer } from "./wire.ts";
 
 export interface Plan {
@@ -26,7 +26,7 @@ export interface Produced {
 }
 
 const jitterMs = 500;
-/** Of a socket that was closed: nobody answers there. */
+/** Of a socket that was closed. */
 const closed = { code: "closed", retryAfterMs: Infinity };
 
 async function answerTo(socket: StressSocket, params: object): Promise<Answer> {

@@ -3,13 +3,13 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { descendantsOf, type LocalEdge } from "../../scripts/local-edge.ts";
-import { sample } from "../figures.ts";
+import { sample } from "../measure.ts";
 import { attacker, type AttackName, type Tally, type Target } from "./attacks.ts";
 import { Neighbour } from "./neighbour.ts";
 
 const run = promisify(execFile);
-/** Between two looks at the memory. */
-const lookMs = 250;
+/** Between two readings of the memory. */
+const readEveryMs = 250;
 
 export const targets = { p50Ratio: 2, p99Ms: 250, memoryMb: 100 } as const;
 
@@ -83,11 +83,11 @@ export function missed({ undisturbedP50, p50, p99, isHanging, memory, storage }:
   ];
 }
 
-/** Of all workerd below this process, looked at now and then. */
+/** Of all workerd below this process, read now and then. */
 class Memory {
   readonly #before = memoryOfWorkerd();
   #most = this.#before;
-  readonly #timer = setInterval(() => (this.#most = Math.max(this.#most, memoryOfWorkerd())), lookMs);
+  readonly #timer = setInterval(() => (this.#most = Math.max(this.#most, memoryOfWorkerd())), readEveryMs);
 
   stop(): number {
     clearInterval(this.#timer);
@@ -103,7 +103,7 @@ function memoryOfWorkerd(): number {
   return 1_024 * sizes.reduce((sum, kilobytes) => sum + kilobytes, 0);
 }
 
-/** A process may end while it is looked at. */
+/** A process may end while it is read. */
 function psOf(pids: string): string {
   try {
     return execFileSync("ps", ["-o", "rss=,comm=", "-p", pids], { encoding: "utf8" });

@@ -1,8 +1,8 @@
 /** A queue of BullMQ, as it comes, on a Redis of the bench's own. What is done stays there, as with us. */
 import { Queue, Worker } from "bullmq";
 import type { OwnRedis } from "../edge/redis.ts";
-import { range } from "../figures.ts";
-import { payload } from "./sizes.ts";
+import { range } from "../measure.ts";
+import { payload } from "./tasks.ts";
 
 export class Bull {
   readonly #queue: Queue;

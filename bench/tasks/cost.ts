@@ -1,18 +1,13 @@
-/** Rows, requests and queue messages of a task's whole life, as the runtime counts them, and what a million of them cost. */
-import type { Row } from "../figures.ts";
 import type { Counted, WireClient } from "../edge/wire-client.ts";
-import { freshRig, newTasks } from "./fresh-rig.ts";
-import { perWorker } from "./sizes.ts";
-import { scaled } from "../size.ts";
+import { freshRig } from "../edge/edge-rig.ts";
+import { scaled } from "../measure.ts";
 import { TaskWorker } from "./task-worker.ts";
+import { newTasks, perWorker } from "./tasks.ts";
 
 const rounds = scaled(100);
 const hourMs = 3_600_000;
-const mostRows = 14;
-const mostRequests = 4;
-const mostDollars = 20;
 
-/** Cloudflare, paid plan, in dollars for each million beyond what is included: docs/benchmarks.md has the sources. */
+/** Cloudflare, paid plan, in dollars for each million beyond what is included: developers.cloudflare.com/durable-objects/platform/pricing, and the same of queues and workers. */
 const prices = {
   rowWritten: 1,
   rowRead: 0.001,
@@ -27,101 +22,27 @@ const operationsPerMessage = 3;
 const framesPerRequest = 20;
 const gbOfAnObject = 0.128;
 
-/** For each task. */
-interface Life {
-  /** How many there were. */
-  readonly tasks: number;
-  readonly live: number;
-  readonly pruning: number;
-  readonly rowsRead: number;
-  /** Frames over a socket, each counted as one; and all other requests of the object. */
-  readonly frames: number;
-  readonly others: number;
-  readonly looks: number;
-  readonly messages: number;
-  /** All the time in which the object had something to do. */
-  readonly seconds: number;
+/** For each task; rows and dollars of its whole life, as the runtime counts it. */
+export interface Life {
+  readonly rows: number;
+  /** Of a million tasks; storage and what a plan includes are left out. */
+  readonly dollars: number;
 }
 
-export async function cost(): Promise<Row[]> {
-  const [told, asking, single] = [
-    await livesOf(perWorker, true),
-    await livesOf(perWorker, false),
-    await livesOf(1, true),
-  ];
-  return [
-    ...rowsOf(told, `batches of ${perWorker}, workers that are notified`),
-    ...rowsOf(asking, `batches of ${perWorker}, workers that ask`),
-    ...rowsOf(single, "one at a time, a worker that is notified", false),
-  ];
+/** Tasks from submit to pruned: in batches of ten with workers that are notified and that ask, and one at a time. */
+export async function cost() {
+  const notified = await lifeOf(perWorker, true);
+  return { tasks: rounds * perWorker, notified, asking: await lifeOf(perWorker, false), single: await lifeOf(1, true) };
 }
 
-function rowsOf(life: Life, how: string, hasGoals = true): Row[] {
-  const rows = life.live + life.pruning;
-  const requests = life.frames + life.others;
-  const dollars = dollarsOf(life);
-  const held = (goal: string, isReached: boolean): Partial<Row> => (hasGoals ? { goal, isReached } : {});
-  return [
-    {
-      group: "cost",
-      n: life.tasks,
-      name: `rows written for a task, ${how}`,
-      figure: fixed(rows),
-      against: `submit to acknowledgement ${fixed(life.live)}, pruning ${fixed(life.pruning)}; ${fixed(life.rowsRead)} read`,
-      ...held(`at most ${mostRows}`, rows <= mostRows),
-    },
-    {
-      group: "cost",
-      n: life.tasks,
-      name: `object requests for a task, ${how}`,
-      figure: fixed(requests),
-      against: `${fixed(life.frames)} of them frames, each counted as one; queue messages ${fixed(life.messages)}`,
-      ...held(`at most ${mostRequests}`, requests <= mostRequests),
-    },
-    {
-      group: "cost",
-      n: life.tasks,
-      name: `a million tasks, ${how}`,
-      figure: `$${dollars.toFixed(2)}`,
-      against: partsOf(life),
-      ...held(`under $${mostDollars}`, dollars < mostDollars),
-    },
-  ];
-}
-
-function fixed(count: number): string {
-  return count.toFixed(2);
-}
-
-/** Of a million tasks. */
-function billOf(life: Life): Record<string, number> {
-  return {
-    "rows written": (life.live + life.pruning) * prices.rowWritten,
-    "rows read": life.rowsRead * prices.rowRead,
-    requests: (life.frames / framesPerRequest + life.others) * prices.objectRequest + life.looks * prices.workerRequest,
-    queue: life.messages * operationsPerMessage * prices.queueOperation,
-    duration: life.seconds * gbOfAnObject * prices.gbSecond,
-  };
-}
-
-function dollarsOf(life: Life): number {
-  return Object.values(billOf(life)).reduce((sum, dollars) => sum + dollars, 0);
-}
-
-function partsOf(life: Life): string {
-  return Object.entries(billOf(life))
-    .map(([name, dollars]) => `${name} $${dollars.toFixed(2)}`)
-    .join(", ");
-}
-
-/** @param isTold whether the worker is notified, or asks */
-async function livesOf(perBatch: number, isTold: boolean): Promise<Life> {
+/** @param isNotified whether the worker is notified, or asks */
+async function lifeOf(perBatch: number, isNotified: boolean): Promise<Life> {
   const rig = await freshRig(true);
   await rig.set({ keepTasksMs: hourMs });
   const producer = await rig.client("producer");
-  const about = { capacity: perWorker, ...(isTold ? { taskTypes: ["*"] } : {}) };
+  const about = { capacity: perWorker, ...(isNotified ? { taskTypes: ["*"] } : {}) };
   const worker = new TaskWorker(await rig.client("idle", about), perBatch);
-  const batch = (): Promise<void> => once(producer, worker, perBatch, isTold);
+  const batch = (): Promise<void> => once(producer, worker, perBatch, isNotified);
   // What watches the worker, and the first alarm, are there before it counts.
   await batch();
   await producer.counted();
@@ -134,25 +55,26 @@ async function livesOf(perBatch: number, isTold: boolean): Promise<Life> {
   worker.client.close();
   await rig.close();
   const tasks = rounds * perBatch;
-  // The question itself was a frame.
   const per = (count: number): number => count / tasks;
-  return {
-    tasks,
-    live: per(live.written + live.alarms),
-    pruning: (pruned.written + pruned.alarms) / (tasks + perBatch),
-    rowsRead: per(live.read) + pruned.read / (tasks + perBatch),
-    frames: per(live.events - 1),
-    others: per(live.calls + live.looks + live.rings) + pruned.rings / (tasks + perBatch),
-    looks: per(live.looks),
-    messages: per(live.tokens),
-    seconds: per(seconds),
-  };
+  const perPruned = (count: number): number => count / (tasks + perBatch);
+  const rows = per(live.written + live.alarms) + perPruned(pruned.written + pruned.alarms);
+  // The question itself was a frame.
+  const requests =
+    per(live.events - 1) / framesPerRequest + per(live.calls + live.looks + live.rings) + perPruned(pruned.rings);
+  const dollars =
+    rows * prices.rowWritten +
+    (per(live.read) + perPruned(pruned.read)) * prices.rowRead +
+    requests * prices.objectRequest +
+    per(live.looks) * prices.workerRequest +
+    per(live.tokens) * operationsPerMessage * prices.queueOperation +
+    per(seconds) * gbOfAnObject * prices.gbSecond;
+  return { rows, dollars };
 }
 
 /** A batch is submitted, received, and done. */
-async function once(producer: WireClient, worker: TaskWorker, perBatch: number, isTold: boolean): Promise<void> {
+async function once(producer: WireClient, worker: TaskWorker, perBatch: number, isNotified: boolean): Promise<void> {
   await producer.call("tasks.submit", { tasks: newTasks("cost", perBatch) });
-  if (isTold) await worker.told();
+  if (isNotified) await worker.notified();
   const held = await worker.claim();
   if (held.length !== perBatch) throw new Error(`${held.length} tasks came instead of ${perBatch}`);
   await worker.ack(held, false);

@@ -10,7 +10,7 @@ export class TaskWorker {
   readonly client: WireClient;
   readonly #limit: number;
   #asked = 0;
-  #isTold = false;
+  #isNotified = false;
   #wake: () => void = () => undefined;
 
   /** @param limit tasks that it has at a time: at most its capacity */
@@ -19,15 +19,15 @@ export class TaskWorker {
     this.#limit = limit;
     client.onNotification = (text) => {
       if (!text.includes('"tasks.new"')) return;
-      this.#isTold = true;
+      this.#isNotified = true;
       this.#wake();
     };
   }
 
-  async claim(limit = this.#limit): Promise<Claim[]> {
+  async claim(): Promise<Claim[]> {
     const { self } = this.client;
     const requestId = `q${(this.#asked += 1)}`;
-    return (await this.client.call<{ claims: Claim[] }>("tasks.claim", { self, requestId, limit })).claims;
+    return (await this.client.call<{ claims: Claim[] }>("tasks.claim", { self, requestId, limit: this.#limit })).claims;
   }
 
   /** All in one frame. @returns the next ones, which the last acknowledgement asks for */
@@ -52,18 +52,14 @@ export class TaskWorker {
     }
   }
 
-  release({ task, claim }: Claim): Promise<unknown> {
-    return this.client.call("tasks.release", { self: this.client.self, task, claim });
-  }
-
-  /** Until it is told that there is something for it, or woken. */
-  async told(): Promise<void> {
-    if (!this.#isTold) await new Promise<void>((resolve) => (this.#wake = resolve));
-    this.#isTold = false;
+  /** Resolves when it is notified that there is something for it, or woken. */
+  async notified(): Promise<void> {
+    if (!this.#isNotified) await new Promise<void>((resolve) => (this.#wake = resolve));
+    this.#isNotified = false;
   }
 
   wake(): void {
-    this.#isTold = true;
+    this.#isNotified = true;
     this.#wake();
   }
 }

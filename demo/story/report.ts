@@ -99,13 +99,11 @@ export interface Measured {
   readonly ratio: number;
 }
 
-export const goal = 2.5;
-
 export function measured(aloneMs: number, { doneMs }: TeamRun): Measured {
   return { aloneMs, teamMs: doneMs, ratio: aloneMs / doneMs };
 }
 
-export function seconds(ms: number): string {
+function seconds(ms: number): string {
   return `${(ms / 1_000).toFixed(1)} s`;
 }
 

@@ -18,13 +18,13 @@ export function whyNoStory(): string | null {
   }
 }
 
-export interface Played {
+interface Played {
   readonly run: TeamRun;
   readonly checks: readonly Check[];
 }
 
 /** The story by the team, from its start to the end of all processes. */
-export async function playTeam(options: StoryOptions): Promise<Played> {
+async function playTeam(options: StoryOptions): Promise<Played> {
   const story = new Story(options);
   let played: Played | null = null;
   try {
@@ -40,7 +40,7 @@ export async function playTeam(options: StoryOptions): Promise<Played> {
 }
 
 /** The same tasks by one chat. @returns ms until the last one was done */
-export async function playAlone(options: StoryOptions): Promise<number> {
+async function playAlone(options: StoryOptions): Promise<number> {
   const story = new Story(options);
   try {
     return await story.alone();

@@ -9,12 +9,12 @@ import { ChatRig, fail, longTool } from "./chat-rig.ts";
 import { runShim } from "./real-clients.ts";
 
 /** SHIM's folder where no variable names another. */
-export function usualShimHome(home: string): string {
+function usualShimHome(home: string): string {
   return join(home, ".local", "share", "shim");
 }
 
 /** As a user does it who has never started Codex. */
-export function setUpCodex(home: string, cwd: string): void {
+function setUpCodex(home: string, cwd: string): void {
   mkdirSync(join(home, ".codex"));
   runShim(["init", "--client", "codex", "--yes", "--no-link"], { cwd, env: codexEnv(home) });
 }

@@ -229,7 +229,7 @@ export function environmentOf(
   };
 }
 
-export function writeSettings({ settings, installed = {} }: RealClient, home: string): void {
+function writeSettings({ settings, installed = {} }: RealClient, home: string): void {
   for (const [file, content] of [[settings.file, settings.content] as const, ...Object.entries(installed)]) {
     const path = join(home, file);
     mkdirSync(dirname(path), { recursive: true });

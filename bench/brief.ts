@@ -1,0 +1,58 @@
+import { mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { pathsIn } from "../src/platform/paths.ts";
+import { McpConnection } from "../src/platform/mcp-connection.ts";
+import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
+import { Store } from "../src/store/store.ts";
+import * as sessions from "../src/machine/sessions/sessions.ts";
+import { hostsOf, killEvery } from "../test/harness/machine/process-tree.ts";
+import { sample, scaled } from "./measure.ts";
+
+const rounds = scaled(30);
+const giveUpMs = 30_000;
+
+/** From the SIGKILL of a client to the host's record of the death, and to the brief that the hooks of the next chat give. In ms. */
+export async function brief() {
+  const home = join(tmpdir(), "brief");
+  const store = new Store({ path: pathsIn(home).database, driver: openBetterSqlite3, now: Date.now });
+  const [deaths, briefs]: [number[], number[]] = [[], []];
+  let held = 0;
+  for (let round = 0; round < rounds; round++) {
+    const project = join(tmpdir(), `project-${round}`);
+    mkdirSync(project);
+    const goal = `measure the brief of round ${round}`;
+    const first = await aChat(home, project, `first-${round}`);
+    await first.client.callTool("shim_force_checkpoint", { session: first.session, goal });
+    const killedAt = performance.now();
+    killEvery([first.client]);
+    while (store.read((sql) => sessions.get(sql, first.session)?.deathAt ?? null, null) === null) {
+      if (performance.now() - killedAt > giveUpMs) throw new Error(`the death of ${first.session} was not recorded`);
+      await pause(1);
+    }
+    deaths.push(performance.now() - killedAt);
+    const next = await aChat(home, project, `next-${round}`);
+    briefs.push(next.hooksMs);
+    if (next.context.includes(goal)) held += 1;
+    killEvery([next.client]);
+  }
+  store.close();
+  killEvery(hostsOf(home));
+  return { rounds, held, death: sample(deaths).p50, brief: sample(briefs).p50 };
+}
+
+/** A chat that has been sent its first prompt. */
+async function aChat(home: string, project: string, session: string) {
+  const path = process.env["PATH"] ?? "";
+  const env = { PATH: path, HOME: home, SHIM_HOME: home, CLAUDECODE: "1", CLAUDE_CODE_SESSION_ID: session };
+  const args = [resolve("bench/client.ts")];
+  const client = new McpConnection({ command: process.execPath, args, env, cwd: process.cwd() });
+  await client.initialize("bench");
+  const event = { session_id: session, cwd: project, prompt: "measure briefs" };
+  const startedAt = performance.now();
+  let context = "";
+  for (const hook_event_name of ["SessionStart", "UserPromptSubmit"])
+    context += String((await client.request("bench/hook", { ...event, hook_event_name }))["stdout"]);
+  return { client, session, context, hooksMs: performance.now() - startedAt };
+}

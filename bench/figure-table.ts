@@ -1,0 +1,315 @@
+import type { BenchName, Result } from "./benches.ts";
+import { ms, perSecond, ratio, whole } from "./measure.ts";
+
+/** How a value is written. It is compared with its goal as it is written. */
+const units = {
+  x: ratio,
+  ms,
+  s: (value: number) => `${value.toFixed(2)} s`,
+  /** Of a share from 0 to 1. */
+  "%": (value: number) => `${Number((100 * value).toFixed(1))} %`,
+  MB: (value: number) => `${whole(value)} MB`,
+  rows: (value: number) => `${value.toFixed(1)} rows`,
+  "per s": perSecond,
+  "": whole,
+} as const;
+type Unit = keyof typeof units;
+
+/** What stands on the page of one figure, but for its date. */
+export interface Reading {
+  /** With its unit. */
+  readonly figure: string;
+  readonly beside: string;
+}
+
+export interface Figure {
+  readonly text: string;
+  readonly bench: BenchName;
+  /** Arguments of the bench that only the user has, as the page names them. */
+  readonly given: string;
+  readonly goal: string;
+  readonly read: (result: never) => Reading;
+  /** Null: it has no goal. @param figure as {@link Reading} has it, also one of an earlier run */
+  readonly isMet: (figure: string) => boolean | null;
+}
+
+interface Declared<Name extends BenchName> {
+  readonly text: string;
+  readonly given?: string;
+  readonly unit: Unit;
+  readonly value: (of: Result<Name>) => number;
+  /** The peer or floor of the same run, or what else the figure needs to be understood. */
+  readonly beside: (of: Result<Name>) => string;
+  readonly most?: number;
+  readonly least?: number;
+}
+
+function figure<Name extends BenchName>(bench: Name, declared: Declared<Name>): Figure {
+  const { text, given = "", unit, value, beside, most, least } = declared;
+  const limit = most ?? least;
+  const end = unit === "" ? "" : ` ${unit}`;
+  const sign = limit === 0 ? "" : most === undefined ? "≥ " : "≤ ";
+  return {
+    text,
+    bench,
+    given,
+    goal: limit === undefined ? "none" : `${sign}${limit.toLocaleString("en")}${end}`,
+    read: (result: Result<Name>) => ({ figure: units[unit](value(result)), beside: beside(result) }),
+    isMet: (written) => {
+      const number = Number.parseFloat(written.replaceAll(",", ""));
+      if (limit === undefined) return null;
+      return most === undefined ? number >= limit : number <= limit;
+    },
+  };
+}
+
+const percent = (part: number, all: number): string => `${whole(part)} of ${whole(all)}`;
+
+/** The figures of docs/benchmarks.md, in its order. */
+export const figures: Readonly<Record<string, Figure>> = {
+  "hook-event": figure("start", {
+    text: "hook event of a tool, a process of `shim-hook`, p50",
+    unit: "x",
+    most: 0.4,
+    value: ({ script, node }) => script / node,
+    beside: ({ program, node }) => `\`node -e 0\`; \`hook.cjs\`, where there is no perl: ${ratio(program / node)}`,
+  }),
+  "tool-call": figure("tool-call", {
+    text: "tool call of Claude Code, p50",
+    unit: "x",
+    most: 1.1,
+    value: ({ shim, empty }) => shim / empty,
+    beside: ({ shim, empty, none }) =>
+      `${ms(empty)} with empty hooks; without hooks ${ms(none)}: ${ratio(shim / none)}`,
+  }),
+  save: figure("save", {
+    text: "save of 2 KB, p50",
+    unit: "x",
+    most: 1,
+    value: ({ p50, bound50 }) => p50 / bound50,
+    beside: ({ p50, bound50 }) => `${ms(p50)}; floor ${ms(bound50)}: 1.5 x (bare insert + its steps) + an empty call`,
+  }),
+  "save-p99": figure("save", {
+    text: "save of 2 KB, p99",
+    unit: "x",
+    most: 1,
+    value: ({ p99, bound99 }) => p99 / bound99,
+    beside: ({ p99, bound99 }) => `${ms(p99)}; floor ${ms(bound99)}: 2 x bare insert + its steps, p99`,
+  }),
+  brief: figure("brief", {
+    text: "briefs after `kill -9` that hold the last acknowledged save",
+    unit: "%",
+    least: 100,
+    value: ({ held, rounds }) => held / rounds,
+    beside: ({ rounds, death, brief }) => `${rounds} kills; death recorded after ${ms(death)}, brief in ${ms(brief)}`,
+  }),
+  "mcp-start": figure("start", {
+    text: "start of the MCP server to its first answer, a host runs, p50",
+    unit: "x",
+    most: 1.2,
+    value: ({ host, empty }) => host / empty,
+    beside: ({ empty }) => `an empty server of the same SDK${Number.isNaN(empty) ? "" : `: ${ms(empty)}`}`,
+  }),
+  "mcp-start-alone": figure("start", {
+    text: "the same where no host runs",
+    unit: "x",
+    most: 2,
+    value: ({ alone, empty }) => alone / empty,
+    beside: ({ alone }) => `the same server; ${ms(alone)}`,
+  }),
+  "status-line": figure("start", {
+    text: "status line, a process, p50",
+    unit: "x",
+    value: ({ statusLine, node }) => statusLine / node,
+    beside: ({ statusLine, node }) => `\`node -e 0\`: ${ms(node)}; ${ms(statusLine)}`,
+  }),
+  memory: figure("chats", {
+    text: "memory of 15 idle chats and their host",
+    unit: "MB",
+    most: 220,
+    value: ({ megabytes }) => megabytes,
+    beside: ({ ofOne, first, later }) =>
+      `one chat ${whole(ofOne)} MB; wake-ups a second ${first.toFixed(2)}, after a minute ${later.toFixed(2)}`,
+  }),
+  restore: figure("restore", {
+    text: "facts of scripted sessions in the next brief",
+    unit: "%",
+    least: 95,
+    value: ({ recall }) => recall,
+    beside: ({ sessions, falseStatements, tokens }) =>
+      `${sessions} sessions, ${falseStatements} false statements, ${whole(tokens)} tokens`,
+  }),
+  "real-request": figure("real", {
+    text: "real sessions: the last substantial request is in the brief",
+    given: "<folder>",
+    unit: "%",
+    least: 99,
+    value: ({ lastRequest }) => lastRequest,
+    beside: ({ briefs, lastWords, olderPrompts }) =>
+      `${briefs} briefs; last words ${units["%"](lastWords)}, older prompts ${units["%"](olderPrompts)}`,
+  }),
+  "real-files": figure("real", {
+    text: "real sessions: the files edited next are in the brief",
+    given: "<folder>",
+    unit: "%",
+    least: 95,
+    value: ({ filesNext }) => filesNext,
+    beside: ({ outcomes, tokens }) => `outcomes of commands ${units["%"](outcomes)}; ${whole(tokens)} tokens`,
+  }),
+  "real-false": figure("real", {
+    text: "real sessions: briefs with a false statement",
+    given: "<folder>",
+    unit: "%",
+    most: 0,
+    value: ({ falseBriefs }) => falseBriefs,
+    beside: ({ briefs, harnessText }) => `${briefs} briefs; with text of the client ${units["%"](harnessText)}`,
+  }),
+  "real-events": figure("real", {
+    text: "events of real sessions lost, hung or failed",
+    given: "<folder>",
+    unit: "",
+    most: 0,
+    value: ({ eventsFailed }) => eventsFailed,
+    beside: ({ events, event50, event99 }) => `${whole(events)} events, p50 ${ms(event50)}, p99 ${ms(event99)}`,
+  }),
+  damaged: figure("damaged", {
+    text: "damaged transcripts that `shim sessions check` names",
+    given: "[folder]",
+    unit: "%",
+    value: (of) => of.named / of.damaged,
+    beside: (of) => `${percent(of.named, of.damaged)}; ${percent(of.wronglyNamed, of.whole)} whole ones named`,
+  }),
+  secrets: figure("secrets", {
+    text: "secrets found, of families that no rule was made with",
+    unit: "%",
+    least: 95,
+    value: ({ heldOut, heldOutFound }) => heldOutFound / heldOut,
+    beside: (of) => `${percent(of.heldOutFound, of.heldOut)}; of the others ${percent(of.knownFound, of.known)}`,
+  }),
+  "look-alikes": figure("secrets", {
+    text: "look-alikes of secrets changed",
+    unit: "",
+    most: 0,
+    value: ({ changed }) => changed,
+    beside: ({ lookAlikes }) => `${whole(lookAlikes)} look-alikes`,
+  }),
+  page: figure("page", {
+    text: "live page with 500 chats and 50,000 tasks: an interaction",
+    unit: "ms",
+    most: 100,
+    value: ({ search, view }) => Math.max(search, view),
+    beside: ({ paint, fleet }) => `first paint ${ms(paint)} (goal 500 ms), all chats ${ms(fleet)}`,
+  }),
+  lease: figure("clients", {
+    text: "lease acquired and released, one client, p50",
+    unit: "x",
+    most: 1.7,
+    value: ({ one }) => one.lease / one.redlock,
+    beside: ({ one }) => `redlock on Redis ${ms(one.redlock)}`,
+  }),
+  heartbeat: figure("clients", {
+    text: "heartbeat, one client, p50",
+    unit: "x",
+    most: 1.7,
+    value: ({ one }) => one.heartbeat / one.redisHeartbeat,
+    beside: ({ one }) => `HSET and EXPIRE on Redis ${ms(one.redisHeartbeat)}`,
+  }),
+  state: figure("clients", {
+    text: "state set and notified, one client, p50",
+    unit: "x",
+    most: 1.7,
+    value: ({ one }) => one.state / one.hset,
+    beside: ({ one }) => `HSET and PUBLISH on Redis ${ms(one.hset)}`,
+  }),
+  "fifty-clients": figure("clients", {
+    text: "heartbeat, 50 clients at once, p50",
+    unit: "x",
+    most: 1,
+    value: ({ fifty }) => fifty.heartbeat / fifty.row,
+    beside: ({ fifty }) => `a bare durable row over the same sockets ${ms(fifty.row)}`,
+  }),
+  "lease-rows": figure("rows", {
+    text: "rows written to acquire a lease",
+    unit: "rows",
+    most: 4,
+    value: ({ acquire }) => acquire,
+    beside: ({ renew, release, message, idle }) =>
+      `renew ${renew}, release ${release}, message ${message}, idle chat ${idle}`,
+  }),
+  "task-rows": figure("cost", {
+    text: "rows written for a task, submit to pruned, batches of 10",
+    unit: "rows",
+    most: 7.2,
+    value: ({ notified }) => notified.rows,
+    beside: ({ notified, asking, single }) =>
+      `${asking.rows.toFixed(1)} where workers ask, ${single.rows.toFixed(1)} one at a time; a million tasks $${asking.dollars.toFixed(2)}, $${notified.dollars.toFixed(2)}, $${single.dollars.toFixed(2)}`,
+  }),
+  "task-cycle": figure("tasks", {
+    text: "tasks submitted, claimed and acknowledged",
+    unit: "x",
+    least: 1.2,
+    value: ({ cycle, cycleBull }) => cycle / cycleBull,
+    beside: ({ cycleBull }) => `durable BullMQ ${perSecond(cycleBull)}`,
+  }),
+  "task-bulk": figure("tasks", {
+    text: "tasks submitted in frames of 500",
+    unit: "x",
+    least: 3.5,
+    value: ({ bulk, bulkBull }) => bulk / bulkBull,
+    beside: ({ bulkBull }) => `durable BullMQ ${perSecond(bulkBull)}`,
+  }),
+  "task-latency": figure("tasks", {
+    text: "task submitted to received by an idle worker, p99",
+    unit: "ms",
+    most: 100,
+    value: ({ latency99 }) => latency99,
+    beside: ({ latency50, bull50, bull99 }) => `p50 ${ms(latency50)}; durable BullMQ ${ms(bull50)}, ${ms(bull99)}`,
+  }),
+  silent: figure("detection", {
+    text: "silent holder of a lease noticed, ttl 30 s, slowest of 5",
+    unit: "s",
+    most: 30,
+    value: ({ silent }) => silent,
+    beside: ({ worker, attested }) =>
+      `killed, grace 5 s: ${worker.toFixed(2)} s; killed and attested: ${attested.toFixed(2)} s (goal 2 s)`,
+  }),
+  sync: figure("sync", {
+    text: "save readable on another machine, p50",
+    unit: "ms",
+    most: 10,
+    value: ({ p50 }) => p50,
+    beside: ({ p50, bare, changesPerSecond }) =>
+      `${ratio(p50 / bare)} a bare HTTP round trip; waiting changes ${perSecond(changesPerSecond)} (goal 4,000)`,
+  }),
+  capacity: figure("capacity", {
+    text: "one workspace of 50,000 chats and 1,000,000 tasks: events of tasks, processor time",
+    unit: "per s",
+    value: ({ eventsPerSecond }) => eventsPerSecond,
+    beside: ({ growth, megabytes }) =>
+      `p50 ${ratio(growth)} that with 1,000 chats and 10,000 tasks; ${whole(megabytes)} MB`,
+  }),
+  neighbour: figure("neighbour", {
+    text: "neighbour of an attacking token, p50, the worst attack",
+    unit: "x",
+    most: 2,
+    value: (of) => of.ratio,
+    beside: ({ attacks, p99, memory }) =>
+      `the same without attack; ${attacks} attacks, p99 ${ms(p99)}, ${whole(memory)} MB`,
+  }),
+  conflicts: figure("conflicts", {
+    text: "files in conflict foreseen before the second commit",
+    given: "<CooperBench> <clones>",
+    unit: "%",
+    value: ({ files, filesBeforeSecond }) => filesBeforeSecond / files,
+    beside: (of) =>
+      `${percent(of.filesBeforeSecond, of.files)}; before the first commit ${percent(of.pairsBeforeFirst, of.pairs)} pairs; ${of.falseFiles} false alarms`,
+  }),
+  effects: figure("effects", {
+    text: "calls that the guard asks about needlessly after kills",
+    unit: "%",
+    most: 2,
+    value: ({ askedNeedlessly }) => askedNeedlessly,
+    beside: ({ kills, repeated, repeatedOff }) =>
+      `${whole(kills)} kills; ${repeated} effects repeated, ${repeatedOff} without the guard`,
+  }),
+};
