@@ -45,7 +45,7 @@ it("a watch is hinted at what changes below its prefix, and at nothing else", as
   expect(await connection.ask("state.watch", { watch: "w", prefix: "a/" })).toEqual({ watch: "w", revision: 1 });
   await connection.ask("state.watch", { watch: "chats", prefix: "$chat/" });
   await connection.ask("state.watch", { watch: "all" });
-  await workspace.ask("state.set", { key: "b/1", value: 1 });
+  await workspace.ask("state.set", { key: "b/a/1", value: 1 });
   expect(await hints(connection)).toEqual(["all"]);
   wait(second);
   const writes = ["a/2", "b/2", "a/3"].map((key) => ({ op: "set", key, value: 1 }) as const);

@@ -156,6 +156,28 @@ it("a swap is finished by the next opener, whatever step its process died at", a
   }
 });
 
+it("a salvage that killed its process twice is left out, and the store opens", async ({ store, paths }) => {
+  store.write((sql) => fill(sql, 1));
+  await backUp(store, T0, 5);
+  store.write((sql) => addSession(sql, { id: "newest" }));
+  dieAt("log moved", store, paths);
+  const swap = JSON.parse(readFileSync(`${paths.database}.swap`, "utf8")) as object;
+  writeFileSync(`${paths.database}.swap`, JSON.stringify({ ...swap, attempts: 2 }));
+  expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
+});
+
+it("a damaged note of a swap, or a deleted database, does not block the store", async ({ store, paths }) => {
+  store.write((sql) => fill(sql, 1));
+  await backUp(store, T0, 5);
+  dieAt("recorded", store, paths);
+  writeFileSync(`${paths.database}.swap`, "rubbish");
+  expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
+  dieAt("renamed", store, paths);
+  rmSync(paths.database);
+  store.write((sql) => addSession(sql, { id: "new" }));
+  expect(found(store, "SELECT id FROM sessions ORDER BY id")).toEqual(["new", "ses"]);
+});
+
 it("only the newest damaged files are kept", ({ store, paths }) => {
   store.write((sql) => addSession(sql));
   for (let n = 0; n < 5; n++) replaceHealthy(store, paths);

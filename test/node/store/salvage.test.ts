@@ -52,6 +52,19 @@ it("a damaged schema costs nothing, as the new store has the same one", () => {
   }
 });
 
+it("rows between two damaged pages are taken over, and what lost its session gets one", () => {
+  const { paths, whole } = aDamagedStore((path) => {
+    const leaves = leavesOf(path, "checkpoints");
+    for (const share of [0.25, 0.75])
+      overwrite(path, ((leaves[Math.floor(leaves.length * share)] ?? 1) - 1) * PAGE, zeros);
+    for (const leaf of leavesOf(path, "sessions")) overwrite(path, (leaf - 1) * PAGE, zeros);
+  });
+  const found = rowsOf(paths);
+  expect([found.checkpoints[0]?.seq, found.checkpoints.at(-1)?.seq]).toEqual([1, CHECKPOINTS]);
+  expect(found.checkpoints.some(({ seq }) => seq > CHECKPOINTS * 0.4 && seq < CHECKPOINTS * 0.6)).toBe(true);
+  expect(found.sessions.map(({ id }) => id)).toEqual(whole.sessions.map(({ id }) => id));
+});
+
 it("a row whose number or key is damaged costs no other row", () => {
   const { paths, whole } = aDamagedStore((path) => {
     const [checkpoint = 0] = leavesOf(path, "checkpoints");

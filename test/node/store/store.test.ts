@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect } from "vitest";
 import type { Migration } from "#src/shared/migrate.ts";
 import type { Sql } from "#src/shared/sql.ts";
@@ -15,12 +15,19 @@ it("reading makes nothing on the disk and answers the empty value", ({ store, pa
   expect(store.driver).toBe(null);
 });
 
-it("reading an older schema migrates it, with a backup, and answers with its rows", ({ store, paths }) => {
+it("reading an older schema migrates it, with a backup of the old content, and answers with its rows", ({
+  store,
+  paths,
+}) => {
   store.write(addSetting("a"));
   const newer = openStore(driver, paths, { migrations: [...migrations, step()] });
   expect(newer.read(count, -1)).toBe(1);
   expect(store.read(schemaVersion, -1)).toBe(migrations.length + 1);
-  expect(readdirSync(paths.backups)).toHaveLength(1);
+  const [backup = "", ...others] = readdirSync(paths.backups);
+  expect(others).toEqual([]);
+  const old = driver({ path: join(paths.backups, backup), readOnly: true, busyMs: 0 });
+  expect([count(old), schemaVersion(old)]).toEqual([1, migrations.length]);
+  old.close();
 });
 
 it("folder and files are for their user alone, whatever the umask", () => {
@@ -35,6 +42,14 @@ it("folder and files are for their user alone, whatever the umask", () => {
   } finally {
     process.umask(umask);
   }
+});
+
+it("a database that was copied back for all to read is made private again", ({ store, paths }) => {
+  store.write(addSetting("a"));
+  store.close();
+  chmodSync(paths.database, 0o644);
+  store.write(addSetting("b"));
+  expect([modeOf(paths.database), modeOf(`${paths.database}-wal`)]).toEqual([0o600, 0o600]);
 });
 
 it("a file that asks for a newer program is refused and not changed", ({ store, paths }) => {
