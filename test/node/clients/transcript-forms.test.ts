@@ -1,24 +1,27 @@
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { commandIn, userWords } from "#src/clients/adapter/harness-text.ts";
-import type { TranscriptContent } from "#src/clients/transcript/transcript-draft.ts";
 import { transcriptFormat } from "#src/clients/details.ts";
 import { readRows } from "#src/clients/transcript.ts";
+import type { TranscriptContent } from "#src/clients/transcript/transcript-draft.ts";
+import { rowsIn } from "#src/clients/transcript/transcript-rows.ts";
 import {
   codexHead,
   codexOfFunctions,
   codexOfPrograms,
   codexRow,
-  geminiDocument,
   openCodeDocument,
   secondOf,
 } from "#harness/clients/invented-transcripts.ts";
+import { RecordedClient, recording } from "#harness/clients/recorded-client.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { aCompactBoundary, anAssistantLine, aToolResultLine, aUserLine } from "#harness/machine/transcripts.ts";
 
 type Row = Readonly<Record<string, unknown>>;
 
-function read(client: string, rows: readonly Row[]): TranscriptContent {
+function read(client: string, rows: readonly object[]): TranscriptContent {
   return readRows(
-    rows.map((row, position) => ({ row, damage: null, position, bytes: 1 })),
+    rows.map((row, position) => ({ row: row as Row, damage: null, position, bytes: 1 })),
     undefined,
     transcriptFormat(client),
   );
@@ -80,23 +83,6 @@ it("Codex 0.147: commands, patches and servers inside of a program, answers of a
   expect(content.turnEnd).toBeNull();
 });
 
-function item(second: number, fields: Row): Row {
-  return codexRow(second, "event_msg/item_completed", { item: fields });
-}
-
-it("Codex 0.169: an item has a message once, and a readable summary stays", () => {
-  const content = read("codex", [
-    codexHead("0.169.0"),
-    codexRow(1, "event_msg/user_message", { message: "go", images: ["data:"] }),
-    item(1, { type: "UserMessage", content: [{ type: "text", text: "go" }, { type: "local_image" }] }),
-    item(2, { type: "AgentMessage", content: [{ type: "Text", text: "I go." }] }),
-    codexRow(3, "compacted", { message: "The work so far." }),
-    item(3, { type: "ContextCompaction" }),
-  ]);
-  expect(said(content)).toEqual(["user: go\n[attached: image]", "assistant: I go."]);
-  expect(content.compactions.map(({ summary }) => summary)).toEqual(["The work so far."]);
-});
-
 it("a prompt that the user edited, or went back to before, is withdrawn with all that was said since", () => {
   const rows = [
     aUserLine("plan the pier", { uuid: "a", parentUuid: null }),
@@ -125,13 +111,6 @@ it("OpenCode: parts of messages, without its own; a failed command, an answered 
   expect(content.interruptions.map(({ at }) => secondOf(at))).toEqual([16]);
 });
 
-it("Gemini CLI: messages of a document with their calls", () => {
-  const content = read("gemini", geminiDocument.messages);
-  expect(said(content)).toEqual(["user: write a note", "assistant: The note is written."]);
-  expect(calls(content)).toEqual(["Write: done"]);
-  expect(content.toolEnds[0]?.response).toEqual({ type: "create" });
-});
-
 const noise = [
   "<local-command-stdout>Goodbye!</local-command-stdout>",
   "<local-command-caveat>Caveat: none of this</local-command-caveat>",
@@ -149,8 +128,8 @@ const noise = [
   '{"task_id":"b1","description":"lint","task_type":"local_bash"}',
 ];
 
-it.each(noise)("what a client writes in the user's place is no word of the user: %s", (text) => {
-  expect(userWords(text)).toBe("");
+it("what a client writes in the user's name is no word of the user", () => {
+  expect(noise.filter((text) => userWords(text) !== "")).toEqual([]);
 });
 
 it("the user's words stay: after an editor's context, before a reminder, and with an element in their middle", () => {
@@ -226,16 +205,6 @@ it("Claude Code: rows of the client, of hooks and of other chats are no prompts;
   expect(content.interruptions).toHaveLength(1);
 });
 
-function aBlockLine(content: readonly object[]): string {
-  return aUserLine("", { message: { role: "user", content } });
-}
-
-it("images of a prompt are named, also without a word", () => {
-  const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "AA==" } };
-  const content = readClaude(aBlockLine([{ type: "text", text: "why is it red?" }, image]), aBlockLine([image]));
-  expect(said(content)).toEqual(["user: why is it red?\n[attached: image/png]", "user: [attached: image/png]"]);
-});
-
 function queued(operation: string, second: number, content?: string): string {
   const timestamp = new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString();
   return JSON.stringify({ type: "queue-operation", operation, timestamp, sessionId: "s", content });
@@ -291,4 +260,204 @@ it("the words with which the user refuses a call are a prompt of its turn; what 
     ["first the tests:\n\n- of the lexer", "queued"],
   ]);
   expect(content.toolEnds).toHaveLength(6);
+});
+
+const timestamp = "2026-11-21T12:00:00.000Z";
+const at = Date.parse(timestamp);
+
+it("records of Qwen Code: texts, calls with the ids of the hooks, usage and version", () => {
+  const frame = { uuid: "q1", timestamp, cwd: "/p", version: "0.24.4" };
+  const content = read("qwen", [
+    { ...frame, type: "user", message: { role: "user", parts: [{ text: "fix it" }] } },
+    {
+      ...frame,
+      uuid: "q2",
+      type: "assistant",
+      model: "scripted",
+      message: {
+        role: "model",
+        parts: [
+          { text: "thinking", thought: true },
+          { text: "I look." },
+          { functionCall: { id: "call_1", name: "edit", args: { file_path: "a.ts" } } },
+        ],
+      },
+      usageMetadata: { promptTokenCount: 1_000, cachedContentTokenCount: 200, candidatesTokenCount: 20 },
+    },
+    { ...frame, uuid: "q3", type: "tool_result", toolCallResult: { callId: "call_1", status: "success" } },
+    {
+      ...frame,
+      uuid: "q4",
+      type: "tool_result",
+      toolCallResult: { callId: "call_2", status: "error", error: { message: "no such file" } },
+    },
+    { ...frame, uuid: "q5", type: "tool_result", message: { parts: [] } },
+  ]);
+  expect(content).toMatchObject({
+    clientVersion: "0.24.4",
+    texts: [
+      { role: "user", text: "fix it", at, uuid: "q1" },
+      { role: "assistant", text: "I look.", at, uuid: "q2" },
+    ],
+    toolCalls: [{ id: "call_1", name: "Edit", input: { file_path: "/p/a.ts" } }],
+    toolEnds: [
+      { toolUseId: "call_1", error: null },
+      { toolUseId: "call_2", error: "no such file" },
+    ],
+    contextUsage: { messageId: "q2", model: "scripted", inputTokens: 800, cacheReadTokens: 200, outputTokens: 20 },
+  });
+  const compacted = read("qwen", [{ ...frame, type: "system", subtype: "chat_compression" }]);
+  expect(compacted).toMatchObject({ compactBoundary: { at }, contextUsage: null });
+  expect(read("qwen", [{ ...frame, type: "system", subtype: "ui_telemetry" }]).compactBoundary).toBeNull();
+});
+
+function event(type: string, data: object, more: object = {}): object {
+  return { type, data, id: type, timestamp, ...more };
+}
+
+it("events of Copilot CLI: texts, usage, errors, compaction and version, of the chat alone", () => {
+  const content = read("copilot", [
+    event("session.start", { sessionId: "s1", copilotVersion: "1.0.102" }),
+    event("user.message", { content: "fix it" }),
+    event("assistant.message", { messageId: "m1", content: "I look." }),
+    event("assistant.message", { messageId: "m2", content: "of a subagent" }, { agentId: "a1" }),
+    event("session.usage_record", {
+      usage: { model: "scripted", inputTokens: 1_000, cacheReadTokens: 100, outputTokens: 20 },
+    }),
+    event("session.error", { errorType: "query", message: "overloaded" }),
+  ]);
+  expect(content).toMatchObject({
+    clientVersion: "1.0.102",
+    texts: [
+      { role: "user", text: "fix it" },
+      { role: "assistant", text: "I look." },
+    ],
+    toolCalls: [],
+    apiErrors: [{ text: "overloaded", at }],
+    outcomes: [{ isFailed: false }, { isFailed: true }],
+    contextUsage: { model: "scripted", inputTokens: 900, cacheReadTokens: 100, outputTokens: 20 },
+  });
+  const compaction = (success: boolean): TranscriptContent =>
+    read("copilot", [event("session.compaction_complete", { success })]);
+  expect(compaction(true).compactBoundary).toEqual({ at });
+  expect(compaction(false).compactBoundary).toBeNull();
+});
+
+it("messages of Gemini CLI, of which the last writing counts", () => {
+  const content = read("gemini", [
+    { sessionId: "s1", projectHash: "h", startTime: timestamp },
+    { id: "g1", timestamp, type: "user", content: [{ text: "fix it" }] },
+    { $set: { lastUpdated: timestamp } },
+    { id: "g2", timestamp, type: "gemini", content: "", tokens: { input: 10, output: 1, cached: 0 } },
+    {
+      id: "g2",
+      timestamp,
+      type: "gemini",
+      content: "I look.",
+      model: "gemini-2.5-pro",
+      tokens: { input: 1_000, output: 20, cached: 100, thoughts: 5 },
+    },
+    { id: "g3", timestamp, type: "error", content: "quota exceeded" },
+  ]);
+  expect(content).toMatchObject({
+    texts: [
+      { role: "user", text: "fix it", uuid: "g1" },
+      { role: "assistant", text: "I look.", uuid: "g2" },
+    ],
+    usage: [{ messageId: "g2", model: "gemini-2.5-pro", inputTokens: 900, cacheReadTokens: 100, outputTokens: 25 }],
+    apiErrors: [{ text: "quota exceeded" }],
+  });
+});
+
+function recorded(client: string): TranscriptContent {
+  const file = new URL(`../../harness/clients/transcripts/${client}.jsonl`, import.meta.url);
+  return readRows(rowsIn(readFileSync(file)), () => false, transcriptFormat(client));
+}
+
+it.each([
+  ["qwen", "0.24.4", false],
+  ["copilot", "1.0.102", true],
+  ["gemini", null, true],
+])(
+  "a transcript of the real %s: the words of both, five answers, and calls, marked where hooks give them no id",
+  (...expected) => {
+    const [client, clientVersion, isUnhooked] = expected;
+    const content = recorded(client);
+    expect(content.clientVersion).toBe(clientVersion);
+    expect(new Set(content.texts.map(({ role, text }) => `${role}: ${text}`))).toEqual(
+      new Set([
+        "user: Make the parser accept empty input",
+        "assistant: I look at the parser first.",
+        "assistant: The parser accepts it now.",
+      ]),
+    );
+    expect(content.usage).toHaveLength(5);
+    expect(content.contextUsage).toMatchObject({ inputTokens: 1_000, outputTokens: 20 });
+    expect(content.toolCalls.map(({ name }) => name)).toEqual(["Bash", "Write", "Read", "Bash"]);
+    expect(content.toolCalls.every((call) => call.isUnhooked === true)).toBe(isUnhooked);
+    expect(content.toolEnds.map(({ error }) => error !== null)).toEqual([false, false, true, true]);
+  },
+);
+
+type Results = readonly (readonly [command: unknown, error: string | null, response: unknown])[];
+
+/** How the commands of a transcript have ended. */
+function resultsIn(client: string, text: string): Results {
+  const content = readRows(rowsIn(Buffer.from(text)), () => false, transcriptFormat(client));
+  const ends = new Map(content.toolEnds.map((end) => [end.toolUseId, end]));
+  return content.toolCalls.flatMap(({ id, name, input }) => {
+    const end = ends.get(id);
+    const command = (input as { command?: unknown }).command;
+    return name === "Bash" && end ? [[command, end.error, end.response] as const] : [];
+  });
+}
+
+const harness = new URL("../../harness/clients/", import.meta.url);
+
+it.each([
+  ["gemini", "transcripts/gemini.jsonl", { stdout: "one" }],
+  ["qwen", "transcripts/qwen.jsonl", { stdout: "one", exit_code: 0 }],
+  ["copilot", "transcripts/copilot.jsonl", { stdout: "one", exit_code: 0 }],
+])("a transcript of %s tells what a command printed and how it ended", (client, file, printed) => {
+  const results = resultsIn(client, readFileSync(new URL(file, harness), "utf8"));
+  expect(results).toEqual([
+    ["echo one", null, printed],
+    ["echo bad; exit 3", "Exit code 3 bad", { stdout: "bad", exit_code: 3 }],
+  ]);
+});
+
+it.each([
+  [{ chunk_id: "1a", exit_code: 0, output: "3 tests passed\n" }, null, { stdout: "3 tests passed\n", exit_code: 0 }],
+  [
+    { output: "1 test failed\n", exit_code: 1, chunk_id: "1b" },
+    "Exit code 1 1 test failed\n",
+    { stdout: "1 test failed\n", exit_code: 1 },
+  ],
+  // What the command itself has printed is no object of the client.
+  [{ output: "dist/a.js" }, null, { stdout: '\n{"output":"dist/a.js"}' }],
+])("a program of Codex may print the result of a command as an object: %j", (result, error, response) => {
+  const program = 'text(JSON.stringify(await tools.exec_command({cmd:"npm test"})));';
+  const parts = ["Script completed\nWall time 1.2 seconds\nOutput:\n", JSON.stringify(result)];
+  const output = parts.map((text) => ({ type: "input_text", text }));
+  const rows = [
+    codexHead("0.147.0"),
+    codexRow(1, "response_item/custom_tool_call", { call_id: "p1", name: "exec", input: program }),
+    codexRow(2, "response_item/custom_tool_call_output", { call_id: "p1", output }),
+  ];
+  expect(resultsIn("codex", rows.map((row) => JSON.stringify(row)).join("\n"))).toEqual([
+    ["npm test", error, response],
+  ]);
+});
+
+it.each([
+  ["gemini", "BeforeTool", "AfterTool", { output: "one" }],
+  ["qwen", "PreToolUse", "PostToolUse", { output: "one-2", exitCode: 0 }],
+  ["copilot", "PreToolUse", "PostToolUse", { output: "one-2", exitCode: 0 }],
+  ["codex", "PreToolUse", "PostToolUse", { output: "one-2" }],
+])("events of %s tell what a command printed", (client, begin, end, result) => {
+  const chat = new RecordedClient(tempRuntime(), client);
+  chat.send(begin);
+  chat.send(end);
+  const session = String(recording(client, end).payload["session_id"]);
+  expect(chat.entries(session).at(-1)).toMatchObject({ kind: "tool_end", name: "Bash", ...result });
 });

@@ -4,10 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { rowsIn } from "#src/clients/transcript/transcript-rows.ts";
 import { readAppended, readRows } from "#src/clients/transcript.ts";
-import { openTranscript, type TranscriptFile } from "#src/clients/transcript/transcript-file.ts";
 import type { TranscriptContent } from "#src/clients/transcript/transcript-draft.ts";
+import { openTranscript, type TranscriptFile } from "#src/clients/transcript/transcript-file.ts";
+import { rowsIn, RowSplitter, type TranscriptRow } from "#src/clients/transcript/transcript-rows.ts";
+import { clientsWithRows, writtenRows } from "#harness/clients/written-sessions.ts";
 import {
   anAssistantLine,
   aTranscript,
@@ -15,7 +16,6 @@ import {
   T0,
   aCompactBoundary,
   anApiErrorLine,
-  anAttachmentLine,
   aToolResultLine,
   aToolUse,
 } from "#harness/machine/transcripts.ts";
@@ -53,16 +53,6 @@ it("reads what was appended since last time, and nothing twice", () => {
   appendFileSync(path, aTranscript(anAssistantLine({ content: [{ type: "text", text: "second" }] })));
   const two = readAppended(path, one.offset);
   expect(two.texts).toMatchObject([{ role: "assistant", text: "second" }]);
-});
-
-it("leaves a line that is not complete for the next time", () => {
-  const whole = aUserLine("whole");
-  const path = aFile(`${whole}\n${aUserLine("half").slice(0, 40)}`);
-  const one = readAppended(path, 0);
-  expect(textsOf(one)).toEqual(["whole"]);
-  expect(one.offset).toBe(Buffer.byteLength(whole) + 1);
-  writeFileSync(path, aTranscript(whole, aUserLine("half")));
-  expect(textsOf(readAppended(path, one.offset))).toEqual(["half"]);
 });
 
 it("reads every line once at any moments of reading, the cuts in characters included", () => {
@@ -114,12 +104,6 @@ it("where more was appended than the limit, the last part is read from a line's 
   expect(part.skippedBytes + length).toBe(Buffer.byteLength(aTranscript(...lines.slice(0, -part.texts.length))));
 });
 
-it("a limit that ends exactly at a line's start loses no line", () => {
-  const last = aTranscript(aUserLine("last"));
-  const path = aFile(aTranscript(aUserLine("before")) + last);
-  expect(textsOf(readAppended(path, 0, { maxBytes: Buffer.byteLength(last) }))).toEqual(["last"]);
-});
-
 it("a line of 10 MB is passed over while it is written and when it is done; what follows is read", () => {
   const long = aUserLine("x".repeat(10_000_000));
   const path = aFile(aTranscript(aUserLine("before")) + long.slice(0, 5_000_000));
@@ -133,14 +117,6 @@ it("a line of 10 MB is passed over while it is written and when it is done; what
   appendFileSync(path, aTranscript(aUserLine("after")));
   expect(textsOf(readAppended(path, two.offset, { open }))).toEqual(["after"]);
   expect(bytes()).toBeLessThan(2_200_000);
-});
-
-it("the rest of a line whose start was passed over is dropped and counted", () => {
-  const line = aTranscript(aUserLine("cut"));
-  const path = aFile(line + aTranscript(aUserLine("whole")));
-  const part = readAppended(path, 30);
-  expect(textsOf(part)).toEqual(["whole"]);
-  expect(part.skippedBytes).toBe(Buffer.byteLength(line) - 30);
 });
 
 it("a file that was cut or replaced by a smaller one is read from its last part again", () => {
@@ -176,14 +152,6 @@ it("a missing file, a folder and a pipe are named and keep the offset", () => {
     ["bad\0path", "ERR_INVALID_ARG_VALUE"],
   ] as const)
     expect(readAppended(path, 7)).toMatchObject({ unreadable, offset: 7, texts: [], size: 0 });
-});
-
-function failing(): never {
-  throw new TypeError("a bug");
-}
-
-it("an error that is not the system's is not hidden", () => {
-  expect(() => readAppended("any", 0, { open: failing })).toThrow("a bug");
 });
 
 it("lines that are no JSON object are counted; bad UTF-8 spoils only its own character", () => {
@@ -228,41 +196,6 @@ it("generated lines never throw @night", () => {
   );
 });
 
-function responseLine(id: string, usage: object, overrides = {}): string {
-  return anAssistantLine({ id, usage: { input_tokens: 3, ...usage } }, overrides);
-}
-
-it("usage counts once per message id, the last line wins", () => {
-  const first = responseLine("msg_a", { output_tokens: 1 });
-  const cached = { cache_read_input_tokens: 500, cache_creation_input_tokens: 40 };
-  const last = responseLine("msg_a", { ...cached, output_tokens: 77 });
-  const part = read(first, responseLine("msg_b", { output_tokens: 2 }, { timestamp: "nonsense" }), last);
-  const common = { requestId: "req_1", model: "claude-opus-5-5", inputTokens: 3 };
-  const [none, some] = [
-    { cacheReadTokens: 0, cacheCreationTokens: 0 },
-    { cacheReadTokens: 500, cacheCreationTokens: 40 },
-  ];
-  expect(part.usage).toEqual([
-    { messageId: "msg_b", ...common, ...none, outputTokens: 2, at: null },
-    { messageId: "msg_a", ...common, ...some, outputTokens: 77, at: T0 },
-  ]);
-  expect(part.contextUsage?.messageId).toBe("msg_a");
-});
-
-it("sub-agents, made-up answers, the client's notes and unknown types count for nothing", () => {
-  const content = [{ type: "text", text: "copy" }];
-  const part = read(
-    anAssistantLine({ id: "msg_sub" }, { isSidechain: true }),
-    aUserLine("to the sub-agent", { isSidechain: true }),
-    anAssistantLine({ id: "msg_made_up", model: "<synthetic>", content }),
-    aUserLine("Caveat: ...", { isMeta: true }),
-    anAttachmentLine("attached"),
-    JSON.stringify({ type: "queue-operation", operation: "enqueue", content: "queued" }),
-    JSON.stringify({ type: "api-request-blob", message: { role: "user", content } }),
-  );
-  expect(part).toMatchObject({ texts: [], usage: [], toolCalls: [], contextUsage: null, damages: [] });
-});
-
 it("tool calls, their errors and the client's own errors are distinguished", () => {
   const [two, parts] = ["two", "parts"].map((text) => ({ type: "text", text }));
   const part = read(
@@ -297,4 +230,59 @@ it("a compaction ends what was known of the context, and its summary is no messa
   const after = read(...compacted, anAssistantLine({ id: "msg_after" }));
   expect(after.contextUsage?.messageId).toBe("msg_after");
   expect(read(summary)).toMatchObject({ texts: [], compactBoundary: null });
+});
+
+const written = clientsWithRows.map((client) =>
+  writtenRows(client, [
+    { prompt: "Paint the boat 𝔻 blau — schön.", answer: "Done." },
+    { prompt: "Now the oars.", answer: "They are painted." },
+  ]),
+);
+
+const parts = fc.oneof(
+  fc.constantFrom(...written.flat()).map((row) => Buffer.from(row)),
+  fc.constantFrom(...written.flat()).chain((row) => fc.nat(row.length).map((end) => Buffer.from(row).subarray(0, end))),
+  fc
+    .constantFrom("\n", "\r\n", "  ", "\n\n", "\u{FEFF}", "\0\0\0", "123", "oops", '{"', "}", '"')
+    .map((text) => Buffer.from(text)),
+  fc.uint8Array({ maxLength: 12 }).map((bytes) => Buffer.from(bytes)),
+);
+const files = fc.array(parts, { maxLength: 30 }).map((all) => Buffer.concat(all));
+
+/** Bytes that are in no row and no damage. */
+function uncovered(bytes: Buffer, rows: readonly TranscriptRow[]): string {
+  let [at, left] = [0, Buffer.alloc(0)];
+  for (const { position, bytes: length } of rows) {
+    expect(position).toBeGreaterThanOrEqual(at);
+    left = Buffer.concat([left, bytes.subarray(at, position)]);
+    at = position + length;
+  }
+  expect(at).toBeLessThanOrEqual(bytes.length);
+  return Buffer.concat([left, bytes.subarray(at)]).toString("latin1");
+}
+
+it("each byte of a file is in one row, in one damage, or is a blank, whatever stands in it", () => {
+  fc.assert(
+    fc.property(files, (bytes) => {
+      expect(uncovered(bytes, [...rowsIn(bytes)])).toMatch(/^(?:[\s]|\xEF\xBB\xBF)*$/);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+it("rows do not depend on the parts in which the bytes come", () => {
+  fc.assert(
+    fc.property(files, fc.array(fc.nat(400), { maxLength: 8 }), (bytes, cuts) => {
+      const splitter = new RowSplitter();
+      const rows: TranscriptRow[] = [];
+      let at = 0;
+      for (const length of cuts) {
+        rows.push(...splitter.push(bytes.subarray(at, at + length)));
+        at = Math.min(bytes.length, at + length);
+      }
+      rows.push(...splitter.push(bytes.subarray(at)), ...splitter.end());
+      expect(rows).toEqual([...rowsIn(bytes)]);
+    }),
+    { numRuns: 1_000 },
+  );
 });

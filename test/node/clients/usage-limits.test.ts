@@ -91,14 +91,6 @@ it.each<[string, object[]]>([
   expect(refused(client, ...rows).notified()).toEqual([]);
 });
 
-it.each([
-  { errorType: "quota", errorCode: "quota_exceeded", statusCode: 402 },
-  { errorType: "query", statusCode: 402 },
-  { errorType: "rate_limit", errorCode: "user_weekly_rate_limited", statusCode: 429 },
-])("Copilot CLI's %j is a limit", (data) => {
-  expect(refused("copilot", copilotRow(data)).notified()).toHaveLength(1);
-});
-
 function limitNow(runtime: TempRuntime): unknown {
   return runtime.store.read((sql) => limitOf(sql, sessions.get(sql, session)!), null);
 }

@@ -9,7 +9,6 @@ import type { Conversation, Item } from "#src/clients/conversation/conversation.
 import type { NewSession, WrittenSession } from "#src/clients/conversation/session-writer.ts";
 import { writeSession } from "#src/machine/recovery/native/write-session.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
-import { invented } from "#harness/clients/broken-sessions.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 const now = Date.parse("2026-11-25T12:00:00.000Z");
@@ -131,47 +130,6 @@ it.each([
   const { rows, path } = written("codex", items, aTarget({ env, model: model ?? null }));
   expect(rows[0]).toMatchObject({ type: "session_meta", payload: { model_provider: provider, cwd: "/home/ann/app" } });
   expect(path).toContain(join(home, "sessions", "2026", "11", "25", "rollout-2026-11-25T12-00-00-"));
-});
-
-it("messages of OpenCode have its model, its tools and ids in their order", () => {
-  const model = { providerID: "standin", modelID: "scripted" };
-  const { rows, id, path } = written("opencode", items, aTarget({ model }));
-  expect([rows.length, path]).toEqual([1, null]);
-  const { messages } = rows[0] as { messages: { info: JsonObject; parts: JsonObject[] }[] };
-  expect(messages[0]?.info).toMatchObject({ role: "user", model, sessionID: id });
-  const ids = messages.map(({ info }) => String(info["id"]));
-  expect(ids).toEqual(ids.toSorted((a, b) => (a < b ? -1 : 1)));
-  const tools = messages.flatMap(({ parts }) => parts.flatMap((part) => part["tool"] ?? []));
-  expect(tools).toEqual(["bash", "edit", "todowrite", "shim_brief"]);
-  expect(messages.flatMap(({ parts }) => parts)).toContainEqual(
-    expect.objectContaining({
-      tool: "edit",
-      state: expect.objectContaining({
-        status: "error",
-        error: "no such text",
-        input: { filePath: "/home/ann/app/a.ts", oldString: "a", newString: "b" },
-      }),
-    }),
-  );
-});
-
-it("OpenCode gets a message of the user before answers whose prompt is lost", async () => {
-  const { rows } = written("opencode", [answer("Noted.")]);
-  const { messages } = rows[0] as { messages: { info: JsonObject }[] };
-  expect(messages.map(({ info }) => info["role"])).toEqual(["user", "assistant"]);
-  expect((await readAgain(written("opencode", [answer("Noted.")]))).items).toMatchObject([
-    { kind: "answer", text: "Noted." },
-  ]);
-});
-
-it.each(["claude-code", "codex", "qwen"])("results of calls of %s are read in full", async (client) => {
-  const { rows, file } = invented(client, "/p");
-  const conversation = await readText(rows.map((row) => `${JSON.stringify(row)}\n`).join(""), file.split("/").at(-1));
-  expect(conversation.items.map(({ kind }) => kind)).toEqual(
-    // Codex's invented rows lack the event of the answer.
-    client === "codex" ? ["prompt", "call", "result"] : ["prompt", "call", "result", "answer"],
-  );
-  expect(conversation.items[2]).toMatchObject({ text: "one" });
 });
 
 it.each(["copilot", "qwen", "gemini"])("a session that %s wrote is read with its results", async (client) => {
@@ -303,19 +261,6 @@ it("a program of Codex is one call where it does more than run commands, and wha
   expect(again.items.map((one) => (one.kind === "call" ? one.input : one.kind))).toEqual(
     read.map((one) => (one.kind === "call" ? one.input : one.kind)),
   );
-});
-
-it("words of a refusal stand in the call's result alone", async () => {
-  const refusal =
-    "The user doesn't want to proceed with this tool use. To tell you how to proceed, the user said:\nuse plum";
-  const { items: read } = await readClaude(
-    claudeRow("user", "go"),
-    claudeRow("assistant", [{ type: "tool_use", id: "a", name: "Bash", input: { command: "ls" } }]),
-    claudeRow("user", [{ type: "tool_result", tool_use_id: "a", is_error: true, content: refusal }]),
-    claudeRow("assistant", [{ type: "text", text: "\n\n" }]),
-  );
-  expect(read.map(({ kind }) => kind)).toEqual(["prompt", "call", "result"]);
-  expect(read[2]).toMatchObject({ isError: true, text: refusal });
 });
 
 it("a session is written to a file of its own, and never over another one", async () => {

@@ -109,14 +109,6 @@ it("merges as the attributes of a work tree say, and leaves out what has no comm
   expect(problems).toEqual([`${empty.project}: it has no commit yet`]);
 });
 
-it("changes of neighbouring lines meet, and the same change on both sides does not", async () => {
-  const from = twoTrees({ "a.txt": lines(12) });
-  write(from.project, { "a.txt": lines(12).replace("line 3\n", "same\n").replace("line 8\n", "mine\n") });
-  write(from.other, { "a.txt": lines(12).replace("line 3\n", "same\n").replace("line 9\nline 10\n", "") });
-  const { pairs } = await foresee(from, [from.project, from.other]);
-  expect(pairs[0]?.conflicts).toEqual([{ path: "a.txt", did: ["changed", "changed"], lines: ["8", "8"] }]);
-});
-
 it("foresees exactly the files that git merge cannot merge, with lines in which each changed @night", async () => {
   const from = twoTrees({ "a.txt": lines(12) });
   const base = git(from.project, "rev-parse", "HEAD").trim();

@@ -1,9 +1,6 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { Validator } from "@cfworker/json-schema";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { parseWith, recorded, sampleFiles } from "#harness/analysis/recorded.ts";
+import type { ToolName } from "#src/code/analysis/adapter.ts";
 import { adapters } from "#src/code/analysis/adapters/adapters.ts";
 import {
   compareWithBaseline,
@@ -15,6 +12,7 @@ import {
 } from "#src/code/analysis/finding.ts";
 import { toMarkdown, toSarif, toText } from "#src/code/analysis/formats.ts";
 import { countTotals, findHotspots, Report, type ToolRun } from "#src/code/analysis/report.ts";
+import { parseWith, recorded, sampleFiles, adapterOf, aView, parseResult } from "#harness/analysis/recorded.ts";
 
 const outputs = {
   tsc: "tsc",
@@ -81,16 +79,6 @@ it("equal rules at another position, in another file or of another symbol stay a
   expect(merged(["tsc", { rule: "TS2304" }], ["eslint", { rule: "no-unused-vars" }])).toHaveLength(2);
 });
 
-it("findings of one tool are never joined, and the highest level counts", () => {
-  expect(merged(["eslint", {}, {}])).toHaveLength(2);
-  expect(
-    merged(
-      ["eslint", { rule: "no-x", level: "note" }],
-      ["oxlint", { rule: "eslint(no-x)", level: "error" }, { rule: "eslint(no-x)" }],
-    ),
-  ).toEqual(["error, eslint no-x, oxlint eslint(no-x)", "warning, oxlint eslint(no-x)"]);
-});
-
 function fingerprinted(files: Record<string, string>, findings: readonly RawFinding[], tool = "eslint"): Finding[] {
   return withFingerprints(mergeFindings([{ tool, version: null, findings }]), (file) => files[file] ?? null);
 }
@@ -135,18 +123,6 @@ it("a renamed file brings nothing new, a copied one does; each entry stands for 
   expect(news({ "new.ts": text })).toBe(0);
   expect(news({ "old.ts": text, "copy.ts": text })).toBe(2);
   expect(news({ "new.ts": `${text}\nbad()` })).toBe(1);
-});
-
-function wholeFile(file: string): RawFinding[] {
-  return [aFinding({ file, range: null, rule: "files" })];
-}
-
-it("a whole file is found again under another name by its text", () => {
-  const baseline = toBaseline(fingerprinted({ "old.ts": "text" }, wholeFile("old.ts"), "knip"));
-  const isNew = (files: Record<string, string>): boolean | undefined =>
-    compareWithBaseline(fingerprinted(files, wholeFile("new.ts"), "knip"), baseline, (path) => path in files)[0]?.isNew;
-  expect(isNew({ "new.ts": "text" })).toBe(false);
-  expect(isNew({ "new.ts": "other" })).toBe(true);
 });
 
 it("hotspots: complexity times commits", () => {
@@ -195,42 +171,56 @@ function aReport(changes: Partial<Report> = {}): Report {
   });
 }
 
-/** The official schema: its origin and terms stand in harness/analysis/README.md. */
-const schemaFile = join(import.meta.dirname, "..", "..", "..", "harness", "analysis", "sarif-schema-2.1.0.json");
-const sarifSchema = new Validator(JSON.parse(readFileSync(schemaFile, "utf8")) as object, "4", false);
-
-function sarifErrors(report: Report): unknown[] {
-  const { errors } = sarifSchema.validate(JSON.parse(JSON.stringify(toSarif(report))));
-  return errors.slice(-3);
+interface Sarif {
+  readonly runs: readonly {
+    readonly tool: { readonly driver: { readonly name: string } };
+    readonly results: readonly {
+      readonly ruleId: string;
+      readonly level: string;
+      readonly message: { readonly text: string };
+      readonly locations: readonly {
+        readonly physicalLocation: { readonly artifactLocation: { readonly uri: string } };
+      }[];
+      readonly partialFingerprints: Readonly<Record<string, string>>;
+    }[];
+  }[];
 }
 
-it("SARIF is valid by the official schema, with fingerprints, joins and what is new", () => {
+/** What a reader of SARIF 2.1.0 needs of each run and result; each address is a reference without an origin. */
+function sarifOf(report: Report): Sarif {
+  const sarif = JSON.parse(JSON.stringify(toSarif(report))) as Sarif;
+  expect(sarif).toMatchObject({
+    version: "2.1.0",
+    $schema: expect.stringContaining("sarif-schema-2.1.0.json") as string,
+  });
+  for (const { tool, results } of sarif.runs) {
+    expect(tool.driver.name).not.toBe("");
+    for (const { ruleId, level, message, locations } of results) {
+      expect(["error", "warning", "note"]).toContain(level);
+      expect([typeof message.text, ruleId === ""]).toEqual(["string", false]);
+      for (const { physicalLocation } of locations)
+        expect(physicalLocation.artifactLocation.uri).toMatch(/^[\w.%-][\w.%/-]*$/);
+    }
+  }
+  return sarif;
+}
+
+it("SARIF has each finding with its fingerprint, and after a comparison what is new", () => {
   const report = aReport();
-  expect(sarifErrors(report)).toEqual([]);
-  const { runs } = toSarif(report) as { runs: { results: Record<string, unknown>[] }[] };
-  const results = runs.flatMap((run) => run.results);
-  expect(results).toHaveLength(report.findings.length);
-  const prints = results.map(({ partialFingerprints }) => Object.values(partialFingerprints as object)[0] as string);
+  const results = sarifOf(report).runs.flatMap((run) => run.results);
+  const prints = results.flatMap(({ partialFingerprints }) => Object.values(partialFingerprints).slice(0, 1));
   expect(prints.toSorted()).toEqual(report.findings.map(({ fingerprint }) => fingerprint).toSorted());
   const baseline = toBaseline(report.findings.slice(1));
-  const compared = aReport({
-    findings: compareWithBaseline(report.findings, baseline, () => true),
-    comparedWith: { kind: "commit", name: "main" },
-  });
-  expect(sarifErrors(compared)).toEqual([]);
-  expect(JSON.stringify(toSarif(compared)).match(/"baselineState":"new"/g)).toHaveLength(1);
-});
-
-it("the schema refuses what is no SARIF", () => {
-  expect(sarifSchema.validate({ version: "2.1.0", runs: [{ results: [{}] }] }).valid).toBe(false);
+  const findings = compareWithBaseline(report.findings, baseline, () => true);
+  const compared = sarifOf(aReport({ findings, comparedWith: { kind: "commit", name: "main" } }));
+  expect(JSON.stringify(compared).match(/"baselineState":"new"/g)).toHaveLength(1);
 });
 
 it("a failed tool is a run that was not successful, and odd names of files are valid", () => {
   const failed = aRun({ name: "eslint", status: "failed", why: "took longer than 5 s", version: null });
   const odd = fingerprinted({}, [aFinding({ file: "a b/ü#?.ts", range: null, message: "" })]);
   const report = aReport({ tools: [failed, aRun({ name: "knip", status: "untrusted", why: "x" })], findings: odd });
-  expect(sarifErrors(report)).toEqual([]);
-  expect(toSarif(report)).toMatchObject({
+  expect(sarifOf(report)).toMatchObject({
     runs: [
       {
         invocations: [
@@ -280,4 +270,180 @@ it("after a comparison only what is new is listed, and the rest is counted", () 
   });
   expect(toText(report)).toMatch(/^a\.ts:1:1 {2}warning {2}second/);
   expect(toText(report)).toContain("1 new since the baseline b; 0 errors, 2 warnings, 0 notes in all\n");
+});
+
+function lines(name: ToolName, output: string, options?: Parameters<typeof parseWith>[2]): string[] {
+  return parseWith(name, { stdout: output }, options).findings.map(({ file, range, level, rule, symbol }) => {
+    const { line, column, endLine, endColumn } = range ?? {};
+    const end = endLine === undefined ? "" : `-${endLine}:${endColumn}`;
+    return `${file} ${line ?? "*"}:${column ?? "*"}${end} ${level} ${rule}${symbol === undefined ? "" : ` ${symbol}`}`;
+  });
+}
+
+it("tsc: position, code, and a message with the lines of its details", () => {
+  expect(lines("tsc", recorded("tsc"))).toEqual([
+    "src/index.ts 2:25 error TS2307",
+    "src/index.ts 4:7 error TS6133",
+    "src/index.ts 5:7 error TS2322",
+    "src/index.ts 6:22 error TS2552",
+    "src/index.ts 7:45 error TS2322",
+    "src/index.ts 9:7 error TS2322",
+  ]);
+  expect(parseWith("tsc", { stdout: recorded("tsc") }).findings.at(-1)?.message).toBe(
+    "Type '(value: number) => undefined' is not assignable to type '(value: string) => void'. Types of parameters 'value' and 'value' are incompatible. Type 'string' is not assignable to type 'number'.",
+  );
+});
+
+it("ESLint: severities, ranges, and a file that it cannot parse", () => {
+  expect(lines("eslint", recorded("eslint"))).toEqual([
+    "src/plain.js 1:7-1:14 warning no-unused-vars",
+    "src/plain.js 3:3-3:12 error no-debugger",
+    "src/plain.js 4:10-4:17 error no-undef",
+  ]);
+  const fatal = [{ filePath: "/project/a.js", messages: [{ fatal: true, severity: 2, message: "Unexpected token" }] }];
+  expect(lines("eslint", JSON.stringify(fatal))).toEqual(["a.js *:* error parse-error"]);
+});
+
+it("oxlint: the end of a range follows from bytes, also after characters of several bytes", () => {
+  expect(lines("oxlint", recorded("oxlint"))).toEqual(
+    expect.arrayContaining([
+      "src/plain.js 3:3-3:12 error eslint(no-debugger)",
+      "src/index.ts 4:7-4:13 warning eslint(no-unused-vars)",
+      "src/index.ts 6:22-6:35 error eslint(no-undef)",
+    ]),
+  );
+  const files = { "a.js": '"ü";\nname\n' };
+  const span = { offset: 6, length: 4, line: 2, column: 1 };
+  const diagnostic = { code: "eslint(x)", severity: "error", filename: "a.js", labels: [{ span }] };
+  expect(lines("oxlint", JSON.stringify({ diagnostics: [diagnostic] }), { files })).toEqual([
+    "a.js 2:1-2:5 error eslint(x)",
+  ]);
+});
+
+it("complexity: functions above the threshold are findings, sums by file are for hotspots", () => {
+  for (const [installed, name, found] of [
+    [
+      ["oxlint"],
+      "complexity-oxlint",
+      ["src/plain.js 8:8 warning complexity route", "src/shapes.ts 13:8 warning complexity grade"],
+    ],
+    [["eslint"], "complexity-eslint", ["src/plain.js 8:8 warning complexity route"]],
+  ] as const) {
+    const parsed = parseWith("complexity", { stdout: recorded(name) }, { installed });
+    expect(lines("complexity", recorded(name), { installed }).toSorted()).toEqual(found);
+    expect(parsed.complexity?.find(({ file }) => file === "src/plain.js")?.complexity).toBe(12);
+    expect(parsed.findings[0]?.message).toContain("Maximum allowed is 10.");
+  }
+});
+
+it("knip: files, exports, types, dependencies with their line, imports", () => {
+  expect(lines("knip", recorded("knip"))).toEqual([
+    "src/copy-one.ts *:* warning files",
+    "src/copy-two.ts *:* warning files",
+    "src/plain.js *:* warning files",
+    "package.json *:* warning dependencies left-pad",
+    "package.json *:* warning devDependencies eslint",
+    "src/index.ts 2:25 warning unresolved ./nowhere.ts",
+    "src/shapes.ts 5:17 warning exports deadExport",
+    "src/shapes.ts 13:17 warning exports grade",
+    "src/shapes.ts 9:18 warning types DeadShape",
+  ]);
+});
+
+it("fallow: dead code and duplicates of one report", () => {
+  expect(lines("fallow", recorded("fallow"))).toEqual(
+    expect.arrayContaining([
+      "src/copy-one.ts *:* error unused-file",
+      "src/shapes.ts 5:17 error unused-export deadExport",
+      "src/shapes.ts 9:18 error unused-type DeadShape",
+      "package.json 2:* error unused-dependency left-pad",
+      "src/index.ts 2:25 error unresolved-import ./nowhere.ts",
+      "src/copy-one.ts 1:*-11:undefined warning code-duplication",
+    ]),
+  );
+  const cycle = { files: ["a.ts", "b.ts"], line: 1, col: 0, actions: [{}] };
+  const check = { circular_dependencies: [cycle], workspace_diagnostics: [{ path: "b" }], notes: [{ text: "x" }] };
+  expect(parseWith("fallow", { stdout: JSON.stringify({ check }) }).findings).toMatchObject([
+    { file: "a.ts", rule: "circular-dependency", message: "circular dependency: a.ts -> b.ts" },
+  ]);
+});
+
+it("what is no report is a failure in the tool's own words", () => {
+  expect(parseResult("eslint", { code: 2, stderr: recorded("eslint-failure") })).toMatchObject({
+    ok: false,
+    error: expect.stringContaining("exit code 2: Oops! Something went wrong!") as string,
+  });
+  const failure = { error: true, message: "failed to load config", exit_code: 2 };
+  expect(parseResult("fallow", { code: 1, stdout: JSON.stringify(failure) })).toMatchObject({
+    error: "failed to load config",
+  });
+  for (const name of ["eslint", "oxlint", "biome", "complexity", "knip", "fallow", "jscpd"] as const) {
+    expect(parseResult(name, { code: 0, stdout: "{ cut off" })).toMatchObject({ ok: false });
+    expect(parseResult(name, { code: 139, stdout: "" })).toEqual({
+      ok: false,
+      error: "exit code 139 without a report",
+    });
+  }
+  expect(parseResult("tsc", { code: 1, stderr: "panic: runtime error" })).toMatchObject({
+    error: "exit code 1: panic: runtime error",
+  });
+  expect(parseResult("tsc", { code: 134, stdout: recorded("tsc") })).toMatchObject({ ok: false });
+});
+
+function kind(name: ToolName, files: Record<string, string>, installed?: readonly string[]): string {
+  return adapterOf(name).detect(aView(files, installed))?.kind ?? "unused";
+}
+
+it("a tool is ready, missing where the project is set up for it, and else unused", () => {
+  const all = { ...sampleFiles, "biome.json": "{}", "knip.json": "{}", ".jscpd.json": "{}", ".fallowrc.json": "{}" };
+  for (const name of ["tsc", "eslint", "oxlint", "biome", "knip", "fallow", "jscpd"] as const) {
+    expect(kind(name, all)).toBe("ready");
+    expect(kind(name, all, [])).toBe("missing");
+    expect(kind(name, {}, [])).toBe("unused");
+  }
+  expect(kind("complexity", all, ["eslint"])).toBe("ready");
+  expect(kind("complexity", all, [])).toBe("unused");
+});
+
+function risk(name: ToolName, files: Record<string, string>): boolean {
+  const detected = adapterOf(name).detect(aView(files));
+  return detected?.kind === "ready" && detected.risk !== null;
+}
+
+it("which tools can run code of the project follows from its files", () => {
+  expect(risk("tsc", sampleFiles)).toBe(false);
+  expect(risk("tsc", { "tsconfig.json": '{ "references": [{ "path": "a" }] /* built */ }' })).toBe(true);
+  expect(risk("eslint", sampleFiles)).toBe(true);
+  expect(risk("oxlint", {})).toBe(false);
+  expect(risk("oxlint", { ".oxlintrc.json": '{ "rules": {} }' })).toBe(false);
+  expect(risk("oxlint", { ".oxlintrc.json": '{ "jsPlugins": ["./plugin.js"] }' })).toBe(true);
+  expect(risk("oxlint", { ".oxlintrc.json": '{ "extends": ["./other.json"] }' })).toBe(true);
+  expect(risk("oxlint", { ".oxlintrc.json": '{ "overrides": [{ "files": ["*"], "jsPlugins": ["./p.js"] }] }' })).toBe(
+    true,
+  );
+  expect(risk("oxlint", { "oxlint.config.ts": "export default {}" })).toBe(true);
+  expect(risk("knip", {})).toBe(true);
+  expect(risk("jscpd", {})).toBe(true);
+  expect(risk("fallow", {})).toBe(false);
+  expect(risk("biome", { "biome.json": "{}" })).toBe(false);
+});
+
+it("commands of an untrusted project read no configuration that could name code", () => {
+  const context = { isTrusted: false, scratch: "/scratch", writeScratch: (name: string) => `/scratch/${name}` };
+  const packages = "--ignore-pattern=**/node_modules/**";
+  const args = (name: ToolName): readonly string[] =>
+    adapterOf(name).command({ ...context, project: aView(sampleFiles) }).args;
+  expect(args("oxlint")).toEqual(["-f", "json", packages, "-c", ".oxlintrc.json", "--disable-nested-config"]);
+  const bare = adapterOf("oxlint").command({ ...context, project: aView({}) }).args;
+  expect(bare).toEqual(["-f", "json", packages, "-c", "/scratch/oxlint.json", "--disable-nested-config"]);
+  expect(args("complexity")).toEqual([
+    "-c",
+    "/scratch/complexity.json",
+    "--disable-nested-config",
+    "-f",
+    "json",
+    packages,
+  ]);
+  expect(args("tsc")).toContain("--noEmit");
+  expect(args("fallow")).toEqual(expect.arrayContaining(["--no-cache", "--no-type-aware"]));
 });

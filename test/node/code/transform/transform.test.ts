@@ -1,16 +1,11 @@
-import { existsSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, symlinkSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
-import { failed, printed } from "#harness/machine/cli-home.ts";
-import { commitAll, contents, git, makeRepository, write } from "#harness/machine/git-project.ts";
-import {
-  aTransformHome,
-  install,
-  varRule,
-  withTransform,
-  type TransformHome,
-} from "#harness/transform/transform-rig.ts";
-import { aCliHome } from "#harness/machine/cli-home.ts";
+import { expect, it, vi } from "vitest";
+import { readChange, TransformTask, type Change } from "#src/code/transform/change.ts";
+import { transformersFor } from "#src/code/transform/transformers.ts";
+import { failed, printed, aCliHome } from "#harness/machine/cli-home.ts";
+import { commitAll, contents, git, makeRepository, write, temporaryFolder } from "#harness/machine/git-project.ts";
+import { aTransformHome, varRule, withTransform, type TransformHome } from "#harness/transform/transform-rig.ts";
 
 const untested = "--branch --no-tests";
 
@@ -47,30 +42,6 @@ it("each kind of transform reports the same facts @night", async () => {
   expect(await changed("codemods/rename.ts --trust src")).toEqual(["ts-morph", ["src/a.ts", "src/ü b.ts"]]);
   expect(await changed("lint-fix")).toEqual(["oxlint", ["src/a.ts", "src/ü b.ts"]]);
   expect(await changed("lint-fix src/a.ts")).toEqual(["oxlint", ["src/a.ts"]]);
-});
-
-it("files that git checks out with other line ends change only where the codemod changed them @night", async () => {
-  const home = aTransformHome();
-  git(home.project, "config", "core.autocrlf", "true");
-  const report = await home.report(`codemods/no-var.cjs src/a.ts --trust ${untested}`);
-  expect(report).toMatchObject({ isIdempotent: true, insertions: 2, deletions: 2 });
-  expect(onBranch(home, report, "src/a.ts")).toBe("export let a = 1;\nlet b = 2;\nconsole.log(a, b);\n");
-  expect(git(home.project, "log", "-1", "--format=%s", String(report["branch"]))).toBe(
-    "shim: no-var.cjs, by jscodeshift\n",
-  );
-});
-
-it("what changes nothing says so, and ends with exit code 3 @night", async () => {
-  const home = aTransformHome();
-  expect(await home.transform("rules/no-var.yml check.js")).toMatchObject({
-    code: 3,
-    out: "ast-grep changed nothing.\n",
-  });
-  expect(await home.transform(`codemods/no-var.cjs check.js --trust ${untested}`)).toMatchObject({
-    code: 3,
-    out: "jscodeshift changed nothing.\n",
-  });
-  expect(home.branches()).toEqual([]);
 });
 
 it("a transform whose second run changes more says so, and leaves no branch @night", async () => {
@@ -126,21 +97,6 @@ it("tests judge the commit, and what they write is not in it @night", async () =
   expect(git(home.project, "diff", "--name-only", "HEAD", String(report["branch"]))).not.toContain("new.txt");
 });
 
-it("a tool that is not installed is named with its package, and nothing is downloaded @night", async () => {
-  const home = aTransformHome();
-  rmSync(join(home.project, "node_modules"), { recursive: true });
-  const cases = [
-    ["rules", "@ast-grep/cli is not installed in node_modules"],
-    ["codemods/no-var.cjs", "jscodeshift is not installed in node_modules"],
-    ["codemods/rename.ts", "ts-morph, which is not installed in node_modules"],
-    ["lint-fix", "oxlint is not used here; biome is not used here; eslint is not used here"],
-  ] as const;
-  for (const [what, why] of cases)
-    expect(await home.transform(`${what} --trust`)).toMatchObject(
-      failed(1, why, "SHIM downloads nothing: add the package"),
-    );
-});
-
 it("code of a project runs only where it is trusted: by --trust, or by the setting analysis.trusted @night", async () => {
   const home = aTransformHome();
   const refusal = failed(1, "jscodeshift would run code of the project: a codemod is code", "analysis.trusted");
@@ -181,15 +137,6 @@ it("a package of the workspace is the one in the worktree, and links are never c
   }
 });
 
-it("tools and tests of a package in a subfolder run there, with packages of the folders above @night", async () => {
-  const home = aTransformHome({
-    "pkg/package.json": '{"scripts":{"test":"ast-grep --version"}}',
-    "pkg/a.ts": "var a = 1;\n",
-  });
-  const report = await home.report("rules pkg --branch --trust");
-  expect(report).toMatchObject({ files: [{ path: "pkg/a.ts" }], tests: { command: "npm test" } });
-});
-
 it("what is not committed is not included, and said @night", async () => {
   const home = aTransformHome();
   write(home.project, { "src/a.ts": "var dirty = 1;\n", "src/new.ts": "var fresh = 1;\n" });
@@ -213,36 +160,6 @@ it("what is no work tree with a commit is refused", async () => {
   expect(await home.transform(`lint-fix ${home.other}/none`)).toMatchObject(failed(2, "there is no"));
 });
 
-it("what names no transform is wrong usage @night", async () => {
-  const home = aTransformHome({ "empty/a.txt": "", "bad.yml": "id: bad\nlanguage: Nope\n" });
-  await expect(home.transform("no-such.yml")).resolves.toMatchObject(failed(2, "there is no"));
-  await expect(home.transform("empty")).resolves.toMatchObject(failed(2, "there is no rule (.yml) in"));
-  await expect(home.transform("empty/a.txt")).resolves.toMatchObject(failed(2, "neither a rule (.yml) nor a codemod"));
-  await expect(home.transform("lint-fixes")).resolves.toMatchObject(failed(2, "there is no"));
-  await expect(home.transform(`rules ${home.other}`)).resolves.toMatchObject(failed(2, "is not in"));
-  await expect(home.transform("bad.yml")).resolves.toMatchObject(failed(1, "ast-grep ended with exit code 8", "Nope"));
-  expect(home.leftovers()).toEqual([]);
-});
-
-it("a detached HEAD, a linked work tree and a submodule are transformed like any work tree @night", async () => {
-  const home = aTransformHome();
-  git(home.project, "checkout", "--quiet", "--detach");
-  expect(await home.transform("rules")).toMatchObject(printed("2 files"));
-  const linked = join(home.folder, "linked tree");
-  git(home.project, "worktree", "add", "--quiet", "-b", "side", linked);
-  install(linked);
-  expect(await home.transform("rules", { cwd: linked })).toMatchObject(printed("2 files"));
-  const outer = join(home.folder, "outer");
-  makeRepository(outer, { "a.txt": "" });
-  git(outer, "submodule", "--quiet", "add", home.project, "inner");
-  commitAll(outer, "submodule");
-  install(join(outer, "inner"));
-  expect(await home.transform("rules", { cwd: join(outer, "inner") })).toMatchObject(printed("2 files"));
-  install(outer);
-  expect(await home.transform(join(home.project, "rules"), { cwd: outer })).toMatchObject({ code: 3 });
-  expect(git(outer, "worktree", "list").trim().split("\n")).toHaveLength(1);
-});
-
 it("a new file with a secret is left out of the branch, and said @night", async () => {
   const key = ["AKIA", "IOSFODNN7", "QWERTYU"].join("");
   const codemod = `const fs = require("node:fs");
@@ -251,4 +168,158 @@ module.exports = ({ source }) => { fs.writeFileSync(".env", "AWS_ACCESS_KEY_ID=$
   const ran = await home.transform(`codemods/secret.cjs src/a.ts --trust ${untested}`);
   expect(ran).toMatchObject(printed("Left out: .env", "1 file, 1 insertion, 1 deletion"));
   expect(existsSync(join(home.project, ".env"))).toBe(false);
+});
+
+/** Does something for each file that it gets. */
+function codemod(body: string): Readonly<Record<string, string>> {
+  return { "codemods/bad.cjs": `const fs = require("node:fs");\nmodule.exports = ({ source }) => { ${body} };\n` };
+}
+
+const command = "codemods/bad.cjs src/a.ts --trust";
+
+function nothingLeft(home: TransformHome): void {
+  expect([home.leftovers(), home.branches(), git(home.project, "status", "--porcelain")]).toEqual([[], [], ""]);
+}
+
+it("Ctrl-C ends a transform, and leaves nothing @night", async () => {
+  const home = aTransformHome(codemod('fs.writeFileSync("begun", ""); for (;;);'));
+  const stop = new AbortController();
+  const running = home.transform(`${command} --branch`, { interrupted: () => stop.signal });
+  const work = join(home.paths.home, "work");
+  const hasBegun = (): boolean => home.leftovers().some((name) => existsSync(join(work, name, "tree", "begun")));
+  await vi.waitFor(() => expect(hasBegun()).toBe(true), { timeout: 120_000, interval: 50 });
+  stop.abort();
+  expect(await running).toMatchObject(failed(130, "the transform was stopped"));
+  nothingLeft(home);
+});
+
+it("a codemod writes only in the worktree: no file elsewhere, no package, no link, no program @night", async () => {
+  const mark = "marked-by-a-codemod";
+  const attempts = `
+const path = require("node:path");
+const tries = {
+  up: () => fs.writeFileSync(path.join(process.cwd(), "..", "..", "${mark}"), ""),
+  beside: () => fs.writeFileSync(path.join(process.cwd(), "..", "node_modules", "${mark}"), ""),
+  package: () => fs.writeFileSync(require.resolve("jscodeshift") + ".${mark}", ""),
+  repository: () => fs.writeFileSync(path.join(HOME, "project", ".git", "${mark}"), ""),
+  user: () => fs.writeFileSync(path.join(HOME, "project", "${mark}"), ""),
+  link: () => fs.symlinkSync(HOME, path.join(process.cwd(), "${mark}")),
+  program: () => require("node:child_process").execFileSync("touch", [path.join(HOME, "${mark}")]),
+};
+const failed = Object.entries(tries).flatMap(([name, attempt]) => { try { attempt(); return []; } catch (error) { return [name + " " + error.code]; } });
+return source.split("// tried")[0] + "// tried " + failed.join(", ") + "\\n";`;
+  const home = aTransformHome();
+  const body = attempts.replaceAll("HOME", JSON.stringify(home.folder));
+  const path = join(home.project, "bad.cjs");
+  writeFileSync(path, `const fs = require("node:fs");\nmodule.exports = ({ source }) => { ${body} };\n`);
+  const refused = ["up", "beside", "package", "repository", "user", "link", "program"].map(
+    (name) => `${name} ERR_ACCESS_DENIED`,
+  );
+  expect(await home.transform("bad.cjs src/a.ts --trust")).toMatchObject(printed(`+// tried ${refused.join(", ")}`));
+  rmSync(path);
+  nothingLeft(home);
+});
+
+it("a codemod that deletes .git, replaces it by a repository with programs, or deletes everything does no harm @night", async () => {
+  const mark = "mark";
+  const replaced = `fs.rmSync(".git"); fs.mkdirSync(".git/objects", { recursive: true }); fs.mkdirSync(".git/refs");
+fs.writeFileSync(".git/HEAD", "ref: refs/heads/main\\n");
+fs.writeFileSync(".git/config", "[core]\\n fsmonitor = touch ${mark}\\n[diff]\\n external = touch ${mark}\\n");`;
+  for (const body of [
+    'fs.rmSync(".git", { force: true });',
+    replaced,
+    'for (const name of fs.readdirSync(".")) fs.rmSync(name, { recursive: true });',
+  ]) {
+    const home = aTransformHome(
+      codemod(
+        `if (fs.existsSync(".git") && fs.statSync(".git").isFile()) { ${body} } return source.replace("var b", "let b");`,
+      ),
+    );
+    const ran = await home.transform(`${command} --branch --no-tests`);
+    const isHarmless = ran.code === 0 || (ran.code === 1 && ran.err !== "");
+    expect([isHarmless, ran.err.includes("a bug in SHIM")], ran.err).toEqual([true, false]);
+    expect([home.leftovers(), git(home.project, "status", "--porcelain")]).toEqual([[], ""]);
+    expect(existsSync(join(home.project, mark))).toBe(false);
+    expect(git(home.project, "fsck")).toBe("");
+  }
+});
+
+it("a configuration of ast-grep in the project loads no library of its own @night", async () => {
+  const library = "customLanguages:\n  evil:\n    libraryPath: ./evil.so\n    extensions: [ts]\nruleDirs: [none]\n";
+  const home = aTransformHome({ "sgconfig.yml": library, "evil.so": "no library" });
+  expect(await home.transform("rules")).toMatchObject(printed("2 files, 3 insertions"));
+});
+
+it("the worktree of a transform whose process was killed is removed by the next one @night", async () => {
+  const home = aTransformHome();
+  const folder = join(home.paths.home, "work", "transform-0000dead");
+  mkdirSync(folder, { recursive: true });
+  git(home.project, "worktree", "add", "--quiet", "--detach", join(folder, "tree"));
+  const owner = { boot: "boot-0", pid: 4_000_000, start: "s1" };
+  const record = {
+    task: 0,
+    repository: join(home.project, ".git"),
+    branch: "shim/transform-0000dead",
+    base: "HEAD",
+    owner,
+  };
+  writeFileSync(join(folder, "record.json"), JSON.stringify(record));
+  writeFileSync(join(folder, "tree", "src", "a.ts"), "changed");
+  expect(await home.transform("rules")).toMatchObject(printed("2 files"));
+  nothingLeft(home);
+});
+
+it("a symbolic link in the repository leads no tool out of it, and is as before in the branch @night", async () => {
+  const through =
+    'for (const path of ["src/link.ts", "src/folder/new.ts", "src/none.ts"]) try { fs.writeFileSync(path, ""); } catch {}';
+  const home = aTransformHome({
+    ".oxlintrc.json": '{"rules":{"no-var":"error"}}',
+    ...codemod(`${through} return source.replace("var b", "let b");`),
+  });
+  const stray = join(home.other, "stray.ts");
+  writeFileSync(stray, "var stray = 1;\n");
+  symlinkSync(stray, join(home.project, "src", "link.ts"));
+  symlinkSync(home.other, join(home.project, "src", "folder"));
+  symlinkSync(join(home.other, "none.ts"), join(home.project, "src", "none.ts"));
+  symlinkSync("a.ts", join(home.project, "src", "inner.ts"));
+  git(home.project, "add", "-A");
+  git(home.project, "commit", "--quiet", "-m", "links");
+  for (const what of ["rules", "codemods/no-var.cjs", "codemods/rename.ts", "lint-fix"])
+    expect((await home.report(`${what} src --trust`))["files"]).toHaveLength(2);
+  const { branch } = await home.report("rules src --branch --no-tests");
+  expect(git(home.project, "diff", "--name-only", "HEAD", String(branch)).split("\n")).toHaveLength(3);
+  expect(await home.transform(command)).toMatchObject({ code: 0 });
+  expect([readdirSync(home.other), readFileSync(stray, "utf8")]).toEqual([["stray.ts"], "var stray = 1;\n"]);
+});
+
+function permissionsOf(change: Change): (readonly string[] | null)[] {
+  return transformersFor(change).map(({ permissions }) => permissions);
+}
+
+it("codemods and ESLint run in Node's permission model, in which only plugins of ESLint have native code", () => {
+  expect(permissionsOf({ kind: "codemod", path: "/p/mod.js", tool: "jscodeshift" })).toEqual([[]]);
+  expect(permissionsOf({ kind: "codemod", path: "/p/mod.ts", tool: "ts-morph" })).toEqual([[]]);
+  expect(permissionsOf({ kind: "lint-fix" })).toEqual([null, null, ["--allow-addons"]]);
+});
+
+it("a folder's rules are one set, in the order of their names, and have a size limit", () => {
+  const folder = temporaryFolder();
+  write(folder, { "b.yaml": "id: b", "a.yml": "id: a", "note.txt": "" });
+  expect(readChange(folder)).toEqual({ ok: true, value: { kind: "rules", text: "id: a\n---\nid: b" } });
+  write(folder, { "c.yml": " ".repeat(1_048_577) });
+  expect(readChange(join(folder, "c.yml"))).toMatchObject({ ok: false, error: { code: "bad_input" } });
+});
+
+function isAccepted(payload: object): boolean {
+  return TransformTask.safeParse(payload).success;
+}
+
+it("a payload names no path out of the repository", () => {
+  expect(isAccepted({ codemod: "codemods/a.cjs", paths: ["src/ü b", "..a/b"] })).toBe(true);
+  for (const path of ["/etc", "..", "a/../../b", "a/..", "a\nb", ""])
+    expect([path, isAccepted({ codemod: path }), isAccepted({ lintFix: true, paths: [path] })]).toEqual([
+      path,
+      false,
+      false,
+    ]);
 });

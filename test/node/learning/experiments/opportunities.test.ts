@@ -1,14 +1,13 @@
 import { afterAll, expect, it } from "vitest";
+import { defaults } from "#src/contract/config.ts";
+import { opportunityPatterns, type OpportunityPattern } from "#src/contract/opportunities.ts";
+import type { ReplaySession } from "#src/contract/replay.ts";
+import { findOpportunities, unsavedAgeMs } from "#src/learning/experiments/opportunities/find-opportunities.ts";
+import type { History, PastSession } from "#src/learning/experiments/opportunities/history.ts";
+import { withSetting } from "#src/shared/setting-keys.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { aHistory, type Plant } from "#harness/experiments/histories.ts";
 import { aSession } from "#harness/experiments/sessions.ts";
-import { defaults } from "#src/contract/config.ts";
-import type { ReplaySession } from "#src/contract/replay.ts";
-import { opportunityPatterns, type OpportunityPattern } from "#src/contract/opportunities.ts";
-import { findOpportunities } from "#src/learning/experiments/opportunities/find-opportunities.ts";
-import type { History, PastSession } from "#src/learning/experiments/opportunities/history.ts";
-import { nextValue, parameters, refusalOfStep } from "#src/learning/experiments/parameters.ts";
-import { settingAt, withSetting } from "#src/shared/setting-keys.ts";
 
 /** 1,000 in `npm run stress -- opportunities`. */
 const runs = Number(process.env["SHIM_OPPORTUNITY_RUNS"] ?? 50);
@@ -22,6 +21,7 @@ afterAll(() => {
 });
 
 const dayMs = 86_400_000;
+const minute = 60_000;
 const now = 1_700_000_000_000;
 const models = [
   { type: "type-0", model: "large", tasks: 800, accepted: 720, costMicros: 50_000 },
@@ -127,49 +127,27 @@ it("a step within the bounds is proposed with its effect; at a bound, or without
   expect(atBound.findings).toMatchObject([{ from: 0.4, to: null, test: "person", expected: null }]);
 });
 
-it("each parameter has a next value from its default in both directions, unless it is at its bound", () => {
-  for (const parameter of parameters) {
-    const from = settingAt(defaults, parameter.key) as number;
-    for (const direction of ["up", "down"] as const) {
-      const to = nextValue(parameter, from, direction);
-      const bound = direction === "up" ? parameter.max : parameter.min;
-      expect([parameter.key, direction, to === null]).toEqual([parameter.key, direction, from === bound]);
-      expect(refusalOfStep(parameter, from, to ?? from)).toBe(
-        to === null ? `${parameter.key} is ${from} already.` : null,
-      );
-    }
-  }
+const call = (at: number, isSame = false) => ({
+  at,
+  kind: "tool_end" as const,
+  ...(isSame ? { isSame: true as const } : {}),
+});
+const saved = (at: number) => ({ at, trigger: "time" });
+const died = (at: number) => ({ at, kind: "died", cause: "killed" }) as const;
+
+it("the age of a checkpoint is the time since the first event after it that changed something", () => {
+  const events = [call(0), call(4 * minute), call(6 * minute, true), call(7 * minute)];
+  const end = died(10 * minute);
+  const ageAfter = (...saves: number[]) => unsavedAgeMs(aSession({ events, saves: saves.map(saved), end }));
+  expect([ageAfter(), ageAfter(5 * minute), ageAfter(5 * minute, 7 * minute)]).toEqual([10 * minute, 3 * minute, 0]);
 });
 
-it("checkpoints that did not come when they were due are no reason for a shorter interval @night", () => {
-  const events = Array.from({ length: 300 }, (_, index) => ({
-    at: index * 60_000,
-    kind: "tool_end" as const,
-    tool: "Bash",
-  }));
-  const died = (ageMs: number): PastSession[] => {
-    const end = { at: 7_200_000, kind: "died", cause: "killed" } as const;
-    // Every two minutes, up to the last one.
-    const saves = Array.from({ length: 49 }, (_, index) => ({
-      at: end.at - ageMs - index * 120_000,
-      trigger: "tools",
-    })).toReversed();
-    return Array.from({ length: 40 }, () => ({ at: now, session: aSession({ events, saves, end }) }));
+it("a death in a pause is no case", () => {
+  const none = { offers: [], storeBytes: 0, team: null, changes: [] };
+  const found = (at: number) => {
+    const session = aSession({ events: [call(0), call(60_000)], end: died(at) });
+    const sessions = Array.from({ length: 40 }, () => ({ at: now, session }));
+    return findOpportunities({ now, windowMs: minute, config: defaults, sessions, ...none }).findings.length;
   };
-  const overdue = findOpportunities(quiet({ sessions: died(1_200_000) })).findings;
-  expect(overdue).toMatchObject([{ pattern: "old_checkpoint_at_death", parameter: null, to: null }]);
-  const late = findOpportunities(quiet({ sessions: died(280_000) })).findings;
-  expect(late).toMatchObject([{ parameter: "checkpoint.everyMs", to: 200_000, expected: { figure: "toolCallsLost" } }]);
-  expect(late[0]?.expected?.value).toBeLessThan(0);
-});
-
-it.each(opportunityPatterns)("%s is described in sentences with figures @night", (pattern) => {
-  const { findings } = findOpportunities(aHistory(seededRandom(seed), planted[pattern]));
-  const found = findings.find((one) => one.pattern === pattern);
-  expect(found).toBeDefined();
-  const { title, text, advice } = found ?? { title: "", text: "", advice: "" };
-  expect(title).toMatch(/^[A-Z].+[^.]$/);
-  expect(text).toMatch(/\d.*\.$/);
-  expect(advice).toMatch(/^[A-Z`].*\.$|^[a-z][\w.]+ is .*\.$/);
-  expect(`${title} ${text} ${advice}`).not.toMatch(/NaN|undefined|Infinity/);
+  expect([found(6 * minute), found(6 * minute + 1)]).toEqual([1, 0]);
 });

@@ -43,15 +43,6 @@ it("a rise of the risk makes a checkpoint, once", () => {
   ]);
 });
 
-it("a death right after a checkpoint loses nothing", () => {
-  const end = { at: 40_000, kind: "died", cause: "killed" } as const;
-  expect(outcomeOf(aSession({ events: calls(0, 20, 40), end }), every(1, 3_600_000))).toMatchObject({
-    toolCalls: 0,
-    seconds: 0,
-    callsAtDeath: 0,
-  });
-});
-
 interface SampledLoss {
   readonly toolCalls: number;
   readonly seconds: number;
@@ -109,16 +100,6 @@ it("the loss is the mean over every active moment", () => {
     ),
     { numRuns: 500, seed: 3 },
   );
-});
-
-it("more frequent checkpoints lose less of many sessions, and cost more @night", () => {
-  const sessions = workingSessions(40, 5);
-  const mean = (policy: SavePolicy, read: (outcome: ReturnType<typeof outcomeOf>) => number): number =>
-    sessions.reduce((sum, session) => sum + read(outcomeOf(session, policy)), 0) / sessions.length;
-  const losses = [2, 10, 50].map((count) => mean(every(count, 3_600_000), ({ toolCalls }) => toolCalls));
-  expect(losses).toEqual(losses.toSorted((a, b) => a - b));
-  const saves = [2, 10, 50].map((count) => mean(every(count, 3_600_000), (outcome) => outcome.saves));
-  expect(saves).toEqual(saves.toSorted((a, b) => b - a));
 });
 
 it("a policy is judged on the same sessions: worse, better, no difference that matters, or too few sessions @night", () => {

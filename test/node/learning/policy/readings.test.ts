@@ -60,19 +60,6 @@ it.each<[string, Readings, Readings, "older" | "newer"]>([
   expect(merge(newer, older)).toEqual(expected);
 });
 
-it("of two readings of one source and time the one that comes later is kept", () => {
-  expect(merge(measured(1), measured(3))).toEqual(measured(3));
-});
-
-it("each reading is judged by itself; merging twice changes nothing", () => {
-  const old = { ...someReadings({ contextFill: 0.5 }, T0), ...someReadings({ hostMemory: 0.1 }, T0) };
-  const fresh = { ...someReadings({ contextFill: 0.4 }, T0 - 1), ...someReadings({ rateLimit: 0.2 }, T0) };
-  const merged = merge(old, fresh);
-  expect(merged).toEqual({ ...old, ...someReadings({ rateLimit: 0.2 }, T0) });
-  expect(merge(merged, fresh)).toEqual(merged);
-  expect(old).not.toHaveProperty("rateLimit");
-});
-
 it("which of two readings came in first does not matter, unless they are of one source and time", () => {
   const one = fc.record({
     value: fc.constant(1),
@@ -100,12 +87,6 @@ it("derives what the session's own rows hold, and nothing that is not known", ()
     someReadings({ ...known, toolErrors: 0, ...times }, T0),
   );
   expect(Object.keys(derive(someFacts(), T0))).toEqual(["toolCalls", "sessionAgeMs", "sinceCheckpointMs"]);
-});
-
-it("without a checkpoint the time since then is the session's age; a clock that jumped back gives zero", () => {
-  expect(derive(someFacts(), T0).sinceCheckpointMs?.value).toBe(minute);
-  expect(derive(someFacts({ lastCheckpointAt: T0 + minute }), T0).sinceCheckpointMs?.value).toBe(0);
-  expect(derive(someFacts({ startedAt: T0 + minute }), T0).sessionAgeMs?.value).toBe(0);
 });
 
 const share = (facts: Partial<SessionFacts>): number | undefined => derive(someFacts(facts), T0).toolErrors?.value;
@@ -149,17 +130,4 @@ it("the context is what the newest response counted", () => {
     const known = someReadings({ contextWindow: 200_000 }, T0, source);
     expect(fromTranscript(part, known, {}, T0 + 5)).toMatchObject({ contextFill: { value, source } });
   }
-});
-
-it("of an unknown model only the tokens are known; times ahead of the clock are now", () => {
-  const part = aPart(anAssistantLine({ model: "new-model" }, { timestamp: new Date(T0 + minute).toISOString() }));
-  expect(fromTranscript(part, {}, {}, T0)).toEqual(someReadings({ transcriptBytes: 100, contextTokens: 15 }, T0));
-  const timeless = aPart(anAssistantLine({ model: "new-model" }, { timestamp: null }));
-  expect(fromTranscript(timeless, {}, {}, T0).contextTokens?.at).toBe(T0);
-});
-
-it("without a usage that counts there is no reading of the context, without a file none at all", () => {
-  const empty = aPart(anAssistantLine({ usage: { input_tokens: 0, output_tokens: 0 } }));
-  expect(fromTranscript(empty, {}, {}, T0)).toEqual(someReadings({ transcriptBytes: 100 }, T0));
-  expect(fromTranscript(aPart("{}", { unreadable: "ENOENT", size: 0 }), {}, {}, T0)).toEqual({});
 });

@@ -3,14 +3,17 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { codex } from "#src/clients/codex/codex.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { pause } from "#src/store/pause.ts";
+import { dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
+import { timeline } from "#src/machine/operations/session-view.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
+import { readContent } from "#src/machine/sessions/session-content.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { init, result, says } from "#harness/claude/fake-claude.ts";
+import { pause, resume } from "#src/store/pause.ts";
+import { usageMessages } from "#src/store/usage-tables.ts";
+import { result } from "#harness/claude/fake-claude.ts";
 import {
   aRig,
-  codexDone,
   codexId,
   codexWorks,
   crash,
@@ -24,6 +27,7 @@ import {
   valueAfter,
 } from "#harness/supervisor/claude-runs.ts";
 import { aLiveChat, checkpointsOf, sessionOf } from "#harness/supervisor/live-chats.ts";
+import type { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 
 it("begins with the prompt in a session of SHIM's choice, with its server and hooks, and none of its secrets", async () => {
   const rig = await aRig();
@@ -56,15 +60,6 @@ it("after a crash the session is resumed where its transcript is whole, with its
   expect(checkpointsOf(rig.runtime, id)).toEqual([expect.stringMatching(/^detached: .*make the parser/s)]);
 });
 
-it("nothing is saved during a pause", async () => {
-  const rig = await aRig();
-  const id = live(rig);
-  rig.runtime.store.write((sql) => pause(sql, rig.runtime.now(), null, null));
-  await crash(rig);
-  expect(checkpointsOf(rig.runtime, id)).toEqual([]);
-  expect(valueAfter(rig, "--resume")).toBe(id);
-});
-
 it("where its transcript is not whole a new session begins with the prompt and the brief", async () => {
   const rig = await aRig();
   const first = live(rig, { transcript: '{"type":"user","ses' });
@@ -82,33 +77,6 @@ it("where its transcript is not whole a new session begins with the prompt and t
   expect([first, second]).not.toContain(third);
   expect(promptOf(rig, 2)).toContain(first);
   expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: third });
-});
-
-it("a session that Claude Code does not resume gets a successor @night", async () => {
-  for (const last of [
-    result({ is_error: true, subtype: "error_during_execution", num_turns: 0 }),
-    result({ is_error: true, subtype: "success", terminal_reason: "prompt_too_long" }),
-  ]) {
-    const rig = await aRig();
-    const id = live(rig);
-    await crash(rig);
-    expect(valueAfter(rig, "--resume")).toBe(id);
-    prints(rig, init({ session_id: id }), last);
-    await crash(rig, 1);
-    expect(valueAfter(rig, "--resume")).toBeUndefined();
-    expect(promptOf(rig, 2)).toContain(id);
-  }
-});
-
-it("at the limit of turns that the settings name it has failed, and is not started again", async () => {
-  const rig = await aRig();
-  live(rig);
-  prints(rig, result({ is_error: true, subtype: "error_max_turns", result: "Reached 2 turns" }));
-  await crash(rig, 1);
-  expect([rig.runs.length, rig.emitted("ended").at(-1)]).toMatchObject([
-    1,
-    { phase: "failed", reason: "Reached 2 turns" },
-  ]);
 });
 
 it("what its user has ended is stopped", async () => {
@@ -224,43 +192,189 @@ it("a chat in a process of another environment gets the session by the brief in 
   expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
 });
 
-it("what the other client has finished is finished, and without its hooks the session stays on offer", async () => {
-  const rig = await aRig([{ client: "codex" }]);
+const hourMs = 3_600_000;
+const toCodex = { client: "codex" };
+
+/** What has run, in order: a model named by the rule, or the program. */
+function ran(rig: SupervisorRig): string[] {
+  return rig.runs.map(({ program: { command, args } }) => (args.includes("haiku") ? "haiku" : command));
+}
+
+/** Time passes, and what runs then ends. */
+async function passToEnd(rig: SupervisorRig, ms: number): Promise<object | undefined> {
+  const before = rig.emitted("ended").length;
+  await rig.pass(ms);
+  await rig.until(() => rig.emitted("ended").length > before);
+  return lastEnd(rig);
+}
+
+function lastEnd(rig: SupervisorRig): object | undefined {
+  return rig.emitted("ended").at(-1);
+}
+
+/** A response of Codex as its transcript reports it. */
+function codexUses(rig: SupervisorRig, tokens: number, model = "gpt-x"): void {
+  rig.runtime.store.write((sql) => {
+    const counts = { input: tokens, output: 0, cacheRead: 0, cacheWrite: 0 };
+    const at = rig.runtime.now();
+    const day = new Date(at).toISOString().slice(0, 10);
+    const row = { key: `m${tokens}`, session: codexId, at, day, model, isSubagent: false, ...counts };
+    usageMessages.insert(sql, row);
+  });
+}
+
+const reached = "Claude Code has reached its usage limit: You've hit your limit";
+
+it("without a rule, and with `off`, nothing goes on by itself after a usage limit", async () => {
+  for (const order of [null, "off"] as const) {
+    const rig = await aRig(order);
+    live(rig);
+    await limitIt(rig, hourMs);
+    const reason = `${reached}; no rule of this folder (\`atLimit\`) says to go on`;
+    expect(lastEnd(rig)).toMatchObject({ phase: "stopped", reason });
+    await rig.pass(2 * hourMs);
+    expect(rig.runs).toHaveLength(1);
+    rig.state.requestRestart("fix");
+    await passToRun(rig, 3_000, 2);
+    expect(ran(rig)).toEqual(["claude", "claude"]);
+  }
+});
+
+it("with `wait` Claude Code starts again when the limit ends, and in no other way before", async () => {
+  const rig = await aRig(["wait"]);
+  live(rig);
+  await limitIt(rig, hourMs);
+  expect(lastEnd(rig)).toMatchObject({ phase: "due", reason: reached });
+  await rig.pass(hourMs - 10_000);
+  expect(rig.runs).toHaveLength(1);
+  await passToRun(rig, 20_000, 2);
+  expect(ran(rig)).toEqual(["claude", "claude"]);
+});
+
+it("another model goes on in a new session with the brief, and the usual one takes over after the limit", async () => {
+  const rig = await aRig([{ model: "haiku" }, "wait"]);
   const first = live(rig);
-  await limitIt(rig);
-  expect(rig.runs[1]?.program.command).toBe("codex");
-  prints(rig, codexDone);
-  await rig.end(0);
-  expect(rig.emitted("ended").at(-1)).toMatchObject({ phase: "finished" });
-  expect(sessionOf(rig.runtime, first)?.recovery).toBeNull();
+  await limitIt(rig, hourMs);
+  const { args } = rig.runs[1]!.program;
+  expect(args.filter((arg) => arg === "--model")).toHaveLength(1);
+  expect(valueAfter(rig, "--model")).toBe("haiku");
+  expect(promptOf(rig, 1)).toContain("make the parser");
+  const second = live(rig);
+  expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: second });
+  await limitIt(rig, hourMs);
+  await passToRun(rig, hourMs + 10_000, 3);
+  expect(ran(rig)).toEqual(["claude", "haiku", "claude"]);
+  // Begun by another model, so it is not resumed.
+  expect([valueAfter(rig, "--resume"), valueAfter(rig, "--model")]).toEqual([undefined, "opus"]);
 });
 
-it("a limit that it got past is none", async () => {
-  const rig = await aRig();
-  live(rig);
-  prints(rig, says({ error: "rate_limit" }), says({ text: "Go on." }));
-  await die(rig);
-  const reason = expect.stringContaining("ended with 137") as string;
-  expect(rig.emitted("ended").at(-1)).toMatchObject({ reason, againInMs: 1_000 });
+it("the ceiling of hours ends what the rule does, and what it would wait for", async () => {
+  const running = await aRig([toCodex], { rule: { mostHours: 1 } });
+  live(running);
+  await limitIt(running, 10 * hourMs);
+  await running.pass(1_000);
+  codexWorks(running);
+  await running.pass(hourMs - 10_000);
+  expect(running.emitted("ended")).toEqual([]);
+  const reason = expect.stringContaining("; the rule of this folder goes on for at most 1 h after the limit") as string;
+  expect(await passToEnd(running, 20_000)).toMatchObject({ phase: "stopped", reason });
+  const waiting = await aRig(["wait"], { rule: { mostHours: 1 } });
+  live(waiting);
+  await limitIt(waiting, 2 * hourMs);
+  expect(lastEnd(waiting)).toMatchObject({ phase: "stopped", reason });
 });
 
-it("what it says and does is printed, without secrets", async () => {
-  const rig = await aRig();
-  live(rig);
-  prints(rig, says({ text: `Done with ghp_${"a1B2".repeat(9)}.` }));
-  expect(rig.emitted("output").at(-1)?.text).toMatch(/^Done with \[redacted:/);
+it("the ceiling of money counts what the rule's chats have used, and usage without a price, and ends them", async () => {
+  const prices = { "gpt-x": { input: 10, output: 10, cacheRead: 1, cacheWrite: 1 } };
+  for (const [config, first, second, why] of [
+    [{ usage: { prices } }, 400_000, 200_000, "allows at most 5.00 USD, and 6.00 USD were spent"],
+    [{}, 0, 1, "at most 5.00 USD, and 1 token has no price (`usage.prices`)"],
+  ] as const) {
+    const rig = await aRig([toCodex], { rule: { mostUsd: 5 }, config });
+    live(rig);
+    await limitIt(rig, 10 * hourMs);
+    await rig.pass(1_000);
+    codexWorks(rig);
+    codexUses(rig, first);
+    await rig.pass(3_000);
+    expect(rig.emitted("ended")).toEqual([]);
+    codexUses(rig, second);
+    const reason = expect.stringContaining(why) as string;
+    expect(await passToEnd(rig, 3_000)).toMatchObject({ phase: "stopped", reason });
+    await rig.pass(12 * hourMs);
+    expect(rig.runs).toHaveLength(2);
+  }
 });
 
-it("a store that takes nothing stops no program, and it is reported", async () => {
-  const rig = await aRig();
-  live(rig);
-  const { store } = rig.runtime;
-  store.write((sql) =>
-    sql.run("CREATE TRIGGER full BEFORE INSERT ON checkpoints BEGIN SELECT RAISE(ABORT, 'no room'); END"),
-  );
-  await crash(rig);
-  expect(rig.emitted("problem")).toEqual([
-    expect.objectContaining({ message: expect.stringMatching(/^the last checkpoint of/) }),
+it("Enter and a pause stop what the rule has started, and nothing of it starts again", async () => {
+  for (const [stop, why] of [
+    [(rig: SupervisorRig) => void (rig.stoppedAt = rig.runtime.now()), "you stopped the rule for usage limits"],
+    [
+      (rig: SupervisorRig) => rig.runtime.store.write((sql) => pause(sql, rig.runtime.now(), null, null)),
+      "`shim pause` stopped the rule of this folder",
+    ],
+  ] as const) {
+    const rig = await aRig([toCodex]);
+    const id = live(rig);
+    await limitIt(rig, hourMs);
+    await rig.pass(1_000);
+    codexWorks(rig);
+    stop(rig);
+    const reason = expect.stringContaining(why) as string;
+    expect(await passToEnd(rig, 3_000)).toMatchObject({ phase: "stopped", reason });
+    expect(sessionOf(rig.runtime, id)).toMatchObject({ recoveryBy: codexId });
+    rig.runtime.store.write((sql) => resume(sql, rig.runtime.now(), null));
+    await rig.pass(2 * hourMs);
+    expect(rig.runs).toHaveLength(2);
+  }
+});
+
+it("a supervisor that dies in a hand-over leaves one successor: the next waits for it, continues it, or begins it", async () => {
+  // After the hand-over, before Codex began.
+  const early = await aRig([toCodex]);
+  const first = live(early);
+  await limitIt(early, hourMs);
+  await early.pass(1_000);
+  early.runtime.processes.kill(502);
+  const afterEarly = await aRig([toCodex], { after: early });
+  await passToRun(afterEarly, 0, 1);
+  expect(ran(afterEarly)).toEqual(["codex"]);
+  expect(promptOf(afterEarly, 0)).toContain(first);
+  // While Codex worked.
+  const late = await aRig([toCodex]);
+  const source = live(late);
+  await limitIt(late, hourMs);
+  await late.pass(1_000);
+  codexWorks(late, "Codex has fixed the lexer.");
+  const beside = await aRig([toCodex], { after: late });
+  expect([beside.runs, beside.emitted("held")]).toMatchObject([
+    [],
+    [{ reason: `session ${codexId} is already running (pid 502)` }],
   ]);
-  expect(rig.runs).toHaveLength(2);
+  late.runtime.processes.kill(502);
+  const afterLate = await aRig([toCodex], { after: late });
+  await passToRun(afterLate, 0, 1);
+  expect(ran(afterLate)).toEqual(["codex"]);
+  expect(promptOf(afterLate, 0)).toContain("Codex has fixed the lexer.");
+  expect(sessionOf(late.runtime, source)).toMatchObject({ recoveryBy: codexId });
+});
+
+it("a hand-over is in the timeline of both sessions and in a notification, with reason and cost", async () => {
+  const rig = await aRig([toCodex]);
+  const first = live(rig);
+  await limitIt(rig, hourMs);
+  await rig.pass(1_000);
+  codexWorks(rig);
+  const { store } = rig.runtime;
+  const linesOf = (id: string): string[] =>
+    store.read((sql) => timeline(readContent(sql, id)).map(({ text }) => text), []);
+  const why = "Codex, because a usage limit was reached; 0.00 USD spent for this limit so far";
+  expect(linesOf(first)).toContainEqual(`taken by session ${codexId}: ${why}`);
+  expect(linesOf(codexId)).toContainEqual(`continues session ${first} of Claude Code: ${why}`);
+  const texts = store.read((sql) => dueNotifications(sql, rig.runtime).map(({ text }) => text), []);
+  expect(texts).toContainEqual(
+    expect.stringContaining(
+      "reached a usage limit; Codex continues by your rule (0.00 USD spent for this limit so far)",
+    ),
+  );
 });

@@ -1,10 +1,7 @@
-import * as spending from "#src/machine/usage/task-spending.ts";
 import { appendFileSync } from "node:fs";
-import { RecordedClient, recording } from "#harness/clients/recorded-client.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { recording } from "#harness/clients/recorded-client.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { type TeamChat, type TeamRig, twoChats } from "#harness/team/team-rig.ts";
-import { aClaim } from "#harness/worker/repository-rig.ts";
 import { type HookClient, hookClients } from "#src/contract/clients.ts";
 import { ownTools } from "#src/contract/own-tools.ts";
 import { teamTools } from "#src/contract/team-tools.ts";
@@ -75,8 +72,9 @@ it("at four fifths of a budget the user and the chat are warned once @night", as
 });
 
 it("at the limit the next tool call is denied, but for SHIM's own tools; the task ends, and it stays so until the user says something", async () => {
-  const { rig, one } = await withTask({ tokens: 1_000 });
-  answered(one, 1_000);
+  const { rig, one, other } = await withTask({ tokens: 1_000 });
+  for (const chat of [one, other]) answered(chat, 1_000);
+  expect(denied(other)).toBeUndefined();
   expect(denied(one)).toBe("deny");
   expect(denied(one, "mcp__shim__shim_report")).toBeUndefined();
   expect(denied(one, "mcp__plugin_shim_shim__shim_report")).toBeUndefined();
@@ -101,38 +99,24 @@ const toolForms = [
 
 it("at the limit each tool of SHIM stays open under the name of every client, and so does the search for it", async () => {
   expect(new Set(toolForms.map(([client]) => client))).toEqual(new Set(hookClients));
+  for (const [client, event] of [
+    ["codex", "PreToolUse-mcp"],
+    ["copilot", "PreToolUse-mcp"],
+    ["qwen", "PreToolUse-mcp"],
+    ["gemini", "AfterTool-mcp"],
+  ] as const) {
+    const form = toolForms.find(([name]) => name === client)?.[1];
+    expect(recording(client, event).payload["tool_name"]).toBe(form?.replace("TOOL", "shim_brief"));
+  }
   expect(Object.keys({ ...machineTools, ...teamTools })).toEqual(ownTools);
   const { one } = await withTask({ tokens: 1_000 });
   answered(one, 1_000);
   const given = toolForms.flatMap(([, form]) => ownTools.map((tool) => form.replace("TOOL", tool)));
   expect([...given, "ToolSearch", "tool_search"].filter((tool) => denied(one, tool) !== undefined)).toEqual([]);
-});
-
-it("at the limit a tool is denied that only looks like one of SHIM's", async () => {
-  const { one } = await withTask({ tokens: 1_000 });
-  answered(one, 1_000);
+  // What only has a similar name is denied.
   const foreign = "evil_shim_report_x mcp__other__shimmer mcp__shim__run xshim_report shim_ shim_hook shim_report()";
   for (const tool of [...foreign.split(" "), "Bash", "mcp__shim__shim_report\n"])
-    expect(denied(one, tool)).toBe("deny");
-});
-
-it.each([
-  ["codex", "PreToolUse", "mcp__shim__shim_brief"],
-  ["copilot", "PreToolUse", "shim-shim_brief"],
-  ["qwen", "PreToolUse", "mcp__shim__shim_brief"],
-  ["gemini", "BeforeTool", "mcp_shim_shim_brief"],
-] as const)("a chat of %s at its limit may report, as its own hooks say", (client, start, recordedName) => {
-  const recordings = { gemini: "AfterTool-mcp" } as Readonly<Record<string, string>>;
-  expect(recording(client, recordings[client] ?? "PreToolUse-mcp").payload["tool_name"]).toBe(recordedName);
-  const runtime = tempRuntime();
-  const chat = new RecordedClient(runtime, client);
-  chat.send("SessionStart");
-  const session = String(recording(client, "SessionStart").payload["session_id"]);
-  const budget = { wallMs: null, tokens: 0, costMicros: null };
-  runtime.store.write((sql) => spending.begin(sql, session, aClaim({ budget }), runtime.now()));
-  const ask = (tool: string): string => JSON.stringify(chat.send(start, { tool_name: tool, tool_input: {} }));
-  expect(ask(recordedName.replace("shim_brief", "shim_report"))).not.toContain("deny");
-  expect(ask(recordedName)).toContain("deny");
+    expect([tool, denied(one, tool)]).toEqual([tool, "deny"]);
 });
 
 it("a prompt does not lift the denial of a task that the chat still has", async () => {
@@ -144,38 +128,4 @@ it("a prompt does not lift the denial of a task that the chat still has", async 
   await one.call("shim_report", { outcome: "failed", note: "too dear" });
   one.claude.prompt("then do the other thing");
   expect(denied(one)).toBeUndefined();
-});
-
-it("a budget of dollars counts what the client itself says", async () => {
-  const { one } = await withTask({ costMicros: 1_000_000 });
-  const redraw = (cost: number): void => {
-    statusOf(one.runtime, JSON.stringify({ session_id: one.claude.session, cost: { total_cost_usd: cost } }));
-  };
-  redraw(0.9);
-  expect(denied(one)).toBeUndefined();
-  redraw(1.1);
-  expect(denied(one)).toBe("deny");
-});
-
-it("without a budget, and without a task, nothing is denied", async () => {
-  const { one, other } = await withTask({});
-  for (const chat of [one, other]) {
-    answered(chat, 10_000_000);
-    expect(denied(chat)).toBeUndefined();
-  }
-});
-
-it("a limit that was raised meanwhile is heard of with the next heartbeat", async () => {
-  const { rig, one } = await twoChats();
-  const limit = (tokens: number): unknown => rig.call("settings.set", { settings: { budgets: { task: { tokens } } } });
-  limit(1_000);
-  rig.call("tasks.submit", { tasks: [{ type: "a" }] });
-  await one.ask("shim_next");
-  await rig.time.pass(100);
-  answered(one, 1_000);
-  limit(9_000);
-  expect(denied(one)).toBe("deny");
-  await rig.time.pass(60_000);
-  expect(denied(one)).toBeUndefined();
-  expect(rig.call("tasks.get", { task: 1 })).toMatchObject({ state: "running" });
 });

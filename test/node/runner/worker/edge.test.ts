@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { onEdge, aClient, value, type TestClient } from "#harness/edge/edge-clients.ts";
+import { aClient, value, type TestClient } from "#harness/edge/edge-clients.ts";
 import { FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { look } from "#harness/coordinator/dispatch.ts";
 import { ofEvents, startWorker, type WorkerAtWork, type RigOptions } from "#harness/worker/worker-rig.ts";
@@ -28,43 +28,6 @@ async function ends(edge: FakeEdge, task: number): Promise<string[]> {
   return value(await edge.host.call("tasks.history", { task })).attempts.map(({ end }) => end);
 }
 
-it("a client is notified of tasks and messages that may be there and of a task to give up, and asks after each registration", async () => {
-  const { edge, client } = await onEdge();
-  const heard: string[] = [];
-  const stop = client.onHint((news) => heard.push(news));
-  edge.host.hints.push(
-    { kind: "task", chat: "a" },
-    { kind: "task", chat: "b" },
-    { kind: "message", chat: "a", topic: null },
-  );
-  edge.tell();
-  await edge.time.pass(100);
-  expect(heard).toEqual(["task", "message"]);
-  edge.closeAll();
-  await edge.time.untilTrue(() => client.state === "connected" && heard.length > 2);
-  stop();
-  edge.host.hints.push({ kind: "task", chat: "a" });
-  edge.tell();
-  await edge.time.pass(100);
-  expect(heard).toEqual(["task", "message", "any"]);
-});
-
-it("a client is notified of sessions that another machine has stored, and nothing else is asked for", async () => {
-  const { edge, client } = await onEdge();
-  const heard: string[] = [];
-  client.onHint((news) => heard.push(news));
-  const stop = client.onSyncHint((isDeath) => heard.push(isDeath ? "death" : "sync"));
-  for (const isDeath of [false, true]) edge.host.hints.push({ kind: "sync", machine: "m2", isDeath });
-  edge.tell();
-  await edge.time.pass(100);
-  expect(heard).toEqual(["sync", "death"]);
-  stop();
-  edge.host.hints.push({ kind: "sync", machine: "m2", isDeath: false });
-  edge.tell();
-  await edge.time.pass(100);
-  expect(heard).toEqual(["sync", "death"]);
-});
-
 it("on the edge a task that is pushed is taken at once; one whose hint was lost at the next request", async () => {
   const edge = new FakeEdge();
   const worker = aWorker(edge);
@@ -80,19 +43,6 @@ it("on the edge a task that is pushed is taken at once; one whose hint was lost 
   expect(worker.executor.attempts).toHaveLength(1);
   await edge.time.pass(15_000);
   expect(worker.executor.attempts).toHaveLength(2);
-});
-
-it("on the edge a cancelled task is stopped within a moment", async () => {
-  const edge = new FakeEdge();
-  const worker = aWorker(edge);
-  const task = await submit(edge);
-  await edge.time.untilTrue(() => worker.executor.attempts.length === 1);
-  await edge.time.pass(3_000);
-  await edge.host.call("tasks.cancel", { task, reason: "enough" });
-  edge.tell();
-  await edge.time.pass(100);
-  expect(worker.executor.last.run.signal.reason).toMatchObject({ kind: "cancelled" });
-  expect(ofEvents(worker, "ended")).toMatchObject([{ end: "cancelled", state: "cancelled" }]);
 });
 
 it("a short loss of the connection is survived: the attempt continues, and its result is reported after the reconnect", async () => {
@@ -142,12 +92,4 @@ it("a worker whose chat is taken over, or whose token is revoked, stops everythi
   edge.revoke(token);
   expect(await edge.time.until(worker.ended)).toMatchObject({ ok: false, error: { code: "chat_lost" } });
   expect(worker.executor.last.run.signal.reason).toMatchObject({ kind: "lost" });
-});
-
-it("a worker that is refused says why", async () => {
-  const edge = new FakeEdge();
-  edge.faults.refuses = ({ name }) =>
-    name === "chats.register" ? { code: "forbidden", message: "the token is for looking only" } : null;
-  const worker = aWorker(edge);
-  expect(await edge.time.until(worker.ended)).toMatchObject({ ok: false, error: { code: "forbidden" } });
 });

@@ -1,12 +1,12 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { fixedFolder } from "#src/runner/worker/executor.ts";
-import { git, temporaryFolder, withGit, write } from "#harness/machine/git-project.ts";
+import { removeEnded, removeOldWorktrees } from "#src/runner/worker/worktrees.ts";
+import { git, withGit, write, GIT_ENV } from "#harness/machine/git-project.ts";
 import { base62, draw, pem } from "#harness/secrets/secret-draw.ts";
-import { aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
+import { aTask, whereOf, RepositoryRig, aDependent } from "#harness/worker/repository-rig.ts";
 
 it("each task gets a worktree of its own; its work is one commit by SHIM on its own branch @night", async () => {
   const rig = new RepositoryRig();
@@ -26,13 +26,6 @@ it("each task gets a worktree of its own; its work is one commit by SHIM on its 
   expect(rig.git("status", "--porcelain")).toBe("");
 });
 
-it("where nothing was changed no branch is left", async () => {
-  const rig = new RepositoryRig();
-  const place = await rig.open(aTask());
-  expect((await place.finish(false)).work).toMatchObject({ branch: null, commit: rig.git("rev-parse", "HEAD") });
-  expect([await place.release(false), rig.branches()]).toEqual([null, []]);
-});
-
 it("worktrees of one repository are made and taken away at the same time, also while git cannot read one that is half made @night", async () => {
   const rig = new RepositoryRig();
   const half = join(rig.repository, ".git", "worktrees", "half");
@@ -45,16 +38,6 @@ it("worktrees of one repository are made and taken away at the same time, also w
   await Promise.all(places.map((place) => place.finish(false)));
   expect(await Promise.all(places.map((place) => place.release(false)))).toEqual(places.map(() => null));
   expect(rig.branches()).toEqual([]);
-});
-
-it("new work begins from the base that was named", async () => {
-  const rig = new RepositoryRig();
-  git(rig.repository, "branch", "old");
-  write(rig.repository, { "a.txt": "later\n" });
-  git(rig.repository, "commit", "-qam", "later");
-  const place = await rig.open(aTask(), { base: "old" });
-  expect(readFileSync(join(place.folder, "a.txt"), "utf8")).toBe("one\n");
-  await expect(rig.open(aTask(), { base: "nowhere" })).rejects.toThrow();
 });
 
 it("no hook of the project runs, and no commit is signed @night", async () => {
@@ -138,14 +121,6 @@ it("a change that brings a secret into a file is not committed; one of a file th
   ]);
   expect(rig.git("diff", "--name-only", "HEAD", work?.commit ?? "")).toBe("fixture.ts");
   expect(await place.release(false)).toContain(place.folder);
-});
-
-it("of many files that are left out the result names some and counts the rest", async () => {
-  const rig = new RepositoryRig();
-  const place = await rig.open(aTask());
-  write(place.folder, Object.fromEntries(Array.from({ length: 25 }, (_, n) => [`${n}.pem`, "x\n"])));
-  const { branch, leftOut } = (await place.finish(false)).work ?? {};
-  expect([branch, leftOut?.length, leftOut?.at(-1)]).toEqual([null, 21, { path: "...", reason: "and 5 more" }]);
 });
 
 it("the next attempt on the machine continues in the same worktree once its worker is gone @night", async () => {
@@ -245,20 +220,60 @@ it("nothing uncommitted is deleted: on another branch, or with a repository in i
   expect([existsSync(moved.folder), existsSync(join(nested.folder, "inner", "x.txt"))]).toEqual([true, true]);
 });
 
-it("a task that continues keeps its worktree, with what git ignores", async () => {
+/** By a worker so many days later. */
+function sweep({ home, processes }: RepositoryRig, days: number): Promise<string[]> {
+  return removeOldWorktrees({ home, env: GIT_ENV, processes, now: () => Date.now() + days * 86_400_000 });
+}
+
+it("a worktree unused for a week is removed, unless something in it is not committed @night", async () => {
   const rig = new RepositoryRig();
-  const place = await rig.open(aTask());
-  write(place.folder, { "ignored/built.txt": "warm\n" });
-  await place.finish(false);
-  await place.release(true);
-  expect(existsSync(join(place.folder, "ignored", "built.txt"))).toBe(true);
-  expect(readdirSync(dirname(place.folder)).toSorted()).toEqual(["record.json", "tree"]);
+  const places = [await rig.open(aTask()), await rig.open(aTask(null, 8)), await rig.open(aTask(null, 9))];
+  const [done, dirty, used] = places.map(({ folder }) => folder);
+  for (const place of places) write(place.folder, { "a.txt": "two\n" });
+  for (const place of places.slice(0, 2)) {
+    await place.finish(false);
+    await place.release(true);
+  }
+  write(dirty ?? "", { "late.txt": "x" });
+  expect(await sweep(rig, 6)).toEqual([]);
+  expect(await sweep(rig, 8)).toEqual([dirname(done ?? "")]);
+  expect([done, dirty, used].map((folder) => existsSync(folder ?? ""))).toEqual([false, true, true]);
+  expect(rig.branches()).toHaveLength(3);
 });
 
-it("a given folder is worked in as it is", async () => {
-  const folder = temporaryFolder();
-  const place = await fixedFolder(folder, "m1").open(aTask());
-  expect([(await place.finish(false)).work, await place.release(false)]).toEqual([null, null]);
-  expect([place.folder, place.location()]).toEqual([folder, { machine: "m1", folder }]);
-  await expect(fixedFolder(join(folder, "none"), "m1").open(aTask())).rejects.toThrow("there is no folder");
+it("of a killed worker's worktrees what is committed goes after a week, and its branch where nothing is on it @night", async () => {
+  const rig = new RepositoryRig();
+  const one = await rig.done(aTask(null, 1), { "one.txt": "1\n" });
+  const unused = await rig.open(aTask(), { pid: 2 });
+  const changed = await rig.open(aTask(null, 8), { pid: 2 });
+  const merge = await rig.open(aDependent({ 1: one }, 10), { pid: 2 });
+  write(changed.folder, { "a.txt": "two\n" });
+  const { branch } = (await merge.finish(false)).work ?? {};
+  expect(await sweep(rig, 8)).toEqual([]);
+  rig.processes.kill(2);
+  expect(await sweep(rig, 6)).toEqual([]);
+  expect(new Set(await sweep(rig, 8))).toEqual(new Set([unused, merge].map(({ folder }) => dirname(folder))));
+  const branches = rig.branches();
+  expect([existsSync(changed.folder), branches.length, branches.includes(branch ?? "")]).toEqual([true, 3, true]);
+});
+
+it("the worktrees of ended tasks are removed, and their branches where they hold no work @night", async () => {
+  const rig = new RepositoryRig();
+  const done = await rig.open(aTask(), { pid: 2 });
+  write(done.folder, { "a.txt": "two\n" });
+  const { work } = await done.finish(false);
+  const merge = await rig.open(aDependent({ 7: work }, 8), { pid: 2 });
+  const [unused, used, open] = [
+    await rig.open(aTask(null, 9), { pid: 2 }),
+    await rig.open(aTask(null, 10), { pid: 3 }),
+    await rig.open(aTask(null, 11), { pid: 2 }),
+  ];
+  rig.processes.kill(2);
+  const ended = { repository: join(rig.repository, ".git"), tasks: new Set([7, 8, 9, 10]), since: 0 };
+  await removeEnded({ home: rig.home, env: GIT_ENV, processes: rig.processes }, ended);
+  const folders = [done, merge, unused, used, open].map(({ folder }) => existsSync(folder));
+  expect(folders).toEqual([false, false, false, true, true]);
+  expect(new Set(rig.branches())).toEqual(
+    new Set([work?.branch, ...[merge, used, open].map((place) => whereOf(place).branch)]),
+  );
 });

@@ -30,38 +30,6 @@ it("a worktree begins with the commits of its dependencies; without more work it
   expect([last.base, rig.git("diff", "--name-only", last.base, last.commit)]).toEqual([work?.commit, "tests.js"]);
 });
 
-it("the same inputs give the same tree whatever comes of the base, in the order of the dependencies @night", async () => {
-  const rig = new RepositoryRig();
-  const one = await rig.done(aTask(null, 1), { "one.txt": "1\n" });
-  const two = await rig.done(aTask(null, 2), { "two.txt": "2\n" });
-  const inOrder = async (task: ClaimedTask): Promise<string> => {
-    const place = await rig.open(task);
-    return git(place.folder, "log", "--format=%H", "-1").trim();
-  };
-  const first = await inOrder(aDependent({ 1: one, 2: two }));
-  expect(await inOrder(aDependent({ 1: one, 2: two }, 11))).toBe(first);
-  const turned = aDependent({ 1: one, 2: two }, 12);
-  const other = await inOrder({ ...turned, inputs: turned.inputs.toReversed() });
-  expect(rig.git("rev-parse", `${other}^1`)).toBe(two.commit);
-  write(rig.repository, { "later.txt": "later\n" });
-  git(rig.repository, "add", ".");
-  git(rig.repository, "commit", "-qm", "later");
-  const later = await rig.open(aDependent({ 1: one, 2: two }, 13));
-  expect(["one.txt", "two.txt", "later.txt"].filter((name) => !existsSync(join(later.folder, name)))).toEqual([]);
-});
-
-it("with inputs that changed nothing a task begins from the base alone @night", async () => {
-  const rig = new RepositoryRig();
-  const one = await rig.done(aTask(null, 1), { "api.js": "api\n" });
-  const none = await rig.done(aTask(null, 2), {});
-  const works = [{ branch: "x", commit: "--evil" }, { commit: one.commit }];
-  const plain: Json[] = [none as unknown as Json, "text", null, ...works];
-  for (const [n, result] of plain.entries()) {
-    const place = await rig.open(aDependent({ 2: result }, 20 + n));
-    expect([place.merged.tasks, (await place.finish(false)).work]).toMatchObject([[], { branch: null }]);
-  }
-});
-
 it("no hook, driver, filter or signing program runs for a merge; git's own union driver does @night", async () => {
   const rig = new RepositoryRig();
   const ran = join(rig.root, "ran");
@@ -120,18 +88,6 @@ it("a kept conflict is in the files and has to be resolved; the next attempt kno
   expect(problem).toBeNull();
   expect(rig.git("show", `${work?.commit}:a.txt`)).toBe("first and second");
   for (const { commit } of [one, two]) rig.git("merge-base", "--is-ancestor", commit, work?.commit ?? "");
-});
-
-it("a commit that is not here is named with its machine, and the task does not begin @night", async () => {
-  const [here, there] = [new RepositoryRig(), new RepositoryRig()];
-  const work = await there.done(aTask(null, 1), { "api.js": "api\n" }, { machine: "m2" });
-  await expect(here.open(aDependent({ 1: work }))).rejects.toMatchObject({
-    isRetryable: true,
-    message: expect.stringContaining(
-      `inputs of task 9: commit ${work.commit.slice(0, 12)} of machine m2 is not here (task 1, branch ${work.branch}); name a remote`,
-    ),
-  });
-  expect(here.branches()).toEqual([]);
 });
 
 it("through a remote commits go from one machine to the next; no other branch moves, and what the remote refuses is said @night", async () => {

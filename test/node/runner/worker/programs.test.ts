@@ -1,18 +1,17 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
-import { createInterface } from "node:readline";
-import type { Readable, Writable } from "node:stream";
+import { readdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { expect, it, onTestFinished, vi } from "vitest";
-import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
 import type { Json } from "#src/contract/json.ts";
+import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
+import { endGroup, groupOf } from "#src/platform/process-group.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import { runProgram, type ProgramExit, type Program } from "#src/platform/run-program.ts";
 import { commandExecutor } from "#src/runner/worker/command-executor.ts";
 import type { RunOutcome } from "#src/runner/worker/executor.ts";
-import { runProgram, type ProgramExit, type Program } from "#src/platform/run-program.ts";
-import { systemProcesses, unknownStart } from "#src/platform/processes.ts";
-import { endGroup, groupOf } from "#src/platform/process-group.ts";
-import { BoundedOutput } from "#src/runner/worker/output-files.ts";
+import { BoundedOutput, keepOutput } from "#src/runner/worker/output-files.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 const node = process.execPath;
@@ -20,10 +19,6 @@ const node = process.execPath;
 const withDeafChild = `const { spawn } = require("node:child_process");
   const deaf = spawn(process.execPath, ["-e", 'process.on("SIGTERM", () => 0); console.log("up"); setInterval(() => 0, 1000)'], { stdio: ["ignore", "pipe", "ignore"] });
   deaf.stdout.once("data", () => { console.log("deaf " + deaf.pid); next(); });`;
-
-function statOf(pid: number): string {
-  return readFileSync(`/proc/${pid}/stat`, "utf8");
-}
 
 function isAlive(pid: number): boolean {
   return systemProcesses.facts(pid) !== null;
@@ -66,13 +61,6 @@ function begin(script: string, overrides: Partial<Program> = {}): Heard {
   return { lines, ended: runProgram(program), printed };
 }
 
-it("a program gets its input on stdin, and its lines and its exit code are reported", async () => {
-  const script = `let all = ""; process.stdin.on("data", (part) => all += part).on("end", () => { console.log("got " + all); process.stdout.write("no end"); process.exitCode = 7; });`;
-  const ran = begin(script, { input: "é\u2028x" });
-  expect(await ran.ended).toEqual({ kind: "exited", code: 7 });
-  expect(ran.lines).toEqual(["got é\u2028x", "no end"]);
-});
-
 it("when a program has ended nothing that it left behind in its group is alive", async () => {
   const ran = begin(`${withDeafChild} function next() { process.exit(0); }`);
   const deaf = Number(await ran.printed("deaf "));
@@ -98,32 +86,6 @@ it("a stop is TERM to all of them, then KILL to those that are left", async () =
   stop.abort();
   expect(await ran.ended).toEqual({ kind: "exited", code: 5 });
   expect([ran.lines.at(-1), isAlive(deaf)]).toEqual(["heard", false]);
-});
-
-it("what a program leaves behind may end its work first", async () => {
-  const folder = temporaryFolder();
-  const child = `process.on("SIGTERM", () => setTimeout(() => { require("node:fs").writeFileSync("saved", ""); process.exit(); }, 100)); console.log("ready"); setInterval(() => 0, 1000);`;
-  const script = `const left = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(child)}], { stdio: ["ignore", "pipe", "ignore"] });
-    left.stdout.once("data", () => process.exit(0));`;
-  expect(await begin(script, { cwd: folder, graceMs: 120_000 }).ended).toEqual({ kind: "exited", code: 0 });
-  expect(existsSync(join(folder, "saved"))).toBe(true);
-});
-
-it.runIf(process.platform === "linux")("a group of zombies is not waited for", async () => {
-  // The sleep that the shell becomes takes no note of its child's end.
-  const script = "setsid cat <&3 >/dev/null & echo $!; exec sleep 60 3<&-";
-  const parent = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "inherit", "pipe"] });
-  onTestFinished(() => void parent.kill("SIGKILL"));
-  const [line] = (await once(createInterface({ input: parent.stdout as Readable }), "line")) as [string];
-  const pid = Number(line);
-  await vi.waitFor(() => expect(statOf(parent.pid ?? 0)).toContain("(sleep)"), { timeout: 120_000, interval: 10 });
-  (parent.stdio[3] as Writable).end();
-  await vi.waitFor(() => expect(statOf(pid)).toMatch(new RegExp(`\\) Z \\d+ ${pid} `)), {
-    timeout: 120_000,
-    interval: 10,
-  });
-  await endGroup({ boot: "", pid, start: unknownStart }, 60_000);
-  expect(statOf(pid)).toContain(") Z ");
 });
 
 it("a pid that was given to another process is not killed", async () => {
@@ -301,13 +263,6 @@ it("another exit code is a failure, to be repeated, with the last line @night", 
   expect(outcome).toMatchObject({ kind: "failed", isRetryable: true });
 });
 
-it("a command that is stopped is stopped, whatever its exit code", async () => {
-  const stop = new AbortController();
-  const script = "process.on('SIGTERM', () => process.exit(0)); setInterval(() => 0, 1000); console.log('ready')";
-  const heed = (text: string): void => void (text.includes("ready") && stop.abort());
-  expect((await execute(script, { signal: stop.signal, heed })).outcome).toEqual({ kind: "stopped" });
-});
-
 it("a stop that comes when the command has ended, and only what it left behind has not, takes no result back", async () => {
   const stop = new AbortController();
   const left = `process.on("SIGTERM", () => { console.error("bye"); setTimeout(() => process.exit(), 100); }); setInterval(() => 0, 1000); process.send("up");`;
@@ -322,4 +277,21 @@ it("no shell sees anything of a task, and none of SHIM's secrets is passed on", 
   const script = `${readTask} console.log(JSON.stringify([process.argv.slice(1), require("node:fs").readdirSync("."), process.env.SHIM_ADMIN_SECRET, process.env.SHIM_LEASE_TOKEN, process.env.OF_THE_USER, process.env.GIT_DIR, process.env.SHIM_TASK, process.env.SHIM_CLAIM]))`;
   const { outcome } = await execute(script);
   expect(outcome).toEqual({ kind: "done", result: [[], [], null, null, "yes", null, "7", "3"] });
+});
+
+it("the newest two hundred outputs are kept, and no file for an empty one", () => {
+  const folder = join(temporaryFolder(), "output");
+  for (let task = 1; task <= 205; task++) {
+    keepOutput(folder, { task, claim: 1 }, `of ${task}`);
+    utimesSync(join(folder, `task-${task}-1.txt`), task, task);
+  }
+  keepOutput(folder, { task: 300, claim: 1 }, "");
+  keepOutput(folder, { task: 301, claim: 1 }, "last");
+  const names = readdirSync(folder);
+  expect(names).toHaveLength(200);
+  expect([names.includes("task-301-1.txt"), names.includes("task-300-1.txt"), names.includes("task-5-1.txt")]).toEqual([
+    true,
+    false,
+    false,
+  ]);
 });

@@ -35,11 +35,9 @@ it("a recorded run is read: the session, what is said, used and refused, and how
 });
 
 it("half of a line, no JSON, a kind that is not known and fields of a wrong type break nothing", () => {
-  for (const line of recordedStream().trim().split("\n")) {
-    for (const cut of [1, Math.floor(line.length / 2), line.length - 1]) {
+  for (const line of recordedStream().trim().split("\n"))
+    for (const cut of [1, Math.floor(line.length / 2), line.length - 1])
       expect([null, []]).toContainEqual(claudeRun.read(line.slice(0, cut)));
-    }
-  }
   for (const line of ["null", "[]", "7", '"text"', "{", "\u0000", "not json"]) expect(claudeRun.read(line)).toBeNull();
   for (const line of [
     "",
@@ -49,42 +47,19 @@ it("half of a line, no JSON, a kind that is not known and fields of a wrong type
     '{"type":7}',
     '{"type":"__proto__"}',
     '{"type":"toString"}',
-  ]) {
+  ])
     expect([line, claudeRun.read(line)]).toEqual([line, []]);
-  }
   const wrong = { subtype: 5, is_error: "yes", num_turns: "many", result: {}, errors: [1], permission_denials: {} };
   const line = JSON.stringify({ type: "result", ...wrong, modelUsage: { a: 1, b: { inputTokens: -5 } } });
-  expect(claudeRun.read(line)).toEqual([
-    {
-      kind: "ended",
-      subtype: "unknown",
-      isError: false,
-      terminalReason: null,
-      text: "",
-      turns: 0,
-      refused: 0,
-      tokens: 0,
-      costUsd: 0,
-      isPart: false,
-    },
-  ]);
+  expect(claudeRun.read(line)).toMatchObject([{ kind: "ended", subtype: "unknown", isError: false, tokens: 0 }]);
 });
 
-it("a line of any length costs no more than the line, and what cannot be read is reported in one line", async () => {
+it("a line of any length and one without an end are read; what cannot be read is reported in one line", async () => {
   const long = `{"type":"user","text":"${"x".repeat(5_000_000)}"}\n`;
-  const claude = new FakeClaude([
-    { text: `${lines(init())}no json\n{"type":"assist\n${long}${lines(says({}), result())}` },
-  ]);
-  const { outcome, output } = await claude.run();
+  const text = `${lines(init())}no json\n{"type":"assist\n${long}${lines(says({}), result())}`.trimEnd();
+  const { outcome, output } = await new FakeClaude([{ text }]).run();
   expect(outcome).toMatchObject({ kind: "done", result: { text: "Done." } });
   expect(output).toContain("3 lines of Claude Code could not be read\n");
-});
-
-it("the last line may have no end, and lines come in pieces", async () => {
-  const text = recordedStream().trimEnd();
-  const claude = new FakeClaude([{ text }]);
-  const { outcome } = await claude.run();
-  expect(outcome).toMatchObject({ kind: "done", result: { text: "Done: one.ts is fine.", refused: 1, turns: 4 } });
 });
 
 function read(client: HookClient, ...lines: readonly JsonObject[]): RunEvent[] {
@@ -139,8 +114,6 @@ it("what Gemini CLI and Qwen Code print is read as their session, texts, calls, 
 it("a failure that a client prints is read with its words", () => {
   expect(read("codex", { type: "turn.failed", error: { message: "429" } })).toEqual([ended("429")]);
   expect(read("gemini", { type: "result", status: "error", error: { message: "quota" } })).toEqual([ended("quota")]);
-  const failed = { type: "result", is_error: true, error: { message: "no key" } };
-  expect(read("qwen", failed)).toEqual([ended("no key")]);
 });
 
 it("unknown lines, and fields of any kind, are skipped", () => {

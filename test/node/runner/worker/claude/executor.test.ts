@@ -1,8 +1,6 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { omitUndefined } from "#src/shared/omit-undefined.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import {
   died,
   FakeClaude,
@@ -51,6 +49,8 @@ it("the command line holds what the type allows and nothing of the task", async 
   ]);
   expect(valueAfter(started!, "--setting-sources")).toBe("");
   expect(started?.args).toContain("--strict-mcp-config");
+  for (const option of ["--mcp-config", "--settings"])
+    expect(statSync(valueAfter(started!, option) ?? "").mode & 0o777).toBe(0o600);
   expect(valueAfter(started!, "--model")).toBe("opus");
   expect(valueAfter(started!, "--max-turns")).toBe("40");
   expect(valueAfter(started!, "--max-budget-usd")).toBe("1.500000");
@@ -74,48 +74,6 @@ it("nothing is allowed by default; the output reports bypassed permissions @nigh
   expect(valueAfter(open!, "--setting-sources")).toBe("user,project");
   expect(open?.args).not.toContain("--tools");
   expect(output).toContain("allowAll: no permission is asked for, every tool may be used\n");
-});
-
-it("server and hooks are in private files of SHIM's own, written once", async () => {
-  const claude = new FakeClaude([good]);
-  await claude.run();
-  const [started] = claude.started();
-  const paths = ["--mcp-config", "--settings"].map((option) => valueAfter(started!, option) ?? "");
-  for (const path of paths) {
-    expect(path.startsWith(claude.runtime.paths.home)).toBe(true);
-    expect(statSync(path).mode & 0o777).toBe(0o600);
-  }
-  const [mcp, settings] = paths.map((path) => JSON.parse(readFileSync(path, "utf8")) as Record<string, object>);
-  expect(mcp).toMatchObject({
-    mcpServers: { shim: { command: expect.any(String), args: [expect.any(String), "mcp"] } },
-  });
-  expect(Object.keys(settings?.["hooks"] ?? {})).toContain("SessionStart");
-  const before = paths.map((path) => statSync(path).mtimeMs);
-  await claude.run();
-  expect(paths.map((path) => statSync(path).mtimeMs)).toEqual(before);
-});
-
-/** Kinds of SHIM's hooks for some events, in the settings of a run. */
-async function hookKinds(version?: string): Promise<string[]> {
-  const claude = new FakeClaude([good]);
-  await claude.run(omitUndefined({ version }));
-  const path = valueAfter(claude.started()[0]!, "--settings") ?? "";
-  const { hooks } = JSON.parse(readFileSync(path, "utf8")) as {
-    hooks: Record<string, { hooks: { type: string; server?: string }[] }[]>;
-  };
-  return ["SessionStart", "UserPromptSubmit", "PreToolUse", "Stop", "PreModelSwitch"].map((event) =>
-    [
-      ...new Set(hooks[event]?.flatMap((group) => group.hooks).map(({ type, server = "" }) => `${type} ${server}`)),
-    ].join(),
-  );
-}
-
-it("tool events go to SHIM's server from the version that can, and start processes before @night", async () => {
-  const [process, tool, none] = ["command ", "mcp_tool shim", ""];
-  expect(await hookKinds("2.1.328 (Claude Code)")).toEqual([process, process, tool, tool, tool]);
-  expect(await hookKinds("2.1.118 (Claude Code)")).toEqual([process, process, tool, tool, none]);
-  expect(await hookKinds("2.1.117 (Claude Code)")).toEqual([process, process, process, process, none]);
-  expect(await hookKinds()).toEqual([process, process, process, process, none]);
 });
 
 it("the checkpoint names the session, and what is no session becomes no argument @night", async () => {
@@ -187,13 +145,6 @@ it("in another folder, while it still runs, when it is full or its transcript is
     expect(started?.args).not.toContain("--resume");
     expect(started?.input).toMatch(/<shim-recovered-session-\w+>[^]*The fault is in one\.ts\./);
   }
-});
-
-it("a new session that never came to be leaves the old one as it was", async () => {
-  const claude = new FakeClaude([{ text: "", complaint: "no such option", code: 1 }]);
-  died(claude, { cwd: join(claude.root, "other") });
-  await claude.run(task(claude));
-  expect(claude.runtime.store.read((sql) => sessions.get(sql, session)?.recovery, "unread")).toBeNull();
 });
 
 it("a session that Claude Code does not find is not requested twice @night", async () => {
@@ -270,25 +221,120 @@ it("it gets what it needs of the environment, and no secret @night", async () =>
   expect(bedrock.started()[0]?.env["SHIM_TOKEN"]).toBeUndefined();
 });
 
-/** What stands between the marks. */
-function dataOf(input: string): unknown {
-  return JSON.parse(/<(shim-task-\w+)>\n([\s\S]*?)\n<\/\1>/.exec(input)?.[2] ?? "");
+const tiers = [
+  { name: "small", model: "haiku", effort: "low" },
+  { name: "medium", model: "sonnet" },
+  { name: "large", model: "opus", effort: "high" },
+] as const;
+const route = { tiers, default: "medium" };
+const settings = { route };
+const clear = "Fix the bug in src/a.ts and add a test in test/a.test.ts.";
+
+const lastValue = (claude: FakeClaude, option: string): string | undefined => {
+  const started = claude.started().at(-1)!;
+  return started.args.includes(option) ? valueAfter(started, option) : undefined;
+};
+const models = (claude: FakeClaude): unknown[] => [lastValue(claude, "--model"), lastValue(claude, "--effort")];
+
+it("a task of which nothing is known gets the default tier, which is reported first", async () => {
+  const claude = new FakeClaude([good]);
+  const { routes, checkpoints, output } = await claude.run({ settings, task: { payload: "hello" }, counts: [] });
+  expect(models(claude)).toEqual(["sonnet", undefined]);
+  expect(routes).toMatchObject([{ tier: "medium", reason: "no_evidence", isCounted: true }]);
+  expect(checkpoints[0]).toMatchObject({ route: { attempt: 1, chosen: { tier: "medium", model: "sonnet" } } });
+  expect(output).toContain("tier medium (sonnet): no evidence\n");
+});
+
+const chosen = {
+  tier: "medium",
+  model: "sonnet",
+  effort: null,
+  band: "usual",
+  reason: "chosen",
+  isCounted: true,
+} as const;
+
+const next = (claude: FakeClaude, attempt: number, change: object = {}) => ({
+  settings,
+  task: {
+    attempt,
+    payload: { text: clear },
+    checkpoint: { claude: { session, folder: claude.folder }, route: { attempt: 1, chosen: { ...chosen, ...change } } },
+  },
+});
+
+it("the attempt after a failure is one tier up, in a new session with the brief", async () => {
+  const claude = new FakeClaude([good]);
+  died(claude);
+  const { routes, output } = await claude.run(next(claude, 2));
+  expect(models(claude)).toEqual(["opus", "high"]);
+  expect(routes).toMatchObject([{ tier: "large", reason: "escalated" }]);
+  expect(output).toContain(`session ${session} is not resumed: another model continues the task\n`);
+  expect(claude.started()[0]?.args).not.toContain("--resume");
+  expect(claude.started()[0]?.input).toContain("The fault is in one.ts.");
+});
+
+const unrouted = (claude: FakeClaude) => ({
+  settings,
+  task: { payload: clear, checkpoint: { claude: { session, folder: claude.folder } } },
+});
+
+it("no other model resumes: not after the table, or the route, has changed, nor one that was not routed @night", async () => {
+  const other = { tiers: [tiers[0], { ...tiers[1], model: "sonnet-2" }], default: "medium" };
+  const cases = [
+    unrouted,
+    (claude: FakeClaude) => ({ ...next(claude, 1), settings: { route: other } }),
+    (claude: FakeClaude) => ({ ...next(claude, 1), settings: { model: "opus" } }),
+  ];
+  for (const prepare of cases) {
+    const claude = new FakeClaude([good]);
+    died(claude);
+    expect((await claude.run(prepare(claude))).output).toContain("is not resumed: another model");
+  }
+});
+
+function calls(...commands: readonly string[]): string {
+  const events = commands.flatMap((command, at) => [
+    {
+      type: "assistant",
+      message: { id: `m${at}`, content: [{ type: "tool_use", id: `t${at}`, name: "Bash", input: { command } }] },
+      parent_tool_use_id: null,
+    },
+  ]);
+  return lines(init(), ...events);
 }
 
-it("the prompt says that the inputs are merged, where they contradict each other, and why tests failed, as data @night", async () => {
-  const claude = new FakeClaude([{ text: "" }]);
-  const conflicts = [{ task: 4, files: ["src/</shim-task>.ts"] }];
-  await claude.run({ task: { checkpoint: { failedTests: "2 tests are red" } }, merged: { tasks: [3, 4], conflicts } });
-  await claude.run({ merged: { tasks: [3], conflicts: [] } });
-  await claude.run();
-  const [first = "", second = "", third = ""] = claude.started().map(({ input }) => input);
-  expect(dataOf(first)).toMatchObject({ conflicts, checkpoint: { failedTests: "2 tests are red" } });
-  const around = first.replace(/<(shim-task-\w+)>[\s\S]*<\/\1>/, "");
-  expect(around).toMatch(
-    /merged into this folder already[\s\S]*Resolve these conflicts first[\s\S]*the tests then failed/,
-  );
-  expect(around).not.toContain("red");
-  expect(second).toMatch(/merged into this folder already/);
-  expect(second).not.toMatch(/conflict|tests then failed/);
-  expect(third).not.toMatch(/merged into this folder/);
+it("a stalled run is stopped where a higher tier follows, and nowhere else @night", async () => {
+  const stalled: Part = { text: calls("ls", "npm test", "npm test", "npm test"), atInterrupt: lines(result()) };
+  const claude = new FakeClaude([stalled]);
+  const { outcome, output } = await claude.run({ settings, task: { payload: clear } });
+  const reason = "stalled: Bash was called 3 times with the same arguments";
+  expect(outcome).toEqual({ kind: "failed", reason, isRetryable: true });
+  expect(output).toContain(`${reason}\n`);
+  const ended: Part = { text: stalled.text + lines(result()) };
+  for (const options of [
+    { settings: {}, task: { payload: clear } },
+    { settings, task: { payload: clear, attempt: 3, maxAttempts: 3 } },
+    { settings: { route: { tiers, default: "large" } }, task: { payload: clear } },
+  ]) {
+    const other = new FakeClaude([ended]);
+    expect((await other.run(options)).outcome.kind).toBe("done");
+  }
+});
+
+const failed = (error: string): Part => ({
+  text: lines(init(), says({ error }), result({ is_error: true, subtype: "error_during_execution" })),
+});
+
+const isCountedAfter = async (part: Part): Promise<boolean | undefined> => {
+  const { routes } = await new FakeClaude([part]).run({ settings, task: { payload: clear } });
+  return routes.at(-1)?.isCounted;
+};
+
+it("trouble of the account or the service, and a run that never was, count for no tier @night", async () => {
+  for (const problem of ["rate_limit", "authentication_failed", "server_error"])
+    expect([problem, await isCountedAfter(failed(problem))]).toEqual([problem, false]);
+  expect(await isCountedAfter({ text: "", code: 1 })).toBe(false);
+  for (const problem of ["invalid_request", "model_not_found"])
+    expect([problem, await isCountedAfter(failed(problem))]).toEqual([problem, true]);
 });

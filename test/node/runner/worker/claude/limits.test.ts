@@ -91,14 +91,6 @@ it("a wait for a reset that is not known doubles up to five hours, until a task 
   ]);
 });
 
-it("a short throttling of the service, and a limit that it got past, are none", async () => {
-  // Claude Code prints the same event for both, without a time for a throttling.
-  for (const given of [atLimit(undefined, { error: "rate_limit" }), atLimit(null, { error: "rate_limit" })])
-    expect((await aWorker(given).run()).outcome).toMatchObject({ kind: "failed" });
-  const past = lines(init(), says({ error: "rate_limit" }), says({ text: "Go on." }), result());
-  expect((await aWorker({ text: past }).run()).outcome).toMatchObject({ kind: "done" });
-});
-
 it("until the reset Claude Code is not started again for another task", async () => {
   const claude = aWorker(atLimit(), { text: lines(init(), result()) });
   await claude.run();
@@ -155,25 +147,6 @@ it("by the rule another client does it at once in the same folder, with the brie
   expect([next.outcome, claude.started().length]).toMatchObject([{ result: { text: "Again." } }, 3]);
 });
 
-it("the other client's own statement counts, and a limit on what it does not report keeps the task back @night", async () => {
-  const failure = '{"shim":"failed","reason":"no such module","isRetryable":false}';
-  const failing = withCodex(atLimit(), codexDoes(failure));
-  expect((await failing.run({ settings })).outcome).toEqual({
-    kind: "failed",
-    reason: "no such module",
-    isRetryable: false,
-  });
-  for (const [left, measure] of [
-    [{ tokens: 5_000 }, "tokens"],
-    [{ costMicros: 50_000 }, "cost"],
-  ] as const) {
-    const claude = withCodex(atLimit(), codexDoes());
-    const { outcome } = await claude.run({ settings, left });
-    const reason = `Claude Code has reached its usage limit, and Codex does not report the ${measure} that the task limits`;
-    expect([outcome, claude.started().length]).toMatchObject([{ ...wait, reason }, 1]);
-  }
-});
-
 it("a limit on time, and a stop, end the other client too @night", async () => {
   const endless: Part = { text: lines({ type: "thread.started", thread_id: other }), atInterrupt: null };
   const stopTimeouts = { interruptMs: 10, graceMs: 10 };
@@ -195,20 +168,6 @@ it("a limit on time, and a stop, end the other client too @night", async () => {
   expect(run.outcome).toMatchObject({ kind: "over_budget" });
 });
 
-it.for([
-  [
-    "is at its own limit",
-    { text: lines({ type: "turn.failed", error: { message: "usage limit" } }), code: 1 },
-    "usage",
-  ],
-  ["ends without a result", { text: "", complaint: "error: not logged in\n", code: 1 }, "not logged in"],
-  ["ends with a code other than 0", { ...codexDoes(), code: 3 }, "the client ended with 3"],
-] as const)("a client that %s lets the task wait for the reset @night", async ([, part, reason]) => {
-  const claude = withCodex(atLimit(), part);
-  const { outcome } = await claude.run({ settings });
-  expect(outcome).toMatchObject({ ...wait, delayMs: 300_000, reason: expect.stringContaining(reason) as string });
-});
-
 it("Claude Code takes over again with the brief of what the other client did", async () => {
   const claude = aWorker({ text: lines(init(), result()) });
   died(claude, { client: "codex", id: other });
@@ -222,13 +181,6 @@ it("Claude Code takes over again with the brief of what the other client did", a
   expect(taken).toMatchObject({ recovery: null });
 });
 
-it("a client whose result cannot be read is left out", async () => {
-  const claude = withRule((root) => [{ client: "copilot", program: `${root}/claude` }], [atLimit(), codexDoes()]);
-  const { outcome } = await claude.run({ settings });
-  const reason = "Claude Code has reached its usage limit, and what Copilot CLI prints cannot be read";
-  expect([outcome, claude.started().length]).toMatchObject([{ ...wait, reason }, 1]);
-});
-
 it("another model comes first where the rule names it first, each way once, and then the task waits", async () => {
   const parts = [atLimit(), atLimit(), { text: "", code: 1 }, codexDoes()];
   const claude = withRule((root) => [{ model: "haiku" }, codex(root)], parts);
@@ -239,30 +191,6 @@ it("another model comes first where the rule names it first, each way once, and 
   // The next task tries none of them again before the limit ends.
   expect((await claude.run({ isSameWorker: true, task: { task: 8 } })).outcome).toMatchObject(wait);
   expect(claude.started()).toHaveLength(3);
-});
-
-it("a task is given back while the project is paused, and when the rule's hours are over", async () => {
-  const paused = withCodex(atLimit(), codexDoes());
-  paused.runtime.store.write((sql) => pause(sql, paused.runtime.now(), null, paused.folder));
-  expect((await paused.run({ settings })).outcome).toMatchObject({
-    ...wait,
-    reason: expect.stringContaining("`shim pause` stopped the rule") as string,
-  });
-  const late = withRule((root) => [codex(root)], [atLimit((T0 + 9 * hourMs) / 1_000), codexDoes()], { mostHours: 2 });
-  expect((await late.run({ settings })).outcome).toMatchObject({ kind: "done" });
-  late.runtime.wait(2 * hourMs);
-  const again = await late.run({ settings, isSameWorker: true, task: { task: 8 } });
-  expect(again.outcome).toMatchObject({ ...wait, reason: expect.stringContaining("for at most 2 h") as string });
-});
-
-it("a chat whose cost is not known reaches the ceiling of money, so the rule starts no further one", async () => {
-  const claude = withRule((root) => [codex(root)], [atLimit(), codexDoes()], { mostUsd: 5 });
-  expect((await claude.run({ settings })).outcome).toMatchObject({ kind: "done" });
-  const again = await claude.run({ settings, isSameWorker: true, task: { task: 8 } });
-  const reason = expect.stringContaining(
-    "at most 5.00 USD, and 1 chat without SHIM's hooks reported no cost",
-  ) as string;
-  expect([again.outcome, claude.started().length]).toMatchObject([{ ...wait, reason }, 2]);
 });
 
 it("Enter and a pause end the other client, and the task is given back", async () => {

@@ -1,9 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { createHash } from "node:crypto";
+import { existsSync, rmSync, writeFileSync, mkdirSync, symlinkSync } from "node:fs";
+import { join, parse } from "node:path";
 import { expect, it } from "vitest";
-import { base62, draw, encode, pem } from "#harness/secrets/secret-draw.ts";
+import type { FileNote } from "#src/contract/work-state.ts";
+import { compareFiles, noteFile, type FileFacts } from "#src/snapshots/file-state.ts";
+import { projectRoot, readHead } from "#src/snapshots/git-head.ts";
 import { SecretContent } from "#src/snapshots/secret-content.ts";
+import { isSecretName } from "#src/snapshots/secret-names.ts";
 import {
   LIMITS,
   git,
@@ -15,7 +19,9 @@ import {
   taken,
   write,
   snapshotOf,
+  temporaryFolder,
 } from "#harness/machine/git-project.ts";
+import { base62, draw, encode, pem } from "#harness/secrets/secret-draw.ts";
 
 function names(snapshot: { leftOut: readonly { path: string }[] }): string[] {
   return snapshot.leftOut.map(({ path }) => path).sort();
@@ -108,14 +114,6 @@ it("takes edits before new files and small before large until it is full, and na
   expect(snapshot.leftOut).toEqual([{ path: "n2.txt", reason: "the snapshot is full (1000 bytes)" }]);
 });
 
-it("names at most a thousand left-out files one by one and counts the rest @night", async () => {
-  const from = makeProject({ "a.txt": "x\n" });
-  write(from.project, Object.fromEntries(Array.from({ length: 1_005 }, (_, i) => [`k/${i}.pem`, "x"])));
-  const { leftOut } = await taken(from);
-  expect(leftOut).toHaveLength(1_001);
-  expect(leftOut.at(-1)).toEqual({ path: "...", reason: "and 5 more" });
-});
-
 it("names submodules and nested repositories, and does not enter them @night", async () => {
   const other = makeProject({ "lib.txt": "lib\n" });
   const from = makeProject({ "a.txt": "x\n" });
@@ -163,35 +161,6 @@ it("follows the attributes and ignore rules that only this clone has", async () 
   expect([names(snapshot), show(snapshot, "x.dat"), show(snapshot, "x.new")]).toEqual([[], "1\r\n", "1\r\n"]);
 });
 
-it("names a file that has become a pipe", async () => {
-  const from = makeProject({ "was-a-file": "x\n" });
-  rmSync(join(from.project, "was-a-file"));
-  execFileSync("mkfifo", [join(from.project, "was-a-file")]);
-  const snapshot = await taken(from);
-  expect(names(snapshot)).toEqual(["was-a-file"]);
-  expect(reasonFor(snapshot, "was-a-file")).toContain("a socket, pipe or device");
-});
-
-it.skipIf(process.getuid?.() === 0)("names files and folders that may not be opened", async () => {
-  const from = makeProject({ "a.txt": "x\n" });
-  write(from.project, { "closed.txt": "x\n", "closed/b.txt": "x\n" });
-  chmodSync(join(from.project, "closed.txt"), 0o000);
-  chmodSync(join(from.project, "closed"), 0o000);
-  const snapshot = await taken(from);
-  chmodSync(join(from.project, "closed"), 0o700);
-  expect(names(snapshot)).toEqual(["closed.txt", "closed/"]);
-});
-
-it("leaves SHIM's own folder out when it is inside the project @night", async () => {
-  const from = makeProject({ "a.txt": "x\n" });
-  const snapshots = join(from.project, "data", "shim", "snapshots");
-  write(from.project, { "data/shim/shim.db": "rows", "data/b.txt": "b\n" });
-  const first = await taken({ ...from, snapshots });
-  const second = await taken({ ...from, snapshots }, { checkpointId: "cp2" });
-  expect(paths(first)).toEqual(["a.txt", "data/b.txt"]);
-  expect(paths(second)).toEqual(["a.txt", "data/b.txt"]);
-});
-
 it("leaves out and names what has no content on this machine @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "lost.txt": "lost\n" });
   const id = git(from.project, "rev-parse", "HEAD:lost.txt").trim();
@@ -219,4 +188,169 @@ it("the first 256 KiB of a file are searched for secrets, 32 MiB in all", () => 
   expect([reasonOf(search, "early"), reasonOf(search, "late")]).toEqual(["it holds a secret (github-token)", null]);
   for (let read = 2; read < 128; read++) reasonOf(search, "large");
   expect(reasonOf(search, "early")).toBeNull();
+});
+
+function sha256(content: string | Uint8Array): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
+function why(path: string): string | undefined {
+  return noteFile(path, "noted", LIMITS).skipped;
+}
+
+const states = (notes: readonly FileNote[]) => compareFiles(notes).map(({ now }) => now);
+
+it("does not read secrets, pipes, folders, devices that never end, and relative paths, and says why", () => {
+  const at = temporaryFolder();
+  write(at, { ".env": "A=1", "sub/key.pem": "x", "f.txt": "x" });
+  execFileSync("mkfifo", [join(at, "pipe")]);
+  expect(why(join(at, ".env"))).toBe("looks secret");
+  expect(why(join(at, "sub/key.pem"))).toBe("looks secret");
+  expect(why(join(at, "pipe"))).toBe("not a regular file");
+  expect(why(join(at, "sub"))).toBe("not a regular file");
+  expect(why("/dev/zero")).toBe("not a regular file");
+  expect(why("f.txt")).toBe("not an absolute path");
+  expect(why(join(at, "nowhere"))).toBe("not there");
+  expect(why(join(at, "f.txt", "below"))).toBe("not there");
+  expect(why(`${at}/\0`)).toBe("unreadable");
+  // Grows without an end that its size tells: counted while it is read.
+  expect(noteFile("/proc/self/maps", "noted", { maxFileBytes: 10 }).skipped).toBe("too large");
+  symlinkSync("f.txt", join(at, "link"));
+  expect(noteFile(join(at, "link"), "noted", LIMITS).hash).toBe(sha256("x"));
+  symlinkSync("loop", join(at, "loop"));
+  expect(why(join(at, "loop"))).toBe("unreadable");
+});
+
+it("distinguishes same, changed and missing files, and what it cannot know", () => {
+  const at = temporaryFolder();
+  write(at, { same: "s", changed: "c", gone: "g", back: "b", ".env": "A=1", ".env.gone": "A=1" });
+  rmSync(join(at, "back"));
+  const notes = ["same", "changed", "gone", "back", "never", ".env", ".env.gone"].map((name) =>
+    noteFile(join(at, name), "edited", LIMITS),
+  );
+  write(at, { changed: "C", back: "b again", ".env": "A=2" });
+  rmSync(join(at, "gone"));
+  rmSync(join(at, ".env.gone"));
+  expect(states(notes)).toEqual(["same", "changed", "missing", "changed", "deleted", "unknown", "missing"]);
+  expect(compareFiles(notes.slice(0, 1))).toEqual([{ ...notes[0], now: "same" }]);
+});
+
+it("reads 500 files and 128 MiB at most", () => {
+  const note: FileNote = { path: "/some/file", hash: sha256("x"), action: "edited" };
+  const asked: number[] = [];
+  const look =
+    (bytes: number) =>
+    (_path: string, max: number): FileFacts => {
+      asked.push(max);
+      return bytes > max
+        ? { isThere: true, hash: null, skipped: "too large", bytes: 0 }
+        : { isThere: true, hash: sha256("x"), bytes };
+    };
+  const many = compareFiles(
+    Array.from({ length: 502 }, () => note),
+    look(1),
+  );
+  expect(many.filter(({ now }) => now === "same")).toHaveLength(500);
+  expect(many.slice(500).map(({ now }) => now)).toEqual(["unknown", "unknown"]);
+  const large = compareFiles(
+    Array.from({ length: 20 }, () => note),
+    look(16_000_000),
+  );
+  expect(large.filter(({ now }) => now === "same")).toHaveLength(8);
+  expect(Math.max(...asked)).toBe(16_777_216);
+});
+
+it("knows secrets by their names, and leaves programs and settings with similar names", () => {
+  const secrets = String.raw`
+    .env .ENV .env.local a/b/.envrc prod.env .dev.vars x.pem X.KEY a.p12 a.pfx id_rsa id_rsa.bak id_ed25519 .netrc
+    _netrc .pgpass .git-credentials credentials credentials.json credentials.csv secrets.yml secrets-prod.yaml
+    my-service-account.json terraform.tfvars terraform.tfstate terraform.tfstate.backup .ssh/config .aws/config
+    kubeconfig prod.kubeconfig AuthKey_AB12.p8 backup.gpg release.asc server.der wallet.dat deploy_key
+    aws-credentials secrets.prod.yaml values-secrets.yaml .terraformrc .vault_pass passwords.txt api_key.txt
+    cookies.txt env.production a.env.bak shop-firebase-adminsdk-1a2b.json C:\x\.env`
+    .trim()
+    .split(/\s+/);
+  const others = `
+    env.ts environment.ts credentials.ts credential-provider.ts secrets.go secret-names.ts rotate-secrets
+    reset-password password-policy.json tokens.json env key.ts keys.json pem.md README.md id.rs package.json
+    .npmrc monkey src/.gitignore tfstate.py ssh/config`
+    .trim()
+    .split(/\s+/);
+  expect(secrets.filter((name) => !isSecretName(name))).toEqual([]);
+  expect(others.filter(isSecretName)).toEqual([]);
+});
+
+function aRepository(): string {
+  const folder = temporaryFolder();
+  git(folder, "init", "-q", "-b", "main");
+  return folder;
+}
+
+function commit(folder: string): string {
+  git(folder, "commit", "-q", "--allow-empty", "-m", "one");
+  return git(folder, "rev-parse", "HEAD").trim();
+}
+
+it("a project is the nearest folder upwards with a .git, else the folder itself, never the root of the disk", () => {
+  const folder = aRepository();
+  const deep = join(folder, "src", "deep");
+  mkdirSync(deep, { recursive: true });
+  expect(projectRoot(deep)).toBe(folder);
+  expect(projectRoot(join(folder, "not", "there"))).toBe(folder);
+  const plain = temporaryFolder();
+  expect(projectRoot(plain)).toBe(plain);
+  expect(projectRoot(parse(plain).root)).toBeNull();
+});
+
+it("branch and commit are what git says: before the first commit, after it, packed, detached, on a branch with slashes", () => {
+  const folder = aRepository();
+  expect(readHead(folder)).toEqual({ branch: "main", commit: null });
+  const first = { branch: "main", commit: commit(folder) };
+  expect(readHead(folder)).toEqual(first);
+  git(folder, "pack-refs", "--all");
+  expect(readHead(folder)).toEqual(first);
+  git(folder, "checkout", "-q", "-b", "fix/a/b");
+  const second = commit(folder);
+  expect(readHead(folder)).toEqual({ branch: "fix/a/b", commit: second });
+  git(folder, "checkout", "-q", "--detach");
+  expect(readHead(folder)).toEqual({ branch: null, commit: second });
+});
+
+it("what cannot be read is unknown: no git, a broken .git, references that are kept elsewhere", () => {
+  const folder = temporaryFolder();
+  expect(readHead(folder)).toBeNull();
+  writeFileSync(join(folder, ".git"), "this names nothing\n");
+  expect(readHead(folder)).toBeNull();
+  rmSync(join(folder, ".git"));
+  mkdirSync(join(folder, ".git"));
+  writeFileSync(join(folder, ".git", "HEAD"), "ref: refs/heads/.invalid\n");
+  expect(readHead(folder)).toBeNull();
+});
+
+it("what is not a git file's own is not read: a link, a pipe, a long text, a text that is no commit", () => {
+  const folder = temporaryFolder();
+  const [secret, head] = [join(folder, "key.pem"), join(folder, ".git", "HEAD")];
+  writeFileSync(secret, "PRIVATE");
+  mkdirSync(join(folder, ".git"));
+  for (const make of [
+    () => symlinkSync(secret, head),
+    () => execFileSync("mkfifo", [head]),
+    () => writeFileSync(head, "x".repeat(5_000)),
+  ]) {
+    make();
+    expect(readHead(folder)).toBeNull();
+    rmSync(head);
+  }
+  writeFileSync(head, "PRIVATE");
+  expect(readHead(folder)).toEqual({ branch: null, commit: null });
+});
+
+it("a repository of the whole home is not the project of a folder in it", () => {
+  const home = temporaryFolder();
+  mkdirSync(join(home, ".git"));
+  const notes = join(home, "notes");
+  mkdirSync(notes);
+  expect(projectRoot(notes, home)).toBe(notes);
+  expect(projectRoot(home, home)).toBe(home);
+  expect(projectRoot(notes, "/elsewhere")).toBe(home);
 });

@@ -1,7 +1,20 @@
+import { rmSync, symlinkSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import * as astGrep from "@ast-grep/napi";
+import { array, assert, constantFrom, property, uniqueArray } from "fast-check";
 import { expect, it } from "vitest";
-import { aCandidate, aFinding, aMeasurement } from "#harness/evolution/measured.ts";
+import { RunLimits } from "#src/code/evolution/candidate.ts";
+import { changedFiles } from "#src/code/evolution/change.ts";
+import { removeUnused } from "#src/code/evolution/fix.ts";
 import { judge, newFindings, type FileDelta, type JudgeInput } from "#src/code/evolution/judge.ts";
+import { isOpen, rank } from "#src/code/evolution/rank.ts";
+import { stopReason, toTasks, type EvolveReport } from "#src/code/evolution/run.ts";
+import { userGit } from "#src/snapshots/git.ts";
+import { aProject, evolve, expectClean } from "#harness/evolution/evolve-home.ts";
+import { aCandidate, aFinding, aMeasurement } from "#harness/evolution/measured.ts";
+import { seeded } from "#harness/evolution/sample-project.ts";
+import { failed, printed } from "#harness/machine/cli-home.ts";
+import { commitAll, git, makeProject, write } from "#harness/machine/git-project.ts";
 
 const change: FileDelta = { path: "src/a.ts", kind: "changed", before: "var a = 1;", after: "let a = 1;" };
 
@@ -21,11 +34,8 @@ function judged(changes: Partial<JudgeInput> = {}): string[] {
 
 const fine = [aFinding({ rule: "other" })];
 
-it("a change that removes its findings and makes nothing worse is kept", () => {
+it("a change that removes its findings is kept; one that does nothing, leaves its findings or adds one is not", () => {
   expect(judged()).toEqual([]);
-});
-
-it("a change that does nothing, leaves its findings or adds one is not kept", () => {
   expect(judged({ changes: [] })).toEqual(["nothing was changed"]);
   expect(judged({ after: aMeasurement({ findings: [aFinding(), ...fine] }) })[0]).toMatch(
     /^1 of 1 findings are still there/,
@@ -214,22 +224,6 @@ it("texts, types that check and code that moves are no way to silence a checker"
   expect(judged({ candidate: aCandidate({ files }), changes: moved })).toEqual([]);
 });
 
-it("a suppression that hides more than before rejects a change", () => {
-  for (const [before, after] of [
-    ["// eslint-disable-next-line a", "// eslint-disable-next-line a, b"],
-    ["// eslint-disable-next-line a", "// eslint-disable-next-line"],
-    ["// eslint-disable-next-line a", "/* eslint-disable a */"],
-    ["/* c8 ignore next 1 */", "/* c8 ignore next 30 */"],
-    ["const a: any = 1;", "const a = 1 as any;"],
-  ] as const)
-    expect(reasons(before, after), after).not.toEqual([]);
-});
-
-it("a cast to a type may replace `any`, and nothing else", () => {
-  expect(reasons("const a: any = f();", "const a = f() as Foo;")).toEqual([]);
-  expect(reasons("const a: any = f();", "const a = f() as Foo; const b = g() as Foo;")).toHaveLength(1);
-});
-
 it("tests that are skipped reject a change, whatever they are called", () => {
   const test = { path: "src/a.test.ts" };
   for (const line of [
@@ -271,4 +265,203 @@ it("without a parser no worker's change is kept, and suppressions of other langu
   expect(judged({ changes, astGrep: null })).toEqual([]);
   const style = { ...change, path: "src/a.css", before: "", after: "/* biome-ignore lint: x */" };
   expect(judged({ candidate: aCandidate({ files: ["src/a.css"] }), changes: [style] })).toHaveLength(1);
+});
+
+const none = new Map();
+
+function hotspot(file: string, score: number) {
+  return { file, complexity: score, commits: 1, lines: 1, score };
+}
+
+it("the value is severity times hotspot by effort, and the order is fixed", () => {
+  const findings = [
+    aFinding({ tool: "tsc", rule: "TS2322", level: "error", file: "src/cold.ts" }),
+    aFinding({ tool: "tsc", rule: "TS2322", level: "error", file: "src/hot.ts" }),
+    aFinding({ tool: "oxlint", rule: "complexity", file: "src/hot.ts", range: { line: 5 } }),
+    aFinding({ tool: "knip", rule: "files", file: "src/old.ts", range: null }),
+  ];
+  const hot = [hotspot("src/hot.ts", 20), hotspot("src/cold.ts", 0)];
+  const ranked = rank(findings, hot, none);
+  expect(ranked.map(({ files, method, value }) => [files[0], method, value])).toEqual([
+    ["src/hot.ts", "worker", 16],
+    ["src/cold.ts", "worker", 4],
+    ["src/hot.ts", "worker", 2.4],
+    ["src/old.ts", "person", 1.5],
+  ]);
+  expect(rank(findings.toReversed(), hot, none)).toEqual(ranked);
+});
+
+it("what was rejected, and what --only leaves out, is no candidate", () => {
+  const findings = [1, 2, 3].map((line) => aFinding({ rule: `rule-${line}`, range: { line } }));
+  const count = (only: string[], decided: string[] = []): number =>
+    findings.filter((one) => isOpen(one, only, new Set(decided))).length;
+  expect(count([])).toBe(3);
+  expect(count([], [findings[0]?.fingerprint ?? ""])).toBe(2);
+  expect(count(["rule-1"])).toBe(1);
+  expect(count(["lint"])).toBe(3);
+  expect(count(["types"])).toBe(0);
+});
+
+const facts = {
+  base: "c",
+  findings: 0,
+  tools: [],
+  notes: [],
+};
+
+it("of tasks with a file in common each waits for the one before, and one task reports when all have ended", () => {
+  const files = uniqueArray(constantFrom("a", "b", "c", "d"), { minLength: 1, maxLength: 3 });
+  assert(
+    property(array(files, { minLength: 1, maxLength: 12 }), (all) => {
+      const candidates = all.map((one) => aCandidate({ files: one }));
+      const limits = RunLimits.parse({ costMicros: 100 });
+      const tasks = toTasks(candidates, {
+        type: "evolve",
+        tag: "evolve.1",
+        allowsApi: false,
+        limits,
+        facts,
+      });
+      const report = tasks.at(-1);
+      expect(report?.dependsOn).toEqual(tasks.slice(0, -1).map(({ ref }) => ref));
+      // Those between may be rejected, and what they began with is not there then.
+      for (const [later, own] of all.entries()) {
+        for (const [earlier, other] of all.slice(0, later).entries()) {
+          const isShared = own.some((file) => other.includes(file));
+          expect(tasks[later]?.dependsOn?.includes(`change-${earlier + 1}`)).toBe(isShared);
+        }
+      }
+      expect(tasks.slice(0, -1).every(({ budget }) => budget?.costMicros === 100)).toBe(true);
+    }),
+  );
+});
+
+it("a run stops at its time or its budget", () => {
+  const limits = RunLimits.parse({ timeMs: 60_000, costMicros: 1_000 });
+  const used = { wallMs: 0, tokens: 0, costMicros: 600 };
+  expect(stopReason([{ used }], limits, 0)).toBeNull();
+  expect(stopReason([{ used }], limits, 60_000)).toMatch(/time/);
+  expect(stopReason([{ used }, { used }], limits, 0)).toMatch(/dollars/);
+});
+
+function without(source: string, names: readonly string[], lines: readonly number[] = []): string {
+  const finding = { tool: "knip", rule: "exports", file: "a.ts", range: null, message: "" };
+  const named = names.map((symbol) => ({ ...finding, symbol }));
+  return removeUnused(astGrep, "a.ts", source, [...named, ...lines.map((line) => ({ ...finding, range: { line } }))]);
+}
+
+it.each([
+  ["one name of several", 'import { a, b } from "x";\na();\nb;\n', ["b"], 'import { a } from "x";\na();\nb;\n'],
+  ["the last name", 'import { a } from "x";\n\nf();\n', ["a"], "f();\n"],
+  ["a default beside names", 'import d, { a } from "x";\nd();\n', ["a"], 'import d from "x";\nd();\n'],
+  ["a namespace", 'import * as all from "x";\nf();\n', ["all"], "f();\n"],
+  ["an alias", 'import { a as b, c } from "x";\nc();\n', ["b"], 'import { c } from "x";\nc();\n'],
+  ["nothing known", 'import { a } from "x";\na();\n', ["z"], 'import { a } from "x";\na();\n'],
+])("an import loses %s", (_what, source, names, expected) => {
+  expect(without(source, names)).toBe(expected);
+});
+
+it("an import of which nothing is used goes by its line", () => {
+  expect(without('import { a, b } from "x";\nf();\n', [], [1])).toBe("f();\n");
+});
+
+it("an unused declaration goes, with its comment and the imports that it alone used", () => {
+  const source = `import { read } from "fs";
+import { join } from "path";
+
+export const kept = join("a");
+
+/** Nobody needs it. */
+export function dead(): string {
+  return read("x");
+}
+
+export type Gone = string;
+`;
+  expect(without(source, ["dead", "Gone"])).toBe(`import { join } from "path";
+
+export const kept = join("a");
+`);
+});
+
+it("what its file uses, or what does something when it is evaluated, loses the keyword alone", () => {
+  expect(without("export const a = 1;\nexport const b = a + 1;\n", ["a"])).toBe(
+    "const a = 1;\nexport const b = a + 1;\n",
+  );
+  expect(without("export const a = start();\n", ["a"])).toBe("const a = start();\n");
+  expect(without("export const f = () => start();\n", ["f"])).toBe("");
+  expect(without("export const a = 1, b = 2;\n", ["a"])).toBe("export const a = 1, b = 2;\n");
+});
+
+it("changed files are those of two commits, with both texts", async () => {
+  const { project: folder } = makeProject({
+    "app/a.ts": "a\n",
+    "app/b.test.ts": "b\n",
+    "app/l.ts": "l\n",
+    "ä b.ts": "c\n",
+  });
+  const base = git(folder, "rev-parse", "HEAD").trim();
+  write(folder, { "app/a.ts": "new\n", "app/d.ts": "d\n", "ä b.ts": "c2\n", "app/e.png": "\0" });
+  for (const name of ["b.test.ts", "l.ts"]) rmSync(join(folder, "app", name));
+  symlinkSync("a.ts", join(folder, "app/l.ts"));
+  const commit = commitAll(folder, "changed");
+  const own = userGit(process.env, folder, new AbortController().signal);
+  const found = (await changedFiles(own, base, commit, "app")).toSorted((a, b) => (a.path < b.path ? -1 : 1));
+  expect(found).toEqual([
+    { path: "../ä b.ts", kind: "changed", before: "c\n", after: "c2\n" },
+    { path: "a.ts", kind: "changed", before: "a\n", after: "new\n" },
+    { path: "b.test.ts", kind: "deleted", before: "b\n", after: null },
+    { path: "d.ts", kind: "added", before: null, after: "d\n" },
+    { path: "e.png", kind: "added", before: null, after: null },
+    { path: "l.ts", kind: "retyped", before: "l\n", after: null },
+  ]);
+});
+
+const timeout = 300_000;
+
+it("seeded defects are fixed on branches, which a person accepts or rejects @night", { timeout }, async () => {
+  const home = aProject(seeded);
+  const { project } = home;
+  const head = git(project, "rev-parse", "HEAD");
+  const plan = await evolve(home, "--dry-run");
+  expect(plan).toMatchObject(printed("3 changes to try"));
+  expectClean(home, 0);
+  const report = (await evolve(home, "--json")).json() as unknown as EvolveReport;
+  const named = report.tried.map(({ outcome, what, task, branch }) => ({ text: `${outcome} ${what}`, task, branch }));
+  expect(named.map(({ text }) => text).toSorted()).toEqual([
+    "kept 2 × knip exports in src/math.ts",
+    "kept oxlint eslint(no-unused-vars) in src/index.ts:1",
+    "kept oxlint eslint(no-var) in src/index.ts:5",
+  ]);
+  expect(report).toMatchObject({ isEnded: true, stopped: null, findings: { before: 5 } });
+  expect(report.facts?.notes).toContain("1 need a worker, which is not set up.");
+  expectClean(home, 3);
+  expect(git(project, "rev-parse", "HEAD")).toBe(head);
+  const [unused, used, lint] = ["knip", "no-unused", "no-var"].map((word) => {
+    const found = named.find(({ text }) => text.includes(word));
+    if (!found) throw new Error(`nothing was tried for ${word}`);
+    return found;
+  });
+  expect(git(project, "show", `${unused?.branch}:src/math.ts`)).toBe(
+    "export function add(a: number, b: number): number {\n  return a + b;\n}\n\nexport function sub(a: number, b: number): number {\n  return a - b;\n}\n",
+  );
+  // Chats see it, too: the job's result is the report.
+  const { result } = await home.json(`task show ${report.job}`);
+  expect(result).toMatchObject({
+    job: report.job,
+    tried: [{ outcome: "kept" }, { outcome: "kept" }, { outcome: "kept" }],
+  });
+  expect(await home.shim("code evolve report")).toMatchObject(printed("3 kept"));
+
+  const decide = (...args: string[]): ReturnType<typeof home.shim> => home.shim("code evolve review", ...args);
+  const [first = "", second = "", third = ""] = [unused, used, lint].map((one) => String(one?.task));
+  expect(await decide()).toMatchObject(printed(first, second, third));
+  expect(await decide("--accept", first)).toMatchObject(printed("is deleted"));
+  expect(await decide("--accept", second)).toMatchObject({ code: 0 });
+  expect(readFileSync(join(project, "src/math.ts"), "utf8")).not.toContain("dead");
+  expect(await decide("--reject", third)).toMatchObject(failed(2, "reason"));
+  await decide("--reject", third, "--reason", "we like var");
+  expect(await home.json("code evolve review")).toEqual({ offered: [] });
+  // What has become unused in turn is the next run's.
+  expect(await evolve(home, "--dry-run")).toMatchObject(printed("1 change to try", "exports in src/math.ts"));
 });

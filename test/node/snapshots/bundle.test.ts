@@ -1,8 +1,17 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, rmSync, symlinkSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { makeBundle, type BundleInput, type BundleResult } from "#src/snapshots/make-bundle.ts";
-import { restoreReceived, type RestoreOutcome, type RestoreReceivedInput } from "#src/snapshots/restore-files.ts";
+import {
+  restoreReceived,
+  type RestoreOutcome,
+  type RestoreReceivedInput,
+  restoreFiles,
+} from "#src/snapshots/restore-files.ts";
+import { restoreWorktree } from "#src/snapshots/restore-worktree.ts";
+import type { DoneSnapshot } from "#src/snapshots/snapshot.ts";
+import { undoFiles, type UndoInput } from "#src/snapshots/undo-files.ts";
 import {
   commitAll,
   contents,
@@ -16,8 +25,8 @@ import {
   temporaryFolder,
   write,
   type GitProject,
+  LIMITS,
 } from "#harness/machine/git-project.ts";
-import type { DoneSnapshot } from "#src/snapshots/snapshot.ts";
 
 type Made = Extract<BundleResult, { state: "made" }>;
 
@@ -119,31 +128,6 @@ it("commits that were not pushed are no part of a bundle but by their files @nig
   expect(refusalOf(await received(here, snapshot, bundle, here.project)).code).toBe("folder_not_empty");
 });
 
-it("what is too large is not sent @night", async () => {
-  const { there } = twoClones({ "a.txt": "a\n" });
-  write(there.project, { "b.txt": "b\n" });
-  const snapshot = await taken(there);
-  expect(await bundled(there, snapshot, { maxBytes: 100 })).toEqual({ state: "too_large" });
-  expect(readdirSync(there.snapshots)).toHaveLength(1);
-});
-
-it("a project without a remote, before its first commit, or with objects of SHA-256 is sent whole @night", async () => {
-  for (const [files, init] of [
-    [{ "a.txt": "a\n" }, []],
-    [{}, []],
-    [{ "a.txt": "a\n" }, ["--object-format=sha256"]],
-  ] as const) {
-    const there = makeProject(files, ...init);
-    write(there.project, { "b.txt": "b\n" });
-    const snapshot = await taken(there);
-    const bundle = await made(there, snapshot);
-    expect(bundle.needs).toEqual([]);
-    const here = makeProject({ "other.txt": "other\n" }, ...init);
-    expect(await received(here, snapshot, bundle)).toMatchObject({ ok: true });
-    expect(contents(join(here.root, "restored"))).toEqual(contents(there.project));
-  }
-});
-
 it("without the commit it is based on a bundle is refused: the commit is named, and nothing is written @night", async () => {
   const { there, here } = twoClones({ "a.txt": "a\n" });
   write(there.project, { "a.txt": "second\n" });
@@ -197,11 +181,128 @@ it("settings that a snapshot of another machine brings run no command and name n
   expect(existsSync(mark)).toBe(false);
 });
 
-it("what a killed process has left is cleared, and one that is stopped leaves nothing @night", async () => {
-  const { there } = twoClones({ "a.txt": "a\n" });
-  write(there.project, { "b.txt": "b\n" });
-  const snapshot = await taken(there);
-  mkdirSync(join(there.snapshots, "bundle-left"));
-  expect(await bundled(there, snapshot, { signal: AbortSignal.abort() })).toMatchObject({ state: "failed" });
-  expect(readdirSync(there.snapshots)).toHaveLength(1);
+const names = ["a.txt", "d/b.c", "c.dat", "e.utf"];
+const ends = ["\n", "\r\n", "\r"];
+const words = [
+  "one",
+  "",
+  "$Id$",
+  "$Id: 0123456789012345678901234567890123456789 $",
+  "\0",
+  "é",
+  "version https://git-lfs",
+];
+
+const content = fc
+  .array(fc.tuple(fc.constantFrom(...words), fc.constantFrom(...ends)), { minLength: 1, maxLength: 6 })
+  .map((lines) => lines.map((line) => line.join("")).join(""));
+const files = fc.dictionary(fc.constantFrom(...names), content, { minKeys: 1 });
+
+const attributes = fc.array(
+  fc.tuple(
+    fc.constantFrom("*", "*.txt", "*.c", "*.dat", "*.utf"),
+    fc.constantFrom(
+      "text=auto",
+      "text=auto eol=crlf",
+      "text eol=crlf",
+      "text eol=lf",
+      "eol=crlf",
+      "crlf=input",
+      "-text",
+      "ident",
+      "filter=lfs diff=lfs merge=lfs -text",
+      "working-tree-encoding=UTF-16",
+    ),
+  ),
+  { maxLength: 4 },
+);
+
+const undone: Pick<UndoInput, "stamps" | "others" | "chosen"> = { stamps: [], others: [], chosen: [] };
+const step = { unsaved: null, isWhole: true, interruptedAt: null, edited: [], isOnlyEdited: false, sharedWith: null };
+
+it(
+  "whatever git converts, a snapshot, a fork and an undo have the bytes of the work tree @night",
+  { timeout: 240_000 },
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          autocrlf: fc.constantFrom("false", "true", "input"),
+          attributes,
+          inClone: attributes,
+          committed: files,
+          edited: files,
+          changed: files,
+          isAdded: fc.boolean(),
+        }),
+        async ({ autocrlf, committed, edited, changed, isAdded, ...rules }) => {
+          const [inTree, inClone] = [rules.attributes, rules.inClone].map((lines) =>
+            lines.map((words) => `${words.join(" ")}\n`).join(""),
+          );
+          const from = makeProject({ "first.txt": "first\n" });
+          const { project, root } = from;
+          try {
+            for (const [key, value] of Object.entries({ "core.autocrlf": autocrlf, "core.safecrlf": "false" }))
+              git(project, "config", key, value);
+            write(project, { ".gitattributes": inTree ?? "", ".git/info/attributes": inClone ?? "" });
+            write(project, committed);
+            tolerated(() => commitAll(project, "converted"));
+            write(project, edited);
+            if (isAdded) tolerated(() => git(project, "add", "-A"));
+            const before = contents(project);
+            const first = await taken(from, { checkpointId: "first" });
+            write(project, changed);
+            const after = contents(project);
+            const second = await taken(from, { checkpointId: "second" });
+            expect([first.leftOut, second.leftOut]).toEqual([[], []]);
+            for (const [name, { repository, commit }] of Object.entries({ first, second })) {
+              const into = join(root, name);
+              await restoreFiles({ ...HOST, repository, commit, into, timeoutMs: 60_000 });
+              expect(contents(into)).toEqual(name === "first" ? before : after);
+            }
+            const { repository, commit, head } = first;
+            const fork = { ...HOST, repository, commit, head, project, timeoutMs: 60_000 };
+            const folder = join(root, "fork");
+            expect(await restoreWorktree({ ...fork, folder, branch: "fork" })).toMatchObject({ ok: true });
+            expect(contents(folder)).toEqual(before);
+            const what = { steps: [{ ...step, start: commit, end: second.commit, leftOut: [] }] };
+            expect(await undo(from, { what })).toMatchObject({ state: "done", left: [] });
+            expect(contents(project)).toEqual(before);
+          } finally {
+            rmSync(root, { recursive: true, force: true });
+          }
+        },
+      ),
+      { numRuns: Number(process.env["SHIM_CONVERTED_FILES"] ?? 12) },
+    );
+  },
+);
+
+/** Git does not take every content in another encoding. */
+function tolerated(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    expect(String(error)).toMatch(/failed to encode|encoding|BOM/);
+  }
+}
+
+function undo({ project, snapshots }: GitProject, more: Pick<UndoInput, "what">): ReturnType<typeof undoFiles> {
+  const input = { ...HOST, project, snapshots, checkpointId: "undo", now: T0, limits: LIMITS };
+  return undoFiles({ ...input, ...undone, ...more, isApplied: true });
+}
+
+it("a file whose line endings alone have changed comes back, which git calls unchanged", async () => {
+  const from = makeProject({ "a.txt": "one\ntwo\n", "b.txt": "b\n" });
+  const { project } = from;
+  git(project, "config", "core.autocrlf", "true");
+  write(project, { "a.txt": "one\r\ntwo\r\n" });
+  git(project, "add", "-A");
+  expect(git(project, "status", "--porcelain")).toBe("");
+  const { commit } = await taken(from, { checkpointId: "first" });
+  write(project, { "a.txt": "one\ntwo\n" });
+  const { commit: end } = await taken(from, { checkpointId: "second" });
+  const what = { steps: [{ ...step, start: commit, end, leftOut: [] }] };
+  expect(await undo(from, { what })).toMatchObject({ changes: [{ path: "a.txt", now: "changed" }], left: [] });
+  expect(readFileSync(join(project, "a.txt"), "utf8")).toBe("one\r\ntwo\r\n");
 });

@@ -1,8 +1,12 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { SupervisorState } from "#src/runner/supervisor/supervisor-state.ts";
+import * as restarter from "#src/runner/supervisor/auto-restarter.ts";
+import { endingOf, type ProgramEnding } from "#src/runner/supervisor/auto-restarter.ts";
+import { SupervisorSettings } from "#src/runner/supervisor/supervisor-settings.ts";
+import { SupervisorState, programSamples } from "#src/runner/supervisor/supervisor-state.ts";
+import * as totals from "#src/store/metric-totals.ts";
 import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 
 const job = { kind: "worker", args: ["--config", "a.yaml"] } as const;
@@ -100,15 +104,6 @@ it("the state of a program is reset when its settings change; a damaged file is 
   }
 });
 
-it("a program that cannot be started has crashed, and the reason is reported", async () => {
-  const rig = new SupervisorRig(one);
-  await rig.begin();
-  rig.runs[0]?.cannotStart("there is no program node");
-  await rig.pass(1);
-  await rig.until(() => rig.emitted("ended").length > 0);
-  expect(rig.emitted("ended").at(-1)?.reason).toBe("it cannot be started: there is no program node");
-});
-
 /** A file stands where the supervisor's folder should be. */
 function breakFolder({ runtime }: SupervisorRig): string {
   const folder = join(runtime.paths.home, "supervisor");
@@ -134,40 +129,6 @@ it("a state that cannot be written now is tried again, and the others continue",
   expect(rig.stateOf("job").restarts.phase).toBe("running");
 });
 
-it("what has finished is not begun again because that could not be written down", async () => {
-  const rig = new SupervisorRig(one);
-  await rig.begin();
-  const folder = breakFolder(rig);
-  rig.runs[0]?.end(0);
-  await rig.until(() => rig.emitted("problem").length === 1);
-  await rig.pass(100_000);
-  rmSync(folder);
-  await rig.pass(100_000);
-  expect([rig.runs.length, rig.stateOf("job").restarts.phase]).toEqual([1, "finished"]);
-});
-
-it("a store that cannot be read is reported once, and the chats are checked again", async () => {
-  const rig = new SupervisorRig({ watch: { chats: { kind: "sessions" } } });
-  rig.runtime.store.write(() => undefined);
-  await rig.begin();
-  // Another program brings a schema that this one cannot read, and takes it back.
-  const other = openBetterSqlite3({ path: rig.runtime.paths.database, readOnly: false, busyMs: 0 });
-  const spoil = (): void => {
-    other.run("INSERT INTO migrations VALUES (999, 'later', 999, 1)");
-    rig.stored();
-  };
-  spoil();
-  await rig.pass(20_000);
-  const problem = { type: "problem", name: null, message: expect.stringMatching(/newer/) };
-  expect(rig.emitted("problem")).toEqual([problem]);
-  other.run("DELETE FROM migrations WHERE id = 999");
-  await rig.pass(2_000);
-  spoil();
-  await rig.pass(2_000);
-  expect(rig.emitted("problem")).toEqual([problem, problem]);
-  other.close();
-});
-
 it("it ends when it uses more memory than it may, in good order", async () => {
   const rig = new SupervisorRig(one);
   await rig.begin();
@@ -191,4 +152,120 @@ it("output is printed line by line, without its secrets", async () => {
     expect.stringMatching(/^using \[redacted:/),
     expect.stringMatching(/^bad \[redacted:[^\n]*$/),
   ]);
+});
+
+const T0 = 1_700_000_000_000;
+const rules = restarter.RestartRules.parse({});
+const crash: ProgramEnding = { kind: "crashed", reason: "it was ended by signal 9" };
+const limited = (waitMs: number | null): ProgramEnding => ({ kind: "limited", waitMs, reason: "a usage limit" });
+
+const ended = (code: number, isLeft = false): ProgramEnding => endingOf({ kind: "exited", code }, isLeft);
+
+it("tells a crash from an end that the user wanted", () => {
+  expect(ended(0)).toEqual({ kind: "finished" });
+  expect([ended(130), ended(143)]).toEqual([{ kind: "stopped" }, { kind: "stopped" }]);
+  expect(ended(143, true)).toEqual({ kind: "left" });
+  expect(ended(137)).toEqual({ kind: "crashed", reason: "it was ended by signal 9" });
+  expect(ended(139)).toMatchObject({ kind: "crashed" });
+  expect(ended(3)).toEqual({ kind: "crashed", reason: "it ended with exit code 3" });
+  const reason = "it cannot be started: ENOENT";
+  expect(endingOf({ kind: "not_started", message: "ENOENT" }, false)).toEqual({ kind: "crashed", reason });
+});
+
+/** Crashes after `ranMs` each, started as soon as it may. @returns the waits */
+function waits(count: number, ranMs: number, change: Partial<restarter.RestartRules> = {}): (number | null)[] {
+  let now = T0;
+  let state = restarter.initial(now);
+  return Array.from({ length: count }, () => {
+    state = restarter.afterStart(state, now);
+    now += ranMs;
+    state = restarter.afterEnd(state, crash, now, { ...rules, ...change });
+    const wait = restarter.dueInMs(state, now);
+    now += wait ?? 0;
+    return wait;
+  });
+}
+
+it("waits double from 1 s up to 10 min and start at 1 s after a run of 10 min; a clock that was set back makes none longer", () => {
+  const seconds = waits(12, 400_000).map((ms) => (ms ?? 0) / 1_000);
+  expect(seconds).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
+  expect(waits(4, 600_000)).toEqual([1_000, 1_000, 1_000, 1_000]);
+  const state = restarter.afterEnd(restarter.afterStart(restarter.initial(T0), T0), crash, T0, rules);
+  const at = [0, 400, 2_000, -3_600_000].map((ms) => restarter.dueInMs(state, T0 + ms));
+  expect(at).toEqual([1_000, 600, 0, 0]);
+});
+
+it("a usage limit is waited for as long as is said; else 5 min doubling up to 5 h", () => {
+  const running = restarter.afterStart(restarter.initial(T0), T0);
+  expect(restarter.afterEnd(running, limited(3_602_000), T0, rules)).toMatchObject({ phase: "due", waitMs: 3_602_000 });
+  let state = running;
+  const waits = Array.from({ length: 8 }, () => {
+    state = restarter.afterEnd(state, limited(null), T0, rules);
+    return state.waitMs / 60_000;
+  });
+  expect(waits).toEqual([5, 10, 20, 40, 80, 160, 300, 300]);
+  expect(restarter.afterEnd(state, crash, T0, rules).limits).toBe(0);
+});
+
+const endings: fc.Arbitrary<ProgramEnding> = fc.oneof(
+  fc.constant<ProgramEnding>(crash),
+  fc.constant<ProgramEnding>({ kind: "finished" }),
+  fc.constant<ProgramEnding>({ kind: "stopped" }),
+  fc.constant<ProgramEnding>({ kind: "left" }),
+  fc.constant<ProgramEnding>({ kind: "failed", reason: "x" }),
+  fc.option(fc.integer({ min: 0, max: 7 * 86_400_000 })).map(limited),
+);
+
+it("whatever happens, no wait is longer than a week, and no 15 min see more than five crashes started again", () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(endings, fc.integer({ min: 0, max: 1e6 })), { maxLength: 60 }), (events) => {
+      let now = T0;
+      let state = restarter.initial(now);
+      const restarted: number[] = [];
+      for (const [end, ranMs] of events) {
+        const wait = restarter.dueInMs(state, now);
+        if (wait === null) return;
+        expect(wait).toBeLessThanOrEqual(7 * 86_400_000);
+        state = restarter.afterStart(state, (now += wait));
+        state = restarter.afterEnd(state, end, (now += ranMs), rules);
+        if (end.kind === "crashed" && state.phase === "due") restarted.push(now);
+        expect(restarted.filter((at) => now - at < rules.loopWithinMs).length).toBeLessThan(rules.loopCrashes);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+const watch = { job: { kind: "worker", args: ["--job"] } };
+
+function restartsOf({ runtime }: SupervisorRig): Record<string, number> {
+  const rows = runtime.store.read((sql) => totals.list(sql), []);
+  const own = rows.filter(({ name }) => name === "shim_supervisor_restarts_total");
+  return Object.fromEntries(own.map(({ labels, value }) => [(JSON.parse(labels) as string[]).join(), value]));
+}
+
+function phasesOf(rig: SupervisorRig, isSupervised: boolean, settings: object = { watch }): (string | undefined)[] {
+  const samples = programSamples(SupervisorSettings.parse(settings), rig.state, rig.runtime.now(), isSupervised);
+  return samples.map(({ labels }) => labels["phase"]);
+}
+
+it("a first start is no restart; later ones count by what ended the run before", async () => {
+  const rig = new SupervisorRig({ watch, restarts: { loopCrashes: 3 } });
+  await rig.begin();
+  expect([restartsOf(rig), phasesOf(rig, true)]).toEqual([{}, ["running"]]);
+  await rig.end(1);
+  expect([restartsOf(rig), phasesOf(rig, true)]).toEqual([{}, ["waiting"]]);
+  await rig.pass(60_000);
+  expect([restartsOf(rig), phasesOf(rig, true)]).toEqual([{ crashed: 1 }, ["running"]]);
+  for (let n = 0; n < 2; n++) {
+    await rig.end(1);
+    await rig.pass(60_000);
+  }
+  expect([restartsOf(rig), phasesOf(rig, true)]).toEqual([{ crashed: 2 }, ["looping"]]);
+  rig.state.requestRestart("job");
+  await rig.pass(10_000);
+  expect([restartsOf(rig), phasesOf(rig, true)]).toEqual([{ crashed: 2, asked: 1 }, ["running"]]);
+  rig.stop();
+  await rig.over();
+  expect(phasesOf(rig, false)).toEqual(["unwatched"]);
 });

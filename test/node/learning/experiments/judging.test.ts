@@ -1,5 +1,6 @@
+import { mean } from "simple-statistics";
 import { expect, it } from "vitest";
-import { seededRandom } from "#harness/clock/fake-time.ts";
+import { atLeast, moreOften, notWorse, shareInterval, judgePairs } from "#src/learning/experiments/exact-tests.ts";
 import {
   canary,
   judgeCanary,
@@ -9,6 +10,36 @@ import {
   type CanaryVerdict,
   type Measured,
 } from "#src/learning/experiments/guardrails.ts";
+import { findWeek, weekOf, weeklyReport, type WeeklyFacts } from "#src/learning/experiments/weekly-report.ts";
+import { seededRandom } from "#harness/clock/fake-time.ts";
+
+it("the tail of a binomial count equals R's binom.test, and its interval that of Clopper and Pearson", () => {
+  // binom.test(8, 10, 0.25, "greater"), binom.test(7, 20, 0.2, "greater"), binom.test(8, 10).
+  expect(atLeast(8, 10, 0.25)).toBeCloseTo(0.0004158, 7);
+  expect(atLeast(7, 20, 0.2)).toBeCloseTo(0.0866925, 7);
+  expect([atLeast(0, 10, 0.5), atLeast(11, 10, 0.5)]).toEqual([1, 0]);
+  const { low, high } = shareInterval(8, 10);
+  expect([low, high]).toEqual([expect.closeTo(0.4439045, 6), expect.closeTo(0.9747893, 6)]);
+  expect([shareInterval(0, 10).low, shareInterval(10, 10).high]).toEqual([0, 1]);
+});
+
+it("a cheaper model that is worse by the margin passes for as good no oftener than stated", () => {
+  const random = seededRandom(6);
+  const count = (n: number, share: number) => ({
+    n,
+    hits: Array.from({ length: n }, () => random() < share).filter(Boolean).length,
+  });
+  const pValues = Array.from({ length: 400 }, () => notWorse(count(200, 0.6), count(200, 0.7), 0.1));
+  expect(pValues.filter((one) => one <= 0.05).length).toBeLessThanOrEqual(20);
+  expect(notWorse({ n: 800, hits: 728 }, { n: 800, hits: 720 }, 0.1)).toBeLessThan(1e-6);
+});
+
+it("Fisher's exact test equals R's fisher.test, and allows for odds", () => {
+  // fisher.test(matrix(c(8, 2, 1, 9), 2), alternative = "greater"), and with or = 2.
+  expect(moreOften({ hits: 1, n: 10 }, { hits: 8, n: 10 })).toBeCloseTo(0.002739, 6);
+  expect(moreOften({ hits: 1, n: 10 }, { hits: 8, n: 10 }, 2)).toBeCloseTo(0.023189, 6);
+  expect(moreOften({ hits: 0, n: 0 }, { hits: 5, n: 5 })).toBe(1);
+});
 
 /** 1,000 in `npm run stress -- experiments`. */
 const runs = Number(process.env["SHIM_EXPERIMENT_RUNS"] ?? 200);
@@ -75,12 +106,6 @@ it(
     expect(stopped(ends(usual, () => ({ ...usual(), toolErrors: 0.2 + random() * 0.2 })))).toBe(1);
   },
 );
-
-it("a canary that has not had its sessions within its days proves nothing", () => {
-  const units = [true, false].map((isTreated) => ({ isTreated, measured: usual() }));
-  expect(judgeCanary(units, 27)).toBe("running");
-  expect(judgeCanary(units, 28)).toBe("undecided");
-});
 
 function units(treated: number, all: number): CanaryUnit[] {
   return Array.from({ length: all }, (_, index) => ({ isTreated: index < treated, measured: {} }));
@@ -150,4 +175,96 @@ it.each(machines)("a value without harm is kept where $what, as before", { timeo
 it.each(machines)("gross harm is found where $what", { timeout }, (machine) => {
   expect(stopped(ends(machine.one, machine.harmed))).toBeGreaterThan(0.9);
   expect(watchStops(machine, machine.harmed)).toBeGreaterThan(0.9);
+});
+
+const drawn = seededRandom(Number(process.env["SHIM_EXPERIMENT_SEED"] ?? 1));
+const margin = 0.5;
+/** As many as a review reads. */
+const mostPairs = 500;
+
+function normal(): number {
+  return Math.sqrt(-2 * Math.log(1 - drawn())) * Math.cos(2 * Math.PI * drawn());
+}
+
+/** Verdict on differences of 20 sessions, and of four more at each reading until there is one. */
+function judgeGrowing(draw: () => number): string {
+  const differences = Array.from({ length: 20 }, draw);
+  while (differences.length < mostPairs) {
+    const { verdict } = judgePairs(differences, 12 * margin, margin);
+    if (verdict !== "undecided") return verdict;
+    differences.push(draw(), draw(), draw(), draw());
+  }
+  return "undecided";
+}
+
+function shareOf(draw: () => number, wanted: readonly string[]): number {
+  return mean(Array.from({ length: runs }, () => (wanted.includes(judgeGrowing(draw)) ? 1 : 0)));
+}
+
+it.each([
+  { what: "deviation 1", draw: normal },
+  { what: "deviation 1.5", draw: () => 1.5 * normal() },
+  { what: "most of them 0", draw: () => (drawn() < 0.1 ? 4 * normal() : 0) },
+])("pairs without an effect, read while they grow: $what @night", { timeout }, ({ draw }) => {
+  // Three standard errors of so many runs.
+  expect(shareOf(draw, ["better", "worse"])).toBeLessThanOrEqual(0.05 + 3 * Math.sqrt(0.0475 / runs));
+});
+
+it("pairs with an effect of two margins are found better", { timeout }, () => {
+  expect(shareOf(() => normal() - 2 * margin, ["better"])).toBeGreaterThan(0.9);
+});
+
+it("equivalent only within the margin, better or worse only without 0, undecided with fewer than 20 pairs", () => {
+  const judged = (value: number, count = 30) =>
+    judgePairs(
+      Array.from({ length: count }, (_, index) => value + (index % 2) / 100),
+      6,
+      margin,
+    ).verdict;
+  expect([judged(0), judged(0.3), judged(-2), judged(2), judged(-2, 19)]).toEqual([
+    "equivalent",
+    "equivalent",
+    "better",
+    "worse",
+    "undecided",
+  ]);
+  expect(judgePairs([], 6, margin)).toMatchObject({ verdict: "undecided", difference: null, n: 0 });
+});
+
+const quiet: WeeklyFacts = {
+  week: weekOf(Date.UTC(2026, 10, 22)),
+  sessions: 0,
+  causes: [],
+  died: { chats: 0, deaths: 0, continued: 0, resumed: 0, dismissed: 0, open: 0, offered: 0, offeredTo: 0 },
+  meanScore: null,
+  checkpoints: { count: 0, bytes: 0 },
+  costs: [],
+  steps: [],
+};
+
+function nameOf(year: number, month: number, day: number): string {
+  return weekOf(Date.UTC(year, month - 1, day)).name;
+}
+
+it("weeks are those of ISO 8601: from Monday, of the year of their Thursday", () => {
+  expect(nameOf(2026, 11, 22)).toBe("2026-W47");
+  expect(nameOf(2026, 11, 23)).toBe("2026-W48");
+  expect(nameOf(2026, 1, 1)).toBe("2026-W01");
+  expect(nameOf(2027, 1, 3)).toBe("2026-W53");
+  expect(nameOf(2025, 12, 29)).toBe("2026-W01");
+  expect(nameOf(2024, 12, 30)).toBe("2025-W01");
+  for (let day = 0; day < 3_000; day += 5) {
+    const week = weekOf(Date.UTC(2020, 0, 1) + day * 86_400_000);
+    expect(findWeek(week.name)).toEqual(week);
+    expect(new Date(week.from).getUTCDay()).toBe(1);
+  }
+  for (const name of ["2026-W54", "2025-W53", "2026-W00", "2026-47", "W47", ""]) expect(findWeek(name)).toBeNull();
+});
+
+it("a week without chats says so, in every part", () => {
+  const text = weeklyReport(quiet, []);
+  expect(text).toContain("# SHIM, 2026-W47\n\n2026-11-16 to 2026-11-22, UTC.");
+  expect(text).toContain("No chat worked on this machine.");
+  expect(text).toContain("The records show nothing that should change.");
+  expect(text).not.toMatch(/NaN|undefined|Infinity|null/);
 });

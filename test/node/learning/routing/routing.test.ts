@@ -1,0 +1,245 @@
+import { expect, it } from "vitest";
+import type { Band, TierCounts } from "#src/contract/model-routes.ts";
+import { bandOf, chooseRoute, escalate, hasHigherTier, type RouteTable } from "#src/learning/routing/model-router.ts";
+import { analyzeTask } from "#src/learning/routing/prompt-analyzer.ts";
+import { StallDetector } from "#src/learning/routing/stall-detector.ts";
+import { estimateTokens, o200kTokens, estimateRange } from "#src/learning/routing/tokens.ts";
+import { seededRandom } from "#harness/clock/fake-time.ts";
+import { tokenSamples } from "#harness/tokens/samples.ts";
+
+const table: RouteTable = {
+  tiers: [
+    { name: "tiny", model: "nano" },
+    { name: "small", model: "haiku" },
+    { name: "medium", model: "sonnet" },
+    { name: "large", model: "opus", effort: "high" },
+  ],
+  default: "medium",
+  exploration: 0.1,
+  acceptable: 0.9,
+};
+
+function count(tier: string, succeeded: number, tried: number, change: Partial<TierCounts> = {}): TierCounts {
+  const found = table.tiers.find(({ name }) => name === tier);
+  const { model = "", effort = null } = found ?? {};
+  return { tier, model, effort, band: "usual", tried, succeeded, meanCostMicros: null, ...change };
+}
+
+/** Tiers and reasons of many choices, each with its share. */
+function choices(band: Band, counts: readonly TierCounts[] | null): Record<string, number> {
+  const random = seededRandom(3);
+  const all = Array.from({ length: 2_000 }, () => chooseRoute(table, band, counts, random));
+  const names = all.map(({ tier, reason }) => `${tier} ${reason}`);
+  return Object.fromEntries(names.map((name) => [name, names.filter((one) => one === name).length / names.length]));
+}
+
+const standard = count("medium", 90, 100);
+
+it("bands: no evidence is unknown, whatever the score; many points are complex", () => {
+  const analyses = [
+    { kind: null, evidence: "none", complexity: 9 },
+    { kind: null, evidence: "weak", complexity: 2 },
+    { kind: null, evidence: "weak", complexity: 6 },
+    { kind: null, evidence: "strong", complexity: 5 },
+  ] as const;
+  expect(analyses.map(bandOf)).toEqual(["unknown", "weak", "complex", "usual"]);
+});
+
+it("without evidence, or without counts, the default tier does the task", () => {
+  expect(choices("unknown", [count("small", 99, 99)])).toEqual({ "medium no_evidence": 1 });
+  expect(choices("usual", null)).toEqual({ "medium no_counts": 1 });
+});
+
+it("exploration: one tier below the default for weak evidence, none for a complex task, all for others", () => {
+  expect(choices("usual", [])).toEqual({
+    "medium chosen": expect.closeTo(0.9, 1),
+    "small explored": expect.closeTo(0.05, 1),
+    "tiny explored": expect.closeTo(0.05, 1),
+  });
+  expect(Object.keys(choices("weak", [])).toSorted()).toEqual(["medium chosen", "small explored"]);
+  expect(choices("complex", [])).toEqual({ "medium chosen": 1 });
+});
+
+it("the cheapest tier that is proven good enough does the task; counts of another model, effort or band prove nothing", () => {
+  expect(choices("usual", [standard, count("small", 48, 50)])["small chosen"]).toBeGreaterThan(0.85);
+  expect(choices("usual", [standard, count("small", 48, 50), count("tiny", 48, 50)])).toEqual({ "tiny chosen": 1 });
+  expect(choices("usual", [standard, count("small", 5, 5)])["small chosen"]).toBeUndefined();
+  // A default of which little is known proves no other tier.
+  expect(choices("usual", [count("medium", 0, 1), count("small", 2, 4)])["small chosen"]).toBeUndefined();
+  for (const change of [{ model: "old" }, { effort: "low" }, { band: "weak" as const }])
+    expect(choices("usual", [standard, count("small", 100, 100, change)])["small chosen"]).toBeUndefined();
+});
+
+/** A thousand tasks of which the small tier does this share well. @returns how many began with it */
+function play(rate: number): { all: number; late: number } {
+  const random = seededRandom(7);
+  const counts = new Map<string, TierCounts>();
+  const tiers: string[] = [];
+  for (let task = 0; task < 1_000; task++) {
+    const { tier } = chooseRoute({ ...table, tiers: table.tiers.slice(1) }, "usual", [...counts.values()], random);
+    const before = counts.get(tier) ?? count(tier, 0, 0);
+    const isDone = random() < (tier === "small" ? rate : 0.9);
+    counts.set(tier, count(tier, before.succeeded + (isDone ? 1 : 0), before.tried + 1));
+    tiers.push(tier);
+  }
+  const begun = tiers.flatMap((tier, task) => (tier === "small" ? [task] : []));
+  return { all: begun.length, late: begun.filter((task) => task >= 800).length };
+}
+
+it("a tier that is as good gets the tasks, and one that is worse costs few failures", () => {
+  expect(play(0.95).late).toBeGreaterThan(160);
+  expect(play(0.4).all).toBeLessThan(30);
+});
+
+it("one tier up after a failure, the top one again, and a tier that is gone counts as the default", () => {
+  const first = chooseRoute(table, "unknown", [], seededRandom());
+  const second = escalate(table, first);
+  expect(second).toMatchObject({ tier: "large", reason: "escalated" });
+  expect(escalate(table, second)).toMatchObject({ tier: "large", reason: "retried" });
+  expect(escalate(table, { ...first, tier: "gone" })).toMatchObject({ tier: "large" });
+  expect([hasHigherTier(table, first), hasHigherTier(table, second)]).toEqual([true, false]);
+});
+
+it("where nothing is found the evidence is none, which is not simple", () => {
+  for (const text of [
+    "",
+    "  \n",
+    "hello",
+    "Mach es bitte schöner.",
+    "これをお願いします",
+    "do what we discussed",
+    "🙂",
+  ])
+    expect([text, analyzeTask(text)]).toEqual([text, { kind: null, complexity: 1, evidence: "none" }]);
+});
+
+it("kind, size and complexity follow what is asked for", () => {
+  expect(analyzeTask("Fix the bug in src/a.ts and add a test in test/a.test.ts.")).toMatchObject({
+    kind: "test",
+    evidence: "strong",
+  });
+  expect(analyzeTask("Rename the class.")).toMatchObject({ kind: "refactor", evidence: "weak" });
+  const folders = Array.from({ length: 12 }, (_, at) => `- src/part${at}/main.ts`);
+  const large = `Migrate and refactor these, then run the tests:\n${folders.join("\n")}\n`;
+  expect(analyzeTask(large).complexity).toBeGreaterThanOrEqual(6);
+  expect(analyzeTask(large)).toMatchObject({ evidence: "strong" });
+});
+
+it("code between fences asks for nothing", () => {
+  const code = "```ts\n// refactor, migrate and test\nimport x from './docs/readme.md';\n```";
+  expect(analyzeTask(code).evidence).toBe("none");
+  expect(analyzeTask(`Explain this:\n${code}`).kind).toBeNull();
+});
+
+it("a task is a text, a job or an object with texts", () => {
+  const job = { title: "Parser", text: "", files: [{ path: "a/b.ts" }, { path: "c/d.ts" }], kinds: ["fix"] };
+  expect(analyzeTask(job)).toMatchObject({ kind: "fix", evidence: "strong" });
+  expect(analyzeTask({ prompt: "Fix src/a.ts", more: ["and add tests"] })).toMatchObject({ evidence: "strong" });
+  for (const nothing of [null, 5, true, [], {}, { a: { b: [1] } }]) expect(analyzeTask(nothing).evidence).toBe("none");
+});
+
+/** Calls in order; those in capitals fail. @returns the reasons */
+function reasonsOf(...names: readonly string[]): (string | null)[] {
+  const detector = new StallDetector();
+  return names.map((name, at) => {
+    const called = detector.call({ id: `t${at}`, name: "Bash", input: { command: name.toLowerCase() } });
+    return called ?? detector.result(`t${at}`, name === name.toUpperCase());
+  });
+}
+
+it("the newest call's pattern three times in six calls", () => {
+  expect(reasonsOf("a", "b", "a", "c", "d", "a").at(-1)).toContain("3 times");
+  expect(reasonsOf("a", "b", "a", "c", "d", "e", "a").at(-1)).toBeNull();
+  expect(reasonsOf("a", "a", "b", "c", "d").every((reason) => reason === null)).toBe(true);
+});
+
+it("three failed calls in six, the newest among them", () => {
+  expect(reasonsOf("A", "b", "C", "d", "e", "F").at(-1)).toContain("3 of the last 6");
+  expect(reasonsOf("A", "b", "C", "d", "e", "f", "G").at(-1)).toBeNull();
+  // It has recovered: the newest call is good.
+  expect(reasonsOf("A", "B", "c", "d", "e").every((reason) => reason === null)).toBe(true);
+});
+
+it("a call that is reported again, and waiting for work in the background, is no repeat", () => {
+  const detector = new StallDetector();
+  for (let round = 0; round < 5; round++) {
+    expect(detector.call({ id: "same", name: "Bash", input: {} })).toBeNull();
+    expect(detector.call({ id: `t${round}`, name: "TaskOutput", input: { id: 1 } })).toBeNull();
+    expect(detector.result(`t${round}`, true)).toBeNull();
+  }
+  expect(detector.result("unknown", true)).toBeNull();
+});
+
+const test = ["Bash", { command: "npm test" }] as const;
+const edit = (text: string) => ["Edit", { file_path: "a.ts", new_string: text }] as const;
+
+/** Calls in order, by tool and arguments. @returns the first reason */
+function firstReason(calls: readonly (readonly [string, object])[], failing: string | null = null): string | null {
+  const detector = new StallDetector();
+  for (const [at, [name, input]] of calls.entries()) {
+    const reason = detector.call({ id: `t${at}`, name, input }) ?? detector.result(`t${at}`, name === failing);
+    if (reason !== null) return reason;
+  }
+  return null;
+}
+
+it("the same tests after each change of a file are no stall, whether they fail or not", () => {
+  const work = ["1", "2", "3", "4"].flatMap((text) => [edit(text), test]);
+  expect(firstReason(work)).toBeNull();
+  expect(firstReason(work, "Bash")).toBeNull();
+  for (const command of [
+    "sed -i 's/a/b/' a.ts",
+    "cat > a.ts <<'EOF'\nlet a;\nEOF",
+    "echo 1 >> a.ts",
+    "git checkout -- a.ts",
+    "npx oxlint --fix",
+    "git apply fix.patch",
+  ]) {
+    const steps = ["1", "2", "3"].flatMap((text) => [["Bash", { command, description: text }] as const, test]);
+    expect(firstReason(steps), command).toBeNull();
+  }
+  expect(firstReason(["a", "b", "c"].flatMap((path) => [["mcp__fs__write_file", { path }] as const, test]))).toBeNull();
+  // The output of the tests goes to a file, and an edit stands in between all the same.
+  const piped = ["Bash", { command: "npm test > out.txt" }] as const;
+  expect(firstReason(["1", "2", "3"].flatMap((text) => [edit(text), piped]))).toBeNull();
+});
+
+it("a change that is only read about, that fails, or that goes back and forth is none", () => {
+  const reads = ["git diff", "npm run lint 2>&1 | tail -3", "grep -n '=>' a.ts", "ls 2>/dev/null"];
+  for (const command of reads) {
+    const steps = ["1", "2", "3"].flatMap((text) => [["Bash", { command, description: text }] as const, test]);
+    expect(firstReason(steps), command).toContain("3 times");
+  }
+  const lists = ["1", "2", "3"].flatMap((text) => [["TodoWrite", { todos: [text] }] as const, test]);
+  expect(firstReason(lists)).toContain("3 times");
+  expect(firstReason([edit("1"), test, edit("2"), test, edit("3")], "Edit")).toContain("tool calls failed");
+  const toAndFro = ["1", "2", "1", "2", "1"].flatMap((text) => [edit(text), test]);
+  expect(firstReason(toAndFro)).toBe("Edit was called 3 times with the same arguments");
+  expect(firstReason([edit("1"), test, test, test])).toContain("Bash was called 3 times");
+});
+
+it.each(tokenSamples)("the estimate of $kind is within 15 % of what o200k counts", ({ text, tokens }) => {
+  expect(Math.abs(o200kTokens(text) / tokens - 1)).toBeLessThan(0.15);
+});
+
+it("a model with o200k gets the plain estimate, any that is not known a half more: a bound", () => {
+  for (const { text, tokens } of tokenSamples) {
+    for (const model of ["gpt-5.5-codex", "openai/gpt-4o-mini", "o4-mini", "codex-mini-latest", "gpt-oss-120b"])
+      expect(estimateTokens(text, model), model).toBe(Math.round(o200kTokens(text)));
+    for (const model of [null, "gpt-3.5-turbo", "unheard-of-1"])
+      expect(estimateTokens(text, model)).toBeGreaterThan(tokens * 1.2);
+  }
+  const [{ text } = { text: "" }] = tokenSamples;
+  for (const model of ["gemini-3-pro", "qwen3-coder", "deepseek-v4", "mistral-large", "devstral-2"])
+    expect(estimateTokens(text, model), model).toBe(Math.round(1.2 * o200kTokens(text)));
+});
+
+const text = "The parser reads a token and the lexer answers with its position. ".repeat(40);
+
+it("an estimate has a range around it", () => {
+  const { tokens, low, high } = estimateRange(text, "claude-opus-5-5");
+  expect(tokens).toBe(estimateTokens(text, "claude-opus-5-5"));
+  expect(low).toBeLessThan(tokens);
+  expect(high).toBeGreaterThan(tokens);
+  expect(estimateRange("", null)).toEqual({ tokens: 0, low: 0, high: 0 });
+});

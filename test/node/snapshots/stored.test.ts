@@ -1,0 +1,386 @@
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  readFileSync,
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  renameSync,
+  symlinkSync,
+  utimesSync,
+} from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { Trigger } from "#src/contract/checkpoint.ts";
+import { capture } from "#src/machine/checkpoints/capture.ts";
+import { forget } from "#src/machine/keeping/forget.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import type { Runtime } from "#src/runtime/runtime.ts";
+import { dropSnapshots, type DropInput } from "#src/snapshots/drop-snapshots.ts";
+import { restoreFiles } from "#src/snapshots/restore-files.ts";
+import type { SnapshotInput } from "#src/snapshots/snapshot.ts";
+import { takeAwaited, takePending, dropMarked } from "#src/snapshots/stored-snapshots.ts";
+import { takeUnchanged } from "#src/snapshots/unchanged.ts";
+import {
+  git,
+  HOST,
+  LIMITS,
+  makeProject,
+  noise,
+  paths,
+  show,
+  taken,
+  write,
+  GIT_ENV,
+  type GitProject,
+  commitAll,
+  T0,
+  withGit,
+} from "#harness/machine/git-project.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+
+const MARK = "MARK-7f3a-forget-me";
+
+function drop(repository: string, checkpointIds: readonly string[], more: Partial<DropInput> = {}) {
+  return dropSnapshots({ ...HOST, repository, checkpointIds, timeoutMs: 60_000, ...more });
+}
+
+/** Everything that can be read from the repository, reachable or not, and the names of all its files. */
+function readable(repository: string): string {
+  const objects = git(repository, "cat-file", "--batch-all-objects", "--unordered", "--batch");
+  const files = execFileSync("find", [repository], { encoding: "utf8" });
+  return objects + files;
+}
+
+it("after a drop nothing of the snapshot can be read, and the others are whole @night", async () => {
+  const from = makeProject({ "a.txt": "one\n", "b.txt": "b\n" });
+  await taken(from, { checkpointId: "keep1" });
+  write(from.project, { "secretish.txt": `${MARK}\n`, "a.txt": "two\n", [`${MARK}.txt`]: "name\n" });
+  const { repository } = await taken(from, { checkpointId: "gone" });
+  rmSync(join(from.project, "secretish.txt"));
+  rmSync(join(from.project, `${MARK}.txt`));
+  const keep2 = await taken(from, { checkpointId: "keep2" });
+  expect(readable(repository)).toContain(MARK);
+  expect(await drop(repository, ["gone"])).toEqual({ ok: true, value: { left: 2 } });
+  expect(readable(repository)).not.toContain(MARK);
+  expect(git(repository, "fsck", "--full", "--strict")).toBe("");
+  expect(paths(keep2)).toEqual(["a.txt", "b.txt"]);
+  expect(show(keep2, "a.txt")).toBe("two\n");
+});
+
+it("the last drop removes the repository, and a snapshot after it starts anew @night", async () => {
+  const from = makeProject({ "a.txt": "one\n" });
+  const { repository } = await taken(from);
+  expect(await drop(repository, ["cp1"])).toEqual({ ok: true, value: { left: 0 } });
+  expect(readdirSync(from.snapshots)).toEqual([]);
+  expect(await drop(repository, ["cp1"])).toEqual({ ok: true, value: { left: 0 } });
+  expect((await taken(from)).files).toBe(1);
+});
+
+it("a drop that failed says so, and its repeat finishes it @night", async () => {
+  const from = makeProject({ "a.txt": "one\n" });
+  await taken(from, { checkpointId: "keep" });
+  write(from.project, { "b.txt": `${MARK}\n` });
+  const { repository } = await taken(from, { checkpointId: "gone" });
+  git(repository, "update-ref", "-d", "refs/shim/gone");
+  expect(await drop(repository, ["gone"], { signal: AbortSignal.abort() })).toMatchObject({
+    ok: false,
+    error: { code: "drop_failed", message: expect.stringContaining("try again") },
+  });
+  expect(readable(repository)).toContain(MARK);
+  expect(await drop(repository, ["gone"])).toEqual({ ok: true, value: { left: 1 } });
+  expect(readable(repository)).not.toContain(MARK);
+});
+
+it("snapshots that borrow from the project stay whole when others are dropped @night", async () => {
+  const from = makeProject({ "large.bin": noise(1), "a.txt": "one\n" });
+  const limits = { ...LIMITS, maxTotalBytes: 300 };
+  await taken(from, { checkpointId: "gone", limits });
+  write(from.project, { "b.txt": "b\n" });
+  const kept = await taken(from, { checkpointId: "kept", limits });
+  expect(kept.borrowed).toBe(1);
+  expect(await drop(kept.repository, ["gone"])).toEqual({ ok: true, value: { left: 1 } });
+  expect(show(kept, "b.txt")).toBe("b\n");
+  expect(paths(kept)).toEqual(["a.txt", "b.txt", "large.bin"]);
+});
+
+interface Rig {
+  readonly from: GitProject;
+  readonly runtime: Runtime;
+  readonly clock: TempRuntime["clock"];
+  readonly never: AbortSignal;
+}
+
+function aRig(files: Record<string, string> = { "a.txt": "one\n" }): Rig {
+  const from = makeProject(files);
+  const temp = tempRuntime({ env: GIT_ENV });
+  const runtime = { ...temp, processes: systemProcesses };
+  runtime.store.write((sql) =>
+    sessions.recordSighting(sql, temp.now(), {
+      id: "s1",
+      client: "test",
+      origin: "handle",
+      project: from.project,
+      owner: null,
+      isAlive: true,
+    }),
+  );
+  return { from, runtime, clock: temp.clock, never: new AbortController().signal };
+}
+
+function save(rig: Rig, nextStep: string, trigger: Trigger = "on_demand"): string {
+  const saved = capture(rig.runtime, { sessionId: "s1", trigger, notes: { nextStep } });
+  if (!saved.ok) throw new Error(saved.error.code);
+  return saved.value.checkpoint.id;
+}
+
+interface Row {
+  readonly state: string;
+  readonly reason: string | null;
+  readonly repository: string | null;
+  readonly commit: string | null;
+}
+
+function rowOf(rig: Rig, id: string): Row | undefined {
+  return rig.runtime.store.read(
+    (sql) => sql.all<Row>("SELECT * FROM snapshots WHERE checkpointId = ?", id)[0],
+    undefined,
+  );
+}
+
+it("the files of a checkpoint are taken after its answer and can be put back @night", async () => {
+  const rig = aRig();
+  write(rig.from.project, { "new.txt": "not committed\n" });
+  const id = save(rig, "go on");
+  expect(rowOf(rig, id)?.state).toBe("pending");
+  await takePending(rig.runtime, ["s1"], rig.never);
+  const row = rowOf(rig, id);
+  expect(row).toMatchObject({ state: "done", reason: null });
+  const into = join(rig.from.root, "back");
+  const restored = await restoreFiles({
+    env: GIT_ENV,
+    processes: systemProcesses,
+    repository: row?.repository ?? "",
+    commit: row?.commit ?? "",
+    into,
+    timeoutMs: 60_000,
+  });
+  expect(restored.ok).toBe(true);
+  expect(readFileSync(join(into, "new.txt"), "utf8")).toBe("not committed\n");
+});
+
+it("of several checkpoints that wait only the newest is taken, and other sessions are left alone @night", async () => {
+  const rig = aRig();
+  const first = save(rig, "one");
+  const second = save(rig, "two");
+  await takePending(rig.runtime, ["another session"], rig.never);
+  expect([rowOf(rig, first)?.state, rowOf(rig, second)?.state]).toEqual(["skipped", "pending"]);
+  await takePending(rig.runtime, ["s1"], rig.never);
+  expect([rowOf(rig, first)?.state, rowOf(rig, second)?.state]).toEqual(["skipped", "done"]);
+});
+
+it("what is not taken within a minute is given up with its reason, never taken late", async () => {
+  const rig = aRig();
+  const [running, pending] = [save(rig, "one"), save(rig, "two")];
+  rig.runtime.store.write((sql) => sql.run("UPDATE snapshots SET state = 'running' WHERE checkpointId = ?", running));
+  rig.clock.now += 59_000;
+  await takePending(rig.runtime, [], rig.never);
+  expect([rowOf(rig, running)?.state, rowOf(rig, pending)?.state]).toEqual(["running", "pending"]);
+  rig.clock.now += 2_000;
+  await takePending(rig.runtime, ["s1"], rig.never);
+  for (const id of [running, pending]) {
+    expect(rowOf(rig, id)).toMatchObject({
+      state: "skipped",
+      reason: "the host had ended, or had no time to save the files within a minute",
+    });
+  }
+});
+
+it("a snapshot that fails keeps its reason; one that is stopped waits again", async () => {
+  const rig = aRig();
+  const id = save(rig, "one");
+  await takePending(rig.runtime, ["s1"], AbortSignal.abort());
+  expect(rowOf(rig, id)?.state).toBe("pending");
+  writeFileSync(rig.runtime.paths.snapshots, "a file where the folder should be");
+  await takePending(rig.runtime, ["s1"], rig.never);
+  expect(rowOf(rig, id)?.state).toBe("failed");
+  expect(rowOf(rig, id)?.reason).toBeTruthy();
+});
+
+it("before a risky tool its hook takes the files, and the timer of the MCP process does not", async () => {
+  const rig = aRig();
+  const id = save(rig, "rm -rf build", "before_tool");
+  await takePending(rig.runtime, ["s1"], rig.never);
+  expect(rowOf(rig, id)?.state).toBe("pending");
+  await takeAwaited(rig.runtime);
+  expect(rowOf(rig, id)?.state).toBe("done");
+});
+
+it("files of a checkpoint that was deleted meanwhile are dropped @night", async () => {
+  const rig = aRig();
+  const id = save(rig, "one");
+  const taking = takePending(rig.runtime, ["s1"], rig.never);
+  rig.runtime.store.write((sql) => forget(sql, { checkpoint: id }));
+  await taking;
+  const row = rowOf(rig, id);
+  expect(row?.state).toBe("drop");
+  expect(existsSync(row?.repository ?? "")).toBe(true);
+  expect(await dropMarked(rig.runtime, { maxGarbage: 0 })).toEqual({ dropped: 1, failures: [] });
+  expect(rowOf(rig, id)).toBeUndefined();
+  expect(existsSync(row?.repository ?? "")).toBe(false);
+});
+
+it("files of a turn that were not saved before its tool ran are never saved later", async () => {
+  const rig = aRig();
+  const first = save(rig, "go on", "turn");
+  const again = save(rig, "go on", "turn");
+  expect(again).not.toBe(first);
+  await takeAwaited(rig.runtime, 0);
+  expect(rowOf(rig, again)?.state).toBe("failed");
+  const third = save(rig, "go on", "turn");
+  rig.clock.now += 13_000;
+  await takeAwaited(rig.runtime);
+  await takePending(rig.runtime, ["s1"], rig.never);
+  expect(rowOf(rig, third)?.state).toBe("pending");
+});
+
+const files = { "a.txt": "one\n", "d/b.txt": "two\n", ".gitignore": "*.log\nbuilt/\n" };
+
+function inputOf({ project, snapshots }: GitProject, more: Partial<SnapshotInput> = {}): SnapshotInput {
+  return { ...HOST, project, snapshots, checkpointId: "cp2", now: T0, limits: LIMITS, ...more };
+}
+
+/** A project with a snapshot, whose files are older than the look at them. */
+async function aSeenProject(more: Record<string, string> = {}) {
+  const from = makeProject(files);
+  write(from.project, {
+    "new.txt": "not committed\n",
+    "out.log": "ignored\n",
+    "built/x": "ignored\n",
+    ".env": "A=b\n",
+    ...more,
+  });
+  await pastTheTick(from.project);
+  const first = await taken(from);
+  return { from, first, again: (input: Partial<SnapshotInput> = {}) => takeUnchanged(inputOf(from, input), "small") };
+}
+
+/** Waits until a change would have a later time than those before it. */
+async function pastTheTick(folder: string): Promise<void> {
+  const probe = join(folder, "..", "probe");
+  writeFileSync(probe, "");
+  const { ctimeMs } = statSync(probe);
+  do {
+    await new Promise(setImmediate);
+    utimesSync(probe, 1, 1);
+  } while (statSync(probe).ctimeMs <= ctimeMs + 40);
+}
+
+it("a checkpoint of an unchanged project gets the newest snapshot without git, and owns it", async () => {
+  const { from, first, again } = await aSeenProject();
+  const env = { ...HOST.env, PATH: "/nonexistent" };
+  expect(await again()).toEqual(first);
+  expect(await again({ checkpointId: "cp3", env })).toEqual(first);
+  await dropSnapshots({ ...HOST, repository: first.repository, checkpointIds: ["cp1", "cp2"], timeoutMs: 60_000 });
+  expect(git(first.repository, "for-each-ref", "--format=%(objectname) %(refname)").trim()).toBe(
+    `${first.commit} refs/shim/cp3`,
+  );
+  expect(git(first.repository, "fsck", "--full", "--strict")).toBe("");
+  expect(git(from.project, "status", "--porcelain")).toBe("?? .env\n?? new.txt\n");
+});
+
+it("any change of a file, a setting, a branch or what is ignored needs git", async () => {
+  const { from, first, again } = await aSeenProject();
+  const { project } = from;
+  const at = (path: string): string => join(project, path);
+  const changes: Record<string, () => void> = {
+    content: () => writeFileSync(at("a.txt"), "two\n"),
+    "same size and old time": () => {
+      writeFileSync(at("a.txt"), "ten\n");
+      utimesSync(at("a.txt"), 1, 1);
+    },
+    "new file": () => writeFileSync(at("d/c.txt"), ""),
+    deleted: () => rmSync(at("d/c.txt")),
+    renamed: () => renameSync(at("new.txt"), at("newer.txt")),
+    mode: () => chmodSync(at("a.txt"), 0o755),
+    link: () => symlinkSync("a.txt", at("link")),
+    "new ignored file": () => writeFileSync(at("other.log"), ""),
+    "new file in an ignored folder": () => writeFileSync(at("built/y"), ""),
+    "deleted ignored file": () => rmSync(at("out.log")),
+    secret: () => appendFileSync(at(".env"), "C=d\n"),
+    index: () => git(project, "add", "newer.txt"),
+    commit: () => commitAll(project, "second"),
+    branch: () => git(project, "checkout", "-q", "-b", "other"),
+    setting: () => git(project, "config", "core.autocrlf", "true"),
+    "rule of this clone": () => writeFileSync(at(".git/info/exclude"), "newer.txt\n"),
+  };
+  const seen: string[] = [];
+  for (const [name, change] of Object.entries(changes)) {
+    await pastTheTick(project);
+    change();
+    if ((await again()) === null) seen.push(name);
+    await pastTheTick(project);
+    const next = await taken(from);
+    expect(await again()).toEqual(next);
+  }
+  expect(seen).toEqual(Object.keys(changes));
+  expect(first.files).toBe(4);
+});
+
+it("other limits, another environment and another project of the same repository need git", async () => {
+  const { from, again } = await aSeenProject();
+  expect(await again({ limits: { ...LIMITS, maxFileBytes: 3 } })).toBeNull();
+  expect(await again({ env: { ...HOST.env, XDG_CONFIG_HOME: "/other" } })).toBeNull();
+  expect(await again({ project: join(from.project, "d") })).toBeNull();
+  expect(await again({ project: join(from.root, "gone") })).toBeNull();
+  expect(await again()).not.toBeNull();
+});
+
+it("a file that changes while git looks is not taken for one of the snapshot", async () => {
+  const from = makeProject(files);
+  await pastTheTick(from.project);
+  const edit = `case "$*" in *write-tree*) echo edited > ${join(from.project, "a.txt")};; esac; exec $GIT "$@"`;
+  const first = await taken(from, { env: withGit(from, edit) });
+  expect(git(first.repository, "show", `${first.commit}:a.txt`)).toBe("one\n");
+  expect(await takeUnchanged(inputOf(from, { env: withGit(from, edit) }), "small")).toBeNull();
+});
+
+it("it waits for who works on the repository, and stops when the caller says so", async () => {
+  const { first, again } = await aSeenProject();
+  writeFileSync(
+    `${first.repository}.lock`,
+    JSON.stringify(
+      HOST.processes.facts(process.pid) && {
+        boot: HOST.processes.boot(),
+        pid: process.pid,
+        start: HOST.processes.facts(process.pid)?.start,
+      },
+    ),
+  );
+  expect(await again({ limits: { ...LIMITS, timeoutMs: 60 } })).toBeNull();
+  expect(await again({ signal: AbortSignal.timeout(60) })).toEqual({
+    state: "failed",
+    reason: "stopped before it was done",
+  });
+  expect(existsSync(join(first.repository, "refs/shim/cp2"))).toBe(false);
+});
+
+it("a folder outside git, until a repository is made around it", async () => {
+  const from = makeProject();
+  const project = join(from.root, "plain");
+  mkdirSync(project);
+  write(project, { "a.txt": "one\n", "node_modules/m/index.js": "m\n" });
+  await pastTheTick(project);
+  const plain = { ...from, project };
+  const first = await taken(plain);
+  expect(await takeUnchanged(inputOf(plain), "small")).toEqual(first);
+  write(project, { "node_modules/n/index.js": "n\n" });
+  expect(await takeUnchanged(inputOf(plain), "small")).toEqual(first);
+  git(from.root, "init", "-q");
+  expect(await takeUnchanged(inputOf(plain), "small")).toBeNull();
+});

@@ -1,0 +1,380 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+  readFileSync,
+  mkdirSync,
+} from "node:fs";
+import { join, resolve } from "node:path";
+import { expect, it } from "vitest";
+import { systemProcesses } from "#src/platform/processes.ts";
+import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
+import { restoreFiles } from "#src/snapshots/restore-files.ts";
+import {
+  GIT_ENV,
+  commitAll,
+  contents,
+  fingerprint,
+  git,
+  makeProject,
+  paths,
+  reasonFor,
+  show,
+  take,
+  T0,
+  taken,
+  write,
+  withGit,
+  HOST,
+  LIMITS,
+  temporaryFolder,
+  type GitProject,
+} from "#harness/machine/git-project.ts";
+
+it("a snapshot has each file that is not ignored byte for byte and alone, and git's folder stays as it was, not even a time", async () => {
+  const long = "x\n".repeat(5_000);
+  const from = makeProject({
+    ...Object.fromEntries(
+      ["a.txt", "b.txt", "gone.txt", "local.cfg", "assumed.cfg", "x"].map((name) => [name, "one\n"]),
+    ),
+    ".gitignore": "*.log\n",
+    "big.txt": long,
+    "dir/inner.txt": "inner\n",
+    "other/inner.txt": "elsewhere\n",
+    "y/z.txt": "inner\n",
+  });
+  const { project, root } = from;
+  git(project, "gc", "--quiet");
+  git(project, "update-index", "--split-index");
+  git(project, "update-index", "--skip-worktree", "local.cfg");
+  git(project, "update-index", "--assume-unchanged", "assumed.cfg");
+  write(project, { "a.txt": "edited\n", "staged.txt": "staged\n", "copy.txt": long, "run.sh": "#!/bin/sh\n" });
+  git(project, "add", "staged.txt");
+  write(project, { "local.cfg": "mine\n", "assumed.cfg": "mine too\n", "noise.log": "ignored\n" });
+  chmodSync(join(project, "run.sh"), 0o755);
+  for (const name of ["gone.txt", "dir", "x", "y"]) rmSync(join(project, name), { recursive: true });
+  write(project, { "x/now.txt": "folder\n", y: "file now\n" });
+  symlinkSync("/etc/hostname", join(project, "outside"));
+  symlinkSync("nowhere", join(project, "dangling"));
+  // A folder of tracked files that became a link: what is reached through it is not the project's.
+  symlinkSync("other", join(project, "dir"));
+  const odd = ["with blank.txt", 'quo"te.txt', "line\nbreak.txt", "snö/日本語.txt", "-dash", ":(glob)x", "back\\slash"];
+  write(project, Object.fromEntries(odd.map((name) => [name, `${name}\n`])));
+  writeFileSync(Buffer.from([...Buffer.from(`${project}/`), 0xff, 0xfe, 0x2e, 0x74]), "raw\n");
+  const head = git(project, "rev-parse", "HEAD").trim();
+  const [before, { "noise.log": _, ...work }] = [fingerprint(join(project, ".git")), contents(project)];
+  const snapshot = await taken(from);
+  await taken(from, { checkpointId: "cp2" });
+  expect(fingerprint(join(project, ".git"))).toEqual(before);
+  expect(snapshot).toMatchObject({ head, branch: "main", leftOut: [], files: Object.keys(work).length, borrowed: 0 });
+  expect([readdirSync(from.snapshots).length, statSync(from.snapshots).mode & 0o777]).toEqual([1, 0o700]);
+  expect(statSync(snapshot.repository).mode & 0o777).toBe(0o700);
+  rmSync(join(project, ".git"), { recursive: true });
+  expect(git(snapshot.repository, "fsck", "--full", "--strict")).toBe("");
+  const into = join(root, "into");
+  await restoreFiles({ ...HOST, repository: snapshot.repository, commit: snapshot.commit, into, timeoutMs: 60_000 });
+  expect(contents(into)).toEqual(work);
+});
+
+it("without a work tree, git, a git that is new enough, or git's trust in the folder it is skipped, with the reason", async () => {
+  const from = makeProject({ "a.txt": "one\n" });
+  const bare = join(from.root, "bare.git");
+  git(from.root, "init", "--quiet", "--bare", bare);
+  for (const [more, words] of [
+    [{ project: bare }, "there is no work tree"],
+    [{ project: join(from.project, ".git") }, "there is no work tree"],
+    [{ project: join(from.root, "nowhere") }, "does not exist"],
+    [{ env: { ...GIT_ENV, PATH: from.root } }, "not installed"],
+  ] as const)
+    expect(await take(from, more)).toEqual({ state: "skipped", reason: expect.stringContaining(words) as string });
+  for (const [script, words] of [
+    ["echo git version 2.17.1", "2.17.1 is too old"],
+    ['GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec $GIT "$@"', "--add safe.directory"],
+  ] as const) {
+    const reason = expect.stringContaining(words) as string;
+    expect(await take(from, { env: withGit(from, script) })).toEqual({ state: "skipped", reason });
+  }
+  expect(existsSync(from.snapshots)).toBe(false);
+});
+
+it("works before the first commit, with and without an index @night", async () => {
+  const from = makeProject();
+  expect(await taken(from)).toMatchObject({ head: null, branch: "main", files: 0 });
+  write(from.project, { "a.txt": "one\n", "b.txt": "two\n" });
+  git(from.project, "add", "a.txt");
+  const snapshot = await taken(from);
+  expect(snapshot).toMatchObject({ head: null, branch: "main", files: 2, bytes: 8 });
+  expect(paths(snapshot)).toEqual(["a.txt", "b.txt"]);
+});
+
+it("works in a subfolder, in a linked work tree and with a detached HEAD @night", async () => {
+  const from = makeProject({ "a.txt": "one\n", "sub/b.txt": "two\n" });
+  const linked = join(from.root, "linked tree");
+  git(from.project, "worktree", "add", "--quiet", "--detach", linked);
+  write(linked, { "a.txt": "in the linked one\n" });
+  const main = await taken(from, { project: join(from.project, "sub") });
+  const before = fingerprint(join(from.project, ".git"));
+  const snapshot = await taken(from, { project: join(linked, "sub"), checkpointId: "cp2" });
+  expect(main).toMatchObject({ branch: "main", files: 2 });
+  expect(snapshot).toMatchObject({ branch: null, head: main.head, repository: main.repository });
+  expect(show(snapshot, "a.txt")).toBe("in the linked one\n");
+  expect(fingerprint(join(from.project, ".git"))).toEqual(before);
+});
+
+it("works in the middle of a merge and keeps the conflict as it is in the files @night", async () => {
+  const from = makeProject({ "a.txt": "base\n", "b.txt": "base\n", ".env.local": "base\n" });
+  git(from.project, "checkout", "--quiet", "-b", "other");
+  write(from.project, { "a.txt": "theirs\n", ".env.local": "theirs\n" });
+  rmSync(join(from.project, "b.txt"));
+  commitAll(from.project, "theirs");
+  git(from.project, "checkout", "--quiet", "main");
+  write(from.project, { "a.txt": "ours\n", "b.txt": "ours\n", ".env.local": "ours\n" });
+  commitAll(from.project, "ours");
+  expect(() => git(from.project, "merge", "other")).toThrow(/CONFLICT|failed/);
+  rmSync(join(from.project, "b.txt"));
+  const before = fingerprint(join(from.project, ".git"));
+  const snapshot = await taken(from);
+  expect(show(snapshot, "a.txt")).toContain("<<<<<<<");
+  expect(paths(snapshot)).toEqual([".env.local", "a.txt"]);
+  expect(show(snapshot, ".env.local")).toBe("ours\n");
+  expect(reasonFor(snapshot, ".env.local")).toContain("the last commit's version is kept");
+  expect(fingerprint(join(from.project, ".git"))).toEqual(before);
+});
+
+it("sees a change that only the time of the index gives away", async () => {
+  const from = makeProject({ "a.txt": "one\n" });
+  git(from.project, "config", "core.trustctime", "false");
+  const at = new Date(T0);
+  const file = join(from.project, "a.txt");
+  utimesSync(file, at, at);
+  git(from.project, "add", "a.txt");
+  utimesSync(join(from.project, ".git/index"), at, at);
+  // As large as before, at the time that the index knows: as when it is edited in the moment of the add.
+  writeFileSync(file, "two\n");
+  utimesSync(file, at, at);
+  expect(show(await taken(from), "a.txt")).toBe("two\n");
+});
+
+it("survives an inherited git environment that points elsewhere @night", async () => {
+  const from = makeProject({ "a.txt": "x\n" });
+  const other = makeProject({ "other.txt": "x\n" });
+  const places = { GIT_DIR: join(other.project, ".git"), GIT_WORK_TREE: other.root };
+  const env = { ...GIT_ENV, ...places, GIT_INDEX_FILE: join(from.root, "wrong") };
+  expect(paths(await taken(from, { env }))).toEqual(["a.txt"]);
+  expect(existsSync(join(from.root, "wrong"))).toBe(false);
+});
+
+it("works where the project's folder has a blank, a colon, a quote or a line break @night", async () => {
+  for (const name of ["my project", "a:b", 'quo"te', "line\nbreak"]) {
+    const made = makeProject({ "a.txt": "one\n" });
+    const project = join(made.root, name);
+    renameSync(made.project, project);
+    write(project, { "b.txt": "b\n" });
+    expect(paths(await taken({ ...made, project }))).toEqual(["a.txt", "b.txt"]);
+  }
+});
+
+function isRunning(pid: number): boolean {
+  return systemProcesses.facts(pid) !== null;
+}
+
+it("the snapshot after a loss in SHIM's repository is whole again, also where nothing has changed", async () => {
+  const from = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n" });
+  const { repository } = await taken(from);
+  rmSync(join(repository, "objects/pack"), { recursive: true });
+  mkdirSync(join(repository, "objects/pack"));
+  const again = await taken(from, { checkpointId: "cp2" });
+  rmSync(join(from.project, ".git"), { recursive: true });
+  expect(git(repository, "fsck", "--full", again.commit)).toBe("");
+  expect(show(again, "d/b.txt")).toBe("two\n");
+});
+
+it("a snapshot that stays is still the newest after others were dropped and packs were rewritten", async () => {
+  const from = makeProject({ "a.txt": "one\n" });
+  const { repository } = await taken(from);
+  write(from.project, { "a.txt": "two\n" });
+  const second = await taken(from, { checkpointId: "cp2" });
+  await dropSnapshots({ ...HOST, repository, checkpointIds: ["cp"], timeoutMs: 60_000 });
+  const third = await taken(from, { checkpointId: "cp3" });
+  expect(third.commit).toBe(second.commit);
+  expect(git(repository, "fsck", "--full")).toBe("");
+});
+
+it("beyond the size limit it borrows unchanged content from the project, and says how many files @night", async () => {
+  const from = makeProject({
+    "small.txt": "s\n",
+    "large.txt": Buffer.from(Array.from({ length: 5_000 }, (_, i) => (i * i) % 251)),
+  });
+  write(from.project, { "edited.txt": "e\n" });
+  const limits = { ...LIMITS, maxTotalBytes: 200 };
+  expect(await taken(from, { limits })).toMatchObject({ borrowed: 1, files: 3, leftOut: [] });
+  expect(await taken(from, { checkpointId: "cp2" })).toMatchObject({ borrowed: 0, files: 3 });
+});
+
+it("borrows what it has no time to take over, and the next snapshot continues @night", async () => {
+  const from = makeProject({ "a.txt": "one\n", "b.txt": "two\n" });
+  write(from.project, { "c.txt": "new\n" });
+  const seen = join(from.root, "seen");
+  // The first pack has what is new; in the second one, of unchanged content, the time runs out.
+  const slow = `case "$*" in *pack-objects*) if [ -e ${seen} ]; then exec sleep 600; fi; touch ${seen};; esac`;
+  const env = withGit(from, `${slow}; exec $GIT "$@"`);
+  const snapshot = await taken(from, { env, limits: { ...LIMITS, timeoutMs: 10_000 } });
+  expect(snapshot).toMatchObject({ borrowed: 2, files: 3 });
+  expect(show(snapshot, "c.txt")).toBe("new\n");
+  expect(await taken(from, { checkpointId: "cp2" })).toMatchObject({ borrowed: 0 });
+  expect(git(snapshot.repository, "fsck", "--full")).toBe("");
+});
+
+it("stops in time, says so, and leaves nothing behind @night", async () => {
+  const from = makeProject({ "a.txt": "x\n" });
+  const pids = join(from.root, "pids");
+  const hanging = `echo $$ >> ${pids}; sleep 600 & echo $! >> ${pids}; wait`;
+  const env = withGit(from, `case "$*" in *write-tree*) ${hanging};; esac; exec $GIT "$@"`);
+  const before = fingerprint(join(from.project, ".git"));
+  const snapshot = await take(from, { env, limits: { ...LIMITS, timeoutMs: 5_000 } });
+  expect(snapshot).toEqual({ state: "failed", reason: expect.stringContaining("took longer than 5000 ms") });
+  const started = readFileSync(pids, "utf8").trim().split("\n");
+  expect(started).toHaveLength(2);
+  for (const pid of started) expect(isRunning(Number(pid))).toBe(false);
+  expect(readdirSync(from.snapshots)).toHaveLength(1);
+  expect(fingerprint(join(from.project, ".git"))).toEqual(before);
+  expect(await taken(from)).toMatchObject({ files: 1 });
+});
+
+it("git's own failure, and the file system's, are reasons and not exceptions @night", async () => {
+  const from = makeProject({ "a.txt": "x\n" });
+  writeFileSync(join(from.project, ".git/index"), "this is no index");
+  expect(await take(from)).toMatchObject({ state: "failed", reason: expect.stringContaining("git") });
+  git(from.project, "read-tree", "--empty");
+  writeFileSync(join(from.root, "in-the-way"), "a file");
+  const snapshots = join(from.root, "in-the-way", "snapshots");
+  const reason = expect.stringMatching(/ENOTDIR|EEXIST/) as string;
+  expect(await take(from, { snapshots })).toMatchObject({ state: "failed", reason });
+});
+
+/** Of a process that has ended. */
+const GONE = JSON.stringify({ boot: systemProcesses.boot(), pid: process.pid, start: "another start" });
+
+it("two processes and this one take snapshots of one project at the same time @night", async () => {
+  const from = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n" });
+  write(from.project, { "a.txt": "edited\n" });
+  const module = resolve("src/snapshots/take-snapshot.ts");
+  const processes = resolve("src/platform/processes.ts");
+  const script = `
+    import { takeSnapshot } from ${JSON.stringify(module)};
+    import { systemProcesses } from ${JSON.stringify(processes)};
+    const input = JSON.parse(process.argv[1]);
+    for (let i = 0; i < 4; i++) {
+      const snapshot = await takeSnapshot({ ...input, processes: systemProcesses, checkpointId: input.name + i });
+      console.log(snapshot.state === "done" ? snapshot.commit : snapshot.reason);
+    }`;
+  const child = async (name: string) => {
+    const input = { env: HOST.env, project: from.project, snapshots: from.snapshots, now: T0, limits: LIMITS, name };
+    const running = spawn(process.execPath, ["--input-type=module", "-e", script, JSON.stringify(input)]);
+    let stdout = "";
+    running.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+    await once(running, "close");
+    return stdout.trim().split("\n");
+  };
+  const mine = async () => {
+    const snapshots = [];
+    for (let i = 0; i < 4; i++) snapshots.push((await taken(from, { checkpointId: `me${i}` })).commit);
+    return snapshots;
+  };
+  const all = (await Promise.all([child("x"), child("y"), mine()])).flat();
+  expect(all).toHaveLength(12);
+  for (const commit of all) expect(commit).toMatch(/^[0-9a-f]{40}$/);
+  const { repository } = await taken(from);
+  expect(git(repository, "for-each-ref").trim().split("\n")).toHaveLength(13);
+  expect(git(repository, "fsck", "--full")).toBe("");
+});
+
+it("continues after a process that was killed in the middle: its scratch and git's locks are cleared @night", async () => {
+  const from = makeProject({ "a.txt": "one\n" });
+  const { repository } = await taken(from);
+  mkdirSync(join(`${repository}.work-abc123`, "objects"), { recursive: true });
+  for (const lock of ["packed-refs.lock", "refs/shim/cp1.lock", "objects/pack/tmp_pack_x"])
+    writeFileSync(join(repository, lock), "");
+  writeFileSync(`${repository}.lock`, GONE);
+  expect(await take(from)).toMatchObject({ state: "done" });
+  expect(readdirSync(from.snapshots)).toHaveLength(1);
+  expect(existsSync(join(repository, "packed-refs.lock"))).toBe(false);
+  expect(readdirSync(join(repository, "objects/pack")).filter((name) => name.startsWith("tmp"))).toEqual([]);
+});
+
+it("mends a repository that lost its HEAD, and keeps the snapshots in it @night", async () => {
+  const from = makeProject({ "a.txt": "one\n" });
+  const first = await taken(from);
+  rmSync(join(first.repository, "HEAD"));
+  write(from.project, { "b.txt": "two\n" });
+  expect(paths(await taken(from, { checkpointId: "cp2" }))).toEqual(["a.txt", "b.txt"]);
+  expect(paths(first)).toEqual(["a.txt"]);
+});
+
+function aFolder(files: Record<string, string | Buffer>): GitProject {
+  const root = temporaryFolder();
+  const project = join(root, "project");
+  mkdirSync(project);
+  write(project, files);
+  return { root, project, snapshots: join(root, "home", "snapshots") };
+}
+
+it("a folder outside git is saved byte for byte and comes back, and nothing is written into it", async () => {
+  const from = aFolder({
+    "a.txt": "one\r\n",
+    "sub/run.sh": "#!/bin/sh\n",
+    ".gitattributes": "* text=auto\n",
+    ".gitignore": "out/\n",
+    "out/built.js": "built\n",
+    "node_modules/p/index.js": "installed\n",
+    ".env": "KEY=1\n",
+  });
+  chmodSync(join(from.project, "sub/run.sh"), 0o755);
+  symlinkSync("a.txt", join(from.project, "link"));
+  const before = contents(from.project);
+  const snapshot = await taken(from);
+  expect(paths(snapshot).toSorted()).toEqual([".gitattributes", ".gitignore", "a.txt", "link", "sub/run.sh"]);
+  expect(reasonFor(snapshot, ".env")).not.toBe("not left out");
+  expect(contents(from.project)).toEqual(before);
+  const into = join(from.root, "back");
+  const { repository, commit } = snapshot;
+  await restoreFiles({ ...HOST, repository, commit, into, timeoutMs: 60_000 });
+  const isSaved = (path: string): boolean => paths(snapshot).includes(path);
+  expect(contents(into)).toEqual(Object.fromEntries(Object.entries(before).filter(([path]) => isSaved(path))));
+});
+
+it("neither a home folder, nor one above it, nor one with too many files is taken", async () => {
+  const from = aFolder({ "a.txt": "one\n" });
+  for (const HOME of [from.project, join(from.project, "me")])
+    expect(await take(from, { env: { ...GIT_ENV, HOME } })).toMatchObject({
+      state: "skipped",
+      reason: expect.stringContaining("is no project"),
+    });
+  const many = Object.fromEntries(Array.from({ length: 120 }, (_, at) => [`${at}/f`, ""]));
+  expect((await taken(aFolder(many))).files).toBe(120);
+});
+
+it("the next snapshot of a folder outside git reads only what has changed, until its base is dropped", async () => {
+  const from = aFolder({ "a.txt": "one\n", "b.txt": "two\n", "c.txt": "three\n" });
+  await taken(from, { checkpointId: "cp1" });
+  write(from.project, { "a.txt": "changed\n", "d.txt": "new\n" });
+  rmSync(join(from.project, "b.txt"));
+  const second = await taken(from, { checkpointId: "cp2" });
+  expect(paths(second)).toEqual(["a.txt", "c.txt", "d.txt"]);
+  expect(second.bytes).toBe(12);
+  const indexes = (): string[] => readdirSync(second.repository).filter((name) => name.startsWith("base"));
+  expect(indexes().toSorted()).toEqual(["base-index", "base.json"]);
+  const { repository } = second;
+  await dropSnapshots({ ...HOST, repository, checkpointIds: ["cp2"], timeoutMs: 60_000 });
+  expect(indexes()).toEqual([]);
+  const third = await taken(from, { checkpointId: "cp3" });
+  expect([third.bytes, paths(third)]).toEqual([18, ["a.txt", "c.txt", "d.txt"]]);
+});
