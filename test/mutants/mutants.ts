@@ -212,7 +212,7 @@ export const mutants: readonly Mutant[] = [
     law: 65,
     file: "src/coordination/tasks/lifecycle.ts",
     find: "claim = max(claim, ?) + 1",
-    replace: "claim = max(claim + 0, ? + 1)",
+    replace: "claim = max(claim, ? + 1)",
     why: "a second claim has the number of the first",
   },
   {

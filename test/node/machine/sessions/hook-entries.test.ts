@@ -162,6 +162,11 @@ it("no half of a secret that a limit cuts in two is stored with a tool's input",
   for (let more = 0; more < 80; more += 8) {
     expect(describeInput({ other: `${redacted}${"x ".repeat(more / 2)}${token} and more` })).not.toContain("ghp_");
   }
+  // Private text leaves so little that the end of what is read is kept.
+  for (let chars = 5_100; chars < 5_220; chars += 5) {
+    const text = `<private>${"x".repeat(chars)}</private> ${token} ${"and more ".repeat(200)}`;
+    expect(describeInput({ command: text })).not.toContain("ghp_");
+  }
 });
 
 it("what is nested too deep, or too long a list, is left out", () => {
