@@ -1,18 +1,18 @@
-import type { Client } from "./client/client.ts";
 import type { HeldLease } from "#src/coordinator-client/edge/leases.ts";
 import type { Trust } from "#src/coordinator-client/edge/trust.ts";
-import { atoms, maskOf, placesOf } from "./resources.ts";
+import type { Client } from "./client/client.ts";
+import { atoms, indexesOf, maskOf } from "./resources.ts";
 import type { Sim } from "./sim.ts";
 
-/** What one process has asked for, or has. */
+/** A lease that one process holds or waits for. */
 export class Holding {
   readonly owner: Client;
   readonly resource: string;
   readonly requestId: string;
   readonly mask: number;
-  /** Null: it waits for it. */
+  /** Null: the process waits. */
   right: HeldLease | null = null;
-  /** Taken away by an admin: its holder cannot know. */
+  /** An admin took the lease away, which its holder cannot know. */
   isForced = false;
   #isOver = false;
 
@@ -23,7 +23,7 @@ export class Holding {
     this.mask = maskOf(resource);
   }
 
-  /** 0: it has none. */
+  /** 0: none was granted. */
   get token(): number {
     return this.right?.token ?? 0;
   }
@@ -32,62 +32,55 @@ export class Holding {
     this.#isOver = true;
   }
 
-  /** Whether its owner acts on it now, by its own clocks. */
+  /** Whether the owner acts on the lease now, by its own clocks. */
   isTrusted(): boolean {
     return this.owner.isAlive && !this.#isOver && this.right?.isTrusted() === true;
   }
 }
 
 /**
- * What all processes believe at one true instant. Belief is judged here alone: by the clocks of the processes and what they were told,
- * never by the tables. A belief begins, or is prolonged, only with an event of the process and with a change of a clock, so that is when it is looked
- * at.
+ * The leases that all processes trust at one true instant, judged by their clocks and answers alone, never by the
+ * tables. Trust begins and grows only with an event of the process or a change of a clock, so it is checked then.
  */
 export class LeaseBeliefs {
   readonly #sim: Sim;
   readonly #byAtom: Holding[][] = atoms.map(() => []);
   readonly #byToken = new Map<number, Holding>();
-  /** Tokens of leases that an admin has taken away. */
   readonly #forced = new Set<number>();
-  /** Whether the coordinator has the lease of a token for its holder still. */
+  /** Whether the coordinator still holds the lease of a token for its holder. */
   isHeld: (resource: string, token: number) => boolean = () => true;
+  /** The highest token of histories whose end a restore may have lost. */
+  lostUpTo = 0;
+  /** The highest token from before the coordinator's clock was set forward: its lease may have ended too early. */
+  shakenUpTo = 0;
 
   constructor(sim: Sim) {
     this.#sim = sim;
   }
 
-  /** Up to this token all were granted in histories of which the coordinator may have lost the end: what it has of them may be older. */
-  lostUpTo = 0;
-  /** Up to this token all were granted before the clock of the coordinator was set forward: they may have ended too early. */
-  shakenUpTo = 0;
-
-  /** It is held from now on. */
   add(holding: Holding): void {
     holding.isForced = this.#forced.has(holding.token);
     this.#byToken.set(holding.token, holding);
-    for (const place of placesOf(holding.mask)) (this.#byAtom[place] as Holding[]).push(holding);
+    for (const index of indexesOf(holding.mask)) (this.#byAtom[index] as Holding[]).push(holding);
     this.check(holding);
   }
 
-  /** Looks again at one that is believed. */
   check(holding: Holding): void {
     if (!this.#isJudged(holding)) return;
-    if (holding.token > this.lostUpTo && !this.isHeld(holding.resource, holding.token)) {
-      this.#sim.fail("kept-while-trusted", `${holding.owner.name} trusts ${holding.resource}, which is free`);
+    const { owner, resource, token, mask } = holding;
+    if (token > this.lostUpTo && !this.isHeld(resource, token)) {
+      this.#sim.fail("kept-while-trusted", `${owner.name} trusts ${resource}, which is free`);
     }
-    for (const place of placesOf(holding.mask)) {
-      const believed = this.#byAtom[place] as Holding[];
-      for (const other of believed) {
+    for (const index of indexesOf(mask)) {
+      for (const other of this.#byAtom[index] as Holding[]) {
         if (other === holding || !this.#isJudged(other)) continue;
-        this.#sim.fail(
-          "one-holder",
-          `${holding.owner.name} (${holding.resource}, token ${holding.token}) and ${other.owner.name} (${other.resource}, token ${other.token}) both trust ${atoms[place]}`,
-        );
+        const both = `${owner.name} (${resource}, token ${token}) and ${other.owner.name} (${other.resource}, token ${other.token})`;
+        this.#sim.fail("one-holder", `${both} both trust ${atoms[index]}`);
       }
     }
   }
 
-  /** It is believed, and neither an admin nor a clock that was set has taken it from one who cannot know. */
+  /** Neither an admin nor a set clock has taken the lease from a holder that cannot know. */
   #isJudged(holding: Holding): boolean {
     if (holding.isForced || !holding.isTrusted()) return false;
     if (holding.token > this.shakenUpTo) return true;
@@ -98,28 +91,25 @@ export class LeaseBeliefs {
   drop(holding: Holding): void {
     holding.end();
     if (this.#byToken.get(holding.token) === holding) this.#byToken.delete(holding.token);
-    for (const place of placesOf(holding.mask)) {
-      const believed = this.#byAtom[place] as Holding[];
+    for (const index of indexesOf(holding.mask)) {
+      const believed = this.#byAtom[index] as Holding[];
       const found = believed.indexOf(holding);
       if (found >= 0) believed.splice(found, 1);
     }
   }
 
-  /** The coordinator gives the lease of a token to somebody else: nobody may believe in it any more. */
+  /** The coordinator has freed the lease, so no process may trust it any more. */
   freed(token: number, resource: string, isForced: boolean): void {
     if (isForced) this.#forced.add(token);
     const holding = this.#byToken.get(token);
     if (!holding) return;
-    if (isForced) {
-      holding.isForced = true;
-      return;
-    }
-    if (!holding.isTrusted() || holding.isForced || token <= Math.max(this.lostUpTo, this.shakenUpTo)) return;
+    holding.isForced ||= isForced;
+    if (holding.isForced || !holding.isTrusted() || token <= Math.max(this.lostUpTo, this.shakenUpTo)) return;
     this.#sim.fail("kept-while-trusted", `${resource} is free, and ${holding.owner.name} trusts it (token ${token})`);
   }
 }
 
-/** What one process was told of a task that it has, and what it may believe of it. */
+/** How long one process may work on a claim. */
 export class TaskBelief {
   readonly owner: Client;
   readonly task: number;
@@ -132,28 +122,25 @@ export class TaskBelief {
     this.claim = claim;
   }
 
-  /** It may be over sooner than was believed. */
+  /** The claim may end sooner than the process believed. */
   shorten(proof: Trust): void {
     this.proof = { ...proof, forMs: Math.min(proof.forMs, this.trustMs()) };
   }
 
-  /** For how long it may still work on it, by its clocks; 0: not at all. */
+  /** 0: the process may not work on the task. */
   trustMs(): number {
     return this.proof && this.owner.isAlive ? this.owner.trustedForMs(this.proof) : 0;
   }
 }
 
 /**
- * Which processes work on which task at one true instant, by their clocks and by what they were told. A belief begins, or is prolonged, only in
- * `prove`, and another one can only follow a new claim, so that is where it is looked at.
+ * Which processes work on which task at one true instant, by their clocks and answers. A belief grows only in
+ * `prove`, and another one follows only a new claim, so both are checked then.
  */
 export class TaskBeliefs {
   readonly #sim: Sim;
   readonly #byTask = new Map<number, Set<TaskBelief>>();
-  /**
-   * Whether a claim has ended in a way that its holder cannot know by its own clocks: its chat counts as gone, or the task was not begun and
-   * went to another. What still comes of such a claim is fenced by its number.
-   */
+  /** A claim ended in a way that its holder cannot know by its own clocks; its number fences later calls. */
   isSurprise: (task: number, claim: number) => boolean = () => false;
 
   constructor(sim: Sim) {
@@ -163,9 +150,9 @@ export class TaskBeliefs {
   prove(belief: TaskBelief, proof: Trust): void {
     if (belief.owner.trustedForMs(proof) <= belief.trustMs()) return;
     belief.proof = proof;
-    const taskBeliefs = this.#byTask.get(belief.task) ?? new Set();
-    this.#byTask.set(belief.task, taskBeliefs.add(belief));
-    for (const other of taskBeliefs) {
+    const beliefs = this.#byTask.get(belief.task) ?? new Set();
+    this.#byTask.set(belief.task, beliefs.add(belief));
+    for (const other of beliefs) {
       if (other === belief || other.trustMs() === 0) continue;
       this.#mustBeOver(belief.claim < other.claim ? belief : other);
     }
@@ -173,23 +160,22 @@ export class TaskBeliefs {
 
   drop(belief: TaskBelief): void {
     belief.proof = null;
-    const taskBeliefs = this.#byTask.get(belief.task);
-    taskBeliefs?.delete(belief);
-    if (taskBeliefs?.size === 0) this.#byTask.delete(belief.task);
+    const beliefs = this.#byTask.get(belief.task);
+    beliefs?.delete(belief);
+    if (beliefs?.size === 0) this.#byTask.delete(belief.task);
   }
 
-  /** A new claim of a task: nobody may work on it under an older one. */
+  /** A task has a new claim, so no process may work under an older one. */
   granted(task: number): void {
     for (const belief of this.#byTask.get(task) ?? []) this.#mustBeOver(belief);
   }
 
   #mustBeOver(belief: TaskBelief): void {
+    const { owner, task, claim } = belief;
     const leftMs = belief.trustMs();
-    this.#sim.must(
-      leftMs === 0 || this.isSurprise(belief.task, belief.claim),
-      "one-claim",
-      () =>
-        `${belief.owner.name} works on task ${belief.task} (claim ${belief.claim}) for ${Math.ceil(leftMs)} ms more, and it is somebody else's`,
-    );
+    const isOver = leftMs === 0 || this.isSurprise(task, claim);
+    this.#sim.must(isOver, "one-claim", () => {
+      return `${owner.name} works on task ${task} (claim ${claim}) for ${Math.ceil(leftMs)} ms more, and another has it`;
+    });
   }
 }

@@ -1,17 +1,203 @@
-import type { Bug } from "./bug.ts";
-import { inRestores, inTheClients, inTheHost } from "./bugs/around-the-engine.ts";
-import { inLists } from "./bugs/in-lists.ts";
-import { inStatements } from "./bugs/in-statements.ts";
-import { inTasks } from "./bugs/in-tasks.ts";
-import { inTheQueue } from "./bugs/in-the-queue.ts";
+import type { SqlValue } from "#src/shared/sql.ts";
+import type { Bug, Focus } from "./bug.ts";
+import { rowOf } from "./host/facts.ts";
+import type { Patch, PatchFor } from "./host/recording-sql.ts";
 
-const groups = [inStatements, inTheHost, inTheClients, inTasks, inTheQueue, inRestores, inLists];
+/** One planted bug for each law of the coordinator. */
 
-/** Bugs that are planted to see that they are caught; none of them touches the engine itself. */
-export const bugs: readonly Bug[] = groups.flat();
+type Row = Record<string, SqlValue>;
 
-/** Two of each group: that the simulation notices a bug in each part of the machinery. */
-export const sampledBugs: readonly Bug[] = groups.flatMap((group) => group.slice(0, 2));
+function patched(shape: RegExp, patch: (query: string) => Patch): () => PatchFor {
+  return () => (query) => (shape.test(query) ? patch(query) : undefined);
+}
+
+/** A column of an inserted row is stored with another value. */
+function column(shape: RegExp, name: string, change: (value: number) => number): () => PatchFor {
+  return patched(shape, (query) => {
+    const names = (/\(([^)]*)\)/.exec(query)?.[1] ?? "").split(",").map((one) => one.trim());
+    return {
+      run: (next, values) =>
+        next(...values.map((value, at) => (names[at] === name ? change(Number(rowOf(names, values)[name])) : value))),
+    };
+  });
+}
+
+/** A statement has no effect and reports one changed row. */
+function swallowed(shape: RegExp, isMeant: (values: SqlValue[]) => boolean = () => true): () => PatchFor {
+  return patched(shape, () => ({ run: (next, values) => (isMeant(values) ? 1 : next(...values)) }));
+}
+
+/** A query returns another value than is stored. */
+function misread(shape: RegExp, name: string, by: number): () => PatchFor {
+  return patched(shape, () => ({
+    all: (next, values) =>
+      (next(...values) as Row[]).map((row) => Object.assign(row, { [name]: Number(row[name]) + by })),
+  }));
+}
+
+function reworded(from: string, to: string): () => PatchFor {
+  return () => (query) => (query.includes(from) ? { text: query.replace(from, to) } : undefined);
+}
+
+const others = ["increment", "transfer", "send", "read messages", "several at once", "read"];
+const fewOthers = Object.fromEntries(others.map((name) => [name, 0.1]));
+/** Leases are taken, and expire. */
+const lapses: Focus = { acts: { ...fewOthers, acquire: 6, campaign: 4, "give back": 0.5 }, forgets: 0.8 };
+const works: Focus = {
+  acts: {
+    ...fewOthers,
+    acquire: 0.1,
+    campaign: 0.1,
+    "guarded write": 0.1,
+    "set for a while": 0.1,
+    submit: 2,
+    "submit a graph": 3,
+    "ask for tasks": 2,
+    "call on an old claim": 2,
+    cancel: 1,
+    replay: 2,
+    discard: 1,
+    "read a task": 1,
+  },
+  neglects: 0.05,
+};
+
+export const bugs: readonly Bug[] = [
+  {
+    name: "lease-ends-early",
+    law: "a lease is exclusive until its time: here it ends 1.5 s early",
+    rule: "kept-while-trusted",
+    seed: 2,
+    patch: misread(/^SELECT \* FROM leases WHERE/, "expiresAt", -1_500),
+  },
+  {
+    name: "sleep-unnoticed",
+    law: "a process trusts no lease longer than its holder may: here it trusts one over a sleep",
+    rule: "kept-while-trusted",
+    seed: 2,
+    focus: { ...lapses, faults: { suspend: 20 }, faultMs: 1_000 },
+    ignoresWallClock: true,
+  },
+  {
+    name: "token-not-raised",
+    law: "fencing tokens grow: here each grant has the same token",
+    rule: "tokens-grow",
+    seed: 5,
+    patch: column(/^INSERT INTO leases/, "token", () => 1),
+  },
+  {
+    name: "leaders-overlap",
+    law: "a name has one leader: here the next one leads while the vanished one may still act",
+    rule: "lock-delay",
+    seed: 3,
+    focus: lapses,
+    patch: swallowed(/^INSERT INTO lock_delays/, (values) => String(values[0]).startsWith("leader:")),
+  },
+  {
+    name: "lost-chats-keep",
+    law: "a task runs at least once: here a chat that is gone keeps its tasks",
+    rule: "due",
+    seed: 2,
+    focus: works,
+    patch: patched(/^SELECT task, type, .* FROM tasks WHERE chat = \? ORDER BY task/, () => ({ all: () => [] })),
+  },
+  {
+    name: "claim-not-raised",
+    law: "claims fence: here a second attempt has the number of the first",
+    rule: "task",
+    seed: 2,
+    focus: works,
+    patch: reworded("claim = max(claim, ?) + 1", "claim = max(1, 0 * ?)"),
+  },
+  {
+    name: "key-forgotten",
+    law: "a dedupe key stands for one task: here no key is stored",
+    rule: "task",
+    seed: 5,
+    within: 60_000,
+    focus: works,
+    patch: swallowed(/^INSERT INTO task_dedupe/),
+  },
+  {
+    name: "use-forgotten",
+    law: "a task ends at its budget: here its usage is not stored",
+    rule: "task",
+    seed: 6,
+    focus: works,
+    patch: swallowed(/^INSERT INTO task_usage/),
+  },
+  {
+    name: "silence-forgiven",
+    law: "what is due happens: here a heartbeat moves the next deadline by a day",
+    rule: "due",
+    seed: 2,
+    focus: works,
+    patch: reworded("min(closeAt, seenAt + heartbeatMs)", "min(closeAt, seenAt + 86400000)"),
+  },
+  {
+    name: "cursor-jumps",
+    law: "messages arrive in order and complete: here an acknowledgement covers the next message",
+    rule: "messages",
+    seed: 5,
+    within: 60_000,
+    patch: () => (query) =>
+      query.startsWith("INSERT INTO inboxes") && query.includes("excluded.cursor")
+        ? { run: (next, [chat = "", cursor = 0, ahead = ""]) => next(chat, Number(cursor) + 1, ahead) }
+        : undefined,
+  },
+  {
+    name: "version-shared",
+    law: "each write of a key has its own version: here two share one",
+    rule: "state",
+    seed: 2,
+    patch: column(/^INSERT INTO state /, "version", (version) => version - (version % 2)),
+  },
+  {
+    name: "change-skipped",
+    law: "a watch gets each change: here a page misses its second one",
+    rule: "watch",
+    seed: 1,
+    patch: patched(/^SELECT revision, grp, key, op, byChat/, () => ({
+      all: (next, values) => next(...values).toSpliced(1, 1),
+    })),
+  },
+  {
+    name: "list-unsent",
+    law: "requests of a frame leave what single ones leave: here their changes are not stored",
+    rule: "list",
+    seed: 2,
+    isInList: true,
+    patch: swallowed(/^INSERT INTO changes .*json_each/),
+  },
+  {
+    name: "request-forgotten",
+    law: "a request id takes effect once: here no id is stored",
+    rule: "requests",
+    seed: 2,
+    patch: swallowed(/^INSERT INTO idempotency/),
+  },
+  {
+    name: "epoch-not-raised",
+    law: "no number is given twice after a restore: here the epoch stays as it was",
+    rule: "tokens-grow",
+    seed: 1,
+    focus: {
+      acts: { ...fewOthers, acquire: 8, "give back": 0.5, "set for a while": 0.2 },
+      faults: { restore: 6, backup: 6 },
+      faultMs: 4_000,
+      restores: 1,
+    },
+    forgetsToRaise: true,
+  },
+  {
+    name: "pruned-early",
+    law: "an ended task is kept for its time: here it goes two hours early",
+    rule: "task",
+    seed: 4,
+    focus: works,
+    patch: misread(/^SELECT task, state, dueAt FROM tasks WHERE task > /, "dueAt", -7_200_000),
+  },
+];
 
 export function bugNamed(name: string): Bug {
   const bug = bugs.find((one) => one.name === name);

@@ -1,15 +1,63 @@
+import { notificationFrame, type RpcRequest, toAnswer } from "#src/contract/frames.ts";
+import { pingText, pongText } from "#src/contract/protocol.ts";
 import type { Fetch, FetchResponse, Platform, Socket, SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import type { Clock } from "#src/coordinator-client/edge/trust.ts";
 import type { Client } from "./client/client.ts";
-import { httpReply, type HttpReply, nameAt } from "./host/front.ts";
-import { notificationFrame, type RpcRequest, toAnswer } from "#src/contract/frames.ts";
-import { Rng } from "./rng.ts";
-import { pingText, pongText } from "#src/contract/protocol.ts";
 import type { Connection, Watched } from "./host/connections.ts";
+import { httpReply, type HttpReply, nameAt } from "./host/front.ts";
+import { Rng } from "./rng.ts";
+import type { Sim } from "./sim.ts";
 
-/** All that the client that is shipped uses of the world, made of the simulation. */
+/** A computer with its clocks, which run a little fast or slow. Monotonic time stops in a suspend; the wall clock goes on, and can be set. */
+export class Machine implements Clock {
+  readonly name: string;
+  /** Counts the starts of the machine. */
+  boot = 1;
+  isSuspended = false;
+  readonly #sim: Sim;
+  readonly #rate: number;
+  #mono = 0;
+  #wallShift = 0;
+  #since: number;
+  readonly #start: number;
+
+  constructor(sim: Sim, name: string, rate: number) {
+    this.name = name;
+    this.#sim = sim;
+    this.#rate = rate;
+    this.#since = sim.now;
+    this.#start = sim.now;
+  }
+
+  readonly monotonic = (): number => this.#mono + (this.isSuspended ? 0 : (this.#sim.now - this.#since) * this.#rate);
+
+  readonly wall = (): number => this.#start + (this.#sim.now - this.#start) * this.#rate + this.#wallShift;
+
+  /** The true time in which the clocks of this machine advance by so much. */
+  trueMs(ms: number): number {
+    return ms / this.#rate;
+  }
+
+  suspend(): void {
+    this.#mono = this.monotonic();
+    this.isSuspended = true;
+  }
+
+  wake(): void {
+    // A second wake would set the monotonic clock back.
+    if (!this.isSuspended) return;
+    this.#since = this.#sim.now;
+    this.isSuspended = false;
+  }
+
+  setWall(byMs: number): void {
+    this.#wallShift += byMs;
+  }
+}
+
+/** The platform of the shipped client, made of the simulation. */
 export function platformOf(client: Client, clock: Clock): Platform {
-  const rng = new Rng(client.around.sim.rng.next());
+  const rng = new Rng(client.world.sim.rng.next());
   return {
     clock,
     setTimer: (work, ms) => setTimer(client, work, ms),
@@ -24,22 +72,22 @@ export function platformOf(client: Client, clock: Clock): Platform {
   };
 }
 
-/** By the monotonic clock of the machine, which stands still while it sleeps. Of a process that does not run it is late. */
+/** Runs by the machine's monotonic clock, which stands still in a suspend. A process that does not run gets its timer late. */
 function setTimer(client: Client, work: () => void, ms: number): () => void {
   const { machine } = client.identity;
-  const { sim } = client.around;
   const due = machine.monotonic() + ms;
   let isOver = false;
-  const wait = (leftMs: number): void => {
-    // As Node's timers: not within the same millisecond.
-    sim.later(Math.max(1, Math.ceil(machine.trueMs(leftMs))), "timer", () => (isOver ? false : client.deliver(fire)));
-  };
   const fire = (): boolean | void => {
     if (isOver) return false;
     const leftMs = due - machine.monotonic();
     if (leftMs > 0) return wait(leftMs);
     isOver = true;
     work();
+  };
+  const wait = (leftMs: number): void => {
+    // Timers of Node, too, never fire within the same millisecond.
+    const trueMs = Math.max(1, Math.ceil(machine.trueMs(leftMs)));
+    client.world.sim.later(trueMs, "timer", () => (isOver ? false : client.deliver(fire)));
   };
   wait(ms);
   return () => {
@@ -48,7 +96,7 @@ function setTimer(client: Client, work: () => void, ms: number): () => void {
 }
 
 function fetchOf(client: Client): Fetch {
-  const { front, network } = client.around;
+  const { front, network } = client.world;
   return (url, { method, body, signal }) =>
     new Promise<FetchResponse>((resolve, reject) => {
       const abort = (): void => reject(new DOMException("aborted", "AbortError"));
@@ -56,8 +104,8 @@ function fetchOf(client: Client): Fetch {
       signal.addEventListener("abort", abort);
       const name = nameAt(method, url);
       const input: unknown = body === undefined ? {} : JSON.parse(body);
-      const instead = client.leasing.instead(name, input);
-      if (instead) return client.later(0, "not sent", () => resolve(answerOf(httpReply(instead))));
+      const withheld = client.leasing.withhold(name, input);
+      if (withheld) return client.later(0, "not sent", () => resolve(answerOf(httpReply(withheld))));
       network.send<HttpReply>(client, {
         serve: () => front.http({ name, url, input }, client.actor),
         onReply: (reply) => resolve(answerOf(reply)),
@@ -75,13 +123,10 @@ function blockedSocket(client: Client, events: SocketEvents): Socket {
   return { send: () => undefined, close: () => undefined };
 }
 
-/** Of the share of requests over HTTP that are lost: a socket on which something is lost is dead from then on. */
+/** Part of the HTTP loss that hits sockets: a socket that loses something is dead from then on. */
 const lossPart = 0.15;
 
-/** Ways in and out. */
-type Way = "up" | "down";
-
-/** A WebSocket with both of its ends. What goes over it keeps its order, until it is dead: then nothing comes through, and nobody is told. */
+/** A WebSocket with both of its ends. It keeps its order until it is dead; then nothing arrives, and neither end is notified. */
 export class SimSocket implements Socket, Connection {
   chat = "";
   incarnation = 0;
@@ -102,14 +147,16 @@ export class SimSocket implements Socket, Connection {
 
   send(text: string): void {
     if (this.#isClosedHere) return;
-    if (text === pingText) this.#pass("up", "ping", () => this.#pinged());
-    else this.#request(text);
+    if (text !== pingText) return this.#request(text);
+    this.#pass("up", "ping", () => {
+      if (this.#client.world.host.connections.ping(this)) this.#downText("pong", pongText);
+    });
   }
 
   close(): void {
     if (this.#isClosedHere) return;
     this.#isClosedHere = true;
-    this.#pass("up", "socket closed", () => this.#client.around.host.closed(this));
+    this.#pass("up", "socket closed", () => this.#client.world.host.closed(this));
   }
 
   notify(method: string, params: object): void {
@@ -117,31 +164,31 @@ export class SimSocket implements Socket, Connection {
   }
 
   onClosed(code: number): void {
-    this.#down("notices a closed socket", () => this.#events.onClose(code, ""), this.#between(5, 2_000));
+    const noticeMs = this.#client.world.sim.rng.between(5, 2_000);
+    this.#down("notices a closed socket", () => this.#events.onClose(code, ""), noticeMs);
   }
 
-  /** The network ends it; both ends notice at some time. */
+  /** The network ends the connection; both ends notice later. */
   breakOff(): void {
     this.#isDead = true;
-    const { sim } = this.#client.around;
-    sim.later(this.#between(5, 500), "notices a closed socket", () =>
+    const { sim } = this.#client.world;
+    sim.later(sim.rng.between(5, 500), "notices a closed socket", () =>
       this.#client.deliver(() => this.#events.onClose(1006, "")),
     );
     this.endsAtHost();
   }
 
-  /** The host sees it close. */
   endsAtHost(): void {
-    const { sim, host } = this.#client.around;
-    sim.later(this.#between(5, 500), "socket closed", () => host.closed(this));
+    const { sim, host } = this.#client.world;
+    sim.later(sim.rng.between(5, 500), "socket closed", () => host.closed(this));
   }
 
   #request(text: string): void {
-    const { front, network } = this.#client.around;
+    const { front, network } = this.#client.world;
     const frame = JSON.parse(text) as RpcRequest;
-    const instead = this.#client.leasing.instead(frame.method, frame.params);
-    if (instead) {
-      const answer = JSON.stringify(toAnswer(frame.id, instead));
+    const withheld = this.#client.leasing.withhold(frame.method, frame.params);
+    if (withheld) {
+      const answer = JSON.stringify(toAnswer(frame.id, withheld));
       return this.#client.later(0, "not sent", () => this.#events.onText(answer));
     }
     const plan = network.takePlan();
@@ -156,10 +203,6 @@ export class SimSocket implements Socket, Connection {
     this.#pass("up", "request", arrived, plan.delayMs);
   }
 
-  #pinged(): void {
-    if (this.#client.around.host.connections.ping(this)) this.#downText("pong", pongText);
-  }
-
   #downText(label: string, text: string): void {
     this.#down(label, () => this.#events.onText(text));
   }
@@ -168,26 +211,26 @@ export class SimSocket implements Socket, Connection {
     this.#pass("down", label, () => this.#client.deliver(work), delayMs);
   }
 
-  /** Behind what goes before it. */
-  #pass(way: Way, label: string, work: () => boolean | void, delayMs = this.#client.around.network.delay()): void {
-    const { sim, network } = this.#client.around;
+  /** Delivers after everything that was sent before in the same direction. */
+  #pass(
+    direction: "up" | "down",
+    label: string,
+    work: () => boolean | void,
+    delayMs = this.#client.world.network.delay(),
+  ): void {
+    const { sim, network } = this.#client.world;
     if (this.#isDead) return;
     if (network.isLost(lossPart)) return this.#dies();
-    const at = Math.max(this.#arrivedAt[way], sim.now + delayMs);
-    this.#arrivedAt[way] = at;
+    const at = Math.max(this.#arrivedAt[direction], sim.now + delayMs);
+    this.#arrivedAt[direction] = at;
     sim.later(at - sim.now, label, () => {
       if (this.#isDead) return false;
-      if (this.#client.isCut) return this.#dies();
-      return work();
+      return this.#client.isCut ? this.#dies() : work();
     });
   }
 
   #dies(): void {
     this.#isDead = true;
-    this.#client.around.sim.count("socket went dead");
-  }
-
-  #between(from: number, to: number): number {
-    return this.#client.around.sim.rng.between(from, to);
+    this.#client.world.sim.count("socket went dead");
   }
 }

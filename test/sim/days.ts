@@ -1,26 +1,64 @@
-import { type Act, acts } from "./client/acts.ts";
-import { frameActs } from "./client/frame-acts.ts";
+import type { Bug, Focus } from "./bug.ts";
+import { type Act, acts, frameActs } from "./client/acts.ts";
 import type { Client } from "./client/client.ts";
 import { taskActs } from "./client/task-acts.ts";
+import { chatIndexOf, Faults, noRestores, strike } from "./faults.ts";
 import { comeToRest } from "./rest.ts";
-import type { Focus } from "./bug.ts";
-import { Faults, noRestores, placeOf, strike } from "./faults.ts";
+import { T0, Violation } from "./sim.ts";
 import { stormy } from "./weather.ts";
-import type { World } from "./world.ts";
+import { World } from "./world.ts";
 
-/** Days of work, each with other habits and another weather, and between them a night in which all has to come to rest. */
+export interface Run {
+  readonly seed: number;
+  readonly events: number;
+  readonly bug?: Bug | null;
+  /** Events of one day. */
+  readonly day?: number;
+  readonly trace?: (line: string) => void;
+}
 
-/** A day is long enough for all that takes time, and short enough that many of them fit in a run. */
-const usualDay = 20_000;
-/** Events between two looks at the tables as a whole. */
+export interface Outcome {
+  /** Null: every rule held. */
+  readonly violation: Violation | null;
+  readonly events: number;
+  readonly counts: ReadonlyMap<string, number>;
+}
+
+/** Runs days until so many events have happened. The same seed gives the same run. */
+export async function simulate({ seed, events, bug = null, day, trace }: Run): Promise<Outcome> {
+  const world = new World(seed, bug, { ...stormy }, { machines: 4, chats: 10 });
+  return outcomeOf(world, () => new Days(world, bug, day).run(events), trace);
+}
+
+/** What the work throws is a violation, too: the engine refuses, and never throws. */
+export async function outcomeOf(
+  { sim, host }: World,
+  work: () => Promise<void>,
+  trace?: (line: string) => void,
+): Promise<Outcome> {
+  if (trace) sim.trace = (line) => trace(`${sim.events} +${sim.now - T0} ${line}`);
+  let violation: Violation | null = null;
+  try {
+    await work();
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    violation = error instanceof Violation ? error : new Violation("throws", text, sim.events, sim.now);
+  }
+  host.sql.close();
+  return { violation, events: sim.events, counts: sim.counts };
+}
+
+/** Events between two comparisons of the tables with the models. */
 const checkEvery = 500;
 
-export class Days {
+/** Days of work, each with its own habits and weather, and after each a night in which everything must come to rest. */
+class Days {
   readonly #world: World;
   readonly #faults: Faults;
   readonly #dayEvents: number;
-  readonly #focus: Focus | null;
+  readonly #focus: Focus;
   readonly #restores: number;
+  /** With frames of several requests, and with overload. */
   readonly #isWhole: boolean;
   readonly #acts: readonly Act[];
   #weights: number[] = [];
@@ -31,33 +69,28 @@ export class Days {
   #hasRestores = false;
   #day = 0;
 
-  /**
-   * @param restores share of the days on which the coordinator goes back to older states, of those that may be so
-   * @param isWhole with frames of several requests, and with load
-   */
-  constructor(world: World, dayEvents = usualDay, focus: Focus | null = null, restores = 0, isWhole = true) {
+  constructor(world: World, bug: Bug | null, dayEvents = 20_000) {
     this.#world = world;
-    this.#isWhole = isWhole;
-    this.#acts = isWhole ? acts : acts.filter((act) => !frameActs.includes(act));
-    this.#focus = focus;
+    this.#isWhole = bug === null || bug.isInList === true;
+    this.#acts = this.#isWhole ? acts : acts.filter((act) => !frameActs.includes(act));
+    this.#focus = bug?.focus ?? {};
+    this.#restores = bug ? (this.#focus.restores ?? 0) : 0.5;
     this.#dayEvents = dayEvents;
-    this.#restores = restores;
     this.#faults = new Faults(world, {
-      later: (place, inMs) => this.#respawn(place, inMs),
+      later: (index, inMs) => this.#startLater(index, inMs),
       beside: (client, inMs) => this.#startBeside(client, inMs),
     });
-    world.onEnd = (client) => this.#respawn(placeOf(client), world.sim.rng.between(200, 20_000));
+    world.onEnd = (client) => this.#startLater(chatIndexOf(client), world.sim.rng.between(200, 20_000));
   }
 
-  /** Until so many events have happened, and all has come to rest after them. */
   async run(events: number): Promise<void> {
-    const { sim } = this.#world;
+    const { sim, oracle } = this.#world;
     while (sim.events < events) {
       this.#dawn();
       await this.#until(Math.min(events, sim.events + this.#dayEvents));
       this.#isDay = false;
       await comeToRest(this.#world);
-      this.#world.oracle.trim();
+      oracle.trim();
     }
   }
 
@@ -71,53 +104,56 @@ export class Days {
     }
   }
 
+  /** On each day some acts are not done at all, and others far more often. */
   #dawn(): void {
-    const { sim, host } = this.#world;
+    const { sim, host, habits, oracle, size } = this.#world;
     const { rng } = sim;
+    const { forgets, neglects, faultMs } = this.#focus;
     this.#day += 1;
     sim.note(() => `day ${this.#day}`);
     const { alarmVeryLate: _, sweepLimit: __, overload: ___, ...shares } = stormy;
     const rough = Object.entries(shares).map(([name, share]) => [name, share * rng.pick([0, 0.3, 1, 1, 2])]);
     host.weather = { ...stormy, ...Object.fromEntries(rough), sweepLimit: rng.pick([2, 20, 100]) };
-    // Each day something is not done at all, and something far more often.
-    const { acts: wanted = {}, faultMs, weather, forgets, bound, neglects } = this.#focus ?? {};
-    this.#world.habits.forgets = forgets ?? rng.pick([0, 0.05, 0.1, 0.4]);
-    this.#world.habits.neglects = neglects ?? rng.pick([0, 0.02, 0.05, 0.15]);
-    this.#world.habits.isNight = false;
-    this.#world.habits.bound = bound ?? rng.pick([0, 0.4, 0.8]);
-    this.#drawRestores();
-    this.#drawWeights(wanted);
-    Object.assign(host.weather, weather);
     if (this.#isWhole) host.weather.overload = rng.pick([0, 0, 0.02, 0.2]);
+    habits.forgets = forgets ?? rng.pick([0, 0.05, 0.1, 0.4]);
+    habits.neglects = neglects ?? rng.pick([0, 0.02, 0.05, 0.15]);
+    habits.bound = rng.pick([0, 0.4, 0.8]);
+    habits.isNight = false;
+    // A day with restores has no tasks: the oracle does not model what a restore makes of them.
+    this.#hasRestores = oracle.tasks.tasks.size === 0 && rng.chance(this.#restores);
+    if (this.#hasRestores) this.#world.backUp();
+    this.#drawWeights();
     this.#thinkMs = rng.pick([400, 1_000, 2_500]);
     this.#faultMs = faultMs ?? rng.pick([1_500, 5_000, 20_000]);
     this.#isDay = true;
-    for (let place = 0; place < this.#world.size.chats; place++) this.#respawn(place, rng.between(0, 3_000));
-    this.#faultLater(this.#day);
+    for (let index = 0; index < size.chats; index++) this.#startLater(index, rng.between(0, 3_000));
+    this.#faultLater();
   }
 
-  #drawWeights(wanted: Readonly<Record<string, number>>): void {
+  #drawWeights(): void {
     const { rng } = this.#world.sim;
     this.#weights = this.#acts.map((act) => {
-      const weight = act.weight * (wanted[act.name] ?? rng.pick([0, 1, 1, 1, 2, 4]));
+      const weight = act.weight * (this.#focus.acts?.[act.name] ?? rng.pick([0, 1, 1, 1, 2, 4]));
       return this.#hasRestores && taskActs.includes(act) ? 0 : weight;
     });
     this.#weights[0] = Math.max(1, this.#weights[0] ?? 0);
   }
 
-  /** What becomes of tasks over a restore is not judged here: on such a day there are none. */
-  #drawRestores(): void {
-    const { sim, oracle } = this.#world;
-    this.#hasRestores = oracle.tasks.tasks.size === 0 && sim.rng.chance(this.#restores);
-    if (this.#hasRestores) this.#world.backUp();
+  /** An event of this day; it is dropped when the day has ended. */
+  #today(inMs: number, label: string, work: () => boolean | void): void {
+    const day = this.#day;
+    this.#world.sim.later(inMs, label, () => (this.#isDay && day === this.#day ? work() : false));
   }
 
-  #respawn(place: number, inMs: number): void {
-    const day = this.#day;
-    this.#world.sim.later(inMs, "process starts", () => {
-      if (!this.#isDay || day !== this.#day) return false;
-      return this.#tick(this.#world.spawn(place));
-    });
+  #startLater(index: number, inMs: number): void {
+    this.#today(inMs, "process starts", () => this.#tick(this.#world.spawn(index)));
+  }
+
+  /** A second process of a chat starts while the first one only stands still. */
+  #startBeside(client: Client, inMs: number): void {
+    this.#today(inMs, "process starts beside another", () =>
+      client.isPaused ? this.#tick(this.#world.spawn(chatIndexOf(client))) : false,
+    );
   }
 
   #tick(client: Client): void {
@@ -133,20 +169,11 @@ export class Days {
     });
   }
 
-  /** Somebody takes it for dead while it only stands still. */
-  #startBeside(client: Client, inMs: number): void {
-    this.#world.sim.later(inMs, "process starts beside another", () => {
-      if (!this.#isDay || !client.isPaused) return false;
-      return this.#tick(this.#world.spawn(placeOf(client)));
-    });
-  }
-
-  #faultLater(day: number): void {
-    const { sim } = this.#world;
-    sim.later(sim.rng.between(1, 2 * this.#faultMs), "fault", () => {
-      if (!this.#isDay || day !== this.#day) return false;
-      strike(this.#faults, this.#world, { ...this.#focus?.faults, ...(this.#hasRestores ? {} : noRestores) });
-      return this.#faultLater(day);
+  #faultLater(): void {
+    const { rng } = this.#world.sim;
+    this.#today(rng.between(1, 2 * this.#faultMs), "fault", () => {
+      strike(this.#faults, this.#world, { ...this.#focus.faults, ...(this.#hasRestores ? {} : noRestores) });
+      this.#faultLater();
     });
   }
 }

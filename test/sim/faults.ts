@@ -1,29 +1,29 @@
+import type { Machine } from "./client-platform.ts";
 import type { Client } from "./client/client.ts";
-import type { Machine } from "./machine.ts";
 import { atoms } from "./resources.ts";
 import type { Rng } from "./rng.ts";
 import type { World } from "./world.ts";
 
-/** What goes wrong with processes, machines and the host, beside what the network does: how often, and how badly. */
+/** Faults of processes, machines and the host; those of the network are in `network.ts`. */
 
-/** A suspend and a step of the wall clock that cancel each other cannot be told from nothing; they are kept apart by so much. */
+/** A suspend and a step of the wall clock that cancel each other leave no trace on a machine, so they are kept apart. */
 const apartMs = 120_000;
 
-/** How a chat comes to another process. */
-export interface Starts {
-  readonly later: (place: number, inMs: number) => void;
-  /** While the first one may still run. */
+/** How a chat gets another process. */
+interface Starts {
+  readonly later: (index: number, inMs: number) => void;
+  /** While the first process may still run. */
   readonly beside: (client: Client, inMs: number) => void;
 }
 
-/** The number of a client's chat. */
-export function placeOf({ identity }: Client): number {
+export function chatIndexOf({ identity }: Client): number {
   return Number(identity.chat.slice(1));
 }
 
 export class Faults {
   readonly #world: World;
   readonly #starts: Starts;
+  /** Until when the clocks of a machine are left alone. */
   readonly #quiet = new Map<Machine, number>();
 
   constructor(world: World, starts: Starts) {
@@ -34,14 +34,13 @@ export class Faults {
   pause(client: Client, ms: number): void {
     if (!client.isRunning) return;
     client.isPaused = true;
-    if (this.#world.bugs.attestsTheLiving) this.#attest(client, 1_000);
     this.#world.sim.later(ms, "goes on", () => {
       client.isPaused = false;
       if (client.isRunning) client.goOn();
     });
   }
 
-  /** It stands still beyond every ttl; sometimes another is started in its place. */
+  /** A pause beyond every ttl, during which another process of the chat may start. */
   pauseForLong(client: Client): void {
     const { rng } = this.#world.sim;
     this.pause(client, rng.between(15_000, 100_000));
@@ -52,7 +51,7 @@ export class Faults {
     const { rng } = this.#world.sim;
     this.#world.kill(client, isSeen);
     if (isAttested) this.#attest(client, rng.between(200, 5_000));
-    this.#starts.later(placeOf(client), rng.between(500, rng.chance(0.2) ? 120_000 : 10_000));
+    this.#starts.later(chatIndexOf(client), rng.between(500, rng.chance(0.2) ? 120_000 : 10_000));
   }
 
   crashMachine(machine: Machine): void {
@@ -61,7 +60,7 @@ export class Faults {
     for (const client of this.#on(machine)) {
       this.#world.kill(client, false);
       if (rng.chance(0.3)) this.#attest(client, rng.between(15_000, 60_000));
-      this.#starts.later(placeOf(client), rng.between(10_000, 60_000));
+      this.#starts.later(chatIndexOf(client), rng.between(10_000, 60_000));
     }
   }
 
@@ -98,7 +97,7 @@ export class Faults {
     return machine.isSuspended || (this.#quiet.get(machine) ?? 0) > this.#world.sim.now;
   }
 
-  /** Another process of the machine has seen that it is gone. */
+  /** Another process of the machine reports the death. */
   #attest({ identity: { chat, machine, process } }: Client, inMs: number): void {
     this.#world.sim.later(inMs, "death attested", () => {
       const observer = this.#on(machine).find((client) => client.isRunning && client.isUp);
@@ -108,32 +107,30 @@ export class Faults {
   }
 }
 
-/** What an admin does now and then. */
-function administer(world: World): void {
-  const { rng } = world.sim;
+function administer(world: World, rng: Rng): void {
   const what = rng.below(3);
   if (what === 0) {
     const held = [...world.oracle.leases.leases.keys()];
     const resource = held.length === 0 ? (atoms[0] as string) : rng.pick(held);
     world.ask("leases.force-release", { resource, reason: "test" });
   } else if (what === 1) world.ask("epoch.raise", { reason: "test", quietMs: 0 });
-  else
-    world.ask("settings.set", {
-      settings: {
-        chatTtlMs: rng.between(20, 40) * 1_000,
-        workerGraceMs: rng.between(1, 10) * 1_000,
-        interactiveGraceMs: rng.between(5, 30) * 1_000,
-        keepChangesMs: rng.pick([60_000, 600_000, 3_600_000]),
-        startDeadlineMs: rng.between(2, 40) * 1_000,
-        balancingIntervalMs: rng.between(1, 20) * 1_000,
-        maxStalls: rng.between(1, 4),
-        maxLostChats: rng.between(1, 4),
-      },
-    });
+  else {
+    const settings = {
+      chatTtlMs: rng.between(20, 40) * 1_000,
+      workerGraceMs: rng.between(1, 10) * 1_000,
+      interactiveGraceMs: rng.between(5, 30) * 1_000,
+      keepChangesMs: rng.pick([60_000, 600_000, 3_600_000]),
+      startDeadlineMs: rng.between(2, 40) * 1_000,
+      balancingIntervalMs: rng.between(1, 20) * 1_000,
+      maxStalls: rng.between(1, 4),
+      maxLostChats: rng.between(1, 4),
+    };
+    world.ask("settings.set", { settings });
+  }
 }
 
-/** What a fault happens to, drawn at random. */
-interface Struck {
+/** What a fault may hit, drawn at random. */
+interface Hit {
   readonly rng: Rng;
   readonly world: World;
   readonly faults: Faults;
@@ -141,75 +138,66 @@ interface Struck {
   readonly machine: Machine;
 }
 
-interface Fault {
-  /** How often, beside the others. */
-  readonly weight: number;
-  readonly run: (struck: Struck) => void;
-}
+type Fault = readonly [weight: number, run: (hit: Hit) => void];
 
 const plan: Readonly<Record<string, Fault>> = {
-  "short pause": { weight: 14, run: ({ faults, rng, client }) => faults.pause(client, rng.between(100, 10_000)) },
-  // Just beyond the ttl of a chat, and nobody takes its place.
-  pause: { weight: 3, run: ({ faults, rng, client }) => faults.pause(client, rng.between(25_000, 60_000)) },
-  "long pause": { weight: 12, run: ({ faults, client }) => faults.pauseForLong(client) },
-  suspend: {
-    weight: 10,
-    run: ({ faults, rng, machine }) => faults.suspend(machine, rng.between(1_000, 120_000), rng.between(-300, 300)),
-  },
-  // The wall clock is set back meanwhile, by so much that it shows.
-  "suspend with a step": {
-    weight: 3,
-    run({ faults, rng, machine }) {
+  "short pause": [14, ({ faults, rng, client }) => faults.pause(client, rng.between(100, 10_000))],
+  // Slightly longer than the ttl of a chat, and no other process starts.
+  pause: [3, ({ faults, rng, client }) => faults.pause(client, rng.between(25_000, 60_000))],
+  "long pause": [12, ({ faults, client }) => faults.pauseForLong(client)],
+  suspend: [
+    10,
+    ({ faults, rng, machine }) => faults.suspend(machine, rng.between(1_000, 120_000), rng.between(-300, 300)),
+  ],
+  // The wall clock is set back during the suspend, so far that the machine notices.
+  "suspend with a step": [
+    3,
+    ({ faults, rng, machine }) => {
       const ms = rng.between(5_000, 60_000);
       faults.suspend(machine, ms, -ms - rng.between(12_000, 60_000));
     },
-  },
-  "clock stepped": {
-    weight: 6,
-    run: ({ faults, rng, machine }) => faults.setWall(machine, rng.between(-4_900, 4_900)),
-  },
-  "clock set": {
-    weight: 6,
-    run: ({ faults, rng, machine }) => faults.setWall(machine, rng.pick([1, -1]) * rng.between(7_000, 3_600_000)),
-  },
-  crash: { weight: 16, run: ({ faults, rng, client }) => faults.crash(client, rng.chance(0.7), rng.chance(0.4)) },
-  "machine crash": { weight: 1, run: ({ faults, machine }) => faults.crashMachine(machine) },
-  "cut off": { weight: 10, run: ({ faults, rng, client }) => faults.cut(client, rng.between(1_000, 60_000)) },
-  "socket broken": { weight: 7, run: ({ client }) => client.socket?.breakOff() },
-  "network away": {
-    weight: 5,
-    run({ faults, rng, client }) {
+  ],
+  "clock stepped": [6, ({ faults, rng, machine }) => faults.setWall(machine, rng.between(-4_900, 4_900))],
+  "clock set": [
+    6,
+    ({ faults, rng, machine }) => faults.setWall(machine, rng.pick([1, -1]) * rng.between(7_000, 3_600_000)),
+  ],
+  crash: [16, ({ faults, rng, client }) => faults.crash(client, rng.chance(0.7), rng.chance(0.4))],
+  "machine crash": [1, ({ faults, machine }) => faults.crashMachine(machine)],
+  "cut off": [10, ({ faults, rng, client }) => faults.cut(client, rng.between(1_000, 60_000))],
+  "socket broken": [7, ({ client }) => client.socket?.breakOff()],
+  "network away": [
+    5,
+    ({ faults, rng, client }) => {
       client.socket?.breakOff();
       faults.cut(client, rng.between(3_000, 25_000));
     },
-  },
-  deploy: { weight: 6, run: ({ world }) => world.host.deploy() },
-  admin: { weight: 3, run: ({ world }) => administer(world) },
-  "host clock set ahead": {
-    weight: 1,
-    run: ({ rng, world }) => world.setHostClock(rng.between(1_000, rng.chance(0.5) ? 60_000 : 10_800_000)),
-  },
-  "host clock set back": { weight: 2, run: ({ rng, world }) => world.setHostClock(-rng.between(1_000, 60_000)) },
-  backup: { weight: 12, run: ({ world }) => world.backUp() },
-  restore: { weight: 10, run: ({ world }) => world.restore() && world.sim.count("restored") },
+  ],
+  deploy: [6, ({ world }) => world.host.deploy()],
+  admin: [3, ({ world, rng }) => administer(world, rng)],
+  "host clock set ahead": [
+    1,
+    ({ rng, world }) => world.setHostClock(rng.between(1_000, rng.chance(0.5) ? 60_000 : 10_800_000)),
+  ],
+  "host clock set back": [2, ({ rng, world }) => world.setHostClock(-rng.between(1_000, 60_000))],
+  backup: [12, ({ world }) => world.backUp()],
+  restore: [10, ({ world }) => world.restore() && world.sim.count("restored")],
 };
 
-/** On all other days. */
 export const noRestores = { backup: 0, restore: 0 };
 
-/**
- * One fault of some process or machine.
- * @param factors by name, for what is looked for
- */
+/** Draws one fault, by weight and factor, and what it hits. */
 export function strike(faults: Faults, world: World, factors: Readonly<Record<string, number>>): void {
   const { sim, machines } = world;
   const { rng } = sim;
   const alive = [...world.clients];
   if (alive.length === 0) return;
   const all = Object.entries(plan);
-  const [name = "", fault] = all[rng.draw(all.map(([one, { weight }]) => weight * (factors[one] ?? 1)))] ?? [];
+  const found = all[rng.draw(all.map(([name, [weight]]) => weight * (factors[name] ?? 1)))];
   const [client, machine] = [rng.pick(alive), rng.pick(machines)];
+  if (!found) return;
+  const [name, [, run]] = found;
   sim.count(`fault: ${name}`);
   sim.note(() => `fault: ${name} (${client.name}, ${machine.name})`);
-  fault?.run({ rng, world, faults, client, machine });
+  run({ rng, world, faults, client, machine });
 }

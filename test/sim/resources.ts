@@ -1,27 +1,15 @@
 /**
- * What leases are taken on, as sets of atoms: the single things of which only one client may believe that it has them. Two resources exclude
- * each other when they share an atom; that is found by listing the atoms here, not by the rules of the engine.
+ * Resources of leases as sets of atoms, of which at most one process may trust each. Two resources exclude each
+ * other when they share an atom, which this list shows without the rules of the engine.
  */
 
 const plain = ["build", "deploy", "port:8080"];
 export const elections = ["main", "review"];
-/** `new` files stand for all that might be created. */
-const files = [
-  "p/a/x",
-  "p/a/y",
-  "p/a/new",
-  "p/a/b/x",
-  "p/a/b/new",
-  "p/a/b/c/new",
-  "p/d/x",
-  "p/d/new",
-  "p/d/e/new",
-  "p/c",
-  "p/new",
-  "q/x",
-  "q/new",
-];
-const patterns = ["p/*", "p/**", "p/a/*", "p/a/**", "p/a/b/*", "p/a/b/**", "p/d/*", "p/d/**", "q/*", "q/**"];
+/** The files called `new` stand for any that might be created. */
+const files = "p/a/x p/a/y p/a/new p/a/b/x p/a/b/new p/a/b/c/new p/d/x p/d/new p/d/e/new p/c p/new q/x q/new".split(
+  " ",
+);
+const requested = "p/a/x p/a/y p/a/b/x p/d/x p/c q/x p/* p/** p/a/* p/a/** p/a/b/* p/a/b/** p/d/* p/d/** q/* q/**";
 
 export const atoms: readonly string[] = [
   ...plain,
@@ -29,34 +17,28 @@ export const atoms: readonly string[] = [
   ...files.map((path) => `file:${path}`),
 ];
 
-/** What clients ask for; leaders apart. */
-export const resources: readonly string[] = [
-  ...plain,
-  ...["p/a/x", "p/a/y", "p/a/b/x", "p/d/x", "p/c", "q/x"].map((path) => `file:${path}`),
-  ...patterns.map((path) => `file:${path}`),
-];
+/** Resources that processes ask for, without elections. */
+export const resources: readonly string[] = [...plain, ...requested.split(" ").map((path) => `file:${path}`)];
 
 const masks = new Map<string, number>();
+const indexLists = new Map<number, readonly number[]>();
 
-/** One bit for each atom that a resource stands for. */
+/** One bit for each atom of a resource. */
 export function maskOf(resource: string): number {
   const known = masks.get(resource);
   if (known !== undefined) return known;
   const shape = new RegExp(`^${resource.replace(/\*\*$/, ".+").replace(/\*$/, "[^/]+")}$`);
-  const mask = atoms.reduce((bits, atom, place) => (shape.test(atom) ? bits | (1 << place) : bits), 0);
-  if (mask === 0) throw new Error(`${resource} stands for no atom`);
+  const mask = atoms.reduce((bits, atom, index) => (shape.test(atom) ? bits | (1 << index) : bits), 0);
+  if (mask === 0) throw new Error(`${resource} has no atom`);
   masks.set(resource, mask);
   return mask;
 }
 
-/** The places of the atoms of a mask. */
-export function placesOf(mask: number): readonly number[] {
-  let places = placeLists.get(mask);
-  if (!places) {
-    places = atoms.flatMap((_, place) => (mask & (1 << place) ? [place] : []));
-    placeLists.set(mask, places);
+export function indexesOf(mask: number): readonly number[] {
+  let indexes = indexLists.get(mask);
+  if (!indexes) {
+    indexes = atoms.flatMap((_, index) => (mask & (1 << index) ? [index] : []));
+    indexLists.set(mask, indexes);
   }
-  return places;
+  return indexes;
 }
-
-const placeLists = new Map<number, readonly number[]>();

@@ -1,28 +1,39 @@
 import type { Json } from "#src/contract/json.ts";
+import type { TaskState } from "#src/contract/tasks.ts";
 import type { Client } from "./client/client.ts";
+import { plainTask } from "./client/task-acts.ts";
+import type { KnownTask } from "./oracle/known-task.ts";
 import type { Held } from "./oracle/lease-ledger.ts";
+import { isAble } from "./oracle/task-ledger.ts";
 import type { Sim } from "./sim.ts";
 import { calm } from "./weather.ts";
-import { accountForTasks, cancelTasks, workOff } from "./rest-tasks.ts";
 import type { World } from "./world.ts";
 
-/** What must be over at the end, whatever happened before. */
+/** The night: faults end, and whatever happened before, nothing that is due may be forgotten. */
 
+const stepMs = 5_000;
 /** Longer than any wait, lease and grace together. */
 const settlingMs = 600_000;
-/** A watch over HTTP asks every few seconds, and changes of keys that run out go on. */
+/** A watch over HTTP asks every few seconds, while keys expire. */
 const mostBehindMs = 120_000;
-/** Beyond the day for which an offline chat is kept, and then to the next full hours of housekeeping. */
+/** The day for which an offline chat is kept, and the hours until the next housekeeping. */
 const nightMs = 30 * 3_600_000;
+/** By then all tasks of the day have ended, so no chat has a reason to ask. */
+const quietMs = 150_000;
+/** A lost token is sent again after five minutes; the sweep and the dispatch follow. */
+const mostQueuedMs = 310_000;
+/** Longer than any attempt, backoff and delay that is still to come. */
+const mostWorkMs = 900_000;
+/** More than the capacity of all chats. */
+const manyTasks = 40;
 
-/** Faults end, everybody gives back what he has, then all go, and nothing that was due is forgotten. */
 export async function comeToRest(world: World): Promise<void> {
   heal(world);
-  await workOff(world, (ms) => runFor(world, ms));
+  await workOff(world);
   await giveBack(world);
-  lookForChats(world);
-  await lookAtCopies(world);
-  await leaveWithoutAWord(world);
+  checkChats(world);
+  await checkCopies(world);
+  await vanish(world);
   accountForTasks(world);
   if (world.sim.rng.chance(0.4)) await sleep(world);
   world.oracle.full.run();
@@ -38,7 +49,7 @@ function heal(world: World): void {
   world.habits.isNight = true;
   for (const client of world.clients) client.goOn();
   world.host.alarm.reset();
-  // The watchdog looks at the next request.
+  // The watchdog runs with the next request.
   world.ask("chats.list", { limit: 1 });
 }
 
@@ -48,63 +59,167 @@ async function runFor(world: World, ms: number): Promise<void> {
   world.sim.now = until;
 }
 
-/** Every wait ends with a grant or an answer. */
-async function giveBack(world: World): Promise<void> {
-  const { clients } = world;
+/**
+ * At first only chats with free capacity ask: a queued task that a connected chat takes must reach it through the
+ * dispatch queue. Then all chats ask, until no chat can do what is left.
+ */
+async function workOff(world: World): Promise<void> {
+  const { sim, clients, oracle } = world;
+  const isBusy = (): boolean => [...clients].some(({ working }) => working.holds.size > 0);
+  for (let passed = 0; passed < quietMs && isBusy(); passed += stepMs) await runFor(world, stepMs);
+  const isUnseen = sim.rng.chance(0.3);
+  submitAtNight(world, isUnseen);
+  if (isUnseen) await cancelUnseen(world);
+  await waitForDispatch(world);
+  const end = sim.now + mostWorkMs;
+  while (sim.now < end && isWorkLeft(world)) {
+    for (const { working } of clients) working.ask();
+    await runFor(world, stepMs);
+  }
+  for (const known of oracle.tasks.tasks.values()) mustWaitForSomething(world, known);
+}
+
+/** Submits a few tasks for idle chats, or so many that all chats must ask for more. */
+function submitAtNight(world: World, isMany: boolean): void {
+  const { rng } = world.sim;
+  if (world.oracle.tasks.countOpen > 0 && rng.chance(0.5) && !isMany) return;
+  const size = isMany || rng.chance(0.3) ? manyTasks : rng.between(1, 3);
+  const tasks = Array.from({ length: size }, () => plainTask(world.oracle.queue.newJob(true)));
+  world.front.losesHints = isMany;
+  world.askUntilAnswered("tasks.submit", { tasks, by: "night", requestId: `night ${world.sim.events}` });
+}
+
+/** Cancels assigned tasks before their chats have heard of them: the chats have free capacity and do not know. */
+async function cancelUnseen(world: World): Promise<void> {
+  // The dispatch is over, and nothing was moved yet.
+  await runFor(world, 500);
+  for (const { held, state, task } of world.oracle.tasks.tasks.values()) {
+    if (state !== "assigned" || held?.requestId !== null) continue;
+    world.ask("tasks.cancel", { task, reason: "not wanted" });
+    world.sim.count("cancelled before it was seen");
+  }
+  await runFor(world, stepMs);
+  world.front.losesHints = false;
+}
+
+async function waitForDispatch(world: World): Promise<void> {
+  const { sim, oracle } = world;
+  const since = new Map<number, number>();
+  const end = sim.now + mostQueuedMs + stepMs;
+  while (sim.now < end && oracle.tasks.countOpen > 0 && hasOpenChat(world)) {
+    await runFor(world, stepMs);
+    checkQueued(world, since);
+  }
+}
+
+/** A task that an open chat could take may stay queued only for so long. */
+function checkQueued(world: World, since: Map<number, number>): void {
+  const { oracle } = world;
   const sim: Sim = world.sim;
-  for (let passed = 0; passed < settlingMs && (passed < 30_000 || isBusy(world)); passed += 5_000) {
-    await runFor(world, 5_000);
+  const open = openChats(world);
+  for (const known of oracle.tasks.queued.values()) {
+    if (!open.some((chat) => oracle.tasks.isOpen(chat, known))) {
+      since.delete(known.task);
+      continue;
+    }
+    const from = Math.max(since.get(known.task) ?? sim.hostNow, known.queuedAt);
+    since.set(known.task, from);
+    const isLate = sim.hostNow - from >= mostQueuedMs;
+    if (isLate) sim.fail("due", `task ${known.task} is queued for ${sim.hostNow - from} ms for ${open.join(" ")}`);
+  }
+}
+
+/** Chats that are connected and have free capacity. */
+function openChats({ host, oracle: { tasks } }: World): string[] {
+  const all = [...tasks.workers.all.values()].filter(
+    ({ types, capacity, chat }) => types !== null && tasks.countHeld(chat) < capacity,
+  );
+  return all.map(({ chat }) => chat).filter((chat) => host.connections.lastSeen(chat) !== null);
+}
+
+function hasOpenChat(world: World): boolean {
+  const { tasks } = world.oracle;
+  if (tasks.queued.size === 0) return true;
+  return openChats(world).some((chat) => [...tasks.queued.values()].some((known) => tasks.isOpen(chat, known)));
+}
+
+const isUnderWay = (state: TaskState): boolean => state === "assigned" || state === "running" || state === "scheduled";
+
+function isWorkLeft(world: World): boolean {
+  const all = [...world.oracle.tasks.tasks.values()];
+  return all.some((known) => isUnderWay(known.state) || takersOf(world, known).length > 0);
+}
+
+/** Chats that could take a queued task. */
+function takersOf({ clients, oracle: { tasks } }: World, known: KnownTask): string[] {
+  if (known.state !== "queued") return [];
+  return [...clients].flatMap(({ identity: { chat }, isUp, isLeaving }) => {
+    const worker = tasks.workers.all.get(chat);
+    const isHere = isUp && !isLeaving && !tasks.workers.draining.has(chat);
+    return worker && isHere && isAble(worker, known) ? [chat] : [];
+  });
+}
+
+/** A task has ended, or waits for others, or no chat can do it. */
+function mustWaitForSomething(world: World, known: KnownTask): void {
+  const sim: Sim = world.sim;
+  sim.must(!isUnderWay(known.state), "due", () => `task ${known.task} is ${known.state}, with ${known.held?.chat}`);
+  const takers = takersOf(world, known);
+  if (takers.length !== 0) sim.fail("due", `task ${known.task} is queued, though ${takers.join(" ")} could do it`);
+  sim.count(`at night: ${known.state}`);
+}
+
+/** Every wait ends with a grant or a refusal. */
+async function giveBack(world: World): Promise<void> {
+  const { clients, oracle } = world;
+  const sim: Sim = world.sim;
+  const isBusy = (): boolean => [...clients].some(({ leasing, isLeaving }) => leasing.holdings.size > 0 && !isLeaving);
+  for (let passed = 0; passed < settlingMs && (passed < 30_000 || isBusy()); passed += stepMs) {
+    await runFor(world, stepMs);
     for (const { leasing, isUp } of clients) if (isUp) leasing.giveBackAll();
   }
   for (const { name, leasing } of clients) {
     const [left] = leasing.holdings.keys();
-    sim.must(left === undefined, "due", () => `${name} still has or wants ${left}, and everybody has given back all`);
+    sim.must(left === undefined, "due", () => `${name} still has or wants ${left}, though all leases were given back`);
   }
-  for (const lease of world.oracle.leases.leases.values()) lookForHolder(world, lease);
+  for (const lease of oracle.leases.leases.values()) checkHolder(world, lease);
 }
 
-/** A lease is known to its holder, or it runs out: what the dead have held is looked at when all are. */
-function lookForHolder(
+/** A lease is known to its holder, or it expires; leases of dead processes are checked when all are dead. */
+function checkHolder(
   world: World,
   { resource, holder, incarnation, expiresAt, isBound, requestId, token }: Held,
 ): void {
-  if (token <= world.leaseBeliefs.lostUpTo) return world.sim.count("known: a restored lease was given back before");
-  const isOverdue = isBound === 0 && expiresAt <= world.sim.hostNow;
+  const { sim, leaseBeliefs } = world;
+  if (token <= leaseBeliefs.lostUpTo) return sim.count("known: a restored lease was given back before");
+  const isOverdue = isBound === 0 && expiresAt <= sim.hostNow;
   const living = world.livingAs(holder, incarnation);
   const isLost = isBound === 1 && living !== undefined;
   if (!isOverdue && !isLost) return;
-  if (isLost && living.leasing.givenUp.has(requestId)) {
-    return world.sim.count("known: a copy of an old request was granted");
-  }
-  world.sim.fail("due", `${resource} is held by ${holder}, which does not know of it`);
+  if (isLost && living.leasing.givenUp.has(requestId)) return sim.count("known: a copy of an old request was granted");
+  sim.fail("due", `${resource} is held by ${holder}, which does not know of it`);
 }
 
-function isBusy({ clients }: World): boolean {
-  return [...clients].some(({ leasing, isLeaving }) => leasing.holdings.size > 0 && !isLeaving);
-}
-
-/** Who runs, and has not left, is registered by now. */
-function lookForChats(world: World): void {
+/** A process that runs and has not left is registered by now. */
+function checkChats({ sim, host, clients }: World): void {
   const offline = "SELECT 1 FROM chats WHERE chat = ? AND status = 'offline'";
-  for (const { identity, name, isLeaving } of world.clients) {
-    const isGone = !isLeaving && world.host.sql.peek(offline, identity.chat).length > 0;
-    if (isGone) world.sim.fail("due", `${name} runs, and counts as gone`);
+  for (const { identity, name, isLeaving } of clients) {
+    const isGone = !isLeaving && host.sql.peek(offline, identity.chat).length > 0;
+    if (isGone) sim.fail("due", `${name} runs, and counts as gone`);
   }
 }
 
-/** What watches were told adds up to what is there. */
-async function lookAtCopies(world: World): Promise<void> {
+/** The changes of a watch add up to the state. */
+async function checkCopies(world: World): Promise<void> {
   const { oracle, sim } = world;
   const behind = (): Client[] =>
     [...world.clients].filter(
       ({ copy, isLeaving }) => !isLeaving && copy.revision < oracle.changes.newestBelow(copy.prefix),
     );
-  for (let passed = 0; passed < mostBehindMs && behind().length > 0; passed += 5_000) await runFor(world, 5_000);
+  for (let passed = 0; passed < mostBehindMs && behind().length > 0; passed += stepMs) await runFor(world, stepMs);
   for (const { name, copy } of behind())
     sim.fail("watch", `the copy of ${name} below "${copy.prefix}" is still at revision ${copy.revision}`);
-  const entries = [...oracle.state.keys].map(([key, { value, version }]) => {
-    return { key, value: JSON.parse(value) as Json, version };
-  });
+  const entries = new Map([...oracle.state.keys].map(([key, { value }]) => [key, JSON.parse(value) as Json]));
   for (const { name, copy } of world.clients) {
     sim.count("copy compared");
     const key = copy.differs(entries, (one) => oracle.state.isOver(one));
@@ -112,31 +227,43 @@ async function lookAtCopies(world: World): Promise<void> {
   }
 }
 
-/** All machines vanish: nobody closes a socket, nobody says a word. */
-async function leaveWithoutAWord(world: World): Promise<void> {
+/** All machines vanish without a close or a request; their leases must expire. */
+async function vanish(world: World): Promise<void> {
   for (const client of world.clients) world.kill(client, false);
   await runFor(world, settlingMs);
   for (const table of ["leases", "waiters", "lock_delays"]) mustBeEmpty(world, table);
 }
 
-/** Housekeeping: chats go with their inboxes, keys and results with their times. */
+/** Each accepted task is known, or was kept for its time. */
+function accountForTasks(world: World): void {
+  const { tasks } = world.oracle.tasks;
+  world.oracle.queue.settle(
+    (task) => {
+      const reply = world.ask("tasks.get", { task });
+      return reply?.ok ? (reply.value as { state: TaskState }).state : undefined;
+    },
+    (task) => !tasks.has(task),
+  );
+}
+
+/** Housekeeping deletes chats with their inboxes, tasks, expired keys and stored results. */
 async function sleep(world: World): Promise<void> {
-  cancelTasks(world);
+  for (const known of world.oracle.tasks.tasks.values()) {
+    if (known.isEnded) continue;
+    world.ask("tasks.cancel", { task: known.task, reason: "the end" });
+    world.sim.must(known.isEnded, "due", () => `task ${known.task} was cancelled and is ${known.state}`);
+  }
   await runFor(world, nightMs);
-  mustBeEmpty(world, "idempotency");
-  mustBeEmpty(world, "chats", "status = 'offline'");
-  // Who held nothing is not watched, and is judged when somebody looks.
-  mustBeEmpty(world, "chats", "dueAt IS NOT NULL");
+  // A chat that held nothing has no due time; it counts as gone with the next request about it.
+  mustBeEmpty(world, "chats", "dueAt IS NOT NULL OR status = 'offline'");
   mustBeEmpty(world, "inboxes", "chat NOT IN (SELECT chat FROM chats)");
   mustBeEmpty(world, "subscriptions", "chat NOT IN (SELECT chat FROM chats)");
   mustBeEmpty(world, "state", "expiresAt IS NOT NULL");
-  for (const table of ["tasks", "task_texts", "attempts", "task_dependents", "task_dedupe", "task_usage", "outbox"])
-    mustBeEmpty(world, table);
+  const tables = "idempotency tasks task_texts attempts task_dependents task_dedupe task_usage outbox";
+  for (const table of tables.split(" ")) mustBeEmpty(world, table);
 }
 
-function mustBeEmpty(world: World, table: string, where = "true"): void {
-  const rows = world.host.sql.peek(`SELECT * FROM ${table} WHERE ${where}`);
-  if (rows.length > 0) {
-    world.sim.fail("due", `${table} still has ${rows.length} rows, such as ${JSON.stringify(rows[0])}`);
-  }
+function mustBeEmpty({ sim, host }: World, table: string, where = "true"): void {
+  const rows = host.sql.peek(`SELECT * FROM ${table} WHERE ${where}`);
+  if (rows.length > 0) sim.fail("due", `${table} still has ${rows.length} rows, such as ${JSON.stringify(rows[0])}`);
 }

@@ -1,4 +1,4 @@
-/** Small and seeded (sfc32): the same seed gives the same run on every machine. Not for secrets. */
+/** A small seeded generator (sfc32): a seed gives the same numbers on every machine. Not for secrets. */
 export class Rng {
   #a: number;
   #b: number;
@@ -12,7 +12,6 @@ export class Rng {
     for (let i = 0; i < 12; i++) this.next();
   }
 
-  /** 32 bits. */
   next(): number {
     const sum = (this.#a + this.#b + this.#d) | 0;
     this.#d = (this.#d + 1) | 0;
@@ -27,17 +26,16 @@ export class Rng {
     return Math.floor((this.next() / 2 ** 32) * n);
   }
 
-  /** Both ends are drawn. */
+  /** Both ends are possible. */
   between(from: number, to: number): number {
     return from + this.below(to - from + 1);
   }
 
-  /** True in a share of the cases. */
   chance(share: number): boolean {
     return share > 0 && this.next() < share * 2 ** 32;
   }
 
-  /** An index, by weight. */
+  /** Draws an index by weight. */
   draw(weights: readonly number[]): number {
     let left = this.below(weights.reduce((sum, weight) => sum + weight, 0));
     return weights.findIndex((weight) => (left -= weight) < 0);

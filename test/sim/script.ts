@@ -1,114 +1,102 @@
 import * as fc from "fast-check";
+import { step } from "../rules/steps.ts";
 import type { Bug } from "./bug.ts";
 import { acts } from "./client/acts.ts";
 import type { Client } from "./client/client.ts";
-import type { Machine } from "./machine.ts";
-import { Faults, placeOf } from "./faults.ts";
+import type { Machine } from "./client-platform.ts";
+import { outcomeOf, type Outcome } from "./days.ts";
+import { chatIndexOf, Faults } from "./faults.ts";
 import { comeToRest } from "./rest.ts";
 import { Rng } from "./rng.ts";
-import { follow, type Outcome, watched } from "./run.ts";
 import { calm } from "./weather.ts";
 import { World } from "./world.ts";
-import { step } from "../rules/steps.ts";
 
-/** A small world that does what a list says: what fast-check makes, and makes smaller when it finds something. */
+/** A small world that obeys a list of commands, which fast-check makes, and shrinks when it breaks a rule. */
 
 const chats = 3;
 const machines = 2;
-
 const who = fc.nat(chats - 1);
 const machine = fc.nat(machines - 1);
 const ms = fc.oneof(fc.integer({ min: 1, max: 3_000 }), fc.integer({ min: 1, max: 60_000 }));
 
-/** One line of a list: plain data, so that it can be printed and run again. */
+/** Plain data, so that a list can be printed and run again. */
 export const command = fc.oneof(
-  step(12, "act", { who, what: fc.constantFrom(...acts.map(({ name }) => name)), seed: fc.nat(999) }),
-  step(6, "wait", { ms }),
-  step(2, ["pause", "cut"], { who, ms }),
-  step(1, "crash", { who, isSeen: fc.boolean() }),
-  step(2, ["break", "restart"], { who }),
-  step(1, "suspend", { machine, ms, stepMs: fc.integer({ min: -300, max: 300 }) }),
-  step(1, "set-wall", { machine, ms: fc.integer({ min: -600_000, max: 600_000 }) }),
-  step(2, ["deploy", "lose-alarm", "lose-next", "lose-next-reply"]),
-  step(2, ["copy-next", "delay-next"], { ms }),
+  step(24, "act", { who, what: fc.constantFrom(...acts.map(({ name }) => name)), seed: fc.nat(999) }),
+  step(12, "wait", { ms }),
+  step(2, "pause", { who, ms }),
+  step(2, "cut", { who, ms }),
+  step(2, "crash", { who, isSeen: fc.boolean() }),
+  step(2, "break", { who }),
+  step(2, "restart", { who }),
+  step(2, "suspend", { machine, ms, stepMs: fc.integer({ min: -300, max: 300 }) }),
+  step(2, "set-wall", { machine, ms: fc.integer({ min: -600_000, max: 600_000 }) }),
+  step(1, "deploy"),
+  step(1, "lose-alarm"),
+  step(1, "lose-next"),
+  step(1, "lose-next-reply"),
+  step(2, "copy-next", { ms }),
+  step(2, "delay-next", { ms }),
 );
 export type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
 
-/** Each command is done at once; time passes only in `wait`, and at the end, when all comes to rest. */
-export async function play(
+/** Runs each command at once. Time passes only in `wait`, and at the end, when everything comes to rest. */
+export function play(
   commands: readonly Command[],
   bug: Bug | null = null,
   trace?: (line: string) => void,
 ): Promise<Outcome> {
   const world = new World(1, bug, { ...calm }, { machines, chats });
-  follow(world, trace);
   const faults = new Faults(world, {
-    later: (place, inMs) => world.sim.later(inMs, "process starts", () => void world.spawn(place)),
+    later: (index, inMs) => world.sim.later(inMs, "process starts", () => void world.spawn(index)),
     beside: () => undefined,
   });
-  const violation = await watched(world, async () => {
-    for (let place = 0; place < chats; place++) world.spawn(place);
+  const work = async (): Promise<void> => {
+    for (let index = 0; index < chats; index++) world.spawn(index);
     await pass(world, 1_000);
-    for (const command of commands) await perform(world, faults, command);
+    for (const one of commands) {
+      world.sim.note(() => JSON.stringify(one));
+      await perform(world, faults, one);
+      await world.sim.settle();
+    }
     await comeToRest(world);
-  });
-  world.host.sql.close();
-  return { violation, events: world.sim.events, counts: world.sim.counts };
+  };
+  return outcomeOf(world, work, trace);
 }
 
-async function pass({ sim, oracle }: World, ms: number): Promise<void> {
-  const until = sim.now + ms;
+async function pass({ sim, oracle }: World, waitMs: number): Promise<void> {
+  const until = sim.now + waitMs;
   while (await sim.step(until));
   sim.now = until;
   oracle.full.run();
 }
 
-/** The process of a chat; the newest where there are two. */
-function clientOf(world: World, place: number): Client | undefined {
-  return [...world.clients].findLast((client) => placeOf(client) === place);
+async function perform(world: World, faults: Faults, one: Command): Promise<void> {
+  const { host, network } = world;
+  if (one.kind === "wait") await pass(world, one.ms);
+  else if (one.kind === "restart") world.spawn(one.who);
+  else if (one.kind === "suspend") faults.suspend(world.machines[one.machine] as Machine, one.ms, one.stepMs);
+  else if (one.kind === "set-wall") faults.setWall(world.machines[one.machine] as Machine, one.ms);
+  else if (one.kind === "deploy") host.deploy();
+  else if (one.kind === "lose-alarm") host.alarm.lose();
+  else if (one.kind === "lose-next") network.next = { isLost: true };
+  else if (one.kind === "lose-next-reply") network.next = { isReplyLost: true };
+  else if (one.kind === "copy-next") network.next = { copyAfterMs: one.ms };
+  else if (one.kind === "delay-next") network.next = { delayMs: one.ms };
+  else {
+    // The newest process of the chat, where it has two.
+    const client = [...world.clients].findLast((other) => chatIndexOf(other) === one.who);
+    if (client) performBy(client, faults, one);
+  }
 }
 
-type Performers = {
-  readonly [Name in Command["kind"]]: (
-    world: World,
-    faults: Faults,
-    command: Extract<Command, { kind: Name }>,
-  ) => void | Promise<void>;
-};
+type ByClient = Extract<Command, { readonly kind: "act" | "pause" | "cut" | "crash" | "break" }>;
 
-/** Does something with a client, where there is one. */
-function withClient<C extends { readonly who: number }>(
-  work: (faults: Faults, client: Client, command: C) => void,
-): (world: World, faults: Faults, command: C) => void {
-  return (world, faults, command) => {
-    const client = clientOf(world, command.who);
-    if (client) work(faults, client, command);
-  };
-}
-
-const performers: Performers = {
-  act: withClient((_, client, { what, seed }) => {
-    if (!client.isRunning || !client.isUp || client.isLeaving) return;
-    acts.find(({ name }) => name === what)?.run(client, new Rng(seed));
-  }),
-  wait: (world, _, { ms }) => pass(world, ms),
-  pause: withClient((faults, client, { ms }) => faults.pause(client, ms)),
-  cut: withClient((faults, client, { ms }) => faults.cut(client, ms)),
-  crash: withClient((faults, client, { isSeen }) => faults.crash(client, isSeen, isSeen)),
-  break: withClient((_, client) => client.socket?.breakOff()),
-  restart: (world, _, { who }) => void world.spawn(who),
-  suspend: ({ machines }, faults, { machine, ms, stepMs }) => faults.suspend(machines[machine] as Machine, ms, stepMs),
-  "set-wall": ({ machines }, faults, { machine, ms }) => faults.setWall(machines[machine] as Machine, ms),
-  deploy: ({ host }) => host.deploy(),
-  "lose-alarm": ({ host }) => host.alarm.lose(),
-  "lose-next": ({ network }) => void (network.next = { isLost: true }),
-  "lose-next-reply": ({ network }) => void (network.next = { isReplyLost: true }),
-  "copy-next": ({ network }, _, { ms }) => void (network.next = { copyAfterMs: ms }),
-  "delay-next": ({ network }, _, { ms }) => void (network.next = { delayMs: ms }),
-};
-
-async function perform(world: World, faults: Faults, command: Command): Promise<void> {
-  world.sim.note(() => JSON.stringify(command));
-  await performers[command.kind](world, faults, command as never);
-  await world.sim.settle();
+function performBy(client: Client, faults: Faults, one: ByClient): void {
+  if (one.kind === "pause") faults.pause(client, one.ms);
+  else if (one.kind === "cut") faults.cut(client, one.ms);
+  else if (one.kind === "crash") faults.crash(client, one.isSeen, one.isSeen);
+  else if (one.kind === "break") client.socket?.breakOff();
+  else if (client.isRunning && client.isUp && !client.isLeaving) {
+    acts.find(({ name }) => name === one.what)?.run(client, new Rng(one.seed));
+  }
 }

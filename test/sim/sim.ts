@@ -1,58 +1,16 @@
 import { Rng } from "./rng.ts";
 
-/** What is going to happen. */
 interface Entry {
   readonly at: number;
-  /** For the counts and the trace. */
+  /** Names the event in counts and traces. */
   readonly label: string;
-  /** False: it came to nothing, and is no event. */
+  /** False: nothing came of it, so it counts as no event. */
   readonly run: () => boolean | void;
-}
-
-/** The earliest last; of the same instant what was entered first is behind what was entered later. */
-class Agenda {
-  readonly #entries: Entry[] = [];
-
-  add(entry: Entry): void {
-    const entries = this.#entries;
-    let [low, high] = [0, entries.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((entries[middle] as Entry).at > entry.at) low = middle + 1;
-      else high = middle;
-    }
-    entries.splice(low, 0, entry);
-  }
-
-  /** The next one that is due. */
-  take(until: number): Entry | null {
-    const next = this.#entries.at(-1);
-    if (!next || next.at > until) return null;
-    this.#entries.pop();
-    return next;
-  }
 }
 
 /** The true time at which every run begins: epochs follow the clock from 2026 on. */
 export const T0 = 1_800_000_000_000;
 
-/** A rule that did not hold. */
-export class Violation extends Error {
-  override readonly name = "Violation";
-  readonly rule: Rule;
-  /** How many events had happened. */
-  readonly event: number;
-  readonly atMs: number;
-
-  constructor(rule: Rule, message: string, event: number, atMs: number) {
-    super(`${rule}: ${message}`);
-    this.rule = rule;
-    this.event = event;
-    this.atMs = atMs;
-  }
-}
-
-/** What is looked at after every step. */
 export type Rule =
   | "one-holder"
   | "kept-while-trusted"
@@ -77,22 +35,37 @@ export type Rule =
   | "client"
   | "throws";
 
-/** True time, chance, and the order of events. Knows nothing of what happens. */
+/** A rule that did not hold. */
+export class Violation extends Error {
+  override readonly name = "Violation";
+  readonly rule: Rule;
+  /** Events before it. */
+  readonly event: number;
+  readonly atMs: number;
+
+  constructor(rule: Rule, message: string, event: number, atMs: number) {
+    super(`${rule}: ${message}`);
+    this.rule = rule;
+    this.event = event;
+    this.atMs = atMs;
+  }
+}
+
+/** True time, chance, and the order of events. */
 export class Sim {
   now = T0;
   events = 0;
   readonly rng: Rng;
-  /** How often what happened. */
+  /** Events and outcomes by name, so that a test sees what a run has covered. */
   readonly counts = new Map<string, number>();
-  /** What is being done, for the message of a violation. */
+  /** The present event or request, for the message of a violation. */
   doing: unknown = null;
-  /** Set to see each event. */
   trace: ((line: string) => void) | null = null;
-
-  /** Called when all has followed that follows from an event. */
+  /** Called when everything has followed that follows from an event. */
   onSettled: () => void = () => undefined;
 
-  readonly #agenda = new Agenda();
+  /** Sorted with the earliest last. */
+  readonly #agenda: Entry[] = [];
   #isTouched = false;
   #broken: { readonly error: unknown } | null = null;
   #hostShiftMs = 0;
@@ -102,7 +75,7 @@ export class Sim {
     this.rng = new Rng(seed);
   }
 
-  /** The clock of the host. As under workerd it stands still, when it is set back, until it has caught up. */
+  /** The clock of the host. As in workerd it stands still after it was set back, until true time has caught up. */
   get hostNow(): number {
     return Math.max(this.#hostFloor, this.now + this.#hostShiftMs);
   }
@@ -113,18 +86,25 @@ export class Sim {
   }
 
   later(ms: number, label: string, run: () => boolean | void): void {
-    this.#agenda.add({ at: this.now + Math.max(0, Math.round(ms)), label, run });
+    const at = this.now + Math.max(0, Math.round(ms));
+    let [low, high] = [0, this.#agenda.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#agenda[middle] as Entry).at > at) low = middle + 1;
+      else high = middle;
+    }
+    this.#agenda.splice(low, 0, { at, label, run });
   }
 
-  /** The next event, with all that follows from it at once; false: there is none before `until`. */
+  /** Runs the next event with everything that follows from it at once. @returns false: there is none before `until` */
   async step(until = Infinity): Promise<boolean> {
     if (this.#isTouched) await this.settle();
-    const entry = this.#agenda.take(until);
-    if (!entry) return false;
+    const entry = this.#agenda.at(-1);
+    if (!entry || entry.at > until) return false;
+    this.#agenda.pop();
     this.now = entry.at;
     this.doing = entry.label;
-    const isEvent = entry.run() !== false;
-    if (isEvent) {
+    if (entry.run() !== false) {
       this.events += 1;
       this.count(entry.label);
       this.trace?.(`event ${entry.label}`);
@@ -133,12 +113,12 @@ export class Sim {
     return true;
   }
 
-  /** A process takes part in what happens now: what it does may follow from promises. */
+  /** A process takes part in the present event, so promises may follow from it. */
   touch(): void {
     this.#isTouched = true;
   }
 
-  /** Lets all follow that follows at once, and nothing else: no promise of the simulation waits for anything but its events. */
+  /** Promises of a process wait for events alone, so one turn of the event loop runs everything that can follow. */
   async settle(): Promise<void> {
     this.#isTouched = false;
     await new Promise((resolve) => void setImmediate(resolve));
@@ -146,7 +126,7 @@ export class Sim {
     if (this.#broken) throw this.#broken.error;
   }
 
-  /** What was thrown where nobody but a promise catches it. */
+  /** Keeps an error that only a promise would catch; the next `settle` throws it. */
   broke(error: unknown): void {
     this.#broken ??= { error };
   }
@@ -166,7 +146,7 @@ export class Sim {
   fail(rule: Rule, message: string): never {
     const doing = JSON.stringify(this.doing)?.slice(0, 400);
     const violation = new Violation(rule, `${message}; while ${doing}`, this.events, this.now - T0);
-    // The client that is shipped catches what its listeners throw.
+    // The shipped client catches what its listeners throw, so the violation is kept as well.
     this.broke(violation);
     throw violation;
   }

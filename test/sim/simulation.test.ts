@@ -1,87 +1,104 @@
-import { spawnSync } from "node:child_process";
-import { join } from "node:path";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { simulate, type Outcome } from "./run.ts";
+import { bugNamed } from "./bugs.ts";
+import { simulate, type Outcome } from "./days.ts";
+import { command, play, type Command } from "./script.ts";
 
-/** As many as come through all that asks for; `npm run sim -- --events 1000000` runs more. */
-const events = 100_000;
-const seed = 6;
-/** Many days, each with another weather. */
-const day = 8_000;
-/** It computes for minutes on a loaded machine: only what hangs ends by it. */
-const timeout = 900_000;
+const timeout = 3_600_000;
+const seeds = [1, 2, 3];
+const events = 30_000;
+/** Short days, each with its own weather. */
+const day = 5_000;
 
-let clean: Promise<Outcome> | undefined;
-function cleanRun(): Promise<Outcome> {
-  return (clean ??= simulate({ seed, events, day }));
+let runs: Promise<Outcome[]> | undefined;
+function dayRuns(): Promise<Outcome[]> {
+  return (runs ??= Promise.all(seeds.map((seed) => simulate({ seed, events, day }))));
 }
 
-it(
-  "every rule holds in a long run",
-  async () => {
-    const { violation, events: done } = await cleanRun();
-    expect(violation, `npm run sim -- --events ${events} --seed ${seed} --day ${day}`).toBeNull();
-    expect(done).toBeGreaterThanOrEqual(events);
-  },
-  timeout,
-);
+it("every rule holds in 30,000 events from each of three seeds", { timeout }, async () => {
+  const outcomes = await dayRuns();
+  const failed = outcomes.map(({ violation }, at) => violation && `--seed ${seeds[at]}: ${violation.message}`);
+  expect(failed.filter(Boolean), `npm run sim -- --events ${events} --day ${day}`).toEqual([]);
+});
 
-it(
-  "a run comes through all that it is made for",
-  async () => {
-    const { counts } = await cleanRun();
-    expect(reached.filter((name) => !counts.has(name))).toEqual([]);
-  },
-  timeout,
-);
+it("the three runs reach every fault, refusal and state that they are made for", { timeout }, async () => {
+  const outcomes = await dayRuns();
+  expect(reached.filter((name) => !outcomes.some(({ counts }) => counts.has(name)))).toEqual([]);
+});
+
+it("every rule holds in 1,000,000 events @night", { timeout }, async () => {
+  const { violation } = await simulate({ seed: 6, events: 1_000_000 });
+  expect(violation, "npm run sim -- --seed 6").toBeNull();
+});
+
+it("every rule holds in runs from ten further seeds @night", { timeout }, async () => {
+  const failed: string[] = [];
+  for (let seed = 101; seed <= 110; seed++) {
+    const { violation } = await simulate({ seed, events: 100_000, day: 8_000 });
+    if (violation) failed.push(`--seed ${seed}: ${violation.message}`);
+  }
+  expect(failed, "npm run sim -- --events 100000 --day 8000").toEqual([]);
+});
+
+it("the same seed gives the same run", async () => {
+  const first = await trace(5);
+  expect(await trace(5)).toEqual(first);
+  expect(await trace(6)).not.toEqual(first);
+});
+
+async function trace(seed: number): Promise<string[]> {
+  const lines: string[] = [];
+  await simulate({ seed, events: 1_500, trace: (line) => lines.push(line) });
+  return lines;
+}
+
+const lists = fc.array(command, { maxLength: 60, size: "max" });
+
+it("the rules hold for any list of commands @night", { timeout }, async () => {
+  await fc.assert(
+    fc.asyncProperty(lists, async (list) => {
+      const { violation } = await play(list);
+      if (violation) throw violation;
+    }),
+    { numRuns: 150, seed: 7 },
+  );
+});
+
+it("a list that breaks a rule is shrunk to the few commands that matter @night", { timeout }, async () => {
+  const bug = bugNamed("token-not-raised");
+  const { failed, counterexample } = await fc.check(
+    fc.asyncProperty(lists, async (list) => (await play(list, bug)).violation === null),
+    { numRuns: 500, seed: 7 },
+  );
+  const [list] = counterexample as [Command[]];
+  expect({ failed, isShort: list.length <= 8 }).toEqual({ failed: true, isShort: true });
+  expect(list).toContainEqual(expect.objectContaining({ kind: "act" }));
+  const again = JSON.parse(JSON.stringify(list)) as Command[];
+  expect((await play(again, bug)).violation).toMatchObject({ rule: "tokens-grow" });
+  expect((await play(list)).violation).toBeNull();
+});
 
 const reached = [
   "request lost, reply lost, request again, connection reset, socket went dead, hint, ping, pong, alarm late, alarm lost, alarm again",
   "watchdog found what was due, host died before the commit, host died after the commit, deploy, notices a closed socket",
   "fault: short pause, fault: pause, fault: long pause, fault: suspend, fault: suspend with a step, fault: clock stepped",
-  "fault: clock set, fault: crash, fault: machine crash, fault: cut off, fault: socket broken, fault: network away",
-  "fault: backup, fault: restore, restored, fault: host clock set ahead, fault: host clock set back, fault: deploy, fault: admin, goes on, machine wakes, clocks jumped, process starts beside another, death attested",
-  "granted at once, granted to one who waited, stands in line, lease ran out",
+  "fault: clock set, fault: crash, fault: machine crash, fault: cut off, fault: socket broken, fault: network away, fault: admin",
+  "fault: backup, fault: restore, restored, fault: host clock set ahead, fault: host clock set back, fault: deploy",
+  "goes on, machine wakes, clocks jumped, process starts beside another, death attested, lets go, comes late",
+  "granted at once, granted to one who waited, waits in line, lease expired",
   "offline: left, offline: closed, offline: timeout, offline: attested",
   "guarded write accepted, write refused: stale_token, write refused: version_mismatch, write repeated",
-  "watch told, watch compacted, copy begun, copy changed, copy compared, message taken in, lets go, comes late, messages read, message repeated",
-  "refused: lease_held, refused: not_holder, refused: session_in_use, refused: chat_offline, refused: chat_replaced",
-  "refused: owner_alive",
+  "watch read, watch compacted, copy begun, copy changed, copy compared, message received, messages read, message repeated",
+  "refused: lease_held, refused: not_holder, refused: session_in_use, refused: chat_offline, refused: chat_replaced, refused: owner_alive",
   "task begins: queued, task begins: blocked, task begins: scheduled, task begins: dead",
   "submit repeated, submit of a known key, circle refused, refused: duplicate_task, refused: unknown_task",
   "dispatch at once, token, token again, token lost, token after a failure, queue forgot, task given, took what was given, task moved",
-  "task taken, task received again, progress went along, results went along, task forgotten, refused: chat_draining",
-  "tasks.heartbeat accepted, end of a claim repeated, refused: stale_claim",
+  "task taken, task received again, progress went along, task forgotten, refused: chat_draining",
+  "tasks.heartbeat accepted, end of a claim repeated, refused: stale_claim, heard of a cancellation, replayed",
   "attempt: done, attempt: failed, attempt: timeout, attempt: stalled, attempt: chat_offline, attempt: chat_left",
-  "attempt: not_started, attempt: released, attempt: cancelled, attempt: moved, told of a cancellation, replayed",
-  "attempt: budget_exceeded, task: budget_exceeded, task went as one too many",
-  "task: failed, task: poison, task: expired, task: dependency, task: discarded, task: cancelled",
+  "attempt: not_started, attempt: released, attempt: cancelled, attempt: moved, attempt: budget_exceeded",
+  "task: failed, task: poison, task: expired, task: dependency, task: discarded, task: cancelled, task: budget_exceeded",
   "list of leases.acquire, list of leases.renew, list of leases.release, list of state.get, list of state.set, list of state.delete",
   "frame in one transaction, frame repeated one by one, list of tasks.ack, refused for the load: tasks.submit, refused for the load: leases.acquire",
   "at night: done, at night: dead, at night: cancelled, accepted task accounted for, task pruned, cancelled before it was seen",
 ].flatMap((names) => names.split(", "));
-
-/** What happens in a run, in words. */
-async function told(from: number): Promise<string[]> {
-  const lines: string[] = [];
-  await simulate({ seed: from, events: 3_000, trace: (line) => lines.push(line) });
-  return lines;
-}
-
-it("the same seed gives the same run", async () => {
-  const first = await told(5);
-  expect(await told(5)).toEqual(first);
-  expect(await told(6)).not.toEqual(first);
-});
-
-it("a violation prints the command that shows it again", { timeout }, () => {
-  const main = join(import.meta.dirname, "..", "..", "sim", "main.ts");
-  const run = (...args: string[]): string => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: "utf8" });
-    expect({ status, stderr }).toMatchObject({ status: 1 });
-    return `${stdout}${stderr}`;
-  };
-  const output = run("--bug", "token-not-raised", "--seed", "3", "--events", "20000");
-  const again = /again: npm run sim -- (.*)/.exec(output)?.[1]?.split(" ") ?? [];
-  expect(/violation.*/.exec(run(...again))?.[0]).toBe(/violation.*/.exec(output)?.[0]);
-});

@@ -1,28 +1,27 @@
-/** How bad things are; shares of the cases in which something goes wrong. */
+/** Shares of the cases in which something goes wrong. */
 export const stormy = {
-  /** Of messages on the way to the host and back. */
+  /** Messages to the host and back that are lost. */
   loss: 0.03,
-  /** Over HTTP: over a socket there are no copies. */
+  /** HTTP requests that arrive a second time. */
   duplicate: 0.1,
-  /** Up to 2 s; up to 40 s. */
+  /** Delays of up to 2 s, and of up to 40 s. */
   slow: 0.05,
   verySlow: 0.01,
-  /** The host dies before the commit; after it, before anything is sent. */
+  /** Deaths of the host before the commit, and after it before anything is sent. */
   crash: 0.004,
   eviction: 0.006,
   alarmLost: 0.03,
   alarmLate: 0.1,
-  /** Of the late ones: by up to a minute. */
+  /** Late alarms that ring up to a minute late. */
   alarmVeryLate: 0.2,
   alarmTwice: 0.05,
-  /** Of the tokens of the queue. */
+  /** Tokens of the dispatch queue. */
   queueLoss: 0.1,
   queueTwice: 0.15,
-  /** Up to 20 s, a few of them up to minutes. */
   queueSlow: 0.2,
-  /** Rows that one sweep takes on. */
+  /** Rows that one sweep handles. */
   sweepLimit: 20,
-  /** Of the requests that have waited so long that some are refused for the load. */
+  /** Requests that the host sheds or would shed. */
   overload: 0,
 };
 export type Weather = typeof stormy;

@@ -1,18 +1,143 @@
+import type { Priority, Target } from "#src/contract/messages.ts";
+import type { CheckedInputOf } from "#src/contract/operations.ts";
+import type { Entry, Write } from "#src/contract/state.ts";
+import type { Call } from "../host/front.ts";
+import { resources } from "../resources.ts";
 import type { Rng } from "../rng.ts";
-import type { Client } from "./client.ts";
-import { leaseActs } from "./lease-acts.ts";
-import { frameActs } from "./frame-acts.ts";
-import { chatName, messageActs } from "./message-acts.ts";
-import { stateActs } from "./state-acts.ts";
+import { chatName, type Client } from "./client.ts";
+import { leaseActs } from "./leasing.ts";
 import { taskActs } from "./task-acts.ts";
 
-/** Something that a client does of its own accord. All chance comes from the generator that it is given. */
+/** Something that a process does by itself. All chance comes from the generator that it gets. */
 export interface Act {
   readonly name: string;
-  /** How often, beside the others. */
+  /** Frequency, relative to the others. */
   readonly weight: number;
   readonly run: (client: Client, rng: Rng) => void;
 }
+
+const counters = ["count/a", "count/b", "count/c"];
+const accounts = ["acct/1", "acct/2", "acct/3"];
+
+function increment(client: Client, rng: Rng): void {
+  const key = rng.pick(counters);
+  client.run(async () => {
+    const found = await client.call("state.get", { key });
+    if (!found.ok) return;
+    const { entry } = found.value;
+    const next = { key, value: valueOf(entry) + 1, ifVersion: entry?.version ?? 0 };
+    if (rng.chance(0.7)) await client.call("state.set", { ...next, by: client.identity.chat });
+    else client.post("state.set", next);
+  });
+}
+
+function valueOf(entry: Pick<Entry, "value"> | null | undefined): number {
+  return typeof entry?.value === "number" ? entry.value : 0;
+}
+
+/** The sum of all accounts stays 0. */
+async function transfer(client: Client, rng: Rng): Promise<void> {
+  const from = rng.pick(accounts);
+  const to = rng.pick(accounts.filter((key) => key !== from));
+  const amount = rng.between(1, 9);
+  const listed = await client.call("state.list", { prefix: "acct/", limit: 100 });
+  if (!listed.ok) return;
+  const found = new Map(listed.value.entries.map((entry) => [entry.key, entry]));
+  const set = (key: string, by: number): Write => {
+    const entry = found.get(key);
+    return { op: "set", key, value: valueOf(entry) + by, ifVersion: entry?.version ?? 0 };
+  };
+  const writes = [set(from, -amount), set(to, amount)];
+  await client.call("state.update", { writes, guards: [], by: client.identity.chat });
+}
+
+function ttlOf(key: string, rng: Rng): { ttlMs?: number } {
+  return key.startsWith("tmp") || rng.chance(0.5) ? { ttlMs: rng.between(1_000, 60_000) } : {};
+}
+
+function setForAWhile(client: Client, rng: Rng): void {
+  const key = `${rng.chance(0.2) ? "session" : "tmp"}/${rng.below(6)}`;
+  const input = { key, ...ttlOf(key, rng), value: rng.below(1_000) };
+  if (rng.chance(0.3)) client.send("state.set", input);
+  else client.post("state.set", input);
+}
+
+/** Several writes in one update, some with conditions, some deletions. */
+function several(client: Client, rng: Rng): void {
+  const keys = [0, 1, 2, 3].filter(() => rng.chance(0.6)).map((number) => `tmp/${number}`);
+  if (keys.length === 0) return;
+  const writes = keys.map((key): Write => {
+    if (rng.chance(0.3)) return { op: "delete", key };
+    const write = { op: "set", key, value: rng.below(1_000) } as const;
+    return rng.chance(0.2) ? Object.assign(write, { ifVersion: 0 }) : write;
+  });
+  if (rng.chance(0.5)) client.send("state.update", { writes, guards: [] });
+  else client.post("state.update", { writes, guards: [] });
+}
+
+function read(client: Client, rng: Rng): void {
+  const key = rng.pick([...counters, ...accounts, `tmp/${rng.below(6)}`, `session/${rng.below(6)}`, "work/1"]);
+  client.send("state.get", { key });
+}
+
+function readChanges(client: Client, rng: Rng): void {
+  const { prefix, revision } = client.copy;
+  client.send("state.changes", { prefix, after: revision, limit: rng.pick([1, 2, 5, 20, 200]) });
+}
+
+const stateActs: readonly Act[] = [
+  { name: "increment", weight: 14, run: increment },
+  { name: "transfer", weight: 6, run: (client, rng) => client.run(() => transfer(client, rng)) },
+  { name: "set for a while", weight: 6, run: setForAWhile },
+  { name: "delete", weight: 3, run: (client, rng) => client.send("state.delete", { key: `tmp/${rng.below(6)}` }) },
+  { name: "several at once", weight: 5, run: several },
+  { name: "read", weight: 5, run: read },
+  { name: "read changes", weight: 14, run: readChanges },
+];
+
+const topics = ["build.web", "build.api", "build.web.css", "review", "chatter.x"];
+const patterns = ["build.*", "build.**", "build.web", "**", "review", "*.x", "chatter.*"];
+const priorities: readonly Priority[] = ["low", "normal", "normal", "high"];
+
+function targetOf(rng: Rng): Target {
+  if (rng.chance(0.15)) return { to: "all" };
+  return rng.chance(0.5) ? { to: "topic", topic: rng.pick(topics) } : { to: "chat", chat: chatName(rng.below(8)) };
+}
+
+function send(client: Client, rng: Rng): void {
+  const input: Omit<CheckedInputOf<"messages.send">, "self"> = {
+    target: targetOf(rng),
+    body: { n: rng.below(1_000) },
+    priority: rng.pick(priorities),
+    ttlMs: rng.pick([2_000, 30_000, 300_000, 3_600_000]),
+  };
+  const { self } = client;
+  if (rng.chance(0.9) || !self) client.send("messages.send", input);
+  else client.post("messages.send", { ...input, self });
+}
+
+/** Reads some messages beside the client's inbox, and acknowledges all or some of them. */
+async function readMessages(client: Client, rng: Rng): Promise<void> {
+  const isUrgent = rng.chance(0.1);
+  const limit = rng.pick([1, 3, 10, 50]);
+  const pulled = await client.call("messages.pull", { limit, ...(isUrgent ? { minPriority: "high" } : {}) });
+  if (!pulled.ok || pulled.value.messages.length === 0) return;
+  const ids = pulled.value.messages.map(({ id }) => id);
+  // A cursor covers every older message, so it is used only when all are known.
+  const isByCursor = !pulled.value.isMore && !isUrgent && rng.chance(0.4);
+  const some = rng.chance(0.3) ? ids.filter(() => rng.chance(0.5)) : ids;
+  await client.call("messages.ack", isByCursor ? { cursor: Math.max(...ids), ids: [] } : { ids: some });
+}
+
+const messageActs: readonly Act[] = [
+  { name: "send", weight: 14, run: send },
+  ...(["subscribe", "unsubscribe"] as const).map((name, index): Act => ({
+    name,
+    weight: 3 - index,
+    run: (client, rng) => client.send(`messages.${name}`, { pattern: rng.pick(patterns) }),
+  })),
+  { name: "read messages", weight: 16, run: (client, rng) => client.run(() => readMessages(client, rng)) },
+];
 
 function heartbeat(client: Client, rng: Rng): void {
   const status = rng.pick(["idle", "busy", "stuck"] as const);
@@ -23,13 +148,94 @@ const chatActs: readonly Act[] = [
   { name: "heartbeat", weight: 4, run: heartbeat },
   { name: "register again", weight: 1, run: (client) => client.run(() => client.registerAgain()) },
   { name: "leave", weight: 1, run: (client) => client.run(() => client.leave()) },
-  { name: "who is there", weight: 1, run: (client) => client.send("chats.list", { limit: 50 }) },
+  { name: "list chats", weight: 1, run: (client) => client.send("chats.list", { limit: 50 }) },
   { name: "read a chat", weight: 1, run: (client, rng) => client.send("chats.get", { chat: chatName(rng.below(8)) }) },
   {
     name: "drain",
     weight: 1,
     run: (client, rng) => client.send("chats.drain", { chat: chatName(rng.below(8)), reason: "x" }),
   },
+];
+
+function sampleOf<T>(rng: Rng, all: readonly T[], most: number): T[] {
+  const left = [...all];
+  return Array.from({ length: rng.between(2, most) }, () => left.splice(rng.below(left.length), 1)).flat();
+}
+
+/** Plain leases only, which a copy of the frame may take again; some are renewed, and most are released. */
+function acquireInAFrame(client: Client, rng: Rng): void {
+  const { self } = client;
+  if (!self) return;
+  const lockDelayMs = rng.chance(0.2) ? rng.between(1_000, 10_000) : 0;
+  const calls = sampleOf(
+    rng,
+    resources.filter((name) => !name.endsWith("*")),
+    4,
+  ).map((resource): Call => {
+    const requestId = client.newRequestId();
+    const ttlMs = rng.pick([3_000, 10_000, 20_000]);
+    return { name: "leases.acquire", input: { self, resource, requestId, ttlMs, waitMs: 0, lockDelayMs } };
+  });
+  client.postFrame(calls, (replies) => {
+    const framed = replies.flatMap((reply) => {
+      const lease = reply.ok ? (reply.value as { readonly lease?: Framed }).lease : undefined;
+      return lease ? [{ resource: lease.resource, token: lease.token }] : [];
+    });
+    renewOrRelease(client, rng, framed);
+  });
+}
+
+interface Framed {
+  readonly resource: string;
+  readonly token: number;
+}
+
+function renewOrRelease(client: Client, rng: Rng, framed: readonly Framed[]): void {
+  if (framed.length === 0) return;
+  client.later(1_000, "goes on in frames", () => {
+    const { self } = client;
+    if (!self) return;
+    const isRenewed = rng.chance(0.5);
+    const name = isRenewed ? "leases.renew" : "leases.release";
+    client.postFrame(framed.map((lease): Call => ({ name, input: { self, ...lease } })));
+    if (isRenewed) renewOrRelease(client, rng, framed);
+  });
+}
+
+/** Writes, some with a condition or a lease, then reads, then deletions. */
+function writeInAFrame(client: Client, rng: Rng): void {
+  const all = [0, 1, 2, 3, 4, 5].flatMap((number) => [`tmp/${number}`, `session/${number}`]);
+  const isNamed = rng.chance(0.5);
+  const held = [...client.leasing.holdings.values()].find((holding) => holding.isTrusted());
+  const guard = held && rng.chance(0.3) ? { guard: { resource: held.resource, token: held.token } } : {};
+  const calls = sampleOf(rng, all, 5).map((key): Call => {
+    const named = isNamed ? { requestId: client.newRequestId() } : {};
+    const condition = rng.chance(0.05) ? { ifVersion: 0 } : {};
+    const input = { key, value: rng.below(1_000), ...ttlOf(key, rng), ...named, ...condition, ...guard };
+    return { name: "state.set", input };
+  });
+  calls.push(...sampleOf(rng, all, 5).map((key): Call => ({ name: "state.get", input: { key } })));
+  if (rng.chance(0.5))
+    calls.push(...sampleOf(rng, all, 3).map((key): Call => ({ name: "state.delete", input: { key } })));
+  client.postFrame(calls);
+}
+
+function finishInAFrame(client: Client, rng: Rng): void {
+  const { self, working, world } = client;
+  if (!self) return;
+  const ended = working.finish(rng.between(1, 4));
+  if (ended.length === 0) return;
+  const calls = ended.map((end): Call => ({ name: "tasks.ack", input: { self, ...end } }));
+  client.postFrame(calls, (replies) => {
+    for (const [at, end] of ended.entries()) if (replies[at]?.ok) world.oracle.queue.counted(end.task, end.claim);
+  });
+}
+
+/** Frames of another program of the chat, whose requests the host runs as sets where it can. */
+export const frameActs: readonly Act[] = [
+  { name: "acquire in a frame", weight: 5, run: acquireInAFrame },
+  { name: "write in a frame", weight: 4, run: writeInAFrame },
+  { name: "finish in a frame", weight: 2, run: finishInAFrame },
 ];
 
 export const acts: readonly Act[] = [

@@ -1,12 +1,14 @@
+import type { Refusal } from "#src/contract/errors.ts";
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
 import type { HoldOptions } from "#src/coordinator-client/edge/leases.ts";
-import type { Refusal } from "#src/contract/errors.ts";
 import { err, type Result } from "#src/shared/result.ts";
 import { Holding } from "../beliefs.ts";
+import { atoms, elections, indexesOf, resources } from "../resources.ts";
+import type { Rng } from "../rng.ts";
+import type { Act } from "./acts.ts";
 import type { Client } from "./client.ts";
 
-/** What is asked for. */
-export interface Wanted {
+interface Wanted {
   readonly resource: string;
   readonly ttlMs: number;
   readonly waitMs: number;
@@ -14,20 +16,19 @@ export interface Wanted {
   readonly isBound: boolean;
 }
 
-/** Old tokens that are kept to try what they still open. */
+/** Tokens of ended leases, kept to try what they still open. */
 const mostOldTokens = 8;
 const scheme = "leader:";
-const forgotten: Refusal = { code: "throttled", message: "this renewal is forgotten" };
+const forgotten: Refusal = { code: "throttled", message: "this renewal is withheld" };
 
-/** What a process has asked for, and holds, by the client that is shipped. */
+/** The leases that a process holds or waits for, by the shipped client. */
 export class Leasing {
   /** By resource. */
   readonly holdings = new Map<string, Holding>();
-  /** What it held once. */
   readonly old: { readonly resource: string; readonly token: number }[] = [];
-  /** Requests that it does not want any more. */
+  /** Requests whose lease the process no longer wants. */
   readonly givenUp = new Set<string>();
-  /** Tokens that are not renewed any more. */
+  /** Tokens that are renewed no more. */
   readonly #forgotten = new Set<number>();
   readonly #client: Client;
 
@@ -48,8 +49,8 @@ export class Leasing {
     this.#forget(holding);
     this.#client.run(async () => {
       await right.release();
-      // Until here it is judged whether the client trusts it still.
-      this.#client.around.leaseBeliefs.drop(holding);
+      // The client may not trust the lease up to here either.
+      this.#client.world.leaseBeliefs.drop(holding);
     });
   }
 
@@ -57,34 +58,29 @@ export class Leasing {
     for (const holding of this.holdings.values()) this.giveBack(holding);
   }
 
-  heard(event: EdgeEvent): void {
-    if (event.type === "right" && event.state === "doubtful") this.#doubted(event.name);
-  }
-
-  /** It is not renewed in time: at some time it is let go. */
-  #doubted(resource: string): void {
-    const { sim } = this.#client.around;
-    this.#client.later(sim.rng.between(5_000, 60_000), "lets go", () => {
-      const holding = this.holdings.get(resource);
+  /** A lease that is not renewed in time is given back some time later. */
+  changed(event: Extract<EdgeEvent, { readonly type: "right" }>): void {
+    if (event.state !== "doubtful") return;
+    this.#client.later(this.#client.world.sim.rng.between(5_000, 60_000), "lets go", () => {
+      const holding = this.holdings.get(event.name);
       if (holding?.right?.state === "doubtful") this.giveBack(holding);
     });
   }
 
   /**
-   * Now and then a renewal is forgotten, and all later ones of the same token: so what it stands for runs out.
+   * Now and then a renewal is withheld, and all later ones of its token, so that leases expire.
    * @returns the answer to a request that never leaves the process; null: it is sent
    */
-  instead(name: string, input: unknown): Result<object, Refusal> | null {
-    const { sim, habits } = this.#client.around;
+  withhold(name: string, input: unknown): Result<object, Refusal> | null {
+    const { sim, habits } = this.#client.world;
     if (name !== "leases.renew" || habits.isNight) return null;
     const { token } = input as { token: number };
     if (sim.rng.chance(habits.forgets)) this.#forgotten.add(token);
     return this.#forgotten.has(token) ? err(forgotten) : null;
   }
 
-  /** Looks at all that it may believe now. */
   recheck(): void {
-    for (const holding of this.holdings.values()) this.#client.around.leaseBeliefs.check(holding);
+    for (const holding of this.holdings.values()) this.#client.world.leaseBeliefs.check(holding);
   }
 
   dropAll(): void {
@@ -100,12 +96,12 @@ export class Leasing {
       : await edge.hold({ resource, requestId, ttlMs, waitMs, lockDelayMs, isBound }, options);
     if (!taken.ok) return this.#drop(holding);
     holding.right = taken.value;
-    this.#client.around.leaseBeliefs.add(holding);
+    this.#client.world.leaseBeliefs.add(holding);
   }
 
   #drop(holding: Holding): void {
     this.#forget(holding);
-    this.#client.around.leaseBeliefs.drop(holding);
+    this.#client.world.leaseBeliefs.drop(holding);
   }
 
   #forget(holding: Holding): void {
@@ -115,3 +111,60 @@ export class Leasing {
     if (this.holdings.get(holding.resource) === holding) this.holdings.delete(holding.resource);
   }
 }
+
+function want({ leasing, world }: Client, rng: Rng, isElection: boolean): void {
+  leasing.want({
+    resource: isElection ? scheme + rng.pick(elections) : rng.pick(resources),
+    ttlMs: rng.pick([3_000, 5_000, 10_000, 20_000, 60_000]),
+    waitMs: rng.pick([0, 0, 5_000, 30_000, 120_000]),
+    lockDelayMs: rng.chance(0.2) ? rng.between(1_000, 10_000) : 0,
+    isBound: rng.chance(world.habits.bound),
+  });
+}
+
+function write(client: Client, rng: Rng, resource: string, token: number): void {
+  const by = client.identity.chat;
+  client.send("state.set", { key: `work/${rng.below(4)}`, value: `${by} ${token}`, guard: { resource, token }, by });
+}
+
+/** A write for a lease that the process trusts, or for a part of it. */
+function guarded(client: Client, rng: Rng, holding: Holding): void {
+  if (!holding.isTrusted()) return;
+  const part = rng.chance(0.5) ? null : (atoms[rng.pick(indexesOf(holding.mask))] ?? null);
+  write(client, rng, part ?? holding.resource, holding.token);
+}
+
+/** A write of a process that has not noticed the end of its lease. */
+function tooLate(client: Client, rng: Rng): void {
+  const { old } = client.leasing;
+  if (old.length === 0) return;
+  const { resource, token } = rng.pick(old);
+  write(client, rng, resource, token);
+}
+
+function withOne(act: (client: Client, rng: Rng, holding: Holding) => void): Act["run"] {
+  return (client, rng) => {
+    const all = [...client.leasing.holdings.values()];
+    if (all.length > 0) act(client, rng, rng.pick(all));
+  };
+}
+
+export const leaseActs: readonly Act[] = [
+  { name: "acquire", weight: 24, run: (client, rng) => want(client, rng, false) },
+  { name: "campaign", weight: 6, run: (client, rng) => want(client, rng, true) },
+  { name: "give back", weight: 12, run: withOne((client, _, holding) => client.leasing.giveBack(holding)) },
+  {
+    name: "confirm",
+    weight: 5,
+    run: withOne((client, _, { right }) => right && client.run(() => right.confirm())),
+  },
+  { name: "guarded write", weight: 10, run: withOne(guarded) },
+  { name: "write with an old token", weight: 3, run: tooLate },
+  {
+    name: "check a token",
+    weight: 2,
+    run: withOne((client, _, { right, resource, token }) => right && client.send("leases.check", { resource, token })),
+  },
+  { name: "list leases", weight: 1, run: (client) => client.send("leases.list", { prefix: "", limit: 50 }) },
+  { name: "observe", weight: 2, run: (client, rng) => client.send("elections.observe", { name: rng.pick(elections) }) },
+];

@@ -1,28 +1,25 @@
 import type { Sim } from "../sim.ts";
-import type { HostBugs } from "../bug.ts";
 import type { SimHost } from "./sim-host.ts";
 
-/** Rings at one instant that change nothing but when to look again; each may look at a few chats only. */
+/** Rings at one instant that change only when the next check is due; each may check a few chats only. */
 const mostIdleRings = 50;
 
 /**
- * The one alarm: set earlier by any write that needs it, later only when it rings. It may ring late, twice, or never; in the last case the
- * watchdog finds at the next request that something is due and no alarm is set.
+ * The one alarm of the host. A write sets it earlier, only a ring sets it later. It may ring late, twice or never;
+ * then the watchdog finds at the next request that something is due and no alarm is set.
  */
 export class Alarm {
   /** Null: none is set. */
   at: number | null = null;
   readonly #sim: Sim;
-  readonly #bugs: HostBugs;
   readonly #host: SimHost;
   #turn = 0;
   #isRinging = false;
   #writesSeen = 0;
   #idleRings = 0;
 
-  constructor(sim: Sim, bugs: HostBugs, host: SimHost) {
+  constructor(sim: Sim, host: SimHost) {
     this.#sim = sim;
-    this.#bugs = bugs;
     this.#host = host;
   }
 
@@ -34,27 +31,26 @@ export class Alarm {
     if (next !== null && (this.at === null || next < this.at)) this.#set(next);
   }
 
-  /** On each request: is something due, and no alarm set? */
+  /** The watchdog, which runs with each request. */
   watch(): void {
-    if (this.at !== null || this.#isRinging || !this.#bugs.hasWatchdog) return;
+    if (this.at !== null || this.#isRinging) return;
     const next = this.#host.nextDue();
     if (next === null) return;
     if (next <= this.#sim.hostNow) this.#sim.count("watchdog found what was due");
     this.#set(next);
   }
 
-  /** It will not ring, and nobody knows. */
   lose(): void {
     this.at = null;
     this.#turn += 1;
   }
 
-  /** From now on the weather is another one: what was to ring late rings in time. */
+  /** Sets the alarm again in the present weather: a late one is then on time. */
   reset(): void {
     if (this.at !== null) this.#set(this.at);
   }
 
-  /** The clock of the host stands at or behind what is set: nothing may be overdue. */
+  /** Nothing may be overdue: the alarm is set, and its time has not come. */
   get isOnTime(): boolean {
     return this.at !== null && this.at > this.#sim.hostNow;
   }
@@ -65,7 +61,7 @@ export class Alarm {
     const waitMs = at - this.#sim.hostNow;
     const turn = (this.#turn += 1);
     this.at = at;
-    if (this.#bugs.losesAlarms || rng.chance(alarmLost)) {
+    if (rng.chance(alarmLost)) {
       this.#sim.later(waitMs, "alarm lost", () => (turn === this.#turn ? void (this.at = null) : false));
       return;
     }
@@ -79,8 +75,7 @@ export class Alarm {
 
   #ring(): void {
     const before = this.#host.sql.progress;
-    this.at = null;
-    this.#turn += 1;
+    this.lose();
     this.#isRinging = true;
     const problems = this.#host.sweep();
     this.#isRinging = false;
@@ -91,5 +86,50 @@ export class Alarm {
     this.#idleRings = isIdle ? this.#idleRings + 1 : 0;
     if (this.#idleRings >= mostIdleRings) this.#sim.fail("due", "the alarm rings again and again, and nothing changes");
     if (next !== null) this.#set(next);
+  }
+}
+
+/** A token whose dispatch failed comes again, a few times. */
+const failedMs = 2_000;
+const mostTries = 4;
+
+/** The queue between the outbox and the dispatch. It doubles, reorders, delays and drops tokens, and a restart empties it. */
+export class DispatchQueue {
+  readonly #sim: Sim;
+  readonly #host: SimHost;
+  #restarts = 0;
+
+  constructor(sim: Sim, host: SimHost) {
+    this.#sim = sim;
+    this.#host = host;
+  }
+
+  send(): void {
+    const { rng } = this.#sim;
+    const { queueLoss, queueTwice } = this.#host.weather;
+    if (rng.chance(queueLoss)) return this.#sim.count("token lost");
+    this.#deliver(this.#delay(), "token");
+    if (rng.chance(queueTwice)) this.#deliver(this.#delay(), "token again");
+  }
+
+  forget(): void {
+    this.#restarts += 1;
+    this.#sim.count("queue forgot");
+  }
+
+  #delay(): number {
+    const { rng } = this.#sim;
+    if (rng.chance(this.#host.weather.queueSlow)) return rng.between(500, rng.chance(0.2) ? 400_000 : 20_000);
+    return rng.between(2, 60);
+  }
+
+  #deliver(inMs: number, label: string, tries = 1): void {
+    const restarts = this.#restarts;
+    this.#sim.later(inMs, label, () => {
+      if (restarts !== this.#restarts) return false;
+      if (this.#host.dispatch()) return true;
+      if (tries < mostTries) return this.#deliver(failedMs, "token after a failure", tries + 1);
+      return this.#host.lostToken();
+    });
   }
 }

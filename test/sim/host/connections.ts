@@ -1,70 +1,60 @@
 import type { ChatRow } from "#src/coordination/kernel/chat-rows.ts";
 import type { Presence } from "#src/coordination/kernel/tx.ts";
 import type { Sim } from "../sim.ts";
-import type { HostBugs } from "../bug.ts";
-import type { Look } from "./facts.ts";
 import type { RecordingSql } from "./recording-sql.ts";
 
 /** A socket between one process and the host. */
 export interface Connection {
   chat: string;
   incarnation: number;
-  /** When the host heard its last ping. */
+  /** When the host received its last ping. */
   lastSeen: number;
   /** As the host knows it. */
   isOpen: boolean;
   readonly watches: Map<string, Watched>;
   /** Tells the client's end, which notices later. */
   readonly onClosed: (code: number) => void;
-  /** Over the connection. */
   readonly notify: (method: string, params: object) => void;
 }
 
-/** How far a watch has been sent what is below its prefix. */
 export interface Watched {
   readonly prefix: string;
-  /** Up to which the connection was told of changes. */
-  told: number;
+  /** The revision up to which the connection knows of changes. */
+  known: number;
 }
 
-/** Of a socket that ends without a close. */
+/** The code of a socket that ends without a close. */
 const vanished = 1006;
 
-/** Which chats the host hears. They outlive an eviction, not a deploy. */
+/** The present connection of each chat. Connections outlive an eviction of the host, and no deploy. */
 export class Connections implements Presence {
   readonly #sim: Sim;
-  readonly #bugs: HostBugs;
   readonly #byChat = new Map<string, Connection>();
   onHeard: (chat: string) => void = () => undefined;
-  /** For a planted bug. */
-  readonly #ever = new Set<string>();
 
-  constructor(sim: Sim, bugs: HostBugs) {
+  constructor(sim: Sim) {
     this.#sim = sim;
-    this.#bugs = bugs;
   }
 
   lastSeen(chat: string): number | null {
-    if (this.#bugs.hearsGhosts && this.#ever.has(chat)) return this.#sim.hostNow;
     return this.#byChat.get(chat)?.lastSeen ?? null;
   }
 
-  /** A ping came. @returns whether it is answered */
+  /** @returns whether the ping is answered */
   ping(connection: Connection): boolean {
     if (!connection.isOpen) return false;
     if (this.#byChat.get(connection.chat) === connection) this.onHeard(connection.chat);
-    if (!this.#bugs.isDeaf) connection.lastSeen = this.#sim.hostNow;
+    connection.lastSeen = this.#sim.hostNow;
     return true;
   }
 
-  /** A registration succeeded, over a connection or without one. Those of other incarnations are closed. */
+  /** After a registration, over a connection or without one. A connection of another incarnation is replaced. */
   bind(chat: string, incarnation: number, connection: Connection | null): void {
     const old = this.#byChat.get(chat);
     if (old && old !== connection && (connection !== null || old.incarnation !== incarnation)) {
       this.end(chat, "chat.replaced");
     }
     if (!connection) return;
-    this.#ever.add(chat);
     Object.assign(connection, { chat, incarnation, lastSeen: this.#sim.hostNow });
     this.#byChat.set(chat, connection);
   }
@@ -106,7 +96,7 @@ export class Connections implements Presence {
 
 export type IsGone = (chat: string, incarnation: number) => boolean;
 
-/** Whether a chat lives at this moment of a transaction, written down a second time. */
+/** Judges whether a chat lives at this moment of a transaction, without the engine's code. */
 export function goneIn(sim: Sim, sql: RecordingSql, presence: Presence, ttlMs: () => number): IsGone {
   return (chat, incarnation) => {
     const [row] = sql.peek<ChatRow>("SELECT * FROM chats WHERE chat = ?", chat);
@@ -116,18 +106,4 @@ export function goneIn(sim: Sim, sql: RecordingSql, presence: Presence, ttlMs: (
     if (row.graceUntil !== null) return row.graceUntil <= sim.hostNow;
     return row.isConnected === 0 && row.lastSeenAt + ttlMs() <= sim.hostNow;
   };
-}
-
-/** How things stand at a grant. */
-export function lookerAt(sim: Sim, sql: RecordingSql, isGone: IsGone): Look {
-  return (holder, incarnation) => ({
-    isHolderGone: isGone(holder, incarnation),
-    living: sql
-      .peek<{ seq: number; chat: string; incarnation: number }>(
-        "SELECT seq, chat, incarnation FROM waiters WHERE until > ?",
-        sim.hostNow,
-      )
-      .filter((place) => !isGone(place.chat, place.incarnation))
-      .map(({ seq }) => seq),
-  });
 }

@@ -1,18 +1,17 @@
 import type Database from "better-sqlite3";
-import type { SqlValue } from "#src/shared/sql.ts";
 import type { ChatRow } from "#src/coordination/kernel/chat-rows.ts";
 import type { changes } from "#src/coordination/kernel/kernel-tables.ts";
 import type { LeaseRow, LockDelay, WaiterRow } from "#src/coordination/leases/lease-rows.ts";
 import type { TaskRow } from "#src/coordination/tasks/task-rows.ts";
+import type { SqlValue } from "#src/shared/sql.ts";
 import type { RowOf } from "#src/shared/table.ts";
 
-/** What the engine wrote, told by triggers row by row: the rules are judged by the order of these, not by what the tables say later. */
+/** A change of a row, reported by a trigger. The oracle judges the order of these, not the tables as they are later. */
 export type Fact =
   | { readonly kind: "granted"; readonly lease: LeaseFact; readonly context: GrantContext }
-  | { readonly kind: "renewed"; readonly resource: string; readonly expiresAt: number }
-  | { readonly kind: "frozen"; readonly resource: string; readonly expiresAt: number }
+  | { readonly kind: "renewed" | "frozen"; readonly resource: string; readonly expiresAt: number }
   | { readonly kind: "freed"; readonly resource: string }
-  | { readonly kind: "queued"; readonly place: PlaceFact }
+  | { readonly kind: "queued"; readonly waiter: WaiterFact }
   | { readonly kind: "unqueued"; readonly seq: number }
   | { readonly kind: "unqueued-all"; readonly chat: string }
   | { readonly kind: "delayed"; readonly resource: string; readonly until: number }
@@ -35,13 +34,12 @@ const leaseColumns = [
 ] as const;
 export type LeaseFact = Pick<LeaseRow, (typeof leaseColumns)[number]>;
 
-const placeColumns = ["seq", "resource", "chat", "incarnation", "until"] as const;
-export type PlaceFact = Pick<WaiterRow, (typeof placeColumns)[number]>;
+const waiterColumns = ["seq", "resource", "chat", "incarnation", "until"] as const;
+export type WaiterFact = Pick<WaiterRow, (typeof waiterColumns)[number]>;
 
 const changeColumns = ["revision", "grp", "key", "op", "value", "at"] as const;
 export type ChangeFact = Pick<RowOf<typeof changes>, (typeof changeColumns)[number]>;
 
-/** What of a task's row tells who has it and how it stands. */
 const taskColumns = [
   "task",
   "state",
@@ -56,22 +54,18 @@ const taskColumns = [
 ] as const;
 export type TaskFact = Pick<TaskRow, (typeof taskColumns)[number]>;
 
-/** How things stood at the moment of a grant. */
+/** The chats at the moment of a grant. */
 export interface GrantContext {
   readonly isHolderGone: boolean;
-  /** Numbers of the places in line whose chats live. */
+  /** Waiters whose chats live, by number. */
   readonly living: readonly number[];
 }
 
-export type Look = (holder: string, incarnation: number) => GrantContext;
-
-const nobody: GrantContext = { isHolderGone: false, living: [] };
-
 interface WatchedTable {
   readonly columns: readonly string[];
-  /** Columns whose update is told; absent: none is. */
+  /** Columns whose updates are reported; absent: none. */
   readonly updated?: readonly string[];
-  /** Of rows with these columns; null: there was none, or is none. */
+  /** Null: the row did not exist, or no longer exists. */
   readonly factOf: (before: never, after: never) => Fact | null;
 }
 
@@ -86,17 +80,17 @@ const watchedTables: Readonly<Record<string, WatchedTable>> = {
   leases: {
     columns: leaseColumns,
     updated: ["isBound", "expiresAt"],
-    factOf(before: LeaseFact, after: LeaseFact | null) {
-      if (!after) return { kind: "freed", resource: before.resource };
-      if (!(before as LeaseFact | null)) return { kind: "granted", lease: after, context: nobody };
+    factOf(before: LeaseFact | null, after: LeaseFact | null) {
+      if (!after) return before && { kind: "freed", resource: before.resource };
+      if (!before) return { kind: "granted", lease: after, context: { isHolderGone: false, living: [] } };
       const kind = before.isBound === after.isBound ? "renewed" : "frozen";
       return { kind, resource: after.resource, expiresAt: after.expiresAt };
     },
   },
   waiters: {
-    columns: placeColumns,
-    factOf: (before: PlaceFact, after: PlaceFact | null) =>
-      after ? { kind: "queued", place: after } : { kind: "unqueued", seq: before.seq },
+    columns: waiterColumns,
+    factOf: (before: WaiterFact, after: WaiterFact | null) =>
+      after ? { kind: "queued", waiter: after } : { kind: "unqueued", seq: before.seq },
   },
   lock_delays: {
     columns: ["resource", "until"],
@@ -120,16 +114,13 @@ const watchedTables: Readonly<Record<string, WatchedTable>> = {
   },
 };
 
-/**
- * Tells each change as it is stored, by triggers of this connection alone: whatever statement made it, and whatever a planted bug made of
- * that.
- */
+/** Reports each stored change by triggers of this connection, whatever statement, or planted bug, made it. */
 export function watchTables(db: Database.Database, onFact: (fact: Fact) => void): void {
-  for (const [table, { columns, updated, factOf: toFact }] of Object.entries(watchedTables)) {
+  for (const [table, { columns, updated, factOf }] of Object.entries(watchedTables)) {
     db.function(`sim_${table}`, { varargs: true }, (...values: unknown[]) => {
       const rowAt = (from: number): object | null =>
         values[from] === null ? null : rowOf(columns, values.slice(from) as SqlValue[]);
-      const fact = toFact(rowAt(0) as never, rowAt(columns.length) as never);
+      const fact = factOf(rowAt(0) as never, rowAt(columns.length) as never);
       if (fact) onFact(fact);
       return null;
     });
@@ -137,13 +128,13 @@ export function watchTables(db: Database.Database, onFact: (fact: Fact) => void)
     const [old, fresh] = ["OLD", "NEW"].map((row) => columns.map((name) => `${row}.${name}`));
     const events = { INSERT: [none, fresh], DELETE: [old, none] };
     const all = updated ? { ...events, [`UPDATE OF ${updated.join(", ")}`]: [old, fresh] } : events;
-    for (const [place, [event, rows]] of Object.entries(all).entries())
+    for (const [index, [event, rows]] of Object.entries(all).entries())
       db.exec(
-        `CREATE TEMP TRIGGER sim_${table}_${place} AFTER ${event} ON main.${table} BEGIN SELECT sim_${table}(${rows.join(", ")}); END`,
+        `CREATE TEMP TRIGGER sim_${table}_${index} AFTER ${event} ON main.${table} BEGIN SELECT sim_${table}(${rows.join(", ")}); END`,
       );
   }
 }
 
 export function rowOf(names: readonly string[], values: readonly SqlValue[]): Readonly<Record<string, SqlValue>> {
-  return Object.fromEntries(names.map((name, place) => [name, values[place] ?? null] as const));
+  return Object.fromEntries(names.map((name, index) => [name, values[index] ?? null] as const));
 }

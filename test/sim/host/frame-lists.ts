@@ -5,7 +5,7 @@ import type { Sim } from "../sim.ts";
 import type { RecordingSql } from "./recording-sql.ts";
 import type { Commit, Request } from "./sim-host.ts";
 
-/** Requests of one operation that follow each other in a frame. */
+/** Consecutive requests of one operation in a frame. */
 export type Group = readonly [Request, ...Request[]];
 
 export function groupsOf(requests: readonly Request[]): Group[] {
@@ -18,7 +18,7 @@ export function groupsOf(requests: readonly Request[]): Group[] {
   return groups;
 }
 
-/** What a run of a group leaves. */
+/** What a run of a group leaves behind. */
 interface Left {
   readonly values: readonly unknown[] | null;
   readonly hints: readonly Hint[];
@@ -27,24 +27,34 @@ interface Left {
 }
 
 /**
- * Runs the first requests of a group together. Before that they run one by one and are undone: the list must leave the same, and what
- * they wrote, request by request, is what the other rules are judged by.
- * @returns null, without an effect: run the first alone
+ * Runs the first requests of a group together. Before that they run one by one and are rolled back: the list must
+ * leave the same, and the oracle judges what the single requests wrote.
+ * @returns null, without an effect: the first request must run alone
  */
 export function runTogether(sim: Sim, sql: RecordingSql, tx: Tx, requests: Group): Commit[] | null {
   const [{ name, actor }] = requests;
   if (requests.length === 1) return null;
   const inputs = requests.map(({ input }) => input) as unknown as List<never>;
-  const runs = (watched: Tx): unknown[] => {
+  const runList = (watched: Tx): unknown[] => {
     const results: readonly Result<unknown, unknown>[] = runFirst(watched, actor, name, inputs);
     return results.map((one) => (one.ok ? one.value : null));
   };
-  const { length } = sql.undone(() => left(sql, tx, runs)).values ?? [];
+  const { length } = sql.undone(() => leftBy(sql, tx, runList)).values ?? [];
   if (length < 2) return null;
   const commits: Commit[] = [];
-  const taken = requests.slice(0, length);
-  const singles = sql.undone(() => left(sql, tx, (watched) => runSingles(sql, watched, taken, commits)));
-  const list = sql.unread(() => left(sql, tx, runs));
+  const runSingles = (watched: Tx): unknown[] | null => {
+    const values: unknown[] = [];
+    for (const request of requests.slice(0, length)) {
+      const before = sql.facts.length;
+      const result: Result<unknown, unknown> = run(watched, actor, name, request.input as never);
+      if (!result.ok) return null;
+      values.push(result.value);
+      commits.push({ request, result, facts: sql.facts.slice(before) });
+    }
+    return values;
+  };
+  const singles = sql.undone(() => leftBy(sql, tx, runSingles));
+  const list = sql.unread(() => leftBy(sql, tx, runList));
   sim.count(`list of ${name}`);
   for (const part of ["values", "hints", "needsDispatch", "tables"] as const) {
     const [is, want] = [JSON.stringify(list[part]), JSON.stringify(singles[part])];
@@ -55,20 +65,8 @@ export function runTogether(sim: Sim, sql: RecordingSql, tx: Tx, requests: Group
   return commits;
 }
 
-/** @returns the values, null where one is refused */
-function runSingles(sql: RecordingSql, tx: Tx, requests: readonly Request[], commits: Commit[]): unknown[] | null {
-  const values: unknown[] = [];
-  for (const request of requests) {
-    const before = sql.facts.length;
-    const result: Result<unknown, unknown> = run(tx, request.actor, request.name, request.input as never);
-    if (!result.ok) return null;
-    values.push(result.value);
-    commits.push({ request, result, facts: sql.facts.slice(before) });
-  }
-  return values;
-}
-
-function left(sql: RecordingSql, tx: Tx, work: (tx: Tx) => readonly unknown[] | null): Left {
+/** @param work returns null where a request is refused */
+function leftBy(sql: RecordingSql, tx: Tx, work: (tx: Tx) => readonly unknown[] | null): Left {
   const hints: Hint[] = [];
   let needsDispatch = false;
   const requestDispatch = tx.requestDispatch ? () => void (needsDispatch = true) : null;
@@ -76,7 +74,6 @@ function left(sql: RecordingSql, tx: Tx, work: (tx: Tx) => readonly unknown[] | 
   return { values, hints, needsDispatch, tables: values ? tablesOf(sql) : "" };
 }
 
-/** All rows, as text. */
 function tablesOf(sql: RecordingSql): string {
   const tables = sql.peek<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name");
   return tables.map(({ name }) => `${name} ${JSON.stringify(sql.peek(`SELECT * FROM ${name}`))}`).join("\n");

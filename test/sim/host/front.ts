@@ -15,7 +15,7 @@ import type { Reply, Request, SimHost } from "./sim-host.ts";
 
 export interface HttpRequest {
   readonly name: OperationName;
-  /** Of a GET its query says what is asked for; of others the input. */
+  /** The query of a GET carries the input. */
   readonly url: string;
   readonly input: unknown;
 }
@@ -53,19 +53,18 @@ export function httpReply(reply: Reply): HttpReply {
   return { status: errorTable[reply.error.code].status, text: JSON.stringify({ error: toWire(reply.error) }) };
 }
 
-/** The operation that is served there. */
 export function nameAt(method: string, url: string): OperationName {
   const path = new URL(url).pathname.replace(/^\/v1\/workspaces\/[^/]+/, "");
   const name = byPath.get(`${method} ${path}`);
-  if (!name) throw new Error(`nothing is served at ${method} ${path}`);
+  if (!name) throw new Error(`no operation has the path ${method} ${path}`);
   return name;
 }
 
-/** The wire in front of the engine, as the worker and its object speak it. */
+/** The wire protocol in front of the engine, as the worker and its object speak it. */
 export class Front {
   readonly #sim: Sim;
   readonly #host: SimHost;
-  /** Hints are lost, all of them. */
+  /** All hints except those of watches are lost. */
   losesHints = false;
 
   constructor(sim: Sim, host: SimHost) {
@@ -82,7 +81,7 @@ export class Front {
     return reply && httpReply(reply);
   }
 
-  /** One frame of a socket. @returns null: no answer leaves the host */
+  /** @returns null: no answer leaves the host */
   frame({ id, method, params }: RpcRequest, actor: Actor, connection: Connection): string | null {
     if (method === leaveMethod) {
       if (connection.chat === (params as { chat: string }).chat) this.#host.left(connection);
@@ -92,19 +91,19 @@ export class Front {
     return reply && JSON.stringify(toAnswer(id, reply));
   }
 
-  /** A frame of requests that no connection is bound by. @returns null: no reply leaves the host */
+  /** A frame of requests that binds no connection. @returns null: no reply leaves the host */
   batch(calls: readonly Call[], actor: Actor): readonly Reply[] | null {
     const replies = this.#host.handleFrame(calls.map(({ name, input }) => this.#checked(name, input, actor)));
     this.#sim.note(() => `  frame ${JSON.stringify(calls)} -> ${JSON.stringify(replies)}`);
     return replies;
   }
 
-  /** Says of what a connection watches that it has changed since it was told last. */
+  /** Notifies a connection of each watch below whose prefix something has changed. */
   follow(connection: Connection): void {
-    for (const [watch, place] of connection.watches) {
-      const { keys, revision } = changes.keysAfter(this.#host.sql, place.told);
-      place.told = revision;
-      if (keys === null || keys.some((key) => key.startsWith(place.prefix)))
+    for (const [watch, watched] of connection.watches) {
+      const { keys, revision } = changes.keysAfter(this.#host.sql, watched.known);
+      watched.known = revision;
+      if (keys === null || keys.some((key) => key.startsWith(watched.prefix)))
         connection.notify("state.changed", { watch });
     }
   }
@@ -123,27 +122,26 @@ export class Front {
     return { name, input: checked.value.input as never, actor };
   }
 
-  /** What only a socket can ask for. */
+  /** Operations that only a socket has. */
   #ofConnection(name: string, params: unknown, { watches }: Connection): Result<object, Refusal> | null {
     if (name === "state.unwatch")
       return ok({ isRemoved: watches.delete((params as CheckedInputOf<"state.unwatch">).watch) });
     if (name !== "state.watch") return null;
     const { watch, prefix } = params as CheckedInputOf<"state.watch">;
     const { revision } = changes.readTotals(this.#host.sql);
-    watches.set(watch, { prefix, told: revision });
+    watches.set(watch, { prefix, known: revision });
     return ok({ watch, revision });
   }
 
-  /** Hints go over sockets only. */
   #hint(hint: Hint): void {
     const { connections } = this.#host;
-    // Of what is watched no hint is lost.
+    // Hints of watches are never lost.
     if (hint.kind === "changes") for (const connection of connections.open()) this.follow(connection);
     if (this.losesHints) return;
     if (hint.kind === "lease") this.#push(hint.chat, "lease.granted", { resource: hint.resource });
     if (hint.kind === "task") this.#push(hint.chat, "tasks.new");
     if (hint.kind !== "message") return;
-    // Of those who might read a message for all some are told.
+    // A message for all is hinted to some chats only.
     const all = (): Connection[] => connections.open().filter(() => this.#sim.rng.chance(0.1));
     for (const chat of hint.chat === null ? all().map((one) => one.chat) : [hint.chat])
       this.#push(chat, "messages.new");

@@ -1,9 +1,9 @@
 import Database from "better-sqlite3";
-import { claimDriver } from "#src/store/driver.ts";
 import type { Sql, SqlValue } from "#src/shared/sql.ts";
-import { watchTables, type Fact, type Look } from "./facts.ts";
+import { claimDriver } from "#src/store/driver.ts";
+import { watchTables, type Fact, type GrantContext } from "./facts.ts";
 
-/** How a planted bug changes one statement. */
+/** A planted bug's change of one statement. */
 export interface Patch {
   readonly text?: string;
   readonly run?: (next: (...values: SqlValue[]) => number, values: SqlValue[]) => number;
@@ -16,18 +16,17 @@ interface Prepared {
   readonly all: (...values: SqlValue[]) => unknown[];
 }
 
-/** A database in memory whose writes are read along. Planted bugs sit between the engine and what is read. */
+/** A database in memory that records its writes as facts. Planted bugs sit between the engine and the recording. */
 export class RecordingSql implements Sql {
-  /** Of the present transaction, in their order. */
+  /** Facts of the present transaction, in order. */
   readonly facts: Fact[] = [];
-  /** Statements that may have written, ever. */
+  /** Statements that may have written, since the beginning. */
   writes = 0;
-  /** The same without what only says when to look again. */
+  /** The same without statements that only set when the next check is due. */
   progress = 0;
-  /** Set when the settings or the epoch may have changed. */
+  /** The settings or the epoch may have changed. */
   isMetaWritten = false;
-  /** How things stand at a grant. */
-  look: Look = () => ({ isHolderGone: false, living: [] });
+  contextOf: (holder: string, incarnation: number) => GrantContext = () => ({ isHolderGone: false, living: [] });
   #db: Database.Database;
   readonly #prepared = new Map<string, Prepared>();
   readonly #patchFor: PatchFor;
@@ -48,31 +47,32 @@ export class RecordingSql implements Sql {
     return this.#prepare(query).run(...values);
   }
 
-  /** Once the tables are there. */
+  /** Once the tables exist. */
   watch(): void {
     watchTables(this.#db, (fact) => this.facts.push(fact));
   }
 
-  /** BEGIN, COMMIT, SAVEPOINT ...: not part of the engine's work. */
+  /** BEGIN, COMMIT, SAVEPOINT and the like, which are not the engine's. */
   control(statement: string): void {
-    let prepared = this.#control.get(statement);
-    if (!prepared) this.#control.set(statement, (prepared = this.#db.prepare(statement)));
-    prepared.run();
+    this.#controlOf(statement).run();
   }
 
-  /** For checks: passes by the planted bugs and is not counted. */
+  /** A query of the oracle: no bug changes it, and it counts as no write. */
   peek<Row>(query: string, ...values: SqlValue[]): Row[] {
-    let prepared = this.#control.get(query);
-    if (!prepared) this.#control.set(query, (prepared = this.#db.prepare(query)));
-    return prepared.all(...values) as Row[];
+    return this.#controlOf(query).all(...values) as Row[];
   }
 
-  /** Since the last call. */
+  #controlOf(text: string): Database.Statement {
+    let prepared = this.#control.get(text);
+    if (!prepared) this.#control.set(text, (prepared = this.#db.prepare(text)));
+    return prepared;
+  }
+
   takeFacts(): Fact[] {
     return this.facts.splice(0);
   }
 
-  /** A part of an event; rolled back with its facts when it throws. */
+  /** A part of an event, which is rolled back with its facts when it throws. */
   transaction<T>(work: () => T): T {
     const mark = this.facts.length;
     const name = `s${(this.#depth += 1)}`;
@@ -89,20 +89,18 @@ export class RecordingSql implements Sql {
     }
   }
 
-  /** Leaves nothing of the work, but for what it answers. */
+  /** Rolls the work back and keeps its result. */
   undone<T>(work: () => T): T {
-    const mark = this.facts.length;
     this.control("SAVEPOINT undone");
     try {
-      return work();
+      return this.unread(work);
     } finally {
       this.control("ROLLBACK TO undone");
       this.control("RELEASE undone");
-      this.facts.length = mark;
     }
   }
 
-  /** Work that makes no facts. */
+  /** Drops the facts of the work. */
   unread<T>(work: () => T): T {
     const mark = this.facts.length;
     try {
@@ -112,12 +110,10 @@ export class RecordingSql implements Sql {
     }
   }
 
-  /** All that is stored, to go back to. */
   image(): Buffer {
     return this.#db.serialize();
   }
 
-  /** As it was when the image was made. */
   restore(image: Buffer): void {
     this.#db.close();
     this.#db = new Database(image);
@@ -134,31 +130,29 @@ export class RecordingSql implements Sql {
   #prepare(query: string): Prepared {
     const known = this.#prepared.get(query);
     if (known) return known;
-    // Generated statements quote their names.
+    // Generated statements quote their names; patches do not.
     const text = query.replaceAll('"', "");
     const patch = this.#patchFor(text);
-    const inner = this.#tapped(patch?.text ?? text);
+    const inner = this.#recorded(patch?.text ?? text);
     const { run, all } = inner;
-    const prepared: Prepared = patch
-      ? {
-          run: patch.run ? (...values) => patch.run?.(run, values) ?? 0 : run,
-          all: patch.all ? (...values) => patch.all?.(all, values) ?? [] : all,
-        }
-      : inner;
+    const prepared: Prepared = {
+      run: patch?.run ? (...values) => patch.run?.(run, values) ?? 0 : run,
+      all: patch?.all ? (...values) => patch.all?.(all, values) ?? [] : all,
+    };
     this.#prepared.set(query, prepared);
     return prepared;
   }
 
-  #tapped(query: string): Prepared {
+  #recorded(query: string): Prepared {
     const statement = this.#db.prepare<SqlValue[]>(query);
     if (statement.readonly) {
       return { all: (...values) => statement.all(...values), run: (...values) => statement.run(...values).changes };
     }
     const isMeta = /\bmeta\b/.test(query);
-    const isLook = /^UPDATE (chats|tasks) SET dueAt/.test(query);
+    const isCheckTime = /^UPDATE (chats|tasks) SET dueAt/.test(query);
     const wrote = (): void => {
       this.writes += 1;
-      if (!isLook) this.progress += 1;
+      if (!isCheckTime) this.progress += 1;
       if (isMeta) this.isMetaWritten = true;
     };
     return {
@@ -176,15 +170,16 @@ export class RecordingSql implements Sql {
     };
   }
 
-  /** Adds how things stand at a grant, which a trigger cannot read, and makes one fact of what goes together. */
+  /** Adds the context of a grant, which a trigger cannot read, and joins facts of one deletion. */
   #complete(mark: number, query: string, [first]: readonly SqlValue[]): void {
     const added = this.facts.splice(mark);
     const isChatLeaving = query.startsWith("DELETE FROM waiters WHERE chat");
     for (const [at, fact] of added.entries()) {
       const isLast = added[at + 1]?.kind !== fact.kind;
-      if (fact.kind === "granted")
-        this.facts.push({ ...fact, context: this.look(fact.lease.holder, fact.lease.incarnation) });
-      else if (fact.kind === "unqueued" && isChatLeaving) {
+      if (fact.kind === "granted") {
+        const { holder, incarnation } = fact.lease;
+        this.facts.push({ ...fact, context: this.contextOf(holder, incarnation) });
+      } else if (fact.kind === "unqueued" && isChatLeaving) {
         if (isLast) this.facts.push({ kind: "unqueued-all", chat: String(first) });
       } else if (fact.kind !== "compacted" || isLast) this.facts.push(fact);
     }

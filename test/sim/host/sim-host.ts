@@ -15,15 +15,12 @@ import { LoadShedder } from "#src/durable/load-shedding.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import { type Sim, T0 } from "../sim.ts";
 import type { Weather } from "../weather.ts";
-import { Alarm } from "./alarm.ts";
-import { type Connection, Connections, goneIn, type IsGone, lookerAt } from "./connections.ts";
-import { DispatchQueue } from "./dispatch-queue.ts";
-import type { Fact } from "./facts.ts";
+import { Alarm, DispatchQueue } from "./alarm.ts";
+import { type Connection, Connections, goneIn, type IsGone } from "./connections.ts";
+import type { Fact, WaiterFact } from "./facts.ts";
 import { type Group, groupsOf, runTogether } from "./frame-lists.ts";
-import type { HostBugs } from "../bug.ts";
-import { RecordingSql } from "./recording-sql.ts";
+import { type PatchFor, RecordingSql } from "./recording-sql.ts";
 
-/** Something that a client asks for. */
 export interface Request<Name extends EngineOperation = EngineOperation> {
   readonly name: Name;
   readonly input: CheckedInputOf<Name>;
@@ -34,7 +31,7 @@ export interface Request<Name extends EngineOperation = EngineOperation> {
 
 export type Reply = Result<unknown, Refusal>;
 
-/** What was committed; or refused, and then nothing was. */
+/** A request with what it wrote; nothing where it was refused. */
 export interface Commit {
   /** Null: the host's own work. */
   readonly request: Request | null;
@@ -42,7 +39,7 @@ export interface Commit {
   readonly facts: readonly Fact[];
 }
 
-/** What a part of the oracle reads of the requests that were accepted, by name. */
+/** Reads accepted requests, by operation. */
 export type Readers = {
   readonly [Name in EngineOperation]?: (input: CheckedInputOf<Name>, value: OutputOf<Name>) => void;
 };
@@ -52,10 +49,9 @@ export function readAccepted(readers: Readers, { request, result }: Commit): voi
   if (result.ok) read?.(request?.input, result.value);
 }
 
-/** Rows that one look at lost connections takes on. */
+/** Lost connections that one start of the host handles. */
 const mostLost = 1_000;
 
-/** When the host dies in an event. */
 interface Death {
   /** Nothing of the event is stored. */
   readonly before: boolean;
@@ -65,16 +61,12 @@ interface Death {
 
 const survives: Death = { before: false, after: false };
 
-/**
- * The shipped EngineHost behind a host that dies, forgets its messages, and has one alarm that may be
- * late, double or lost. What one event writes is committed together, as the runtime does it.
- */
+/** The shipped EngineHost in a host that dies and loses its messages. One event is one commit, as in the runtime. */
 export class SimHost {
   readonly sql: RecordingSql;
   readonly alarm: Alarm;
   readonly connections: Connections;
   readonly queue: DispatchQueue;
-  /** Judged at this moment. */
   readonly isGone: IsGone;
   weather: Weather;
   onHint: (hint: Hint) => void = () => undefined;
@@ -82,12 +74,10 @@ export class SimHost {
   onLost: (chat: string, isDeploy: boolean) => void = () => undefined;
   onCommit: (commit: Commit) => void = () => undefined;
   readonly #sim: Sim;
-  readonly #bugs: HostBugs;
   readonly #engine: EngineHost;
   readonly #load = new LoadShedder();
-  /** Read anew after each write of `meta`. */
+  /** Read again after each write of `meta`. */
   #known: WorkspaceFacts | null = null;
-  #commits = 0;
   #dispatches = 0;
   /** Just started, by a deploy or a crash: connections may be missing. */
   #isFresh = false;
@@ -96,13 +86,12 @@ export class SimHost {
   /** Chats whose sockets went with it. */
   readonly #lost = new Set<string>();
 
-  constructor(sim: Sim, bugs: HostBugs, weather: Weather) {
+  constructor(sim: Sim, patchFor: PatchFor, weather: Weather) {
     this.#sim = sim;
-    this.#bugs = bugs;
     this.weather = weather;
-    this.sql = new RecordingSql(bugs.patchFor());
+    this.sql = new RecordingSql(patchFor);
     migrate(this.sql, T0, migrations);
-    this.connections = new Connections(sim, bugs);
+    this.connections = new Connections(sim);
     this.#engine = new EngineHost({
       store: { sql: this.sql, transaction: (work) => this.sql.transaction(work) },
       presence: this.connections,
@@ -112,9 +101,15 @@ export class SimHost {
     });
     this.sql.watch();
     this.isGone = goneIn(sim, this.sql, this.connections, () => this.settings().chatTtlMs);
-    this.sql.look = lookerAt(sim, this.sql, this.isGone);
+    this.sql.contextOf = (holder, incarnation) => ({
+      isHolderGone: this.isGone(holder, incarnation),
+      living: this.sql
+        .peek<WaiterFact>("SELECT seq, chat, incarnation FROM waiters WHERE until > ?", sim.hostNow)
+        .filter((waiter) => !this.isGone(waiter.chat, waiter.incarnation))
+        .map(({ seq }) => seq),
+    });
     this.queue = new DispatchQueue(sim, this);
-    this.alarm = new Alarm(sim, bugs, this);
+    this.alarm = new Alarm(sim, this);
   }
 
   settings(): Settings {
@@ -124,10 +119,7 @@ export class SimHost {
   #facts(): WorkspaceFacts {
     if (this.sql.isMetaWritten) {
       this.sql.isMetaWritten = false;
-      const { remembersEpoch, ignoresQuiet } = this.#bugs;
-      const facts = meta.readFacts(this.sql);
-      const epoch = remembersEpoch ? (this.#known?.epoch ?? facts.epoch) : facts.epoch;
-      this.#known = { ...facts, epoch, quietUntil: ignoresQuiet ? 0 : facts.quietUntil };
+      this.#known = null;
     }
     return (this.#known ??= meta.readFacts(this.sql));
   }
@@ -149,10 +141,10 @@ export class SimHost {
     });
   }
 
-  /** @returns the commit of the request, and that of what is kept of its refusal */
+  /** @returns the commit of the request, and that of what a refusal leaves */
   #call(request: Request): [Commit, ...Commit[]] {
     const { name, input, actor } = request;
-    const result: Reply = this.#engine.call(actor, name, this.#mangled(input), (tx, done) => {
+    const result: Reply = this.#engine.call(actor, name, input, (tx, done) => {
       if (done.ok && name === "chats.register") this.#markConnected(tx, request, done.value as never);
     });
     const facts = this.sql.takeFacts();
@@ -161,7 +153,7 @@ export class SimHost {
     return facts.length === 0 ? [refused] : [refused, { request: null, result: ok(null), facts }];
   }
 
-  /** Requests wait only as chance has it: what the host does takes no time here. */
+  /** Overload comes by chance, as the work of the host takes no simulated time. */
   #refuse({ name, actor }: Request): Refusal | null {
     const { rng } = this.#sim;
     const { overload } = this.weather;
@@ -172,10 +164,7 @@ export class SimHost {
     return refused;
   }
 
-  /**
-   * A frame is one event, whose requests are first run as one transaction.
-   * @returns null: no reply leaves the host
-   */
+  /** Runs a frame as one event, at first as one transaction. @returns null: no reply leaves the host */
   handleFrame(requests: readonly Request[]): readonly Reply[] | null {
     this.#start();
     this.#sim.doing = requests;
@@ -204,7 +193,7 @@ export class SimHost {
     return replies;
   }
 
-  /** @returns null, without an effect: the first must run alone */
+  /** @returns null, without an effect: the first request must run alone */
   #runTogether(group: Group, commits: Commit[]): Reply[] | null {
     if (group.length === 1) return null;
     const done = this.#engine.run((tx) => {
@@ -225,7 +214,7 @@ export class SimHost {
     return [done[0].result];
   }
 
-  /** What is due is done. @returns what went wrong */
+  /** @returns what went wrong */
   sweep(): string[] {
     this.#start();
     const death = { before: false, after: this.#sim.rng.chance(this.weather.eviction) };
@@ -234,7 +223,7 @@ export class SimHost {
     return problems;
   }
 
-  /** A token has come. @returns whether the queue may forget it */
+  /** A token of the queue has arrived. @returns whether the queue may forget it */
   dispatch(): boolean {
     this.#start();
     return this.#event(this.#draw(), () => this.#run(dispatch.assignQueued)) !== null;
@@ -266,7 +255,7 @@ export class SimHost {
     this.#event(survives, () => this.#run((tx) => liveness.markDisconnected(tx, chat, lastSeen)));
   }
 
-  /** All sockets are gone, and nobody saw them close. */
+  /** All sockets vanish without a close. */
   deploy(): void {
     this.#sim.count("deploy");
     for (const { chat } of this.connections.open()) this.#lost.add(chat);
@@ -275,7 +264,7 @@ export class SimHost {
     this.#isFresh = true;
   }
 
-  /** Somebody puts an older state in the place of the present one. */
+  /** Replaces the present state by an older one. */
   restore(image: Buffer): void {
     this.deploy();
     this.#lost.clear();
@@ -283,7 +272,7 @@ export class SimHost {
     this.alarm.lose();
   }
 
-  /** Sometimes it hibernates only, sometimes it takes its sockets with it. */
+  /** The host hibernates, or takes its sockets with it. */
   #die(label: string): null {
     this.#sim.count(label);
     this.#isAsleep = true;
@@ -291,7 +280,7 @@ export class SimHost {
     return null;
   }
 
-  /** What a constructor does. */
+  /** The constructor of the object, which runs before the first request. */
   #start(): void {
     if (this.#isFresh) {
       this.#isFresh = false;
@@ -299,7 +288,7 @@ export class SimHost {
       this.#lost.clear();
       this.#event(survives, () => this.#run((tx) => liveness.markLostConnections(tx, mostLost)));
     }
-    // After a start watches are compared again.
+    // A host that has slept compares all watches.
     if (this.#isAsleep) this.onHint({ kind: "changes" });
     this.#isAsleep = false;
     this.alarm.watch();
@@ -314,10 +303,7 @@ export class SimHost {
     return this.#engine.run((tx) => ok(work(tx))).ok;
   }
 
-  /**
-   * @param work gets whether it will be stored
-   * @returns null: the host died
-   */
+  /** @param work gets whether it will be stored. @returns null: the host died */
   #event<T>(death: Death, work: (isKept: boolean) => T, arms = true): T | null {
     const { sql } = this;
     const isKept = !death.before;
@@ -335,9 +321,8 @@ export class SimHost {
     } finally {
       if (!isDone) sql.control("ROLLBACK");
     }
-    const stands = isKept && !this.#isForgotten();
-    sql.control(stands ? "COMMIT" : "ROLLBACK");
-    if (!stands) this.#known = null;
+    sql.control(isKept ? "COMMIT" : "ROLLBACK");
+    if (!isKept) this.#known = null;
     const hints = this.#engine.takeHints();
     if (death.before) return this.#die("host died before the commit");
     if (arms) this.alarm.arm();
@@ -352,17 +337,12 @@ export class SimHost {
     if (isKept && facts.length > 0) this.onCommit({ request: null, result: ok(null), facts });
   }
 
-  #isForgotten(): boolean {
-    const every = this.#bugs.forgetsEvery;
-    return every > 0 && (this.#commits += 1) % every === 0;
-  }
-
-  /** Every other dispatch fails, and leaves it to the queue. */
+  /** Every other dispatch fails, so that the queue must do it. */
   #dispatchAtOnce(): void {
     this.#engine.dispatch(
       (tx) => {
         this.#dispatches += 1;
-        if (!this.#bugs.dispatchesAtOnce || this.#dispatches % 2 === 1) throw new Error("a planned failure");
+        if (this.#dispatches % 2 === 1) throw new Error("a planned failure");
         this.#sim.count("dispatch at once");
         dispatch.assignAtOnce(tx);
       },
@@ -372,19 +352,6 @@ export class SimHost {
 
   #markConnected(tx: Tx, { connection }: Request, { chat, incarnation }: Registered): void {
     if (connection || this.connections.has(chat, incarnation)) liveness.markConnected(tx, chat);
-  }
-
-  #mangled(input: object): object {
-    const { losesConditions, losesGuards, takesAnyClaim } = this.#bugs;
-    if (takesAnyClaim && "claim" in input) return { ...input, claim: this.#claimOf(input) };
-    if (losesConditions && "ifVersion" in input) return { ...input, ifVersion: undefined };
-    if (losesGuards && "guard" in input) return { ...input, guard: undefined };
-    return input;
-  }
-
-  #claimOf(input: object): number {
-    const { task } = input as { task: number };
-    return this.sql.peek<{ claim: number }>("SELECT claim FROM tasks WHERE task = ?", task)[0]?.claim ?? 0;
   }
 
   #bind({ connection }: Request, { chat, incarnation }: Registered): void {
@@ -397,7 +364,7 @@ export class SimHost {
     this.onHint(hint);
   }
 
-  /** It may be back by now: gone and come again in one transaction. */
+  /** A chat may go and come back in one transaction. */
   #isOffline(chat: string): boolean {
     return this.sql.peek<{ status: string }>("SELECT status FROM chats WHERE chat = ?", chat)[0]?.status === "offline";
   }

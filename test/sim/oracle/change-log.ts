@@ -1,20 +1,20 @@
-import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
-import type { Change } from "#src/contract/state.ts";
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
+import type { Change } from "#src/contract/state.ts";
+import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import type { ChangeFact } from "../host/facts.ts";
 import type { Commit, Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import type { PutBack } from "./keep.ts";
 
-/** Rows that the engine keeps at the most; older ones may be gone whatever their age. */
+/** Rows that the engine keeps at most; older ones may go whatever their age. */
 const mostKept = 100_000;
 
-/** Every change in its order, and what each watch was told of it. */
+/** Every change in its order, and what the watches get of it. */
 export class ChangeLog {
   readonly #sim: Sim;
   readonly #keepMs: () => number;
   #log: ChangeFact[] = [];
-  /** Everything up to here is gone. */
+  /** The newest revision that was compacted. */
   #floor = 0;
   /** Over all histories. */
   #highest = 0;
@@ -22,10 +22,6 @@ export class ChangeLog {
   constructor(sim: Sim, keepMs: () => number) {
     this.#sim = sim;
     this.#keepMs = keepMs;
-  }
-
-  get newest(): number {
-    return this.#log.at(-1)?.revision ?? 0;
   }
 
   newestBelow(prefix: string): number {
@@ -37,7 +33,7 @@ export class ChangeLog {
       if (fact.kind === "changed") this.#append(fact.change);
       if (fact.kind === "compacted") this.#compacted(fact.before);
     }
-    if (request?.name === "state.changes") this.#told(request.input as CheckedInputOf<"state.changes">, result);
+    if (request?.name === "state.changes") this.#pulled(request.input as CheckedInputOf<"state.changes">, result);
   }
 
   keep(): PutBack {
@@ -48,23 +44,27 @@ export class ChangeLog {
     };
   }
 
-  /** Forgets what no watch can ask for any more. */
+  /** Drops what no watch can ask for any more. */
   trim(): void {
     if (this.#log.length > 3 * mostKept) this.#log = this.#log.slice(-2 * mostKept);
   }
 
-  /** One follows the other, but for the first one of an epoch. */
+  /** Revisions are consecutive, except for the first one of an epoch. */
   #append(change: ChangeFact): void {
-    const { newest } = this;
-    const isNext = change.revision === newest + 1;
-    const isFirstOfEpoch = change.revision > newest && change.revision % numbersPerEpoch === 1;
-    if (change.revision <= this.#highest) this.#sim.fail("watch", `revision ${change.revision} comes a second time`);
-    this.#highest = change.revision;
-    if (!isNext && !isFirstOfEpoch) this.#sim.fail("watch", `revision ${change.revision} follows ${newest}`);
+    const { revision } = change;
+    const newest = this.#newest;
+    const isFirstOfEpoch = revision > newest && revision % numbersPerEpoch === 1;
+    if (revision <= this.#highest) this.#sim.fail("watch", `revision ${revision} was given a second time`);
+    this.#highest = revision;
+    if (revision !== newest + 1 && !isFirstOfEpoch) this.#sim.fail("watch", `revision ${revision} follows ${newest}`);
     this.#log.push(change);
   }
 
-  /** The place of the first one after a revision. */
+  get #newest(): number {
+    return this.#log.at(-1)?.revision ?? 0;
+  }
+
+  /** The index of the first change after a revision. */
   #after(revision: number): number {
     let [low, high] = [0, this.#log.length];
     while (low < high) {
@@ -75,56 +75,52 @@ export class ChangeLog {
     return low;
   }
 
-  #told({ prefix, after, limit }: CheckedInputOf<"state.changes">, reply: Reply): void {
+  /** A watch gets each change once, and whole updates. */
+  #pulled({ prefix, after, limit }: CheckedInputOf<"state.changes">, reply: Reply): void {
     if (!reply.ok) return this.#refused(after);
     const { changes, revision, isMore } = reply.value as OutputOf<"state.changes">;
     const sim: Sim = this.#sim;
-    sim.count("watch told");
-    const expected = this.#log
-      .slice(this.#after(after), this.#after(revision))
-      .filter(({ key }) => key.startsWith(prefix));
+    sim.count("watch read");
+    const [from, to] = [this.#after(after), this.#after(revision)];
+    const expected = this.#log.slice(from, to).filter(({ key }) => key.startsWith(prefix));
     const where = (): string => `a watch of "${prefix}" after ${after} up to ${revision}`;
     const [want, got] = [expected.length, changes.length];
-    sim.must(want === got, "watch", () => `${where()} was told ${got} changes, there were ${want}`);
-    const wrong = expected.find((change, place) => !isTold(change, changes[place]));
-    sim.must(!wrong, "watch", () => `${where()} was told something else than ${JSON.stringify(wrong)}`);
-    const groups = changes.map(({ group }) => group);
-    this.#lookAtCut(revision, groups, limit);
-    if (isMore !== revision < this.newest) sim.fail("watch", `${where()} was told isMore ${isMore} at ${this.newest}`);
+    sim.must(want === got, "watch", () => `${where()} got ${got} changes of ${want}`);
+    const wrong = expected.find((change, index) => !isSame(change, changes[index]));
+    sim.must(!wrong, "watch", () => `${where()} got something else than ${JSON.stringify(wrong)}`);
+    if (this.#isCutAt(to)) sim.fail("watch", `an update was cut at revision ${revision}`);
+    if (changes.length > limit && changes.some(({ group }) => group !== changes[0]?.group))
+      sim.fail("watch", `${where()} got ${changes.length} changes, with a limit of ${limit}`);
+    if (isMore !== revision < this.#newest) sim.fail("watch", `${where()} got isMore ${isMore} at ${this.#newest}`);
   }
 
-  /** Changes of one update are told together, and no more of them than were asked for but for one group. */
-  #lookAtCut(revision: number, groups: readonly number[], limit: number): void {
-    const place = this.#after(revision);
-    const [last, next] = [this.#log[place - 1], this.#log[place]];
-    if (last && next && last.grp === next.grp) this.#sim.fail("watch", `an update was cut at revision ${revision}`);
-    if (groups.length > limit && groups.some((group) => group !== groups[0])) {
-      this.#sim.fail("watch", `a watch was told ${groups.length} changes, asked for ${limit}`);
-    }
+  #isCutAt(index: number): boolean {
+    const [last, next] = [this.#log[index - 1], this.#log[index]];
+    return last !== undefined && last.grp === next?.grp;
   }
 
-  /** Only what is old may go, and never a part of an update. */
+  /** Only old changes may go, and never a part of an update. */
   #compacted(before: number): void {
-    const place = this.#after(before - 1);
-    const [last, next] = [this.#log[place - 1], this.#log[place]];
-    this.#floor = last?.revision ?? this.#floor;
-    if (!last || !next) return;
-    const surplus = this.#log.length - place;
-    const isOld = last.at <= this.#sim.hostNow - this.#keepMs() || surplus >= mostKept;
-    if (!isOld)
-      this.#sim.fail("watch", `revision ${last.revision} is gone ${this.#sim.hostNow - last.at} ms after it was made`);
-    if (last.grp === next.grp) this.#sim.fail("watch", `an update was cut by the compaction before ${before}`);
+    const index = this.#after(before - 1);
+    const last = this.#log[index - 1];
+    if (!last) return;
+    this.#floor = last.revision;
+    if (index === this.#log.length) return;
+    const ageMs = this.#sim.hostNow - last.at;
+    const isOld = ageMs >= this.#keepMs() || this.#log.length - index >= mostKept;
+    if (!isOld) this.#sim.fail("watch", `revision ${last.revision} is gone after ${ageMs} ms`);
+    if (this.#isCutAt(index)) this.#sim.fail("watch", `an update was cut by the compaction before ${before}`);
   }
 
   #refused(after: number): void {
     this.#sim.count("watch compacted");
     const isKnown =
       after === this.#floor || (after > this.#floor && this.#log[this.#after(after) - 1]?.revision === after);
-    if (isKnown) this.#sim.fail("watch", `a watch from ${after} on was refused, kept is all after ${this.#floor}`);
+    if (isKnown) this.#sim.fail("watch", `a watch after ${after} was refused, though all after ${this.#floor} is kept`);
   }
 }
 
-function isTold({ revision, key, op, value }: ChangeFact, told: Change | undefined): boolean {
-  const isSame = told?.revision === revision && told.key === key && told.op === op;
-  return isSame && JSON.stringify(told.value) === (value ?? "null");
+function isSame({ revision, key, op, value }: ChangeFact, got: Change | undefined): boolean {
+  const isChange = got?.revision === revision && got.key === key && got.op === op;
+  return isChange && JSON.stringify(got.value) === (value ?? "null");
 }

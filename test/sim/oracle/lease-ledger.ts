@@ -1,57 +1,52 @@
 import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
-import type { Fact, GrantContext, LeaseFact, PlaceFact } from "../host/facts.ts";
-import type { Commit, Request } from "../host/sim-host.ts";
-import { all, keepMap, type PutBack } from "./keep.ts";
-import { atoms, maskOf, placesOf } from "../resources.ts";
-import type { Sim } from "../sim.ts";
 import type { LeaseBeliefs } from "../beliefs.ts";
+import type { Fact, GrantContext, LeaseFact, WaiterFact } from "../host/facts.ts";
+import type { Commit, Request } from "../host/sim-host.ts";
+import { atoms, indexesOf, maskOf } from "../resources.ts";
+import type { Sim } from "../sim.ts";
+import { all, keepMap, type PutBack } from "./keep.ts";
 
 export interface Held extends LeaseFact {
   readonly mask: number;
 }
 
-interface Place extends PlaceFact {
+interface Waiter extends WaiterFact {
   readonly mask: number;
 }
 
-type Readers = {
+type FactReaders = {
   readonly [Kind in Fact["kind"]]?: (fact: Extract<Fact, { kind: Kind }>, request: Request | null) => void;
 };
 
-interface Told {
-  readonly leader: string;
-  readonly term: number;
-}
-
-/** Operations by which a holder, or an admin, gives up a lease before its time. */
+/** Operations by which a holder gives up a lease, or is attested as dead. */
 const voluntary = new Set(["leases.release", "elections.resign", "chats.unregister", "chats.attest-death"]);
 
-/** Who got what in which order, as the engine wrote it down. */
+/** All leases and waiters, from the facts in their order. */
 export class LeaseLedger {
   readonly leases = new Map<string, Held>();
-  readonly places = new Map<number, Place>();
-  readonly delays = new Map<string, number>();
-  readonly #sim: Sim;
-  readonly #trust: LeaseBeliefs;
-  /** Of each atom: its highest token so far, and until when nobody may have it. */
-  readonly #tops: number[] = atoms.map(() => 0);
-  /** The same in this history: a restored lease is good again with its own. */
-  readonly #present: number[] = atoms.map(() => 0);
+  /** By number in the line. */
+  readonly waiters = new Map<number, Waiter>();
   /** The highest token of all. */
   newest = 0;
-  readonly #closed: number[] = atoms.map(() => 0);
-  /** All tokens of the present epoch are above. */
-  #least = 0;
-  /** Nothing is granted before. */
-  #quietUntil = 0;
-  /** Whether the coordinator still has to notice that the quiet after a restore is over. */
+  /** Whether the coordinator has yet to notice that the quiet period after a restore is over. */
   isQuiet: () => boolean = () => false;
-  /** The place that was last given up in this commit, in case a grant follows. */
-  #left: Place | null = null;
+  readonly #delays = new Map<string, number>();
+  readonly #sim: Sim;
+  readonly #beliefs: LeaseBeliefs;
+  /** By atom: its highest token, over all histories and in the present one. */
+  readonly #tops: number[] = atoms.map(() => 0);
+  readonly #present: number[] = atoms.map(() => 0);
+  /** By atom: the end of its lock delay. */
+  readonly #closed: number[] = atoms.map(() => 0);
+  /** All tokens of the present epoch are higher. */
+  #least = 0;
+  #quietUntil = 0;
+  /** The waiter that left the line last in this commit; the next grant may be its own. */
+  #left: Waiter | null = null;
 
-  constructor(sim: Sim, trust: LeaseBeliefs) {
+  constructor(sim: Sim, beliefs: LeaseBeliefs) {
     this.#sim = sim;
-    this.#trust = trust;
+    this.#beliefs = beliefs;
   }
 
   committed({ request, result, facts }: Commit): void {
@@ -60,14 +55,20 @@ export class LeaseLedger {
       this.#quietUntil = this.#sim.hostNow + (request.input as { quietMs: number }).quietMs;
     }
     this.#left = null;
-    if (this.#read(facts, request)) this.#lookAtLine();
-    if (request && result.ok) this.#lookAtAnswer(request, result.value);
+    let isTouched = false;
+    for (const fact of facts) {
+      const read = this.#on[fact.kind] as ((fact: Fact, request: Request | null) => void) | undefined;
+      read?.(fact, request);
+      isTouched ||= read !== undefined;
+    }
+    if (isTouched) this.#checkLine();
+    if (request && result.ok) this.#checkAnswer(request, result.value);
   }
 
-  /** Without the highest tokens: they count over all histories. */
+  /** Without the highest tokens, which count over all histories. */
   keep(): PutBack {
     const [closed, present] = [[...this.#closed], [...this.#present]];
-    const rest = all(keepMap(this.leases), keepMap(this.places), keepMap(this.delays));
+    const rest = all(keepMap(this.leases), keepMap(this.waiters), keepMap(this.#delays));
     return () => {
       rest();
       this.#closed.splice(0, closed.length, ...closed);
@@ -75,102 +76,89 @@ export class LeaseLedger {
     };
   }
 
-  /** @returns whether leases or lines changed */
-  #read(facts: readonly Fact[], request: Request | null): boolean {
-    let isTouched = false;
-    for (const fact of facts) {
-      const read = this.#on[fact.kind] as ((fact: Fact, request: Request | null) => void) | undefined;
-      read?.(fact, request);
-      isTouched ||= read !== undefined;
-    }
-    return isTouched;
-  }
-
-  /** Whoever is named as a leader or a holder is the one to whom the term, or the token, was granted. */
-  #lookAtAnswer({ name, input }: Request, value: unknown): void {
+  /** The leader or holder in an answer has the term or token that was granted to it. */
+  #checkAnswer({ name, input }: Request, value: unknown): void {
     if (name.startsWith("elections.")) {
-      const { leader } = value as { leader?: string | Told | null };
-      const resource = `leader:${(input as { name: string }).name}`;
-      if (typeof leader === "object") this.#lookAtTold(resource, leader && { ...leader, token: leader.term });
+      const { leader } = value as { leader?: string | null | { leader: string; term: number } };
+      const named = `leader:${(input as { name: string }).name}`;
+      if (typeof leader === "object") this.#checkNamed(named, leader && { holder: leader.leader, token: leader.term });
+    } else if (name === "leases.acquire") {
+      const { lease } = value as { lease?: { resource: string; holder: string; token: number } };
+      if (lease) this.#checkNamed(lease.resource, lease);
     }
-    if (name !== "leases.acquire") return;
-    const { lease } = value as { lease?: { resource: string; holder: string; token: number } };
-    if (lease) this.#lookAtTold(lease.resource, { ...lease, leader: lease.holder });
   }
 
-  #lookAtTold(resource: string, told: { leader: string; token: number } | null): void {
+  #checkNamed(resource: string, named: { holder: string; token: number } | null): void {
     const held = this.leases.get(resource);
     const isLive = held !== undefined && (held.isBound === 1 || held.expiresAt > this.#sim.hostNow);
-    const isRight = told ? held?.token === told.token && held.holder === told.leader : !isLive;
-    if (!isRight) this.#sim.fail("tokens-grow", `${resource}: ${JSON.stringify(told)} is not ${JSON.stringify(held)}`);
+    const isRight = named ? held?.token === named.token && held.holder === named.holder : !isLive;
+    if (!isRight) this.#sim.fail("tokens-grow", `${resource}: ${JSON.stringify(named)} is not ${JSON.stringify(held)}`);
   }
 
-  /** Whether a token of a lease is the newest of all that it covers. Says what is wrong; null: nothing. */
+  /** Why a token is not the newest of all that its guard covers; null: it is. */
   whyStale(resource: string, token: number): string | null {
     const mask = maskOf(resource);
     const held = [...this.leases.values()].find((lease) => lease.token === token);
     if (!held) return "no lease is held with it";
     if ((held.mask & mask) !== mask) return `its lease is on ${held.resource}`;
-    const newer = placesOf(mask).find((place) => (this.#present[place] ?? 0) > token);
-    return newer === undefined ? null : `${atoms[newer]} was granted with token ${this.#present[newer]} since`;
+    const newer = indexesOf(mask).find((index) => (this.#present[index] ?? 0) > token);
+    return newer === undefined ? null : `${atoms[newer]} has token ${this.#present[newer]} since`;
   }
 
-  readonly #on: Readers = {
+  readonly #on: FactReaders = {
     granted: ({ lease, context }) => this.#granted(lease, context),
     freed: ({ resource }, request) => this.#freed(resource, request),
     renewed: (fact) => this.#moved(fact),
     frozen: (fact) => this.#moved(fact),
-    queued: ({ place }) => this.#queued(place),
+    queued: ({ waiter }) => {
+      this.#sim.count("waits in line");
+      this.waiters.set(waiter.seq, { ...waiter, mask: maskOf(waiter.resource) });
+    },
     unqueued: ({ seq }) => {
-      this.#left = this.places.get(seq) ?? null;
-      this.places.delete(seq);
+      this.#left = this.waiters.get(seq) ?? null;
+      this.waiters.delete(seq);
     },
     "unqueued-all": ({ chat }) => {
-      for (const place of this.places.values()) if (place.chat === chat) this.places.delete(place.seq);
+      for (const waiter of this.waiters.values()) if (waiter.chat === chat) this.waiters.delete(waiter.seq);
     },
-    delayed: ({ resource, until }) => void this.delays.set(resource, until),
-    undelayed: ({ resource }) => void this.delays.delete(resource),
+    delayed: ({ resource, until }) => void this.#delays.set(resource, until),
+    undelayed: ({ resource }) => void this.#delays.delete(resource),
   };
 
-  #granted(lease: LeaseFact, context: GrantContext): void {
+  #granted(lease: LeaseFact, { isHolderGone, living }: GrantContext): void {
     const sim: Sim = this.#sim;
-    const { resource, holder } = lease;
+    const { resource, holder, token } = lease;
     const mask = maskOf(resource);
     sim.count(this.#left ? "granted to one who waited" : "granted at once");
     sim.must(this.#quietUntil <= sim.hostNow, "restore", () => `${resource} was granted in the quiet after a restore`);
-    sim.must(!context.isHolderGone, "line", () => `${resource} was granted to ${holder}, which is gone`);
+    sim.must(!isHolderGone, "line", () => `${resource} was granted to ${holder}, which is gone`);
     for (const other of this.leases.values()) {
       const isApart = (other.mask & mask) === 0;
       sim.must(isApart, "one-holder", () => `${resource} was granted while ${other.holder} holds ${other.resource}`);
     }
-    for (const place of placesOf(mask)) this.#raise(place, lease.token);
-    this.#lookAtOrder(lease, mask, context);
+    this.newest = Math.max(this.newest, token);
+    for (const index of indexesOf(mask)) this.#raise(index, token);
+    // No living waiter that came before wants any of it.
+    const before = this.#numberOf(lease);
+    for (const seq of living) {
+      const waiter = this.waiters.get(seq);
+      if (!waiter || seq >= before || (waiter.mask & mask) === 0 || waiter.until <= sim.hostNow) continue;
+      sim.fail("line", `${holder} got ${resource} before ${waiter.chat}`);
+    }
     this.leases.set(resource, { ...lease, mask });
   }
 
-  #raise(place: number, token: number): void {
+  #raise(index: number, token: number): void {
     const sim: Sim = this.#sim;
-    const top = Math.max(this.#least, this.#tops[place] ?? 0);
-    this.newest = Math.max(this.newest, token);
-    sim.must(token > top, "tokens-grow", () => `${atoms[place]} was granted with token ${token} after ${top}`);
-    const isOpen = (this.#closed[place] ?? 0) <= sim.hostNow;
-    sim.must(isOpen, "lock-delay", () => `${atoms[place]} was granted within its lock delay`);
-    this.#tops[place] = token;
-    this.#present[place] = token;
+    const top = Math.max(this.#least, this.#tops[index] ?? 0);
+    sim.must(token > top, "tokens-grow", () => `${atoms[index]} was granted with token ${token} after ${top}`);
+    const isOpen = (this.#closed[index] ?? 0) <= sim.hostNow;
+    sim.must(isOpen, "lock-delay", () => `${atoms[index]} was granted within its lock delay`);
+    this.#tops[index] = token;
+    this.#present[index] = token;
   }
 
-  /** Nobody who lives, and came before, wants any of it. */
-  #lookAtOrder(lease: LeaseFact, mask: number, { living }: GrantContext): void {
-    const before = this.#numberOf(lease);
-    for (const seq of living) {
-      const place = this.places.get(seq);
-      const isPassed =
-        place !== undefined && seq < before && (place.mask & mask) !== 0 && place.until > this.#sim.hostNow;
-      if (isPassed) this.#sim.fail("line", `${lease.holder} got ${lease.resource} before ${place?.chat}`);
-    }
-  }
-
-  /** Of the place in line that was given up for it; Infinity: it was asked for just now. */
+  /** The number in the line from which a grant came; Infinity: its holder asked just now. */
   #numberOf({ resource, holder, incarnation }: LeaseFact): number {
     const left = this.#left;
     this.#left = null;
@@ -183,18 +171,17 @@ export class LeaseLedger {
     this.#sim.must(held !== undefined, "mirror", () => `${resource} was freed and was not held`);
     this.leases.delete(resource);
     const isForced = request?.name === "leases.force-release";
-    this.#trust.freed(held.token, resource, isForced);
-    if (!isForced && !isBy(request, held.holder)) this.#ranOut(held);
+    this.#beliefs.freed(held.token, resource, isForced);
+    if (!isForced && !isBy(request, held.holder)) this.#expired(held);
   }
 
-  #ranOut(held: Held): void {
-    const { resource, expiresAt, lockDelayMs } = held;
-    this.#sim.count("lease ran out");
+  #expired({ resource, expiresAt, lockDelayMs, isBound, mask }: Held): void {
+    this.#sim.count("lease expired");
+    if (isBound === 1) return;
     const early = expiresAt - this.#sim.hostNow;
-    if (held.isBound === 1) return;
     this.#sim.must(early <= 0, "kept-while-trusted", () => `${resource} is free ${early} ms before its time`);
-    for (const place of lockDelayMs > 0 ? placesOf(held.mask) : []) {
-      this.#closed[place] = Math.max(this.#closed[place] ?? 0, expiresAt + lockDelayMs);
+    for (const index of lockDelayMs > 0 ? indexesOf(mask) : []) {
+      this.#closed[index] = Math.max(this.#closed[index] ?? 0, expiresAt + lockDelayMs);
     }
   }
 
@@ -206,29 +193,23 @@ export class LeaseLedger {
     this.leases.set(resource, { ...held, expiresAt, isBound: kind === "renewed" ? held.isBound : 0 });
   }
 
-  #queued(place: PlaceFact): void {
-    this.#sim.count("stands in line");
-    this.places.set(place.seq, { ...place, mask: maskOf(place.resource) });
-  }
-
-  /** Whoever stands in line is kept from his turn by something whose end will be noticed. */
-  #lookAtLine(): void {
-    for (const place of this.places.values()) {
-      const { chat, resource } = place;
-      this.#sim.must(this.#isKept(place), "line", () => `${chat} waits for ${resource}, which is free`);
+  /** A waiter waits for something whose end will be noticed. */
+  #checkLine(): void {
+    for (const waiter of this.waiters.values()) {
+      const { chat, resource } = waiter;
+      this.#sim.must(this.#isBlocked(waiter), "line", () => `${chat} waits for ${resource}, which is free`);
     }
   }
 
-  #isKept({ mask, seq }: Place): boolean {
-    const meets = (other: number): boolean => (other & mask) !== 0;
-    for (const lease of this.leases.values()) if (meets(lease.mask)) return true;
-    for (const resource of this.delays.keys()) if (meets(maskOf(resource))) return true;
-    for (const place of this.places.values()) if (place.seq < seq && meets(place.mask)) return true;
+  #isBlocked({ mask, seq }: Waiter): boolean {
+    const overlaps = (other: number): boolean => (other & mask) !== 0;
+    for (const lease of this.leases.values()) if (overlaps(lease.mask)) return true;
+    for (const resource of this.#delays.keys()) if (overlaps(maskOf(resource))) return true;
+    for (const waiter of this.waiters.values()) if (waiter.seq < seq && overlaps(waiter.mask)) return true;
     return this.isQuiet();
   }
 }
 
-/** Whether the holder itself asked, or was attested as dead. */
 function isBy(request: Request | null, holder: string): boolean {
   if (!request || !voluntary.has(request.name)) return false;
   const input = request.input as { self?: { chat: string }; chat?: string };

@@ -2,8 +2,7 @@ import type { Target } from "#src/contract/messages.ts";
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import { type Commit, readAccepted, type Readers } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import { Answered } from "./answered.ts";
-import { all, keepMap, type PutBack } from "./keep.ts";
+import { all, Answered, keepMap, type PutBack } from "./keep.ts";
 
 interface Sent {
   readonly id: number;
@@ -16,19 +15,20 @@ interface Sent {
 
 interface Box {
   readonly pending: Map<number, Sent>;
-  /** Pattern, and the newest message when it was made. */
+  /** By pattern: the newest message when the subscription began. */
   readonly patterns: Map<string, number>;
 }
 
 const ranks = { low: 0, normal: 1, high: 2 } as const;
-/** What the engine counts at the most. */
-const mostCounted = 1_000;
+/** Unread messages that the engine reads at most. */
+const mostRead = 1_000;
 
-/** What every chat has yet to read, worked out from what was accepted. */
+/** The messages that each chat has yet to read. */
 export class MessageModel {
   readonly #sim: Sim;
   readonly #boxes = new Map<string, Box>();
   readonly #known: Answered<number>;
+  /** Over all histories. */
   #newest = 0;
 
   constructor(sim: Sim) {
@@ -42,15 +42,26 @@ export class MessageModel {
   }
 
   readonly #on: Readers = {
-    "chats.register": ({ chat }) => this.#open(chat),
+    "chats.register": ({ chat }) => {
+      if (!this.#boxes.has(chat)) this.#boxes.set(chat, { pending: new Map(), patterns: new Map() });
+    },
     "messages.send": (input, value) => this.#sent(input, value),
-    "messages.subscribe": (input) => this.#subscribed(input),
-    "messages.unsubscribe": (input) => this.#unsubscribed(input),
+    "messages.subscribe": ({ self, pattern }) => {
+      const { patterns } = this.#box(self.chat);
+      if (!patterns.has(pattern)) patterns.set(pattern, this.#newest);
+    },
+    "messages.unsubscribe": ({ self, pattern }) => {
+      const box = this.#box(self.chat);
+      box.patterns.delete(pattern);
+      for (const sent of box.pending.values()) if (!isFor(self.chat, box, sent)) box.pending.delete(sent.id);
+    },
     "messages.pull": (input, value) => this.#pulled(input, value),
-    "messages.ack": (input, value) => this.#acked(input, value),
+    "messages.ack": ({ self, cursor, ids }) => {
+      const { pending } = this.#box(self.chat);
+      for (const id of pending.keys()) if (id <= (cursor ?? 0) || ids.includes(id)) pending.delete(id);
+    },
   };
 
-  /** Without the newest number: it counts over all histories. */
   keep(): PutBack {
     return all(keepMap(this.#boxes, copyOf), this.#known.keep());
   }
@@ -59,80 +70,47 @@ export class MessageModel {
     for (const box of this.#boxes.values()) this.#live(box);
   }
 
-  #open(chat: string): void {
-    if (!this.#boxes.has(chat)) this.#boxes.set(chat, { pending: new Map(), patterns: new Map() });
-  }
-
   #box(chat: string): Box {
-    const box = this.#boxes.get(chat);
-    return box ?? this.#sim.fail("messages", `${chat} acts and has no inbox`);
+    return this.#boxes.get(chat) ?? this.#sim.fail("messages", `${chat} acts and has no inbox`);
   }
 
   #sent(input: CheckedInputOf<"messages.send">, { id, isRepeat }: OutputOf<"messages.send">): void {
-    const { self, requestId } = input;
+    const sim: Sim = this.#sim;
+    const { self, requestId, target, body, priority, ttlMs } = input;
     const key = requestId === undefined ? null : `${self.chat} ${requestId}`;
     const first = this.#known.get(key);
-    if (first !== undefined) return this.#repeated(first, id, isRepeat);
-    this.#sim.must(!isRepeat, "requests", () => `message ${id} counts as a repeat and is none`);
-    this.#sim.must(id > this.#newest, "messages", () => `message ${id} follows ${this.#newest}`);
+    if (first !== undefined) {
+      sim.count("message repeated");
+      return sim.must(first === id && isRepeat, "requests", () => `message ${first} was sent again as ${id}`);
+    }
+    sim.must(!isRepeat, "requests", () => `message ${id} counts as a repeat and is none`);
+    sim.must(id > this.#newest, "messages", () => `message ${id} follows ${this.#newest}`);
     this.#newest = id;
     this.#known.add(key, id);
-    this.#deliver(input, id);
-  }
-
-  #repeated(first: number, id: number, isRepeat: boolean): void {
-    this.#sim.count("message repeated");
-    this.#sim.must(first === id && isRepeat, "requests", () => `message ${first} was sent again as ${id}`);
-  }
-
-  #deliver({ self, target, body, priority, ttlMs }: CheckedInputOf<"messages.send">, id: number): void {
-    const expiresAt = this.#sim.hostNow + ttlMs;
+    const expiresAt = sim.hostNow + ttlMs;
     const sent = { id, from: self.chat, target, rank: ranks[priority], body: JSON.stringify(body), expiresAt };
     for (const [chat, box] of this.#boxes) if (isFor(chat, box, sent)) box.pending.set(id, sent);
   }
 
-  #subscribed({ self, pattern }: CheckedInputOf<"messages.subscribe">): void {
-    const { patterns } = this.#box(self.chat);
-    if (!patterns.has(pattern)) patterns.set(pattern, this.#newest);
-  }
-
-  #unsubscribed({ self, pattern }: CheckedInputOf<"messages.subscribe">): void {
-    const box = this.#box(self.chat);
-    box.patterns.delete(pattern);
-    for (const sent of box.pending.values()) if (!isFor(self.chat, box, sent)) box.pending.delete(sent.id);
-  }
-
-  /** Those whose time is not over. */
   #live({ pending }: Box): Sent[] {
     for (const { id, expiresAt } of pending.values()) if (expiresAt <= this.#sim.hostNow) pending.delete(id);
     return [...pending.values()];
   }
 
-  #pulled({ self, limit, minPriority }: CheckedInputOf<"messages.pull">, told: OutputOf<"messages.pull">): void {
+  /** The most urgent first, and then in their order, without a gap. */
+  #pulled({ self, limit, minPriority }: CheckedInputOf<"messages.pull">, got: OutputOf<"messages.pull">): void {
     const { chat } = self;
     const live = this.#live(this.#box(chat));
-    if (live.length > mostCounted) return;
+    if (live.length > mostRead) return;
     const wanted = live.filter(({ rank }) => rank >= ranks[minPriority ?? "low"]);
     const expected = wanted.sort((a, b) => b.rank - a.rank || a.id - b.id).slice(0, limit);
     const sim: Sim = this.#sim;
     sim.count("messages read");
-    const [want, got] = [expected.map(({ id }) => id).join(" "), told.messages.map(({ id }) => id).join(" ")];
-    sim.must(want === got, "messages", () => `${chat} was given messages ${got}, not ${want}`);
-    const wrong = told.messages.find(({ body }, place) => JSON.stringify(body) !== expected[place]?.body);
-    sim.must(!wrong, "messages", () => `message ${wrong?.id} came as ${JSON.stringify(wrong?.body)}`);
-    this.#lookAtUnread(chat, live.length, told.unread);
-    sim.must(told.isMore === wanted.length > limit, "messages", () => `${chat} was told isMore ${told.isMore}`);
-  }
-
-  #acked({ self, cursor, ids }: CheckedInputOf<"messages.ack">, told: OutputOf<"messages.ack">): void {
-    const box = this.#box(self.chat);
-    for (const id of box.pending.keys()) if (id <= (cursor ?? 0) || ids.includes(id)) box.pending.delete(id);
-    this.#lookAtUnread(self.chat, this.#live(box).length, told.unread);
-  }
-
-  #lookAtUnread(chat: string, count: number, told: number): void {
-    const isRight = count > mostCounted || told === count;
-    this.#sim.must(isRight, "messages", () => `${chat} has ${count} unread messages, and was told ${told}`);
+    const [want, is] = [expected.map(({ id }) => id).join(" "), got.messages.map(({ id }) => id).join(" ")];
+    sim.must(want === is, "messages", () => `${chat} got messages ${is}, not ${want}`);
+    const wrong = got.messages.find(({ body }, index) => JSON.stringify(body) !== expected[index]?.body);
+    sim.must(!wrong, "messages", () => `message ${wrong?.id} arrived as ${JSON.stringify(wrong?.body)}`);
+    sim.must(got.isMore === wanted.length > limit, "messages", () => `${chat} got isMore ${got.isMore}`);
   }
 }
 

@@ -1,6 +1,6 @@
+import type { LeaseBeliefs } from "../beliefs.ts";
 import type { Commit, SimHost } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import type { LeaseBeliefs } from "../beliefs.ts";
 import { ChangeLog } from "./change-log.ts";
 import { FullCheck } from "./full-check.ts";
 import { all, type PutBack } from "./keep.ts";
@@ -12,7 +12,7 @@ import { TaskAnswers } from "./task-answers.ts";
 import { TaskLedger } from "./task-ledger.ts";
 import { TotalQueue } from "./total-queue.ts";
 
-/** All that is looked at after each commit. */
+/** The models of the coordinator, which judge each commit. */
 export class Oracle {
   readonly leases: LeaseLedger;
   readonly changes: ChangeLog;
@@ -24,14 +24,11 @@ export class Oracle {
   readonly queue: TotalQueue;
   readonly #answers: TaskAnswers;
 
-  constructor(sim: Sim, host: SimHost, trust: LeaseBeliefs) {
-    this.life = new Life(
-      sim,
-      () => host.settings(),
-      (chat) => host.connections.lastSeen(chat) !== null,
-    );
-    this.leases = new LeaseLedger(sim, trust);
-    this.changes = new ChangeLog(sim, () => host.settings().keepChangesMs);
+  constructor(sim: Sim, host: SimHost, beliefs: LeaseBeliefs) {
+    const settings = (): ReturnType<SimHost["settings"]> => host.settings();
+    this.life = new Life(sim, settings, (chat) => host.connections.lastSeen(chat) !== null);
+    this.leases = new LeaseLedger(sim, beliefs);
+    this.changes = new ChangeLog(sim, () => settings().keepChangesMs);
     this.state = new StateModel(sim, this.leases);
     this.messages = new MessageModel(sim);
     this.tasks = new TaskLedger(sim, host);
@@ -41,18 +38,18 @@ export class Oracle {
   }
 
   committed(commit: Commit): void {
-    // What a guarded write is judged by is what was held before it.
+    // A guarded write is judged by the leases before it.
     this.state.committed(commit);
-    const answered = this.#answers.committed(commit);
+    const checkAnswer = this.#answers.committed(commit);
     this.tasks.committed(commit);
-    answered();
+    checkAnswer();
     this.leases.committed(commit);
     this.changes.committed(commit);
     this.messages.committed(commit);
     this.life.committed(commit);
   }
 
-  /** What a restored state says. What was given out after it is lost, and its numbers must not come again. */
+  /** The state that a restore brings back. Numbers given out after it are lost, and must not be given again. */
   keep(): PutBack {
     const { leases, changes, state, messages, life, tasks } = this;
     return all(...[leases, changes, state, messages, life, tasks.workers].map((part) => part.keep()));

@@ -1,60 +1,62 @@
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
-import type { ClaimedTaskReference } from "#src/contract/tasks.ts";
+import type { ClaimedTask, ClaimedTaskReference, ClaimOptions } from "#src/contract/tasks.ts";
 import type { Commit, Reply, Request } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import { Answered } from "./answered.ts";
-import { ClaimAnswers, wordless } from "./claims.ts";
-import { type HeldClaim, type KnownTask, stepOf } from "./task-known.ts";
-import { afterOf, type TaskLedger } from "./task-ledger.ts";
+import { Answered } from "./keep.ts";
+import { type KnownTask, stepOf } from "./known-task.ts";
+import { afterOf, isAble, type Grant, type TaskLedger } from "./task-ledger.ts";
 import { endings } from "./task-moves.ts";
-import { TaskSubmits } from "./task-submits.ts";
 
-const mayRepeat: ReadonlySet<string> = new Set(["tasks.cancel", "tasks.replay", "tasks.discard"]);
+const repeatable: ReadonlySet<string> = new Set(["tasks.cancel", "tasks.replay", "tasks.discard"]);
+const callsOnClaims: ReadonlySet<string> = new Set(["tasks.heartbeat", "tasks.ack", "tasks.nack", "tasks.release"]);
 
-const calls: ReadonlySet<string> = new Set(["tasks.heartbeat", "tasks.ack", "tasks.nack", "tasks.release"]);
+/** Runs after the ledger has read the commit. */
+type Check = () => void;
+const noCheck: Check = () => undefined;
 
-/** How a call on a claim must be answered. */
-interface Expected {
-  readonly known: KnownTask | undefined;
-  readonly isHeld: boolean;
-  /** It has ended in this very way: the call is a repeat. */
-  readonly isRepeat: boolean;
+/** A claim request. */
+interface Asked {
+  readonly chat: string;
+  readonly incarnation: number;
+  readonly requestId: string;
+  readonly request: ClaimOptions;
 }
 
-/** What chats are told of tasks must be what has become of them. */
+interface Key {
+  readonly task: number;
+  readonly until: number;
+}
+
+/** Answers about tasks must agree with the ledger. */
 export class TaskAnswers {
   readonly #sim: Sim;
   readonly #ledger: TaskLedger;
-  readonly #told: ClaimAnswers;
-  readonly #submits: TaskSubmits;
-  /** Answers as JSON, to requests with an id that anybody may send. */
+  /** First answers as JSON. */
   readonly #first: Answered<string>;
+  readonly #submits: Answered<string>;
+  readonly #keys = new Map<string, Key>();
 
   constructor(sim: Sim, ledger: TaskLedger) {
     this.#sim = sim;
     this.#ledger = ledger;
-    this.#told = new ClaimAnswers(sim, ledger);
-    this.#submits = new TaskSubmits(sim, ledger);
     this.#first = new Answered(sim);
+    this.#submits = new Answered(sim);
   }
 
-  /** Goes before the ledger has read the commit. @returns what is looked at after it */
-  committed({ request, result }: Commit): () => void {
-    if (!request) return () => this.#told.looked();
+  /** Runs before the ledger has read the commit. */
+  committed({ request, result }: Commit): Check {
+    if (!request) return () => this.#dispatched();
     const { name, input } = request;
-    if (!name.startsWith("tasks.")) return () => undefined;
-    if (name === "tasks.submit") return this.#submits.committed(input as CheckedInputOf<"tasks.submit">, result);
+    if (!name.startsWith("tasks.")) return noCheck;
+    if (name === "tasks.submit") return this.#submitted(input as CheckedInputOf<"tasks.submit">, result);
     if (name === "tasks.claim") return this.#claimed(input as CheckedInputOf<"tasks.claim">, result);
-    if (mayRepeat.has(name) && this.#isRepeat(request, result)) return () => undefined;
-    if (name === "tasks.replay") return this.#submits.replayed(input as CheckedInputOf<"tasks.replay">, result);
-    if (calls.has(name)) return this.#called(name, input as ClaimedTaskReference, result);
+    if (repeatable.has(name) && this.#isRepeat(request, result)) return noCheck;
+    if (name === "tasks.replay") return this.#replayed(input as CheckedInputOf<"tasks.replay">, result);
+    if (callsOnClaims.has(name)) return this.#called(name, input as ClaimedTaskReference, result);
     return () => this.#answered(name, input as { task: number }, result);
   }
 
-  /**
-   * Whether it is answered as the first time, whatever has become of the task since. One that changed nothing then may also be carried out
-   * now.
-   */
+  /** A repeat gets the first answer, whatever the task has become since. A first request without effect may run again. */
   #isRepeat({ name, input, actor }: Request, result: Reply): boolean {
     const { requestId } = input as { requestId?: string };
     if (requestId === undefined || !result.ok) return false;
@@ -68,155 +70,286 @@ export class TaskAnswers {
     return false;
   }
 
-  /** A claim that is asked again is answered with what it got; else with what a look has given; else with what is queued. */
-  #claimed({ self, requestId, ...request }: CheckedInputOf<"tasks.claim">, result: Reply): () => void {
-    const asked = { chat: self.chat, incarnation: self.incarnation, requestId, request };
-    const expected = this.#told.expected(asked);
+  #submitted(input: CheckedInputOf<"tasks.submit">, result: Reply): Check {
+    const id = input.requestId === undefined ? null : `${input.by} ${input.requestId}`;
+    const first = this.#submits.get(id);
+    if (!result.ok)
+      return first === undefined ? () => this.#submitRefused(input, result.error.code) : this.#mustRepeat(null);
+    const { tasks } = result.value as OutputOf<"tasks.submit">;
+    if (first !== undefined) return this.#mustRepeat(JSON.stringify(tasks) === first ? first : null);
+    this.#submits.add(id, JSON.stringify(tasks));
+    this.#checkKeys(input, tasks);
+    for (const { task, isDuplicate } of tasks) if (!isDuplicate) this.#ledger.numbered(task);
+    return () => this.#checkStates(tasks);
+  }
+
+  #mustRepeat(answer: string | null): Check {
+    this.#sim.count("submit repeated");
+    this.#sim.must(answer !== null, "requests", () => "a repeated submit has another answer");
+    return noCheck;
+  }
+
+  /** A known key stands for its task, at least as long as the task is kept, and for its own time. */
+  #checkKeys({ tasks: inputs }: CheckedInputOf<"tasks.submit">, answers: OutputOf<"tasks.submit">["tasks"]): void {
+    const sim: Sim = this.#sim;
+    for (const [index, { dedupeKey: key }] of inputs.entries()) {
+      const { task = 0, isDuplicate = false } = answers[index] ?? {};
+      const known = key === undefined ? undefined : this.#keys.get(key);
+      const isKept = known !== undefined && (known.until > sim.hostNow || this.#ledger.tasks.has(known.task));
+      const isRight = isDuplicate ? known?.task === task : !isKept;
+      sim.must(isRight, "task", () => `key ${key} of task ${known?.task} was answered with task ${task}`);
+      if (isDuplicate) sim.count("submit of a known key");
+      else if (key !== undefined)
+        this.#keys.set(key, { task, until: sim.hostNow + this.#ledger.settings().keepDedupeMs });
+    }
+  }
+
+  #submitRefused({ tasks }: CheckedInputOf<"tasks.submit">, code: string): void {
+    const sim: Sim = this.#sim;
+    const ledger = this.#ledger;
+    if (code === "duplicate_task") {
+      const keys = tasks.map(({ dedupeKey }) => dedupeKey);
+      const isRight = tasks.some(({ dedupeKey: key, onDuplicate }, index) => {
+        const isKnown = key !== undefined && (this.#keys.has(key) || keys.indexOf(key) < index);
+        return onDuplicate === "reject" && isKnown;
+      });
+      sim.must(isRight, "task", () => "a submit was refused for a key that is not known");
+    } else if (code === "unknown_task") {
+      const others = tasks.flatMap(({ dependsOn, parent }) => [...dependsOn, parent]);
+      const isRight = others.some((one) => typeof one === "number" && !ledger.tasks.has(one));
+      sim.must(isRight, "task", () => "a submit was refused for a task that is known");
+    } else if (code === "quota_exceeded") {
+      const most = 2 * ledger.settings().maxTasks;
+      const isRight = ledger.tasks.size + tasks.length > most;
+      sim.must(isRight, "task", () => `a submit was refused at ${ledger.tasks.size} tasks of ${most}`);
+    } else if (code === "bad_input") {
+      // Only in a circle does a task of the simulation depend on a later one.
+      const isCircle = tasks.some(({ dependsOn }, index) =>
+        dependsOn.some((one) => Number(String(one).slice(1)) > index),
+      );
+      sim.must(isCircle, "task", () => "a submit was refused as a circle, and is none");
+      sim.count("circle refused");
+    }
+  }
+
+  #checkStates(answers: readonly { readonly task: number; readonly state: string | null }[]): void {
+    for (const { task, state } of answers) {
+      const is = this.#ledger.tasks.get(task)?.state ?? null;
+      this.#sim.must(is === state, "task", () => `task ${task} is ${is}, and was reported as ${state}`);
+    }
+  }
+
+  #replayed({ task, payload }: CheckedInputOf<"tasks.replay">, result: Reply): Check {
+    if (!result.ok) return noCheck;
+    const known = task === undefined ? undefined : this.#ledger.tasks.get(task);
+    const isDead = known?.state === "dead" && known.reason !== "discarded";
+    if (isDead && payload !== undefined) known.payload = JSON.stringify(payload);
     return () => {
-      if (result.ok) return this.#told.given(asked, expected, (result.value as OutputOf<"tasks.claim">).claims);
+      this.#sim.count("replayed");
+      this.#checkStates((result.value as OutputOf<"tasks.replay">).tasks);
+    };
+  }
+
+  #claimed({ self, requestId, ...request }: CheckedInputOf<"tasks.claim">, result: Reply): Check {
+    const asked = { chat: self.chat, incarnation: self.incarnation, requestId, request };
+    const expected = this.#expectedClaims(asked);
+    return () => {
+      if (result.ok) return this.#received(asked, expected, (result.value as OutputOf<"tasks.claim">).claims);
       if (result.error.code !== "chat_draining") return;
       const isRight = this.#ledger.workers.draining.has(self.chat) && expected === null;
-      this.#sim.must(isRight, "task", () => `${self.chat} was told that it drains`);
+      this.#sim.must(isRight, "task", () => `${self.chat} was refused as draining`);
     };
   }
 
-  /** A call on a claim. */
-  #called(name: string, input: ClaimedTaskReference, result: Reply): () => void {
-    const { task, claim, self } = input;
-    const expected = this.#expected(name, input);
-    this.#judged(name, input, expected, result);
-    const { known, isHeld, isRepeat } = expected;
-    if (!result.ok || !known) return () => undefined;
-    if (isHeld) known.note((input as CheckedInputOf<"tasks.heartbeat">).usage);
-    if (name === "tasks.ack" && isHeld) known.result = JSON.stringify((input as CheckedInputOf<"tasks.ack">).result);
-    const { next } = input as CheckedInputOf<"tasks.ack"> | CheckedInputOf<"tasks.nack">;
-    const asked = next && { ...self, requestId: afterOf(task, claim), request: next };
-    const own = asked ? this.#told.expected(asked, isRepeat) : null;
-    return () => {
-      this.#kept(name, known, input, result);
-      if (asked) this.#told.given(asked, own, (result.value as OutputOf<"tasks.ack">).next);
-    };
+  /** Tasks that the chat has under this request, or from a dispatch; null: it gets queued ones. A repeat gets no more. */
+  #expectedClaims({ chat, incarnation, requestId, request }: Asked, isRepeat = false): readonly number[] | null {
+    const live = this.#ledger
+      .heldBy(chat)
+      .filter((known) => known.held?.incarnation === incarnation && this.#sim.hostNow < known.endsAt());
+    const again = live.filter(({ held }) => held?.requestId === requestId);
+    if (again.length > 0 || isRepeat) return again.map(({ task }) => task);
+    const given = live.filter(({ held, input }) => held?.requestId === null && isOfTypes(input.type, request));
+    if (given.length === 0) return null;
+    this.#sim.count("took what was given");
+    return given.slice(0, request.limit).map(({ task }) => task);
   }
 
-  #expected(name: string, { task, claim, self: { chat, incarnation } }: ClaimedTaskReference): Expected {
-    const known = this.#ledger.tasks.get(task);
-    const isHeld = known?.isHeldBy(chat, incarnation, claim, this.#sim.hostNow) ?? false;
-    const ended = known?.ends.get(claim);
-    const isOwn = ended?.chat === chat && ended.incarnation === incarnation;
-    return { known, isHeld, isRepeat: !isHeld && isOwn && ended.end === endings[name] };
+  #received(asked: Asked, expected: readonly number[] | null, claims: readonly ClaimedTask[]): void {
+    const { chat, request, requestId } = asked;
+    const { grants } = this.#ledger;
+    const want = expected ?? grants.map(({ known }) => known.task);
+    const got = claims.map(({ task }) => task);
+    const isSame = want.length === got.length && want.every((task) => got.includes(task));
+    if (!isSame) this.#sim.fail("task", `${chat} got tasks ${got.join(" ")}, not ${want.join(" ")}`);
+    if (expected && grants.length > 0) this.#sim.fail("task", `${chat} got more by repeating ${requestId}`);
+    if (!expected) {
+      this.#checkTurns(grants, ({ input }) => isOfTypes(input.type, request), chat);
+      if (grants.length < request.limit) this.#mustLeaveNothing(asked);
+    }
+    for (const claimed of claims) this.#checkClaim(claimed, asked);
   }
 
-  /** Accepted is what comes of the present claim, and a repeat of its end. */
-  #judged(
-    name: string,
-    { task, claim, self }: ClaimedTaskReference,
-    { known, isHeld, isRepeat }: Expected,
-    result: Reply,
-  ): void {
+  #dispatched(): void {
+    for (const [chat, own] of Map.groupBy(this.#ledger.grants, (grant) => grant.chat))
+      this.#checkTurns(own, (known) => this.#ledger.isOpen(chat, known), null);
+  }
+
+  /** A queued task that the chat could have had has no higher rank. @param own the chat whose affinity counts */
+  #checkTurns(grants: readonly Grant[], isWanted: (known: KnownTask) => boolean, own: string | null): void {
+    const rankOf = ({ input: { priority, affinity }, task }: KnownTask): readonly number[] => [
+      priority,
+      Number(own !== null && affinity === own),
+      -task,
+    ];
+    for (const { chat, known } of grants) {
+      const rank = rankOf(known);
+      for (const left of this.#leftFor(chat)) {
+        const first =
+          rankOf(left)
+            .map((one, index) => one - (rank[index] ?? 0))
+            .find((one) => one !== 0) ?? 0;
+        if (first > 0 && isWanted(left)) this.#sim.fail("turn", `${chat} got task ${known.task} before ${left.task}`);
+      }
+    }
+  }
+
+  /** A chat with free capacity gets every task that it can do. */
+  #mustLeaveNothing({ chat, request }: Asked): void {
+    const { workers } = this.#ledger;
+    const { capacity = 0 } = workers.all.get(chat) ?? {};
+    if (workers.draining.has(chat) || this.#ledger.countHeld(chat) >= capacity) return;
+    const left = this.#leftFor(chat).find(({ input }) => isOfTypes(input.type, request));
+    this.#sim.must(!left, "turn", () => `${chat} asked with free capacity, and task ${left?.task} was left`);
+  }
+
+  #leftFor(chat: string): KnownTask[] {
+    const worker = this.#ledger.workers.all.get(chat);
+    return [...this.#ledger.queued.values()].filter(
+      (known) => worker && isAble(worker, known) && !known.isExpired(this.#sim.hostNow),
+    );
+  }
+
+  /** A claim carries the state of the work, and what is left of its time and budget. */
+  #checkClaim(claimed: ClaimedTask, { chat, incarnation, requestId }: Asked): void {
     const sim: Sim = this.#sim;
+    const { hostNow: now } = sim;
+    const { task, claim, attempt } = claimed;
+    const known = this.#ledger.tasks.get(task);
+    const isHeld = known?.isHeldBy(chat, incarnation, claim, now) ?? false;
+    sim.must(isHeld, "one-claim", () => `${chat} got task ${task}, and has it not (claim ${claim})`);
+    if (!known?.held) return;
+    known.held.requestId = requestId;
+    if (claimed.progress !== null) sim.count("progress went along");
+    const { input, held } = known;
+    const isStarted = known.state === "running";
+    const limit = input.budget?.tokens;
+    const expected: Partial<Record<keyof ClaimedTask, unknown>> = {
+      attempt: known.failures + 1,
+      payload: JSON.parse(known.payload),
+      isStarted,
+      progress: JSON.parse(known.progress ?? "null"),
+      checkpoint: JSON.parse(known.checkpoint ?? "null"),
+      startInMs: held.startBy === null ? null : held.startBy - now,
+      remainingMs: held.startBy === null ? held.closeAt - now : input.startToCloseMs,
+      budget: {
+        wallMs: null,
+        tokens: limit === undefined ? null : Math.max(0, limit - known.usedWith()),
+        costMicros: null,
+      },
+    };
+    for (const [name, value] of Object.entries(expected)) {
+      const [want, got] = [value, claimed[name as keyof ClaimedTask]].map((one) => JSON.stringify(one));
+      sim.must(want === got, "task", () => `${chat} got task ${task} with ${name} ${got}, not ${want}`);
+    }
+    if (attempt > input.maxAttempts) sim.fail("task", `attempt ${attempt} of task ${task}`);
+  }
+
+  #called(name: string, input: ClaimedTaskReference, result: Reply): Check {
+    const { task, claim, self } = input;
+    const known = this.#ledger.tasks.get(task);
+    const isHeld = known?.isHeldBy(self.chat, self.incarnation, claim, this.#sim.hostNow) ?? false;
+    const isRepeat = this.#judged(name, input, isHeld, result);
+    if (!result.ok || !known) return noCheck;
+    if (isHeld) known.addUsage((input as CheckedInputOf<"tasks.heartbeat">).usage);
+    if (name === "tasks.ack" && isHeld) known.result = JSON.stringify((input as CheckedInputOf<"tasks.ack">).result);
+    if (name === "tasks.heartbeat") return () => this.#beat(known, input, result.value as OutputOf<"tasks.heartbeat">);
+    const { next } = input as CheckedInputOf<"tasks.ack">;
+    const asked = next && { ...self, requestId: afterOf(task, claim), request: next };
+    const expected = asked ? this.#expectedClaims(asked, isRepeat) : null;
+    return () => {
+      const { state, next: claims } = result.value as OutputOf<"tasks.ack">;
+      const became = known.ends.get(claim)?.became;
+      this.#sim.must(state === became, "task", () => `task ${task} became ${became}, not ${state}`);
+      if (asked) this.#received(asked, expected, claims);
+    };
+  }
+
+  /** Accepted are calls on the present claim, and repeats of its end. @returns whether it is a repeat */
+  #judged(name: string, { task, claim, self }: ClaimedTaskReference, isHeld: boolean, result: Reply): boolean {
+    const sim: Sim = this.#sim;
+    const known = this.#ledger.tasks.get(task);
+    const ended = known?.ends.get(claim);
+    const isOwn = ended?.chat === self.chat && ended.incarnation === self.incarnation;
+    const isRepeat = !isHeld && isOwn && ended.end === endings[name];
     const what = (): string => `${name} of task ${task} by ${self.chat} with claim ${claim}`;
     if (result.ok) {
       sim.count(isRepeat ? "end of a claim repeated" : `${name} accepted`);
-      return sim.must(isHeld || isRepeat, "one-claim", () => `${what()} was accepted, not ${known?.held?.claim}`);
+      sim.must(isHeld || isRepeat, "one-claim", () => `${what()} was accepted, not ${known?.held?.claim}`);
+      return isRepeat;
     }
     const { code } = result.error;
-    if (code === "stale_claim") {
-      sim.must(!isHeld && !isRepeat, "one-claim", () => `${what()} was refused, though it is held`);
-      known?.isLate(claim, self.chat);
-    }
-    if (code === "unknown_task") sim.must(!known, "task", () => `${what()}: the task is not known, and was not pruned`);
-  }
-
-  /** What an accepted call leaves behind. */
-  #kept(name: string, known: KnownTask, input: ClaimedTaskReference, result: Reply & { ok: true }): void {
-    if (name === "tasks.heartbeat") return this.#beat(known, input, result.value as OutputOf<"tasks.heartbeat">);
-    const { state } = result.value as OutputOf<"tasks.release">;
-    const became = known.ends.get(input.claim)?.became;
-    this.#sim.must(state === became, "task", () => `task ${known.task} became ${became}, not ${state}`);
+    const isFenced = code !== "stale_claim" || (!isHeld && !isRepeat);
+    sim.must(isFenced, "one-claim", () => `${what()} was refused, though it is held`);
+    sim.must(code !== "unknown_task" || !known, "task", () => `${what()}: the task is known, and was not pruned`);
+    return isRepeat;
   }
 
   #beat(
     known: KnownTask,
     { progress, checkpoint }: CheckedInputOf<"tasks.heartbeat">,
-    told: OutputOf<"tasks.heartbeat">,
+    answer: OutputOf<"tasks.heartbeat">,
   ): void {
-    const { held, input } = known;
+    const sim: Sim = this.#sim;
+    const { held, input, task, isCancelAsked } = known;
     const next = {
       progress: progress === undefined ? known.progress : JSON.stringify(progress),
       checkpoint: checkpoint === undefined ? known.checkpoint : JSON.stringify(checkpoint),
     };
     const isNews = next.progress !== known.progress || next.checkpoint !== known.checkpoint;
     Object.assign(known, next);
-    this.#lookAtTold(known, told);
+    const { isCancelled, isOverBudget, remainingMs } = answer;
+    const leftMs = held ? held.closeAt - sim.hostNow : 0;
+    const isRight = isCancelled === isCancelAsked && isOverBudget === (held === null) && remainingMs === leftMs;
+    sim.must(isRight, "task", () => `a heartbeat of task ${task} was answered with ${JSON.stringify(answer)}`);
+    if (isCancelled) sim.count("heard of a cancellation");
     if (!held) return;
-    if (isNews || this.#sim.hostNow - held.seenAt >= input.heartbeatMs / 3) held.seenAt = this.#sim.hostNow;
-    if (checkpoint !== undefined) this.#lookAtStep(known.task, held, stepOf(checkpoint));
+    if (isNews || sim.hostNow - held.seenAt >= input.heartbeatMs / 3) held.seenAt = sim.hostNow;
+    const step = stepOf(checkpoint);
+    const isAhead = checkpoint === undefined || step > held.fromStep;
+    sim.must(isAhead, "task", () => `${held.chat} went from step ${held.fromStep} to ${step} of task ${task}`);
   }
 
-  #lookAtStep(task: number, { chat, fromStep }: HeldClaim, step: number): void {
-    if (step <= fromStep) this.#sim.fail("task", `${chat} went from step ${fromStep} to ${step} of task ${task}`);
-  }
-
-  #lookAtTold({ task, held, isCancelAsked }: KnownTask, told: OutputOf<"tasks.heartbeat">): void {
-    const remainingMs = held ? held.closeAt - this.#sim.hostNow : 0;
-    const isRight =
-      told.isCancelled === isCancelAsked && told.isOverBudget === (held === null) && told.remainingMs === remainingMs;
-    this.#sim.must(isRight, "task", () => `a heartbeat of task ${task} was answered with ${JSON.stringify(told)}`);
-    if (told.isCancelled) this.#sim.count("told of a cancellation");
-  }
-
-  /** What is only read, and what is asked for by anybody. */
   #answered(name: string, { task }: { task: number }, result: Reply): void {
     const known = this.#ledger.tasks.get(task);
     if (!result.ok) {
       const isRight = result.error.code !== "unknown_task" || !known;
-      return this.#sim.must(isRight, "task", () => `task ${task} is not known, and was not pruned`);
+      return this.#sim.must(isRight, "task", () => `task ${task} is not found, and was not pruned`);
     }
-    if (name === "tasks.get") return this.#got(known, result.value as OutputOf<"tasks.get">);
-    if (name === "tasks.history" && known) return this.#remembered(known, result.value as OutputOf<"tasks.history">);
-    if (name === "tasks.progress") return this.#counted(result.value as OutputOf<"tasks.progress">);
-    if (name === "tasks.cancel" || name === "tasks.discard")
-      this.#changed(name, task, result.value as OutputOf<"tasks.cancel">);
+    if (name === "tasks.get" && known) this.#got(known, result.value as OutputOf<"tasks.get">);
+    if (name !== "tasks.cancel" && name !== "tasks.discard") return;
+    this.#checkStates([{ task, state: (result.value as OutputOf<"tasks.cancel">).state }]);
+    if (name === "tasks.cancel" && known?.state === "running") known.isCancelAsked = true;
   }
 
-  #changed(name: string, task: number, { state }: OutputOf<"tasks.cancel">): void {
-    const known = this.#ledger.tasks.get(task);
-    this.#sim.must(state === known?.state, "task", () => `task ${task} is ${known?.state}, and was told as ${state}`);
-    if (name === "tasks.cancel" && known.state === "running") known.isCancelAsked = true;
+  #got(known: KnownTask, { state, reason, chat, failures, result, checkpoint }: OutputOf<"tasks.get">): void {
+    const hasResult = known.state === "done" && known.input.joinRule === undefined;
+    const want = [known.state, known.reason, known.held?.chat ?? null, known.failures, known.checkpoint ?? "null"];
+    const got = [state, reason, chat, failures, JSON.stringify(checkpoint)];
+    const isSame = want.join() === got.join() && (!hasResult || known.result === JSON.stringify(result));
+    this.#sim.must(isSame, "task", () => `task ${known.task} is ${want.join()}, and was reported as ${got.join()}`);
   }
+}
 
-  #got(known: KnownTask | undefined, told: OutputOf<"tasks.get">): void {
-    const expected = known && {
-      state: known.state,
-      reason: known.reason,
-      chat: known.held?.chat ?? null,
-      failures: known.failures,
-      result: known.state === "done" ? known.result : "null",
-      checkpoint: known.checkpoint ?? "null",
-    };
-    const { state, reason, chat, failures } = told;
-    const [result, checkpoint] = [wordless(told.result), JSON.stringify(told.checkpoint)];
-    const got = { state, reason, chat, failures, result, checkpoint };
-    const [want, is] = [JSON.stringify(expected), JSON.stringify(got)];
-    this.#sim.must(want === is, "task", () => `task ${told.task} is ${want}, and was told as ${is}`);
-  }
-
-  /** How each attempt ended, the newest first, and what came of it afterwards. The coordinator's own are no claims. */
-  #remembered({ task, ends, input }: KnownTask, { attempts }: OutputOf<"tasks.history">): void {
-    if (input.joinRule !== undefined) return;
-    const expected = [...ends]
-      .toReversed()
-      .map(([claim, { end, became, lateCalls }]) => `${claim} ${end} ${became} ${lateCalls}`);
-    const told = attempts.map(({ claim, end, state, lateCalls }) => `${claim} ${end} ${state} ${lateCalls}`);
-    const isRight = expected.join() === told.join();
-    if (!isRight) this.#sim.fail("task", `attempts of ${task}: ${told.join()}, not ${expected.join()}`);
-  }
-
-  #counted({ totalTasks, completedTasks, inProgressTasks }: OutputOf<"tasks.progress">): void {
-    const states = [...this.#ledger.tasks.values()].map(({ state }) => state);
-    const held = states.filter((state) => state === "assigned" || state === "running").length;
-    const want = `${states.length} ${states.filter((state) => state === "done").length} ${held}`;
-    const got = `${totalTasks} ${completedTasks} ${inProgressTasks}`;
-    this.#sim.must(want === got, "task", () => `of tasks there are ${want} (all, done, under way); told were ${got}`);
-  }
+function isOfTypes(type: string, { types }: ClaimOptions): boolean {
+  return types?.includes(type) ?? true;
 }

@@ -1,34 +1,88 @@
-import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
+import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { TaskState } from "#src/contract/tasks.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
-import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
+import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import type { TaskFact } from "../host/facts.ts";
-import type { Commit, SimHost } from "../host/sim-host.ts";
+import { type Commit, readAccepted, type Readers, type Request, type SimHost } from "../host/sim-host.ts";
 import type { Rng } from "../rng.ts";
 import type { Sim } from "../sim.ts";
-import { resultOfJoin } from "./claims.ts";
-import { KnownTask, stepOf } from "./task-known.ts";
+import { all, keepMap, keepSet, type PutBack } from "./keep.ts";
+import { KnownTask, stepOf } from "./known-task.ts";
 import { type Act, endOf, standing, whyWrong } from "./task-moves.ts";
-import { isAble, wants, type Worker, Workers } from "./workers.ts";
 
-/** A task that somebody got in this commit. */
+/** A chat as a worker, from its registration. */
+interface Worker {
+  readonly chat: string;
+  readonly incarnation: number;
+  readonly capabilities: ReadonlySet<string>;
+  readonly capacity: number;
+  /** Null: the chat asks for its tasks. */
+  readonly types: ReadonlySet<string> | null;
+}
+
+class Workers {
+  readonly all = new Map<string, Worker>();
+  readonly draining = new Set<string>();
+  readonly stuck = new Set<string>();
+  /** Ids of requests that have made a chat drain. */
+  readonly #drains = new Set<string>();
+
+  keep(): PutBack {
+    return all(keepMap(this.all), keepSet(this.draining), keepSet(this.#drains), keepSet(this.stuck));
+  }
+
+  committed(commit: Commit): void {
+    const { request, result } = commit;
+    for (const fact of commit.facts) {
+      if (fact.kind !== "offline") continue;
+      this.draining.delete(fact.chat);
+      this.stuck.delete(fact.chat);
+    }
+    if (request?.name === "chats.drain" && result.ok) this.#drained(request as Request<"chats.drain">);
+    readAccepted(this.#on, commit);
+  }
+
+  readonly #on: Readers = {
+    "chats.heartbeat": ({ self: { chat } }, { status }) => {
+      if (status === "stuck") this.stuck.add(chat);
+      else this.stuck.delete(chat);
+    },
+    "chats.register": ({ chat, capabilities, capacity, taskTypes }, { incarnation }) => {
+      const types = taskTypes ? new Set(taskTypes) : null;
+      this.all.set(chat, { chat, incarnation, capabilities: new Set(capabilities), capacity, types });
+    },
+  };
+
+  /** A repeated drain has no effect on a chat that has come back since. */
+  #drained({ input: { chat, requestId }, actor }: Request<"chats.drain">): void {
+    const id = requestId === undefined ? null : `${actor.machine} ${requestId}`;
+    if (id !== null && this.#drains.has(id)) return;
+    if (id !== null && !this.draining.has(chat)) this.#drains.add(id);
+    this.draining.add(chat);
+  }
+}
+
+export function isAble({ capabilities }: Worker, { input }: KnownTask): boolean {
+  return input.capabilities.every((one) => capabilities.has(one));
+}
+
 export interface Grant {
   readonly known: KnownTask;
   readonly chat: string;
 }
 
-/** Every task that was accepted and is still kept, and how it must stand. Each change needs a cause that is known without the tables. */
+/** Every accepted task that is kept. Each of its changes needs a cause that is known without the tables. */
 export class TaskLedger {
   readonly tasks = new Map<number, KnownTask>();
   readonly queued = new Map<number, KnownTask>();
   readonly workers = new Workers();
-  /** Of the present commit. */
+  /** Queued tasks that a chat got in the present commit. */
   grants: Grant[] = [];
-  /** A new claim of a task. */
+  /** Called with each new claim. */
   onGrant: (task: number) => void = () => undefined;
   readonly #sim: Sim;
   readonly #host: SimHost;
-  /** No number comes twice. */
+  /** Over all histories. */
   #newest = 0;
   #leastClaim = 0;
   #open = 0;
@@ -51,23 +105,18 @@ export class TaskLedger {
       act ??= this.#actOf(commit);
       this.#changed(fact.before, fact.after, act, fresh);
     }
-    if (act) this.#lookAtRoom();
+    for (const { chat, capacity } of act ? this.workers.all.values() : []) {
+      const held = this.countHeld(chat);
+      this.#sim.must(held <= capacity, "task", () => `${chat} has ${held} tasks and a capacity of ${capacity}`);
+    }
     this.workers.committed(commit);
   }
 
-  #lookAtRoom(): void {
-    for (const { chat, capacity } of this.workers.all.values()) {
-      const held = this.countHeld(chat);
-      this.#sim.must(held <= capacity, "task", () => `${chat} has ${held} tasks and room for ${capacity}`);
-    }
-  }
-
-  /** Tasks that have not ended. */
   get countOpen(): number {
     return this.#open;
   }
 
-  /** The number of some task, mostly a new one; null: there is none. */
+  /** A random task, mostly a new one; null: there is none. */
   some(rng: Rng): number | null {
     const known = [...this.tasks.keys()];
     if (known.length === 0) return null;
@@ -75,7 +124,7 @@ export class TaskLedger {
     return known[rng.between(from, known.length - 1)] ?? null;
   }
 
-  /** By number: of one submit those that others depend on were stored first. */
+  /** Sorted by number, in which they were stored. */
   heldBy(chat: string): KnownTask[] {
     return [...this.tasks.values()].filter(({ held }) => held?.chat === chat).toSorted((a, b) => a.task - b.task);
   }
@@ -84,7 +133,6 @@ export class TaskLedger {
     return this.#host.settings();
   }
 
-  /** Tasks that a chat has, over or not. */
   countHeld(chat: string): number {
     let count = 0;
     for (const { held } of this.tasks.values()) if (held?.chat === chat) count += 1;
@@ -95,7 +143,7 @@ export class TaskLedger {
     const gone = facts.flatMap((fact) => (fact.kind === "offline" ? [[fact.chat, fact.reason] as const] : []));
     return {
       now: this.#sim.hostNow,
-      settings: this.#host.settings(),
+      settings: this.settings(),
       request,
       gone: new Map(gone),
       get: (task) => this.tasks.get(task),
@@ -104,76 +152,65 @@ export class TaskLedger {
   }
 
   #changed(before: TaskFact | null, after: TaskFact | null, act: Act, fresh: ReadonlyMap<number, KnownTask>): void {
+    const sim: Sim = this.#sim;
     const task = (after ?? before)?.task ?? 0;
-    if (!after) return this.#pruned(task, act);
-    if (!before) return this.#appeared(after, act, fresh.get(task));
-    const known = this.#known(task);
-    if (known.state !== before.state) this.#sim.fail("mirror", `task ${task} was ${before.state}, not ${known.state}`);
+    const known = before ? this.tasks.get(task) : fresh.get(task);
+    sim.must(known !== undefined, "task", () => `task ${task} is there, and was never submitted`);
+    if (!after) return this.#pruned(known, act);
+    if (!before) return this.#appeared(after, act, known);
+    sim.must(known.state === before.state, "mirror", () => `task ${task} was ${before.state}, not ${known.state}`);
     const why = whyWrong(known, after, act);
-    this.#sim.must(why === null, "task", () => `task ${task} was ${known.state} and became ${after.state}: ${why}`);
+    sim.must(why === null, "task", () => `task ${task} was ${known.state} and became ${after.state}: ${why}`);
     this.#apply(known, after, act);
   }
 
-  #known(task: number): KnownTask {
-    return this.tasks.get(task) ?? this.#sim.fail("task", `task ${task} is there, and nobody has submitted it`);
-  }
-
-  #appeared(after: TaskFact, { get, now, settings }: Act, known: KnownTask | undefined): void {
-    const sim: Sim = this.#sim;
-    const { task } = after;
-    sim.must(known !== undefined, "task", () => `task ${task} appeared, and nobody has submitted it`);
-    const expected = firstStateOf(known, get, now);
-    sim.must(after.state === expected, "task", () => `task ${task} begins as ${after.state}, not ${expected}`);
+  #appeared(after: TaskFact, act: Act, known: KnownTask): void {
+    const { task, state } = after;
+    const expected = firstStateOf(known, act);
+    this.#sim.must(state === expected, "task", () => `task ${task} begins as ${state}, not ${expected}`);
     this.tasks.set(task, known);
     this.#open += 1;
-    sim.count(`task begins: ${after.state}`);
-    this.#stands(known, after, now, settings);
+    this.#sim.count(`task begins: ${state}`);
+    this.#stands(known, after, act);
   }
 
-  /** Asked for in this order. */
+  /** Numbers grow in the order of the submits. */
   numbered(task: number): void {
     this.#sim.must(task > this.#newest, "task", () => `task ${task} was submitted after ${this.#newest}`);
     this.#newest = task;
   }
 
   #apply(known: KnownTask, after: TaskFact, act: Act): void {
-    const isNew = after.claim !== known.topClaim && after.chat !== null;
-    if (known.held !== null && (after.chat === null || isNew)) this.#ended(known, after.state, act);
-    if (isNew) this.#grant(known, after, act);
-    this.#worked(known, after, act);
-    if (known.state === "dead" && after.reason === null) known.forgetUse();
-    known.topClaim = after.claim;
-    this.#stands(known, after, act.now, act.settings);
-  }
-
-  #worked(known: KnownTask, { state, reason, claim }: TaskFact, { now, get }: Act): void {
-    if (state === known.state && reason === known.reason) return;
-    this.#sim.count(`task: ${reason ?? state}`);
-    if (state === "running" && claim === known.topClaim) known.begins(now);
-    if (state === "done" && known.input.joinRule !== undefined) known.result = resultOfJoin(known, get);
+    const { state, reason, claim, chat } = after;
+    const isNewClaim = claim !== known.topClaim && chat !== null;
+    if (known.held !== null && (chat === null || isNewClaim)) this.#ended(known, state, act);
+    if (isNewClaim) this.#grant(known, after, act);
+    if (state !== known.state || reason !== known.reason) {
+      this.#sim.count(`task: ${reason ?? state}`);
+      if (state === "running" && claim === known.topClaim) known.begins(act.now);
+    }
+    if (known.state === "dead" && reason === null) known.forgetUsage();
+    known.topClaim = claim;
+    this.#stands(known, after, act);
   }
 
   #ended(known: KnownTask, became: TaskState, act: Act): void {
     const end = endOf(known, act) ?? "moved";
     this.#sim.count(`attempt: ${end}`);
-    const isSurprise =
-      end === "moved" || end === "cancelled" || act.gone.has(known.held?.chat ?? "") || known.held?.isShaken === true;
+    const { chat, isShaken } = known.held ?? {};
+    const isSurprise = end === "moved" || end === "cancelled" || act.gone.has(chat ?? "") || isShaken === true;
     known.ended(end, became, isSurprise);
   }
 
-  #stands(known: KnownTask, after: TaskFact, now: number, settings: Act["settings"]): void {
-    if (after.state === "queued") known.queuedAt = now;
-    if (after.state === "queued") this.queued.set(known.task, known);
+  #stands(known: KnownTask, after: TaskFact, { now, settings }: Act): void {
+    const { state, reason, failures, stalls, lostChats, notBefore } = after;
+    if (state === "queued") known.queuedAt = now;
+    if (state === "queued") this.queued.set(known.task, known);
     else this.queued.delete(known.task);
     const wasEnded = known.isEnded;
-    known.state = after.state;
+    Object.assign(known, { state, reason, failures, stalls, lostChats, notBefore });
     this.#open += Number(wasEnded) - Number(known.isEnded);
-    known.reason = after.reason;
-    known.failures = after.failures;
-    known.stalls = after.stalls;
-    known.lostChats = after.lostChats;
-    known.notBefore = after.notBefore;
-    const keepMs = after.state === "dead" ? settings.keepDeadTasksMs : settings.keepTasksMs;
+    const keepMs = state === "dead" ? settings.keepDeadTasksMs : settings.keepTasksMs;
     known.keptUntil = known.isEnded ? now + keepMs : null;
   }
 
@@ -196,54 +233,38 @@ export class TaskLedger {
     this.grants.push({ known, chat });
   }
 
-  #whyNot(known: KnownTask, { claim, chat, incarnation }: TaskFact, isLook: boolean): string | null {
+  /** Why a chat must not get a task; null: it may. @param isDispatch the chat did not ask */
+  #whyNot(known: KnownTask, { claim, chat, incarnation }: TaskFact, isDispatch: boolean): string | null {
     const worker = this.workers.all.get(chat ?? "");
-    if (!worker) return "nobody is registered who has it";
+    if (!worker) return "its chat is not registered";
     if (claim <= Math.max(known.topClaim, this.#leastClaim)) return `claim ${claim} follows ${known.topClaim}`;
     const isPresent = worker.incarnation === incarnation && !this.#host.isGone(worker.chat, worker.incarnation);
     if (!isPresent) return `${worker.chat} is gone`;
     if (this.workers.draining.has(worker.chat)) return `${worker.chat} drains`;
-    return this.#whyUnfit(worker, known) ?? (isLook ? this.#whyNotGiven(worker.chat, known) : null);
-  }
-
-  #whyUnfit(worker: Worker, known: KnownTask): string | null {
     if (!isAble(worker, known)) return `${worker.chat} cannot do it`;
-    // In a round of moves one may come before another has gone.
+    if (isDispatch && !this.isOpen(worker.chat, known)) return `${worker.chat} has not asked for it`;
+    // In a round of moves one task may arrive before another has gone.
     if (known.state !== "queued") return null;
-    if (this.countHeld(worker.chat) >= worker.capacity) return `${worker.chat} has no room`;
+    if (this.countHeld(worker.chat) >= worker.capacity) return `${worker.chat} has no free capacity`;
     return known.isExpired(this.#sim.hostNow) ? "it has expired" : null;
   }
 
-  #whyNotGiven(chat: string, known: KnownTask): string | null {
-    if (!this.isOpen(chat, known)) return `${chat} has not asked for it`;
-    if (known.state !== "queued") return null;
-    const own = this.#loadOf(chat);
-    for (const other of this.workers.all.keys()) {
-      if (this.#loadOf(other) < own && this.isOpen(other, known)) return `${other} has less to do than ${chat}`;
-    }
-    return null;
-  }
-
-  #loadOf(chat: string): number {
-    return this.countHeld(chat) / (this.workers.all.get(chat)?.capacity ?? 0);
-  }
-
-  /** Whether a chat is given such tasks as they come. */
+  /** Whether a dispatch may give such a task to the chat. */
   isOpen(chat: string, known: KnownTask): boolean {
-    const { draining, stuck, all } = this.workers;
-    const worker = all.get(chat);
-    const isOut = draining.has(chat) || stuck.has(chat);
-    if (!worker || isOut || !isAble(worker, known) || !wants(worker, known)) return false;
-    return this.#host.connections.lastSeen(chat) !== null && !this.#host.isGone(chat, worker.incarnation);
+    const { draining, stuck, all: workers } = this.workers;
+    const worker = workers.get(chat);
+    if (!worker || draining.has(chat) || stuck.has(chat) || !isAble(worker, known)) return false;
+    const { types, incarnation } = worker;
+    if (types === null || !(types.has("*") || types.has(known.input.type))) return false;
+    return this.#host.connections.lastSeen(chat) !== null && !this.#host.isGone(chat, incarnation);
   }
 
-  #pruned(task: number, { now, settings }: Act): void {
+  #pruned(known: KnownTask, { now, settings }: Act): void {
     const sim: Sim = this.#sim;
-    const known = this.#known(task);
-    const { keptUntil } = known;
-    const isSurplus = known.isEnded && this.tasks.size > settings.maxTasks;
-    if (isSurplus) sim.count("task went as one too many");
-    sim.must(isSurplus || (keptUntil !== null && keptUntil <= now), "task", () => `task ${task} is gone too early`);
+    const { task, keptUntil } = known;
+    const isExcess = known.isEnded && this.tasks.size > settings.maxTasks;
+    if (isExcess) sim.count("task went as one too many");
+    sim.must(isExcess || (keptUntil !== null && keptUntil <= now), "task", () => `task ${task} is gone too early`);
     for (const { needs, parent, isEnded, task: other } of this.tasks.values()) {
       const isNeeded = !isEnded && (parent === task || needs.includes(task));
       sim.must(!isNeeded, "task", () => `task ${task} is gone, and task ${other} needs it`);
@@ -253,19 +274,19 @@ export class TaskLedger {
   }
 }
 
-/** The id under which what was taken is asked for again. */
+/** The id under which a repeat gets the same tasks. */
 function requestIdOf(input: object): string {
   const { requestId, task, claim } = input as { requestId?: string; task?: number; claim?: number };
   return requestId ?? afterOf(task ?? 0, claim ?? 0);
 }
 
-/** What rides on an end of a claim has the claim for its name. */
+/** The id of a claim that rides on the end of another one. */
 export function afterOf(task: number, claim: number): string {
   return `after ${task} ${claim}`;
 }
 
-/** What it is before anything happens to it: one that the coordinator joins is looked at when all are stored. */
-function firstStateOf(known: KnownTask, get: Act["get"], now: number): TaskState {
+/** A join by rule is blocked at first, as it is completed after all tasks of its submit are stored. */
+function firstStateOf(known: KnownTask, { get, now }: Act): TaskState {
   const stands = standing(known, get);
   if (stands === "doomed") return "dead";
   if (stands === "blocked" || known.input.joinRule !== undefined) return "blocked";
@@ -274,18 +295,18 @@ function firstStateOf(known: KnownTask, get: Act["get"], now: number): TaskState
 
 /** The new tasks of a submit, by number. */
 function submitted({ request, result }: Commit, at: number): Map<number, KnownTask> {
-  if (request?.name !== "tasks.submit" || !result.ok) return new Map();
+  const fresh = new Map<number, KnownTask>();
+  if (request?.name !== "tasks.submit" || !result.ok) return fresh;
   const { tasks: inputs } = request.input as CheckedInputOf<"tasks.submit">;
   const { tasks: answers } = result.value as OutputOf<"tasks.submit">;
-  const names = new Map(inputs.map(({ ref }, place) => [ref, answers[place]?.task ?? 0]));
+  const names = new Map(inputs.map(({ ref }, index) => [ref, answers[index]?.task ?? 0]));
   const numberOf = (other: number | string): number => (typeof other === "number" ? other : (names.get(other) ?? 0));
-  const fresh = new Map<number, KnownTask>();
-  for (const [place, input] of inputs.entries()) {
-    const answer = answers[place];
+  for (const [index, input] of inputs.entries()) {
+    const answer = answers[index];
     if (!answer || answer.isDuplicate) continue;
     const needs = [...new Set(input.dependsOn.map(numberOf))];
     const parent = input.parent === undefined ? null : numberOf(input.parent);
-    fresh.set(answer.task, new KnownTask(answer.task, input, { needs, parent, at }, "blocked"));
+    fresh.set(answer.task, new KnownTask(answer.task, input, needs, parent, at));
   }
   return fresh;
 }
