@@ -56,6 +56,23 @@ it("colours are in a terminal only, and NO_COLOR switches them off", async () =>
   }
 });
 
+it("stored texts move no cursor, set no title or colour, hide nothing and turn no text around, also in a terminal", async () => {
+  const home = aSeededHome();
+  const hostile = "\u001b]0;owned\u0007\u001b[2J\u001b[8mboo\u001b[31mx\u202e\u009b31m\u200b\u2060\ufeff\u{e0041}";
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET title = ? WHERE id = ?", hostile, ids.dead));
+  // eslint-disable-next-line no-control-regex -- control characters are what this looks for
+  const odd = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e\u200b\u2060\ufeff]|[\u{e0000}-\u{e0fff}]/u;
+  const shown = ["sessions", `sessions show ${ids.dead}`, `sessions show ${ids.dead} --stored`, "up --once"];
+  for (const command of [...shown, "sessions --json"]) {
+    const plain = (await home.shim(command)).out;
+    const screen = (await home.shimWith({ isTty: true }, command)).out;
+    expect([plain, screen]).toEqual([holding("boo"), holding("boo")]);
+    expect(plain).not.toMatch(odd);
+    // eslint-disable-next-line no-control-regex -- colours begin with ESC
+    expect(screen).not.toMatch(/\u001b(?!\[(?:1|2|22|3[0-9])m)|\u001b\[31mx|[\u200b\u202e]/);
+  }
+});
+
 it("broken storage and bugs answer 1 with one line; the stack is only for SHIM_DEBUG=1", async () => {
   const home = aCliHome();
   const message = "the disk is full; free some space";

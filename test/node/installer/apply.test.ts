@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -79,6 +80,17 @@ it("refuses when a file changed since the plan, and changes none", () => {
   rmSync(home.settings);
   mkdirSync(home.settings);
   expect(carryOut(home, plan)).toMatchObject({ ok: false, error: { code: "config_unreadable" } });
+});
+
+it("refuses a link that leads nowhere, and a folder for backups that cannot be made", () => {
+  const home = aClientHome();
+  home.write(join(home.folder, "file"), "");
+  const plan = valueOf(home.planInstall(home.code));
+  const unsaved = carryOut(home, plan, join(home.folder, "file", "backups"));
+  expect(unsaved).toMatchObject({ ok: false, error: { code: "write_failed" } });
+  symlinkSync("gone.json", home.servers);
+  expect(carryOut(home, plan)).toMatchObject({ ok: false, error: { code: "config_unreadable", path: home.servers } });
+  expect([...contents(home), existsSync(home.backups)]).toEqual([null, null, false]);
 });
 
 it("an edit that cannot be written takes back those before it, with the backup", () => {

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { HookChannel, type HookReply } from "#src/local-mcp/events/hook-channel.ts";
@@ -122,7 +123,7 @@ it("a risky tool is answered only when its checkpoint and its files are saved", 
   const { event, deferred } = aChannel(runtime, () => promise);
   let isAnswered = false;
   const answered = event("PreToolUse", bash).then(() => (isAnswered = true));
-  await Promise.resolve();
+  await nextTurn();
   expect([isAnswered, deferred[0]?.trigger]).toEqual([false, "before_tool"]);
   resolve();
   expect(await answered).toBe(true);

@@ -1,6 +1,17 @@
 import { expect, it } from "vitest";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { aLiveClaude, anotherClaude, journalKinds, storedSession, aChat } from "#harness/machine/claude.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import { summarizeUnread } from "#src/local-mcp/events/unread-input.ts";
+import { pause } from "#src/store/pause.ts";
+import {
+  aLiveClaude,
+  anotherClaude,
+  journalKinds,
+  storedSession,
+  aChat,
+  rowCount,
+  Claude,
+} from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 it("the last message of a turn, given by the hook and by the transcript, is kept once; said again in the next turn, again", () => {
@@ -20,6 +31,39 @@ it("a client that is stopped in the middle of a turn ends with the reason other 
   first.end("other");
   expect(storedSession(runtime, first.session)).toMatchObject({ endedAt: null, detachReason: "interrupted" });
   expect(anotherClaude(runtime, first).start()).toMatch(/why it died: closed[^]*in mid-turn, running Bash sleep 5/);
+});
+
+it("an end by a client that could not resume, or without a known process, closes no session of another client", () => {
+  for (const isKnown of [true, false]) {
+    const { runtime, claude } = aChat();
+    claude.prompt("fix the parser");
+    const stranger = new Claude(runtime, { cwd: claude.cwd, session: claude.session, pid: 2_000 });
+    if (isKnown) claude.kill();
+    else stranger.kill();
+    stranger.tell("SessionEnd", { reason: "other" });
+    expect(storedSession(runtime, claude.session)).toMatchObject({ endedAt: null, detachedAt: null });
+  }
+});
+
+it("a Stop, a compaction and an end print nothing that could make the client continue or stop", () => {
+  const { claude } = aChat();
+  claude.prompt("one");
+  claude.use("Bash", { command: "ls" });
+  const compacted = ["PreCompact", "PostCompact"] as const;
+  const answers = compacted.map((event) => claude.tell(event, { trigger: "auto", compact_summary: "s" }));
+  expect([claude.stop(), ...answers, claude.end()]).toEqual([{}, {}, {}, {}]);
+});
+
+it("while SHIM is paused a hook stores nothing and says nothing, nor does it keep what it cannot read", () => {
+  const { runtime, claude } = aChat();
+  runtime.store.write((sql) => pause(sql, runtime.now(), null, claude.cwd));
+  claude.start();
+  claude.turn("a secret plan");
+  answerHook(runtime, "Stop", () => `{"cwd":"${claude.cwd}/sub","prompt":"a secret`, claude.pid);
+  expect(["sessions", "journal", "checkpoints"].map((table) => rowCount(runtime, table))).toEqual([0, 0, 0]);
+  expect(summarizeUnread(runtime.paths.unread)).toBeNull();
+  answerHook(runtime, "Stop", () => '{"cwd":"/other","prompt":"half', claude.pid);
+  expect(summarizeUnread(runtime.paths.unread)).toMatchObject({ count: 1 });
 });
 
 it("/clear ends the old session and begins a new one in the same process, with no brief of the old one", () => {

@@ -88,11 +88,15 @@ it("no half of a secret that a limit cuts in two is in the spool", () => {
       clientPid: 1,
     });
   }
-  const folder = runtime.paths.spool;
-  const spooled = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));
-  expect(spooled.join("")).toContain("x x x");
-  expect(spooled.join("")).not.toContain("ghp_");
+  expect(spooled(runtime)).toContain("x x x");
+  expect(spooled(runtime)).not.toContain("ghp_");
 });
+
+function spooled({ paths }: TempRuntime): string {
+  return readdirSync(paths.spool)
+    .map((name) => readFileSync(join(paths.spool, name), "utf8"))
+    .join("");
+}
 
 /** A chat on a machine whose store fails while `error` is set. */
 function aFailingDisk(cwd?: string) {
@@ -116,15 +120,24 @@ it("an event that the store does not take waits in the spool, redacted, and is a
   const { disk, runtime, claude } = aFailingDisk();
   claude.start();
   disk.error = sqliteError("SQLITE_BUSY");
-  expect(claude.prompt("use the token ghp_0123456789abcdefghijABCDEFGHIJ012345")).toEqual({});
+  expect(claude.prompt(`use the token ${token}`)).toEqual({});
   const at = runtime.now();
-  expect(storedBytes(runtime.paths)).not.toContain("ghp_");
+  claude.tell("PreToolUse", { tool_name: "Bash", tool_use_id: "t1", tool_input: { command: `curl -u x:${token}` } });
+  expect(spooled(runtime) + storedBytes(runtime.paths)).not.toContain("ghp_");
   runtime.wait(60_000);
   disk.error = null;
-  expect(drainInto(runtime)).toBe(1);
+  expect(drainInto(runtime)).toBe(2);
   const rows = runtime.store.read((sql) => journal.list(sql, claude.session, 0), []);
-  expect(rows.at(-1)).toMatchObject({ at, entry: { kind: "prompt" } });
+  expect(rows.slice(-2)).toMatchObject([{ at, entry: { kind: "prompt" } }, { entry: { kind: "tool_start" } }]);
   expect(drainInto(runtime)).toBe(0);
+});
+
+it("nothing waits in the spool from where SHIM is paused, though the store takes nothing", () => {
+  const { disk, runtime, claude } = aFailingDisk();
+  claude.start();
+  runtime.store.write((sql) => pause(sql, runtime.now(), null, claude.cwd));
+  disk.error = sqliteError("SQLITE_BUSY");
+  expect([claude.prompt("a secret plan"), spool.isEmpty(runtime.paths.spool)]).toEqual([{}, true]);
 });
 
 it("an event from the spool opens no ended session, makes no offer, and starts no tool that has ended", () => {

@@ -37,10 +37,11 @@ it("the client talks to the host through the front, byte for byte", async () => 
   ]);
 });
 
-it("after the death of a host the handshake is repeated at the next one, and open requests and events are sent again", async () => {
+it("after the death of a host the handshake is repeated at the next one, and open requests and events are sent again, cancelled ones not", async () => {
   const rig = await greeted();
   const list = { jsonrpc: "2.0", id: 3, method: "tools/list" };
-  await rig.say(list, hook(4));
+  const cancel = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 5 } };
+  await rig.say(list, hook(4), { ...list, id: 5 }, cancel);
   await rig.hosts[0]?.die();
   const [, second] = rig.hosts;
   expect([rig.hosts.length, second?.isRestart]).toEqual([2, true]);
@@ -221,6 +222,41 @@ it.each([
   expect([rig.exits, rig.hosts.length]).toEqual([[0], 1]);
 });
 
+it("the end is reported at once where the client was killed; a signal right after the end of stdin is its reason", async () => {
+  const [killed, signalled] = [await greeted(), await greeted()];
+  killed.isClientAlive = false;
+  killed.stdin.end();
+  signalled.stdin.once("end", () => setImmediate(() => signalled.front.end("SIGINT")));
+  signalled.stdin.end();
+  await settled();
+  await killed.pass(5);
+  await signalled.pass(50);
+  const reasons = [killed, signalled].map((rig) => rig.hosts[0]?.control().at(-1)?.params);
+  expect(reasons).toEqual([{ reason: "stdin_end" }, { reason: "sigint" }]);
+});
+
+it("a front that ends waits neither for a client that reads no more nor, after fifteen seconds, for its host", async () => {
+  const rig = await greeted();
+  const [host] = rig.hosts;
+  await fillOutput(rig);
+  expect(host?.isHeld).toBe(true);
+  rig.front.end("SIGTERM");
+  const before = rig.stdout.writableLength;
+  await fillOutput(rig);
+  expect([host?.isHeld, rig.stdout.writableLength]).toEqual([false, before]);
+  await rig.pass(14_999);
+  expect(rig.exits).toEqual([]);
+  await rig.pass(15_000);
+  expect(rig.exits).toEqual([1]);
+});
+
+/** The client reads no more, and the host sends on. */
+async function fillOutput(rig: FrontRig): Promise<void> {
+  rig.stdout.pause();
+  for (let n = 0; n < 20; n++)
+    await rig.hosts[0]?.answer({ method: "notifications/message", params: "x".repeat(10_000) });
+}
+
 it("the end of a host ends the front where its client is gone, else the front connects to the next one", async () => {
   for (const isClientAlive of [false, true]) {
     const rig = await greeted();
@@ -334,6 +370,22 @@ it("a client that does not read is not read: of bad lines, of requests with an a
   expect([bad.stdin.isPaused(), open.stdin.isPaused()]).toEqual([false, true]);
   for (let id = 1_000; open.stdin.isPaused(); id++) await open.hosts[0]?.answer({ id, result: {} });
   expect(await taken(bad, () => "bad", 10)).toBe(10);
+});
+
+it("while the host takes nothing the client is not read; a host that is not read is held back, and not taken for one that hangs", async () => {
+  const rig = await greeted();
+  const [host] = rig.hosts;
+  if (host) host.unsent = 2_000_000;
+  expect(await taken(rig, pings, 10)).toBe(1);
+  await host?.takeAll();
+  expect(await taken(rig, pings, 10)).toBe(10);
+  await fillOutput(rig);
+  for (let round = 0; round < 6; round++) await rig.pass(2_500);
+  expect([host?.isHeld, rig.ended]).toEqual([true, []]);
+  rig.stdout.resume();
+  await settled();
+  for (let round = 0; round < 3; round++) await rig.pass(2_500);
+  expect([host?.isHeld, rig.ended]).toEqual([false, [host?.host]]);
 });
 
 it("what a host sends that is no message never reaches the client", async () => {

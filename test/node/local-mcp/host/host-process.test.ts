@@ -11,6 +11,8 @@ import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts"
 import { join } from "node:path";
 import { listCrashes } from "#harness/machine/crashes.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
+import { listBackups } from "#src/store/backup.ts";
+import { isPaused } from "#src/store/pause.ts";
 import * as spool from "#src/store/spool.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { column } from "#harness/store/store-rows.ts";
@@ -183,6 +185,14 @@ it("while a program attends, the host stays without a chat, and notifies of deat
   await host.ended;
 });
 
+it("an operation is completed, although its caller has gone", async () => {
+  const { runtime, socket } = await aHost();
+  const asked = request({ socketPath: socket, method: "POST", path: "/call/pauses.start" });
+  asked.on("error", () => undefined);
+  asked.end(JSON.stringify({ input: {}, env: {}, by: "command line" }), () => asked.destroy());
+  await vi.waitUntil(() => runtime.store.read((sql) => isPaused(sql, runtime.now(), "/p"), false), patience);
+});
+
 it("a host syncs for the workspace of the caller only", async () => {
   const host = await aHost();
   const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: tokenOf("m1") };
@@ -230,7 +240,7 @@ it("when the client is gone without a word, its chat ends, and a hang-up by its 
   }
 });
 
-it("a client that is killed in the middle of a tool has died then, and not at its last event", async () => {
+it("a client that is killed in the middle of a tool has died then, not at its last event", async () => {
   const { runtime, claude } = aChat({ pid: clientPid });
   claude.prompt("fix it");
   claude.begin("Bash", { command: "make" });
@@ -267,7 +277,7 @@ async function nextTick(): Promise<void> {
   await vi.dynamicImportSettled();
 }
 
-it("at intervals the process updates its session: spool applied, readings up to date", async () => {
+it("at intervals the process updates its session, and each day it backs up the store", async () => {
   const { runtime, claude } = aChat({ pid: clientPid });
   claude.prompt("fix it");
   const { end, closed } = await aServedChat(runtime);
@@ -283,6 +293,9 @@ it("at intervals the process updates its session: spool applied, readings up to 
   runtime.wait(5_000);
   await nextTick();
   expect(storedSession(runtime, claude.session).readings).toEqual(readings);
+  runtime.wait(90_000_000);
+  await nextTick();
+  await vi.waitUntil(() => listBackups(runtime.paths.backups).length > 0, patience);
   end("sigterm");
   await closed;
 });

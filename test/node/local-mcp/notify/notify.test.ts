@@ -6,7 +6,7 @@ import { configSchema } from "#src/contract/config.ts";
 import { deadTasks, dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
 import { notifyDesktop } from "#src/local-mcp/notify/notifier.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { anotherClaude, aProject, Claude, aLiveClaude } from "#harness/machine/claude.ts";
+import { aChat, anotherClaude, aProject, Claude, aLiveClaude } from "#harness/machine/claude.ts";
 import { aReceiver, die, looksOf } from "#harness/machine/notified.ts";
 import { someReadings } from "#harness/machine/readings.ts";
 import { twoChats } from "#harness/team/team-rig.ts";
@@ -43,6 +43,7 @@ it("a death, a waiting message and a critical risk are sent once; what was so be
   await look();
   const dead = anotherClaude(runtime, old, { session: "dead-chat" });
   dead.turn("Make the parser faster", "a secret answer");
+  hear(runtime, dead, aMessage("words of another"));
   dead.kill();
   const living = anotherClaude(runtime, old, { session: "living-chat", pid: 9_000 });
   living.turn("write the lexer");
@@ -76,6 +77,23 @@ it("a chat whose process cannot be seen from here died when it is silent for ten
   expect(anotherClaude(runtime, silent).start()).toContain("fix the parser");
   await look();
   expect(receiver.bodies).toMatchObject([{ event: "chat_died", session: "silent-chat" }]);
+});
+
+it("a chat that its user has closed is no death, and one that died again is another", async () => {
+  const receiver = await aReceiver();
+  const { runtime, claude } = aChat({ config: { notify: { webhook: receiver.url } } });
+  const look = looksOf(runtime);
+  await look();
+  claude.turn("x", "Which one?");
+  runtime.wait(60_000);
+  claude.end("other");
+  for (const count of [0, 1, 2]) {
+    await look();
+    expect(receiver.bodies.map(({ event }) => event)).toEqual(Array(count).fill("chat_died"));
+    claude.resume();
+    claude.prompt("go on");
+    claude.kill();
+  }
 });
 
 it("a dead task of the workspace is sent once", async () => {
