@@ -127,7 +127,7 @@ function rateLimit(
 const smallWindow = 200_000;
 const largeWindow = 1_000_000;
 
-/** A model that is missing here is unknown: a wrong window is worse than none. Compared with Claude Code 2.1.328 on 2026-11-20. */
+/** By Claude Code 2.1.328; a missing model is unknown: a wrong window is worse than none. */
 const windows: ReadonlyMap<string, number> = new Map([
   ["claude-3-5-haiku", smallWindow],
   ["claude-3-5-sonnet", smallWindow],

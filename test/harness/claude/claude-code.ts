@@ -205,7 +205,7 @@ export function watch(child: ChildProcess): Claude {
     child.once("error", reject);
     child.once("close", (code, signal) => resolve({ code, signal }));
   });
-  // Whoever waits sees the failure; a test that only kills must not die of an unhandled rejection.
+  // A caller that waits sees the failure; a test that only kills must not die of an unhandled rejection.
   exit.catch(() => undefined);
   if (child.pid === undefined) throw new Error(`Could not start ${child.spawnfile}.`);
   return { pid: child.pid, waitForExit: () => exit, kill: (signal) => void child.kill(signal), output };

@@ -25,7 +25,7 @@ export interface Part {
   readonly text: string;
   readonly complaint?: string;
   readonly code?: number;
-  /** It works until it is interrupted, and then writes this; null: it heeds neither the interrupt nor signals. */
+  /** It works until it is interrupted, and then writes this; null: it ends at neither the interrupt nor a signal. */
   readonly atInterrupt?: string | null;
 }
 
@@ -68,7 +68,7 @@ function begin(input) {
     if (text === null) fs.rmSync(path);
     else fs.writeFileSync(path, text);
   }
-  // From here on it may be told to stop.
+  // From here on it may be asked to stop.
   process.stdout.write(part.text);
   if (part.complaint) process.stderr.write(part.complaint);
 }

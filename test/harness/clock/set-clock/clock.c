@@ -1,6 +1,6 @@
 /*
  * The wall clock of the processes below it is off by what the file SHIM_CLOCK says: 8 bytes, nanoseconds, changed at any time. Preloaded
- * (LD_PRELOAD); set-clock.ts compiles and changes it. The monotonic clock goes on, as it does when somebody sets the clock of a machine.
+ * (LD_PRELOAD); set-clock.ts compiles and changes it. The monotonic clock goes on, as it does when a user sets the clock of a machine.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -134,6 +134,21 @@ it("two processes that save one session lose nothing of each other, also with st
   expect(stateOf(runtime, "s1")).toMatchObject(known);
 });
 
+it("a state kept in memory is not taken for another checkpoint that got the deleted one's number", () => {
+  const runtime = begun();
+  save(runtime, { goal: "deleted" });
+  runtime.store.write((sql) => sql.run("DELETE FROM checkpoints"));
+  save(tempRuntime({ beside: runtime }), { goal: "other" });
+  save(runtime, { nextStep: "next" });
+  expect(stateOf(runtime, "s1")).toMatchObject({ goal: "other", nextStep: "next" });
+});
+
+it("where snapshots are switched off none is asked for", () => {
+  const runtime = begun({ config: { snapshots: { isEnabled: false } } }, aProject());
+  save(runtime, { goal: "one" });
+  expect(rowCount(runtime, "snapshots")).toBe(0);
+});
+
 it("a checkpoint in git records branch and commit, and requests the files; only the newest request counts", () => {
   const project = aProject();
   const runtime = begun({}, project);

@@ -168,7 +168,7 @@ it("what bash does with any script: each push that ran was found, and no end sho
 });
 
 it.each([0, 0.7, 1])(
-  "with the guard on nothing is repeated in 1,000 kills, and it asks in vain before fewer than 2 % of the calls; commands that outlive a kill: %d",
+  "with the guard on nothing is repeated in 1,000 kills, and it asks without need before fewer than 2 % of the calls; commands that outlive a kill: %d",
   (outlives) => {
     const { kills, repeated, asked, inVain, calls } = killFigures({ guard: "on", outlives }, 1_000, 1);
     expect({ kills, repeated }).toEqual({ kills: 1_000, repeated: 0 });

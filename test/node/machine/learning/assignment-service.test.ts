@@ -157,7 +157,7 @@ it("live Statsig has its key from the environment, and is sent hashed units, nam
   ]);
 });
 
-/** A package in the place of Statsig's, which does this. */
+/** A package instead of Statsig's, which does this. */
 function aPackage(folder: string, text: string): void {
   const path = join(folder, "node_modules/@statsig/serverless-client");
   mkdirSync(path, { recursive: true });
@@ -187,7 +187,7 @@ it("a package that is not installed is named with its command, and none is in a 
   ]);
 });
 
-it("SHIM's own assignment: halves, a larger share moves nobody, another salt splits independently", () => {
+it("SHIM's own assignment: halves, a larger share moves no session, another salt splits independently", () => {
   const ids = Array.from({ length: 4_000 }, (_, n) => `session-${n}`);
   const armsAt = (share: number, salt = "1") => ids.map((id) => chooseArm({ id: "exp_1", salt, share }, id));
   const [tenth, half, all, other] = [armsAt(0.1), armsAt(0.5), armsAt(1), armsAt(1, "2")];

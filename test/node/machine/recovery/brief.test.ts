@@ -176,7 +176,7 @@ it("it counts prompts quoted of prompts made, the end of the conversation, and f
   });
 });
 
-it("the score of a brief is of what that brief quotes, whoever reads it, and stands in it", () => {
+it("the score of a brief is of what that brief quotes, for any reader, and stands in it", () => {
   const many = Array.from({ length: 200 }, (_, n) => `Paint boat ${n}: ${"leave the deck as it is. ".repeat(8)}`);
   const from = aRestoration(
     { prompts: prompts(...many), words, turnEndedAt: T0 + 300_000 },

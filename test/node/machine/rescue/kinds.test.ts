@@ -76,7 +76,7 @@ const kinds: Kind[] = [
     [client, "an empty file", breaks.empty, "unreadable", "brief"],
     [client, "its file is gone", breaks.gone, "deleted", "brief"],
   ]),
-  ["claude-code", "a folder in its place", folder, "unreadable", "brief"],
+  ["claude-code", "a folder instead of it", folder, "unreadable", "brief"],
   ["qwen", "a row after one that is lost", lostParent, "cut_off", "copy brief", "Ran one.", '"lost"'],
   ["qwen", "a last line that is cut", cut, "cut_off", "copy brief", "pear", "Ran one."],
   ["copilot", "a prompt without its time", noTime, "unreadable", "copy brief", "Ran one.", "pear"],

@@ -9,9 +9,10 @@ import { filesOf, known, refuse } from "#harness/clients/breaks.ts";
 import * as broken from "#harness/clients/broken-sessions.ts";
 import { invented, writeSession, type InventedSession } from "#harness/clients/broken-sessions.ts";
 import { aDeadClaude, storedSession } from "#harness/machine/claude.ts";
-import { aCliHome, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
 
 const clients = ["claude-code", "codex", "copilot", "qwen", "gemini"];
 const answering = (reply: string) => ({ isTty: true, isInteractive: true, ask: async () => reply });
@@ -119,6 +120,23 @@ it("resume offers the rescue where the client ends with an error within seconds,
   const early = await home.shimWith(endingAfter(900), `resume ${id}`);
   expect(early).toMatchObject({ code: 0, err: holding("is poisoned: the API has refused its last 2 prompts") });
   expect([started.slice(0, 2), started.length, started[2] === id]).toEqual([[id, id], 3, false]);
+});
+
+it("the page has the reason and the command, and starts no program of a client", async () => {
+  const { home, id } = written("codex", true);
+  broken.fakeOpenCode(home.folder, broken.openCodeSession(openCodeId, [400, 400]));
+  addSession(home, { id: openCodeId, client: "opencode", pid: 77 });
+  fakeBundle(home);
+  const page = await servePage(home);
+  const authorization = await signIn(page);
+  const input = { folder: home.project };
+  const diagnosed = async (session: string) =>
+    (await callAs(page, authorization, { name: "recovery.diagnose", input: { ...input, session } })).value;
+  const command = `shim rescue ${id.slice(0, 8)}`;
+  expect(await diagnosed(id)).toMatchObject({ diagnosis: { reason: "poisoned", command } });
+  expect(await diagnosed(openCodeId)).toMatchObject({ diagnosis: { reason: null } });
+  const rescue = { name: "recovery.rescue", input: { ...input, session: id, offer: "copy" } };
+  expect(await callAs(page, authorization, rescue)).toMatchObject({ status: 404 });
 });
 
 it("the brief of such a session comes with the reason and the command", async () => {

@@ -3,8 +3,8 @@ import { expect, it } from "vitest";
 import { HookInput, type HookEvent } from "#src/contract/hook-input.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { parseInput } from "#src/local-mcp/events/read-event.ts";
-import { limits } from "#src/machine/sessions/entries.ts";
-import { redactAndKeepEnds, boundTexts, redactAndClip } from "#src/redaction/bounded-text.ts";
+import { idOf, limits, pathOf } from "#src/machine/sessions/entries.ts";
+import { redactAndKeepEnds, boundTexts, redactAndClip, label } from "#src/redaction/bounded-text.ts";
 import { describeInput, entriesOf } from "#src/machine/sessions/hook-entries.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 
@@ -153,6 +153,18 @@ it.each([2_000, 200_000])("what is private in the cut part of %i characters is n
   const token = `ghp_${"a1B2".repeat(9)}`;
   const tokens = redactAndKeepEnds(`${token} `.repeat(length / 40), ends);
   expect(tokens).not.toMatch(/ghp_|a1B2/);
+});
+
+it("an id is kept as it is when it can be one; else it is stored as its digest, the same each time", () => {
+  const uuid = "20487890-04b4-4fe0-bbd5-6aa531354563";
+  const real = [uuid, "toolu_1795162526340_2", "agent-a0b5", "toolu_01A2b3C4d5E6f7G8h9J0k1L2"];
+  expect(real.map(idOf)).toEqual(real);
+  const odd = ["", "a\nb", "x".repeat(201), "</fence>", `ghp_${"a1B2".repeat(9)}`];
+  for (const id of odd) expect(idOf(id)).toMatch(/^id_[\da-f]{16}$/);
+  expect(new Set(odd.map(idOf)).size).toBe(odd.length);
+  expect(label("a\n b")).toBe("a b");
+  const path = `/home/ann/.claude/projects/-home-ann-app/${uuid}.jsonl`;
+  expect(pathOf(path)).toBe(path);
 });
 
 it("no half of a secret that a limit cuts in two is stored with a tool's input", () => {

@@ -120,6 +120,14 @@ it("links in either direction, folders below and projects within count as the pa
   }
 });
 
+it("an event without a folder comes from where its session works", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("before");
+  begin(runtime, claude.cwd);
+  tell(runtime, claude, { cwd: undefined, prompt: secret }, "UserPromptSubmit");
+  expect(leaked(runtime, [secret])).toEqual([]);
+});
+
 it("an event from the spool is judged by its time, and none is spooled during a pause", () => {
   const { runtime, claude } = aChat();
   claude.turn("before");
@@ -136,7 +144,7 @@ it("an event from the spool is judged by its time, and none is spooled during a 
   expect(leaked(runtime, [secret, open])).toEqual([open]);
 });
 
-it("a chat that continues after it was forgotten begins anew: its transcript does not restore the old talk", () => {
+it("a chat that continues after it was forgotten begins again: its transcript does not restore the old talk", () => {
   const { runtime, claude } = aChat();
   for (const text of ["the old talk", "more of the old talk"]) {
     claude.say(text);

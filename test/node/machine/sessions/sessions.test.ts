@@ -168,10 +168,10 @@ it("a session whose events are each reported once to three times, at once or lat
   );
 });
 
-/** What is known at the end. An event's own time counts when it is told first; its repeats come at the time of the last one. */
-function play(runtime: TempRuntime, id: string, told: readonly Event[], order: readonly Event[]): unknown {
+/** What is known at the end. An event's own time counts when it is first reported; its repeats come at the time of the last one. */
+function play(runtime: TempRuntime, id: string, reported: readonly Event[], order: readonly Event[]): unknown {
   const seen = new Set<Event>();
-  for (const each of told) {
+  for (const each of reported) {
     if (!seen.has(each)) runtime.clock.now = T0 + order.indexOf(each) * 1_000;
     seen.add(each);
     const [event, given] = each;

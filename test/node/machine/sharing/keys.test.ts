@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
@@ -13,7 +14,7 @@ import { tempHome } from "#harness/store/temp-store.ts";
 import { git, GIT_ENV, makeProject, temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-const place = { url: "https://shim.example.com", workspace: "team" };
+const edge = { url: "https://shim.example.com", workspace: "team" };
 let serial = 0;
 const random = (bytes: number): Uint8Array =>
   Uint8Array.from({ length: bytes }, () => (serial = (serial * 73 + 41) % 251));
@@ -49,16 +50,16 @@ it("a code that is cut or mistyped anywhere is refused, without being repeated",
 
 it("keys are kept in a private file, the last one seals, and the environment's comes first", () => {
   const { home } = tempHome();
-  expect(readKeys(home, place, {})).toEqual({ ok: true, value: null });
+  expect(readKeys(home, edge, {})).toEqual({ ok: true, value: null });
   expect(existsSync(keyFilePath(home))).toBe(false);
   const [first, second, third] = [createKey(random), createKey(random), createKey(random)];
-  for (const key of [first, second, first, second]) expect(addKey(home, place, key).ok).toBe(true);
-  addKey(home, { ...place, workspace: "other" }, third);
+  for (const key of [first, second, first, second]) expect(addKey(home, edge, key).ok).toBe(true);
+  addKey(home, { ...edge, workspace: "other" }, third);
   expect(statSync(keyFilePath(home)).mode & 0o777).toBe(0o600);
-  const read = readKeys(home, { ...place, url: `${place.url}/` }, {});
+  const read = readKeys(home, { ...edge, url: `${edge.url}/` }, {});
   expect(read).toMatchObject({ ok: true, value: { current: second } });
   expect(read.ok && [...(read.value?.keys.keys() ?? [])]).toEqual([first.id, second.id]);
-  const given = readKeys(home, place, { SHIM_WORKSPACE_KEY: formatCode(third) });
+  const given = readKeys(home, edge, { SHIM_WORKSPACE_KEY: formatCode(third) });
   expect(given.ok && given.value?.current).toEqual(third);
   expect(given.ok && given.value?.keys.get(first.id)).toEqual(first);
 });
@@ -67,15 +68,15 @@ it("what cannot be read is said without a key, and stays as it is", () => {
   const { home } = tempHome();
   createPrivateFolder(home);
   const code = formatCode(createKey(random));
-  for (const text of [`{"workspaces":{"${place.url} team":["${code}x"]}}`, `${code}{`, '{"keys":1}']) {
+  for (const text of [`{"workspaces":{"${edge.url} team":["${code}x"]}}`, `${code}{`, '{"keys":1}']) {
     writeFileSync(keyFilePath(home), text);
-    const read = readKeys(home, place, {});
+    const read = readKeys(home, edge, {});
     expect(read.ok || read.error).toContain("is damaged");
     expect(read.ok || read.error).not.toContain(code);
-    if (!text.includes("workspaces")) expect(addKey(home, place, createKey(random)).ok).toBe(false);
+    if (!text.includes("workspaces")) expect(addKey(home, edge, createKey(random)).ok).toBe(false);
     if (!text.includes("workspaces")) expect(readFileSync(keyFilePath(home), "utf8")).toBe(text);
   }
-  const wrong = readKeys(tempHome().home, place, { SHIM_WORKSPACE_KEY: "shimkey-mine" });
+  const wrong = readKeys(tempHome().home, edge, { SHIM_WORKSPACE_KEY: "shimkey-mine" });
   expect(wrong.ok || wrong.error).toMatch(/^SHIM_WORKSPACE_KEY: /);
 });
 
@@ -94,7 +95,13 @@ it("all that is sealed opens again, never twice into the same text, and shows no
   expect(Buffer.from(marked.ok ? marked.value : "", "base64url").toString("latin1")).not.toContain("SECRET");
 });
 
-it("an envelope that was changed in one place, cut, or belongs to something else gives nothing", () => {
+it("more than a row holds is refused with its size", () => {
+  const sealed = seal(createKey(random), about, randomBytes(1_200_000), random);
+  expect(sealed).toMatchObject({ ok: false, error: { code: "too_large" } });
+  expect(sealed.ok || sealed.error.bytes).toBeGreaterThan(1_048_576);
+});
+
+it("an envelope that was changed in one byte, cut, or belongs to something else gives nothing", () => {
   const key = createKey(random);
   const sealed = seal(key, about, Buffer.from("what was done"), random);
   if (!sealed.ok) throw new Error("not sealed");
@@ -161,7 +168,6 @@ it("without the key the name cannot be made, and none is made of a path that can
 it("a chat that is open when the workspace's key changes calls its project as the others do", async () => {
   const { project } = makeProject({ "a.txt": "a" });
   const runtime = tempRuntime({ env: GIT_ENV });
-  const edge = { url: "https://shim.example.com", workspace: "team" };
   addKey(runtime.paths.home, edge, key);
   const naming = createNaming(runtime, { workspace: "team", machine: "m1", edge });
   const facts = await readProjectFacts(GIT_ENV, project, "m1");

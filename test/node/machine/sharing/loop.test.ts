@@ -125,6 +125,18 @@ it("what is forgotten while its last version is under way is deleted at the coor
   expect((await machine.mirrored()).sessions).toEqual(["s2"]);
 });
 
+it("a request that fails by a bug leaves its changes to the next round", async () => {
+  const { world, machine } = aMachine();
+  machine.work("s1", "sent");
+  world.weather = () => {
+    throw new Error("a bug of the transport");
+  };
+  expect(await machine.sync.syncNow()).toMatchObject({ left: 1, trouble: { code: "internal" } });
+  world.weather = () => "good";
+  expect(await machine.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, left: 0, trouble: null });
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});
+
 it("a process that has joined nothing, or has no key, writes nothing; one that leaves stops", async () => {
   const keyless = aMachine({ key: null });
   keyless.machine.sync.start();

@@ -139,7 +139,7 @@ it("after the store was damaged and repaired from a backup, the coordinator has 
   machine.runtime.store.close();
   breakPage(openBetterSqlite3, machine.runtime.paths, "checkpoints", 0.5);
   await world.time.pass(60_000);
-  // Whoever reads the page finds the damage.
+  // A reading of the page finds the damage.
   machine.runtime.store.read((sql) => sql.all("SELECT * FROM checkpoints"), []);
   machine.work("s0", "after the repair");
   expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
@@ -147,6 +147,20 @@ it("after the store was damaged and repaired from a backup, the coordinator has 
   const there = await machine.mirrored();
   expect(there.sessions).toEqual(machine.kept().sessions);
   expect(there.checkpoints).toEqual(expect.arrayContaining(machine.kept().checkpoints));
+});
+
+it("a coordinator that says again and again that it has lost everything is not followed for ever", async () => {
+  const world = new SyncWorld();
+  const one = new SyncMachine(world);
+  one.work("s1", "first");
+  let since = 0;
+  world.twist = (name, answer) => (name === "sync.put" ? { ...(answer as object), since: (since += 1) } : answer);
+  await one.sync.syncNow();
+  one.work("s1", "second");
+  expect((await one.sync.syncNow()).trouble).toMatchObject({ code: "lost_place" });
+  expect(world.asked.length).toBeLessThan(12);
+  world.twist = (_name, answer) => answer;
+  await expectAllSent(one);
 });
 
 it("another key than the workspace's is not used: changes wait until the right one comes", async () => {
@@ -289,7 +303,7 @@ it("a pull with a page of deletions only comes to its end, and drops nothing tha
     await one.sync.syncNow();
   }
   expect(await two.sync.syncNow()).toMatchObject({ trouble: null, received: 101 });
-  // A full look, as a new process has it.
+  // A full pull, as a new process has it.
   two.restart();
   expect(await two.sync.syncNow()).toMatchObject({ trouble: null, received: 101 });
   expect(remotes(two)).toHaveLength(101);

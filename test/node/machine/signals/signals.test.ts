@@ -162,7 +162,7 @@ it("ends of turns whose events never came are read from the transcript, each wit
   expect(state()?.turnEndedAt).toBe(Date.parse("2030-01-01T00:00:03.000Z"));
 });
 
-it("the end of a turn counts once, also when its event comes after all, and never takes that event's place", () => {
+it("the end of a turn counts once, also when its event comes after all, and never hides that event", () => {
   const { claude, runtime, write, kinds, readOn } = aChatWithoutEvents();
   claude.prompt("write the parser");
   write(words("I test it.", 1, "tool_use"), words("It is written. \n", 2));

@@ -177,6 +177,31 @@ it("a damaged or looped sub-agent, rows in a loop, and a session that the API re
   expect(await check(home, "--client codex")).toMatchObject([{ state: "poisoned" }]);
 });
 
+it("prompts that the client's own list has later than the file show that the end is missing", async () => {
+  const { home, session } = withOne("claude-code");
+  const typed = (display: string): void => {
+    const timestamp = Date.parse("2026-11-25T11:00:00Z");
+    const row = { display, pastedContents: {}, timestamp, project: home.project, sessionId: session.id };
+    appendFileSync(join(home.folder, ".claude", "history.jsonl"), `${JSON.stringify(row)}\n`);
+  };
+  for (const command of ["/exit", " exit "]) typed(command);
+  expect(await check(home)).toMatchObject([{ state: "whole" }]);
+  typed("and now the oars");
+  const findings = [{ text: holding("1 later prompt of it, which the file lacks") }];
+  expect(await check(home)).toMatchObject([{ state: "damaged", findings }]);
+});
+
+it("of two rows with one id the one that Claude Code does not read is a damage, a row that stands twice is none", async () => {
+  const { home, session } = withOne("claude-code");
+  const { rows } = session;
+  write(home, session, [...rows, ...rows.slice(1, 3)]);
+  const twice = "2 rows stand twice, which changes nothing";
+  expect(await check(home)).toMatchObject([{ state: "whole", findings: [{ state: "whole", text: twice }] }]);
+  write(home, session, [...rows, { ...rows[1], timestamp: "2026-11-25T10:00:02.000Z" }]);
+  const text = holding("a row has the id of another one, and other content", "Claude Code reads the one in line 5");
+  expect(await check(home)).toMatchObject([{ state: "damaged", findings: [{ text }] }]);
+});
+
 it("a file that cannot be read is named with the reason, and the others are checked", async () => {
   const { home, path, first } = withOne("claude-code");
   mkdirSync(join(dirname(path), "5f0e0e5e-0000-4000-8000-000000000001.jsonl"));

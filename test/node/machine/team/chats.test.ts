@@ -70,13 +70,13 @@ it("a chat whose model hangs loses its task, though its process lives @night", a
 
 it("the workspace learns whether a chat works, hangs, or waits for its user", async () => {
   const { rig, one } = await twoChats();
-  const told = (): unknown => rig.call("chats.list", {}).chats.find(({ chat }) => chat === one.claude.session);
+  const reported = (): unknown => rig.call("chats.list", {}).chats.find(({ chat }) => chat === one.claude.session);
   one.claude.begin("AskUserQuestion", { questions: [] });
   await rig.time.pass(20_000);
-  expect(told()).toMatchObject({ status: "busy", progress: "waits for its user: an answer" });
+  expect(reported()).toMatchObject({ status: "busy", progress: "waits for its user: an answer" });
   one.claude.stop();
   await rig.time.pass(20_000);
-  expect(told()).toMatchObject({ status: "idle", progress: "" });
+  expect(reported()).toMatchObject({ status: "idle", progress: "" });
 });
 
 function shown(runtime: TempRuntime, { session }: Claude): string | null {

@@ -11,15 +11,15 @@ import { edgeUrl, token } from "#harness/edge/fake-edge.ts";
 import type { Answer } from "#harness/machine/mcp-client.ts";
 import { TeamRig, type TeamChat, twoChats } from "#harness/team/team-rig.ts";
 
-const place = { url: edgeUrl, workspace: "w1" };
+const edgeOf = { url: edgeUrl, workspace: "w1" };
 
 /** Two chats at an edge. */
 async function atEdge(hasKey = true) {
   const rig = new TeamRig();
   const { home } = rig.base.paths;
-  writeEdgeConfig(home, { ...place, machine: "m1", token });
+  writeEdgeConfig(home, { ...edgeOf, machine: "m1", token });
   const key = createKey(() => new Uint8Array(32).fill(7));
-  if (hasKey) addKey(home, place, key);
+  if (hasKey) addKey(home, edgeOf, key);
   const [one, other] = [await rig.chat("plan the secret thing"), await rig.chat("build it")];
   for (const chat of [one, other]) await rig.time.until(chat.tick());
   /** Lets time pass until it is answered. */

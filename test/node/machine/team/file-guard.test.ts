@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
@@ -103,6 +103,18 @@ it("a file belongs to its work tree, not to the one in which the chat works: lin
   joinTeam(runtime, outsider, "other");
   expect(isRefused(edit(outsider, path("src", "new", "a.ts")))).toBe(true);
   expect(edit(outsider, join(outsider.cwd, "src", "new", "a.ts"))).toEqual({});
+});
+
+it("a linked work tree in which no chat has been is of the project that it was made from", () => {
+  const { a, reserve, path } = aTeam();
+  reserve("one.ts");
+  // As `git worktree add` leaves it.
+  const [tree, own] = [join(aProject(), "linked"), path(".git", "worktrees", "linked")];
+  for (const folder of [tree, own]) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(own, "commondir"), "../..\n");
+  writeFileSync(join(tree, ".git"), `gitdir: ${own}\n`);
+  expect(edit(a, join(tree, "one.ts")).systemMessage).toContain("in another checkout");
+  expect(edit(a, join(tree, "two.ts"))).toEqual({});
 });
 
 it("in another checkout the chat is warned, and the edit is allowed: once an hour for each holder and file", () => {

@@ -168,7 +168,7 @@ it("with waitMs it takes the first task that comes within the time, and answers 
   await one.refusal("shim_next", { waitMs: 50_001 });
 });
 
-it("a chat that asked in vain is notified once when a task is there that it could take", async () => {
+it("a chat that asked and got none is notified once when a task is there that it could take", async () => {
   const { rig, one, other } = await twoChats();
   await one.ask("shim_next", { types: ["tests"] });
   rig.call("tasks.submit", { tasks: [{ type: "docs" }, { type: "tests", capabilities: ["gpu"] }], requestId: "r1" });

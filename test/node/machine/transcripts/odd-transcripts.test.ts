@@ -74,6 +74,27 @@ it("where both of two prompts after one row go on, two chats write the file, and
   expect(edited).not.toContain("two branches");
 });
 
+function timed(timestamps: readonly unknown[]): string {
+  return aTranscript(
+    aUserLine("Paint the boat.", { timestamp: timestamps[0] }),
+    anAssistantLine({ id: "m" }, { timestamp: timestamps[1] }),
+  );
+}
+
+it("a time may be a number; one that is missing or to come is unknown", async () => {
+  for (const unit of [1, 1_000])
+    expect(await briefOf(timed([day / unit, (day + 2_000) / unit]))).toContain("was last active 24 h ago");
+  for (const times of [
+    [undefined, undefined],
+    [new Date(T0 + 86_400_000).toISOString(), new Date(T0 + 86_500_000).toISOString()],
+  ]) {
+    const brief = await briefOf(timed(times));
+    expect(brief).toContain("was last active at an unknown time");
+    expect(brief).toContain("- at an unknown time: Paint the boat.");
+    expect(brief).not.toMatch(/\d s ago/);
+  }
+});
+
 const rollout = [
   codexHead("0.169.0"),
   codexRow(1, "turn_context", { cwd: "/p", model: "gpt" }),

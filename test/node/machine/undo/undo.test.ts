@@ -107,6 +107,23 @@ it("what others changed since, between the turns, or beside the chat is left and
   expect(reasons(left)).toEqual({ mine: "it was changed since, not by this chat" });
 });
 
+it("a turn with file tools alone has changed nothing but what they name", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n" });
+  await rig.turn("edit", { tool: "Edit", path: "a", work: makes(rig, "by hand", "a", "b").work });
+  expect(await rig.undo()).toMatchObject({ changes: [{ path: "a", now: "changed" }], left: [] });
+  expect(read(rig, "b")).toEqual(["by hand\n"]);
+});
+
+it("what was changed after the undo stays when the undo is taken back", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n" });
+  await rig.turn("both", makes(rig, "1", "a", "b"));
+  await rig.undo();
+  makes(rig, "by hand", "a").work();
+  const left = [{ path: "a", reason: "it was changed after the undo" }];
+  expect(await rig.undo({ redo: true })).toMatchObject({ changes: [{ path: "b", now: "changed" }], left });
+  expect(read(rig, "a", "b")).toEqual(["by hand\n", "1\n"]);
+});
+
 it("a prompt that fits several or none, and a path outside of the project, are refused", async () => {
   const rig = anUndoRig({ a: "0\n" });
   for (const text of ["fix the parser", "fix the tests"]) await rig.turn(text, makes(rig, text, "a"));
