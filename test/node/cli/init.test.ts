@@ -142,11 +142,17 @@ it("a foreign shim is neither replaced nor shadowed, and is named", async () => 
 });
 
 it("uninstall leaves a link that leads elsewhere by now, one that init did not make, and a folder in use", async () => {
-  const made = aNewUser();
-  await made.home.shimWith(made.io(), "init --yes");
-  writeFileSync(join(made.link, "..", "other"), "");
-  await made.home.shimWith(made.io(), "init --remove --yes");
-  expect(readdirSync(join(made.link, ".."))).toEqual(["other"]);
+  for (const isMoved of [false, true]) {
+    const made = aNewUser();
+    await made.home.shimWith(made.io(), "init --yes");
+    writeFileSync(join(made.link, "..", "other"), "");
+    if (isMoved) {
+      rmSync(made.link);
+      symlinkSync("other", made.link);
+    }
+    await made.home.shimWith(made.io(), "init --remove --yes");
+    expect(readdirSync(join(made.link, ".."))).toEqual(isMoved ? ["other", "shim"] : ["other"]);
+  }
   const own = aNewUser();
   mkdirSync(join(own.link, ".."), { recursive: true });
   symlinkSync(launchIn(own.home.folder).script, own.link);

@@ -74,6 +74,18 @@ it("a later init replaces the copy, and leaves no file of the older version and 
   expect(readdirSync(join(program, "dist")).toSorted()).toEqual(["hook.cjs", "shim-hook", "web"]);
 });
 
+it("copies of files that somebody changed since are kept with what is stored, and named", async () => {
+  const home = aCliHome();
+  const { io } = byNpx(home);
+  write(home.folder, { ".claude.json": '{ "a": 1 }\n' });
+  await home.shimWith(io, "init --yes");
+  const path = join(home.folder, ".claude.json");
+  writeFileSync(path, readFileSync(path, "utf8").replace('"a": 1', '"a": 2'));
+  const backups = join(home.paths.home, "client-backups");
+  expect(await home.shimWith(io, "init --remove --yes")).toMatchObject(printed(`The files as they were: ${backups}`));
+  expect([readFileSync(path, "utf8"), readdirSync(home.paths.home)]).toEqual(['{ "a": 2 }\n', ["client-backups"]]);
+});
+
 it("uninstall --data deletes what is stored, but not under a chat that runs, nor for one client", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));

@@ -82,7 +82,7 @@ it("compares team.blockUnchecked with what the hooks do", () => {
   expect(codes(lookAt(withPlugin, { claudeVersion }))).toContain("error not_blocking");
 });
 
-it("finds what is missing", () => {
+it("finds what is missing or switched off", () => {
   const home = aClientHome();
   home.install();
   const texts = (): string =>
@@ -94,7 +94,8 @@ it("finds what is missing", () => {
   change(home, home.servers, (text) => remove(text, ["mcpServers"]));
   expect(texts()).toContain("the hooks are installed, but not the MCP server");
   change(home, home.servers, (text) => set(text, ["mcpServers", "shim"], { command: "other" }));
-  expect(codes(lookAt(home))).toContain("error name_taken");
+  change(home, home.settings, (text) => set(text, ["disableAllHooks"], true));
+  expect(codes(lookAt(home))).toEqual(expect.arrayContaining(["error name_taken", "error hooks_disabled"]));
 });
 
 it("finds a clone that has moved, another copy, and a Node that is gone or too old", () => {
