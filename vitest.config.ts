@@ -15,11 +15,11 @@ const testTimeout = 240_000;
 /** Longer than others of their size, by which vitest sorts: one that begins last would end alone. */
 const long = [
   "sim/simulation",
-  "e2e/local-coordinator",
   "e2e/two-machines",
   "e2e/crash",
   "e2e-clients/codex",
-  "e2e-clients/clients",
+  "e2e-clients/others",
+  "node/coordination/embedded",
   "node/redaction/properties",
 ].map((name) => `/test/${name}.test.ts`);
 

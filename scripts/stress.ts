@@ -23,7 +23,6 @@ const runs: Readonly<Record<string, TestRun>> = {
     test: "e2e/crash.test.ts",
     options: {
       rounds: { env: "SHIM_CRASH_ROUNDS", value: "1000" },
-      events: { env: "SHIM_HOOK_CRASH_ROUNDS", value: "1000" },
       seed: { env: "SHIM_CRASH_SEED", value: "1" },
     },
   },
@@ -57,7 +56,7 @@ const runs: Readonly<Record<string, TestRun>> = {
   processes: {
     about: "the server is started and ended in every way, again and again, with the built programs",
     test: "e2e/processes.test.ts",
-    options: { starts: { env: "SHIM_PROCESS_STARTS", value: "1000" }, seed: { env: "SHIM_PROCESS_SEED", value: "1" } },
+    options: { starts: { env: "SHIM_PROCESS_STARTS", value: "1000" } },
   },
   "early-deaths": {
     about: "sessions die before their first checkpoint, one after the other, and the prompts of the first are kept",

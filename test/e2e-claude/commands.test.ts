@@ -1,16 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { transcriptPath } from "#harness/claude/claude-code.ts";
 import { bash, call, ClaudeRig, received } from "#harness/claude/claude-rig.ts";
-import { initialise } from "#harness/claude/set-up.ts";
-import { poisonCommand, refusingPoison } from "#harness/clients/poison.ts";
+import { poisonCommand, refusingPoison } from "#harness/clients/flows.ts";
 import { runShim } from "#harness/clients/real-clients.ts";
-import { shellWork, undoesTheTurn, written } from "#harness/clients/undo-flow.ts";
+import { shellWork, undoesTheTurn, written } from "#harness/clients/flows.ts";
 import { write } from "#harness/machine/git-project.ts";
-import { built } from "#harness/machine/mcp-process.ts";
-import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
-import { claudeBinary } from "../../scripts/install-claude.ts";
 
 const instructions = {
   resume: "The user wants to continue an earlier chat that SHIM has saved.",
@@ -26,17 +22,6 @@ it("each slash command of the plugin instructs the model, with the user's words 
   const rig = new ClaudeRig();
   for (const [command, text] of Object.entries(instructions))
     expect(received((await rig.printed(`/shim:${command}`, { steps: [{ text: "Done." }] })).model)).toContain(text);
-});
-
-it("without the plugin the prompts are slash commands; beside it there are none @night", async () => {
-  const rig = new ClaudeRig();
-  const shim = { command: process.execPath, args: [built.launcher, "mcp"], env: { SHIM_HOME: rig.paths.home } };
-  const answered = { steps: [{ text: "These." }] };
-  const alone = await rig.printed("/mcp__shim__who", { ...answered, hasPlugin: false, mcpServers: { shim } });
-  expect(received(alone.model)).toContain("The user typed /shim:who, a command of SHIM.");
-  expect(received(alone.model)).toContain("The user asks which chats SHIM knows. Change nothing.");
-  const beside = await rig.printed("/mcp__plugin_shim_shim__who", answered).catch(() => null);
-  expect(JSON.stringify(beside?.model.requests ?? [])).not.toContain("a command of SHIM");
 });
 
 function work(rig: ClaudeRig) {
@@ -119,51 +104,3 @@ it("in `claude -p` a done effect is not repeated after a kill, and the model rea
   expect(deploys()).toBe(1);
   expect(received(model, -1)).toContain("SHIM: done already");
 });
-
-it("in a terminal the user is asked once: what the answer let run is not asked of again @night", async () => {
-  const { rig, deploys } = withGuard();
-  await rig.killed("deploy it", { steps: [deploy(rig)] });
-  const steps = [deploy(rig), { text: "Deployed again." }, deploy(rig), { text: "And once more." }];
-  const args = ["--permission-mode", "default"];
-  const { claude } = await rig.typed("continue", { steps, args });
-  await claude.shows("SHIM:donealready");
-  expect(deploys()).toBe(1);
-  claude.type("\r");
-  await claude.shows("Deployedagain.");
-  expect(deploys()).toBe(2);
-  await claude.send("once more");
-  await claude.shows("Andoncemore.");
-  expect(deploys()).toBe(3);
-});
-
-/** `shim init` has written the hooks, for this setting. */
-function withBlocking(blockUnchecked: boolean): {
-  readonly rig: ClaudeRig;
-  readonly mcpServers: Record<string, object>;
-} {
-  const rig = new ClaudeRig();
-  mkdirSync(rig.paths.home);
-  writeFileSync(rig.paths.config, JSON.stringify({ team: { blockUnchecked } }));
-  return { rig, mcpServers: initialise(rig, claudeBinary()) };
-}
-
-const writeFile = (rig: ClaudeRig, name: string) => call("Write", { file_path: rig.path(name), content: "text\n" });
-
-it.each([true, false])(
-  "with team.blockUnchecked %s an edit that no host can check is blocked, or not @night",
-  async (isBlocking) => {
-    const { rig, mcpServers } = withBlocking(isBlocking);
-    const steps = [writeFile(rig, "first.ts"), { hold: "turn", ...writeFile(rig, "second.ts") }, { text: "Done." }];
-    const chat = await rig.print("fix it", { steps, mcpServers, hasPlugin: false });
-    await chat.model.held("turn");
-    // No host can be started where the home is a file.
-    renameSync(rig.paths.home, `${rig.paths.home}-before`);
-    writeFileSync(rig.paths.home, "");
-    killEvery(hostsOf(rig.paths.home));
-    chat.model.release("turn");
-    expect(await chat.claude.waitForExit()).toEqual({ code: 0, signal: null });
-    expect(existsSync(rig.path("first.ts"))).toBe(true);
-    expect(existsSync(rig.path("second.ts"))).toBe(!isBlocking);
-    expect(received(chat.model, -1).includes("SHIM could not check this call")).toBe(isBlocking);
-  },
-);

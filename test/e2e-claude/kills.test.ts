@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, it } from "vitest";
 import { untilFound } from "#harness/claude/claude-code.ts";
 import {
@@ -20,7 +19,6 @@ import { git } from "#harness/machine/git-project.ts";
 import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 
 const request = "Make the parser accept empty input";
-
 const fault = "The fault is in one.ts.";
 
 /** A list of tasks, work on some files, a failure, then a tool that never ends. */
@@ -106,27 +104,6 @@ it("Claude Code works on undisturbed when the host was killed, in a terminal too
   await first.claude.waitForExit();
 });
 
-it("a session goes on with the MCP process that the client starts in place of a killed one @night", async () => {
-  const rig = new ClaudeRig();
-  const first = await rig.print(request, {
-    steps: [
-      shimTool("shim_force_checkpoint", { goal: "One" }),
-      { ...shimTool("shim_force_checkpoint", { nextStep: "Two" }), hold: "second" },
-      endless,
-    ],
-  });
-  await first.model.held("second");
-  const mcp = await mcpOf(first.claude.pid);
-  process.kill(mcp.pid, "SIGKILL");
-  await rig.gone(mcp.pid);
-  first.model.release("second");
-  await endlessTool(first.claude);
-  expect((await mcpOf(first.claude.pid)).pid).not.toBe(mcp.pid);
-  await kill(first);
-  expect(rig.sessions()).toHaveLength(1);
-  expect((await rig.nextBriefs())[0]).toMatch(/- goal \(.*\): One\n[^]*- next step \(.*\): Two\n/);
-});
-
 it("the last words are found in the transcript where client and MCP process were killed before a hook read them @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print(request, { steps: [{ ...endless, text: "I begin." }] });
@@ -140,20 +117,6 @@ it("the last words are found in the transcript where client and MCP process were
   const [brief] = await rig.nextBriefs();
   expect(brief).toContain(` ago: ${request}\n`);
   expect(brief).toMatch(/the chat's last words:\n- .* ago: I begin\.\n/);
-  expect(brief).toContain("last checkpoint: none; all of this comes from the journal");
-});
-
-it("what the model saves by the tools is in the session of the hooks, and in the next chat's brief @night", async () => {
-  const rig = new ClaudeRig();
-  const notes = { goal: "Parse empty input", nextStep: "Write the failing test", openQuestions: ["What of blanks?"] };
-  const calls = [shimTool("shim_force_checkpoint", notes), shimTool("shim_session_status")];
-  const first = await rig.killed("fix the parser", { steps: calls });
-  const [session, ...others] = rig.sessions();
-  expect(others).toEqual([]);
-  expect(received(first.model, -1)).toContain(`"session":"${session!.id}"`);
-  const [brief] = await rig.nextBriefs();
-  for (const line of [/^- goal \(.*\): Parse empty input$/m, /^- open questions \(.*\): What of blanks\?$/m])
-    expect(brief).toMatch(line);
 });
 
 it("Claude Code works on where nothing can be saved, and the user reads that all is lost @night", async () => {
@@ -208,30 +171,4 @@ it("before a command that throws edits away the files are saved @night", async (
   const repository = snapshot?.repository ?? "";
   expect(git(repository, "show", `${snapshot?.commit}:one.ts`)).toBe("export const half = true;\n");
   expect(git(rig.project, "status", "--porcelain")).toBe("");
-});
-
-const launcher = join(import.meta.dirname, "..", "..", "plugin", "launch.mjs");
-
-it("a chat that asks for a permission waits for its user until that is given @night", async () => {
-  const rig = new ClaudeRig();
-  const command = `"${process.execPath}" "${launcher}" hook Notification`;
-  const settings = { hooks: { Notification: [{ hooks: [{ type: "command", command, timeout: 10 }] }] } };
-  const fetch = { tools: [{ name: "WebFetch", input: { url: "http://127.0.0.1:1/", prompt: "x" } }] };
-  const args = ["--permission-mode", "default"];
-  const { claude, id } = await rig.typed("look it up", { steps: [fetch, { text: "Done." }], settings, args });
-  await rig.until(id, ({ waiting }) => waiting?.for === "permission", "the question");
-  claude.type("\r");
-  await rig.until(id, ({ waiting }) => waiting === undefined, "the answer");
-});
-
-it("the user is asked before a switch to a model whose window is too small @night", async () => {
-  const rig = new ClaudeRig();
-  const usage = { input_tokens: 700_000, output_tokens: 20 };
-  const chat = await rig.typed("fix the parser", { steps: [{ text: "Fixed.", usage }] });
-  await rig.last(chat.id, "turn_end");
-  await chat.claude.send("/model claude-haiku-4-5");
-  const question =
-    "SHIM:thischatholds700,020tokens,andclaude-haiku-4-5takes200,000:run/compactfirst,orstaywithclaude-opus-5-5.";
-  await chat.claude.shows(question);
-  expect(chat.claude.screen()).not.toContain("Setmodelto");
 });

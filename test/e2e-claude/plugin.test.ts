@@ -1,10 +1,14 @@
-import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
-import { expect, it } from "vitest";
-import { aClientHome, launch } from "#harness/machine/client-home.ts";
+import { stripVTControlCharacters } from "node:util";
+import { expect, it, onTestFinished } from "vitest";
+import { cleanEnv } from "#harness/claude/claude-code.ts";
+import { call, ClaudeRig, received } from "#harness/claude/claude-rig.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
-import { CLAUDE_VERSION, claudeBinary } from "../../scripts/install-claude.ts";
+import { outputOf } from "#harness/machine/programs.ts";
+import { claudeBinary } from "../../scripts/install-claude.ts";
 
 /** The real Claude Code: the path of its binary. It needs no network and no account for any of this. */
 const claude = claudeBinary();
@@ -45,18 +49,98 @@ it("the npm package is a marketplace, and the server of its plugin connects @nig
   expect(run(home, "mcp", "list").stdout).toMatch(/^plugin:shim:shim: .*Connected$/m);
 });
 
-it(`claude mcp get finds the server that init wrote, and uninstall takes it out @night`, () => {
-  const home = aClientHome(CLAUDE_VERSION);
-  mkdirSync(join(home.folder, ".claude"));
-  run(home.folder, "mcp", "list");
-  const hasServers = (): boolean => "mcpServers" in (JSON.parse(home.read(home.servers) ?? "{}") as object);
-  const before = hasServers();
-  home.install(home.code, { ...launch, node: process.execPath });
-  const found = run(home.folder, "mcp", "get", "shim").stdout;
-  for (const line of ["Scope: User config", `Command: ${process.execPath}`, `Args: ${launch.script} mcp`])
-    expect(found).toContain(line);
-  home.uninstall();
-  expect(home.read(home.settings)).toBeNull();
-  expect(hasServers()).toBe(before);
-  expect(run(home.folder, "mcp", "get", "shim").status).not.toBe(0);
+const consent = join(import.meta.dirname, "..", "harness", "claude", "consent-child.ts");
+
+const documentAddress = "https://claude.ai/oauth/claude-code-client-metadata";
+
+/** What Claude Code is known by, as far as its users' reports quote it: no port, and any is meant (RFC 8252). */
+const document = {
+  client_id: documentAddress,
+  client_name: "Claude Code",
+  redirect_uris: ["http://localhost/callback", "http://127.0.0.1/callback"],
+  grant_types: ["authorization_code", "refresh_token"],
+  response_types: ["code"],
+  token_endpoint_auth_method: "none",
+};
+
+/** A program as `BROWSER` names one. */
+function browserIn(folder: string): string {
+  const path = join(folder, "browser.sh");
+  writeFileSync(path, `#!/bin/sh\nexec "${process.execPath}" "${consent}" "$1"\n`);
+  chmodSync(path, 0o755);
+  return path;
+}
+
+/** `claude mcp ...`, in the project of the rig. */
+class ClaudeMcp {
+  readonly #rig: ClaudeRig;
+
+  constructor(rig: ClaudeRig) {
+    this.#rig = rig;
+  }
+
+  async run(...args: string[]): Promise<string> {
+    const { code, out, err } = await outputOf(spawn(claudeBinary(), ["mcp", ...args], this.#options()));
+    expect([args, code, out + err]).toEqual([args, 0, expect.anything()]);
+    return out;
+  }
+
+  /** It signs in at a terminal only. */
+  async login(name: string, token: string): Promise<string> {
+    const env = {
+      BROWSER: browserIn(this.#rig.root),
+      SHIM_TEST_TOKEN: token,
+      TERM: "xterm-256color",
+      SHELL: "/bin/sh",
+    };
+    const command = `${claudeBinary()} mcp login ${name}`;
+    const program = spawn("script", ["-qefc", command, "/dev/null"], this.#options(env));
+    onTestFinished(() => void program.kill("SIGKILL"));
+    const { code, out } = await outputOf(program, null);
+    const shown = stripVTControlCharacters(out);
+    expect([code, shown]).toEqual([0, expect.anything()]);
+    return shown;
+  }
+
+  #options(env: Record<string, string> = {}): { cwd: string; env: Record<string, string> } {
+    return { cwd: this.#rig.project, env: cleanEnv({ home: this.#rig.home, modelUrl: "http://127.0.0.1:9", env }) };
+  }
+}
+
+/** An hour later, as far as Claude Code can see. @returns the refresh tokens that it had */
+function endAccess(home: string): string[] {
+  const path = join(home, ".claude", ".credentials.json");
+  const kept = JSON.parse(readFileSync(path, "utf8")) as Kept;
+  for (const grant of Object.values(kept.mcpOAuth)) Object.assign(grant, { accessToken: "ended", expiresAt: 1 });
+  writeFileSync(path, JSON.stringify(kept));
+  return Object.values(kept.mcpOAuth).map(({ refreshToken }) => refreshToken);
+}
+
+interface Kept {
+  readonly mcpOAuth: Readonly<Record<string, { readonly accessToken: string; readonly refreshToken: string }>>;
+}
+
+it("Claude Code signs in through a browser, refreshes, and is refused once the token is revoked @night", async () => {
+  const rig = new ClaudeRig();
+  const documents = { [documentAddress]: document };
+  const edge = await EdgeRuntime.open({ isOAuth: true, documents, log: () => undefined });
+  await edge.register("a-chat");
+  const { id, token } = await edge.call("tokens.create", { machine: "claude", scope: "submit" });
+  const mcp = new ClaudeMcp(rig);
+  await mcp.run("add", "--transport", "http", "far", `${edge.url}/mcp`);
+  expect(await mcp.run("list")).toMatch(/far: .*Needs authentication/);
+  expect(await mcp.login("far", token)).toContain('Authenticated with "far"');
+  expect(await mcp.run("list")).toMatch(/far: .*Connected/);
+  const submit = call("mcp__far__tasks_submit", { tasks: [{ type: "build" }] });
+  const chat = { args: ["--allowedTools", "mcp__far"], steps: [submit, { text: "Done." }] };
+  const first = await rig.printed("give the build to the team", chat);
+  expect(received(first.model, 1)).toContain('{"tasks":[{"task":1,"state":"queued","isDuplicate":false}]}');
+  const before = endAccess(rig.home);
+  const second = await rig.printed("and once more", chat);
+  expect(received(second.model, 1)).toContain('{"tasks":[{"task":2,"state":"queued","isDuplicate":false}]}');
+  expect(endAccess(rig.home)).not.toEqual(before);
+  await edge.call("tokens.revoke", { id });
+  const third = await rig.printed("and again", chat);
+  expect(received(third.model, 1)).toMatch(/No such tool available: mcp__far__tasks_submit/);
+  expect((await edge.call("tasks.list", {})).tasks).toHaveLength(2);
 });

@@ -1,7 +1,7 @@
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { type Terminal, transcriptPath, untilFound } from "#harness/claude/claude-code.ts";
+import { type Terminal, untilFound } from "#harness/claude/claude-code.ts";
 import {
   bash,
   briefs,
@@ -39,23 +39,6 @@ it("a run that was asked to stop in the middle of its turn is unfinished @night"
   // The client decides whether its MCP server has time to report the signal.
   expect(brief).toMatch(/asked to end, (by an unknown signal|before its turn was over)/);
   expect(brief).toContain("in mid-turn, running Bash exec sleep 600");
-});
-
-const tooLong = "prompt is too long: 1200000 tokens > 1000000 maximum";
-
-it.each([
-  [
-    "that a usage limit ended",
-    "Your credit balance is too low.",
-    "usage_limit (The client reported that a usage limit was reached.)",
-  ],
-  ["whose prompt became too long", tooLong, "context_full (The client reported that the context is full.)"],
-])("a run %s is unfinished @night", async (_which, message, cause) => {
-  const rig = new ClaudeRig();
-  const error = { status: 400, type: "invalid_request_error", message };
-  const first = await rig.print("fix the parser", { steps: [bash("echo begun"), { error, times: 50 }] });
-  expect(await first.claude.waitForExit()).toEqual({ code: 1, signal: null });
-  expect((await rig.nextBriefs())[0]).toContain(`why it died: ${cause}`);
 });
 
 /** A chat in a terminal whose turn has ended. */
@@ -161,41 +144,12 @@ it("a killed session that is resumed receives its brief once, and no other chat 
   expect(briefs(third.model)).toEqual([brief]);
 });
 
-const begun = { steps: [bash("echo begun")] };
-
-it("a session that the client should resume and does not find stays on offer @night", async () => {
-  const rig = new ClaudeRig();
-  const { id } = await rig.killed("fix the parser", begun);
-  rmSync(transcriptPath(rig.home, rig.project, id));
-  const failed = await rig.print("go on", { args: ["--resume", id], ...hello });
-  expect(await failed.claude.waitForExit()).toEqual({ code: 1, signal: null });
-  expect(failed.claude.output.stderr).toContain("No conversation found");
-  expect(rig.session(id)).toMatchObject({ endedAt: null, recovery: null });
-  expect((await rig.nextBriefs())[0]).toContain(`<shim-recovered-session-${id.slice(0, 8)}>`);
-});
-
-it("a session that is opened a second time while it lives is two @night", async () => {
-  const rig = new ClaudeRig();
-  const first = await rig.print("fix the parser", { steps: [bash("echo begun"), { hold: "end", text: "Fixed." }] });
-  await first.model.held("end");
-  const [living] = rig.sessions();
-  const second = await rig.printed("try it otherwise", { args: ["--resume", living!.id], ...hello });
-  expect(received(second.model)).not.toContain("recovered data");
-  const [, fork] = rig.sessions();
-  expect(fork).toMatchObject({ origin: "fork", parentId: living!.id, endReason: "other" });
-  expect(rig.session(living!.id)).toMatchObject({ endedAt: null });
-  first.model.release("end");
-  await first.claude.waitForExit();
-  expect(rig.session(living!.id)).toMatchObject({ endReason: "other" });
-});
-
 const clients = [
   [CLAUDE_VERSION, claudeBinary()],
   [OLDER_CLAUDE_VERSION, otherClaudeBinary(OLDER_CLAUDE_VERSION)],
 ] as const;
 
 const ways = ["the plugin", "init", "init and the plugin", "processes alone"] as const;
-
 const cases = clients.flatMap(([version, binary]) => ways.map((way) => ({ version, binary, way })));
 
 it.each(cases)(

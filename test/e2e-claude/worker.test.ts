@@ -1,17 +1,15 @@
-import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import { checksOf } from "../../demo/story/report.ts";
+import { Story } from "../../demo/story/story.ts";
+import { midway } from "../../demo/story/team-chat.ts";
 import { findChild, untilFound } from "#harness/claude/claude-code.ts";
-import { bash, call, ClaudeRig, endless } from "#harness/claude/claude-rig.ts";
-import { WorkerMachine, WorkerProcess } from "#harness/claude/claude-workers.ts";
-import { startScriptedModel } from "#harness/claude/scripted-model.ts";
+import { bash, call, endless } from "#harness/claude/claude-rig.ts";
+import { WorkerMachine } from "#harness/claude/claude-workers.ts";
 import { git } from "#harness/machine/git-project.ts";
-import { built } from "#harness/machine/mcp-process.ts";
-import { claudeBinary } from "../../scripts/install-claude.ts";
 
 const request = "Make the parser accept empty input";
-
 const done = { text: 'I looked, and it is done.\n{"shim":"done","result":{"files":1}}' };
 
 it("a task is done by Claude Code in a worktree, with SHIM's server and hooks, and without shim init @night", async () => {
@@ -107,37 +105,19 @@ it("a tool that is not allowed is refused without a question, and the run contin
   expect(existsSync(join(machine.rig.root, "hooks.log"))).toBe(false);
 });
 
-it("a supervised Claude Code that is killed in the middle of a tool continues in its session, and is done @night", async () => {
-  const rig = new ClaudeRig();
-  const steps = [bash("echo half > half.txt"), endless, bash("cat half.txt"), done];
-  const model = await startScriptedModel({ threads: [{ steps }] });
-  onTestFinished(() => model.close());
-  const own = { folder: rig.project, prompt: request, program: claudeBinary(), args: ["--allowedTools", "Bash"] };
-  mkdirSync(rig.paths.home, { recursive: true });
-  writeFileSync(
-    join(rig.paths.home, "supervisor.json"),
-    JSON.stringify({ watch: { fix: { kind: "claude", ...own } } }),
-  );
-  const env = rig.envOf(model);
-  const supervisor = new WorkerProcess(
-    spawn(process.execPath, [built.launcher, "worker", "supervise", "--json"], { env }),
-  );
-  const claude = await supervisor.claude();
-  const tool = await findChild(claude.pid, "sleep 600");
-  process.kill(claude.pid, "SIGKILL");
-  const second = await supervisor.until("started", 2);
-  const { session } = await supervisor.until("started", 1);
-  expect(second).toMatchObject({ session, how: `session ${String(session)} is resumed` });
-  await rig.gone(tool.pid);
-  expect(await supervisor.until("ended", 2)).toMatchObject({ phase: "finished", againInMs: null });
-  const asked =
-    model.requests
-      .at(-1)
-      ?.messages.map(({ text }) => text)
-      .join() ?? "";
-  for (const text of [request, "You were interrupted in the middle of it", "this session died"])
-    expect(asked).toContain(text);
-  expect(rig.sessions()).toMatchObject([{ id: session, endReason: expect.any(String) }]);
-  supervisor.kill("SIGTERM");
-  expect(await supervisor.ended).toBe(0);
+it("the demo with the real Claude Code: three chats do six tasks once, one is killed, and a fourth submits and summarises @night", async () => {
+  const timeoutMs = 230_000;
+  /** A sixteenth of the times that a model takes. */
+  const waits = { seed: 1, scale: 1 / 16 };
+  const story = new Story({ host: "edge", waits, kill: midway, signal: AbortSignal.timeout(timeoutMs) });
+  let isClosed = false;
+  onTestFinished(async () => void (isClosed || (await story.close())));
+  const run = await story.team();
+  expect([checksOf(story, run).filter(({ holds }) => !holds), run.problems]).toEqual([[], []]);
+  const ends = run.records.map(({ spans }) => spans.map(({ end }) => end));
+  expect(ends).toEqual([["done"], ["done"], ["done"], ["done"], ["chat_offline", "done"], ["done"], ["done"]]);
+  expect(run.records[4]?.spans.at(-1)?.chat).toBe(run.kill.session);
+  expect(await story.close()).toEqual({ codes: story.machines.map(() => 0), left: [] });
+  isClosed = true;
+  expect(existsSync(story.root)).toBe(false);
 });

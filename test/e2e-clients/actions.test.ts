@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { received } from "#harness/claude/claude-rig.ts";
-import type { ModelRequest, ScriptedModel, Step } from "#harness/claude/scripted-model.ts";
+import type { ModelRequest, Step } from "#harness/claude/scripted-model.ts";
 import { type ChatRig, fail } from "#harness/clients/chat-rig.ts";
 import { ClientRig } from "#harness/clients/client-rig.ts";
-import { CodexRig, shell, shimTool } from "#harness/clients/codex-rig.ts";
+import { CodexRig, shell } from "#harness/clients/codex-rig.ts";
 import { gemini, opencode, otherClients, qwen, type RealClient } from "#harness/clients/real-clients.ts";
-import { shellWork, undoesTheTurn, written } from "#harness/clients/undo-flow.ts";
+import { shellWork, undoesTheTurn, written } from "#harness/clients/flows.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { isRequest } from "#src/machine/sessions/work-state.ts";
 
@@ -67,47 +67,6 @@ it("codex: the patches and commands of a real turn are taken back, and that is t
   });
   expect(model.requests.length).toBeGreaterThan(2);
   undoesTheTurn(rig);
-});
-
-const save = { goal: "the parser accepts empty input" };
-
-const deletion = { scope: "notices", confirm: "yes, delete" };
-
-/** What the conversation says of the two calls. */
-function outcomes(model: ScriptedModel, shown: unknown): Record<string, boolean> {
-  const last = model.requests.findLast(({ kind }) => kind === "loop")?.body;
-  const text = JSON.stringify([last?.["messages"], last?.["input"], shown]);
-  return {
-    isSaved: /checkpoint\W+cp_|Saved cp_/.test(text),
-    isRefused: /permission was declined|permission requested|requires approval/.test(text),
-    isDeleted: text.includes("Deleted 0"),
-  };
-}
-
-const asked = { isSaved: true, isRefused: true, isDeleted: false };
-
-/** Without the flag that approves everything, and without a user, each question is a no. */
-const asking: RealClient = {
-  ...qwen,
-  command: (prompt, session) => qwen.command(prompt, session).filter((word) => word !== "--yolo"),
-};
-
-it("Qwen Code saves by SHIM's tool without a question, and asks before the one that deletes @night", async () => {
-  const { model, process } = await new ClientRig(asking).run("Save, and delete", [
-    { tools: [qwen.ofShim("shim_force_checkpoint", save)] },
-    { tools: [qwen.ofShim("shim_clear_state", deletion)] },
-    { text: "done" },
-  ]);
-  expect(outcomes(model, process.output)).toEqual(asked);
-});
-
-it("Codex needs no rule: by their annotations it asks before the tool that deletes alone @night", async () => {
-  const rig = new CodexRig();
-  const steps = [shimTool("shim_force_checkpoint", save), shimTool("shim_clear_state", deletion), { text: "done" }];
-  // Codex begins without a server that is not yet connected, unless it is required.
-  const settings = ['approval_policy="on-request"', 'sandbox_mode="read-only"', "mcp_servers.shim.required=true"];
-  const { model, codex } = await rig.executed("Save, and delete", { steps, settings });
-  expect(outcomes(model, codex.output)).toEqual(asked);
 });
 
 /** Turns the guard on for a deployment that counts itself. @returns its command */

@@ -1,11 +1,25 @@
-import { expect, it } from "vitest";
-import { findChild, untilFound } from "#harness/claude/claude-code.ts";
-import { briefs, received } from "#harness/claude/claude-rig.ts";
-import type { ScriptedModel, Step } from "#harness/claude/scripted-model.ts";
+import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { cleanEnv, findChild, untilFound } from "#harness/claude/claude-code.ts";
+import { bash, briefs, call, received } from "#harness/claude/claude-rig.ts";
+import { WorkerProcess } from "#harness/claude/claude-workers.ts";
+import { type ScriptedModel, startScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
+import { claudeLimit } from "#harness/claude/usage-limits.ts";
 import { longTool } from "#harness/clients/chat-rig.ts";
-import { type CodexChat, CodexRig, endlessShell, shell, shimTool } from "#harness/clients/codex-rig.ts";
-
-const request = "Make the parser accept empty input";
+import {
+  type CodexChat,
+  codexEnv,
+  codexFlags,
+  CodexRig,
+  endlessShell,
+  shell,
+  shimTool,
+} from "#harness/clients/codex-rig.ts";
+import { built } from "#harness/machine/mcp-process.ts";
+import { claudeBinary } from "../../scripts/install-claude.ts";
+import { codexClient, programOf } from "../../scripts/install-clients.ts";
 
 /** Codex offers `apply_patch` to models that it knows. */
 const editing = "gpt-5.5";
@@ -37,7 +51,7 @@ async function kill({ codex }: CodexChat): Promise<void> {
 
 it("Codex that is killed in the middle of a tool gives the next chat a checked brief, once", async () => {
   const rig = new CodexRig();
-  const first = await rig.exec(request, { modelName: editing, steps: work });
+  const first = await rig.exec(prompt, { modelName: editing, steps: work });
   await endlessTool(first);
   const mcp = await mcpOf(first);
   await kill(first);
@@ -52,7 +66,7 @@ it("Codex that is killed in the middle of a tool gives the next chat a checked b
   for (const line of [
     `<shim-recovered-session-${dead!.id.slice(0, 8)}>`,
     "why it died: killed",
-    ` ago: ${request}`,
+    ` ago: ${prompt}`,
     `in mid-turn, running Bash exec ${longTool}`,
     " ago: The fault is in one.ts.",
     "echo no such test >&2; exit 3 FAILED: Exit code 3",
@@ -108,24 +122,9 @@ it("calls of a program of Codex, as the newest models write them, count once eac
   expect(session).toMatchObject({ toolCalls: 4, toolErrors: 1 });
 });
 
-it("a killed MCP process disturbs no chat of Codex, and both killed at once leave the brief of the hooks @night", async () => {
-  const rig = new CodexRig();
-  const first = await rig.exec(request, {
-    steps: [{ ...shell("echo one"), hold: "first" }, shell("echo two"), endlessShell],
-  });
-  await first.model.held("first");
-  const mcp = await mcpOf(first);
-  process.kill(mcp.pid, "SIGKILL");
-  first.model.release("first");
-  await endlessTool(first);
-  await kill(first);
-  const [brief] = await nextBriefs(rig);
-  for (const line of [` ago: ${request}`, `in mid-turn, running Bash exec ${longTool}`]) expect(brief).toContain(line);
-});
-
 it("a resumed chat of Codex stays the same session, and is given what its death left open @night", async () => {
   const rig = new CodexRig();
-  const first = await rig.exec(request, { steps: [endlessShell] });
+  const first = await rig.exec(prompt, { steps: [endlessShell] });
   await endlessTool(first);
   const [{ id } = { id: "none" }] = rig.sessions();
   await untilFound(() => rig.transcript(id), "the transcript");
@@ -139,3 +138,91 @@ it("a resumed chat of Codex stays the same session, and is given what its death 
 async function nextBriefs(rig: CodexRig): Promise<string[]> {
   return briefs((await rig.executed("say hello again", { steps: [{ text: "Hello." }] })).model);
 }
+
+const prompt = "Make the parser accept empty input";
+
+async function aModel(...steps: readonly Step[]): Promise<ScriptedModel> {
+  const model = await startScriptedModel({ threads: [{ steps }] });
+  onTestFinished(() => model.close());
+  return model;
+}
+
+function envOf(rig: CodexRig, claude: ScriptedModel): Record<string, string> {
+  const env = { SHIM_HOME: rig.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
+  return { ...cleanEnv({ home: rig.home, modelUrl: claude.url, env }), ...codexEnv(rig.home) };
+}
+
+function supervise(rig: CodexRig, claude: ScriptedModel, codex: ScriptedModel): WorkerProcess {
+  const other = { client: "codex", program: programOf(codexClient), args: codexFlags(codex.url, {}) };
+  const rule = { folder: rig.project, order: [other], mostUsd: null, mostHours: 24 };
+  rig.shim("config", "set", "atLimit", JSON.stringify([rule]));
+  const args = ["--allowedTools", "Bash,Write,mcp__shim"];
+  const own = { folder: rig.project, prompt, program: claudeBinary(), args };
+  const fix = { kind: "claude", ...own, env: ["STANDIN_KEY"] };
+  writeFileSync(join(rig.paths.home, "supervisor.json"), JSON.stringify({ watch: { fix } }));
+  const env = envOf(rig, claude);
+  return new WorkerProcess(spawn(process.execPath, [built.launcher, "worker", "supervise", "--json"], { env }));
+}
+
+const atLimit = expect.stringMatching(/^Claude Code has reached its usage limit/) as string;
+
+it("Claude Code dies at its usage limit, Codex continues with files, goal and task, and Claude Code takes over again @night", async () => {
+  const rig = new CodexRig();
+  rig.shim("task", "submit", "fix", "--payload", '{"text":"the parser"}');
+  const claude = await aModel(
+    call("mcp__shim__shim_next", { types: ["fix"] }),
+    call("Write", { file_path: rig.path("parser.ts"), content: "export const parse = null;\n" }),
+    { ...bash("echo tested"), text: "The fault is in one.ts." },
+    { ...claudeLimit, times: 1 },
+    { text: "It accepts it now." },
+  );
+  const codex = await aModel(
+    // The dead chat's task is free once it is attested dead, which may come after the first call of the next one.
+    shimTool("shim_next", { types: ["fix"], waitMs: 20_000 }),
+    { ...shell("echo 'export {};' > lexer.ts"), text: "The lexer was missing." },
+    endlessShell,
+  );
+  const supervisor = supervise(rig, claude, codex);
+  expect(await supervisor.until("started", 2)).toMatchObject({
+    how: expect.stringMatching(/^Codex, session/) as string,
+  });
+  const isAtTool = () => rig.processes().find(({ command }) => command.join(" ") === longTool);
+  await untilFound(isAtTool, "the tool of Codex");
+  const [first, second] = rig.sessions();
+  const handed = received(codex, 0);
+  for (const text of [
+    `<shim-recovered-session-${first!.id.slice(0, 8)}>`,
+    ` ago: ${prompt}`,
+    "why it died: usage_limit",
+    "its task 1 (fix) was not finished",
+    "- parser.ts (created): unchanged since the checkpoint",
+    "The fault is in one.ts.",
+  ])
+    expect(handed).toContain(text);
+  expect(received(codex, 1).slice(handed.length)).toContain("Taken task 1 (fix");
+  const program = rig.processes().find(({ command: [path] }) => path === programOf(codexClient));
+  process.kill(program!.pid, "SIGKILL");
+  const died = await supervisor.until("ended");
+  expect(died).toMatchObject({ phase: "due", reason: atLimit, againInMs: expect.any(Number) });
+  // The user does not wait for the reset.
+  rig.shim("worker", "supervise", "retry", "fix");
+  expect(await supervisor.until("ended", 2)).toMatchObject({ phase: "finished" });
+  const back = received(claude, -1);
+  for (const text of [
+    `<shim-recovered-session-${second!.id.slice(0, 8)}>`,
+    ` ago: ${prompt}`,
+    "its task 1 (fix) was not finished",
+    "- parser.ts",
+    "- lexer.ts",
+    "The lexer was missing.",
+  ])
+    expect(back).toContain(text);
+  const [, , third] = rig.sessions();
+  expect(rig.sessions()).toMatchObject([
+    { client: "claude-code", recovery: "recovered", recoveryBy: second!.id },
+    { client: "codex", recovery: "recovered", recoveryBy: third!.id },
+    { client: "claude-code", recovery: null, endReason: expect.any(String) },
+  ]);
+  supervisor.kill("SIGTERM");
+  expect(await supervisor.ended).toBe(0);
+});

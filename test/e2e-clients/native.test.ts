@@ -111,12 +111,10 @@ interface Made {
 }
 
 const commands = ["echo r$((1200+34))", "echo r$((5600+78)); exit 3"] as const;
-
 const results = ["r1234", "r5678"];
 
 /** The words of the source, in their order; only the results hold what the commands print. */
 const history = ["the word is pear", "I run two.", ...commands, "Ran both.", "and the second is plum", "Noted."];
-
 const clients = Object.keys(drivers);
 const pairs = clients.flatMap((from) => clients.map((into) => [from, into] as const));
 
@@ -147,22 +145,3 @@ it.each(pairs)("the first request of a session of %s in %s has its whole convers
   expect(sent).not.toContain("SHIM:");
   expect(transcriptPath === null ? null : readFileSync(transcriptPath)).toEqual(before);
 });
-
-it.each(clients)(
-  "%s sends the summary of a compacted session of Claude Code in place of what it stands for @night",
-  async (into) => {
-    const rig = new ThreeClients();
-    await rig.says("claude-code", "the word is pear", [{ text: "Noted the pear." }], null);
-    const { id } = await rig.begun();
-    for (const words of ["and plum", "and quince"]) await rig.says("claude-code", words, [{ text: "Noted, too." }], id);
-    await rig.says("claude-code", "/compact", [], id);
-    await rig.says("claude-code", "and the last is fig", [{ text: "Noted the fig." }], id);
-    const { made, carried } = rig.native(id, into);
-    expect(carried).toEqual({ prompts: 4, answers: 4, calls: 0, summaries: 1 });
-    const model = await rig.says(into, "go on", [{ text: "I go on." }], made);
-    const sent = JSON.stringify(model.requests.find(({ kind }) => kind === "loop")?.body);
-    expect(sent).toContain("All of it was about fruit.");
-    expect(sent).toContain("Noted the fig.");
-    expect(sent).not.toContain("Noted the pear.");
-  },
-);

@@ -2,12 +2,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import type { Step } from "#harness/claude/scripted-model.ts";
-import { codexLimit } from "#harness/claude/usage-limits.ts";
 import { longTool } from "#harness/clients/chat-rig.ts";
 import { ClientRig, type ClientRun, firstRequest, offered } from "#harness/clients/client-rig.ts";
-import { CodexRig } from "#harness/clients/codex-rig.ts";
-import { copilot, gemini, opencode, otherClients, qwen, type RealClient } from "#harness/clients/real-clients.ts";
+import { gemini, opencode, otherClients } from "#harness/clients/real-clients.ts";
 import type { ToolCall } from "#harness/clients/wire-format.ts";
 import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { adapterOf } from "#src/clients/adapters.ts";
@@ -52,39 +49,8 @@ it.each(clients)(
   },
 );
 
-it.each(clients)(
-  "%s: a killed MCP process disturbs no chat, and what it had acknowledged is in the brief @night",
-  async (_name, client) => {
-    const rig = new ClientRig(client);
-    const shell = (command: string) => ({ tools: [client.shell(command)] });
-    const run = await rig.start(request, [
-      { tools: [client.ofShim("shim_force_checkpoint", { nextStep: "write the lexer" })] },
-      { ...shell("echo one"), hold: "acknowledged" },
-      shell("echo two"),
-      rig.endless(),
-    ]);
-    await run.model.held("acknowledged");
-    const { pid } = await rig.mcp();
-    process.kill(pid, "SIGKILL");
-    await rig.gone(pid);
-    run.model.release("acknowledged");
-    await rig.tool(run);
-    expect(rig.states()).toEqual(["works"]);
-    const [{ id } = { id: "none" }] = rig.sessions();
-    const entries = rig.stored(id).journal.map(({ entry }) => entry);
-    for (const input of ["echo one", "echo two"])
-      expect(entries).toContainEqual(expect.objectContaining({ kind: "tool_end", name: "Bash", input }));
-    await rig.kill(run);
-    const next = await rig.run("hello", hello);
-    expect(offered(next)).toEqual([id]);
-    for (const text of ["write the lexer", `running Bash exec ${longTool}`]) expect(firstRequest(next)).toContain(text);
-  },
-);
-
 const request = "Make the parser accept empty input";
-
 const hello = [{ text: "Hello." }];
-
 const running = `running Bash exec ${longTool} (begun `;
 
 /** How a chat dies in the middle of a tool. */
@@ -177,60 +143,4 @@ it("OpenCode sends its events to the host; where that is killed, the next one ha
     "assistant",
     "turn_end",
   ]);
-});
-
-const recorded = "The client reported that a usage limit was reached.";
-
-/** An account without credit. */
-const spent: Step = { error: { status: 402, type: "billing", message: "Insufficient credits" }, times: 20 };
-
-/** OpenCode's own plan, for whose end it waits. */
-const openCodePlan: Step = {
-  error: { status: 429, type: "GoUsageLimitError", message: "no", headers: { "retry-after": "7200" } },
-  times: 20,
-};
-
-it("the real Codex records the limit of a plan, and no limit of a throttling @night", async () => {
-  const rig = new CodexRig();
-  const throttled: Step = { error: { status: 429, type: "requests", message: "no" }, times: 20 };
-  const shown = await Promise.all(
-    [codexLimit, throttled].map(async (step) => {
-      const { codex } = await rig.exec("fix it", { steps: [step] });
-      expect((await codex.waitForExit()).code).toBe(1);
-    }),
-  );
-  expect(shown).toHaveLength(2);
-  const texts = rig.sessions().map(({ id }) => rig.shim("sessions", "show", id));
-  expect([texts.length, texts.filter((text) => text.includes(recorded)).length]).toEqual([2, 1]);
-});
-
-it.each<[string, RealClient, Step]>([
-  ["copilot", copilot, spent],
-  ["opencode, which fails", opencode, spent],
-  ["opencode, which waits", opencode, openCodePlan],
-  ["qwen", qwen, spent],
-])("the real %s records a limit @night", async (_how, client, step) => {
-  const rig = new ClientRig(client);
-  const run = await rig.start("fix it", [step]);
-  const { id } = await rig.begun();
-  await rig
-    .until(id, (_session, { journal }) => isLimit(journal.at(-1)?.entry), "the limit")
-    .catch((error: unknown) => {
-      throw new Error(`${String(error)} ${JSON.stringify(run.process.output)}`);
-    });
-  await rig.kill(run);
-});
-
-function isLimit(entry: { readonly kind: string } | undefined): boolean {
-  return entry?.kind === "failure" && "limit" in entry;
-}
-
-it("words of the real Gemini CLI alone are no limit @night", async () => {
-  const rig = new ClientRig(gemini);
-  const error = { status: 429, type: "RESOURCE_EXHAUSTED", message: "You exceeded your current quota" };
-  const run = await rig.start("fix it", [{ error, times: 20 }]);
-  const { id } = await rig.begun();
-  await rig.last(id, "prompt");
-  await rig.kill(run);
-  expect(rig.shim("sessions", "show", id)).not.toContain(recorded);
 });

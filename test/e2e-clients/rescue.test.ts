@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { fail } from "#harness/clients/chat-rig.ts";
 import { ClientRig } from "#harness/clients/client-rig.ts";
 import { codexEnv, CodexRig } from "#harness/clients/codex-rig.ts";
-import { poisonCommand, refusingPoison } from "#harness/clients/poison.ts";
+import { poisonCommand, refusingPoison } from "#harness/clients/flows.ts";
 import { copilot, opencode, qwen, type RealClient } from "#harness/clients/real-clients.ts";
 import { codexClient, programOf } from "../../scripts/install-clients.ts";
 
@@ -80,23 +80,4 @@ it("Codex continues after its lock was set aside, and after its archive gave the
   expect(await isContinued()).toBe(false);
   expect(JSON.parse(rig.shim("rescue", id, "--yes", "--json"))).toMatchObject({ reason: "invisible" });
   expect(await isContinued()).toBe(true);
-});
-
-it("Codex reads nothing of a line with two rows, and all of it in the copy @night", async () => {
-  const rig = new CodexRig();
-  await rig.executed("the word is pear", { steps: refusingPoison(null) });
-  const { id } = await rig.begun();
-  await rig.endsStored();
-  const path = rig.transcript(id) ?? fail("no rollout");
-  const rows = readFileSync(path, "utf8").split("\n");
-  const at = rows.findIndex((row) => row.includes('"role":"user"') && row.includes("pear"));
-  const fused = [...rows.slice(0, at), `${rows[at]}${rows[at + 1]}`, ...rows.slice(at + 2)].join("\n");
-  writeFileSync(path, fused);
-  const { why, done } = JSON.parse(rig.shim("rescue", id, "--yes", "--json")) as Rescued;
-  expect(why).toContain(`reads none of the rows in its line ${at + 1}`);
-  const sent: Record<string, string[]> = { original: [], copy: [] };
-  await rig.executed("go on", { steps: refusingPoison(null, sent["copy"]) }, done.copy.session);
-  await rig.executed("go on", { steps: refusingPoison(null, sent["original"]) }, id);
-  expect(sent["copy"]?.[0]).toContain("the word is pear");
-  expect(sent["original"]?.[0]).not.toContain("the word is pear");
 });

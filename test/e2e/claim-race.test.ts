@@ -1,13 +1,13 @@
 import { expect, it } from "vitest";
-import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
-import type { OutputOf } from "#src/contract/operations.ts";
-import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { setting } from "#harness/machine/mcp-process.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
+import { setting } from "#harness/machine/mcp-process.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
 
 /** `npm run stress -- race --rounds 1000` */
-const rounds = setting("SHIM_RACE_ROUNDS", 20);
+const rounds = setting("SHIM_RACE_ROUNDS", 10);
 const overSockets = 80;
 const overHttp = 20;
 const deadline = 120_000;
@@ -37,11 +37,9 @@ async function claimed(clients: readonly WorkspaceClient[]): Promise<[at: number
 async function raced(edge: EdgeRuntime, clients: readonly WorkspaceClient[], round: number) {
   const submitted = edge.call("tasks.submit", { tasks: [{ type: "race", payload: round }] });
   if (round % 2 === 0) await submitted;
-  const startedAt = performance.now();
   const first = await claimed(clients);
-  const ms = performance.now() - startedAt;
   const { tasks } = await submitted;
-  return { task: tasks[0]?.task ?? 0, winners: first.length > 0 ? first : await claimed(clients), ms };
+  return { task: tasks[0]?.task ?? 0, winners: first.length > 0 ? first : await claimed(clients) };
 }
 
 /** The winner, and another chat that only knows the number of its claim, acknowledge at once. */
@@ -50,7 +48,7 @@ async function acknowledged(
   at: number,
   { task, claim }: Claim,
 ): Promise<string[]> {
-  const both = [at, (at + 1) % clients.length].flatMap((place) => clients[place] ?? []);
+  const both = [at, (at + 1) % clients.length].flatMap((one) => clients[one] ?? []);
   const acks = await Promise.all(both.map((client) => client.call("tasks.ack", { task, claim }, deadline)));
   return acks.map((ack) => (ack.ok ? ack.value.state : ack.error.code));
 }
@@ -61,23 +59,13 @@ it(
   async () => {
     const edge = await EdgeRuntime.open();
     const clients = await clientsOf(edge);
-    const wins = { socket: 0, http: 0 };
-    const times: number[] = [];
     for (let round = 0; round < rounds; round++) {
-      const { task, winners, ms } = await raced(edge, clients, round);
-      times.push(ms);
+      const { task, winners } = await raced(edge, clients, round);
       const [[at, claims] = [-1, []]] = winners;
       expect([winners.length, claims.map((one) => one.task)]).toEqual([1, [task]]);
-      wins[at < overSockets ? "socket" : "http"] += 1;
       expect(await acknowledged(clients, at, claims[0] as Claim)).toEqual(["done", "stale_claim"]);
     }
     const { completedTasks, totalTasks } = await edge.call("tasks.progress", {});
-    expect([completedTasks, totalTasks, wins.socket + wins.http]).toEqual([rounds, rounds, rounds]);
-    const sorted = times.toSorted((a, b) => a - b);
-    const p50 = Math.round(sorted[Math.floor(rounds / 2)] ?? 0);
-    const most = Math.round(sorted.at(-1) ?? 0);
-    console.log(
-      `${rounds} rounds of ${clients.length} clients, one winner in each: ${wins.socket} over sockets, ${wins.http} over HTTP; a round of claims took ${p50} ms (p50), ${most} ms at most`,
-    );
+    expect([completedTasks, totalTasks]).toEqual([rounds, rounds]);
   },
 );

@@ -1,126 +1,143 @@
-import { setTimeout as pause } from "node:timers/promises";
-import { expect, it, vi } from "vitest";
-import type { OutputOf } from "#src/contract/operations.ts";
-import { maxEnvelopeChars } from "#src/contract/sync.ts";
-import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { settableClock } from "#harness/clock/set-clock/set-clock.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
+import { setting } from "#harness/machine/mcp-process.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import type { Self } from "#src/contract/values.ts";
+import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import { omitUndefined } from "#src/shared/omit-undefined.ts";
 
-/**
- * A chat that works on the tasks it gets for a while each, until its signal is aborted; a doomed one dies in the middle of its first.
- *
- * @param after no task is finished before it
- */
-async function work(
-  edge: EdgeRuntime,
-  chat: string,
-  done: Map<number, number[]>,
-  until: AbortSignal,
-  after: Promise<unknown> | null = null,
-): Promise<void> {
-  const about = { taskTypes: ["refactor"], isInteractive: false };
-  const client = await realEdgeClient(edge.url, edge.adminToken, chat, about);
-  while (!until.aborted) {
-    const claimed = await client.call("tasks.claim", { limit: 1 }, 20_000);
-    for (const { task, claim, attempt } of claimed.ok ? claimed.value.claims : []) {
-      await pause(200);
-      if (after === null) return client.close();
-      await after;
-      const acked = await client.call("tasks.ack", { task, claim, result: chat }, 20_000);
-      if (acked.ok) done.set(task, [...(done.get(task) ?? []), attempt]);
+const rounds = setting("SHIM_EDGE_CRASH_ROUNDS", 10);
+const writers = 8;
+
+/** Longer than the client's longest pause between two tries of a connection, which many kills in a row lead to. */
+const patience = { timeout: 120_000, interval: 50 };
+
+it(
+  `kill -9 of the runtime under load, ${rounds} times: what was acknowledged is there, what was due happens, a client continues @night`,
+  { timeout: 240_000 + rounds * 6_000 },
+  async () => {
+    const edge = await EdgeRuntime.open();
+    await edge.call("settings.set", { settings: { maxKeys: 1_000_000 } });
+    const acknowledged = new Map<string, number>();
+    const client = await realEdgeClient(edge.url, edge.adminToken, "survivor");
+    const held = given(await client.hold({ resource: "of-the-survivor", ttlMs: 600_000 }));
+    const copy = copyOf(client);
+    let kills = 0;
+    for (let round = 0; round < rounds; round++) {
+      // A leader whose term is over while the runtime is down, or soon after.
+      const self = await edge.register(`chat-${round}`);
+      await edge.call("elections.campaign", { self, name: `e${round}`, requestId: "r", ttlMs: 1_000 });
+      const { revision } = await edge.call("state.list", { prefix: "$", limit: 1 });
+      const isOver = { now: false };
+      const working = Array.from({ length: writers }, (_, n) => write(edge, `${round}/${n}`, acknowledged, isOver));
+      const target = acknowledged.size + writers + ((round * 37) % 50);
+      await vi.waitUntil(() => acknowledged.size > target, { timeout: 120_000, interval: 1 });
+      kills += edge.kill();
+      isOver.now = true;
+      await Promise.all(working);
+      await edge.isBack();
+      await leaderGone(edge, `e${round}`, revision);
     }
-    await pause(50);
-  }
-}
+    const stored = await everything(edge);
+    const lost = [...acknowledged].filter(([key, value]) => stored.get(key) !== value);
+    expect(kills).toBeGreaterThanOrEqual(rounds);
+    expect(lost).toEqual([]);
+    await vi.waitFor(() => expect(copy.keys).toEqual(stored), patience);
+    await vi.waitFor(() => expect(held.isTrusted()).toBe(true), patience);
+    const { leases } = await edge.call("leases.list", { prefix: "of-the-survivor" });
+    expect(leases).toMatchObject([{ holder: "survivor", incarnation: client.self?.incarnation, token: held.token }]);
+    expect(copy.problems).toEqual([]);
+  },
+);
 
-it("tasks go to waiting chats over the queue; one chat dies, then the runtime is killed: each task is done once", async () => {
-  const edge = await EdgeRuntime.open();
-  await edge.call("settings.set", { settings: { workerGraceMs: 1_000 } });
-  const done = new Map<number, number[]>();
-  const over = new AbortController();
-  const doomed = work(edge, "w1", done, over.signal);
-  // The doomed one would find no task where the others were fast.
-  const others = ["w2", "w3"].map((chat) => work(edge, chat, done, over.signal, doomed));
-  const { tasks } = await edge.call("tasks.submit", {
-    tasks: Array.from({ length: 12 }, (_, n) => ({ type: "refactor", payload: { file: `src/${n}.ts` } })),
+/** What one watch has received, over all interruptions. */
+function copyOf(client: WorkspaceClient): { readonly keys: Map<string, unknown>; readonly problems: string[] } {
+  const [keys, problems] = [new Map<string, unknown>(), [] as string[]];
+  let last = 0;
+  client.onChanges("", (changes) => {
+    for (const { key, revision, value: next } of changes ?? []) {
+      if (revision <= last) problems.push(`revision ${revision} came after ${last}`);
+      last = revision;
+      if (!key.startsWith("$")) keys.set(key, next);
+    }
   });
-  await doomed;
-  const status = async () => (await edge.call("chats.get", { chat: "w1" })).status;
-  await vi.waitFor(async () => expect(await status()).toBe("offline"), { timeout: 120_000, interval: 50 });
-  edge.kill();
-  await edge.isBack();
-  const completed = async () => (await edge.call("tasks.progress", {})).completedTasks;
-  await vi.waitFor(async () => expect(await completed()).toBe(tasks.length), { timeout: 120_000, interval: 200 });
-  expect([...done.keys()].toSorted((a, b) => a - b)).toEqual(tasks.map(({ task }) => task));
-  expect([...done.values()].every((acks) => acks.length === 1)).toBe(true);
-  const all = await Promise.all(tasks.map(({ task }) => edge.call("tasks.history", { task })));
-  const ends = all.flatMap(({ attempts }) => attempts.map(({ end }) => end));
-  expect(ends.filter((end) => end === "chat_offline")).toHaveLength(1);
-  over.abort();
-  await Promise.all(others);
-});
-
-it("a submit that no frame holds arrives at the real runtime, while the socket stays", async () => {
-  const edge = await EdgeRuntime.open();
-  const client = await realEdgeClient(edge.url, edge.adminToken, "large");
-  const tasks = Array.from({ length: 120 }, () => ({ type: "t", payload: "x".repeat(65_000) }));
-  const submitted = given(await client.call("tasks.submit", { tasks }, 30_000));
-  expect([submitted.tasks.length, client.state]).toEqual([120, "connected"]);
-  expect((await edge.call("tasks.progress", {})).queuedTasks).toBe(120);
-});
-
-it("sealed texts of the largest size arrive at the real runtime and are returned, while the socket stays @night", async () => {
-  const edge = await EdgeRuntime.open();
-  const client = await realEdgeClient(edge.url, edge.adminToken, "sealed");
-  const envelope = "x".repeat(maxEnvelopeChars);
-  const sealed = { session: "s1", ageMs: 0, envelope };
-  const records = [
-    { kind: "session" as const, ...sealed, replaces: 0 },
-    { kind: "files" as const, ...sealed, checkpoint: "k1", bundle: "b1" },
-  ];
-  const put = { device: "d1", keyId: "0123456789abcdef", records };
-  const stored = { outcome: "stored" };
-  expect(given(await client.call("sync.put", put, 30_000)).results).toMatchObject([stored, stored]);
-  expect(given(await client.call("sync.list", {})).sessions[0]?.envelope).toBe(envelope);
-  expect(given(await client.call("sync.read", { device: "d1", session: "s1", kind: "files" })).envelope).toBe(envelope);
-  expect(client.state).toBe("connected");
-});
-
-/** The worker logs what it finds locked, and is meant to. */
-const log = (): void => undefined;
-
-function granted(settled: readonly PromiseSettledResult<OutputOf<"leases.acquire">>[]): string[] {
-  const answers = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
-  return answers.flatMap((answer) => (answer.state === "granted" ? [answer.lease.holder] : []));
+  return { keys, problems };
 }
 
-it("two runtimes on one folder: what was acknowledged is there, no lease has two holders, no number comes twice @night", async () => {
-  // Nobody should do that, and SQLite's locks are all that separates them.
-  const one = await EdgeRuntime.open({ log });
-  const edges = [one, await EdgeRuntime.open({ log, beside: one })] as const;
-  const selves = [await edges[0].register("a"), await edges[1].register("b")] as const;
-  for (let n = 0; n < 30; n++) {
-    const request = { resource: `r${n}`, requestId: `q${n}`, ttlMs: 600_000 };
-    const both = await Promise.allSettled(
-      edges.map((edge, at) => edge.call("leases.acquire", { ...request, self: selves[at as 0 | 1] })),
-    );
-    const { leases } = await edges[0].call("leases.list", { prefix: request.resource });
-    const holders = leases.filter(({ resource }) => resource === request.resource).map(({ holder }) => holder);
-    expect(granted(both)).toEqual(holders);
+async function write(
+  edge: EdgeRuntime,
+  prefix: string,
+  acknowledged: Map<string, number>,
+  isOver: { now: boolean },
+): Promise<void> {
+  for (let n = 0; !isOver.now; n++) {
+    const key = `${prefix}/${n}`;
+    const done = await edge.call("state.set", { key, value: n }).catch(() => null);
+    if (!done) return;
+    acknowledged.set(key, n);
   }
-  const write = async (n: number): Promise<{ key: string; version: number }> => {
-    const { version } = await edges[(n % 2) as 0 | 1].call("state.set", { key: `n${n}`, value: n });
-    return { key: `n${n}`, version };
-  };
-  const writes = await Promise.allSettled(Array.from({ length: 200 }, (_, n) => write(n)));
-  const done = writes.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
-  expect(new Set(done.map(({ version }) => version)).size).toBe(done.length);
-  const texts = (rows: typeof done): string[] => rows.map(({ key, version }) => `${key} ${version}`).toSorted();
-  for (const edge of edges) {
-    const { entries } = await edge.call("state.list", { prefix: "n", limit: 500 });
-    expect(texts(entries)).toEqual(texts(done));
+}
+
+/** The alarm reports it by itself: no request is made for this election. */
+async function leaderGone(edge: EdgeRuntime, name: string, after: number): Promise<void> {
+  await vi.waitFor(async () => {
+    const { changes } = await edge.call("state.changes", { prefix: `$leader/${name}`, after, limit: 500 });
+    expect(changes.map(({ op }) => op)).toContain("delete");
+  }, patience);
+}
+
+async function everything(edge: EdgeRuntime): Promise<Map<string, unknown>> {
+  const found = new Map<string, unknown>();
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const page: OutputOf<"state.list"> = await edge.call("state.list", { limit: 500, ...omitUndefined({ cursor }) });
+    for (const { key, value } of page.entries) found.set(key, value);
+    cursor = page.cursor;
   }
-  // A request that finds the file locked is answered that nothing was changed, and that it may be repeated.
-  for (const each of writes)
-    if (each.status === "rejected") expect(String(each.reason)).toMatch(/"internal".*"retryable":true/);
+  return found;
+}
+
+/** @returns its token */
+async function hold(edge: EdgeRuntime, self: Self): Promise<number> {
+  const got = await edge.call("leases.acquire", { self, resource: "x", requestId: self.chat, ttlMs: 60_000 });
+  if (got.state !== "granted") throw new Error("x was not granted");
+  return got.lease.token;
+}
+
+async function claim(edge: EdgeRuntime, self: Self): Promise<OutputOf<"tasks.claim">["claims"][number] | undefined> {
+  return (await edge.call("tasks.claim", { self, requestId: self.chat, limit: 1, isStarted: true })).claims[0];
+}
+
+it("the clock is set three hours forward: the first holder has nothing left, the second holds alone @night", async (test) => {
+  const clock = settableClock(test);
+  for (const [name, value] of Object.entries(clock.env)) vi.stubEnv(name, value);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const edge = await EdgeRuntime.open();
+  const guest = await edge.call("tokens.create", { machine: "guest", scope: "observe", ttlMs: 60_000 });
+  const a = await edge.register("a");
+  const old = await hold(edge, a);
+  await edge.call("tasks.submit", { tasks: [{ type: "t", startToCloseMs: 60_000, heartbeatMs: 60_000 }] });
+  const first = await claim(edge, a);
+  clock.set(3 * 3_600_000);
+  const b = await edge.register("b");
+  const token = await hold(edge, b);
+  expect(token).toBeGreaterThan(old);
+  expect(await edge.call("leases.check", { resource: "x", token: old })).toMatchObject({ isValid: false, holder: "b" });
+  const write = { key: "k", value: 1, guard: { resource: "x", token: old } };
+  await expect(edge.call("state.set", write)).rejects.toThrow("stale_token");
+  await edge.call("state.set", { ...write, guard: { resource: "x", token } });
+  // What is due happens without a request for it.
+  await vi.waitFor(async () => expect((await edge.call("health", {})).overdueRows).toBe(0), patience);
+  const again = await claim(edge, b);
+  expect(again?.task).toBe(first?.task);
+  const late = { self: a, task: first?.task ?? 0, claim: first?.claim ?? 0, result: "late" };
+  await expect(edge.call("tasks.ack", late)).rejects.toThrow(/stale_claim|chat_offline/);
+  await expect(edge.call("health", {}, guest.token)).rejects.toThrow("unauthenticated");
+  // Correct again: the clock of the runtime does not move meanwhile, and what has ended stays so.
+  clock.set(0);
+  await expect(edge.call("health", {}, guest.token)).rejects.toThrow("unauthenticated");
+  expect(await edge.call("leases.check", { resource: "x", token: old })).toMatchObject({ isValid: false });
+  expect(await edge.call("leases.check", { resource: "x", token })).toMatchObject({ isValid: true });
 });

@@ -1,28 +1,30 @@
-import { chmodSync, cpSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { userInfo } from "node:os";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, vi } from "vitest";
-import { pathsIn, type Paths } from "#src/platform/paths.ts";
-import { isAlive, systemProcesses } from "#src/platform/processes.ts";
-import type { McpConnection, Message } from "#src/platform/mcp-connection.ts";
-import * as spool from "#src/store/spool.ts";
-import { MachineHome } from "#harness/machine/real-machine.ts";
 import {
   answered,
   built,
+  envOf,
   integrityOf,
-  killAll,
   nextStepOf,
-  setAside,
   spawnServer,
   startServer,
   storeOf,
 } from "#harness/machine/mcp-process.ts";
+import { readOrNull } from "#harness/claude/claude-code.ts";
+import { lacking } from "#harness/machine/network-disk/network-disk.ts";
+import { otherBuild } from "#harness/machine/other-build.ts";
 import { hostsOf, killEvery, killHosts, servingHost } from "#harness/machine/process-tree.ts";
+import { MachineHome } from "#harness/machine/real-machine.ts";
+import { remount, smallDisk } from "#harness/store/small-disk.ts";
 import { column } from "#harness/store/store-rows.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
+import type { McpConnection, Message } from "#src/platform/mcp-connection.ts";
+import { type Paths, pathsIn } from "#src/platform/paths.ts";
+import { isAlive, systemProcesses } from "#src/platform/processes.ts";
+import * as spool from "#src/store/spool.ts";
 
-/** The timeout is for what hangs. */
 const polling = { timeout: 120_000, interval: 5 };
 
 function toolEnd(server: McpConnection, id: string): Promise<Message> {
@@ -31,11 +33,23 @@ function toolEnd(server: McpConnection, id: string): Promise<Message> {
 }
 
 function storedEnds(paths: Paths): unknown[] {
-  const store = storeOf(paths);
-  return store.read((sql) => column(sql, "SELECT key FROM journal WHERE kind = 'tool_end' ORDER BY seq"), []);
+  return storeOf(paths).read((sql) => column(sql, "SELECT key FROM journal WHERE kind = 'tool_end' ORDER BY seq"), []);
 }
 
-it("twenty clients that start at once share one host", async () => {
+const script = join(dirname(built.hook), "shim-hook");
+
+/** A prompt, as Claude Code sends it. @returns what the client gets */
+function prompt(paths: Paths, env: NodeJS.ProcessEnv = {}) {
+  const given = { session_id: "s1", hook_event_name: "UserPromptSubmit", cwd: dirname(paths.home), prompt: "one" };
+  const { status, stdout } = spawnSync("/bin/sh", [script, process.execPath, "UserPromptSubmit"], {
+    env: envOf(paths, env),
+    input: JSON.stringify({ ...given, prompt_id: "p1" }),
+    encoding: "utf8",
+  });
+  return { status, stdout };
+}
+
+it("twenty clients that start at once share one host @night", async () => {
   const machine = new MachineHome();
   const { paths } = machine;
   const servers = Array.from({ length: 20 }, () => spawnServer(paths));
@@ -49,53 +63,7 @@ it("twenty clients that start at once share one host", async () => {
   saved.forEach(({ checkpoint }, n) => expect(nextStepOf(store, String(checkpoint))).toBe(`step ${n}`));
 });
 
-it("a host that is killed is replaced: what was not answered is sent again, and nothing is stored twice", async () => {
-  const paths = tempHome();
-  const servers = await Promise.all([startServer(paths), startServer(paths)]);
-  for (let round = 0; round < 5; round++) {
-    const answers = servers.map((server, n) => toolEnd(server, `${round}-${n}`));
-    killEvery(hostsOf(paths.home));
-    for (const answer of await Promise.all(answers)) expect(answer).toEqual({ content: [] });
-  }
-  await vi.waitUntil(() => spool.isEmpty(paths.spool), polling);
-  const ends = storedEnds(paths);
-  expect(new Set(ends).size).toBe(ends.length);
-  // Two hosts may have been killed while they read the same event.
-  const aside = setAside(paths).join("\n");
-  const ids = [0, 1, 2, 3, 4].flatMap((round) => [`${round}-0`, `${round}-1`]);
-  expect(ids.filter((id) => !ends.includes(`end:${id}`) && !aside.includes(`"${id}"`))).toEqual([]);
-  expect(integrityOf(storeOf(paths))).toEqual(["ok"]);
-});
-
-it("a host that hangs is ended by the front whose client waits, and its event is stored", async () => {
-  const paths = tempHome();
-  const server = await startServer(paths);
-  const first = servingHost(paths.home);
-  process.kill(first.pid, "SIGSTOP");
-  expect(await toolEnd(server, "t1")).toEqual({ content: [] });
-  expect(isAlive(systemProcesses, first)).toBe(false);
-  // On a busy machine the next host starts too late for the event.
-  await vi.waitUntil(() => spool.isEmpty(paths.spool), polling);
-  expect(storedEnds(paths)).toEqual(["end:t1"]);
-});
-
-it("a host whose program was replaced ends, and the next one answers with what is installed now", async () => {
-  const machine = new MachineHome();
-  const { paths } = machine;
-  const dist = join(dirname(paths.home), "dist");
-  cpSync(dirname(built.mcp), dist, { recursive: true });
-  const server = await startServer(paths, { args: [join(dist, "mcp.cjs")] });
-  const first = servingHost(paths.home);
-  renameSync(join(dist, "parts"), join(dist, "replaced"));
-  // The host loads what does a command's work when the first command asks.
-  const paused = machine.shim("pause");
-  await vi.waitUntil(() => !isAlive(systemProcesses, first), polling);
-  renameSync(join(dist, "replaced"), join(dist, "parts"));
-  expect(await answered(server, "shim_session_status", {})).toHaveProperty("session");
-  await paused;
-});
-
-it("a command that changes something ends a host that is stopped, says so, and is done by the next one", async () => {
+it("a command that changes something ends a host that is stopped, says so, and is done by the next one @night", async () => {
   const machine = new MachineHome();
   expect(await machine.ask("pause")).toBeDefined();
   const first = servingHost(machine.paths.home);
@@ -106,79 +74,93 @@ it("a command that changes something ends a host that is stopped, says so, and i
   await vi.waitFor(() => expect(hostsOf(machine.paths.home)).toHaveLength(1), polling);
 });
 
-it("where no host can start, an event waits in the spool, and the chat continues with the next one, which has it", async () => {
+it("a home that is copied while its host lives is another home: both go on, each with its own host @night", async () => {
   const paths = tempHome();
   const server = await startServer(paths);
-  // A folder where the mark of a start belongs: no front can start a host from then on.
-  rmSync(join(paths.home, "host.starting"), { force: true });
-  mkdirSync(join(paths.home, "host.starting"));
-  await killHosts(paths.home);
+  const saved = await answered(server, "shim_force_checkpoint", { goal: "copied", nextStep: "before the copy" });
+  const copy = pathsIn(join(tempHome().home));
+  mkdirSync(dirname(copy.home), { recursive: true });
+  execFileSync("cp", ["-a", paths.home, copy.home]);
+  const there = await startServer(copy);
+  const savedThere = await answered(there, "shim_force_checkpoint", { goal: "the copy", nextStep: "in the copy" });
   expect(await toolEnd(server, "t1")).toEqual({ content: [] });
-  expect([spool.survey(paths.spool).waiting.length, storedEnds(paths)]).toEqual([1, []]);
-  rmSync(join(paths.home, "host.starting"), { recursive: true });
-  expect(await answered(server, "shim_session_status", {})).toHaveProperty("session");
+  const [store, storeThere] = [storeOf(paths), storeOf(copy)];
+  expect(nextStepOf(storeThere, String(saved["checkpoint"]))).toBe("before the copy");
+  expect(nextStepOf(storeThere, String(savedThere["checkpoint"]))).toBe("in the copy");
+  expect(nextStepOf(store, String(savedThere["checkpoint"]))).toBeNull();
+  expect([integrityOf(store), integrityOf(storeThere), storedEnds(paths)]).toEqual([["ok"], ["ok"], ["end:t1"]]);
+  const counts = (): number[] => [hostsOf(paths.home).length, hostsOf(copy.home).length];
+  await vi.waitFor(() => expect(counts()).toEqual([1, 1]), polling);
+});
+
+const lackings = { locks: "its file system has no locks", sockets: "no socket can be made at" } as const;
+
+for (const what of ["locks", "sockets"] as const)
+  it(`a home on a disk without ${what} has no host: host.log says why, and events wait in the spool @night`, async (test) => {
+    const paths = tempHome();
+    const shown = prompt(paths, lacking(test, what));
+    expect(shown).toEqual({ status: 0, stdout: expect.stringContaining("host.log") });
+    const log = join(paths.home, "host.log");
+    await vi.waitFor(() => expect(readFileSync(log, "utf8")).toContain(lackings[what]), polling);
+    expect(spool.survey(paths.spool).waiting).toHaveLength(1);
+  });
+
+it("in a home that became read-only a chat and its events learn the reason, and it works when it can be written @night", async (test) => {
+  const disk = smallDisk(test, 20);
+  const paths = pathsIn(join(disk, "home"));
+  const first = await startServer(paths);
+  await answered(first, "shim_force_checkpoint", { goal: "kept" });
+  first.process.kill("SIGKILL");
+  await first.ended;
+  await killHosts(paths.home);
+  // A disk that a process still writes to stays as it is.
+  await vi.waitFor(() => remount(disk, "ro"), polling);
+  const server = spawnServer(paths);
+  await expect(server.initialize("e2e")).rejects.toThrow(/host cannot be started .*(read-only|EROFS)/);
+  expect(prompt(paths)).toEqual({ status: 0, stdout: expect.stringMatching(/cannot save.*(read-only|EROFS)/) });
+  remount(disk, "rw");
+  await server.initialize("e2e");
+  expect(await toolEnd(server, "t1")).toEqual({ content: [] });
   expect(storedEnds(paths)).toEqual(["end:t1"]);
 });
 
-it("a home whose path is too long for a socket has its host in the user's own folder, and a folder of others is refused", async () => {
-  const paths = pathsIn(join(tempHome().home, "x".repeat(120)));
-  const temporary = join(dirname(dirname(paths.home)), "t");
-  for (const folder of [temporary, dirname(paths.home)]) mkdirSync(folder);
-  const env = { TMPDIR: temporary };
-  const server = await startServer(paths, { env });
-  expect(await answered(server, "shim_session_status", {})).toHaveProperty("session");
-  await killAll(server, paths);
-  const folder = join(temporary, `shim-${userInfo().uid}`);
-  chmodSync(folder, 0o777);
-  await expect(spawnServer(paths, { env }).initialize("refused")).rejects.toThrow("others may enter it");
-});
+function isBuild(pid: number, program: string): boolean {
+  return (readOrNull(`/proc/${pid}/cmdline`) ?? "").includes(dirname(program));
+}
 
-it("commands use the coordinator of the host, and a watch reports changes over the death of the host", async () => {
-  const machine = new MachineHome();
-  await machine.ask("task", "submit", "build");
-  const watch = machine.start("task", "watch", "--json");
-  const reported = (): unknown[] => watch.events.map(({ totalTasks }) => totalTasks);
-  await vi.waitUntil(() => reported().includes(1), polling);
-  const first = servingHost(machine.paths.home);
-  await killHosts(machine.paths.home);
-  await machine.ask("task", "submit", "lint");
-  await vi.waitUntil(() => reported().includes(2), polling);
-  expect(servingHost(machine.paths.home).pid).not.toBe(first.pid);
-  watch.kill("SIGINT");
-  await watch.ended;
-  expect([...new Set(reported())]).toEqual([1, 2]);
-});
-
-it("`shim host status` and `shim host stop` say which process serves the chats, and an open chat starts the next one", async () => {
-  const machine = new MachineHome();
-  expect((await machine.shim("host", "status")).out).toBe("No host runs. The next chat starts one.\n");
-  const server = await startServer(machine.paths);
-  const first = servingHost(machine.paths.home);
-  const status = await machine.shim("host", "status");
-  expect(status.out).toMatch(
-    new RegExp(`^The host \\(process ${first.pid}, SHIM .*\\) runs, .*: 1 chat connected\\.\\n$`),
-  );
-  expect((await machine.ask("doctor"))["checks"]).toContainEqual(
-    expect.objectContaining({ name: "host", state: "ok", text: `process ${first.pid} serves 1 chat` }),
-  );
-  expect((await machine.shim("host", "stop")).out).toContain("Open chats continue with the next one.");
-  // The first one may still answer this, before it closes the connection.
-  await answered(server, "shim_session_status", {});
-  await vi.waitFor(() => expect(servingHost(machine.paths.home).pid).not.toBe(first.pid), polling);
-});
-
-it("a worker keeps a host running: one that is killed is followed by another", async () => {
-  const machine = new MachineHome();
-  // A process that only starts the host, or finds another one, is none.
-  const pid = async (): Promise<unknown> => {
-    const { host } = (await machine.ask("host", "status")) as { host: { pid: number } | null };
-    return host?.pid;
+it("an upgrade and a downgrade while chats live lose no event: the newer build's host serves both", async () => {
+  const paths = tempHome();
+  const [older, newer] = [otherBuild(-1_000), otherBuild(1_000)];
+  const ids: string[] = [];
+  const over = new AbortController();
+  const work = async (server: McpConnection, name: string): Promise<void> => {
+    for (let n = 0; !over.signal.aborted; n++) {
+      expect(await toolEnd(server, `${name}-${n}`)).toEqual({ content: [] });
+      ids.push(`end:${name}-${n}`);
+    }
   };
-  const worker = machine.start("worker", "--type", "build", "--json", "--", "true");
-  await vi.waitFor(async () => expect(await pid()).toBeTypeOf("number"), polling);
-  const first = await pid();
-  process.kill(Number(first), "SIGKILL");
-  await vi.waitFor(async () => expect([undefined, first]).not.toContain(await pid()), polling);
-  worker.kill("SIGTERM");
-  expect(await worker.ended).toBe(0);
+  const hostIs = (program: string): Promise<boolean> =>
+    vi.waitUntil(() => hostsOf(paths.home).some(({ pid }) => isBuild(pid, program)), polling);
+  const more = (count: number): Promise<boolean> => {
+    const target = ids.length + count;
+    return vi.waitUntil(() => ids.length > target, polling);
+  };
+  const one = await startServer(paths, { args: [older] });
+  const working = [work(one, "older")];
+  await hostIs(older);
+  const two = await startServer(paths, { args: [newer] });
+  working.push(work(two, "newer"));
+  await hostIs(newer);
+  await more(20);
+  // Either front starts the next host: that of the older one is asked to hand over.
+  for (let round = 0; round < 2; round++) {
+    killEvery(hostsOf(paths.home));
+    await hostIs(newer);
+    await more(20);
+  }
+  over.abort();
+  await Promise.all(working);
+  await vi.waitUntil(() => spool.isEmpty(paths.spool), polling);
+  expect(storedEnds(paths)).toHaveLength(ids.length);
+  expect(new Set(storedEnds(paths))).toEqual(new Set(ids));
 });

@@ -3,10 +3,12 @@ import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { promisify, stripVTControlCharacters } from "node:util";
-import { expect, it } from "vitest";
+import { Client, StreamableHTTPClientTransport, UnauthorizedError } from "@modelcontextprotocol/client";
+import { expect, it, onTestFinished } from "vitest";
 import { record, type Message } from "#src/platform/mcp-connection.ts";
 import { bearerProxy } from "#harness/edge/bearer-proxy.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { Keeper, openForm } from "#harness/edge/oauth-keeper.ts";
 import { outputOf } from "#harness/machine/programs.ts";
 
 const { resolve } = createRequire(import.meta.url);
@@ -19,53 +21,41 @@ const scenarios = {
   "2026-07-28": { "server-stateless": 22, "tools-list": 4, "dns-rebinding-protection": 2, caching: 4 },
 };
 
-/**
- * Failing ones. Of the first, four call a tool that only fixtures have, and two need a stream of changes, which is refused. Those of
- * the second ask for prompts, and for resources, which there are none of.
- */
-const stateless = [
-  "sep-2575-server-rejects-undeclared-capability",
-  "sep-2575-missing-capability-http-400",
-  "sep-2575-http-server-no-independent-requests-on-stream",
-  "sep-2575-server-no-log-without-loglevel",
-  "sep-2575-server-sends-subscription-ack",
-  "sep-2575-server-tags-subscription-id",
-];
-const caching = [
-  "sep-2549-prompts-list-caching-hints",
-  "sep-2549-resources-list-caching-hints",
-  "sep-2549-resources-templates-list-caching-hints",
-];
-const failing: Readonly<Record<string, readonly string[]>> = { "server-stateless": stateless, caching };
+/** Checks that fail: they call tools of the suite's own, ask for a stream of changes, for prompts or for resources. */
+const failing: Readonly<Record<string, readonly string[]>> = {
+  "server-stateless": [
+    "sep-2575-server-rejects-undeclared-capability",
+    "sep-2575-missing-capability-http-400",
+    "sep-2575-http-server-no-independent-requests-on-stream",
+    "sep-2575-server-no-log-without-loglevel",
+    "sep-2575-server-sends-subscription-ack",
+    "sep-2575-server-tags-subscription-id",
+  ],
+  caching: [
+    "sep-2549-prompts-list-caching-hints",
+    "sep-2549-resources-list-caching-hints",
+    "sep-2549-resources-templates-list-caching-hints",
+  ],
+};
 
-interface Run {
-  readonly revision: string;
-  readonly scenario: string;
-}
+it.each(Object.entries(scenarios))(
+  "the official suite of MCP for %s passes, against workerd @night",
+  async (revision, wanted) => {
+    const edge = await EdgeRuntime.open({ log: () => undefined });
+    const url = `${await bearerProxy(edge.url, edge.adminToken)}/mcp`;
+    const options = { cwd: edge.folder, env: { ...process.env, NO_COLOR: "1" } };
+    for (const [scenario, count] of Object.entries(wanted)) {
+      const args = ["server", "--url", url, "--scenario", scenario, "--spec-version", revision];
+      const { out, err } = await outputOf(spawn(process.execPath, [join(suite, "dist", "index.js"), ...args], options));
+      const output = stripVTControlCharacters(out + err);
+      const failed = [...output.matchAll(/\[([\w-]+) *\] FAILURE/g)].map(([, id = ""]) => id);
+      const passed = Number(/Passed: (\d+)/.exec(output)?.[1]);
+      expect([scenario, passed, failed]).toEqual([scenario, count, failing[scenario] ?? []]);
+    }
+  },
+);
 
-/** @returns how many checks have passed, and which have failed */
-async function runSuite(edge: EdgeRuntime, { revision, scenario }: Run): Promise<[passed: number, failed: string[]]> {
-  const url = `${await bearerProxy(edge.url, edge.adminToken)}/mcp`;
-  const args = [join(suite, "dist", "index.js"), "server", "--url", url, "--scenario", scenario];
-  const options = { cwd: edge.folder, env: { ...process.env, NO_COLOR: "1" } };
-  const program = spawn(process.execPath, [...args, "--spec-version", revision], options);
-  const { out, err } = await outputOf(program);
-  const output = stripVTControlCharacters(out + err);
-  const failed = [...output.matchAll(/\[([\w-]+) *\] FAILURE/g)].map(([, id = ""]) => id);
-  return [Number(/Passed: (\d+)/.exec(output)?.[1]), failed];
-}
-
-const quiet = { log: (): void => undefined };
-
-it.each(Object.entries(scenarios))("the official suite for %s, against workerd @night", async (revision, wanted) => {
-  const edge = await EdgeRuntime.open(quiet);
-  for (const [scenario, count] of Object.entries(wanted)) {
-    const result = await runSuite(edge, { revision, scenario });
-    expect([scenario, ...result]).toEqual([scenario, count, failing[scenario] ?? []]);
-  }
-});
-
-it("MCP Inspector's command line lists and calls the tools over HTTP, in both eras @night", async () => {
+it("MCP Inspector lists and calls the tools over HTTP, in both eras @night", async () => {
   const edge = await EdgeRuntime.open();
   const headers = { Authorization: `Bearer ${edge.adminToken}` };
   for (const protocolEra of ["legacy", "modern"]) {
@@ -80,16 +70,40 @@ it("MCP Inspector's command line lists and calls the tools over HTTP, in both er
     };
     const listed = await inspect("tools/list", "--strict");
     expect((listed["tools"] as { name: string }[]).map(({ name }) => name)).toContain("tasks_submit");
-    const set = await inspect(
-      "tools/call",
-      "--tool-name",
-      "state_set",
-      "--tool-arg",
-      "key=k",
-      "--tool-arg",
-      `value=${protocolEra}`,
-    );
-    expect(set["isError"] ?? false).toBe(false);
+    const value = ["--tool-arg", "key=k", "--tool-arg", `value=${protocolEra}`];
+    await inspect("tools/call", "--tool-name", "state_set", ...value);
     expect((await edge.call("state.get", { key: "k" })).entry?.value).toBe(protocolEra);
   }
+});
+
+it("the SDK's client signs in on the page, calls a tool, refreshes, and is refused once the token is revoked @night", async () => {
+  const edge = await EdgeRuntime.open({ isOAuth: true, log: () => undefined });
+  const keeper = new Keeper();
+  const transport = (): StreamableHTTPClientTransport =>
+    new StreamableHTTPClientTransport(new URL(`${edge.url}/mcp`), { authProvider: keeper });
+  const connect = async (by = transport()): Promise<Client> => {
+    const client = new Client({ name: "oauth", version: "1" });
+    onTestFinished(() => client.close());
+    await client.connect(by);
+    return client;
+  };
+  const first = transport();
+  await expect(connect(first)).rejects.toThrow(UnauthorizedError);
+  const { id, token } = await edge.call("tokens.create", { machine: "for-notes", scope: "submit" });
+  const answer = await (await openForm(fetch, keeper.sentTo ?? new URL(edge.url))).allow(token);
+  await first.finishAuth(new URL(answer.headers.get("location") ?? "").searchParams);
+  const client = await connect();
+  await client.callTool({ name: "tasks_submit", arguments: { tasks: [{ type: "build" }] } });
+  expect((await edge.call("tasks.get", { task: 1 })).type).toBe("build");
+
+  const before = keeper.tokens();
+  if (!before) throw new Error("the client has no tokens");
+  keeper.saveTokens({ ...before, access_token: `${before.access_token.slice(0, -1)}!` });
+  const again = await connect();
+  expect((await again.callTool({ name: "chats_list", arguments: {} })).isError ?? false).toBe(false);
+  expect(keeper.tokens()?.refresh_token).not.toBe(before.refresh_token);
+
+  await edge.call("tokens.revoke", { id });
+  await expect(again.callTool({ name: "chats_list", arguments: {} })).rejects.toThrow(UnauthorizedError);
+  expect(keeper.tokens()).toBeUndefined();
 });

@@ -2,65 +2,34 @@ import { closeSync, openSync, readdirSync, rmSync, statSync, truncateSync, write
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
+import { setting } from "#harness/machine/mcp-process.ts";
+import type { ChildTask } from "#harness/store/child-task.ts";
+import { cutPower, record } from "#harness/store/power-loss/power-loss.ts";
+import { smallDisk } from "#harness/store/small-disk.ts";
+import { StoreChild } from "#harness/store/store-children.ts";
+import { refusal } from "#harness/store/store-refusal.ts";
+import { column, insert } from "#harness/store/store-rows.ts";
+import { openStore, T0, tempHome } from "#harness/store/temp-store.ts";
+import { type Paths, pathsIn } from "#src/platform/paths.ts";
+import { inodeOf } from "#src/platform/private-files.ts";
 import { codeOf } from "#src/shared/error.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { backUp, listBackups } from "#src/store/backup.ts";
-import { setAside } from "#src/store/repair.ts";
 import { isSound } from "#src/store/database.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { epochOf } from "#src/store/meta.ts";
 import * as notices from "#src/store/notices.ts";
-import { inodeOf } from "#src/platform/private-files.ts";
-import { pathsIn, type Paths } from "#src/platform/paths.ts";
+import { setAside } from "#src/store/repair.ts";
 import { migrations } from "#src/store/schema.ts";
 import * as spool from "#src/store/spool.ts";
 import type { Store } from "#src/store/store.ts";
-import { setting } from "#harness/machine/mcp-process.ts";
-import { refusal } from "#harness/store/store-refusal.ts";
-import { remount, smallDisk } from "#harness/store/small-disk.ts";
-import { StoreChild } from "#harness/store/store-children.ts";
-import { column, insert } from "#harness/store/store-rows.ts";
-import { withUpgrade, type ChildTask } from "#harness/store/child-task.ts";
-import { openStore, T0, tempHome } from "#harness/store/temp-store.ts";
 
 const driver = openBetterSqlite3;
-const SOAK_MS = setting("SHIM_SOAK_MS", 3_000);
-const CRASH_ROUNDS = setting("SHIM_CRASH_ROUNDS", 10);
-/** Of the slower kinds of crash, each with a new home. */
-const NEW_HOMES = Math.min(CRASH_ROUNDS, 60);
+const rounds = 10;
 const DRIVERS = ["better-sqlite3", "node:sqlite"] as const;
 
-it("eight processes on one file: no error, nothing lost @night", { timeout: 240_000 + 2 * SOAK_MS }, async () => {
-  const paths = tempHome();
-  const children = Array.from({ length: 8 }, (_, n) =>
-    child(paths, { name: `w${n}`, driver: DRIVERS[n % 2] ?? "node:sqlite", forMs: SOAK_MS }),
-  );
-  await Promise.all(children.map(({ ended }) => ended));
-  for (const one of children) {
-    expect([one.refused, one.errors, one.isDone]).toEqual([[], expect.not.stringContaining("Error:"), true]);
-    expect(one.acknowledged.length).toBeGreaterThan(0);
-  }
-  expectAll(openStore(driver, paths), children);
-});
-
-it("kill -9 at any moment: sound, nothing lost @night", { timeout: 240_000 + CRASH_ROUNDS * 2_000 }, async () => {
-  const paths = tempHome();
-  const children: StoreChild[] = [];
-  for (let round = 0; round < CRASH_ROUNDS; round++) {
-    const pair = DRIVERS.map((name) => child(paths, { name: `r${round}-${name}`, driver: name, bytes: 5_000 }));
-    // The next kill comes in another phase of the work each time: by rows, then by a fraction of a write.
-    await Promise.all(pair.map((one) => one.acknowledges(1 + ((round * 7) % 23))));
-    await pause((round * 1.7) % 5);
-    await Promise.all(pair.map((one) => one.kill()));
-    children.push(...pair);
-  }
-  expect(children.flatMap(({ refused }) => refused)).toEqual([]);
-  expect(children.every(({ acknowledged }) => acknowledged.length > 0)).toBe(true);
-  expectAll(openStore(driver, paths), children);
-});
-
-it("kill -9 at the very first write: the next process finds no store or a whole one", async () => {
-  for (let round = 0; round < NEW_HOMES; round++) {
+it("kill -9 at the very first write: the next process finds no store or a whole one @night", async () => {
+  for (let round = 0; round < rounds; round++) {
     const paths = tempHome();
     const first = child(paths, { name: "first" });
     await pause(60 + round * 8);
@@ -72,7 +41,7 @@ it("kill -9 at the very first write: the next process finds no store or a whole 
   }
 });
 
-it("the file is replaced again and again under writers: no acknowledged row is lost", async () => {
+it("the file is replaced again and again under writers: no acknowledged row is lost @night", async () => {
   const paths = tempHome();
   const children = DRIVERS.flatMap((name) =>
     // With pauses: of writers that never pause one may wait for its turn for a minute, since SQLite keeps no queue.
@@ -124,8 +93,8 @@ it("cut off, or with flipped bits, while others have it open and write: they con
   }
 });
 
-it("kill -9 of the process that replaces a damaged file: the next one finishes it", async () => {
-  for (let round = 0; round < NEW_HOMES; round++) {
+it("kill -9 of the process that replaces a damaged file: the next one finishes it @night", async () => {
+  for (let round = 0; round < rounds; round++) {
     const paths = tempHome();
     const store = openStore(driver, paths);
     for (let n = 0; n < 30; n++) store.write((sql) => addMeta(sql, `k${n}`, "x".repeat(2_000)));
@@ -162,19 +131,7 @@ it("kill -9 in the middle of a migration: the old schema and content stay, and t
   expect(listBackups(paths.backups).length).toBeGreaterThan(0);
 });
 
-it("a process that is too old after an upgrade stops with a clear error and changes nothing more", async () => {
-  const paths = tempHome();
-  const old = child(paths, { name: "old", everyMs: 5, isStoppedByError: true });
-  await old.acknowledges(3);
-  const store = openStore(driver, paths, { migrations: withUpgrade("breaking") });
-  store.write((sql) => sql.run("INSERT INTO extra VALUES ('new')"));
-  await old.ended;
-  expect(old.refused).toEqual([expect.stringMatching(/^store_newer .*written by a newer shim.*Update this shim/)]);
-  expectAll(store, [old]);
-  expect(store.read((sql) => column(sql, "SELECT count(*) FROM journal"), [])).toEqual([old.acknowledged.length]);
-});
-
-it("a full disk refuses the write, keeps what was acknowledged, and works again when there is room", async (test) => {
+it("a full disk refuses the write, keeps what was acknowledged, and works again when there is room @night", async (test) => {
   const paths = pathsIn(join(smallDisk(test, 2), "home"));
   const store = openStore(driver, paths);
   store.write((sql) => addMeta(sql, "first"));
@@ -196,64 +153,6 @@ it("a full disk refuses the write, keeps what was acknowledged, and works again 
   store.write((sql) => fillRow(sql, written));
   expect(metaRows(store)).toBe(written + 2);
   expect(isSound(store.connection())).toBe(true);
-});
-
-it("a disk that is full from the start leaves no half store", (test) => {
-  const disk = smallDisk(test, 1);
-  const paths = pathsIn(join(disk, "home"));
-  writeFileSync(join(disk, "ballast"), Buffer.alloc(1_000_000));
-  const store = openStore(driver, paths);
-  expect(refusal(() => store.write((sql) => fillRow(sql, 0))).code).toBe("store_full");
-  expect(metaRows(store)).toBeNull();
-  rmSync(join(disk, "ballast"));
-  store.write((sql) => fillRow(sql, 0));
-  expect(metaRows(store)).toBe(1);
-});
-
-it("a damaged file on a full disk is left as it is until there is room", (test) => {
-  const disk = smallDisk(test, 2);
-  const paths = pathsIn(join(disk, "home"));
-  const store = openStore(driver, paths);
-  for (let n = 0; n < 50; n++) store.write((sql) => fillRow(sql, n));
-  store.close();
-  flipHead(paths);
-  const bytes = 2_000_000 - usedBytes(paths.home);
-  writeFileSync(join(disk, "ballast"), Buffer.alloc(Math.max(0, bytes)));
-  expect(refusal(() => store.write((sql) => fillRow(sql, 50))).code).toBe("store_full");
-  rmSync(join(disk, "ballast"));
-  store.write((sql) => fillRow(sql, 51));
-  expect(store.read(notices.list, [])).toHaveLength(1);
-  expect(isSound(store.connection())).toBe(true);
-});
-
-it("a folder that became read-only refuses with a clear error, and nothing is lost", (test) => {
-  const disk = smallDisk(test, 4);
-  const paths = pathsIn(join(disk, "home"));
-  const store = openStore(driver, paths);
-  store.write((sql) => fillRow(sql, 0));
-  store.close();
-  remount(disk, "ro");
-  for (const work of [() => store.write((sql) => fillRow(sql, 1)), () => spool.append(paths.spool, { at: T0 })]) {
-    const error = refusal(work);
-    expect(error.code).toBe("store_readonly");
-    expect(error.message).toMatch(/read-only; give your user write permission, or set SHIM_HOME.*Nothing was changed/);
-  }
-  const fresh = openStore(driver, pathsIn(join(disk, "other")));
-  expect(refusal(() => fresh.write((sql) => fillRow(sql, 1))).code).toBe("store_readonly");
-  remount(disk, "rw");
-  store.write((sql) => fillRow(sql, 1));
-  expect(metaRows(store)).toBe(2);
-});
-
-it("a process that is killed while it holds the maintenance lock blocks no other", async () => {
-  const paths = tempHome();
-  const holder = child(paths, { name: "h", upgrade: "endless" });
-  await fileGrows(`${paths.database}.next-wal`, 1_000_000);
-  const waiting = child(paths, { name: "w", rows: 1 });
-  await holder.kill();
-  await waiting.ended;
-  expect(waiting.acknowledged).toEqual(["w.0"]);
-  expect(holder.acknowledged).toEqual([]);
 });
 
 function child(paths: Paths, task: Partial<ChildTask>): StoreChild {
@@ -323,6 +222,19 @@ function metaRows(store: Store): unknown {
   return store.read((sql) => column(sql, "SELECT count(*) FROM meta")[0], null);
 }
 
-function usedBytes(folder: string): number {
-  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+/** `SHIM_POWER_CUTS=2000 SHIM_POWER_SEED=7` for a long run. */
+const count = setting("SHIM_POWER_CUTS", 40);
+const seed = setting("SHIM_POWER_SEED", 1);
+const timeout = 240_000 + count * 1_000;
+
+for (const name of ["better-sqlite3", "node:sqlite"] as const) {
+  it(`a power cut at any moment loses nothing that was acknowledged, by ${name} @night`, { timeout }, (test) => {
+    const recording = record(test, { driver: name, seed, steps: 100, hasProject: false });
+    expect(cutPower(recording, { driver, seed, count })).toEqual([]);
+  });
 }
+
+it("a power cut at any moment leaves whole snapshots @night", { timeout }, (test) => {
+  const recording = record(test, { driver: "better-sqlite3", seed, steps: 40, hasProject: true });
+  expect(cutPower(recording, { driver, seed, count: Math.ceil(count / 4) })).toEqual([]);
+});

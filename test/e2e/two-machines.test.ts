@@ -1,17 +1,12 @@
-import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished, vi } from "vitest";
-import { identify, systemProcesses } from "#src/platform/processes.ts";
-import { record, type McpConnection } from "#src/platform/mcp-connection.ts";
+import { expect, it, vi } from "vitest";
 import { CutProxy } from "#harness/edge/cut-proxy.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { hostsOf, killHosts, servingHost } from "#harness/machine/process-tree.ts";
 import { git, makeProject } from "#harness/machine/git-project.ts";
+import { answered, startServer } from "#harness/machine/mcp-process.ts";
 import { MachineHome } from "#harness/machine/real-machine.ts";
-import { answered, startServer, storeOf } from "#harness/machine/mcp-process.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
-import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
+import type { McpConnection } from "#src/platform/mcp-connection.ts";
 
 const patience = { timeout: 120_000, interval: 200 };
 
@@ -37,7 +32,6 @@ async function twoMachines(): Promise<{ edge: EdgeRuntime; a: Joined; b: Joined 
   const code = await a.machine.run(["shim workspace key show --yes | grep -o 'shimkey-[^ ]*'"]);
   return { edge, a, b: await joined("laptop", code.trim()) };
 }
-import { storedCheckpoint } from "#harness/sync/stored-checkpoint.ts";
 
 async function aChat({ machine }: Joined, goal: string): Promise<{ server: McpConnection; session: string }> {
   const server = await startServer(machine.paths);
@@ -77,19 +71,11 @@ it("a machine loses power in mid-task: a chat of the other one takes over its se
   }, patience);
   for (const part of ["on another machine (desktop)", "half of the lexer", "not synced: whatever it did after"])
     expect(found).toContain(part);
-  expect(found).toMatch(/files, newest first [^\n]*:\n- committed or unchanged, by git: \S+\n/);
   await answered(other.server, "shim_check_recovery", { of: one.session, take: true });
   const next = await answered(other.server, "shim_next", {});
   expect(next).toMatchObject({ task: { task: 1, payload: { part: "comments" }, progress: { note: "half" } } });
-  expect(JSON.stringify(record(next["task"])["checkpoint"])).toContain(one.session);
   await answered(other.server, "shim_report", { outcome: "done", result: "both halves" });
   expect(await edge.call("tasks.get", { task: 1 })).toMatchObject({ state: "done", chat: null });
-  const { attempts } = await edge.call("tasks.history", { task: 1 });
-  expect(attempts.map(({ end, chat }) => [end, chat])).toEqual([
-    ["done", other.session],
-    ["chat_offline", one.session],
-  ]);
-
   // The next chat of the first machine is not offered what was continued elsewhere.
   a.proxy.heal();
   await a.machine.run(["shim workspace sync"]);
@@ -98,43 +84,7 @@ it("a machine loses power in mid-task: a chat of the other one takes over its se
   expect(JSON.stringify(answer)).not.toContain("half of the lexer");
 });
 
-it("the first checkpoint of a chat is sent, and its chat registered, before its server's first interval @night", async () => {
-  const { edge, a } = await twoMachines();
-  const server = await startServer(a.machine.paths);
-  const { session } = await answered(server, "shim_force_checkpoint", { goal: "first", project: a.machine.project });
-  await vi.waitFor(async () => {
-    expect(await storedCheckpoint(edge, String(session))).not.toBeNull();
-    const { chats } = await edge.call("chats.list", {});
-    expect(chats.map(({ chat }) => chat)).toEqual([session]);
-  }, patience);
-});
-
-it("a client without hooks is killed: the other machine has its session at once, and a host that is killed loses nothing @night", async () => {
-  const { edge, a, b } = await twoMachines();
-  const one = await aChat(a, "the parser");
-  const statusOf = async (): Promise<string> => {
-    const { status, reason } = await edge.call("chats.get", { chat: one.session });
-    return status === "offline" ? `offline: ${reason}` : "alive";
-  };
-  await vi.waitFor(async () => expect(await statusOf()).toBe("alive"), patience);
-  await killHosts(a.machine.paths.home);
-  // Answered by the next host, which registers the chat again.
-  await one.server.request("tools/list");
-  await vi.waitFor(async () => {
-    const { isConnected } = await edge.call("chats.get", { chat: one.session });
-    expect([await statusOf(), isConnected]).toEqual(["alive", true]);
-  }, patience);
-  await a.machine.run(["shim workspace sync"]);
-  one.server.process.kill("SIGKILL");
-  await vi.waitFor(async () => expect(await statusOf()).toBe("offline: attested"), patience);
-  const other = await aChat(b, "hello");
-  await vi.waitFor(async () => {
-    const { brief } = await answered(other.server, "shim_check_recovery", { project: b.machine.project });
-    expect(brief).toContain(one.session);
-  }, patience);
-});
-
-it("what a chat reports while its network is away is kept, and counts once when the network returns in time @night", async () => {
+it("what a chat reports while its network is away is kept, and counts once when the network returns in time", async () => {
   const { edge, a } = await twoMachines();
   await edge.call("settings.set", { settings: { chatTtlMs: 60_000, lostSocketGraceMs: 60_000 } });
   const one = await aChat(a, "the parser");
@@ -182,25 +132,6 @@ it("a network that is away for longer: another chat has the task and the files, 
   expect(leases.map(({ holder }) => holder)).toEqual([other.session]);
 });
 
-it("a leader is killed: another one leads, and the chats are notified @night", async () => {
-  const { edge, b } = await twoMachines();
-  const chat = await aChat(b, "to be notified");
-  // From its first request on it is in the team.
-  await answered(chat.server, "shim_inbox", {});
-  const script = join(import.meta.dirname, "..", "harness", "coordinator", "leader-child.ts");
-  const leader = spawn(process.execPath, [script, edge.url, edge.adminToken], { stdio: ["ignore", "pipe", "inherit"] });
-  onTestFinished(() => void leader.kill("SIGKILL"));
-  await new Promise((resolve) => leader.stdout.once("data", resolve));
-  const next = await realEdgeClient(edge.url, edge.adminToken, "next");
-  const waiting = next.lead({ name: "plan", waitMs: 60_000 });
-  leader.kill("SIGKILL");
-  expect(given(await waiting).isTrusted()).toBe(true);
-  await vi.waitFor(async () => {
-    const { news } = await answered(chat.server, "shim_inbox", {});
-    expect(news).toContainEqual(expect.objectContaining({ kind: "leader_changed", name: "plan", leader: "next" }));
-  }, patience);
-});
-
 /** All bytes of all files below a folder. */
 function bytesBelow(folder: string): string {
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => join(folder, name));
@@ -240,84 +171,4 @@ it("none of a hundred marked words of a chat's work is in what the coordinator h
   expect(marks.filter((mark) => stored.includes(mark))).toEqual([]);
   // These are the bytes that are stored.
   expect(stored).toContain("READABLE");
-});
-
-it("the chats of a machine send what they save; when their host is killed the next one sends @night", async () => {
-  const { edge, a, b } = await twoMachines();
-  const [first, second] = [await aChat(a, "the parser"), await aChat(a, "the lexer")];
-  const sendsWhatIsSavedBy = async ({ server }: typeof first): Promise<void> => {
-    const { checkpoint, session } = await answered(server, "shim_force_checkpoint", { nextStep: "test it" });
-    await vi.waitFor(async () => {
-      expect(await storedCheckpoint(edge, String(session))).toBe(checkpoint);
-    }, patience);
-  };
-  await sendsWhatIsSavedBy(first);
-  const sender = servingHost(a.machine.paths.home);
-  process.kill(sender.pid, "SIGKILL");
-  await vi.waitFor(() => expect(identify(systemProcesses, sender.pid)).toBeNull(), patience);
-  await sendsWhatIsSavedBy(second);
-  // The other machine only pulls.
-  await startServer(b.machine.paths);
-  const known = (): number =>
-    storeOf(b.machine.paths).read((sql) => sql.all("SELECT 1 FROM sessions_elsewhere").length, 0);
-  await vi.waitFor(() => expect(known()).toBe(2), patience);
-});
-
-it("`shim workspace sync` starts a host where none runs, and reports the round that it does", async () => {
-  const { edge, a } = await twoMachines();
-  const { server, session } = await aChat(a, "the parser");
-  server.process.kill("SIGKILL");
-  await server.ended;
-  await killHosts(a.machine.paths.home);
-  const out = await a.machine.run(["shim workspace sync"]);
-  expect(out).toMatch(/^Sent: .*\. Received: 0 sessions of other machines\.\n$/);
-  await vi.waitFor(() => expect(hostsOf(a.machine.paths.home)).toHaveLength(1), patience);
-  const { sessions } = await edge.call("sync.list", { session });
-  expect(sessions).toMatchObject([{ session }]);
-});
-
-it("the chats of a machine are on one socket; one that dies goes alone, and the other machine learns it", async () => {
-  const { edge, a, b } = await twoMachines();
-  const [one, two, elsewhere] = [await aChat(a, "one"), await aChat(a, "two"), await aChat(b, "three")];
-  const connected = async (): Promise<Record<string, boolean>> => {
-    const { chats } = await edge.call("chats.list", {});
-    return Object.fromEntries(chats.map(({ chat, isConnected }) => [chat, isConnected]));
-  };
-  const all = { [one.session]: true, [two.session]: true, [elsewhere.session]: true };
-  await vi.waitFor(async () => expect(await connected()).toEqual(all), patience);
-  // A host that has connected again has had another one before.
-  const haveOneEach = (): Promise<void> =>
-    vi.waitFor(async () => expect((await edge.call("health", {})).sockets).toBe(2), patience);
-  await haveOneEach();
-  one.server.process.kill("SIGKILL");
-  await one.server.ended;
-  const left = { ...all, [one.session]: false };
-  await vi.waitFor(async () => expect(await connected()).toEqual(left), patience);
-  await haveOneEach();
-  await answered(two.server, "shim_send", { to: elsewhere.session, text: "still here" });
-});
-
-it("chats on two machines change one line: both learn of the conflict, before either commits", async () => {
-  const { edge, a, b } = await twoMachines();
-  // A slow machine is not taken for one that is gone.
-  await edge.call("settings.set", { settings: { chatTtlMs: 120_000, lostSocketGraceMs: 120_000 } });
-  for (const { machine } of [a, b]) await machine.run(["shim config set sync.files true"]);
-  const [one, other] = [await aChat(a, "the parser"), await aChat(b, "the lexer")];
-  const work = async ({ machine }: Joined, { server }: typeof one, text: string): Promise<void> => {
-    writeFileSync(join(machine.project, "one.ts"), `${text}\n`);
-    await answered(server, "shim_force_checkpoint", { nextStep: "commit it" });
-  };
-  await work(a, one, "export const parser = 1;");
-  await work(b, other, "export const lexer = 1;");
-  const told = async ({ server }: typeof one, from: string): Promise<void> => {
-    const received: string[] = [];
-    await vi.waitFor(async () => {
-      received.push(JSON.stringify((await answered(server, "shim_inbox", {}))["news"]));
-      expect(received.join("\n")).toMatch(new RegExp(`in ${from}:/.*one\\.ts \\(your line 1\\)`));
-    }, patience);
-  };
-  await told(one, "laptop");
-  await told(other, "desktop");
-  const { conflicts } = await a.machine.ask("team", "conflicts");
-  expect(conflicts).toMatchObject([{ path: "one.ts", chats: [{ chat: one.session }, { chat: other.session }] }]);
 });

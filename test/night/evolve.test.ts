@@ -1,49 +1,175 @@
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aProject, expectClean } from "#harness/evolution/evolve-home.ts";
-import { branches, seeded } from "#harness/evolution/sample-project.ts";
-import { printed } from "#harness/machine/cli-home.ts";
+import { aMachine, evolved, expectClean, fix, withWorker } from "#harness/evolution/evolve-machine.ts";
+import {
+  branches,
+  complexFiles,
+  duplicated,
+  grading,
+  gradingTest,
+  seeded,
+  shared,
+} from "#harness/evolution/sample-project.ts";
+import { failed } from "#harness/machine/cli-home.ts";
 import { git } from "#harness/machine/git-project.ts";
-import type { OutputOf } from "#src/contract/operations.ts";
+import { aTransformHome, type TransformHome, varRule } from "#harness/transform/transform-rig.ts";
+import { submit } from "#harness/worker/cli-worker.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
 
 const timeout = 300_000;
 
+const names = ["alpha", "beta", "delta"] as const;
+
 it(
-  "a change of a file that another chat has reserved waits until it is free, at no cost; an accepted one's branch stays while it has other commits @night",
+  "a worker's change is kept if nothing gets worse; others are rejected, each for its reason @night",
   { timeout },
   async () => {
-    const home = aProject(seeded);
-    const { project } = home;
-    await home.shim("team files reserve src/math.ts");
-    const waits: string[] = [];
-    const untilFree = async (): Promise<void> => {
-      const { tasks } = (await home.json("task list")) as unknown as OutputOf<"tasks.list">;
-      waits.push(tasks.map(({ state, failures }) => `${state} ${failures}`).join(", "));
-      await home.shim("team files release");
-      home.now += 60_000;
-    };
-    let [freed, turns] = [Promise.resolve(), 0];
-    const stderr = (text: string): void => {
-      // The second turn finds the task that the first one has put off.
-      if (text.includes("works as") && ++turns === 2) freed = untilFree();
-    };
-    const io = { interrupted: () => new AbortController().signal, stderr };
-    const report = (await home.shimWith(io, "code evolve --trust --json")).json() as unknown as EvolveReport;
-    await freed;
-    expect(waits).toEqual(["done 0, done 0, scheduled 0, blocked 0"]);
-    expect(report.tried.map(({ outcome }) => outcome)).toEqual(["kept", "kept", "kept"]);
-    expectClean(home, 3);
-    expect(await home.json("team files list")).toMatchObject({ files: [] });
-
-    const [one, other, third] = report.tried.map(({ task, branch }) => ({ task, branch: branch ?? "" }));
-    const head = git(project, "symbolic-ref", "--short", "HEAD").trim();
-    git(project, "switch", "--quiet", one?.branch ?? "");
-    git(project, "commit", "--quiet", "--allow-empty", "-m", "more");
-    git(project, "switch", "--quiet", head);
-    expect(await home.shim(`code evolve review --accept ${one?.task}`)).toMatchObject(printed("is left"));
-    git(project, "worktree", "add", "--quiet", join(home.paths.home, "tree-of-a-user"), other?.branch ?? "");
-    expect(await home.shim(`code evolve review --accept ${other?.task}`)).toMatchObject(printed("is left"));
-    expect(new Set(branches(project))).toEqual(new Set([one?.branch, other?.branch, third?.branch]));
+    const machine = aMachine(complexFiles(names));
+    const settings = withWorker(machine, [
+      fix("alpha"),
+      { files: { "src/beta.ts": grading("beta", true).replace('"ABCDEF"', '"XBCDEF"') } },
+      {
+        files: {
+          "src/delta.ts": grading("delta", true)
+            .replace("value: number", "value: number, extra = 0")
+            .replace("{\n", "{\n  eval(String(extra));\n"),
+          "src/delta.test.ts": null,
+          "src/beta.test.ts": gradingTest("beta").replace('test("beta at the top"', 'test.skip("beta at the top"'),
+        },
+      },
+    ]);
+    const report = await evolved(machine, "--config", settings);
+    expect(report.tried.map(({ outcome }) => outcome)).toEqual(["kept", "rejected", "rejected"]);
+    const [, beta = "", delta = ""] = report.tried.map(({ why }) => why ?? "");
+    expect(beta).toMatch(/^the tests fail: npm test ended with exit code 1/);
+    expect(delta).toMatch(/tests were deleted: src\/delta.test.ts/);
+    expect(delta).toMatch(/the public API changes/);
+    expect(delta).toMatch(/new findings: oxlint eslint\(no-eval\)/);
+    expect(delta).toMatch(/a test is skipped in src\/beta.test.ts/);
+    expect(report.used.costMicros).toBe(3 * 13_200);
+    expectClean(machine, 1);
+    // What the judge has rejected is not tried again, and what was kept is gone once it is merged.
+    await machine.ask("code", "evolve", "review", "--accept", String(report.tried[0]?.task));
+    const again = await machine.shim("code", "evolve", "--trust", "--config", settings, "--dry-run");
+    expect(again.out).toContain("0 changes to try");
+    expect(again.out).toContain("2 findings are left out");
   },
 );
+
+it(
+  "flaky tests, tests that fail and a project that is not trusted end it before any change @night",
+  { timeout },
+  async () => {
+    const failing = aMachine({
+      ...seeded,
+      "src/bad.test.ts": 'import { test } from "node:test";\ntest("bad", () => { throw new Error("always"); });\n',
+    });
+    const failed = await failing.shim("code", "evolve", "--trust");
+    expect(failed.code).toBe(1);
+    expect(failed.err).toContain("the tests fail before any change");
+    const untrusted = await failing.shim("code", "evolve");
+    expect(untrusted.err).toContain("--trust");
+    const flag = join(failing.home, "flag");
+    const flaky = `import { test } from "node:test";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+test("every other time", () => {
+  if (!existsSync(${JSON.stringify(flag)})) return writeFileSync(${JSON.stringify(flag)}, "");
+  rmSync(${JSON.stringify(flag)});
+  throw new Error("every other time");
+});
+`;
+    const machine = aMachine({ ...seeded, "src/flaky.test.ts": flaky });
+    const refused = await machine.shim("code", "evolve", "--trust");
+    expect(refused.err).toContain("the tests are flaky");
+    expect(refused.err).toContain("every other time");
+    expectClean(machine, 0);
+  },
+);
+
+it("a chat's task plans a run, and workers do it; no task chooses a program @night", { timeout }, async () => {
+  const machine = aMachine(complexFiles(["alpha"]));
+  const settings = withWorker(machine, [fix("alpha")]);
+  const payload = { only: ["complexity"], tests: ["touch", "chosen"] };
+  const { tasks } = await machine.ask("task", "submit", "evolve", "--payload", JSON.stringify(payload));
+  const plan = String((tasks as OutputOf<"tasks.submit">["tasks"])[0]?.task);
+  const worked = await machine.shim("worker", "--config", settings, "--once");
+  expect(worked.code, worked.out + worked.err).toBe(0);
+  const shown = async (task: string) => (await machine.ask("task", "show", task)) as unknown as OutputOf<"tasks.get">;
+  const { job, plan: planned } = (await shown(plan)).result as { job: number; plan: object[] };
+  expect(planned).toMatchObject([{ files: ["src/alpha.ts"], value: 2.4 }]);
+  const report = (await shown(String(job))).result as unknown as EvolveReport;
+  expect(report.tried).toMatchObject([{ outcome: "kept", method: "a worker" }]);
+  expect(existsSync(join(machine.project, "chosen"))).toBe(false);
+  const [branch = ""] = branches(machine.project);
+  expect(git(machine.project, "diff", "--name-only", `HEAD...${branch}`).trim()).toBe("src/alpha.ts");
+  expectClean(machine, 1);
+  writeFileSync(settings, JSON.stringify({ types: { evolve: { repository: machine.project, evolve: {} } } }));
+  const untrusted = await machine.shim("worker", "--config", settings, "--once");
+  expect(untrusted.code).toBe(2);
+  expect(untrusted.err).toContain("set trust to true");
+});
+
+function wrong(value: string): string {
+  return `export const count: number = ${value};\n`;
+}
+
+it("a worker that silences the compiler is rejected; one that mends the type is kept @night", { timeout }, async () => {
+  for (const [value, outcome] of [
+    ['"no" as any', "rejected"],
+    ['"no" as unknown as number', "rejected"],
+    ["2", "kept"],
+  ] as const) {
+    const machine = aMachine({ ...complexFiles(["alpha"]), "src/count.ts": wrong('"no"') });
+    const settings = withWorker(machine, [{ files: { "src/count.ts": wrong(value) } }]);
+    const { tried } = await evolved(machine, "--config", settings, "--only", "types");
+    expect(tried).toMatchObject([{ outcome }]);
+    if (outcome === "rejected") expect(tried[0]?.why).toContain("a checker is silenced (unchecked type)");
+    expectClean(machine, outcome === "kept" ? 1 : 0);
+  }
+});
+
+it("a worker removes a duplicate from both files; one that is only moved is rejected @night", { timeout }, async () => {
+  for (const [outcome, files] of [
+    ["rejected", { "src/second.ts": `// moved\n${duplicated["src/second.ts"]}` }],
+    ["kept", shared],
+  ] as const) {
+    const machine = aMachine(duplicated, ["fallow"]);
+    const settings = withWorker(machine, [{ files }]);
+    const { tried } = await evolved(machine, "--config", settings, "--only", "duplicates");
+    expect(tried).toMatchObject([{ outcome, what: "fallow code-duplication in src/first.ts:1" }]);
+    if (outcome === "rejected") expect(tried[0]?.why).toMatch(/1 of 1 findings are still there: fallow/);
+    expectClean(machine, outcome === "kept" ? 1 : 0);
+  }
+});
+
+async function submitted(home: TransformHome, payload: object): Promise<string> {
+  return submit(home, "transform --payload", JSON.stringify(payload));
+}
+
+function set(home: TransformHome, settings: string): void {
+  writeFileSync(join(home.other, "worker.yaml"), `types:\n  transform: { repository: ../project, ${settings} }\n`);
+}
+
+it("without trust a worker runs no code of the repository, and its settings say so @night", async () => {
+  const home = aTransformHome();
+  const once = (): ReturnType<TransformHome["shim"]> => home.shim("worker --config ../other/worker.yaml --once");
+  set(home, "transform: {}");
+  expect(await once()).toMatchObject(failed(2, "tests run code of the repository"));
+  set(home, "transform: { trust: true }, command: [a]");
+  expect(await once()).toMatchObject(failed(2, "or by analyze, or by transform"));
+  writeFileSync(join(home.other, "worker.yaml"), "types:\n  transform: { folder: ., transform: { tests: false } }\n");
+  expect(await once()).toMatchObject(failed(2, "a folder is worked in as it is"));
+  set(home, "transform: { trust: true, tests: [no-such-program] }");
+  expect(await once()).toMatchObject(failed(2, "there is no program no-such-program"));
+  set(home, "transform: { tests: false }");
+  const rule = await submitted(home, { rule: varRule });
+  const codemod = await submitted(home, { codemod: "codemods/no-var.cjs" });
+  await once();
+  expect(await home.json("task show", rule)).toMatchObject({ state: "done", result: { output: { tests: null } } });
+  expect(await home.json("task show", codemod)).toMatchObject({
+    state: "dead",
+    detail: expect.stringContaining("would run code"),
+  });
+});

@@ -1,14 +1,8 @@
 import { spawn } from "node:child_process";
-import { readdirSync, existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import type { HookEvent } from "#src/contract/hook-input.ts";
-import type { Message } from "#src/platform/mcp-connection.ts";
-import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
-import type { Paths } from "#src/platform/paths.ts";
-import { systemProcesses } from "#src/platform/processes.ts";
-import * as journal from "#src/machine/sessions/journal.ts";
-import type { Store } from "#src/store/store.ts";
+import { seededRandom } from "#harness/clock/fake-time.ts";
 import {
   answered,
   built,
@@ -20,9 +14,15 @@ import {
   startServer,
   storeOf,
 } from "#harness/machine/mcp-process.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { outputOf } from "#harness/machine/programs.ts";
-import { seededRandom } from "#harness/clock/fake-time.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import type { HookEvent } from "#src/contract/hook-input.ts";
+import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import type { Message } from "#src/platform/mcp-connection.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import type { Store } from "#src/store/store.ts";
 
 const ms = setting("SHIM_SOAK_MS", 10_000);
 

@@ -1,10 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { aCliHome } from "#harness/machine/cli-home.ts";
 import { axeFaults, closeBrowser, openTab } from "#harness/web/browser.ts";
-import { seedFleet } from "#harness/web/fleet-seed.ts";
-import { built, servePage } from "#harness/web/live-page.ts";
+import { built } from "#harness/web/live-page.ts";
 import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -12,7 +10,6 @@ const root = join(import.meta.dirname, "..", "..");
 mkdirSync(join(root, ".scratch"), { recursive: true });
 
 const folder = mkdtempSync(join(root, ".scratch", "edge-page-"));
-
 let started: Promise<LocalEdge> | null = null;
 
 /** One workerd for this file, with the page that `npm run build` made. */
@@ -104,24 +101,4 @@ it("the page follows the workspace over its socket, opened with a ticket that is
   const { tokens } = await edge.call("tokens.list", {});
   expect(tokens.find((one) => one.id === id)?.isRevoked).toBe(true);
   expect(faults).toEqual([]);
-});
-
-it("on a machine that has joined a workspace the fleet has the chats of the others, and follows them @night", async () => {
-  const edge = await theEdge();
-  const home = aCliHome();
-  seedFleet(home);
-  home.join(edge.url, { token: edge.adminToken });
-  await register(edge, "chat-3");
-  const served = await servePage(home, { isBuilt: true });
-  const { page } = await openTab(served.link());
-  await page.getByText("Work of chat-3").waitFor();
-  await page.getByText("Payments").waitFor();
-  await register(edge, "chat-4");
-  await page.getByText("Work of chat-4").waitFor();
-  await page.getByRole("link", { name: "Work of chat-4" }).click();
-  await page.getByText("its own machine, where the key is").waitFor();
-  await page.getByRole("button", { name: "Drain" }).click();
-  await page.getByRole("dialog").getByRole("button", { name: "Drain" }).click();
-  await page.getByText("idle (takes no new tasks)").waitFor();
-  expect((await edge.call("chats.get", { chat: "chat-4" })).status).toBe("draining");
 });

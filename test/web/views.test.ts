@@ -47,7 +47,6 @@ async function open(page: Page, path: string, text: string): Promise<void> {
 }
 
 const pictures = process.env["SHIM_PICTURES"] === "1";
-
 const pictureFolder = join(import.meta.dirname, "..", "..", "docs", "guide", "live-page");
 
 /** Those that the guide shows. */

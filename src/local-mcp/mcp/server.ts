@@ -38,7 +38,7 @@ export function createServer(options: ServerOptions): McpServer {
   return server;
 }
 
-export function registerAll(server: McpServer, options: ServerOptions): void {
+function registerAll(server: McpServer, options: ServerOptions): void {
   const { chat } = options;
   const offered: Partial<Record<ToolName, ChatTool>> = chat.team ? { ...machineTools, ...teamTools } : machineTools;
   for (const [name, tool] of Object.entries(offered)) register(server, name as ToolName, tool, options);

@@ -187,7 +187,7 @@ export function cleanEnv(options: Pick<ClaudeOptions, "home" | "modelUrl" | "env
 const DUMMY_KEY = "sk-ant-no-real-key-of-the-tests";
 
 /** Without these, a full screen Claude Code in a new home asks for a theme, for trust in the folder and for leave to use the key. */
-export function skipFirstRunDialogs(home: string, cwd: string): void {
+function skipFirstRunDialogs(home: string, cwd: string): void {
   const path = join(home, ".claude.json");
   const known: unknown = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {};
   mkdirSync(dirname(path), { recursive: true });

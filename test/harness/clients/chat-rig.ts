@@ -6,12 +6,10 @@ import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { readContent, type SessionContent } from "#src/machine/sessions/session-content.ts";
 import { runningHost } from "#src/local-mcp/host-client/host-client.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import { undelivered, type NewsRow } from "#src/machine/sessions/news.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import * as spool from "#src/store/spool.ts";
 import { Store } from "#src/store/store.ts";
-import { teamConflicts } from "#src/store/team-tables.ts";
 import { commandOf, readOrNull, untilFound, type Child } from "#harness/claude/claude-code.ts";
 import { makeRepository } from "#harness/machine/git-project.ts";
 import { killEvery, killHosts } from "#harness/machine/process-tree.ts";
@@ -112,22 +110,6 @@ export class ChatRig {
       );
     };
     await untilFound(isStored, "the stored ends of what is gone");
-  }
-
-  /** Whether its MCP process has registered the chat. */
-  isInTeam(id: string): boolean {
-    return this.#store.read((sql) => sql.all("SELECT 1 FROM team_chats WHERE session = ?", id).length > 0, false);
-  }
-
-  /** The notifications that a chat has not received yet. */
-  news(id: string): NewsRow[] {
-    return this.#store.read((sql) => undelivered(sql, id, 100), []);
-  }
-
-  /** Whether a conflict is open between so many chats. */
-  hasConflicts(chats: number): boolean {
-    const rows = this.#store.read((sql) => teamConflicts.select(sql, ""), []);
-    return new Set(rows.flatMap(({ session, other }) => [session, other])).size === chats;
   }
 
   async #leave(): Promise<void> {

@@ -48,17 +48,6 @@ export class ClientRig extends ChatRig {
     return run;
   }
 
-  /** Starts the client with its full screen in a pseudo terminal. */
-  async screen(words: readonly string[], steps: Thread["steps"]): Promise<ClientRun> {
-    const model = await startScriptedModel({ threads: [{ steps }] });
-    onTestFinished(() => model.close());
-    const line = `stty cols 180 rows 50; exec ${words.map((word) => `'${word}'`).join(" ")}`;
-    const env = { ...this.#env(model.url), TERM: "xterm-256color", SHELL: "/bin/sh" };
-    const child = spawn("script", ["-qefc", line, "/dev/null"], { cwd: this.project, env });
-    onTestFinished(() => void child.kill("SIGKILL"));
-    return { model, process: watch(child) };
-  }
-
   #run(model: ScriptedModel, [program = "", ...args]: readonly string[], cwd: string): ClientRun {
     const child = spawn(program, args, {
       cwd,

@@ -1,5 +1,5 @@
-import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
 import { getMcpConfigForManifest, MANIFEST_SCHEMAS } from "@anthropic-ai/mcpb";
@@ -19,45 +19,18 @@ export function mcpb(...args: string[]): string {
 }
 
 /** Makes the bundle and unpacks it elsewhere, once for a file of tests. */
-export function unpackedBundle(): { packed: string; folder: string } {
+export function unpackedBundle(): string {
   const scratch = mkdtempSync(join(tmpdir(), "shim-bundle-"));
   afterAll(() => rmSync(scratch, { recursive: true, force: true }));
   execFileSync(process.execPath, [join(root, "scripts", "bundle.ts"), scratch], { stdio: "pipe" });
   const packed = join(scratch, "shim.mcpb");
   const folder = join(scratch, "Claude Extensions", "local.mcpb.shim");
   mcpb("unpack", packed, folder);
-  return { packed, folder };
+  return folder;
 }
 
 export function manifestOf(folder: string) {
   return MANIFEST_SCHEMAS["0.3"].parse(JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")));
-}
-
-/** A certificate of one's own for signing, made without the network; null where there is no openssl. */
-export function selfSigned(): { readonly cert: string; readonly key: string } | null {
-  const at = temporaryFolder();
-  const [cert, key] = [join(at, "cert.pem"), join(at, "key.pem")];
-  const subject = ["-subj", "/CN=SHIM test", "-days", "2", "-addext", "extendedKeyUsage=codeSigning"];
-  const files = ["-keyout", key, "-out", cert];
-  const made = spawnSync("openssl", ["req", "-x509", "-newkey", "rsa:2048", "-nodes", ...files, ...subject]);
-  return made.status === 0 ? { cert, key } : null;
-}
-
-const signatureMark = "MCPB_SIG_V1";
-
-/**
- * The signature behind a bundle, and what openssl makes of it: `mcpb verify` 2.1.2 knows no bundle as signed, because its
- * library verifies no PKCS#7.
- */
-export function verifiedBy(cert: string, signed: string, content: Buffer): string {
-  const whole = readFileSync(signed);
-  const at = whole.lastIndexOf(signatureMark) + signatureMark.length;
-  const [signature, data] = [`${signed}.der`, `${signed}.content`];
-  writeFileSync(signature, whole.subarray(at + 4, at + 4 + whole.readUInt32LE(at)));
-  writeFileSync(data, content);
-  const files = ["-in", signature, "-content", data, "-CAfile", cert, "-out", "/dev/null"];
-  const options = ["-verify", "-binary", "-inform", "DER", "-purpose", "any"];
-  return spawnSync("openssl", ["cms", ...options, ...files], { encoding: "utf8" }).stderr.trim();
 }
 
 type Start = Awaited<ReturnType<typeof startOf>>;

@@ -1,7 +1,6 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
-import { execFileSync } from "node:child_process";
+import { dirname, join } from "node:path";
 import { afterAll, expect, onTestFinished } from "vitest";
 import { McpConnection, record, type Message } from "#src/platform/mcp-connection.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
@@ -112,16 +111,6 @@ export function homeWithoutRetention(): Paths {
   mkdirSync(paths.home, { recursive: true });
   writeFileSync(paths.config, JSON.stringify({ retention: { checkpointsPerSession: 1_000_000 } }));
   return paths;
-}
-
-/** A node on the PATH that is too old for SHIM; null where there is none. */
-export function oldNode(): string | null {
-  const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => !folder.includes("node_modules"));
-  const found = [...new Set(folders)].map((folder) => join(folder, "node")).filter((path) => existsSync(path));
-  return (
-    found.find((path) => Number.parseInt(execFileSync(path, ["-p", "process.versions.node"]).toString(), 10) < 22) ??
-    null
-  );
 }
 
 /** A whole number from the environment, for longer runs than those of every day. */

@@ -15,9 +15,8 @@ export interface ChildTask {
   readonly bytes?: number;
   readonly everyMs?: number;
   readonly busyMs?: number;
-  readonly isStoppedByError?: boolean;
   /** Adds this migration to the known ones. */
-  readonly upgrade?: "large" | "breaking" | "endless";
+  readonly upgrade?: "large";
 }
 
 export async function openStoreFor(task: Pick<ChildTask, "path" | "driver" | "upgrade" | "busyMs">): Promise<Store> {
@@ -27,26 +26,9 @@ export async function openStoreFor(task: Pick<ChildTask, "path" | "driver" | "up
   return new Store({ path, driver, now: Date.now, busyMs, migrations: withUpgrade(upgrade) });
 }
 
-export function withUpgrade(upgrade: ChildTask["upgrade"]): readonly Migration[] {
+function withUpgrade(upgrade: ChildTask["upgrade"]): readonly Migration[] {
   if (upgrade === undefined) return migrations;
   const id = migrations.length + 1;
-  if (upgrade === "breaking")
-    return [...migrations, { id, name: "breaking", statements: ["CREATE TABLE extra (a)"], minReader: id }];
-  // Writes, and goes on without a write for longer than any test.
-  const counting = "WITH RECURSIVE counter(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 2000000000)";
-  if (upgrade === "endless")
-    return [
-      ...migrations,
-      {
-        id,
-        name: "endless",
-        statements: [
-          "CREATE TABLE large (text TEXT) STRICT",
-          `INSERT INTO large ${counting} SELECT hex(randomblob(100)) FROM counter LIMIT 20000`,
-          `${counting} SELECT count(*) FROM counter`,
-        ],
-      },
-    ];
   const statements = [
     "CREATE TABLE large (n INTEGER PRIMARY KEY, text TEXT) STRICT",
     `INSERT INTO large WITH RECURSIVE counter(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 200000)

@@ -21,7 +21,6 @@ for (let n = 0; performance.now() < end && n < (task.rows ?? Infinity); n++) {
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     say(`!${code} ${message}\n`);
-    if (task.isStoppedByError) break;
   }
   if (task.everyMs) await pause(task.everyMs);
 }

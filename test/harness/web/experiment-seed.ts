@@ -21,7 +21,3 @@ export function seedExperiments({ runtime }: CliHome): { running: string; kept: 
     return started.value;
   }
 }
-
-export function stateOf({ runtime }: CliHome, id: string): string | undefined {
-  return runtime.store.read((sql) => trials.get(sql, id)?.state, undefined);
-}

@@ -4,8 +4,6 @@ import type { TestContext } from "vitest";
 import { compiled } from "#harness/machine/programs.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
-export type SettableClock = ReturnType<typeof settableClock>;
-
 /**
  * The wall clock of programs that are started with `env`; their monotonic clock stays as it is. `set` sets it to so many ms ahead of the
  * true time, or behind it. Needs Linux and a C compiler: elsewhere the test is skipped with the reason.

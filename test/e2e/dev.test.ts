@@ -3,7 +3,6 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, it, vi } from "vitest";
-import { descendantsOf } from "../../scripts/local-edge.ts";
 import { DevServer } from "#harness/edge/dev-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { listeningPorts } from "#harness/edge/listening-ports.ts";
@@ -11,7 +10,7 @@ import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 const modules = join(import.meta.dirname, "..", "..", "node_modules");
 
-/** Every path below /cdn-cgi that stands in the programs that run workers, with what an earlier or a later version might serve. */
+/** Every path below /cdn-cgi that stands in the programs that run workers, with those of the explorer. */
 function toolPaths(): string[] {
   const programs = ["miniflare/dist/src", "wrangler/wrangler-dist"].flatMap((folder) =>
     readdirSync(join(modules, folder), { recursive: true, encoding: "utf8" })
@@ -19,29 +18,28 @@ function toolPaths(): string[] {
       .map((name) => readFileSync(join(modules, folder, name), "utf8")),
   );
   const found = programs.flatMap((code) => code.match(/\/cdn-cgi[\w/.-]*/g) ?? []);
-  const explorers = ["/cdn-cgi/explorer", "/cdn-cgi/local/explorer"].flatMap((explorer) => [
-    `${explorer}/`,
-    `${explorer}/api`,
-    `${explorer}/api/workers/durable_objects/namespaces`,
-    `${explorer}/api/workers/durable_objects/namespaces/shim-coordinator-ChatCoordinator/objects`,
-    `${explorer}/api/workers/durable_objects/namespaces/shim-coordinator-ChatCoordinator/query`,
-  ]);
-  const others = ["/cdn-cgi/trace", "/cdn-cgi/handler/scheduled", "/cdn-cgi/handler/email", "/__scheduled"];
-  return [...new Set([...found, ...explorers, ...others])];
+  const explorers = ["/cdn-cgi/explorer", "/cdn-cgi/local/explorer"].flatMap((explorer) =>
+    ["", "/", "/api", "/api/workers/durable_objects/namespaces"].map((path) => explorer + path),
+  );
+  return [...new Set([...found, ...explorers, "/cdn-cgi/trace", "/cdn-cgi/handler/scheduled", "/__scheduled"])];
 }
 
 /** Where the inspector of workerd, or of wrangler in front of it, would answer, and some of Miniflare's own. */
 const otherPaths =
   "/ /json /json/list /json/version /ws /core/log /core/public-url /core/dev-registry /core:user:shim-coordinator /core:entry";
+
 /** The coordinator's, or that of the runtime's own proxy to a request without its secret. */
 const refusal = /"code":"unknown_operation"|^(Invalid proxy request)?$/;
+
 const upgrade = {
   connection: "Upgrade",
   upgrade: "websocket",
   "sec-websocket-version": "13",
   "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
 };
+
 const origin = "http://localhost:3000";
+
 const requests: readonly (readonly [method: string, headers: Readonly<Record<string, string>>])[] = [
   ["GET", {}],
   ["POST", { origin }],
@@ -69,11 +67,7 @@ function rawRequest(
   return promise;
 }
 
-async function expectOnlyTheCoordinator(
-  port: number,
-  pids: readonly number[],
-  before: readonly number[] = [],
-): Promise<void> {
+async function expectOnlyTheCoordinator(port: number, pids: readonly number[]): Promise<void> {
   expect((await rawRequest(port, "/health")).status).toBe(200);
   const paths = toolPaths();
   for (const path of paths) {
@@ -83,7 +77,7 @@ async function expectOnlyTheCoordinator(
       expect(Math.floor(answer.status / 100), `${method} ${path}`).toBe(4);
     }
   }
-  const ports = listeningPorts(pids).filter((one) => !before.includes(one));
+  const ports = listeningPorts(pids);
   expect(ports).toContain(port);
   for (const other of ports.filter((one) => one !== port)) {
     for (const path of [...otherPaths.split(" "), ...paths]) {
@@ -93,7 +87,7 @@ async function expectOnlyTheCoordinator(
   }
 }
 
-it("`npm run dev` opens the coordinator alone, and what it stores is its user's only", async () => {
+it("`npm run dev` opens the coordinator alone, and what it stores is its user's only @night", async () => {
   const folder = temporaryFolder();
   const old = join(folder, ".wrangler", "state", "v3", "do", "old");
   mkdirSync(old, { recursive: true });
@@ -108,14 +102,7 @@ it("`npm run dev` opens the coordinator alone, and what it stores is its user's 
   expect(stored.filter((name) => (statSync(join(folder, name)).mode & 0o077) !== 0)).toEqual([]);
 });
 
-it("so do the coordinators of tests, benches and the demo", async () => {
-  const before = listeningPorts([process.pid, ...descendantsOf(process.pid)]);
-  const edge = await EdgeRuntime.open();
-  const pids = [process.pid, ...descendantsOf(process.pid)];
-  await expectOnlyTheCoordinator(Number(new URL(edge.url).port), pids, before);
-});
-
-it("a page whose name resolves to this machine is refused, also where a header of the runtime sets the URL", async () => {
+it("a page whose name resolves to this machine is refused, also where a header of the runtime sets the URL @night", async () => {
   const edge = await EdgeRuntime.open();
   const port = Number(new URL(edge.url).port);
   const host = `evil.example:${port}`;
@@ -126,25 +113,6 @@ it("a page whose name resolves to this machine is refused, also where a header o
     for (const path of paths)
       expect((await rawRequest(port, path, { host, ...more })).status, `${path} ${JSON.stringify(more)}`).toBe(403);
   expect((await rawRequest(port, "/v1/workspaces/team/health", token)).status).toBe(200);
-});
-
-it("guesses on this machine are limited, whatever address they claim; valid ones pass", async () => {
-  const edge = await EdgeRuntime.open();
-  const guess = async (from: number): Promise<number> => {
-    const headers = { authorization: "Bearer guess", "cf-connecting-ip": `203.0.113.${from}` };
-    const guessed = { method: "POST", headers, body: '{"workspace":"guessed"}' };
-    const answer = await fetch(`${edge.url}/v1/workspaces`, guessed);
-    if (answer.status === 429) expect(answer.headers.get("retry-after")).toBe("60");
-    return answer.status;
-  };
-  // A minute may end in between, and another one begin.
-  const answers: number[] = [];
-  for (let from = 0; from < 41; from++) answers.push(await guess(from));
-  expect(new Set(answers)).toEqual(new Set([401, 429]));
-  await edge.call("health", {});
-  const headers = { authorization: `Bearer ${edge.adminSecret}` };
-  const made = await fetch(`${edge.url}/v1/workspaces`, { method: "POST", headers, body: '{"workspace":"beside"}' });
-  expect(made.status).toBe(200);
 });
 
 it("a killed runtime is started again at the same address with the same state, but not too often @night", async () => {
@@ -162,47 +130,7 @@ it("a killed runtime is started again at the same address with the same state, b
   await server.untilGone();
 });
 
-it("a second one on the same folder is refused, on another port too, until the first one has ended @night", async () => {
-  const first = await DevServer.start();
-  const { folder, port } = first;
-  for (const other of [port, 0]) {
-    const second = await DevServer.start({ folder, port: other });
-    expect(await second.ended).toBe(1);
-    const problem = /^Another `npm run dev` uses .*\.wrangler, which is made for one\. Use .* or end it first/;
-    expect(second.stderr).toMatch(problem);
-  }
-  first.kill();
-  await first.untilGone();
-  const next = await DevServer.start({ folder, port });
-  expect((await rawRequest(next.port, "/health")).status).toBe(200);
-});
-
-it("a runtime that was left running keeps a second one out @night", async () => {
-  const first = await DevServer.start();
-  const { folder } = first;
-  const runtime = await first.leaveRuntime();
-  const second = await DevServer.start({ folder });
-  expect(await second.ended).toBe(1);
-  expect(second.stderr).toContain(`A runtime (process ${runtime}) still uses ${join(folder, ".wrangler")}`);
-  process.kill(runtime, "SIGKILL");
-  await first.untilGone();
-  const next = await DevServer.start({ folder });
-  expect((await rawRequest(next.port, "/health")).status).toBe(200);
-});
-
-it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
-  "%s to all of its processes ends it in good order @night",
-  async (signal) => {
-    const server = await DevServer.start();
-    expect(server.processes.length).toBeGreaterThan(2);
-    server.signal(signal);
-    expect(await server.ended).toBe(0);
-    expect(server.stderr.trim().split("\n")).toHaveLength(2);
-    await server.untilGone();
-  },
-);
-
-it("killed with -9, alone or with its group, it leaves no process, also while it starts @night", async () => {
+it("`npm run dev` that is killed with -9, alone or with its group, leaves no process, also while it starts @night", async () => {
   const server = await DevServer.start();
   server.kill();
   await server.untilGone();

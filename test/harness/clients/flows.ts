@@ -2,6 +2,8 @@ import { existsSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { ChatRig } from "./chat-rig.ts";
 import { runShim } from "./real-clients.ts";
+import type { Step, ModelRequest } from "#harness/claude/scripted-model.ts";
+import type { ToolCall } from "./wire-format.ts";
 
 /** Command of the chat's shell tool, besides a write of `one.ts`. */
 export const shellWork = "echo 'by command' > two.ts; rm three.ts; mkdir -p made; echo new > made/new.ts";
@@ -34,4 +36,22 @@ export function undoesTheTurn(rig: ChatRig): void {
   expect(existsSync(rig.path("made"))).toBe(false);
   shim(rig, "undo", "--redo", "--yes");
   expect(contentOf(rig)).toEqual([written, "by hand\n", null, "new\n"]);
+}
+
+/** Prints the word without naming it: only the result of the call holds it. */
+export const poisonCommand = "printf 'POI%s' SON";
+
+const refused: Step = { error: { status: 400, type: "invalid_request_error", message: "this content is not allowed" } };
+
+/** An API that refuses each request with the word in it, whatever else is asked, and notes what it accepted. */
+export function refusingPoison(call: ToolCall | null, accepted: string[] = []): (request: ModelRequest) => Step {
+  let isCalled = call === null;
+  return ({ messages }) => {
+    const text = messages.map((message) => message.text).join("\n");
+    if (text.includes("POISON")) return refused;
+    accepted.push(text);
+    if (isCalled || call === null) return { text: "Noted." };
+    isCalled = true;
+    return { tools: [call] };
+  };
 }

@@ -1,0 +1,126 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it, vi } from "vitest";
+import { connected, manifestOf, mcpb, type Mode, startOf, unpackedBundle } from "#harness/machine/claude-desktop.ts";
+import { makeProject } from "#harness/machine/git-project.ts";
+import { answered, integrityOf, nextStepOf, startServer, storeOf } from "#harness/machine/mcp-process.ts";
+import { hostsOf } from "#harness/machine/process-tree.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
+import type { HostStatus } from "#src/contract/machine/installation.ts";
+import { teamTools } from "#src/contract/team-tools.ts";
+import { machineTools } from "#src/contract/tools.ts";
+import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { runningHost as askHost } from "#src/local-mcp/host-client/host-client.ts";
+import type { Paths } from "#src/platform/paths.ts";
+
+const folder = unpackedBundle();
+const eras: Record<string, Mode> = { "2025 era": "legacy", "2026 era": { pin: "2026-07-28" } };
+const work = { goal: "survive in Claude Desktop", nextStep: "start again" };
+
+it("the bundle is valid, has no native file, and lists the tools and the prompt of the server @night", async () => {
+  expect(mcpb("validate", join(folder, "manifest.json"))).toContain("Manifest schema validation passes!");
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name !== "server");
+  const inServer = ["index.cjs", "mcp.cjs", "third-party-licenses.txt"].map((name) => join("server", name));
+  expect(files.sort()).toEqual(["PRIVACY.md", "icon.png", "manifest.json", ...inServer]);
+  const { tools: listed, prompts = [] } = manifestOf(folder);
+  expect(listed?.map(({ name }) => name)).toEqual(Object.keys({ ...machineTools, ...teamTools }));
+  expect(prompts.map(({ name }) => name)).toEqual(["resume"]);
+  const running = await connected(await startOf(folder));
+  for (const { name, text } of prompts) expect(await running.prompt(name)).toEqual([text]);
+});
+
+it.each(Object.entries(eras))(
+  "%s: the next start restores what was saved before a kill -9, on Node's own SQLite @night",
+  async (_era, mode) => {
+    const start = await startOf(folder);
+    const first = await connected(start, { mode });
+    expect(existsSync(start.paths.database)).toBe(false);
+    const saved = await first.ask("shim_force_checkpoint", work);
+    process.kill(first.pid, "SIGKILL");
+    expect(await first.ended).toBe("");
+    const second = await connected(start, { mode });
+    const found = await second.ask("shim_check_recovery");
+    expect(found.text).toContain(work.nextStep);
+    expect(found.text).toContain(String(saved.output["session"]));
+    const status = await second.ask("shim_session_status", { detail: "detailed" });
+    expect(status.output).toMatchObject({ store: "node:sqlite" });
+    expect(await second.close()).toBe("");
+    expect(integrityOf(storeOf(start.paths))).toEqual(["ok"]);
+  },
+);
+
+const recorder = join(import.meta.dirname, "..", "harness", "machine", "started-programs.cjs");
+
+it("it starts git and nothing else, and git is given no secret @night", async () => {
+  const { project } = makeProject({ "new.txt": "kept\n" });
+  const settings = { edge_url: "http://127.0.0.1:9", workspace: "team", token: "shim_a.b", workspace_key: "k" };
+  const start = await startOf(folder, settings);
+  const list = join(start.user, "started");
+  const env = { ...start.env, SHIM_TEST_STARTED: list };
+  const running = await connected({ ...start, env }, { before: ["--require", recorder] });
+  await running.ask("shim_force_checkpoint", { ...work, project });
+  for (const tool of ["shim_check_recovery", "shim_monitor_signals", "shim_session_status"])
+    await running.ask(tool, { project });
+  await expect.poll(() => existsSync(list), { timeout: 120_000 }).toBe(true);
+  await running.close();
+  const lines = readFileSync(list, "utf8").trim().split("\n");
+  const started = lines.map((line) => JSON.parse(line) as { file: string; names: string[] });
+  expect([...new Set(started.map(({ file }) => file))]).toEqual(["git"]);
+  // What the tests do not reach does not name its own Node either.
+  expect(readFileSync(join(folder, "server", "mcp.cjs"), "utf8")).not.toContain("execPath");
+  const names = new Set(started.flatMap(({ names }) => names));
+  expect(names).toContain("SHIM_WORKSPACE");
+  expect([...names].filter((name) => /TOKEN|KEY/.test(name))).toEqual([]);
+});
+
+it("the settings reach the server as its environment; empty ones count as not given @night", async () => {
+  const settings = { edge_url: "https://shim.example.com", workspace: "team", token: "shim_a.b", machine: "m1" };
+  const { env, user } = await startOf(folder, settings);
+  const { edge_url: url, ...rest } = settings;
+  expect(readEdgeConfig(user, env)).toEqual({ ok: true, value: { url, ...rest } });
+  const empty = await startOf(folder);
+  expect(readEdgeConfig(empty.user, empty.env)).toEqual({ ok: true, value: null });
+  const own = join(empty.user, "of my own");
+  const running = await connected(await startOf(folder, { home: own }));
+  await running.ask("shim_force_checkpoint", work);
+  expect(existsSync(join(own, "shim.db"))).toBe(true);
+});
+
+const polling = { timeout: 120_000, interval: 5 };
+
+async function aDesktop({ home }: Paths) {
+  return connected(await startOf(folder, { home }));
+}
+
+async function runningHost(paths: Paths): Promise<HostStatus | null> {
+  const answer = await askHost({ paths }, "GET", "/status");
+  if (!answer.ok) throw new Error(answer.error.message);
+  return answer.value.host;
+}
+
+/** Waits until another process than `pid` is the host. */
+async function nextHost(paths: Paths, pid: number): Promise<HostStatus> {
+  return vi.waitUntil(async () => {
+    const host = await runningHost(paths).catch(() => null);
+    return host !== null && host.pid !== pid && host;
+  }, polling);
+}
+
+it("the process of Claude Desktop is the host of other chats, which go on at the next host when it is killed @night", async () => {
+  const paths = tempHome();
+  const desktop = await aDesktop(paths);
+  const saved = await desktop.ask("shim_force_checkpoint", { goal: "in the app", nextStep: "one" });
+  const other = await startServer(paths);
+  const { session } = await answered(other, "shim_force_checkpoint", { goal: "beside it", nextStep: "two" });
+  const { pid, chats } = (await runningHost(paths)) ?? {};
+  expect([pid, chats?.length, hostsOf(paths.home)]).toEqual([desktop.pid, 2, []]);
+  process.kill(desktop.pid, "SIGKILL");
+  await desktop.ended;
+  const next = await answered(other, "shim_force_checkpoint", { nextStep: "three" });
+  expect(next["session"]).toBe(session);
+  expect((await nextHost(paths, desktop.pid)).chats).toHaveLength(1);
+  const store = storeOf(paths);
+  expect(nextStepOf(store, String(saved.output["checkpoint"]))).toBe("one");
+  expect(nextStepOf(store, String(next["checkpoint"]))).toBe("three");
+  expect(integrityOf(store)).toEqual(["ok"]);
+});
