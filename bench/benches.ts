@@ -13,13 +13,13 @@ export const benches = {
   conflicts: async (args: readonly string[]) => (await import("./conflicts/conflicts.ts")).conflicts(args),
   page: async () => (await import("./page.ts")).page(),
   clients: async () => (await import("./edge/clients.ts")).clients(),
-  rows: async () => (await import("./edge/rows.ts")).rows(),
+  rows: async () => (await import("./tasks/cost.ts")).rows(),
   detection: async () => (await import("./edge/detection.ts")).detection(),
   tasks: async () => (await import("./tasks/throughput.ts")).tasks(),
   cost: async () => (await import("./tasks/cost.ts")).cost(),
   capacity: async () => (await import("./capacity/capacity.ts")).capacity(),
   sync: async () => (await import("./sync/sync.ts")).sync(),
-  neighbour: async (args: readonly string[]) => (await import("./stress/attack-all.ts")).neighbour(args),
+  neighbour: async (args: readonly string[]) => (await import("./stress/attack-run.ts")).neighbour(args),
 } as const;
 
 export type BenchName = keyof typeof benches;

@@ -1,12 +1,14 @@
+import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
-import { pathsIn } from "../src/platform/paths.ts";
+import * as sessions from "../src/machine/sessions/sessions.ts";
 import { McpConnection } from "../src/platform/mcp-connection.ts";
+import { pathsIn } from "../src/platform/paths.ts";
 import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
 import { Store } from "../src/store/store.ts";
-import * as sessions from "../src/machine/sessions/sessions.ts";
 import { hostsOf, killEvery } from "../test/harness/machine/process-tree.ts";
 import { sample, scaled } from "./measure.ts";
 
@@ -46,7 +48,7 @@ export async function brief() {
 async function aChat(home: string, project: string, session: string) {
   const path = process.env["PATH"] ?? "";
   const env = { PATH: path, HOME: home, SHIM_HOME: home, CLAUDECODE: "1", CLAUDE_CODE_SESSION_ID: session };
-  const args = [resolve("bench/client.ts")];
+  const args = [resolve("bench/brief.ts")];
   const client = new McpConnection({ command: process.execPath, args, env, cwd: process.cwd() });
   await client.initialize("bench");
   const event = { session_id: session, cwd: project, prompt: "measure briefs" };
@@ -56,3 +58,25 @@ async function aChat(home: string, project: string, session: string) {
     context += String((await client.request("bench/hook", { ...event, hook_event_name }))["stdout"]);
   return { client, session, context, hooksMs: performance.now() - startedAt };
 }
+
+/** Of a client that can be killed without its server: passes its input on to a SHIM server, and runs the hooks that it is asked for. */
+function serveClient(): void {
+  const server = spawn(process.execPath, ["dist/mcp.cjs"], { stdio: ["pipe", "pipe", "inherit"] });
+  server.stdout.pipe(process.stdout);
+  server.stdin.on("error", () => undefined);
+  // An interrupted bench leaves no client behind.
+  process.stdin.on("close", () => process.exit(0));
+  createInterface({ input: process.stdin, crlfDelay: Infinity }).on("line", (line) => {
+    const { method, id, params } = JSON.parse(line) as {
+      method?: string;
+      id?: number;
+      params?: Record<string, unknown>;
+    };
+    if (method !== "bench/hook") return void server.stdin.write(`${line}\n`);
+    const args = ["dist/shim-hook", process.execPath, String(params?.["hook_event_name"]), "--client", "claude-code"];
+    const { stdout } = spawnSync("/bin/sh", args, { input: JSON.stringify(params), encoding: "utf8" });
+    process.stdout.write(`${JSON.stringify({ jsonrpc: "2.0", id, result: { stdout } })}\n`);
+  });
+}
+
+if (import.meta.main) serveClient();

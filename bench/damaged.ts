@@ -4,9 +4,8 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { writtenRows } from "../test/harness/clients/written-sessions.ts";
 import { range, scaled } from "./measure.ts";
-import { sessionPaths } from "./real/choose-sessions.ts";
-import { clientOf } from "./real/read-session.ts";
 import { Random } from "./random.ts";
+import { sessionPaths, clientOf } from "./real/read-session.ts";
 
 const count = scaled(2_000, 40);
 const perHome = 100;

@@ -7,7 +7,7 @@ const units = {
   ms,
   s: (value: number) => `${value.toFixed(2)} s`,
   /** Of a share from 0 to 1. */
-  "%": (value: number) => `${Number((100 * value).toFixed(1))} %`,
+  "%": percent,
   MB: (value: number) => `${whole(value)} MB`,
   rows: (value: number) => `${value.toFixed(1)} rows`,
   "per s": perSecond,
@@ -63,7 +63,13 @@ function figure<Name extends BenchName>(bench: Name, declared: Declared<Name>): 
   };
 }
 
-const percent = (part: number, all: number): string => `${whole(part)} of ${whole(all)}`;
+function percent(value: number): string {
+  return `${Number((100 * value).toFixed(1))} %`;
+}
+
+const share = (part: number, all: number): string => `${whole(part)} of ${whole(all)}`;
+/** Of what not every run has. */
+const shareOrNone = (value: number): string => (Number.isNaN(value) ? "none" : percent(value));
 
 /** The figures of docs/benchmarks.md, in its order. */
 export const figures: Readonly<Record<string, Figure>> = {
@@ -108,7 +114,7 @@ export const figures: Readonly<Record<string, Figure>> = {
     unit: "x",
     most: 1.2,
     value: ({ host, empty }) => host / empty,
-    beside: ({ empty }) => `an empty server of the same SDK${Number.isNaN(empty) ? "" : `: ${ms(empty)}`}`,
+    beside: ({ empty }) => `an empty server of the same SDK: ${ms(empty)}`,
   }),
   "mcp-start-alone": figure("start", {
     text: "the same where no host runs",
@@ -146,7 +152,7 @@ export const figures: Readonly<Record<string, Figure>> = {
     least: 99,
     value: ({ lastRequest }) => lastRequest,
     beside: ({ briefs, lastWords, olderPrompts }) =>
-      `${briefs} briefs; last words ${units["%"](lastWords)}, older prompts ${units["%"](olderPrompts)}`,
+      `${briefs} briefs; last words ${shareOrNone(lastWords)}, older prompts ${shareOrNone(olderPrompts)}`,
   }),
   "real-files": figure("real", {
     text: "real sessions: the files edited next are in the brief",
@@ -154,7 +160,7 @@ export const figures: Readonly<Record<string, Figure>> = {
     unit: "%",
     least: 95,
     value: ({ filesNext }) => filesNext,
-    beside: ({ outcomes, tokens }) => `outcomes of commands ${units["%"](outcomes)}; ${whole(tokens)} tokens`,
+    beside: ({ outcomes, tokens }) => `outcomes of commands ${shareOrNone(outcomes)}; ${whole(tokens)} tokens`,
   }),
   "real-false": figure("real", {
     text: "real sessions: briefs with a false statement",
@@ -162,7 +168,7 @@ export const figures: Readonly<Record<string, Figure>> = {
     unit: "%",
     most: 0,
     value: ({ falseBriefs }) => falseBriefs,
-    beside: ({ briefs, harnessText }) => `${briefs} briefs; with text of the client ${units["%"](harnessText)}`,
+    beside: ({ briefs, harnessText }) => `${briefs} briefs; with text of the client ${percent(harnessText)}`,
   }),
   "real-events": figure("real", {
     text: "events of real sessions lost, hung or failed",
@@ -177,14 +183,14 @@ export const figures: Readonly<Record<string, Figure>> = {
     given: "[folder]",
     unit: "%",
     value: (of) => of.named / of.damaged,
-    beside: (of) => `${percent(of.named, of.damaged)}; ${percent(of.wronglyNamed, of.whole)} whole ones named`,
+    beside: (of) => `${share(of.named, of.damaged)}; ${share(of.wronglyNamed, of.whole)} whole ones named`,
   }),
   secrets: figure("secrets", {
     text: "secrets found, of families that no rule was made with",
     unit: "%",
     least: 95,
     value: ({ heldOut, heldOutFound }) => heldOutFound / heldOut,
-    beside: (of) => `${percent(of.heldOutFound, of.heldOut)}; of the others ${percent(of.knownFound, of.known)}`,
+    beside: (of) => `${share(of.heldOutFound, of.heldOut)}; of the others ${share(of.knownFound, of.known)}`,
   }),
   "look-alikes": figure("secrets", {
     text: "look-alikes of secrets changed",
@@ -302,7 +308,7 @@ export const figures: Readonly<Record<string, Figure>> = {
     unit: "%",
     value: ({ files, filesBeforeSecond }) => filesBeforeSecond / files,
     beside: (of) =>
-      `${percent(of.filesBeforeSecond, of.files)}; before the first commit ${percent(of.pairsBeforeFirst, of.pairs)} pairs; ${of.falseFiles} false alarms`,
+      `${share(of.filesBeforeSecond, of.files)}; before the first commit ${share(of.pairsBeforeFirst, of.pairs)} pairs; ${of.falseFiles} false alarms`,
   }),
   effects: figure("effects", {
     text: "calls that the guard asks about needlessly after kills",

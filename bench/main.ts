@@ -24,7 +24,7 @@ try {
   if (!isFigures && !isBench(name))
     throw new RangeError(`There is no bench ${name}, only figures, ${Object.keys(benches).join(", ")}.`);
   ownProcesses();
-  const { measureFigures, readingsOf } = await import("./figures-main.ts");
+  const { measureFigures, readingsOf } = await import("./figure-page.ts");
   if (isFigures) await measureFigures(args);
   else if (isBench(name)) {
     const result = await benches[name](args);

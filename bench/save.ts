@@ -5,10 +5,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import { zstdCompressSync } from "node:zlib";
 import Database from "better-sqlite3";
 import { redactJson } from "../src/redaction/redact.ts";
-import { builtServer } from "./built-server.ts";
 import { sample, scaled, timed, type Sample } from "./measure.ts";
-import { connect } from "./stdio-client.ts";
-import { generator, lines } from "./texts.ts";
+import { generator, lines } from "./random.ts";
+import { emptyServer, connect } from "./stdio-client.ts";
 
 const size = 2_000;
 const rounds = scaled(300);
@@ -21,7 +20,7 @@ export async function save() {
   const folder = tmpdir();
   const random = generator(size);
   const shim = await connect(["dist/mcp.cjs"], { SHIM_HOME: join(folder, "save") });
-  const empty = await connect([await builtServer("empty-server")], {});
+  const empty = await connect([await emptyServer()], {});
   const bare = bareTable(join(folder, "bare.db"));
   const index = indexTable();
   const times: Record<string, number[]> = {};

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { hostsOf, killEvery } from "../test/harness/machine/process-tree.ts";
-import { builtServer } from "./built-server.ts";
 import { sample, scaled, timed } from "./measure.ts";
+import { emptyServer } from "./stdio-client.ts";
 
 const rounds = scaled(40);
 const warmUp = scaled(3, 0);
@@ -22,12 +22,12 @@ const byScript = ["/bin/sh", "dist/shim-hook", process.execPath] as const;
 export async function start() {
   const folder = tmpdir();
   const env = { PATH: process.env["PATH"] ?? "", HOME: folder, SHIM_HOME: join(folder, "start"), CLAUDECODE: "1" };
-  const emptyServer = await builtServer("empty-server");
+  const empty = await emptyServer();
   const times: Record<string, number[]> = {};
   for (let round = -warmUp; round < rounds; round++) {
     const keep = (name: string, time: number): void => void (round < 0 || (times[name] ??= []).push(time));
     keep("node", await timed(() => spawnSync(process.execPath, ["-e", "0"], { env })));
-    keep("empty", await answered([emptyServer], env));
+    keep("empty", await answered([empty], env));
     keep("host", await answered(["dist/mcp.cjs"], env));
     for (const event of hookEvents) {
       keep(`script ${event}`, await timed(() => hook(byScript, event, round, env)));

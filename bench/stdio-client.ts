@@ -1,5 +1,16 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { build } from "esbuild";
+
+/** Built as SHIM's own programs are. @returns its path */
+export async function emptyServer(): Promise<string> {
+  const outfile = join(tmpdir(), "empty-server.mjs");
+  const entryPoints = ["bench/empty-server.ts"];
+  await build({ entryPoints, outfile, bundle: true, platform: "node", format: "esm", target: "node22.16" });
+  return outfile;
+}
 
 export interface Stdio {
   readonly pid: number;

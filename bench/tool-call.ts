@@ -6,8 +6,8 @@ import { hookEvents } from "../src/contract/hook-input.ts";
 import { hookToolGroups, isHookToolEvent } from "../src/contract/hook-tool.ts";
 import { startClaude, type ClaudeOptions } from "../test/harness/claude/claude-code.ts";
 import { startScriptedModel, type Step } from "../test/harness/claude/scripted-model.ts";
-import { builtServer } from "./built-server.ts";
 import { needed, range, sample, scaled } from "./measure.ts";
+import { emptyServer } from "./stdio-client.ts";
 
 const rounds = scaled(5);
 const calls = scaled(30, 4);
@@ -19,7 +19,7 @@ type Setting = Pick<ClaudeOptions, "pluginDir" | "mcpServers" | "settings">;
 /** One tool call as the user has it, from the model's answer to the client's next request: p50 in ms. */
 export async function toolCall() {
   needed(claudeBinary);
-  const hookServer = await builtServer("empty-hook-server");
+  const hookServer = await emptyServer();
   // The plugin's hooks, but for those that are processes.
   const hooks = Object.fromEntries(
     hookEvents.filter(isHookToolEvent).map((event) => [event, hookToolGroups(event, "shim")]),
@@ -27,7 +27,7 @@ export async function toolCall() {
   const settings = {
     none: {},
     empty: {
-      mcpServers: { shim: { type: "stdio", command: process.execPath, args: [hookServer] } },
+      mcpServers: { shim: { type: "stdio", command: process.execPath, args: [hookServer, "hooks"] } },
       settings: { hooks },
     },
     shim: { pluginDir: join(import.meta.dirname, "..", "plugin") },

@@ -113,8 +113,8 @@ if (start !== null) await start();
 async function chooseRun(): Promise<(() => void | Promise<void>) | null> {
   try {
     if (name === "neighbour") {
-      const { attackAll, chooseAttacks } = await import("../bench/stress/attack-all.ts");
-      const { missed } = await import("../bench/stress/run.ts");
+      const { attackAll, chooseAttacks } = await import("../bench/stress/attack-run.ts");
+      const { missed } = await import("../bench/stress/attack-run.ts");
       const attacks = chooseAttacks(args);
       return async () => {
         const outcomes = await attackAll(attacks);

@@ -1,6 +1,6 @@
 import { range, sample, scaled, timed } from "../measure.ts";
 import { folderOnDisk } from "../own-processes.ts";
-import { payload, perSubmit } from "../tasks/tasks.ts";
+import { payload, perSubmit } from "../tasks/worker.ts";
 import { Workspace, type Self } from "./workspace.ts";
 
 /** The largest, and one of a fiftieth of its chats and a hundredth of its tasks. */

@@ -55,7 +55,7 @@ export async function detection() {
 type End = (child: ChildProcess, chat: string) => unknown;
 
 async function delay(rig: EdgeRig, chat: string, end: End, offline: ReadonlyMap<string, number>): Promise<number> {
-  const args = [join(import.meta.dirname, "dying-chat.ts"), rig.url, rig.token, chat];
+  const args = [join(import.meta.dirname, "wire-client.ts"), rig.url, rig.token, chat];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   try {
     await once(child.stdout, "data");

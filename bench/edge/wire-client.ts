@@ -109,3 +109,12 @@ interface Answer {
   readonly result?: unknown;
   readonly error?: { readonly message: string };
 }
+
+if (import.meta.main) {
+  // A chat in a process of its own, which is ended from without: `node wire-client.ts <url> <token> <chat>`.
+  const [url = "", token = "", chat = ""] = process.argv.slice(2);
+  const client = await WireClient.connect(url, token, chat, { isInteractive: false });
+  await client.call("leases.acquire", { self: client.self, resource: `of-${chat}`, requestId: "r", isBound: true });
+  setInterval(() => void client.raw("ping"), 10_000);
+  console.log("holds");
+}

@@ -1,11 +1,18 @@
 import { stripVTControlCharacters } from "node:util";
 import { estimateTokenCount } from "tokenx";
-import { falseClaims, isNamed, type FalseClaim } from "./claims.ts";
-import { outputOf } from "./content.ts";
+import {
+  falseClaims,
+  isNamed,
+  type FalseClaim,
+  gramLength,
+  normalized,
+  presentShare,
+  requestShare,
+  shareIn,
+} from "./claims.ts";
 import { harnessFormIn } from "./harness-text.ts";
 import type { PlayedCut } from "./play.ts";
-import { isKind, withoutWithdrawn, type SessionEvent } from "./session-events.ts";
-import { gramLength, normalized, presentShare, requestShare, shareIn } from "./text-match.ts";
+import { outputOf, isKind, withoutWithdrawn, type SessionEvent } from "./session-events.ts";
 
 /** Shares are from 0 to 1; null where the cut has none of it. Nothing that anybody said. */
 export interface MeasuredCut {

@@ -1,12 +1,43 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { HookClient } from "../../src/contract/clients.ts";
 import { objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
 import { EventHost, type SentEvent } from "./event-host.ts";
-import { SessionClock } from "./session-clock.ts";
+
+/** The time of a recorded session, which programs with `preload.mjs` read from a file. It goes on by itself. */
+export class SessionClock {
+  readonly path: string;
+  readonly #file: number;
+  #aheadMs = 0;
+
+  /** @param at epoch ms */
+  constructor(path: string, at: number) {
+    this.path = path;
+    this.#file = openSync(path, "w");
+    this.#set(at - Date.now());
+  }
+
+  now(): number {
+    return Date.now() + this.#aheadMs;
+  }
+
+  /** Never puts it back. */
+  putOnTo(at: number): void {
+    if (at > this.now()) this.#set(at - Date.now());
+  }
+
+  close(): void {
+    closeSync(this.#file);
+  }
+
+  #set(aheadMs: number): void {
+    this.#aheadMs = aheadMs;
+    writeSync(this.#file, new Float64Array([aheadMs]), 0, Float64Array.BYTES_PER_ELEMENT, 0);
+  }
+}
 
 const program = join(import.meta.dirname, "..", "..", "bin", "shim.mjs");
 const preload = new URL("preload.mjs", import.meta.url).href;

@@ -1,7 +1,10 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import type { MeasuredCut } from "./judge.ts";
+import { Random } from "../random.ts";
+import { type MeasuredCut, judge } from "./judge.ts";
+import { playSession } from "./play.ts";
+import { textAtPath } from "./read-session.ts";
 import type { SessionClient } from "./session-events.ts";
 
 /** A session to play. Its cuts depend on nothing but this. */
@@ -21,7 +24,7 @@ export interface Played {
   readonly error: string | null;
 }
 
-const program = join(import.meta.dirname, "play-child.ts");
+const program = join(import.meta.dirname, "players.ts");
 
 /** Plays the jobs in so many processes, and gives each result in the order of the jobs. */
 export async function playAll(
@@ -51,4 +54,22 @@ async function play(child: ChildProcess, job: Job): Promise<Played> {
   const answer = once(child, "message", { signal }).then(([played]) => played as Played);
   // The listener of what did not happen goes with the answer.
   return Promise.race([answer, gone]).finally(() => answered.abort());
+}
+
+/** Plays one session, in a process of its own. */
+async function answer({ folder, path, session, seed, mostCuts }: Job): Promise<void> {
+  const briefs: MeasuredCut[] = [];
+  let error: string | null = null;
+  try {
+    const random = new Random(seed + session);
+    await playSession(textAtPath(folder, path), random, mostCuts, (played) => briefs.push(judge(played)));
+  } catch (caught) {
+    error = `${path}: ${String(caught)}`;
+  }
+  process.send?.({ briefs, error } satisfies Played);
+}
+
+if (import.meta.main) {
+  process.on("message", (job: Job) => void answer(job));
+  process.on("disconnect", () => process.exit());
 }

@@ -1,8 +1,7 @@
 import { objectAt, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
-import { blocksOf, textOf, textsOf } from "./content.ts";
 import { commandIn, isHarnessText, isInterruption, withoutClientText } from "./harness-text.ts";
 import type { RowReader } from "./read-session.ts";
-import type { EventBody } from "./session-events.ts";
+import { blocksOf, textOf, textsOf, type EventBody } from "./session-events.ts";
 
 type Events = ReturnType<RowReader["read"]>;
 

@@ -1,9 +1,8 @@
-import { listAt, numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
 import { callsOfProgram } from "../../src/clients/codex/codex-calls.ts";
-import { filesInPatch, textOf } from "./content.ts";
+import { listAt, numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
 import { isHarnessText } from "./harness-text.ts";
 import type { RowReader } from "./read-session.ts";
-import type { BodyOf, EventBody } from "./session-events.ts";
+import { filesInPatch, textOf, type BodyOf, type EventBody } from "./session-events.ts";
 
 /** The IDE's extension puts what is open there before the user's words. */
 const requestInIde = /## My request for Codex:\s*([^]*)$/;

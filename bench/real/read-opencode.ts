@@ -1,7 +1,6 @@
 import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
-import { blocksOf, filesInPatch } from "./content.ts";
 import { isHarnessText } from "./harness-text.ts";
-import type { EventBody, RecordedSession, SessionEvent } from "./session-events.ts";
+import { blocksOf, filesInPatch, type EventBody, type RecordedSession, type SessionEvent } from "./session-events.ts";
 
 /** Each part of a message is two units: a call begins with the first and ends with the second. */
 interface Part {

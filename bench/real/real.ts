@@ -3,11 +3,10 @@ import { parseArgs } from "node:util";
 import { mean, median } from "simple-statistics";
 import { CannotMeasureError, scaled } from "../measure.ts";
 import { Random } from "../random.ts";
-import { sessionPaths, textAtPath } from "./choose-sessions.ts";
 import { Events } from "./events.ts";
 import type { MeasuredCut } from "./judge.ts";
 import { playAll, type Job } from "./players.ts";
-import { readSession } from "./read-session.ts";
+import { sessionPaths, textAtPath, readSession } from "./read-session.ts";
 import { isSessionClient, sessionClients, type SessionClient } from "./session-events.ts";
 
 interface Asked {

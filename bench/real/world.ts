@@ -12,8 +12,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve, sep } from "node:path";
 import { textAt } from "../../src/shared/json-fields.ts";
 import { git } from "../restore/restore-rig.ts";
-import { filesInPatch } from "./content.ts";
-import type { EventOf, SessionEvent } from "./session-events.ts";
+import { filesInPatch, type EventOf, type SessionEvent } from "./session-events.ts";
 
 const homePattern = /\/(?:Users|home)\/[^/"\\\s]+/;
 const commitCommand = /\bgit\b[^\n|;&]*\bcommit\b/;

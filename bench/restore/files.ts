@@ -1,7 +1,6 @@
 import type { Step } from "../../test/harness/claude/scripted-model.ts";
-import type { Fact } from "./facts.ts";
-import { projectSlot } from "./plan.ts";
 import type { Random } from "../random.ts";
+import { type Fact, projectSlot } from "./plan.ts";
 
 const folders = ["src", "src/core", "lib", "app/models", "test", "docs", "scripts", "."];
 const endings = [".ts", ".py", ".go", ".md", ".sql", ".css"];

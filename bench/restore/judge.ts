@@ -1,4 +1,4 @@
-import { describe, weights, type Fact, type FactKind, type Standing } from "./facts.ts";
+import { describe, weights, type Fact, type FactKind, type Standing } from "./plan.ts";
 
 export interface Finding {
   readonly fact: string;

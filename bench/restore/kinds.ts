@@ -1,7 +1,6 @@
 import type { Step } from "../../test/harness/claude/scripted-model.ts";
-import type { Fact, Standing } from "./facts.ts";
-import { type AfterDeath, type EndsBy, type EndsIn, type SessionPlan } from "./plan.ts";
 import { Random } from "../random.ts";
+import type { Fact, Standing, AfterDeath, EndsBy, EndsIn, SessionPlan } from "./plan.ts";
 import { shimTool, Story } from "./story.ts";
 
 type Changes = Partial<Omit<SessionPlan, "name" | "kind" | "main" | "files">>;

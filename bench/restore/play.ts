@@ -2,13 +2,12 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { untilFound } from "../../test/harness/claude/claude-code.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "../../test/harness/claude/scripted-model.ts";
-import { RestoreRig, git } from "./restore-rig.ts";
-import { briefIn, sessionInHint } from "./brief-in.ts";
 import { ChatProcess } from "./chat-process.ts";
-import { projectSlot, type AfterDeath, type Chat, type EndsIn, type SessionPlan } from "./plan.ts";
 import { endlessCommand } from "./kinds.ts";
+import { projectSlot, type AfterDeath, type Chat, type EndsIn, type SessionPlan } from "./plan.ts";
+import { RestoreRig, git } from "./restore-rig.ts";
 import { bash } from "./story.ts";
-import { playOnTwoMachines, takenOver } from "./two-machines.ts";
+import { briefIn, sessionInHint, playOnTwoMachines, takenOver } from "./next-chat.ts";
 
 const endless = bash(endlessCommand);
 const held = "the end";

@@ -5,10 +5,9 @@ import { mean, median } from "simple-statistics";
 import { estimateTokenCount } from "tokenx";
 import { claudeBinary } from "../../scripts/install-claude.ts";
 import { CannotMeasureError, needed, range, scaled } from "../measure.ts";
-import { describe } from "./facts.ts";
 import { judge, type Verdict } from "./judge.ts";
 import { kindNames, makeSession } from "./kinds.ts";
-import type { SessionPlan } from "./plan.ts";
+import { describe, type SessionPlan } from "./plan.ts";
 import { play } from "./play.ts";
 
 /** One session as it was measured. */

@@ -1,8 +1,7 @@
 import type { Step } from "../../test/harness/claude/scripted-model.ts";
-import type { Fact } from "./facts.ts";
-import { Files } from "./files.ts";
-import type { Chat, Part } from "./plan.ts";
 import { Random } from "../random.ts";
+import { Files } from "./files.ts";
+import type { Fact, Chat, Part } from "./plan.ts";
 import type { Answers } from "./stream-chat.ts";
 
 export interface TurnParts {

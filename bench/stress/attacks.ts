@@ -266,3 +266,19 @@ export type AttackName = keyof typeof attacks;
 export function isAttack(name: string): name is AttackName {
   return Object.hasOwn(attacks, name);
 }
+
+if (import.meta.main) {
+  // In a process of its own, so that it does not take the neighbour's time: `node attacks.ts <target as JSON> <attack> <ms>`.
+  const [target = "", name = "", ms = ""] = process.argv.slice(2);
+  if (!isAttack(name)) throw new Error(`there is no attack ${name}`);
+  const tally = new Tally();
+  const report = (): void => {
+    console.log(JSON.stringify(tally));
+    // A coordinator that hangs answers nothing more.
+    process.exit();
+  };
+  const until = performance.now() + Number(ms);
+  setTimeout(report, Number(ms) + 2_000);
+  await attacks[name](JSON.parse(target) as Target, tally, () => performance.now() >= until);
+  report();
+}

@@ -4,8 +4,84 @@ import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { LocalEdge } from "../../scripts/local-edge.ts";
 import { range } from "../measure.ts";
-import type { Plan, Produced } from "./producers.ts";
-import { aChat, type StressChat } from "./wire.ts";
+import { aChat, type StressChat, StressSocket, type Answer } from "./wire.ts";
+
+export interface Plan {
+  /** URL of the workspace. */
+  readonly workspace: string;
+  readonly token: string;
+  readonly producers: number;
+  readonly tasksPerFrame: number;
+  /** Frames a second of all together; null: as many as they can. */
+  readonly rate: number | null;
+  readonly ms: number;
+  readonly type: string;
+}
+
+export interface Produced {
+  /** The numbers of the tasks of each accepted frame. */
+  readonly accepted: readonly (readonly number[])[];
+  /** Frames that were not accepted before the end. */
+  readonly givenUp: number;
+  readonly refused: Readonly<Record<string, number>>;
+  /** From the first sending of an accepted frame to its answer, in ms. */
+  readonly times: readonly number[];
+}
+
+const jitterMs = 500;
+/** Of a socket that was closed. */
+const closed = { code: "closed", retryAfterMs: Infinity };
+
+async function answerTo(socket: StressSocket, params: object): Promise<Answer> {
+  const [answer] = (await socket.frame([{ method: "tasks.submit", params }])) ?? [];
+  return answer ?? {};
+}
+
+async function produce(plan: Plan): Promise<Produced> {
+  const { workspace, token, producers, rate, ms, type } = plan;
+  const refused: Record<string, number> = {};
+  const times: number[] = [];
+  const accepted: number[][] = [];
+  let givenUp = 0;
+  const opened = await Promise.all(range(producers, () => StressSocket.open(workspace, token)));
+  const sockets = opened.filter((socket) => socket !== null);
+  const startedAt = performance.now();
+  const until = startedAt + ms;
+  const tasks = range(plan.tasksPerFrame, (n) => ({ type, payload: { n, text: "x".repeat(100) } }));
+
+  const countRefusal = (code: string): void => void (refused[code] = (refused[code] ?? 0) + 1);
+
+  /** @returns its tasks; null: it was not accepted before the end */
+  async function sendUntilAccepted(socket: StressSocket): Promise<number[] | null> {
+    for (;;) {
+      const answer = await answerTo(socket, { tasks });
+      if (answer.result) return (answer.result["tasks"] as { task: number }[]).map(({ task }) => task);
+      const { code, retryAfterMs = 0 } = answer.error?.data ?? closed;
+      countRefusal(code);
+      const waitMs = retryAfterMs + Math.random() * jitterMs;
+      if (performance.now() + waitMs > until) return null;
+      await pause(waitMs);
+    }
+  }
+
+  async function run(socket: StressSocket, at: number): Promise<void> {
+    for (let n = 0; performance.now() < until; n++) {
+      const dueAt = rate === null ? 0 : startedAt + ((n * producers + at) * 1_000) / rate;
+      if (dueAt > until) break;
+      await pause(Math.max(0, dueAt - performance.now()));
+      const sentAt = performance.now();
+      const submitted = await sendUntilAccepted(socket);
+      if (submitted) {
+        accepted.push(submitted);
+        times.push(performance.now() - sentAt);
+      } else givenUp += 1;
+    }
+  }
+
+  await Promise.all(sockets.map(run));
+  for (const socket of sockets) socket.close();
+  return { accepted, givenUp, refused, times };
+}
 
 const run = promisify(execFile);
 /** Frames under way together when the coordinator is asked for what it can. */
@@ -60,7 +136,7 @@ async function countLost([chat]: readonly StressChat[], submits: readonly (reado
 }
 
 async function inChild(plan: Plan): Promise<Produced> {
-  const program = join(import.meta.dirname, "producers.ts");
+  const program = join(import.meta.dirname, "overload.ts");
   const { stdout } = await run(process.execPath, [program, JSON.stringify(plan)], { maxBuffer: 1e8 });
   return JSON.parse(stdout) as Produced;
 }
@@ -87,4 +163,9 @@ async function heartbeatsDuring(chats: readonly StressChat[], work: Promise<unkn
   };
   await Promise.all(chats.map(keep));
   return refused;
+}
+
+if (import.meta.main) {
+  const produced = await produce(JSON.parse(process.argv[2] ?? "") as Plan);
+  console.log(JSON.stringify(produced));
 }

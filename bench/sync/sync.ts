@@ -8,8 +8,8 @@ import * as sessions from "../../src/machine/sessions/sessions.ts";
 import { emptyState } from "../../src/machine/sessions/work-state.ts";
 import { encode } from "../../src/store/checkpoint-body.ts";
 import { range, sample, scaled, timed } from "../measure.ts";
+import { generator, lines } from "../random.ts";
 import { connect } from "../stdio-client.ts";
-import { generator, lines } from "../texts.ts";
 import { savedBy, storeOf, SyncRig, type Machine } from "./sync-rig.ts";
 
 const rounds = scaled(100);

@@ -2,7 +2,7 @@
 import { Queue, Worker } from "bullmq";
 import type { OwnRedis } from "../edge/redis.ts";
 import { range } from "../measure.ts";
-import { payload } from "./tasks.ts";
+import { payload } from "./worker.ts";
 
 export class Bull {
   readonly #queue: Queue;

@@ -2,8 +2,7 @@ import { freshRig } from "../edge/edge-rig.ts";
 import { besideRedis, type OwnRedis } from "../edge/redis.ts";
 import { inTurns, range, sample, scaled, timed } from "../measure.ts";
 import { Bull } from "./bull.ts";
-import { TaskWorker } from "./task-worker.ts";
-import { newTasks, perSubmit, perWorker, workers } from "./tasks.ts";
+import { TaskWorker, newTasks, perSubmit, perWorker, workers } from "./worker.ts";
 
 const cycleTasks = scaled(10_000, 200);
 const cycleRounds = scaled(3);

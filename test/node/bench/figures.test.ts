@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { benches } from "../../../bench/benches.ts";
-import { rowsOn, table, withRows } from "../../../bench/figure-page.ts";
 import { figures } from "../../../bench/figure-table.ts";
+import { rowsOn, table, withRows } from "../../../bench/figure-page.ts";
 
 const page = readFileSync(join(import.meta.dirname, "..", "..", "..", "docs/benchmarks.md"), "utf8");
 

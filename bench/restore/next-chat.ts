@@ -2,13 +2,47 @@ import { mkdtempSync, realpathSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { startScriptedModel, type Step } from "../../test/harness/claude/scripted-model.ts";
+import { parseObject } from "../../src/shared/json-fields.ts";
+import { startScriptedModel, type Step, type ScriptedModel } from "../../test/harness/claude/scripted-model.ts";
 import { SyncRig, type Machine } from "../sync/sync-rig.ts";
-import { RestoreRig } from "./restore-rig.ts";
-import { briefIn, toolResultIn } from "./brief-in.ts";
 import { ChatProcess } from "./chat-process.ts";
 import type { SessionPlan } from "./plan.ts";
+import { RestoreRig } from "./restore-rig.ts";
 import { shimTool } from "./story.ts";
+
+const hookContext = /(?:SessionStart|UserPromptSubmit)(?::\w+)? hook additional context: /;
+/** What the client itself writes after the context of the hooks. */
+const clientText =
+  /\n+# Environment\n|\n<\/?system-reminder>|\n+(?:\w+)(?::\w+)? hook (?:additional context|success): /;
+
+/** What hooks of SHIM put into the context of the chat's first request; "" where there was nothing. */
+export function briefIn(model: ScriptedModel): string {
+  const request = model.requests.find(({ kind }) => kind === "loop");
+  const contexts = (request?.messages ?? []).flatMap(({ text }) => text.split(hookContext).slice(1));
+  const briefs = contexts.map((text) => text.split(clientText)[0] ?? "").filter((text) => /\bSHIM\b/.test(text));
+  const brief = briefs.join("\n").trim();
+  if (brief.includes("You have been invoked in the following environment")) throw new Error("the brief has no end");
+  return brief;
+}
+
+/** The session of a hint: one line that names the tool to ask. */
+export function sessionInHint(context: string): string | null {
+  if (context.includes("\n")) return null;
+  return /shim_check_recovery \(of "(?<id>[^"]+)"/.exec(context)?.groups?.["id"] ?? null;
+}
+
+/** The last result of a tool in the chat's last request; of an answer in JSON its longest text. */
+function toolResultIn(model: ScriptedModel): string {
+  const request = model.requests.findLast(({ kind }) => kind === "loop");
+  const text = request?.messages.findLast(({ role }) => role === "user")?.text ?? "";
+  const texts = [text, ...text.split("\n")].flatMap((line) => textsIn(parseObject(line)));
+  return texts.toSorted((a, b) => b.length - a.length)[0] ?? text;
+}
+
+function textsIn(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
+}
 
 /** How long nothing new has to arrive before the sync counts as up to date: a working session is sent every 5 s. */
 const settledMs = 7_000;
