@@ -29,7 +29,7 @@ function filled(lines: readonly string[], values: Readonly<Record<string, string
   });
 }
 
-it("[CL64] the commands of the page to get started work literally @night", async () => {
+it("the commands of the page to get started work literally @night", async () => {
   const machine = new MachineHome();
   const session = await machine.loseAChat("make the parser accept comments");
   const dismissed = await machine.loseAChat("something else");

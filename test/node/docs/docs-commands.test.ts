@@ -162,7 +162,7 @@ it("every command that a text of the source names is one of the program's, with 
   expect(wrong).toEqual([]);
 });
 
-it("[CL77] a command in double quotes or at the beginning of a line is in the table as well", async () => {
+it("a command in double quotes or at the beginning of a line is in the table as well", async () => {
   const { commands } = await idleProgram(() => undefined);
   const names = new Set(commands.map((command) => command.name()));
   const typed = sources
