@@ -48,7 +48,9 @@ function proofsOf(mutant: Mutant): Tests[] {
 function projectOf({ file }: Mutant): Tests {
   const [, folder = ""] = file.split("/");
   const inWorkerd = folder === "durable" || folder === "worker";
-  const paths = inWorkerd ? ["test/workers"] : [`test/node/${folder}`, ...(folder === "coordination" ? ["test/rules"] : [])];
+  const paths = inWorkerd
+    ? ["test/workers"]
+    : [`test/node/${folder}`, ...(folder === "coordination" ? ["test/rules"] : [])];
   return { config: configOf(`${paths[0]}/`), paths, titles: null };
 }
 

@@ -11,7 +11,7 @@ const Device = Id;
 /** Name of a key, not the key. */
 const KeyId = z.string().regex(/^[0-9a-f]{16}$/, "16 hexadecimal digits");
 /** Base64url: 1 MB compressed is 1.4 million characters here, below the 2 MB of a row. */
-export const maxEnvelopeChars = 1_450_000;
+const maxEnvelopeChars = 1_450_000;
 const Envelope = z
   .string()
   .min(1)

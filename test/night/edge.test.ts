@@ -6,7 +6,7 @@ import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
 import { type AttackName, storageLimit } from "../../bench/stress/attacks.ts";
 import { overload } from "../../bench/stress/overload.ts";
-import { type Outcome, targets, underAttack } from "../../bench/stress/run.ts";
+import { type Outcome, targets, underAttack } from "../../bench/stress/attack-run.ts";
 import { aChat } from "../../bench/stress/wire.ts";
 
 const ms = 3_000;
@@ -52,11 +52,11 @@ it("under a flood of values the storage stays below its limit @night", async () 
 });
 
 it("offered four times what it can, it refuses submits, loses none that it accepted, and refuses no heartbeat @night", async () => {
-  const { produced, lost, loaded } = await overload(await EdgeRuntime.open(), 4, ms);
+  const { produced, lost, refusedHeartbeats } = await overload(await EdgeRuntime.open(), 4, ms);
   expect(produced.accepted.length).toBeGreaterThan(0);
   expect(Object.keys(produced.refused)).toEqual(["overloaded"]);
   expect(lost).toBe(0);
-  expect(loaded.refused).toEqual([]);
+  expect(refusedHeartbeats).toEqual([]);
 });
 
 const chats = 50;

@@ -109,7 +109,7 @@ async function declarations(
 }
 
 /** Pure. Statements of declaration files, which have each at the start of a line. */
-export function apiOf(files: readonly string[]): string[] {
+function apiOf(files: readonly string[]): string[] {
   const statements = files.flatMap((text) => {
     const bare = text.replaceAll(/\/\*[\s\S]*?(?:\*\/|$)/g, "").replaceAll(/^[ \t]*\/\/.*$/gm, "");
     return bare.split(/\n(?=[a-z])/).map((one) => one.trim().replaceAll(/\s+/g, " "));

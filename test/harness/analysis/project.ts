@@ -23,7 +23,7 @@ export function install(folder: string, name: string, script: string, program = 
 }
 
 /** Reports the word `debugger` in files of `src` as oxlint would; the complexity run finds nothing. */
-export const fakeOxlint = `
+const fakeOxlint = `
 const fs = require("node:fs");
 const own = process.argv.some((word) => word.includes("complexity.json"));
 const files = own || !fs.existsSync("src") ? [] : fs.readdirSync("src");

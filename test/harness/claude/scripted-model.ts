@@ -74,7 +74,7 @@ export interface ScriptedModel {
 }
 
 /** The text that ends a thread whose script has run out, so that a client never works on for ever. */
-export const SCRIPT_ENDED = "The script has ended.";
+const SCRIPT_ENDED = "The script has ended.";
 
 const SUMMARY_PROMPT = "create a detailed summary of the conversation";
 

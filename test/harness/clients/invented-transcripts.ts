@@ -62,20 +62,6 @@ export const codexOfFunctions: readonly Fields[] = [
   codexRow(13, "event_msg/task_complete", { turn_id: "t1", last_agent_message: "They are sorted." }),
 ];
 
-/** Two plans, the second of which the user approves. */
-export const codexOfPlans: readonly Fields[] = [
-  codexHead("0.144.1"),
-  codexRow(1, "event_msg/user_message", { message: "plan the move" }),
-  codexRow(2, "event_msg/item_completed", { item: { type: "Plan", id: "p-1", text: "# Move\n\n- all at once\n" } }),
-  codexRow(3, "event_msg/task_complete", { last_agent_message: null }),
-  codexRow(4, "event_msg/user_message", { message: "in two steps" }),
-  codexRow(5, "event_msg/item_completed", { item: { type: "Plan", id: "p-2", text: "# Move\n\n- in two steps\n" } }),
-  codexRow(6, "event_msg/task_complete", { last_agent_message: null }),
-  codexRow(7, "event_msg/user_message", { message: "Implement the plan." }),
-  codexRow(8, "event_msg/agent_message", { message: "# Step one\n\nI begin." }),
-  codexRow(9, "event_msg/user_message", { message: "implement the plan, please" }),
-];
-
 /** Of 0.147: tools are functions of programs, and a summary is encrypted. */
 export const codexOfPrograms: readonly Fields[] = [
   codexHead("0.147.0"),

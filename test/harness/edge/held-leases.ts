@@ -31,12 +31,3 @@ export function rightsOf(made: Pick<TestClient, "events">): string[] {
   return ofType(made, "right").map(({ name, state }) => `${name} ${state}`);
 }
 
-/** From now on, every 50 ms: what is trusted is held. */
-export function trustIsTrue(edge: FakeEdge, right: HeldLease): void {
-  const look = async (): Promise<void> => {
-    if (right.isTrusted()) expect(await isHeld(edge, right), `trusted, but not held, at ${edge.time.now}`).toBe(true);
-  };
-  edge.time.onPassing(look);
-  const tick = (): void => void edge.time.setTimer(tick, 50);
-  tick();
-}

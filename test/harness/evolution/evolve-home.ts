@@ -13,7 +13,7 @@ export function aProject(files: Readonly<Record<string, string>>): CliHome {
   return home;
 }
 
-export function wait(ms: number): Promise<void> {
+function wait(ms: number): Promise<void> {
   return new Promise((resolve) => void setTimeout(resolve, ms));
 }
 

@@ -181,12 +181,3 @@ export async function snapshotOf(
   return { from, snapshot: await taken(from, more) };
 }
 
-/** A repository with a commit on `main`, and an empty one beside it as `origin`. */
-export function initWithRemote(folder: string): void {
-  git(folder, "init", "-q", "-b", "main");
-  write(folder, { "a.txt": "a" });
-  git(folder, "add", ".");
-  git(folder, "commit", "-qm", "one");
-  git(folder, "init", "-q", "--bare", "../remote");
-  git(folder, "remote", "add", "origin", "../remote");
-}

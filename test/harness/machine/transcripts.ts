@@ -67,10 +67,6 @@ export function aRetryLine(retryAttempt: number, overrides: Fields = {}): string
   return line("system", { ...about, source: "request_retry" }, overrides);
 }
 
-export function anAttachmentLine(text: string): string {
-  return line("attachment", { attachment: { type: "environment" }, rendered: [{ content: text }] }, {});
-}
-
 export function aTranscript(...lines: readonly string[]): string {
   return lines.map((text) => `${text}\n`).join("");
 }

@@ -23,12 +23,6 @@ export function smallDisk(test: TestContext, megabytes: number, { inodes, at }: 
   return folder;
 }
 
-/** Makes one file read-only, for root too, until the test ends. Skips as `smallDisk` does. */
-export function readOnlyFile(test: TestContext, path: string): void {
-  mountFor(test, path, ["--bind", path]);
-  remount(path, "ro", ["bind"]);
-}
-
 function mountFor(test: TestContext, path: string, args: readonly string[]): void {
   const mounted = spawnSync("mount", [...args, path], { encoding: "utf8" });
   if (mounted.status !== 0) {

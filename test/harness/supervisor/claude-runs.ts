@@ -56,9 +56,6 @@ export function live(rig: SupervisorRig, change: Partial<LiveChat> = {}): string
 
 export const codexId = "01a2045f-b750-74a3-8d32-75b263a4244d";
 
-/** Codex has done it. */
-export const codexDone = { type: "turn.completed", usage: { input_tokens: 20, output_tokens: 4 } };
-
 export async function die(rig: SupervisorRig, code = 137): Promise<void> {
   rig.runtime.processes.kill(500 + rig.runs.length);
   await rig.end(code);

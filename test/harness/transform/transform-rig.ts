@@ -15,7 +15,7 @@ const packages: Readonly<Record<string, string>> = {
 };
 
 /** Links the packages and their programs, as npm installs them. */
-export function install(project: string, names: readonly string[] = Object.keys(packages)): void {
+function install(project: string, names: readonly string[] = Object.keys(packages)): void {
   for (const name of names) {
     const target = join(project, "node_modules", name);
     mkdirSync(dirname(target), { recursive: true });
