@@ -176,10 +176,11 @@ it("GET answers the files of the bundle only: no path leaves it, and none holds 
   expect((await get("/")).text).toBe("<!doctype html><title>SHIM</title>");
 });
 
-it("the page may call what its views need: operations that make tokens, tasks or messages are refused", async () => {
+it("the page may call what its views need: operations that show keys, write files or make tokens, tasks or messages are refused", async () => {
   const page = await aPage();
   const authorization = await signIn(page);
-  for (const name of ["tokens.create", "tasks.submit", "state.set", "messages.send", "settings.set", "toString"]) {
+  const ofMachine = ["workspace.key", "files.restore", "toString"];
+  for (const name of ["tokens.create", "tasks.submit", "state.set", "messages.send", "settings.set", ...ofMachine]) {
     const { status, value } = await callAs(page, authorization, { name });
     expect([name, status, value]).toMatchObject([name, 404, { error: { code: "unknown_operation" } }]);
   }
