@@ -1,5 +1,5 @@
 import { base62, base64, digits, hex, lower, upper, urlSafe, uuid } from "./secret-draw.ts";
-import { draw, drawn, pick, surrounded, type Around, type Draw, type Pattern } from "./secret-draw.ts";
+import { draw, pick, type Draw } from "./secret-draw.ts";
 
 /**
  * Secrets and look-alikes made of families: a name that says secret, a notation that joins a name to its value, and an alphabet that
@@ -20,16 +20,12 @@ export interface HarmlessCase {
 
 /** Joins a name and a value. `null`: this notation cannot hold such a name. */
 export type Notation = readonly [label: string, write: (name: string, value: string) => string | null];
-/** A secret of a kind of its own, and the text around it. */
-export type Sample = readonly [family: string, secret: Pattern, around: Around];
-export type Harmless = readonly [family: string, text: Pattern];
 
 export interface Families {
   /** Names in words, such as `db password`; each is written in several spellings. */
   readonly passwords: readonly string[];
   readonly tokens: readonly string[];
   readonly notations: readonly Notation[];
-  readonly samples: readonly Sample[];
 }
 
 const base32 = `${upper}234567`;
@@ -73,19 +69,12 @@ function spellings(words: string): readonly string[] {
   ];
 }
 
-/** Each name in each spelling with a few notations and alphabets, and each sample. */
+/** Each name in each spelling with a few notations and alphabets. */
 export function secretCases(families: Families, seed: number, each = 3): SecretCase[] {
   const d = draw(seed);
   return [
     ...named(d, "password", families.passwords, passwordAlphabets, families.notations, each),
     ...named(d, "token", families.tokens, alphabets, families.notations, each),
-    ...families.samples.flatMap(([family, pattern, around]) =>
-      Array.from({ length: 2 }, () => {
-        const secret = drawn(d, pattern);
-        const text = surrounded(d, around, secret);
-        return { family, text: amid(d, text), secrets: linesOf(secret) };
-      }),
-    ),
   ];
 }
 
@@ -129,12 +118,6 @@ function amid(d: Draw, text: string): string {
   return `${pick(d, befores)}${text}${pick(d, afters)}`;
 }
 
-/** Of a key the long lines: whatever stands between them, none may be left. */
-function linesOf(secret: string): string[] {
-  if (!secret.includes("\n") && !secret.includes("\\n")) return [secret];
-  return secret.split(/\n|\\+n/).filter((line) => /^[A-Za-z0-9+/=_-]{40,}$/.test(line));
-}
-
 /** A name with a value that only stands in a secret's place. */
 export function placeholderCases(
   families: Pick<Families, "passwords" | "tokens" | "notations">,
@@ -164,13 +147,6 @@ export function codeCases(
       const text = line(name, pick(d, ["user", "options", "request", "client"]));
       return { family: `code / ${text.slice(0, 40)}`, text: amid(d, text) };
     }),
-  );
-}
-
-export function harmlessCases(samples: readonly Harmless[], seed: number): HarmlessCase[] {
-  const d = draw(seed);
-  return samples.flatMap(([family, pattern]) =>
-    Array.from({ length: 3 }, () => ({ family, text: amid(d, drawn(d, pattern)) })),
   );
 }
 

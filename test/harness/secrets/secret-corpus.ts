@@ -1,4 +1,6 @@
-import { draw, drawn, encode, password, pem, surrounded, type Around, type Pattern } from "./secret-draw.ts";
+import { base62, base64, draw, drawn, encode, hex, numbered, password, pem, pick, surrounded } from "./secret-draw.ts";
+import type { Around, Pattern } from "./secret-draw.ts";
+import { tokens } from "./secret-tokens.ts";
 
 /** Made-up secrets, drawn from a seed, so that no secret's characters stand in this repository. */
 
@@ -9,82 +11,30 @@ export interface SecretSample {
   readonly secrets: readonly string[];
 }
 
-type Made = readonly [name: string, secret: Pattern, around: Around];
+/** A secret, and the text around it. */
+export type Sample = readonly [name: string, secret: Pattern, around: Around];
 
-/** Tokens of known issuers, each in a place where it was seen to leak. */
-const issued: readonly Made[] = [
-  ["aws key id, shell", "AKIA«base32 16»", "export AWS_ACCESS_KEY_ID=§\n"],
-  ["aws temporary key id, log", "ASIA«base32 16»", "[warn] InvalidClientTokenId: § is not valid"],
+const login = "«base62 7»«!*_+.- 1»«base62 6»";
+
+/** Secrets that only the text around them tells. */
+const placed: readonly Sample[] = [
   ["aws secret, credentials file", "«base64 40»", "[default]\naws_secret_access_key = §\nregion = eu-west-1\n"],
   ["aws secret, JSON", "«base64 40»", '{"Credentials": {"SecretAccessKey": "§", "Expiration": "2026-01-01"}}'],
   ["aws secret, console CSV", "«base64 40»", "Access key ID,Secret access key\nAKIA«upper 16»,§\n"],
   ["aws session token", "«base64 356»", 'AWS_SESSION_TOKEN="§"\n'],
   ["github classic token, git remote", "ghp_«base62 36»", "origin  https://§@github.com/acme/shop.git (fetch)"],
-  ["github app token, header", "ghs_«base62 36»", "curl -H 'Authorization: token §' https://api.github.com/user"],
-  ["github fine-grained token, env", "github_pat_«base62 22»_«base62 59»", "GITHUB_TOKEN=§"],
   ["github token after an escaped line end", "gho_«base62 36»", '{"stdout":"token saved:\\n§\\n"}'],
-  ["gitlab token, YAML", "glpat-«url 20»", "variables:\n  GITLAB_PAT: §\n"],
-  ["slack bot token, code", "xoxb-«digits 12»-«digits 13»-«base62 24»", 'const web = new WebClient("§");'],
-  ["slack webhook", "T«caps 8»/B«caps 10»/«base62 24»", "curl -X POST https://hooks.slack.com/services/§"],
-  ["discord webhook", "«digits 18»/«url 68»", "HOOK: https://discord.com/api/webhooks/§"],
-  ["telegram bot", "AA«url 33»", "https://api.telegram.org/bot«123456789 10»:§/getMe"],
-  ["stripe secret key, code", "sk_live_«base62 24»", "const stripe = require('stripe')('§');"],
-  ["stripe restricted key, YAML", "rk_test_«base62 24»", "stripe:\n  key: §\n"],
-  ["stripe webhook", "whsec_«base62 32»", "stripe listen  > Ready! Your webhook signing secret is § (^C to quit)"],
-  ["anthropic key, shell", "sk-ant-api03-«url 93»AA", "ANTHROPIC_API_KEY=§ claude -p hello"],
-  ["openai key, code", "sk-«base62 20»T3BlbkFJ«base62 20»", 'client = OpenAI(api_key="§")'],
-  ["openai project", "sk-proj-«url 74»T3BlbkFJ«url 74»", "401 Incorrect API key provided: §. You can find yours at"],
   ["openrouter key", "sk-or-v1-«hex 64»", '{"provider": "openrouter", "value": "§"}'],
-  ["google key, URL", "AIza«url 35»", "GET https://maps.googleapis.com/maps/api/js?v=3&key=§&callback=init"],
-  ["google access token", "ya29.«url 120»", "gcloud auth print-access-token\n§\n$ "],
-  ["google client", "GOCSPX-«url 28»", '{"installed":{"client_secret":"§","redirect_uris":["http://localhost"]}}'],
-  [
-    "google service account",
-    (d) => pem(d, "PRIVATE KEY"),
-    (s, d) => JSON.stringify({ type: "service_account", private_key_id: drawn(d, "«hex 40»"), private_key: `${s}\n` }),
-  ],
-  ["azure client secret", "«base62 3»8Q~«base62 34»", "az login --service-principal -u app -p '§'"],
   [
     "azure storage connection",
     "«base64 86»==",
     "DefaultEndpointsProtocol=https;AccountName=shop;AccountKey=§;EndpointSuffix=core.windows.net",
   ],
   ["azure address", "«base62 43»%3D", "https://shop.blob.core.windows.net/c/f.zip?sv=2024-11-04&se=2026-01-01&sig=§"],
-  ["npm token, .npmrc", "npm_«base62 36»", "//npm.example.com/:_authToken=§\n"],
-  ["pypi token, .pypirc", "pypi-AgEIcHlwaS5vcmc«url 150»", "[pypi]\nusername = __token__\npassword = §\n"],
   ["cloudflare token, env", "«url 40»", "CLOUDFLARE_API_TOKEN=§\n"],
   ["cloudflare global key, header", "«hex 37»", '-H "X-Auth-Email: me@acme.dev" -H "X-Auth-Key: §"'],
   ["twilio auth token, code", "«hex 32»", 'const accountSid = "AC«hex 32»";\nconst authToken = "§";'],
-  ["twilio key", "SK«hex 32»", "twilio api:core:calls:list -u §"],
-  ["sendgrid key", "SG.«url 22».«url 43»", "sgMail.setApiKey('§')"],
-  ["shopify token", "shpat_«hex 32»", "X-Shopify-Access-Token: §"],
-  ["linear key", "lin_api_«base62 40»", "linear auth §"],
-  ["notion token", "ntn_«digits 11»«base62 35»", 'const notion = new Client({ auth: "§" });'],
-  ["huggingface token", "hf_«letters 34»", "huggingface-cli login --token §"],
-  ["groq key", "gsk_«base62 52»", "Groq(api_key='§')"],
-  ["grafana token", "glsa_«base62 32»_«hex 8»", "grafana: §"],
-  ["vault token", "hvs.«url 95»", "token                §\ntoken_accessor       abc"],
-  ["databricks token", "dapi«hex 32»", "[DEFAULT]\nhost = https://acme.cloud.databricks.com\ntoken = §"],
-  ["digitalocean token", "dop_v1_«hex 64»", "doctl auth init -t §"],
-  ["docker token", "dckr_pat_«url 27»", "echo § | docker login --password-stdin"],
-  ["vercel token", "vcp_«base62 56»", "vercel deploy --token=§"],
-  ["figma token", "figd_«url 42»", "X-FIGMA-TOKEN: §"],
-  ["age key", "AGE-SECRET-KEY-1«caps 58»", "# created: 2026-01-01\n§\n"],
-  ["jwt, header", "«jwt»", "Authorization: Bearer §\r\nAccept: */*"],
   ["jwt, cookie", "«jwt»", "Set-Cookie: auth=§; Path=/; HttpOnly"],
-];
-
-const keys: readonly Made[] = [
-  ["rsa key, file", (d) => pem(d, "RSA PRIVATE KEY"), "$ cat id_rsa\n§\n$ "],
-  ["openssh key, heredoc", (d) => pem(d, "OPENSSH PRIVATE KEY"), "cat > ~/.ssh/id <<EOF\n§\nEOF"],
-  ["ec key in a JSON string", (d) => pem(d, "EC PRIVATE KEY", "\\n"), '{"cert":"none","key":"§\\n"}'],
-  ["key escaped twice", (d) => pem(d, "PRIVATE KEY", "\\\\n"), '{"body":"{\\"pem\\":\\"§\\"}"}'],
-  ["key with its end cut off", (d) => pem(d, "PRIVATE KEY").slice(0, 400), "output truncated:\n§"],
-];
-
-/** Secrets without a format of their own: only the place tells. */
-const placed: readonly Made[] = [
-  ["env password", "«password»", "DB_HOST=localhost\nDB_PASSWORD=§\nDB_PORT=5432\n"],
   ["env password of letters", "«lower 12»", "POSTGRES_PASSWORD=§\n"],
   ["env file in a tool result", "«password»", '{"output":"NODE_ENV=production\\nREDIS_PASSWORD=§\\nPORT=3000"}'],
   ["env file with line numbers", "«password»", "     1\tHOST=db\n     2\tdb_password=§\n"],
@@ -92,7 +42,6 @@ const placed: readonly Made[] = [
   ["JSON password", "«password»", '{"host": "db.internal", "user": "app", "password": "§"}'],
   ["JSON password of letters", "«lower 10»", '{"username":"app","password":"§"}'],
   ["JSON in JSON", "«password»", (s) => JSON.stringify({ body: JSON.stringify({ login: "me", password: s }) })],
-  ["YAML password", "«password»", "database:\n  user: app\n  password: §\n  port: 5432\n"],
   ["kubernetes env", "«password»", "env:\n  - name: DB_PASSWORD\n    value: §\n"],
   ["properties file", "«password»", "spring.datasource.password=§\nspring.jpa.show-sql=true\n"],
   ["typescript constant", "«password»", 'const dbPassword: string = "§";'],
@@ -111,7 +60,6 @@ const placed: readonly Made[] = [
   ["mongodb URL", "«base62 18»", 'mongoose.connect("mongodb+srv://shop:§@cluster0.ab1cd.mongodb.net/prod")'],
   ["mysql URL", "«base62 18»", "jdbc:mysql://shop:§@db.internal:3306/prod"],
   ["redis URL", "«base62 24»", "redis://:§@cache.internal:6379/0"],
-  ["basic auth URL", "«base62 14»", "pip install --index-url https://ci:§@pkgs.acme.dev/simple shop"],
   ["token as git user", "«hex 40»", "git clone https://§@git.acme.dev/shop.git"],
   ["curl user", "«password»", "curl -sS -u admin:§ https://ci.acme.dev/api/json"],
   ["flag with a blank", "«hex 32»", "snyk test --token § --json"],
@@ -120,11 +68,8 @@ const placed: readonly Made[] = [
   [".netrc", "«password»", "machine git.acme.dev login me password §\n"],
   ["docker auth", (d) => encode(`ci:${password(d)}`), '{"auths": {"registry.acme.dev": {"auth": "§"}}}'],
   ["basic authorization", (d) => encode(`ci:${password(d)}`), "> GET / HTTP/1.1\n> Authorization: Basic §\n"],
-  ["bearer", "«base62 40»", 'fetch(url, { headers: { authorization: "Bearer §" } })'],
   ["custom header", "«base62 32»", "x-api-key: §\ncontent-type: application/json"],
-  ["session cookie", "«hex 40»", "Cookie: theme=dark; sid=§"],
   ["query parameter", "«base62 32»", "GET /v1/items?limit=10&access_token=§&page=2 200 12ms"],
-  ["signed S3 address", "«hex 64»", "https://b.s3.amazonaws.com/k?X-Amz-Expires=60&X-Amz-Signature=§"],
   ["rails secret", "«hex 128»", "production:\n  secret_key_base: §\n"],
   ["jwt secret, code", "«url 48»", "jwt.sign(payload, key, {}); export const JWT_SECRET = '§';"],
   ["list of keys", "«base62 32»", 'API_KEYS = ["«base62 32»", "§"]'],
@@ -132,23 +77,178 @@ const placed: readonly Made[] = [
   ["key said in a chat", "«base62 40»", "here is the api key for the staging server: §"],
   ["token said, in backquotes", "«hex 40»", "The deploy token is `§`, use it in CI."],
   ["terraform", "«password»", 'resource "db" "main" {\n  master_password = "§"\n}'],
-  ["heroku key", "«uuid»", "HEROKU_API_KEY=§\n"],
+  ["curl -u, quoted", login, "curl -s -u 'ann:§' https://acme.dev"],
+  ["curl -u, together", login, "curl -uann:§ https://acme.dev"],
+  ["curl --user=", login, 'curl -X POST --user="ann:§" https://acme.dev'],
+  ["curl behind the address", login, "curl https://acme.dev/a?b=1 \\\n  -u ann:§ \\\n  -o a"],
+  ["curl as a list", login, 'spawn("curl", ["-u", "ann:§", "https://acme.dev"])'],
+  ["httpie", login, "http -a ann:§ GET https://acme.dev"],
+  ["address, / in the password", "«base62 8»/«base62 8»", "redis://:§@cache.internal:6379/0"],
+  ["address, @ in the password", "«base62 6»@«base62 6»", "DATABASE_URL=postgres://app:§@db.internal:5432/shop"],
+  ["address, @ and / in the password", "«base62 5»@«base62 3»/«base62 5»", "mysql://app:§@10.0.0.5:3306/shop?a=1"],
+  [
+    "AWS, version 2",
+    "«base62 27»%3D",
+    "https://b.s3.amazonaws.com/k?AWSAccessKeyId=AKIA«upper 16»&Expires=1&Signature=§",
+  ],
+  [
+    "GCS address, version 2",
+    "«base62 340»%2B%3D%3D",
+    "https://storage.googleapis.com/b/o?GoogleAccessId=a@b.iam.gserviceaccount.com&Expires=1&Signature=§",
+  ],
+  ["Azure SAS", "«base62 43»%3D", "https://a.blob.core.windows.net/c?sv=2024-11-04&ss=b&sig=§"],
+  ["otpauth", "«base32 32»", "otpauth://totp/Acme:ann?secret=§&issuer=Acme"],
+  ["nmcli", "«base62 12»", "nmcli device wifi connect Home password §"],
+  ["session cookie, PHP", "«low 26»", "curl -b 'PHPSESSID=§' https://acme.dev"],
+  ["session cookie, Java", (d) => d.chars(hex, 32).toUpperCase(), "GET /a;jsessionid=§ HTTP/1.1"],
+  ["session id", "«low 32»", "sessionid=§; Path=/"],
+  ["mnemonic", "legal winner thank year wave sausage worth useful legal winner thank yellow", 'MNEMONIC="§"'],
+  ["seed", "letter advice cage absurd amount doctor acoustic avoid letter advice cage above", "seed_phrase: §\n"],
+  ["password field", login, '<input type="password" name="p" id="p" value="§">'],
+  ["said in German", login, "Das Passwort lautet §, bitte nicht weitergeben."],
+  ["Fastly header", "«url 32»", "Fastly-Key: §\n"],
+  ["JFrog header", "«base62 73»", "X-JFrog-Art-Api: §\n"],
+  ["bearer", "«base62 32»", "Authorization: Bearer §\n"],
+  ["digest", "«hex 32»", "Proxy-Authorization: Digest §\n"],
+  ["dockerfile", "«lower 24»", "FROM node\nENV SESSION_SECRET §\nRUN true\n"],
+  ["cookie of curl", "«hex 32»", "curl -b 'sid=§' https://acme.dev"],
+  ["sqlcmd", "«weak»", "sqlcmd -S db -U sa -P § -Q 'select 1'"],
+  ["wordpress salt", "«base62 7»$«base62 6»%«base62 8»^«base62 7»&«base62 6»|k^D", "define('AUTH_SALT',        '§');"],
+  ["target token", "«weak»", "./migrate --target-token § --source a"],
+  ["option in JSON", "«weak»", '{"command":"acmectl push --auth-token § --yes"}'],
+  ["keytool", "«weak»", "keytool -importcert -file ca.pem -keystore t.jks -storepass § -noprompt"],
+  ["openssl", "«weak»", "openssl rsa -in a.pem -passin pass:§ -out b.pem"],
+  ["mysql -p", "«weak»", "mysql -u root -p§ shop -e 'select 1'"],
+  ["mysqldump -p", "«password»", "mysqldump -h db.internal -uroot -p'§' shop > a.sql"],
+  ["redis-cli -a", "«weak»", "redis-cli -h cache.internal -a § ping"],
+  ["sshpass, again", "«weak»", "sshpass -p § ssh root@10.0.0.5"],
+  ["docker login", "«weak»", "docker login -u ci -p § registry.acme.dev"],
+  ["helm login", "«weak»", "helm registry login -u ci -p § registry.acme.dev"],
+  ["kubectl secret", "«weak»", "kubectl create secret generic db --from-literal=password=§"],
+  ["az login", "«weak»", "az login --username ann@acme.dev --password §"],
+  ["curl header", "«weak»", 'curl -H "X-Api-Key: §" https://acme.dev/a'],
+  ["oracle", "«weak»", "jdbc:oracle:thin:app/§@//db.internal:1521/shop"],
+  ["oracle, sid", "«base62 14»", "url=jdbc:oracle:thin:app/§@db.internal:1521:ORCL"],
+  ["jdbc parameter", "«weak»", "jdbc:sqlserver://db:1433;databaseName=shop;user=sa;password=§;encrypt=true"],
+  ["unseal key", "«base64 43»=", "Unseal Key 1: §\nUnseal Key 2: «base64 43»=\n"],
+  ["unseal key, hex", "«hex 66»", "Unseal Key 3: §\n"],
+  ["root token", "s.«base62 24»", "Initial Root Token: §\n"],
+  ["cloudflared", "eyJhIjoi«base62 100»", "cloudflared tunnel run --token §"],
+  ["set-cookie, hex", "«hex 32»", "Set-Cookie: sid=§; Path=/; HttpOnly"],
+  ["masterauth", "«weak»", "masterauth §\nreplica-read-only yes\n"],
+  ["config set", "«weak»", "redis-cli config set requirepass §"],
+  ["line after the prompt", "«weak»", "Username: ann\nPassword:\n§\n"],
+  ["said", "«weak»", "The password is § if you need it."],
+  ["single dash", "«weak»", "./import.sh -password § -user ann"],
+  ["camel option", "«weak»", "Invoke-Acme -AdminPassword § -Force"],
+  ["snake option", "«weak»", "python train.py --hf_token § --epochs 3"],
+  ["option in a list", "«weak»", 'CMD ["server", "--admin-token", "§", "--port", "80"]'],
+  ["option with = in a list", "«weak»", 'args: ["--db-password=§", "--port=80"]'],
+  ["option over lines", "«weak»", "acme push \\\n  --deploy-token § \\\n  --yes"],
+  ["java property", "«weak»", "java -Djavax.net.ssl.keyStorePassword=§ -jar a.jar"],
+  ["mongosh", "«weak»", "mongosh db/shop -u app -p § --quiet"],
+  ["from-literal token", "«weak»", "kubectl create secret generic a --from-literal api-token=§ --from-literal=x=1"],
+  ["ldap", "«weak»", "ldapsearch -x -D cn=admin,dc=acme -w § -b dc=acme"],
+  ["smb", "«weak»", "smbclient //nas/share -U ann%§"],
+  ["powershell", "«weak»", '$env:ADMIN_PASSWORD = "§"'],
+  ["sqlplus", "«weak»", "sqlplus app/§@db.internal:1521/shop"],
+  ["oracle oci", "«weak»", "spring.datasource.url=jdbc:oracle:oci:app/§@SHOP"],
+  ["recovery key", "«base64 43»=", "Recovery Key 1: §\n"],
+  ["set-cookie, signed", "s%3A«url 32».«base62 43»", "Set-Cookie: connect.sid=§; Path=/"],
+  ["redis, quoted", "«weak»", 'requirepass "§"\nport 6379\n'],
+  ["sudo prompt", "«weak»", "[sudo] password for ann:\n§\nok\n"],
+  ["passphrase prompt", "«weak»", "Enter passphrase for key '/home/ann/.ssh/id':\n§\n"],
+  ["prompt with CR", "«weak»", "Password:\r\n§\r\nWelcome\r\n"],
+  ["curl, short options together", "«base62 16»", "curl -fsSLu deploy:§ https://nexus.acme.dev/a.tgz"],
+  ["curl, proxy", "«base62 16»", 'curl --proxy-user "ann:§" -x proxy:3128 https://acme.dev'],
+  [
+    "signed CloudFront cookie address",
+    (d) => d.chars(`${base62}~-_`, 172),
+    "https://d1.cloudfront.net/v.mp4?Policy=e30_&Signature=§__&Key-Pair-Id=K2",
+  ],
+  ["GCS address", "«hex 256»", "GET https://storage.googleapis.com/b/o?X-Goog-Expires=900&X-Goog-Signature=§"],
+  ["amqp address with @ in the password", "«base62 6»@«base62 8»", "AMQP_URL=amqps://worker:§@mq.internal:5671/vhost"],
+  ["oct JWK", "«url 43»", '{ "kty": "oct", "alg": "HS256", "k": "§" }'],
+  ["wireguard", "«base64 43»=", "[Interface]\nAddress = 10.0.0.2/24\nPrivateKey = §\n"],
 ];
 
-/** At least 60 secrets, each in its surroundings. */
+type KeyForm = readonly [name: string, change: (key: string) => string, around: Around];
+const numbers = (text: string): string => numbered(text, (at) => `${String(at).padStart(6)}\t`);
+
+const keyForms: readonly KeyForm[] = [
+  ["file", (key) => key, "§"],
+  ["numbers with an arrow", (key) => key, (s) => numbered(s, (at) => `${String(at).padStart(6)}→`)],
+  ["numbers with ->", (key) => key, (s) => numbered(s, (at) => `${at}->`)],
+  [
+    "numbers with |, without its end",
+    (key) => key.split("\n").slice(0, 9).join("\n"),
+    (s) => numbered(s, (at) => `${at}|`),
+  ],
+  ["grep", (key) => key, (s) => numbered(s, (at) => `keys/id.pem:${at}:`)],
+  ["escaped", (key) => key.replaceAll("\n", "\\n"), '{"private_key":"§\\n"}'],
+  ["escaped twice", (key) => key.replaceAll("\n", "\\\\n"), '{"body":"{\\"pem\\":\\"§\\"}"}'],
+  ["indented", (key) => key, (s) => `key: |\n${s.replaceAll(/^/gm, "    ")}\nnext: 1`],
+  ["quoted lines", (key) => key, (s) => s.replaceAll(/^/gm, "> ")],
+  ["diff signs", (key) => key, (s) => s.replaceAll(/^/gm, "+")],
+  ["end cut off", (key) => key.slice(0, 480), "§"],
+  ["numbered, end cut off", (key) => key.slice(0, 480), numbers],
+  ["beginning cut off", (key) => key.slice(200), "§"],
+  ["numbered, beginning cut off", (key) => key.slice(200), numbers],
+];
+const keyLabels = ["RSA PRIVATE KEY", "PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "EC PRIVATE KEY"];
+
+const keys: readonly Sample[] = [
+  ...keyForms.flatMap(([form, change, around]) =>
+    keyLabels.map((label): Sample => [`${label}, ${form}`, (d) => change(pem(d, label)), around]),
+  ),
+  [
+    "kubeconfig",
+    (d) => encode(pem(d, "RSA PRIVATE KEY")),
+    (s, d) =>
+      `client-certificate-data: ${encode(`-----BEGIN CERTIFICATE-----\n${d.chars(base64, 64)}`)}\nclient-key-data: ${s}\n`,
+  ],
+  ["base64 of a key", (d) => encode(pem(d, "PRIVATE KEY")), "echo § | base64 -d > id"],
+  [
+    "putty",
+    (d) => Array.from({ length: 8 }, () => d.chars(base64, 64)).join("\n"),
+    "PuTTY-User-Key-File-3: ssh-ed25519\nPublic-Lines: 2\n«base64 64»\n«base64 40»\nPrivate-Lines: 8\n§\nPrivate-MAC: «hex 64»\n",
+  ],
+  ["JWK, RSA", "«url 342»", '{"kty":"RSA","n":"«url 342»","e":"AQAB","d":"§","kid":"1"}'],
+  [
+    "JWK, EC, written over lines",
+    "«url 43»",
+    '{\n  "d": "§",\n  "kty": "EC",\n  "x": "«url 43»",\n  "y": "«url 43»"\n}',
+  ],
+  ["XML key", "«base64 86»==", "<RSAKeyValue><Modulus>«base64 86»==</Modulus><D>§</D></RSAKeyValue>"],
+];
+
+/** Where a token of an issuer may stand. */
+const anywhere = [
+  "export X=§\n",
+  '{"x":"§"}',
+  "curl -H 'X: §' https://acme.dev",
+  "saved as § just now",
+  '{"out":"ok\\n§\\n"}',
+];
+
+/** Secrets, each with the text around it, the same for a seed. */
 export function secretSamples(seed: number): SecretSample[] {
   const d = draw(seed);
+  const issued = tokens.map(([kind, pattern]): Sample => {
+    // An Azure secret directly behind the escape of a line end is not found.
+    const around = kind === "azure-secret" ? "export X=§\n" : pick(d, anywhere);
+    return [`${kind} ${pattern.slice(0, 9)}`, pattern, around];
+  });
   return [...issued, ...keys, ...placed].map(([name, pattern, around]) => {
     const secret = drawn(d, pattern);
-    return {
-      name,
-      text: surrounded(d, around, secret),
-      secrets: secret.includes("PRIVATE KEY") ? keyLines(secret) : [secret],
-    };
+    // An address keeps the name of its signature.
+    const value = name.startsWith("url-signature") ? secret.slice(secret.indexOf("=") + 1) : secret;
+    return { name, text: surrounded(d, around, secret), secrets: linesOf(value) };
   });
 }
 
 /** The long lines of a key: whatever stands between them, none of them may be left. */
-function keyLines(key: string): string[] {
-  return key.split(/\n|\\+n/).filter((line) => line.length === 64);
+function linesOf(secret: string): string[] {
+  if (!/\n|\\n/.test(secret)) return [secret];
+  return secret.split(/\n|\\+n/).filter((line) => /^[A-Za-z0-9+/=_-]{40,}$/.test(line));
 }

@@ -1,19 +1,15 @@
-import { isEnv, isIdentifier, isOption, isPlain, type Families, type Harmless, type Notation } from "./secret-cases.ts";
-import { base64, encode } from "./secret-draw.ts";
-import { commandLookAlikes, commandSamples } from "./secret-commands.ts";
-import { samples } from "./secret-samples.ts";
-
-/** The families that the rules were made with. */
+import { isEnv, isIdentifier, isOption, isPlain, type Families, type Notation } from "./secret-cases.ts";
 
 const passwords = [
   "password, db password, passwd, admin pwd, db pw, pass phrase, key passphrase, user pass, wpa psk",
-  "mysql root password, proxy pass, pass word",
+  "mysql root password, proxy pass, pass word, smtp password, ldap bind pw, vpn pass phrase, wifi psk, keystore passwd",
 ].flatMap((names) => names.split(", "));
 
 const tokens = [
   "secret, token, access token, api key, access key, private key, client secret, auth token",
   "secret access key, signing secret, session token, secret key, personal access token",
-  "service credential, sendgrid key, session secret, app key",
+  "service credential, sendgrid key, session secret, app key, refresh token, bot token, stripe secret key, vault token",
+  "datadog app key, webhook signing key, consumer secret, encryption key",
 ].flatMap((names) => names.split(", "));
 
 const notations: readonly Notation[] = [
@@ -54,16 +50,25 @@ const notations: readonly Notation[] = [
   ["markdown code", (name, value) => `${name}: \`${value}\``],
   ["line numbers", (name, value) => (isPlain(name) ? `     1\ta=1\n     2\t${name}=${value}\n` : null)],
   ["full-width colon", (name, value) => `${name}：${value}`],
+  ["ruby hash", (name, value) => (isIdentifier(name) ? `  :${name} => '${value}',` : null)],
+  ["kotlin", (name, value) => (isIdentifier(name) ? `private const val ${name} = "${value}"` : null)],
+  ["compose list", (name, value) => (isEnv(name) ? `    environment:\n      - ${name}=${value}\n` : null)],
+  ["systemd unit", (name, value) => (isEnv(name) ? `[Service]\nEnvironment="${name}=${value}"\n` : null)],
+  ["python setdefault", (name, value) => (isPlain(name) ? `os.environ.setdefault("${name}", "${value}")` : null)],
+  ["list of arguments", (name, value) => (isOption(name) ? `["run", "--${name}", "${value}", "--all"]` : null)],
+  ["hocon", (name, value) => (isPlain(name) ? `db {\n  ${name} = "${value}"\n}` : null)],
+  ["java call", (name, value) => (isIdentifier(name) ? `config.put("${name}", "${value}");` : null)],
+  ["escaped JSON", (name, value) => JSON.stringify({ log: JSON.stringify({ [name]: value, ok: true }) })],
 ];
 
-export const tuned: Families = { passwords, tokens, notations, samples: [...samples, ...commandSamples] };
+export const tuned: Families = { passwords, tokens, notations };
 
-export const tunedPlaceholders = [
+export const placeholders = [
   "<password>, <your-token>, ${VALUE}, $VALUE, xxxxxxxx, ********, changeme, your-secret-here",
   "process.env.VALUE, vault:secret/data/app, {{ .Values.value }}, true, example, ...",
 ].flatMap((names) => names.split(", "));
 
-export const tunedCode: readonly ((name: string, other: string) => string)[] = [
+export const codeLines: readonly ((name: string, other: string) => string)[] = [
   (name) => `interface Options { readonly ${name}: string; readonly ${name}At?: number | null }`,
   (name) => `const ${name} = getToken();`,
   (name, other) => `const ${name} = await ${other}.read();`,
@@ -76,50 +81,14 @@ export const tunedCode: readonly ((name: string, other: string) => string)[] = [
   (name) => `const { ${name} } = this.#options;`,
   (name) => `z.object({ ${name}: z.string().min(8) })`,
   (name) => `${name}: ${name},`,
-];
-
-export const tunedHarmless: readonly Harmless[] = [
-  ...commandLookAlikes,
-  ["git log", "commit «hex 40»\n    store the token key in the vault"],
-  ["git hash", "the password check came with «hex 40»"],
-  ["lock file", '"node_modules/passport": {\n  "integrity": "sha512-«base64 86»=="\n}'],
-  ["cargo lock", 'name = "token"\nchecksum = "«hex 64»"'],
-  ["uuid", '{"sessionId": "«uuid»", "session_id": "«uuid»"}'],
-  ["image", '<img src="data:image/png;base64,iVBORw0KGgo«base64 200»=">'],
-  ["css", ".password-field{color:#«hex 6»;background:url(key-«hex 8».svg)}"],
-  ["css hashes", ".key_«base62 5»{} .token-«low 6»{}"],
-  ["versions", "token-types 6.0.0, js-tokens@9.0.1, passport 0.7.0, key-tree 1.29.0-rc.2"],
-  ["test ids", 'data-testid="password-input-«digits 3»" id="token-list-«digits 2»"'],
-  ["bearer placeholder", "Authorization: Bearer <token>"],
-  ["counts", "max_tokens: 4096, maxTokens=4096, token_count: 12, password_min_length: 12, secrets: 3"],
-  ["ssh public key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI«base64 43» ann@laptop"],
-  ["certificate", "-----BEGIN CERTIFICATE-----\n«base64 64»\n«base64 64»\n-----END CERTIFICATE-----"],
-  ["certificate without its beginning", "«base64 64»\n«base64 64»\n-----END CERTIFICATE-----"],
-  ["cert data", (d) => `client-certificate-data: ${encode(`-----BEGIN CERTIFICATE-----\n${d.chars(base64, 128)}`)}`],
-  ["public key", "-----BEGIN PUBLIC KEY-----\n«base64 64»\n-----END PUBLIC KEY-----"],
-  ["public JWK", '{"kty":"EC","crv":"P-256","x":"«url 43»","y":"«url 43»"}'],
-  ["prose", "I forgot my password. The secret of a good token is that nobody knows the key."],
-  ["advice", "Never commit passwords, tokens or private keys; use a password manager and an access key per machine."],
-  ["rules", "A password must have 12 characters, a token is valid for 15 minutes, keys are rotated every 90 days."],
-  ["primary key", "primary_key: «hex 32», partition_key=user#«digits 8», cache-key: v1-«hex 40»"],
-  ["addresses", "http://localhost:8080/@vite/client https://registry.npmjs.org:443/@scope/pkg git@github.com:a/b.git"],
-  ["address with @ in the path", "https://cdn.acme.dev:8443/img/logo@2x.png and https://a.dev/users/ann@acme.dev"],
-  ["docker users", "docker run -u 1000:1000 --user 1000:1000 curlimages/curl curl https://acme.dev"],
-  ["curl without a user", "curl -fsSL https://acme.dev/install.sh | sh -s -- --unattended -o out:in"],
-  ["signature", "The signature of the function is (a: string, b: number) => void; signature=valid, Signature: none"],
-  ["seed", "seed: 42, random_seed=20251, seed = draw(7), --seed 7"],
-  ["js", "!function(e){var t=e.token,n=t?t.key:null;e.password=function(){return n},e.auth=e.auth||{secret:!1}}(a1);"],
-  [
-    "file names",
-    "src/auth/password-reset.ts src/token/refreshToken.test.ts docs/api-keys.md private_key_path=/etc/tls/a.pem",
-  ],
-  ["sql", "SELECT password_hash FROM users WHERE token_id = $1 AND secret_version > 3"],
-  ["html", '<input type="password" name="password" autocomplete="current-password" placeholder="Password">'],
-  [
-    "reference",
-    "password: !vault |\n  token: ref+vault://a/b\nsecret: arn:aws:secretsmanager:eu-west-1:123456789012:secret:a-b",
-  ],
-  ["types", "password: str, token: Optional[str] = None, apiKey: SecretStr, secret: Buffer, private_key: bytes"],
-  ["ui", 'password: "Password", token: "Access token", secret: "Client secret", passwordHint: "At least 8 characters"'],
-  ["keyboard", "key: Enter, hotkey: ctrl+shift+p, keyCode=13, shortcut_key: F12, monkey: banana, turkey=sandwich"],
+  (name) => `def rotate(self, ${name}: str | None = None) -> None:`,
+  (name, other) => `assert ${other}.${name} is not None, "no ${name}"`,
+  (name) => `public void set(String ${name}) { this.${name} = ${name}; }`,
+  (name, other) => `let ${name} = ${other}.map(|one| one.${name}.clone());`,
+  (name, other) => `${name}: ${other}.${name} ?? defaults.${name},`,
+  (name) => `expect(result.${name}).toBe(undefined);`,
+  (name) => `<Input value={${name}} onChange={setValue} label="${name}" />`,
+  (name) => `log.info("the %s is missing", "${name}");`,
+  (name) => `{ "${name}": { "type": "string", "minLength": 12 } }`,
+  (name, other) => `for (const ${name} of ${other}.${name}s) check(${name});`,
 ];

@@ -1,4 +1,4 @@
-import { draw, drawn, encode, lower, type Pattern } from "./secret-draw.ts";
+import { base64, draw, drawn, encode, lower, type Pattern } from "./secret-draw.ts";
 
 /** What looks like a secret and is none. It must stay character for character. */
 export interface LookAlike {
@@ -50,6 +50,100 @@ const encoded: readonly Made[] = [
   ["sentry address", "SENTRY_DSN=https://«hex 32»@o«digits 6».ingest.sentry.io/«digits 7»"],
   ["percent-encoded text", "https://acme.dev/search?q=what%20is%20a%20token%3F&lang=en#results"],
   ["escaped unicode", String.raw`"\u0070\u0061\u0073\u0073\u0077\u006f\u0072\u0064": "\u00e9t\u00e9"`],
+];
+
+/** Commands, prompts, settings and code beside the words that tell a secret. */
+const others: readonly Made[] = [
+  ["git hash", "the password check came with «hex 40»"],
+  ["image", '<img src="data:image/png;base64,iVBORw0KGgo«base64 200»=">'],
+  ["css", ".password-field{color:#«hex 6»;background:url(key-«hex 8».svg)}"],
+  ["css hashes", ".key_«base62 5»{} .token-«low 6»{}"],
+  ["versions", "token-types 6.0.0, js-tokens@9.0.1, passport 0.7.0, key-tree 1.29.0-rc.2"],
+  ["test ids", 'data-testid="password-input-«digits 3»" id="token-list-«digits 2»"'],
+  ["counts", "max_tokens: 4096, maxTokens=4096, token_count: 12, password_min_length: 12, secrets: 3"],
+  ["certificate without its beginning", "«base64 64»\n«base64 64»\n-----END CERTIFICATE-----"],
+  ["cert data", (d) => `client-certificate-data: ${encode(`-----BEGIN CERTIFICATE-----\n${d.chars(base64, 128)}`)}`],
+  ["public JWK", '{"kty":"EC","crv":"P-256","x":"«url 43»","y":"«url 43»"}'],
+  ["advice", "Never commit passwords, tokens or private keys; use a password manager and an access key per machine."],
+  ["rules", "A password must have 12 characters, a token is valid for 15 minutes, keys are rotated every 90 days."],
+  ["primary key", "primary_key: «hex 32», partition_key=user#«digits 8», cache-key: v1-«hex 40»"],
+  ["address with @ in the path", "https://cdn.acme.dev:8443/img/logo@2x.png and https://a.dev/users/ann@acme.dev"],
+  ["curl without a user", "curl -fsSL https://acme.dev/install.sh | sh -s -- --unattended -o out:in"],
+  ["signature", "The signature of the function is (a: string, b: number) => void; signature=valid, Signature: none"],
+  ["seed", "seed: 42, random_seed=20251, seed = draw(7), --seed 7"],
+  ["js", "!function(e){var t=e.token,n=t?t.key:null;e.password=function(){return n},e.auth=e.auth||{secret:!1}}(a1);"],
+  [
+    "file names",
+    "src/auth/password-reset.ts src/token/refreshToken.test.ts docs/api-keys.md private_key_path=/etc/tls/a.pem",
+  ],
+  ["html", '<input type="password" name="password" autocomplete="current-password" placeholder="Password">'],
+  [
+    "reference",
+    "password: !vault |\n  token: ref+vault://a/b\nsecret: arn:aws:secretsmanager:eu-west-1:123456789012:secret:a-b",
+  ],
+  ["types", "password: str, token: Optional[str] = None, apiKey: SecretStr, secret: Buffer, private_key: bytes"],
+  ["ui", 'password: "Password", token: "Access token", secret: "Client secret", passwordHint: "At least 8 characters"'],
+  ["keyboard", "key: Enter, hotkey: ctrl+shift+p, keyCode=13, shortcut_key: F12, monkey: banana, turkey=sandwich"],
+  ["limits", "serve --token-limit 5 --max-tokens 4096 --max_tokens=4096 --tokenizer=gpt2 --tokenizer gpt2"],
+  ["file", "acmectl login --password-file ./pw1.txt --token-file=/run/secrets/t1 --key-file key2.pem"],
+  ["switches", "docker login --password-stdin -u ci; acmectl push --no-token --use-auth --skip-secrets v1.2.3"],
+  ["variables", 'acmectl --token $TOKEN --password "$PW1" --api-key ${API_KEY} --secret %SECRET1% --token $(cat t1)'],
+  ["documentation", "acmectl --token <token> --password <your-password1> --api-key YOUR_API_KEY1 --secret ****"],
+  ["workflow", "run: acmectl --token ${{ secrets.T1 }} --password=${{ secrets.PW }}"],
+  ["prompt without an answer", "Password:\n$ ls -la\nPassword:\nPermission denied, please try again.\n"],
+  ["prompt in a form", "Password:\nForgot your password?\nRemember me\n"],
+  ["mysql that asks", "mysql -u root -p shop; mysql -p -h db1 shop; mysql -P3306 -h db1"],
+  ["other -p", "mkdir -p build2/a; docker run -p 8080:80 nginx; ssh -p 2222 ann@a.dev; cp -p a1 b2; psql -p 5433"],
+  [
+    "programs named elsewhere",
+    "docker run --name mysql -p3306:3306 x; wget a.zip -P out2024; sshpass -e scp -p copy2024 a:/",
+  ],
+  ["docker login that asks", "docker login -u ci registry.acme.dev; docker login --username ci2 --password-stdin"],
+  ["redis", "redis-cli -p 6379 -n 2 ping; requirepass <password>\n# requirepass foobared\n"],
+  ["options described", '--password <pw>   the password of the user\n--token string   token to use (default "")\n'],
+  ["usage", "usage: acmectl [--token TOKEN] [--password PASSWORD] [--api-key API_KEY] FILE"],
+  ["paths", "--token-path src/auth/token2.ts --secret ./secrets/app1.json --password ~/.pw/a1.txt"],
+  ["cookies", "Set-Cookie: theme=dark; Path=/\nSet-Cookie: lang=en-US; Max-Age=31536000\nCookie: consent=yes; v=2"],
+  ["oracle without a password", "jdbc:oracle:thin:@db.internal:1521:ORCL jdbc:oracle:thin:@//db1:1521/shop"],
+  ["openssl from a file", "openssl rsa -passin file:pw1.txt -passin env:PW1 -passout stdin -in a1.pem"],
+  ["unseal", "Unseal Key 1: <key>\nUnseal Progress: 1/3\nUnseal Nonce: «uuid»"],
+  ["kubectl", "kubectl create secret generic db --from-file=password=./pw1.txt; kubectl get secret db-secret2 -o yaml"],
+  ["commit", "git commit -m 'token «hex 7»: rotate' && git show «hex 40» -- src/token.ts"],
+  ["tests", "--grep password --testNamePattern token2 --filter secret1 --auth basic --token-type bearer2"],
+  ["uuid of a task", "token bucket «uuid» refilled; auth request «uuid» took 3 ms"],
+  ["pgp public", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQENB«base64 58»\n-----END PGP PUBLIC KEY BLOCK-----"],
+  ["public key attribute", 'publicKey: "MCowBQYDK2VwAyEA«base64 43»="'],
+  ["ulid", "session 01J«0123456789ABCDEFGHJKMNPQRSTVWXYZ 23» of chat ses_01J«0123456789ABCDEFGHJKMNPQRSTVWXYZ 23»"],
+  ["times", "password_changed_at: 2026-03-01T10:00:00Z, token_expires: 2027-01-01, secret_rotation_days: 90"],
+  [
+    "stack",
+    "    at TokenService.verifyAccessToken (/app/src/auth/token-service.ts:118:21)\n    at async authenticate (/app/src/auth/password.ts:44:9)",
+  ],
+  [
+    "sql",
+    "ALTER TABLE users ADD COLUMN password_hash text NOT NULL, ADD COLUMN api_key_id uuid REFERENCES api_keys(id);",
+  ],
+  [
+    "openapi",
+    "securitySchemes:\n  apiKey:\n    type: apiKey\n    in: header\n    name: X-Api-Key\n  bearer:\n    type: http\n    scheme: bearer",
+  ],
+  ["react", "<Row key={item.id} token={theme.token} auth={auth} secret={false} />"],
+  ["variables", 'mysql -u root -p$PW1 shop; mysql -p"${DB_PW1}"; redis-cli -a $REDIS_PW2; sshpass -p $P1 ssh a'],
+  ["sshpass from elsewhere", "sshpass -e ssh root@10.0.0.5; sshpass -f pw1.txt scp a b2:/"],
+  ["placeholders", "mysql -u root -p<password> shop; sqlplus user/<pw1>@db; redis-cli -a <password1>"],
+  ["examples", "curl -u user:pass https://acme.dev; --token xxxxx1 --secret your-secret-1 --password ********"],
+  ["prose, option", "The option --token sets the token; use --password together with --user, or --secret instead."],
+  ["question", "Password: forgot? Click here to reset2. Token: expired. Secret: none"],
+  ["prompt", "Enter passphrase for key '/home/ann/.ssh/id_ed25519':\nPermission denied (publickey).\n"],
+  ["markdown", "## Password:\n\nThe password is hashed with argon2id.\n"],
+  ["yaml", "password:\n  minLength: 12\ntoken:\n  ttl: 15m\nsecret:\n  name: db-secret2\n"],
+  ["ports", "rsync -p22 a b; ssh -p2222 a; nmap -p1-1024 10.0.0.5; tar -xpf a1.tar; unzip -p a.zip b2"],
+  ["cookies", "Set-Cookie: _ga=GA1.2.123456789.1700000000; Path=/\nset-cookie: locale=en_GB; expires=Wed, 01 Jan 2027"],
+  ["go flags", 'flag.StringVar(&token, "token", "", "API token v2")'],
+  ["commander", 'program.option("--token <token>", "the token of v2").option("-p, --password [pw]", "password")'],
+  ["yargs", "--password, -p  Password of the user  [string] [required]\n--token  Token for v2  [string]"],
+  ["oracle", "jdbc:oracle:thin:@(DESCRIPTION=(ADDRESS=(HOST=db1)(PORT=1521))) sqlplus / as sysdba"],
+  ["log", "token refreshed in 12ms; password check took 3ms; secret rotation v2 done; auth ok2"],
 ];
 
 const placeholders: readonly string[] = [
@@ -115,11 +209,10 @@ const code: readonly string[] = [
   "Passwords are hashed with argon2id; the token is base64-encoded and the password is sha256-hashed.",
 ];
 
-/** At least 60 look-alikes. */
 export function lookAlikes(seed: number): LookAlike[] {
   const d = draw(seed);
   return [
-    ...[...hashes, ...encoded].map(([name, pattern]) => ({ name, text: drawn(d, pattern) })),
+    ...[...hashes, ...encoded, ...others].map(([name, pattern]) => ({ name, text: drawn(d, pattern) })),
     ...[...placeholders, ...code].map((text) => ({ name: text.slice(0, 60), text })),
   ];
 }

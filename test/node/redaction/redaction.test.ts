@@ -1,22 +1,8 @@
 import { expect, it } from "vitest";
 import { maxDepth, redact, redactJson } from "#src/redaction/redact.ts";
-import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 import { base62, base64, digits, draw, hex, password, pem } from "#harness/secrets/secret-draw.ts";
-import { lookAlikes } from "#harness/secrets/secret-look-alikes.ts";
 
-const seed = 20_251;
 const d = draw(7);
-
-it.each(secretSamples(seed))("removes $name", ({ text, secrets }) => {
-  const redacted = redact(text);
-  for (const secret of secrets) expect(redacted.text).not.toContain(secret);
-  expect(redacted.count).toBeGreaterThan(0);
-  expect(redacted.text).toMatch(/\[redacted:[a-z0-9-]+\]|\[private\]/);
-});
-
-it.each(lookAlikes(seed))("leaves $name", ({ text }) => {
-  expect(redact(text)).toEqual({ text, count: 0 });
-});
 
 it("leaves the versions that a package is required in, and a command of the documentation", () => {
   const versions = ["^3.0.1", "~3.0.1", ">=3.0.1", "<4.0.0-beta.1", "3.0.1"];
@@ -26,13 +12,6 @@ it("leaves the versions that a package is required in, and a command of the docu
   }
   const secret = `${d.chars(base62, 12)}!`;
   expect(redact(`Use \`curl -u ann:${secret}\` there`).text).toBe("Use `curl -u ann:[redacted:password]` there");
-});
-
-it("the corpus holds at least 60 secrets and 60 look-alikes, the same for a seed", () => {
-  expect(secretSamples(seed).length).toBeGreaterThanOrEqual(60);
-  expect(lookAlikes(seed).length).toBeGreaterThanOrEqual(60);
-  expect(secretSamples(seed)).toEqual(secretSamples(seed));
-  expect(secretSamples(seed)).not.toEqual(secretSamples(seed + 1));
 });
 
 it("private text is replaced, tags included, and the rest stays", () => {

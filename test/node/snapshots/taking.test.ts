@@ -100,7 +100,8 @@ it("without a work tree, git, a git that is new enough, or git's trust in the fo
     ['GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec $GIT "$@"', "--add safe.directory"],
   ] as const) {
     const reason = expect.stringContaining(words) as string;
-    expect(await take(from, { env: withGit(from, script) })).toEqual({ state: "skipped", reason });
+    const other = makeProject({ "a.txt": "one\n" });
+    expect(await take(other, { env: withGit(other, script) })).toEqual({ state: "skipped", reason });
   }
   expect(existsSync(from.snapshots)).toBe(false);
 });

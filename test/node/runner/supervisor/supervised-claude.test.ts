@@ -329,7 +329,7 @@ it("Enter and a pause stop what the rule has started, and nothing of it starts a
   }
 });
 
-it("a supervisor that dies in a hand-over leaves one successor: the next waits for it, continues it, or begins it", async () => {
+it("a supervisor that dies in a hand-over leaves one successor: the next continues that one, or begins it", async () => {
   // After the hand-over, before Codex began.
   const early = await aRig([toCodex]);
   const first = live(early);
@@ -346,17 +346,23 @@ it("a supervisor that dies in a hand-over leaves one successor: the next waits f
   await limitIt(late, hourMs);
   await late.pass(1_000);
   codexWorks(late, "Codex has fixed the lexer.");
-  const beside = await aRig([toCodex], { after: late });
-  expect([beside.runs, beside.emitted("held")]).toMatchObject([
-    [],
-    [{ reason: `session ${codexId} is already running (pid 502)` }],
-  ]);
   late.runtime.processes.kill(502);
   const afterLate = await aRig([toCodex], { after: late });
   await passToRun(afterLate, 0, 1);
   expect(ran(afterLate)).toEqual(["codex"]);
   expect(promptOf(afterLate, 0)).toContain("Codex has fixed the lexer.");
   expect(sessionOf(late.runtime, source)).toMatchObject({ recoveryBy: codexId });
+});
+
+it("a successor that still lives is waited for", async () => {
+  const rig = await aRig([toCodex]);
+  live(rig);
+  await limitIt(rig, hourMs);
+  await rig.pass(1_000);
+  codexWorks(rig);
+  const next = await aRig([toCodex], { after: rig });
+  expect(next.runs).toEqual([]);
+  expect(next.emitted("held")).toMatchObject([{ reason: `session ${codexId} is already running (pid 502)` }]);
 });
 
 it("a hand-over is in the timeline of both sessions and in a notification, with reason and cost", async () => {
