@@ -29,8 +29,6 @@ export interface Bug {
   readonly within?: number;
   /** Changes statements between the engine and its database. */
   readonly patch?: () => PatchFor;
-  /** Keeps frames in the run; otherwise the comparison of lists with single requests would find the bug first. */
-  readonly isInList?: boolean;
   /** Processes measure trust by their monotonic clock alone, which stops in a sleep. */
   readonly ignoresWallClock?: boolean;
   /** The operator does not raise the epoch after a restore. */

@@ -162,14 +162,6 @@ export const bugs: readonly Bug[] = [
     })),
   },
   {
-    name: "list-unsent",
-    law: "requests of a frame leave what single ones leave: here their changes are not stored",
-    rule: "list",
-    seed: 2,
-    isInList: true,
-    patch: swallowed(/^INSERT INTO changes .*json_each/),
-  },
-  {
     name: "request-forgotten",
     law: "a request id takes effect once: here no id is stored",
     rule: "requests",

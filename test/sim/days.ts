@@ -1,11 +1,11 @@
 import type { Bug, Focus } from "./bug.ts";
-import { type Act, acts, frameActs } from "./client/acts.ts";
+import { acts } from "./client/acts.ts";
 import type { Client } from "./client/client.ts";
 import { taskActs } from "./client/task-acts.ts";
 import { chatIndexOf, Faults, noRestores, strike } from "./faults.ts";
 import { comeToRest } from "./rest.ts";
 import { T0, Violation } from "./sim.ts";
-import { stormy } from "./weather.ts";
+import { stormy } from "./network.ts";
 import { World } from "./world.ts";
 
 export interface Run {
@@ -58,9 +58,6 @@ class Days {
   readonly #dayEvents: number;
   readonly #focus: Focus;
   readonly #restores: number;
-  /** With frames of several requests, and with overload. */
-  readonly #isWhole: boolean;
-  readonly #acts: readonly Act[];
   #weights: number[] = [];
   /** Mean time between two acts of one process, and between two faults. */
   #thinkMs = 1_500;
@@ -71,8 +68,6 @@ class Days {
 
   constructor(world: World, bug: Bug | null, dayEvents = 20_000) {
     this.#world = world;
-    this.#isWhole = bug === null || bug.isInList === true;
-    this.#acts = this.#isWhole ? acts : acts.filter((act) => !frameActs.includes(act));
     this.#focus = bug?.focus ?? {};
     this.#restores = bug ? (this.#focus.restores ?? 0) : 0.5;
     this.#dayEvents = dayEvents;
@@ -114,7 +109,7 @@ class Days {
     const { alarmVeryLate: _, sweepLimit: __, overload: ___, ...shares } = stormy;
     const rough = Object.entries(shares).map(([name, share]) => [name, share * rng.pick([0, 0.3, 1, 1, 2])]);
     host.weather = { ...stormy, ...Object.fromEntries(rough), sweepLimit: rng.pick([2, 20, 100]) };
-    if (this.#isWhole) host.weather.overload = rng.pick([0, 0, 0.02, 0.2]);
+    host.weather.overload = rng.pick([0, 0, 0.02, 0.2]);
     habits.forgets = forgets ?? rng.pick([0, 0.05, 0.1, 0.4]);
     habits.neglects = neglects ?? rng.pick([0, 0.02, 0.05, 0.15]);
     habits.bound = rng.pick([0, 0.4, 0.8]);
@@ -132,7 +127,7 @@ class Days {
 
   #drawWeights(): void {
     const { rng } = this.#world.sim;
-    this.#weights = this.#acts.map((act) => {
+    this.#weights = acts.map((act) => {
       const weight = act.weight * (this.#focus.acts?.[act.name] ?? rng.pick([0, 1, 1, 1, 2, 4]));
       return this.#hasRestores && taskActs.includes(act) ? 0 : weight;
     });
@@ -161,7 +156,7 @@ class Days {
     client.later(sim.rng.between(1, 2 * this.#thinkMs), "act", () => {
       if (!this.#isDay || client.isLeaving) return;
       if (client.isUp) {
-        const act = this.#acts[sim.rng.draw(this.#weights)];
+        const act = acts[sim.rng.draw(this.#weights)];
         sim.note(() => `${client.name}: ${act?.name}`);
         act?.run(client, sim.rng);
       }

@@ -6,7 +6,7 @@ import type { KnownTask } from "./oracle/known-task.ts";
 import type { Held } from "./oracle/lease-ledger.ts";
 import { isAble } from "./oracle/task-ledger.ts";
 import type { Sim } from "./sim.ts";
-import { calm } from "./weather.ts";
+import { calm } from "./network.ts";
 import type { World } from "./world.ts";
 
 /** The night: faults end, and whatever happened before, nothing that is due may be forgotten. */
@@ -34,7 +34,6 @@ export async function comeToRest(world: World): Promise<void> {
   checkChats(world);
   await checkCopies(world);
   await vanish(world);
-  accountForTasks(world);
   if (world.sim.rng.chance(0.4)) await sleep(world);
   world.oracle.full.run();
 }
@@ -67,9 +66,7 @@ async function workOff(world: World): Promise<void> {
   const { sim, clients, oracle } = world;
   const isBusy = (): boolean => [...clients].some(({ working }) => working.holds.size > 0);
   for (let passed = 0; passed < quietMs && isBusy(); passed += stepMs) await runFor(world, stepMs);
-  const isUnseen = sim.rng.chance(0.3);
-  submitAtNight(world, isUnseen);
-  if (isUnseen) await cancelUnseen(world);
+  submitAtNight(world);
   await waitForDispatch(world);
   const end = sim.now + mostWorkMs;
   while (sim.now < end && isWorkLeft(world)) {
@@ -80,26 +77,11 @@ async function workOff(world: World): Promise<void> {
 }
 
 /** Submits a few tasks for idle chats, or so many that all chats must ask for more. */
-function submitAtNight(world: World, isMany: boolean): void {
+function submitAtNight(world: World): void {
   const { rng } = world.sim;
-  if (world.oracle.tasks.countOpen > 0 && rng.chance(0.5) && !isMany) return;
-  const size = isMany || rng.chance(0.3) ? manyTasks : rng.between(1, 3);
-  const tasks = Array.from({ length: size }, () => plainTask(world.oracle.queue.newJob(true)));
-  world.front.losesHints = isMany;
+  if (world.oracle.tasks.countOpen > 0 && rng.chance(0.5)) return;
+  const tasks = Array.from({ length: rng.chance(0.3) ? manyTasks : rng.between(1, 3) }, () => plainTask(rng));
   world.askUntilAnswered("tasks.submit", { tasks, by: "night", requestId: `night ${world.sim.events}` });
-}
-
-/** Cancels assigned tasks before their chats have heard of them: the chats have free capacity and do not know. */
-async function cancelUnseen(world: World): Promise<void> {
-  // The dispatch is over, and nothing was moved yet.
-  await runFor(world, 500);
-  for (const { held, state, task } of world.oracle.tasks.tasks.values()) {
-    if (state !== "assigned" || held?.requestId !== null) continue;
-    world.ask("tasks.cancel", { task, reason: "not wanted" });
-    world.sim.count("cancelled before it was seen");
-  }
-  await runFor(world, stepMs);
-  world.front.losesHints = false;
 }
 
 async function waitForDispatch(world: World): Promise<void> {
@@ -131,7 +113,7 @@ function checkQueued(world: World, since: Map<number, number>): void {
 
 /** Chats that are connected and have free capacity. */
 function openChats({ host, oracle: { tasks } }: World): string[] {
-  const all = [...tasks.workers.all.values()].filter(
+  const all = [...tasks.workers.values()].filter(
     ({ types, capacity, chat }) => types !== null && tasks.countHeld(chat) < capacity,
   );
   return all.map(({ chat }) => chat).filter((chat) => host.connections.lastSeen(chat) !== null);
@@ -154,8 +136,8 @@ function isWorkLeft(world: World): boolean {
 function takersOf({ clients, oracle: { tasks } }: World, known: KnownTask): string[] {
   if (known.state !== "queued") return [];
   return [...clients].flatMap(({ identity: { chat }, isUp, isLeaving }) => {
-    const worker = tasks.workers.all.get(chat);
-    const isHere = isUp && !isLeaving && !tasks.workers.draining.has(chat);
+    const worker = tasks.workers.get(chat);
+    const isHere = isUp && !isLeaving && tasks.statusOf(chat) !== "draining";
     return worker && isHere && isAble(worker, known) ? [chat] : [];
   });
 }
@@ -232,18 +214,6 @@ async function vanish(world: World): Promise<void> {
   for (const client of world.clients) world.kill(client, false);
   await runFor(world, settlingMs);
   for (const table of ["leases", "waiters", "lock_delays"]) mustBeEmpty(world, table);
-}
-
-/** Each accepted task is known, or was kept for its time. */
-function accountForTasks(world: World): void {
-  const { tasks } = world.oracle.tasks;
-  world.oracle.queue.settle(
-    (task) => {
-      const reply = world.ask("tasks.get", { task });
-      return reply?.ok ? (reply.value as { state: TaskState }).state : undefined;
-    },
-    (task) => !tasks.has(task),
-  );
 }
 
 /** Housekeeping deletes chats with their inboxes, tasks, expired keys and stored results. */

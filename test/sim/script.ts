@@ -8,7 +8,7 @@ import { outcomeOf, type Outcome } from "./days.ts";
 import { chatIndexOf, Faults } from "./faults.ts";
 import { comeToRest } from "./rest.ts";
 import { Rng } from "./rng.ts";
-import { calm } from "./weather.ts";
+import { calm } from "./network.ts";
 import { World } from "./world.ts";
 
 /** A small world that obeys a list of commands, which fast-check makes, and shrinks when it breaks a rule. */

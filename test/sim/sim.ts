@@ -27,10 +27,8 @@ export type Rule =
   | "task"
   | "one-claim"
   | "turn"
-  | "queue"
   | "restore"
   | "requests"
-  | "list"
   | "mirror"
   | "client"
   | "throws";

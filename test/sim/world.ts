@@ -10,7 +10,7 @@ import { Network } from "./network.ts";
 import type { PutBack } from "./oracle/keep.ts";
 import { Oracle } from "./oracle/oracle.ts";
 import { Sim } from "./sim.ts";
-import type { Weather } from "./weather.ts";
+import type { Weather } from "./network.ts";
 
 interface Size {
   readonly machines: number;

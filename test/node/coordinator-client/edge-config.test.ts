@@ -1,3 +1,8 @@
+import { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import { parseAddress } from "#src/coordinator-client/edge/address.ts";
+import { aClient, aChat, platformOf } from "#harness/edge/edge-clients.ts";
+import { edgeUrl, FakeEdge, token as edgeToken } from "#harness/edge/fake-edge.ts";
+import { Machine } from "#harness/clock/fake-time.ts";
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { expect, it } from "vitest";
@@ -15,29 +20,24 @@ const token = aToken({ m: "laptop", s: "work" });
 const given = { SHIM_EDGE_URL: url, SHIM_WORKSPACE: "team", SHIM_TOKEN: token };
 const ofFile = { url: "http://127.0.0.1:9", workspace: "old-team", machine: "m1", token: "shim_a.b" };
 
-it("the environment names the coordinator, before the file", () => {
+it("the environment names the coordinator before the file does, and empty settings count as absent", () => {
   const { home } = tempHome();
   const wanted = { url, workspace: "team", machine: "laptop", token };
-  expect(readEdgeConfig(home, given)).toEqual({ ok: true, value: wanted });
-  writeEdgeConfig(home, ofFile);
-  expect(readEdgeConfig(home, given)).toEqual({ ok: true, value: wanted });
-  expect(readEdgeConfig(home, { ...given, SHIM_TOKEN: ` ${token}\n`, SHIM_MACHINE: "laptop" }).ok).toBe(true);
-});
-
-it("empty settings count as not given: the file applies, else this machine", () => {
-  const { home } = tempHome();
   const empty = { SHIM_EDGE_URL: "", SHIM_WORKSPACE: "", SHIM_TOKEN: " ", SHIM_MACHINE: "laptop" };
+  expect(readEdgeConfig(home, given)).toEqual({ ok: true, value: wanted });
   expect(readEdgeConfig(home, empty)).toEqual({ ok: true, value: null });
   writeEdgeConfig(home, ofFile);
   expect(readEdgeConfig(home, empty)).toEqual({ ok: true, value: ofFile });
+  expect(readEdgeConfig(home, given)).toEqual({ ok: true, value: wanted });
+  expect(readEdgeConfig(home, { ...given, SHIM_TOKEN: ` ${token}\n`, SHIM_MACHINE: "laptop" }).ok).toBe(true);
 });
 
 it("the machine is the token's; a token that names none takes the given one, else the host's name", () => {
   const { home } = tempHome();
   const nameless = { ...given, SHIM_TOKEN: "shim_a.b" };
-  expect(readEdgeConfig(home, { ...nameless, SHIM_MACHINE: "desk" })).toMatchObject({ value: { machine: "desk" } });
+  expect(readEdgeConfig(home, { ...nameless, SHIM_MACHINE: "tower" })).toMatchObject({ value: { machine: "tower" } });
   expect(readEdgeConfig(home, nameless)).toMatchObject({ value: { machine: hostname() } });
-  expect(readEdgeConfig(home, { ...given, SHIM_MACHINE: "desk" })).toEqual({
+  expect(readEdgeConfig(home, { ...given, SHIM_MACHINE: "tower" })).toEqual({
     ok: false,
     error: expect.stringMatching(/for the machine laptop.*leave SHIM_MACHINE empty/),
   });
@@ -65,16 +65,84 @@ it("commands use the coordinator of the environment, and leave a file alone that
     "SHIM_TOKEN is missing",
   );
   writeEdgeConfig(home.paths.home, ofFile);
-  const changes = [
-    ["leave", "--yes"],
-    ["join", "team", "--url", url],
-    ["create", "team", "--url", url],
-  ];
-  for (const change of changes) {
-    const refused = await home.shimWith({ env, readInput: () => Promise.resolve(token) }, "workspace", ...change);
+  for (const change of ["leave --yes", `join team --url ${url}`, `create team --url ${url}`]) {
+    const words = change.split(" ");
+    const refused = await home.shimWith({ env, readInput: () => Promise.resolve(token) }, "workspace", ...words);
     expect([change, refused]).toEqual([change, expect.objectContaining({ code: 1 })]);
     expect(refused.err).toContain("Unset them first");
   }
   expect(readEdgeConfig(home.paths.home)).toEqual({ ok: true, value: ofFile });
   expect(existsSync(home.paths.database)).toBe(false);
+});
+
+function problemOf(edge: string, workspace = "w1"): string {
+  const address = parseAddress(edge, workspace);
+  return address.ok ? "" : address.error;
+}
+
+it("the address of a workspace lies below the coordinator's, and so does its socket", () => {
+  const http = "https://a.example/v1/workspaces/w1";
+  const socket = "wss://a.example/v1/workspaces/w1/connect";
+  expect(parseAddress("https://a.example", "w1")).toEqual({ ok: true, value: { http, socket } });
+  expect(parseAddress("https://a.example/", "w1")).toEqual({ ok: true, value: { http, socket } });
+  expect(parseAddress("https://a.example/shim//", "w1")).toMatchObject({
+    value: { http: "https://a.example/shim/v1/workspaces/w1" },
+  });
+});
+
+it("plain http goes to this machine only", () => {
+  for (const host of ["localhost", "localhost:8787", "127.0.0.1:1", "127.9.9.9", "127.1", "[::1]:8787"]) {
+    expect(parseAddress(`http://${host}`, "w1"), host).toMatchObject({ ok: true });
+    expect(parseAddress(`http://${host}`, "w1"), host).toMatchObject({
+      value: { socket: expect.stringMatching(/^ws:/) },
+    });
+  }
+  const others = ["example.com", "127.0.0.1.example.com", "localhost.example.com", "192.168.0.1", "[::2]", "0.0.0.0"];
+  for (const host of others) expect(problemOf(`http://${host}`), host).toContain("only for this machine");
+});
+
+it("an address with a secret in it is refused, and not repeated", () => {
+  for (const url of ["https://me:s3cret@a.example", "https://s3cret@a.example", "https://a.example/?key=s3cret"]) {
+    expect(problemOf(url), url).not.toBe("");
+    expect(problemOf(url), url).not.toContain("s3cret");
+  }
+  for (const url of ["a.example", "", "ftp://a.example", "file:///etc", "https://a.example/#x"]) {
+    expect(problemOf(url), url).toContain("the address of the coordinator");
+  }
+  for (const workspace of ["", "W1", "a/b", "..", "a".repeat(64)]) {
+    expect(problemOf("https://a.example", workspace), workspace).toContain("the name of a workspace");
+  }
+});
+
+it("a token that no header can hold is refused, and not repeated", () => {
+  const edge = new FakeEdge();
+  for (const bad of ["", "two words", "line\nend", "tök", "x".repeat(5_000)]) {
+    const outside = platformOf(edge, new Machine(edge.time));
+    const opened = WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token: bad }, outside);
+    expect(opened).toEqual({ ok: false, error: expect.stringContaining("the coordinator's token is empty") });
+  }
+});
+
+it("no event and no error holds the token, whatever goes wrong", async () => {
+  const { edge, ...made } = aClient();
+  const { client, events } = made;
+  const results: unknown[] = [];
+  const ask = async (): Promise<void> => {
+    results.push(await edge.time.until(client.call("state.get", { key: "a" }, 3_000)));
+  };
+  edge.faults.isUnreachable = true;
+  await ask();
+  edge.faults.isUnreachable = false;
+  edge.faults.refusesSockets = true;
+  results.push(await edge.time.until(client.register(aChat("a"))));
+  edge.faults.refuses = () => ({ code: "internal", message: "the coordinator failed" });
+  await ask();
+  edge.faults.refuses = () => null;
+  edge.revoke(edgeToken);
+  await ask();
+  await ask();
+  const told = JSON.stringify([events, results]);
+  expect(told).toContain("unauthenticated");
+  expect(told).not.toContain("shim_secret");
+  expect(told).not.toContain("Bearer");
 });

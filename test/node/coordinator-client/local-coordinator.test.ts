@@ -4,18 +4,14 @@ import { expect, it, onTestFinished } from "vitest";
 import type { Json } from "#src/contract/json.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { callsOf, LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
-import { processKey, readProcessKey } from "#src/coordinator-client/local/process-key.ts";
+import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { backUp } from "#src/store/backup.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Store } from "#src/store/store.ts";
-import type { InputOf } from "#src/contract/operations.ts";
-import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { codeOf } from "#harness/coordinator/peers.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { T0, tempHome } from "#harness/store/temp-store.ts";
-import { value } from "#harness/edge/edge-clients.ts";
-import { FakeTime, Machine as FakeMachine, seededRandom } from "#harness/clock/fake-time.ts";
 
 /** One machine: a process table, a clock, and a coordinator for each process that opens the file. */
 class Machine {
@@ -38,11 +34,11 @@ class Machine {
   }
 
   /** A chat whose life is that of a new process. */
-  chat(at: LocalCoordinator, name: string, pid: number): { chat: string; incarnation: number } {
-    const identity = this.processes.start(pid);
-    const chat = { chat: name, session: name, machine: "here", client: "test" };
-    const { incarnation } = given(at.call("chats.register", { ...chat, process: processKey(identity) }));
-    return { chat: name, incarnation };
+  chat(at: LocalCoordinator, chat: string, pid: number, more: object = {}): { chat: string; incarnation: number } {
+    const process = processKey(this.processes.start(pid));
+    const about = { chat, session: chat, machine: "here", client: "test", process, ...more };
+    const { incarnation } = given(at.call("chats.register", about));
+    return { chat, incarnation };
   }
 }
 
@@ -89,17 +85,7 @@ it("a chat whose process is gone is attested dead by the next caller, and what i
   expect(other.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline", reason: "attested" } });
 });
 
-it("also after the clock was set back by hours", () => {
-  const machine = new Machine();
-  const at = machine.open();
-  machine.chat(at, "a", 10);
-  at.call("chats.get", { chat: "a" });
-  machine.processes.kill(10);
-  machine.now -= 3 * 3_600_000;
-  expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline", reason: "attested" } });
-});
-
-it("a reused number is another process; one that cannot be seen from here is not attested", () => {
+it("a reused process id is another process; one that cannot be seen from here is not attested", () => {
   const machine = new Machine();
   const at = machine.open();
   machine.chat(at, "a", 10);
@@ -149,32 +135,6 @@ it("a new file counts its tasks from 1, and continues above all earlier numbers 
   expect(submit()).toBeGreaterThan(2);
 });
 
-it("a damaged file is set aside, a lost one begun anew, and no fencing token comes a second time", () => {
-  const machine = new Machine();
-  const at = machine.open();
-  const self = machine.chat(at, "a", 10);
-  const first = at.call("leases.acquire", { self, resource: "x", requestId: "r" });
-  writeFileSync(machine.path, Buffer.alloc(8_192, 0xff));
-  const next = machine.open();
-  const again = machine.chat(next, "a", 11);
-  const second = next.call("leases.acquire", { self: again, resource: "x", requestId: "q" });
-  const tokenOf = (result: typeof first): number =>
-    result.ok && result.value.state === "granted" ? result.value.lease.token : -1;
-  expect(tokenOf(first)).toBeGreaterThan(0);
-  expect(tokenOf(second)).toBeGreaterThan(tokenOf(first));
-  rmSync(join(machine.path, ".."), { recursive: true });
-  machine.now += 300_000;
-  const last = machine.open();
-  const third = last.call("leases.acquire", { self: machine.chat(last, "a", 12), resource: "x", requestId: "z" });
-  expect(tokenOf(third)).toBeGreaterThan(tokenOf(second));
-});
-
-it("a process key can be read by SHIM only", () => {
-  const identity = { boot: "b", pid: 3, start: "s" };
-  expect(readProcessKey(processKey(identity))).toEqual(identity);
-  for (const key of ["p1", "[1,2]", "null", '{"pid":1}']) expect(readProcessKey(key)).toBeNull();
-});
-
 function nested(depth: number): Json {
   return JSON.parse("[".repeat(depth) + "]".repeat(depth)) as Json;
 }
@@ -188,30 +148,6 @@ it("on this machine, too, what is nested too deep or has a field named __proto__
   }
   expect(set(nested(99))).toBe("ok");
   expect(coordinator.call("state.get", { key: "k" })).toMatchObject({ value: { entry: { value: nested(99) } } });
-});
-
-it("a name with half of a character in it is refused, and says so; a whole one beyond the basic plane is taken", () => {
-  const machine = new Machine();
-  const coordinator = machine.open();
-  const self = machine.chat(coordinator, "a", 10);
-  const register = (more: object, chat: string): ReturnType<typeof coordinator.call> =>
-    coordinator.call("chats.register", { chat, session: chat, process: "p", machine: "here", client: "test", ...more });
-  const tries: Record<string, (text: string) => ReturnType<typeof coordinator.call>> = {
-    machine: (text) => register({ machine: text }, "b"),
-    client: (text) => register({ client: text }, "c"),
-    capability: (text) => register({ capabilities: [text] }, "d"),
-    process: (text) => register({ process: text }, "e"),
-    resource: (text) => coordinator.call("leases.acquire", { self, resource: text, requestId: "r" }),
-    key: (text) => coordinator.call("state.set", { key: text, value: 1 }),
-    "key of an update": (text) => coordinator.call("state.update", { writes: [{ op: "set", key: text, value: 1 }] }),
-  };
-  for (const [what, attempt] of Object.entries(tries)) {
-    for (const text of ["\ud800", "a\udc00b", "\udc00\ud800"]) {
-      const message = expect.stringContaining("half of a character");
-      expect([what, attempt(text)]).toMatchObject([what, { ok: false, error: { code: "bad_input", message } }]);
-    }
-    expect([what, codeOf(attempt("\u{1F600}"))]).toEqual([what, "ok"]);
-  }
 });
 
 it("a file that is lost under a process, or repaired from one backup twice, gives no fencing token a second time", async () => {
@@ -244,69 +180,19 @@ it("a file that is lost under a process, or repaired from one backup twice, give
   expect(tokens[0]).toBeGreaterThan(0);
 });
 
-/** Clients of several processes of one machine. */
-class Processes {
-  readonly time = new FakeTime();
-  readonly #machine = new FakeMachine(this.time);
-  readonly #processes = new FakeProcesses();
-  readonly #home = tempHome().home;
-
-  async chat(name: string, pid: number): Promise<WorkspaceClient> {
-    const { clock, setTimer } = this.#machine;
-    const now = (): number => Math.floor(clock.wall());
-    const store = createLocalStore({ home: this.#home, driver: openBetterSqlite3, now, busyMs: 1_000 });
-    const coordinator = new LocalCoordinator({ store, processes: this.#processes, machine: "m1", now });
-    const client = WorkspaceClient.openLocal(
-      callsOf(coordinator, () => store.close()),
-      { clock, setTimer, random: seededRandom() },
+it("tasks are dispatched at once, however many, and those of a dead chat by the next caller", () => {
+  const machine = new Machine();
+  const at = machine.open();
+  for (const [index, name] of ["a", "b"].entries())
+    machine.chat(at, name, 10 + index, { taskTypes: ["*"], capacity: 100 });
+  const loads = (): Record<string, number> =>
+    Object.fromEntries(
+      given(at.call("tasks.load", {})).chats.map(({ chatId, currentTasks }) => [chatId, currentTasks]),
     );
-    onTestFinished(() => client.close());
-    const process = processKey(this.#processes.start(pid));
-    const chat: InputOf<"chats.register"> = { chat: name, session: name, process, machine: "m1", client: "test" };
-    value(await this.time.until(client.register(chat)));
-    return client;
-  }
-}
-
-it("a message to a chat that is not there is refused, and its sender is not taken for lost", async () => {
-  const processes = new Processes();
-  const client = await processes.chat("a", 10);
-  const lost: string[] = [];
-  client.onLost((reason) => lost.push(reason));
-  const sent = await processes.time.until(
-    client.call("messages.send", { target: { to: "chat", chat: "nobody" }, body: "hello" }),
-  );
-  expect(sent).toMatchObject({ ok: false, error: { code: "unknown_chat" } });
-  await processes.time.pass(1_000);
-  expect([lost, client.self?.chat]).toEqual([[], "a"]);
-});
-
-it("a chat that waits for a lease of this machine gets it once it is free, and is notified of its loss", async () => {
-  const processes = new Processes();
-  const [one, two] = [await processes.chat("a", 10), await processes.chat("b", 11)];
-  const held = value(await processes.time.until(one.hold({ resource: "db", ttlMs: 30_000 })));
-  const waiting = two.hold({ resource: "db", ttlMs: 30_000, waitMs: 20_000 });
-  await processes.time.pass(1_000);
-  await processes.time.until(held.release());
-  const next = value(await processes.time.until(waiting, 1_000));
-  expect([held.isTrusted(), next.isTrusted()]).toEqual([false, true]);
-  await processes.time.until(one.call("leases.force-release", { resource: "db", reason: "test" }));
-  await processes.time.pass(5_000);
-  expect(next.state).toBe("lost");
-});
-
-it("a watch in this process delivers what other processes change, once and in order", async () => {
-  const processes = new Processes();
-  const [one, two] = [await processes.chat("a", 10), await processes.chat("b", 11)];
-  const seen: (string | null)[] = [];
-  const stop = one.onChanges("k/", (changes) =>
-    seen.push(...(changes === null ? [null] : changes.map(({ key }) => key))),
-  );
-  await processes.time.pass(100);
-  for (const key of ["k/1", "other", "k/2"]) await processes.time.until(two.call("state.set", { key, value: 1 }));
-  await processes.time.pass(600);
-  stop();
-  await processes.time.until(two.call("state.set", { key: "k/3", value: 1 }));
-  await processes.time.pass(600);
-  expect(seen).toEqual([null, "k/1", "k/2"]);
+  given(at.call("tasks.submit", { tasks: Array.from({ length: 150 }, () => ({ type: "build" })) }));
+  expect(loads()).toEqual({ a: 75, b: 75 });
+  machine.processes.kill(10);
+  machine.now += 2_000;
+  given(at.call("state.set", { key: "k", value: 1 }));
+  expect(loads()).toEqual({ b: 100 });
 });

@@ -1,8 +1,6 @@
 import type { Priority, Target } from "#src/contract/messages.ts";
 import type { CheckedInputOf } from "#src/contract/operations.ts";
 import type { Entry, Write } from "#src/contract/state.ts";
-import type { Call } from "../host/front.ts";
-import { resources } from "../resources.ts";
 import type { Rng } from "../rng.ts";
 import { chatName, type Client } from "./client.ts";
 import { leaseActs } from "./leasing.ts";
@@ -157,92 +155,4 @@ const chatActs: readonly Act[] = [
   },
 ];
 
-function sampleOf<T>(rng: Rng, all: readonly T[], most: number): T[] {
-  const left = [...all];
-  return Array.from({ length: rng.between(2, most) }, () => left.splice(rng.below(left.length), 1)).flat();
-}
-
-/** Plain leases only, which a copy of the frame may take again; some are renewed, and most are released. */
-function acquireInAFrame(client: Client, rng: Rng): void {
-  const { self } = client;
-  if (!self) return;
-  const lockDelayMs = rng.chance(0.2) ? rng.between(1_000, 10_000) : 0;
-  const calls = sampleOf(
-    rng,
-    resources.filter((name) => !name.endsWith("*")),
-    4,
-  ).map((resource): Call => {
-    const requestId = client.newRequestId();
-    const ttlMs = rng.pick([3_000, 10_000, 20_000]);
-    return { name: "leases.acquire", input: { self, resource, requestId, ttlMs, waitMs: 0, lockDelayMs } };
-  });
-  client.postFrame(calls, (replies) => {
-    const framed = replies.flatMap((reply) => {
-      const lease = reply.ok ? (reply.value as { readonly lease?: Framed }).lease : undefined;
-      return lease ? [{ resource: lease.resource, token: lease.token }] : [];
-    });
-    renewOrRelease(client, rng, framed);
-  });
-}
-
-interface Framed {
-  readonly resource: string;
-  readonly token: number;
-}
-
-function renewOrRelease(client: Client, rng: Rng, framed: readonly Framed[]): void {
-  if (framed.length === 0) return;
-  client.later(1_000, "goes on in frames", () => {
-    const { self } = client;
-    if (!self) return;
-    const isRenewed = rng.chance(0.5);
-    const name = isRenewed ? "leases.renew" : "leases.release";
-    client.postFrame(framed.map((lease): Call => ({ name, input: { self, ...lease } })));
-    if (isRenewed) renewOrRelease(client, rng, framed);
-  });
-}
-
-/** Writes, some with a condition or a lease, then reads, then deletions. */
-function writeInAFrame(client: Client, rng: Rng): void {
-  const all = [0, 1, 2, 3, 4, 5].flatMap((number) => [`tmp/${number}`, `session/${number}`]);
-  const isNamed = rng.chance(0.5);
-  const held = [...client.leasing.holdings.values()].find((holding) => holding.isTrusted());
-  const guard = held && rng.chance(0.3) ? { guard: { resource: held.resource, token: held.token } } : {};
-  const calls = sampleOf(rng, all, 5).map((key): Call => {
-    const named = isNamed ? { requestId: client.newRequestId() } : {};
-    const condition = rng.chance(0.05) ? { ifVersion: 0 } : {};
-    const input = { key, value: rng.below(1_000), ...ttlOf(key, rng), ...named, ...condition, ...guard };
-    return { name: "state.set", input };
-  });
-  calls.push(...sampleOf(rng, all, 5).map((key): Call => ({ name: "state.get", input: { key } })));
-  if (rng.chance(0.5))
-    calls.push(...sampleOf(rng, all, 3).map((key): Call => ({ name: "state.delete", input: { key } })));
-  client.postFrame(calls);
-}
-
-function finishInAFrame(client: Client, rng: Rng): void {
-  const { self, working, world } = client;
-  if (!self) return;
-  const ended = working.finish(rng.between(1, 4));
-  if (ended.length === 0) return;
-  const calls = ended.map((end): Call => ({ name: "tasks.ack", input: { self, ...end } }));
-  client.postFrame(calls, (replies) => {
-    for (const [at, end] of ended.entries()) if (replies[at]?.ok) world.oracle.queue.counted(end.task, end.claim);
-  });
-}
-
-/** Frames of another program of the chat, whose requests the host runs as sets where it can. */
-export const frameActs: readonly Act[] = [
-  { name: "acquire in a frame", weight: 5, run: acquireInAFrame },
-  { name: "write in a frame", weight: 4, run: writeInAFrame },
-  { name: "finish in a frame", weight: 2, run: finishInAFrame },
-];
-
-export const acts: readonly Act[] = [
-  ...leaseActs,
-  ...stateActs,
-  ...messageActs,
-  ...chatActs,
-  ...taskActs,
-  ...frameActs,
-];
+export const acts: readonly Act[] = [...leaseActs, ...stateActs, ...messageActs, ...chatActs, ...taskActs];

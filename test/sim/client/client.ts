@@ -7,8 +7,6 @@ import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
 import { type Clock, type Instant, readClock, type Trust, trustedForMs } from "#src/coordinator-client/edge/trust.ts";
 import type { Result } from "#src/shared/result.ts";
 import { type Machine, platformOf, type SimSocket } from "../client-platform.ts";
-import type { Call } from "../host/front.ts";
-import type { Reply } from "../host/sim-host.ts";
 import type { World } from "../world.ts";
 import { Copy } from "./copy.ts";
 import { Leasing } from "./leasing.ts";
@@ -216,16 +214,6 @@ export class Client {
     network.send(this, {
       serve: () => front.http({ name, url, input }, this.actor),
       onReply: () => undefined,
-      onReset: () => undefined,
-    });
-  }
-
-  /** Another program of this chat sends a frame of requests; a copy of it may arrive, too. */
-  postFrame(calls: readonly Call[], onReply: (replies: readonly Reply[]) => void = () => undefined): void {
-    const { network, front } = this.world;
-    network.send<readonly Reply[]>(this, {
-      serve: () => front.batch(calls, this.actor),
-      onReply,
       onReset: () => undefined,
     });
   }

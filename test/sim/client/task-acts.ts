@@ -8,10 +8,10 @@ const taskTypes = ["x", "y", "z"] as const;
 const mostOpen = 60;
 
 /** A task that any chat can do. */
-export function plainTask(job: number): NewTask {
+export function plainTask(rng: Rng): NewTask {
   return {
     type: "x",
-    payload: { job },
+    payload: { n: rng.below(1_000) },
     priority: 5,
     capabilities: [],
     delayMs: 0,
@@ -26,10 +26,9 @@ export function plainTask(job: number): NewTask {
   };
 }
 
-function newTask({ world }: Client, rng: Rng, isNamed: boolean): NewTask {
-  const isKeyed = isNamed && rng.chance(0.15);
+function newTask(rng: Rng, isNamed: boolean): NewTask {
   return {
-    ...plainTask(world.oracle.queue.newJob(isNamed && !isKeyed)),
+    ...plainTask(rng),
     type: rng.pick(taskTypes),
     priority: rng.pick([1, 5, 5, 9]),
     capabilities: rng.pick([[], [], ["gpu"], ["arm", "gpu"]]),
@@ -41,7 +40,7 @@ function newTask({ world }: Client, rng: Rng, isNamed: boolean): NewTask {
     backoff: { baseMs: rng.pick([0, 500, 2_000]), capMs: rng.pick([3_000, 60_000]), hasJitter: rng.chance(0.5) },
     maxAttempts: rng.between(1, 4),
     ...(rng.chance(0.15) ? { budget: { tokens: rng.pick([20, 60, 150]) } } : {}),
-    ...(isKeyed ? { dedupeKey: `k${rng.below(12)}` } : {}),
+    ...(isNamed && rng.chance(0.15) ? { dedupeKey: `k${rng.below(12)}` } : {}),
     onDuplicate: rng.pick(["existing", "existing", "reject"] as const),
     onDependencyDeath: rng.chance(0.3) ? "ignore" : "fail",
   };
@@ -49,20 +48,12 @@ function newTask({ world }: Client, rng: Rng, isNamed: boolean): NewTask {
 
 /** A submit without an id is sent once, by another program: its copy would be another submit. */
 function submit(client: Client, rng: Rng, make: (isNamed: boolean) => NewTask[]): void {
-  const { oracle } = client.world;
-  if (oracle.tasks.countOpen > mostOpen) return;
+  if (client.world.oracle.tasks.countOpen > mostOpen) return;
   const isNamed = rng.chance(0.9);
   const tasks = make(isNamed);
   const by = client.identity.chat;
-  if (!isNamed) return client.post("tasks.submit", { tasks, by });
-  client.run(async () => {
-    const reply = await client.call("tasks.submit", { tasks, by });
-    if (!reply.ok) return;
-    for (const [index, { task, isDuplicate }] of reply.value.tasks.entries()) {
-      const { job = 0 } = (tasks[index]?.payload ?? {}) as { job?: number };
-      if (!isDuplicate) oracle.queue.accepted(job, task);
-    }
-  });
+  if (isNamed) client.send("tasks.submit", { tasks, by });
+  else client.post("tasks.submit", { tasks, by });
 }
 
 /** Tasks that depend on earlier ones of the submit, or on known ones; some in a circle, which is refused. */
@@ -76,7 +67,7 @@ function submitGraph(client: Client, rng: Rng): void {
       const others = known !== null && rng.chance(0.2) ? [known] : [];
       const circle = !isCircle ? [] : index === 0 ? [`t${last}`] : index === last ? ["t0"] : [];
       const dependsOn = [...new Set([...before, ...others, ...circle])];
-      const { dedupeKey: _key, ...plain } = newTask(client, rng, isNamed);
+      const { dedupeKey: _key, ...plain } = newTask(rng, isNamed);
       const parent = index > 0 && rng.chance(0.2) ? { parent: "t0" } : {};
       const task = { ...plain, ref: `t${index}`, dependsOn, ...parent };
       if (index < last || dependsOn.length === 0 || !rng.chance(0.4)) return task;
@@ -112,13 +103,13 @@ export const taskActs: readonly Act[] = [
   {
     name: "submit",
     weight: 9,
-    run: (client, rng) => submit(client, rng, (isNamed) => [newTask(client, rng, isNamed)]),
+    run: (client, rng) => submit(client, rng, (isNamed) => [newTask(rng, isNamed)]),
   },
   {
     name: "submit many",
     weight: 2,
     run: (client, rng) =>
-      submit(client, rng, (isNamed) => Array.from({ length: rng.between(2, 12) }, () => newTask(client, rng, isNamed))),
+      submit(client, rng, (isNamed) => Array.from({ length: rng.between(2, 12) }, () => newTask(rng, isNamed))),
   },
   { name: "submit a graph", weight: 3, run: submitGraph },
   { name: "ask for tasks", weight: 9, run: ask },

@@ -78,21 +78,13 @@ export class Working {
     this.ask();
   }
 
-  /** Stops the work on some tasks. @returns their ends, for a frame */
-  finish(count: number): { readonly task: number; readonly claim: number; readonly result: object }[] {
-    const ended = [...this.holds.values()].filter(({ isStarted }) => isStarted).slice(0, count);
-    for (const hold of ended) this.#drop(hold);
-    return ended.map((hold) => Object.assign(claimOf(hold), { result: resultOf(hold) }));
-  }
-
   /** A call on an ended claim must be refused, or is a repeat. */
   async callLate(rng: Rng): Promise<void> {
     if (this.#old.length === 0) return;
     const hold = rng.pick(this.#old);
     const { task, claim } = hold.belief;
     if (rng.chance(0.5)) return void (await this.#client.call("tasks.heartbeat", { task, claim }));
-    const reply = await this.#client.call("tasks.ack", { task, claim, result: resultOf(hold) });
-    if (reply.ok) this.#client.world.oracle.queue.counted(task, claim);
+    await this.#client.call("tasks.ack", { task, claim, result: resultOf(hold) });
   }
 
   #takeAll(claims: readonly ClaimedTask[], since: Instant): void {
@@ -101,8 +93,7 @@ export class Working {
 
   #take(claimed: ClaimedTask, since: Instant): void {
     const { task, claim, remainingMs, heartbeatMs, startInMs } = claimed;
-    const { sim, habits, oracle } = this.#client.world;
-    oracle.queue.received((claimed.payload as { job: number }).job, task, claim);
+    const { sim, habits } = this.#client.world;
     const isKnown = [...this.#old, ...this.holds.values()].some(
       ({ belief }) => belief.task === task && belief.claim >= claim,
     );
@@ -184,13 +175,11 @@ export class Working {
 
   /** The process no longer works on the task from the moment it reports the end. */
   async #end(hold: Hold): Promise<void> {
-    const { sim, habits, oracle } = this.#client.world;
+    const { sim, habits } = this.#client.world;
     this.#drop(hold);
     const how = endingOf(sim.rng, hold.isCancelled, habits.isNight);
     const since = this.#client.stamp();
     const reply = await this.#report(hold, how, sim.rng);
-    const { task, claim } = hold.belief;
-    if (how === "ack" && reply.ok) oracle.queue.counted(task, claim);
     if (reply.ok && "next" in reply.value) this.#takeAll(reply.value.next ?? [], since);
     this.ask();
   }

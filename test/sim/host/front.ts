@@ -25,12 +25,6 @@ export interface HttpReply {
   readonly text: string;
 }
 
-/** One request of a frame. */
-export interface Call {
-  readonly name: EngineOperation;
-  readonly input: object;
-}
-
 const healthy = {
   alarmInMs: null,
   overdueRows: 0,
@@ -64,8 +58,6 @@ export function nameAt(method: string, url: string): OperationName {
 export class Front {
   readonly #sim: Sim;
   readonly #host: SimHost;
-  /** All hints except those of watches are lost. */
-  losesHints = false;
 
   constructor(sim: Sim, host: SimHost) {
     this.#sim = sim;
@@ -89,13 +81,6 @@ export class Front {
     }
     const reply = this.#ofConnection(method, params, connection) ?? this.#run(method, params, actor, connection);
     return reply && JSON.stringify(toAnswer(id, reply));
-  }
-
-  /** A frame of requests that binds no connection. @returns null: no reply leaves the host */
-  batch(calls: readonly Call[], actor: Actor): readonly Reply[] | null {
-    const replies = this.#host.handleFrame(calls.map(({ name, input }) => this.#checked(name, input, actor)));
-    this.#sim.note(() => `  frame ${JSON.stringify(calls)} -> ${JSON.stringify(replies)}`);
-    return replies;
   }
 
   /** Notifies a connection of each watch below whose prefix something has changed. */
@@ -137,7 +122,6 @@ export class Front {
     const { connections } = this.#host;
     // Hints of watches are never lost.
     if (hint.kind === "changes") for (const connection of connections.open()) this.follow(connection);
-    if (this.losesHints) return;
     if (hint.kind === "lease") this.#push(hint.chat, "lease.granted", { resource: hint.resource });
     if (hint.kind === "task") this.#push(hint.chat, "tasks.new");
     if (hint.kind !== "message") return;

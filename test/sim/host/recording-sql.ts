@@ -89,27 +89,6 @@ export class RecordingSql implements Sql {
     }
   }
 
-  /** Rolls the work back and keeps its result. */
-  undone<T>(work: () => T): T {
-    this.control("SAVEPOINT undone");
-    try {
-      return this.unread(work);
-    } finally {
-      this.control("ROLLBACK TO undone");
-      this.control("RELEASE undone");
-    }
-  }
-
-  /** Drops the facts of the work. */
-  unread<T>(work: () => T): T {
-    const mark = this.facts.length;
-    try {
-      return work();
-    } finally {
-      this.facts.length = mark;
-    }
-  }
-
   image(): Buffer {
     return this.#db.serialize();
   }

@@ -14,11 +14,10 @@ import { migrate } from "#src/shared/migrate.ts";
 import { LoadShedder } from "#src/durable/load-shedding.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import { type Sim, T0 } from "../sim.ts";
-import type { Weather } from "../weather.ts";
+import type { Weather } from "../network.ts";
 import { Alarm, DispatchQueue } from "./alarm.ts";
 import { type Connection, Connections, goneIn, type IsGone } from "./connections.ts";
 import type { Fact, WaiterFact } from "./facts.ts";
-import { type Group, groupsOf, runTogether } from "./frame-lists.ts";
 import { type PatchFor, RecordingSql } from "./recording-sql.ts";
 
 export interface Request<Name extends EngineOperation = EngineOperation> {
@@ -162,56 +161,6 @@ export class SimHost {
     const refused = this.#load.refuse(name);
     if (refused) this.#sim.count(`refused for the load: ${name}`);
     return refused;
-  }
-
-  /** Runs a frame as one event, at first as one transaction. @returns null: no reply leaves the host */
-  handleFrame(requests: readonly Request[]): readonly Reply[] | null {
-    this.#start();
-    this.#sim.doing = requests;
-    return this.#event(this.#draw(), (isKept) => {
-      let commits: Commit[] = [];
-      let runs = 0;
-      const answerAll = (): Reply[] => {
-        runs += 1;
-        commits = [];
-        return groupsOf(requests).flatMap((group) => this.#answerGroup(group, commits));
-      };
-      const replies = requests.length > 1 ? this.#engine.together(answerAll) : answerAll();
-      this.#sim.count(runs > 1 ? "frame repeated one by one" : "frame in one transaction");
-      if (isKept) for (const commit of commits) this.onCommit(commit);
-      return replies;
-    });
-  }
-
-  #answerGroup(group: Group, commits: Commit[]): Reply[] {
-    const replies: Reply[] = [];
-    for (let left: readonly Request[] = group; left[0];) {
-      const done = this.#runTogether([left[0], ...left.slice(1)], commits) ?? this.#runAlone(left[0], commits);
-      replies.push(...done);
-      left = left.slice(done.length);
-    }
-    return replies;
-  }
-
-  /** @returns null, without an effect: the first request must run alone */
-  #runTogether(group: Group, commits: Commit[]): Reply[] | null {
-    if (group.length === 1) return null;
-    const done = this.#engine.run((tx) => {
-      const all = runTogether(this.#sim, this.sql, tx, group);
-      return all ? ok(all) : err(runAlone);
-    });
-    this.sql.takeFacts();
-    if (!done.ok) return null;
-    commits.push(...done.value);
-    return done.value.map(({ result }) => result);
-  }
-
-  #runAlone(request: Request, commits: Commit[]): [Reply] {
-    const refused = this.#refuse(request);
-    if (refused) return [err(refused)];
-    const done = this.#call(request);
-    commits.push(...done);
-    return [done[0].result];
   }
 
   /** @returns what went wrong */
@@ -374,5 +323,3 @@ interface Registered {
   readonly chat: string;
   readonly incarnation: number;
 }
-
-const runAlone: Refusal = { code: "bad_input", message: "the first request must run alone" };

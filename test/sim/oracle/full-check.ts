@@ -34,7 +34,6 @@ export class FullCheck {
     this.#leases();
     this.#waiters();
     this.#keys();
-    this.#counts();
     this.#tasks();
     const next = this.#host.nextDue();
     const { at } = this.#host.alarm;
@@ -97,17 +96,6 @@ export class FullCheck {
       if (key.startsWith("acct/")) sum += Number(value);
     }
     sim.must(sum === 0, "compare-and-set", () => `transfers have changed the sum of the accounts by ${sum}`);
-  }
-
-  /** Stored totals, by which quotas are judged. */
-  #counts(): void {
-    const [row] = this.#host.sql.peek<Record<string, number>>(
-      `SELECT (SELECT count(*) FROM state) - coalesce((SELECT totalKeys FROM changes ORDER BY revision DESC LIMIT 1), 0) AS keys,
-         (SELECT coalesce(sum(chars), 0) FROM state) - coalesce((SELECT totalChars FROM changes ORDER BY revision DESC LIMIT 1), 0) AS chars,
-         (SELECT count(*) FROM chats WHERE status <> 'offline') - (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'live_chats') AS chats`,
-    );
-    const wrong = Object.entries(row ?? {}).find(([, difference]) => difference !== 0);
-    if (wrong) this.#sim.fail("state", `the stored total of ${wrong[0]} differs by ${wrong[1]}`);
   }
 
   #tasks(): void {

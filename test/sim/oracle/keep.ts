@@ -12,14 +12,6 @@ export function keepMap<Key, Value>(map: Map<Key, Value>, copy: (value: Value) =
   };
 }
 
-export function keepSet<Value>(set: Set<Value>): PutBack {
-  const kept = [...set];
-  return () => {
-    set.clear();
-    for (const value of kept) set.add(value);
-  };
-}
-
 export function all(...parts: readonly PutBack[]): PutBack {
   return () => {
     for (const putBack of parts) putBack();

@@ -3,14 +3,13 @@ import type { Commit, SimHost } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import { ChangeLog } from "./change-log.ts";
 import { FullCheck } from "./full-check.ts";
-import { all, type PutBack } from "./keep.ts";
+import { all, keepMap, type PutBack } from "./keep.ts";
 import { LeaseLedger } from "./lease-ledger.ts";
 import { Life } from "./life.ts";
 import { MessageModel } from "./message-model.ts";
 import { StateModel } from "./state-model.ts";
 import { TaskAnswers } from "./task-answers.ts";
 import { TaskLedger } from "./task-ledger.ts";
-import { TotalQueue } from "./total-queue.ts";
 
 /** The models of the coordinator, which judge each commit. */
 export class Oracle {
@@ -21,7 +20,6 @@ export class Oracle {
   readonly life: Life;
   readonly full: FullCheck;
   readonly tasks: TaskLedger;
-  readonly queue: TotalQueue;
   readonly #answers: TaskAnswers;
 
   constructor(sim: Sim, host: SimHost, beliefs: LeaseBeliefs) {
@@ -32,7 +30,6 @@ export class Oracle {
     this.state = new StateModel(sim, this.leases);
     this.messages = new MessageModel(sim);
     this.tasks = new TaskLedger(sim, host);
-    this.queue = new TotalQueue(sim);
     this.#answers = new TaskAnswers(sim, this.tasks);
     this.full = new FullCheck(sim, host, this);
   }
@@ -52,7 +49,8 @@ export class Oracle {
   /** The state that a restore brings back. Numbers given out after it are lost, and must not be given again. */
   keep(): PutBack {
     const { leases, changes, state, messages, life, tasks } = this;
-    return all(...[leases, changes, state, messages, life, tasks.workers].map((part) => part.keep()));
+    const workers = keepMap(tasks.workers);
+    return all(workers, ...[leases, changes, state, messages, life].map((part) => part.keep()));
   }
 
   trim(): void {

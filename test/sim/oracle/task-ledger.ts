@@ -3,10 +3,9 @@ import type { TaskState } from "#src/contract/tasks.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import type { TaskFact } from "../host/facts.ts";
-import { type Commit, readAccepted, type Readers, type Request, type SimHost } from "../host/sim-host.ts";
+import { type Commit, readAccepted, type Readers, type SimHost } from "../host/sim-host.ts";
 import type { Rng } from "../rng.ts";
 import type { Sim } from "../sim.ts";
-import { all, keepMap, keepSet, type PutBack } from "./keep.ts";
 import { KnownTask, stepOf } from "./known-task.ts";
 import { type Act, endOf, standing, whyWrong } from "./task-moves.ts";
 
@@ -18,48 +17,6 @@ interface Worker {
   readonly capacity: number;
   /** Null: the chat asks for its tasks. */
   readonly types: ReadonlySet<string> | null;
-}
-
-class Workers {
-  readonly all = new Map<string, Worker>();
-  readonly draining = new Set<string>();
-  readonly stuck = new Set<string>();
-  /** Ids of requests that have made a chat drain. */
-  readonly #drains = new Set<string>();
-
-  keep(): PutBack {
-    return all(keepMap(this.all), keepSet(this.draining), keepSet(this.#drains), keepSet(this.stuck));
-  }
-
-  committed(commit: Commit): void {
-    const { request, result } = commit;
-    for (const fact of commit.facts) {
-      if (fact.kind !== "offline") continue;
-      this.draining.delete(fact.chat);
-      this.stuck.delete(fact.chat);
-    }
-    if (request?.name === "chats.drain" && result.ok) this.#drained(request as Request<"chats.drain">);
-    readAccepted(this.#on, commit);
-  }
-
-  readonly #on: Readers = {
-    "chats.heartbeat": ({ self: { chat } }, { status }) => {
-      if (status === "stuck") this.stuck.add(chat);
-      else this.stuck.delete(chat);
-    },
-    "chats.register": ({ chat, capabilities, capacity, taskTypes }, { incarnation }) => {
-      const types = taskTypes ? new Set(taskTypes) : null;
-      this.all.set(chat, { chat, incarnation, capabilities: new Set(capabilities), capacity, types });
-    },
-  };
-
-  /** A repeated drain has no effect on a chat that has come back since. */
-  #drained({ input: { chat, requestId }, actor }: Request<"chats.drain">): void {
-    const id = requestId === undefined ? null : `${actor.machine} ${requestId}`;
-    if (id !== null && this.#drains.has(id)) return;
-    if (id !== null && !this.draining.has(chat)) this.#drains.add(id);
-    this.draining.add(chat);
-  }
 }
 
 export function isAble({ capabilities }: Worker, { input }: KnownTask): boolean {
@@ -75,7 +32,8 @@ export interface Grant {
 export class TaskLedger {
   readonly tasks = new Map<number, KnownTask>();
   readonly queued = new Map<number, KnownTask>();
-  readonly workers = new Workers();
+  /** Chats by their registrations. */
+  readonly workers = new Map<string, Worker>();
   /** Queued tasks that a chat got in the present commit. */
   grants: Grant[] = [];
   /** Called with each new claim. */
@@ -105,12 +63,19 @@ export class TaskLedger {
       act ??= this.#actOf(commit);
       this.#changed(fact.before, fact.after, act, fresh);
     }
-    for (const { chat, capacity } of act ? this.workers.all.values() : []) {
+    for (const { chat, capacity } of act ? this.workers.values() : []) {
       const held = this.countHeld(chat);
       this.#sim.must(held <= capacity, "task", () => `${chat} has ${held} tasks and a capacity of ${capacity}`);
     }
-    this.workers.committed(commit);
+    readAccepted(this.#on, commit);
   }
+
+  readonly #on: Readers = {
+    "chats.register": ({ chat, capabilities, capacity, taskTypes }, { incarnation }) => {
+      const types = taskTypes ? new Set(taskTypes) : null;
+      this.workers.set(chat, { chat, incarnation, capabilities: new Set(capabilities), capacity, types });
+    },
+  };
 
   get countOpen(): number {
     return this.#open;
@@ -235,12 +200,12 @@ export class TaskLedger {
 
   /** Why a chat must not get a task; null: it may. @param isDispatch the chat did not ask */
   #whyNot(known: KnownTask, { claim, chat, incarnation }: TaskFact, isDispatch: boolean): string | null {
-    const worker = this.workers.all.get(chat ?? "");
+    const worker = this.workers.get(chat ?? "");
     if (!worker) return "its chat is not registered";
     if (claim <= Math.max(known.topClaim, this.#leastClaim)) return `claim ${claim} follows ${known.topClaim}`;
     const isPresent = worker.incarnation === incarnation && !this.#host.isGone(worker.chat, worker.incarnation);
     if (!isPresent) return `${worker.chat} is gone`;
-    if (this.workers.draining.has(worker.chat)) return `${worker.chat} drains`;
+    if (this.statusOf(worker.chat) === "draining") return `${worker.chat} drains`;
     if (!isAble(worker, known)) return `${worker.chat} cannot do it`;
     if (isDispatch && !this.isOpen(worker.chat, known)) return `${worker.chat} has not asked for it`;
     // In a round of moves one task may arrive before another has gone.
@@ -249,11 +214,15 @@ export class TaskLedger {
     return known.isExpired(this.#sim.hostNow) ? "it has expired" : null;
   }
 
+  statusOf(chat: string): string | undefined {
+    return this.#host.sql.peek<{ status: string }>("SELECT status FROM chats WHERE chat = ?", chat)[0]?.status;
+  }
+
   /** Whether a dispatch may give such a task to the chat. */
   isOpen(chat: string, known: KnownTask): boolean {
-    const { draining, stuck, all: workers } = this.workers;
-    const worker = workers.get(chat);
-    if (!worker || draining.has(chat) || stuck.has(chat) || !isAble(worker, known)) return false;
+    const worker = this.workers.get(chat);
+    const status = this.statusOf(chat);
+    if (!worker || status === "draining" || status === "stuck" || !isAble(worker, known)) return false;
     const { types, incarnation } = worker;
     if (types === null || !(types.has("*") || types.has(known.input.type))) return false;
     return this.#host.connections.lastSeen(chat) !== null && !this.#host.isGone(chat, incarnation);

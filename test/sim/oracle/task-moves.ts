@@ -169,21 +169,17 @@ const cancelled: Judge = ({ task }, _, { request }) =>
 const replayed: Judge = (known, after, { request, get }) => {
   if (request?.name !== "tasks.replay") return "no request has replayed it";
   if (known.reason === "discarded") return "it was discarded";
+  if (after.state === "done") return known.input.joinRule === undefined ? "no chat has worked on it" : null;
   if (after.failures + after.stalls + after.lostChats > 0) return "its counts are not those of a new task";
   const expected = { free: "queued", blocked: "blocked", doomed: "dead" }[standing(known, get)];
   return expected === after.state ? null : "it depends on others";
 };
 
 const discarded: Judge = (known, after, act) => {
-  if (act.request?.name === "tasks.discard") return after.reason === "discarded" ? null : "it is not discarded";
-  return joinedAgain(known, after, act);
+  if (act.request?.name !== "tasks.discard")
+    return known.input.joinRule === undefined ? replayed(known, after, act) : null;
+  return after.reason === "discarded" ? null : "it is not discarded";
 };
-
-/** A replayed task that the coordinator joins. */
-const joinedAgain: Judge = (known, after, act) =>
-  act.request?.name === "tasks.replay" && known.reason !== "discarded"
-    ? joined(known, after, act)
-    : "no request has discarded it";
 
 const ways: Readonly<Record<string, Judge>> = {
   "blocked queued": unblocked,
@@ -204,7 +200,7 @@ const ways: Readonly<Record<string, Judge>> = {
   "dead queued": replayed,
   "dead blocked": replayed,
   "dead dead": discarded,
-  "dead done": joinedAgain,
+  "dead done": replayed,
 };
 
 const afterAnEnd = new Set<TaskState>(["queued", "scheduled", "dead", "done", "cancelled"]);

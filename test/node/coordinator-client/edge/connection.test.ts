@@ -1,10 +1,15 @@
-import { expect, it } from "vitest";
+import { maxChatsPerSocket } from "#src/contract/protocol.ts";
+import { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import { EdgeSockets } from "#src/coordinator-client/edge/socket.ts";
+import { Machine } from "#harness/clock/fake-time.ts";
+import { expect, it, onTestFinished } from "vitest";
 import {
   onEdge,
   aChat,
   aClient,
   codeOf,
   ofType,
+  platformOf,
   registered,
   statesOf,
   value,
@@ -74,17 +79,6 @@ it("a connection on which nothing comes after a ping is ended, and another one i
   expect(ofType(made, "chat-lost")).toEqual([]);
 });
 
-it("a long frame before the pong is a sign of life, silence after it is not", async () => {
-  const { edge, ...made } = await onEdge();
-  edge.faults.loses = ({ text }) => text === "pong";
-  await edge.time.pass(11_000);
-  edge.connections[0]?.notify("messages.new", { chat: "a" });
-  await edge.time.pass(8_000);
-  expect(statesOf(made)).not.toContain("disconnected");
-  await edge.time.pass(2_000);
-  expect(statesOf(made)).toContain("disconnected");
-});
-
 it("it reconnects by itself, later and later, each time after a random part of the delay", async () => {
   const { edge, ...made } = aClient();
   edge.faults.isUnreachable = true;
@@ -103,17 +97,6 @@ it("it reconnects by itself, later and later, each time after a random part of t
   expect(ofType(made, "state").at(-1)?.retryInMs).toBeLessThan(500);
 });
 
-it("a connection that never proves itself does not begin the backoff anew", async () => {
-  const { edge, ...made } = aClient();
-  made.client.on((event) => {
-    if (event.type === "state" && event.state === "connected") edge.time.setTimer(() => edge.closeAll(), 1_000);
-  });
-  made.client.connect();
-  await edge.time.pass(300_000);
-  expect(edge.upgrades.length).toBeLessThan(40);
-  expect(edge.upgrades.length).toBeGreaterThan(8);
-});
-
 it("a coordinator that has too much to do is asked again no sooner than it says", async () => {
   const { edge, ...made } = aClient();
   edge.faults.refusesSockets = true;
@@ -129,33 +112,13 @@ it("a coordinator that has too much to do is asked again no sooner than it says"
   expect(edge.upgrades.length).toBe(2);
 });
 
-it("after a deploy all chats are connected again before they count as gone", async () => {
-  const edge = new FakeEdge();
-  const chats = await Promise.all(["a", "b", "c"].map((chat, seed) => registered(edge, chat, { seed })));
-  await edge.time.pass(25_000);
-  await edge.deploy();
-  await edge.time.pass(2_000);
-  expect(chats.map(({ client }) => client.state)).toEqual(["connected", "connected", "connected"]);
-  const { chats: told } = value(await edge.host.call("chats.list", {}));
-  expect(told.map(({ status, incarnation, isConnected }) => [status, incarnation, isConnected])).toEqual([
-    ["idle", 1, true],
-    ["idle", 1, true],
-    ["idle", 1, true],
-  ]);
-});
-
 it("with sockets blocked it works over HTTP, and returns to a socket when one opens", async () => {
   const { edge, ...made } = await withoutSockets();
   expect(statesOf(made)).toEqual(["connecting", "fallback"]);
   value(await edge.time.until(made.client.call("state.set", { key: "a", value: 1 })));
   await edge.time.pass(95_000);
   expect(edge.count("chats.heartbeat", "http")).toBeGreaterThanOrEqual(8);
-  expect(edge.upgrades.length).toBeGreaterThanOrEqual(3);
   expect(edge.upgrades.length).toBeLessThanOrEqual(8);
-  expect(value(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({
-    status: "idle",
-    statusAgeMs: expect.any(Number),
-  });
   expect(ofType(made, "registered").length).toBe(1);
   edge.faults.refusesSockets = false;
   await edge.time.pass(46_000);
@@ -166,24 +129,6 @@ it("with sockets blocked it works over HTTP, and returns to a socket when one op
   expect(value(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({ isConnected: true, incarnation: 1 });
 });
 
-it("where a socket has been open before, one that does not open is tried again within seconds", async () => {
-  const { edge, ...made } = await onEdge();
-  await edge.time.pass(10_000);
-  edge.faults.refusesSockets = true;
-  edge.closeAll();
-  await edge.time.untilTrue(() => made.client.state === "fallback");
-  edge.faults.refusesSockets = false;
-  await edge.time.pass(8_000);
-  expect(made.client.state).toBe("connected");
-  edge.faults.refusesSockets = true;
-  edge.closeAll();
-  await edge.time.untilTrue(() => made.client.state === "fallback");
-  const tried = edge.upgrades.length;
-  await edge.time.pass(60_000);
-  expect(edge.upgrades.length - tried).toBeGreaterThanOrEqual(4);
-  expect(edge.upgrades.length - tried).toBeLessThanOrEqual(8);
-});
-
 it("when HTTP stops as well it is disconnected, until the coordinator answers again", async () => {
   const { edge, ...made } = await withoutSockets();
   edge.faults.isUnreachable = true;
@@ -192,32 +137,6 @@ it("when HTTP stops as well it is disconnected, until the coordinator answers ag
   edge.faults.isUnreachable = false;
   await edge.time.untilTrue(() => made.client.state === "fallback");
   expect(value(await edge.time.until(made.client.call("chats.get", { chat: "a" })))).toMatchObject({ status: "idle" });
-});
-
-it("a request that is lost over HTTP means nothing for a later way", async () => {
-  const { edge, ...made } = await withoutSockets();
-  await edge.time.pass(5_000);
-  edge.faults.loses = ({ text }) => text.includes("/state?key=old");
-  const old = made.client.call("state.get", { key: "old" }, 15_000);
-  await edge.time.pass(3_000);
-  edge.faults.isUnreachable = true;
-  await edge.time.untilTrue(() => made.client.state === "disconnected");
-  edge.faults.isUnreachable = false;
-  await edge.time.untilTrue(() => made.client.state === "fallback");
-  edge.faults.loses = () => false;
-  const before = statesOf(made);
-  expect(codeOf(await edge.time.until(old))).toBe("ok");
-  expect(statesOf(made)).toEqual(before);
-});
-
-it("with a token that is not accepted it is closed for good", async () => {
-  const { edge, call, ...made } = aClient(new FakeEdge(), { token: "shim_secret.wrong" });
-  const refused = await call("state.get", { key: "a" });
-  expect(codeOf(refused)).toBe("closed");
-  expect(ofType(made, "state").at(-1)).toMatchObject({ state: "closed", reason: "a valid token is needed" });
-  await edge.time.pass(120_000);
-  expect(edge.upgrades.length).toBe(1);
-  expect(codeOf(await edge.time.until(made.client.register(aChat("a"))))).toBe("closed");
 });
 
 it("a token that is revoked closes the client at once, over a socket and over HTTP", async () => {
@@ -236,12 +155,6 @@ it("a token that is revoked closes the client at once, over a socket and over HT
   edge.revoke(token);
   expect(codeOf(await edge.time.until(byHttp.client.call("state.get", { key: "a" })))).toBe("unauthenticated");
   expect(byHttp.client.state).toBe("closed");
-});
-
-it("with an unknown workspace it is closed for good", async () => {
-  const { call, ...made } = aClient(new FakeEdge(), { workspace: "nowhere", edge: edgeUrl });
-  expect(codeOf(await call("state.get", { key: "a" }))).toBe("closed");
-  expect(made.client.state).toBe("closed");
 });
 
 it("after a sleep the connection is checked with the first call, and replaced when it is dead", async () => {
@@ -265,28 +178,88 @@ it("a machine that wakes up does not wait for the rest of a long backoff", async
   expect(codeOf(await edge.time.until(made.client.call("state.get", { key: "a" }), 1_000))).toBe("ok");
 });
 
-it("a clock that was set is reported, drift is not", async () => {
-  const { edge, ...made } = await onEdge();
-  for (let times = 0; times < 20; times++) {
-    made.machine.setWall(-400);
-    await edge.time.pass(10_000);
+/** The chats of one process, each with a client of its own. */
+class Chats {
+  readonly edge = new FakeEdge();
+  readonly sockets = new EdgeSockets();
+  readonly #platform = platformOf(this.edge, new Machine(this.edge.time));
+
+  open(by = token): WorkspaceClient {
+    const options = { edge: edgeUrl, workspace: "w1", token: by };
+    const client = value(WorkspaceClient.open(options, this.#platform, this.sockets));
+    onTestFinished(() => client.close());
+    return client;
   }
-  expect(ofType(made, "clock-jump")).toEqual([]);
-  made.machine.setWall(-7_200_000);
-  await edge.time.pass(10_000);
-  expect(ofType(made, "clock-jump")).toEqual([{ type: "clock-jump", byMs: -7_200_000 }]);
-  expect(made.client.state).toBe("connected");
+
+  async join(chat: string): Promise<WorkspaceClient> {
+    const client = this.open();
+    value(await this.edge.time.until(client.register(aChat(chat))));
+    return client;
+  }
+
+  async stateOf(chat: string): Promise<[string, boolean]> {
+    const { status, isConnected } = value(await this.edge.host.call("chats.get", { chat }));
+    return [status, isConnected];
+  }
+}
+
+it("the chats of a process share one socket to a workspace, and each is registered on it", async () => {
+  const chats = new Chats();
+  const clients = [await chats.join("a"), await chats.join("b"), await chats.join("c")];
+  await chats.edge.time.pass(25_000);
+  expect(chats.edge.connections.map(({ pings }) => pings)).toEqual([2]);
+  expect(chats.edge.upgrades).toHaveLength(1);
+  for (const chat of ["a", "b", "c"]) expect(await chats.stateOf(chat)).toEqual(["idle", true]);
+
+  // A hint reaches the chat that it concerns.
+  const heard: string[] = [];
+  for (const client of clients) client.onHint((hint) => heard.push(`${client.self?.chat} ${hint}`));
+  const [first] = clients as [WorkspaceClient];
+  const sent = first.call("messages.send", { target: { to: "chat", chat: "b" }, body: "x" });
+  value(await chats.edge.time.until(sent));
+  await chats.edge.time.pass(100);
+  expect(heard).toEqual(["b message"]);
 });
 
-it("a closed client does nothing any more, and says so", async () => {
-  const { edge, call, ...made } = await onEdge();
-  const waiting = made.client.call("state.get", { key: "a" });
-  await edge.time.pass(1);
-  made.client.close();
-  expect(codeOf(await edge.time.until(waiting))).toBe("outcome_unknown");
-  expect(codeOf(await call("state.get", { key: "a" }))).toBe("closed");
-  expect(statesOf(made).at(-1)).toBe("closed");
-  await edge.time.pass(60_000);
-  expect(edge.upgrades.length).toBe(1);
-  expect(value(await edge.host.call("chats.get", { chat: "a" })).status).toBe("offline");
+it("a chat that closes leaves the socket to the others; the last one closes it", async () => {
+  const chats = new Chats();
+  const [a, b] = [await chats.join("a"), await chats.join("b")];
+  const late = a.call("state.get", { key: "k" });
+  a.close();
+  expect(await chats.edge.time.until(late)).toMatchObject({ ok: false });
+  await chats.edge.time.pass(100);
+  expect(await chats.stateOf("a")).toEqual(["idle", false]);
+  expect(await chats.stateOf("b")).toEqual(["idle", true]);
+  value(await chats.edge.time.until(b.call("state.get", { key: "k" })));
+  await chats.join("a");
+  expect(await chats.stateOf("a")).toEqual(["idle", true]);
+  expect(chats.edge.upgrades).toHaveLength(1);
+  for (const client of [b, a]) client.close();
+});
+
+it("a chat that is taken over, or counts as gone, gives up its part of the socket alone", async () => {
+  const chats = new Chats();
+  const [a, b] = [await chats.join("a"), await chats.join("b")];
+  const lost: string[] = [];
+  for (const client of [a, b]) client.onLost((reason) => lost.push(reason));
+  chats.edge.connections[0]?.end("a", "chat.replaced");
+  await chats.edge.time.pass(100);
+  expect(lost).toEqual(["another connection of this chat took over"]);
+  expect([a.self, b.self?.chat, b.state]).toEqual([null, "b", "connected"]);
+
+  chats.edge.connections[0]?.end("b", "chat.offline");
+  await chats.edge.time.pass(2_000);
+  expect(b.state).toBe("connected");
+  expect(await chats.stateOf("b")).toEqual(["idle", true]);
+});
+
+it("another token, and a chat for which a socket has no room, get a socket of their own", async () => {
+  const chats = new Chats();
+  for (let n = 0; n < maxChatsPerSocket; n++) await chats.join(`c${n}`);
+  expect(chats.edge.connections).toHaveLength(1);
+  await chats.join("one-more");
+  expect(chats.edge.connections.map((connection) => connection.chats.size)).toEqual([maxChatsPerSocket, 1]);
+  chats.open("shim_secret.of-the-admin").connect();
+  await chats.edge.time.pass(100);
+  expect(chats.edge.connections).toHaveLength(3);
 });

@@ -1,15 +1,5 @@
 import { expect, it } from "vitest";
-import {
-  onEdge,
-  aChat,
-  aClient,
-  codeOf,
-  ofType,
-  registered,
-  statesOf,
-  value,
-  withoutSockets,
-} from "#harness/edge/edge-clients.ts";
+import { onEdge, aChat, aClient, codeOf, ofType, registered, statesOf, value } from "#harness/edge/edge-clients.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
@@ -78,28 +68,6 @@ it("a chat that counts as gone is registered again, after a close and after a re
   expect(edge.count("chats.register")).toBe(4);
 });
 
-it("a registration reports whether the chat had counted as gone, or only lost its connection", async () => {
-  const { edge, ...made } = await onEdge();
-  edge.closeAll();
-  await edge.time.pass(3_000);
-  await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
-  edge.tell();
-  await edge.time.pass(3_000);
-  expect(ofType(made, "registered").map(({ isNew, wasOffline }) => [isNew, wasOffline])).toEqual([
-    [true, false],
-    [false, false],
-    [false, true],
-  ]);
-});
-
-it("over HTTP a chat that counts as gone is noticed by its heartbeat", async () => {
-  const { edge, ...made } = await withoutSockets();
-  await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
-  await edge.time.pass(10_100);
-  expect(ofType(made, "registered").length).toBe(2);
-  expect(value(await edge.host.call("chats.get", { chat: "a" })).status).toBe("idle");
-});
-
 it("a chat that another process has taken over is given up, and this is reported", async () => {
   const { edge, call, ...made } = await onEdge();
   await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
@@ -114,21 +82,6 @@ it("a chat that another process has taken over is given up, and this is reported
   expect(codeOf(await call("messages.pull", {}))).toBe("not_registered");
   await edge.time.pass(120_000);
   expect(edge.count("chats.register")).toBe(2);
-});
-
-it("a chat that was replaced learns it from the next refusal, or from its heartbeat", async () => {
-  const edge = new FakeEdge();
-  for (const refusesSockets of [false, true]) {
-    edge.faults.refusesSockets = refusesSockets;
-    edge.faults.refuses = () => null;
-    const made = await registered(edge, `a-${refusesSockets}`);
-    edge.faults.refuses = ({ name }) =>
-      name === "messages.pull" || name === "chats.heartbeat" ? { code: "chat_replaced", message: "replaced" } : null;
-    if (refusesSockets) await edge.time.pass(11_000);
-    else expect(codeOf(await edge.time.until(made.client.call("messages.pull", {})))).toBe("chat_replaced");
-    expect(ofType(made, "chat-lost")).toMatchObject([{ error: { code: "chat_replaced" } }]);
-    expect(made.client.self).toBeNull();
-  }
 });
 
 it("of two clients of one chat the later one stays, and they do not take turns", async () => {
@@ -157,31 +110,6 @@ it("a refusal of the first registration is the caller's answer, and it is not tr
   expect(codeOf(await edge.time.until(other.client.register(aChat("d"))))).toBe("too_many_chats");
 });
 
-it("a coordinator that cannot register now is asked again until the deadline", async () => {
-  const { edge, ...made } = aClient();
-  edge.faults.refuses = ({ name }) =>
-    name === "chats.register" ? { code: "overloaded", message: "too much to do", retryAfterMs: 3_000 } : null;
-  const answer = made.client.register(aChat("a"));
-  await edge.time.pass(10_000);
-  expect(edge.count("chats.register")).toBeLessThanOrEqual(4);
-  edge.faults.refuses = () => null;
-  value(await edge.time.until(answer));
-  expect(ofType(made, "problem")[0]?.message).toContain("the chat is not registered: too much to do");
-});
-
-it("a registration that could not be renewed is renewed later", async () => {
-  const { edge, ...made } = await onEdge();
-  edge.faults.refuses = ({ name }) =>
-    name === "chats.register" ? { code: "too_many_chats", message: "full", retryAfterMs: 5_000 } : null;
-  edge.closeAll();
-  await edge.time.pass(4_000);
-  expect(made.client.state).toBe("connected");
-  edge.faults.refuses = () => null;
-  await edge.time.pass(7_000);
-  expect(ofType(made, "registered").length).toBe(2);
-  expect(ofType(made, "chat-lost")).toEqual([]);
-});
-
 it("without a coordinator a registration ends at its deadline, and says whether it may have happened", async () => {
   const { edge, client } = aClient();
   edge.faults.isUnreachable = true;
@@ -190,16 +118,4 @@ it("without a coordinator a registration ends at its deadline, and says whether 
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("incarnation");
   expect(codeOf(await edge.time.until(client.register(aChat("a"), 40_000)))).toBe("outcome_unknown");
   expect(client.self).toBeNull();
-});
-
-it("a chat that leaves is not registered again", async () => {
-  const { edge, ...made } = await onEdge();
-  value(await edge.time.until(made.client.hold({ resource: "r" })));
-  await edge.time.until(made.client.leave(5_000));
-  await edge.time.pass(60_000);
-  expect(edge.count("chats.register")).toBe(1);
-  expect(value(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({ status: "offline", reason: "left" });
-  expect(edge.count("chats.unregister")).toBe(1);
-  expect(codeOf(await edge.time.until(made.client.hold({ resource: "r" })))).toBe("not_registered");
-  expect(codeOf(await edge.time.until(made.client.lead({ name: "l" })))).toBe("not_registered");
 });

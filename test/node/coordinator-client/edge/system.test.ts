@@ -49,19 +49,6 @@ it("a WebSocket is opened with the headers and without an origin, and reports te
   expect(server.seen[0]?.headers.origin).toBeUndefined();
 });
 
-it("a refused upgrade, and a server that is not there, end once", async () => {
-  const server = await RealServer.listen();
-  server.refusesWith = 401;
-  const refused = open(socketUrl(server));
-  await refused.ended;
-  expect(refused.events).toEqual([expect.stringMatching(/^close 1006 /)]);
-  const url = socketUrl(server);
-  server.close();
-  const unreachable = open(url);
-  await unreachable.ended;
-  expect(unreachable.events).toEqual([expect.stringMatching(/^close 1006 /)]);
-});
-
 it("over HTTP headers, query and body arrive; what was not sent is known; a redirect is not followed", async () => {
   const server = await RealServer.listen();
   const base = `${server.url}/v1/workspaces/w1`;
@@ -119,13 +106,4 @@ it("a client works on the real clocks and network, and connects again after a cl
   await down;
   expect(value(await client.call("state.get", { key: "k" }))).toEqual({ entry: null });
   expect(server.connections.length).toBe(2);
-});
-
-it("random numbers lie below 1 and differ", () => {
-  const { random, clock } = nodePlatform();
-  const numbers = Array.from({ length: 200 }, random);
-  expect(new Set(numbers).size).toBe(200);
-  expect(numbers.every((number) => number >= 0 && number < 1)).toBe(true);
-  expect(clock.monotonic()).toBeLessThanOrEqual(clock.monotonic());
-  expect(Math.abs(clock.wall() - Date.now())).toBeLessThan(1_000);
 });
