@@ -30,4 +30,3 @@ export async function isHeld(edge: FakeEdge, right: HeldLease): Promise<boolean>
 export function rightsOf(made: Pick<TestClient, "events">): string[] {
   return ofType(made, "right").map(({ name, state }) => `${name} ${state}`);
 }
-

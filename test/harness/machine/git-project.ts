@@ -180,4 +180,3 @@ export async function snapshotOf(
   write(from.project, written);
   return { from, snapshot: await taken(from, more) };
 }
-
