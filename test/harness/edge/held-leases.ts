@@ -16,7 +16,7 @@ export async function held(
   return value(await edge.time.until(client.hold({ resource, ttlMs: 30_000, ...wanted }, options)));
 }
 
-export function guardOf({ name, token }: HeldLease): { readonly resource: string; readonly token: number } {
+function guardOf({ name, token }: HeldLease): { readonly resource: string; readonly token: number } {
   return { resource: name, token };
 }
 

@@ -41,7 +41,7 @@ export const urlSafe = `${base62}-_`;
 const symbols = "!#%*-_+=?.";
 
 export const encode = (text: string): string => Buffer.from(text).toString("base64");
-export const encodeUrl = (text: string): string => Buffer.from(text).toString("base64url");
+const encodeUrl = (text: string): string => Buffer.from(text).toString("base64url");
 
 export function uuid({ chars }: Draw): string {
   return [8, 4, 4, 4, 12].map((length) => chars(hex, length)).join("-");
