@@ -239,8 +239,8 @@ export const figures: Readonly<Record<string, Figure>> = {
     unit: "rows",
     most: 4,
     value: ({ acquire }) => acquire,
-    beside: ({ renew, release, message, idle }) =>
-      `renew ${renew}, release ${release}, message ${message}, idle chat ${idle}`,
+    beside: ({ renew, release, message, messageAck, session, idle }) =>
+      `renew ${renew}, release ${release}; message ${message}, its acknowledgement ${messageAck}; synced session ${session}; idle chat ${idle}`,
   }),
   "task-rows": figure("cost", {
     text: "rows written for a task, submit to pruned, batches of 10",

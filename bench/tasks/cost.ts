@@ -10,7 +10,7 @@ const pingMs = scaled(5_000, 500);
 /** Rows that an operation writes, alarms among them, as the runtime counts them; `idle`: those of a chat that only pings. */
 export async function rows() {
   const rig = await freshRig(true);
-  const client = await rig.client("counted");
+  const [client, receiver] = [await rig.client("counted"), await rig.client("receiver")];
   const { self } = client;
   const count = async (work: () => Promise<unknown>): Promise<number> => {
     await client.counted();
@@ -20,15 +20,26 @@ export async function rows() {
   };
   const acquire = (resource: string) =>
     client.call<{ lease: { token: number } }>("leases.acquire", { self, resource, requestId: "r" });
-  // The first lease of a chat sets its alarm.
+  const putSession = (session: string) =>
+    client.call("sync.put", {
+      device: "dev_bench",
+      keyId: "0123456789abcdef",
+      records: [Object.assign({}, aRecord, { session, checkpoint: `cp_${session}` })],
+    });
+  // The first lease of a chat sets its alarm, the first session of a device adds that.
   await acquire("first");
+  await putSession("first");
   let token = 0;
   const written = {
     acquire: await count(async () => (token = (await acquire("second")).lease.token)),
     renew: await count(() => client.call("leases.renew", { self, resource: "second", token })),
     release: await count(() => client.call("leases.release", { self, resource: "second", token })),
     message: await count(() => client.call("messages.send", { self, target: { to: "all" }, body: "x" })),
-    state: await count(() => client.call("state.set", { key: "k", value: 1 })),
+    messageAck: await count(async () => {
+      const pulled = await receiver.call<{ messages: { id: number }[] }>("messages.pull", { self: receiver.self });
+      return receiver.call("messages.ack", { self: receiver.self, cursor: pulled.messages.at(-1)?.id });
+    }),
+    session: await count(() => putSession("second")),
     idle: await count(async () => {
       for (const _ of range(Math.ceil(idleMs / pingMs), (n) => n)) {
         await new Promise((resolve) => setTimeout(resolve, pingMs));
@@ -36,10 +47,19 @@ export async function rows() {
       }
     }),
   };
-  client.close();
+  for (const one of [client, receiver]) one.close();
   await rig.close();
   return written;
 }
+
+const aRecord = {
+  kind: "session",
+  ageMs: 0,
+  envelope: "A".repeat(2_000),
+  project: null,
+  isEnded: false,
+  replaces: 0,
+};
 
 const rounds = scaled(100);
 const hourMs = 3_600_000;
