@@ -160,7 +160,7 @@ function anEntry(): fc.Arbitrary<JournalEntry> {
   );
 }
 
-it("a state can be folded on from any point, and stays plain JSON", () => {
+it("a state can be folded on from any point, and stays plain JSON @night", () => {
   fc.assert(
     fc.property(fc.array(anEntry(), { maxLength: 40 }), fc.nat(40), (entries, cut) => {
       const rows = entries.map((entry, index) => ({ seq: index + 1, at: T0 + index, entry }));
@@ -168,7 +168,6 @@ it("a state can be folded on from any point, and stays plain JSON", () => {
       const stored = JSON.parse(JSON.stringify(fold(emptyState, rows.slice(0, cut)))) as WorkState;
       expect(fold(stored, rows.slice(cut))).toEqual(whole);
     }),
-    { numRuns: 25 },
   );
 });
 
@@ -258,6 +257,26 @@ it("however long and many prompts are, the first, the newest six and at most 60,
       expect(state.prompts.map(({ at }) => at)).toEqual(state.prompts.map(({ at }) => at).toSorted((a, b) => a - b));
     }),
     { numRuns: 60 },
+  );
+});
+
+it("folding prompts and words in parts gives what folding at once gives", () => {
+  const text = fc.constantFrom(
+    "yes",
+    "Blue or green?",
+    "paint it ".repeat(300),
+    "/compact the names",
+    "/goal done",
+    "no",
+  );
+  const entry = fc.oneof(text.map(user), text.map(chat));
+  const row = fc.record({ entry, at: fc.nat(50) });
+  fc.assert(
+    fc.property(fc.array(row, { maxLength: 40 }), fc.nat(40), (given, cut) => {
+      const all = given.map(({ entry: one, at }, index) => ({ seq: index + 1, at, entry: one }));
+      const stored = JSON.parse(JSON.stringify(fold(emptyState, all.slice(0, cut)))) as WorkState;
+      expect(fold(stored, all.slice(cut))).toEqual(fold(emptyState, all));
+    }),
   );
 });
 
