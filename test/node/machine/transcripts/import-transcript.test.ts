@@ -60,7 +60,7 @@ it("an import again has what was added, once, and so has a resume by the id", as
   writeFileSync(path, aTranscript(...lines, ...more.slice(0, 1)));
   const again = await home.shim(`${command} --print`);
   expect(again.err).toContain(`Read session ${session} from ${path} again.`);
-  expect(again.out).toMatch(/Then bump the version\.[^]*3 of 3 prompts quoted/);
+  expect(again.out).toMatch(/2 tool calls, 1 failed[^]*Then bump the version\.[^]*3 of 3 prompts quoted/);
   writeFileSync(path, aTranscript(...lines, ...more));
   expect((await home.shim(`resume --print ${session}`)).out).toMatch(/And tag it\.[^]*4 of 4 prompts quoted/);
 });
