@@ -133,32 +133,6 @@ it("Claude Code works on where nothing can be saved, and the user reads that all
     expect(text).toMatch(/^SHIM cannot save: .*Events are lost until it can\. Run `\S+ \S+shim\.mjs doctor`\.$/);
 });
 
-const summary = "<analysis>Thoughts.</analysis><summary>Fix the parser: it is half done.</summary>";
-
-it("after a compaction the chat is given what the client's summary lacks @night", async () => {
-  const rig = new ClaudeRig();
-  const notes = { decisions: ["No new dependency, they asked for none"] };
-  const chat = await rig.print("fix the parser", {
-    steps: [
-      shimTool("shim_force_checkpoint", notes),
-      { ...bash("echo big"), usage: { input_tokens: 980_000, output_tokens: 20 } },
-      bash("echo small"),
-      endless,
-    ],
-    summary,
-  });
-  await endlessTool(chat.claude);
-  const [session, ...others] = rig.sessions();
-  expect(others).toEqual([]);
-  const entries = rig.stored(session!.id).journal.map(({ entry }) => entry);
-  expect(entries).toContainEqual({ kind: "compacted", summary: "Fix the parser: it is half done." });
-  expect(received(chat.model, -1)).toContain("No new dependency, they asked for none");
-  const [given, ...more] = entries.filter(({ kind }) => kind === "given_back");
-  expect(more).toEqual([]);
-  // The prompt stands in the summary.
-  expect(given).not.toMatchObject({ text: expect.stringContaining("fix the parser") });
-});
-
 it("before a command that throws edits away the files are saved @night", async () => {
   const rig = new ClaudeRig();
   const edit = "echo 'export const half = true;' > one.ts";

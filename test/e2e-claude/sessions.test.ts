@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { type Terminal, untilFound } from "#harness/claude/claude-code.ts";
+import type { Terminal } from "#harness/claude/claude-code.ts";
 import {
   bash,
   briefs,
@@ -11,7 +11,6 @@ import {
   endlessTool,
   hello,
   received,
-  shimTool,
 } from "#harness/claude/claude-rig.ts";
 import { initialise } from "#harness/claude/set-up.ts";
 import { CLAUDE_VERSION, claudeBinary, OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
@@ -99,27 +98,6 @@ async function leave(claude: Terminal, keys: string): Promise<void> {
   await claude.shows("againtoexit");
   claude.type(keys);
 }
-
-it("/clear finishes a session; what comes after belongs to the new one @night", async () => {
-  const rig = new ClaudeRig();
-  const steps = [{ text: "Fixed." }, shimTool("shim_force_checkpoint", { goal: "Another goal" }), { text: "Noted." }];
-  const { claude, model, id } = await rig.typed("fix the parser", { steps });
-  const first = await rig.last(id, "turn_end");
-  await claude.send("/clear");
-  const second = await untilFound(() => rig.sessions()[1], "a second session");
-  expect(rig.session(first.id)).toMatchObject({ endReason: "clear" });
-  await claude.send("do something else");
-  await rig.last(second.id, "turn_end");
-  expect(received(model, -1)).not.toContain("recovered data");
-  // The MCP process is still the one of the first session.
-  expect(rig.stored(first.id).checkpoints.map(({ trigger }) => trigger)).not.toContain("on_demand");
-  const saved = rig.stored(second.id).checkpoints.find(({ trigger }) => trigger === "on_demand");
-  expect(saved?.summary).toContain("Another goal");
-  expect(second).toMatchObject({ origin: "clear", owner: first.owner });
-  await claude.send("/exit");
-  await claude.waitForExit();
-  expect(rig.sessions()).toHaveLength(2);
-});
 
 it("a killed session that is resumed receives its brief once, and no other chat does @night", async () => {
   const rig = new ClaudeRig();

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSyn
 import { request } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { DevServer } from "#harness/edge/dev-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { listeningPorts } from "#harness/edge/listening-ports.ts";
@@ -113,21 +113,6 @@ it("a page whose name resolves to this machine is refused, also where a header o
     for (const path of paths)
       expect((await rawRequest(port, path, { host, ...more })).status, `${path} ${JSON.stringify(more)}`).toBe(403);
   expect((await rawRequest(port, "/v1/workspaces/team/health", token)).status).toBe(200);
-});
-
-it("a killed runtime is started again at the same address with the same state, but not too often @night", async () => {
-  const server = await DevServer.start();
-  const headers = { authorization: `Bearer ${await server.makeWorkspace()}` };
-  const settings = (): Promise<Response> => fetch(`${server.url}/v1/workspaces/team/settings`, { headers });
-  for (let crash = 1; crash <= 4; crash++) {
-    process.kill(await server.runtime(), "SIGKILL");
-    await server.printed(`it is started again with the same state (crash ${crash} of at most 4`);
-    await vi.waitFor(async () => expect((await settings()).status).toBe(200), { timeout: 120_000, interval: 20 });
-  }
-  process.kill(await server.runtime(), "SIGKILL");
-  expect(await server.ended).toBe(1);
-  expect(server.stderr).toContain("That was crash 5 within 15 minutes: it is not started again. The state is kept.");
-  await server.untilGone();
 });
 
 it("`npm run dev` that is killed with -9, alone or with its group, leaves no process, also while it starts @night", async () => {

@@ -29,7 +29,7 @@ function filled(lines: readonly string[], values: Readonly<Record<string, string
   });
 }
 
-it("the commands of the page to get started work literally @night", async () => {
+it("the commands of the page to get started work literally: a dead chat is found, restored and dismissed", async () => {
   const machine = new MachineHome();
   const session = await machine.loseAChat("make the parser accept comments");
   const dismissed = await machine.loseAChat("something else");
@@ -40,6 +40,7 @@ it("the commands of the page to get started work literally @night", async () => 
     const values = { "<session>": isDismissing ? dismissed : session, "<checkpoint>": checkpoint };
     await machine.run(filled(lines, values));
   }
+  expect(readFileSync(join(machine.home, "as-it-was", "a.txt"), "utf8")).toBe("one\n");
 });
 
 it.for(["two-machines.md", "team.md"])(

@@ -100,38 +100,6 @@ it("what a chat reports while its network is away is kept, and counts once when 
   expect(attempts).toMatchObject([{ end: "done", chat: one.session, lateCalls: 0 }]);
 });
 
-it("a network that is away for longer: another chat has the task and the files, never both, and the first is notified @night", async () => {
-  const { edge, a, b } = await twoMachines();
-  const [one, other] = [await aChat(a, "the parser"), await aChat(b, "the lexer")];
-  await answered(one.server, "shim_submit", { tasks: [{ type: "parser" }] });
-  await answered(one.server, "shim_next", {});
-  const reserve = { action: "reserve", paths: ["src/**"] };
-  await answered(one.server, "shim_files", reserve);
-  expect((await other.server.callTool("shim_files", reserve)).text).toContain(one.session);
-  a.proxy.cut();
-  // While the coordinator cannot know whether it still works, nobody else gets what it has.
-  expect((await other.server.callTool("shim_files", reserve)).isError).toBe(true);
-  await vi.waitFor(async () => {
-    expect(await answered(other.server, "shim_next", {})).toMatchObject({ task: { task: 1 } });
-  }, patience);
-  await vi.waitFor(async () => {
-    expect(await answered(other.server, "shim_files", reserve)).toMatchObject({ files: [{ isSelf: true }] });
-  }, patience);
-  await answered(other.server, "shim_report", { outcome: "done", result: "by the other" });
-  const late = await one.server.callTool("shim_report", { outcome: "done", task: 1, result: "too late" });
-  a.proxy.heal();
-  const received: string[] = [late.text];
-  await vi.waitFor(async () => {
-    const { news } = await answered(one.server, "shim_inbox", {});
-    received.push(JSON.stringify(news));
-    expect(received.join("\n")).toMatch(/claim_lost|report_refused|stale_claim/);
-    expect(received.join("\n")).toContain("src/**");
-  }, patience);
-  expect(await edge.call("tasks.get", { task: 1 })).toMatchObject({ state: "done", result: "by the other" });
-  const { leases } = await edge.call("leases.list", { prefix: "file:" });
-  expect(leases.map(({ holder }) => holder)).toEqual([other.session]);
-});
-
 /** All bytes of all files below a folder. */
 function bytesBelow(folder: string): string {
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => join(folder, name));

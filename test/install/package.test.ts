@@ -68,13 +68,13 @@ it("the package has no dependency, no script and fewer than 120 files, and no fi
 });
 
 it.each(nodes)(
-  "Node $name: npm install -g brings a SHIM that saves a chat, and its removal leaves nothing",
-  async ({ name, path }) => {
+  "on Node $name npm install -g brings a SHIM that saves a chat, and its removal leaves nothing",
+  async ({ path }) => {
     const registry = await aRegistry(tarball, manifest);
     const machine = aBareMachine(path, registry.url);
     withClaudeCode(machine);
     const before = machine.tree();
-    const installed = good(await machine.run("npm", ["install", "--global", "shim-mcp"]));
+    good(await machine.run("npm", ["install", "--global", "shim-mcp"]));
     expect(registry.asked.toSorted()).toEqual(["/shim-mcp", `/${packed}`]);
     expect(filesIn(join(machine.prefix, "lib")).length).toBeLessThan(120);
     const shim = join(machine.prefix, "bin", "shim");
@@ -87,42 +87,25 @@ it.each(nodes)(
     good(await machine.run(shim, ["init", "--remove", "--data", "--yes"]));
     good(await machine.run("npm", ["uninstall", "--global", "shim-mcp"]));
     expect(machine.tree().filter((line) => !npmsOwn.test(line))).toEqual(before);
-    console.log(`Node ${name}: installed in ${installed.ms} ms`);
   },
 );
 
-it("what `npm run pack` prints is the file that npx and npm take", async () => {
-  const registry = await aRegistry(tarball, manifest);
-  const machine = aBareMachine(process.execPath, registry.url);
-  const run = (command: string): Promise<Ended> => machine.run("sh", ["-c", `cd '${scratch}' && ${command}`]);
-  expect(good(await run(`npx --yes ${printed} --version`)).out.trim()).toBe(manifest.version);
-  good(await run(`npm install --global ${printed}`));
-  const shim = join(machine.prefix, "bin", "shim");
-  expect(good(await machine.run(shim, ["--version"])).out.trim()).toBe(manifest.version);
-  expect(good(await machine.run(shim, ["--help"])).out).toContain("Usage: shim ");
-  good(await run("npm uninstall --global shim-mcp"));
-  expect(existsSync(shim)).toBe(false);
-});
-
 it.each(nodes)(
-  "Node $name: npx shim-mcp init protects the next chat, also when npx has emptied its folder",
-  async ({ name, path }) => {
+  "on Node $name npx shim-mcp init protects the next chat, also when npx has emptied its folder",
+  async ({ path }) => {
     const registry = await aRegistry(tarball, manifest);
     const machine = aBareMachine(path, registry.url);
     withClaudeCode(machine);
     const before = machine.tree();
-    const init = good(await machine.run("npx", ["--yes", "shim-mcp", "init", "--yes"]));
+    good(await machine.run("npx", ["--yes", "shim-mcp", "init", "--yes"]));
     rmSync(machine.npxCache, { recursive: true });
     const shim = join(machine.home, ".local", "bin", "shim");
-    const startedAt = performance.now();
     await chat(machine, shim);
-    const chatMs = Math.round(performance.now() - startedAt);
     await hook(machine, "SessionEnd", { reason: "prompt_input_exit" });
     const left = good(await machine.run(shim, ["init", "--remove", "--yes"])).out;
     expect(left).toContain("Stored data stays in");
     expect(existsSync(join(machine.home, ".local", "share", "shim", "program"))).toBe(false);
     good(await machine.run("npx", ["--yes", "shim-mcp", "init", "--remove", "--data", "--yes"]));
     expect(machine.tree()).toEqual(before);
-    console.log(`Node ${name}: npx init ${init.ms} ms, first events of a chat ${chatMs} ms`);
   },
 );

@@ -3,7 +3,6 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { sample } from "../../bench/measure.ts";
 import { type McpConnection, type Message, record } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { createKey } from "#src/machine/sharing/workspace-key.ts";
@@ -27,9 +26,8 @@ async function homes(kind: "local" | "edge"): Promise<Paths[]> {
   return machines;
 }
 
-/** One chat that does a little of everything, and keeps the time of each call. */
+/** One chat that does a little of everything. */
 class Member {
-  readonly times: number[] = [];
   readonly submitted: number[] = [];
   readonly reported: number[] = [];
   sent = 0;
@@ -44,11 +42,8 @@ class Member {
     this.random = random;
   }
 
-  async call(tool: string, given: Message): Promise<Message> {
-    const begun = performance.now();
-    const answer = await answered(this.#server, tool, given);
-    this.times.push(performance.now() - begun);
-    return answer;
+  call(tool: string, given: Message): Promise<Message> {
+    return answered(this.#server, tool, given);
   }
 
   /** @returns whether there was a task to do */
@@ -122,7 +117,6 @@ it.for(["local", "edge"] as const)(
         }
       }),
     );
-    const times = sample(members.flatMap((one) => one.times));
     // What is left is done by all together.
     await Promise.all(
       members.map(async (one) => {
@@ -131,9 +125,6 @@ it.for(["local", "edge"] as const)(
     );
     const submitted = members.flatMap((one) => one.submitted).toSorted((a, b) => a - b);
     const reported = members.flatMap((one) => one.reported).toSorted((a, b) => a - b);
-    console.log(
-      `${kind}: ${members.length} chats, ${seconds} s: ${times.n} calls, p50 ${times.p50.toFixed(1)} ms, p99 ${times.p99.toFixed(1)} ms; ${reported.length} tasks done`,
-    );
     expect(reported).toEqual(submitted);
     expect(submitted.length).toBeGreaterThan(0);
     expect(members.some(({ received }) => received > 0)).toBe(true);

@@ -1,5 +1,4 @@
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { seededRandom } from "#harness/clock/fake-time.ts";
@@ -38,7 +37,6 @@ it(
       Promise.all([1, 2, 3, 4].map((n) => hookLoop(paths, n, isOver))),
     ]);
     const store = storeOf(paths);
-    const spooled = existsSync(paths.spool) ? readdirSync(paths.spool).length : 0;
     drainAll(paths, store);
     expect(integrityOf(store)).toEqual(["ok"]);
     const saved = servers.flat();
@@ -53,11 +51,7 @@ it(
       expect(stored.filter(({ kind }) => kind === "turn_end")).toHaveLength(prompts.length);
       expect(stored.at(-1)?.kind).toBe("end");
     }
-    const events = hooks.reduce((sum, { prompts, tools }) => sum + 2 + 2 * prompts.length + 2 * tools.length, 0);
     expect(Math.min(...servers.map((one) => one.length), ...hooks.map(({ tools }) => tools.length))).toBeGreaterThan(3);
-    process.stdout.write(
-      `soak: ${saved.length} saves, ${events} hook events in ${ms} ms; ${spooled} spool files at the end\n`,
-    );
   },
 );
 

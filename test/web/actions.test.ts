@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Page, Request } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
@@ -98,31 +98,6 @@ it("dead letters are replayed by filter, and the rest stays dead @night", async 
   expect(await confirm(page, "Replay all of these", "Replay all of these")).toContain("61 × mail");
   await page.getByText("No dead task matches.").waitFor();
   expect(given(team.coordinator.call("tasks.list", { state: "dead", limit: 200 })).tasks).toHaveLength(3);
-});
-
-/** Loads the page again, with timers that {@link askedDuring} can move, and lets it read what it reads at first. */
-async function withOwnClock(page: Page): Promise<void> {
-  await page.clock.install();
-  await page.reload();
-  await page.getByText("live", { exact: true }).waitFor();
-  // A page that polls never gets there.
-  while ((await askedDuring(page, "10:00")).length > 0);
-}
-
-/** The page's own timers pass so long. @returns the addresses that the page asked for meanwhile */
-async function askedDuring(page: Page, time: string): Promise<string[]> {
-  const asked: string[] = [];
-  const note = (request: Request): void => void asked.push(request.url());
-  page.on("request", note);
-  await page.clock.runFor(time);
-  page.off("request", note);
-  return asked;
-}
-
-it("a page asks nothing while nothing changes @night", async () => {
-  const { page } = await aRig();
-  await withOwnClock(page);
-  expect(await askedDuring(page, "01:00:00")).toEqual([]);
 });
 
 it("the chat's view shows what its last turn changed, asks, and takes it back @night", async () => {
