@@ -86,7 +86,7 @@ it("a machine loses power in mid-task: a chat of the other one takes over its se
 
 it("what a chat reports while its network is away is kept, and counts once when the network returns in time", async () => {
   const { edge, a } = await twoMachines();
-  await edge.call("settings.set", { settings: { chatTtlMs: 60_000, lostSocketGraceMs: 60_000 } });
+  await edge.call("settings.set", { settings: { chatTtlMs: 600_000, lostSocketGraceMs: 600_000 } });
   const one = await aChat(a, "the parser");
   await answered(one.server, "shim_submit", { tasks: [{ type: "parser" }] });
   await answered(one.server, "shim_next", {});
