@@ -18,19 +18,30 @@ async function shown(home: CliHome): Promise<Record<string, unknown>[]> {
   return all;
 }
 
-it("the plan of the documentation is submitted unchanged", async () => {
+it("the graph of the guide is submitted unchanged", async () => {
   const home = aCliHome();
-  const docs = readFileSync(join(import.meta.dirname, "..", "..", "..", "docs", "reference", "cli.md"), "utf8");
-  const [, example = ""] = /```yaml\n([\s\S]*?)```/.exec(docs) ?? [];
-  const rows = /^TASK .*\n\d+ +parser +refactor +queued\n\d+ +lexer +refactor +queued\n\d+ +test +test +blocked\n$/;
+  const guide = readFileSync(join(import.meta.dirname, "..", "..", "..", "docs", "guide", "tasks.md"), "utf8");
+  const [, example = ""] = /```yaml\n([\s\S]*?)```/.exec(guide) ?? [];
+  const rows = /^TASK .*\n\d+ +api +test +queued\n\d+ +web +test +queued\n\d+ +summary +report +blocked\n$/;
   expect(await plan(home, example)).toMatchObject({ ...printed(rows), err: "" });
+  const [api, web, summary] = await shown(home);
+  expect([api?.["payload"], web?.["payload"]]).toEqual([{ folder: "api" }, { folder: "web" }]);
+  expect(summary).toMatchObject({ type: "report", dependsOn: [api?.["task"], web?.["task"]] });
+});
+
+it("a plan may share parts, and give each task its priority, abilities and tries", async () => {
+  const home = aCliHome();
+  const text = [
+    "- { ref: parser, type: refactor, payload: &where { repository: shop }, priority: 8, capabilities: [git] }",
+    "- { ref: lexer, type: refactor, payload: *where, priority: 5 }",
+    "- { type: test, dependsOn: [parser, lexer], maxAttempts: 5, payload: { command: [npm, test] } }",
+  ];
+  expect(await plan(home, `${text.join("\n")}\n`)).toMatchObject({ code: 0 });
   const [parser, lexer, test] = await shown(home);
-  const place = { repository: "shop", branch: "main" };
-  expect(parser).toMatchObject({ payload: place, priority: 8, capabilities: ["git"] });
-  expect(lexer).toMatchObject({ payload: place, priority: 5 });
-  const note = "Both parts are in when this begins.\nTheir results come along with the claim.\n";
+  expect(parser).toMatchObject({ payload: { repository: "shop" }, priority: 8, capabilities: ["git"] });
+  expect(lexer).toMatchObject({ payload: { repository: "shop" }, priority: 5 });
   const dependsOn = [parser?.["task"], lexer?.["task"]];
-  expect(test).toMatchObject({ dependsOn, maxAttempts: 5, payload: { command: ["npm", "test"], note } });
+  expect(test).toMatchObject({ dependsOn, maxAttempts: 5, payload: { command: ["npm", "test"] } });
 });
 
 it("values are those of YAML 1.2 and JSON: no dates, no yes, and tabs as JSON has them", async () => {

@@ -9,7 +9,7 @@ import * as spool from "#src/store/spool.ts";
 import { aProject, journalKinds } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { reservationReceived, nameProject } from "#harness/team/team-rows.ts";
-import { mkdirSync, statSync, readdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { request } from "node:http";
 import { connect } from "node:net";
 import * as sessions from "#src/machine/sessions/sessions.ts";
@@ -20,7 +20,7 @@ import { adapterOf } from "#src/clients/adapters.ts";
 import { findClientPid } from "#src/local-mcp/events/read-event.ts";
 import { isOfForeignCaller } from "#src/local-mcp/events/foreign-callers.ts";
 import { valueVariables } from "#src/clients/adapter/hook-variables.ts";
-import { recording } from "#harness/clients/recorded-client.ts";
+import { recordings } from "#harness/clients/recorded-client.ts";
 
 const session = "7d1f0c62-2f3c-4f0e-9a6b-0d2a4c1f8b11";
 const clientPid = 1_000;
@@ -221,7 +221,6 @@ const sent: ReadonlySet<string> = new Set(valueVariables);
 /** Of the machine, and none: the host's own are right. */
 const ofMachine: ReadonlySet<string> = new Set(["SHIM_HOME", "SHIM_WORKSPACE_KEY", "USERPROFILE", ""]);
 
-const payloads = join(import.meta.dirname, "../../../harness/clients/payloads");
 
 /** The names of the variables that are read from it. */
 function watched(env: NodeJS.ProcessEnv, read: Set<string>): NodeJS.ProcessEnv {
@@ -247,14 +246,12 @@ it("an answer depends on no variable that the script does not send", () => {
     const runtime = tempRuntime();
     runtime.processes.start(2_000);
     const cwd = aProject();
-    for (const file of readdirSync(join(payloads, recorded))) {
-      const [event = ""] = file.replace(".json", "").split("-");
-      const { env, payload } = recording(recorded, file.replace(".json", ""));
+    for (const [event, { env, payload }] of Object.entries(recordings(recorded))) {
       const watchedEnv = watched({ HOME: "/home/user", ...env, ...own }, read);
       const input = JSON.stringify({ ...payload, cwd, ...(own === claude ? { timestamp: undefined } : {}) });
       isOfForeignCaller({ client: name, input, env: watchedEnv });
       const pid = findClientPid(runtime.processes, adapter.name, watchedEnv, 2_000);
-      answerHook({ ...runtime, env: watchedEnv }, event, () => input, pid, adapter);
+      answerHook({ ...runtime, env: watchedEnv }, event.split("-")[0] ?? "", () => input, pid, adapter);
     }
   }
   expect(read).toContain("CLAUDE_CODE_ENTRYPOINT");
