@@ -171,7 +171,7 @@ export const bugs: readonly Bug[] = [
   {
     name: "epoch-not-raised",
     law: "no number is given twice after a restore: here the epoch stays as it was",
-    rule: "tokens-grow",
+    rule: "watch",
     seed: 1,
     focus: {
       acts: { ...fewOthers, acquire: 8, "give back": 0.5, "set for a while": 0.2 },

@@ -5,7 +5,7 @@ import { simulate, type Outcome } from "./days.ts";
 import { command, play, type Command } from "./script.ts";
 
 const timeout = 3_600_000;
-const seeds = [1, 2, 3];
+const seeds = [1, 2, 6];
 const events = 30_000;
 /** Short days, each with its own weather. */
 const day = 5_000;
@@ -27,7 +27,7 @@ it("the three runs reach every fault, refusal and state that they are made for",
 });
 
 it("every rule holds in 1,000,000 events @night", { timeout }, async () => {
-  const { violation } = await simulate({ seed: 6, events: 1_000_000 });
+  const { violation } = await simulate({ seed: 7, events: 1_000_000 });
   expect(violation, "npm run sim -- --seed 6").toBeNull();
 });
 
