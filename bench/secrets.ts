@@ -12,13 +12,15 @@ const seeds = [4_711, 90_125, 2_112].slice(0, scaled(3));
 export function secrets() {
   const known = seeds.flatMap((seed) => secretCases(tuned, seed));
   const unknown = seeds.flatMap((seed) => secretCases(heldOut, seed));
-  const alike = seeds.flatMap((seed) => [
-    ...placeholderCases(tuned, placeholders, seed),
-    ...codeCases([...tuned.passwords, ...tuned.tokens], codeLines, seed),
-    ...placeholderCases(heldOut, heldOutPlaceholders, seed),
-    ...codeCases([...heldOut.passwords, ...heldOut.tokens], heldOutCode, seed),
-    ...lookAlikes(seed),
-  ]);
+  const alike = seeds.flatMap((seed) =>
+    [
+      placeholderCases(tuned, placeholders, seed),
+      codeCases([...tuned.passwords, ...tuned.tokens], codeLines, seed),
+      placeholderCases(heldOut, heldOutPlaceholders, seed),
+      codeCases([...heldOut.passwords, ...heldOut.tokens], heldOutCode, seed),
+      lookAlikes(seed),
+    ].flat(),
+  );
   return {
     known: known.length,
     knownFound: known.filter(isGone).length,

@@ -1,4 +1,3 @@
-import { expect } from "vitest";
 import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { HeldLease, HoldOptions } from "#src/coordinator-client/edge/leases.ts";
 import { ofType, value, type TestClient } from "./edge-clients.ts";
@@ -14,10 +13,6 @@ export async function held(
   options: HoldOptions = {},
 ): Promise<HeldLease> {
   return value(await edge.time.until(client.hold({ resource, ttlMs: 30_000, ...wanted }, options)));
-}
-
-function guardOf({ name, token }: HeldLease): { readonly resource: string; readonly token: number } {
-  return { resource: name, token };
 }
 
 /** By the coordinator, at this instant. */

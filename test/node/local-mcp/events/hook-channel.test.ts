@@ -221,7 +221,6 @@ const sent: ReadonlySet<string> = new Set(valueVariables);
 /** Of the machine, and none: the host's own are right. */
 const ofMachine: ReadonlySet<string> = new Set(["SHIM_HOME", "SHIM_WORKSPACE_KEY", "USERPROFILE", ""]);
 
-
 /** The names of the variables that are read from it. */
 function watched(env: NodeJS.ProcessEnv, read: Set<string>): NodeJS.ProcessEnv {
   return new Proxy(env, {
