@@ -112,26 +112,6 @@ it("the documents call the program by its own name: `npx shim` is a package of s
   expect(guides.filter((page) => /node bin\/shim\.mjs/.test(readFileSync(join(root, page), "utf8")))).toEqual([]);
 });
 
-/** Each command by its whole name, with the long names of its options. */
-function described(command: Command, prefix: string): { name: string; words: string[] }[] {
-  return command.commands.flatMap((one) => {
-    const name = `${prefix}${one.name()}`;
-    const options = one.options.flatMap(({ long, hidden }) => (long === undefined || hidden ? [] : [long]));
-    return [{ name, words: [one.name(), ...options] }, ...described(one, `${name} `)];
-  });
-}
-
-it("the reference names every command of the program, and every option of it", async () => {
-  const reference = readFileSync(join(root, "docs", "reference", "cli.md"), "utf8");
-  const inReference = new Set(reference.match(/--[a-z-]+|[a-z][a-z-]*/g));
-  const commands = described(await idleProgram(() => undefined), "shim ");
-  expect(commands.length).toBeGreaterThan(60);
-  const left = commands.flatMap(({ name, words }) =>
-    words.filter((word) => !inReference.has(word)).map((word) => `${name}: ${word}`),
-  );
-  expect(left).toEqual([]);
-});
-
 /** Texts of the programs: SHIM's messages, and the comments that speak of commands. */
 const sources = ["src", "bin", "demo", "scripts", "plugin", "desktop"].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })

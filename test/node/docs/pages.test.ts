@@ -38,7 +38,8 @@ function brokenLinks(page: string): string[] {
     .filter((link) => {
       const [path = "", anchor] = link.split("#");
       const target = path === "" ? page : join(dirname(page), path);
-      if (!existsSync(join(root, target)) || (made.has(target) && !made.has(page))) return true;
+      // What is made is there for other made pages only.
+      if (made.has(target) ? !made.has(page) : !existsSync(join(root, target))) return true;
       return anchor !== undefined && !anchorsOf(target).includes(anchor);
     })
     .map((link) => `${page}: ${link}`);
