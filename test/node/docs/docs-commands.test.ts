@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Command, CommanderError } from "commander";
+import { CommanderError } from "commander";
 import { expect, it } from "vitest";
 import { idleProgram } from "#harness/machine/cli-program.ts";
 
