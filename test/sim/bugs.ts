@@ -40,16 +40,12 @@ function reworded(from: string, to: string): () => PatchFor {
 }
 
 const others = ["increment", "transfer", "send", "read messages", "several at once", "read"];
-const fewOthers = Object.fromEntries(others.map((name) => [name, 0.1]));
+const rarely = (...names: string[]): Record<string, number> => Object.fromEntries(names.map((name) => [name, 0.1]));
 /** Leases are taken, and expire. */
-const lapses: Focus = { acts: { ...fewOthers, acquire: 6, campaign: 4, "give back": 0.5 }, forgets: 0.8 };
+const lapses: Focus = { acts: { ...rarely(...others), acquire: 6, campaign: 4, "give back": 0.5 }, forgets: 0.8 };
 const works: Focus = {
   acts: {
-    ...fewOthers,
-    acquire: 0.1,
-    campaign: 0.1,
-    "guarded write": 0.1,
-    "set for a while": 0.1,
+    ...rarely(...others, "acquire", "campaign", "guarded write", "set for a while"),
     submit: 2,
     "submit a graph": 3,
     "ask for tasks": 2,
@@ -67,14 +63,14 @@ export const bugs: readonly Bug[] = [
     name: "lease-ends-early",
     law: "a lease is exclusive until its time: here it ends 1.5 s early",
     rule: "kept-while-trusted",
-    seed: 2,
+    seed: 6,
     patch: misread(/^SELECT \* FROM leases WHERE/, "expiresAt", -1_500),
   },
   {
     name: "sleep-unnoticed",
     law: "a process trusts no lease longer than its holder may: here it trusts one over a sleep",
     rule: "kept-while-trusted",
-    seed: 2,
+    seed: 5,
     focus: { ...lapses, faults: { suspend: 20 }, faultMs: 1_000 },
     ignoresWallClock: true,
   },
@@ -89,7 +85,7 @@ export const bugs: readonly Bug[] = [
     name: "leaders-overlap",
     law: "a name has one leader: here the next one leads while the vanished one may still act",
     rule: "lock-delay",
-    seed: 3,
+    seed: 4,
     focus: lapses,
     patch: swallowed(/^INSERT INTO lock_delays/, (values) => String(values[0]).startsWith("leader:")),
   },
@@ -97,7 +93,7 @@ export const bugs: readonly Bug[] = [
     name: "lost-chats-keep",
     law: "a task runs at least once: here a chat that is gone keeps its tasks",
     rule: "due",
-    seed: 2,
+    seed: 3,
     focus: works,
     patch: patched(/^SELECT task, type, .* FROM tasks WHERE chat = \? ORDER BY task/, () => ({ all: () => [] })),
   },
@@ -105,7 +101,7 @@ export const bugs: readonly Bug[] = [
     name: "claim-not-raised",
     law: "claims fence: here a second attempt has the number of the first",
     rule: "task",
-    seed: 2,
+    seed: 3,
     focus: works,
     patch: reworded("claim = max(claim, ?) + 1", "claim = max(1, 0 * ?)"),
   },
@@ -113,7 +109,7 @@ export const bugs: readonly Bug[] = [
     name: "key-forgotten",
     law: "a dedupe key stands for one task: here no key is stored",
     rule: "task",
-    seed: 5,
+    seed: 3,
     within: 60_000,
     focus: works,
     patch: swallowed(/^INSERT INTO task_dedupe/),
@@ -174,7 +170,7 @@ export const bugs: readonly Bug[] = [
     rule: "watch",
     seed: 1,
     focus: {
-      acts: { ...fewOthers, acquire: 8, "give back": 0.5, "set for a while": 0.2 },
+      acts: { ...rarely(...others), acquire: 8, "give back": 0.5, "set for a while": 0.2 },
       faults: { restore: 6, backup: 6 },
       faultMs: 4_000,
       restores: 1,

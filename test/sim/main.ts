@@ -4,7 +4,7 @@ import { simulate, type Outcome } from "./days.ts";
 import { play, type Command } from "./script.ts";
 
 /**
- * `npm run sim -- --events N --seed S [--seeds K] [--bug name] [--day N] [--trace N] [--counts]`: K long runs, each from its seed.
+ * `npm run sim -- --events N --seed S [--seeds K] [--bug name] [--day N] [--trace N]`: K long runs, each from its seed.
  * `npm run sim -- --replay '[...]' [--bug name] [--trace N]`: a list of commands that fast-check has found.
  */
 const { values } = parseArgs({
@@ -16,7 +16,6 @@ const { values } = parseArgs({
     day: { type: "string" },
     replay: { type: "string" },
     trace: { type: "string", default: "0" },
-    counts: { type: "boolean", default: false },
   },
 });
 
@@ -29,11 +28,8 @@ function trace(line: string): void {
   if (tail.length > 2 * lines) tail.splice(0, lines);
 }
 
-function report({ violation, counts, events }: Outcome, what: string, args: string): void {
+function report({ violation, events }: Outcome, what: string, args: string): void {
   for (const line of tail.splice(0).slice(-lines)) console.log(line);
-  if (values.counts) {
-    for (const [name, count] of [...counts].toSorted((a, b) => b[1] - a[1])) console.log(`${count}\t${name}`);
-  }
   console.log(`${what}: ${events.toLocaleString("en")} events${violation ? "" : "; every rule held"}`);
   if (!violation) return;
   process.exitCode = 1;

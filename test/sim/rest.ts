@@ -184,9 +184,8 @@ function checkHolder(
 
 /** A process that runs and has not left is registered by now. */
 function checkChats({ sim, host, clients }: World): void {
-  const offline = "SELECT 1 FROM chats WHERE chat = ? AND status = 'offline'";
   for (const { identity, name, isLeaving } of clients) {
-    const isGone = !isLeaving && host.sql.peek(offline, identity.chat).length > 0;
+    const isGone = !isLeaving && host.statusOf(identity.chat) === "offline";
     if (isGone) sim.fail("due", `${name} runs, and counts as gone`);
   }
 }

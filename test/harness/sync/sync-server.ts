@@ -17,7 +17,7 @@ export class SyncServer {
   readonly host = new EmbeddedHost(openBetterSqlite3);
   readonly http: RealServer;
   isDown = false;
-  /** Answers in place of the engine, by path. */
+  /** Answers instead of the engine, by path. */
   readonly fixed: Record<string, unknown> = { ...notOfTheEngine };
   /** Does what it is asked under this path, and its answer is lost on the way. */
   losesAnswersOf: string | null = null;

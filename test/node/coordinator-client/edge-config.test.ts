@@ -141,8 +141,8 @@ it("no event and no error holds the token, whatever goes wrong", async () => {
   edge.revoke(edgeToken);
   await ask();
   await ask();
-  const told = JSON.stringify([events, results]);
-  expect(told).toContain("unauthenticated");
-  expect(told).not.toContain("shim_secret");
-  expect(told).not.toContain("Bearer");
+  const reported = JSON.stringify([events, results]);
+  expect(reported).toContain("unauthenticated");
+  expect(reported).not.toContain("shim_secret");
+  expect(reported).not.toContain("Bearer");
 });

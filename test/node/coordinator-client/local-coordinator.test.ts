@@ -56,7 +56,9 @@ it("two processes on one file see each other's chats, leases and state", () => {
 
 it("reading makes nothing: the file comes with the first write", () => {
   const machine = new Machine();
-  expect(machine.open().call("health", {})).toMatchObject({ ok: true, value: { chats: 0, schemaVersion: 0 } });
+  const at = machine.open();
+  expect(at.call("health", {})).toMatchObject({ ok: true, value: { chats: 0, schemaVersion: 0 } });
+  expect(at.call("state.get", { key: "k" })).toMatchObject({ ok: true, value: { entry: null } });
   expect(existsSync(machine.path)).toBe(false);
 });
 

@@ -146,8 +146,6 @@ const chatActs: readonly Act[] = [
   { name: "heartbeat", weight: 4, run: heartbeat },
   { name: "register again", weight: 1, run: (client) => client.run(() => client.registerAgain()) },
   { name: "leave", weight: 1, run: (client) => client.run(() => client.leave()) },
-  { name: "list chats", weight: 1, run: (client) => client.send("chats.list", { limit: 50 }) },
-  { name: "read a chat", weight: 1, run: (client, rng) => client.send("chats.get", { chat: chatName(rng.below(8)) }) },
   {
     name: "drain",
     weight: 1,

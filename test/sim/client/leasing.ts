@@ -165,6 +165,5 @@ export const leaseActs: readonly Act[] = [
     weight: 2,
     run: withOne((client, _, { right, resource, token }) => right && client.send("leases.check", { resource, token })),
   },
-  { name: "list leases", weight: 1, run: (client) => client.send("leases.list", { prefix: "", limit: 50 }) },
   { name: "observe", weight: 2, run: (client, rng) => client.send("elections.observe", { name: rng.pick(elections) }) },
 ];

@@ -22,16 +22,8 @@ export type Fact =
   | { readonly kind: "forgotten"; readonly chat: string }
   | { readonly kind: "task"; readonly before: TaskFact | null; readonly after: TaskFact | null };
 
-const leaseColumns = [
-  "resource",
-  "holder",
-  "incarnation",
-  "token",
-  "requestId",
-  "isBound",
-  "expiresAt",
-  "lockDelayMs",
-] as const;
+const holderColumns = ["resource", "holder", "incarnation", "token", "requestId"] as const;
+const leaseColumns = [...holderColumns, "isBound", "expiresAt", "lockDelayMs"] as const;
 export type LeaseFact = Pick<LeaseRow, (typeof leaseColumns)[number]>;
 
 const waiterColumns = ["seq", "resource", "chat", "incarnation", "until"] as const;
@@ -40,18 +32,8 @@ export type WaiterFact = Pick<WaiterRow, (typeof waiterColumns)[number]>;
 const changeColumns = ["revision", "grp", "key", "op", "value", "at"] as const;
 export type ChangeFact = Pick<RowOf<typeof changes>, (typeof changeColumns)[number]>;
 
-const taskColumns = [
-  "task",
-  "state",
-  "reason",
-  "claim",
-  "chat",
-  "incarnation",
-  "failures",
-  "stalls",
-  "lostChats",
-  "notBefore",
-] as const;
+const claimColumns = ["task", "state", "reason", "claim", "chat", "incarnation"] as const;
+const taskColumns = [...claimColumns, "failures", "stalls", "lostChats", "notBefore"] as const;
 export type TaskFact = Pick<TaskRow, (typeof taskColumns)[number]>;
 
 /** The chats at the moment of a grant. */

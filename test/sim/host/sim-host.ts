@@ -51,14 +51,8 @@ export function readAccepted(readers: Readers, { request, result }: Commit): voi
 /** Lost connections that one start of the host handles. */
 const mostLost = 1_000;
 
-interface Death {
-  /** Nothing of the event is stored. */
-  readonly before: boolean;
-  /** All of it is stored, and nothing leaves the host. */
-  readonly after: boolean;
-}
-
-const survives: Death = { before: false, after: false };
+/** When the host dies in an event: before the commit nothing is stored, after it nothing leaves the host. */
+type Death = "before" | "after" | null;
 
 /** The shipped EngineHost in a host that dies and loses its messages. One event is one commit, as in the runtime. */
 export class SimHost {
@@ -135,7 +129,10 @@ export class SimHost {
       const [{ result }] = commits;
       if (!isKept) return result;
       for (const commit of commits) this.onCommit(commit);
-      if (result.ok && request.name === "chats.register") this.#bind(request, result.value as never);
+      if (result.ok && request.name === "chats.register") {
+        const { chat, incarnation } = result.value as OutputOf<"chats.register">;
+        this.connections.bind(chat, incarnation, request.connection ?? null);
+      }
       return result;
     });
   }
@@ -144,7 +141,9 @@ export class SimHost {
   #call(request: Request): [Commit, ...Commit[]] {
     const { name, input, actor } = request;
     const result: Reply = this.#engine.call(actor, name, input, (tx, done) => {
-      if (done.ok && name === "chats.register") this.#markConnected(tx, request, done.value as never);
+      if (!done.ok || name !== "chats.register") return;
+      const { chat, incarnation } = done.value as OutputOf<"chats.register">;
+      if (request.connection || this.connections.has(chat, incarnation)) liveness.markConnected(tx, chat);
     });
     const facts = this.sql.takeFacts();
     if (result.ok) return [{ request, result, facts }];
@@ -166,7 +165,7 @@ export class SimHost {
   /** @returns what went wrong */
   sweep(): string[] {
     this.#start();
-    const death = { before: false, after: this.#sim.rng.chance(this.weather.eviction) };
+    const death = this.#sim.rng.chance(this.weather.eviction) ? "after" : null;
     let problems: string[] = [];
     this.#event(death, () => void (problems = this.#engine.sweep(this.weather.sweepLimit)), false);
     return problems;
@@ -182,7 +181,7 @@ export class SimHost {
     this.#start();
     this.#sim.count("token given up");
     const detail = { count: 1 };
-    this.#event(survives, () => this.#run((tx) => audit.append(tx, { kind: "queue.lost", subject: "sim", detail })));
+    this.#event(null, () => this.#run((tx) => audit.append(tx, { kind: "queue.lost", subject: "sim", detail })));
   }
 
   nextDue(): number | null {
@@ -201,7 +200,7 @@ export class SimHost {
     this.#start();
     const { chat, lastSeen } = connection;
     this.onLost(chat, false);
-    this.#event(survives, () => this.#run((tx) => liveness.markDisconnected(tx, chat, lastSeen)));
+    this.#event(null, () => this.#run((tx) => liveness.markDisconnected(tx, chat, lastSeen)));
   }
 
   /** All sockets vanish without a close. */
@@ -235,7 +234,7 @@ export class SimHost {
       this.#isFresh = false;
       for (const chat of this.#lost) this.onLost(chat, true);
       this.#lost.clear();
-      this.#event(survives, () => this.#run((tx) => liveness.markLostConnections(tx, mostLost)));
+      this.#event(null, () => this.#run((tx) => liveness.markLostConnections(tx, mostLost)));
     }
     // A host that has slept compares all watches.
     if (this.#isAsleep) this.onHint({ kind: "changes" });
@@ -245,7 +244,8 @@ export class SimHost {
 
   #draw(): Death {
     const { rng } = this.#sim;
-    return { before: rng.chance(this.weather.crash), after: rng.chance(this.weather.eviction) };
+    if (rng.chance(this.weather.crash)) return "before";
+    return rng.chance(this.weather.eviction) ? "after" : null;
   }
 
   #run(work: (tx: Tx) => unknown): boolean {
@@ -255,7 +255,7 @@ export class SimHost {
   /** @param work gets whether it will be stored. @returns null: the host died */
   #event<T>(death: Death, work: (isKept: boolean) => T, arms = true): T | null {
     const { sql } = this;
-    const isKept = !death.before;
+    const isKept = death !== "before";
     sql.takeFacts();
     this.#engine.beginEvent();
     sql.control("BEGIN");
@@ -273,10 +273,9 @@ export class SimHost {
     sql.control(isKept ? "COMMIT" : "ROLLBACK");
     if (!isKept) this.#known = null;
     const hints = this.#engine.takeHints();
-    if (death.before) return this.#die("host died before the commit");
-    if (arms) this.alarm.arm();
-    if (death.after) return this.#die("host died after the commit");
-    for (const hint of hints) this.#tell(hint);
+    if (isKept && arms) this.alarm.arm();
+    if (death) return this.#die(`host died ${death} the commit`);
+    for (const hint of hints) this.#follow(hint);
     return result;
   }
 
@@ -299,27 +298,15 @@ export class SimHost {
     );
   }
 
-  #markConnected(tx: Tx, { connection }: Request, { chat, incarnation }: Registered): void {
-    if (connection || this.connections.has(chat, incarnation)) liveness.markConnected(tx, chat);
-  }
-
-  #bind({ connection }: Request, { chat, incarnation }: Registered): void {
-    this.connections.bind(chat, incarnation, connection ?? null);
-  }
-
-  #tell(hint: Hint): void {
-    if (hint.kind === "offline" && this.#isOffline(hint.chat)) this.connections.end(hint.chat, "chat.offline");
+  #follow(hint: Hint): void {
+    // A chat may go and come back in one transaction.
+    const isGone = hint.kind === "offline" && this.statusOf(hint.chat) === "offline";
+    if (isGone) this.connections.end(hint.chat, "chat.offline");
     if (hint.kind === "dispatch") this.queue.send();
     this.onHint(hint);
   }
 
-  /** A chat may go and come back in one transaction. */
-  #isOffline(chat: string): boolean {
-    return this.sql.peek<{ status: string }>("SELECT status FROM chats WHERE chat = ?", chat)[0]?.status === "offline";
+  statusOf(chat: string): string | undefined {
+    return this.sql.peek<{ status: string }>("SELECT status FROM chats WHERE chat = ?", chat)[0]?.status;
   }
-}
-
-interface Registered {
-  readonly chat: string;
-  readonly incarnation: number;
 }

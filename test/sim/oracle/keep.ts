@@ -1,9 +1,9 @@
 import type { Sim } from "../sim.ts";
 
-/** Restores a part of the oracle as it was when it was kept; as often as needed. */
+/** Restores a part of the oracle as it was when it was kept. */
 export type PutBack = () => void;
 
-/** @param copy of a value that changes in place */
+/** @param copy for values that are mutable */
 export function keepMap<Key, Value>(map: Map<Key, Value>, copy: (value: Value) => Value = (value) => value): PutBack {
   const kept = [...map].map(([key, value]) => [key, copy(value)] as const);
   return () => {

@@ -73,8 +73,7 @@ export class TaskAnswers {
   #submitted(input: CheckedInputOf<"tasks.submit">, result: Reply): Check {
     const id = input.requestId === undefined ? null : `${input.by} ${input.requestId}`;
     const first = this.#submits.get(id);
-    if (!result.ok)
-      return first === undefined ? () => this.#submitRefused(input, result.error.code) : this.#mustRepeat(null);
+    if (!result.ok) return first === undefined ? noCheck : this.#mustRepeat(null);
     const { tasks } = result.value as OutputOf<"tasks.submit">;
     if (first !== undefined) return this.#mustRepeat(JSON.stringify(tasks) === first ? first : null);
     this.#submits.add(id, JSON.stringify(tasks));
@@ -101,23 +100,6 @@ export class TaskAnswers {
       if (isDuplicate) sim.count("submit of a known key");
       else if (key !== undefined)
         this.#keys.set(key, { task, until: sim.hostNow + this.#ledger.settings().keepDedupeMs });
-    }
-  }
-
-  #submitRefused({ tasks }: CheckedInputOf<"tasks.submit">, code: string): void {
-    const sim: Sim = this.#sim;
-    const ledger = this.#ledger;
-    if (code === "duplicate_task") {
-      const keys = tasks.map(({ dedupeKey }) => dedupeKey);
-      const isRight = tasks.some(({ dedupeKey: key, onDuplicate }, index) => {
-        const isKnown = key !== undefined && (this.#keys.has(key) || keys.indexOf(key) < index);
-        return onDuplicate === "reject" && isKnown;
-      });
-      sim.must(isRight, "task", () => "a submit was refused for a key that is not known");
-    } else if (code === "unknown_task") {
-      const others = tasks.flatMap(({ dependsOn, parent }) => [...dependsOn, parent]);
-      const isRight = others.some((one) => typeof one === "number" && !ledger.tasks.has(one));
-      sim.must(isRight, "task", () => "a submit was refused for a task that is known");
     }
   }
 
@@ -314,18 +296,9 @@ export class TaskAnswers {
       const isRight = result.error.code !== "unknown_task" || !known;
       return this.#sim.must(isRight, "task", () => `task ${task} is not found, and was not pruned`);
     }
-    if (name === "tasks.get" && known) this.#got(known, result.value as OutputOf<"tasks.get">);
     if (name !== "tasks.cancel" && name !== "tasks.discard") return;
     this.#checkStates([{ task, state: (result.value as OutputOf<"tasks.cancel">).state }]);
     if (name === "tasks.cancel" && known?.state === "running") known.isCancelAsked = true;
-  }
-
-  #got(known: KnownTask, { state, reason, chat, failures, result, checkpoint }: OutputOf<"tasks.get">): void {
-    const hasResult = known.state === "done" && known.input.joinRule === undefined;
-    const want = [known.state, known.reason, known.held?.chat ?? null, known.failures, known.checkpoint ?? "null"];
-    const got = [state, reason, chat, failures, JSON.stringify(checkpoint)];
-    const isSame = want.join() === got.join() && (!hasResult || known.result === JSON.stringify(result));
-    this.#sim.must(isSame, "task", () => `task ${known.task} is ${want.join()}, and was reported as ${got.join()}`);
   }
 }
 

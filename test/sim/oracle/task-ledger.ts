@@ -215,7 +215,7 @@ export class TaskLedger {
   }
 
   statusOf(chat: string): string | undefined {
-    return this.#host.sql.peek<{ status: string }>("SELECT status FROM chats WHERE chat = ?", chat)[0]?.status;
+    return this.#host.statusOf(chat);
   }
 
   /** Whether a dispatch may give such a task to the chat. */

@@ -44,7 +44,7 @@ it("a command that asks once needs no socket: each operation by its method and p
   expect(value(await edge.time.until(client.call("state.delete", { key: "a/b c&d" })))).toMatchObject({
     isDeleted: true,
   });
-  expect(codeOf(await edge.time.until(client.call("chats.get", { chat: "nobody" })))).toBe("unknown_chat");
+  expect(codeOf(await edge.time.until(client.call("chats.get", { chat: "unknown" })))).toBe("unknown_chat");
   expect(statesOf(made)).toEqual([]);
   expect(edge.upgrades).toEqual([]);
 });

@@ -120,7 +120,7 @@ it("trust ends before the coordinator's time, unless both clocks are wrong at on
       fc.integer({ min: -50_000, max: 50_000 }),
       fc.boolean(),
       (awakeMs, sleptMs, setMs, isSet) => {
-        // Either the machine slept, or somebody set its clock; after both at once no clock of it is right.
+        // Either the machine slept, or its clock was set; after both at once no clock of it is right.
         const now = isSet ? later(awakeMs, awakeMs + setMs) : later(awakeMs, awakeMs + sleptMs);
         const passedMs = isSet ? awakeMs : awakeMs + sleptMs;
         const ttlMs = 30_000;

@@ -84,6 +84,19 @@ it("a chat that another process has taken over is given up, and this is reported
   expect(edge.count("chats.register")).toBe(2);
 });
 
+it("a chat that was replaced is given up with the next refusal, over a socket and over HTTP", async () => {
+  for (const refusesSockets of [false, true]) {
+    const edge = new FakeEdge();
+    edge.faults.refusesSockets = refusesSockets;
+    const made = await registered(edge, "a");
+    edge.faults.refuses = ({ name }) =>
+      ["messages.pull", "chats.heartbeat"].includes(name) ? { code: "chat_replaced", message: "replaced" } : null;
+    expect(codeOf(await edge.time.until(made.client.call("messages.pull", {})))).toBe("chat_replaced");
+    expect(ofType(made, "chat-lost")).toMatchObject([{ error: { code: "chat_replaced" } }]);
+    expect(made.client.self).toBeNull();
+  }
+});
+
 it("of two clients of one chat the later one stays, and they do not take turns", async () => {
   const edge = new FakeEdge();
   const first = await registered(edge, "a");

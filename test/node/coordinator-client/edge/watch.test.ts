@@ -3,7 +3,7 @@ import { onEdge, aClient } from "#harness/edge/edge-clients.ts";
 import { Follower, isInOrder, write } from "#harness/edge/state-follower.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 
-/** A client that was told to read what is there. */
+/** A watch that has begun. */
 async function followed(prefix = "", edge = new FakeEdge()) {
   const { client } = aClient(edge);
   const follower = new Follower(client, prefix);
