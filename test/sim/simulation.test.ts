@@ -5,7 +5,7 @@ import { simulate, type Outcome } from "./days.ts";
 import { command, play, type Command } from "./script.ts";
 
 const timeout = 3_600_000;
-const seeds = [1, 2, 6];
+const seeds = [1, 2, 8];
 const events = 30_000;
 /** Short days, each with its own weather. */
 const day = 5_000;

@@ -76,6 +76,8 @@ it("what is to be deleted is asked for first, and is named", async () => {
   const no = await home.shimWith({ isTty: true, isInteractive: true, ask }, "forget bbbb2");
   expect(no).toMatchObject(failed(1, "nothing was changed"));
   expect(questions[0]).toContain(`session ${ids.dead} (work of bbbb)`);
+  const living = await home.shimWith({ isTty: true, isInteractive: true, ask }, "forget", ids.alive);
+  expect(living.err).toContain("still running, so it is stored again");
   expect(await sessionsOf(home)).toHaveLength(4);
 });
 

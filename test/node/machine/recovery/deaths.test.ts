@@ -270,7 +270,13 @@ it("for any list of another machine no path leads out of the project here, and n
 });
 
 function events(...given: [RecoveryEvent["action"], chat?: string, hasPrompt?: boolean][]): RecoveryEvent[] {
-  return given.map(([action, chat = null, hasPrompt = true], at) => ({ session: "dead", at, action, chat, hasPrompt }));
+  return given.map(([action, chat = null, hasPrompt = true], at) => ({
+    session: "dead",
+    at: at + 7,
+    action,
+    chat,
+    hasPrompt,
+  }));
 }
 
 it.each<[string, ReturnType<typeof events>, object]>([
@@ -287,5 +293,5 @@ it.each<[string, ReturnType<typeof events>, object]>([
   ["dismissed without an offer", events(["dismissed"]), { resolution: "dismissed", offeredTo: [] }],
   ["dismissed, and that undone", events(["offered", "a"], ["dismissed"], ["undone"]), { resolution: "open" }],
 ])("a dead session that was %s has one resolution, whatever counts it", (_name, given, expected) => {
-  expect(resolve(given)).toEqual([expect.objectContaining({ session: "dead", at: 0, ...expected })]);
+  expect(resolve(given)).toEqual([expect.objectContaining({ session: "dead", at: 7, ...expected })]);
 });
