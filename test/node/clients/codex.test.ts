@@ -6,7 +6,7 @@ import { transcriptFormat } from "#src/clients/details.ts";
 import { readAppended, type TranscriptPart, readRows } from "#src/clients/transcript.ts";
 import type { TranscriptContent } from "#src/clients/transcript/transcript-draft.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { codexOfFunctions, codexRow, codexHead } from "#harness/clients/invented-transcripts.ts";
+import { codexRow, codexHead } from "#harness/clients/invented-transcripts.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -58,19 +58,6 @@ it("an event without a use is answered with nothing; another client's payload is
   expect(chat.session(parent)).toBeNull();
   expect(answerHook(runtime, "Stop", () => '{"sessionId":"s1"}', chat.pid, codex)).toBe("");
   expect(runtime.logged.at(-1)).toContain("input is not what Codex sends");
-});
-
-it("an event that waited in the spool keeps its client", () => {
-  const runtime = tempRuntime({ busyMs: 10 });
-  const chat = new RecordedClient(runtime, "codex");
-  const writer = tempRuntime({ beside: runtime }).store.connection();
-  writer.run("BEGIN IMMEDIATE");
-  chat.send("SessionStart", { session_id: session });
-  writer.run("COMMIT");
-  expect(chat.session(session)).toBeNull();
-  chat.send("UserPromptSubmit", { session_id: session });
-  expect(chat.session(session)).toMatchObject({ client: "codex" });
-  expect(chat.entries(session)).toMatchObject([{ kind: "start" }, { kind: "prompt" }]);
 });
 
 /** What the real Codex 0.169.0 wrote. */
@@ -136,31 +123,6 @@ it("a command that fails is a failure of its call, and no call is counted twice"
   ]);
 });
 
-it("a live chat of Codex 0.118 has its answers, failures and the end of its turn from the rollout, and calls from its hooks", () => {
-  const runtime = tempRuntime({ now: Date.parse("2023-11-14T09:59:59Z") });
-  const chat = new RecordedClient(runtime, "codex");
-  const path = join(temporaryFolder(), "rollout.jsonl");
-  writeFileSync(path, "");
-  const common = { session_id: session, transcript_path: path };
-  for (const name of ["SessionStart", "UserPromptSubmit"]) chat.send(name, common);
-  runtime.wait(60_000);
-  writeFileSync(path, codexOfFunctions.map((row) => `${JSON.stringify(row)}\n`).join(""));
-  chat.send("UserPromptSubmit", { ...common, turn_id: "second", prompt: "thanks" });
-  expect(chat.entries(session).map(({ kind }) => kind)).toEqual([
-    "start",
-    "prompt",
-    "assistant",
-    "assistant",
-    "tool_start",
-    "tool_start",
-    "todos",
-    "tool_error",
-    "tool_end",
-    "turn_end",
-    "prompt",
-  ]);
-});
-
 function aDialog(tool: string): { readonly call: object; readonly answered: object; readonly rows: readonly object[] } {
   const questions = [{ id: "which", header: "Which", question: "Which one?" }];
   const output = '{"answers":{"which":{"answers":["the first","user_note: and fast"]}}}';
@@ -200,44 +162,6 @@ it.each([
   ]);
   const calls = entries.filter(({ kind }) => kind.startsWith("tool_")).map((entry) => "name" in entry && entry.name);
   expect(calls).toEqual(hooks ? ["AskUserQuestion", "AskUserQuestion"] : []);
-});
-
-it("a live chat's to-do list, of which hooks say nothing, is taken from the transcript", () => {
-  const chat = new RecordedClient(tempRuntime({ now: Date.parse("2023-11-14T09:59:59Z") }), "codex");
-  const path = join(temporaryFolder(), "rollout.jsonl");
-  writeFileSync(path, "");
-  const common = { session_id: session, transcript_path: path };
-  for (const name of ["SessionStart", "UserPromptSubmit"]) chat.send(name, common);
-  for (const [index, status] of ["pending", "completed"].entries()) {
-    const given = { name: "update_plan", call_id: `call_${index}` };
-    const plan = { plan: [{ step: "mend the hull", status }] };
-    appendFileSync(
-      path,
-      `${JSON.stringify(codexRow(index + 1, "response_item/function_call", { ...given, arguments: JSON.stringify(plan) }))}\n`,
-    );
-    chat.send("Stop", { ...common, turn_id: String(index) });
-  }
-  const entries = chat.entries(session).filter(({ kind }) => kind === "todos" || kind.startsWith("tool_"));
-  expect(entries).toMatchObject([
-    { kind: "todos", todos: [{ text: "mend the hull", status: "pending" }] },
-    { kind: "todos", todos: [{ text: "mend the hull", status: "completed" }] },
-  ]);
-});
-
-it("each compaction of a turn that ended is kept once, without a summary of it", () => {
-  const chat = new RecordedClient(tempRuntime(), "codex");
-  const common = { session_id: session, turn_id: "t1", trigger: "auto" };
-  for (const name of ["SessionStart", "UserPromptSubmit", "PreCompact", "PostCompact", "PostCompact", "PreCompact"])
-    chat.send(name, { ...common, prompt: "mend the hull" });
-  expect(chat.entries(session).map(({ kind }) => kind)).toEqual([
-    "start",
-    "prompt",
-    "compacting",
-    "compacted",
-    "compacting",
-  ]);
-  chat.send("PostCompact", common);
-  expect(chat.entries(session).slice(-2)).toMatchObject([{ kind: "compacting" }, { kind: "compacted", summary: "" }]);
 });
 
 type Row = Readonly<Record<string, unknown>>;
@@ -320,13 +244,4 @@ it("Codex: a program that updates its plan beside a command yields both calls, a
     ]);
     expect(calls(content).map((call) => call.slice(0, 18))).toEqual([`Bash: ${end}`, "TodoWrite: done"]);
   }
-});
-
-function waits(id: string, name: string): Row {
-  return codexRow(2, "response_item/function_call", { call_id: id, name, arguments: '{"session_id":7,"chars":"y"}' });
-}
-
-it("Codex: waiting for a command, and typing into it, are no calls", () => {
-  const program = programRow(3, "c", 'const r = await tools.write_stdin({session_id:7, chars:""});');
-  expect(read([codexHead("0.144.1"), waits("a", "write_stdin"), waits("b", "wait"), program]).toolCalls).toEqual([]);
 });

@@ -6,7 +6,6 @@ import { clientFiles } from "#src/clients/details.ts";
 import { gemini } from "#src/clients/gemini/gemini.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { isClaudeCode } from "#src/local-mcp/events/foreign-callers.ts";
-import { recordDeath } from "#src/machine/recovery/incomplete/deaths.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { RecordedClient, recording } from "#harness/clients/recorded-client.ts";
@@ -112,20 +111,6 @@ it("a chat of a client without an event of its end is over when its MCP process 
   expect(next.session("killed")).toMatchObject({ detachReason: "closed_open", recovery: "offered" });
 });
 
-it.each(["sigterm", "client_gone"])(
-  "the end that the MCP process has just seen (%s) counts although nothing of it is stored yet",
-  (reason) => {
-    const runtime = tempRuntime();
-    const chat = new RecordedClient(runtime, "qwen", 2_001);
-    for (const name of ["SessionStart", "UserPromptSubmit", "PostToolUse", "Stop"]) chat.send(name, own);
-    runtime.processes.kill(2_001);
-    runtime.store.write((sql) => recordDeath(sql, runtime, own.session_id, reason));
-    expect(chat.session(own.session_id)).toMatchObject(
-      reason === "sigterm" ? { endedAt: expect.any(Number) } : { endedAt: null, detachReason: "closed" },
-    );
-  },
-);
-
 const next = "00000000-0000-4000-8000-000000000009";
 const ofCopilot = { session_id: session };
 
@@ -199,18 +184,6 @@ it("a chat of Copilot CLI that its user ends is over", () => {
   for (const name of ["SessionStart", "UserPromptSubmit", "Stop"]) chat.send(name, ofCopilot);
   chat.send("SessionEnd", { ...ofCopilot, reason: "user_exit" });
   expect(chat.session(session)).toMatchObject({ endedAt: expect.any(Number) });
-});
-
-it("a subagent's calls are the chat's, its end and its prompts are not", () => {
-  const chat = new RecordedClient(tempRuntime(), "copilot");
-  chat.send("SessionStart", ofCopilot);
-  for (const name of ["PreToolUse-in-subagent", "PostToolUse-in-subagent", "Stop", "SubagentStop"]) chat.send(name);
-  expect(chat.entries(session)).toMatchObject([
-    { kind: "start" },
-    { kind: "tool_start", name: "Bash (subagent)" },
-    { kind: "tool_end", name: "Bash (subagent)" },
-    { kind: "subagent_end", text: "SUB-DONE" },
-  ]);
 });
 
 it("a question to the user marks the chat as waiting, an API error ends its turn", () => {

@@ -9,16 +9,7 @@ import type { TranscriptContent } from "#src/clients/transcript/transcript-draft
 import { openTranscript, type TranscriptFile } from "#src/clients/transcript/transcript-file.ts";
 import { rowsIn, RowSplitter, type TranscriptRow } from "#src/clients/transcript/transcript-rows.ts";
 import { clientsWithRows, writtenRows } from "#harness/clients/written-sessions.ts";
-import {
-  anAssistantLine,
-  aTranscript,
-  aUserLine,
-  T0,
-  aCompactBoundary,
-  anApiErrorLine,
-  aToolResultLine,
-  aToolUse,
-} from "#harness/machine/transcripts.ts";
+import { anAssistantLine, aTranscript, aUserLine, T0, aCompactBoundary } from "#harness/machine/transcripts.ts";
 
 function aFile(content: string | Uint8Array = ""): string {
   const path = join(mkdtempSync(join(tmpdir(), "shim-transcript-")), "session.jsonl");
@@ -154,17 +145,6 @@ it("a missing file, a folder and a pipe are named and keep the offset", () => {
     expect(readAppended(path, 7)).toMatchObject({ unreadable, offset: 7, texts: [], size: 0 });
 });
 
-it("lines that are no JSON object are counted; bad UTF-8 spoils only its own character", () => {
-  const [head = "", tail = ""] = aUserLine("a#b").split("#");
-  const broken = Buffer.concat([Buffer.from(head), Buffer.from([0xff, 0xc3]), Buffer.from(`${tail}\n`)]);
-  const odd = ["{not json", "[]", "42", "", '{"type":"user"}', '{"type":"user","message":null}'];
-  const rest = Buffer.from(aTranscript(...odd, aUserLine("ok")));
-  const part = readAppended(aFile(Buffer.concat([broken, rest])), 0);
-  expect(textsOf(part)).toEqual(["a\ufffd\ufffdb", "ok"]);
-  // The words with a wrong character, and three lines.
-  expect(part.damages.map(({ bytes }) => bytes)).toEqual([broken.length - 1, 9, 2, 2]);
-});
-
 it("a line without an id is named by its position, the same every time", () => {
   const path = aFile(aTranscript(aUserLine("a"), aUserLine("b", { uuid: undefined })));
   const place = readFileSync(path).indexOf(0x0a) + 1;
@@ -194,29 +174,6 @@ it("generated lines never throw @night", () => {
     }),
     { numRuns: 200 },
   );
-});
-
-it("tool calls, their errors and the client's own errors are distinguished", () => {
-  const [two, parts] = ["two", "parts"].map((text) => ({ type: "text", text }));
-  const part = read(
-    anAssistantLine({
-      content: [{ type: "text", text: "I run it." }, aToolUse("toolu_1", "Bash", { command: "exit 3" })],
-    }),
-    aToolResultLine("toolu_1", "Exit code 3", true),
-    aToolResultLine("toolu_2", [two, { type: "image" }, parts], true),
-    aToolResultLine("toolu_3", "fine", false),
-    anApiErrorLine("Prompt is too long"),
-  );
-  expect(part).toMatchObject({
-    toolCalls: [{ id: "toolu_1", name: "Bash", input: { command: "exit 3" }, at: T0 }],
-    toolEnds: [
-      { toolUseId: "toolu_1", error: "Exit code 3" },
-      { toolUseId: "toolu_2", error: "two\nparts" },
-      { toolUseId: "toolu_3", error: null },
-    ],
-    apiErrors: [{ text: "Prompt is too long" }],
-    texts: [{ text: "I run it." }],
-  });
 });
 
 it("a compaction ends what was known of the context, and its summary is no message of the user", () => {

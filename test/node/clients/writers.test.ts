@@ -225,44 +225,6 @@ it("what the user took back is not written: an edited prompt of Claude Code, a r
   expect(rolledBack.items.map((item) => ("text" in item ? item.text : item.id))).toEqual(["root", "right"]);
 });
 
-const item = (payload: JsonObject): JsonObject => ({ type: "response_item", payload });
-
-it("a program of Codex is one call where it does more than run commands, and what waits for one is a call", async () => {
-  const program = (id: string, input: string): JsonObject => {
-    return item({ type: "custom_tool_call", call_id: id, name: "exec", input });
-  };
-  const output = (id: string, type: string): JsonObject =>
-    item({ type: `${type}_output`, call_id: id, output: `out ${id}` });
-  const patch = 'await tools.apply_patch("*** Update File: a.ts\\n+b");';
-  const { items: read } = await readText(
-    [
-      { type: "session_meta", payload: { id: "s1", cwd: "/p" } },
-      event({ type: "user_message", message: "go" }),
-      program("c1", patch),
-      event({ type: "patch_apply_end", call_id: "exec-1", success: true, changes: { "a.ts": { type: "update" } } }),
-      output("c1", "custom_tool_call"),
-      program("c2", 'await tools.exec_command({cmd: "ls"});'),
-      output("c2", "custom_tool_call"),
-      item({ type: "function_call", call_id: "c3", name: "write_stdin", arguments: '{"chars":"y"}' }),
-      output("c3", "function_call"),
-    ]
-      .map((row) => `${JSON.stringify(row)}\n`)
-      .join(""),
-  );
-  expect(read.slice(1)).toMatchObject([
-    { name: "exec", input: { input: patch } },
-    { of: "c1", text: "out c1" },
-    { name: "Bash", input: { command: "ls" } },
-    { of: "c2", text: "out c2" },
-    { name: "write_stdin", input: { chars: "y" } },
-    { of: "c3", text: "out c3" },
-  ]);
-  const again = await readAgain(written("codex", read));
-  expect(again.items.map((one) => (one.kind === "call" ? one.input : one.kind))).toEqual(
-    read.map((one) => (one.kind === "call" ? one.input : one.kind)),
-  );
-});
-
 it("a session is written to a file of its own, and never over another one", async () => {
   const details = detailsOf("codex");
   if (!details?.writer) throw new Error("no writer");

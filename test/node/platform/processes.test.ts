@@ -74,16 +74,6 @@ it("where only the number of a process can be asked for, one that is there is al
   expect(processes.facts(2 ** 30)).toBeNull();
 });
 
-it("a reused pid and another boot are not the same process", () => {
-  const processes = new FakeProcesses();
-  const first = processes.start(7);
-  const again = processes.start(7);
-  expect([isAlive(processes, first), isAlive(processes, again)]).toEqual([false, true]);
-  processes.reboot();
-  expect(processes.start(7).start).toBe(first.start);
-  expect(isAlive(processes, first)).toBe(false);
-});
-
 it("two records name the same process where boot, number and start agree, or a start could not be read", () => {
   const process = { boot: "b", pid: 7, start: "100" };
   const others = [

@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Claude, aProject, anotherClaude } from "#harness/machine/claude.ts";
-import { aDeadChat, connect, desktop } from "#harness/machine/mcp-client.ts";
+import { aDeadChat, desktop } from "#harness/machine/mcp-client.ts";
 import { type TempRuntime, tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
@@ -70,44 +70,4 @@ it("the brief and notices name commands that can be typed, for the model, the us
   const { call } = await desktop(runtime);
   expect((await call("shim_session_status")).text).toContain(typed);
   expect(renderStatus(statusOf(runtime, "{}"), runtime.now())).toContain(typed);
-});
-
-it("a tool takes the beginning of an id; one that fits several is refused with their titles", async () => {
-  const runtime = tempRuntime();
-  const [one, two] = ["01a1fbb6-1111-7aaa-8000-000000000001", "01a1fbb6-1112-7aaa-8000-000000000002"] as const;
-  for (const [session, goal] of [
-    [one, "fix the parser"],
-    [two, 'write "docs"'],
-  ] as const) {
-    const claude = new Claude(runtime, { cwd: aProject(), session });
-    claude.start();
-    claude.turn(goal);
-    claude.kill();
-  }
-  const { call } = await connect(runtime);
-  expect(await call("shim_check_recovery", { of: "01a1fbb6" })).toMatchObject({
-    isError: true,
-    text: `ambiguous_session: "01a1fbb6" matches several sessions: 01a1fbb6-1111 ("fix the parser"), 01a1fbb6-1112 ("write 'docs'"). Give more of the id.`,
-  });
-  expect((await call("shim_check_recovery", { of: "01a1fbb6-1111" })).text).toContain("fix the parser");
-  const handle = await call("shim_session_status", { session: "01a1fbb6" });
-  expect(handle.text).toContain(`01a1fbb6-1111 ("fix the parser"), 01a1fbb6-1112 ("write 'docs'")`);
-});
-
-it("what a tool lists as incomplete, and the first line of the instructions, use the name", async () => {
-  const runtime = tempRuntime();
-  const dead = await aDeadChat(runtime);
-  runtime.store.write((sql) => sessions.rename(sql, dead, "Importer of March"));
-  const other = new Claude(runtime, { cwd: aProject() });
-  other.start();
-  other.turn("fix the parser");
-  other.kill();
-  runtime.store.write((sql) => sessions.rename(sql, other.session, "Parser of April"));
-  runtime.wait(1_000);
-  const { call, client } = await desktop(runtime);
-  expect(client.getInstructions()).toContain('an earlier chat ("Importer of March") died');
-  expect((await call("shim_check_recovery")).output["incomplete"]).toMatchObject([
-    { title: "Importer of March", offeredHere: true },
-    { title: "Parser of April" },
-  ]);
 });

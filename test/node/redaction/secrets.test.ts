@@ -32,14 +32,21 @@ it("a known prefix before words is no token, and a real one after it is found", 
   expect(redact(`${names[5]} ${token}`).text).toMatch(/ \[redacted:github-token\]$/);
 });
 
-it.each(secretSamples(20_251))("$name goes, with a marker in its stead", ({ text, secrets }) => {
-  const redacted = redact(text);
-  expect(secrets.filter((secret) => redacted.text.includes(secret))).toEqual([]);
-  expect(redacted.text).toMatch(/\[redacted:[a-z0-9-]+\]/);
+const seeds = [5, 7, 11, 20_251];
+
+it("each secret of the corpus goes, with a marker in its stead", () => {
+  for (const seed of seeds) {
+    const left = secretSamples(seed).filter(({ text, secrets }) => {
+      const redacted = redact(text).text;
+      return secrets.some((secret) => redacted.includes(secret)) || !/\[redacted:[a-z0-9-]+\]/.test(redacted);
+    });
+    expect([seed, left]).toEqual([seed, []]);
+  }
 });
 
-it.each(lookAlikes(20_251))("$name stays", ({ text }) => {
-  expect(redact(text)).toEqual({ text, count: 0 });
+it("what only looks like a secret stays", () => {
+  for (const seed of seeds)
+    for (const { name, text } of lookAlikes(seed)) expect(redact(text), name).toEqual({ text, count: 0 });
 });
 
 /** A part of twelve characters counts as the secret: half of it is enough to find the rest. */

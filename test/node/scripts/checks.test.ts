@@ -1,15 +1,6 @@
 import { expect, it } from "vitest";
 import { expressionsOf, faultOf, type Expression } from "../../../scripts/check-expressions.ts";
-import {
-  arrowFaults,
-  boundaryFaults,
-  clientFaults,
-  commentFaults,
-  folderCycles,
-  namingFaults,
-  runningFaults,
-  toolFaults,
-} from "../../../scripts/check-source.ts";
+import { arrowFaults, clientFaults, commentFaults, folderCycles, namingFaults } from "../../../scripts/check-source.ts";
 
 it("a name with a word that says nothing is a fault, with the word to use; comments, strings and columns are not read", () => {
   const source = [
@@ -57,32 +48,6 @@ it("a comment that is too wide, begins with a pronoun or has a banned word is a 
   ]);
 });
 
-it("a surface that imports what holds state is a fault; the interface of a host is none", () => {
-  const imports = new Map([
-    [
-      "src/cli/commands/up.ts",
-      ["src/store/sql.ts", "src/machine/operations/operation-context.ts", "src/contract/age.ts"],
-    ],
-    ["src/web/page.ts", ["src/machine/checkpoints/capture.ts"]],
-    ["src/local-mcp/host/handlers.ts", ["src/store/sql.ts"]],
-    ["src/cli/cli.ts", ["src/local-mcp/host/operation-runner.ts"]],
-  ]);
-  expect(boundaryFaults(imports)).toEqual([
-    "src/cli/commands/up.ts: imports src/store/sql.ts; a surface calls operations of a host instead",
-    "src/web/page.ts: imports src/machine/checkpoints/capture.ts; a surface calls operations of a host instead",
-  ]);
-});
-
-it("a tool of a chat neither imports the store nor uses it; other code of the chat does", () => {
-  const source = "runtime.store.read((sql) => get(sql), null)";
-  const imports = ["src/store/notices.ts", "src/local-mcp/host/session-status.ts"];
-  expect(toolFaults("src/local-mcp/mcp/tools/status.ts", source, imports)).toEqual([
-    "src/local-mcp/mcp/tools/status.ts: imports src/store/notices.ts; a tool calls what the chat or the host does",
-    "src/local-mcp/mcp/tools/status.ts: uses the store; a tool calls what the host does",
-  ]);
-  expect(toolFaults("src/local-mcp/mcp/chat/chat.ts", source, imports)).toEqual([]);
-});
-
 it("an import that points upward is a fault, and one between rooms beside each other too", () => {
   const imports = new Map([
     ["src/machine/sessions/news.ts", ["src/store/store.ts", "src/machine/text/excerpt.ts"]],
@@ -95,15 +60,6 @@ it("an import that points upward is a fault, and one between rooms beside each o
     ),
     "src/web/page.ts: imports src/shared/text.ts; web may import contract",
   ]);
-});
-
-it("machine starts no process, opens no socket and waits for nothing", () => {
-  const source = 'import { spawn } from "node:child_process";\n// "node:net"\n';
-  expect(runningFaults("src/machine/team/news.ts", source)).toEqual([
-    expect.stringContaining('src/machine/team/news.ts: imports "node:child_process"'),
-  ]);
-  expect(runningFaults("src/local-mcp/host/jobs.ts", source)).toEqual([]);
-  expect(runningFaults("src/machine/team/news.ts", '// "node:net"\nimport { join } from "node:path";')).toEqual([]);
 });
 
 it("a client's name outside the folders of clients is a fault; comments and imports are not read", () => {

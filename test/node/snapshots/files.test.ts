@@ -148,19 +148,6 @@ it("never runs a filter, a hook or a monitor of the project, and has the bytes o
   expect([show(snapshot, "new.bin"), show(snapshot, "old.bin")]).toEqual(["raw\n", "stored form\n"]);
 });
 
-it("follows the attributes and ignore rules that only this clone has", async () => {
-  const from = makeProject({ "a.txt": "x\n" });
-  write(from.project, { ".git/info/exclude": "*.tmp\n", ".git/info/attributes": "*.dat -text\n" });
-  git(from.project, "config", "core.autocrlf", "input");
-  const excludes = join(from.root, "my-excludes");
-  write(from.root, { "my-excludes": "*.bak\n" });
-  git(from.project, "config", "core.excludesFile", excludes);
-  write(from.project, { "x.tmp": "1", "x.bak": "1", "x.dat": "1\r\n", "x.new": "1\r\n" });
-  const snapshot = await taken(from);
-  expect(paths(snapshot)).toEqual(["a.txt", "x.dat", "x.new"]);
-  expect([names(snapshot), show(snapshot, "x.dat"), show(snapshot, "x.new")]).toEqual([[], "1\r\n", "1\r\n"]);
-});
-
 it("leaves out and names what has no content on this machine @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "lost.txt": "lost\n" });
   const id = git(from.project, "rev-parse", "HEAD:lost.txt").trim();

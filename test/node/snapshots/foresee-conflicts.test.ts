@@ -2,7 +2,6 @@ import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { makeBundle } from "#src/snapshots/make-bundle.ts";
 import { clearForeseen, foreseeConflicts, type Forecast, type MadeSide } from "#src/snapshots/foresee-conflicts.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import {
@@ -10,11 +9,9 @@ import {
   fingerprint,
   git,
   GIT_ENV,
-  HOST,
   LIMITS,
   makeProject,
   T0,
-  taken,
   write,
   type GitProject,
 } from "#harness/machine/git-project.ts";
@@ -142,34 +139,3 @@ function merges(project: string): boolean {
     return false;
   }
 }
-
-it("received files, which are bytes, merge with those of a project whose line endings git converts", async () => {
-  const from = makeProject({ "a.txt": lines(30), "b.txt": lines(30) });
-  const { project, snapshots } = from;
-  git(project, "config", "core.autocrlf", "true");
-  git(project, "update-ref", "refs/remotes/origin/main", "HEAD");
-  const change = (at: number, text: string): string =>
-    lines(30).replace(`line ${at}\n`, `${text}\n`).replaceAll("\n", "\r\n");
-  write(project, { "a.txt": change(3, "theirs"), "b.txt": change(9, "theirs") });
-  const { repository, commit, head } = await taken(from);
-  const limits = { maxBytes: 1_000_000, timeoutMs: 60_000 };
-  const made = await makeBundle({ env: GIT_ENV, snapshots, repository, commit, head, project, now: T0, ...limits });
-  if (made.state !== "made") throw new Error(made.state);
-  write(project, { "a.txt": change(28, "ours"), "b.txt": change(9, "ours") });
-  const received = { bundle: made.bytes, needs: made.needs, clone: project };
-  const fresh = { last: null, isSame: false };
-  const sides = [
-    { name: project, ...fresh },
-    { name: "theirs", ...fresh, received },
-  ];
-  const found = await foreseeConflicts({
-    ...HOST,
-    sides,
-    keep: [],
-    snapshots,
-    limits: LIMITS,
-    timeoutMs: 60_000,
-    now: T0,
-  });
-  expect(found).toMatchObject({ problems: [], pairs: [{ conflicts: [{ path: "b.txt", lines: ["9", "9"] }] }] });
-});

@@ -66,14 +66,6 @@ it("refuses a snapshot or repository that is not there", async () => {
   expect(existsSync(into)).toBe(false);
 });
 
-it("a failure of git or the file system, or the end of the time, is an error that says so", async () => {
-  const { from, snapshot } = await snapshotOf({ "a.txt": "one\n" });
-  const below = join(from.project, "a.txt", "folder");
-  expect(await restore(snapshot, below)).toMatchObject({ ok: false, error: { code: "restore_failed" } });
-  const stopped = await restore(snapshot, join(from.root, "x"), { signal: AbortSignal.abort() });
-  expect(stopped).toMatchObject({ ok: false, error: { message: "stopped before it was done" } });
-});
-
 it("is restored whole after an amend, a deleted branch and gc --prune=now in the project @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   git(from.project, "checkout", "--quiet", "-b", "topic");
@@ -235,20 +227,6 @@ it(
 it("the same of many histories @night", { timeout: 600_000 }, () =>
   histories(Number(process.env["SHIM_FORKED_HISTORIES"] ?? 30), 12),
 );
-
-it("what was not committed is not committed in it, and git need not read the files again", async () => {
-  const from = makeProject({ "a.txt": "one\n", "b.txt": "one\n", "c.txt": "one\n" });
-  write(from.project, { "a.txt": "two\n", "new.txt": "new\n" });
-  rmSync(join(from.project, "b.txt"));
-  git(from.project, "add", "-A");
-  const snapshot = await taken(from);
-  git(from.project, "commit", "-q", "-m", "later");
-  expect(await fork(from, snapshot)).toMatchObject({ ok: true });
-  const { folder } = placeOf(from, "fork-1");
-  expect(git(folder, "status", "--porcelain").trimEnd().split("\n")).toEqual([" M a.txt", " D b.txt", "?? new.txt"]);
-  expect(git(folder, "ls-files", "--debug", "c.txt")).not.toContain("mtime: 0:0");
-  expect(git(from.project, "symbolic-ref", "--short", "HEAD").trim()).toBe("main");
-});
 
 it("a commit that is gone, a taken branch and a git that fails leave neither folder nor branch", async () => {
   const from = makeProject({ "a.txt": "one\n" });

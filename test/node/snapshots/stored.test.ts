@@ -31,7 +31,6 @@ import {
   HOST,
   LIMITS,
   makeProject,
-  noise,
   paths,
   show,
   taken,
@@ -97,18 +96,6 @@ it("a drop that failed says so, and its repeat finishes it @night", async () => 
   expect(readable(repository)).not.toContain(MARK);
 });
 
-it("snapshots that borrow from the project stay whole when others are dropped @night", async () => {
-  const from = makeProject({ "large.bin": noise(1), "a.txt": "one\n" });
-  const limits = { ...LIMITS, maxTotalBytes: 300 };
-  await taken(from, { checkpointId: "gone", limits });
-  write(from.project, { "b.txt": "b\n" });
-  const kept = await taken(from, { checkpointId: "kept", limits });
-  expect(kept.borrowed).toBe(1);
-  expect(await drop(kept.repository, ["gone"])).toEqual({ ok: true, value: { left: 1 } });
-  expect(show(kept, "b.txt")).toBe("b\n");
-  expect(paths(kept)).toEqual(["a.txt", "b.txt", "large.bin"]);
-});
-
 interface Rig {
   readonly from: GitProject;
   readonly runtime: Runtime;
@@ -172,16 +159,6 @@ it("the files of a checkpoint are taken after its answer and can be put back @ni
   });
   expect(restored.ok).toBe(true);
   expect(readFileSync(join(into, "new.txt"), "utf8")).toBe("not committed\n");
-});
-
-it("of several checkpoints that wait only the newest is taken, and other sessions are left alone @night", async () => {
-  const rig = aRig();
-  const first = save(rig, "one");
-  const second = save(rig, "two");
-  await takePending(rig.runtime, ["another session"], rig.never);
-  expect([rowOf(rig, first)?.state, rowOf(rig, second)?.state]).toEqual(["skipped", "pending"]);
-  await takePending(rig.runtime, ["s1"], rig.never);
-  expect([rowOf(rig, first)?.state, rowOf(rig, second)?.state]).toEqual(["skipped", "done"]);
 });
 
 it("what is not taken within a minute is given up with its reason, never taken late", async () => {

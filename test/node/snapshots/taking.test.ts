@@ -4,7 +4,6 @@ import {
   chmodSync,
   existsSync,
   readdirSync,
-  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -164,25 +163,6 @@ it("sees a change that only the time of the index gives away", async () => {
   expect(show(await taken(from), "a.txt")).toBe("two\n");
 });
 
-it("survives an inherited git environment that points elsewhere @night", async () => {
-  const from = makeProject({ "a.txt": "x\n" });
-  const other = makeProject({ "other.txt": "x\n" });
-  const places = { GIT_DIR: join(other.project, ".git"), GIT_WORK_TREE: other.root };
-  const env = { ...GIT_ENV, ...places, GIT_INDEX_FILE: join(from.root, "wrong") };
-  expect(paths(await taken(from, { env }))).toEqual(["a.txt"]);
-  expect(existsSync(join(from.root, "wrong"))).toBe(false);
-});
-
-it("works where the project's folder has a blank, a colon, a quote or a line break @night", async () => {
-  for (const name of ["my project", "a:b", 'quo"te', "line\nbreak"]) {
-    const made = makeProject({ "a.txt": "one\n" });
-    const project = join(made.root, name);
-    renameSync(made.project, project);
-    write(project, { "b.txt": "b\n" });
-    expect(paths(await taken({ ...made, project }))).toEqual(["a.txt", "b.txt"]);
-  }
-});
-
 function isRunning(pid: number): boolean {
   return systemProcesses.facts(pid) !== null;
 }
@@ -248,17 +228,6 @@ it("stops in time, says so, and leaves nothing behind @night", async () => {
   expect(readdirSync(from.snapshots)).toHaveLength(1);
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
   expect(await taken(from)).toMatchObject({ files: 1 });
-});
-
-it("git's own failure, and the file system's, are reasons and not exceptions @night", async () => {
-  const from = makeProject({ "a.txt": "x\n" });
-  writeFileSync(join(from.project, ".git/index"), "this is no index");
-  expect(await take(from)).toMatchObject({ state: "failed", reason: expect.stringContaining("git") });
-  git(from.project, "read-tree", "--empty");
-  writeFileSync(join(from.root, "in-the-way"), "a file");
-  const snapshots = join(from.root, "in-the-way", "snapshots");
-  const reason = expect.stringMatching(/ENOTDIR|EEXIST/) as string;
-  expect(await take(from, { snapshots })).toMatchObject({ state: "failed", reason });
 });
 
 /** Of a process that has ended. */

@@ -256,22 +256,6 @@ it("text and Markdown have findings, tools, hotspots, notes; a message is one li
   expect(fences.match(/````/g)).toHaveLength(2);
 });
 
-it("after a comparison only what is new is listed, and the rest is counted", () => {
-  const [first, second] = fingerprinted({}, [aFinding(), aFinding({ message: "second" })]);
-  if (!first || !second) throw new Error("no findings");
-  const findings = [
-    { ...first, isNew: false },
-    { ...second, isNew: true },
-  ];
-  const report = aReport({
-    findings,
-    totals: countTotals(findings, true),
-    comparedWith: { kind: "baseline", name: "b" },
-  });
-  expect(toText(report)).toMatch(/^a\.ts:1:1 {2}warning {2}second/);
-  expect(toText(report)).toContain("1 new since the baseline b; 0 errors, 2 warnings, 0 notes in all\n");
-});
-
 function lines(name: ToolName, output: string, options?: Parameters<typeof parseWith>[2]): string[] {
   return parseWith(name, { stdout: output }, options).findings.map(({ file, range, level, rule, symbol }) => {
     const { line, column, endLine, endColumn } = range ?? {};
@@ -320,22 +304,6 @@ it("oxlint: the end of a range follows from bytes, also after characters of seve
   ]);
 });
 
-it("complexity: functions above the threshold are findings, sums by file are for hotspots", () => {
-  for (const [installed, name, found] of [
-    [
-      ["oxlint"],
-      "complexity-oxlint",
-      ["src/plain.js 8:8 warning complexity route", "src/shapes.ts 13:8 warning complexity grade"],
-    ],
-    [["eslint"], "complexity-eslint", ["src/plain.js 8:8 warning complexity route"]],
-  ] as const) {
-    const parsed = parseWith("complexity", { stdout: recorded(name) }, { installed });
-    expect(lines("complexity", recorded(name), { installed }).toSorted()).toEqual(found);
-    expect(parsed.complexity?.find(({ file }) => file === "src/plain.js")?.complexity).toBe(12);
-    expect(parsed.findings[0]?.message).toContain("Maximum allowed is 10.");
-  }
-});
-
 it("knip: files, exports, types, dependencies with their line, imports", () => {
   expect(lines("knip", recorded("knip"))).toEqual([
     "src/copy-one.ts *:* warning files",
@@ -347,24 +315,6 @@ it("knip: files, exports, types, dependencies with their line, imports", () => {
     "src/shapes.ts 5:17 warning exports deadExport",
     "src/shapes.ts 13:17 warning exports grade",
     "src/shapes.ts 9:18 warning types DeadShape",
-  ]);
-});
-
-it("fallow: dead code and duplicates of one report", () => {
-  expect(lines("fallow", recorded("fallow"))).toEqual(
-    expect.arrayContaining([
-      "src/copy-one.ts *:* error unused-file",
-      "src/shapes.ts 5:17 error unused-export deadExport",
-      "src/shapes.ts 9:18 error unused-type DeadShape",
-      "package.json 2:* error unused-dependency left-pad",
-      "src/index.ts 2:25 error unresolved-import ./nowhere.ts",
-      "src/copy-one.ts 1:*-11:undefined warning code-duplication",
-    ]),
-  );
-  const cycle = { files: ["a.ts", "b.ts"], line: 1, col: 0, actions: [{}] };
-  const check = { circular_dependencies: [cycle], workspace_diagnostics: [{ path: "b" }], notes: [{ text: "x" }] };
-  expect(parseWith("fallow", { stdout: JSON.stringify({ check }) }).findings).toMatchObject([
-    { file: "a.ts", rule: "circular-dependency", message: "circular dependency: a.ts -> b.ts" },
   ]);
 });
 

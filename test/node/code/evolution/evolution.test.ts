@@ -7,7 +7,7 @@ import { RunLimits } from "#src/code/evolution/candidate.ts";
 import { changedFiles } from "#src/code/evolution/change.ts";
 import { removeUnused } from "#src/code/evolution/fix.ts";
 import { judge, newFindings, type FileDelta, type JudgeInput } from "#src/code/evolution/judge.ts";
-import { isOpen, rank } from "#src/code/evolution/rank.ts";
+import { isOpen } from "#src/code/evolution/rank.ts";
 import { stopReason, toTasks, type EvolveReport } from "#src/code/evolution/run.ts";
 import { userGit } from "#src/snapshots/git.ts";
 import { aProject, evolve, expectClean } from "#harness/evolution/evolve-home.ts";
@@ -59,18 +59,6 @@ it("a finding whose line was changed replaces its former self, but no finding of
 it("tests that fail reject a change", () => {
   const after = aMeasurement({ findings: fine, tests: { failure: "npm test ended with exit code 1", isFlaky: false } });
   expect(judged({ after })).toEqual(["the tests fail: npm test ended with exit code 1"]);
-});
-
-it("what becomes unused where unused code is removed is no new finding", () => {
-  const unused = aFinding({ tool: "knip", rule: "exports", symbol: "one" });
-  const inTurn = aFinding({ tool: "knip", rule: "types", file: "src/b.ts" });
-  const before = aMeasurement({ findings: [unused] });
-  const after = aMeasurement({ findings: [inTurn] });
-  const candidate = aCandidate({ fixer: "unused", findings: [unused] });
-  expect(judged({ before, after, candidate })).toEqual([]);
-  expect(judged({ after: aMeasurement({ findings: [...fine, inTurn] }) })).toEqual([
-    "new findings: knip types in src/b.ts:1",
-  ]);
 });
 
 function withApi(old: readonly string[], now: readonly string[], rest: Partial<JudgeInput> = {}): string[] {
@@ -265,30 +253,6 @@ it("without a parser no worker's change is kept, and suppressions of other langu
   expect(judged({ changes, astGrep: null })).toEqual([]);
   const style = { ...change, path: "src/a.css", before: "", after: "/* biome-ignore lint: x */" };
   expect(judged({ candidate: aCandidate({ files: ["src/a.css"] }), changes: [style] })).toHaveLength(1);
-});
-
-const none = new Map();
-
-function hotspot(file: string, score: number) {
-  return { file, complexity: score, commits: 1, lines: 1, score };
-}
-
-it("the value is severity times hotspot by effort, and the order is fixed", () => {
-  const findings = [
-    aFinding({ tool: "tsc", rule: "TS2322", level: "error", file: "src/cold.ts" }),
-    aFinding({ tool: "tsc", rule: "TS2322", level: "error", file: "src/hot.ts" }),
-    aFinding({ tool: "oxlint", rule: "complexity", file: "src/hot.ts", range: { line: 5 } }),
-    aFinding({ tool: "knip", rule: "files", file: "src/old.ts", range: null }),
-  ];
-  const hot = [hotspot("src/hot.ts", 20), hotspot("src/cold.ts", 0)];
-  const ranked = rank(findings, hot, none);
-  expect(ranked.map(({ files, method, value }) => [files[0], method, value])).toEqual([
-    ["src/hot.ts", "worker", 16],
-    ["src/cold.ts", "worker", 4],
-    ["src/hot.ts", "worker", 2.4],
-    ["src/old.ts", "person", 1.5],
-  ]);
-  expect(rank(findings.toReversed(), hot, none)).toEqual(ranked);
 });
 
 it("what was rejected, and what --only leaves out, is no candidate", () => {

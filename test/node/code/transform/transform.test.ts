@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, rmSync, symlinkSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
-import { readChange, TransformTask, type Change } from "#src/code/transform/change.ts";
+import { TransformTask, type Change } from "#src/code/transform/change.ts";
 import { transformersFor } from "#src/code/transform/transformers.ts";
-import { failed, printed, aCliHome } from "#harness/machine/cli-home.ts";
-import { commitAll, contents, git, makeRepository, write, temporaryFolder } from "#harness/machine/git-project.ts";
-import { aTransformHome, varRule, withTransform, type TransformHome } from "#harness/transform/transform-rig.ts";
+import { failed, printed } from "#harness/machine/cli-home.ts";
+import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
+import { aTransformHome, varRule, type TransformHome } from "#harness/transform/transform-rig.ts";
 
 const untested = "--branch --no-tests";
 
@@ -117,26 +117,6 @@ it("a program that came with the repository is code of the project", async () =>
   expect(await home.transform("rules")).toMatchObject(failed(1, "the repository brings its own node_modules"));
 });
 
-it("a package of the workspace is the one in the worktree, and links are never committed @night", async () => {
-  const test = 'import { value } from "lib";\nif (value !== 2) process.exit(1);\n';
-  const files = {
-    "package.json": '{"workspaces":["lib","app"]}',
-    "lib/package.json": '{"name":"lib","type":"module","exports":"./index.js"}',
-    "lib/index.js": "export const value = 1;\n",
-    "app/package.json": '{"name":"app","type":"module","scripts":{"test":"node test.js"}}',
-    "app/test.js": test,
-    "app/a.js": "",
-    "two.yml": 'id: two\nlanguage: JavaScript\nrule: { pattern: "const value = 1" }\nfix: "const value = 2"\n',
-  };
-  for (const ignored of ["node_modules/\n", ""]) {
-    const home = aTransformHome({ ...files, ".gitignore": ignored });
-    symlinkSync("../lib", join(home.project, "node_modules", "lib"));
-    const report = await home.report("two.yml --branch --trust --tests", "node app/test.js");
-    expect(report).toMatchObject({ files: [{ path: "lib/index.js" }], tests: { command: "node app/test.js" } });
-    expect(git(home.project, "ls-tree", "-r", "--name-only", String(report["branch"]))).not.toContain("node_modules");
-  }
-});
-
 it("what is not committed is not included, and said @night", async () => {
   const home = aTransformHome();
   write(home.project, { "src/a.ts": "var dirty = 1;\n", "src/new.ts": "var fresh = 1;\n" });
@@ -145,19 +125,6 @@ it("what is not committed is not included, and said @night", async () => {
   expect(ran.out).not.toMatch(/dirty|fresh/);
   expect(await home.transform("rules src/new.ts")).toMatchObject(failed(2, "src/new.ts is not in the commit"));
   expect(readFileSync(join(home.project, "src/a.ts"), "utf8")).toBe("var dirty = 1;\n");
-});
-
-it("what is no work tree with a commit is refused", async () => {
-  const home = withTransform(aCliHome());
-  home.alive.add(process.pid);
-  expect(await home.transform("lint-fix")).toMatchObject(failed(2, "is not in the work tree of a git repository"));
-  makeRepository(home.project);
-  expect(await home.transform("lint-fix")).toMatchObject(failed(1, "has no commit yet"));
-  git(home.folder, "init", "--quiet", "--bare", "bare");
-  expect(await home.transform("lint-fix", { cwd: join(home.folder, "bare") })).toMatchObject(
-    failed(2, "must be run in a work tree"),
-  );
-  expect(await home.transform(`lint-fix ${home.other}/none`)).toMatchObject(failed(2, "there is no"));
 });
 
 it("a new file with a secret is left out of the branch, and said @night", async () => {
@@ -300,14 +267,6 @@ it("codemods and ESLint run in Node's permission model, in which only plugins of
   expect(permissionsOf({ kind: "codemod", path: "/p/mod.js", tool: "jscodeshift" })).toEqual([[]]);
   expect(permissionsOf({ kind: "codemod", path: "/p/mod.ts", tool: "ts-morph" })).toEqual([[]]);
   expect(permissionsOf({ kind: "lint-fix" })).toEqual([null, null, ["--allow-addons"]]);
-});
-
-it("a folder's rules are one set, in the order of their names, and have a size limit", () => {
-  const folder = temporaryFolder();
-  write(folder, { "b.yaml": "id: b", "a.yml": "id: a", "note.txt": "" });
-  expect(readChange(folder)).toEqual({ ok: true, value: { kind: "rules", text: "id: a\n---\nid: b" } });
-  write(folder, { "c.yml": " ".repeat(1_048_577) });
-  expect(readChange(join(folder, "c.yml"))).toMatchObject({ ok: false, error: { code: "bad_input" } });
 });
 
 function isAccepted(payload: object): boolean {

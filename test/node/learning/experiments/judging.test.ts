@@ -10,7 +10,7 @@ import {
   type CanaryVerdict,
   type Measured,
 } from "#src/learning/experiments/guardrails.ts";
-import { findWeek, weekOf, weeklyReport, type WeeklyFacts } from "#src/learning/experiments/weekly-report.ts";
+import { findWeek, weekOf } from "#src/learning/experiments/weekly-report.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 
 it("the tail of a binomial count equals R's binom.test, and its interval that of Clopper and Pearson", () => {
@@ -231,17 +231,6 @@ it("equivalent only within the margin, better or worse only without 0, undecided
   expect(judgePairs([], 6, margin)).toMatchObject({ verdict: "undecided", difference: null, n: 0 });
 });
 
-const quiet: WeeklyFacts = {
-  week: weekOf(Date.UTC(2026, 10, 22)),
-  sessions: 0,
-  causes: [],
-  died: { chats: 0, deaths: 0, continued: 0, resumed: 0, dismissed: 0, open: 0, offered: 0, offeredTo: 0 },
-  meanScore: null,
-  checkpoints: { count: 0, bytes: 0 },
-  costs: [],
-  steps: [],
-};
-
 function nameOf(year: number, month: number, day: number): string {
   return weekOf(Date.UTC(year, month - 1, day)).name;
 }
@@ -259,12 +248,4 @@ it("weeks are those of ISO 8601: from Monday, of the year of their Thursday", ()
     expect(new Date(week.from).getUTCDay()).toBe(1);
   }
   for (const name of ["2026-W54", "2025-W53", "2026-W00", "2026-47", "W47", ""]) expect(findWeek(name)).toBeNull();
-});
-
-it("a week without chats says so, in every part", () => {
-  const text = weeklyReport(quiet, []);
-  expect(text).toContain("# SHIM, 2026-W47\n\n2026-11-16 to 2026-11-22, UTC.");
-  expect(text).toContain("No chat worked on this machine.");
-  expect(text).toContain("The records show nothing that should change.");
-  expect(text).not.toMatch(/NaN|undefined|Infinity|null/);
 });

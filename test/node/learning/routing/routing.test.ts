@@ -3,7 +3,7 @@ import type { Band, TierCounts } from "#src/contract/model-routes.ts";
 import { bandOf, chooseRoute, escalate, hasHigherTier, type RouteTable } from "#src/learning/routing/model-router.ts";
 import { analyzeTask } from "#src/learning/routing/prompt-analyzer.ts";
 import { StallDetector } from "#src/learning/routing/stall-detector.ts";
-import { estimateTokens, o200kTokens, estimateRange } from "#src/learning/routing/tokens.ts";
+import { estimateTokens, o200kTokens } from "#src/learning/routing/tokens.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { tokenSamples } from "#harness/tokens/samples.ts";
 
@@ -232,14 +232,4 @@ it("a model with o200k gets the plain estimate, any that is not known a half mor
   const [{ text } = { text: "" }] = tokenSamples;
   for (const model of ["gemini-3-pro", "qwen3-coder", "deepseek-v4", "mistral-large", "devstral-2"])
     expect(estimateTokens(text, model), model).toBe(Math.round(1.2 * o200kTokens(text)));
-});
-
-const text = "The parser reads a token and the lexer answers with its position. ".repeat(40);
-
-it("an estimate has a range around it", () => {
-  const { tokens, low, high } = estimateRange(text, "claude-opus-5-5");
-  expect(tokens).toBe(estimateTokens(text, "claude-opus-5-5"));
-  expect(low).toBeLessThan(tokens);
-  expect(high).toBeGreaterThan(tokens);
-  expect(estimateRange("", null)).toEqual({ tokens: 0, low: 0, high: 0 });
 });
