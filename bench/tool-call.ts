@@ -50,7 +50,7 @@ async function oneSession(setting: Setting): Promise<number[]> {
   writeFileSync(join(cwd, "one.ts"), "export {};\n");
   const at: number[] = [];
   const steps = [bash("sleep 1"), ...range(calls, (n) => bash(`echo ${n}`)), { text: "Done." }];
-  const model = await startScriptedModel({ threads: [{ steps }], onRequest: () => void at.push(performance.now()) });
+  const model = await startScriptedModel({ steps, onRequest: () => void at.push(performance.now()) });
   const options = { modelUrl: model.url, home, cwd, ...setting, args: ["--allowedTools", "Bash"] };
   // A machine on which SHIM has run before has its compiled code.
   const env = {

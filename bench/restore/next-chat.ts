@@ -94,7 +94,7 @@ export async function playOnTwoMachines(
 /** What the tool answers when a chat takes the session that a hook has only named. */
 export async function takenOver(rig: RestoreRig, session: string): Promise<string> {
   const steps: Step[] = [shimTool("shim_check_recovery", { of: session, take: true }), { text: "I have it." }];
-  const model = await startScriptedModel({ threads: [{ steps }] });
+  const model = await startScriptedModel({ steps });
   const chat = new ChatProcess({ rig, modelUrl: model.url, driver: "stream", env: {} });
   await chat.turn("hello");
   const [context, answer] = [briefIn(model), toolResultIn(model)];

@@ -19,7 +19,7 @@ export async function play(plan: SessionPlan): Promise<string> {
   try {
     await runToDeath(plan, rig);
     for (const one of plan.after) afterDeath(rig, one);
-    const model = await startScriptedModel({ threads: [{ steps: [{ text: "Hello." }] }] });
+    const model = await startScriptedModel({ steps: [{ text: "Hello." }] });
     const next = new ChatProcess({ rig, modelUrl: model.url, driver: plan.driver, env: plan.env });
     await next.turn("hello");
     const context = briefIn(model);
@@ -89,7 +89,7 @@ async function otherChat(chat: Chat, rig: RestoreRig) {
 
 function modelOf(chat: Chat, rig: RestoreRig, last: readonly Step[]): Promise<ScriptedModel> {
   const steps = chat.parts.flatMap((part) => (part.do === "turn" ? part.turn.steps : []));
-  return startScriptedModel({ threads: [{ steps: [...steps, ...last].map((step) => inProject(step, rig)) }] });
+  return startScriptedModel({ steps: [...steps, ...last].map((step) => inProject(step, rig)) });
 }
 
 function inProject(step: Step, rig: RestoreRig): Step {

@@ -1,5 +1,5 @@
 import type { ModelRequest, Step } from "../../test/harness/claude/scripted-model.ts";
-import type { ToolCall } from "../../test/harness/clients/wire-format.ts";
+import type { ToolCall } from "../../test/harness/clients/model-formats.ts";
 import { isRecord, listAt, textAt } from "../../src/shared/json-fields.ts";
 import { tasks } from "./plan.ts";
 import type { ChatScriptOptions } from "./team-chat.ts";

@@ -158,7 +158,7 @@ export class Story {
     scripts: ReadonlyMap<string, { answer(request: ModelRequest): Step }>,
   ): Promise<void> {
     const answer = (request: ModelRequest): Step => scriptOf(scripts, request).answer(request);
-    this.#model = await startScriptedModel({ threads: [{ steps: answer }] });
+    this.#model = await startScriptedModel({ steps: answer });
     const { url } = this.#model;
     this.#machines = names.map((name) => new Machine(this.root, name, url));
     const origin = join(this.root, "origin.git");

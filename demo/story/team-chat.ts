@@ -1,5 +1,5 @@
 import type { ModelRequest, Step } from "../../test/harness/claude/scripted-model.ts";
-import type { ToolCall } from "../../test/harness/clients/wire-format.ts";
+import type { ToolCall } from "../../test/harness/clients/model-formats.ts";
 import { isRecord } from "../../src/shared/json-fields.ts";
 import { branchOf, tasks, type ChatName, type PlannedTask } from "./plan.ts";
 import { edits, sharedFile } from "./project.ts";

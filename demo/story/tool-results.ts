@@ -1,5 +1,5 @@
 import type { ModelRequest } from "../../test/harness/claude/scripted-model.ts";
-import type { ToolCall } from "../../test/harness/clients/wire-format.ts";
+import type { ToolCall } from "../../test/harness/clients/model-formats.ts";
 import { isRecord, listAt, parseObject } from "../../src/shared/json-fields.ts";
 
 /** What one tool call of the model's last answer has returned. */

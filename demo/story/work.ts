@@ -1,4 +1,4 @@
-import type { ToolCall } from "../../test/harness/clients/wire-format.ts";
+import type { ToolCall } from "../../test/harness/clients/model-formats.ts";
 import { stepsOf, type PlannedTask, type WorkStep } from "./plan.ts";
 import type { Edit } from "./project.ts";
 import type { ToolResult } from "./tool-results.ts";

@@ -142,7 +142,7 @@ async function nextBriefs(rig: CodexRig): Promise<string[]> {
 const prompt = "Make the parser accept empty input";
 
 async function aModel(...steps: readonly Step[]): Promise<ScriptedModel> {
-  const model = await startScriptedModel({ threads: [{ steps }] });
+  const model = await startScriptedModel({ steps });
   onTestFinished(() => model.close());
   return model;
 }

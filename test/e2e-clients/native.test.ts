@@ -7,7 +7,7 @@ import { type ScriptedModel, startScriptedModel, type Step } from "#harness/clau
 import { fail } from "#harness/clients/chat-rig.ts";
 import { addStandinSettings, codexEnv, codexFlags, CodexRig } from "#harness/clients/codex-rig.ts";
 import { connectClient, environmentOf, opencode, putProgram, runShim } from "#harness/clients/real-clients.ts";
-import type { ToolCall } from "#harness/clients/wire-format.ts";
+import type { ToolCall } from "#harness/clients/model-formats.ts";
 import { CLAUDE_VERSION, claudeBinary } from "../../scripts/install-claude.ts";
 import { codexClient, programOf } from "../../scripts/install-clients.ts";
 
@@ -83,7 +83,7 @@ class ThreeClients extends CodexRig {
   /** From the client's start to its end, which must be a good one. */
   async says(client: string, prompt: string, steps: readonly Step[], session: string | null): Promise<ScriptedModel> {
     const model = await startScriptedModel({
-      threads: [{ steps }],
+      steps,
       summary: "<summary>All of it was about fruit.</summary>",
     });
     onTestFinished(() => model.close());

@@ -5,7 +5,7 @@ import { untilFound } from "#harness/claude/claude-code.ts";
 import { longTool } from "#harness/clients/chat-rig.ts";
 import { ClientRig, type ClientRun, firstRequest, offered } from "#harness/clients/client-rig.ts";
 import { gemini, opencode, otherClients } from "#harness/clients/real-clients.ts";
-import type { ToolCall } from "#harness/clients/wire-format.ts";
+import type { ToolCall } from "#harness/clients/model-formats.ts";
 import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { adapterOf } from "#src/clients/adapters.ts";
 

@@ -15,7 +15,7 @@ import {
   type ClaudeOptions,
   type Terminal,
 } from "./claude-code.ts";
-import { startScriptedModel, type ScriptedModel, type Step, type Thread } from "./scripted-model.ts";
+import { startScriptedModel, type ScriptedModel, type Step, type Steps } from "./scripted-model.ts";
 
 const plugin = join(import.meta.dirname, "..", "..", "..", "plugin");
 const allowed = ["Bash", "Read", "Write", "Edit", "TaskCreate", "TaskUpdate", "mcp__plugin_shim_shim"];
@@ -23,7 +23,7 @@ const allowed = ["Bash", "Read", "Write", "Edit", "TaskCreate", "TaskUpdate", "m
 export interface ChatOptions extends Partial<
   Pick<ClaudeOptions, "args" | "env" | "settings" | "cwd" | "binary" | "mcpServers">
 > {
-  readonly steps: Thread["steps"];
+  readonly steps: Steps;
   /** Without it the client has what `mcpServers` and its home's settings name. */
   readonly hasPlugin?: boolean;
   /** What the model answers when the client asks for a summary to compact. */
@@ -141,7 +141,7 @@ function messageOf(attachment: TranscriptLine["attachment"]): string[] {
 
 async function aModel({ steps, summary }: ChatOptions): Promise<ScriptedModel> {
   if (!existsSync(join(plugin, "dist", "hook.cjs"))) fail('The plugin is not built. Run "npm run build" first.');
-  const model = await startScriptedModel({ threads: [{ steps }], ...(summary === undefined ? {} : { summary }) });
+  const model = await startScriptedModel({ steps, ...(summary === undefined ? {} : { summary }) });
   onTestFinished(() => model.close());
   return model;
 }

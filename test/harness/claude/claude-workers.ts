@@ -33,7 +33,7 @@ export class WorkerMachine {
   }
 
   static async with(steps: readonly Step[], settings: object): Promise<WorkerMachine> {
-    const model = await startScriptedModel({ threads: [{ steps }] });
+    const model = await startScriptedModel({ steps });
     const machine = new WorkerMachine(model, settings);
     onTestFinished(() => model.close());
     return machine;

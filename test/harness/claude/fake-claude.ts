@@ -193,11 +193,6 @@ export class FakeClaude {
 
 export const session = "6cc46e21-cb87-468a-aae9-a2c900fa3d8a";
 
-/** What the real Claude Code has printed in one run, with a refused tool and a sub-agent; paths and long lists are shortened. */
-export function recordedStream(): string {
-  return readFileSync(join(import.meta.dirname, "claude-stream.jsonl"), "utf8");
-}
-
 export function lines(...events: readonly object[]): string {
   return events.map((event) => `${JSON.stringify(event)}\n`).join("");
 }

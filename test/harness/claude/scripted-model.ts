@@ -3,25 +3,23 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseObject } from "#src/shared/json-fields.ts";
-import { chatCompletionsFormat } from "#harness/clients/chat-completions-format.ts";
-import { geminiFormat } from "#harness/clients/gemini-format.ts";
-import { messagesFormat } from "#harness/clients/messages-format.ts";
-import { responsesFormat } from "#harness/clients/responses-format.ts";
-import type { Message, Reply, SentEvent, ToolCall, Usage, WireFormat } from "#harness/clients/wire-format.ts";
-
-export interface ModelError {
-  readonly status: number;
-  readonly type: string;
-  readonly message: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
+import {
+  formatOf,
+  messagesIn,
+  toolsIn,
+  type Message,
+  type Reply,
+  type SentEvent,
+  type ToolCall,
+  type Usage,
+} from "#harness/clients/model-formats.ts";
 
 /** What the stand-in does with one request of a conversation's main loop. */
 export interface Step {
   readonly text?: string;
   readonly tools?: readonly ToolCall[];
   readonly usage?: Usage;
-  readonly error?: ModelError;
+  readonly error?: { readonly status: number; readonly type: string; readonly message: string };
   /** The request waits until the test calls `release` with this name. */
   readonly hold?: string;
   /** The answer comes so much later. */
@@ -32,31 +30,19 @@ export interface Step {
 
 type MakeStep = (request: ModelRequest) => Step;
 
-export interface Thread {
-  /**
-   * The thread serves conversations in which this text stands in a message of the user; absent: every one. The first match
-   * counts. What the assistant wrote does not count: a subagent's prompt stands in the call of the chat that started it.
-   */
-  readonly match?: string;
-  /**
-   * A function makes its step when the request is there: it may hold what the step needs, such as the path of a plan. One
-   * function instead of a list makes all steps.
-   */
-  readonly steps: readonly (Step | MakeStep)[] | MakeStep;
-}
+/** A function makes its step when the request is there; one function instead of a list makes all steps. */
+export type Steps = readonly (Step | MakeStep)[] | MakeStep;
 
 export interface Script {
-  readonly threads: readonly Thread[];
+  readonly steps: Steps;
   /** Answer to the client's request for a summary when it compacts. It takes no step. */
   readonly summary?: string;
   /** Called when a request of a conversation's main loop has come. */
   readonly onRequest?: () => void;
 }
 
-export type RequestKind = "loop" | "aside" | "summary" | "count" | "unknown";
-
 export interface ModelRequest {
-  readonly kind: RequestKind;
+  readonly kind: "loop" | "aside" | "summary" | "count" | "unknown";
   readonly path: string;
   /** Null where the request carried no JSON object. */
   readonly body: Readonly<Record<string, unknown>> | null;
@@ -73,7 +59,7 @@ export interface ScriptedModel {
   close(): Promise<void>;
 }
 
-/** The text that ends a thread whose script has run out, so that a client never works on for ever. */
+/** Where the script has run out, so that a client never works on for ever. */
 const SCRIPT_ENDED = "The script has ended.";
 
 const SUMMARY_PROMPT = "create a detailed summary of the conversation";
@@ -85,7 +71,7 @@ const SUMMARY_PROMPT = "create a detailed summary of the conversation";
 export async function startScriptedModel(script: Script): Promise<ScriptedModel> {
   const requests: ModelRequest[] = [];
   const gates = new Map<string, Gate>();
-  const nextStep = playThreads(script.threads);
+  const nextStep = play(script.steps);
   let serial = 0;
 
   const gate = (name: string): Gate => {
@@ -149,21 +135,13 @@ interface Gate {
   readonly exit: PromiseWithResolvers<void>;
 }
 
-/** Each thread continues with its next step; a request that no thread matches is answered so, for the test to see. */
-function playThreads(threads: readonly Thread[]): (request: ModelRequest) => Step {
-  const queues = threads.map(({ steps }) =>
-    typeof steps === "function"
-      ? steps
-      : steps.flatMap((step) => Array.from({ length: typeof step === "function" ? 1 : (step.times ?? 1) }, () => step)),
+function play(steps: Steps): MakeStep {
+  if (typeof steps === "function") return steps;
+  const queue = steps.flatMap((step): (Step | MakeStep)[] =>
+    typeof step === "function" ? [step] : Array.from({ length: step.times ?? 1 }, () => step),
   );
   return (request) => {
-    const ofUser = request.messages.filter(({ role }) => role === "user");
-    const index = threads.findIndex(
-      ({ match }) => match === undefined || ofUser.some(({ text }) => text.includes(match)),
-    );
-    if (index === -1) return { text: "No thread of the script matches this conversation." };
-    const queue = queues[index];
-    const step = (typeof queue === "function" ? queue : queue?.shift()) ?? { text: SCRIPT_ENDED };
+    const step = queue.shift() ?? { text: SCRIPT_ENDED };
     return typeof step === "function" ? step(request) : step;
   };
 }
@@ -173,22 +151,15 @@ async function readRequest(incoming: IncomingMessage): Promise<ModelRequest> {
   for await (const chunk of incoming) chunks.push(Buffer.from(chunk));
   const path = new URL(incoming.url ?? "/", "http://stand-in").pathname;
   const body = parseObject(Buffer.concat(chunks).toString("utf8"));
-  const messages = (body && formatOf(path)?.messages(body)) ?? [];
+  const messages = body && formatOf(path) ? messagesIn(body) : [];
   return { kind: kindOf(path, body, messages), path, body, messages };
 }
 
-const formats = [messagesFormat, responsesFormat, chatCompletionsFormat, geminiFormat];
-
-function formatOf(path: string): WireFormat | undefined {
-  return formats.find((format) => format.isPath(path));
-}
-
-function kindOf(path: string, body: ModelRequest["body"], messages: readonly Message[]): RequestKind {
+function kindOf(path: string, body: ModelRequest["body"], messages: readonly Message[]): ModelRequest["kind"] {
   if (path === "/v1/messages/count_tokens") return "count";
-  const format = formatOf(path);
-  if (!format || !body) return "unknown";
+  if (!formatOf(path) || !body) return "unknown";
   if (messages.findLast(({ role }) => role === "user")?.text.includes(SUMMARY_PROMPT)) return "summary";
-  return format.hasTools(body) ? "loop" : "aside";
+  return toolsIn(body).length > 0 ? "loop" : "aside";
 }
 
 function replyTo({ body }: ModelRequest, { text, tools = [], usage }: Step, serial: number): Reply {
@@ -210,7 +181,8 @@ function replyTo({ body }: ModelRequest, { text, tools = [], usage }: Step, seri
 function send(response: ServerResponse, { path, body }: ModelRequest, reply: Reply): void {
   const format = formatOf(path);
   if (!format || !body) throw new Error(`${path} is no request to a model.`);
-  if (format.isStream(path, body)) sendStream(response, format.events(reply, body), reply.serial);
+  if (body["stream"] === true || path.endsWith(":streamGenerateContent"))
+    sendStream(response, format.events(reply, body), reply.serial);
   else sendJson(response, 200, format.whole(reply, body));
 }
 
@@ -228,7 +200,6 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
   response.end(JSON.stringify(value));
 }
 
-function sendError(response: ServerResponse, { status, type, message, headers = {} }: ModelError): void {
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+function sendError(response: ServerResponse, { status, type, message }: NonNullable<Step["error"]>): void {
   sendJson(response, status, { type: "error", error: { type, message } });
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { untilFound, watch, type Child, type Claude } from "#harness/claude/claude-code.ts";
 import { programOf } from "../../../scripts/install-clients.ts";
-import { startScriptedModel, type ScriptedModel, type Step, type Thread } from "#harness/claude/scripted-model.ts";
+import { startScriptedModel, type ScriptedModel, type Step, type Steps } from "#harness/claude/scripted-model.ts";
 import { ChatRig, fail, longTool } from "./chat-rig.ts";
 import { connectClient, environmentOf, putProgram, runShim, type RealClient } from "./real-clients.ts";
 
@@ -26,20 +26,15 @@ export class ClientRig extends ChatRig {
     connectClient(client, this.#env(noModel));
   }
 
-  async start(
-    prompt: string,
-    steps: Thread["steps"],
-    session: string | null = null,
-    cwd = this.project,
-  ): Promise<ClientRun> {
-    const model = await startScriptedModel({ threads: [{ steps }] });
+  async start(prompt: string, steps: Steps, session: string | null = null, cwd = this.project): Promise<ClientRun> {
+    const model = await startScriptedModel({ steps });
     onTestFinished(() => model.close());
     return this.#run(model, this.client.command(prompt, session), cwd);
   }
 
   /** Types the slash command, which the client has in a form of its own, and waits for the end of the client. */
-  async runCommand(name: string, words: string, steps: Thread["steps"], session: string): Promise<ClientRun> {
-    const model = await startScriptedModel({ threads: [{ steps }] });
+  async runCommand(name: string, words: string, steps: Steps, session: string): Promise<ClientRun> {
+    const model = await startScriptedModel({ steps });
     onTestFinished(() => model.close());
     const run = this.#run(model, this.client.slashCommand(name, words, session), this.project);
     const { code } = await run.process.waitForExit();

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { codexClient, programOf } from "../../../scripts/install-clients.ts";
 import { watch, type Claude } from "#harness/claude/claude-code.ts";
-import { startScriptedModel, type ScriptedModel, type Step, type Thread } from "#harness/claude/scripted-model.ts";
+import { startScriptedModel, type ScriptedModel, type Step, type Steps } from "#harness/claude/scripted-model.ts";
 import { ChatRig, fail, longTool } from "./chat-rig.ts";
 import { runShim } from "./real-clients.ts";
 
@@ -57,7 +57,7 @@ export interface CodexChat {
 }
 
 interface CodexOptions {
-  readonly steps: Thread["steps"];
+  readonly steps: Steps;
   /** Which tools Codex offers depends on the model's name; one that it does not know gets the shell and MCP tools. */
   readonly modelName?: string;
   /** `key=value` of Codex's configuration. */
@@ -79,7 +79,7 @@ export class CodexRig extends ChatRig {
   }
 
   async exec(prompt: string, options: CodexOptions, resumed?: string): Promise<CodexChat> {
-    const model = await startScriptedModel({ threads: [{ steps: options.steps }] });
+    const model = await startScriptedModel({ steps: options.steps });
     onTestFinished(() => model.close());
     const words = resumed === undefined ? ["exec"] : ["exec", "resume"];
     const ids = resumed === undefined ? [] : [resumed];

@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import type { ChatRig } from "./chat-rig.ts";
 import { runShim } from "./real-clients.ts";
 import type { Step, ModelRequest } from "#harness/claude/scripted-model.ts";
-import type { ToolCall } from "./wire-format.ts";
+import type { ToolCall } from "./model-formats.ts";
 
 /** Command of the chat's shell tool, besides a write of `one.ts`. */
 export const shellWork = "echo 'by command' > two.ts; rm three.ts; mkdir -p made; echo new > made/new.ts";

@@ -9,7 +9,7 @@ import {
   qwenClient,
   type PinnedClient,
 } from "../../../scripts/install-clients.ts";
-import type { ToolCall } from "./wire-format.ts";
+import type { ToolCall } from "./model-formats.ts";
 
 /** Calls of a client's own tools; paths are absolute. */
 export interface ClientTools {

@@ -11,17 +11,25 @@ interface Recording {
   readonly payload: Readonly<Record<string, unknown>>;
 }
 
-const home = "/home/user";
+function recorded(name: string): Readonly<Record<string, unknown>> {
+  return JSON.parse(readFileSync(new URL(`recorded/${name}.json`, import.meta.url), "utf8"));
+}
 
 /** What a real client sent, by event and, after a dash, its kind; names of persons and paths are replaced. */
 export function recordings(client: string): Readonly<Record<string, Recording>> {
-  return JSON.parse(readFileSync(new URL(`payloads/${client}.json`, import.meta.url), "utf8"));
+  return recorded("hooks")[client] as Readonly<Record<string, Recording>>;
 }
 
 export function recording(client: string, name: string): Recording {
   const one = recordings(client)[name];
   if (!one) throw new Error(`no ${name} of ${client} is recorded`);
   return one;
+}
+
+/** What a real client wrote as its transcript or, Claude Code, as its stream; long lists are shortened. */
+export function recordedSession(name: string): string {
+  const rows = recorded("sessions")[name] as readonly object[];
+  return rows.map((row) => `${JSON.stringify(row)}\n`).join("");
 }
 
 /** A client as its recorded events show it. */
@@ -48,7 +56,7 @@ export class RecordedClient {
 
   /** Sends an event that is not recorded. */
   report(event: string, payload: object, env: Readonly<Record<string, string>> = {}): Record<string, unknown> {
-    const runtime = { ...this.#runtime, env: { HOME: home, ...this.#runtime.env, ...env } };
+    const runtime = { ...this.#runtime, env: { HOME: "/home/user", ...this.#runtime.env, ...env } };
     const text = answerHook(runtime, event, () => JSON.stringify(payload), this.pid, this.adapter);
     return text === "" ? {} : (JSON.parse(text) as Record<string, unknown>);
   }

@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { codex } from "#src/clients/codex/codex.ts";
@@ -7,7 +7,7 @@ import { readAppended, type TranscriptPart, readRows } from "#src/clients/transc
 import type { TranscriptContent } from "#src/clients/transcript/transcript-draft.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { codexRow, codexHead } from "#harness/clients/invented-transcripts.ts";
-import { RecordedClient } from "#harness/clients/recorded-client.ts";
+import { RecordedClient, recordedSession } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -60,13 +60,10 @@ it("an event without a use is answered with nothing; another client's payload is
   expect(runtime.logged.at(-1)).toContain("input is not what Codex sends");
 });
 
-/** What the real Codex 0.169.0 wrote. */
-function rollout(name: string): string {
-  return new URL(`../../harness/clients/rollouts/codex-${name}.jsonl`, import.meta.url).pathname;
-}
-
 function readRollout(name: string): TranscriptPart {
-  return readAppended(rollout(name), 0, { format: transcriptFormat("codex") });
+  const path = join(temporaryFolder(), "rollout.jsonl");
+  writeFileSync(path, recordedSession(`codex-${name}`));
+  return readAppended(path, 0, { format: transcriptFormat("codex") });
 }
 
 it("texts, calls and ends of a rollout are read once each, with the exit code of a command", () => {
@@ -107,7 +104,7 @@ it("a command that fails is a failure of its call, and no call is counted twice"
   for (const name of ["SessionStart", "UserPromptSubmit"])
     chat.send(name, { session_id: session, transcript_path: path });
   chat.send("PreToolUse", call);
-  writeFileSync(path, readFileSync(rollout("tools")));
+  writeFileSync(path, recordedSession("codex-tools"));
   chat.send("PostToolUse", call);
   chat.send("Stop", { session_id: session, transcript_path: path, last_assistant_message: "Done." });
   expect(chat.session(session)).toMatchObject({ toolCalls: 2, toolErrors: 1 });

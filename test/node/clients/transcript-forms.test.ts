@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { commandIn, userWords } from "#src/clients/adapter/harness-text.ts";
 import { transcriptFormat } from "#src/clients/details.ts";
@@ -13,7 +12,7 @@ import {
   openCodeDocument,
   secondOf,
 } from "#harness/clients/invented-transcripts.ts";
-import { RecordedClient, recording } from "#harness/clients/recorded-client.ts";
+import { RecordedClient, recordedSession, recording } from "#harness/clients/recorded-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { aCompactBoundary, anAssistantLine, aToolResultLine, aUserLine } from "#harness/machine/transcripts.ts";
 
@@ -263,8 +262,7 @@ it("the words with which the user refuses a call are a prompt of its turn; what 
 });
 
 function recorded(client: string): TranscriptContent {
-  const file = new URL(`../../harness/clients/transcripts/${client}.jsonl`, import.meta.url);
-  return readRows(rowsIn(readFileSync(file)), () => false, transcriptFormat(client));
+  return readRows(rowsIn(Buffer.from(recordedSession(client))), () => false, transcriptFormat(client));
 }
 
 it.each([
@@ -305,14 +303,12 @@ function resultsIn(client: string, text: string): Results {
   });
 }
 
-const harness = new URL("../../harness/clients/", import.meta.url);
-
 it.each([
-  ["gemini", "transcripts/gemini.jsonl", { stdout: "one" }],
-  ["qwen", "transcripts/qwen.jsonl", { stdout: "one", exit_code: 0 }],
-  ["copilot", "transcripts/copilot.jsonl", { stdout: "one", exit_code: 0 }],
-])("a transcript of %s tells what a command printed and how it ended", (client, file, printed) => {
-  const results = resultsIn(client, readFileSync(new URL(file, harness), "utf8"));
+  ["gemini", { stdout: "one" }],
+  ["qwen", { stdout: "one", exit_code: 0 }],
+  ["copilot", { stdout: "one", exit_code: 0 }],
+])("a transcript of %s tells what a command printed and how it ended", (client, printed) => {
+  const results = resultsIn(client, recordedSession(client));
   expect(results).toEqual([
     ["echo one", null, printed],
     ["echo bad; exit 3", "Exit code 3 bad", { stdout: "bad", exit_code: 3 }],

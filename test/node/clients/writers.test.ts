@@ -9,6 +9,7 @@ import type { Conversation, Item } from "#src/clients/conversation/conversation.
 import type { NewSession, WrittenSession } from "#src/clients/conversation/session-writer.ts";
 import { writeSession } from "#src/machine/recovery/native/write-session.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { recordedSession } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 const now = Date.parse("2026-11-25T12:00:00.000Z");
@@ -133,8 +134,7 @@ it.each([
 });
 
 it.each(["copilot", "qwen", "gemini"])("a session that %s wrote is read with its results", async (client) => {
-  const path = join(import.meta.dirname, "..", "..", "harness", "clients", "transcripts", `${client}.jsonl`);
-  const { items: read, lost } = await readText(readFileSync(path, "utf8"), `${client}.jsonl`);
+  const { items: read, lost } = await readText(recordedSession(client), `${client}.jsonl`);
   const calls = read.filter(({ kind }) => kind === "call");
   expect(calls.length).toBeGreaterThan(2);
   const results = read.flatMap((item) => (item.kind === "result" ? [item] : []));

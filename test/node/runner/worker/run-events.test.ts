@@ -5,10 +5,11 @@ import type { JsonObject } from "#src/shared/json-fields.ts";
 import { detailsOf } from "#src/clients/details.ts";
 import { claudeRun } from "#src/clients/claude-code/claude-run.ts";
 import type { RunEvent } from "#src/clients/adapter/run-output.ts";
-import { FakeClaude, init, lines, recordedStream, result, says, session } from "#harness/claude/fake-claude.ts";
+import { FakeClaude, init, lines, result, says, session } from "#harness/claude/fake-claude.ts";
+import { recordedSession } from "#harness/clients/recorded-client.ts";
 
 it("a recorded run is read: the session, what is said, used and refused, and how it ends", () => {
-  const read = recordedStream()
+  const read = recordedSession("claude-code")
     .split("\n")
     .map((line) => claudeRun.read(line));
   expect(read).not.toContain(null);
@@ -35,7 +36,7 @@ it("a recorded run is read: the session, what is said, used and refused, and how
 });
 
 it("half of a line, no JSON, a kind that is not known and fields of a wrong type break nothing", () => {
-  for (const line of recordedStream().trim().split("\n"))
+  for (const line of recordedSession("claude-code").trim().split("\n"))
     for (const cut of [1, Math.floor(line.length / 2), line.length - 1])
       expect([null, []]).toContainEqual(claudeRun.read(line.slice(0, cut)));
   for (const line of ["null", "[]", "7", '"text"', "{", "\u0000", "not json"]) expect(claudeRun.read(line)).toBeNull();

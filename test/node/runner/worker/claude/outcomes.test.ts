@@ -2,16 +2,8 @@ import { expect, it } from "vitest";
 import type { Usage } from "#src/contract/budgets.ts";
 import type { RunOutcome } from "#src/runner/worker/executor.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import {
-  FakeClaude,
-  init,
-  lines,
-  recordedStream,
-  result,
-  says,
-  session,
-  type TaskRun,
-} from "#harness/claude/fake-claude.ts";
+import { FakeClaude, init, lines, result, says, session, type TaskRun } from "#harness/claude/fake-claude.ts";
+import { recordedSession } from "#harness/clients/recorded-client.ts";
 
 async function ended(...events: object[]): Promise<TaskRun> {
   return new FakeClaude([{ text: lines(init(), ...events) }]).run();
@@ -33,7 +25,7 @@ const turn = (part: object, whole: object): object =>
 const saying = async (text: string): Promise<RunOutcome> => (await ended(result({ result: text }))).outcome;
 
 it("each response of a recorded run counts once, and the last figures replace the sum", async () => {
-  const { usage, outcome } = await new FakeClaude([{ text: recordedStream() }]).run();
+  const { usage, outcome } = await new FakeClaude([{ text: recordedSession("claude-code") }]).run();
   const tokens = usage.map((one) => one.tokens);
   expect(tokens).toEqual(tokens.toSorted((a, b) => a - b));
   // Four of the chat with 1,887 each, two of the sub-agent as far as they are reported.

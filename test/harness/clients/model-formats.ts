@@ -1,0 +1,240 @@
+import { isRecord, listAt, textAt, type JsonObject } from "#src/shared/json-fields.ts";
+
+export interface ToolCall {
+  /** A tool of an MCP server is `mcp__<server>__<tool>`, whatever the client calls it. */
+  readonly name: string;
+  readonly input?: Readonly<Record<string, unknown>>;
+}
+
+/** In the names of the Messages API. */
+export interface Usage {
+  readonly input_tokens?: number;
+  readonly output_tokens?: number;
+  readonly cache_creation_input_tokens?: number;
+  readonly cache_read_input_tokens?: number;
+}
+
+export interface Message {
+  readonly role: string;
+  readonly text: string;
+}
+
+/** What the model answers, for every API the same. */
+export interface Reply {
+  /** Number of the answer; part of all ids. */
+  readonly serial: number;
+  readonly model: string;
+  readonly text: string | undefined;
+  readonly calls: readonly { readonly name: string; readonly input: JsonObject }[];
+  readonly usage: Required<Usage>;
+}
+
+/** One server-sent event; the text `[DONE]` is sent as it is. */
+export interface SentEvent {
+  readonly event: string | null;
+  readonly data: object | string;
+}
+
+/** How an API of models writes an answer. */
+export interface WireFormat {
+  readonly path: RegExp;
+  whole(reply: Reply, body: JsonObject): object;
+  events(reply: Reply, body: JsonObject): SentEvent[];
+}
+
+/** Messages of a request to any of the APIs; calls and results stand in their text. */
+export function messagesIn(body: JsonObject): Message[] {
+  const items = ["messages", "input", "contents"].flatMap((name) => listAt(body, name)).filter(isRecord);
+  return items.map((item) => ({ role: textAt(item, "role") ?? roleOf(item), text: textOf(item) }));
+}
+
+/** Of an item of the Responses API that is no message: a call or its output. */
+function roleOf({ type }: JsonObject): string {
+  return String(type).endsWith("_output") ? "tool" : "assistant";
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (Array.isArray(value)) return value.filter(isRecord).map(textOf).join("\n");
+  if (!isRecord(value)) return "";
+  const { text, content, output, parts, tool_calls: calls } = value;
+  const inner = text ?? content ?? output ?? parts;
+  if (typeof inner !== "string" && !Array.isArray(inner)) return JSON.stringify(value);
+  return calls === undefined ? textOf(inner) : `${textOf(inner)}\n${JSON.stringify(calls)}`;
+}
+
+/** Codex gives the newest models their tools in an item of the conversation; some are in a namespace. */
+export function toolsIn(body: JsonObject): JsonObject[] {
+  const items = listAt(body, "input").filter(isRecord);
+  const late = items.filter(({ type }) => type === "additional_tools").flatMap((item) => listAt(item, "tools"));
+  return [...listAt(body, "tools"), ...late].filter(isRecord).flatMap((tool) => {
+    if (tool["type"] !== "namespace") return [tool];
+    const tools = listAt(tool, "tools").filter(isRecord);
+    return tools.map((one) => Object.assign({ namespace: tool["name"] }, one));
+  });
+}
+
+/** The Messages API of Anthropic: Claude Code. */
+const messages: WireFormat = {
+  path: /^\/v1\/messages$/,
+  whole: messageOf,
+  events(reply) {
+    const message = messageOf(reply);
+    const sent: SentEvent[] = [];
+    const add = (type: string, data: object): unknown => sent.push({ event: type, data: { type, ...data } });
+    add("message_start", { message: { ...message, content: [], stop_reason: null } });
+    for (const [index, block] of message.content.entries()) {
+      const isText = block.type === "text";
+      add("content_block_start", { index, content_block: isText ? { ...block, text: "" } : { ...block, input: {} } });
+      const delta = isText
+        ? { type: "text_delta", text: block.text }
+        : { type: "input_json_delta", partial_json: JSON.stringify(block.input) };
+      add("content_block_delta", { index, delta });
+      add("content_block_stop", { index });
+    }
+    const { stop_reason, stop_sequence, usage } = message;
+    add("message_delta", { delta: { stop_reason, stop_sequence }, usage: { output_tokens: usage.output_tokens } });
+    add("message_stop", {});
+    return sent;
+  },
+};
+
+function messageOf({ serial, model, text, calls, usage }: Reply) {
+  const uses = calls.map((call, index) => ({ type: "tool_use" as const, id: `toolu_${serial}_${index}`, ...call }));
+  const texts = text === undefined ? [] : [{ type: "text" as const, text }];
+  return {
+    id: `msg_${serial}`,
+    type: "message",
+    role: "assistant",
+    model,
+    content: [...texts, ...uses],
+    stop_reason: calls.length > 0 ? "tool_use" : "end_turn",
+    stop_sequence: null,
+    usage,
+  };
+}
+
+/** The Responses API of OpenAI: Codex. */
+const responses: WireFormat = {
+  path: /\/responses$/,
+  whole: responseOf,
+  events(reply, body) {
+    const response = responseOf(reply, body);
+    const sent: SentEvent[] = [];
+    const add = (type: string, data: object): unknown =>
+      sent.push({ event: type, data: { type, sequence_number: sent.length, ...data } });
+    add("response.created", { response: { ...response, status: "in_progress", output: [], usage: null } });
+    for (const [output_index, item] of response.output.entries()) {
+      add("response.output_item.added", { output_index, item });
+      add("response.output_item.done", { output_index, item });
+    }
+    add("response.completed", { response });
+    return sent;
+  },
+};
+
+function responseOf({ serial, model, text, calls, usage }: Reply, body: JsonObject) {
+  const content = [{ type: "output_text", text, annotations: [] }];
+  const message = { type: "message", id: `item_${serial}`, role: "assistant", status: "completed", content };
+  return {
+    id: `resp_${serial}`,
+    object: "response",
+    status: "completed",
+    model,
+    output: [
+      ...(text === undefined ? [] : [message]),
+      ...calls.map((call, index) => callItem(call, `${serial}_${index}`, body)),
+    ],
+    usage: {
+      input_tokens: usage.input_tokens,
+      input_tokens_details: { cached_tokens: usage.cache_read_input_tokens },
+      output_tokens: usage.output_tokens,
+      output_tokens_details: { reasoning_tokens: 0 },
+      total_tokens: usage.input_tokens + usage.output_tokens,
+    },
+  };
+}
+
+/** A tool that takes free text is offered as `custom`; those of an MCP server are called in a namespace. */
+function callItem({ name, input }: Reply["calls"][number], id: string, body: JsonObject): JsonObject {
+  const common = { id: `item_${id}`, call_id: `call_${id}`, status: "completed" };
+  const custom = toolsIn(body).find((tool) => tool["type"] === "custom" && tool["name"] === name);
+  if (custom)
+    return { type: "custom_tool_call", ...common, name, namespace: custom["namespace"], input: input["input"] };
+  const [, namespace, tool] = /^(mcp__\w+?)__(\w+)$/.exec(name) ?? [];
+  const named = namespace === undefined ? { name } : { name: tool, namespace };
+  return { type: "function_call", ...common, ...named, arguments: JSON.stringify(input) };
+}
+
+/** The Chat Completions API of OpenAI: Copilot CLI, OpenCode, Qwen Code. */
+const chatCompletions: WireFormat = {
+  path: /\/chat\/completions$/,
+  whole: (reply) => {
+    const { common, message, finish_reason, usage } = completionOf(reply);
+    return { ...common, object: "chat.completion", choices: [{ index: 0, message, finish_reason }], usage };
+  },
+  events(reply) {
+    const { common, message, finish_reason, usage } = completionOf(reply);
+    const chunk = (choices: readonly object[], more: object = {}) => ({
+      event: null,
+      data: { ...common, object: "chat.completion.chunk", choices, ...more },
+    });
+    return [
+      chunk([{ index: 0, delta: message, finish_reason: null }]),
+      chunk([{ index: 0, delta: {}, finish_reason }]),
+      chunk([], { usage }),
+      { event: null, data: "[DONE]" },
+    ];
+  },
+};
+
+function completionOf({ serial, model, text, calls, usage }: Reply) {
+  const tool_calls = calls.map(({ name, input }, index) => ({
+    index,
+    id: `call_${serial}_${index}`,
+    type: "function",
+    function: { name, arguments: JSON.stringify(input) },
+  }));
+  return {
+    common: { id: `chatcmpl_${serial}`, created: 0, model },
+    message: { role: "assistant", content: text ?? null, ...(calls.length > 0 ? { tool_calls } : {}) },
+    finish_reason: calls.length > 0 ? "tool_calls" : "stop",
+    usage: {
+      prompt_tokens: usage.input_tokens,
+      completion_tokens: usage.output_tokens,
+      total_tokens: usage.input_tokens + usage.output_tokens,
+      prompt_tokens_details: { cached_tokens: usage.cache_read_input_tokens },
+    },
+  };
+}
+
+/** The Gemini API: Gemini CLI. */
+const gemini: WireFormat = {
+  path: /\/models\/[^/]+:(streamGenerateContent|generateContent)$/,
+  whole: candidateOf,
+  events: (reply) => [{ event: null, data: candidateOf(reply) }],
+};
+
+function candidateOf({ serial, model, text, calls, usage }: Reply): object {
+  const parts = [
+    ...(text === undefined ? [] : [{ text }]),
+    ...calls.map(({ name, input }, index) => ({ functionCall: { id: `call_${serial}_${index}`, name, args: input } })),
+  ];
+  return {
+    candidates: [{ index: 0, content: { role: "model", parts }, finishReason: "STOP" }],
+    modelVersion: model,
+    responseId: `gen_${serial}`,
+    usageMetadata: {
+      promptTokenCount: usage.input_tokens,
+      candidatesTokenCount: usage.output_tokens,
+      totalTokenCount: usage.input_tokens + usage.output_tokens,
+      cachedContentTokenCount: usage.cache_read_input_tokens,
+    },
+  };
+}
+
+const formats = [messages, responses, chatCompletions, gemini];
+
+export function formatOf(path: string): WireFormat | undefined {
+  return formats.find((format) => format.path.test(path));
+}
