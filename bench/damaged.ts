@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { writtenRows } from "../test/harness/clients/written-sessions.ts";
+import { writtenRows } from "../test/harness/clients/invented-sessions.ts";
 import { range, scaled } from "./measure.ts";
 import { Random } from "./random.ts";
 import { sessionPaths, clientOf } from "./real/read-session.ts";

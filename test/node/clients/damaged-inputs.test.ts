@@ -6,10 +6,18 @@ import Database from "better-sqlite3";
 import { expect, it } from "vitest";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { eachLine, maxLineBytes } from "#src/local-mcp/front/lines.ts";
-import { edit, filesOf, known, refuse, type Break } from "#harness/clients/breaks.ts";
-import { invented, writeSession } from "#harness/clients/broken-sessions.ts";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
-import { openCodeExport, writtenRows } from "#harness/clients/written-sessions.ts";
+import {
+  edit,
+  filesOf,
+  invented,
+  known,
+  openCodeExport,
+  refuse,
+  writeSession,
+  writtenRows,
+  type Break,
+} from "#harness/clients/invented-sessions.ts";
 import { settled } from "#harness/machine/front-rig.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -89,7 +97,7 @@ const forms: Readonly<Record<string, Form>> = {
   "a rollout whose first row is cut": [lines(head.slice(0, 50), ...rollout), [...hull, missing], [], rolloutName],
   "a rollout whose first row is zeros": [lines("\0".repeat(90), ...rollout), [...hull, missing], [], rolloutName],
   "a prompt behind five hundred other rows": [lines(head, ...noise, ...rollout), hull, [missing], rolloutName],
-  "a document of OpenCode": [openCodeExport(turns), both, [], "export.json"],
+  "a document of OpenCode": [JSON.stringify(openCodeExport(turns)), both, [], "export.json"],
   "a document of OpenCode 2": [
     JSON.stringify({ info: { id: "ses_1", directory: "/p" }, messages: openCode2 }),
     ["Paint the boat.", "It is painted.", "1 of 1 prompts quoted"],

@@ -8,7 +8,7 @@ import { readAppended, readRows } from "#src/clients/transcript.ts";
 import type { TranscriptContent } from "#src/clients/transcript/transcript-draft.ts";
 import { openTranscript, type TranscriptFile } from "#src/clients/transcript/transcript-file.ts";
 import { rowsIn, RowSplitter, type TranscriptRow } from "#src/clients/transcript/transcript-rows.ts";
-import { clientsWithRows, writtenRows } from "#harness/clients/written-sessions.ts";
+import { clientsWithRows, writtenRows } from "#harness/clients/invented-sessions.ts";
 import { anAssistantLine, aTranscript, aUserLine, T0, aCompactBoundary } from "#harness/machine/transcripts.ts";
 
 function aFile(content: string | Uint8Array = ""): string {

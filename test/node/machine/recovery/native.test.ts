@@ -5,8 +5,7 @@ import type { Io } from "#src/cli/io.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
-import { fakeOpenCode, invented, openCodeSession, writeSession } from "#harness/clients/broken-sessions.ts";
-import { filesOf, known } from "#harness/clients/breaks.ts";
+import { fakeOpenCode, filesOf, invented, known, writeSession } from "#harness/clients/invented-sessions.ts";
 import { aCliHome, addSession, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
 
 interface Made {
@@ -21,7 +20,7 @@ interface Made {
 function aSession(home: CliHome, client: string, more: readonly object[] = []): string {
   if (client === "opencode") {
     const id = "ses_deadb5e3effe5J6ePB0OODywj2";
-    fakeOpenCode(home.folder, openCodeSession(id, []));
+    fakeOpenCode(home.folder, id);
     addSession(home, { id, client, pid: 77 });
     return id;
   }

@@ -1,10 +1,21 @@
 import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { invented, writeSession, type InventedSession } from "#harness/clients/broken-sessions.ts";
 import { aCliHome, addSession, printed, type CliHome } from "#harness/machine/cli-home.ts";
-import * as breaks from "#harness/clients/breaks.ts";
-import { cut, edit, filesOf, folder, known, lines, refuse, type Break } from "#harness/clients/breaks.ts";
+import * as breaks from "#harness/clients/invented-sessions.ts";
+import {
+  cut,
+  edit,
+  filesOf,
+  folder,
+  invented,
+  known,
+  lines,
+  refuse,
+  writeSession,
+  type Break,
+  type InventedSession,
+} from "#harness/clients/invented-sessions.ts";
 
 const withRows = ["claude-code", "codex", "copilot", "qwen"];
 const clients = [...withRows, "gemini"];

@@ -5,9 +5,15 @@ import { dirname, join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
 import { expect, it, onTestFinished } from "vitest";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { filesOf, known, refuse } from "#harness/clients/breaks.ts";
-import * as broken from "#harness/clients/broken-sessions.ts";
-import { invented, writeSession, type InventedSession } from "#harness/clients/broken-sessions.ts";
+import {
+  fakeOpenCode,
+  filesOf,
+  invented,
+  known,
+  refuse,
+  writeSession,
+  type InventedSession,
+} from "#harness/clients/invented-sessions.ts";
 import { aDeadClaude, storedSession } from "#harness/machine/claude.ts";
 import { aCliHome, addSession, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
@@ -70,7 +76,7 @@ it("a lock that no process holds and Codex cannot open is renamed with consent, 
 
 it("OpenCode's own export and import make the copy, with ids that it has not, also of a session that SHIM has not recorded", async () => {
   const home = aCliHome();
-  broken.fakeOpenCode(home.folder, broken.openCodeSession(openCodeId, [400, 400]));
+  fakeOpenCode(home.folder, openCodeId, [400, 400]);
   const ran = await home.shimWith({ versionOf: () => "1.18.33" }, `rescue ${openCodeId} --json`);
   const offers = [{ kind: "copy" }, { kind: "brief" }];
   expect(ran.json()).toMatchObject({ session: openCodeId, reason: "poisoned", offers });
@@ -124,7 +130,7 @@ it("resume offers the rescue where the client ends with an error within seconds,
 
 it("the page has the reason and the command, and starts no program of a client", async () => {
   const { home, id } = written("codex", true);
-  broken.fakeOpenCode(home.folder, broken.openCodeSession(openCodeId, [400, 400]));
+  fakeOpenCode(home.folder, openCodeId, [400, 400]);
   addSession(home, { id: openCodeId, client: "opencode", pid: 77 });
   fakeBundle(home);
   const page = await servePage(home);

@@ -1,8 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { invented, writeSession } from "#harness/clients/broken-sessions.ts";
+import { filesOf, invented, known, writeSession } from "#harness/clients/invented-sessions.ts";
 import { aCliHome, addSession, printed, type CliHome } from "#harness/machine/cli-home.ts";
-import { filesOf, known } from "#harness/clients/breaks.ts";
 
 interface Row {
   uuid?: string;

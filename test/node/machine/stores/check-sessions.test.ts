@@ -4,8 +4,7 @@ import { basename, dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { invented, writeSession, type InventedSession } from "#harness/clients/broken-sessions.ts";
-import { filesOf } from "#harness/clients/breaks.ts";
+import { filesOf, invented, writeSession, type InventedSession } from "#harness/clients/invented-sessions.ts";
 import { aCliHome, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import type { CheckedSession } from "#src/contract/machine/stores.ts";
 
@@ -98,7 +97,7 @@ it("where a damage is, its length and its time are said; a row that is being wri
   settle(home, path, 1_000);
   expect(await check(home)).toMatchObject([{ state: "whole" }]);
   settle(home, path);
-  const what = `a row is cut: 59 bytes at byte ${position.toLocaleString("en")} (line 9, after 2026-11-25 10:00 UTC)`;
+  const what = `a row is cut: 59 bytes at byte ${position.toLocaleString("en")} (line 10, after 2026-11-25 10:00 UTC)`;
   expect(await home.shim("sessions check")).toMatchObject({ code: 1, out: holding(what, "1 damaged.") });
   expect(await check(home)).toMatchObject([{ findings: [{ state: "damaged", position, bytes: 59 }] }]);
 });

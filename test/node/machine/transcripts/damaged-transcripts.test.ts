@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { clientsWithRows, openCodeExport, writtenRows, type Turn } from "#harness/clients/written-sessions.ts";
+import { clientsWithRows, openCodeExport, writtenRows, type Turn } from "#harness/clients/invented-sessions.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { importTranscript } from "#src/machine/transcripts/import-transcript.ts";
@@ -163,7 +163,7 @@ it.each([
 it("a document that is cut, or has zeros behind it, is read as far as it stands", async () => {
   const importer = new Importer();
   const turns = turnsOf(3);
-  const whole = Buffer.from(openCodeExport(turns));
+  const whole = Buffer.from(JSON.stringify(openCodeExport(turns)));
   expect(await importer.brief(whole, "export.json")).toMatchObject({ complete: 3, hasEnd: true });
   expect(await importer.brief(Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), whole, Buffer.alloc(40)]))).toMatchObject(
     {

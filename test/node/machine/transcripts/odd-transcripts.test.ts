@@ -4,7 +4,7 @@ import * as zlib from "node:zlib";
 import Database from "better-sqlite3";
 import { expect, it } from "vitest";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
-import { clientsWithRows, writtenRows } from "#harness/clients/written-sessions.ts";
+import { clientsWithRows, writtenRows } from "#harness/clients/invented-sessions.ts";
 import { aSeededHome, failed } from "#harness/machine/cli-home.ts";
 import { anAssistantLine, aTranscript, aUserLine, T0 } from "#harness/machine/transcripts.ts";
 
