@@ -1,5 +1,6 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { Terminal } from "#harness/claude/claude-code.ts";
 import {
@@ -12,7 +13,7 @@ import {
   hello,
   received,
 } from "#harness/claude/claude-rig.ts";
-import { initialise } from "#harness/claude/set-up.ts";
+import { built } from "#harness/machine/mcp-process.ts";
 import { CLAUDE_VERSION, claudeBinary, OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
 
 it("a finished run is finished: the next chat gets no brief @night", async () => {
@@ -121,6 +122,26 @@ it("a killed session that is resumed receives its brief once, and no other chat 
   // The client replays the brief of the first resume; no second one comes.
   expect(briefs(third.model)).toEqual([brief]);
 });
+
+/**
+ * `shim init` in the rig's home.
+ *
+ * @param claude the client that it finds there; null: none
+ * @returns the servers that it has written
+ */
+function initialise(rig: ClaudeRig, claude: string | null): Record<string, object> {
+  const folder = join(rig.root, "bin");
+  mkdirSync(join(rig.home, ".claude"), { recursive: true });
+  mkdirSync(folder);
+  if (claude !== null) symlinkSync(claude, join(folder, "claude"));
+  const path = [folder, dirname(process.execPath), "/usr/bin", "/bin"].join(delimiter);
+  const env = { HOME: rig.home, SHIM_HOME: rig.paths.home, PATH: path };
+  execFileSync(process.execPath, [built.launcher, "init", "--yes"], { env, cwd: rig.project });
+  const { mcpServers } = JSON.parse(readFileSync(join(rig.home, ".claude.json"), "utf8")) as {
+    mcpServers: Record<string, object>;
+  };
+  return mcpServers;
+}
 
 const clients = [
   [CLAUDE_VERSION, claudeBinary()],

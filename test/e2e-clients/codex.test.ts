@@ -6,7 +6,6 @@ import { cleanEnv, findChild, untilFound } from "#harness/claude/claude-code.ts"
 import { bash, briefs, call, received } from "#harness/claude/claude-rig.ts";
 import { WorkerProcess } from "#harness/claude/claude-workers.ts";
 import { type ScriptedModel, startScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
-import { claudeLimit } from "#harness/claude/usage-limits.ts";
 import { longTool } from "#harness/clients/chat-rig.ts";
 import {
   type CodexChat,
@@ -164,6 +163,11 @@ function supervise(rig: CodexRig, claude: ScriptedModel, codex: ScriptedModel): 
   return new WorkerProcess(spawn(process.execPath, [built.launcher, "worker", "supervise", "--json"], { env }));
 }
 
+/** Claude Code calls it a `billing_error`. */
+const noCredit: Step = {
+  error: { status: 400, type: "invalid_request_error", message: "Your credit balance is too low." },
+};
+
 const atLimit = expect.stringMatching(/^Claude Code has reached its usage limit/) as string;
 
 it("Claude Code dies at its usage limit, Codex continues with files, goal and task, and Claude Code takes over again @night", async () => {
@@ -173,7 +177,7 @@ it("Claude Code dies at its usage limit, Codex continues with files, goal and ta
     call("mcp__shim__shim_next", { types: ["fix"] }),
     call("Write", { file_path: rig.path("parser.ts"), content: "export const parse = null;\n" }),
     { ...bash("echo tested"), text: "The fault is in one.ts." },
-    { ...claudeLimit, times: 1 },
+    noCredit,
     { text: "It accepts it now." },
   );
   const codex = await aModel(

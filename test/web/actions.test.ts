@@ -8,9 +8,8 @@ import { write } from "#harness/machine/git-project.ts";
 import { undoRigIn } from "#harness/machine/undo-rig.ts";
 import { closeBrowser, openTab } from "#harness/web/browser.ts";
 
-import { fleetIds, seedFleet } from "#harness/web/fleet-seed.ts";
+import { failAll, fleetIds, type SeededTeam, seedFleet, seedTeam, submit } from "#harness/web/seeds.ts";
 import { servePage } from "#harness/web/live-page.ts";
-import { failAll, type SeededTeam, seedTeam, submit } from "#harness/web/team-seed.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 
 afterAll(closeBrowser);

@@ -2,9 +2,8 @@ import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { closeBrowser, openTab } from "#harness/web/browser.ts";
-import { fleetIds, seedFleet } from "#harness/web/fleet-seed.ts";
+import { fleetIds, seedFleet, seedTeam, submit } from "#harness/web/seeds.ts";
 import { servePage } from "#harness/web/live-page.ts";
-import { seedTeam, submit } from "#harness/web/team-seed.ts";
 
 afterAll(closeBrowser);
 

@@ -4,7 +4,7 @@ import type { Page } from "playwright-core";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 import { aCliHome, addSession } from "#harness/machine/cli-home.ts";
 import { closeBrowser, openTab } from "#harness/web/browser.ts";
-import { fleetIds, seedFleet } from "#harness/web/fleet-seed.ts";
+import { fleetIds, seedFleet } from "#harness/web/seeds.ts";
 import { type ServedPage, servePage } from "#harness/web/live-page.ts";
 
 afterAll(closeBrowser);

@@ -4,10 +4,8 @@ import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { axeFaults, closeBrowser, openTab } from "#harness/web/browser.ts";
-import { seedExperiments } from "#harness/web/experiment-seed.ts";
-import { fleetIds, seedFleet } from "#harness/web/fleet-seed.ts";
+import { fleetIds, type SeededTeam, seedExperiments, seedFleet, seedTeam } from "#harness/web/seeds.ts";
 import { type ServedPage, servePage } from "#harness/web/live-page.ts";
-import { type SeededTeam, seedTeam } from "#harness/web/team-seed.ts";
 
 afterAll(closeBrowser);
 

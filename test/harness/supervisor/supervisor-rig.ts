@@ -1,18 +1,24 @@
+import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { callsOf } from "#harness/machine/host-client.ts";
 import { EventEmitter, once } from "node:events";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { CallOperation } from "#src/machine/operations/operation-context.ts";
 import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import type { ProgramExit, Program } from "#src/platform/run-program.ts";
+import type { Program, ProgramExit } from "#src/platform/run-program.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "#src/runner/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "#src/runner/supervisor/supervised-program.ts";
 import { SupervisorState, type ProgramState } from "#src/runner/supervisor/supervisor-state.ts";
-import { isProgram, SupervisorSettings } from "#src/runner/supervisor/supervisor-settings.ts";
+import { SupervisorSettings, isProgram } from "#src/runner/supervisor/supervisor-settings.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
+import { codex } from "#src/clients/codex/codex.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import { init, lines, result, says } from "#harness/claude/fake-claude.ts";
 
 /** A program that the supervisor has started: it runs until the test says how it ends. */
 export interface Running {
@@ -199,4 +205,148 @@ export class SupervisorRig {
   async #rest(): Promise<void> {
     await this.until(() => this.#isOver || this.#waiting !== null);
   }
+}
+
+export interface LiveChat {
+  readonly id: string;
+  readonly pid: number;
+  readonly client?: string;
+  readonly origin?: string;
+  readonly prompt?: string;
+  /** Null: it has none. */
+  readonly transcript?: string | null;
+  /** Where it works; default: a folder of its own. */
+  readonly folder?: string;
+}
+
+/** A chat that works, as its hooks leave it: a prompt in the journal, no checkpoint yet. @returns its folder */
+export function aLiveChat(runtime: TempRuntime, chat: LiveChat): string {
+  const { id, pid, client = "claude-code", origin = "startup", prompt = "make the parser accept empty input" } = chat;
+  const { folder = join(runtime.paths.home, "..", `project-${id.slice(0, 8)}`) } = chat;
+  mkdirSync(folder, { recursive: true });
+  const { transcript = `${JSON.stringify({ type: "user", sessionId: id })}\n` } = chat;
+  const transcriptPath = join(folder, "transcript.jsonl");
+  if (transcript !== null) writeFileSync(transcriptPath, transcript);
+  const owner = runtime.processes.start(pid);
+  runtime.store.write((sql) => {
+    const where = { project: folder, cwd: folder, transcriptPath: transcript === null ? null : transcriptPath };
+    sessions.recordSighting(sql, runtime.now(), { id, client, origin, ...where, parentId: null, owner, isAlive: true });
+    journal.append(sql, id, runtime.now(), "start", { kind: "start", source: "startup" });
+    journal.append(sql, id, runtime.now(), `prompt:${runtime.now()}`, { kind: "prompt", text: prompt });
+  });
+  return folder;
+}
+
+export function sessionOf(runtime: TempRuntime, id: string): sessions.Session | null {
+  return runtime.store.read((sql) => sessions.get(sql, id), null);
+}
+
+export function checkpointsOf(runtime: TempRuntime, id: string): string[] {
+  return runtime.store.read((sql) => {
+    const last = checkpoints.latest(sql, id);
+    return last ? [`${last.trigger}: ${last.summary}`] : [];
+  }, []);
+}
+
+export const prompt = "Fix the parser.";
+const fix = { kind: "claude", folder: "project", prompt, args: ["--model", "opus"] } as const;
+
+type Order = readonly (object | string)[] | "off" | null;
+
+export interface RuleOptions {
+  /** Parts of the rule. */
+  readonly rule?: object;
+  /** Further parts of config.json. */
+  readonly config?: object;
+  /** A supervisor of the same machine, which died. */
+  readonly after?: SupervisorRig;
+}
+
+/** @param order of the rule for usage limits; null: there is none */
+export async function aRig(order: Order = null, { rule, config, after }: RuleOptions = {}): Promise<SupervisorRig> {
+  const limits = order === "off" ? {} : { mostUsd: null, mostHours: 24, ...rule };
+  const atLimit = order === null ? [] : [{ folder: "/", order, ...limits }];
+  const env = { PATH: "/bin", SHIM_X_TOKEN: "t", OTHER: "x" };
+  const beside = after ? { beside: after.runtime } : {};
+  const rig = new SupervisorRig({ watch: { fix } }, { env, config: { ...config, atLimit }, ...beside });
+  mkdirSync(join(rig.folder, "project"), { recursive: true });
+  await rig.begin();
+  if (!after) await rig.until(() => rig.runs.length > 0);
+  return rig;
+}
+
+export function valueAfter(rig: SupervisorRig, option: string): string | undefined {
+  const { args = [] } = rig.runs.at(-1)?.program ?? {};
+  return args.includes(option) ? args[args.indexOf(option) + 1] : undefined;
+}
+
+/** The prompt of the run with this number, the first being 0. */
+export function promptOf(rig: SupervisorRig, run: number): string {
+  const { input, args } = rig.runs[run]!.program;
+  if (!args.includes("--input-format")) return input;
+  return (JSON.parse(input) as { message: { content: string } }).message.content;
+}
+
+/** The session of its command has begun. */
+export function live(rig: SupervisorRig, change: Partial<LiveChat> = {}): string {
+  const id = valueAfter(rig, "--session-id") ?? valueAfter(rig, "--resume") ?? "";
+  const folder = join(rig.folder, "project");
+  aLiveChat(rig.runtime, { id, pid: 500 + rig.runs.length, folder, ...change });
+  prints(rig, init({ session_id: id }));
+  return id;
+}
+
+export const codexId = "01a2045f-b750-74a3-8d32-75b263a4244d";
+
+export async function die(rig: SupervisorRig, code = 137): Promise<void> {
+  rig.runtime.processes.kill(500 + rig.runs.length);
+  await rig.end(code);
+}
+
+/** It crashes, and what follows at once has happened. */
+export async function crash(rig: SupervisorRig, code?: number): Promise<void> {
+  const { length } = rig.runs;
+  await die(rig, code);
+  const isDue = rig.emitted("ended").at(-1)?.phase === "due";
+  await rig.pass(10_000);
+  if (isDue) await rig.until(() => rig.runs.length > length || rig.emitted("ended").at(-1)?.phase !== "due");
+}
+
+export function prints(rig: SupervisorRig, ...events: object[]): void {
+  for (const line of lines(...events).split("\n")) rig.runs.at(-1)?.program.onLine(line);
+}
+
+/** Its hooks report that Codex has begun, in the process of this run, and has done something. */
+export function codexWorks(rig: SupervisorRig, prompt = "Fix the parser. Codex is at it."): void {
+  const { env, cwd } = rig.runs.at(-1)!.program;
+  const pid = 500 + rig.runs.length;
+  rig.runtime.processes.start(pid);
+  const runtime = { ...rig.runtime, env };
+  const send = (event: string, fields: object): void => {
+    const input = { session_id: codexId, cwd, ...fields };
+    answerHook(runtime, event, () => JSON.stringify(input), pid, codex);
+  };
+  send("SessionStart", { source: "startup" });
+  send("UserPromptSubmit", { prompt });
+  send("PreToolUse", { tool_name: "Bash", tool_use_id: "c1", tool_input: { command: "npm test" } });
+  prints(rig, { type: "thread.started", thread_id: codexId });
+}
+
+/** Time passes until the run with this number, the first being 1, has begun. */
+export async function passToRun(rig: SupervisorRig, ms: number, run: number): Promise<void> {
+  await rig.pass(ms);
+  await rig.until(() => rig.runs.length >= run);
+}
+
+/** @param resetsInMs absent: the end of the limit is not reported */
+export function limitIt(rig: SupervisorRig, resetsInMs?: number): Promise<void> {
+  const resetsAt = Math.floor((rig.runtime.now() + (resetsInMs ?? 0)) / 1_000);
+  const limit = { type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } };
+  prints(
+    rig,
+    ...(resetsInMs === undefined ? [] : [limit]),
+    says({ error: "rate_limit", api_error: "usage_limit_reached" }),
+    result({ is_error: true, result: "You've hit your limit" }),
+  );
+  return die(rig, 1);
 }

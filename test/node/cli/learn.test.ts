@@ -5,7 +5,7 @@ import * as audit from "#src/machine/sessions/machine-audit.ts";
 import { readConfig } from "#src/platform/config-file.ts";
 import { pastChats } from "#harness/experiments/past-chats.ts";
 import { aSeededHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
-import { seedExperiments } from "#harness/web/experiment-seed.ts";
+import { seedExperiments } from "#harness/web/seeds.ts";
 import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
 
 function count(home: CliHome, table: string): number {

@@ -2,9 +2,14 @@ import { rmSync } from "node:fs";
 import { expect, it } from "vitest";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { aLiveChat, checkpointsOf, sessionOf, type LiveChat } from "#harness/supervisor/live-chats.ts";
 import * as totals from "#src/store/metric-totals.ts";
-import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
+import {
+  aLiveChat,
+  checkpointsOf,
+  sessionOf,
+  SupervisorRig,
+  type LiveChat,
+} from "#harness/supervisor/supervisor-rig.ts";
 
 const id = "aaaa1111-0000-4000-8000-000000000001";
 const second = "bbbb2222-0000-4000-8000-000000000002";

@@ -13,7 +13,9 @@ import { pause, resume } from "#src/store/pause.ts";
 import { usageMessages } from "#src/store/usage-tables.ts";
 import { result } from "#harness/claude/fake-claude.ts";
 import {
+  aLiveChat,
   aRig,
+  checkpointsOf,
   codexId,
   codexWorks,
   crash,
@@ -24,10 +26,10 @@ import {
   prints,
   prompt,
   promptOf,
+  sessionOf,
+  type SupervisorRig,
   valueAfter,
-} from "#harness/supervisor/claude-runs.ts";
-import { aLiveChat, checkpointsOf, sessionOf } from "#harness/supervisor/live-chats.ts";
-import type { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
+} from "#harness/supervisor/supervisor-rig.ts";
 
 it("begins with the prompt in a session of SHIM's choice, with its server and hooks, and none of its secrets", async () => {
   const rig = await aRig();
