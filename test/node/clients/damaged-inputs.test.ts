@@ -8,6 +8,7 @@ import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { eachLine, maxLineBytes } from "#src/local-mcp/front/lines.ts";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
 import {
+  clientsWithRows,
   edit,
   filesOf,
   invented,
@@ -19,7 +20,7 @@ import {
   type Break,
 } from "#harness/clients/invented-sessions.ts";
 import { settled } from "#harness/machine/front-rig.ts";
-import { aCliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed } from "#harness/machine/cli-home.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 /** Forms of inputs that users of the clients have reported, each with what a user must get. */
@@ -74,14 +75,38 @@ const openCode2 = [
     type: "assistant",
     time: { created: 1_699_000_001_000, completed: 1_699_000_002_000 },
     finish: "stop",
-    content: [{ type: "text", text: "It is painted." }],
+    content: [
+      { type: "tool", id: "call_1", name: "bash", state: { status: "completed", input: { command: "ls" } } },
+      { type: "text", text: "It is painted." },
+    ],
   },
 ];
 
 /** What the brief has, and what it has not. */
 type Form = readonly [content: string | Uint8Array, has: readonly string[], lacks?: readonly string[], name?: string];
 
+function jsonLines(...all: readonly object[]): string {
+  return lines(...all.map((row) => JSON.stringify(row)));
+}
+
+const manyRows = Array.from({ length: 40_000 }, (_, n) =>
+  JSON.stringify(codexRow(4 + n, "event_msg/noise", { n: n * n })),
+);
+const longRollout = zstdCompressSync(lines(head, ...rollout, ...manyRows));
+const answerOfTheOther = fourth.replace(uuidOf(fourth), "w").replace(uuidOf(third), "of-the-other-chat");
+const dayMs = 86_400_000;
+
 const forms: Readonly<Record<string, Form>> = {
+  ...Object.fromEntries(
+    clientsWithRows.map((client): [string, Form] => [
+      `nothing wrong, of ${client}`,
+      [
+        writtenRows(client, turns).join("\n"),
+        [...both, "the turn was over, and the chat waited for the user", "the end of the conversation is there"],
+        [missing],
+      ],
+    ]),
+  ),
   "a byte order mark": [`\u{FEFF}${lines(...claude)}`, both],
   "two rows in one line": [lines(first + second, third + fourth), both],
   "a cut row with the whole row behind it": [lines(first, second, third.slice(0, 40) + third, fourth), all],
@@ -92,6 +117,12 @@ const forms: Readonly<Record<string, Form>> = {
     ["the end of the conversation is there"],
   ],
   "a rollout that Codex has compressed": [zstdCompressSync(lines(head, ...rollout)), hull, [], `${rolloutName}.zst`],
+  "a compressed rollout that is cut": [
+    longRollout.subarray(0, Math.floor(0.7 * longRollout.length)),
+    ["Mend the hull.", "1 of at least 1 prompts quoted; the end of the conversation could not be read"],
+    [],
+    `${rolloutName}.zst`,
+  ],
   "a rollout with a byte order mark": [`\u{FEFF}${lines(head, ...rollout)}`, hull, [missing], rolloutName],
   "a rollout without its first row": [lines(...rollout), [...hull, missing, "project: /p;"], [], rolloutName],
   "a rollout whose first row is cut": [lines(head.slice(0, 50), ...rollout), [...hull, missing], [], rolloutName],
@@ -100,14 +131,23 @@ const forms: Readonly<Record<string, Form>> = {
   "a document of OpenCode": [JSON.stringify(openCodeExport(turns)), both, [], "export.json"],
   "a document of OpenCode 2": [
     JSON.stringify({ info: { id: "ses_1", directory: "/p" }, messages: openCode2 }),
-    ["Paint the boat.", "It is painted.", "1 of 1 prompts quoted"],
+    ["Paint the boat.", "It is painted.", "1 of 1 prompts quoted", "1 tool call,"],
     ["reminder"],
     "export.json",
   ],
   "two chats that write one session": [
-    lines(first, second, third, thirdAgain) +
-      lines(fourth, fourth.replace(uuidOf(fourth), "w").replace(uuidOf(third), "of-the-other-chat")),
+    lines(first, second, third, thirdAgain, fourth, answerOfTheOther),
     ["And the pier.", "And the sail.", "3 of 3 prompts quoted", "as when two chats write one session"],
+  ],
+  "a prompt that the user edited before its answer": [
+    lines(first, second, third, thirdAgain, answerOfTheOther),
+    ["And the sail.", "2 of 2 prompts quoted"],
+    ["And the pier.", "two chats write one session"],
+  ],
+  "a row of progress whose parent was never written": [
+    lines(...claude) + jsonLines({ type: "progress", sessionId: "s", uuid: "p", [parentOf]: "lost" }),
+    both,
+    [missing],
   ],
   "rows that a compaction has written again with new ids": [
     lines(first, second) +
@@ -128,25 +168,33 @@ const forms: Readonly<Record<string, Form>> = {
     changed((row) => ({ timestamp: Date.parse(String(row["timestamp"])) })),
     [...both, "24 h"],
   ],
+  "times that are numbers of seconds": [
+    changed((row) => ({ timestamp: Date.parse(String(row["timestamp"])) / 1_000 })),
+    [...both, "24 h"],
+  ],
+  "times to come": [
+    changed((row) => ({ timestamp: new Date(Date.parse(String(row["timestamp"])) + 2 * dayMs).toISOString() })),
+    ["at an unknown time"],
+    [" s ago"],
+  ],
   "no times": [changed(() => ({ timestamp: undefined })), ["at an unknown time"], [" s ago"]],
   "a first row of the session that this one was forked from": [
     lines(first.replace(/"sessionId":"[^"]+"/, '"sessionId":"of-the-origin"'), ...claude.slice(1)),
     ["<shim-recovered-session-5f0e0e5e>"],
     ["session-of-the-origin"],
   ],
-  "messages of Gemini CLI in batches and alone": [
-    lines(
-      ...[
-        { sessionId: "g", projectHash: "p", kind: "main" },
-        {
-          $set: { messages: [geminiMessage("1", "user", "Paint the boat."), geminiMessage("2", "gemini", "It is p")] },
-        },
-        geminiMessage("2", "gemini", "It is painted."),
-        geminiMessage("3", "user", "And the pier."),
-        geminiMessage("4", "gemini", "The pier is blue."),
-      ].map((row) => JSON.stringify(row)),
+  "messages of Gemini CLI in batches and alone, some of which the user took back": [
+    jsonLines(
+      { sessionId: "g", projectHash: "p", kind: "main" },
+      { $set: { messages: [geminiMessage("1", "user", "Paint the boat."), geminiMessage("2", "gemini", "It is p")] } },
+      geminiMessage("2", "gemini", "It is painted."),
+      geminiMessage("0", "user", "Paint the oars."),
+      { $rewindTo: "0" },
+      geminiMessage("3", "user", "And the pier."),
+      geminiMessage("4", "gemini", "The pier is blue."),
     ),
     both,
+    ["Paint the oars."],
   ],
 };
 
@@ -160,17 +208,25 @@ it.each(Object.entries(forms))("the brief of a transcript with %s", async (_form
   expect({ missing: has.filter((text) => !isIn(text)), wrong: lacks.filter(isIn) }).toEqual({ missing: [], wrong: [] });
 });
 
-it("a database of OpenCode 2 is read where it has one session", async () => {
+it("a database of OpenCode 2 is read where it has one session, and else names its sessions", async () => {
   const home = aCliHome();
   const path = join(home.folder, "opencode.db");
   const db = new Database(path);
   db.exec("CREATE TABLE session_v2 (id text, directory text, parent_id text, time_updated integer)");
   db.exec("CREATE TABLE session_message (id text, session_id text, type text, seq integer, data text)");
-  db.exec("INSERT INTO session_v2 VALUES ('ses_1', '/p', NULL, 1)");
+  const session = (id: string): void => void db.prepare("INSERT INTO session_v2 VALUES (?, '/p', NULL, 1)").run(id);
+  session("ses_1");
   for (const [seq, { id, type, ...data }] of openCode2.entries())
     db.prepare("INSERT INTO session_message VALUES (?, 'ses_1', ?, ?, ?)").run(id, type, seq, JSON.stringify(data));
+  const read = () => home.shim(`resume --print --from-transcript ${path}`);
+  expect((await read()).out).toContain("1 of 1 prompts quoted");
+  session("ses_2");
   db.close();
-  expect((await home.shim(`resume --print --from-transcript ${path}`)).out).toContain("1 of 1 prompts quoted");
+  const several = await read();
+  expect(several).toMatchObject(failed(1, "a database of OpenCode with 2 sessions"));
+  expect(several.err).toContain("ses_2");
+  writeFileSync(path, Buffer.from("SQLite format 3\0 and no more"));
+  expect((await read()).code).toBe(1);
 });
 
 const compressed: Break = (path) => {
