@@ -1,11 +1,8 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { PassThrough } from "node:stream";
 import { zstdCompressSync } from "node:zlib";
 import Database from "better-sqlite3";
 import { expect, it } from "vitest";
-import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { eachLine, maxLineBytes } from "#src/local-mcp/front/lines.ts";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
 import {
   clientsWithRows,
@@ -19,9 +16,7 @@ import {
   writtenRows,
   type Break,
 } from "#harness/clients/invented-sessions.ts";
-import { settled } from "#harness/machine/front-rig.ts";
 import { aCliHome, failed } from "#harness/machine/cli-home.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 /** Forms of inputs that users of the clients have reported, each with what a user must get. */
 
@@ -261,39 +256,4 @@ it("a session that SHIM has not recorded is found in its client's folder and res
   const made = invented("claude-code", home.project);
   refuse(400, 400)(writeSession(home.folder, made), made);
   expect(await home.json(`rescue ${made.id}`)).toMatchObject({ session: made.id, reason: "poisoned" });
-});
-
-const event = JSON.stringify({ session_id: "s1", cwd: "/p", prompt: "Paint the boat." });
-
-it("a hook's input with a byte order mark is read; of one that is cut all complete fields are; what is wrong is logged without its content", () => {
-  const unfit = "input is not what Claude Code sends: session_id";
-  for (const [input, prompts, why] of [
-    [`\u{FEFF}${event}`, 1, null],
-    [event.slice(0, -2), 1, "input ends in the middle of its JSON object"],
-    ["", 0, "input is empty"],
-    ["secret", 0, "input is not JSON"],
-    ["[1]", 0, "input is not a JSON object"],
-    ["{}", 0, `${unfit} is missing or is not text`],
-    ['{"session_id":["secret"]}', 0, `${unfit} is missing or is not text`],
-    ['{"session_id":""}', 0, `${unfit} is empty`],
-    [`{"session_id":"${"secret".repeat(40)}"}`, 0, `${unfit} has more than 200 characters`],
-  ] as const) {
-    const runtime = tempRuntime();
-    answerHook(runtime, "UserPromptSubmit", () => input, 1);
-    const kept = runtime.store.read((sql) => sql.all("SELECT 1 FROM journal WHERE kind = 'prompt'"), []);
-    expect([input, kept.length]).toEqual([input, prompts]);
-    const logged = runtime.logged.join("\n");
-    if (why !== null) expect(logged).toContain(why);
-    expect(logged).not.toContain("secret");
-  }
-});
-
-it("a line of MCP behind a byte order mark is a message; one that is too long names its request", async () => {
-  const stream = new PassThrough();
-  const found: unknown[] = [];
-  eachLine(stream, { onLine: (line) => found.push(line), onLongLine: ({ id }) => found.push({ tooLong: id }) });
-  const long = `{"jsonrpc":"2.0","id":5,"method":"x","params":"${"x".repeat(maxLineBytes)}"}\n`;
-  stream.write(`\u{FEFF}{"id":1}\n${long}{"id":6}\n`);
-  await settled();
-  expect(found).toEqual(['{"id":1}', { tooLong: 5 }, '{"id":6}']);
 });
