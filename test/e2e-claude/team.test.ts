@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
 import { expect, it, vi } from "vitest";
 import { call, ClaudeRig, endless, endlessTool, kill, received, shimTool } from "#harness/claude/claude-rig.ts";
-import { CutProxy } from "#harness/edge/cut-proxy.ts";
+import { CutProxy } from "#harness/edge/real-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { built } from "#harness/machine/mcp-process.ts";

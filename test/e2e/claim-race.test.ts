@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/state-calls.ts";
-import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
+import { EdgeRuntime, realEdgeClient } from "#harness/edge/edge-runtime.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 import type { WorkspaceClient } from "#src/coordinator-client/client.ts";

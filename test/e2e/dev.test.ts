@@ -3,9 +3,8 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, it } from "vitest";
-import { DevServer } from "#harness/edge/dev-server.ts";
+import { DevServer, listeningPorts } from "#harness/edge/dev-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { listeningPorts } from "#harness/edge/listening-ports.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 const modules = join(import.meta.dirname, "..", "..", "node_modules");

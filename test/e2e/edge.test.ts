@@ -1,8 +1,7 @@
 import { expect, it, onTestFinished, vi } from "vitest";
 import { settableClock } from "#harness/clock/set-clock/set-clock.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
-import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
+import { EdgeRuntime, realEdgeClient } from "#harness/edge/edge-runtime.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 import type { Self } from "#src/contract/values.ts";

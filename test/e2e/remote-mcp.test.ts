@@ -6,7 +6,7 @@ import { promisify, stripVTControlCharacters } from "node:util";
 import { Client, StreamableHTTPClientTransport, UnauthorizedError } from "@modelcontextprotocol/client";
 import { expect, it, onTestFinished } from "vitest";
 import { record, type Message } from "#src/platform/mcp-connection.ts";
-import { bearerProxy } from "#harness/edge/bearer-proxy.ts";
+import { bearerProxy } from "#harness/edge/real-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { Keeper, openForm } from "#harness/edge/oauth-keeper.ts";
 import { outputOf } from "#harness/machine/programs.ts";

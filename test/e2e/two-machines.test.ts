@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
-import { CutProxy } from "#harness/edge/cut-proxy.ts";
+import { CutProxy } from "#harness/edge/real-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { git, makeProject } from "#harness/machine/git-project.ts";
 import { answered, startServer } from "#harness/machine/mcp-process.ts";

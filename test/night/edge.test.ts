@@ -1,9 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/state-calls.ts";
-import { CutProxy } from "#harness/edge/cut-proxy.ts";
-import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
+import { CutProxy } from "#harness/edge/real-server.ts";
+import { EdgeRuntime, realEdgeClient } from "#harness/edge/edge-runtime.ts";
 import { type AttackName, storageLimit } from "../../bench/stress/attacks.ts";
 import { overload } from "../../bench/stress/overload.ts";
 import { type Outcome, targets, underAttack } from "../../bench/stress/attack-run.ts";

@@ -2,8 +2,10 @@ import * as fc from "fast-check";
 import { expect } from "vitest";
 import { overlap } from "#src/contract/resource-paths.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
-import { isWithin, meet, resources } from "#harness/coordinator/lease-model.ts";
 import {
+  isWithin,
+  meet,
+  resources,
   auditOf,
   check,
   codeOf,
@@ -14,9 +16,8 @@ import {
   Peer,
   second,
   toldBelow,
-  twoPeers,
+  submitOne,
 } from "#harness/coordinator/peers.ts";
-import { Hand, submitOne } from "#harness/coordinator/task-calls.ts";
 import { ask, given, refused, set, waitForFullHour } from "#harness/coordinator/state-calls.ts";
 import { list, session } from "#harness/sync/sealed-content.ts";
 import { it } from "./rule-test.ts";
@@ -248,7 +249,7 @@ it("restores of one state a minute apart begin different epochs with safe tokens
     const host = await open();
     host.wait(day2026 - host.now() + minutes * 60 * second + 30 * second);
     const { epoch } = given(await host.call("epoch.raise", { reason: "restored", quietMs: 0 }, admin));
-    const [a] = await twoPeers(host);
+    const a = await Peer.join(host, "a");
     const { token } = await a.hold("x");
     expect(Number.isSafeInteger(token)).toBe(true);
     expect(token).toBeGreaterThan(epoch * 2 ** 28);
@@ -291,7 +292,7 @@ it("that lasts ten minutes by default; a second raise does not shorten it", asyn
 });
 
 it("after a raised epoch every number is above all that may be lost; the rest stays", async ({ host, device }) => {
-  const a = await Hand.join(host, "a");
+  const a = await Peer.join(host, "a");
   const send = async (body: string): Promise<number> => {
     const sent = { self: a.self, target: { to: "chat", chat: "a" }, body } as const;
     return (await ask(host, "messages.send", sent)).id;

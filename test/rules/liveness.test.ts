@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { auditOf, check, codeOf, look, pass, Peer, second, statusOf } from "#harness/coordinator/peers.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
-import { it, rowTest } from "./rule-test.ts";
+import { it } from "./rule-test.ts";
 
 const hour = 3_600 * second;
 
@@ -177,7 +177,7 @@ it("chats that hold nothing set no alarm but housekeeping", async ({ host }) => 
   expect(await statusOf(host, "b")).toBe("offline timeout");
 });
 
-rowTest("while a connection shows that it lives, an unchanged heartbeat writes no row", async ({ host, a }) => {
+it("while a connection shows that it lives, an unchanged heartbeat writes no row", async ({ host, a }) => {
   await host.connect("a");
   const news = { status: "busy", taskCount: 1, progress: "half", health: { cpu: 0.52, memory: 0.31, uptimeMs: 1 } };
   await a.beat({ ...news, status: "busy" });
@@ -190,7 +190,7 @@ rowTest("while a connection shows that it lives, an unchanged heartbeat writes n
   expect(await host.rowsWritten()).toBe(before);
 });
 
-rowTest("without a connection a heartbeat writes at most one row in each third of the ttl", async ({ host, a }) => {
+it("without a connection a heartbeat writes at most one row in each third of the ttl", async ({ host, a }) => {
   await a.hold("x", { isBound: true });
   await host.ring();
   const before = await host.rowsWritten();
@@ -202,7 +202,7 @@ rowTest("without a connection a heartbeat writes at most one row in each third o
   expect(await statusOf(host, "a")).toBe("idle");
 });
 
-rowTest("reading chats writes no row, also where it finds that one is gone", async ({ host, a }) => {
+it("reading chats writes no row, also where it finds that one is gone", async ({ host, a }) => {
   await a.hold("x");
   host.wait(31 * second);
   const before = await host.rowsWritten();

@@ -2,15 +2,13 @@ import { expect } from "vitest";
 import { type InputOf, operationNames, operations } from "#src/contract/operations.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
-import { codeOf, Peer } from "#harness/coordinator/peers.ts";
+import { codeOf, Peer, later, submit } from "#harness/coordinator/peers.ts";
 import {
   ask,
-  Correspondent,
   day,
   get,
   given,
   happened,
-  later,
   refusal,
   refused,
   revision,
@@ -18,8 +16,7 @@ import {
   set,
   toAll,
 } from "#harness/coordinator/state-calls.ts";
-import { Hand, submit } from "#harness/coordinator/task-calls.ts";
-import { it, rowTest } from "./rule-test.ts";
+import { it } from "./rule-test.ts";
 
 it("a repeated request returns the first result and changes nothing", async ({ host }) => {
   const first = await ask(host, "state.set", { key: "a", value: 1, ifVersion: 0, requestId: "r1" });
@@ -40,7 +37,7 @@ it("a repeated message is stored once, and its sender sees it", async ({ host, c
   await from.send(toAll, "between");
   expect(await ask(host, "messages.send", sent)).toEqual({ id: first.id, isRepeat: true });
   expect(await to.bodies()).toEqual([{ text: "hi" }, "between"]);
-  await to.ack({ cursor: first.id + 1 });
+  await to.acknowledge({ cursor: first.id + 1 });
   expect((await ask(host, "messages.send", sent)).isRepeat).toBe(true);
   expect(await to.bodies()).toEqual([]);
 });
@@ -72,10 +69,10 @@ it("only successes are kept: a refused request is judged anew under its id", asy
   await set(host, "a", 0);
   const { version } = await ask(host, "state.set", write);
   expect(await get(host, "a")).toMatchObject({ value: 1, version });
-  const from = await Correspondent.join(host, "c1");
+  const from = await Peer.join(host, "c1");
   const early = await from.trySend({ to: "chat", chat: "c2" }, "hi", { requestId: "r1" });
   expect(early.ok ? "sent" : early.error.code).toBe("unknown_chat");
-  const to = await Correspondent.join(host, "c2");
+  const to = await Peer.join(host, "c2");
   await from.send({ to: "chat", chat: "c2" }, "hi", { requestId: "r1" });
   expect(await to.bodies()).toEqual(["hi"]);
 });
@@ -114,7 +111,7 @@ it("a restarted chat repeats its own request", async ({ host, c1: from, c2: to }
   const id = await from.send(toAll, "once", { requestId: "r1" });
   const before = from.incarnation;
   await from.leave();
-  from.process = "boot-1/2/200";
+  from.registration.process = "boot-1/2/200";
   await from.back();
   await later(host, 1_000, to);
   expect(from.incarnation).toBe(before + 1);
@@ -167,12 +164,12 @@ const ofChats = ["leases.acquire", "leases.cancel-wait", "elections.campaign", "
 /** Of the host: test/workers. */
 const ofHosts = ["tokens.create"];
 
-rowTest("every operation with a request id is tried below", () => {
+it("every operation with a request id is tried below", () => {
   const names = operationNames.filter((name) => "requestId" in operations[name].input.shape);
   expect(names.toSorted()).toEqual([...Object.keys(twice), ...ofChats, ...ofHosts].toSorted());
 });
 
-rowTest.for(Object.keys(twice) as EngineOperation[])(
+it.for(Object.keys(twice) as EngineOperation[])(
   "a repeat changes nothing, and no machine meets the request id of another: %s",
   async (name, { host }) => {
     for (const key of ["d1", "d2"]) {
@@ -181,7 +178,7 @@ rowTest.for(Object.keys(twice) as EngineOperation[])(
     }
     await Peer.join(host, "c1");
     await Peer.join(host, "c2", { machine: "m2" });
-    const hand = await Hand.join(host, "w");
+    const hand = await Peer.join(host, "w");
     for (const task of await submit(host, { type: "x" }, { type: "x" })) {
       expect(task).toBeLessThan(3);
       await hand.nack(await hand.take(), { isRetryable: false });
@@ -212,7 +209,7 @@ rowTest.for(Object.keys(twice) as EngineOperation[])(
   },
 );
 
-rowTest("a delete or an update that changes nothing writes no row and is not remembered", async ({ host }) => {
+it("a delete or an update that changes nothing writes no row and is not remembered", async ({ host }) => {
   await set(host, "there", 1);
   const gone = { key: "a", requestId: "r" };
   expect(await rowsWritten(host, () => ask(host, "state.delete", gone))).toBe(0);
@@ -231,7 +228,7 @@ rowTest("a delete or an update that changes nothing writes no row and is not rem
   expect((await ask(host, "state.get", { key: "a" })).entry).toMatchObject({ value: 2 });
 });
 
-rowTest("a machine's request ids are limited until the oldest is a day old", async ({ host }) => {
+it("a machine's request ids are limited until the oldest is a day old", async ({ host }) => {
   await ask(host, "settings.set", { settings: { maxRequestIdsPerMachine: 100 } });
   const write = (actor: Actor, at: number) =>
     host.call("state.set", { key: "k", value: at, requestId: `r${at}` }, actor);
@@ -250,7 +247,7 @@ rowTest("a machine's request ids are limited until the oldest is a day old", asy
   expect(refused(await write(ownActor, 101))).toMatchObject({ code: "throttled", retryAfterMs: 1_000 });
 });
 
-rowTest("so many characters of results are remembered", async ({ host }) => {
+it("so many characters of results are remembered", async ({ host }) => {
   await ask(host, "settings.set", { settings: { maxRequestCharsPerMachine: 100_000 } });
   const keys = Array.from({ length: 100 }, (_, at) => `${at}`.padStart(500, "k"));
   const writes = keys.map((key) => ({ op: "set" as const, key, value: 1 }));

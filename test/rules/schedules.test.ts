@@ -2,8 +2,8 @@ import { expect } from "vitest";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, hour, minute, refusal } from "#harness/coordinator/state-calls.ts";
-import { cancel, stateOf, submit, submitOne } from "#harness/coordinator/task-calls.ts";
-import { taskRowTest, taskTest } from "./rule-test.ts";
+import { cancel, stateOf, submit, submitOne } from "#harness/coordinator/peers.ts";
+import { taskTest } from "./rule-test.ts";
 
 type NewSchedule = InputOf<"schedules.create">;
 type Schedule = OutputOf<"schedules.list">["schedules"][number];
@@ -195,7 +195,7 @@ taskTest("a deleted schedule leaves its tasks, and its name is free", async ({ h
   expect((await scheduleOf(host)).nextAt).toBe(Math.floor(host.now() / day + 1) * day);
 });
 
-taskRowTest("a damaged schedule is put off and recorded, and keeps no other from its time", async ({ host }) => {
+taskTest("a damaged schedule is put off and recorded, and keeps no other from its time", async ({ host }) => {
   await create(host, { name: "bad" });
   await create(host, { name: "good" });
   await host.run("UPDATE schedules SET task = '{}' WHERE name = 'bad'");

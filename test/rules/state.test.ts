@@ -4,12 +4,10 @@ import { maxValueChars } from "#src/contract/state.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
-  Correspondent,
   get,
   given,
   happened,
   hour,
-  later,
   listed,
   minute,
   refusal,
@@ -18,7 +16,8 @@ import {
   set,
   waitForFullHour,
 } from "#harness/coordinator/state-calls.ts";
-import { it, rowTest } from "./rule-test.ts";
+import { Peer, later } from "#harness/coordinator/peers.ts";
+import { it } from "./rule-test.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 it("of two writers of one version one succeeds; the other gets the present version", async ({ host }) => {
   const seen = await set(host, "plan", "first");
@@ -155,14 +154,14 @@ it("a pattern's token guards what it covers; a leader's is its term", async ({ h
   expect((await refusal(host, "state.set", resigned)).code).toBe("stale_token");
 });
 
-async function leased(host: RuleHost, chat: Correspondent, resource: string, ttlMs = 5_000): Promise<number> {
+async function leased(host: RuleHost, chat: Peer, resource: string, ttlMs = 5_000): Promise<number> {
   const input = { self: chat.self, resource, requestId: `r${host.now()}`, ttlMs };
   const acquired = await ask(host, "leases.acquire", input);
   if (acquired.state !== "granted") throw new Error("the lease is held");
   return acquired.lease.token;
 }
 
-rowTest("a write costs the row of the key and the row of its change, and reading costs none", async ({ host }) => {
+it("a write costs the row of the key and the row of its change, and reading costs none", async ({ host }) => {
   expect(await rowsWritten(host, () => set(host, "a", 1))).toBe(2);
   expect(await rowsWritten(host, () => set(host, "a", 2))).toBe(2);
   expect(await rowsWritten(host, () => listed(host))).toBe(0);
@@ -305,7 +304,7 @@ it("at the newest revision nothing more is told, and asking again tells nothing 
 
 it("chats and leaders are told in the same order, under keys that begin with $", async ({ host }) => {
   await set(host, "before", 1);
-  const chat = await Correspondent.join(host, "c1");
+  const chat = await Peer.join(host, "c1");
   await ask(host, "elections.campaign", { self: chat.self, name: "boss", requestId: "r" });
   await set(host, "after", 1);
   await chat.leave();
@@ -398,7 +397,7 @@ function both(value: number): InputOf<"state.update">["writes"] {
   ];
 }
 
-rowTest("the newest change stays, whatever its age, and with it the totals", async ({ host }) => {
+it("the newest change stays, whatever its age, and with it the totals", async ({ host }) => {
   await set(host, "a", "x".repeat(8));
   for (let round = 0; round < 3; round++) {
     host.wait(100 * hour);

@@ -1,9 +1,8 @@
 import { expect } from "vitest";
 import { defaultSettings, type Settings } from "#src/contract/workspaces.ts";
-import { admin, type RowHost, type RuleHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
-  Correspondent,
   day,
   get,
   given,
@@ -17,9 +16,9 @@ import {
   toAll,
   waitForFullHour,
 } from "#harness/coordinator/state-calls.ts";
-import { it, rowTest } from "./rule-test.ts";
-import type { InputOf } from "#src/contract/operations.ts";
 import { Peer, second } from "#harness/coordinator/peers.ts";
+import { it } from "./rule-test.ts";
+import type { InputOf } from "#src/contract/operations.ts";
 it("the alarm is set for the earliest due time, and for none without one", async ({ host }) => {
   const start = host.now();
   expect(await host.ring()).toBeNull();
@@ -55,15 +54,15 @@ it("a late alarm does all that has come due by then, of every kind", async ({ ho
 });
 
 /** A row that no sweep can do its work on, until it is repaired. @returns the repair */
-async function poison(host: RowHost, when: string): Promise<() => Promise<void>> {
+async function poison(host: RuleHost, when: string): Promise<() => Promise<void>> {
   await host.run(`CREATE TRIGGER poison ${when} BEGIN SELECT RAISE(ABORT, 'this row is damaged'); END`);
   return () => host.run("DROP TRIGGER poison");
 }
 
-rowTest("a chat whose sweep fails is put off and audited, and blocks nothing else", async ({ host }) => {
+it("a chat whose sweep fails is put off and audited, and blocks nothing else", async ({ host }) => {
   const names = ["c1", "bad", "c2"];
   for (const name of names) {
-    const { self } = await Correspondent.join(host, name);
+    const { self } = await Peer.join(host, name);
     await ask(host, "leases.acquire", { self, resource: name, requestId: "r", isBound: true });
   }
   await set(host, "short", 1, { ttlMs: 1_000 });
@@ -84,7 +83,7 @@ rowTest("a chat whose sweep fails is put off and audited, and blocks nothing els
   expect((await ask(host, "audit.list", { kind: "sweep.failed" })).entries).toHaveLength(1);
 });
 
-rowTest("a kind whose sweep fails is put off, undone, and blocks nothing else", async ({ host, c1: chat }) => {
+it("a kind whose sweep fails is put off, undone, and blocks nothing else", async ({ host, c1: chat }) => {
   await set(host, "good", 1, { ttlMs: 1_000, requestId: "r" });
   await set(host, "poisoned", 1, { ttlMs: 2_000 });
   await chat.send(toAll, 1, { ttlMs: 1_000 });
@@ -110,7 +109,7 @@ rowTest("a kind whose sweep fails is put off, undone, and blocks nothing else", 
   expect((await ask(host, "audit.list", { kind: "sweep.failed" })).entries).toHaveLength(2);
 });
 
-rowTest("a sweep takes at most its limit of rows; the rest is due at once", async ({ host, c1: chat }) => {
+it("a sweep takes at most its limit of rows; the rest is due at once", async ({ host, c1: chat }) => {
   for (let at = 0; at < 35; at++) {
     await set(host, `k${at}`, 1, { ttlMs: 1_000, requestId: `r${at}` });
     await chat.send(toAll, at, { ttlMs: 1_000 });
@@ -137,7 +136,7 @@ rowTest("a sweep takes at most its limit of rows; the rest is due at once", asyn
 const tables = ["state", "idempotency", "messages", "changes", "audit"];
 
 /** How many rows each of them has. */
-async function counts(host: RowHost): Promise<number[]> {
+async function counts(host: RuleHost): Promise<number[]> {
   const found: number[] = [];
   for (const table of tables) found.push((await host.rows(`SELECT 1 FROM ${table}`)).length);
   return found;
@@ -183,7 +182,7 @@ it("unknown names and values out of bounds are refused, and nothing is changed",
 
 it("the audit log is told newest first, by kind, page by page", async ({ host }) => {
   for (let at = 0; at < 9; at++) {
-    const chat = await Correspondent.join(host, `c${at}`);
+    const chat = await Peer.join(host, `c${at}`);
     await chat.leave();
     host.wait(10);
   }
@@ -320,7 +319,7 @@ it("a task whose partition key no longer exists waits until there is room", asyn
   expect((await ask(host, "tasks.get", { task: held.task })).state).toBe("queued");
 });
 
-rowTest("a write beyond maxChangeChars deletes the oldest changes; readers get compacted", async ({ host }) => {
+it("a write beyond maxChangeChars deletes the oldest changes; readers get compacted", async ({ host }) => {
   await limit(host, { maxChangeChars: 1_000_000 });
   const kept = async (): Promise<number> =>
     (await host.rows<{ chars: number }>("SELECT sum(length(value) + length(key)) AS chars FROM changes"))[0]?.chars ??
@@ -334,7 +333,7 @@ rowTest("a write beyond maxChangeChars deletes the oldest changes; readers get c
   expect((await ask(host, "state.list", {})).entries).toHaveLength(7);
 });
 
-rowTest("an audit entry above 20,000 deletes the oldest ones", async ({ host }) => {
+it("an audit entry above 20,000 deletes the oldest ones", async ({ host }) => {
   await host.run(
     `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20479)
      INSERT INTO audit (seq, at, kind, subject, actor, detail) SELECT i, ?, 'made', 'x', NULL, '{}' FROM n`,
@@ -345,7 +344,7 @@ rowTest("an audit entry above 20,000 deletes the oldest ones", async ({ host }) 
   expect(row).toEqual({ n: 20_001, last: 20_480 });
 });
 
-rowTest("a machine that is alone may have all chats, one among others half of them", async ({ host }) => {
+it("a machine that is alone may have all chats, one among others half of them", async ({ host }) => {
   await limit(host, { maxConcurrentChats: 6 });
   await token(host, "m2");
   for (let at = 0; at < 3; at++) given(await join(host, `a${at}`, "m1"));
@@ -364,7 +363,7 @@ rowTest("a machine that is alone may have all chats, one among others half of th
   expect(refused(await join(host, "a6", "m1")).message).toContain("maxConcurrentChats");
 });
 
-rowTest("a machine's offline chats are limited; new ones wait for the oldest to go", async ({ host }) => {
+it("a machine's offline chats are limited; new ones wait for the oldest to go", async ({ host }) => {
   await limit(host, { maxOfflineChatsPerMachine: 3 });
   for (let at = 0; at < 3; at++) {
     await (await Peer.join(host, `a${at}`)).leave();
@@ -386,7 +385,7 @@ function task(type: string, more: object = {}): InputOf<"tasks.submit">["tasks"]
   return { type, ...more };
 }
 
-async function token(host: RowHost, machine: string, expiresAt: number | null = null): Promise<void> {
+async function token(host: RuleHost, machine: string, expiresAt: number | null = null): Promise<void> {
   const insert =
     "INSERT INTO tokens (id, machine, scope, hash, at, expiresAt, signedAt) VALUES (?, ?, 'work', 'h', 0, ?, 0)";
   await host.run(insert, `tok-${machine}`, machine, expiresAt);

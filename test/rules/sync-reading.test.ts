@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
-import { ask, Correspondent, given, minute, refused } from "#harness/coordinator/state-calls.ts";
+import { ask, given, minute, refused } from "#harness/coordinator/state-calls.ts";
+import { Peer } from "#harness/coordinator/peers.ts";
 import { Device, envelopes, forget, list, m2, session } from "#harness/sync/sealed-content.ts";
 import { it } from "./rule-test.ts";
 
@@ -16,8 +17,8 @@ it("sessions are listed by last change; a reader gets each change once", async (
 });
 
 it("a chat that died is recoverable while its session is stored, not ended and not taken", async ({ host, device }) => {
-  const dead = await Correspondent.join(host, "dead");
-  const left = await Correspondent.join(host, "left");
+  const dead = await Peer.join(host, "dead");
+  const left = await Peer.join(host, "left");
   const isRecoverable = async (chat: string): Promise<unknown> =>
     (await ask(host, "chats.get", { chat })).isRecoverable;
   const of = [`of-${dead.chat}`, `of-${left.chat}`] as const;
@@ -30,7 +31,7 @@ it("a chat that died is recoverable while its session is stored, not ended and n
     expect(await isRecoverable("dead")).toBe(true);
   }
   expect(await isRecoverable("left")).toBeUndefined();
-  const heir = await Correspondent.join(host, "heir");
+  const heir = await Peer.join(host, "heir");
   const { self } = heir;
   const lease = { self, resource: `session:${of[0]}`, requestId: "r", ttlMs: minute };
   const acquired = await ask(host, "leases.acquire", lease);
@@ -100,7 +101,7 @@ it("the holder of a session's lease takes it, visible to all; a repeat is none",
 
 it("without the present lease, or of an unknown session, nothing is taken", async ({ host, device }) => {
   await device.put(session("s1"));
-  const [one, other] = [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
+  const [one, other] = [await Peer.join(host, "c1"), await Peer.join(host, "c2")];
   const wanted = { device: "d1", session: "s1" };
   expect(refused(await host.call("sync.take", { self: one.self, ...wanted, token: 1 })).code).toBe("stale_token");
   const token = await lease(one);
@@ -146,15 +147,15 @@ it("a third machine does not give back what is not its own", async ({ host, devi
 });
 
 /** A chat that holds the lease of s1, and has taken it. */
-async function taken(host: RuleHost, chat: string): Promise<Correspondent> {
-  const one = await Correspondent.join(host, chat);
+async function taken(host: RuleHost, chat: string): Promise<Peer> {
+  const one = await Peer.join(host, chat);
   const token = await lease(one);
   const input = { self: one.self, device: "d1", session: "s1", token };
   expect(given(await host.call("sync.take", input))).toEqual({ isTaken: true });
   return one;
 }
 
-async function lease({ host, self }: Correspondent): Promise<number> {
+async function lease({ host, self }: Peer): Promise<number> {
   const input = { self, resource: "session:s1", requestId: "l", ttlMs: 10 * minute };
   const held = given(await host.call("leases.acquire", input));
   return held.state === "granted" ? held.lease.token : 0;

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
-import { admin, type RowHost, type RuleHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { day, given, hour, minute, refused, rowsWritten, waitForFullHour } from "#harness/coordinator/state-calls.ts";
 import {
   type Content,
@@ -20,7 +20,7 @@ import {
   status,
   storedOf,
 } from "#harness/sync/sealed-content.ts";
-import { it, rowTest } from "./rule-test.ts";
+import { it } from "./rule-test.ts";
 
 it("the answer names the same beginning until what the device stored is lost", async ({ host, device }) => {
   const put = async (): Promise<OutputOf<"sync.put">> => given(await device.tryPut(session("s1")));
@@ -72,13 +72,13 @@ it("the first key is registered once, before any device", async ({ host, device 
 const tables = ["sync_sessions", "sync_contents", "sync_forgotten", "sync_devices"];
 
 /** How many rows each of them has. */
-async function counts(host: RowHost): Promise<number[]> {
+async function counts(host: RuleHost): Promise<number[]> {
   const found: number[] = [];
   for (const table of tables) found.push((await host.rows(`SELECT 1 FROM ${table}`)).length);
   return found;
 }
 
-rowTest("a refused put and reading write no row", async ({ host, device }) => {
+it("a refused put and reading write no row", async ({ host, device }) => {
   await device.put(session("s1"), filesOf("k1", "s1"));
   const old = device.copy();
   old.keyId = otherKey;
@@ -91,7 +91,7 @@ rowTest("a refused put and reading write no row", async ({ host, device }) => {
   expect(rows).toBe(0);
 });
 
-rowTest("of forgotten, replaced or purged content no row is left", async ({ host, device }) => {
+it("of forgotten, replaced or purged content no row is left", async ({ host, device }) => {
   const secret = "marked-envelope";
   await device.put(session("s1", secret), filesOf("k1", "s1", secret), session("s2", secret));
   await device.put(filesOf("k2", "s2", secret), filesOf("k3", "s2", secret), session("s3", secret));
@@ -104,7 +104,7 @@ rowTest("of forgotten, replaced or purged content no row is left", async ({ host
   expect(await host.rows("SELECT chars FROM sync_totals")).toEqual([{ chars: 0 }]);
 });
 
-rowTest("a sweep takes about its limit of rows; the rest is due at once", async ({ host }) => {
+it("a sweep takes about its limit of rows; the rest is due at once", async ({ host }) => {
   given(await host.call("settings.set", { settings: { keepSyncMs: hour } }, admin));
   const device = new Device(host);
   for (let at = 0; at < 30; at++) await device.put(session(`s${at}`), filesOf(`k${at}`, `s${at}`));
@@ -120,7 +120,7 @@ rowTest("a sweep takes about its limit of rows; the rest is due at once", async 
 });
 
 /** Names of the tables in which a text stands somewhere. */
-async function tablesWith(host: RowHost, text: string): Promise<string[]> {
+async function tablesWith(host: RuleHost, text: string): Promise<string[]> {
   const query =
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' ORDER BY name";
   const found: string[] = [];

@@ -1,9 +1,19 @@
 import { expect } from "vitest";
 import type { Budgets } from "#src/contract/budgets.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { codeOf, pass, second } from "#harness/coordinator/peers.ts";
+import {
+  codeOf,
+  pass,
+  second,
+  cancel,
+  endsOf,
+  Peer,
+  stateOf,
+  submit,
+  submitOne,
+  taskOf,
+} from "#harness/coordinator/peers.ts";
 import { ask, day, hour, minute, refused } from "#harness/coordinator/state-calls.ts";
-import { cancel, endsOf, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
 import { taskTest } from "./rule-test.ts";
 
 taskTest("failures wait for the doubled base up to the cap, then the task is dead", async ({ host, a }) => {
@@ -24,7 +34,7 @@ taskTest("failures wait for the doubled base up to the cap, then the task is dea
 });
 
 taskTest("jitter leaves half to all of the backoff, the same for the same task and attempt", async ({ host }) => {
-  const a = await Hand.join(host, "a", { capacity: 30 });
+  const a = await Peer.join(host, "a", { capacity: 30 });
   const waits: number[] = [];
   for (let n = 0; n < 20; n++) {
     const task = await submitOne(host, { backoff: { baseMs: 10_000, capMs: 60_000 } });
@@ -80,7 +90,7 @@ taskTest("what nobody takes in time is dead, and nobody gets it before the alarm
   await a.do("tasks.release", held, {});
   host.wait(minute);
   await a.beat();
-  if (!host.sweepsFirst) expect(await a.claim()).toEqual([]);
+  expect(await a.claim()).toEqual([]);
   await host.ring();
   expect(await stateOf(host, task)).toBe("dead expired");
   expect(await stateOf(host, late)).toBe("queued");
@@ -129,7 +139,7 @@ taskTest("tasks of a silent chat are queued again; after maxLostChats dead", asy
   const host = await open();
   const task = await submitOne(host, { heartbeatMs: hour, maxAttempts: 1 });
   for (const [at, expected] of ["queued", "queued", "dead poison"].entries()) {
-    const hand = await Hand.join(host, `c${at}`);
+    const hand = await Peer.join(host, `c${at}`);
     expect(await hand.take()).toMatchObject({ attempt: 1 });
     await pass(host, 29 * second);
     expect(await stateOf(host, task)).toBe("running");
@@ -142,7 +152,7 @@ taskTest("tasks of a silent chat are queued again; after maxLostChats dead", asy
 
 taskTest("what was only assigned, and what a leaving chat had, costs the task nothing", async ({ host }) => {
   await ask(host, "settings.set", { settings: { maxLostChats: 1, startDeadlineMs: 600_000, chatTtlMs: 30_000 } });
-  const [left, silent] = [await Hand.join(host, "left"), await Hand.join(host, "silent")];
+  const [left, silent] = [await Peer.join(host, "left"), await Peer.join(host, "silent")];
   const [one, two] = [await submitOne(host), await submitOne(host, { priority: 1 })];
   await left.take();
   await silent.take({ isStarted: false });
@@ -170,7 +180,7 @@ taskTest("what does not run is cancelled at once, also when that is asked again"
 });
 
 taskTest("a cancelled running task is named in the heartbeat and ends with its attempt", async ({ host }) => {
-  const a = await Hand.join(host, "a", { capacity: 9 });
+  const a = await Peer.join(host, "a", { capacity: 9 });
   for (const end of ["ack", "nack", "release", "silence"] as const) {
     const task = await submitOne(host, { heartbeatMs: minute });
     const held = await a.take();

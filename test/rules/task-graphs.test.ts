@@ -1,19 +1,19 @@
 import { expect } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { pass } from "#harness/coordinator/peers.ts";
-import { ask, day, minute, refusal } from "#harness/coordinator/state-calls.ts";
 import {
+  pass,
   cancel,
   endsOf,
-  Hand,
+  Peer,
   type NewTask,
   stateOf,
   statesOf,
   submit,
   submitOne,
   taskOf,
-} from "#harness/coordinator/task-calls.ts";
+} from "#harness/coordinator/peers.ts";
+import { ask, day, minute, refusal } from "#harness/coordinator/state-calls.ts";
 import { taskTest } from "./rule-test.ts";
 
 taskTest("circles, unknown tasks and too long chains are refused with the names", async ({ host }) => {
@@ -47,7 +47,7 @@ taskTest("at most a thousand depend on one", async ({ host }) => {
   await submit(host, ...many(999));
   expect((await refusal(host, "tasks.submit", { tasks: many(2) })).code).toBe("quota_exceeded");
   await submit(host, ...many(1));
-  const a = await Hand.join(host, "a");
+  const a = await Peer.join(host, "a");
   await a.ack(await a.take({ types: ["build"] }));
   expect((await ask(host, "tasks.stats", {})).types).toMatchObject([{ type: "build" }, { type: "x", queued: 1_000 }]);
 });
@@ -166,7 +166,7 @@ taskTest("a second task under a key is the first one, or is refused", async ({ h
 
 taskTest("a key is known for keepDedupeMs, and as long as its task is kept", async ({ host }) => {
   await ask(host, "settings.set", { settings: { keepDedupeMs: 10 * day } });
-  const a = await Hand.join(host, "a");
+  const a = await Peer.join(host, "a");
   const short = await submitOne(host, { dedupeKey: "short" });
   await a.ack(await a.take());
   const long = await submitOne(host, { dedupeKey: "long" });
@@ -238,7 +238,7 @@ taskTest("parts are submitted together, and the join represents the job", async 
   });
   expect(made).toMatchObject({ isDuplicate: false, state: "blocked", reason: null });
   expect(made.parts).toHaveLength(8);
-  const a = await Hand.join(host, "a", { capabilities: ["ts"], capacity: 10 });
+  const a = await Peer.join(host, "a", { capabilities: ["ts"], capacity: 10 });
   const claims = await a.claim({ limit: 10 });
   expect(claims.map(({ task }) => task)).toEqual(made.parts.map(({ task }) => task));
   expect(claims[0]).toMatchObject({

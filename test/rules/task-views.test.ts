@@ -1,10 +1,9 @@
 import { expect } from "vitest";
 import type { MetricName } from "#src/contract/metrics.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
-import { pass } from "#harness/coordinator/peers.ts";
+import { pass, cancel, Peer, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/peers.ts";
 import { ask, day, given, hour, minute, refusal } from "#harness/coordinator/state-calls.ts";
-import { cancel, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
-import { taskRowTest, taskTest } from "./rule-test.ts";
+import { taskTest } from "./rule-test.ts";
 import type { Ran, Route, TypeRoutes } from "#src/contract/model-routes.ts";
 taskTest("tasks are listed by number, page by page, by any filter", async ({ host, a }) => {
   const all = await submit(
@@ -54,7 +53,7 @@ taskTest("a running attempt is listed with its start, last heartbeat and time le
 const mostChars = 1_100_000;
 
 taskTest("a page of tasks has about a million characters; the next ones tell the rest", async ({ host }) => {
-  const a = await Hand.join(host, "a", { capacity: 100 });
+  const a = await Peer.join(host, "a", { capacity: 100 });
   const tags = Array.from({ length: 16 }, (_, at) => `${at}`.padEnd(200, "x"));
   const all = await submit(host, ...Array.from({ length: 100 }, () => ({ type: "x", tags })));
   const progress = { data: "x".repeat(8_000) };
@@ -67,8 +66,8 @@ taskTest("a page of tasks has about a million characters; the next ones tell the
 });
 
 taskTest("progress and figures are told of all tasks and by type", async ({ host }) => {
-  const a = await Hand.join(host, "a", { capacity: 9 });
-  const b = await Hand.join(host, "b");
+  const a = await Peer.join(host, "a", { capacity: 9 });
+  const b = await Peer.join(host, "b");
   const five = Array.from({ length: 5 }, () => ({ type: "x", heartbeatMs: hour }));
   await submit(host, ...five, { type: "y", delayMs: day });
   host.wait(2_000);
@@ -120,7 +119,7 @@ taskTest("fitting tasks are replayed behind their dependencies, or stay dead", a
     { type: "x", ref: "root", tags: ["t"] },
     { type: "y", tags: ["t"] },
   );
-  const a = await Hand.join(host, "a");
+  const a = await Peer.join(host, "a");
   for (const held of await a.claim({ limit: 2 })) await a.nack(held, { isRetryable: false });
   expect(await stateOf(host, child)).toBe("dead dependency");
   expect((await ask(host, "tasks.replay", { task: child })).tasks).toEqual([]);
@@ -225,8 +224,8 @@ taskTest("a counter does not fall when what it counted is pruned", async ({ host
 });
 
 taskTest("chats are counted by status, leases while they are held", async ({ host }) => {
-  const a = await Hand.join(host, "a");
-  await Hand.join(host, "b");
+  const a = await Peer.join(host, "a");
+  await Peer.join(host, "b");
   await ask(host, "leases.acquire", { self: a.self, resource: "r", requestId: "r1", ttlMs: 60_000 });
   const held = await sampled(host);
   expect([held("shim_chats", "idle"), held("shim_leases")]).toEqual([2, 1]);
@@ -338,7 +337,7 @@ taskTest("the model of every attempt is recorded, and is no evidence for a choic
   ]);
 });
 
-taskRowTest("of a type the newest 2,000 attempts stay, of at most 200 types", async ({ host, a }) => {
+taskTest("of a type the newest 2,000 attempts stay, of at most 200 types", async ({ host, a }) => {
   const insert = `INSERT INTO routes (type, task, claim, tier, model, band, reason, isCounted, ended, became,
        at, tokens, costMicros)
      WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)`;

@@ -1,8 +1,7 @@
 import { expect } from "vitest";
-import { codeOf, pass, second } from "#harness/coordinator/peers.ts";
+import { codeOf, pass, second, endsOf, Peer, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/peers.ts";
 import { ask, day, hour, minute, refusal, refused, rowsWritten } from "#harness/coordinator/state-calls.ts";
-import { endsOf, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
-import { taskRowTest, taskTest } from "./rule-test.ts";
+import { taskTest } from "./rule-test.ts";
 
 taskTest("what is submitted is there with what it was given, in the order of the numbers", async ({ host }) => {
   const payload = { text: "é", of: [1, null, { deep: true }] };
@@ -56,8 +55,8 @@ taskTest("one task is claimed by one chat, with all that it needs", async ({ hos
 });
 
 taskTest("tasks come by ability, priority, then number; own affinity first among equals", async ({ host }) => {
-  const a = await Hand.join(host, "a", { capabilities: ["arm", "gpu"], capacity: 20 });
-  const b = await Hand.join(host, "b", { capacity: 20 });
+  const a = await Peer.join(host, "a", { capabilities: ["arm", "gpu"], capacity: 20 });
+  const b = await Peer.join(host, "b", { capacity: 20 });
   const wishes = [
     { type: "x", priority: 1 },
     { type: "x", priority: 9, capabilities: ["gpu"] },
@@ -78,14 +77,14 @@ taskTest("tasks come by ability, priority, then number; own affinity first among
 });
 
 taskTest("a chat has no more than its capacity at a time", async ({ host }) => {
-  const a = await Hand.join(host, "a", { capacity: 2 });
+  const a = await Peer.join(host, "a", { capacity: 2 });
   await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
   const claims = await a.claim({ limit: 50 });
   expect(claims).toHaveLength(2);
   expect(await a.claim()).toEqual([]);
   if (claims[0]) await a.ack(claims[0]);
   expect(await a.claim({ limit: 50 })).toHaveLength(1);
-  const none = await Hand.join(host, "none", { capacity: 0 });
+  const none = await Peer.join(host, "none", { capacity: 0 });
   await submitOne(host);
   expect(await none.claim()).toEqual([]);
 });
@@ -169,9 +168,9 @@ taskTest("an assigned task begins by its first heartbeat, or is queued at its de
   expect(await endsOf(host, task)).toEqual(["not_started"]);
 });
 
-taskRowTest("of more tasks than a workspace keeps the oldest that have ended go at the full hour", async ({ host }) => {
+taskTest("of more tasks than a workspace keeps the oldest that have ended go at the full hour", async ({ host }) => {
   await ask(host, "settings.set", { settings: { maxTasks: 10 } });
-  const a = await Hand.join(host, "a", { capacity: 50 });
+  const a = await Peer.join(host, "a", { capacity: 50 });
   const kept = await submit(host, { type: "old", ref: "old" }, { type: "x", dependsOn: ["old"] });
   await submit(host, ...Array.from({ length: 12 }, () => ({ type: "y" })));
   for (const held of await a.claim({ types: ["y"], limit: 20 })) await a.ack(held);
@@ -191,7 +190,7 @@ taskRowTest("of more tasks than a workspace keeps the oldest that have ended go 
   await submit(host, ...Array.from({ length: 8 }, () => ({ type: "z" })));
 });
 
-taskRowTest("a heartbeat without news writes a row in each third of the allowed silence", async ({ host, a }) => {
+taskTest("a heartbeat without news writes a row in each third of the allowed silence", async ({ host, a }) => {
   await submitOne(host, { heartbeatMs: minute, startToCloseMs: hour });
   const held = await a.take();
   const rows = await rowsWritten(host, async () => {
@@ -205,7 +204,7 @@ taskRowTest("a heartbeat without news writes a row in each third of the allowed 
   expect(await rowsWritten(host, () => a.do("tasks.heartbeat", held, {}))).toBe(0);
 });
 
-taskRowTest("of a task that is pruned no row is left, in whatever table", async ({ host, a }) => {
+taskTest("of a task that is pruned no row is left, in whatever table", async ({ host, a }) => {
   const after = { type: "y", dependsOn: ["r"], parent: "r" };
   const [first] = await submit(host, { type: "x", ref: "r", dedupeKey: "k" }, after);
   await a.nack(await a.take(), { delayMs: 0 });
@@ -220,7 +219,7 @@ taskRowTest("of a task that is pruned no row is left, in whatever table", async 
   expect(await host.rows("SELECT value FROM meta WHERE key = 'task_floor'")).toEqual([{ value: String(first + 2) }]);
 });
 
-taskRowTest("a task whose turn fails is put off for a minute, and keeps no other from its turn", async ({ host }) => {
+taskTest("a task whose turn fails is put off for a minute, and keeps no other from its turn", async ({ host }) => {
   const [bad, good] = await submit(host, { type: "x", delayMs: minute }, { type: "x", delayMs: minute });
   await host.run("UPDATE tasks SET joinRule = 'collect', dependsOn = 'no JSON' WHERE task = ?", bad);
   host.wait(minute);

@@ -1,8 +1,8 @@
 import { expect } from "vitest";
 import type { Rows } from "#src/contract/workspaces.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { ask, Correspondent, get, minute, refusal, set, toAll } from "#harness/coordinator/state-calls.ts";
-import { Hand, stateOf, submit, submitOne } from "#harness/coordinator/task-calls.ts";
+import { ask, get, minute, refusal, set, toAll } from "#harness/coordinator/state-calls.ts";
+import { Peer, stateOf, submit, submitOne } from "#harness/coordinator/peers.ts";
 import { Device, envelopes, session } from "#harness/sync/sealed-content.ts";
 import { it } from "./rule-test.ts";
 
@@ -49,8 +49,8 @@ function stored(pages: readonly Rows[]): Record<string, unknown[]> {
 
 /** Some of everything. @returns a claimed task and a lease */
 async function fill(host: RuleHost) {
-  const a = await Hand.join(host, "a");
-  const c = await Correspondent.join(host, "c");
+  const a = await Peer.join(host, "a");
+  const c = await Peer.join(host, "c");
   await c.subscribe("news.*");
   await c.send(toAll, { text: "a ' and ✓" });
   await set(host, "plan", { steps: ["one", 2, null] });
@@ -109,7 +109,7 @@ it("an import has every row of the export, and a later epoch", async ({ host, op
   expect(await get(other, "plan")).toMatchObject({ value: { steps: ["one", 2, null] } });
   expect(await envelopes(other)).toEqual(["of-s1"]);
   expect(await stateOf(other, first)).toBe("running");
-  const b = await Hand.join(other, "b");
+  const b = await Peer.join(other, "b");
   const { token } = await b.hold("file:p/b");
   expect(token).toBeGreaterThan(lease.token);
   const [task] = await submit(other, { type: "build" });

@@ -15,7 +15,7 @@ import { Throttle } from "#src/durable/throttle.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import * as signed from "#src/worker/tokens.ts";
 import type { SqlValue } from "#src/shared/sql.ts";
-import { admin, m1, ruleHost, type RowHost } from "#harness/coordinator/engine-host.ts";
+import { admin, m1, ruleHost, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { Connection } from "./connection.ts";
 import { bindings, newName, stopClock, TestWorkspace, wait } from "./support.ts";
 
@@ -42,7 +42,7 @@ interface ChatLine {
 const leastPauseMs = 1_000;
 
 /** The object itself, asked as the worker asks it: in its Durable Object, with its own alarm, its own tokens and real sockets. */
-class ObjectHost implements RowHost {
+class ObjectHost implements RuleHost {
   readonly #workspace: TestWorkspace;
   readonly #tokens: Map<string, Promise<Token>>;
   readonly #registered = new Map<string, { readonly input: Registration; readonly actor: Actor }>();

@@ -7,8 +7,6 @@ import type { SqlValue } from "#src/shared/sql.ts";
 
 /** The engine behind whatever hosts it: what a rule of test/rules needs of a host. */
 export interface RuleHost {
-  /** Whoever asks does first what is due. */
-  readonly sweepsFirst?: boolean;
   /** Epoch ms; only the test moves it. */
   now(): number;
   wait(ms: number): void;
@@ -28,10 +26,6 @@ export interface RuleHost {
   loseConnections(): Promise<void>;
   /** Starts anew, where a host remembers anything between two requests. */
   restart?(): Promise<void>;
-}
-
-/** A host whose rows can be seen. */
-export interface RowHost extends RuleHost {
   rows<Row>(query: string, ...values: SqlValue[]): Promise<Row[]>;
   run(statement: string, ...values: SqlValue[]): Promise<void>;
   /** Rows that were inserted, updated or deleted so far, also where nothing about them changed. */
@@ -43,12 +37,10 @@ export interface RowHost extends RuleHost {
 
 /** Where the rules of test/rules run: a file of the night names a host before it imports them; by day it is the engine in this process. */
 export const ruleHost: {
-  open?: () => Promise<RowHost>;
-  /** False: rows cannot be counted or swept, and the rules that need it are skipped. */
-  hasRows: boolean;
+  open?: () => Promise<RuleHost>;
   /** Where each operation goes over a wire, properties have at most so many runs. */
   mostRuns: number;
-} = { hasRows: true, mostRuns: 1_000 };
+} = { mostRuns: 1_000 };
 
 export const m1: Actor = { machine: "m1", isAdmin: false };
 export const admin: Actor = { machine: "m1", isAdmin: true };

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { onTestFinished } from "vitest";
 import type { Refusal } from "#src/contract/errors.ts";
 import { operations, type CheckedInputOf, type InputOf, type OutputOf } from "#src/contract/operations.ts";
@@ -14,15 +15,17 @@ import { createPrivateFile } from "#src/platform/private-files.ts";
 import { migrate } from "#src/shared/migrate.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import type { SqlValue } from "#src/shared/sql.ts";
-import { m1, type RowHost } from "./engine-host.ts";
-import { writeMigratedFile } from "#harness/store/migrated-file.ts";
-import { tempHome, T0 } from "#harness/store/temp-store.ts";
+import { m1, type RuleHost } from "./engine-host.ts";
+import { writeMigratedFile, tempHome, T0 } from "#harness/store/temp-store.ts";
+import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
+import { Peer } from "./peers.ts";
 
 /** The engine in this process, on a file of its own. */
-export class LocalHost implements RowHost {
+export class LocalHost implements RuleHost {
   readonly sql: Connection;
   /** Of the commits, oldest first. */
   readonly hints: Hint[] = [];
+  readonly #database = tempHome().database;
   readonly #host: EngineHost;
   readonly #seen = new Map<string, number>();
   #now = T0;
@@ -30,7 +33,7 @@ export class LocalHost implements RowHost {
 
   /** @param prepare runs on the empty file, such as what an older program left there */
   constructor(driver: Driver, prepare?: (sql: Connection) => void) {
-    const { database } = tempHome();
+    const database = this.#database;
     if (prepare) createPrivateFile(database);
     else writeMigratedFile(database, driver, migrations);
     this.sql = connect(driver, database, 0);
@@ -44,6 +47,11 @@ export class LocalHost implements RowHost {
       presence: { lastSeen: (chat) => this.#seen.get(chat) ?? null },
       now: () => this.#now,
     });
+  }
+
+  /** Of its files, as they stand on the disk. */
+  bytes(): string {
+    return [this.#database, `${this.#database}-wal`].map((file) => readFileSync(file, "latin1")).join("");
   }
 
   now(): number {
@@ -155,3 +163,28 @@ export class LocalHost implements RowHost {
 /** Held tasks are checked with their chats. */
 const lateChatSql = `SELECT task, tasks.dueAt, chats.dueAt AS chat_due_at FROM tasks LEFT JOIN chats USING (chat)
   WHERE tasks.chat IS NOT NULL AND ifnull(chats.dueAt, 9e15) > ${heldDueSql}`;
+
+/** Tasks that are given out, and chats that they are given to. */
+
+type MakeTaker = (host: LocalHost, chat: string, more?: Partial<InputOf<"chats.register">>) => Promise<Peer>;
+
+/** Makes chats with a connection that take tasks as they come, so many at a time. */
+export function takersOf(capacity: number): MakeTaker {
+  return async (host, chat, more = {}) => {
+    const hand = await Peer.join(host, chat, { taskTypes: ["*"], capacity, ...more });
+    await host.connect(chat);
+    return hand;
+  };
+}
+
+/** What the consumer of the queue does with a token. @returns how many tasks were given */
+export function look(host: LocalHost): number {
+  return host.commit((tx) => ok(dispatch.assignQueued(tx))).value;
+}
+
+/** How often a token was asked for since it was last asked. */
+export function tokens(host: LocalHost): number {
+  const count = host.hints.filter(({ kind }) => kind === "dispatch").length;
+  host.hints.length = 0;
+  return count;
+}

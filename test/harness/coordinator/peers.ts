@@ -5,7 +5,10 @@ import type { Self } from "#src/contract/values.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
 import { admin, type RuleHost } from "./engine-host.ts";
-import { given } from "./state-calls.ts";
+import type { Target } from "#src/contract/messages.ts";
+import type { Json } from "#src/contract/json.ts";
+import type { EngineOperation } from "#src/coordination/engine.ts";
+import { ask, given, toAll } from "./state-calls.ts";
 
 /** Chats, their leases and their elections, as tests use them. */
 
@@ -21,11 +24,22 @@ type AcquireOptions = Partial<Omit<InputOf<"leases.acquire">, "self" | "resource
 type Candidacy = Partial<Omit<InputOf<"elections.campaign">, "self" | "name">>;
 export type Lease = OutputOf<"leases.renew">;
 
+export type NewTask = InputOf<"tasks.submit">["tasks"][number];
+export type Claimed = OutputOf<"tasks.claim">["claims"][number];
+type Claiming = Partial<Omit<InputOf<"tasks.claim">, "self">>;
+type Hold = Pick<Claimed, "task" | "claim">;
+type HoldOperation = Extract<EngineOperation, `tasks.${"heartbeat" | "ack" | "nack" | "release"}`>;
+type More<Name extends HoldOperation> = Omit<InputOf<Name>, "self" | "task" | "claim">;
+
+type Sending = Omit<InputOf<"messages.send">, "self" | "target" | "body">;
+type Pulling = Omit<InputOf<"messages.pull">, "self">;
+
 /** One process that works as a chat. */
 export class Peer {
   readonly host: RuleHost;
   readonly registration: InputOf<"chats.register">;
   incarnation = 0;
+  #requests = 0;
 
   constructor(host: RuleHost, chat: string, more: Registration = {}) {
     this.host = host;
@@ -117,19 +131,88 @@ export class Peer {
   async resign(name: string, term: number): Promise<boolean> {
     return given(await this.host.call("elections.resign", { self: this.self, name, term }, this.actor)).hasResigned;
   }
-}
 
-type Crew = Readonly<Record<"a" | "b" | "c" | "d", Peer>>;
+  trySend(target: Target, body: Json, more: Sending = {}): Promise<Result<OutputOf<"messages.send">, Refusal>> {
+    return this.host.call("messages.send", { self: this.self, target, body, ...more });
+  }
+
+  /** @returns the id */
+  async send(target: Target, body: Json, more: Sending = {}): Promise<number> {
+    return given(await this.trySend(target, body, more)).id;
+  }
+
+  /** 0, 1, 2 ... to all, many on their way at a time. @returns the ids */
+  async sendMany(count: number, more: Sending = {}): Promise<number[]> {
+    const ids: number[] = [];
+    while (ids.length < count) {
+      const part = Array.from({ length: Math.min(100, count - ids.length) }, (_, at) => ids.length + at);
+      ids.push(...(await Promise.all(part.map((body) => this.send(toAll, body, more)))));
+    }
+    return ids;
+  }
+
+  pull(more: Pulling = {}): Promise<OutputOf<"messages.pull">> {
+    return ask(this.host, "messages.pull", { self: this.self, limit: 100, ...more });
+  }
+
+  async bodies(more: Pulling = {}): Promise<Json[]> {
+    return (await this.pull(more)).messages.map(({ body }) => body);
+  }
+
+  acknowledge(what: Omit<InputOf<"messages.ack">, "self">): Promise<OutputOf<"messages.ack">> {
+    return ask(this.host, "messages.ack", { self: this.self, ...what });
+  }
+
+  async subscribe(pattern: string): Promise<string[]> {
+    return (await ask(this.host, "messages.subscribe", { self: this.self, pattern })).patterns;
+  }
+
+  async unsubscribe(pattern: string): Promise<string[]> {
+    return (await ask(this.host, "messages.unsubscribe", { self: this.self, pattern })).patterns;
+  }
+
+  tryClaim(request: Claiming = {}): Promise<Result<OutputOf<"tasks.claim">, Refusal>> {
+    const requestId = `claim-${(this.#requests += 1)}`;
+    return this.host.call("tasks.claim", { self: this.self, requestId, ...request }, this.actor);
+  }
+
+  async claim(request: Claiming = {}): Promise<Claimed[]> {
+    return given(await this.tryClaim(request)).claims;
+  }
+
+  /** Exactly one. */
+  async take(request: Claiming = {}): Promise<Claimed> {
+    const [one] = await this.claim(request);
+    if (!one) throw new Error(`there is nothing for ${this.chat}`);
+    return one;
+  }
+
+  try<Name extends HoldOperation>(
+    name: Name,
+    { task, claim }: Hold,
+    more: More<Name>,
+  ): Promise<Result<OutputOf<Name>, Refusal>> {
+    return this.host.call(name, { self: this.self, task, claim, ...more } as InputOf<Name>, this.actor);
+  }
+
+  async do<Name extends HoldOperation>(name: Name, held: Hold, more: More<Name>): Promise<OutputOf<Name>> {
+    return given(await this.try(name, held, more));
+  }
+
+  async ack(held: Hold, result: Json = null): Promise<string> {
+    return (await this.do("tasks.ack", held, { result })).state;
+  }
+
+  async nack(held: Hold, more: Partial<More<"tasks.nack">> = {}): Promise<string> {
+    return (await this.do("tasks.nack", held, { reason: "broken", ...more })).state;
+  }
+}
 
 /** Four chats that live as long as the test. */
-export async function crew(host: RuleHost): Promise<Crew> {
-  given(await host.call("settings.set", { settings: { chatTtlMs: 600_000 } }, admin));
+export async function crew(host: RuleHost) {
+  await calm(() => Promise.resolve(host));
   const join = (chat: string): Promise<Peer> => Peer.join(host, chat);
   return { a: await join("a"), b: await join("b"), c: await join("c"), d: await join("d") };
-}
-
-export async function twoPeers(host: RuleHost): Promise<[Peer, Peer]> {
-  return [await Peer.join(host, "a"), await Peer.join(host, "b")];
 }
 
 /** Another process that wants to work as the same chat on the same session. */
@@ -185,4 +268,100 @@ export async function pass(host: RuleHost, ms: number): Promise<void> {
     host.wait(next - host.now());
   }
   host.wait(end - host.now());
+}
+
+/** Which resources overlap, said by the files of a small world that each stands for. */
+
+const names = ["a", "b", "b.", "b0", "ü"] as const;
+const folders = (depth: number): string[] =>
+  depth === 0 ? ["p"] : folders(depth - 1).flatMap((folder) => names.map((name) => `${folder}/${name}`));
+/** Of two projects; one below the other in spelling only. */
+const files = [1, 2, 3, 4].flatMap((depth) => folders(depth)).flatMap((path) => [path, path.replace(/^p/, "p0")]);
+
+/** All files of a small world that a resource stands for; what is no path stands for itself. */
+function filesOf(resource: string): ReadonlySet<string> {
+  if (!resource.startsWith("file:")) return new Set([`not a file: ${resource}`]);
+  const parts = resource.slice(5).split("/");
+  const last = parts.at(-1);
+  if (last !== "*" && last !== "**") return new Set([parts.join("/")]);
+  const folder = parts.slice(0, -1);
+  const isBelow = (file: string[]): boolean =>
+    file.length > folder.length && folder.every((part, at) => file[at] === part);
+  const fits = (file: string[]): boolean => isBelow(file) && (last === "**" || file.length === folder.length + 1);
+  return new Set(files.filter((file) => fits(file.split("/"))));
+}
+
+const sets = new Map<string, ReadonlySet<string>>();
+
+function known(resource: string): ReadonlySet<string> {
+  const set = sets.get(resource) ?? filesOf(resource);
+  sets.set(resource, set);
+  return set;
+}
+
+export function meet(one: string, other: string): boolean {
+  return [...known(one)].some((file) => known(other).has(file));
+}
+
+export function isWithin(one: string, other: string): boolean {
+  return [...known(one)].every((file) => known(other).has(file));
+}
+
+/** Paths and patterns of that world, not deeper than that each folder has files below it and each of them, too. */
+export const resources: readonly string[] = [0, 1, 2]
+  .flatMap((depth) => folders(depth))
+  .flatMap((folder) => (folder === "p" ? ["p/*", "p/**"] : [folder, `${folder}/*`, `${folder}/**`]))
+  .flatMap((path) => [`file:${path}`, `file:${path.replace(/^p/, "p0")}`]);
+
+/** Lets time pass, after which these chats register again. */
+export async function later(host: RuleHost, ms: number, ...chats: Peer[]): Promise<void> {
+  host.wait(ms);
+  for (const chat of chats) await chat.back();
+}
+
+/** A workspace in which chats live long without a word. */
+export async function calm<Host extends RuleHost>(open: () => Promise<Host>): Promise<Host> {
+  const host = await open();
+  await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
+  return host;
+}
+
+/** @returns their numbers */
+export async function submit<Tasks extends NewTask[]>(
+  host: RuleHost,
+  ...tasks: Tasks
+): Promise<{ [At in keyof Tasks]: number }> {
+  const submitted = await ask(host, "tasks.submit", { tasks });
+  return submitted.tasks.map(({ task }) => task) as { [At in keyof Tasks]: number };
+}
+
+export async function submitOne(host: RuleHost, task: Partial<NewTask> = {}): Promise<number> {
+  const [number] = await submit(host, { type: "build", ...task });
+  return number;
+}
+
+export function taskOf(host: RuleHost, task: number): Promise<OutputOf<"tasks.get">> {
+  return ask(host, "tasks.get", { task });
+}
+
+/** The state, with the reason of a death. */
+export async function stateOf(host: RuleHost, task: number): Promise<string> {
+  const { state, reason } = await taskOf(host, task);
+  return reason === null ? state : `${state} ${reason}`;
+}
+
+export async function statesOf(host: RuleHost, tasks: readonly number[]): Promise<string[]> {
+  const states: string[] = [];
+  for (const task of tasks) states.push(await stateOf(host, task));
+  return states;
+}
+
+/** How the attempts ended, the first one first. */
+export async function endsOf(host: RuleHost, task: number): Promise<string[]> {
+  const { attempts } = await ask(host, "tasks.history", { task, limit: 100 });
+  return attempts.map(({ end }) => end).toReversed();
+}
+
+export async function cancel(host: RuleHost, task: number, reason = "not wanted"): Promise<string> {
+  return given(await host.call("tasks.cancel", { task, reason }, admin)).state;
 }

@@ -4,7 +4,7 @@ import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Json } from "#src/contract/json.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Result } from "#src/shared/result.ts";
-import { admin, type RuleHost, type RowHost } from "./engine-host.ts";
+import { admin, type RuleHost } from "./engine-host.ts";
 
 /** What tests of state and messages ask a host. */
 
@@ -89,82 +89,6 @@ export function waitForFullHour(host: RuleHost): void {
   host.wait(hour - (host.now() % hour));
 }
 
-type Sending = Omit<InputOf<"messages.send">, "self" | "target" | "body">;
-type Pulling = Omit<InputOf<"messages.pull">, "self">;
-
-/** A chat that sends and reads. */
-export class Correspondent {
-  readonly host: RuleHost;
-  readonly chat: string;
-  incarnation = 0;
-  process = "boot-1/1/100";
-
-  private constructor(host: RuleHost, chat: string) {
-    this.host = host;
-    this.chat = chat;
-  }
-
-  static async join(host: RuleHost, chat: string): Promise<Correspondent> {
-    const one = new Correspondent(host, chat);
-    await one.back();
-    return one;
-  }
-
-  /** Registers, at first or again: a sign of life. */
-  async back(): Promise<void> {
-    const { chat, process } = this;
-    const input = { chat, session: `of-${chat}`, process, machine: "m1", client: "test" };
-    this.incarnation = (await ask(this.host, "chats.register", input)).incarnation;
-  }
-
-  async leave(): Promise<void> {
-    await ask(this.host, "chats.unregister", { self: this.self });
-  }
-
-  get self(): { chat: string; incarnation: number } {
-    return { chat: this.chat, incarnation: this.incarnation };
-  }
-
-  trySend(target: Target, body: Json, more: Sending = {}): Promise<Result<OutputOf<"messages.send">, Refusal>> {
-    return this.host.call("messages.send", { self: this.self, target, body, ...more });
-  }
-
-  /** @returns the id */
-  async send(target: Target, body: Json, more: Sending = {}): Promise<number> {
-    return given(await this.trySend(target, body, more)).id;
-  }
-
-  /** 0, 1, 2 ... to all, many on their way at a time. @returns the ids */
-  async sendMany(count: number, more: Sending = {}): Promise<number[]> {
-    const ids: number[] = [];
-    while (ids.length < count) {
-      const part = Array.from({ length: Math.min(100, count - ids.length) }, (_, at) => ids.length + at);
-      ids.push(...(await Promise.all(part.map((body) => this.send(toAll, body, more)))));
-    }
-    return ids;
-  }
-
-  pull(more: Pulling = {}): Promise<OutputOf<"messages.pull">> {
-    return ask(this.host, "messages.pull", { self: this.self, limit: 100, ...more });
-  }
-
-  async bodies(more: Pulling = {}): Promise<Json[]> {
-    return (await this.pull(more)).messages.map(({ body }) => body);
-  }
-
-  ack(what: Omit<InputOf<"messages.ack">, "self">): Promise<OutputOf<"messages.ack">> {
-    return ask(this.host, "messages.ack", { self: this.self, ...what });
-  }
-
-  async subscribe(pattern: string): Promise<string[]> {
-    return (await ask(this.host, "messages.subscribe", { self: this.self, pattern })).patterns;
-  }
-
-  async unsubscribe(pattern: string): Promise<string[]> {
-    return (await ask(this.host, "messages.unsubscribe", { self: this.self, pattern })).patterns;
-  }
-}
-
 export const toAll = { to: "all" } as const;
 
 export function toChat({ chat }: { chat: string }): Target {
@@ -175,21 +99,8 @@ export function toTopic(topic: string): Target {
   return { to: "topic", topic };
 }
 
-/** Lets time pass, after which these chats register again. */
-export async function later(host: RuleHost, ms: number, ...chats: Correspondent[]): Promise<void> {
-  host.wait(ms);
-  for (const chat of chats) await chat.back();
-}
-
-/** Chats of these names. */
-export async function some(host: RuleHost, ...names: string[]): Promise<Correspondent[]> {
-  const chats: Correspondent[] = [];
-  for (const name of names) chats.push(await Correspondent.join(host, name));
-  return chats;
-}
-
 /** Rows that a piece of work inserts, updates or deletes. */
-export async function rowsWritten(host: RowHost, work: () => Promise<unknown>): Promise<number> {
+export async function rowsWritten(host: RuleHost, work: () => Promise<unknown>): Promise<number> {
   const before = await host.rowsWritten();
   await work();
   return (await host.rowsWritten()) - before;

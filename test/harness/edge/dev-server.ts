@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { onTestFinished, vi } from "vitest";
 import { descendantsOf } from "../../../scripts/local-edge.ts";
-import { freePort } from "#harness/edge/free-port.ts";
+import { freePort } from "./edge-runtime.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { identify, isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
 import { killEvery } from "#harness/machine/process-tree.ts";
@@ -124,4 +124,37 @@ export class DevServer {
 
 function fail(message: string): never {
   throw new Error(message);
+}
+
+/** The TCP ports on which one of these processes listens, by proc(5). */
+export function listeningPorts(pids: readonly number[]): number[] {
+  const sockets = new Set(pids.flatMap(socketsOf));
+  const rows = ["tcp", "tcp6"].flatMap((table) =>
+    readFileSync(`/proc/net/${table}`, "utf8").trim().split("\n").slice(1),
+  );
+  const ports = rows.flatMap((row) => {
+    const [, local = "", , state, , , , , , inode = ""] = row.trim().split(/\s+/);
+    return state === listening && sockets.has(inode) ? [Number.parseInt(local.split(":")[1] ?? "", 16)] : [];
+  });
+  return [...new Set(ports)];
+}
+
+/** Of the kernel's tcp_states.h. */
+const listening = "0A";
+
+function socketsOf(pid: number): string[] {
+  const folder = `/proc/${pid}/fd`;
+  const links = unlessGone(() => readdirSync(folder), []).map((fd) =>
+    unlessGone(() => readlinkSync(`${folder}/${fd}`), ""),
+  );
+  return links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []);
+}
+
+/** A process may end, and close a file, at any moment. */
+function unlessGone<T>(read: () => T, otherwise: T): T {
+  try {
+    return read();
+  } catch {
+    return otherwise;
+  }
 }

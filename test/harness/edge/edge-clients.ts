@@ -6,6 +6,8 @@ import type { OpenSocket, Platform } from "#src/coordinator-client/edge/platform
 import type { Result } from "#src/shared/result.ts";
 import { edgeUrl, FakeEdge, token } from "./fake-edge.ts";
 import { Machine, seededRandom } from "#harness/clock/fake-time.ts";
+import type { HeldLease, HoldOptions } from "#src/coordinator-client/edge/leases.ts";
+import type { Change } from "#src/contract/state.ts";
 
 export interface TestClient {
   readonly edge: FakeEdge;
@@ -113,4 +115,61 @@ export function ofType<Type extends EdgeEvent["type"]>(
   type: Type,
 ): Extract<EdgeEvent, { type: Type }>[] {
   return events.filter((event): event is Extract<EdgeEvent, { type: Type }> => event.type === type);
+}
+
+/** What all the chats want. */
+export const resource = "r";
+
+export async function held(
+  edge: FakeEdge,
+  { client }: { client: WorkspaceClient },
+  wanted: Partial<Parameters<WorkspaceClient["hold"]>[0]> = {},
+  options: HoldOptions = {},
+): Promise<HeldLease> {
+  return value(await edge.time.until(client.hold({ resource, ttlMs: 30_000, ...wanted }, options)));
+}
+
+/** By the coordinator, at this instant. */
+export async function isHeld(edge: FakeEdge, right: HeldLease): Promise<boolean> {
+  const checked = await edge.host.call("leases.check", { resource: right.name, token: right.token });
+  return value(checked).isValid;
+}
+
+/** States of leases, oldest first. */
+export function rightsOf(made: Pick<TestClient, "events">): string[] {
+  return ofType(made, "right").map(({ name, state }) => `${name} ${state}`);
+}
+
+/** What a watch has said, in order. */
+export class Follower {
+  /** Null: everything is to be read again. */
+  readonly events: (readonly Change[] | null)[] = [];
+  readonly close: () => void;
+
+  constructor(client: WorkspaceClient, prefix = "") {
+    this.close = client.onChanges(prefix, (changes) => void this.events.push(changes));
+  }
+
+  get changes(): Change[] {
+    return this.events.flatMap((event) => event ?? []);
+  }
+
+  get revisions(): number[] {
+    return this.changes.map(({ revision }) => revision);
+  }
+
+  /** How often everything was to be read. */
+  get beginnings(): number {
+    return this.events.filter((event) => event === null).length;
+  }
+}
+
+/** Keys below the prefix, one change after the other. */
+export async function write(edge: FakeEdge, from: number, to: number, prefix = "k/"): Promise<void> {
+  for (let at = from; at <= to; at++) await edge.host.call("state.set", { key: `${prefix}${at % 7}`, value: at });
+  edge.tell();
+}
+
+export function isInOrder(numbers: readonly number[]): boolean {
+  return numbers.every((number, at) => at === 0 || number > (numbers[at - 1] ?? 0));
 }

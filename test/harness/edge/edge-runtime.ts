@@ -2,12 +2,18 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { LocalEdge, startEdge, type LocalEdgeOptions } from "../../../scripts/local-edge.ts";
-import { freePort } from "./free-port.ts";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { addKey } from "#src/machine/sharing/key-ring.ts";
 import type { Self } from "#src/contract/values.ts";
 import { omitUndefined } from "#src/shared/omit-undefined.ts";
 import type { WorkspaceKey } from "#src/machine/sharing/workspace-key.ts";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { given } from "#harness/coordinator/state-calls.ts";
+import type { InputOf } from "#src/contract/operations.ts";
+import { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import type { OpenSocket, Platform } from "#src/coordinator-client/edge/platform.ts";
+import { nodePlatform } from "#src/coordinator-client/edge/node-platform.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
@@ -65,3 +71,52 @@ export class EdgeRuntime extends LocalEdge {
     if (key) addKey(home, { url, workspace }, key);
   }
 }
+
+/** Below those that the kernel gives out by itself (32768 and more), so that no other program is given one in the meantime. */
+const [first, count] = [25_000, 7_000];
+/** Processes beside each other begin at different ones. */
+let next = process.pid * 31;
+
+/** A port that is free, and that no process gets which does not name it. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = first + (next++ % count);
+    if (await isFree(port)) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  const taken = once(server, "error").then(() => false);
+  const listening = once(server.listen(port, "127.0.0.1"), "listening").then(() => true);
+  const isOpen = await Promise.race([taken, listening]);
+  if (!isOpen) return false;
+  server.close();
+  await once(server, "close");
+  return true;
+}
+
+/** The client as it is shipped, on the real network, registered. */
+export async function realEdgeClient(
+  edge: string,
+  token: string,
+  chat: string,
+  more: Partial<InputOf<"chats.register">> = {},
+  hasSockets = true,
+): Promise<WorkspaceClient> {
+  const platform = nodePlatform();
+  const openSocket: Platform["openSocket"] = hasSockets ? platform.openSocket : refuseSocket;
+  const opened = WorkspaceClient.open({ edge, workspace: "team", token }, { ...platform, openSocket });
+  if (!opened.ok) throw new Error(opened.error);
+  const client = opened.value;
+  onTestFinished(() => client.close());
+  client.connect();
+  given(await client.register({ chat, session: chat, process: chat, machine: "admin", client: "test", ...more }));
+  return client;
+}
+
+/** As where a proxy blocks them. */
+const refuseSocket: OpenSocket = (_url, _headers, { onClose }) => {
+  setImmediate(() => onClose(1006, "no socket was opened"));
+  return { send: () => undefined, close: () => undefined };
+};

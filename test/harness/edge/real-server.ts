@@ -5,10 +5,12 @@ import {
   type IncomingMessage,
   type Server,
   type ServerResponse,
+  request,
 } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, createServer as createRelay, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { onTestFinished } from "vitest";
+import { once } from "node:events";
 
 export interface Seen {
   readonly method: string;
@@ -142,4 +144,81 @@ export class RealConnection {
     this.#buffer = this.#buffer.subarray(start + length);
     return isText ? text.toString() : this.#next();
   }
+}
+
+/** A stretch of network that can be cut: what is under way stays open on both sides, and nothing goes through any more. */
+export class CutProxy {
+  url = "";
+  #isCut = false;
+  readonly #sockets = new Set<Socket>();
+
+  static async to(target: string): Promise<CutProxy> {
+    const { port, hostname } = new URL(target);
+    const proxy = new CutProxy();
+    const server = createRelay((near) => proxy.join(near, connect(Number(port), hostname)));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    proxy.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    onTestFinished(() => {
+      for (const socket of proxy.#sockets) socket.destroy();
+      server.close();
+    });
+    return proxy;
+  }
+
+  join(near: Socket, far: Socket): void {
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      this.#sockets.add(from);
+      from.on("data", (data) => {
+        if (!this.#isCut) to.write(data);
+      });
+      from.on("close", () => {
+        this.#sockets.delete(from);
+        if (!this.#isCut) to.destroy();
+      });
+      from.on("error", () => undefined);
+    }
+  }
+
+  cut(): void {
+    this.#isCut = true;
+  }
+
+  /** New connections get through; what was open when it was cut is broken by now. */
+  heal(): void {
+    this.#isCut = false;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+/** Serves on this machine until the test ends. @returns its address */
+export async function serveInTest(server: Server): Promise<string> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/**
+ * Adds a token to each request: for programs that can send none of their own.
+ * @returns its address
+ */
+export async function bearerProxy(target: string, token: string): Promise<string> {
+  const { port, hostname } = new URL(target);
+  const server = createServer((from, to) => {
+    const headers = { ...from.headers, authorization: `Bearer ${token}` };
+    const passed = request({ hostname, port, method: from.method, path: from.url, headers }, (answer) => {
+      to.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(to);
+    });
+    passed.on("error", () => to.destroy());
+    from.pipe(passed);
+  });
+  return serveInTest(server);
 }

@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished, vi } from "vitest";
 import { parse, stringify } from "yaml";
-import { freePort } from "#harness/edge/free-port.ts";
+import { freePort } from "#harness/edge/edge-runtime.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 /** The files of ops/, and Debian's Prometheus with them. */

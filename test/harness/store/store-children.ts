@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { onTestFinished } from "vitest";
-import type { ChildTask } from "./child-task.ts";
+import type { ChildTask } from "./store-child.ts";
 
 const SCRIPT = join(import.meta.dirname, "store-child.ts");
 

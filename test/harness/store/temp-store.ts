@@ -1,10 +1,12 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
-import type { Driver } from "#src/store/driver.ts";
+import { type Driver, connect, withConnection } from "#src/store/driver.ts";
 import { Store, type StoreOptions } from "#src/store/store.ts";
+import { migrate, type Migration } from "#src/shared/migrate.ts";
+import { createPrivateFile } from "#src/platform/private-files.ts";
 
 export const T0 = 1_700_000_000_000;
 
@@ -26,4 +28,26 @@ export function openStore(driver: Driver, paths: Paths, options: Partial<StoreOp
   const store = new Store({ path: paths.database, driver, now: () => T0, ...options });
   onTestFinished(() => store.close());
   return store;
+}
+
+const made = new Map<readonly Migration[], Buffer>();
+
+/** Writes an empty database with the whole schema. It is migrated once per process: that takes longer than most rules. */
+export function writeMigratedFile(path: string, driver: Driver, migrations: readonly Migration[]): void {
+  createPrivateFile(path);
+  let bytes = made.get(migrations);
+  if (!bytes) made.set(migrations, (bytes = migratedBytes(driver, migrations)));
+  writeFileSync(path, bytes);
+}
+
+function migratedBytes(driver: Driver, migrations: readonly Migration[]): Buffer {
+  const folder = mkdtempSync(join(tmpdir(), "shim-migrated-"));
+  try {
+    const path = join(folder, "migrated.db");
+    createPrivateFile(path);
+    withConnection(connect(driver, path, 0), (connection) => migrate(connection, T0, migrations));
+    return readFileSync(path);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }

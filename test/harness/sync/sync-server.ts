@@ -3,7 +3,7 @@ import type { InputOf } from "#src/contract/operations.ts";
 import { isEngineOperation } from "#src/coordination/engine.ts";
 import { ok } from "#src/shared/result.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { EmbeddedHost } from "#harness/coordinator/embedded-host.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { fromQuery, health, operationAt, servedAs, type Served } from "#harness/edge/fake-edge.ts";
 import { RealServer, type Seen } from "#harness/edge/real-server.ts";
 
@@ -14,7 +14,7 @@ export function tokenOf(machine: string, scope = "work"): string {
 
 /** Workspace `team` on the real engine, over HTTP as the worker offers it; each request is of the machine of its token. */
 export class SyncServer {
-  readonly host = new EmbeddedHost(openBetterSqlite3);
+  readonly host = new LocalHost(openBetterSqlite3);
   readonly http: RealServer;
   isDown = false;
   /** Answers instead of the engine, by path. */

@@ -12,7 +12,7 @@ import { fileLog } from "#src/platform/log-file.ts";
 import { homeFrom, pathsIn } from "#src/platform/paths.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { systemRuntime } from "#src/runtime/system-runtime.ts";
-import { meet, resources } from "#harness/coordinator/lease-model.ts";
+import { meet, resources } from "#harness/coordinator/peers.ts";
 
 function aFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "shim-config-"));

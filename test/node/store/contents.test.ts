@@ -9,9 +9,8 @@ import { forget, isPurgePending, purge } from "#src/machine/keeping/forget.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { backUp, listBackups } from "#src/store/backup.ts";
 import { hasPending, rebuild } from "#src/store/text-index.ts";
-import { driver } from "#harness/store/driver.ts";
+import { driver, found, it } from "#harness/store/store-test.ts";
 import { addCheckpoint, addJournal, addSession, plant, searched } from "#harness/store/store-rows.ts";
-import { found, it } from "#harness/store/store-test.ts";
 import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
 
 const DAY = 86_400_000;

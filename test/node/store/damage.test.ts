@@ -18,10 +18,8 @@ import { backUp, listBackups } from "#src/store/backup.ts";
 import { epochOf } from "#src/store/meta.ts";
 import { setAside } from "#src/store/repair.ts";
 import type { Store } from "#src/store/store.ts";
-import { breakPage, dieAt } from "#harness/store/damaged-store.ts";
-import { driver } from "#harness/store/driver.ts";
+import { breakPage, dieAt, driver, found, it } from "#harness/store/store-test.ts";
 import { addCheckpoint, addJournal, addSession, searched } from "#harness/store/store-rows.ts";
-import { found, it } from "#harness/store/store-test.ts";
 import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
 
 it("a file of rubbish is set aside, the newest good backup restored and named", async ({ store, paths }) => {

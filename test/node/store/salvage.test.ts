@@ -7,7 +7,7 @@ import type { Paths } from "#src/platform/paths.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { decode } from "#src/store/checkpoint-body.ts";
 import type { Connection } from "#src/store/driver.ts";
-import { driver } from "#harness/store/driver.ts";
+import { driver } from "#harness/store/store-test.ts";
 import { addCheckpoint, addJournal, addSession, column } from "#harness/store/store-rows.ts";
 import { openStore, tempHome, tempStore } from "#harness/store/temp-store.ts";
 

@@ -4,9 +4,7 @@ import { expect } from "vitest";
 import type { Migration } from "#src/shared/migrate.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { migrations } from "#src/store/schema.ts";
-import { driver } from "#harness/store/driver.ts";
-import { refusal } from "#harness/store/store-refusal.ts";
-import { it } from "#harness/store/store-test.ts";
+import { driver, refusal, it } from "#harness/store/store-test.ts";
 import { openStore, tempStore } from "#harness/store/temp-store.ts";
 
 it("reading makes nothing on the disk and answers the empty value", ({ store, paths }) => {

@@ -8,9 +8,8 @@ import { prune } from "#src/machine/keeping/retention.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { backUp, isBackupDue, listBackups } from "#src/store/backup.ts";
 import { teamContinuations } from "#src/store/team-tables.ts";
-import { driver } from "#harness/store/driver.ts";
+import { driver, found, it } from "#harness/store/store-test.ts";
 import { addCheckpoint, addJournal, addSession, addSnapshot, column, plantRest } from "#harness/store/store-rows.ts";
-import { found, it } from "#harness/store/store-test.ts";
 import { openStore, T0 } from "#harness/store/temp-store.ts";
 
 const DAY = 86_400_000;

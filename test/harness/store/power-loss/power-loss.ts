@@ -1,15 +1,21 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, basename } from "node:path";
 import type { TestContext } from "vitest";
 import type { Driver } from "#src/store/driver.ts";
 import { Rng } from "../../../sim/rng.ts";
 import { GIT_ENV, makeRepository, temporaryFolder } from "#harness/machine/git-project.ts";
-import { broken, Promised } from "./after-cut.ts";
 import type { PowerTask } from "./child.ts";
-import { Disk } from "./disk.ts";
-import { readRecording, recorded, recorder, type Record } from "./recording.ts";
+import { Disk, readRecording, recorded, recorder, type Record } from "./disk.ts";
+import { pathsIn, type Paths } from "#src/platform/paths.ts";
+import { listBackups } from "#src/store/backup.ts";
+import { isSound } from "#src/store/database.ts";
+import * as notices from "#src/store/notices.ts";
+import * as spool from "#src/store/spool.ts";
+import { Store } from "#src/store/store.ts";
+import { messageOf } from "#src/shared/error.ts";
+import { addJournal, addSession, column } from "#harness/store/store-rows.ts";
 
 interface Recording {
   /** The folder of which every change was recorded. */
@@ -91,4 +97,147 @@ export function cutPower({ root, records }: Recording, { driver, seed, count, ig
     else if (!ignores(one)) disk.apply(one);
   }
   return faults;
+}
+
+/** What was acknowledged before a cut, by the lines that the process printed. */
+export class Promised {
+  readonly rows = new Set<string>();
+  readonly snapshots = new Map<string, { commit: string; repository: string }>();
+  /** Texts of which no byte may come back. */
+  readonly forgotten: string[] = [];
+  readonly dropped: { commit: string; repository: string }[] = [];
+  /** Its path where it was recorded. */
+  backup: string | null = null;
+  settings = 0;
+  repairs = 0;
+
+  add(text: string): void {
+    for (const line of text.trim().split("\n")) this.#line(line.slice(1).split(" "));
+  }
+
+  #line([kind = "", what = "", first = "", second = ""]: string[]): void {
+    this.#on[kind]?.(what, first, second);
+  }
+
+  readonly #on: Partial<{ [kind: string]: (what: string, first: string, second: string) => void }> = {
+    row: (key) => void this.rows.add(key),
+    settings: (number) => (this.settings = Number(number)),
+    repair: () => (this.repairs += 1),
+    backup: (path) => (this.backup = path),
+    forgotten: (text) => void this.forgotten.push(text),
+    snapshot: (id, commit, repository) => void this.snapshots.set(id, { commit, repository }),
+    dropped: (commit, repository) => void this.dropped.push({ commit, repository }),
+    // It is being forgotten: from here on it may be there or not.
+    unsaved: (what) => {
+      this.rows.delete(what);
+      this.snapshots.delete(what);
+      if (what === "backups") this.backup = null;
+    },
+  };
+}
+
+/**
+ * What is broken in a home after a cut, in words; empty: all that was promised holds.
+ *
+ * @param from the recorded folder, of which `to` is what was left
+ */
+export function broken(driver: Driver, from: string, to: string, home: string, promised: Promised): string[] {
+  const paths = pathsIn(home);
+  const here = (path: string): string => path.replace(from, to);
+  const before = [...settingsFault(paths, promised), ...(existsSync(home) ? traces(home, promised) : [])];
+  const store = new Store({ path: paths.database, driver, now: () => 1_800_000_000_000, busyMs: 1_000 });
+  try {
+    return [
+      ...before,
+      ...backupFaults(driver, paths, promised),
+      ...storeFaults(store, paths, promised),
+      ...snapshotFaults(promised, here),
+    ];
+  } catch (error) {
+    return [...before, `the store cannot be used: ${messageOf(error)}`];
+  } finally {
+    store.close();
+  }
+}
+
+function storeFaults(store: Store, paths: Paths, promised: Promised): string[] {
+  store.write((sql) => addSession(sql, { id: "later" }));
+  if (existsSync(paths.spool)) {
+    spool.drain(paths.spool, (entry) => {
+      const key = String(entry["key"]);
+      store.write((sql) => void addJournal(sql, { session: "later", key, at: entry.at }));
+    });
+  }
+  const stored = new Set(store.read((sql) => column(sql, "SELECT key FROM journal"), []));
+  const lost = [...promised.rows].filter((key) => !stored.has(key));
+  const reported = store.read(notices.list, []).map(({ kind, text }) => `${kind}: ${text}`);
+  return [
+    ...(lost.length > 0 ? [`${lost.length} acknowledged rows are lost: ${lost.slice(0, 5).join(", ")}`] : []),
+    ...(isSound(store.connection()) ? [] : ["the store is not sound"]),
+    ...(reported.length > promised.repairs ? [`it is reported that ${reported.at(-1)}`] : []),
+  ];
+}
+
+function numberOf(path: string): number {
+  return Number.parseInt(basename(path), 10);
+}
+
+/** Whatever is offered as a backup is whole, and the last one that was acknowledged is there. */
+function backupFaults(driver: Driver, paths: Paths, promised: Promised): string[] {
+  const faults: string[] = [];
+  const listed = listBackups(paths.backups);
+  for (const { path } of listed) {
+    const copy = driver({ path, readOnly: true, busyMs: 0 });
+    try {
+      if (!isSound(copy)) faults.push(`the backup ${path} is not sound`);
+    } catch (error) {
+      faults.push(`the backup ${path} cannot be read: ${messageOf(error)}`);
+    } finally {
+      copy.close();
+    }
+  }
+  // A newer one that was not acknowledged yet is as good.
+  const isThere = listed.some(({ path }) => numberOf(path) >= numberOf(promised.backup ?? ""));
+  if (promised.backup !== null && !isThere) faults.push("the acknowledged backup is gone");
+  return faults;
+}
+
+function settingsFault(paths: Paths, { settings }: Promised): string[] {
+  const path = join(paths.home, "settings.json");
+  if (!existsSync(path)) return settings > 0 ? ["settings.json is gone"] : [];
+  const text = readFileSync(path, "utf8");
+  try {
+    const { number } = JSON.parse(text) as { number: number };
+    return number < settings ? [`settings.json is older (${number}) than acknowledged (${settings})`] : [];
+  } catch {
+    return [`settings.json is half-written: ${text.length} characters`];
+  }
+}
+
+function traces(home: string, { forgotten }: Promised): string[] {
+  const found: string[] = [];
+  for (const name of forgotten.length > 0 ? readdirSync(home, { recursive: true, encoding: "utf8" }) : []) {
+    const path = join(home, name);
+    if (!statSync(path).isFile()) continue;
+    const bytes = readFileSync(path);
+    for (const text of forgotten) if (bytes.includes(text)) found.push(`${text} was forgotten, and stands in ${name}`);
+  }
+  return found;
+}
+
+function snapshotFaults({ snapshots, dropped }: Promised, here: (path: string) => string): string[] {
+  const git = (repository: string, ...args: string[]): string | null => {
+    const { status, stdout } = spawnSync("git", ["--git-dir", here(repository), ...args], { encoding: "utf8" });
+    return status === 0 ? stdout.trim() : null;
+  };
+  return [
+    ...[...snapshots].flatMap(([id, { commit, repository }]) => {
+      const isThere = git(repository, "rev-parse", `refs/shim/${id}`) === commit;
+      const isWhole = isThere && git(repository, "cat-file", "blob", `${commit}:work.txt`)?.startsWith(`${id} `);
+      return isWhole ? [] : [`the snapshot ${id} is ${isThere ? "not whole" : "gone"}`];
+    }),
+    ...dropped.flatMap(({ commit, repository }) =>
+      git(repository, "cat-file", "-e", commit) === null ? [] : [`the dropped snapshot ${commit} is back`],
+    ),
+  ];
 }

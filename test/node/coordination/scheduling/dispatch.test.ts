@@ -3,9 +3,8 @@ import type { Target } from "#src/contract/messages.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { Peer, second } from "#harness/coordinator/peers.ts";
-import { LocalHost } from "#harness/coordinator/local-host.ts";
+import { LocalHost, look, takersOf, tokens } from "#harness/coordinator/local-host.ts";
 import { ask, given } from "#harness/coordinator/state-calls.ts";
-import { look, takersOf, tokens } from "#harness/coordinator/dispatch.ts";
 
 const taker = takersOf(2);
 

@@ -1,10 +1,8 @@
 import { expect, it } from "vitest";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { second } from "#harness/coordinator/peers.ts";
-import { LocalHost } from "#harness/coordinator/local-host.ts";
+import { second, endsOf, submit, taskOf } from "#harness/coordinator/peers.ts";
 import { ask, refused } from "#harness/coordinator/state-calls.ts";
-import { look, takersOf, tokens } from "#harness/coordinator/dispatch.ts";
-import { endsOf, submit, taskOf } from "#harness/coordinator/task-calls.ts";
+import { LocalHost, look, takersOf, tokens } from "#harness/coordinator/local-host.ts";
 
 const taker = takersOf(4);
 

@@ -3,10 +3,9 @@ import { expect, it, vi } from "vitest";
 import type { TaskRow } from "#src/coordination/tasks/task-rows.ts";
 import { selectChat, type Candidate } from "#src/coordination/tasks/candidates.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { look, takersOf } from "#harness/coordinator/dispatch.ts";
-import { LocalHost } from "#harness/coordinator/local-host.ts";
+import { look, takersOf, LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, minute } from "#harness/coordinator/state-calls.ts";
-import { calm, submit, type Hand } from "#harness/coordinator/task-calls.ts";
+import { calm, submit, type Peer } from "#harness/coordinator/peers.ts";
 
 const taker = takersOf(2);
 const chatCount = 160;
@@ -107,7 +106,7 @@ type Step = typeof anyStep extends fc.Arbitrary<infer T> ? T : never;
 
 class Crowd {
   readonly host: LocalHost;
-  readonly hands: Hand[] = [];
+  readonly hands: Peer[] = [];
   readonly #connected = new Set<string>();
 
   constructor(host: LocalHost) {

@@ -1,8 +1,17 @@
 import * as fc from "fast-check";
 import { elapsedMs, jumpedMs, trustedForMs, toTrust, type Instant } from "#src/coordinator-client/edge/trust.ts";
 import { expect, it } from "vitest";
-import { onEdge, codeOf, registered, value, twoChats } from "#harness/edge/edge-clients.ts";
-import { held, isHeld, resource, rightsOf } from "#harness/edge/held-leases.ts";
+import {
+  onEdge,
+  codeOf,
+  registered,
+  value,
+  twoChats,
+  held,
+  isHeld,
+  resource,
+  rightsOf,
+} from "#harness/edge/edge-clients.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 

@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
-import { onEdge, aClient } from "#harness/edge/edge-clients.ts";
-import { Follower, isInOrder, write } from "#harness/edge/state-follower.ts";
+import { onEdge, aClient, Follower, isInOrder, write } from "#harness/edge/edge-clients.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 
 /** A watch that has begun. */

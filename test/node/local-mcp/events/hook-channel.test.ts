@@ -8,7 +8,7 @@ import { type HookToolEvent } from "#src/contract/hook-tool.ts";
 import * as spool from "#src/store/spool.ts";
 import { aProject, journalKinds } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { reservationReceived, nameProject } from "#harness/team/team-rows.ts";
+import { reservationReceived, nameProject } from "#harness/team/team-rig.ts";
 import { mkdirSync, statSync } from "node:fs";
 import { request } from "node:http";
 import { connect } from "node:net";

@@ -4,7 +4,7 @@ import { type News, undelivered } from "#src/machine/sessions/news.ts";
 import { toStoredOffer } from "#src/machine/recovery/stored-offer.ts";
 import { aRestoration, aSession } from "#harness/machine/restorations.ts";
 import { type Printed, aChat as aQuietChat, type ClaudeOptions } from "#harness/machine/claude.ts";
-import { aMessage, hear } from "#harness/team/team-rows.ts";
+import { aMessage, hear } from "#harness/team/team-rig.ts";
 import { type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
 /** A chat in its first turn. */

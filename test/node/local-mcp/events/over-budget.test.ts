@@ -3,7 +3,7 @@ import { expect, it, vi } from "vitest";
 import { capture, currentState } from "#src/machine/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { aChat, anotherClaude } from "#harness/machine/claude.ts";
-import { joinTeam, reservationReceived } from "#harness/team/team-rows.ts";
+import { joinTeam, reservationReceived } from "#harness/team/team-rig.ts";
 
 /** A new expression that nobody has checked; it hangs at the word, and counts how often. */
 const bad = vi.hoisted(() => {

@@ -9,9 +9,8 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { aChat, anotherClaude, aProject, Claude, aLiveClaude } from "#harness/machine/claude.ts";
 import { aReceiver, die, looksOf } from "#harness/machine/notified.ts";
 import { someReadings } from "#harness/machine/readings.ts";
-import { twoChats } from "#harness/team/team-rig.ts";
+import { twoChats, aMessage, hear } from "#harness/team/team-rig.ts";
 import { storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { aMessage, hear } from "#harness/team/team-rows.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 

@@ -15,8 +15,7 @@ import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import { TeamChat } from "#src/machine/team/team-chat.ts";
 import { anotherClaude, Claude, storedSession } from "#harness/machine/claude.ts";
 import { type Connected, connect } from "#harness/machine/mcp-client.ts";
-import { project, workspace } from "#harness/sync/machines.ts";
-import { type World, aRival, aWorld, minute, newsOf, rowOf } from "#harness/sync/recovery-rig.ts";
+import { project, workspace, type World, aRival, aWorld, minute, newsOf, rowOf } from "#harness/sync/machines.ts";
 
 /** The sessions of the project that are found on other machines. */
 async function found({ reach }: { readonly reach: Reach }): Promise<string[]> {

@@ -8,8 +8,9 @@ import { forget } from "#src/machine/keeping/forget.ts";
 import { prune } from "#src/machine/keeping/retention.ts";
 import { syncStatus, readNotes } from "#src/machine/sharing/sync-status.ts";
 import { contents, write } from "#harness/machine/git-project.ts";
-import type { SyncMachine, SyncMachineOptions } from "#harness/sync/sync-machine.ts";
 import {
+  type SyncMachine,
+  type SyncMachineOptions,
   deviceOf,
   heard,
   notReceived,
@@ -21,7 +22,7 @@ import {
   twoMachines,
   type Two,
   stored,
-} from "#harness/sync/file-sync.ts";
+} from "#harness/sync/sync-machine.ts";
 
 /** Two machines, one of which has sent the files of a checkpoint. */
 async function aSentFile(options: SyncMachineOptions = {}): Promise<Two & { readonly first: string }> {

@@ -6,7 +6,7 @@ import type { SessionElsewhere } from "#src/machine/sharing/sessions-elsewhere.t
 import { backUp } from "#src/store/backup.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
-import { breakPage } from "#harness/store/damaged-store.ts";
+import { breakPage } from "#harness/store/store-test.ts";
 import { aKey, SyncMachine, SyncWorld, type Weather } from "#harness/sync/sync-machine.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { setEpoch } from "#src/store/meta.ts";
@@ -115,14 +115,14 @@ it("what the coordinator has lost is sent again, after a purge and after its own
   await world.host.call("sync.purge", { device: one.device });
   one.work("s2", "after the coordinator has lost it");
   await expectAllSent(one);
-  world.host.run("DELETE FROM sync_contents");
-  world.host.run("DELETE FROM sync_sessions");
+  await world.host.run("DELETE FROM sync_contents");
+  await world.host.run("DELETE FROM sync_sessions");
   given(await world.host.call("epoch.raise", { reason: "a restore" }));
   one.work("s2", "after the coordinator was restored");
   await expectAllSent(one);
   // Restored without that, which its numbers show.
-  world.host.run("DELETE FROM sync_contents");
-  world.host.run("UPDATE sync_totals SET revision = revision - 5");
+  await world.host.run("DELETE FROM sync_contents");
+  await world.host.run("UPDATE sync_totals SET revision = revision - 5");
   one.work("s2", "and again");
   await expectAllSent(one);
 });

@@ -13,8 +13,8 @@ import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { anotherClaude, Claude } from "#harness/machine/claude.ts";
 import { git, GIT_ENV, makeProject, write } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { save, twoMachines, type Two } from "#harness/sync/file-sync.ts";
-import { reservationReceived } from "#harness/team/team-rows.ts";
+import { save, twoMachines, type Two } from "#harness/sync/sync-machine.ts";
+import { reservationReceived } from "#harness/team/team-rig.ts";
 
 const lines = Array.from({ length: 20 }, (_, at) => `line ${at + 1}`);
 const base = `${lines.join("\n")}\n`;

@@ -7,7 +7,7 @@ import * as files from "#src/machine/team/reservation-table.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Connection, OpenOptions } from "#src/store/driver.ts";
 import { aProject, anotherClaude, Claude, type Printed, aChat } from "#harness/machine/claude.ts";
-import { reservationReceived, joinTeam } from "#harness/team/team-rows.ts";
+import { reservationReceived, joinTeam } from "#harness/team/team-rig.ts";
 import { type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
 /** Chat `a` edits; chat `b` has reserved, in the same checkout unless another folder is given. */

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { aClient, value, type TestClient } from "#harness/edge/edge-clients.ts";
 import { FakeEdge, token } from "#harness/edge/fake-edge.ts";
-import { look } from "#harness/coordinator/dispatch.ts";
+import { look } from "#harness/coordinator/local-host.ts";
 import { ofEvents, startWorker, type WorkerAtWork, type RigOptions } from "#harness/worker/worker-rig.ts";
 
 interface EdgeWorker extends Omit<WorkerAtWork, "pid" | "link"> {
