@@ -8,7 +8,6 @@ import { git } from "#harness/machine/git-project.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { killEvery } from "#harness/machine/process-tree.ts";
 import { outputOf } from "#harness/machine/programs.ts";
-import { storedCheckpoint } from "#harness/sync/stored-checkpoint.ts";
 
 it("a file that one Claude Code has reserved is not edited by another, until the first is killed @night", async () => {
   const rig = new ClaudeRig();
@@ -80,7 +79,8 @@ it("Claude Code works on a task, its machine loses power; on the other machine C
   const dead = a.sessions()[0]!.id;
   await vi.waitFor(async () => {
     const { progress } = await edge.call("tasks.get", { task: 1 });
-    expect([await storedCheckpoint(edge, dead), progress?.note]).toEqual([expect.any(String), "half of it"]);
+    const { sessions } = await edge.call("sync.list", { session: dead });
+    expect([sessions[0]?.checkpoint, progress?.note]).toEqual([expect.any(String), "half of it"]);
   }, patience);
   // All at once: no process is left that could report it.
   power.cut();

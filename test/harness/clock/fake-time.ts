@@ -21,7 +21,6 @@ export class FakeTime {
     return () => void this.#timers.delete(timer);
   };
 
-  /** Ms since the world began. */
   get now(): number {
     return this.#now;
   }
@@ -85,7 +84,6 @@ export class Machine {
   #wallOffset = T0 + 777;
   #sleptMs = 0;
   #asleepSince: number | null = null;
-  /** What came while it slept, oldest first. */
   #waiting: (() => void)[] = [];
 
   constructor(time: FakeTime) {
@@ -150,7 +148,6 @@ function settled(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }
 
-/** The same in every run. */
 export function seededRandom(seed = 1): () => number {
   return randomOfSeed(seed);
 }

@@ -5,7 +5,6 @@ import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
 import type { SqlValue } from "#src/shared/sql.ts";
 
-/** The engine behind whatever hosts it: what a rule of test/rules needs of a host. */
 export interface RuleHost {
   /** Epoch ms; only the test moves it. */
   now(): number;

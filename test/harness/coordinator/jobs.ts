@@ -2,8 +2,6 @@ import * as fc from "fast-check";
 import { Job } from "#src/contract/plans.ts";
 import type { Json } from "#src/contract/json.ts";
 
-/** What jobs look like; all of it passes the contract. */
-
 export function aJob(fields: Partial<Omit<Job, "files">> & { readonly files?: readonly string[] } = {}): Job {
   const { files = [], ...rest } = fields;
   return Job.parse({ title: "Work", ...rest, files: files.map((path) => ({ path })) });

@@ -23,7 +23,6 @@ import { Peer } from "./peers.ts";
 /** The engine in this process, on a file of its own. */
 export class LocalHost implements RuleHost {
   readonly sql: Connection;
-  /** Of the commits, oldest first. */
   readonly hints: Hint[] = [];
   readonly #database = tempHome().database;
   readonly #host: EngineHost;
@@ -133,7 +132,6 @@ export class LocalHost implements RuleHost {
     return result as R;
   }
 
-  /** All tasks go through the queue. */
   #endEvent(): void {
     this.#host.dispatch((tx) => enqueueDispatch({ ...tx, requestDispatch: null }));
     this.#checkDueTimes();
@@ -163,8 +161,6 @@ export class LocalHost implements RuleHost {
 /** Held tasks are checked with their chats. */
 const lateChatSql = `SELECT task, tasks.dueAt, chats.dueAt AS chat_due_at FROM tasks LEFT JOIN chats USING (chat)
   WHERE tasks.chat IS NOT NULL AND ifnull(chats.dueAt, 9e15) > ${heldDueSql}`;
-
-/** Tasks that are given out, and chats that they are given to. */
 
 type MakeTaker = (host: LocalHost, chat: string, more?: Partial<InputOf<"chats.register">>) => Promise<Peer>;
 

@@ -10,12 +10,9 @@ import type { Json } from "#src/contract/json.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import { ask, given, toAll } from "./state-calls.ts";
 
-/** Chats, their leases and their elections, as tests use them. */
-
 export const second = 1_000;
 
-/** The code of the refusal; "ok" when it was not refused. */
-export function codeOf(result: Result<unknown, Refusal>): string {
+export function codeOf(result: Result<unknown, { readonly code: string }>): string {
   return result.ok ? "ok" : result.error.code;
 }
 
@@ -47,7 +44,6 @@ export class Peer {
     this.registration = { chat, session: `of-${chat}`, process, machine: "m1", client: "test", ...more };
   }
 
-  /** A registered one. */
   static async join(host: RuleHost, chat: string, more: Registration = {}): Promise<Peer> {
     const peer = new Peer(host, chat, more);
     await peer.back();
@@ -62,7 +58,6 @@ export class Peer {
     return { chat: this.chat, incarnation: this.incarnation };
   }
 
-  /** The token of its machine. */
   get actor(): Actor {
     return { machine: this.registration.machine, isAdmin: false };
   }
@@ -73,7 +68,6 @@ export class Peer {
     return result;
   }
 
-  /** Registers, at first or again. */
   async back(): Promise<OutputOf<"chats.register">> {
     return given(await this.tryBack());
   }
@@ -86,7 +80,6 @@ export class Peer {
     return given(await this.tryBeat(news));
   }
 
-  /** @returns how many leases were freed */
   async leave(): Promise<number> {
     return given(await this.host.call("chats.unregister", { self: this.self }, this.actor)).released;
   }
@@ -95,14 +88,12 @@ export class Peer {
     return this.host.call("leases.acquire", { self: this.self, resource, requestId: "r1", ...request }, this.actor);
   }
 
-  /** Acquires; anything but a grant fails the test. */
   async hold(resource: string, request: AcquireOptions = {}): Promise<Lease> {
     const answer = given(await this.acquire(resource, request));
     if (answer.state !== "granted") throw new Error(`${this.chat} stands in line for ${resource}`);
     return answer.lease;
   }
 
-  /** Stands in line; anything else fails the test. @returns the position */
   async queue(resource: string, request: AcquireOptions = {}): Promise<number> {
     const answer = given(await this.acquire(resource, { waitMs: 600 * second, ...request }));
     if (answer.state !== "waiting") throw new Error(`${this.chat} got ${resource} at once`);
@@ -136,7 +127,6 @@ export class Peer {
     return this.host.call("messages.send", { self: this.self, target, body, ...more });
   }
 
-  /** @returns the id */
   async send(target: Target, body: Json, more: Sending = {}): Promise<number> {
     return given(await this.trySend(target, body, more)).id;
   }
@@ -180,7 +170,6 @@ export class Peer {
     return given(await this.tryClaim(request)).claims;
   }
 
-  /** Exactly one. */
   async take(request: Claiming = {}): Promise<Claimed> {
     const [one] = await this.claim(request);
     if (!one) throw new Error(`there is nothing for ${this.chat}`);
@@ -224,18 +213,15 @@ export async function look(host: RuleHost, chat: string): Promise<OutputOf<"chat
   return given(await host.call("chats.get", { chat }));
 }
 
-/** How a chat is told to be, with the reason of an end. */
 export async function statusOf(host: RuleHost, chat: string): Promise<string> {
   const { status, reason } = await look(host, chat);
   return status === "offline" ? `${status} ${reason}` : status;
 }
 
-/** An admin takes a lease away. */
 export function force(host: RuleHost, resource: string, reason = "asked by ana") {
   return host.call("leases.force-release", { resource, reason }, admin);
 }
 
-/** Who holds what, by name. */
 export async function holders(host: RuleHost, prefix = ""): Promise<Record<string, string>> {
   const { leases } = given(await host.call("leases.list", { prefix, limit: 200 }));
   return Object.fromEntries(leases.map(({ resource, holder }) => [resource, holder]));
@@ -326,7 +312,6 @@ export async function calm<Host extends RuleHost>(open: () => Promise<Host>): Pr
   return host;
 }
 
-/** @returns their numbers */
 export async function submit<Tasks extends NewTask[]>(
   host: RuleHost,
   ...tasks: Tasks
@@ -344,7 +329,6 @@ export function taskOf(host: RuleHost, task: number): Promise<OutputOf<"tasks.ge
   return ask(host, "tasks.get", { task });
 }
 
-/** The state, with the reason of a death. */
 export async function stateOf(host: RuleHost, task: number): Promise<string> {
   const { state, reason } = await taskOf(host, task);
   return reason === null ? state : `${state} ${reason}`;
@@ -356,7 +340,6 @@ export async function statesOf(host: RuleHost, tasks: readonly number[]): Promis
   return states;
 }
 
-/** How the attempts ended, the first one first. */
 export async function endsOf(host: RuleHost, task: number): Promise<string[]> {
   const { attempts } = await ask(host, "tasks.history", { task, limit: 100 });
   return attempts.map(({ end }) => end).toReversed();

@@ -6,19 +6,15 @@ import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Result } from "#src/shared/result.ts";
 import { admin, type RuleHost } from "./engine-host.ts";
 
-/** What tests of state and messages ask a host. */
-
 export const minute = 60_000;
 export const hour = 3_600_000;
 export const day = 86_400_000;
 
-/** What was answered; a refusal fails the test. */
-export function given<T>(result: Result<T, { readonly code: string; readonly message: string }>): T {
-  if (!result.ok) throw new Error(`refused: ${result.error.code}: ${result.error.message}`);
+export function given<T>(result: Result<T, unknown>): T {
+  if (!result.ok) throw new Error(`refused: ${JSON.stringify(result.error)}`);
   return result.value;
 }
 
-/** The refusal; an answer fails the test. */
 export function refused(result: Result<unknown, Refusal>): Refusal {
   if (result.ok) throw new Error(`not refused: ${JSON.stringify(result.value)}`);
   return result.error;
@@ -40,7 +36,6 @@ export async function refusal<Name extends EngineOperation>(
   return refused(await host.call(name, input, admin));
 }
 
-/** @returns the version */
 export async function set(
   host: RuleHost,
   key: string,
@@ -79,7 +74,6 @@ export async function happened(host: RuleHost, prefix = "", after = 0, limit = 5
   }
 }
 
-/** The newest revision. */
 export async function revision(host: RuleHost): Promise<number> {
   return (await ask(host, "state.list", { limit: 1 })).revision;
 }

@@ -13,7 +13,6 @@ import { killEvery } from "#harness/machine/process-tree.ts";
 interface DevOptions {
   /** For `.wrangler` and `.dev.vars`. */
   readonly folder?: string;
-  readonly port?: number;
   readonly umask?: number;
   readonly isAwaited?: boolean;
 }
@@ -26,7 +25,6 @@ export class DevServer {
   readonly folder: string;
   readonly port: number;
   readonly url: string;
-  /** Of the process, once it has ended. */
   readonly ended: Promise<number | null>;
   readonly #process: ChildProcess;
   #stderr = "";
@@ -48,19 +46,14 @@ export class DevServer {
   /** @param isAwaited until it has printed where the coordinator is, or has ended */
   static async start({
     folder = temporaryFolder(),
-    port = 0,
     umask = 0o022,
     isAwaited = true,
   }: DevOptions = {}): Promise<DevServer> {
-    const server = new DevServer(folder, port || (await freePort()), umask);
+    const server = new DevServer(folder, await freePort(), umask);
     const { promise: isUp, resolve } = Promise.withResolvers<void>();
     server.#process.stderr?.on("data", () => server.#stderr.includes("The coordinator is at") && resolve());
     if (isAwaited) await Promise.race([isUp, server.ended]);
     return server;
-  }
-
-  get stderr(): string {
-    return this.#stderr;
   }
 
   /** Its processes, itself first, each known again after its end. */
@@ -90,23 +83,9 @@ export class DevServer {
     process.kill(-(this.#process.pid ?? -1), signal);
   }
 
-  /** kill -9 of this process alone. */
   kill(): void {
     void this.processes;
     this.#process.kill("SIGKILL");
-  }
-
-  /** kill -9 of all but workerd. @returns its number */
-  async leaveRuntime(): Promise<number> {
-    const runtime = await this.runtime();
-    // The script last: its end makes the others end.
-    killEvery(this.processes.toReversed().filter(({ pid }) => pid !== runtime));
-    await this.ended;
-    return runtime;
-  }
-
-  async printed(text: string): Promise<void> {
-    await vi.waitUntil(() => this.#stderr.includes(text), patience);
   }
 
   async untilGone(): Promise<void> {

@@ -1,20 +1,17 @@
-import { expect, onTestFinished } from "vitest";
+import { onTestFinished } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import { WorkspaceClient, type EdgeOptions } from "#src/coordinator-client/client.ts";
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
 import type { OpenSocket, Platform } from "#src/coordinator-client/edge/platform.ts";
-import type { Result } from "#src/shared/result.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 import { edgeUrl, FakeEdge, token } from "./fake-edge.ts";
 import { Machine, seededRandom } from "#harness/clock/fake-time.ts";
 import type { HeldLease, HoldOptions } from "#src/coordinator-client/edge/leases.ts";
-import type { Change } from "#src/contract/state.ts";
 
 export interface TestClient {
   readonly edge: FakeEdge;
   readonly client: WorkspaceClient;
-  /** What a call is answered, in the edge's time. */
   readonly call: WorkspaceClient["call"];
-  /** All that it has told, oldest first. */
   readonly events: EdgeEvent[];
   readonly machine: Machine;
 }
@@ -42,10 +39,10 @@ export function platformOf(edge: FakeEdge, machine: Machine, seed = 1): Platform
 }
 
 /** A client of this edge, on a machine of its own; it is closed with the test. */
-export function aClient(edge = new FakeEdge(), { seed, ...given }: ClientOptions = {}): TestClient {
+export function aClient(edge = new FakeEdge(), { seed, ...more }: ClientOptions = {}): TestClient {
   const machine = new Machine(edge.time);
-  const options = { edge: edgeUrl, workspace: "w1", token, ...given };
-  const client = value(WorkspaceClient.open(options, platformOf(edge, machine, seed)));
+  const options = { edge: edgeUrl, workspace: "w1", token, ...more };
+  const client = given(WorkspaceClient.open(options, platformOf(edge, machine, seed)));
   const events: EdgeEvent[] = [];
   client.on((event) => events.push(event));
   onTestFinished(() => client.close());
@@ -61,7 +58,7 @@ export function aClientAnswered(edge: FakeEdge, status: number, body: string): W
     url.endsWith("/health")
       ? real.fetch(url, init)
       : Promise.resolve({ status, headers: { get: () => null }, text: () => Promise.resolve(body) });
-  const client = value(WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token }, { ...real, fetch }));
+  const client = given(WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token }, { ...real, fetch }));
   onTestFinished(() => client.close());
   return client;
 }
@@ -70,42 +67,22 @@ export function aChat(chat: string, overrides: Partial<InputOf<"chats.register">
   return { chat, session: `ses_${chat}`, process: `process of ${chat}`, machine: "m1", client: "test", ...overrides };
 }
 
-/** The chat "a" is registered at an edge of its own. */
 export function onEdge(options: ClientOptions = {}): Promise<TestClient> {
   return registered(new FakeEdge(), "a", options);
 }
 
-/** A client whose chat is registered. */
 export async function registered(edge: FakeEdge, chat: string, options: ClientOptions = {}): Promise<TestClient> {
   const made = aClient(edge, options);
-  value(await edge.time.until(made.client.register(aChat(chat))));
+  given(await edge.time.until(made.client.register(aChat(chat))));
   return made;
 }
 
-/** A client whose chat is registered where no socket opens. */
 export async function withoutSockets(): Promise<TestClient> {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
   return registered(edge, "a");
 }
 
-/** The clients of the chats "a" and "b" of one workspace. */
-export async function twoChats(): Promise<{ edge: FakeEdge; first: TestClient; second: TestClient }> {
-  const edge = new FakeEdge();
-  return { edge, first: await registered(edge, "a"), second: await registered(edge, "b") };
-}
-
-export function value<T, E>(result: Result<T, E>): T {
-  expect(result).toMatchObject({ ok: true });
-  if (!result.ok) throw new Error("refused");
-  return result.value;
-}
-
-export function codeOf<T, E extends { readonly code: string }>(result: Result<T, E>): string {
-  return result.ok ? "ok" : result.error.code;
-}
-
-/** The states that it went through, in order. */
 export function statesOf({ events }: Pick<TestClient, "events">): string[] {
   return events.flatMap((event) => (event.type === "state" ? [event.state] : []));
 }
@@ -117,59 +94,21 @@ export function ofType<Type extends EdgeEvent["type"]>(
   return events.filter((event): event is Extract<EdgeEvent, { type: Type }> => event.type === type);
 }
 
-/** What all the chats want. */
 export const resource = "r";
 
 export async function held(
-  edge: FakeEdge,
-  { client }: { client: WorkspaceClient },
+  { edge, client }: TestClient,
   wanted: Partial<Parameters<WorkspaceClient["hold"]>[0]> = {},
   options: HoldOptions = {},
 ): Promise<HeldLease> {
-  return value(await edge.time.until(client.hold({ resource, ttlMs: 30_000, ...wanted }, options)));
+  return given(await edge.time.until(client.hold({ resource, ttlMs: 30_000, ...wanted }, options)));
 }
 
-/** By the coordinator, at this instant. */
 export async function isHeld(edge: FakeEdge, right: HeldLease): Promise<boolean> {
   const checked = await edge.host.call("leases.check", { resource: right.name, token: right.token });
-  return value(checked).isValid;
+  return given(checked).isValid;
 }
 
-/** States of leases, oldest first. */
 export function rightsOf(made: Pick<TestClient, "events">): string[] {
   return ofType(made, "right").map(({ name, state }) => `${name} ${state}`);
-}
-
-/** What a watch has said, in order. */
-export class Follower {
-  /** Null: everything is to be read again. */
-  readonly events: (readonly Change[] | null)[] = [];
-  readonly close: () => void;
-
-  constructor(client: WorkspaceClient, prefix = "") {
-    this.close = client.onChanges(prefix, (changes) => void this.events.push(changes));
-  }
-
-  get changes(): Change[] {
-    return this.events.flatMap((event) => event ?? []);
-  }
-
-  get revisions(): number[] {
-    return this.changes.map(({ revision }) => revision);
-  }
-
-  /** How often everything was to be read. */
-  get beginnings(): number {
-    return this.events.filter((event) => event === null).length;
-  }
-}
-
-/** Keys below the prefix, one change after the other. */
-export async function write(edge: FakeEdge, from: number, to: number, prefix = "k/"): Promise<void> {
-  for (let at = from; at <= to; at++) await edge.host.call("state.set", { key: `${prefix}${at % 7}`, value: at });
-  edge.tell();
-}
-
-export function isInOrder(numbers: readonly number[]): boolean {
-  return numbers.every((number, at) => at === 0 || number > (numbers[at - 1] ?? 0));
 }

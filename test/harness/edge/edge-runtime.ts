@@ -24,7 +24,6 @@ interface EdgeRuntimeOptions extends Pick<LocalEdgeOptions, "log" | "documents" 
   readonly isOAuth?: boolean;
 }
 
-/** Its address has to be known before it starts. */
 async function oauthOptions(): Promise<Pick<LocalEdgeOptions, "port" | "bindings" | "namespaces">> {
   const port = await freePort();
   return { port, bindings: { SHIM_PUBLIC_URL: `http://127.0.0.1:${port}` }, namespaces: ["OAUTH_KV"] };
@@ -32,7 +31,6 @@ async function oauthOptions(): Promise<Pick<LocalEdgeOptions, "port" | "bindings
 
 /** The worker under workerd, gone after the test with all that it has kept. */
 export class EdgeRuntime extends LocalEdge {
-  /** Where its state is. */
   readonly folder: string;
 
   constructor(started: ConstructorParameters<typeof LocalEdge>[0], folder: string) {
@@ -55,14 +53,12 @@ export class EdgeRuntime extends LocalEdge {
     return edge;
   }
 
-  /** Registers a chat, with which requests are made by hand. */
   async register(chat: string): Promise<Self> {
     const about = { chat, session: chat, process: `boot/1/${chat}`, machine: "m", client: "test" };
     const { incarnation } = await this.call("chats.register", about);
     return { chat, incarnation };
   }
 
-  /** The home is of a machine of the workspace from now on. */
   async join(home: string, machine: string, key?: WorkspaceKey): Promise<void> {
     const { token } = await this.call("tokens.create", { machine, scope: "work" });
     const { url, workspace } = this;

@@ -11,7 +11,6 @@ import { FakeTime } from "#harness/clock/fake-time.ts";
 import { admin, m1 } from "#harness/coordinator/engine-host.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 
-/** One request as it arrived. */
 export interface Arrived {
   readonly way: "http" | "socket";
   readonly name: string;
@@ -27,15 +26,10 @@ export interface Passing {
 
 /** What may go wrong; a test sets it. */
 export interface Faults {
-  /** Connections are refused. */
   isUnreachable: boolean;
-  /** HTTP works, an upgrade is refused. */
   refusesSockets: boolean;
-  /** One way, in ms. */
   latencyMs: number;
-  /** What is lost on its way. */
   loses: (passing: Passing) => boolean;
-  /** Answers instead of the engine. */
   refuses: (arrived: Arrived) => Refusal | null;
 }
 
@@ -57,7 +51,6 @@ export class FakeEdge {
     refuses: () => null,
   };
   readonly revoked = new Set<string>();
-  /** Headers of each try to open a socket. */
   readonly upgrades: { readonly url: string; readonly headers: Record<string, string> }[] = [];
   #connections: FakeConnection[] = [];
   /** The tasks with their states, as the connections that watch them were last told. */
@@ -75,7 +68,6 @@ export class FakeEdge {
     });
   }
 
-  /** How often an operation arrived. */
   count(name: OperationName, way?: Arrived["way"]): number {
     return this.arrived.filter((one) => one.name === name && (way === undefined || one.way === way)).length;
   }
@@ -122,7 +114,6 @@ export class FakeEdge {
     return given === adminToken ? ok(admin) : err({ code: "unauthenticated", message: "a valid token is needed" });
   }
 
-  /** One request, by whichever way. */
   async run(way: Arrived["way"], actor: Actor, name: string, input: unknown): Promise<Result<unknown, Refusal>> {
     const arrived = { way, name, input: input as Record<string, unknown> };
     this.arrived.push(arrived);
@@ -216,7 +207,6 @@ export interface Served {
   readonly retryAfter: string | null;
 }
 
-/** An answer as the worker gives it over HTTP. */
 export function servedAs(result: Result<unknown, Refusal>): Served {
   if (result.ok) return { status: 200, body: JSON.stringify(result.value), retryAfter: null };
   const { retryAfterMs, code } = result.error;
@@ -275,7 +265,6 @@ interface Watch {
 export class FakeConnection {
   readonly client: Socket;
   readonly #server: FakeEdge;
-  /** That it represents. */
   readonly chats = new Set<string>();
   readonly #events: SocketEvents;
   readonly #watches = new Map<string, Watch>();
@@ -332,7 +321,6 @@ export class FakeConnection {
     this.#serverEnds();
   }
 
-  /** The client sees the end, the server has forgotten the connection. */
   vanish(): void {
     this.#isOpen = false;
     this.#server.lose(this);
@@ -348,7 +336,6 @@ export class FakeConnection {
     for (const [id, watch] of this.#watches) void this.#tellWatch(id, watch);
   }
 
-  /** As it is, whatever it is. */
   sendText(text: string): void {
     if (!this.#isOpen) return;
     this.#travel("down", text, () => {

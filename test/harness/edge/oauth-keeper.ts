@@ -8,7 +8,6 @@ import type {
 
 export const redirectUrl = "https://client.example/callback";
 
-/** What a client keeps, and where it sends the user. */
 export class Keeper implements OAuthClientProvider {
   readonly redirectUrl: string;
   clientMetadataUrl?: string;

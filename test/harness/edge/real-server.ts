@@ -46,7 +46,6 @@ export class RealServer {
     return server;
   }
 
-  /** Of what was sent, in order. */
   get requestIds(): unknown[] {
     return this.seen.map(({ body }) => (JSON.parse(body) as { requestId?: unknown }).requestId);
   }

@@ -7,7 +7,6 @@ import { writeSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "#src/shared/error.ts";
 
-/** Arguments of store-child.ts. */
 export interface ChildTask {
   readonly path: string;
   readonly name: string;

@@ -3,7 +3,6 @@ import { encode } from "#src/store/checkpoint-body.ts";
 import { indexPending } from "#src/store/text-index.ts";
 import { T0 } from "./temp-store.ts";
 
-/** One column of a query, in its order. */
 export function column(sql: Sql, query: string, ...values: (string | number)[]): unknown[] {
   return sql.all<Record<string, unknown>>(query, ...values).map((row) => Object.values(row)[0]);
 }
@@ -40,7 +39,6 @@ interface JournalRow {
   readonly text: string;
 }
 
-/** @returns its number */
 export function addJournal(sql: Sql, overrides: Partial<JournalRow> = {}): number {
   const { session = "ses", key = "k", at = T0, text = "text" } = overrides;
   const row = { session, at, kind: "prompt", key, body: JSON.stringify({ text }) };

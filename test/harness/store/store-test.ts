@@ -23,7 +23,6 @@ export const it = test
   .extend("store", ({ home }) => home.store)
   .extend("paths", ({ home }) => home.paths);
 
-/** The first column of what a query finds. */
 export function found(store: Store, query: string): unknown[] {
   return store.read((sql) => column(sql, query), []);
 }

@@ -34,16 +34,13 @@ const keys = { current: key, keys: new Map([[key.id, key]]) };
 
 export const workspace = "team";
 const edge = { url: "https://edge.example", workspace };
-/** What the workspace calls the project that the machines share. */
 export const project = "project-key-1";
 
 /** One coordinator, and machines with homes of their own that share one key. */
 export class Machines {
   readonly host = new LocalHost(openBetterSqlite3);
   readonly #all: MachineHome[] = [];
-  /** Requests of all machines. */
   readonly asked: OperationName[] = [];
-  /** No answer comes while it is true. */
   isCut: (name: OperationName) => boolean = () => false;
 
   async add(name: string, options: TempRuntimeOptions = {}): Promise<MachineHome> {
@@ -78,7 +75,6 @@ export class MachineHome {
     this.device = device;
   }
 
-  /** The chats of one process of this machine. */
   team(): Team {
     const { runtime, name } = this;
     const platform = aPlatform();
@@ -103,13 +99,11 @@ export class MachineHome {
     return { ...this.#pullDeps(), runtime, link, chatId: session, machine: name, here: null };
   }
 
-  /** This machine reports that the process of a chat is gone. */
   async attest(session: string): Promise<void> {
     const input = { chat: session, machine: this.name, process: processOf(session) };
     given(await this.world.host.call("chats.attest-death", input, this.device.actor));
   }
 
-  /** Fetches what the other machines have sealed. */
   async pull(): Promise<void> {
     const { refused } = given(await pull(this.#pullDeps(), 0));
     if (refused.length > 0) throw new Error(JSON.stringify(refused));

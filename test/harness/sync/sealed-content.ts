@@ -6,8 +6,6 @@ import type { Result } from "#src/shared/result.ts";
 import { m1, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
 
-/** What tests of the sync ask a host. */
-
 export const m2: Actor = { machine: "m2", isAdmin: false };
 export const key = "0123456789abcdef";
 export const otherKey = "fedcba9876543210";
@@ -16,14 +14,12 @@ type Put = InputOf<"sync.put">;
 type Sealed = NonNullable<Put["records"]>[number];
 type Forgotten = NonNullable<Put["forgotten"]>[number];
 type Of<Kind extends Sealed["kind"]> = Extract<Sealed, { readonly kind: Kind }>;
-/** A record, or a deletion. */
 export type Content = Sealed | Forgotten;
 
 export function session(id: string, envelope = `of-${id}`, more: Partial<Of<"session">> = {}): Of<"session"> {
   return { kind: "session", session: id, envelope, ageMs: 0, replaces: 0, ...more };
 }
 
-/** Header of the files of a session, of one checkpoint. */
 export function filesOf(id: string, of: string, envelope = `of-${id}`, more: Partial<Of<"files">> = {}): Of<"files"> {
   return { kind: "files", session: of, checkpoint: id, bundle: id, envelope, ageMs: 0, ...more };
 }
@@ -83,7 +79,6 @@ export class Device {
     return put;
   }
 
-  /** @returns what became of each record */
   async put(...contents: readonly Content[]): Promise<PutResult["outcome"][]> {
     return given(await this.tryPut(...contents)).results.map(({ outcome }) => outcome);
   }
@@ -99,7 +94,6 @@ export async function list(host: RuleHost, input: InputOf<"sync.list"> = {}): Pr
   return given(await host.call("sync.list", input));
 }
 
-/** Envelopes of sessions, in the order of their last changes. */
 export async function envelopes(host: RuleHost, input: InputOf<"sync.list"> = {}): Promise<string[]> {
   return (await list(host, input)).sessions.map(({ envelope }) => envelope);
 }

@@ -38,7 +38,6 @@ import type { PullDeps } from "#src/machine/sharing/pull.ts";
 import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "#src/machine/sharing/sessions-elsewhere.ts";
 
-/** What the network does to one request. */
 export type Weather = "good" | "unreachable" | "lost";
 
 let keys = 0;
@@ -54,11 +53,9 @@ export class SyncWorld {
   readonly host = new LocalHost(openBetterSqlite3);
   readonly time = new FakeTime();
   readonly asked: string[] = [];
-  /** Requests that carried files. */
   filePuts = 0;
   /** What the network does to the next request; one that carries files is called `files`. */
   weather: (name: string) => Weather = () => "good";
-  /** Time of each request in ms. */
   requestMs = 0;
   /** What the coordinator refuses, such as one of an older program. */
   refuse: (name: string, input: unknown) => Refusal | null = () => null;
@@ -102,7 +99,6 @@ export interface SyncMachineOptions {
   readonly key?: WorkspaceKey | null;
   /** A copy of this one's home, on another machine where a name is given. */
   readonly copyOf?: SyncMachine;
-  /** Parts of config.json. */
   readonly config?: Record<string, unknown>;
 }
 
@@ -174,7 +170,6 @@ export class SyncMachine {
     this.sync = this.open();
   }
 
-  /** A session that continues. @returns the id of its new checkpoint */
   work(session: string, text: string, project: string | null = null): string {
     this.note(session, text, project);
     const captured = capture(this.runtime, { sessionId: session, trigger: "on_demand" });
@@ -243,7 +238,6 @@ export function twoMachines(options: SyncMachineOptions = {}) {
   return { world, one, two, project, clone };
 }
 
-/** A checkpoint of a session, with its files. */
 export async function save({ one, project }: Two, text: string, session = "s1"): Promise<string> {
   write(project, { "a.txt": `${text}\n`, "new.txt": `${text}\n` });
   const checkpoint = one.work(session, text, project);
@@ -273,7 +267,6 @@ export async function received(machine: SyncMachine): Promise<RemoteFiles> {
   return given(await fetchFiles(aroundOf(machine), await heard(machine)));
 }
 
-/** The code why there are none. */
 export async function notReceived(machine: SyncMachine, row = rowIn(machine)): Promise<string> {
   const files = await fetchFiles(aroundOf(machine), row);
   if (files.ok) throw new Error(`files of ${files.value.header.checkpoint}`);
@@ -290,7 +283,6 @@ export async function restored({ two, clone }: Two, { header, bundle }: RemoteFi
   return contents(into);
 }
 
-/** Requests that carried files. */
 export function puts({ filePuts }: SyncWorld): number {
   return filePuts;
 }

@@ -7,7 +7,6 @@ import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { fromQuery, health, operationAt, servedAs, type Served } from "#harness/edge/fake-edge.ts";
 import { RealServer, type Seen } from "#harness/edge/real-server.ts";
 
-/** A token as the worker makes them, as far as a client reads it. */
 export function tokenOf(machine: string, scope = "work"): string {
   return `shim_${Buffer.from(JSON.stringify({ m: machine, s: scope })).toString("base64url")}.x`;
 }

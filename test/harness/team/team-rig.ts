@@ -22,9 +22,7 @@ export interface TeamChat extends Connected {
   readonly claude: Claude;
   readonly team: Team;
   readonly runtime: TempRuntime;
-  /** What its inbox gives. */
   readonly news: () => Promise<unknown>;
-  /** What the process does from time to time. */
   readonly tick: () => Promise<void>;
 }
 
@@ -101,7 +99,6 @@ export class TeamRig {
   }
 }
 
-/** Two chats in one project, both in the team. */
 export async function twoChats(): Promise<{ rig: TeamRig; one: TeamChat; other: TeamChat }> {
   const rig = new TeamRig();
   const [one, other] = [await rig.chat("plan it"), await rig.chat("build it")];
@@ -127,7 +124,6 @@ export function nameProject(runtime: TempRuntime, root: string, project = "parse
   );
 }
 
-/** A reservation as the coordinator reports it. */
 export function reservationReceived(runtime: TempRuntime, reservation: Partial<files.Reservation>): void {
   const one: files.Reservation = {
     resource: "file:parser/one.ts",

@@ -8,7 +8,6 @@ import { given } from "#harness/coordinator/state-calls.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { makeRepository, write } from "#harness/machine/git-project.ts";
 
-/** A chat of this machine that works on tasks. */
 export class Worker {
   readonly #coordinator: LocalCoordinator;
   readonly #self: { readonly chat: string; readonly incarnation: number };
@@ -61,13 +60,11 @@ export class Worker {
   }
 }
 
-/** By the command; answers the number. */
 export async function submit(home: CliHome, command: string, ...args: string[]): Promise<string> {
   const { tasks } = (await home.json(`task submit ${command}`, ...args)) as OutputOf<"tasks.submit">;
   return String(tasks[0]?.task);
 }
 
-/** All of a plan; answers the numbers. */
 export async function submitPlan(home: CliHome, plan: readonly object[]): Promise<number[]> {
   write(home.project, { "plan.json": JSON.stringify(plan) });
   const { tasks } = (await home.json("task submit --graph plan.json")) as OutputOf<"tasks.submit">;

@@ -106,7 +106,6 @@ export function aClaim(change: Partial<ClaimedTask> = {}): ClaimedTask {
   };
 }
 
-/** A task that depends on others, with their results. */
 export function aDependent(results: Readonly<Record<number, Json | CommittedWork>>, task = 9): ClaimedTask {
   const inputs = Object.entries(results).map(([number, result]) => ({
     task: Number(number),

@@ -17,7 +17,6 @@ import { tempHome } from "#harness/store/temp-store.ts";
 
 export interface AnAttempt {
   readonly run: TaskRun;
-  /** Comes to its end; without it only a stop ends it. */
   readonly end: (outcome: RunOutcome) => void;
 }
 
@@ -82,7 +81,6 @@ export interface WorkerAtWork {
   readonly outputs: string[];
   readonly machine: Machine;
   readonly pid: number;
-  /** Its way to the coordinator. */
   readonly link: CutLink;
   readonly ended: Promise<Result<EndCounts, CallError>>;
 }
@@ -143,7 +141,6 @@ export class WorkerRig {
     return new LocalCoordinator({ store, processes: this.processes, machine: "m1", now });
   }
 
-  /** By somebody else on this machine. */
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
     const result = this.#own.call(name, input);
     if (!result.ok) throw new Error(`${name}: ${result.error.code}: ${result.error.message}`);
@@ -156,13 +153,11 @@ export class WorkerRig {
     this.time.setTimer(() => this.#own.settle(), 100);
   }
 
-  /** @returns its number */
   submit(overrides: Partial<InputOf<"tasks.submit">["tasks"][number]> = {}): number {
     const { tasks } = this.call("tasks.submit", { tasks: [{ type: "build", ...overrides }] });
     return tasks[0]?.task ?? 0;
   }
 
-  /** How its attempts ended, the oldest first. */
   ends(task: number): string[] {
     return this.call("tasks.history", { task })
       .attempts.map(({ end }) => end)
@@ -187,7 +182,6 @@ export class WorkerRig {
     return { ...startWorker({ machine, name: `w${pid}`, link, process }, options), pid, link };
   }
 
-  /** A worker that has begun its first task. */
   async begun(options: RigOptions = {}): Promise<WorkerAtWork> {
     const made = this.worker(options);
     await this.time.untilTrue(() => made.executor.attempts.length > 0);
@@ -195,7 +189,6 @@ export class WorkerRig {
   }
 }
 
-/** A worker that has begun the only task. */
 export async function aTaskBegun(
   ...[task]: Parameters<WorkerRig["submit"]>
 ): Promise<{ rig: WorkerRig; task: number; made: WorkerAtWork }> {
@@ -206,7 +199,6 @@ export async function aTaskBegun(
 /** A way to the coordinator that a test can cut: requests then fail, or their answers are lost. */
 export class CutLink implements CoordinatorClient {
   readonly asked: string[] = [];
-  /** Reported by heartbeats. */
   readonly checkpoints: unknown[] = [];
   cut: "no" | "before" | "answers" = "no";
   /** Asks for something else than the worker does. */

@@ -117,7 +117,6 @@ class Folder {
   readonly synced = new Map<string, File | Folder>();
 }
 
-/** One name of one folder; null: it is gone. */
 interface Name {
   readonly folder: Folder;
   readonly name: string;

@@ -4,16 +4,9 @@ import { err, ok } from "#src/shared/result.ts";
 import { FakeTime } from "#harness/clock/fake-time.ts";
 import { expect, it } from "vitest";
 import { type Passing, FakeEdge } from "#harness/edge/fake-edge.ts";
-import {
-  onEdge,
-  aClient,
-  aClientAnswered,
-  codeOf,
-  ofType,
-  registered,
-  value,
-  withoutSockets,
-} from "#harness/edge/edge-clients.ts";
+import { onEdge, aClient, aClientAnswered, ofType, registered, withoutSockets } from "#harness/edge/edge-clients.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { codeOf } from "#harness/coordinator/peers.ts";
 
 /** Loses the first so many that fit. */
 function losing(times: number, fits: (passing: Passing) => boolean): (passing: Passing) => boolean {
@@ -32,7 +25,7 @@ it("while nothing gets through calls wait, and are sent in their order", async (
   await edge.time.pass(10_000);
   expect(edge.arrived).toEqual([]);
   edge.faults.isUnreachable = false;
-  for (const set of await edge.time.until(Promise.all(sets))) value(set);
+  for (const set of await edge.time.until(Promise.all(sets))) given(set);
   expect(edge.arrived.map(({ input }) => input["value"])).toEqual([1, 2, 3, 4, 5]);
 });
 
@@ -44,7 +37,7 @@ it("one more than may wait is refused at once, and nothing of it happens", async
   expect(codeOf(await edge.time.until(client.call("state.set", { key: "k", value: 200 }), 10))).toBe("queue_full");
   edge.faults.isUnreachable = false;
   await edge.time.until(Promise.all(waiting));
-  expect(value(await call("state.get", { key: "k" })).entry?.value).toBe(199);
+  expect(given(await call("state.get", { key: "k" })).entry?.value).toBe(199);
 });
 
 it("what was not sent by its deadline is refused, and is not sent afterwards", async () => {
@@ -64,7 +57,7 @@ it("a call whose connection is lost is repeated on the next one, and takes effec
   expect(edge.count("messages.send")).toBe(1);
   edge.faults.loses = losing(1, ({ direction, text }) => direction === "down" && text.includes("result"));
   edge.connections[0]?.vanish();
-  expect(value(await edge.time.until(sent))).toEqual({ id: 1, isRepeat: true });
+  expect(given(await edge.time.until(sent))).toEqual({ id: 1, isRepeat: true });
   const ids = edge.arrived.flatMap(({ name, input }) => (name === "messages.send" ? [input["requestId"]] : []));
   expect(ids.length).toBe(2);
   expect(ids[0]).toMatch(/^[\da-f-]{36}$/);
@@ -74,18 +67,18 @@ it("a call whose connection is lost is repeated on the next one, and takes effec
 it("a request that was sent, and not answered by its deadline, may have happened: the id asks again", async () => {
   const { edge, call } = await onEdge();
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("result");
-  const given = { target: { to: "all" }, body: 1, requestId: "mine" } as const;
-  const unknown = await call("messages.send", given, 15_000);
+  const sent = { target: { to: "all" }, body: 1, requestId: "mine" } as const;
+  const unknown = await call("messages.send", sent, 15_000);
   expect(unknown).toMatchObject({ error: { code: "outcome_unknown", requestId: "mine" } });
   edge.faults.loses = () => false;
-  expect(value(await call("messages.send", given))).toEqual({ id: 1, isRepeat: true });
+  expect(given(await call("messages.send", sent))).toEqual({ id: 1, isRepeat: true });
 });
 
 it("the chat and the id of a request are filled in, and the caller's own stay", async () => {
   const { edge, call } = await onEdge();
-  value(await call("leases.acquire", { resource: "r" }));
-  value(await call("leases.acquire", { resource: "s", requestId: "mine" }));
-  value(await call("leases.list", {}));
+  given(await call("leases.acquire", { resource: "r" }));
+  given(await call("leases.acquire", { resource: "s", requestId: "mine" }));
+  given(await call("leases.list", {}));
   const inputs = edge.arrived.filter(({ name }) => name.startsWith("leases")).map(({ input }) => input);
   expect(inputs).toMatchObject([
     { self: { chat: "a", incarnation: 1 }, requestId: expect.stringMatching(/^[\da-f]{8}-[\da-f]{4}-7/) },
@@ -116,16 +109,16 @@ it("a large submit whose answer is lost is asked again over HTTP, and takes effe
   const { edge, client } = await onEdge();
   edge.faults.loses = losing(1, ({ way, direction }) => way === "http" && direction === "down");
   const tasks = Array.from({ length: 31 }, () => ({ type: "t", payload: "x".repeat(65_000) }));
-  value(await edge.time.until(client.call("tasks.submit", { tasks }, 120_000), 120_000));
+  given(await edge.time.until(client.call("tasks.submit", { tasks }, 120_000), 120_000));
   expect(edge.count("tasks.submit", "http")).toBe(2);
-  expect(value(await edge.host.call("tasks.progress", {})).totalTasks).toBe(tasks.length);
+  expect(given(await edge.host.call("tasks.progress", {})).totalTasks).toBe(tasks.length);
 });
 
 it("refusals are the caller's answer, also those that may be repeated", async () => {
   const edge = new FakeEdge();
   const one = await registered(edge, "a");
   const two = await registered(edge, "b");
-  value(await edge.time.until(one.client.call("leases.acquire", { resource: "r" })));
+  given(await edge.time.until(one.client.call("leases.acquire", { resource: "r" })));
   expect(await edge.time.until(two.client.call("leases.acquire", { resource: "r" }))).toMatchObject({
     error: { code: "lease_held", retryAfterMs: expect.any(Number), details: { holder: "a", resource: "r" } },
   });
@@ -140,8 +133,8 @@ it.each(["socket", "http"] as const)(
   async (way) => {
     const { edge, client } = way === "socket" ? await onEdge() : await withoutSockets();
     edge.faults.loses = losing(1, ({ direction, text }) => direction === "down" && text.includes("version"));
-    value(await edge.time.until(client.call("state.set", { key: "k", value: 1 }, 40_000)));
-    expect(value(await edge.host.call("state.changes", { prefix: "k", after: 0 })).changes).toHaveLength(1);
+    given(await edge.time.until(client.call("state.set", { key: "k", value: 1 }, 40_000)));
+    expect(given(await edge.host.call("state.changes", { prefix: "k", after: 0 })).changes).toHaveLength(1);
     const ids = edge.arrived.flatMap(({ name, input }) => (name === "state.set" ? [input["requestId"]] : []));
     expect([ids.length, new Set(ids).size, edge.count("state.set", way)]).toEqual([2, 1, 2]);
   },
@@ -194,7 +187,7 @@ it("a listener that throws stops neither the client nor the others", async () =>
     throw new Error("mine");
   });
   const stop = made.client.on(() => (heard += 1));
-  value(await call("state.get", { key: "k" }));
+  given(await call("state.get", { key: "k" }));
   expect(ofType(made, "problem")[0]?.message).toBe("a listener threw: mine");
   expect(heard).toBeGreaterThan(2);
   stop();
@@ -227,7 +220,7 @@ it.each(busy)("a refusal $code is asked again later than it says, by chance, wit
     let left = 1;
     edge.faults.refuses = () => (left-- > 0 ? refusal : null);
     const began = edge.time.now;
-    value(await edge.time.until(client.call("state.get", { key: "k" })));
+    given(await edge.time.until(client.call("state.get", { key: "k" })));
     expect(edge.time.now - began).toBeGreaterThanOrEqual(2_000);
     waits.add(edge.time.now - began);
     edge.faults.refuses = () => refusal;

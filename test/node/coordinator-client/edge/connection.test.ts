@@ -7,14 +7,14 @@ import {
   onEdge,
   aChat,
   aClient,
-  codeOf,
   ofType,
   platformOf,
   registered,
   statesOf,
-  value,
   withoutSockets,
 } from "#harness/edge/edge-clients.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { codeOf } from "#harness/coordinator/peers.ts";
 import { adminToken, edgeUrl, FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
@@ -23,9 +23,9 @@ it("a client connects at its first use, with its token in a header, and asks ove
   await edge.time.pass(60_000);
   expect(edge.upgrades).toEqual([]);
   const set = await call("state.set", { key: "a", value: 1 });
-  expect(value(set).version).toBeGreaterThan(0);
+  expect(given(set).version).toBeGreaterThan(0);
   const got = await call("state.get", { key: "a" });
-  expect(value(got)).toMatchObject({ entry: { value: 1 } });
+  expect(given(got)).toMatchObject({ entry: { value: 1 } });
   expect(statesOf(made)).toEqual(["connecting", "connected"]);
   expect(edge.arrived.map(({ way, name }) => `${way} ${name}`)).toEqual(["socket state.set", "socket state.get"]);
   expect(edge.upgrades).toEqual([
@@ -38,10 +38,10 @@ it("a client connects at its first use, with its token in a header, and asks ove
 
 it("a command that asks once needs no socket: each operation by its method and path", async () => {
   const { edge, client, ...made } = aClient(new FakeEdge(), { connectsFor: "chat" });
-  value(await edge.time.until(client.call("state.set", { key: "a/b c&d", value: { one: [1] } })));
-  const listed = value(await edge.time.until(client.call("state.list", { prefix: "a/b c&", limit: 3 })));
+  given(await edge.time.until(client.call("state.set", { key: "a/b c&d", value: { one: [1] } })));
+  const listed = given(await edge.time.until(client.call("state.list", { prefix: "a/b c&", limit: 3 })));
   expect(listed.entries).toMatchObject([{ key: "a/b c&d", value: { one: [1] } }]);
-  expect(value(await edge.time.until(client.call("state.delete", { key: "a/b c&d" })))).toMatchObject({
+  expect(given(await edge.time.until(client.call("state.delete", { key: "a/b c&d" })))).toMatchObject({
     isDeleted: true,
   });
   expect(codeOf(await edge.time.until(client.call("chats.get", { chat: "unknown" })))).toBe("unknown_chat");
@@ -51,7 +51,7 @@ it("a command that asks once needs no socket: each operation by its method and p
 
 it("what the coordinator takes over HTTP alone goes over HTTP, also while a socket is open", async () => {
   const { edge, call, client } = aClient(new FakeEdge(), { token: adminToken });
-  expect(value(await call("tokens.create", { machine: "m2", scope: "work" })).token).toBe("shim_new");
+  expect(given(await call("tokens.create", { machine: "m2", scope: "work" })).token).toBe("shim_new");
   expect(client.state).toBe("connected");
   expect(edge.arrived.map(({ way, name }) => `${way} ${name}`)).toEqual(["http tokens.create"]);
 });
@@ -62,10 +62,10 @@ it("it pings every 10 s, and as often as its registration says", async () => {
   await edge.time.pass(35_000);
   expect(edge.connections.map(({ pings }) => pings)).toEqual([4]);
   await edge.host.call("settings.set", { settings: { chatTtlMs: 6_000 } }, admin);
-  value(await edge.time.until(client.register(aChat("a"))));
+  given(await edge.time.until(client.register(aChat("a"))));
   await edge.time.pass(20_500);
   expect(edge.connections.map(({ pings }) => pings)).toEqual([14]);
-  expect(value(await edge.host.call("chats.get", { chat: "a" })).status).toBe("idle");
+  expect(given(await edge.host.call("chats.get", { chat: "a" })).status).toBe("idle");
 });
 
 it("a connection on which nothing comes after a ping is ended, and another one is opened", async () => {
@@ -115,7 +115,7 @@ it("a coordinator that has too much to do is asked again no sooner than it says"
 it("with sockets blocked it works over HTTP, and returns to a socket when one opens", async () => {
   const { edge, ...made } = await withoutSockets();
   expect(statesOf(made)).toEqual(["connecting", "fallback"]);
-  value(await edge.time.until(made.client.call("state.set", { key: "a", value: 1 })));
+  given(await edge.time.until(made.client.call("state.set", { key: "a", value: 1 })));
   await edge.time.pass(95_000);
   expect(edge.count("chats.heartbeat", "http")).toBeGreaterThanOrEqual(8);
   expect(edge.upgrades.length).toBeLessThanOrEqual(8);
@@ -126,7 +126,7 @@ it("with sockets blocked it works over HTTP, and returns to a socket when one op
   const beats = edge.count("chats.heartbeat");
   await edge.time.pass(60_000);
   expect(edge.count("chats.heartbeat")).toBe(beats);
-  expect(value(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({ isConnected: true, incarnation: 1 });
+  expect(given(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({ isConnected: true, incarnation: 1 });
 });
 
 it("when HTTP stops as well it is disconnected, until the coordinator answers again", async () => {
@@ -136,7 +136,7 @@ it("when HTTP stops as well it is disconnected, until the coordinator answers ag
   expect(made.client.state).not.toBe("fallback");
   edge.faults.isUnreachable = false;
   await edge.time.untilTrue(() => made.client.state === "fallback");
-  expect(value(await edge.time.until(made.client.call("chats.get", { chat: "a" })))).toMatchObject({ status: "idle" });
+  expect(given(await edge.time.until(made.client.call("chats.get", { chat: "a" })))).toMatchObject({ status: "idle" });
 });
 
 it("a token that is revoked closes the client at once, over a socket and over HTTP", async () => {
@@ -151,7 +151,7 @@ it("a token that is revoked closes the client at once, over a socket and over HT
   edge.revoked.clear();
   edge.faults.refusesSockets = true;
   const byHttp = aClient(edge);
-  value(await edge.time.until(byHttp.client.call("state.get", { key: "a" })));
+  given(await edge.time.until(byHttp.client.call("state.get", { key: "a" })));
   edge.revoke(token);
   expect(codeOf(await edge.time.until(byHttp.client.call("state.get", { key: "a" })))).toBe("unauthenticated");
   expect(byHttp.client.state).toBe("closed");
@@ -186,19 +186,19 @@ class Chats {
 
   open(by = token): WorkspaceClient {
     const options = { edge: edgeUrl, workspace: "w1", token: by };
-    const client = value(WorkspaceClient.open(options, this.#platform, this.sockets));
+    const client = given(WorkspaceClient.open(options, this.#platform, this.sockets));
     onTestFinished(() => client.close());
     return client;
   }
 
   async join(chat: string): Promise<WorkspaceClient> {
     const client = this.open();
-    value(await this.edge.time.until(client.register(aChat(chat))));
+    given(await this.edge.time.until(client.register(aChat(chat))));
     return client;
   }
 
   async stateOf(chat: string): Promise<[string, boolean]> {
-    const { status, isConnected } = value(await this.edge.host.call("chats.get", { chat }));
+    const { status, isConnected } = given(await this.edge.host.call("chats.get", { chat }));
     return [status, isConnected];
   }
 }
@@ -216,7 +216,7 @@ it("the chats of a process share one socket to a workspace, and each is register
   for (const client of clients) client.onHint((hint) => heard.push(`${client.self?.chat} ${hint}`));
   const [first] = clients as [WorkspaceClient];
   const sent = first.call("messages.send", { target: { to: "chat", chat: "b" }, body: "x" });
-  value(await chats.edge.time.until(sent));
+  given(await chats.edge.time.until(sent));
   await chats.edge.time.pass(100);
   expect(heard).toEqual(["b message"]);
 });
@@ -230,7 +230,7 @@ it("a chat that closes leaves the socket to the others; the last one closes it",
   await chats.edge.time.pass(100);
   expect(await chats.stateOf("a")).toEqual(["idle", false]);
   expect(await chats.stateOf("b")).toEqual(["idle", true]);
-  value(await chats.edge.time.until(b.call("state.get", { key: "k" })));
+  given(await chats.edge.time.until(b.call("state.get", { key: "k" })));
   await chats.join("a");
   expect(await chats.stateOf("a")).toEqual(["idle", true]);
   expect(chats.edge.upgrades).toHaveLength(1);

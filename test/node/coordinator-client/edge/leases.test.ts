@@ -1,23 +1,16 @@
 import * as fc from "fast-check";
 import { elapsedMs, jumpedMs, trustedForMs, toTrust, type Instant } from "#src/coordinator-client/edge/trust.ts";
 import { expect, it } from "vitest";
-import {
-  onEdge,
-  codeOf,
-  registered,
-  value,
-  twoChats,
-  held,
-  isHeld,
-  resource,
-  rightsOf,
-} from "#harness/edge/edge-clients.ts";
+import { onEdge, registered, held, isHeld, resource, rightsOf } from "#harness/edge/edge-clients.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { codeOf } from "#harness/coordinator/peers.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
 it("a held lease is renewed at half of its time, for as long as it is held", async () => {
-  const { edge, ...made } = await onEdge();
-  const right = await held(edge, made);
+  const made = await onEdge();
+  const { edge } = made;
+  const right = await held(made);
   expect(right).toMatchObject({ name: "r", state: "trusted" });
   await edge.time.pass(14_900);
   expect(edge.count("leases.renew")).toBe(0);
@@ -25,7 +18,7 @@ it("a held lease is renewed at half of its time, for as long as it is held", asy
   expect(edge.count("leases.renew")).toBe(40);
   expect(right.isTrusted() && (await isHeld(edge, right))).toBe(true);
   expect(rightsOf(made)).toEqual(["r trusted"]);
-  expect(value(await edge.time.until(right.release()))).toBe(true);
+  expect(given(await edge.time.until(right.release()))).toBe(true);
   expect([right.isTrusted(), right.state, await isHeld(edge, right)]).toEqual([false, "released", false]);
   expect(codeOf(await edge.time.until(right.confirm()))).toBe("not_holder");
   await edge.time.pass(60_000);
@@ -33,8 +26,9 @@ it("a held lease is renewed at half of its time, for as long as it is held", asy
 });
 
 it("a lease becomes doubtful when its trust ends, also while a renewal is not answered yet", async () => {
-  const { edge, ...made } = await onEdge();
-  const lease = await held(edge, made);
+  const made = await onEdge();
+  const { edge } = made;
+  const lease = await held(made);
   edge.faults.loses = ({ text }) => text.includes("leases.renew");
   await edge.time.pass(29_500);
   expect(lease.isTrusted()).toBe(false);
@@ -46,7 +40,7 @@ it("a lease that was force-released is reported once, at once", async () => {
   for (const isBound of [false, true]) {
     const made = await registered(edge, `a-${isBound}`);
     const lost: string[] = [];
-    const right = await held(edge, made, { isBound }, { onLost: (reason) => lost.push(reason) });
+    const right = await held(made, { isBound }, { onLost: (reason) => lost.push(reason) });
     await edge.host.call("leases.force-release", { resource, reason: "stuck" }, admin);
     edge.tell();
     await edge.time.pass(50);
@@ -55,24 +49,26 @@ it("a lease that was force-released is reported once, at once", async () => {
     expect(lost).toEqual([expect.stringContaining("r is no longer held")]);
     expect(rightsOf(made)).toEqual(["r trusted", "r lost"]);
     expect(codeOf(await edge.time.until(right.confirm()))).toBe("not_holder");
-    expect(value(await edge.time.until(right.release()))).toBe(false);
+    expect(given(await edge.time.until(right.release()))).toBe(false);
   }
 });
 
 it("a lease that a request without an answer has acquired is released", async () => {
-  const { edge, ...made } = await onEdge();
+  const made = await onEdge();
+  const { edge } = made;
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("granted");
   const unknown = await edge.time.until(made.client.hold({ resource, isBound: true }));
   expect(codeOf(unknown)).toBe("outcome_unknown");
-  expect(value(await edge.host.call("leases.list", {})).leases.length).toBe(1);
+  expect(given(await edge.host.call("leases.list", {})).leases.length).toBe(1);
   edge.faults.loses = () => false;
   await edge.time.pass(30_000);
-  expect(value(await edge.host.call("leases.list", {})).leases).toEqual([]);
+  expect(given(await edge.host.call("leases.list", {})).leases).toEqual([]);
 });
 
 it("a chat that leaves trusts nothing of what it has held, or asks for", async () => {
-  const { edge, ...made } = await onEdge();
-  const right = await held(edge, made);
+  const made = await onEdge();
+  const { edge } = made;
+  const right = await held(made);
   const asked = made.client.hold({ resource: "other", ttlMs: 30_000 });
   const left = made.client.leave(5_000);
   expect([right.isTrusted(), right.state]).toEqual([false, "released"]);
@@ -140,19 +136,21 @@ it("trust ends before the coordinator's time, unless both clocks are wrong at on
 });
 
 it("a grant whose hint was lost is found by asking, and confirmed before it is trusted", async () => {
-  const { edge, first, second } = await twoChats();
-  const right = await held(edge, first);
+  const edge = new FakeEdge();
+  const [first, second] = [await registered(edge, "a"), await registered(edge, "b")];
+  const right = await held(first);
   const waiting = second.client.hold({ resource, ttlMs: 3_000, waitMs: 60_000 });
   await edge.time.pass(1_000);
   edge.faults.loses = ({ text }) => text.includes("lease.granted");
-  value(await edge.time.until(right.release()));
-  const mine = value(await edge.time.until(waiting));
+  given(await edge.time.until(right.release()));
+  const mine = given(await edge.time.until(waiting));
   expect(mine.isTrusted() && (await isHeld(edge, mine))).toBe(true);
 });
 
 it("after a sleep nothing is trusted until it is confirmed, however much time was left", async () => {
-  const { edge, ...made } = await onEdge();
-  const right = await held(edge, made, { ttlMs: 600_000 });
+  const made = await onEdge();
+  const { edge } = made;
+  const right = await held(made, { ttlMs: 600_000 });
   await made.machine.sleep(8_000);
   expect(right.isTrusted()).toBe(false);
   expect(await edge.time.until(right.confirm())).toMatchObject({ ok: true });

@@ -1,5 +1,7 @@
 import { expect, it } from "vitest";
-import { onEdge, aChat, aClient, codeOf, ofType, registered, statesOf, value } from "#harness/edge/edge-clients.ts";
+import { onEdge, aChat, aClient, ofType, registered, statesOf } from "#harness/edge/edge-clients.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { codeOf } from "#harness/coordinator/peers.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
@@ -7,8 +9,8 @@ it("a connection registers the chat before anything else", async () => {
   const { edge, client } = aClient();
   const answer = client.register(aChat("a:b@c"));
   const early = client.call("state.get", { key: "k" });
-  expect(value(await edge.time.until(answer))).toMatchObject({ chat: "a:b@c", incarnation: 1, isNew: true });
-  value(await edge.time.until(early));
+  expect(given(await edge.time.until(answer))).toMatchObject({ chat: "a:b@c", incarnation: 1, isNew: true });
+  given(await edge.time.until(early));
   expect(edge.upgrades).toMatchObject([{ url: expect.stringMatching(/\/connect$/) as string }]);
   expect(client.self).toEqual({ chat: "a:b@c", incarnation: 1 });
   edge.closeAll();
@@ -23,16 +25,16 @@ it("a connection registers the chat before anything else", async () => {
 
 it("a client that is connected already registers its chat there, and another chat instead", async () => {
   const { edge, call, client } = aClient();
-  value(await call("state.get", { key: "k" }));
-  value(await edge.time.until(client.register(aChat("a"))));
-  value(await edge.time.until(client.register(aChat("a", { capabilities: ["typescript"] }))));
-  value(await edge.time.until(client.register(aChat("b"))));
+  given(await call("state.get", { key: "k" }));
+  given(await edge.time.until(client.register(aChat("a"))));
+  given(await edge.time.until(client.register(aChat("a", { capabilities: ["typescript"] }))));
+  given(await edge.time.until(client.register(aChat("b"))));
   expect(edge.upgrades).toHaveLength(1);
-  expect(value(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({
+  expect(given(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({
     capabilities: ["typescript"],
     isConnected: false,
   });
-  expect(value(await edge.host.call("chats.get", { chat: "b" })).isConnected).toBe(true);
+  expect(given(await edge.host.call("chats.get", { chat: "b" })).isConnected).toBe(true);
   expect(client.self?.chat).toBe("b");
 });
 
@@ -40,15 +42,15 @@ it("a chat that is registered over HTTP, while a socket is being opened, is regi
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
   const made = aClient(edge);
-  value(await edge.time.until(made.client.call("state.get", { key: "k" })));
+  given(await edge.time.until(made.client.call("state.get", { key: "k" })));
   edge.faults.latencyMs = 2_000;
   await edge.time.untilTrue(() => edge.upgrades.length === 2);
   edge.faults.refusesSockets = false;
-  value(await edge.time.until(made.client.register(aChat("a"))));
+  given(await edge.time.until(made.client.register(aChat("a"))));
   await edge.time.pass(60_000);
   expect(made.client.state).toBe("connected");
   expect(edge.upgrades).toHaveLength(2);
-  expect(value(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({ isConnected: true, status: "idle" });
+  expect(given(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({ isConnected: true, status: "idle" });
 });
 
 it("a chat that counts as gone is registered again, after a close and after a refusal", async () => {

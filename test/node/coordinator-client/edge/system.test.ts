@@ -2,7 +2,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { sender } from "#src/coordinator-client/edge/http-transport.ts";
 import { nodePlatform } from "#src/coordinator-client/edge/node-platform.ts";
-import { value } from "#harness/edge/edge-clients.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 
 const token = "shim_secret.real";
@@ -96,14 +96,14 @@ it("a client works on the real clocks and network, and connects again after a cl
     connection.send(JSON.stringify({ jsonrpc: "2.0", id, result: { entry: null } }));
   };
   const opened = WorkspaceClient.open({ edge: server.url, workspace: "w1", token }, nodePlatform());
-  const client = value(opened);
+  const client = given(opened);
   onTestFinished(() => client.close());
-  expect(value(await client.call("state.get", { key: "k" }))).toEqual({ entry: null });
+  expect(given(await client.call("state.get", { key: "k" }))).toEqual({ entry: null });
   const down = new Promise<void>((resolve) => {
     client.on((event) => event.type === "state" && event.state === "disconnected" && resolve());
   });
   server.connections[0]?.close(1012, "a deploy");
   await down;
-  expect(value(await client.call("state.get", { key: "k" }))).toEqual({ entry: null });
+  expect(given(await client.call("state.get", { key: "k" }))).toEqual({ entry: null });
   expect(server.connections.length).toBe(2);
 });

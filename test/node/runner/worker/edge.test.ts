@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { aClient, value, type TestClient } from "#harness/edge/edge-clients.ts";
+import { aClient, type TestClient } from "#harness/edge/edge-clients.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { look } from "#harness/coordinator/local-host.ts";
 import { ofEvents, startWorker, type WorkerAtWork, type RigOptions } from "#harness/worker/worker-rig.ts";
@@ -15,7 +16,7 @@ function aWorker(edge: FakeEdge, options: RigOptions = {}): EdgeWorker {
 }
 
 async function submit(edge: FakeEdge, overrides: object = {}): Promise<number> {
-  return value(await edge.host.call("tasks.submit", { tasks: [{ type: "build", ...overrides }] })).tasks[0]?.task ?? 0;
+  return given(await edge.host.call("tasks.submit", { tasks: [{ type: "build", ...overrides }] })).tasks[0]?.task ?? 0;
 }
 
 /** What the consumer of the queue does with a token, and what follows for the connections. */
@@ -25,7 +26,7 @@ function giveOut(edge: FakeEdge): void {
 }
 
 async function ends(edge: FakeEdge, task: number): Promise<string[]> {
-  return value(await edge.host.call("tasks.history", { task })).attempts.map(({ end }) => end);
+  return given(await edge.host.call("tasks.history", { task })).attempts.map(({ end }) => end);
 }
 
 it("on the edge a task that is pushed is taken at once; one whose hint was lost at the next request", async () => {
@@ -59,7 +60,7 @@ it("a short loss of the connection is survived: the attempt continues, and its r
   edge.faults.isUnreachable = false;
   await edge.time.untilTrue(() => ofEvents(worker, "ended").length > 0);
   expect(ofEvents(worker, "ended")).toMatchObject([{ end: "done", state: "done" }]);
-  expect([value(await edge.host.call("tasks.get", { task })).result, await ends(edge, task)]).toEqual([
+  expect([given(await edge.host.call("tasks.get", { task })).result, await ends(edge, task)]).toEqual([
     "kept",
     ["done"],
   ]);
@@ -81,7 +82,7 @@ it("the work of a worker that was cut off too long is stopped before another get
   await edge.time.untilTrue(() => worker.executor.attempts.length === 2);
   worker.executor.last.end({ kind: "done", result: null });
   await edge.time.pass(1_000);
-  expect(value(await edge.host.call("tasks.get", { task })).state).toBe("done");
+  expect(given(await edge.host.call("tasks.get", { task })).state).toBe("done");
 });
 
 it("a worker whose chat is taken over, or whose token is revoked, stops everything and says why it ends", async () => {
