@@ -46,32 +46,6 @@ it("names that are no paths overlap only themselves", () => {
   }
 });
 
-it("a file and all below its name do not overlap, nor do a folder's own files and those deeper down", () => {
-  expect(overlap("file:p/a", "file:p/a/**")).toBe(false);
-  expect(overlap("file:p/*", "file:p/a/**")).toBe(false);
-  expect(overlap("file:p/*", "file:p/a/b")).toBe(false);
-  expect(overlap("file:p/a/*", "file:p/a/*")).toBe(true);
-  expect(overlap("file:p/**", "file:p/a/*")).toBe(true);
-  expect(overlap("file:p/a/**", "file:p/a0/x")).toBe(false);
-  expect(overlap("file:p/**", "file:p0/a")).toBe(false);
-});
-
-it("a lease is granted unless a held one overlaps it", async ({ runs, host, crew: { a, b } }) => {
-  let run = 0;
-  await fc.assert(
-    fc.asyncProperty(anyResource, anyResource, async (held, wanted) => {
-      const requestId = `r${(run += 1)}`;
-      const lease = await a.hold(held, { requestId });
-      const answer = await b.acquire(wanted, { requestId });
-      expect(codeOf(answer)).toBe(meet(held, wanted) ? "lease_held" : "ok");
-      if (answer.ok) await b.release(await b.hold(wanted, { requestId }));
-      await a.release(lease);
-    }),
-    runs(150),
-  );
-  expect(await holders(host)).toEqual({});
-});
-
 it("a request waits only for earlier ones that overlap it", async ({ runs, host, crew: { a, b, c } }) => {
   let run = 0;
   await fc.assert(

@@ -197,15 +197,6 @@ it("those in line have their turn in the order in which they came", async ({ hos
   expect(await holders(host)).toEqual({});
 });
 
-it("a wait whose time has passed is refused, or begins anew", async ({ host, crew: { a, b } }) => {
-  await a.hold("x", { ttlMs: 100 * second });
-  expect(await b.queue("x", { waitMs: 10 * second, requestId: "r1" })).toBe(1);
-  host.wait(11 * second);
-  expect(codeOf(await b.acquire("x", { waitMs: 0, requestId: "r1" }))).toBe("lease_held");
-  const anew = given(await b.acquire("x", { waitMs: 5 * second, requestId: "r1" }));
-  expect(anew).toMatchObject({ state: "waiting", waitMs: 5 * second });
-});
-
 it("a repeated request keeps its position, and gets its grant", async ({ host, crew: { a, b, c } }) => {
   const lease = await a.hold("x");
   expect(await b.queue("x", { waitMs: 100 * second })).toBe(1);
@@ -279,14 +270,6 @@ it("a wait ends at its last instant; the lease goes to the next", async ({ host,
   expect(await holders(host)).toEqual({ x: "c" });
   expect(codeOf(await b.acquire("x"))).toBe("lease_held");
   expect(await b.queue("x")).toBe(1);
-});
-
-it("a lease that another call finds ended frees those behind it", async ({ host, crew: { a, b, c } }) => {
-  await a.hold("file:p/**", { ttlMs: 10 * second });
-  await c.queue("file:p/doc/x.md");
-  host.wait(10 * second);
-  await b.hold("file:p/src/a.ts");
-  expect(await holders(host)).toEqual({ "file:p/doc/x.md": "c", "file:p/src/a.ts": "b" });
 });
 
 it("a cancelled wait gets nothing; cancelling nothing is no error", async ({ host, crew: { a, b } }) => {

@@ -177,19 +177,6 @@ it("chats that hold nothing set no alarm but housekeeping", async ({ host }) => 
   expect(await statusOf(host, "b")).toBe("offline timeout");
 });
 
-it("while a connection shows that it lives, an unchanged heartbeat writes no row", async ({ host, a }) => {
-  await host.connect("a");
-  const news = { status: "busy", taskCount: 1, progress: "half", health: { cpu: 0.52, memory: 0.31, uptimeMs: 1 } };
-  await a.beat({ ...news, status: "busy" });
-  const before = await host.rowsWritten();
-  for (let n = 1; n < 200; n++) {
-    host.wait(10 * second);
-    await host.ping("a");
-    await a.beat(n % 2 ? {} : { ...news, status: "busy", health: { cpu: 0.54, memory: 0.29, uptimeMs: n } });
-  }
-  expect(await host.rowsWritten()).toBe(before);
-});
-
 it("without a connection a heartbeat writes at most one row in each third of the ttl", async ({ host, a }) => {
   await a.hold("x", { isBound: true });
   await host.ring();

@@ -2,18 +2,7 @@ import { expect } from "vitest";
 import type { Json } from "#src/contract/json.ts";
 import { maxMessageBodyChars, type Message } from "#src/contract/messages.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import {
-  ask,
-  day,
-  hour,
-  minute,
-  refusal,
-  refused,
-  rowsWritten,
-  toAll,
-  toChat,
-  toTopic,
-} from "#harness/coordinator/state-calls.ts";
+import { ask, day, hour, minute, refusal, refused, toAll, toChat, toTopic } from "#harness/coordinator/state-calls.ts";
 import { Peer, later } from "#harness/coordinator/peers.ts";
 import { it } from "./rule-test.ts";
 
@@ -384,15 +373,6 @@ it("high priority is first behind any number of others", async ({ host, c1: from
   expect(await to.pull({ minPriority: "high" })).toMatchObject({ messages: { length: 3 }, isMore: false });
 });
 
-it("a refusal writes no row, a message one, reading none", async ({ host, c1: from, c2: to }) => {
-  const large = "x".repeat(maxMessageBodyChars);
-  expect(await rowsWritten(host, () => from.trySend(toAll, large, { requestId: "r" }))).toBe(0);
-  expect(await rowsWritten(host, () => from.trySend({ to: "chat", chat: "none" }, 1, { requestId: "r" }))).toBe(0);
-  expect(await rowsWritten(host, () => from.send(toChat(to), 1))).toBe(1);
-  expect(await rowsWritten(host, () => to.pull())).toBe(0);
-  expect(await rowsWritten(host, () => ask(host, "chats.heartbeat", { self: to.self }))).toBe(0);
-});
-
 it("a message above the limits deletes the oldest, by number and characters", async ({ host, c1: from }) => {
   const kept = async (): Promise<{ n: number; chars: number }> => {
     const query = "SELECT count(*) AS n, sum(length(body)) AS chars FROM messages";
@@ -405,23 +385,6 @@ it("a message above the limits deletes the oldest, by number and characters", as
   await ask(host, "settings.set", { settings: { maxMessages: 1_000, maxMessageChars: 100_000 } });
   for (let at = 0; at < 40; at++) await from.send(toAll, "x".repeat(9_998));
   expect(await kept()).toEqual({ n: 10, chars: 100_000 });
-});
-
-it("after fifty messages for others they are passed for good", async ({ host, c1: from, c2: to }) => {
-  const beat = async (who: Peer) => (await ask(host, "chats.heartbeat", { self: who.self })).unread;
-  const cursor = async (chat: string): Promise<number> =>
-    (await host.rows<{ cursor: number }>("SELECT cursor FROM inboxes WHERE chat = ?", chat))[0]?.cursor ?? 0;
-  await from.sendMany(49);
-  expect([await beat(from), await cursor("c1")]).toEqual([0, 0]);
-  await from.send(toAll, "fifty");
-  expect([await beat(from), await cursor("c1")]).toEqual([0, 50]);
-  expect(await rowsWritten(host, () => beat(from))).toBe(0);
-  // The other has not read them.
-  expect([await beat(to), await cursor("c2")]).toEqual([50, 0]);
-  await to.send(toChat(from), "for c1");
-  await from.sendMany(60);
-  expect([await beat(from), await cursor("c1")]).toEqual([1, 50]);
-  expect((await from.pull()).messages).toMatchObject([{ body: "for c1" }]);
 });
 
 /** So many messages to a topic, in one statement. */

@@ -12,7 +12,6 @@ import {
   minute,
   refusal,
   revision,
-  rowsWritten,
   set,
   waitForFullHour,
 } from "#harness/coordinator/state-calls.ts";
@@ -160,15 +159,6 @@ async function leased(host: RuleHost, chat: Peer, resource: string, ttlMs = 5_00
   if (acquired.state !== "granted") throw new Error("the lease is held");
   return acquired.lease.token;
 }
-
-it("a write costs the row of the key and the row of its change, and reading costs none", async ({ host }) => {
-  expect(await rowsWritten(host, () => set(host, "a", 1))).toBe(2);
-  expect(await rowsWritten(host, () => set(host, "a", 2))).toBe(2);
-  expect(await rowsWritten(host, () => listed(host))).toBe(0);
-  expect(await rowsWritten(host, () => happened(host))).toBe(0);
-  expect(await rowsWritten(host, () => get(host, "a"))).toBe(0);
-  expect(await rowsWritten(host, async () => given(await host.call("state.delete", { key: "a" })))).toBe(2);
-});
 
 it("more than maxKeys is refused as a whole; deletions never are", async ({ host }) => {
   await limited(host, { maxKeys: 2 });

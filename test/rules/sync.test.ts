@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
-import { day, given, hour, minute, refused, rowsWritten, waitForFullHour } from "#harness/coordinator/state-calls.ts";
+import { day, given, hour, minute, refused, waitForFullHour } from "#harness/coordinator/state-calls.ts";
 import {
   type Content,
   Device,
@@ -12,7 +12,6 @@ import {
   key,
   list,
   m2,
-  opened,
   otherKey,
   part,
   read,
@@ -78,19 +77,6 @@ async function counts(host: RuleHost): Promise<number[]> {
   return found;
 }
 
-it("a refused put and reading write no row", async ({ host, device }) => {
-  await device.put(session("s1"), filesOf("k1", "s1"));
-  const old = device.copy();
-  old.keyId = otherKey;
-  const rows = await rowsWritten(host, async () => {
-    await old.refusal(session("s2"), forget("s1"));
-    await list(host);
-    given(await host.call("sync.status", {}));
-    expect(await opened(host, "k1", "s1")).toBe("of-k1");
-  });
-  expect(rows).toBe(0);
-});
-
 it("of forgotten, replaced or purged content no row is left", async ({ host, device }) => {
   const secret = "marked-envelope";
   await device.put(session("s1", secret), filesOf("k1", "s1", secret), session("s2", secret));
@@ -101,21 +87,6 @@ it("of forgotten, replaced or purged content no row is left", async ({ host, dev
   given(await host.call("sync.purge", { device: "d1" }));
   expect(await tablesWith(host, secret)).toEqual([]);
   expect(await counts(host)).toEqual([0, 0, 3, 0]);
-  expect(await host.rows("SELECT chars FROM sync_totals")).toEqual([{ chars: 0 }]);
-});
-
-it("a sweep takes about its limit of rows; the rest is due at once", async ({ host }) => {
-  given(await host.call("settings.set", { settings: { keepSyncMs: hour } }, admin));
-  const device = new Device(host);
-  for (let at = 0; at < 30; at++) await device.put(session(`s${at}`), filesOf(`k${at}`, `s${at}`));
-  await device.put(...Array.from({ length: 15 }, (_, at) => forget(`s${at}`)));
-  expect(await counts(host)).toEqual([15, 15, 15, 1]);
-  host.wait(day);
-  await host.sweep(10);
-  expect(await counts(host)).toEqual([10, 10, 5, 1]);
-  expect(await host.nextDue()).toBeLessThanOrEqual(host.now());
-  await host.ring();
-  expect(await counts(host)).toEqual([0, 0, 0, 1]);
   expect(await host.rows("SELECT chars FROM sync_totals")).toEqual([{ chars: 0 }]);
 });
 

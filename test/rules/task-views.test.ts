@@ -223,17 +223,6 @@ taskTest("a counter does not fall when what it counted is pruned", async ({ host
     expect(after(events, kind)).toBeGreaterThanOrEqual(before(events, kind) ?? Number.NaN);
 });
 
-taskTest("chats are counted by status, leases while they are held", async ({ host }) => {
-  const a = await Peer.join(host, "a");
-  await Peer.join(host, "b");
-  await ask(host, "leases.acquire", { self: a.self, resource: "r", requestId: "r1", ttlMs: 60_000 });
-  const held = await sampled(host);
-  expect([held("shim_chats", "idle"), held("shim_leases")]).toEqual([2, 1]);
-  await a.leave();
-  const left = await sampled(host);
-  expect([left("shim_chats", "idle"), left("shim_chats", "offline"), left("shim_leases")]).toEqual([1, 1, 0]);
-});
-
 function route(overrides: Partial<Route> = {}): Route {
   const usual = { tier: "medium", model: "claude-sonnet-5-5", effort: null, band: "usual", reason: "chosen" } as const;
   return { ...usual, isCounted: true, ...overrides };

@@ -1,8 +1,7 @@
 import { expect, vi } from "vitest";
 import { flowMarkMethod, flowReadMethod, maxAnswerChars, maxFrameChars } from "#src/contract/protocol.ts";
 import { Outgoing } from "#src/durable/outgoing.ts";
-import type { Connection, Message } from "./connection.ts";
-import { aChat, it, type Self, stopClock, TestWorkspace, wait } from "./support.ts";
+import { type Connection, type Message, aChat, it, type Self, stopClock, TestWorkspace, wait } from "./support.ts";
 
 function rpc(id: unknown, method: string, params: unknown = {}): object {
   return { jsonrpc: "2.0", ...(id === undefined ? {} : { id }), method, params };

@@ -8,9 +8,8 @@ import { ChatCoordinator } from "#src/durable/chat-coordinator.ts";
 import type { Env } from "#src/worker/env.ts";
 import type { Result } from "#src/shared/result.ts";
 import { app } from "#src/worker/app.ts";
-import type { Message } from "./connection.ts";
+import { type Message, bearer, bindings, dump, httpOf, origin, TestWorkspace } from "./support.ts";
 import { inputsOf, rawBodies } from "#harness/coordinator/hostile.ts";
-import { bearer, bindings, dump, httpOf, origin, TestWorkspace } from "./support.ts";
 
 /** So many requests and frames. VITE_SHIM_FUZZ_RUNS asks for more. */
 const runs = Number((import.meta as { env?: Record<string, string> }).env?.["VITE_SHIM_FUZZ_RUNS"] ?? 3_000);

@@ -1,8 +1,19 @@
 import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
-import { expect, vi } from "vitest";
+import { expect, vi, onTestFinished } from "vitest";
 import { pingText, pongText } from "#src/contract/protocol.ts";
-import { Connection } from "./connection.ts";
-import { aChat, bearer, it, origin, request, TestWorkspace, wait } from "./support.ts";
+import {
+  Connection,
+  aChat,
+  bearer,
+  it,
+  origin,
+  request,
+  TestWorkspace,
+  wait,
+  type Message,
+  type Joined,
+} from "./support.ts";
+import type { Target } from "#src/contract/messages.ts";
 
 const replaced = { method: "chat.replaced", params: { chat: "c1" } };
 
@@ -151,4 +162,200 @@ it("no socket opens for another Origin or without its ticket; a ticket is no tok
     expect((await request(`${path}/health`, { headers: bearer(text) })).status).toBe(401);
   expect((await request(`${path}/tickets`, { method: "POST", body: "{}" })).status).toBe(401);
   expect((await open(workspace, ticket)).status).toBe(101);
+});
+
+const second = 1_000;
+
+/** Timers of the object, which the test lets ring; all others are the runtime's. */
+function holdTimers(): { readonly ms: () => number[]; readonly ring: (workspace: TestWorkspace) => Promise<void> } {
+  let held: { readonly work: () => void; readonly ms: number }[] = [];
+  const real = globalThis.setTimeout;
+  const spy = vi.spyOn(globalThis, "setTimeout").mockImplementation(((work: () => void, ms = 0) => {
+    if (ms === 0 || ms > second) return real(work, ms);
+    held.push({ work, ms });
+    return 0;
+  }) as typeof setTimeout);
+  onTestFinished(() => spy.mockRestore());
+  return {
+    ms: () => held.map(({ ms }) => ms),
+    ring: (workspace) =>
+      workspace.inside(() => {
+        for (const { work } of held.splice(0)) work();
+      }),
+  };
+}
+
+function methodsOf(messages: readonly Message[]): (string | undefined)[] {
+  return messages.map(({ method }) => method);
+}
+
+/** Names of the watches that were hinted. */
+async function hints(connection: Connection): Promise<unknown[]> {
+  const told = await connection.told();
+  return told.filter(({ method }) => method === "state.changed").map(({ params }) => params?.["watch"]);
+}
+
+function submit(workspace: TestWorkspace): Promise<unknown> {
+  return workspace.ask("tasks.submit", { tasks: [{ type: "build" }] });
+}
+
+it("a watch is hinted at what changes below its prefix, and at nothing else", async ({ workspace }) => {
+  await workspace.ask("state.set", { key: "a/1", value: 1 });
+  const connection = await workspace.connect();
+  expect(await connection.ask("state.watch", { watch: "w", prefix: "a/" })).toEqual({ watch: "w", revision: 1 });
+  await connection.ask("state.watch", { watch: "chats", prefix: "$chat/" });
+  await connection.ask("state.watch", { watch: "all" });
+  await workspace.ask("state.set", { key: "b/a/1", value: 1 });
+  expect(await hints(connection)).toEqual(["all"]);
+  wait(second);
+  const writes = ["a/2", "b/2", "a/3"].map((key) => ({ op: "set", key, value: 1 }) as const);
+  await workspace.ask("state.update", { writes });
+  expect(await hints(connection)).toEqual(["w", "all"]);
+  // The same name replaces the older watch.
+  await connection.ask("state.watch", { watch: "w", prefix: "b/" });
+  expect(await connection.ask("state.unwatch", { watch: "all" })).toEqual({ isRemoved: true });
+  wait(second);
+  await workspace.ask("state.set", { key: "a/2", value: 1 });
+  await workspace.register("c1");
+  expect(await hints(connection)).toEqual(["chats"]);
+});
+
+it("a watch is hinted at once, then once a second, and never while nothing changes", async ({ workspace }) => {
+  const timers = holdTimers();
+  const page = await workspace.connect();
+  await page.ask("state.watch", { watch: "task", prefix: "$task/" });
+  await page.ask("state.watch", { watch: "file", prefix: "$file/" });
+  await submit(workspace);
+  expect(await hints(page)).toEqual(["task"]);
+  wait(400);
+  for (let times = 0; times < 5; times++) await submit(workspace);
+  expect([await hints(page), timers.ms()]).toEqual([[], [second]]);
+  wait(second);
+  await timers.ring(workspace);
+  expect([await hints(page), timers.ms()]).toEqual([["task"], []]);
+  wait(10 * second);
+  await workspace.ask("state.set", { key: "k", value: 1 });
+  expect([await hints(page), timers.ms()]).toEqual([[], []]);
+  await submit(workspace);
+  expect(await hints(page)).toEqual(["task"]);
+});
+
+it("over hibernations no hint is missed or repeated", async ({ workspace }) => {
+  const page = await workspace.connect();
+  await page.ask("state.watch", { watch: "w", prefix: "mine/" });
+  for (const [key, hinted] of [
+    ["other", []],
+    ["mine/1", ["w"]],
+    ["mine/2", ["w"]],
+  ] as const) {
+    await evictDurableObject(workspace.stub);
+    wait(second);
+    await workspace.ask("health", {});
+    expect(await hints(page)).toEqual([]);
+    await workspace.ask("state.set", { key, value: 1 });
+    expect(await hints(page)).toEqual(hinted);
+  }
+});
+
+it("chats and watches of a connection are bounded in number and size", async ({ workspace }) => {
+  const connection = await workspace.connect();
+  const [id, chat] = ["w".repeat(126), "c".repeat(126)];
+  for (let n = 10; n < 42; n++) await connection.ask("chats.register", aChat(`${chat}${n}`, { session: `s${n}` }));
+  expect(await connection.refusal("chats.register", aChat("one-more"))).toBe("quota_exceeded");
+  await connection.ask("chats.register", aChat(`${chat}10`, { session: "s10" }));
+  for (let n = 10; n < 26; n++) await connection.ask("state.watch", { watch: `${id}${n}`, prefix: "p".repeat(384) });
+  expect(await connection.refusal("state.watch", { watch: "one-more" })).toBe("quota_exceeded");
+  for (let n = 10; n < 26; n++) await connection.ask("state.unwatch", { watch: `${id}${n}` });
+  for (let n = 10; n < 18; n++)
+    await connection.ask("state.watch", { watch: `${id}${n}`, prefix: "\u6f22".repeat(384) });
+  expect(await connection.refusal("state.watch", { watch: "wide", prefix: "\u6f22" })).toBe("quota_exceeded");
+  await connection.ask("state.watch", { watch: "narrow" });
+  await workspace.ask("state.set", { key: "\u6f22", value: 1 });
+  expect(await hints(connection)).toContain("narrow");
+});
+
+it("a freed lease is told only to the chat that waited for it, also when an alarm frees it", async ({ workspace }) => {
+  const [holder, waiter, other] = [await workspace.join("c1"), await workspace.join("c2"), await workspace.join("c3")];
+  const held = { self: holder.self, resource: "r", requestId: "q", ttlMs: 10_000 };
+  const line = { self: waiter.self, resource: "r", waitMs: 60_000, ttlMs: 1_000 };
+  const granted = [{ jsonrpc: "2.0", method: "lease.granted", params: { chat: "c2", resource: "r" } }];
+  const frees = [
+    (token: number) => holder.connection.ask("leases.release", { self: holder.self, resource: "r", token }),
+    async () => {
+      wait(10_000);
+      await workspace.ring();
+    },
+  ];
+  for (const [turn, free] of frees.entries()) {
+    const taken = await holder.connection.ask("leases.acquire", { ...held, requestId: `h${turn}` });
+    const wanted = { ...line, requestId: `w${turn}` };
+    expect(await waiter.connection.ask("leases.acquire", wanted)).toMatchObject({ state: "waiting", position: 1 });
+    await free(taken.state === "granted" ? taken.lease.token : 0);
+    expect(await waiter.connection.told()).toEqual(granted);
+    expect([await holder.connection.told(), await other.connection.told()]).toEqual([[], []]);
+    wait(second);
+    await workspace.ring();
+  }
+});
+
+it("a message is told to the connections of its receivers only", async ({ workspace }) => {
+  const [one, two, three] = [await workspace.join("c1"), await workspace.join("c2"), await workspace.join("c3")];
+  // It stands for no chat.
+  const outsider = await workspace.connect();
+  const self = await workspace.register("sender");
+  await two.connection.ask("messages.subscribe", { self: two.self, pattern: "build.*" });
+  await three.connection.ask("messages.subscribe", { self: three.self, pattern: "build.web" });
+  const toldAfter = async (target: Target): Promise<number[]> => {
+    await workspace.ask("messages.send", { self, target, body: "x" });
+    const counts: number[] = [];
+    for (const connection of [one.connection, two.connection, three.connection, outsider]) {
+      const methods = methodsOf(await connection.told());
+      expect(methods.every((method) => method === "messages.new")).toBe(true);
+      counts.push(methods.length);
+    }
+    return counts;
+  };
+  expect(await toldAfter({ to: "chat", chat: "c1" })).toEqual([1, 0, 0, 0]);
+  expect(await toldAfter({ to: "topic", topic: "build.web" })).toEqual([0, 1, 1, 0]);
+  expect(await toldAfter({ to: "topic", topic: "build.api" })).toEqual([0, 1, 0, 0]);
+  expect(await toldAfter({ to: "all" })).toEqual([1, 1, 1, 0]);
+});
+
+const keyId = "0123456789abcdef";
+
+function put(workspace: TestWorkspace, session: string, token: string, key = keyId): Promise<unknown> {
+  const record = { kind: "session" as const, session, ageMs: 0, envelope: "AAAA", replaces: 0 };
+  return workspace.call("sync.put", { device: "d2", keyId: key, records: [record] }, token);
+}
+
+it("a put is hinted to chats of other machines, once for several; its refusal is not", async ({ workspace }) => {
+  const { token } = await workspace.tokenOf("work", "m2");
+  const [other, own] = [await workspace.join("c1"), await workspace.join("c2", { machine: "m2" })];
+  await put(workspace, "s1", token);
+  expect(methodsOf(await other.connection.told())).toEqual(["sync.changed"]);
+  await put(workspace, "s7", token, "f".repeat(16));
+  for (const session of ["s1", "s2", "s3"]) await put(workspace, session, token);
+  expect([await other.connection.told(), await own.connection.told()]).toEqual([[], []]);
+});
+
+it("a death is hinted where the session can be taken over, not an end that the chat tells", async ({ workspace }) => {
+  const { token } = await workspace.tokenOf("work", "m2");
+  const other = await workspace.join("c1");
+  const ends = {
+    attested: () =>
+      workspace.ask("chats.attest-death", { chat: "attested", machine: "m2", process: "boot-1/1/100" }, token),
+    left: ({ self }: Joined) => workspace.ask("chats.unregister", { self }, token),
+  };
+  const hinted: Record<string, unknown> = {};
+  for (const [name, end] of Object.entries(ends)) {
+    const joined = await workspace.join(name, { machine: "m2", session: name });
+    const lease = { self: joined.self, resource: `session:${name}`, requestId: "q", isBound: true };
+    await workspace.ask("leases.acquire", lease, token);
+    await put(workspace, name, token);
+    // The hint of the put has just come; that of an end does not wait for two seconds.
+    await other.connection.told();
+    await end(joined);
+    hinted[name] = methodsOf(await other.connection.told());
+  }
+  expect(hinted).toEqual({ attested: ["sync.changed"], left: [] });
 });

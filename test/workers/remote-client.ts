@@ -1,13 +1,10 @@
 import { Client, StreamableHTTPClientTransport, type ClientCapabilities } from "@modelcontextprotocol/client";
-import { onTestFinished } from "vitest";
+import { onTestFinished, expect } from "vitest";
 import { bearer, origin, request } from "./support.ts";
+import { Keeper, openForm, redirectUrl, type Form } from "#harness/edge/oauth-keeper.ts";
 
 export const eras = { "2025-11-25": "legacy", "2026-07-28": { pin: "2026-07-28" } } as const;
 type Mode = (typeof eras)[keyof typeof eras];
-
-function ask(url: string | URL, init?: RequestInit): Promise<Response> {
-  return request(new URL(url).pathname, init);
-}
 
 /** The official client, of the era that is asked for. */
 export async function connect(
@@ -57,4 +54,99 @@ export const ping = { jsonrpc: "2.0", id: 1, method: "ping" };
 export async function errorOf(response: Response): Promise<[status: number, code: string, message: string]> {
   const { error } = await response.json<{ error: { code: string; message: string } }>();
   return [response.status, error.code, error.message];
+}
+
+export function pathOf(url: string | URL): string {
+  const { pathname, search } = new URL(url);
+  return pathname + search;
+}
+
+function ask(url: string | URL, init?: RequestInit): Promise<Response> {
+  return request(pathOf(url), init);
+}
+
+function transportOf(authProvider: Keeper): StreamableHTTPClientTransport {
+  return new StreamableHTTPClientTransport(new URL(`${origin}/mcp`), { fetch: ask, authProvider });
+}
+
+/** The page, as a browser has it. */
+export function open(url: URL, before?: Response): Promise<Form> {
+  return openForm(ask, url, before);
+}
+
+/** A client up to the page of consent. */
+export async function begin(
+  keeper = new Keeper(),
+): Promise<{ keeper: Keeper; url: URL; transport: StreamableHTTPClientTransport }> {
+  const transport = transportOf(keeper);
+  const client = new Client({ name: "oauth", version: "1" });
+  await expect(client.connect(transport)).rejects.toThrow(/unauthorized/i);
+  if (!keeper.sentTo) throw new Error("the client has sent the user nowhere");
+  return { keeper, url: keeper.sentTo, transport };
+}
+
+/** A client that has been given its tokens, and has not connected yet. */
+export async function signIn(token: string, keeper = new Keeper()): Promise<Keeper> {
+  const { url, transport } = await begin(keeper);
+  const answer = await (await open(url)).allow(token);
+  const location = new URL(answer.headers.get("location") ?? "");
+  expect([answer.status, location.origin + location.pathname]).toEqual([302, redirectUrl]);
+  expect(Object.fromEntries(location.searchParams)).toMatchObject({ state: keeper.state(), iss: origin });
+  await transport.finishAuth(location.searchParams);
+  return keeper;
+}
+
+export async function connectAs(keeper: Keeper): Promise<Client> {
+  const client = new Client({ name: "oauth", version: "1" });
+  await client.connect(transportOf(keeper));
+  onTestFinished(() => client.close());
+  return client;
+}
+
+export interface Tokens {
+  readonly access_token: string;
+  readonly refresh_token: string;
+  readonly scope: string;
+}
+
+/** A client that sends what it likes to the endpoint for tokens. */
+export class HandmadeClient {
+  readonly keeper = new Keeper();
+  #refresh = "";
+
+  /** @returns the code, after a consent to `asked` with the token */
+  async consent(token: string, asked: string | null): Promise<string> {
+    const { url } = await begin(this.keeper);
+    if (asked !== null) url.searchParams.set("scope", asked);
+    const answer = await (await open(url)).allow(token);
+    return new URL(answer.headers.get("location") ?? "").searchParams.get("code") ?? "";
+  }
+
+  send(fields: Record<string, string>): Promise<Response> {
+    const { client_id: client = "" } = this.keeper.clientInformation() ?? {};
+    return request("/oauth/token", { method: "POST", body: new URLSearchParams({ client_id: client, ...fields }) });
+  }
+
+  exchange(code: string, more: Record<string, string> = {}): Promise<Response> {
+    const verifier = this.keeper.codeVerifier();
+    const fields = { grant_type: "authorization_code", code, redirect_uri: redirectUrl, code_verifier: verifier };
+    return this.send({ ...fields, ...more });
+  }
+
+  refresh(token: string, more: Record<string, string> = {}): Promise<Response> {
+    return this.send({ grant_type: "refresh_token", refresh_token: token, ...more });
+  }
+
+  /** @returns null where the scope was refused, which must end nothing */
+  async ask(code: string, scope: string): Promise<Tokens | null> {
+    const isFirst = this.#refresh === "";
+    const answer = await (isFirst ? this.exchange(code, { scope }) : this.refresh(this.#refresh, { scope }));
+    const body = await answer.json<Tokens & { error?: string }>();
+    if (answer.status !== 200) {
+      expect([answer.status, body.error]).toEqual([400, "invalid_scope"]);
+      return null;
+    }
+    this.#refresh = body.refresh_token;
+    return body;
+  }
 }

@@ -5,8 +5,17 @@ import { type Scope, scopes } from "#src/contract/workspaces.ts";
 import { app } from "#src/worker/app.ts";
 import { isPublicName } from "#src/worker/client-documents.ts";
 import type { Env } from "#src/worker/env.ts";
-import { begin, connect, HandmadeClient, open, pathOf, signIn, type Tokens } from "./oauth-client.ts";
-import { mcpHeaders, ping } from "./remote-client.ts";
+import {
+  begin,
+  connectAs,
+  HandmadeClient,
+  open,
+  pathOf,
+  signIn,
+  type Tokens,
+  mcpHeaders,
+  ping,
+} from "./remote-client.ts";
 import { bearer, bindings, it, origin, request } from "./support.ts";
 
 function callAs(token: string, method = "ping"): Promise<Response> {
@@ -17,7 +26,7 @@ function callAs(token: string, method = "ping"): Promise<Response> {
 it("the SDK's client registers, signs in with a token, and calls a tool", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("submit", "for-notes");
   const keeper = await signIn(token);
-  const client = await connect(keeper);
+  const client = await connectAs(keeper);
   const answer = await client.callTool({ name: "tasks_submit", arguments: { tasks: [{ type: "build" }] } });
   expect(answer).toMatchObject({ content: [{ text: expect.stringContaining('"state":"queued"') }] });
   const names = new Set((await client.listTools()).tools.map(({ name }) => name));
@@ -111,7 +120,7 @@ it("a client is known by the document at its address", async ({ workspace }) => 
   expect(url.searchParams.get("client_id")).toBe(address);
   expect((await open(url)).html).toContain("<strong>client.example</strong>");
   const other = Object.assign(new Keeper(), { clientMetadataUrl: address });
-  const client = await connect(await signIn(workspace.token, other));
+  const client = await connectAs(await signIn(workspace.token, other));
   expect((await client.listTools()).tools.length).toBeGreaterThan(20);
   const urls = fetched.mock.calls.map(([asked]) => (asked instanceof Request ? asked.url : String(asked)));
   expect(new Set(urls)).toEqual(new Set([address]));

@@ -16,8 +16,7 @@ import { err, ok, type Result } from "#src/shared/result.ts";
 import * as signed from "#src/worker/tokens.ts";
 import type { SqlValue } from "#src/shared/sql.ts";
 import { admin, m1, ruleHost, type RuleHost } from "#harness/coordinator/engine-host.ts";
-import { Connection } from "./connection.ts";
-import { bindings, newName, stopClock, TestWorkspace, wait } from "./support.ts";
+import { Connection, bindings, newName, stopClock, TestWorkspace, wait } from "./support.ts";
 
 type Registration = InputOf<"chats.register">;
 

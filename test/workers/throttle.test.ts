@@ -1,15 +1,27 @@
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import type { Refusal } from "#src/contract/errors.ts";
 import type { Operation } from "#src/contract/operation.ts";
-import { operationNames, operations, type OperationName } from "#src/contract/operations.ts";
+import { operationNames, operations, type OperationName, type InputOf } from "#src/contract/operations.ts";
 import type { ChatCoordinator } from "#src/durable/chat-coordinator.ts";
 import { effectOf, keepsWork } from "#src/durable/effects.ts";
 import { LoadShedder } from "#src/durable/load-shedding.ts";
 import type { Result } from "#src/shared/result.ts";
 import { errorResponse } from "#src/worker/error-response.ts";
 import * as tokens from "#src/worker/tokens.ts";
-import type { Message } from "./connection.ts";
-import { aChat, it, type TestWorkspace, wait } from "./support.ts";
+import {
+  type Message,
+  aChat,
+  it,
+  wait,
+  type Connection,
+  bearer,
+  bindings,
+  request,
+  type Self,
+  stopClock,
+  TestWorkspace,
+} from "./support.ts";
+import type { Settings } from "#src/contract/workspaces.ts";
 
 function frame(count: number, method: string, params: object): object[] {
   return Array.from({ length: count }, (_, id) => ({ jsonrpc: "2.0", id, method, params }));
@@ -138,4 +150,212 @@ it("in a crowd submits above the bound are refused; acks, heartbeats and reads a
     { code: "overloaded" },
     null,
   ]);
+});
+
+/** What one participant stores makes no operation of another one dearer: rows that are read, so not by the clock. */
+
+interface Place {
+  readonly workspace: TestWorkspace;
+  readonly connection: Connection;
+  readonly self: Self;
+}
+
+async function place(settings: Partial<Settings> = {}): Promise<Place> {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const usual = { chatTtlMs: 600_000, maxOperationsPerSecond: 1_000_000 };
+  await workspace.ask("settings.set", { settings: { ...usual, ...settings } });
+  return { workspace, ...(await workspace.join("own", { capacity: 100 })) };
+}
+
+/** Many requests of one operation, a frame for each hundred. */
+async function all<Name extends OperationName>(
+  { connection }: Place,
+  count: number,
+  method: Name,
+  params: (at: number) => InputOf<Name>,
+): Promise<void> {
+  for (let from = 0; from < count; from += 100) {
+    const length = Math.min(100, count - from);
+    connection.send(Array.from({ length }, (_, at) => ({ jsonrpc: "2.0", id: at, method, params: params(from + at) })));
+    let answers: unknown = null;
+    while (!Array.isArray(answers)) answers = JSON.parse(await connection.text());
+    expect((answers as { error?: unknown }[]).filter(({ error }) => error !== undefined)).toEqual([]);
+  }
+}
+
+/** Rows that each of the works reads, where there is so much of something. */
+async function reads(
+  fill: (at: Place, count: number) => Promise<unknown>,
+  works: Record<string, (at: Place) => Promise<unknown>>,
+  counts: readonly number[],
+  settings: Partial<Settings> = {},
+): Promise<Record<string, number[]>> {
+  const found: Record<string, number[]> = {};
+  for (const count of counts) {
+    const at = await place(settings);
+    await fill(at, count);
+    for (const [name, work] of Object.entries(works))
+      (found[name] ??= []).push((await counted(at.workspace, () => work(at))).read);
+  }
+  return found;
+}
+
+/** Rows that the work makes the object read and write, index entries among them; setting the alarm counts as one. */
+async function counted(
+  workspace: TestWorkspace,
+  work: () => Promise<unknown>,
+): Promise<{ read: number; written: number }> {
+  const cursors: { rowsRead: number; rowsWritten: number }[] = [];
+  let alarms = 0;
+  await workspace.inside(({ storage }) => {
+    const { sql } = storage;
+    const [exec, setAlarm] = [sql.exec.bind(sql), storage.setAlarm.bind(storage)];
+    sql.exec = ((...given: Parameters<typeof exec>) => {
+      const cursor = exec(...given);
+      cursors.push(cursor);
+      return cursor;
+    }) as typeof sql.exec;
+    storage.setAlarm = (...given) => {
+      alarms += 1;
+      return setAlarm(...given);
+    };
+  });
+  await work();
+  return workspace.inside(({ storage }) => {
+    Reflect.deleteProperty(storage.sql, "exec");
+    Reflect.deleteProperty(storage, "setAlarm");
+    const read = cursors.reduce((sum, { rowsRead }) => sum + rowsRead, 0);
+    return { read, written: cursors.reduce((sum, { rowsWritten }) => sum + rowsWritten, alarms) };
+  });
+}
+
+it("a submit, and a claim that names its types, cost the same however many partition keys there are", async () => {
+  const found = await reads(
+    async (at, count) => {
+      const { workspace } = at;
+      await all(at, count / 100, "tasks.submit", (n) => ({
+        tasks: Array.from({ length: 100 }, (_, of) => ({ type: `t${n * 100 + of}`, priority: 1 })),
+      }));
+      await workspace.ask("tasks.submit", { tasks: Array.from({ length: 3 }, () => ({ type: "own" })) });
+      // What comes by the queue is no part of the submit.
+      const metadata = { metrics: { backlogCount: 0, backlogBytes: 0 } };
+      vi.spyOn(bindings.DISPATCH, "send").mockResolvedValue({ metadata });
+      await workspace.join("taker", { taskTypes: ["*"], capacity: 3 });
+    },
+    {
+      claim: ({ connection, self }) => connection.ask("tasks.claim", { self, requestId: "q", types: ["own"] }),
+      submit: ({ workspace }) => workspace.ask("tasks.submit", { tasks: [{ type: "own" }] }),
+      list: ({ workspace }) => workspace.ask("tasks.list", { state: "running" }),
+    },
+    [100, 900],
+  );
+  for (const [name, [few, more]] of Object.entries(found)) expect([name, more]).toEqual([name, few]);
+});
+
+it("pull, ack and heartbeat cost the same, however many messages to others lie before the unread ones", async () => {
+  const found = await reads(
+    async ({ connection, self, workspace }, count) => {
+      await connection.ask("messages.subscribe", { self, pattern: "news.**" });
+      await workspace.rows(
+        `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+         INSERT INTO messages (id, target, fromChat, body, priority, at, expiresAt) SELECT i, 'topic:other', 'x', '0', 1, 0, ? FROM n`,
+        count,
+        Number.MAX_SAFE_INTEGER,
+      );
+      const from = await workspace.register("from");
+      await workspace.ask("messages.send", { self: from, target: { to: "topic", topic: "news.own" }, body: 1 });
+    },
+    {
+      pull: async ({ connection, self }) => {
+        expect(await connection.ask("messages.pull", { self, limit: 1 })).toMatchObject({ messages: [], isMore: true });
+      },
+      acknowledgement: ({ connection, self }) => connection.ask("messages.ack", { self, cursor: 1 }),
+      heartbeat: async ({ connection, self }) => {
+        expect((await connection.ask("chats.heartbeat", { self })).unread).toBe(1);
+      },
+    },
+    [16_000, 64_000],
+  );
+  for (const [name, [few = 0, more]] of Object.entries(found)) {
+    expect([name, more]).toEqual([name, few]);
+    expect([name, few < 2_300]).toEqual([name, true]);
+  }
+});
+
+it("no operation writes more rows than it needs; a heartbeat without news, a ping, a read and a refusal write none", async () => {
+  const { workspace, connection, self } = await place();
+  await workspace.ask("state.set", { key: "before", value: 1 });
+  const target = { to: "all" } as const;
+  await connection.ask("messages.send", { self, target, body: "first" });
+  await connection.ask("messages.subscribe", { self, pattern: "a" });
+  const take = (resource: string) =>
+    connection.ask("leases.acquire", { self, resource, requestId: "q", ttlMs: 60_000 });
+  const taken = await take("first");
+  const token = taken.state === "granted" ? taken.lease.token : 0;
+  const health = { cpu: 0.52, memory: 0.31, uptimeMs: 1_000 };
+  const same = { self, status: "busy", taskCount: 1, progress: "half" } as const;
+  const once = { key: "a", value: 3, requestId: "q" };
+  const works: Record<string, [most: number, work: () => Promise<unknown>]> = {
+    "leases.acquire": [4, () => take("next")],
+    "leases.renew": [2, () => connection.ask("leases.renew", { self, resource: "first", token })],
+    "leases.release": [4, () => connection.ask("leases.release", { self, resource: "first", token })],
+    "chats.register, new": [6, () => workspace.register("c9")],
+    "chats.register, again": [2, () => workspace.register("c9")],
+    "chats.heartbeat, news": [3, () => connection.ask("chats.heartbeat", { ...same, health })],
+    "state.set, new": [2, () => workspace.ask("state.set", { key: "a", value: 1 })],
+    "state.set, with a request id": [4, () => workspace.ask("state.set", once)],
+    "state.set, repeated": [0, () => workspace.ask("state.set", once)],
+    "state.delete": [2, () => workspace.ask("state.delete", { key: "a" })],
+    "messages.send": [2, () => connection.ask("messages.send", { self, target, body: "x" })],
+    "messages.ack": [2, () => connection.ask("messages.ack", { self, cursor: 2 })],
+    "chats.heartbeat, no news": [
+      0,
+      () => connection.ask("chats.heartbeat", { ...same, health: { ...health, cpu: 0.53 } }),
+    ],
+    "state.watch": [0, () => connection.ask("state.watch", { watch: "w", prefix: "a" })],
+    "messages.pull": [0, () => connection.ask("messages.pull", { self })],
+    health: [0, () => workspace.ask("health", {})],
+    refusal: [0, () => connection.refusal("state.set", { key: "before", value: 2, ifVersion: 99 })],
+    "elections.campaign": [7, () => connection.ask("elections.campaign", { self, name: "main", requestId: "q" })],
+    "chats.unregister": [8, () => connection.ask("chats.unregister", { self })],
+  };
+  const over: string[] = [];
+  for (const [name, [most, work]] of Object.entries(works)) {
+    if (name === "chats.heartbeat, no news") wait(10_000);
+    const { written } = await counted(workspace, work);
+    if (written > most) over.push(`${name}: ${written} instead of ${most}`);
+  }
+  expect(over).toEqual([]);
+});
+
+function valueOf(text: string, series: string): number {
+  const line = text.split("\n").find((one) => one.startsWith(`${series} `));
+  return Number(line?.slice(series.length));
+}
+
+function scrape({ name }: TestWorkspace, headers: Record<string, string>): Promise<Response> {
+  return request(`/v1/workspaces/${name}/metrics`, { headers });
+}
+
+it("a workspace is scraped as Prometheus text, with one of its tokens, at most every ten seconds", async () => {
+  const { workspace } = await place();
+  const { id, token } = await workspace.tokenOf("observe");
+  const queued = async (): Promise<number> =>
+    valueOf(await (await scrape(workspace, bearer(token))).text(), 'shim_tasks{state="queued"}');
+  const answer = await scrape(workspace, bearer(token));
+  expect(answer.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+  const text = await answer.text();
+  expect(text).toMatch(/^# HELP shim_tasks .*\n# TYPE shim_tasks gauge$/m);
+  expect(['shim_chats{status="idle"}', "shim_sockets"].map((one) => valueOf(text, one))).toEqual([1, 1]);
+  await workspace.ask("tasks.submit", { tasks: [{ type: "build" }] });
+  wait(9_999);
+  expect(await queued()).toBe(0);
+  wait(1);
+  expect(await queued()).toBe(1);
+  await workspace.ask("tokens.revoke", { id });
+  for (const headers of [{}, bearer("shim_a.b"), bearer(token), bearer(bindings.SHIM_ADMIN_SECRET)]) {
+    const refused = await scrape(workspace, headers);
+    expect([refused.status, (await refused.text()).includes("shim_")]).toEqual([401, false]);
+  }
 });

@@ -1,12 +1,41 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { Job, SplitStrategy } from "#src/contract/plans.ts";
+import type { Json } from "#src/contract/json.ts";
 import { estimateComplexity } from "#src/shared/complexity.ts";
 import { AggregateRule } from "#src/contract/tasks.ts";
 import type { GivenPart } from "#src/contract/plans.ts";
 import { split as splitAtMost } from "#src/coordination/plans/decompose.ts";
-import { aJob, anyJob, anyFiles } from "#harness/coordinator/jobs.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
+
+function aJob(fields: Partial<Omit<Job, "files">> & { readonly files?: readonly string[] } = {}): Job {
+  const { files = [], ...rest } = fields;
+  return Job.parse({ title: "Work", ...rest, files: files.map((path) => ({ path })) });
+}
+
+const anyPath = fc
+  .array(fc.constantFrom("a", "b", "c", "src", "ü"), { minLength: 1, maxLength: 4 })
+  .map((p) => p.join("/"));
+const anyWeight = fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 1_000_000 }));
+
+const anyFiles = fc.uniqueArray(fc.record({ path: anyPath, weight: anyWeight }), {
+  selector: ({ path }) => path,
+  maxLength: 40,
+});
+
+const anyText = fc
+  .array(fc.constantFrom("- do it", "1. then rename", "Finally, test.", "migrate", "a bug", "x".repeat(300), ""))
+  .map((lines) => lines.join("\n"));
+
+const anyJob: fc.Arbitrary<Job> = fc
+  .record({
+    title: fc.constantFrom("Work", "Refactor the store", "Fix it"),
+    text: anyText,
+    payload: fc.jsonValue() as fc.Arbitrary<Json>,
+    files: anyFiles,
+    kinds: fc.subarray(["refactor", "migrate", "test", "fix", "document"]),
+  })
+  .map((fields) => Job.parse(fields));
 
 const split = (job: Job, strategy: SplitStrategy, maxParts = 8) => splitAtMost(job, strategy, maxParts);
 it("the score is whole, 1 to 10, and 1 and the sum of its reasons where no cap holds it down", () => {

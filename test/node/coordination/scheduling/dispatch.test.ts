@@ -79,48 +79,6 @@ it("by priority, then by number, each to the least loaded that can do it", async
   expect([given[review ?? 0], given[gpu ?? 0], given[low ?? 0], given[last ?? 0]]).toEqual(["a", "b", "c", "a"]);
 });
 
-it("a repeated dispatch assigns nothing twice, and more than a hundred are assigned in turns", async () => {
-  const host = new LocalHost(openBetterSqlite3);
-  await taker(host, "a", { capacity: 100 });
-  await taker(host, "b", { capacity: 100 });
-  await submit(host, ...Array.from({ length: 150 }, () => ({})));
-  tokens(host);
-  expect(look(host)).toBe(100);
-  expect(tokens(host)).toBe(1);
-  expect([look(host), look(host)]).toEqual([50, 0]);
-  expect(Object.values(await holders(host)).every((chat) => chat === "a" || chat === "b")).toBe(true);
-});
-
-it("an assigned task is the chat's from its next claim on; not claimed for 30 s it is queued again", async () => {
-  const host = new LocalHost(openBetterSqlite3);
-  const a = await taker(host, "a");
-  const [task] = await submit(host, {});
-  look(host);
-  const first = given(await host.call("tasks.claim", { self: a.self, requestId: "r", limit: 1 }, a.actor)).claims;
-  expect(first).toMatchObject([{ task, attempt: 1, isStarted: true }]);
-  expect(await claimed(a)).toEqual([task]);
-  const [other] = await submit(host, {});
-  look(host);
-  for (let waited = 0; waited < 30; waited += 10) {
-    host.wait(10 * second);
-    await host.ping("a");
-    await host.ring();
-  }
-  const queued = { state: "queued", chat: null, failures: 0 };
-  expect(await ask(host, "tasks.get", { task: other ?? 0 })).toMatchObject(queued);
-});
-
-it("when nothing more is heard of a chat with a task, the task is queued again within the ttl", async () => {
-  const host = new LocalHost(openBetterSqlite3);
-  const a = await taker(host, "a");
-  const [task] = await submit(host, { heartbeatMs: 600_000 });
-  look(host);
-  expect(await claimed(a)).toEqual([task]);
-  host.wait(30 * second);
-  await host.ring();
-  expect(await ask(host, "tasks.get", { task: task ?? 0 })).toMatchObject({ state: "queued", lostChats: 1 });
-});
-
 it("nothing is given to a chat that is gone, drains, has no connection or takes no tasks", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const draining = await taker(host, "draining");

@@ -98,22 +98,6 @@ it("of chats with the same load the one that has done better with the type gets 
   expect(await holders(host, [x, y])).toEqual(["b", "a"]);
 });
 
-it("of chats that are alike the one that has waited longest for a new task gets it", async () => {
-  const host = new LocalHost(openBetterSqlite3);
-  const hands = { a: await taker(host, "a"), b: await taker(host, "b") };
-  const got: string[] = [];
-  for (let turn = 0; turn < 4; turn++) {
-    const [task] = await submit(host, { type: `t${turn}` });
-    look(host);
-    const [chat] = await holders(host, [task]);
-    if (chat !== "a" && chat !== "b") throw new Error("nobody got it");
-    got.push(chat);
-    await hands[chat].ack(await hands[chat].take());
-    await pass(host, second, "a", "b");
-  }
-  expect(got).toEqual(["a", "b", "a", "b"]);
-});
-
 it("load of each live chat, and what it has done in the last hour", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const [a] = [await taker(host, "a"), await taker(host, "b", { capacity: 2 })];

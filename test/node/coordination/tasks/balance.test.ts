@@ -1,13 +1,39 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { selectChat, type Candidate } from "#src/coordination/tasks/candidates.ts";
+import { selectChat, type Candidate, type ChatLoad } from "#src/coordination/tasks/candidates.ts";
 import {
   initialPerformance,
   update,
   type RunOutcome,
   type Performance,
 } from "#src/coordination/tasks/chat-performance.ts";
-import { aCandidate, anyChatLoad, anyTask, anyWanted } from "#harness/coordinator/candidates.ts";
+
+import { rebalance, type AssignedTask, type Reassignment } from "#src/coordination/scheduling/rebalance.ts";
+
+const labels = ["web", "db"] as const;
+
+const aCandidate = (chat: string, fields: Partial<Candidate> = {}): Candidate => ({
+  chat,
+  running: 0,
+  capacity: 3,
+  capabilities: [],
+  performance: null,
+  lastAssignedAt: null,
+  ...fields,
+});
+
+const anyTask = { capabilities: [], affinity: null };
+
+const anyChatLoad = fc.record({
+  running: fc.integer({ min: 0, max: 5 }),
+  capacity: fc.integer({ min: 0, max: 5 }),
+  capabilities: fc.subarray([...labels]),
+});
+
+const anyWanted = fc.record({
+  capabilities: fc.subarray([...labels]),
+  affinity: fc.option(fc.constantFrom("c0", "c1", "c5", "gone")),
+});
 
 const chosen = (...asked: Parameters<typeof selectChat>) => selectChat(...asked)?.chat ?? null;
 
@@ -23,8 +49,8 @@ const anyCandidates = fc
     maxLength: 8,
   })
   .map((rows) =>
-    rows.map(([seat, performance, lastAssignedAt], at) =>
-      aCandidate(`c${at}`, { ...seat, performance, lastAssignedAt }),
+    rows.map(([load, performance, lastAssignedAt], at) =>
+      aCandidate(`c${at}`, { ...load, performance, lastAssignedAt }),
     ),
   );
 it("no other capable chat with room has less load, and the order of the candidates changes nothing", () => {
@@ -64,7 +90,7 @@ it("load, affinity, performance, longest without a task, name: each decides wher
     ["longest without", { ...one, chat: "b", lastAssignedAt: 8 }],
     ["never had one", { ...one, chat: "c", lastAssignedAt: null }],
     ["faster", { ...one, chat: "d", performance: after([success(8_000)]), lastAssignedAt: 10 }],
-    ["wished for", { ...one, chat: "e", performance: after([failure]), lastAssignedAt: 10 }],
+    ["affinity", { ...one, chat: "e", performance: after([failure]), lastAssignedAt: 10 }],
     ["less load", { ...one, chat: "f", capacity: 4, performance: after([failure]), lastAssignedAt: 10 }],
   ];
   const task = { capabilities: [], affinity: "e" };
@@ -72,19 +98,6 @@ it("load, affinity, performance, longest without a task, name: each decides wher
     const before = rivals.slice(0, at).map(([, candidate]) => candidate);
     expect(chosen([one, ...before, rival], task)).toBe(rival.chat);
   }
-});
-
-it("an affinity to a chat that is full, lacks a capability or is gone is not waited for", () => {
-  const request = { capabilities: ["db"], affinity: "a" };
-  const b = aCandidate("b", { capabilities: ["db", "web"] });
-  expect(chosen([aCandidate("a", { capabilities: ["db"] }), b], request)).toBe("a");
-  expect(chosen([aCandidate("a", { capabilities: ["db"], running: 3 }), b], request)).toBe("b");
-  expect(chosen([aCandidate("a"), b], request)).toBe("b");
-  expect(chosen([b], request)).toBe("b");
-  expect(selectChat([aCandidate("a")], request)).toBeNull();
-  expect(selectChat([{ ...b, running: 3 }], request)).toBeNull();
-  expect(selectChat([{ ...b, capacity: 0 }], request)).toBeNull();
-  expect(selectChat([], request)).toBeNull();
 });
 
 it("tasks given one after the other go round", () => {
@@ -150,4 +163,124 @@ it("a fast failure is not preferred to a slow success, nor a little speed to a c
   expect(chosen([fast, aCandidate("alike", { performance: { successRate: 0.81, durationMs: 900 } })], anyTask)).toBe(
     "fast",
   );
+});
+
+interface World {
+  readonly loads: readonly ChatLoad[];
+  readonly assigned: readonly AssignedTask[];
+}
+
+/** Chats hold the tasks that are assigned to them, and sometimes more than they take. */
+const anyWorld: fc.Arbitrary<World> = fc
+  .tuple(
+    fc.array(anyChatLoad, { minLength: 1, maxLength: 6 }),
+    fc.array(fc.tuple(fc.nat(), anyWanted, fc.boolean()), { maxLength: 24 }),
+  )
+  .map(([drawn, tasks]) => {
+    const assigned = tasks.map(([at, wanted, isStarted], task) => ({
+      ...wanted,
+      task,
+      chat: `c${at % drawn.length}`,
+      isStarted,
+    }));
+    const loads = drawn.map((load, at) => ({
+      ...load,
+      chat: `c${at}`,
+      running: assigned.filter(({ chat }) => chat === `c${at}`).length,
+    }));
+    return { loads, assigned };
+  });
+
+function moved({ loads, assigned }: World, moves: readonly Reassignment[]): World {
+  const to = new Map(moves.map((move) => [move.task, move.to]));
+  const next = assigned.map((task) => ({ ...task, chat: to.get(task.task) ?? task.chat }));
+  const counts = Map.groupBy(next, ({ chat }) => chat);
+  return { assigned: next, loads: loads.map((load) => ({ ...load, running: counts.get(load.chat)?.length ?? 0 })) };
+}
+
+it("only a task that has not started is reassigned, once, to a chat that can do it and had room", () => {
+  fc.assert(
+    fc.property(anyWorld, (world) => {
+      const moves = rebalance(world.loads, world.assigned);
+      expect(new Set(moves.map(({ task }) => task)).size).toBe(moves.length);
+      const next = moved(world, moves);
+      for (const { task, from, to } of moves) {
+        const before = world.assigned.find((one) => one.task === task);
+        const load = next.loads.find(({ chat }) => chat === to);
+        expect(before).toMatchObject({ chat: from, isStarted: false });
+        expect(load?.capabilities).toEqual(expect.arrayContaining([...(before?.capabilities ?? ["?"])]));
+        expect(load?.running ?? 9).toBeLessThanOrEqual(load?.capacity ?? 0);
+      }
+      expect(rebalance(world.loads.toReversed(), world.assigned.toReversed())).toEqual(moves);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+const waiting = ({ assigned }: World) => assigned.filter(({ isStarted }) => !isStarted);
+/** Where a task would go by load alone, were it new: chats with less load than its own has without it. */
+function better({ loads }: World, task: AssignedTask): readonly ChatLoad[] {
+  const own = loads.find(({ chat }) => chat === task.chat);
+  const share = own && own.capacity > 0 ? (own.running - 1) / own.capacity : Number.POSITIVE_INFINITY;
+  return loads.filter(
+    ({ chat, running, capacity, capabilities }) =>
+      chat !== task.chat &&
+      running < capacity &&
+      task.capabilities.every((one) => capabilities.includes(one)) &&
+      running / capacity < share - 1e-9,
+  );
+}
+
+it("at rest no task that has not started would be better elsewhere by load, and before that one was", () => {
+  fc.assert(
+    fc.property(anyWorld, (world) => {
+      const moves = rebalance(world.loads, world.assigned);
+      const next = moved(world, moves);
+      expect(waiting(next).flatMap((task) => better(next, task))).toEqual([]);
+      expect(moves.length > 0).toBe(waiting(world).some((task) => better(world, task).length > 0));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+it("a task whose chat was selected just now is not reassigned", () => {
+  fc.assert(
+    fc.property(anyWorld, anyWanted, (start, wanted) => {
+      const world = moved(start, rebalance(start.loads, start.assigned));
+      const candidates = world.loads.map((load) => aCandidate(load.chat, load));
+      const { chat } = selectChat(candidates, wanted) ?? {};
+      if (chat === undefined) return;
+      const task = { ...wanted, task: 1_000, chat, isStarted: false };
+      const next = moved({ loads: world.loads, assigned: [...world.assigned, task] }, []);
+      const moves = rebalance(next.loads, next.assigned);
+      const shown = moves.filter((move) => move.task === task.task);
+      expect(shown).toEqual([]);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+const load = (chat: string, running: number, capacity = 3): ChatLoad => ({ chat, running, capacity, capabilities: [] });
+const of = (chat: string, count: number): AssignedTask[] =>
+  Array.from({ length: count }, (_, task) => ({ ...anyTask, task, chat, isStarted: false }));
+
+it("the newest are reassigned first, those with affinity to the receiver before them, to the giver last", () => {
+  const loads = [load("a", 4, 4), load("b", 0, 4)];
+  const tasks = (affinities: readonly (string | null)[]) =>
+    rebalance(
+      loads,
+      affinities.map((affinity, task) => ({ task, chat: "a", isStarted: false, capabilities: [], affinity })),
+    ).map(({ task }) => task);
+  expect(tasks([null, null, null, null])).toEqual([2, 3]);
+  expect(tasks(["b", null, null, null])).toEqual([0, 3]);
+  expect(tasks([null, null, "a", "a"])).toEqual([0, 1]);
+});
+
+it("a difference of one task changes nothing; a chat of capacity 0 gives away all its tasks", () => {
+  expect(rebalance([load("a", 1), load("b", 0)], of("a", 1))).toEqual([]);
+  expect(rebalance([load("a", 2), load("b", 0)], of("a", 2))).toEqual([{ task: 1, from: "a", to: "b" }]);
+  expect(rebalance([load("a", 2, 0), load("b", 2)], of("a", 2))).toEqual([{ task: 1, from: "a", to: "b" }]);
+  expect(rebalance([load("b", 0)], of("gone", 2))).toEqual([]);
+  expect(rebalance([load("a", 2)], of("a", 2))).toEqual([]);
+  expect(rebalance([], [])).toEqual([]);
 });
