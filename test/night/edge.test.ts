@@ -30,12 +30,6 @@ it("under frames with large answers the coordinator's memory is bounded, and its
   expect(neighbourRefused).toEqual({});
 });
 
-it("a token opens no more sockets than it may, with idle watches on all of them @night", async () => {
-  const { tally, neighbourRefused } = await attacked("watches");
-  expect(tally.opened).toBeLessThanOrEqual(200);
-  expect(neighbourRefused).toEqual({});
-});
-
 it("under a flood of frames a token is throttled, and its neighbour is not @night", async () => {
   const { tally, neighbourRefused } = await attacked("frames");
   // What it may do at once, and then in each second: the last frame may go beyond.

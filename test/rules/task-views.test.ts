@@ -243,16 +243,71 @@ const cost = (dollars: number): { tokens: number; costMicros: number } => ({
   costMicros: dollars * 1_000_000,
 });
 
-taskTest("each end of a routed attempt is counted for its tier and its model", async ({ host, a }) => {
-  await submit(host, { type: "build" }, { type: "build" }, { type: "build" });
-  await a.do("tasks.ack", await a.take(), { route: route(), usage: cost(2) });
-  await a.do("tasks.ack", await a.take(), { route: route(), usage: cost(4) });
-  await a.do("tasks.nack", await a.take(), { route: route(), reason: "no", isRetryable: false, usage: cost(1) });
-  const { tiers } = await routesOf(host);
-  expect(tiers).toMatchObject([{ tier: "medium", model: "claude-sonnet-5-5", band: "usual", tried: 3, succeeded: 2 }]);
-  expect(tiers[0]?.meanCostMicros).toBeCloseTo(7_000_000 / 3);
-  expect(await ask(host, "tasks.routes", {})).toEqual({ types: ["build"], routes: null });
-  expect(await routesOf(host, "other")).toEqual({ tiers: [], routed: { tasks: 0, accepted: 0, costMicros: 0 } });
+type Attempt = readonly ["tasks.ack" | "tasks.nack" | "tasks.release", object];
+
+const broken = { route: route(), reason: "broken", delayMs: 0 };
+
+taskTest.for<[rule: string, tasks: number, attempts: readonly Attempt[], routes: object]>([
+  [
+    "each end of a routed attempt is counted for its tier and its model",
+    3,
+    [
+      ["tasks.ack", { route: route(), usage: cost(2) }],
+      ["tasks.ack", { route: route(), usage: cost(5) }],
+      ["tasks.nack", { ...broken, isRetryable: false, usage: cost(2) }],
+    ],
+    {
+      tiers: [
+        {
+          tier: "medium",
+          model: "claude-sonnet-5-5",
+          band: "usual",
+          tried: 3,
+          succeeded: 2,
+          meanCostMicros: 3_000_000,
+        },
+      ],
+    },
+  ],
+  [
+    "machine trouble, a release and later attempts count for no tier",
+    1,
+    [
+      ["tasks.nack", { ...broken, route: route({ isCounted: false }) }],
+      ["tasks.release", { route: route() }],
+      ["tasks.nack", { ...broken, route: route({ reason: "retried" }) }],
+      ["tasks.ack", { route: route({ ...large, reason: "escalated" }) }],
+    ],
+    { tiers: [] },
+  ],
+  [
+    "a task whose last attempt has not ended it is in no sum",
+    1,
+    [["tasks.nack", { ...broken, usage: cost(1) }]],
+    { routed: { tasks: 0 } },
+  ],
+  [
+    "a task is accepted when its last attempt was done, at the cost of all of them",
+    1,
+    [
+      ["tasks.nack", { ...broken, usage: cost(1) }],
+      ["tasks.ack", { route: route({ ...large, reason: "escalated" }), usage: cost(4) }],
+    ],
+    { routed: { tasks: 1, accepted: 1, costMicros: 5_000_000 } },
+  ],
+  [
+    "a task with an attempt of unknown cost is in no sum; an explored tier is counted",
+    2,
+    [
+      ["tasks.ack", { route: route({ reason: "explored" }), usage: cost(1) }],
+      ["tasks.ack", { route: route(), usage: { tokens: 5, costMicros: 0 } }],
+    ],
+    { tiers: [{ tried: 2 }], routed: { tasks: 1 } },
+  ],
+])("%s", async ([, tasks, attempts, routes], { host, a }) => {
+  await submit(host, ...Array.from({ length: tasks }, () => ({ type: "build" })));
+  for (const [end, more] of attempts) await a.do(end, await a.take(), more as never);
+  expect(await routesOf(host)).toMatchObject(routes);
 });
 
 taskTest("a route that a heartbeat reported counts when the coordinator ends the attempt", async ({ host, a }) => {
@@ -261,25 +316,6 @@ taskTest("a route that a heartbeat reported counts when the coordinator ends the
   await a.do("tasks.heartbeat", held, { route: route(), usage: cost(3) });
   await pass(host, 2 * minute);
   expect((await routesOf(host)).tiers).toMatchObject([{ tried: 1, succeeded: 0, meanCostMicros: 3_000_000 }]);
-});
-
-taskTest("machine trouble, a release and later attempts count for no tier", async ({ host, a }) => {
-  await submit(host, { type: "build" });
-  const trouble = route({ isCounted: false });
-  await a.do("tasks.nack", await a.take(), { route: trouble, reason: "no account", delayMs: 0 });
-  await a.do("tasks.release", await a.take(), { route: route() });
-  await a.do("tasks.nack", await a.take(), { route: route({ reason: "retried" }), reason: "broken", delayMs: 0 });
-  await a.do("tasks.ack", await a.take(), { route: route({ ...large, reason: "escalated" }) });
-  expect((await routesOf(host)).tiers).toEqual([]);
-});
-
-taskTest("a task is accepted when its last attempt was done, at the cost of all of them", async ({ host, a }) => {
-  await submitOne(host);
-  await a.do("tasks.nack", await a.take(), { route: route(), reason: "broken", delayMs: 0, usage: cost(1) });
-  expect((await routesOf(host)).routed).toMatchObject({ tasks: 0 });
-  const next = route({ ...large, reason: "escalated" });
-  await a.do("tasks.ack", await a.take(), { route: next, usage: cost(4) });
-  expect((await routesOf(host)).routed).toEqual({ tasks: 1, accepted: 1, costMicros: 5_000_000 });
 });
 
 taskTest("a dead task is not accepted; replayed, it is open until it ends again", async ({ host, a }) => {
@@ -291,13 +327,6 @@ taskTest("a dead task is not accepted; replayed, it is open until it ends again"
   expect((await routesOf(host)).routed).toMatchObject({ tasks: 0 });
   await a.do("tasks.ack", await a.take(), { route: route({ reason: "retried" }), usage: cost(2) });
   expect((await routesOf(host)).routed).toMatchObject({ tasks: 1, accepted: 1, costMicros: 3_000_000 });
-});
-
-taskTest("a task with an attempt of unknown cost is in no sum; an explored tier is counted", async ({ host, a }) => {
-  await submit(host, { type: "build" }, { type: "build" });
-  await a.do("tasks.ack", await a.take(), { route: route({ reason: "explored" }), usage: cost(1) });
-  await a.do("tasks.ack", await a.take(), { route: route(), usage: { tokens: 5, costMicros: 0 } });
-  expect(await routesOf(host)).toMatchObject({ tiers: [{ tried: 2 }], routed: { tasks: 1 } });
 });
 
 taskTest("the model of every attempt is recorded, and is no evidence for a choice", async ({ host, a }) => {
@@ -318,6 +347,7 @@ taskTest("the model of every attempt is recorded, and is no evidence for a choic
   await a.do("tasks.release", other, {});
   await a.ack(await a.take({ types: ["other"] }));
   expect(await ask(host, "tasks.routes", {})).toEqual({ types: ["build"], routes: null });
+  expect(await routesOf(host, "none")).toEqual({ tiers: [], routed: { tasks: 0, accepted: 0, costMicros: 0 } });
   expect(await routesOf(host, "other")).toMatchObject({ models: [{ attempts: 1, done: 0 }], tiers: [] });
   const { attempts } = await ask(host, "tasks.history", { task: other.task });
   expect(attempts.map(({ end, model }) => [end, model?.model ?? null])).toEqual([

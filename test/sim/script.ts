@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { step } from "../rules/steps.ts";
+import { step } from "../rules/sync-model.test.ts";
 import type { Bug } from "./bug.ts";
 import { acts } from "./client/acts.ts";
 import type { Client } from "./client/client.ts";

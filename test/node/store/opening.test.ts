@@ -2,8 +2,9 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, it } from "vitest";
-import { claimDriver } from "#src/store/driver.ts";
+import { claimDriver, withFixedPlan } from "#src/store/driver.ts";
 import { loadDriver } from "#src/store/open-driver.ts";
+import Database from "better-sqlite3";
 
 const source = (name: string): string => pathToFileURL(join(import.meta.dirname, "../../../src/store", name)).href;
 
@@ -44,4 +45,22 @@ it("a process uses one SQLite build only", () => {
   claimDriver("node:sqlite");
   claimDriver("node:sqlite");
   expect(() => claimDriver("better-sqlite3")).toThrow(/already uses node:sqlite/);
+});
+
+it("a value is bound where the planner does not see it, and no text that looks like one is changed", () => {
+  const query = `SELECT '?' AS "a?", ? ->> '$.b' FROM json_each(?) WHERE value IN (?, ?) LIMIT ?`;
+  expect(withFixedPlan(query)).toBe(
+    `SELECT '?' AS "a?", +? ->> '$.b' FROM json_each(+?) WHERE value IN (+?, +?) LIMIT +?`,
+  );
+  const db = new Database(":memory:");
+  const rows = db.prepare(withFixedPlan(query)).all('{"b":7}', "[1,2,3]", 3, 1, 9);
+  expect(rows.map((row) => Object.values(row as object))).toEqual([
+    ["?", 7],
+    ["?", 7],
+  ]);
+  expect(db.prepare(withFixedPlan("SELECT typeof(?) AS t, ? AS v")).get("1", Buffer.from("a"))).toEqual({
+    t: "text",
+    v: Buffer.from("a"),
+  });
+  db.close();
 });
