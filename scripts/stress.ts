@@ -47,7 +47,7 @@ const runs: Readonly<Record<string, TestRun>> = {
   "evolve-kill": {
     about:
       "shim code evolve is killed at random moments, and the next run has to finish it; --rounds 1 --seed N repeats one",
-    test: "night/evolve.test.ts",
+    test: "night/evolve-kill.test.ts",
     options: {
       rounds: { env: "SHIM_EVOLVE_KILL_ROUNDS", value: "60" },
       seed: { env: "SHIM_EVOLVE_KILL_SEED", value: "1" },

@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync, rmSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aMachine, evolved, expectClean, fix, withWorker } from "#harness/evolution/evolve-machine.ts";
@@ -17,10 +17,6 @@ import { aTransformHome, type TransformHome, varRule } from "#harness/transform/
 import { submit } from "#harness/worker/cli-worker.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
-import { seededRandom } from "#harness/clock/fake-time.ts";
-import { setting } from "#harness/machine/mcp-process.ts";
-import { outputOf } from "#harness/machine/programs.ts";
-import type { MachineHome } from "#harness/machine/real-machine.ts";
 
 const timeout = 300_000;
 
@@ -77,6 +73,7 @@ it(
     expect(untrusted.err).toContain("--trust");
     const flag = join(failing.home, "flag");
     const flaky = `import { test } from "node:test";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 test("every other time", () => {
   if (!existsSync(${JSON.stringify(flag)})) return writeFileSync(${JSON.stringify(flag)}, "");
   rmSync(${JSON.stringify(flag)});
@@ -176,59 +173,3 @@ it("without trust a worker runs no code of the repository, and its settings say 
     detail: expect.stringContaining("would run code"),
   });
 });
-
-const rounds = setting("SHIM_EVOLVE_KILL_ROUNDS", 1);
-const seed = setting("SHIM_EVOLVE_KILL_SEED", 1);
-
-/** Lines that a run writes about its progress before it ends. */
-const progressLines = 16;
-const maxLaterMs = 2_000;
-
-interface Moment {
-  readonly line: number;
-  readonly laterMs: number;
-}
-
-/** Each round has a seed of its own, so that one can be repeated alone. */
-function momentOf(ownSeed: number): Moment {
-  const random = seededRandom(ownSeed);
-  return { line: Math.floor(random() * progressLines), laterMs: Math.floor(random() * maxLaterMs) };
-}
-
-/** @returns how it ended: null for the kill */
-async function runAndKill(machine: MachineHome, { line, laterMs }: Moment): Promise<number | null> {
-  const first = machine.spawn(["code", "evolve", "--trust"]);
-  let seen = 0;
-  const killLater = (): void => void setTimeout(() => first.kill("SIGKILL"), laterMs);
-  if (line === 0) killLater();
-  first.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    const isBefore = seen < line;
-    seen += text.split("\n").length - 1;
-    if (isBefore && seen >= line) killLater();
-  });
-  return (await outputOf(first)).code;
-}
-
-it(
-  `${rounds} kills -9 at random moments: the next run continues, no task twice, no branch lost, nothing left @night`,
-  async () => {
-    for (let round = 0; round < rounds; round++) {
-      const moment = momentOf(seed + round);
-      const machine = aMachine(seeded);
-      const ended = await runAndKill(machine, moment);
-      const message = `seed ${seed + round}: killed ${moment.laterMs} ms after line ${moment.line}`;
-      console.log(`${message}${ended === null ? "" : ", when it had ended"}`);
-      const second = await machine.shim("code", "evolve", "--trust");
-      expect(second.code, `${message}: ${second.err}`).toBe(0);
-      const report = (await machine.ask("code", "evolve", "report")) as unknown as EvolveReport;
-      expect([message, report.isEnded]).toEqual([message, true]);
-      expect([message, ...report.tried.map(({ outcome }) => outcome)]).toEqual([message, "kept", "kept", "kept"]);
-      const { tasks } = (await machine.ask("task", "list", "--limit", "100")) as unknown as OutputOf<"tasks.list">;
-      expect([message, ...tasks.map(({ state }) => state)]).toEqual([message, "done", "done", "done", "done"]);
-      expect((await machine.ask("code", "evolve", "review"))["offered"], message).toHaveLength(3);
-      expectClean(machine, 3, `${message}: ${second.err}`);
-      expect(existsSync(join(machine.project, ".git", "index.lock")), message).toBe(false);
-    }
-  },
-  60_000 + rounds * 120_000,
-);
