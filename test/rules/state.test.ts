@@ -114,13 +114,15 @@ it("no key appears twice in one update", async ({ host }) => {
   expect(await revision(host)).toBe(0);
 });
 
+const short = { ttlMs: 5_000 };
+
 it("a guarded write with an old token fails and writes nothing", async ({ host, c1: first, c2: second }) => {
-  const old = await leased(host, first, "deploy");
+  const old = (await first.hold("deploy", short)).token;
   await set(host, "deployed", "by first", { guard: { resource: "deploy", token: old } });
   host.wait(5_000);
   const late = { key: "deployed", value: "late", guard: { resource: "deploy", token: old } };
   expect((await refusal(host, "state.set", late)).code).toBe("stale_token");
-  const token = await leased(host, second, "deploy");
+  const token = (await second.hold("deploy", short)).token;
   const stale = await refusal(host, "state.set", late);
   expect(stale).toMatchObject({ code: "stale_token", details: { resource: "deploy" } });
   expect((await refusal(host, "state.delete", { key: "deployed", guard: late.guard })).code).toBe("stale_token");
@@ -130,7 +132,7 @@ it("a guarded write with an old token fails and writes nothing", async ({ host, 
 });
 
 it("an update with one stale guard among valid ones writes nothing", async ({ host, c1: chat }) => {
-  const [one, other] = [await leased(host, chat, "one"), await leased(host, chat, "other", hour)];
+  const [one, other] = [(await chat.hold("one", short)).token, (await chat.hold("other", { ttlMs: hour })).token];
   const guards = Object.entries({ other, one }).map(([resource, token]) => ({ resource, token }));
   const writes = [{ op: "set" as const, key: "a", value: 1 }];
   await ask(host, "state.update", { writes, guards });
@@ -141,7 +143,7 @@ it("an update with one stale guard among valid ones writes nothing", async ({ ho
 });
 
 it("a pattern's token guards what it covers; a leader's is its term", async ({ host, c1: chat }) => {
-  const token = await leased(host, chat, "file:p/src/**");
+  const token = (await chat.hold("file:p/src/**", short)).token;
   await set(host, "a", 1, { guard: { resource: "file:p/src/deep/x.ts", token } });
   const beside = { key: "a", value: 2, guard: { resource: "file:p/test/x.ts", token } };
   expect((await refusal(host, "state.set", beside)).code).toBe("stale_token");
@@ -152,13 +154,6 @@ it("a pattern's token guards what it covers; a leader's is its term", async ({ h
   const resigned = { key: "a", value: 4, guard: { resource: "leader:boss", token: term } };
   expect((await refusal(host, "state.set", resigned)).code).toBe("stale_token");
 });
-
-async function leased(host: RuleHost, chat: Peer, resource: string, ttlMs = 5_000): Promise<number> {
-  const input = { self: chat.self, resource, requestId: `r${host.now()}`, ttlMs };
-  const acquired = await ask(host, "leases.acquire", input);
-  if (acquired.state !== "granted") throw new Error("the lease is held");
-  return acquired.lease.token;
-}
 
 it("more than maxKeys is refused as a whole; deletions never are", async ({ host }) => {
   await limited(host, { maxKeys: 2 });

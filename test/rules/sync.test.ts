@@ -344,11 +344,8 @@ it("a chat that died is recoverable while its session is stored, not ended and n
   }
   expect(await isRecoverable("left")).toBeUndefined();
   const heir = await Peer.join(host, "heir");
-  const { self } = heir;
-  const lease = { self, resource: `session:${of[0]}`, requestId: "r", ttlMs: minute };
-  const acquired = await ask(host, "leases.acquire", lease);
-  const token = acquired.state === "granted" ? acquired.lease.token : 0;
-  await ask(host, "sync.take", { self, device: "d1", session: of[0], token });
+  const { token } = await heir.hold(`session:${of[0]}`, { ttlMs: minute });
+  await ask(host, "sync.take", { self: heir.self, device: "d1", session: of[0], token });
   expect(await isRecoverable("dead")).toBeUndefined();
   await ask(host, "sync.give-back", { device: "d1", session: of[0] });
   expect(await isRecoverable("dead")).toBe(true);
@@ -467,10 +464,8 @@ async function taken(host: RuleHost, chat: string): Promise<Peer> {
   return one;
 }
 
-async function lease({ host, self }: Peer): Promise<number> {
-  const input = { self, resource: "session:s1", requestId: "l", ttlMs: 10 * minute };
-  const held = given(await host.call("leases.acquire", input));
-  return held.state === "granted" ? held.lease.token : 0;
+async function lease(one: Peer): Promise<number> {
+  return (await one.hold("session:s1", { requestId: "l", ttlMs: 10 * minute })).token;
 }
 
 async function takerOf(host: RuleHost): Promise<unknown> {

@@ -1,5 +1,4 @@
 import type { Platform } from "#src/coordinator-client/edge/platform.ts";
-import { seededRandom as randomOfSeed } from "#src/shared/seeded-random.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 
 interface FakeTimer {
@@ -148,6 +147,4 @@ function settled(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }
 
-export function seededRandom(seed = 1): () => number {
-  return randomOfSeed(seed);
-}
+export { seededRandom } from "#src/shared/seeded-random.ts";

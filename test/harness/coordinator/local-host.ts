@@ -11,10 +11,8 @@ import { heldDueSql } from "#src/coordination/tasks/task-rows.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
 import { connect, type Connection, type Driver } from "#src/store/driver.ts";
-import { createPrivateFile } from "#src/platform/private-files.ts";
-import { migrate } from "#src/shared/migrate.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
-import type { SqlValue } from "#src/shared/sql.ts";
+import { inSavepoint, type SqlValue } from "#src/shared/sql.ts";
 import { m1, type RuleHost } from "./engine-host.ts";
 import { writeMigratedFile, tempHome, T0 } from "#harness/store/temp-store.ts";
 import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
@@ -28,21 +26,16 @@ export class LocalHost implements RuleHost {
   readonly #host: EngineHost;
   readonly #seen = new Map<string, number>();
   #now = T0;
-  #depth = 0;
 
-  /** @param prepare runs on the empty file, such as what an older program left there */
-  constructor(driver: Driver, prepare?: (sql: Connection) => void) {
+  constructor(driver: Driver) {
     const database = this.#database;
-    if (prepare) createPrivateFile(database);
-    else writeMigratedFile(database, driver, migrations);
+    writeMigratedFile(database, driver, migrations);
     this.sql = connect(driver, database, 0);
     // Rules ask nothing of the disk.
     this.sql.script("PRAGMA synchronous = OFF");
-    prepare?.(this.sql);
-    migrate(this.sql, T0, migrations);
     onTestFinished(() => this.sql.close());
     this.#host = new EngineHost({
-      store: { sql: this.sql, transaction: (work) => this.#atomically(work) },
+      store: { sql: this.sql, transaction: (work) => inSavepoint(this.sql, work) },
       presence: { lastSeen: (chat) => this.#seen.get(chat) ?? null },
       now: () => this.#now,
     });
@@ -118,7 +111,7 @@ export class LocalHost implements RuleHost {
   }
 
   async sweep(limit: number): Promise<string[]> {
-    return this.commit((tx) => ok(due.sweep(tx, (work) => this.#atomically(work), limit))).value;
+    return this.commit((tx) => ok(due.sweep(tx, (work) => inSavepoint(this.sql, work), limit))).value;
   }
 
   async nextDue(): Promise<number | null> {
@@ -141,20 +134,6 @@ export class LocalHost implements RuleHost {
   #checkDueTimes(): void {
     const [late] = this.sql.all(lateChatSql);
     if (late) throw new Error(`a task is due before the chat that holds it: ${JSON.stringify(late)}`);
-  }
-
-  #atomically<T>(work: () => T): T {
-    const name = `s${(this.#depth += 1)}`;
-    this.sql.run(`SAVEPOINT ${name}`);
-    try {
-      return work();
-    } catch (error) {
-      this.sql.run(`ROLLBACK TO ${name}`);
-      throw error;
-    } finally {
-      this.sql.run(`RELEASE ${name}`);
-      this.#depth -= 1;
-    }
   }
 }
 

@@ -1,5 +1,4 @@
 import { migrations } from "#src/store/schema.ts";
-import type { Migration } from "#src/shared/migrate.ts";
 import { loadDriver } from "#src/store/open-driver.ts";
 import type { DriverName } from "#src/store/driver.ts";
 import { Store } from "#src/store/store.ts";
@@ -21,32 +20,26 @@ export interface ChildTask {
   readonly upgrade?: "large";
 }
 
-export async function openStoreFor(task: Pick<ChildTask, "path" | "driver" | "upgrade" | "busyMs">): Promise<Store> {
-  const { open: driver, fallbackReason } = await loadDriver(task.driver);
-  if (fallbackReason) throw new Error(fallbackReason);
-  const { path, busyMs = 20_000, upgrade } = task;
-  return new Store({ path, driver, now: Date.now, busyMs, migrations: withUpgrade(upgrade) });
-}
-
-function withUpgrade(upgrade: ChildTask["upgrade"]): readonly Migration[] {
-  if (upgrade === undefined) return migrations;
-  const id = migrations.length + 1;
-  const statements = [
+const upgrades: Record<NonNullable<ChildTask["upgrade"]>, readonly string[]> = {
+  large: [
     "CREATE TABLE large (n INTEGER PRIMARY KEY, text TEXT) STRICT",
     `INSERT INTO large WITH RECURSIVE counter(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 200000)
      SELECT n, hex(randomblob(100)) FROM counter`,
     "CREATE INDEX large_by_text ON large (text)",
     "ALTER TABLE sessions ADD COLUMN extra TEXT",
-  ];
-  return [...migrations, { id, name: "large", statements }];
-}
+  ],
+};
 
 /**
  * A process that writes to a store. Prints `+<key>` for each acknowledged row, `!<code> <message>` for each refusal, `ready` at first.
  * stdout is written synchronously, so what was printed was acknowledged, whenever it is killed.
  */
 const task = JSON.parse(process.argv[2] ?? "") as ChildTask;
-const store = await openStoreFor(task);
+const { open: driver, fallbackReason } = await loadDriver(task.driver);
+if (fallbackReason) throw new Error(fallbackReason);
+const { path, busyMs = 20_000, upgrade } = task;
+const added = upgrade ? [{ id: migrations.length + 1, name: upgrade, statements: upgrades[upgrade] }] : [];
+const store = new Store({ path, driver, now: Date.now, busyMs, migrations: [...migrations, ...added] });
 say("ready\n");
 const query = "INSERT INTO journal (session, at, kind, key, body) VALUES (?, ?, 'prompt', ?, ?)";
 const end = performance.now() + task.forMs;

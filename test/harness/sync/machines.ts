@@ -147,7 +147,7 @@ export class MachineHome {
 }
 
 function aPlatform(): Pick<Platform, "clock" | "setTimer" | "random"> {
-  return { setTimer: new FakeTime().setTimer, random: seededRandom(), clock: { monotonic: () => 0, wall: () => 0 } };
+  return { setTimer: new FakeTime().setTimer, random: seededRandom(1), clock: { monotonic: () => 0, wall: () => 0 } };
 }
 
 function processOf(session: string): string {

@@ -283,14 +283,6 @@ export async function restored({ two, clone }: Two, { header, bundle }: RemoteFi
   return contents(into);
 }
 
-export function puts({ filePuts }: SyncWorld): number {
-  return filePuts;
-}
-
 export async function stored(world: SyncWorld, input: InputOf<"sync.read">): Promise<OutputOf<"sync.read">> {
   return given(await world.host.call("sync.read", input));
-}
-
-export function deviceOf(machine: SyncMachine): string {
-  return machine.device;
 }

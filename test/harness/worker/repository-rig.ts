@@ -30,7 +30,7 @@ export class RepositoryRig {
   readonly home = join(this.root, "work");
   /** Its git processes are marked: with the same start, a test beside this one would end them. */
   readonly processes = new FakeProcesses(randomInt(2 ** 40));
-  readonly #random = seededRandom();
+  readonly #random = seededRandom(1);
 
   constructor() {
     makeRepository(this.repository, { "a.txt": "one\n", ".gitignore": "ignored/\n" });

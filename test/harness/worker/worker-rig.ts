@@ -1,5 +1,5 @@
 import { onTestFinished } from "vitest";
-import type { CoordinatorClient, HintKind } from "#src/coordinator-client/coordinator-client.ts";
+import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
 import type { CallError } from "#src/contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 import type { TaskSetup, WorkerEvent } from "#src/runner/worker/attempt.ts";
@@ -81,7 +81,7 @@ export interface WorkerAtWork {
   readonly outputs: string[];
   readonly machine: Machine;
   readonly pid: number;
-  readonly link: CutLink;
+  readonly link: Cuts;
   readonly ended: Promise<Result<EndCounts, CallError>>;
 }
 
@@ -112,7 +112,7 @@ export function startWorker(
     },
     {
       link,
-      platform: { clock: machine.clock, setTimer: machine.setTimer, random: seededRandom() },
+      platform: { clock: machine.clock, setTimer: machine.setTimer, random: seededRandom(1) },
       health: () => ({ cpu: 0.5, memory: 0.25, uptimeMs: 1_000 }),
       emit: (event) => events.push(event),
       keepOutput: (_task, text) => outputs.push(text),
@@ -173,13 +173,13 @@ export class WorkerRig {
     const process = processKey(this.processes.start(pid));
     const calls = callsOf(this.#open(), () => undefined);
     const machine = new Machine(this.time);
-    const own = WorkspaceClient.openLocal(calls, {
+    const link = WorkspaceClient.openLocal(calls, {
       setTimer: machine.setTimer,
       clock: machine.clock,
       random: () => 0.5,
     });
-    const link = new CutLink(own);
-    return { ...startWorker({ machine, name: `w${pid}`, link, process }, options), pid, link };
+    const cuts = cutsOf(link);
+    return { ...startWorker({ machine, name: `w${pid}`, link, process }, options), pid, link: cuts };
   }
 
   async begun(options: RigOptions = {}): Promise<WorkerAtWork> {
@@ -196,59 +196,27 @@ export async function aTaskBegun(
   return { rig, task: rig.submit(task), made: await rig.begun() };
 }
 
-/** A way to the coordinator that a test can cut: requests then fail, or their answers are lost. */
-export class CutLink implements CoordinatorClient {
-  readonly asked: string[] = [];
-  readonly checkpoints: unknown[] = [];
-  cut: "no" | "before" | "answers" = "no";
-  /** Asks for something else than the worker does. */
-  alter: (name: string, given: object) => object = (_name, given) => given;
-  readonly #link: CoordinatorClient;
+/** How a test cuts the way to the coordinator: requests then fail, or their answers are lost. */
+interface Cuts {
+  readonly asked: string[];
+  readonly checkpoints: unknown[];
+  cut: "no" | "before" | "answers";
+  alter: (name: string, given: object) => object;
+}
 
-  constructor(link: CoordinatorClient) {
-    this.#link = link;
-  }
-
-  get self(): CoordinatorClient["self"] {
-    return this.#link.self;
-  }
-
-  register(...args: Parameters<CoordinatorClient["register"]>): ReturnType<CoordinatorClient["register"]> {
-    return this.#link.register(...args);
-  }
-
-  readonly call: CoordinatorClient["call"] = async (name, given, deadlineMs) => {
-    this.asked.push(name);
-    if ("checkpoint" in given && given.checkpoint !== undefined) this.checkpoints.push(given.checkpoint);
-    const lost = { ok: false, error: { code: "outcome_unknown", message: "no answer" } } as const;
-    if (this.cut === "before") return lost;
-    const answer = await this.#link.call(name, this.alter(name, given) as typeof given, deadlineMs);
-    return this.cut === "answers" ? lost : answer;
+function cutsOf(link: WorkspaceClient): Cuts {
+  const cuts: Cuts = { asked: [], checkpoints: [], cut: "no", alter: (_name, given) => given };
+  const call = link.call.bind(link);
+  const lost = { ok: false, error: { code: "outcome_unknown", message: "no answer" } } as const;
+  const cut: WorkspaceClient["call"] = async (name, given, deadlineMs) => {
+    cuts.asked.push(name);
+    if ("checkpoint" in given && given.checkpoint !== undefined) cuts.checkpoints.push(given.checkpoint);
+    if (cuts.cut === "before") return lost;
+    const answer = await call(name, cuts.alter(name, given) as typeof given, deadlineMs);
+    return cuts.cut === "answers" ? lost : answer;
   };
-
-  onHint(heed: (news: HintKind) => void): () => void {
-    return this.#link.onHint(heed);
-  }
-
-  onSyncHint(heed: (isDeath: boolean) => void): () => void {
-    return this.#link.onSyncHint(heed);
-  }
-
-  onLost(heed: (reason: string) => void): () => void {
-    return this.#link.onLost(heed);
-  }
-
-  onChanges(...args: Parameters<CoordinatorClient["onChanges"]>): () => void {
-    return this.#link.onChanges(...args);
-  }
-
-  leave(withinMs: number): Promise<void> {
-    return this.#link.leave(withinMs);
-  }
-
-  close(): void {
-    this.#link.close();
-  }
+  Object.assign(link, { call: cut });
+  return cuts;
 }
 
 export function ofEvents<Type extends WorkerEvent["type"]>(

@@ -11,10 +11,8 @@ import { contents, write } from "#harness/machine/git-project.ts";
 import {
   type SyncMachine,
   type SyncMachineOptions,
-  deviceOf,
   heard,
   notReceived,
-  puts,
   received,
   restored,
   rowIn,
@@ -55,7 +53,7 @@ it.each<[string, (both: Two) => unknown, SyncMachineOptions?]>([
   await save(both, "first");
   await change(both);
   expect(await both.one.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
-  expect(puts(both.world)).toBe(0);
+  expect(both.world.filePuts).toBe(0);
 });
 
 it("at any cut between the parts, and any death of a process, the files before are read whole until the new ones are @night", async () => {
@@ -65,7 +63,7 @@ it("at any cut between the parts, and any death of a process, the files before a
   for (const name of ["x.bin", "y.bin", "z.bin"]) write(project, { [name]: randomBytes(250_000) });
   const first = await save(both, "first");
   await one.sync.syncNow();
-  expect(puts(world)).toBe(4);
+  expect(world.filePuts).toBe(4);
   for (const name of ["x.bin", "y.bin", "z.bin"]) write(project, { [name]: randomBytes(250_000) });
   await world.time.pass(1_000);
   const second = await save(both, "second");
@@ -102,11 +100,11 @@ it("files whose checkpoint is forgotten between two parts do not arrive @night",
   write(project, { "x.bin": randomBytes(500_000) });
   const checkpoint = await save(both, "first");
   world.weather = (name) => {
-    if (name === "files" && puts(world) === 2) one.runtime.store.write((sql) => void forget(sql, { checkpoint }));
+    if (name === "files" && world.filePuts === 2) one.runtime.store.write((sql) => void forget(sql, { checkpoint }));
     return "good";
   };
   expect(await one.sync.syncNow()).toMatchObject({ files: 0, forgotten: 1, trouble: null });
-  expect(puts(world)).toBe(2);
+  expect(world.filePuts).toBe(2);
   expect(await notReceived(two, await heard(two))).toBe("not_found");
 });
 
@@ -116,9 +114,9 @@ it("files that are too large, or that the workspace has no room for, are not sen
   await world.time.pass(1_000);
   write(project, { "large.bin": randomBytes(50_000) });
   const second = await save(both, "second");
-  const sent = puts(world);
+  const sent = world.filePuts;
   expect(await one.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
-  expect(puts(world)).toBe(sent);
+  expect(world.filePuts).toBe(sent);
   const reason = expect.stringContaining("20000") as string;
   expect(syncStatusOf(one)?.files).toMatchObject({ sessions: 1, notSent: 1, reason });
   const { header } = await received(two);
@@ -170,7 +168,7 @@ it.each([
 it("older files that are shown again are refused, as are changed, cut and mixed ones, and ones of another session @night", async () => {
   const both = await aSentFile();
   const { world, one, two } = both;
-  const of = { session: "s1", device: deviceOf(one) };
+  const of = { session: "s1", device: one.device };
   const header = await stored(world, { ...of, kind: "files" });
   const piece = await stored(world, { ...of, kind: "part", bundle: header.bundle ?? "", part: 0 });
   await world.time.pass(1_000);
