@@ -91,6 +91,21 @@ it("of forgotten, replaced or purged content no row is left", async ({ host, dev
   expect(await host.rows("SELECT chars FROM sync_totals")).toEqual([{ chars: 0 }]);
 });
 
+it("a sweep takes about its limit of rows; the rest is due at once", async ({ host }) => {
+  given(await host.call("settings.set", { settings: { keepSyncMs: hour } }, admin));
+  const device = new Device(host);
+  for (let at = 0; at < 30; at++) await device.put(session(`s${at}`), filesOf(`k${at}`, `s${at}`));
+  await device.put(...Array.from({ length: 15 }, (_, at) => forget(`s${at}`)));
+  expect(await counts(host)).toEqual([15, 15, 15, 1]);
+  host.wait(day);
+  await host.sweep(10);
+  expect(await counts(host)).toEqual([10, 10, 5, 1]);
+  expect(await host.nextDue()).toBeLessThanOrEqual(host.now());
+  await host.ring();
+  expect(await counts(host)).toEqual([0, 0, 0, 1]);
+  expect(await host.rows("SELECT chars FROM sync_totals")).toEqual([{ chars: 0 }]);
+});
+
 /** Names of the tables in which a text stands somewhere. */
 async function tablesWith(host: RuleHost, text: string): Promise<string[]> {
   const query =

@@ -6,7 +6,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Connection, Driver, OpenOptions } from "#src/store/driver.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { schemaState } from "#src/shared/migrate.ts";
+import { migrate, schemaState } from "#src/shared/migrate.ts";
 import { decode, encode } from "#src/store/checkpoint-body.ts";
 import { migrations } from "#src/store/schema.ts";
 import { Store } from "#src/store/store.ts";
@@ -181,6 +181,21 @@ it("the first backup is due minutes after the first checkpoint, the next ones ea
   }
   await backUp(store, T0 + 3 * DAY, 9);
   expect([due(3 * 1_440 + 1_439), due(4 * 1_440)]).toEqual([false, true]);
+});
+
+it("a list of migrations with a gap or another order is refused", () => {
+  const { store } = tempStore(openBetterSqlite3);
+  const gap = [...migrations, { id: migrations.length + 2, name: "gap", statements: [] }];
+  expect(() => store.write((sql) => migrate(sql, T0, gap))).toThrow(
+    /gap has id \d+, expected \d+: the list is append-only/,
+  );
+});
+
+it("every migration can be undone as a whole: none has statements that end a transaction", () => {
+  const statements = migrations.flatMap((step) => step.statements);
+  expect(statements.filter((statement) => /^\s*(COMMIT|END|BEGIN|ROLLBACK|VACUUM|PRAGMA)/i.test(statement))).toEqual(
+    [],
+  );
 });
 
 it("a body of any size is a zstd frame that gives the state back; a changed byte never gives another state", () => {
