@@ -339,7 +339,8 @@ function scrape({ name }: TestWorkspace, headers: Record<string, string>): Promi
 }
 
 it("a workspace is scraped as Prometheus text, with one of its tokens, at most every ten seconds", async () => {
-  const { workspace } = await place();
+  const { workspace, connection, self } = await place();
+  await connection.ask("leases.acquire", { self, resource: "r", requestId: "q" });
   const { id, token } = await workspace.tokenOf("observe");
   const queued = async (): Promise<number> =>
     valueOf(await (await scrape(workspace, bearer(token))).text(), 'shim_tasks{state="queued"}');
@@ -347,7 +348,9 @@ it("a workspace is scraped as Prometheus text, with one of its tokens, at most e
   expect(answer.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
   const text = await answer.text();
   expect(text).toMatch(/^# HELP shim_tasks .*\n# TYPE shim_tasks gauge$/m);
-  expect(['shim_chats{status="idle"}', "shim_sockets"].map((one) => valueOf(text, one))).toEqual([1, 1]);
+  expect(['shim_chats{status="idle"}', "shim_sockets", "shim_leases"].map((one) => valueOf(text, one))).toEqual([
+    1, 1, 1,
+  ]);
   await workspace.ask("tasks.submit", { tasks: [{ type: "build" }] });
   wait(9_999);
   expect(await queued()).toBe(0);

@@ -40,7 +40,6 @@ export const project = "project-key-1";
 export class Machines {
   readonly host = new LocalHost(openBetterSqlite3);
   readonly #all: MachineHome[] = [];
-  readonly asked: OperationName[] = [];
   isCut: (name: OperationName) => boolean = () => false;
 
   async add(name: string, options: TempRuntimeOptions = {}): Promise<MachineHome> {
@@ -77,23 +76,20 @@ export class MachineHome {
 
   team(): Team {
     const { runtime, name } = this;
-    const platform = aPlatform();
     const naming: Naming = {
       project: () => Promise.resolve(ok(project)),
       metadata: () => Promise.resolve({}),
       titleOf: () => null,
     };
-    return createTeam({ runtime, platform, processOf: ({ id }) => processOf(id) }, () => {
-      const link = WorkspaceClient.openLocal(this.#calls(), platform);
-      return ok({ openedLink: { link, workspace, machine: name, edge }, naming });
-    });
+    return createTeam({ runtime, platform: aPlatform(), processOf: ({ id }) => processOf(id) }, () =>
+      ok({ openedLink: { link: this.#link(), workspace, machine: name, edge }, naming }),
+    );
   }
 
   /** The session is a chat of the workspace from now on. */
   async join(session: string): Promise<Reach> {
     const { runtime, name } = this;
-    const platform = aPlatform();
-    const link = WorkspaceClient.openLocal(this.#calls(), platform);
+    const link = this.#link();
     const chat = { chat: session, session, process: processOf(session), machine: name, client: "test" };
     given(await link.register(chat));
     return { ...this.#pullDeps(), runtime, link, chatId: session, machine: name, here: null };
@@ -112,25 +108,19 @@ export class MachineHome {
   /** Everything of a session that is stored here goes to the coordinator, or what a test makes of it. */
   async mirror(session: string, change: Partial<SessionContent> = {}): Promise<void> {
     const { device, runtime } = this;
-    const { row, content } = this.#contentOf(session);
+    const row = runtime.store.read((sql) => sessions.get(sql, session), null);
+    if (!row) throw new Error(`no session ${session}`);
+    const content = runtime.store.read((sql) => buildSessionContent(sql, row, runtime.now()), null);
     const about = { workspace, kind: "session", device: device.device, session, item: "" } as const;
-    const sealed = seal(key, about, encodeContent({ ...content, ...change }), runtime.random);
+    const sealed = seal(key, about, encodeContent({ ...content, ...change } as SessionContent), runtime.random);
     if (!sealed.ok) throw new Error(sealed.error.code);
     const ageMs = runtime.now() - row.lastSeenAt;
     await device.put(sessionRecord(session, sealed.value, { project, ageMs, isEnded: row.endedAt !== null }));
   }
 
-  #contentOf(id: string): { row: sessions.Session; content: SessionContent } {
-    const { runtime } = this;
-    return runtime.store.read((sql) => {
-      const row = sessions.get(sql, id);
-      if (!row) throw new Error(`no session ${id}`);
-      return { row, content: buildSessionContent(sql, row, runtime.now()) };
-    }, null as never);
-  }
-
-  #calls(): LocalCalls {
-    return { call: (name, input) => this.#call(name, input), onCommit: () => () => undefined, close: () => undefined };
+  #link(): WorkspaceClient {
+    const call: LocalCalls["call"] = (name, input) => this.#call(name, input);
+    return WorkspaceClient.openLocal({ call, onCommit: () => () => undefined, close: () => undefined }, aPlatform());
   }
 
   #pullDeps(): PullDeps {
@@ -140,7 +130,6 @@ export class MachineHome {
 
   #call<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, CallError>> {
     const { world, device } = this;
-    world.asked.push(name);
     if (world.isCut(name)) return Promise.resolve(err({ code: "unreachable", message: "no answer came" }));
     return world.host.call(name as EngineOperation, input as never, device.actor) as never;
   }

@@ -198,3 +198,9 @@ it("tasks are dispatched at once, however many, and those of a dead chat by the 
   given(at.call("state.set", { key: "k", value: 1 }));
   expect(loads()).toEqual({ b: 100 });
 });
+
+it("an import that is not whole is not read", () => {
+  const at = new Machine().open();
+  given(at.call("workspace.import", { id: "one", part: 0 }));
+  expect(codeOf(at.call("sync.status", {}))).toBe("frozen");
+});

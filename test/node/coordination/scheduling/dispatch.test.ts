@@ -227,6 +227,20 @@ it("of chats with the same load the one that has done better with the type gets 
   expect(await holders(host, [x, y])).toEqual(["b", "a"]);
 });
 
+it("of chats that are alike the one that has waited longest for a new task gets it", async ({ host }) => {
+  const hands = new Map([await takesFour(host, "a"), await takesFour(host, "b")].map((one) => [one.chat, one]));
+  const got: (string | null)[] = [];
+  for (let turn = 0; turn < 4; turn++) {
+    const [task] = await submit(host, { type: `t${turn}` });
+    look(host);
+    got.push(...(await holders(host, [task])));
+    const hand = hands.get(got.at(-1) ?? "");
+    await hand?.ack(await hand.take());
+    await pass(host, second, "a", "b");
+  }
+  expect(got).toEqual(["a", "b", "a", "b"]);
+});
+
 it("load of each live chat, and what it has done in the last hour", async ({ host }) => {
   const [a] = [await takesFour(host, "a"), await takesFour(host, "b", { capacity: 2 })];
   await submit(host, { type: "x" }, { type: "x", maxAttempts: 1 }, { type: "x" });

@@ -98,6 +98,12 @@ it("trust lasts from the start of the request for what was left, less a margin",
   expect(trustedForMs(toTrust(t0, 10_830_000, 30_000), t0)).toBe(29_200);
 });
 
+it("the longer of two clocks counts: monotonic time stops in sleep, the wall clock can be set back", () => {
+  const trust = toTrust(t0, 30_000, 30_000);
+  expect(trustedForMs(trust, later(10_000, 14_000))).toBe(15_200);
+  expect(trustedForMs(trust, later(10_000, 6_000))).toBe(19_200);
+});
+
 it("after a jump of more than 5 s between the clocks nothing is trusted, in both directions", () => {
   const trust = toTrust(t0, 30_000, 30_000);
   expect(jumpedMs(t0, later(1_000, 6_000))).toBe(0);
