@@ -6,13 +6,13 @@ import {
   check,
   codeOf,
   holders,
-  look,
+  chatOf,
   pass,
   Peer,
   second,
   statusOf,
   successorOf,
-  toldBelow,
+  changesBelow,
 } from "#harness/coordinator/peers.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
 import { it } from "./rule-test.ts";
@@ -76,14 +76,14 @@ it("a process that reconnects keeps its incarnation, status and reason", async (
   await a.beat({ status: "busy", progress: "half", taskCount: 2 });
   expect(await a.back()).toMatchObject({ incarnation: 1, isNew: false });
   const reason = "reported by the chat";
-  expect(await look(host, "a")).toMatchObject({ status: "busy", reason, progress: "half", taskCount: 2 });
+  expect(await chatOf(host, "a")).toMatchObject({ status: "busy", reason, progress: "half", taskCount: 2 });
   given(await host.call("chats.drain", { chat: "a", reason: "an update" }));
   host.wait(7 * second);
   await a.back();
-  expect(await look(host, "a")).toMatchObject({ status: "draining", reason: "an update", statusAgeMs: 7_000 });
+  expect(await chatOf(host, "a")).toMatchObject({ status: "draining", reason: "an update", statusAgeMs: 7_000 });
   const news = { session: "next", role: "supervisor", capacity: 1, metadata: { at: 1 } } as const;
   await Peer.join(host, "a", { ...news, capabilities: ["rust"] });
-  expect(await look(host, "a")).toMatchObject({ ...news, incarnation: 1 });
+  expect(await chatOf(host, "a")).toMatchObject({ ...news, incarnation: 1 });
 });
 
 for (const [ending, end] of Object.entries(endings)) {
@@ -91,7 +91,7 @@ for (const [ending, end] of Object.entries(endings)) {
     await end(host, old);
     const next = successorOf(old);
     expect(await next.back()).toMatchObject({ incarnation: 2, isNew: false });
-    expect(await look(host, "a")).toMatchObject({ status: "idle", incarnation: 2 });
+    expect(await chatOf(host, "a")).toMatchObject({ status: "idle", incarnation: 2 });
     const codes = await codesOf(host, deedsOf(old));
     expect(new Set(Object.values(codes))).toEqual(new Set(["chat_replaced"]));
     expect(codeOf(await old.tryBack())).toBe("session_in_use");
@@ -105,7 +105,7 @@ for (const [ending, end] of Object.entries(endings)) {
     const { "chats.unregister": _, ...deeds } = deedsOf(a);
     expect(new Set(Object.values(await codesOf(host, deeds)))).toEqual(new Set(["chat_offline"]));
     expect(await a.back()).toMatchObject({ incarnation: 1, isNew: false });
-    expect(await look(host, "a")).toMatchObject({ status: "idle", reason: null, taskCount: 0 });
+    expect(await chatOf(host, "a")).toMatchObject({ status: "idle", reason: null, taskCount: 0 });
     expect(codeOf(await a.tryBeat())).toBe("ok");
   });
 }
@@ -153,7 +153,7 @@ it("whom another process was told to be gone does not come back by a late ping",
   expect(codeOf(await a.tryBeat())).toBe("chat_offline");
   expect(codeOf(await a.tryBack())).toBe("session_in_use");
   expect(codeOf(await b.tryBeat())).toBe("ok");
-  expect(await look(host, "a")).toMatchObject({ status: "offline", reason: "timeout" });
+  expect(await chatOf(host, "a")).toMatchObject({ status: "offline", reason: "timeout" });
 });
 
 it("no more chats than the workspace allows live at a time; those that are there go on", async ({ host }) => {
@@ -195,7 +195,7 @@ it("each change of a status is told to watches, with its reason, in order", asyn
     ["idle", "registered", 2],
     ["offline", "closed", 2],
   ].map(([status, reason, incarnation]) => ({ key: "$chat/a", op: "set", value: { status, reason, incarnation } }));
-  expect(await toldBelow(host, "$chat/")).toEqual(told);
+  expect(await changesBelow(host, "$chat/")).toEqual(told);
 });
 
 it("a draining chat stays so whatever it says, until its end", async ({ host, a }) => {
@@ -254,7 +254,7 @@ it("one chat is told with all that it said of itself", async ({ host }) => {
   const { process: _, ...registration } = a.registration;
   const usual = { role: "worker", isInteractive: true, capacity: 3, isConnected: true, incarnation: 1 };
   const ages = { statusAgeMs: 5_000, lastSeenAgeMs: 1_000, reason: "reported by the chat" };
-  expect(await look(host, "a")).toEqual({ ...registration, ...said, ...news, ...usual, ...ages });
+  expect(await chatOf(host, "a")).toEqual({ ...registration, ...said, ...news, ...usual, ...ages });
   expect(codeOf(await host.call("chats.get", { chat: "nobody" }))).toBe("unknown_chat");
 });
 
@@ -263,7 +263,7 @@ it("an offline chat keeps incarnation and inbox for a day, then is removed", asy
   given(await host.call("messages.send", { self: b.self, target: { to: "chat", chat: "a" }, body: "kept" }));
   const day = 86_400 * second;
   await pass(host, day - 1);
-  expect((await look(host, "a")).status).toBe("offline");
+  expect((await chatOf(host, "a")).status).toBe("offline");
   await a.back();
   expect(given(await host.call("messages.pull", { self: a.self })).messages).toHaveLength(1);
   await a.leave();
@@ -296,7 +296,7 @@ it("a token registers chats of its own machine only, an admin's of any", async (
 it("the process of a living chat is another one on another machine, whatever its key", async ({ host, a }) => {
   const thief = new Peer(host, "a", { ...a.registration, machine: "m2" });
   expect(codeOf(await thief.tryBack())).toBe("session_in_use");
-  expect(await look(host, "a")).toMatchObject({ machine: "m1", incarnation: 1 });
+  expect(await chatOf(host, "a")).toMatchObject({ machine: "m1", incarnation: 1 });
   await a.leave();
   expect(await thief.back()).toMatchObject({ incarnation: 2 });
 });
@@ -304,7 +304,7 @@ it("the process of a living chat is another one on another machine, whatever its
 it("a token of another machine cannot act as a visible chat; an admin's can", async ({ host, a }) => {
   const codes = await codesOf(host, deedsOf(a), m2);
   expect(new Set(Object.values(codes))).toEqual(new Set(["forbidden"]));
-  expect(await look(host, "a")).toMatchObject({ status: "idle" });
+  expect(await chatOf(host, "a")).toMatchObject({ status: "idle" });
   expect(codeOf(await host.call("chats.heartbeat", { self: a.self }, { ...admin, machine: "m2" }))).toBe("ok");
 });
 

@@ -15,7 +15,7 @@ import {
   pass,
   Peer,
   second,
-  toldBelow,
+  changesBelow,
   submitOne,
 } from "#harness/coordinator/peers.ts";
 import { ask, given, refused, set, waitForFullHour } from "#harness/coordinator/state-calls.ts";
@@ -125,7 +125,7 @@ it("watches of $file/ receive grants and ends, also after a wait", async ({ host
   expect(wait.state).toBe("waiting");
   await a.release({ resource: "file:p/src/**", token: first });
   const [lease] = given(await host.call("leases.list", { prefix: "file:" })).leases;
-  expect(await toldBelow(host, "$file/")).toEqual([
+  expect(await changesBelow(host, "$file/")).toEqual([
     { key: "$file/p/src/**", op: "set", value: { holder: "a", incarnation: 1, token: first } },
     { key: "$file/p/src/**", op: "delete", value: null },
     { key: "$file/p/src/a.ts", op: "set", value: { holder: "b", incarnation: 1, token: lease?.token } },

@@ -11,7 +11,7 @@ import {
   Peer,
   second,
   successorOf,
-  toldBelow,
+  changesBelow,
 } from "#harness/coordinator/peers.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
 import { it } from "./rule-test.ts";
@@ -363,7 +363,7 @@ it("watches of $leader/ receive each change of leader in order", async ({ host, 
   await pass(host, 30 * second + 15 * second);
   await host.ring();
   const last = await termOf(host, "boss");
-  expect(await toldBelow(host, "$leader/")).toEqual([
+  expect(await changesBelow(host, "$leader/")).toEqual([
     { key: "$leader/boss", op: "set", value: { leader: "a", incarnation: 1, term: first } },
     { key: "$leader/boss", op: "delete", value: null },
     { key: "$leader/boss", op: "set", value: { leader: "b", incarnation: 1, term: next } },

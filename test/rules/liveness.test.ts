@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { auditOf, check, codeOf, look, pass, Peer, second, statusOf } from "#harness/coordinator/peers.ts";
+import { auditOf, check, codeOf, chatOf, pass, Peer, second, statusOf } from "#harness/coordinator/peers.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { it } from "./rule-test.ts";
 
@@ -43,7 +43,7 @@ it("over a connection pings alone keep a chat alive, for ttlMs after the last on
     await host.ping("a");
   }
   host.wait(29_999);
-  expect(await look(host, "a")).toMatchObject({ status: "idle", isConnected: true, lastSeenAgeMs: 29_999 });
+  expect(await chatOf(host, "a")).toMatchObject({ status: "idle", isConnected: true, lastSeenAgeMs: 29_999 });
   host.wait(1);
   expect(await statusOf(host, "a")).toBe("offline timeout");
 });
@@ -62,7 +62,7 @@ for (const [kind, isInteractive, graceMs] of [
     // An older connection's end is told late.
     await host.disconnect("a");
     await pass(host, 1);
-    expect(await look(host, "a")).toMatchObject({ status: "idle", isConnected: false, lastSeenAgeMs: graceMs - 1 });
+    expect(await chatOf(host, "a")).toMatchObject({ status: "idle", isConnected: false, lastSeenAgeMs: graceMs - 1 });
     await pass(host, 1);
     expect(await statusOf(host, "a")).toBe("offline closed");
     expect(await auditOf(host, "chat.offline")).toMatchObject([{ subject: "a", detail: { reason: "closed" } }]);

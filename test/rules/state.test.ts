@@ -5,7 +5,6 @@ import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   get,
-  given,
   happened,
   hour,
   listed,
@@ -389,7 +388,8 @@ it("the newest change stays, whatever its age, and with it the totals", async ({
     expect(await host.ring()).toBeNull();
   }
   expect(await revision(host)).toBe(1);
-  const [totals] = await host.rows("SELECT totalKeys, totalChars FROM changes ORDER BY revision DESC LIMIT 1");
-  expect(totals).toEqual({ totalKeys: 1, totalChars: 10 });
+  await limited(host, { maxKeys: 1 });
+  expect((await refusal(host, "state.set", { key: "b", value: 1 })).code).toBe("quota_exceeded");
+  await limited(host, { maxKeys: 2 });
   expect(await set(host, "b", 1)).toBe(2);
 });

@@ -306,7 +306,7 @@ taskTest.for<[rule: string, tasks: number, attempts: readonly Attempt[], routes:
   ],
 ])("%s", async ([, tasks, attempts, routes], { host, a }) => {
   await submit(host, ...Array.from({ length: tasks }, () => ({ type: "build" })));
-  for (const [end, more] of attempts) await a.do(end, await a.take(), more as never);
+  for (const [end, more] of attempts) await a.do(end, await a.take(), more);
   expect(await routesOf(host)).toMatchObject(routes);
 });
 

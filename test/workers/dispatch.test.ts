@@ -19,8 +19,8 @@ function submit(workspace: TestWorkspace, count: number): Promise<unknown> {
 
 /** Assigned and queued tasks, and tokens that are under way. */
 async function counts(workspace: TestWorkspace): Promise<number[]> {
-  const rows = await workspace.rows<{ state: string }>("SELECT state FROM tasks");
-  const of = (state: string): number => rows.filter((row) => row.state === state).length;
+  const { tasks } = await workspace.ask("tasks.list", { limit: 200 });
+  const of = (state: string): number => tasks.filter((task) => task.state === state).length;
   return [of("assigned"), of("queued"), (await workspace.ask("health", {})).outboxDepth];
 }
 
@@ -43,7 +43,7 @@ it("requests of one frame are dispatched together, after the last, by priority",
   connection.send(submits.map((params, id) => ({ jsonrpc: "2.0", id, method: "tasks.submit", params })));
   expect(await connection.next()).toMatchObject([{ id: 0 }, { id: 1 }]);
   expect(await connection.told()).toMatchObject([{ method: "tasks.new" }]);
-  expect(await workspace.rows("SELECT type FROM tasks WHERE state = 'assigned'")).toEqual([{ type: "p9" }]);
+  expect((await workspace.ask("tasks.list", { state: "assigned" })).tasks).toMatchObject([{ type: "p9" }]);
 });
 
 it("more than a hundred tasks go through the queue, which assigns the rest", async ({ workspace }) => {

@@ -153,7 +153,7 @@ export function takersOf(capacity: number): MakeTaker {
 }
 
 /** What the consumer of the queue does with a token. @returns how many tasks were given */
-export function look(host: LocalHost): number {
+export function assignQueued(host: LocalHost): number {
   return host.commit((tx) => ok(dispatch.assignQueued(tx))).value;
 }
 

@@ -209,12 +209,12 @@ export function successorOf(peer: Peer, more: Registration = {}): Peer {
   return new Peer(peer.host, peer.chat, { ...peer.registration, process: `boot:${peer.chat}:2`, ...more });
 }
 
-export async function look(host: RuleHost, chat: string): Promise<OutputOf<"chats.get">> {
+export async function chatOf(host: RuleHost, chat: string): Promise<OutputOf<"chats.get">> {
   return given(await host.call("chats.get", { chat }));
 }
 
 export async function statusOf(host: RuleHost, chat: string): Promise<string> {
-  const { status, reason } = await look(host, chat);
+  const { status, reason } = await chatOf(host, chat);
   return status === "offline" ? `${status} ${reason}` : status;
 }
 
@@ -236,7 +236,7 @@ export async function leaderOf(host: RuleHost, name: string): Promise<OutputOf<"
 }
 
 /** What was told to the watches of a prefix, oldest first. */
-export async function toldBelow(host: RuleHost, prefix: string): Promise<Pick<Change, "key" | "op" | "value">[]> {
+export async function changesBelow(host: RuleHost, prefix: string): Promise<Pick<Change, "key" | "op" | "value">[]> {
   const { changes } = given(await host.call("state.changes", { prefix, after: 0, limit: 500 }));
   return changes.map(({ key, op, value }) => ({ key, op, value }));
 }

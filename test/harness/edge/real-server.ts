@@ -194,7 +194,7 @@ export class CutProxy {
 }
 
 /** Serves on this machine until the test ends. @returns its address */
-export async function serveInTest(server: Server): Promise<string> {
+async function serveInTest(server: Server): Promise<string> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => {

@@ -100,7 +100,7 @@ export function cutPower({ root, records }: Recording, { driver, seed, count, ig
 }
 
 /** What was acknowledged before a cut, by the lines that the process printed. */
-export class Promised {
+class Promised {
   readonly rows = new Set<string>();
   readonly snapshots = new Map<string, { commit: string; repository: string }>();
   /** Texts of which no byte may come back. */
@@ -141,7 +141,7 @@ export class Promised {
  *
  * @param from the recorded folder, of which `to` is what was left
  */
-export function broken(driver: Driver, from: string, to: string, home: string, promised: Promised): string[] {
+function broken(driver: Driver, from: string, to: string, home: string, promised: Promised): string[] {
   const paths = pathsIn(home);
   const here = (path: string): string => path.replace(from, to);
   const before = [...settingsFault(paths, promised), ...(existsSync(home) ? traces(home, promised) : [])];

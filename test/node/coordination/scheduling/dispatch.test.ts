@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Target } from "#src/contract/messages.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { endsOf, Peer, second, submit, taskOf } from "#harness/coordinator/peers.ts";
-import { LocalHost, look, takersOf, tokens } from "#harness/coordinator/local-host.ts";
+import { LocalHost, assignQueued, takersOf, tokens } from "#harness/coordinator/local-host.ts";
 import { ask, given, refused } from "#harness/coordinator/state-calls.ts";
 
 const it = test.extend("host", () => new LocalHost(openBetterSqlite3));
@@ -28,7 +28,7 @@ it("while one token is under way no other is sent, and none where no chat could 
   await submit(host, build, build, build);
   await submit(host, build);
   expect(tokens(host)).toBe(1);
-  look(host);
+  assignQueued(host);
   await submit(host, build);
   // Two of six are given, and nobody has room for the others.
   expect(tokens(host)).toBe(0);
@@ -64,7 +64,7 @@ it("by priority, then by number, each to the least loaded that can do it", async
     { type: "review", priority: 9 },
     { ...build, priority: 0 },
   );
-  look(host);
+  assignQueued(host);
   const given = await chatsOf(host);
   // Of the two without a task the first by name; then b has what only it can do, and the rest is for who has room.
   expect([given[review ?? 0], given[gpu ?? 0], given[low ?? 0], given[last ?? 0]]).toEqual(["a", "b", "c", "a"]);
@@ -78,7 +78,7 @@ it("nothing is given to a chat that is gone, drains, has no connection or takes 
   await Peer.join(host, "silent");
   await host.connect("silent");
   await submit(host, build);
-  expect(look(host)).toBe(0);
+  expect(assignQueued(host)).toBe(0);
 });
 
 it("a chat that is stuck is given nothing; when it is not stuck any more it is notified", async ({ host }) => {
@@ -86,20 +86,20 @@ it("a chat that is stuck is given nothing; when it is not stuck any more it is n
   const beat = (status: "stuck" | "idle") => host.call("chats.heartbeat", { self: a.self, status }, a.actor);
   await beat("stuck");
   const [task] = await submit(host, build);
-  expect([tokens(host), look(host)]).toEqual([0, 0]);
+  expect([tokens(host), assignQueued(host)]).toEqual([0, 0]);
   await beat("idle");
-  expect([tokens(host), look(host)]).toEqual([1, 1]);
+  expect([tokens(host), assignQueued(host)]).toEqual([1, 1]);
   expect(await claimed(a)).toEqual([task]);
 });
 
 it("a cancelled task makes room for the next one, though its chat has never asked for it", async ({ host }) => {
   const a = await taker(host, "a", { capacity: 1 });
-  const [task = 0, next] = await submit(host, build, build);
-  look(host);
+  const [task, next] = await submit(host, build, build);
+  assignQueued(host);
   tokens(host);
   given(await host.call("tasks.cancel", { task, reason: "not wanted" }));
   expect(tokens(host)).toBe(1);
-  look(host);
+  assignQueued(host);
   expect(await claimed(a)).toEqual([next]);
 });
 
@@ -109,7 +109,7 @@ it("tasks that only a full chat could take keep no other task from its turn", as
   await taker(host, "b", { taskTypes: ["y"] });
   await submit(host, ...capabilities.map((one) => ({ type: "x", capabilities: [one], priority: 9 })));
   const last = await submit(host, { type: "y" }, { type: "x", priority: 0 }, { type: "y", priority: 0 });
-  expect(look(host)).toBe(4);
+  expect(assignQueued(host)).toBe(4);
   const taken = await chatsOf(host);
   expect(last.map((task) => taken[task])).toEqual(["b", null, "b"]);
 });
@@ -126,7 +126,7 @@ it("a hint names a committed message, the chat of a cancelled task, and nothing 
     ["message", "a"],
     ["message", null],
   ]);
-  const [task = 0] = await submit(host, build);
+  const [task] = await submit(host, build);
   expect(await claimed(a)).toEqual([task]);
   expect(hinted()).toEqual([]);
   given(await host.call("tasks.cancel", { task, reason: "not wanted" }));
@@ -148,7 +148,7 @@ async function tomorrow(host: LocalHost, waiting: number): Promise<{ looks: numb
   tokens(host);
   await pass(host, dayEndsInMs, "a");
   const looks = tokens(host);
-  look(host);
+  assignQueued(host);
   return { looks, chat: (await taskOf(host, waiting)).chat };
 }
 
@@ -163,7 +163,7 @@ it("what was assigned and has not started goes to a chat that came later and has
 }) => {
   const a = await takesFour(host, "a");
   const tasks = await submit(host, ...four);
-  look(host);
+  assignQueued(host);
   const [begun, ...others] = await a.claim({ limit: 4, isStarted: false });
   if (!begun) throw new Error("four were given");
   await a.do("tasks.heartbeat", begun, {});
@@ -189,7 +189,7 @@ it("in the next rounds nothing moves back or on, and without anything that waits
 }) => {
   await takesFour(host, "a");
   const tasks = await submit(host, ...four);
-  look(host);
+  assignQueued(host);
   const b = await takesFour(host, "b");
   await pass(host, 5 * second, "a", "b");
   const after = await holders(host, tasks);
@@ -205,7 +205,7 @@ it("in the next rounds nothing moves back or on, and without anything that waits
 it("only to chats that take the type and can do it; a draining one gives all away", async ({ host }) => {
   const a = await takesFour(host, "a", { capabilities: ["gpu"] });
   const [gpu, review] = await submit(host, { type: "x", capabilities: ["gpu"] }, { type: "review" });
-  look(host);
+  assignQueued(host);
   await takesFour(host, "b", { taskTypes: ["x"] });
   await ask(host, "chats.drain", { chat: a.chat });
   await pass(host, 5 * second, "a", "b");
@@ -218,11 +218,11 @@ it("only to chats that take the type and can do it; a draining one gives all awa
 it("of chats with the same load the one that has done better with the type gets a task", async ({ host }) => {
   const [a, b] = [await takesFour(host, "a"), await takesFour(host, "b")];
   await submit(host, { type: "x", affinity: "a", maxAttempts: 1 }, { type: "x", affinity: "b" });
-  look(host);
+  assignQueued(host);
   await a.nack(await a.take());
   await b.ack(await b.take());
   const [x, y] = await submit(host, { type: "x" }, { type: "y" });
-  look(host);
+  assignQueued(host);
   // Of type y nobody is known, and both were given something at the same time: the first by name, who has less to do.
   expect(await holders(host, [x, y])).toEqual(["b", "a"]);
 });
@@ -232,7 +232,7 @@ it("of chats that are alike the one that has waited longest for a new task gets 
   const got: (string | null)[] = [];
   for (let turn = 0; turn < 4; turn++) {
     const [task] = await submit(host, { type: `t${turn}` });
-    look(host);
+    assignQueued(host);
     got.push(...(await holders(host, [task])));
     const hand = hands.get(got.at(-1) ?? "");
     await hand?.ack(await hand.take());
@@ -264,21 +264,21 @@ it("with the next day, and with a limit that is raised, waiting tasks are dispat
   const a = await takesFour(host, "a");
   await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
   await submit(host, { type: "x" });
-  look(host);
+  assignQueued(host);
   await a.do("tasks.ack", await a.take(), { usage: { tokens: 10 } });
   tokens(host);
   await submit(host, { type: "x" });
-  expect([tokens(host), look(host)]).toEqual([0, 0]);
+  expect([tokens(host), assignQueued(host)]).toEqual([0, 0]);
   await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 11 } } } });
-  expect([tokens(host), look(host)]).toEqual([1, 1]);
+  expect([tokens(host), assignQueued(host)]).toEqual([1, 1]);
   await a.do("tasks.ack", await a.take(), { usage: { tokens: 1 } });
   await submit(host, { type: "x" });
-  expect(look(host)).toBe(0);
+  expect(assignQueued(host)).toBe(0);
   const { dayEndsInMs } = await ask(host, "budgets.get", {});
   await pass(host, dayEndsInMs - 1, "a");
   expect(tokens(host)).toBe(0);
   await pass(host, 1, "a");
-  expect([tokens(host), look(host)]).toEqual([1, 1]);
+  expect([tokens(host), assignQueued(host)]).toEqual([1, 1]);
   expect((await ask(host, "budgets.get", {})).today.tokens).toBe(0);
 });
 
@@ -288,7 +288,7 @@ it("a task from before the day was used up is dispatched the next day, though cl
   const a = await takesFour(host, "a", { capacity: 1 });
   await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
   const [, waiting] = await submit(host, { type: "x" }, { type: "x" });
-  look(host);
+  assignQueued(host);
   await a.do("tasks.ack", await a.take(), { usage: { tokens: 10 } });
   expect(refused(await a.tryClaim()).code).toBe("budget_exceeded");
   expect(await tomorrow(host, waiting)).toEqual({ looks: 1, chat: "a" });
@@ -298,11 +298,11 @@ it("what moves away makes room for what only the one that had it can do", async 
   await takesFour(host, "a", { capacity: 2, capabilities: ["gpu"] });
   const last = { type: "x", capabilities: ["gpu"], priority: 1 };
   const [, , special] = await submit(host, { type: "x" }, { type: "x" }, last);
-  look(host);
+  assignQueued(host);
   await takesFour(host, "b");
   tokens(host);
   await pass(host, 5 * second, "a", "b");
   expect(tokens(host)).toBe(1);
-  look(host);
+  assignQueued(host);
   expect(await holders(host, [special])).toEqual(["a"]);
 });

@@ -3,7 +3,7 @@ import { expect, it, vi } from "vitest";
 import type { TaskRow } from "#src/coordination/tasks/task-rows.ts";
 import { selectChat, type Candidate } from "#src/coordination/tasks/candidates.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { look, takersOf, LocalHost } from "#harness/coordinator/local-host.ts";
+import { assignQueued, takersOf, LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, minute } from "#harness/coordinator/state-calls.ts";
 import { calm, submit, type Peer } from "#harness/coordinator/peers.ts";
 
@@ -121,7 +121,7 @@ class Crowd {
   /** One dispatch; fails unless it assigns what all rows together ask for. */
   dispatch(): void {
     const expected = expectedAssignments(this.host, this.#connected);
-    look(this.host);
+    assignQueued(this.host);
     const assigned = [...expected.keys()].map((task) =>
       this.host.sql.all("SELECT chat FROM tasks WHERE task = ?", task).map((row) => [task, row]),
     );
@@ -172,7 +172,7 @@ it("a dispatch reads the chats once, however many tasks it assigns", async () =>
   for (let n = 0; n < 20; n++) await taker(host, `c${n}`, { taskTypes: ["x"] });
   await submit(host, ...Array.from({ length: 30 }, () => ({ type: "x" })));
   const all = vi.spyOn(host.sql, "all");
-  expect(look(host)).toBe(30);
+  expect(assignQueued(host)).toBe(30);
   const read = all.mock.results.map(({ value }) => (value as unknown[]).length);
   expect(read.filter((rows) => rows === 20)).toHaveLength(1);
 });

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { aClient, type TestClient } from "#harness/edge/edge-clients.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeEdge, token } from "#harness/edge/fake-edge.ts";
-import { look } from "#harness/coordinator/local-host.ts";
+import { assignQueued } from "#harness/coordinator/local-host.ts";
 import { ofEvents, startWorker, type WorkerAtWork, type RigOptions } from "#harness/worker/worker-rig.ts";
 
 interface EdgeWorker extends Omit<WorkerAtWork, "pid" | "link"> {
@@ -21,7 +21,7 @@ async function submit(edge: FakeEdge, overrides: object = {}): Promise<number> {
 
 /** What the consumer of the queue does with a token, and what follows for the connections. */
 function giveOut(edge: FakeEdge): void {
-  look(edge.host);
+  assignQueued(edge.host);
   edge.tell();
 }
 
