@@ -82,11 +82,12 @@ export async function freePort(): Promise<number> {
 }
 
 async function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  const taken = once(server, "error").then(() => false);
-  const listening = once(server.listen(port, "127.0.0.1"), "listening").then(() => true);
-  const isOpen = await Promise.race([taken, listening]);
-  if (!isOpen) return false;
+  const server = createServer().listen(port, "127.0.0.1");
+  try {
+    await once(server, "listening");
+  } catch {
+    return false;
+  }
   server.close();
   await once(server, "close");
   return true;

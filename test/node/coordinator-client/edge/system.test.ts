@@ -1,8 +1,6 @@
-import { expect, it, onTestFinished } from "vitest";
-import { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import { expect, it } from "vitest";
 import { sender } from "#src/coordinator-client/edge/http-transport.ts";
 import { nodePlatform } from "#src/coordinator-client/edge/node-platform.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 
 const token = "shim_secret.real";
@@ -86,24 +84,4 @@ it("over HTTP headers, query and body arrive; what was not sent is known; a redi
     isSent: false,
     message: "no answer over HTTP: ECONNREFUSED",
   });
-});
-
-it("a client works on the real clocks and network, and connects again after a close", async () => {
-  const server = await RealServer.listen();
-  server.onText = (text, connection) => {
-    if (text === "ping") return connection.send("pong");
-    const { id } = JSON.parse(text) as { id: number };
-    connection.send(JSON.stringify({ jsonrpc: "2.0", id, result: { entry: null } }));
-  };
-  const opened = WorkspaceClient.open({ edge: server.url, workspace: "w1", token }, nodePlatform());
-  const client = given(opened);
-  onTestFinished(() => client.close());
-  expect(given(await client.call("state.get", { key: "k" }))).toEqual({ entry: null });
-  const down = new Promise<void>((resolve) => {
-    client.on((event) => event.type === "state" && event.state === "disconnected" && resolve());
-  });
-  server.connections[0]?.close(1012, "a deploy");
-  await down;
-  expect(given(await client.call("state.get", { key: "k" }))).toEqual({ entry: null });
-  expect(server.connections.length).toBe(2);
 });
