@@ -14,7 +14,7 @@ import {
   successorOf,
   changesBelow,
 } from "#harness/coordinator/peers.ts";
-import { given, refused } from "#harness/coordinator/state-calls.ts";
+import { ask, given, pagesOf, refused } from "#harness/coordinator/state-calls.ts";
 import { it } from "./rule-test.ts";
 
 /** How a chat's process may be gone, so that another may follow. */
@@ -224,13 +224,8 @@ it("a filter takes what fits, over all pages, and nothing is told twice or left 
   }
   await new Peer(host, "c30").back();
   const all = async (filter: Omit<InputOf<"chats.list">, "cursor" | "limit">): Promise<string[]> => {
-    const found: string[] = [];
-    for (let cursor: string | null | undefined; cursor !== null;) {
-      const page = given(await host.call("chats.list", { ...filter, limit: 3, ...(cursor ? { cursor } : {}) }));
-      found.push(...page.chats.map(({ chat }) => chat));
-      cursor = page.cursor;
-    }
-    return found;
+    const pages = await pagesOf((from) => ask(host, "chats.list", { ...filter, limit: 3, ...from }));
+    return pages.flatMap(({ chats }) => chats.map(({ chat }) => chat));
   };
   expect(await all({})).toEqual(named(() => true));
   expect(await all({ role: "supervisor" })).toEqual(named((at) => at % 3 === 0 && at !== 30));

@@ -13,7 +13,7 @@ import {
   successorOf,
   changesBelow,
 } from "#harness/coordinator/peers.ts";
-import { given, refused } from "#harness/coordinator/state-calls.ts";
+import { ask, given, pagesOf, refused } from "#harness/coordinator/state-calls.ts";
 import { it } from "./rule-test.ts";
 it("what is held is refused to every other request, with who holds it and how long", async ({ host, a, b }) => {
   const lease = await a.hold("deploy", { ttlMs: 20 * second });
@@ -165,14 +165,9 @@ it("leases are listed by name, in pages, by holder and by prefix", async ({ host
   await a.hold("short", { ttlMs: second });
   host.wait(second);
   const all = async (filter: { prefix?: string; holder?: string }, limit: number): Promise<string[]> => {
-    const found: string[] = [];
-    for (let cursor: string | null | undefined; cursor !== null;) {
-      const page = given(await host.call("leases.list", { ...filter, limit, ...(cursor ? { cursor } : {}) }));
-      expect(page.leases.length).toBeLessThanOrEqual(limit);
-      found.push(...page.leases.map(({ resource }) => resource));
-      ({ cursor } = page);
-    }
-    return found;
+    const pages = await pagesOf((from) => ask(host, "leases.list", { ...filter, limit, ...from }));
+    expect(Math.max(...pages.map(({ leases }) => leases.length))).toBeLessThanOrEqual(limit);
+    return pages.flatMap(({ leases }) => leases.map(({ resource }) => resource));
   };
   for (const limit of [1, 2, 3, 200]) {
     expect(await all({}, limit)).toEqual(names);

@@ -9,6 +9,7 @@ import {
   hour,
   listed,
   minute,
+  pagesAfter,
   refusal,
   revision,
   set,
@@ -303,13 +304,8 @@ it("an update is told in one answer, also where it is larger than the answer may
   const writes = Array.from({ length: 100 }, (_, at) => ({ op: "set" as const, key: `many/${at}`, value: at }));
   await ask(host, "state.update", { writes });
   await set(host, "last", 1);
-  const pages: number[] = [];
-  for (let [after, isMore] = [0, true]; isMore;) {
-    const page = await ask(host, "state.changes", { after, limit: 10 });
-    pages.push(page.changes.length);
-    ({ revision: after, isMore } = page);
-  }
-  expect(pages).toEqual([1, 100, 1]);
+  const pages = await pagesAfter((after) => ask(host, "state.changes", { after, limit: 10 }));
+  expect(pages.map(({ changes }) => changes.length)).toEqual([1, 100, 1]);
   const some = await ask(host, "state.changes", { after: 1, prefix: "many/9", limit: 1 });
   expect(some.changes).toHaveLength(11);
 });
@@ -321,13 +317,8 @@ it("an answer has at most a million characters of values, or one update", async 
   const part = "x".repeat(115_000);
   const writes = Array.from({ length: 9 }, (_, at) => ({ op: "set" as const, key: `k${at + 10}`, value: part }));
   await ask(host, "state.update", { writes });
-  const pages: number[] = [];
-  for (let [after, isMore] = [0, true]; isMore;) {
-    const page = await ask(host, "state.changes", { after, limit: 500 });
-    pages.push(page.changes.length);
-    ({ revision: after, isMore } = page);
-  }
-  expect(pages).toEqual([8, 8, 8, 6, 9]);
+  const pages = await pagesAfter((after) => ask(host, "state.changes", { after, limit: 500 }));
+  expect(pages.map(({ changes }) => changes.length)).toEqual([8, 8, 8, 6, 9]);
   const first = await ask(host, "state.list", { limit: 500 });
   expect(first.entries).toHaveLength(8);
   expect((await listed(host)).entries.map(({ key }) => key)).toEqual(

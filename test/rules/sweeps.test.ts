@@ -9,6 +9,7 @@ import {
   happened,
   hour,
   minute,
+  pagesOf,
   refusal,
   refused,
   revision,
@@ -191,13 +192,8 @@ it("the audit log is told newest first, by kind, page by page", async ({ host })
   expect(all.map(({ seq }) => seq)).toEqual(all.map(({ seq }) => seq).toSorted((a, b) => b - a));
   expect(all.map(({ ageMs }) => ageMs).slice(0, 3)).toEqual([10, 10, 20]);
   for (const kind of [undefined, "chat.offline", "chat.registered"]) {
-    const told: unknown[] = [];
-    for (let cursor: string | null | undefined; cursor !== null;) {
-      const asked = { limit: 4, ...(kind ? { kind } : {}), ...(cursor === undefined ? {} : { cursor }) };
-      const page = await ask(host, "audit.list", asked);
-      told.push(...page.entries);
-      ({ cursor } = page);
-    }
+    const pages = await pagesOf((from) => ask(host, "audit.list", { limit: 4, ...(kind ? { kind } : {}), ...from }));
+    const told = pages.flatMap(({ entries }) => entries);
     expect(told).toEqual(all.filter((entry) => kind === undefined || entry.kind === kind));
   }
   const found: number[] = [];

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
-import { hour, minute } from "#harness/coordinator/state-calls.ts";
+import { hour, minute, pagesAfter } from "#harness/coordinator/state-calls.ts";
 import {
   type Content,
   Device,
@@ -195,11 +195,10 @@ class World {
 
   /** In small pages, from where it stopped. */
   async #poll(): Promise<void> {
-    for (let isMore = true; isMore;) {
-      const page = await list(this.#host, { after: this.#revision, limit: 2 });
+    for (const page of await pagesAfter((after) => list(this.#host, { after, limit: 2 }), this.#revision)) {
       for (const one of page.forgotten) this.#seen.delete(`${one.device} ${one.session}`);
       for (const one of page.sessions) this.#seen.set(`${one.device} ${one.session}`, one.envelope);
-      ({ revision: this.#revision, isMore } = page);
+      this.#revision = page.revision;
     }
   }
 }

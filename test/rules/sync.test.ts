@@ -1,7 +1,16 @@
 import { expect } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
-import { day, given, hour, minute, refused, waitForFullHour, ask } from "#harness/coordinator/state-calls.ts";
+import {
+  day,
+  given,
+  hour,
+  minute,
+  refused,
+  waitForFullHour,
+  ask,
+  pagesAfter,
+} from "#harness/coordinator/state-calls.ts";
 import {
   type Content,
   Device,
@@ -383,13 +392,13 @@ it("by project, by session and by device", async ({ host }) => {
 it("an answer has at most a million characters of envelopes, or one session", async ({ host, device }) => {
   const sizes = [400_000, 400_000, 300_000, 900_000, 200_000];
   for (const [at, size] of sizes.entries()) await device.put(session(`s${at}`, "x".repeat(size)));
-  const pages: number[][] = [];
-  for (let after = 0, isMore = true; isMore;) {
-    const page = await list(host, { after });
-    pages.push(page.sessions.map(({ envelope }) => envelope.length));
-    ({ revision: after, isMore } = page);
-  }
-  expect(pages).toEqual([[400_000, 400_000], [300_000], [900_000], [200_000]]);
+  const pages = await pagesAfter((after) => list(host, { after }));
+  expect(pages.map(({ sessions }) => sessions.map(({ envelope }) => envelope.length))).toEqual([
+    [400_000, 400_000],
+    [300_000],
+    [900_000],
+    [200_000],
+  ]);
 });
 
 it("forgotten and purged sessions are listed among the changes", async ({ host, device }) => {

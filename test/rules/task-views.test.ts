@@ -1,8 +1,8 @@
 import { expect } from "vitest";
 import type { MetricName } from "#src/contract/metrics.ts";
-import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
+import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 import { pass, cancel, Peer, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/peers.ts";
-import { ask, day, given, hour, minute, refusal } from "#harness/coordinator/state-calls.ts";
+import { ask, day, hour, minute, refusal, pagesOf } from "#harness/coordinator/state-calls.ts";
 import { taskTest } from "./rule-test.ts";
 import type { Ran, Route, TypeRoutes } from "#src/contract/model-routes.ts";
 taskTest("tasks are listed by number, page by page, by any filter", async ({ host, a }) => {
@@ -148,16 +148,9 @@ taskTest("what is discarded stays dead; what is not dead is left alone", async (
 });
 
 async function listed(host: RuleHost, filter: object, limit = 200): Promise<number[]> {
-  const numbers: number[] = [];
-  for (let cursor: string | null = "0"; cursor !== null;) {
-    const page: { tasks: { task: number }[]; cursor: string | null } = given(
-      await host.call("tasks.list", { ...filter, limit, cursor }, admin),
-    );
-    expect(page.tasks.length).toBeLessThanOrEqual(limit);
-    numbers.push(...page.tasks.map(({ task }) => task));
-    ({ cursor } = page);
-  }
-  return numbers;
+  const pages = await pagesOf((from) => ask(host, "tasks.list", { ...filter, limit, ...from }));
+  expect(Math.max(...pages.map(({ tasks }) => tasks.length))).toBeLessThanOrEqual(limit);
+  return pages.flatMap(({ tasks }) => tasks.map(({ task }) => task));
 }
 
 type Values = (name: MetricName, label?: string) => number | undefined;

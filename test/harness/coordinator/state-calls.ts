@@ -49,29 +49,41 @@ export async function get(host: RuleHost, key: string): Promise<OutputOf<"state.
   return (await ask(host, "state.get", { key })).entry;
 }
 
-/** All entries below a prefix, page by page. */
-export async function listed(host: RuleHost, prefix = "", limit = 500) {
-  const first = await ask(host, "state.list", { prefix, limit });
-  const entries = [...first.entries];
-  for (let { cursor } = first; cursor !== null;) {
-    const page = await ask(host, "state.list", { prefix, limit, cursor });
-    entries.push(...page.entries);
-    cursor = page.cursor;
+/** All pages of a list. */
+export async function pagesOf<Page extends { readonly cursor: string | null }>(
+  next: (from: { cursor?: string }) => Promise<Page>,
+): Promise<Page[]> {
+  const pages = [await next({})];
+  for (let { cursor } = pages[0]!; cursor !== null;) {
+    const page = await next({ cursor });
+    pages.push(page);
+    ({ cursor } = page);
   }
-  return { entries, revision: first.revision };
+  return pages;
 }
 
-export type Changes = OutputOf<"state.changes">["changes"];
+export async function listed(host: RuleHost, prefix = "", limit = 500) {
+  const pages = await pagesOf((from) => ask(host, "state.list", { prefix, limit, ...from }));
+  return { entries: pages.flatMap(({ entries }) => entries), revision: pages[0]!.revision };
+}
 
-/** All changes below a prefix after a revision, page by page. */
-export async function happened(host: RuleHost, prefix = "", after = 0, limit = 500): Promise<Changes> {
-  const changes: Changes = [];
-  for (let at = after; ;) {
-    const page = await ask(host, "state.changes", { prefix, after: at, limit });
-    changes.push(...page.changes);
-    if (!page.isMore) return changes;
-    at = page.revision;
+/** All pages of changes after a revision. */
+export async function pagesAfter<Page extends { readonly revision: number; readonly isMore: boolean }>(
+  next: (after: number) => Promise<Page>,
+  from = 0,
+): Promise<Page[]> {
+  const pages: Page[] = [];
+  for (let [after, isMore] = [from, true]; isMore;) {
+    const page = await next(after);
+    pages.push(page);
+    ({ revision: after, isMore } = page);
   }
+  return pages;
+}
+
+export async function happened(host: RuleHost, prefix = "", after = 0) {
+  const pages = await pagesAfter((at) => ask(host, "state.changes", { prefix, after: at, limit: 500 }), after);
+  return pages.flatMap(({ changes }) => changes);
 }
 
 export async function revision(host: RuleHost): Promise<number> {
