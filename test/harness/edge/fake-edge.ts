@@ -395,37 +395,25 @@ export class FakeConnection {
     this.sendText("pong");
   }
 
-  async #answer(method: string, params: unknown): Promise<Result<unknown, Refusal>> {
-    switch (method) {
-      case "chats.leave":
-        return this.#leave(params as { chat: string });
-      case "state.watch":
-        return this.#watch(params as { watch: string; prefix: string });
-      case "state.unwatch":
-        return ok({ isRemoved: this.#watches.delete((params as { watch: string }).watch) });
-      case "chats.register":
-        return this.#register(params as { chat: string });
-      default:
-        return this.#run(method, params);
-    }
+  #answer(method: string, params: unknown): Promise<Result<unknown, Refusal>> {
+    const given = params as { chat: string; watch: string; prefix: string };
+    if (method === "chats.leave") return this.#leave(given);
+    if (method === "state.watch") return this.#watch(given);
+    if (method === "state.unwatch") return Promise.resolve(ok({ isRemoved: this.#watches.delete(given.watch) }));
+    return method === "chats.register" ? this.#register(given) : this.#run(method, params);
   }
 
   #run(method: string, params: unknown): Promise<Result<unknown, Refusal>> {
-    return this.#server.run("socket", this.#actor ?? { machine: "nobody", isAdmin: false }, method, params);
+    return this.#server.run("socket", this.#actor ?? { machine: "none", isAdmin: false }, method, params);
   }
 
   async #register(params: { chat: string }): Promise<Result<unknown, Refusal>> {
     const result = await this.#run("chats.register", params);
-    if (result.ok) await this.#bind(params.chat);
+    if (!result.ok) return result;
+    for (const other of this.#server.connections) if (other !== this) other.end(params.chat, "chat.replaced");
+    this.chats.add(params.chat);
+    await this.#server.host.connect(params.chat);
     return result;
-  }
-
-  async #bind(chat: string): Promise<void> {
-    for (const other of this.#server.connections) {
-      if (other !== this) other.end(chat, "chat.replaced");
-    }
-    this.chats.add(chat);
-    await this.#server.host.connect(chat);
   }
 
   async #leave({ chat }: { chat: string }): Promise<Result<unknown, Refusal>> {

@@ -14,33 +14,36 @@ export function insert(sql: Sql, table: string, row: Readonly<Record<string, Sql
   sql.run(`INSERT INTO ${table} (${columns.join()}) VALUES (${places}) ${conflict}`, ...Object.values(row));
 }
 
-interface SessionRow {
-  readonly id: string;
-  readonly project: string | null;
-  readonly title: string | null;
-  readonly lastSeenAt: number;
-  readonly endedAt: number | null;
-  readonly recovery: string | null;
-}
+type Texts<Name extends string> = Partial<Record<Name, string>>;
+type Times<Name extends string> = Partial<Record<Name, number>>;
 
 /** A row as the session part writes it; repeatable. */
-export function addSession(sql: Sql, overrides: Partial<SessionRow> = {}): void {
-  const { id = "ses", project = "/p", title = "t", lastSeenAt = T0, endedAt = null, recovery = null } = overrides;
-  const times = { startedAt: lastSeenAt, lastSeenAt, endedAt };
-  const row = { id, client: "claude-code", project, cwd: project, title, origin: "startup", ...times, recovery };
+export function addSession(
+  sql: Sql,
+  more: Texts<"id"> &
+    Times<"lastSeenAt"> & {
+      project?: string | null;
+      title?: string | null;
+      endedAt?: number | null;
+      recovery?: string | null;
+    } = {},
+): void {
+  const { project = "/p", lastSeenAt = T0 } = more;
+  const usual = {
+    id: "ses",
+    client: "claude-code",
+    cwd: project,
+    title: "t",
+    origin: "startup",
+    startedAt: lastSeenAt,
+  };
   const change = "DO UPDATE SET lastSeenAt = excluded.lastSeenAt, endedAt = excluded.endedAt";
-  insert(sql, "sessions", row, `ON CONFLICT (id) ${change}`);
+  insert(sql, "sessions", { endedAt: null, ...usual, ...more, project, lastSeenAt }, `ON CONFLICT (id) ${change}`);
 }
 
-interface JournalRow {
-  readonly session: string;
-  readonly key: string;
-  readonly at: number;
-  readonly text: string;
-}
-
-export function addJournal(sql: Sql, overrides: Partial<JournalRow> = {}): number {
-  const { session = "ses", key = "k", at = T0, text = "text" } = overrides;
+/** @returns its number */
+export function addJournal(sql: Sql, more: Texts<"session" | "key" | "text"> & Times<"at"> = {}): number {
+  const { session = "ses", key = "k", at = T0, text = "text" } = more;
   const row = { session, at, kind: "prompt", key, body: JSON.stringify({ text }) };
   insert(sql, "journal", row, "ON CONFLICT DO NOTHING");
   return Number(column(sql, "SELECT seq FROM journal WHERE session = ? AND key = ?", session, key)[0]);
@@ -52,33 +55,28 @@ export function searched(sql: Sql, word: string): unknown[] {
   return column(sql, "SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH ?", word);
 }
 
-interface CheckpointRow {
-  readonly id: string;
-  readonly session: string;
-  readonly at: number;
-  readonly summary: string;
-  readonly state: unknown;
-  readonly journalSeq: number;
+export function addCheckpoint(
+  sql: Sql,
+  more: Texts<"id" | "session" | "summary"> & Times<"at" | "journalSeq"> & { state?: unknown } = {},
+): void {
+  const { state = { goal: "g" }, ...given } = more;
+  const usual = {
+    id: "cp",
+    session: "ses",
+    at: T0,
+    trigger: "on_demand",
+    journalSeq: 0,
+    redactions: 0,
+    summary: "sum",
+  };
+  insert(sql, "checkpoints", { ...usual, ...encode(state), ...given }, "ON CONFLICT DO NOTHING");
 }
 
-export function addCheckpoint(sql: Sql, overrides: Partial<CheckpointRow> = {}): void {
-  const { id = "cp", session = "ses", at = T0, summary = "sum", state = { goal: "g" }, journalSeq = 0 } = overrides;
-  const { body, hash, rawBytes } = encode(state);
-  const sizes = { journalSeq, rawBytes, redactions: 0 };
-  const row = { id, session, at, trigger: "on_demand", hash, ...sizes, summary, body };
-  insert(sql, "checkpoints", row, "ON CONFLICT DO NOTHING");
-}
-
-interface SnapshotRow {
-  readonly checkpoint: string;
-  readonly session: string;
-  readonly project: string;
-  readonly repository: string | null;
-  readonly text: string;
-}
-
-export function addSnapshot(sql: Sql, overrides: Partial<SnapshotRow> = {}): void {
-  const { checkpoint = "cp", session = "ses", project = "/p", repository = null, text = "t" } = overrides;
+export function addSnapshot(
+  sql: Sql,
+  more: Texts<"checkpoint" | "session" | "project" | "text"> & { repository?: string | null } = {},
+): void {
+  const { checkpoint = "cp", session = "ses", project = "/p", repository = null, text = "t" } = more;
   const about = { checkpointId: checkpoint, session, at: T0, state: "done", reason: text };
   insert(sql, "snapshots", { ...about, project, repository, branch: text, detail: JSON.stringify({ text }) });
 }
@@ -95,14 +93,8 @@ export function plant(sql: Sql, session: string, project: string, text: string):
 export function plantRest(sql: Sql, session: string, text: string): void {
   const about = { session, at: T0 };
   sql.run("INSERT INTO signals VALUES (?, ?, 0.5, ?, ?)", session, T0, text, "{}");
-  insert(sql, "crashes", {
-    ...about,
-    cause: "killed",
-    detail: text,
-    readings: "{}",
-    unsavedEvents: 0,
-    unsavedToolCalls: 0,
-  });
+  const unsaved = { unsavedEvents: 0, unsavedToolCalls: 0 };
+  insert(sql, "crashes", { ...about, cause: "killed", detail: text, readings: "{}", ...unsaved });
   insert(sql, "recoveries", { ...about, action: "offered", detail: JSON.stringify({ text }) });
   insert(sql, "clients", { ...about, boot: "b", pid: 1, start: session, givenId: session });
 }

@@ -15,7 +15,7 @@ import { FakeTime, Machine, seededRandom } from "#harness/clock/fake-time.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 
-export interface AnAttempt {
+interface AnAttempt {
   readonly run: TaskRun;
   readonly end: (outcome: RunOutcome) => void;
 }
