@@ -137,9 +137,10 @@ it("a new file counts its tasks from 1, and continues above all earlier numbers 
   expect(submit()).toBeGreaterThan(2);
 });
 
+const deep = (depth: number): Json => JSON.parse("[".repeat(depth) + "]".repeat(depth)) as Json;
+
 it("on this machine, too, what is nested too deep or has a field named __proto__ is refused", () => {
   const at = new Machine().open();
-  const deep = (depth: number): Json => JSON.parse("[".repeat(depth) + "]".repeat(depth)) as Json;
   const values = [deep(99), deep(101), deep(100_000), JSON.parse('{"a":[{"__proto__":1}]}') as Json];
   const codes = values.map((value) => codeOf(at.call("state.set", { key: "k", value })));
   expect(codes).toEqual(["ok", "bad_input", "bad_input", "bad_input"]);
