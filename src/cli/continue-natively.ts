@@ -26,7 +26,7 @@ export async function continueNatively(cli: Cli, session: string, options: Conti
     });
   }
   const { made, start } = written.value;
-  const text = textOf(written.value);
+  const text = nativeText(written.value);
   if (mayStart(cli, options)) {
     cli.progress(text.trimEnd());
     return startChat(cli, id, start, { hint: `The new session is ${made}.` });
@@ -50,7 +50,17 @@ const lostNames: Readonly<Record<LostPart, readonly [one: string, many: string]>
 };
 
 /** Says what the new session has, and what it lacks: nothing is dropped in silence. */
-function textOf({ made, session, file, carried, lost, damages, redacted, foreignTools, start }: Native): string {
+export function nativeText({
+  made,
+  session,
+  file,
+  carried,
+  lost,
+  damages,
+  redacted,
+  foreignTools,
+  start,
+}: Native): string {
   const { prompts, answers, calls, summaries } = carried;
   const summary = summaries === 0 ? [] : [`${summaries} ${summaries === 1 ? "summary" : "summaries"}`];
   const has = [

@@ -15,6 +15,8 @@ export type Trigger =
   | "detached"
   /** Before an undo of a chat's changes. */
   | "undo"
+  /** Before a hand-over to another machine, and as it came from there. */
+  | "give"
   | "on_demand";
 
 /** Reason in words. */

@@ -158,6 +158,8 @@ const operationErrorTable = {
   rescue_failed: 500,
   client_missing: 409,
   not_written: 500,
+  not_given: 409,
+  not_taken: 409,
 } as const satisfies Record<string, number>;
 
 /** Code of a refusal of a machine's operation. */

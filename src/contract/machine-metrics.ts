@@ -16,7 +16,7 @@ const automatic = [
   "turn_end",
   "session_end",
 ];
-const triggers = [...automatic, "detached", "on_demand", "undo"];
+const triggers = [...automatic, "detached", "give", "on_demand", "undo"];
 const clients = [...hookClients, "claude-ai", "claude-desktop"];
 const riskInputs = ["contextFill", "contextTokens", "sinceCheckpointMs", "hostMemory", "rateLimit", "toolErrors"];
 export const modelFamilies = ["opus", "sonnet", "haiku", "fable", "mythos", "gpt", "gemini"];

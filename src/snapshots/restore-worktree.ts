@@ -2,17 +2,18 @@ import { copyFileSync, existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { err, ok, type Result } from "../shared/result.ts";
 import { repositoryGit, run, text, userGit, withTimeLimit, type Git, type TimeLimit } from "./git.ts";
-import { withRepository, type OpenRepository } from "./repository.ts";
+import { repositoryFor, withRepository, type OpenRepository } from "./repository.ts";
 import type { SnapshotDeps } from "./snapshot.ts";
 import {
   findMissing,
   findMissingSnapshot,
   readSnapshot,
+  unpack,
   writeFiles,
   type RestoreRefusal,
   type RestoreResult,
 } from "./restore-files.ts";
-import { discover } from "./work-tree.ts";
+import { discover, type WorkTree } from "./work-tree.ts";
 import { addWorktree, removeWorktree } from "./worktrees.ts";
 
 export interface WorktreeInput extends SnapshotDeps, TimeLimit {
@@ -35,7 +36,41 @@ export type WorktreeOutcome = Result<RestoreResult, RestoreRefusal>;
  * HEAD of the project stay, and a failure leaves neither folder nor branch.
  */
 export async function restoreWorktree(input: WorktreeInput): Promise<WorktreeOutcome> {
-  const { env, project, head, commit, repository } = input;
+  const { commit, repository } = input;
+  if (!existsSync(join(repository, "HEAD")))
+    return err({ code: "snapshot_missing", message: `${repository} does not exist` });
+  return makeWorktree(input, async (git, _tree, signal) =>
+    withRepository(input, repository, null, signal, async (opened) => {
+      const lost = await findMissingSnapshot(opened, commit);
+      return lost ? err(lost) : ok(await writeWorktree(opened, input, git));
+    }),
+  );
+}
+
+export interface ReceivedWorktreeInput extends Omit<WorktreeInput, "repository"> {
+  /** SHIM's repositories. */
+  readonly snapshots: string;
+  readonly bundle: Buffer;
+  readonly needs: readonly string[];
+}
+
+/** Adds a worktree like `restoreWorktree`, with the files of a bundle from another machine. */
+export async function restoreReceivedWorktree(input: ReceivedWorktreeInput): Promise<WorktreeOutcome> {
+  return makeWorktree(input, async (git, found, signal) =>
+    withRepository(input, repositoryFor(input.snapshots, found), found, signal, async (opened) => {
+      return (await unpack(opened, found, input)) ?? ok(await writeWorktree(opened, input, git));
+    }),
+  );
+}
+
+type NewWorktree = Omit<WorktreeInput, "repository">;
+
+/** @param fill writes the files, once branch and commit are known to be usable */
+async function makeWorktree(
+  input: NewWorktree,
+  fill: (git: Git, tree: WorkTree, signal: AbortSignal) => Promise<WorktreeOutcome>,
+): Promise<WorktreeOutcome> {
+  const { env, project, head } = input;
   const work = async (signal: AbortSignal): Promise<WorktreeOutcome> => {
     const tree = await discover(env, project, signal);
     if ("skipped" in tree) return err({ code: "not_a_work_tree", message: tree.skipped });
@@ -48,21 +83,16 @@ export async function restoreWorktree(input: WorktreeInput): Promise<WorktreeOut
     if (missing !== undefined)
       return err({
         code: "commit_missing",
-        message: `commit ${missing}, on which it was based, is gone from ${project}`,
+        message: `commit ${missing}, on which it was based, is not in ${project}`,
       });
-    return withRepository(input, repository, null, signal, async (opened) => {
-      const lost = await findMissingSnapshot(opened, commit);
-      return lost ? err(lost) : ok(await writeWorktree(opened, input, userGit(env, tree.found.top, signal)));
-    });
+    return fill(userGit(env, tree.found.top, signal), tree.found, signal);
   };
-  if (!existsSync(join(repository, "HEAD")))
-    return err({ code: "snapshot_missing", message: `${repository} does not exist` });
   return withTimeLimit(input, work, (message) => err({ code: "restore_failed", message }));
 }
 
 async function writeWorktree(
   opened: OpenRepository,
-  { env, commit, head, folder, branch }: WorktreeInput,
+  { env, commit, head, folder, branch }: NewWorktree,
   project: Git,
 ): Promise<RestoreResult> {
   const from = head ?? "HEAD";

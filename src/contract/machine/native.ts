@@ -23,7 +23,7 @@ export type LostPart = (typeof lostParts)[number];
 
 const counted = z.int().min(1);
 
-const Native = Named.extend({
+export const Native = Named.extend({
   /** The new session. */
   made: z.string(),
   /** File of the new session; null: its client keeps it otherwise. */

@@ -2,6 +2,7 @@ import type * as z from "zod";
 import { installationOperations } from "./installation.ts";
 import { fileOperations } from "./files.ts";
 import { forkOperations } from "./forks.ts";
+import { handoverOperations } from "./handover.ts";
 import { nativeOperations } from "./native.ts";
 import { overviewOperations } from "./overview.ts";
 import { pageOperations } from "./page.ts";
@@ -22,6 +23,7 @@ export const machineOperations = {
   ...installationOperations,
   ...fileOperations,
   ...forkOperations,
+  ...handoverOperations,
   ...nativeOperations,
   ...overviewOperations,
   ...pageOperations,

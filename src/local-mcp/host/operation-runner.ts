@@ -29,6 +29,7 @@ import { installationHandlers } from "./installation-handlers.ts";
 import { undoHandlers } from "../../machine/operations/undo-handlers.ts";
 import { usageHandlers } from "../../machine/operations/usage-handlers.ts";
 import { fileHandlers } from "../../machine/operations/files-handlers.ts";
+import { handoverHandlers } from "../../machine/operations/handover-handlers.ts";
 import { forkHandlers } from "../../machine/operations/fork-handlers.ts";
 import {
   noticeHandlers,
@@ -53,6 +54,7 @@ const handlers: Handlers = {
   ...effectHandlers,
   ...fileHandlers,
   ...forkHandlers,
+  ...handoverHandlers,
   ...noticeHandlers,
   ...overviewHandlers,
   ...pageHandlers,

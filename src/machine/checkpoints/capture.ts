@@ -243,7 +243,7 @@ function largestField(state: WorkState): string {
 }
 
 /** Triggers whose checkpoint needs the files of its moment, also for a known state. */
-const ownFiles: ReadonlySet<Trigger> = new Set(["turn", "undo"]);
+const ownFiles: ReadonlySet<Trigger> = new Set(["turn", "undo", "give"]);
 
 function store(
   sql: Sql,

@@ -1,8 +1,6 @@
-import { existsSync, realpathSync, rmdirSync } from "node:fs";
-import { basename, join } from "node:path";
+import { existsSync, realpathSync } from "node:fs";
 import type { Fork } from "../../contract/machine/forks.ts";
 import type { CheckedMachineInput } from "../../contract/machine/operations.ts";
-import { createPrivateFolder } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import { listAt, parseObject } from "../../shared/json-fields.ts";
@@ -26,6 +24,7 @@ import { clientToStart, planFork, type StartPlan } from "../recovery/relaunch.ts
 import { movePath, restoreAt } from "../recovery/incomplete/restoration.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
+import { inNewWorktree, type WrittenFiles } from "./new-worktree.ts";
 import { catchUpWith } from "./recovery-handlers.ts";
 import { findHere, projectOfFolder, shortCheckpoint, shortSession } from "./resolve-id.ts";
 
@@ -141,12 +140,6 @@ function noFiles(files: FilesOfSession, { number }: Moment): OperationResult<nev
   return err({ code: "no_snapshot", message: `${why}: calls that may have changed files lie in between. ${others}` });
 }
 
-interface WrittenFork {
-  readonly folder: string;
-  readonly branch: string | null;
-  readonly notRestored: readonly ExcludedFile[];
-}
-
 interface ForkTarget {
   readonly session: sessions.Session;
   readonly saved: SavedFiles;
@@ -158,7 +151,7 @@ async function writeFork(
   { paths }: HandlerContext,
   runtime: Runtime,
   { session, saved, into }: ForkTarget,
-): Promise<OperationResult<WrittenFork>> {
+): Promise<OperationResult<WrittenFiles>> {
   const { env, processes } = runtime;
   const { repository, commit, project, head } = saved;
   const input = { env, processes, repository, commit, timeoutMs: filesTimeoutMs };
@@ -167,19 +160,10 @@ async function writeFork(
     if (!written.ok) return written;
     return ok({ folder: realpathSync(into), branch: null, notRestored: written.value.notRestored });
   }
-  const short = shortSession(runtime, session.id);
-  const work = join(paths.home, "work");
-  for (let at = 1; ; at += 1) {
-    const name = `fork-${short}-${at}`;
-    if (existsSync(join(work, name))) continue;
-    createPrivateFolder(join(work, name));
-    const folder = join(realpathSync(join(work, name)), basename(project));
-    const branch = `shim/${name}`;
-    const made = await restoreWorktree({ ...input, project, head, folder, branch });
-    if (made.ok) return ok({ folder, branch, notRestored: made.value.notRestored });
-    rmdirSync(join(work, name));
-    if (made.error.code !== "branch_exists") return made;
-  }
+  const name = `fork-${shortSession(runtime, session.id)}`;
+  return inNewWorktree(paths.home, { name, project }, (folder, branch) =>
+    restoreWorktree({ ...input, project, head, folder, branch }),
+  );
 }
 
 function hintOf(code: string): string {
@@ -195,7 +179,7 @@ interface MadeFork {
   readonly past: PastState;
   readonly moment: Moment;
   readonly saved: SavedFiles;
-  readonly written: WrittenFork;
+  readonly written: WrittenFiles;
 }
 
 function forkOf(

@@ -36,7 +36,7 @@ export const nativeHandlers: Pick<Handlers, "recovery.make-native"> = {
     const problem = read.ok ? problemOf(read.value) : read.error;
     if (!read.ok || problem !== null)
       return err({ code: "transcript_unusable", message: `${session.id} cannot be written again: ${problem}.` });
-    return make(runtime, { session, conversation: read.value, target: target.value, cwd });
+    return makeNative(runtime, { session, conversation: read.value, target: target.value, cwd });
   },
 };
 
@@ -45,7 +45,7 @@ interface Target {
   readonly details: NonNullable<ReturnType<typeof detailsOf>> & { readonly writer: SessionWriter };
 }
 
-function targetOf({ site }: HandlerContext, client: string): OperationResult<Target> {
+export function targetOf({ site }: HandlerContext, client: string): OperationResult<Target> {
   const [adapter, details] = [adapterOf(client), detailsOf(client)];
   const { writer } = details ?? {};
   if (!adapter || !details || !writer) {
@@ -77,7 +77,7 @@ interface Making {
   readonly cwd: string;
 }
 
-async function make(runtime: Runtime, making: Making): Promise<OperationResult<Native>> {
+export async function makeNative(runtime: Runtime, making: Making): Promise<OperationResult<Native>> {
   const { session, target, cwd } = making;
   const { adapter, details } = target;
   const { conversation, count: redacted } = redactConversation(making.conversation);

@@ -8,7 +8,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { sessionFilesOf } from "../../clients/details.ts";
 import { isKept } from "../stores/kept-sessions.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
-import { importOrigin } from "../sessions/sessions.ts";
+import { givenOrigin, importOrigin } from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { codeOf } from "../../shared/error.ts";
 import type { Brief } from "./brief/brief.ts";
@@ -68,10 +68,15 @@ export function planRelaunch(
     ? toBroken(`its transcript is on ${elsewhere.machine}`)
     : isNew
       ? toBroken("that was asked for")
-      : session.origin === importOrigin && !isKeptByClient(env, session)
-        ? toBroken("it was read from a file, which its client may not have")
-        : checkTranscript(session.transcriptPath, session.id, session.client);
+      : (brokenByOrigin(env, session) ?? checkTranscript(session.transcriptPath, session.id, session.client));
   return planStart(session, transcript, { id: uuidv4(random(16)), brief: brief.text("resume") }, into);
+}
+
+/** @returns null: its client may have the session */
+function brokenByOrigin(env: NodeJS.ProcessEnv, session: Session): TranscriptCheck | null {
+  if (session.origin === givenOrigin) return toBroken("its transcript is on the machine that handed it over");
+  if (session.origin !== importOrigin || isKeptByClient(env, session)) return null;
+  return toBroken("it was read from a file, which its client may not have");
 }
 
 /** An imported session whose client has the file that was read. */

@@ -9,6 +9,8 @@ export interface MachineAction {
     | "session.dismissed"
     | "session.offered-again"
     | "session.forgotten"
+    | "session.given"
+    | "session.taken"
     | "project.forgotten"
     | "checkpoint.forgotten"
     | "files.undone"

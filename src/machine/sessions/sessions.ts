@@ -7,6 +7,8 @@ export type { Recovery, Session, Waiting } from "../../store/session-tables.ts";
 
 /** Origin of a session that was read from a file: its own client may not have it. */
 export const importOrigin = "import";
+/** Origin of a session that another machine has handed over. */
+export const givenOrigin = "given";
 
 export interface Sighting {
   readonly id: string;
@@ -84,7 +86,7 @@ export function displayTitle({ name, title }: Pick<Session, "name" | "title">): 
 
 /** A chat that the client continued has an owner, and is recorded by its hooks since. */
 export function isOnlyImported({ origin, owner }: Pick<Session, "origin" | "owner">): boolean {
-  return origin === importOrigin && owner === null;
+  return (origin === importOrigin || origin === givenOrigin) && owner === null;
 }
 
 /** For a session of which no event comes any more. */

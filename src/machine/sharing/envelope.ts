@@ -12,7 +12,7 @@ import { deriveKey, type WorkspaceKey } from "./workspace-key.ts";
 /** Subject of an envelope, stored beside it. The envelope opens only with the same subject. */
 export interface EnvelopeSubject {
   readonly workspace: string;
-  readonly kind: "session" | "files" | "chat";
+  readonly kind: "session" | "files" | "chat" | "given";
   readonly device: string;
   readonly session: string;
   readonly item: string;

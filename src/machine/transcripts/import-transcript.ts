@@ -74,7 +74,7 @@ function store(sql: Sql, runtime: Runtime, reading: Reading): ImportedTranscript
   const imported = { ...head, damages: content.damages.length };
   const before = sessions.get(sql, id);
   if (before && !sessions.isOnlyImported(before)) return { ...imported, how: "recorded" };
-  if (before) clear(sql, id);
+  if (before) clearImport(sql, id);
   const now = runtime.now();
   const events = eventsOf(content, cwd, now);
   const times = events.map(({ at }) => Math.min(at, now)).filter(isKnownTime);
@@ -105,8 +105,8 @@ function store(sql: Sql, runtime: Runtime, reading: Reading): ImportedTranscript
   return { ...imported, how: before ? "again" : "new" };
 }
 
-/** Deletes what an earlier import has stored: the file may have grown since. */
-function clear(sql: Sql, session: string): void {
+/** Deletes what an earlier import or hand-over has stored: there may be more since. */
+export function clearImport(sql: Sql, session: string): void {
   const saved = checkpoints.select(sql, "WHERE session = ?", session).map(({ id }) => id);
   snapshotDrops.enqueue(sql, "checkpointId IN (SELECT value FROM json_each(?))", JSON.stringify(saved));
   checkpoints.delete(sql, { session });

@@ -40,6 +40,7 @@ const fixedTriggers: ReadonlySet<string> = new Set<Trigger>([
   "on_demand",
   "detached",
   "undo",
+  "give",
 ]);
 
 /**

@@ -4,7 +4,7 @@ import { o200kTokens } from "../../../learning/routing/tokens.ts";
 import { pluralize } from "../../../shared/format.ts";
 import { isOfThisSystem } from "../../../platform/this-system.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
-import { type Session, importOrigin } from "../../sessions/sessions.ts";
+import { type Session, givenOrigin, importOrigin } from "../../sessions/sessions.ts";
 import { emptyState } from "../../sessions/work-state.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
 import {
@@ -278,6 +278,7 @@ function leadText(from: Restoration, now: number, occasion: Occasion): string {
 function endText({ session, cause, knownUntil, elsewhere }: Restoration, now: number): string {
   const ago = formatAgo(now, knownUntil);
   if (session.origin === importOrigin) return `was last active ${ago}, by its imported transcript`;
+  if (session.origin === givenOrigin) return `was handed over to this machine, and was last active ${ago}`;
   if (elsewhere && !elsewhere.isCertain) return `was last heard of ${ago} (whether it died is not certain)`;
   if (cause !== null) return `died ${ago}`;
   return session.endedAt === null ? "is still open" : `ended ${ago}`;

@@ -1,7 +1,7 @@
 import * as journal from "../../sessions/journal.ts";
 import { lastFailure } from "../../sessions/last-failure.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
-import { importOrigin } from "../../sessions/sessions.ts";
+import { givenOrigin, importOrigin } from "../../sessions/sessions.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { isTaskPrompt } from "../../../contract/task-prompt.ts";
 import type { CrashCause } from "../../../contract/readings.ts";
@@ -160,4 +160,5 @@ const endsByReason: ReadonlyMap<string | null, { readonly cause: CrashCause; rea
     importOrigin,
     { cause: "unknown", causeDetail: "Its transcript was imported, which does not say how the chat ended." },
   ],
+  [givenOrigin, { cause: "closed", causeDetail: "It was handed over to this machine while its chat was still open." }],
 ]);

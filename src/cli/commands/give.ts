@@ -1,0 +1,35 @@
+import type { Command } from "commander";
+import type { Given } from "../../contract/machine/handover.ts";
+import { pluralize } from "../../shared/format.ts";
+import { quotedTitle } from "../../shared/quoted-title.ts";
+import type { Cli } from "../cli.ts";
+import { defineOperation } from "../operation-command.ts";
+import { localTime } from "../times.ts";
+import type { Lines } from "../views.ts";
+
+export function addCommand(program: Command, cli: Cli): void {
+  defineOperation(cli, program, "give", {
+    operation: "handover.give",
+    args: ["session"],
+    fixed: { folder: cli.io.cwd },
+    view: (given) => givenLines(given),
+    isVerbatim: true,
+  });
+}
+
+function givenLines({ session, title, file, code, until, files, hasConversation }: Given): Lines {
+  const what = hasConversation ? "its state and its conversation" : "its state, without the conversation (--native)";
+  const { missing, leftOut } = files;
+  return [
+    `${quotedTitle(title)} (${session}) is in ${file}, sealed: ${what}.`,
+    missing === null ? "Its uncommitted files are in it." : `Its uncommitted files are not in it: ${missing}.`,
+    leftOut.length > 0 &&
+      `${pluralize(leftOut.length, "file")} left out of it: ${leftOut.map(({ path }) => path).join(", ")}.`,
+    "",
+    `Send the file one way and this code another way; the two together open the session:`,
+    `  ${code}`,
+    "",
+    `On the other machine, in a clone of the project: shim take ${file.split(/[/\\]/).at(-1)}`,
+    `It can be taken until ${localTime(until)}. What this chat does from now on is not in it.`,
+  ];
+}

@@ -1,0 +1,85 @@
+import { resolve } from "node:path";
+import { Option, type Command } from "commander";
+import type { Taken } from "../../contract/machine/handover.ts";
+import { pluralize } from "../../shared/format.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { quotedTitle } from "../../shared/quoted-title.ts";
+import { ok } from "../../shared/result.ts";
+import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { nativeText } from "../continue-natively.ts";
+import { continueSession, mayStart, startable, startChat } from "../continue-session.ts";
+import type { CliResult } from "../answer.ts";
+
+interface TakeOptions extends CommonOptions {
+  readonly in?: string;
+  readonly into?: string;
+  readonly native?: boolean;
+  readonly print?: boolean;
+}
+
+export function addCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("take <file>")
+    .description("continue a session that another machine has handed over; its code is read from stdin, or asked for")
+    .addOption(new Option("--in <client>", "in a chat of this client; default: the session's own").choices(startable))
+    .option("--into <folder>", "a copy of its files in this new or empty folder, without a branch")
+    .option("--native", "with the conversation itself, where that was handed over")
+    .option("--print", "store it, and print its brief instead of starting the client");
+  cli.define(command, (options: TakeOptions, file: string) => run(cli, options, file));
+}
+
+async function run(cli: Cli, options: TakeOptions, file: string): Promise<CommandResult> {
+  const taken = await take(cli, options, file);
+  if (!taken.ok) return taken;
+  const { session, folder, native } = taken.value;
+  for (const line of takenLines(taken.value)) cli.progress(line);
+  if (native === null) {
+    const here = { ...options, isNew: true };
+    const continued = await continueSession(cli, session, here);
+    return continued.ok
+      ? ok({ ...continued.value, data: { ...taken.value, continued: continued.value.data } })
+      : continued;
+  }
+  cli.progress(nativeText(native).trimEnd());
+  const { start } = native;
+  if (options.print !== true && mayStart(cli, options))
+    return startChat(cli, session, start, { hint: `The new session is ${native.made}.` });
+  await cli.call("recovery.take", { session, chat: native.made });
+  const line = [start.command, ...start.args].join(" ");
+  return ok({ data: taken.value, text: `To continue it, in ${start.cwd ?? folder}: ${line}\n`, isVerbatim: true });
+}
+
+/** The code is no argument: those are visible to other users of the machine. */
+async function take(cli: Cli, { in: client, into, native }: TakeOptions, file: string): Promise<CliResult<Taken>> {
+  const { io } = cli;
+  const code = (io.isInteractive ? await io.ask("Code (shimgive-): ") : await io.readInput()).trim();
+  const target = into === undefined ? undefined : resolve(io.cwd, into);
+  return cli.call("handover.take", {
+    file: resolve(io.cwd, file),
+    folder: io.cwd,
+    code,
+    ...omitUndefined({ client, into: target, native }),
+  });
+}
+
+function takenLines({
+  title,
+  shortId,
+  from,
+  folder,
+  branch,
+  hasFiles,
+  leftOut,
+  notRestored,
+  isAgain,
+}: Taken): string[] {
+  const missing = [...leftOut, ...notRestored];
+  const files = branch === null ? `Its files are in ${folder}.` : `Its files are in ${folder}, on branch ${branch}.`;
+  return [
+    `${quotedTitle(title)} (${shortId}) came from ${from}${isAgain ? ", in place of an earlier hand-over" : ""}.`,
+    hasFiles ? files : "No uncommitted files came with it.",
+    ...(missing.length === 0
+      ? []
+      : [`${pluralize(missing.length, "file")} not there: ${missing.map(({ path }) => path).join(", ")}.`]),
+  ];
+}

@@ -1,0 +1,91 @@
+import * as z from "zod";
+import { excluded } from "./files.ts";
+import { Duration, File, Folder, IdPrefix, idErrors, Secret } from "./forms.ts";
+import { Native } from "./native.ts";
+import { machineOperation } from "./operation.ts";
+import { Named } from "./recovery.ts";
+
+const Given = Named.extend({
+  /** Sealed file; it is read with the code alone. */
+  file: z.string(),
+  /** Opens the file: who has both can read the session. */
+  code: z.string(),
+  bytes: z.int(),
+  /** Not to be taken later, epoch ms. */
+  until: z.int(),
+  files: z.object({
+    /** Why the uncommitted files are not in it; null: they are. */
+    missing: z.string().nullable(),
+    /** Files that are never saved. */
+    leftOut: excluded,
+  }),
+  hasConversation: z.boolean(),
+});
+export type Given = z.infer<typeof Given>;
+
+const Taken = Named.extend({
+  /** Machine that gave it. */
+  from: z.string(),
+  /** Epoch ms, by the clock of that machine. */
+  givenAt: z.int(),
+  /** An earlier hand-over of the session was replaced. */
+  isAgain: z.boolean(),
+  /** Folder in which its chat continues. */
+  folder: z.string(),
+  /** New branch with the files; null: a copy, or no files came. */
+  branch: z.string().nullable(),
+  hasFiles: z.boolean(),
+  leftOut: excluded,
+  notRestored: excluded,
+  /** The conversation as a session of a client; null: the brief stands for it. */
+  native: Native.nullable(),
+});
+export type Taken = z.infer<typeof Taken>;
+
+export const handoverOperations = {
+  "handover.give": machineOperation({
+    summary:
+      "Hand a session over: its state, its uncommitted files and, if asked for, its conversation, in one sealed file.",
+    input: z.strictObject({
+      session: IdPrefix.optional().describe("a session of this machine; absent: the newest of the folder's project"),
+      folder: Folder,
+      file: File.describe("a new file"),
+      until: Duration.default(604_800_000).describe("time in which it can be taken"),
+      native: z.boolean().default(false).describe("with the conversation itself, and not its brief alone"),
+    }),
+    output: Given,
+    errors: [...idErrors, "file_exists", "not_given"],
+    effect: "write",
+    isLong: true,
+    example: { session: "5f0e0e5e", folder: "/home/you/app", file: "/home/you/5f0e.shim" },
+  }),
+  "handover.take": machineOperation({
+    summary: "Take a session that another machine has handed over: it is stored here, with its files in a worktree.",
+    input: z.strictObject({
+      file: File,
+      code: Secret,
+      folder: Folder.describe("a clone of its project"),
+      into: Folder.optional().describe("the files go to this new or empty folder, without a branch"),
+      client: z.string().max(100).optional().describe("client of the conversation; absent: the session's own"),
+      native: z.boolean().default(false).describe("write the conversation as a session of the client"),
+    }),
+    output: Taken,
+    errors: [
+      "bad_input",
+      ...idErrors,
+      "key_needed",
+      "key_unusable",
+      "not_taken",
+      "folder_not_empty",
+      "not_a_work_tree",
+      "commit_missing",
+      "bundle_unusable",
+      "restore_failed",
+      "client_missing",
+      "not_written",
+    ],
+    effect: "write",
+    isLong: true,
+    example: { file: "/home/you/5f0e.shim", folder: "/home/you/app" },
+  }),
+};

@@ -1,0 +1,101 @@
+import { uuidv7 } from "../../shared/ids.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { WorkState } from "../../contract/work-state.ts";
+import { encode } from "../../store/checkpoint-body.ts";
+import * as checkpoints from "../checkpoints/checkpoints.ts";
+import { mapFiles } from "../recovery/elsewhere/mapped-files.ts";
+import * as journal from "../sessions/journal.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { emptyState, foldWithinBudget } from "../sessions/work-state.ts";
+import { clearImport } from "../transcripts/import-transcript.ts";
+import type { HandedOver } from "./package.ts";
+
+export interface AdoptedFolder {
+  /** Root of the project on this machine. */
+  readonly project: string | null;
+  /** Folder in which its chat continues. */
+  readonly cwd: string;
+}
+
+/**
+ * Why the hand-over is not taken: its time is over, or this machine has the session itself.
+ * Null: it may be taken.
+ */
+export function refusalOf(runtime: Runtime, { until, id, machine }: HandedOver): string | null {
+  if (runtime.now() > until) return `its time is over: ask for a new one on ${machine}`;
+  const known = runtime.store.read((sql) => sessions.get(sql, id), null);
+  if (known === null || sessions.isOnlyImported(known)) return null;
+  return `this machine has session ${id} itself: \`shim resume ${id}\` continues it`;
+}
+
+/** Stores the session, in place of an earlier hand-over of it, as one that can be continued. */
+export function adopt(
+  runtime: Runtime,
+  given: HandedOver,
+  folder: AdoptedFolder,
+): Result<{ readonly session: string; readonly isAgain: boolean }, string> {
+  return runtime.store.write((sql) => {
+    const before = sessions.get(sql, given.id);
+    if (before && !sessions.isOnlyImported(before)) return err(`this machine has session ${given.id} itself`);
+    if (before) clearImport(sql, given.id);
+    store(sql, runtime, given, folder);
+    return ok({ session: given.id, isAgain: before !== null });
+  });
+}
+
+function store(sql: Sql, runtime: Runtime, { id, session, machine }: HandedOver, folder: AdoptedFolder): void {
+  const now = runtime.now();
+  // The other clock may be ahead.
+  const lastSeenAt = Math.min(session.lastSeenAt, now);
+  const startedAt = Math.min(session.startedAt, lastSeenAt);
+  const { client, clientVersion, model, title, toolCalls, toolErrors, checkpoint } = session;
+  sessions.recordSighting(sql, startedAt, {
+    id,
+    client,
+    clientVersion,
+    model,
+    origin: sessions.givenOrigin,
+    ...folder,
+    transcriptPath: null,
+    owner: null,
+    isAlive: false,
+  });
+  const start = { kind: "start", source: sessions.givenOrigin } as const;
+  journal.append(sql, id, startedAt, `start:${sessions.givenOrigin}:${machine}`, start);
+  const [row] = journal.list(sql, id, 0, 1);
+  const state = stateHere(session, folder);
+  checkpoints.insert(sql, {
+    id: `cp_${uuidv7(now, runtime.random(16))}`,
+    session: id,
+    at: lastSeenAt,
+    trigger: "give",
+    journalSeq: row?.seq ?? 0,
+    redactions: checkpoint?.redactions ?? 0,
+    summary: checkpoints.summarize(title, state),
+    ...encode(state),
+  });
+  sessions.markSaved(sql, lastSeenAt, id, title);
+  sessions.touch(sql, lastSeenAt, id);
+  sessions.update(sql, id, { toolCalls, toolErrors, workedAt: lastSeenAt });
+  sessions.close(sql, lastSeenAt, id, sessions.givenOrigin);
+  sessions.setRecovery(sql, now, id, null, null);
+}
+
+/** The state with the events after its checkpoint, and with the paths of this machine. */
+function stateHere(
+  { checkpoint, unsaved, title, project: there }: HandedOver["session"],
+  folder: AdoptedFolder,
+): WorkState {
+  const rows = unsaved.entries.map(({ at, entry }, index) => ({ seq: index + 1, at, entry }));
+  const { state } = foldWithinBudget(checkpoint?.state ?? { ...emptyState, goal: title }, rows);
+  const { project: here } = folder;
+  const { inside, external } = mapFiles(state.files, { there, here });
+  // Times of files say nothing in a new folder.
+  const files = inside.map(({ stamp: _stamp, ...file }) => file);
+  const calls = state.calls.map((call) =>
+    there === null || here === null ? call : { ...call, input: call.input.replaceAll(`${there}/`, `${here}/`) },
+  );
+  return { ...state, calls, files: [...external.map(({ now: _now, ...file }) => file), ...files] };
+}

@@ -1,0 +1,259 @@
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { hostname } from "node:os";
+import type { Taken } from "../../contract/machine/handover.ts";
+import type { CheckedMachineInput } from "../../contract/machine/operations.ts";
+import { writeAtomically } from "../../platform/private-files.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { codeOf } from "../../shared/error.ts";
+import { err, ok } from "../../shared/result.ts";
+import { projectRoot } from "../../snapshots/git-head.ts";
+import { restoreReceived } from "../../snapshots/restore-files.ts";
+import { restoreReceivedWorktree } from "../../snapshots/restore-worktree.ts";
+import { adopt, refusalOf } from "../handover/adopt.ts";
+import { collectHandover } from "../handover/collect.ts";
+import {
+  fromFileText,
+  handoverKey,
+  openHandover,
+  parseHandoverCode,
+  sealHandover,
+  toFileText,
+  type CarriedConversation,
+  type HandedOver,
+} from "../handover/package.ts";
+import { movePath } from "../recovery/incomplete/restoration.ts";
+import * as audit from "../sessions/machine-audit.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { makeNative, targetOf } from "./native-handlers.ts";
+import { inNewWorktree, type WrittenFiles } from "./new-worktree.ts";
+import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
+import { catchUpWith } from "./recovery-handlers.ts";
+import { findHere, namesOf, projectOfFolder } from "./resolve-id.ts";
+
+const filesTimeoutMs = 600_000;
+/** Larger than any hand-over: 256 envelopes of 350 KB. */
+const maxFileBytes = 100_000_000;
+const secretBytes = 16;
+
+export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take"> = {
+  async "handover.give"(context, { session: id, folder, file, until: lifetimeMs, native }) {
+    const runtime = await context.runtime();
+    const found = id === undefined ? newestOf(runtime, folder) : await findHere(context, id);
+    if (!found.ok) return found;
+    if (existsSync(file)) return err({ code: "file_exists", message: `${file} exists: name a new file.` });
+    await catchUpWith(context, { session: found.value.id });
+    const session = runtime.store.read((sql) => sessions.get(sql, found.value.id), null) ?? found.value;
+    context.progress?.("Saving the session and its files ...");
+    const until = runtime.now() + lifetimeMs;
+    const collected = await collectHandover(runtime, session, {
+      machine: hostname(),
+      until,
+      withConversation: native,
+    });
+    const names = namesOf(runtime, session);
+    if (!collected.ok) return refuseGive(names.shortId, collected.error);
+    const { given, withoutFiles } = collected.value;
+    const key = handoverKey(Uint8Array.from(runtime.random(secretBytes)));
+    const sealed = sealHandover(given, key, runtime.random);
+    if (!sealed.ok) {
+      const hint = native ? "give it without --native, or " : "";
+      return refuseGive(names.shortId, `it has ${sealed.error.bytes} bytes, too many: ${hint}lower sync.maxFilesBytes`);
+    }
+    const text = toFileText(sealed.value);
+    const refused = writeNew(file, text);
+    if (refused !== null) return refuseGive(names.shortId, refused);
+    record(runtime, context, "session.given", session.id);
+    return ok({
+      ...names,
+      machine: null,
+      file,
+      code: key.code,
+      bytes: text.length,
+      until,
+      files: { missing: withoutFiles, leftOut: given.files?.leftOut ?? [] },
+      hasConversation: given.conversation !== null,
+    });
+  },
+
+  async "handover.take"(context, input) {
+    const runtime = await context.runtime();
+    const opened = openFile(input);
+    if (!opened.ok) return opened;
+    const given = opened.value;
+    const refusal = refusalOf(runtime, given);
+    if (refusal !== null) return refuseTake(refusal);
+    const carried = input.native ? conversationFor(context, given, input.client) : ok(null);
+    if (!carried.ok) return carried;
+    context.progress?.("Writing the files ...");
+    const written = await writeGivenFiles(context, runtime, given, input);
+    if (!written.ok) return err({ ...written.error, message: `${written.error.message}. Nothing was taken.` });
+    return store(context, runtime, { given, written: written.value, carried: carried.value });
+  },
+};
+
+interface Taking {
+  readonly given: HandedOver;
+  readonly written: AdoptedFiles;
+  /** Absent (null) where the brief stands for the conversation. */
+  readonly carried: Carried | null;
+}
+
+async function store(
+  context: HandlerContext,
+  runtime: Runtime,
+  { given, written, carried }: Taking,
+): Promise<OperationResult<Taken>> {
+  const { files, adopted: folder } = written;
+  const adopted = adopt(runtime, given, folder);
+  if (!adopted.ok) return refuseTake(adopted.error);
+  record(runtime, context, "session.taken", given.id);
+  const session = runtime.store.read((sql) => sessions.get(sql, given.id), null);
+  if (session === null) return refuseTake("it was deleted meanwhile");
+  const native = carried === null ? ok(null) : await makeNative(runtime, { session, ...carried, cwd: folder.cwd });
+  if (!native.ok) return native;
+  return ok({
+    ...namesOf(runtime, session),
+    machine: null,
+    from: given.machine,
+    givenAt: given.givenAt,
+    isAgain: adopted.value.isAgain,
+    folder: folder.cwd,
+    branch: files?.branch ?? null,
+    hasFiles: files !== null,
+    leftOut: given.files?.leftOut ?? [],
+    notRestored: files?.notRestored ?? [],
+    native: native.value,
+  });
+}
+
+type Carried = Omit<Parameters<typeof makeNative>[1], "session" | "cwd">;
+type Input = CheckedMachineInput<"handover.take">;
+
+function newestOf(runtime: Runtime, folder: string): OperationResult<sessions.Session> {
+  const project = projectOfFolder(runtime, folder);
+  const [newest] = runtime.store.read((sql) => sessions.list(sql, { project, limit: 1 }), []);
+  if (newest) return ok(newest);
+  return err({ code: "not_found", message: `no session of ${project} is stored. \`shim sessions\` lists all.` });
+}
+
+function refuseGive(shortId: string, why: string): OperationResult<never> {
+  return err({ code: "not_given", message: `${shortId} was not handed over: ${why}.` });
+}
+
+function refuseTake(why: string): OperationResult<never> {
+  return err({ code: "not_taken", message: `The session was not taken: ${why}. Nothing was changed.` });
+}
+
+/** @returns why the file was not written */
+function writeNew(file: string, text: string): string | null {
+  try {
+    writeAtomically(file, text, {
+      check: () => {
+        if (existsSync(file)) throw Object.assign(new Error(`${file} exists`), { code: "EEXIST" });
+      },
+    });
+    return null;
+  } catch (error) {
+    return `${file} could not be written (${codeOf(error) ?? String(error)})`;
+  }
+}
+
+function openFile({ file, code }: Pick<Input, "file" | "code">): OperationResult<HandedOver> {
+  const read = readGiven(file);
+  if (!read.ok) return read;
+  if (code === undefined || code.trim() === "")
+    return err({ code: "key_needed", message: "the code that `shim give` printed is needed (shimgive-...)." });
+  const key = parseHandoverCode(code);
+  if (!key.ok) return err({ code: "key_unusable", message: `${key.error}.` });
+  const opened = openHandover(read.value, key.value);
+  return opened.ok ? opened : refuseTake(`${file}: ${opened.error}`);
+}
+
+function readGiven(file: string): OperationResult<string[]> {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  if (!stats?.isFile()) return err({ code: "not_found", message: `there is no file ${file}.` });
+  if (stats.size > maxFileBytes) return refuseTake(`${file}: it is too large to be a hand-over of SHIM`);
+  const envelopes = fromFileText(readFileSync(file, "utf8"));
+  return envelopes.ok ? envelopes : refuseTake(`${file}: ${envelopes.error}`);
+}
+
+/** The conversation, with the client that is to have it; found out before anything is written. */
+function conversationFor(
+  context: HandlerContext,
+  { id, session, conversation, machine }: HandedOver,
+  client: string | undefined,
+): OperationResult<Carried> {
+  if (conversation === null) {
+    const message = `the conversation did not come with it: \`shim give ${id} --native\` on ${machine}, or leave --native out here. Nothing was taken.`;
+    return err({ code: "bad_input", message });
+  }
+  const target = targetOf(context, client ?? session.client);
+  return target.ok ? ok({ target: target.value, conversation: toConversation(conversation) }) : target;
+}
+
+function toConversation({ lost, ...carried }: CarriedConversation): Parameters<typeof makeNative>[1]["conversation"] {
+  return { ...carried, parent: null, lost: new Map(lost) };
+}
+
+interface AdoptedFiles {
+  /** Absent (null) where no files came. */
+  readonly files: WrittenFiles | null;
+  readonly adopted: Parameters<typeof adopt>[2];
+}
+
+/** In a worktree of the folder's project, or as a copy in a folder that was named. */
+async function writeGivenFiles(
+  { paths }: HandlerContext,
+  runtime: Runtime,
+  { id, session, files, head, bundle }: HandedOver,
+  { folder, into }: Input,
+): Promise<OperationResult<AdoptedFiles>> {
+  const project = projectRoot(folder) ?? folder;
+  if (files === null || bundle === null)
+    return ok({ files: null, adopted: { project, cwd: movedTo(session, project) } });
+  const { env, processes } = runtime;
+  const { commit, needs } = files;
+  const received = { env, processes, snapshots: paths.snapshots, commit, bundle, needs, project };
+  const limits = { timeoutMs: filesTimeoutMs };
+  const written = await (into === undefined
+    ? inNewWorktree(paths.home, { name: `take-${id.slice(0, 8)}`, project }, (target, branch) =>
+        restoreReceivedWorktree({ ...received, ...limits, head, folder: target, branch }),
+      )
+    : copyInto(into, () => restoreReceived({ ...received, ...limits, into })));
+  if (!written.ok) {
+    const { code, message } = written.error;
+    const hint = code === "not_a_work_tree" ? `: run this in a clone of the project${nameOf(session.project)}` : "";
+    return err({ code, message: `${message}${hint}` });
+  }
+  const root = written.value.folder;
+  return ok({ files: written.value, adopted: { project: root, cwd: movedTo(session, root) } });
+}
+
+async function copyInto(
+  into: string,
+  restore: () => ReturnType<typeof restoreReceived>,
+): Promise<OperationResult<WrittenFiles>> {
+  const restored = await restore();
+  if (!restored.ok) return restored;
+  return ok({ folder: realpathSync(into), branch: null, notRestored: restored.value.notRestored });
+}
+
+/** The session's folder in the project here; the project itself where that is not there. */
+function movedTo({ cwd, project }: HandedOver["session"], root: string): string {
+  const moved = cwd === null ? root : movePath(cwd, project, root);
+  return moved !== cwd && existsSync(moved) ? moved : root;
+}
+
+function nameOf(project: string | null): string {
+  const name = project?.split(/[/\\]/).at(-1) ?? "";
+  return name === "" ? "" : ` (${name})`;
+}
+
+function record(
+  runtime: Runtime,
+  { by = "command line" }: HandlerContext,
+  kind: audit.MachineAction["kind"],
+  session: string,
+): void {
+  audit.record(runtime, { kind, session, by, result: "done" });
+}

@@ -1,0 +1,164 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { Given, Taken } from "#src/contract/machine/handover.ts";
+import { aCliHome, failed, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { readConversation } from "#src/clients/read-conversation.ts";
+import { invented, writeSession } from "#harness/clients/broken-sessions.ts";
+import { known } from "#harness/clients/breaks.ts";
+import { ForkRig } from "#harness/machine/fork-rig.ts";
+import { git, write } from "#harness/machine/git-project.ts";
+
+/** A chat with an uncommitted edit, in a repository that has a clone on another machine. */
+async function twoMachines(): Promise<{ rig: ForkRig; other: CliHome }> {
+  const rig = new ForkRig();
+  const other = aCliHome();
+  git(other.folder, "clone", "-q", rig.home.project, other.project);
+  rig.prompt("Write the parser; the error must name the line");
+  await rig.edit("a.txt", "half of the parser\n");
+  rig.say("The parser reads half of it.");
+  write(rig.home.project, { "notes.log": "ignored\n" });
+  return { rig, other };
+}
+
+async function give(rig: ForkRig, ...options: string[]): Promise<Given> {
+  const file = join(rig.home.folder, "given.shim");
+  const ran = await rig.home.shim("give --json --file", file, ...options);
+  expect(ran).toMatchObject({ code: 0 });
+  return ran.json() as unknown as Given;
+}
+
+function take(other: CliHome, file: string, code: string, ...options: string[]): Promise<Ran> {
+  return other.shimWith({ readInput: async () => `${code}\n` }, "take", file, ...options);
+}
+
+it("a session continues on another machine, with its brief and its uncommitted files on a new branch", async () => {
+  const { rig, other } = await twoMachines();
+  const { file, code, files, session } = await give(rig);
+  expect({ session, files }).toEqual({ session: rig.id, files: { missing: null, leftOut: [] } });
+  const ran = await take(other, file, code, "--json");
+  expect(ran.code).toBe(0);
+  const taken = ran.json() as unknown as Taken & { continued: { brief: string } };
+  expect(taken).toMatchObject({ session: rig.id, hasFiles: true, isAgain: false, notRestored: [] });
+  expect(taken.continued.brief).toContain("the error must name the line");
+  expect(taken.continued.brief).toContain(taken.folder);
+  expect(taken.continued.brief).not.toContain(rig.home.project);
+  expect(readFileSync(join(taken.folder, "a.txt"), "utf8")).toBe("half of the parser\n");
+  expect(existsSync(join(taken.folder, "notes.log"))).toBe(false);
+  expect(git(taken.folder, "branch", "--show-current").trim()).toBe(taken.branch);
+  expect(git(other.project, "status", "--porcelain")).toBe("");
+  expect(await other.shim("sessions --incomplete")).toMatchObject(printed(/died +closed .*take-bbbb2222-1/));
+});
+
+it("a second hand-over of the session replaces the first; where the session is at home it is refused", async () => {
+  const { rig, other } = await twoMachines();
+  const first = await give(rig);
+  expect(await take(rig.home, first.file, first.code)).toMatchObject(failed(1, "this machine has session", "resume"));
+  await take(other, first.file, first.code);
+  rig.prompt("And the lexer");
+  await rig.edit("b.txt", "lexer\n");
+  const later = join(rig.home.folder, "later.shim");
+  const second = (await rig.home.shim("give --json --file", later)).json() as unknown as Given;
+  const taken = (await take(other, later, second.code, "--json")).json() as unknown as Taken;
+  expect(taken).toMatchObject({ session: rig.id, isAgain: true, branch: expect.stringMatching(/-2$/) as unknown });
+  expect(await other.shim("resume bbbb2222 --print")).toMatchObject(printed("And the lexer"));
+});
+
+it("what is cut, changed, swapped, late, or opened with another code is refused, and nothing is stored", async () => {
+  const { rig, other } = await twoMachines();
+  const { file, code } = await give(rig);
+  const sealed = readFileSync(file, "utf8");
+  const [head = "", first = "", second = ""] = sealed.split("\n");
+  const strange = (
+    await rig.home.shim("give --json --file", join(rig.home.folder, "2.shim"))
+  ).json() as unknown as Given;
+  const damaged: readonly (readonly [what: string, text: string, code: string, why: string])[] = [
+    ["cut", sealed.slice(0, -20), code, "part 2 of 2 is damaged"],
+    ["without its last line", `${head}\n${first}\n`, code, "it is cut off: copy the whole file again"],
+    ["swapped", [head, second, first, ""].join("\n"), code, "part 1 of 2 is damaged"],
+    ["with a byte changed", sealed.replace(/.(?=\n$)/, (last) => (last === "A" ? "B" : "A")), code, "damaged"],
+    ["with one part for all", `${JSON.stringify({ ...JSON.parse(head), parts: 1 })}\n${first}\n`, code, "damaged"],
+    ["no hand-over", "hello\n", code, "it is no hand-over of SHIM"],
+    ["with another code", sealed, strange.code, "the code is of another hand-over"],
+    ["with half a code", sealed, code.slice(0, -2), "the code is not complete, or was mistyped"],
+    ["with the key of a workspace", sealed, "shimkey-abc", "a code begins with shimgive-"],
+    ["without a code", sealed, "", "the code that `shim give` printed is needed"],
+  ];
+  const path = join(other.folder, "came.shim");
+  for (const [what, text, typed, why] of damaged) {
+    writeFileSync(path, text);
+    expect([what, await take(other, path, typed)]).toMatchObject([what, failed(1, why)]);
+  }
+  writeFileSync(path, sealed);
+  other.now += 8 * 86_400_000;
+  expect(await take(other, path, code)).toMatchObject(failed(1, "its time is over: ask for a new one"));
+  expect(await other.shim("sessions --json")).toMatchObject({ out: expect.not.stringContaining(rig.id) as unknown });
+  expect(git(other.project, "worktree", "list").trim().split("\n")).toHaveLength(1);
+  expect(git(other.project, "branch", "--list").trim()).toBe("* main");
+});
+
+it("the file shows nothing of the session: no name, no word, no path", async () => {
+  const { rig } = await twoMachines();
+  const { file } = await give(rig);
+  const text = readFileSync(file, "utf8");
+  const parts = [text, ...text.split("\n").map((line) => Buffer.from(line, "base64url").toString("latin1"))].join("\n");
+  for (const secret of [rig.id, "parser", "a.txt", rig.home.project, "half of"]) expect(parts).not.toContain(secret);
+});
+
+it("without a clone, or a commit that the files need, the refusal says what to do; --into makes a copy", async () => {
+  const { rig, other } = await twoMachines();
+  git(rig.home.project, "commit", "-qam", "wip");
+  await rig.edit("b.txt", "more\n");
+  const { file, code } = await give(rig);
+  const nowhere = { cwd: other.folder, readInput: async () => code };
+  expect(await other.shimWith(nowhere, "take", file)).toMatchObject(
+    failed(1, "is not in a git repository: run this in a clone of the project (project)"),
+  );
+  expect(await take(other, file, code)).toMatchObject(
+    failed(1, /commit [0-9a-f]{40}, on which it was based, is not in/),
+  );
+  git(other.project, "pull", "-q");
+  const into = join(other.folder, "copy");
+  const taken = (await take(other, file, code, "--json", "--into", into)).json() as unknown as Taken;
+  expect(taken).toMatchObject({ branch: null, hasFiles: true });
+  expect(readFileSync(join(into, "b.txt"), "utf8")).toBe("more\n");
+});
+
+it("a file that is there is never replaced, and a session without events is not given", async () => {
+  const { rig } = await twoMachines();
+  const { file, code } = await give(rig);
+  expect(code).toMatch(/^shimgive-[\w-]{26}$/);
+  expect(await rig.home.shim("give --file", file)).toMatchObject(failed(1, "exists: name a new file"));
+  expect(await rig.home.shim("give 999 --file", join(rig.home.folder, "n"))).toMatchObject(
+    failed(3, "there is no session"),
+  );
+});
+
+it("with --native the conversation comes along, redacted, and is written as a session of the client that is asked for", async () => {
+  const [home, other] = [aCliHome(), aCliHome()];
+  const session = invented("claude-code", home.project);
+  const token = `ghp_${"a1B2".repeat(9)}`;
+  const [first] = session.rows;
+  const more = {
+    ...first,
+    uuid: "7d7a1a52-0000-4000-8000-000000000009",
+    message: { role: "user", content: `use ${token}` },
+  };
+  writeSession(home.folder, session, [...session.rows, more]);
+  known(home, session);
+  const [file, plain] = [join(home.folder, "n.shim"), join(home.folder, "p.shim")];
+  const given = (await home.json(`give ${session.id} --native --file`, file)) as unknown as Given;
+  expect(given).toMatchObject({ hasConversation: true, files: { missing: expect.any(String) as unknown } });
+  const ran = await take(other, file, given.code, "--native", "--in", "codex", "--json");
+  const { native } = ran.json() as unknown as Taken;
+  expect(native).toMatchObject({ session: session.id, start: { client: "Codex", kind: "resume", cwd: other.project } });
+  const read = await readConversation(native?.file ?? "", openNodeSqlite);
+  const text = JSON.stringify(read.ok ? read.value.items : read.error);
+  expect(text).toContain("the word is pear");
+  expect(text).not.toContain(token);
+  const brief = (await home.json(`give ${session.id} --file`, plain)) as unknown as Given;
+  expect(await take(other, plain, brief.code, "--native")).toMatchObject(
+    failed(2, "the conversation did not come with it"),
+  );
+});
