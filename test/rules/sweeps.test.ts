@@ -223,6 +223,23 @@ it("after 30 days an entry goes, and never the newest, so that no number comes t
   expect(seqs).toEqual([(newest?.seq ?? 0) + 1, newest?.seq]);
 });
 
+it("elections and events count for ever, also when their entries are deleted", async ({ host }) => {
+  const leader = await Peer.join(host, "a");
+  await ask(host, "elections.campaign", { self: leader.self, name: "main", requestId: "r1" });
+  const counts = async () =>
+    (await ask(host, "metrics", {})).samples
+      .filter(({ name }) => /^shim_(?:leader_changes|workspace_events)_total$/.test(name))
+      .filter(({ name, labels }) => name.includes("leader") || labels?.["kind"] === "chat.registered")
+      .map(({ value }) => value);
+  expect(await counts()).toEqual([1, 1]);
+  host.wait(31 * day);
+  await host.ring();
+  await ask(host, "settings.set", { settings: { maxKeys: 50 } });
+  await host.ring();
+  expect((await ask(host, "audit.list", { kind: "chat.registered" })).entries).toEqual([]);
+  expect(await counts()).toEqual([1, 1]);
+});
+
 async function stored(host: RuleHost): Promise<unknown> {
   return (await ask(host, "settings.get", {})).settings;
 }

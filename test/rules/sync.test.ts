@@ -415,6 +415,16 @@ it("forgotten and purged sessions are listed among the changes", async ({ host, 
   expect([...page.forgotten, ...rest.forgotten].map(({ session: id }) => id).toSorted()).toEqual(["s2", "s3"]);
 });
 
+it("of a session on two devices the one that is forgotten is listed as such", async ({ host, device }) => {
+  const copy = new Device(host, "d2", m2);
+  await device.put(session("s1"));
+  await copy.put(session("s1"));
+  const { revision } = await list(host);
+  await copy.put(forget("s1"));
+  expect(await list(host, { after: revision })).toMatchObject({ forgotten: [{ device: "d2", session: "s1" }] });
+  expect(await list(host)).toMatchObject({ sessions: [{ device: "d1" }] });
+});
+
 it("the holder of a session's lease takes it, visible to all; a repeat is none", async ({ host, device }) => {
   await device.put(session("s1"));
   const chat = await taken(host, "c1");

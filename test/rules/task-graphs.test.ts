@@ -255,6 +255,14 @@ taskTest("parts are submitted together, and the join represents the job", async 
   expect(again).toMatchObject({ task: made.task, isDuplicate: true, state: "done", parts: [] });
 });
 
+taskTest("a join of what is done already is done itself, and no chat gets it", async ({ host }) => {
+  const a = await Peer.join(host, "a");
+  const one = await submitOne(host, {});
+  await a.ack(await a.take(), { n: 1 });
+  const join = await submitOne(host, { dependsOn: [one], joinRule: "collect" });
+  expect(await taskOf(host, join)).toMatchObject({ state: "done", chat: null, result: { isComplete: true } });
+});
+
 taskTest("a job that is not split is one task; the same request again submits nothing more", async ({ host }) => {
   const request = { job: small, type: "docs", requestId: "r1" };
   const made = await ask(host, "plans.submit", request);

@@ -5,8 +5,7 @@ import type { Given, Taken } from "#src/contract/machine/handover.ts";
 import { aCliHome, failed, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";
-import { invented, writeSession } from "#harness/clients/broken-sessions.ts";
-import { known } from "#harness/clients/breaks.ts";
+import { invented, known, writeSession } from "#harness/clients/invented-sessions.ts";
 import { ForkRig } from "#harness/machine/fork-rig.ts";
 import { git, write } from "#harness/machine/git-project.ts";
 
