@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { headerPrefix, valueVariables } from "../src/clients/adapter/hook-variables.ts";
+import { headerPrefix, valueVariables } from "../src/clients/adapter/hook-program.ts";
 
 /** The script `shim-hook`, with its program and the variables that it sends. */
 export function shimHookScript(): string {

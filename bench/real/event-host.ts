@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
-import { clientHeader, eventRequest } from "../../src/clients/adapter/hook-variables.ts";
+import { clientHeader, eventRequest } from "../../src/clients/adapter/hook-program.ts";
 import type { HookClient } from "../../src/contract/clients.ts";
 import { type HostRequest, requestHost } from "../../src/platform/host-request.ts";
 import { hostSocket, markedHost } from "../../src/platform/host-socket.ts";

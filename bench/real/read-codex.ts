@@ -1,4 +1,4 @@
-import { callsOfProgram } from "../../src/clients/codex/codex-calls.ts";
+import { callsOfProgram } from "../../src/clients/codex/codex-lines.ts";
 import { listAt, numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
 import { isHarnessText } from "./harness-text.ts";
 import type { RowReader } from "./read-session.ts";

@@ -1,8 +1,7 @@
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { asObject, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { readObject } from "../adapter/read-object.ts";
-import type { CleanUp, HiddenSession, StoreHabits } from "../adapter/store-habits.ts";
+import { readObject, type CleanUp, type HiddenSession, type StoreHabits } from "../adapter/session-files.ts";
 
 /** Entry points of sessions that the list of a terminal leaves out. */
 const programEntries: ReadonlySet<unknown> = new Set(["sdk-cli", "sdk-ts", "sdk-py"]);

@@ -1,5 +1,5 @@
 import { asObject, listAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { countOf, type ReadContents } from "../conversation/row-contents.ts";
+import { countOf, type ReadContents } from "../conversation/conversation.ts";
 import { blocksOf, textOf } from "../transcript/transcript-draft.ts";
 
 /** A result over 50,000 characters is a file, of which the model gets the beginning. */

@@ -1,4 +1,5 @@
 import type { LostPart } from "../../contract/machine/native.ts";
+import { asObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 
 /** A session without what the form of one client alone can hold. */
 
@@ -51,3 +52,61 @@ export interface Conversation {
   /** Parts of the file that could not be read, or are missing. */
   readonly damages: number;
 }
+
+interface Ordered {
+  readonly items: readonly Item[];
+  /** Calls that have got a result which says that there is none. */
+  readonly missing: number;
+}
+
+const noResult = "[No result was recorded: the session ended before this call did, or its result was lost.]";
+
+/**
+ * Pure. APIs refuse a call that is not followed by its result, and a result without its call.
+ * Results that came later move up to their calls, and those without a call are left out.
+ */
+export function withResultsAtCalls(items: readonly Item[]): Ordered {
+  const results = new Map<string, CallResult>();
+  for (const item of items) if (item.kind === "result" && !results.has(item.of)) results.set(item.of, item);
+  const ordered: Item[] = [];
+  let open: Call[] = [];
+  let missing = 0;
+  const close = (): void => {
+    for (const { id, at } of open) {
+      const result = results.get(id);
+      if (!result) missing += 1;
+      ordered.push(result ?? { kind: "result", of: id, text: noResult, isError: true, at });
+    }
+    open = [];
+  };
+  for (const item of items) {
+    // The words of a response may follow its calls.
+    if (item.kind !== "call" && item.kind !== "answer") close();
+    if (item.kind === "result") continue;
+    ordered.push(item);
+    if (item.kind === "call") open.push(item);
+  }
+  close();
+  return { items: ordered, missing };
+}
+
+/** Parts of a row that `LineFormat` does not keep. */
+export interface RowContents {
+  /** Results of calls as the model read them; `isCut`: the client had left a part of it out. */
+  readonly outputs?: readonly { readonly of: string | null; readonly text: string; readonly isCut: boolean }[];
+  /** Call that `readRow` leaves out or shortens, or has as several. */
+  readonly call?: { readonly id: string; readonly name: string; readonly input: unknown };
+  /** Another row has the calls of this one. */
+  readonly repeatsCalls?: boolean;
+  readonly images?: number;
+  readonly thoughts?: number;
+  /** The row is one of a sub-agent's own chat. */
+  readonly isOfSubagent?: boolean;
+}
+
+/** Number of blocks of such a type. */
+export function countOf(blocks: readonly unknown[], type: RegExp): number {
+  return blocks.filter((block) => type.test(textAt(asObject(block), "type") ?? "")).length;
+}
+
+export type ReadContents = (row: JsonObject) => RowContents;

@@ -9,7 +9,7 @@ import {
   withClaudeTool,
   withNewFile,
   type ToolNames,
-} from "../adapter/define-client.ts";
+} from "../adapter/client-adapter.ts";
 import { failedText, shellCompletion } from "../adapter/shell-results.ts";
 
 export const copilotTools: ToolNames = new Map([

@@ -1,7 +1,7 @@
 import type { HookAnswer } from "../../contract/hook-answer.ts";
 import { objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { defineClient, isCreated, withClaudeTool, withNewFile, type ToolNames } from "../adapter/define-client.ts";
+import { defineClient, isCreated, withClaudeTool, withNewFile, type ToolNames } from "../adapter/client-adapter.ts";
 import { withShellResult } from "../adapter/shell-results.ts";
 
 export const geminiTools: ToolNames = new Map([

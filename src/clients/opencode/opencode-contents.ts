@@ -1,5 +1,5 @@
 import { asObject, listAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { countOf, type ReadContents } from "../conversation/row-contents.ts";
+import { countOf, type ReadContents } from "../conversation/conversation.ts";
 import { blocksOf } from "../transcript/transcript-draft.ts";
 
 /** An answer as one message for each of its parts: words and calls alternate in it. */

@@ -1,14 +1,14 @@
 import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import type { SessionDatabase, StoredSession } from "../adapter/session-database.ts";
+import type { SessionDatabase, StoredSession } from "../adapter/client-details.ts";
 import { parseObject, type JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { codeOf } from "../../shared/error.ts";
 import { withConnection, type Connection, type Driver } from "../../store/driver.ts";
 import type { TranscriptHead } from "../transcript/transcript-head.ts";
 import { listFolders } from "./opencode-folders.ts";
-import { readBytes } from "../transcript/transcript-bytes.ts";
+import { readBytes } from "../transcript/transcript-file.ts";
 
 interface SessionInDatabase {
   readonly head: TranscriptHead;

@@ -3,8 +3,8 @@ import { basename, join } from "node:path";
 import { codeOf } from "../../shared/error.ts";
 import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { SessionDatabase, StoredSession, UnreadFolder } from "../adapter/session-database.ts";
-import { readBytes } from "../transcript/transcript-bytes.ts";
+import type { SessionDatabase, StoredSession, UnreadFolder } from "../adapter/client-details.ts";
+import { readBytes } from "../transcript/transcript-file.ts";
 
 /**
  * Sessions that OpenCode 1 kept in a file for each session, message and part before it had a

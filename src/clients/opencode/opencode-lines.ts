@@ -13,7 +13,7 @@ import {
   type LineFormats,
   type TranscriptDraft,
 } from "../transcript/transcript-draft.ts";
-import type { ToolNames } from "../adapter/define-client.ts";
+import type { ToolNames } from "../adapter/client-adapter.ts";
 import { opencode, opencodeTools } from "./opencode.ts";
 
 /** A live read takes no calls: OpenCode is read by its plugin. */

@@ -1,6 +1,6 @@
 import { closeSync, openSync, statSync, utimesSync } from "node:fs";
 import { text } from "node:stream/consumers";
-import { eventRequest, processHeader } from "../../clients/adapter/hook-variables.ts";
+import { eventRequest, processHeader } from "../../clients/adapter/hook-program.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { type HostHome, NoHostError, reachHost } from "../host-client/reach-host.ts";
 

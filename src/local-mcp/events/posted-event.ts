@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
-import { callerEnv, clientHeader, homeHeader, processHeader, valueOf } from "../../clients/adapter/hook-variables.ts";
+import { callerEnv, clientHeader, homeHeader, processHeader, valueOf } from "../../clients/adapter/hook-program.ts";
 import { attempt } from "../../platform/log-file.ts";
 import { readBody } from "../../platform/read-body.ts";
 import { statedProcess } from "../../platform/processes.ts";

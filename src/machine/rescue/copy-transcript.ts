@@ -3,8 +3,7 @@ import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import type { SessionFiles } from "../../clients/adapter/session-files.ts";
-import { TranscriptBytes } from "../../clients/transcript/transcript-bytes.ts";
-import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
+import { TranscriptBytes, compressedEnd } from "../../clients/transcript/transcript-file.ts";
 import { isLoaded } from "./session-facts.ts";
 import { Relinker, type Changed } from "./relink-rows.ts";
 

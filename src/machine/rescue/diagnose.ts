@@ -10,7 +10,7 @@ import { redactAndClip } from "../../redaction/bounded-text.ts";
 import { importOrigin, type Session } from "../sessions/sessions.ts";
 import { holderOf, openProblem } from "./client-files.ts";
 import { pathsOf, type SessionFiles, type Refusal } from "../../clients/adapter/session-files.ts";
-import type { SessionProgram } from "../../clients/adapter/session-program.ts";
+import type { SessionProgram } from "../../clients/adapter/client-details.ts";
 import { detailsOf, sessionFilesOf } from "../../clients/details.ts";
 import { factsOfDocument } from "./document-facts.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";

@@ -1,4 +1,4 @@
-import type { SessionProgram } from "../../clients/adapter/session-program.ts";
+import type { SessionProgram } from "../../clients/adapter/client-details.ts";
 import { asObject, listAt, type JsonObject } from "../../shared/json-fields.ts";
 import { unchained } from "./row-chain.ts";
 import { ConversationReader, type TranscriptFacts } from "./session-facts.ts";

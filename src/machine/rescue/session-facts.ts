@@ -1,5 +1,5 @@
 import { asObject, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { TranscriptBytes } from "../../clients/transcript/transcript-bytes.ts";
+import { TranscriptBytes } from "../../clients/transcript/transcript-file.ts";
 import type { ByteDamage, TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
 import { timeOf } from "../../clients/transcript.ts";
 import type { SessionFiles, Refusal, Row } from "../../clients/adapter/session-files.ts";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { titleOf } from "../../clients/adapters.ts";
-import { TranscriptBytes } from "../../clients/transcript/transcript-bytes.ts";
+import { TranscriptBytes } from "../../clients/transcript/transcript-file.ts";
 import type { StoreFinding } from "../../contract/machine/stores.ts";
 import { pluralize } from "../../shared/format.ts";
 import { textAt } from "../../shared/json-fields.ts";

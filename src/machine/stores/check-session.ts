@@ -3,9 +3,13 @@ import { basename, join } from "node:path";
 import { titleOf } from "../../clients/adapters.ts";
 import { sessionFilesOf } from "../../clients/details.ts";
 import { rootOf, type SessionFiles } from "../../clients/adapter/session-files.ts";
-import { problemOf } from "../../clients/transcript/transcript-bytes.ts";
-import type { CheckedSession, StoredState, StoreFinding } from "../../contract/machine/stores.ts";
-import { storedStates } from "../../contract/machine/stores.ts";
+import { problemOf } from "../../clients/transcript/transcript-file.ts";
+import {
+  type CheckedSession,
+  type StoredState,
+  type StoreFinding,
+  storedStates,
+} from "../../contract/machine/stores.ts";
 import { pluralize } from "../../shared/format.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { examineRead, judge, type Finding, type RescueDeps } from "../rescue/diagnose.ts";

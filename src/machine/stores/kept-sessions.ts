@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { readBytes } from "../../clients/transcript/transcript-bytes.ts";
+import { readBytes } from "../../clients/transcript/transcript-file.ts";
 import { codeOf } from "../../shared/error.ts";
 import type { HookClient } from "../../contract/clients.ts";
 import { pathsBelow, pathsOf, rootOf, uuid, type SessionFiles } from "../../clients/adapter/session-files.ts";

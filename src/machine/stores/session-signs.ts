@@ -1,6 +1,5 @@
 import { detailsOf } from "../../clients/details.ts";
-import type { SessionFiles } from "../../clients/adapter/session-files.ts";
-import type { HiddenSession } from "../../clients/adapter/store-habits.ts";
+import type { SessionFiles, HiddenSession } from "../../clients/adapter/session-files.ts";
 import { ContentReader } from "../../clients/transcript.ts";
 import type { TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
-import { callsOfPatch } from "../../clients/adapter/define-client.ts";
-import { withClaudeTool } from "../../clients/adapter/define-client.ts";
+import { callsOfPatch, withClaudeTool } from "../../clients/adapter/client-adapter.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import { isKnownTime, maxAheadMs } from "../../shared/known-time.ts";
 import { err, ok, type Result } from "../../shared/result.ts";

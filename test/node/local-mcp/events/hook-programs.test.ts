@@ -8,7 +8,7 @@ import { foreignLimits, ownLimits, readHookInput, type StdinSource } from "#src/
 import { JsonObjectReader } from "#src/platform/json-object-reader.ts";
 import { isClaudeCode } from "#src/local-mcp/events/foreign-callers.ts";
 import { createServer } from "node:net";
-import { callerEnv, headerOf, valueVariables } from "#src/clients/adapter/hook-variables.ts";
+import { callerEnv, headerOf, valueVariables } from "#src/clients/adapter/hook-program.ts";
 import { ended, ShimHookRig, type Ended } from "#harness/machine/shim-hook-rig.ts";
 
 const src = join(import.meta.dirname, "../../../../src");
