@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { claudeBinary } from "../scripts/install-claude.ts";
-import { hookEvents } from "../src/contract/hook-input.ts";
+import { hookEvents } from "../src/contract/hooks.ts";
 import { hookToolGroups, isHookToolEvent } from "../src/contract/hook-tool.ts";
 import { startClaude, type ClaudeOptions } from "../test/harness/claude/claude-code.ts";
 import { startScriptedModel, type Step } from "../test/harness/claude/scripted-model.ts";

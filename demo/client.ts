@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
-import type { HookEvent } from "../src/contract/hook-input.ts";
+import type { HookEvent } from "../src/contract/hooks.ts";
 import { hookCommand, serverCommand, type Command } from "../src/installer/entries.ts";
 import type { Launch } from "../src/platform/launch.ts";
 import { hasGroups } from "../src/platform/process-group.ts";

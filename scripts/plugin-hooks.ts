@@ -1,7 +1,7 @@
 /** Writes the hook files of the plugin. Run it after a change of the events: `node scripts/plugin-hooks.ts`. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { hookEvents } from "../src/contract/hook-input.ts";
+import { hookEvents } from "../src/contract/hooks.ts";
 import { hookToolGroups, isEventKnown, isHookToolEvent } from "../src/contract/hook-tool.ts";
 import { hookTimeout } from "../src/installer/entries.ts";
 

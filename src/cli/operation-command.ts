@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { Argument, type Command, InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
-import type { Form } from "../contract/machine/forms.ts";
+import type { Form } from "../contract/machine/operation.ts";
 import {
   type MachineInput,
   type MachineOperationName,

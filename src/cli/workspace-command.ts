@@ -1,7 +1,13 @@
 import { Option, type Command } from "commander";
 import type * as z from "zod";
-import { operations, type CallName, type InputOf, type OutputOf } from "../contract/operations.ts";
-import { itemFields, type PagedOperation } from "../contract/pages.ts";
+import {
+  operations,
+  type CallName,
+  type InputOf,
+  type OutputOf,
+  itemFields,
+  type PagedOperation,
+} from "../contract/operations.ts";
 import type { Workspace } from "../machine/operations/operation-context.ts";
 import { findBadInput } from "../shared/check-input.ts";
 import { oneLine } from "../shared/format.ts";

@@ -1,8 +1,76 @@
-import { type EffectCommand, effectKindNames } from "./effects.ts";
-import { limitRules, type LimitRule } from "./at-limit.ts";
-import { savedCommands } from "./saved-commands.ts";
 import * as z from "zod/mini";
-import { notifyDefaults, notifyShape } from "./notify.ts";
+import { limitRules, type LimitRule } from "./at-limit.ts";
+import { type EffectCommand, effectKindNames } from "./effects.ts";
+
+/** Before these shell commands a checkpoint with files is taken: `checkpoint.beforeCommands`. */
+const savedCommands: string[] = [
+  "git push -f|--force*|--mirror|--delete|-d|--prune|+*|:*",
+  "git reset --hard",
+  "git clean|restore|rebase|filter-branch|filter-repo",
+  "git checkout --|.|-f|--force",
+  "git switch -f|--force|--discard-changes",
+  "git stash drop|clear",
+  "git branch -d|--delete",
+  "git reflog expire|delete",
+  "git update-ref -d",
+  "git worktree remove",
+  "rm|rmdir|rd|ri|del|erase|remove-item -*r*|/s*|/*/s*",
+  "rimraf|del-cli|shred|dropdb|mkfs*|format-volume|clear-disk",
+  "find -delete",
+  "dd of=*",
+  "rsync --del*",
+  "prisma|supabase|atlas|diesel|sqlx db|database|migrate|migration|schema",
+  "knex|drizzle-kit migrate*|seed:run|push|drop",
+  "sequelize*|typeorm* db:*|migration:*|schema:*",
+  "wrangler d1 apply|delete",
+  "alembic|dbmate|flyway|goose|liquibase|migrate up*|down*|drop*|migrate|clean|undo|repair|rollback*|redo|reset|force",
+  "mix|rails|rake ecto.*|db:*",
+  "dotnet* database update|drop",
+  "manage.py|django-admin migrate|flush|reset_db",
+  "artisan migrate*|db:*",
+  "npm|pnpm|yarn|bun|deno|make|just|task *migrat*|db:push|db:reset|db:drop",
+  "terraform|tofu|terragrunt|pulumi|cdk|sst|serverless|sls apply|up|deploy|destroy|remove",
+  "kubectl delete|drain|replace",
+  "helm uninstall|delete|rollback",
+  "docker|podman system|volume|image prune|rm",
+  "docker*|podman* down -v|--volumes",
+  "aws rm|rb|--delete|delete-*|terminate-*",
+  "gcloud|az|gh delete",
+  "redis-cli flush*",
+  "drop table|database|schema",
+  "truncate table",
+  "delete from",
+];
+
+/** Events of which the user can be notified. zod/mini: the hooks load it with the settings. */
+export const notifyEvents = [
+  "chat_died",
+  "task_dead",
+  "message_waiting",
+  "risk_critical",
+  "usage_limit",
+  "conflict",
+] as const;
+export type NotifyEvent = (typeof notifyEvents)[number];
+
+const notifyDefaults = {
+  desktop: false,
+  webhook: null as string | null,
+  events: [...notifyEvents] as readonly NotifyEvent[],
+};
+
+/** Titles leave the machine only encrypted, so plain http is for this machine only. */
+function isWebhook(text: string): boolean {
+  return /^(https:\/\/[\w.-]+|http:\/\/(localhost|127(\.\d{1,3}){3}|\[::1\]))(:\d{1,5})?([/?]\S*)?$/i.test(text);
+}
+
+function notifyShape() {
+  return {
+    desktop: z.boolean(),
+    webhook: z.nullable(z.string().check(z.maxLength(2_000), z.refine(isWebhook))),
+    events: z.readonly(z.array(z.enum(notifyEvents))),
+  };
+}
 
 /** `config.json`. zod/mini, and built only when the file exists: the hook loads this. */
 

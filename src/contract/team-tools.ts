@@ -2,7 +2,7 @@ import * as z from "zod";
 import type { ChatTool } from "./chat-tool.ts";
 
 /** Every word costs each chat tokens. Looser than the operations, whose refusals explain. */
-const common = { session: z.string().max(200).optional() };
+const teamCommon = { session: z.string().max(200).optional() };
 /** `message` states result and next step: Claude Code shows a model only structured output. */
 const answer = { session: z.string(), message: z.string() };
 const task = z.int().min(0);
@@ -19,7 +19,7 @@ export const teamTools = {
     effect: "read",
     isRepeatable: true,
     input: z.strictObject({
-      ...common,
+      ...teamCommon,
       all: z.boolean().optional().describe("Also dead and ended chats"),
     }),
     output: z.object({
@@ -60,7 +60,7 @@ export const teamTools = {
         )
         .min(1)
         .max(50),
-      ...common,
+      ...teamCommon,
     }),
     output: z.object({
       ...answer,
@@ -79,7 +79,7 @@ export const teamTools = {
       capabilities: z.array(z.string().max(200)).max(50).optional().describe("Yours, for tasks that require them"),
       capacity: z.int().min(0).max(100).optional(),
       waitMs: z.int().min(0).max(50_000).optional().describe("Wait for one"),
-      ...common,
+      ...teamCommon,
     }),
     output: z.object({
       ...answer,
@@ -99,7 +99,7 @@ export const teamTools = {
       percent: z.number().min(0).max(100).optional(),
       result: json.optional(),
       retry: z.boolean().optional().describe("If failed; default true"),
-      ...common,
+      ...teamCommon,
     }),
     output: z.object({ ...answer, task, state: z.string(), taskState: z.string().optional() }),
   },
@@ -111,7 +111,7 @@ export const teamTools = {
     input: z.strictObject({
       to: z.string().min(1).max(300).describe('Chat id or title, "topic:NAME" or "all"'),
       text: z.string().min(1).max(60_000),
-      ...common,
+      ...teamCommon,
     }),
     output: z.object({ ...answer, state: z.string(), to: z.string(), id: z.number().optional() }),
   },
@@ -122,7 +122,7 @@ export const teamTools = {
     isRepeatable: false,
     input: z.strictObject({
       topics: z.array(z.string().max(500)).max(10).optional().describe("Also subscribe, such as build.*"),
-      ...common,
+      ...teamCommon,
     }),
     output: z.object({
       ...answer,
@@ -144,7 +144,7 @@ export const teamTools = {
         .optional()
         .describe("file, dir/*, dir/**; release: default all"),
       project: z.string().max(4_096).optional().describe("Absolute folder"),
-      ...common,
+      ...teamCommon,
     }),
     output: z.object({
       ...answer,
@@ -164,7 +164,7 @@ export const teamTools = {
       delete: z.boolean().optional(),
       ifVersion: z.int().min(0).optional().describe("Only if the key has it; 0: only if absent"),
       ttlMs: z.int().min(1_000).optional(),
-      ...common,
+      ...teamCommon,
     }),
     output: z.object({
       ...answer,

@@ -1,6 +1,13 @@
 import type * as z from "zod";
-import { operations, type InputOf, type OutputOf } from "../contract/operations.ts";
-import { itemFields, type ItemOf, type PagedOperation, type Pages } from "../contract/pages.ts";
+import {
+  operations,
+  type InputOf,
+  type OutputOf,
+  itemFields,
+  type ItemOf,
+  type PagedOperation,
+  type Pages,
+} from "../contract/operations.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { ok, type Result } from "../shared/result.ts";
 

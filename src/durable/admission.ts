@@ -1,7 +1,14 @@
-import { readRequests, type RpcRequest, toAnswer } from "../contract/frames.ts";
+import {
+  readRequests,
+  type RpcRequest,
+  toAnswer,
+  closeCodes,
+  flowReadMethod,
+  leaveMethod,
+  maxAnswerChars,
+} from "../contract/protocol.ts";
 import type { Refusal } from "../contract/errors.ts";
 import { isOperation, type CheckedInputOf, type OperationName } from "../contract/operations.ts";
-import { closeCodes, flowReadMethod, leaveMethod, maxAnswerChars } from "../contract/protocol.ts";
 import { isEngineOperation, isListOperation, runFirst } from "../coordination/engine.ts";
 import { rollbackSignal, type EngineHost } from "../coordination/engine-host.ts";
 import type { Actor, List, Tx } from "../coordination/kernel/tx.ts";

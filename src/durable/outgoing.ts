@@ -1,5 +1,4 @@
-import { notificationFrame } from "../contract/frames.ts";
-import { flowMarkMethod } from "../contract/protocol.ts";
+import { notificationFrame, flowMarkMethod } from "../contract/protocol.ts";
 
 /** Characters after which a client must acknowledge that it has read them. */
 const charsPerMark = 262_144;

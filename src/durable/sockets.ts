@@ -1,6 +1,5 @@
-import { notificationFrame, type RpcRequest } from "../contract/frames.ts";
+import { notificationFrame, type RpcRequest, maxChatsPerSocket } from "../contract/protocol.ts";
 import type { Refusal } from "../contract/errors.ts";
-import { maxChatsPerSocket } from "../contract/protocol.ts";
 import { syncHintEveryMs } from "../contract/sync.ts";
 import * as chatRows from "../coordination/kernel/chat-rows.ts";
 import type { Hint, Presence, Tx } from "../coordination/kernel/tx.ts";

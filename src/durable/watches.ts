@@ -1,5 +1,5 @@
 import type { Refusal } from "../contract/errors.ts";
-import { notificationFrame } from "../contract/frames.ts";
+import { notificationFrame } from "../contract/protocol.ts";
 import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
 import * as changes from "../coordination/kernel/changes.ts";
 import { isWithin } from "../shared/elapsed.ts";

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { HookHandler, ServerForm } from "../clients/adapter/client-form.ts";
-import { type HookEvent, hookEvents } from "../contract/hook-input.ts";
+import { type HookEvent, hookEvents } from "../contract/hooks.ts";
 import { hookTool, hookToolGroups, isEventKnown, isHookToolEvent } from "../contract/hook-tool.ts";
 import { harmlessTools } from "../contract/own-tools.ts";
 import { type Launch, plainWord, shellHookOf, shellWord } from "../platform/launch.ts";

@@ -6,7 +6,7 @@ import { createPrivateFolder, writeAtomically } from "../platform/private-files.
 import { messageOf } from "../shared/error.ts";
 import { parseObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { linkTarget, missingFolders, readText, removeEmptied, statLink } from "./client-files.ts";
+import { linkTarget, missingFolders, readText, removeEmptied, statLink } from "./file-edits.ts";
 import type { Machine } from "./targets.ts";
 
 /** The copy of SHIM that clients start, and the command `shim`. */

@@ -1,5 +1,5 @@
 import { errorTable, type Refusal } from "../contract/errors.ts";
-import { toWire } from "../contract/wire-error.ts";
+import { toWire } from "../contract/protocol.ts";
 
 export function errorResponse(refusal: Refusal): Response {
   const headers: Record<string, string> = refusal.retryAfterMs

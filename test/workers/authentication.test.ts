@@ -1,5 +1,5 @@
 import { beforeEach, expect, vi } from "vitest";
-import type { WireError } from "#src/contract/wire-error.ts";
+import type { WireError } from "#src/contract/protocol.ts";
 import { app } from "#src/worker/app.ts";
 import type { Env } from "#src/worker/env.ts";
 import * as tokens from "#src/worker/tokens.ts";

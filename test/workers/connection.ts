@@ -1,4 +1,4 @@
-import type { WireError } from "#src/contract/wire-error.ts";
+import type { WireError } from "#src/contract/protocol.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 
 /** What stands in a frame, request or answer. */

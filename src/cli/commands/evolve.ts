@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import * as z from "zod";
-import { Folder } from "../../contract/machine/forms.ts";
+import { Folder } from "../../contract/machine/operation.ts";
 import { type RunLimits, EvolveInput, describe, methodText } from "../../code/evolution/candidate.ts";
 import type { EvolveReport, Tried, RunFacts } from "../../code/evolution/run.ts";
 import type { Review } from "../../code/evolution/review.ts";
@@ -52,7 +52,7 @@ async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResul
   const written = await readType(cli, input.config);
   if (!written.ok) return written;
   const { evolve } = await import("../../code/evolution/run-evolve.ts");
-  const { formatEvent } = await import("./worker-event.ts");
+  const { formatEvent } = await import("./run-worker.ts");
   const done = await evolve(cli.context, input, {
     written: written.value,
     cwd: cli.io.cwd,

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import * as z from "zod";
-import { Duration, Folder } from "../../contract/machine/forms.ts";
+import { Duration, Folder } from "../../contract/machine/operation.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { wrongUsage } from "../answer.ts";

@@ -6,8 +6,7 @@ import { oneLine } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { ambiguous, failed, notFound, wrongUsage, type CliResult } from "../answer.ts";
 import { askWhich, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
-import { continueNatively } from "../continue-natively.ts";
-import { continueSession, importFile, nameOf, startable, withRecorded } from "../continue-session.ts";
+import { continueNatively, continueSession, importFile, nameOf, startable, withRecorded } from "../continue-session.ts";
 import { rescueAfterFailure } from "./rescue.ts";
 
 interface ResumeOptions extends CommonOptions {

@@ -1,6 +1,6 @@
 import { Option, type Command } from "commander";
 import * as z from "zod";
-import { leaderScheme } from "../../contract/elections.ts";
+import { leaderScheme } from "../../contract/leases.ts";
 import { stateWords } from "../../contract/chat-state.ts";
 import type { Json } from "../../contract/json.ts";
 import type { ForeseenConflict, ListedChat } from "../../contract/machine/team.ts";

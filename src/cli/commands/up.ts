@@ -12,8 +12,7 @@ import { ok } from "../../shared/result.ts";
 import { type CliResult, toCliResult, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
-import { type Paint, shortPath } from "../screen-text.ts";
-import { cutPathToWidth, cutToWidth, shownWidth, textWidth, wrapLine } from "../text-width.ts";
+import { type Paint, shortPath, cutPathToWidth, cutToWidth, shownWidth, textWidth, wrapLine } from "../screen-text.ts";
 import { localTime } from "../times.ts";
 
 const UpInput = z.strictObject({

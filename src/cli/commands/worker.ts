@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import * as z from "zod";
-import { File } from "../../contract/machine/forms.ts";
+import { File } from "../../contract/machine/operation.ts";
 import {
   findServiceObstacle,
   installService,

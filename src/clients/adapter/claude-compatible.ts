@@ -1,4 +1,4 @@
-import type { HookEvent } from "../../contract/hook-input.ts";
+import type { HookEvent } from "../../contract/hooks.ts";
 import { asObject } from "../../shared/json-fields.ts";
 import {
   type ClientAdapter,

@@ -1,8 +1,7 @@
 import { posix, resolve, win32 } from "node:path";
 import type { UsageLimit } from "../../contract/at-limit.ts";
 import type { HookClient } from "../../contract/clients.ts";
-import type { HookAnswer } from "../../contract/hook-answer.ts";
-import type { HookEvent } from "../../contract/hook-input.ts";
+import type { HookAnswer, HookEvent } from "../../contract/hooks.ts";
 import { type JsonObject, objectAt, textAt } from "../../shared/json-fields.ts";
 import { isWindowsPath } from "../../shared/windows-path.ts";
 import { takesFilePath } from "./tools.ts";

@@ -1,6 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import type { UsageLimit } from "../../contract/at-limit.ts";
-import type { HookAnswer } from "../../contract/hook-answer.ts";
+import type { HookAnswer } from "../../contract/hooks.ts";
 import { asObject, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import {

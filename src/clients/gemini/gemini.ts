@@ -1,4 +1,4 @@
-import type { HookAnswer } from "../../contract/hook-answer.ts";
+import type { HookAnswer } from "../../contract/hooks.ts";
 import { objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { defineClient, isCreated, withClaudeTool, withNewFile, type ToolNames } from "../adapter/client-adapter.ts";

@@ -16,10 +16,8 @@ import { type HookLaunch, jsonExtensions } from "../adapter/client-form.ts";
 import { readObject, refusal, type Row } from "../adapter/session-files.ts";
 import type { ClientModel } from "../conversation/session-writer.ts";
 import { headOf } from "../transcript/transcript-head.ts";
-import { openCodeContents, openCodeParts } from "./opencode-contents.ts";
+import { openCodeContents, openCodeSteps, readOpenCodeMessage, toFirstVersion } from "./opencode-messages.ts";
 import { isDatabase, openCodeStore, readDatabase } from "./opencode-database.ts";
-import { readOpenCodeMessage } from "./opencode-lines.ts";
-import { toFirstVersion } from "./opencode-messages.ts";
 import { openCodeWriter } from "./opencode-writer.ts";
 
 /** @returns what it prints. Rejects when it fails, or runs for two minutes */
@@ -119,7 +117,7 @@ const openCodeProgram: SessionProgram = {
 
 export const openCodeDetails: ClientDetails = {
   readRow: readOpenCodeMessage,
-  partsOf: openCodeParts,
+  partsOf: openCodeSteps,
   contentsOf: openCodeContents,
   writer: openCodeWriter,
   modelOf: openCodeModel,

@@ -12,13 +12,11 @@ import { failed, type Executor, type RunOutcome, type TaskRun } from "../../runn
 import { readDiff, commitAll } from "../../snapshots/commit-work.ts";
 import { gitInFolder, resolveCommit } from "../../snapshots/user-repository.ts";
 import { gitInWorktree } from "../../snapshots/worktrees.ts";
-import type { ChangeTask } from "./candidate.ts";
-import type { Decisions } from "./decisions.ts";
+import { type ChangeTask, ruleName } from "./candidate.ts";
+import { type Decisions, rejectedPrefix, stoppedPrefix, stopRun, type Verdict } from "./run.ts";
 import { applyFixer } from "./fix.ts";
 import { judge, type FileDelta } from "./judge.ts";
 import { measure, type Measured, type MeasureDeps } from "./measure.ts";
-import { ruleName } from "./rank.ts";
-import { rejectedPrefix, stoppedPrefix, stopRun, type Verdict } from "./run.ts";
 import { loadAstGrep } from "./silencers.ts";
 
 export interface ChangeOptions {

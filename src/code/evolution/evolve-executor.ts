@@ -11,9 +11,8 @@ import { type TaskDeps, type TypeSettings } from "../../runner/worker/tasks/task
 import { openRepository, gitInFolder, resolveCommit } from "../../snapshots/user-repository.ts";
 import { EvolveTask, type PlanRequest } from "./candidate.ts";
 import { runChange, workerRules, type ChangeOptions } from "./change.ts";
-import { Decisions, runTag } from "./decisions.ts";
+import { Decisions, runTag, readRun, toTasks } from "./run.ts";
 import { makePlan } from "./plan.ts";
-import { readRun, toTasks } from "./run.ts";
 
 /** A worker's settings for tasks of runs: what code runs is never chosen by a task. */
 export const EvolveSettings = z.strictObject({

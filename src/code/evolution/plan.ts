@@ -5,11 +5,18 @@ import type { Finding } from "../analysis/finding.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { analyze } from "../tool-runner/analyze.ts";
 import { inCommit } from "../transform/worktree.ts";
-import { isToolSettings, sourceExtension, type Candidate, type Fixer, type PlanRequest } from "./candidate.ts";
+import {
+  isToolSettings,
+  sourceExtension,
+  type Candidate,
+  type Fixer,
+  type PlanRequest,
+  isOpen,
+  rank,
+} from "./candidate.ts";
 import { baselineRefusal, measureBefore, type ChangeOptions } from "./change.ts";
 import { applyFixer, isUnusedName, removeUnused } from "./fix.ts";
 import type { Measured } from "./measure.ts";
-import { isOpen, rank } from "./rank.ts";
 import { offeredChanges, type RunFacts } from "./run.ts";
 import { loadAstGrep, needsParser, type AstGrep } from "./silencers.ts";
 

@@ -6,8 +6,7 @@ import { run } from "../../snapshots/git.ts";
 import { diffTask, mergeTask, type MergedTask } from "../../runner/worker/task-branches.ts";
 import { gitInFolder } from "../../snapshots/user-repository.ts";
 import { findProject, type FoundProject } from "./run-evolve.ts";
-import { Decisions } from "./decisions.ts";
-import { offeredChanges, type Offered } from "./run.ts";
+import { Decisions, offeredChanges, type Offered } from "./run.ts";
 
 export interface Accepted extends MergedTask {
   readonly branch: string;

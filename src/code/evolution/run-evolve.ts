@@ -16,10 +16,9 @@ import { runTasksIn, taskDeps } from "../../runner/worker/tasks/task-type.ts";
 import { findTarget } from "../tool-runner/work-target.ts";
 import type { EmitWorkerEvent } from "../../runner/worker/attempt.ts";
 import { RunLimits, type EvolveInput } from "./candidate.ts";
-import { runTag } from "./decisions.ts";
+import { runTag, cancelTasks, newestRun, readRun, toTasks, type EvolveReport } from "./run.ts";
 import { createEvolve, evolveOptions, EvolveSettings, type EvolveType } from "./evolve-executor.ts";
 import { makePlan, type Plan } from "./plan.ts";
-import { cancelTasks, newestRun, readRun, toTasks, type EvolveReport } from "./run.ts";
 
 export interface FoundProject {
   readonly project: RepositoryProject;

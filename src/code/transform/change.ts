@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { extname, join } from "node:path";
 import * as z from "zod";
-import { Duration } from "../../contract/machine/forms.ts";
+import { Duration } from "../../contract/machine/operation.ts";
 import { codeOf } from "../../shared/error.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
 import { ok, type Result } from "../../shared/result.ts";

@@ -1,7 +1,6 @@
 import * as z from "zod";
-import { Folder, IdPrefix, idErrors } from "./forms.ts";
+import { Folder, IdPrefix, idErrors, machineOperation } from "./operation.ts";
 import type { OperationErrorCode } from "../errors.ts";
-import { machineOperation } from "./operation.ts";
 
 const path = z.string().min(1).max(4_096);
 export const excluded = z.array(z.object({ path: z.string(), reason: z.string() })).readonly();

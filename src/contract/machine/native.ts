@@ -1,6 +1,5 @@
 import * as z from "zod";
-import { Folder, IdPrefix, idErrors } from "./forms.ts";
-import { machineOperation } from "./operation.ts";
+import { Folder, IdPrefix, idErrors, machineOperation } from "./operation.ts";
 import { Named, Start } from "./recovery.ts";
 
 /** Parts of a session that one of another client does not hold. */

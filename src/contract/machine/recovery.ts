@@ -2,8 +2,7 @@ import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
 import { crashCauses } from "../readings.ts";
 import { TestRun, Verification } from "../verification.ts";
-import { File, Folder, IdPrefix, idErrors } from "./forms.ts";
-import { machineOperation } from "./operation.ts";
+import { File, Folder, IdPrefix, idErrors, machineOperation } from "./operation.ts";
 
 const session = IdPrefix.describe("a session of this machine, or of another one of the workspace");
 /** Says of which project this machine has the folder, for a session of another machine. */

@@ -1,7 +1,6 @@
 import * as z from "zod";
 import { excluded, FileChanges } from "./files.ts";
-import { Folder, IdPrefix, idErrors } from "./forms.ts";
-import { machineOperation } from "./operation.ts";
+import { Folder, IdPrefix, idErrors, machineOperation } from "./operation.ts";
 
 const input = z.strictObject({
   session: IdPrefix.optional().describe("the chat; default: the one that changed files last in this project"),

@@ -1,4 +1,4 @@
-import { leaderScheme, type Leader } from "../../contract/elections.ts";
+import { leaderScheme, type Leader } from "../../contract/leases.ts";
 import { ok } from "../../shared/result.ts";
 import { expiresAt, isLive, findLease, type LeaseRow } from "./lease-rows.ts";
 import * as grants from "./lease-grants.ts";

@@ -1,6 +1,6 @@
 import type { OutputOf } from "../../contract/operations.ts";
 import { metrics, type Labels, type MetricName, type Sample } from "../../contract/metrics.ts";
-import { measures } from "../../contract/usage.ts";
+import { measures } from "../../contract/budgets.ts";
 import { schemaState } from "../../shared/migrate.ts";
 import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";

@@ -1,4 +1,4 @@
-import { maxFrameInputBytes } from "../../contract/frames.ts";
+import { maxFrameInputBytes } from "../../contract/protocol.ts";
 import { isRefusal, isTransient, type CallError } from "../../contract/errors.ts";
 import type { Operation } from "../../contract/operation.ts";
 import {

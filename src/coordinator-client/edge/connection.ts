@@ -1,9 +1,8 @@
 import { byteLength } from "./calls.ts";
-import { maxFrameInputBytes } from "../../contract/frames.ts";
+import { maxFrameInputBytes, closeCodes, maxPingIntervalMs } from "../../contract/protocol.ts";
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type OperationName, type InputOf, type OutputOf } from "../../contract/operations.ts";
 import { endOf, isTransient, type CallError, isRefusal, isRetryable, retryOf } from "../../contract/errors.ts";
-import { closeCodes, maxPingIntervalMs } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import type { Address } from "./address.ts";

@@ -1,4 +1,4 @@
-import { leaderScheme } from "../../contract/elections.ts";
+import { leaderScheme } from "../../contract/leases.ts";
 import { isLost, type CallError } from "../../contract/errors.ts";
 import type { CallInput, OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";

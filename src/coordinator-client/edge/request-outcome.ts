@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { CallError, Refusal } from "../../contract/errors.ts";
-import { WireError } from "../../contract/wire-error.ts";
+import { WireError } from "../../contract/protocol.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Instant } from "./trust.ts";

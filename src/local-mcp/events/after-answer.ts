@@ -1,5 +1,5 @@
 import type { Trigger } from "../../contract/checkpoint.ts";
-import type { HookEvent } from "../../contract/hook-input.ts";
+import type { HookEvent } from "../../contract/hooks.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { capture } from "../../machine/checkpoints/capture.ts";

@@ -1,8 +1,7 @@
 import { adapterOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
-import type { HookAnswer } from "../../contract/hook-answer.ts";
-import { HookInput, isHookEvent } from "../../contract/hook-input.ts";
+import { type HookAnswer, HookInput, isHookEvent } from "../../contract/hooks.ts";
 import { asProcessIdentity, isAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";

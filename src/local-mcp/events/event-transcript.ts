@@ -1,4 +1,4 @@
-import type { HookEvent } from "../../contract/hook-input.ts";
+import type { HookEvent } from "../../contract/hooks.ts";
 import { isTurnOpen, readTurnEnd } from "../../machine/transcripts/record-transcript.ts";
 import {
   markTranscript,

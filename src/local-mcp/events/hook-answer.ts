@@ -1,5 +1,4 @@
-import type { HookAnswer } from "../../contract/hook-answer.ts";
-import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import type { HookAnswer, HookEvent, HookInput } from "../../contract/hooks.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { effectiveWindow } from "../../machine/signals/context-readings.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";

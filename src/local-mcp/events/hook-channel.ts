@@ -1,6 +1,6 @@
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import type { HookEvent } from "../../contract/hook-input.ts";
+import type { HookEvent } from "../../contract/hooks.ts";
 import { isAwaited, Settling, type DeferredWork, type SettlingOptions } from "./after-answer.ts";
 import { answerEvent, rejectInput } from "./answer-hook.ts";
 import { parseInput, toHookInput } from "./read-event.ts";

@@ -1,4 +1,4 @@
-import type { HookEvent } from "../../contract/hook-input.ts";
+import type { HookEvent } from "../../contract/hooks.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";

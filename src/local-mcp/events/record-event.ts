@@ -1,5 +1,5 @@
 import type { Trigger } from "../../contract/checkpoint.ts";
-import type { HookEvent } from "../../contract/hook-input.ts";
+import type { HookEvent } from "../../contract/hooks.ts";
 import { isAlive, isSameProcess } from "../../platform/processes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";

@@ -1,4 +1,4 @@
-import type { HookAnswer } from "../../contract/hook-answer.ts";
+import type { HookAnswer } from "../../contract/hooks.ts";
 import { interpret, OverBudgetError, repeatWithinBudget, shortText } from "../../platform/time-budget.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { askService } from "../../machine/learning/assignment-service.ts";

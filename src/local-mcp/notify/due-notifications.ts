@@ -1,7 +1,7 @@
 import * as recoveries from "../../machine/sessions/recoveries.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { clientTitle } from "../../clients/adapters.ts";
-import type { NotifyEvent } from "../../contract/notify.ts";
+import type { NotifyEvent } from "../../contract/config.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
 import { assess } from "../../learning/policy/risk.ts";
 import type { Runtime } from "../../runtime/runtime.ts";

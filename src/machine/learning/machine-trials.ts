@@ -8,10 +8,6 @@ import {
   judgeWatch,
   nextReading,
   watchDays,
-} from "../../learning/experiments/guardrails.ts";
-import { findParameter, parameters } from "../../learning/experiments/parameters.ts";
-import { compare } from "../../learning/experiments/replay/loss.ts";
-import {
   addStep,
   canEnd,
   candidates,
@@ -22,6 +18,8 @@ import {
   refusalOf,
   viewOf,
 } from "../../learning/experiments/trials.ts";
+import { findParameter, parameters } from "../../learning/experiments/parameters.ts";
+import { compare } from "../../learning/experiments/replay/replay.ts";
 import { editConfig, isConfigured } from "../../installer/edit-config.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";

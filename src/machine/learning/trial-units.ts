@@ -1,4 +1,4 @@
-import { canary, type CanaryUnit, type Measured } from "../../learning/experiments/guardrails.ts";
+import { canary, type CanaryUnit, type Measured } from "../../learning/experiments/trials.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";

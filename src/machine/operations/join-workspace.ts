@@ -24,7 +24,7 @@ import { formatCode } from "../sharing/workspace-key.ts";
 import type { OperationContext, OperationResult, Workspace } from "./operation-context.ts";
 import { environmentConflict, lossText, onWorkspace } from "./membership.ts";
 import { findKey, saveKey, type FoundKey } from "./workspace-keys.ts";
-import { WireError } from "../../contract/wire-error.ts";
+import { WireError } from "../../contract/protocol.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { openLocalCoordinator } from "../../coordinator-client/open-link.ts";
 import * as meta from "../../store/meta.ts";

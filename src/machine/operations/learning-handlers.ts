@@ -10,7 +10,7 @@ import {
 } from "../../learning/experiments/opportunities/find-opportunities.ts";
 import type { TeamHistory } from "../../learning/experiments/opportunities/history.ts";
 import { parseVariants, usualVariants } from "../../learning/experiments/parameters.ts";
-import { replayReport } from "../../learning/experiments/replay/loss.ts";
+import { replayReport } from "../../learning/experiments/replay/replay.ts";
 import { isRunning } from "../../learning/experiments/trials.ts";
 import { findWeek, weekOf, weeklyReport } from "../../learning/experiments/weekly-report.ts";
 import { allDecisions } from "../../platform/evolve-decisions.ts";

@@ -1,8 +1,15 @@
-import { leaderScheme } from "../../contract/elections.ts";
-import { commandLine, commandLineChat } from "../../contract/command-line-chat.ts";
+import { leaderScheme } from "../../contract/leases.ts";
+import { commandLine, commandLineChat } from "../../contract/chats.ts";
 import { type CallError, isBadInput, isRefusal, isTransient } from "../../contract/errors.ts";
-import { operations, type CallInput, type CallName, type InputOf, type OutputOf } from "../../contract/operations.ts";
-import type { PagedOperation, Pages } from "../../contract/pages.ts";
+import {
+  operations,
+  type CallInput,
+  type CallName,
+  type InputOf,
+  type OutputOf,
+  type PagedOperation,
+  type Pages,
+} from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
 import { WorkspaceClient } from "../../coordinator-client/client.ts";
 import { readEdgeConfig, type EdgeConfig, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
@@ -13,7 +20,7 @@ import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { openLocalClient } from "../../coordinator-client/open-link.ts";
 import { identify } from "../../platform/processes.ts";
-import { redactInput } from "../../redaction/redact.ts";
+import { redactInput, redact } from "../../redaction/redact.ts";
 import { findBadInput } from "../../shared/check-input.ts";
 import type { Failure } from "../../shared/failure.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -28,7 +35,6 @@ import { openProjectReservations, type ProjectReservations } from "./reservation
 import { badInputText } from "../../shared/problems.ts";
 import { marginMs } from "../../coordinator-client/edge/trust.ts";
 import { repeat } from "../../shared/repeat.ts";
-import { redact } from "../../redaction/redact.ts";
 
 const callTimeoutMs = 15_000;
 

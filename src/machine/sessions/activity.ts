@@ -3,7 +3,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { mayBeAlive, type Processes } from "../../platform/processes.ts";
 import * as journal from "./journal.ts";
 import * as sessions from "./sessions.ts";
-import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import type { HookEvent, HookInput } from "../../contract/hooks.ts";
 
 type Activity = "idle" | "busy" | "waiting" | "stuck";
 

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { deedOf, shellCommandOf } from "../../clients/adapter/tools.ts";
-import type { HookInput } from "../../contract/hook-input.ts";
+import type { HookInput } from "../../contract/hooks.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import { asObject, listAt, numberAt, objectAt, textAt } from "../../shared/json-fields.ts";
 import { redactAndClip, redactAndKeepEnds } from "../../redaction/bounded-text.ts";

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 import { deedOf, filePathOf, subagentTool } from "../../clients/adapter/tools.ts";
-import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import type { HookEvent, HookInput } from "../../contract/hooks.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { EffectNote, FileNote, TodoItem } from "../../contract/work-state.ts";

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { EffectCommand } from "../../contract/effects.ts";
-import type { HookInput } from "../../contract/hook-input.ts";
+import type { HookInput } from "../../contract/hooks.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
 import { codeOf } from "../../shared/error.ts";

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { deedOf, filePathOf } from "../../clients/adapter/tools.ts";
-import type { HookInput } from "../../contract/hook-input.ts";
+import type { HookInput } from "../../contract/hooks.ts";
 import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { processLives } from "../../coordinator-client/local/process-key.ts";

@@ -1,5 +1,5 @@
 import { isTransient, type CallError } from "../../contract/errors.ts";
-import { leaderScheme, type Leader } from "../../contract/elections.ts";
+import { leaderScheme, type Leader } from "../../contract/leases.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { newId } from "../../coordinator-client/edge/platform.ts";
 import { ok, type Result } from "../../shared/result.ts";

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import type { HookEvent, HookInput } from "../../contract/hooks.ts";
 import { callsOfPatch, withClaudeTool } from "../../clients/adapter/client-adapter.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import { isKnownTime, maxAheadMs } from "../../shared/known-time.ts";

@@ -20,7 +20,7 @@ import { readAppended, type ReadLimits, type TranscriptPart } from "../../client
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import { countResponses, type Prices } from "../usage/ledger.ts";
 import { OverBudgetError, budgetMs, withinBudget } from "../../platform/time-budget.ts";
-import type { HookInput } from "../../contract/hook-input.ts";
+import type { HookInput } from "../../contract/hooks.ts";
 import { codeOf } from "../../shared/error.ts";
 import { numberAt } from "../../shared/json-fields.ts";
 import { readSubagentLine } from "../../clients/claude-code/claude-lines.ts";

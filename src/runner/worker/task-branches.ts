@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { OutputOf } from "../../contract/operations.ts";
-import { WorkResult } from "../../contract/work-result.ts";
+import { WorkResult } from "../../contract/tasks.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
 import { firstOf, oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";

@@ -1,8 +1,7 @@
 import * as z from "zod";
 import type { Json } from "../../contract/json.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
-import type { ClaimedTask } from "../../contract/tasks.ts";
-import { WorkResult } from "../../contract/work-result.ts";
+import { type ClaimedTask, WorkResult } from "../../contract/tasks.ts";
 import { firstOf } from "../../shared/format.ts";
 import type { Result } from "../../shared/result.ts";
 import { GitError, type Git } from "../../snapshots/git.ts";

@@ -1,5 +1,5 @@
 import type { Refusal } from "#src/contract/errors.ts";
-import { toWire } from "#src/contract/wire-error.ts";
+import { toWire } from "#src/contract/protocol.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Socket, SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import { ok, type Result } from "#src/shared/result.ts";

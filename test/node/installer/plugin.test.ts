@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { commandFiles } from "../../../scripts/slash-commands.ts";
 import { pluginHooks } from "../../../scripts/plugin-hooks.ts";
-import { hookEvents } from "#src/contract/hook-input.ts";
+import { hookEvents } from "#src/contract/hooks.ts";
 import { teamTools } from "#src/contract/team-tools.ts";
 import { machineTools } from "#src/contract/tools.ts";
 import { connect } from "#harness/machine/mcp-client.ts";

@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { statusOf } from "#src/machine/operations/status-line.ts";
-import { hookEvents } from "#src/contract/hook-input.ts";
+import { hookEvents } from "#src/contract/hooks.ts";
 import { refreshIfDue } from "#src/local-mcp/host/upkeep.ts";
 import { idOf } from "#src/machine/sessions/entries.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";

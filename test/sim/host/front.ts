@@ -1,7 +1,5 @@
 import { errorTable, type Refusal } from "#src/contract/errors.ts";
-import { type RpcRequest, toAnswer } from "#src/contract/frames.ts";
-import { toWire } from "#src/contract/wire-error.ts";
-import { leaveMethod } from "#src/contract/protocol.ts";
+import { type RpcRequest, toAnswer, toWire, leaveMethod } from "#src/contract/protocol.ts";
 import { operationNames, type CheckedInputOf, type OperationName, operations } from "#src/contract/operations.ts";
 import * as changes from "#src/coordination/kernel/changes.ts";
 import { checkFields } from "#src/shared/check-input.ts";

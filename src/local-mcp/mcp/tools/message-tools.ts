@@ -1,4 +1,4 @@
-import { leaderScheme } from "../../../contract/elections.ts";
+import { leaderScheme } from "../../../contract/leases.ts";
 import { stateText } from "../../../contract/chat-state.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import type { ForeseenConflict } from "../../../contract/machine/team.ts";

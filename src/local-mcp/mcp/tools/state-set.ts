@@ -1,4 +1,4 @@
-import type { Leader } from "../../../contract/elections.ts";
+import type { Leader } from "../../../contract/leases.ts";
 import type { Json } from "../../../contract/json.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok } from "../../../shared/result.ts";

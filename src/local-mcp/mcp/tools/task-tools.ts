@@ -1,9 +1,8 @@
 import type { ToolError } from "../chat/chat.ts";
-import type { ClaimedTask } from "../../../contract/tasks.ts";
+import { type ClaimedTask, WorkResult } from "../../../contract/tasks.ts";
 import { Label } from "../../../contract/values.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import { WorkResult } from "../../../contract/work-result.ts";
 import { age } from "../../../shared/format.ts";
 import type { Abilities, TeamChat } from "../../../machine/team/team-chat.ts";
 import { cut, teamTool, type TeamResult } from "./team-tool.ts";

@@ -1,8 +1,7 @@
 import type { ClientAdapter } from "../../../clients/adapter/client-adapter.ts";
 import type { EndEvent, RunEvent, RunOutput } from "../../../clients/adapter/run-output.ts";
-import type { Usage } from "../../../contract/budgets.ts";
+import { type Usage, sum } from "../../../contract/budgets.ts";
 import type { Route } from "../../../contract/model-routes.ts";
-import { sum } from "../../../contract/usage.ts";
 import { redactAndClip } from "../../../redaction/bounded-text.ts";
 import type { ClientDeps } from "../machine-deps.ts";
 import { describeInput } from "../../../machine/sessions/hook-entries.ts";

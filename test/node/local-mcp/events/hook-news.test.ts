@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { HookEvent } from "#src/contract/hook-input.ts";
+import type { HookEvent } from "#src/contract/hooks.ts";
 import { type News, undelivered } from "#src/machine/sessions/news.ts";
 import { toStoredOffer } from "#src/machine/recovery/stored-offer.ts";
 import { aRestoration, aSession } from "#harness/machine/restorations.ts";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { hookEvents, type HookEvent } from "#src/contract/hook-input.ts";
+import { hookEvents, type HookEvent } from "#src/contract/hooks.ts";
 import { countedTrigger, eventTrigger } from "#src/machine/checkpoints/triggers.ts";
 import { countTrigger, type SaveFacts } from "#src/learning/policy/risk.ts";
 import { defaults } from "#src/contract/config.ts";

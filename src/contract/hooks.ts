@@ -65,3 +65,17 @@ export type HookEvent = (typeof hookEvents)[number];
 export function isHookEvent(name: string): name is HookEvent {
   return hookEvents.some((event) => event === name);
 }
+
+/** Answer to a hook event, in Claude Code's form; other clients' adapters translate it. */
+export interface HookAnswer {
+  readonly systemMessage?: string;
+  /** At Stop the client continues and the model gets the reason; a prompt goes back to the user. */
+  readonly decision?: "block";
+  readonly reason?: string;
+  readonly hookSpecificOutput?: {
+    readonly hookEventName: HookEvent;
+    readonly additionalContext?: string;
+    readonly permissionDecision?: "deny" | "ask";
+    readonly permissionDecisionReason?: string;
+  };
+}
