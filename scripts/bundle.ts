@@ -5,8 +5,7 @@ import { join } from "node:path";
 import { packExtension } from "@anthropic-ai/mcpb";
 import { build, type Metafile } from "esbuild";
 import { promptOfExtension } from "../src/local-mcp/mcp/prompts.ts";
-import { teamTools } from "../src/contract/team-tools.ts";
-import { machineTools } from "../src/contract/tools.ts";
+import { teamTools, machineTools } from "../src/contract/tools.ts";
 import { newestSource } from "./newest-source.ts";
 import { licensesOf } from "./third-party-licenses.ts";
 

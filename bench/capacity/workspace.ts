@@ -4,8 +4,7 @@ import type { CheckedInputOf, InputOf, OutputOf } from "../../src/contract/opera
 import type { Settings } from "../../src/contract/workspaces.ts";
 import * as liveness from "../../src/coordination/chats/liveness.ts";
 import * as due from "../../src/coordination/due.ts";
-import { EngineHost } from "../../src/coordination/engine-host.ts";
-import { runFirst, type EngineOperation } from "../../src/coordination/engine.ts";
+import { EngineHost, runFirst, type EngineOperation } from "../../src/coordination/engine.ts";
 import { chats } from "../../src/coordination/kernel/kernel-tables.ts";
 import { messageTables } from "../../src/coordination/messages/inboxes.ts";
 import { migrations } from "../../src/coordination/schema.ts";

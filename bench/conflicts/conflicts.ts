@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { jobsOf } from "../../src/local-mcp/host/job-process.ts";
 import { systemProcesses } from "../../src/platform/processes.ts";
-import { runApart } from "../../src/runtime/run-apart.ts";
+import { runApart } from "../../src/runtime/runtime.ts";
 import { foreseeConflicts, type Forecast, type MadeSide } from "../../src/snapshots/foresee-conflicts.ts";
 import { defaults } from "../../src/contract/config.ts";
 import { scaled } from "../measure.ts";

@@ -7,7 +7,7 @@ import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
 import type { Call } from "../../src/coordinator-client/coordinator-client.ts";
 import { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
-import { nodePlatform } from "../../src/coordinator-client/edge/node-platform.ts";
+import { nodePlatform } from "../../src/coordinator-client/edge/platform.ts";
 import { pathsIn, type Paths } from "../../src/platform/paths.ts";
 import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
 import { Store } from "../../src/store/store.ts";

@@ -9,10 +9,9 @@ import {
   machineOperations,
 } from "../contract/machine/operations.ts";
 import { messageOf } from "../shared/error.ts";
-import { type InputField, inputFields } from "../shared/input-fields.ts";
+import { type InputField, inputFields, fromTexts } from "../shared/input-fields.ts";
 import { formatIssues } from "../shared/problems.ts";
 import { ok } from "../shared/result.ts";
-import { fromTexts } from "../shared/text-fields.ts";
 import { type CliResult, type ExitCode, exitCodes, wrongUsage } from "./answer.ts";
 import { type Cli, type CommandResult, type CommonOptions, requireYes } from "./cli.ts";
 import { parseDuration, parseTime } from "./times.ts";

@@ -1,7 +1,7 @@
 import type * as z from "zod";
 import { readYaml, type YamlProblem, type YamlText } from "../platform/read-yaml.ts";
 import { ok } from "../shared/result.ts";
-import { checkJsonShape } from "../shared/json-shape.ts";
+import { checkJsonShape } from "../shared/check-input.ts";
 import { formatIssues } from "../shared/problems.ts";
 import { wrongUsage, type CliResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";

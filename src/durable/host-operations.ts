@@ -3,7 +3,7 @@ import type { CheckedInputOf, OperationName, OutputOf } from "../contract/operat
 import { closeCodes, protocolVersion } from "../contract/protocol.ts";
 import * as changes from "../coordination/kernel/changes.ts";
 import * as due from "../coordination/due.ts";
-import { run, type HostOperation } from "../coordination/engine.ts";
+import { run, type HostOperation, type EngineHost } from "../coordination/engine.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
 import * as meta from "../coordination/kernel/meta.ts";
 import * as outbox from "../coordination/tasks/dispatch-outbox.ts";
@@ -11,13 +11,12 @@ import * as tokens from "../coordination/workspace/tokens.ts";
 import * as writtenRows from "../coordination/workspace/written-rows.ts";
 import type { Actor, Tx } from "../coordination/kernel/tx.ts";
 import { hostSamples } from "../coordination/workspace/metrics.ts";
-import { isWithin } from "../shared/elapsed.ts";
+import { isWithin } from "../shared/known-time.ts";
 import { schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { sweepRows, type Alarm } from "./alarm.ts";
-import type { RefusalCounts } from "./refusal-counts.ts";
+import type { RefusalCounts } from "./load-limits.ts";
 import { socketOnly, type Sockets } from "./sockets.ts";
-import type { EngineHost } from "../coordination/engine-host.ts";
 import type { StorageSql } from "./storage-sql.ts";
 import type { Watches } from "./watches.ts";
 

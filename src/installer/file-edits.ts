@@ -1,6 +1,6 @@
 import { lstatSync, readFileSync, readlinkSync, rmdirSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
-import type { Launch } from "../platform/launch.ts";
+import type { Launch } from "../platform/shim-command.ts";
 import { codeOf, messageOf } from "../shared/error.ts";
 import type { JsonObject } from "../shared/json-fields.ts";
 import { type Result, err, ok } from "../shared/result.ts";

@@ -2,7 +2,7 @@ import { formOf } from "../clients/details.ts";
 import { canBlock, hasHookTool } from "../contract/hook-tool.ts";
 import type { ClientState } from "../contract/machine/overview.ts";
 import { readConfig } from "../platform/config-file.ts";
-import type { Launch } from "../platform/launch.ts";
+import type { Launch } from "../platform/shim-command.ts";
 import type { Paths } from "../platform/paths.ts";
 import type { JsonObject } from "../shared/json-fields.ts";
 import { notBlocking } from "./client-entries.ts";

@@ -1,7 +1,6 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
-import type { Launch } from "../platform/launch.ts";
-import { isTemporary, findRealPath, persistentPathFolders } from "../platform/shim-command.ts";
+import { type Launch, isTemporary, findRealPath, persistentPathFolders } from "../platform/shim-command.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 import { messageOf } from "../shared/error.ts";
 import { parseObject } from "../shared/json-fields.ts";

@@ -1,7 +1,6 @@
 import { formOf } from "../clients/details.ts";
 import { slashCommands, stepsOf, type SlashCommand } from "../contract/slash-commands.ts";
-import { shellWord, type Launch } from "../platform/launch.ts";
-import { withShimCommand } from "../platform/shim-command.ts";
+import { shellWord, type Launch, withShimCommand } from "../platform/shim-command.ts";
 import { type Result, err, ok } from "../shared/result.ts";
 import { type BackupFile, hashOf, installsOf } from "./apply.ts";
 import { type ClientSettings, entriesOf, shapeProblemOf } from "./client-entries.ts";

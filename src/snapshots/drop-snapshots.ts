@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fail, type Failure } from "../shared/failure.ts";
-import { ok, type Result } from "../shared/result.ts";
+import { fail, type Failure, ok, type Result } from "../shared/result.ts";
 import { removeDurably, syncFolder } from "../platform/private-files.ts";
 import { lines, run, withTimeLimit, type TimeLimit } from "./git.ts";
 import {

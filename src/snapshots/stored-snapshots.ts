@@ -1,6 +1,5 @@
 import type { Sql } from "../shared/sql.ts";
-import { runApart } from "../runtime/run-apart.ts";
-import type { Runtime } from "../runtime/runtime.ts";
+import { runApart, type Runtime } from "../runtime/runtime.ts";
 import { isPaused } from "../store/pause.ts";
 import { snapshots } from "../store/session-tables.ts";
 import * as snapshotDrops from "../store/snapshot-drops.ts";

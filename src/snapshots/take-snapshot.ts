@@ -46,8 +46,7 @@ import {
 import type { DoneSnapshot, Snapshot, SnapshotInput } from "./snapshot.ts";
 import { bytesIndex, stageBytes, type ConvertedFiles } from "./stage-bytes.ts";
 import { parseObject } from "../shared/json-fields.ts";
-import { settingsSeen } from "./settings-seen.ts";
-import { rememberProject, takeUnchanged } from "./unchanged.ts";
+import { settingsSeen, rememberProject, takeUnchanged } from "./unchanged.ts";
 import { installed, listUnsaved, type UnsavedFile } from "./unsaved-files.ts";
 import { readdir } from "node:fs/promises";
 

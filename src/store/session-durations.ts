@@ -1,6 +1,6 @@
 import type { Sql } from "../shared/sql.ts";
 import type { RowOf } from "../shared/table.ts";
-import { sessionDurations } from "./recording-tables.ts";
+import { sessionDurations } from "./session-tables.ts";
 
 export type SessionDuration = RowOf<typeof sessionDurations>;
 

@@ -18,6 +18,8 @@ import {
   type Caller,
   type AppContext,
   readBearerToken,
+  authenticatePage,
+  giveTicket,
 } from "./callers.ts";
 import { check, NewWorkspace, readBody, readQuery } from "./inputs.ts";
 import {
@@ -30,9 +32,7 @@ import {
   resourceMetadataPath,
 } from "./mcp-endpoint.ts";
 import { mcpPath } from "./oauth-server.ts";
-import { deleteWorkspace } from "./delete-workspace.ts";
-import { restoreWorkspace } from "./restore.ts";
-import { authenticatePage, giveTicket } from "./tickets.ts";
+import { deleteWorkspace, restoreWorkspace } from "./workspaces.ts";
 import * as tokens from "./tokens.ts";
 
 const base = "/v1/workspaces/:workspace";

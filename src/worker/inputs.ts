@@ -4,10 +4,10 @@ import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
 import { Id } from "../contract/values.ts";
 import { Workspace } from "../contract/workspaces.ts";
-import { checkJsonShape } from "../shared/json-shape.ts";
+import { checkJsonShape } from "../shared/check-input.ts";
 import { formatIssues } from "../shared/problems.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { fromTexts } from "../shared/text-fields.ts";
+import { fromTexts } from "../shared/input-fields.ts";
 import type { AppContext } from "./callers.ts";
 
 /** Refuses an ambiguous query: not UTF-8, or a repeated parameter. */

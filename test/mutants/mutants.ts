@@ -294,7 +294,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     law: 93,
-    file: "src/platform/process-group.ts",
+    file: "src/platform/run-program.ts",
     find: "  if (found && !isSameProcess(found, group)) return false;\n",
     replace: "",
     why: "a process that got the number of an ended one is killed",
@@ -414,21 +414,21 @@ export const mutants: readonly Mutant[] = [
   },
   {
     law: 126,
-    file: "src/durable/throttle.ts",
+    file: "src/durable/load-limits.ts",
     find: "if (level[share] >= 1) {",
     replace: "if (level.usual >= 1) {",
     why: "a busy token cannot renew its leases",
   },
   {
     law: 127,
-    file: "src/durable/load-shedding.ts",
+    file: "src/durable/load-limits.ts",
     find: 'keepsWork(name) || scope === "admin"',
     replace: 'scope === "admin"',
     why: "under load chats lose their leases",
   },
   {
     law: 130,
-    file: "src/shared/json-shape.ts",
+    file: "src/shared/check-input.ts",
     find: "const maxDepth = 100;",
     replace: "const maxDepth = 1_000;",
     why: "JSON nested 1,000 deep is accepted",

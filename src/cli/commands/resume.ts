@@ -1,8 +1,7 @@
 import { Option, type Command } from "commander";
 import { stateText } from "../../contract/chat-state.ts";
 import type { Candidate } from "../../contract/machine/recovery.ts";
-import { testRunText } from "../../shared/test-run-text.ts";
-import { oneLine } from "../../shared/format.ts";
+import { testRunText, oneLine } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { ambiguous, failed, notFound, wrongUsage, type CliResult } from "../answer.ts";
 import { askWhich, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";

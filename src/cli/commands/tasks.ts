@@ -5,10 +5,8 @@ import type { ModelAttempts, TierCounts, TypeRoutes } from "../../contract/model
 import { type TaskLine, type TypeStats, taskViewOperations } from "../../contract/task-views.ts";
 import { TaskState } from "../../contract/tasks.ts";
 import { successBounds } from "../../learning/routing/model-router.ts";
-import { age, oneLine, pluralize } from "../../shared/format.ts";
-import { progressText } from "../../shared/progress-text.ts";
-import { type Result, ok } from "../../shared/result.ts";
-import type { Failure } from "../../shared/failure.ts";
+import { age, oneLine, pluralize, progressText } from "../../shared/format.ts";
+import { type Result, ok, type Failure } from "../../shared/result.ts";
 import type { Checkout, MergedTask } from "../../runner/worker/task-branches.ts";
 import { type CliResult, failed, wrongUsage } from "../answer.ts";
 import { addGroup, type Cli } from "../cli.ts";

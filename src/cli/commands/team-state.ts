@@ -7,7 +7,7 @@ import { age, oneLine } from "../../shared/format.ts";
 import { pick } from "../../shared/json-fields.ts";
 import { ok } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
-import { unknownKeyText } from "../../shared/unknown-key.ts";
+import { unknownKeyText } from "../../shared/close-words.ts";
 import { notFound, wrongUsage, type FailedResult } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { parseJson } from "../task-input.ts";

@@ -5,7 +5,7 @@ import type { MachineOutput } from "../../contract/machine/operations.ts";
 import type { ClientState, TeamView } from "../../contract/machine/overview.ts";
 import type { SessionView } from "../../contract/machine/sessions.ts";
 import type { RiskLevel } from "../../contract/readings.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";

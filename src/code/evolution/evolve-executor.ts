@@ -1,7 +1,6 @@
 import * as z from "zod";
 import type { Json } from "../../contract/json.ts";
-import { fail, type Failure } from "../../shared/failure.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
 import { isTrusted } from "../tool-runner/project-folder.ts";
 import { reserveForTask } from "../transform/reserve-files.ts";
 import { claudeExecutor } from "../../runner/worker/client/claude-executor.ts";

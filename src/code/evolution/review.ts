@@ -1,7 +1,6 @@
 import type { OperationContext } from "../../machine/operations/operation-context.ts";
 import { withWorkspace, type Workspace } from "../../machine/operations/workspace.ts";
-import { fail, type Failure } from "../../shared/failure.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
 import { run } from "../../snapshots/git.ts";
 import { diffTask, mergeTask, type MergedTask } from "../../runner/worker/task-branches.ts";
 import { gitInFolder } from "../../snapshots/user-repository.ts";

@@ -8,9 +8,8 @@ import { type TaskState, WorkResult } from "../../contract/tasks.ts";
 import type { Workspace } from "../../machine/operations/workspace.ts";
 import { decisionsFile, evolveFolder, readDecisions, type Decision } from "../../platform/evolve-decisions.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
-import type { Failure } from "../../shared/failure.ts";
+import { type Failure, ok, type Result } from "../../shared/result.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { ok, type Result } from "../../shared/result.ts";
 import type { RepositoryProject } from "../transform/worktree.ts";
 import { Candidate, describe, EvolveTask, methodText, type ChangeTask, type RunLimits, ruleName } from "./candidate.ts";
 

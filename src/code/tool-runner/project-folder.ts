@@ -12,9 +12,8 @@ import {
 import { dirname, extname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readConfig } from "../../platform/config-file.ts";
-import { fail, type Failure } from "../../shared/failure.ts";
+import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
 import { objectAt, parseObject, textAt } from "../../shared/json-fields.ts";
-import { ok, type Result } from "../../shared/result.ts";
 import { GitError, lines, repositoryGit, run, text, userGit, type Git } from "../../snapshots/git.ts";
 import type { Detection, InstalledTool, ProjectView } from "../analysis/adapter.ts";
 

@@ -1,9 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync, existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fail, type Failure } from "../../shared/failure.ts";
+import { fail, type Failure, err, ok, type Result } from "../../shared/result.ts";
 import { objectAt, parseObject, textAt } from "../../shared/json-fields.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
 import { runTool, type ToolStart } from "./run-tool.ts";
 
 /** Command that has to succeed. */

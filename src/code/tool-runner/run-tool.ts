@@ -1,9 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { delimiter, dirname, isAbsolute } from "node:path";
 import type { InstalledTool, ToolCommand, ToolOutput } from "../analysis/adapter.ts";
-import { largestProcess } from "../../platform/process-group.ts";
+import { largestProcess, runProgram, type ProgramExit } from "../../platform/run-program.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { runProgram, type ProgramExit } from "../../platform/run-program.ts";
 
 /** Words before a command, which then has no network; null: this system has none. */
 type Namespace = readonly string[] | null;

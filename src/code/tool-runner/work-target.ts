@@ -1,7 +1,6 @@
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { dirname, relative, resolve, sep } from "node:path";
-import { fail, type Failure } from "../../shared/failure.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
 import { GitError, lines } from "../../snapshots/git.ts";
 import { findCommit, openRepository, type UserRepository } from "../../snapshots/user-repository.ts";
 

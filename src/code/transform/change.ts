@@ -3,8 +3,7 @@ import { extname, join } from "node:path";
 import * as z from "zod";
 import { Duration } from "../../contract/machine/operation.ts";
 import { codeOf } from "../../shared/error.ts";
-import { fail, type Failure } from "../../shared/failure.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
 
 /** A change of code, as the user or a task names it. */
 export type Change =

@@ -4,8 +4,7 @@ import type { Self } from "../../contract/values.ts";
 import { toLeasePaths } from "../../machine/operations/reservation-handlers.ts";
 import type { Workspace } from "../../machine/operations/workspace.ts";
 import { toResource } from "../../machine/team/lease-paths.ts";
-import { fail, type Failure } from "../../shared/failure.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
 import type { RunOutcome } from "../../runner/worker/executor.ts";
 
 export type Release = () => Promise<void>;

@@ -12,7 +12,7 @@ import { page } from "../kernel/pages.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { partItem } from "./sync-put.ts";
 import * as rows from "./sync-rows.ts";
-import { syncContents, syncDevices } from "./sync-tables.ts";
+import { syncContents, syncDevices } from "./sync-rows.ts";
 
 export const handlers = {
   /** Concurrent requests: one succeeds, the others get the present key. */

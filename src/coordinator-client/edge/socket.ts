@@ -21,7 +21,7 @@ import {
   refusedOutcome,
   type RequestOutcome,
   type SendRequest,
-} from "./request-outcome.ts";
+} from "./calls.ts";
 import type { Platform, Socket } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
 

@@ -7,7 +7,7 @@ import type { Handlers, OperationContext } from "../../machine/operations/operat
 import { runningHost } from "../host-client/host-client.ts";
 import { defaults } from "../../contract/config.ts";
 import { runService } from "../../machine/learning/assignment-service.ts";
-import { shellWord } from "../../platform/launch.ts";
+import { shellWord } from "../../platform/shim-command.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { survey } from "../../store/spool.ts";
 import { summarizeUnread } from "../events/unread-input.ts";

@@ -1,7 +1,7 @@
 import { closeSync, openSync, statSync, utimesSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { eventRequest, processHeader } from "../../clients/adapter/hook-program.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { type HostHome, NoHostError, reachHost } from "../host-client/reach-host.ts";
 
 export interface SentEvent {

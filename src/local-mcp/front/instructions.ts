@@ -1,5 +1,4 @@
-import { quotedTitle } from "../../shared/quoted-title.ts";
-import { age } from "../../shared/format.ts";
+import { quotedTitle, age } from "../../shared/format.ts";
 import { findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { displayTitle } from "../../machine/sessions/sessions.ts";

@@ -30,7 +30,7 @@ import {
 } from "../../machine/operations/operation-wire.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
-import { CallLostError, type LocalCalls } from "../../runtime/local-calls.ts";
+import { CallLostError, type LocalCalls } from "../../runtime/runtime.ts";
 import { isRead } from "../../shared/check-input.ts";
 
 /** A host answers within milliseconds unless it hangs. */

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { requestHost, type HostRequest } from "../../platform/host-request.ts";
 import { checkSocketFolder, hostSocket } from "../../platform/host-socket.ts";
-import type { Launch } from "../../platform/launch.ts";
+import type { Launch } from "../../platform/shim-command.ts";
 import { systemProcesses } from "../../platform/processes.ts";
 import { messageOf } from "../../shared/error.ts";
 import { maxStartMs, reserveStart, retryMs, startHost } from "./start-host.ts";

@@ -5,7 +5,7 @@ import { editConfig } from "../../installer/edit-config.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { err, ok } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
-import { unknownKeyText } from "../../shared/unknown-key.ts";
+import { unknownKeyText } from "../../shared/close-words.ts";
 import { limitProblems } from "../../machine/usage/at-limit.ts";
 import type { Handlers, OperationContext, OperationResult } from "../../machine/operations/operation-context.ts";
 import { runningHost } from "../host-client/host-client.ts";

@@ -1,12 +1,12 @@
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { mayBeJoined, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { settleLocalCoordinator } from "../../coordinator-client/local/open-coordinators.ts";
-import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { markHost, unmarkHost } from "../../platform/host-socket.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { isEmpty } from "../../store/spool.ts";
 import type { LoadedTeam } from "../mcp/chat/late-team.ts";
 import { deadTasks } from "../notify/due-notifications.ts";

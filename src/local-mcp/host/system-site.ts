@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
-import type { Launch } from "../../platform/launch.ts";
+import type { Launch } from "../../platform/shim-command.ts";
 import { programPath } from "../../platform/program-path.ts";
 import { codeOf } from "../../shared/error.ts";
 import type { SystemSite } from "../../machine/operations/operation-context.ts";

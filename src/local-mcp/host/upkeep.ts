@@ -1,4 +1,4 @@
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { capture } from "../../machine/checkpoints/capture.ts";
 import { timerTrigger } from "../../learning/policy/risk.ts";
 import { reviewIfDue } from "../../machine/learning/review-schedule.ts";

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import type { Sql } from "../../shared/sql.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { sentNotifications } from "../../store/machine-tables.ts";
-import { withoutSecrets } from "../../platform/secret-env.ts";
+import { withoutSecrets } from "../../platform/program-path.ts";
 import { comingDeaths, dueNotifications, type UserNotification } from "./due-notifications.ts";
 import { digest } from "../../machine/sessions/entries.ts";
 

@@ -7,8 +7,7 @@ import type {
   TaskTypeHistory,
   TeamHistory,
 } from "../../learning/experiments/opportunities/history.ts";
-import type { OperationResult } from "../../shared/operation-result.ts";
-import { ok } from "../../shared/result.ts";
+import { type OperationResult, ok } from "../../shared/result.ts";
 
 /** Calls are billed on the edge: lists end after so many items, histories after so many tasks. */
 const maxListed = 4_000;

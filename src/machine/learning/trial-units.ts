@@ -2,9 +2,8 @@ import { canary, type CanaryUnit, type Measured } from "../../learning/experimen
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { exposures } from "../../store/recording-tables.ts";
+import { exposures, crashes } from "../../store/session-tables.ts";
 import * as sessionDurations from "../../store/session-durations.ts";
-import { crashes } from "../../store/session-tables.ts";
 import * as sessions from "../sessions/sessions.ts";
 
 /** Sessions that a trial counts, with their outcomes. */

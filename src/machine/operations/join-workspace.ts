@@ -26,7 +26,7 @@ import { environmentConflict, lossText, onWorkspace } from "./membership.ts";
 import { findKey, saveKey, type FoundKey } from "./workspace-keys.ts";
 import { WireError } from "../../contract/protocol.ts";
 import { uuidv7 } from "../../shared/ids.ts";
-import { openLocalCoordinator } from "../../coordinator-client/open-link.ts";
+import { openLocalCoordinator } from "../../coordinator-client/client.ts";
 import * as meta from "../../store/meta.ts";
 
 type Joined = MachineOutput<"workspace.join">;

@@ -1,4 +1,4 @@
-import type { OperationResult } from "../../shared/operation-result.ts";
+import type { OperationResult } from "../../shared/result.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** A host's own connection: opened at the first use, again after a failure. */

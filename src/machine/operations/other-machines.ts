@@ -4,7 +4,7 @@ import { isRefusal } from "../../contract/errors.ts";
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { err, ok } from "../../shared/result.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
 import { findElsewhere, type SeenElsewhere } from "../recovery/elsewhere/candidates.ts";

@@ -23,7 +23,7 @@ import { isPaused } from "../../store/pause.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { countCost } from "../usage/ledger.ts";
-import { quotedTitle } from "../../shared/quoted-title.ts";
+import { quotedTitle } from "../../shared/format.ts";
 import { silentSessions, waitingSessions } from "../sessions/activity.ts";
 import { conflictsOf } from "../team/open-conflicts.ts";
 import type { Handlers } from "./operation-context.ts";

@@ -13,7 +13,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { createNaming, folderOf } from "../team/chat-naming.ts";
 import { openConflicts } from "../team/open-conflicts.ts";
 import type { TeamView } from "../../contract/machine/overview.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { NeedsHostError, StoreError } from "../../store/store-error.ts";
 import type { Workspace } from "./workspace.ts";
 import type { OtherMachines } from "./other-machines.ts";

@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
-import { runApart } from "../../runtime/run-apart.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import { runApart, type Runtime } from "../../runtime/runtime.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";

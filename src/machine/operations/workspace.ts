@@ -11,19 +11,16 @@ import {
   type Pages,
 } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
-import { WorkspaceClient } from "../../coordinator-client/client.ts";
+import { WorkspaceClient, openLocalClient } from "../../coordinator-client/client.ts";
 import { readEdgeConfig, type EdgeConfig, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { PrepareInput } from "../../coordinator-client/edge/calls.ts";
-import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
-import { untilAborted, newId, pause, within } from "../../coordinator-client/edge/platform.ts";
+import { nodePlatform, untilAborted, newId, pause, within } from "../../coordinator-client/edge/platform.ts";
 import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
-import { openLocalClient } from "../../coordinator-client/open-link.ts";
 import { identify } from "../../platform/processes.ts";
 import { redactInput, redact } from "../../redaction/redact.ts";
 import { findBadInput } from "../../shared/check-input.ts";
-import type { Failure } from "../../shared/failure.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { type Failure, err, ok, type Result } from "../../shared/result.ts";
 import type {
   OperationContext,
   HeldRight,

@@ -9,7 +9,7 @@ import { findNewest } from "../sharing/sessions-elsewhere.ts";
 import { brief } from "./brief/brief.ts";
 import { isScripted } from "./brief/user-lines.ts";
 import { restore } from "./incomplete/restoration.ts";
-import { quotedTitle } from "../../shared/quoted-title.ts";
+import { quotedTitle } from "../../shared/format.ts";
 
 export interface Acceptance {
   readonly session: string;

@@ -1,5 +1,5 @@
 import type { ListedSession } from "../../contract/tools.ts";
-import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import type { OpenedLink } from "../../coordinator-client/client.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import * as recoveries from "../sessions/recoveries.ts";

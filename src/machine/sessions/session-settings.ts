@@ -7,7 +7,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { listKeys, settingAt, withSetting } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { sessionSettings, exposures } from "../../store/recording-tables.ts";
+import { sessionSettings, exposures } from "../../store/session-tables.ts";
 
 const settings = sessionSettings.pick("at", "changed", "model", "effort");
 

@@ -1,4 +1,4 @@
-import { quotedTitle } from "../../shared/quoted-title.ts";
+import { quotedTitle } from "../../shared/format.ts";
 import { shortIdAmong } from "../../contract/short-id.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { displayTitle, type Session, byPrefix, get } from "./sessions.ts";

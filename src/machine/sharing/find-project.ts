@@ -1,7 +1,7 @@
 import type { Runtime } from "../../runtime/runtime.ts";
 import { type Git, GitError, userGit, lines, run, text } from "../../snapshots/git.ts";
 import { normalizeRemote, projectKey, type ProjectFacts } from "./project-key.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { teamProjects } from "../../store/team-tables.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";

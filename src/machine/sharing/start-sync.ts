@@ -1,6 +1,6 @@
 import { err } from "../../shared/result.ts";
 import { WorkspaceClient } from "../../coordinator-client/client.ts";
-import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
+import { nodePlatform } from "../../coordinator-client/edge/platform.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Connect } from "./sync-round.ts";
 import { StateSynchronizer, type OnPulled } from "./synchronizer.ts";

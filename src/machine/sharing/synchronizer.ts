@@ -1,7 +1,7 @@
 import { within, type Platform } from "../../coordinator-client/edge/platform.ts";
 import { isRefusal, retryOf } from "../../contract/errors.ts";
 import { syncHintEveryMs } from "../../contract/sync.ts";
-import { fullJitter } from "../../shared/backoff.ts";
+import { fullJitter } from "../../shared/repeat.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";

@@ -7,7 +7,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import type { Naming } from "./chat-naming.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 
 /** The name is the chat's own text: untrusted. */
 export interface ChatIdentity {

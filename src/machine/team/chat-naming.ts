@@ -2,7 +2,7 @@ import type { Chat } from "../../contract/chats.ts";
 import type { Json } from "../../contract/json.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import type { OpenedLink } from "../../coordinator-client/client.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { type EnvelopeSubject, open, seal } from "../sharing/envelope.ts";

@@ -1,9 +1,13 @@
 import { teamConflicts } from "../../store/team-tables.ts";
 import { untilAborted } from "../../coordinator-client/edge/platform.ts";
-import { runApart } from "../../runtime/run-apart.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
-import { clearForeseen, foreseeConflicts, type MadeSide, type Side } from "../../snapshots/foresee-conflicts.ts";
-import type { FileConflict } from "../../snapshots/merge-answer.ts";
+import { runApart, type Runtime } from "../../runtime/runtime.ts";
+import {
+  clearForeseen,
+  foreseeConflicts,
+  type MadeSide,
+  type Side,
+  type FileConflict,
+} from "../../snapshots/foresee-conflicts.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { branchSwitches, gitFolders, readHead } from "../../snapshots/git-head.ts";

@@ -9,7 +9,7 @@ import { teamChats, teamNews } from "../../store/team-tables.ts";
 import type { Processes } from "../../platform/processes.ts";
 import { clip, age } from "../../shared/format.ts";
 import { realPath } from "../../platform/real-path.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { mainWorkTree, projectRoot } from "../../snapshots/git-head.ts";

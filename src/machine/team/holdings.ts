@@ -1,4 +1,4 @@
-import { heartbeatIntervalMs } from "../../coordinator-client/edge/renewal.ts";
+import { heartbeatIntervalMs } from "../../coordinator-client/edge/leases.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { elapsedMs, readClock, type Instant } from "../../coordinator-client/edge/trust.ts";
 import { attempt } from "../../platform/log-file.ts";

@@ -7,7 +7,7 @@ import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { teamCalls, type QueuedCallName } from "../../store/team-tables.ts";
 import { pause, within } from "../../coordinator-client/edge/platform.ts";
-import { callUntilAnswered } from "../../coordinator-client/call-until-answered.ts";
+import { callUntilAnswered } from "../../coordinator-client/coordinator-client.ts";
 import type { ChatParts } from "./chat-parts.ts";
 
 /** Contains what makes the call take effect once (claim, request id); the sender is added later. */

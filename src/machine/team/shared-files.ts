@@ -1,7 +1,7 @@
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { withTimeLimit } from "../../snapshots/git.ts";
-import { uncommitted } from "../../snapshots/uncommitted.ts";
+import { uncommitted } from "../../snapshots/changed-files.ts";
 import { teamConflicts } from "../../store/team-tables.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { replaceOpen } from "./conflict-rows.ts";

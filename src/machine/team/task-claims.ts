@@ -1,11 +1,11 @@
 import * as news from "../sessions/news.ts";
 import { pollEveryMs } from "../../contract/protocol.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { oneAtATime } from "../../shared/one-at-a-time.ts";
 import { repeat } from "../../shared/repeat.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { claimer, type Claim } from "../../coordinator-client/claimer.ts";
+import { claimer, type Claim } from "../../coordinator-client/coordinator-client.ts";
 import { pause } from "../../coordinator-client/edge/platform.ts";
 import type { ChatParts } from "./chat-parts.ts";
 import type { HeldClaims, HeldTask } from "./held-claims.ts";

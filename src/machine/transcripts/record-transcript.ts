@@ -24,7 +24,7 @@ import type { HookInput } from "../../contract/hooks.ts";
 import { codeOf } from "../../shared/error.ts";
 import { numberAt } from "../../shared/json-fields.ts";
 import { readSubagentLine } from "../../clients/claude-code/claude-lines.ts";
-import { usageFiles } from "../../store/usage-tables.ts";
+import { usageFiles } from "../../store/machine-tables.ts";
 
 /** Stores what a client wrote into its transcript after the last hook; the readings stay. */
 export function catchUp(sql: Sql, now: number, sessionId: string): void {

@@ -3,7 +3,7 @@ import { modelFamily } from "../../contract/metrics.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { usageCosts, usageMessages, usageTotals } from "../../store/usage-tables.ts";
+import { usageCosts, usageMessages, usageTotals } from "../../store/machine-tables.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { idOf } from "../sessions/entries.ts";
 import type { Session } from "../sessions/sessions.ts";

@@ -14,7 +14,7 @@ import { messageOf } from "../../shared/error.ts";
 import * as restarter from "./auto-restarter.ts";
 import { countRestart, recordDeath, toEndedEvent, type DeathDeps } from "./supervised-program.ts";
 import type { WatchedChats } from "./supervisor-settings.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 
 /** Opens a terminal that outlives the call. Rejects where the start fails. */
 export type OpenTerminal = (command: string, args: readonly string[], cwd: string) => Promise<void>;

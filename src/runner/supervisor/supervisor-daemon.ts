@@ -12,8 +12,7 @@ import {
   unmarkSupervisor,
 } from "../../platform/supervisor-mark.ts";
 import { messageOf } from "../../shared/error.ts";
-import { fail, type Failure } from "../../shared/failure.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, type Failure, err, ok, type Result } from "../../shared/result.ts";
 import { lockFile } from "../../store/file-lock.ts";
 import { loadDriver } from "../../store/open-driver.ts";
 import type { RunDeps } from "../worker/client/client-run.ts";
@@ -22,8 +21,13 @@ import { endMarked, hasMarks, runProgram, toMark } from "../../platform/run-prog
 import { clientDeps, ownIdentity } from "../worker/machine-deps.ts";
 import { ChatWatch, type OpenTerminal } from "./chat-watch.ts";
 import { alreadyRunning, SupervisorState } from "./supervisor-state.ts";
-import { claudeProgram } from "./supervised-claude.ts";
-import { type Program, type ProgramDeps, SupervisedProgram, workerProgram } from "./supervised-program.ts";
+import {
+  claudeProgram,
+  type Program,
+  type ProgramDeps,
+  SupervisedProgram,
+  workerProgram,
+} from "./supervised-program.ts";
 import { isProgram, type SupervisorSettings, type WatchedProgram } from "./supervisor-settings.ts";
 
 interface Supervision extends Pick<SupervisorOptions, "emit" | "wait" | "stoppedAt"> {

@@ -2,8 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import * as z from "zod";
 import { parseJson } from "../../shared/json-fields.ts";
-import { fail, type Failure } from "../../shared/failure.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
 import { Json } from "../../contract/json.ts";
 import { sessionsIn } from "../worker/client/continuation.ts";
 import { digest } from "../../machine/sessions/entries.ts";

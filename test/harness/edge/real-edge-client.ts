@@ -2,8 +2,7 @@ import { onTestFinished } from "vitest";
 import { given } from "#harness/coordinator/state-calls.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
-import type { OpenSocket, Platform } from "#src/coordinator-client/edge/platform.ts";
-import { nodePlatform } from "#src/coordinator-client/edge/node-platform.ts";
+import { type OpenSocket, type Platform, nodePlatform } from "#src/coordinator-client/edge/platform.ts";
 
 /** The client as it is shipped, on the real network, registered. */
 export async function realEdgeClient(

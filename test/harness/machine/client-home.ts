@@ -6,7 +6,7 @@ import { type ClientRefusal, readText, type Plan, type PlanContext } from "#src/
 import { wantsBlocking } from "#src/installer/inspect.ts";
 import { planInstall, planUninstall } from "#src/installer/plan.ts";
 import type { ClientTarget } from "#src/installer/targets.ts";
-import type { Launch } from "#src/platform/launch.ts";
+import type { Launch } from "#src/platform/shim-command.ts";
 import type { Result } from "#src/shared/result.ts";
 
 export const T0 = 1_700_000_000_000;

@@ -1,8 +1,7 @@
-import { migrations } from "#src/store/schema.ts";
+import { migrations, Store } from "#src/store/store.ts";
 import type { Migration } from "#src/shared/migrate.ts";
 import { loadDriver } from "#src/store/open-driver.ts";
 import type { DriverName } from "#src/store/driver.ts";
-import { Store } from "#src/store/store.ts";
 
 /** Arguments of store-child.ts. */
 export interface ChildTask {

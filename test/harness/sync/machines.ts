@@ -5,7 +5,7 @@ import type { CallError } from "#src/contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
-import type { LocalCalls } from "#src/runtime/local-calls.ts";
+import type { LocalCalls } from "#src/runtime/runtime.ts";
 import type { Platform } from "#src/coordinator-client/edge/platform.ts";
 import type { Reach } from "#src/machine/recovery/elsewhere/reach.ts";
 import { createTeam } from "#src/local-mcp/mcp/chat/open-team.ts";

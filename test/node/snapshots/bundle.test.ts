@@ -9,7 +9,7 @@ import {
   type RestoreReceivedInput,
   restoreFiles,
 } from "#src/snapshots/restore-files.ts";
-import { restoreWorktree } from "#src/snapshots/restore-worktree.ts";
+import { restoreWorktree } from "#src/snapshots/worktrees.ts";
 import type { DoneSnapshot } from "#src/snapshots/snapshot.ts";
 import { undoFiles, type UndoInput } from "#src/snapshots/undo-files.ts";
 import {

@@ -6,7 +6,7 @@ import { checkFields } from "#src/shared/check-input.ts";
 import { type EngineOperation, isEngineOperation } from "#src/coordination/engine.ts";
 import type { Actor, Hint } from "#src/coordination/kernel/tx.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
-import { fromTexts } from "#src/shared/text-fields.ts";
+import { fromTexts } from "#src/shared/input-fields.ts";
 import type { Sim } from "../sim.ts";
 import type { Connection } from "./connections.ts";
 import type { Reply, Request, SimHost } from "./sim-host.ts";

@@ -5,7 +5,7 @@ import type { Sql } from "../../../shared/sql.ts";
 import { isDescendant, isSameProcess, type ProcessIdentity } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { isPaused } from "../../../store/pause.ts";
-import { isWithin } from "../../../shared/elapsed.ts";
+import { isWithin } from "../../../shared/known-time.ts";
 import * as clients from "../../../machine/sessions/clients.ts";
 import * as journal from "../../../machine/sessions/journal.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";

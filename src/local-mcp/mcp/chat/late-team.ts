@@ -1,4 +1,4 @@
-import type { OpenedLink } from "../../../coordinator-client/open-link.ts";
+import type { OpenedLink } from "../../../coordinator-client/client.ts";
 import type { ProcessIdentity } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import type { Team } from "../../../machine/team/team.ts";

@@ -1,7 +1,6 @@
-import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
-import type { Platform } from "../../../coordinator-client/edge/platform.ts";
+import { nodePlatform, type Platform } from "../../../coordinator-client/edge/platform.ts";
 import { processKey } from "../../../coordinator-client/local/process-key.ts";
-import { openLink } from "../../../coordinator-client/open-link.ts";
+import { openLink } from "../../../coordinator-client/client.ts";
 import type { ProcessIdentity } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { ok } from "../../../shared/result.ts";

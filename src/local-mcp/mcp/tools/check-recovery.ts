@@ -1,14 +1,13 @@
 import { offeredText } from "../../../contract/chat-state.ts";
-import { age } from "../../../shared/format.ts";
+import { age, quotedTitle } from "../../../shared/format.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { shimCommand, withShimCommand } from "../../../platform/shim-command.ts";
 import type { Chat, ToolError } from "../chat/chat.ts";
-import type { OpenedLink } from "../../../coordinator-client/open-link.ts";
+import type { OpenedLink } from "../../../coordinator-client/client.ts";
 import { shortSession } from "../../../machine/operations/resolve-id.ts";
 import type { Brief } from "../../../machine/recovery/brief/brief.ts";
 import { RecoverySource } from "../../../machine/recovery/source.ts";
 import { examine, judge } from "../../../machine/rescue/diagnose.ts";
-import { quotedTitle } from "../../../shared/quoted-title.ts";
 import { displayTitle, type Session } from "../../../machine/sessions/sessions.ts";
 import { linesOfOtherChats } from "../chat/other-chats.ts";
 import { Id } from "../../../contract/values.ts";

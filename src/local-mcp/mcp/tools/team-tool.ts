@@ -1,4 +1,4 @@
-import type { teamTools } from "../../../contract/team-tools.ts";
+import type { teamTools } from "../../../contract/tools.ts";
 import { badInputText } from "../../../shared/problems.ts";
 import { dataWarning, fence } from "../../../shared/fence.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";

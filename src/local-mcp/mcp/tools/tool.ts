@@ -1,6 +1,5 @@
 import type * as z from "zod";
-import type { teamTools } from "../../../contract/team-tools.ts";
-import type { machineTools } from "../../../contract/tools.ts";
+import type { teamTools, machineTools } from "../../../contract/tools.ts";
 import type { Result } from "../../../shared/result.ts";
 import type { Chat, ToolError } from "../chat/chat.ts";
 

@@ -1,4 +1,4 @@
-import { testRunText } from "../../../shared/test-run-text.ts";
+import { testRunText } from "../../../shared/format.ts";
 import { tail } from "../../text/excerpt.ts";
 import { neutralize } from "../../text/neutralize.ts";
 import type { Restoration } from "../incomplete/restoration.ts";

@@ -6,8 +6,7 @@ import type { CrashCause } from "../../../contract/readings.ts";
 import { isClosed, isClosedWithNothingOpen } from "../../sessions/closed-sessions.ts";
 import { displayTitle } from "../../sessions/sessions.ts";
 import { shortSessionId } from "../../sessions/short-ids.ts";
-import { quotedTitle } from "../../../shared/quoted-title.ts";
-import { age } from "../../../shared/format.ts";
+import { quotedTitle, age } from "../../../shared/format.ts";
 import { quotedMachine } from "./brief-text.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 

@@ -1,6 +1,6 @@
 import type { Chat } from "../../../contract/chats.ts";
 import type { Call, CoordinatorClient } from "../../../coordinator-client/coordinator-client.ts";
-import type { OpenedLink } from "../../../coordinator-client/open-link.ts";
+import type { OpenedLink } from "../../../coordinator-client/client.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import type { Result } from "../../../shared/result.ts";
 import * as devices from "../../sharing/device.ts";

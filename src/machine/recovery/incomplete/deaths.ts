@@ -1,4 +1,4 @@
-import { isWithin } from "../../../shared/elapsed.ts";
+import { isWithin } from "../../../shared/known-time.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { mayBeAlive } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";

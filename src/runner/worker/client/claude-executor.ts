@@ -1,16 +1,62 @@
 import * as z from "zod";
 import { claudeCode } from "../../../clients/claude-code/claude-code.ts";
+import type { RemainingBudget } from "../../../contract/budgets.ts";
 import { Route } from "../../../contract/model-routes.ts";
-import type { ClaimedTask } from "../../../contract/tasks.ts";
 import { openingLine } from "../../../contract/task-prompt.ts";
+import type { ClaimedTask } from "../../../contract/tasks.ts";
+import { serverName } from "../../../installer/entries.ts";
 import { bandOf, chooseRoute, escalate, hasHigherTier, analyzeTask } from "../../../learning/routing/model-router.ts";
-import { type Executor, type TaskRun, taskVariables } from "../executor.ts";
 import { runProgram } from "../../../platform/run-program.ts";
+import { type Executor, type TaskRun, taskVariables } from "../executor.ts";
 import { type AttemptOptions, type Choice, ClientAttempt, type Limits } from "./client-attempt.ts";
 import type { ClientWork } from "./client-run.ts";
-import { taskArgs } from "./claude-args.ts";
 import { buildPrompt } from "./continuation.ts";
 import type { ClaudeSettings } from "./settings.ts";
+
+const shimTools = `mcp__${serverName}`;
+const shimDeletingTool = `${shimTools}__shim_clear_state`;
+
+/** Arguments hold nothing of a task, and deny what is not allowed without asking. */
+function taskArgs(
+  settings: ClaudeSettings,
+  model: string | undefined,
+  effort: string | null,
+  { costMicros }: RemainingBudget,
+): string[] {
+  const { maxTurns, settingSources } = settings;
+  return [
+    "--include-partial-messages",
+    "--strict-mcp-config",
+    ...pair("--setting-sources", settingSources.join(",")),
+    ...permissions(settings),
+    ...pair("--model", model),
+    ...pair("--effort", effort ?? undefined),
+    ...pair("--max-turns", maxTurns),
+    ...pair("--max-budget-usd", costMicros === null ? undefined : (costMicros / 1_000_000).toFixed(6)),
+  ];
+}
+
+function pair(option: string, value: string | number | undefined): string[] {
+  return value === undefined ? [] : [option, String(value)];
+}
+
+function permissions({ allowAll, allowedTools, disallowedTools }: ClaudeSettings): string[] {
+  const denied = ["--disallowedTools", shimDeletingTool, ...disallowedTools];
+  if (allowAll) return [...pair("--permission-mode", "bypassPermissions"), ...denied];
+  const names = allowedTools.map((rule) => rule.replace(/\(.*$/s, ""));
+  const tools = [...new Set(names)].filter((name) => !name.startsWith("mcp__"));
+  // Without it, a sub-agent's tokens are not reported.
+  const forwarded = tools.some((name) => name === "Agent" || name === "Task") ? ["--forward-subagent-text"] : [];
+  return [
+    ...pair("--permission-mode", "dontAsk"),
+    ...pair("--tools", tools.join(",")),
+    "--allowedTools",
+    shimTools,
+    ...allowedTools,
+    ...denied,
+    ...forwarded,
+  ];
+}
 
 export interface ClaudeExecutorOptions extends Omit<AttemptOptions, "run"> {
   readonly settings: ClaudeSettings;

@@ -32,9 +32,9 @@ import {
   type ClientWork,
   type Model,
   type RunDeps,
+  findReachedLimit,
 } from "./client-run.ts";
 import { isFull, isMachineTrouble, judge, type Judged } from "./judge-run.ts";
-import { findReachedLimit } from "./usage-meter.ts";
 import { drivenCommand, otherCommand } from "./command.ts";
 import { chooseContinuation, type Continuation, sessionToContinue, takeOver, toCheckpoint } from "./continuation.ts";
 import { type ClientDeps } from "../machine-deps.ts";

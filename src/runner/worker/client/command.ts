@@ -10,7 +10,7 @@ import { serverCommand, serverName, setClaudeHooks } from "../../../installer/en
 import type { Settings } from "../../../installer/settings.ts";
 import { successorVariable } from "../../../machine/recovery/incomplete/successor.ts";
 import { digest } from "../../../machine/sessions/entries.ts";
-import type { Launch } from "../../../platform/launch.ts";
+import type { Launch } from "../../../platform/shim-command.ts";
 import { createPrivateFolder, inodeOf, writeAtomically } from "../../../platform/private-files.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import type { ClientWork } from "./client-run.ts";

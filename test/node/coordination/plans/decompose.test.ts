@@ -1,10 +1,9 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { Job, SplitStrategy } from "#src/contract/plans.ts";
+import { Job, SplitStrategy, type GivenPart } from "#src/contract/plans.ts";
 import { estimateComplexity } from "#src/shared/complexity.ts";
 import { AggregateRule } from "#src/contract/tasks.ts";
-import type { GivenPart } from "#src/contract/plans.ts";
-import { split as splitAtMost } from "#src/coordination/plans/decompose.ts";
+import { split as splitAtMost } from "#src/coordination/plans/plans.ts";
 import { aJob, anyJob, anyFiles } from "#harness/coordinator/jobs.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
 

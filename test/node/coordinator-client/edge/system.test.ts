@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished } from "vitest";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { sender } from "#src/coordinator-client/edge/http-transport.ts";
-import { nodePlatform } from "#src/coordinator-client/edge/node-platform.ts";
+import { nodePlatform } from "#src/coordinator-client/edge/platform.ts";
 import { value } from "#harness/edge/edge-clients.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 

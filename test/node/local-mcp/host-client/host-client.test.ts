@@ -3,7 +3,7 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { askOperation } from "#src/local-mcp/host-client/host-client.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import type { OperationResult } from "#src/shared/operation-result.ts";
+import type { OperationResult } from "#src/shared/result.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";

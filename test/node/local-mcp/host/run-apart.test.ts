@@ -4,7 +4,7 @@ import { pathToFileURL } from "node:url";
 import { expect, it } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { jobsOf } from "#src/local-mcp/host/job-process.ts";
-import { runApart } from "#src/runtime/run-apart.ts";
+import { runApart } from "#src/runtime/runtime.ts";
 import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
 import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
 import { GIT_ENV, LIMITS, makeProject, T0, withGit, type GitProject } from "#harness/machine/git-project.ts";

@@ -10,7 +10,7 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import { readContent } from "#src/machine/sessions/session-content.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { pause, resume } from "#src/store/pause.ts";
-import { usageMessages } from "#src/store/usage-tables.ts";
+import { usageMessages } from "#src/store/machine-tables.ts";
 import { result } from "#harness/claude/fake-claude.ts";
 import {
   aRig,

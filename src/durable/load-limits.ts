@@ -1,4 +1,40 @@
 import type { Refusal } from "../contract/errors.ts";
+import { metrics } from "../contract/metrics.ts";
+import type { Effect, Operation } from "../contract/operation.ts";
+import { operations, type CheckedInputOf, type OperationName, isOperation } from "../contract/operations.ts";
+import * as chatRows from "../coordination/kernel/chat-rows.ts";
+import type { Sql } from "../shared/sql.ts";
+
+const codes: readonly string[] = metrics.shim_requests_refused_total.labels.code;
+
+/** Requests that one object has refused since its start, by the codes that an operator acts on. */
+export class RefusalCounts {
+  readonly #counts = new Map(codes.map((code) => [code, 0]));
+
+  add({ code }: Pick<Refusal, "code">): void {
+    const count = this.#counts.get(code);
+    if (count !== undefined) this.#counts.set(code, count + 1);
+  }
+
+  all(): readonly (readonly [code: string, count: number])[] {
+    return [...this.#counts];
+  }
+}
+
+/** The effect that an operation with this input has on the workspace. */
+export function effectOf<Name extends OperationName>(name: Name, input: CheckedInputOf<Name>, sql: Sql): Effect {
+  const operation: Operation = operations[name];
+  if (name === "chats.register") {
+    const { chat } = input as CheckedInputOf<"chats.register">;
+    return chatRows.findLiveness({ sql }, chat) ? "keep" : "grow";
+  }
+  return operation.effectOf?.(input) ?? operation.effect;
+}
+
+/** A chat that lost its connection must register before it can renew anything. */
+export function keepsWork(name: OperationName): boolean {
+  return operations[name].effect === "keep" || name === "chats.register";
+}
 
 /** Burst, as seconds of the sustained rate. */
 const burstSeconds = 3;
@@ -16,7 +52,7 @@ const minRetryMs = 100;
 export type Share = "usual" | "keep";
 
 /** Cost of requests beyond their number. */
-export interface Cost {
+interface Cost {
   readonly chars: number;
   /** Rows written. */
   readonly rows: number;
@@ -106,4 +142,52 @@ export class Throttle {
     found.refusals = Math.min(perSecond, found.refusals + added / 4);
     return found;
   }
+}
+
+/** Waits from which on an operation is refused, in ms. */
+const maxWaitMs = { postponable: 1_000, usual: 4_000 } as const;
+/** About what the work takes: a request, a row written, a character read or answered. */
+const msPerRequest = 0.1;
+const msPerRow = 1 / 160;
+const msPerChar = 1 / 25_000;
+const minShedRetryMs = 1_000;
+const maxRetryMs = 10_000;
+
+/**
+ * Estimates how long requests wait, in memory only: what the oldest request of the event has
+ * waited, and what the event has done since. The clock stands still during an event.
+ */
+export class LoadShedder {
+  #waitedMs = 0;
+  #doneMs = 0;
+  #refused = 0;
+
+  beginEvent(waitedMs: number): void {
+    this.#waitedMs = waitedMs;
+    this.#doneMs = 0;
+    this.#refused = 0;
+  }
+
+  add({ requests, chars, rows, micros }: Cost & { readonly requests: number }): void {
+    this.#doneMs += requests * msPerRequest + chars * msPerChar + rows * msPerRow + micros / 1_000;
+  }
+
+  refuse(name: string): Refusal | null {
+    if (this.#waitedMs + this.#doneMs < maxWaitOf(name)) return null;
+    this.#refused += 1;
+    return {
+      code: "overloaded",
+      message: `the workspace has more to do than it can, so ${name} is refused`,
+      // One ms more for each, so that they do not return together.
+      retryAfterMs: Math.min(maxRetryMs, minShedRetryMs + this.#refused),
+    };
+  }
+}
+
+/** Infinite for operations that keep or end work, and those of an admin. */
+function maxWaitOf(name: string): number {
+  if (!isOperation(name)) return Infinity;
+  const { isPostponable, scope }: Operation = operations[name];
+  if (isPostponable) return maxWaitMs.postponable;
+  return keepsWork(name) || scope === "admin" ? Infinity : maxWaitMs.usual;
 }
