@@ -4,7 +4,7 @@ import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { packExtension } from "@anthropic-ai/mcpb";
 import { build, type Metafile } from "esbuild";
-import { promptOfExtension } from "../src/local-mcp/mcp/prompts.ts";
+import { promptOfExtension } from "../src/local-mcp/mcp/server.ts";
 import { teamTools, machineTools } from "../src/contract/tools.ts";
 import { newestSource } from "./newest-source.ts";
 import { licensesOf } from "./third-party-licenses.ts";

@@ -75,7 +75,7 @@ const startParts: readonly (readonly [part: string, modules: readonly string[]])
       "src/local-mcp/mcp/chat/open-team.ts",
       "src/local-mcp/mcp/tools/handlers.ts",
       "src/local-mcp/host/coordinator-requests.ts",
-      "src/machine/sharing/start-sync.ts",
+      "src/machine/sharing/synchronizer.ts",
       "src/machine/team/conflict-watch.ts",
     ],
   ],

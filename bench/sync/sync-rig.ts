@@ -14,8 +14,7 @@ import { Store } from "../../src/store/store.ts";
 import { decodeContent, SessionContent } from "../../src/machine/sharing/record-contents.ts";
 import * as devices from "../../src/machine/sharing/device.ts";
 import { open } from "../../src/machine/sharing/envelope.ts";
-import { addKey } from "../../src/machine/sharing/key-ring.ts";
-import { createKey } from "../../src/machine/sharing/workspace-key.ts";
+import { addKey, createKey } from "../../src/machine/sharing/key-ring.ts";
 import { timed } from "../measure.ts";
 
 export interface Machine {

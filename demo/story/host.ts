@@ -6,8 +6,7 @@ import type { InputOf, OperationName, OutputOf } from "../../src/contract/operat
 import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
 import { LocalCoordinator } from "../../src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "../../src/coordinator-client/local/local-store.ts";
-import { addKey } from "../../src/machine/sharing/key-ring.ts";
-import { createKey } from "../../src/machine/sharing/workspace-key.ts";
+import { addKey, createKey } from "../../src/machine/sharing/key-ring.ts";
 import { systemProcesses } from "../../src/platform/processes.ts";
 import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";
 import type { Machine } from "./machine.ts";

@@ -133,7 +133,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     law: 46,
-    file: "src/local-mcp/front/waiting-requests.ts",
+    file: "src/local-mcp/front/front.ts",
     find: "(deaths >= maxDeaths || !isRepeatable(request, repeatable))",
     replace: "deaths >= maxDeaths",
     why: "a tool that must not be repeated runs twice",

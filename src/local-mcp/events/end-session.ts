@@ -2,7 +2,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../../machine/checkpoints/capture.ts";
 import { causeOf } from "../../machine/recovery/incomplete/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { closedReason, hasOpenWork } from "../../machine/sessions/closed-sessions.ts";
+import { closedReason, hasOpenWork } from "../../machine/sessions/activity.ts";
 import * as journal from "../../machine/sessions/journal.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { correctCause } from "../../machine/signals/history.ts";

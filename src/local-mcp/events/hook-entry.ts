@@ -13,7 +13,7 @@ import { ownStatement } from "../../platform/processes.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { NoHostError, type HostHome } from "../host-client/reach-host.ts";
-import { hasClaudeVariables, isOfForeignCaller } from "./foreign-callers.ts";
+import { hasClaudeVariables, isOfForeignCaller } from "./payload.ts";
 import { problemEvents } from "./hook-problem.ts";
 import { endNow, foreignLimits, ownLimits, readStdin, writeTo } from "./hook-stdin.ts";
 import { postEvent, type SentEvent } from "./post-event.ts";

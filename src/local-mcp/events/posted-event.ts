@@ -11,7 +11,7 @@ import { takeAwaited } from "../../snapshots/stored-snapshots.ts";
 import { finishEvent, isAwaited, type DeferredWork, type Settling } from "./after-answer.ts";
 import { answerHook } from "./answer-hook.ts";
 import { eventIdOf, findClientPid } from "./read-event.ts";
-import { isOfForeignCaller } from "./foreign-callers.ts";
+import { isOfForeignCaller } from "./payload.ts";
 import { decodeText } from "../../platform/text-encoding.ts";
 import { spoolGiven } from "./spool-event.ts";
 

@@ -16,7 +16,7 @@ import {
 import { restore } from "../../machine/recovery/incomplete/restoration.ts";
 import { withSessionConfig } from "../../machine/sessions/session-settings.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { isClosed, isClosedWithNothingOpen } from "../../machine/sessions/closed-sessions.ts";
+import { isClosed, isClosedWithNothingOpen } from "../../machine/sessions/activity.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import * as notices from "../../store/notices.ts";

@@ -1,7 +1,10 @@
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
+import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { mayBeJoined, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { settleLocalCoordinator } from "../../coordinator-client/local/open-coordinators.ts";
-import type { OpenedLink } from "../../coordinator-client/client.ts";
+import type { startSync } from "../../machine/sharing/synchronizer.ts";
+import type { SyncReport } from "../../machine/sharing/sync-round.ts";
+import type { ConflictWatch } from "../../machine/team/conflict-watch.ts";
 import { markHost, unmarkHost } from "../../platform/host-socket.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
@@ -11,12 +14,54 @@ import { isEmpty } from "../../store/spool.ts";
 import type { LoadedTeam } from "../mcp/chat/late-team.ts";
 import { deadTasks } from "../notify/due-notifications.ts";
 import { Notifier } from "../notify/notifier.ts";
-import type { ConflictWatch } from "../../machine/team/conflict-watch.ts";
-import type { startSync } from "../../machine/sharing/start-sync.ts";
-import type { SyncReport } from "../../machine/sharing/sync-round.ts";
 import type { ServedChat } from "./served-chat.ts";
-import { Turns } from "./turns.ts";
 import { Upkeep } from "./upkeep.ts";
+
+/**
+ * Chats take turns: the messages of one that sends thousands wait for each other, and those of
+ * another chat for at most one of each.
+ */
+class Turns {
+  readonly #afterInput: (work: () => void) => void;
+  /** In the order of their turns. */
+  readonly #waiting = new Map<object, (() => void)[]>();
+  #isTaken = false;
+
+  /** @param afterInput runs its argument once the input of all chats was read */
+  constructor(afterInput: (work: () => void) => void) {
+    this.#afterInput = afterInput;
+  }
+
+  /** Runs `work` behind that of the same chat, at once where none waits. It must not throw. */
+  take(chat: object, work: () => void): void {
+    if (this.#isTaken) {
+      const before = this.#waiting.get(chat);
+      if (before) before.push(work);
+      else this.#waiting.set(chat, [work]);
+      return;
+    }
+    this.#isTaken = true;
+    this.#afterInput(() => this.#next());
+    work();
+  }
+
+  /** Drops what waits for a turn of the chat. */
+  forget(chat: object): void {
+    this.#waiting.delete(chat);
+  }
+
+  #next(): void {
+    const [first] = this.#waiting;
+    this.#isTaken = first !== undefined;
+    if (!first) return;
+    const [chat, works] = first;
+    const work = works.shift();
+    this.#waiting.delete(chat);
+    if (works.length > 0) this.#waiting.set(chat, works);
+    this.#afterInput(() => this.#next());
+    work?.();
+  }
+}
 
 /** A chat that the process serves, as far as the machine's work concerns it. */
 type WorkingChat = Pick<
@@ -169,7 +214,7 @@ export class MachineWork {
   #startSync(): Promise<ReturnType<typeof startSync>> {
     const load = (): Promise<ReturnType<typeof startSync>> =>
       Promise.all([
-        import("../../machine/sharing/start-sync.ts"),
+        import("../../machine/sharing/synchronizer.ts"),
         import("../../machine/sharing/takeover-notices.ts"),
       ]).then(([sync, { recordTakeovers }]) =>
         sync.startSync(this.#runtime, (...pulled) => {

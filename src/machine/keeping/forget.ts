@@ -22,7 +22,7 @@ import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";
 import { StoreError, toStoreError } from "../../store/store-error.ts";
 import { hookClients } from "../../contract/clients.ts";
-import { keptFolder } from "../stores/keep-session.ts";
+import { keptFolder } from "../stores/kept-sessions.ts";
 import { removeSession } from "./retention.ts";
 
 export type ForgetTarget =

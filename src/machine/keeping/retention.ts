@@ -3,7 +3,7 @@ import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import type { Config } from "../../contract/config.ts";
 import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
 import { forgetUnit } from "../sessions/session-settings.ts";
-import { closedReason } from "../sessions/closed-sessions.ts";
+import { closedReason } from "../sessions/activity.ts";
 import {
   crashes,
   hasContentSql,

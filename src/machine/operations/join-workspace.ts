@@ -20,7 +20,7 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
 import * as devices from "../sharing/device.ts";
 import * as joinPreferences from "../sharing/join-preferences.ts";
-import { formatCode } from "../sharing/workspace-key.ts";
+import { formatCode } from "../sharing/key-ring.ts";
 import type { OperationContext, OperationResult, Workspace } from "./operation-context.ts";
 import { environmentConflict, lossText, onWorkspace } from "./membership.ts";
 import { findKey, saveKey, type FoundKey } from "./workspace-keys.ts";

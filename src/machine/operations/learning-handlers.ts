@@ -18,7 +18,7 @@ import { createPrivateFolder, writeAtomically } from "../../platform/private-fil
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok } from "../../shared/result.ts";
 import { settingAt } from "../../shared/setting-keys.ts";
-import { pastOffers, pastSessions } from "../learning/corpus.ts";
+import { pastOffers, pastSessions, readTeam } from "../learning/corpus.ts";
 import {
   advanceAll,
   endTrial,
@@ -34,7 +34,6 @@ import {
   type NextTrial,
 } from "../learning/machine-trials.ts";
 import { countsOfLastRun, storeRun } from "../learning/review-schedule.ts";
-import { readTeam } from "../learning/team-history.ts";
 import { weeklyFacts } from "../learning/weekly-facts.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
 import type { CallOperation, HandlerContext, Handlers, OperationError, OperationResult } from "./operation-context.ts";

@@ -6,7 +6,7 @@ import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { err, ok } from "../../shared/result.ts";
-import { hasDied } from "../sessions/closed-sessions.ts";
+import { hasDied } from "../sessions/activity.ts";
 import { findElsewhere, type SeenElsewhere } from "../recovery/elsewhere/candidates.ts";
 import { reachFrom, type ProjectHere, type Reach } from "../recovery/elsewhere/reach.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";

@@ -23,7 +23,7 @@ import { restore, type Restoration } from "../recovery/incomplete/restoration.ts
 import { RecoverySource } from "../recovery/source.ts";
 import { successorVariable } from "../recovery/incomplete/successor.ts";
 import { isAlive } from "../recovery/session-state.ts";
-import { hasDied } from "../sessions/closed-sessions.ts";
+import { hasDied } from "../sessions/activity.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";

@@ -13,7 +13,7 @@ import { ok } from "../../shared/result.ts";
 import { limitLine } from "../usage/at-limit.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
 import { readState } from "../recovery/session-state.ts";
-import { hasDied } from "../sessions/closed-sessions.ts";
+import { hasDied, silentSessions, waitingSessions } from "../sessions/activity.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { observe } from "../signals/observe.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
@@ -24,8 +24,7 @@ import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { countCost } from "../usage/ledger.ts";
 import { quotedTitle } from "../../shared/format.ts";
-import { silentSessions, waitingSessions } from "../sessions/activity.ts";
-import { conflictsOf } from "../team/open-conflicts.ts";
+import { conflictsOf } from "../team/conflicts.ts";
 import type { Handlers } from "./operation-context.ts";
 
 const unknownStatus: ChatStatus = {

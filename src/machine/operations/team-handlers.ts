@@ -11,7 +11,7 @@ import { shortIds } from "../../contract/short-id.ts";
 import { readChatState } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { createNaming, folderOf } from "../team/chat-naming.ts";
-import { openConflicts } from "../team/open-conflicts.ts";
+import { openConflicts } from "../team/conflicts.ts";
 import type { TeamView } from "../../contract/machine/overview.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { NeedsHostError, StoreError } from "../../store/store-error.ts";

@@ -55,7 +55,7 @@ export const workspaceHandlers = {
 
   "workspace.rekey": async (context) => (await import("./workspace-keys.ts")).changeKey(context),
 
-  "workspace.renew-tokens": async (context) => (await import("./renew-tokens.ts")).renewTokens(context),
+  "workspace.renew-tokens": async (context) => (await import("./workspace-keys.ts")).renewTokens(context),
 
   /** Works offline, since the unsent changes are stored here. */
   async "workspace.status"(context) {

@@ -1,12 +1,20 @@
 import { randomBytes } from "node:crypto";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
-import type { EdgeConfig, EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
+import { type EdgeConfig, type EdgeWorkspace, writeEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as joinPreferences from "../sharing/join-preferences.ts";
-import { addKey, readKeys, removeKey, type KeyRing } from "../sharing/key-ring.ts";
-import { createKey, formatCode, parseCode, type WorkspaceKey } from "../sharing/workspace-key.ts";
+import {
+  addKey,
+  readKeys,
+  removeKey,
+  type KeyRing,
+  createKey,
+  formatCode,
+  parseCode,
+  type WorkspaceKey,
+} from "../sharing/key-ring.ts";
+import { requireEdge, onWorkspace, syncRound, environmentConflict } from "./membership.ts";
 import type { OperationContext, OperationResult, Workspace } from "./operation-context.ts";
-import { requireEdge, onWorkspace, syncRound } from "./membership.ts";
 
 export interface FoundKey {
   readonly key: WorkspaceKey;
@@ -167,4 +175,40 @@ function readRing({ paths, site }: OperationContext, edge: EdgeWorkspace): Opera
 
 function usable<T>(done: Result<T, string>): OperationResult<T> {
   return done.ok ? done : err({ code: "key_unusable", message: `${done.error}.` });
+}
+
+const dayMs = 86_400_000;
+
+/** Only signatures change: a token whose answer is lost stays valid, and a repeat renews it. */
+export async function renewTokens(
+  context: OperationContext,
+): Promise<OperationResult<MachineOutput<"workspace.renew-tokens">>> {
+  const elsewhere = environmentConflict(context);
+  if (elsewhere) return elsewhere;
+  const edge = requireEdge(context);
+  if (!edge.ok) return edge;
+  const { token, adminToken } = edge.value;
+  const work = await renewed(context, edge.value, token);
+  if (!work.ok) return work;
+  const admin = adminToken === undefined ? null : await renewed(context, edge.value, adminToken);
+  if (admin && !admin.ok) return admin;
+  const next: EdgeConfig = { ...edge.value, token: work.value, ...(admin && { adminToken: admin.value }) };
+  writeEdgeConfig(context.paths.home, next);
+  if (!admin) return ok({ renewed: ["work"], others: null });
+  const listed = await onWorkspace(context, next, (workspace) => workspace.call("tokens.list", {}));
+  if (!listed.ok) return listed;
+  const others = listed.value.tokens.filter(
+    ({ isRevoked, expiresInMs, signedAgoMs }) => !isRevoked && expiresInMs !== 0 && signedAgoMs > dayMs,
+  );
+  return ok({
+    renewed: ["work", "admin"],
+    others: others.map(({ id, machine, scope, signedAgoMs }) => ({ id, machine, scope, signedAgoMs })),
+  });
+}
+
+function renewed(context: OperationContext, edge: EdgeConfig, token: string): Promise<OperationResult<string>> {
+  return onWorkspace(context, { ...edge, token }, async (workspace) => {
+    const answer = await workspace.call("tokens.renew", {});
+    return answer.ok ? ok(answer.value.token) : answer;
+  });
 }

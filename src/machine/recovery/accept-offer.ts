@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
+import { isClosedWithNothingOpen } from "../sessions/activity.ts";
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";

@@ -17,8 +17,14 @@ import { giveBack, takeOver } from "./elsewhere/takeover.ts";
 import { findIncomplete, findOpenOffer, searchFor, type OpenOffer } from "./incomplete/detect.ts";
 import { isDead } from "./incomplete/liveness.ts";
 import { restore } from "./incomplete/restoration.ts";
-import { acquireLease, fetchHolder } from "./incomplete/session-lease.ts";
-import { leaseRefusal, verdict, type Refusal, type SessionFacts } from "./incomplete/verdict.ts";
+import {
+  acquireLease,
+  fetchHolder,
+  leaseRefusal,
+  verdict,
+  type Refusal,
+  type SessionFacts,
+} from "./incomplete/session-lease.ts";
 import * as marks from "./marks.ts";
 import { offer, offerNewest } from "./offers.ts";
 

@@ -12,9 +12,8 @@ import { holderOf, openProblem } from "./client-files.ts";
 import { pathsOf, type SessionFiles, type Refusal } from "../../clients/adapter/session-files.ts";
 import type { SessionProgram } from "../../clients/adapter/client-details.ts";
 import { detailsOf, sessionFilesOf } from "../../clients/details.ts";
-import { factsOfDocument } from "./document-facts.ts";
+import { factsOfDocument, isDocument, readSessionFacts, type TranscriptFacts } from "./session-facts.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
-import { isDocument, readSessionFacts, type TranscriptFacts } from "./session-facts.ts";
 import type { Sent } from "./row-chain.ts";
 
 export interface RescueDeps {

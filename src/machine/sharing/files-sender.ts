@@ -9,7 +9,7 @@ import type { SyncTarget } from "./record-sender.ts";
 import * as sentRecords from "./sent-records.ts";
 import type { FilesRecord, PendingFiles } from "./sent-records.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
-import type { WorkspaceKey } from "./workspace-key.ts";
+import type { WorkspaceKey } from "./key-ring.ts";
 
 /** none: the process is ending. some: yields to more urgent changes. all: until nothing is left. */
 export type FilesMode = "none" | "some" | "all";

@@ -11,7 +11,7 @@ import { seal } from "./envelope.ts";
 import { checkpoints } from "../../store/session-tables.ts";
 import * as sentRecords from "./sent-records.ts";
 import type { PendingFiles } from "./sent-records.ts";
-import type { WorkspaceKey } from "./workspace-key.ts";
+import type { WorkspaceKey } from "./key-ring.ts";
 
 export interface PreparedFiles {
   readonly pending: PendingFiles;

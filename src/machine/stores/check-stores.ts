@@ -12,8 +12,7 @@ import { codeOf } from "../../shared/error.ts";
 import { pluralize } from "../../shared/format.ts";
 import type { Driver } from "../../store/driver.ts";
 import { checkSession, worstOf, type CheckDeps } from "./check-session.ts";
-import { keepSession } from "./keep-session.ts";
-import { listKept } from "./kept-sessions.ts";
+import { keepSession, listKept } from "./kept-sessions.ts";
 
 export interface StoreCheckDeps extends Omit<CheckDeps, "promptsOf"> {
   readonly driver: () => Promise<Driver>;

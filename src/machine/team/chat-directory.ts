@@ -1,13 +1,15 @@
-import { oneLine } from "../../shared/format.ts";
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { Chat } from "../../contract/chats.ts";
 import { shortIdAmong } from "../../contract/short-id.ts";
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { oneLine } from "../../shared/format.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import type { Naming } from "./chat-naming.ts";
-import { isWithin } from "../../shared/known-time.ts";
+import type { Holdings } from "./holdings.ts";
 
 /** The name is the chat's own text: untrusted. */
 export interface ChatIdentity {
@@ -89,4 +91,21 @@ export class ChatDirectory {
 /** Untrusted text in a line of SHIM's own. */
 function toLabel(text: string): string {
   return oneLine(redact(text).text.replaceAll(/["<>`]/g, " "), maxNameChars);
+}
+
+/** A chat in a team, as its parts see it. */
+export interface ChatParts {
+  readonly runtime: Runtime;
+  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
+  readonly link: CoordinatorClient;
+  readonly directory: ChatDirectory;
+  readonly holdings: Holdings;
+  readonly sessionId: string;
+  readonly workspace: string;
+  /** False: an edge's operator could read what is sent in clear. */
+  readonly isLocal: boolean;
+  /** Whether heartbeats for its tasks are honest. */
+  readonly isActive: () => boolean;
+  /** Aborted: the chat is no longer served by this process. */
+  readonly signal: AbortSignal;
 }

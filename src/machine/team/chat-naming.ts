@@ -6,9 +6,8 @@ import type { OpenedLink } from "../../coordinator-client/client.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { type EnvelopeSubject, open, seal } from "../sharing/envelope.ts";
-import { findProject } from "../sharing/find-project.ts";
+import { findProject, checkoutKey } from "../sharing/find-project.ts";
 import { type KeyRing, readKeys } from "../sharing/key-ring.ts";
-import { checkoutKey } from "../sharing/project-key.ts";
 
 /** Plain names on one machine; at an edge keyed hashes, the rest sealed. */
 export interface Naming {

@@ -10,8 +10,7 @@ import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import { formatChat } from "./news-text.ts";
-import { conflictsOf, type NumberedConflict } from "./open-conflicts.ts";
-import type { WorkingChat } from "./working-chats.ts";
+import { conflictsOf, type NumberedConflict, type WorkingChat } from "./conflicts.ts";
 
 type Reader = "model" | "user";
 

@@ -17,16 +17,12 @@ import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { isDead } from "../recovery/incomplete/liveness.ts";
 import { acquireLease } from "../recovery/incomplete/session-lease.ts";
-import type { ChatDirectory } from "./chat-directory.ts";
+import type { ChatDirectory, ChatParts } from "./chat-directory.ts";
 import type { Naming } from "./chat-naming.ts";
-import type { ChatParts } from "./chat-parts.ts";
 import { FileReservations } from "./file-reservations.ts";
-import { HeldClaims } from "./held-claims.ts";
-import { forgetHeld, type Holding } from "./holdings.ts";
-import { Leadership } from "./leadership.ts";
-import { messageInbox } from "./message-inbox.ts";
-import { countQueued, Outbox } from "./outbox.ts";
-import { TaskClaims } from "./task-claims.ts";
+import { HeldClaims, TaskClaims } from "./held-claims.ts";
+import { forgetHeld, type Holding, Leadership } from "./holdings.ts";
+import { messageInbox, countQueued, Outbox } from "./messages.ts";
 import {
   attestDeath,
   workspaceWatch,

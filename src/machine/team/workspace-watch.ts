@@ -17,10 +17,9 @@ import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { ChatDirectory } from "./chat-directory.ts";
 import type { Naming } from "./chat-naming.ts";
-import { listFileLeases, toReservation } from "./file-reservations.ts";
+import { listFileLeases, toReservation, formatResource } from "./file-reservations.ts";
 import { forgetHeld, Holdings, type Holder } from "./holdings.ts";
-import { formatResource } from "./lease-paths.ts";
-import { countQueued, Outbox } from "./outbox.ts";
+import { countQueued, Outbox } from "./messages.ts";
 import * as reservationTable from "./reservation-table.ts";
 
 export interface TeamConnection {

@@ -9,7 +9,7 @@ import { isOfThisSystem } from "../../platform/this-system.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { checkpoints, journal as journalRows } from "../../store/session-tables.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
-import { recordDamages } from "./record-damages.ts";
+import { recordDamages } from "./record-transcript.ts";
 import { asShownBy } from "../sessions/note-effects.ts";
 import { approvedPlan, assistant, idOf, pathOf, type KeyedEntry } from "../sessions/entries.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";

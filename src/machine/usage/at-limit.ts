@@ -15,7 +15,7 @@ import * as recoveries from "../sessions/recoveries.ts";
 import type { LimitHandOver } from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
-import { totalCost, usageBy } from "./usage-report.ts";
+import { totalCost, usageBy } from "./ledger.ts";
 import { lastFailure } from "../sessions/last-failure.ts";
 
 /** Rules for chats of Claude Code that have reached a usage limit. */

@@ -2,7 +2,7 @@ import type { UsageLimit } from "../../contract/at-limit.ts";
 import { isTaskPrompt } from "../../contract/task-prompt.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
-import { isClosed } from "../../machine/sessions/closed-sessions.ts";
+import { isClosed } from "../../machine/sessions/activity.ts";
 import { isAlive, mayBeAlive } from "../../platform/processes.ts";
 import { limitOf, ruleFor, waitAtLimit, whyStop } from "../../machine/usage/at-limit.ts";
 import { restoreById, type Restoration } from "../../machine/recovery/incomplete/restoration.ts";

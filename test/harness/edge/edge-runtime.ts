@@ -4,10 +4,9 @@ import { onTestFinished } from "vitest";
 import { LocalEdge, startEdge, type LocalEdgeOptions } from "../../../scripts/local-edge.ts";
 import { freePort } from "./free-port.ts";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { addKey } from "#src/machine/sharing/key-ring.ts";
+import { addKey, type WorkspaceKey } from "#src/machine/sharing/key-ring.ts";
 import type { Self } from "#src/contract/values.ts";
 import { omitUndefined } from "#src/shared/omit-undefined.ts";
-import type { WorkspaceKey } from "#src/machine/sharing/workspace-key.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 

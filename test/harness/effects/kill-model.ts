@@ -1,4 +1,4 @@
-import { toPredecessor } from "#src/machine/checkpoints/succession.ts";
+import { toPredecessor } from "#src/machine/checkpoints/capture.ts";
 import { noteEffects } from "#src/machine/sessions/note-effects.ts";
 import { reasonToAsk } from "#src/machine/effects/repeat-guard.ts";
 import { emptyState, fold } from "#src/machine/sessions/work-state.ts";

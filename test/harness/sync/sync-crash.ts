@@ -9,7 +9,7 @@ import { Store } from "#src/store/store.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import type { SyncReport } from "#src/machine/sharing/sync-round.ts";
 import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
-import { createKey } from "#src/machine/sharing/workspace-key.ts";
+import { createKey } from "#src/machine/sharing/key-ring.ts";
 import type { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { outputOf } from "#harness/machine/programs.ts";
 import { column } from "#harness/store/store-rows.ts";

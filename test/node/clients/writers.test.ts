@@ -7,7 +7,7 @@ import { detailsOf } from "#src/clients/details.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";
 import type { Conversation, Item } from "#src/clients/conversation/conversation.ts";
 import type { NewSession, WrittenSession } from "#src/clients/conversation/session-writer.ts";
-import { writeSession } from "#src/machine/recovery/native/write-session.ts";
+import { writeSession } from "#src/machine/recovery/native/native-session.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 

@@ -1,10 +1,14 @@
 import type { ToolError } from "../chat/chat.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
-import type { ReservationError } from "../../../machine/team/file-reservations.ts";
-import { formatResource, resolveLinks, toLeasePath } from "../../../machine/team/lease-paths.ts";
+import {
+  type ReservationError,
+  formatResource,
+  resolveLinks,
+  toLeasePath,
+} from "../../../machine/team/file-reservations.ts";
 import type { Reservation } from "../../../machine/team/reservation-table.ts";
-import { teamTool, type Caller, type TeamResult } from "./team-tool.ts";
+import { teamTool, type Caller, type TeamResult } from "./tool.ts";
 
 type FilesResult = TeamResult<"shim_files">;
 

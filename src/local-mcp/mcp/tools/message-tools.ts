@@ -10,7 +10,7 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { isPresent, readConflicts, showChat } from "../../../machine/operations/team-handlers.ts";
 import { folderOf } from "../../../machine/team/chat-naming.ts";
 import type { TeamChat } from "../../../machine/team/team-chat.ts";
-import { teamTool } from "./team-tool.ts";
+import { teamTool } from "./tool.ts";
 import type { Target } from "../../../contract/messages.ts";
 import type { News } from "../../../machine/sessions/news.ts";
 import { neutralize } from "../../../machine/text/neutralize.ts";

@@ -3,8 +3,7 @@ import type { Json } from "../../../contract/json.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok } from "../../../shared/result.ts";
 import type { TeamChat } from "../../../machine/team/team-chat.ts";
-import { cut, teamTool, type Caller, type TeamResult } from "./team-tool.ts";
-import type { ToolInput } from "./tool.ts";
+import { cut, teamTool, type Caller, type TeamResult, type ToolInput } from "./tool.ts";
 
 type Input = ToolInput<"shim_state_set">;
 type StateResult = TeamResult<"shim_state_set">;

@@ -5,10 +5,9 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import type { Abilities, TeamChat } from "../../../machine/team/team-chat.ts";
-import { cut, teamTool, type TeamResult } from "./team-tool.ts";
+import { cut, teamTool, type TeamResult, type ToolInput } from "./tool.ts";
 import type { Json } from "../../../contract/json.ts";
 import type { ReportResult, HeldTask } from "../../../machine/team/held-claims.ts";
-import type { ToolInput } from "./tool.ts";
 
 export const next = teamTool<"shim_next">(async ({ member }, { types = [], capabilities, capacity, waitMs = 0 }) => {
   const stated = await setAbilities(member, omitUndefined({ capabilities, capacity }));

@@ -2,9 +2,16 @@ import type { Remark, WorkState } from "../../../contract/work-state.ts";
 import { bothEnds, tail } from "../../text/excerpt.ts";
 import { neutralize } from "../../text/neutralize.ts";
 import { formatAgo } from "./brief-text.ts";
-import { headed, worth, type BriefContext, type BriefLine, type Growth } from "./brief-quotes.ts";
+import {
+  headed,
+  worth,
+  type BriefContext,
+  type BriefLine,
+  type Growth,
+  standingOf,
+  type Standing,
+} from "./brief-quotes.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
-import { standingOf, type Standing } from "./standing.ts";
 
 /** Pure: what a brief quotes of the chat. */
 

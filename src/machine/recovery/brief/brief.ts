@@ -1,11 +1,15 @@
 import { adapterOf, clientTitle } from "../../../clients/adapters.ts";
-import { interpret } from "../../../platform/time-budget.ts";
+import type { DamagedParts } from "../../../contract/work-state.ts";
 import { o200kTokens } from "../../../learning/routing/tokens.ts";
-import { pluralize } from "../../../shared/format.ts";
 import { isOfThisSystem } from "../../../platform/this-system.ts";
+import { interpret } from "../../../platform/time-budget.ts";
+import { unreadParts, testRunText, pluralize } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { type Session, importOrigin } from "../../sessions/sessions.ts";
 import { emptyState } from "../../sessions/work-state.ts";
+import { tail } from "../../text/excerpt.ts";
+import { neutralize } from "../../text/neutralize.ts";
+import type { Restoration } from "../incomplete/restoration.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
 import {
   type BriefContext,
@@ -20,12 +24,53 @@ import {
   summaryLines,
   workLines,
 } from "./brief-quotes.ts";
-import { damageLines } from "./brief-damages.ts";
 import { formatAgo, formatTask, oneLine, quotedMachine, sanitize } from "./brief-text.ts";
-import { isTested, testLines } from "./brief-verification.ts";
 import { earlierWordsLines, wordsLines } from "./brief-words.ts";
-import type { Restoration } from "../incomplete/restoration.ts";
 import { type RestoreScore, score } from "./score.ts";
+
+/** Points of the transcript that a brief names. */
+const maxPoints = 4;
+
+/** Pure. Parts of the transcript that are unknown, and where they stand. */
+function damageLines({ state }: Pick<Restoration, "state">, { now }: BriefContext): BriefLine[] {
+  const { damaged } = state;
+  if (!damaged) return [];
+  const { count, isBranched } = damaged;
+  const them = count === 1 ? "it" : "them";
+  const unread = `${unreadParts(count, "of its transcript")} (${pointsOf(damaged, now)}): what stood in ${them} is unknown`;
+  const branches =
+    "its transcript goes on along two branches, as when two chats write one session: both are quoted here, and its client continues only the newer one";
+  return [...(count > 0 ? [unread] : []), ...(isBranched ? [branches] : [])].map((text) => ({ text, rank: 0 }));
+}
+
+function pointsOf({ parts, count, isAtEnd }: DamagedParts, now: number): string {
+  const times = isAtEnd ? parts.slice(0, -1) : parts;
+  const points = times.map(({ at }) => (at === null ? "at its beginning" : formatAgo(now, at)));
+  const distinct = [...new Set(points)];
+  const shown = distinct.slice(0, maxPoints);
+  const more = count > parts.length || distinct.length > shown.length ? ["at further points"] : [];
+  return [...shown, ...more, ...(isAtEnd ? ["at its end"] : [])].join(", ");
+}
+
+/** Characters of what tests printed last, by whether they passed. */
+const outputChars = { passed: 120, failed: 500 };
+
+/** The newest run of the tests; none where no user asked for one. */
+function testLines({ verification, snapshot }: Restoration, now: number): BriefLine[] {
+  if (!verification) return [];
+  const { tests } = verification;
+  const isOlder = tests.commit !== null && tests.commit !== snapshot?.commit;
+  const of = isOlder ? "an OLDER snapshot than the newest" : "these files as they were";
+  const most = tests.exitCode === 0 ? outputChars.passed : outputChars.failed;
+  const printed = tests.output === "" ? "" : `; printed last: ${tail(neutralize(tests.output), most)}`;
+  return [{ text: `tests of ${of}, ${formatAgo(now, tests.at)}: ${testRunText(tests)}${printed}`, rank: 0 }];
+}
+
+/** Whether the tests have passed on the newest snapshot. */
+function isTested({ verification, snapshot }: Restoration): boolean {
+  const tests = verification?.tests;
+  return tests?.exitCode === 0 && tests.missingFiles === 0 && tests.commit === snapshot?.commit;
+}
 
 /** Estimated tokens, and characters: Claude Code cuts a hook's context at 10,000. */
 const budget = { tokens: 2_000, chars: 9_400 };

@@ -1,13 +1,12 @@
 import { isTransient, type CallError } from "../../../contract/errors.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import { toPredecessor } from "../../checkpoints/succession.ts";
+import { toPredecessor } from "../../checkpoints/capture.ts";
 import * as journal from "../../sessions/journal.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import { emptyState } from "../../sessions/work-state.ts";
 import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../../sharing/sessions-elsewhere.ts";
-import { acquireLease, releaseLease } from "../incomplete/session-lease.ts";
-import { incompleteRefusal, leaseRefusal } from "../incomplete/verdict.ts";
+import { acquireLease, releaseLease, incompleteRefusal, leaseRefusal } from "../incomplete/session-lease.ts";
 import type { Reach } from "./reach.ts";
 
 /**

@@ -6,9 +6,8 @@ import * as totals from "../../../store/metric-totals.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { unsavedOf } from "../../sessions/session-content.ts";
 import * as history from "../../signals/history.ts";
-import { causeOf, hasContent } from "./detect.ts";
+import { causeOf, hasContent, withSilentEnd } from "./detect.ts";
 import { isDead } from "./liveness.ts";
-import { withSilentEnd } from "./silent-end.ts";
 
 type DeathDeps = Pick<Runtime, "processes" | "now">;
 

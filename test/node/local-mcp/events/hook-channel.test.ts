@@ -18,7 +18,7 @@ import { hostSocket } from "#src/platform/host-socket.ts";
 import { patience } from "#harness/machine/host-rig.ts";
 import { adapterOf } from "#src/clients/adapters.ts";
 import { findClientPid } from "#src/local-mcp/events/read-event.ts";
-import { isOfForeignCaller } from "#src/local-mcp/events/foreign-callers.ts";
+import { isOfForeignCaller } from "#src/local-mcp/events/payload.ts";
 import { valueVariables } from "#src/clients/adapter/hook-program.ts";
 import { recordings } from "#harness/clients/recorded-client.ts";
 

@@ -11,7 +11,7 @@ import { GIT_ENV, LIMITS, makeProject, T0, withGit, type GitProject } from "#har
 import { execFileSync } from "node:child_process";
 import type { Trigger } from "#src/contract/checkpoint.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
-import { FileSaver } from "#src/local-mcp/host/file-saver.ts";
+import { FileSaver } from "#src/local-mcp/host/served-chat.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 

@@ -15,8 +15,8 @@ import { tempRuntime, type TempRuntime, T0 } from "#harness/machine/temp-runtime
 import { causeOf, findIncomplete, type SessionSearch } from "#src/machine/recovery/incomplete/detect.ts";
 import { isDead, livenessOf } from "#src/machine/recovery/incomplete/liveness.ts";
 import type { Sql } from "#src/shared/sql.ts";
-import { leaseRefusal, verdict, type SessionFacts } from "#src/machine/recovery/incomplete/verdict.ts";
-import { mapFiles, mapPath } from "#src/machine/recovery/elsewhere/mapped-files.ts";
+import { leaseRefusal, verdict, type SessionFacts } from "#src/machine/recovery/incomplete/session-lease.ts";
+import { mapFiles, mapPath } from "#src/machine/recovery/elsewhere/restoration.ts";
 import { resolve } from "#src/machine/recovery/incomplete/resolution.ts";
 import type { RecoveryEvent } from "#src/machine/sessions/recoveries.ts";
 

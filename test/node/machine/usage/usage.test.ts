@@ -6,7 +6,7 @@ import { defaults } from "#src/contract/config.ts";
 import { refreshIfDue } from "#src/local-mcp/host/upkeep.ts";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
 import type { Grouping, UsageLine } from "#src/contract/machine/usage.ts";
-import { emptyLine, usageBy } from "#src/machine/usage/usage-report.ts";
+import { emptyLine, usageBy } from "#src/machine/usage/ledger.ts";
 import { aLiveClaude, Claude } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";

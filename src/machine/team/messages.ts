@@ -1,14 +1,16 @@
-import * as news from "../sessions/news.ts";
 import { retryOf, type CallError, type Retry } from "../../contract/errors.ts";
+import { maxMessageBodyChars, type Message } from "../../contract/messages.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
+import { callUntilAnswered } from "../../coordinator-client/coordinator-client.ts";
+import { pause, within } from "../../coordinator-client/edge/platform.ts";
+import { redact } from "../../redaction/redact.ts";
 import { oneAfterAnother } from "../../shared/one-at-a-time.ts";
-import type { Result } from "../../shared/result.ts";
+import { type Result, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { teamCalls, type QueuedCallName } from "../../store/team-tables.ts";
-import { pause, within } from "../../coordinator-client/edge/platform.ts";
-import { callUntilAnswered } from "../../coordinator-client/coordinator-client.ts";
-import type { ChatParts } from "./chat-parts.ts";
+import * as news from "../sessions/news.ts";
+import type { ChatParts } from "./chat-directory.ts";
 
 /** Contains what makes the call take effect once (claim, request id); the sender is added later. */
 type QueuedCallInput<Name extends QueuedCallName> = Omit<InputOf<Name>, "self">;
@@ -144,4 +146,54 @@ function toLateNews({ name, input }: QueuedCall, answer: Result<unknown, CallErr
 function toSubmittedNews({ tasks }: OutputOf<"tasks.submit">): news.News {
   const numbers = tasks.map(({ task }) => task).join(", ");
   return { kind: "notice", text: `The tasks that were kept while the coordinator could not be reached: ${numbers}.` };
+}
+
+const pageSize = 50;
+const timeoutMs = 10_000;
+
+/**
+ * Pulls all messages of a chat. They are stored before they are acknowledged: none is lost or
+ * delivered twice.
+ */
+export function messageInbox(parts: ChatParts): () => Promise<Result<null, CallError>> {
+  return oneAfterAnother(
+    () => receiveAll(parts),
+    (received) => !received.ok,
+  );
+}
+
+async function receiveAll(parts: ChatParts): Promise<Result<null, CallError>> {
+  const { link, signal } = parts;
+  for (;;) {
+    const answer = await link.call("messages.pull", { limit: pageSize }, timeoutMs);
+    if (!answer.ok) return answer;
+    const { messages, isMore } = answer.value;
+    if (signal.aborted) return ok(null);
+    if (messages.length > 0) {
+      await store(parts, messages);
+      const acknowledged = await link.call("messages.ack", { ids: messages.map(({ id }) => id) }, timeoutMs);
+      if (!acknowledged.ok) return acknowledged;
+    }
+    if (!isMore || signal.aborted) return ok(null);
+  }
+}
+
+async function store(
+  { runtime, directory, sessionId, workspace }: ChatParts,
+  messages: readonly Message[],
+): Promise<void> {
+  const namedMessages: { readonly message: Message; readonly fromName: string }[] = [];
+  for (const message of messages)
+    namedMessages.push({ message, fromName: (await directory.identify(message.from)).name });
+  runtime.store.write((sql) => {
+    for (const { message, fromName } of namedMessages) {
+      const { id, from, target } = message;
+      const topic = target.to === "topic" ? target.topic : null;
+      // Only SHIM's own messages were redacted by their sender.
+      const body = typeof message.body === "string" ? message.body : JSON.stringify(message.body);
+      const text = redact(body).text.slice(0, maxMessageBodyChars);
+      const newsItem = { kind: "message", id, from, fromName, topic, text } as const;
+      news.add(sql, runtime.now(), sessionId, `message:${workspace}:${id}`, newsItem);
+    }
+  });
 }
