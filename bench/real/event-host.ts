@@ -6,7 +6,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
 import { clientHeader, eventRequest } from "../../src/clients/adapter/hook-program.ts";
 import type { HookClient } from "../../src/contract/clients.ts";
-import { type HostRequest, requestHost } from "../../src/platform/host-request.ts";
+import { type HostRequest, requestHost } from "../../src/platform/local-http.ts";
 import { hostSocket, markedHost } from "../../src/platform/host-socket.ts";
 import { systemProcesses } from "../../src/platform/processes.ts";
 import { messageOf } from "../../src/shared/error.ts";

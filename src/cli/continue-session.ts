@@ -1,8 +1,7 @@
 import { resolve } from "node:path";
 import { supportedClients } from "../clients/adapters.ts";
 import { offeredText } from "../contract/chat-state.ts";
-import type { LostPart, Native } from "../contract/machine/native.ts";
-import type { Candidate, Plan, Start } from "../contract/machine/recovery.ts";
+import type { LostPart, Native, Candidate, Plan, Start } from "../contract/machine/recovery.ts";
 import { codeOf } from "../shared/error.ts";
 import { unreadParts, pluralize, quotedTitle } from "../shared/format.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";

@@ -8,7 +8,7 @@ import { localStorePath } from "../coordinator-client/local/local-store.ts";
 import { callsInProcess } from "../coordinator-client/client.ts";
 import { hostCalls, hostClientOf } from "../local-mcp/host-client/host-client.ts";
 import type { HostHome } from "../local-mcp/host-client/reach-host.ts";
-import { systemSite } from "../local-mcp/host/system-site.ts";
+import { systemSite } from "../local-mcp/host/operation-runner.ts";
 import type { SystemSite, LoadedRuntime, HostClient } from "../machine/operations/operation-context.ts";
 import type { Log } from "../platform/log-file.ts";
 import { endGroup, exitCode, groupOf, hasGroups } from "../platform/run-program.ts";

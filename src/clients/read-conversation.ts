@@ -1,4 +1,4 @@
-import type { LostPart } from "../contract/machine/native.ts";
+import type { LostPart } from "../contract/machine/recovery.ts";
 import type { HookClient } from "../contract/clients.ts";
 import { textAt, type JsonObject } from "../shared/json-fields.ts";
 import { ok, type Result } from "../shared/result.ts";

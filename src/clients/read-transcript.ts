@@ -8,8 +8,13 @@ import type { ClientDetails } from "./adapter/client-details.ts";
 import { askedInOrder, details, clientDetails } from "./details.ts";
 import { ContentReader, readRows } from "./transcript.ts";
 import type { Damage, LineFormat, TranscriptContent } from "./transcript/transcript-draft.ts";
-import { problemOf, TranscriptBytes } from "./transcript/transcript-file.ts";
-import { idIn, type TranscriptDocument, type TranscriptHead } from "./transcript/transcript-head.ts";
+import {
+  problemOf,
+  TranscriptBytes,
+  idIn,
+  type TranscriptDocument,
+  type TranscriptHead,
+} from "./transcript/transcript-file.ts";
 import type { TranscriptRow, ContentRow } from "./transcript/transcript-rows.ts";
 
 /** Rows whose ids decide: a fork begins with rows of the session that it was made of. */

@@ -1,8 +1,7 @@
 import * as z from "zod";
-import { Json } from "./json.ts";
+import { Json, exampleSelf, counter, Cursor, durationMs, Id, Label, limit, Self, whole } from "./values.ts";
 import { chatErrors, operation } from "./operation.ts";
 import { TaskType } from "./tasks.ts";
-import { exampleSelf, counter, Cursor, durationMs, Id, Label, limit, Self, whole } from "./values.ts";
 
 const ChatRole = z.enum(["supervisor", "worker"]);
 export const ChatStatus = z.enum(["idle", "busy", "stuck", "draining", "offline"]);

@@ -1,10 +1,9 @@
 import type { ChatStatus } from "./chats.ts";
 import { hookClients } from "./clients.ts";
 import { hookEvents } from "./hooks.ts";
-import { opportunityPatterns } from "./opportunities.ts";
+import { opportunityPatterns, trialStates } from "./learning.ts";
 import { crashCauses, riskLevels } from "./readings.ts";
 import type { AttemptEnd, DeathReason, TaskState } from "./tasks.ts";
-import { trialStates } from "./trials.ts";
 
 export interface MetricDefinition {
   readonly type: "counter" | "gauge" | "histogram";

@@ -1,9 +1,8 @@
 import * as z from "zod";
 import { Budget, RemainingBudget, Usage } from "./budgets.ts";
-import { Json, jsonText, limitedJson } from "./json.ts";
+import { Json, jsonText, limitedJson, exampleSelf, counter, durationMs, Id, Label, limit, Self } from "./values.ts";
 import { Ran, Route } from "./model-routes.ts";
 import { chatErrors, operation } from "./operation.ts";
-import { exampleSelf, counter, durationMs, Id, Label, limit, Self } from "./values.ts";
 
 const maxPayloadChars = 65_536;
 const maxSubmitChars = 8_000_000;

@@ -9,7 +9,7 @@ import * as audit from "./kernel/audit.ts";
 import { firstOf, type Handlers, type ListHandlers } from "./kernel/handlers.ts";
 import * as meta from "./kernel/meta.ts";
 import type { Actor, List, Tx, Hint, Presence, WorkspaceFacts } from "./kernel/tx.ts";
-import * as elections from "./leases/elections.ts";
+import { electionHandlers } from "./leases/leases.ts";
 import * as leases from "./leases/leases.ts";
 import * as messages from "./messages/messages.ts";
 import * as plans from "./plans/plans.ts";
@@ -27,7 +27,7 @@ import * as outbox from "./tasks/dispatch-outbox.ts";
 import * as routes from "./tasks/routes.ts";
 import * as submit from "./tasks/submit.ts";
 import * as taskQueries from "./tasks/task-queries.ts";
-import * as taskStats from "./tasks/task-stats.ts";
+import { statsHandlers } from "./tasks/task-queries.ts";
 import * as transfer from "./transfer.ts";
 import * as freeze from "./workspace/freeze.ts";
 import { unlessFrozen } from "./workspace/freeze.ts";
@@ -40,14 +40,14 @@ export type HostOperation = Exclude<OperationName, EngineOperation>;
 const handlers: Handlers = {
   ...chats.handlers,
   ...leases.handlers,
-  ...elections.handlers,
+  ...electionHandlers,
   ...state.handlers,
   ...messages.handlers,
   ...submit.handlers,
   ...claims.handlers,
   ...attempts.handlers,
   ...taskQueries.handlers,
-  ...taskStats.handlers,
+  ...statsHandlers,
   ...explain.handlers,
   ...routes.handlers,
   ...deadLetters.handlers,

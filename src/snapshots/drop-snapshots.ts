@@ -14,8 +14,8 @@ import {
   writeBase,
   type Base,
   type OpenRepository,
+  type SnapshotDeps,
 } from "./repository.ts";
-import type { SnapshotDeps } from "./snapshot.ts";
 
 export interface DropInput extends SnapshotDeps, TimeLimit {
   readonly repository: string;

@@ -15,10 +15,9 @@ import {
   withTimeLimit,
 } from "./git.ts";
 import { receivedCommit } from "./make-bundle.ts";
-import { prepareScratch, repositoryFor, type OpenRepository } from "./repository.ts";
+import { prepareScratch, repositoryFor, type OpenRepository, type SnapshotDeps } from "./repository.ts";
 import { unpack } from "./restore-files.ts";
 import type { SnapshotLimits } from "./selection.ts";
-import type { SnapshotDeps } from "./snapshot.ts";
 import { stageTree } from "./take-snapshot.ts";
 import { submoduleMode, discover, gitNumber, type WorkTree } from "./work-tree.ts";
 

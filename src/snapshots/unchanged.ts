@@ -8,10 +8,18 @@ import { ownProgram } from "../platform/version.ts";
 import { parseObject } from "../shared/json-fields.ts";
 import { gitFolders, readHead } from "./git-head.ts";
 import { displayPath, withTimeLimit, type RawPath, keptVariables } from "./git.ts";
-import { readBase, repositoryFor, writeBase, writeRef, type OpenRepository } from "./repository.ts";
-import { ownFolder, turnMs } from "./selection.ts";
-import type { DoneSnapshot, SeenProject, Snapshot, SnapshotInput } from "./snapshot.ts";
-import { listUnsaved } from "./unsaved-files.ts";
+import {
+  readBase,
+  repositoryFor,
+  writeBase,
+  writeRef,
+  type OpenRepository,
+  type DoneSnapshot,
+  type SeenProject,
+  type Snapshot,
+  type SnapshotInput,
+} from "./repository.ts";
+import { ownFolder, turnMs, listUnsaved } from "./selection.ts";
 import type { WorkTree } from "./work-tree.ts";
 
 /** Entries of a project that the host scans itself, between the messages of chats. */

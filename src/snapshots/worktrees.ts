@@ -17,12 +17,12 @@ import { setTimeout as pause } from "node:timers/promises";
 import * as z from "zod";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 import { mayBeAlive, type ProcessIdentity, type Processes } from "../platform/processes.ts";
-import { readJsonFile } from "../platform/read-json-file.ts";
+import { readJsonFile } from "../platform/data-files.ts";
 import { pollUntil, endMarked, markName, toMark } from "../platform/run-program.ts";
 import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { GitError, run, type Git, repositoryGit, text, userGit, withTimeLimit, type TimeLimit } from "./git.ts";
-import { withRepository, type OpenRepository } from "./repository.ts";
+import { withRepository, type OpenRepository, type SnapshotDeps } from "./repository.ts";
 import {
   findMissing,
   findMissingSnapshot,
@@ -31,7 +31,6 @@ import {
   type RestoreRefusal,
   type RestoreResult,
 } from "./restore-files.ts";
-import type { SnapshotDeps } from "./snapshot.ts";
 import { gitInFolder } from "./user-repository.ts";
 import { discover } from "./work-tree.ts";
 

@@ -2,7 +2,7 @@ import type { Trigger } from "../contract/checkpoint.ts";
 import type { JournalKind } from "../contract/journal.ts";
 import type { CrashCause, Readings, RiskLevel, RiskMark } from "../contract/readings.ts";
 import type { SettingValue } from "../contract/replay.ts";
-import type { MachineTrial } from "../contract/trials.ts";
+import type { MachineTrial } from "../contract/learning.ts";
 import type { RemoteAnswer, TestRun } from "../contract/verification.ts";
 import type { ProcessIdentity } from "../platform/processes.ts";
 import type { Sql } from "../shared/sql.ts";

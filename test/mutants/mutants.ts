@@ -119,7 +119,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     law: 40,
-    file: "src/machine/sessions/paused-session.ts",
+    file: "src/machine/sessions/session-settings.ts",
     find: "return { minOffset, isExcluded: (at, cwd) => isInPause(at, [cwd, folder]) };",
     replace: "return { minOffset };",
     why: "what was said in a pause is read from the transcript",

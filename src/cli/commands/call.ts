@@ -15,7 +15,7 @@ import { err, ok } from "../../shared/result.ts";
 import { fromTexts } from "../../shared/input-fields.ts";
 import { type Answer, type CliResult, exitCodes, notFound, wrongUsage } from "../answer.ts";
 import { type Cli, type CommonOptions, requireYes } from "../cli.ts";
-import { readJson } from "../task-input.ts";
+import { readJson } from "../option-values.ts";
 import { quoteArgument } from "../workspace-command.ts";
 
 interface CallOptions extends CommonOptions {

@@ -12,12 +12,11 @@ import { oneLine, pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
 import { type AnalysisOptions, analyze } from "../../code/tool-runner/analyze.ts";
 import { trustOf } from "../../code/tool-runner/project-folder.ts";
-import { TransformInput } from "../../code/transform/change.ts";
+import { TransformInput } from "../../code/transform/transformers.ts";
 import type { Transformed } from "../../code/transform/run-transform.ts";
-import { type Answer, type CliResult, exitCodes, wrongUsage } from "../answer.ts";
+import { type Answer, type CliResult, exitCodes, wrongUsage, type Lines } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
-import type { Lines } from "../views.ts";
 import { addEvolve } from "./evolve.ts";
 
 const defaultBaseline = "analysis-baseline.json";

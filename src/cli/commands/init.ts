@@ -19,10 +19,9 @@ import {
 import { clientNames, type ClientTarget } from "../../installer/targets.ts";
 import { pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
-import { failed, wrongUsage, type Answer, type FailedResult } from "../answer.ts";
+import { failed, wrongUsage, type Answer, type FailedResult, textOf, type Lines } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { shortPath } from "../screen-text.ts";
-import { textOf, type Lines } from "../views.ts";
 
 interface InitOptions extends CommonOptions {
   readonly allow?: boolean;

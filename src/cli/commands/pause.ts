@@ -6,7 +6,7 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
-import { localTime } from "../times.ts";
+import { localTime } from "../option-values.ts";
 
 const PauseInput = z.strictObject({
   duration: Duration.optional(),

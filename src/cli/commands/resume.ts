@@ -67,7 +67,7 @@ function misuseOf(options: ResumeOptions, id: string | undefined): string | null
 /** Shows how the tests ended; the brief has it, too. */
 async function verify(cli: Cli, session: string, words: string | undefined): Promise<CliResult<null>> {
   const { testSession } = await import("../../code/verification/test-session.ts");
-  const { parseTests } = await import("../../code/tool-runner/project-tests.ts");
+  const { parseTests } = await import("../../code/tool-runner/run-tool.ts");
   const tests = words === undefined ? ok(null) : parseTests(words);
   if (!tests.ok) return tests;
   const onStart = (text: string): void => cli.progress(text);

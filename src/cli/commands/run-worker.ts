@@ -10,7 +10,7 @@ import { runTasks, type MakeExecutor, TypeSettings } from "../../runner/worker/t
 import type { EndCounts } from "../../runner/worker/worker-automation.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { formatIssues } from "../../shared/problems.ts";
+import { formatIssues } from "../../shared/check-input.ts";
 import { ok } from "../../shared/result.ts";
 import { type Answer, type CliResult, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";

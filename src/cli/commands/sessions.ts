@@ -9,15 +9,14 @@ import { hookClients } from "../../contract/clients.ts";
 import type { MachineOutput, MachineInput } from "../../contract/machine/operations.ts";
 import type { ListedCheckpoint, SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
 import { storedStates, type CheckedSession } from "../../contract/machine/stores.ts";
-import { readFileLines } from "../../platform/line-file.ts";
+import { readFileLines } from "../../platform/data-files.ts";
 import { firstOf, oneLine, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
-import { exitCodes, wrongUsage } from "../answer.ts";
+import { exitCodes, wrongUsage, type Lines, type Columns, type Shown } from "../answer.ts";
 import { type Cli, type CommandResult, limitOption } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
-import { localTime } from "../times.ts";
-import type { Lines, Columns, Shown } from "../views.ts";
+import { localTime } from "../option-values.ts";
 
 /** `shim sessions check` and `import`: what the clients themselves keep. */
 function addStoredCommands(sessions: Command, cli: Cli): void {

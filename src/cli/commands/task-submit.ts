@@ -13,11 +13,10 @@ import { analyzeTask } from "../../learning/routing/model-router.ts";
 import { age } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
-import { type CliResult, wrongUsage } from "../answer.ts";
+import { type CliResult, wrongUsage, type View, tableView } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { type Given, declareCommand } from "../operation-command.ts";
-import { readJson } from "../task-input.ts";
-import { type View, tableView } from "../views.ts";
+import { readJson } from "../option-values.ts";
 import { defineWork } from "../workspace-command.ts";
 import { count } from "./cost.ts";
 

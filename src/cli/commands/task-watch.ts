@@ -10,7 +10,7 @@ import type { CliResult } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { safeJsonLine, safeText } from "../screen-text.ts";
-import { localTime } from "../times.ts";
+import { localTime } from "../option-values.ts";
 
 const WatchFields = z.object({ task: counter.optional() });
 

@@ -13,7 +13,7 @@ import { type CliResult, toCliResult, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { type Paint, shortPath, cutPathToWidth, cutToWidth, shownWidth, textWidth, wrapLine } from "../screen-text.ts";
-import { localTime } from "../times.ts";
+import { localTime } from "../option-values.ts";
 
 const UpInput = z.strictObject({
   once: z.boolean().default(false).describe("print once and exit (--json does too)"),

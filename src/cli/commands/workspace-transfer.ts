@@ -5,14 +5,14 @@ import type { Command } from "commander";
 import * as z from "zod";
 import { operations, type OutputOf } from "../../contract/operations.ts";
 import type { Workspace } from "../../machine/operations/operation-context.ts";
-import { readFileLines } from "../../platform/line-file.ts";
+import { readFileLines } from "../../platform/data-files.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { parseJson } from "../../shared/json-fields.ts";
-import { repeat } from "../../shared/repeat.ts";
+import { repeat } from "../../shared/async-work.ts";
 import { err, ok } from "../../shared/result.ts";
 import { type CliResult, wrongUsage } from "../answer.ts";
 import { requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
-import { parseDuration } from "../times.ts";
+import { parseDuration } from "../option-values.ts";
 import { defineWork } from "../workspace-command.ts";
 
 /**

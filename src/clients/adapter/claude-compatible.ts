@@ -8,7 +8,7 @@ import {
   withNewFile,
   type ToolNames,
 } from "./client-adapter.ts";
-import { withShellResult } from "./shell-results.ts";
+import { withShellResult } from "./tools.ts";
 
 /** A client with Claude Code's events, payload and answers, and its differences. */
 interface Quirks extends Omit<ClientAdapter, "events" | "normalise" | "answer"> {

@@ -1,9 +1,9 @@
 import { posix, resolve, win32 } from "node:path";
-import type { UsageLimit } from "../../contract/at-limit.ts";
+import type { UsageLimit } from "../../contract/config.ts";
 import type { HookClient } from "../../contract/clients.ts";
 import type { HookAnswer, HookEvent } from "../../contract/hooks.ts";
 import { type JsonObject, objectAt, textAt } from "../../shared/json-fields.ts";
-import { isWindowsPath } from "../../shared/windows-path.ts";
+import { isWindowsPath } from "../../platform/paths.ts";
 import { takesFilePath } from "./tools.ts";
 
 /** An event in Claude Code's names, which the rest of SHIM reads. */

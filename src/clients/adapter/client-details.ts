@@ -1,10 +1,9 @@
 import type { JsonObject } from "../../shared/json-fields.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Driver } from "../../store/driver.ts";
-import type { ReadContents } from "../conversation/conversation.ts";
-import type { ClientModel, SessionWriter } from "../conversation/session-writer.ts";
+import type { ReadContents, ClientModel, SessionWriter } from "../conversation/conversation.ts";
 import type { LineFormat } from "../transcript/transcript-draft.ts";
-import type { SessionHead, TranscriptDocument } from "../transcript/transcript-head.ts";
+import type { SessionHead, TranscriptDocument } from "../transcript/transcript-file.ts";
 import type { ContentRow } from "../transcript/transcript-rows.ts";
 import type { ClientFiles, ClientForm } from "./client-form.ts";
 import type { DrivenRun, RunOutput } from "./run-output.ts";

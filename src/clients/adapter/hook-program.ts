@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { text } from "node:stream/consumers";
-import { type HostRequest, requestHost } from "../../platform/host-request.ts";
+import { type HostRequest, requestHost } from "../../platform/local-http.ts";
 import { checkSocketFolder, hostSocket } from "../../platform/host-socket.ts";
 import { homeFrom } from "../../platform/paths.ts";
 import { ownStatement, systemProcesses } from "../../platform/processes.ts";

@@ -15,17 +15,20 @@ import {
   type SessionFiles,
   rootOf,
 } from "../adapter/session-files.ts";
-import { countOf, type ReadContents, type Conversation, type Item } from "../conversation/conversation.ts";
 import {
+  countOf,
+  type ReadContents,
+  type Conversation,
+  type Item,
   plainName,
   responsesOf,
   timesOf,
   type Exchange,
   type NewSession,
   type SessionWriter,
-} from "../conversation/session-writer.ts";
+} from "../conversation/conversation.ts";
 import { blocksOf, textOf } from "../transcript/transcript-draft.ts";
-import { headOf } from "../transcript/transcript-head.ts";
+import { headOf } from "../transcript/transcript-file.ts";
 import { claudeCode } from "./claude-code.ts";
 import { readClaudeLine } from "./claude-lines.ts";
 import { claudeDriven, claudeRun } from "./claude-run.ts";

@@ -11,7 +11,7 @@ import type { ClientDetails } from "../adapter/client-details.ts";
 import { plainServers, seconds } from "../adapter/client-form.ts";
 import { beginEvents, endEvent, runOutput, toolEvent, type RunEvent } from "../adapter/run-output.ts";
 import { countOf, type ReadContents, type RowContents } from "../conversation/conversation.ts";
-import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-head.ts";
+import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-file.ts";
 import { readCodexLine } from "./codex-lines.ts";
 import { codexModel, codexSessions, codexWriter } from "./codex-sessions.ts";
 
@@ -59,7 +59,7 @@ function outputOf(payload: JsonObject, parts: readonly unknown[]) {
 const codexRun = runOutput(["--json"], {
   "thread.started": (event) => beginEvents(textAt(event, "thread_id", 200), null),
   "item.started": (event) => readTool(objectAt(event, "item")),
-  "item.completed": (event) => readText(objectAt(event, "item")),
+  "item.completed": (event) => readItem(objectAt(event, "item")),
   "turn.completed": (event) => [endEvent(null, readTokens(objectAt(event, "usage")))],
   "turn.failed": (event) => [endEvent(textAt(objectAt(event, "error"), "message") ?? "its turn failed")],
 });
@@ -71,7 +71,7 @@ function readTool(item: JsonObject | null): RunEvent[] {
   return type === null || otherItems.has(type) ? [] : [toolEvent(type, item, null)];
 }
 
-function readText(item: JsonObject | null): RunEvent[] {
+function readItem(item: JsonObject | null): RunEvent[] {
   const text = textAt(item, "type", 40) === "agent_message" ? textAt(item, "text") : null;
   return text === null ? [] : [{ kind: "text", text, isPart: false }];
 }

@@ -11,14 +11,16 @@ import {
   type StoreHabits,
   type UnlistedFile,
 } from "../adapter/session-files.ts";
-import type { Call, Conversation, Item } from "../conversation/conversation.ts";
 import {
+  type Call,
+  type Conversation,
+  type Item,
   type ClientModel,
   plainName,
   timesOf,
   type NewSession,
   type SessionWriter,
-} from "../conversation/session-writer.ts";
+} from "../conversation/conversation.ts";
 import { codex } from "./codex.ts";
 
 /** Codex searches so many lines for the first prompt, as seen with 0.169.0. */

@@ -7,9 +7,9 @@ import type { ClientDetails } from "../adapter/client-details.ts";
 import { type HookLaunch, jsonExtensions, seconds } from "../adapter/client-form.ts";
 import { userWords } from "../adapter/harness-text.ts";
 import { refusal, uuid, type SessionFiles, type StoreHabits } from "../adapter/session-files.ts";
-import { failedText, shellCompletion } from "../adapter/shell-results.ts";
+import { failedText, shellCompletion } from "../adapter/tools.ts";
 import type { ReadContents } from "../conversation/conversation.ts";
-import { problemOf, readBytes } from "../transcript/transcript-file.ts";
+import { problemOf, readBytes, headNamedBy, headOf } from "../transcript/transcript-file.ts";
 import {
   addCall,
   addCompaction,
@@ -21,7 +21,6 @@ import {
   type LineFormats,
   type TranscriptDraft,
 } from "../transcript/transcript-draft.ts";
-import { headNamedBy, headOf } from "../transcript/transcript-head.ts";
 import { copilot, copilotTools } from "./copilot.ts";
 
 const copilotContents: ReadContents = (row) => {

@@ -1,5 +1,5 @@
 import { basename, dirname, join } from "node:path";
-import type { UsageLimit } from "../../contract/at-limit.ts";
+import type { UsageLimit } from "../../contract/config.ts";
 import type { HookAnswer } from "../../contract/hooks.ts";
 import { asObject, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
@@ -10,7 +10,7 @@ import {
   withNewFile,
   type ToolNames,
 } from "../adapter/client-adapter.ts";
-import { failedText, shellCompletion } from "../adapter/shell-results.ts";
+import { failedText, shellCompletion } from "../adapter/tools.ts";
 
 export const copilotTools: ToolNames = new Map([
   ["bash", "Bash"],

@@ -6,7 +6,7 @@ import { millisecond, settings } from "../adapter/client-form.ts";
 import { userWords } from "../adapter/harness-text.ts";
 import { readObject, type SessionFiles, type CleanUp, type StoreHabits } from "../adapter/session-files.ts";
 import { beginEvents, endEvent, runOutput, toolEvent } from "../adapter/run-output.ts";
-import { failedText, shellAnswer } from "../adapter/shell-results.ts";
+import { failedText, shellAnswer } from "../adapter/tools.ts";
 import type { ReadContents } from "../conversation/conversation.ts";
 import {
   addCall,
@@ -19,7 +19,7 @@ import {
   type LineFormat,
   type LineFormats,
 } from "../transcript/transcript-draft.ts";
-import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-head.ts";
+import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-file.ts";
 import type { ContentRow } from "../transcript/transcript-rows.ts";
 import { geminiTools } from "./gemini.ts";
 

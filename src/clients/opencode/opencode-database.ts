@@ -6,8 +6,7 @@ import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../
 import { err, ok, type Result } from "../../shared/result.ts";
 import { withConnection, type Connection, type Driver } from "../../store/driver.ts";
 import type { SessionDatabase, StoredSession, UnreadFolder } from "../adapter/client-details.ts";
-import { readBytes } from "../transcript/transcript-file.ts";
-import type { TranscriptHead } from "../transcript/transcript-head.ts";
+import { readBytes, type TranscriptHead } from "../transcript/transcript-file.ts";
 
 /**
  * Sessions that OpenCode 1 kept in a file for each session, message and part before it had a

@@ -1,4 +1,4 @@
-import type { UsageLimit } from "../../contract/at-limit.ts";
+import type { UsageLimit } from "../../contract/config.ts";
 import { numberAt, objectAt, type JsonObject } from "../../shared/json-fields.ts";
 import { claudeCompatible } from "../adapter/claude-compatible.ts";
 import { paymentRequired, type ToolNames } from "../adapter/client-adapter.ts";

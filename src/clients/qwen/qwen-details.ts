@@ -7,7 +7,7 @@ import { withClaudeTool } from "../adapter/client-adapter.ts";
 import { userWords } from "../adapter/harness-text.ts";
 import { endEvent, runOutput } from "../adapter/run-output.ts";
 import { dashed, refusal, type SessionFiles } from "../adapter/session-files.ts";
-import { failedText, shellAnswer } from "../adapter/shell-results.ts";
+import { failedText, shellAnswer } from "../adapter/tools.ts";
 import { readAssistant, readEnd, readSystem } from "../claude-code/claude-run.ts";
 import type { ReadContents } from "../conversation/conversation.ts";
 import {
@@ -21,7 +21,7 @@ import {
   type LineFormat,
   type LineFormats,
 } from "../transcript/transcript-draft.ts";
-import { headOf } from "../transcript/transcript-head.ts";
+import { headOf } from "../transcript/transcript-file.ts";
 import { qwen, qwenTools } from "./qwen.ts";
 
 /** Messages of Qwen Code are Gemini's. */

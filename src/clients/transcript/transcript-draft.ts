@@ -1,4 +1,4 @@
-import type { UsageLimit } from "../../contract/at-limit.ts";
+import type { UsageLimit } from "../../contract/config.ts";
 import type { GitPosition } from "../../contract/work-state.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { ByteDamage } from "./transcript-rows.ts";

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import * as z from "zod";
 import { Usage, sum, zeroUsage } from "../../contract/budgets.ts";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { type TaskState, WorkResult } from "../../contract/tasks.ts";
 import type { Workspace } from "../../machine/operations/workspace.ts";

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import { redact } from "../../redaction/redact.ts";
 import { failed, readPayload, type Executor, type RunOutcome, type TaskRun } from "../../runner/worker/executor.ts";
 import { keepOutput } from "../../runner/worker/output-files.ts";

@@ -15,7 +15,7 @@ import { findMissingSnapshot } from "../../snapshots/restore-files.ts";
 import { fillWorktree } from "../../snapshots/worktrees.ts";
 import { findCommit, openRepository, type UserRepository } from "../../snapshots/user-repository.ts";
 import { snapshots } from "../../store/session-tables.ts";
-import { findTests, type Tests } from "../tool-runner/project-tests.ts";
+import { findTests, type Tests } from "../tool-runner/run-tool.ts";
 import { createThrowaway, linkModulesInside, type ThrowawayWorktree } from "../transform/worktree.ts";
 
 /** Limit of the tests, in ms. */

@@ -1,6 +1,5 @@
 import * as z from "zod";
-import { opportunityPatterns } from "../opportunities.ts";
-import { NewTrial, Verdict } from "../trials.ts";
+import { opportunityPatterns, NewTrial, Verdict } from "../learning.ts";
 import { idErrors, Moment, machineOperation } from "./operation.ts";
 
 const count = z.int().min(0);

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { excluded, FileChanges } from "./files.ts";
 import { Folder, IdPrefix, idErrors, machineOperation } from "./operation.ts";
 
-const input = z.strictObject({
+const undoInput = z.strictObject({
   session: IdPrefix.optional().describe("the chat; default: the one that changed files last in this project"),
   folder: Folder,
   prompt: z
@@ -34,7 +34,7 @@ const errors = ["bad_input", ...idErrors, "no_project", "no_snapshot", "restore_
 export const undoOperations = {
   "undo.preview": machineOperation({
     summary: "What an undo of a chat's changes would put back.",
-    input,
+    input: undoInput,
     output: Undo.extend({
       /** Text as `git diff` prints it. */
       diff: z.string(),
@@ -46,7 +46,7 @@ export const undoOperations = {
   }),
   "undo.apply": machineOperation({
     summary: "Put back what a chat has changed since a prompt, by its tools and its commands.",
-    input,
+    input: undoInput,
     output: Undo.extend({
       /** Holds the files as they were before; null: nothing was put back. */
       checkpoint: z.string().nullable(),

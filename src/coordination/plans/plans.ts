@@ -5,13 +5,12 @@ import { NewTask } from "../../contract/tasks.ts";
 import { compare } from "../../shared/compare.ts";
 import { complexityThreshold as threshold, estimateComplexity, folderOf } from "../../shared/complexity.ts";
 import { pluralize } from "../../shared/format.ts";
-import { formatIssues } from "../../shared/problems.ts";
+import { formatIssues } from "../../shared/check-input.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import { once } from "../kernel/idempotency.ts";
 import type { Tx } from "../kernel/tx.ts";
-import { submitOnce } from "../tasks/submit.ts";
-import * as dedupe from "../tasks/task-dedupe.ts";
+import { submitOnce, findTaskByKey } from "../tasks/submit.ts";
 import * as rows from "../tasks/task-rows.ts";
 
 /** Splits a job into parts for several chats and a join of their results. Pure. */
@@ -223,7 +222,7 @@ function submitJob(tx: Tx, input: CheckedInputOf<"plans.submit">): Result<Submit
 type RootTask = Pick<Submitted, "task" | "state">;
 
 function findDuplicate(tx: Tx, { dedupeKey }: CheckedInputOf<"plans.submit">): RootTask | null {
-  const task = dedupeKey === undefined ? undefined : dedupe.find(tx, dedupeKey);
+  const task = dedupeKey === undefined ? undefined : findTaskByKey(tx, dedupeKey);
   return task === undefined ? null : { task, state: rows.find(tx, task)?.state ?? null };
 }
 

@@ -2,7 +2,7 @@ import type { Refusal } from "../../contract/errors.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { AttemptEnd, ClaimedTask, TaskState, ClaimedTaskReference } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { jsonText } from "../../contract/json.ts";
+import { jsonText } from "../../contract/values.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import * as budgets from "./budgets.ts";
 import * as chatRows from "../kernel/chat-rows.ts";

@@ -1,5 +1,5 @@
 import type { OfflineReason } from "../../contract/chats.ts";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import type { AttemptEnd, DeathReason, TaskState } from "../../contract/tasks.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { scheduleCheck, type LivenessRow } from "../kernel/chat-rows.ts";

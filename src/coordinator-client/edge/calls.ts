@@ -10,7 +10,7 @@ import {
 } from "../../contract/operations.ts";
 import { maxFrameInputBytes, WireError } from "../../contract/protocol.ts";
 import { Self } from "../../contract/values.ts";
-import { fullJitter, repeat } from "../../shared/repeat.ts";
+import { fullJitter, repeat } from "../../shared/async-work.ts";
 import { checkInput } from "../../shared/check-input.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { ClientConnection, Registration } from "./connection.ts";

@@ -4,7 +4,7 @@ import type { Operation } from "../../contract/operation.ts";
 import { operations, type OperationName, type InputOf, type OutputOf } from "../../contract/operations.ts";
 import { endOf, isTransient, type CallError, isRefusal, isRetryable, retryOf } from "../../contract/errors.ts";
 import type { Self } from "../../contract/values.ts";
-import { fullJitter } from "../../shared/repeat.ts";
+import { fullJitter } from "../../shared/async-work.ts";
 import type { Address } from "./address.ts";
 import { isUp, type ConnectionState, type EdgeEvents } from "./events.ts";
 import * as http from "./http-transport.ts";

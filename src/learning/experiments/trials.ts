@@ -2,7 +2,7 @@
 /** The life of a trial. Pure. */
 import { median } from "simple-statistics";
 import type { ExperimentView, Finding } from "../../contract/machine/learning.ts";
-import type { MachineTrial } from "../../contract/trials.ts";
+import type { MachineTrial } from "../../contract/learning.ts";
 import type { OperationError } from "../../shared/result.ts";
 import { atLeast, moreOften, type Counted } from "./exact-tests.ts";
 import { findParameter, lowersSafety, refusalOfStep, type Parameter } from "./parameters.ts";

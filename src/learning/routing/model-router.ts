@@ -1,4 +1,4 @@
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import type { Band, Route, Tier, TierCounts } from "../../contract/model-routes.ts";
 import { Job, type WorkKind } from "../../contract/plans.ts";
 import { estimateComplexity, type ComplexityReason } from "../../shared/complexity.ts";

@@ -4,18 +4,21 @@ import type { HookEvent } from "../../contract/hooks.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { afterCompaction } from "../../learning/policy/readings.ts";
 import { isToolEnd } from "../../machine/checkpoints/triggers.ts";
-import { acceptOffer, type Acceptance } from "../../machine/recovery/accept-offer.ts";
-import { giveBack } from "../../machine/recovery/give-back.ts";
+import { acceptOffer, type Acceptance, giveBack } from "../../machine/recovery/given-context.ts";
 import { isOwnerGone, withEarlierDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import { adoptBriefed, adoptSuccession } from "../../machine/recovery/incomplete/successor.ts";
 import { updateWaiting } from "../../machine/sessions/activity.ts";
 import { digest, pathOf } from "../../machine/sessions/entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";
-import { clearPausedFolder, transcriptMark } from "../../machine/sessions/paused-session.ts";
-import { recordSettings, type ServiceArms } from "../../machine/sessions/session-settings.ts";
+import {
+  clearPausedFolder,
+  transcriptMark,
+  recordSettings,
+  type ServiceArms,
+} from "../../machine/sessions/session-settings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { partChange } from "../../machine/signals/observe.ts";
-import { conflictLine } from "../../machine/team/conflict-news.ts";
+import { conflictLine } from "../../machine/team/team-news.ts";
 import { deliverAtPrompt, deliverAtStop, deliverAtTool, type Delivery } from "../../machine/team/deliver-news.ts";
 import type { EditVerdict } from "../../machine/team/file-guard.ts";
 import { conflictsOf, type NumberedConflict } from "../../machine/team/conflicts.ts";
@@ -30,13 +33,11 @@ import { isAlive, isSameProcess } from "../../platform/processes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { label } from "../../redaction/bounded-text.ts";
 import { readHead } from "../../snapshots/git-head.ts";
-import { decide, decideUnread, dueTrigger, effectsOf } from "./decide.ts";
-import { isWithoutUser, recordEnd } from "./end-session.ts";
-import { betweenTurns, type EventTranscript } from "./event-transcript.ts";
-import { type IdentifiedEvent, enterSession } from "./known-session.ts";
+import { decide, decideUnread, dueTrigger, effectsOf } from "./hook-answer.ts";
+import { isWithoutUser, recordEnd, type StartedSession } from "./session-bounds.ts";
+import { betweenTurns, type EventTranscript, type IdentifiedEvent, enterSession } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import { recordEntries } from "./record-entries.ts";
-import type { StartedSession } from "./session-start.ts";
 
 const deadText =
   "SHIM: the MCP process has died. Reconnect it with /mcp: until then its tools are missing, reserved files and budgets are not guarded, and tool calls are saved with your next prompt.";

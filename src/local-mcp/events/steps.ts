@@ -9,11 +9,16 @@ import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
 import type { DeferredWork } from "./after-answer.ts";
 import { checkFront, recordEvent, recordUnreadEvent, type RecordedEvent } from "./record-event.ts";
-import { readTranscript, skipTranscript, type EventTranscript } from "./event-transcript.ts";
+import {
+  readTranscript,
+  skipTranscript,
+  type EventTranscript,
+  identify,
+  type IdentifiedEvent,
+} from "./known-session.ts";
 import { toAnswer } from "./hook-answer.ts";
-import { identify, type IdentifiedEvent } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
-import { startSession } from "./session-start.ts";
+import { startSession } from "./session-bounds.ts";
 
 /** Ids of the events that were recorded last: a sender without an answer has spooled its event. */
 const key = "recorded_events";

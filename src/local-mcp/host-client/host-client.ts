@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
-import { requestHost, type HostRequest } from "../../platform/host-request.ts";
+import { requestHost, type HostRequest } from "../../platform/local-http.ts";
 import { checkSocketFolder, hostSocket, SocketFolderError, markedHost } from "../../platform/host-socket.ts";
 import { isSameProcess, systemProcesses, type ProcessIdentity } from "../../platform/processes.ts";
 import { ownProgram } from "../../platform/version.ts";

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { requestHost, type HostRequest } from "../../platform/host-request.ts";
+import { requestHost, type HostRequest } from "../../platform/local-http.ts";
 import { checkSocketFolder, hostSocket } from "../../platform/host-socket.ts";
 import type { Launch } from "../../platform/shim-command.ts";
 import { systemProcesses } from "../../platform/processes.ts";

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { callsInProcess } from "../../coordinator-client/client.ts";
 import type { OperationName } from "../../contract/operations.ts";
-import { readBody } from "../../platform/read-body.ts";
+import { readBody } from "../../platform/local-http.ts";
 import type { LocalCalls, Runtime } from "../../runtime/runtime.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { err } from "../../shared/result.ts";

@@ -1,8 +1,9 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
 import type { ServerResponse } from "node:http";
+import { homedir } from "node:os";
 import * as z from "zod";
-import { limitRules } from "../../contract/at-limit.ts";
-import { defaults, type Config } from "../../contract/config.ts";
-import type { Json } from "../../contract/json.ts";
+import { limitRules, defaults, type Config } from "../../contract/config.ts";
 import type { installationOperations } from "../../contract/machine/installation.ts";
 import type { MachineOperation } from "../../contract/machine/operation.ts";
 import {
@@ -13,15 +14,16 @@ import {
   type MachineOutput,
   isMachineOperation,
 } from "../../contract/machine/operations.ts";
-import { editConfig } from "../../installer/edit-config.ts";
+import type { Json } from "../../contract/values.ts";
+import { editConfig } from "../../installer/file-edits.ts";
 import { effectHandlers } from "../../machine/operations/effects-handlers.ts";
 import { fileHandlers } from "../../machine/operations/files-handlers.ts";
 import { forkHandlers } from "../../machine/operations/fork-handlers.ts";
-import { importSessionHandlers } from "../../machine/operations/import-session.ts";
+import { importSessionHandlers, nativeHandlers } from "../../machine/operations/native-handlers.ts";
 import { KeptWorkspace } from "../../machine/operations/kept-workspace.ts";
 import { learningHandlers } from "../../machine/operations/learning-handlers.ts";
-import { nativeHandlers } from "../../machine/operations/native-handlers.ts";
 import type {
+  SystemSite,
   Handlers,
   OperationContext,
   OperationResult,
@@ -49,12 +51,14 @@ import { workspaceHandlers } from "../../machine/operations/workspace-handlers.t
 import type { Workspace } from "../../machine/operations/workspace.ts";
 import { limitProblems } from "../../machine/usage/at-limit.ts";
 import { readConfig } from "../../platform/config-file.ts";
+import { programPath } from "../../platform/program-path.ts";
+import type { Launch } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { formatIssues } from "../../shared/check-input.ts";
 import { unknownKeyText } from "../../shared/close-words.ts";
-import { stackOf } from "../../shared/error.ts";
+import { codeOf, stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { formatIssues } from "../../shared/problems.ts";
 import { err, ok } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import { NeedsHostError, StoreError } from "../../store/store-error.ts";
@@ -63,7 +67,56 @@ import { drainInto as readSpool } from "../events/answer-hook.ts";
 import { runningHost } from "../host-client/host-client.ts";
 import type { MetricsServing, PageServing, ServedMetrics, ServedPage } from "../page/serve.ts";
 import type { MachineWork } from "./machine-work.ts";
-import { systemSite } from "./system-site.ts";
+
+const versionTimeoutMs = 5_000;
+
+/** @param env of the caller */
+export function systemSite(launch: Launch, env: NodeJS.ProcessEnv): SystemSite {
+  return {
+    env,
+    now: Date.now,
+    launch,
+    nodeVersion: process.versions.node,
+    machine: { platform: process.platform, env, homedir: homedir(), exists: existsSync, list: listNames },
+    runQuietly: (command, args) => runQuietly(command, args, env),
+    versionOf: (program) => versionOf(program, env),
+  };
+}
+
+function listNames(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function runQuietly(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): { readonly code: number; readonly text: string } | null {
+  const { status, stdout, stderr, error } = spawnSync(programPath(command, env), args, {
+    env,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  if (error && codeOf(error) === "ENOENT") return null;
+  return { code: status ?? 1, text: error ? error.message : `${stdout}${stderr}` };
+}
+
+function versionOf(program: string, env: NodeJS.ProcessEnv): string | null {
+  try {
+    return execFileSync(programPath(program, env), ["--version"], {
+      env,
+      encoding: "utf8",
+      timeout: versionTimeoutMs,
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
+  } catch {
+    return null;
+  }
+}
 
 const installationHandlers: Pick<Handlers, Exclude<keyof typeof installationOperations, "checks.run">> = {
   "config.show"({ paths }) {

@@ -6,9 +6,9 @@ import type { Trigger } from "../../contract/checkpoint.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { capture } from "../../machine/checkpoints/capture.ts";
 import { recordDeath } from "../../machine/recovery/incomplete/deaths.ts";
-import { isPausedById } from "../../machine/sessions/paused-session.ts";
+import { isPausedById } from "../../machine/sessions/session-settings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
-import { isSignal } from "../../machine/signals/crash-cause.ts";
+import { isSignal } from "../../machine/signals/crashes.ts";
 import type { TeamEnding } from "../../machine/team/team.ts";
 import { catchUp, isTurnOpen } from "../../machine/transcripts/record-transcript.ts";
 import { attempt } from "../../platform/log-file.ts";
@@ -19,12 +19,10 @@ import { takeAwaited, takePending } from "../../snapshots/stored-snapshots.ts";
 import { finishEvent, scheduleSettling, type DeferredWork } from "../events/after-answer.ts";
 import { HookChannel } from "../events/hook-channel.ts";
 import { controlMethods, type FrontHello } from "../front/hello.ts";
-import { Chat, type ClientInfo } from "../mcp/chat/chat.ts";
-import { lateTeam, type LateTeam, type LoadedTeam } from "../mcp/chat/late-team.ts";
+import { Chat, type ClientInfo, lateTeam, type LateTeam, type LoadedTeam } from "../mcp/chat/chat.ts";
 import { clientInfoIn, createServer } from "../mcp/server.ts";
 import { ConnectionTransport, withControl } from "./connection-transport.ts";
-import type { MachineWork } from "./machine-work.ts";
-import { refreshIfDue } from "./upkeep.ts";
+import { type MachineWork, refreshIfDue } from "./machine-work.ts";
 
 /** Time to save after the client was killed. */
 const maxLastSaveMs = 5_000;

@@ -1,6 +1,6 @@
 import type { ExperimentView, Finding } from "../../contract/machine/learning.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
-import type { MachineTrial, NewTrial, TrialState, Verdict } from "../../contract/trials.ts";
+import type { MachineTrial, NewTrial, TrialState, Verdict } from "../../contract/learning.ts";
 import {
   canary,
   guardrails,
@@ -20,7 +20,7 @@ import {
 } from "../../learning/experiments/trials.ts";
 import { findParameter, parameters } from "../../learning/experiments/parameters.ts";
 import { compare } from "../../learning/experiments/replay/replay.ts";
-import { editConfig, isConfigured } from "../../installer/edit-config.ts";
+import { editConfig, isConfigured } from "../../installer/file-edits.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { type OperationResult, err, ok } from "../../shared/result.ts";

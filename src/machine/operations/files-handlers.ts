@@ -16,8 +16,7 @@ import type { HandlerContext, Handlers, OperationResult } from "./operation-cont
 import type { Saved } from "../../contract/machine/files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age } from "../../shared/format.ts";
-import type { Reach } from "../recovery/elsewhere/reach.ts";
-import { findById } from "../recovery/elsewhere/candidates.ts";
+import { type Reach, findById } from "../recovery/elsewhere/candidates.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import {
   findSnapshot,

@@ -7,8 +7,13 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { err, ok } from "../../shared/result.ts";
 import { hasDied } from "../sessions/activity.ts";
-import { findElsewhere, type SeenElsewhere } from "../recovery/elsewhere/candidates.ts";
-import { reachFrom, type ProjectHere, type Reach } from "../recovery/elsewhere/reach.ts";
+import {
+  findElsewhere,
+  type SeenElsewhere,
+  reachFrom,
+  type ProjectHere,
+  type Reach,
+} from "../recovery/elsewhere/candidates.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { findProject } from "../sharing/find-project.ts";
 import { pull } from "../sharing/pull.ts";

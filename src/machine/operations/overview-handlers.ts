@@ -29,12 +29,12 @@ import { readContent } from "../sessions/session-content.ts";
 import { visible } from "../../shared/visible-text.ts";
 import { findSession, readSession } from "./resolve-id.ts";
 import * as news from "../sessions/news.ts";
-import { newsText } from "../team/news-text.ts";
+import { newsText } from "../team/team-news.ts";
 import { openConflicts } from "../team/conflicts.ts";
-import { realPath } from "../../platform/real-path.ts";
+import { realPath } from "../../platform/paths.ts";
 import { catchUp } from "../transcripts/record-transcript.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
-import { isSessionPaused } from "../sessions/paused-session.ts";
+import { isSessionPaused } from "../sessions/session-settings.ts";
 
 const recentMs = 86_400_000;
 const maxShown = { finished: 5, incomplete: 20 };

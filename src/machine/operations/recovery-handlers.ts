@@ -36,7 +36,7 @@ import { findSession, namesOf, shortSession } from "./resolve-id.ts";
 import { storeDurations } from "../../runtime/durations.ts";
 import { takePending } from "../../snapshots/stored-snapshots.ts";
 import { capture } from "../checkpoints/capture.ts";
-import { isSessionPaused } from "../sessions/paused-session.ts";
+import { isSessionPaused } from "../sessions/session-settings.ts";
 import { recordDeath } from "../recovery/incomplete/deaths.ts";
 
 export const recoveryHandlers = {

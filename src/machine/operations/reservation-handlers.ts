@@ -18,7 +18,7 @@ import { age } from "../../shared/format.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { readProjectFacts, projectKey } from "../sharing/find-project.ts";
-import { createNaming } from "../team/chat-naming.ts";
+import { createNaming } from "../team/chat-directory.ts";
 import type { Workspace } from "./workspace.ts";
 
 export const reservationHandlers = {

@@ -16,7 +16,7 @@ import { readState } from "../recovery/session-state.ts";
 import { hasDied, silentSessions, waitingSessions } from "../sessions/activity.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { observe } from "../signals/observe.ts";
-import { isSessionPaused } from "../sessions/paused-session.ts";
+import { isSessionPaused } from "../sessions/session-settings.ts";
 import { assess } from "../../learning/policy/risk.ts";
 import { parse, type StatusLineInput } from "../signals/context-readings.ts";
 import { isPaused } from "../../store/pause.ts";

@@ -10,7 +10,7 @@ import { oneLine } from "../../shared/format.ts";
 import { shortIds } from "../../contract/short-id.ts";
 import { readChatState } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { createNaming, folderOf } from "../team/chat-naming.ts";
+import { createNaming, folderOf } from "../team/chat-directory.ts";
 import { openConflicts } from "../team/conflicts.ts";
 import type { TeamView } from "../../contract/machine/overview.ts";
 import { isWithin } from "../../shared/known-time.ts";

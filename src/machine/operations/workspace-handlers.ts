@@ -12,7 +12,7 @@ import { environmentConflict, lossText, notJoined, requireEdge, onWorkspace, syn
 export const workspaceHandlers = {
   "workspace.adopt": async (context, { key }) => (await import("./workspace-keys.ts")).adoptKey(context, key),
 
-  "workspace.create": async (context, input) => (await import("./join-workspace.ts")).createWorkspace(context, input),
+  "workspace.create": async (context, input) => (await import("./workspace-keys.ts")).createWorkspace(context, input),
 
   async "workspace.current"(context) {
     const elsewhere = environmentConflict(context);
@@ -25,7 +25,7 @@ export const workspaceHandlers = {
     return ok({ joined: { url, workspace, hasSynced, loss: lossText(edge.value) }, problem: null });
   },
 
-  "workspace.join": async (context, input) => (await import("./join-workspace.ts")).joinWorkspace(context, input),
+  "workspace.join": async (context, input) => (await import("./workspace-keys.ts")).joinWorkspace(context, input),
 
   "workspace.key": async (context) => (await import("./workspace-keys.ts")).showKey(context),
 

@@ -15,11 +15,11 @@ import { WorkspaceClient, openLocalClient } from "../../coordinator-client/clien
 import { readEdgeConfig, type EdgeConfig, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { PrepareInput } from "../../coordinator-client/edge/calls.ts";
 import { nodePlatform, untilAborted, newId, pause, within } from "../../coordinator-client/edge/platform.ts";
-import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
+import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { identify } from "../../platform/processes.ts";
 import { redactInput, redact } from "../../redaction/redact.ts";
-import { findBadInput } from "../../shared/check-input.ts";
+import { findBadInput, badInputText } from "../../shared/check-input.ts";
 import { type Failure, err, ok, type Result } from "../../shared/result.ts";
 import type {
   OperationContext,
@@ -29,9 +29,8 @@ import type {
   RightRequest,
 } from "./operation-context.ts";
 import { openProjectReservations, type ProjectReservations } from "./reservation-handlers.ts";
-import { badInputText } from "../../shared/problems.ts";
 import { marginMs } from "../../coordinator-client/edge/trust.ts";
-import { repeat } from "../../shared/repeat.ts";
+import { repeat } from "../../shared/async-work.ts";
 
 const callTimeoutMs = 15_000;
 

@@ -15,8 +15,16 @@ import type { Sql } from "../../shared/sql.ts";
 import { activityOf, factsOf, isClosedWithNothingOpen } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
-import { causeOf, findOpenOffer, hasContent, offerOf, type OpenOffer, withSilentEnd } from "./incomplete/detect.ts";
-import { isDead, type Liveness } from "./incomplete/liveness.ts";
+import {
+  causeOf,
+  findOpenOffer,
+  hasContent,
+  offerOf,
+  type OpenOffer,
+  withSilentEnd,
+  isDead,
+  type Liveness,
+} from "./incomplete/detect.ts";
 import { hasContent as hasContentElsewhere } from "../sharing/sessions-elsewhere.ts";
 import type { SeenElsewhere } from "./elsewhere/candidates.ts";
 

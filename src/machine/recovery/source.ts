@@ -10,12 +10,9 @@ import * as elsewhere from "../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import { neutralize } from "../text/neutralize.ts";
 import { composeBrief, type Brief } from "./brief/brief.ts";
-import { findById, findElsewhere, seeOne, type SeenElsewhere } from "./elsewhere/candidates.ts";
-import type { Reach } from "./elsewhere/reach.ts";
-import { restoreElsewhere } from "./elsewhere/restoration.ts";
-import { giveBack, takeOver } from "./elsewhere/takeover.ts";
-import { findIncomplete, findOpenOffer, searchFor, type OpenOffer } from "./incomplete/detect.ts";
-import { isDead } from "./incomplete/liveness.ts";
+import { findById, findElsewhere, seeOne, type SeenElsewhere, type Reach } from "./elsewhere/candidates.ts";
+import { restoreElsewhere, giveBack, takeOver } from "./elsewhere/restoration.ts";
+import { findIncomplete, findOpenOffer, searchFor, type OpenOffer, isDead } from "./incomplete/detect.ts";
 import { restore } from "./incomplete/restoration.ts";
 import {
   acquireLease,

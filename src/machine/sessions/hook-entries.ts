@@ -10,9 +10,9 @@ import type { EffectNote, FileNote, TodoItem } from "../../contract/work-state.t
 import { redactAndClip, redactAndKeepEnds, boundTexts } from "../../redaction/bounded-text.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { asObject, listAt, numberAt, objectAt, textAt } from "../../shared/json-fields.ts";
-import { withoutBriefs } from "../text/brief-in-prompt.ts";
+import { withoutBriefs } from "../text/neutralize.ts";
 import { idOf, pathOf, approvedPlan, digest, failure, limits, type KeyedEntry } from "./entries.ts";
-import { noteEffects } from "./note-effects.ts";
+import { noteEffects } from "./effects.ts";
 import { simpleCommands, type SimpleCommand } from "./shell-commands.ts";
 
 /** Pure: what the end of a call shows, in the words of its client. */

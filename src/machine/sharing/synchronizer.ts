@@ -5,7 +5,7 @@ import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { within, type Platform, nodePlatform } from "../../coordinator-client/edge/platform.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
-import { fullJitter } from "../../shared/repeat.ts";
+import { fullJitter } from "../../shared/async-work.ts";
 import { err } from "../../shared/result.ts";
 import { exceptStoreErrors, StoreError } from "../../store/store-error.ts";
 import { SyncRound, type Connect, type RoundOptions, type SyncReport } from "./sync-round.ts";

@@ -1,5 +1,5 @@
 import { untilAborted } from "../../coordinator-client/edge/platform.ts";
-import { realPath } from "../../platform/real-path.ts";
+import { realPath } from "../../platform/paths.ts";
 import { type Runtime, runApart } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import {
@@ -13,13 +13,12 @@ import { branchSwitches, gitFolders, readHead } from "../../snapshots/git-head.t
 import { userGit } from "../../snapshots/git.ts";
 import { findMissing } from "../../snapshots/restore-files.ts";
 import { teamConflicts } from "../../store/team-tables.ts";
-import { seeOne } from "../recovery/elsewhere/candidates.ts";
-import { reachFrom, type Reach } from "../recovery/elsewhere/reach.ts";
+import { seeOne, reachFrom, type Reach } from "../recovery/elsewhere/candidates.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { fetchFiles, fetchHeader } from "../sharing/fetch-records.ts";
 import { findProject } from "../sharing/find-project.ts";
 import * as others from "../sharing/sessions-elsewhere.ts";
-import { switchNews } from "./conflict-news.ts";
+import { switchNews } from "./team-news.ts";
 import * as reservationTable from "./reservation-table.ts";
 import { replaceOpen, findSharedFiles, settleShared } from "./shared-files.ts";
 import {

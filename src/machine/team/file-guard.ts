@@ -8,13 +8,13 @@ import { processLives } from "../../coordinator-client/local/process-key.ts";
 import { teamChats, teamNews } from "../../store/team-tables.ts";
 import type { Processes } from "../../platform/processes.ts";
 import { clip, age } from "../../shared/format.ts";
-import { realPath } from "../../platform/real-path.ts";
+import { realPath } from "../../platform/paths.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { mainWorkTree, projectRoot } from "../../snapshots/git-head.ts";
 import * as reservationTable from "./reservation-table.ts";
-import { formatChat } from "./news-text.ts";
+import { formatChat } from "./team-news.ts";
 
 /** A guard, not a lock: it does not see what a shell writes. */
 export type EditVerdict =

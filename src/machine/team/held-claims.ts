@@ -1,6 +1,6 @@
 import type { Usage } from "../../contract/budgets.ts";
 import { isLost, isTransient, type CallError } from "../../contract/errors.ts";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { pollEveryMs } from "../../contract/protocol.ts";
 import type { ClaimedTask, Progress, TaskState } from "../../contract/tasks.ts";
@@ -8,8 +8,7 @@ import { claimer, type Claim } from "../../coordinator-client/coordinator-client
 import { pause } from "../../coordinator-client/edge/platform.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { oneAtATime } from "../../shared/one-at-a-time.ts";
-import { repeat } from "../../shared/repeat.ts";
+import { oneAtATime, repeat } from "../../shared/async-work.ts";
 import { type Result, err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";

@@ -4,7 +4,7 @@ import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { callUntilAnswered } from "../../coordinator-client/coordinator-client.ts";
 import { pause, within } from "../../coordinator-client/edge/platform.ts";
 import { redact } from "../../redaction/redact.ts";
-import { oneAfterAnother } from "../../shared/one-at-a-time.ts";
+import { oneAfterAnother } from "../../shared/async-work.ts";
 import { type Result, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";

@@ -3,7 +3,7 @@ import { isTransient, type CallError } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { isClosed } from "../sessions/activity.ts";
-import { isSessionPaused } from "../sessions/paused-session.ts";
+import { isSessionPaused } from "../sessions/session-settings.ts";
 import { attempt } from "../../platform/log-file.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";

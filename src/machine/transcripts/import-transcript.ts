@@ -10,7 +10,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { checkpoints, journal as journalRows } from "../../store/session-tables.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import { recordDamages } from "./record-transcript.ts";
-import { asShownBy } from "../sessions/note-effects.ts";
+import { asShownBy } from "../sessions/effects.ts";
 import { approvedPlan, assistant, idOf, pathOf, type KeyedEntry } from "../sessions/entries.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { entriesOf, noteEntries } from "../sessions/hook-entries.ts";
@@ -24,7 +24,7 @@ import type {
   TranscriptToolCall,
   TranscriptToolEnd,
 } from "../../clients/transcript/transcript-draft.ts";
-import type { TranscriptHead } from "../../clients/transcript/transcript-head.ts";
+import type { TranscriptHead } from "../../clients/transcript/transcript-file.ts";
 import { readTranscript } from "../../clients/read-transcript.ts";
 
 export interface ImportedTranscript extends TranscriptHead {

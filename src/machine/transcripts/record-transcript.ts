@@ -20,8 +20,13 @@ import { usageFiles } from "../../store/machine-tables.ts";
 import { approvedPlan, assistant, failure, idOf } from "../sessions/entries.ts";
 import { entriesOf, noteEntries } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
-import { asShownBy } from "../sessions/note-effects.ts";
-import { isSessionPaused, pauseReadLimits, markTranscript, type PauseReadLimits } from "../sessions/paused-session.ts";
+import { asShownBy } from "../sessions/effects.ts";
+import {
+  isSessionPaused,
+  pauseReadLimits,
+  markTranscript,
+  type PauseReadLimits,
+} from "../sessions/session-settings.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { countResponses, type Prices } from "../usage/ledger.ts";

@@ -20,8 +20,13 @@ import type { RunOutcome } from "../worker/executor.ts";
 import type { ClientDeps } from "../worker/machine-deps.ts";
 import * as restarter from "./auto-restarter.ts";
 import { dueInMs, type ProgramEnding, type Restarts } from "./auto-restarter.ts";
-import type { SupervisorSettings, WatchedProgram, WatchedClaude } from "./supervisor-settings.ts";
-import type { ProgramState, SupervisorState } from "./supervisor-state.ts";
+import type {
+  SupervisorSettings,
+  WatchedProgram,
+  WatchedClaude,
+  ProgramState,
+  SupervisorState,
+} from "./supervisor-state.ts";
 
 /** `type` is the field `event` of `shim worker supervise --json`. */
 export type SupervisorEvent =

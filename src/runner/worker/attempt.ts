@@ -1,5 +1,5 @@
 import { isBadInput } from "../../contract/errors.ts";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import type { CallInput } from "../../contract/operations.ts";
 import type { ClaimedTask, ClaimOptions, TaskState } from "../../contract/tasks.ts";
 import { callUntilAnswered, gaveUpCode, type CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";

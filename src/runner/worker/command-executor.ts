@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import * as z from "zod";
 import { Progress } from "../../contract/tasks.ts";
-import { Json } from "../../contract/json.ts";
+import { Json } from "../../contract/values.ts";
 import { redact } from "../../redaction/redact.ts";
 import { failed, taskVariables, type Executor, type RunOutcome, type TaskRun } from "./executor.ts";
 import { isWholeJob } from "./worktrees.ts";

@@ -5,9 +5,8 @@ import { WorkResult } from "../../contract/tasks.ts";
 import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
 import { firstOf, oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { readDiff, type CommitDiff } from "../../snapshots/commit-work.ts";
+import { readDiff, type CommitDiff, mergeWork, type Author } from "../../snapshots/commit-work.ts";
 import { GitError, run, text, type Git } from "../../snapshots/git.ts";
-import { mergeWork, type Author } from "../../snapshots/merge-work.ts";
 import {
   currentBranch,
   hasRemote,

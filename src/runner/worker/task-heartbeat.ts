@@ -1,6 +1,6 @@
 import { type Usage, maxUsage, zeroUsage } from "../../contract/budgets.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Ran, Route } from "../../contract/model-routes.ts";
 import type { ClaimedTask, Progress } from "../../contract/tasks.ts";

@@ -11,7 +11,7 @@ import { pollEveryMs } from "../../contract/protocol.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import type { Health } from "../../contract/chats.ts";
 import type { ClaimedTask, ClaimOptions } from "../../contract/tasks.ts";
-import { fullJitter } from "../../shared/repeat.ts";
+import { fullJitter } from "../../shared/async-work.ts";
 import { stackOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { Attempt, type AttemptDeps, type AttemptEnd, type TaskSetup, type AttemptEndKind } from "./attempt.ts";

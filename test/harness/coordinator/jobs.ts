@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { Job } from "#src/contract/plans.ts";
-import type { Json } from "#src/contract/json.ts";
+import type { Json } from "#src/contract/values.ts";
 
 /** What jobs look like; all of it passes the contract. */
 

@@ -9,8 +9,12 @@ import { StoreError } from "#src/store/store-error.ts";
 import type { ProgramExit, Program } from "#src/platform/run-program.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "#src/runner/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "#src/runner/supervisor/supervised-program.ts";
-import { SupervisorState, type ProgramState } from "#src/runner/supervisor/supervisor-state.ts";
-import { isProgram, SupervisorSettings } from "#src/runner/supervisor/supervisor-settings.ts";
+import {
+  SupervisorState,
+  type ProgramState,
+  isProgram,
+  SupervisorSettings,
+} from "#src/runner/supervisor/supervisor-state.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 

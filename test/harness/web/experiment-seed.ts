@@ -1,6 +1,6 @@
 import { pastChats } from "#harness/experiments/past-chats.ts";
 import type { CliHome } from "#harness/machine/cli-home.ts";
-import type { MachineTrial } from "#src/contract/trials.ts";
+import type { MachineTrial } from "#src/contract/learning.ts";
 import { move } from "#src/learning/experiments/trials.ts";
 import * as trials from "#src/machine/learning/machine-trials.ts";
 import { storeRun } from "#src/machine/learning/review-schedule.ts";

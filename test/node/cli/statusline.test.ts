@@ -1,5 +1,5 @@
 import { aSeededHome, ids, throwing, withStore, type CliHome } from "#harness/machine/cli-home.ts";
-import { localTime } from "#src/cli/times.ts";
+import { localTime } from "#src/cli/option-values.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import * as clients from "#src/machine/sessions/clients.ts";

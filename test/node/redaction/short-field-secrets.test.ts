@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import { hookEvents } from "#src/contract/hooks.ts";
-import { refreshIfDue } from "#src/local-mcp/host/upkeep.ts";
+import { refreshIfDue } from "#src/local-mcp/host/machine-work.ts";
 import { idOf } from "#src/machine/sessions/entries.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-client.ts";

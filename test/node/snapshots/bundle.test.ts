@@ -10,7 +10,7 @@ import {
   restoreFiles,
 } from "#src/snapshots/restore-files.ts";
 import { restoreWorktree } from "#src/snapshots/worktrees.ts";
-import type { DoneSnapshot } from "#src/snapshots/snapshot.ts";
+import type { DoneSnapshot } from "#src/snapshots/repository.ts";
 import { undoFiles, type UndoInput } from "#src/snapshots/undo-files.ts";
 import {
   commitAll,

@@ -1,7 +1,7 @@
 import { sum } from "simple-statistics";
 import { defaults, type Config } from "../../../contract/config.ts";
 import type { Finding } from "../../../contract/machine/learning.ts";
-import { opportunityPatterns, type OpportunityPattern } from "../../../contract/opportunities.ts";
+import { opportunityPatterns, type OpportunityPattern } from "../../../contract/learning.ts";
 import type { ReplaySession } from "../../../contract/replay.ts";
 import { age } from "../../../shared/format.ts";
 import { settingAt, withSetting } from "../../../shared/setting-keys.ts";

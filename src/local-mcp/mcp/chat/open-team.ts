@@ -4,9 +4,9 @@ import { openLink } from "../../../coordinator-client/client.ts";
 import type { ProcessIdentity } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { ok } from "../../../shared/result.ts";
-import { reachFrom } from "../../../machine/recovery/elsewhere/reach.ts";
+import { reachFrom } from "../../../machine/recovery/elsewhere/candidates.ts";
 import { WatchElsewhere } from "../../../machine/recovery/watch.ts";
-import { createNaming } from "../../../machine/team/chat-naming.ts";
+import { createNaming } from "../../../machine/team/chat-directory.ts";
 import type { TeamOptions } from "../../../machine/team/team-chat.ts";
 import { Team } from "../../../machine/team/team.ts";
 

@@ -4,8 +4,8 @@ import type { Call } from "../../../coordinator-client/coordinator-client.ts";
 import type { Session } from "../../../machine/sessions/sessions.ts";
 import type { TeamChat } from "../../../machine/team/team-chat.ts";
 import { redactJson } from "../../../redaction/redact.ts";
-import { dataWarning, fence } from "../../../shared/fence.ts";
-import { badInputText } from "../../../shared/problems.ts";
+import { dataWarning, fence } from "../../../shared/format.ts";
+import { badInputText } from "../../../shared/check-input.ts";
 import { type Result, err, ok } from "../../../shared/result.ts";
 import type { Chat, ToolError } from "../chat/chat.ts";
 

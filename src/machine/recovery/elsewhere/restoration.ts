@@ -1,19 +1,24 @@
 import { join } from "node:path";
+import { isTransient, type CallError } from "../../../contract/errors.ts";
 import type { FileNote, WorkState } from "../../../contract/work-state.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
 import { compareFiles } from "../../../snapshots/file-state.ts";
 import { readHead } from "../../../snapshots/git-head.ts";
 import { GitError, userGit } from "../../../snapshots/git.ts";
 import { findMissing } from "../../../snapshots/restore-files.ts";
+import { toPredecessor } from "../../checkpoints/capture.ts";
+import * as journal from "../../sessions/journal.ts";
+import * as recoveries from "../../sessions/recoveries.ts";
 import { emptyState } from "../../sessions/work-state.ts";
 import { fetchHeader } from "../../sharing/fetch-records.ts";
 import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../../sharing/sessions-elsewhere.ts";
-import { inferCause } from "../../signals/crash-cause.ts";
+import { inferCause } from "../../signals/crashes.ts";
 import { formatEvents } from "../brief/brief-text.ts";
-import type { Liveness } from "../incomplete/liveness.ts";
+import type { Liveness } from "../incomplete/detect.ts";
 import type { FilesElsewhere, Restoration } from "../incomplete/restoration.ts";
-import type { SeenElsewhere } from "./candidates.ts";
-import type { Reach } from "./reach.ts";
+import { acquireLease, releaseLease, incompleteRefusal, leaseRefusal } from "../incomplete/session-lease.ts";
+import type { SeenElsewhere, Reach } from "./candidates.ts";
 
 interface Roots {
   /** Root of the project there; null: it had none. */
@@ -156,4 +161,54 @@ async function missingHere(
     if (error instanceof GitError) return null;
     throw error;
   }
+}
+
+/**
+ * Makes the session this chat's for all machines; a repetition completes one that was cut off.
+ *
+ * @returns the fencing token of the session's lease
+ */
+export async function takeOver(reach: Reach, row: SessionElsewhere): Promise<Result<number, CallError>> {
+  const { link, call, runtime } = reach;
+  const { device, id: session, machine } = row;
+  const { self } = link;
+  if (!self) {
+    const message = "this chat is not registered in the workspace yet; call again in a moment";
+    return err({ code: "not_registered", message });
+  }
+  const lease = await acquireLease(link, session);
+  if (!lease.ok) {
+    const { code, message, holder } = lease.error;
+    if (code === "lease_held") return err(leaseRefusal(session, machine, holder));
+    const why = `${session} was not taken, since the coordinator of the workspace did not answer (${message}). Nothing has changed; call again.`;
+    return err({ code, message: why });
+  }
+  const taken = await call("sync.take", { self, device, session, token: lease.value });
+  if (!taken.ok) {
+    if (!isTransient(taken.error)) await releaseLease(link, session, lease.value);
+    return err(incompleteRefusal(session, machine, taken.error));
+  }
+  const at = runtime.now();
+  const successor = self.chat;
+  runtime.store.write((sql) => {
+    const state = elsewhere.findState(sql, row) ?? emptyState;
+    elsewhere.setTakeover(sql, row, { chat: successor, machine: reach.machine, at });
+    if (!recoveries.isTaken(sql, session, successor))
+      recoveries.add(sql, { at, session, action: "taken", by: successor });
+    const inheritedWork = toPredecessor({ session, state });
+    journal.append(sql, successor, at, `continues:${session}`, { kind: "continues", ...inheritedWork });
+  });
+  return ok(lease.value);
+}
+
+/** For all machines: the session has no successor any more. */
+export async function giveBack({ runtime, call }: Reach, row: SessionElsewhere): Promise<Result<boolean, CallError>> {
+  const { device, id: session } = row;
+  const given = await call("sync.give-back", { device, session });
+  if (!given.ok && given.error.code !== "unknown_key") return given;
+  runtime.store.write((sql) => {
+    elsewhere.setTakeover(sql, row, null);
+    recoveries.add(sql, { at: runtime.now(), session, action: "undone" });
+  });
+  return ok(true);
 }

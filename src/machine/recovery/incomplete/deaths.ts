@@ -5,9 +5,8 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import * as totals from "../../../store/metric-totals.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { unsavedOf } from "../../sessions/session-content.ts";
-import * as history from "../../signals/history.ts";
-import { causeOf, hasContent, withSilentEnd } from "./detect.ts";
-import { isDead } from "./liveness.ts";
+import * as history from "../../signals/crashes.ts";
+import { causeOf, hasContent, withSilentEnd, isDead } from "./detect.ts";
 
 type DeathDeps = Pick<Runtime, "processes" | "now">;
 

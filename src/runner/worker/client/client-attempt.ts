@@ -3,7 +3,7 @@ import { adapterOf } from "../../../clients/adapters.ts";
 import { detailsOf } from "../../../clients/details.ts";
 import type { ClientAdapter } from "../../../clients/adapter/client-adapter.ts";
 import type { RunOutput } from "../../../clients/adapter/run-output.ts";
-import type { ActiveLimitRule, UsageLimit } from "../../../contract/at-limit.ts";
+import type { ActiveLimitRule, UsageLimit } from "../../../contract/config.ts";
 import { type Usage, zeroUsage } from "../../../contract/budgets.ts";
 import type { Route } from "../../../contract/model-routes.ts";
 import {

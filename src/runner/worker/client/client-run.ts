@@ -6,9 +6,9 @@ import {
   type RunEvent,
   type RunOutput,
 } from "../../../clients/adapter/run-output.ts";
-import type { UsageLimit } from "../../../contract/at-limit.ts";
+import type { UsageLimit } from "../../../contract/config.ts";
 import { type RemainingBudget, type Usage, sum } from "../../../contract/budgets.ts";
-import type { Json } from "../../../contract/json.ts";
+import type { Json } from "../../../contract/values.ts";
 import type { Route } from "../../../contract/model-routes.ts";
 import { StallDetector } from "../../../learning/routing/stall-detector.ts";
 import { describeInput } from "../../../machine/sessions/hook-entries.ts";

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { adapterOf, supportedClients } from "../../../clients/adapters.ts";
 import { detailsOf } from "../../../clients/details.ts";
 import type { DrivenFiles } from "../../../clients/adapter/run-output.ts";
-import type { LimitStep } from "../../../contract/at-limit.ts";
+import type { LimitStep } from "../../../contract/config.ts";
 import type { HookClient } from "../../../contract/clients.ts";
 import { canBlock, hasHookTool } from "../../../contract/hook-tool.ts";
 import { edgeConfigPath } from "../../../coordinator-client/edge-config.ts";

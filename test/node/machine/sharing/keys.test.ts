@@ -15,7 +15,7 @@ import {
 import { open, seal, type EnvelopeSubject } from "#src/machine/sharing/envelope.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import { readProjectFacts, removeNames, checkoutKey, projectKey } from "#src/machine/sharing/find-project.ts";
-import { createNaming } from "#src/machine/team/chat-naming.ts";
+import { createNaming } from "#src/machine/team/chat-directory.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 import { git, GIT_ENV, makeProject, temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";

@@ -4,7 +4,7 @@ import { readdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, it, onTestFinished, vi } from "vitest";
-import type { Json } from "#src/contract/json.ts";
+import type { Json } from "#src/contract/values.ts";
 import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
 import { endGroup, groupOf, runProgram, type ProgramExit, type Program } from "#src/platform/run-program.ts";
 import { systemProcesses } from "#src/platform/processes.ts";

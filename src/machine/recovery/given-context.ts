@@ -1,15 +1,21 @@
-import type { Sql } from "../../shared/sql.ts";
+import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
+import { adapterOf } from "../../clients/adapters.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { quotedTitle } from "../../shared/format.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { currentState } from "../checkpoints/capture.ts";
 import { isClosedWithNothingOpen } from "../sessions/activity.ts";
+import { digest } from "../sessions/entries.ts";
 import * as journal from "../sessions/journal.ts";
+import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
 import { brief } from "./brief/brief.ts";
+import { missingFrom } from "./brief/compaction.ts";
 import { isScripted } from "./brief/user-lines.ts";
 import { restore } from "./incomplete/restoration.ts";
-import { quotedTitle } from "../../shared/format.ts";
 
 export interface Acceptance {
   readonly session: string;
@@ -83,4 +89,35 @@ export function acceptedContext(runtime: Runtime, { session, needsBrief }: Accep
   const from = dead && restore(runtime, dead);
   if (from) return brief(from, runtime.now(), "resume");
   return `SHIM: the user continues session ${session}, and this chat has it now: do not call shim_check_recovery for it. Continue its work from its next step, after checking what its brief marks as unverified.`;
+}
+
+/** Gives a chat what its client's compaction dropped, with the first event that can carry it. */
+
+const unknownCompaction: NonNullable<ClientAdapter["compaction"]> = { keepsPrompts: false, showsSummary: false };
+
+export function compactionOf(client: string): NonNullable<ClientAdapter["compaction"]> {
+  return adapterOf(client)?.compaction ?? unknownCompaction;
+}
+
+/** @param key of the journal's entry of the summary */
+export function noteCompaction(sql: Sql, now: number, session: string, key: string): void {
+  news.add(sql, now, session, key, { kind: "compaction" });
+}
+
+/** Returns null where no compaction is waiting, or its summary lacks nothing. */
+export function giveBack(sql: Sql, now: number, id: string): string | null {
+  const waiting = news.undeliveredOf(sql, id, "compaction", -1);
+  if (waiting.length === 0) return null;
+  news.markDelivered(sql, now, waiting);
+  const client = sessions.get(sql, id)?.client ?? "";
+  const { keepsPrompts, showsSummary } = compactionOf(client);
+  // The start after the compaction has given it back already.
+  const state = showsSummary ? currentState(sql, id) : null;
+  const text = state && missingFrom({ state }, state.compactSummary, keepsPrompts);
+  if (text !== null) recordGivenBack(sql, now, id, text);
+  return text;
+}
+
+export function recordGivenBack(sql: Sql, now: number, id: string, text: string): void {
+  journal.append(sql, id, now, `given_back:${now}:${digest(text)}`, { kind: "given_back", text });
 }

@@ -1,4 +1,10 @@
+import { readFileSync, statSync } from "node:fs";
+import { resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
+import type { Json } from "../contract/values.ts";
+import { ok } from "../shared/result.ts";
+import { failed, notFound, wrongUsage, type CliResult } from "./answer.ts";
+import type { Cli } from "./cli.ts";
 
 const units: Readonly<Record<string, number>> = {
   s: 1_000,
@@ -60,4 +66,38 @@ export function durationUpTo(minSeconds: number, maxMinutes = 60): (text: string
       throw new InvalidArgumentError(`It must be a duration from ${minSeconds}s to ${maxText}, such as 30s or 5m.`);
     return ms;
   };
+}
+
+export function durationOption(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === null) throw new InvalidArgumentError("Give a duration (30s, 15m, 2h, 1d).");
+  return ms;
+}
+
+/** @param description of its content, for error texts */
+export function readTextFile(cli: Cli, name: string, description: string, maxBytes: number): CliResult<string> {
+  const path = resolve(cli.io.cwd, name);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (!found) return notFound(`there is no file ${path}.`);
+  if (found.isDirectory()) return failed("not_a_file", `${path} is a folder. Name a file with ${description}.`);
+  if (found.size > maxBytes) return wrongUsage(`${path} has ${found.size} bytes; at most ${maxBytes}.`);
+  return ok(readFileSync(path, "utf8"));
+}
+
+const maxPayloadBytes = 1_048_576;
+
+/** @param name of a file; -: the standard input */
+export async function readJson(cli: Cli, name: string): Promise<CliResult<Json>> {
+  if (name === "-") return parseJson(await cli.io.readInput(), "stdin");
+  const text = readTextFile(cli, name, "JSON", maxPayloadBytes);
+  return text.ok ? parseJson(text.value, resolve(cli.io.cwd, name)) : text;
+}
+
+export function parseJson(text: string, from: string): CliResult<Json> {
+  if (text.trim() === "") return wrongUsage(`${from} is empty; JSON is needed.`);
+  try {
+    return ok(JSON.parse(text) as Json);
+  } catch (error) {
+    return wrongUsage(`${from} is not JSON: ${(error as SyntaxError).message}.`);
+  }
 }

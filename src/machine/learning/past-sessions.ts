@@ -1,3 +1,4 @@
+import { sum } from "simple-statistics";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { CallInput, CallName, OutputOf } from "../../contract/operations.ts";
 import {
@@ -9,7 +10,7 @@ import {
 } from "../../contract/replay.ts";
 import type { TaskLine } from "../../contract/task-views.ts";
 import type { WorkState } from "../../contract/work-state.ts";
-import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
+import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
 import type {
   PastOffer,
   PastSession,
@@ -19,15 +20,18 @@ import type {
   TeamHistory,
 } from "../../learning/experiments/opportunities/history.ts";
 import { isCall } from "../../learning/experiments/replay/replay.ts";
+import { stepsInWeek, type Week, type WeeklyFacts } from "../../learning/experiments/weekly-report.ts";
+import { compare } from "../../shared/compare.ts";
 import { type OperationResult, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { checkpoints, crashes, hasContentSql, signals } from "../../store/session-tables.ts";
-import { resolve } from "../recovery/incomplete/resolution.ts";
+import { resolve, type Resolution } from "../recovery/incomplete/resolution.ts";
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { latestSettings } from "../sessions/session-settings.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { emptyState, fold } from "../sessions/work-state.ts";
+import { list } from "./machine-trials.ts";
 
 export interface CorpusFilter {
   /** Epoch ms: sessions seen since. */
@@ -229,4 +233,120 @@ async function readModels(link: Link): Promise<ModelOutcomes[] | null> {
     }
   }
   return outcomes;
+}
+
+/** Rows of the week that are still stored. */
+export function weeklyFacts(sql: Sql, week: Week): WeeklyFacts {
+  const deaths = deathsIn(sql, week);
+  return {
+    week,
+    sessions: countSessions(sql, week),
+    causes: causesOf(deaths),
+    ...outcomesOf(sql, week, deaths),
+    checkpoints: one(
+      sql,
+      "SELECT count(*) AS count, coalesce(sum(rawBytes), 0) AS bytes FROM checkpoints WHERE at >= ? AND at < ?",
+      week,
+      { count: 0, bytes: 0 },
+    ),
+    costs: costsOf(sql, week),
+    steps: list(sql)
+      .flatMap((trial) => stepsInWeek(week, trial))
+      .toSorted((a, b) => a.at - b.at),
+  };
+}
+
+interface Death {
+  readonly session: string;
+  readonly at: number;
+  readonly cause: string;
+  readonly unsavedCalls: number;
+}
+
+/** By chat, each with its last death of the week, and the lost calls of all. */
+interface DeadChat extends Death {
+  readonly deaths: number;
+}
+
+function deathsIn(sql: Sql, { from, until }: Week): DeadChat[] {
+  const rows = sql.all<Death>(
+    `SELECT session, at, cause, unsavedToolCalls AS unsavedCalls FROM crashes WHERE at >= ? AND at < ? ORDER BY at`,
+    from,
+    until,
+  );
+  return [...Map.groupBy(rows, ({ session }) => session).values()].flatMap((own) => {
+    const last = own.at(-1);
+    const unsavedCalls = sum(own.map((death) => death.unsavedCalls));
+    return last ? [{ ...last, unsavedCalls, deaths: own.length }] : [];
+  });
+}
+
+/** A chat of which only the death is stored counts, too. */
+function countSessions(sql: Sql, week: Week): number {
+  const { from, until } = week;
+  const query = `SELECT count(*) AS n FROM (
+    SELECT id FROM sessions WHERE lastSeenAt >= ? AND startedAt < ?
+    UNION SELECT session FROM crashes WHERE at >= ? AND at < ?)`;
+  return sql.all<{ n: number }>(query, from, until, from, until)[0]?.n ?? 0;
+}
+
+function causesOf(dead: readonly DeadChat[]): WeeklyFacts["causes"] {
+  return [...Map.groupBy(dead, ({ cause }) => cause)]
+    .map(([cause, own]) => ({ cause, chats: own.length, unsavedCalls: sum(own.map((chat) => chat.unsavedCalls)) }))
+    .toSorted((a, b) => b.chats - a.chats || compare(a.cause, b.cause));
+}
+
+function one<Row extends object>(sql: Sql, query: string, { from, until }: Week, none: Row): Row {
+  return sql.all<Row>(query, from, until)[0] ?? none;
+}
+
+type Outcome = Resolution | "resumed";
+
+function outcomesOf(sql: Sql, { from }: Week, dead: readonly DeadChat[]): Pick<WeeklyFacts, "died" | "meanScore"> {
+  const isDead = new Set(dead.map(({ session }) => session));
+  const events = recoveries.listEvents(sql, { since: from }).filter(({ session }) => isDead.has(session));
+  const known = new Map(resolve(events).map((progress) => [progress.session, progress]));
+  const outcomes = dead.map((chat): Outcome => {
+    const resolution = known.get(chat.session)?.resolution ?? "open";
+    return resolution === "open" && isResumed(sql, chat) ? "resumed" : resolution;
+  });
+  const countOf = (outcome: Outcome): number => outcomes.filter((one) => one === outcome).length;
+  const offers = [...known.values()].map(({ offeredTo }) => offeredTo).filter((chats) => chats.length > 0);
+  const scores = sql
+    .all<{ session: string; score: number }>(
+      "SELECT session, score FROM recoveries WHERE at >= ? AND action = 'offered' AND score IS NOT NULL",
+      from,
+    )
+    .filter(({ session }) => isDead.has(session))
+    .map(({ score }) => score);
+  return {
+    died: {
+      chats: dead.length,
+      deaths: sum(dead.map(({ deaths }) => deaths)),
+      continued: countOf("continued"),
+      resumed: countOf("resumed"),
+      dismissed: countOf("dismissed"),
+      open: countOf("open"),
+      offered: offers.length,
+      offeredTo: new Set(offers.flat()).size,
+    },
+    meanScore: scores.length === 0 ? null : sum(scores) / scores.length,
+  };
+}
+
+/** Whether its own client has opened it since. */
+function isResumed(sql: Sql, { session, at }: DeadChat): boolean {
+  const query = "SELECT 1 FROM journal WHERE session = ? AND kind IN ('start', 'prompt') AND at > ? LIMIT 1";
+  return sql.all(query, session, at).length > 0;
+}
+
+function costsOf(sql: Sql, { from, until }: Week): WeeklyFacts["costs"] {
+  const [first, end] = [from, until].map((at) => new Date(at).toISOString().slice(0, 10));
+  const costs = sql.all<{ model: string; micros: number }>(
+    `SELECT model, sum(costMicros) AS micros FROM usage_costs WHERE day >= ? AND day < ?
+     GROUP BY model HAVING sum(costMicros) > 0 ORDER BY 2 DESC, model`,
+    first ?? "",
+    end ?? "",
+  );
+  return costs.map(({ model, micros }) => ({ model, dollars: micros / 1e6 }));
 }

@@ -1,6 +1,7 @@
-import { closeSync, fsyncSync, openSync, readSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readSync, rmSync, writeFileSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { StringDecoder } from "node:string_decoder";
+import type * as z from "zod";
 import { syncFolder } from "./private-files.ts";
 
 /** Makes the file readable by the user only; an incomplete file is removed. */
@@ -41,4 +42,13 @@ export function* readFileLines(path: string): Generator<string> {
     closeSync(file);
   }
   if (partialLine !== "") yield partialLine;
+}
+
+/** @returns null for a file that is missing, cannot be read, or has another form */
+export function readJsonFile<T>(path: string, schema: z.ZodType<T>): T | null {
+  try {
+    return schema.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch {
+    return null;
+  }
 }
