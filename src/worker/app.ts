@@ -22,8 +22,7 @@ import {
   authenticatePage,
   giveTicket,
 } from "./callers.ts";
-import { errorResponse, toRefusal } from "./error-response.ts";
-import { check, NewWorkspace, readBody, readQuery } from "./inputs.ts";
+import { errorResponse, toRefusal, check, NewWorkspace, readBody, readQuery } from "./inputs.ts";
 import {
   allowListedOrigins,
   handleMcp,

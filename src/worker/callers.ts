@@ -10,7 +10,7 @@ import { logProblem } from "../durable/log-problem.ts";
 import { dataHeaders, isFromPage } from "../shared/page-security.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Env } from "./env.ts";
-import { unauthenticated, errorResponse } from "./error-response.ts";
+import { unauthenticated, errorResponse } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
 import { fromBase64url, isSigned, sign, signingSecrets, toBase64url } from "./tokens.ts";
 

@@ -27,8 +27,7 @@ import type { Self } from "../contract/values.ts";
 import { redactInput } from "../redaction/redact.ts";
 import { messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { toRefusal } from "./error-response.ts";
-import { check } from "./inputs.ts";
+import { toRefusal, check } from "./inputs.ts";
 
 /** The list of a token never changes. */
 const hint = { ttlMs: 3_600_000, cacheScope: "private" } as const;

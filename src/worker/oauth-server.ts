@@ -10,8 +10,7 @@ import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
 import { logProblem } from "../durable/log-problem.ts";
 import { checkClientLimit, type AppContext } from "./callers.ts";
 import type { Env } from "./env.ts";
-import { errorResponse } from "./error-response.ts";
-import { readForm, textOf } from "./inputs.ts";
+import { errorResponse, readForm, textOf } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
 
 /** Never of the public internet: RFC 6761, 6762, 8375, ICANN, and customs of routers. */

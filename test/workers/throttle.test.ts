@@ -5,7 +5,7 @@ import { operationNames, operations, type OperationName } from "#src/contract/op
 import type { ChatCoordinator } from "#src/durable/chat-coordinator.ts";
 import { effectOf, keepsWork, LoadShedder } from "#src/durable/load-limits.ts";
 import type { Result } from "#src/shared/result.ts";
-import { errorResponse } from "#src/worker/error-response.ts";
+import { errorResponse } from "#src/worker/inputs.ts";
 import * as tokens from "#src/worker/tokens.ts";
 import type { Message } from "./connection.ts";
 import { aChat, it, type TestWorkspace, wait } from "./support.ts";

@@ -1,5 +1,5 @@
 import { Option, type Command } from "commander";
-import type { Diagnosis, RescueOffer } from "../../contract/machine/rescue.ts";
+import type { Diagnosis, RescueOffer } from "../../contract/machine/recovery.ts";
 import { quotedTitle, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";

@@ -5,7 +5,7 @@ import * as z from "zod";
 import type { Json } from "../../contract/values.ts";
 import { redact } from "../../redaction/redact.ts";
 import { failed, readPayload, type Executor, type RunOutcome, type TaskRun } from "../../runner/worker/executor.ts";
-import { keepOutput } from "../../runner/worker/output-files.ts";
+import { keepOutput } from "../../runner/worker/command-executor.ts";
 import type { TaskDeps } from "../../runner/worker/tasks/task-type.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { GitError } from "../../snapshots/git.ts";

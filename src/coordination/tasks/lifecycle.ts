@@ -7,8 +7,7 @@ import * as totals from "../kernel/metric-totals.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import { readResult } from "./attempt-rows.ts";
-import { hasWork } from "./candidates.ts";
-import * as chatPerformance from "./chat-performance.ts";
+import { hasWork, recordRun } from "./candidates.ts";
 import * as outbox from "./dispatch-outbox.ts";
 import * as lanes from "./lanes.ts";
 import * as routes from "./routes.ts";
@@ -193,7 +192,7 @@ export function requeue(tx: Tx, before: TaskRow, input: RequeueInput): TaskState
     detail: reason ?? before.detail,
     ...(counter ? { [counter]: before[counter] + 1 } : {}),
   };
-  if (counter === "failures" || counter === "stalls") chatPerformance.record(tx, [before], false);
+  if (counter === "failures" || counter === "stalls") recordRun(tx, [before], false);
   const became = endOrRetry(tx, row, input);
   attemptRows.insert(tx, before, { ended, became, reason: reason ?? null });
   routes.record(tx, before, { ended, became });

@@ -10,7 +10,7 @@ import { StoreError } from "../../store/store-error.ts";
 import { label } from "../../redaction/bounded-text.ts";
 import { finishEvent, type DeferredWork } from "./after-answer.ts";
 import { readVerdict, uncheckedVerdict, verdictAnswer } from "./hook-answer.ts";
-import { problemEvents, problemText } from "./hook-problem.ts";
+import { problemEvents, problemText } from "./post-event.ts";
 import { identify } from "./known-session.ts";
 import { readEvent, type IncomingEvent, type UnreadInput } from "./read-event.ts";
 import { redactUnread, trySpool, unreadText } from "./spool-event.ts";

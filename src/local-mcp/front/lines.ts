@@ -1,7 +1,6 @@
 import type { Readable } from "node:stream";
 import { JsonObjectReader } from "../../platform/json-object-reader.ts";
-import { parseObject, isRecord, parseJson } from "../../shared/json-fields.ts";
-import { endOfObject } from "../../shared/json-object-end.ts";
+import { parseObject, isRecord, parseJson, endOfObject } from "../../shared/json-fields.ts";
 import type { Message } from "./hello.ts";
 
 /** Longer keys and ids are not those of a request. */

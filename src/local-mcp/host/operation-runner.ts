@@ -20,7 +20,7 @@ import { effectHandlers } from "../../machine/operations/effects-handlers.ts";
 import { fileHandlers } from "../../machine/operations/files-handlers.ts";
 import { forkHandlers } from "../../machine/operations/fork-handlers.ts";
 import { importSessionHandlers, nativeHandlers } from "../../machine/operations/native-handlers.ts";
-import { KeptWorkspace } from "../../machine/operations/kept-workspace.ts";
+import { KeptWorkspace, type Workspace } from "../../machine/operations/workspace.ts";
 import { learningHandlers } from "../../machine/operations/learning-handlers.ts";
 import type {
   SystemSite,
@@ -48,7 +48,6 @@ import { TeamReader, teamHandlers } from "../../machine/operations/team-handlers
 import { undoHandlers } from "../../machine/operations/undo-handlers.ts";
 import { usageHandlers } from "../../machine/operations/usage-handlers.ts";
 import { workspaceHandlers } from "../../machine/operations/workspace-handlers.ts";
-import type { Workspace } from "../../machine/operations/workspace.ts";
 import { limitProblems } from "../../machine/usage/at-limit.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { programPath } from "../../platform/program-path.ts";

@@ -18,7 +18,7 @@ import { readJsonFile } from "../../platform/data-files.ts";
 import { isMachineOperation, machineOperations } from "../../contract/machine/operations.ts";
 import type { PageCall, PageOperation } from "../../contract/live-page.ts";
 import { offeredOn, operations } from "../../contract/operations.ts";
-import type { KeptWorkspace } from "../../machine/operations/kept-workspace.ts";
+import type { KeptWorkspace } from "../../machine/operations/workspace.ts";
 import type { Sample } from "../../contract/metrics.ts";
 import { codeOf } from "../../shared/error.ts";
 import { contentType, toExposition } from "../../shared/exposition.ts";

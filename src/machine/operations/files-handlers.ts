@@ -25,7 +25,7 @@ import {
   type StoredSnapshotRow,
 } from "../sessions/session-content.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { fetchFiles } from "../sharing/fetch-records.ts";
+import { fetchFiles } from "../sharing/sealed-records.ts";
 import { toLocalTime, type SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import { isUnanswered } from "./recovery-handlers.ts";
 import { findSessionOrCheckpoint, pathsIn, shortCheckpoint, shortSession } from "./resolve-id.ts";

@@ -12,7 +12,7 @@ import type { Paths } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { DriverName } from "../../store/driver.ts";
 import type { SyncReport } from "../sharing/sync-round.ts";
-import type { KeptWorkspace } from "./kept-workspace.ts";
+import type { KeptWorkspace } from "./workspace.ts";
 import type { AskedOperation } from "./operation-wire.ts";
 import type { OtherMachines } from "./other-machines.ts";
 import type { TeamReader } from "./team-handlers.ts";

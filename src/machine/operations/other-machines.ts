@@ -18,7 +18,7 @@ import { projectRoot } from "../../snapshots/git-head.ts";
 import { findProject } from "../sharing/find-project.ts";
 import { pull } from "../sharing/pull.ts";
 import type { CallOperation, OperationContext, OperationResult } from "./operation-context.ts";
-import type { KeptWorkspace } from "./kept-workspace.ts";
+import type { KeptWorkspace } from "./workspace.ts";
 import { toViewElsewhere } from "./session-view.ts";
 
 const callTimeoutMs = 15_000;

@@ -29,7 +29,7 @@ import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
 import type { HandlerContext, Handlers, OperationContext, OperationResult } from "./operation-context.ts";
-import type { KeptWorkspace } from "./kept-workspace.ts";
+import type { KeptWorkspace } from "./workspace.ts";
 import { toViews } from "./other-machines.ts";
 import { toSessionView } from "./session-view.ts";
 import { findSession, namesOf, shortSession } from "./resolve-id.ts";

@@ -1,7 +1,7 @@
 import { adapterOf } from "../../clients/adapters.ts";
 import { detailsOf, sessionFilesOf } from "../../clients/details.ts";
 import { hookClients, type HookClient } from "../../contract/clients.ts";
-import type { Diagnosis } from "../../contract/machine/rescue.ts";
+import type { Diagnosis } from "../../contract/machine/recovery.ts";
 import { systemProcesses } from "../../platform/processes.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";

@@ -1,7 +1,7 @@
 import type { ForeseenConflict, ListedChat, ShownChat } from "../../contract/machine/team.ts";
 import { ok, err } from "../../shared/result.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
-import type { KeptWorkspace } from "./kept-workspace.ts";
+import type { KeptWorkspace, Workspace } from "./workspace.ts";
 import { stateText, workProgress, type ShownState } from "../../contract/chat-state.ts";
 import { type Chat, commandLine } from "../../contract/chats.ts";
 import { localWorkspace, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
@@ -15,7 +15,6 @@ import { openConflicts } from "../team/conflicts.ts";
 import type { TeamView } from "../../contract/machine/overview.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { NeedsHostError, StoreError } from "../../store/store-error.ts";
-import type { Workspace } from "./workspace.ts";
 import type { OtherMachines } from "./other-machines.ts";
 
 export const teamHandlers = {

@@ -1,7 +1,7 @@
 import type { UsageLine } from "../../contract/machine/usage.ts";
 import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { emptyLine, sum, usageBy } from "../usage/ledger.ts";
 import type { Handlers } from "./operation-context.ts";

@@ -10,9 +10,9 @@ import { environmentConflict, lossText, notJoined, requireEdge, onWorkspace, syn
 
 /** Few commands need keys and joining, so these are loaded by them. */
 export const workspaceHandlers = {
-  "workspace.adopt": async (context, { key }) => (await import("./workspace-keys.ts")).adoptKey(context, key),
+  "workspace.adopt": async (context, { key }) => (await import("./join-workspace.ts")).adoptKey(context, key),
 
-  "workspace.create": async (context, input) => (await import("./workspace-keys.ts")).createWorkspace(context, input),
+  "workspace.create": async (context, input) => (await import("./join-workspace.ts")).createWorkspace(context, input),
 
   async "workspace.current"(context) {
     const elsewhere = environmentConflict(context);
@@ -25,9 +25,9 @@ export const workspaceHandlers = {
     return ok({ joined: { url, workspace, hasSynced, loss: lossText(edge.value) }, problem: null });
   },
 
-  "workspace.join": async (context, input) => (await import("./workspace-keys.ts")).joinWorkspace(context, input),
+  "workspace.join": async (context, input) => (await import("./join-workspace.ts")).joinWorkspace(context, input),
 
-  "workspace.key": async (context) => (await import("./workspace-keys.ts")).showKey(context),
+  "workspace.key": async (context) => (await import("./join-workspace.ts")).showKey(context),
 
   /** The caller decides about the coordinator's copies; this machine keeps data and keys. */
   async "workspace.leave"(context, { forget }) {
@@ -53,9 +53,9 @@ export const workspaceHandlers = {
 
   "workspace.pull": async ({ runtime, others }, { after }) => others.fetch(await runtime(), after),
 
-  "workspace.rekey": async (context) => (await import("./workspace-keys.ts")).changeKey(context),
+  "workspace.rekey": async (context) => (await import("./join-workspace.ts")).changeKey(context),
 
-  "workspace.renew-tokens": async (context) => (await import("./workspace-keys.ts")).renewTokens(context),
+  "workspace.renew-tokens": async (context) => (await import("./join-workspace.ts")).renewTokens(context),
 
   /** Works offline, since the unsent changes are stored here. */
   async "workspace.status"(context) {

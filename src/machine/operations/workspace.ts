@@ -1,6 +1,6 @@
-import { leaderScheme } from "../../contract/leases.ts";
 import { commandLine, commandLineChat } from "../../contract/chats.ts";
 import { type CallError, isBadInput, isRefusal, isTransient } from "../../contract/errors.ts";
+import { leaderScheme } from "../../contract/leases.ts";
 import {
   operations,
   type CallInput,
@@ -12,13 +12,15 @@ import {
 } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
 import { WorkspaceClient, openLocalClient } from "../../coordinator-client/client.ts";
+import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
 import { readEdgeConfig, type EdgeConfig, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { PrepareInput } from "../../coordinator-client/edge/calls.ts";
 import { nodePlatform, untilAborted, newId, pause, within } from "../../coordinator-client/edge/platform.ts";
-import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
+import { marginMs } from "../../coordinator-client/edge/trust.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { identify } from "../../platform/processes.ts";
 import { redactInput, redact } from "../../redaction/redact.ts";
+import { repeat } from "../../shared/async-work.ts";
 import { findBadInput, badInputText } from "../../shared/check-input.ts";
 import { type Failure, err, ok, type Result } from "../../shared/result.ts";
 import type {
@@ -29,8 +31,6 @@ import type {
   RightRequest,
 } from "./operation-context.ts";
 import { openProjectReservations, type ProjectReservations } from "./reservation-handlers.ts";
-import { marginMs } from "../../coordinator-client/edge/trust.ts";
-import { repeat } from "../../shared/async-work.ts";
 
 const callTimeoutMs = 15_000;
 
@@ -289,4 +289,38 @@ function onRightLost(
     clearTimeout(doubt);
     for (const stop of stops) stop();
   };
+}
+
+/** A host's own connection: opened at the first use, again after a failure. */
+export class KeptWorkspace {
+  readonly #openNew: () => Promise<OperationResult<Workspace>>;
+  #opened: Promise<OperationResult<Workspace>> | null = null;
+  #onChange: (() => void) | null = null;
+
+  constructor(openNew: () => Promise<OperationResult<Workspace>>) {
+    this.#openNew = openNew;
+  }
+
+  async open(): Promise<OperationResult<Workspace>> {
+    if (this.#opened) return this.#opened;
+    this.#opened = this.#openNew();
+    const opened = await this.#opened.catch((error: unknown) => {
+      this.#opened = null;
+      throw error;
+    });
+    if (!opened.ok) this.#opened = null;
+    else if (this.#onChange) opened.value.onChange(this.#onChange);
+    return opened;
+  }
+
+  /** @param onChange for a workspace that is opened from now on */
+  follow(onChange: () => void): void {
+    this.#onChange = onChange;
+  }
+
+  async close(): Promise<void> {
+    const opened = await this.#opened?.catch(() => null);
+    this.#opened = null;
+    if (opened?.ok) opened.value.close();
+  }
 }

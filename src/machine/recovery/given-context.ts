@@ -10,7 +10,7 @@ import * as journal from "../sessions/journal.ts";
 import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
 import { brief } from "./brief/brief.ts";
 import { missingFrom } from "./brief/compaction.ts";

@@ -14,7 +14,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { activityOf, factsOf, isClosedWithNothingOpen } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
 import {
   causeOf,
   findOpenOffer,

@@ -5,7 +5,7 @@ import { ok, type Result } from "../../shared/result.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { findStoredSession } from "../sessions/short-ids.ts";
+import { findStoredSession } from "../sessions/session-identity.ts";
 import * as elsewhere from "../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import { neutralize } from "../text/neutralize.ts";

@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { adapterOf, titleOf } from "../../clients/adapters.ts";
-import type { RescueOffer, RescueReason } from "../../contract/machine/rescue.ts";
+import type { RescueOffer, RescueReason } from "../../contract/machine/recovery.ts";
 import type { Processes } from "../../platform/processes.ts";
 import { codeOf } from "../../shared/error.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";

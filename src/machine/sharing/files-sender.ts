@@ -4,7 +4,7 @@ import { stackOf } from "../../shared/error.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
-import { prepareFiles, sealRecord, toSentFiles, type PreparedFiles } from "./prepare-files.ts";
+import { prepareFiles, sealRecord, toSentFiles, type PreparedFiles } from "./sealed-records.ts";
 import type { SyncTarget } from "./record-sender.ts";
 import * as sentRecords from "./sent-records.ts";
 import type { FilesRecord, PendingFiles } from "./sent-records.ts";

@@ -12,7 +12,7 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
 import { type EnvelopeSubject, open, seal } from "../sharing/envelope.ts";
 import { findProject, checkoutKey } from "../sharing/find-project.ts";
 import { type KeyRing, readKeys } from "../sharing/key-ring.ts";

@@ -15,7 +15,7 @@ import { findMissing } from "../../snapshots/restore-files.ts";
 import { teamConflicts } from "../../store/team-tables.ts";
 import { seeOne, reachFrom, type Reach } from "../recovery/elsewhere/candidates.ts";
 import { pathOf } from "../sessions/entries.ts";
-import { fetchFiles, fetchHeader } from "../sharing/fetch-records.ts";
+import { fetchFiles, fetchHeader } from "../sharing/sealed-records.ts";
 import { findProject } from "../sharing/find-project.ts";
 import * as others from "../sharing/sessions-elsewhere.ts";
 import { switchNews } from "./team-news.ts";

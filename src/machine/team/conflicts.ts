@@ -11,7 +11,7 @@ import { teamConflicts } from "../../store/team-tables.ts";
 import { isAlive } from "../recovery/session-state.ts";
 import { isSessionPaused } from "../sessions/session-settings.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
 import * as others from "../sharing/sessions-elsewhere.ts";
 
 /** The newest edit of a file by a chat. */

@@ -9,7 +9,7 @@ import { digest, pathOf } from "../sessions/entries.ts";
 import * as news from "../sessions/news.ts";
 import { compactionText, type News } from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
 import { neutralize } from "../text/neutralize.ts";
 import { conflictsOf, type NumberedConflict, type WorkingChat } from "./conflicts.ts";
 

@@ -9,7 +9,7 @@ import { listMoments, type Moment } from "../checkpoints/moments.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
 import { isEdited } from "../sessions/work-state.ts";
 
 interface CheckpointRow {

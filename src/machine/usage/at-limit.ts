@@ -13,7 +13,7 @@ import { mainWorkTree, projectRoot } from "../../snapshots/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import type { LimitHandOver } from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
 import { totalCost, usageBy } from "./ledger.ts";
 import { lastFailure } from "../sessions/session-content.ts";
 

@@ -20,7 +20,7 @@ import {
   type TaskFolders,
 } from "./executor.ts";
 import { readInputWork } from "./task-inputs.ts";
-import { BoundedOutput } from "./output-files.ts";
+import { BoundedOutput } from "./command-executor.ts";
 import { TaskHeartbeat, type Checkpoint } from "./task-heartbeat.ts";
 
 /** thrown_away: the result came too late; unreported: no report was answered. */

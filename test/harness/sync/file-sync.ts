@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { restoreReceived } from "#src/snapshots/restore-files.ts";
-import { fetchFiles, type RemoteFiles } from "#src/machine/sharing/fetch-records.ts";
+import { fetchFiles, type RemoteFiles } from "#src/machine/sharing/sealed-records.ts";
 import { readKeys } from "#src/machine/sharing/key-ring.ts";
 import type { PullDeps } from "#src/machine/sharing/pull.ts";
 import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";

@@ -13,9 +13,9 @@ import {
   newSessionId,
   sessionInCall,
   sessionInEnv,
+  findSessionArgument,
 } from "../../../machine/sessions/session-identity.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
-import { findSessionArgument } from "../../../machine/sessions/short-ids.ts";
 import type { Team } from "../../../machine/team/team.ts";
 import { isDescendant, isSameProcess, type ProcessIdentity } from "../../../platform/processes.ts";
 import { label } from "../../../redaction/bounded-text.ts";

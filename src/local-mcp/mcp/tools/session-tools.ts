@@ -15,7 +15,7 @@ import { dismiss } from "../../../machine/recovery/marks.ts";
 import { RecoverySource } from "../../../machine/recovery/source.ts";
 import { examine, judge } from "../../../machine/rescue/diagnose.ts";
 import { displayTitle, type Session } from "../../../machine/sessions/sessions.ts";
-import { findStoredSession } from "../../../machine/sessions/short-ids.ts";
+import { findStoredSession } from "../../../machine/sessions/session-identity.ts";
 import { pullSome } from "../../../machine/sharing/pull.ts";
 import { observeNow, refresh } from "../../../machine/signals/observe.ts";
 import { neutralize } from "../../../machine/text/neutralize.ts";

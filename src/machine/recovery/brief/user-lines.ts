@@ -5,7 +5,7 @@ import type { RecoverySetting } from "../../../contract/config.ts";
 import type { CrashCause } from "../../../contract/readings.ts";
 import { isClosed, isClosedWithNothingOpen } from "../../sessions/activity.ts";
 import { displayTitle } from "../../sessions/sessions.ts";
-import { shortSessionId } from "../../sessions/short-ids.ts";
+import { shortSessionId } from "../../sessions/session-identity.ts";
 import { quotedTitle, age } from "../../../shared/format.ts";
 import { quotedMachine } from "./brief-text.ts";
 import type { Restoration } from "../incomplete/restoration.ts";

@@ -10,7 +10,7 @@ import { toPredecessor } from "../../checkpoints/capture.ts";
 import * as journal from "../../sessions/journal.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import { emptyState } from "../../sessions/work-state.ts";
-import { fetchHeader } from "../../sharing/fetch-records.ts";
+import { fetchHeader } from "../../sharing/sealed-records.ts";
 import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../../sharing/sessions-elsewhere.ts";
 import { inferCause } from "../../signals/crashes.ts";

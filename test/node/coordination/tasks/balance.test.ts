@@ -1,12 +1,13 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { selectChat, type Candidate } from "#src/coordination/tasks/candidates.ts";
 import {
+  selectChat,
+  type Candidate,
   initialPerformance,
   update,
   type RunOutcome,
   type Performance,
-} from "#src/coordination/tasks/chat-performance.ts";
+} from "#src/coordination/tasks/candidates.ts";
 import { aCandidate, anyChatLoad, anyTask, anyWanted } from "#harness/coordinator/candidates.ts";
 
 const chosen = (...asked: Parameters<typeof selectChat>) => selectChat(...asked)?.chat ?? null;

@@ -8,7 +8,7 @@ import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { startHost, startMark } from "#src/local-mcp/host-client/start-host.ts";
+import { startHost, startMark } from "#src/local-mcp/host-client/reach-host.ts";
 
 /** Asks a host that answers so. */
 async function askWith(answer: (response: ServerResponse) => void) {
