@@ -1,5 +1,4 @@
-/** Guardrails and plan of a trial: what ends it. Pure. */
-/** The life of a trial. Pure. */
+/** The life of a trial, and what ends it: its plan and its guardrails. Pure. */
 import { median } from "simple-statistics";
 import type { ExperimentView, Finding } from "../../contract/machine/learning.ts";
 import type { MachineTrial } from "../../contract/learning.ts";

@@ -24,7 +24,7 @@ vi.mock("#src/machine/sessions/slash-command.ts", () => ({
     return null;
   },
 }));
-vi.mock("#src/machine/checkpoints/triggers.ts", () => ({
+vi.mock("#src/machine/checkpoints/risky-commands.ts", () => ({
   isRiskyCommand: (_tool: string, input: unknown) => {
     bad.reads(JSON.stringify(input));
     return false;

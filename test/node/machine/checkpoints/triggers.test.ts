@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { hookEvents, type HookEvent } from "#src/contract/hooks.ts";
-import { countedTrigger, eventTrigger, isRiskyCommand } from "#src/machine/checkpoints/triggers.ts";
+import { isRiskyCommand } from "#src/machine/checkpoints/risky-commands.ts";
+import { countedTrigger, eventTrigger } from "#src/machine/checkpoints/triggers.ts";
 import { countTrigger, type SaveFacts } from "#src/learning/policy/risk.ts";
 import { defaults } from "#src/contract/config.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
