@@ -3,8 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, wri
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { writtenRows } from "../test/harness/clients/invented-sessions.ts";
-import { range, scaled } from "./measure.ts";
-import { Random } from "./random.ts";
+import { range, scaled, Random } from "./measure.ts";
 import { sessionPaths, clientOf } from "./real/read-session.ts";
 
 const count = scaled(2_000, 40);

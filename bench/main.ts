@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { codeOf, messageOf } from "../src/shared/error.ts";
 import { benches, isBench } from "./benches.ts";
-import { ownProcesses } from "./own-processes.ts";
+import { ownProcesses } from "./measure.ts";
 
 /** Sizes are read when a bench is loaded. @returns the arguments without `--smallest` and `--share`, which are for every bench */
 function chooseShare(given: readonly string[]): string[] {

@@ -5,9 +5,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { zstdCompressSync } from "node:zlib";
 import Database from "better-sqlite3";
 import { redactJson } from "../src/redaction/redact.ts";
-import { sample, scaled, timed, type Sample } from "./measure.ts";
-import { generator, lines } from "./random.ts";
-import { emptyServer, connect } from "./stdio-client.ts";
+import { sample, scaled, timed, type Sample, generator, lines } from "./measure.ts";
+import { emptyServer, connect } from "./mcp-server.ts";
 
 const size = 2_000;
 const rounds = scaled(300);

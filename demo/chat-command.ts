@@ -6,10 +6,9 @@ import { clip } from "../src/shared/format.ts";
 import { loadDriver } from "../src/store/open-driver.ts";
 import { failed } from "../src/cli/answer.ts";
 import type { Cli, CommandResult } from "../src/cli/cli.ts";
-import { formatChecks } from "./checks.ts";
+import { formatChecks, GitMissing } from "./scene.ts";
 import { playClient } from "./client.ts";
 import { runDemo, type DemoResult } from "./chat-demo.ts";
-import { GitMissing } from "./scene.ts";
 
 /** Defines `shim demo`; with `--stand-in` it is the client of one of the demo's chats. */
 export function addDemo(program: Command, cli: Cli): void {

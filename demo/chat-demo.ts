@@ -5,7 +5,7 @@ import { runningHost } from "../src/local-mcp/host-client/host-client.ts";
 import { findIncomplete } from "../src/machine/recovery/incomplete/detect.ts";
 import { findSnapshot, type StoredSnapshotRow } from "../src/machine/sessions/session-content.ts";
 import * as sessions from "../src/machine/sessions/sessions.ts";
-import type { Launch } from "../src/platform/launch.ts";
+import type { Launch } from "../src/platform/shim-command.ts";
 import { identify, isAlive, systemProcesses, type ProcessIdentity } from "../src/platform/processes.ts";
 import { restoreFiles } from "../src/snapshots/restore-files.ts";
 import type { Driver } from "../src/store/driver.ts";

@@ -1,6 +1,6 @@
 /** Program of `shim demo`, which loads no other command. */
 import { runProgram } from "../src/cli/commands/program.ts";
-import { endWithoutReader, systemIo } from "../src/cli/system-io.ts";
+import { endWithoutReader, systemIo } from "../src/cli/io.ts";
 import { addDemo } from "./chat-command.ts";
 
 endWithoutReader();

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
-import type { Launch } from "../src/platform/launch.ts";
-import { hasGroups } from "../src/platform/process-group.ts";
+import type { Launch } from "../src/platform/shim-command.ts";
+import { hasGroups } from "../src/platform/run-program.ts";
 import type { Counts, Order, Report } from "./client.ts";
 import type { Message } from "../src/platform/mcp-connection.ts";
 

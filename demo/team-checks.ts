@@ -1,9 +1,9 @@
 import * as z from "zod";
 import type { OutputOf } from "../src/contract/operations.ts";
 import type { LocalEdge } from "../scripts/local-edge.ts";
-import { formatVerdicts, type Check, type Paint } from "./checks.ts";
+import { formatVerdicts, type Check, type Paint } from "./scene.ts";
 import type { TeamResult } from "./team-demo.ts";
-import type { TeamScene } from "./team-scene.ts";
+import type { TeamScene } from "./team-worker.ts";
 
 /** What the story has seen on its way. */
 export interface Facts {

@@ -1,13 +1,11 @@
 import { join } from "node:path";
 import type { InputOf, OutputOf } from "../src/contract/operations.ts";
-import { pollUntil } from "./scene.ts";
+import { pollUntil, type Check } from "./scene.ts";
 import { messageOf } from "../src/shared/error.ts";
 import { LocalEdge, startEdge } from "../scripts/local-edge.ts";
 import * as shop from "./shop.ts";
-import type { Check } from "./checks.ts";
 import { checksOf, type Facts } from "./team-checks.ts";
-import { TeamScene } from "./team-scene.ts";
-import { TeamWorker } from "./team-worker.ts";
+import { TeamScene, TeamWorker } from "./team-worker.ts";
 
 export interface TeamOptions {
   readonly env: NodeJS.ProcessEnv;

@@ -3,9 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { basename, dirname, join, relative } from "node:path";
 import { build } from "esbuild";
 import { pageHeaders } from "../src/shared/page-security.ts";
-import { bundlePrograms, loaderOf, loadedPrograms } from "./programs.ts";
-import { shimHookScript } from "./shim-hook.ts";
-import { licensesOf } from "./third-party-licenses.ts";
+import { bundlePrograms, loaderOf, loadedPrograms, shimHookScript, licensesOf } from "./programs.ts";
 
 const browser = {
   write: false,

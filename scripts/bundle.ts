@@ -4,11 +4,9 @@ import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { packExtension } from "@anthropic-ai/mcpb";
 import { build, type Metafile } from "esbuild";
-import { promptOfExtension } from "../src/local-mcp/mcp/prompts.ts";
-import { teamTools } from "../src/contract/team-tools.ts";
-import { machineTools } from "../src/contract/tools.ts";
-import { newestSource } from "./newest-source.ts";
-import { licensesOf } from "./third-party-licenses.ts";
+import { promptOfExtension } from "../src/local-mcp/mcp/server.ts";
+import { teamTools, machineTools } from "../src/contract/tools.ts";
+import { newestSource, licensesOf } from "./programs.ts";
 
 const root = join(import.meta.dirname, "..");
 const source = join(root, "desktop");

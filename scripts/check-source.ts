@@ -118,7 +118,7 @@ const authority = /^src\/(?:store|coordination|runtime|snapshots|redaction|coord
 /** The interface of a host. */
 const open = "src/machine/operations/operation-context.ts";
 /** Files that make the host of a program. */
-const makers: ReadonlySet<string> = new Set(["src/cli/cli.ts", "src/cli/io.ts", "src/cli/system-io.ts"]);
+const makers: ReadonlySet<string> = new Set(["src/cli/cli.ts", "src/cli/io.ts"]);
 
 /** Rooms of `src` by what they may import, besides themselves. [docs/internals/architecture.md] */
 const below: Readonly<Record<string, readonly string[]>> = rooms();
@@ -189,7 +189,7 @@ const clientName = /(?<![A-Za-z])(?:codex|copilot|gemini|opencode|qwen)|Codex|Co
 /** Files beside `clients` that may name a client, with the reason. */
 const namers: Readonly<Record<string, string>> = {
   "src/contract/clients.ts": "the list of them",
-  "src/contract/machine-metrics.ts": "families of models",
+  "src/contract/metrics.ts": "families of models",
   "src/contract/slash-commands.ts": "texts for a model, which knows clients by name",
   "src/cli/commands/init.ts": "the option that has Codex trust hooks",
   "src/installer/client-entries.ts": "Codex alone asks for trust in hooks",

@@ -13,7 +13,7 @@ import {
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { secretNames, secretProblem } from "../src/contract/secrets.ts";
-import { pollUntil } from "../src/platform/process-group.ts";
+import { pollUntil } from "../src/platform/run-program.ts";
 import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
 import { createPrivateFile } from "../src/platform/private-files.ts";
 import { systemProcesses } from "../src/platform/processes.ts";

@@ -1,7 +1,8 @@
 // The programs of SHIM for Node: which there are, and how each is bundled.
+import { globSync, statSync, readFileSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { rolldown, type InputOptions, type OutputChunk, type OutputOptions, type Plugin } from "rolldown";
-import { newestSource } from "./newest-source.ts";
+import { headerPrefix, valueVariables } from "../src/clients/adapter/hook-program.ts";
 
 /** Files by their names, which hold a `/` for the parts that programs load on demand. */
 export interface Bundled {
@@ -75,7 +76,7 @@ const startParts: readonly (readonly [part: string, modules: readonly string[]])
       "src/local-mcp/mcp/chat/open-team.ts",
       "src/local-mcp/mcp/tools/handlers.ts",
       "src/local-mcp/host/coordinator-requests.ts",
-      "src/machine/sharing/start-sync.ts",
+      "src/machine/sharing/synchronizer.ts",
       "src/machine/team/conflict-watch.ts",
     ],
   ],
@@ -184,4 +185,50 @@ if (!process.argv.includes("--remove"))
 /** The file that is started, of a program whose code is another one. */
 export function loaderOf(program: string): string {
   return `"use strict";\n${useCompiledCode}module.exports = require("./${program}-main.cjs");\n`;
+}
+
+/**
+ * The time of a build, epoch ms: all copies of a build have it, and the newest of two hosts serves.
+ * Unchanged sources make an unchanged bundle.
+ */
+export function newestSource(root: string): number {
+  const paths = globSync("src/**/*.{ts,tsx,sh}", { cwd: root });
+  return Math.max(...paths.map((path) => Math.floor(statSync(join(root, path)).mtimeMs)));
+}
+
+/** The script `shim-hook`, with its program and the variables that it sends. */
+export function shimHookScript(): string {
+  const program = source("shim-hook.pl")
+    .replaceAll(/^\s*#.*\n/gm, "")
+    .replace("@variables@", () => valueVariables.join(" "))
+    .replace("@prefix@", () => headerPrefix);
+  if (program.includes("'")) throw new Error("shim-hook.pl is written between single quotes, so it cannot hold one");
+  return source("shim-hook.sh").replace("@perl@", () => program);
+}
+
+function source(name: string): string {
+  return readFileSync(join(import.meta.dirname, "..", "src", "local-mcp", "events", name), "utf8");
+}
+
+/**
+ * The licenses of what is bundled ask that their text goes with it.
+ *
+ * @param modules paths of the bundled modules
+ */
+export function licensesOf(root: string, modules: readonly string[]): string {
+  const packages = modules.map((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]);
+  const found = [...new Set(packages)].filter((name) => name !== undefined).sort();
+  return found.map((name) => `${name}\n\n${licenseOf(join(root, "node_modules", name))}\n`).join("\n");
+}
+
+function licenseOf(path: string): string {
+  const name = readdirSync(path).find((one) => /^licen[cs]e/i.test(one));
+  return name === undefined ? licenseSaid(path) : readFileSync(join(path, name), "utf8");
+}
+
+/** A package may come without the text: then what it says of itself goes along. */
+function licenseSaid(path: string): string {
+  const about = JSON.parse(readFileSync(join(path, "package.json"), "utf8")) as Record<string, unknown>;
+  if (typeof about["license"] !== "string") throw new Error(`${path} names no license.`);
+  return `${about["license"]}, as its package.json says: ${JSON.stringify({ author: about["author"], repository: about["repository"] })}`;
 }

@@ -3,8 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ownStatement } from "../../src/platform/processes.ts";
 import { sample } from "../measure.ts";
-import { EventHost, type SentEvent } from "./event-host.ts";
-import { hookSteps } from "./hook-steps.ts";
+import { EventHost, type SentEvent, hookSteps } from "./event-host.ts";
 import { hookClients } from "./play.ts";
 import type { RecordedSession } from "./session-events.ts";
 

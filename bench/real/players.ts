@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { Random } from "../random.ts";
+import { Random } from "../measure.ts";
 import { type MeasuredCut, judge } from "./judge.ts";
 import { playSession } from "./play.ts";
 import { textAtPath } from "./read-session.ts";

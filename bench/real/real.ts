@@ -1,8 +1,7 @@
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { mean, median } from "simple-statistics";
-import { CannotMeasureError, scaled } from "../measure.ts";
-import { Random } from "../random.ts";
+import { CannotMeasureError, scaled, Random } from "../measure.ts";
 import { Events } from "./events.ts";
 import type { MeasuredCut } from "./judge.ts";
 import { playAll, type Job } from "./players.ts";

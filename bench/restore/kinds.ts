@@ -1,5 +1,5 @@
 import type { Step } from "../../test/harness/claude/scripted-model.ts";
-import { Random } from "../random.ts";
+import { Random } from "../measure.ts";
 import type { Fact, Standing, AfterDeath, EndsBy, EndsIn, SessionPlan } from "./plan.ts";
 import { shimTool, Story } from "./story.ts";
 

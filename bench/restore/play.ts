@@ -1,13 +1,126 @@
-import { rmSync } from "node:fs";
+import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { parseObject } from "../../src/shared/json-fields.ts";
 import { untilFound } from "../../test/harness/claude/claude-code.ts";
-import { startScriptedModel, type ScriptedModel, type Step } from "../../test/harness/claude/scripted-model.ts";
+import { startScriptedModel, type Step, type ScriptedModel } from "../../test/harness/claude/scripted-model.ts";
+import { SyncRig, type Machine } from "../sync/sync.ts";
 import { ChatProcess } from "./chat-process.ts";
 import { endlessCommand } from "./kinds.ts";
-import { projectSlot, type AfterDeath, type Chat, type EndsIn, type SessionPlan } from "./plan.ts";
+import { type SessionPlan, projectSlot, type AfterDeath, type Chat, type EndsIn } from "./plan.ts";
 import { RestoreRig, git } from "./restore-rig.ts";
-import { bash } from "./story.ts";
-import { briefIn, sessionInHint, playOnTwoMachines, takenOver } from "./next-chat.ts";
+import { shimTool, bash } from "./story.ts";
+
+const hookContext = /(?:SessionStart|UserPromptSubmit)(?::\w+)? hook additional context: /;
+/** What the client itself writes after the context of the hooks. */
+const clientText =
+  /\n+# Environment\n|\n<\/?system-reminder>|\n+(?:\w+)(?::\w+)? hook (?:additional context|success): /;
+
+/** What hooks of SHIM put into the context of the chat's first request; "" where there was nothing. */
+function briefIn(model: ScriptedModel): string {
+  const request = model.requests.find(({ kind }) => kind === "loop");
+  const contexts = (request?.messages ?? []).flatMap(({ text }) => text.split(hookContext).slice(1));
+  const briefs = contexts.map((text) => text.split(clientText)[0] ?? "").filter((text) => /\bSHIM\b/.test(text));
+  const brief = briefs.join("\n").trim();
+  if (brief.includes("You have been invoked in the following environment")) throw new Error("the brief has no end");
+  return brief;
+}
+
+/** The session of a hint: one line that names the tool to ask. */
+function sessionInHint(context: string): string | null {
+  if (context.includes("\n")) return null;
+  return /shim_check_recovery \(of "(?<id>[^"]+)"/.exec(context)?.groups?.["id"] ?? null;
+}
+
+/** The last result of a tool in the chat's last request; of an answer in JSON its longest text. */
+function toolResultIn(model: ScriptedModel): string {
+  const request = model.requests.findLast(({ kind }) => kind === "loop");
+  const text = request?.messages.findLast(({ role }) => role === "user")?.text ?? "";
+  const texts = [text, ...text.split("\n")].flatMap((line) => textsIn(parseObject(line)));
+  return texts.toSorted((a, b) => b.length - a.length)[0] ?? text;
+}
+
+function textsIn(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
+}
+
+/** How long nothing new has to arrive before the sync counts as up to date: a working session is sent every 5 s. */
+const settledMs = 7_000;
+const patienceMs = 60_000;
+/** The coordinator takes a chat that was not heard of for 5 s for offline. */
+const chatTtlMs = 5_000;
+const offlineMs = chatTtlMs + 1_500;
+
+/**
+ * The session runs on one machine, which then loses power; the next chat is on another machine of the workspace. There the
+ * brief is what `shim_check_recovery` answers when the chat takes the session: the hook alone gives a line.
+ */
+async function playOnTwoMachines(
+  plan: SessionPlan,
+  runToDeath: (rig: RestoreRig, beforeDeath: (session: string | null) => Promise<void>) => Promise<string | null>,
+): Promise<string> {
+  const root = realpathSync(mkdtempSync(join(tmpdir(), "shim-restore-")));
+  const origin = new RestoreRig({
+    home: join(root, "home"),
+    project: join(root, "origin"),
+    shimHome: join(root, "shim"),
+  });
+  const machines: RestoreRig[] = [];
+  let rig: SyncRig | null = null;
+  try {
+    rig = await SyncRig.open(join(root, "yard"));
+    const settings = { chatTtlMs, interactiveGraceMs: 1_000, lostSocketGraceMs: 1_000 };
+    await rig.edge.call("settings.set", { settings });
+    origin.makeProject(plan.files);
+    const [there, here] = [await rig.machine("desktop", origin.project), await rig.machine("laptop", origin.project)];
+    machines.push(...[there, here].map(rigOf));
+    const [first, second] = machines as [RestoreRig, RestoreRig];
+    first.nameUser();
+    const { edge } = rig;
+    const session = await runToDeath(first, async (id) => {
+      await settled(async () => {
+        const { sessions } = await edge.call("sync.list", { session: id ?? "" });
+        return JSON.stringify(sessions.map(({ version }) => version));
+      });
+    });
+    await pause(offlineMs);
+    return await takenOver(second, session ?? "");
+  } finally {
+    await rig?.close();
+    for (const rig of [...machines, origin]) await rig.remove();
+  }
+}
+
+/** What the tool answers when a chat takes the session that a hook has only named. */
+async function takenOver(rig: RestoreRig, session: string): Promise<string> {
+  const steps: Step[] = [shimTool("shim_check_recovery", { of: session, take: true }), { text: "I have it." }];
+  const model = await startScriptedModel({ steps });
+  const chat = new ChatProcess({ rig, modelUrl: model.url, driver: "stream", env: {} });
+  await chat.turn("hello");
+  const [context, answer] = [briefIn(model), toolResultIn(model)];
+  await chat.finish();
+  await model.close();
+  return context.split("\n").length > answer.split("\n").length ? context : answer;
+}
+
+function rigOf({ env, project }: Machine): RestoreRig {
+  return new RestoreRig({ home: env["HOME"] ?? "", project, shimHome: env["SHIM_HOME"] ?? "" });
+}
+
+/** Resolves when what `read` gives has been the same for a while. */
+async function settled(read: () => Promise<string>): Promise<void> {
+  const deadline = performance.now() + patienceMs;
+  let [last, since] = ["", performance.now()];
+  while (performance.now() < deadline) {
+    const now = await read();
+    if (now !== last) [last, since] = [now, performance.now()];
+    if (performance.now() - since >= settledMs && now !== "[]") return;
+    await pause(250);
+  }
+  throw new Error(`the sync did not settle: ${last}`);
+}
 
 const endless = bash(endlessCommand);
 const held = "the end";

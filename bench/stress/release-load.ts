@@ -3,7 +3,7 @@
  * <options as JSON>`. Copied into the tree of another version, it works by that version's client.
  */
 import { WorkspaceClient } from "../../src/coordinator-client/client.ts";
-import { nodePlatform } from "../../src/coordinator-client/edge/node-platform.ts";
+import { nodePlatform } from "../../src/coordinator-client/edge/platform.ts";
 
 export interface LoadOptions {
   readonly edge: string;

@@ -1,4 +1,4 @@
-import { freshRig } from "../edge/edge-rig.ts";
+import { freshRig } from "../edge/edge.ts";
 import type { Counted, WireClient } from "../edge/wire-client.ts";
 import { scaled, range } from "../measure.ts";
 import { TaskWorker, newTasks, perWorker } from "./worker.ts";

@@ -1,8 +1,54 @@
-import { freshRig } from "../edge/edge-rig.ts";
-import { besideRedis, type OwnRedis } from "../edge/redis.ts";
-import { inTurns, range, sample, scaled, timed } from "../measure.ts";
-import { Bull } from "./bull.ts";
-import { TaskWorker, newTasks, perSubmit, perWorker, workers } from "./worker.ts";
+import { Queue, Worker } from "bullmq";
+import { type OwnRedis, freshRig, besideRedis } from "../edge/edge.ts";
+import { range, inTurns, sample, scaled, timed } from "../measure.ts";
+import { payload, TaskWorker, newTasks, perSubmit, perWorker, workers } from "./worker.ts";
+
+/** A queue of BullMQ, as it comes, on a Redis of the bench's own. What is done stays there, as with us. */
+class Bull {
+  readonly #queue: Queue;
+  readonly #connection: { host: string; port: number; maxRetriesPerRequest: null };
+  #workers: Worker[] = [];
+
+  private constructor(redis: OwnRedis, name: string) {
+    this.#connection = { host: "127.0.0.1", port: redis.port, maxRetriesPerRequest: null };
+    this.#queue = new Queue(name, { connection: this.#connection });
+  }
+
+  static async open(redis: OwnRedis, name: string): Promise<Bull> {
+    const bull = new Bull(redis, name);
+    await bull.#queue.waitUntilReady();
+    return bull;
+  }
+
+  add(n: number): Promise<unknown> {
+    return this.#queue.add("task", payload(n));
+  }
+
+  addBulk(count: number): Promise<unknown> {
+    return this.#queue.addBulk(range(count, (n) => ({ name: "task", data: payload(n) })));
+  }
+
+  /** Connected, and not at work before {@link run}. */
+  async hire(count: number, concurrency: number, onTask: () => void, onDone: () => void): Promise<void> {
+    const work = (): Promise<void> => Promise.resolve(onTask());
+    const make = (): Worker => {
+      const worker = new Worker(this.#queue.name, work, { connection: this.#connection, concurrency, autorun: false });
+      worker.on("error", () => undefined);
+      return worker.on("completed", onDone);
+    };
+    this.#workers = range(count, make);
+    await Promise.all(this.#workers.map((worker) => worker.waitUntilReady()));
+  }
+
+  run(): void {
+    for (const worker of this.#workers) void worker.run();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.close()));
+    await this.#queue.close();
+  }
+}
 
 const cycleTasks = scaled(10_000, 200);
 const cycleRounds = scaled(3);

@@ -1,4 +1,5 @@
 /** The job of the story: six tasks for three chats, and what a model does for each of them, with or without a team. */
+import { createHash } from "node:crypto";
 import { edits, sharedFile, type Edit, type TaskName } from "./project.ts";
 
 export type ChatName = "frontend" | "backend" | "tests";
@@ -129,4 +130,20 @@ export function branchOf(task: TaskName): string {
 
 function publish({ name }: PlannedTask): string {
   return `git push --quiet --force origin HEAD:refs/heads/${branchOf(name)} && git rev-parse HEAD`;
+}
+
+/** How long a model takes for one answer: 2 to 6 s, each time as likely as any other. */
+const minMs = 2_000;
+const maxMs = 6_000;
+
+/** The waits of one run; the same name has the same wait, also in another run with the seed. */
+export interface Waits {
+  readonly seed: number;
+  /** 1: as long as drawn. */
+  readonly scale: number;
+}
+
+export function waitOf({ seed, scale }: Waits, name: string): number {
+  const drawn = createHash("sha256").update(`${seed}/${name}`).digest().readUInt32BE(0) / 2 ** 32;
+  return scale * (minMs + drawn * (maxMs - minMs));
 }

@@ -13,14 +13,10 @@ import {
   type Step,
 } from "../../test/harness/claude/scripted-model.ts";
 import { pollUntil } from "../scene.ts";
-import { edgeHost, localHost, type Host } from "./host.ts";
-import { LeadChat } from "./lead-chat.ts";
-import { LoneChat } from "./lone-chat.ts";
-import { Machine } from "./machine.ts";
-import { tasks, type ChatName } from "./plan.ts";
+import { edgeHost, localHost, type Host, Machine } from "./machine.ts";
+import { LeadChat, LoneChat, killed, TeamChat, type Kill, type StoryEvent } from "./team-chat.ts";
+import { tasks, type ChatName, type Waits } from "./plan.ts";
 import { firstFiles } from "./project.ts";
-import { killed, TeamChat, type Kill, type StoryEvent } from "./team-chat.ts";
-import type { Waits } from "./waits.ts";
 
 /** `local`: all chats on one machine, in one checkout. `edge`: on two machines, each with a clone, and workerd. */
 export type HostName = "local" | "edge";

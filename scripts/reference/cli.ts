@@ -2,7 +2,7 @@
 import type { Argument, Command, Option } from "commander";
 import { Cli } from "../../src/cli/cli.ts";
 import { build } from "../../src/cli/commands/program.ts";
-import { systemIo } from "../../src/cli/system-io.ts";
+import { systemIo } from "../../src/cli/io.ts";
 
 function values({ argChoices, defaultValue }: Argument | Option): string {
   const choices = argChoices === undefined ? "" : ` (${argChoices.join(", ")})`;

@@ -1,5 +1,5 @@
 import { run } from "./commands/program.ts";
-import { endWithoutReader, systemIo } from "./system-io.ts";
+import { endWithoutReader, systemIo } from "./io.ts";
 
 endWithoutReader();
 void run(process.argv.slice(2), systemIo(import.meta.url, process.env)).then((code) => (process.exitCode = code));

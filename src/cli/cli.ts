@@ -21,10 +21,12 @@ import {
   toCliResult,
   interrupted,
   wrongUsage,
+  cellsOf,
+  textOf,
+  type Columns,
 } from "./answer.ts";
 import type { Io } from "./io.ts";
 import { type Paint, type Screen, createScreen, safeJson, safeJsonLine, table } from "./screen-text.ts";
-import { cellsOf, textOf, type Columns } from "./views.ts";
 
 export type CommandResult = Result<Answer, CommandError>;
 

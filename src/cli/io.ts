@@ -1,6 +1,21 @@
-import type { SystemSite, LoadedRuntime } from "../machine/operations/operation-context.ts";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createInterface } from "node:readline/promises";
+import type { Readable } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { localStorePath } from "../coordinator-client/local/local-store.ts";
+import { callsInProcess } from "../coordinator-client/client.ts";
+import { hostCalls, hostClientOf } from "../local-mcp/host-client/host-client.ts";
 import type { HostHome } from "../local-mcp/host-client/reach-host.ts";
-import type { HostClient } from "../machine/operations/operation-context.ts";
+import { systemSite } from "../local-mcp/host/operation-runner.ts";
+import type { SystemSite, LoadedRuntime, HostClient } from "../machine/operations/operation-context.ts";
+import type { Log } from "../platform/log-file.ts";
+import { endGroup, exitCode, groupOf, hasGroups } from "../platform/run-program.ts";
+import { programPath } from "../platform/program-path.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { systemRuntime } from "../runtime/system-runtime.ts";
+import { loadDriver } from "../store/open-driver.ts";
 
 export interface ProcessStart {
   readonly command: string;
@@ -10,7 +25,7 @@ export interface ProcessStart {
   readonly env?: NodeJS.ProcessEnv;
 }
 
-export interface ProcessGroup {
+interface ProcessGroup {
   /** Exit code, or 128 plus the signal's number. Rejects when the start fails. */
   readonly ended: Promise<number>;
   /** Sends TERM to all, and KILL after so many ms. Resolves when no process is left. */
@@ -47,4 +62,179 @@ export interface Io extends SystemSite {
   readonly startGroup: (start: ProcessStart & { readonly env: NodeJS.ProcessEnv }) => ProcessGroup;
   /** Loads SQLite, so only for commands that need the store. */
   readonly makeRuntime: () => Promise<LoadedRuntime>;
+}
+
+/**
+ * @param bundle URL of dist/cli.cjs: dist/hook.cjs lies beside it, bin/shim.mjs above it
+ * @param env of the command: names the home
+ */
+export function systemIo(bundle: string, env: NodeJS.ProcessEnv): Io {
+  const { stdin, stdout, stderr } = process;
+  const bundlePath = (path: string): string => fileURLToPath(new URL(path, bundle));
+  const launch = {
+    node: process.execPath,
+    script: bundlePath("../bin/shim.mjs"),
+    hookScript: bundlePath("./hook.cjs"),
+  };
+  return {
+    ...systemSite(launch, env),
+    stdout: (text) => void stdout.write(text),
+    stderr: (text) => void stderr.write(text),
+    leaveWithin: (ms) => void setTimeout(() => process.exit(), ms).unref(),
+    isTty: stdout.isTTY,
+    isInteractive: stdin.isTTY && stderr.isTTY,
+    size: () => ({ columns: stdout.columns || 120, rows: stdout.rows || 40 }),
+    cwd: process.cwd(),
+    ask,
+    readInput: async () => (stdin.isTTY ? "" : readAll(stdin)),
+    interrupted,
+    onInterrupt: (listener) => onSignals(endSignals, listener),
+    onEnter,
+    onReaderGone,
+    parentPid: () => process.ppid,
+    wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
+    startProcess,
+    startGroup,
+    hostClient: hostClientOf,
+    makeRuntime: () => makeRuntime(env),
+  };
+}
+
+/** Uses stderr: stdout holds answers only. Ctrl-C and the end of stdin are an empty answer. */
+async function ask(question: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  const { promise: closed, resolve } = Promise.withResolvers<string>();
+  lines.once("close", () => resolve(""));
+  lines.once("SIGINT", () => {
+    process.stderr.write("\n");
+    lines.close();
+  });
+  try {
+    return await Promise.race([lines.question(question).catch(() => ""), closed]);
+  } finally {
+    lines.close();
+  }
+}
+
+const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** A second Ctrl-C ends the process the hard way. */
+function interrupted(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of endSignals) process.once(signal, () => controller.abort());
+  return controller.signal;
+}
+
+/** @returns undoes that */
+function onSignals(signals: readonly NodeJS.Signals[], listener: () => void): () => void {
+  for (const signal of signals) process.on(signal, listener);
+  return () => {
+    for (const signal of signals) process.off(signal, listener);
+  };
+}
+
+/** A terminal gives a line at Enter; Ctrl-C stays a signal. */
+function onEnter(listener: () => void): () => void {
+  const { stdin } = process;
+  if (!stdin.isTTY) return () => undefined;
+  stdin.on("data", listener);
+  return () => {
+    stdin.off("data", listener);
+    stdin.pause();
+  };
+}
+
+function onReaderGone(listener: () => void): () => void {
+  const outputs = [process.stdout, process.stderr];
+  for (const output of outputs) output.on("error", listener);
+  return () => {
+    for (const output of outputs) output.off("error", listener);
+  };
+}
+
+/** Ends a command whose reader has ended, as in `shim sessions | head`. */
+export function endWithoutReader(): void {
+  const { stdout } = process;
+  stdout.on("error", () => {
+    if (stdout.listenerCount("error") === 1) process.exit(0);
+  });
+}
+
+export function startProcess({ command, args, cwd, env }: ProcessStart): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const listen = onSignals(["SIGINT"], () => undefined);
+  const child = spawn(programPath(command, process.env), args, {
+    cwd,
+    stdio: "inherit",
+    env: { ...process.env, ...env },
+  });
+  child.on("error", reject);
+  child.on("close", (code, signal) => resolve(code ?? (signal ? 1 : 0)));
+  return promise.finally(listen);
+}
+
+const log: Log = (level, message, fields = {}) => {
+  if (level === "info") return;
+  const detail = Object.values(fields).map(String).join(" ");
+  process.stderr.write(`shim: ${message}${detail ? `: ${detail}` : ""}\n`);
+};
+
+/** Another process is the host. */
+function besideHost(runtime: Runtime): Runtime {
+  const { paths, launch, env } = runtime;
+  const home = { home: paths.home, launch, env };
+  const hasFile = (): boolean => existsSync(localStorePath(paths.home));
+  return { ...runtime, localCalls: () => hostCalls(home, hasFile, () => callsInProcess(runtime)) };
+}
+
+async function makeRuntime(env: NodeJS.ProcessEnv): Promise<LoadedRuntime> {
+  const { open, driver, fallbackReason } = await loadDriver();
+  const runtime = systemRuntime({ driver: open, busyMs: 5_000, isReadOnly: true, log, env });
+  return { runtime: besideHost(runtime), driver, fallbackReason };
+}
+
+/** Forwarded to the group; a second Ctrl-C must not leave it running. */
+const forwardedSignals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGTSTP"] as const;
+
+/** Runs without a shell. Windows has no groups: there only the program itself is ended. */
+export function startGroup({
+  command,
+  args,
+  cwd,
+  env,
+}: ProcessStart & { readonly env: NodeJS.ProcessEnv }): ProcessGroup {
+  const { promise: ended, resolve, reject } = Promise.withResolvers<number>();
+  const listen = onSignals(forwardedSignals, () => undefined);
+  const child = spawn(programPath(command, env), args, { cwd, env, stdio: "inherit", detached: hasGroups });
+  const group = child.pid === undefined ? null : groupOf(child.pid);
+  child.on("error", reject);
+  child.on("exit", (code, signal) => resolve(exitCode(code, signal)));
+  let ending = Promise.resolve();
+  const whole = async (): Promise<number> => {
+    try {
+      return await ended;
+    } finally {
+      await ending;
+      listen();
+    }
+  };
+  return {
+    ended: whole(),
+    end: (graceMs) => {
+      if (group) ending = endGroup(group, graceMs);
+      return ending;
+    },
+  };
+}
+
+const maxChars = 4_000_000;
+
+async function readAll(stream: Readable): Promise<string> {
+  stream.setEncoding("utf8");
+  let text = "";
+  for await (const part of stream) {
+    text += String(part);
+    if (text.length > maxChars) break;
+  }
+  return text.slice(0, maxChars);
 }

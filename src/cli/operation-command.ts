@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { Argument, type Command, InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
-import type { Form } from "../contract/machine/forms.ts";
+import type { Form } from "../contract/machine/operation.ts";
 import {
   type MachineInput,
   type MachineOperationName,
@@ -9,14 +9,12 @@ import {
   machineOperations,
 } from "../contract/machine/operations.ts";
 import { messageOf } from "../shared/error.ts";
-import { type InputField, inputFields } from "../shared/input-fields.ts";
-import { formatIssues } from "../shared/problems.ts";
+import { type InputField, inputFields, fromTexts } from "../shared/input-fields.ts";
+import { formatIssues } from "../shared/check-input.ts";
 import { ok } from "../shared/result.ts";
-import { fromTexts } from "../shared/text-fields.ts";
-import { type CliResult, type ExitCode, exitCodes, wrongUsage } from "./answer.ts";
+import { type CliResult, type ExitCode, exitCodes, wrongUsage, type View } from "./answer.ts";
 import { type Cli, type CommandResult, type CommonOptions, requireYes } from "./cli.ts";
-import { parseDuration, parseTime } from "./times.ts";
-import type { View } from "./views.ts";
+import { parseDuration, parseTime } from "./option-values.ts";
 
 export interface OperationCommand<Name extends MachineOperationName> {
   readonly operation: Name;

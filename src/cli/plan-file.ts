@@ -1,11 +1,10 @@
 import type * as z from "zod";
 import { readYaml, type YamlProblem, type YamlText } from "../platform/read-yaml.ts";
 import { ok } from "../shared/result.ts";
-import { checkJsonShape } from "../shared/json-shape.ts";
-import { formatIssues } from "../shared/problems.ts";
+import { checkJsonShape, formatIssues } from "../shared/check-input.ts";
 import { wrongUsage, type CliResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
-import { readTextFile } from "./task-input.ts";
+import { readTextFile } from "./option-values.ts";
 
 interface ExpectedInput<Schema extends z.ZodType> {
   readonly schema: Schema;

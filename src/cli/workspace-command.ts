@@ -1,18 +1,22 @@
 import { Option, type Command } from "commander";
 import type * as z from "zod";
-import { operations, type CallName, type InputOf, type OutputOf } from "../contract/operations.ts";
-import { itemFields, type PagedOperation } from "../contract/pages.ts";
+import {
+  operations,
+  type CallName,
+  type InputOf,
+  type OutputOf,
+  itemFields,
+  type PagedOperation,
+} from "../contract/operations.ts";
 import type { Workspace } from "../machine/operations/operation-context.ts";
-import { findBadInput } from "../shared/check-input.ts";
+import { findBadInput, badInputText } from "../shared/check-input.ts";
 import { oneLine } from "../shared/format.ts";
 import { isRecord } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
-import { badInputText } from "../shared/problems.ts";
 import { err, ok } from "../shared/result.ts";
-import type { CliResult, FailedResult } from "./answer.ts";
+import { type CliResult, type FailedResult, textOf, type Shown } from "./answer.ts";
 import { limitOption, requireYes, type Cli, type CommandResult } from "./cli.ts";
 import { declareCommand, type Given } from "./operation-command.ts";
-import { textOf, type Shown } from "./views.ts";
 
 export interface Work<Name extends CallName> {
   readonly cli: Cli;

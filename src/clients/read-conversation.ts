@@ -1,4 +1,4 @@
-import type { LostPart } from "../contract/machine/native.ts";
+import type { LostPart } from "../contract/machine/recovery.ts";
 import type { HookClient } from "../contract/clients.ts";
 import { textAt, type JsonObject } from "../shared/json-fields.ts";
 import { ok, type Result } from "../shared/result.ts";
@@ -14,10 +14,14 @@ import type {
   TranscriptToolCall,
   TranscriptToolEnd,
 } from "./transcript/transcript-draft.ts";
-import { inClaudeWords } from "./adapter/claude-words.ts";
-import type { CallResult, Conversation, Item } from "./conversation/conversation.ts";
-import { withResultsAtCalls } from "./conversation/results-at-calls.ts";
-import type { RowContents } from "./conversation/row-contents.ts";
+import { inClaudeWords } from "./adapter/claude-compatible.ts";
+import {
+  type CallResult,
+  type Conversation,
+  type Item,
+  withResultsAtCalls,
+  type RowContents,
+} from "./conversation/conversation.ts";
 
 /** @returns why it cannot be read */
 export async function readConversation(path: string, driver: Driver): Promise<Result<Conversation, string>> {

@@ -1,11 +1,16 @@
-import { type LineFormat, type TranscriptContent, emptyDraft, type LineOrigin } from "./transcript/transcript-draft.ts";
+import {
+  type LineFormat,
+  type TranscriptContent,
+  emptyDraft,
+  type LineOrigin,
+  finished,
+  Links,
+} from "./transcript/transcript-draft.ts";
 import { budgetMs, interpret, shortText } from "../platform/time-budget.ts";
 import { codeOf } from "../shared/error.ts";
 import { numberAt, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { toMilliseconds } from "../shared/known-time.ts";
 import { readClaudeLine } from "./claude-code/claude-lines.ts";
-import { finished } from "./transcript/finish-draft.ts";
-import { Links } from "./transcript/row-links.ts";
 import { openTranscript, type TranscriptFile } from "./transcript/transcript-file.ts";
 import { rowsIn, type ContentRow } from "./transcript/transcript-rows.ts";
 

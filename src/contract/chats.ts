@@ -1,8 +1,7 @@
 import * as z from "zod";
-import { TaskType } from "./tasks.ts";
+import { Json, exampleSelf, counter, Cursor, durationMs, Id, Label, limit, Self, whole } from "./values.ts";
 import { chatErrors, operation } from "./operation.ts";
-import { Json } from "./json.ts";
-import { exampleSelf, counter, Cursor, durationMs, Id, Label, limit, Self, whole } from "./values.ts";
+import { TaskType } from "./tasks.ts";
 
 const ChatRole = z.enum(["supervisor", "worker"]);
 export const ChatStatus = z.enum(["idle", "busy", "stuck", "draining", "offline"]);
@@ -166,3 +165,10 @@ export const chatOperations = {
     example: { chat: "c1", machine: "m1", process: "boot-1/1/100" },
   }),
 } as const;
+
+/** Client of the chat that stands for the command line of a machine. */
+export const commandLine = "shim command line";
+
+export function commandLineChat(machine: string): string {
+  return `cli-${machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 100)}`;
+}

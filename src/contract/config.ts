@@ -1,8 +1,76 @@
-import { type EffectCommand, effectKindNames } from "./effects.ts";
-import { limitRules, type LimitRule } from "./at-limit.ts";
-import { savedCommands } from "./saved-commands.ts";
 import * as z from "zod/mini";
-import { notifyDefaults, notifyShape } from "./notify.ts";
+import { hookClients } from "./clients.ts";
+import { type EffectCommand, effectKindNames } from "./effects.ts";
+
+/** Before these shell commands a checkpoint with files is taken: `checkpoint.beforeCommands`. */
+const savedCommands: string[] = [
+  "git push -f|--force*|--mirror|--delete|-d|--prune|+*|:*",
+  "git reset --hard",
+  "git clean|restore|rebase|filter-branch|filter-repo",
+  "git checkout --|.|-f|--force",
+  "git switch -f|--force|--discard-changes",
+  "git stash drop|clear",
+  "git branch -d|--delete",
+  "git reflog expire|delete",
+  "git update-ref -d",
+  "git worktree remove",
+  "rm|rmdir|rd|ri|del|erase|remove-item -*r*|/s*|/*/s*",
+  "rimraf|del-cli|shred|dropdb|mkfs*|format-volume|clear-disk",
+  "find -delete",
+  "dd of=*",
+  "rsync --del*",
+  "prisma|supabase|atlas|diesel|sqlx db|database|migrate|migration|schema",
+  "knex|drizzle-kit migrate*|seed:run|push|drop",
+  "sequelize*|typeorm* db:*|migration:*|schema:*",
+  "wrangler d1 apply|delete",
+  "alembic|dbmate|flyway|goose|liquibase|migrate up*|down*|drop*|migrate|clean|undo|repair|rollback*|redo|reset|force",
+  "mix|rails|rake ecto.*|db:*",
+  "dotnet* database update|drop",
+  "manage.py|django-admin migrate|flush|reset_db",
+  "artisan migrate*|db:*",
+  "npm|pnpm|yarn|bun|deno|make|just|task *migrat*|db:push|db:reset|db:drop",
+  "terraform|tofu|terragrunt|pulumi|cdk|sst|serverless|sls apply|up|deploy|destroy|remove",
+  "kubectl delete|drain|replace",
+  "helm uninstall|delete|rollback",
+  "docker|podman system|volume|image prune|rm",
+  "docker*|podman* down -v|--volumes",
+  "aws rm|rb|--delete|delete-*|terminate-*",
+  "gcloud|az|gh delete",
+  "redis-cli flush*",
+  "drop table|database|schema",
+  "truncate table",
+  "delete from",
+];
+
+/** Events of which the user can be notified. zod/mini: the hooks load it with the settings. */
+export const notifyEvents = [
+  "chat_died",
+  "task_dead",
+  "message_waiting",
+  "risk_critical",
+  "usage_limit",
+  "conflict",
+] as const;
+export type NotifyEvent = (typeof notifyEvents)[number];
+
+const notifyDefaults = {
+  desktop: false,
+  webhook: null as string | null,
+  events: [...notifyEvents] as readonly NotifyEvent[],
+};
+
+/** Titles leave the machine only encrypted, so plain http is for this machine only. */
+function isWebhook(text: string): boolean {
+  return /^(https:\/\/[\w.-]+|http:\/\/(localhost|127(\.\d{1,3}){3}|\[::1\]))(:\d{1,5})?([/?]\S*)?$/i.test(text);
+}
+
+function notifyShape() {
+  return {
+    desktop: z.boolean(),
+    webhook: z.nullable(z.string().check(z.maxLength(2_000), z.refine(isWebhook))),
+    events: z.readonly(z.array(z.enum(notifyEvents))),
+  };
+}
 
 /** `config.json`. zod/mini, and built only when the file exists: the hook loads this. */
 
@@ -235,4 +303,51 @@ function positive() {
 
 function share() {
   return z.number().check(z.minimum(0), z.maximum(1));
+}
+
+/** Rules for chats at a usage limit. zod/mini: the hooks load it with the settings. */
+
+/** A usage limit that a client has recorded by a code. Stored: add fields as optional. */
+export interface UsageLimit {
+  /** Epoch ms of its end; null: not recorded. */
+  readonly resetsAtMs: number | null;
+}
+
+/** Ways in the order of preference. */
+export type LimitRule = z.infer<ReturnType<typeof limitRules>>[number];
+export type ActiveLimitRule = Exclude<LimitRule, { readonly order: "off" }>;
+/** One way to go on at a usage limit. */
+export type LimitStep = ActiveLimitRule["order"][number];
+
+export function limitRules() {
+  /** The deepest one that holds a chat's counts. */
+  const folder = filledText(4_096).check(
+    z.refine((path) => /^([/\\]|[A-Za-z]:[\\/])/.test(path), { error: "a rule names an absolute folder" }),
+  );
+  const step = z.union([
+    z.literal("wait"),
+    /** Another one of Claude Code's. */
+    z.strictObject({ model: filledText(200) }),
+    z.strictObject({
+      client: z.enum(hookClients),
+      /** Absent: the client's own command. */
+      program: z.optional(filledText(4_096)),
+      args: z.optional(z.array(z.string().check(z.maxLength(10_000))).check(z.maxLength(1_000))),
+    }),
+  ]);
+  const order = z.array(step).check(
+    z.minLength(1),
+    z.maxLength(10),
+    z.refine((steps) => steps.slice(0, -1).every((one) => one !== "wait"), { error: "nothing comes after `wait`" }),
+  );
+  /** US dollars that the chats which the rule starts may use for one limit; null: no ceiling. */
+  const mostUsd = z.nullable(z.number().check(z.minimum(0), z.maximum(100_000)));
+  /** Since the limit was reached. */
+  const mostHours = z.number().check(z.minimum(0.1), z.maximum(1_000));
+  const off = z.strictObject({ folder, order: z.literal("off") });
+  return z.array(z.union([off, z.strictObject({ folder, order, mostUsd, mostHours })])).check(z.maxLength(1_000));
+}
+
+function filledText(max: number) {
+  return z.string().check(z.minLength(1), z.maxLength(max));
 }

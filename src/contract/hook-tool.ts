@@ -1,4 +1,4 @@
-import type { HookEvent } from "./hook-input.ts";
+import type { HookEvent } from "./hooks.ts";
 
 /**
  * Unlisted MCP tool for hook events of type `mcp_tool` (Claude Code 2.1.118 or later). Arguments

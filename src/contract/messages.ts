@@ -1,7 +1,6 @@
 import * as z from "zod";
 import { chatErrors, operation } from "./operation.ts";
-import { Json } from "./json.ts";
-import { exampleSelf, counter, durationMs, Id, limit, Self } from "./values.ts";
+import { Json, exampleSelf, counter, durationMs, Id, limit, Self } from "./values.ts";
 
 const Topic = z.string().regex(/^[\w-]{1,60}(\.[\w-]{1,60}){0,7}$/, "words separated by dots, such as build.web");
 /** `*` matches one word, a final `**` one or more. */

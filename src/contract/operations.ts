@@ -1,12 +1,11 @@
 import type * as z from "zod";
 import { chatOperations } from "./chats.ts";
-import { electionOperations } from "./elections.ts";
-import { leaseOperations } from "./leases.ts";
-import type { Surface } from "./operation.ts";
+import { electionOperations, leaseOperations } from "./leases.ts";
 import { messageOperations } from "./messages.ts";
+import { routeOperations } from "./model-routes.ts";
+import type { Surface } from "./operation.ts";
 import { planOperations } from "./plans.ts";
 import { scheduleOperations } from "./schedules.ts";
-import { routeOperations } from "./model-routes.ts";
 import { stateOperations } from "./state.ts";
 import { syncOperations } from "./sync.ts";
 import { taskViewOperations } from "./task-views.ts";
@@ -53,4 +52,26 @@ export function offeredOn<On extends Surface>(surface: On): OfferedOn<On>[] {
 
 export function isOperation(name: string): name is OperationName {
   return Object.hasOwn(operations, name);
+}
+
+/** Operations that answer a page at a time, each with the field that holds the items. */
+export const itemFields = {
+  "audit.list": "entries",
+  "chats.list": "chats",
+  "leases.list": "leases",
+  "state.list": "entries",
+  "tasks.history": "attempts",
+  "tasks.list": "tasks",
+} as const;
+
+export type PagedOperation = keyof typeof itemFields;
+type FieldOf<Name extends PagedOperation> = (typeof itemFields)[Name] & keyof OutputOf<Name>;
+export type ItemOf<Name extends PagedOperation> = OutputOf<Name>[FieldOf<Name>] extends readonly (infer Item)[]
+  ? Item
+  : never;
+
+export interface Pages {
+  readonly cursor?: string;
+  /** Ends with the page that brings so many items; absent: with the last. */
+  readonly max?: number;
 }

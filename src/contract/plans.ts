@@ -1,8 +1,7 @@
 import * as z from "zod";
 import { operation } from "./operation.ts";
 import { AggregateRule, NewTask, TaskState, TaskType } from "./tasks.ts";
-import { limitedJson } from "./json.ts";
-import { counter, Id, Label, whole } from "./values.ts";
+import { limitedJson, counter, Id, Label, whole } from "./values.ts";
 
 const WorkText = whole(z.string().max(20_000));
 

@@ -1,7 +1,6 @@
 import * as z from "zod";
 import { operation } from "./operation.ts";
-import { Json } from "./json.ts";
-import { counter, durationMs, Id, limit, whole } from "./values.ts";
+import { Json, counter, durationMs, Id, limit, whole } from "./values.ts";
 
 /** Keys with `$` belong to the coordinator; they can be watched, not written. */
 const Key = whole(z.string().regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters")).refine(

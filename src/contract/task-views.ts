@@ -3,8 +3,7 @@ import { Ran } from "./model-routes.ts";
 import { Budget, Usage } from "./budgets.ts";
 import { operation } from "./operation.ts";
 import { AggregateRule, AttemptEnd, DeathReason, Progress, TaskState } from "./tasks.ts";
-import { Json, limitedJson } from "./json.ts";
-import { counter, Cursor, durationMs, Id, Label, limit } from "./values.ts";
+import { Json, limitedJson, counter, Cursor, durationMs, Id, Label, limit } from "./values.ts";
 
 const taskLine = {
   task: counter,

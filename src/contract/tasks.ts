@@ -1,9 +1,8 @@
 import * as z from "zod";
 import { Budget, RemainingBudget, Usage } from "./budgets.ts";
-import { chatErrors, operation } from "./operation.ts";
-import { Json, jsonText, limitedJson } from "./json.ts";
+import { Json, jsonText, limitedJson, exampleSelf, counter, durationMs, Id, Label, limit, Self } from "./values.ts";
 import { Ran, Route } from "./model-routes.ts";
-import { exampleSelf, counter, durationMs, Id, Label, limit, Self } from "./values.ts";
+import { chatErrors, operation } from "./operation.ts";
 
 const maxPayloadChars = 65_536;
 const maxSubmitChars = 8_000_000;
@@ -285,3 +284,15 @@ export const taskOperations = {
     example: { task: 1, reason: "not wanted" },
   }),
 } as const;
+
+const plain = z.string().regex(/^[^\p{Cc}]{1,300}$/u);
+const hash = z.string().regex(/^[0-9a-f]{40,64}$/);
+
+export const WorkResult = z.object({
+  branch: plain.nullable(),
+  commit: hash,
+  base: hash.optional(),
+  machine: plain.optional(),
+  tests: z.object({ command: z.string() }).optional(),
+});
+export type WorkResult = z.infer<typeof WorkResult>;

@@ -2,8 +2,7 @@ import * as z from "zod";
 import { metrics, type MetricName } from "./metrics.ts";
 import { BudgetChanges, Budgets, Usage } from "./budgets.ts";
 import { operation } from "./operation.ts";
-import { Json } from "./json.ts";
-import { counter, durationMs, Id, Label, limit } from "./values.ts";
+import { Json, counter, durationMs, Id, Label, limit } from "./values.ts";
 
 export const Workspace = z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/, "2 to 63 lower case letters, digits and -");
 

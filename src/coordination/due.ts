@@ -14,7 +14,7 @@ import * as outbox from "./tasks/dispatch-outbox.ts";
 import * as schedules from "./schedules/schedule-rows.ts";
 import * as state from "./state/state.ts";
 import * as syncRows from "./sync/sync-rows.ts";
-import * as dedupe from "./tasks/task-dedupe.ts";
+import { keysDueAt, pruneKeys } from "./tasks/submit.ts";
 import * as retention from "./tasks/task-retention.ts";
 import { enqueueDispatch } from "./tasks/lifecycle.ts";
 import * as tasks from "./tasks/task-sweep.ts";
@@ -77,7 +77,7 @@ const dueKinds: readonly DueKind[] = [
     sweep: syncRows.sweep,
   },
   { name: "incoming", dueAt: syncRows.incomingDueAt, isCoarse: true, sweep: syncRows.sweepIncoming },
-  { name: "dedupe", dueAt: dedupe.dueAt, isCoarse: true, sweep: dedupe.prune },
+  { name: "dedupe", dueAt: keysDueAt, isCoarse: true, sweep: pruneKeys },
   {
     name: "audit",
     dueAt: audit.dueAt,

@@ -1,17 +1,20 @@
 import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf, OperationName, OutputOf } from "../contract/operations.ts";
 import type { ClaimedTaskReference } from "../contract/tasks.ts";
-import type { Result } from "../shared/result.ts";
+import { type Result, err, ok } from "../shared/result.ts";
+import type { Sql } from "../shared/sql.ts";
 import * as chats from "./chats/chats.ts";
+import * as due from "./due.ts";
 import * as audit from "./kernel/audit.ts";
 import { firstOf, type Handlers, type ListHandlers } from "./kernel/handlers.ts";
-import type { Actor, List, Tx } from "./kernel/tx.ts";
-import * as elections from "./leases/elections.ts";
+import * as meta from "./kernel/meta.ts";
+import type { Actor, List, Tx, Hint, Presence, WorkspaceFacts } from "./kernel/tx.ts";
+import { electionHandlers } from "./leases/leases.ts";
 import * as leases from "./leases/leases.ts";
 import * as messages from "./messages/messages.ts";
 import * as plans from "./plans/plans.ts";
-import * as explain from "./scheduling/explain.ts";
 import * as schedules from "./schedules/schedules.ts";
+import * as explain from "./scheduling/explain.ts";
 import * as state from "./state/state.ts";
 import * as syncPut from "./sync/sync-put.ts";
 import * as sync from "./sync/sync.ts";
@@ -20,14 +23,16 @@ import * as attempts from "./tasks/attempts.ts";
 import * as budgets from "./tasks/budgets.ts";
 import * as claims from "./tasks/claims.ts";
 import * as deadLetters from "./tasks/dead-letters.ts";
-import * as submit from "./tasks/submit.ts";
+import * as outbox from "./tasks/dispatch-outbox.ts";
 import * as routes from "./tasks/routes.ts";
+import * as submit from "./tasks/submit.ts";
 import * as taskQueries from "./tasks/task-queries.ts";
-import * as taskStats from "./tasks/task-stats.ts";
+import { statsHandlers } from "./tasks/task-queries.ts";
+import * as transfer from "./transfer.ts";
 import * as freeze from "./workspace/freeze.ts";
+import { unlessFrozen } from "./workspace/freeze.ts";
 import * as metrics from "./workspace/metrics.ts";
 import * as settings from "./workspace/settings.ts";
-import * as transfer from "./transfer.ts";
 
 export type EngineOperation = keyof Handlers | keyof ListHandlers;
 export type HostOperation = Exclude<OperationName, EngineOperation>;
@@ -35,14 +40,14 @@ export type HostOperation = Exclude<OperationName, EngineOperation>;
 const handlers: Handlers = {
   ...chats.handlers,
   ...leases.handlers,
-  ...elections.handlers,
+  ...electionHandlers,
   ...state.handlers,
   ...messages.handlers,
   ...submit.handlers,
   ...claims.handlers,
   ...attempts.handlers,
   ...taskQueries.handlers,
-  ...taskStats.handlers,
+  ...statsHandlers,
   ...explain.handlers,
   ...routes.handlers,
   ...deadLetters.handlers,
@@ -92,8 +97,194 @@ export function runFirst<Name extends EngineOperation>(
 }
 
 /** Runs after the operation's rollback, in a transaction of its own; null: nothing to do. */
-export function followUpOf(input: unknown, refusal: Refusal): ((tx: Pick<Tx, "sql">) => void) | null {
+function followUpOf(input: unknown, refusal: Refusal): ((tx: Pick<Tx, "sql">) => void) | null {
   if (refusal.code !== "stale_claim") return null;
   const { self, task, claim } = input as ClaimedTaskReference;
   return (tx) => countLateCall(tx, task, claim, self.chat);
+}
+
+/** Thrown for a refusal, so that the store rolls the transaction back. */
+export const rollbackSignal = Symbol("rollback");
+
+export interface EngineStore {
+  readonly sql: Sql;
+  /** Runs work as one transaction, or as a part of one; rolled back when it throws. */
+  readonly transaction: <T>(work: () => T) => T;
+}
+
+interface EngineHostOptions {
+  readonly store: EngineStore;
+  readonly presence: Presence;
+  /** Epoch ms. */
+  readonly now: () => number;
+  /** Settings and epoch; absent: they are read each time. */
+  readonly facts?: () => WorkspaceFacts;
+  /** Size of the storage, in bytes. Absent: it has no limit. */
+  readonly size?: () => number;
+  /** A transaction was rolled back: what was read in it may be wrong. */
+  readonly onRollBack?: () => void;
+}
+
+const sweepsAtOnce = 20;
+const changesFrozen: ReadonlySet<EngineOperation> = new Set(["workspace.freeze", "workspace.import"]);
+
+/** The engine in its transactions, with what follows them: hints, dispatch, what is due. */
+export class EngineHost {
+  readonly #options: EngineHostOptions;
+  #hints: Hint[] = [];
+  #isTogether = false;
+  #needsDispatch = false;
+  #isFull: boolean | null = null;
+
+  constructor(options: EngineHostOptions) {
+    this.#options = options;
+  }
+
+  /** The size is measured once per event: one event adds far less than the free reserve. */
+  beginEvent(): void {
+    this.#isFull = null;
+  }
+
+  /** False where the event has not measured it. */
+  get isKnownFull(): boolean {
+    return this.#isFull === true;
+  }
+
+  tx(): Tx {
+    const { store, presence, now, facts, size } = this.#options;
+    const read = facts ? facts() : meta.readFacts(store.sql);
+    this.#isFull ??= size !== undefined && size() >= fullThreshold(read.settings.maxStorageBytes);
+    return {
+      sql: store.sql,
+      now: now(),
+      presence,
+      ...read,
+      isFull: this.#isFull,
+      tell: (hint) => this.tell(hint),
+      requestDispatch: () => void (this.#needsDispatch = true),
+    };
+  }
+
+  tell(hint: Hint): void {
+    this.#hints.push(hint);
+  }
+
+  takeHints(): Hint[] {
+    const hints = this.#hints;
+    this.#hints = [];
+    return hints;
+  }
+
+  /** Runs one operation. What is to be kept of a refusal is written in a transaction of its own. */
+  call<Name extends EngineOperation>(
+    actor: Actor,
+    name: Name,
+    input: CheckedInputOf<Name>,
+    after: (tx: Tx, result: Result<OutputOf<Name>, Refusal>) => void = () => undefined,
+  ): Result<OutputOf<Name>, Refusal> {
+    const result = this.run((tx) => {
+      const done = firstOf(runFirst(tx, actor, name, [input]));
+      after(tx, done);
+      return done;
+    }, changesFrozen.has(name));
+    const followUp = result.ok ? null : followUpOf(input, result.error);
+    if (followUp) this.run((tx) => ok(followUp(tx)));
+    return result;
+  }
+
+  /**
+   * Runs one transaction; a refusal or an exception rolls it back with its hints.
+   * @param isForced also changes a frozen workspace
+   */
+  run<T>(work: (tx: Tx) => Result<T, Refusal>, isForced = false): Result<T, Refusal> {
+    if (this.#isTogether) return this.#runPart(work, isForced);
+    let refused: Result<never, Refusal> | null = null;
+    return this.#runOrRollBack<Result<T, Refusal>>(
+      () => {
+        const result = isForced ? work(this.tx()) : unlessFrozen(this.tx(), work);
+        if (result.ok) return result;
+        refused = err(result.error);
+        throw rollbackSignal;
+      },
+      () => {
+        if (!refused) throw new Error("a transaction was rolled back without a refusal");
+        return refused;
+      },
+    );
+  }
+
+  /**
+   * Runs several transactions as one, which costs a third less; if one refuses or throws, repeats
+   * all separately. `work` must touch only the storage.
+   */
+  together<T>(work: () => T): T {
+    this.#isTogether = true;
+    return this.#runOrRollBack(
+      () => {
+        try {
+          return work();
+        } finally {
+          this.#isTogether = false;
+        }
+      },
+      () => work(),
+    );
+  }
+
+  #runPart<T>(work: (tx: Tx) => Result<T, Refusal>, isForced: boolean): Result<T, Refusal> {
+    let result: Result<T, Refusal>;
+    try {
+      result = isForced ? work(this.tx()) : unlessFrozen(this.tx(), work);
+    } catch {
+      // Rethrown (and logged) when the request is retried on its own.
+      throw rollbackSignal;
+    }
+    if (!result.ok) throw rollbackSignal;
+    return result;
+  }
+
+  #runOrRollBack<T>(work: () => T, otherwise: () => T): T {
+    const hintCount = this.#hints.length;
+    try {
+      return this.#options.store.transaction(work);
+    } catch (error) {
+      this.#hints.length = hintCount;
+      this.#options.onRollBack?.();
+      if (error !== rollbackSignal) throw error;
+    }
+    return otherwise();
+  }
+
+  /**
+   * Before the commit: assigns what requests have made runnable since the last call. One
+   * that was rolled back may have asked for it, which costs a dispatch without work.
+   * @param onFailure a failure undoes no request: the queue repeats the dispatch. Absent: it throws
+   */
+  dispatch(assign: (tx: Tx) => void, onFailure?: (error: unknown) => void): void {
+    if (!this.#needsDispatch) return;
+    this.#needsDispatch = false;
+    try {
+      this.run((tx) => ok(assign(tx)));
+    } catch (error) {
+      if (!onFailure) throw error;
+      onFailure(error);
+      this.run((tx) => ok(outbox.enqueue(tx, () => true)));
+    }
+  }
+
+  /** Does what is due, in transactions of its own. Runnable tasks go through the queue. */
+  sweep(limit: number): string[] {
+    const problems: string[] = [];
+    for (let times = 0; times < sweepsAtOnce; times++) {
+      const tx = { ...this.tx(), requestDispatch: null };
+      const next = due.nextDue(tx);
+      if (next === null || next > tx.now) break;
+      problems.push(...due.sweep(tx, this.#options.store.transaction, limit));
+    }
+    return problems;
+  }
+}
+
+function fullThreshold(maxBytes: number): number {
+  return maxBytes * 0.8;
 }

@@ -4,7 +4,7 @@ import { leaseIndexes, leaseTables } from "./leases/lease-rows.ts";
 import { messageIndexes, messageTables } from "./messages/inboxes.ts";
 import { scheduleIndex, schedules } from "./schedules/schedule-rows.ts";
 import { state, stateIndex } from "./state/state.ts";
-import { syncIndexes, syncTables } from "./sync/sync-tables.ts";
+import { syncIndexes, syncTables } from "./sync/sync-rows.ts";
 import { taskIndexes, taskTables } from "./tasks/task-tables.ts";
 import { tokens } from "./workspace/tokens.ts";
 

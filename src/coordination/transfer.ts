@@ -17,12 +17,12 @@ import * as freeze from "./workspace/freeze.ts";
 import * as restore from "./workspace/restore.ts";
 import { raiseEpoch } from "./workspace/settings.ts";
 import { tokens } from "./workspace/tokens.ts";
-import * as writtenRows from "./workspace/written-rows.ts";
+import { writtenRowsKey } from "./workspace/metrics.ts";
 
 /** A workspace as rows that another coordinator takes: all that is stored but for its tokens. */
 
 const importKey = "import";
-const ownKeys = new Set([...freeze.ownKeys, ...restore.ownKeys, writtenRows.key, importKey]);
+const ownKeys = new Set([...freeze.ownKeys, ...restore.ownKeys, writtenRowsKey, importKey]);
 
 /** `meta` is the last: triggers count in it what is inserted before. */
 const moved = [...tables.filter((one) => one !== tokens && one !== metaTable), metaTable];

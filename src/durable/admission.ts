@@ -1,24 +1,32 @@
-import { readRequests, type RpcRequest, toAnswer } from "../contract/frames.ts";
+import {
+  readRequests,
+  type RpcRequest,
+  toAnswer,
+  closeCodes,
+  flowReadMethod,
+  leaveMethod,
+  maxAnswerChars,
+} from "../contract/protocol.ts";
 import type { Refusal } from "../contract/errors.ts";
 import { isOperation, type CheckedInputOf, type OperationName } from "../contract/operations.ts";
-import { closeCodes, flowReadMethod, leaveMethod, maxAnswerChars } from "../contract/protocol.ts";
-import { isEngineOperation, isListOperation, runFirst } from "../coordination/engine.ts";
-import { rollbackSignal, type EngineHost } from "../coordination/engine-host.ts";
+import {
+  isEngineOperation,
+  isListOperation,
+  runFirst,
+  rollbackSignal,
+  type EngineHost,
+} from "../coordination/engine.ts";
 import type { Actor, List, Tx } from "../coordination/kernel/tx.ts";
 import type { Bearer } from "../coordination/workspace/tokens.ts";
 import { checkFields, checkInput, checkScope, type OperationRequest } from "../shared/check-input.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { attachmentOf, type Credentials } from "./attachments.ts";
+import { attachmentOf, type Credentials, type Outgoing } from "./attachments.ts";
 import type { Connections } from "./connections.ts";
-import { effectOf, keepsWork } from "./effects.ts";
+import { effectOf, keepsWork, type LoadShedder, type RefusalCounts, type Share, type Throttle } from "./load-limits.ts";
 import type { HostOperations } from "./host-operations.ts";
-import type { LoadShedder } from "./load-shedding.ts";
 import { failureOf } from "./log-problem.ts";
-import type { Outgoing } from "./outgoing.ts";
 import { canRollBack, rejectChat } from "./sockets.ts";
-import type { RefusalCounts } from "./refusal-counts.ts";
 import type { StorageSql } from "./storage-sql.ts";
-import type { Share, Throttle } from "./throttle.ts";
 
 interface AdmissionOptions {
   readonly sql: StorageSql;

@@ -2,36 +2,31 @@ import { DurableObject } from "cloudflare:workers";
 import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf } from "../contract/operations.ts";
 import { closeCodes, pingText, pongText } from "../contract/protocol.ts";
-import * as audit from "../coordination/kernel/audit.ts";
-import * as dispatch from "../coordination/scheduling/dispatch.ts";
-import * as due from "../coordination/due.ts";
-import { EngineHost } from "../coordination/engine-host.ts";
-import * as meta from "../coordination/kernel/meta.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
+import * as due from "../coordination/due.ts";
+import { EngineHost } from "../coordination/engine.ts";
+import * as audit from "../coordination/kernel/audit.ts";
+import * as meta from "../coordination/kernel/meta.ts";
+import type { Tx } from "../coordination/kernel/tx.ts";
+import * as dispatch from "../coordination/scheduling/dispatch.ts";
+import { migrations } from "../coordination/schema.ts";
 import * as restore from "../coordination/workspace/restore.ts";
 import type { RestorePlan } from "../coordination/workspace/restore.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
-import type { Tx } from "../coordination/kernel/tx.ts";
 import { stackOf } from "../shared/error.ts";
-import { schemaState } from "../shared/migrate.ts";
+import { schemaState, migrate } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import type { Sql } from "../shared/sql.ts";
 import { Admission, type CallAnswer } from "./admission.ts";
-import { Alarm, sweepRows } from "./alarm.ts";
-import { innerHeaders, type Credentials } from "./attachments.ts";
+import { Alarm, sweepRows, HostOperations } from "./host-operations.ts";
+import { innerHeaders, type Credentials, Outgoing } from "./attachments.ts";
 import { Connections, type Ticket, TokenExpiry } from "./connections.ts";
 import { GroupCommit } from "./group-commit.ts";
-import { HostOperations } from "./host-operations.ts";
-import { Outgoing } from "./outgoing.ts";
-import { LoadShedder } from "./load-shedding.ts";
-import { KeptRows } from "./kept-rows.ts";
+import { LoadShedder, RefusalCounts, Throttle } from "./load-limits.ts";
 import { logProblem } from "./log-problem.ts";
-import { migrateWorkspace } from "./migrate-workspace.ts";
+import { bookmarkAt, type RestoreRequest, type RestoreMarks } from "./restore-marks.ts";
 import { close, Sockets } from "./sockets.ts";
-import { bookmarkAt, type RestoreRequest } from "./point-in-time.ts";
-import { RefusalCounts } from "./refusal-counts.ts";
-import type { RestoreMarks } from "./restore-marks.ts";
-import { StorageSql } from "./storage-sql.ts";
-import { Throttle } from "./throttle.ts";
+import { KeptRows, StorageSql } from "./storage-sql.ts";
 import { Watches } from "./watches.ts";
 
 /** Minimum gap between alarms, so work that stays due after a sweep cannot spin. */
@@ -355,4 +350,19 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   #runFromQueue(work: (tx: Tx) => unknown): void {
     if (this.#isCreated) this.#event(() => this.#engine.run((tx) => ok(work(tx))));
   }
+}
+
+/**
+ * In one transaction.
+ * @param now epoch ms
+ * @throws if the schema needs a newer program
+ */
+function migrateWorkspace(storage: Pick<DurableObjectStorage, "transactionSync">, sql: Sql, now: number): void {
+  storage.transactionSync(() => {
+    const { minReader } = schemaState(sql);
+    if (minReader > migrations.length) {
+      throw new Error(`the workspace was written by a newer program (it needs schema ${minReader}); deploy that one`);
+    }
+    migrate(sql, now, migrations);
+  });
 }

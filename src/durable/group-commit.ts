@@ -1,4 +1,4 @@
-import type { LoadShedder } from "./load-shedding.ts";
+import type { LoadShedder } from "./load-limits.ts";
 
 interface Queued {
   readonly handle: () => void;

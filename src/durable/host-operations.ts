@@ -1,25 +1,65 @@
 import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf, OperationName, OutputOf } from "../contract/operations.ts";
 import { closeCodes, protocolVersion } from "../contract/protocol.ts";
-import * as changes from "../coordination/kernel/changes.ts";
-import * as due from "../coordination/due.ts";
-import { run, type HostOperation } from "../coordination/engine.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
+import * as due from "../coordination/due.ts";
+import { run, type HostOperation, type EngineHost } from "../coordination/engine.ts";
+import * as changes from "../coordination/kernel/changes.ts";
 import * as meta from "../coordination/kernel/meta.ts";
-import * as outbox from "../coordination/tasks/dispatch-outbox.ts";
-import * as tokens from "../coordination/workspace/tokens.ts";
-import * as writtenRows from "../coordination/workspace/written-rows.ts";
 import type { Actor, Tx } from "../coordination/kernel/tx.ts";
-import { hostSamples } from "../coordination/workspace/metrics.ts";
-import { isWithin } from "../shared/elapsed.ts";
+import * as outbox from "../coordination/tasks/dispatch-outbox.ts";
+import { addWrittenRows, rowsWrittenInMonth, hostSamples } from "../coordination/workspace/metrics.ts";
+import * as tokens from "../coordination/workspace/tokens.ts";
+import { isWithin } from "../shared/known-time.ts";
 import { schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { sweepRows, type Alarm } from "./alarm.ts";
-import type { RefusalCounts } from "./refusal-counts.ts";
+import type { RefusalCounts } from "./load-limits.ts";
 import { socketOnly, type Sockets } from "./sockets.ts";
-import type { EngineHost } from "../coordination/engine-host.ts";
 import type { StorageSql } from "./storage-sql.ts";
 import type { Watches } from "./watches.ts";
+
+/** Rows of each kind that one sweep handles. */
+export const sweepRows = 200;
+
+/** An alarm later than this has been lost. */
+const maxLateMs = 60_000;
+const retryPauseMs = 30_000;
+
+export class Alarm {
+  readonly #storage: Pick<DurableObjectStorage, "getAlarm" | "setAlarm">;
+  #at: number | null = null;
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage;
+  }
+
+  async load(): Promise<void> {
+    this.#at = await this.#storage.getAlarm();
+  }
+
+  get at(): number | null {
+    return this.#at;
+  }
+
+  ring(): void {
+    this.#at = null;
+  }
+
+  isLost(now: number): boolean {
+    return this.#at !== null && this.#at < now - maxLateMs;
+  }
+
+  /** Without an await, so the alarm is stored with the rows. */
+  arm(at: number, now: number): void {
+    if (this.#at !== null && this.#at <= at && !this.isLost(now)) return;
+    this.#at = at;
+    void this.#storage.setAlarm(at);
+  }
+  /** After an alarm whose work has failed. */
+  retry(now: number): void {
+    this.arm(now + retryPauseMs, now);
+  }
+}
 
 interface HostOperationsOptions {
   readonly sql: StorageSql;
@@ -116,7 +156,7 @@ export class HostOperations {
     if (sql.written - this.#counted < rowsPerCount) return;
     const rows = sql.written - this.#counted;
     this.#counted = sql.written;
-    engine.run((tx) => ok(writtenRows.add(tx, rows)), true);
+    engine.run((tx) => ok(addWrittenRows(tx, rows)), true);
   }
 
   #health(tx: Tx): OutputOf<"health"> {
@@ -136,7 +176,7 @@ export class HostOperations {
         limitBytes: tx.settings.maxStorageBytes,
         state: this.#options.engine.tx().isFull === true ? "full" : "normal",
       },
-      rowsThisMonth: writtenRows.ofMonth(tx) + this.#options.sql.written - this.#counted,
+      rowsThisMonth: rowsWrittenInMonth(tx) + this.#options.sql.written - this.#counted,
     };
   }
 }

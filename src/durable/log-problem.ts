@@ -1,5 +1,5 @@
 import type { Refusal } from "../contract/errors.ts";
-import { rollbackSignal } from "../coordination/engine-host.ts";
+import { rollbackSignal } from "../coordination/engine.ts";
 import { stackOf } from "../shared/error.ts";
 
 export function logProblem(what: string, details: object): void {

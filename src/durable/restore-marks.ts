@@ -1,5 +1,8 @@
 import { DurableObject } from "cloudflare:workers";
+import type { Refusal } from "../contract/errors.ts";
+import type { CheckedInputOf } from "../contract/operations.ts";
 import type { RestoreMark } from "../coordination/workspace/restore.ts";
+import { err, ok, type Result } from "../shared/result.ts";
 
 const key = "newest";
 
@@ -18,5 +21,27 @@ export class RestoreMarks extends DurableObject {
 
   async clear(): Promise<void> {
     await this.ctx.storage.deleteAll();
+  }
+}
+
+export type RestoreRequest = CheckedInputOf<"workspace.restore">;
+
+/** Time that Cloudflare keeps, in ms. */
+const keptMs = 30 * 86_400_000;
+
+/** @param time epoch ms. @returns why the storage cannot be put back to it */
+export async function bookmarkAt(
+  storage: Pick<DurableObjectStorage, "getBookmarkForTime">,
+  time: number,
+  now: number,
+): Promise<Result<string, Refusal>> {
+  if (time >= now) return err({ code: "bad_input", message: "name a time that is over" });
+  if (now - time > keptMs) return err({ code: "bad_input", message: "no more than the last 30 days can be put back" });
+  try {
+    return ok(await storage.getBookmarkForTime(time));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const message = `this runtime puts no storage back to an earlier time (${why}): only a deployment on Cloudflare does`;
+    return err({ code: "restore_unavailable", message });
   }
 }

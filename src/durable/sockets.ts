@@ -1,16 +1,14 @@
-import { notificationFrame, type RpcRequest } from "../contract/frames.ts";
+import { notificationFrame, type RpcRequest, maxChatsPerSocket } from "../contract/protocol.ts";
 import type { Refusal } from "../contract/errors.ts";
-import { maxChatsPerSocket } from "../contract/protocol.ts";
 import { syncHintEveryMs } from "../contract/sync.ts";
 import * as chatRows from "../coordination/kernel/chat-rows.ts";
 import type { Hint, Presence, Tx } from "../coordination/kernel/tx.ts";
 import { isEngineOperation } from "../coordination/engine.ts";
 import * as inboxes from "../coordination/messages/inboxes.ts";
-import { isWithin } from "../shared/elapsed.ts";
+import { isWithin } from "../shared/known-time.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
-import { attach, attachmentOf } from "./attachments.ts";
-import type { Outgoing } from "./outgoing.ts";
+import { attach, attachmentOf, type Outgoing } from "./attachments.ts";
 import type { Watches } from "./watches.ts";
 
 /** State lives in the sockets' attachments, which outlive a hibernation. */

@@ -1,11 +1,18 @@
 import type { Refusal } from "../contract/errors.ts";
-import { notificationFrame } from "../contract/frames.ts";
+import { notificationFrame } from "../contract/protocol.ts";
 import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
 import * as changes from "../coordination/kernel/changes.ts";
-import { isWithin } from "../shared/elapsed.ts";
+import { isWithin } from "../shared/known-time.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { attach, attachmentOf, maxPrefixBytes, maxWatches, prefixBytes, type Watch } from "./attachments.ts";
-import type { Outgoing } from "./outgoing.ts";
+import {
+  attach,
+  attachmentOf,
+  maxPrefixBytes,
+  maxWatches,
+  prefixBytes,
+  type Watch,
+  type Outgoing,
+} from "./attachments.ts";
 import type { StorageSql } from "./storage-sql.ts";
 
 interface WatchesOptions {

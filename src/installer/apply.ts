@@ -6,8 +6,16 @@ import { findRealPath } from "../platform/shim-command.ts";
 import { codeOf, messageOf } from "../shared/error.ts";
 import { parseObject } from "../shared/json-fields.ts";
 import { type Result, err, ok } from "../shared/result.ts";
-import { type ClientRefusal, linkTarget, missingFolders, readText, refusal, removeEmptied } from "./client-files.ts";
-import type { FileEdit, Plan } from "./file-edits.ts";
+import {
+  type ClientRefusal,
+  linkTarget,
+  missingFolders,
+  readText,
+  refusal,
+  removeEmptied,
+  type FileEdit,
+  type Plan,
+} from "./file-edits.ts";
 
 /**
  * Carries out all edits of a plan or none; refuses a file changed since the plan.

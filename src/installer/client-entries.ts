@@ -1,6 +1,6 @@
 import type { ClientForm } from "../clients/adapter/client-form.ts";
 import { formOf } from "../clients/details.ts";
-import { hookEvents } from "../contract/hook-input.ts";
+import { hookEvents } from "../contract/hooks.ts";
 import { blockingSince, canBlock, hasHookTool } from "../contract/hook-tool.ts";
 import { findRealPath } from "../platform/shim-command.ts";
 import { type JsonObject, isRecord } from "../shared/json-fields.ts";

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import type { HookHandler, ServerForm } from "../clients/adapter/client-form.ts";
-import { type HookEvent, hookEvents } from "../contract/hook-input.ts";
+import { type HookEvent, hookEvents } from "../contract/hooks.ts";
 import { hookTool, hookToolGroups, isEventKnown, isHookToolEvent } from "../contract/hook-tool.ts";
 import { harmlessTools } from "../contract/own-tools.ts";
-import { type Launch, plainWord, shellHookOf, shellWord } from "../platform/launch.ts";
+import { type Launch, plainWord, shellHookOf, shellWord } from "../platform/shim-command.ts";
 import { type JsonObject, isRecord } from "../shared/json-fields.ts";
 import { type Settings, listIn, objectAt, objectIn, valueAt } from "./settings.ts";
 

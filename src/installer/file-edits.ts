@@ -1,9 +1,16 @@
-import type { Launch } from "../platform/launch.ts";
+import { lstatSync, readFileSync, readlinkSync, rmdirSync, type Stats, existsSync, realpathSync } from "node:fs";
+import { dirname } from "node:path";
+import { parse } from "jsonc-parser";
+import type { Config } from "../contract/config.ts";
+import { parseConfig, readConfig } from "../platform/config-file.ts";
+import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
+import type { Launch } from "../platform/shim-command.ts";
+import { codeOf, messageOf } from "../shared/error.ts";
 import type { JsonObject } from "../shared/json-fields.ts";
 import { type Result, err, ok } from "../shared/result.ts";
+import { settingAt } from "../shared/setting-keys.ts";
 import type { Backup } from "./apply.ts";
-import { type ClientRefusal, type ReadText, refusal } from "./client-files.ts";
-import { type Settings, formatOf, update } from "./settings.ts";
+import { type Settings, formatOf, update, objectIn } from "./settings.ts";
 import type { ClientTarget } from "./targets.ts";
 
 /** Part of SHIM in the files of a client. */
@@ -109,4 +116,124 @@ export function changeText(
     }
   };
   return { text: update(format, text, changeAll, before), summary };
+}
+
+/** Refusal to edit a client's settings. `message` is for people and says what to do. */
+export interface ClientRefusal {
+  readonly code:
+    | "config_unreadable"
+    | "config_unsound"
+    | "config_ignored"
+    | "name_taken"
+    | "config_changed"
+    | "write_failed";
+  readonly path: string;
+  readonly message: string;
+}
+
+export type ReadText = (path: string) => Result<string | null, ClientRefusal>;
+
+/** Keeps the byte order mark, so that encoding the text again gives the same bytes. */
+export function readText(path: string): Result<string | null, ClientRefusal> {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    if (isMissing(error)) return ok(null);
+    return err(
+      refusal("config_unreadable", path, `cannot be read: ${messageOf(error)}. Allow reading it and try again.`),
+    );
+  }
+  try {
+    return ok(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch {
+    return err(refusal("config_unreadable", path, "is not UTF-8 text. Save it as UTF-8 and try again."));
+  }
+}
+
+export function refusal(code: ClientRefusal["code"], path: string, message: string): ClientRefusal {
+  return { code, path, message: `${path} ${message}` };
+}
+
+/** ENOTDIR: a file has the name of one of the path's folders, so the path does not exist. */
+export function isMissing(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === "ENOENT" || code === "ENOTDIR";
+}
+
+export function statLink(path: string): Stats | null {
+  try {
+    return lstatSync(path);
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
+
+export function linkTarget(path: string): string | null {
+  return statLink(path)?.isSymbolicLink() === true ? readlinkSync(path) : null;
+}
+
+/** Outermost first. */
+export function missingFolders(folder: string): string[] {
+  if (statLink(folder) !== null) return [];
+  return [...missingFolders(dirname(folder)), folder];
+}
+
+/** @param folders outermost first; those that hold something else stay */
+export function removeEmptied(folders: readonly string[]): void {
+  for (const folder of folders.toReversed()) {
+    try {
+      rmdirSync(folder);
+    } catch {
+      // Something else has been put there since.
+    }
+  }
+}
+
+/**
+ * Changes one setting of config.json; its comments stay. Writes only a file that is valid
+ * before and after.
+ *
+ * @param value undefined: back to the default
+ * @returns the new settings, or why nothing was changed
+ */
+export function editConfig(path: string, key: string, value: unknown): Result<Config, string> {
+  const text = textOf(path);
+  const before = readConfig(path);
+  if (!before.ok) return before;
+  // Without a file every setting has its default.
+  if (value === undefined && !isConfigured(path, key)) return before;
+  const keys = key.split(".");
+  const edited = update(formatOf(path), text, (root) => {
+    const section = keys.slice(0, -1).reduce((parent, name) => objectIn(parent, name), root);
+    section[keys.at(-1) ?? ""] = value;
+  });
+  const after = parseConfig(withoutBom(edited), path);
+  if (!after.ok) return err(after.error.replace(`${path}: `, ""));
+  if (edited !== text) {
+    createPrivateFolder(dirname(path));
+    // The file may be a link to settings kept elsewhere.
+    const file = existsSync(path) ? realpathSync(path) : path;
+    writeAtomically(file, edited.endsWith("\n") ? edited : `${edited}\n`, { mode: 0o600 });
+  }
+  return ok(after.value);
+}
+
+/** Returns whether the file itself has the setting; false for a file that is not valid. */
+export function isConfigured(path: string, key: string): boolean {
+  return settingAt(parse(withoutBom(textOf(path))), key) !== undefined;
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return "";
+    throw error;
+  }
+}
+
+function withoutBom(text: string): string {
+  return text.replace(/^\uFEFF/, "");
 }

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { codex } from "../clients/codex/codex.ts";
-import type { Launch } from "../platform/launch.ts";
+import type { Launch } from "../platform/shim-command.ts";
 import { programPath } from "../platform/program-path.ts";
 import { messageOf } from "../shared/error.ts";
 import { type JsonObject, asObject, listAt, objectAt, parseObject, textAt } from "../shared/json-fields.ts";

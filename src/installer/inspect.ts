@@ -2,11 +2,11 @@ import { formOf } from "../clients/details.ts";
 import { canBlock, hasHookTool } from "../contract/hook-tool.ts";
 import type { ClientState } from "../contract/machine/overview.ts";
 import { readConfig } from "../platform/config-file.ts";
-import type { Launch } from "../platform/launch.ts";
+import type { Launch } from "../platform/shim-command.ts";
 import type { Paths } from "../platform/paths.ts";
 import type { JsonObject } from "../shared/json-fields.ts";
 import { notBlocking } from "./client-entries.ts";
-import { readText } from "./client-files.ts";
+import { readText, type PlanContext } from "./file-edits.ts";
 import {
   enabledPlugins,
   findScript,
@@ -17,7 +17,6 @@ import {
   ourServers,
   runnerOf,
 } from "./entries.ts";
-import type { PlanContext } from "./file-edits.ts";
 import { lastingLaunch } from "./own-program.ts";
 import { type LoadedFiles, findIgnoredFiles, load, planFrom } from "./plan.ts";
 import { objectAt } from "./settings.ts";

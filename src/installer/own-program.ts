@@ -1,12 +1,11 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
-import type { Launch } from "../platform/launch.ts";
-import { isTemporary, findRealPath, persistentPathFolders } from "../platform/shim-command.ts";
+import { type Launch, isTemporary, findRealPath, persistentPathFolders } from "../platform/shim-command.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 import { messageOf } from "../shared/error.ts";
 import { parseObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { linkTarget, missingFolders, readText, removeEmptied, statLink } from "./client-files.ts";
+import { linkTarget, missingFolders, readText, removeEmptied, statLink } from "./file-edits.ts";
 import type { Machine } from "./targets.ts";
 
 /** The copy of SHIM that clients start, and the command `shim`. */

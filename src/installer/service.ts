@@ -1,9 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Launch } from "../platform/launch.ts";
+import type { Launch } from "../platform/shim-command.ts";
 import { writeAtomically } from "../platform/private-files.ts";
-import { type Failure, fail } from "../shared/failure.ts";
-import { type Result, err, ok } from "../shared/result.ts";
+import { type Failure, fail, type Result, err, ok } from "../shared/result.ts";
 import type { Machine } from "./targets.ts";
 
 export interface ServiceSite {

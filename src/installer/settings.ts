@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { patch, stringify, TomlDocument } from "@decimalturn/toml-patch";
 import { applyEdits, findNodeAtLocation, parse, parseTree, type Edit, type Node, type ParseError } from "jsonc-parser";
 import { jsonExtensions, type JsonExtension } from "../clients/adapter/client-form.ts";
-import { formatJsonProblem, formatPosition } from "../platform/json-problem.ts";
+import { formatJsonProblem, formatPosition } from "../platform/config-file.ts";
 import { messageOf } from "../shared/error.ts";
 import { isRecord, type JsonObject } from "../shared/json-fields.ts";
 

@@ -4,9 +4,8 @@ import { homeFrom } from "../platform/paths.ts";
 import { removeDurably } from "../platform/private-files.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { apply, backupsFolder, listBackups, type Backup } from "./apply.ts";
-import { isMissing, readText, type ClientRefusal } from "./client-files.ts";
+import { isMissing, readText, type ClientRefusal, type Plan, type PlanContext } from "./file-edits.ts";
 import { serverCommand } from "./entries.ts";
-import type { Plan, PlanContext } from "./file-edits.ts";
 import { claudeVersion, findingsOf, type Installation, wantsBlocking } from "./inspect.ts";
 import {
   applyLink,

@@ -1,10 +1,9 @@
 import { readFileSync } from "node:fs";
-import { parse, type ParseError } from "jsonc-parser";
+import { parse, type ParseError, printParseErrorCode } from "jsonc-parser";
 import type * as z from "zod/mini";
 import { configSchema, defaults, type Config } from "../contract/config.ts";
 import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { formatJsonProblem } from "./json-problem.ts";
 
 export function readConfig(path: string): Result<Config, string> {
   let text: string;
@@ -38,4 +37,19 @@ function formatIssue(issue: z.core.$ZodIssue): string {
   if (issue.code === "too_small")
     return `${name} must be ${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
   return `${name} is not valid`;
+}
+
+/** The problem of a JSON text in words, with line and column. */
+export function formatJsonProblem(text: string, problem: ParseError): string {
+  return `${formatErrorCode(problem)} at ${formatPosition(text, problem.offset)}`;
+}
+
+function formatErrorCode({ error }: ParseError): string {
+  const words = printParseErrorCode(error).replaceAll(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter}`);
+  return words.toLowerCase().replace("close ", "closing ");
+}
+
+export function formatPosition(text: string, offset: number): string {
+  const lines = text.slice(0, offset).split("\n");
+  return `line ${lines.length}, column ${(lines.at(-1) ?? "").length + 1}`;
 }

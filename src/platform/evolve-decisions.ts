@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { readJsonFile } from "./read-json-file.ts";
+import { readJsonFile } from "./data-files.ts";
 
 /** Stored. Add fields as optional. */
 export const Decision = z.object({

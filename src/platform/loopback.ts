@@ -8,7 +8,7 @@ import { codeOf, messageOf } from "../shared/error.ts";
 import { parseObject, type JsonObject } from "../shared/json-fields.ts";
 import { dataHeaders, isOwnHost, loopbackOrigins } from "../shared/page-security.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { readBody } from "./read-body.ts";
+import { readBody } from "./local-http.ts";
 
 interface Loopback {
   readonly Bindings: HttpBindings & { readonly origins: readonly string[] };

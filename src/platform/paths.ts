@@ -1,4 +1,5 @@
-import { isAbsolute, sep } from "node:path";
+import { realpathSync } from "node:fs";
+import { isAbsolute, sep, dirname, join } from "node:path";
 import envPaths from "env-paths";
 
 export interface Paths {
@@ -45,4 +46,20 @@ export function homeFrom(env: NodeJS.ProcessEnv): string {
   throw new HomeError(
     `${name} gives "${home}", which is not an absolute path. Set ${name} to one, or remove it. Nothing was stored.`,
   );
+}
+
+/** Resolves a missing file by its nearest folder. @param path absolute */
+export function realPath(path: string): string {
+  for (let at = path, rest = ""; ; rest = join(at.slice(dirname(at).length), rest), at = dirname(at)) {
+    try {
+      return join(realpathSync(at), rest);
+    } catch {
+      if (dirname(at) === at) return path;
+    }
+  }
+}
+
+/** Pure. Whether a text is an absolute path of Windows: with a drive, or of a share. */
+export function isWindowsPath(path: string): boolean {
+  return /^(?:[a-z]:[\\/]|\\\\)/i.test(path);
 }

@@ -1,5 +1,5 @@
 import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Node } from "yaml";
-import type { Json } from "../contract/json.ts";
+import type { Json } from "../contract/values.ts";
 import { messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 

@@ -1,7 +1,25 @@
 import { existsSync, lstatSync, realpathSync } from "node:fs";
-import { basename, delimiter, dirname, isAbsolute, join } from "node:path";
+import { posix, basename, delimiter, dirname, isAbsolute, join } from "node:path";
 import { codeOf } from "../shared/error.ts";
-import { shellWord, type Launch } from "./launch.ts";
+
+/** Absolute paths, written as they are: clients start with a PATH of their own. */
+export interface Launch {
+  readonly node: string;
+  /** bin/shim.mjs */
+  readonly script: string;
+  readonly hookScript: string;
+}
+
+/** The shell script of hooks, beside their program, which it starts where no host answers. */
+export function shellHookOf({ hookScript }: Pick<Launch, "hookScript">): string {
+  return posix.join(posix.dirname(hookScript), "shim-hook");
+}
+
+export const plainWord = /^[\w@%+:,./-]+$/;
+
+export function shellWord(text: string): string {
+  return plainWord.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
 
 export interface CommandSource {
   readonly env: NodeJS.ProcessEnv;

@@ -1,4 +1,4 @@
-import { isWindowsPath } from "../shared/windows-path.ts";
+import { isWindowsPath } from "./paths.ts";
 
 /** False for an absolute path of another kind of system, which a transcript may name. */
 export function isOfThisSystem(path: string): boolean {

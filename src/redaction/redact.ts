@@ -4,8 +4,7 @@ import { replace, type RedactResult } from "./findings.ts";
 import { keyNameAt, tellingWordFrom, type Strength } from "./key-names.ts";
 import { privateKeys } from "./private-keys.ts";
 import { knownTokens } from "./token-formats.ts";
-import { passwordOptions } from "./program-options.ts";
-import { urlCredentials, webCommands } from "./user-passwords.ts";
+import { passwordOptions, urlCredentials, webCommands } from "./user-passwords.ts";
 import { isSecretValue } from "./values.ts";
 
 /** Two passes are usual where something was found; more only in a hostile text. */

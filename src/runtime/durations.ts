@@ -1,8 +1,9 @@
 import type { MetricName } from "../contract/metrics.ts";
-import type { Sql } from "../shared/sql.ts";
-import * as totals from "../store/metric-totals.ts";
-import * as sessionDurations from "../store/session-durations.ts";
 import { stackOf } from "../shared/error.ts";
+import type { Sql } from "../shared/sql.ts";
+import type { RowOf } from "../shared/table.ts";
+import * as totals from "../store/metric-totals.ts";
+import { sessionDurations } from "../store/session-tables.ts";
 import type { Runtime } from "./runtime.ts";
 
 const minIntervalMs = 10_000;
@@ -102,7 +103,7 @@ export class Durations {
   store(sql: Sql): void {
     for (const { name, labels, bucket, count, sum } of this.#pending.values())
       totals.add(sql, name, { labels, bucket, value: count, sum });
-    for (const total of this.#sessions.values()) sessionDurations.add(sql, total);
+    for (const total of this.#sessions.values()) addSessionDuration(sql, total);
     this.#pending = new Map();
     this.#sessions = new Map();
     this.#storedAt = this.#monotonicMs();
@@ -117,4 +118,20 @@ export function storeDurations({ store, durations, log }: Runtime): void {
   } catch (error) {
     log("warn", "durations were not stored", { error: stackOf(error) });
   }
+}
+
+export type SessionDuration = RowOf<typeof sessionDurations>;
+
+/** Part of the caller's transaction. */
+function addSessionDuration(sql: Sql, duration: SessionDuration): void {
+  sessionDurations.insert(
+    sql,
+    duration,
+    `ON CONFLICT (session, name) DO UPDATE SET count = count + excluded.count, slow = slow + excluded.slow,
+       sum = sum + excluded.sum`,
+  );
+}
+
+export function listSessionDurations(sql: Sql, session: string): SessionDuration[] {
+  return sessionDurations.select(sql, "WHERE session = ? ORDER BY name", session);
 }

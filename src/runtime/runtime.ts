@@ -1,13 +1,102 @@
 import type { Config } from "../contract/config.ts";
-import type { Launch } from "../platform/launch.ts";
+import type { CallError } from "../contract/errors.ts";
+import type { InputOf, OperationName, OutputOf } from "../contract/operations.ts";
 import type { Log } from "../platform/log-file.ts";
 import type { Paths } from "../platform/paths.ts";
-import type { Processes } from "../platform/processes.ts";
+import { isSameProcess, type ProcessIdentity, type Processes } from "../platform/processes.ts";
+import type { Launch } from "../platform/shim-command.ts";
+import type { Result } from "../shared/result.ts";
 import type { Store } from "../store/store.ts";
 import type { Durations } from "./durations.ts";
-import type { Fronts } from "./fronts.ts";
-import type { LocalCalls } from "./local-calls.ts";
-import type { Job } from "./run-apart.ts";
+
+/** A process that a client has started, as long as it is connected to this host. */
+export interface ConnectedFront {
+  /** Null until it is found. */
+  readonly client: ProcessIdentity | null;
+}
+
+/** Presence of clients: a client is served while a front of it is connected. */
+export class Fronts {
+  readonly #connected = new Set<ConnectedFront>();
+  /** Clients whose front was killed, until that is reported. */
+  #bereft: readonly ProcessIdentity[] = [];
+
+  connect(front: ConnectedFront): void {
+    this.#connected.add(front);
+  }
+
+  /** @param isKilled it has said nothing of its end */
+  disconnect(front: ConnectedFront, isKilled: boolean): void {
+    if (this.#connected.delete(front) && isKilled && front.client) this.#bereft = [...this.#bereft, front.client];
+  }
+
+  serves(client: ProcessIdentity): boolean {
+    return [...this.#connected].some((front) => isSameProcess(front.client, client));
+  }
+
+  /** Whether the client's front was killed, and no other has come; answered once. */
+  takeLoss(client: ProcessIdentity): boolean {
+    const others = this.#bereft.filter((one) => !isSameProcess(one, client));
+    const isBereft = others.length < this.#bereft.length;
+    this.#bereft = others;
+    return isBereft && !this.serves(client);
+  }
+}
+
+/** The coordinator of a machine that has joined no workspace, as one process calls it. */
+export interface LocalCalls {
+  /** @throws {CallLostError} */
+  call<Name extends OperationName>(
+    name: Name,
+    input: InputOf<Name>,
+    timeoutMs: number,
+  ): Result<OutputOf<Name>, CallError> | Promise<Result<OutputOf<Name>, CallError>>;
+  /** Calls `listener` after commits of others, soon after each. @returns ends that */
+  onCommit(listener: () => void): () => void;
+  close(): void;
+}
+
+/** No answer came. */
+export class CallLostError extends Error {
+  override readonly name = "CallLostError";
+  /** False: the call has reached nothing. */
+  readonly isSent: boolean;
+
+  constructor(message: string, isSent: boolean) {
+    super(message);
+    this.isSent = isSent;
+  }
+}
+
+export type JobName = "takeSnapshot" | "foreseeConflicts" | "dropSnapshots" | "makeBundle" | "undoFiles";
+
+/** A name and input of long work, which can be cloned. */
+export interface Job {
+  readonly name: JobName;
+  readonly input: object;
+}
+
+/** Parts of the input that each process has of its own. */
+export interface JobContext {
+  readonly processes: Runtime["processes"];
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Does long work in a process of its own, or in this one where none can be started.
+ * @param work of that name
+ * @throws {Error} what `work` throws, or when that process ends without an answer
+ */
+export function runApart<Input extends object, Answer>(
+  { startJob, processes }: Pick<Runtime, "startJob" | "processes">,
+  name: JobName,
+  work: (input: Input & JobContext) => Promise<Answer>,
+  input: Input,
+  signal?: AbortSignal,
+): Promise<Answer> {
+  if (!startJob) return work({ ...input, processes, ...(signal && { signal }) });
+  return startJob({ name, input }, signal) as Promise<Answer>;
+}
 
 /** All access of the local process to clock, randomness and environment; replaced in tests. */
 export interface Runtime {

@@ -6,8 +6,7 @@ import { fileLog, type Log } from "../platform/log-file.ts";
 import { homeFrom, pathsIn } from "../platform/paths.ts";
 import { systemProcesses } from "../platform/processes.ts";
 import { Durations } from "./durations.ts";
-import { Fronts } from "./fronts.ts";
-import type { Runtime } from "./runtime.ts";
+import { Fronts, type Runtime } from "./runtime.ts";
 import { Store, type StoreOptions } from "../store/store.ts";
 
 export interface SystemOptions extends Omit<StoreOptions, "path" | "now" | "busyMs" | "migrations" | "minEpoch"> {

@@ -1,3 +1,4 @@
+import * as z from "zod";
 import type { Refusal } from "../contract/errors.ts";
 import {
   isOperation,
@@ -9,9 +10,124 @@ import {
 import { exampleSelf } from "../contract/values.ts";
 import { scopes, type Scope } from "../contract/workspaces.ts";
 import { err, ok, type Result } from "./result.ts";
-import { compileSchema, undecided, type CompiledSchema } from "./compiled-schema.ts";
-import { checkJsonShape } from "./json-shape.ts";
-import { formatIssues } from "./problems.ts";
+
+/** Not certainly valid: zod decides, and words a refusal. */
+export const undecided = Symbol("undecided");
+
+/** @returns the parsed value, equal to that of zod, or `undecided` */
+type CompiledSchema = (value: unknown) => unknown;
+
+const compiling = new Set<z.core.$ZodType>();
+
+/**
+ * Compiles the objects and arrays of a schema, since most fields of a task are absent: zod's parse
+ * of 500 tasks costs four times as much where the runtime forbids generated code. Everything else
+ * stays with zod, and so does a schema inside itself.
+ */
+export function compileSchema(schema: z.core.$ZodType): CompiledSchema {
+  const { def } = schema._zod;
+  if (compiling.has(schema)) return parseByZod(schema);
+  compiling.add(schema);
+  try {
+    if (def.type === "object") return compileObject(schema, def as z.core.$ZodObjectDef) ?? parseByZod(schema);
+    return def.type === "array" ? compileArray(def as z.core.$ZodArrayDef) : parseByZod(schema);
+  } finally {
+    compiling.delete(schema);
+  }
+}
+
+function parseByZod(schema: z.core.$ZodType): CompiledSchema {
+  return (value) => {
+    const parsed = z.safeParse(schema, value);
+    return parsed.success ? parsed.data : undecided;
+  };
+}
+
+/** Zod makes the checks of the list with the items as they were parsed. */
+function compileArray({ element, checks = [] }: z.core.$ZodArrayDef): CompiledSchema {
+  const item = compileSchema(element);
+  const parseList = parseByZod(z.array(z.unknown()).check(...(checks as z.core.$ZodCheck<unknown[]>[])));
+  return (value) => {
+    if (!Array.isArray(value)) return undecided;
+    const items = value.map(item);
+    if (items.includes(undecided)) return undecided;
+    return checks.length === 0 ? items : parseList(items);
+  };
+}
+
+interface Field {
+  readonly key: string;
+  readonly parse: CompiledSchema;
+  /** Value where the field is absent; undefined: it stays absent; `undecided`: it is required. */
+  readonly fallback: () => unknown;
+}
+
+function compileObject(schema: z.core.$ZodType, { shape, catchall }: z.core.$ZodObjectDef): CompiledSchema | null {
+  const isStrict = catchall?._zod.def.type === "never";
+  const isSimple = (schema._zod.def.checks ?? []).length === 0 && (isStrict || !catchall);
+  const fields = isSimple ? Object.entries(shape).map(([key, one]) => compileField(key, one)) : [null];
+  if (!fields.every((field) => field !== null)) return null;
+  return (value) => {
+    if (!isPlain(value)) return undecided;
+    const parsed: Record<string, unknown> = {};
+    let given = 0;
+    for (const { key, parse, fallback } of fields) {
+      const isGiven = Object.hasOwn(value, key);
+      const result = isGiven ? parse(value[key]) : fallback();
+      if (result === undecided) return undecided;
+      if (isGiven) given += 1;
+      if (isGiven || result !== undefined) parsed[key] = result;
+    }
+    return isStrict && Object.keys(value).length > given ? undecided : parsed;
+  };
+}
+
+function compileField(key: string, schema: z.core.$ZodType): Field | null {
+  const { optin = "required", optout } = schema._zod;
+  if (key in Object.prototype || (optout === "optional") !== (optin === "optional")) return null;
+  const parse = compileSchema(schema);
+  if (optin === "required") return { key, parse, fallback: () => undecided };
+  if (optin === "optional") return { key, parse, fallback: () => undefined };
+  const value = parse(undefined);
+  if (value === undecided || value === undefined) return null;
+  if (typeof value !== "object" || value === null) return { key, parse, fallback: () => value };
+  // A copy costs less than parsing the default again.
+  const isFlat = Object.values(value).every((part) => typeof part !== "object");
+  if (!isFlat) return { key, parse, fallback: () => parse(undefined) };
+  return { key, parse, fallback: () => (Array.isArray(value) ? value.slice() : { ...value }) };
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
+
+/** Limit of nesting: recursion over JSON must not overflow the stack. */
+const maxDepth = 100;
+
+/** Refuses JSON that later code would fail on or silently lose. */
+export function checkJsonShape(value: unknown, depthLeft = maxDepth): Refusal | null {
+  if (typeof value !== "object" || value === null) return null;
+  if (depthLeft === 0) return { code: "bad_input", message: `JSON is nested at most ${maxDepth} deep` };
+  if (Object.hasOwn(value, "__proto__")) return { code: "bad_input", message: "no field may have the name __proto__" };
+  return Array.isArray(value) ? checkItems(value, depthLeft - 1) : checkValues(value, depthLeft - 1);
+}
+
+function checkItems(items: readonly unknown[], depthLeft: number): Refusal | null {
+  for (const item of items) {
+    const problem = checkJsonShape(item, depthLeft);
+    if (problem) return problem;
+  }
+  return null;
+}
+
+/** `Object.values` would cost twice as much. */
+function checkValues(fields: object, depthLeft: number): Refusal | null {
+  for (const name in fields) {
+    const problem = checkJsonShape((fields as Record<string, unknown>)[name], depthLeft);
+    if (problem) return problem;
+  }
+  return null;
+}
 
 export interface OperationRequest<Name extends OperationName = OperationName> {
   readonly name: Name;
@@ -69,4 +185,50 @@ export function checkScope(name: OperationName, scope: Scope): Refusal | null {
 
 export function isRead(name: OperationName): boolean {
   return operations[name].method === "GET";
+}
+
+export function formatIssues({ issues }: Pick<z.ZodError, "issues">): string {
+  return issues.map(formatIssue).join("; ").slice(0, 1_000);
+}
+
+function formatIssue(issue: z.core.$ZodIssue): string {
+  const field = issue.path.map(String).join(".");
+  return field === "" ? formatConstraint(issue) : `${field}: ${formatConstraint(issue)}`;
+}
+
+function formatConstraint(issue: z.core.$ZodIssue): string {
+  if (issue.code === "too_big") return `at most ${issue.maximum}${formatUnit(issue.origin)}`;
+  if (issue.code === "too_small") return `at least ${issue.minimum}${formatUnit(issue.origin)}`;
+  if (issue.code === "invalid_type") return formatType(issue.expected, issue.message);
+  return formatChoices(issue) ?? issue.message;
+}
+
+function formatChoices(issue: z.core.$ZodIssue): string | null {
+  if (issue.code === "unrecognized_keys") {
+    return `no such field: ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
+  }
+  if (issue.code === "invalid_value") return `one of ${issue.values.map(String).join(", ")}`;
+  return issue.code === "invalid_union" ? formatUnion(issue) : null;
+}
+
+function formatType(expected: string, message: string): string {
+  if (message.endsWith("received undefined")) return "is missing";
+  return expected === "int" ? "must be a whole number" : `must be a ${expected}`;
+}
+
+function formatUnit(origin: string): string {
+  if (origin === "string") return " characters";
+  return origin === "array" ? " of them" : "";
+}
+
+function formatUnion({ message, errors }: z.core.$ZodIssueInvalidUnion): string {
+  const [, expected] = message.split("Expected ", 2);
+  if (expected !== undefined) return `one of ${expected.replaceAll(" | ", ", ")}`;
+  const [one, other] = errors.map(([first]) => (first ? formatConstraint(first) : ""));
+  return errors.length === 2 && one !== other ? `${one}, or ${other}` : "is missing, or not a JSON value";
+}
+
+/** A sentence without the name of the operation, which a person has not typed. */
+export function badInputText(message: string): string {
+  return message.replace(/^[a-z]+\.[a-z-]+: /, "").replace(/\.?$/, ".");
 }

@@ -1,5 +1,4 @@
 import type { Job, WorkKind } from "../contract/plans.ts";
-import { folderOf } from "./folders.ts";
 
 interface Scale {
   readonly points: number;
@@ -96,4 +95,9 @@ function countSteps(text: string): number {
   const items = text.match(/^[ \t]{0,20}(?:[-*+]|\d{1,3}[.)])[ \t]/gm) ?? [];
   const turns = text.match(/\b(?:then|afterwards|finally|after that)\b/gi) ?? [];
   return items.length + turns.length;
+}
+
+export function folderOf(path: string, depth = Number.POSITIVE_INFINITY): string {
+  const names = path.split("/").slice(0, -1).slice(0, depth);
+  return names.join("/") || ".";
 }

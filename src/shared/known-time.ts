@@ -18,3 +18,8 @@ export function toMilliseconds(time: number): number {
 export function isPast(now: number, at: number): boolean {
   return isKnownTime(at) && at <= now + maxAheadMs;
 }
+
+/** Counts a negative time, after a wall clock was set back, as passed. */
+export function isWithin(sinceMs: number, everyMs: number): boolean {
+  return sinceMs >= 0 && sinceMs < everyMs;
+}

@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fail, type Failure } from "../shared/failure.ts";
-import { ok, type Result } from "../shared/result.ts";
+import { fail, type Failure, ok, type Result } from "../shared/result.ts";
 import { removeDurably, syncFolder } from "../platform/private-files.ts";
 import { lines, run, withTimeLimit, type TimeLimit } from "./git.ts";
 import {
@@ -15,8 +14,8 @@ import {
   writeBase,
   type Base,
   type OpenRepository,
+  type SnapshotDeps,
 } from "./repository.ts";
-import type { SnapshotDeps } from "./snapshot.ts";
 
 export interface DropInput extends SnapshotDeps, TimeLimit {
   readonly repository: string;

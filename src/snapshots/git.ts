@@ -1,8 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { delimiter, parse } from "node:path";
 import { LockedError } from "../platform/process-lock.ts";
-import { withoutSecrets } from "../platform/secret-env.ts";
-import { programPath } from "../platform/program-path.ts";
+import { withoutSecrets, programPath } from "../platform/program-path.ts";
 
 export interface Git {
   readonly env: NodeJS.ProcessEnv;

@@ -17,7 +17,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
 import { codeOf, messageOf } from "../shared/error.ts";
-import { realPath } from "../platform/real-path.ts";
+import { realPath } from "../platform/paths.ts";
 import { run, userGit } from "./git.ts";
 import type { ExcludedFile } from "./selection.ts";
 

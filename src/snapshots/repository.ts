@@ -14,7 +14,6 @@ import {
 } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { withLock } from "../platform/process-lock.ts";
 import {
   createPrivateFolder,
   renameDurably,
@@ -22,8 +21,10 @@ import {
   syncFolder,
   writeAtomically,
 } from "../platform/private-files.ts";
+import { withLock } from "../platform/process-lock.ts";
+import type { Processes } from "../platform/processes.ts";
 import { lines, repositoryGit, run, text, type Git } from "./git.ts";
-import type { SeenProject, SnapshotDeps } from "./snapshot.ts";
+import type { ExcludedFile, SnapshotLimits } from "./selection.ts";
 import type { WorkTree } from "./work-tree.ts";
 
 /**
@@ -306,4 +307,52 @@ export function readingGit(
   const git = repositoryGit(env, workTree === undefined ? location : { ...location, workTree }, opened.signal);
   // Git may refresh the index, which is a copy.
   return { ...git, env: { ...git.env, GIT_OPTIONAL_LOCKS: "1" } };
+}
+
+export interface SnapshotDeps {
+  readonly env: NodeJS.ProcessEnv;
+  readonly processes: Processes;
+}
+
+export interface SnapshotInput extends SnapshotDeps {
+  readonly project: string;
+  readonly snapshots: string;
+  readonly checkpointId: string;
+  readonly now: number;
+  readonly limits: SnapshotLimits & { readonly timeoutMs: number };
+  readonly signal?: AbortSignal;
+}
+
+export interface DoneSnapshot {
+  readonly state: "done";
+  readonly head: string | null;
+  readonly branch: string | null;
+  /** Commit without a parent; `head` is its base. */
+  readonly commit: string;
+  readonly repository: string;
+  readonly leftOut: readonly ExcludedFile[];
+  readonly files: number;
+  readonly bytes: number;
+  /** Unchanged files whose content is still only in the project's objects. */
+  readonly borrowed: number;
+}
+
+export type Snapshot =
+  | DoneSnapshot
+  | { readonly state: "skipped"; readonly reason: string }
+  | { readonly state: "failed"; readonly reason: string };
+
+/** Stored. The project of the newest snapshot, by what the next one can see without git. */
+export interface SeenProject {
+  /** Digest of what git reads beside the work tree. */
+  readonly settings: string;
+  /** Digest of the names, sizes and times of the files. */
+  readonly files: string;
+  readonly entries: number;
+  readonly top: string;
+  /** Names as displayed; a folder has a slash at the end. */
+  readonly ignored: readonly string[];
+  /** Files beside the project that say what is ignored and converted. */
+  readonly rules: readonly string[];
+  readonly snapshot: DoneSnapshot;
 }

@@ -14,8 +14,14 @@ import {
   type Git,
   type TimeLimit,
 } from "./git.ts";
-import { projectObjects, readingGit, repositoryFor, withRepository, type OpenRepository } from "./repository.ts";
-import type { SnapshotDeps } from "./snapshot.ts";
+import {
+  projectObjects,
+  readingGit,
+  repositoryFor,
+  withRepository,
+  type OpenRepository,
+  type SnapshotDeps,
+} from "./repository.ts";
 import { readStats, type ExcludedFile } from "./selection.ts";
 import { dropAbsent, readAbout } from "./take-snapshot.ts";
 import { listAt } from "../shared/json-fields.ts";

@@ -1,11 +1,10 @@
 import type { Sql } from "../shared/sql.ts";
-import { runApart } from "../runtime/run-apart.ts";
-import type { Runtime } from "../runtime/runtime.ts";
+import { runApart, type Runtime } from "../runtime/runtime.ts";
 import { isPaused } from "../store/pause.ts";
 import { snapshots } from "../store/session-tables.ts";
 import * as snapshotDrops from "../store/snapshot-drops.ts";
 import { dropSnapshots } from "./drop-snapshots.ts";
-import type { Snapshot } from "./snapshot.ts";
+import type { Snapshot } from "./repository.ts";
 import { takeSnapshot } from "./take-snapshot.ts";
 import { takeUnchanged } from "./unchanged.ts";
 

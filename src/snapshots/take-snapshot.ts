@@ -33,6 +33,9 @@ import {
   writeRef,
   type Base,
   type OpenRepository,
+  type DoneSnapshot,
+  type Snapshot,
+  type SnapshotInput,
 } from "./repository.ts";
 import {
   firstLeftOut,
@@ -42,13 +45,13 @@ import {
   type ExcludedFile,
   type Selection,
   type SnapshotLimits,
+  installed,
+  listUnsaved,
+  type UnsavedFile,
 } from "./selection.ts";
-import type { DoneSnapshot, Snapshot, SnapshotInput } from "./snapshot.ts";
 import { bytesIndex, stageBytes, type ConvertedFiles } from "./stage-bytes.ts";
 import { parseObject } from "../shared/json-fields.ts";
-import { settingsSeen } from "./settings-seen.ts";
-import { rememberProject, takeUnchanged } from "./unchanged.ts";
-import { installed, listUnsaved, type UnsavedFile } from "./unsaved-files.ts";
+import { settingsSeen, rememberProject, takeUnchanged } from "./unchanged.ts";
 import { readdir } from "node:fs/promises";
 
 const maxNamed = 1_000;

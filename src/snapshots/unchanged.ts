@@ -1,13 +1,25 @@
-import { existsSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { createHash } from "node:crypto";
+import { existsSync, statSync, realpathSync, lstatSync, readdirSync, type Stats } from "node:fs";
+import { homedir } from "node:os";
+import { join, dirname } from "node:path";
+import { setImmediate as breathe } from "node:timers/promises";
 import { withLock } from "../platform/process-lock.ts";
+import { ownProgram } from "../platform/version.ts";
 import { parseObject } from "../shared/json-fields.ts";
-import { displayPath, withTimeLimit, type RawPath } from "./git.ts";
-import { readBase, repositoryFor, writeBase, writeRef, type OpenRepository } from "./repository.ts";
-import { scanFiles } from "./scan-files.ts";
-import { rulesIn, settingsSeen } from "./settings-seen.ts";
-import type { DoneSnapshot, SeenProject, Snapshot, SnapshotInput } from "./snapshot.ts";
-import { listUnsaved } from "./unsaved-files.ts";
+import { gitFolders, readHead } from "./git-head.ts";
+import { displayPath, withTimeLimit, type RawPath, keptVariables } from "./git.ts";
+import {
+  readBase,
+  repositoryFor,
+  writeBase,
+  writeRef,
+  type OpenRepository,
+  type DoneSnapshot,
+  type SeenProject,
+  type Snapshot,
+  type SnapshotInput,
+} from "./repository.ts";
+import { ownFolder, turnMs, listUnsaved } from "./selection.ts";
 import type { WorkTree } from "./work-tree.ts";
 
 /** Entries of a project that the host scans itself, between the messages of chats. */
@@ -91,4 +103,134 @@ export async function rememberProject(
   if (newestMs > readAtMs - (newestMs % 1_000 === 0 ? coarseTickMs : tickMs)) return;
   const seen = { ...project, settings, files, entries, snapshot };
   writeBase(opened, { ...base, seen }, null);
+}
+
+interface Settings {
+  /** Folder of a project's repository, or the project itself without one. */
+  readonly commonDir: string;
+  /** Digest of all that git reads beside the work tree. */
+  readonly digest: string;
+}
+
+/** @returns null: there is no such folder, or it has a form that only git reads */
+export function settingsSeen({ project, env, limits }: SnapshotInput): Settings | null {
+  try {
+    const start = realpathSync(project);
+    const tree = findWorkTree(start);
+    const variables = [...keptVariables, "HOME", "XDG_CONFIG_HOME"].map((name) => env[name] ?? null);
+    const files = [...userFiles(env), ...(tree ? repositoryFiles(tree.git, tree.common) : [])];
+    const head = tree && readHead(tree.top);
+    const facts = [ownProgram, project, limits, variables, head, files.map(stampOf)];
+    return { commonDir: tree?.common ?? start, digest: createHash("sha1").update(JSON.stringify(facts)).digest("hex") };
+  } catch {
+    return null;
+  }
+}
+
+/** Work tree that holds the folder, with its folders of git; null: none. */
+function findWorkTree(start: string): { readonly top: string; readonly git: string; readonly common: string } | null {
+  for (let top = start; ; top = dirname(top)) {
+    if (existsSync(join(top, ".git"))) {
+      const { git, common } = gitFolders(top);
+      if (git === null || common === null) throw new Error(`${top} has git in a form that is not read here`);
+      return { top, git, common: realpathSync(common) };
+    }
+    if (dirname(top) === top) return null;
+  }
+}
+
+function repositoryFiles(gitDir: string, commonDir: string): string[] {
+  const own = ["HEAD", "index", "config.worktree", "reftable/tables.list"].map((name) => join(gitDir, name));
+  const shared = ["config", "packed-refs", "reftable/tables.list", "info/exclude", "info/attributes"];
+  return [...own, ...shared.map((name) => join(commonDir, name))];
+}
+
+/** Settings, ignore rules and attributes of the user and the machine. */
+function userFiles(env: NodeJS.ProcessEnv): string[] {
+  const home = env["HOME"] ?? homedir();
+  const folder = join(env["XDG_CONFIG_HOME"] ?? join(home, ".config"), "git");
+  const ofUser = ["config", "ignore", "attributes"].map((name) => join(folder, name));
+  const settings = [env["GIT_CONFIG_GLOBAL"] ?? join(home, ".gitconfig"), env["GIT_CONFIG_SYSTEM"] ?? "/etc/gitconfig"];
+  return [...settings, ...ofUser];
+}
+
+/** Files that the settings name. */
+function rulesIn(config: readonly string[], env: NodeJS.ProcessEnv): string[] {
+  return config.flatMap((setting) => {
+    const [, path] = /^core\.(?:excludesfile|attributesfile)=(.+)$/s.exec(setting) ?? [];
+    return path === undefined ? [] : [path.replace(/^~(?=\/)/, env["HOME"] ?? homedir())];
+  });
+}
+
+interface Entry {
+  /** Path in the project; that of a folder ends with a slash. */
+  readonly path: string;
+  readonly stats: Stats;
+  readonly isIgnored: boolean;
+}
+
+interface Scan {
+  /** Digest of the names, sizes and times of the files. */
+  readonly digest: string;
+  readonly entries: number;
+  /** Epoch ms of the latest change, by the clock of the file system. */
+  readonly newestMs: number;
+}
+
+interface Scanned {
+  readonly top: string;
+  readonly ignored: readonly string[];
+  /** Files beside the project that count, too. */
+  readonly rules: readonly string[];
+  readonly snapshots: string;
+}
+
+/** @returns null: too many entries, one that is closed or gone, or a name that is no UTF-8 */
+async function scanFiles({ top, ignored, rules, snapshots }: Scanned, mostEntries: number): Promise<Scan | null> {
+  const hash = createHash("sha1").update(JSON.stringify(rules.map(stampOf)));
+  let entries = 0;
+  let turnAt = performance.now();
+  try {
+    let newestMs = lstatSync(top).ctimeMs;
+    for (const { path, stats, isIgnored } of entriesIn(top, new Set(ignored), ownFolder(top, snapshots))) {
+      if (++entries > mostEntries || path.includes("\uFFFD")) return null;
+      // The name of a folder is enough: its times are those of its ignored files, too.
+      const isByName = isIgnored || stats.isDirectory();
+      hash.update(`${path}\0${isByName ? "" : `${stats.mode} ${stampIn(stats)}`}\0`);
+      if (!isIgnored) newestMs = Math.max(newestMs, stats.ctimeMs);
+      if (performance.now() - turnAt <= turnMs) continue;
+      await breathe();
+      turnAt = performance.now();
+    }
+    return { digest: hash.digest("hex"), entries, newestMs };
+  } catch {
+    return null;
+  }
+}
+
+function* entriesIn(top: string, ignored: ReadonlySet<string>, isOwn: (path: string) => boolean): Generator<Entry> {
+  const folders = [""];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    const names = readdirSync(`${top}/${folder}`).sort();
+    // No snapshot enters a repository in the project.
+    if (folder !== "" && names.includes(".git")) continue;
+    for (const name of names) {
+      const stats = lstatSync(`${top}/${folder}${name}`);
+      const path = `${folder}${name}${stats.isDirectory() ? "/" : ""}`;
+      if (/^\.git\/?$/.test(path) || isOwn(path)) continue;
+      const isIgnored = ignored.has(path);
+      yield { path, stats, isIgnored };
+      if (stats.isDirectory() && !isIgnored) folders.push(path);
+    }
+  }
+}
+
+/** Empty where there is no such file. */
+function stampOf(path: string): string {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats ? stampIn(stats) : "";
+}
+
+function stampIn({ ino, size, mtimeMs, ctimeMs }: Stats): string {
+  return `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
 }

@@ -2,14 +2,12 @@ import { copyFileSync, existsSync, lstatSync, mkdirSync } from "node:fs";
 import { isAbsolute, join, relative, sep } from "node:path";
 import type { FileStamp } from "../contract/work-state.ts";
 import { displayPath, joinRaw, rawList, run, splitRaw, text, type Git, type RawPath } from "./git.ts";
-import { realPath } from "../platform/real-path.ts";
+import { realPath } from "../platform/paths.ts";
 import { replaceFiles, withStaging, type FileChange } from "./replace-files.ts";
-import { describe, readingGit, type OpenRepository } from "./repository.ts";
-import { readStats, type ExcludedFile } from "./selection.ts";
+import { describe, readingGit, type OpenRepository, type Snapshot, type SnapshotInput } from "./repository.ts";
+import { readStats, type ExcludedFile, lostOf, type UnsavedFile } from "./selection.ts";
 import { adopt, readAbout, readPresent, withProject, type PresentFiles } from "./take-snapshot.ts";
-import type { Snapshot, SnapshotInput } from "./snapshot.ts";
 import { listAt } from "../shared/json-fields.ts";
-import { lostOf, type UnsavedFile } from "./unsaved-files.ts";
 import { submoduleMode, type WorkTree } from "./work-tree.ts";
 
 /** End of a turn that runs: the files of now. */

@@ -10,18 +10,30 @@ import {
   rmSync,
   statSync,
   writeFileSync,
+  copyFileSync,
 } from "node:fs";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import * as z from "zod";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
-import { pollUntil } from "../platform/process-group.ts";
 import { mayBeAlive, type ProcessIdentity, type Processes } from "../platform/processes.ts";
-import { readJsonFile } from "../platform/read-json-file.ts";
-import { endMarked, markName, toMark } from "../platform/run-program.ts";
+import { readJsonFile } from "../platform/data-files.ts";
+import { pollUntil, endMarked, markName, toMark } from "../platform/run-program.ts";
 import { codeOf } from "../shared/error.ts";
-import { GitError, run, type Git } from "./git.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { GitError, run, type Git, repositoryGit, text, userGit, withTimeLimit, type TimeLimit } from "./git.ts";
+import { repositoryFor, withRepository, type OpenRepository, type SnapshotDeps } from "./repository.ts";
+import {
+  findMissing,
+  findMissingSnapshot,
+  unpack,
+  readSnapshot,
+  writeFiles,
+  type RestoreRefusal,
+  type RestoreResult,
+} from "./restore-files.ts";
 import { gitInFolder } from "./user-repository.ts";
+import { discover, type WorkTree } from "./work-tree.ts";
 
 /**
  * Located by the repository, since a program may have replaced the worktree's `.git`.
@@ -86,7 +98,7 @@ interface NewWorktree {
   readonly isEmpty?: boolean;
 }
 
-export async function addWorktree(git: Git, { tree, start, branch, isEmpty = false }: NewWorktree): Promise<void> {
+async function addWorktree(git: Git, { tree, start, branch, isEmpty = false }: NewWorktree): Promise<void> {
   const add = (make: "-b" | "-B"): string[] => {
     const on = branch === null ? ["--detach"] : ["--no-track", make, branch];
     return ["add", "--quiet", ...on, ...(isEmpty ? ["--no-checkout"] : []), tree, start];
@@ -254,4 +266,114 @@ export function listWorktrees(home: string): LeftWorktree[] {
     const leftAt = statSync(join(folder, "record.json"), { throwIfNoEntry: false })?.mtimeMs;
     return record !== null && leftAt !== undefined ? [{ folder, record, leftAt }] : [];
   });
+}
+
+export interface WorktreeInput extends SnapshotDeps, TimeLimit {
+  /** SHIM's repository, and the snapshot in it. */
+  readonly repository: string;
+  readonly commit: string;
+  readonly project: string;
+  /** Commit that the files are based on; null: there was none. */
+  readonly head: string | null;
+  /** New folder and new branch. */
+  readonly folder: string;
+  readonly branch: string;
+}
+
+export type WorktreeOutcome = Result<RestoreResult, RestoreRefusal>;
+
+/**
+ * Adds a worktree on a new branch from the commit that a snapshot is based on, with the
+ * snapshot's files; what was not committed then is not committed in it. Work tree, index and
+ * HEAD of the project stay, and a failure leaves neither folder nor branch.
+ */
+export async function restoreWorktree(input: WorktreeInput): Promise<WorktreeOutcome> {
+  const { commit, repository } = input;
+  if (!existsSync(join(repository, "HEAD")))
+    return err({ code: "snapshot_missing", message: `${repository} does not exist` });
+  return makeWorktree(input, async (git, _tree, signal) =>
+    withRepository(input, repository, null, signal, async (opened) => {
+      const lost = await findMissingSnapshot(opened, commit);
+      return lost ? err(lost) : ok(await writeWorktree(opened, input, git));
+    }),
+  );
+}
+
+export interface ReceivedWorktreeInput extends Omit<WorktreeInput, "repository"> {
+  /** SHIM's repositories. */
+  readonly snapshots: string;
+  readonly bundle: Buffer;
+  readonly needs: readonly string[];
+}
+
+/** Adds a worktree like `restoreWorktree`, with the files of a bundle from another machine. */
+export async function restoreReceivedWorktree(input: ReceivedWorktreeInput): Promise<WorktreeOutcome> {
+  return makeWorktree(input, async (git, found, signal) =>
+    withRepository(input, repositoryFor(input.snapshots, found), found, signal, async (opened) => {
+      return (await unpack(opened, found, input)) ?? ok(await writeWorktree(opened, input, git));
+    }),
+  );
+}
+
+type NewFilesWorktree = Omit<WorktreeInput, "repository">;
+
+/** @param fill writes the files, once branch and commit are known to be usable */
+async function makeWorktree(
+  input: NewFilesWorktree,
+  fill: (git: Git, tree: WorkTree, signal: AbortSignal) => Promise<WorktreeOutcome>,
+): Promise<WorktreeOutcome> {
+  const { env, project, head } = input;
+  const work = async (signal: AbortSignal): Promise<WorktreeOutcome> => {
+    const tree = await discover(env, project, signal);
+    if ("skipped" in tree) return err({ code: "not_a_work_tree", message: tree.skipped });
+    if (head === null)
+      return err({ code: "commit_missing", message: "there was no commit then that a branch could begin at" });
+    const own = repositoryGit(env, { gitDir: tree.found.gitDir }, signal);
+    const known = await run(own, ["show-ref", "--verify", "--quiet", `refs/heads/${input.branch}`], "", [0, 1]);
+    if (known.code === 0) return err({ code: "branch_exists", message: `the branch ${input.branch} already exists` });
+    const [missing] = await findMissing(own, [head]);
+    if (missing !== undefined)
+      return err({
+        code: "commit_missing",
+        message: `commit ${missing}, on which it was based, is not in ${project}`,
+      });
+    return fill(userGit(env, tree.found.top, signal), tree.found, signal);
+  };
+  return withTimeLimit(input, work, (message) => err({ code: "restore_failed", message }));
+}
+
+async function writeWorktree(
+  opened: OpenRepository,
+  { env, commit, head, folder, branch }: NewFilesWorktree,
+  project: Git,
+): Promise<RestoreResult> {
+  const from = head ?? "HEAD";
+  await addWorktree(project, { tree: folder, start: from, branch, isEmpty: true });
+  try {
+    const tree = realpathSync(folder);
+    return await fillWorktree(opened, commit, { tree, git: userGit(env, tree, opened.signal) });
+  } catch (error) {
+    const left = { ...project, signal: AbortSignal.timeout(cleanUpMs) };
+    await removeWorktree(left, folder, { isForced: true });
+    await run(left, ["update-ref", "-d", `refs/heads/${branch}`, from]);
+    throw error;
+  }
+}
+
+const cleanUpMs = 30_000;
+
+/** Writes a snapshot's files into a worktree without files; its index is that of its HEAD. */
+export async function fillWorktree(
+  opened: OpenRepository,
+  commit: string,
+  { tree, git }: { readonly tree: string; readonly git: Git },
+): Promise<RestoreResult> {
+  const [written, index] = await Promise.all([
+    readSnapshot(opened, commit).then((snapshot) => writeFiles(snapshot, tree)),
+    text(git, ["rev-parse", "--path-format=absolute", "--git-path", "index"]),
+  ]);
+  // This index has the times of the files just written: git need not read them all again.
+  copyFileSync(join(opened.scratch, "index"), index);
+  await run(git, ["read-tree", "--reset", "HEAD"]);
+  return written;
 }

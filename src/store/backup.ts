@@ -8,7 +8,7 @@ import { createPrivateFile, createPrivateFolder, renameDurably, syncFile } from 
 import { isRunning } from "../platform/processes.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import type { Store } from "./store.ts";
-import { isWithin } from "../shared/elapsed.ts";
+import { isWithin } from "../shared/known-time.ts";
 
 export interface Backup {
   readonly path: string;

@@ -1,6 +1,7 @@
-import type { Driver, DriverName } from "./driver.ts";
-import { StoreError } from "./store-error.ts";
+import { createPrivateFile } from "../platform/private-files.ts";
 import { codeOf, messageOf } from "../shared/error.ts";
+import type { Driver, DriverName, Connection } from "./driver.ts";
+import { StoreError, toStoreError } from "./store-error.ts";
 
 export interface LoadedDriver {
   readonly driver: DriverName;
@@ -44,5 +45,26 @@ export async function loadDriver(preferred: DriverName = "better-sqlite3"): Prom
         `Run shim with Node 22.16 or newer (this is ${process.version}), or repeat \`npm install\` of shim with this Node.`,
       { cause: error },
     );
+  }
+}
+
+/**
+ * Locks a file by SQLite; the kernel frees the lock with the process.
+ *
+ * @returns null: another process holds it, or its file system has no locks
+ * @throws {StoreError} where the file cannot be locked
+ */
+export function lockFile(path: string, open: Driver): Connection | null {
+  createPrivateFile(path);
+  const lock = open({ path, readOnly: false, busyMs: 0 });
+  try {
+    lock.script("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+    return lock;
+  } catch (error) {
+    lock.close();
+    const mapped = toStoreError(error, path);
+    // SQLite takes a file system without locks for a lock that is held.
+    if (mapped instanceof StoreError && mapped.code === "store_locked") return null;
+    throw mapped;
   }
 }

@@ -1,7 +1,7 @@
 import { sep } from "node:path";
 import type { Sql } from "../shared/sql.ts";
 import type { RowOf } from "../shared/table.ts";
-import { realPath } from "../platform/real-path.ts";
+import { realPath } from "../platform/paths.ts";
 import { pauses } from "./machine-tables.ts";
 
 const pausedProjects = pauses.pick("project", "until");

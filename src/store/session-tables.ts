@@ -1,10 +1,12 @@
 import type { Trigger } from "../contract/checkpoint.ts";
 import type { JournalKind } from "../contract/journal.ts";
 import type { CrashCause, Readings, RiskLevel, RiskMark } from "../contract/readings.ts";
+import type { SettingValue } from "../contract/replay.ts";
+import type { MachineTrial } from "../contract/learning.ts";
 import type { RemoteAnswer, TestRun } from "../contract/verification.ts";
 import type { ProcessIdentity } from "../platform/processes.ts";
-import { blob, integer, json, real, serial, table, text, type RowOf } from "../shared/table.ts";
 import type { Sql } from "../shared/sql.ts";
+import { blob, integer, json, real, serial, table, text, type RowOf } from "../shared/table.ts";
 
 export interface Waiting {
   readonly for: "permission" | "dialog" | "prompt";
@@ -234,3 +236,49 @@ export function hasContentSql(id: string): string {
   return `(EXISTS (SELECT 1 FROM checkpoints WHERE session = ${id}) OR
     EXISTS (SELECT 1 FROM journal WHERE session = ${id} AND kind IN ('prompt', 'assistant', 'tool_start', 'tool_end', 'tool_error')))`;
 }
+
+/** Settings, model and effort of a session from that time on. */
+export const sessionSettings = table("session_settings", {
+  session: text().primary(),
+  at: integer().primary(),
+  /** Settings that differ from the defaults. */
+  changed: json<Record<string, SettingValue>>(),
+  model: text().nullable(),
+  effort: text().nullable(),
+});
+
+/** How long SHIM's own work for a session took. */
+export const sessionDurations = table("session_durations", {
+  session: text().primary(),
+  /** Name of the histogram that has the same observations. */
+  name: text().primary(),
+  count: integer(),
+  slow: integer(),
+  /** Seconds. */
+  sum: real(),
+});
+
+/** Arm of a unit: a session, assigned at its start. */
+export const exposures = table("exposures", {
+  seq: serial(),
+  experiment: text(),
+  unit: text(),
+  arm: text(),
+  at: integer(),
+});
+
+/** Trials of settings of this machine. */
+export const experiments = table("experiments", {
+  id: text().primary(),
+  state: text(),
+  /** Time of its start. */
+  at: integer(),
+  body: json<MachineTrial>(),
+});
+
+export const recordingTables = [sessionSettings, sessionDurations, exposures, experiments];
+
+export const recordingIndexes: readonly string[] = [
+  "CREATE UNIQUE INDEX exposures_units ON exposures (experiment, unit)",
+  "CREATE INDEX exposures_by_unit ON exposures (unit)",
+];

@@ -1,13 +1,14 @@
 import { existsSync, statSync } from "node:fs";
-import { migrate, migratedState, type Migration } from "../shared/migrate.ts";
+import { createPrivateFile, inodeOf } from "../platform/private-files.ts";
+import { type Migration, migrate, migratedState } from "../shared/migrate.ts";
 import type { Sql } from "../shared/sql.ts";
 import { backUpBeforeMigration } from "./backup.ts";
-import { connect, transaction, type Connection, type Driver, type DriverName } from "./driver.ts";
-import { setAside } from "./repair.ts";
 import { hasAllColumns, isReady, storeFilesOf, withMaintenanceLock, type StoreContext } from "./database.ts";
+import { connect, transaction, type Connection, type Driver, type DriverName } from "./driver.ts";
+import { machineTables, usageIndexes, usageTables } from "./machine-tables.ts";
 import { openCopy, openDatabase, openReadOnly, refuseDanglingLink } from "./open-database.ts";
-import { createPrivateFile, inodeOf } from "../platform/private-files.ts";
-import { migrations as shimMigrations } from "./schema.ts";
+import { setAside } from "./repair.ts";
+import { recordingIndexes, recordingTables, sessionIndexes, sessionTables } from "./session-tables.ts";
 import {
   NeedsHostError,
   StoreError,
@@ -18,6 +19,30 @@ import {
   olderError,
   toStoreError,
 } from "./store-error.ts";
+import { syncTables, syncTriggers } from "./sync-tables.ts";
+import { teamIndexes, teamTables } from "./team-tables.ts";
+
+const tables = [...machineTables, ...sessionTables, ...teamTables, ...syncTables, ...usageTables, ...recordingTables];
+
+/**
+ * Stored. Append only: each step only adds, since an older copy may be migrated. From the first
+ * release on, step 1 gets its texts as they were then, and a new column is declared and added by a
+ * step.
+ */
+export const migrations: readonly Migration[] = [
+  {
+    id: 1,
+    name: "all tables",
+    statements: [
+      ...tables.map(({ ddl }) => ddl),
+      ...sessionIndexes,
+      ...teamIndexes,
+      ...syncTriggers,
+      ...usageIndexes,
+      ...recordingIndexes,
+    ],
+  },
+];
 
 export interface StoreOptions {
   readonly path: string;
@@ -55,7 +80,7 @@ export class Store {
       driver: options.driver,
       now,
       busyMs,
-      migrations: options.migrations ?? shimMigrations,
+      migrations: options.migrations ?? migrations,
       minEpoch: options.minEpoch ?? (() => 0),
     };
   }

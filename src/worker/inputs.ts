@@ -1,13 +1,13 @@
 import * as z from "zod";
-import { isRecord } from "../shared/json-fields.ts";
-import type { Refusal } from "../contract/errors.ts";
+import { type Refusal, errorTable } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
+import { toWire } from "../contract/protocol.ts";
 import { Id } from "../contract/values.ts";
 import { Workspace } from "../contract/workspaces.ts";
-import { checkJsonShape } from "../shared/json-shape.ts";
-import { formatIssues } from "../shared/problems.ts";
+import { checkJsonShape, formatIssues } from "../shared/check-input.ts";
+import { fromTexts } from "../shared/input-fields.ts";
+import { isRecord } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { fromTexts } from "../shared/text-fields.ts";
 import type { AppContext } from "./callers.ts";
 
 /** Refuses an ambiguous query: not UTF-8, or a repeated parameter. */
@@ -75,4 +75,25 @@ export function check<Output>(schema: z.ZodType<Output>, input: unknown): Result
   const parsed = schema.safeParse(input);
   if (parsed.success) return ok(parsed.data);
   return err({ code: "bad_input", message: formatIssues(parsed.error) });
+}
+
+export function errorResponse(refusal: Refusal): Response {
+  const headers: Record<string, string> = refusal.retryAfterMs
+    ? { "retry-after": String(Math.ceil(refusal.retryAfterMs / 1_000)) }
+    : {};
+  return Response.json({ error: toWire(refusal) }, { status: errorTable[refusal.code].status, headers });
+}
+
+export const unauthenticated: Refusal = {
+  code: "unauthenticated",
+  message: "a valid token is needed: Authorization: Bearer <token>",
+};
+
+/** An overloaded object must not be retried at once (Durable Objects error handling). */
+export function toRefusal(error: unknown): Refusal {
+  const isOverloaded =
+    typeof error === "object" && error !== null && "overloaded" in error && error.overloaded === true;
+  return isOverloaded
+    ? { code: "overloaded", message: "the workspace is overloaded", retryAfterMs: 5_000 }
+    : { code: "internal", message: "the coordinator failed", retryAfterMs: 1_000 };
 }

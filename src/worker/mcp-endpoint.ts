@@ -11,8 +11,7 @@ import {
   type AppContext,
   type TokenCaller,
 } from "./callers.ts";
-import { errorResponse } from "./error-response.ts";
-import { readBody } from "./inputs.ts";
+import { errorResponse, readBody } from "./inputs.ts";
 import { tokenPrefix } from "./tokens.ts";
 import { mcpPath, readOAuthConfig } from "./oauth-server.ts";
 

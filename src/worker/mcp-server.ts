@@ -8,7 +8,7 @@ import {
 } from "@modelcontextprotocol/server";
 import { protocolVersion } from "../contract/protocol.ts";
 import { logProblem } from "../durable/log-problem.ts";
-import { dataWarning, fence } from "../shared/fence.ts";
+import { dataWarning, fence, age } from "../shared/format.ts";
 import type { TokenCaller } from "./callers.ts";
 import * as z from "zod";
 import type { Operation } from "../contract/operation.ts";
@@ -26,10 +26,8 @@ import type { Refusal } from "../contract/errors.ts";
 import type { Self } from "../contract/values.ts";
 import { redactInput } from "../redaction/redact.ts";
 import { messageOf } from "../shared/error.ts";
-import { age } from "../shared/format.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { toRefusal } from "./error-response.ts";
-import { check } from "./inputs.ts";
+import { toRefusal, check } from "./inputs.ts";
 
 /** The list of a token never changes. */
 const hint = { ttlMs: 3_600_000, cacheScope: "private" } as const;

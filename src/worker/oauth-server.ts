@@ -7,13 +7,41 @@ import {
 } from "@cloudflare/workers-oauth-provider";
 import { scopes, type Scope } from "../contract/workspaces.ts";
 import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
-import type { Env } from "./env.ts";
-import { checkClientLimit, type AppContext } from "./callers.ts";
-import { guardFetch } from "./client-documents.ts";
-import { errorResponse } from "./error-response.ts";
-import { readForm, textOf } from "./inputs.ts";
-import * as tokens from "./tokens.ts";
 import { logProblem } from "../durable/log-problem.ts";
+import { checkClientLimit, type AppContext } from "./callers.ts";
+import type { Env } from "./env.ts";
+import { errorResponse, readForm, textOf } from "./inputs.ts";
+import * as tokens from "./tokens.ts";
+
+/** Never of the public internet: RFC 6761, 6762, 8375, ICANN, and customs of routers. */
+const privateSuffix =
+  /\.(?:localhost|localdomain|local|internal|intranet|private|corp|home|lan|arpa|test|invalid|onion|alt)$/;
+/** Labels of a name that ends in no number: whatever ends in one is an address (WHATWG URL). */
+const dottedName = /^(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*$/;
+
+/** Pure. @param hostname of a URL, which spells each address in one way */
+export function isPublicName(hostname: string): boolean {
+  const name = hostname.toLowerCase().replace(/\.$/, "");
+  return dottedName.test(name) && !privateSuffix.test(name);
+}
+
+const guards = new WeakSet<typeof fetch>();
+
+/**
+ * The library fetches documents and keys of clients, from addresses that anybody may send,
+ * with the global fetch and without a setting for it. Nothing else of the Worker uses that one.
+ */
+function guardFetch(): void {
+  const { fetch: plain } = globalThis;
+  if (guards.has(plain)) return;
+  const guard: typeof fetch = async (input: RequestInfo | URL, init?: RequestInit) => {
+    const { hostname } = new URL(input instanceof Request ? input.url : input);
+    if (!isPublicName(hostname)) throw new TypeError(`${hostname} is no name of the public internet`);
+    return plain(input, { ...init, redirect: "manual" });
+  };
+  guards.add(guard);
+  globalThis.fetch = guard;
+}
 
 const daySeconds = 86_400;
 /** Life of a grant and of a client's registration after their last use. */

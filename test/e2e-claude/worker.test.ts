@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { checksOf } from "../../demo/story/report.ts";
+import { checksOf } from "../../demo/story/show.ts";
 import { Story } from "../../demo/story/story.ts";
 import { midway } from "../../demo/story/team-chat.ts";
 import { findChild, untilFound } from "#harness/claude/claude-code.ts";

@@ -7,8 +7,7 @@ import { answered, integrityOf, nextStepOf, startServer, storeOf } from "#harnes
 import { hostsOf } from "#harness/machine/process-tree.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 import type { HostStatus } from "#src/contract/machine/installation.ts";
-import { teamTools } from "#src/contract/team-tools.ts";
-import { machineTools } from "#src/contract/tools.ts";
+import { teamTools, machineTools } from "#src/contract/tools.ts";
 import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { runningHost as askHost } from "#src/local-mcp/host-client/host-client.ts";
 import type { Paths } from "#src/platform/paths.ts";

@@ -20,9 +20,8 @@ import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { epochOf } from "#src/store/meta.ts";
 import * as notices from "#src/store/notices.ts";
 import { setAside } from "#src/store/repair.ts";
-import { migrations } from "#src/store/schema.ts";
+import { migrations, type Store } from "#src/store/store.ts";
 import * as spool from "#src/store/spool.ts";
-import type { Store } from "#src/store/store.ts";
 
 const driver = openBetterSqlite3;
 const rounds = 10;

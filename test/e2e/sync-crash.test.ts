@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import type { SyncReport } from "#src/machine/sharing/sync-round.ts";
 import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
-import { createKey } from "#src/machine/sharing/workspace-key.ts";
+import { createKey } from "#src/machine/sharing/key-ring.ts";
 import { pathsIn } from "#src/platform/paths.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";

@@ -119,7 +119,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     law: 40,
-    file: "src/machine/sessions/paused-session.ts",
+    file: "src/machine/sessions/session-settings.ts",
     find: "return { minOffset, isExcluded: (at, cwd) => isInPause(at, [cwd, folder]) };",
     replace: "return { minOffset };",
     why: "what was said in a pause is read from the transcript",
@@ -133,7 +133,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     law: 46,
-    file: "src/local-mcp/front/waiting-requests.ts",
+    file: "src/local-mcp/front/front.ts",
     find: "(deaths >= maxDeaths || !isRepeatable(request, repeatable))",
     replace: "deaths >= maxDeaths",
     why: "a tool that must not be repeated runs twice",
@@ -294,7 +294,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     law: 93,
-    file: "src/platform/process-group.ts",
+    file: "src/platform/run-program.ts",
     find: "  if (found && !isSameProcess(found, group)) return false;\n",
     replace: "",
     why: "a process that got the number of an ended one is killed",
@@ -414,21 +414,21 @@ export const mutants: readonly Mutant[] = [
   },
   {
     law: 126,
-    file: "src/durable/throttle.ts",
+    file: "src/durable/load-limits.ts",
     find: "if (level[share] >= 1) {",
     replace: "if (level.usual >= 1) {",
     why: "a busy token cannot renew its leases",
   },
   {
     law: 127,
-    file: "src/durable/load-shedding.ts",
+    file: "src/durable/load-limits.ts",
     find: 'keepsWork(name) || scope === "admin"',
     replace: 'scope === "admin"',
     why: "under load chats lose their leases",
   },
   {
     law: 130,
-    file: "src/shared/json-shape.ts",
+    file: "src/shared/check-input.ts",
     find: "const maxDepth = 100;",
     replace: "const maxDepth = 1_000;",
     why: "JSON nested 1,000 deep is accepted",

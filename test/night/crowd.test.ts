@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { type McpConnection, type Message, record } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
-import { createKey } from "#src/machine/sharing/workspace-key.ts";
+import { createKey } from "#src/machine/sharing/key-ring.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { answered, setting, startServer } from "#harness/machine/mcp-process.ts";

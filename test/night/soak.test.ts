@@ -15,7 +15,7 @@ import {
 } from "#harness/machine/mcp-process.ts";
 import { outputOf } from "#harness/machine/programs.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
-import type { HookEvent } from "#src/contract/hook-input.ts";
+import type { HookEvent } from "#src/contract/hooks.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import type { Message } from "#src/platform/mcp-connection.ts";

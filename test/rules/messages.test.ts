@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { Json } from "#src/contract/json.ts";
+import type { Json } from "#src/contract/values.ts";
 import { maxMessageBodyChars, type Message } from "#src/contract/messages.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, hour, minute, refusal, refused, toAll, toChat, toTopic } from "#harness/coordinator/state-calls.ts";

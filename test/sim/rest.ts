@@ -1,4 +1,4 @@
-import type { Json } from "#src/contract/json.ts";
+import type { Json } from "#src/contract/values.ts";
 import type { TaskState } from "#src/contract/tasks.ts";
 import type { Client } from "./client/client.ts";
 import { plainTask } from "./client/task-acts.ts";

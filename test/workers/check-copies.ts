@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { KeptRows } from "#src/durable/kept-rows.ts";
+import { KeptRows } from "#src/durable/storage-sql.ts";
 
 /** Compares each copy that an object uses with what is stored: no rule may depend on the copies. */
 const { get } = Object.getOwnPropertyDescriptors(KeptRows.prototype);

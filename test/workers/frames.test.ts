@@ -1,6 +1,6 @@
 import { expect, vi } from "vitest";
 import { flowMarkMethod, flowReadMethod, maxAnswerChars, maxFrameChars } from "#src/contract/protocol.ts";
-import { Outgoing } from "#src/durable/outgoing.ts";
+import { Outgoing } from "#src/durable/attachments.ts";
 import { type Connection, type Message, aChat, it, type Self, stopClock, TestWorkspace, wait } from "./support.ts";
 
 function rpc(id: unknown, method: string, params: unknown = {}): object {

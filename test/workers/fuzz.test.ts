@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { afterEach, beforeEach, expect, it, vi, type MockInstance } from "vitest";
 import { errorTable, type ErrorCode, type Refusal } from "#src/contract/errors.ts";
-import { WireError } from "#src/contract/wire-error.ts";
+import { WireError } from "#src/contract/protocol.ts";
 import { commonErrors, type Operation } from "#src/contract/operation.ts";
 import { operationNames, operations, type OperationName } from "#src/contract/operations.ts";
 import { ChatCoordinator } from "#src/durable/chat-coordinator.ts";

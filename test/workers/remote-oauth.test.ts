@@ -3,7 +3,7 @@ import { expect, vi } from "vitest";
 import { Keeper, redirectUrl } from "#harness/edge/oauth-keeper.ts";
 import { type Scope, scopes } from "#src/contract/workspaces.ts";
 import { app } from "#src/worker/app.ts";
-import { isPublicName } from "#src/worker/client-documents.ts";
+import { isPublicName } from "#src/worker/oauth-server.ts";
 import type { Env } from "#src/worker/env.ts";
 import {
   begin,

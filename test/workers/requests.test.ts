@@ -1,8 +1,7 @@
 import { beforeEach, expect, vi, type MockInstance } from "vitest";
 import { errorTable, isRetryable } from "#src/contract/errors.ts";
 import type { InputOf } from "#src/contract/operations.ts";
-import { defaultMaxBodyBytes } from "#src/contract/protocol.ts";
-import { WireError } from "#src/contract/wire-error.ts";
+import { defaultMaxBodyBytes, WireError } from "#src/contract/protocol.ts";
 import { app } from "#src/worker/app.ts";
 import { mcpHeaders, ping } from "./remote-client.ts";
 import { aChat, bearer, bindings, dump, it, origin, refusalOf, request, wait, type TestWorkspace } from "./support.ts";

@@ -11,7 +11,7 @@ import * as tokens from "#src/coordination/workspace/tokens.ts";
 import type { Actor, Tx } from "#src/coordination/kernel/tx.ts";
 import { attachmentOf, type Credentials } from "#src/durable/attachments.ts";
 import { StorageSql } from "#src/durable/storage-sql.ts";
-import { Throttle } from "#src/durable/throttle.ts";
+import { Throttle } from "#src/durable/load-limits.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import * as signed from "#src/worker/tokens.ts";
 import type { SqlValue } from "#src/shared/sql.ts";

@@ -1,7 +1,7 @@
 import { env, exports } from "cloudflare:workers";
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { onTestFinished, test, vi } from "vitest";
-import type { WireError } from "#src/contract/wire-error.ts";
+import type { WireError } from "#src/contract/protocol.ts";
 import type { Operation } from "#src/contract/operation.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "#src/contract/operations.ts";
 import type { Scope } from "#src/contract/workspaces.ts";

@@ -3,10 +3,9 @@ import type { Refusal } from "#src/contract/errors.ts";
 import type { Operation } from "#src/contract/operation.ts";
 import { operationNames, operations, type OperationName, type InputOf } from "#src/contract/operations.ts";
 import type { ChatCoordinator } from "#src/durable/chat-coordinator.ts";
-import { effectOf, keepsWork } from "#src/durable/effects.ts";
-import { LoadShedder } from "#src/durable/load-shedding.ts";
+import { effectOf, keepsWork, LoadShedder } from "#src/durable/load-limits.ts";
 import type { Result } from "#src/shared/result.ts";
-import { errorResponse } from "#src/worker/error-response.ts";
+import { errorResponse } from "#src/worker/inputs.ts";
 import * as tokens from "#src/worker/tokens.ts";
 import {
   type Message,

@@ -19,7 +19,7 @@ import {
   TestWorkspace,
   wait,
 } from "./support.ts";
-import type { WireError } from "#src/contract/wire-error.ts";
+import type { WireError } from "#src/contract/protocol.ts";
 
 const admin = bearer(bindings.SHIM_ADMIN_SECRET);
 

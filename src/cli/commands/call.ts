@@ -12,10 +12,10 @@ import type { Workspace } from "../../machine/operations/operation-context.ts";
 import { isClose } from "../../shared/close-words.ts";
 import { isRecord } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
-import { fromTexts } from "../../shared/text-fields.ts";
+import { fromTexts } from "../../shared/input-fields.ts";
 import { type Answer, type CliResult, exitCodes, notFound, wrongUsage } from "../answer.ts";
 import { type Cli, type CommonOptions, requireYes } from "../cli.ts";
-import { readJson } from "../task-input.ts";
+import { readJson } from "../option-values.ts";
 import { quoteArgument } from "../workspace-command.ts";
 
 interface CallOptions extends CommonOptions {

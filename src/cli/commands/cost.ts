@@ -1,17 +1,15 @@
 import type { Command } from "commander";
 import * as z from "zod";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
-import type { PricedTokens } from "../../contract/machine/usage.ts";
-import type { UsageLine } from "../../contract/machine/usage.ts";
+import type { PricedTokens, UsageLine } from "../../contract/machine/usage.ts";
 import { oneLine } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
-import { wrongUsage } from "../answer.ts";
+import { wrongUsage, tableView } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
-import { readTextFile } from "../task-input.ts";
-import { tableView } from "../views.ts";
+import { readTextFile } from "../option-values.ts";
 
 type Usage = MachineOutput<"usage.list">;
 type Line = Usage["lines"][number];

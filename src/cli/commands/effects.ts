@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { oneLine } from "../../shared/format.ts";
 import type { Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
-import { tableView } from "../views.ts";
+import { tableView } from "../answer.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const room = Math.max(24, Math.floor((cli.io.size().columns - 30) / 3));

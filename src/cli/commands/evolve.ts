@@ -1,16 +1,14 @@
 import type { Command } from "commander";
 import * as z from "zod";
-import { Folder } from "../../contract/machine/forms.ts";
+import { Folder } from "../../contract/machine/operation.ts";
 import { type RunLimits, EvolveInput, describe, methodText } from "../../code/evolution/candidate.ts";
 import type { EvolveReport, Tried, RunFacts } from "../../code/evolution/run.ts";
-import type { Review } from "../../code/evolution/review.ts";
-import type { Evolved, Planned, Run } from "../../code/evolution/run-evolve.ts";
+import type { Review, Evolved, Planned, Run } from "../../code/evolution/run-evolve.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
-import { exitCodes, wrongUsage, type CliResult } from "../answer.ts";
+import { exitCodes, wrongUsage, type CliResult, textOf, type Columns, type Lines } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
-import { textOf, type Columns, type Lines } from "../views.ts";
 import { mergedText } from "./tasks.ts";
 
 const FolderInput = z.strictObject({ folder: Folder.optional() });
@@ -52,7 +50,7 @@ async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResul
   const written = await readType(cli, input.config);
   if (!written.ok) return written;
   const { evolve } = await import("../../code/evolution/run-evolve.ts");
-  const { formatEvent } = await import("./worker-event.ts");
+  const { formatEvent } = await import("./run-worker.ts");
   const done = await evolve(cli.context, input, {
     written: written.value,
     cwd: cli.io.cwd,
@@ -92,7 +90,7 @@ async function reviewRuns(
 ): Promise<CommandResult> {
   if (accept !== undefined && reject !== undefined) return wrongUsage("give --accept or --reject, not both.");
   if (reject !== undefined && reason.trim() === "") return wrongUsage("--reject needs a --reason.");
-  const { withReview } = await import("../../code/evolution/review.ts");
+  const { withReview } = await import("../../code/evolution/run-evolve.ts");
   return withReview(cli.context, folder, async (review) => {
     if (accept !== undefined) return acceptChange(review, accept);
     if (reject !== undefined) return rejectChange(review, reject, reason);

@@ -2,14 +2,12 @@ import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import type { Fork, ForkMoment } from "../../contract/machine/forks.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
-import { age, oneLine } from "../../shared/format.ts";
+import { age, oneLine, quotedTitle } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { quotedTitle } from "../../shared/quoted-title.ts";
 import { ok } from "../../shared/result.ts";
-import { wrongUsage, type CliResult } from "../answer.ts";
+import { wrongUsage, type CliResult, type Lines } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { mayStart, startable, startChat } from "../continue-session.ts";
-import type { Lines } from "../views.ts";
 
 interface ForkOptions extends CommonOptions {
   readonly at?: string;

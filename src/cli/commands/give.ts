@@ -1,11 +1,11 @@
 import type { Command } from "commander";
 import type { Given } from "../../contract/machine/handover.ts";
 import { pluralize } from "../../shared/format.ts";
-import { quotedTitle } from "../../shared/quoted-title.ts";
+import { quotedTitle } from "../../shared/format.ts";
 import type { Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
-import { localTime } from "../times.ts";
-import type { Lines } from "../views.ts";
+import { localTime } from "../option-values.ts";
+import type { Lines } from "../answer.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   defineOperation(cli, program, "give", {

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { Option, type Command } from "commander";
 import { findUntrusted, trustHooks, type TrustSource } from "../../installer/hook-trust.ts";
 import type { Installation } from "../../installer/inspect.ts";
-import { renderPlan } from "../../installer/render-plan.ts";
+import { renderPlan, otherProgram, setupOverview } from "../../installer/setup-overview.ts";
 import {
   applySetup,
   changedClients,
@@ -16,14 +16,12 @@ import {
   type SetupPlan,
   type SetupRequest,
 } from "../../installer/setup.ts";
-import { otherProgram, setupOverview } from "../../installer/setup-overview.ts";
 import { clientNames, type ClientTarget } from "../../installer/targets.ts";
 import { pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
-import { failed, wrongUsage, type Answer, type FailedResult } from "../answer.ts";
+import { failed, wrongUsage, type Answer, type FailedResult, textOf, type Lines } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { shortPath } from "../screen-text.ts";
-import { textOf, type Lines } from "../views.ts";
 
 interface InitOptions extends CommonOptions {
   readonly allow?: boolean;

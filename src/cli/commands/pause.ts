@@ -1,12 +1,12 @@
 import type { Command } from "commander";
 import * as z from "zod";
-import { Duration, Folder } from "../../contract/machine/forms.ts";
+import { Duration, Folder } from "../../contract/machine/operation.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
-import { localTime } from "../times.ts";
+import { localTime } from "../option-values.ts";
 
 const PauseInput = z.strictObject({
   duration: Duration.optional(),

@@ -2,11 +2,10 @@ import type { Command } from "commander";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
-import { exitCodes } from "../answer.ts";
+import { exitCodes, tableView, type Shown } from "../answer.ts";
 import type { Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
-import { durationOption } from "../task-input.ts";
-import { tableView, type Shown } from "../views.ts";
+import { durationOption } from "../option-values.ts";
 
 const maxUnjudged = 25;
 

@@ -1,9 +1,8 @@
 import { Option, type Command } from "commander";
-import type { Diagnosis, RescueOffer } from "../../contract/machine/rescue.ts";
-import { quotedTitle } from "../../shared/quoted-title.ts";
+import type { Diagnosis, RescueOffer } from "../../contract/machine/recovery.ts";
+import { quotedTitle, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
-import { pluralize } from "../../shared/format.ts";
 import { askWhich, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { continueSession, mayStart, nameOf, startable, startChat, withRecorded } from "../continue-session.ts";
 

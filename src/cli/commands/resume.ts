@@ -1,13 +1,11 @@
 import { Option, type Command } from "commander";
 import { stateText } from "../../contract/chat-state.ts";
 import type { Candidate } from "../../contract/machine/recovery.ts";
-import { testRunText } from "../../shared/test-run-text.ts";
-import { oneLine } from "../../shared/format.ts";
+import { testRunText, oneLine } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { ambiguous, failed, notFound, wrongUsage, type CliResult } from "../answer.ts";
 import { askWhich, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
-import { continueNatively } from "../continue-natively.ts";
-import { continueSession, importFile, nameOf, startable, withRecorded } from "../continue-session.ts";
+import { continueNatively, continueSession, importFile, nameOf, startable, withRecorded } from "../continue-session.ts";
 import { rescueAfterFailure } from "./rescue.ts";
 
 interface ResumeOptions extends CommonOptions {
@@ -69,7 +67,7 @@ function misuseOf(options: ResumeOptions, id: string | undefined): string | null
 /** Shows how the tests ended; the brief has it, too. */
 async function verify(cli: Cli, session: string, words: string | undefined): Promise<CliResult<null>> {
   const { testSession } = await import("../../code/verification/test-session.ts");
-  const { parseTests } = await import("../../code/tool-runner/project-tests.ts");
+  const { parseTests } = await import("../../code/tool-runner/run-tool.ts");
   const tests = words === undefined ? ok(null) : parseTests(words);
   if (!tests.ok) return tests;
   const onStart = (text: string): void => cli.progress(text);

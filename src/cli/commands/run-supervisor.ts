@@ -9,10 +9,11 @@ import {
   stopSupervisor,
   watchedStates,
   SupervisorState,
+  SupervisorSettings,
+  findMissing,
 } from "../../runner/supervisor/supervisor-state.ts";
 import { supervise } from "../../runner/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../runner/supervisor/supervised-program.ts";
-import { SupervisorSettings, findMissing } from "../../runner/supervisor/supervisor-settings.ts";
 import { type CliResult, notFound, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { eventText, untilAskedToEnd } from "../long-program.ts";

@@ -1,21 +1,71 @@
 import { dirname } from "node:path";
 import * as z from "zod";
+import { createEvolve, EvolveSettings } from "../../code/evolution/evolve-executor.ts";
+import { AnalyzeSettings, createAnalysis } from "../../code/tool-runner/analyze.ts";
+import { TransformSettings, createTransform } from "../../code/transform/transform-executor.ts";
 import { TaskType } from "../../contract/tasks.ts";
 import { Label } from "../../contract/values.ts";
-import { createEvolve, EvolveSettings } from "../../code/evolution/evolve-executor.ts";
-import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { formatIssues } from "../../shared/problems.ts";
-import { ok } from "../../shared/result.ts";
-import { AnalyzeSettings, createAnalysis } from "../../code/tool-runner/analyze-executor.ts";
-import { TransformSettings, createTransform } from "../../code/transform/transform-executor.ts";
+import type { WorkerEvent } from "../../runner/worker/attempt.ts";
 import { runTasks, type MakeExecutor, TypeSettings } from "../../runner/worker/tasks/task-type.ts";
 import type { EndCounts } from "../../runner/worker/worker-automation.ts";
+import { age, oneLine } from "../../shared/format.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { formatIssues } from "../../shared/check-input.ts";
+import { ok } from "../../shared/result.ts";
 import { type Answer, type CliResult, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { eventText, untilAskedToEnd } from "../long-program.ts";
 import { readInputFile } from "../plan-file.ts";
 import type { WorkerInput } from "./worker.ts";
-import { formatEvent } from "./worker-event.ts";
+
+const maxEventChars = 400;
+
+export function formatEvent(event: WorkerEvent): string {
+  return oneLine(describeEvent(event), maxEventChars);
+}
+
+function describeEvent(event: WorkerEvent): string {
+  if ("task" in event) return `task ${event.task} (${event.taskType}) ${describeTask(event)}`;
+  switch (event.type) {
+    case "registered":
+      return `works as ${event.chat} on ${event.taskTypes.join(", ")}`;
+    case "backoff":
+    case "waiting":
+    case "draining":
+      return describePause(event);
+    case "problem":
+      return `problem: ${event.message}`;
+  }
+}
+
+function describePause(event: Extract<WorkerEvent, { readonly type: "backoff" | "waiting" | "draining" }>): string {
+  if (event.type === "draining") return `takes nothing new (${event.reason}); ${event.running} still running`;
+  if (event.type === "waiting")
+    return `${event.reason}; takes no task of the type ${event.taskType} for ${age(event.forMs)}`;
+  return `${event.failures} attempts failed in a row; taking nothing new for ${seconds(event.forMs)}`;
+}
+
+function describeTask(event: Extract<WorkerEvent, { readonly task: number }>): string {
+  switch (event.type) {
+    case "began":
+      return `started${event.isContinued ? " where the previous attempt stopped" : ""}, attempt ${event.attempt}, in ${event.folder}`;
+    case "progress":
+      return [event.percent === null ? "" : `${event.percent} %`, event.note ?? ""].filter(Boolean).join(" ");
+    case "note":
+      return event.message;
+    case "ended":
+      return describeEnd(event);
+  }
+}
+
+function describeEnd({ end, state, reason, wallMs }: Extract<WorkerEvent, { type: "ended" }>): string {
+  const newState = state === null || state === end ? "" : `, now ${state}`;
+  return `${end.replace("_", " ")} after ${seconds(wallMs)}${newState}${reason === null ? "" : `: ${reason}`}`;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+}
 
 export async function runWorker(cli: Cli, input: WorkerInput, isJson: boolean): Promise<CommandResult> {
   const config = readConfig(cli, input);

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import * as z from "zod";
-import { Duration } from "../../contract/machine/forms.ts";
+import { Duration } from "../../contract/machine/operation.ts";
 import type { PricedTokens } from "../../contract/machine/usage.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { Job, planOperations } from "../../contract/plans.ts";
@@ -9,15 +9,14 @@ import type { TypeRoutes } from "../../contract/model-routes.ts";
 import { type Schedule, scheduleOperations } from "../../contract/schedules.ts";
 import { NewTask, TaskType, taskOperations } from "../../contract/tasks.ts";
 import { counter } from "../../contract/values.ts";
-import { analyzeTask } from "../../learning/routing/prompt-analyzer.ts";
+import { analyzeTask } from "../../learning/routing/model-router.ts";
 import { age } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
-import { type CliResult, wrongUsage } from "../answer.ts";
+import { type CliResult, wrongUsage, type View, tableView } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { type Given, declareCommand } from "../operation-command.ts";
-import { readJson } from "../task-input.ts";
-import { type View, tableView } from "../views.ts";
+import { readJson } from "../option-values.ts";
 import { defineWork } from "../workspace-command.ts";
 import { count } from "./cost.ts";
 

@@ -4,14 +4,13 @@ import type { TaskLine } from "../../contract/task-views.ts";
 import { counter } from "../../contract/values.ts";
 import { pollEveryMs } from "../../contract/protocol.ts";
 import type { Workspace } from "../../machine/operations/operation-context.ts";
-import { oneLine, pluralize } from "../../shared/format.ts";
-import { progressText } from "../../shared/progress-text.ts";
+import { oneLine, pluralize, progressText } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import type { CliResult } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { safeJsonLine, safeText } from "../screen-text.ts";
-import { localTime } from "../times.ts";
+import { localTime } from "../option-values.ts";
 
 const WatchFields = z.object({ task: counter.optional() });
 

@@ -5,14 +5,21 @@ import type { ModelAttempts, TierCounts, TypeRoutes } from "../../contract/model
 import { type TaskLine, type TypeStats, taskViewOperations } from "../../contract/task-views.ts";
 import { TaskState } from "../../contract/tasks.ts";
 import { successBounds } from "../../learning/routing/model-router.ts";
-import { age, oneLine, pluralize } from "../../shared/format.ts";
-import { progressText } from "../../shared/progress-text.ts";
-import { type Result, ok } from "../../shared/result.ts";
-import type { Failure } from "../../shared/failure.ts";
+import { age, oneLine, pluralize, progressText } from "../../shared/format.ts";
+import { type Result, ok, type Failure } from "../../shared/result.ts";
 import type { Checkout, MergedTask } from "../../runner/worker/task-branches.ts";
-import { type CliResult, failed, wrongUsage } from "../answer.ts";
+import {
+  type CliResult,
+  failed,
+  wrongUsage,
+  recordLines,
+  tableView,
+  textOf,
+  treeLines,
+  type Shown,
+  type Columns,
+} from "../answer.ts";
 import { addGroup, type Cli } from "../cli.ts";
-import { recordLines, tableView, textOf, treeLines, type Shown, type Columns } from "../views.ts";
 import { type Work, chatLabels, defineWork, findChat } from "../workspace-command.ts";
 import { addEstimate, addSchedules, addSubmit } from "./task-submit.ts";
 import { addWatch } from "./task-watch.ts";

@@ -7,11 +7,18 @@ import { age, oneLine } from "../../shared/format.ts";
 import { pick } from "../../shared/json-fields.ts";
 import { ok } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
-import { unknownKeyText } from "../../shared/unknown-key.ts";
-import { notFound, wrongUsage, type FailedResult } from "../answer.ts";
+import { unknownKeyText } from "../../shared/close-words.ts";
+import {
+  notFound,
+  wrongUsage,
+  type FailedResult,
+  recordLines,
+  tableView,
+  type Columns,
+  type Shown,
+} from "../answer.ts";
 import { addGroup, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
-import { parseJson } from "../task-input.ts";
-import { recordLines, tableView, type Columns, type Shown } from "../views.ts";
+import { parseJson } from "../option-values.ts";
 import { chatLabels, defineWork, type Work } from "../workspace-command.ts";
 
 export function addState(team: Command, cli: Cli): void {

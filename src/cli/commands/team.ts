@@ -1,12 +1,11 @@
 import { Option, type Command } from "commander";
 import * as z from "zod";
-import { leaderScheme } from "../../contract/elections.ts";
+import { leaderScheme } from "../../contract/leases.ts";
 import { stateWords } from "../../contract/chat-state.ts";
-import type { Json } from "../../contract/json.ts";
+import { type Json, Id } from "../../contract/values.ts";
 import type { ForeseenConflict, ListedChat } from "../../contract/machine/team.ts";
 import { Priority, type Target } from "../../contract/messages.ts";
 import type { OutputOf } from "../../contract/operations.ts";
-import { Id } from "../../contract/values.ts";
 import type { AuditEntry } from "../../contract/workspaces.ts";
 import type { RightRequest } from "../../machine/operations/operation-context.ts";
 import { codeOf, messageOf } from "../../shared/error.ts";
@@ -14,12 +13,19 @@ import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { isRecord, jsonOrText } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
-import { exitCodes, notFound, wrongUsage, type CliResult, type FailedResult } from "../answer.ts";
+import {
+  exitCodes,
+  notFound,
+  wrongUsage,
+  type CliResult,
+  type FailedResult,
+  tableView,
+  type Columns,
+} from "../answer.ts";
 import { addGroup, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
-import { durationUpTo } from "../times.ts";
-import { tableView, type Columns } from "../views.ts";
+import { durationUpTo } from "../option-values.ts";
 import { defineWork, findChat, type Work } from "../workspace-command.ts";
 import { addBudget, addSettings, addState } from "./team-state.ts";
 

@@ -5,16 +5,15 @@ import type { MachineOutput } from "../../contract/machine/operations.ts";
 import type { ClientState, TeamView } from "../../contract/machine/overview.ts";
 import type { SessionView } from "../../contract/machine/sessions.ts";
 import type { RiskLevel } from "../../contract/readings.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { type CliResult, toCliResult, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
-import { type Paint, shortPath } from "../screen-text.ts";
-import { cutPathToWidth, cutToWidth, shownWidth, textWidth, wrapLine } from "../text-width.ts";
-import { localTime } from "../times.ts";
+import { type Paint, shortPath, cutPathToWidth, cutToWidth, shownWidth, textWidth, wrapLine } from "../screen-text.ts";
+import { localTime } from "../option-values.ts";
 
 const UpInput = z.strictObject({
   once: z.boolean().default(false).describe("print once and exit (--json does too)"),

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import * as z from "zod";
-import { File } from "../../contract/machine/forms.ts";
+import { File } from "../../contract/machine/operation.ts";
 import {
   findServiceObstacle,
   installService,
@@ -107,7 +107,7 @@ function addService(worker: Command, cli: Cli): void {
 async function runInstall(cli: Cli, file: string, isDry: boolean, options: AskedOptions): Promise<CommandResult> {
   const { readSupervisorSettings } = await import("./run-supervisor.ts");
   const { refuseSecondSupervisor } = await import("../../runner/supervisor/supervisor-state.ts");
-  const { stopSeconds } = await import("../../runner/supervisor/supervisor-settings.ts");
+  const { stopSeconds } = await import("../../runner/supervisor/supervisor-state.ts");
   const settings = readSupervisorSettings(cli);
   if (!settings.ok) return settings;
   const { launch, env } = cli.io;

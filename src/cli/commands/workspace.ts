@@ -8,11 +8,10 @@ import type { SyncCounts, SyncState, SyncStatus } from "../../contract/machine/w
 import { age, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
-import { exitCodes, wrongUsage, type CliResult, type CommandError } from "../answer.ts";
+import { exitCodes, wrongUsage, type CliResult, type CommandError, tableView, type Lines } from "../answer.ts";
 import { addGroup, requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
-import { localTime } from "../times.ts";
-import { tableView, type Lines } from "../views.ts";
+import { localTime } from "../option-values.ts";
 import { defineWork } from "../workspace-command.ts";
 import { addTransfer } from "./workspace-transfer.ts";
 

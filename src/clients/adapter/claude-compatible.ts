@@ -1,7 +1,14 @@
-import type { HookEvent } from "../../contract/hook-input.ts";
-import type { ClientAdapter } from "./client-adapter.ts";
-import { defineClient, isCreated, withClaudeTool, withNewFile, type ToolNames } from "./define-client.ts";
-import { withShellResult } from "./shell-results.ts";
+import type { HookEvent } from "../../contract/hooks.ts";
+import { asObject } from "../../shared/json-fields.ts";
+import {
+  type ClientAdapter,
+  defineClient,
+  isCreated,
+  withClaudeTool,
+  withNewFile,
+  type ToolNames,
+} from "./client-adapter.ts";
+import { withShellResult } from "./tools.ts";
 
 /** A client with Claude Code's events, payload and answers, and its differences. */
 interface Quirks extends Omit<ClientAdapter, "events" | "normalise" | "answer"> {
@@ -39,4 +46,31 @@ export function claudeCompatible({
       return withShellResult(withNewFile(withClaudeTool(given, tools), isCreated));
     },
   });
+}
+
+/** Fields of other clients for the three tools that read and change files. */
+const fileFields: ReadonlyMap<string, string> = new Map([
+  ["filePath", "file_path"],
+  ["path", "file_path"],
+  ["absolute_path", "file_path"],
+  ["oldString", "old_string"],
+  ["old_str", "old_string"],
+  ["newString", "new_string"],
+  ["new_str", "new_string"],
+  ["replaceAll", "replace_all"],
+  ["file_text", "content"],
+]);
+const fileTools: ReadonlySet<string> = new Set(["Edit", "Read", "Write"]);
+
+/**
+ * Pure. The input of a call in Claude Code's words.
+ *
+ * @param cwd folder of relative paths; null: not known
+ */
+export function inClaudeWords(name: string, input: unknown, cwd: string | null): unknown {
+  const given = fileTools.has(name) ? asObject(input) : null;
+  if (!given) return input;
+  const renamed = Object.entries(given).map(([field, value]) => [fileFields.get(field) ?? field, value] as const);
+  const call = { tool_name: name, tool_input: Object.fromEntries(renamed), ...(cwd === null ? {} : { cwd }) };
+  return withClaudeTool(call, new Map())["tool_input"];
 }

@@ -1,16 +1,13 @@
-import type { Result } from "../../shared/result.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
+import type { Result } from "../../shared/result.ts";
 import type { Driver } from "../../store/driver.ts";
-import type { ReadContents } from "../conversation/row-contents.ts";
-import type { ClientModel, SessionWriter } from "../conversation/session-writer.ts";
+import type { ReadContents, ClientModel, SessionWriter } from "../conversation/conversation.ts";
 import type { LineFormat } from "../transcript/transcript-draft.ts";
-import type { SessionHead, TranscriptDocument } from "../transcript/transcript-head.ts";
+import type { SessionHead, TranscriptDocument } from "../transcript/transcript-file.ts";
 import type { ContentRow } from "../transcript/transcript-rows.ts";
 import type { ClientFiles, ClientForm } from "./client-form.ts";
 import type { DrivenRun, RunOutput } from "./run-output.ts";
-import type { SessionDatabase } from "./session-database.ts";
-import type { SessionFiles } from "./session-files.ts";
-import type { ProgramSite, SessionProgram } from "./session-program.ts";
+import type { SessionFiles, Row } from "./session-files.ts";
 
 /** A client beside its events: its transcripts, sessions, runs and settings. */
 export interface ClientDetails {
@@ -55,4 +52,84 @@ export interface ClientDetails {
   readonly promptPrefix?: string;
   /** Where and how SHIM is installed. `ClientFiles`: in files below the user's home folder. */
   readonly form: ClientFiles | Omit<ClientForm, "events">;
+}
+
+/** A session of a client's database, as far as each of its rows could be read. */
+export interface StoredSession {
+  readonly id: string;
+  readonly title: string | null;
+  readonly folder: string | null;
+  /** Epoch ms. */
+  readonly changedAt: number;
+  /** Messages and their parts, with those of the sessions that it has started. */
+  readonly rows: number;
+  /** Size of these rows' texts. */
+  readonly bytes: number;
+  readonly prompts: number;
+  /** `file`: where it is not the session's own; without bytes `what` says all. */
+  readonly damages: readonly { readonly what: string; readonly bytes: number; readonly file?: string }[];
+  /** Sessions that it has started. */
+  readonly subagents: number;
+  /** Absent: the database. */
+  readonly file?: string;
+  /** Why its client does not list it, and what makes it do so; ends no sentence. */
+  readonly hidden?: string;
+}
+
+export interface UnreadFolder {
+  readonly file: string;
+  readonly why: string;
+}
+
+/** How a client keeps its sessions in a database. */
+export interface SessionDatabase {
+  paths(env: NodeJS.ProcessEnv): string[];
+  /**
+   * Reads each row. @returns why that fails; `problem`: the fault that SQLite finds in the file;
+   * `ids`: those of all sessions, those of sub-agents with them
+   */
+  list(
+    path: string,
+    driver: Driver,
+  ): Result<
+    { readonly sessions: readonly StoredSession[]; readonly ids: readonly string[]; readonly problem: string | null },
+    string
+  >;
+  /** The folder in which the client kept sessions before it had a database. */
+  readonly before?: {
+    path(env: NodeJS.ProcessEnv): string;
+    /**
+     * @param known ids of sessions that a database has; the others are listed
+     * @returns the sessions, and folders that cannot be read
+     */
+    list(
+      path: string,
+      known: ReadonlySet<string>,
+    ): { readonly sessions: readonly StoredSession[]; readonly unread: readonly UnreadFolder[] };
+  };
+}
+
+export interface ProgramSite {
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+}
+
+/** A client that keeps its sessions where only its own program opens them. */
+export interface SessionProgram {
+  /** Command on the PATH. */
+  readonly command: string;
+  isId(id: string): boolean;
+  /** Returns null where the client has no such session, or cannot be started. */
+  exportSession(site: ProgramSite, id: string): Promise<JsonObject | null>;
+  /**
+   * Imports the first messages of a session as another session. Returns the new id.
+   *
+   * @param until number of messages; null: all
+   * @param letters that no id of the client has had
+   */
+  importCopy(site: ProgramSite, document: JsonObject, until: number | null, letters: string): Promise<string>;
+  /** Imports a session under the id that it has. Rejects when the client refuses it. */
+  importDocument(site: ProgramSite, document: JsonObject): Promise<void>;
+  /** Kind of a message of an exported document. */
+  rowOf(message: JsonObject): Row | null;
 }

@@ -1,5 +1,5 @@
-import type { UsageLimit } from "../../contract/at-limit.ts";
-import { hookEvents, isHookEvent } from "../../contract/hook-input.ts";
+import type { UsageLimit } from "../../contract/config.ts";
+import { hookEvents, isHookEvent } from "../../contract/hooks.ts";
 import { numberAt, objectAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { ClientAdapter } from "../adapter/client-adapter.ts";
 

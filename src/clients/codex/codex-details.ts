@@ -1,13 +1,86 @@
-import { objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import {
+  asObject,
+  listAt,
+  objectAt,
+  parseObject,
+  textAt,
+  type JsonObject,
+  numberAt,
+} from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { plainServers, seconds } from "../adapter/client-form.ts";
-import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-head.ts";
-import { codexContents } from "./codex-contents.ts";
+import { beginEvents, endEvent, runOutput, toolEvent, type RunEvent } from "../adapter/run-output.ts";
+import { countOf, type ReadContents, type RowContents } from "../conversation/conversation.ts";
+import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-file.ts";
 import { readCodexLine } from "./codex-lines.ts";
-import { codexModel } from "./codex-provider.ts";
-import { codexRun } from "./codex-run.ts";
-import { codexSessions } from "./codex-sessions.ts";
-import { codexWriter } from "./codex-writer.ts";
+import { codexModel, codexSessions, codexWriter } from "./codex-sessions.ts";
+
+const cutMark = /\u2026\d+ (?:tokens|chars) truncated\u2026|\[\.\.\. omitted \d+ of \d+ lines \.\.\.\]/;
+
+/** Tools of a program that stand for it. */
+const simpleTools: ReadonlySet<unknown> = new Set(["exec_command", "update_plan"]);
+/** Functions that wait for a command which runs on, or type into it. */
+const waiting: ReadonlySet<unknown> = new Set(["write_stdin", "wait"]);
+
+/** Events repeat what these rows have. */
+const codexContents: ReadContents = (row) => {
+  if (row["type"] === "event_msg") return { repeatsCalls: true };
+  const payload = row["type"] === "response_item" ? objectAt(row, "payload") : null;
+  const type = textAt(payload, "type") ?? "";
+  const [blocks, parts] = [listAt(payload, "content"), listAt(payload, "output")];
+  const call = payload && callIn(payload, type);
+  return {
+    ...(call ? { call } : {}),
+    outputs: payload && type.endsWith("_output") ? [outputOf(payload, parts)] : [],
+    images: countOf([...blocks, ...parts], /image/),
+    thoughts: type === "reasoning" ? 1 : 0,
+  };
+};
+
+function callIn(payload: JsonObject, type: string): RowContents["call"] | null {
+  const [id, name] = [textAt(payload, "call_id", 200), textAt(payload, "name", 200) ?? ""];
+  if (id === null) return null;
+  if (type === "function_call" && waiting.has(name))
+    return { id, name, input: parseObject(textAt(payload, "arguments") ?? "") };
+  const program = type === "custom_tool_call" && name === "exec" ? textAt(payload, "input") : null;
+  if (program === null) return null;
+  const tools = [...program.matchAll(/\btools\.(\w{1,100})\(/g)].map(([, tool]) => tool);
+  return tools.length > 0 && tools.every((tool) => simpleTools.has(tool))
+    ? null
+    : { id, name, input: { input: program } };
+}
+
+function outputOf(payload: JsonObject, parts: readonly unknown[]) {
+  const texts = parts.flatMap((part) => textAt(asObject(part), "text") ?? []);
+  const text = textAt(payload, "output") ?? texts.join("\n");
+  return { of: textAt(payload, "call_id", 200), text, isCut: cutMark.test(text) };
+}
+
+const codexRun = runOutput(["--json"], {
+  "thread.started": (event) => beginEvents(textAt(event, "thread_id", 200), null),
+  "item.started": (event) => readTool(objectAt(event, "item")),
+  "item.completed": (event) => readItem(objectAt(event, "item")),
+  "turn.completed": (event) => [endEvent(null, readTokens(objectAt(event, "usage")))],
+  "turn.failed": (event) => [endEvent(textAt(objectAt(event, "error"), "message") ?? "its turn failed")],
+});
+
+const otherItems: ReadonlySet<string> = new Set(["agent_message", "reasoning", "error", "todo_list"]);
+
+function readTool(item: JsonObject | null): RunEvent[] {
+  const type = textAt(item, "type", 40);
+  return type === null || otherItems.has(type) ? [] : [toolEvent(type, item, null)];
+}
+
+function readItem(item: JsonObject | null): RunEvent[] {
+  const text = textAt(item, "type", 40) === "agent_message" ? textAt(item, "text") : null;
+  return text === null ? [] : [{ kind: "text", text, isPart: false }];
+}
+
+/** Its input tokens include what came from the cache. */
+function readTokens(usage: JsonObject | null): number | null {
+  const [input, output] = [numberAt(usage, "input_tokens"), numberAt(usage, "output_tokens")];
+  return input === null || output === null ? null : input + output;
+}
 
 const rowTypes: ReadonlySet<unknown> = new Set(["turn_context", "event_msg", "response_item", "compacted"]);
 

@@ -1,18 +1,243 @@
-import { codex } from "./codex.ts";
-import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../../redaction/bounded-text.ts";
-import { callRows, endItem } from "./codex-calls.ts";
+import {
+  asObject,
+  listAt,
+  numberAt,
+  objectAt,
+  parseObject,
+  textAt,
+  type JsonObject,
+} from "../../shared/json-fields.ts";
 import { userWords, withAttachments } from "../adapter/harness-text.ts";
 import {
+  addCall,
+  addEnd,
+  type LineFormat,
+  type LineOrigin,
+  type TranscriptDraft,
+  type TranscriptToolCall,
   addCompaction,
   addFailure,
   addCounts,
   limitWindows,
   withdrawTexts,
-  type LineFormat,
-  type LineOrigin,
-  type TranscriptDraft,
 } from "../transcript/transcript-draft.ts";
+import { answersOf, backgroundId, headChars, printedIn, runningSession, codex } from "./codex.ts";
+
+/** Rows of Codex's rollouts about calls of tools. */
+const callRows: readonly (readonly [string, LineFormat])[] = [
+  ["response_item/function_call", readFunctionCall],
+  ["response_item/custom_tool_call", readCustomCall],
+  [
+    "response_item/local_shell_call",
+    (draft, payload, origin) => add(draft, payload, shellCall(objectAt(payload, "action")?.["command"]), origin),
+  ],
+  ["response_item/function_call_output", readOutput],
+  ["response_item/custom_tool_call_output", readOutput],
+  ["response_item/local_shell_call_output", readOutput],
+  ["event_msg/patch_apply_end", readPatchEnd],
+  ["event_msg/mcp_tool_call_end", readMcpEnd],
+];
+
+type Call = Pick<TranscriptToolCall, "name" | "input" | "isUnhooked">;
+
+const isUnhooked = true;
+
+function add(draft: TranscriptDraft, payload: JsonObject, call: Call, { at, uuid }: LineOrigin): void {
+  addCall(draft, { id: textAt(payload, "call_id", 200), at, uuid, ...call });
+}
+
+/** Functions in Claude Code's words. */
+const functions: ReadonlyMap<string, (input: JsonObject | null) => Call> = new Map<
+  string,
+  (input: JsonObject | null) => Call
+>([
+  ["exec_command", (input) => ({ name: "Bash", input: { command: input?.["cmd"] } })],
+  ["shell", (input) => shellCall(input?.["command"])],
+  ["shell_command", (input) => shellCall(input?.["command"])],
+  ["update_plan", (input) => ({ name: "TodoWrite", input: { todos: todosOf(input) }, isUnhooked })],
+  ["request_user_input", (input) => ({ name: "AskUserQuestion", input, isUnhooked })],
+  ["apply_patch", (input) => ({ name: "apply_patch", input, isUnhooked })],
+]);
+
+/** Functions that wait for a command which runs on, or type into it. */
+const waiting: ReadonlySet<string> = new Set(["write_stdin", "wait"]);
+
+function readFunctionCall(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
+  const name = textAt(payload, "name", 200);
+  const input = parseObject(textAt(payload, "arguments") ?? "");
+  const command = numberAt(input, "session_id");
+  if (name !== null && waiting.has(name) && command !== null)
+    draft.waits.set(textAt(payload, "call_id", 200) ?? "", backgroundId(command));
+  if (name === null || waiting.has(name)) return;
+  const server = textAt(payload, "namespace", 200);
+  const own = server === null ? functions.get(name)?.(input) : { name: `${server}__${name}`, input };
+  add(draft, payload, own ?? { name, input, isUnhooked }, origin);
+}
+
+/** A command is a list of words, the last of which is a shell's script. */
+function shellCall(command: unknown): Call {
+  const words = Array.isArray(command) ? command.filter((word) => typeof word === "string") : [];
+  const isScript = words.length === 3 && /^-\w*c$/.test(words[1] ?? "");
+  const line = typeof command === "string" ? command : isScript ? words[2] : words.join(" ");
+  return { name: "Bash", input: { command: line } };
+}
+
+function todosOf(input: JsonObject | null): JsonObject[] {
+  return listAt(input, "plan").map((step) => {
+    const { step: content, status } = asObject(step) ?? {};
+    return { content, status };
+  });
+}
+
+/**
+ * `apply_patch`, and `exec`: a program whose functions are the tools. Hooks report what the program
+ * calls, under other ids.
+ */
+function readCustomCall(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
+  const name = textAt(payload, "name", 200);
+  const input = textAt(payload, "input") ?? "";
+  if (name === "exec") return readProgram(draft, textAt(payload, "call_id", 200), input, origin);
+  if (name !== null) add(draft, payload, { name, input: { input }, isUnhooked }, origin);
+}
+
+function readProgram(draft: TranscriptDraft, id: string | null, program: string, { at, uuid }: LineOrigin): void {
+  if (id === null) return;
+  const calls = callsOfProgram(program);
+  const ids = calls.map((_call, index) => (index === 0 ? id : `${id}.${index}`));
+  draft.programs.set(id, ids);
+  for (const [index, call] of calls.entries()) addCall(draft, { id: ids[index] ?? id, at, uuid, ...call, isUnhooked });
+}
+
+/** By which a dialog is known whose call stands in an earlier part. */
+const dialogOutput = '{"answers":{';
+
+/** Output of a tool as the model reads it. */
+function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
+  const id = textAt(payload, "call_id", 200);
+  if (id === null) return;
+  const text = textAt(payload, "output");
+  const parts = text === null ? listAt(payload, "output").map((part) => textAt(asObject(part), "text") ?? "") : [text];
+  const output = parts.join("\n");
+  const awaited = draft.waits.get(id);
+  if (awaited !== undefined && !runningSession.test(output.slice(0, headChars)))
+    draft.notes.push({ kind: "ended", id: awaited, at });
+  for (const toolUseId of draft.programs.get(id) ?? [id]) endCall(draft, toolUseId, output, at);
+}
+
+function endCall(draft: TranscriptDraft, toolUseId: string, output: string, at: number | null): void {
+  const call = draft.calls.get(toolUseId);
+  const isDialog = call ? call.name === "AskUserQuestion" : output.startsWith(dialogOutput);
+  const isCommand = call?.name === "Bash" || call?.name === "exec";
+  const response = isDialog ? answersOf(call?.input, output) : isCommand ? printedIn(output) : null;
+  const unhooked = call && !call.isUnhooked ? {} : ({ isUnhooked } as const);
+  addEnd(draft, { toolUseId, error: errorIn(call?.name, output), at, ...(response ? { response } : {}), ...unhooked });
+}
+
+/** Patches inside of a program are among them, which is no call of its own then. */
+function readPatchEnd(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
+  const toolUseId = textAt(payload, "call_id", 200);
+  if (toolUseId === null) return;
+  add(draft, payload, { name: "apply_patch", input: { input: patchOf(payload) }, isUnhooked }, origin);
+  const error = payload["success"] === false ? (textAt(payload, "stderr") ?? "failed") : null;
+  addEnd(draft, { toolUseId, error, at: origin.at });
+}
+
+/** The headings of a patch, by which its files are known. */
+function patchOf(payload: JsonObject): string {
+  const changes = Object.entries(objectAt(payload, "changes") ?? {});
+  return changes.map(([path, change]) => headingOf(path, asObject(change))).join("\n");
+}
+
+const headings: ReadonlyMap<unknown, string> = new Map([
+  ["add", "Add"],
+  ["delete", "Delete"],
+]);
+
+function headingOf(path: string, change: JsonObject | null): string {
+  const moved = textAt(change, "move_path");
+  return `*** ${headings.get(change?.["type"]) ?? "Update"} File: ${path}${moved === null ? "" : `\n*** Move to: ${moved}`}`;
+}
+
+function readMcpEnd(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
+  const toolUseId = textAt(payload, "call_id", 200);
+  const { server, tool, arguments: input } = objectAt(payload, "invocation") ?? {};
+  if (toolUseId === null || typeof server !== "string" || typeof tool !== "string") return;
+  add(draft, payload, { name: `mcp__${server}__${tool}`, input, isUnhooked }, origin);
+  const result = objectAt(payload, "result");
+  const answer = objectAt(result, "Ok");
+  const isFailed = answer === null || answer["isError"] === true;
+  const text = listAt(answer, "content").map((part) => textAt(asObject(part), "text") ?? "");
+  const error = isFailed ? (textAt(result, "Err") ?? (text.join("\n") || "failed")) : null;
+  addEnd(draft, { toolUseId, error, at: origin.at });
+}
+
+/** An item of 0.169 and later: the end of a call under the id that hooks report. */
+function endItem(draft: TranscriptDraft, item: JsonObject, { at }: LineOrigin): void {
+  const toolUseId = textAt(item, "id", 200);
+  const code = numberAt(item, "exit_code") ?? 0;
+  const failed = item["status"] === "failed" ? (textAt(objectAt(item, "error"), "message") ?? "failed") : null;
+  const isCommand = item["type"] === "CommandExecution";
+  if (!isCommand) return addEnd(draft, { toolUseId, error: failed, at });
+  const stdout = textAt(item, "aggregated_output") ?? "";
+  const error = code === 0 ? null : `Exit code ${code} ${stdout}`.trim();
+  addEnd(draft, { toolUseId, error, at, response: { stdout, exit_code: code } });
+}
+
+interface ProgramCall {
+  readonly name: string;
+  readonly input: Readonly<Record<string, unknown>>;
+}
+
+/** Programs are longer than what is kept of a call. */
+const maxProgramChars = 4_000;
+const maxScannedChars = 100_000;
+
+/** Functions that no call of the program stands for: a patch has a row of its own. */
+const silent = /\btools\.(?:apply_patch|write_stdin)\(/;
+
+/** A program of Codex's tool `exec`, whose functions are the tools, as their calls. */
+export function callsOfProgram(program: string): readonly ProgramCall[] {
+  const calls = [
+    ...(program.includes("tools.exec_command(") ? [programCommands(program)] : []),
+    ...(program.includes("tools.update_plan(") ? [{ name: "TodoWrite", input: { todos: todosIn(program) } }] : []),
+  ];
+  return calls.length > 0 || silent.test(program) ? calls : [{ name: "exec", input: { command: program } }];
+}
+
+const commandField = /\bcmd["']?:\s{0,20}(?:"((?:[^"\\]|\\.){1,1000})|`((?:[^`\\]|\\.){1,1000}))/g;
+
+/** Commands that a program names in full; else they are in its variables. */
+function programCommands(program: string): ProgramCall {
+  const fields = program.slice(0, maxProgramChars).matchAll(commandField);
+  const commands = [...fields].map(([, quoted, template = ""]) =>
+    quoted === undefined ? template : unescaped(quoted),
+  );
+  return { name: "Bash", input: { command: commands.length > 0 ? commands.join("\n") : program } };
+}
+
+/** A text that is cut within an escaped character stays as it is. */
+function unescaped(quoted: string): string {
+  return textAt(parseObject(`{"text":"${quoted}"}`), "text") ?? quoted;
+}
+
+const planStep = /\bstep["']?:\s{0,20}"((?:[^"\\]|\\.){1,1000})",\s{0,20}["']?status["']?:\s{0,20}["'](\w{1,20})["']/g;
+
+function todosIn(program: string): { readonly content: string; readonly status: string }[] {
+  const steps = [...program.slice(0, maxScannedChars).matchAll(planStep)];
+  return steps.map(([, content = "", status = ""]) => ({ content: unescaped(content), status }));
+}
+
+const failure = /^(?:Script failed|aborted|patch rejected|apply_patch verification failed|execution error)\b/;
+
+/** @param tool whose call it is; undefined: that stands in an earlier part */
+function errorIn(tool: string | undefined, output: string): string | null {
+  const head = output.slice(0, headChars);
+  // The exit code of a command in the same program says nothing of a plan.
+  const { stdout, exit_code: code = 0 } = tool === "TodoWrite" ? {} : printedIn(output);
+  if (code !== 0) return `Exit code ${code} ${stdout}`;
+  return failure.test(head) ? output : null;
+}
 
 /**
  * Rows of Codex's rollouts by `type` and the type of the payload. 0.118 to 0.147

@@ -7,7 +7,7 @@ import {
   textAt,
   type JsonObject,
 } from "../../shared/json-fields.ts";
-import { defineClient, isOfSubagent } from "../adapter/define-client.ts";
+import { defineClient, isOfSubagent } from "../adapter/client-adapter.ts";
 
 /** Codex has Claude Code's payload, its events and its form of answers, with these differences. */
 export const codex = defineClient({

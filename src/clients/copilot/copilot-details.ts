@@ -1,12 +1,160 @@
-import { dirname } from "node:path";
-import { objectAt, textAt } from "../../shared/json-fields.ts";
+import { isUtf8 } from "node:buffer";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { wordAt } from "../../redaction/bounded-text.ts";
+import { listAt, objectAt, textAt, numberAt, type JsonObject, asObject } from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { type HookLaunch, jsonExtensions, seconds } from "../adapter/client-form.ts";
-import { headNamedBy, headOf } from "../transcript/transcript-head.ts";
-import { copilotContents } from "./copilot-contents.ts";
-import { readCopilotLine } from "./copilot-lines.ts";
-import { copilotSessions } from "./copilot-sessions.ts";
-import { copilot } from "./copilot.ts";
+import { userWords } from "../adapter/harness-text.ts";
+import { refusal, uuid, type SessionFiles, type StoreHabits } from "../adapter/session-files.ts";
+import { failedText, shellCompletion } from "../adapter/tools.ts";
+import type { ReadContents } from "../conversation/conversation.ts";
+import { problemOf, readBytes, headNamedBy, headOf } from "../transcript/transcript-file.ts";
+import {
+  addCall,
+  addCompaction,
+  addCounts,
+  addEnd,
+  addFailure,
+  addText,
+  type LineFormat,
+  type LineFormats,
+  type TranscriptDraft,
+} from "../transcript/transcript-draft.ts";
+import { copilot, copilotTools } from "./copilot.ts";
+
+const copilotContents: ReadContents = (row) => {
+  if (textAt(row, "agentId") !== null) return { isOfSubagent: true };
+  const data = objectAt(row, "data");
+  const hasEnded = row["type"] === "tool.execution_complete";
+  const text = textAt(objectAt(data, "result"), "content") ?? textAt(objectAt(data, "error"), "message") ?? "";
+  return {
+    outputs: hasEnded ? [{ of: textAt(data, "toolCallId", 200), text, isCut: false }] : [],
+    images: row["type"] === "user.message" ? listAt(data, "attachments").length : 0,
+    thoughts: textAt(data, "reasoningText") ? 1 : 0,
+  };
+};
+
+/** Hooks of Copilot CLI give a call no id: a live read takes no calls of theirs. */
+const isUnhooked = true;
+
+/** Copilot CLI's events, by their `data`. */
+const copilotEvents: LineFormats = {
+  "session.start": readCopilotVersion,
+  "session.resume": readCopilotVersion,
+  "user.message": (draft, data, origin) => {
+    // A skill, a schedule and a notification name themselves as its source.
+    const source = textAt(data, "source") ?? "user";
+    if (source === "user") addText(draft, "user", userWords(textAt(data, "content") ?? ""), origin);
+  },
+  "assistant.message": (draft, data, origin) => {
+    const text = textAt(data, "content") ?? "";
+    addText(draft, "assistant", text, origin);
+    draft.lastAnswer = listAt(data, "toolRequests").length === 0 ? text : null;
+    draft.turnEnd = null;
+  },
+  // Each answer of the model has one; the last calls no tool.
+  "assistant.turn_end": (draft, _data, { at }) => {
+    if (draft.lastAnswer !== null) draft.turnEnd = { text: draft.lastAnswer, at };
+  },
+  "session.usage_record": (draft, data, { at, uuid }) => {
+    const usage = objectAt(data, "usage");
+    const fields = { input: "inputTokens", cached: "cacheReadTokens", written: "cacheWriteTokens" };
+    const about = { messageId: uuid, requestId: textAt(usage, "providerCallId", 200), at };
+    addCounts(draft, usage, { ...fields, output: ["outputTokens"] }, { ...about, model: wordAt(usage, "model", 200) });
+  },
+  "tool.execution_start": (draft, data, origin) => {
+    const name = textAt(data, "toolName", 200);
+    const call = {
+      name: copilotTools.get(name ?? "") ?? name,
+      input: data["arguments"],
+      isUnhooked,
+      ...origin,
+    } as const;
+    addCall(draft, { id: textAt(data, "toolCallId", 200), ...call });
+  },
+  "tool.execution_complete": (draft, data, { at }) => {
+    const failed = data["success"] === false ? (textAt(objectAt(data, "error"), "message") ?? "failed") : null;
+    const output = textAt(objectAt(data, "result"), "content") ?? "";
+    const shell = shellCompletion(output, numberAt(objectAt(data, "shellExecution"), "exitCode"));
+    const error = shell !== null && shell.exit_code !== 0 ? failedText(shell) : failed;
+    const created = output.startsWith("Created file") ? { response: { type: "create" } } : {};
+    const response = shell === null ? created : { response: shell };
+    addEnd(draft, { toolUseId: textAt(data, "toolCallId", 200), error, at, isUnhooked, ...response });
+  },
+  "session.error": (draft, data, origin) =>
+    addFailure(draft, textAt(data, "message") ?? "error", origin, copilot.limitIn?.(data)),
+  "session.compaction_complete": (draft, data, { at }) => {
+    const summary = textAt(data, "summaryContent");
+    if (data["success"] !== false) addCompaction(draft, { summary, trigger: "unknown", at });
+  },
+};
+
+function readCopilotVersion(draft: TranscriptDraft, data: JsonObject): void {
+  draft.clientVersion = wordAt(data, "copilotVersion", 40) ?? draft.clientVersion;
+}
+
+const readCopilotLine: LineFormat = (draft, line, { at, uuid }) => {
+  const data = objectAt(line, "data");
+  // Events of a subagent name it.
+  if (!data || textAt(line, "agentId") !== null) return;
+  const type = textAt(line, "type") ?? "";
+  // The id of the event is that of the answer which it counts.
+  const id = type === "session.usage_record" ? (textAt(line, "id", 100) ?? uuid) : uuid;
+  copilotEvents[type]?.(draft, data, { at, uuid: id });
+};
+
+/**
+ * Seen with 1.0.102: it ends at once, without a word, where the file is empty, cut within a key,
+ * filled with zeros, no mapping, or lacks the id; it makes a new one where there is none.
+ */
+async function workspaceProblem(path: string): Promise<string | null> {
+  // Loaded here: most programs that know the clients read no YAML.
+  const { readYaml } = await import("../../platform/read-yaml.ts");
+  try {
+    const { bytes } = readBytes(path);
+    const read = readYaml(bytes.toString("utf8"));
+    const value = read.ok ? read.value.value : undefined;
+    if (!isUtf8(bytes) || (value !== null && asObject(value) === null)) return "is no YAML";
+    return (asObject(value)?.["id"] ?? null) === null ? "names no session" : null;
+  } catch (error) {
+    return `cannot be used: ${problemOf(error)}`;
+  }
+}
+
+const copilotStore: StoreHabits = {
+  async blockedBy(file) {
+    const path = join(dirname(file), "workspace.yaml");
+    const why = existsSync(path) ? await workspaceProblem(path) : null;
+    return why === null ? null : { path, why };
+  },
+};
+
+const time = /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)$/;
+/** Rows of other kinds pass unread. */
+const copilotKinds = /^(?:user|assistant|tool|session|system|hook)\./;
+const copilotTexts: ReadonlySet<unknown> = new Set(["user.message", "assistant.message", "system.message"]);
+
+const copilotSessions: SessionFiles = {
+  home: [".copilot", "COPILOT_HOME"],
+  files: ["session-state/{id}/events.jsonl"],
+  store: copilotStore,
+  accepts(row) {
+    if (!copilotKinds.test(textAt(row, "type") ?? "")) return true;
+    const data = objectAt(row, "data");
+    const isNamed = uuid.test(textAt(row, "id") ?? "") && time.test(textAt(row, "timestamp") ?? "");
+    return data !== null && isNamed && (!copilotTexts.has(row["type"]) || typeof data["content"] === "string");
+  },
+  rowOf(row) {
+    const data = objectAt(row, "data");
+    if (data === null || textAt(row, "agentId") !== null) return null;
+    if (row["type"] === "user.message") return { kind: "prompt" };
+    if (row["type"] === "tool.execution_complete") return { kind: "input" };
+    if (row["type"] === "assistant.message") return { kind: "answer", of: textAt(data, "messageId") };
+    if (row["type"] !== "session.error") return null;
+    return refusal(numberAt(data, "statusCode"), [data["errorType"]], textAt(data, "message"));
+  },
+};
 
 export const copilotDetails: ClientDetails = {
   readRow: readCopilotLine,

@@ -1,6 +1,6 @@
 import { basename, dirname, join } from "node:path";
-import type { UsageLimit } from "../../contract/at-limit.ts";
-import type { HookAnswer } from "../../contract/hook-answer.ts";
+import type { UsageLimit } from "../../contract/config.ts";
+import type { HookAnswer } from "../../contract/hooks.ts";
 import { asObject, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import {
@@ -9,8 +9,8 @@ import {
   withClaudeTool,
   withNewFile,
   type ToolNames,
-} from "../adapter/define-client.ts";
-import { failedText, shellCompletion } from "../adapter/shell-results.ts";
+} from "../adapter/client-adapter.ts";
+import { failedText, shellCompletion } from "../adapter/tools.ts";
 
 export const copilotTools: ToolNames = new Map([
   ["bash", "Bash"],

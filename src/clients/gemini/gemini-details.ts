@@ -1,12 +1,162 @@
-import { textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { basename, dirname, join } from "node:path";
+import { wordAt } from "../../redaction/bounded-text.ts";
+import { asObject, listAt, objectAt, textAt, numberAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { millisecond, settings } from "../adapter/client-form.ts";
-import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-head.ts";
-import { foldGemini } from "./gemini-file.ts";
-import { geminiContents } from "./gemini-contents.ts";
-import { readGeminiLine } from "./gemini-lines.ts";
-import { geminiRun } from "./gemini-run.ts";
-import { geminiSessions } from "./gemini-sessions.ts";
+import { userWords } from "../adapter/harness-text.ts";
+import { readObject, type SessionFiles, type CleanUp, type StoreHabits } from "../adapter/session-files.ts";
+import { beginEvents, endEvent, runOutput, toolEvent } from "../adapter/run-output.ts";
+import { failedText, shellAnswer } from "../adapter/tools.ts";
+import type { ReadContents } from "../conversation/conversation.ts";
+import {
+  addCall,
+  addCounts,
+  addEnd,
+  addFailure,
+  addText,
+  textOf,
+  endWithout,
+  type LineFormat,
+  type LineFormats,
+} from "../transcript/transcript-draft.ts";
+import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-file.ts";
+import type { ContentRow } from "../transcript/transcript-rows.ts";
+import { geminiTools } from "./gemini.ts";
+
+const geminiContents: ReadContents = (row) => {
+  const calls = listAt(row, "toolCalls").map(asObject);
+  const parts = [...listAt(row, "content"), ...calls.flatMap((call) => listAt(call, "result"))].map(asObject);
+  return {
+    outputs: calls.flatMap((call) => {
+      const result = objectAt(asObject(listAt(call, "result")[0]), "functionResponse");
+      const response = objectAt(result, "response");
+      const text = textAt(response, "output") ?? textAt(response, "error") ?? textAt(call, "resultDisplay");
+      return text === null ? [] : [{ of: textAt(call, "id", 200), text, isCut: false }];
+    }),
+    images: parts.filter((part) => part && ("inlineData" in part || "fileData" in part)).length,
+    thoughts: listAt(row, "thoughts").length,
+  };
+};
+
+/** Hooks of Gemini CLI give a call no id: a live read takes no calls of theirs. */
+const isUnhooked = true;
+
+/**
+ * Messages of Gemini CLI, each written again when it grows, between lines that only set
+ * fields of the file.
+ */
+const geminiMessages: LineFormats = {
+  user: (draft, line, origin) => addText(draft, "user", userWords(textOf(line)), origin),
+  gemini: (draft, line, origin) => {
+    const text = textOf(line);
+    addText(draft, "assistant", text, origin);
+    const calls = listAt(line, "toolCalls");
+    for (const call of calls) readGeminiCall(draft, asObject(call) ?? {}, origin);
+    draft.turnEnd = endWithout(calls, text, origin);
+    const fields = { input: "input", cached: "cached", output: ["output", "thoughts"] };
+    const about = { messageId: origin.uuid, model: wordAt(line, "model", 200), at: origin.at };
+    addCounts(draft, objectAt(line, "tokens"), fields, about);
+  },
+  error: (draft, line, origin) => addFailure(draft, textOf(line) || "error", origin),
+  info: (draft, line, { at }) => {
+    if (textOf(line) === "Request cancelled.") draft.interruptions.push({ at });
+  },
+};
+
+const readGeminiLine: LineFormat = (draft, line, { at, uuid }) =>
+  geminiMessages[textAt(line, "type") ?? ""]?.(draft, line, { at, uuid: textAt(line, "id", 100) ?? uuid });
+
+const geminiEnds: ReadonlySet<unknown> = new Set(["success", "error", "cancelled"]);
+
+const readGeminiCall: LineFormat = (draft, call, { at: lineAt, uuid }) => {
+  const id = textAt(call, "id", 200);
+  const name = textAt(call, "name", 200);
+  const ownTime = Date.parse(textAt(call, "timestamp", 40) ?? "");
+  const at = Number.isNaN(ownTime) ? lineAt : ownTime;
+  if (name === null) return;
+  addCall(draft, { id, name: geminiTools.get(name) ?? name, input: call["args"], at, uuid, isUnhooked });
+  const { status } = call;
+  if (!geminiEnds.has(status)) return;
+  const answer = objectAt(asObject(listAt(call, "result")[0]), "functionResponse");
+  const response = objectAt(answer, "response");
+  const shell = shellAnswer(answer);
+  const output = textAt(response, "output") ?? textAt(response, "error") ?? textAt(call, "resultDisplay") ?? "failed";
+  const isFailed = status !== "success" || /^Exit Code: [1-9]/m.test(output);
+  const created = output.startsWith("Successfully created") ? { response: { type: "create" } } : {};
+  const printed = shell === null ? created : { response: shell };
+  const failed = shell === null ? output : failedText(shell);
+  addEnd(draft, { toolUseId: id, error: isFailed ? failed : null, at, ...printed });
+};
+
+const geminiRun = runOutput(["--output-format", "stream-json"], {
+  init: (event) => beginEvents(textAt(event, "session_id", 200), textAt(event, "model", 200)),
+  message: (event) => {
+    const text = textAt(event, "role", 40) === "assistant" ? textAt(event, "content") : null;
+    return text === null ? [] : [{ kind: "text", text, isPart: event["delta"] === true }];
+  },
+  tool_use: (event) => [toolEvent(textAt(event, "tool_name", 200), event["parameters"], null)],
+  result: (event) => {
+    const message = textAt(objectAt(event, "error"), "message") ?? "it reported a failure without a reason";
+    const isGood = textAt(event, "status", 40) === "success";
+    return [endEvent(isGood ? null : message, numberAt(objectAt(event, "stats"), "total_tokens"))];
+  },
+});
+
+const unitDays: Readonly<Record<string, number>> = { h: 1 / 24, d: 1, w: 7, m: 30 };
+const usualAge = "30d";
+
+/** Seen in the text of 0.61.0: on unless it is switched off, at each start. */
+function cleanUp(root: string): CleanUp | null {
+  const general = objectAt(readObject(join(root, "settings.json")), "general");
+  const retention = objectAt(general, "sessionRetention");
+  if (retention?.["enabled"] === false) return null;
+  const age = textAt(retention, "maxAge") ?? usualAge;
+  const [, count = "30", unit = "d"] = /^(\d+)([hdwm])$/.exec(age) ?? [];
+  const afterMs = Number(count) * (unitDays[unit] ?? 1) * 86_400_000;
+  return { afterMs, isByRows: true, setting: `sessionRetention.maxAge ${age}` };
+}
+
+/** The last eight characters of a name, by which the clean-up finds all files of a session. */
+const shortId = /-([a-zA-Z0-9]{8})\.jsonl?$/;
+
+const geminiStore: StoreHabits = {
+  cleanUp,
+  // Seen in the text of 0.61.0, which compares no more of the id.
+  deletedWith: (file) => join(dirname(file), shortId.exec(basename(file))?.[1] ?? basename(file)),
+  // Seen with 0.61.0, whatever the age of the file.
+  unlisted({ rows, isNamed }) {
+    if (rows > 0 && isNamed) return null;
+    const why = rows === 0 ? "no message in it" : "no row that names the session";
+    return {
+      state: "expiring",
+      text: `Gemini CLI finds ${why}, and deletes such a file each time it starts: copy it before`,
+    };
+  },
+};
+
+function listOrNull(from: JsonObject | null, key: string): readonly unknown[] | null {
+  return Array.isArray(from?.[key]) ? from[key] : null;
+}
+
+/** Gemini CLI stores no refusal. */
+const geminiSessions: SessionFiles = {
+  home: [".gemini"],
+  store: geminiStore,
+  // Older versions wrote one document.
+  files: ["tmp/*/chats/*-{id8}.jsonl", "tmp/*/chats/*-{id8}.json"],
+  messagesIn: (row) => listOrNull(row, "messages") ?? listOrNull(objectAt(row, "$set"), "messages"),
+  isInFolder: true,
+  folderOf(file, project) {
+    const root = dirname(dirname(dirname(dirname(file))));
+    const names = objectAt(readObject(join(root, "projects.json")), "projects");
+    const name = textAt(names, project);
+    return name && join(root, "tmp", name, "chats");
+  },
+  rowOf(row) {
+    if (row["type"] === "user") return { kind: "prompt" };
+    return row["type"] === "gemini" ? { kind: "answer", of: textAt(row, "id") } : null;
+  },
+};
 
 const messageTypes: ReadonlySet<unknown> = new Set(["user", "gemini"]);
 
@@ -37,3 +187,31 @@ export const geminiDetails: ClientDetails = {
     commands: ".gemini/commands/shim.toml",
   },
 };
+
+/**
+ * Messages of Gemini CLI as they stand at the end of its file: each is written again when
+ * it grows, batches of them replace what has the same id, and the user may go back to before one.
+ * Gemini CLI itself forgets what a batch leaves out; the user has said it all the same.
+ */
+function* foldGemini(rows: Iterable<ContentRow>): Generator<ContentRow> {
+  const messages = new Map<string, ContentRow>();
+  for (const one of rows) {
+    const { row, damage, position, bytes } = one;
+    const batch = objectAt(row, "$set")?.["messages"] ?? row?.["messages"];
+    const rewoundTo = textAt(row, "$rewindTo", 200);
+    if (Array.isArray(batch)) {
+      for (const message of batch.map(asObject))
+        messages.set(textAt(message, "id", 200) ?? `@${position}.${messages.size}`, {
+          row: message,
+          damage: message === null ? "foreign" : damage,
+          position,
+          bytes,
+        });
+    } else if (rewoundTo !== null) {
+      const ids = [...messages.keys()];
+      const from = ids.indexOf(rewoundTo);
+      for (const id of from < 0 ? [] : ids.slice(from)) messages.delete(id);
+    } else messages.set((row && textAt(row, "id", 200)) ?? `@${position}`, one);
+  }
+  yield* messages.values();
+}

@@ -1,8 +1,8 @@
-import type { HookAnswer } from "../../contract/hook-answer.ts";
+import type { HookAnswer } from "../../contract/hooks.ts";
 import { objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { defineClient, isCreated, withClaudeTool, withNewFile, type ToolNames } from "../adapter/define-client.ts";
-import { withShellResult } from "../adapter/shell-results.ts";
+import { defineClient, isCreated, withClaudeTool, withNewFile, type ToolNames } from "../adapter/client-adapter.ts";
+import { withShellResult } from "../adapter/tools.ts";
 
 export const geminiTools: ToolNames = new Map([
   ["run_shell_command", "Bash"],

@@ -1,7 +1,7 @@
-import type { UsageLimit } from "../../contract/at-limit.ts";
+import type { UsageLimit } from "../../contract/config.ts";
 import { numberAt, objectAt, type JsonObject } from "../../shared/json-fields.ts";
 import { claudeCompatible } from "../adapter/claude-compatible.ts";
-import { paymentRequired, type ToolNames } from "../adapter/define-client.ts";
+import { paymentRequired, type ToolNames } from "../adapter/client-adapter.ts";
 
 export const opencodeTools: ToolNames = new Map([
   ["bash", "Bash"],

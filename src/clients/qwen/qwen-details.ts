@@ -1,11 +1,136 @@
-import { objectAt } from "../../shared/json-fields.ts";
+import { dirname, join } from "node:path";
+import { wordAt } from "../../redaction/bounded-text.ts";
+import { asObject, listAt, objectAt, textAt, type JsonObject, numberAt } from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { settings } from "../adapter/client-form.ts";
-import { headOf } from "../transcript/transcript-head.ts";
-import { qwenContents } from "./qwen-contents.ts";
-import { readQwenLine } from "./qwen-lines.ts";
-import { qwenRun } from "./qwen-run.ts";
-import { qwenSessions } from "./qwen-sessions.ts";
+import { withClaudeTool } from "../adapter/client-adapter.ts";
+import { userWords } from "../adapter/harness-text.ts";
+import { endEvent, runOutput } from "../adapter/run-output.ts";
+import { dashed, refusal, type SessionFiles } from "../adapter/session-files.ts";
+import { failedText, shellAnswer } from "../adapter/tools.ts";
+import { readAssistant, readEnd, readSystem } from "../claude-code/claude-run.ts";
+import type { ReadContents } from "../conversation/conversation.ts";
+import {
+  addCall,
+  addCompaction,
+  addCounts,
+  addEnd,
+  addFailure,
+  addText,
+  endWithout,
+  type LineFormat,
+  type LineFormats,
+} from "../transcript/transcript-draft.ts";
+import { headOf } from "../transcript/transcript-file.ts";
+import { qwen, qwenTools } from "./qwen.ts";
+
+/** Messages of Qwen Code are Gemini's. */
+const qwenContents: ReadContents = (row) => {
+  const parts = listAt(objectAt(row, "message"), "parts").map(asObject);
+  const results = parts.map((part) => objectAt(part, "functionResponse")).filter((one) => one !== null);
+  const cut = objectAt(objectAt(row, "toolCallResult"), "resultDisplay")?.["truncated"] === true;
+  return {
+    outputs: results.map((result) => {
+      const response = objectAt(result, "response");
+      const text = textAt(response, "output") ?? textAt(response, "error") ?? "";
+      return { of: textAt(result, "id", 200), text, isCut: cut };
+    }),
+    images: parts.filter((part) => part && ("inlineData" in part || "fileData" in part)).length,
+    thoughts: parts.filter((part) => part?.["thought"] === true).length,
+  };
+};
+
+/** Records of Qwen Code: Gemini's messages, with its own frame. */
+const qwenRecords: LineFormats = {
+  user: (draft, line, origin) => addText(draft, "user", userWords(qwenText(line)), origin),
+  assistant: (draft, line, origin) => {
+    const text = qwenText(line);
+    addText(draft, "assistant", text, origin);
+    const calls = qwenParts(line)
+      .map((part) => objectAt(part, "functionCall"))
+      .filter((call) => call !== null);
+    draft.turnEnd = endWithout(calls, text, origin);
+    for (const call of calls) {
+      const given = { tool_name: textAt(call, "name", 200), tool_input: call["args"] ?? null, cwd: line["cwd"] };
+      const { tool_name: name, tool_input: input } = withClaudeTool(given, qwenTools);
+      addCall(draft, { id: textAt(call, "id", 200), name: typeof name === "string" ? name : null, input, ...origin });
+    }
+    const fields = { input: "promptTokenCount", cached: "cachedContentTokenCount", output: ["candidatesTokenCount"] };
+    const about = { messageId: origin.uuid, model: wordAt(line, "model", 200), at: origin.at };
+    addCounts(draft, objectAt(line, "usageMetadata"), fields, about);
+  },
+  tool_result: (draft, line, { at }) => {
+    const result = objectAt(line, "toolCallResult");
+    const error =
+      textAt(objectAt(result, "error"), "message") ??
+      textAt(result, "resultDisplay") ??
+      textAt(objectAt(result, "resultDisplay"), "text") ??
+      "failed";
+    const isFailed = result?.["status"] !== "success";
+    const shell = shellAnswer(objectAt(qwenParts(line)[0] ?? null, "functionResponse"));
+    const end = { toolUseId: textAt(result, "callId", 200), at };
+    if (shell === null) addEnd(draft, { ...end, error: isFailed ? error : null });
+    else addEnd(draft, { ...end, error: isFailed ? failedText(shell) : null, response: shell });
+  },
+  system: (draft, line, origin) => {
+    const compaction = { summary: null, trigger: "unknown", at: origin.at };
+    if (line["subtype"] === "chat_compression") addCompaction(draft, compaction);
+    // Each try that failed has one: only a limit is known to be the last.
+    const error = objectAt(objectAt(line, "systemPayload"), "uiEvent");
+    const limit = error && qwen.limitIn?.(error);
+    if (limit) addFailure(draft, textAt(error, "error_message") ?? "error", origin, limit);
+  },
+};
+
+const readQwenLine: LineFormat = (draft, line, origin) => {
+  draft.clientVersion = wordAt(line, "version", 40) ?? draft.clientVersion;
+  qwenRecords[textAt(line, "type") ?? ""]?.(draft, line, origin);
+};
+
+function qwenParts(line: JsonObject): (JsonObject | null)[] {
+  return listAt(objectAt(line, "message"), "parts").map(asObject);
+}
+
+function qwenText(line: JsonObject): string {
+  return qwenParts(line)
+    .flatMap((part) => (part?.["thought"] === true ? [] : (textAt(part, "text") ?? [])))
+    .join("\n");
+}
+
+/** Lines of Claude Code, but for the usage. */
+const qwenRun = runOutput(["--output-format", "stream-json"], {
+  system: readSystem,
+  assistant: (event) => readAssistant(event).filter(({ kind }) => kind !== "response"),
+  result: (event) => {
+    const { isError, text, turns } = readEnd(event);
+    const failure = textAt(objectAt(event, "error"), "message") ?? (text || "it reported a failure");
+    return [{ ...endEvent(isError ? failure : null, numberAt(objectAt(event, "usage"), "total_tokens")), turns }];
+  },
+});
+
+const qwenSessions: SessionFiles = {
+  home: [".qwen"],
+  files: ["projects/*/chats/{id}.jsonl"],
+  archive: ["projects/*/chats/archive/*{id}.jsonl"],
+  folderOf: (file, project) => join(dirname(dirname(dirname(file))), dashed(project), "chats"),
+  isInFolder: true,
+  store: {
+    subagents: (file, id) => join(dirname(dirname(file)), "subagents", id),
+    isNamedById: true,
+    // Such as `<id>.ledger.jsonl`.
+    isBeside: (name) => /\.[a-z-]+\.jsonl$/.test(name),
+  },
+  links: { isLink: () => true, bridgeMs: 0, areTwinsJoined: true },
+  losesAfterCut: true,
+  rowOf(row) {
+    if (row["type"] === "tool_result") return { kind: "input" };
+    if (row["type"] === "user" && objectAt(row, "message")) return { kind: "prompt" };
+    if (row["type"] === "assistant" && objectAt(row, "message")) return { kind: "answer", of: null };
+    const event = objectAt(objectAt(row, "systemPayload"), "uiEvent");
+    if (event?.["event.name"] !== "qwen-code.api_error") return null;
+    return refusal(numberAt(event, "status_code"), [event["error_type"]], textAt(event, "error_message"));
+  },
+};
 
 export const qwenDetails: ClientDetails = {
   readRow: readQwenLine,

@@ -1,5 +1,5 @@
 import { claudeCompatible } from "../adapter/claude-compatible.ts";
-import { paymentRequired, type ToolNames } from "../adapter/define-client.ts";
+import { paymentRequired, type ToolNames } from "../adapter/client-adapter.ts";
 
 export const qwenTools: ToolNames = new Map([
   ["run_shell_command", "Bash"],

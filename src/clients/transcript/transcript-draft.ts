@@ -1,7 +1,7 @@
-import type { UsageLimit } from "../../contract/at-limit.ts";
+import type { UsageLimit } from "../../contract/config.ts";
 import type { GitPosition } from "../../contract/work-state.ts";
-import type { ByteDamage } from "./transcript-rows.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import type { ByteDamage } from "./transcript-rows.ts";
 
 /** Pure. The format is the client's own and changes; what is unknown is skipped. */
 
@@ -147,7 +147,7 @@ export interface Branch {
   isWithdrawn: boolean;
 }
 
-export type DraftText = TranscriptText & { readonly branch?: Branch | null };
+type DraftText = TranscriptText & { readonly branch?: Branch | null };
 
 /** Content that grows line by line, with what the reader of a format keeps from line to line. */
 export interface TranscriptDraft extends Growing<Omit<TranscriptContent, "usage" | "subagentUsage" | "texts">> {
@@ -330,4 +330,106 @@ export type LineFormats = Readonly<Record<string, LineFormat>>;
 /** These clients write no end of a turn: its last answer has words, and calls no tool. */
 export function endWithout(calls: readonly unknown[], text: string, { at }: LineOrigin): TranscriptTurnEnd | null {
   return calls.length === 0 && text.trim() !== "" ? { text, at } : null;
+}
+
+/** Without what a reader keeps only from line to line. */
+export function finished(draft: TranscriptDraft): TranscriptContent {
+  const {
+    calls: _calls,
+    ended: _ended,
+    proposedPlan: _plan,
+    lastAnswer: _lastAnswer,
+    queue: _queue,
+    dequeued: _dequeued,
+    branches: _branches,
+    branch: _branch,
+    promptAfter: _promptAfter,
+    programs: _programs,
+    waits: _waits,
+    ...content
+  } = draft;
+  return {
+    ...content,
+    texts: saidOnce(withoutWithdrawn(draft.texts)),
+    apiErrors: saidOnce(draft.apiErrors),
+    usage: [...draft.usage.values()],
+    subagentUsage: [...draft.subagentUsage.values()],
+  };
+}
+
+function withoutWithdrawn(texts: readonly DraftText[]): TranscriptText[] {
+  const gone = new Map<Branch, boolean>();
+  const isGone = (branch: Branch): boolean => {
+    const path: Branch[] = [];
+    let at: Branch | null = branch;
+    while (at !== null && !gone.has(at)) {
+      path.push(at);
+      at = at.parent;
+    }
+    let isAbove = at !== null && gone.get(at) === true;
+    for (const one of path.toReversed()) gone.set(one, (isAbove ||= one.isWithdrawn));
+    return gone.get(branch) === true;
+  };
+  return texts.flatMap(({ branch = null, ...text }) => (branch !== null && isGone(branch) ? [] : [text]));
+}
+
+interface Said {
+  readonly at: number | null;
+  readonly text: string;
+  readonly role?: TranscriptText["role"];
+}
+
+/** A client's replay, or a copy, writes the same words with the same time again. */
+function saidOnce<One extends Said>(all: readonly One[]): One[] {
+  const known = new Set<string>();
+  return all.filter(({ role = "", at, text }) => {
+    const key = `${role} ${at} ${text}`;
+    if (at !== null && known.has(key)) return false;
+    known.add(key);
+    return true;
+  });
+}
+
+interface Link {
+  readonly parent: string;
+  readonly damage: Damage;
+}
+
+/** Rows of the conversation; others (progress) name rows that are never written. */
+const linkedTypes: ReadonlySet<unknown> = new Set(["user", "assistant", "attachment", "system", "tool_result"]);
+
+/** Follows rows with a `uuid` and a `parentUuid` (Claude Code, Qwen Code). */
+export class Links {
+  readonly #ids = new Set<string>();
+  readonly #links: Link[] = [];
+  /** The next row names one that may stand in what could not be read. */
+  #isBroken = false;
+
+  /** Whether the file has the row already: a restored backup may repeat rows. */
+  isTwin(row: JsonObject): boolean {
+    const id = textAt(row, "uuid", 100);
+    return id !== null && this.#ids.has(id);
+  }
+
+  /** @param damage what it is if the row's parent is nowhere */
+  add(row: JsonObject, damage: Damage): void {
+    const [id, parent] = [textAt(row, "uuid", 100), textAt(row, "parentUuid", 100)];
+    if (id !== null) this.#ids.add(id);
+    if (parent === null || row["isSidechain"] === true || !linkedTypes.has(row["type"])) return;
+    if (!this.#isBroken) this.#links.push({ parent, damage });
+    if (this.#ids.has(parent)) this.#isBroken = false;
+  }
+
+  /** A part that could not be read, and that is counted already, stands here. */
+  breakOff(): void {
+    this.#isBroken = true;
+  }
+
+  /** One for each parent that is nowhere, at the first row that names it. */
+  unknownParents(): Damage[] {
+    const unknown = new Map<string, Damage>();
+    for (const { parent, damage } of this.#links)
+      if (!this.#ids.has(parent) && !unknown.has(parent)) unknown.set(parent, damage);
+    return [...unknown.values()];
+  }
 }

@@ -1,6 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { objectAt, parseJson, asObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { endOfObject } from "../../shared/json-object-end.ts";
+import { objectAt, parseJson, asObject, textAt, type JsonObject, endOfObject } from "../../shared/json-fields.ts";
 
 /** Pure. Bytes of a transcript as rows; each byte is in a row, in a damage, or blank. */
 

@@ -1,7 +1,9 @@
 import * as z from "zod";
 import { compare } from "../../shared/compare.ts";
+import { oneLine } from "../../shared/format.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { kinds, toolNames, type FileComplexity, type Kind } from "./adapter.ts";
-import { Finding } from "./finding.ts";
+import { Finding, conceptOf, type Position } from "./finding.ts";
 
 export const ToolRun = z.object({
   name: z.enum(toolNames),
@@ -62,7 +64,7 @@ export function notCovered(tools: readonly ToolRun[], only: readonly string[] | 
   return only === null ? kinds.filter((kind) => !ran.has(kind)) : [];
 }
 
-export const packages: Readonly<Record<Kind, string>> = {
+const packages: Readonly<Record<Kind, string>> = {
   types: "typescript",
   lint: "oxlint",
   complexity: "oxlint",
@@ -82,4 +84,123 @@ export function findHotspots(
     return commits > 0 && complexity > 0 ? [{ file, complexity, commits, score: complexity * commits }] : [];
   });
   return hotspots.toSorted((a, b) => b.score - a.score || compare(a.file, b.file)).slice(0, maxHotspots);
+}
+
+function position({ file, range }: Pick<Finding, "file" | "range">): string {
+  const column = range?.column === undefined ? "" : `:${range.column}`;
+  return range === null ? file : `${file}:${range.line}${column}`;
+}
+
+function ruleNames({ tool, rule, others = [] }: Finding): string {
+  return [`${tool} ${rule}`, ...others.map((other) => `${other.tool} ${other.rule}`)].join(", ");
+}
+
+/** Only the new ones of a comparison. */
+function shownFindings({ findings, comparedWith }: Report): readonly Finding[] {
+  return comparedWith === null ? findings : findings.filter(({ isNew }) => isNew !== false);
+}
+
+function totalsLine({ totals, comparedWith }: Report): string {
+  const all = `${totals.error} errors, ${totals.warning} warnings, ${totals.note} notes`;
+  if (comparedWith === null) return all;
+  const name = comparedWith.kind === "commit" ? comparedWith.name : `the baseline ${comparedWith.name}`;
+  return `${totals.new ?? 0} new since ${name}; ${all} in all`;
+}
+
+function toolState({ status, why, findings, ms }: ToolRun): string {
+  if (status === "ran") return `${findings} findings in ${(ms / 1_000).toFixed(1)} s`;
+  return `${status === "untrusted" ? "not run" : status}: ${why ?? ""}`;
+}
+
+function adviceLines({ notCovered }: Report): string[] {
+  return notCovered.map((kind) => `Not analysed: ${kind}. A tool that does: npm install --save-dev ${packages[kind]}`);
+}
+
+const maxShownHotspots = 5;
+
+/** A report for a terminal: findings first, then what ran. */
+export function toText(report: Report): string {
+  const findings = shownFindings(report).map(
+    (finding) => `${position(finding)}  ${finding.level}  ${oneLine(finding.message)}  [${ruleNames(finding)}]`,
+  );
+  const tools = report.tools.map(
+    (tool) => `${tool.name.padEnd(10)}  ${tool.version ?? "-"}  ${oneLine(toolState(tool))}`,
+  );
+  const hotspots = report.hotspots
+    .slice(0, maxShownHotspots)
+    .map(({ file, complexity, commits }) => `${file}  complexity ${complexity}, ${commits} commits in a year`);
+  const parts = [
+    findings,
+    ["Tools:", ...tools],
+    hotspots.length > 0 ? ["Hotspots (complexity times commits):", ...hotspots] : [],
+    adviceLines(report),
+    report.notes.map((note) => oneLine(note)),
+    [totalsLine(report)],
+  ];
+  return parts
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.map((line) => `${line}\n`).join(""))
+    .join("\n");
+}
+
+/** Comments of code hosts have limits. */
+const maxFindings = 300;
+
+/** The text in a fence: messages and names of files are data, without markup, links or mentions. */
+export function toMarkdown(report: Report): string {
+  const shown = shownFindings(report);
+  const text = toText({ ...report, findings: shown.slice(0, maxFindings) }).replaceAll("````", "'''");
+  const rest = shown.length - maxFindings;
+  const more = rest > 0 ? `\n${rest} more are in the report as JSON or SARIF.\n` : "";
+  return `# Analysis\n\n${totalsLine(report)}.\n\n\`\`\`\`text\n${text}\`\`\`\`\n${more}`;
+}
+
+const schema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+/** A report as SARIF 2.1.0: a run for each tool that ran or failed. */
+export function toSarif({ tools, findings, comparedWith }: Report): object {
+  const started = tools.filter(({ status }) => status === "ran" || status === "failed");
+  const own = ({ name }: ToolRun): Finding[] => findings.filter(({ tool }) => tool === name);
+  const runs = started.map((tool) => toRun(tool, own(tool), comparedWith !== null));
+  return { $schema: schema, version: "2.1.0", runs };
+}
+
+function toRun(tool: ToolRun, findings: readonly Finding[], isCompared: boolean): object {
+  const rules = [...new Set(findings.map(({ rule }) => rule))];
+  const driver = {
+    name: tool.name,
+    ...omitUndefined({ version: tool.version ?? undefined }),
+    rules: rules.map((id) => ({ id, properties: { concept: conceptOf(tool.name, id) } })),
+  };
+  const failure = { level: "error", message: { text: tool.why ?? "" } };
+  const isFailed = tool.status === "failed";
+  return {
+    tool: { driver },
+    invocations: [{ executionSuccessful: !isFailed, ...(isFailed ? { toolExecutionNotifications: [failure] } : {}) }],
+    columnKind: "utf16CodeUnits",
+    results: findings.map((finding) => toResult(finding, rules.indexOf(finding.rule), isCompared)),
+  };
+}
+
+function toResult(finding: Finding, ruleIndex: number, isCompared: boolean): object {
+  const { rule, level, message, related, others, fingerprint, content, isNew } = finding;
+  return {
+    ruleId: rule,
+    ruleIndex,
+    level,
+    message: { text: message },
+    locations: [toLocation(finding)],
+    ...(related ? { relatedLocations: related.map(toLocation) } : {}),
+    partialFingerprints: { "shimFinding/v1": fingerprint, "shimContent/v1": content },
+    ...(isCompared ? { baselineState: isNew === false ? "unchanged" : "new" } : {}),
+    ...(others ? { properties: { alsoReportedBy: others } } : {}),
+  };
+}
+
+function toLocation({ file, range }: Position): object {
+  const uri = file.split("/").map(encodeURIComponent).join("/");
+  const artifactLocation = { uri, uriBaseId: "%SRCROOT%" };
+  if (range === null) return { physicalLocation: { artifactLocation } };
+  const { line: startLine, column: startColumn, endLine, endColumn } = range;
+  const region = omitUndefined({ startLine, startColumn, endLine, endColumn });
+  return { physicalLocation: { artifactLocation, region } };
 }

@@ -1,25 +1,21 @@
 import { join, posix } from "node:path";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import type { Workspace } from "../../machine/operations/workspace.ts";
 import { redact } from "../../redaction/redact.ts";
-import type { Failure } from "../../shared/failure.ts";
-import { type Result } from "../../shared/result.ts";
+import type { Failure, Result } from "../../shared/result.ts";
 import { displayPath, run as runGit, splitRaw, type Git } from "../../snapshots/git.ts";
-import type { Tests } from "../tool-runner/project-tests.ts";
+import type { Tests } from "../tool-runner/run-tool.ts";
 import { waitForFiles, type Release } from "../transform/reserve-files.ts";
 import { linkModulesInside, resetTo, type RepositoryProject } from "../transform/worktree.ts";
 import { failed, type Executor, type RunOutcome, type TaskRun } from "../../runner/worker/executor.ts";
 import { readDiff, commitAll } from "../../snapshots/commit-work.ts";
 import { gitInFolder, resolveCommit } from "../../snapshots/user-repository.ts";
 import { gitInWorktree } from "../../snapshots/worktrees.ts";
-import type { ChangeTask } from "./candidate.ts";
-import type { Decisions } from "./decisions.ts";
-import { applyFixer } from "./fix.ts";
+import { type ChangeTask, ruleName } from "./candidate.ts";
+import { type Decisions, rejectedPrefix, stoppedPrefix, stopRun, type Verdict } from "./run.ts";
+import { applyFixer, loadAstGrep } from "./fix.ts";
 import { judge, type FileDelta } from "./judge.ts";
 import { measure, type Measured, type MeasureDeps } from "./measure.ts";
-import { ruleName } from "./rank.ts";
-import { rejectedPrefix, stoppedPrefix, stopRun, type Verdict } from "./run.ts";
-import { loadAstGrep } from "./silencers.ts";
 
 export interface ChangeOptions {
   readonly deps: MeasureDeps;

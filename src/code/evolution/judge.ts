@@ -1,9 +1,8 @@
 import { conceptOf, type Finding } from "../analysis/finding.ts";
 import { firstOf } from "../../shared/format.ts";
 import { isToolSettings, sourceExtension, type Candidate } from "./candidate.ts";
-import { isUnusedName, namesOf } from "./fix.ts";
+import { isUnusedName, namesOf, findSilencers, needsParser, type AstGrep } from "./fix.ts";
 import type { Measured } from "./measure.ts";
-import { findSilencers, needsParser, type AstGrep } from "./silencers.ts";
 
 export interface FileDelta {
   /** Relative to the project, with `/`; begins with `../../` for a file beside it. */

@@ -3,25 +3,41 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { OperationContext } from "../../machine/operations/operation-context.ts";
 import { withWorkspace, type Workspace } from "../../machine/operations/workspace.ts";
-import { fail, type Failure } from "../../shared/failure.ts";
+import type { EmitWorkerEvent } from "../../runner/worker/attempt.ts";
+import { workDeps } from "../../runner/worker/machine-deps.ts";
+import { diffTask, mergeTask, type MergedTask } from "../../runner/worker/task-branches.ts";
+import { runTasksIn, taskDeps } from "../../runner/worker/tasks/task-type.ts";
+import { removeEnded } from "../../runner/worker/worktrees.ts";
 import { pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { ok, type Result } from "../../shared/result.ts";
-import { trustOf } from "../tool-runner/project-folder.ts";
-import { parseTests } from "../tool-runner/project-tests.ts";
+import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
+import { run } from "../../snapshots/git.ts";
+import { gitInFolder } from "../../snapshots/user-repository.ts";
+import { trustOf, findTarget } from "../tool-runner/project-folder.ts";
+import { parseTests } from "../tool-runner/run-tool.ts";
 import { removeAbandoned, type RepositoryProject } from "../transform/worktree.ts";
-import { removeEnded } from "../../runner/worker/worktrees.ts";
-import { workDeps } from "../../runner/worker/machine-deps.ts";
-import { runTasksIn, taskDeps } from "../../runner/worker/tasks/task-type.ts";
-import { findTarget } from "../tool-runner/work-target.ts";
-import type { EmitWorkerEvent } from "../../runner/worker/attempt.ts";
 import { RunLimits, type EvolveInput } from "./candidate.ts";
-import { runTag } from "./decisions.ts";
-import { createEvolve, evolveOptions, EvolveSettings, type EvolveType } from "./evolve-executor.ts";
-import { makePlan, type Plan } from "./plan.ts";
-import { cancelTasks, newestRun, readRun, toTasks, type EvolveReport } from "./run.ts";
+import {
+  createEvolve,
+  evolveOptions,
+  EvolveSettings,
+  type EvolveType,
+  makePlan,
+  type Plan,
+} from "./evolve-executor.ts";
+import {
+  runTag,
+  cancelTasks,
+  newestRun,
+  readRun,
+  toTasks,
+  type EvolveReport,
+  Decisions,
+  offeredChanges,
+  type Offered,
+} from "./run.ts";
 
-export interface FoundProject {
+interface FoundProject {
   readonly project: RepositoryProject;
   readonly folder: string;
   /** Commit that changes start from. */
@@ -30,7 +46,7 @@ export interface FoundProject {
 }
 
 /** The package in a folder of a repository. */
-export async function findProject({ site }: OperationContext, folder: string): Promise<Result<FoundProject, Failure>> {
+async function findProject({ site }: OperationContext, folder: string): Promise<Result<FoundProject, Failure>> {
   const target = await findTarget(site.env, folder, []);
   if (!target.ok) return target;
   const { top, repository, base, paths, uncommitted } = target.value;
@@ -215,4 +231,90 @@ async function withNewest<T>(
     const state = await readRun(workspace, newest.value.job);
     return state.ok ? body(workspace, state.value.report) : state;
   });
+}
+
+export interface Accepted extends MergedTask {
+  readonly branch: string;
+  /** False: git refuses, since the branch is checked out. */
+  readonly isDeleted: boolean;
+}
+
+/** Decisions of a person about the kept changes of all runs of a project. */
+export interface Review {
+  readonly offered: readonly Offered[];
+  /** Merges it into the current branch, as a task. */
+  readonly accept: (task: number) => Promise<Result<Accepted, Failure>>;
+  /** The change is never proposed again. */
+  readonly reject: (task: number, reason: string) => Result<Offered, Failure>;
+  /** Its patch, or why there is none. */
+  readonly diff: (task: number) => Promise<string>;
+}
+
+/** Reviews the project in a folder. */
+export async function withReview<T>(
+  context: OperationContext,
+  folder: string,
+  body: (review: Review) => Promise<Result<T, Failure>>,
+): Promise<Result<T, Failure>> {
+  const found = await findProject(context, folder);
+  if (!found.ok) return found;
+  return withWorkspace(context, async (workspace) => {
+    const decisions = new Decisions(context.paths.home, found.value.project);
+    const offered = await offeredChanges(workspace, found.value.project, decisions);
+    return offered.ok ? body(toReview(context, workspace, found.value, decisions, offered.value)) : offered;
+  });
+}
+
+function toReview(
+  { site }: OperationContext,
+  { call }: Workspace,
+  { project, folder }: FoundProject,
+  decisions: Decisions,
+  offered: readonly Offered[],
+): Review {
+  const checkout = { env: site.env, folder, remote: undefined };
+  const find = (task: number): Result<Offered, Failure> => {
+    const found = offered.find((one) => one.task === task);
+    if (found) return ok(found);
+    const waiting = offered.map((one) => one.task).join(", ") || "none";
+    return fail("not_found", `task ${task} offers no change that waits for a decision; these do: ${waiting}.`);
+  };
+  /** @param reason null: accepted */
+  const decide = ({ task, candidate, rules, fingerprints }: Offered, reason: string | null): void =>
+    decisions.add({ task, candidate, isAccepted: reason === null, reason, rules, fingerprints, at: site.now() });
+  return {
+    offered,
+    accept: async (task) => {
+      const one = find(task);
+      if (!one.ok) return one;
+      // The work of a change that the judge rejected is in no branch.
+      const refused = decisions.all().filter(({ isAccepted, by }) => !isAccepted && by === undefined);
+      const spoiled = one.value.dependsOn.find((before) => refused.some((past) => past.task === before));
+      if (spoiled !== undefined)
+        return fail(
+          "contains_rejected",
+          `task ${task} began with the work of task ${spoiled}, which was rejected. Reject it, or merge by hand.`,
+        );
+      const found = await call("tasks.get", { task });
+      if (!found.ok) return found;
+      const merged = await mergeTask(checkout, (input) => call("tasks.get", input), found.value, site.now());
+      if (!merged.ok) return merged;
+      decide(one.value, null);
+      const { branch } = one.value;
+      // Git refuses a branch that has commits of its own, or that is checked out.
+      const git = gitInFolder(site.env, project.top);
+      const { code } = await run(git, ["branch", "--quiet", "-d", "--", branch], "", [0, 1]);
+      return ok({ ...merged.value, branch, isDeleted: code === 0 });
+    },
+    reject: (task, reason) => {
+      const one = find(task);
+      if (one.ok) decide(one.value, reason);
+      return one;
+    },
+    diff: async (task) => {
+      const found = await call("tasks.get", { task });
+      const diff = found.ok ? await diffTask(checkout, found.value) : found;
+      return diff.ok ? diff.value.diff : diff.error.message;
+    },
+  };
 }

@@ -1,18 +1,51 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
 import * as z from "zod";
-import { Usage } from "../../contract/budgets.ts";
-import type { Json } from "../../contract/json.ts";
+import { Usage, sum, zeroUsage } from "../../contract/budgets.ts";
+import type { Json } from "../../contract/values.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
-import type { TaskState } from "../../contract/tasks.ts";
-import { sum, zeroUsage } from "../../contract/usage.ts";
-import { WorkResult } from "../../contract/work-result.ts";
+import { type TaskState, WorkResult } from "../../contract/tasks.ts";
 import type { Workspace } from "../../machine/operations/workspace.ts";
-import type { Failure } from "../../shared/failure.ts";
+import { decisionsFile, evolveFolder, readDecisions, type Decision } from "../../platform/evolve-decisions.ts";
+import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
+import { type Failure, ok, type Result } from "../../shared/result.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { ok, type Result } from "../../shared/result.ts";
 import type { RepositoryProject } from "../transform/worktree.ts";
-import { Candidate, describe, EvolveTask, methodText, type ChangeTask, type RunLimits } from "./candidate.ts";
-import { runTag, type Decisions } from "./decisions.ts";
-import { ruleName } from "./rank.ts";
+import { Candidate, describe, EvolveTask, methodText, type ChangeTask, type RunLimits, ruleName } from "./candidate.ts";
+
+const maxDecisions = 5_000;
+
+/** Decisions of people and of the judge on changes of one project, on this machine. */
+export class Decisions {
+  readonly #folder: string;
+
+  /** @param home SHIM's folder */
+  constructor(home: string, project: RepositoryProject) {
+    this.#folder = join(evolveFolder(home), projectId(project));
+  }
+
+  all(): Decision[] {
+    return readDecisions(this.#folder);
+  }
+
+  add(decision: Decision): void {
+    const decisions = [...this.all(), decision].slice(-maxDecisions);
+    createPrivateFolder(this.#folder);
+    writeAtomically(join(this.#folder, decisionsFile), JSON.stringify({ version: 1, decisions }));
+  }
+}
+
+function projectId({ repository, prefix }: RepositoryProject): string {
+  return createHash("sha256")
+    .update(JSON.stringify([repository, prefix]))
+    .digest("hex")
+    .slice(0, 12);
+}
+
+/** Tag of all tasks of runs in a project, and the type of those that a command does itself. */
+export function runTag(project: RepositoryProject): string {
+  return `evolve.${projectId(project)}`;
+}
 
 /** Facts from the time of the plan; part of the payload of the task that reports. */
 export const RunFacts = z.object({

@@ -1,11 +1,22 @@
-import { closeSync, existsSync, openSync, readFileSync, readSync, realpathSync, statSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  readSync,
+  realpathSync,
+  statSync,
+  mkdirSync,
+  symlinkSync,
+} from "node:fs";
 import { dirname, extname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Detection, InstalledTool, ProjectView } from "../analysis/adapter.ts";
 import { readConfig } from "../../platform/config-file.ts";
-import { fail, type Failure } from "../../shared/failure.ts";
 import { objectAt, parseObject, textAt } from "../../shared/json-fields.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
+import { GitError, lines, repositoryGit, run, text, userGit, type Git } from "../../snapshots/git.ts";
+import { findCommit, openRepository, type UserRepository } from "../../snapshots/user-repository.ts";
+import type { Detection, InstalledTool, ProjectView } from "../analysis/adapter.ts";
 
 /** Larger files are none that tools are configured by, and none with readable findings. */
 const maxFileBytes = 10_000_000;
@@ -131,4 +142,125 @@ export function isTrusted(folder: string, trusted: readonly string[]): boolean {
     const path = existsSync(one) ? realpathSync(one) : one;
     return folder === path || folder.startsWith(path.endsWith(sep) ? path : `${path}${sep}`);
   });
+}
+
+const churnMs = 365 * 86_400_000;
+const maxCommits = 10_000;
+
+export interface Repository {
+  readonly git: Git;
+  /** Absolute. */
+  readonly top: string;
+  /** From the top to the folder, with `/`; "" for the top itself. */
+  readonly prefix: string;
+}
+
+/** @returns null outside a repository, or without git */
+export async function findRepository(
+  env: NodeJS.ProcessEnv,
+  folder: string,
+  signal: AbortSignal,
+): Promise<Repository | null> {
+  const git = userGit(env, folder, signal);
+  try {
+    const top = await text(git, ["rev-parse", "--show-toplevel"]);
+    const prefix = await text(git, ["rev-parse", "--show-prefix"]);
+    return { git, top, prefix: prefix.replace(/\/$/, "") };
+  } catch (error) {
+    if (error instanceof GitError && error.fault !== "stopped") return null;
+    throw error;
+  }
+}
+
+/** Number of commits of the last year by file, relative to the folder. */
+export async function countCommits({ git }: Repository, now: number): Promise<Map<string, number>> {
+  const since = `--since=${new Date(now - churnMs).toISOString()}`;
+  const format = ["-z", "--name-only", "--no-renames", "--format="];
+  const args = ["log", ...format, "--no-merges", `--max-count=${maxCommits}`, since, "--relative", "--", "."];
+  // 128: a repository without a commit.
+  const { code, stdout } = await run(git, args, "", [0, 128]);
+  const files = code === 0 ? stdout.toString("utf8").split("\0").filter(Boolean) : [];
+  return new Map([...Map.groupBy(files, (file) => file.trim())].map(([file, all]) => [file, all.length]));
+}
+
+/** Whether a folder has files that came with the repository. */
+export async function hasTrackedFiles({ git }: Pick<Repository, "git">, folder: string): Promise<boolean> {
+  const { code } = await run(git, ["ls-files", "--error-unmatch", "--", folder], "", [0, 1, 128]);
+  return code === 0;
+}
+
+/** @returns those that git ignores, and does not track */
+export async function ignoredFiles({ git }: Repository, files: readonly string[]): Promise<Set<string>> {
+  const inside = files.filter((file) => file !== "" && !file.startsWith("../../"));
+  // 128: a path behind a link, or in a module.
+  const { code, stdout } = await run(git, ["check-ignore", "-z", "--stdin"], inside.join("\0"), [0, 1, 128]);
+  return new Set(code === 0 ? stdout.toString("utf8").split("\0") : []);
+}
+
+/**
+ * Writes the files of a commit by a repository of their own, which has no settings: no filter
+ * or hook runs, symbolic links become plain files, and the user's repository is not changed.
+ * Installed packages are linked.
+ *
+ * @returns the folder in the copy that corresponds to the repository's
+ */
+export async function copyCommit({ git, top, prefix }: Repository, commit: string, target: string): Promise<string> {
+  const objects = await text(git, ["rev-parse", "--path-format=absolute", "--git-path", "objects"]);
+  const format = await text(git, ["rev-parse", "--show-object-format"]);
+  const location = { gitDir: join(target, ".git"), workTree: target, alternates: [objects] };
+  const copy = repositoryGit(git.env, { ...location, config: ["core.symlinks=false"] }, git.signal);
+  mkdirSync(target, { recursive: true });
+  await run(copy, ["init", "--quiet", "--template=", `--object-format=${format}`]);
+  await run(copy, ["read-tree", commit]);
+  await run(copy, ["checkout-index", "--all", "--quiet"]);
+  const manifests = await lines(copy, ["ls-files", "--", "package.json", "**/package.json"]);
+  for (const folder of new Set(["", ...manifests.map((path) => dirname(path))])) {
+    const installed = join(top, folder, "node_modules");
+    const link = join(target, folder, "node_modules");
+    if (existsSync(installed) && !existsSync(link) && existsSync(dirname(link)))
+      symlinkSync(installed, link, "junction");
+  }
+  const folder = join(target, prefix);
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+/** Files of a work tree, as its last commit has them. */
+export interface WorkTarget extends UserRepository {
+  readonly base: string;
+  /** Relative to the top; empty: everything. */
+  readonly paths: readonly string[];
+  /** Files whose changes are not committed. */
+  readonly uncommitted: number;
+}
+
+/** @param given relative to `cwd`; empty: that folder */
+export async function findTarget(
+  env: NodeJS.ProcessEnv,
+  cwd: string,
+  given: readonly string[],
+): Promise<Result<WorkTarget, Failure>> {
+  const named = given.length === 0 ? [cwd] : given.map((path) => resolve(cwd, path));
+  const missing = named.find((path) => !existsSync(path));
+  if (missing !== undefined) return fail("bad_input", `there is no ${missing}.`);
+  const paths = named.map((path) => realpathSync(path));
+  const [first = cwd] = paths;
+  try {
+    return await readTarget(await openRepository(env, statSync(first).isDirectory() ? first : dirname(first)), paths);
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    if (error.fault === "missing") return fail("no_git", `${error.message}; this works in a git worktree.`);
+    return fail("bad_input", `${first} is not in the work tree of a git repository (${error.message}).`);
+  }
+}
+
+async function readTarget(opened: UserRepository, absolute: readonly string[]): Promise<Result<WorkTarget, Failure>> {
+  const { git, top } = opened;
+  const paths = absolute.map((path) => relative(top, path).split(sep).join("/"));
+  const stray = paths.findIndex((path) => path === ".." || path.startsWith("../../"));
+  if (stray >= 0) return fail("bad_input", `${absolute[stray]} is not in ${top}.`);
+  const base = await findCommit(git, "HEAD");
+  if (base === null) return fail("no_commit", `${top} has no commit yet: a worktree starts from one.`);
+  const uncommitted = (await lines(git, ["status", "--porcelain"])).length;
+  return ok({ ...opened, base, paths: paths.includes("") ? [] : paths, uncommitted });
 }

@@ -3,22 +3,31 @@ import { basename, dirname, extname, join, posix, resolve } from "node:path";
 import type { InstalledTool, ProjectView, ToolOutput } from "../analysis/adapter.ts";
 import type { OperationContext } from "../../machine/operations/operation-context.ts";
 import { withWorkspace } from "../../machine/operations/workspace.ts";
-import { fail, type Failure } from "../../shared/failure.ts";
+import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
 import { firstOf } from "../../shared/format.ts";
-import { ok, type Result } from "../../shared/result.ts";
 import { displayPath, GitError, rawList } from "../../snapshots/git.ts";
 import { changesSince } from "../../snapshots/work-tree.ts";
-import { hasTrackedFiles } from "../tool-runner/history.ts";
-import { modulesOf, openCopy, openProject, trustOf } from "../tool-runner/project-folder.ts";
-import { parseTests, runTests, testScript, type Tests } from "../tool-runner/project-tests.ts";
-import { runTool } from "../tool-runner/run-tool.ts";
+import {
+  hasTrackedFiles,
+  modulesOf,
+  openCopy,
+  openProject,
+  trustOf,
+  findTarget,
+} from "../tool-runner/project-folder.ts";
+import { parseTests, runTests, testScript, type Tests, runTool } from "../tool-runner/run-tool.ts";
 import { type ChangedFile, commitAll, readDiff } from "../../snapshots/commit-work.ts";
-import { findTarget } from "../tool-runner/work-target.ts";
 import { gitInFolder, createBranch } from "../../snapshots/user-repository.ts";
 import { type WorkDeps, workDeps } from "../../runner/worker/machine-deps.ts";
-import { readChange, type Change, type TransformInput } from "./change.ts";
+import {
+  readChange,
+  type Change,
+  type TransformInput,
+  transformersFor,
+  type TransformCommand,
+  type Transformer,
+} from "./transformers.ts";
 import { reserveFiles, type Release } from "./reserve-files.ts";
-import { transformersFor, type TransformCommand, type Transformer } from "./transformers.ts";
 import {
   createThrowaway,
   linkModulesBeside,

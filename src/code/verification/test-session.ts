@@ -7,16 +7,15 @@ import type { Session } from "../../machine/sessions/sessions.ts";
 import { programEnv, runProgram } from "../../platform/run-program.ts";
 import { workDeps, type WorkDeps } from "../../runner/worker/machine-deps.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { fail, type Failure } from "../../shared/failure.ts";
+import { fail, type Failure, err, ok, type Result } from "../../shared/result.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
 import { failureReason } from "../../snapshots/git.ts";
 import { withRepository } from "../../snapshots/repository.ts";
 import { findMissingSnapshot } from "../../snapshots/restore-files.ts";
-import { fillWorktree } from "../../snapshots/restore-worktree.ts";
+import { fillWorktree } from "../../snapshots/worktrees.ts";
 import { findCommit, openRepository, type UserRepository } from "../../snapshots/user-repository.ts";
 import { snapshots } from "../../store/session-tables.ts";
-import { findTests, type Tests } from "../tool-runner/project-tests.ts";
+import { findTests, type Tests } from "../tool-runner/run-tool.ts";
 import { createThrowaway, linkModulesInside, type ThrowawayWorktree } from "../transform/worktree.ts";
 
 /** Limit of the tests, in ms. */

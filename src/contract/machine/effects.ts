@@ -1,7 +1,6 @@
 import * as z from "zod";
 import { effectKindNames, effectOutcomes } from "../effects.ts";
-import { Folder, IdPrefix, idErrors } from "./forms.ts";
-import { machineOperation } from "./operation.ts";
+import { Folder, IdPrefix, idErrors, machineOperation } from "./operation.ts";
 
 const ListedEffect = z.object({
   session: z.string(),

@@ -1,7 +1,6 @@
 import * as z from "zod";
 import { excluded } from "./files.ts";
-import { Folder, IdPrefix, idErrors } from "./forms.ts";
-import { machineOperation } from "./operation.ts";
+import { Folder, IdPrefix, idErrors, machineOperation } from "./operation.ts";
 import { Named, Start } from "./recovery.ts";
 
 const session = IdPrefix.optional().describe("a session of this machine; absent: the newest of the folder's project");

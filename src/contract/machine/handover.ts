@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { excluded } from "./files.ts";
-import { Duration, File, Folder, IdPrefix, idErrors, Secret } from "./forms.ts";
-import { Native } from "./native.ts";
+import { Duration, File, Folder, IdPrefix, idErrors, Secret } from "./operation.ts";
+import { Native } from "./recovery.ts";
 import { machineOperation } from "./operation.ts";
 import { Named } from "./recovery.ts";
 

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Json } from "../json.ts";
+import { Json } from "../values.ts";
 import { machineOperation } from "./operation.ts";
 
 export const Check = z.object({

@@ -1,8 +1,6 @@
 import * as z from "zod";
-import { opportunityPatterns } from "../opportunities.ts";
-import { NewTrial, Verdict } from "../trials.ts";
-import { idErrors, Moment } from "./forms.ts";
-import { machineOperation } from "./operation.ts";
+import { opportunityPatterns, NewTrial, Verdict } from "../learning.ts";
+import { idErrors, Moment, machineOperation } from "./operation.ts";
 
 const count = z.int().min(0);
 

@@ -39,3 +39,29 @@ export function machineOperation<Output extends z.ZodType, Input extends z.ZodOb
   const defaults = { input: nothing as unknown as Input, errors: [], surfaces: ["command"] as const };
   return { ...defaults, example: {} as z.input<Input>, ...declared };
 }
+
+/** How a person writes a value on a command line; the value itself is plain. */
+export type Form = "moment" | "duration" | "folder" | "file" | "session-or-project";
+
+/** Epoch ms; a person writes `2d` (so long ago) or a date, which stands for its first moment. */
+export const Moment = z.int().min(0).meta({ form: "moment" });
+
+/** Milliseconds; a person writes `30m`. */
+export const Duration = z.int().min(1).meta({ form: "duration" });
+
+/** Absolute path; a person may write it relative to the working folder. */
+export const Folder = z.string().min(1).max(4_096).meta({ form: "folder" });
+
+/** Absolute path of a file; written as a folder is. */
+export const File = z.string().min(1).max(4_096).meta({ form: "file" });
+
+/** Id of a session or a checkpoint, or a beginning of it that no other has. */
+export const IdPrefix = z.string().max(200);
+/** Refusals of an id that names nothing, or several. */
+export const idErrors = ["not_found", "ambiguous"] as const;
+
+/** Never an argument: those are visible to other users of the machine. */
+export const Secret = z.string().max(4_096).optional().meta({ isSecret: true });
+
+/** Beginning of a session's id, or an absolute path. */
+export const SessionOrProject = z.string().min(1).max(4_096).meta({ form: "session-or-project" });

@@ -1,20 +1,16 @@
 import type * as z from "zod";
 import { installationOperations } from "./installation.ts";
-import { fileOperations } from "./files.ts";
+import { fileOperations, undoOperations } from "./files.ts";
 import { forkOperations } from "./forks.ts";
 import { handoverOperations } from "./handover.ts";
-import { nativeOperations } from "./native.ts";
+import { nativeOperations, recoveryOperations, rescueOperations } from "./recovery.ts";
 import { overviewOperations } from "./overview.ts";
 import { pageOperations } from "./page.ts";
-import { recoveryOperations } from "./recovery.ts";
-import { reservationOperations } from "./reservations.ts";
+import { reservationOperations, teamOperations } from "./team.ts";
 import { effectOperations } from "./effects.ts";
 import { experimentOperations, learningOperations, replayOperations } from "./learning.ts";
-import { rescueOperations } from "./rescue.ts";
 import { sessionOperations } from "./sessions.ts";
 import { storesOperations } from "./stores.ts";
-import { teamOperations } from "./team.ts";
-import { undoOperations } from "./undo.ts";
 import { usageOperations } from "./usage.ts";
 import { workspaceOperations } from "./workspaces.ts";
 

@@ -2,8 +2,7 @@ import * as z from "zod";
 import { Lease } from "../leases.ts";
 import { riskLevels } from "../readings.ts";
 import { TaskLine, taskViewOperations } from "../task-views.ts";
-import { Duration, Folder } from "./forms.ts";
-import { machineOperation } from "./operation.ts";
+import { Duration, Folder, machineOperation } from "./operation.ts";
 import { SessionView } from "./sessions.ts";
 import { ShownChat } from "./team.ts";
 

@@ -1,8 +1,7 @@
 import * as z from "zod";
 import { Chat } from "../chats.ts";
 import { AuditEntry } from "../workspaces.ts";
-import { IdPrefix, idErrors } from "./forms.ts";
-import { machineOperation } from "./operation.ts";
+import { IdPrefix, idErrors, machineOperation } from "./operation.ts";
 import { ForeseenConflict } from "./team.ts";
 import { SessionView, TimelineEntry } from "./sessions.ts";
 

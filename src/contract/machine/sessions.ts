@@ -1,8 +1,7 @@
 import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
 import { crashCauses, riskLevels } from "../readings.ts";
-import { File, Folder, IdPrefix, idErrors, Moment, SessionOrProject } from "./forms.ts";
-import { machineOperation } from "./operation.ts";
+import { File, Folder, IdPrefix, idErrors, Moment, SessionOrProject, machineOperation } from "./operation.ts";
 
 const count = z.int().min(0);
 const moment = z.int();

@@ -1,7 +1,6 @@
 import * as z from "zod";
 import { hookClients } from "../clients.ts";
-import { Folder } from "./forms.ts";
-import { machineOperation } from "./operation.ts";
+import { Folder, machineOperation } from "./operation.ts";
 
 /**
  * damaged: bytes hold no row, rows are missing, or its client does not send all of it. poisoned:

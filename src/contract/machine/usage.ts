@@ -1,7 +1,6 @@
 import * as z from "zod";
 import { metrics, type MetricName } from "../metrics.ts";
-import { Moment } from "./forms.ts";
-import { machineOperation } from "./operation.ts";
+import { Moment, machineOperation } from "./operation.ts";
 
 export const Grouping = z.enum(["day", "session", "project", "model", "task"]);
 export type Grouping = z.infer<typeof Grouping>;

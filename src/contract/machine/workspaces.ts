@@ -1,8 +1,7 @@
 import * as z from "zod";
 import { operations } from "../operations.ts";
 import { Workspace } from "../workspaces.ts";
-import { Secret } from "./forms.ts";
-import { machineOperation } from "./operation.ts";
+import { Secret, machineOperation } from "./operation.ts";
 
 const count = z.int().min(0);
 

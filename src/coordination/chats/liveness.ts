@@ -7,7 +7,7 @@ import { announceStatus, type ChatRow, type LivenessRow } from "../kernel/chat-r
 import * as grants from "../leases/lease-grants.ts";
 import * as leases from "../leases/leases.ts";
 import * as messages from "../messages/messages.ts";
-import * as chatPerformance from "../tasks/chat-performance.ts";
+import { deletePerformance } from "../tasks/candidates.ts";
 import { requeueAllOf } from "../tasks/lifecycle.ts";
 import * as syncRows from "../sync/sync-rows.ts";
 import * as taskRows from "../tasks/task-rows.ts";
@@ -134,7 +134,7 @@ function nextCheckAt(tx: Tx, row: ChatRow, lease: number | null, wait: number | 
 
 function deleteChat(tx: Tx, row: ChatRow): void {
   messages.deleteInbox(tx, row.chat);
-  chatPerformance.deleteChat(tx, row.chat);
+  deletePerformance(tx, row.chat);
   budgets.deleteChatUsage(tx, row.chat);
   chatRows.remove(tx, row);
 }

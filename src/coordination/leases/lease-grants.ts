@@ -1,4 +1,4 @@
-import { leaderScheme } from "../../contract/elections.ts";
+import { leaderScheme } from "../../contract/leases.ts";
 import { among } from "../../shared/sql.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import * as audit from "../kernel/audit.ts";

@@ -1,12 +1,16 @@
-import { namesAbove } from "../../contract/resource-paths.ts";
-import { among } from "../../shared/sql.ts";
 import type { Refusal } from "../../contract/errors.ts";
-import type { Lease } from "../../contract/leases.ts";
+import { type Lease, leaderScheme, type Leader } from "../../contract/leases.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
+import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Guard } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
+import { among } from "../../shared/sql.ts";
 import * as audit from "../kernel/audit.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
+import { byLiveChat, byOneChat, firstOf, repeatable, type Handlers, type ListHandlers } from "../kernel/handlers.ts";
+import type { List, Tx } from "../kernel/tx.ts";
+import * as grants from "./lease-grants.ts";
+import type { Overlap, LeaseRequest } from "./lease-grants.ts";
 import {
   areFree,
   expiresAt,
@@ -20,10 +24,6 @@ import {
   type LeaseRow,
   type WaiterRow,
 } from "./lease-rows.ts";
-import * as grants from "./lease-grants.ts";
-import type { Overlap, LeaseRequest } from "./lease-grants.ts";
-import { byLiveChat, byOneChat, firstOf, repeatable, type Handlers, type ListHandlers } from "../kernel/handlers.ts";
-import type { List, Tx } from "../kernel/tx.ts";
 import * as waiters from "./waiters.ts";
 
 type Acquired = OutputOf<"leases.acquire">;
@@ -93,7 +93,7 @@ function acquireEach(
   return [acquireOrWait(tx, chat, requests[0])];
 }
 
-export function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired, Refusal> {
+function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired, Refusal> {
   return firstOf(acquireEach(tx, chat, [request]));
 }
 
@@ -145,7 +145,7 @@ function renewEach(
 }
 
 /** Only the first where anything waits for one: a grant comes before the next release. */
-export function releaseEach(
+function releaseEach(
   tx: Tx,
   requests: List<Omit<CheckedInputOf<"leases.release">, "self">>,
   caller: chatRows.LivenessRow,
@@ -283,4 +283,53 @@ function toLease(tx: Tx, row: LeaseRow): Lease {
     isBound: row.isBound === 1,
     heldForMs: Math.max(0, tx.now - row.grantedAt),
   };
+}
+
+/** Lease on `leader:<name>` whose token is the term. One leader per term. */
+
+/** Time without a leader after one vanished: it may still believe that it leads. */
+const lockDelayMs = 15_000;
+
+function resourceOf(name: string): string {
+  return leaderScheme + name;
+}
+
+export const electionHandlers = {
+  "elections.campaign": byLiveChat((tx, { name, requestId, ttlMs, waitMs }, caller) => {
+    const request = { resource: resourceOf(name), requestId, ttlMs, waitMs, lockDelayMs, isBound: false };
+    const acquired = acquireFor(tx, caller, request);
+    if (!acquired.ok && acquired.error.code === "quota_exceeded") return acquired;
+    const leader = findLeader(tx, name);
+    // Requires this request: a lease of another one of the chat may be released at any moment.
+    if (leader && acquired.ok && acquired.value.state === "granted") return ok({ state: "leading", leader });
+    const position = acquired.ok && acquired.value.state === "waiting" ? acquired.value.position : null;
+    return ok({ state: "following", leader, position });
+  }),
+
+  /** Resignation leaves no lock delay: the next waiter, another chat, leads at once. */
+  "elections.resign": byLiveChat((tx, { name, term }, caller) => {
+    removeWaits(tx, name, caller.chat);
+    const released = firstOf(releaseEach(tx, [{ resource: resourceOf(name), token: term }], caller));
+    return released.ok ? ok({ hasResigned: released.value.isReleased }) : released;
+  }),
+
+  "elections.observe"(tx, { name }) {
+    return ok({ leader: findLeader(tx, name) });
+  },
+} satisfies Partial<Handlers>;
+
+function removeWaits(tx: Tx, name: string, chat: string): void {
+  const resource = resourceOf(name);
+  for (const waiter of waiters.listOfChat(tx.sql, resource, chat)) waiters.remove(tx.sql, waiter.seq);
+  grants.grantWaiting(tx, [resource]);
+}
+
+function findLeader(tx: Tx, name: string): Leader | null {
+  const row = findLease(tx.sql, resourceOf(name));
+  return row && isLive(tx, row) ? toLeader(tx, name, row) : null;
+}
+
+function toLeader(tx: Tx, name: string, row: LeaseRow): Leader {
+  const { holder: leader, incarnation, token: term, ttlMs } = row;
+  return { name, leader, incarnation, term, ttlMs, remainingMs: Math.max(0, expiresAt(tx, row) - tx.now) };
 }

@@ -7,17 +7,16 @@ import {
   type ListedMessage,
 } from "../../contract/messages.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import { once } from "../kernel/idempotency.ts";
 import * as inboxes from "./inboxes.ts";
 import * as meta from "../kernel/meta.ts";
-import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
+import { byLiveChat, type Handlers, page as pageOf } from "../kernel/handlers.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 import * as unread from "./unread.ts";
 import { messages, subscriptions, type MessageRow } from "./inboxes.ts";
-import * as pages from "../kernel/pages.ts";
 
 /** Delivery at least once, ordered by id, until acknowledged or expired. */
 
@@ -69,7 +68,7 @@ export const handlers = {
       before ?? Number.MAX_SAFE_INTEGER,
       limit + 1,
     );
-    const rows = pages.page(found, limit, ({ chars }) => chars);
+    const rows = pageOf(found, limit, ({ chars }) => chars);
     return ok({ messages: rows.map((row) => toListed(tx, row)), isMore: found.length > rows.length });
   },
 } satisfies Partial<Handlers>;

@@ -1,7 +1,7 @@
 import type { Chat } from "../../contract/chats.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Claimant, NeededTask, Obstacle, TaskFacts } from "../../contract/task-views.ts";
-import { WorkResult } from "../../contract/work-result.ts";
+import { WorkResult, type DeathReason } from "../../contract/tasks.ts";
 import { ok } from "../../shared/result.ts";
 import * as chats from "../chats/chats.ts";
 import type { Handlers } from "../kernel/handlers.ts";
@@ -10,7 +10,6 @@ import * as attemptRows from "../tasks/attempt-rows.ts";
 import * as budgets from "../tasks/budgets.ts";
 import { handlers as queries } from "../tasks/task-queries.ts";
 import * as rows from "../tasks/task-rows.ts";
-import type { DeathReason } from "../../contract/tasks.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 
 type Task = OutputOf<"tasks.get">;

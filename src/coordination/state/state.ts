@@ -1,7 +1,7 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { maxValueChars, sessionTtlMs, type Entry, type Guard, type Write } from "../../contract/state.ts";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { among, type Sql } from "../../shared/sql.ts";
 import * as changes from "../kernel/changes.ts";

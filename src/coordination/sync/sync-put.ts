@@ -2,13 +2,30 @@ import type { Refusal } from "../../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import type { PutResult, SyncRecord } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
+import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import * as audit from "../kernel/audit.ts";
 import type { Handlers } from "../kernel/handlers.ts";
-import { insertLongRows } from "../kernel/insert-rows.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 import * as rows from "./sync-rows.ts";
-import { syncContents, syncDevices, syncIncoming, syncSessions } from "./sync-tables.ts";
+import { syncContents, syncDevices, syncIncoming, syncSessions } from "./sync-rows.ts";
+
+/** Values per statement at the edge. */
+const maxBound = 100;
+
+/**
+ * Inserts rows of long texts, which JSON would copy, with as few statements as the edge allows.
+ * @param rows with the columns in their order
+ */
+function insertLongRows(sql: Sql, into: string, rows: readonly (readonly SqlValue[])[], suffix: string): void {
+  const width = rows[0]?.length ?? 1;
+  const perStatement = Math.floor(maxBound / width);
+  const placeholders = `(${Array.from({ length: width }, () => "?").join(", ")})`;
+  for (let first = 0; first < rows.length; first += perStatement) {
+    const part = rows.slice(first, first + perStatement);
+    sql.run(`INSERT INTO ${into} VALUES ${part.map(() => placeholders).join(", ")} ${suffix}`, ...part.flat());
+  }
+}
 
 type Put = CheckedInputOf<"sync.put">;
 type DeviceRow = RowOf<typeof syncDevices>;

@@ -7,12 +7,11 @@ import type { RowOf } from "../../shared/table.ts";
 import * as audit from "../kernel/audit.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import * as leases from "../leases/leases.ts";
-import { byLiveChat, repeatable, type Handlers } from "../kernel/handlers.ts";
-import { page } from "../kernel/pages.ts";
+import { byLiveChat, repeatable, type Handlers, page } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { partItem } from "./sync-put.ts";
 import * as rows from "./sync-rows.ts";
-import { syncContents, syncDevices } from "./sync-tables.ts";
+import { syncContents, syncDevices } from "./sync-rows.ts";
 
 export const handlers = {
   /** Concurrent requests: one succeeds, the others get the present key. */

@@ -2,12 +2,12 @@ import type { Refusal } from "../../contract/errors.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { AttemptEnd, ClaimedTask, TaskState, ClaimedTaskReference } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { jsonText } from "../../contract/json.ts";
+import { jsonText } from "../../contract/values.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import * as budgets from "./budgets.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import * as claims from "./claims.ts";
-import * as chatPerformance from "./chat-performance.ts";
+import { recordRun } from "./candidates.ts";
 import * as lifecycle from "./lifecycle.ts";
 import * as routes from "./routes.ts";
 import * as rows from "./task-rows.ts";
@@ -81,7 +81,7 @@ export const lists = {
     }
     // A result is accepted whatever it cost.
     for (const [at, row] of held.entries()) budgets.recordFinalUsage(tx, row, inputs[at]?.usage);
-    chatPerformance.record(tx, held, true);
+    recordRun(tx, held, true);
     const done = inputs.slice(0, held.length);
     lifecycle.complete(
       tx,

@@ -1,11 +1,21 @@
-import type { Budget, RemainingBudget, Usage } from "../../contract/budgets.ts";
+import {
+  type Budget,
+  type RemainingBudget,
+  type Usage,
+  difference,
+  maxUsage,
+  maxCounted,
+  zeroUsage,
+  measures,
+  sum,
+  type Measure,
+} from "../../contract/budgets.ts";
 import type { Refusal } from "../../contract/errors.ts";
 import * as meta from "../kernel/meta.ts";
 import * as totals from "../kernel/metric-totals.ts";
 import type { TaskRow } from "./task-rows.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
-import { difference, maxUsage, maxCounted, zeroUsage, measures, sum, type Measure } from "../../contract/usage.ts";
 import { ok } from "../../shared/result.ts";
 import { taskUsage, usage } from "./task-tables.ts";
 

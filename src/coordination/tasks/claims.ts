@@ -1,15 +1,14 @@
 import type { ClaimedTask, ClaimOptions, Progress } from "../../contract/tasks.ts";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import { err, ok } from "../../shared/result.ts";
 import { readResult } from "./attempt-rows.ts";
 import * as budgets from "./budgets.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { page } from "../kernel/pages.ts";
+import { page, byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import * as lanes from "./lanes.ts";
 import * as lifecycle from "./lifecycle.ts";
 import * as rows from "./task-rows.ts";
 import { isExpired, remainingMs, type TaskRow, readTexts, textsSql, type TaskTexts } from "./task-rows.ts";
-import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 export const handlers = {

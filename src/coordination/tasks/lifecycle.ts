@@ -1,20 +1,81 @@
 import type { OfflineReason } from "../../contract/chats.ts";
+import type { Json } from "../../contract/values.ts";
 import type { AttemptEnd, DeathReason, TaskState } from "../../contract/tasks.ts";
+import type { RowOf } from "../../shared/table.ts";
 import { scheduleCheck, type LivenessRow } from "../kernel/chat-rows.ts";
 import * as totals from "../kernel/metric-totals.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as attemptRows from "./attempt-rows.ts";
-import { hasWork } from "./candidates.ts";
-import * as chatPerformance from "./chat-performance.ts";
+import { readResult } from "./attempt-rows.ts";
+import { hasWork, recordRun } from "./candidates.ts";
 import * as outbox from "./dispatch-outbox.ts";
-import * as retention from "./task-retention.ts";
-import { joinResults } from "./aggregate.ts";
 import * as lanes from "./lanes.ts";
 import * as routes from "./routes.ts";
+import * as retention from "./task-retention.ts";
 import * as rows from "./task-rows.ts";
-import { backoffMs, isEnded, nextCheckAt, type TaskRow } from "./task-rows.ts";
-import type { RowOf } from "../../shared/table.ts";
+import { type TaskRow, backoffMs, isEnded, nextCheckAt } from "./task-rows.ts";
 import { tasks } from "./task-tables.ts";
+
+export type JoinOutcome = { readonly result: string } | { readonly failure: string };
+
+/** Limit of a result, as of any other task. */
+const maxChars = 262_144;
+/** Limit of what is read for one join; more could not be a task's result. */
+const maxBytes = 1_000_000;
+
+/** Joins in order of dependencies; names dead ones with their reason. */
+function joinResults(tx: Tx, row: TaskRow): JoinOutcome {
+  const parts = rows.dependenciesOf(tx, row.task).flatMap((task) => rows.find(tx, task) ?? []);
+  const nameOf = partNamer(parts);
+  const done = parts.filter(({ state }) => state === "done");
+  const missing = parts
+    .filter(({ state }) => state !== "done")
+    .map((part) => ({
+      part: nameOf(part),
+      state: part.state === "cancelled" ? "cancelled" : "dead",
+      reason: part.detail ?? part.reason ?? part.state,
+    }));
+  const value = row.joinRule === "count" ? countByState(parts) : collect(tx, done, nameOf);
+  if (value === null)
+    return { failure: `too_large: the results of its parts have more than ${maxBytes} bytes in total` };
+  const result = JSON.stringify({ value, isComplete: missing.length === 0, missing });
+  if (result.length <= maxChars) return { result };
+  return {
+    failure: `too_large: the results of the parts have ${result.length} characters as JSON; at most ${maxChars}`,
+  };
+}
+
+/** Names a part by its ref or, where that is missing or ambiguous, its number. */
+function partNamer(parts: readonly TaskRow[]): (part: TaskRow) => string {
+  const refs = Map.groupBy(parts, ({ ref }) => ref);
+  const numbers = new Set(parts.map(({ task }) => String(task)));
+  const isUnambiguous = (ref: string): boolean => refs.get(ref)?.length === 1 && !numbers.has(ref);
+  return ({ task, ref }) => (ref !== null && isUnambiguous(ref) ? ref : String(task));
+}
+
+function countByState(parts: readonly TaskRow[]): Record<string, number> {
+  const count = (state: TaskRow["state"]) => parts.filter((one) => one.state === state).length;
+  const [done, cancelled] = [count("done"), count("cancelled")];
+  return { parts: parts.length, done, dead: parts.length - done - cancelled, cancelled };
+}
+
+interface PartResult {
+  readonly part: string;
+  readonly result: Json;
+}
+
+/** @returns null where they have too many bytes */
+function collect(tx: Tx, done: readonly TaskRow[], nameOf: (part: TaskRow) => string): PartResult[] | null {
+  const results: PartResult[] = [];
+  let bytesLeft = maxBytes;
+  for (const part of done) {
+    const { text, isLeftOut, bytes } = readResult(tx, part, bytesLeft);
+    if (isLeftOut) return null;
+    bytesLeft -= bytes;
+    results.push({ part: nameOf(part), result: JSON.parse(text ?? "null") as Json });
+  }
+  return results;
+}
 
 /**
  * Changes of a stored task's state.
@@ -131,7 +192,7 @@ export function requeue(tx: Tx, before: TaskRow, input: RequeueInput): TaskState
     detail: reason ?? before.detail,
     ...(counter ? { [counter]: before[counter] + 1 } : {}),
   };
-  if (counter === "failures" || counter === "stalls") chatPerformance.record(tx, [before], false);
+  if (counter === "failures" || counter === "stalls") recordRun(tx, [before], false);
   const became = endOrRetry(tx, row, input);
   attemptRows.insert(tx, before, { ended, became, reason: reason ?? null });
   routes.record(tx, before, { ended, became });

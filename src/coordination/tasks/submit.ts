@@ -1,20 +1,69 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
-import { jsonText } from "../../contract/json.ts";
 import type { DeathReason, NewTask, TaskState } from "../../contract/tasks.ts";
+import { jsonText } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { NewRowOf } from "../../shared/table.ts";
-import { once } from "../kernel/idempotency.ts";
 import { repeatable, unchanged, type Handlers } from "../kernel/handlers.ts";
+import { once } from "../kernel/idempotency.ts";
+import * as meta from "../kernel/meta.ts";
 import type { Tx } from "../kernel/tx.ts";
-import { dependencyDeath, dependencyState } from "./lifecycle.ts";
 import * as lanes from "./lanes.ts";
-import * as dedupe from "./task-dedupe.ts";
-import * as retention from "./task-retention.ts";
-import { isInRow } from "./task-rows.ts";
-import * as rows from "./task-rows.ts";
 import * as lifecycle from "./lifecycle.ts";
-import { taskDependents, tasks, taskTexts } from "./task-tables.ts";
+import { dependencyDeath, dependencyState } from "./lifecycle.ts";
+import * as retention from "./task-retention.ts";
+import * as rows from "./task-rows.ts";
+import { isInRow } from "./task-rows.ts";
+import { taskDedupe, taskDependents, tasks, taskTexts } from "./task-tables.ts";
+
+/** A second task under a key is the first one, even if that is no longer kept. */
+
+export function findTaskByKey({ sql, now }: Tx, key: string): number | undefined {
+  const [row] = sql.all<{ task: number; until: number; is_kept: number }>(
+    "SELECT task, until, EXISTS (SELECT 1 FROM tasks WHERE tasks.task = task_dedupe.task) AS is_kept FROM task_dedupe WHERE key = ?",
+    key,
+  );
+  return row && (row.until > now || row.is_kept === 1) ? row.task : undefined;
+}
+
+function storeTaskKeys({ sql, now, settings }: Tx, key: string, task: number): void {
+  taskDedupe.put(sql, { key, task, until: now + settings.keepDedupeMs });
+}
+
+/** Answers whether new keys exceed the limit; expired ones make room. */
+function tooManyKeys(tx: Tx, fresh: number): Refusal | null {
+  const { maxDedupeKeys: most } = tx.settings;
+  if (fresh === 0 || count(tx) + fresh <= most) return null;
+  pruneKeys(tx, prunedAtOnce);
+  if (count(tx) + fresh <= most) return null;
+  return {
+    code: "quota_exceeded",
+    message: `more than ${most} keys of tasks would be kept (maxDedupeKeys); a key is deleted when its task is no longer kept and keepDedupeMs have passed: submit without a dedupeKey, or later`,
+  };
+}
+
+const prunedAtOnce = 2_000;
+
+function count({ sql }: Tx): number {
+  return Number(meta.read(sql, "dedupe_keys"));
+}
+
+export const keysDueAt = "SELECT min(until) FROM task_dedupe";
+
+export function pruneKeys({ sql, now, settings }: Tx, limit: number): void {
+  const expiredKeysSql = "SELECT key FROM task_dedupe WHERE until <= ? ORDER BY until LIMIT ?";
+  sql.run(
+    `UPDATE task_dedupe SET until = ? WHERE key IN (${expiredKeysSql}) AND task IN (SELECT task FROM tasks)`,
+    now + settings.keepDedupeMs,
+    now,
+    limit,
+  );
+  sql.run(
+    `DELETE FROM task_dedupe WHERE key IN (${expiredKeysSql}) AND task NOT IN (SELECT task FROM tasks)`,
+    now,
+    limit,
+  );
+}
 
 type Submitted = OutputOf<"tasks.submit">;
 
@@ -107,7 +156,7 @@ function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parent
     states.set(task, row.state);
     if (row.endedAt !== null && row.dueAt !== null) retention.schedule(tx, row.dueAt);
     for (const other of dependsOn) taskDependents.insert(tx.sql, { needs: other, task });
-    if (input.dedupeKey !== undefined) dedupe.store(tx, input.dedupeKey, task);
+    if (input.dedupeKey !== undefined) storeTaskKeys(tx, input.dedupeKey, task);
   }
   flush();
   if ([...states.values()].includes("queued")) lifecycle.enqueueDispatch(tx);
@@ -144,7 +193,7 @@ function plan(tx: Tx, tasks: readonly NewTask[]): Result<PlannedTask[], Refusal>
 }
 
 function findDuplicate(tx: Tx, keys: ReadonlyMap<string, number>, key: string | undefined): number | undefined {
-  return key === undefined ? undefined : (keys.get(key) ?? dedupe.find(tx, key));
+  return key === undefined ? undefined : (keys.get(key) ?? findTaskByKey(tx, key));
 }
 
 function duplicateTask(key: string, task: number): Refusal {
@@ -177,7 +226,7 @@ function checkDependents(tx: Tx, { of }: Edges): Refusal | null {
 
 function tooMany(tx: Tx, fresh: readonly PlannedTask[]): Refusal | null {
   const keys = fresh.filter(({ input }) => input.dedupeKey !== undefined).length;
-  return checkLanes(tx, fresh) ?? dedupe.tooMany(tx, keys);
+  return checkLanes(tx, fresh) ?? tooManyKeys(tx, keys);
 }
 
 /** A dispatch reads each partition key, so their number is limited. */

@@ -6,7 +6,7 @@ import * as meta from "../kernel/meta.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 import { attempts, taskDependents, tasks, taskTexts, taskUsage } from "./task-tables.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { jsonText, type Json } from "../../contract/json.ts";
+import { jsonText, type Json } from "../../contract/values.ts";
 
 /** All but the texts, which may be large. */
 const taskRows = tasks.without("schedule", "doneBy", "doneIncarnation", "lateCalls", "dependsOn", "payload", "result");

@@ -1,6 +1,6 @@
-import type { OutputOf } from "../../contract/operations.ts";
+import { measures } from "../../contract/budgets.ts";
 import { metrics, type Labels, type MetricName, type Sample } from "../../contract/metrics.ts";
-import { measures } from "../../contract/usage.ts";
+import type { OutputOf } from "../../contract/operations.ts";
 import { schemaState } from "../../shared/migrate.ts";
 import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -14,7 +14,7 @@ import * as leaseRows from "../leases/lease-rows.ts";
 import * as inboxes from "../messages/inboxes.ts";
 import * as budgets from "../tasks/budgets.ts";
 import * as retention from "../tasks/task-retention.ts";
-import { recentDurations } from "../tasks/task-stats.ts";
+import { recentDurations } from "../tasks/task-queries.ts";
 
 /**
  * Metrics of a workspace, computed from rows: nothing is counted in memory. Reads indexes
@@ -203,4 +203,32 @@ function storedSamples({ sql }: Tx): Sample[] {
     sample("shim_synced_bytes", count(sql, "(SELECT chars FROM sync_totals)")),
     sample("shim_workspace_schema_version", schemaState(sql).version),
   ];
+}
+
+/** Rows written in a month, as the host counts them: what Cloudflare bills. */
+
+export const writtenRowsKey = "written_rows";
+
+interface Written {
+  /** Year and month in UTC: "2026-11". */
+  readonly month: string;
+  readonly rows: number;
+}
+
+export function rowsWrittenInMonth({ sql, now }: Pick<Tx, "sql" | "now">): number {
+  const stored = read(sql);
+  return stored?.month === monthOf(now) ? stored.rows : 0;
+}
+
+export function addWrittenRows(tx: Pick<Tx, "sql" | "now">, rows: number): void {
+  const written: Written = { month: monthOf(tx.now), rows: rowsWrittenInMonth(tx) + rows };
+  meta.write(tx.sql, writtenRowsKey, JSON.stringify(written));
+}
+
+function read(sql: Sql): Written | null {
+  return JSON.parse(meta.read(sql, writtenRowsKey) ?? "null") as Written | null;
+}
+
+function monthOf(at: number): string {
+  return new Date(at).toISOString().slice(0, 7);
 }

@@ -1,5 +1,5 @@
-import { maxFrameInputBytes } from "../../contract/frames.ts";
-import { isRefusal, isTransient, type CallError } from "../../contract/errors.ts";
+import * as z from "zod";
+import { isRefusal, isTransient, type CallError, type Refusal } from "../../contract/errors.ts";
 import type { Operation } from "../../contract/operation.ts";
 import {
   operations,
@@ -8,14 +8,13 @@ import {
   type OperationName,
   type OutputOf,
 } from "../../contract/operations.ts";
+import { maxFrameInputBytes, WireError } from "../../contract/protocol.ts";
 import { Self } from "../../contract/values.ts";
+import { fullJitter, repeat } from "../../shared/async-work.ts";
 import { checkInput } from "../../shared/check-input.ts";
-import { fullJitter } from "../../shared/backoff.ts";
-import { repeat } from "../../shared/repeat.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { ClientConnection, Registration } from "./connection.ts";
 import { isUp, type EdgeEvents } from "./events.ts";
-import type { RequestOutcome, SendRequest } from "./request-outcome.ts";
 import { newId, sleep, within, type Platform } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
 
@@ -242,4 +241,65 @@ function unansweredError(request: CallRequest<OperationName>, waitResult: WaitRe
     case "late":
       return { code: "unreachable", ...errorFields(request, `the coordinator was not reached in time: ${reason}`) };
   }
+}
+
+export type RequestOutcome<Output> =
+  | { readonly kind: "answered"; readonly result: Result<Output, CallError>; readonly sentAt: Instant }
+  | { readonly kind: "lost"; readonly isSent: boolean; readonly message: string }
+  /** Not an answer; a repeat would get the same. */
+  | { readonly kind: "garbled"; readonly message: string };
+
+export type SendRequest = <Name extends OperationName>(
+  name: Name,
+  input: InputOf<Name>,
+  timeoutMs: number,
+) => Promise<RequestOutcome<OutputOf<Name>>>;
+
+export function answeredOutcome<Name extends OperationName>(
+  name: Name,
+  sentAt: Instant,
+  answer: unknown,
+): RequestOutcome<OutputOf<Name>> {
+  const parsed = operations[name].output.safeParse(answer);
+  if (!parsed.success)
+    return garbledOutcome(`the answer to ${name} does not match the contract: ${formatIssues(parsed.error)}`);
+  // The schema is the one of this name; TypeScript cannot follow that.
+  return { kind: "answered", result: ok(parsed.data as OutputOf<Name>), sentAt };
+}
+
+export function refusedOutcome(
+  name: string,
+  sentAt: Instant,
+  error: unknown,
+  retryAfterMs?: number,
+): RequestOutcome<never> {
+  const parsed = WireError.safeParse(error);
+  if (!parsed.success)
+    return garbledOutcome(`${name} was refused in a way that this version does not know: ${formatCode(error)}`);
+  const { code, message, details } = parsed.data;
+  const retryInMs = parsed.data.retryAfterMs ?? retryAfterMs;
+  const refusal: Refusal = {
+    code,
+    message,
+    ...(retryInMs === undefined ? {} : { retryAfterMs: retryInMs }),
+    ...(details === undefined ? {} : { details }),
+  };
+  return { kind: "answered", result: err(refusal), sentAt };
+}
+
+export function lostOutcome(isSent: boolean, message: string): RequestOutcome<never> {
+  return { kind: "lost", isSent, message };
+}
+
+export function garbledOutcome(message: string): RequestOutcome<never> {
+  return { kind: "garbled", message };
+}
+
+function formatIssues({ issues }: z.ZodError): string {
+  return issues.map(({ path, code }) => `${path.join(".") || "all of it"} (${code})`).join(", ");
+}
+
+function formatCode(error: unknown): string {
+  const parsed = z.object({ code: z.string().max(60) }).safeParse(error);
+  return parsed.success ? JSON.stringify(parsed.data.code) : "without a code";
 }

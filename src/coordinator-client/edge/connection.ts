@@ -1,15 +1,13 @@
-import { byteLength } from "./calls.ts";
-import { maxFrameInputBytes } from "../../contract/frames.ts";
+import { byteLength, lostOutcome, type SendRequest, type RequestOutcome } from "./calls.ts";
+import { maxFrameInputBytes, closeCodes, maxPingIntervalMs } from "../../contract/protocol.ts";
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type OperationName, type InputOf, type OutputOf } from "../../contract/operations.ts";
 import { endOf, isTransient, type CallError, isRefusal, isRetryable, retryOf } from "../../contract/errors.ts";
-import { closeCodes, maxPingIntervalMs } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
-import { fullJitter } from "../../shared/backoff.ts";
+import { fullJitter } from "../../shared/async-work.ts";
 import type { Address } from "./address.ts";
 import { isUp, type ConnectionState, type EdgeEvents } from "./events.ts";
 import * as http from "./http-transport.ts";
-import { lostOutcome, type SendRequest, type RequestOutcome } from "./request-outcome.ts";
 import type { Platform } from "./platform.ts";
 import type { Channel, EdgeSockets, SocketClose } from "./socket.ts";
 import { elapsedMs, jumpedMs, readClock, type Instant } from "./trust.ts";

@@ -1,4 +1,4 @@
-import type { Notification } from "../../contract/frames.ts";
+import type { Notification } from "../../contract/protocol.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { messageOf } from "../../shared/error.ts";
 

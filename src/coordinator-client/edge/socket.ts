@@ -1,6 +1,8 @@
-import { notificationFrame, requestFrame, readIncoming, type Notification } from "../../contract/frames.ts";
-import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
 import {
+  notificationFrame,
+  requestFrame,
+  readIncoming,
+  type Notification,
   closeCodes,
   flowReadMethod,
   leaveMethod,
@@ -10,6 +12,7 @@ import {
   pongText,
   protocolVersion,
 } from "../../contract/protocol.ts";
+import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
 import { requestHeaders, type Address } from "./address.ts";
 import {
   answeredOutcome,
@@ -18,7 +21,7 @@ import {
   refusedOutcome,
   type RequestOutcome,
   type SendRequest,
-} from "./request-outcome.ts";
+} from "./calls.ts";
 import type { Platform, Socket } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
 

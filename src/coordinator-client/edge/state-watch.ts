@@ -1,5 +1,5 @@
 import { isFinal, type CallError } from "../../contract/errors.ts";
-import { oneAfterAnother } from "../../shared/one-at-a-time.ts";
+import { oneAfterAnother } from "../../shared/async-work.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Change } from "../../contract/state.ts";
 import type { Calls } from "./calls.ts";

@@ -1,5 +1,5 @@
 import { sum } from "simple-statistics";
-import type { MachineTrial } from "../../contract/trials.ts";
+import type { MachineTrial } from "../../contract/learning.ts";
 import { oneLine } from "../../shared/format.ts";
 import { wordsOf } from "./trials.ts";
 

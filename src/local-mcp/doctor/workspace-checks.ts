@@ -10,10 +10,9 @@ import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-c
 import type { OperationContext, OperationError, Workspace } from "../../machine/operations/operation-context.ts";
 import { openWorkspace } from "../../machine/operations/workspace.ts";
 import { syncState } from "../../machine/operations/workspace-handlers.ts";
-import { waitingCalls } from "../../machine/team/outbox.ts";
-import type { OperationResult } from "../../shared/operation-result.ts";
+import { waitingCalls } from "../../machine/team/messages.ts";
+import { type OperationResult, ok } from "../../shared/result.ts";
 import { age, firstOf, oneLine, pluralize } from "../../shared/format.ts";
-import { ok } from "../../shared/result.ts";
 import { type Checks, fail, type Found, pass, runAll, warn } from "./checks.ts";
 
 /** Checks of a workspace for its operator, each with the figure behind it. */

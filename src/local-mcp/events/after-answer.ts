@@ -1,11 +1,11 @@
 import type { Trigger } from "../../contract/checkpoint.ts";
-import type { HookEvent } from "../../contract/hook-input.ts";
+import type { HookEvent } from "../../contract/hooks.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { capture } from "../../machine/checkpoints/capture.ts";
 import { countedTrigger, isToolEnd } from "../../machine/checkpoints/triggers.ts";
 import { observeRow, readInSteps } from "../../machine/signals/observe.ts";
-import { isSessionPaused } from "../../machine/sessions/paused-session.ts";
+import { isSessionPaused } from "../../machine/sessions/session-settings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 
 /** Work that an event leaves for after its answer. */

@@ -13,10 +13,9 @@ import { ownStatement } from "../../platform/processes.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { NoHostError, type HostHome } from "../host-client/reach-host.ts";
-import { hasClaudeVariables, isOfForeignCaller } from "./foreign-callers.ts";
-import { problemEvents } from "./hook-problem.ts";
+import { hasClaudeVariables, isOfForeignCaller } from "./payload.ts";
+import { problemEvents, postEvent, type SentEvent } from "./post-event.ts";
 import { endNow, foreignLimits, ownLimits, readStdin, writeTo } from "./hook-stdin.ts";
-import { postEvent, type SentEvent } from "./post-event.ts";
 import type { UnansweredEvent } from "./spool-event.ts";
 
 // For a single input zod's compiled parsers take longer to compile (8 ms) than they save.

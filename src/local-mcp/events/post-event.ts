@@ -1,7 +1,8 @@
 import { closeSync, openSync, statSync, utimesSync } from "node:fs";
 import { text } from "node:stream/consumers";
-import { eventRequest, processHeader } from "../../clients/adapter/hook-variables.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { eventRequest, processHeader } from "../../clients/adapter/hook-program.ts";
+import { shimCommand, withShimCommand, type CommandSource } from "../../platform/shim-command.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { type HostHome, NoHostError, reachHost } from "../host-client/reach-host.ts";
 
 export interface SentEvent {
@@ -65,4 +66,14 @@ function touch(path: string): void {
   } catch {
     // Where nothing can be written each event finds that out at once.
   }
+}
+
+/** Events that show a problem to the user: once a turn, not at every tool. */
+export const problemEvents: ReadonlySet<string> = new Set(["SessionStart", "UserPromptSubmit"]);
+
+/** @param isLater whether the event waits in the spool */
+export function problemText(source: CommandSource, reason: string, isLater: boolean): string {
+  const consequence = isLater ? "Events wait in the spool until it can." : "Events are lost until it can.";
+  const text = `SHIM cannot save: ${reason} ${consequence} Run \`shim doctor\`.`;
+  return withShimCommand(text, () => shimCommand(source));
 }

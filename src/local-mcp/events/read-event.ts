@@ -1,7 +1,7 @@
 import type * as z from "zod/mini";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
 import type { HookClient } from "../../contract/clients.ts";
-import { HookInput, type HookEvent } from "../../contract/hook-input.ts";
+import { HookInput, type HookEvent } from "../../contract/hooks.ts";
 import { hookToolFields, isHookToolEvent, type HookToolEvent } from "../../contract/hook-tool.ts";
 import { clientPidOf, skipShells, type Processes } from "../../platform/processes.ts";
 import { asObject, jsonOrText, textAt, type JsonObject } from "../../shared/json-fields.ts";

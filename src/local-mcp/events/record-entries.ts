@@ -1,15 +1,14 @@
-import type { HookEvent } from "../../contract/hook-input.ts";
+import type { HookEvent } from "../../contract/hooks.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { recordAssistant } from "../../machine/transcripts/record-transcript.ts";
-import { noteCompaction } from "../../machine/recovery/give-back.ts";
-import { isCall } from "../../machine/sessions/effects.ts";
+import { noteCompaction } from "../../machine/recovery/given-context.ts";
+import { isCall, asShownBy } from "../../machine/sessions/effects.ts";
 import { entriesOf } from "../../machine/sessions/hook-entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";
-import { asShownBy } from "../../machine/sessions/note-effects.ts";
 import type { SessionChange } from "../../machine/sessions/sessions.ts";
 import { isSlashCommand } from "../../machine/sessions/slash-command.ts";
 import type { EditVerdict } from "../../machine/team/file-guard.ts";

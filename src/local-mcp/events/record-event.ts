@@ -1,38 +1,71 @@
-import type { Trigger } from "../../contract/checkpoint.ts";
-import type { HookEvent } from "../../contract/hook-input.ts";
-import { isAlive, isSameProcess } from "../../platform/processes.ts";
-import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
-import { processKey } from "../../coordinator-client/local/process-key.ts";
-import { partChange } from "../../machine/signals/observe.ts";
-import { afterCompaction } from "../../learning/policy/readings.ts";
 import type { TranscriptPart } from "../../clients/transcript.ts";
-import { recordTranscript, recordUnreadPart, recordTurnEnd } from "../../machine/transcripts/record-transcript.ts";
+import type { Trigger } from "../../contract/checkpoint.ts";
+import type { HookEvent } from "../../contract/hooks.ts";
+import { processKey } from "../../coordinator-client/local/process-key.ts";
+import { afterCompaction } from "../../learning/policy/readings.ts";
 import { isToolEnd } from "../../machine/checkpoints/triggers.ts";
-import { recordSettings, type ServiceArms } from "../../machine/sessions/session-settings.ts";
-import { limitLine } from "../../machine/usage/at-limit.ts";
-import { acceptOffer, type Acceptance } from "../../machine/recovery/accept-offer.ts";
+import { acceptOffer, type Acceptance, giveBack } from "../../machine/recovery/given-context.ts";
 import { isOwnerGone, withEarlierDeath } from "../../machine/recovery/incomplete/deaths.ts";
-import { giveBack } from "../../machine/recovery/give-back.ts";
 import { adoptBriefed, adoptSuccession } from "../../machine/recovery/incomplete/successor.ts";
-import { digest, pathOf } from "../../machine/sessions/entries.ts";
-import { label } from "../../redaction/bounded-text.ts";
-import { readHead } from "../../snapshots/git-head.ts";
-import * as journal from "../../machine/sessions/journal.ts";
-import { clearPausedFolder, transcriptMark } from "../../machine/sessions/paused-session.ts";
-import * as sessions from "../../machine/sessions/sessions.ts";
 import { updateWaiting } from "../../machine/sessions/activity.ts";
-import { conflictLine } from "../../machine/team/conflict-news.ts";
-import { conflictsOf, type NumberedConflict } from "../../machine/team/open-conflicts.ts";
+import { digest, pathOf } from "../../machine/sessions/entries.ts";
+import * as journal from "../../machine/sessions/journal.ts";
+import {
+  clearPausedFolder,
+  transcriptMark,
+  recordSettings,
+  type ServiceArms,
+} from "../../machine/sessions/session-settings.ts";
+import * as sessions from "../../machine/sessions/sessions.ts";
+import { partChange } from "../../machine/signals/observe.ts";
+import { conflictLine } from "../../machine/team/team-news.ts";
 import { deliverAtPrompt, deliverAtStop, deliverAtTool, type Delivery } from "../../machine/team/deliver-news.ts";
 import type { EditVerdict } from "../../machine/team/file-guard.ts";
-import { deadText, missedWarning, type FrontCheck } from "./connection.ts";
-import { decide, decideUnread, dueTrigger, effectsOf } from "./decide.ts";
-import { isWithoutUser, recordEnd } from "./end-session.ts";
-import type { EventTranscript } from "./event-transcript.ts";
-import { enterSession, type IdentifiedEvent } from "./known-session.ts";
+import { conflictsOf, type NumberedConflict } from "../../machine/team/conflicts.ts";
+import {
+  recordSubagents,
+  recordTranscript,
+  recordUnreadPart,
+  recordTurnEnd,
+} from "../../machine/transcripts/record-transcript.ts";
+import { limitLine } from "../../machine/usage/at-limit.ts";
+import { isAlive, isSameProcess } from "../../platform/processes.ts";
+import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
+import { label } from "../../redaction/bounded-text.ts";
+import { readHead } from "../../snapshots/git-head.ts";
+import { decide, decideUnread, dueTrigger, effectsOf } from "./hook-answer.ts";
+import { isWithoutUser, recordEnd, type StartedSession } from "./session-bounds.ts";
+import { betweenTurns, type EventTranscript, type IdentifiedEvent, enterSession } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import { recordEntries } from "./record-entries.ts";
-import type { StartedSession } from "./session-start.ts";
+
+const deadText =
+  "SHIM: the MCP process has died. Reconnect it with /mcp: until then its tools are missing, reserved files and budgets are not guarded, and tool calls are saved with your next prompt.";
+
+interface FrontCheck {
+  /** The client has lost its front, of which its user does not know yet. */
+  readonly isFrontDead: boolean;
+  /** Tool calls of sub-agents that no event has reported. */
+  readonly missedBySubagents: number;
+}
+
+/** The loss is shown once, with a prompt. Reads transcripts of sub-agents where no timer does. */
+export function checkFront({ sql, runtime, incoming, known: { client, row } }: IdentifiedEvent): FrontCheck {
+  const { fronts, processes, now, config } = runtime;
+  const { event, isLate = false } = incoming;
+  if (!betweenTurns.has(event) || isLate || !client) return { isFrontDead: false, missedBySubagents: 0 };
+  const options = { prices: config.usage.prices, isOver: false };
+  const missedBySubagents = fronts.serves(client) || !row ? 0 : recordSubagents(sql, row, now(), options);
+  const isShown = event === "UserPromptSubmit" && isAlive(processes, client);
+  return { isFrontDead: isShown && fronts.takeLoss(client), missedBySubagents };
+}
+
+/** All tool events have arrived by the end of a turn. */
+function missedWarning({ event }: IncomingEvent, missed: number): string | null {
+  if (event !== "UserPromptSubmit" || missed === 0) return null;
+  const calls = missed === 1 ? "One tool call" : `${missed} tool calls`;
+  return `SHIM: ${calls} did not reach the MCP process; what the transcript has of ${missed === 1 ? "it" : "them"} is saved now. If this happens again: /mcp shows the process.`;
+}
 
 /** An event in the transaction that records it. */
 export interface Recording extends IdentifiedEvent, EventTranscript {

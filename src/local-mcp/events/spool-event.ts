@@ -11,8 +11,7 @@ import { append } from "../../store/spool.ts";
 import type { HostHome } from "../host-client/reach-host.ts";
 import { pathOf } from "../../machine/sessions/entries.ts";
 import { boundTexts, redactAndKeepEnds } from "../../redaction/bounded-text.ts";
-import { problemEvents, problemText } from "./hook-problem.ts";
-import type { SentEvent } from "./post-event.ts";
+import { problemEvents, problemText, type SentEvent } from "./post-event.ts";
 import {
   eventIdOf,
   findClientPid,

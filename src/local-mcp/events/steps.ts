@@ -1,19 +1,37 @@
-import type { HookAnswer } from "../../contract/hook-answer.ts";
-import { interpret, OverBudgetError, repeatWithinBudget, shortText } from "../../platform/time-budget.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import type { HookAnswer } from "../../contract/hooks.ts";
 import { askService } from "../../machine/learning/assignment-service.ts";
-import type { ServiceArms } from "../../machine/sessions/session-settings.ts";
 import { limits } from "../../machine/sessions/entries.ts";
+import type { ServiceArms } from "../../machine/sessions/session-settings.ts";
+import { interpret, OverBudgetError, repeatWithinBudget, shortText } from "../../platform/time-budget.ts";
 import { redactAndClip } from "../../redaction/bounded-text.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as meta from "../../store/meta.ts";
 import type { DeferredWork } from "./after-answer.ts";
-import { checkFront } from "./connection.ts";
-import { readTranscript, skipTranscript, type EventTranscript } from "./event-transcript.ts";
+import { checkFront, recordEvent, recordUnreadEvent, type RecordedEvent } from "./record-event.ts";
+import {
+  readTranscript,
+  skipTranscript,
+  type EventTranscript,
+  identify,
+  type IdentifiedEvent,
+} from "./known-session.ts";
 import { toAnswer } from "./hook-answer.ts";
-import { identify, type IdentifiedEvent } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
-import { recordEvent, recordUnreadEvent, type RecordedEvent } from "./record-event.ts";
-import { noteOnce } from "./recorded-events.ts";
-import { startSession } from "./session-start.ts";
+import { startSession } from "./session-bounds.ts";
+
+/** Ids of the events that were recorded last: a sender without an answer has spooled its event. */
+const key = "recorded_events";
+const maxIds = 128;
+
+/** @returns false for an event that was recorded before, as it came or from the spool */
+function noteOnce(sql: Sql, id: string | undefined): boolean {
+  if (id === undefined) return true;
+  const ids = meta.read(sql, key)?.split(" ") ?? [];
+  if (ids.includes(id)) return false;
+  meta.write(sql, key, [...ids.slice(1 - maxIds), id].join(" "));
+  return true;
+}
 
 export interface AnsweredEvent {
   readonly answer: HookAnswer;

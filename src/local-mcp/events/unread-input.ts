@@ -11,7 +11,7 @@ import { isPaused } from "../../store/pause.ts";
 import * as clients from "../../machine/sessions/clients.ts";
 import { digest } from "../../machine/sessions/entries.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
-import { isPausedById } from "../../machine/sessions/paused-session.ts";
+import { isPausedById } from "../../machine/sessions/session-settings.ts";
 import type { UnreadInput } from "./read-event.ts";
 
 /** Inputs of hooks that were not read whole, one file each: `<time>-<client>-<id>.json`. */

@@ -8,7 +8,7 @@ import { messageOf } from "../../shared/error.ts";
 import { homeFrom } from "../../platform/paths.ts";
 import { killHost } from "../host-client/host-watch.ts";
 import { ownProcess, runFront } from "./run-front.ts";
-import { startHost } from "../host-client/start-host.ts";
+import { startHost } from "../host-client/reach-host.ts";
 
 // V8 would wake an idle front every eight seconds, to see whether its small heap has garbage.
 setFlagsFromString("--no-memory-reducer-for-small-heaps");

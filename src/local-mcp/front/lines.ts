@@ -1,5 +1,41 @@
 import type { Readable } from "node:stream";
-import { RequestScan } from "./request-scan.ts";
+import { JsonObjectReader } from "../../platform/json-object-reader.ts";
+import { parseObject, isRecord, parseJson, endOfObject } from "../../shared/json-fields.ts";
+import type { Message } from "./hello.ts";
+
+/** Longer keys and ids are not those of a request. */
+const maxFieldBytes = 1_024;
+const [openBrace, openBracket] = [0x7b, 0x5b];
+
+/**
+ * Finds the id of a JSON-RPC message in its bytes, wherever it stands, and keeps nothing else: the
+ * TypeScript SDK writes the id behind the parameters.
+ */
+export class RequestScan {
+  id: string | number | null = null;
+  #hasMethod = false;
+  /** Null until it is known. */
+  #isBatch: boolean | null = null;
+  readonly #reader = new JsonObjectReader({ maxFieldBytes, onField: (field) => this.#take(field) });
+
+  /** A response has an id, too, which the other side has chosen. */
+  get isRequest(): boolean {
+    return this.id !== null && this.#hasMethod;
+  }
+
+  push(bytes: Buffer): void {
+    const first = this.#isBatch === null ? bytes.find((byte) => byte === openBrace || byte === openBracket) : undefined;
+    if (first !== undefined) this.#isBatch = first === openBracket;
+    if (this.#isBatch === false && !this.isRequest) this.#reader.push(bytes);
+  }
+
+  #take(field: Buffer): void {
+    const value = parseObject(`{${field.toString()}}`);
+    const id = value?.["id"];
+    if (typeof id === "string" || typeof id === "number") this.id = id;
+    if (value?.["method"] !== undefined) this.#hasMethod = true;
+  }
+}
 
 /** The longest message between client, front and host: the limit of the MCP SDK's own reader. */
 export const maxLineBytes = 10 * 1024 * 1024;
@@ -73,3 +109,62 @@ function trimmed(line: Buffer): Buffer {
   while (to > from && blanks.has(line[to - 1])) to -= 1;
   return line.subarray(from, to);
 }
+
+/** Codes of JSON-RPC 2.0, section 5.1. */
+const parseError = -32_700;
+export const invalidRequest = -32_600;
+
+const oneALine = "MCP over stdio is one JSON-RPC message a line";
+
+/** A line of the client: messages with their texts, or the error that answers it. */
+export type ClientLine =
+  | { readonly messages: readonly ReceivedMessage[] }
+  | { readonly error: { readonly code: number; readonly message: string } };
+
+export interface ReceivedMessage {
+  readonly text: string;
+  readonly message: Message;
+}
+
+/** Pure. Messages without a line break between them are unambiguous, and all are taken. */
+export function readClientLine(line: string): ClientLine {
+  const value = parseJson(line);
+  if (Array.isArray(value))
+    return refused(invalidRequest, `this is a batch, which MCP has not had since its revision 2025-06-18; ${oneALine}`);
+  if (value !== undefined && !isRecord(value))
+    return refused(invalidRequest, `this line is JSON but no message; ${oneALine}`);
+  if (value) return { messages: [{ text: line, message: value }] };
+  const messages = splitMessages(line);
+  return messages.length > 0 ? { messages } : refused(parseError, `this line is not JSON; ${oneALine}`);
+}
+
+function refused(code: number, message: string): ClientLine {
+  return { error: { code, message } };
+}
+
+export const framingError = {
+  code: parseError,
+  message: `this client frames its messages with "Content-Length", as LSP does; ${oneALine}, without headers. Further headers are not answered`,
+} as const;
+
+/** A header of LSP's framing, which follows the message before it without a line break. */
+export function isFramed(line: string): boolean {
+  return /^content-(?:length|type) *:/i.test(line) || /content-length: *\d{1,15}$/i.test(line.slice(-40));
+}
+
+/** @returns nothing unless the whole line is messages */
+function splitMessages(line: string): ReceivedMessage[] {
+  const found: ReceivedMessage[] = [];
+  for (let from = 0; from < line.length;) {
+    const to = endOfObject(line, from) ?? line.length;
+    const text = line.slice(from, to);
+    const message = parseJson(text);
+    if (!isRecord(message)) return [];
+    found.push({ text, message });
+    from = to;
+    while (between.has(line.charAt(from))) from += 1;
+  }
+  return found;
+}
+
+const between: ReadonlySet<string> = new Set([" ", "\t", "\r", "\0", "\u{FEFF}"]);

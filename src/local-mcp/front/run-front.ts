@@ -4,7 +4,7 @@ import { pathsIn } from "../../platform/paths.ts";
 import { clientPidOf, identify, isAlive, systemProcesses, type ProcessIdentity } from "../../platform/processes.ts";
 import { ownProgram } from "../../platform/version.ts";
 import { Front, type FrontOptions, type HostEvents, type HostLink } from "./front.ts";
-import { reserveStart, maxStartMs, retryMs } from "../host-client/start-host.ts";
+import { reserveStart, maxStartMs, retryMs } from "../host-client/reach-host.ts";
 import { connect, type Socket } from "node:net";
 import { checkSocketFolder, hostSocket } from "../../platform/host-socket.ts";
 import { messageOf } from "../../shared/error.ts";

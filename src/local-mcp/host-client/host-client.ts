@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
-import { requestHost, type HostRequest } from "../../platform/host-request.ts";
+import { requestHost, type HostRequest } from "../../platform/local-http.ts";
 import { checkSocketFolder, hostSocket, SocketFolderError, markedHost } from "../../platform/host-socket.ts";
 import { isSameProcess, systemProcesses, type ProcessIdentity } from "../../platform/processes.ts";
 import { ownProgram } from "../../platform/version.ts";
@@ -30,7 +30,7 @@ import {
 } from "../../machine/operations/operation-wire.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
-import { CallLostError, type LocalCalls } from "../../runtime/local-calls.ts";
+import { CallLostError, type LocalCalls } from "../../runtime/runtime.ts";
 import { isRead } from "../../shared/check-input.ts";
 
 /** A host answers within milliseconds unless it hangs. */

@@ -1,9 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { callsInProcess } from "../../coordinator-client/open-link.ts";
+import { callsInProcess } from "../../coordinator-client/client.ts";
 import type { OperationName } from "../../contract/operations.ts";
-import { readBody } from "../../platform/read-body.ts";
-import type { LocalCalls } from "../../runtime/local-calls.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import { readBody } from "../../platform/local-http.ts";
+import type { LocalCalls, Runtime } from "../../runtime/runtime.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { err } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";

@@ -6,7 +6,7 @@ import { edgeConfigFromEnv } from "../../coordinator-client/edge-config.ts";
 import { homeFrom } from "../../platform/paths.ts";
 import { isSameProcess } from "../../platform/processes.ts";
 import { messageOf } from "../../shared/error.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
 import { killHost } from "../host-client/host-watch.ts";
 import { ownProcess, runFront } from "../front/run-front.ts";

@@ -7,7 +7,7 @@ import { homeFrom } from "../../platform/paths.ts";
 import { identify, systemProcesses } from "../../platform/processes.ts";
 import { stackOf } from "../../shared/error.ts";
 import { loadDriver } from "../../store/open-driver.ts";
-import { startMark } from "../host-client/start-host.ts";
+import { startMark } from "../host-client/reach-host.ts";
 import { hostHere } from "./host-process.ts";
 import { jobsOf } from "./job-process.ts";
 

@@ -4,16 +4,14 @@ import type { Duplex } from "node:stream";
 import * as z from "zod";
 import type { Config } from "../../contract/config.ts";
 import type { HostStatus } from "../../contract/machine/installation.ts";
-import { teamTools } from "../../contract/team-tools.ts";
-import { machineTools } from "../../contract/tools.ts";
+import { teamTools, machineTools } from "../../contract/tools.ts";
 import { type FrontHello, type HostHello, mcpPath, mcpProtocol } from "../front/hello.ts";
 import { commitMarks, programHeader } from "../host-client/host-client.ts";
-import { handsOver } from "../host-client/reach-host.ts";
-import { startMark } from "../host-client/start-host.ts";
+import { handsOver, startMark } from "../host-client/reach-host.ts";
 import { coordinatorPath, callPath } from "../../machine/operations/operation-wire.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { attempt } from "../../platform/log-file.ts";
-import { readBody } from "../../platform/read-body.ts";
+import { readBody } from "../../platform/local-http.ts";
 import { hostLock, hostSocket, linkSocket, markHost, prepareSocketFolder } from "../../platform/host-socket.ts";
 import { inodeOf } from "../../platform/private-files.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
@@ -22,12 +20,11 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { systemRuntime } from "../../runtime/system-runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
-import { lockFile } from "../../store/file-lock.ts";
-import type { LoadedDriver } from "../../store/open-driver.ts";
+import { lockFile, type LoadedDriver } from "../../store/open-driver.ts";
 import { finishEvent, scheduleSettling, Settling } from "../events/after-answer.ts";
 import { drainInto } from "../events/answer-hook.ts";
 import type { CoordinatorRequests } from "./coordinator-requests.ts";
-import { answerPosted, isPostedEvent } from "../events/posted-event.ts";
+import { answerPosted, isPostedEvent } from "../events/hook-channel.ts";
 import { MachineWork } from "./machine-work.ts";
 import { ServedChat } from "./served-chat.ts";
 
@@ -187,7 +184,7 @@ export class Host {
     // The caller may have gone.
     response.on("error", () => undefined);
     // Many hosts are never asked for an operation, so these are loaded by the first one.
-    const running = import("./do-operation.ts").then(({ doOperation }) =>
+    const running = import("./operation-runner.ts").then(({ doOperation }) =>
       doOperation({ runtime, machine: this.#machine }, name, body.toString(), response),
     );
     this.#running.add(running);

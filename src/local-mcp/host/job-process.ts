@@ -1,6 +1,5 @@
 import { fork, type ChildProcess } from "node:child_process";
-import type { Job } from "../../runtime/run-apart.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import type { Job, Runtime } from "../../runtime/runtime.ts";
 
 /** A failure has the fields of its error, since a copy of an error has no code. */
 export type JobAnswer =

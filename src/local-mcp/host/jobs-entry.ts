@@ -1,6 +1,6 @@
 /** A process for long work, one piece at a time; it ends when its parent says so, or is gone. */
 import { systemProcesses } from "../../platform/processes.ts";
-import type { Job, JobContext, JobName } from "../../runtime/run-apart.ts";
+import type { Job, JobContext, JobName } from "../../runtime/runtime.ts";
 import { dropSnapshots } from "../../snapshots/drop-snapshots.ts";
 import { foreseeConflicts } from "../../snapshots/foresee-conflicts.ts";
 import { makeBundle } from "../../snapshots/make-bundle.ts";

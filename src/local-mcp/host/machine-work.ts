@@ -1,22 +1,168 @@
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
+import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { mayBeJoined, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { settleLocalCoordinator } from "../../coordinator-client/local/open-coordinators.ts";
-import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import { timerTrigger } from "../../learning/policy/risk.ts";
+import { capture } from "../../machine/checkpoints/capture.ts";
+import { prune } from "../../machine/keeping/retention.ts";
+import { reviewIfDue } from "../../machine/learning/review-schedule.ts";
+import { DeathWatch, recordDeaths } from "../../machine/recovery/incomplete/deaths.ts";
+import * as clients from "../../machine/sessions/clients.ts";
+import { isSessionPaused } from "../../machine/sessions/session-settings.ts";
+import { unsavedOf } from "../../machine/sessions/session-content.ts";
+import * as sessions from "../../machine/sessions/sessions.ts";
+import type { SyncReport } from "../../machine/sharing/sync-round.ts";
+import type { startSync } from "../../machine/sharing/synchronizer.ts";
+import { refresh } from "../../machine/signals/observe.ts";
+import type { ConflictWatch } from "../../machine/team/conflict-watch.ts";
+import { catchUp, hasWritten, recordSubagents } from "../../machine/transcripts/record-transcript.ts";
 import { markHost, unmarkHost } from "../../platform/host-socket.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
+import { dropMarked } from "../../snapshots/stored-snapshots.ts";
+import { backUp, firstCheckpointAt, isBackupDue } from "../../store/backup.ts";
 import { isEmpty } from "../../store/spool.ts";
-import type { LoadedTeam } from "../mcp/chat/late-team.ts";
-import { deadTasks } from "../notify/due-notifications.ts";
-import { Notifier } from "../notify/notifier.ts";
-import type { ConflictWatch } from "../../machine/team/conflict-watch.ts";
-import type { startSync } from "../../machine/sharing/start-sync.ts";
-import type { SyncReport } from "../../machine/sharing/sync-round.ts";
+import * as textIndex from "../../store/text-index.ts";
+import { drainInto } from "../events/answer-hook.ts";
+import type { Chat, LoadedTeam } from "../mcp/chat/chat.ts";
+import { deadTasks, Notifier } from "../notify/notifier.ts";
 import type { ServedChat } from "./served-chat.ts";
-import { Turns } from "./turns.ts";
-import { Upkeep } from "./upkeep.ts";
+
+const refreshIntervalMs = 15_000;
+/** The same for a session without news, of which only the memory of its machine changes. */
+const idleRefreshIntervalMs = 600_000;
+const upkeepIntervalMs = 600_000;
+const backupCheckIntervalMs = 60_000;
+const processRowsMs = 7 * 86_400_000;
+/** Share of garbage from which rewriting a pack is worth it. */
+const minGarbageShare = 0.3;
+const longSilentMs = 3_600_000;
+
+/** Takes the readings that no hook reports, and a due checkpoint. */
+export function refreshIfDue(chat: Chat, sessionId: string): void {
+  const { runtime } = chat;
+  const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+  if (!session || session.endedAt !== null) return;
+  const last = session.readings.sessionAgeMs?.at ?? 0;
+  // A status line keeps the readings recent, and may be the one that saw the risk rise.
+  const age = session.riskMark.pending === null ? runtime.now() - last : Number.POSITIVE_INFINITY;
+  if (isWithin(age, refreshIntervalMs)) return;
+  if (!isWithin(age, idleRefreshIntervalMs) || hasNews(runtime, session, last)) observeSession(chat, session);
+}
+
+/** Whether something has happened in the session since `last`, or is not saved. */
+function hasNews({ store }: Runtime, session: sessions.Session, last: number): boolean {
+  const isUnsaved = store.read((sql) => unsavedOf(sql, session.id).events, 0) > 0;
+  return session.lastSeenAt > last || isUnsaved || hasWritten(session, last);
+}
+
+function observeSession(chat: Chat, session: sessions.Session): void {
+  const { runtime } = chat;
+  const sessionId = session.id;
+  if (runtime.store.read((sql) => isSessionPaused(sql, runtime.now(), session), false)) {
+    runtime.store.write((sql) => catchUp(sql, runtime.now(), sessionId));
+    return;
+  }
+  const options = { prices: runtime.config.usage.prices, isOver: false };
+  runtime.store.write((sql) => recordSubagents(sql, session, runtime.now(), options));
+  const { facts, config } = refresh(runtime, session);
+  const trigger = timerTrigger(facts, config.checkpoint);
+  if (trigger) capture(runtime, { sessionId, trigger });
+}
+
+/** The work that a process does for its machine beside others, each part at its interval. */
+class Upkeep {
+  readonly #runtime: Runtime;
+  readonly #deaths = new DeathWatch();
+  #lastRunAt = 0;
+  #lastBackupCheckAt = 0;
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  run(): void {
+    const { store, durations, now: clock, config, log } = this.#runtime;
+    drainInto(this.#runtime);
+    if (store.read(textIndex.hasPending, false)) store.write(textIndex.indexPending);
+    if (durations.isDue) store.write((sql) => durations.store(sql));
+    store.checkpointWal();
+    this.#deaths.check(this.#runtime);
+    const now = clock();
+    this.#backUpIfDue(now);
+    if (isWithin(now - this.#lastRunAt, upkeepIntervalMs)) return;
+    this.#lastRunAt = now;
+    // Pruning a session keeps the record of its death. A chat of this host records its own.
+    recordDeaths(this.#runtime, ({ lastSeenAt }) => !isWithin(now - lastSeenAt, longSilentMs));
+    store.write((sql) => {
+      prune(sql, now, config.retention, 200);
+      clients.prune(sql, this.#runtime.processes.boot(), now - processRowsMs);
+    });
+    void attempt(log, "experiments", async () => {
+      // Statistics are a large part of the program.
+      const { advanceAll } = await import("../../machine/learning/machine-trials.ts");
+      advanceAll(this.#runtime);
+    });
+    reviewIfDue(this.#runtime);
+    void attempt(log, "snapshots", () => dropMarked(this.#runtime, { maxGarbage: minGarbageShare }));
+  }
+
+  #backUpIfDue(now: number): void {
+    const { store, paths, config, log } = this.#runtime;
+    if (isWithin(now - this.#lastBackupCheckAt, backupCheckIntervalMs)) return;
+    this.#lastBackupCheckAt = now;
+    if (!isBackupDue(paths.backups, now, store.read(firstCheckpointAt, null))) return;
+    void attempt(log, "backup", () => backUp(store, now, config.retention.backups));
+  }
+}
+
+/**
+ * Chats take turns: the messages of one that sends thousands wait for each other, and those of
+ * another chat for at most one of each.
+ */
+class Turns {
+  readonly #afterInput: (work: () => void) => void;
+  /** In the order of their turns. */
+  readonly #waiting = new Map<object, (() => void)[]>();
+  #isTaken = false;
+
+  /** @param afterInput runs its argument once the input of all chats was read */
+  constructor(afterInput: (work: () => void) => void) {
+    this.#afterInput = afterInput;
+  }
+
+  /** Runs `work` behind that of the same chat, at once where none waits. It must not throw. */
+  take(chat: object, work: () => void): void {
+    if (this.#isTaken) {
+      const before = this.#waiting.get(chat);
+      if (before) before.push(work);
+      else this.#waiting.set(chat, [work]);
+      return;
+    }
+    this.#isTaken = true;
+    this.#afterInput(() => this.#next());
+    work();
+  }
+
+  /** Drops what waits for a turn of the chat. */
+  forget(chat: object): void {
+    this.#waiting.delete(chat);
+  }
+
+  #next(): void {
+    const [first] = this.#waiting;
+    this.#isTaken = first !== undefined;
+    if (!first) return;
+    const [chat, works] = first;
+    const work = works.shift();
+    this.#waiting.delete(chat);
+    if (works.length > 0) this.#waiting.set(chat, works);
+    this.#afterInput(() => this.#next());
+    work?.();
+  }
+}
 
 /** A chat that the process serves, as far as the machine's work concerns it. */
 type WorkingChat = Pick<
@@ -169,7 +315,7 @@ export class MachineWork {
   #startSync(): Promise<ReturnType<typeof startSync>> {
     const load = (): Promise<ReturnType<typeof startSync>> =>
       Promise.all([
-        import("../../machine/sharing/start-sync.ts"),
+        import("../../machine/sharing/synchronizer.ts"),
         import("../../machine/sharing/takeover-notices.ts"),
       ]).then(([sync, { recordTakeovers }]) =>
         sync.startSync(this.#runtime, (...pulled) => {

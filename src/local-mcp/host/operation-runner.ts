@@ -1,36 +1,39 @@
-import type {
-  CallOperation,
-  OperationResult,
-  HandlerContext,
-  Handlers,
-  OperationContext,
-  HostClient,
-} from "../../machine/operations/operation-context.ts";
-import type { Workspace } from "../../machine/operations/workspace.ts";
-import type { MetricsServing, PageServing, ServedMetrics, ServedPage } from "../page/serve.ts";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import type { ServerResponse } from "node:http";
+import { homedir } from "node:os";
+import * as z from "zod";
+import { limitRules, defaults, type Config } from "../../contract/config.ts";
+import type { installationOperations } from "../../contract/machine/installation.ts";
+import type { MachineOperation } from "../../contract/machine/operation.ts";
 import {
   machineOperations,
   type CheckedMachineInput,
   type MachineInput,
   type MachineOperationName,
   type MachineOutput,
+  isMachineOperation,
 } from "../../contract/machine/operations.ts";
-import type { MachineOperation } from "../../contract/machine/operation.ts";
-import { NeedsHostError, StoreError } from "../../store/store-error.ts";
-import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { err, ok } from "../../shared/result.ts";
-import { formatIssues } from "../../shared/problems.ts";
-import { drainInto as readSpool } from "../events/answer-hook.ts";
-import { KeptWorkspace } from "../../machine/operations/kept-workspace.ts";
-import { OtherMachines } from "../../machine/operations/other-machines.ts";
-import { TeamReader, teamHandlers } from "../../machine/operations/team-handlers.ts";
-import { checkHandlers } from "../doctor/machine-checks.ts";
-import { installationHandlers } from "./installation-handlers.ts";
-import { undoHandlers } from "../../machine/operations/undo-handlers.ts";
-import { usageHandlers } from "../../machine/operations/usage-handlers.ts";
+import type { Json } from "../../contract/values.ts";
+import { editConfig } from "../../installer/file-edits.ts";
+import { effectHandlers } from "../../machine/operations/effects-handlers.ts";
 import { fileHandlers } from "../../machine/operations/files-handlers.ts";
 import { handoverHandlers } from "../../machine/operations/handover-handlers.ts";
 import { forkHandlers } from "../../machine/operations/fork-handlers.ts";
+import { importSessionHandlers, nativeHandlers } from "../../machine/operations/native-handlers.ts";
+import { KeptWorkspace, type Workspace } from "../../machine/operations/workspace.ts";
+import { learningHandlers } from "../../machine/operations/learning-handlers.ts";
+import type {
+  SystemSite,
+  Handlers,
+  OperationContext,
+  OperationResult,
+  CallOperation,
+  HandlerContext,
+  HostClient,
+} from "../../machine/operations/operation-context.ts";
+import { toSentError, type AnswerLine } from "../../machine/operations/operation-wire.ts";
+import { OtherMachines } from "../../machine/operations/other-machines.ts";
 import {
   noticeHandlers,
   overviewHandlers,
@@ -38,16 +41,129 @@ import {
   pauseHandlers,
 } from "../../machine/operations/overview-handlers.ts";
 import { recoveryHandlers } from "../../machine/operations/recovery-handlers.ts";
-import { importSessionHandlers } from "../../machine/operations/import-session.ts";
-import { nativeHandlers } from "../../machine/operations/native-handlers.ts";
-import { rescueHandlers } from "../../machine/operations/rescue-handlers.ts";
+import { rescueHandlers, storesHandlers } from "../../machine/operations/rescue-handlers.ts";
 import { reservationHandlers } from "../../machine/operations/reservation-handlers.ts";
-import { learningHandlers } from "../../machine/operations/learning-handlers.ts";
-import { effectHandlers } from "../../machine/operations/effects-handlers.ts";
 import { sessionHandlers, storedSessionHandlers } from "../../machine/operations/session-handlers.ts";
-import { storesHandlers } from "../../machine/operations/stores-handlers.ts";
 import { statusLineHandlers } from "../../machine/operations/status-line.ts";
+import { TeamReader, teamHandlers } from "../../machine/operations/team-handlers.ts";
+import { undoHandlers } from "../../machine/operations/undo-handlers.ts";
+import { usageHandlers } from "../../machine/operations/usage-handlers.ts";
 import { workspaceHandlers } from "../../machine/operations/workspace-handlers.ts";
+import { limitProblems } from "../../machine/usage/at-limit.ts";
+import { readConfig } from "../../platform/config-file.ts";
+import { programPath } from "../../platform/program-path.ts";
+import type { Launch } from "../../platform/shim-command.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { formatIssues } from "../../shared/check-input.ts";
+import { unknownKeyText } from "../../shared/close-words.ts";
+import { codeOf, stackOf } from "../../shared/error.ts";
+import { parseJson } from "../../shared/json-fields.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { err, ok } from "../../shared/result.ts";
+import { listKeys, settingAt } from "../../shared/setting-keys.ts";
+import { NeedsHostError, StoreError } from "../../store/store-error.ts";
+import { checkHandlers } from "../doctor/machine-checks.ts";
+import { drainInto as readSpool } from "../events/answer-hook.ts";
+import { runningHost } from "../host-client/host-client.ts";
+import type { MetricsServing, PageServing, ServedMetrics, ServedPage } from "../page/serve.ts";
+import type { MachineWork } from "./machine-work.ts";
+
+const versionTimeoutMs = 5_000;
+
+/** @param env of the caller */
+export function systemSite(launch: Launch, env: NodeJS.ProcessEnv): SystemSite {
+  return {
+    env,
+    now: Date.now,
+    launch,
+    nodeVersion: process.versions.node,
+    machine: { platform: process.platform, env, homedir: homedir(), exists: existsSync, list: listNames },
+    runQuietly: (command, args) => runQuietly(command, args, env),
+    versionOf: (program) => versionOf(program, env),
+  };
+}
+
+function listNames(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function runQuietly(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): { readonly code: number; readonly text: string } | null {
+  const { status, stdout, stderr, error } = spawnSync(programPath(command, env), args, {
+    env,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  if (error && codeOf(error) === "ENOENT") return null;
+  return { code: status ?? 1, text: error ? error.message : `${stdout}${stderr}` };
+}
+
+function versionOf(program: string, env: NodeJS.ProcessEnv): string | null {
+  try {
+    return execFileSync(programPath(program, env), ["--version"], {
+      env,
+      encoding: "utf8",
+      timeout: versionTimeoutMs,
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
+  } catch {
+    return null;
+  }
+}
+
+const installationHandlers: Pick<Handlers, Exclude<keyof typeof installationOperations, "checks.run">> = {
+  "config.show"({ paths }) {
+    const config = readCurrent(paths.config);
+    if (!config.ok) return config;
+    return ok({ path: paths.config, config: { ...config.value } });
+  },
+  "config.get"({ paths }, { key }) {
+    const config = readCurrent(paths.config);
+    if (!config.ok) return config;
+    const value = settingAt(config.value, key) as Json | undefined;
+    return value === undefined ? unknownKey(key) : ok({ key, value });
+  },
+  "config.set": ({ paths, site }, { key, value }) => change(paths, key, value, site.env),
+  "config.unset": ({ paths }, { key }) => change(paths, key, undefined),
+  "host.status": (context) => runningHost(context, "GET", "/status"),
+  "host.stop": (context) => runningHost(context, "POST", "/stop"),
+};
+
+function readCurrent(path: string): OperationResult<Config> {
+  const read = readConfig(path);
+  if (read.ok) return read;
+  return err({
+    code: "config_invalid",
+    message: `${read.error}\nCorrect the file; until then the defaults apply and nothing is changed.`,
+  });
+}
+
+function change(
+  { config: path }: OperationContext["paths"],
+  key: string,
+  value: Json | undefined,
+  env: NodeJS.ProcessEnv = {},
+): OperationResult<{ key: string; value: Json }> {
+  if (settingAt(defaults, key) === undefined) return unknownKey(key);
+  const rules = key === "atLimit" ? limitRules().safeParse(value) : null;
+  const [problem] = rules?.success ? limitProblems(rules.data, env) : [];
+  if (problem !== undefined) return err({ code: "bad_input", message: `atLimit: ${problem}\nNothing was changed.` });
+  const edited = editConfig(path, key, value);
+  if (edited.ok) return ok({ key, value: settingAt(edited.value, key) as Json });
+  const before = readCurrent(path);
+  return before.ok ? err({ code: "bad_input", message: `${edited.error}\nNothing was changed.` }) : before;
+}
+
+function unknownKey(key: string): OperationResult<never> {
+  return err({ code: "bad_input", message: unknownKeyText(key, listKeys(defaults)) });
+}
 
 const handlers: Handlers = {
   ...checkHandlers,
@@ -145,5 +261,45 @@ export class OperationRunner {
 
   close(): Promise<void> {
     return this.#context.workspace.close();
+  }
+}
+
+const Asked = z.object({
+  input: z.unknown(),
+  env: z.record(z.string(), z.string()),
+  by: z.enum(["command line", "live page"]),
+});
+
+interface Doing {
+  readonly runtime: Runtime;
+  readonly machine: Pick<MachineWork, "syncNow" | "atLongWork">;
+}
+
+/** Does an operation as its caller would, and answers with its lines. */
+export async function doOperation(doing: Doing, name: string, body: string, response: ServerResponse): Promise<void> {
+  if (!isMachineOperation(name)) return void response.writeHead(404).end();
+  const { input, env, by } = Asked.parse(parseJson(body));
+  const runtime = { ...doing.runtime, env };
+  const send = (line: AnswerLine): void => void response.write(`${JSON.stringify(line)}\n`);
+  const context: OperationContext = {
+    paths: runtime.paths,
+    site: systemSite(runtime.launch, env),
+    loaded: async () => ({ runtime, driver: runtime.store.connection().driver, fallbackReason: null }),
+    runtime: async () => runtime,
+    syncNow: ({ url, workspace }) => doing.machine.syncNow({ url, workspace }),
+    by,
+    progress: (text) => send({ progress: text }),
+    onSecretsRemoved: (count) => send({ secretsRemoved: count }),
+  };
+  const host = new OperationRunner(context);
+  try {
+    const call = (): Promise<OperationResult<unknown>> => host.call(name, input as MachineInput<typeof name>);
+    send({ result: await (machineOperations[name].isLong ? doing.machine.atLongWork(call) : call()) });
+  } catch (error) {
+    runtime.log("error", `${name} failed`, { error: stackOf(error) });
+    send({ error: toSentError(error) });
+  } finally {
+    await host.close();
+    response.end();
   }
 }

@@ -2,29 +2,81 @@ import type { Duplex } from "node:stream";
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { adapterOf } from "../../clients/adapters.ts";
-import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import type { Trigger } from "../../contract/checkpoint.ts";
+import type { OpenedLink } from "../../coordinator-client/client.ts";
+import { capture } from "../../machine/checkpoints/capture.ts";
+import { recordDeath } from "../../machine/recovery/incomplete/deaths.ts";
+import { isPausedById } from "../../machine/sessions/session-settings.ts";
+import * as sessions from "../../machine/sessions/sessions.ts";
+import { isSignal } from "../../machine/signals/crashes.ts";
+import type { TeamEnding } from "../../machine/team/team.ts";
+import { catchUp, isTurnOpen } from "../../machine/transcripts/record-transcript.ts";
 import { attempt } from "../../platform/log-file.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { isWithin } from "../../shared/elapsed.ts";
-import { Chat, type ClientInfo } from "../mcp/chat/chat.ts";
-import { lateTeam, type LateTeam, type LoadedTeam } from "../mcp/chat/late-team.ts";
-import { HookChannel } from "../events/hook-channel.ts";
+import { isWithin } from "../../shared/known-time.ts";
+import { takeAwaited, takePending } from "../../snapshots/stored-snapshots.ts";
 import { finishEvent, scheduleSettling, type DeferredWork } from "../events/after-answer.ts";
-import { capture } from "../../machine/checkpoints/capture.ts";
-import { catchUp, isTurnOpen } from "../../machine/transcripts/record-transcript.ts";
-import { recordDeath } from "../../machine/recovery/incomplete/deaths.ts";
-import { isPausedById } from "../../machine/sessions/paused-session.ts";
-import * as sessions from "../../machine/sessions/sessions.ts";
-import { isSignal } from "../../machine/signals/crash-cause.ts";
-import type { TeamEnding } from "../../machine/team/team.ts";
+import { HookChannel } from "../events/hook-channel.ts";
 import { controlMethods, type FrontHello } from "../front/hello.ts";
-import { ConnectionTransport } from "./connection-transport.ts";
-import { withControl } from "./control-transport.ts";
-import { FileSaver } from "./file-saver.ts";
-import type { MachineWork } from "./machine-work.ts";
+import { Chat, type ClientInfo, lateTeam, type LateTeam, type LoadedTeam } from "../mcp/chat/chat.ts";
 import { clientInfoIn, createServer } from "../mcp/server.ts";
-import { refreshIfDue } from "./upkeep.ts";
+import { ConnectionTransport, withControl } from "./connection-transport.ts";
+import { type MachineWork, refreshIfDue } from "./machine-work.ts";
+
+/** Time to save after the client was killed. */
+const maxLastSaveMs = 5_000;
+/** Below the wait of the hook channel: a running tool may have changed the files. */
+const maxTurnMs = 3_500;
+
+export class FileSaver {
+  readonly #runtime: Runtime;
+  readonly #chat: Pick<Chat, "servedSessions">;
+  readonly #abort = new AbortController();
+  #running = Promise.resolve();
+
+  constructor(runtime: Runtime, chat: Pick<Chat, "servedSessions">) {
+    this.#runtime = runtime;
+    this.#chat = chat;
+  }
+
+  save(): Promise<void> {
+    return this.#queue(() => takePending(this.#runtime, this.#chat.servedSessions(), this.#abort.signal));
+  }
+
+  /** Resolves once saved for a tool or a compaction, else at once. */
+  saveFor(trigger: Trigger | null): Promise<void> {
+    if (trigger === "turn") return this.#saveNow(maxTurnMs);
+    if (trigger === "before_tool" || trigger === "compact") return this.#saveNow();
+    if (trigger !== null) void this.save();
+    return Promise.resolve();
+  }
+
+  stop(): void {
+    this.#abort.abort();
+  }
+
+  saveLast(): Promise<void> {
+    const signal = AbortSignal.timeout(maxLastSaveMs);
+    return this.#queue(() => takePending(this.#runtime, this.#chat.servedSessions(), signal));
+  }
+
+  /** Not behind others in the queue: the client waits, and the files change soon. */
+  #saveNow(maxMs?: number): Promise<void> {
+    const saved = this.#logged(() => takeAwaited(this.#runtime, maxMs));
+    void this.#queue(() => saved);
+    return saved;
+  }
+
+  #queue(work: () => Promise<void>): Promise<void> {
+    this.#running = this.#running.then(() => this.#logged(work));
+    return this.#running;
+  }
+
+  #logged(work: () => Promise<void>): Promise<void> {
+    return attempt(this.#runtime.log, "the files of a checkpoint were not saved", work);
+  }
+}
 
 /** Nothing is written for a client that only inspects the server and leaves. */
 const settleMs = 3_000;

@@ -14,9 +14,9 @@ import {
 } from "../../platform/loopback.ts";
 import { messageOf } from "../../shared/error.ts";
 import { dataHeaders, isFromPage } from "../../shared/page-security.ts";
-import type { OperationResult } from "../../shared/operation-result.ts";
+import type { OperationResult } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 
 interface PageParts {
   readonly files: ReadonlyMap<string, PageFile>;

@@ -14,11 +14,11 @@ import { createPrivateFolder, writeAtomically } from "../../platform/private-fil
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { HandlerContext, CallOperation, OperationResult } from "../../machine/operations/operation-context.ts";
 import { LiveFeed, pageApp, readPageFiles, SignIn } from "./page-app.ts";
-import { readJsonFile } from "../../platform/read-json-file.ts";
+import { readJsonFile } from "../../platform/data-files.ts";
 import { isMachineOperation, machineOperations } from "../../contract/machine/operations.ts";
 import type { PageCall, PageOperation } from "../../contract/live-page.ts";
 import { offeredOn, operations } from "../../contract/operations.ts";
-import type { KeptWorkspace } from "../../machine/operations/kept-workspace.ts";
+import type { KeptWorkspace } from "../../machine/operations/workspace.ts";
 import type { Sample } from "../../contract/metrics.ts";
 import { codeOf } from "../../shared/error.ts";
 import { contentType, toExposition } from "../../shared/exposition.ts";

@@ -1,21 +1,74 @@
-import * as journal from "../sessions/journal.ts";
-import * as sessions from "../sessions/sessions.ts";
-import * as checkpoints from "./checkpoints.ts";
 import type { Trigger, WorkNotes } from "../../contract/checkpoint.ts";
-import type { WorkState } from "../../contract/work-state.ts";
+import type { Predecessor, WorkState } from "../../contract/work-state.ts";
 import { repeatWithinBudget } from "../../platform/time-budget.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
-import { readHead } from "../../snapshots/git-head.ts";
-import { toPredecessor, markRecovered, type InheritedWork } from "./succession.ts";
-import { recordSettings } from "../sessions/session-settings.ts";
-import { firstPrompt, withoutSomePrompts, foldWithinBudget, emptyState, withNotes } from "../sessions/work-state.ts";
 import { noteFile } from "../../snapshots/file-state.ts";
+import { readHead } from "../../snapshots/git-head.ts";
 import { mayBeProject } from "../../snapshots/work-tree.ts";
-import { snapshots } from "../../store/session-tables.ts";
 import { encode, type EncodedBody } from "../../store/checkpoint-body.ts";
+import { snapshots } from "../../store/session-tables.ts";
+import * as journal from "../sessions/journal.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import { recordSettings } from "../sessions/session-settings.ts";
+import * as sessions from "../sessions/sessions.ts";
+import {
+  isEdited,
+  shortened,
+  firstPrompt,
+  withoutSomePrompts,
+  foldWithinBudget,
+  emptyState,
+  withNotes,
+} from "../sessions/work-state.ts";
+import * as checkpoints from "./checkpoints.ts";
+
+interface InheritedWork {
+  readonly session: string;
+  readonly state: WorkState;
+}
+
+/** Keeps the prompts of a chain of deaths: the first, and the newest. */
+export function toPredecessor({ session, state }: InheritedWork): Predecessor {
+  const all = [...(state.continues?.prompts ?? []), ...state.prompts];
+  const kept = [...all.slice(0, 1), ...all.slice(1).slice(-maxPrompts)];
+  const effects = [...(state.continues?.effects ?? []), ...(state.effects ?? [])].slice(-maxEffects);
+  return {
+    session,
+    prompts: kept.map((prompt) => shortened(prompt, maxPromptChars)),
+    ...(effects.length === 0 ? {} : { effects }),
+  };
+}
+
+const maxPrompts = 12;
+const maxEffects = 30;
+const maxPromptChars = 500;
+
+/** Work on a file of the dead session counts as continuing it; an offer alone does not. */
+function markRecovered(
+  sql: Sql,
+  at: number,
+  successor: string,
+  successorState: WorkState,
+  inherited: readonly InheritedWork[],
+): void {
+  for (const dead of sessions.listOfferedTo(sql, successor)) {
+    const known = inherited.find(({ session }) => session === dead.id);
+    const isContinued =
+      recoveries.isTaken(sql, dead.id, successor) || (known && continuesWork(known.state, successorState));
+    if (!isContinued) continue;
+    sessions.setRecovery(sql, at, dead.id, "recovered", successor);
+    recoveries.add(sql, { at, session: dead.id, action: "recovered", by: successor });
+  }
+}
+
+function continuesWork(dead: WorkState, successor: WorkState): boolean {
+  const workedOnFiles = dead.files.filter(isEdited);
+  const known = new Set((workedOnFiles.length > 0 ? workedOnFiles : dead.files).map(({ path }) => path));
+  return successor.files.some((file) => isEdited(file) && known.has(file.path));
+}
 
 export interface CaptureInput {
   readonly sessionId: string;

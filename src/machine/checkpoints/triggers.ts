@@ -1,6 +1,6 @@
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { Config } from "../../contract/config.ts";
-import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import type { HookEvent, HookInput } from "../../contract/hooks.ts";
 import { timerTrigger, type SaveFacts } from "../../learning/policy/risk.ts";
 import { matchesWildcard } from "../../shared/wildcard.ts";
 import { isRiskyCommand } from "./risky-commands.ts";

@@ -5,7 +5,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import { encode } from "../../store/checkpoint-body.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import { mapFiles } from "../recovery/elsewhere/mapped-files.ts";
+import { mapFiles } from "../recovery/elsewhere/restoration.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { emptyState, foldWithinBudget } from "../sessions/work-state.ts";

@@ -1,13 +1,13 @@
 import { err, ok, type Result } from "../../shared/result.ts";
-import { runApart } from "../../runtime/run-apart.ts";
+import { runApart } from "../../runtime/runtime.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import { makeBundle } from "../../snapshots/make-bundle.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
 import { takePending } from "../../snapshots/stored-snapshots.ts";
 import { capture, type CaptureError } from "../checkpoints/capture.ts";
-import { redactConversation } from "../recovery/native/redact-conversation.ts";
-import { readSource } from "../recovery/native/source-transcript.ts";
+import { redactConversation } from "../recovery/native/native-session.ts";
+import { readSource } from "../recovery/native/native-session.ts";
 import { findSnapshot } from "../sessions/session-content.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { buildSessionContent } from "../sharing/record-contents.ts";

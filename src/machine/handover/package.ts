@@ -1,12 +1,12 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import * as z from "zod";
-import { lostParts } from "../../contract/machine/native.ts";
+import { lostParts } from "../../contract/machine/recovery.ts";
 import { maxFileParts } from "../../contract/sync.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { open, seal, type EnvelopeSubject } from "../sharing/envelope.ts";
 import { FilesContent, SessionContent } from "../sharing/record-contents.ts";
-import { deriveKey, type WorkspaceKey } from "../sharing/workspace-key.ts";
+import { deriveKey, type WorkspaceKey } from "../sharing/key-ring.ts";
 
 /**
  * A session that is handed over: a list of envelopes under a key made for it alone. The first

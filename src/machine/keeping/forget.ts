@@ -17,12 +17,12 @@ import {
   recoveries,
   sessions as sessionRows,
 } from "../../store/session-tables.ts";
-import { markTranscript } from "../sessions/paused-session.ts";
+import { markTranscript } from "../sessions/session-settings.ts";
 import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";
 import { StoreError, toStoreError } from "../../store/store-error.ts";
 import { hookClients } from "../../contract/clients.ts";
-import { keptFolder } from "../stores/keep-session.ts";
+import { keptFolder } from "../stores/kept-sessions.ts";
 import { removeSession } from "./retention.ts";
 
 export type ForgetTarget =

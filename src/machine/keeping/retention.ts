@@ -3,11 +3,17 @@ import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import type { Config } from "../../contract/config.ts";
 import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
 import { forgetUnit } from "../sessions/session-settings.ts";
-import { closedReason } from "../sessions/closed-sessions.ts";
-import { crashes, hasContentSql, sessionTables, sessions, snapshots } from "../../store/session-tables.ts";
-import { recordingTables } from "../../store/recording-tables.ts";
+import { closedReason } from "../sessions/activity.ts";
+import {
+  crashes,
+  hasContentSql,
+  sessionTables,
+  sessions,
+  snapshots,
+  recordingTables,
+} from "../../store/session-tables.ts";
 import { teamCalls, teamChats, teamConflicts, teamTables } from "../../store/team-tables.ts";
-import { usageCosts, usageMessages, usageTables } from "../../store/usage-tables.ts";
+import { usageCosts, usageMessages, usageTables } from "../../store/machine-tables.ts";
 
 export interface PruneResult {
   readonly checkpoints: readonly string[];

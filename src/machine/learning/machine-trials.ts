@@ -1,6 +1,6 @@
 import type { ExperimentView, Finding } from "../../contract/machine/learning.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
-import type { MachineTrial, NewTrial, TrialState, Verdict } from "../../contract/trials.ts";
+import type { MachineTrial, NewTrial, TrialState, Verdict } from "../../contract/learning.ts";
 import {
   canary,
   guardrails,
@@ -8,10 +8,6 @@ import {
   judgeWatch,
   nextReading,
   watchDays,
-} from "../../learning/experiments/guardrails.ts";
-import { findParameter, parameters } from "../../learning/experiments/parameters.ts";
-import { compare } from "../../learning/experiments/replay/loss.ts";
-import {
   addStep,
   canEnd,
   candidates,
@@ -22,17 +18,18 @@ import {
   refusalOf,
   viewOf,
 } from "../../learning/experiments/trials.ts";
-import { editConfig, isConfigured } from "../../installer/edit-config.ts";
+import { findParameter, parameters } from "../../learning/experiments/parameters.ts";
+import { compare } from "../../learning/experiments/replay/replay.ts";
+import { editConfig, isConfigured } from "../../installer/file-edits.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import type { OperationResult } from "../../shared/operation-result.ts";
-import { err, ok } from "../../shared/result.ts";
+import { type OperationResult, err, ok } from "../../shared/result.ts";
 import { settingAt, withSetting } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
 import * as totals from "../../store/metric-totals.ts";
 import * as notices from "../../store/notices.ts";
-import { experiments } from "../../store/recording-tables.ts";
+import { experiments } from "../../store/session-tables.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { toUnit } from "../sessions/session-settings.ts";
 import { runService, type SentUnit } from "./assignment-service.ts";

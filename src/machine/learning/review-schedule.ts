@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
-import type { OpportunityPattern } from "../../contract/opportunities.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import type { OpportunityPattern } from "../../contract/learning.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as meta from "../../store/meta.ts";

@@ -1,10 +1,9 @@
-import { canary, type CanaryUnit, type Measured } from "../../learning/experiments/guardrails.ts";
+import { canary, type CanaryUnit, type Measured } from "../../learning/experiments/trials.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { exposures } from "../../store/recording-tables.ts";
-import * as sessionDurations from "../../store/session-durations.ts";
-import { crashes } from "../../store/session-tables.ts";
+import { exposures, crashes } from "../../store/session-tables.ts";
+import { listSessionDurations } from "../../runtime/durations.ts";
 import * as sessions from "../sessions/sessions.ts";
 
 /** Sessions that a trial counts, with their outcomes. */
@@ -82,7 +81,7 @@ function measureUntilOpen(sql: Sql, now: number, all: readonly Exposed[]): Unit[
 
 function measure(sql: Sql, session: sessions.Session): Measured {
   const { id, toolCalls, toolErrors } = session;
-  const durations = new Map(sessionDurations.list(sql, id).map((one) => [one.name, one]));
+  const durations = new Map(listSessionDurations(sql, id).map((one) => [one.name, one]));
   const slowShare = (name: string): number | undefined => {
     const found = durations.get(name);
     return found && found.count > 0 ? found.slow / found.count : undefined;

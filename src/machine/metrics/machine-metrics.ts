@@ -6,15 +6,13 @@ import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { survey } from "../../store/spool.ts";
-import { hasDied } from "../sessions/closed-sessions.ts";
-import { findIncomplete } from "../recovery/incomplete/detect.ts";
-import { isDead } from "../recovery/incomplete/liveness.ts";
-import { activityOf, factsOf } from "../sessions/activity.ts";
+import { hasDied, activityOf, factsOf } from "../sessions/activity.ts";
+import { findIncomplete, isDead } from "../recovery/incomplete/detect.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { countByState } from "../learning/machine-trials.ts";
 import { assess } from "../../learning/policy/risk.ts";
 import { countsOfLastRun } from "../learning/review-schedule.ts";
-import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
+import { emptyLine, sum, totalCost, usageBy } from "../usage/ledger.ts";
 
 /** Dead sessions beyond this number are not counted. */
 const maxRecoverable = 1_000;

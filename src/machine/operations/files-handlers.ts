@@ -16,8 +16,7 @@ import type { HandlerContext, Handlers, OperationResult } from "./operation-cont
 import type { Saved } from "../../contract/machine/files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age } from "../../shared/format.ts";
-import type { Reach } from "../recovery/elsewhere/reach.ts";
-import { findById } from "../recovery/elsewhere/candidates.ts";
+import { type Reach, findById } from "../recovery/elsewhere/candidates.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import {
   findSnapshot,
@@ -26,7 +25,7 @@ import {
   type StoredSnapshotRow,
 } from "../sessions/session-content.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { fetchFiles } from "../sharing/fetch-records.ts";
+import { fetchFiles } from "../sharing/sealed-records.ts";
 import { toLocalTime, type SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import { isUnanswered } from "./recovery-handlers.ts";
 import { findSessionOrCheckpoint, pathsIn, shortCheckpoint, shortSession } from "./resolve-id.ts";

@@ -6,7 +6,7 @@ import { age, oneLine } from "../../shared/format.ts";
 import { listAt, parseObject } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
 import { restoreFiles } from "../../snapshots/restore-files.ts";
-import { restoreWorktree } from "../../snapshots/restore-worktree.ts";
+import { restoreWorktree } from "../../snapshots/worktrees.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
 import {
   filesAt,

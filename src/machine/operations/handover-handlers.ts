@@ -8,7 +8,7 @@ import { codeOf } from "../../shared/error.ts";
 import { err, ok } from "../../shared/result.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { restoreReceived } from "../../snapshots/restore-files.ts";
-import { restoreReceivedWorktree } from "../../snapshots/restore-worktree.ts";
+import { restoreReceivedWorktree } from "../../snapshots/worktrees.ts";
 import { adopt, refusalOf } from "../handover/adopt.ts";
 import { collectHandover } from "../handover/collect.ts";
 import {

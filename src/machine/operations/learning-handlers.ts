@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { ExperimentView } from "../../contract/machine/learning.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
-import type { MachineTrial } from "../../contract/trials.ts";
+import type { MachineTrial } from "../../contract/learning.ts";
 import {
   findOpportunities,
   pastChanges,
@@ -10,7 +10,7 @@ import {
 } from "../../learning/experiments/opportunities/find-opportunities.ts";
 import type { TeamHistory } from "../../learning/experiments/opportunities/history.ts";
 import { parseVariants, usualVariants } from "../../learning/experiments/parameters.ts";
-import { replayReport } from "../../learning/experiments/replay/loss.ts";
+import { replayReport } from "../../learning/experiments/replay/replay.ts";
 import { isRunning } from "../../learning/experiments/trials.ts";
 import { findWeek, weekOf, weeklyReport } from "../../learning/experiments/weekly-report.ts";
 import { allDecisions } from "../../platform/evolve-decisions.ts";
@@ -18,7 +18,7 @@ import { createPrivateFolder, writeAtomically } from "../../platform/private-fil
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok } from "../../shared/result.ts";
 import { settingAt } from "../../shared/setting-keys.ts";
-import { pastOffers, pastSessions } from "../learning/corpus.ts";
+import { pastOffers, pastSessions, readTeam, weeklyFacts } from "../learning/past-sessions.ts";
 import {
   advanceAll,
   endTrial,
@@ -34,8 +34,6 @@ import {
   type NextTrial,
 } from "../learning/machine-trials.ts";
 import { countsOfLastRun, storeRun } from "../learning/review-schedule.ts";
-import { readTeam } from "../learning/team-history.ts";
-import { weeklyFacts } from "../learning/weekly-facts.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
 import type { CallOperation, HandlerContext, Handlers, OperationError, OperationResult } from "./operation-context.ts";
 import { pickOne } from "./resolve-id.ts";

@@ -1,21 +1,26 @@
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync, realpathSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
-import { adapterOf, supportedClients } from "../../clients/adapters.ts";
-import type { SessionWriter } from "../../clients/conversation/session-writer.ts";
-import type { Conversation, Item } from "../../clients/conversation/conversation.ts";
-import { detailsOf } from "../../clients/details.ts";
-import type { Native } from "../../contract/machine/native.ts";
+import { adapterOf, supportedClients, titleOf } from "../../clients/adapters.ts";
+import type { SessionWriter, Conversation, Item } from "../../clients/conversation/conversation.ts";
+import { detailsOf, clientDetails } from "../../clients/details.ts";
+import { age } from "../../contract/age.ts";
+import type { MachineOutput } from "../../contract/machine/operations.ts";
+import type { Native } from "../../contract/machine/recovery.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import { uuidv4 } from "../../shared/ids.ts";
+import type { JsonObject } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
-import { isAlive } from "../recovery/session-state.ts";
-import { openLimitOf } from "../usage/at-limit.ts";
 import { successorVariable } from "../recovery/incomplete/successor.ts";
-import { redactConversation } from "../recovery/native/redact-conversation.ts";
-import { readSource } from "../recovery/native/source-transcript.ts";
-import { writeSession } from "../recovery/native/write-session.ts";
+import { redactConversation, readSource, writeSession } from "../recovery/native/native-session.ts";
+import { isAlive } from "../recovery/session-state.ts";
+import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
+import { findKept, isSearchable, searchedFolders, type KeptSession } from "../stores/kept-sessions.ts";
+import { importTranscript } from "../transcripts/import-transcript.ts";
+import { openLimitOf } from "../usage/at-limit.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
 import { findHere, namesOf } from "./resolve-id.ts";
 
@@ -121,4 +126,71 @@ function carriedBy(items: readonly Item[]): Native["carried"] {
 function foreignTools(items: readonly Item[], writer: SessionWriter): Native["foreignTools"] {
   const names = items.flatMap((item) => (item.kind === "call" && !writer.hasTool(item.name) ? [item.name] : []));
   return [...Map.groupBy(names, (name) => name)].map(([name, all]) => ({ name, count: all.length }));
+}
+
+export const importSessionHandlers: Pick<Handlers, "transcripts.import-session"> = {
+  "transcripts.import-session": async (context, { session: id, folder }) => {
+    const { env, versionOf } = context.site;
+    const kept = findKept(env, id);
+    const runtime = await context.runtime();
+    const [first, second] = kept;
+    if (first) return second ? ambiguousFiles(runtime, id, kept) : importFrom(runtime, first.path, folder);
+    const program = clientDetails.find((client) => client.program?.isId(id))?.program;
+    const canExport = program !== undefined && versionOf(program.command) !== null;
+    const document = canExport ? await program.exportSession({ env, cwd: folder }, id) : null;
+    if (document) return importDocument(runtime, document, folder);
+    return err({ code: "not_found", message: notFoundText(env, id) });
+  },
+};
+
+type Imported = MachineOutput<"transcripts.import-session">;
+
+async function importFrom(runtime: Runtime, path: string, folder: string): Promise<OperationResult<Imported>> {
+  const imported = await importTranscript(runtime, { path, folder });
+  if (imported.ok) return ok({ session: imported.value.session, file: path });
+  return err({ code: "transcript_unusable", message: `${path}: ${imported.error}. Nothing was stored.` });
+}
+
+/** An importer reads files: this one is gone afterwards. */
+async function importDocument(
+  runtime: Runtime,
+  document: JsonObject,
+  folder: string,
+): Promise<OperationResult<Imported>> {
+  const temporary = mkdtempSync(join(tmpdir(), "shim-import-"));
+  try {
+    const path = join(temporary, "export.json");
+    writeFileSync(path, JSON.stringify(document), { mode: 0o600 });
+    const imported = await importFrom(runtime, path, folder);
+    if (!imported.ok) return imported;
+    const { session } = imported.value;
+    runtime.store.write((sql) => sessions.setUnread(sql, session));
+    return ok({ session, file: null });
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+const maxListed = 8;
+
+function ambiguousFiles({ now }: Runtime, id: string, kept: readonly KeptSession[]): OperationResult<never> {
+  const listed = kept.slice(0, maxListed);
+  const lines = listed.map(
+    ({ client, path, changedAt }) => `\n  ${path}  ${titleOf(client)}, written ${age(now() - changedAt)} ago`,
+  );
+  const more = kept.length > listed.length ? [`\n  and ${kept.length - listed.length} more`] : [];
+  const message = `SHIM has not recorded "${id}", and clients keep several files of that name; give one of them:${[...lines, ...more].join("")}`;
+  return err({ code: "ambiguous", message, candidates: listed.map(({ path }) => path) });
+}
+
+function notFoundText(env: NodeJS.ProcessEnv, id: string): string {
+  if (!isSearchable(id))
+    return "Clients' own files are searched for 8 characters of an id and more: letters, digits, - and _.";
+  const [there, absent] = [true, false].map((isThere) =>
+    searchedFolders(env).filter((path) => existsSync(path) === isThere),
+  );
+  const searched = there?.length
+    ? `No client's file of it is in ${there.join(", ")}`
+    : "No client's file of it was found";
+  return `${searched}${absent?.length ? `; ${absent.join(", ")} ${absent.length === 1 ? "is" : "are"} not there` : ""}.`;
 }

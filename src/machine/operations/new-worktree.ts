@@ -2,7 +2,7 @@ import { existsSync, realpathSync, rmdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { createPrivateFolder } from "../../platform/private-files.ts";
 import { ok } from "../../shared/result.ts";
-import type { WorktreeOutcome } from "../../snapshots/restore-worktree.ts";
+import type { WorktreeOutcome } from "../../snapshots/worktrees.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
 import type { OperationResult } from "./operation-context.ts";
 

@@ -4,20 +4,20 @@ import type {
   MachineOperationName,
   MachineOutput,
 } from "../../contract/machine/operations.ts";
-import type { OperationResult } from "../../shared/operation-result.ts";
+import type { OperationResult } from "../../shared/result.ts";
 import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { ServiceSite } from "../../installer/service.ts";
-import type { Launch } from "../../platform/launch.ts";
+import type { Launch } from "../../platform/shim-command.ts";
 import type { Paths } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { DriverName } from "../../store/driver.ts";
 import type { SyncReport } from "../sharing/sync-round.ts";
-import type { KeptWorkspace } from "./kept-workspace.ts";
+import type { KeptWorkspace } from "./workspace.ts";
 import type { AskedOperation } from "./operation-wire.ts";
 import type { OtherMachines } from "./other-machines.ts";
 import type { TeamReader } from "./team-handlers.ts";
 
-export type { OperationError, OperationResult } from "../../shared/operation-result.ts";
+export type { OperationError, OperationResult } from "../../shared/result.ts";
 export type { Workspace } from "./workspace.ts";
 
 /** Does an operation of the machine; refusals and errors of the store are results, bugs throw. */

@@ -4,16 +4,21 @@ import { isRefusal } from "../../contract/errors.ts";
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { err, ok } from "../../shared/result.ts";
-import { hasDied } from "../sessions/closed-sessions.ts";
-import { findElsewhere, type SeenElsewhere } from "../recovery/elsewhere/candidates.ts";
-import { reachFrom, type ProjectHere, type Reach } from "../recovery/elsewhere/reach.ts";
+import { hasDied } from "../sessions/activity.ts";
+import {
+  findElsewhere,
+  type SeenElsewhere,
+  reachFrom,
+  type ProjectHere,
+  type Reach,
+} from "../recovery/elsewhere/candidates.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { findProject } from "../sharing/find-project.ts";
 import { pull } from "../sharing/pull.ts";
 import type { CallOperation, OperationContext, OperationResult } from "./operation-context.ts";
-import type { KeptWorkspace } from "./kept-workspace.ts";
+import type { KeptWorkspace } from "./workspace.ts";
 import { toViewElsewhere } from "./session-view.ts";
 
 const callTimeoutMs = 15_000;

@@ -7,8 +7,7 @@ import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { clientTitle } from "../../clients/adapters.ts";
-import { age } from "../../shared/format.ts";
-import { quotedTitle } from "../../shared/quoted-title.ts";
+import { age, quotedTitle } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
 import { isEmpty } from "../../store/spool.ts";
 import * as audit from "../sessions/machine-audit.ts";
@@ -24,20 +23,20 @@ import { restore, type Restoration } from "../recovery/incomplete/restoration.ts
 import { RecoverySource } from "../recovery/source.ts";
 import { successorVariable } from "../recovery/incomplete/successor.ts";
 import { isAlive } from "../recovery/session-state.ts";
-import { hasDied } from "../sessions/closed-sessions.ts";
+import { hasDied } from "../sessions/activity.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
 import type { HandlerContext, Handlers, OperationContext, OperationResult } from "./operation-context.ts";
-import type { KeptWorkspace } from "./kept-workspace.ts";
+import type { KeptWorkspace } from "./workspace.ts";
 import { toViews } from "./other-machines.ts";
 import { toSessionView } from "./session-view.ts";
 import { findSession, namesOf, shortSession } from "./resolve-id.ts";
 import { storeDurations } from "../../runtime/durations.ts";
 import { takePending } from "../../snapshots/stored-snapshots.ts";
 import { capture } from "../checkpoints/capture.ts";
-import { isSessionPaused } from "../sessions/paused-session.ts";
+import { isSessionPaused } from "../sessions/session-settings.ts";
 import { recordDeath } from "../recovery/incomplete/deaths.ts";
 
 export const recoveryHandlers = {

@@ -1,18 +1,22 @@
 import { adapterOf } from "../../clients/adapters.ts";
-import type { Diagnosis } from "../../contract/machine/rescue.ts";
+import { detailsOf, sessionFilesOf } from "../../clients/details.ts";
+import { hookClients, type HookClient } from "../../contract/clients.ts";
+import type { Diagnosis } from "../../contract/machine/recovery.ts";
+import { systemProcesses } from "../../platform/processes.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import { uuidv4 } from "../../shared/ids.ts";
 import { err, ok } from "../../shared/result.ts";
-import { isAlive } from "../recovery/session-state.ts";
+import { projectRoot } from "../../snapshots/git-head.ts";
+import type { Driver } from "../../store/driver.ts";
 import { successorVariable } from "../recovery/incomplete/successor.ts";
+import { isAlive } from "../recovery/session-state.ts";
 import { setAside } from "../rescue/client-files.ts";
-import { detailsOf } from "../../clients/details.ts";
 import { copyTranscript } from "../rescue/copy-transcript.ts";
 import { examine, judge, type Evidence, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
-import { projectRoot } from "../../snapshots/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { checkStores, listStored } from "../stores/check-stores.ts";
 import type { HandlerContext, Handlers } from "./operation-context.ts";
 import { recordMissed } from "./recovery-handlers.ts";
 import { findHere, shortSession } from "./resolve-id.ts";
@@ -153,4 +157,34 @@ async function makeCopy(deps: RescueDeps, { random }: Runtime, { session, eviden
     newId: made.session,
   };
   return { ...made, start };
+}
+
+export const storesHandlers: Pick<Handlers, "stores.check" | "stores.list"> = {
+  "stores.check": async (context, { client, keep, folder }) => {
+    const { site, paths } = context;
+    const deps = {
+      env: site.env,
+      processes: systemProcesses,
+      versionOf: site.versionOf,
+      isShared: context.by === "live page",
+      now: site.now,
+      folder,
+      driver: () => driverOf(context),
+      keepFolder: paths.kept,
+      progress: (name: string, done: number, all: number) => context.passing?.(`${name}: ${done + 1} of ${all}`),
+    };
+    const checked = await checkStores(deps, { client, keep });
+    context.passing?.("");
+    return ok(checked);
+  },
+  "stores.list": async (context, { client }) => {
+    const clients = hookClients.filter((one) => client === undefined || one === client);
+    const needsDriver = clients.some((one) => sessionFilesOf(one) === null);
+    const driver = needsDriver ? await driverOf(context) : null;
+    return ok({ sessions: clients.flatMap((one: HookClient) => listStored(context.site.env, one, driver)) });
+  },
+};
+
+async function driverOf(context: HandlerContext): Promise<Driver> {
+  return (await context.runtime()).store.context.driver;
 }

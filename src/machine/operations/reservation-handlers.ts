@@ -1,7 +1,13 @@
 import { resolve } from "node:path";
-import type { ReservedFile } from "../../contract/machine/reservations.ts";
+import type { ReservedFile } from "../../contract/machine/team.ts";
 import { err, ok } from "../../shared/result.ts";
-import { formatResource } from "../team/lease-paths.ts";
+import {
+  formatResource,
+  resolveLinks,
+  toLeasePath,
+  FileReservations,
+  type ReservationError,
+} from "../team/file-reservations.ts";
 import type { Reservation } from "../team/reservation-table.ts";
 import type { HandlerContext, Handlers, OperationResult, OperationError } from "./operation-context.ts";
 import type { CallError } from "../../contract/errors.ts";
@@ -11,11 +17,8 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { age } from "../../shared/format.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { readProjectFacts } from "../sharing/find-project.ts";
-import { projectKey } from "../sharing/project-key.ts";
-import { createNaming } from "../team/chat-naming.ts";
-import { FileReservations, type ReservationError } from "../team/file-reservations.ts";
-import { resolveLinks, toLeasePath } from "../team/lease-paths.ts";
+import { readProjectFacts, projectKey } from "../sharing/find-project.ts";
+import { createNaming } from "../team/chat-directory.ts";
 import type { Workspace } from "./workspace.ts";
 
 export const reservationHandlers = {

@@ -8,7 +8,7 @@ import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
-import { shortCheckpointId, shortSessionId } from "../sessions/short-ids.ts";
+import { shortCheckpointId, shortSessionId } from "../sessions/session-identity.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import type { HandlerContext, OperationResult } from "./operation-context.ts";
 

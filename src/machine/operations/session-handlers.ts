@@ -30,8 +30,8 @@ import {
 import { toSessionView, timeline, describeEntry } from "./session-view.ts";
 import type { CheckpointGroup } from "../../contract/machine/sessions.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { shortCheckpointId, shortSessionId } from "../sessions/short-ids.ts";
-import { readFileLines, writeLines } from "../../platform/line-file.ts";
+import { shortCheckpointId, shortSessionId } from "../sessions/session-identity.ts";
+import { readFileLines, writeLines } from "../../platform/data-files.ts";
 import { listBackups, backUp } from "../../store/backup.ts";
 import { exportLines, importLines } from "../../store/transfer.ts";
 import { sessionDocument } from "../transcripts/session-document.ts";

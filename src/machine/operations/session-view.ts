@@ -17,7 +17,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { LimitHandOver } from "../sessions/recoveries.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { checkpoints as checkpointRows } from "../../store/session-tables.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
 import { assess } from "../../learning/policy/risk.ts";
 import type { DriverName } from "../../store/driver.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";

@@ -13,19 +13,18 @@ import { ok } from "../../shared/result.ts";
 import { limitLine } from "../usage/at-limit.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
 import { readState } from "../recovery/session-state.ts";
-import { hasDied } from "../sessions/closed-sessions.ts";
+import { hasDied, silentSessions, waitingSessions } from "../sessions/activity.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { observe } from "../signals/observe.ts";
-import { isSessionPaused } from "../sessions/paused-session.ts";
+import { isSessionPaused } from "../sessions/session-settings.ts";
 import { assess } from "../../learning/policy/risk.ts";
 import { parse, type StatusLineInput } from "../signals/context-readings.ts";
 import { isPaused } from "../../store/pause.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { countCost } from "../usage/ledger.ts";
-import { quotedTitle } from "../../shared/quoted-title.ts";
-import { silentSessions, waitingSessions } from "../sessions/activity.ts";
-import { conflictsOf } from "../team/open-conflicts.ts";
+import { quotedTitle } from "../../shared/format.ts";
+import { conflictsOf } from "../team/conflicts.ts";
 import type { Handlers } from "./operation-context.ts";
 
 const unknownStatus: ChatStatus = {

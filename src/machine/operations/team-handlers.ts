@@ -1,22 +1,20 @@
 import type { ForeseenConflict, ListedChat, ShownChat } from "../../contract/machine/team.ts";
 import { ok, err } from "../../shared/result.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
-import type { KeptWorkspace } from "./kept-workspace.ts";
+import type { KeptWorkspace, Workspace } from "./workspace.ts";
 import { stateText, workProgress, type ShownState } from "../../contract/chat-state.ts";
-import type { Chat } from "../../contract/chats.ts";
-import { commandLine } from "../../contract/command-line-chat.ts";
+import { type Chat, commandLine } from "../../contract/chats.ts";
 import { localWorkspace, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { oneLine } from "../../shared/format.ts";
 import { shortIds } from "../../contract/short-id.ts";
 import { readChatState } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { createNaming, folderOf } from "../team/chat-naming.ts";
-import { openConflicts } from "../team/open-conflicts.ts";
+import { createNaming, folderOf } from "../team/chat-directory.ts";
+import { openConflicts } from "../team/conflicts.ts";
 import type { TeamView } from "../../contract/machine/overview.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import { NeedsHostError, StoreError } from "../../store/store-error.ts";
-import type { Workspace } from "./workspace.ts";
 import type { OtherMachines } from "./other-machines.ts";
 
 export const teamHandlers = {

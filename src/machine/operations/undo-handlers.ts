@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
-import { runApart } from "../../runtime/run-apart.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import { runApart, type Runtime } from "../../runtime/runtime.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
@@ -14,8 +13,7 @@ import { isAlive } from "../recovery/session-state.ts";
 import { catchUp, isTurnOpen } from "../transcripts/record-transcript.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { changingTurns, newestUndoOf } from "../undo/changing-turns.ts";
-import { readSteps } from "../undo/steps.ts";
+import { changingTurns, newestUndoOf, readSteps } from "../undo/steps.ts";
 import type { HandlerContext, Handlers, OperationResult } from "./operation-context.ts";
 import { pickMoment } from "./fork-handlers.ts";
 import { findSession, namesOf, pathsIn, projectOfFolder } from "./resolve-id.ts";

@@ -1,9 +1,9 @@
 import type { UsageLine } from "../../contract/machine/usage.ts";
 import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { emptyLine, sum, usageBy } from "../usage/usage-report.ts";
+import { emptyLine, sum, usageBy } from "../usage/ledger.ts";
 import type { Handlers } from "./operation-context.ts";
 import { estimateRange } from "../../learning/routing/tokens.ts";
 import { canonicalModel } from "../../shared/model-name.ts";

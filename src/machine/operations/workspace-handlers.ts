@@ -10,7 +10,7 @@ import { environmentConflict, lossText, notJoined, requireEdge, onWorkspace, syn
 
 /** Few commands need keys and joining, so these are loaded by them. */
 export const workspaceHandlers = {
-  "workspace.adopt": async (context, { key }) => (await import("./workspace-keys.ts")).adoptKey(context, key),
+  "workspace.adopt": async (context, { key }) => (await import("./join-workspace.ts")).adoptKey(context, key),
 
   "workspace.create": async (context, input) => (await import("./join-workspace.ts")).createWorkspace(context, input),
 
@@ -27,7 +27,7 @@ export const workspaceHandlers = {
 
   "workspace.join": async (context, input) => (await import("./join-workspace.ts")).joinWorkspace(context, input),
 
-  "workspace.key": async (context) => (await import("./workspace-keys.ts")).showKey(context),
+  "workspace.key": async (context) => (await import("./join-workspace.ts")).showKey(context),
 
   /** The caller decides about the coordinator's copies; this machine keeps data and keys. */
   async "workspace.leave"(context, { forget }) {
@@ -53,9 +53,9 @@ export const workspaceHandlers = {
 
   "workspace.pull": async ({ runtime, others }, { after }) => others.fetch(await runtime(), after),
 
-  "workspace.rekey": async (context) => (await import("./workspace-keys.ts")).changeKey(context),
+  "workspace.rekey": async (context) => (await import("./join-workspace.ts")).changeKey(context),
 
-  "workspace.renew-tokens": async (context) => (await import("./renew-tokens.ts")).renewTokens(context),
+  "workspace.renew-tokens": async (context) => (await import("./join-workspace.ts")).renewTokens(context),
 
   /** Works offline, since the unsent changes are stored here. */
   async "workspace.status"(context) {

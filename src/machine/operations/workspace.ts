@@ -1,22 +1,28 @@
-import { leaderScheme } from "../../contract/elections.ts";
-import { commandLine, commandLineChat } from "../../contract/command-line-chat.ts";
+import { commandLine, commandLineChat } from "../../contract/chats.ts";
 import { type CallError, isBadInput, isRefusal, isTransient } from "../../contract/errors.ts";
-import { operations, type CallInput, type CallName, type InputOf, type OutputOf } from "../../contract/operations.ts";
-import type { PagedOperation, Pages } from "../../contract/pages.ts";
+import { leaderScheme } from "../../contract/leases.ts";
+import {
+  operations,
+  type CallInput,
+  type CallName,
+  type InputOf,
+  type OutputOf,
+  type PagedOperation,
+  type Pages,
+} from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
-import { WorkspaceClient } from "../../coordinator-client/client.ts";
+import { WorkspaceClient, openLocalClient } from "../../coordinator-client/client.ts";
+import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
 import { readEdgeConfig, type EdgeConfig, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { PrepareInput } from "../../coordinator-client/edge/calls.ts";
-import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
-import { untilAborted, newId, pause, within } from "../../coordinator-client/edge/platform.ts";
-import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
+import { nodePlatform, untilAborted, newId, pause, within } from "../../coordinator-client/edge/platform.ts";
+import { marginMs } from "../../coordinator-client/edge/trust.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
-import { openLocalClient } from "../../coordinator-client/open-link.ts";
 import { identify } from "../../platform/processes.ts";
-import { redactInput } from "../../redaction/redact.ts";
-import { findBadInput } from "../../shared/check-input.ts";
-import type { Failure } from "../../shared/failure.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { redactInput, redact } from "../../redaction/redact.ts";
+import { repeat } from "../../shared/async-work.ts";
+import { findBadInput, badInputText } from "../../shared/check-input.ts";
+import { type Failure, err, ok, type Result } from "../../shared/result.ts";
 import type {
   OperationContext,
   HeldRight,
@@ -25,10 +31,6 @@ import type {
   RightRequest,
 } from "./operation-context.ts";
 import { openProjectReservations, type ProjectReservations } from "./reservation-handlers.ts";
-import { badInputText } from "../../shared/problems.ts";
-import { marginMs } from "../../coordinator-client/edge/trust.ts";
-import { repeat } from "../../shared/repeat.ts";
-import { redact } from "../../redaction/redact.ts";
 
 const callTimeoutMs = 15_000;
 
@@ -287,4 +289,38 @@ function onRightLost(
     clearTimeout(doubt);
     for (const stop of stops) stop();
   };
+}
+
+/** A host's own connection: opened at the first use, again after a failure. */
+export class KeptWorkspace {
+  readonly #openNew: () => Promise<OperationResult<Workspace>>;
+  #opened: Promise<OperationResult<Workspace>> | null = null;
+  #onChange: (() => void) | null = null;
+
+  constructor(openNew: () => Promise<OperationResult<Workspace>>) {
+    this.#openNew = openNew;
+  }
+
+  async open(): Promise<OperationResult<Workspace>> {
+    if (this.#opened) return this.#opened;
+    this.#opened = this.#openNew();
+    const opened = await this.#opened.catch((error: unknown) => {
+      this.#opened = null;
+      throw error;
+    });
+    if (!opened.ok) this.#opened = null;
+    else if (this.#onChange) opened.value.onChange(this.#onChange);
+    return opened;
+  }
+
+  /** @param onChange for a workspace that is opened from now on */
+  follow(onChange: () => void): void {
+    this.#onChange = onChange;
+  }
+
+  async close(): Promise<void> {
+    const opened = await this.#opened?.catch(() => null);
+    this.#opened = null;
+    if (opened?.ok) opened.value.close();
+  }
 }

@@ -1,23 +1,54 @@
 import { isTaskPrompt } from "../../contract/task-prompt.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { hasDied, isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
+import { hasDied, isClosed, isClosedWithNothingOpen } from "../sessions/activity.ts";
 import * as news from "../sessions/news.ts";
+import type { News } from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { catchUp } from "../transcripts/record-transcript.ts";
-import { composeBrief, type Brief } from "./brief/brief.ts";
-import { isScripted } from "./brief/user-lines.ts";
-import { findElsewhere, type SeenElsewhere } from "./elsewhere/candidates.ts";
-import type { Reach } from "./elsewhere/reach.ts";
-import { restoreElsewhere } from "./elsewhere/restoration.ts";
-import { takeOver } from "./elsewhere/takeover.ts";
+import { brief, type Occasion, composeBrief, type Brief } from "./brief/brief.ts";
+import { offeredLine, isScripted } from "./brief/user-lines.ts";
+import { findElsewhere, type SeenElsewhere, type Reach } from "./elsewhere/candidates.ts";
+import { restoreElsewhere, takeOver } from "./elsewhere/restoration.ts";
 import { recordDeath } from "./incomplete/deaths.ts";
 import { findIncomplete, findOpenOffer, type IncompleteSession, type SessionSearch } from "./incomplete/detect.ts";
 import { resolve } from "./incomplete/resolution.ts";
-import { restore } from "./incomplete/restoration.ts";
+import { type Restoration, restore } from "./incomplete/restoration.ts";
 import { fetchHolder } from "./incomplete/session-lease.ts";
-import { toStoredOffer } from "./stored-offer.ts";
+
+type StoredOffer = Extract<News, { from: object }>;
+
+/** Prompts after the first, and characters of the client's summary that a brief may need. */
+const keptLimits = { prompts: 40, summary: 8_000 };
+
+/** For an offer of another machine. Keeps the data of the brief, which is written at delivery. */
+export function toStoredOffer(from: Restoration, machine: string, occasion: Occasion): StoredOffer {
+  const { state } = from;
+  const slim = {
+    ...state,
+    prompts: [...state.prompts.slice(0, 1), ...state.prompts.slice(1).slice(-keptLimits.prompts)],
+    compactSummary: state.compactSummary?.slice(0, keptLimits.summary) ?? null,
+  };
+  return { kind: "offer", session: from.session.id, machine, from: { ...from, state: slim }, occasion };
+}
+
+/** The line that the user reads with the prompt that brings the offer. */
+export function storedLine(sql: Sql, runtime: Runtime, { from }: StoredOffer, chat: string): string | null {
+  const client = sessions.get(sql, chat)?.client ?? "";
+  return offeredLine(sql, runtime, { ...(from as Restoration), more: 0 }, client);
+}
+
+export function toDelivered(news: News, now: number): News {
+  if (news.kind !== "offer" || !("from" in news)) return news;
+  const { kind, session, machine } = news;
+  return { kind, session, machine, brief: renderBrief(news, now) };
+}
+
+/** Uses the ages of this moment. */
+export function renderBrief({ from, occasion }: StoredOffer, now: number): string {
+  return brief(from as Restoration, now, occasion as Occasion);
+}
 
 /**
  * Nothing for a chat that has an offer, as one that `shim resume` started with a brief, and

@@ -1,15 +1,13 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { adapterOf, titleOf } from "../../clients/adapters.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
-import type { OperationResult } from "../../shared/operation-result.ts";
+import { type OperationResult, err, ok } from "../../shared/result.ts";
 import { uuidv4 } from "../../shared/ids.ts";
-import { err, ok } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { sessionFilesOf } from "../../clients/details.ts";
 import { isKept } from "../stores/kept-sessions.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
-import { givenOrigin, importOrigin } from "../sessions/sessions.ts";
-import type { Session } from "../sessions/sessions.ts";
+import { givenOrigin, importOrigin, type Session } from "../sessions/sessions.ts";
 import { codeOf } from "../../shared/error.ts";
 import type { Brief } from "./brief/brief.ts";
 import type { Restoration } from "./incomplete/restoration.ts";

@@ -12,15 +12,21 @@ import type { Chat } from "../../contract/chats.ts";
 import { isInOtherNamespace } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { activityOf, factsOf } from "../sessions/activity.ts";
-import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
+import { activityOf, factsOf, isClosedWithNothingOpen } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
-import { causeOf, findOpenOffer, hasContent, offerOf, type OpenOffer } from "./incomplete/detect.ts";
-import { isDead, type Liveness } from "./incomplete/liveness.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
+import {
+  causeOf,
+  findOpenOffer,
+  hasContent,
+  offerOf,
+  type OpenOffer,
+  withSilentEnd,
+  isDead,
+  type Liveness,
+} from "./incomplete/detect.ts";
 import { hasContent as hasContentElsewhere } from "../sharing/sessions-elsewhere.ts";
 import type { SeenElsewhere } from "./elsewhere/candidates.ts";
-import { withSilentEnd } from "./incomplete/silent-end.ts";
 
 type Machine = Pick<Runtime, "processes" | "now">;
 

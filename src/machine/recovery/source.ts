@@ -1,24 +1,27 @@
 import type { ListedSession } from "../../contract/tools.ts";
-import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import type { OpenedLink } from "../../coordinator-client/client.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { findStoredSession } from "../sessions/short-ids.ts";
+import { findStoredSession } from "../sessions/session-identity.ts";
 import * as elsewhere from "../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import { neutralize } from "../text/neutralize.ts";
 import { composeBrief, type Brief } from "./brief/brief.ts";
-import { findById, findElsewhere, seeOne, type SeenElsewhere } from "./elsewhere/candidates.ts";
-import type { Reach } from "./elsewhere/reach.ts";
-import { restoreElsewhere } from "./elsewhere/restoration.ts";
-import { giveBack, takeOver } from "./elsewhere/takeover.ts";
-import { findIncomplete, findOpenOffer, searchFor, type OpenOffer } from "./incomplete/detect.ts";
-import { isDead } from "./incomplete/liveness.ts";
+import { findById, findElsewhere, seeOne, type SeenElsewhere, type Reach } from "./elsewhere/candidates.ts";
+import { restoreElsewhere, giveBack, takeOver } from "./elsewhere/restoration.ts";
+import { findIncomplete, findOpenOffer, searchFor, type OpenOffer, isDead } from "./incomplete/detect.ts";
 import { restore } from "./incomplete/restoration.ts";
-import { acquireLease, fetchHolder } from "./incomplete/session-lease.ts";
-import { leaseRefusal, verdict, type Refusal, type SessionFacts } from "./incomplete/verdict.ts";
+import {
+  acquireLease,
+  fetchHolder,
+  leaseRefusal,
+  verdict,
+  type Refusal,
+  type SessionFacts,
+} from "./incomplete/session-lease.ts";
 import * as marks from "./marks.ts";
 import { offer, offerNewest } from "./offers.ts";
 

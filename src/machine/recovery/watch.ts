@@ -8,8 +8,8 @@ import * as sessions from "../sessions/sessions.ts";
 import * as elsewhere from "../sharing/sessions-elsewhere.ts";
 import { acquireLease, fetchHolder, releaseLease } from "./incomplete/session-lease.ts";
 import { offerElsewhere } from "./offers.ts";
-import { projectHere, type ProjectNaming, type Reach } from "./elsewhere/reach.ts";
-import { takeOver } from "./elsewhere/takeover.ts";
+import { projectHere, type ProjectNaming, type Reach } from "./elsewhere/candidates.ts";
+import { takeOver } from "./elsewhere/restoration.ts";
 
 /** A chat that has just died counts as alive for a while, and its record arrives later. */
 const maxOfferSearchMs = 300_000;

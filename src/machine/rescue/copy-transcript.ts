@@ -1,12 +1,138 @@
 import { existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { JsonObject } from "../../shared/json-fields.ts";
-import type { SessionFiles } from "../../clients/adapter/session-files.ts";
-import { TranscriptBytes } from "../../clients/transcript/transcript-bytes.ts";
-import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
+import type { LinkRules, SessionFiles } from "../../clients/adapter/session-files.ts";
+import { TranscriptBytes, compressedEnd } from "../../clients/transcript/transcript-file.ts";
+import { textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { Parents } from "./row-chain.ts";
 import { isLoaded } from "./session-facts.ts";
-import { Relinker, type Changed } from "./relink-rows.ts";
+
+interface Entry {
+  readonly index: number;
+  /** Id of the row; null: no other row can name it. */
+  id: string | null;
+  parent: string | null;
+  /** The parent that the row itself names. */
+  readonly given: string | null;
+  readonly isMain: boolean;
+  readonly isKept: boolean;
+  /** The way up ends here, though not by the row's own words. */
+  isLoose: boolean;
+}
+
+/** Fields of a row that a copy has otherwise; empty: it is the same. */
+type Changed = Readonly<Record<string, string | null>>;
+
+/**
+ * Links the rows of a copy so that its client finds each: a parent that is nowhere, or from
+ * which the way leads back to the row, becomes the row before it in the file.
+ */
+class Relinker {
+  readonly #rules: LinkRules;
+  readonly #entries: Entry[] = [];
+  /** The last one of rows that stand twice counts. */
+  readonly #byId = new Map<string, Entry>();
+  readonly #parents = new Parents();
+  /** For a row one further up. */
+  readonly #ends = new Map<Entry, Entry>();
+
+  constructor(rules: LinkRules) {
+    this.#rules = rules;
+  }
+
+  /** @param isTurn the row is one of the conversation */
+  add(row: JsonObject, { isKept, isTurn }: { readonly isKept: boolean; readonly isTurn: boolean }): void {
+    const id = textAt(row, "uuid");
+    const given = textAt(row, "parentUuid");
+    const { parent, isPassedOver } = this.#parents.of(this.#rules, row);
+    const isLink = !isPassedOver && this.#rules.isLink(row) && (id !== null || isTurn);
+    const isMain = isLink && row["isSidechain"] !== true;
+    const entry = { index: this.#entries.length, id, parent, given, isMain, isKept, isLoose: false };
+    this.#entries.push(entry);
+    if (isLink && id !== null) this.#byId.set(id, entry);
+  }
+
+  /** For each row, in the order in which they were added. */
+  solve(): readonly Changed[] {
+    const isNew = new Set(this.#entries.filter(({ id }) => id === null));
+    this.#skipLeftOut();
+    this.#relink(this.#entries.filter(({ isMain, isKept }) => isMain && isKept));
+    return this.#entries.map((entry) => ({
+      ...(entry.id !== null && isNew.has(entry) ? { uuid: entry.id } : {}),
+      ...(entry.isMain && entry.parent !== entry.given ? { parentUuid: entry.parent } : {}),
+    }));
+  }
+
+  #parentOf({ parent }: Entry): Entry | undefined {
+    return parent === null ? undefined : this.#byId.get(parent);
+  }
+
+  #skipLeftOut(): void {
+    for (const entry of this.#entries) {
+      const seen = new Set<Entry>();
+      for (let up = this.#parentOf(entry); up && !up.isKept && !seen.has(up); up = this.#parentOf(entry)) {
+        seen.add(up);
+        entry.parent = up.parent;
+      }
+    }
+  }
+
+  #relink(main: readonly Entry[]): void {
+    this.#name(main);
+    const isUnlinked = main.every(({ parent }) => parent === null);
+    for (const entry of main) entry.isLoose = isUnlinked || (entry.parent !== null && !this.#parentOf(entry));
+    for (const entry of main) this.#endOf(entry);
+    for (const [at, entry] of main.entries()) {
+      if (!entry.isLoose) continue;
+      let before = at - 1;
+      while (before >= 0 && !this.#canPrecede(main[before], entry)) before -= 1;
+      const found = main[before];
+      entry.parent = found?.id ?? null;
+      if (found) this.#ends.set(entry, found);
+    }
+  }
+
+  #canPrecede(one: Entry | undefined, entry: Entry): boolean {
+    return one !== undefined && one.id !== null && this.#endOf(one) !== entry;
+  }
+
+  /** A row without an id is the one that the next row names, if no other is. */
+  #name(main: readonly Entry[]): void {
+    for (const [at, entry] of main.entries()) {
+      const named = main[at + 1]?.parent ?? null;
+      if (entry.id !== null || named === null || this.#byId.has(named)) continue;
+      entry.id = named;
+      this.#byId.set(named, entry);
+    }
+  }
+
+  /** The last row of the way up. A loop is cut at the row of it that stands first in the file. */
+  #endOf(entry: Entry): Entry {
+    const way = new Set<Entry>();
+    let end = entry;
+    for (let up = this.#up(end); up; up = this.#up(end)) {
+      way.add(end);
+      if (way.has(up)) {
+        end = this.#cutLoop(up);
+        break;
+      }
+      end = up;
+    }
+    for (const one of way) if (one !== end) this.#ends.set(one, end);
+    return end;
+  }
+
+  #up(entry: Entry): Entry | undefined {
+    return this.#ends.get(entry) ?? (entry.isLoose ? undefined : this.#parentOf(entry));
+  }
+
+  #cutLoop(from: Entry): Entry {
+    let first = from;
+    for (let at = this.#up(from); at && at !== from; at = this.#up(at)) if (at.index < first.index) first = at;
+    first.isLoose = true;
+    return first;
+  }
+}
 
 export interface CopyOf {
   readonly file: string;

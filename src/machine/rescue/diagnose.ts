@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { adapterOf, titleOf } from "../../clients/adapters.ts";
-import type { RescueOffer, RescueReason } from "../../contract/machine/rescue.ts";
+import type { RescueOffer, RescueReason } from "../../contract/machine/recovery.ts";
 import type { Processes } from "../../platform/processes.ts";
 import { codeOf } from "../../shared/error.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
@@ -10,11 +10,10 @@ import { redactAndClip } from "../../redaction/bounded-text.ts";
 import { importOrigin, type Session } from "../sessions/sessions.ts";
 import { holderOf, openProblem } from "./client-files.ts";
 import { pathsOf, type SessionFiles, type Refusal } from "../../clients/adapter/session-files.ts";
-import type { SessionProgram } from "../../clients/adapter/session-program.ts";
+import type { SessionProgram } from "../../clients/adapter/client-details.ts";
 import { detailsOf, sessionFilesOf } from "../../clients/details.ts";
-import { factsOfDocument } from "./document-facts.ts";
+import { factsOfDocument, isDocument, readSessionFacts, type TranscriptFacts } from "./session-facts.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
-import { isDocument, readSessionFacts, type TranscriptFacts } from "./session-facts.ts";
 import type { Sent } from "./row-chain.ts";
 
 export interface RescueDeps {

@@ -1,8 +1,9 @@
-import { asObject, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { TranscriptBytes } from "../../clients/transcript/transcript-bytes.ts";
-import type { ByteDamage, TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
-import { timeOf } from "../../clients/transcript.ts";
+import type { SessionProgram } from "../../clients/adapter/client-details.ts";
 import type { SessionFiles, Refusal, Row } from "../../clients/adapter/session-files.ts";
+import { timeOf } from "../../clients/transcript.ts";
+import { TranscriptBytes } from "../../clients/transcript/transcript-file.ts";
+import type { ByteDamage, TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
+import { asObject, parseObject, textAt, type JsonObject, listAt } from "../../shared/json-fields.ts";
 import { RowChain, unchained, type ChainFacts } from "./row-chain.ts";
 
 /** Facts of a conversation as a whole, and how it ends. */
@@ -21,7 +22,7 @@ export interface Conversation {
 }
 
 /** Follows a conversation row by row, in their order. */
-export class ConversationReader {
+class ConversationReader {
   #rows = 0;
   #allPrompts = 0;
   #accepted = 0;
@@ -242,4 +243,28 @@ class Reading {
       oldestAt: this.#oldestAt,
     };
   }
+}
+
+export function factsOfDocument(document: JsonObject, program: SessionProgram): TranscriptFacts {
+  const reader = new ConversationReader();
+  const messages = listAt(document, "messages");
+  for (const [index, message] of messages.entries()) reader.add(index, program.rowOf(asObject(message) ?? {}));
+  return {
+    ...reader.conversation,
+    ...unchained,
+    bytes: 0,
+    readBytes: 0,
+    rowBytes: 0,
+    damages: [],
+    isUnended: false,
+    newestAt: null,
+    lines: messages.length,
+    unreadable: 0,
+    refused: null,
+    fused: null,
+    isCut: false,
+    isPart: false,
+    isHeadless: false,
+    oldestAt: null,
+  };
 }

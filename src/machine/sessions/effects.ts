@@ -1,8 +1,26 @@
-import type { EffectOutcome } from "../../contract/effects.ts";
+import { readFileSync, statSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { shellCommandOf } from "../../clients/adapter/tools.ts";
+import { adapterOf } from "../../clients/adapters.ts";
+import {
+  type EffectOutcome,
+  type EffectCommand,
+  effectCommands,
+  type EffectKind,
+  harmlessWords,
+} from "../../contract/effects.ts";
+import type { HookInput } from "../../contract/hooks.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
+import { isWayToOwnTool } from "../../contract/own-tools.ts";
 import type { EffectNote, EffectRun } from "../../contract/work-state.ts";
+import { boundTexts, redactAndClip } from "../../redaction/bounded-text.ts";
+import { redactJson } from "../../redaction/redact.ts";
+import { codeOf } from "../../shared/error.ts";
 import { age, oneLine } from "../../shared/format.ts";
-import { simpleCommands } from "./shell-commands.ts";
+import { asObject, parseObject, textAt } from "../../shared/json-fields.ts";
+import { matchesWord, type WantedWord, wordsOf } from "../../shared/wildcard.ts";
+import { type GitHead, projectRoot, readHead } from "../../snapshots/git-head.ts";
+import { simpleCommands, type Shown, shownThrough } from "./shell-commands.ts";
 
 /** Pure: a view of the journal. Nothing is stored but what the entries of the calls have. */
 
@@ -102,7 +120,7 @@ interface PushTarget {
 const withValue: ReadonlySet<string> = new Set(["-o", "--push-option", "--repo", "--receive-pack", "--exec"]);
 
 /** @returns null for another command, and for one that names several references */
-export function readPush(words: readonly string[]): PushTarget | null {
+function readPush(words: readonly string[]): PushTarget | null {
   const at = words.indexOf("push");
   if (words[0]?.endsWith("git") !== true || at < 0) return null;
   const rest = words.slice(at + 1);
@@ -134,4 +152,272 @@ export function effectKey(note: EffectNote): string {
 export function effectLine(run: EffectRun, now: number): string {
   const way = outcomeOf(run) === "unknown" ? checkOf(run) : null;
   return `${age(now - run.at)} ago: ${effectText(run)}: ${outcomeText(run)}${way === null ? "" : `; to find out: ${way}`}`;
+}
+
+/** Pure: the commands of a call that cannot be undone. */
+
+interface FoundEffect {
+  readonly kind: EffectKind;
+  readonly command: string;
+  readonly words: readonly string[];
+  readonly shows: Shown | null;
+  /** Folders that it changed to before; null: not known. */
+  readonly folders: readonly string[] | null;
+  /** Its target does it only once. */
+  readonly isOnce: boolean;
+  readonly check: string | null;
+}
+
+interface Wanted {
+  readonly program: WantedWord;
+  readonly words: readonly WantedWord[];
+  readonly unless: readonly WantedWord[];
+  readonly once: readonly WantedWord[];
+  readonly declared: EffectCommand;
+}
+
+const tables = new WeakMap<readonly EffectCommand[], readonly Wanted[]>();
+
+function tableOf(commands: readonly EffectCommand[]): readonly Wanted[] {
+  const known = tables.get(commands);
+  if (known) return known;
+  const table = commands.map((declared): Wanted => {
+    const [program, ...words] = wordsOf(declared.words) as [WantedWord, ...WantedWord[]];
+    const unless = wordsOf(`${harmlessWords} ${declared.unless ?? ""}`);
+    const once = declared.once === undefined ? [] : wordsOf(declared.once);
+    return { program, words, unless, once, declared };
+  });
+  tables.set(commands, table);
+  return table;
+}
+
+/** The first entry that fits, and the index behind the last word that it names. */
+function findEntry(table: readonly Wanted[], words: readonly string[]): { entry: Wanted; rest: number } | null {
+  const name = nameOf(words[0] ?? "");
+  for (const entry of table) {
+    const rest = matchesWord(name, entry.program) ? matchesAll(words, entry) : null;
+    if (rest !== null) return { entry, rest };
+  }
+  return null;
+}
+
+/**
+ * Those of SHIM's table and of the user, each as it ran.
+ *
+ * @param own commands that the user added
+ */
+export function findEffects(
+  toolName: string,
+  toolInput: unknown,
+  own: readonly EffectCommand[] = [],
+): readonly FoundEffect[] {
+  const all = [...tableOf(own), ...tableOf(effectCommands)];
+  const command = shellCommandOf(toolName, toolInput);
+  if (command === null) return toolEffects(all, toolName, toolInput);
+  return effectsIn(all, command.text, command.shell === "powershell");
+}
+
+const maxInputChars = 1_000;
+
+/** A server's tool is a command without words, whose end is its own. */
+function toolEffects(all: readonly Wanted[], toolName: string, toolInput: unknown): FoundEffect[] {
+  if (isWayToOwnTool(toolName) || !/[_:./-]/.test(toolName)) return [];
+  const words = [toolName.toLowerCase()];
+  // Clients join a server's name and its tool's with different signs.
+  const found = findEntry(all, words) ?? findEntry(all, [toolName.toLowerCase().replaceAll(/[:./-]+/g, "_")]);
+  if (!found) return [];
+  const command = `${toolName} ${JSON.stringify(redactJson(boundTexts(toolInput ?? {}, maxInputChars)).value)}`;
+  return [{ kind: found.entry.declared.kind, command, words, shows: "all", folders: [], isOnce: false, check: null }];
+}
+
+const maxShells = 3;
+
+function effectsIn(all: readonly Wanted[], text: string, isPowerShell: boolean, depth = 0): FoundEffect[] {
+  return simpleCommands(text, isPowerShell).flatMap((command): FoundEffect[] => {
+    const words = withoutWrappers(command.words);
+    const script = depth < maxShells ? scriptOf(words) : null;
+    if (script !== null)
+      return effectsIn(all, script, isPowerShell, depth + 1).map((inner) =>
+        Object.assign(inner, shownThrough(command, inner)),
+      );
+    const lower = words.map((word) => word.toLowerCase());
+    const found = findEntry(all, lower);
+    if (!found) return [];
+    const { declared, once } = found.entry;
+    const isOnce = matchesAny(lower, once);
+    const check = declared.check === undefined ? null : checkFor(declared.check, words, found.rest);
+    return [{ ...command, kind: declared.kind, command: command.text, words, isOnce, check }];
+  });
+}
+
+/** @returns null where the word that it needs is missing, or would have to be quoted */
+function checkFor(check: string, words: readonly string[], rest: number): string | null {
+  const target = words.slice(rest).find((word) => !isOption(word)) ?? "";
+  if (check.includes("{1}") && !/^[\w@./:=,-]+$/.test(target)) return null;
+  return check.replace("{0}", nameOf(words[0] ?? "")).replace("{1}", target);
+}
+
+/** @returns the index behind the last word that an entry names; null: it is another command */
+function matchesAll(words: readonly string[], { words: wanted, unless }: Wanted): number | null {
+  let at = 1;
+  let valueAt = 0;
+  for (const one of wanted) {
+    // The value of the option before.
+    if (valueAt > 0 && matchesWord(words[valueAt] ?? "", one)) continue;
+    const found = words.findIndex((word, index) => index >= at && matchesWord(word, one));
+    valueAt = isOption(words[found]) ? found + 1 : 0;
+    // Between them stand options alone, and their values.
+    const between = words.slice(at, Math.max(found, at));
+    const isNext = between.every((word, index) => isOption(word) || isOption(between[index - 1]));
+    if (found < 0 || (!isNext && !isOption(words[found]))) return null;
+    if (!isOption(words[found]) || found === at) at = found + 1;
+  }
+  return matchesAny(words, unless) ? null : at;
+}
+
+function matchesAny(words: readonly string[], wanted: readonly WantedWord[]): boolean {
+  return words.some((word) => wanted.some((one) => matchesWord(word, one)));
+}
+
+function isOption(word: string | undefined): boolean {
+  return word?.startsWith("-") ?? false;
+}
+
+function nameOf(program: string): string {
+  return program.slice(program.lastIndexOf("/") + 1).replace(/\.(?:exe|cmd)$/, "");
+}
+
+/** Programs that run the one behind them. */
+const wrappers =
+  /^(?:sudo|doas|env|time|timeout|nice|nohup|command|exec|builtin|stdbuf|npx|bunx|pnpx|python3?|py|php|ruby|node)$/;
+/** Programs that do so with one of these words. */
+const runners = [
+  [/^(?:npm|pnpm|yarn|bun|mise|bundle)$/, /^(?:exec|x|dlx)$/],
+  [/^(?:poetry|uv|pipenv|hatch|pdm|doppler|op|dotenv|dotenvx)$/, /^(?:run|--)$/],
+] as const;
+
+function withoutWrappers(given: readonly string[]): readonly string[] {
+  let words = given;
+  for (;;) {
+    const name = nameOf(words[0] ?? "");
+    if (/^[A-Za-z_]\w*=/.test(words[0] ?? "")) words = words.slice(1);
+    else if (runners.some(([one, word]) => one.test(name) && word.test(words[1] ?? "")))
+      words = behindOptions(words, 2);
+    else if (wrappers.test(name) && words.length > 1) words = behindOptions(words, name === "timeout" ? 2 : 1);
+    // A shell that is given a file runs that as a program.
+    else if (shellNames.has(name) && words.length > 1 && scriptOf(words) === null) words = behindOptions(words, 1);
+    else return words;
+  }
+}
+
+/** Options of a wrapper that take a word. */
+const valued: ReadonlySet<string | undefined> = new Set(["-u", "-g", "-n", "-k", "-s", "-p", "--package", "--user"]);
+
+function behindOptions(words: readonly string[], from: number): readonly string[] {
+  const at = words.findIndex((word, index) => index >= from && !isOption(word) && !valued.has(words[index - 1]));
+  return at < 0 ? [] : words.slice(at);
+}
+
+const shellNames: ReadonlySet<string> = new Set(["sh", "bash", "zsh", "dash", "ksh", "pwsh", "powershell"]);
+
+/** Text that a shell is given to run. */
+function scriptOf(words: readonly string[]): string | null {
+  const name = nameOf(words[0] ?? "");
+  if (name === "eval") return words.slice(1).join(" ");
+  const at = shellNames.has(name) ? words.findIndex((word) => /^-\w*c$|^-command$/i.test(word)) : -1;
+  return at < 0 ? null : (words[at + 1] ?? null);
+}
+
+/** Where a call runs that is about to begin or has just ended. */
+export interface CallFolder {
+  readonly cwd: string;
+  readonly project: string | null;
+}
+
+const maxNotes = 8;
+const maxCommandChars = 200;
+
+/**
+ * Notes of a call's commands that cannot be undone, for its entry in the journal.
+ *
+ * @param own commands that the user added
+ * @param callFolder for its commit and the version of its package; absent: the call is of the past
+ */
+export function noteEffects(
+  { tool_name: tool, tool_input: toolInput }: Pick<HookInput, "tool_name" | "tool_input">,
+  own?: readonly EffectCommand[],
+  callFolder: CallFolder | null = null,
+): EffectNote[] {
+  const found = findEffects(tool ?? "", toolInput, own).slice(0, maxNotes);
+  return found.map((one) => toNote(one, callFolder === null ? {} : positionOf(one, callFolder)));
+}
+
+type Position = Pick<EffectNote, "folder" | "subject" | "branch">;
+
+function toNote({ kind, command, check, shows, isOnce }: FoundEffect, position: Position): EffectNote {
+  const { subject } = position;
+  const isKnown = check !== null && (subject !== undefined || !check.includes("{subject}"));
+  return {
+    kind,
+    command: redactAndClip(command, maxCommandChars).replaceAll(/\s+/g, " "),
+    ...(shows === null ? {} : { shows }),
+    ...position,
+    ...(isOnce ? { isOnce } : {}),
+    ...(isKnown ? { check: check.replaceAll("{subject}", subject ?? "") } : {}),
+  };
+}
+
+/** Without an exit code the end of a call shows nothing in a client that may hide a failure. */
+export function asShownBy<Entry extends JournalEntry>(entry: Entry, client: string): Entry {
+  const isHidden = entry.kind === "tool_end" && entry.exitCode !== 0 && adapterOf(client)?.hidesFailures === true;
+  return isHidden ? { ...entry, hidesFailure: true } : entry;
+}
+
+function positionOf(found: FoundEffect, { cwd, project }: CallFolder): Position {
+  if (found.folders === null) return {};
+  const folder = resolve(cwd, ...found.folders, ...foldersOfOption(found.words));
+  const inside = project === null ? folder : relative(project, folder);
+  return {
+    ...(inside === "" ? {} : { folder: inside.startsWith("..") ? folder : inside }),
+    ...subjectOf(found, folder),
+  };
+}
+
+/** `git -C <folder>` */
+function foldersOfOption([program, option, folder]: readonly string[]): string[] {
+  return program === "git" && option === "-C" && folder !== undefined ? [folder] : [];
+}
+
+/** A later commit, or another version, makes a repetition of the command another effect. */
+function subjectOf({ kind, words }: FoundEffect, folder: string): Position {
+  const version = kind === "publish" && packagePrograms.has(words[0] ?? "") ? packageIn(folder) : null;
+  if (version !== null) return { subject: version };
+  const push = readPush(words);
+  if (push === null && kind !== "deployment" && kind !== "publish") return {};
+  const { branch, commit } = headIn(folder);
+  const isOfHead = push === null || push.from === null || push.from === "HEAD" || push.from === branch;
+  const subject = isOfHead && commit !== null ? { subject: commit } : {};
+  return push === null || branch === null ? subject : { ...subject, branch };
+}
+
+function headIn(folder: string): GitHead {
+  const root = projectRoot(folder);
+  return (root === null ? null : readHead(root)) ?? { branch: null, commit: null };
+}
+
+const packagePrograms: ReadonlySet<string> = new Set(["npm", "pnpm", "yarn", "bun", "lerna", "changeset"]);
+
+const maxPackageBytes = 1_000_000;
+
+function packageIn(folder: string): string | null {
+  try {
+    const path = join(folder, "package.json");
+    const stat = statSync(path);
+    const about = stat.isFile() && stat.size <= maxPackageBytes ? parseObject(readFileSync(path, "utf8")) : null;
+    const [name, version] = [textAt(asObject(about), "name", 214), textAt(asObject(about), "version", 100)];
+    return name !== null && version !== null && /^[\w@./+-]+$/.test(name + version) ? `${name}@${version}` : null;
+  } catch (error) {
+    if (codeOf(error) === null) throw error;
+    return null;
+  }
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { UsageLimit } from "../../contract/at-limit.ts";
+import type { UsageLimit } from "../../contract/config.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import { redactAndClip, redactAndKeepEnds, redactOnce } from "../../redaction/bounded-text.ts";
 import { chatWords } from "../../clients/adapter/harness-text.ts";

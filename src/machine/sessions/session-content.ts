@@ -1,6 +1,9 @@
+import type { UsageLimit } from "../../contract/config.ts";
+import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { checkpoints, clients, crashes, recoveries, signals, snapshots } from "../../store/session-tables.ts";
+import { teamHoldings } from "../../store/team-tables.ts";
 import * as journal from "./journal.ts";
 import type { LimitHandOver } from "./recoveries.ts";
 
@@ -102,4 +105,47 @@ export function unsavedOf(sql: Sql, sessionId: string): Unsaved {
     sessionId,
   );
   return row ?? { events: 0, toolCalls: 0 };
+}
+
+interface Failure {
+  readonly seq: number;
+  readonly at: number;
+  readonly text: string;
+  readonly limit: UsageLimit | null;
+}
+
+/** A client reports an error by a hook and in its transcript, and one of them may lack the code. */
+const maxReports = 4;
+
+/** Returns null if a prompt or the end of a turn follows the error. */
+export function lastFailure(sql: Sql, sessionId: string): Failure | null {
+  const rows = journal.newest(sql, sessionId, ["failure", "turn_end", "prompt"], maxReports);
+  const end = rows.findIndex(({ entry }) => entry.kind !== "failure");
+  const failures = (end < 0 ? rows : rows.slice(0, end)).flatMap(({ seq, at, entry }) =>
+    entry.kind === "failure" ? [{ seq, at, text: entry.text, limit: entry.limit ?? null }] : [],
+  );
+  return failures.find(({ limit }) => limit !== null) ?? failures[0] ?? null;
+}
+
+export interface TaskOfSession {
+  readonly task: number;
+  readonly type: string;
+}
+
+/** A server may outlive its killed client, and see the claim end. */
+const deathWindowMs = 60_000;
+
+/** The tasks that a session had last. */
+export function tasksOf(sql: Sql, session: string): TaskOfSession[] {
+  const held = teamHoldings
+    .select(sql, "WHERE session = ? AND kind = 'claim' ORDER BY at, token", session)
+    .map(({ body }) => body as ClaimedTask);
+  const lost = sql.all<TaskOfSession>(
+    `SELECT json_extract(n.body, '$.task') AS task, json_extract(n.body, '$.title') AS type
+     FROM team_news n JOIN sessions s ON s.id = n.session
+     WHERE n.session = ? AND n.kind = 'claim_lost' AND n.at >= s.lastSeenAt - ? ORDER BY n.seq`,
+    session,
+    deathWindowMs,
+  );
+  return [...new Map([...lost, ...held].map(({ task, type }) => [task, { task, type }])).values()];
 }

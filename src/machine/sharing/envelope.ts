@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from "node:crypto";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { deriveKey, type WorkspaceKey } from "./workspace-key.ts";
+import { deriveKey, type WorkspaceKey } from "./key-ring.ts";
 
 /**
  * No clock, no storage. An envelope is base64url of: version, key id (8 bytes), nonce (12),

@@ -4,12 +4,12 @@ import { stackOf } from "../../shared/error.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
-import { prepareFiles, sealRecord, toSentFiles, type PreparedFiles } from "./prepare-files.ts";
+import { prepareFiles, sealRecord, toSentFiles, type PreparedFiles } from "./sealed-records.ts";
 import type { SyncTarget } from "./record-sender.ts";
 import * as sentRecords from "./sent-records.ts";
 import type { FilesRecord, PendingFiles } from "./sent-records.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
-import type { WorkspaceKey } from "./workspace-key.ts";
+import type { WorkspaceKey } from "./key-ring.ts";
 
 /** none: the process is ending. some: yields to more urgent changes. all: until nothing is left. */
 export type FilesMode = "none" | "some" | "all";

@@ -8,9 +8,9 @@ import { WorkState } from "../../contract/work-state.ts";
 import { checkpoints as checkpointTable } from "../../store/session-tables.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import * as journal from "../sessions/journal.ts";
-import { tasksOf } from "../sessions/session-tasks.ts";
+import { tasksOf } from "../sessions/session-content.ts";
 import * as sessions from "../sessions/sessions.ts";
-import * as history from "../signals/history.ts";
+import * as history from "../signals/crashes.ts";
 import * as sentRecords from "./sent-records.ts";
 
 /**

@@ -11,14 +11,13 @@ import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
 import { seal } from "./envelope.ts";
 import { findName, findProject } from "./find-project.ts";
-import type { KeyRing } from "./key-ring.ts";
+import type { KeyRing, WorkspaceKey } from "./key-ring.ts";
 import * as changes from "./pending-changes.ts";
 import type { PendingChange } from "./pending-changes.ts";
 import { buildSessionContent, encodeContent, type SessionContent } from "./record-contents.ts";
 import * as sentRecords from "./sent-records.ts";
 import { addKeptLocalNotice, writeNotes } from "./sync-status.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
-import type { WorkspaceKey } from "./workspace-key.ts";
 
 export interface SyncTarget {
   readonly edge: EdgeConfig;

@@ -17,7 +17,7 @@ import { addWrongKeyNotice, clearWrongKeyNotice, readNotes, writeNotes } from ".
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { isWithin } from "../../shared/known-time.ts";
 
 export type Connect = (edge: EdgeConfig, signal: AbortSignal) => Call;
 

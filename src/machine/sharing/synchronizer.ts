@@ -1,10 +1,12 @@
-import { within, type Platform } from "../../coordinator-client/edge/platform.ts";
 import { isRefusal, retryOf } from "../../contract/errors.ts";
 import { syncHintEveryMs } from "../../contract/sync.ts";
-import { fullJitter } from "../../shared/backoff.ts";
-import { messageOf, stackOf } from "../../shared/error.ts";
+import { WorkspaceClient } from "../../coordinator-client/client.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
+import { within, type Platform, nodePlatform } from "../../coordinator-client/edge/platform.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { messageOf, stackOf } from "../../shared/error.ts";
+import { fullJitter } from "../../shared/async-work.ts";
+import { err } from "../../shared/result.ts";
 import { exceptStoreErrors, StoreError } from "../../store/store-error.ts";
 import { SyncRound, type Connect, type RoundOptions, type SyncReport } from "./sync-round.ts";
 
@@ -16,7 +18,7 @@ export interface SynchronizerOptions {
 }
 
 /** Called after each pull, with the workspace and the id of this device. */
-export type OnPulled = (runtime: Runtime, workspace: string, device: string) => void;
+type OnPulled = (runtime: Runtime, workspace: string, device: string) => void;
 
 /** Poll interval in ms while not joined, or after a user's error. */
 const idlePollEveryMs = 2_000;
@@ -182,4 +184,28 @@ export class StateSynchronizer {
       return this.#round.report({ code, message: messageOf(error) });
     }
   }
+}
+
+/** A push of four megabytes can take long. */
+const timeoutMs = 60_000;
+
+export function createSynchronizer(runtime: Runtime, onPulled: OnPulled): StateSynchronizer {
+  const platform = nodePlatform();
+  const connect: Connect = ({ url, workspace, token }, signal) => {
+    // Sealed content fits no frame, and the sync repeats by itself.
+    const client = WorkspaceClient.open({ edge: url, workspace, token, connectsFor: "chat", signal }, platform);
+    if (!client.ok) return () => Promise.resolve(err({ code: "edge_unusable", message: client.error }));
+    return (name, input) => client.value.call(name, input, timeoutMs);
+  };
+  return new StateSynchronizer({ runtime, platform, connect, onPulled });
+}
+
+/** `stop` sends what is left if that is quick. */
+export function startSync(
+  runtime: Runtime,
+  onPulled: OnPulled,
+): Pick<StateSynchronizer, "pullSoon" | "stop" | "syncNow"> {
+  const synchronizer = createSynchronizer(runtime, onPulled);
+  synchronizer.start();
+  return synchronizer;
 }

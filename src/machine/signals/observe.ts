@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import * as history from "./history.ts";
+import * as history from "./crashes.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Config } from "../../contract/config.ts";
@@ -11,11 +11,10 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { afterCompaction, derive, merge, type ToolOutcome } from "../../learning/policy/readings.ts";
 import { fromTranscript } from "./context-readings.ts";
 import { oomKills, share, systemMemory } from "../../platform/memory.ts";
-import { sessionConfig } from "../sessions/session-settings.ts";
+import { sessionConfig, isSessionPaused, pauseReadLimits } from "../sessions/session-settings.ts";
 import { transcriptFormat } from "../../clients/details.ts";
 import { readAppended, stepBytes, type TranscriptPart } from "../../clients/transcript.ts";
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
-import { isSessionPaused, pauseReadLimits } from "../sessions/paused-session.ts";
 import { unsavedOf } from "../sessions/session-content.ts";
 import { recordWithinBudget } from "../transcripts/record-transcript.ts";
 

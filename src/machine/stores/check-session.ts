@@ -1,19 +1,83 @@
+import { createHash } from "node:crypto";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { type SessionFiles, type HiddenSession, rootOf } from "../../clients/adapter/session-files.ts";
 import { titleOf } from "../../clients/adapters.ts";
-import { sessionFilesOf } from "../../clients/details.ts";
-import { rootOf, type SessionFiles } from "../../clients/adapter/session-files.ts";
-import { problemOf } from "../../clients/transcript/transcript-bytes.ts";
-import type { CheckedSession, StoredState, StoreFinding } from "../../contract/machine/stores.ts";
-import { storedStates } from "../../contract/machine/stores.ts";
+import { detailsOf, sessionFilesOf } from "../../clients/details.ts";
+import { ContentReader } from "../../clients/transcript.ts";
+import { problemOf, TranscriptBytes } from "../../clients/transcript/transcript-file.ts";
+import type { TranscriptRow } from "../../clients/transcript/transcript-rows.ts";
+import {
+  type CheckedSession,
+  type StoredState,
+  type StoreFinding,
+  storedStates,
+} from "../../contract/machine/stores.ts";
 import { pluralize } from "../../shared/format.ts";
+import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { examineRead, judge, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
 import { readSessionFacts, type FoundDamage, type TranscriptFacts } from "../rescue/session-facts.ts";
-import { chainFindings } from "./chain-findings.ts";
-import { positionText } from "./position-text.ts";
 import { uuidAtEnd, type KeptSession } from "./kept-sessions.ts";
-import { SessionSigns } from "./session-signs.ts";
+
+/** Claude Code reads no more of a file for its list, in bytes. */
+const headBytes = 65_536;
+/** Lines in which the first words of the user are searched. */
+const titleLines = 200;
+const titleChars = 80;
+
+/** Signs in a session's rows that decide how its client treats the file, beside what was said. */
+class SessionSigns {
+  readonly #details;
+  readonly #files: SessionFiles;
+  readonly #content: ContentReader;
+  /** First words of the user; null: none. */
+  title: string | null = null;
+  cwd: string | null = null;
+  /** A row names the session. */
+  isNamed = false;
+  /** Line of the first prompt, from 1; null: there is none. */
+  firstPromptLine: number | null = null;
+  hidden: HiddenSession | null = null;
+  /** Its client never deletes it by itself. */
+  isExempt = false;
+  /** Names of backups of files. */
+  readonly backups = new Set<string>();
+
+  constructor(client: string, files: SessionFiles) {
+    this.#details = detailsOf(client);
+    this.#files = files;
+    this.#content = new ContentReader(this.#details?.readRow);
+  }
+
+  add(one: TranscriptRow): void {
+    const { row } = one;
+    if (row === null) return;
+    this.#addNames(row);
+    this.#addTreatment(row, one.position);
+    if (this.firstPromptLine === null && this.#files.rowOf(row)?.kind === "prompt") this.firstPromptLine = one.line;
+    if (this.title === null && one.line <= titleLines) this.title = this.#titleWith(one);
+  }
+
+  #addNames(row: JsonObject): void {
+    if (this.isNamed && this.cwd !== null) return;
+    const named = this.isNamed ? null : (this.#details?.headOf?.(row) ?? null);
+    this.isNamed ||= named !== null;
+    this.cwd ??= named?.cwd ?? textAt(row, "cwd", 4_096);
+  }
+
+  #addTreatment(row: JsonObject, position: number): void {
+    const { hides, isExempt, backups } = this.#files.store ?? {};
+    if (position < headBytes) this.hidden ??= hides?.(row) ?? null;
+    this.isExempt ||= isExempt?.(row) === true;
+    for (const name of backups?.namesIn(row) ?? []) this.backups.add(name);
+  }
+
+  #titleWith(one: TranscriptRow): string | null {
+    this.#content.add([one]);
+    return this.#content.firstPrompt?.trim().split("\n")[0]?.slice(0, titleChars) ?? null;
+  }
+}
 
 export interface CheckDeps extends RescueDeps {
   readonly now: () => number;
@@ -257,4 +321,69 @@ function transcriptsBelow(folder: string): string[] {
     .filter((name) => /^agent-.*\.jsonl$/.test(basename(name)))
     .map((name) => join(folder, name))
     .toSorted();
+}
+
+/** Bytes of a transcript that a finding is about. */
+type Found = Pick<TranscriptRow, "position" | "bytes" | "line">;
+
+/** @param since follows the line's number */
+function positionText({ position, bytes, line }: Found, since = ""): string {
+  return `${bytes.toLocaleString("en")} bytes at byte ${position.toLocaleString("en")} (line ${line}${since})`;
+}
+
+interface Twin extends Found {
+  readonly id: string;
+  readonly digest: string;
+}
+
+/**
+ * Rows with the id of another one, and rows whose parents lead back to them. Only where there are
+ * such is the file read again, for their positions and texts.
+ *
+ * @throws a system error for a file that cannot be read
+ */
+async function chainFindings(
+  client: string,
+  path: string,
+  { twins, loops }: Pick<TranscriptFacts, "twins" | "loops">,
+): Promise<StoreFinding[]> {
+  if (twins.size === 0 && loops.length === 0) return [];
+  const found: Twin[] = [];
+  const rowsOfLoops = new Map(loops.map(({ line, rows }) => [line, rows]));
+  const findings: StoreFinding[] = [];
+  for await (const some of TranscriptBytes.open(path).rows())
+    for (const { row, text, position, bytes, line } of some) {
+      const id = textAt(row, "uuid");
+      if (id === null) continue;
+      if (twins.has(id)) {
+        const digest = createHash("sha256").update(text).digest("base64");
+        found.push({ id, position, bytes, line, digest });
+      }
+      const rows = rowsOfLoops.get(line);
+      if (rows !== undefined) findings.push(loopFinding({ position, bytes, line }, rows));
+      rowsOfLoops.delete(line);
+    }
+  return [...findings, ...twinFindings(titleOf(client), [...Map.groupBy(found, ({ id }) => id).values()])];
+}
+
+function twinFindings(title: string, all: readonly (readonly Twin[])[]): StoreFinding[] {
+  let doubled = 0;
+  const others = all.flatMap((twins) => {
+    const read = twins.at(-1);
+    const unread = twins.filter(({ digest }) => digest !== read?.digest);
+    doubled += twins.length - unread.length - 1;
+    return unread.map((one) => {
+      const text = `a row has the id of another one, and other content: ${positionText(one)}; ${title} reads the one in line ${read?.line}`;
+      return { state: "damaged" as const, text, position: one.position };
+    });
+  });
+  if (doubled === 0) return others;
+  const stand = doubled === 1 ? "stands" : "stand";
+  return [...others, { state: "whole", text: `${pluralize(doubled, "row")} ${stand} twice, which changes nothing` }];
+}
+
+function loopFinding(found: Found, rows: number): StoreFinding {
+  const which = rows === 1 ? "a row names itself as the one before it" : `${rows} rows name each other in a loop`;
+  const text = `${which}: ${positionText(found)}; what stands before is not reached through it`;
+  return { state: "damaged", text, position: found.position };
 }

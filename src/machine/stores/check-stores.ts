@@ -2,10 +2,9 @@ import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { titleOf } from "../../clients/adapters.ts";
 import { details, sessionFilesOf } from "../../clients/details.ts";
-import { rootOf, type SessionFiles } from "../../clients/adapter/session-files.ts";
-import type { PromptList } from "../../clients/adapter/store-habits.ts";
-import type { SessionDatabase, StoredSession } from "../../clients/adapter/session-database.ts";
-import { TranscriptBytes, problemOf } from "../../clients/transcript/transcript-bytes.ts";
+import { rootOf, type SessionFiles, type PromptList } from "../../clients/adapter/session-files.ts";
+import type { SessionDatabase, StoredSession } from "../../clients/adapter/client-details.ts";
+import { TranscriptBytes, problemOf } from "../../clients/transcript/transcript-file.ts";
 import { hookClients, type HookClient } from "../../contract/clients.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import type { CheckedSession, StoreFinding } from "../../contract/machine/stores.ts";
@@ -13,8 +12,7 @@ import { codeOf } from "../../shared/error.ts";
 import { pluralize } from "../../shared/format.ts";
 import type { Driver } from "../../store/driver.ts";
 import { checkSession, worstOf, type CheckDeps } from "./check-session.ts";
-import { keepSession } from "./keep-session.ts";
-import { listKept } from "./kept-sessions.ts";
+import { keepSession, listKept } from "./kept-sessions.ts";
 
 export interface StoreCheckDeps extends Omit<CheckDeps, "promptsOf"> {
   readonly driver: () => Promise<Driver>;

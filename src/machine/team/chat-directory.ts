@@ -1,13 +1,140 @@
-import { oneLine } from "../../shared/format.ts";
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { Chat } from "../../contract/chats.ts";
 import { shortIdAmong } from "../../contract/short-id.ts";
+import type { Json } from "../../contract/values.ts";
+import type { OpenedLink } from "../../coordinator-client/client.ts";
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { oneLine } from "../../shared/format.ts";
+import { isWithin } from "../../shared/known-time.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
-import type { Naming } from "./chat-naming.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { displayTitle, type Session } from "../sessions/sessions.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
+import { type EnvelopeSubject, open, seal } from "../sharing/envelope.ts";
+import { findProject, checkoutKey } from "../sharing/find-project.ts";
+import { type KeyRing, readKeys } from "../sharing/key-ring.ts";
+import type { Holdings } from "./holdings.ts";
+
+/** Plain names on one machine; at an edge keyed hashes, the rest sealed. */
+export interface Naming {
+  project(root: string): Promise<Result<string, string>>;
+  metadata(session: Session): Promise<Record<string, Json>>;
+  /** Returns null also for a title that this machine cannot open. */
+  titleOf(chat: Pick<Chat, "chat" | "machine" | "metadata">): string | null;
+}
+
+/** @param checkout of a chat's metadata; a keyed hash of an edge's machine names no folder */
+export function folderOf(checkout: unknown): string | null {
+  return typeof checkout === "string" && /^([\\/]|[A-Za-z]:)/.test(checkout) ? checkout : null;
+}
+
+type MachineInWorkspace = Pick<OpenedLink, "workspace" | "machine" | "edge">;
+
+export function createNaming(runtime: Runtime, identity: MachineInWorkspace): Naming {
+  return identity.edge === null ? plainNaming(runtime, identity) : new SealedNaming(runtime, identity, identity.edge);
+}
+
+/** Only this user can read this machine's file. */
+function plainNaming(runtime: Runtime, { workspace, machine }: MachineInWorkspace): Naming {
+  const project = (root: string): Promise<string> => findProject(runtime, { workspace, machine, key: null }, root);
+  return {
+    project: async (root) => ok(await project(root)),
+    metadata: async (session) => {
+      const { project: root, cwd } = session;
+      const title = displayTitle(session)?.slice(0, maxTitleChars);
+      return {
+        ...(root === null ? {} : { project: await project(root), checkout: root }),
+        ...(cwd === null ? {} : { folder: cwd }),
+        ...omitUndefined({ title }),
+      };
+    },
+    titleOf: ({ metadata: { title } }) => (typeof title === "string" ? title : null),
+  };
+}
+
+const maxTitleChars = 200;
+const maxFolderChars = 1_000;
+
+/** The edge's operator sees which chats share a project, but not which project. */
+class SealedNaming implements Naming {
+  readonly #runtime: Runtime;
+  readonly #identity: MachineInWorkspace;
+  readonly #edge: NonNullable<MachineInWorkspace["edge"]>;
+  /** Sealing gives another text each time. */
+  #sealedCard: { readonly text: string; readonly keyId: string; readonly card: string } | null = null;
+
+  constructor(runtime: Runtime, identity: MachineInWorkspace, edge: NonNullable<MachineInWorkspace["edge"]>) {
+    this.#runtime = runtime;
+    this.#identity = identity;
+    this.#edge = edge;
+    const keys = this.#readKeys();
+    if (!keys.ok) runtime.log("error", "the keys of the workspace are not used", { reason: keys.error });
+  }
+
+  /** Not cached: a key may be replaced during a chat. */
+  #readKeys(): Result<KeyRing | null, string> {
+    return readKeys(this.#runtime.paths.home, this.#edge, this.#runtime.env);
+  }
+
+  #readKeyRing(): KeyRing | null {
+    const keys = this.#readKeys();
+    return keys.ok ? keys.value : null;
+  }
+
+  async project(root: string): Promise<Result<string, string>> {
+    const keys = this.#readKeys();
+    if (!keys.ok) return keys;
+    if (!keys.value) return err("this machine has no key of the workspace; `shim workspace key set` stores it here");
+    const { workspace, machine } = this.#identity;
+    return ok(await findProject(this.#runtime, { workspace, machine, key: keys.value.current }, root));
+  }
+
+  async metadata(session: Session): Promise<Record<string, Json>> {
+    const keyRing = this.#readKeyRing();
+    if (!keyRing) return {};
+    const card = this.#card(keyRing, session);
+    return { ...(await this.#projectFields(keyRing, session)), ...(card === null ? {} : { card }) };
+  }
+
+  async #projectFields({ current }: KeyRing, { project: root }: Session): Promise<Record<string, Json>> {
+    if (root === null) return {};
+    const project = await this.project(root);
+    if (!project.ok) return {};
+    const { machine } = this.#identity;
+    return { project: project.value, checkout: checkoutKey(current, { machine, folder: root }) };
+  }
+
+  titleOf({ chat, machine, metadata }: Pick<Chat, "chat" | "machine" | "metadata">): string | null {
+    const keyRing = this.#readKeyRing();
+    const { card } = metadata;
+    if (!keyRing || typeof card !== "string") return null;
+    const opened = open(keyRing.keys, this.#subject(chat, machine), card);
+    if (!opened.ok) return null;
+    // Another version of SHIM may have written it.
+    const { title } = JSON.parse(Buffer.from(opened.value).toString("utf8")) as { readonly title?: unknown };
+    return typeof title === "string" ? title : null;
+  }
+
+  #card(keyRing: KeyRing, session: Session): string | null {
+    const { id, cwd } = session;
+    const fields = { folder: cwd?.slice(0, maxFolderChars), title: displayTitle(session)?.slice(0, maxTitleChars) };
+    const text = JSON.stringify(fields);
+    const keyId = keyRing.current.id;
+    if (this.#sealedCard?.text === text && this.#sealedCard.keyId === keyId) return this.#sealedCard.card;
+    const subject = this.#subject(id, this.#identity.machine);
+    const sealed = seal(keyRing.current, subject, Buffer.from(text), this.#runtime.random);
+    if (!sealed.ok) return null;
+    this.#sealedCard = { text, keyId, card: sealed.value };
+    return sealed.value;
+  }
+
+  #subject(chat: string, machine: string): EnvelopeSubject {
+    return { workspace: this.#identity.workspace, kind: "chat", device: machine, session: chat, item: "card" };
+  }
+}
 
 /** The name is the chat's own text: untrusted. */
 export interface ChatIdentity {
@@ -89,4 +216,21 @@ export class ChatDirectory {
 /** Untrusted text in a line of SHIM's own. */
 function toLabel(text: string): string {
   return oneLine(redact(text).text.replaceAll(/["<>`]/g, " "), maxNameChars);
+}
+
+/** A chat in a team, as its parts see it. */
+export interface ChatParts {
+  readonly runtime: Runtime;
+  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
+  readonly link: CoordinatorClient;
+  readonly directory: ChatDirectory;
+  readonly holdings: Holdings;
+  readonly sessionId: string;
+  readonly workspace: string;
+  /** False: an edge's operator could read what is sent in clear. */
+  readonly isLocal: boolean;
+  /** Whether heartbeats for its tasks are honest. */
+  readonly isActive: () => boolean;
+  /** Aborted: the chat is no longer served by this process. */
+  readonly signal: AbortSignal;
 }

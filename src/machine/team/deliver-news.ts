@@ -1,13 +1,12 @@
 import type { Sql } from "../../shared/sql.ts";
 import { teamContinuations, teamNews } from "../../store/team-tables.ts";
 import { age } from "../../shared/format.ts";
-import type { Acceptance } from "../recovery/accept-offer.ts";
-import { renderBrief, storedLine, toDelivered } from "../recovery/stored-offer.ts";
+import type { Acceptance } from "../recovery/given-context.ts";
+import { renderBrief, storedLine, toDelivered } from "../recovery/offers.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { addConflictNews } from "./conflict-news.ts";
-import type { NumberedConflict } from "./open-conflicts.ts";
-import { newsText } from "./news-text.ts";
+import { addConflictNews, newsText } from "./team-news.ts";
+import type { NumberedConflict } from "./conflicts.ts";
 import { markDelivered, undelivered, undeliveredOf, type News, type NewsRow } from "../sessions/news.ts";
 
 /** The rest comes with the next delivery. */

@@ -1,20 +1,20 @@
 import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { deedOf, filePathOf } from "../../clients/adapter/tools.ts";
-import type { HookInput } from "../../contract/hook-input.ts";
+import type { HookInput } from "../../contract/hooks.ts";
 import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { processLives } from "../../coordinator-client/local/process-key.ts";
 import { teamChats, teamNews } from "../../store/team-tables.ts";
 import type { Processes } from "../../platform/processes.ts";
 import { clip, age } from "../../shared/format.ts";
-import { realPath } from "../../platform/real-path.ts";
-import { isWithin } from "../../shared/elapsed.ts";
+import { realPath } from "../../platform/paths.ts";
+import { isWithin } from "../../shared/known-time.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { mainWorkTree, projectRoot } from "../../snapshots/git-head.ts";
 import * as reservationTable from "./reservation-table.ts";
-import { formatChat } from "./news-text.ts";
+import { formatChat } from "./team-news.ts";
 
 /** A guard, not a lock: it does not see what a shell writes. */
 export type EditVerdict =

@@ -1,13 +1,18 @@
-import { heartbeatIntervalMs } from "../../coordinator-client/edge/renewal.ts";
-import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import { isTransient, type CallError } from "../../contract/errors.ts";
+import { leaderScheme, type Leader } from "../../contract/leases.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import { heartbeatIntervalMs } from "../../coordinator-client/edge/leases.ts";
+import { type Platform, newId } from "../../coordinator-client/edge/platform.ts";
 import { elapsedMs, readClock, type Instant } from "../../coordinator-client/edge/trust.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { exceptStoreErrors } from "../../store/store-error.ts";
 import { teamHoldings, type HeldBodies } from "../../store/team-tables.ts";
-import type { ChatParts } from "./chat-parts.ts";
+import * as news from "../sessions/news.ts";
+import type { ChatParts } from "./chat-directory.ts";
 
 type Kind = keyof HeldBodies;
 type Row = RowOf<typeof teamHoldings>;
@@ -34,7 +39,7 @@ interface HoldingsDeps {
 /** Interval of renewals while the store cannot be read. */
 const blindIntervalMs = 30_000;
 /** Four renewals may fail in it. */
-export const leadershipTtlMs = 60_000;
+const leadershipTtlMs = 60_000;
 
 function intervalMs({ kind, body }: Holding): number {
   switch (kind) {
@@ -145,4 +150,66 @@ export function dropHeld(sql: Sql, { session, kind, resource, token }: Holding):
 /** The coordinator frees what a chat holds that leaves; its claims tell what it was at. */
 export function forgetHeld(sql: Sql, session: string): void {
   for (const kind of ["leadership", "session"] as const) teamHoldings.delete(sql, { session, kind });
+}
+
+type CampaignAnswer = OutputOf<"elections.campaign">;
+
+const timeoutMs = 8_000;
+const waitMs = 3_600_000;
+
+/** Terms of a chat, and its places in line: their token is 0. */
+export class Leadership {
+  readonly #parts: ChatParts;
+
+  constructor(parts: ChatParts) {
+    this.#parts = parts;
+  }
+
+  async campaign(name: string): Promise<Result<CampaignAnswer, CallError>> {
+    const held = this.#find(name);
+    const requestId = held?.body.requestId ?? newId(this.#parts.platform);
+    const { link, holdings } = this.#parts;
+    const answer = await link.call(
+      "elections.campaign",
+      { name, requestId, ttlMs: leadershipTtlMs, waitMs },
+      timeoutMs,
+    );
+    if (answer.ok) {
+      const token = answer.value.state === "leading" ? answer.value.leader.term : 0;
+      const holding = { kind: "leadership", resource: name, token, body: { requestId } } as const;
+      if (held?.token !== token) holdings.put(this.#parts, holding);
+    }
+    return answer;
+  }
+
+  async resign(name: string): Promise<Result<boolean, CallError>> {
+    const held = this.#find(name);
+    const answer = await this.#parts.link.call("elections.resign", { name, term: held?.token ?? 0 }, timeoutMs);
+    if (!answer.ok) return answer;
+    if (held) this.#parts.runtime.store.write((sql) => dropHeld(sql, held));
+    return ok(answer.value.hasResigned);
+  }
+
+  async leaderOf(name: string): Promise<Result<Leader | null, CallError>> {
+    const answer = await this.#parts.link.call("elections.observe", { name }, timeoutMs);
+    return answer.ok ? ok(answer.value.leader) : answer;
+  }
+
+  #find(name: string): Holding<"leadership"> | undefined {
+    return listHeld(this.#parts, "leadership").find(({ resource }) => resource === name);
+  }
+
+  async renew(held: Holding<"leadership">): Promise<void> {
+    const { resource: name, token: term } = held;
+    if (term === 0) return void (await this.campaign(name));
+    const renewal = { resource: leaderScheme + name, token: term };
+    const answer = await this.#parts.link.call("leases.renew", renewal, timeoutMs);
+    if (answer.ok || isTransient(answer.error)) return;
+    const { runtime, sessionId } = this.#parts;
+    const text = `This chat no longer leads ${name} (term ${term}): stop the work that depends on it.`;
+    runtime.store.write((sql) => {
+      if (!dropHeld(sql, held)) return;
+      news.add(sql, runtime.now(), sessionId, `leadership:${name}:${term}`, { kind: "notice", text });
+    });
+  }
 }

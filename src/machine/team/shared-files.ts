@@ -1,11 +1,11 @@
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { NewRowOf, RowOf } from "../../shared/table.ts";
+import { uncommitted } from "../../snapshots/changed-files.ts";
 import { withTimeLimit } from "../../snapshots/git.ts";
-import { uncommitted } from "../../snapshots/uncommitted.ts";
 import { teamConflicts } from "../../store/team-tables.ts";
 import { pathOf } from "../sessions/entries.ts";
-import { replaceOpen } from "./conflict-rows.ts";
-import { pairsOf, type Two, type WorkingChat } from "./working-chats.ts";
+import { pairsOf, type Two, type WorkingChat } from "./conflicts.ts";
 
 /** A file of one folder that two chats have edited. */
 interface SharedFile {
@@ -69,4 +69,24 @@ export function settleShared(sql: Sql, shared: readonly SharedFile[]): void {
     return { kind: "file", ...sides, path: pathOf(path), at } as const;
   });
   replaceOpen(sql, teamConflicts.select(sql, "WHERE kind = 'file'"), found);
+}
+
+type Found = NewRowOf<typeof teamConflicts>;
+
+/** Stores what is found now in place of what was open: a conflict that stays keeps its number. */
+export function replaceOpen(sql: Sql, open: readonly RowOf<typeof teamConflicts>[], found: readonly Found[]): void {
+  const gone = new Map(open.map((row) => [keyOf(row), row]));
+  for (const one of found) {
+    const { lines = null, otherLines = null } = one;
+    const row = gone.get(keyOf(one));
+    gone.delete(keyOf(one));
+    if (!row) teamConflicts.insert(sql, one);
+    else if (row.lines !== lines || row.otherLines !== otherLines)
+      teamConflicts.update(sql, { seq: row.seq }, { lines, otherLines });
+  }
+  for (const { seq } of gone.values()) teamConflicts.delete(sql, { seq });
+}
+
+function keyOf({ session, other, root, otherRoot, path }: Found): string {
+  return JSON.stringify([session, other, root, otherRoot, path]);
 }

@@ -1,9 +1,9 @@
 import { teamChats } from "../../store/team-tables.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import { isClosed } from "../sessions/closed-sessions.ts";
-import { isSessionPaused } from "../sessions/paused-session.ts";
+import type { OpenedLink } from "../../coordinator-client/client.ts";
+import { isClosed } from "../sessions/activity.ts";
+import { isSessionPaused } from "../sessions/session-settings.ts";
 import { attempt } from "../../platform/log-file.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";

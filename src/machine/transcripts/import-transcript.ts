@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
-import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
-import { callsOfPatch } from "../../clients/adapter/define-client.ts";
-import { withClaudeTool } from "../../clients/adapter/define-client.ts";
+import type { HookEvent, HookInput } from "../../contract/hooks.ts";
+import { callsOfPatch, withClaudeTool } from "../../clients/adapter/client-adapter.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import { isKnownTime, maxAheadMs } from "../../shared/known-time.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -10,8 +9,8 @@ import { isOfThisSystem } from "../../platform/this-system.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { checkpoints, journal as journalRows } from "../../store/session-tables.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
-import { recordDamages } from "./record-damages.ts";
-import { asShownBy } from "../sessions/note-effects.ts";
+import { recordDamages } from "./record-transcript.ts";
+import { asShownBy } from "../sessions/effects.ts";
 import { approvedPlan, assistant, idOf, pathOf, type KeyedEntry } from "../sessions/entries.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { entriesOf, noteEntries } from "../sessions/hook-entries.ts";
@@ -25,7 +24,7 @@ import type {
   TranscriptToolCall,
   TranscriptToolEnd,
 } from "../../clients/transcript/transcript-draft.ts";
-import type { TranscriptHead } from "../../clients/transcript/transcript-head.ts";
+import type { TranscriptHead } from "../../clients/transcript/transcript-file.ts";
 import { readTranscript } from "../../clients/read-transcript.ts";
 
 export interface ImportedTranscript extends TranscriptHead {

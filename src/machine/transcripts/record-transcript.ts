@@ -1,30 +1,65 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import type { Sql } from "../../shared/sql.ts";
-import { approvedPlan, assistant, failure, idOf } from "../sessions/entries.ts";
-import { entriesOf, noteEntries } from "../sessions/hook-entries.ts";
-import { asShownBy } from "../sessions/note-effects.ts";
-import { recordDamages } from "./record-damages.ts";
-import * as journal from "../sessions/journal.ts";
-import { isSessionPaused, pauseReadLimits, markTranscript, type PauseReadLimits } from "../sessions/paused-session.ts";
-import * as sessions from "../sessions/sessions.ts";
-import type { Session } from "../sessions/sessions.ts";
+import { readSubagentLine } from "../../clients/claude-code/claude-lines.ts";
+import { transcriptFormat } from "../../clients/details.ts";
+import { readAppended, type ReadLimits, type TranscriptPart } from "../../clients/transcript.ts";
 import type {
+  TranscriptContent,
   TranscriptText,
   TranscriptToolCall,
   TranscriptToolEnd,
   TranscriptTurnEnd,
 } from "../../clients/transcript/transcript-draft.ts";
-import { transcriptFormat } from "../../clients/details.ts";
-import { readAppended, type ReadLimits, type TranscriptPart } from "../../clients/transcript.ts";
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
-import { countResponses, type Prices } from "../usage/ledger.ts";
+import type { HookInput } from "../../contract/hooks.ts";
 import { OverBudgetError, budgetMs, withinBudget } from "../../platform/time-budget.ts";
-import type { HookInput } from "../../contract/hook-input.ts";
 import { codeOf } from "../../shared/error.ts";
 import { numberAt } from "../../shared/json-fields.ts";
-import { readSubagentLine } from "../../clients/claude-code/claude-lines.ts";
-import { usageFiles } from "../../store/usage-tables.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { usageFiles } from "../../store/machine-tables.ts";
+import { approvedPlan, assistant, failure, idOf } from "../sessions/entries.ts";
+import { entriesOf, noteEntries } from "../sessions/hook-entries.ts";
+import * as journal from "../sessions/journal.ts";
+import { asShownBy } from "../sessions/effects.ts";
+import {
+  isSessionPaused,
+  pauseReadLimits,
+  markTranscript,
+  type PauseReadLimits,
+} from "../sessions/session-settings.ts";
+import * as sessions from "../sessions/sessions.ts";
+import type { Session } from "../sessions/sessions.ts";
+import { countResponses, type Prices } from "../usage/ledger.ts";
+
+/** Parts whose time is kept; all are counted. */
+const maxParts = 50;
+
+/**
+ * What a transcript lacks, for the brief.
+ *
+ * @param at epoch ms; a part that has no time of its own, or a later one, has none
+ * @param source part of the key: what was read
+ */
+export function recordDamages(
+  sql: Sql,
+  session: string,
+  at: number,
+  source: string,
+  { damages, isEndDamaged, isBranched }: Pick<TranscriptContent, "damages" | "isEndDamaged" | "isBranched">,
+): void {
+  if (damages.length === 0 && !isBranched) return;
+  const parts = damages.map((damage) => ({
+    at: damage.at !== null && damage.at <= at ? damage.at : null,
+    bytes: damage.bytes,
+  }));
+  journal.append(sql, session, at, `damaged:${source}`, {
+    kind: "damaged",
+    parts: parts.slice(-maxParts),
+    count: parts.length,
+    ...(isEndDamaged ? { isAtEnd: true } : {}),
+    ...(isBranched ? { isBranched: true } : {}),
+  });
+}
 
 /** Stores what a client wrote into its transcript after the last hook; the readings stay. */
 export function catchUp(sql: Sql, now: number, sessionId: string): void {

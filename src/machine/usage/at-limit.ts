@@ -1,11 +1,10 @@
 import * as z from "zod";
 import { adapterOf, supportedClients, titleOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
-import type { ActiveLimitRule, LimitRule, LimitStep, UsageLimit } from "../../contract/at-limit.ts";
-import type { Config } from "../../contract/config.ts";
+import type { ActiveLimitRule, LimitRule, LimitStep, UsageLimit, Config } from "../../contract/config.ts";
 import { modelFamily } from "../../contract/metrics.ts";
 import { isOnPath } from "../../platform/program-path.ts";
-import { realPath } from "../../platform/real-path.ts";
+import { realPath } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { pluralize } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -14,9 +13,9 @@ import { mainWorkTree, projectRoot } from "../../snapshots/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import type { LimitHandOver } from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
-import { totalCost, usageBy } from "./usage-report.ts";
-import { lastFailure } from "../sessions/last-failure.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
+import { totalCost, usageBy } from "./ledger.ts";
+import { lastFailure } from "../sessions/session-content.ts";
 
 /** Rules for chats of Claude Code that have reached a usage limit. */
 

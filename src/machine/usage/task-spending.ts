@@ -3,7 +3,7 @@ import { isWayToOwnTool } from "../../contract/own-tools.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { taskSpending } from "../../store/usage-tables.ts";
+import { taskSpending } from "../../store/machine-tables.ts";
 
 export type TaskSpending = RowOf<typeof taskSpending>;
 

@@ -1,9 +1,8 @@
 import { isBadInput } from "../../contract/errors.ts";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import type { CallInput } from "../../contract/operations.ts";
 import type { ClaimedTask, ClaimOptions, TaskState } from "../../contract/tasks.ts";
-import { callUntilAnswered, gaveUpCode } from "../../coordinator-client/call-until-answered.ts";
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import { callUntilAnswered, gaveUpCode, type CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { readClock, type Instant } from "../../coordinator-client/edge/trust.ts";
 import { redact } from "../../redaction/redact.ts";
@@ -21,7 +20,7 @@ import {
   type TaskFolders,
 } from "./executor.ts";
 import { readInputWork } from "./task-inputs.ts";
-import { BoundedOutput } from "./output-files.ts";
+import { BoundedOutput } from "./command-executor.ts";
 import { TaskHeartbeat, type Checkpoint } from "./task-heartbeat.ts";
 
 /** thrown_away: the result came too late; unreported: no report was answered. */

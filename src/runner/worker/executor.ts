@@ -1,10 +1,10 @@
 import { statSync } from "node:fs";
 import type * as z from "zod";
-import { formatIssues } from "../../shared/problems.ts";
+import { formatIssues } from "../../shared/check-input.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { RemainingBudget, Usage } from "../../contract/budgets.ts";
 import type { ClaimedTask, Progress } from "../../contract/tasks.ts";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import type { Ran, Route, TierCounts } from "../../contract/model-routes.ts";
 import type { InputWork } from "./task-inputs.ts";
 

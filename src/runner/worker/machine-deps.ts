@@ -1,12 +1,11 @@
 import { join } from "node:path";
-import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
+import { nodePlatform } from "../../coordinator-client/edge/platform.ts";
 import type { CallOperation, OperationContext } from "../../machine/operations/operation-context.ts";
 import { OperationRunner } from "../../local-mcp/host/operation-runner.ts";
-import type { Launch } from "../../platform/launch.ts";
+import type { Launch } from "../../platform/shim-command.ts";
 import { identify, type ProcessIdentity, type Processes } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { fail, type Failure } from "../../shared/failure.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
 import type { WorktreeDeps } from "../../snapshots/worktrees.ts";
 
 /** Parts of this machine that work in git worktrees needs. */

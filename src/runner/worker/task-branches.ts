@@ -1,14 +1,12 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { OutputOf } from "../../contract/operations.ts";
-import { WorkResult } from "../../contract/work-result.ts";
-import { fail, type Failure } from "../../shared/failure.ts";
+import { WorkResult } from "../../contract/tasks.ts";
+import { fail, type Failure, ok, type Result } from "../../shared/result.ts";
 import { firstOf, oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { ok, type Result } from "../../shared/result.ts";
-import { readDiff, type CommitDiff } from "../../snapshots/commit-work.ts";
+import { readDiff, type CommitDiff, mergeWork, type Author } from "../../snapshots/commit-work.ts";
 import { GitError, run, text, type Git } from "../../snapshots/git.ts";
-import { mergeWork, type Author } from "../../snapshots/merge-work.ts";
 import {
   currentBranch,
   hasRemote,

@@ -1,13 +1,12 @@
-import type { Usage } from "../../contract/budgets.ts";
+import { type Usage, maxUsage, zeroUsage } from "../../contract/budgets.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Ran, Route } from "../../contract/model-routes.ts";
 import type { ClaimedTask, Progress } from "../../contract/tasks.ts";
-import { maxUsage, zeroUsage } from "../../contract/usage.ts";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
-import { heartbeatIntervalMs, Renewal } from "../../coordinator-client/edge/renewal.ts";
+import { heartbeatIntervalMs, Renewal } from "../../coordinator-client/edge/leases.ts";
 import { elapsedMs, marginMs, readClock, type Instant } from "../../coordinator-client/edge/trust.ts";
 import { redact } from "../../redaction/redact.ts";
 import { isRecord } from "../../shared/json-fields.ts";

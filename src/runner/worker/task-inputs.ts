@@ -1,12 +1,11 @@
 import * as z from "zod";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
-import type { ClaimedTask } from "../../contract/tasks.ts";
-import { WorkResult } from "../../contract/work-result.ts";
+import { type ClaimedTask, WorkResult } from "../../contract/tasks.ts";
 import { firstOf } from "../../shared/format.ts";
 import type { Result } from "../../shared/result.ts";
 import { GitError, type Git } from "../../snapshots/git.ts";
-import { mergeWork, type Conflict } from "../../snapshots/merge-work.ts";
+import { mergeWork, type Conflict } from "../../snapshots/commit-work.ts";
 import { fetchCommit, findCommit, gitInFolder } from "../../snapshots/user-repository.ts";
 import { TaskFolderError, type MergedInputs } from "./executor.ts";
 import type { WorktreeOptions } from "./worktrees.ts";

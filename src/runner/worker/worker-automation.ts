@@ -1,13 +1,17 @@
 import type { ChatInput } from "../../coordinator-client/edge/connection.ts";
-import { pauseBeforeRetry } from "../../coordinator-client/call-until-answered.ts";
-import { type CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import {
+  pauseBeforeRetry,
+  type CoordinatorClient,
+  statusReporter,
+  type ReportStatus,
+  claimer,
+  type Claim,
+} from "../../coordinator-client/coordinator-client.ts";
 import { pollEveryMs } from "../../contract/protocol.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import type { Health } from "../../contract/chats.ts";
 import type { ClaimedTask, ClaimOptions } from "../../contract/tasks.ts";
-import { statusReporter, type ReportStatus } from "../../coordinator-client/chat-status.ts";
-import { claimer, type Claim } from "../../coordinator-client/claimer.ts";
-import { fullJitter } from "../../shared/backoff.ts";
+import { fullJitter } from "../../shared/async-work.ts";
 import { stackOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { Attempt, type AttemptDeps, type AttemptEnd, type TaskSetup, type AttemptEndKind } from "./attempt.ts";

@@ -1,12 +1,11 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import * as z from "zod";
-import type { Json } from "../../contract/json.ts";
+import type { Json } from "../../contract/values.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { commitAll, commitToRef, unlock, type Commit } from "../../snapshots/commit-work.ts";
+import { commitAll, commitToRef, unlock, type Commit, unresolved } from "../../snapshots/commit-work.ts";
 import { GitError, run, type Git } from "../../snapshots/git.ts";
-import { unresolved } from "../../snapshots/merge-work.ts";
 import { firstLeftOut } from "../../snapshots/selection.ts";
 import {
   openRepository,

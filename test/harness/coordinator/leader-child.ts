@@ -1,6 +1,6 @@
 /** A process that leads until it is killed: `node leader-child.ts <url> <token>`. Says so when it does. */
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
-import { nodePlatform } from "#src/coordinator-client/edge/node-platform.ts";
+import { nodePlatform } from "#src/coordinator-client/edge/platform.ts";
 
 const [edge = "", token = ""] = process.argv.slice(2);
 const opened = WorkspaceClient.open({ edge, workspace: "team", token }, nodePlatform());

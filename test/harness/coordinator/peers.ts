@@ -6,7 +6,7 @@ import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
 import { admin, type RuleHost } from "./engine-host.ts";
 import type { Target } from "#src/contract/messages.ts";
-import type { Json } from "#src/contract/json.ts";
+import type { Json } from "#src/contract/values.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import { ask, given, toAll } from "./state-calls.ts";
 

@@ -1,7 +1,7 @@
 import type { Refusal } from "#src/contract/errors.ts";
 import type { Target } from "#src/contract/messages.ts";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
-import type { Json } from "#src/contract/json.ts";
+import type { Json } from "#src/contract/values.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Result } from "#src/shared/result.ts";
 import { admin, type RuleHost } from "./engine-host.ts";

@@ -3,17 +3,16 @@ import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { LocalEdge, startEdge, type LocalEdgeOptions } from "../../../scripts/local-edge.ts";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { addKey } from "#src/machine/sharing/key-ring.ts";
+import { addKey, type WorkspaceKey } from "#src/machine/sharing/key-ring.ts";
 import type { Self } from "#src/contract/values.ts";
 import { omitUndefined } from "#src/shared/omit-undefined.ts";
-import type { WorkspaceKey } from "#src/machine/sharing/workspace-key.ts";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { given } from "#harness/coordinator/state-calls.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { OpenSocket, Platform } from "#src/coordinator-client/edge/platform.ts";
-import { nodePlatform } from "#src/coordinator-client/edge/node-platform.ts";
+import { nodePlatform } from "#src/coordinator-client/edge/platform.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { errorTable, type Refusal } from "#src/contract/errors.ts";
-import { toWire } from "#src/contract/wire-error.ts";
+import { toWire } from "#src/contract/protocol.ts";
 import { isOperation, operations, type InputOf, type OperationName } from "#src/contract/operations.ts";
 import { isEngineOperation } from "#src/coordination/engine.ts";
 import type { Actor, Hint } from "#src/coordination/kernel/tx.ts";

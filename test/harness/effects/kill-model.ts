@@ -1,5 +1,5 @@
-import { toPredecessor } from "#src/machine/checkpoints/succession.ts";
-import { noteEffects } from "#src/machine/sessions/note-effects.ts";
+import { toPredecessor } from "#src/machine/checkpoints/capture.ts";
+import { noteEffects } from "#src/machine/sessions/effects.ts";
 import { reasonToAsk } from "#src/machine/effects/repeat-guard.ts";
 import { emptyState, fold } from "#src/machine/sessions/work-state.ts";
 import type { Config } from "#src/contract/config.ts";

@@ -1,4 +1,4 @@
-import type { MachineTrial, NewTrial } from "#src/contract/trials.ts";
+import type { MachineTrial, NewTrial } from "#src/contract/learning.ts";
 import { isRunning } from "#src/learning/experiments/trials.ts";
 import { endTrial, get, list, setOff, start } from "#src/machine/learning/machine-trials.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";

@@ -1,7 +1,6 @@
 import { expect } from "vitest";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { addKey } from "#src/machine/sharing/key-ring.ts";
-import { createKey } from "#src/machine/sharing/workspace-key.ts";
+import { addKey, createKey } from "#src/machine/sharing/key-ring.ts";
 import { aCliHome, addSession, ids, type CliHome } from "./cli-home.ts";
 import { roundOf } from "./host-client.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";

@@ -2,12 +2,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { apply, listBackups } from "#src/installer/apply.ts";
-import { type ClientRefusal, readText } from "#src/installer/client-files.ts";
-import type { Plan, PlanContext } from "#src/installer/file-edits.ts";
+import { type ClientRefusal, readText, type Plan, type PlanContext } from "#src/installer/file-edits.ts";
 import { wantsBlocking } from "#src/installer/inspect.ts";
 import { planInstall, planUninstall } from "#src/installer/plan.ts";
 import type { ClientTarget } from "#src/installer/targets.ts";
-import type { Launch } from "#src/platform/launch.ts";
+import type { Launch } from "#src/platform/shim-command.ts";
 import type { Result } from "#src/shared/result.ts";
 
 export const T0 = 1_700_000_000_000;

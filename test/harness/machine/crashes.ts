@@ -1,5 +1,5 @@
 import type { Sql } from "#src/shared/sql.ts";
-import type { Crash } from "#src/machine/signals/history.ts";
+import type { Crash } from "#src/machine/signals/crashes.ts";
 import { crashes, signals } from "#src/store/session-tables.ts";
 
 /** The deaths that are stored, newest first. */

@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
-import type { DoneSnapshot, Snapshot, SnapshotInput } from "#src/snapshots/snapshot.ts";
+import type { DoneSnapshot, Snapshot, SnapshotInput } from "#src/snapshots/repository.ts";
 import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
 
 export const T0 = 1_700_000_000_000;

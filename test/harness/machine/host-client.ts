@@ -1,7 +1,7 @@
 import type { MachineInput } from "#src/contract/machine/operations.ts";
 import type { CallOperation, OperationContext, HostClient } from "#src/machine/operations/operation-context.ts";
 import { OperationRunner } from "#src/local-mcp/host/operation-runner.ts";
-import { createSynchronizer } from "#src/machine/sharing/start-sync.ts";
+import { createSynchronizer } from "#src/machine/sharing/synchronizer.ts";
 import type { RoundOptions, SyncReport } from "#src/machine/sharing/sync-round.ts";
 import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";

@@ -1,8 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Io } from "#src/cli/io.ts";
-import { startGroup } from "#src/cli/system-io.ts";
+import { type Io, startGroup } from "#src/cli/io.ts";
 import type { Lease } from "#src/contract/leases.ts";
 import { aCliHome, type CliHome } from "./cli-home.ts";
 import { lookIn } from "./look-in-folder.ts";

@@ -3,9 +3,8 @@ import { Client as FirstClient } from "@modelcontextprotocol/sdk/client/index.js
 import { InMemoryTransport } from "@modelcontextprotocol/server";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { onTestFinished } from "vitest";
-import { Chat } from "#src/local-mcp/mcp/chat/chat.ts";
+import { Chat, type ChatTeam } from "#src/local-mcp/mcp/chat/chat.ts";
 import { createServer } from "#src/local-mcp/mcp/server.ts";
-import type { ChatTeam } from "#src/local-mcp/mcp/chat/late-team.ts";
 import type { ProcessIdentity } from "#src/platform/processes.ts";
 import { rowCount } from "./claude.ts";
 import type { TempRuntime } from "./temp-runtime.ts";

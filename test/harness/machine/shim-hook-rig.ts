@@ -5,7 +5,7 @@ import { createServer, type IncomingHttpHeaders, type RequestListener } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { shimHookScript } from "../../../scripts/shim-hook.ts";
+import { shimHookScript } from "../../../scripts/programs.ts";
 
 export interface Posted {
   readonly url: string;

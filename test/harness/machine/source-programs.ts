@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Launch } from "#src/platform/launch.ts";
+import type { Launch } from "#src/platform/shim-command.ts";
 
 const source = (path: string): string => join(import.meta.dirname, "..", "..", "..", "src", path);
 

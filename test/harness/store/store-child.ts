@@ -1,4 +1,4 @@
-import { migrations } from "#src/store/schema.ts";
+import { migrations } from "#src/store/store.ts";
 import { loadDriver } from "#src/store/open-driver.ts";
 import type { DriverName } from "#src/store/driver.ts";
 import { Store } from "#src/store/store.ts";

@@ -6,7 +6,7 @@ import { capture } from "#src/machine/checkpoints/capture.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { forget } from "#src/machine/keeping/forget.ts";
 import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
-import { createSynchronizer } from "#src/machine/sharing/start-sync.ts";
+import { createSynchronizer } from "#src/machine/sharing/synchronizer.ts";
 import { systemRuntime } from "#src/runtime/system-runtime.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { onTestFinished } from "vitest";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
-import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
+import { openLocalCoordinator } from "#src/coordinator-client/client.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import type { Team } from "#src/machine/team/team.ts";
 import { saveName } from "#src/machine/sharing/find-project.ts";

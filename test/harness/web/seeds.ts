@@ -6,7 +6,7 @@ import { given } from "#harness/coordinator/state-calls.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { pastChats } from "#harness/experiments/past-chats.ts";
-import type { MachineTrial } from "#src/contract/trials.ts";
+import type { MachineTrial } from "#src/contract/learning.ts";
 import { move } from "#src/learning/experiments/trials.ts";
 import * as trials from "#src/machine/learning/machine-trials.ts";
 import { storeRun } from "#src/machine/learning/review-schedule.ts";

@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import type { ClaimedTask } from "#src/contract/tasks.ts";
-import type { Json } from "#src/contract/json.ts";
+import type { Json } from "#src/contract/values.ts";
 import { readInputWork, type InputSettings } from "#src/runner/worker/task-inputs.ts";
 import type { CommittedWork, TaskFolder } from "#src/runner/worker/executor.ts";
 import { TaskWorktrees } from "#src/runner/worker/worktrees.ts";

@@ -1,8 +1,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { expect, it } from "vitest";
 import { edgeConfigPath, readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { addKey, keyFilePath } from "#src/machine/sharing/key-ring.ts";
-import { formatCode, createKey } from "#src/machine/sharing/workspace-key.ts";
+import { addKey, keyFilePath, formatCode, createKey } from "#src/machine/sharing/key-ring.ts";
 import { aCliHome, addSession, failed, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
 

@@ -11,7 +11,7 @@ import {
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import { shellHookOf } from "#src/platform/launch.ts";
+import { shellHookOf } from "#src/platform/shim-command.ts";
 import { aCliHome, failed, holding, launchIn, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { harmlessTools } from "#src/contract/own-tools.ts";
 import { detect } from "#src/installer/targets.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { Cli } from "#src/cli/cli.ts";
 import { build, withSubcommands, wordsOf } from "#src/cli/commands/program.ts";
-import { parseDuration, parseTime } from "#src/cli/times.ts";
+import { parseDuration, parseTime } from "#src/cli/option-values.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import {
   aCliHome,

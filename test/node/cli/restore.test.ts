@@ -2,7 +2,7 @@ import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, sym
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import { shortCheckpointId } from "#src/machine/sessions/short-ids.ts";
+import { shortCheckpointId } from "#src/machine/sessions/session-identity.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { defaults } from "#src/contract/config.ts";
 import { snapshots } from "#src/store/session-tables.ts";

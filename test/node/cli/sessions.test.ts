@@ -3,7 +3,7 @@ import type { JournalEntry } from "#src/contract/journal.ts";
 import { offer } from "#src/machine/recovery/offers.ts";
 import * as clients from "#src/machine/sessions/clients.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { record } from "#src/machine/signals/history.ts";
+import { record } from "#src/machine/signals/crashes.ts";
 import {
   addSession,
   aCliHome,

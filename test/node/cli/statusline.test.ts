@@ -1,5 +1,5 @@
 import { aSeededHome, ids, throwing, withStore, type CliHome } from "#harness/machine/cli-home.ts";
-import { localTime } from "#src/cli/times.ts";
+import { localTime } from "#src/cli/option-values.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import * as clients from "#src/machine/sessions/clients.ts";
@@ -10,7 +10,7 @@ import { StoreError } from "#src/store/store-error.ts";
 import { expect, it } from "vitest";
 import { Claude, aProject, anotherClaude, storedSession } from "#harness/machine/claude.ts";
 import { storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import type { HookEvent } from "#src/contract/hook-input.ts";
+import type { HookEvent } from "#src/contract/hooks.ts";
 
 function input(sessionId: string, tokens = 900_000): string {
   return JSON.stringify({

@@ -18,7 +18,7 @@ import type { Io } from "#src/cli/io.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { findSupervisor } from "#src/platform/supervisor-mark.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
-import { lockFile } from "#src/store/file-lock.ts";
+import { lockFile } from "#src/store/open-driver.ts";
 import { linesOf, aCliHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
 import { systemdUnit } from "#src/installer/service.ts";
 import { lookIn } from "#harness/machine/look-in-folder.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, it, onTestFinished } from "vitest";
 import { run } from "#src/cli/commands/program.ts";
-import { startProcess, systemIo } from "#src/cli/system-io.ts";
+import { startProcess, systemIo } from "#src/cli/io.ts";
 import { killHosts, servingHost } from "#harness/machine/process-tree.ts";
 
 function aFolder(): string {

@@ -5,7 +5,7 @@ import { copilot } from "#src/clients/copilot/copilot.ts";
 import { clientFiles } from "#src/clients/details.ts";
 import { gemini } from "#src/clients/gemini/gemini.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { isClaudeCode } from "#src/local-mcp/events/foreign-callers.ts";
+import { isClaudeCode } from "#src/local-mcp/events/payload.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { RecordedClient, recording } from "#harness/clients/recorded-client.ts";

@@ -5,7 +5,7 @@ import * as fc from "fast-check";
 import { expect, it, onTestFinished, vi } from "vitest";
 import * as z from "zod";
 import { configSchema, defaults } from "#src/contract/config.ts";
-import { Json, jsonText, limitedJson } from "#src/contract/json.ts";
+import { Json, jsonText, limitedJson } from "#src/contract/values.ts";
 import { OverlapSet } from "#src/contract/resource-paths.ts";
 import { parseConfig, readConfig } from "#src/platform/config-file.ts";
 import { fileLog } from "#src/platform/log-file.ts";

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import type { Json } from "#src/contract/json.ts";
+import type { Json } from "#src/contract/values.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { callsOf, LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { LoneChat } from "../../../demo/story/lone-chat.ts";
+import { LoneChat } from "../../../demo/story/team-chat.ts";
 import { start, type StartSystem } from "../../../demo/start.ts";
 import { edits, firstFiles, lastFiles, testCount } from "../../../demo/story/project.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";

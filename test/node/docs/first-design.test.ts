@@ -6,8 +6,7 @@ import { parse } from "yaml";
 import { defaults } from "#src/contract/config.ts";
 import { machineOperations } from "#src/contract/machine/operations.ts";
 import { operations } from "#src/contract/operations.ts";
-import { teamTools } from "#src/contract/team-tools.ts";
-import { machineTools } from "#src/contract/tools.ts";
+import { teamTools, machineTools } from "#src/contract/tools.ts";
 import { defaultSettings } from "#src/contract/workspaces.ts";
 import { idleProgram } from "#harness/machine/cli-program.ts";
 

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { readLaws, type Proof } from "../../../scripts/laws.ts";
+import { readLaws, type Proof } from "../../../scripts/mutants.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const laws = readLaws();

@@ -15,10 +15,10 @@ import { expect, it } from "vitest";
 import { apply } from "#src/installer/apply.ts";
 import { writeAtomically } from "#src/platform/private-files.ts";
 import type { Plan } from "#src/installer/file-edits.ts";
-import { renderPlan } from "#src/installer/render-plan.ts";
+import { renderPlan } from "#src/installer/setup-overview.ts";
 import { aClientHome, contents, T0, valueOf, launch, type ClientHome } from "#harness/machine/client-home.ts";
 import * as fc from "fast-check";
-import { hookEvents } from "#src/contract/hook-input.ts";
+import { hookEvents } from "#src/contract/hooks.ts";
 import { commentsIn, layOut, layouts } from "#harness/machine/jsonc-texts.ts";
 import { remove, set, valueAt } from "#harness/machine/settings-edits.ts";
 

@@ -8,7 +8,7 @@ import { toml } from "#src/installer/settings.ts";
 import { expect, it } from "vitest";
 import { slashCommands } from "#src/contract/slash-commands.ts";
 import { adapterOf } from "#src/clients/adapters.ts";
-import { readText } from "#src/installer/client-files.ts";
+import { readText } from "#src/installer/file-edits.ts";
 import { inspect } from "#src/installer/inspect.ts";
 import { detect, type ClientTarget } from "#src/installer/targets.ts";
 

@@ -1,8 +1,8 @@
 import { detect } from "#src/installer/targets.ts";
 import { expect, it } from "vitest";
 import { blockingSince } from "#src/contract/hook-tool.ts";
-import { readText } from "#src/installer/client-files.ts";
-import type { Launch } from "#src/platform/launch.ts";
+import { readText } from "#src/installer/file-edits.ts";
+import type { Launch } from "#src/platform/shim-command.ts";
 import { inspect, type Finding, type InspectContext, wantsBlocking } from "#src/installer/inspect.ts";
 import { remove, set } from "#harness/machine/settings-edits.ts";
 import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";

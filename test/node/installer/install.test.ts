@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { hookEvents } from "#src/contract/hook-input.ts";
+import { hookEvents } from "#src/contract/hooks.ts";
 import { blockingSince, hookToolGroups } from "#src/contract/hook-tool.ts";
 import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
-import { readText } from "#src/installer/client-files.ts";
+import { readText } from "#src/installer/file-edits.ts";
 import { valueAt } from "#harness/machine/settings-edits.ts";
 import { aClientHome, launch } from "#harness/machine/client-home.ts";
 

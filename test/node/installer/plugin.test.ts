@@ -3,11 +3,9 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync, readdirSyn
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { commandFiles } from "../../../scripts/slash-commands.ts";
-import { pluginHooks } from "../../../scripts/plugin-hooks.ts";
-import { hookEvents } from "#src/contract/hook-input.ts";
-import { teamTools } from "#src/contract/team-tools.ts";
-import { machineTools } from "#src/contract/tools.ts";
+import { commandFiles, pluginHooks } from "../../../scripts/plugin-files.ts";
+import { hookEvents } from "#src/contract/hooks.ts";
+import { teamTools, machineTools } from "#src/contract/tools.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { twoChats } from "#harness/team/team-rig.ts";
@@ -125,7 +123,7 @@ async function listedTools(): Promise<Map<string, string[]>> {
   return new Map(all.map(({ name, inputSchema, outputSchema }) => [name, fieldsOf([inputSchema, outputSchema])]));
 }
 
-it("the plugin's commands are views of their declaration, as `node scripts/slash-commands.ts` writes them", () => {
+it("the plugin's commands are views of their declaration, as `node scripts/plugin-files.ts` writes them", () => {
   const written = commands.map((name) => [name, readFileSync(join(folder, name), "utf8")]);
   expect(Object.fromEntries(written)).toEqual(Object.fromEntries(commandFiles()));
 });

@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
-import { readLaws } from "../../../scripts/laws.ts";
-import { mutated } from "../../../scripts/mutants.ts";
+import { readLaws, mutated } from "../../../scripts/mutants.ts";
 import { mutants } from "../../mutants/mutants.ts";
 
 it("each planted defect changes text that its file has once, and breaks a law that exists", () => {

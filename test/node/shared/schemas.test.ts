@@ -3,12 +3,8 @@ import { expect, it } from "vitest";
 import * as z from "zod";
 import { machineOperations } from "#src/contract/machine/operations.ts";
 import { operationNames, operations } from "#src/contract/operations.ts";
-import { checkFields } from "#src/shared/check-input.ts";
-import { compileSchema, undecided } from "#src/shared/compiled-schema.ts";
-import { inputFields, type InputField } from "#src/shared/input-fields.ts";
-import { checkJsonShape } from "#src/shared/json-shape.ts";
-import { formatIssues } from "#src/shared/problems.ts";
-import { fromTexts } from "#src/shared/text-fields.ts";
+import { checkFields, compileSchema, undecided, checkJsonShape, formatIssues } from "#src/shared/check-input.ts";
+import { inputFields, type InputField, fromTexts } from "#src/shared/input-fields.ts";
 import { inputsOf } from "#harness/coordinator/hostile.ts";
 
 /** Text of a value that shows the order of keys, undefined, -0 and prototypes. */

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { uuidv4, uuidv7 } from "#src/shared/ids.ts";
-import { oneAfterAnother, oneAtATime } from "#src/shared/one-at-a-time.ts";
+import { oneAfterAnother, oneAtATime } from "#src/shared/async-work.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { blob, flag, integer, json, real, serial, table, text } from "#src/shared/table.ts";
 import { inMemory } from "#src/store/driver.ts";

@@ -9,8 +9,8 @@ import {
   type RestoreReceivedInput,
   restoreFiles,
 } from "#src/snapshots/restore-files.ts";
-import { restoreWorktree } from "#src/snapshots/restore-worktree.ts";
-import type { DoneSnapshot } from "#src/snapshots/snapshot.ts";
+import { restoreWorktree } from "#src/snapshots/worktrees.ts";
+import type { DoneSnapshot } from "#src/snapshots/repository.ts";
 import { undoFiles, type UndoInput } from "#src/snapshots/undo-files.ts";
 import {
   commitAll,

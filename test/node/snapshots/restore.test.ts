@@ -5,8 +5,8 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { displayPath } from "#src/snapshots/git.ts";
 import { restoreFiles, type RestoreResult, type RestoreInput } from "#src/snapshots/restore-files.ts";
-import { restoreWorktree, type WorktreeOutcome } from "#src/snapshots/restore-worktree.ts";
-import type { DoneSnapshot } from "#src/snapshots/snapshot.ts";
+import { restoreWorktree, type WorktreeOutcome } from "#src/snapshots/worktrees.ts";
+import type { DoneSnapshot } from "#src/snapshots/repository.ts";
 import { apply, edit } from "#harness/machine/git-edits.ts";
 import {
   commitAll,

@@ -23,7 +23,7 @@ import { systemProcesses } from "#src/platform/processes.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { dropSnapshots, type DropInput } from "#src/snapshots/drop-snapshots.ts";
 import { restoreFiles } from "#src/snapshots/restore-files.ts";
-import type { SnapshotInput } from "#src/snapshots/snapshot.ts";
+import type { SnapshotInput } from "#src/snapshots/repository.ts";
 import { takeAwaited, takePending, dropMarked } from "#src/snapshots/stored-snapshots.ts";
 import { takeUnchanged } from "#src/snapshots/unchanged.ts";
 import {

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { expect } from "vitest";
 import type { Migration } from "#src/shared/migrate.ts";
 import type { Sql } from "#src/shared/sql.ts";
-import { migrations } from "#src/store/schema.ts";
+import { migrations } from "#src/store/store.ts";
 import { driver, refusal, it } from "#harness/store/store-test.ts";
 import { openStore, tempStore } from "#harness/store/temp-store.ts";
 

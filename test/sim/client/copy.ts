@@ -1,5 +1,5 @@
 import type { InputOf } from "#src/contract/operations.ts";
-import type { Json } from "#src/contract/json.ts";
+import type { Json } from "#src/contract/values.ts";
 import type { Change } from "#src/contract/state.ts";
 import type { Answer, Client } from "./client.ts";
 

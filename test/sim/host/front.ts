@@ -1,14 +1,12 @@
 import { errorTable, type Refusal } from "#src/contract/errors.ts";
-import { type RpcRequest, toAnswer } from "#src/contract/frames.ts";
-import { toWire } from "#src/contract/wire-error.ts";
-import { leaveMethod } from "#src/contract/protocol.ts";
+import { type RpcRequest, toAnswer, toWire, leaveMethod } from "#src/contract/protocol.ts";
 import { operationNames, type CheckedInputOf, type OperationName, operations } from "#src/contract/operations.ts";
 import * as changes from "#src/coordination/kernel/changes.ts";
 import { checkFields } from "#src/shared/check-input.ts";
 import { type EngineOperation, isEngineOperation } from "#src/coordination/engine.ts";
 import type { Actor, Hint } from "#src/coordination/kernel/tx.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
-import { fromTexts } from "#src/shared/text-fields.ts";
+import { fromTexts } from "#src/shared/input-fields.ts";
 import type { Sim } from "../sim.ts";
 import type { Connection } from "./connections.ts";
 import type { Reply, Request, SimHost } from "./sim-host.ts";

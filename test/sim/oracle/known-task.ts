@@ -1,4 +1,4 @@
-import type { Json } from "#src/contract/json.ts";
+import type { Json } from "#src/contract/values.ts";
 import type { AttemptEnd, DeathReason, NewTask, TaskState } from "#src/contract/tasks.ts";
 
 /** The present claim of a task. */

@@ -8,11 +8,11 @@ import {
   type Parsed,
   type ProjectView,
   type ToolOutput,
+  outputProblem,
 } from "../adapter.ts";
 import type { Level, RawFinding } from "../finding.ts";
 import { fallow, jscpd, knip } from "./dead-code.ts";
 import { biome, complexity, eslint, oxlint } from "./linters.ts";
-import { outputProblem } from "./tool-report.ts";
 
 const settings = "tsconfig.json";
 const buildRisk = "its projects are built, which writes files where tsconfig.json says";

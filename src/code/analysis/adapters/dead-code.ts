@@ -10,9 +10,18 @@ import {
 } from "../../../shared/json-fields.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import { detectTool, firstFile, type Adapter, type ParseContext, type Parsed, type ToolOutput } from "../adapter.ts";
+import {
+  detectTool,
+  firstFile,
+  type Adapter,
+  type ParseContext,
+  type Parsed,
+  type ToolOutput,
+  outputProblem,
+  parseReport,
+  rangeAt,
+} from "../adapter.ts";
 import type { Level, Position, RawFinding } from "../finding.ts";
-import { outputProblem, parseReport, rangeAt } from "./tool-report.ts";
 
 type ToFile = (path: string) => string;
 

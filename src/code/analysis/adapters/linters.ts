@@ -20,9 +20,11 @@ import {
   type ProjectView,
   type ToolCommand,
   type ToolOutput,
+  outputProblem,
+  parseReport,
+  rangeAt,
 } from "../adapter.ts";
 import type { Level, Range, RawFinding } from "../finding.ts";
-import { outputProblem, parseReport, rangeAt } from "./tool-report.ts";
 
 function withEndings(name: string, endings: readonly string[]): string[] {
   return endings.map((ending) => `${name}.${ending}`);

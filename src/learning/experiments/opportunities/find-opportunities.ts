@@ -1,14 +1,13 @@
 import { sum } from "simple-statistics";
 import { defaults, type Config } from "../../../contract/config.ts";
 import type { Finding } from "../../../contract/machine/learning.ts";
-import { opportunityPatterns, type OpportunityPattern } from "../../../contract/opportunities.ts";
+import { opportunityPatterns, type OpportunityPattern } from "../../../contract/learning.ts";
 import type { ReplaySession } from "../../../contract/replay.ts";
 import { age } from "../../../shared/format.ts";
 import { settingAt, withSetting } from "../../../shared/setting-keys.ts";
 import { atLeast, notWorse, shareInterval, type Counted } from "../exact-tests.ts";
 import { findParameter, nextValue } from "../parameters.ts";
-import { compare, idleAfterMs } from "../replay/loss.ts";
-import { tickMs } from "../replay/replay.ts";
+import { compare, idleAfterMs, tickMs } from "../replay/replay.ts";
 import type { History, ModelOutcomes, PastChange, PastTask, TaskTypeHistory, TeamHistory } from "./history.ts";
 
 /** One test of one pattern, whether or not it found something. */

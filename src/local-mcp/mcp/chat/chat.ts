@@ -1,30 +1,31 @@
 import { isAbsolute } from "node:path";
-import * as notices from "../../../store/notices.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
-import type { Sql } from "../../../shared/sql.ts";
-import { isDescendant, isSameProcess, type ProcessIdentity } from "../../../platform/processes.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import { isPaused } from "../../../store/pause.ts";
-import { isWithin } from "../../../shared/elapsed.ts";
-import * as clients from "../../../machine/sessions/clients.ts";
-import * as journal from "../../../machine/sessions/journal.ts";
-import * as sessions from "../../../machine/sessions/sessions.ts";
+import type { OpenedLink } from "../../../coordinator-client/client.ts";
 import { withEarlierDeath } from "../../../machine/recovery/incomplete/deaths.ts";
 import { hasContent, searchFor } from "../../../machine/recovery/incomplete/detect.ts";
 import { offer } from "../../../machine/recovery/offers.ts";
+import * as clients from "../../../machine/sessions/clients.ts";
 import { pathOf } from "../../../machine/sessions/entries.ts";
-import { label } from "../../../redaction/bounded-text.ts";
-import { projectRoot } from "../../../snapshots/git-head.ts";
-import { isSessionPaused } from "../../../machine/sessions/paused-session.ts";
+import * as journal from "../../../machine/sessions/journal.ts";
+import { isSessionPaused } from "../../../machine/sessions/session-settings.ts";
 import {
   hasThreads,
   isHeldByAnother,
   newSessionId,
   sessionInCall,
   sessionInEnv,
+  findSessionArgument,
 } from "../../../machine/sessions/session-identity.ts";
-import { findSessionArgument } from "../../../machine/sessions/short-ids.ts";
-import type { ChatTeam } from "./late-team.ts";
+import * as sessions from "../../../machine/sessions/sessions.ts";
+import type { Team } from "../../../machine/team/team.ts";
+import { isDescendant, isSameProcess, type ProcessIdentity } from "../../../platform/processes.ts";
+import { label } from "../../../redaction/bounded-text.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { isWithin } from "../../../shared/known-time.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import { projectRoot } from "../../../snapshots/git-head.ts";
+import * as notices from "../../../store/notices.ts";
+import { isPaused } from "../../../store/pause.ts";
 
 /** Why a tool has no result. */
 export interface ToolError {
@@ -364,4 +365,46 @@ class MintedSessions {
     this.#ids.set(project, id);
     return id;
   }
+}
+
+export interface ChatTeam extends Pick<Team, "chatFor" | "follow" | "end"> {
+  reader(): OpenedLink | null | Promise<OpenedLink | null>;
+}
+
+/** The part of a team that the host needs for its machine. */
+export type LoadedTeam = Pick<Team, "watches" | "onPulled">;
+
+export interface LateTeam extends ChatTeam {
+  /** The team itself; null until its code is loaded. */
+  readonly loaded: LoadedTeam | null;
+}
+
+/** Loads the team's code, most of the program, on demand: the client waits for an answer. */
+export function lateTeam(
+  runtime: Runtime,
+  server: ProcessIdentity,
+  client: () => ProcessIdentity | null,
+  onSyncHint: (isDeath: boolean) => void = () => undefined,
+): LateTeam | null {
+  // The worker is the member in the run of a task.
+  if (!runtime.config.team.isEnabled || runtime.env["SHIM_TASK"]) return null;
+  let loading: Promise<Team> | null = null;
+  let loaded: Team | null = null;
+  const load = (): Promise<Team> =>
+    (loading ??= import("./open-team.ts").then(
+      ({ openTeam }) => (loaded = openTeam(runtime, server, client, undefined, onSyncHint)),
+    ));
+  return {
+    get loaded() {
+      return loaded;
+    },
+    chatFor: async (session) => (await load()).chatFor(session),
+    follow: async (session) => {
+      if (loading !== null || session !== null) await (await load()).follow(session);
+    },
+    reader: async () => (await load()).reader(),
+    end: async (ending) => {
+      if (loading !== null) await (await loading).end(ending);
+    },
+  };
 }

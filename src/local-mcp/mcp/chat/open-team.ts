@@ -1,13 +1,12 @@
-import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
-import type { Platform } from "../../../coordinator-client/edge/platform.ts";
+import { nodePlatform, type Platform } from "../../../coordinator-client/edge/platform.ts";
 import { processKey } from "../../../coordinator-client/local/process-key.ts";
-import { openLink } from "../../../coordinator-client/open-link.ts";
+import { openLink } from "../../../coordinator-client/client.ts";
 import type { ProcessIdentity } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { ok } from "../../../shared/result.ts";
-import { reachFrom } from "../../../machine/recovery/elsewhere/reach.ts";
+import { reachFrom } from "../../../machine/recovery/elsewhere/candidates.ts";
 import { WatchElsewhere } from "../../../machine/recovery/watch.ts";
-import { createNaming } from "../../../machine/team/chat-naming.ts";
+import { createNaming } from "../../../machine/team/chat-directory.ts";
 import type { TeamOptions } from "../../../machine/team/team-chat.ts";
 import { Team } from "../../../machine/team/team.ts";
 

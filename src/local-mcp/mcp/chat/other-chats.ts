@@ -1,6 +1,5 @@
-import { age } from "../../../shared/format.ts";
+import { age, quotedTitle } from "../../../shared/format.ts";
 import { hasContent } from "../../../machine/recovery/incomplete/detect.ts";
-import { quotedTitle } from "../../../shared/quoted-title.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
 import type { Chat } from "./chat.ts";
 

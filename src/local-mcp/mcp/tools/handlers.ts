@@ -1,9 +1,14 @@
-import { autoCheckpoint, clearState, forceCheckpoint, monitorSignals, sessionStatus } from "./session-tools.ts";
+import {
+  autoCheckpoint,
+  clearState,
+  forceCheckpoint,
+  monitorSignals,
+  sessionStatus,
+  checkRecovery,
+} from "./session-tools.ts";
 import { chats, inbox, send } from "./message-tools.ts";
-import { checkRecovery } from "./check-recovery.ts";
-import { files } from "./files.ts";
+import { files, stateSet } from "./shared-work.ts";
 import { next, report, submit } from "./task-tools.ts";
-import { stateSet } from "./state-set.ts";
 import type { ToolHandler, ToolName } from "./tool.ts";
 
 export const toolHandlers: { readonly [Name in ToolName]: ToolHandler<Name> } = {

@@ -1,4 +1,4 @@
-import { leaderScheme } from "../../../contract/elections.ts";
+import { leaderScheme } from "../../../contract/leases.ts";
 import { stateText } from "../../../contract/chat-state.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import type { ForeseenConflict } from "../../../contract/machine/team.ts";
@@ -8,16 +8,16 @@ import { ok, err, type Result } from "../../../shared/result.ts";
 import { age, oneLine } from "../../../shared/format.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { isPresent, readConflicts, showChat } from "../../../machine/operations/team-handlers.ts";
-import { folderOf } from "../../../machine/team/chat-naming.ts";
+import { folderOf } from "../../../machine/team/chat-directory.ts";
 import type { TeamChat } from "../../../machine/team/team-chat.ts";
-import { teamTool } from "./team-tool.ts";
+import { teamTool } from "./tool.ts";
 import type { Target } from "../../../contract/messages.ts";
 import type { News } from "../../../machine/sessions/news.ts";
 import { neutralize } from "../../../machine/text/neutralize.ts";
-import { indentLines, newsText } from "../../../machine/team/news-text.ts";
+import { indentLines, newsText } from "../../../machine/team/team-news.ts";
 import { takeNews } from "../../../machine/team/deliver-news.ts";
 import { isTransient, type CallError } from "../../../contract/errors.ts";
-import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
+import { fetchPages } from "../../../coordinator-client/coordinator-client.ts";
 
 const pageSize = 100;
 const maxTasks = 200;

@@ -1,15 +1,39 @@
 import { defaults } from "../../../contract/config.ts";
 import type { Verification } from "../../../contract/verification.ts";
-import type { EffectRun, EndedCall, ToolRun, UserPrompt, WorkState } from "../../../contract/work-state.ts";
+import type { WorkState, EffectRun, EndedCall, ToolRun, UserPrompt } from "../../../contract/work-state.ts";
 import { age } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { effectKey, effectLine } from "../../sessions/effects.ts";
 import { limits, pathOf } from "../../sessions/entries.ts";
 import { bothEnds, excerpt, isNod, tail } from "../../text/excerpt.ts";
 import { neutralize } from "../../text/neutralize.ts";
-import { formatAgo, formatWhen, oneLine } from "./brief-text.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
-import { standingOf } from "./standing.ts";
+import { formatAgo, formatWhen, oneLine } from "./brief-text.ts";
+
+/** How the chat stood at the last event that is known of it. */
+export type Standing = "running" | "interrupted" | "waiting" | "unanswered" | "working" | "unknown";
+
+/** Pure. Decided by the order of events alone. */
+export function standingOf(state: WorkState): Standing {
+  if (state.runningTools.length > 0) return "running";
+  const prompted = newest(state.prompts);
+  const worked = Math.max(newest(state.words), newest(state.calls));
+  const interrupted = state.interruptedAt ?? never;
+  const over = Math.max(state.turnEndedAt ?? never, interrupted);
+  // A chat may work on without a prompt: for a background task, or because a hook says so.
+  if (over > never && over >= Math.max(prompted, worked - slackMs))
+    return interrupted === over ? "interrupted" : "waiting";
+  if (prompted > worked) return "unanswered";
+  return worked > never ? "working" : "unknown";
+}
+
+const never = -1;
+/** The last words of a turn may be recorded after its end. */
+const slackMs = 2_000;
+
+function newest(all: readonly { readonly at: number }[]): number {
+  return all.at(-1)?.at ?? never;
+}
 
 /** Pure: what a brief quotes. */
 

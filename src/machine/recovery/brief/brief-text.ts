@@ -1,7 +1,7 @@
 import { age, oneLine as shownLine } from "../../../shared/format.ts";
 import { isPast } from "../../../shared/known-time.ts";
 import { neutralize, removeMarks } from "../../text/neutralize.ts";
-import type { TaskOfSession } from "../../sessions/session-tasks.ts";
+import type { TaskOfSession } from "../../sessions/session-content.ts";
 
 export function oneLine(text: string, max: number): string {
   return shownLine(neutralize(text), max);

@@ -1,16 +1,24 @@
 import { adapterOf, clientTitle } from "../../../clients/adapters.ts";
-import { interpret } from "../../../platform/time-budget.ts";
+import type { Remark, WorkState, DamagedParts } from "../../../contract/work-state.ts";
 import { o200kTokens } from "../../../learning/routing/tokens.ts";
-import { pluralize } from "../../../shared/format.ts";
 import { isOfThisSystem } from "../../../platform/this-system.ts";
+import { interpret } from "../../../platform/time-budget.ts";
+import { unreadParts, testRunText, pluralize } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { type Session, givenOrigin, importOrigin } from "../../sessions/sessions.ts";
 import { emptyState } from "../../sessions/work-state.ts";
+import { bothEnds, tail } from "../../text/excerpt.ts";
+import { neutralize } from "../../text/neutralize.ts";
+import type { Restoration } from "../incomplete/restoration.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
 import {
+  headed,
+  worth,
   type BriefContext,
   type BriefLine,
   type Growth,
+  standingOf,
+  type Standing,
   compactionLine,
   effectLines,
   promptLines,
@@ -20,12 +28,122 @@ import {
   summaryLines,
   workLines,
 } from "./brief-quotes.ts";
-import { damageLines } from "./brief-damages.ts";
 import { formatAgo, formatTask, oneLine, quotedMachine, sanitize } from "./brief-text.ts";
-import { isTested, testLines } from "./brief-verification.ts";
-import { earlierWordsLines, wordsLines } from "./brief-words.ts";
-import type { Restoration } from "../incomplete/restoration.ts";
 import { type RestoreScore, score } from "./score.ts";
+
+/** Pure: what a brief quotes of the chat. */
+
+/** Words at first; more of them goes in by its worth. */
+const chars = { last: 1_000, other: 300 };
+const counts = { inTurn: 3, earlier: 2 };
+
+/** Without them the prompt that follows may mean nothing; a short one lets them be carried out. */
+function earlierWordsLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
+  const { earlierWords, words, prompts } = state;
+  const newest = earlierWords.at(-1);
+  const isOver = standingOf(state) === "waiting";
+  const others = earlierWords.filter(({ at }) => at !== words.at(-1)?.at).slice(-counts.earlier);
+  const lines = others.map((one): BriefLine => {
+    const isNewest = one === newest;
+    const isAnswered = prompts.find(({ at }) => at >= one.at)?.answers !== undefined;
+    const isNeeded = isNewest && prompts.at(-1)?.answers !== undefined;
+    const worthOf = isAnswered && !isOver ? worth.approved : worth.words;
+    const rank = isNeeded ? 0 : isNewest ? 1 : 5;
+    return Object.assign(quotation(one, now, Math.floor(chars.other * scale), worthOf), { rank });
+  });
+  return headed("the chat's last words before the newest prompts:", lines);
+}
+
+/** The chat's last words; in mid-turn also the first ones, and those before the last. */
+function wordsLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
+  const last = state.words.at(-1);
+  if (!last) return [];
+  const { first, before } = wordsOfOpenTurn(state, last);
+  // Since the newest prompt the chat may have made calls without a word.
+  const isNext = standingOf(state) === "waiting" || (state.prompts.at(-1)?.at ?? 0) >= last.at;
+  const own = quotation(last, now, Math.floor(chars.last * scale), isNext ? worth.approved : worth.words);
+  return headed("the chat's last words:", [
+    ...first.map((one) => ({ text: quotedAt(one, now, bothEnds(neutralize(one.text), chars.other)), rank: 2 })),
+    ...before.map((one) => ({ text: quotedAt(one, now, tail(neutralize(one.text), chars.other)), rank: 2 })),
+    { ...own, rank: 0 },
+  ]);
+}
+
+interface WordsOfTurn {
+  readonly first: readonly Remark[];
+  /** Those right before the last ones. */
+  readonly before: readonly Remark[];
+}
+
+const openStandings: ReadonlySet<Standing> = new Set<Standing>(["running", "working", "interrupted"]);
+
+function wordsOfOpenTurn(state: WorkState, last: Remark): WordsOfTurn {
+  if (!openStandings.has(standingOf(state))) return { first: [], before: [] };
+  const since = state.prompts.at(-1)?.at ?? 0;
+  const inTurn = state.words.slice(0, -1).filter(({ at }) => at >= since);
+  const before = inTurn.slice(-counts.inTurn);
+  const oldest = before[0]?.at ?? last.at;
+  return { first: state.firstWords.filter(({ at }) => at < oldest), before };
+}
+
+/** At first both its ends. */
+function quotation(
+  remark: Remark,
+  now: number,
+  max: number,
+  worthOf: Omit<Growth, "text">,
+): { readonly text: string; readonly growths: readonly Growth[] } {
+  const text = (most: number): string => quotedAt(remark, now, bothEnds(neutralize(remark.text), most));
+  return { text: text(max), growths: [{ ...worthOf, text }] };
+}
+
+function quotedAt({ at }: Remark, now: number, text: string): string {
+  return `- ${formatAgo(now, at)}: ${text}`;
+}
+
+/** Points of the transcript that a brief names. */
+const maxPoints = 4;
+
+/** Pure. Parts of the transcript that are unknown, and where they stand. */
+function damageLines({ state }: Pick<Restoration, "state">, { now }: BriefContext): BriefLine[] {
+  const { damaged } = state;
+  if (!damaged) return [];
+  const { count, isBranched } = damaged;
+  const them = count === 1 ? "it" : "them";
+  const unread = `${unreadParts(count, "of its transcript")} (${pointsOf(damaged, now)}): what stood in ${them} is unknown`;
+  const branches =
+    "its transcript goes on along two branches, as when two chats write one session: both are quoted here, and its client continues only the newer one";
+  return [...(count > 0 ? [unread] : []), ...(isBranched ? [branches] : [])].map((text) => ({ text, rank: 0 }));
+}
+
+function pointsOf({ parts, count, isAtEnd }: DamagedParts, now: number): string {
+  const times = isAtEnd ? parts.slice(0, -1) : parts;
+  const points = times.map(({ at }) => (at === null ? "at its beginning" : formatAgo(now, at)));
+  const distinct = [...new Set(points)];
+  const shown = distinct.slice(0, maxPoints);
+  const more = count > parts.length || distinct.length > shown.length ? ["at further points"] : [];
+  return [...shown, ...more, ...(isAtEnd ? ["at its end"] : [])].join(", ");
+}
+
+/** Characters of what tests printed last, by whether they passed. */
+const outputChars = { passed: 120, failed: 500 };
+
+/** The newest run of the tests; none where no user asked for one. */
+function testLines({ verification, snapshot }: Restoration, now: number): BriefLine[] {
+  if (!verification) return [];
+  const { tests } = verification;
+  const isOlder = tests.commit !== null && tests.commit !== snapshot?.commit;
+  const of = isOlder ? "an OLDER snapshot than the newest" : "these files as they were";
+  const most = tests.exitCode === 0 ? outputChars.passed : outputChars.failed;
+  const printed = tests.output === "" ? "" : `; printed last: ${tail(neutralize(tests.output), most)}`;
+  return [{ text: `tests of ${of}, ${formatAgo(now, tests.at)}: ${testRunText(tests)}${printed}`, rank: 0 }];
+}
+
+/** Whether the tests have passed on the newest snapshot. */
+function isTested({ verification, snapshot }: Restoration): boolean {
+  const tests = verification?.tests;
+  return tests?.exitCode === 0 && tests.missingFiles === 0 && tests.commit === snapshot?.commit;
+}
 
 /** Estimated tokens, and characters: Claude Code cuts a hook's context at 10,000. */
 const budget = { tokens: 2_000, chars: 9_400 };

@@ -3,11 +3,10 @@ import type { Sql } from "../../../shared/sql.ts";
 import { adapterOf } from "../../../clients/adapters.ts";
 import type { RecoverySetting } from "../../../contract/config.ts";
 import type { CrashCause } from "../../../contract/readings.ts";
-import { isClosed, isClosedWithNothingOpen } from "../../sessions/closed-sessions.ts";
+import { isClosed, isClosedWithNothingOpen } from "../../sessions/activity.ts";
 import { displayTitle } from "../../sessions/sessions.ts";
-import { shortSessionId } from "../../sessions/short-ids.ts";
-import { quotedTitle } from "../../../shared/quoted-title.ts";
-import { age } from "../../../shared/format.ts";
+import { shortSessionId } from "../../sessions/session-identity.ts";
+import { quotedTitle, age } from "../../../shared/format.ts";
 import { quotedMachine } from "./brief-text.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 

@@ -1,19 +1,65 @@
-import type { WorkState } from "../../../contract/work-state.ts";
+import { join } from "node:path";
+import { isTransient, type CallError } from "../../../contract/errors.ts";
+import type { FileNote, WorkState } from "../../../contract/work-state.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
 import { compareFiles } from "../../../snapshots/file-state.ts";
+import { readHead } from "../../../snapshots/git-head.ts";
 import { GitError, userGit } from "../../../snapshots/git.ts";
 import { findMissing } from "../../../snapshots/restore-files.ts";
-import { readHead } from "../../../snapshots/git-head.ts";
+import { toPredecessor } from "../../checkpoints/capture.ts";
+import * as journal from "../../sessions/journal.ts";
+import * as recoveries from "../../sessions/recoveries.ts";
 import { emptyState } from "../../sessions/work-state.ts";
-import { inferCause } from "../../signals/crash-cause.ts";
-import { fetchHeader } from "../../sharing/fetch-records.ts";
+import { fetchHeader } from "../../sharing/sealed-records.ts";
 import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../../sharing/sessions-elsewhere.ts";
+import { inferCause } from "../../signals/crashes.ts";
 import { formatEvents } from "../brief/brief-text.ts";
-import type { Liveness } from "../incomplete/liveness.ts";
-import type { SeenElsewhere } from "./candidates.ts";
-import { mapFiles } from "./mapped-files.ts";
-import type { Reach } from "./reach.ts";
+import type { Liveness } from "../incomplete/detect.ts";
 import type { FilesElsewhere, Restoration } from "../incomplete/restoration.ts";
+import { acquireLease, releaseLease, incompleteRefusal, leaseRefusal } from "../incomplete/session-lease.ts";
+import type { SeenElsewhere, Reach } from "./candidates.ts";
+
+interface Roots {
+  /** Root of the project there; null: it had none. */
+  readonly there: string | null;
+  /** Root of the project here; null: it is not here. */
+  readonly here: string | null;
+}
+
+/** Pure. Counts both separators, since the other machine may run Windows. */
+export function mapPath(path: string, { there, here }: Roots): string | null {
+  if (there === null || here === null) return null;
+  const root = there.replace(/(?<![/\\])[/\\]+$/, "");
+  const rest = path.slice(root.length);
+  if (root === "" || !path.startsWith(root) || !/^[/\\]/.test(rest)) return null;
+  const parts = rest.split(isWindows(root) ? /[/\\]+/ : /\/+/).filter((part) => part !== "");
+  if (parts.length === 0 || parts.some((part) => part === "." || part === "..")) return null;
+  return join(here, ...parts);
+}
+
+/** A backslash is a separator on Windows only. */
+function isWindows(root: string): boolean {
+  return /^[a-z]:|^\\\\/i.test(root);
+}
+
+const externalReason = "outside of its project there";
+
+interface MappedFiles {
+  readonly inside: readonly FileNote[];
+  /** Paths of the other machine: this one has nothing to compare them with. */
+  readonly external: readonly (FileNote & { readonly now: "unknown" })[];
+}
+
+export function mapFiles(files: readonly FileNote[], roots: Roots): MappedFiles {
+  const mapped: { inside: FileNote[]; external: (FileNote & { now: "unknown" })[] } = { inside: [], external: [] };
+  for (const file of files) {
+    const path = mapPath(file.path, roots);
+    if (path === null) mapped.external.push({ ...file, hash: null, skipped: externalReason, now: "unknown" });
+    else mapped.inside.push({ ...file, path });
+  }
+  return mapped;
+}
 
 const gitTimeoutMs = 5_000;
 
@@ -115,4 +161,54 @@ async function missingHere(
     if (error instanceof GitError) return null;
     throw error;
   }
+}
+
+/**
+ * Makes the session this chat's for all machines; a repetition completes one that was cut off.
+ *
+ * @returns the fencing token of the session's lease
+ */
+export async function takeOver(reach: Reach, row: SessionElsewhere): Promise<Result<number, CallError>> {
+  const { link, call, runtime } = reach;
+  const { device, id: session, machine } = row;
+  const { self } = link;
+  if (!self) {
+    const message = "this chat is not registered in the workspace yet; call again in a moment";
+    return err({ code: "not_registered", message });
+  }
+  const lease = await acquireLease(link, session);
+  if (!lease.ok) {
+    const { code, message, holder } = lease.error;
+    if (code === "lease_held") return err(leaseRefusal(session, machine, holder));
+    const why = `${session} was not taken, since the coordinator of the workspace did not answer (${message}). Nothing has changed; call again.`;
+    return err({ code, message: why });
+  }
+  const taken = await call("sync.take", { self, device, session, token: lease.value });
+  if (!taken.ok) {
+    if (!isTransient(taken.error)) await releaseLease(link, session, lease.value);
+    return err(incompleteRefusal(session, machine, taken.error));
+  }
+  const at = runtime.now();
+  const successor = self.chat;
+  runtime.store.write((sql) => {
+    const state = elsewhere.findState(sql, row) ?? emptyState;
+    elsewhere.setTakeover(sql, row, { chat: successor, machine: reach.machine, at });
+    if (!recoveries.isTaken(sql, session, successor))
+      recoveries.add(sql, { at, session, action: "taken", by: successor });
+    const inheritedWork = toPredecessor({ session, state });
+    journal.append(sql, successor, at, `continues:${session}`, { kind: "continues", ...inheritedWork });
+  });
+  return ok(lease.value);
+}
+
+/** For all machines: the session has no successor any more. */
+export async function giveBack({ runtime, call }: Reach, row: SessionElsewhere): Promise<Result<boolean, CallError>> {
+  const { device, id: session } = row;
+  const given = await call("sync.give-back", { device, session });
+  if (!given.ok && given.error.code !== "unknown_key") return given;
+  runtime.store.write((sql) => {
+    elsewhere.setTakeover(sql, row, null);
+    recoveries.add(sql, { at: runtime.now(), session, action: "undone" });
+  });
+  return ok(true);
 }

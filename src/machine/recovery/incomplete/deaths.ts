@@ -1,14 +1,12 @@
-import { isWithin } from "../../../shared/elapsed.ts";
+import { isWithin } from "../../../shared/known-time.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { mayBeAlive } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import * as totals from "../../../store/metric-totals.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { unsavedOf } from "../../sessions/session-content.ts";
-import * as history from "../../signals/history.ts";
-import { causeOf, hasContent } from "./detect.ts";
-import { isDead } from "./liveness.ts";
-import { withSilentEnd } from "./silent-end.ts";
+import * as history from "../../signals/crashes.ts";
+import { causeOf, hasContent, withSilentEnd, isDead } from "./detect.ts";
 
 type DeathDeps = Pick<Runtime, "processes" | "now">;
 

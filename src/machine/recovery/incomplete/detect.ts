@@ -1,18 +1,123 @@
-import * as journal from "../../sessions/journal.ts";
-import { lastFailure } from "../../sessions/last-failure.ts";
-import * as recoveries from "../../sessions/recoveries.ts";
-import { givenOrigin, importOrigin } from "../../sessions/sessions.ts";
-import * as sessions from "../../sessions/sessions.ts";
-import { isTaskPrompt } from "../../../contract/task-prompt.ts";
+import { adapterOf } from "../../../clients/adapters.ts";
+import type { RegisteredChat } from "../../../contract/chat-state.ts";
+import type { Chat } from "../../../contract/chats.ts";
 import type { CrashCause } from "../../../contract/readings.ts";
-import type { Sql } from "../../../shared/sql.ts";
-import type { Processes } from "../../../platform/processes.ts";
-import { isClosed } from "../../sessions/closed-sessions.ts";
-import { inferCause } from "../../signals/crash-cause.ts";
+import { isTaskPrompt } from "../../../contract/task-prompt.ts";
 import { oomKills, systemMemory } from "../../../platform/memory.ts";
-import { isDead } from "./liveness.ts";
-import { withSilentEnd } from "./silent-end.ts";
+import { isAlive, isInOtherNamespace, type Processes } from "../../../platform/processes.ts";
+import { age } from "../../../shared/format.ts";
+import type { Sql } from "../../../shared/sql.ts";
 import { hasContentSql } from "../../../store/session-tables.ts";
+import { currentState } from "../../checkpoints/capture.ts";
+import { closedReason, hasOpenWork, isClosed } from "../../sessions/activity.ts";
+import * as clients from "../../sessions/clients.ts";
+import * as journal from "../../sessions/journal.ts";
+import { lastFailure } from "../../sessions/session-content.ts";
+import * as recoveries from "../../sessions/recoveries.ts";
+import * as sessions from "../../sessions/sessions.ts";
+import { type Session, givenOrigin, importOrigin } from "../../sessions/sessions.ts";
+import { inferCause } from "../../signals/crashes.ts";
+
+/** Silence after which a session counts as dead whose process or chat cannot be seen. */
+const maxSilenceMs = 600_000;
+
+/** For a session of this machine. */
+export function isDead(session: Session, processes: Processes, now: number): boolean {
+  if (session.owner && !isInOtherNamespace(processes, session.owner)) return !isAlive(processes, session.owner);
+  return session.detachedAt !== null || now - session.lastSeenAt > maxSilenceMs;
+}
+
+/** unknown: the chat never registered, or was forgotten; unreachable: no answer. */
+export type ChatObservation =
+  | ChatStatus
+  | { readonly status: "unknown" }
+  | { readonly status: "unreachable"; readonly why: string };
+
+type ChatStatus = RegisteredChat & Pick<Chat, "lastSeenAgeMs">;
+
+export interface Liveness {
+  readonly isOver: boolean;
+  /** The coordinator says that the chat is gone. */
+  readonly isCertain: boolean;
+  /** A process of its machine has seen that its process is gone. */
+  readonly isAttested: boolean;
+  readonly detail: string;
+  /** The coordinator's view of a chat that is present; null: none. */
+  readonly chat: RegisteredChat | null;
+}
+
+const offlineReasonText: Readonly<Record<string, string>> = {
+  attested: "another SHIM process of its machine saw that its process is gone",
+  closed: "its connection to the coordinator closed, and it did not come back",
+  timeout: "the coordinator heard nothing more of it",
+};
+
+/** News that its machine has sent of a session. */
+interface Sent {
+  /** Time since the last of them, in ms. */
+  readonly silenceMs: number;
+  readonly hasDied: boolean;
+}
+
+const ended = { isOver: true, isCertain: true, isAttested: true, chat: null };
+const noEndSeen = { isOver: false, isCertain: false, isAttested: false, chat: null };
+
+/** Pure. */
+export function livenessOf(observation: ChatObservation, sent: Sent): Liveness {
+  const { status } = observation;
+  if (status === "unknown") return livenessAsSent(sent, "The coordinator knows no chat of it");
+  if (status === "unreachable")
+    return { ...noEndSeen, detail: `Whether it lives is not known now: ${observation.why}.` };
+  const heard = `heard ${age(observation.lastSeenAgeMs)} ago`;
+  if (status !== "offline")
+    return { ...noEndSeen, isCertain: true, detail: `It is ${status}, and was ${heard}.`, chat: observation };
+  const { reason } = observation;
+  const words = offlineReasonText[reason ?? ""];
+  // The chat left, and its machine has not reported yet how the session ended.
+  if (words === undefined) return livenessAsSent(sent, "Its chat left the workspace without an end of the session");
+  return { ...ended, isAttested: reason === "attested", detail: `Last ${heard}: ${words}.` };
+}
+
+function livenessAsSent({ silenceMs, hasDied }: Sent, what: string): Liveness {
+  if (hasDied) return { ...ended, detail: "Its machine reported its death." };
+  const detail = `${what}; its machine sent nothing more of it for ${age(silenceMs)}.`;
+  return { ...noEndSeen, isOver: silenceMs > maxSilenceMs, detail };
+}
+
+/** Only reads. Gives a dead session the end that its client did not report. */
+export function withSilentEnd(sql: Sql, session: Session): Session {
+  if (session.endedAt !== null || !endsSilently(sql, session) || !isAfterTurn(sql, session.id)) return session;
+  if (endsInOrder(session)) return { ...session, endedAt: session.lastSeenAt };
+  if (isClosed(session)) return session;
+  const detachReason = closing(sql, session);
+  return detachReason === null ? session : { ...session, detachReason, detachedAt: session.lastSeenAt };
+}
+
+/** Reasons of an MCP process that was ended by a client which was alive. */
+const orderlyReasons: ReadonlySet<string | null> = new Set(["stdin_end", "sigterm"]);
+
+/** Its MCP process has seen what the client does not report. */
+function endsInOrder({ client, detachReason }: Session): boolean {
+  return adapterOf(client)?.endsSilently === true && orderlyReasons.has(detachReason);
+}
+
+function isAfterTurn(sql: Sql, id: string): boolean {
+  const [last] = journal.newest(sql, id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"], 1);
+  return last?.entry.kind === "turn_end";
+}
+
+/** Where no event says that a chat was closed, the end of its last turn does. */
+function closing(sql: Sql, { id }: Session): string | null {
+  const state = currentState(sql, id);
+  return state && closedReason(hasOpenWork(state));
+}
+
+/** The user has left the sessions of one process in which the last prompt was not made. */
+function endsSilently(sql: Sql, { id, client, owner }: Session): boolean {
+  const adapter = adapterOf(client);
+  if (adapter?.endsSilently) return true;
+  return adapter?.hasThreads === true && owner !== null && clients.current(sql, owner)?.session !== id;
+}
 
 export interface IncompleteSession {
   readonly session: sessions.Session;

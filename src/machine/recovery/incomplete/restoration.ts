@@ -16,10 +16,8 @@ import type { Session } from "../../sessions/sessions.ts";
 import { changesIn, compareWithSnapshot, hasSnapshot, type ProjectChanges } from "../../../snapshots/changed-files.ts";
 import { compareFiles, stampOf, type FileComparison } from "../../../snapshots/file-state.ts";
 import { snapshots, verifications } from "../../../store/session-tables.ts";
-import { causeOf } from "./detect.ts";
-import { isDead } from "./liveness.ts";
-import type { StoredSnapshotRow } from "../../sessions/session-content.ts";
-import { tasksOf, type TaskOfSession } from "../../sessions/session-tasks.ts";
+import { causeOf, isDead } from "./detect.ts";
+import { type StoredSnapshotRow, tasksOf, type TaskOfSession } from "../../sessions/session-content.ts";
 
 /** `repository`: SHIM's own that holds it; null: none was made. */
 export type SnapshotNote = Pick<StoredSnapshotRow, "checkpointId" | "state" | "reason" | "commit" | "repository">;

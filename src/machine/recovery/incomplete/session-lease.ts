@@ -1,7 +1,7 @@
-import { err, ok, type Result } from "../../../shared/result.ts";
 import { isTransient, type CallError } from "../../../contract/errors.ts";
 import type { CoordinatorClient } from "../../../coordinator-client/coordinator-client.ts";
-import type { Successor } from "./verdict.ts";
+import { age } from "../../../shared/format.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
 
 type LeaseLink = Pick<CoordinatorClient, "self" | "call">;
 
@@ -47,4 +47,77 @@ export async function fetchHolder(link: Pick<LeaseLink, "call">, session: string
 export async function releaseLease(link: LeaseLink, session: string, token: number): Promise<void> {
   // Bound to the chat, the lease ends with it at the latest.
   await link.call("leases.release", { resource: leaseName(session), token }, callTimeoutMs);
+}
+
+export interface Refusal {
+  readonly code: string;
+  readonly message: string;
+}
+
+interface Successor {
+  readonly chat: string;
+  /** Null if its machine is not known. */
+  readonly machine: string | null;
+  readonly heldForMs?: number;
+  /** On this machine: the user can take it back here. */
+  readonly isHere?: true;
+}
+
+export interface SessionFacts {
+  readonly session: string;
+  /** Where the session ran; null: here. */
+  readonly machine: string | null;
+  readonly isThisChat?: boolean;
+  readonly isEnded: boolean;
+  /** The coordinator did not answer, so a successor may be missing. */
+  readonly isStale?: boolean | undefined;
+  /** Null if it is dead, else why it may live. */
+  readonly alive: string | null;
+  /** Another chat that continues it. */
+  readonly successor: Successor | null;
+}
+
+/** Pure. Returns why the session cannot be taken, or null. */
+export function verdict({
+  session,
+  machine,
+  isThisChat,
+  isEnded,
+  isStale,
+  alive,
+  successor,
+}: SessionFacts): Refusal | null {
+  const refuse = (code: string, why: string): Refusal => ({ code, message: `${session} ${why}` });
+  const where = machine === null ? "" : ` on ${machine}`;
+  if (isThisChat) return refuse("this_chat", "is this chat itself.");
+  if (isEnded) return refuse("finished", `was finished${where}: there is nothing to continue.`);
+  if (isStale === true)
+    return refuse("unreachable", "is not taken: whether another chat continues it is not known now.");
+  if (alive !== null)
+    return refuse("still_running", machine === null ? alive : `is not known to be dead${where}: ${alive}`);
+  return successor && refuse("held", formatSuccessor(session, successor));
+}
+
+function formatSuccessor(session: string, { chat, machine, heldForMs, isHere }: Successor): string {
+  const where = machine === null ? "" : ` on ${machine}`;
+  const since = heldForMs === undefined ? "" : `, for ${age(heldForMs)}`;
+  return `is continued by chat ${chat}${where}${since}. If the user wants it here: \`shim resume --undo ${session}\`${isHere ? "" : " there"}, then again.`;
+}
+
+/** @param holder null if it released the lease in the same moment */
+export function leaseRefusal(session: string, machine: string, holder: Successor | null): CallError {
+  if (holder === null)
+    return { code: "held", message: `${session} was taken by another chat in this moment. Call again.` };
+  const message =
+    holder.chat === session
+      ? `${session} may still run on ${machine}: its own chat holds it. If it is dead, it is free within a minute; call again then.`
+      : `${session} ${formatSuccessor(session, holder)}`;
+  return { code: "held", message };
+}
+
+/** For a takeover that the coordinator did not complete. */
+export function incompleteRefusal(session: string, machine: string, { code, message }: CallError): CallError {
+  if (code === "unknown_key")
+    return { code, message: `${session} is gone: it was forgotten on ${machine}, or is no longer kept.` };
+  return { code, message: `${session} was not taken (${message}). Nothing is lost; call again.` };
 }

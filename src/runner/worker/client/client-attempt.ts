@@ -3,10 +3,9 @@ import { adapterOf } from "../../../clients/adapters.ts";
 import { detailsOf } from "../../../clients/details.ts";
 import type { ClientAdapter } from "../../../clients/adapter/client-adapter.ts";
 import type { RunOutput } from "../../../clients/adapter/run-output.ts";
-import type { ActiveLimitRule, UsageLimit } from "../../../contract/at-limit.ts";
-import type { Usage } from "../../../contract/budgets.ts";
+import type { ActiveLimitRule, UsageLimit } from "../../../contract/config.ts";
+import { type Usage, zeroUsage } from "../../../contract/budgets.ts";
 import type { Route } from "../../../contract/model-routes.ts";
-import { zeroUsage } from "../../../contract/usage.ts";
 import {
   decide,
   handOver,
@@ -33,9 +32,9 @@ import {
   type ClientWork,
   type Model,
   type RunDeps,
+  findReachedLimit,
 } from "./client-run.ts";
 import { isFull, isMachineTrouble, judge, type Judged } from "./judge-run.ts";
-import { findReachedLimit } from "./usage-meter.ts";
 import { drivenCommand, otherCommand } from "./command.ts";
 import { chooseContinuation, type Continuation, sessionToContinue, takeOver, toCheckpoint } from "./continuation.ts";
 import { type ClientDeps } from "../machine-deps.ts";

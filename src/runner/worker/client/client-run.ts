@@ -1,19 +1,86 @@
 import type { ClientAdapter } from "../../../clients/adapter/client-adapter.ts";
-import type { EndEvent, RunEvent, RunOutput } from "../../../clients/adapter/run-output.ts";
-import type { Usage } from "../../../contract/budgets.ts";
+import {
+  totalTokens,
+  type EndEvent,
+  type ResponseTokens,
+  type RunEvent,
+  type RunOutput,
+} from "../../../clients/adapter/run-output.ts";
+import type { UsageLimit } from "../../../contract/config.ts";
+import { type RemainingBudget, type Usage, sum } from "../../../contract/budgets.ts";
+import type { Json } from "../../../contract/values.ts";
 import type { Route } from "../../../contract/model-routes.ts";
-import { sum } from "../../../contract/usage.ts";
-import { redactAndClip } from "../../../redaction/bounded-text.ts";
-import type { ClientDeps } from "../machine-deps.ts";
-import { describeInput } from "../../../machine/sessions/hook-entries.ts";
 import { StallDetector } from "../../../learning/routing/stall-detector.ts";
-import type { TaskRun } from "../executor.ts";
+import { describeInput } from "../../../machine/sessions/hook-entries.ts";
 import { programEnv, type runProgram, type Program, type ProgramExit } from "../../../platform/run-program.ts";
+import { redactAndClip } from "../../../redaction/bounded-text.ts";
+import type { TaskRun } from "../executor.ts";
+import type { ClientDeps } from "../machine-deps.ts";
 import type { ClientCommand } from "./command.ts";
 import { type Continuation, toCheckpoint } from "./continuation.ts";
-import { findReachedLimit, UsageMeter } from "./usage-meter.ts";
-import type { Json } from "../../../contract/json.ts";
-import type { UsageLimit } from "../../../contract/at-limit.ts";
+
+const noTokens: ResponseTokens = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
+
+/**
+ * A response counts once; the sum of the last event replaces the count. The cost is 0 until
+ * the client reports it. Never decreases.
+ */
+class UsageMeter {
+  readonly #responses = new Map<string, ResponseTokens>();
+  /** Response that is still arriving, by caller. */
+  readonly #openResponses = new Map<string, string>();
+  #measured = { tokens: 0, costUsd: 0 };
+  #counted = 0;
+  #tokens = 0;
+  #costMicros = 0;
+  isMeasured = false;
+
+  read(event: RunEvent): void {
+    if (event.kind === "response") this.#count(event.id, event.counts);
+    else if (event.kind === "counted") {
+      const { parent, id, counts } = event;
+      if (id !== null) this.#openResponses.set(parent, id);
+      const openResponse = this.#openResponses.get(parent);
+      if (openResponse !== undefined) this.#count(openResponse, counts);
+    } else if (event.kind === "ended") this.#measure(event);
+  }
+
+  usage(wallMs: number): Usage {
+    return { wallMs, tokens: this.#tokens, costMicros: this.#costMicros };
+  }
+
+  #count(id: string, newCounts: ResponseTokens): void {
+    const before = this.#responses.get(id) ?? noTokens;
+    const larger = (name: keyof ResponseTokens): number => Math.max(before[name], newCounts[name]);
+    const [input, output] = [larger("input"), larger("output")];
+    const counts = { input, output, cacheRead: larger("cacheRead"), cacheWrite: larger("cacheWrite") };
+    this.#responses.set(id, counts);
+    this.#counted += totalTokens(counts) - totalTokens(before);
+    this.#tokens = Math.max(this.#tokens, this.#counted);
+  }
+
+  #measure({ tokens, costUsd, isPart }: EndEvent): void {
+    const before = isPart ? this.#measured : { tokens: 0, costUsd: 0 };
+    this.#measured = { tokens: before.tokens + (tokens ?? 0), costUsd: before.costUsd + (costUsd ?? 0) };
+    this.#tokens = Math.max(this.#tokens, this.#measured.tokens);
+    this.#costMicros = Math.max(this.#costMicros, Math.round(this.#measured.costUsd * 1_000_000));
+    this.isMeasured ||= costUsd !== null;
+  }
+}
+
+const limitNames: Readonly<Record<keyof RemainingBudget, string>> = {
+  wallMs: "ms of time",
+  tokens: "tokens",
+  costMicros: "millionths of a dollar",
+};
+
+export function findReachedLimit(usage: Usage, budgetLeft: RemainingBudget): string | null {
+  for (const key of ["tokens", "costMicros", "wallMs"] as const) {
+    const limit = budgetLeft[key];
+    if (limit !== null && usage[key] >= limit) return `${usage[key]} of ${limit} ${limitNames[key]} were used`;
+  }
+  return null;
+}
 
 /** Times after the interrupt and after TERM. */
 export type StopTimeouts = Required<Pick<Program, "interruptMs" | "graceMs">>;

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { adapterOf, supportedClients } from "../../../clients/adapters.ts";
 import { detailsOf } from "../../../clients/details.ts";
 import type { DrivenFiles } from "../../../clients/adapter/run-output.ts";
-import type { LimitStep } from "../../../contract/at-limit.ts";
+import type { LimitStep } from "../../../contract/config.ts";
 import type { HookClient } from "../../../contract/clients.ts";
 import { canBlock, hasHookTool } from "../../../contract/hook-tool.ts";
 import { edgeConfigPath } from "../../../coordinator-client/edge-config.ts";
@@ -10,7 +10,7 @@ import { serverCommand, serverName, setClaudeHooks } from "../../../installer/en
 import type { Settings } from "../../../installer/settings.ts";
 import { successorVariable } from "../../../machine/recovery/incomplete/successor.ts";
 import { digest } from "../../../machine/sessions/entries.ts";
-import type { Launch } from "../../../platform/launch.ts";
+import type { Launch } from "../../../platform/shim-command.ts";
 import { createPrivateFolder, inodeOf, writeAtomically } from "../../../platform/private-files.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import type { ClientWork } from "./client-run.ts";

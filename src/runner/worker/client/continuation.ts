@@ -2,7 +2,7 @@ import { realpathSync } from "node:fs";
 import * as z from "zod";
 import type { HookClient } from "../../../contract/clients.ts";
 import type { ClaimedTask } from "../../../contract/tasks.ts";
-import type { Json } from "../../../contract/json.ts";
+import type { Json } from "../../../contract/values.ts";
 import { codeOf, stackOf } from "../../../shared/error.ts";
 import { uuidv7 } from "../../../shared/ids.ts";
 import { mayBeAlive } from "../../../platform/processes.ts";

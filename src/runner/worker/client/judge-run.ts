@@ -1,7 +1,7 @@
 import { oneLine } from "../../../shared/format.ts";
 import type { EndEvent } from "../../../clients/adapter/run-output.ts";
-import type { UsageLimit } from "../../../contract/at-limit.ts";
-import type { Json } from "../../../contract/json.ts";
+import type { UsageLimit } from "../../../contract/config.ts";
+import type { Json } from "../../../contract/values.ts";
 import { redactAndClip } from "../../../redaction/bounded-text.ts";
 import { isUserSignal, type ProgramExit } from "../../../platform/run-program.ts";
 import { redactJson } from "../../../redaction/redact.ts";

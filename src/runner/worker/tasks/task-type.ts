@@ -4,22 +4,18 @@ import * as z from "zod";
 import { type Workspace, withWorkspace } from "../../../machine/operations/workspace.ts";
 import { isOnPath } from "../../../platform/program-path.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { fail, type Failure } from "../../../shared/failure.ts";
-import { ok, type Result } from "../../../shared/result.ts";
+import { fail, type Failure, ok, type Result } from "../../../shared/result.ts";
 import { GitError } from "../../../snapshots/git.ts";
 import type { TaskSetup, EmitWorkerEvent } from "../attempt.ts";
-import { claudeExecutor, type ClaudeExecutorOptions } from "../client/claude-executor.ts";
-import { ClaudeSettings, CommandWords } from "../client/settings.ts";
-import { commandExecutor, testedExecutor } from "../command-executor.ts";
+import { claudeExecutor, type ClaudeExecutorOptions, ClaudeSettings, CommandWords } from "../client/claude-executor.ts";
+import { commandExecutor, testedExecutor, keepOutput } from "../command-executor.ts";
 import { type Executor, fixedFolder, type TaskFolders } from "../executor.ts";
 import { hasRemote, findCommit, openRepository } from "../../../snapshots/user-repository.ts";
 import { TaskWorktrees, removeOldWorktrees } from "../worktrees.ts";
 import { clientDeps, type WorkDeps, workDeps } from "../machine-deps.ts";
-import { newId } from "../../../coordinator-client/edge/platform.ts";
-import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
+import { newId, nodePlatform } from "../../../coordinator-client/edge/platform.ts";
 import type { OperationContext } from "../../../machine/operations/operation-context.ts";
 import { machineHealth, WorkerAutomation, type EndCounts, type WorkerOptions } from "../worker-automation.ts";
-import { keepOutput } from "../output-files.ts";
 
 /** Work of a worker on the tasks of a type, and its folder. */
 export const TypeSettings = z.strictObject({

@@ -10,10 +10,9 @@ import { setAside } from "#src/store/repair.ts";
 import type { DriverName } from "#src/store/driver.ts";
 import { forget, purge } from "#src/machine/keeping/forget.ts";
 import { loadDriver } from "#src/store/open-driver.ts";
-import { migrations } from "#src/store/schema.ts";
+import { migrations, Store } from "#src/store/store.ts";
 import * as spool from "#src/store/spool.ts";
 import { createPrivateFolder, inodeOf, writeAtomically } from "#src/platform/private-files.ts";
-import { Store } from "#src/store/store.ts";
 import { Rng } from "../../../sim/rng.ts";
 import { addJournal, addSession } from "#harness/store/store-rows.ts";
 

@@ -10,8 +10,15 @@ import {
   type Finding,
   type RawFinding,
 } from "#src/code/analysis/finding.ts";
-import { toMarkdown, toSarif, toText } from "#src/code/analysis/formats.ts";
-import { countTotals, findHotspots, Report, type ToolRun } from "#src/code/analysis/report.ts";
+import {
+  toMarkdown,
+  toSarif,
+  toText,
+  countTotals,
+  findHotspots,
+  Report,
+  type ToolRun,
+} from "#src/code/analysis/report.ts";
 import { parseWith, recorded, sampleFiles, adapterOf, aView, parseResult } from "#harness/analysis/recorded.ts";
 
 const outputs = {

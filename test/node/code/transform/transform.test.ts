@@ -1,8 +1,7 @@
 import { existsSync, readFileSync, rmSync, symlinkSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
-import { TransformTask, type Change } from "#src/code/transform/change.ts";
-import { transformersFor } from "#src/code/transform/transformers.ts";
+import { TransformTask, type Change, transformersFor } from "#src/code/transform/transformers.ts";
 import { failed, printed } from "#harness/machine/cli-home.ts";
 import { commitAll, contents, git, write } from "#harness/machine/git-project.ts";
 import { aTransformHome, varRule, type TransformHome } from "#harness/transform/transform-rig.ts";

@@ -1,11 +1,11 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { Job, SplitStrategy } from "#src/contract/plans.ts";
-import type { Json } from "#src/contract/json.ts";
+import type { Json } from "#src/contract/values.ts";
 import { estimateComplexity } from "#src/shared/complexity.ts";
 import { AggregateRule } from "#src/contract/tasks.ts";
 import type { GivenPart } from "#src/contract/plans.ts";
-import { split as splitAtMost } from "#src/coordination/plans/decompose.ts";
+import { split as splitAtMost } from "#src/coordination/plans/plans.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
 
 function aJob(fields: Partial<Omit<Job, "files">> & { readonly files?: readonly string[] } = {}): Job {

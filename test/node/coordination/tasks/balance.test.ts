@@ -1,12 +1,14 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { selectChat, type Candidate, type ChatLoad } from "#src/coordination/tasks/candidates.ts";
 import {
+  selectChat,
+  type Candidate,
+  type ChatLoad,
   initialPerformance,
   update,
   type RunOutcome,
   type Performance,
-} from "#src/coordination/tasks/chat-performance.ts";
+} from "#src/coordination/tasks/candidates.ts";
 
 import { rebalance, type AssignedTask, type Reassignment } from "#src/coordination/scheduling/rebalance.ts";
 

@@ -1,5 +1,4 @@
-import { callUntilAnswered } from "#src/coordinator-client/call-until-answered.ts";
-import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
+import { callUntilAnswered, type CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
 import { err, ok } from "#src/shared/result.ts";
 import { FakeTime } from "#harness/clock/fake-time.ts";
 import { expect, it } from "vitest";

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { sender } from "#src/coordinator-client/edge/http-transport.ts";
-import { nodePlatform } from "#src/coordinator-client/edge/node-platform.ts";
+import { nodePlatform } from "#src/coordinator-client/edge/platform.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 
 const token = "shim_secret.real";

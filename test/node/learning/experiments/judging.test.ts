@@ -9,7 +9,7 @@ import {
   type CanaryUnit,
   type CanaryVerdict,
   type Measured,
-} from "#src/learning/experiments/guardrails.ts";
+} from "#src/learning/experiments/trials.ts";
 import { findWeek, weekOf } from "#src/learning/experiments/weekly-report.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 

@@ -1,6 +1,6 @@
 import { afterAll, expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
-import { opportunityPatterns, type OpportunityPattern } from "#src/contract/opportunities.ts";
+import { opportunityPatterns, type OpportunityPattern } from "#src/contract/learning.ts";
 import type { ReplaySession } from "#src/contract/replay.ts";
 import { findOpportunities, unsavedAgeMs } from "#src/learning/experiments/opportunities/find-opportunities.ts";
 import type { History, PastSession } from "#src/learning/experiments/opportunities/history.ts";

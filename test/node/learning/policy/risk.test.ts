@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { configSchema, defaults as settings } from "#src/contract/config.ts";
 import type { ReadingName, Readings, RiskLevel, RiskMark } from "#src/contract/readings.ts";
 import { assess, markReading } from "#src/learning/policy/risk.ts";
-import { refreshIfDue } from "#src/local-mcp/host/upkeep.ts";
+import { refreshIfDue } from "#src/local-mcp/host/machine-work.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import { Claude, rowCount, aChat } from "#harness/machine/claude.ts";

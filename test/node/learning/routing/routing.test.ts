@@ -1,7 +1,13 @@
 import { expect, it } from "vitest";
 import type { Band, TierCounts } from "#src/contract/model-routes.ts";
-import { bandOf, chooseRoute, escalate, hasHigherTier, type RouteTable } from "#src/learning/routing/model-router.ts";
-import { analyzeTask } from "#src/learning/routing/prompt-analyzer.ts";
+import {
+  bandOf,
+  chooseRoute,
+  escalate,
+  hasHigherTier,
+  type RouteTable,
+  analyzeTask,
+} from "#src/learning/routing/model-router.ts";
 import { StallDetector } from "#src/learning/routing/stall-detector.ts";
 import { estimateTokens, o200kTokens } from "#src/learning/routing/tokens.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";

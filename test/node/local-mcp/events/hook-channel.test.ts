@@ -18,8 +18,8 @@ import { hostSocket } from "#src/platform/host-socket.ts";
 import { patience } from "#harness/machine/host-rig.ts";
 import { adapterOf } from "#src/clients/adapters.ts";
 import { findClientPid } from "#src/local-mcp/events/read-event.ts";
-import { isOfForeignCaller } from "#src/local-mcp/events/foreign-callers.ts";
-import { valueVariables } from "#src/clients/adapter/hook-variables.ts";
+import { isOfForeignCaller } from "#src/local-mcp/events/payload.ts";
+import { valueVariables } from "#src/clients/adapter/hook-program.ts";
 import { recordings } from "#harness/clients/recorded-client.ts";
 
 const session = "7d1f0c62-2f3c-4f0e-9a6b-0d2a4c1f8b11";

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import type { HookEvent } from "#src/contract/hook-input.ts";
+import type { HookEvent } from "#src/contract/hooks.ts";
 import { type News, undelivered } from "#src/machine/sessions/news.ts";
-import { toStoredOffer } from "#src/machine/recovery/stored-offer.ts";
+import { toStoredOffer } from "#src/machine/recovery/offers.ts";
 import { aRestoration, aSession } from "#harness/machine/restorations.ts";
 import { type Printed, aChat as aQuietChat, type ClaudeOptions } from "#harness/machine/claude.ts";
 import { aMessage, hear } from "#harness/team/team-rig.ts";

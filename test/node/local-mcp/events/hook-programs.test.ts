@@ -6,9 +6,9 @@ import * as fc from "fast-check";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { foreignLimits, ownLimits, readHookInput, type StdinSource } from "#src/local-mcp/events/hook-stdin.ts";
 import { JsonObjectReader } from "#src/platform/json-object-reader.ts";
-import { isClaudeCode } from "#src/local-mcp/events/foreign-callers.ts";
+import { isClaudeCode } from "#src/local-mcp/events/payload.ts";
 import { createServer } from "node:net";
-import { callerEnv, headerOf, valueVariables } from "#src/clients/adapter/hook-variables.ts";
+import { callerEnv, headerOf, valueVariables } from "#src/clients/adapter/hook-program.ts";
 import { ended, ShimHookRig, type Ended } from "#harness/machine/shim-hook-rig.ts";
 
 const src = join(import.meta.dirname, "../../../../src");

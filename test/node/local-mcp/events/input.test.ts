@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { hookEvents } from "#src/contract/hook-input.ts";
+import { hookEvents } from "#src/contract/hooks.ts";
 import { answerHook, drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { journalKinds, rowCount, storedSession } from "#harness/machine/claude.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";

@@ -2,8 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { aFrontRig, ownProgram, settled, type FrontRig } from "#harness/machine/front-rig.ts";
 import { PassThrough } from "node:stream";
-import { eachLine } from "#src/local-mcp/front/lines.ts";
-import { RequestScan } from "#src/local-mcp/front/request-scan.ts";
+import { eachLine, RequestScan } from "#src/local-mcp/front/lines.ts";
 
 const initialize = { jsonrpc: "2.0", id: 0, method: "initialize", params: {} };
 const initialized = { jsonrpc: "2.0", method: "notifications/initialized" };

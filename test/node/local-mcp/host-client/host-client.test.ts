@@ -3,12 +3,12 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { askOperation } from "#src/local-mcp/host-client/host-client.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import type { OperationResult } from "#src/shared/operation-result.ts";
+import type { OperationResult } from "#src/shared/result.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { startHost, startMark } from "#src/local-mcp/host-client/start-host.ts";
+import { startHost, startMark } from "#src/local-mcp/host-client/reach-host.ts";
 
 /** Asks a host that answers so. */
 async function askWith(answer: (response: ServerResponse) => void) {

@@ -4,14 +4,14 @@ import { pathToFileURL } from "node:url";
 import { expect, it } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { jobsOf } from "#src/local-mcp/host/job-process.ts";
-import { runApart } from "#src/runtime/run-apart.ts";
+import { runApart } from "#src/runtime/runtime.ts";
 import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
 import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
 import { GIT_ENV, LIMITS, makeProject, T0, withGit, type GitProject } from "#harness/machine/git-project.ts";
 import { execFileSync } from "node:child_process";
 import type { Trigger } from "#src/contract/checkpoint.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
-import { FileSaver } from "#src/local-mcp/host/file-saver.ts";
+import { FileSaver } from "#src/local-mcp/host/served-chat.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { instructions } from "#src/local-mcp/front/instructions.ts";
+import { instructions } from "#src/local-mcp/mcp/server.ts";
 import { estimateTokens } from "#src/learning/routing/tokens.ts";
 import { add } from "#src/store/notices.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { hookEvents, type HookEvent } from "#src/contract/hook-input.ts";
+import { hookEvents, type HookEvent } from "#src/contract/hooks.ts";
+import { isRiskyCommand } from "#src/machine/checkpoints/risky-commands.ts";
 import { countedTrigger, eventTrigger } from "#src/machine/checkpoints/triggers.ts";
 import { countTrigger, type SaveFacts } from "#src/learning/policy/risk.ts";
 import { defaults } from "#src/contract/config.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
-import { isRiskyCommand } from "#src/machine/checkpoints/risky-commands.ts";
 import { findAwaited } from "#src/snapshots/stored-snapshots.ts";
 import { aChat } from "#harness/machine/claude.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";

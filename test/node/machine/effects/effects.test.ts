@@ -6,7 +6,7 @@ import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { codex } from "#src/clients/codex/codex.ts";
 import { probe } from "#src/machine/effects/probe.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { noteEffects } from "#src/machine/sessions/note-effects.ts";
+import { noteEffects } from "#src/machine/sessions/effects.ts";
 import { qwen } from "#src/clients/qwen/qwen.ts";
 
 const push = { command: "git push origin main" };

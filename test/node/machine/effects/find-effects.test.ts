@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, readFileSync } from "node:fs";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
-import { findEffects } from "#src/machine/sessions/find-effects.ts";
+import { findEffects } from "#src/machine/sessions/effects.ts";
 import { killFigures } from "#harness/effects/kill-model.ts";
 
 const found = (command: string, tool = "Bash"): string[] =>

@@ -1,6 +1,6 @@
 import * as notices from "#src/store/notices.ts";
 import { expect, it, afterEach, beforeEach, vi } from "vitest";
-import type { MachineTrial } from "#src/contract/trials.ts";
+import type { MachineTrial } from "#src/contract/learning.ts";
 import { toUnit, chooseArm } from "#src/machine/sessions/session-settings.ts";
 import { pastChats } from "#harness/experiments/past-chats.ts";
 import { startTrial } from "#harness/experiments/trials.ts";

@@ -3,7 +3,7 @@ import * as notices from "#src/store/notices.ts";
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
-import type { MachineTrial } from "#src/contract/trials.ts";
+import type { MachineTrial } from "#src/contract/learning.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { advanceAll, endTrial, setOff, start, viewTrial, nextTrial } from "#src/machine/learning/machine-trials.ts";
 import { forget } from "#src/machine/keeping/forget.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { renderBrief, toDelivered, toStoredOffer } from "#src/machine/recovery/stored-offer.ts";
+import { renderBrief, toDelivered, toStoredOffer } from "#src/machine/recovery/offers.ts";
 import { restore, restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import { storedSession, aChat, aProject, anotherClaude, type Claude } from "#harness/machine/claude.ts";
 import { renameSync, rmSync, statSync, utimesSync, writeFileSync, mkdirSync } from "node:fs";

@@ -7,7 +7,7 @@ import type { WorkState } from "#src/contract/work-state.ts";
 import { score } from "#src/machine/recovery/brief/score.ts";
 import { aState } from "#harness/machine/work-states.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
-import { standingOf } from "#src/machine/recovery/brief/standing.ts";
+import { standingOf } from "#src/machine/recovery/brief/brief-quotes.ts";
 import { emptyState, fold } from "#src/machine/sessions/work-state.ts";
 import { o200kTokens } from "#src/learning/routing/tokens.ts";
 import { missingFrom } from "#src/machine/recovery/brief/compaction.ts";

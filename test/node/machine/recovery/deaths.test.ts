@@ -2,7 +2,7 @@ import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Crash } from "#src/machine/signals/history.ts";
+import type { Crash } from "#src/machine/signals/crashes.ts";
 import { listCrashes } from "#harness/machine/crashes.ts";
 import { DeathWatch, recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
@@ -12,11 +12,16 @@ import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { aDeadClaude, anotherClaude, Claude, storedSession, aChat } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
-import { causeOf, findIncomplete, type SessionSearch } from "#src/machine/recovery/incomplete/detect.ts";
-import { isDead, livenessOf } from "#src/machine/recovery/incomplete/liveness.ts";
+import {
+  causeOf,
+  findIncomplete,
+  type SessionSearch,
+  isDead,
+  livenessOf,
+} from "#src/machine/recovery/incomplete/detect.ts";
 import type { Sql } from "#src/shared/sql.ts";
-import { leaseRefusal, verdict, type SessionFacts } from "#src/machine/recovery/incomplete/verdict.ts";
-import { mapFiles, mapPath } from "#src/machine/recovery/elsewhere/mapped-files.ts";
+import { leaseRefusal, verdict, type SessionFacts } from "#src/machine/recovery/incomplete/session-lease.ts";
+import { mapFiles, mapPath } from "#src/machine/recovery/elsewhere/restoration.ts";
 import { resolve } from "#src/machine/recovery/incomplete/resolution.ts";
 import type { RecoveryEvent } from "#src/machine/sessions/recoveries.ts";
 

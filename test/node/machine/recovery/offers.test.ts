@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { findIncomplete } from "#src/machine/recovery/incomplete/detect.ts";
 import { undo } from "#src/machine/recovery/marks.ts";
-import { quotedTitle } from "#src/shared/quoted-title.ts";
+import { quotedTitle } from "#src/shared/format.ts";
 import { anotherClaude, Claude, journalKinds, storedSession, aChat, aDeadClaude } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { HookInput, type HookEvent } from "#src/contract/hook-input.ts";
+import { HookInput, type HookEvent } from "#src/contract/hooks.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { parseInput } from "#src/local-mcp/events/read-event.ts";
 import { idOf, limits, pathOf } from "#src/machine/sessions/entries.ts";

@@ -9,7 +9,7 @@ import { append, listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { start } from "#src/machine/learning/machine-trials.ts";
 import { pastChats } from "#harness/experiments/past-chats.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
-import type { HookEvent } from "#src/contract/hook-input.ts";
+import type { HookEvent } from "#src/contract/hooks.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { addSession } from "#harness/store/store-rows.ts";
 

@@ -3,13 +3,19 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { addKey, keyFilePath, readKeys } from "#src/machine/sharing/key-ring.ts";
+import {
+  addKey,
+  keyFilePath,
+  readKeys,
+  formatCode,
+  createKey,
+  parseCode,
+  type WorkspaceKey,
+} from "#src/machine/sharing/key-ring.ts";
 import { open, seal, type EnvelopeSubject } from "#src/machine/sharing/envelope.ts";
-import { formatCode, createKey, parseCode, type WorkspaceKey } from "#src/machine/sharing/workspace-key.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
-import { readProjectFacts, removeNames } from "#src/machine/sharing/find-project.ts";
-import { checkoutKey, projectKey } from "#src/machine/sharing/project-key.ts";
-import { createNaming } from "#src/machine/team/chat-naming.ts";
+import { readProjectFacts, removeNames, checkoutKey, projectKey } from "#src/machine/sharing/find-project.ts";
+import { createNaming } from "#src/machine/team/chat-directory.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 import { git, GIT_ENV, makeProject, temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";

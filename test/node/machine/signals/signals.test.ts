@@ -16,7 +16,7 @@ import {
 import { assess } from "#src/learning/policy/risk.ts";
 import type { CrashCause } from "#src/contract/readings.ts";
 import { someReadings } from "#harness/machine/readings.ts";
-import { inferCause, type Evidence } from "#src/machine/signals/crash-cause.ts";
+import { inferCause, type Evidence } from "#src/machine/signals/crashes.ts";
 
 const usage = { input_tokens: 90_000, cache_read_input_tokens: 60_000, output_tokens: 10_000 };
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { rowCount } from "#harness/machine/claude.ts";
 import { connect, desktop } from "#harness/machine/mcp-client.ts";
-import { lateTeam } from "#src/local-mcp/mcp/chat/late-team.ts";
+import { lateTeam } from "#src/local-mcp/mcp/chat/chat.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { TeamRig, twoChats } from "#harness/team/team-rig.ts";
 import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";

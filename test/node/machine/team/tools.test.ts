@@ -4,7 +4,7 @@ import { TeamRig, twoChats, type TeamChat } from "#harness/team/team-rig.ts";
 import { mkdirSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { toLeasePath } from "#src/machine/team/lease-paths.ts";
+import { toLeasePath } from "#src/machine/team/file-reservations.ts";
 
 const key = "$leader/deploy";
 

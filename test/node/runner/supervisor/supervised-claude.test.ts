@@ -3,14 +3,14 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { codex } from "#src/clients/codex/codex.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
+import { dueNotifications } from "#src/local-mcp/notify/notifier.ts";
 import { timeline } from "#src/machine/operations/session-view.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { readContent } from "#src/machine/sessions/session-content.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { pause, resume } from "#src/store/pause.ts";
-import { usageMessages } from "#src/store/usage-tables.ts";
+import { usageMessages } from "#src/store/machine-tables.ts";
 import { result } from "#harness/claude/fake-claude.ts";
 import {
   aLiveChat,

@@ -4,8 +4,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import * as restarter from "#src/runner/supervisor/auto-restarter.ts";
 import { endingOf, type ProgramEnding } from "#src/runner/supervisor/auto-restarter.ts";
-import { SupervisorSettings } from "#src/runner/supervisor/supervisor-settings.ts";
-import { SupervisorState, programSamples } from "#src/runner/supervisor/supervisor-state.ts";
+import { SupervisorSettings, SupervisorState, programSamples } from "#src/runner/supervisor/supervisor-state.ts";
 import * as totals from "#src/store/metric-totals.ts";
 import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 

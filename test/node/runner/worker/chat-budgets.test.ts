@@ -4,8 +4,7 @@ import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { type TeamChat, type TeamRig, twoChats } from "#harness/team/team-rig.ts";
 import { type HookClient, hookClients } from "#src/contract/clients.ts";
 import { ownTools } from "#src/contract/own-tools.ts";
-import { teamTools } from "#src/contract/team-tools.ts";
-import { machineTools } from "#src/contract/tools.ts";
+import { teamTools, machineTools } from "#src/contract/tools.ts";
 import { expect, it } from "vitest";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 

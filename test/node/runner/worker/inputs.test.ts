@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync, rmSync } from "node
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { ClaimedTask } from "#src/contract/tasks.ts";
-import type { Json } from "#src/contract/json.ts";
+import type { Json } from "#src/contract/values.ts";
 import { readInputWork, type InputWork } from "#src/runner/worker/task-inputs.ts";
 import type { TaskFolder } from "#src/runner/worker/executor.ts";
 import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";

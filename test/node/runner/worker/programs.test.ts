@@ -4,14 +4,12 @@ import { readdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, it, onTestFinished, vi } from "vitest";
-import type { Json } from "#src/contract/json.ts";
+import type { Json } from "#src/contract/values.ts";
 import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
-import { endGroup, groupOf } from "#src/platform/process-group.ts";
+import { endGroup, groupOf, runProgram, type ProgramExit, type Program } from "#src/platform/run-program.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import { runProgram, type ProgramExit, type Program } from "#src/platform/run-program.ts";
-import { commandExecutor } from "#src/runner/worker/command-executor.ts";
+import { commandExecutor, BoundedOutput, keepOutput } from "#src/runner/worker/command-executor.ts";
 import type { RunOutcome } from "#src/runner/worker/executor.ts";
-import { BoundedOutput, keepOutput } from "#src/runner/worker/output-files.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 const node = process.execPath;

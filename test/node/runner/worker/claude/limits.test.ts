@@ -1,4 +1,4 @@
-import type { Json } from "#src/contract/json.ts";
+import type { Json } from "#src/contract/values.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { pause } from "#src/store/pause.ts";
 import { expect, it } from "vitest";

@@ -1,0 +1,193 @@
+import { spawn, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { Client } from "@modelcontextprotocol/client";
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { build } from "esbuild";
+import { claudeBinary } from "../scripts/install-claude.ts";
+import { hookToolGroups, isHookToolEvent } from "../src/contract/hook-tool.ts";
+import { hookEvents } from "../src/contract/hooks.ts";
+import { startClaude, type ClaudeOptions } from "../test/harness/claude/claude-code.ts";
+import { startScriptedModel, type Step } from "../test/harness/claude/scripted-model.ts";
+import { hostsOf, killEvery } from "../test/harness/machine/process-tree.ts";
+import { sample, scaled, timed, needed, range } from "./measure.ts";
+
+const rounds = scaled(40);
+const warmUp = scaled(3, 0);
+const initialize = {
+  id: 1,
+  method: "initialize",
+  params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "bench", version: "1" } },
+};
+const startEvents = ["PreToolUse", "PostToolUse", "Stop"] as const;
+/** Ways of an event to the host: the program, and the script that clients are given. */
+const byProgram = [process.execPath, "dist/hook.cjs"] as const;
+const byScript = ["/bin/sh", "dist/shim-hook", process.execPath] as const;
+
+/** p50 in ms of whole processes, and of servers from their spawn to the answer to `initialize`; all in turn, all on this Node. */
+export async function start() {
+  const folder = tmpdir();
+  const env = { PATH: process.env["PATH"] ?? "", HOME: folder, SHIM_HOME: join(folder, "start"), CLAUDECODE: "1" };
+  const empty = await emptyServer();
+  const times: Record<string, number[]> = {};
+  for (let round = -warmUp; round < rounds; round++) {
+    const keep = (name: string, time: number): void => void (round < 0 || (times[name] ??= []).push(time));
+    keep("node", await timed(() => spawnSync(process.execPath, ["-e", "0"], { env })));
+    keep("empty", await answered([empty], env));
+    keep("host", await answered(["dist/mcp.cjs"], env));
+    for (const event of startEvents) {
+      keep(`script ${event}`, await timed(() => hook(byScript, event, round, env)));
+      keep(`program ${event}`, await timed(() => hook(byProgram, event, round, env)));
+    }
+    keep("status line", await timed(() => statusLine(env)));
+    killEvery(hostsOf(env.SHIM_HOME));
+    keep("alone", await answered(["dist/mcp.cjs"], env));
+  }
+  killEvery(hostsOf(env.SHIM_HOME));
+  const p50 = (name: string): number => sample(times[name]).p50;
+  const slowest = (way: string): number => Math.max(...startEvents.map((event) => p50(`${way} ${event}`)));
+  return {
+    node: p50("node"),
+    empty: p50("empty"),
+    host: p50("host"),
+    alone: p50("alone"),
+    statusLine: p50("status line"),
+    script: slowest("script"),
+    program: slowest("program"),
+  };
+}
+
+/** Starts a server, ends its stdin after its first answer, and waits for its end. @returns ms to that answer */
+function answered(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const startedAt = performance.now();
+    const child = spawn(process.execPath, args, { env, stdio: ["pipe", "pipe", "ignore"] });
+    let time: number | null = null;
+    createInterface(child.stdout).once("line", () => {
+      time = performance.now() - startedAt;
+      child.stdin.end();
+    });
+    child.once("exit", () => (time === null ? reject(new Error(`${args.join(" ")} did not answer`)) : resolve(time)));
+    child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...initialize })}\n`);
+  });
+}
+
+type Command = readonly [program: string, ...args: string[]];
+
+function hook([program, ...args]: Command, event: string, round: number, env: NodeJS.ProcessEnv): void {
+  const input = JSON.stringify({
+    session_id: "bench-session",
+    cwd: "/",
+    hook_event_name: event,
+    prompt_id: `p${round}`,
+    tool_name: "Bash",
+    tool_use_id: `t${round}`,
+    tool_input: { command: "npm test -- parser" },
+    tool_response: { stdout: "ok ".repeat(500), stderr: "" },
+    last_assistant_message: `Round ${round} is done; the next step is the lexer.`,
+  });
+  const done = spawnSync(program, [...args, event, "--client", "claude-code"], { env, input, encoding: "utf8" });
+  if (done.status !== 0 || done.stderr) throw new Error(`hook ${event}: ${done.stderr}`);
+}
+
+/** As Claude Code runs it, while a host serves the chat. */
+function statusLine(env: NodeJS.ProcessEnv): void {
+  const input = JSON.stringify({ session_id: "bench-session", cwd: "/", model: { id: "m", display_name: "M" } });
+  const done = spawnSync(process.execPath, ["bin/shim.mjs", "statusline"], { env, input, encoding: "utf8" });
+  if (done.status !== 0 || done.stdout === "") throw new Error(`the status line: ${done.stderr}`);
+}
+
+/** Built as SHIM's own programs are. @returns its path */
+export async function emptyServer(): Promise<string> {
+  const outfile = join(tmpdir(), "empty-server.mjs");
+  const entryPoints = ["bench/empty-server.ts"];
+  await build({ entryPoints, outfile, bundle: true, platform: "node", format: "esm", target: "node22.16" });
+  return outfile;
+}
+
+export interface Stdio {
+  readonly pid: number;
+  /** @throws when the tool answers with an error */
+  call(name: string, args: Record<string, unknown>): Promise<Record<string, unknown>>;
+  close(): Promise<void>;
+}
+
+/** A real MCP client on a server process of the same Node. */
+export async function connect(args: readonly string[], env: Record<string, string>): Promise<Stdio> {
+  const transport = new StdioClientTransport({
+    command: process.execPath,
+    args: [...args],
+    env: { PATH: process.env["PATH"] ?? "", ...env },
+    stderr: "ignore",
+  });
+  const client = new Client({ name: "bench", version: "1" });
+  await client.connect(transport);
+  return {
+    pid: transport.pid ?? 0,
+    call: async (name, given) => {
+      const result = await client.callTool({ name, arguments: given });
+      if (result.isError) throw new Error(`${name}: ${JSON.stringify(result.content)}`);
+      return (result.structuredContent ?? {}) as Record<string, unknown>;
+    },
+    close: () => client.close(),
+  };
+}
+
+const callRounds = scaled(5);
+const calls = scaled(30, 4);
+/** Calls that fill caches: the first `sleep` lets the servers connect. */
+const warmUpCalls = 3;
+
+type Setting = Pick<ClaudeOptions, "pluginDir" | "mcpServers" | "settings">;
+
+/** One tool call as the user has it, from the model's answer to the client's next request: p50 in ms. */
+export async function toolCall() {
+  needed(claudeBinary);
+  const hookServer = await emptyServer();
+  // The plugin's hooks, but for those that are processes.
+  const hooks = Object.fromEntries(
+    hookEvents.filter(isHookToolEvent).map((event) => [event, hookToolGroups(event, "shim")]),
+  );
+  const settings = {
+    none: {},
+    empty: {
+      mcpServers: { shim: { type: "stdio", command: process.execPath, args: [hookServer, "hooks"] } },
+      settings: { hooks },
+    },
+    shim: { pluginDir: join(import.meta.dirname, "..", "plugin") },
+  } satisfies Record<string, Setting>;
+  const times: Record<keyof typeof settings, number[]> = { none: [], empty: [], shim: [] };
+  for (let round = 0; round < callRounds; round++)
+    for (const name of ["none", "empty", "shim"] as const) times[name].push(...(await oneSession(settings[name])));
+  return { none: sample(times.none).p50, empty: sample(times.empty).p50, shim: sample(times.shim).p50 };
+}
+
+function bash(command: string): Step {
+  return { tools: [{ name: "Bash", input: { command } }] };
+}
+
+async function oneSession(setting: Setting): Promise<number[]> {
+  const root = mkdtempSync(join(tmpdir(), "tool-call-"));
+  const [home, cwd] = [join(root, "home"), join(root, "project")];
+  mkdirSync(home);
+  mkdirSync(cwd);
+  writeFileSync(join(cwd, "one.ts"), "export {};\n");
+  const at: number[] = [];
+  const steps = [bash("sleep 1"), ...range(calls, (n) => bash(`echo ${n}`)), { text: "Done." }];
+  const model = await startScriptedModel({ steps, onRequest: () => void at.push(performance.now()) });
+  const options = { modelUrl: model.url, home, cwd, ...setting, args: ["--allowedTools", "Bash"] };
+  // A machine on which SHIM has run before has its compiled code.
+  const env = {
+    SHIM_HOME: join(root, "shim"),
+    XDG_CACHE_HOME: join(tmpdir(), "cache"),
+    PATH: `${join(process.execPath, "..")}:${process.env["PATH"]}`,
+  };
+  const claude = startClaude({ ...options, env, prompt: "count" });
+  const { code } = await claude.waitForExit();
+  await model.close();
+  rmSync(root, { recursive: true, force: true, maxRetries: 5 });
+  if (code !== 0) throw new Error(`Claude Code ended with ${code}: ${JSON.stringify(claude.output)}`);
+  return at.slice(1 + warmUpCalls).map((time, n) => time - (at[n + warmUpCalls] ?? NaN));
+}

@@ -1,0 +1,69 @@
+/** Writes the hooks and the slash commands of the plugin. Run it after a change of the events or commands: `node scripts/plugin-files.ts`. */
+import { writeFileSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { hookToolGroups, isEventKnown, isHookToolEvent } from "../src/contract/hook-tool.ts";
+import { hookEvents } from "../src/contract/hooks.ts";
+import { slashCommands, stepsOf, type SlashCommand } from "../src/contract/slash-commands.ts";
+import { hookTimeout } from "../src/installer/entries.ts";
+import { withShimCommand } from "../src/platform/shim-command.ts";
+
+/** Claude Code's name of the plugin's server: `plugin:<plugin>:<server>`. */
+const server = "plugin:shim:shim";
+
+const command = (event: (typeof hookEvents)[number]): object => ({
+  type: "command",
+  command: "node",
+  args: ["${CLAUDE_PLUGIN_ROOT}/launch.mjs", "hook", event],
+  timeout: hookTimeout(event),
+});
+
+/** One file for each client version that knows more: an older client drops a file in which it does not know an event or a type of hook. */
+export function pluginHooks(): Record<string, object> {
+  const tools = hookEvents.filter(isHookToolEvent);
+  const old = tools.filter((event) => isEventKnown(event, null));
+  const files = {
+    "hooks.json": hookEvents
+      .filter((event) => !isHookToolEvent(event))
+      .map((event) => [event, [{ hooks: [command(event)] }]]),
+    "mcp.json": old.map((event) => [event, hookToolGroups(event, server)]),
+    "newer-events.json": tools
+      .filter((event) => !old.includes(event))
+      .map((event) => [event, hookToolGroups(event, server)]),
+  };
+  return Object.fromEntries(Object.entries(files).map(([name, hooks]) => [name, { hooks: Object.fromEntries(hooks) }]));
+}
+
+if (import.meta.main) {
+  for (const [name, content] of Object.entries(pluginHooks())) {
+    writeFileSync(join(import.meta.dirname, "..", "plugin", "hooks", name), `${JSON.stringify(content, null, 2)}\n`);
+  }
+}
+
+const program = 'node "${CLAUDE_PLUGIN_ROOT}/launch.mjs"';
+
+/** Contents by the names of the files. */
+export function commandFiles(): ReadonlyMap<string, string> {
+  return new Map(Object.entries<SlashCommand>(slashCommands).map(([name, one]) => [`${name}.md`, commandFile(one)]));
+}
+
+function commandFile(command: SlashCommand): string {
+  const { description, argument, tools, runs = [] } = command;
+  const allowed = [
+    ...tools.map((tool) => `mcp__plugin_shim_shim__${tool}`),
+    ...runs.map((words) => `Bash(${program} ${words}:*)`),
+  ];
+  const head = [
+    `description: ${description}`,
+    ...(argument === undefined ? [] : [`argument-hint: ${JSON.stringify(argument)}`]),
+    `allowed-tools: ${allowed.join(", ")}`,
+  ];
+  return withShimCommand(`---\n${head.join("\n")}\n---\n\n${stepsOf(command, "$ARGUMENTS")}\n`, () => program);
+}
+
+if (import.meta.main) {
+  const folder = join(import.meta.dirname, "..", "plugin", "commands");
+  const files = commandFiles();
+  mkdirSync(folder, { recursive: true });
+  for (const name of readdirSync(folder)) if (!files.has(name)) rmSync(join(folder, name));
+  for (const [name, text] of files) writeFileSync(join(folder, name), text);
+}

@@ -1,0 +1,81 @@
+import * as z from "zod/mini";
+
+/** zod/mini: the hook entry loads this. The reader of stdin bounds sizes. */
+// oxlint-disable promise/valid-params -- zod's catch: a wrong type counts as missing
+const text = z.optional(z.catch(z.optional(z.string()), undefined));
+const number = z.optional(z.catch(z.optional(z.number()), undefined));
+const flag = z.optional(z.catch(z.optional(z.boolean()), undefined));
+const limit = z.optional(z.catch(z.optional(z.object({ resetsAtMs: z.nullable(z.number()) })), undefined));
+const effort = z.optional(z.catch(z.optional(z.object({ level: text })), undefined));
+// oxlint-enable promise/valid-params
+
+export const HookInput = z.looseObject({
+  session_id: z.string().check(z.minLength(1), z.maxLength(200)),
+  transcript_path: text,
+  cwd: text,
+  hook_event_name: text,
+  prompt_id: text,
+  agent_id: text,
+  agent_type: text,
+  /** Set by the adapters of clients that report it. */
+  client_version: text,
+  source: text,
+  model: text,
+  context_tokens: number,
+  prompt: text,
+  tool_name: text,
+  tool_use_id: text,
+  tool_input: z.optional(z.unknown()),
+  tool_response: z.optional(z.unknown()),
+  duration_ms: number,
+  error: text,
+  /** Read by the adapter's `limitIn`. */
+  limit,
+  trigger: text,
+  compact_summary: text,
+  last_assistant_message: text,
+  reason: text,
+  stop_hook_active: flag,
+  /** Set at Notification; the type is `permission_prompt`, `idle_prompt`, ... */
+  message: text,
+  notification_type: text,
+  from_model: text,
+  to_model: text,
+  effort,
+});
+export type HookInput = z.infer<typeof HookInput>;
+
+export const hookEvents = [
+  "SessionStart",
+  "UserPromptSubmit",
+  "PreToolUse",
+  "PostToolUse",
+  "PostToolUseFailure",
+  "PreCompact",
+  "PostCompact",
+  "Stop",
+  "StopFailure",
+  "SessionEnd",
+  "SubagentStop",
+  "Notification",
+  "PreModelSwitch",
+] as const;
+export type HookEvent = (typeof hookEvents)[number];
+
+export function isHookEvent(name: string): name is HookEvent {
+  return hookEvents.some((event) => event === name);
+}
+
+/** Answer to a hook event, in Claude Code's form; other clients' adapters translate it. */
+export interface HookAnswer {
+  readonly systemMessage?: string;
+  /** At Stop the client continues and the model gets the reason; a prompt goes back to the user. */
+  readonly decision?: "block";
+  readonly reason?: string;
+  readonly hookSpecificOutput?: {
+    readonly hookEventName: HookEvent;
+    readonly additionalContext?: string;
+    readonly permissionDecision?: "deny" | "ask";
+    readonly permissionDecisionReason?: string;
+  };
+}

@@ -1,0 +1,352 @@
+import { sum } from "simple-statistics";
+import type { JournalEntry } from "../../contract/journal.ts";
+import type { CallInput, CallName, OutputOf } from "../../contract/operations.ts";
+import {
+  replayKinds,
+  replayReadings,
+  type ReplayEvent,
+  type ReplaySample,
+  type ReplaySession,
+} from "../../contract/replay.ts";
+import type { TaskLine } from "../../contract/task-views.ts";
+import type { WorkState } from "../../contract/work-state.ts";
+import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
+import type {
+  PastOffer,
+  PastSession,
+  ModelOutcomes,
+  PastTask,
+  TaskTypeHistory,
+  TeamHistory,
+} from "../../learning/experiments/opportunities/history.ts";
+import { isCall } from "../../learning/experiments/replay/replay.ts";
+import { stepsInWeek, type Week, type WeeklyFacts } from "../../learning/experiments/weekly-report.ts";
+import { compare } from "../../shared/compare.ts";
+import { type OperationResult, ok } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { checkpoints, crashes, hasContentSql, signals } from "../../store/session-tables.ts";
+import { resolve, type Resolution } from "../recovery/incomplete/resolution.ts";
+import * as journal from "../sessions/journal.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import { latestSettings } from "../sessions/session-settings.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { emptyState, fold } from "../sessions/work-state.ts";
+import { list } from "./machine-trials.ts";
+
+export interface CorpusFilter {
+  /** Epoch ms: sessions seen since. */
+  readonly since: number;
+  /** Newest sessions first. */
+  readonly limit: number;
+}
+
+/** The newest sessions with content, oldest first. */
+export function pastSessions(sql: Sql, { since, limit }: CorpusFilter): PastSession[] {
+  const recorded = sql.all<{ readonly id: string; readonly at: number }>(
+    `SELECT id, lastSeenAt AS at FROM sessions WHERE lastSeenAt >= ? AND ${hasContentSql("sessions.id")}
+     ORDER BY lastSeenAt DESC, id LIMIT ?`,
+    since,
+    limit,
+  );
+  return recorded.toReversed().flatMap(({ id, at }) => {
+    const session = sessions.get(sql, id);
+    return session ? [{ at, session: toReplaySession(sql, session) }] : [];
+  });
+}
+
+function toReplaySession(sql: Sql, session: sessions.Session): ReplaySession {
+  const { id } = session;
+  const entries = readEntries(sql, id);
+  const startedAt = Math.min(session.startedAt, entries[0]?.at ?? session.startedAt);
+  const clock: Clock = (epochMs) => Math.max(0, Math.round(epochMs - startedAt));
+  const events = toEvents(entries, clock);
+  const toTime = rising(clock);
+  const saves = savesOfSession.select(sql, "WHERE session = ? ORDER BY seq", id);
+  return {
+    changed: latestSettings(sql, id)?.changed ?? null,
+    events,
+    samples: readSamples(sql, id, clock),
+    saves: saves.map(({ at, trigger }) => ({ at: toTime(at), trigger })),
+    isComplete: events.filter(isCall).length >= session.toolCalls,
+    end: endOf(sql, session, clock, events.at(-1)?.at ?? 0),
+  };
+}
+
+const savesOfSession = checkpoints.pick("at", "trigger");
+
+/** From epoch ms to ms since the start of a session. */
+type Clock = (epochMs: number) => number;
+
+/** Times in the order in which they were recorded: a clock that was set back stands still. */
+function rising(toTime: Clock): Clock {
+  let last = 0;
+  return (epochMs) => (last = Math.max(last, toTime(epochMs)));
+}
+
+function readEntries(sql: Sql, id: string): journal.JournalRow[] {
+  const all: journal.JournalRow[] = [];
+  for (;;) {
+    const page = journal.list(sql, id, all.at(-1)?.seq ?? 0);
+    if (page.length === 0) return all;
+    all.push(...page);
+  }
+}
+
+function toEvents(rows: readonly journal.JournalRow[], clock: Clock): ReplayEvent[] {
+  const toTime = rising(clock);
+  let state = emptyState;
+  return rows.map((row) => {
+    const before = state;
+    state = fold(before, [row]);
+    const same = isSameState(before, state) ? { isSame: true as const } : {};
+    return { at: toTime(row.at), ...eventOf(row.entry), ...same };
+  });
+}
+
+/** Apart from running tools: they end, and then it is the same again. */
+function isSameState(one: WorkState, other: WorkState): boolean {
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]) as Set<keyof WorkState>;
+  names.delete("runningTools");
+  return [...names].every(
+    (name) => one[name] === other[name] || JSON.stringify(one[name]) === JSON.stringify(other[name]),
+  );
+}
+
+function eventOf(entry: JournalEntry): Omit<ReplayEvent, "at"> {
+  if (entry.kind !== "tool_end" && entry.kind !== "tool_error")
+    return { kind: replayKinds.find((kind) => kind === entry.kind) ?? "other" };
+  const { kind, name: tool, durationMs } = entry;
+  return { kind, tool, ...(durationMs === undefined ? {} : { durationMs: Math.max(0, durationMs) }) };
+}
+
+function readSamples(sql: Sql, id: string, clock: Clock): ReplaySample[] {
+  return signals.select(sql, "WHERE session = ? ORDER BY at", id).map(({ at, readings: all }) => {
+    const known = replayReadings.flatMap((name) => {
+      const reading = all[name];
+      return reading ? [[name, { value: reading.value, at: clock(reading.at) }] as const] : [];
+    });
+    return { at: clock(at), readings: Object.fromEntries(known) };
+  });
+}
+
+function endOf(sql: Sql, session: sessions.Session, clock: Clock, lastEvent: number): ReplaySession["end"] {
+  const until = (at: number): number => Math.max(lastEvent, clock(at));
+  if (session.endedAt !== null) return { at: until(session.endedAt), kind: "ended", cause: null };
+  const crash = crashes.find(sql, { session: session.id, at: session.deathAt ?? -1 });
+  const at = until(session.lastSeenAt);
+  return crash ? { at, kind: "died", cause: crash.cause } : { at, kind: "open", cause: null };
+}
+
+/** Dead sessions that were offered or decided since then, each with its resolution. */
+export function pastOffers(sql: Sql, since: number): PastOffer[] {
+  const known = resolve(recoveries.listEvents(sql, { since }));
+  const seen = known.filter(({ resolution, offeredTo }) => resolution !== "open" || offeredTo.length > 0);
+  return seen.map(({ session, at, resolution }) => {
+    const dead = sessions.get(sql, session);
+    return { at, ageMs: Math.max(0, at - (dead?.deathAt ?? dead?.lastSeenAt ?? at)), resolution };
+  });
+}
+
+/** Calls are billed on the edge: lists end after so many items, histories after so many tasks. */
+const maxListed = 4_000;
+const maxHistories = 300;
+const maxTypes = 20;
+const parallel = 10;
+
+interface Link {
+  readonly call: <Name extends CallName>(
+    name: Name,
+    input: CallInput<Name>,
+  ) => Promise<OperationResult<OutputOf<Name>>>;
+}
+
+/** Reads with the rights of an observer. */
+export async function readTeam(link: Link, now: number): Promise<OperationResult<TeamHistory>> {
+  const listed = await fetchPages(link, "chats.list", {}, { max: maxListed });
+  if (!listed.ok) return listed;
+  const load = await link.call("tasks.load", {});
+  if (!load.ok) return load;
+  const taskTypes = await readTaskTypes(link, now);
+  if (!taskTypes.ok) return taskTypes;
+  const done = new Map(load.value.chats.map(({ chatId, throughput }) => [chatId, throughput]));
+  return ok({
+    taskTypes: taskTypes.value,
+    chats: listed.value.chats.flatMap(({ chat, capacity }) => {
+      const tasks = done.get(chat);
+      return tasks === undefined ? [] : [{ capacity, tasks }];
+    }),
+    models: await readModels(link),
+  });
+}
+
+async function readTaskTypes(link: Link, now: number): Promise<OperationResult<TaskTypeHistory[]>> {
+  const stats = await link.call("tasks.stats", {});
+  if (!stats.ok) return stats;
+  const listed = await fetchPages(link, "tasks.list", {}, { max: maxListed });
+  if (!listed.ok) return listed;
+  const ended = listed.value.tasks.filter(({ state }) => state === "done" || state === "dead").slice(-maxHistories);
+  const past: { readonly type: string; readonly task: PastTask }[] = [];
+  for (let at = 0; at < ended.length; at += parallel) {
+    const part = ended.slice(at, at + parallel).map(async (line) => {
+      const history = await link.call("tasks.history", { task: line.task, limit: 100 });
+      // A pruned task has none.
+      return history.ok ? [{ type: line.type, task: toPastTask(line, history.value, now) }] : [];
+    });
+    past.push(...(await Promise.all(part)).flat());
+  }
+  return ok(
+    stats.value.types.map(({ type, run }) => ({
+      type,
+      tasks: past.filter((one) => one.type === type).map(({ task }) => task),
+      runP95Ms: run?.p95Ms ?? null,
+    })),
+  );
+}
+
+function toPastTask({ ageMs }: TaskLine, { attempts }: OutputOf<"tasks.history">, now: number): PastTask {
+  const countEnds = (end: (typeof attempts)[number]["end"]): number => attempts.filter((one) => one.end === end).length;
+  return {
+    at: now - Math.min(ageMs, ...attempts.map(({ endedAgeMs }) => endedAgeMs)),
+    timeouts: countEnds("timeout"),
+    stalls: countEnds("stalled"),
+  };
+}
+
+/** Models are compared among tasks that look alike. @returns null where no coordinator answers */
+async function readModels(link: Link): Promise<ModelOutcomes[] | null> {
+  const known = await link.call("tasks.routes", {});
+  if (!known.ok) return null;
+  const outcomes: ModelOutcomes[] = [];
+  for (const type of known.value.types.slice(0, maxTypes)) {
+    const found = await link.call("tasks.routes", { type });
+    const tiers = found.ok ? (found.value.routes?.tiers ?? []) : [];
+    for (const { model, effort, band, tried, succeeded, meanCostMicros } of tiers) {
+      const name = effort === null ? model : `${model} (${effort})`;
+      if (meanCostMicros !== null)
+        outcomes.push({
+          type: `${type}, ${band}`,
+          model: name,
+          tasks: tried,
+          accepted: succeeded,
+          costMicros: meanCostMicros,
+        });
+    }
+  }
+  return outcomes;
+}
+
+/** Rows of the week that are still stored. */
+export function weeklyFacts(sql: Sql, week: Week): WeeklyFacts {
+  const deaths = deathsIn(sql, week);
+  return {
+    week,
+    sessions: countSessions(sql, week),
+    causes: causesOf(deaths),
+    ...outcomesOf(sql, week, deaths),
+    checkpoints: one(
+      sql,
+      "SELECT count(*) AS count, coalesce(sum(rawBytes), 0) AS bytes FROM checkpoints WHERE at >= ? AND at < ?",
+      week,
+      { count: 0, bytes: 0 },
+    ),
+    costs: costsOf(sql, week),
+    steps: list(sql)
+      .flatMap((trial) => stepsInWeek(week, trial))
+      .toSorted((a, b) => a.at - b.at),
+  };
+}
+
+interface Death {
+  readonly session: string;
+  readonly at: number;
+  readonly cause: string;
+  readonly unsavedCalls: number;
+}
+
+/** By chat, each with its last death of the week, and the lost calls of all. */
+interface DeadChat extends Death {
+  readonly deaths: number;
+}
+
+function deathsIn(sql: Sql, { from, until }: Week): DeadChat[] {
+  const rows = sql.all<Death>(
+    `SELECT session, at, cause, unsavedToolCalls AS unsavedCalls FROM crashes WHERE at >= ? AND at < ? ORDER BY at`,
+    from,
+    until,
+  );
+  return [...Map.groupBy(rows, ({ session }) => session).values()].flatMap((own) => {
+    const last = own.at(-1);
+    const unsavedCalls = sum(own.map((death) => death.unsavedCalls));
+    return last ? [{ ...last, unsavedCalls, deaths: own.length }] : [];
+  });
+}
+
+/** A chat of which only the death is stored counts, too. */
+function countSessions(sql: Sql, week: Week): number {
+  const { from, until } = week;
+  const query = `SELECT count(*) AS n FROM (
+    SELECT id FROM sessions WHERE lastSeenAt >= ? AND startedAt < ?
+    UNION SELECT session FROM crashes WHERE at >= ? AND at < ?)`;
+  return sql.all<{ n: number }>(query, from, until, from, until)[0]?.n ?? 0;
+}
+
+function causesOf(dead: readonly DeadChat[]): WeeklyFacts["causes"] {
+  return [...Map.groupBy(dead, ({ cause }) => cause)]
+    .map(([cause, own]) => ({ cause, chats: own.length, unsavedCalls: sum(own.map((chat) => chat.unsavedCalls)) }))
+    .toSorted((a, b) => b.chats - a.chats || compare(a.cause, b.cause));
+}
+
+function one<Row extends object>(sql: Sql, query: string, { from, until }: Week, none: Row): Row {
+  return sql.all<Row>(query, from, until)[0] ?? none;
+}
+
+type Outcome = Resolution | "resumed";
+
+function outcomesOf(sql: Sql, { from }: Week, dead: readonly DeadChat[]): Pick<WeeklyFacts, "died" | "meanScore"> {
+  const isDead = new Set(dead.map(({ session }) => session));
+  const events = recoveries.listEvents(sql, { since: from }).filter(({ session }) => isDead.has(session));
+  const known = new Map(resolve(events).map((progress) => [progress.session, progress]));
+  const outcomes = dead.map((chat): Outcome => {
+    const resolution = known.get(chat.session)?.resolution ?? "open";
+    return resolution === "open" && isResumed(sql, chat) ? "resumed" : resolution;
+  });
+  const countOf = (outcome: Outcome): number => outcomes.filter((one) => one === outcome).length;
+  const offers = [...known.values()].map(({ offeredTo }) => offeredTo).filter((chats) => chats.length > 0);
+  const scores = sql
+    .all<{ session: string; score: number }>(
+      "SELECT session, score FROM recoveries WHERE at >= ? AND action = 'offered' AND score IS NOT NULL",
+      from,
+    )
+    .filter(({ session }) => isDead.has(session))
+    .map(({ score }) => score);
+  return {
+    died: {
+      chats: dead.length,
+      deaths: sum(dead.map(({ deaths }) => deaths)),
+      continued: countOf("continued"),
+      resumed: countOf("resumed"),
+      dismissed: countOf("dismissed"),
+      open: countOf("open"),
+      offered: offers.length,
+      offeredTo: new Set(offers.flat()).size,
+    },
+    meanScore: scores.length === 0 ? null : sum(scores) / scores.length,
+  };
+}
+
+/** Whether its own client has opened it since. */
+function isResumed(sql: Sql, { session, at }: DeadChat): boolean {
+  const query = "SELECT 1 FROM journal WHERE session = ? AND kind IN ('start', 'prompt') AND at > ? LIMIT 1";
+  return sql.all(query, session, at).length > 0;
+}
+
+function costsOf(sql: Sql, { from, until }: Week): WeeklyFacts["costs"] {
+  const [first, end] = [from, until].map((at) => new Date(at).toISOString().slice(0, 10));
+  const costs = sql.all<{ model: string; micros: number }>(
+    `SELECT model, sum(costMicros) AS micros FROM usage_costs WHERE day >= ? AND day < ?
+     GROUP BY model HAVING sum(costMicros) > 0 ORDER BY 2 DESC, model`,
+    first ?? "",
+    end ?? "",
+  );
+  return costs.map(({ model, micros }) => ({ model, dollars: micros / 1e6 }));
+}

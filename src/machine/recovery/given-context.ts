@@ -1,0 +1,123 @@
+import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
+import { adapterOf } from "../../clients/adapters.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { quotedTitle } from "../../shared/format.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { currentState } from "../checkpoints/capture.ts";
+import { isClosedWithNothingOpen } from "../sessions/activity.ts";
+import { digest } from "../sessions/entries.ts";
+import * as journal from "../sessions/journal.ts";
+import * as news from "../sessions/news.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { shortSessionId } from "../sessions/session-identity.ts";
+import { findNewest } from "../sharing/sessions-elsewhere.ts";
+import { brief } from "./brief/brief.ts";
+import { missingFrom } from "./brief/compaction.ts";
+import { isScripted } from "./brief/user-lines.ts";
+import { restore } from "./incomplete/restoration.ts";
+
+export interface Acceptance {
+  readonly session: string;
+  /** Whether the chat has had no more than a sentence about the session. */
+  readonly needsBrief: boolean;
+  /** For the user; null for a script. */
+  readonly line: string | null;
+}
+
+const maxPromptChars = 80;
+
+/** A yes, "continue", or both. Other words are left to the model, which has a tool for them. */
+const goAhead = new RegExp(
+  String.raw`^(?:(?:yes|yeah|yep|ok|okay|sure|please|ja|oui|s[ií]|sim|да)[,.! ]{0,3}){0,2}` +
+    String.raw`(?:(?:continue|resume|proceed|go on|go ahead|carry on|keep going|weiter|mach weiter|continuez?|reprends|` +
+    String.raw`contin[uú]a|sigue|продолжай|继续|続けて)(?: (?:it|that|this|the (?:last )?(?:session|chat|work)|` +
+    String.raw`where (?:we|you|it) (?:left off|stopped)))?)?(?:,? please)?[.! ]{0,3}$`,
+  "iu",
+);
+
+/** Kinds of entries that show work of the chat's own. */
+const workKinds = ["tool_start", "tool_end", "tool_error"] as const;
+
+/**
+ * Takes the session that the chat was offered when the user's words do, so that no tool has
+ * to be called for it. Runs before the prompt is stored.
+ */
+export function acceptOffer(sql: Sql, runtime: Runtime, chat: string, prompt: string): Acceptance | null {
+  const session = isGoAhead(prompt) && !hasBegun(sql, chat) ? findOffered(sql, chat) : null;
+  if (session === null) return null;
+  const dead = sessions.get(sql, session);
+  const known = dead ?? findNewest(sql, session);
+  const needsBrief = dead !== null && isClosedWithNothingOpen(dead);
+  recoveries.add(sql, { at: runtime.now(), session: session, action: "taken", by: chat });
+  return {
+    session,
+    needsBrief,
+    line: isScripted(runtime.env)
+      ? null
+      : acceptedLine(known && sessions.displayTitle(known), shortSessionId(sql, session)),
+  };
+}
+
+function isGoAhead(prompt: string): boolean {
+  const words = prompt.trim();
+  return words !== "" && words.length <= maxPromptChars && goAhead.test(words);
+}
+
+/** In a chat with work of its own the same words mean that work. */
+function hasBegun(sql: Sql, chat: string): boolean {
+  return journal.newest(sql, chat, workKinds, 1).length > 0 || journal.newest(sql, chat, ["prompt"], 2).length > 1;
+}
+
+function acceptedLine(title: string | null, shortId: string): string {
+  return `SHIM: this chat continues ${quotedTitle(title)} now. Not meant? \`shim resume --undo ${shortId}\``;
+}
+
+/** The newest offer still open, unless its session is one of this machine that lives again. */
+function findOffered(sql: Sql, chat: string): string | null {
+  const given = recoveries.listOfferedTo(sql, chat, 0).find(({ session: sessionId }) => {
+    const note = recoveries.noteOf(sql, sessionId);
+    const dead = sessions.get(sql, sessionId);
+    return note?.action === "offered" && note.by === chat && (dead === null || dead.recovery === "offered");
+  });
+  return given?.session ?? null;
+}
+
+/** For the model. */
+export function acceptedContext(runtime: Runtime, { session, needsBrief }: Acceptance): string {
+  const dead = needsBrief ? runtime.store.read((sql) => sessions.get(sql, session), null) : null;
+  const from = dead && restore(runtime, dead);
+  if (from) return brief(from, runtime.now(), "resume");
+  return `SHIM: the user continues session ${session}, and this chat has it now: do not call shim_check_recovery for it. Continue its work from its next step, after checking what its brief marks as unverified.`;
+}
+
+/** Gives a chat what its client's compaction dropped, with the first event that can carry it. */
+
+const unknownCompaction: NonNullable<ClientAdapter["compaction"]> = { keepsPrompts: false, showsSummary: false };
+
+export function compactionOf(client: string): NonNullable<ClientAdapter["compaction"]> {
+  return adapterOf(client)?.compaction ?? unknownCompaction;
+}
+
+/** @param key of the journal's entry of the summary */
+export function noteCompaction(sql: Sql, now: number, session: string, key: string): void {
+  news.add(sql, now, session, key, { kind: "compaction" });
+}
+
+/** Returns null where no compaction is waiting, or its summary lacks nothing. */
+export function giveBack(sql: Sql, now: number, id: string): string | null {
+  const waiting = news.undeliveredOf(sql, id, "compaction", -1);
+  if (waiting.length === 0) return null;
+  news.markDelivered(sql, now, waiting);
+  const client = sessions.get(sql, id)?.client ?? "";
+  const { keepsPrompts, showsSummary } = compactionOf(client);
+  // The start after the compaction has given it back already.
+  const state = showsSummary ? currentState(sql, id) : null;
+  const text = state && missingFrom({ state }, state.compactSummary, keepsPrompts);
+  if (text !== null) recordGivenBack(sql, now, id, text);
+  return text;
+}
+
+export function recordGivenBack(sql: Sql, now: number, id: string, text: string): void {
+  journal.append(sql, id, now, `given_back:${now}:${digest(text)}`, { kind: "given_back", text });
+}

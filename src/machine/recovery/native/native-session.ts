@@ -1,0 +1,96 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { ClientDetails } from "../../../clients/adapter/client-details.ts";
+import { pathsOf } from "../../../clients/adapter/session-files.ts";
+import type { Conversation, Item, NewSession, SessionWriter } from "../../../clients/conversation/conversation.ts";
+import { detailsOf } from "../../../clients/details.ts";
+import { readConversation } from "../../../clients/read-conversation.ts";
+import { compressedEnd } from "../../../clients/transcript/transcript-file.ts";
+import { createPrivateFolder, writeAtomically } from "../../../platform/private-files.ts";
+import { redact, redactJson } from "../../../redaction/redact.ts";
+import { err, type Result } from "../../../shared/result.ts";
+import type { Driver } from "../../../store/driver.ts";
+import type { Session } from "../../sessions/sessions.ts";
+
+interface Made {
+  readonly id: string;
+  /** Path of the file; null: its client keeps the session otherwise. */
+  readonly file: string | null;
+}
+
+/**
+ * Writes a session as its client does, or has the client import it. Nothing is overwritten.
+ *
+ * @throws a system error, or that of the client; then nothing is left
+ */
+export async function writeSession(
+  client: ClientDetails & { readonly writer: SessionWriter },
+  conversation: Conversation,
+  to: NewSession,
+): Promise<Made> {
+  const { id, path, rows } = client.writer.write(conversation, to);
+  if (path === null) {
+    for (const document of rows) await client.program?.importDocument(to, document);
+    return { id, file: null };
+  }
+  createPrivateFolder(dirname(path));
+  const check = (): void => {
+    if (existsSync(path)) throw Object.assign(new Error(`${path} exists`), { code: "EEXIST" });
+  };
+  check();
+  writeAtomically(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""), { check });
+  return { id, file: path };
+}
+
+interface Redacted {
+  readonly conversation: Conversation;
+  /** Secrets and private texts that markers replace. */
+  readonly count: number;
+}
+
+/** Pure. The new session is a second file of what was said: secrets stay in the first one alone. */
+export function redactConversation(conversation: Conversation): Redacted {
+  let count = 0;
+  const items = conversation.items.map((item): Item => {
+    if (item.kind === "call") {
+      const input = redactJson(item.input);
+      count += input.count;
+      return { ...item, input: input.value };
+    }
+    const text = redact(item.text);
+    count += text.count;
+    return { ...item, text: text.text };
+  });
+  return { conversation: { ...conversation, items }, count };
+}
+
+export interface ReaderDeps {
+  readonly env: NodeJS.ProcessEnv;
+  readonly driver: Driver;
+  /** Folder in which the session's client is started, where only it opens its sessions. */
+  readonly cwd: string;
+}
+
+/** Reads a session from where its client keeps it. Returns why that is impossible. */
+export async function readSource(deps: ReaderDeps, session: Session): Promise<Result<Conversation, string>> {
+  const path = fileOf(deps.env, session);
+  if (path !== null) return readConversation(path, deps.driver);
+  const document = await detailsOf(session.client)?.program?.exportSession(deps, session.id);
+  if (!document) return err("no transcript of it is there");
+  const folder = mkdtempSync(join(tmpdir(), "shim-native-"));
+  try {
+    const exported = join(folder, "export.json");
+    writeFileSync(exported, JSON.stringify(document), { mode: 0o600 });
+    return await readConversation(exported, deps.driver);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function fileOf(env: NodeJS.ProcessEnv, { client, id, transcriptPath }: Session): string | null {
+  const files = detailsOf(client)?.sessions;
+  const known = transcriptPath === null ? [] : [transcriptPath, `${transcriptPath}${compressedEnd}`];
+  const kept = files ? pathsOf(env, files, [...files.files, ...(files.archive ?? [])], id) : [];
+  return [...known, ...kept].find((path) => existsSync(path)) ?? null;
+}

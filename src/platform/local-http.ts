@@ -1,0 +1,41 @@
+import { existsSync } from "node:fs";
+import { request, type IncomingMessage } from "node:http";
+import { codeOf } from "../shared/error.ts";
+
+export interface HostRequest {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
+  /** Ends the wait for the answer. */
+  readonly signal: AbortSignal;
+}
+
+/** Resolves to null where no host listens. */
+export function requestHost(
+  socketPath: string,
+  { method, path, headers = {}, body, signal }: HostRequest,
+): Promise<IncomingMessage | null> {
+  // Without a socket no connection is tried: a hook that finds no host loads nothing for it.
+  if (process.platform !== "win32" && !existsSync(socketPath)) return Promise.resolve(null);
+  return new Promise((resolve, reject) => {
+    const sent = request({ socketPath, method, path, signal, headers }, resolve);
+    sent.on("error", (error) => {
+      if (["ENOENT", "ECONNREFUSED"].includes(codeOf(error) ?? "")) return resolve(null);
+      reject(error);
+    });
+    sent.end(body);
+  });
+}
+
+/** @returns null for a body that is too long */
+export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | null> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) return null;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
