@@ -13,6 +13,6 @@ export function effects() {
     kills,
     repeated: Math.max(...on.map((one) => one.repeated)),
     repeatedOff: Math.max(...off.map((one) => one.repeated)),
-    askedNeedlessly: Math.max(...on.map(({ inVain, calls }) => inVain / calls)),
+    askedNeedlessly: Math.max(...on.map(({ needless, calls }) => needless / calls)),
   };
 }

@@ -1,5 +1,5 @@
-import { isEnv, isIdentifier, isOption, isPlain } from "../test/harness/secrets/secret-cases.ts";
-import type { Families, Notation } from "../test/harness/secrets/secret-cases.ts";
+import { isEnv, isIdentifier, isOption, isPlain } from "../test/harness/secrets/secret-families.ts";
+import type { Families, Notation } from "../test/harness/secrets/secret-families.ts";
 
 /**
  * Names and notations that redaction was not made with: written before its rules, and measured only. A secret that is

@@ -1,6 +1,13 @@
 import { redact } from "../src/redaction/redact.ts";
-import { codeCases, placeholderCases, secretCases, type SecretCase } from "../test/harness/secrets/secret-cases.ts";
-import { codeLines, placeholders, tuned } from "../test/harness/secrets/secret-families.ts";
+import {
+  codeCases,
+  codeLines,
+  placeholderCases,
+  placeholders,
+  secretCases,
+  tuned,
+  type SecretCase,
+} from "../test/harness/secrets/secret-families.ts";
 import { lookAlikes } from "../test/harness/secrets/secret-look-alikes.ts";
 import { heldOut, heldOutCode, heldOutPlaceholders } from "./held-out-secrets.ts";
 import { scaled } from "./measure.ts";

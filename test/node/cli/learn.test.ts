@@ -3,9 +3,8 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as audit from "#src/machine/sessions/machine-audit.ts";
 import { readConfig } from "#src/platform/config-file.ts";
-import { pastChats } from "#harness/experiments/past-chats.ts";
+import { pastChats, seedExperiments } from "#harness/experiments/trials.ts";
 import { aSeededHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
-import { seedExperiments } from "#harness/web/experiment-seed.ts";
 import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
 
 function count(home: CliHome, table: string): number {
@@ -66,7 +65,7 @@ it("experiments are ended and switched from the page once each, with an entry in
   fakeBundle(home);
   const page = await servePage(home);
   const authorization = await signIn(page);
-  const { running, kept } = seedExperiments(home);
+  const { running, kept } = seedExperiments(home.runtime);
   const twice = async (name: string, input: object, requestId: string) => {
     const run = () => callAs(page, authorization, { name, input, requestId });
     await run();

@@ -197,12 +197,14 @@ it("wrong input is answered with an example, a wrong name with those like it, an
 });
 
 // Of Stryker 10.1.1.
-const recorded = readFileSync(join(import.meta.dirname, "../../harness/mutation/recorded/stryker.json"), "utf8");
+const { stryker } = JSON.parse(
+  readFileSync(join(import.meta.dirname, "../../harness/analysis/recorded.json"), "utf8"),
+) as { stryker: string };
 
 it("a report of Stryker is read: survivors fail, and what is no report is refused", async () => {
   const home = aCliHome();
   expect(await home.shim("code mutants")).toMatchObject(failed(2, "npx stryker run --reporters json"));
-  write(home.project, { "reports/mutation/mutation.json": recorded, "other.json": "{}" });
+  write(home.project, { "reports/mutation/mutation.json": stryker, "other.json": "{}" });
   const read = await home.shim("code mutants src/price.ts");
   expect(read).toMatchObject({ code: 1, out: expect.stringContaining("3:7  ConditionalExpression: price < 0 ->") });
   expect(await home.json("code mutants")).toMatchObject({ files: [{ file: "src/price.ts" }] });
