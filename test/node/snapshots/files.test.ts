@@ -1,14 +1,16 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, rmSync, writeFileSync, mkdirSync, symlinkSync } from "node:fs";
+import { existsSync, rmSync, utimesSync, writeFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join, parse } from "node:path";
 import { expect, it } from "vitest";
 import type { FileNote } from "#src/contract/work-state.ts";
+import { changesIn } from "#src/snapshots/changed-files.ts";
 import { compareFiles, noteFile, type FileFacts } from "#src/snapshots/file-state.ts";
 import { projectRoot, readHead } from "#src/snapshots/git-head.ts";
 import { SecretContent } from "#src/snapshots/secret-content.ts";
 import { isSecretName } from "#src/snapshots/secret-names.ts";
 import {
+  GIT_ENV,
   LIMITS,
   git,
   makeProject,
@@ -159,6 +161,10 @@ it("never runs a filter, a hook or a monitor of the project, and has the bytes o
   plantHooks(from, mark, ["post-index-change", "reference-transaction", "pre-commit", "post-commit"]);
   write(from.project, { "new.bin": "raw\n" });
   const snapshot = await taken(from);
+  // Older than its files: their size and time alone do not show that they are the same.
+  utimesSync(join(from.project, ".git/index"), 1_000, 1_000);
+  const query = { project: from.project, commit: null, knownHead: null, startedAt: 0, edited: [] };
+  expect(changesIn(GIT_ENV, query)?.open).toHaveLength(2);
   expect(existsSync(mark)).toBe(false);
   expect(names(snapshot)).toEqual([]);
   expect([show(snapshot, "new.bin"), show(snapshot, "old.bin")]).toEqual(["raw\n", "stored form\n"]);
