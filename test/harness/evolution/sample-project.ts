@@ -128,11 +128,7 @@ function linkTools(target: string, programs: readonly string[]): void {
 const tools = ["tsc", "oxlint", "knip"];
 
 /** A package with the tools of this repository, in a repository that has one commit more. */
-export function writeSample(
-  project: string,
-  files: Readonly<Record<string, string>>,
-  more: readonly "fallow"[] = [],
-): void {
+function writeSample(project: string, files: Readonly<Record<string, string>>, more: readonly "fallow"[] = []): void {
   write(project, { ...settings, ...files });
   linkTools(join(project, "node_modules"), [...tools, ...more]);
   git(project, "add", "--all");

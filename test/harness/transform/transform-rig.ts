@@ -76,7 +76,7 @@ export type TransformHome = CliHome & {
   leftovers(): string[];
 };
 
-export function withTransform(home: CliHome): TransformHome {
+function withTransform(home: CliHome): TransformHome {
   const env = { ...home.runtime.env, PATH: `${dirname(process.execPath)}:/usr/bin:/bin` };
   Object.assign(home.runtime, { env });
   const io = { env, interrupted: () => new AbortController().signal };
