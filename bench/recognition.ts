@@ -11,7 +11,7 @@ import {
   placeholderCases,
   secretCases,
   type SecretCase,
-} from "../test/harness/secrets/secret-cases.ts";
+} from "../test/harness/secrets/secret-families.ts";
 import { codeLines, placeholders, tuned } from "../test/harness/secrets/secret-families.ts";
 import { lookAlikes } from "../test/harness/secrets/secret-look-alikes.ts";
 import { scaled } from "./measure.ts";
@@ -111,6 +111,6 @@ export function effects() {
     kills,
     repeated: Math.max(...on.map((one) => one.repeated)),
     repeatedOff: Math.max(...off.map((one) => one.repeated)),
-    askedNeedlessly: Math.max(...on.map(({ inVain, calls }) => inVain / calls)),
+    askedNeedlessly: Math.max(...on.map(({ needless, calls }) => needless / calls)),
   };
 }

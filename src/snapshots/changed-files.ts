@@ -34,12 +34,13 @@ const slackMs = 2_000;
 const flags = ["--name-only", "-z", "--no-renames", "--ignore-submodules=all"];
 const emptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
-/** Reads only, by size and time, so that no filter of the project runs. */
+/** Reads only, and runs neither a filter nor a monitor of the project. */
 export function changesIn(
   env: NodeJS.ProcessEnv,
   { project, commit, knownHead, startedAt, edited }: ChangesQuery,
 ): ProjectChanges | null {
-  const git = userGit(env, project, AbortSignal.timeout(timeoutMs * 4));
+  const git = withoutFilters(userGit(env, project, AbortSignal.timeout(timeoutMs * 4)));
+  if (git === null) return null;
   const head =
     knownHead ??
     (answerSync(git, ["rev-parse", "-q", "--verify", "HEAD^{commit}"], timeoutMs)?.toString("utf8").trim() || null);
@@ -76,6 +77,20 @@ function pathsInside(project: string, paths: readonly string[]): string[] {
     .map((path) => relative(project, path))
     .filter((path) => path !== "" && !path.startsWith("..") && !isAbsolute(path))
     .map((path) => path.split(sep).join("/"));
+}
+
+/** Git compares the content of a file that is as new as its index, and would filter it first. */
+function withoutFilters(git: Git): Git | null {
+  const names = listLines(git, ["config", "--null", "--name-only", "--list"]);
+  if (names === null) return null;
+  const programs = names.filter((name) => /^filter\..*\.(?:clean|process)$/s.test(name));
+  const required = names.filter((name) => /^filter\..*\.required$/s.test(name));
+  const settings = [...programs.map((name) => [name, ""]), ...required.map((name) => [name, "false"])];
+  const own = settings.map(([name, value], at) => [
+    [`GIT_CONFIG_KEY_${at}`, name],
+    [`GIT_CONFIG_VALUE_${at}`, value],
+  ]);
+  return { ...git, env: { ...git.env, ...Object.fromEntries(own.flat()), GIT_CONFIG_COUNT: String(own.length) } };
 }
 
 function listLines(git: Git, args: readonly string[]): string[] | null {

@@ -1,17 +1,20 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aMachine, evolved, expectClean, fix, withWorker } from "#harness/evolution/evolve-machine.ts";
 import {
-  branches,
+  aMachine,
   complexFiles,
   duplicated,
+  evolved,
+  expectClean,
+  fix,
   grading,
   gradingTest,
   seeded,
   shared,
+  withWorker,
 } from "#harness/evolution/sample-project.ts";
-import { failed } from "#harness/machine/cli-home.ts";
+import { failed, printed } from "#harness/machine/cli-home.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { aTransformHome, type TransformHome, varRule } from "#harness/transform/transform-rig.ts";
 import { submit } from "#harness/worker/cli-worker.ts";
@@ -19,6 +22,46 @@ import type { EvolveReport } from "#src/code/evolution/run.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 
 const timeout = 300_000;
+
+it("seeded defects are fixed on branches, which a person accepts or rejects @night", { timeout }, async () => {
+  const machine = aMachine(seeded);
+  const { project } = machine;
+  const head = git(project, "rev-parse", "HEAD");
+  expect(await machine.shim("code", "evolve", "--trust", "--dry-run")).toMatchObject(printed("3 changes to try"));
+  expectClean(machine, 0);
+  const report = await evolved(machine);
+  expect(report.tried.map(({ outcome, what }) => `${outcome} ${what}`).toSorted()).toEqual([
+    "kept 2 × knip exports in src/math.ts",
+    "kept oxlint eslint(no-unused-vars) in src/index.ts:1",
+    "kept oxlint eslint(no-var) in src/index.ts:5",
+  ]);
+  expect(report).toMatchObject({ isEnded: true, stopped: null, findings: { before: 5 } });
+  expect(report.facts?.notes).toContain("1 need a worker, which is not set up.");
+  expectClean(machine, 3);
+  expect(git(project, "rev-parse", "HEAD")).toBe(head);
+  const [unused, used, lint] = ["knip", "no-unused", "no-var"].map((word) => {
+    const { task, branch } = report.tried.find(({ what }) => what.includes(word)) ?? {};
+    return { task: String(task), branch };
+  });
+  expect(git(project, "show", `${unused?.branch}:src/math.ts`)).toBe(
+    "export function add(a: number, b: number): number {\n  return a + b;\n}\n\nexport function sub(a: number, b: number): number {\n  return a - b;\n}\n",
+  );
+  // Chats see it, too: the job's result is the report.
+  const kept = { outcome: "kept" };
+  const { result } = await machine.ask("task", "show", String(report.job));
+  expect(result).toMatchObject({ job: report.job, tried: [kept, kept, kept] });
+  const decide = (...args: (string | undefined)[]) =>
+    machine.shim("code", "evolve", "review", ...args.map((one = "") => one));
+  expect(await decide("--accept", unused?.task)).toMatchObject(printed("is deleted"));
+  expect(await decide("--accept", used?.task)).toMatchObject({ code: 0 });
+  expect(readFileSync(join(project, "src/math.ts"), "utf8")).not.toContain("dead");
+  expect(await decide("--reject", lint?.task)).toMatchObject(failed(2, "reason"));
+  await decide("--reject", lint?.task, "--reason", "we like var");
+  expect(await machine.ask("code", "evolve", "review")).toEqual({ offered: [] });
+  // What has become unused in turn is the next run's.
+  const next = await machine.shim("code", "evolve", "--trust", "--dry-run");
+  expect(next).toMatchObject(printed("1 change to try", "exports in src/math.ts"));
+});
 
 const names = ["alpha", "beta", "delta"] as const;
 
@@ -102,7 +145,7 @@ it("a chat's task plans a run, and workers do it; no task chooses a program @nig
   const report = (await shown(String(job))).result as unknown as EvolveReport;
   expect(report.tried).toMatchObject([{ outcome: "kept", method: "a worker" }]);
   expect(existsSync(join(machine.project, "chosen"))).toBe(false);
-  const [branch = ""] = branches(machine.project);
+  const branch = report.tried[0]?.branch ?? "";
   expect(git(machine.project, "diff", "--name-only", `HEAD...${branch}`).trim()).toBe("src/alpha.ts");
   expectClean(machine, 1);
   writeFileSync(settings, JSON.stringify({ types: { evolve: { repository: machine.project, evolve: {} } } }));

@@ -4,8 +4,7 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { MachineHome } from "#harness/machine/real-machine.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { dashboards as made } from "../../scripts/dashboards.ts";
-import { check, ops, Prometheus, type Targets } from "#harness/ops/prometheus.ts";
-import { experiment, workAndDie, workAsTeam } from "#harness/ops/team-session.ts";
+import { check, experiment, ops, Prometheus, workAndDie, workAsTeam, type Targets } from "#harness/ops/prometheus.ts";
 
 const dashboards = ["machine.json", "team.json", "experiments.json"];
 
@@ -95,7 +94,7 @@ it("a real Prometheus scrapes a machine and a workspace, and every panel has dat
     'shim_experiments{state="canary"}': 1,
     'shim_experiments{state="rolled_back"}': 1,
     shim_experiment_rollbacks_total: 1,
-    shim_opportunities: 1,
+    shim_opportunities: 2,
     'shim_routed_attempts_total{model="haiku"}': 2,
   };
   for (const [expr, value] of Object.entries(values)) expect([expr, await prometheus.sum(expr)]).toEqual([expr, value]);

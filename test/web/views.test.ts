@@ -4,7 +4,8 @@ import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { axeFaults, closeBrowser, openTab } from "#harness/web/browser.ts";
-import { fleetIds, type SeededTeam, seedExperiments, seedFleet, seedTeam } from "#harness/web/seeds.ts";
+import { seedExperiments } from "#harness/experiments/trials.ts";
+import { fleetIds, seedFleet, type SeededTeam, seedTeam } from "#harness/web/seeds.ts";
 import { type ServedPage, servePage } from "#harness/web/live-page.ts";
 
 afterAll(closeBrowser);
@@ -18,7 +19,7 @@ interface Rig {
 async function aRig(): Promise<Rig> {
   const home = aCliHome();
   seedFleet(home);
-  seedExperiments(home);
+  seedExperiments(home.runtime);
   const team = seedTeam(home, fleetIds.works, 1_002);
   return { home, team, served: await servePage(home, { isBuilt: true }) };
 }

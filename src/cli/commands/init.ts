@@ -89,6 +89,9 @@ async function change(cli: Cli, installation: Installation, wanted: Wanted): Pro
   const reply = await askForChange(cli, setup, options);
   if (reply === "unasked") return wrongUsage(howToConfirm(cli, request));
   if (reply === "no") return ok(unchangedAnswer(setup, ["Nothing was changed."]));
+  // One may have begun while it was asked.
+  const obstacle = request.deletesData ? await dataObstacle(cli, request) : null;
+  if (obstacle) return obstacle;
   const outcome = applySetup(installation, setup, request);
   if (request.action === "uninstall") {
     cli.isRemoved = true;

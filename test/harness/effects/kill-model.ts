@@ -17,9 +17,7 @@ export interface KillFigures {
   repeated: number;
   asked: number;
   /** Asked, and no earlier chat had done it. */
-  inVain: number;
-  /** Ran again, and its target refused it or had nothing to do. */
-  harmless: number;
+  needless: number;
 }
 
 interface Step {
@@ -47,12 +45,15 @@ const others = [
   "docker push r.example/a:1 && echo pushed",
   "./bin/rails db:migrate && echo migrated",
 ];
-/** A remote has a commit already; a name is taken; a database has a list of its migrations. */
+/** Harmless again: a remote has a commit already; a name is taken; a database has a list of its migrations. */
 const once = /^git push|^gh (?:pr|release) create|migrate deploy|upgrade head|db:migrate/;
 const harmless = ["npm test", "ls -la", "git status", "echo git push", "git push --dry-run", "cat deploy.sh"];
 
 type Draw = () => number;
-const pick = <T>(draw: Draw, all: readonly T[]): T => all[Math.floor(draw() * all.length)] as T;
+
+function pick<T>(draw: Draw, all: readonly T[]): T {
+  return all[Math.floor(draw() * all.length)] as T;
+}
 
 function planOf(draw: Draw): Step[] {
   const step = (command: string, ms: number, does: Step["does"]): Step => ({ command, ms, does, isOver: false });
@@ -84,9 +85,8 @@ const failureShare = 0.05;
 class History {
   readonly #draw: Draw;
   readonly #plan: Step[];
-  readonly #guard: Config["effects"]["guard"];
+  readonly #setting: KillSetting;
   readonly #figures: KillFigures;
-  readonly #outlives: number;
   /** What truly happened, and in which life first. */
   readonly #done = new Map<string, number>();
   #commit = 1;
@@ -96,11 +96,10 @@ class History {
   #life = 0;
   #calls = 0;
 
-  constructor(draw: Draw, { guard, outlives }: KillSetting, figures: KillFigures) {
+  constructor(draw: Draw, setting: KillSetting, figures: KillFigures) {
     this.#draw = draw;
-    this.#outlives = outlives;
     this.#plan = planOf(draw);
-    this.#guard = guard;
+    this.#setting = setting;
     this.#figures = figures;
   }
 
@@ -133,7 +132,8 @@ class History {
     const id = `call-${(this.#calls += 1)}`;
     const call = { id, name: "Bash", input: step.command };
     const effects = this.#notesOf(step);
-    const reason = reasonToAsk(this.#state, effects, { guard: this.#guard, commands: [] }, true, this.#now);
+    const setting = { guard: this.#setting.guard, commands: [] };
+    const reason = reasonToAsk(this.#state, effects, setting, true, this.#now);
     const key = this.#keyOf(step);
     const isDoneBefore = (this.#done.get(key) ?? this.#life) < this.#life;
     this.#append({ kind: "tool_start", ...call, ...(effects.length === 0 ? {} : { effects }) });
@@ -142,18 +142,22 @@ class History {
       this.#figures.asked += 1;
       // The user knows, or finds out.
       if (isDoneBefore) return true;
-      this.#figures.inVain += 1;
+      this.#figures.needless += 1;
     }
     const isFailing = step.does === "effect" && this.#draw() < failureShare;
     const happensAt = this.#now + step.ms * this.#draw();
     this.#now += step.ms;
     // A client that is killed does not end its commands; a machine that goes down does.
-    if (!isFailing && (happensAt < dies || this.#draw() < this.#outlives)) this.#happen(step, key, isDoneBefore);
+    if (!isFailing && (happensAt < dies || this.#draw() < this.#setting.outlives))
+      this.#happen(step, key, isDoneBefore);
     if (this.#now >= dies) return false;
-    if (!isFailing) this.#append({ kind: "tool_end", ...call });
-    else this.#append({ kind: "tool_error", ...call, text: "Exit code 1\nfatal: unable to access" });
+    if (!isFailing) {
+      this.#append({ kind: "tool_end", ...call });
+      return true;
+    }
+    this.#append({ kind: "tool_error", ...call, text: "Exit code 1\nfatal: unable to access" });
     // It tries a failed call again.
-    return isFailing ? this.#step(step, dies) : true;
+    return this.#step(step, dies);
   }
 
   #happen(step: Step, key: string, isDoneBefore: boolean): void {
@@ -161,7 +165,7 @@ class History {
     if (step.does === "commit" && this.#isDirty) [this.#commit, this.#isDirty] = [this.#commit + 1, false];
     step.isOver = true;
     if (step.does !== "effect") return;
-    if (isDoneBefore) this.#figures[once.test(step.command) ? "harmless" : "repeated"] += 1;
+    if (isDoneBefore && !once.test(step.command)) this.#figures.repeated += 1;
     this.#done.set(key, this.#done.get(key) ?? this.#life);
   }
 
@@ -190,7 +194,7 @@ export interface KillSetting {
 
 export function killFigures(setting: KillSetting, kills: number, seed: number): KillFigures {
   const draw = seededRandom(seed);
-  const figures: KillFigures = { kills: 0, calls: 0, repeated: 0, asked: 0, inVain: 0, harmless: 0 };
+  const figures: KillFigures = { kills: 0, calls: 0, repeated: 0, asked: 0, needless: 0 };
   while (figures.kills < kills) new History(draw, setting, figures).run(kills);
   return figures;
 }

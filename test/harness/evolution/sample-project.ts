@@ -1,6 +1,10 @@
-import { mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { expect } from "vitest";
+import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
 import { git, write } from "#harness/machine/git-project.ts";
+import { MachineHome } from "#harness/machine/real-machine.ts";
+import type { EvolveReport } from "#src/code/evolution/run.ts";
 
 const packages = resolve(import.meta.dirname, "../../../node_modules");
 
@@ -124,11 +128,7 @@ function linkTools(target: string, programs: readonly string[]): void {
 const tools = ["tsc", "oxlint", "knip"];
 
 /** A package with the tools of this repository, in a repository that has one commit more. */
-export function writeSample(
-  project: string,
-  files: Readonly<Record<string, string>>,
-  more: readonly "fallow"[] = [],
-): void {
+function writeSample(project: string, files: Readonly<Record<string, string>>, more: readonly "fallow"[] = []): void {
   write(project, { ...settings, ...files });
   linkTools(join(project, "node_modules"), [...tools, ...more]);
   git(project, "add", "--all");
@@ -172,16 +172,42 @@ export const shared = {
   "src/second.ts": user("second", 'import { summary } from "./first.ts";\n'),
 };
 
-/** Work trees besides the user's. */
-export function extraWorktrees(project: string): number {
-  return (
-    git(project, "worktree", "list", "--porcelain")
-      .split("\n")
-      .filter((line) => line.startsWith("worktree ")).length - 1
-  );
+/** A machine whose project is the sample with these files. */
+export function aMachine(files: Readonly<Record<string, string>>, tools: readonly "fallow"[] = []): MachineHome {
+  const machine = new MachineHome();
+  writeSample(machine.project, files, tools);
+  return machine;
 }
 
-export function branches(project: string): string[] {
-  const listed = git(project, "for-each-ref", "--format=%(refname:short)", "refs/heads/shim").trim();
-  return listed === "" ? [] : listed.split("\n");
+/** Neither worktrees nor branches but those that are offered. */
+export function expectClean({ project, paths }: Pick<MachineHome, "project" | "paths">, kept: number): void {
+  const worktrees = git(project, "worktree", "list", "--porcelain").match(/^worktree /gm) ?? [];
+  const branches = git(project, "for-each-ref", "refs/heads/shim").split("\n").filter(Boolean);
+  const left = readdirSync(join(paths.home, "work")).filter((name) => /^(?:task|transform)-/.test(name));
+  expect([worktrees.length - 1, branches.length, left]).toEqual([0, kept, []]);
+}
+
+export async function evolved(machine: MachineHome, ...args: string[]): Promise<EvolveReport> {
+  return (await machine.ask("code", "evolve", "--trust", ...args)) as unknown as EvolveReport;
+}
+
+/** The complex function of this name becomes the simple one. */
+export function fix(name: string): Omit<Part, "text"> {
+  return { files: { [`src/${name}.ts`]: grading(name, true) } };
+}
+
+/** Where the settings of the worker are, whose Claude Code does these parts one after the other. */
+export function withWorker(machine: MachineHome, parts: readonly Omit<Part, "text">[]): string {
+  const done = lines(init(), result());
+  const program = writeFakeClaude(
+    machine.home,
+    parts.map((part) => ({ text: done, ...part })),
+  );
+  const path = join(machine.home, "worker.json");
+  const claude = { program, env: ["HOME"] };
+  writeFileSync(
+    path,
+    JSON.stringify({ types: { evolve: { repository: machine.project, evolve: { trust: true, claude } } } }),
+  );
+  return path;
 }

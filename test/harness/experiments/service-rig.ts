@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
-import type { Config } from "#src/contract/config.ts";
 import type { ServiceRequest } from "#src/machine/learning/assignment-service.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -13,15 +12,10 @@ export interface ServiceRuntime extends TempRuntime {
   readonly serve: (program: string) => void;
 }
 
-/** No speed of the machine decides, unless the test sets the limit. */
-function patient(config: Config, set: Record<string, unknown>): Config {
-  return { ...config, experiments: { ...config.experiments, waitMs: 60_000, ...set } };
-}
-
 /** A machine with this setting of `experiments`, whose process of the service is a program of the test. */
-export function aServiceRuntime(experiments: Record<string, unknown>, beside?: TempRuntime): ServiceRuntime {
+export function aServiceRuntime(experiments: Record<string, unknown>): ServiceRuntime {
   const config = { experiments };
-  const runtime = tempRuntime({ config, ...(beside ? { beside } : {}) });
+  const runtime = tempRuntime({ config });
   createPrivateFolder(runtime.paths.home);
   writeFileSync(runtime.paths.config, JSON.stringify(config));
   const dist = join(temporaryFolder(), "dist");
@@ -41,9 +35,38 @@ export function aServiceRuntime(experiments: Record<string, unknown>, beside?: T
   const lines = (): string[] => (existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : []);
   return {
     ...runtime,
-    config: patient(runtime.config, experiments),
+    // No speed of the machine decides, unless the test sets the limit.
+    config: { ...runtime.config, experiments: { ...runtime.config.experiments, waitMs: 60_000, ...experiments } },
     launch: { node: process.execPath, script: join(dirname(dist), "bin/shim.mjs"), hookScript: join(dist, "hook.cjs") },
     requests: () => lines().map((line) => JSON.parse(line) as ServiceRequest),
     serve,
   };
+}
+
+const bucketOf = (operator: string, targetValue: number, salt: string) => ({
+  type: "user_bucket",
+  operator,
+  targetValue,
+  additionalValues: { salt },
+  field: null,
+  idType: "userID",
+});
+
+/** Statsig's rules for an experiment that nine tenths of the units are in. */
+export function statsigRules(name: string, arms: readonly [string, string], named = true): string {
+  const common = { salt: "", passPercentage: 100, idType: "userID" };
+  const layer = { ...common, name: "layerAssignment", id: "layerAssignment", returnValue: {} };
+  const group = (arm: string, below: number) => ({
+    ...common,
+    name: arm,
+    groupName: arm,
+    id: `rule-${arm}`,
+    isExperimentGroup: true,
+    returnValue: named ? { arm } : {},
+    conditions: [bucketOf("lt", below, "arms")],
+  });
+  const rules = [{ ...layer, conditions: [bucketOf("gte", 900, "share")] }, group(arms[0], 500), group(arms[1], 1000)];
+  const spec = { name, type: "dynamic_config", salt: "arms", enabled: true, defaultValue: {}, rules };
+  const configs = [{ ...spec, entity: "experiment", isActive: true, idType: "userID" }];
+  return JSON.stringify({ has_updates: true, time: 1, feature_gates: [], layer_configs: [], dynamic_configs: configs });
 }

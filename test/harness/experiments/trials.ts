@@ -1,6 +1,8 @@
 import type { MachineTrial, NewTrial } from "#src/contract/learning.ts";
-import { isRunning } from "#src/learning/experiments/trials.ts";
-import { endTrial, get, list, setOff, start } from "#src/machine/learning/machine-trials.ts";
+import { isRunning, move } from "#src/learning/experiments/trials.ts";
+import { endTrial, get, list, save, setOff, start } from "#src/machine/learning/machine-trials.ts";
+import { storeRun } from "#src/machine/learning/review-schedule.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 
 export function startTrial(runtime: Runtime, key: string, to: number, replay: NewTrial["replay"] = null): MachineTrial {
@@ -25,4 +27,26 @@ export function reload(runtime: Runtime, { id }: Pick<MachineTrial, "id">): Mach
   const stored = runtime.store.read((sql) => get(sql, id), null);
   if (!stored) throw new Error(`no trial ${id}`);
   return stored;
+}
+
+/** As many chats as a trial needs, that began and ended ten days ago: no list of today has them. */
+export function pastChats({ store, now }: Pick<Runtime, "store" | "now">, count = 400): void {
+  const at = now() - 10 * 86_400_000;
+  store.write((sql) => {
+    for (let chat = 0; chat < count; chat++) {
+      const id = `chat-${at}-${count}-${chat}`;
+      sessions.recordSighting(sql, at, { id, client: "claude-code", origin: "startup", owner: null, isAlive: true });
+      sessions.end(sql, at, id, "other");
+    }
+  });
+}
+
+/** A trial that runs, one whose value was deployed and kept, and two opportunities. @returns ids */
+export function seedExperiments(runtime: Runtime): { running: string; kept: string } {
+  pastChats(runtime);
+  const kept = startTrial(runtime, "checkpoint.everyToolCalls", 8);
+  runtime.store.write((sql) => save(sql, move(kept, "kept", runtime.now(), "after 40 sessions")));
+  const running = startTrial(runtime, "checkpoint.everyMs", 250_000);
+  runtime.store.write((sql) => storeRun(sql, runtime.now() + 86_400_000, ["task_stalls", "task_stalls"]));
+  return { running: running.id, kept: kept.id };
 }

@@ -33,17 +33,17 @@ function hasBoth(value: string): boolean {
 
 export const digits = "0123456789";
 export const lower = "abcdefghijklmnopqrstuvwxyz";
-export const upper = lower.toUpperCase();
+const upper = lower.toUpperCase();
 export const hex = "0123456789abcdef";
 export const base62 = upper + lower + digits;
 export const base64 = `${base62}+/`;
-export const urlSafe = `${base62}-_`;
+const urlSafe = `${base62}-_`;
 const symbols = "!#%*-_+=?.";
 
 export const encode = (text: string): string => Buffer.from(text).toString("base64");
 const encodeUrl = (text: string): string => Buffer.from(text).toString("base64url");
 
-export function uuid({ chars }: Draw): string {
+function uuid({ chars }: Draw): string {
   return [8, 4, 4, 4, 12].map((length) => chars(hex, length)).join("-");
 }
 

@@ -1,4 +1,141 @@
-import { isEnv, isIdentifier, isOption, isPlain, type Families, type Notation } from "./secret-cases.ts";
+import { draw, drawn, pick, type Draw } from "./secret-draw.ts";
+
+/**
+ * Secrets and look-alikes made of families: a name that says secret, a notation that joins a name to its value, and an alphabet that
+ * the value is drawn from. All values are drawn from a seed, so no secret stands in the repository and no rule can be fitted to one.
+ */
+
+export interface SecretCase {
+  readonly family: string;
+  readonly text: string;
+  /** What must be gone from the redacted text. */
+  readonly secrets: readonly string[];
+}
+
+export interface HarmlessCase {
+  readonly family: string;
+  readonly text: string;
+}
+
+/** Joins a name and a value. `null`: this notation cannot hold such a name. */
+export type Notation = readonly [label: string, write: (name: string, value: string) => string | null];
+
+export interface Families {
+  /** Names in words, such as `db password`; each is written in several spellings. */
+  readonly passwords: readonly string[];
+  readonly tokens: readonly string[];
+  readonly notations: readonly Notation[];
+}
+
+/** What issuers make tokens of, and how long. */
+const alphabets = [
+  ["base32", 16, 24, 32, 52],
+  ["caps", 16, 20, 32, 40],
+  ["lower", 20, 24, 32, 40],
+  ["low", 16, 24, 32, 40],
+  ["letters", 20, 24, 32],
+  ["base62", 16, 22, 32, 43],
+  ["base64", 22, 43, 86],
+  ["url", 22, 32, 43],
+  ["hex", 32, 40, 64],
+] as const;
+const tokenPatterns = [
+  ...alphabets.map(([name, ...lengths]) => lengths.map((length) => `«${name} ${length}»`)),
+  ["«uuid»"],
+];
+const passwordPatterns = [
+  ["«base62 8»«!%*_+?.- 1»«base62 7»"],
+  ["«lower 6»«digits 3»«!*.+ 1»"],
+  ["«base62 14»"],
+  ["«lower 24»"],
+];
+
+/** `db password`: snake, kebab, camel, dotted, spaced, all capitals. */
+function spellings(words: string): readonly string[] {
+  const parts = words.split(" ");
+  const camel = parts.map((part, at) => (at === 0 ? part : part.charAt(0).toUpperCase() + part.slice(1))).join("");
+  const title = parts.map((part) => part.charAt(0).toUpperCase() + part.slice(1));
+  const joined = ["_", "-", "."].map((sign) => parts.join(sign));
+  return [...joined, camel, parts.join("_").toUpperCase(), title.join("-"), title.join(" ")];
+}
+
+/** Each name in each spelling with a few notations and alphabets. */
+export function secretCases(families: Families, seed: number, each = 3): SecretCase[] {
+  const d = draw(seed);
+  return [
+    ...named(d, "password", families.passwords, passwordPatterns, families.notations, each),
+    ...named(d, "token", families.tokens, tokenPatterns, families.notations, each),
+  ];
+}
+
+function named(
+  d: Draw,
+  kind: string,
+  names: readonly string[],
+  patterns: readonly (readonly string[])[],
+  notations: readonly Notation[],
+  each: number,
+): SecretCase[] {
+  return names.flatMap((words) =>
+    spellings(words).flatMap((name) =>
+      Array.from({ length: each }, () => {
+        const pattern = pick(d, pick(d, patterns));
+        const secret = drawn(d, pattern);
+        const { label, text } = written(d, notations, name, secret);
+        return { family: `${kind} / ${words} / ${label} / ${pattern}`, text: amid(d, text), secrets: [secret] };
+      }),
+    ),
+  );
+}
+
+function written(d: Draw, notations: readonly Notation[], name: string, value: string) {
+  for (;;) {
+    const [label, write] = pick(d, notations);
+    const text = write(name, value);
+    if (text !== null) return { label: `${label}, ${name}`, text };
+  }
+}
+
+const befores = ["", "\n", "$ cat notes\n", "Here is what it printed:\n\n", "-- \n"];
+const afters = ["", "\n", "\nDone in 1.2 s.\n", "\n\nThat is all.", "\nexit 0\n"];
+
+function amid(d: Draw, text: string): string {
+  return `${pick(d, befores)}${text}${pick(d, afters)}`;
+}
+
+/** A name with a value that only stands in a secret's place. */
+export function placeholderCases(families: Families, values: readonly string[], seed: number): HarmlessCase[] {
+  const d = draw(seed);
+  return [...families.passwords, ...families.tokens].flatMap((words) =>
+    values.map((value) => {
+      const name = pick(d, spellings(words));
+      const { label, text } = written(d, families.notations, name, value);
+      return { family: `placeholder ${value} / ${label}`, text: amid(d, text) };
+    }),
+  );
+}
+
+/** A name in code. */
+export function codeCases(
+  names: readonly string[],
+  lines: readonly ((name: string, other: string) => string)[],
+  seed: number,
+): HarmlessCase[] {
+  const d = draw(seed);
+  return names.flatMap((words) =>
+    lines.map((line) => {
+      const name = spellings(words)[pick(d, [0, 3, 3])] ?? words;
+      const text = line(name, pick(d, ["user", "options", "request", "client"]));
+      return { family: `code / ${text.slice(0, 40)}`, text: amid(d, text) };
+    }),
+  );
+}
+
+/** A plain name: one word, nothing that a shell, a header or a URL would have to quote. */
+export const isPlain = (name: string): boolean => /^[\w.-]+$/.test(name);
+export const isIdentifier = (name: string): boolean => /^\w+$/.test(name);
+export const isOption = (name: string): boolean => /^[a-z-]+$/.test(name);
+export const isEnv = (name: string): boolean => /^[A-Z_]+$/.test(name);
 
 const passwords = [
   "password, db password, passwd, admin pwd, db pw, pass phrase, key passphrase, user pass, wpa psk",

@@ -106,6 +106,33 @@ it("uninstall --data deletes what is stored, but not under a chat that runs, nor
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
+it("uninstall --data removes nothing while a supervisor runs, also one that began during the question", async () => {
+  const home = aCliHome();
+  mkdirSync(join(home.folder, ".claude"));
+  await home.shim("init --yes");
+  seed(home);
+  home.alive.clear();
+  const state = (): unknown[] => [
+    readdirSync(home.paths.home),
+    readFileSync(join(home.folder, ".claude", "settings.json"), "utf8"),
+    readFileSync(join(home.folder, ".claude.json"), "utf8"),
+  ];
+  const begin = (): void => {
+    home.alive.add(77);
+    write(home.paths.home, { "supervisor/owner.json": JSON.stringify({ boot: "boot-1", pid: 77, start: "s77" }) });
+  };
+  const refusal = failed(1, "the supervisor runs (pid 77). First: `shim worker supervise stop`.");
+  const terminal = { isTty: true, isInteractive: true, ask: async () => (begin(), "y") };
+  mkdirSync(join(home.paths.home, "supervisor"));
+  const before = state();
+  expect(await home.shimWith(terminal, "init --remove --data")).toMatchObject(refusal);
+  expect(await home.shim("init --remove --data --yes")).toMatchObject(refusal);
+  expect(state()).toEqual(before);
+  home.alive.clear();
+  expect((await home.shim("init --remove --data --yes")).code).toBe(0);
+  expect(existsSync(home.paths.home)).toBe(false);
+});
+
 it("a folder that is the user's own, or holds it, is not deleted", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));

@@ -1,10 +1,18 @@
-import { existsSync, mkdirSync, writeFileSync, closeSync, openSync, writeSync, readFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  writeFileSync,
+  closeSync,
+  openSync,
+  writeSync,
+  readFileSync,
+  mkdtempSync,
+  rmSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, it } from "vitest";
-import { Cli } from "#src/cli/cli.ts";
-import { build, withSubcommands, wordsOf } from "#src/cli/commands/program.ts";
-import { parseDuration, parseTime } from "#src/cli/option-values.ts";
-import { StoreError } from "#src/store/store-error.ts";
+import { pathToFileURL } from "node:url";
+import { expect, it, onTestFinished } from "vitest";
 import {
   aCliHome,
   aSeededHome,
@@ -16,6 +24,12 @@ import {
   printed,
 } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
+import { killHosts, servingHost } from "#harness/machine/process-tree.ts";
+import { Cli } from "#src/cli/cli.ts";
+import { build, withSubcommands, wordsOf, run } from "#src/cli/commands/program.ts";
+import { startProcess, systemIo } from "#src/cli/io.ts";
+import { parseDuration, parseTime } from "#src/cli/option-values.ts";
+import { StoreError } from "#src/store/store-error.ts";
 
 it("wrong commands, options and arguments answer 2, say what is wrong and name the nearest, and do nothing", async () => {
   const home = aCliHome();
@@ -197,12 +211,14 @@ it("wrong input is answered with an example, a wrong name with those like it, an
 });
 
 // Of Stryker 10.1.1.
-const recorded = readFileSync(join(import.meta.dirname, "../../harness/mutation/recorded/stryker.json"), "utf8");
+const { stryker } = JSON.parse(
+  readFileSync(join(import.meta.dirname, "../../harness/analysis/recorded.json"), "utf8"),
+) as { stryker: string };
 
 it("a report of Stryker is read: survivors fail, and what is no report is refused", async () => {
   const home = aCliHome();
   expect(await home.shim("code mutants")).toMatchObject(failed(2, "npx stryker run --reporters json"));
-  write(home.project, { "reports/mutation/mutation.json": recorded, "other.json": "{}" });
+  write(home.project, { "reports/mutation/mutation.json": stryker, "other.json": "{}" });
   const read = await home.shim("code mutants src/price.ts");
   expect(read).toMatchObject({ code: 1, out: expect.stringContaining("3:7  ConditionalExpression: price < 0 ->") });
   expect(await home.json("code mutants")).toMatchObject({ files: [{ file: "src/price.ts" }] });
@@ -264,4 +280,43 @@ it("a duration is numbers with units; a moment is so long ago, a day, or ISO 860
   expect(times).toEqual([now - 7_200_000, new Date(2023, 10, 14).getTime(), now]);
   for (const text of ["2023-02-31", "2023-13-01", "yesterday", "2023-11-14T99:00", "14.11.2023"])
     expect([text, parseTime(text, now)]).toEqual([text, null]);
+});
+
+function aFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "shim-io-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+it("a program gets its arguments without a shell, in the folder that is named; its exit code is returned", async () => {
+  const folder = aFolder();
+  const script = 'require("fs").writeFileSync("args", process.argv[1] + process.cwd()); process.exit(7)';
+  const text = "$(touch hacked); \"quoted\" 'text'\nline";
+  expect(await startProcess({ command: process.execPath, args: ["-e", script, text], cwd: folder })).toBe(7);
+  expect(readFileSync(join(folder, "args"), "utf8")).toContain(text);
+  expect(
+    await startProcess({
+      command: process.execPath,
+      args: ["-e", "process.kill(process.pid, 'SIGKILL')"],
+      cwd: folder,
+    }),
+  ).toBe(1);
+  await expect(startProcess({ command: "shim-no-such-program", args: [], cwd: folder })).rejects.toMatchObject({
+    code: "ENOENT",
+  });
+  expect(process.listenerCount("SIGINT")).toBe(0);
+});
+
+it("the runtime and the host of a command are those of its environment, whatever this process has", async () => {
+  const own = aFolder();
+  const home = join(own, "shim");
+  const env = { HOME: own, SHIM_HOME: home, PATH: process.env["PATH"], SHIM_TEST_MARK: own };
+  const bundle = pathToFileURL(join(import.meta.dirname, "..", "..", "..", "dist", "cli.cjs")).href;
+  onTestFinished(() => killHosts(home));
+  const io = { ...systemIo(bundle, env), stdout: () => undefined, stderr: () => undefined };
+  expect((await io.makeRuntime()).runtime.paths.home).toBe(home);
+  // The host reads the transcript, and refuses it.
+  expect(await run(["resume", "--print", "--from-transcript", own], io)).not.toBe(0);
+  const { pid } = servingHost(home);
+  expect(readFileSync(`/proc/${pid}/environ`, "utf8").split("\0")).toContain(`SHIM_TEST_MARK=${own}`);
 });

@@ -1,11 +1,7 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { Io } from "#src/cli/io.ts";
-import { shortCheckpointId } from "#src/machine/sessions/session-identity.ts";
-import { takePending } from "#src/snapshots/stored-snapshots.ts";
-import { defaults } from "#src/contract/config.ts";
-import { snapshots } from "#src/store/session-tables.ts";
+import { anotherClaude } from "#harness/machine/claude.ts";
 import {
   aCliHome,
   addSession,
@@ -18,6 +14,13 @@ import {
 } from "#harness/machine/cli-home.ts";
 import { loseSession, twoCliHomes, type CliMachines } from "#harness/machine/cli-machines.ts";
 import { commitAll, contents, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { undoRigIn } from "#harness/machine/undo-rig.ts";
+import type { Io } from "#src/cli/io.ts";
+import { defaults } from "#src/contract/config.ts";
+import { listNewest } from "#src/machine/sessions/machine-audit.ts";
+import { shortCheckpointId } from "#src/machine/sessions/session-identity.ts";
+import { takePending } from "#src/snapshots/stored-snapshots.ts";
+import { snapshots } from "#src/store/session-tables.ts";
 
 function textsOf(folder: string, ...names: string[]): string[] {
   return names.map((name) => readFileSync(join(folder, name), "utf8"));
@@ -193,4 +196,42 @@ it("a brief claims no files that did not arrive, and says why they did not @nigh
   expect(brief).toMatchObject(printed("files as they were: on desk only", "packed they have more than 200 bytes"));
   expect(brief.out).not.toContain("shim restore");
   expect(await here.shim("restore", ids.dead, "--yes")).toMatchObject(failed(1, "desk has sent none"));
+});
+
+it("`shim undo` shows files and difference, asks, can be taken back, and is in the audit log", async () => {
+  const home = aCliHome();
+  const { project } = home;
+  expect(await home.shim("undo")).toMatchObject(failed(3, "no chat of"));
+  const rig = undoRigIn(home, { "a.txt": "one\n", "b.txt": "one\n" });
+  const work = (): void => write(project, { "a.txt": "two\n", "new.txt": "new\n", "b.txt": "two\n" });
+  await rig.turn("rewrite it", { tool: "Bash", work });
+  write(project, { "b.txt": "by hand\n" });
+  const content = (): string => readFileSync(join(project, "a.txt"), "utf8");
+  expect(await home.shim("undo")).toMatchObject(
+    failed(1, "+one", "a.txt: put back", "new.txt: is deleted", "b.txt: it was changed since", "Add --yes"),
+  );
+  const asked = (answer: string) => home.shimWith({ isInteractive: true, ask: async () => answer }, "undo", "rewrite");
+  expect(await asked("n")).toMatchObject(printed("Nothing was changed."));
+  expect(content()).toBe("two\n");
+  expect(await asked("y")).toMatchObject(
+    printed(`Took back 2 files in ${project}: chat `, /Not put back:\n {2}b\.txt: /, "shim undo --redo"),
+  );
+  expect(content()).toBe("one\n");
+  expect((await home.shim("undo --redo --yes")).code).toBe(0);
+  expect(content()).toBe("two\n");
+  expect(listNewest(home.runtime, 5).map(({ kind, actor, detail }) => [kind, actor, detail])).toEqual([
+    ["files.redone", "command line", { result: "done", rows: 2 }],
+    ["files.undone", "command line", { result: "done", rows: 2 }],
+  ]);
+});
+
+it("`shim undo` and `shim undo last` take the turn that changed files last, whichever chat it was of", async () => {
+  const home = aCliHome();
+  const rig = undoRigIn(home, { "a.txt": "one\n" });
+  await rig.turn("edit it", { tool: "Bash", work: () => write(home.project, { "a.txt": "two\n" }) });
+  await rig.turn("only read it", { tool: "Read", path: "a.txt", work: () => {} });
+  anotherClaude(rig.runtime, rig.claude).start();
+  const shown = failed(1, /chat \S+ \(edit it\), since prompt 1, "edit it" \(.* ago\):/, "a.txt: put back");
+  for (const words of [[], ["last"]]) expect(await home.shim("undo", ...words)).toMatchObject(shown);
+  expect(await home.shim("undo nowhere")).toMatchObject(failed(3, 'no prompt begins with "nowhere"'));
 });

@@ -1,11 +1,16 @@
 import { expect, it } from "vitest";
 import { redact } from "#src/redaction/redact.ts";
-import { codeCases, placeholderCases, secretCases } from "#harness/secrets/secret-cases.ts";
-import { secretSamples } from "#harness/secrets/secret-corpus.ts";
+import { secretSamples, tokens } from "#harness/secrets/secret-corpus.ts";
 import { base62, draw, drawn } from "#harness/secrets/secret-draw.ts";
-import { codeLines, placeholders, tuned } from "#harness/secrets/secret-families.ts";
+import {
+  codeCases,
+  codeLines,
+  placeholderCases,
+  placeholders,
+  secretCases,
+  tuned,
+} from "#harness/secrets/secret-families.ts";
 import { lookAlikes } from "#harness/secrets/secret-look-alikes.ts";
-import { tokens } from "#harness/secrets/secret-tokens.ts";
 
 const d = draw(99);
 

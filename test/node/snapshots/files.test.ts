@@ -1,14 +1,16 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, rmSync, writeFileSync, mkdirSync, symlinkSync } from "node:fs";
+import { existsSync, rmSync, utimesSync, writeFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join, parse } from "node:path";
 import { expect, it } from "vitest";
 import type { FileNote } from "#src/contract/work-state.ts";
+import { changesIn } from "#src/snapshots/changed-files.ts";
 import { compareFiles, noteFile, type FileFacts } from "#src/snapshots/file-state.ts";
 import { projectRoot, readHead } from "#src/snapshots/git-head.ts";
 import { SecretContent } from "#src/snapshots/secret-content.ts";
 import { isSecretName } from "#src/snapshots/secret-names.ts";
 import {
+  GIT_ENV,
   LIMITS,
   git,
   makeProject,
@@ -86,6 +88,21 @@ it("a file with a secret by its content is left out, now or since a change; a lo
   expect(reasonFor(snapshot, "deploy")).toBe("it holds a private key");
 });
 
+it("a file that holds a secret is stored from neither a git project nor a plain folder", async () => {
+  const token = `ghp_${draw(29).chars(base62, 36)}`;
+  const files = { "a.ts": "export {};\n", "login.ts": `const client = login("${token}");\n` };
+  const inGit = makeProject({});
+  const root = temporaryFolder();
+  const plain = { root, project: join(root, "project"), snapshots: join(root, "home", "snapshots") };
+  for (const from of [inGit, plain]) {
+    write(from.project, files);
+    const snapshot = await taken(from);
+    expect([paths(snapshot), names(snapshot)]).toEqual([["a.ts"], ["login.ts"]]);
+    const stored = git(snapshot.repository, "cat-file", "--batch-all-objects", "--batch", "--unordered");
+    expect(stored).not.toContain(token);
+  }
+});
+
 it("leaves out changed and new files over the limit, keeps unchanged ones, and names each", async () => {
   const large = "0123456789\n".repeat(200);
   const { snapshot } = await snapshotOf(
@@ -129,7 +146,7 @@ it("names submodules and nested repositories, and does not enter them @night", a
   expect(snapshot.files).toBe(2);
 });
 
-it("never runs a filter, a hook or a monitor of the project, and has the bytes of files that a filter would change @night", async () => {
+it("never runs a filter, a hook or a monitor of the project, and has the bytes of files that a filter would change", async () => {
   const from = makeProject({ "a.txt": "x\n", "old.bin": "stored form\n" });
   const mark = join(from.root, "ran");
   for (const [key, value] of [
@@ -137,12 +154,17 @@ it("never runs a filter, a hook or a monitor of the project, and has the bytes o
     ["filter.mark.smudge", `sh -c 'touch ${mark}; cat'`],
     ["filter.mark.required", "true"],
     ["core.fsmonitor", `touch ${mark}`],
+    ["core.hooksPath", join(from.project, ".git/hooks")],
   ] as const)
     git(from.project, "config", key, value);
   writeFileSync(join(from.project, ".gitattributes"), "*.bin filter=mark\n");
   plantHooks(from, mark, ["post-index-change", "reference-transaction", "pre-commit", "post-commit"]);
   write(from.project, { "new.bin": "raw\n" });
   const snapshot = await taken(from);
+  // Older than its files: their size and time alone do not show that they are the same.
+  utimesSync(join(from.project, ".git/index"), 1_000, 1_000);
+  const query = { project: from.project, commit: null, knownHead: null, startedAt: 0, edited: [] };
+  expect(changesIn(GIT_ENV, query)?.open).toHaveLength(2);
   expect(existsSync(mark)).toBe(false);
   expect(names(snapshot)).toEqual([]);
   expect([show(snapshot, "new.bin"), show(snapshot, "old.bin")]).toEqual(["raw\n", "stored form\n"]);

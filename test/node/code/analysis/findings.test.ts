@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { ToolName } from "#src/code/analysis/adapter.ts";
+import type { InstalledTool, Parsed, ProjectView, ToolName, ToolOutput } from "#src/code/analysis/adapter.ts";
 import { adapters } from "#src/code/analysis/adapters/adapters.ts";
 import {
   compareWithBaseline,
@@ -10,29 +12,47 @@ import {
   type Finding,
   type RawFinding,
 } from "#src/code/analysis/finding.ts";
-import {
-  toMarkdown,
-  toSarif,
-  toText,
-  countTotals,
-  findHotspots,
-  Report,
-  type ToolRun,
-} from "#src/code/analysis/report.ts";
-import { parseWith, recorded, sampleFiles, adapterOf, aView, parseResult } from "#harness/analysis/recorded.ts";
+import { toMarkdown, toSarif, toText } from "#src/code/analysis/report.ts";
+import { countTotals, findHotspots, Report, type ToolRun } from "#src/code/analysis/report.ts";
 
-const outputs = {
-  tsc: "tsc",
-  eslint: "eslint",
+/**
+ * What real tools printed for the files of `project`, whose folder was `/project`: TypeScript 7.0.2, ESLint 10.15.0,
+ * oxlint 1.94.0, Biome 2.6.8, knip 6.44.2, fallow 3.36.0, jscpd 5.3.3.
+ */
+const { project: sampleFiles, ...recordings } = JSON.parse(
+  readFileSync(join(import.meta.dirname, "../../../harness/analysis/recorded.json"), "utf8"),
+) as { readonly project: Readonly<Record<string, string>> } & Readonly<Record<ToolName | "eslint-failure", string>>;
 
-  oxlint: "oxlint",
-  biome: "biome",
-  complexity: "complexity-oxlint",
-};
-const recordings = { ...outputs, knip: "knip", fallow: "fallow", jscpd: "jscpd" };
+const aTool: InstalledTool = { path: "/project/node_modules/tool/bin.js", isScript: true, version: "1.0.0" };
+
+/** @param installed packages; all by default */
+function aView(files: Readonly<Record<string, string>>, installed?: readonly string[]): ProjectView {
+  return {
+    root: "/project",
+    read: (path) => files[path] ?? null,
+    findTool: (name) => (installed === undefined || installed.includes(name) ? aTool : null),
+  };
+}
+
+function adapterOf(name: ToolName) {
+  const adapter = adapters.find((one) => one.name === name);
+  if (!adapter) throw new Error(`no adapter ${name}`);
+  return adapter;
+}
+
+function parse(name: ToolName, output: Partial<ToolOutput>, files = sampleFiles) {
+  const context = { project: aView(files), selected: [], toFile: (path: string) => path.replace(/^\/project\//, "") };
+  return adapterOf(name).parse({ code: 1, stdout: "", stderr: "", ...output }, context);
+}
+
+function parsed(name: ToolName, stdout: string, files = sampleFiles): Parsed {
+  const result = parse(name, { stdout }, files);
+  if (!result.ok) throw new Error(result.error);
+  return result.value;
+}
 
 const sampleResults = adapters.map(({ name: tool }) => {
-  const { findings } = parseWith(tool, { stdout: recorded(recordings[tool]) });
+  const { findings } = parsed(tool, recordings[tool]);
   return { tool, version: "1.0.0", findings };
 });
 
@@ -263,8 +283,8 @@ it("text and Markdown have findings, tools, hotspots, notes; a message is one li
   expect(fences.match(/````/g)).toHaveLength(2);
 });
 
-function lines(name: ToolName, output: string, options?: Parameters<typeof parseWith>[2]): string[] {
-  return parseWith(name, { stdout: output }, options).findings.map(({ file, range, level, rule, symbol }) => {
+function lines(name: ToolName, output: string, files = sampleFiles): string[] {
+  return parsed(name, output, files).findings.map(({ file, range, level, rule, symbol }) => {
     const { line, column, endLine, endColumn } = range ?? {};
     const end = endLine === undefined ? "" : `-${endLine}:${endColumn}`;
     return `${file} ${line ?? "*"}:${column ?? "*"}${end} ${level} ${rule}${symbol === undefined ? "" : ` ${symbol}`}`;
@@ -272,7 +292,7 @@ function lines(name: ToolName, output: string, options?: Parameters<typeof parse
 }
 
 it("tsc: position, code, and a message with the lines of its details", () => {
-  expect(lines("tsc", recorded("tsc"))).toEqual([
+  expect(lines("tsc", recordings.tsc)).toEqual([
     "src/index.ts 2:25 error TS2307",
     "src/index.ts 4:7 error TS6133",
     "src/index.ts 5:7 error TS2322",
@@ -280,13 +300,13 @@ it("tsc: position, code, and a message with the lines of its details", () => {
     "src/index.ts 7:45 error TS2322",
     "src/index.ts 9:7 error TS2322",
   ]);
-  expect(parseWith("tsc", { stdout: recorded("tsc") }).findings.at(-1)?.message).toBe(
+  expect(parsed("tsc", recordings.tsc).findings.at(-1)?.message).toBe(
     "Type '(value: number) => undefined' is not assignable to type '(value: string) => void'. Types of parameters 'value' and 'value' are incompatible. Type 'string' is not assignable to type 'number'.",
   );
 });
 
 it("ESLint: severities, ranges, and a file that it cannot parse", () => {
-  expect(lines("eslint", recorded("eslint"))).toEqual([
+  expect(lines("eslint", recordings.eslint)).toEqual([
     "src/plain.js 1:7-1:14 warning no-unused-vars",
     "src/plain.js 3:3-3:12 error no-debugger",
     "src/plain.js 4:10-4:17 error no-undef",
@@ -296,7 +316,7 @@ it("ESLint: severities, ranges, and a file that it cannot parse", () => {
 });
 
 it("oxlint: the end of a range follows from bytes, also after characters of several bytes", () => {
-  expect(lines("oxlint", recorded("oxlint"))).toEqual(
+  expect(lines("oxlint", recordings.oxlint)).toEqual(
     expect.arrayContaining([
       "src/plain.js 3:3-3:12 error eslint(no-debugger)",
       "src/index.ts 4:7-4:13 warning eslint(no-unused-vars)",
@@ -306,13 +326,13 @@ it("oxlint: the end of a range follows from bytes, also after characters of seve
   const files = { "a.js": '"ü";\nname\n' };
   const span = { offset: 6, length: 4, line: 2, column: 1 };
   const diagnostic = { code: "eslint(x)", severity: "error", filename: "a.js", labels: [{ span }] };
-  expect(lines("oxlint", JSON.stringify({ diagnostics: [diagnostic] }), { files })).toEqual([
+  expect(lines("oxlint", JSON.stringify({ diagnostics: [diagnostic] }), files)).toEqual([
     "a.js 2:1-2:5 error eslint(x)",
   ]);
 });
 
 it("knip: files, exports, types, dependencies with their line, imports", () => {
-  expect(lines("knip", recorded("knip"))).toEqual([
+  expect(lines("knip", recordings.knip)).toEqual([
     "src/copy-one.ts *:* warning files",
     "src/copy-two.ts *:* warning files",
     "src/plain.js *:* warning files",
@@ -326,25 +346,25 @@ it("knip: files, exports, types, dependencies with their line, imports", () => {
 });
 
 it("what is no report is a failure in the tool's own words", () => {
-  expect(parseResult("eslint", { code: 2, stderr: recorded("eslint-failure") })).toMatchObject({
+  expect(parse("eslint", { code: 2, stderr: recordings["eslint-failure"] })).toMatchObject({
     ok: false,
     error: expect.stringContaining("exit code 2: Oops! Something went wrong!") as string,
   });
   const failure = { error: true, message: "failed to load config", exit_code: 2 };
-  expect(parseResult("fallow", { code: 1, stdout: JSON.stringify(failure) })).toMatchObject({
+  expect(parse("fallow", { code: 1, stdout: JSON.stringify(failure) })).toMatchObject({
     error: "failed to load config",
   });
   for (const name of ["eslint", "oxlint", "biome", "complexity", "knip", "fallow", "jscpd"] as const) {
-    expect(parseResult(name, { code: 0, stdout: "{ cut off" })).toMatchObject({ ok: false });
-    expect(parseResult(name, { code: 139, stdout: "" })).toEqual({
+    expect(parse(name, { code: 0, stdout: "{ cut off" })).toMatchObject({ ok: false });
+    expect(parse(name, { code: 139, stdout: "" })).toEqual({
       ok: false,
       error: "exit code 139 without a report",
     });
   }
-  expect(parseResult("tsc", { code: 1, stderr: "panic: runtime error" })).toMatchObject({
+  expect(parse("tsc", { code: 1, stderr: "panic: runtime error" })).toMatchObject({
     error: "exit code 1: panic: runtime error",
   });
-  expect(parseResult("tsc", { code: 134, stdout: recorded("tsc") })).toMatchObject({ ok: false });
+  expect(parse("tsc", { code: 134, stdout: recordings.tsc })).toMatchObject({ ok: false });
 });
 
 function kind(name: ToolName, files: Record<string, string>, installed?: readonly string[]): string {

@@ -1,19 +1,52 @@
-import { rmSync, symlinkSync, readFileSync } from "node:fs";
+import { rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import * as astGrep from "@ast-grep/napi";
 import { array, assert, constantFrom, property, uniqueArray } from "fast-check";
 import { expect, it } from "vitest";
-import { RunLimits, isOpen } from "#src/code/evolution/candidate.ts";
+import type { Finding } from "#src/code/analysis/finding.ts";
+import { RunLimits, type Candidate } from "#src/code/evolution/candidate.ts";
 import { changedFiles } from "#src/code/evolution/change.ts";
 import { removeUnused } from "#src/code/evolution/fix.ts";
 import { judge, newFindings, type FileDelta, type JudgeInput } from "#src/code/evolution/judge.ts";
-import { stopReason, toTasks, type EvolveReport } from "#src/code/evolution/run.ts";
+import type { Measured } from "#src/code/evolution/measure.ts";
+import { isOpen } from "#src/code/evolution/candidate.ts";
+import { stopReason, toTasks } from "#src/code/evolution/run.ts";
 import { userGit } from "#src/snapshots/git.ts";
-import { aProject, evolve, expectClean } from "#harness/evolution/evolve-home.ts";
-import { aCandidate, aFinding, aMeasurement } from "#harness/evolution/measured.ts";
-import { seeded } from "#harness/evolution/sample-project.ts";
-import { failed, printed } from "#harness/machine/cli-home.ts";
 import { commitAll, git, makeProject, write } from "#harness/machine/git-project.ts";
+
+function aFinding(changes: Partial<Finding> = {}): Finding {
+  const { tool = "oxlint", rule = "no-var", file = "src/a.ts", range = { line: 1 } } = changes;
+  const fingerprint = `${tool} ${rule} ${file}:${range?.line ?? 0}`;
+  const fixed = { version: "1.0.0", level: "warning", message: "say why", content: fingerprint } as const;
+  return { ...fixed, tool, rule, file, range, fingerprint, ...changes };
+}
+
+function aMeasurement(changes: Partial<Measured> = {}): Measured {
+  return {
+    commit: "c",
+    tools: [{ name: "oxlint", status: "ran", why: null }],
+    findings: [],
+    hotspots: [],
+    tests: { failure: null, isFlaky: false },
+    api: ["export declare const a: number;"],
+    testFiles: ["src/a.test.ts"],
+    notes: [],
+    ...changes,
+  };
+}
+
+function aCandidate(changes: Partial<Candidate> = {}): Candidate {
+  return {
+    id: "id",
+    subject: "lint",
+    method: "fix",
+    fixer: "lint-fix",
+    files: ["src/a.ts"],
+    findings: [aFinding()],
+    value: 3,
+    ...changes,
+  };
+}
 
 const change: FileDelta = { path: "src/a.ts", kind: "changed", before: "var a = 1;", after: "let a = 1;" };
 
@@ -378,53 +411,4 @@ it("changed files are those of two commits, with both texts", async () => {
     { path: "e.png", kind: "added", before: null, after: null },
     { path: "l.ts", kind: "retyped", before: "l\n", after: null },
   ]);
-});
-
-const timeout = 300_000;
-
-it("seeded defects are fixed on branches, which a person accepts or rejects @night", { timeout }, async () => {
-  const home = aProject(seeded);
-  const { project } = home;
-  const head = git(project, "rev-parse", "HEAD");
-  const plan = await evolve(home, "--dry-run");
-  expect(plan).toMatchObject(printed("3 changes to try"));
-  expectClean(home, 0);
-  const report = (await evolve(home, "--json")).json() as unknown as EvolveReport;
-  const named = report.tried.map(({ outcome, what, task, branch }) => ({ text: `${outcome} ${what}`, task, branch }));
-  expect(named.map(({ text }) => text).toSorted()).toEqual([
-    "kept 2 × knip exports in src/math.ts",
-    "kept oxlint eslint(no-unused-vars) in src/index.ts:1",
-    "kept oxlint eslint(no-var) in src/index.ts:5",
-  ]);
-  expect(report).toMatchObject({ isEnded: true, stopped: null, findings: { before: 5 } });
-  expect(report.facts?.notes).toContain("1 need a worker, which is not set up.");
-  expectClean(home, 3);
-  expect(git(project, "rev-parse", "HEAD")).toBe(head);
-  const [unused, used, lint] = ["knip", "no-unused", "no-var"].map((word) => {
-    const found = named.find(({ text }) => text.includes(word));
-    if (!found) throw new Error(`nothing was tried for ${word}`);
-    return found;
-  });
-  expect(git(project, "show", `${unused?.branch}:src/math.ts`)).toBe(
-    "export function add(a: number, b: number): number {\n  return a + b;\n}\n\nexport function sub(a: number, b: number): number {\n  return a - b;\n}\n",
-  );
-  // Chats see it, too: the job's result is the report.
-  const { result } = await home.json(`task show ${report.job}`);
-  expect(result).toMatchObject({
-    job: report.job,
-    tried: [{ outcome: "kept" }, { outcome: "kept" }, { outcome: "kept" }],
-  });
-  expect(await home.shim("code evolve report")).toMatchObject(printed("3 kept"));
-
-  const decide = (...args: string[]): ReturnType<typeof home.shim> => home.shim("code evolve review", ...args);
-  const [first = "", second = "", third = ""] = [unused, used, lint].map((one) => String(one?.task));
-  expect(await decide()).toMatchObject(printed(first, second, third));
-  expect(await decide("--accept", first)).toMatchObject(printed("is deleted"));
-  expect(await decide("--accept", second)).toMatchObject({ code: 0 });
-  expect(readFileSync(join(project, "src/math.ts"), "utf8")).not.toContain("dead");
-  expect(await decide("--reject", third)).toMatchObject(failed(2, "reason"));
-  await decide("--reject", third, "--reason", "we like var");
-  expect(await home.json("code evolve review")).toEqual({ offered: [] });
-  // What has become unused in turn is the next run's.
-  expect(await evolve(home, "--dry-run")).toMatchObject(printed("1 change to try", "exports in src/math.ts"));
 });

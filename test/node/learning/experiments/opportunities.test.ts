@@ -6,8 +6,7 @@ import { findOpportunities, unsavedAgeMs } from "#src/learning/experiments/oppor
 import type { History, PastSession } from "#src/learning/experiments/opportunities/history.ts";
 import { withSetting } from "#src/shared/setting-keys.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
-import { aHistory, type Plant } from "#harness/experiments/histories.ts";
-import { aSession } from "#harness/experiments/sessions.ts";
+import { aHistory, aSession, type Plant } from "#harness/experiments/histories.ts";
 
 /** 1,000 in `npm run stress -- opportunities`. */
 const runs = Number(process.env["SHIM_OPPORTUNITY_RUNS"] ?? 50);

@@ -2,8 +2,9 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "#src/contract/replay.ts";
-import { compare, outcomeOf, replayReport, replay, type SavePolicy } from "#src/learning/experiments/replay/replay.ts";
-import { aSession, workingSessions } from "#harness/experiments/sessions.ts";
+import { compare, outcomeOf, replayReport } from "#src/learning/experiments/replay/replay.ts";
+import { replay, type SavePolicy } from "#src/learning/experiments/replay/replay.ts";
+import { aSession, workingSessions } from "#harness/experiments/histories.ts";
 
 const usual: SavePolicy = { risk: defaults.risk, checkpoint: defaults.checkpoint };
 

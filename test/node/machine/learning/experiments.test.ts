@@ -11,12 +11,11 @@ import { recordSettings, sessionConfig } from "#src/machine/sessions/session-set
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { readConfig } from "#src/platform/config-file.ts";
-import { pastChats } from "#harness/experiments/past-chats.ts";
-import { endByHand, reload, startTrial, stopAll } from "#harness/experiments/trials.ts";
+import { endByHand, pastChats, reload, startTrial, stopAll } from "#harness/experiments/trials.ts";
 import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { Finding } from "#src/contract/machine/learning.ts";
-import { workingSessions } from "#harness/experiments/sessions.ts";
+import { workingSessions } from "#harness/experiments/histories.ts";
 
 const key = "checkpoint.everyToolCalls";
 const better = { verdict: "better", note: "better in 100 sessions" } as const;

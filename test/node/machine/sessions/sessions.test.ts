@@ -7,7 +7,7 @@ import { rowCount, storedSession, stateOf } from "#harness/machine/claude.ts";
 import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { append, listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { start } from "#src/machine/learning/machine-trials.ts";
-import { pastChats } from "#harness/experiments/past-chats.ts";
+import { pastChats } from "#harness/experiments/trials.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { HookEvent } from "#src/contract/hooks.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
