@@ -2,7 +2,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
-import { MachineHome } from "#harness/machine/real-machine.ts";
+import { MachineHome } from "#harness/machine/programs.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
 import { branches, extraWorktrees, grading, writeSample } from "./sample-project.ts";
 

@@ -2,8 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import type { EventProcess } from "#harness/machine/programs.ts";
-import { MachineHome } from "#harness/machine/real-machine.ts";
+import { type EventProcess, MachineHome } from "#harness/machine/programs.ts";
 
 /**
  * Stands for Claude Code: runs the hooks of the settings that it is given, writes a transcript, has a tool in its group and one outside of it, and works until

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Fork } from "#src/contract/machine/forks.ts";
 import { failed, printed } from "#harness/machine/cli-home.ts";
-import { ForkRig } from "#harness/machine/fork-rig.ts";
+import { ForkRig } from "#harness/machine/cli-rigs.ts";
 import { git, write } from "#harness/machine/git-project.ts";
 
 /** Three turns that write a.txt and b.txt, with a hand edit between the second and the third. */

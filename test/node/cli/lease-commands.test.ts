@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
-import { LeaseCommandRig } from "#harness/machine/lease-commands.ts";
+import { LeaseCommandRig } from "#harness/machine/cli-rigs.ts";
 import { failed } from "#harness/machine/cli-home.ts";
 
 const forever = 'process.on("SIGTERM", () => process.exit(9)); setInterval(() => 0, 1000);';

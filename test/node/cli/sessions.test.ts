@@ -16,7 +16,7 @@ import {
   type CliHome,
 } from "#harness/machine/cli-home.ts";
 import { stateText, type ShownState } from "#src/contract/chat-state.ts";
-import { someReadings } from "#harness/machine/readings.ts";
+import { someReadings } from "#harness/machine/session-values.ts";
 import { shortIds } from "#src/contract/short-id.ts";
 
 function statesOf(json: Record<string, unknown>): Record<string, string> {

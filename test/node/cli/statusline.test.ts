@@ -4,7 +4,7 @@ import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import * as clients from "#src/machine/sessions/clients.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { listSamples } from "#harness/machine/crashes.ts";
+import { listSamples } from "#harness/machine/session-values.ts";
 import * as notices from "#src/store/notices.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { expect, it } from "vitest";

@@ -15,7 +15,7 @@ import {
   withStore,
   type CliHome,
 } from "#harness/machine/cli-home.ts";
-import { someReadings } from "#harness/machine/readings.ts";
+import { someReadings } from "#harness/machine/session-values.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 
 it("the view shows sessions with risk and last checkpoint, what died, notices and pauses", async () => {

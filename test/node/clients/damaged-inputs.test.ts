@@ -10,7 +10,7 @@ import { edit, filesOf, known, refuse, type Break } from "#harness/clients/break
 import { invented, writeSession } from "#harness/clients/broken-sessions.ts";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
 import { openCodeExport, writtenRows } from "#harness/clients/written-sessions.ts";
-import { settled } from "#harness/machine/front-rig.ts";
+import { settled } from "#harness/machine/host-rig.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 

@@ -9,7 +9,7 @@ import { operations } from "#src/contract/operations.ts";
 import { teamTools } from "#src/contract/team-tools.ts";
 import { machineTools } from "#src/contract/tools.ts";
 import { defaultSettings } from "#src/contract/workspaces.ts";
-import { idleProgram } from "#harness/machine/cli-program.ts";
+import { idleProgram } from "#harness/machine/cli-home.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const page = "docs/internals/first-design.md";

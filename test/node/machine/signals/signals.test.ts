@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { observe } from "#src/machine/signals/observe.ts";
 import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
-import { listSamples } from "#harness/machine/crashes.ts";
+import { listSamples, someReadings } from "#harness/machine/session-values.ts";
 import { readAppended } from "#src/clients/transcript.ts";
 import { aLiveClaude, rowCount, storedSession, journalKinds, stateOf } from "#harness/machine/claude.ts";
 import { tempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
@@ -15,7 +15,6 @@ import {
 } from "#harness/machine/transcripts.ts";
 import { assess } from "#src/learning/policy/risk.ts";
 import type { CrashCause } from "#src/contract/readings.ts";
-import { someReadings } from "#harness/machine/readings.ts";
 import { inferCause, type Evidence } from "#src/machine/signals/crash-cause.ts";
 
 const usage = { input_tokens: 90_000, cache_read_input_tokens: 60_000, output_tokens: 10_000 };
