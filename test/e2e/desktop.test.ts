@@ -1,7 +1,15 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
-import { connected, manifestOf, mcpb, type Mode, startOf, unpackedBundle } from "#harness/machine/claude-desktop.ts";
+import {
+  aStartRecorder,
+  connected,
+  manifestOf,
+  mcpb,
+  type Mode,
+  startOf,
+  unpackedBundle,
+} from "#harness/machine/claude-desktop.ts";
 import { makeProject } from "#harness/machine/git-project.ts";
 import { answered, integrityOf, nextStepOf, startServer, storeOf } from "#harness/machine/mcp-process.ts";
 import { hostsOf } from "#harness/machine/process-tree.ts";
@@ -48,15 +56,13 @@ it.each(Object.entries(eras))(
   },
 );
 
-const recorder = join(import.meta.dirname, "..", "harness", "machine", "started-programs.cjs");
-
 it("it starts git and nothing else, and git is given no secret @night", async () => {
   const { project } = makeProject({ "new.txt": "kept\n" });
   const settings = { edge_url: "http://127.0.0.1:9", workspace: "team", token: "shim_a.b", workspace_key: "k" };
   const start = await startOf(folder, settings);
-  const list = join(start.user, "started");
-  const env = { ...start.env, SHIM_TEST_STARTED: list };
-  const running = await connected({ ...start, env }, { before: ["--require", recorder] });
+  const recorder = aStartRecorder();
+  const list = `${recorder}.list`;
+  const running = await connected(start, { before: ["--require", recorder] });
   await running.ask("shim_force_checkpoint", { ...work, project });
   for (const tool of ["shim_check_recovery", "shim_monitor_signals", "shim_session_status"])
     await running.ask(tool, { project });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { makeProject } from "#harness/machine/git-project.ts";
-import { MachineHome } from "#harness/machine/real-machine.ts";
+import { MachineHome } from "#harness/machine/programs.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const example = "https://shim.example.workers.dev";

@@ -11,12 +11,11 @@ import {
   spawnServer,
   startServer,
   storeOf,
+  otherBuild,
 } from "#harness/machine/mcp-process.ts";
 import { readOrNull } from "#harness/claude/claude-code.ts";
-import { lacking } from "#harness/machine/network-disk/network-disk.ts";
-import { otherBuild } from "#harness/machine/other-build.ts";
+import { lacking, MachineHome } from "#harness/machine/programs.ts";
 import { hostsOf, killEvery, killHosts, servingHost } from "#harness/machine/process-tree.ts";
-import { MachineHome } from "#harness/machine/real-machine.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
 import { column } from "#harness/store/store-rows.ts";
 import { tempHome } from "#harness/store/temp-store.ts";

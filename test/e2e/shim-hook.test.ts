@@ -11,8 +11,7 @@ import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { recordings } from "#harness/clients/recorded-client.ts";
 import { makeProject } from "#harness/machine/git-project.ts";
-import { startHost } from "#harness/machine/host-process.ts";
-import { built, envOf, storeOf } from "#harness/machine/mcp-process.ts";
+import { startHost, built, envOf, storeOf } from "#harness/machine/mcp-process.ts";
 import { hostsOf } from "#harness/machine/process-tree.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 

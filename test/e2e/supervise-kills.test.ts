@@ -4,7 +4,7 @@ import { expect, it, vi } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
 import type { EventProcess } from "#harness/machine/programs.ts";
-import { MachineHome } from "#harness/machine/real-machine.ts";
+import { MachineHome } from "#harness/machine/programs.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
 import { killEvery } from "#harness/machine/process-tree.ts";

@@ -5,7 +5,7 @@ import { CutProxy } from "#harness/edge/real-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { git, makeProject } from "#harness/machine/git-project.ts";
 import { answered, startServer } from "#harness/machine/mcp-process.ts";
-import { MachineHome } from "#harness/machine/real-machine.ts";
+import { MachineHome } from "#harness/machine/programs.ts";
 import type { McpConnection } from "#src/platform/mcp-connection.ts";
 
 const patience = { timeout: 120_000, interval: 200 };

@@ -3,9 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, expect, it, vi } from "vitest";
-import { aBareMachine, withClaudeCode, type BareMachine, type Ended } from "#harness/machine/bare-machine.ts";
-import { nodes } from "#harness/machine/node-versions.ts";
-import { aRegistry } from "#harness/machine/npm-registry.ts";
+import { aBareMachine, aRegistry, nodes, type BareMachine, type Ended } from "#harness/machine/bare-machine.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "shim-pack-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -72,7 +70,6 @@ it.each(nodes)(
   async ({ path }) => {
     const registry = await aRegistry(tarball, manifest);
     const machine = aBareMachine(path, registry.url);
-    withClaudeCode(machine);
     const before = machine.tree();
     good(await machine.run("npm", ["install", "--global", "shim-mcp"]));
     expect(registry.asked.toSorted()).toEqual(["/shim-mcp", `/${packed}`]);
@@ -95,7 +92,6 @@ it.each(nodes)(
   async ({ path }) => {
     const registry = await aRegistry(tarball, manifest);
     const machine = aBareMachine(path, registry.url);
-    withClaudeCode(machine);
     const before = machine.tree();
     good(await machine.run("npx", ["--yes", "shim-mcp", "init", "--yes"]));
     rmSync(machine.npxCache, { recursive: true });

@@ -4,8 +4,7 @@ import { expect, it } from "vitest";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { aMachine, expectClean, seeded } from "#harness/evolution/sample-project.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
-import { outputOf } from "#harness/machine/programs.ts";
-import type { MachineHome } from "#harness/machine/real-machine.ts";
+import { outputOf, type MachineHome } from "#harness/machine/programs.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
 

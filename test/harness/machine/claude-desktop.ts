@@ -8,7 +8,7 @@ import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { afterAll, onTestFinished } from "vitest";
 import { record } from "#src/platform/mcp-connection.ts";
 import { pathsIn } from "#src/platform/paths.ts";
-import { temporaryFolder } from "./git-project.ts";
+import { temporaryFolder, write } from "./git-project.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
@@ -80,4 +80,33 @@ export async function connected(
     return ended;
   };
   return { pid: transport.pid ?? -1, ended, ask, prompt, prompts, close };
+}
+
+/** For `node --require`: notes each program that is started, with the names of SHIM's variables that it is given. */
+const recorder = `const { appendFileSync } = require("node:fs");
+const childProcess = require("node:child_process");
+const note = (file, env) => {
+  const names = Object.keys(env).filter((name) => name.startsWith("SHIM_"));
+  appendFileSync(__filename + ".list", JSON.stringify({ file, names }) + "\\n");
+};
+// All of spawn, exec, execFile and fork.
+const { spawn } = childProcess.ChildProcess.prototype;
+childProcess.ChildProcess.prototype.spawn = function (options) {
+  note(options.file, Object.fromEntries((options.envPairs ?? []).map((pair) => pair.split("="))));
+  return spawn.call(this, options);
+};
+for (const name of ["spawnSync", "execFileSync", "execSync"]) {
+  const original = childProcess[name];
+  childProcess[name] = (file, ...rest) => {
+    note(file, rest.find((one) => typeof one === "object" && !Array.isArray(one))?.env ?? process.env);
+    return original(file, ...rest);
+  };
+}
+`;
+
+/** @returns the recorder's path; its notes are lines of JSON in the file of that name with `.list` behind it */
+export function aStartRecorder(): string {
+  const folder = temporaryFolder();
+  write(folder, { "recorder.cjs": recorder });
+  return join(folder, "recorder.cjs");
 }

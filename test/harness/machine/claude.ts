@@ -209,8 +209,8 @@ export function aLiveClaude(runtime: TempRuntime, prompt = "fix it", options: Cl
 }
 
 /** A chat of one turn that was killed. */
-export function aDeadClaude(runtime: TempRuntime, prompt = "fix the parser"): Claude {
-  const claude = new Claude(runtime, { cwd: aProject() });
+export function aDeadClaude(runtime: TempRuntime, prompt = "fix the parser", options: ClaudeOptions = {}): Claude {
+  const claude = new Claude(runtime, { cwd: aProject(), ...options });
   claude.turn(prompt);
   claude.kill();
   return claude;

@@ -3,8 +3,11 @@ import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
-import { type Io, type ProcessStart, startGroup } from "#src/cli/io.ts";
-import { run } from "#src/cli/commands/program.ts";
+import type { Command } from "commander";
+import { Cli } from "#src/cli/cli.ts";
+import type { Io, ProcessStart } from "#src/cli/io.ts";
+import { startGroup } from "#src/cli/io.ts";
+import { build, run } from "#src/cli/commands/program.ts";
 import { shellHookOf, type Launch } from "#src/platform/shim-command.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import { capture } from "#src/machine/checkpoints/capture.ts";
@@ -352,4 +355,16 @@ export function checkpointOf(home: CliHome, sessionId: string): string {
   const newest = home.runtime.store.read((sql) => checkpoints.latest(sql, sessionId), null);
   if (!newest) throw new Error(`no checkpoint of ${sessionId}`);
   return newest.id;
+}
+
+/** The program with all its commands, which do nothing. @param complain gets what commander writes of errors */
+export async function idleProgram(complain: (text: string) => void): Promise<Command> {
+  const idle = (command: Command): void => {
+    command.exitOverride().configureOutput({ writeErr: complain, writeOut: () => undefined });
+    command.action(() => undefined);
+    for (const one of command.commands) idle(one);
+  };
+  const built = await build(new Cli(aCliHome().io()), complain);
+  for (const one of built.commands) idle(one);
+  return built.exitOverride();
 }

@@ -1,10 +1,12 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import * as fc from "fast-check";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { apply, listBackups } from "#src/installer/apply.ts";
 import { type ClientRefusal, readText, type Plan, type PlanContext } from "#src/installer/file-edits.ts";
 import { wantsBlocking } from "#src/installer/inspect.ts";
 import { planInstall, planUninstall } from "#src/installer/plan.ts";
+import { json, type SettingPath, valueAt as valueIn } from "#src/installer/settings.ts";
 import type { ClientTarget } from "#src/installer/targets.ts";
 import type { Launch } from "#src/platform/shim-command.ts";
 import type { Result } from "#src/shared/result.ts";
@@ -19,69 +21,55 @@ export const launch: Launch = {
 
 export type ClientHome = ReturnType<typeof aClientHome>;
 
+function target(client: ClientTarget["client"], label: string, serversFile: string, settingsFile: string | null) {
+  return { client, platform: "linux", label, serversFile, settingsFile } satisfies ClientTarget;
+}
+
 /**
- * A user's home with Claude Code and Claude Desktop in a fresh folder.
+ * A user's home with Claude Code, Claude Desktop and Codex in a fresh folder.
  *
  * @param claudeVersion what `claude --version` prints there
  */
 export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code)") {
   const folder = temporaryFolder();
-  const servers = join(folder, ".claude.json");
-  const settings = join(folder, ".claude", "settings.json");
-  const config = join(folder, "shim", "config.json");
-  const kept = join(folder, "shim", "client-backups");
-  const code: ClientTarget = {
-    client: "claude-code",
-    platform: "linux",
-    label: "Claude Code",
-    serversFile: servers,
-    settingsFile: settings,
-  };
-  const desktop: ClientTarget = {
-    client: "claude-desktop",
-    platform: "linux",
-    label: "Claude Desktop",
-    serversFile: join(folder, "Claude", "claude_desktop_config.json"),
-    settingsFile: null,
-  };
-  const codex: ClientTarget = {
-    client: "codex",
-    platform: "linux",
-    label: "Codex",
-    serversFile: join(folder, ".codex", "config.toml"),
-    settingsFile: join(folder, ".codex", "hooks.json"),
-  };
+  const at = (path: string): string => join(folder, path);
+  const [servers, settings, config] = [at(".claude.json"), at(".claude/settings.json"), at("shim/config.json")];
+  const backups = at("shim/client-backups");
+  const code = target("claude-code", "Claude Code", servers, settings);
   let now = T0;
-  const context = (from: Launch): PlanContext => {
-    const { claudeVersion: version } = home;
-    const known = { launch: from, backups: listBackups(kept), claudeVersion: version };
-    return { wantsBlocking: wantsBlocking(config), read: readText, ...known };
-  };
+  const context = (from: Launch): PlanContext => ({
+    wantsBlocking: wantsBlocking(config),
+    read: readText,
+    launch: from,
+    backups: listBackups(backups),
+    claudeVersion: home.claudeVersion,
+  });
+  /** @returns the folder with the files as they were */
+  const carryOut = (plan: Result<Plan, ClientRefusal>): string | null => valueOf(apply(valueOf(plan), backups, now++));
   const home = {
     folder,
     code,
-    desktop,
-    codex,
+    desktop: target("claude-desktop", "Claude Desktop", at("Claude/claude_desktop_config.json"), null),
+    codex: target("codex", "Codex", at(".codex/config.toml"), at(".codex/hooks.json")),
     servers,
     settings,
     config,
-    backups: kept,
+    backups,
     claudeVersion,
     /** Bytes as they are, or null. */
     read: (path: string): string | null => (existsSync(path) ? readFileSync(path, "latin1") : null),
     write: (path: string, text: string): void => write("/", { [path]: text }),
-    planInstall: (target: ClientTarget, from = launch) => planInstall(target, context(from)),
-    planUninstall: (target: ClientTarget) => planUninstall(target, context(launch)),
-    /** @returns the folder with the files as they were */
-    apply: (plan: Result<Plan, ClientRefusal>): string | null => valueOf(apply(valueOf(plan), kept, now++)),
-    install(target = code, from = launch): Plan {
-      const plan = home.planInstall(target, from);
-      home.apply(plan);
+    planInstall: (client: ClientTarget, from = launch) => planInstall(client, context(from)),
+    planUninstall: (client: ClientTarget) => planUninstall(client, context(launch)),
+    apply: carryOut,
+    install(client: ClientTarget = code, from = launch): Plan {
+      const plan = home.planInstall(client, from);
+      carryOut(plan);
       return valueOf(plan);
     },
-    uninstall(target = code): Plan {
-      const plan = home.planUninstall(target);
-      home.apply(plan);
+    uninstall(client: ClientTarget = code): Plan {
+      const plan = home.planUninstall(client);
+      carryOut(plan);
       return valueOf(plan);
     },
   };
@@ -95,4 +83,63 @@ export function valueOf<T>(result: Result<T, ClientRefusal>): T {
 
 export function contents(home: ClientHome): (string | null)[] {
   return [home.servers, home.settings].map((path) => home.read(path));
+}
+
+export function valueAt(text: string, path: SettingPath): unknown {
+  return valueIn(json.read(text), path);
+}
+
+/** Any layout of a JSONC text that a person or a program may leave. */
+export interface Layout {
+  readonly unit: string;
+  readonly eol: string;
+  readonly isSpread: boolean;
+  readonly hasTrailingCommas: boolean;
+  /** Taken in turn wherever a comment may stand; "" is none. */
+  readonly comments: readonly string[];
+  readonly bom: string;
+  readonly end: string;
+}
+
+const comments = fc.constantFrom("", "/* note */", '/* { "a": [1, */', '// to the end, "x": {');
+
+export const layouts: fc.Arbitrary<Layout> = fc.record({
+  unit: fc.constantFrom("  ", "    ", "\t", ""),
+  eol: fc.constantFrom("\n", "\r\n"),
+  isSpread: fc.boolean(),
+  hasTrailingCommas: fc.boolean(),
+  comments: fc.oneof(fc.constant([""]), fc.array(comments, { minLength: 1, maxLength: 7 })),
+  bom: fc.constantFrom("", "\uFEFF"),
+  end: fc.constantFrom("", "\n", "\n\n"),
+});
+
+/** The value as text in the given layout; parsing it gives the value again. */
+export function layOut(value: unknown, layout: Layout): string {
+  const { unit, eol, isSpread, hasTrailingCommas } = layout;
+  let turn = 0;
+  const comment = (indent: string): string => {
+    const text = layout.comments[turn++ % layout.comments.length] ?? "";
+    return text.startsWith("//") ? ` ${text}${eol}${indent}` : text && ` ${text}`;
+  };
+  const print = (part: unknown, indent: string): string => {
+    if (typeof part !== "object" || part === null) return JSON.stringify(part);
+    const [open, close] = Array.isArray(part) ? "[]" : "{}";
+    const deeper = indent + unit;
+    const parts = Object.entries(part).map(([key, item]) =>
+      Array.isArray(part) ? print(item, deeper) : `${JSON.stringify(key)}:${comment(deeper)} ${print(item, deeper)}`,
+    );
+    if (parts.length === 0) return `${open}${comment(indent)}${close}`;
+    const lines = parts.map((one, at) => {
+      const comma = at < parts.length - 1 || hasTrailingCommas ? "," : "";
+      return (isSpread ? eol + deeper : "") + comment(indent) + one + comment(indent) + comma + comment(indent);
+    });
+    return open + lines.join("") + (isSpread ? eol + indent : "") + close;
+  };
+  return layout.bom + print(value, "") + layout.end.replaceAll("\n", eol);
+}
+
+/** All comments in a text that `layOut` made, in order. */
+export function commentsIn(text: string): string[] {
+  const parts = text.matchAll(/"(?:[^"\\]|\\.)*"|(\/\/[^\r\n]*|\/\*[\s\S]*?\*\/)/g);
+  return [...parts].flatMap(([, comment]) => comment ?? []);
 }

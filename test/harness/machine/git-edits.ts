@@ -10,39 +10,38 @@ const content = fc.oneof(
   fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
   fc.constant(Buffer.alloc(3_000, "x")),
 );
-export type Edit =
-  | { kind: "write"; name: string; content: Buffer; isExecutable: boolean }
-  | { kind: "remove" | "link"; name: string }
-  | { kind: "add" }
-  | { kind: "commit" }
-  | { kind: "gc" };
 
-/** One edit of a project, by hand or by git. */
-export const edit: fc.Arbitrary<Edit> = fc.oneof(
-  {
-    weight: 6,
-    arbitrary: fc.record({ kind: fc.constant("write" as const), name, content, isExecutable: fc.boolean() }),
-  },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("remove" as const, "link" as const), name }) },
-  { weight: 1, arbitrary: fc.constantFrom<Edit>({ kind: "add" }, { kind: "commit" }, { kind: "gc" }) },
-);
+/** One edit of a project, by hand or by git; one that is not possible changes nothing. */
+export type Edit = (from: GitProject) => void;
 
-/** An edit that is not possible changes nothing. */
-export function apply({ project }: GitProject, step: Edit): void {
-  if (step.kind === "add") git(project, "add", "-A");
-  else if (step.kind === "commit") git(project, "commit", "--quiet", "--allow-empty", "-a", "-m", "step");
-  else if (step.kind === "gc") purge(project);
-  else {
-    const path = join(project, step.name);
+function byHand(path: string, work: (path: string) => void): Edit {
+  return ({ project }) => {
     try {
-      rmSync(path, { recursive: true, force: true });
-      if (step.kind === "write") {
-        write(project, { [step.name]: step.content });
-        chmodSync(path, step.isExecutable ? 0o755 : 0o644);
-      } else if (step.kind === "link") symlinkSync("b.txt", path);
+      rmSync(join(project, path), { recursive: true, force: true });
+      work(join(project, path));
     } catch (error) {
       // A parent is a file or a dangling link in this sequence: the edit is not possible, as for a user.
       expect(["ENOTDIR", "EEXIST", "ENOENT"]).toContain((error as NodeJS.ErrnoException).code);
     }
-  }
+  };
 }
+
+const written = fc.tuple(name, content, fc.boolean()).map(([path, bytes, isExecutable]) =>
+  byHand(path, (file) => {
+    write("/", { [file]: bytes });
+    chmodSync(file, isExecutable ? 0o755 : 0o644);
+  }),
+);
+const removed = name.map((path) => byHand(path, () => undefined));
+const linked = name.map((path) => byHand(path, (file) => symlinkSync("b.txt", file)));
+const byGit = fc.constantFrom<Edit>(
+  ({ project }) => void git(project, "add", "-A"),
+  ({ project }) => void git(project, "commit", "--quiet", "--allow-empty", "-a", "-m", "step"),
+  ({ project }) => purge(project),
+);
+
+export const edit: fc.Arbitrary<Edit> = fc.oneof(
+  { weight: 6, arbitrary: written },
+  { weight: 3, arbitrary: fc.oneof(removed, linked) },
+  { weight: 1, arbitrary: byGit },
+);

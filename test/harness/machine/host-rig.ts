@@ -1,10 +1,21 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync } from "node:fs";
-import { request } from "node:http";
-import { connect as connectTo, type Socket } from "node:net";
+import { createServer, request, type IncomingHttpHeaders, type RequestListener } from "node:http";
+import { connect as connectTo, type AddressInfo, type Socket } from "node:net";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { onTestFinished, vi } from "vitest";
+import { Front, type HostEvents, type HostLink } from "#src/local-mcp/front/front.ts";
 import { Host } from "#src/local-mcp/host/host-process.ts";
+import { Notifier, type NotifierOptions } from "#src/local-mcp/notify/notifier.ts";
+import { DeathWatch } from "#src/machine/recovery/incomplete/deaths.ts";
 import { hostSocket } from "#src/platform/host-socket.ts";
-import { identify } from "#src/platform/processes.ts";
+import { identify, type ProcessIdentity } from "#src/platform/processes.ts";
+import { shimHookScript } from "../../../scripts/programs.ts";
+import { temporaryFolder, write } from "./git-project.ts";
+import { outputOf, type Output } from "./programs.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
 
 export type Message = Record<string, unknown>;
@@ -113,4 +124,211 @@ export function ask(
 
 export async function statusOf({ socket }: HostRig): Promise<Message> {
   return JSON.parse((await ask(socket, "GET", "/status")).body) as Message;
+}
+
+/** All that follows from an event has happened by then. */
+export async function settled(): Promise<void> {
+  await nextTurn();
+  await nextTurn();
+}
+
+export type FrontRig = ReturnType<typeof aFrontRig>;
+
+export const ownProgram = { version: "2.0.0", builtAt: 1_000 };
+
+/** A host that the test plays. */
+function aFakeHost(pid: number, isRestart: boolean, events: HostEvents) {
+  const received: Message[] = [];
+  const state = { isHeld: false, unsent: 0 };
+  const link: HostLink = {
+    send: (line) => void received.push(JSON.parse(line) as Message),
+    unsentBytes: () => state.unsent,
+    pause: () => void (state.isHeld = true),
+    resume: () => void (state.isHeld = false),
+  };
+  const line = (text: string): Promise<void> => {
+    events.onLine(text);
+    return settled();
+  };
+  const isOwn = ({ id }: Message): boolean => String(id).startsWith("shim-front:");
+  const host: ProcessIdentity = { boot: "b", pid, start: "1" };
+  return Object.assign(state, {
+    isRestart,
+    link,
+    host,
+    greet: (program = ownProgram) => {
+      events.onHello({ program, host, repeatable: ["shim_session_status"] });
+      return settled();
+    },
+    /** Messages of the client that the front has passed on. */
+    received: () => received.filter((one) => !isOwn(one)),
+    /** The front's own requests. */
+    control: () => received.filter(isOwn).map(({ method, params }) => ({ method, params })),
+    answer: (message: object) => line(JSON.stringify({ jsonrpc: "2.0", ...message })),
+    sendLine: line,
+    answerPings: () => {
+      for (const one of received)
+        if (one["method"] === "shim/ping") events.onLine(JSON.stringify({ jsonrpc: "2.0", id: one["id"], result: {} }));
+    },
+    takeAll: () => {
+      state.unsent = 0;
+      events.onDrain();
+      return settled();
+    },
+    die: () => {
+      events.onClose("closed");
+      return settled();
+    },
+  });
+}
+
+/** A front between a client and hosts that the test plays. */
+export function aFrontRig(keepEvent: (given: unknown) => Promise<object> = async () => ({ content: [] })) {
+  const [stdin, stdout] = [new PassThrough(), new PassThrough()];
+  const hosts: ReturnType<typeof aFakeHost>[] = [];
+  const exits: number[] = [];
+  const ended: ProcessIdentity[] = [];
+  let later: { readonly work: () => void; readonly ms: number }[] = [];
+  let written = "";
+  stdout.on("data", (data: Buffer) => (written += data.toString()));
+  const state = { now: 1_700_000_000_000, isClientAlive: true, reserved: 0 };
+  const front = new Front({
+    stdin,
+    stdout,
+    program: ownProgram,
+    connect: (isRestart, events) => {
+      const made = aFakeHost(100 + hosts.length, isRestart, events);
+      hosts.push(made);
+      return made.link;
+    },
+    keepEvent,
+    endHost: (host) => void ended.push(host),
+    reserveStart: () => void (state.reserved += 1),
+    isClientAlive: () => state.isClientAlive,
+    now: () => state.now,
+    schedule: (work, ms) => {
+      const one = { work, ms };
+      later.push(one);
+      return () => void (later = later.filter((each) => each !== one));
+    },
+    log: () => undefined,
+    exit: (code) => void exits.push(code),
+  });
+  front.start();
+  const say = (...messages: (object | string)[]): Promise<void> => {
+    for (const one of messages) stdin.write(typeof one === "string" ? one : `${JSON.stringify(one)}\n`);
+    return settled();
+  };
+  /** @returns all that the client has read */
+  const heard = (): Message[] => (written.match(/.+/g) ?? []).map((each) => JSON.parse(each) as Message);
+  /** Runs what was scheduled for at most `ms` from its moment. @returns the delays */
+  const pass = async (ms: number): Promise<number[]> => {
+    const due = later.filter((one) => one.ms <= ms);
+    later = later.filter((one) => one.ms > ms);
+    for (const { work } of due) work();
+    await settled();
+    return due.map((one) => one.ms);
+  };
+  return Object.assign(state, { front, stdin, stdout, hosts, exits, ended, say, heard, pass });
+}
+
+/** A webhook on this machine. */
+export async function aReceiver() {
+  const receiver = { url: "", bodies: [] as Record<string, unknown>[], status: 204 };
+  const server = createServer((request, response) => {
+    let body = "";
+    request.setEncoding("utf8").on("data", (text: string) => (body += text));
+    request.on("end", () => {
+      receiver.bodies.push(JSON.parse(body) as Record<string, unknown>);
+      response.writeHead(receiver.status, { location: "/elsewhere" }).end();
+    });
+  });
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+  return receiver;
+}
+
+/** Each call lets the time pass in which the host notifies of a death. */
+export function looksOf(runtime: TempRuntime, options: Omit<NotifierOptions, "runtime"> = {}): () => Promise<void> {
+  const notifier = new Notifier({ runtime, ...options });
+  const deaths = new DeathWatch();
+  return async () => {
+    for (let n = 0; n < 4; n++) {
+      runtime.wait(10_000);
+      deaths.check(runtime);
+      await notifier.check();
+    }
+  };
+}
+
+/** A program of hooks that prints what it was given, and keeps it in a file. */
+const hookProgram = `let input = "";
+process.stdin.setEncoding("latin1").on("data", (part) => (input += part)).on("end", () => {
+  const { SHIM_HOOK_PROCESS, SHIM_HOOK_WAITED } = process.env;
+  const args = process.argv.slice(2);
+  const given = { args, input: Buffer.from(input, "latin1").toString(), SHIM_HOOK_PROCESS, SHIM_HOOK_WAITED };
+  require("node:fs").writeFileSync(__dirname + "/given.json", JSON.stringify(given));
+  process.stdout.on("error", () => undefined).write(JSON.stringify(given));
+});
+`;
+
+interface HookStart {
+  readonly args?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  readonly shell?: string;
+  /** A handle that the client has closed, in the shell's words. */
+  readonly closed?: "<&-" | ">&-";
+}
+
+/** The script in a folder with blanks, beside a stand-in for the program, and a home that has no host yet. */
+export class ShimHookRig {
+  readonly folder = join(temporaryFolder(), "shim hook");
+  readonly home = join(this.folder, "a home");
+  /** What the program of hooks was given last. */
+  readonly given = join(this.folder, "given.json");
+  readonly posted: { readonly url: string; readonly headers: IncomingHttpHeaders; readonly body: string }[] = [];
+
+  constructor({ hasPerl = true } = {}) {
+    mkdirSync(this.home, { recursive: true });
+    const script = shimHookScript();
+    const own = hasPerl ? script : script.replaceAll("/usr/bin/perl", "/nonexistent/perl");
+    write(this.folder, { "shim-hook": own, "hook.cjs": hookProgram });
+  }
+
+  /** A host that the test plays. */
+  async host(answer: RequestListener): Promise<void> {
+    const server = createServer((asked, response) => {
+      const parts: Buffer[] = [];
+      asked.on("data", (part: Buffer) => parts.push(part));
+      asked.on("end", () => {
+        const body = Buffer.concat(parts).toString();
+        this.posted.push({ url: `${asked.method} ${asked.url}`, headers: asked.headers, body });
+        answer(asked, response);
+      });
+    }).listen(join(this.home, "host.sock"));
+    await once(server, "listening");
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+  }
+
+  /** The script as a client starts it, in a process group of its own. */
+  start(options: HookStart = {}): ChildProcess & { readonly stdin: NodeJS.WritableStream } {
+    const { args = ["Stop", "--client", "codex"], env = {}, shell = "/bin/sh", closed } = options;
+    const script = [join(this.folder, "shim-hook"), process.execPath, ...args];
+    const child = spawn(shell, closed ? ["-c", `exec "$0" "$@" ${closed}`, shell, ...script] : script, {
+      env: { PATH: "/usr/bin:/bin", HOME: this.folder, SHIM_HOME: this.home, ...env },
+      cwd: this.folder,
+      detached: true,
+    });
+    child.stdin.on("error", () => undefined);
+    onTestFinished(() => void child.kill("SIGKILL"));
+    return child;
+  }
+
+  run(input: string | Buffer, options: HookStart = {}): Promise<Output> {
+    return outputOf(this.start(options), input);
+  }
 }

@@ -1,14 +1,18 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, watch } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, expect, onTestFinished } from "vitest";
 import { McpConnection, record, type Message } from "#src/platform/mcp-connection.ts";
 import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import type { Paths } from "#src/platform/paths.ts";
+import { systemProcesses, identify, type ProcessIdentity } from "#src/platform/processes.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as spool from "#src/store/spool.ts";
 import { familyOf, hostsOf, killed, killEvery } from "./process-tree.ts";
 import { column } from "#harness/store/store-rows.ts";
+import { temporaryFolder } from "./git-project.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
@@ -119,4 +123,37 @@ export function setting(name: string, usual: number): number {
   if (given === undefined) return usual;
   expect(given).toMatch(/^\d+$/);
   return Number(given);
+}
+
+/** Starts the built host of a home, and waits until it can be found. It is killed with the test. */
+export async function startHost(paths: Paths): Promise<ProcessIdentity> {
+  mkdirSync(paths.home, { recursive: true, mode: 0o700 });
+  const { promise: linked, resolve } = Promise.withResolvers<void>();
+  const watcher = watch(paths.home, (_event, name) => {
+    if (name === "host.sock") resolve();
+  });
+  const env = envOf(paths, { CLAUDE_CODE_ENTRYPOINT: "sdk-cli", SHIM_TASK: "of another chat" });
+  const child = spawn(process.execPath, [join(root, "dist", "mcp-host.cjs")], { env, stdio: "ignore" });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  await linked;
+  watcher.close();
+  const host = child.pid === undefined ? null : identify(systemProcesses, child.pid);
+  if (!host) throw new Error("the host has ended");
+  return host;
+}
+
+/** A copy of the built programs, with another time of its build. @returns its `mcp.cjs` */
+export function otherBuild(laterMs: number): string {
+  const dist = join(root, "dist");
+  const folder = temporaryFolder();
+  const time = /\b1[78]\d{11}\b/.exec(readFileSync(join(dist, "mcp-main.cjs"), "utf8"))?.[0];
+  if (time === undefined) throw new Error("the build has no time");
+  cpSync(dist, join(folder, "dist"), { recursive: true });
+  for (const name of ["node_modules", "package.json"]) symlinkSync(join(root, name), join(folder, name));
+  const programs = readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".cjs"));
+  for (const name of programs) {
+    const path = join(folder, "dist", name);
+    writeFileSync(path, readFileSync(path, "utf8").replaceAll(time, String(Number(time) + laterMs)));
+  }
+  return join(folder, "dist", "mcp.cjs");
 }

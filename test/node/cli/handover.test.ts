@@ -6,7 +6,7 @@ import { aCliHome, failed, printed, type CliHome, type Ran } from "#harness/mach
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";
 import { invented, known, writeSession } from "#harness/clients/invented-sessions.ts";
-import { ForkRig } from "#harness/machine/fork-rig.ts";
+import { ForkRig } from "#harness/machine/cli-rigs.ts";
 import { git, write } from "#harness/machine/git-project.ts";
 
 /** A chat with an uncommitted edit, in a repository that has a clone on another machine. */

@@ -14,7 +14,7 @@ import {
 } from "#harness/machine/cli-home.ts";
 import { loseSession, twoCliHomes, type CliMachines } from "#harness/machine/cli-machines.ts";
 import { commitAll, contents, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
-import { undoRigIn } from "#harness/machine/undo-rig.ts";
+import { anUndoRig } from "#harness/machine/cli-rigs.ts";
 import type { Io } from "#src/cli/io.ts";
 import { defaults } from "#src/contract/config.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
@@ -202,7 +202,7 @@ it("`shim undo` shows files and difference, asks, can be taken back, and is in t
   const home = aCliHome();
   const { project } = home;
   expect(await home.shim("undo")).toMatchObject(failed(3, "no chat of"));
-  const rig = undoRigIn(home, { "a.txt": "one\n", "b.txt": "one\n" });
+  const rig = anUndoRig({ "a.txt": "one\n", "b.txt": "one\n" }, { home });
   const work = (): void => write(project, { "a.txt": "two\n", "new.txt": "new\n", "b.txt": "two\n" });
   await rig.turn("rewrite it", { tool: "Bash", work });
   write(project, { "b.txt": "by hand\n" });
@@ -227,7 +227,7 @@ it("`shim undo` shows files and difference, asks, can be taken back, and is in t
 
 it("`shim undo` and `shim undo last` take the turn that changed files last, whichever chat it was of", async () => {
   const home = aCliHome();
-  const rig = undoRigIn(home, { "a.txt": "one\n" });
+  const rig = anUndoRig({ "a.txt": "one\n" }, { home });
   await rig.turn("edit it", { tool: "Bash", work: () => write(home.project, { "a.txt": "two\n" }) });
   await rig.turn("only read it", { tool: "Read", path: "a.txt", work: () => {} });
   anotherClaude(rig.runtime, rig.claude).start();

@@ -15,7 +15,7 @@ import {
   type CliHome,
 } from "#harness/machine/cli-home.ts";
 import { aChat, loseSession, sync, twoCliHomes, type CliMachines } from "#harness/machine/cli-machines.ts";
-import { ForkRig } from "#harness/machine/fork-rig.ts";
+import { ForkRig } from "#harness/machine/cli-rigs.ts";
 import { git, write } from "#harness/machine/git-project.ts";
 import { anAssistantLine, aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
 import type { Io } from "#src/cli/io.ts";

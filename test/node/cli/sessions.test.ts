@@ -15,7 +15,7 @@ import {
   seed,
   withStore,
 } from "#harness/machine/cli-home.ts";
-import { someReadings } from "#harness/machine/readings.ts";
+import { someReadings } from "#harness/machine/session-values.ts";
 import { stateText, type ShownState } from "#src/contract/chat-state.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { shortIds } from "#src/contract/short-id.ts";

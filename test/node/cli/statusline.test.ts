@@ -3,7 +3,7 @@ import { given } from "#harness/coordinator/state-calls.ts";
 import { Claude, aProject, anotherClaude, storedSession } from "#harness/machine/claude.ts";
 import { aSeededHome, ids, throwing, withStore, type CliHome, addSession, holding } from "#harness/machine/cli-home.ts";
 import { aChat, sync, twoCliHomes } from "#harness/machine/cli-machines.ts";
-import { listSamples } from "#harness/machine/crashes.ts";
+import { listSamples } from "#harness/machine/session-values.ts";
 import { storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import type { Io } from "#src/cli/io.ts";

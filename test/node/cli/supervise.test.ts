@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join, dirname } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import type { Io } from "#src/cli/io.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { findSupervisor } from "#src/platform/supervisor-mark.ts";
@@ -21,7 +21,6 @@ import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { lockFile } from "#src/store/open-driver.ts";
 import { linesOf, aCliHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
 import { systemdUnit } from "#src/installer/service.ts";
-import { lookIn } from "#harness/machine/look-in-folder.ts";
 import { formatEvent, phaseText } from "#src/cli/commands/run-supervisor.ts";
 import { openTerminal } from "#src/runner/supervisor/supervisor-daemon.ts";
 
@@ -313,7 +312,7 @@ it("what opens a terminal runs in the chat's folder, in a group of its own, and 
   const script = `require("node:fs").writeFileSync("pid.txt", String(process.pid)); setInterval(() => 0, 1000)`;
   await openTerminal(process.execPath, ["-e", script], folder);
   const path = join(folder, "pid.txt");
-  const pid = await lookIn(folder, () => (existsSync(path) && Number(readFileSync(path, "utf8"))) || null);
+  const pid = await vi.waitUntil(() => existsSync(path) && Number(readFileSync(path, "utf8")), { timeout: 120_000 });
   // The whole group, so it leads one.
   expect(process.kill(-pid, "SIGKILL")).toBe(true);
   await expect(openTerminal("shim-no-such-program", [], folder)).rejects.toMatchObject({ code: "ENOENT" });

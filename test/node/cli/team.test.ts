@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aCliHome, aSeededHome, addSession, failed, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
-import { LeaseCommandRig } from "#harness/machine/lease-commands.ts";
+import { LeaseCommandRig } from "#harness/machine/cli-rigs.ts";
 import { base62, draw } from "#harness/secrets/secret-draw.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";

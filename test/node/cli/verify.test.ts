@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
-import { ForkRig } from "#harness/machine/fork-rig.ts";
+import { ForkRig } from "#harness/machine/cli-rigs.ts";
 import { failed, type Ran } from "#harness/machine/cli-home.ts";
 import { commitAll, git, write } from "#harness/machine/git-project.ts";
 

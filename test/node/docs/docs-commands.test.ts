@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CommanderError } from "commander";
 import { expect, it } from "vitest";
-import { idleProgram } from "#harness/machine/cli-program.ts";
+import { idleProgram } from "#harness/machine/cli-home.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const folders = ["docs", "docs/guide", "docs/internals"];

@@ -8,7 +8,7 @@ import { machineOperations } from "#src/contract/machine/operations.ts";
 import { operations } from "#src/contract/operations.ts";
 import { teamTools, machineTools } from "#src/contract/tools.ts";
 import { defaultSettings } from "#src/contract/workspaces.ts";
-import { idleProgram } from "#harness/machine/cli-program.ts";
+import { idleProgram } from "#harness/machine/cli-home.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const page = "docs/internals/first-design.md";

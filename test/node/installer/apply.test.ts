@@ -19,8 +19,9 @@ import { renderPlan } from "#src/installer/setup-overview.ts";
 import { aClientHome, contents, T0, valueOf, launch, type ClientHome } from "#harness/machine/client-home.ts";
 import * as fc from "fast-check";
 import { hookEvents } from "#src/contract/hooks.ts";
-import { commentsIn, layOut, layouts } from "#harness/machine/jsonc-texts.ts";
-import { remove, set, valueAt } from "#harness/machine/settings-edits.ts";
+import { commentsIn, layOut, layouts } from "#harness/machine/client-home.ts";
+import { valueAt } from "#harness/machine/client-home.ts";
+import { json } from "#src/installer/settings.ts";
 
 const mode = (path: string): number => statSync(path).mode & 0o777;
 
@@ -219,7 +220,7 @@ it("what the user changed after the install stays, and all of SHIM goes @night",
       const home = aHomeWith(given);
       home.install();
       for (const path of [home.servers, home.settings])
-        home.write(path, set(Buffer.from(home.read(path) ?? "", "latin1").toString(), ["theUsers"], [1]));
+        home.write(path, json.set(Buffer.from(home.read(path) ?? "", "latin1").toString(), ["theUsers"], [1]));
       if (!hasBackups) rmSync(home.backups, { recursive: true });
       home.uninstall();
       const [servers = "", settings = ""] = contents(home).map((text) => Buffer.from(text ?? "", "latin1").toString());
@@ -250,8 +251,8 @@ function isShims(event: string): boolean {
 it("files that SHIM made are deleted, also when another program wrote them and took it back", () => {
   const home = aClientHome();
   home.install();
-  home.write(home.settings, set(home.read(home.settings) ?? "", ["theUsers"], 1));
-  home.write(home.settings, remove(home.read(home.settings) ?? "", ["theUsers"]));
+  home.write(home.settings, json.set(home.read(home.settings) ?? "", ["theUsers"], 1));
+  home.write(home.settings, json.remove(home.read(home.settings) ?? "", ["theUsers"]));
   home.write(home.servers, JSON.stringify(JSON.parse(home.read(home.servers) ?? "")));
   const plan = home.uninstall();
   expect(contents(home)).toEqual([null, null]);

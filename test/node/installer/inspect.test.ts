@@ -4,7 +4,7 @@ import { blockingSince } from "#src/contract/hook-tool.ts";
 import { readText } from "#src/installer/file-edits.ts";
 import type { Launch } from "#src/platform/shim-command.ts";
 import { inspect, type Finding, type InspectContext, wantsBlocking } from "#src/installer/inspect.ts";
-import { remove, set } from "#harness/machine/settings-edits.ts";
+import { json } from "#src/installer/settings.ts";
 import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
 
 /** A machine on which SHIM stands where `launch` says and all Nodes are new. */
@@ -77,7 +77,7 @@ it("compares team.blockUnchecked with what the hooks do", () => {
   home.write(home.config, "{}");
   expect(found()).toEqual(["ok installed", "warning outdated"]);
   const withPlugin = aClientHome();
-  change(withPlugin, withPlugin.settings, (text) => set(text, ["enabledPlugins", "shim@mine"], true));
+  change(withPlugin, withPlugin.settings, (text) => json.set(text, ["enabledPlugins"], { "shim@mine": true }));
   withPlugin.write(withPlugin.config, wanted);
   expect(codes(lookAt(withPlugin, { claudeVersion }))).toContain("error not_blocking");
 });
@@ -89,12 +89,12 @@ it("finds what is missing or switched off", () => {
     lookAt(home)
       .map(({ text }) => text)
       .join("\n");
-  change(home, home.settings, (text) => remove(remove(text, ["statusLine"]), ["hooks", "Stop"]));
+  change(home, home.settings, (text) => json.remove(json.remove(text, ["statusLine"]), ["hooks", "Stop"]));
   expect(texts()).toContain("`shim init` adds hooks for Stop; corrects SHIM's hooks; sets SHIM's status line");
-  change(home, home.servers, (text) => remove(text, ["mcpServers"]));
+  change(home, home.servers, (text) => json.remove(text, ["mcpServers"]));
   expect(texts()).toContain("the hooks are installed, but not the MCP server");
-  change(home, home.servers, (text) => set(text, ["mcpServers", "shim"], { command: "other" }));
-  change(home, home.settings, (text) => set(text, ["disableAllHooks"], true));
+  change(home, home.servers, (text) => json.set(text, ["mcpServers"], { shim: { command: "other" } }));
+  change(home, home.settings, (text) => json.set(text, ["disableAllHooks"], true));
   expect(codes(lookAt(home))).toEqual(expect.arrayContaining(["error name_taken", "error hooks_disabled"]));
 });
 
@@ -134,7 +134,7 @@ it("finds the plugin by the settings, and warns when init is there too; one that
   home.install();
   expect(codes(lookAt(home, unasked))).toEqual(["ok installed"]);
   change(home, home.servers, (text) =>
-    set(text, ["mcpServers", "shim"], { command: "node", args: [launch.script, "mcp"] }),
+    json.set(text, ["mcpServers"], { shim: { command: "node", args: [launch.script, "mcp"] } }),
   );
   const doubled = lookAt(home, unasked).find(({ code }) => code === "doubled");
   expect(doubled).toMatchObject({

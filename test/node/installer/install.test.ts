@@ -5,7 +5,7 @@ import { hookEvents } from "#src/contract/hooks.ts";
 import { blockingSince, hookToolGroups } from "#src/contract/hook-tool.ts";
 import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
 import { readText } from "#src/installer/file-edits.ts";
-import { valueAt } from "#harness/machine/settings-edits.ts";
+import { valueAt } from "#harness/machine/client-home.ts";
 import { aClientHome, launch } from "#harness/machine/client-home.ts";
 
 const handler = (event: string, timeout = 10): object => ({

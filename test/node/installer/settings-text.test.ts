@@ -1,4 +1,4 @@
-import { commentsIn, layOut, layouts } from "#harness/machine/jsonc-texts.ts";
+import { commentsIn, layOut, layouts } from "#harness/machine/client-home.ts";
 import { formatOf, json, listIn, objectIn, update, type Settings } from "#src/installer/settings.ts";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";

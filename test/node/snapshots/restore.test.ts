@@ -7,7 +7,7 @@ import { displayPath } from "#src/snapshots/git.ts";
 import { restoreFiles, type RestoreResult, type RestoreInput } from "#src/snapshots/restore-files.ts";
 import { restoreWorktree, type WorktreeOutcome } from "#src/snapshots/worktrees.ts";
 import type { DoneSnapshot } from "#src/snapshots/repository.ts";
-import { apply, edit } from "#harness/machine/git-edits.ts";
+import { edit, type Edit } from "#harness/machine/git-edits.ts";
 import {
   commitAll,
   contents,
@@ -125,7 +125,7 @@ it(
         try {
           const limits = { ...LIMITS, maxFileBytes: 2_000 };
           for (const [index, step] of steps.entries()) {
-            apply(from, step);
+            step(from);
             if (index === at) await taken(from, { checkpointId: "before", limits });
           }
           const snapshot = await taken(from, { limits });
@@ -188,12 +188,12 @@ function untouched({ project }: GitProject): unknown {
   return [readFileSync(join(project, ".git/HEAD"), "utf8"), readFileSync(join(project, ".git/index")), status];
 }
 
-async function isExactAtEveryCut(steps: readonly Parameters<typeof apply>[1][]): Promise<void> {
+async function isExactAtEveryCut(steps: readonly Edit[]): Promise<void> {
   const from = makeProject(files);
   const limits = { ...LIMITS, maxFileBytes: 2_000 };
   const cuts: DoneSnapshot[] = [];
   for (const [index, step] of steps.entries()) {
-    apply(from, step);
+    step(from);
     cuts.push(await taken(from, { checkpointId: `cp${index}`, limits }));
   }
   const before = untouched(from);

@@ -6,7 +6,7 @@ import { exportLines, importLines, type ExportFilter, type ImportResult } from "
 import type { Store } from "#src/store/store.ts";
 import { addCheckpoint, addJournal, addSession, column, plantRest, searched } from "#harness/store/store-rows.ts";
 import { T0, tempStore } from "#harness/store/temp-store.ts";
-import { aState } from "#harness/machine/work-states.ts";
+import { aState } from "#harness/machine/session-values.ts";
 
 const TABLES = ["sessions", "journal", "checkpoints", "signals", "crashes", "recoveries"];
 

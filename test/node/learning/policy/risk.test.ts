@@ -9,7 +9,7 @@ import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import { Claude, rowCount, aChat } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
-import { someReadings } from "#harness/machine/readings.ts";
+import { someReadings } from "#harness/machine/session-values.ts";
 import { T0, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
 const defaults = settings.risk;

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import type { HookEvent } from "#src/contract/hooks.ts";
 import { type News, undelivered } from "#src/machine/sessions/news.ts";
 import { toStoredOffer } from "#src/machine/recovery/offers.ts";
-import { aRestoration, aSession } from "#harness/machine/restorations.ts";
+import { aRestoration, aSession } from "#harness/machine/session-values.ts";
 import { type Printed, aChat as aQuietChat, type ClaudeOptions } from "#harness/machine/claude.ts";
 import { aMessage, hear } from "#harness/team/team-rig.ts";
 import { type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";

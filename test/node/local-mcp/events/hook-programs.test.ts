@@ -9,7 +9,8 @@ import { JsonObjectReader } from "#src/platform/json-object-reader.ts";
 import { isClaudeCode } from "#src/local-mcp/events/payload.ts";
 import { createServer } from "node:net";
 import { callerEnv, headerOf, valueVariables } from "#src/clients/adapter/hook-program.ts";
-import { ended, ShimHookRig, type Ended } from "#harness/machine/shim-hook-rig.ts";
+import { ShimHookRig } from "#harness/machine/host-rig.ts";
+import { outputOf, type Output } from "#harness/machine/programs.ts";
 
 const src = join(import.meta.dirname, "../../../../src");
 
@@ -184,10 +185,10 @@ const hostile = JSON.stringify({
   prompt: 'it\'s "quoted" \\ $(touch bad) `touch bad` ${HOME} $HOME *\nEOF\n%s %d \\n 🧩 ü \u2028 \u0000',
 });
 
-const answered = (out: string): Ended => ({ code: 0, out, err: "" });
+const answered = (out: string): Output => ({ code: 0, out, err: "" });
 
 /** The program of hooks got the event as it was. */
-function passedOn({ code, out, err }: Ended): unknown {
+function passedOn({ code, out, err }: Output): unknown {
   return { code, err, ...(JSON.parse(out) as object) };
 }
 
@@ -313,7 +314,7 @@ it("what has come of an object that does not get whole is given to the host in t
   await rig.host((_request, response) => response.end("{}"));
   const child = rig.start();
   child.stdin.write('{"prompt":"half');
-  expect(await ended(child)).toEqual(answered("{}"));
+  expect(await outputOf(child, null)).toEqual(answered("{}"));
   expect(rig.posted.map(({ body }) => body)).toEqual(['{"prompt":"half']);
 });
 
@@ -330,7 +331,7 @@ it.each(["SIGTERM", "SIGHUP", "SIGINT"] as const)(
       // A script that waits has read what there was.
       else await vi.waitUntil(() => isPolling(child.pid));
       process.kill(-(child.pid ?? 0), signal);
-      expect((await ended(child)).code).toBe(0);
+      expect((await outputOf(child, null)).code).toBe(0);
       const given = JSON.parse(readFileSync(rig.given, "utf8")) as object;
       expect(given).toMatchObject({ input: rig === asked ? hostile : '{"prompt":"half', SHIM_HOOK_WAITED: "1" });
     }

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { aFrontRig, ownProgram, settled, type FrontRig } from "#harness/machine/front-rig.ts";
+import { aFrontRig, ownProgram, settled, type FrontRig } from "#harness/machine/host-rig.ts";
 import { PassThrough } from "node:stream";
 import { eachLine, RequestScan } from "#src/local-mcp/front/lines.ts";
 

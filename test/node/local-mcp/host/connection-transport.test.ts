@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { maxLineBytes } from "#src/local-mcp/front/lines.ts";
 import { ConnectionTransport } from "#src/local-mcp/host/connection-transport.ts";
-import { settled } from "#harness/machine/front-rig.ts";
+import { settled } from "#harness/machine/host-rig.ts";
 
 type Message = Record<string, unknown>;
 

@@ -3,13 +3,22 @@ import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { expect, it, vi } from "vitest";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { storedSession, rowCount, aProject, aChat } from "#harness/machine/claude.ts";
-import { aFront, aHost, ask, open, patience, program, statusOf, type Message } from "#harness/machine/host-rig.ts";
-import { aReceiver, die } from "#harness/machine/notified.ts";
+import { storedSession, rowCount, aDeadClaude, aProject, aChat } from "#harness/machine/claude.ts";
+import {
+  aFront,
+  aHost,
+  aReceiver,
+  ask,
+  open,
+  patience,
+  program,
+  statusOf,
+  type Message,
+} from "#harness/machine/host-rig.ts";
 import { tokenOf } from "#harness/sync/sync-server.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { join } from "node:path";
-import { listCrashes } from "#harness/machine/crashes.ts";
+import { listCrashes } from "#harness/machine/session-values.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { listBackups } from "#src/store/backup.ts";
 import { isPaused } from "#src/store/pause.ts";
@@ -169,7 +178,7 @@ it("while a program attends, the host stays without a chat, and notifies of deat
   }
   // What died before the first look is not notified of.
   await vi.waitUntil(() => rowCount(host.runtime, "sent_notifications") > 0, patience);
-  die(host.runtime);
+  aDeadClaude(host.runtime);
   await vi.waitUntil(() => {
     host.runtime.wait(10_000);
     vi.advanceTimersByTime(2_000);

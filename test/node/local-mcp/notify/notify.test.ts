@@ -3,13 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
-import { deadTasks, dueNotifications, notifyDesktop } from "#src/local-mcp/notify/notifier.ts";
+import { deadTasks, dueNotifications } from "#src/local-mcp/notify/notifier.ts";
+import { notifyDesktop } from "#src/local-mcp/notify/notifier.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { aChat, anotherClaude, aProject, Claude, aLiveClaude } from "#harness/machine/claude.ts";
-import { aReceiver, die, looksOf } from "#harness/machine/notified.ts";
-import { someReadings } from "#harness/machine/readings.ts";
-import { twoChats, aMessage, hear } from "#harness/team/team-rig.ts";
+import { aChat, aDeadClaude, anotherClaude, aProject, Claude, aLiveClaude } from "#harness/machine/claude.ts";
+import { aReceiver, looksOf } from "#harness/machine/host-rig.ts";
+import { someReadings } from "#harness/machine/session-values.ts";
+import { twoChats } from "#harness/team/team-rig.ts";
 import { storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { aMessage, hear } from "#harness/team/team-rig.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 
@@ -114,7 +116,7 @@ it("each event is sent once, by the next host too, and what is stored names no s
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
   const look = looksOf(runtime);
   await look();
-  die(runtime);
+  aDeadClaude(runtime);
   for (let n = 0; n < 3; n++) await look();
   await looksOf(runtime)();
   expect(receiver.bodies).toHaveLength(1);
@@ -129,7 +131,7 @@ it("a channel that fails is logged once until it works again, and holds up no ot
   await look();
   for (const [n, status] of [500, 500, 200, 500].entries()) {
     receiver.status = status;
-    die(runtime, `chat-${n}`);
+    aDeadClaude(runtime, "x", { session: `chat-${n}` });
     await look();
     expect(runtime.logged).toHaveLength(n < 3 ? 1 : 2);
   }

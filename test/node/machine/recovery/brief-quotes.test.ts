@@ -4,10 +4,9 @@ import type { WorkState } from "#src/contract/work-state.ts";
 import { brief, composeBrief, type Occasion } from "#src/machine/recovery/brief/brief.ts";
 import type { Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
 import { o200kTokens } from "#src/learning/routing/tokens.ts";
-import { aRestoration, prompts, aSession } from "#harness/machine/restorations.ts";
+import { aRestoration, prompts, aSession, aState } from "#harness/machine/session-values.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 import { effectKindNames, effectOutcomes } from "#src/contract/effects.ts";
-import { aState } from "#harness/machine/work-states.ts";
 
 const now = T0 + 3_600_000;
 

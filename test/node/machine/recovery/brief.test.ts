@@ -1,11 +1,10 @@
 import { expect, it } from "vitest";
 import { brief, type Occasion, composeBrief } from "#src/machine/recovery/brief/brief.ts";
 import type { Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
-import { aRestoration, aSession, prompts } from "#harness/machine/restorations.ts";
+import { aRestoration, aSession, prompts, aState } from "#harness/machine/session-values.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
 import { score } from "#src/machine/recovery/brief/score.ts";
-import { aState } from "#harness/machine/work-states.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { standingOf } from "#src/machine/recovery/brief/brief-quotes.ts";
 import { emptyState, fold } from "#src/machine/sessions/work-state.ts";

@@ -3,7 +3,7 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Crash } from "#src/machine/signals/crashes.ts";
-import { listCrashes } from "#harness/machine/crashes.ts";
+import { listCrashes } from "#harness/machine/session-values.ts";
 import { DeathWatch, recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
 import { offer } from "#src/machine/recovery/offers.ts";

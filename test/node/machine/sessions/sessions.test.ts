@@ -2,16 +2,28 @@ import * as clients from "#src/machine/sessions/clients.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as fc from "fast-check";
 import * as journal from "#src/machine/sessions/journal.ts";
+import * as totals from "#src/store/metric-totals.ts";
 import { expect, it } from "vitest";
-import { rowCount, storedSession, stateOf } from "#harness/machine/claude.ts";
-import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { rowCount, storedSession, stateOf, aProject, Claude, aChat, anotherClaude } from "#harness/machine/claude.ts";
+import { T0, tempRuntime, type TempRuntime, leaked } from "#harness/machine/temp-runtime.ts";
 import { append, listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { start } from "#src/machine/learning/machine-trials.ts";
 import { pastChats } from "#harness/experiments/trials.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { HookEvent } from "#src/contract/hooks.ts";
-import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import { answerHook, drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { addSession } from "#harness/store/store-rows.ts";
+import { appendFileSync, mkdirSync, symlinkSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
+import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
+import { refresh } from "#src/machine/signals/observe.ts";
+import { isPaused, pause, resume } from "#src/store/pause.ts";
+import { capture } from "#src/machine/checkpoints/capture.ts";
+import { forget } from "#src/machine/keeping/forget.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
+import { aLiveChat, checkpointsOf, sessionOf, type LiveChat } from "#harness/supervisor/supervisor-rig.ts";
+import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 
 function see(runtime: TempRuntime, overrides: Partial<sessions.Sighting> = {}): sessions.Session {
   const sighting = { id: "s1", client: "claude-code", origin: "startup", owner: null, isAlive: true, ...overrides };
@@ -181,3 +193,288 @@ function play(runtime: TempRuntime, id: string, reported: readonly Event[], orde
   const { toolCalls, toolErrors, title, endedAt } = storedSession(runtime, id);
   return { toolCalls, toolErrors, title, endedAt, state: known(runtime, id) };
 }
+
+const secret = "words-of-the-pause";
+const open = "words-outside-of-it";
+
+function say(runtime: TempRuntime, path: string, text: string, cwd?: string): void {
+  const timestamp = new Date(runtime.now()).toISOString();
+  appendFileSync(
+    path,
+    `${anAssistantLine({ content: [{ type: "text", text }] }, { timestamp, ...(cwd ? { cwd } : {}) })}\n`,
+  );
+}
+
+/** An event of a session, with another folder or transcript than its usual ones. */
+function tell(runtime: TempRuntime, claude: Claude, fields: object, event = "Notification"): void {
+  runtime.wait(20);
+  const input = { ...claude.input("Notification"), message: "m", hook_event_name: event, ...fields };
+  answerHook(runtime, event, () => JSON.stringify(input), claude.pid);
+}
+
+function beginPause(runtime: TempRuntime, project: string | null, until: number | null = null): void {
+  runtime.wait(20);
+  runtime.store.write((sql) => pause(sql, runtime.now(), until, project));
+  runtime.wait(20);
+}
+
+function end(runtime: TempRuntime, project: string | null): void {
+  runtime.wait(20);
+  runtime.store.write((sql) => resume(sql, runtime.now(), project));
+  runtime.wait(20);
+}
+
+it("a chat that moves into a paused project stores nothing of what is said there, by no way", () => {
+  const runtime = tempRuntime();
+  const paused = aProject();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.turn("begin elsewhere");
+  beginPause(runtime, paused);
+  say(runtime, claude.transcript, secret);
+  tell(runtime, claude, { cwd: paused });
+  say(runtime, claude.transcript, `${secret}-2`);
+  refresh(runtime, storedSession(runtime, claude.session), {});
+  runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
+  end(runtime, paused);
+  say(runtime, claude.transcript, open);
+  tell(runtime, claude, { cwd: paused });
+  expect(leaked(runtime, [secret, open])).toEqual([open]);
+});
+
+it("a chat that leaves a paused project is stored again, without what was said in it", () => {
+  const { runtime, claude } = aChat();
+  beginPause(runtime, claude.cwd);
+  say(runtime, claude.transcript, secret);
+  claude.prompt(`${secret} in a prompt`);
+  const other = aProject();
+  say(runtime, claude.transcript, `${secret}-2`);
+  tell(runtime, claude, { cwd: other, prompt: open }, "UserPromptSubmit");
+  expect(leaked(runtime, [secret, open])).toEqual([open]);
+});
+
+it("a transcript with another path during a pause is not read from its beginning after the pause", () => {
+  for (const hadPath of [true, false]) {
+    const { runtime, claude } = aChat();
+    const other = join(claude.cwd, "other.jsonl");
+    tell(runtime, claude, hadPath ? {} : { transcript_path: undefined });
+    beginPause(runtime, null);
+    say(runtime, other, secret);
+    tell(runtime, claude, { transcript_path: other });
+    say(runtime, claude.transcript, secret);
+    tell(runtime, claude, {});
+    end(runtime, null);
+    for (const path of [other, claude.transcript]) {
+      say(runtime, path, `${open} ${path}`);
+      tell(runtime, claude, { transcript_path: path });
+    }
+    expect(leaked(runtime, [secret])).toEqual([]);
+    expect(leaked(runtime, [open])).toEqual([open]);
+  }
+});
+
+it("what was said during a pause without any event is known by its time", () => {
+  for (const isTimed of [true, false]) {
+    const { runtime, claude } = aChat();
+    claude.turn("before");
+    beginPause(runtime, claude.cwd, isTimed ? runtime.now() + 1_000 : null);
+    runtime.wait(480);
+    say(runtime, claude.transcript, secret);
+    runtime.wait(1_000);
+    if (!isTimed) end(runtime, claude.cwd);
+    say(runtime, claude.transcript, open);
+    tell(runtime, claude, {});
+    expect(leaked(runtime, [secret, open])).toEqual([open]);
+  }
+});
+
+it("links in either direction, folders below and projects within count as the paused project", () => {
+  const runtime = tempRuntime();
+  const [project, other] = [aProject(), aProject()];
+  const [link, within] = [join(other, "link"), join(project, "packages", "one")];
+  symlinkSync(project, link);
+  mkdirSync(join(within, ".git"), { recursive: true });
+  const isNow = (folder: string): boolean => runtime.store.read((sql) => isPaused(sql, runtime.now(), folder), false);
+  for (const named of [project, link]) {
+    beginPause(runtime, named);
+    const folders = [project, link, within, join(link, "packages"), other, `${project}-other`];
+    expect(folders.filter(isNow)).toEqual(folders.slice(0, 4));
+    end(runtime, named);
+  }
+});
+
+it("an event without a folder comes from where its session works", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("before");
+  beginPause(runtime, claude.cwd);
+  tell(runtime, claude, { cwd: undefined, prompt: secret }, "UserPromptSubmit");
+  expect(leaked(runtime, [secret])).toEqual([]);
+});
+
+it("an event from the spool is judged by its time, and none is spooled during a pause", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("before");
+  const event = (prompt: string): void => {
+    const input = { ...claude.input("UserPromptSubmit", { prompt }), session_id: claude.session } as never;
+    spoolEvent(runtime, { clientName: "claude-code", event: "UserPromptSubmit", input, clientPid: claude.pid });
+    runtime.wait(20);
+  };
+  event(open);
+  beginPause(runtime, claude.cwd);
+  event(secret);
+  end(runtime, claude.cwd);
+  drainInto(runtime);
+  expect(leaked(runtime, [secret, open])).toEqual([open]);
+});
+
+it("a chat that continues after it was forgotten begins again: its transcript does not restore the old talk", () => {
+  const { runtime, claude } = aChat();
+  for (const text of ["the old talk", "more of the old talk"]) {
+    claude.say(text);
+    claude.use("Bash");
+  }
+  runtime.store.write((sql) => forget(sql, { session: claude.session }));
+  claude.say("the new talk");
+  claude.use("Bash");
+  const talk = JSON.stringify(stateOf(runtime, claude.session)?.words);
+  expect([talk.includes("old talk"), talk.includes("the new talk")]).toEqual([false, true]);
+});
+
+it("what a chat was handed of a forgotten session is gone from its own checkpoints, and stays gone", () => {
+  const { runtime, claude: first } = aChat();
+  first.prompt("the forgotten goal");
+  first.kill();
+  const second = anotherClaude(runtime, first);
+  second.start();
+  const state = (prompt: string): string => {
+    second.prompt(prompt);
+    capture(runtime, { sessionId: second.session, trigger: "on_demand" });
+    return JSON.stringify(stateOf(runtime, second.session));
+  };
+  expect(state("go on")).toContain("the forgotten goal");
+  runtime.store.write((sql) => forget(sql, { session: first.session }));
+  expect(JSON.stringify(stateOf(runtime, second.session))).not.toContain("the forgotten goal");
+  expect(state("and on")).not.toContain("the forgotten goal");
+});
+
+const id = "aaaa1111-0000-4000-8000-000000000001";
+const second = "bbbb2222-0000-4000-8000-000000000002";
+const watching = { watch: { chats: { kind: "sessions" } } };
+const reopening = { watch: { chats: { kind: "sessions", restartWith: ["tmux", "new-window", "-c", "{cwd}", "--"] } } };
+
+/** A chat that works, and a supervisor that has seen it. */
+async function aRig(
+  settings: object = watching,
+  chat: Partial<LiveChat> = {},
+  config: Record<string, unknown> = {},
+): Promise<SupervisorRig> {
+  const rig = new SupervisorRig(settings, { config });
+  aLiveChat(rig.runtime, { id, pid: 700, ...chat });
+  await rig.begin();
+  return rig;
+}
+
+/** How its server saw the connection end. */
+function detach({ runtime }: SupervisorRig, reason: string, chat = id): void {
+  runtime.store.write((sql) => sessions.detach(sql, runtime.now(), chat, reason));
+}
+
+/** Its process is gone, and there was time to see that. */
+async function die(rig: SupervisorRig, pid = 700): Promise<void> {
+  rig.runtime.processes.kill(pid);
+  await rig.pass(8_000);
+}
+
+it("of a chat that dies the last checkpoint is taken and its death is reported, once", async () => {
+  const rig = await aRig();
+  await die(rig);
+  const checkpoint = expect.stringMatching(/^cp_/) as string;
+  expect(rig.emitted("died")).toMatchObject([{ name: "chats", session: id, cause: "killed", checkpoint }]);
+  expect(checkpointsOf(rig.runtime, id)).toEqual([expect.stringMatching(/^detached: /)]);
+  await rig.pass(700_000);
+  expect([rig.emitted("died").length, rig.opened]).toEqual([1, []]);
+});
+
+it("what ended well, or another process continues, is no death; what was never seen alive is not watched", async () => {
+  const rig = await aRig(reopening);
+  rig.runtime.store.write((sql) => sessions.end(sql, rig.runtime.now(), id, "prompt_input_exit"));
+  aLiveChat(rig.runtime, { id: second, pid: 701 });
+  aLiveChat(rig.runtime, { id: "cccc3333-0000-4000-8000-000000000003", pid: 702 });
+  rig.runtime.processes.kill(702);
+  await rig.pass(2_000);
+  rig.runtime.processes.kill(701);
+  aLiveChat(rig.runtime, { id: second, pid: 703 });
+  await die(rig);
+  expect([rig.emitted("died"), rig.opened]).toEqual([[], []]);
+});
+
+it("with a command that opens a terminal a killed chat is resumed in it, after its wait", async () => {
+  const rig = await aRig(reopening);
+  const { cwd } = sessionOf(rig.runtime, id)!;
+  await die(rig);
+  expect(rig.opened).toEqual([{ words: ["tmux", "new-window", "-c", cwd, "--", "claude", "--resume", id], cwd }]);
+  expect(rig.emitted("restarting")).toEqual([expect.objectContaining({ session: id })]);
+  const restarts = rig.runtime.store.read((sql) => totals.list(sql), []);
+  expect(restarts).toContainEqual(
+    expect.objectContaining({ name: "shim_supervisor_restarts_total", labels: '["crashed"]', value: 1 }),
+  );
+});
+
+it("a new chat with the brief; one that never begins is a crash, and in the end a loop", async () => {
+  const rig = await aRig(reopening, { transcript: null });
+  const { call } = rig;
+  rig.call = (name, input) => {
+    rig.runtime.clock.now += 1;
+    return call(name, input);
+  };
+  await die(rig);
+  const begun = rig.opened[0]?.words.slice(5) ?? [];
+  expect(begun.slice(0, 2)).toEqual(["claude", "--session-id"]);
+  expect(begun[3]).toContain("make the parser accept empty input");
+  expect(sessionOf(rig.runtime, id)).toMatchObject({ recovery: "offered", recoveryBy: begun[2] });
+  await rig.pass(64_000);
+  expect(rig.opened).toHaveLength(2);
+  await rig.pass(600_000);
+  expect(rig.opened).toHaveLength(4);
+  expect(rig.emitted("ended").at(-1)).toMatchObject({ phase: "looping", reason: "no chat started" });
+  expect(sessionOf(rig.runtime, id)?.recovery).toBeNull();
+});
+
+it("a chat is not started that the user closed, a worker runs, was recovered, or whose folder is gone", async () => {
+  const closed = await aRig(reopening);
+  detach(closed, "sighup");
+  await die(closed);
+  const worker = await aRig(reopening, { prompt: "Do task 7 (fix): make it so" });
+  await die(worker);
+  const offered = await aRig(reopening);
+  offered.runtime.processes.kill(700);
+  await offered.pass(2_000);
+  offered.runtime.store.write((sql) => sessions.setRecovery(sql, offered.runtime.now(), id, "recovered", "x"));
+  await offered.pass(60_000);
+  const gone = await aRig(reopening);
+  rmSync(sessionOf(gone.runtime, id)!.cwd!, { recursive: true });
+  await die(gone);
+  for (const rig of [closed, worker, offered, gone]) expect(rig.opened).toEqual([]);
+  for (const rig of [closed, worker]) expect(rig.emitted("died")).toHaveLength(1);
+  const message = expect.stringMatching(/folder no longer exists/) as string;
+  expect(gone.emitted("problem")).toMatchObject([{ message }]);
+});
+
+it("after a usage limit it waits before it opens one, and without such a rule opens none; a terminal that cannot be opened is reported", async () => {
+  const failure = { kind: "failure", text: "usage limit", limit: { resetsAtMs: null } } as const;
+  const without = await aRig(reopening);
+  without.runtime.store.write((sql) => journal.append(sql, id, without.runtime.now(), "f", failure));
+  await die(without);
+  await without.pass(700_000);
+  expect([without.emitted("died").length, without.opened]).toEqual([1, []]);
+  const rule = { folder: "/", order: [{ client: "codex" }, "wait"], mostUsd: null, mostHours: 8 };
+  const rig = await aRig(reopening, {}, { atLimit: [rule] });
+  rig.runtime.store.write((sql) => journal.append(sql, id, rig.runtime.now(), "f", failure));
+  rig.openProblem = "spawn tmux ENOENT";
+  await die(rig);
+  expect(rig.emitted("died")[0]).toMatchObject({ cause: "usage_limit" });
+  await rig.pass(280_000);
+  expect(rig.emitted("problem")).toEqual([]);
+  await rig.pass(30_000);
+  const message = "tmux cannot be started: spawn tmux ENOENT";
+  expect(rig.emitted("problem")).toEqual([{ type: "problem", name: "chats", message }]);
+});

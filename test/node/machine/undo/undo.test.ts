@@ -14,7 +14,7 @@ import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { commitAll, contents, write } from "#harness/machine/git-project.ts";
 import { aUserLine } from "#harness/machine/transcripts.ts";
-import { anUndoRig, type ToolWork, type UndoRig } from "#harness/machine/undo-rig.ts";
+import { anUndoRig, type ToolWork, type UndoRig } from "#harness/machine/cli-rigs.ts";
 
 function command(work: () => void): ToolWork {
   return { tool: "Bash", work };
@@ -128,12 +128,12 @@ it("a prompt that fits several or none, and a path outside of the project, are r
   const rig = anUndoRig({ a: "0\n" });
   for (const text of ["fix the parser", "fix the tests"]) await rig.turn(text, makes(rig, text, "a"));
   expect((await rig.preview({ prompt: "FIX the t" })).prompt).toMatchObject({ number: 2, text: "fix the tests" });
-  expect(await rig.refusal({ prompt: "fix" })).toMatch(
+  await expect(rig.undo({ prompt: "fix" })).rejects.toThrow(
     /several prompts begin.*\n {2}1 {2}fix the parser\n {2}2 {2}fix/,
   );
-  expect(await rig.refusal({ prompt: "9" })).toContain("there is no prompt 9");
-  expect(await rig.refusal({ redo: true })).toContain("nothing of the chats of");
-  expect(await rig.refusal({ files: ["../b"] })).toContain("is not in");
+  await expect(rig.undo({ prompt: "9" })).rejects.toThrow("there is no prompt 9");
+  await expect(rig.undo({ redo: true })).rejects.toThrow("nothing of the chats of");
+  await expect(rig.undo({ files: ["../b"] })).rejects.toThrow("is not in");
 });
 
 it("of chosen files, of a turn that still runs, and of earlier turns after an undo", async () => {

@@ -13,6 +13,12 @@ import type { RunOutcome } from "#src/runner/worker/executor.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 const node = process.execPath;
+/** A worker's process that runs one program and does nothing else: arguments are the folder and the script. */
+const workerProcess = `import { runProgram } from ${JSON.stringify(import.meta.resolve("#src/platform/run-program.ts"))};
+  const [cwd, script] = process.argv.slice(1);
+  const { signal } = new AbortController();
+  const program = { command: process.execPath, args: ["-e", script], cwd, env: process.env, input: "", signal, graceMs: 1_000 };
+  await runProgram({ ...program, onLine: (line) => console.log(line), onStderr: (text) => process.stderr.write(text) });`;
 /** A program of a task that has a child which does not heed TERM, and is not waited for. */
 const withDeafChild = `const { spawn } = require("node:child_process");
   const deaf = spawn(process.execPath, ["-e", 'process.on("SIGTERM", () => 0); console.log("up"); setInterval(() => 0, 1000)'], { stdio: ["ignore", "pipe", "ignore"] });
@@ -121,9 +127,10 @@ it("lines and outputs are bounded", async () => {
 
 it("a worker that is killed with -9 leaves nothing of its programs behind", async () => {
   const folder = temporaryFolder();
-  const child = join(import.meta.dirname, "..", "..", "..", "harness", "machine", "program-child.ts");
   const script = `${withDeafChild} function next() { console.log("self " + process.pid); setInterval(() => 0, 1000); }`;
-  const worker = spawn(node, [child, folder, node, "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+  const worker = spawn(node, ["--input-type=module", "-e", workerProcess, folder, script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   onTestFinished(() => void worker.kill("SIGKILL"));
   const pids: number[] = [];
   for await (const line of createInterface({ input: worker.stdout })) {

@@ -1,20 +1,203 @@
-import { execFileSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import * as fc from "fast-check";
+import * as files from "#src/machine/team/reservation-table.ts";
+import * as news from "#src/machine/sessions/news.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { mkdirSync, symlinkSync, writeFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { overlap } from "#src/contract/resource-paths.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import type { Connection, OpenOptions } from "#src/store/driver.ts";
+import { aProject, anotherClaude, Claude, type Printed, aChat } from "#harness/machine/claude.ts";
+import { reservationReceived, joinTeam } from "#harness/team/team-rig.ts";
+import { type TempRuntimeOptions, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { execFileSync } from "node:child_process";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/machine/operations/status-line.ts";
 import { readConflicts as open } from "#src/machine/operations/team-handlers.ts";
-import * as news from "#src/machine/sessions/news.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
 import { ConflictWatch } from "#src/machine/team/conflict-watch.ts";
 import { takeNews } from "#src/machine/team/deliver-news.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
-import { anotherClaude, Claude } from "#harness/machine/claude.ts";
 import { git, GIT_ENV, makeProject, write } from "#harness/machine/git-project.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { save, twoMachines, type Two } from "#harness/sync/sync-machine.ts";
-import { reservationReceived } from "#harness/team/team-rig.ts";
+
+/** Chat `a` edits; chat `b` has reserved, in the same checkout unless another folder is given. */
+function aTeam({ folderOfB, ...options }: TempRuntimeOptions & { readonly folderOfB?: string } = {}) {
+  const { runtime, claude: a } = aChat(options);
+  const b = anotherClaude(runtime, a, folderOfB === undefined ? {} : { cwd: folderOfB });
+  for (const chat of [a, b]) {
+    chat.start();
+    joinTeam(runtime, chat);
+  }
+  const reserve = (path: string): void =>
+    reservationReceived(runtime, { resource: `file:parser/${path}`, holder: b.session, machine: "here" });
+  return { runtime, a, b, reserve, path: (...names: string[]) => join(a.cwd, ...names) };
+}
+
+let calls = 0;
+
+function edit(chat: Claude, path: string, tool = "Edit"): Printed {
+  const name = tool === "NotebookEdit" ? "notebook_path" : "file_path";
+  const fields = { tool_name: tool, tool_input: { [name]: path }, tool_use_id: `toolu_${(calls += 1)}` };
+  return chat.tell("PreToolUse", fields);
+}
+
+function isRefused({ hookSpecificOutput }: Printed): boolean {
+  return hookSpecificOutput?.permissionDecision === "deny";
+}
+
+it("an edit of a file that a living chat has reserved in the same checkout is refused: by whom, since when", () => {
+  const { runtime, a, b, reserve, path } = aTeam();
+  reserve("src/**");
+  runtime.wait(300_000);
+  const { hookSpecificOutput, systemMessage } = edit(a, path("src", "lexer.ts"));
+  expect(systemMessage).toBeUndefined();
+  expect(hookSpecificOutput).toEqual({
+    hookEventName: "PreToolUse",
+    permissionDecision: "deny",
+    permissionDecisionReason: `SHIM: src/lexer.ts is reserved in this checkout by "write the lexer" (chat ${b.session.slice(0, 13)}), since 5 min (src/**). Do not edit it by other means, either. Ask with shim_send to "${b.session}"; shim_files list shows what is reserved.`,
+  });
+});
+
+it("all tools that write a file are checked, others are not; its holder edits it", () => {
+  const { a, b, reserve, path } = aTeam();
+  reserve("one.ts");
+  for (const tool of ["Edit", "MultiEdit", "Write", "NotebookEdit"])
+    expect(isRefused(edit(a, path("one.ts"), tool))).toBe(true);
+  for (const tool of ["Read", "Bash", "mcp__other__Edit"]) expect(edit(a, path("one.ts"), tool)).toEqual({});
+  expect([edit(b, path("one.ts")), edit(a, path("two.ts")), edit(a, "/elsewhere/one.ts")]).toEqual([{}, {}, {}]);
+});
+
+it("for any path that a tool is given the hook refuses nothing that it cannot determine", () => {
+  const { runtime, a, reserve } = aTeam();
+  reserve("**");
+  const given = fc.oneof(
+    fc.anything({ withNullPrototype: false }),
+    fc.record({ file_path: fc.oneof(fc.string(), fc.jsonValue()) }),
+  );
+  fc.assert(
+    fc.property(given, (tool_input) => {
+      const call = { tool_name: "Edit", tool_input, tool_use_id: `t${(calls += 1)}`, cwd: "/" };
+      expect(a.tell("PreToolUse", call)).toEqual({});
+    }),
+    { numRuns: 50 },
+  );
+  expect(runtime.logged.join()).not.toContain("TypeError");
+});
+
+it("a reservation counts for a file, for the files of a folder, or for all below it: as the coordinator sees it", () => {
+  const { runtime, a, reserve, path: pathOf } = aTeam();
+  const part = fc.constantFrom("a", "b", "c.ts");
+  const path = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => parts.join("/"));
+  const pattern = fc.tuple(path, fc.constantFrom("", "/*", "/**")).map((parts) => parts.join(""));
+  fc.assert(
+    fc.property(path, pattern, (file, reserved) => {
+      runtime.store.write((sql) => files.replaceAll(sql, runtime.now(), []));
+      reserve(reserved);
+      const isOverlap = overlap(`file:parser/${file}`, `file:parser/${reserved}`);
+      expect(isRefused(edit(a, pathOf(file)))).toBe(isOverlap);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+it("a file belongs to its work tree, not to the one in which the chat works: links, relative paths, files yet to be made", () => {
+  const { runtime, a, b, reserve, path } = aTeam();
+  reserve("src/new/**");
+  const link = join(aProject(), "link");
+  symlinkSync(a.cwd, link);
+  mkdirSync(path("src"));
+  const files = ["src/new/a.ts", join(link, "src", "new", "a.ts"), path("lib", "..", "src", "new", "x", "y.ts")];
+  for (const file of files) expect(isRefused(edit(a, file)), file).toBe(true);
+  const outsider = anotherClaude(runtime, b, { cwd: aProject(), session: "c-session" });
+  outsider.start();
+  joinTeam(runtime, outsider, "other");
+  expect(isRefused(edit(outsider, path("src", "new", "a.ts")))).toBe(true);
+  expect(edit(outsider, join(outsider.cwd, "src", "new", "a.ts"))).toEqual({});
+});
+
+it("a linked work tree in which no chat has been is of the project that it was made from", () => {
+  const { a, reserve, path } = aTeam();
+  reserve("one.ts");
+  // As `git worktree add` leaves it.
+  const [tree, own] = [join(aProject(), "linked"), path(".git", "worktrees", "linked")];
+  for (const folder of [tree, own]) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(own, "commondir"), "../..\n");
+  writeFileSync(join(tree, ".git"), `gitdir: ${own}\n`);
+  expect(edit(a, join(tree, "one.ts")).systemMessage).toContain("in another checkout");
+  expect(edit(a, join(tree, "two.ts"))).toEqual({});
+});
+
+it("in another checkout the chat is warned, and the edit is allowed: once an hour for each holder and file", () => {
+  const { runtime, a, reserve, path } = aTeam({ folderOfB: aProject() });
+  reserve("src/*");
+  const { systemMessage, hookSpecificOutput } = edit(a, path("src", "one.ts"));
+  expect(systemMessage).toMatch(
+    /^SHIM: src\/one.ts is reserved in another checkout \("here"\) by .*The edit is allowed/,
+  );
+  expect(hookSpecificOutput).toEqual({ hookEventName: "PreToolUse", additionalContext: systemMessage });
+  expect(edit(a, path("src", "one.ts"))).toEqual({});
+  expect(edit(a, path("src", "two.ts")).systemMessage).toContain("src/two.ts");
+  runtime.wait(3_590_000);
+  expect(edit(a, path("src", "one.ts"))).toEqual({});
+  runtime.wait(10_000);
+  expect(edit(a, path("src", "one.ts")).systemMessage).toContain("src/one.ts");
+});
+
+it("where the setting is strict the other checkout is refused, too", () => {
+  const { a, reserve, path } = aTeam({ folderOfB: aProject(), config: { team: { strictFiles: true } } });
+  reserve("one.ts");
+  for (const round of [1, 2]) expect([round, isRefused(edit(a, path("one.ts")))]).toEqual([round, true]);
+});
+
+it("a holder that is proved dead has reserved nothing, also when another process gets its number", () => {
+  const { runtime, a, b, reserve, path } = aTeam();
+  reserve("one.ts");
+  b.kill();
+  expect(edit(a, path("one.ts"))).toEqual({});
+  runtime.processes.start(b.pid);
+  expect(edit(a, path("one.ts"))).toEqual({});
+});
+
+it.each(["SQLITE_BUSY", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "none of SQLite's"])(
+  "while writes fail with %s a reserved file is guarded, also beside rows of a dead chat, and a warning is given",
+  (code) => {
+    const disk = { isBroken: false };
+    const driver = (options: OpenOptions): Connection => {
+      const connection = openBetterSqlite3(options);
+      const run: Connection["run"] = (query, ...values) => {
+        // Only a transaction that reads can begin and end.
+        if (disk.isBroken && !["BEGIN", "COMMIT", "ROLLBACK"].includes(query))
+          throw Object.assign(new Error("refused"), { code });
+        return connection.run(query, ...values);
+      };
+      return { ...connection, run };
+    };
+    const { runtime, a, b, reserve, path } = aTeam({ driver, busyMs: 10 });
+    const dead = anotherClaude(runtime, a, { session: "c-session", pid: 3_000 });
+    dead.start();
+    joinTeam(runtime, dead);
+    reservationReceived(runtime, { resource: "file:parser/src/*", holder: dead.session, machine: "here" });
+    reservationReceived(runtime, { resource: "file:parser/far.ts", checkout: "9d1f" });
+    reserve("src/**");
+    dead.kill();
+    disk.isBroken = true;
+    expect(isRefused(edit(a, path("src", "lexer.ts")))).toBe(true);
+    expect(edit(a, path("far.ts")).systemMessage).toContain('another checkout ("other-machine")');
+    expect(edit(a, path("free.ts"))).toEqual({});
+    b.kill();
+    expect(edit(a, path("src", "lexer.ts"))).toEqual({});
+    disk.isBroken = false;
+  },
+);
+
+it("a holder out of sight counts as alive", () => {
+  const { runtime, a, b, reserve, path } = aTeam();
+  reserve("one.ts");
+  const far = '["boot-1 pid:[2]",77,"100"]';
+  runtime.store.write((sql) => sql.run("UPDATE team_chats SET process = ? WHERE session = ?", far, b.session));
+  expect(isRefused(edit(a, path("one.ts")))).toBe(true);
+});
 
 const lines = Array.from({ length: 20 }, (_, at) => `line ${at + 1}`);
 const base = `${lines.join("\n")}\n`;
@@ -48,7 +231,7 @@ function twoChats({ isShared = false } = {}) {
   return { runtime, a, b, project, other, watch, runGit, nameOfB: `"write the lexer" (chat ${b.session.slice(0, 8)})` };
 }
 
-function edit(chat: Claude, path: string, content: string): void {
+function editFile(chat: Claude, path: string, content: string): void {
   write(chat.cwd, { [path]: content });
   chat.use("Edit", { file_path: join(chat.cwd, path) });
 }
@@ -56,10 +239,10 @@ function edit(chat: Claude, path: string, content: string): void {
 /** Two chats whose edits of one line do not merge, which is known. */
 async function inConflict() {
   const both = twoChats();
-  edit(both.a, "a.txt", replaced(7, "mine"));
+  editFile(both.a, "a.txt", replaced(7, "mine"));
   expect(await both.watch.check()).toBe(1);
   expect(heard(both.runtime)).toEqual([]);
-  edit(both.b, "a.txt", `new\n${replaced(7, "password-of-b")}`);
+  editFile(both.b, "a.txt", `new\n${replaced(7, "password-of-b")}`);
   await both.watch.check();
   return both;
 }
@@ -85,7 +268,7 @@ it("both chats learn of a conflict before either commits, once, with file and ow
   const rest = `will not merge by themselves: a.txt (your line 7). What may help: wait for it, ask it by shim_send to "${b.session}", or merge early.`;
   expect(heard(runtime, a)).toEqual([`your changes and those of ${nameOfB} in ${other} ${rest}`]);
   expect(heard(runtime, b)).toEqual([expect.stringContaining("a.txt (your line 8)")]);
-  edit(a, "a.txt", replaced(7, "mine, later"));
+  editFile(a, "a.txt", replaced(7, "mine, later"));
   await watch.check();
   expect([heard(runtime, a).length, heard(runtime, b).length]).toEqual([1, 1]);
   expect(JSON.stringify([heard(runtime), open(runtime)])).not.toContain("password");
@@ -124,18 +307,18 @@ it("the user of each chat sees the conflict in the status line while it is open,
   expect(both.systemMessage).toContain("conflict in a.txt");
   expect(both.hookSpecificOutput?.additionalContext).toContain("a.txt (your line 8)");
   expect(b.stop("Done.")).toEqual({});
-  edit(b, "a.txt", base);
+  editFile(b, "a.txt", base);
   await watch.check();
   expect(statusText(runtime, a)).not.toContain("conflict");
 });
 
 it("two chats that edit one work tree learn it once, unless one has reserved files", async () => {
   const { runtime, a, b, watch, project, nameOfB } = twoChats({ isShared: true });
-  edit(a, "a.txt", replaced(7, "mine"));
+  editFile(a, "a.txt", replaced(7, "mine"));
   await watch.check();
   expect(heard(runtime, a)).toEqual([]);
   for (const text of ["theirs", "more"]) {
-    edit(b, "b.txt", replaced(9, text));
+    editFile(b, "b.txt", replaced(9, text));
     await watch.check();
   }
   const what = `${nameOfB} edits files in the same work tree ${project} as this chat`;
@@ -147,8 +330,8 @@ it("two chats that edit one work tree learn it once, unless one has reserved fil
   expect(open(runtime)).toMatchObject([{ kind: "tree", path: project }]);
   const reserved = twoChats({ isShared: true });
   reservationReceived(reserved.runtime, { holder: reserved.a.session });
-  edit(reserved.a, "a.txt", replaced(7, "x"));
-  edit(reserved.b, "b.txt", replaced(7, "x"));
+  editFile(reserved.a, "a.txt", replaced(7, "x"));
+  editFile(reserved.b, "b.txt", replaced(7, "x"));
   await reserved.watch.check();
   expect(heard(reserved.runtime, reserved.b)).toEqual([]);
 });
@@ -167,12 +350,12 @@ it("all chats of a work tree learn once that its branch was switched, and by who
 
 it("two chats that edit one file of a folder have a conflict in it, with the time of the later edit", async () => {
   const { runtime, a, b, watch, project, nameOfB } = twoChats({ isShared: true });
-  edit(a, "src/a.txt", "mine\n");
+  editFile(a, "src/a.txt", "mine\n");
   runtime.wait(60_000);
-  edit(b, "b.txt", replaced(9, "theirs"));
+  editFile(b, "b.txt", replaced(9, "theirs"));
   await watch.check();
   expect(open(runtime)).toMatchObject([{ kind: "tree", chats: [{ edited: ["src/a.txt"] }, { edited: ["b.txt"] }] }]);
-  edit(b, "src/a.txt", "theirs\n");
+  editFile(b, "src/a.txt", "theirs\n");
   runtime.wait(5_000);
   await watch.check();
   expect(open(runtime)).toMatchObject([{ kind: "file", path: "src/a.txt", ageMs: 5_000 }]);
@@ -192,16 +375,16 @@ it("edits that a commit has taken up, and a file that is as it was committed, ar
     runGit(a, "commit", "--quiet", "-am", "done");
     runtime.wait(1_000);
   };
-  edit(a, "a.txt", replaced(7, "mine"));
+  editFile(a, "a.txt", replaced(7, "mine"));
   commit();
-  edit(b, "a.txt", replaced(9, "theirs"));
+  editFile(b, "a.txt", replaced(9, "theirs"));
   expect(await files()).toEqual([]);
-  edit(a, "a.txt", replaced(11, "mine again"));
+  editFile(a, "a.txt", replaced(11, "mine again"));
   expect(await files()).toEqual(["a.txt"]);
   commit();
   expect(await files()).toEqual([]);
-  edit(a, "b.txt", replaced(1, "x"));
-  edit(b, "b.txt", replaced(2, "y"));
+  editFile(a, "b.txt", replaced(1, "x"));
+  editFile(b, "b.txt", replaced(2, "y"));
   git(project, "checkout", "--", "b.txt");
   expect(await files()).toEqual([]);
 });

@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, addSession, printed, type CliHome } from "#harness/machine/cli-home.ts";
@@ -195,3 +195,167 @@ it.each(["claude-code", "qwen"])(
     expect(readFileSync(file, "utf8")).not.toContain(JSON.stringify(old));
   },
 );
+
+interface Row {
+  uuid?: string;
+  parentUuid?: string | null;
+  [name: string]: unknown;
+}
+type TreeBreak = (rows: Row[], home: CliHome) => (Row | string)[];
+
+const uuidOf = (number: number | string): string => `00000000-0000-4000-8000-${String(number).padStart(12, "0")}`;
+const joined = (...rows: readonly unknown[]): string => rows.map((row) => JSON.stringify(row)).join("");
+const at = (minute: number, second = 0) => ({ timestamp: `2026-11-25T10:0${minute}:0${second}.000Z` });
+const user = (content: string) => ({ type: "user", message: { role: "user", content } });
+const prompts = [0, 1, 2, 3].map((number) => `prompt ${number}`);
+
+function said(number: number): Row {
+  const answer = { id: `msg_${number}`, role: "assistant", model: "m", content: [{ type: "text", text: "Done." }] };
+  return number % 2 === 0 ? user(`prompt ${number / 2}`) : { type: "assistant", message: answer };
+}
+
+/** Four prompts of Claude Code with an answer each, rows 0 to 7, a minute apart. */
+function eightRows(sessionId: string, cwd: string): Row[] {
+  return [0, 1, 2, 3, 4, 5, 6, 7].map((number) => {
+    const parentUuid = number === 0 ? null : uuidOf(number - 1);
+    const link = { parentUuid, isSidechain: false, uuid: uuidOf(number), ...at(number) };
+    return Object.assign(said(number), link, { sessionId, cwd, version: "2.1.328" });
+  });
+}
+
+const withParents =
+  (changed: Readonly<Record<number, number | string>>): TreeBreak =>
+  (rows) =>
+    rows.map((row, index) => (index in changed ? { ...row, parentUuid: uuidOf(changed[index] ?? "") } : row));
+/** Rows after the first ones, and of these some with other parents. */
+const between =
+  (count: number, rows: readonly Row[], parents: Readonly<Record<number, number | string>>): TreeBreak =>
+  (all, home) => [...all.slice(0, count), ...rows, ...withParents(parents)(all, home).slice(count)];
+
+const checkpoint: Row = { type: "last-prompt", lastPrompt: "x", leafUuid: uuidOf(5) };
+const progress: Row = { type: "progress", uuid: uuidOf(40), parentUuid: uuidOf(3), ...at(3), isSidechain: false };
+const aside = (isSidechain: boolean): Row => {
+  return { ...user("look into it"), uuid: uuidOf(50), parentUuid: uuidOf("lost"), isSidechain, ...at(8) };
+};
+const compacted: Row[] = [
+  { type: "system", subtype: "compact_boundary", uuid: uuidOf(60), parentUuid: null, ...at(3, 3) },
+  { ...user("What was done so far."), isCompactSummary: true, uuid: uuidOf(61), parentUuid: uuidOf(60), ...at(3, 4) },
+];
+
+function aBrokenTree(change: TreeBreak) {
+  const home = aCliHome();
+  const session = invented("claude-code", home.project);
+  const path = writeSession(home.folder, session, []);
+  const rows = change(eightRows(session.id, home.project), home);
+  writeFileSync(path, rows.map((row) => `${typeof row === "string" ? row : JSON.stringify(row)}\n`).join(""));
+  known(home, session);
+  return { home, id: session.id, path };
+}
+
+const everyParent = { 1: "a", 2: "b", 3: "c", 4: "d", 5: "e", 6: "f", 7: "0a" };
+const cutBefore: TreeBreak = (rows) => [
+  ...rows.slice(0, 3),
+  `${joined(rows[3]).slice(0, 150)}${joined(rows[4])}`,
+  ...rows.slice(5),
+];
+const noParents: TreeBreak = (rows) => rows.map(({ parentUuid: _parent, ...row }) => row);
+const promptWithoutId: TreeBreak = (rows) =>
+  rows.map(({ uuid, ...row }, index) => (index === 4 ? row : { uuid, ...row }));
+
+/** As seen with the real Claude Code 2.1.197 and 2.1.328: what is broken, why, and a prompt that the copy lacks. */
+const damages: [what: string, change: TreeBreak, why: string, lacks?: string][] = [
+  ["a parent that was never written", withParents({ 4: "lost" }), "what stands before its line 5"],
+  ["two such parents", withParents({ 2: "lost", 6: "gone" }), "what stands before its line 7"],
+  ["such a parent in each row", withParents(everyParent), "its line 8"],
+  ["a loop", withParents({ 2: 5 }), "what stands before its line 3"],
+  ["a row that names itself", withParents({ 4: 4 }), "what stands before its line 5"],
+  ["a lost prompt", (rows) => rows.toSpliced(4, 1), "what stands before its line 5", "prompt 2"],
+  ["two rows in one line", (rows) => rows.toSpliced(3, 2, joined(rows[3], rows[4]) as never), "before its line 5"],
+  ["a cut row before a whole one", cutBefore, "before its line 5"],
+  ["the last two rows in one line", (rows) => [...rows.slice(0, 6), joined(rows[6], rows[7])], "in its line 7"],
+  ["no parents at all", noParents, "what stands before its line 8"],
+  ["a prompt without its id", promptWithoutId, "before its line 6"],
+  ["a row that says less than the client wrote down", between(6, [checkpoint], { 6: "lost" }), "from its line 8 on"],
+  ["a parent that only a later row has", (rows, home) => [...withParents({ 4: 40 })(rows, home), progress], "line 5"],
+  ["such a parent behind a compaction", between(4, compacted, { 4: 61, 6: "lost" }), "what stands before its line 9"],
+];
+
+/** Prompts that are found from the last row, each by the row after it, whatever their order. */
+function promptsFound(file: string): string[] {
+  const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+  const rows = lines.map((line) => JSON.parse(line) as Row);
+  const byId = new Map(rows.map((row) => [row.uuid, row]));
+  const found = new Set<Row>();
+  const last = rows.findLast(({ type }) => type === "user" || type === "assistant");
+  for (let row = last; row && !found.has(row); row = byId.get(row.parentUuid ?? "")) found.add(row);
+  return [...found].flatMap(({ message }) => (message as { content?: unknown } | undefined)?.content ?? []) as string[];
+}
+
+async function copy(home: CliHome, id: string): Promise<{ readonly session: string; readonly file: string }> {
+  const { done } = await home.json(`rescue ${id} --yes`);
+  return (done as { copy: { session: string; file: string } }).copy;
+}
+
+it.each(damages)("%s: cut off, and each prompt is found in the copy", async (what, change, why, lacks) => {
+  const { home, id, path } = aBrokenTree(change);
+  const before = filesOf(home);
+  const diagnosis = await home.json(`rescue ${id}`);
+  expect(diagnosis).toMatchObject({ reason: "cut_off", file: path, offers: [{ kind: "copy" }, { kind: "brief" }] });
+  expect(diagnosis["why"]).toContain(why);
+  const { session, file } = await copy(home, id);
+  expect(new Map([...filesOf(home)].filter(([name]) => before.has(name)))).toEqual(before);
+  const found = promptsFound(file);
+  const isCompacted = what.includes("compaction");
+  const wanted = (isCompacted ? prompts.slice(2) : prompts).filter((prompt) => prompt !== lacks);
+  expect(found.filter((text) => prompts.includes(text)).toReversed()).toEqual(wanted);
+  if (isCompacted) expect(found).toContain("What was done so far.");
+  addSession(home, { id: session, client: "claude-code", transcriptPath: file, pid: 78 });
+  expect(await home.json(`rescue ${session}`)).toMatchObject({ reason: null });
+});
+
+const withoutIds: Row[] = [{ type: "summary", summary: "x", leafUuid: uuidOf(9) }, { type: "file-history-snapshot" }];
+const soon: TreeBreak = (rows, home) =>
+  withParents({ 4: "lost" })(rows, home).map((row, index) => Object.assign(row as Row, at(0, index)));
+
+/** What is unusual and no damage, and the prompts that Claude Code sends. */
+const unusual: [what: string, change: TreeBreak, sends: string][] = [
+  ["nothing", (rows) => rows, "sends all 4 prompts"],
+  ["parents that stand later in the file", ([a, b, c, ...rest]) => [c!, b!, a!, ...rest], "all 4"],
+  ["a parent that is lost within five seconds", soon, "all 4"],
+  ["a row of a sub-agent at the end whose parent is lost", (rows) => [...rows, aside(true)], "all 4"],
+  ["progress between two rows", between(4, [progress], { 4: 40 }), "all 4"],
+  ["rows that stand twice", (rows) => [...rows.slice(0, 5), rows[2]!, ...rows.slice(5), rows[3]!], "all 4"],
+  ["rows without an id", (rows) => [...withoutIds, ...rows], "all 4"],
+  ["a parent that is lost, in a prompt that was edited", between(2, [aside(false)], {}), "4 of 5 prompts"],
+  [
+    "an edited prompt",
+    withParents({ 4: 1 }),
+    "3 of 4 prompts (the others stand before a compaction, or were taken back)",
+  ],
+  ["a compaction", between(4, compacted, { 4: 61 }), "2 of 4 prompts"],
+  ["a first row that names one of another file", withParents({ 0: "other" }), "all 4"],
+  ["a checkpoint before the last turn", between(6, [checkpoint], {}), "all 4"],
+];
+
+it.each(unusual)("%s: no damage", async (_, change, sends) => {
+  const { home, id } = aBrokenTree(change);
+  expect(await home.json(`rescue ${id}`)).toMatchObject({ reason: null, why: expect.stringContaining(sends) });
+  expect(await home.shim(`rescue ${id}`)).toMatchObject(printed("Nothing is wrong with", sends));
+});
+
+it("thousands of rows that name themselves, the next one or none are linked again", async () => {
+  const count = 6_000;
+  const { home, id } = aBrokenTree(([first]) =>
+    Array.from({ length: count }, (_, n) => {
+      const parentUuid = uuidOf([n, n + 1, 900_000 + n][n % 3] ?? 0);
+      return {
+        ...first,
+        uuid: uuidOf(n),
+        parentUuid,
+        timestamp: new Date(1_795_000_000_000 + n * 60_000).toISOString(),
+      };
+    }),
+  );
+  expect(await home.json(`rescue ${id}`)).toMatchObject({ reason: "cut_off" });
+  expect(promptsFound((await copy(home, id)).file)).toHaveLength((count / 3) * 2);
+});

@@ -1,0 +1,214 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { vi } from "vitest";
+import type { Io } from "#src/cli/io.ts";
+import { startGroup } from "#src/cli/io.ts";
+import type { Trigger } from "#src/contract/checkpoint.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import type { Lease } from "#src/contract/leases.ts";
+import type { MachineInput, MachineOutput } from "#src/contract/machine/operations.ts";
+import { capture } from "#src/machine/checkpoints/capture.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import { takeAwaited, takePending } from "#src/snapshots/stored-snapshots.ts";
+import { Claude } from "./claude.ts";
+import { aCliHome, addSession, ids, type CliHome } from "./cli-home.ts";
+import { makeRepository, write } from "./git-project.ts";
+import { callsOf } from "./host-client.ts";
+import type { TempRuntime } from "./temp-runtime.ts";
+
+/** Git is found, and this process lives. */
+function canRunGit({ alive, folder, runtime }: CliHome): void {
+  alive.add(process.pid);
+  Object.assign(runtime.env, { PATH: `${join(folder, "path")}:${process.env["PATH"]}` });
+}
+
+type Ran = ReturnType<CliHome["shim"]>;
+
+/** A machine on which `shim team leaders run` and `shim team locks run` start programs in real time, until `stop` is aborted. */
+export class LeaseCommandRig {
+  readonly home = aCliHome();
+  readonly stop = new AbortController();
+  readonly real: Partial<Io> = {
+    interrupted: () => this.stop.signal,
+    wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
+    startGroup: (start) => {
+      const group = startGroup(start);
+      const end: typeof group.end = (graceMs) => {
+        this.graces.push(graceMs);
+        return group.end(graceMs / this.graceDivisor);
+      };
+      return { ended: group.ended, end };
+    },
+  };
+  /** Time in ms that each ended group was given. */
+  readonly graces: number[] = [];
+  /** Shortens that time for programs that ignore TERM. */
+  graceDivisor = 1;
+  /** Written by the programs, read by the test. */
+  readonly #file = join(this.home.folder, "written");
+  readonly #exit = join(this.home.folder, "exit");
+
+  constructor() {
+    this.home.alive.add(process.pid);
+  }
+
+  /** Runs the JavaScript `script`, then appends its term to the file. */
+  lead(options: readonly string[], script: string): Ran {
+    const body = `${script}; appendFileSync(file, process.env.SHIM_TERM + "\\n");`;
+    return this.#run(["team", "leaders", "run", "deploy", ...options], body);
+  }
+
+  /** Runs the JavaScript `script` while the lease is held. */
+  leaseRun(options: readonly string[], script: string): Ran {
+    return this.#run(["team", "locks", "run", "db", ...options], script);
+  }
+
+  /** A script knows the file as `file`, and `exitWhenAsked(code)`. */
+  #run(command: readonly string[], script: string): Ran {
+    const text = `const { appendFileSync, existsSync, watch, writeFileSync } = require("node:fs");
+      const file = ${JSON.stringify(this.#file)};
+      const exitWhenAsked = (code) => {
+        const check = () => existsSync(${JSON.stringify(this.#exit)}) && process.exit(code);
+        watch(${JSON.stringify(this.home.folder)}, check);
+        check();
+      };
+      ${script}`;
+    return this.home.shimWith(this.real, ...command, "--", process.execPath, "-e", text);
+  }
+
+  /** The lines of the file, once there are `count`. */
+  written(count = 1): Promise<number[]> {
+    const lines = (): number[] =>
+      (existsSync(this.#file) ? readFileSync(this.#file, "utf8") : "").match(/.+/g)?.map(Number) ?? [];
+    return vi.waitUntil(() => lines().length >= count && lines(), { timeout: 120_000, interval: 5 });
+  }
+
+  askToExit(): void {
+    writeFileSync(this.#exit, "");
+  }
+
+  async held(): Promise<Lease[]> {
+    const { leases } = (await this.home.json("team locks list")) as { leases: Lease[] };
+    return leases;
+  }
+
+  /** The states of all chats, also of those that have left. */
+  async chats(): Promise<string[]> {
+    const { chats } = (await this.home.json("team chats --all")) as { chats: { state: string }[] };
+    return chats.map(({ state }) => state);
+  }
+
+  /** Once there are so many, as of one that waits. */
+  async comeChats(count: number): Promise<void> {
+    await vi.waitUntil(async () => (await this.chats()).length === count, { timeout: 120_000, interval: 20 });
+  }
+
+  forceRelease(resource: string): Ran {
+    return this.home.shim("team locks force-release", resource, "--reason", "test", "--yes");
+  }
+}
+
+/** A chat in a repository, as hooks leave it in the store. */
+export class ForkRig {
+  readonly home = aCliHome();
+  readonly id = ids.dead;
+  #rows = 0;
+
+  /** @param isGit false: the project is a plain folder */
+  constructor(isGit = true) {
+    canRunGit(this.home);
+    if (isGit) makeRepository(this.home.project, { "a.txt": "0\n", ".gitignore": "*.log\n" });
+    addSession(this.home, { id: this.id, pid: 200, entries: [] });
+  }
+
+  path(name: string): string {
+    return join(this.home.project, name);
+  }
+
+  #add(entry: JournalEntry): void {
+    this.home.now += 1_000;
+    const row = `row${(this.#rows += 1)}`;
+    this.home.runtime.store.write((sql) => journal.append(sql, this.id, this.home.now, row, entry));
+  }
+
+  prompt(text: string): void {
+    this.#add({ kind: "prompt", text });
+  }
+
+  say(text: string): void {
+    this.#add({ kind: "assistant", text });
+  }
+
+  /** A call that writes a file. @param trigger of the checkpoint before it, whose files are saved */
+  async edit(name: string, content: string, trigger?: Trigger): Promise<void> {
+    const call = { id: `t${this.#rows}`, name: "Write", input: this.path(name) };
+    this.#add({ kind: "tool_start", ...call });
+    if (trigger) {
+      capture(this.home.runtime, { sessionId: this.id, trigger });
+      await takeAwaited(this.home.runtime);
+    }
+    write(this.home.project, { [name]: content });
+    this.#add({ kind: "tool_end", ...call, path: this.path(name), action: "edited" });
+  }
+
+  /** The end of a turn, with its checkpoint and its files. */
+  async turnEnd(): Promise<void> {
+    this.#add({ kind: "turn_end" });
+    capture(this.home.runtime, { sessionId: this.id, trigger: "turn_end" });
+    await takePending(this.home.runtime, [this.id], new AbortController().signal);
+  }
+}
+
+export interface ToolWork {
+  readonly tool: string;
+  readonly path?: string;
+  readonly work: () => void;
+}
+
+export type UndoRig = ReturnType<typeof anUndoRig>;
+
+/** A chat in the project of this home, which becomes a git repository with these files; its tools really change files. */
+export function anUndoRig(files: Record<string, string>, { isGit = true, home = aCliHome() } = {}) {
+  const { project } = home;
+  canRunGit(home);
+  mkdirSync(project, { recursive: true });
+  if (isGit) makeRepository(project, files);
+  else write(project, files);
+  const processes = { ...home.runtime.processes, start: (pid: number) => void home.alive.add(pid) };
+  const machine = { ...home.runtime, processes, wait: (ms: number) => void (home.now += ms) };
+  const runtime = machine as unknown as TempRuntime;
+  const claude = new Claude(runtime, { cwd: project });
+  const host = callsOf(runtime);
+  /** The beginning of a turn that is not over; each work is one call of the tool. */
+  const begin = async (prompt: string, ...works: readonly ToolWork[]): Promise<void> => {
+    claude.prompt(prompt);
+    for (const { tool, path, work } of works) {
+      const input = path === undefined ? { command: "do" } : { file_path: join(project, path) };
+      const id = claude.begin(tool, input);
+      await takeAwaited(runtime, 60_000);
+      work();
+      claude.done(id, tool, input, path === undefined ? undefined : { type: "update" });
+    }
+  };
+  const end = async (): Promise<void> => {
+    claude.stop();
+    await takePending(runtime, [claude.session], new AbortController().signal);
+  };
+  const turn = async (prompt: string, ...works: readonly ToolWork[]): Promise<void> => {
+    await begin(prompt, ...works);
+    await end();
+  };
+  const call = async <Name extends "undo.preview" | "undo.apply">(
+    name: Name,
+    input: Partial<MachineInput<Name>>,
+  ): Promise<MachineOutput<Name>> => {
+    const answer = await host(name, { folder: project, ...input } as MachineInput<Name>);
+    if (!answer.ok) throw new Error(answer.error.message);
+    return answer.value;
+  };
+  const preview = (input: Partial<MachineInput<"undo.preview">> = {}) => call("undo.preview", input);
+  const undo = (input: Partial<MachineInput<"undo.apply">> = {}) => call("undo.apply", input);
+  claude.start();
+  return { runtime, project, claude, begin, end, turn, preview, undo };
+}

@@ -1,0 +1,426 @@
+import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as fc from "fast-check";
+import { rmSync, writeFileSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { capture } from "#src/machine/checkpoints/capture.ts";
+import { aProject, rowCount, storedSession, stateOf, aChat } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime, type TempRuntimeOptions, T0 } from "#harness/machine/temp-runtime.ts";
+import { addSession, column } from "#harness/store/store-rows.ts";
+import { indexPending } from "#src/store/text-index.ts";
+import { hookEvents, type HookEvent } from "#src/contract/hooks.ts";
+import { countedTrigger, eventTrigger } from "#src/machine/checkpoints/triggers.ts";
+import { countTrigger, type SaveFacts } from "#src/learning/policy/risk.ts";
+import { defaults } from "#src/contract/config.ts";
+import { isRiskyCommand } from "#src/machine/checkpoints/risky-commands.ts";
+import { findAwaited } from "#src/snapshots/stored-snapshots.ts";
+import type { Trigger } from "#src/contract/checkpoint.ts";
+import {
+  filesAt,
+  type ChangingCall,
+  type FilesOfSession,
+  type Moment,
+  type SavedFiles,
+} from "#src/machine/checkpoints/moments.ts";
+
+/** A machine with one session. */
+function begun(options: TempRuntimeOptions = {}, project: string | null = null): TempRuntime {
+  const runtime = tempRuntime(options);
+  runtime.store.write((sql) => addSession(sql, { id: "s1", project, title: null }));
+  return runtime;
+}
+
+let prompts = 0;
+
+function say(runtime: TempRuntime, text: string): void {
+  runtime.store.write((sql) =>
+    journal.append(sql, "s1", runtime.now(), `k${(prompts += 1)}`, { kind: "prompt", text }),
+  );
+}
+
+function save(runtime: TempRuntime, notes: object = {}): ReturnType<typeof capture> {
+  return capture(runtime, { sessionId: "s1", trigger: "on_demand", notes });
+}
+
+function all(runtime: TempRuntime): checkpoints.Checkpoint[] {
+  return runtime.store.read((sql) => checkpoints.search(sql, { session: "s1" }), []);
+}
+
+/** Something happens once while a capture puts its state together: after it has read, before it writes. */
+function meanwhile(runtime: TempRuntime, happens: () => void): TempRuntime {
+  let hasHappened = false;
+  return {
+    ...runtime,
+    get config() {
+      if (!hasHappened) happens();
+      hasHappened = true;
+      return runtime.config;
+    },
+  };
+}
+
+it("a state that has not changed is not stored again; the session counts as saved all the same", () => {
+  const runtime = begun();
+  const first = save(runtime, { goal: "fix it" });
+  expect(first).toMatchObject({ ok: true, value: { isNew: true, checkpoint: { trigger: "on_demand" } } });
+  runtime.wait(1_000);
+  const id = first.ok ? first.value.checkpoint.id : null;
+  expect(save(runtime, { goal: "fix it" })).toMatchObject({ value: { isNew: false, checkpoint: { id } } });
+  expect(storedSession(runtime, "s1").savedAt).toBe(runtime.now());
+  expect(save(runtime, { goal: "fix that" })).toMatchObject({ value: { isNew: true } });
+  expect(rowCount(runtime, "checkpoints")).toBe(2);
+});
+
+it("a file that has changed is a new state, also when the chat said nothing", () => {
+  const runtime = begun();
+  const path = join(aProject(), "a.ts");
+  writeFileSync(path, "one");
+  save(runtime, { files: [path] });
+  writeFileSync(path, "two");
+  expect(save(runtime)).toMatchObject({ value: { isNew: true } });
+  expect(save(runtime)).toMatchObject({ value: { isNew: false } });
+});
+
+it("nothing is stored of a session that is unknown, or of which nothing is known", () => {
+  expect(save(tempRuntime())).toEqual({ ok: false, error: { code: "unknown_session" } });
+  const runtime = begun({}, aProject());
+  expect(save(runtime)).toEqual({ ok: false, error: { code: "nothing_to_save" } });
+  expect(rowCount(runtime, "checkpoints")).toBe(0);
+});
+
+it("a session that is deleted while its state is put together is not stored again", () => {
+  const runtime = begun();
+  say(runtime, "private plans");
+  const racing = meanwhile(runtime, () =>
+    runtime.store.write((sql) => sql.run("DELETE FROM sessions WHERE id = 's1'")),
+  );
+  expect(capture(racing, { sessionId: "s1", trigger: "time" })).toMatchObject({ error: { code: "unknown_session" } });
+  expect(rowCount(runtime, "checkpoints")).toBe(0);
+});
+
+it("over the limit older prompts go; what the chat gave is refused with its size, never cut", () => {
+  const runtime = begun({ config: { checkpoint: { maxBytes: 8_000 } } });
+  for (let turn = 0; turn < 20; turn++) say(runtime, `${turn} ${"x".repeat(1_000)}`);
+  expect(save(runtime)).toMatchObject({ ok: true });
+  const seq = all(runtime)[0]?.seq ?? 0;
+  const state = runtime.store.read((sql) => checkpoints.requireState(sql, seq), null);
+  expect(state?.prompts.map(({ text }) => text.split(" ", 1)[0])).toEqual(["0", "14", "15", "16", "17", "18", "19"]);
+  expect(state?.droppedPrompts).toBe(13);
+  const decisions = Array.from({ length: 10 }, (_, index) => `${index} ${"d".repeat(1_000)}`);
+  const error = { code: "too_large", maxBytes: 8_000, largest: "decisions" };
+  expect(save(runtime, { decisions })).toMatchObject({ ok: false, error });
+  expect(all(runtime)).toHaveLength(1);
+});
+
+it("a damaged checkpoint is found out; the state is made from the one before and the journal", () => {
+  const runtime = begun();
+  say(runtime, "one");
+  save(runtime, { goal: "the goal" });
+  say(runtime, "two lids");
+  save(runtime);
+  const seq = all(runtime)[0]?.seq ?? 0;
+  const required = (of: number) => () => runtime.store.read((sql) => checkpoints.requireState(sql, of), null);
+  for (const damage of ["zeroblob(40)", "substr(body, 1, 10)"]) {
+    runtime.store.write((sql) => sql.run(`UPDATE checkpoints SET body = ${damage} WHERE seq = ?`, seq));
+    expect(required(seq)).toThrow(/is damaged/);
+    expect(stateOf(runtime, "s1")).toMatchObject({
+      goal: "the goal",
+      prompts: [{ text: "one" }, { text: "two lids" }],
+    });
+  }
+  // A process that has none of the states in memory.
+  expect(save(tempRuntime({ beside: runtime }))).toMatchObject({ value: { isNew: true } });
+  runtime.store.write((sql) => sql.run("UPDATE checkpoints SET body = zeroblob(40)"));
+  expect(stateOf(runtime, "s1")).toMatchObject({ goal: null, prompts: [{ text: "one" }, { text: "two lids" }] });
+  expect(required(999)).toThrow(/no checkpoint number 999/);
+  expect(runtime.store.read((sql) => checkpoints.findState(sql, 999), null)).toBeNull();
+});
+
+it("two processes that save one session lose nothing of each other, also with states kept in memory", () => {
+  const runtime = begun();
+  const other = tempRuntime({ beside: runtime });
+  save(runtime, { goal: "goal" });
+  save(other, { nextStep: "next" });
+  save(runtime, { decisions: ["decided"] });
+  save(other, { done: ["done"] });
+  const known = { goal: "goal", nextStep: "next", decisions: ["decided"], done: ["done"] };
+  expect(stateOf(runtime, "s1")).toMatchObject(known);
+});
+
+it("a state kept in memory is not taken for another checkpoint that got the deleted one's number", () => {
+  const runtime = begun();
+  save(runtime, { goal: "deleted" });
+  runtime.store.write((sql) => sql.run("DELETE FROM checkpoints"));
+  save(tempRuntime({ beside: runtime }), { goal: "other" });
+  save(runtime, { nextStep: "next" });
+  expect(stateOf(runtime, "s1")).toMatchObject({ goal: "other", nextStep: "next" });
+});
+
+it("where snapshots are switched off none is asked for", () => {
+  const runtime = begun({ config: { snapshots: { isEnabled: false } } }, aProject());
+  save(runtime, { goal: "one" });
+  expect(rowCount(runtime, "snapshots")).toBe(0);
+});
+
+it("a checkpoint in git records branch and commit, and requests the files; only the newest request counts", () => {
+  const project = aProject();
+  const runtime = begun({}, project);
+  save(runtime, { goal: "one" });
+  save(runtime, { goal: "two" });
+  expect(stateOf(runtime, "s1")?.git).toEqual({ branch: "main", commit: "a1".repeat(20) });
+  const states = runtime.store.read((sql) => column(sql, "SELECT state FROM snapshots ORDER BY state"), []);
+  expect(states).toEqual(["pending", "skipped"]);
+  rmSync(join(project, ".git"), { recursive: true });
+  expect(save(runtime, { goal: "three" })).toMatchObject({ ok: true });
+});
+
+let count = 0;
+
+function add(runtime: TempRuntime, overrides: Partial<checkpoints.NewCheckpoint> = {}): number {
+  const packed = { hash: "h", rawBytes: 2, body: Buffer.from("{}") };
+  const id = `cp_${(count += 1)}`;
+  const base = { id, session: "s1", at: T0, trigger: "time", journalSeq: 0, redactions: 0, summary: "s" } as const;
+  return runtime.store.write((sql) => checkpoints.insert(sql, { ...base, ...packed, ...overrides }));
+}
+
+function found(runtime: TempRuntime, filter: checkpoints.CheckpointFilter): string[] {
+  runtime.store.write(indexPending);
+  return runtime.store.read((sql) => checkpoints.search(sql, filter), []).map(({ id }) => id);
+}
+
+it("no character of a search is an operator; a search without a word finds nothing @night", () => {
+  const runtime = tempRuntime();
+  add(runtime, { id: "a", summary: 'say "stop" AND NOT (go) now* -x' });
+  for (const text of ['"stop"', "AND", "NOT (go)", "now*", '"', "x OR y"]) found(runtime, { text });
+  expect(found(runtime, { text: '"stop" AND' })).toEqual(["a"]);
+  for (const text of ["", " - *", "stop y"]) expect(found(runtime, { text })).toEqual([]);
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 40 }), (text) => void found(runtime, { text })),
+    { numRuns: 300 },
+  );
+});
+
+const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
+
+function at(event: HookEvent, facts: Partial<SaveFacts> = {}): string | null {
+  const calm = { toolCalls: 1, sinceSavedMs: 1_000, isRiskPending: false };
+  return eventTrigger(event, { tool_name: "Read" }, config) ?? countedTrigger(event, { ...calm, ...facts }, config);
+}
+
+it("every end, compaction and switch of the model is a checkpoint; a start and a prompt are not", () => {
+  const always = hookEvents.map((event) => `${event} ${at(event)}`).filter((line) => !line.endsWith("null"));
+  const turnEnds = ["Stop turn_end", "StopFailure turn_end", "SessionEnd session_end"];
+  const others = ["PreCompact compact", "PostCompact compact", "PreModelSwitch model_switch"];
+  expect(always.toSorted()).toEqual([...turnEnds, ...others].toSorted());
+});
+
+it("after a tool: when the risk rose a level, every N calls, every M minutes, and when nothing was saved yet", () => {
+  expect(at("PostToolUse")).toBeNull();
+  expect(at("PostToolUse", { isRiskPending: true })).toBe("risk");
+  expect(at("PostToolUseFailure", { toolCalls: 10 })).toBe("tools");
+  expect(at("PostToolUse", { toolCalls: 9 })).toBeNull();
+  expect(at("PostToolUse", { sinceSavedMs: 300_000 })).toBe("time");
+  expect(at("PostToolUse", { sinceSavedMs: null })).toBe("time");
+  expect(countTrigger({ toolCalls: 0, sinceSavedMs: 299_999 }, config)).toBeNull();
+});
+
+function before(tool: string | undefined): string | null {
+  return eventTrigger("PreToolUse", { tool_name: tool, tool_input: {} }, config);
+}
+
+it("before a tool that the user marked as risky; * matches any text, all else only itself", () => {
+  for (const tool of ["Bash", "mcp__files__delete_all", "a.b"]) expect(before(tool)).toBe("before_tool");
+  for (const tool of ["BashOutput", "mcp__files__list", "aXb", undefined]) expect(before(tool)).toBeNull();
+});
+
+function isRisky(command: string): boolean {
+  return isRiskyCommand("Bash", { command }, defaults.checkpoint);
+}
+
+it("of a corpus of commands those that destroy what no later one brings back are risky, behind any wrapper, and no others", () => {
+  const url = new URL("../../../harness/machine/shell-commands.txt", import.meta.url);
+  const [, ...lists] = readFileSync(url, "utf8").split(/^(?:risky|harmless):\n/m);
+  // `⏎` is a line end in a command.
+  const [risky = [], harmless = []] = lists.map((list) =>
+    list
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.replaceAll("⏎", "\n")),
+  );
+  expect(risky.filter((command) => !isRisky(command))).toEqual([]);
+  expect(harmless.filter(isRisky)).toEqual([]);
+  expect([risky.length, harmless.length]).toEqual([186, 73]);
+});
+
+it("the list is the user's to change, and an empty entry matches nothing", () => {
+  const own = {
+    ...defaults.checkpoint,
+    beforeCommands: ["deploy.sh prod", "make *", "", "launch missiles", "a("],
+  };
+  const ran = (command: string): boolean => isRiskyCommand("Bash", { command }, own);
+  expect(["./deploy.sh prod", "make all", "./run LAUNCH  missiles"].map(ran)).toEqual([true, true, true]);
+  expect(["./deploy.sh test", "rm -rf src", "make"].map(ran)).toEqual([false, false, false]);
+});
+
+function newest(runtime: TempRuntime): string | undefined {
+  return runtime.store.read((sql) => checkpoints.search(sql, { limit: 1 }), [])[0]?.trigger;
+}
+
+it("before a risky command and before a compaction there is a checkpoint whose files are awaited", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("tidy up");
+  const awaited = (): boolean => runtime.store.read((sql) => findAwaited(sql, runtime.now()), null) !== null;
+  claude.prompt("and reset");
+  claude.begin("Bash", { command: "ls" });
+  expect([newest(runtime), awaited()]).toEqual(["turn", true]);
+  claude.begin("Bash", { command: "cd sub && git reset --hard" });
+  expect([newest(runtime), awaited()]).toEqual(["before_tool", true]);
+  runtime.wait(60_000);
+  expect(awaited()).toBe(false);
+  claude.prompt("go on");
+  claude.tell("PreCompact", { trigger: "auto", custom_instructions: null });
+  expect([newest(runtime), awaited()]).toEqual(["compact", true]);
+});
+
+it("before a switch to a model whose window is too small the user is asked; a client without a user is warned", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("tidy up");
+  const fields = { from_model: "claude-opus-5-5", to_model: "claude-haiku-4-5", context_tokens: 700_000 };
+  const { hookSpecificOutput: asked } = claude.tell("PreModelSwitch", fields);
+  const text = asked?.permissionDecisionReason;
+  expect(text).toContain("700,000 tokens, and claude-haiku-4-5 takes 200,000");
+  expect(asked).toMatchObject({ hookEventName: "PreModelSwitch", permissionDecision: "ask" });
+  for (const change of [{ to_model: "some-other-model" }, { context_tokens: 100_000 }])
+    expect(claude.tell("PreModelSwitch", { ...fields, ...change })).toEqual({});
+  expect(claude.tell("PreModelSwitch")).toEqual({});
+  runtime.env["CLAUDE_CODE_ENTRYPOINT"] = "sdk-ts";
+  expect(claude.tell("PreModelSwitch", fields)).toEqual({ systemMessage: text });
+});
+
+it("before the first tool of a turn that may change files their snapshot is awaited, once a turn", () => {
+  const { runtime, claude } = aChat();
+  const turns = (): number =>
+    runtime.store.read((sql) => sql.all("SELECT 1 FROM checkpoints WHERE trigger = 'turn'").length, 0);
+  const saved = (state: string): void =>
+    runtime.store.write((sql) => void sql.run("UPDATE snapshots SET state = ? WHERE state = 'pending'", state));
+  claude.start();
+  claude.prompt("tidy up");
+  for (const tool of ["Read", "Grep", "TodoWrite", "mcp__shim__shim_chats"]) claude.use(tool, { path: "a" });
+  expect(turns()).toBe(0);
+  claude.begin("Edit", { file_path: "/a" });
+  expect(turns()).toBe(1);
+  expect(runtime.store.read((sql) => findAwaited(sql, runtime.now()), null)).not.toBeNull();
+  saved("done");
+  claude.begin("Bash", { command: "ls" });
+  claude.stop();
+  claude.begin("mcp__files__move", { from: "a" });
+  expect(turns()).toBe(2);
+  saved("failed");
+  claude.begin("Write", { file_path: "/b" });
+  expect(turns()).toBe(2);
+  claude.prompt("and reset");
+  claude.begin("Bash", { command: "git reset --hard" });
+  saved("done");
+  claude.begin("Bash", { command: "ls" });
+  expect([turns(), newest(runtime)]).toEqual([2, "before_tool"]);
+});
+
+type Step =
+  | { readonly kind: "prompt" | "end" | "write" | "interrupt" }
+  | { readonly kind: "begin"; readonly trigger: "turn" | "before_tool" | null }
+  | { readonly kind: "checkpoint"; readonly trigger: Trigger; readonly delay: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 3, arbitrary: fc.constantFrom<Step>({ kind: "prompt" }, { kind: "interrupt" }) },
+  { weight: 4, arbitrary: fc.constantFrom<Step>({ kind: "end" }, { kind: "write" }, { kind: "write" }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("begin" as const),
+      trigger: fc.constantFrom("turn" as const, "before_tool" as const, null),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("checkpoint" as const),
+      trigger: fc.constantFrom<Trigger>("turn_end", "time", "compact"),
+      delay: fc.nat({ max: 3 }),
+    }),
+  },
+);
+
+/** A chat as its journal, its snapshots and the truth: a version of the files, which each write of a running call raises. */
+class Chat {
+  readonly moments: Moment[] = [];
+  readonly saved: SavedFiles[] = [];
+  readonly calls: ChangingCall[] = [];
+  readonly versions = new Map<Moment | SavedFiles, number>();
+  #running: ChangingCall[] = [];
+  #late: { readonly due: number; readonly from: Omit<SavedFiles, "at"> }[] = [];
+  #now = 0;
+  #version = 0;
+
+  do(step: Step): void {
+    this.#now += 1;
+    const row = this.#now;
+    if (step.kind === "prompt") {
+      const moment = { number: this.moments.length + 1, at: row, text: "", seq: row };
+      this.moments.push(moment);
+      this.versions.set(moment, this.#version);
+    } else if (step.kind === "begin") {
+      const call = { start: row, startAt: row, end: Infinity, endAt: Infinity };
+      this.calls.push(call);
+      // The hook answers when the files are read.
+      if (step.trigger) this.#save({ ...this.#checkpoint(step.trigger) }, row);
+      this.#running.push(call);
+    } else if (step.kind === "write") this.#version += this.#running.length > 0 ? 1 : 0;
+    else if (step.kind === "end") {
+      const call = this.#running.shift();
+      if (call) Object.assign(call, { end: row, endAt: row });
+    } else if (step.kind === "interrupt") {
+      // The end of a turn ends the calls that have no end of their own.
+      for (const call of this.#running) Object.assign(call, { end: row, endAt: row });
+      this.#running = [];
+    } else if (step.kind === "checkpoint")
+      this.#late.push({ due: row + step.delay, from: this.#checkpoint(step.trigger) });
+    const due = this.#late.filter((one) => one.due <= this.#now);
+    this.#late = this.#late.filter((one) => one.due > this.#now);
+    for (const { from } of due) this.#save(from, this.#now);
+  }
+
+  files(): FilesOfSession {
+    return { moments: this.moments, saved: this.saved, calls: this.calls };
+  }
+
+  #checkpoint(trigger: Trigger): Omit<SavedFiles, "at"> {
+    const facts = { repository: "", commit: "", head: null, project: "", detail: "" };
+    return { ...facts, checkpointId: `cp${this.#now}`, trigger, journalSeq: this.#now, checkpointAt: this.#now };
+  }
+
+  #save(from: Omit<SavedFiles, "at">, at: number): void {
+    const saved = { ...from, at };
+    this.saved.push(saved);
+    this.versions.set(saved, this.#version);
+  }
+}
+
+it("whatever calls, checkpoints and interruptions there are, the files of a prompt are those of its moment, or none", () => {
+  let found = 0;
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), (steps) => {
+      const chat = new Chat();
+      for (const one of steps) chat.do(one);
+      const files = chat.files();
+      for (const moment of files.moments) {
+        const saved = filesAt(files, moment);
+        if (saved === null) continue;
+        found += 1;
+        expect(chat.versions.get(saved)).toBe(chat.versions.get(moment));
+      }
+    }),
+    { numRuns: 2_000 },
+  );
+  expect(found).toBeGreaterThan(500);
+});
