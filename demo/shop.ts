@@ -16,7 +16,7 @@ export function sum(cart) {
 `,
   "backend/backend.test.mjs": `import assert from "node:assert/strict";
 import { test } from "node:test";
-
+import { sum } from "./cart.mjs";
 import { total } from "./price.mjs";
 
 test("prices are added in whole cents", () => {
@@ -43,7 +43,7 @@ export function receipt(lines, sum) {
 import { test } from "node:test";
 import { label } from "./label.mjs";
 import { money } from "./money.mjs";
-
+import { receipt } from "./receipt.mjs";
 
 test("money has two decimals", () => {
   assert.equal(money(2.5), "EUR 2.50");

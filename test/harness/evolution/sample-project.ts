@@ -42,7 +42,7 @@ const settings = {
 
 /** Seeded: an unused import, unused exports, a lint error that a linter fixes, a type error. */
 export const seeded = {
-  "src/index.ts": `
+  "src/index.ts": `import { add, sub } from "./math.ts";
 
 /** Sums up. */
 export function total(values: readonly number[]): number {
@@ -75,7 +75,7 @@ test("wrong", () => void wrong);
 `,
   "src/index.test.ts": `import assert from "node:assert/strict";
 import { test } from "node:test";
-
+import { total } from "./index.ts";
 
 test("total", () => assert.equal(total([1, 2]), 3));
 test("nothing", () => assert.equal(total([]), 0));

@@ -16,7 +16,8 @@ export interface SecretSample {
  */
 const table = String.raw`
 aws-access-key AKIA«base32 16» | aws-bedrock-key ABSK«base62 100» | shim-key shimkey-«url 48»
-shim-token shim_eyJ«url 80».«url 43» | github-token ghp_«base62 36» | github-token github_pat_«base62 22»_«base62 59»
+shim-token shim_eyJ«url 80».«url 43» | github-token ghp_«base62 36» | github-token gho_«base62 36»
+github-token ghu_«base62 36» | github-token ghs_«base62 36» | github-token ghr_«base62 76» | github-token github_pat_«base62 22»_«base62 59»
 gitlab-token glpat-«base62 27».01.«low 9» | slack-token xoxb-«digits 12»-«digits 13»-«base62 24»
 slack-token xapp-1-A«caps 10»-«digits 13»-«hex 64»
 slack-webhook hooks.slack.com/services/T«caps 8»/B«caps 10»/«base62 24»
