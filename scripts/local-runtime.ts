@@ -96,6 +96,7 @@ export const declared = {
   durableObjects: {
     COORDINATOR: { className: "ChatCoordinator", useSQLite: true },
     RESTORE_MARKS: { className: "RestoreMarks", useSQLite: true },
+    HANDOVERS: { className: "HandoverBox", useSQLite: true },
   },
   queueProducers: { DISPATCH: "shim-dispatch" },
   queueConsumers: {

@@ -33,6 +33,15 @@ import {
   resourceMetadataPath,
 } from "./mcp-endpoint.ts";
 import { mcpPath } from "./oauth-server.ts";
+import {
+  cancelHandover,
+  claimHandover,
+  createHandover,
+  finishHandover,
+  putHandoverPart,
+  readHandover,
+  readHandoverPart,
+} from "./handovers.ts";
 import * as tokens from "./tokens.ts";
 
 /**
@@ -130,6 +139,13 @@ app.post("/v1/workspaces", limitBody(), (context) => createWorkspace(context));
 app.get(`${base}/metrics`, (context) => scrape(context));
 app.post(`${base}/tickets`, limitBody(), (context) => giveTicket(context, randomBytes()));
 app.get(`${base}/connect`, (context) => connect(context));
+app.post(`${base}/handovers`, limitBody(), (context) => createHandover(context));
+app.put(`${base}/handovers/:id/parts/:part`, limitBody(), (context) => putHandoverPart(context));
+app.get(`${base}/handovers/:id`, (context) => readHandover(context));
+app.delete(`${base}/handovers/:id`, (context) => cancelHandover(context));
+app.post("/v1/handovers/:id/claim", limitBody(), (context) => claimHandover(context));
+app.post("/v1/handovers/:id/parts/:part", limitBody(), (context) => readHandoverPart(context));
+app.post("/v1/handovers/:id/finish", limitBody(), (context) => finishHandover(context));
 for (const [name, operation] of Object.entries<Operation>(operations)) {
   if (!isOperation(name) || operation.isSocketOnly) continue;
   app.on(operation.method, `${base}${operation.path}`, limitBody(operation), (context) => serve(context, name));

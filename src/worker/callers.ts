@@ -76,7 +76,7 @@ async function checkRateLimit({ env }: AppContext, key: string): Promise<Refusal
 }
 
 /** Counts only failures: callers behind NAT or on loopback share an address. */
-async function failedAuthentication({ env, req }: AppContext): Promise<Refusal> {
+export async function failedAuthentication({ env, req }: AppContext): Promise<Refusal> {
   const key = clientKey(env.SHIM_LOCAL !== undefined, req.header("cf-connecting-ip"));
   if (key === null || !(await isOverLimit(env.AUTH_FAILURE_LIMITER, key))) return unauthenticated;
   const message = "too many requests from this address had no valid token or secret; try again in a minute";

@@ -17,19 +17,24 @@ export function addCommand(program: Command, cli: Cli): void {
   });
 }
 
-function givenLines({ session, title, file, code, until, files, hasConversation }: Given): Lines {
+function givenLines({ session, title, sealed, link, until, files, hasConversation }: Given): Lines {
   const what = hasConversation ? "its state and its conversation" : "its state, without the conversation (--native)";
   const { missing, leftOut } = files;
+  const where = sealed === null ? "at the coordinator, which cannot read it" : `in ${sealed.file}, sealed`;
   return [
-    `${quotedTitle(title)} (${session}) is in ${file}, sealed: ${what}.`,
+    `${quotedTitle(title)} (${session}) is ${where}: ${what}.`,
     missing === null ? "Its uncommitted files are in it." : `Its uncommitted files are not in it: ${missing}.`,
     leftOut.length > 0 &&
       `${pluralize(leftOut.length, "file")} left out of it: ${leftOut.map(({ path }) => path).join(", ")}.`,
     "",
-    `Send the file one way and this code another way; the two together open the session:`,
-    `  ${code}`,
-    "",
-    `On the other machine, in a clone of the project: shim take ${file.split(/[/\\]/).at(-1)}`,
+    ...(sealed === null
+      ? ["In a clone of the project, once, on the other machine:", `  shim take '${link ?? ""}'`]
+      : [
+          "Send the file one way and this code another way; the two together open the session:",
+          `  ${sealed.code}`,
+          "",
+          `On the other machine, in a clone of the project: shim take ${sealed.file.split(/[/\\]/).at(-1)}`,
+        ]),
     `It can be taken until ${localTime(until)}. What this chat does from now on is not in it.`,
   ];
 }

@@ -19,8 +19,8 @@ interface TakeOptions extends CommonOptions {
 
 export function addCommand(program: Command, cli: Cli): void {
   const command = program
-    .command("take <file>")
-    .description("continue a session that another machine has handed over; its code is read from stdin, or asked for")
+    .command("take <link-or-file>")
+    .description("continue a session that was handed over; the code of a file is read from stdin, or asked for")
     .addOption(new Option("--in <client>", "in a chat of this client; default: the session's own").choices(startable))
     .option("--into <folder>", "a copy of its files in this new or empty folder, without a branch")
     .option("--native", "with the conversation itself, where that was handed over")
@@ -49,17 +49,23 @@ async function run(cli: Cli, options: TakeOptions, file: string): Promise<Comman
   return ok({ data: taken.value, text: `To continue it, in ${start.cwd ?? folder}: ${line}\n`, isVerbatim: true });
 }
 
-/** The code is no argument: those are visible to other users of the machine. */
-async function take(cli: Cli, { in: client, into, native }: TakeOptions, file: string): Promise<CliResult<Taken>> {
+/** The code of a file is no argument, as those are visible to other users; a link works once. */
+async function take(cli: Cli, { in: client, into, native }: TakeOptions, from: string): Promise<CliResult<Taken>> {
   const { io } = cli;
-  const code = (io.isInteractive ? await io.ask("Code (shimgive-): ") : await io.readInput()).trim();
+  const source = /^https?:\/\//i.test(from)
+    ? { code: from }
+    : { file: resolve(io.cwd, from), code: await askCode(cli) };
   const target = into === undefined ? undefined : resolve(io.cwd, into);
   return cli.call("handover.take", {
-    file: resolve(io.cwd, file),
+    ...source,
     folder: io.cwd,
-    code,
     ...omitUndefined({ client, into: target, native }),
   });
+}
+
+async function askCode({ io }: Cli): Promise<string> {
+  const code = await (io.isInteractive ? io.ask("Code (shimgive-): ") : io.readInput());
+  return code.trim();
 }
 
 function takenLines({

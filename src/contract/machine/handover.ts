@@ -6,10 +6,10 @@ import { machineOperation } from "./operation.ts";
 import { Named } from "./recovery.ts";
 
 const Given = Named.extend({
-  /** Sealed file; it is read with the code alone. */
-  file: z.string(),
-  /** Opens the file: who has both can read the session. */
-  code: z.string(),
+  /** Sealed file, with the code that opens it; null: it is at the coordinator. */
+  sealed: z.object({ file: z.string(), code: z.string() }).nullable(),
+  /** Opens what the coordinator holds: who has it first has the session; null: it is in a file. */
+  link: z.string().nullable(),
   bytes: z.int(),
   /** Not to be taken later, epoch ms. */
   until: z.int(),
@@ -49,12 +49,14 @@ export const handoverOperations = {
     input: z.strictObject({
       session: IdPrefix.optional().describe("a session of this machine; absent: the newest of the folder's project"),
       folder: Folder,
-      file: File.describe("a new file"),
-      until: Duration.default(604_800_000).describe("time in which it can be taken"),
+      file: File.optional().describe(
+        "a new file; absent: the workspace's coordinator holds it, for one machine to take",
+      ),
+      until: Duration.optional().describe("time in which it can be taken; default: 10 minutes, in a file a week"),
       native: z.boolean().default(false).describe("with the conversation itself, and not its brief alone"),
     }),
     output: Given,
-    errors: [...idErrors, "file_exists", "not_given"],
+    errors: [...idErrors, "file_exists", "not_given", "no_edge"],
     effect: "write",
     isLong: true,
     example: { session: "5f0e0e5e", folder: "/home/you/app", file: "/home/you/5f0e.shim" },
@@ -62,7 +64,8 @@ export const handoverOperations = {
   "handover.take": machineOperation({
     summary: "Take a session that another machine has handed over: it is stored here, with its files in a worktree.",
     input: z.strictObject({
-      file: File,
+      file: File.optional(),
+      /** Code of the file, or the link. */
       code: Secret,
       folder: Folder.describe("a clone of its project"),
       into: Folder.optional().describe("the files go to this new or empty folder, without a branch"),

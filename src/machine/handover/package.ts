@@ -72,12 +72,15 @@ const codePrefix = "shimgive-";
 export interface HandoverKey extends WorkspaceKey {
   /** Code that a person carries to the other machine. */
   readonly code: string;
+  /** Shown to a coordinator that holds the envelopes; reveals nothing of the key. */
+  readonly claim: string;
 }
 
 /** @param secret 16 random bytes that were never used before */
 export function handoverKey(secret: Uint8Array): HandoverKey {
   const code = `${codePrefix}${Buffer.concat([secret, checksum(secret)]).toString("base64url")}`;
-  return { id: deriveKey(secret, "shim key id", 8).toString("hex"), bytes: secret, code };
+  const claim = deriveKey(secret, "shim claim", 32).toString("base64url");
+  return { id: deriveKey(secret, "shim key id", 8).toString("hex"), bytes: secret, code, claim };
 }
 
 export function parseHandoverCode(typed: string): Result<HandoverKey, string> {

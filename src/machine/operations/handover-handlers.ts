@@ -1,14 +1,17 @@
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { hostname } from "node:os";
-import type { Taken } from "../../contract/machine/handover.ts";
+import { handoverMs } from "../../contract/handovers.ts";
+import type { Given, Taken } from "../../contract/machine/handover.ts";
 import type { CheckedMachineInput } from "../../contract/machine/operations.ts";
 import { writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { codeOf } from "../../shared/error.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { restoreReceived } from "../../snapshots/restore-files.ts";
 import { restoreReceivedWorktree } from "../../snapshots/worktrees.ts";
+import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
+import { receiveHandover, sendHandover, type ReceivedHandover } from "../handover/relay.ts";
 import { adopt, refusalOf } from "../handover/adopt.ts";
 import { collectHandover } from "../handover/collect.ts";
 import {
@@ -19,6 +22,7 @@ import {
   sealHandover,
   toFileText,
   type CarriedConversation,
+  type HandoverKey,
   type HandedOver,
 } from "../handover/package.ts";
 import { movePath } from "../recovery/incomplete/restoration.ts";
@@ -34,41 +38,35 @@ const filesTimeoutMs = 600_000;
 /** Larger than any hand-over: 256 envelopes of 350 KB. */
 const maxFileBytes = 100_000_000;
 const secretBytes = 16;
+const fileLifetimeMs = 604_800_000;
 
 export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take"> = {
-  async "handover.give"(context, { session: id, folder, file, until: lifetimeMs, native }) {
+  async "handover.give"(context, input) {
+    const { session: id, folder, file, native } = input;
     const runtime = await context.runtime();
     const found = id === undefined ? newestOf(runtime, folder) : await findHere(context, id);
     if (!found.ok) return found;
-    if (existsSync(file)) return err({ code: "file_exists", message: `${file} exists: name a new file.` });
+    if (file !== undefined && existsSync(file))
+      return err({ code: "file_exists", message: `${file} exists: name a new file.` });
+    const edge = file === undefined ? edgeOf(runtime) : ok(null);
+    if (!edge.ok) return edge;
     await catchUpWith(context, { session: found.value.id });
     const session = runtime.store.read((sql) => sessions.get(sql, found.value.id), null) ?? found.value;
     context.progress?.("Saving the session and its files ...");
-    const until = runtime.now() + lifetimeMs;
-    const collected = await collectHandover(runtime, session, {
-      machine: hostname(),
-      until,
-      withConversation: native,
-    });
+    const forMs = input.until ?? (file === undefined ? handoverMs.default : fileLifetimeMs);
+    const until = runtime.now() + forMs;
+    const options = { machine: hostname(), until, withConversation: native };
+    const collected = await collectHandover(runtime, session, options);
     const names = namesOf(runtime, session);
     if (!collected.ok) return refuseGive(names.shortId, collected.error);
     const { given, withoutFiles } = collected.value;
-    const key = handoverKey(Uint8Array.from(runtime.random(secretBytes)));
-    const sealed = sealHandover(given, key, runtime.random);
-    if (!sealed.ok) {
-      const hint = native ? "give it without --native, or " : "";
-      return refuseGive(names.shortId, `it has ${sealed.error.bytes} bytes, too many: ${hint}lower sync.maxFilesBytes`);
-    }
-    const text = toFileText(sealed.value);
-    const refused = writeNew(file, text);
-    if (refused !== null) return refuseGive(names.shortId, refused);
+    const stored = await sealAndStore(context, runtime, { given, edge: edge.value, file, forMs });
+    if (!stored.ok) return refuseGive(names.shortId, stored.error);
     record(runtime, context, "session.given", session.id);
     return ok({
       ...names,
       machine: null,
-      file,
-      code: key.code,
-      bytes: text.length,
+      ...stored.value,
       until,
       files: { missing: withoutFiles, leftOut: given.files?.leftOut ?? [] },
       hasConversation: given.conversation !== null,
@@ -77,9 +75,9 @@ export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take">
 
   async "handover.take"(context, input) {
     const runtime = await context.runtime();
-    const opened = openFile(input);
-    if (!opened.ok) return opened;
-    const given = opened.value;
+    const received = await receive(runtime, input);
+    if (!received.ok) return received;
+    const { given, finish } = received.value;
     const refusal = refusalOf(runtime, given);
     if (refusal !== null) return refuseTake(refusal);
     const carried = input.native ? conversationFor(context, given, input.client) : ok(null);
@@ -87,7 +85,9 @@ export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take">
     context.progress?.("Writing the files ...");
     const written = await writeGivenFiles(context, runtime, given, input);
     if (!written.ok) return err({ ...written.error, message: `${written.error.message}. Nothing was taken.` });
-    return store(context, runtime, { given, written: written.value, carried: carried.value });
+    const taken = await store(context, runtime, { given, written: written.value, carried: carried.value });
+    if (taken.ok) await finish();
+    return taken;
   },
 };
 
@@ -144,21 +144,69 @@ function refuseTake(why: string): OperationResult<never> {
   return err({ code: "not_taken", message: `The session was not taken: ${why}. Nothing was changed.` });
 }
 
+type Stored = Pick<Given, "sealed" | "link">;
+
+interface Storing {
+  readonly given: HandedOver;
+  /** Coordinator that holds it; null: the file does. */
+  readonly edge: EdgeConfig | null;
+  readonly file: string | undefined;
+  readonly forMs: number;
+}
+
+/** Seals it under a key of its own. @returns why it is neither at the coordinator nor in a file */
+async function sealAndStore(
+  { progress }: HandlerContext,
+  { random }: Runtime,
+  { given, edge, file = "", forMs }: Storing,
+): Promise<Result<Stored & Pick<Given, "bytes">, string>> {
+  const key = handoverKey(Uint8Array.from(random(secretBytes)));
+  const sealed = sealHandover(given, key, random);
+  if (!sealed.ok) {
+    const hint = given.conversation === null ? "" : "give it without --native, or ";
+    return err(`it has ${sealed.error.bytes} bytes, too many: ${hint}lower sync.maxFilesBytes`);
+  }
+  const text = toFileText(sealed.value);
+  if (edge !== null) progress?.("Sending it to the coordinator ...");
+  const stored =
+    edge === null ? writeNew(file, text, key) : await sendHandover(edge, { key, envelopes: sealed.value, forMs });
+  return stored.ok ? ok({ ...stored.value, bytes: text.length }) : stored;
+}
+
 /** @returns why the file was not written */
-function writeNew(file: string, text: string): string | null {
+function writeNew(file: string, text: string, { code }: HandoverKey): Result<Stored, string> {
   try {
     writeAtomically(file, text, {
       check: () => {
         if (existsSync(file)) throw Object.assign(new Error(`${file} exists`), { code: "EEXIST" });
       },
     });
-    return null;
+    return ok({ sealed: { file, code }, link: null });
   } catch (error) {
-    return `${file} could not be written (${codeOf(error) ?? String(error)})`;
+    return err(`${file} could not be written (${codeOf(error) ?? String(error)})`);
   }
 }
 
-function openFile({ file, code }: Pick<Input, "file" | "code">): OperationResult<HandedOver> {
+function edgeOf({ paths, env }: Runtime): OperationResult<EdgeConfig> {
+  const edge = readEdgeConfig(paths.home, env);
+  if (!edge.ok) return err({ code: "no_edge", message: `${edge.error}.` });
+  if (edge.value) return ok(edge.value);
+  const message =
+    "a link needs a coordinator, and this machine is in no workspace: `shim give --file <file>` needs none, `shim workspace join <name>` joins one.";
+  return err({ code: "no_edge", message });
+}
+
+/** Text that the caller has typed: the code of a file, or a link. */
+async function receive(runtime: Runtime, input: Input): Promise<OperationResult<ReceivedHandover>> {
+  if (input.file !== undefined) {
+    const opened = openFile(input.file, input.code);
+    return opened.ok ? ok({ given: opened.value, finish: () => Promise.resolve() }) : opened;
+  }
+  const received = await receiveHandover(runtime, input.code ?? "");
+  return received.ok ? received : refuseTake(received.error);
+}
+
+function openFile(file: string, code: string | undefined): OperationResult<HandedOver> {
   const read = readGiven(file);
   if (!read.ok) return read;
   if (code === undefined || code.trim() === "")

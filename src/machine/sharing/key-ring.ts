@@ -26,7 +26,11 @@ function toKey(bytes: Uint8Array): WorkspaceKey {
 }
 
 /** One derived key for each use (RFC 5869), so that one use reveals nothing of another. */
-export function deriveKey(bytes: Uint8Array, use: "shim key id" | "shim seal" | "shim names", length: number): Buffer {
+export function deriveKey(
+  bytes: Uint8Array,
+  use: "shim key id" | "shim seal" | "shim names" | "shim claim",
+  length: number,
+): Buffer {
   return Buffer.from(hkdfSync("sha256", bytes, "", use, length));
 }
 

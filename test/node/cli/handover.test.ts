@@ -6,6 +6,7 @@ import { aCliHome, failed, printed, type CliHome, type Ran } from "#harness/mach
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";
 import { invented, known, writeSession } from "#harness/clients/invented-sessions.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { ForkRig } from "#harness/machine/cli-rigs.ts";
 import { git, write } from "#harness/machine/git-project.ts";
 
@@ -21,11 +22,21 @@ async function twoMachines(): Promise<{ rig: ForkRig; other: CliHome }> {
   return { rig, other };
 }
 
-async function give(rig: ForkRig, ...options: string[]): Promise<Given> {
+interface Sealed extends Given {
+  readonly file: string;
+  readonly code: string;
+}
+
+function sealedOf(ran: Ran): Sealed {
+  const given = ran.json() as unknown as Given;
+  return { ...given, file: given.sealed?.file ?? "", code: given.sealed?.code ?? "" };
+}
+
+async function give(rig: ForkRig, ...options: string[]): Promise<Sealed> {
   const file = join(rig.home.folder, "given.shim");
   const ran = await rig.home.shim("give --json --file", file, ...options);
   expect(ran).toMatchObject({ code: 0 });
-  return ran.json() as unknown as Given;
+  return sealedOf(ran);
 }
 
 function take(other: CliHome, file: string, code: string, ...options: string[]): Promise<Ran> {
@@ -58,7 +69,7 @@ it("a second hand-over of the session replaces the first; where the session is a
   rig.prompt("And the lexer");
   await rig.edit("b.txt", "lexer\n");
   const later = join(rig.home.folder, "later.shim");
-  const second = (await rig.home.shim("give --json --file", later)).json() as unknown as Given;
+  const second = sealedOf(await rig.home.shim("give --json --file", later));
   const taken = (await take(other, later, second.code, "--json")).json() as unknown as Taken;
   expect(taken).toMatchObject({ session: rig.id, isAgain: true, branch: expect.stringMatching(/-2$/) as unknown });
   expect(await other.shim("resume bbbb2222 --print")).toMatchObject(printed("And the lexer"));
@@ -69,9 +80,7 @@ it("what is cut, changed, swapped, late, or opened with another code is refused,
   const { file, code } = await give(rig);
   const sealed = readFileSync(file, "utf8");
   const [head = "", first = "", second = ""] = sealed.split("\n");
-  const strange = (
-    await rig.home.shim("give --json --file", join(rig.home.folder, "2.shim"))
-  ).json() as unknown as Given;
+  const strange = sealedOf(await rig.home.shim("give --json --file", join(rig.home.folder, "2.shim")));
   const damaged: readonly (readonly [what: string, text: string, code: string, why: string])[] = [
     ["cut", sealed.slice(0, -20), code, "part 2 of 2 is damaged"],
     ["without its last line", `${head}\n${first}\n`, code, "it is cut off: copy the whole file again"],
@@ -147,7 +156,7 @@ it("with --native the conversation comes along, redacted, and is written as a se
   writeSession(home.folder, session, [...session.rows, more]);
   known(home, session);
   const [file, plain] = [join(home.folder, "n.shim"), join(home.folder, "p.shim")];
-  const given = (await home.json(`give ${session.id} --native --file`, file)) as unknown as Given;
+  const given = sealedOf(await home.shim(`give ${session.id} --native --json --file`, file));
   expect(given).toMatchObject({ hasConversation: true, files: { missing: expect.any(String) as unknown } });
   const ran = await take(other, file, given.code, "--native", "--in", "codex", "--json");
   const { native } = ran.json() as unknown as Taken;
@@ -156,8 +165,30 @@ it("with --native the conversation comes along, redacted, and is written as a se
   const text = JSON.stringify(read.ok ? read.value.items : read.error);
   expect(text).toContain("the word is pear");
   expect(text).not.toContain(token);
-  const brief = (await home.json(`give ${session.id} --file`, plain)) as unknown as Given;
+  const brief = sealedOf(await home.shim(`give ${session.id} --json --file`, plain));
   expect(await take(other, plain, brief.code, "--native")).toMatchObject(
     failed(2, "the conversation did not come with it"),
   );
+});
+
+it("by a link one machine outside of the workspace takes it, once; who changes the link or comes second gets nothing", async () => {
+  const { rig, other } = await twoMachines();
+  const third = aCliHome();
+  // Their random numbers are the same otherwise.
+  third.runtime.random(1);
+  git(third.folder, "clone", "-q", rig.home.project, third.project);
+  expect(await rig.home.shim("give")).toMatchObject(failed(1, "this machine is in no workspace", "--file"));
+  const edge = await EdgeRuntime.open();
+  await edge.join(rig.home.paths.home, "m1");
+  const given = (await rig.home.json("give")) as unknown as Given;
+  const link = given.link ?? "";
+  expect(link).toMatch(new RegExp(`^${edge.url}/take#[\\w-]{44}\\.[\\w-]{22}$`));
+  expect(given.sealed).toBeNull();
+  const changed = `${link.slice(0, -1)}${link.endsWith("A") ? "E" : "A"}`;
+  expect(await other.shim("take", changed)).toMatchObject(failed(1, "no such hand-over"));
+  expect(await other.shim("take", link.slice(0, -3))).toMatchObject(failed(1, "not all of it: copy it again"));
+  const taken = (await other.json("take", link)) as unknown as Taken;
+  expect(readFileSync(join(taken.folder, "a.txt"), "utf8")).toBe("half of the parser\n");
+  expect(await third.shim("take", link)).toMatchObject(failed(1, "has taken it: ask for a new link"));
+  expect(await third.shim("sessions --json")).toMatchObject({ out: expect.not.stringContaining(rig.id) as unknown });
 });

@@ -1,0 +1,52 @@
+import * as z from "zod";
+import { maxFileParts } from "./sync.ts";
+import { durationMs, Label } from "./values.ts";
+
+/**
+ * A coordinator holds the sealed parts of one hand-over until they are taken or its time is over.
+ * Who takes it shows a claim, which is derived from the secret of the link, as the key is: it
+ * needs no token. The coordinator has the claim's hash, and cannot open the parts.
+ */
+
+const base64url = (chars: number) =>
+  z.string().regex(new RegExp(`^[\\w-]{${chars}}$`), `${chars} characters of base64url`);
+
+/** Random name of it, signed by the Worker, so that no invented one reaches an object. */
+export const HandoverId = base64url(44);
+/** SHA-256 of the claim, hex. */
+const ClaimHash = z.string().regex(/^[0-9a-f]{64}$/, "64 hexadecimal digits");
+export const Claim = base64url(43);
+/** Made by the machine that takes it, so that it can continue after a break, and another cannot. */
+const Claimant = base64url(22);
+
+/** Bounds of the time in which it can be taken, in ms. */
+export const handoverMs = { min: 10_000, max: 604_800_000, default: 600_000 } as const;
+/** Characters of base64url of one part: 262,144 bytes that do not compress, sealed. */
+const maxPartChars = 400_000;
+
+export const NewHandover = z.strictObject({
+  claimHash: ClaimHash,
+  parts: z.int().min(1).max(maxFileParts),
+  forMs: durationMs.min(handoverMs.min).max(handoverMs.max),
+});
+export const HandoverPart = z.strictObject({
+  envelope: z
+    .string()
+    .min(1)
+    .max(maxPartChars)
+    .regex(/^[\w-]+$/, "base64url"),
+});
+/** `by`: how the machine that takes it is called. */
+export const HandoverClaim = z.strictObject({ claim: Claim, claimant: Claimant, by: Label });
+export type HandoverClaim = z.infer<typeof HandoverClaim>;
+
+export const HandoverCreated = z.object({ id: HandoverId });
+export const HandoverClaimed = z.object({ parts: z.int().min(1).max(maxFileParts) });
+export const HandoverStatus = z.object({
+  /** taking: a machine has begun. taken: it has all. */
+  state: z.enum(["open", "taking", "taken"]),
+  /** Name that the machine gave itself; null: none has begun. */
+  by: z.string().nullable(),
+  endsInMs: durationMs,
+});
+export type HandoverStatus = z.infer<typeof HandoverStatus>;

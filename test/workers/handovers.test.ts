@@ -1,0 +1,134 @@
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { expect } from "vitest";
+import type { HandoverStatus } from "#src/contract/handovers.ts";
+import { toBase64url } from "#src/worker/tokens.ts";
+import { bearer, bindings, it, refusalOf, request, type TestWorkspace, wait } from "./support.ts";
+
+const claim = "c".repeat(43);
+const envelopes = ["first-part", "second-part"];
+
+async function hashOf(text: string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function send(path: string, method: string, body: object, token?: string): Promise<Response> {
+  return request(path, { method, body: JSON.stringify(body), headers: token === undefined ? {} : bearer(token) });
+}
+
+interface Sent {
+  readonly id: string;
+  /** Path for the machine that gives it. */
+  readonly own: string;
+  readonly token: string;
+  /** Path for the machine that takes it. */
+  readonly path: string;
+}
+
+async function sent(workspace: TestWorkspace, { forMs = 600_000, parts = envelopes } = {}): Promise<Sent> {
+  const { token } = workspace;
+  const base = `/v1/workspaces/${workspace.name}/handovers`;
+  const made = await send(base, "POST", { claimHash: await hashOf(claim), parts: 2, forMs }, token);
+  const { id } = await made.json<{ id: string }>();
+  for (const [part, envelope] of parts.entries())
+    expect((await send(`${base}/${id}/parts/${part}`, "PUT", { envelope }, token)).status).toBe(200);
+  return { id, own: `${base}/${id}`, token, path: `/v1/handovers/${id}` };
+}
+
+function by(name: string, shown = claim): object {
+  return { claim: shown, claimant: toBase64url(new TextEncoder().encode(name.padEnd(16, "."))), by: name };
+}
+
+/** Everything that its object stores, as text. */
+function storedIn({ id }: Sent): Promise<string> {
+  const box = bindings.HANDOVERS.getByName(id);
+  return runInDurableObject(box, (_box, { storage }) => JSON.stringify([...storage.kv.list()]));
+}
+
+async function statusOf({ own, token }: Sent): Promise<HandoverStatus> {
+  return (await request(own, { headers: bearer(token) })).json();
+}
+
+it("who shows the claim reads all parts, without a token; then nothing of them is left", async ({ workspace }) => {
+  const one = await sent(workspace);
+  expect(await statusOf(one)).toMatchObject({ state: "open", by: null });
+  expect(await (await send(`${one.path}/claim`, "POST", by("ada"))).json()).toEqual({ parts: 2 });
+  expect(await statusOf(one)).toMatchObject({ state: "taking", by: "ada" });
+  for (const [part, envelope] of envelopes.entries())
+    expect(await (await send(`${one.path}/parts/${part}`, "POST", by("ada"))).json()).toEqual({ envelope });
+  for (let times = 0; times < 2; times += 1)
+    expect((await send(`${one.path}/finish`, "POST", by("ada"))).status).toBe(200);
+  expect(await refusalOf(send(`${one.path}/parts/0`, "POST", by("ada")))).toEqual([409, "handover_taken"]);
+  expect(await statusOf(one)).toMatchObject({ state: "taken", by: "ada" });
+  const stored = await storedIn(one);
+  for (const envelope of envelopes) expect(stored).not.toContain(envelope);
+});
+
+it("the first machine has it: it may begin again, and another is refused, also behind the end", async ({
+  workspace,
+}) => {
+  const one = await sent(workspace);
+  await send(`${one.path}/claim`, "POST", by("ada"));
+  expect((await send(`${one.path}/claim`, "POST", by("ada"))).status).toBe(200);
+  for (const path of ["claim", "parts/0", "finish"])
+    expect(await refusalOf(send(`${one.path}/${path}`, "POST", by("bob")))).toEqual([409, "handover_taken"]);
+  await send(`${one.path}/finish`, "POST", by("ada"));
+  expect(await refusalOf(send(`${one.path}/claim`, "POST", by("bob")))).toEqual([409, "handover_taken"]);
+});
+
+it("another claim, an invented or changed id, and a part without a claim before are refused alike", async ({
+  workspace,
+}) => {
+  const one = await sent(workspace);
+  const unknown = [404, "unknown_handover"];
+  const changed = `${one.id.slice(0, -1)}${one.id.endsWith("A") ? "B" : "A"}`;
+  for (const [path, body] of [
+    [`${one.path}/claim`, by("ada", "d".repeat(43))],
+    [`/v1/handovers/${changed}/claim`, by("ada")],
+    [`/v1/handovers/${"x".repeat(44)}/claim`, by("ada")],
+    [`${one.path}/parts/0`, by("ada")],
+    [`${one.path}/finish`, by("ada")],
+  ] as const)
+    expect([path, await refusalOf(send(path, "POST", body))]).toEqual([path, unknown]);
+  expect(await statusOf(one)).toMatchObject({ state: "open" });
+});
+
+it("until every part is there it cannot be taken, and afterwards no part can be changed", async ({ workspace }) => {
+  const one = await sent(workspace, { parts: envelopes.slice(0, 1) });
+  expect(await refusalOf(send(`${one.path}/claim`, "POST", by("ada")))).toEqual([409, "handover_incomplete"]);
+  await send(`${one.own}/parts/1`, "PUT", { envelope: "second-part" }, one.token);
+  expect((await send(`${one.path}/claim`, "POST", by("ada"))).status).toBe(200);
+  expect(await refusalOf(send(`${one.own}/parts/1`, "PUT", { envelope: "x" }, one.token))).toEqual([
+    409,
+    "handover_taken",
+  ]);
+  expect(await refusalOf(send(`${one.own}/parts/2`, "PUT", { envelope: "x" }, one.token))).toEqual([400, "bad_input"]);
+});
+
+it("only the token that made it fills, watches and withdraws it; one that may not work makes none", async ({
+  workspace,
+}) => {
+  const one = await sent(workspace);
+  const { token: other } = await workspace.tokenOf("work", "m2");
+  const { token: observer } = await workspace.tokenOf("observe", "m3");
+  expect(await refusalOf(request(one.own, { headers: bearer(other) }))).toEqual([404, "unknown_handover"]);
+  expect(await refusalOf(send(`${one.own}/parts/0`, "PUT", { envelope: "x" }, other))).toEqual([
+    404,
+    "unknown_handover",
+  ]);
+  const body = { claimHash: await hashOf(claim), parts: 2, forMs: 60_000 };
+  const base = `/v1/workspaces/${workspace.name}/handovers`;
+  expect(await refusalOf(send(base, "POST", body, observer))).toEqual([403, "forbidden"]);
+  expect(await refusalOf(send(base, "POST", body))).toEqual([401, "unauthenticated"]);
+  expect((await send(one.own, "DELETE", {}, one.token)).status).toBe(200);
+  expect(await refusalOf(send(`${one.path}/claim`, "POST", by("ada")))).toEqual([404, "unknown_handover"]);
+});
+
+it("when its time is over it is refused, and all of it is deleted", async ({ workspace }) => {
+  const one = await sent(workspace, { forMs: 60_000 });
+  wait(60_000);
+  expect(await refusalOf(send(`${one.path}/claim`, "POST", by("ada")))).toEqual([404, "unknown_handover"]);
+  expect(await storedIn(one)).toContain("first-part");
+  await runDurableObjectAlarm(bindings.HANDOVERS.getByName(one.id));
+  expect(await storedIn(one)).toBe("[]");
+});
