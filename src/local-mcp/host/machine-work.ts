@@ -210,6 +210,7 @@ export class MachineWork {
   /** The next or present look for conflicts; null: nothing was stored since the last one. */
   #foreseeing: Promise<void> | null = null;
   #isForeseenLate = false;
+  #isCheckingHandovers = false;
 
   constructor(runtime: Runtime, self: ProcessIdentity, wait = systemWait) {
     this.#runtime = runtime;
@@ -291,7 +292,9 @@ export class MachineWork {
       void this.#notifier.check();
       this.#upkeep.run();
       // Most machines never join a workspace.
-      if (mayBeJoined(paths.home, this.#runtime.env)) void this.#startSync();
+      if (!mayBeJoined(paths.home, this.#runtime.env)) return;
+      void this.#startSync();
+      void this.#checkHandovers();
     });
     // After the run, whose own commits are no news.
     this.#hasCommitted = false;
@@ -310,6 +313,17 @@ export class MachineWork {
 
   #watches(): ReturnType<LoadedTeam["watches"]> {
     return [...new Set([...this.#chats].flatMap(({ team }) => team?.watches() ?? []))];
+  }
+
+  /** One at a time: a coordinator may not answer for long. */
+  async #checkHandovers(): Promise<void> {
+    if (this.#isCheckingHandovers) return;
+    this.#isCheckingHandovers = true;
+    await attempt(this.#runtime.log, "hand-overs were not checked", async () => {
+      const { checkGiven } = await import("../../machine/handover/watch.ts");
+      await checkGiven(this.#runtime);
+    });
+    this.#isCheckingHandovers = false;
   }
 
   #startSync(): Promise<ReturnType<typeof startSync>> {

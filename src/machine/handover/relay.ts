@@ -18,7 +18,7 @@ export interface SentHandover {
 export async function sendHandover(
   edge: EdgeConfig,
   { key, envelopes, forMs }: SentHandover,
-): Promise<Result<{ readonly sealed: null; readonly link: string }, string>> {
+): Promise<Result<{ readonly id: string; readonly link: string }, string>> {
   const relay = new GivenRelay(edge);
   const claimHash = createHash("sha256").update(key.claim).digest("hex");
   const made = await relay.create({ claimHash, parts: envelopes.length, forMs });
@@ -31,7 +31,7 @@ export async function sendHandover(
     return err(sent.error.message);
   }
   const secret = Buffer.from(key.bytes).toString("base64url");
-  return ok({ sealed: null, link: formatLink({ url: edge.url, id, secret }) });
+  return ok({ id, link: formatLink({ url: edge.url, id, secret }) });
 }
 
 export interface ReceivedHandover {

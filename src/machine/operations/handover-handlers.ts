@@ -11,6 +11,7 @@ import { projectRoot } from "../../snapshots/git-head.ts";
 import { restoreReceived } from "../../snapshots/restore-files.ts";
 import { restoreReceivedWorktree } from "../../snapshots/worktrees.ts";
 import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
+import { rememberGiven } from "../handover/watch.ts";
 import { receiveHandover, sendHandover, type ReceivedHandover } from "../handover/relay.ts";
 import { adopt, refusalOf } from "../handover/adopt.ts";
 import { collectHandover } from "../handover/collect.ts";
@@ -157,7 +158,7 @@ interface Storing {
 /** Seals it under a key of its own. @returns why it is neither at the coordinator nor in a file */
 async function sealAndStore(
   { progress }: HandlerContext,
-  { random }: Runtime,
+  { random, store: machine }: Runtime,
   { given, edge, file = "", forMs }: Storing,
 ): Promise<Result<Stored & Pick<Given, "bytes">, string>> {
   const key = handoverKey(Uint8Array.from(random(secretBytes)));
@@ -167,10 +168,17 @@ async function sealAndStore(
     return err(`it has ${sealed.error.bytes} bytes, too many: ${hint}lower sync.maxFilesBytes`);
   }
   const text = toFileText(sealed.value);
-  if (edge !== null) progress?.("Sending it to the coordinator ...");
-  const stored =
-    edge === null ? writeNew(file, text, key) : await sendHandover(edge, { key, envelopes: sealed.value, forMs });
-  return stored.ok ? ok({ ...stored.value, bytes: text.length }) : stored;
+  const bytes = text.length;
+  if (edge === null) {
+    const written = writeNew(file, text, key);
+    return written.ok ? ok({ ...written.value, bytes }) : written;
+  }
+  progress?.("Sending it to the coordinator ...");
+  const sent = await sendHandover(edge, { key, envelopes: sealed.value, forMs });
+  if (!sent.ok) return sent;
+  const { id, link } = sent.value;
+  machine.write((sql) => rememberGiven(sql, id, { session: given.id, until: given.until }));
+  return ok({ sealed: null, link, bytes });
 }
 
 /** @returns why the file was not written */

@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Given, Taken } from "#src/contract/machine/handover.ts";
 import { aCliHome, failed, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
+import { checkGiven } from "#src/machine/handover/watch.ts";
+import * as news from "#src/machine/sessions/news.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { readConversation } from "#src/clients/read-conversation.ts";
 import { invented, known, writeSession } from "#harness/clients/invented-sessions.ts";
@@ -171,7 +173,7 @@ it("with --native the conversation comes along, redacted, and is written as a se
   );
 });
 
-it("by a link one machine outside of the workspace takes it, once; who changes the link or comes second gets nothing", async () => {
+it("by a link one machine outside of the workspace takes it, once, and the chat that gave it learns of it; a changed link and a second machine get nothing", async () => {
   const { rig, other } = await twoMachines();
   const third = aCliHome();
   // Their random numbers are the same otherwise.
@@ -190,5 +192,12 @@ it("by a link one machine outside of the workspace takes it, once; who changes t
   const taken = (await other.json("take", link)) as unknown as Taken;
   expect(readFileSync(join(taken.folder, "a.txt"), "utf8")).toBe("half of the parser\n");
   expect(await third.shim("take", link)).toMatchObject(failed(1, "has taken it: ask for a new link"));
+  const { runtime } = rig.home;
+  for (let times = 0; times < 2; times += 1) await checkGiven(runtime);
+  const heard = runtime.store.read((sql) => news.undelivered(sql, rig.id, 10), []);
+  const text = expect.stringMatching(
+    /handed this session over, and .+ has taken it: its work continues there/,
+  ) as unknown;
+  expect(heard.map((one) => one.news)).toEqual([{ kind: "notice", text }]);
   expect(await third.shim("sessions --json")).toMatchObject({ out: expect.not.stringContaining(rig.id) as unknown });
 });
