@@ -406,6 +406,20 @@ export const mutants: readonly Mutant[] = [
     why: "programs that came with a repository run without trust",
   },
   {
+    law: 118,
+    file: "src/durable/handover-box.ts",
+    find: "facts.taking.claimant === claimant",
+    replace: 'facts.taking.claimant !== ""',
+    why: "a second machine takes what a first one has",
+  },
+  {
+    law: 118,
+    file: "src/machine/handover/adopt.ts",
+    find: "runtime.now() > until",
+    replace: "runtime.now() < 0",
+    why: "a hand-over is taken after its time",
+  },
+  {
     law: 122,
     file: "src/code/evolution/judge.ts",
     find: "...(fresh.length > 0 ? [`new findings: ${named(fresh)}`] : []),",
