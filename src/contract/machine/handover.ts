@@ -45,7 +45,7 @@ export type Taken = z.infer<typeof Taken>;
 export const handoverOperations = {
   "handover.give": machineOperation({
     summary:
-      "Hand a session over: its state, its uncommitted files and, if asked for, its conversation, in one sealed file.",
+      "Hand a session over by a link, or in a sealed file: its state, its uncommitted files and, if asked for, its conversation.",
     input: z.strictObject({
       session: IdPrefix.optional().describe("a session of this machine; absent: the newest of the folder's project"),
       folder: Folder,
@@ -56,7 +56,7 @@ export const handoverOperations = {
       native: z.boolean().default(false).describe("with the conversation itself, and not its brief alone"),
     }),
     output: Given,
-    errors: [...idErrors, "file_exists", "not_given", "no_edge"],
+    errors: ["bad_input", ...idErrors, "file_exists", "not_given", "no_edge"],
     effect: "write",
     isLong: true,
     example: { session: "5f0e0e5e", folder: "/home/you/app", file: "/home/you/5f0e.shim" },

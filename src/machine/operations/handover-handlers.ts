@@ -49,7 +49,7 @@ export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take">
     if (!found.ok) return found;
     if (file !== undefined && existsSync(file))
       return err({ code: "file_exists", message: `${file} exists: name a new file.` });
-    const edge = file === undefined ? edgeOf(runtime) : ok(null);
+    const edge = file === undefined ? edgeOf(runtime, input.until) : ok(null);
     if (!edge.ok) return edge;
     await catchUpWith(context, { session: found.value.id });
     const session = runtime.store.read((sql) => sessions.get(sql, found.value.id), null) ?? found.value;
@@ -195,7 +195,10 @@ function writeNew(file: string, text: string, { code }: HandoverKey): Result<Sto
   }
 }
 
-function edgeOf({ paths, env }: Runtime): OperationResult<EdgeConfig> {
+/** The coordinator that can hold a hand-over for this time, in ms. */
+function edgeOf({ paths, env }: Runtime, forMs: number = handoverMs.default): OperationResult<EdgeConfig> {
+  if (forMs < handoverMs.min || forMs > handoverMs.max)
+    return err({ code: "bad_input", message: "a link works for 10 seconds to a week: give --until in between." });
   const edge = readEdgeConfig(paths.home, env);
   if (!edge.ok) return err({ code: "no_edge", message: `${edge.error}.` });
   if (edge.value) return ok(edge.value);

@@ -182,6 +182,7 @@ it("by a link one machine outside of the workspace takes it, once, and the chat 
   expect(await rig.home.shim("give")).toMatchObject(failed(1, "this machine is in no workspace", "--file"));
   const edge = await EdgeRuntime.open();
   await edge.join(rig.home.paths.home, "m1");
+  expect(await rig.home.shim("give --until 8d")).toMatchObject(failed(2, "a link works for 10 seconds to a week"));
   const given = (await rig.home.json("give")) as unknown as Given;
   const link = given.link ?? "";
   expect(link).toMatch(new RegExp(`^${edge.url}/take#[\\w-]{44}\\.[\\w-]{22}$`));
