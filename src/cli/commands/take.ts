@@ -1,13 +1,11 @@
 import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import type { Taken } from "../../contract/machine/handover.ts";
-import { pluralize } from "../../shared/format.ts";
+import { pluralize, quotedTitle } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { quotedTitle } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
-import { nativeText } from "../continue-session.ts";
-import { continueSession, mayStart, startable, startChat } from "../continue-session.ts";
+import { continueSession, mayStart, nativeText, startable, startChat } from "../continue-session.ts";
 import type { CliResult } from "../answer.ts";
 
 interface TakeOptions extends CommonOptions {

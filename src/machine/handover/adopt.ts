@@ -8,7 +8,7 @@ import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { mapFiles } from "../recovery/elsewhere/restoration.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { emptyState, foldWithinBudget } from "../sessions/work-state.ts";
+import { sealedState } from "../sharing/pull.ts";
 import { clearImport } from "../transcripts/import-transcript.ts";
 import type { HandedOver } from "./package.ts";
 
@@ -84,13 +84,9 @@ function store(sql: Sql, runtime: Runtime, { id, session, machine }: HandedOver,
 }
 
 /** The state with the events after its checkpoint, and with the paths of this machine. */
-function stateHere(
-  { checkpoint, unsaved, title, project: there }: HandedOver["session"],
-  folder: AdoptedFolder,
-): WorkState {
-  const rows = unsaved.entries.map(({ at, entry }, index) => ({ seq: index + 1, at, entry }));
-  const { state } = foldWithinBudget(checkpoint?.state ?? { ...emptyState, goal: title }, rows);
-  const { project: here } = folder;
+function stateHere(session: HandedOver["session"], { project: here }: AdoptedFolder): WorkState {
+  const { project: there } = session;
+  const state = sealedState(session);
   const { inside, external } = mapFiles(state.files, { there, here });
   // Times of files say nothing in a new folder.
   const files = inside.map(({ stamp: _stamp, ...file }) => file);

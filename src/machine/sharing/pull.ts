@@ -161,7 +161,7 @@ function toRow(workspace: string, mirrored: MirroredSession, content: SessionCon
     content;
   const lastSeenAt = toLocal(session.lastSeenAt);
   const { state: _state, ...head } = checkpoint ?? { state: null };
-  const { body, hash } = encode(withLocalTimes(stateOf(content), toLocal));
+  const { body, hash } = encode(withLocalTimes(sealedState(content), toLocal));
   return {
     ...session,
     workspace,
@@ -195,7 +195,7 @@ function toRow(workspace: string, mirrored: MirroredSession, content: SessionCon
 }
 
 /** The checkpoint's, with the events after it; without one only the title says what it is about. */
-function stateOf({ checkpoint, title, unsaved }: SessionContent): WorkState {
+export function sealedState({ checkpoint, title, unsaved }: SessionContent): WorkState {
   const rows = unsaved.entries.map(({ at, entry }, index) => ({ seq: index + 1, at, entry }));
   return foldWithinBudget(checkpoint?.state ?? { ...emptyState, goal: title }, rows).state;
 }
