@@ -125,14 +125,15 @@ const below: Readonly<Record<string, readonly string[]>> = rooms();
 
 function rooms(): Record<string, string[]> {
   const machine = ["contract", "shared", "platform", "redaction", "store", "clients", "runtime", "learning"];
-  const local = [...machine, "coordination", "coordinator-client", "snapshots", "installer"];
+  const local = [...machine, "pairing", "coordination", "coordinator-client", "snapshots", "installer"];
   return {
     contract: [],
     shared: ["contract"],
+    pairing: ["contract"],
     coordination: ["contract", "shared"],
     durable: ["contract", "shared", "coordination"],
     worker: ["contract", "shared", "redaction", "durable"],
-    web: ["contract"],
+    web: ["contract", "pairing"],
     learning: ["contract", "shared"],
     platform: ["contract", "shared"],
     redaction: ["contract", "shared"],

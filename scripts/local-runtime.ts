@@ -97,6 +97,7 @@ export const declared = {
     COORDINATOR: { className: "ChatCoordinator", useSQLite: true },
     RESTORE_MARKS: { className: "RestoreMarks", useSQLite: true },
     HANDOVERS: { className: "HandoverBox", useSQLite: true },
+    PHONES: { className: "PhoneBox", useSQLite: true },
   },
   queueProducers: { DISPATCH: "shim-dispatch" },
   queueConsumers: {

@@ -42,6 +42,8 @@ export const errorTable = {
   unknown_handover: { status: 404, retry: "never" },
   handover_taken: { status: 409, retry: "never" },
   handover_incomplete: { status: 409, retry: "never" },
+  unknown_phone: { status: 404, retry: "never" },
+  phone_claimed: { status: 409, retry: "never" },
   restore_unavailable: { status: 501, retry: "never" },
   not_frozen: { status: 409, retry: "never" },
   workspace_in_use: { status: 409, retry: "never" },

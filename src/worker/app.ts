@@ -42,6 +42,16 @@ import {
   readHandover,
   readHandoverPart,
 } from "./handovers.ts";
+import {
+  connectMachine,
+  connectPhone,
+  createPhone,
+  grantPhone,
+  introducePhone,
+  readPhone,
+  readPhoneGrant,
+  removePhone,
+} from "./phones.ts";
 import * as tokens from "./tokens.ts";
 
 /**
@@ -146,6 +156,14 @@ app.delete(`${base}/handovers/:id`, (context) => cancelHandover(context));
 app.post("/v1/handovers/:id/claim", limitBody(), (context) => claimHandover(context));
 app.post("/v1/handovers/:id/parts/:part", limitBody(), (context) => readHandoverPart(context));
 app.post("/v1/handovers/:id/finish", limitBody(), (context) => finishHandover(context));
+app.post(`${base}/phones`, limitBody(), (context) => createPhone(context));
+app.get(`${base}/phones/:id`, (context) => readPhone(context));
+app.put(`${base}/phones/:id`, limitBody(), (context) => grantPhone(context));
+app.delete(`${base}/phones/:id`, (context) => removePhone(context));
+app.get(`${base}/phones/:id/connect`, (context) => connectMachine(context));
+app.post("/v1/phones/:id/introduction", limitBody(), (context) => introducePhone(context));
+app.post("/v1/phones/:id/grant", limitBody(), (context) => readPhoneGrant(context));
+app.get("/v1/phones/:id/connect", (context) => connectPhone(context));
 for (const [name, operation] of Object.entries<Operation>(operations)) {
   if (!isOperation(name) || operation.isSocketOnly) continue;
   app.on(operation.method, `${base}${operation.path}`, limitBody(operation), (context) => serve(context, name));

@@ -56,6 +56,15 @@ export async function readBody(context: AppContext): Promise<Result<Body, Refusa
   }
 }
 
+/** The body of a request, checked. */
+export async function readInput<Output>(
+  context: AppContext,
+  schema: Parameters<typeof check<Output>>[0],
+): Promise<Result<Output, Refusal>> {
+  const body = await readBody(context);
+  return body.ok ? check(schema, body.value.value) : body;
+}
+
 /** @returns null for a body that is no form */
 export async function readForm(request: Request): Promise<FormData | null> {
   return request.formData().catch(() => null);

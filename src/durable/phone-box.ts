@@ -1,0 +1,195 @@
+import { DurableObject } from "cloudflare:workers";
+import type { Refusal } from "../contract/errors.ts";
+import {
+  maxPhoneFrameChars,
+  phoneProtocol,
+  type PhoneGrant,
+  type PhoneStatus,
+  type RelayFrame,
+} from "../contract/phones.ts";
+import { closeCodes, pingText, pongText } from "../contract/protocol.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+
+const factsKey = "facts";
+
+interface Facts {
+  /** Id of the token that made it. */
+  readonly owner: string;
+  /** Null once it is paired: the link is of no more use. */
+  readonly claimHash: string | null;
+  readonly claimant: string | null;
+  readonly introduction: string | null;
+  readonly grant: string | null;
+  readonly accessHash: string | null;
+  /** Epoch ms; then everything is deleted. */
+  readonly until: number;
+}
+
+/** A phone that pairs, as the Worker has hashed its claim. */
+export interface HashedClaimant {
+  readonly claimHash: string;
+  readonly claimant: string;
+}
+
+const unknown: Refusal = {
+  code: "unknown_phone",
+  message: "this pairing is over: run `shim pair` again",
+};
+
+/** The ends of the relay, as tags of their sockets. */
+type End = "machine" | "phone";
+const maxPages = 8;
+
+/**
+ * Relays sealed frames between one phone and its machine, and stores none. An object of its own:
+ * the phone has no token, and must not reach a workspace.
+ */
+export class PhoneBox extends DurableObject {
+  constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
+    super(ctx, env);
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(pingText, pongText));
+  }
+
+  /** Epoch ms; the only clock of the object. */
+  protected now(): number {
+    return Date.now();
+  }
+
+  async create(owner: string, claimHash: string, forMs: number): Promise<void> {
+    const nothing = { claimant: null, introduction: null, grant: null, accessHash: null };
+    await this.#begin({ owner, claimHash, ...nothing, until: this.now() + forMs });
+  }
+
+  status(owner: string): Result<PhoneStatus, Refusal> {
+    const facts = this.#owned(owner);
+    if (!facts.ok) return facts;
+    const { introduction, accessHash, until } = facts.value;
+    return ok({ introduction, isPaired: accessHash !== null, endsInMs: Math.max(0, until - this.now()) });
+  }
+
+  /** The first phone that shows the claim; its repeat changes nothing. */
+  introduce(phone: HashedClaimant, introduction: string): Result<null, Refusal> {
+    const facts = this.#claimed(phone);
+    if (!facts.ok) return facts;
+    if (facts.value.introduction === null)
+      this.ctx.storage.kv.put(factsKey, { ...facts.value, claimant: phone.claimant, introduction });
+    return ok(null);
+  }
+
+  /** The machine's user agrees: from now on the access secret opens the relay. */
+  async grant(owner: string, { grant, accessHash, forMs }: PhoneGrant): Promise<Result<null, Refusal>> {
+    const facts = this.#owned(owner);
+    if (!facts.ok) return facts;
+    if (facts.value.introduction === null)
+      return err({ code: "bad_input", message: "no phone has opened the link yet" });
+    await this.#begin({ ...facts.value, grant, accessHash, until: this.now() + forMs });
+    return ok(null);
+  }
+
+  granted(phone: HashedClaimant): Result<{ readonly grant: string | null }, Refusal> {
+    const facts = this.#claimed(phone);
+    return facts.ok ? ok({ grant: facts.value.grant }) : facts;
+  }
+
+  /** Unpairs at once: nothing of it is left, and both ends are closed. */
+  async remove(owner: string): Promise<Result<null, Refusal>> {
+    const facts = this.#owned(owner);
+    if (!facts.ok) return facts;
+    await this.#clear();
+    return ok(null);
+  }
+
+  /** Headers of the Worker's request: `shim-owner` of a machine, or `shim-access` (a hash). */
+  override fetch(request: Request): Response {
+    const opened = this.#admit(request.headers.get("shim-owner"), request.headers.get("shim-access"));
+    if (!opened.ok) return Response.json(opened.error);
+    const end = opened.value;
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.ctx.acceptWebSocket(server, [end]);
+    const headers = new Headers(end === "phone" ? { "sec-websocket-protocol": phoneProtocol } : {});
+    if (end === "machine") this.#send(server, { pages: this.#open("phone").length });
+    else this.#send(server, { isThere: this.#open("machine").length > 0 });
+    this.#announce(end);
+    return new Response(null, { status: 101, webSocket: client, headers });
+  }
+
+  override webSocketMessage(socket: WebSocket, frame: ArrayBuffer | string): void {
+    if (typeof frame !== "string" || frame.length > maxPhoneFrameChars)
+      return socket.close(closeCodes.protocol, "text of at most 1,000,000 characters");
+    if (this.#facts() === null) return socket.close(closeCodes.token, "the pairing is over");
+    const isOfPhone = this.ctx.getTags(socket).includes("phone");
+    for (const other of this.#open(isOfPhone ? "machine" : "phone")) other.send(frame);
+  }
+
+  override webSocketClose(socket: WebSocket): void {
+    this.#announce(this.ctx.getTags(socket).includes("phone") ? "phone" : "machine");
+  }
+
+  override async alarm(): Promise<void> {
+    const facts = this.ctx.storage.kv.get<Facts>(factsKey);
+    if (facts === undefined || facts.until <= this.now()) await this.#clear();
+    else await this.ctx.storage.setAlarm(facts.until);
+  }
+
+  #admit(owner: string | null, accessHash: string | null): Result<End, Refusal> {
+    const facts = this.#facts();
+    if (facts === null || facts.accessHash === null) return err(unknown);
+    if (owner !== null) {
+      if (owner !== facts.owner) return err(unknown);
+      // One machine: an earlier connection is one that has broken.
+      for (const socket of this.#open("machine")) socket.close(1000, "connected again");
+      return ok("machine");
+    }
+    if (accessHash !== facts.accessHash) return err(unknown);
+    if (this.#open("phone").length >= maxPages)
+      return err({ code: "throttled", message: `a phone has at most ${maxPages} pages open: close one` });
+    // The phone has its grant: nothing of the pairing is needed any more.
+    const rest = { claimHash: null, claimant: null, introduction: null, grant: null };
+    if (facts.grant !== null) this.ctx.storage.kv.put(factsKey, { ...facts, ...rest });
+    return ok("phone");
+  }
+
+  /** To the other end: this one has come or gone. */
+  #announce(end: End): void {
+    const count = this.#open(end).length;
+    const frame: RelayFrame = end === "phone" ? { pages: count } : { isThere: count > 0 };
+    for (const socket of this.#open(end === "phone" ? "machine" : "phone")) this.#send(socket, frame);
+  }
+
+  #send(socket: WebSocket, frame: RelayFrame): void {
+    socket.send(JSON.stringify(frame));
+  }
+
+  #open(end: End): WebSocket[] {
+    return this.ctx.getWebSockets(end).filter(({ readyState }) => readyState === WebSocket.OPEN);
+  }
+
+  #facts(): Facts | null {
+    const facts = this.ctx.storage.kv.get<Facts>(factsKey) ?? null;
+    return facts !== null && facts.until > this.now() ? facts : null;
+  }
+
+  #owned(owner: string): Result<Facts, Refusal> {
+    const facts = this.#facts();
+    return facts?.owner === owner ? ok(facts) : err(unknown);
+  }
+
+  /** Refused alike: no pairing, another claim. */
+  #claimed({ claimHash, claimant }: HashedClaimant): Result<Facts, Refusal> {
+    const facts = this.#facts();
+    if (facts === null || facts.claimHash !== claimHash) return err(unknown);
+    if (facts.claimant === null || facts.claimant === claimant) return ok(facts);
+    return err({ code: "phone_claimed", message: "another phone has opened this link: run `shim pair` again" });
+  }
+
+  async #begin(facts: Facts): Promise<void> {
+    this.ctx.storage.kv.put(factsKey, facts);
+    await this.ctx.storage.setAlarm(facts.until);
+  }
+
+  async #clear(): Promise<void> {
+    for (const socket of this.ctx.getWebSockets()) socket.close(closeCodes.token, "the pairing is over");
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+  }
+}

@@ -1,0 +1,231 @@
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { expect, onTestFinished } from "vitest";
+import type { Granted, PhoneStatus } from "#src/contract/phones.ts";
+import { PhoneChannel } from "#src/pairing/channel.ts";
+import {
+  claimOf,
+  newPairingSecret,
+  newPhoneKeys,
+  openGrant,
+  openIntroduction,
+  sealGrant,
+  sealIntroduction,
+  type PairingLink,
+  type PhoneKeys,
+} from "#src/pairing/pairing.ts";
+import { fromBase64url, hashOf, randomText } from "#src/pairing/sealing.ts";
+import { bearer, bindings, Connection, it, origin, refusalOf, request, type TestWorkspace, wait } from "./support.ts";
+
+function send(path: string, method: string, body: object, token?: string): Promise<Response> {
+  return request(path, { method, body: JSON.stringify(body), headers: token === undefined ? {} : bearer(token) });
+}
+
+/** A machine that pairs, and the phones that have its link. */
+class Pairing {
+  readonly link: PairingLink;
+  readonly claim: string;
+  readonly token: string;
+  /** Path of the machine. */
+  readonly own: string;
+  /** Path of the phone. */
+  readonly path: string;
+  readonly granted: Granted = {
+    key: randomText(32),
+    access: randomText(32),
+    machine: "ada-laptop",
+    scope: "answer",
+    endsAt: 1,
+    pushKey: null,
+  };
+
+  private constructor({ name, token }: TestWorkspace, link: PairingLink, claim: string) {
+    this.link = link;
+    this.claim = claim;
+    this.token = token;
+    this.own = `/v1/workspaces/${name}/phones/${link.id}`;
+    this.path = `/v1/phones/${link.id}`;
+  }
+
+  static async begin(workspace: TestWorkspace, forMs = 300_000): Promise<Pairing> {
+    const secret = newPairingSecret();
+    const claim = await claimOf(secret);
+    const claimHash = await hashOf(claim);
+    const made = await send(`/v1/workspaces/${workspace.name}/phones`, "POST", { claimHash, forMs }, workspace.token);
+    return new Pairing(workspace, { ...(await made.json<{ id: string }>()), secret }, claim);
+  }
+
+  async introduce(keys: PhoneKeys, name: string, link = this.link, claimant = "c".repeat(22)): Promise<Response> {
+    const introduction = await sealIntroduction(link, { publicKey: keys.publicKey, name });
+    return send(`${this.path}/introduction`, "POST", { claim: this.claim, claimant, introduction });
+  }
+
+  async status(): Promise<PhoneStatus> {
+    return (await request(this.own, { headers: bearer(this.token) })).json();
+  }
+
+  async grant(publicKey: string, forMs = 3_600_000): Promise<Response> {
+    const grant = await sealGrant(this.link, publicKey, this.granted);
+    const accessHash = await hashOf(this.granted.access);
+    return send(this.own, "PUT", { grant, accessHash, forMs }, this.token);
+  }
+
+  /** A paired phone. */
+  static async paired(workspace: TestWorkspace): Promise<Pairing> {
+    const pairing = await Pairing.begin(workspace);
+    const keys = await newPhoneKeys();
+    await pairing.introduce(keys, "phone");
+    await pairing.grant(keys.publicKey);
+    return pairing;
+  }
+
+  readGrant(claimant = "c".repeat(22)): Promise<Response> {
+    return send(`${this.path}/grant`, "POST", { claim: this.claim, claimant });
+  }
+
+  openMachine(token = this.token): Promise<Response> {
+    return request(`${this.own}/connect`, { headers: { ...bearer(token), upgrade: "websocket" } });
+  }
+
+  openPhone(access = this.granted.access, from = origin): Promise<Response> {
+    const protocols = `shim.phone, ${access}`;
+    const headers = {
+      host: new URL(origin).host,
+      upgrade: "websocket",
+      origin: from,
+      "sec-websocket-protocol": protocols,
+    };
+    return request(`${this.path}/connect`, { headers });
+  }
+
+  stored(): Promise<string> {
+    const box = bindings.PHONES.getByName(this.link.id);
+    return runInDurableObject(box, (_box, { storage }) => JSON.stringify([...storage.kv.list()]));
+  }
+}
+
+async function connected(response: Promise<Response>): Promise<Connection> {
+  const { webSocket, status } = await response;
+  if (!webSocket) throw new Error(`no connection: ${status}`);
+  const connection = new Connection(webSocket);
+  onTestFinished(() => connection.close());
+  return connection;
+}
+
+it("a phone and its machine come to one key by the link, and the coordinator has nothing that opens", async ({
+  workspace,
+}) => {
+  const pairing = await Pairing.begin(workspace);
+  const keys = await newPhoneKeys();
+  expect(await (await pairing.readGrant()).json()).toEqual({ grant: null });
+  expect((await pairing.introduce(keys, "Ada's Pixel")).status).toBe(200);
+  const { introduction } = await pairing.status();
+  expect(await openIntroduction(pairing.link, introduction ?? "")).toEqual({
+    publicKey: keys.publicKey,
+    name: "Ada's Pixel",
+  });
+  expect((await pairing.grant(keys.publicKey)).status).toBe(200);
+  const stored = await pairing.stored();
+  const { grant } = await (await pairing.readGrant()).json<{ grant: string }>();
+  expect(await openGrant(pairing.link, keys, grant)).toEqual(pairing.granted);
+  for (const text of [pairing.link.secret, keys.publicKey, pairing.granted.key, pairing.granted.access, "Pixel", "ada"])
+    expect(stored).not.toContain(text);
+});
+
+it("a coordinator that lies gets no key: an introduction, a grant or a number of its own is not accepted", async ({
+  workspace,
+}) => {
+  const pairing = await Pairing.begin(workspace);
+  const [keys, own] = [await newPhoneKeys(), await newPhoneKeys()];
+  // It knows the claim, but not the secret.
+  const guessed = { ...pairing.link, secret: newPairingSecret() };
+  await pairing.introduce(own, "Ada's Pixel", guessed);
+  expect(await openIntroduction(pairing.link, (await pairing.status()).introduction ?? "")).toBeNull();
+  expect(await openGrant(pairing.link, keys, await sealGrant(guessed, keys.publicKey, pairing.granted))).toBeNull();
+  expect(await openGrant(pairing.link, keys, await sealGrant(pairing.link, own.publicKey, pairing.granted))).toBeNull();
+  expect(await openGrant(pairing.link, keys, "A".repeat(200))).toBeNull();
+});
+
+it("the first phone has the link; another one, an invented id, another claim and a late one are refused", async ({
+  workspace,
+}) => {
+  const pairing = await Pairing.begin(workspace, 60_000);
+  const keys = await newPhoneKeys();
+  await pairing.introduce(keys, "first");
+  await pairing.introduce(keys, "again");
+  expect(await openIntroduction(pairing.link, (await pairing.status()).introduction ?? "")).toMatchObject({
+    name: "first",
+  });
+  const other = await pairing.introduce(keys, "second", pairing.link, "d".repeat(22));
+  expect(await refusalOf(other)).toEqual([409, "phone_claimed"]);
+  expect(await refusalOf(pairing.readGrant("d".repeat(22)))).toEqual([409, "phone_claimed"]);
+  const body = { claim: "x".repeat(43), claimant: "c".repeat(22) };
+  const changed = `${pairing.link.id.slice(0, -1)}${pairing.link.id.endsWith("A") ? "B" : "A"}`;
+  for (const id of [pairing.link.id, changed, "x".repeat(44)])
+    expect(await refusalOf(send(`/v1/phones/${id}/grant`, "POST", body))).toEqual([404, "unknown_phone"]);
+  wait(60_000);
+  expect(await refusalOf(pairing.readGrant())).toEqual([404, "unknown_phone"]);
+  await runDurableObjectAlarm(bindings.PHONES.getByName(pairing.link.id));
+  expect(await pairing.stored()).toBe("[]");
+});
+
+it("only the machine that made it grants, watches and ends it, also within its workspace", async ({ workspace }) => {
+  const pairing = await Pairing.paired(workspace);
+  const { token: other } = await workspace.tokenOf("work", "m2");
+  const { token: observer } = await workspace.tokenOf("observe", "m3");
+  expect(await refusalOf(request(pairing.own, { headers: bearer(other) }))).toEqual([404, "unknown_phone"]);
+  expect(await refusalOf(request(pairing.own, { headers: bearer(observer) }))).toEqual([403, "forbidden"]);
+  expect(await refusalOf(pairing.openMachine(other))).toEqual([404, "unknown_phone"]);
+  expect(await refusalOf(send(pairing.own, "DELETE", {}, other))).toEqual([404, "unknown_phone"]);
+});
+
+it("sealed frames pass both ways and none is stored, also through a hibernation; each end learns of the other", async ({
+  workspace,
+}) => {
+  const pairing = await Pairing.paired(workspace);
+  const phone = await connected(pairing.openPhone());
+  expect(await phone.text()).toBe('{"isThere":false}');
+  const machine = await connected(pairing.openMachine());
+  expect(await machine.text()).toBe('{"pages":1}');
+  expect(await phone.text()).toBe('{"isThere":true}');
+  const [session, answer] = [randomText(16), randomText(16)];
+  const key = fromBase64url(pairing.granted.key);
+  const ends = await Promise.all(
+    (["phone", "machine"] as const).map((end) => PhoneChannel.open(end, key, session, answer)),
+  );
+  phone.send(await ends[0]?.seal({ call: "page.fleet" }));
+  expect(await ends[1]?.open(JSON.parse(await machine.text()))).toEqual({ call: "page.fleet" });
+  await evictDurableObject(bindings.PHONES.getByName(pairing.link.id), { webSockets: "hibernate" });
+  const sealed = await ends[1]?.seal({ fleet: ["Write the parser"] });
+  machine.send(sealed);
+  expect(await ends[0]?.open(JSON.parse(await phone.text()))).toEqual({ fleet: ["Write the parser"] });
+  expect(await pairing.stored()).not.toContain(sealed?.sealed.slice(0, 20));
+  machine.close();
+  expect(await phone.text()).toBe('{"isThere":false}');
+});
+
+it("without its access secret, from another page, and after the end, a phone is not connected", async ({
+  workspace,
+}) => {
+  const pairing = await Pairing.paired(workspace);
+  expect(await refusalOf(pairing.openPhone(randomText(32)))).toEqual([404, "unknown_phone"]);
+  expect(await refusalOf(pairing.openPhone(pairing.granted.access, "https://evil.example"))).toEqual([
+    403,
+    "forbidden",
+  ]);
+  const phone = await connected(pairing.openPhone());
+  // The link is of no more use.
+  expect(await refusalOf(pairing.readGrant())).toEqual([404, "unknown_phone"]);
+  await send(pairing.own, "DELETE", {}, pairing.token);
+  expect(await phone.closed).toMatchObject({ code: 4001 });
+  expect(await refusalOf(pairing.openPhone())).toEqual([404, "unknown_phone"]);
+  expect(await pairing.stored()).toBe("[]");
+});
+
+it("a phone whose time is over is cut off", async ({ workspace }) => {
+  const pairing = await Pairing.paired(workspace);
+  const phone = await connected(pairing.openPhone());
+  wait(3_600_000);
+  await runDurableObjectAlarm(bindings.PHONES.getByName(pairing.link.id));
+  expect(await phone.closed).toMatchObject({ code: 4001 });
+  expect(await refusalOf(pairing.openPhone())).toEqual([404, "unknown_phone"]);
+});
