@@ -27,7 +27,7 @@ const PhoneClaim = base64url(43);
 /** Made by the phone that pairs, so that it can continue after a break, and another cannot. */
 const Claimant = base64url(22);
 /** 32 random bytes that the machine gives to the phone, sealed. */
-export const PhoneAccess = base64url(43);
+const PhoneAccess = base64url(43);
 
 /** Bounds of the time in which a link pairs, in ms. */
 export const pairingMs = { min: 10_000, max: 3_600_000, default: 300_000 } as const;
@@ -98,7 +98,7 @@ export const RelayFrame = z.union([
 export type RelayFrame = z.infer<typeof RelayFrame>;
 
 /** `view`: sees what its machine shows. `answer`: answers and writes to chats, too. */
-export const phoneScopes = ["view", "answer"] as const;
+const phoneScopes = ["view", "answer"] as const;
 export const PhoneScope = z.enum(phoneScopes);
 export type PhoneScope = z.infer<typeof PhoneScope>;
 
@@ -125,7 +125,7 @@ export const Granted = z.object({
 export type Granted = z.infer<typeof Granted>;
 
 /** Kinds of Web Push notifications. */
-export const pushKinds = ["waits", "died", "done", "limit"] as const;
+const pushKinds = ["waits", "died", "done", "limit"] as const;
 export const PushKind = z.enum(pushKinds);
 export type PushKind = z.infer<typeof PushKind>;
 

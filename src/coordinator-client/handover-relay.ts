@@ -1,4 +1,4 @@
-import * as z from "zod";
+import type * as z from "zod";
 import {
   HandoverClaimed,
   HandoverCreated,
@@ -6,24 +6,12 @@ import {
   HandoverStatus,
   type HandoverClaim,
 } from "../contract/handovers.ts";
-import { WireError } from "../contract/protocol.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { parseAddress, withoutLastSlashes } from "./edge/address.ts";
 import type { EdgeConfig } from "./edge-config.ts";
+import { askRelay, nothing, type RelayAnswer } from "./relay-request.ts";
 
-/** Hand-overs at a coordinator, over HTTP. A call without an answer may be repeated. */
-
-export interface RelayError {
-  /** Code of the coordinator; null: it did not answer, or is none. */
-  readonly code: string | null;
-  readonly message: string;
-}
-
-type Answer<T> = Promise<Result<T, RelayError>>;
-
-const timeoutMs = 30_000;
-const Refused = z.object({ error: WireError });
-const nothing = z.object({});
+/** Hand-overs at a coordinator. */
 
 /** For the machine that gives one. */
 export class GivenRelay {
@@ -39,24 +27,24 @@ export class GivenRelay {
     readonly claimHash: string;
     readonly parts: number;
     readonly forMs: number;
-  }): Answer<{ id: string }> {
+  }): RelayAnswer<{ id: string }> {
     return this.#send("POST", "", HandoverCreated, facts);
   }
 
-  put(id: string, part: number, envelope: string): Answer<object> {
+  put(id: string, part: number, envelope: string): RelayAnswer<object> {
     return this.#send("PUT", `/${id}/parts/${part}`, nothing, { envelope });
   }
 
-  status(id: string): Answer<HandoverStatus> {
+  status(id: string): RelayAnswer<HandoverStatus> {
     return this.#send("GET", `/${id}`, HandoverStatus);
   }
 
-  cancel(id: string): Answer<object> {
+  cancel(id: string): RelayAnswer<object> {
     return this.#send("DELETE", `/${id}`, nothing);
   }
 
-  #send<T>(method: string, path: string, output: z.ZodType<T>, body?: object): Answer<T> {
-    return send(`${this.#base}${path}`, { method, output, body, token: this.#token });
+  #send<T>(method: string, path: string, output: z.ZodType<T>, body?: object): RelayAnswer<T> {
+    return askRelay(`${this.#base}${path}`, { method, output, body, token: this.#token });
   }
 }
 
@@ -91,49 +79,20 @@ export class TakenRelay {
     this.#claim = claim;
   }
 
-  claim(): Answer<{ parts: number }> {
+  claim(): RelayAnswer<{ parts: number }> {
     return this.#send("/claim", HandoverClaimed);
   }
 
-  async read(part: number): Answer<string> {
+  async read(part: number): RelayAnswer<string> {
     const answer = await this.#send(`/parts/${part}`, HandoverPart);
     return answer.ok ? ok(answer.value.envelope) : answer;
   }
 
-  finish(): Answer<object> {
+  finish(): RelayAnswer<object> {
     return this.#send("/finish", nothing);
   }
 
-  #send<T>(path: string, output: z.ZodType<T>): Answer<T> {
-    return send(`${this.#base}${path}`, { method: "POST", output, body: this.#claim });
+  #send<T>(path: string, output: z.ZodType<T>): RelayAnswer<T> {
+    return askRelay(`${this.#base}${path}`, { method: "POST", output, body: this.#claim });
   }
-}
-
-interface Sending<T> {
-  readonly method: string;
-  readonly output: z.ZodType<T>;
-  readonly body?: object | undefined;
-  readonly token?: string;
-}
-
-async function send<T>(url: string, { method, output, body, token }: Sending<T>): Answer<T> {
-  const { host } = new URL(url);
-  const answer = await fetch(url, {
-    method,
-    headers: {
-      ...(body === undefined ? {} : { "content-type": "application/json" }),
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    // A redirect could carry the token to another host.
-    redirect: "error",
-    signal: AbortSignal.timeout(timeoutMs),
-  }).catch(() => null);
-  if (answer === null) return err({ code: null, message: `${host} does not answer` });
-  const content: unknown = await answer.json().catch(() => null);
-  const parsed = answer.ok ? output.safeParse(content) : null;
-  if (parsed?.success) return ok(parsed.data);
-  const refused = Refused.safeParse(content);
-  if (refused.success) return err({ code: refused.data.error.code, message: refused.data.error.message });
-  return err({ code: null, message: `${host} answered ${answer.status}, and is no coordinator of this version` });
 }

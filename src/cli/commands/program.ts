@@ -23,6 +23,7 @@ const groups: Readonly<Record<string, Commands>> = {
     init: { line: "connect the AI clients of this machine; --remove undoes it", load: () => import("./init.ts") },
     doctor: { line: "check everything, and say how to fix what is wrong", load: () => import("./doctor.ts") },
     config: { line: "show and change the settings of this machine", load: () => import("./config.ts") },
+    pair: { line: "see your chats on a phone, and answer them there", load: () => import("./pair.ts") },
     pause: { line: "record nothing for a while", load: () => import("./pause.ts") },
   },
   Sessions: {
@@ -53,6 +54,7 @@ const groups: Readonly<Record<string, Commands>> = {
   "Everything else": {
     call: { load: () => import("./call.ts") },
     host: { load: () => import("./host.ts") },
+    phones: { load: () => import("./phones.ts") },
     demo: ofLauncher("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
   },
   "Started by clients": {

@@ -6,6 +6,7 @@ import { handoverOperations } from "./handover.ts";
 import { nativeOperations, recoveryOperations, rescueOperations } from "./recovery.ts";
 import { overviewOperations } from "./overview.ts";
 import { pageOperations } from "./page.ts";
+import { phoneOperations } from "./phones.ts";
 import { reservationOperations, teamOperations } from "./team.ts";
 import { effectOperations } from "./effects.ts";
 import { experimentOperations, learningOperations, replayOperations } from "./learning.ts";
@@ -23,6 +24,7 @@ export const machineOperations = {
   ...nativeOperations,
   ...overviewOperations,
   ...pageOperations,
+  ...phoneOperations,
   ...recoveryOperations,
   ...reservationOperations,
   ...experimentOperations,

@@ -15,6 +15,7 @@ import type { SyncReport } from "../../machine/sharing/sync-round.ts";
 import type { startSync } from "../../machine/sharing/synchronizer.ts";
 import { refresh } from "../../machine/signals/observe.ts";
 import type { ConflictWatch } from "../../machine/team/conflict-watch.ts";
+import { phoneFileMark } from "../../machine/phones/phone-file.ts";
 import { catchUp, hasWritten, recordSubagents } from "../../machine/transcripts/record-transcript.ts";
 import { markHost, unmarkHost } from "../../platform/host-socket.ts";
 import { attempt } from "../../platform/log-file.ts";
@@ -28,6 +29,7 @@ import * as textIndex from "../../store/text-index.ts";
 import { drainInto } from "../events/answer-hook.ts";
 import type { Chat, LoadedTeam } from "../mcp/chat/chat.ts";
 import { deadTasks, Notifier } from "../notify/notifier.ts";
+import type { PhoneLinks } from "./phone-links.ts";
 import type { ServedChat } from "./served-chat.ts";
 
 const refreshIntervalMs = 15_000;
@@ -211,6 +213,7 @@ export class MachineWork {
   #foreseeing: Promise<void> | null = null;
   #isForeseenLate = false;
   #isCheckingHandovers = false;
+  #phones: PhoneLinks | null = null;
 
   constructor(runtime: Runtime, self: ProcessIdentity, wait = systemWait) {
     this.#runtime = runtime;
@@ -224,6 +227,7 @@ export class MachineWork {
   }
 
   noteCommit(): void {
+    this.#phones?.changed("sessions");
     this.#hasCommitted = true;
     this.#isForeseenLate = this.#foreseeing !== null;
     this.#foreseeing ??= this.#foresee(foreseeAfterMs);
@@ -295,6 +299,7 @@ export class MachineWork {
       if (!mayBeJoined(paths.home, this.#runtime.env)) return;
       void this.#startSync();
       void this.#checkHandovers();
+      this.refreshPhones();
     });
     // After the run, whose own commits are no news.
     this.#hasCommitted = false;
@@ -324,6 +329,18 @@ export class MachineWork {
       await checkGiven(this.#runtime);
     });
     this.#isCheckingHandovers = false;
+  }
+
+  /** Most machines have no phone. */
+  refreshPhones(): void {
+    const { paths, log } = this.#runtime;
+    if (this.#phones === null && phoneFileMark(paths.home) === null) return;
+    void attempt(log, "phones were not connected", async () => {
+      const { PhoneLinks: Links } = await import("./phone-links.ts");
+      if (this.#stopped.signal.aborted) return;
+      this.#phones ??= new Links(this.#runtime);
+      this.#phones.refresh();
+    });
   }
 
   #startSync(): Promise<ReturnType<typeof startSync>> {
@@ -380,6 +397,7 @@ export class MachineWork {
 
   async stop(): Promise<void> {
     this.#stopped.abort();
+    this.#phones?.close();
     await this.#foreseeing;
     await (await this.#sync)?.stop();
   }

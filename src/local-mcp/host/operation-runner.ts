@@ -5,6 +5,7 @@ import { homedir } from "node:os";
 import * as z from "zod";
 import { limitRules, defaults, type Config } from "../../contract/config.ts";
 import type { installationOperations } from "../../contract/machine/installation.ts";
+import type { PageCall } from "../../contract/live-page.ts";
 import type { MachineOperation } from "../../contract/machine/operation.ts";
 import {
   machineOperations,
@@ -40,6 +41,7 @@ import {
   pageHandlers,
   pauseHandlers,
 } from "../../machine/operations/overview-handlers.ts";
+import { phoneHandlers } from "../../machine/operations/phone-handlers.ts";
 import { recoveryHandlers } from "../../machine/operations/recovery-handlers.ts";
 import { rescueHandlers, storesHandlers } from "../../machine/operations/rescue-handlers.ts";
 import { reservationHandlers } from "../../machine/operations/reservation-handlers.ts";
@@ -175,6 +177,7 @@ const handlers: Handlers = {
   ...overviewHandlers,
   ...pageHandlers,
   ...pauseHandlers,
+  ...phoneHandlers,
   ...recoveryHandlers,
   ...nativeHandlers,
   ...rescueHandlers,
@@ -250,6 +253,14 @@ export class OperationRunner {
     return ok({ ...served.value, close });
   }
 
+  /** Answers calls of a page that is served elsewhere. @param onTeamChanged until it is closed */
+  async pageCalls(onTeamChanged: () => void): Promise<(call: PageCall) => Promise<OperationResult<unknown>>> {
+    const { pageCalls } = await import("../page/serve.ts");
+    const { workspace } = this.#context;
+    workspace.follow(onTeamChanged);
+    return pageCalls(this, workspace);
+  }
+
   /** Serves the metrics on loopback until it is closed. */
   async serveMetrics(serving: MetricsServing): Promise<OperationResult<ServedMetrics>> {
     const { serveMetrics } = await import("../page/serve.ts");
@@ -272,7 +283,7 @@ const Asked = z.object({
 
 interface Doing {
   readonly runtime: Runtime;
-  readonly machine: Pick<MachineWork, "syncNow" | "atLongWork">;
+  readonly machine: Pick<MachineWork, "syncNow" | "atLongWork" | "refreshPhones">;
 }
 
 /** Does an operation as its caller would, and answers with its lines. */
@@ -286,6 +297,7 @@ export async function doOperation(doing: Doing, name: string, body: string, resp
     site: systemSite(runtime.launch, env),
     loaded: async () => ({ runtime, driver: runtime.store.connection().driver, fallbackReason: null }),
     runtime: async () => runtime,
+    onPhonesChanged: () => doing.machine.refreshPhones(),
     syncNow: ({ url, workspace }) => doing.machine.syncNow({ url, workspace }),
     by,
     progress: (text) => send({ progress: text }),

@@ -113,7 +113,7 @@ const maxAnswers = 200;
 type Answer = OperationResult<unknown>;
 
 /** Answers the page's calls; repeats of a request get the answer of the first. */
-function pageCalls(
+export function pageCalls(
   host: { readonly call: CallOperation },
   workspace: KeptWorkspace,
 ): (call: PageCall) => Promise<Answer> {

@@ -63,7 +63,7 @@ export interface SystemSite extends ServiceSite {
 }
 
 /** Surface of a caller. */
-export type CallerSurface = "command line" | "live page";
+export type CallerSurface = "command line" | "live page" | `phone ${string}`;
 
 export interface HostConnection {
   /** Called after commits of the store, and when some may have been missed; absent: for none. */
@@ -95,6 +95,8 @@ export interface OperationContext {
   readonly hostClient?: HostClient;
   /** Does a whole round of the sync; only the host has it. */
   readonly syncNow?: (edge: EdgeWorkspace) => Promise<SyncReport>;
+  /** Phones were paired or removed; only the host has it. */
+  readonly onPhonesChanged?: () => void;
   readonly onSecretsRemoved?: (count: number) => void;
   /** For the audit log; default: the command line. */
   readonly by?: CallerSurface;

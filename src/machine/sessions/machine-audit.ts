@@ -24,7 +24,7 @@ export interface MachineAction {
   /** Id of the session; its first eight characters are kept, also once it is forgotten. */
   readonly session: string | null;
   readonly experiment?: string;
-  readonly by: "live page" | "command line" | "chat" | "kaizen";
+  readonly by: "live page" | "command line" | "chat" | "kaizen" | `phone ${string}`;
   /** Code of an error, or `done`; of an experiment that moved, its new state. */
   readonly result: string;
   /** Deleted rows; of an undo the files that it changed. */

@@ -1,0 +1,77 @@
+import { Option, type Command } from "commander";
+import { renderUnicodeCompact } from "uqr";
+import type { Phone } from "../../contract/machine/phones.ts";
+import type { MachineOutput } from "../../contract/machine/operations.ts";
+import { ok } from "../../shared/result.ts";
+import { failed, interrupted, wrongUsage, type CliResult, type Lines } from "../answer.ts";
+import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { localTime, parseDuration } from "../option-values.ts";
+
+interface PairOptions extends CommonOptions {
+  readonly answer?: boolean;
+  readonly for?: number;
+}
+
+/** Time between two questions whether a phone has opened the link, in ms. */
+const askEveryMs = 500;
+
+export function addCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("pair")
+    .description("pair a phone with this machine: it shows your chats, through the coordinator, which cannot read them")
+    .option("--answer", "the phone may answer permission requests and write to chats")
+    .addOption(new Option("--for <duration>", "time for which it is paired, default: 30d").argParser(parseDuration));
+  cli.define(command, (options: PairOptions) => run(cli, options));
+}
+
+async function run(cli: Cli, { answer, for: forMs, json }: PairOptions): Promise<CommandResult> {
+  const { io } = cli;
+  if (!io.isInteractive) return wrongUsage("pairing asks whether it is your phone: run `shim pair` in a terminal.");
+  const offered = await cli.call("phones.offer", {
+    answer: answer === true,
+    ...(forMs === undefined ? {} : { for: forMs }),
+  });
+  if (!offered.ok) return offered;
+  const { id, link, until } = offered.value;
+  io.stderr(`${renderUnicodeCompact(link)}\n`);
+  cli.progress(`Scan this with the phone's camera, or open there: ${link}`);
+  cli.progress(`It pairs one phone, until ${localTime(until)}. Ctrl-C withdraws it.`);
+  const opened = await awaitPhone(cli, id, until);
+  if (!opened.ok) {
+    await cli.call("phones.decide", { id, isAgreed: false });
+    return opened;
+  }
+  const { name, number } = opened.value;
+  const reply = await cli.confirm(`"${name}" has opened the link. Does it show ${number}, and is it yours?`, false);
+  const decided = await cli.call("phones.decide", { id, isAgreed: reply === "yes" });
+  if (!decided.ok) return decided;
+  const { phone } = decided.value;
+  if (phone === null) return failed("stopped", "nothing was paired, and the link is withdrawn.");
+  return ok({ data: decided.value, text: json === true ? [] : await pairedLines(cli, phone) });
+}
+
+type Opened = NonNullable<MachineOutput<"phones.opened">["phone"]>;
+
+/** @returns the phone that has opened the link; refused at Ctrl-C and when its time is over */
+async function awaitPhone(cli: Cli, id: string, until: number): Promise<CliResult<Opened>> {
+  const { io } = cli;
+  const stopped = io.interrupted();
+  while (io.now() < until) {
+    const opened = await cli.call("phones.opened", { id });
+    if (!opened.ok) return opened;
+    if (opened.value.phone !== null) return ok(opened.value.phone);
+    await io.wait(askEveryMs, stopped);
+    if (stopped.aborted) return interrupted;
+  }
+  return failed("stopped", "no phone has opened the link in time: run `shim pair` again.");
+}
+
+async function pairedLines(cli: Cli, { name, scope, endsAt }: Phone): Promise<Lines> {
+  const config = scope === "answer" ? await cli.call("config.get", { key: "answers.isEnabled" }) : null;
+  const isOff = config?.ok === true && config.value.value === false;
+  return [
+    `${name} is paired until ${localTime(endsAt)}. \`shim phones remove\` ends it at once.`,
+    scope === "view" && "It sees your chats, and answers nothing: `shim pair --answer` pairs one that may.",
+    isOff && "Answers are off on this machine: `shim config set answers.isEnabled true` turns them on.",
+  ];
+}

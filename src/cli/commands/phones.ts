@@ -1,0 +1,33 @@
+import type { Command } from "commander";
+import type { Phone } from "../../contract/machine/phones.ts";
+import { tableView } from "../answer.ts";
+import { addGroup, type Cli } from "../cli.ts";
+import { defineOperation } from "../operation-command.ts";
+import { localTime } from "../option-values.ts";
+
+export function addCommand(program: Command, cli: Cli): void {
+  const phones = addGroup(program, "phones", "the phones that are paired with this machine");
+  defineOperation(cli, phones, "list", {
+    operation: "phones.list",
+    view: tableView({
+      rows: ({ phones: all }: { readonly phones: readonly Phone[] }) => all,
+      columns: {
+        NAME: "name",
+        ID: ({ id }) => id.slice(0, 8),
+        MAY: "scope",
+        "LAST USE": ({ seenAt }) => (seenAt === null ? null : cli.ago(seenAt)),
+        "PAIRED UNTIL": ({ endsAt }) => localTime(endsAt),
+        NOTIFIES: "notifies",
+      },
+      empty: "No phone is paired with this machine. `shim pair` pairs one.",
+    }),
+  });
+  defineOperation(cli, phones, "remove", {
+    operation: "phones.remove",
+    args: ["phone"],
+    view: ({ name, isEndedThere }) => [
+      `${name} is no longer paired: this machine has deleted its key.`,
+      !isEndedThere && "The coordinator did not confirm it. What the phone sends there opens nothing any more.",
+    ],
+  });
+}

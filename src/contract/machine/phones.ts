@@ -1,0 +1,73 @@
+import * as z from "zod";
+import { pairedMs, PhoneScope, PushKind } from "../phones.ts";
+import { Duration, IdPrefix, machineOperation } from "./operation.ts";
+
+const at = z.int();
+
+const Phone = z.object({
+  id: z.string(),
+  name: z.string(),
+  scope: PhoneScope,
+  /** Epoch ms, as the others. */
+  pairedAt: at,
+  /** Last call; null: it has made none. */
+  seenAt: at.nullable(),
+  endsAt: at,
+  /** Kinds of notifications that it gets. */
+  notifies: z.array(PushKind),
+});
+export type Phone = z.infer<typeof Phone>;
+
+const edgeErrors = ["bad_input", "no_edge", "edge_unreachable"] as const;
+
+export const phoneOperations = {
+  "phones.offer": machineOperation({
+    summary: "Make a link that pairs one phone with this machine.",
+    input: z.strictObject({
+      answer: z.boolean().default(false).describe("the phone may answer permission requests and write to chats"),
+      for: Duration.default(pairedMs.default).describe("time for which the phone is paired"),
+    }),
+    output: z.object({
+      id: z.string(),
+      /** Its secret is in the fragment. */
+      link: z.string(),
+      /** Pairs no more after it, epoch ms. */
+      until: at,
+    }),
+    errors: edgeErrors,
+    effect: "write",
+  }),
+  "phones.opened": machineOperation({
+    summary: "Tell which phone has opened a link, and the number that must be on its screen.",
+    input: z.strictObject({ id: z.string() }),
+    output: z.object({ phone: z.object({ name: z.string(), number: z.string() }).nullable() }),
+    errors: [...edgeErrors, "not_found"],
+    effect: "read",
+    example: { id: "0".repeat(44) },
+  }),
+  "phones.decide": machineOperation({
+    summary: "Pair the phone that has opened a link, or withdraw the link.",
+    input: z.strictObject({ id: z.string(), isAgreed: z.boolean() }),
+    output: z.object({ phone: Phone.nullable() }),
+    errors: [...edgeErrors, "not_found"],
+    effect: "write",
+    example: { id: "0".repeat(44), isAgreed: true },
+  }),
+  "phones.list": machineOperation({
+    summary: "List the phones that are paired with this machine.",
+    output: z.object({ phones: z.array(Phone) }),
+    effect: "read",
+  }),
+  "phones.remove": machineOperation({
+    summary: "End the pairing with a phone at once.",
+    input: z.strictObject({ phone: IdPrefix.describe("its name or the beginning of its id") }),
+    output: z.object({
+      name: z.string(),
+      /** False: the coordinator did not confirm it; the key is deleted here all the same. */
+      isEndedThere: z.boolean(),
+    }),
+    errors: ["not_found", "ambiguous"],
+    effect: "write",
+    example: { phone: "Pixel 9" },
+  }),
+};

@@ -1,0 +1,45 @@
+import type * as z from "zod";
+import { PhoneCreated, PhoneStatus, type PhoneGrant } from "../contract/phones.ts";
+import { protocolVersion } from "../contract/protocol.ts";
+import { requestHeaders, withoutLastSlashes } from "./edge/address.ts";
+import { nodePlatform, type Socket, type SocketEvents } from "./edge/platform.ts";
+import type { EdgeConfig } from "./edge-config.ts";
+import { askRelay, nothing, type RelayAnswer } from "./relay-request.ts";
+
+/** A machine's pairings with phones at its coordinator. */
+export class PhoneRelay {
+  readonly #base: string;
+  readonly #token: string;
+
+  constructor({ url, workspace, token }: Pick<EdgeConfig, "url" | "workspace" | "token">) {
+    this.#base = `${withoutLastSlashes(url)}/v1/workspaces/${workspace}/phones`;
+    this.#token = token;
+  }
+
+  /** @param claimHash of the phone that pairs; @param forMs in which it can */
+  create(claimHash: string, forMs: number): RelayAnswer<{ id: string }> {
+    return this.#ask("POST", "", PhoneCreated, { claimHash, forMs });
+  }
+
+  status(id: string): RelayAnswer<PhoneStatus> {
+    return this.#ask("GET", `/${id}`, PhoneStatus);
+  }
+
+  grant(id: string, grant: PhoneGrant): RelayAnswer<object> {
+    return this.#ask("PUT", `/${id}`, nothing, grant);
+  }
+
+  remove(id: string): RelayAnswer<object> {
+    return this.#ask("DELETE", `/${id}`, nothing);
+  }
+
+  /** The machine's end of the relay. */
+  connect(id: string, events: SocketEvents): Socket {
+    const address = `${this.#base.replace(/^http/, "ws")}/${id}/connect`;
+    return nodePlatform().openSocket(address, requestHeaders(this.#token, protocolVersion), events);
+  }
+
+  #ask<T>(method: string, path: string, output: z.ZodType<T>, body?: object): RelayAnswer<T> {
+    return askRelay(`${this.#base}${path}`, { method, output, body, token: this.#token });
+  }
+}

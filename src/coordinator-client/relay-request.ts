@@ -1,0 +1,47 @@
+import * as z from "zod";
+import { WireError } from "../contract/protocol.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+
+/** Requests about what a coordinator holds beside its workspaces; each may be repeated. */
+
+export interface RelayError {
+  /** Code of the coordinator; null: it did not answer, or is none. */
+  readonly code: string | null;
+  readonly message: string;
+}
+
+export type RelayAnswer<T> = Promise<Result<T, RelayError>>;
+
+const timeoutMs = 30_000;
+const Refused = z.object({ error: WireError });
+/** Output of a request that answers nothing. */
+export const nothing = z.object({});
+
+interface RelayRequest<T> {
+  readonly method: string;
+  readonly output: z.ZodType<T>;
+  readonly body?: object | undefined;
+  readonly token?: string;
+}
+
+export async function askRelay<T>(url: string, { method, output, body, token }: RelayRequest<T>): RelayAnswer<T> {
+  const { host } = new URL(url);
+  const answer = await fetch(url, {
+    method,
+    headers: {
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    // A redirect could carry the token to another host.
+    redirect: "error",
+    signal: AbortSignal.timeout(timeoutMs),
+  }).catch(() => null);
+  if (answer === null) return err({ code: null, message: `${host} does not answer` });
+  const content: unknown = await answer.json().catch(() => null);
+  const parsed = answer.ok ? output.safeParse(content) : null;
+  if (parsed?.success) return ok(parsed.data);
+  const refused = Refused.safeParse(content);
+  if (refused.success) return err({ code: refused.data.error.code, message: refused.data.error.message });
+  return err({ code: null, message: `${host} answered ${answer.status}, and is no coordinator of this version` });
+}

@@ -1,0 +1,111 @@
+import type { LiveLine, PageCall } from "../../contract/live-page.ts";
+import { nameOf, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
+import { PhoneRelay } from "../../coordinator-client/phone-relay.ts";
+import type { OperationContext, OperationResult } from "../../machine/operations/operation-context.ts";
+import { changePhone, phoneFileMark, readPhones, type PairedPhone } from "../../machine/phones/phone-file.ts";
+import { setIdleTimer } from "../../platform/timers.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { isWithin } from "../../shared/known-time.ts";
+import { err } from "../../shared/result.ts";
+import { OperationRunner, systemSite } from "./operation-runner.ts";
+import { PhoneLink } from "./phone-link.ts";
+
+/** Operations of the page that a phone may call. */
+const calls: Readonly<Record<PairedPhone["scope"], ReadonlySet<string>>> = {
+  view: new Set(["page.fleet", "page.session", "page.messages"]),
+  answer: new Set(["page.fleet", "page.session", "page.messages"]),
+};
+
+/** A phone that is there is noted this often, in ms. */
+const seenEveryMs = 60_000;
+
+/** Connections of this machine's host with the phones that are paired with it. */
+export class PhoneLinks {
+  readonly #runtime: Runtime;
+  readonly #links = new Map<string, PhoneLink>();
+  readonly #seenAt = new Map<string, number>();
+  /** State of the files from which the present links come. */
+  #mark: string | null = null;
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  /** Begins and ends connections after a change of the files, and ends those whose time is over. */
+  refresh(): void {
+    const { paths, env, now } = this.#runtime;
+    const edge = readEdgeConfig(paths.home, env);
+    const workspace = edge.ok && edge.value ? edge.value : null;
+    const mark = `${phoneFileMark(paths.home)} ${JSON.stringify(workspace)}`;
+    for (const link of this.#links.values()) if (link.phone.endsAt <= now()) this.#end(link);
+    if (mark === this.#mark) return;
+    this.#mark = mark;
+    const { phones } = readPhones(paths.home);
+    const wanted = new Map(
+      phones
+        .filter((phone) => workspace !== null && phone.workspace === nameOf(workspace) && phone.endsAt > now())
+        .map((phone) => [phone.id, phone]),
+    );
+    for (const link of this.#links.values()) if (wanted.get(link.phone.id)?.key !== link.phone.key) this.#end(link);
+    if (workspace === null) return;
+    const relay = new PhoneRelay(workspace);
+    for (const phone of wanted.values()) if (!this.#links.has(phone.id)) this.#begin(phone, relay);
+  }
+
+  changed(part: LiveLine["changed"]): void {
+    for (const link of this.#links.values()) link.changed(part);
+  }
+
+  close(): void {
+    for (const link of this.#links.values()) this.#end(link);
+  }
+
+  #begin(phone: PairedPhone, relay: PhoneRelay): void {
+    const { paths, now, log } = this.#runtime;
+    const link = new PhoneLink({
+      phone,
+      connect: (events) => relay.connect(phone.id, events),
+      setTimer: setIdleTimer,
+      call: callsOf(this.#runtime, phone, () => this.changed("team")),
+      onPush: (push) => changePhone(paths.home, now(), phone.id, { push }),
+      onSeen: () => this.#noteSeen(phone.id),
+      log,
+    });
+    this.#links.set(phone.id, link);
+  }
+
+  #end(link: PhoneLink): void {
+    link.close();
+    this.#links.delete(link.phone.id);
+  }
+
+  #noteSeen(id: string): void {
+    const { paths, now } = this.#runtime;
+    const at = now();
+    if (isWithin(at - (this.#seenAt.get(id) ?? Number.NEGATIVE_INFINITY), seenEveryMs)) return;
+    this.#seenAt.set(id, at);
+    changePhone(paths.home, at, id, { seenAt: at });
+  }
+}
+
+/** Does calls as the live page does, in the name of the phone, within its scope. */
+function callsOf(
+  runtime: Runtime,
+  { name, scope }: PairedPhone,
+  onTeamChanged: () => void,
+): (call: PageCall) => Promise<OperationResult<unknown>> {
+  const context: OperationContext = {
+    paths: runtime.paths,
+    site: systemSite(runtime.launch, runtime.env),
+    loaded: async () => ({ runtime, driver: runtime.store.connection().driver, fallbackReason: null }),
+    runtime: async () => runtime,
+    by: `phone ${name}`,
+  };
+  const runner = new OperationRunner(context);
+  let answer: ReturnType<OperationRunner["pageCalls"]> | null = null;
+  return async (call) => {
+    if (calls[scope].has(call.name)) return (await (answer ??= runner.pageCalls(onTeamChanged)))(call);
+    const message = `this phone may not call ${call.name}: it was paired to ${scope}`;
+    return err({ code: "forbidden", message });
+  };
+}

@@ -1,0 +1,272 @@
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import type { Granted, MachineFrame } from "#src/contract/phones.ts";
+import { nodePlatform, type Socket } from "#src/coordinator-client/edge/platform.ts";
+import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
+import { PhoneChannel, type SealedFrame } from "#src/pairing/channel.ts";
+import {
+  checkNumber,
+  claimOf,
+  newPhoneKeys,
+  openGrant,
+  readPairingFragment,
+  sealIntroduction,
+  type PairingLink,
+  type PhoneKeys,
+} from "#src/pairing/pairing.ts";
+import { fromBase64url, randomText } from "#src/pairing/sealing.ts";
+import { changePhones, readPhones } from "#src/machine/phones/phone-file.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { aSeededHome, failed, ids, printed, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
+
+/** A phone without a browser: what its page does, over the real coordinator. */
+class Phone {
+  readonly #url: string;
+  readonly #link: PairingLink;
+  readonly #keys: PhoneKeys;
+  readonly #claimant = randomText(16);
+  granted: Granted | null = null;
+
+  private constructor(url: string, link: PairingLink, keys: PhoneKeys) {
+    this.#url = url;
+    this.#link = link;
+    this.#keys = keys;
+  }
+
+  /** One that has opened the link. */
+  static async open(link: string, name: string): Promise<Phone> {
+    const { origin, hash } = new URL(link);
+    const read = readPairingFragment(hash);
+    if (read === null) throw new Error(`no link: ${link}`);
+    const phone = new Phone(origin, read, await newPhoneKeys());
+    const introduction = await sealIntroduction(read, { publicKey: phone.#keys.publicKey, name });
+    await phone.#post("introduction", { introduction });
+    return phone;
+  }
+
+  number(): Promise<string> {
+    return checkNumber(this.#link, this.#keys.publicKey);
+  }
+
+  async takeGrant(): Promise<void> {
+    const { grant } = await this.#post("grant", {});
+    this.granted = typeof grant === "string" ? await openGrant(this.#link, this.#keys, grant) : null;
+  }
+
+  async #post(path: string, more: object): Promise<Record<string, unknown>> {
+    const body = JSON.stringify({ claim: await claimOf(this.#link.secret), claimant: this.#claimant, ...more });
+    const answer = await fetch(`${this.#url}/v1/phones/${this.#link.id}/${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
+    return (await answer.json()) as Record<string, unknown>;
+  }
+
+  connect(): Promise<Connection> {
+    const { access = "", key = "" } = this.granted ?? {};
+    const address = `${this.#url.replace("http", "ws")}/v1/phones/${this.#link.id}/connect`;
+    const headers = { origin: this.#url, "sec-websocket-protocol": `shim.phone, ${access}` };
+    return Connection.open(address, headers, fromBase64url(key));
+  }
+}
+
+/** A page of a phone with a session at its machine. */
+class Connection {
+  readonly closed: Promise<number>;
+  readonly #socket: Socket;
+  readonly #frames: string[] = [];
+  #arrived: (() => void) | null = null;
+  #channel: PhoneChannel | null = null;
+  #lastId = 0;
+
+  private constructor(address: string, headers: Record<string, string>) {
+    const { promise, resolve } = Promise.withResolvers<number>();
+    this.closed = promise;
+    this.#socket = nodePlatform().openSocket(address, headers, {
+      onOpen: () => undefined,
+      onText: (text) => {
+        this.#frames.push(text);
+        this.#arrived?.();
+      },
+      onClose: (code) => resolve(code),
+    });
+    onTestFinished(() => this.#socket.close(1000));
+  }
+
+  static async open(
+    address: string,
+    headers: Record<string, string>,
+    key: Uint8Array<ArrayBuffer>,
+  ): Promise<Connection> {
+    const connection = new Connection(address, headers);
+    await connection.until({ isThere: true });
+    const session = randomText(16);
+    connection.#socket.send(JSON.stringify({ open: session }));
+    const { answer } = (await connection.until({ open: session })) as { answer: string };
+    connection.#channel = await PhoneChannel.open("phone", key, session, answer);
+    return connection;
+  }
+
+  async next(): Promise<Record<string, unknown>> {
+    for (;;) {
+      const frame = this.#frames.shift();
+      if (frame !== undefined) return JSON.parse(frame) as Record<string, unknown>;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#arrived = resolve;
+      await promise;
+    }
+  }
+
+  async until(wanted: Record<string, unknown>): Promise<Record<string, unknown>> {
+    for (;;) {
+      const frame = await this.next();
+      if (Object.entries(wanted).every(([field, value]) => frame[field] === value)) return frame;
+    }
+  }
+
+  async ask(name: string, input: object = {}): Promise<MachineFrame> {
+    return this.request({ name, input: { ...input } });
+  }
+
+  async request(content: Record<string, unknown>): Promise<MachineFrame> {
+    const id = (this.#lastId += 1);
+    this.#socket.send(JSON.stringify(await this.#channel?.seal({ id, ...content })));
+    for (;;) {
+      const frame = await this.opened();
+      if ("id" in frame && frame.id === id) return frame;
+    }
+  }
+
+  /** The next sealed frame of the machine. */
+  async opened(): Promise<MachineFrame> {
+    return (await this.#channel?.open((await this.next()) as unknown as SealedFrame)) as MachineFrame;
+  }
+}
+
+/** A machine in a workspace of a real coordinator, and its host's connections with phones. */
+async function aMachine(): Promise<{ home: CliHome; links: PhoneLinks }> {
+  const home = aSeededHome();
+  const edge = await EdgeRuntime.open();
+  await edge.join(home.runtime.paths.home, "m1");
+  const links = new PhoneLinks(home.runtime);
+  onTestFinished(() => links.close());
+  return { home, links };
+}
+
+interface Pairing {
+  readonly ran: Ran;
+  readonly phone: Phone;
+}
+
+/** `shim pair` on a terminal, whose user answers; the phone opens the link that was printed. */
+async function pair(home: CliHome, words = "pair", reply = "y", name = "Pixel 9, Chrome"): Promise<Pairing> {
+  let phone: Phone | null = null;
+  let asked = "";
+  const shown = { text: "" };
+  const ran = await home.shimWith(
+    {
+      isInteractive: true,
+      interrupted: () => new AbortController().signal,
+      stderr(text) {
+        shown.text += text;
+      },
+      wait: async () => {
+        const [link = ""] = /http\S+#pair=\S+/.exec(shown.text) ?? [];
+        phone ??= await Phone.open(link, name);
+      },
+      ask: async (question) => {
+        asked = question;
+        return reply;
+      },
+    },
+    words,
+  );
+  if (phone === null) throw new Error(`nothing was offered: ${ran.out}${shown.text}`);
+  const opened: Phone = phone;
+  expect(asked).toContain(`"${name}" has opened the link. Does it show ${await opened.number()}`);
+  await opened.takeGrant();
+  return { ran: { ...ran, err: shown.text }, phone: opened };
+}
+
+it("a phone that was paired sees the chats of its machine, and learns that they have changed", async () => {
+  const { home, links } = await aMachine();
+  const { ran, phone } = await pair(home);
+  expect(ran).toMatchObject(printed("Pixel 9, Chrome is paired until"));
+  links.refresh();
+  const page = await phone.connect();
+  const fleet = (await page.ask("page.fleet")) as { value: { rows: { id: string }[] } };
+  expect(fleet.value.rows.map(({ id }) => id)).toContain(ids.dead);
+  links.changed("sessions");
+  expect(await page.opened()).toHaveProperty("changed");
+  expect(await home.shim("phones list")).toMatchObject(printed(/Pixel 9, Chrome .* view /));
+  expect(readPhones(home.runtime.paths.home).phones[0]?.seenAt).toBe(home.now);
+});
+
+it("a phone calls nothing that its scope does not have, and nothing that the page does not have", async () => {
+  const { home, links } = await aMachine();
+  const { phone } = await pair(home);
+  links.refresh();
+  const page = await phone.connect();
+  for (const name of ["sessions.forget", "recovery.dismiss", "config.set", "tokens.create", "phones.offer", "nothing"])
+    expect([name, await page.ask(name)]).toMatchObject([name, { error: { code: "forbidden" } }]);
+});
+
+it("the user says no: the phone gets nothing, and the link is of no more use", async () => {
+  const { home, links } = await aMachine();
+  const { ran, phone } = await pair(home, "pair", "n");
+  expect(ran).toMatchObject(failed(1, "nothing was paired, and the link is withdrawn"));
+  expect(phone.granted).toBeNull();
+  links.refresh();
+  expect(readPhones(home.runtime.paths.home)).toMatchObject({ phones: [], offered: [] });
+});
+
+it("a phone that is removed is cut off at once, also where the coordinator is away", async () => {
+  const { home, links } = await aMachine();
+  const { phone } = await pair(home);
+  links.refresh();
+  const page = await phone.connect();
+  expect(await home.shim("phones remove Pixel")).toMatchObject(failed(3, "no phone is paired as Pixel"));
+  expect(await home.shim("phones", "remove", "Pixel 9, Chrome")).toMatchObject(printed("is no longer paired"));
+  links.refresh();
+  expect(await page.closed).toBe(4001);
+  expect(await home.shim("phones list")).toMatchObject(printed("No phone is paired"));
+  await pair(home);
+  home.join("http://127.0.0.1:9", { machine: "m1" });
+  const ran = await home.shim("phones", "remove", "Pixel 9, Chrome");
+  expect(ran).toMatchObject(printed("The coordinator did not confirm it"));
+  expect(readPhones(home.runtime.paths.home).phones).toEqual([]);
+});
+
+it("keys are in a file that its user alone reads; a phone whose time is over is dropped with its key", async () => {
+  const { home, links } = await aMachine();
+  await pair(home, "pair --for 2h");
+  const file = join(home.runtime.paths.home, "phones.json");
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  links.refresh();
+  home.now += 2 * 3_600_000;
+  expect(await home.shim("phones list")).toMatchObject(printed("No phone is paired"));
+  expect(changePhones(home.runtime.paths.home, home.now, (same) => same).phones).toEqual([]);
+});
+
+it("a notification is chosen by the phone; it is listed, and ends with it", async () => {
+  const { home, links } = await aMachine();
+  const { phone } = await pair(home);
+  links.refresh();
+  const page = await phone.connect();
+  const push = { endpoint: "https://push.example/1", keys: { p256dh: "a", auth: "b" } };
+  expect(await page.request({ push, kinds: ["waits", "died"] })).toMatchObject({ value: {} });
+  expect(await home.shim("phones list")).toMatchObject(printed("waits, died"));
+  await page.request({ push: null, kinds: [] });
+  expect(readPhones(home.runtime.paths.home).phones[0]?.push).toBeNull();
+});
+
+it("without a workspace, a terminal, or a time in between, the refusal says what to do", async () => {
+  const home = aSeededHome();
+  expect(await home.shim("pair")).toMatchObject(failed(2, "run `shim pair` in a terminal"));
+  const terminal = { isInteractive: true };
+  expect(await home.shimWith(terminal, "pair")).toMatchObject(failed(1, "`shim workspace join <name>` joins one"));
+  expect(await home.shimWith(terminal, "pair --for 2y")).toMatchObject({ code: 2 });
+  expect(await home.shimWith(terminal, "pair --for 400d")).toMatchObject(failed(2, "a minute to a year"));
+});
