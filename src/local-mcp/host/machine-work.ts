@@ -28,7 +28,8 @@ import { isEmpty } from "../../store/spool.ts";
 import * as textIndex from "../../store/text-index.ts";
 import { drainInto } from "../events/answer-hook.ts";
 import type { Chat, LoadedTeam } from "../mcp/chat/chat.ts";
-import { deadTasks, Notifier } from "../notify/notifier.ts";
+import { deadTasks } from "../notify/due-notifications.ts";
+import { Notifier } from "../notify/notifier.ts";
 import type { PhoneLinks } from "./phone-links.ts";
 import type { ServedChat } from "./served-chat.ts";
 

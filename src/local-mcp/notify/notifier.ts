@@ -1,226 +1,22 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { clientTitle } from "../../clients/adapters.ts";
-import type { NotifyEvent } from "../../contract/config.ts";
-import type { InputOf } from "../../contract/operations.ts";
-import type { OpenedLink } from "../../coordinator-client/client.ts";
-import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
-import { processKey } from "../../coordinator-client/local/process-key.ts";
-import { assess } from "../../learning/policy/risk.ts";
-import { isOwnerGone } from "../../machine/recovery/incomplete/deaths.ts";
-import { causeOf, findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
-import { isClosed } from "../../machine/sessions/activity.ts";
 import { digest } from "../../machine/sessions/entries.ts";
-import * as recoveries from "../../machine/sessions/recoveries.ts";
-import * as sessions from "../../machine/sessions/sessions.ts";
-import { openConflicts } from "../../machine/team/conflicts.ts";
-import { costText, limitLine, openLimitOf } from "../../machine/usage/at-limit.ts";
-import { mayBeAlive } from "../../platform/processes.ts";
 import { withoutSecrets } from "../../platform/program-path.ts";
+import { changePhone, readPhones } from "../../machine/phones/phone-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
-import { age, quotedTitle } from "../../shared/format.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { sentNotifications } from "../../store/machine-tables.ts";
+import { comingDeaths, dueNotifications, duePushes, type UserNotification } from "./due-notifications.ts";
 
-/** Sent once per `key`. Contains no text of a chat but its title. */
-interface UserNotification {
-  readonly event: NotifyEvent;
-  readonly key: string;
-  readonly session: string | null;
-  readonly title: string | null;
-  readonly text: string;
+/** A way to the user. */
+interface Channel {
+  readonly name: string;
+  /** @param due of the settings */
+  readonly select: (due: readonly UserNotification[]) => readonly UserNotification[];
+  readonly send: (notification: UserNotification) => Promise<void>;
 }
-
-const maxEventAgeMs = 86_400_000;
-/** A chat in its turn reads a message by itself within this time. */
-const unreadAfterMs = 30_000;
-const maxChats = 20;
-
-type Readers = { readonly [Event in NotifyEvent]: (sql: Sql, runtime: Runtime) => UserNotification[] };
-
-const readers: Readers = {
-  conflict: findConflicts,
-  chat_died: (sql, runtime) => [
-    ...recordedDeaths(sql, runtime.now()),
-    // Nobody records the death of a chat whose process cannot be seen before it is offered.
-    ...unrecordedDeaths(sql, runtime, (session) => !isOwnerGone(session, runtime)),
-  ],
-  message_waiting: findUnreadMessages,
-  risk_critical: findCriticalRisks,
-  task_dead: () => [],
-  usage_limit: (sql, runtime) => [...findSwitches(sql, runtime), ...findLimited(sql, runtime)],
-};
-
-/** Includes what was already sent. */
-export function dueNotifications(sql: Sql, runtime: Runtime): UserNotification[] {
-  return runtime.config.notify.events.flatMap((event) => readers[event](sql, runtime));
-}
-
-interface DeathRow {
-  readonly id: string;
-  readonly at: number;
-  readonly cause: string;
-  readonly isLast: number;
-}
-
-/** Holds those that were offered as well: a chat that starts may be faster than any notifier. */
-function recordedDeaths(sql: Sql, now: number): UserNotification[] {
-  const rows = sql.all<DeathRow>(
-    `SELECT c.session AS id, c.at, c.cause, coalesce(s.deathAt = c.at, 0) AS "isLast" FROM crashes c JOIN sessions s ON s.id = c.session
-     WHERE max(c.at, coalesce(s.detachedAt, 0)) >= ? ORDER BY c.at DESC LIMIT ?`,
-    now - maxEventAgeMs,
-    maxChats,
-  );
-  return rows.flatMap(({ id, at, cause, isLast }) => {
-    const session = sessions.get(sql, id);
-    const isDeath = cause !== "closed" || (isLast === 1 && session !== null && !isClosed(session));
-    return session && isDeath ? deathOf(session, at, cause) : [];
-  });
-}
-
-/** Deaths that a process is about to record. */
-function comingDeaths(sql: Sql, runtime: Runtime): UserNotification[] {
-  return unrecordedDeaths(sql, runtime, (session) => isOwnerGone(session, runtime));
-}
-
-function unrecordedDeaths(
-  sql: Sql,
-  runtime: Runtime,
-  isMeant: (session: sessions.Session) => boolean,
-): UserNotification[] {
-  const now = runtime.now();
-  const accepts = (session: sessions.Session): boolean =>
-    isMeant(session) &&
-    !isClosed(session) &&
-    now - Math.max(session.lastSeenAt, session.detachedAt ?? 0) <= maxEventAgeMs;
-  return findIncomplete(sql, runtime.processes, now, { limit: maxChats, isFree: true, accepts }).map(
-    ({ session, cause }) => deathOf(session, session.lastSeenAt, cause),
-  );
-}
-
-/** @param at the last sign of life, the same before and after the death is recorded */
-function deathOf(session: sessions.Session, at: number, cause: string): UserNotification {
-  const title = sessions.displayTitle(session);
-  const causeText = cause === "unknown" ? "" : ` (${cause.replaceAll("_", " ")})`;
-  const text = `${quotedTitle(title)} died${causeText}`;
-  return { event: "chat_died", key: `chat_died:${session.id}:${at}`, session: session.id, title, text };
-}
-
-/** Only of files that are known to be changed by two chats. */
-function findConflicts(sql: Sql, runtime: Runtime): UserNotification[] {
-  const open = openConflicts(sql, runtime).filter(({ kind }) => kind === "merge" || kind === "file");
-  return open.slice(0, maxChats).map(({ seq, kind, path, ageMs, chats: [one, other] }) => {
-    const names = [one, other].map(({ title, shortId }) => quotedTitle(title ?? shortId));
-    const what = kind === "file" ? "have both edited it" : "have changed it in ways that do not merge";
-    const text = `conflict in ${path}: ${names.join(" and ")} ${what} (${age(ageMs)} ago). Let one finish and commit first`;
-    return { event: "conflict", key: `conflict:${seq}`, session: one.chat, title: one.title, text };
-  });
-}
-
-interface UnreadRow {
-  readonly seq: number;
-  readonly session: string;
-  readonly title: string | null;
-}
-
-function findUnreadMessages(sql: Sql, { now, processes }: Runtime): UserNotification[] {
-  const rows = sql.all<UnreadRow>(
-    `SELECT min(n.seq) AS seq, n.session, coalesce(s.name, s.title) AS title FROM team_news n JOIN sessions s ON s.id = n.session
-     WHERE n.kind = 'message' AND n.deliveredAt IS NULL AND n.at <= ? AND s.endedAt IS NULL GROUP BY n.session LIMIT ?`,
-    now() - unreadAfterMs,
-    maxChats,
-  );
-  return rows
-    .filter(({ session }) => {
-      const owner = sessions.get(sql, session)?.owner ?? null;
-      return owner !== null && mayBeAlive(processes, owner);
-    })
-    .map(({ seq, session, title }) => ({
-      event: "message_waiting",
-      key: `message_waiting:${session}:${seq}`,
-      session,
-      title,
-      text: `a message waits for ${quotedTitle(title)}`,
-    }));
-}
-
-function findCriticalRisks(sql: Sql, runtime: Runtime): UserNotification[] {
-  const { now, config } = runtime;
-  return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
-    const { id, owner, readings } = session;
-    const title = sessions.displayTitle(session);
-    if (assess(readings, config.risk, now()).level !== "critical") return [];
-    const key = `risk_critical:${id}:${owner ? processKey(owner) : ""}`;
-    return [{ event: "risk_critical", key, session: id, title, text: `${quotedTitle(title)} is at critical risk` }];
-  });
-}
-
-/** Sessions that another client or model continues, because of a usage limit. */
-function findSwitches(sql: Sql, { now, processes }: Runtime): UserNotification[] {
-  const taken = recoveries.listTaken(sql, now() - maxEventAgeMs, maxChats);
-  return taken.flatMap(({ session: sessionId, by, limit }): UserNotification[] => {
-    const [session, successor] = [sessions.get(sql, sessionId), sessions.get(sql, by)];
-    if (!session || !successor || (successor.client === session.client && !limit)) return [];
-    if (!limit && causeOf(sql, session, processes).cause !== "usage_limit") return [];
-    const { id } = session;
-    const title = sessions.displayTitle(session);
-    const how = limit ? ` by your rule (${costText(limit)})` : "";
-    const text = `${quotedTitle(title)} reached a usage limit; ${limit?.to ?? clientTitle(successor)} continues${how}`;
-    return [{ event: "usage_limit", key: `usage_limit:${id}:${by}`, session: id, title, text }];
-  });
-}
-
-/** Living chats at a usage limit, with the command that continues them. */
-function findLimited(sql: Sql, runtime: Runtime): UserNotification[] {
-  return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
-    const { id } = session;
-    const limit = openLimitOf(sql, session, runtime.now());
-    if (!limit) return [];
-    const title = sessions.displayTitle(session);
-    const hint = limitLine(sql, runtime, session);
-    const text = `${quotedTitle(title)} reached a usage limit${hint === null ? "" : `; ${hint}`}`;
-    return [{ event: "usage_limit", key: `usage_limit:${id}:${limit.seq}`, session: id, title, text }];
-  });
-}
-
-function livingSessions(sql: Sql, { processes }: Runtime): sessions.Session[] {
-  return [...sessions.listOpen(sql)].filter(({ owner }) => owner !== null && mayBeAlive(processes, owner));
-}
-
-/** The coordinator may be remote and charge for requests. */
-const askEveryMs = 60_000;
-const callTimeoutMs = 5_000;
-const maxTasks = 1_000;
-
-/** Repeats the last known tasks between requests and while the coordinator is unreachable. */
-export function deadTasks(
-  now: () => number,
-  reader: () => OpenedLink | null | Promise<OpenedLink | null>,
-): () => Promise<readonly UserNotification[]> {
-  let lastNotifications: readonly UserNotification[] = [];
-  let askedAt = Number.NEGATIVE_INFINITY;
-  return async () => {
-    if (isWithin(now() - askedAt, askEveryMs)) return lastNotifications;
-    askedAt = now();
-    const openedLink = await reader();
-    return (lastNotifications = (openedLink && (await findDeadTasks(openedLink))) ?? lastNotifications);
-  };
-}
-
-async function findDeadTasks({ link, workspace }: OpenedLink): Promise<UserNotification[] | null> {
-  const caller = { call: (name: "tasks.list", input: InputOf<"tasks.list">) => link.call(name, input, callTimeoutMs) };
-  const answer = await fetchPages(caller, "tasks.list", { state: "dead" }, { max: maxTasks });
-  if (!answer.ok) return null;
-  return answer.value.tasks.map(({ task, type, reason, failures }) => {
-    const reasonText = reason === null ? "" : ` (${reason.replaceAll("_", " ")})`;
-    const key = `task_dead:${workspace}:${task}:${failures}`;
-    return { event: "task_dead", key, session: null, title: null, text: `task ${task} (${type}) is dead${reasonText}` };
-  });
-}
-
-type Channel = "desktop" | "webhook";
 
 export interface NotifierOptions {
   readonly runtime: Runtime;
@@ -229,11 +25,15 @@ export interface NotifierOptions {
 
 const pollEveryMs = 10_000;
 
+function all(due: readonly UserNotification[]): readonly UserNotification[] {
+  return due;
+}
+
 /** Off unless the settings name a channel. */
 export class Notifier {
   readonly #options: NotifierOptions;
   /** Channels whose failure is already logged. */
-  readonly #failing = new Set<Channel>();
+  readonly #failing = new Set<string>();
   #checkedAt = Number.NEGATIVE_INFINITY;
   #checking: Promise<void> | null = null;
   /** Set if there was no store at first: no event is older than the channel. */
@@ -243,10 +43,35 @@ export class Notifier {
     this.#options = options;
   }
 
-  /** Settings may change while the process runs. */
-  get #channels(): readonly Channel[] {
-    const { desktop, webhook } = this.#options.runtime.config.notify;
-    return [...(desktop ? ["desktop" as const] : []), ...(webhook === null ? [] : ["webhook" as const])];
+  /** Settings and phones may change while the process runs. */
+  #channels(): readonly Channel[] {
+    const { config, env, now, paths, store, log } = this.#options.runtime;
+    const { desktop, webhook } = config.notify;
+    const { pushKeys, phones } = readPhones(paths.home);
+    return [
+      ...(desktop ? [{ name: "desktop", select: all, send: (one) => notifyDesktop(one.text, env) } as Channel] : []),
+      ...(webhook === null
+        ? []
+        : [{ name: "webhook", select: all, send: (one) => postWebhook(webhook, one, now()) } as Channel]),
+      ...phones.flatMap((phone): Channel[] => {
+        const { id, push, endsAt } = phone;
+        if (push === null || pushKeys === null || endsAt <= now()) return [];
+        return [
+          {
+            name: `phone ${id}`,
+            select: () => store.read((sql) => duePushes(sql, this.#options.runtime, push.kinds), []),
+            send: async (notification) => {
+              // Most machines have no phone.
+              const { sendPush } = await import("./web-push.ts");
+              const isKnown = await sendPush({ phone, push, keys: pushKeys }, notification);
+              if (isKnown) return;
+              log("info", "a phone takes no more notifications", { phone: phone.name });
+              changePhone(paths.home, now(), id, { push: null });
+            },
+          },
+        ];
+      }),
+    ];
   }
 
   /** May be called often; never rejects. */
@@ -265,11 +90,12 @@ export class Notifier {
   }
 
   async #notify(deadTasks: () => Promise<readonly UserNotification[]>): Promise<void> {
-    if (this.#channels.length === 0) return;
     const { runtime } = this.#options;
     try {
+      const channels = this.#channels();
+      if (channels.length === 0) return;
       const due = [...runtime.store.read((sql) => dueNotifications(sql, runtime), []), ...(await deadTasks())];
-      for (const channel of this.#channels) await this.#send(channel, this.#recordUnsent(channel, due));
+      for (const channel of channels) await this.#send(channel, this.#recordUnsent(channel.name, channel.select(due)));
     } catch (error) {
       runtime.log("error", "notifications", { error: messageOf(error) });
     }
@@ -282,7 +108,7 @@ export class Notifier {
   }
 
   /** Skips events from before the channel's first use. Recorded before they are sent. */
-  #recordUnsent(channel: Channel, due: readonly UserNotification[]): UserNotification[] {
+  #recordUnsent(channel: string, due: readonly UserNotification[]): UserNotification[] {
     const { runtime } = this.#options;
     const { store, now } = runtime;
     const keyOf = ({ key }: UserNotification): string => `${channel}:${key}`;
@@ -303,25 +129,18 @@ export class Notifier {
     });
   }
 
-  async #send(channel: Channel, notifications: readonly UserNotification[]): Promise<void> {
+  async #send({ name, send }: Channel, notifications: readonly UserNotification[]): Promise<void> {
     for (const notification of notifications) {
       try {
-        await this.#sendOne(channel, notification);
-        this.#failing.delete(channel);
+        await send(notification);
+        this.#failing.delete(name);
       } catch (error) {
-        if (!this.#failing.has(channel)) {
-          this.#options.runtime.log("error", `a ${channel} notification was not sent`, { error: messageOf(error) });
+        if (!this.#failing.has(name)) {
+          this.#options.runtime.log("error", `a ${name} notification was not sent`, { error: messageOf(error) });
         }
-        this.#failing.add(channel);
+        this.#failing.add(name);
       }
     }
-  }
-
-  async #sendOne(channel: Channel, notification: UserNotification): Promise<void> {
-    const { runtime } = this.#options;
-    const { webhook } = runtime.config.notify;
-    if (channel === "desktop") await notifyDesktop(notification.text, runtime.env);
-    else if (webhook !== null) await postWebhook(webhook, notification, runtime.now());
   }
 }
 

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { openCodeHooks } from "#src/clients/opencode/opencode-plugin.ts";
 import { limitOf } from "#src/machine/usage/at-limit.ts";
 import { refresh } from "#src/machine/signals/observe.ts";
-import { dueNotifications } from "#src/local-mcp/notify/notifier.ts";
+import { dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { aLiveClaude } from "#harness/machine/claude.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
-import { deadTasks, dueNotifications } from "#src/local-mcp/notify/notifier.ts";
+import { deadTasks, dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
 import { notifyDesktop } from "#src/local-mcp/notify/notifier.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { aChat, aDeadClaude, anotherClaude, aProject, Claude, aLiveClaude } from "#harness/machine/claude.ts";

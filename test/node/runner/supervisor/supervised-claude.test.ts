@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { codex } from "#src/clients/codex/codex.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { dueNotifications } from "#src/local-mcp/notify/notifier.ts";
+import { dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
 import { timeline } from "#src/machine/operations/session-view.ts";
 import { dismiss } from "#src/machine/recovery/marks.ts";
 import * as journal from "#src/machine/sessions/journal.ts";

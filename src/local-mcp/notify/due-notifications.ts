@@ -1,0 +1,258 @@
+import { clientTitle } from "../../clients/adapters.ts";
+import type { NotifyEvent } from "../../contract/config.ts";
+import type { PushKind } from "../../contract/phones.ts";
+import type { InputOf } from "../../contract/operations.ts";
+import type { OpenedLink } from "../../coordinator-client/client.ts";
+import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
+import { processKey } from "../../coordinator-client/local/process-key.ts";
+import { assess } from "../../learning/policy/risk.ts";
+import { isOwnerGone } from "../../machine/recovery/incomplete/deaths.ts";
+import { causeOf, findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
+import { isClosed, waitingSessions } from "../../machine/sessions/activity.ts";
+import * as journal from "../../machine/sessions/journal.ts";
+import * as recoveries from "../../machine/sessions/recoveries.ts";
+import * as sessions from "../../machine/sessions/sessions.ts";
+import { openConflicts } from "../../machine/team/conflicts.ts";
+import { costText, limitLine, openLimitOf } from "../../machine/usage/at-limit.ts";
+import { mayBeAlive } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { age, quotedTitle } from "../../shared/format.ts";
+import { isWithin } from "../../shared/known-time.ts";
+import type { Sql } from "../../shared/sql.ts";
+
+/** Sent once per `key`. Contains no text of a chat but its title. */
+export interface UserNotification {
+  readonly event: NotifyEvent | PushKind;
+  readonly key: string;
+  readonly session: string | null;
+  readonly title: string | null;
+  readonly text: string;
+}
+
+const maxEventAgeMs = 86_400_000;
+/** A chat in its turn reads a message by itself within this time. */
+const unreadAfterMs = 30_000;
+const maxChats = 20;
+
+type Readers = { readonly [Event in NotifyEvent]: (sql: Sql, runtime: Runtime) => UserNotification[] };
+
+const readers: Readers = {
+  conflict: findConflicts,
+  chat_died: (sql, runtime) => [
+    ...recordedDeaths(sql, runtime.now()),
+    // Nobody records the death of a chat whose process cannot be seen before it is offered.
+    ...unrecordedDeaths(sql, runtime, (session) => !isOwnerGone(session, runtime)),
+  ],
+  message_waiting: findUnreadMessages,
+  risk_critical: findCriticalRisks,
+  task_dead: () => [],
+  usage_limit: (sql, runtime) => [...findSwitches(sql, runtime), ...findLimited(sql, runtime)],
+};
+
+/** Includes what was already sent. */
+export function dueNotifications(sql: Sql, runtime: Runtime): UserNotification[] {
+  return runtime.config.notify.events.flatMap((event) => readers[event](sql, runtime));
+}
+
+/** The same for a phone, of the kinds that it has chosen. */
+export function duePushes(sql: Sql, runtime: Runtime, kinds: readonly PushKind[]): UserNotification[] {
+  return kinds.flatMap((kind) => pushReaders[kind](sql, runtime));
+}
+
+const pushReaders: Readonly<Record<PushKind, (sql: Sql, runtime: Runtime) => UserNotification[]>> = {
+  waits: findWaiting,
+  died: readers.chat_died,
+  done: findDone,
+  limit: readers.usage_limit,
+};
+
+function findWaiting(sql: Sql, { processes }: Runtime): UserNotification[] {
+  return waitingSessions(sql, processes, null).flatMap((session): UserNotification[] => {
+    const { id, waiting } = session;
+    // At an idle prompt a chat is done.
+    if (waiting === null || waiting.for === "prompt") return [];
+    const title = sessions.displayTitle(session);
+    const text = `${quotedTitle(title)} ${stateTexts[waiting.for]}`;
+    return [{ event: "waits", key: `waits:${id}:${waiting.since}`, session: id, title, text }];
+  });
+}
+
+const stateTexts = { permission: "asks for a permission", dialog: "asks a question" } as const;
+
+/** A user who waits for a shorter turn is there. */
+const minTurnMs = 60_000;
+
+/** Turns that have ended, of chats that are alive. */
+function findDone(sql: Sql, runtime: Runtime): UserNotification[] {
+  return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
+    const { id } = session;
+    const [end] = journal.newest(sql, id, ["turn_end"], 1);
+    const prompt = journal.newestPrompt(sql, id);
+    const isLong = end !== undefined && prompt !== null && end.at - prompt.at >= minTurnMs;
+    if (!isLong || end.seq < prompt.seq || !isWithin(runtime.now() - end.at, maxEventAgeMs)) return [];
+    const title = sessions.displayTitle(session);
+    return [{ event: "done", key: `done:${id}:${end.seq}`, session: id, title, text: `${quotedTitle(title)} is done` }];
+  });
+}
+
+interface DeathRow {
+  readonly id: string;
+  readonly at: number;
+  readonly cause: string;
+  readonly isLast: number;
+}
+
+/** Holds those that were offered as well: a chat that starts may be faster than any notifier. */
+function recordedDeaths(sql: Sql, now: number): UserNotification[] {
+  const rows = sql.all<DeathRow>(
+    `SELECT c.session AS id, c.at, c.cause, coalesce(s.deathAt = c.at, 0) AS "isLast" FROM crashes c JOIN sessions s ON s.id = c.session
+     WHERE max(c.at, coalesce(s.detachedAt, 0)) >= ? ORDER BY c.at DESC LIMIT ?`,
+    now - maxEventAgeMs,
+    maxChats,
+  );
+  return rows.flatMap(({ id, at, cause, isLast }) => {
+    const session = sessions.get(sql, id);
+    const isDeath = cause !== "closed" || (isLast === 1 && session !== null && !isClosed(session));
+    return session && isDeath ? deathOf(session, at, cause) : [];
+  });
+}
+
+/** Deaths that a process is about to record. */
+export function comingDeaths(sql: Sql, runtime: Runtime): UserNotification[] {
+  return unrecordedDeaths(sql, runtime, (session) => isOwnerGone(session, runtime));
+}
+
+function unrecordedDeaths(
+  sql: Sql,
+  runtime: Runtime,
+  isMeant: (session: sessions.Session) => boolean,
+): UserNotification[] {
+  const now = runtime.now();
+  const accepts = (session: sessions.Session): boolean =>
+    isMeant(session) &&
+    !isClosed(session) &&
+    now - Math.max(session.lastSeenAt, session.detachedAt ?? 0) <= maxEventAgeMs;
+  return findIncomplete(sql, runtime.processes, now, { limit: maxChats, isFree: true, accepts }).map(
+    ({ session, cause }) => deathOf(session, session.lastSeenAt, cause),
+  );
+}
+
+/** @param at the last sign of life, the same before and after the death is recorded */
+function deathOf(session: sessions.Session, at: number, cause: string): UserNotification {
+  const title = sessions.displayTitle(session);
+  const causeText = cause === "unknown" ? "" : ` (${cause.replaceAll("_", " ")})`;
+  const text = `${quotedTitle(title)} died${causeText}`;
+  return { event: "chat_died", key: `chat_died:${session.id}:${at}`, session: session.id, title, text };
+}
+
+/** Only of files that are known to be changed by two chats. */
+function findConflicts(sql: Sql, runtime: Runtime): UserNotification[] {
+  const open = openConflicts(sql, runtime).filter(({ kind }) => kind === "merge" || kind === "file");
+  return open.slice(0, maxChats).map(({ seq, kind, path, ageMs, chats: [one, other] }) => {
+    const names = [one, other].map(({ title, shortId }) => quotedTitle(title ?? shortId));
+    const what = kind === "file" ? "have both edited it" : "have changed it in ways that do not merge";
+    const text = `conflict in ${path}: ${names.join(" and ")} ${what} (${age(ageMs)} ago). Let one finish and commit first`;
+    return { event: "conflict", key: `conflict:${seq}`, session: one.chat, title: one.title, text };
+  });
+}
+
+interface UnreadRow {
+  readonly seq: number;
+  readonly session: string;
+  readonly title: string | null;
+}
+
+function findUnreadMessages(sql: Sql, { now, processes }: Runtime): UserNotification[] {
+  const rows = sql.all<UnreadRow>(
+    `SELECT min(n.seq) AS seq, n.session, coalesce(s.name, s.title) AS title FROM team_news n JOIN sessions s ON s.id = n.session
+     WHERE n.kind = 'message' AND n.deliveredAt IS NULL AND n.at <= ? AND s.endedAt IS NULL GROUP BY n.session LIMIT ?`,
+    now() - unreadAfterMs,
+    maxChats,
+  );
+  return rows
+    .filter(({ session }) => {
+      const owner = sessions.get(sql, session)?.owner ?? null;
+      return owner !== null && mayBeAlive(processes, owner);
+    })
+    .map(({ seq, session, title }) => ({
+      event: "message_waiting",
+      key: `message_waiting:${session}:${seq}`,
+      session,
+      title,
+      text: `a message waits for ${quotedTitle(title)}`,
+    }));
+}
+
+function findCriticalRisks(sql: Sql, runtime: Runtime): UserNotification[] {
+  const { now, config } = runtime;
+  return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
+    const { id, owner, readings } = session;
+    const title = sessions.displayTitle(session);
+    if (assess(readings, config.risk, now()).level !== "critical") return [];
+    const key = `risk_critical:${id}:${owner ? processKey(owner) : ""}`;
+    return [{ event: "risk_critical", key, session: id, title, text: `${quotedTitle(title)} is at critical risk` }];
+  });
+}
+
+/** Sessions that another client or model continues, because of a usage limit. */
+function findSwitches(sql: Sql, { now, processes }: Runtime): UserNotification[] {
+  const taken = recoveries.listTaken(sql, now() - maxEventAgeMs, maxChats);
+  return taken.flatMap(({ session: sessionId, by, limit }): UserNotification[] => {
+    const [session, successor] = [sessions.get(sql, sessionId), sessions.get(sql, by)];
+    if (!session || !successor || (successor.client === session.client && !limit)) return [];
+    if (!limit && causeOf(sql, session, processes).cause !== "usage_limit") return [];
+    const { id } = session;
+    const title = sessions.displayTitle(session);
+    const how = limit ? ` by your rule (${costText(limit)})` : "";
+    const text = `${quotedTitle(title)} reached a usage limit; ${limit?.to ?? clientTitle(successor)} continues${how}`;
+    return [{ event: "usage_limit", key: `usage_limit:${id}:${by}`, session: id, title, text }];
+  });
+}
+
+/** Living chats at a usage limit, with the command that continues them. */
+function findLimited(sql: Sql, runtime: Runtime): UserNotification[] {
+  return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
+    const { id } = session;
+    const limit = openLimitOf(sql, session, runtime.now());
+    if (!limit) return [];
+    const title = sessions.displayTitle(session);
+    const hint = limitLine(sql, runtime, session);
+    const text = `${quotedTitle(title)} reached a usage limit${hint === null ? "" : `; ${hint}`}`;
+    return [{ event: "usage_limit", key: `usage_limit:${id}:${limit.seq}`, session: id, title, text }];
+  });
+}
+
+function livingSessions(sql: Sql, { processes }: Runtime): sessions.Session[] {
+  return [...sessions.listOpen(sql)].filter(({ owner }) => owner !== null && mayBeAlive(processes, owner));
+}
+
+/** The coordinator may be remote and charge for requests. */
+const askEveryMs = 60_000;
+const callTimeoutMs = 5_000;
+const maxTasks = 1_000;
+
+/** Repeats the last known tasks between requests and while the coordinator is unreachable. */
+export function deadTasks(
+  now: () => number,
+  reader: () => OpenedLink | null | Promise<OpenedLink | null>,
+): () => Promise<readonly UserNotification[]> {
+  let lastNotifications: readonly UserNotification[] = [];
+  let askedAt = Number.NEGATIVE_INFINITY;
+  return async () => {
+    if (isWithin(now() - askedAt, askEveryMs)) return lastNotifications;
+    askedAt = now();
+    const openedLink = await reader();
+    return (lastNotifications = (openedLink && (await findDeadTasks(openedLink))) ?? lastNotifications);
+  };
+}
+
+async function findDeadTasks({ link, workspace }: OpenedLink): Promise<UserNotification[] | null> {
+  const caller = { call: (name: "tasks.list", input: InputOf<"tasks.list">) => link.call(name, input, callTimeoutMs) };
+  const answer = await fetchPages(caller, "tasks.list", { state: "dead" }, { max: maxTasks });
+  if (!answer.ok) return null;
+  return answer.value.tasks.map(({ task, type, reason, failures }) => {
+    const reasonText = reason === null ? "" : ` (${reason.replaceAll("_", " ")})`;
+    const key = `task_dead:${workspace}:${task}:${failures}`;
+    return { event: "task_dead", key, session: null, title: null, text: `task ${task} (${type}) is dead${reasonText}` };
+  });
+}

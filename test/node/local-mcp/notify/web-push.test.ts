@@ -1,0 +1,157 @@
+import { createDecipheriv, createECDH, hkdfSync, randomBytes, verify, createPublicKey } from "node:crypto";
+import { createServer, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
+import { expect, it, onTestFinished } from "vitest";
+import type { PushKind } from "#src/contract/phones.ts";
+import { changePhones, readPhones } from "#src/machine/phones/phone-file.ts";
+import { newPushKeys } from "#src/machine/phones/push-keys.ts";
+import { aProject, Claude } from "#harness/machine/claude.ts";
+import { looksOf } from "#harness/machine/host-rig.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+
+/** The browser's keys of a subscription. */
+const browser = createECDH("prime256v1");
+browser.generateKeys();
+const auth = randomBytes(16);
+
+interface Pushed {
+  readonly data: { readonly title: string; readonly body: string; readonly tag: string; readonly url: string };
+  readonly raw: string;
+  readonly headers: IncomingMessage["headers"];
+}
+
+/** A push service on loopback, which opens what it gets with the browser's keys. */
+async function aPushService(): Promise<{ url: string; pushed: Pushed[]; answer: { status: number } }> {
+  const pushed: Pushed[] = [];
+  const answer = { status: 201 };
+  const server = createServer((request, response) => {
+    void buffer(request).then((body) => {
+      pushed.push({ data: opened(body) as Pushed["data"], raw: body.toString("latin1"), headers: request.headers });
+      response.writeHead(answer.status).end();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, pushed, answer };
+}
+
+/** RFC 8291 and RFC 8188: salt (16), record size (4), key length (1), key, one record. */
+function opened(body: Buffer): unknown {
+  const [salt, length] = [body.subarray(0, 16), body[20] ?? 0];
+  const sender = body.subarray(21, 21 + length);
+  const record = body.subarray(21 + length);
+  const info = Buffer.concat([Buffer.from("WebPush: info\0"), browser.getPublicKey(), sender]);
+  const secret = Buffer.from(hkdfSync("sha256", browser.computeSecret(sender), auth, info, 32));
+  const derive = (use: string, bytes: number): Buffer =>
+    Buffer.from(hkdfSync("sha256", secret, salt, `Content-Encoding: ${use}\0`, bytes));
+  const decipher = createDecipheriv("aes-128-gcm", derive("aes128gcm", 16), derive("nonce", 12));
+  decipher.setAuthTag(record.subarray(-16));
+  const text = Buffer.concat([decipher.update(record.subarray(0, -16)), decipher.final()]).toString();
+  return JSON.parse(text.slice(0, text.lastIndexOf("}") + 1));
+}
+
+/** A phone that is paired over a coordinator on loopback, and wants these kinds. */
+function withPhone(runtime: TempRuntime, endpoint: string, kinds: readonly PushKind[]): void {
+  const subscription = {
+    endpoint,
+    keys: { p256dh: browser.getPublicKey("base64url"), auth: auth.toString("base64url") },
+  };
+  const now = runtime.now();
+  const phone = {
+    id: "p1",
+    name: "Pixel 9",
+    key: "k",
+    scope: "view" as const,
+    workspace: "http://127.0.0.1:1 team",
+    pairedAt: now,
+    seenAt: null,
+    endsAt: now + 86_400_000,
+    push: { subscription, kinds: [...kinds] },
+  };
+  changePhones(runtime.paths.home, now, () => ({ pushKeys: newPushKeys(), offered: [], phones: [phone] }));
+}
+
+async function aRig(kinds: readonly PushKind[]) {
+  const service = await aPushService();
+  const runtime = tempRuntime();
+  withPhone(runtime, `${service.url}/sub`, kinds);
+  const look = looksOf(runtime);
+  await look();
+  const chat = new Claude(runtime, { cwd: aProject(), session: "chat-1" });
+  const told = (): string[] => service.pushed.map(({ data }) => data.body);
+  return { ...service, runtime, look, chat, told };
+}
+
+it("a phone is notified once of each kind that it has chosen, and its browser alone can read it", async () => {
+  const { pushed, runtime, look, chat, told } = await aRig(["waits", "died", "done"]);
+  chat.prompt("Write the parser");
+  runtime.wait(120_000);
+  chat.stop("It is written.");
+  for (let n = 0; n < 2; n++) await look();
+  chat.prompt("And the lexer");
+  chat.tell("Notification", { notification_type: "permission_prompt" });
+  for (let n = 0; n < 2; n++) await look();
+  chat.kill();
+  for (let n = 0; n < 2; n++) await look();
+  expect(told()).toEqual([
+    '"Write the parser" is done',
+    '"Write the parser" asks for a permission',
+    '"Write the parser" died (killed)',
+  ]);
+  const [first] = pushed;
+  expect(first?.data).toMatchObject({ title: "SHIM", url: "/#/chat/chat-1" });
+  expect(first?.raw).not.toContain("parser");
+  expect(first?.headers).toMatchObject({ "content-encoding": "aes128gcm", ttl: "3600" });
+});
+
+it("kinds that were not chosen, short turns, and what was so before, are not sent", async () => {
+  const { runtime, look, chat, told } = await aRig(["done"]);
+  chat.turn("A short one");
+  chat.prompt("Which?");
+  chat.tell("Notification", { notification_type: "permission_prompt" });
+  runtime.wait(120_000);
+  await look();
+  chat.kill();
+  await look();
+  expect(told()).toEqual([]);
+});
+
+it("the machine signs for the push service (VAPID), and a subscription that has ended is dropped", async () => {
+  const { url, pushed, answer, runtime, look, chat } = await aRig(["died"]);
+  answer.status = 410;
+  chat.turn("x");
+  chat.kill();
+  await look();
+  const { phones, pushKeys } = readPhones(runtime.paths.home);
+  expect(phones).toMatchObject([{ name: "Pixel 9", push: null }]);
+  const [, token = "", key = ""] =
+    /^(?:vapid|WebPush) t=([^,]+), ?k=(.+)$/.exec(pushed[0]?.headers.authorization ?? "") ?? [];
+  expect(key).toBe(pushKeys?.publicKey);
+  const [head = "", body = "", signature = ""] = token.split(".");
+  expect(JSON.parse(Buffer.from(body, "base64url").toString())).toMatchObject({ aud: url.replace("http:", "https:") });
+  const point = Buffer.from(key, "base64url");
+  const [x, y] = [point.subarray(1, 33).toString("base64url"), point.subarray(33).toString("base64url")];
+  const publicKey = createPublicKey({ key: { kty: "EC", crv: "P-256", x, y }, format: "jwk" });
+  const isOwn = verify(
+    "sha256",
+    Buffer.from(`${head}.${body}`),
+    { key: publicKey, dsaEncoding: "ieee-p1363" },
+    Buffer.from(signature, "base64url"),
+  );
+  expect(isOwn).toBe(true);
+});
+
+it("a phone cannot have the machine send to an address of its own network", async () => {
+  const service = await aPushService();
+  const runtime = tempRuntime();
+  const other = service.url.replace("127.0.0.1", "localhost");
+  withPhone(runtime, `${other}/admin`, ["died"]);
+  const look = looksOf(runtime);
+  await look();
+  const chat = new Claude(runtime, { cwd: aProject(), session: "chat-1" });
+  chat.turn("x");
+  chat.kill();
+  await look();
+  expect(service.pushed).toEqual([]);
+});
