@@ -1,5 +1,5 @@
 import { createDecipheriv, createECDH, hkdfSync, randomBytes, verify, createPublicKey } from "node:crypto";
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { expect, it, onTestFinished } from "vitest";
@@ -25,12 +25,12 @@ interface Pushed {
 async function aPushService(): Promise<{ url: string; pushed: Pushed[]; answer: { status: number } }> {
   const pushed: Pushed[] = [];
   const answer = { status: 201 };
-  const server = createServer((request, response) => {
-    void buffer(request).then((body) => {
-      pushed.push({ data: opened(body) as Pushed["data"], raw: body.toString("latin1"), headers: request.headers });
-      response.writeHead(answer.status).end();
-    });
-  });
+  const receive = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const body = await buffer(request);
+    pushed.push({ data: opened(body) as Pushed["data"], raw: body.toString("latin1"), headers: request.headers });
+    response.writeHead(answer.status).end();
+  };
+  const server = createServer((request, response) => void receive(request, response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => void server.close());
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, pushed, answer };
