@@ -37,7 +37,7 @@ export class PhoneChannel {
    * @param answer random value of the machine
    */
   static async open(end: End, key: BufferSource, session: string, answer: string): Promise<PhoneChannel> {
-    return new PhoneChannel(end, session, await sealingKey(key, `${session} ${answer}`, "shim phone session"));
+    return new PhoneChannel(end, session, await sealingKey(key, `${session} ${answer}`, "phone session"));
   }
 
   seal(value: unknown): Promise<SealedFrame> {

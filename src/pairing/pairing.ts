@@ -34,18 +34,18 @@ export function readPairingFragment(fragment: string): PairingLink | null {
 
 /** Shown to the coordinator; reveals nothing of the secret. */
 export async function claimOf(secret: string): Promise<string> {
-  return toBase64url(await derive(fromBase64url(secret), "", "shim phone claim"));
+  return toBase64url(await derive(fromBase64url(secret), "", "pairing claim"));
 }
 
 /** Six digits that both ends show: another phone that has the link has another number. */
 export async function checkNumber({ id, secret }: PairingLink, publicKey: string): Promise<string> {
-  const [a = 0, b = 0, c = 0] = await sha256(`shim phone check ${id} ${secret} ${publicKey}`);
+  const [a = 0, b = 0, c = 0] = await sha256(`pairing check ${id} ${secret} ${publicKey}`);
   const digits = String(((a << 16) | (b << 8) | c) % 1_000_000).padStart(6, "0");
   return `${digits.slice(0, 3)} ${digits.slice(3)}`;
 }
 
 function introductionKey(secret: string): Promise<CryptoKey> {
-  return sealingKey(fromBase64url(secret), "", "shim phone introduction");
+  return sealingKey(fromBase64url(secret), "", "pairing introduction");
 }
 
 /** The key pair of a phone; its private half never leaves the browser. */
@@ -74,7 +74,7 @@ export async function openIntroduction({ id, secret }: PairingLink, sealed: stri
 async function grantKey(link: PairingLink, privateKey: CryptoKey, publicKey: string): Promise<CryptoKey> {
   const other = await subtle.importKey("raw", fromBase64url(publicKey), curve, false, []);
   const shared = await subtle.deriveBits({ name: "ECDH", public: other }, privateKey, 256);
-  return sealingKey(shared, link.secret, `shim phone grant ${link.id}`);
+  return sealingKey(shared, link.secret, `pairing grant ${link.id}`);
 }
 
 /** @param publicKey of the phone, as its introduction has it */

@@ -58,7 +58,7 @@ it("an import that points upward is a fault, and one between rooms beside each o
     expect.stringContaining(
       "src/machine/sessions/sessions.ts: imports src/local-mcp/host/machine-work.ts; machine may import",
     ),
-    "src/web/page.ts: imports src/shared/text.ts; web may import contract",
+    "src/web/page.ts: imports src/shared/text.ts; web may import contract, pairing",
   ]);
 });
 
