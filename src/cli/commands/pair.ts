@@ -66,11 +66,11 @@ async function awaitPhone(cli: Cli, id: string, until: number): Promise<CliResul
   return failed("stopped", "no phone has opened the link in time: run `shim pair` again.");
 }
 
-async function pairedLines(cli: Cli, { name, scope, endsAt }: Phone): Promise<Lines> {
+async function pairedLines(cli: Cli, { id, name, scope, endsAt }: Phone): Promise<Lines> {
   const config = scope === "answer" ? await cli.call("config.get", { key: "answers.isEnabled" }) : null;
   const isOff = config?.ok === true && config.value.value === false;
   return [
-    `${name} is paired until ${localTime(endsAt)}. \`shim phones remove\` ends it at once.`,
+    `${name} is paired until ${localTime(endsAt)}. \`shim phones remove ${id.slice(0, 8)}\` ends it at once.`,
     scope === "view" && "It sees your chats, and answers nothing: `shim pair --answer` pairs one that may.",
     isOff && "Answers are off on this machine: `shim config set answers.isEnabled true` turns them on.",
   ];
