@@ -106,6 +106,15 @@ it("no number comes twice, also when all messages are over, again and again", as
   expect(await to.bodies()).toEqual(["unread"]);
 });
 
+it("the alarm for one message deletes no other before its time", async ({ host, c1: from, c2: to }) => {
+  await from.send(toAll, "short", { ttlMs: 1_000 });
+  await from.send(toAll, "long", { ttlMs: 1_001 });
+  await from.send(toAll, "newest");
+  host.wait(1_000);
+  await host.ring();
+  expect(await to.bodies()).toEqual(["long", "newest"]);
+});
+
 it("a chat gets nothing sent before it registered; again keeps its place", async ({ host, c1: first }) => {
   await first.send(toAll, "before");
   const second = await Peer.join(host, "c2");
