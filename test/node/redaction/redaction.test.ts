@@ -154,11 +154,16 @@ it("secrets are found inside JSON strings of any depth", () => {
 });
 
 it("a token is known after an escape sequence and a terminal colour", () => {
-  const token = `ghp_${d.chars(base62, 36)}`;
-  for (const before of ["\\n", "\\t", String.raw`\u0022`, "\u001b[32m", "%3D"]) {
-    expect(redact(`x${before}${token}`).text).toBe(`x${before}[redacted:github-token]`);
+  const tokens = {
+    "github-token": `ghp_${d.chars(base62, 36)}`,
+    "azure-secret": `${d.chars(base62, 3)}8Q~${d.chars(base62, 34)}`,
+  };
+  for (const [kind, token] of Object.entries(tokens)) {
+    for (const before of ["\\n", "\\t", String.raw`\u0022`, "\u001b[32m", "%3D"]) {
+      expect(redact(`x${before}${token}`).text).toBe(`x${before}[redacted:${kind}]`);
+    }
+    expect(redact(`x${token}`).count).toBe(0);
   }
-  expect(redact(`x${token}`).count).toBe(0);
 });
 
 it("an unknown token goes when a word for a secret is before it, and stays without one", () => {
