@@ -100,7 +100,7 @@ function storeOrSpool(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent 
     const isLater = trySpool(runtime, incoming);
     if ((isLater && isPassing) || !problemEvents.has(event)) return guardOnly(runtime, incoming);
     const systemMessage = problemText(runtime, messageOf(error), isLater);
-    return { answer: { systemMessage }, work: null };
+    return { ...unanswered, answer: { systemMessage } };
   }
 }
 
@@ -132,10 +132,10 @@ function guardOnly(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
   const { event } = incoming;
   if (event !== "PreToolUse") return unanswered;
   try {
-    return { answer: verdictAnswer(event, readVerdict(runtime, incoming)), work: null };
+    return { ...unanswered, answer: verdictAnswer(event, readVerdict(runtime, incoming)) };
   } catch (error) {
     runtime.log("error", `${event}: budgets and reservations cannot be read`, { error: stackOf(error) });
-    return { answer: verdictAnswer(event, uncheckedVerdict(runtime, incoming)), work: null };
+    return { ...unanswered, answer: verdictAnswer(event, uncheckedVerdict(runtime, incoming)) };
   }
 }
 

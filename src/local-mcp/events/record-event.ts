@@ -1,6 +1,7 @@
 import type { TranscriptPart } from "../../clients/transcript.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
+import type { EffectNote } from "../../contract/work-state.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { afterCompaction } from "../../learning/policy/readings.ts";
 import { isToolEnd } from "../../machine/checkpoints/triggers.ts";
@@ -8,6 +9,7 @@ import { acceptOffer, type Acceptance, giveBack } from "../../machine/recovery/g
 import { isOwnerGone, withEarlierDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import { adoptBriefed, adoptSuccession } from "../../machine/recovery/incomplete/successor.ts";
 import { updateWaiting } from "../../machine/sessions/activity.ts";
+import type { AskedPermission } from "../../machine/sessions/requests.ts";
 import { digest, pathOf } from "../../machine/sessions/entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";
 import {
@@ -33,7 +35,7 @@ import { isAlive, isSameProcess } from "../../platform/processes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { label } from "../../redaction/bounded-text.ts";
 import { readHead } from "../../snapshots/git-head.ts";
-import { decide, decideUnread, dueTrigger, effectsOf } from "./hook-answer.ts";
+import { decide, decideUnread, dueTrigger, effectsOf, guardReason } from "./hook-answer.ts";
 import { isWithoutUser, recordEnd, type StartedSession } from "./session-bounds.ts";
 import { betweenTurns, type EventTranscript, type IdentifiedEvent, enterSession } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
@@ -86,6 +88,8 @@ export interface RecordedEvent {
   readonly verdict: EditVerdict;
   readonly news: Delivery | null;
   readonly accepted: Acceptance | null;
+  /** A permission that the client asks its user for; null: it asks for none. */
+  readonly asked: AskedPermission | null;
 }
 
 const nothing: Omit<RecordedEvent, "sessionId" | "isTranscriptBehind" | "verdict"> = {
@@ -95,6 +99,7 @@ const nothing: Omit<RecordedEvent, "sessionId" | "isTranscriptBehind" | "verdict
   conflict: null,
   news: null,
   accepted: null,
+  asked: null,
 };
 
 /** Facts that are found before an event is recorded. */
@@ -140,7 +145,8 @@ export function recordEvent(
   recordSessionSettings(recording, arms);
   const warning = isFrontDead ? deadText : (missedWarning(incoming, missedTools) ?? limit);
   const isTranscriptBehind = transcript.isBehind;
-  return { sessionId, isTranscriptBehind, trigger, started, warning, conflict, verdict, news, accepted };
+  const asked = askedPermission(recording, effects);
+  return { sessionId, isTranscriptBehind, trigger, started, warning, conflict, verdict, news, accepted, asked };
 }
 
 /**
@@ -163,6 +169,13 @@ export function recordUnreadEvent(
   journal.append(sql, id, runtime.now(), key, { kind: "unread", of: incoming.event, text });
   const verdict = decideUnread(identified);
   return { ...nothing, sessionId: id, isTranscriptBehind: isBehind, verdict };
+}
+
+function askedPermission(recording: Recording, effects: readonly EffectNote[]): AskedPermission | null {
+  const { incoming, session } = recording;
+  const { event, input, isLate = false } = incoming;
+  if (event !== "PermissionRequest" || isLate) return null;
+  return { session: session.id, input, guard: guardReason(recording, effects) };
 }
 
 /** With the events at which clients show the user a line; most bring the chat its news, too. */
@@ -237,7 +250,7 @@ function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" 
     parentId,
     owner: client,
     isAlive: isSignOfLife && before !== null && sessions.isOver(before),
-    isWork: event !== "Notification",
+    isWork: event !== "Notification" && event !== "PermissionRequest",
   });
   if (!isLate) updateWaiting(sql, now, event, input, session);
   if (!isLate && known.has.pauses > 0) clearPausedFolder(sql, id);

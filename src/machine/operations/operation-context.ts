@@ -62,8 +62,8 @@ export interface SystemSite extends ServiceSite {
   readonly versionOf: (program: string) => string | null;
 }
 
-/** Surface of a caller. */
-export type CallerSurface = "command line" | "live page";
+/** Surface of a caller; a device of the user's elsewhere has a name. */
+export type CallerSurface = "command line" | "live page" | `device ${string}`;
 
 export interface HostConnection {
   /** Called after commits of the store, and when some may have been missed; absent: for none. */

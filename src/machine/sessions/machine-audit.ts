@@ -11,6 +11,8 @@ export interface MachineAction {
     | "session.forgotten"
     | "session.given"
     | "session.taken"
+    | "request.answered"
+    | "message.sent"
     | "project.forgotten"
     | "checkpoint.forgotten"
     | "files.undone"
@@ -24,7 +26,7 @@ export interface MachineAction {
   /** Id of the session; its first eight characters are kept, also once it is forgotten. */
   readonly session: string | null;
   readonly experiment?: string;
-  readonly by: "live page" | "command line" | "chat" | "kaizen";
+  readonly by: "live page" | "command line" | "chat" | "kaizen" | `device ${string}`;
   /** Code of an error, or `done`; of an experiment that moved, its new state. */
   readonly result: string;
   /** Deleted rows; of an undo the files that it changed. */
