@@ -6,7 +6,7 @@ export const decisions = ["allow", "deny"] as const;
 export type Decision = (typeof decisions)[number];
 
 const maxMessageChars = 2_000;
-const maxPromptChars = 10_000;
+const maxPromptChars = 4_000;
 
 /** A permission that a client asks its user for. It has ages, as the live page needs them. */
 export const OpenRequest = z.object({

@@ -1,3 +1,4 @@
+import { adapterOf } from "../../clients/adapters.ts";
 import type { TranscriptPart } from "../../clients/transcript.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
@@ -21,7 +22,13 @@ import {
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { partChange } from "../../machine/signals/observe.ts";
 import { conflictLine } from "../../machine/team/team-news.ts";
-import { deliverAtPrompt, deliverAtStop, deliverAtTool, type Delivery } from "../../machine/team/deliver-news.ts";
+import {
+  deliverAtPrompt,
+  deliverAtStop,
+  deliverAtTool,
+  deliverUserWords,
+  type Delivery,
+} from "../../machine/team/deliver-news.ts";
 import type { EditVerdict } from "../../machine/team/file-guard.ts";
 import { conflictsOf, type NumberedConflict } from "../../machine/team/conflicts.ts";
 import {
@@ -303,16 +310,35 @@ function findAcceptance({ sql, runtime, incoming, session }: Recording): Accepta
   return isUsers ? acceptOffer(sql, runtime, session.id, input.prompt ?? "") : null;
 }
 
-/** Skips a sub-agent's stop, a chat that a hook already continued, and a worker's run. */
+/** Skips a sub-agent's stop, and a worker's run. */
 function findNews(
-  { sql, runtime, incoming, known, session: { id } }: Recording,
+  recording: Recording,
   accepted: Acceptance | null,
   open: readonly NumberedConflict[],
 ): Delivery | null {
+  const { sql, runtime, incoming, known, session } = recording;
   const { event, input, isLate = false } = incoming;
-  const { now, env, config } = runtime;
   const isSubagents = input.agent_id !== undefined && event !== "UserPromptSubmit";
   if (isLate || isSubagents || (known.has.news === 0 && open.length === 0)) return null;
+  const words = takesWords(recording) ? deliverUserWords(sql, runtime.now(), session.id) : null;
+  if (words === null) return findOthersNews(recording, accepted, open);
+  const others = event === "Stop" ? null : findOthersNews(recording, accepted, open);
+  return others === null ? { context: words, line: null } : { ...others, context: `${words}\n\n${others.context}` };
+}
+
+/** Whether the event can bring the chat what its user wrote elsewhere. */
+function takesWords({ runtime: { env }, incoming: { event, clientName } }: Recording): boolean {
+  if (event === "UserPromptSubmit") return true;
+  return event === "Stop" && adapterOf(clientName)?.continuesAtStop === true && !env["SHIM_TASK"];
+}
+
+/** Skips a chat that a hook already continued. */
+function findOthersNews(
+  { sql, runtime, incoming: { event, input }, session: { id } }: Recording,
+  accepted: Acceptance | null,
+  open: readonly NumberedConflict[],
+): Delivery | null {
+  const { now, env, config } = runtime;
   const missing = event === "UserPromptSubmit" || event === "PostToolUse" ? giveBack(sql, now(), id) : null;
   if (missing !== null) return { context: missing, line: null };
   if (event === "UserPromptSubmit") return deliverAtPrompt(sql, runtime, id, accepted, open);
