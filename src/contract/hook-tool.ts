@@ -2,7 +2,7 @@ import { maxHoldSeconds } from "./config.ts";
 import type { HookEvent } from "./hooks.ts";
 
 /**
- * Unlisted MCP tool for hook events of type `mcp_tool` (Claude Code 2.1.118 or later). Arguments
+ * Unlisted MCP tool for hook events of type `mcp_tool`. Arguments
  * are text: objects and lists arrive as JSON, absent fields as "".
  */
 export const hookTool = "shim_hook";
@@ -68,7 +68,8 @@ export const hookToolFields = {
 } as const satisfies Partial<Record<HookEvent, readonly string[]>>;
 export type HookToolEvent = keyof typeof hookToolFields;
 
-const hookToolSince = "2.1.118";
+/** The first version of Claude Code with hooks of type `mcp_tool`. */
+export const hookToolSince = "2.1.118";
 
 /** Events of later versions. A client drops all hooks of a file with an unknown event or type. */
 const eventSince: Partial<Record<HookEvent, string>> = {
