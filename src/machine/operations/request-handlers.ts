@@ -33,7 +33,10 @@ export const requestHandlers = {
       return err({ code: "not_released", message: `this request is its terminal's alone: ${reason}.` });
     const text = message === undefined ? undefined : redact(message).text;
     // No answer is given that is not recorded.
-    audit.record(runtime, { kind: "request.answered", session, by, result: decision });
+    runtime.store.write((sql) => {
+      audit.append(sql, runtime.now(), { kind: "request.answered", session, by, result: decision });
+      if (isLast(runtime, found.value)) sessions.setWaiting(sql, session, null);
+    });
     runtime.permissions.answer(id, { behavior: decision, ...omitUndefined({ message: text }) });
     return ok({ request: id, session, tool, decision });
   },
@@ -78,6 +81,11 @@ function findRequest({ permissions, now }: Runtime, given: string): OperationRes
       : err({ code: "not_found", message: `no request "${given}" is open. \`shim requests\` lists those that are.` });
   if (second !== undefined) return err({ code: "ambiguous", message: `several open requests begin with "${given}".` });
   return ok(first);
+}
+
+/** Whether the chat waits for no other permission. */
+function isLast({ permissions, now }: Runtime, { id, session }: PermissionRequest): boolean {
+  return permissions.list(now()).every((one) => one.session !== session || one.id === id);
 }
 
 function toShown(sql: Sql, runtime: Runtime, request: PermissionRequest): OpenRequest {

@@ -1,8 +1,13 @@
-import { request } from "node:http";
+import { once } from "node:events";
+import { mkdirSync } from "node:fs";
+import { createServer, request, type ServerResponse } from "node:http";
 import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { aChat, anotherClaude } from "#harness/machine/claude.ts";
 import { aFront, aFrontRig, aHost, ask, patience, settled } from "#harness/machine/host-rig.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import { postEvent } from "#src/local-mcp/events/post-event.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
@@ -81,7 +86,7 @@ it.each([
     const answered = await call("requests.answer", { request: shown.id, decision, ...words });
     expect(answered).toEqual({ ok: true, value: { request: shown.id, session, tool: "Bash", decision } });
     expect(printed(await asked)).toEqual(decided(expected));
-    expect(await listed()).toEqual([]);
+    expect([await listed(), waits()]).toEqual([[], undefined]);
     const [entry] = listNewest(runtime, 1);
     expect(entry).toMatchObject({
       kind: "request.answered",
@@ -302,6 +307,52 @@ it("a held hook is sent again to the next host, ends without a decision where tw
   await rig.hosts[1]?.die();
   await settled();
   expect(rig.heard()).toEqual([{ jsonrpc: "2.0", id: 7, result: undecided }]);
+});
+
+it("a held hook of megabytes holds back no other message of its client", async () => {
+  const rig = aFrontRig();
+  await rig.hosts[0]?.greet();
+  const input = { event: "PermissionRequest", tool_input: "x".repeat(5_000_000) };
+  const params = { name: "shim_hook", arguments: input };
+  await rig.say({ jsonrpc: "2.0", id: 7, method: "tools/call", params });
+  const next = { jsonrpc: "2.0", id: 8, method: "ping" };
+  await rig.say(next);
+  expect(rig.hosts[0]?.received().at(-1)).toEqual(next);
+});
+
+/** The program of hooks, and a host that holds its event. */
+async function aProgram() {
+  const { home } = tempRuntime().paths;
+  mkdirSync(home, { recursive: true });
+  const socket = hostSocket(home, systemProcesses.boot());
+  prepareSocketFolder(home, socket);
+  const { promise: held, resolve } = Promise.withResolvers<ServerResponse>();
+  const server = createServer((asked, response) => {
+    asked.resume().on("end", () => {
+      response.writeProcessing();
+      resolve(response);
+    });
+  }).listen(socket);
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const launch = { node: process.execPath, script: "/none", hookScript: "/none/dist/hook.cjs" };
+  const sent = { client: "claude-code", event: "PermissionRequest", input: "{}", process: "1 (x) S 1" };
+  const answer = postEvent({ home, launch, env: {} }, sent, new AbortController().signal);
+  return { answer, host: await held };
+}
+
+it("the program of hooks waits for a held event as well, and answers without a decision where its host dies", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const timers = vi.spyOn(globalThis, "setTimeout");
+  const waits = await aProgram();
+  await vi.waitUntil(() => timers.mock.calls.some(([, ms]) => ms === 590_000), patience);
+  vi.advanceTimersByTime(580_000);
+  waits.host.end("the answer");
+  expect(await waits.answer).toBe("the answer");
+  const dies = await aProgram();
+  await vi.waitUntil(() => timers.mock.calls.filter(([, ms]) => ms === 590_000).length === 2, patience);
+  dies.host.destroy();
+  expect(await dies.answer).toBe("{}");
 });
 
 /** The script of a client, as `shim-hook` posts for it. */
