@@ -1,7 +1,7 @@
 /** Writes the hooks and the slash commands of the plugin. Run it after a change of the events or commands: `node scripts/plugin-files.ts`. */
 import { writeFileSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { hookToolGroups, isEventKnown, isHookToolEvent } from "../src/contract/hook-tool.ts";
+import { hookToolGroups, hookToolSince, isEventKnown, isHookToolEvent } from "../src/contract/hook-tool.ts";
 import { hookEvents } from "../src/contract/hooks.ts";
 import { slashCommands, stepsOf, type SlashCommand } from "../src/contract/slash-commands.ts";
 import { hookTimeout } from "../src/installer/entries.ts";
@@ -20,7 +20,7 @@ const command = (event: (typeof hookEvents)[number]): object => ({
 /** One file for each client version that knows more: an older client drops a file in which it does not know an event or a type of hook. */
 export function pluginHooks(): Record<string, object> {
   const tools = hookEvents.filter(isHookToolEvent);
-  const old = tools.filter((event) => isEventKnown(event, null));
+  const old = tools.filter((event) => isEventKnown(event, hookToolSince));
   const files = {
     "hooks.json": hookEvents
       .filter((event) => !isHookToolEvent(event))

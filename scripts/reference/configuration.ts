@@ -57,6 +57,10 @@ const configMeanings: Record<string, string> = {
   kaizen:
     "the [daily review](../guide/kaizen.md) of the records: `off`, `report` (a weekly report), or `apply` (also trials of settings within their bounds)",
   "experiments.provider": "what assigns the sessions of a trial: SHIM itself, or [a service](../guide/kaizen.md)",
+  "answers.isEnabled":
+    "a permission request of a chat can be answered from elsewhere than its terminal, and its user can write to it",
+  "answers.holdDialogSeconds":
+    "how long such a request is held where the client shows its dialog only afterwards (Codex); 0: it is not held",
   "experiments.waitMs": "how long the start of a session waits for the service, beside the start of its process",
   "experiments.statsigRules": "Statsig: the file of its rules, absolute or in SHIM's folder; nothing is sent then",
   "experiments.statsigKeyEnv": "Statsig, live: the name of the environment variable that has the key",

@@ -53,6 +53,9 @@ export const notifyEvents = [
 ] as const;
 export type NotifyEvent = (typeof notifyEvents)[number];
 
+/** A held hook ends half a minute before its client gives it up. */
+export const maxHoldSeconds = 570;
+
 const notifyDefaults = {
   desktop: false,
   webhook: null as string | null,
@@ -163,6 +166,13 @@ export const defaults = {
     capacity: 1,
   },
   notify: notifyDefaults,
+  /** Answers to permission requests from elsewhere than the chat's terminal. */
+  answers: {
+    /** Off: no request is held, and the terminal alone answers. */
+    isEnabled: false,
+    /** How long a client whose dialog waits for the hook is held; 0: not at all. */
+    holdDialogSeconds: 0,
+  },
   /** Rules by folder for chats that stop at a usage limit; nothing happens without one. */
   atLimit: [] as readonly LimitRule[],
   usage: {
@@ -220,6 +230,10 @@ export function configSchema(): z.ZodMiniType<Config> {
       capacity: z.int().check(z.minimum(0), z.maximum(100)),
     }),
     notify: section(notifyDefaults, notifyShape()),
+    answers: section(defaults.answers, {
+      isEnabled: z.boolean(),
+      holdDialogSeconds: z.int().check(z.minimum(0), z.maximum(maxHoldSeconds)),
+    }),
     atLimit: limitRules(),
     usage: usageSchema(),
     kaizen: z.enum(["off", "report", "apply"]),

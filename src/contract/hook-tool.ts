@@ -1,7 +1,8 @@
+import { maxHoldSeconds } from "./config.ts";
 import type { HookEvent } from "./hooks.ts";
 
 /**
- * Unlisted MCP tool for hook events of type `mcp_tool` (Claude Code 2.1.118 or later). Arguments
+ * Unlisted MCP tool for hook events of type `mcp_tool`. Arguments
  * are text: objects and lists arrive as JSON, absent fields as "".
  */
 export const hookTool = "shim_hook";
@@ -61,14 +62,20 @@ export const hookToolFields = {
   StopFailure: [...common, "error", "last_assistant_message"],
   SubagentStop: [...common, "last_assistant_message"],
   Notification: [...common, "message", "notification_type"],
+  // The whole input: its user decides on it.
+  PermissionRequest: [...common, "tool_name", "tool_input"],
   PreModelSwitch: [...common, "from_model", "to_model", "context_tokens"],
 } as const satisfies Partial<Record<HookEvent, readonly string[]>>;
 export type HookToolEvent = keyof typeof hookToolFields;
 
-const hookToolSince = "2.1.118";
+/** The first version of Claude Code with hooks of type `mcp_tool`. */
+export const hookToolSince = "2.1.118";
 
 /** Events of later versions. A client drops all hooks of a file with an unknown event or type. */
-const eventSince: Partial<Record<HookEvent, string>> = { PreModelSwitch: "2.1.251" };
+const eventSince: Partial<Record<HookEvent, string>> = {
+  PermissionRequest: "2.0.45",
+  PreModelSwitch: "2.1.251",
+};
 
 /** @param version such as "2.1.328 (Claude Code)"; null: unknown, so only old events count */
 export function isEventKnown(event: HookEvent, version: string | null): boolean {
@@ -101,6 +108,9 @@ export function isHookToolEvent(event: string): event is HookToolEvent {
 /** Seconds the client waits for an answer; its own default is ten minutes. */
 const hookToolTimeout = 5;
 
+/** Seconds for the hook of a permission request, longer than the host holds it. */
+export const requestTimeout = maxHoldSeconds + 30;
+
 /**
  * Tools whose input is taken whole: SHIM cannot list the arguments of other servers' tools, and an
  * answer may replace the input of a subagent's call.
@@ -120,7 +130,7 @@ export function hookToolGroups(event: HookToolEvent, server: string, isBlocking 
     type: "mcp_tool",
     server,
     tool: hookTool,
-    timeout: hookToolTimeout,
+    timeout: event === "PermissionRequest" ? requestTimeout : hookToolTimeout,
     ...(blocks && { onFailure: "block" }),
     input: {
       event,
@@ -133,7 +143,7 @@ export function hookToolGroups(event: HookToolEvent, server: string, isBlocking 
     ...(matcher !== undefined && { matcher }),
     hooks: [handler(names)],
   });
-  if (!fields.includes("tool_name")) return [group(fields)];
+  if (!fields.includes("tool_name") || fields.includes("tool_input")) return [group(fields)];
   const whole = [...fields.filter((field) => !field.startsWith("tool_input.")), "tool_input"];
   return [group(fields, `^(?!${wholeInputs})`), group(whole, `^(?:${wholeInputs})`)];
 }

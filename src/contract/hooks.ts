@@ -58,6 +58,7 @@ export const hookEvents = [
   "SessionEnd",
   "SubagentStop",
   "Notification",
+  "PermissionRequest",
   "PreModelSwitch",
 ] as const;
 export type HookEvent = (typeof hookEvents)[number];
@@ -77,5 +78,7 @@ export interface HookAnswer {
     readonly additionalContext?: string;
     readonly permissionDecision?: "deny" | "ask";
     readonly permissionDecisionReason?: string;
+    /** At PermissionRequest, in place of the terminal. */
+    readonly decision?: { readonly behavior: "allow" | "deny"; readonly message?: string };
   };
 }

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { HookHandler, ServerForm } from "../clients/adapter/client-form.ts";
 import { type HookEvent, hookEvents } from "../contract/hooks.ts";
-import { hookTool, hookToolGroups, isEventKnown, isHookToolEvent } from "../contract/hook-tool.ts";
+import { hookTool, hookToolGroups, isEventKnown, isHookToolEvent, requestTimeout } from "../contract/hook-tool.ts";
 import { harmlessTools } from "../contract/own-tools.ts";
 import { type Launch, plainWord, shellHookOf, shellWord } from "../platform/shim-command.ts";
 import { type JsonObject, isRecord } from "../shared/json-fields.ts";
@@ -13,6 +13,7 @@ export const serverName = "shim";
 
 /** Seconds, as Claude Code counts. SessionStart reads the store and writes the brief. */
 export function hookTimeout(event: HookEvent): number {
+  if (event === "PermissionRequest") return requestTimeout;
   return event === "SessionStart" ? 15 : 10;
 }
 

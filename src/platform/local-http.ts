@@ -9,17 +9,25 @@ export interface HostRequest {
   readonly body?: string | undefined;
   /** Ends the wait for the answer. */
   readonly signal: AbortSignal;
+  /** The host has the request, and its answer waits for a person. */
+  readonly onHeld?: () => void;
 }
+
+/** Status by which a host says that the answer waits for a person. */
+const processing = 102;
 
 /** Resolves to null where no host listens. */
 export function requestHost(
   socketPath: string,
-  { method, path, headers = {}, body, signal }: HostRequest,
+  { method, path, headers = {}, body, signal, onHeld }: HostRequest,
 ): Promise<IncomingMessage | null> {
   // Without a socket no connection is tried: a hook that finds no host loads nothing for it.
   if (process.platform !== "win32" && !existsSync(socketPath)) return Promise.resolve(null);
   return new Promise((resolve, reject) => {
     const sent = request({ socketPath, method, path, signal, headers }, resolve);
+    sent.on("information", ({ statusCode }) => {
+      if (statusCode === processing) onHeld?.();
+    });
     sent.on("error", (error) => {
       if (["ENOENT", "ECONNREFUSED"].includes(codeOf(error) ?? "")) return resolve(null);
       reject(error);

@@ -8,6 +8,7 @@ import type { Launch } from "../platform/shim-command.ts";
 import type { Result } from "../shared/result.ts";
 import type { Store } from "../store/store.ts";
 import type { Durations } from "./durations.ts";
+import type { PermissionRequests } from "./permission-requests.ts";
 
 /** A process that a client has started, as long as it is connected to this host. */
 export interface ConnectedFront {
@@ -113,6 +114,8 @@ export interface Runtime {
   readonly durations: Durations;
   /** None in a process that is not the host. */
   readonly fronts: Fronts;
+  /** The same of permission requests. */
+  readonly permissions: PermissionRequests;
   /** The machine's coordinator in the host; absent in the host itself. */
   readonly localCalls?: () => LocalCalls;
   /** Does a job in a process of its own; absent where none can be started. */

@@ -447,4 +447,25 @@ export const mutants: readonly Mutant[] = [
     replace: "const maxDepth = 1_000;",
     why: "JSON nested 1,000 deep is accepted",
   },
+  {
+    law: 138,
+    file: "src/machine/operations/request-handlers.ts",
+    find: "    if (reason !== null)\n",
+    replace: "    if (tool === reason)\n",
+    why: "a phone allows what SHIM has its user asked in the terminal",
+  },
+  {
+    law: 138,
+    file: "src/runtime/permission-requests.ts",
+    find: "    this.#remove(id);\n    held.settle(decision);",
+    replace: "    held.settle(decision);",
+    why: "a request is answered twice",
+  },
+  {
+    law: 139,
+    file: "src/local-mcp/events/steps.ts",
+    find: "  if (!isLate) endAnswered(runtime.permissions, runtime.now(), { session: sessionId, event, input });\n",
+    replace: "",
+    why: "a request that the terminal has answered stays open",
+  },
 ];

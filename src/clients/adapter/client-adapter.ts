@@ -48,6 +48,10 @@ export interface ClientAdapter {
   readonly hidesFailures?: true;
   /** A hook before a tool call can have the client ask its user. */
   readonly asksUser?: true;
+  /** When its dialog for a permission is shown, whose hook can answer it; absent: no hook can. */
+  readonly permissionDialog?: "beside-hook" | "after-hook";
+  /** A hook at the end of a turn can have the chat go on with a text. */
+  readonly continuesAtStop?: true;
   /**
    * Reads a usage limit from the client's own record of an error, by codes and fields alone:
    * of its transcript, output or event. Null: another error. Absent: no record has a code for it.

@@ -1,3 +1,4 @@
+import { requestTimeout } from "../../contract/hook-tool.ts";
 /** How an installer starts the hook program. */
 export interface HookLaunch {
   readonly node: string;
@@ -76,6 +77,7 @@ export const settings = (program: string, file: string, unit = 1): ClientFiles =
 
 /** A start reads the store and writes the brief. */
 export function seconds(event: string): number {
+  if (event === "PermissionRequest") return requestTimeout;
   return event === "SessionStart" ? 15 : 10;
 }
 

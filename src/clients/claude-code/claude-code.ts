@@ -40,6 +40,8 @@ export const claudeCode: ClientAdapter = {
   title: "Claude Code",
   verifiedWith: "2.1.328",
   asksUser: true,
+  permissionDialog: "beside-hook",
+  continuesAtStop: true,
   events: hookEvents,
   lacks: [],
   // The summary comes after the start that follows a compaction.

@@ -16,6 +16,8 @@ export const codex = defineClient({
   verifiedWith: "0.169.0",
   hasThreads: true,
   hidesFailures: true,
+  permissionDialog: "after-hook",
+  continuesAtStop: true,
   // Its summary is encrypted.
   compaction: { keepsPrompts: true, showsSummary: false },
   limitIn: (error) => (error["codex_error_info"] === "usage_limit_exceeded" ? { resetsAtMs: null } : null),
@@ -29,10 +31,7 @@ export const codex = defineClient({
     UserPromptSubmit: "UserPromptSubmit",
     PreToolUse: "PreToolUse",
     PostToolUse: "PostToolUse",
-    PermissionRequest: (input) => ({
-      event: "Notification",
-      input: { ...input, notification_type: "permission_prompt" },
-    }),
+    PermissionRequest: "PermissionRequest",
     PreCompact: "PreCompact",
     PostCompact: "PostCompact",
     SubagentStop: "SubagentStop",

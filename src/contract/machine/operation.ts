@@ -16,7 +16,7 @@ interface Declaration<Input extends z.ZodObject, Output extends z.ZodType> {
   /** The most that it does. */
   readonly effect: MachineEffect;
   /** Absent: a read is done by the process that asks, and all else by the host. */
-  readonly doneBy?: "caller";
+  readonly doneBy?: "caller" | "host";
   /** One step may take longer than the five seconds after which a silent host counts as hanging. */
   readonly isLong?: true;
   /** Absent: a command alone. */

@@ -10,6 +10,7 @@ import { phoneOperations } from "./phones.ts";
 import { reservationOperations, teamOperations } from "./team.ts";
 import { effectOperations } from "./effects.ts";
 import { experimentOperations, learningOperations, replayOperations } from "./learning.ts";
+import { requestOperations } from "./requests.ts";
 import { sessionOperations } from "./sessions.ts";
 import { storesOperations } from "./stores.ts";
 import { usageOperations } from "./usage.ts";
@@ -30,6 +31,7 @@ export const machineOperations = {
   ...experimentOperations,
   ...learningOperations,
   ...replayOperations,
+  ...requestOperations,
   ...rescueOperations,
   ...sessionOperations,
   ...storesOperations,

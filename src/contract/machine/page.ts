@@ -2,6 +2,7 @@ import * as z from "zod";
 import { Chat } from "../chats.ts";
 import { AuditEntry } from "../workspaces.ts";
 import { IdPrefix, idErrors, machineOperation } from "./operation.ts";
+import { OpenRequest } from "./requests.ts";
 import { ForeseenConflict } from "./team.ts";
 import { SessionView, TimelineEntry } from "./sessions.ts";
 
@@ -49,6 +50,8 @@ export const Fleet = z.object({
   notices: z.array(z.string()),
   /** Foreseen between chats of this machine; none on the edge. */
   conflicts: z.array(ForeseenConflict),
+  /** Permissions that chats of this machine ask for; absent on the edge, or where that is off. */
+  requests: z.array(OpenRequest).optional(),
   /** Why the team could not be read. */
   trouble: z.string().nullable(),
 });

@@ -6,11 +6,12 @@ import { asProcessIdentity, isAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { drain, isEmpty, type SpoolEntry } from "../../store/spool.ts";
+import type { AskedPermission } from "../../machine/sessions/requests.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { label } from "../../redaction/bounded-text.ts";
 import { finishEvent, type DeferredWork } from "./after-answer.ts";
 import { readVerdict, uncheckedVerdict, verdictAnswer } from "./hook-answer.ts";
-import { problemEvents, problemText } from "./post-event.ts";
+import { problemEvents, problemText, undecided } from "./post-event.ts";
 import { identify } from "./known-session.ts";
 import { readEvent, type IncomingEvent, type UnreadInput } from "./read-event.ts";
 import { redactUnread, trySpool, unreadText } from "./spool-event.ts";
@@ -22,6 +23,7 @@ import { keepUnread, takeUnreadLine } from "./unread-input.ts";
  *
  * @param id of the event, whose sender may spool it as well
  * @param defer does the rest
+ * @param onAsked gets what the client asks its user for
  */
 export function answerHook(
   runtime: Runtime,
@@ -31,20 +33,29 @@ export function answerHook(
   named: ClientAdapter = claudeCode,
   id?: string,
   defer: (work: DeferredWork) => void = (work) => void finishEvent(runtime, work),
+  onAsked: (asked: AskedPermission) => void = () => undefined,
 ): string {
   try {
     const given = { event, input: readInput(), client: named, env: runtime.env, clientPid, id };
     const { client, events, unread } = readEvent(given, (reason) => rejectInput(runtime, reason));
     if (unread !== null) keepUnread(runtime, redactUnread(unread));
     const answered = events.map((one) => answerEvent(runtime, one));
-    for (const { work } of answered) if (work) defer(work);
+    for (const { work, asked } of answered) {
+      if (work) defer(work);
+      if (asked) onAsked(asked);
+    }
     const isShowing = kindsOf(client, event, events, runtime.env).some((kind) => problemEvents.has(kind));
     const line = isShowing ? takeUnreadLine(runtime, clientPid) : null;
     const answer = client.answer(event, withLine(strictest(answered.map((one) => one.answer)), line));
-    return Object.keys(answer).length === 0 ? "" : JSON.stringify(answer);
+    return Object.keys(answer).length === 0 ? emptyAnswer(client, event) : JSON.stringify(answer);
   } catch (error) {
     return rejectInput(runtime, `${event}: ${stackOf(error)}`);
   }
+}
+
+/** A client may take silence beside its dialog for a refusal. */
+function emptyAnswer({ permissionDialog }: ClientAdapter, event: string): string {
+  return event === "PermissionRequest" && permissionDialog === "beside-hook" ? undecided : "";
 }
 
 /** Kinds of a client's event, also where nothing of its input could be read. */
@@ -100,7 +111,7 @@ function storeOrSpool(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent 
     const isLater = trySpool(runtime, incoming);
     if ((isLater && isPassing) || !problemEvents.has(event)) return guardOnly(runtime, incoming);
     const systemMessage = problemText(runtime, messageOf(error), isLater);
-    return { answer: { systemMessage }, work: null };
+    return { ...unanswered, answer: { systemMessage } };
   }
 }
 
@@ -132,10 +143,10 @@ function guardOnly(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
   const { event } = incoming;
   if (event !== "PreToolUse") return unanswered;
   try {
-    return { answer: verdictAnswer(event, readVerdict(runtime, incoming)), work: null };
+    return { ...unanswered, answer: verdictAnswer(event, readVerdict(runtime, incoming)) };
   } catch (error) {
     runtime.log("error", `${event}: budgets and reservations cannot be read`, { error: stackOf(error) });
-    return { answer: verdictAnswer(event, uncheckedVerdict(runtime, incoming)), work: null };
+    return { ...unanswered, answer: verdictAnswer(event, uncheckedVerdict(runtime, incoming)) };
   }
 }
 

@@ -149,6 +149,12 @@ export function effectsOf({ runtime, incoming, known: { project, cwd } }: Identi
   return noteEffects(input, runtime.config.effects.commands, where);
 }
 
+/** Why SHIM itself has the user asked for a call, or would refuse it; null: another rule asks. */
+export function guardReason(identified: IdentifiedEvent, effects: readonly EffectNote[]): string | null {
+  const verdict = callVerdict(identified, effects);
+  return verdict.kind === "asked" || verdict.kind === "refused" ? verdict.reason : null;
+}
+
 function isAwaited({ event, isLate = false }: IncomingEvent): boolean {
   return event === "PreToolUse" && !isLate;
 }

@@ -5,6 +5,7 @@ import { callerEnv, clientHeader, homeHeader, processHeader, valueOf } from "../
 import { adapterOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
+import { decisionAnswer, type AskedPermission } from "../../machine/sessions/requests.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { readBody } from "../../platform/local-http.ts";
 import { attempt } from "../../platform/log-file.ts";
@@ -14,6 +15,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { takeAwaited } from "../../snapshots/stored-snapshots.ts";
 import { isAwaited, Settling, type DeferredWork, type SettlingOptions, finishEvent } from "./after-answer.ts";
 import { answerEvent, rejectInput, answerHook } from "./answer-hook.ts";
+import { holdRequest } from "./hold-request.ts";
 import { isOfForeignCaller } from "./payload.ts";
 import { parseInput, toHookInput, eventIdOf, findClientPid } from "./read-event.ts";
 import { spoolGiven } from "./spool-event.ts";
@@ -46,8 +48,13 @@ export class HookChannel {
     this.#settling = new Settling({ schedule, finish: (work) => void finish(work) });
   }
 
-  /** Never rejects. @param given arguments of the hook tool */
-  async answer(given: unknown): Promise<HookReply> {
+  /**
+   * Never rejects.
+   *
+   * @param given arguments of the hook tool
+   * @param gone aborted when the client waits no more
+   */
+  async answer(given: unknown, gone: AbortSignal): Promise<HookReply> {
     const { runtime, finish, pause } = this.#options;
     const toolInput = toHookInput(given);
     if (!toolInput) {
@@ -59,14 +66,15 @@ export class HookChannel {
     const input = parseInput(toolInput.input, claudeCode.title);
     if (typeof input === "string") {
       rejectInput(runtime, `${event}: ${input}`);
-      return { content: [] };
+      return reply(event, {});
     }
     const incoming = { clientName: claudeCode.name, event, input, clientPid };
-    const { answer, work } = answerEvent(runtime, incoming);
+    const { answer, work, asked } = answerEvent(runtime, incoming);
     // The files are saved before a risky tool or a compaction.
     if (work && isAwaited(work)) await Promise.race([finish(work), pause(maxWaitMs)]);
     else if (work) this.#settling.add(work);
-    return reply(event, answer);
+    if (asked === null) return reply(event, answer);
+    return reply(event, decisionAnswer(await holdRequest(runtime, [asked], { client: claudeCode.name, gone })));
   }
 
   /** Behind a wrapper the client is the session's owner. */
@@ -97,6 +105,7 @@ function ownerOf(runtime: Runtime, sessionId: string): sessions.Session["owner"]
 const silentEvents: ReadonlySet<HookEvent> = new Set(["PreCompact", "PostCompact"]);
 
 function reply(event: HookEvent, answer: object): HookReply {
+  if (event === "PermissionRequest") return { content: [{ type: "text", text: JSON.stringify(answer) }] };
   if (Object.keys(answer).length === 0 || silentEvents.has(event)) return { content: [] };
   return { content: [{ type: "text", text: JSON.stringify(answer) }] };
 }
@@ -121,11 +130,15 @@ export function isPostedEvent({ method, url = "" }: IncomingMessage): boolean {
   return method === "POST" && path.test(url);
 }
 
-/** @returns null: the caller has gone */
+/**
+ * @param onHold called where the answer waits for a person
+ * @returns null: the caller has gone
+ */
 export async function answerPosted(
   runtime: Runtime,
   settling: Settling,
   request: IncomingMessage,
+  onHold: () => void,
 ): Promise<PostedAnswer | null> {
   const { client: name = "", event = "" } = path.exec(request.url ?? "")?.groups ?? {};
   const client = adapterOf(name);
@@ -151,13 +164,35 @@ export async function answerPosted(
     else if (work.trigger === null && !work.isTranscriptBehind) settling.add(work);
     else setImmediate(() => void finishEvent(own, work));
   };
-  const text = answerHook(own, event, () => input, clientPid, client, id, defer);
+  const asked: AskedPermission[] = [];
+  const text = answerHook(
+    own,
+    event,
+    () => input,
+    clientPid,
+    client,
+    id,
+    defer,
+    (one) => void asked.push(one),
+  );
   if (awaited.length > 0)
     await attempt(runtime.log, `${event}: the files were not saved`, async () => {
       await Promise.all(awaited);
       await takeAwaited(own, maxSnapshotMs);
     });
-  return { status: 200, text };
+  const gone = goneSignal(request);
+  const decision = asked.length === 0 ? null : await holdRequest(own, asked, { client: client.name, gone, onHold });
+  if (gone.aborted) return null;
+  return {
+    status: 200,
+    text: decision === null ? text : JSON.stringify(client.answer(event, decisionAnswer(decision))),
+  };
+}
+
+function goneSignal({ socket }: IncomingMessage): AbortSignal {
+  const gone = new AbortController();
+  socket.once("close", () => gone.abort());
+  return gone.signal;
 }
 
 interface Caller {

@@ -14,7 +14,7 @@ import { messageOf, stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { NoHostError, type HostHome } from "../host-client/reach-host.ts";
 import { hasClaudeVariables, isOfForeignCaller } from "./payload.ts";
-import { problemEvents, postEvent, type SentEvent } from "./post-event.ts";
+import { problemEvents, postEvent, undecided, type SentEvent } from "./post-event.ts";
 import { endNow, foreignLimits, ownLimits, readStdin, writeTo } from "./hook-stdin.ts";
 import type { UnansweredEvent } from "./spool-event.ts";
 
@@ -36,7 +36,8 @@ async function main(event: string, name: string): Promise<void> {
   const isNothingRead = input === "" && ended.signal.aborted;
   if (!isNothingRead && !isOfForeignCaller({ client, env, input })) {
     const sent = { client, event, input, process: env["SHIM_HOOK_PROCESS"] ?? ownStatement() };
-    await writeTo(1, await answerOf(host, sent, isCutOff, ended.signal));
+    const empty = event === "PermissionRequest" && client === "claude-code" ? undecided : "";
+    await writeTo(1, (await answerOf(host, sent, isCutOff, ended.signal)) || empty);
   }
   if (isOpen) endNow();
 }

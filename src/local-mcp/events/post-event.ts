@@ -2,6 +2,7 @@ import { closeSync, openSync, statSync, utimesSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { eventRequest, processHeader } from "../../clients/adapter/hook-program.ts";
 import { shimCommand, withShimCommand, type CommandSource } from "../../platform/shim-command.ts";
+import { setIdleTimer, setTimer } from "../../platform/timers.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { type HostHome, NoHostError, reachHost } from "../host-client/reach-host.ts";
 
@@ -19,6 +20,12 @@ const failedMs = 60_000;
 
 /** The part of the time that a host has for its answer once it was started. */
 const reservedMs = 200;
+
+/** Answer to a permission request without a decision. */
+export const undecided = "{}";
+
+/** A held hook waits so long, as `shim-hook` does: longer than the host holds it. */
+const maxHeldMs = 590_000;
 
 /** The times of `shim-hook`. */
 function maxAnswerMs(event: string): number {
@@ -43,19 +50,28 @@ export async function postEvent(
   const failedAt = statSync(failedMark, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const isFailing = isWithin(Date.now() - failedAt, failedMs);
   const maxMs = maxAnswerMs(event);
-  const signal = AbortSignal.any([ended, AbortSignal.timeout(maxMs)]);
+  const late = new AbortController();
+  const signal = AbortSignal.any([ended, late.signal]);
+  let cancel = setIdleTimer(() => late.abort(), maxMs);
+  let isHeld = false;
+  const onHeld = (): void => {
+    isHeld = true;
+    cancel();
+    cancel = setTimer(() => late.abort(), maxHeldMs);
+  };
   const sender = { [processHeader]: process };
   try {
-    const answer = await reachHost(
-      host,
-      eventRequest(host.home, host.env, { client, event, input, sender, signal }),
-      isFailing ? 0 : maxMs - reservedMs,
-    );
+    const request = eventRequest(host.home, host.env, { client, event, input, sender, signal });
+    const answer = await reachHost(host, { ...request, onHeld }, isFailing ? 0 : maxMs - reservedMs);
     if (answer.statusCode !== 200) throw new Error(`the host refuses it with status ${answer.statusCode}`);
     return await text(answer);
   } catch (error) {
+    // The host has recorded it.
+    if (isHeld) return undecided;
     if (error instanceof NoHostError && !isFailing) touch(failedMark);
     throw error;
+  } finally {
+    cancel();
   }
 }
 

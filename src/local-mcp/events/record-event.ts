@@ -1,6 +1,8 @@
+import { adapterOf } from "../../clients/adapters.ts";
 import type { TranscriptPart } from "../../clients/transcript.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
+import type { EffectNote } from "../../contract/work-state.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { afterCompaction } from "../../learning/policy/readings.ts";
 import { isToolEnd } from "../../machine/checkpoints/triggers.ts";
@@ -8,6 +10,7 @@ import { acceptOffer, type Acceptance, giveBack } from "../../machine/recovery/g
 import { isOwnerGone, withEarlierDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import { adoptBriefed, adoptSuccession } from "../../machine/recovery/incomplete/successor.ts";
 import { updateWaiting } from "../../machine/sessions/activity.ts";
+import type { AskedPermission } from "../../machine/sessions/requests.ts";
 import { digest, pathOf } from "../../machine/sessions/entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";
 import {
@@ -19,7 +22,13 @@ import {
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { partChange } from "../../machine/signals/observe.ts";
 import { conflictLine } from "../../machine/team/team-news.ts";
-import { deliverAtPrompt, deliverAtStop, deliverAtTool, type Delivery } from "../../machine/team/deliver-news.ts";
+import {
+  deliverAtPrompt,
+  deliverAtStop,
+  deliverAtTool,
+  deliverUserWords,
+  type Delivery,
+} from "../../machine/team/deliver-news.ts";
 import type { EditVerdict } from "../../machine/team/file-guard.ts";
 import { conflictsOf, type NumberedConflict } from "../../machine/team/conflicts.ts";
 import {
@@ -33,7 +42,7 @@ import { isAlive, isSameProcess } from "../../platform/processes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { label } from "../../redaction/bounded-text.ts";
 import { readHead } from "../../snapshots/git-head.ts";
-import { decide, decideUnread, dueTrigger, effectsOf } from "./hook-answer.ts";
+import { decide, decideUnread, dueTrigger, effectsOf, guardReason } from "./hook-answer.ts";
 import { isWithoutUser, recordEnd, type StartedSession } from "./session-bounds.ts";
 import { betweenTurns, type EventTranscript, type IdentifiedEvent, enterSession } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
@@ -86,6 +95,8 @@ export interface RecordedEvent {
   readonly verdict: EditVerdict;
   readonly news: Delivery | null;
   readonly accepted: Acceptance | null;
+  /** A permission that the client asks its user for; null: it asks for none. */
+  readonly asked: AskedPermission | null;
 }
 
 const nothing: Omit<RecordedEvent, "sessionId" | "isTranscriptBehind" | "verdict"> = {
@@ -95,6 +106,7 @@ const nothing: Omit<RecordedEvent, "sessionId" | "isTranscriptBehind" | "verdict
   conflict: null,
   news: null,
   accepted: null,
+  asked: null,
 };
 
 /** Facts that are found before an event is recorded. */
@@ -140,7 +152,8 @@ export function recordEvent(
   recordSessionSettings(recording, arms);
   const warning = isFrontDead ? deadText : (missedWarning(incoming, missedTools) ?? limit);
   const isTranscriptBehind = transcript.isBehind;
-  return { sessionId, isTranscriptBehind, trigger, started, warning, conflict, verdict, news, accepted };
+  const asked = askedPermission(recording, effects);
+  return { sessionId, isTranscriptBehind, trigger, started, warning, conflict, verdict, news, accepted, asked };
 }
 
 /**
@@ -163,6 +176,13 @@ export function recordUnreadEvent(
   journal.append(sql, id, runtime.now(), key, { kind: "unread", of: incoming.event, text });
   const verdict = decideUnread(identified);
   return { ...nothing, sessionId: id, isTranscriptBehind: isBehind, verdict };
+}
+
+function askedPermission(recording: Recording, effects: readonly EffectNote[]): AskedPermission | null {
+  const { incoming, session } = recording;
+  const { event, input, isLate = false } = incoming;
+  if (event !== "PermissionRequest" || isLate) return null;
+  return { session: session.id, input, guard: guardReason(recording, effects) };
 }
 
 /** With the events at which clients show the user a line; most bring the chat its news, too. */
@@ -237,7 +257,7 @@ function recordSighting(identified: IdentifiedEvent): Pick<Recording, "session" 
     parentId,
     owner: client,
     isAlive: isSignOfLife && before !== null && sessions.isOver(before),
-    isWork: event !== "Notification",
+    isWork: event !== "Notification" && event !== "PermissionRequest",
   });
   if (!isLate) updateWaiting(sql, now, event, input, session);
   if (!isLate && known.has.pauses > 0) clearPausedFolder(sql, id);
@@ -290,16 +310,35 @@ function findAcceptance({ sql, runtime, incoming, session }: Recording): Accepta
   return isUsers ? acceptOffer(sql, runtime, session.id, input.prompt ?? "") : null;
 }
 
-/** Skips a sub-agent's stop, a chat that a hook already continued, and a worker's run. */
+/** Skips a sub-agent's stop, and a worker's run. */
 function findNews(
-  { sql, runtime, incoming, known, session: { id } }: Recording,
+  recording: Recording,
   accepted: Acceptance | null,
   open: readonly NumberedConflict[],
 ): Delivery | null {
+  const { sql, runtime, incoming, known, session } = recording;
   const { event, input, isLate = false } = incoming;
-  const { now, env, config } = runtime;
   const isSubagents = input.agent_id !== undefined && event !== "UserPromptSubmit";
   if (isLate || isSubagents || (known.has.news === 0 && open.length === 0)) return null;
+  const words = takesWords(recording) ? deliverUserWords(sql, runtime.now(), session.id) : null;
+  if (words === null) return findOthersNews(recording, accepted, open);
+  const others = event === "Stop" ? null : findOthersNews(recording, accepted, open);
+  return others === null ? { context: words, line: null } : { ...others, context: `${words}\n\n${others.context}` };
+}
+
+/** Whether the event can bring the chat what its user wrote elsewhere. */
+function takesWords({ runtime: { env }, incoming: { event, clientName } }: Recording): boolean {
+  if (event === "UserPromptSubmit") return true;
+  return event === "Stop" && adapterOf(clientName)?.continuesAtStop === true && !env["SHIM_TASK"];
+}
+
+/** Skips a chat that a hook already continued. */
+function findOthersNews(
+  { sql, runtime, incoming: { event, input }, session: { id } }: Recording,
+  accepted: Acceptance | null,
+  open: readonly NumberedConflict[],
+): Delivery | null {
+  const { now, env, config } = runtime;
   const missing = event === "UserPromptSubmit" || event === "PostToolUse" ? giveBack(sql, now(), id) : null;
   if (missing !== null) return { context: missing, line: null };
   if (event === "UserPromptSubmit") return deliverAtPrompt(sql, runtime, id, accepted, open);

@@ -23,6 +23,9 @@ alarm 1;
 # Seconds from the start until the host must have answered. No client ends a hook before them.
 my $seconds = $event =~ /^session_?start$/i ? 6 : $event =~ /^(?:PreToolUse|PreCompact)$/ ? 5 : 2;
 
+# The same where the host holds the event, which it says with its first bytes.
+my ($held, $is_held) = (590, 0);
+
 # The wait for input ends half a second after the first tick, so that there is time to store
 # it. Where select does not say how much of a time is left (macOS), it ends after half a second of
 # silence, or at the second tick. What is there already is read in any case.
@@ -76,13 +79,15 @@ sub put {
   return 1;
 }
 
-# Reads to the end.
+# Reads to the end. A host whose answer waits for a person says so at once, and is waited for longer.
 sub take {
   my ($handle, $limit) = @_;
   my $text = "";
   until ($elapsed >= $limit || $is_ended) {
     ready(fileno $handle, 0, 0.5) > 0 or next;
     sysread $handle, $text, 65536, length $text or return $text;
+    next if $limit == $held || $text !~ m{^HTTP/1\.1 102 };
+    ($limit, $is_held) = ($held, 1);
   }
   return undef;
 }
@@ -137,9 +142,12 @@ sub post {
   my $is_open = connect $host, pack $is_mac ? "xCZ*" : "SZ*", 1, "host.sock";
   chdir $here;
   return undef unless $is_open && put($host, join("\r\n", @head, "", $input), $seconds);
-  my ($head, $body) = split /\r\n\r\n/, take($host, $seconds), 2;
+  (my $text = take($host, $seconds) // "") =~ s{^HTTP/1\.1 102 .*?\r\n\r\n}{}s;
+  my ($head, $body) = split /\r\n\r\n/, $text, 2;
   my ($length) = $head =~ /^content-length: (\d+)/im;
-  return $head =~ m{^HTTP/1\.1 200 } && defined $length && $length == length $body ? $body : undef;
+  return $body if $head =~ m{^HTTP/1\.1 200 } && defined $length && $length == length $body;
+  # A host that is gone has recorded the event which it held.
+  return $is_held ? "{}" : undef;
 }
 
 # Has the program start a host, or keep the event where the time for that is over. In a group of its

@@ -1,5 +1,6 @@
 import type { HookAnswer } from "../../contract/hooks.ts";
 import { askService } from "../../machine/learning/assignment-service.ts";
+import { endAnswered, type AskedPermission } from "../../machine/sessions/requests.ts";
 import { limits } from "../../machine/sessions/entries.ts";
 import type { ServiceArms } from "../../machine/sessions/session-settings.ts";
 import { interpret, OverBudgetError, repeatWithinBudget, shortText } from "../../platform/time-budget.ts";
@@ -37,9 +38,11 @@ export interface AnsweredEvent {
   readonly answer: HookAnswer;
   /** Work for after the answer; null: nothing is left to do. */
   readonly work: DeferredWork | null;
+  /** A permission that the client asks for, and may be answered from elsewhere. */
+  readonly asked: AskedPermission | null;
 }
 
-export const unanswered: AnsweredEvent = { answer: {}, work: null };
+export const unanswered: AnsweredEvent = { answer: {}, work: null, asked: null };
 
 /** `repeated`: recorded before, and sent again; `nothing`: not to be recorded. */
 type Recorded = RecordedEvent | "repeated" | "nothing";
@@ -55,12 +58,13 @@ export function takeSteps(runtime: Runtime, incoming: IncomingEvent): AnsweredEv
   const recorded = recordOnce(runtime, incoming);
   if (recorded === "repeated") return null;
   if (recorded === "nothing") return unanswered;
-  const { event } = incoming;
-  const { sessionId, trigger, started, isTranscriptBehind } = recorded;
+  const { event, input, isLate = false } = incoming;
+  const { sessionId, trigger, started, isTranscriptBehind, asked } = recorded;
+  if (!isLate) endAnswered(runtime.permissions, runtime.now(), { session: sessionId, event, input });
   const answer = toAnswer(runtime, incoming, recorded, started && startSession(runtime, started));
   // A call that waits is not held up by readings.
   const isDone = event === "PreToolUse" && trigger === null && !isTranscriptBehind;
-  return { answer, work: isDone ? null : { event, sessionId, trigger, isTranscriptBehind } };
+  return { answer, work: isDone ? null : { event, sessionId, trigger, isTranscriptBehind }, asked };
 }
 
 /** An event that takes too long is stored as it came, and the session continues. */

@@ -21,6 +21,8 @@ interface WaitingRequest {
   readonly line: string;
   readonly method: string;
   readonly isHook: boolean;
+  /** Size that counts; a hook that waits for a person holds back no other message. */
+  readonly bytes: number;
   readonly deaths: number;
 }
 
@@ -68,8 +70,9 @@ class WaitingRequests {
     const key = requestKey(id);
     const isHook = method === "tools/call" && params?.name === hookTool;
     this.delete(key);
-    this.#requests.set(key, { line, method, isHook, deaths: 0 });
-    this.#bytes += sizeOf(line);
+    const bytes = isHook && isPermission(params?.arguments) ? 0 : line.length + entryBytes;
+    this.#requests.set(key, { line, method, isHook, bytes, deaths: 0 });
+    this.#bytes += bytes;
     if (isHook && !this.#options.hasHost()) this.#keepLater(key);
   }
 
@@ -77,7 +80,7 @@ class WaitingRequests {
     const request = this.#requests.get(key);
     if (request === undefined) return;
     this.#requests.delete(key);
-    this.#bytes -= sizeOf(request.line);
+    this.#bytes -= request.bytes;
   }
 
   /**
@@ -119,7 +122,8 @@ class WaitingRequests {
     const { id, params } = parseMessage(line) ?? {};
     const given = params?.arguments;
     const blocks = isRecord(given) && given[blockingArgument] === "true";
-    void this.#options.keepEvent(given).then((kept) => this.#answer(id, { result: blocks ? uncheckedResult : kept }));
+    const result = blocks ? uncheckedResult : isPermission(given) ? undecidedResult : null;
+    void this.#options.keepEvent(given).then((kept) => this.#answer(id, { result: result ?? kept }));
   }
 
   #fail(key: string, { line, method }: WaitingRequest, reason?: string): void {
@@ -138,6 +142,14 @@ function isRepeatable({ line, method }: WaitingRequest, repeatable: ReadonlySet<
   return method !== "tools/call" || repeatable.has(parseMessage(line)?.params?.name);
 }
 
+/** The client asks its user, beside the hook. */
+function isPermission(given: unknown): boolean {
+  return isRecord(given) && given["event"] === "PermissionRequest";
+}
+
+/** Not silence, which may count as a refusal. */
+const undecidedResult = { content: [{ type: "text", text: "{}" }] };
+
 /** A decision, since the client does not show the text of an error. */
 const uncheckedDecision = {
   hookEventName: "PreToolUse",
@@ -151,10 +163,6 @@ const uncheckedResult = {
 
 /** An entry of the table and its strings. */
 const entryBytes = 500;
-
-function sizeOf(line: string): number {
-  return line.length + entryBytes;
-}
 
 /** JSON-RPC 2.0, section 5.1. */
 const internalError = -32_603;

@@ -96,8 +96,8 @@ export interface Control {
   readonly onStart: () => void;
   /** Runs it behind the messages before it, when other chats had their turns. */
   readonly inTurn: (work: () => void) => void;
-  /** Answers the event of a hook. Never rejects. */
-  readonly onHook: (given: unknown) => Promise<Record<string, unknown>>;
+  /** Answers the event of a hook. Never rejects. @param gone the client waits no more */
+  readonly onHook: (given: unknown, gone: AbortSignal) => Promise<Record<string, unknown>>;
   /** The front ends; `reason` as sessions record it. */
   readonly onEnd: (reason: string) => void;
   readonly onHandOver: () => void;
@@ -117,9 +117,19 @@ export function withControl(inner: ConnectionTransport, control: Control): Trans
     else return false;
     return true;
   };
+  /** Events without an answer. */
+  const waiting = new Map<unknown, AbortController>();
+  const answerHook = (id: Request["id"], given: unknown): void => {
+    const gone = new AbortController();
+    waiting.set(id, gone);
+    const result = control.onHook(given, gone.signal);
+    void result.then((answer) => {
+      if (waiting.get(id) === gone) waiting.delete(id);
+      return gone.signal.aborted ? undefined : reply(id, answer);
+    });
+  };
   const handle = ({ id, method, params }: Request): boolean => {
-    if (method === "tools/call" && params?.["name"] === hookTool)
-      void control.onHook(params["arguments"]).then((result) => reply(id, result));
+    if (method === "tools/call" && params?.["name"] === hookTool) answerHook(id, params["arguments"]);
     else if (method === controlMethods.end) control.onEnd(String(params?.["reason"]));
     else return false;
     return true;
@@ -132,15 +142,19 @@ export function withControl(inner: ConnectionTransport, control: Control): Trans
         control.inTurn(() => {
           inner.taken();
           if ("method" in message && "id" in message && handle(message)) return;
+          if ("method" in message && message.method === "notifications/cancelled")
+            waiting.get(message.params?.["requestId"])?.abort();
           control.onMessage(message);
           outer.onmessage?.(message, extra);
         });
       };
-      inner.onclose = () =>
+      inner.onclose = () => {
+        for (const gone of waiting.values()) gone.abort();
         control.inTurn(() => {
           outer.onclose?.();
           control.onClosed();
         });
+      };
       inner.onerror = (error) => outer.onerror?.(error);
       // oxlint-enable unicorn/prefer-add-event-listener
       await inner.start();

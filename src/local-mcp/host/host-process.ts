@@ -145,7 +145,7 @@ export class Host {
     const { runtime } = this.#options;
     this.#usedAt = runtime.now();
     try {
-      const answer = await answerPosted(runtime, this.#settling, request);
+      const answer = await answerPosted(runtime, this.#settling, request, () => response.writeProcessing());
       if (!answer) return;
       const headers = { connection: "close", "content-length": Buffer.byteLength(answer.text) };
       response.writeHead(answer.status, headers).end(answer.text);

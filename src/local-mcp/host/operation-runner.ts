@@ -43,6 +43,7 @@ import {
 } from "../../machine/operations/overview-handlers.ts";
 import { phoneHandlers } from "../../machine/operations/phone-handlers.ts";
 import { recoveryHandlers } from "../../machine/operations/recovery-handlers.ts";
+import { requestHandlers } from "../../machine/operations/request-handlers.ts";
 import { rescueHandlers, storesHandlers } from "../../machine/operations/rescue-handlers.ts";
 import { reservationHandlers } from "../../machine/operations/reservation-handlers.ts";
 import { sessionHandlers, storedSessionHandlers } from "../../machine/operations/session-handlers.ts";
@@ -182,6 +183,7 @@ const handlers: Handlers = {
   ...nativeHandlers,
   ...rescueHandlers,
   ...importSessionHandlers,
+  ...requestHandlers,
   ...reservationHandlers,
   ...learningHandlers,
   ...sessionHandlers,
@@ -222,7 +224,8 @@ export class OperationRunner {
         MachineOutput<Name>
       >;
     };
-    if (hostClient && effect !== "read" && doneBy !== "caller") return askHost(hostClient);
+    const isDoneByHost = doneBy === "host" || (effect !== "read" && doneBy !== "caller");
+    if (hostClient && isDoneByHost) return askHost(hostClient);
     try {
       return await handlers[name](this.#context, checked.data as CheckedMachineInput<Name>);
     } catch (error) {
@@ -278,7 +281,7 @@ export class OperationRunner {
 const Asked = z.object({
   input: z.unknown(),
   env: z.record(z.string(), z.string()),
-  by: z.enum(["command line", "live page"]),
+  by: z.union([z.enum(["command line", "live page"]), z.templateLiteral(["phone ", z.string().max(100)])]),
 });
 
 interface Doing {

@@ -1,4 +1,5 @@
 import type { LiveLine, PageCall } from "../../contract/live-page.ts";
+import type { MachineOperationName } from "../../contract/machine/operations.ts";
 import { nameOf, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { PhoneRelay } from "../../coordinator-client/phone-relay.ts";
 import type { OperationContext, OperationResult } from "../../machine/operations/operation-context.ts";
@@ -10,10 +11,13 @@ import { err } from "../../shared/result.ts";
 import { OperationRunner, systemSite } from "./operation-runner.ts";
 import { PhoneLink } from "./phone-link.ts";
 
+const seen: readonly MachineOperationName[] = ["page.fleet", "page.session", "page.messages", "requests.list"];
+const answers: readonly MachineOperationName[] = ["requests.answer", "requests.message"];
+
 /** Operations of the page that a phone may call. */
 const calls: Readonly<Record<PairedPhone["scope"], ReadonlySet<string>>> = {
-  view: new Set(["page.fleet", "page.session", "page.messages"]),
-  answer: new Set(["page.fleet", "page.session", "page.messages"]),
+  view: new Set(seen),
+  answer: new Set([...seen, ...answers]),
 };
 
 /** A phone that is there is noted this often, in ms. */

@@ -144,9 +144,9 @@ export class ServedChat {
       // The host has paused it behind the front's greeting.
       onStart: () => connection.resume(),
       inTurn: (work) => machine.turns.take(this, work),
-      onHook: (given) => {
+      onHook: (given, gone) => {
         this.#hasStored = true;
-        return hooks.answer(given);
+        return hooks.answer(given, gone);
       },
       onEnd: (reason) => this.end(reason),
       onHandOver: options.onHandOver,

@@ -62,7 +62,7 @@ export interface SystemSite extends ServiceSite {
   readonly versionOf: (program: string) => string | null;
 }
 
-/** Surface of a caller. */
+/** Surface of a caller; a phone has a name. */
 export type CallerSurface = "command line" | "live page" | `phone ${string}`;
 
 export interface HostConnection {

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { limitNote } from "../usage/at-limit.ts";
-import type { Handlers, HandlerContext, OperationResult, Workspace } from "./operation-context.ts";
+import type { CallOperation, Handlers, HandlerContext, OperationResult, Workspace } from "./operation-context.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import { ok } from "../../shared/result.ts";
@@ -94,7 +94,15 @@ async function readFleet({ runtime: load, site, others, ...context }: HandlerCon
     row.state === "died" ? Object.assign(row, { resumeCommand: resumeCommand(row) }) : row,
   );
   const chats = all.filter((one) => !known.has(one.chat) && isPresent(readChatState(runtime, one)));
-  return { ...own, ...team, rows: [...rows, ...elsewhere], chats };
+  const requests = await openRequests(runtime, context.call);
+  return { ...own, ...team, ...requests, rows: [...rows, ...elsewhere], chats };
+}
+
+/** Requests live in the host. */
+async function openRequests({ config }: Runtime, call: CallOperation): Promise<Pick<Fleet, "requests">> {
+  if (!config.answers.isEnabled) return {};
+  const listed = await call("requests.list", {});
+  return listed.ok ? { requests: listed.value.requests } : {};
 }
 
 async function readTeam(opened: OperationResult<Workspace>): Promise<Pick<Fleet, "where" | "trouble" | "chats">> {

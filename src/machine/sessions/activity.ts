@@ -142,7 +142,7 @@ export function updateWaiting(
   input: HookInput,
   session: Pick<sessions.Session, "id" | "waiting">,
 ): void {
-  const waitingKind = isQuestion(event, input) ? "dialog" : event === "Notification" ? waitingFor(input) : null;
+  const waitingKind = isQuestion(event, input) ? "dialog" : waitingAt(event, input);
   if (waitingKind !== null) {
     if (waitingKind !== session.waiting?.for) sessions.setWaiting(sql, session.id, { for: waitingKind, since: now });
   } else if (session.waiting !== null && !keepsWaiting.has(event)) {
@@ -150,8 +150,17 @@ export function updateWaiting(
   }
 }
 
+function waitingAt(event: HookEvent, input: HookInput): WaitingFor | null {
+  if (event === "PermissionRequest") return isQuestionTool(input) ? "dialog" : "permission";
+  return event === "Notification" ? waitingFor(input) : null;
+}
+
 function isQuestion(event: HookEvent, input: HookInput): boolean {
-  return event === "PreToolUse" && deedOf(input.tool_name ?? "") === "asks";
+  return event === "PreToolUse" && isQuestionTool(input);
+}
+
+function isQuestionTool({ tool_name: tool = "" }: HookInput): boolean {
+  return deedOf(tool) === "asks";
 }
 
 export function waitingSessions(sql: Sql, processes: Processes, except: string | null): sessions.Session[] {

@@ -217,6 +217,7 @@ const readers: Record<HookEvent, Reader> = {
     return [subagentEnd(input.last_assistant_message ?? "", input.agent_id ?? null, eventStamp(input, turn))];
   },
   Notification: () => [],
+  PermissionRequest: () => [],
   PreModelSwitch: () => [],
 };
 

@@ -11,6 +11,8 @@ export interface MachineAction {
     | "session.forgotten"
     | "session.given"
     | "session.taken"
+    | "request.answered"
+    | "message.sent"
     | "project.forgotten"
     | "checkpoint.forgotten"
     | "files.undone"

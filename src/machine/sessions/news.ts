@@ -33,7 +33,9 @@ export type News =
   | { readonly kind: "compaction" }
   /** Work of another chat that meets this chat's; a tool call brings it, too. */
   | { readonly kind: "conflict"; readonly text: string }
-  | { readonly kind: "notice"; readonly text: string };
+  | { readonly kind: "notice"; readonly text: string }
+  /** The user's own words, from elsewhere than the chat's terminal. */
+  | { readonly kind: "user_message"; readonly by: string; readonly text: string };
 
 export interface NewsRow {
   readonly seq: number;
@@ -87,7 +89,7 @@ export function undelivered(
   limit: number,
   { except = [], first = [] }: { readonly except?: readonly Kind[]; readonly first?: readonly Kind[] } = {},
 ): NewsRow[] {
-  const left = ["compaction", ...except];
+  const left = ["compaction", "user_message", ...except];
   const rest = `WHERE session = ? AND deliveredAt IS NULL AND kind NOT IN (${marks(left)})
     ORDER BY kind IN (${marks(first)}) DESC, seq LIMIT ?`;
   return newsRows.select(sql, rest, sessionId, ...left, ...first, limit).map(toNews);

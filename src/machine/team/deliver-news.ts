@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import { teamContinuations, teamNews } from "../../store/team-tables.ts";
-import { age } from "../../shared/format.ts";
+import { age, oneLine } from "../../shared/format.ts";
 import type { Acceptance } from "../recovery/given-context.ts";
 import { renderBrief, storedLine, toDelivered } from "../recovery/offers.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
@@ -66,6 +66,28 @@ export function deliverAtStop(sql: Sql, now: number, session: string, maxPerHour
   const introduction =
     "SHIM: before you stop, news from this chat's team. Do what it asks of you, if anything, then end your turn.";
   return deliver(sql, now, session, rows, introduction);
+}
+
+/** Several messages of the user, each of which has room. */
+const maxUserChars = 8_000;
+
+/** The user's own words from elsewhere than the chat's terminal, once; null: there are none. */
+export function deliverUserWords(sql: Sql, now: number, session: string): string | null {
+  const fence = `shim-user-message-${session.slice(0, 8)}`;
+  const textOf = ({ at, news }: NewsRow): string => {
+    if (news.kind !== "user_message") return "";
+    const opening = `SHIM: your user writes from ${originOf(news.by)}, ${age(now - at)} ago. The fence has the user's own words, as a prompt:`;
+    return `${opening}\n<${fence}>\n${news.text}\n</${fence}>`;
+  };
+  const rows = undeliveredOf(sql, session, "user_message", maxDelivery.items);
+  const delivered = fitting(rows, maxUserChars, (row) => textOf(row).length);
+  markDelivered(sql, now, delivered);
+  return delivered.length === 0 ? null : delivered.map(textOf).join("\n");
+}
+
+/** Surface that a message comes from, for a model. */
+function originOf(by: string): string {
+  return by.startsWith("phone ") ? oneLine(by.slice("phone ".length)) : `the ${oneLine(by)}`;
 }
 
 const hourMs = 3_600_000;

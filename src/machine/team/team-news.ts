@@ -31,6 +31,8 @@ export function newsText(news: News): string {
       return `session ${quotable(news.session, maxChars.name)} of ${quotable(news.machine, maxChars.name)} died unfinished`;
     case "compaction":
       return compactionText;
+    case "user_message":
+      return `message of the user from ${news.by}: ${clip(indentLines(news.text), maxChars.notice)}`;
     case "conflict":
     case "notice":
       return clip(indentLines(news.text), maxChars.notice);

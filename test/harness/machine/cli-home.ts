@@ -1,3 +1,4 @@
+import { PermissionRequests } from "#src/runtime/permission-requests.ts";
 import { Fronts, type Runtime } from "#src/runtime/runtime.ts";
 import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -131,6 +132,7 @@ export function aCliHome(): CliHome {
       log: () => undefined,
       durations: new Durations(() => home.now - T0),
       fronts: new Fronts(),
+      permissions: new PermissionRequests(),
     },
     io: (overrides = {}) => anIo(home, overrides),
     shim: (command, ...args) => home.shimWith({}, command, ...args),

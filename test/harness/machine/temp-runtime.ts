@@ -4,6 +4,7 @@ import { configSchema } from "#src/contract/config.ts";
 import { requireState } from "#src/machine/checkpoints/checkpoints.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import type { ProcessFacts, Processes, ProcessIdentity } from "#src/platform/processes.ts";
+import { PermissionRequests } from "#src/runtime/permission-requests.ts";
 import { type Runtime, Fronts } from "#src/runtime/runtime.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Driver } from "#src/store/driver.ts";
@@ -98,6 +99,7 @@ export function tempRuntime(options: TempRuntimeOptions = {}): TempRuntime {
     log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
     durations: new Durations(() => clock.now - T0),
     fronts: new Fronts(),
+    permissions: new PermissionRequests(),
     clock,
     logged,
     wait: (ms) => void (clock.now += ms),

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { hookEvents } from "#src/contract/hooks.ts";
+import { hookEvents, type HookEvent } from "#src/contract/hooks.ts";
 import { blockingSince, hookToolGroups } from "#src/contract/hook-tool.ts";
 import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
 import { readText } from "#src/installer/file-edits.ts";
@@ -22,7 +22,8 @@ it("puts server, hooks and status line into a Claude Code without settings", () 
     mcpServers: { shim: { type: "stdio", command: launch.node, args: [launch.script, "mcp"] } },
   });
   const known = hookEvents.filter((event) => event !== "PreModelSwitch");
-  const hooks = known.map((event) => [event, [{ hooks: [handler(event, event === "SessionStart" ? 15 : 10)] }]]);
+  const timeouts: Partial<Record<HookEvent, number>> = { SessionStart: 15, PermissionRequest: 600 };
+  const hooks = known.map((event) => [event, [{ hooks: [handler(event, timeouts[event] ?? 10)] }]]);
   expect(JSON.parse(home.read(home.settings) ?? "")).toEqual({
     hooks: Object.fromEntries(hooks) as object,
     statusLine: { type: "command", command: "/opt/node/bin/node /src/shim/bin/shim.mjs statusline" },

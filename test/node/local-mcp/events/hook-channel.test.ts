@@ -25,6 +25,9 @@ import { recordings } from "#harness/clients/recorded-client.ts";
 const session = "7d1f0c62-2f3c-4f0e-9a6b-0d2a4c1f8b11";
 const clientPid = 1_000;
 
+/** A caller that waits. */
+const stays = new AbortController().signal;
+
 type Fields = Readonly<Record<string, string>>;
 
 function aChannel(runtime: TempRuntime, done: (work: DeferredWork) => Promise<unknown> = async () => {}) {
@@ -40,7 +43,7 @@ function aChannel(runtime: TempRuntime, done: (work: DeferredWork) => Promise<un
     pause: () => new Promise(() => {}),
   });
   const answer = (event: HookToolEvent, fields: Fields = {}): Promise<HookReply> =>
-    channel.answer({ event, session_id: session, prompt_id: "p1", agent_id: "", ...fields });
+    channel.answer({ event, session_id: session, prompt_id: "p1", agent_id: "", ...fields }, stays);
   /** The work for the time after an answer. */
   const finish = (): void => later.splice(0).forEach((work) => work());
   const event = async (name: HookToolEvent, fields?: Fields): Promise<HookReply> => {
@@ -86,7 +89,7 @@ it("an input that is no event of a hook changes nothing, and is answered", async
   const runtime = tempRuntime();
   const { channel, event } = aChannel(runtime);
   const given = [null, 7, "x", {}, { event: "SessionStart" }, { event: "__proto__" }, { event: "Stop" }];
-  for (const one of given) expect(await channel.answer(one)).toEqual({ content: [] });
+  for (const one of given) expect(await channel.answer(one, stays)).toEqual({ content: [] });
   expect(runtime.logged).toHaveLength(given.length);
   expect(runtime.store.exists()).toBe(false);
   expect(await event("Stop")).toEqual({ content: [] });

@@ -357,3 +357,46 @@ it("a client that reads no answer, and one that has closed stdin or stdout, gets
   await rig.run(hostile, { closed: "<&-" });
   expect(rig.posted.map(({ body }) => body)).toEqual([hostile, hostile, hostile, ""]);
 });
+
+const request = { args: ["PermissionRequest"], env: { CLAUDECODE: "1" } } as const;
+
+it("a host that says it holds the event is waited for beyond the time of other events, and its answer is the script's", async () => {
+  const rig = new ShimHookRig();
+  const { promise: held, resolve } = Promise.withResolvers<() => void>();
+  await rig.host((_asked, response) => {
+    response.writeProcessing();
+    resolve(() => void response.end('{"decision":"x"}'));
+  });
+  const child = rig.start(request);
+  const output = outputOf(child, hostile);
+  const answer = await held;
+  // Each is one second of the script's own clock.
+  for (let second = 0; second < 5; second++) {
+    child.kill("SIGALRM");
+    await vi.waitUntil(() => isPolling(child.pid));
+  }
+  answer();
+  expect(await output).toEqual(answered('{"decision":"x"}'));
+});
+
+it("a held event whose host dies, or whose client ends it, is answered without a decision, and the program is not started", async () => {
+  const died = new ShimHookRig();
+  await died.host((_asked, response) => {
+    response.writeProcessing();
+    response.socket?.end();
+  });
+  expect(await died.run(hostile, request)).toEqual(answered("{}"));
+  const ended = new ShimHookRig();
+  const { promise: held, resolve } = Promise.withResolvers<void>();
+  await ended.host((_asked, response) => {
+    response.writeProcessing();
+    resolve();
+  });
+  const child = ended.start(request);
+  const output = outputOf(child, hostile);
+  await held;
+  await vi.waitUntil(() => isPolling(child.pid));
+  child.kill("SIGTERM");
+  expect(await output).toEqual(answered("{}"));
+  expect([existsSync(died.given), existsSync(ended.given)]).toEqual([false, false]);
+});

@@ -1,0 +1,40 @@
+import type { HookClient } from "../../contract/clients.ts";
+import { type AskedPermission, toRequest } from "../../machine/sessions/requests.ts";
+import { setTimer } from "../../platform/timers.ts";
+import type { GivenDecision } from "../../runtime/permission-requests.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { isWithoutUser } from "./session-bounds.ts";
+
+export interface HeldHook {
+  readonly client: HookClient;
+  /** Aborted when the caller waits no more. */
+  readonly gone: AbortSignal;
+  /** Called before a wait. */
+  readonly onHold?: () => void;
+}
+
+/**
+ * Shows the request of a hook, and holds the hook where the request can be answered from elsewhere.
+ *
+ * @param asked in one hook
+ * @returns the decision; null: without one
+ */
+export async function holdRequest(
+  runtime: Runtime,
+  asked: readonly AskedPermission[],
+  { client, gone, onHold }: HeldHook,
+): Promise<GivenDecision | null> {
+  const request = toRequest(runtime, asked, { client, isWithoutUser: isWithoutUser(runtime.env) });
+  if (request === null || gone.aborted) return null;
+  const { permissions } = runtime;
+  const decided = permissions.open(request);
+  if (request.reason !== null) return null;
+  onHold?.();
+  const end = (): void => permissions.end(request.id);
+  gone.addEventListener("abort", end, { once: true });
+  const cancel = setTimer(end, request.endsAt - request.askedAt);
+  const decision = await decided;
+  cancel();
+  gone.removeEventListener("abort", end);
+  return decision;
+}

@@ -1,0 +1,57 @@
+import { existsSync } from "node:fs";
+import { expect, it } from "vitest";
+import { untilFound } from "#harness/claude/claude-code.ts";
+import { bash, ClaudeRig, received } from "#harness/claude/claude-rig.ts";
+import { runShim } from "#harness/clients/real-clients.ts";
+import { write } from "#harness/machine/git-project.ts";
+
+const dialog = "Doyouwanttoproceed?";
+const settings = { permissions: { ask: ["Bash"] } };
+
+interface Open {
+  readonly requests: readonly { readonly id: string; readonly text: string; readonly canAnswer: boolean }[];
+}
+
+function aRig() {
+  const rig = new ClaudeRig();
+  write(rig.paths.home, { "config.json": JSON.stringify({ answers: { isEnabled: true } }) });
+  const env = { PATH: process.env["PATH"] ?? "", HOME: rig.home, SHIM_HOME: rig.paths.home };
+  const shim = (...args: readonly string[]): unknown => JSON.parse(runShim([...args, "--json"], { env }));
+  const open = (): Open["requests"] => (shim("requests") as Open).requests;
+  const asked = (text: string) =>
+    untilFound(() => open().find((one) => one.text.startsWith(text)), `a request: ${text}`);
+  return { rig, shim, open, asked };
+}
+
+it("a dialog of Claude Code is answered from elsewhere while its terminal shows it: one call is allowed, the next denied @night", async () => {
+  const { rig, shim, open, asked } = aRig();
+  const steps = [bash("touch one.txt"), bash("touch two.txt"), { text: "Done." }];
+  const chat = await rig.typed("make the files", { steps, settings });
+  await chat.claude.shows(dialog);
+  const one = await asked("touch one.txt");
+  expect([one.canAnswer, existsSync(rig.path("one.txt"))]).toEqual([true, false]);
+  shim("requests", "answer", one.id, "allow");
+  await untilFound(() => existsSync(rig.path("one.txt")), "the file");
+  const two = await asked("touch two.txt");
+  shim("requests", "answer", two.id, "deny", "--message", "Not this one.");
+  await rig.last(chat.id, "turn_end");
+  expect(existsSync(rig.path("two.txt"))).toBe(false);
+  expect(received(chat.model, -1)).toContain("Not this one.");
+  expect(open()).toEqual([]);
+});
+
+it("the terminal answers first: the request is over, and a message from elsewhere comes at the end of the turn @night", async () => {
+  const { rig, shim, open, asked } = aRig();
+  const steps = [bash("touch one.txt"), { hold: "last", text: "Done." }, { text: "Read." }];
+  const chat = await rig.typed("make the file", { steps, settings });
+  await chat.claude.shows(dialog);
+  await asked("touch one.txt");
+  chat.claude.type("\r");
+  await untilFound(() => existsSync(rig.path("one.txt")), "the file");
+  await untilFound(() => open().length === 0, "the end of the request");
+  await chat.model.held("last");
+  expect(shim("requests", "message", chat.id, "Then stop.")).toMatchObject({ comes: "stop" });
+  chat.model.release("last");
+  await untilFound(() => chat.model.requests.filter(({ kind }) => kind === "loop").length === 3, "the next request");
+  expect(received(chat.model, -1)).toContain("Then stop.");
+});

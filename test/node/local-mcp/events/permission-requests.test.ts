@@ -1,0 +1,446 @@
+import { once } from "node:events";
+import { mkdirSync } from "node:fs";
+import { createServer, request, type ServerResponse } from "node:http";
+import { afterEach, expect, it, onTestFinished, vi } from "vitest";
+import { aChat, anotherClaude } from "#harness/machine/claude.ts";
+import { aFront, aFrontRig, aHost, ask, patience, settled } from "#harness/machine/host-rig.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import { postEvent } from "#src/local-mcp/events/post-event.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import { listNewest } from "#src/machine/sessions/machine-audit.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+
+const session = "7d1f0c62-2f3c-4f0e-9a6b-0d2a4c1f8b11";
+const on = { answers: { isEnabled: true } };
+const undecided = { content: [{ type: "text", text: "{}" }] };
+const rm = { tool_name: "Bash", tool_input: JSON.stringify({ command: "rm -r build", description: "Clean" }) };
+
+afterEach(() => void vi.useRealTimers());
+
+interface Shown {
+  readonly id: string;
+  readonly text: string;
+  readonly canAnswer: boolean;
+  readonly reason: string | null;
+  readonly [field: string]: unknown;
+}
+
+/** A host with the front of one chat of Claude Code, and what a person does from elsewhere. */
+async function aRig({ config = on, env = {} }: { config?: object; env?: NodeJS.ProcessEnv } = {}) {
+  const runtime = tempRuntime({ config: { ...config } });
+  const host = await aHost(runtime, ["setTimeout"]);
+  const front = await aFront(host, { pid: 101, clientPid: 100, env });
+  /** A prompt comes by a process of its own. */
+  const event = async (name: string, fields: object = {}): Promise<object> => {
+    const given = { session_id: session, cwd: "/p", ...fields };
+    if (name !== "UserPromptSubmit") return front.call("shim_hook", { event: name, ...given });
+    const text = answerHook(runtime, name, () => JSON.stringify(given), 100);
+    return { content: text === "" ? [] : [{ type: "text", text }] };
+  };
+  const call = async (name: string, input: object, by = "phone Ada's Pixel"): Promise<Record<string, unknown>> => {
+    const { body } = await ask(host.socket, "POST", `/call/${name}`, { input, env: {}, by });
+    return (JSON.parse(body) as { result: Record<string, unknown> }).result;
+  };
+  const listed = async (): Promise<readonly Shown[]> => {
+    const { value } = await call("requests.list", {});
+    return (value as { requests: readonly Shown[] }).requests;
+  };
+  /** Resolves once the host shows so many. */
+  const open = async (count: number): Promise<readonly Shown[]> => {
+    for (;;) {
+      const all = await listed();
+      if (all.length === count) return all;
+    }
+  };
+  const first = async (): Promise<Shown> => {
+    const [one] = await open(1);
+    return one as Shown;
+  };
+  const waits = (): unknown => runtime.store.read((sql) => sessions.get(sql, session), null)?.waiting?.for;
+  return { runtime, host, front, event, call, listed, open, first, waits };
+}
+
+function printed(reply: object): unknown {
+  const [block] = (reply as typeof undecided).content;
+  return JSON.parse(block?.text ?? "");
+}
+
+function decided(decision: object): object {
+  return { hookSpecificOutput: { hookEventName: "PermissionRequest", decision } };
+}
+
+it.each([
+  ["allow", {}, { behavior: "allow" }],
+  ["deny", { message: "Use the trash." }, { behavior: "deny", message: "Use the trash." }],
+])(
+  "a held request that is answered from elsewhere with %s gets that decision as its hook's answer, and the audit log names who gave it",
+  async (decision, words, expected) => {
+    const { runtime, event, first, call, listed, waits } = await aRig();
+    await event("UserPromptSubmit", { prompt: "clean up" });
+    const asked = event("PermissionRequest", rm);
+    const shown = await first();
+    expect(shown).toMatchObject({ session, tool: "Bash", text: "rm -r build\nin /p", canAnswer: true, reason: null });
+    expect(waits()).toBe("permission");
+    const answered = await call("requests.answer", { request: shown.id, decision, ...words });
+    expect(answered).toEqual({ ok: true, value: { request: shown.id, session, tool: "Bash", decision } });
+    expect(printed(await asked)).toEqual(decided(expected));
+    expect([await listed(), waits()]).toEqual([[], undefined]);
+    const [entry] = listNewest(runtime, 1);
+    expect(entry).toMatchObject({
+      kind: "request.answered",
+      subject: session.slice(0, 8),
+      actor: "phone Ada's Pixel",
+      detail: { result: decision },
+    });
+  },
+);
+
+it("a request is answered once: a second answer is refused, and so is one to a request that never was", async () => {
+  const { runtime, event, first, call } = await aRig();
+  const asked = event("PermissionRequest", rm);
+  const { id } = await first();
+  await call("requests.answer", { request: id, decision: "deny" });
+  expect(await call("requests.answer", { request: id, decision: "allow" })).toMatchObject({ error: { code: "ended" } });
+  expect(await call("requests.answer", { request: "zzzz", decision: "allow" })).toMatchObject({
+    error: { code: "not_found" },
+  });
+  expect(printed(await asked)).toEqual(decided({ behavior: "deny" }));
+  expect(listNewest(runtime, 9)).toHaveLength(1);
+});
+
+it.each([
+  ["the call ends", "PostToolUse", { ...rm, tool_use_id: "t1" }],
+  [
+    "the call ends, and its event has a part of the input",
+    "PostToolUseFailure",
+    { tool_name: "Bash", "tool_input.command": "rm -r build" },
+  ],
+  ["the turn ends", "Stop", {}],
+  ["the user writes a prompt", "UserPromptSubmit", { prompt: "no, leave it" }],
+])(
+  "the terminal answers first, as %s: the hook ends without a decision, and a later answer is refused",
+  async (_, name, fields) => {
+    const { event, first, call } = await aRig();
+    const asked = event("PermissionRequest", rm);
+    const { id } = await first();
+    await event(name, fields);
+    expect(await asked).toEqual(undecided);
+    expect(await call("requests.answer", { request: id, decision: "allow" })).toMatchObject({
+      error: { code: "ended" },
+    });
+  },
+);
+
+it("the model's next call shows that the dialog is over, and a call beside it does not", async () => {
+  const { runtime, event, open, listed } = await aRig();
+  const asked = event("PermissionRequest", rm);
+  await open(1);
+  const other = { tool_name: "Read", tool_use_id: "t2", "tool_input.file_path": "/p/a" };
+  await event("PreToolUse", other);
+  await event("PostToolUse", other);
+  await event("PreToolUse", { ...other, agent_id: "a1" });
+  expect(await listed()).toHaveLength(1);
+  runtime.wait(3_000);
+  await event("PreToolUse", { ...other, agent_id: "a1", tool_use_id: "t3" });
+  expect(await listed()).toHaveLength(1);
+  await event("PreToolUse", { ...other, tool_use_id: "t4" });
+  expect(await asked).toEqual(undecided);
+});
+
+it("of two requests at once each has its own answer", async () => {
+  const { event, open, call } = await aRig();
+  const asked = [event("PermissionRequest", rm), event("PermissionRequest", { ...rm, agent_id: "a1" })];
+  const [one, two] = await open(2);
+  await call("requests.answer", { request: two?.id, decision: "deny" });
+  await call("requests.answer", { request: one?.id, decision: "allow" });
+  expect((await Promise.all(asked)).map(printed)).toEqual([
+    decided({ behavior: "allow" }),
+    decided({ behavior: "deny" }),
+  ]);
+});
+
+it("a request that is not answered ends without a decision after nine and a half minutes, before its client gives the hook up", async () => {
+  const { runtime, event, first, call, listed } = await aRig();
+  const asked = event("PermissionRequest", rm);
+  const { id, endsInMs } = await first();
+  expect(endsInMs).toBe(570_000);
+  runtime.wait(570_000);
+  vi.advanceTimersByTime(570_000);
+  expect(await asked).toEqual(undecided);
+  expect(await listed()).toEqual([]);
+  expect(await call("requests.answer", { request: id, decision: "allow" })).toMatchObject({ error: { code: "ended" } });
+});
+
+it("a caller that waits no more ends its request: it cancels the call, or its connection closes", async () => {
+  const { front, event, open } = await aRig();
+  void event("PermissionRequest", rm);
+  await open(1);
+  front.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 2 } });
+  await open(0);
+  void event("PermissionRequest", rm);
+  await open(1);
+  front.connection.destroy();
+  await open(0);
+});
+
+it("while answers are off nothing is held or shown, and the chat waits for its permission all the same", async () => {
+  const { runtime, event, call, waits } = await aRig({ config: {} });
+  expect(await event("PermissionRequest", rm)).toEqual(undecided);
+  expect(waits()).toBe("permission");
+  expect(await call("requests.list", {})).toEqual({ ok: true, value: { isOn: false, requests: [] } });
+  const off = { ok: false, error: { code: "switched_off" } };
+  expect(await call("requests.answer", { request: "a", decision: "allow" })).toMatchObject(off);
+  expect(await call("requests.message", { session, text: "hello" })).toMatchObject(off);
+  expect(listNewest(runtime, 9)).toEqual([]);
+});
+
+it("a run without a user is not held", async () => {
+  const { event, listed } = await aRig({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
+  expect(await event("PermissionRequest", rm)).toEqual(undecided);
+  expect(await listed()).toEqual([]);
+});
+
+it("what SHIM itself has its user asked is shown, and only the terminal can answer it", async () => {
+  const { runtime, claude: first } = aChat({ config: { effects: { guard: "on" }, ...on } });
+  first.start();
+  first.prompt("release it");
+  first.use("Bash", { command: "git push origin main" });
+  first.kill();
+  const next = anotherClaude(runtime, first);
+  next.start();
+  next.prompt("go on");
+  const host = await aHost(runtime, ["setTimeout"]);
+  const front = await aFront(host, { pid: 901, clientPid: next.pid });
+  const push = { session_id: next.session, tool_name: "Bash", cwd: next.cwd };
+  const input = JSON.stringify({ command: "git push origin main" });
+  const guarded = await front.call("shim_hook", {
+    event: "PreToolUse",
+    ...push,
+    tool_use_id: "t9",
+    "tool_input.command": "git push origin main",
+  });
+  expect(printed(guarded)).toMatchObject({ hookSpecificOutput: { permissionDecision: "ask" } });
+  expect(await front.call("shim_hook", { event: "PermissionRequest", ...push, tool_input: input })).toEqual(undecided);
+  const call = async (name: string, given: object): Promise<{ value: { requests: Shown[] }; error: object }> => {
+    const { body } = await ask(host.socket, "POST", `/call/${name}`, { input: given, env: {}, by: "live page" });
+    return (JSON.parse(body) as { result: { value: { requests: Shown[] }; error: object } }).result;
+  };
+  const [shown] = (await call("requests.list", {})).value.requests;
+  expect(shown).toMatchObject({ canAnswer: false });
+  expect(shown?.reason).toContain("SHIM itself");
+  const { error } = await call("requests.answer", { request: shown?.id, decision: "allow" });
+  expect(error).toMatchObject({ code: "not_released" });
+});
+
+it("a question to the user is shown, and the terminal alone answers it", async () => {
+  const { event, first } = await aRig();
+  const question = {
+    tool_name: "AskUserQuestion",
+    tool_input: JSON.stringify({ questions: [{ question: "Which?" }] }),
+  };
+  expect(await event("PermissionRequest", question)).toEqual(undecided);
+  expect(await first()).toMatchObject({ canAnswer: false });
+});
+
+it("the text says what a call would do, without secrets, in at most 2,000 characters, and says what is cut", async () => {
+  const { event, open } = await aRig();
+  const secret = `ghp_${"a1B2".repeat(9)}`;
+  const edit = { file_path: "/p/a.ts", old_string: "let a = 1;", new_string: `let a = "${secret}";` };
+  const calls = [
+    { tool_name: "Edit", tool_input: JSON.stringify(edit) },
+    { tool_name: "WebFetch", tool_input: JSON.stringify({ url: "https://example.com/x", prompt: "Read it" }) },
+    { tool_name: "mcp__db__query", tool_input: JSON.stringify({ sql: "drop table users" }) },
+    { tool_name: "Write", tool_input: JSON.stringify({ file_path: "/p/b", content: "word ".repeat(1_000) }) },
+  ];
+  for (const one of calls) void event("PermissionRequest", one);
+  const [edited, fetched, queried, written] = (await open(4)).map(({ text }) => text);
+  expect(edited).toMatch(/^\/p\/a\.ts\n- let a = 1;\n\+ let a = "/);
+  expect(edited).not.toContain(secret);
+  expect(fetched).toBe("https://example.com/x\nRead it");
+  expect(queried).toBe('{"sql":"drop table users"}');
+  expect(written).toMatch(/ \[cut, [\d,]+ more characters\]$/);
+  expect(written?.length).toBeLessThan(2_050);
+});
+
+it("a host that ends answers no held hook: its front asks the next host, where the request is open again", async () => {
+  const runtime = tempRuntime({ config: on });
+  const hook = { event: "PermissionRequest", session_id: session, ...rm };
+  const host = await aHost(runtime, ["setTimeout"]);
+  const front = await aFront(host, { pid: 101, clientPid: 100 });
+  let isAnswered = false;
+  void front.call("shim_hook", hook).then(() => (isAnswered = true));
+  await vi.waitUntil(() => runtime.permissions.list(runtime.now()).length === 1, patience);
+  host.host.stop();
+  await host.ended;
+  await front.closed;
+  await vi.waitUntil(() => runtime.permissions.list(runtime.now()).length === 0, patience);
+  expect(isAnswered).toBe(false);
+  const next = tempRuntime({ beside: runtime, config: on });
+  const again = await aFront(await aHost(next, ["setTimeout"]), { pid: 101, clientPid: 100, isRestart: true });
+  const asked = again.call("shim_hook", hook);
+  await vi.waitUntil(() => next.permissions.list(next.now()).length === 1, patience);
+  const [request] = next.permissions.list(next.now());
+  next.permissions.answer(String(request?.id), { behavior: "allow" });
+  expect(printed(await asked)).toEqual(decided({ behavior: "allow" }));
+});
+
+it("a held hook is sent again to the next host, ends without a decision where two hosts have died with it, and is no sign of a hang", async () => {
+  const rig = aFrontRig();
+  await rig.hosts[0]?.greet();
+  const hook = {
+    jsonrpc: "2.0",
+    id: 7,
+    method: "tools/call",
+    params: { name: "shim_hook", arguments: { event: "PermissionRequest" } },
+  };
+  await rig.say(hook);
+  for (let n = 0; n < 5; n++) {
+    rig.hosts[0]?.answerPings();
+    await rig.pass(2_500);
+  }
+  expect(rig.ended).toEqual([]);
+  await rig.hosts[0]?.die();
+  await rig.hosts[1]?.greet();
+  expect(rig.hosts[1]?.received()).toEqual([hook]);
+  await rig.hosts[1]?.die();
+  await settled();
+  expect(rig.heard()).toEqual([{ jsonrpc: "2.0", id: 7, result: undecided }]);
+});
+
+it("a held hook of megabytes holds back no other message of its client", async () => {
+  const rig = aFrontRig();
+  await rig.hosts[0]?.greet();
+  const input = { event: "PermissionRequest", tool_input: "x".repeat(5_000_000) };
+  const params = { name: "shim_hook", arguments: input };
+  await rig.say({ jsonrpc: "2.0", id: 7, method: "tools/call", params });
+  const next = { jsonrpc: "2.0", id: 8, method: "ping" };
+  await rig.say(next);
+  expect(rig.hosts[0]?.received().at(-1)).toEqual(next);
+});
+
+/** The program of hooks, and a host that holds its event. */
+async function aProgram() {
+  const { home } = tempRuntime().paths;
+  mkdirSync(home, { recursive: true });
+  const socket = hostSocket(home, systemProcesses.boot());
+  prepareSocketFolder(home, socket);
+  const { promise: held, resolve } = Promise.withResolvers<ServerResponse>();
+  const server = createServer((asked, response) => {
+    asked.resume().on("end", () => {
+      response.writeProcessing();
+      resolve(response);
+    });
+  }).listen(socket);
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const launch = { node: process.execPath, script: "/none", hookScript: "/none/dist/hook.cjs" };
+  const sent = { client: "claude-code", event: "PermissionRequest", input: "{}", process: "1 (x) S 1" };
+  const answer = postEvent({ home, launch, env: {} }, sent, new AbortController().signal);
+  return { answer, host: await held };
+}
+
+it("the program of hooks waits for a held event as well, and answers without a decision where its host dies", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const timers = vi.spyOn(globalThis, "setTimeout");
+  const waits = await aProgram();
+  await vi.waitUntil(() => timers.mock.calls.some(([, ms]) => ms === 590_000), patience);
+  vi.advanceTimersByTime(580_000);
+  waits.host.end("the answer");
+  expect(await waits.answer).toBe("the answer");
+  const dies = await aProgram();
+  await vi.waitUntil(() => timers.mock.calls.filter(([, ms]) => ms === 590_000).length === 2, patience);
+  dies.host.destroy();
+  expect(await dies.answer).toBe("{}");
+});
+
+/** The script of a client, as `shim-hook` posts for it. */
+async function aScript(config: object, client = "claude-code") {
+  const rig = await aRig({ config });
+  const { runtime, host } = rig;
+  runtime.processes.start(300, 1, "claude");
+  runtime.processes.start(301, 300, "sh");
+  const { start } = runtime.processes.start(302, 301, "sh");
+  const headers = {
+    "shim-home": `=${runtime.paths.home}`,
+    "shim-process": `302 (sh) S 301${" 0".repeat(17)} ${start}`,
+    "shim-env-claudecode": "=1",
+    "shim-env-claude-pid": "=300",
+  };
+  const body = { session_id: "s-posted", cwd: "/p", turn_id: "t", tool_name: "Bash", tool_input: { command: "ls /" } };
+  const heard: string[] = [];
+  const sent = request({ socketPath: host.socket, method: "POST", path: `/hook/${client}/PermissionRequest`, headers });
+  onTestFinished(() => void sent.destroy());
+  sent.on("information", ({ statusCode }) => void heard.push(String(statusCode)));
+  sent.on("error", () => undefined);
+  const answer = new Promise<string>((resolve) => {
+    sent.on("response", (response) => {
+      let text = "";
+      response.on("data", (part: Buffer) => (text += part.toString()));
+      response.on("end", () => resolve(text));
+    });
+  });
+  const { turn_id: turn, ...own } = body;
+  sent.end(JSON.stringify(client === "codex" ? { ...own, turn_id: turn } : own));
+  return { ...rig, sent, heard, answer };
+}
+
+it("a posted request is held as well: the host says so at once, and ends it when its script is gone", async () => {
+  const one = await aScript(on);
+  const { id } = await one.first();
+  await one.call("requests.answer", { request: id, decision: "allow" });
+  expect([JSON.parse(await one.answer), one.heard]).toEqual([decided({ behavior: "allow" }), ["102"]]);
+});
+
+it("a posted request whose script is gone ends", async () => {
+  const one = await aScript(on);
+  await one.first();
+  one.sent.destroy();
+  await one.open(0);
+});
+
+it("a client whose dialog waits for its hook is held only as long as the setting says", async () => {
+  const off = await aScript(on, "codex");
+  expect(await off.answer).toBe("");
+  expect(await off.first()).toMatchObject({ canAnswer: false, text: "ls /\nin /p" });
+  vi.useRealTimers();
+  const held = await aScript({ answers: { isEnabled: true, holdDialogSeconds: 20 } }, "codex");
+  const { id, endsInMs } = await held.first();
+  expect(endsInMs).toBe(20_000);
+  await held.call("requests.answer", { request: id, decision: "deny", message: "no" });
+  expect(JSON.parse(await held.answer)).toEqual(decided({ behavior: "deny", message: "no" }));
+});
+
+it("a message from elsewhere is given to a chat that works at the end of its turn, in the user's words", async () => {
+  const { runtime, event, call } = await aRig();
+  await event("UserPromptSubmit", { prompt: "clean up" });
+  const sent = await call("requests.message", { session, text: "Commit first.\nThen push." });
+  expect(sent).toEqual({ ok: true, value: { session, comes: "stop" } });
+  const { reason } = printed(await event("Stop", { stop_hook_active: "false" })) as { reason: string };
+  expect(reason).toContain("your user writes from Ada's Pixel");
+  expect(reason).toContain("Commit first.\nThen push.");
+  expect(await event("Stop", { stop_hook_active: "true" })).toEqual({ content: [] });
+  expect(listNewest(runtime, 1)).toMatchObject([{ kind: "message.sent", actor: "phone Ada's Pixel" }]);
+});
+
+it("a message to a chat that waits for its prompt comes with that prompt, once", async () => {
+  const { event, call } = await aRig();
+  await event("UserPromptSubmit", { prompt: "clean up" });
+  await event("Stop");
+  expect(await call("requests.message", { session, text: "Go on." }, "live page")).toMatchObject({
+    value: { comes: "prompt" },
+  });
+  const { hookSpecificOutput } = printed(await event("UserPromptSubmit", { prompt: "and?" })) as {
+    hookSpecificOutput: { additionalContext: string };
+  };
+  expect(hookSpecificOutput.additionalContext).toContain("your user writes from the live page");
+  expect(await event("UserPromptSubmit", { prompt: "again" })).toEqual({ content: [] });
+});
+
+it("a message to a session without a client is refused", async () => {
+  const { runtime, event, call } = await aRig();
+  await event("UserPromptSubmit", { prompt: "clean up" });
+  runtime.processes.kill(100);
+  expect(await call("requests.message", { session, text: "hello" })).toMatchObject({ error: { code: "ended" } });
+});
