@@ -77,11 +77,19 @@ async function buildPage() {
     .replace("<script", () => [...preloads, "<script"].join("\n    "));
   const files = [
     ...assets,
-    ["icon.svg", readFileSync(join(folder, "icon.svg"))],
+    ...["icon.svg", "manifest.webmanifest"].map((name) => [name, readFileSync(join(folder, name))]),
+    ["worker.js", await serviceWorker()],
     ["index.html", Buffer.from(page)],
     ["_headers", Buffer.from(headersFile())],
   ];
   return { files, metafile };
+}
+
+/** At an address of its own, which browsers ask again. */
+async function serviceWorker() {
+  const entry = join("src", "web", "service-worker", "service-worker-entry.ts");
+  const { outputFiles } = await build({ ...browser, entryPoints: [entry], format: "iife" });
+  return outputFiles[0].contents;
 }
 
 /** For the Worker's static assets, which are answered before its program runs. */

@@ -1,5 +1,4 @@
 import * as z from "zod";
-import { PageCall } from "./live-page.ts";
 import { durationMs } from "./values.ts";
 
 /**
@@ -26,8 +25,6 @@ export const PhoneId = base64url(44);
 const PhoneClaim = base64url(43);
 /** Made by the phone that pairs, so that it can continue after a break, and another cannot. */
 const Claimant = base64url(22);
-/** 32 random bytes that the machine gives to the phone, sealed. */
-const PhoneAccess = base64url(43);
 
 /** Bounds of the time in which a link pairs, in ms. */
 export const pairingMs = { min: 10_000, max: 3_600_000, default: 300_000 } as const;
@@ -68,86 +65,3 @@ export const PhoneStatus = z.object({
   endsInMs: durationMs,
 });
 export type PhoneStatus = z.infer<typeof PhoneStatus>;
-/** The grant for the phone; null: the machine has not decided. */
-export const PhoneGranted = z.object({ grant: z.string().nullable() });
-
-/** WebSocket subprotocol of a phone; the second one that it offers is its access secret. */
-export const phoneProtocol = "shim.phone";
-
-/** Longest frame in characters. */
-export const maxPhoneFrameChars = 1_000_000;
-
-/**
- * A frame between the two, which the coordinator passes on. The session begins with random values
- * of both ends, so that no frame of an earlier one can be repeated.
- */
-export const PhoneFrame = z.union([
-  z.strictObject({ open: Claimant }),
-  z.strictObject({ open: Claimant, answer: Claimant }),
-  z.strictObject({ session: Claimant, n: z.int().min(1), sealed: sealedText(maxPhoneFrameChars) }),
-]);
-export type PhoneFrame = z.infer<typeof PhoneFrame>;
-
-/** A frame of the coordinator's own. */
-export const RelayFrame = z.union([
-  /** To the machine: how many pages of the phone are open. */
-  z.strictObject({ pages: z.int().min(0) }),
-  /** To the phone: whether its machine is connected. */
-  z.strictObject({ isThere: z.boolean() }),
-]);
-export type RelayFrame = z.infer<typeof RelayFrame>;
-
-/** `view`: sees what its machine shows. `answer`: answers and writes to chats, too. */
-const phoneScopes = ["view", "answer"] as const;
-export const PhoneScope = z.enum(phoneScopes);
-export type PhoneScope = z.infer<typeof PhoneScope>;
-
-/** The phone about itself, sealed under the secret of the link. */
-export const Introduction = z.strictObject({
-  /** Uncompressed point of P-256, base64url. */
-  publicKey: base64url(87),
-  name: z.string().min(1).max(60),
-});
-export type Introduction = z.infer<typeof Introduction>;
-
-/** Content of a grant, sealed to the key of the phone. */
-export const Granted = z.object({
-  /** 32 bytes, base64url. */
-  key: base64url(43),
-  access: PhoneAccess,
-  machine: z.string(),
-  scope: PhoneScope,
-  /** Epoch ms by the clock of the machine. */
-  endsAt: z.int(),
-  /** Public key of the machine's Web Push messages (VAPID), base64url. */
-  pushKey: z.string().nullable(),
-});
-export type Granted = z.infer<typeof Granted>;
-
-/** Kinds of Web Push notifications. */
-const pushKinds = ["waits", "died", "done", "limit"] as const;
-export const PushKind = z.enum(pushKinds);
-export type PushKind = z.infer<typeof PushKind>;
-
-/** Output of `PushSubscription.toJSON()`. */
-export const PushSubscription = z.object({
-  endpoint: z.url().max(2_000),
-  keys: z.object({ p256dh: z.string().max(200), auth: z.string().max(100) }),
-});
-export type PushSubscription = z.infer<typeof PushSubscription>;
-
-/** A request of a phone, inside of its sealed frames. */
-export const PhoneRequest = z.union([
-  /** A call of the page: [PageCall](live-page.ts). */
-  PageCall.extend({ id: z.int() }),
-  z.strictObject({ id: z.int(), push: PushSubscription.nullable(), kinds: z.array(PushKind).max(pushKinds.length) }),
-]);
-export type PhoneRequest = z.infer<typeof PhoneRequest>;
-
-/** An answer of a machine inside of its sealed frames, or that something may have changed. */
-export const MachineFrame = z.union([
-  z.object({ id: z.int(), value: z.unknown() }),
-  z.object({ id: z.int(), error: z.object({ code: z.string(), message: z.string() }) }),
-  z.object({ changed: z.enum(["sessions", "team", "tasks", "messages", "all"]) }),
-]);
-export type MachineFrame = z.infer<typeof MachineFrame>;

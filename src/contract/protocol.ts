@@ -6,9 +6,6 @@ import { Id } from "./values.ts";
 export const protocolVersion = 1;
 export const oldestProtocolVersion = 1;
 
-/** Text pings of a client, which the runtime answers without waking the coordinator. */
-export const pingText = "ping";
-export const pongText = "pong";
 export const maxPingIntervalMs = 10_000;
 
 /** Larger frames are refused and close the socket. */
@@ -23,16 +20,6 @@ export const maxChatsPerSocket = 32;
 
 /** Notification {chat} of a client: the chat no longer uses this socket, as if it had closed. */
 export const leaveMethod = "chats.leave";
-
-/** Close codes of a socket. After one of the first two a client must not simply reconnect. */
-export const closeCodes = {
-  token: 4001,
-  protocol: 4003,
-  /** Too much unread output. The client may reconnect and continue from its cursors. */
-  slow: 4005,
-  /** Client kept sending while throttled. It may reconnect after a while. */
-  flood: 4006,
-} as const;
 
 /** Subprotocol of a page's socket, offered beside its ticket, which opens one socket. */
 export const ticketProtocol = "shim.page";

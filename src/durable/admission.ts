@@ -2,11 +2,11 @@ import {
   readRequests,
   type RpcRequest,
   toAnswer,
-  closeCodes,
   flowReadMethod,
   leaveMethod,
   maxAnswerChars,
 } from "../contract/protocol.ts";
+import { closeCodes } from "../contract/sockets.ts";
 import type { Refusal } from "../contract/errors.ts";
 import { isOperation, type CheckedInputOf, type OperationName } from "../contract/operations.ts";
 import {

@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf } from "../contract/operations.ts";
-import { closeCodes, pingText, pongText } from "../contract/protocol.ts";
+import { closeCodes, pingText, pongText } from "../contract/sockets.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
 import * as due from "../coordination/due.ts";
 import { EngineHost } from "../coordination/engine.ts";

@@ -1,5 +1,6 @@
 import { errorTable, type Refusal } from "../contract/errors.ts";
-import { closeCodes, ticketProtocol } from "../contract/protocol.ts";
+import { ticketProtocol } from "../contract/protocol.ts";
+import { closeCodes } from "../contract/sockets.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
 import type { Bearer } from "../coordination/workspace/tokens.ts";
 import { ok } from "../shared/result.ts";

@@ -1,6 +1,7 @@
 import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf, OperationName, OutputOf } from "../contract/operations.ts";
-import { closeCodes, protocolVersion } from "../contract/protocol.ts";
+import { protocolVersion } from "../contract/protocol.ts";
+import { closeCodes } from "../contract/sockets.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
 import * as due from "../coordination/due.ts";
 import { run, type HostOperation, type EngineHost } from "../coordination/engine.ts";

@@ -1,13 +1,8 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Refusal } from "../contract/errors.ts";
-import {
-  maxPhoneFrameChars,
-  phoneProtocol,
-  type PhoneGrant,
-  type PhoneStatus,
-  type RelayFrame,
-} from "../contract/phones.ts";
-import { closeCodes, pingText, pongText } from "../contract/protocol.ts";
+import { maxPhoneFrameChars, phoneProtocol, type RelayFrame } from "../contract/phone-frames.ts";
+import { type PhoneGrant, type PhoneStatus } from "../contract/phones.ts";
+import { closeCodes, pingText, pongText } from "../contract/sockets.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 
 const factsKey = "facts";
@@ -89,6 +84,11 @@ export class PhoneBox extends DurableObject {
   granted(phone: HashedClaimant): Result<{ readonly grant: string | null }, Refusal> {
     const facts = this.#claimed(phone);
     return facts.ok ? ok({ grant: facts.value.grant }) : facts;
+  }
+
+  /** For a phone whose socket was refused, which does not say why. */
+  check(accessHash: string): Result<null, Refusal> {
+    return this.#facts()?.accessHash === accessHash ? ok(null) : err(unknown);
   }
 
   /** Unpairs at once: nothing of it is left, and both ends are closed. */

@@ -1,4 +1,4 @@
-import { open, seal, sealingKey } from "./sealing.ts";
+import { open, seal, sealingKey, type Secret } from "./sealing.ts";
 
 /** A frame of one end is none of the other. */
 type End = "phone" | "machine";
@@ -32,11 +32,11 @@ export class PhoneChannel {
   }
 
   /**
-   * @param key of the phone, 32 bytes
+   * @param key of the phone
    * @param session random value of the phone
    * @param answer random value of the machine
    */
-  static async open(end: End, key: BufferSource, session: string, answer: string): Promise<PhoneChannel> {
+  static async open(end: End, key: Secret, session: string, answer: string): Promise<PhoneChannel> {
     return new PhoneChannel(end, session, await sealingKey(key, `${session} ${answer}`, "phone session"));
   }
 

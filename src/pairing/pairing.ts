@@ -1,4 +1,4 @@
-import { Granted, Introduction } from "../contract/phones.ts";
+import { Granted, Introduction } from "../contract/phone-frames.ts";
 import { derive, fromBase64url, open, randomText, seal, sealingKey, sha256, toBase64url } from "./sealing.ts";
 
 /**

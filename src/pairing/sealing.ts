@@ -30,15 +30,23 @@ export async function hashOf(text: string): Promise<string> {
   return Array.from(await sha256(text), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** Bytes, or a key of {@link importSecret}. */
+export type Secret = BufferSource | CryptoKey;
+
+/** @returns a key that can be stored in a browser, and whose bytes no script can read */
+export function importSecret(bytes: BufferSource): Promise<CryptoKey> {
+  return subtle.importKey("raw", bytes, "HKDF", false, ["deriveBits"]);
+}
+
 /** HKDF-SHA-256 (RFC 5869): one key or value for each use. */
-export async function derive(secret: BufferSource, salt: string, use: string): Promise<Uint8Array<ArrayBuffer>> {
-  const key = await subtle.importKey("raw", secret, "HKDF", false, ["deriveBits"]);
+export async function derive(secret: Secret, salt: string, use: string): Promise<Uint8Array<ArrayBuffer>> {
+  const key = secret instanceof CryptoKey ? secret : await importSecret(secret);
   const encoder = new TextEncoder();
   const parameters = { name: "HKDF", hash: "SHA-256", salt: encoder.encode(salt), info: encoder.encode(use) };
   return new Uint8Array(await subtle.deriveBits(parameters, key, 256));
 }
 
-export async function sealingKey(secret: BufferSource, salt: string, use: string): Promise<CryptoKey> {
+export async function sealingKey(secret: Secret, salt: string, use: string): Promise<CryptoKey> {
   const bytes = await derive(secret, salt, use);
   return subtle.importKey("raw", bytes, "AES-GCM", false, ["encrypt", "decrypt"]);
 }

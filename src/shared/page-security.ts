@@ -35,7 +35,10 @@ const policy = {
   "form-action": "'none'",
   "frame-ancestors": "'none'",
   "require-trusted-types-for": "'script'",
-  "trusted-types": "'none'",
+  "manifest-src": "'self'",
+  "worker-src": "'self'",
+  // Its policy names one file.
+  "trusted-types": "shim-worker",
 };
 
 /** Headers of every answer. */

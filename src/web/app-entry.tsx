@@ -26,6 +26,8 @@ const ageTickMs = 10_000;
 const titles = ["Fleet", "Tasks", "Files", "Messages", "Plan", "Experiments", "Health"];
 
 const trouble = signal<string | null>(null);
+/** Fragment of a link that pairs a phone; empty: the page was not opened by one. */
+const pairing = signal("");
 
 type ViewProps = { readonly id: string };
 
@@ -40,6 +42,7 @@ const laterViews: Readonly<Record<string, () => Promise<ComponentType<ViewProps>
   experiments: async () => (await import("./views/experiments.tsx")).ExperimentsView,
   health: async () => (await import("./views/health.tsx")).HealthView,
   edge: async () => (await import("./views/sign-in-edge.tsx")).SignInToEdge,
+  pair: async () => (await import("./phone/pairing-view.tsx")).PairingView,
 };
 
 function View({ name, id }: ViewProps & { readonly name: string }): JSX.Element {
@@ -50,6 +53,12 @@ function View({ name, id }: ViewProps & { readonly name: string }): JSX.Element 
   const Known = name === "chat" ? ChatView : Later;
   if (Known) return <Known id={id} />;
   return name === "fleet" ? <FleetView /> : <p class="muted">Reading …</p>;
+}
+
+/** Views that the backend of the page has nothing for. */
+function isHidden(title: string): boolean {
+  if (backend.value?.kind === "phone") return title !== "Fleet" && title !== "Messages";
+  return isEdge.value && title === "Experiments";
 }
 
 /** The navigation's entry of a view that has none of its own. */
@@ -69,7 +78,7 @@ function App(): JSX.Element {
     const title = titles.find((one) => one.toLowerCase() === view) ?? `${view} ${id.slice(0, 12)}`;
     document.title = `${title} - SHIM`;
   }, [view, id]);
-  if (!present) return isEdge.value ? <View key="edge" name="edge" id="" /> : <SignInHere trouble={trouble.value} />;
+  if (!present) return <SignIn />;
   return (
     <>
       <a class="skip" href="#main" onClick={skip} children="Skip to the view" />
@@ -83,6 +92,12 @@ function App(): JSX.Element {
   );
 }
 
+/** The way in: a link that pairs a phone, a token of the Worker, or this machine's own link. */
+function SignIn(): JSX.Element {
+  if (pairing.value !== "") return <View key="pair" name="pair" id={pairing.value} />;
+  return isEdge.value ? <View key="edge" name="edge" id="" /> : <SignInHere trouble={trouble.value} />;
+}
+
 function Navigation({ section }: { section: string }): JSX.Element {
   return (
     <nav aria-label="Views">
@@ -92,7 +107,7 @@ function Navigation({ section }: { section: string }): JSX.Element {
           key={title}
           href={linkTo(title.toLowerCase())}
           aria-current={title.toLowerCase() === section ? "page" : undefined}
-          hidden={isEdge.value && title === "Experiments"}
+          hidden={isHidden(title)}
           children={title}
         />
       ))}
@@ -137,7 +152,11 @@ async function start(): Promise<void> {
   if (token !== undefined) history.replaceState(null, "", location.pathname);
   // Only the Worker answers this.
   else isEdge.value = (await fetch("/health").catch(() => null))?.ok ?? false;
-  if (!isEdge.value) {
+  if (isEdge.value) {
+    pairing.value = location.hash.startsWith("#pair=") ? location.hash : "";
+    if (pairing.value !== "") history.replaceState(null, "", location.pathname);
+    else backend.value = await (await import("./phone/start-phone.ts")).storedBackend();
+  } else {
     trouble.value = await signIn(token);
     // Without a secret the first call is refused, which shows how to sign in.
     backend.value = trouble.value === null ? localBackend : null;

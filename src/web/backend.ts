@@ -22,9 +22,9 @@ export type CallOutput<Name extends CallName> = Outputs[Name];
 export type OnChange = (changed: LiveLine["changed"]) => void;
 export type OnState = (isLive: boolean) => void;
 
-/** The process behind the page: this machine's, or the Worker. */
+/** The process behind the page: this machine's, the Worker, or for a phone its machine's. */
 export interface Backend {
-  readonly kind: "machine" | "edge";
+  readonly kind: "machine" | "edge" | "phone";
   /** @param requestId of an action; a repeat under it happens once */
   call<Name extends CallName>(
     name: Name,

@@ -43,6 +43,7 @@ import {
   readHandoverPart,
 } from "./handovers.ts";
 import {
+  checkPhone,
   connectMachine,
   connectPhone,
   createPhone,
@@ -163,6 +164,7 @@ app.delete(`${base}/phones/:id`, (context) => removePhone(context));
 app.get(`${base}/phones/:id/connect`, (context) => connectMachine(context));
 app.post("/v1/phones/:id/introduction", limitBody(), (context) => introducePhone(context));
 app.post("/v1/phones/:id/grant", limitBody(), (context) => readPhoneGrant(context));
+app.get("/v1/phones/:id", (context) => checkPhone(context));
 app.get("/v1/phones/:id/connect", (context) => connectPhone(context));
 for (const [name, operation] of Object.entries<Operation>(operations)) {
   if (!isOperation(name) || operation.isSocketOnly) continue;

@@ -1,9 +1,10 @@
 import type { Refusal } from "../contract/errors.ts";
-import { NewPhone, PhoneClaimant, PhoneGrant, PhoneId, PhoneIntroduction, phoneProtocol } from "../contract/phones.ts";
+import { phoneProtocol } from "../contract/phone-frames.ts";
+import { NewPhone, PhoneClaimant, PhoneGrant, PhoneId, PhoneIntroduction } from "../contract/phones.ts";
 import type { HashedClaimant, PhoneBox } from "../durable/phone-box.ts";
 import { isFromPage } from "../shared/page-security.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { ownOrigin, type AppContext } from "./callers.ts";
+import { ownOrigin, readBearerToken, type AppContext } from "./callers.ts";
 import { errorResponse, readInput } from "./inputs.ts";
 import { isOwnId, makeId, ownerOf, refuseGuess, respond, type BoxAnswer } from "./sealed-boxes.ts";
 import * as tokens from "./tokens.ts";
@@ -57,6 +58,14 @@ export async function readPhoneGrant(context: AppContext): Promise<Response> {
   const input = await readInput(context, PhoneClaimant);
   if (!input.ok) return errorResponse(input.error);
   return ofClaimant(context, input.value, (box, phone) => box.granted(phone));
+}
+
+/** Whether a phone is still paired. */
+export async function checkPhone(context: AppContext): Promise<Response> {
+  const box = await boxOf(context);
+  if (!box.ok) return errorResponse(box.error);
+  const answer = await box.value.check(await tokens.hashOf(readBearerToken(context) ?? ""));
+  return answer.ok ? respond(answer) : errorResponse(await refuseGuess(context, answer.error));
 }
 
 async function ofClaimant(

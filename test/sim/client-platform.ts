@@ -1,4 +1,5 @@
-import { notificationFrame, type RpcRequest, toAnswer, pingText, pongText } from "#src/contract/protocol.ts";
+import { notificationFrame, type RpcRequest, toAnswer } from "#src/contract/protocol.ts";
+import { pingText, pongText } from "#src/contract/sockets.ts";
 import type { Fetch, FetchResponse, Platform, Socket, SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import type { Clock } from "#src/coordinator-client/edge/trust.ts";
 import type { Client } from "./client/client.ts";

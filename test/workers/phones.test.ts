@@ -1,6 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { expect, onTestFinished } from "vitest";
-import type { Granted, PhoneStatus } from "#src/contract/phones.ts";
+import type { Granted } from "#src/contract/phone-frames.ts";
+import type { PhoneStatus } from "#src/contract/phones.ts";
 import { PhoneChannel } from "#src/pairing/channel.ts";
 import {
   claimOf,
@@ -215,7 +216,10 @@ it("without its access secret, from another page, and after the end, a phone is 
   const phone = await connected(pairing.openPhone());
   // The link is of no more use.
   expect(await refusalOf(pairing.readGrant())).toEqual([404, "unknown_phone"]);
+  const check = (): Promise<Response> => request(pairing.path, { headers: bearer(pairing.granted.access) });
+  expect((await check()).status).toBe(200);
   await send(pairing.own, "DELETE", {}, pairing.token);
+  expect(await refusalOf(check())).toEqual([404, "unknown_phone"]);
   expect(await phone.closed).toMatchObject({ code: 4001 });
   expect(await refusalOf(pairing.openPhone())).toEqual([404, "unknown_phone"]);
   expect(await pairing.stored()).toBe("[]");

@@ -1,6 +1,6 @@
 import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
 import { expect, vi, onTestFinished } from "vitest";
-import { pingText, pongText } from "#src/contract/protocol.ts";
+import { pingText, pongText } from "#src/contract/sockets.ts";
 import {
   Connection,
   aChat,

@@ -1,7 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, onTestFinished, vi } from "vitest";
 import type { Refusal } from "#src/contract/errors.ts";
-import { pingText, pongText } from "#src/contract/protocol.ts";
+import { pingText, pongText } from "#src/contract/sockets.ts";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Scope } from "#src/contract/workspaces.ts";
 import * as due from "#src/coordination/due.ts";

@@ -1,6 +1,6 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { expect, vi, beforeEach } from "vitest";
-import { pingText } from "#src/contract/protocol.ts";
+import { pingText } from "#src/contract/sockets.ts";
 import { operationNames, operations, type OperationName } from "#src/contract/operations.ts";
 import { scopes, type Scope } from "#src/contract/workspaces.ts";
 import type { Env } from "#src/worker/env.ts";

@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { pairedMs, PhoneScope, PushKind } from "../phones.ts";
+import { PhoneScope, PushKind } from "../phone-frames.ts";
+import { pairedMs } from "../phones.ts";
 import { Duration, IdPrefix, machineOperation } from "./operation.ts";
 
 const at = z.int();

@@ -1,5 +1,6 @@
 import { byteLength, lostOutcome, type SendRequest, type RequestOutcome } from "./calls.ts";
-import { maxFrameInputBytes, closeCodes, maxPingIntervalMs } from "../../contract/protocol.ts";
+import { maxFrameInputBytes, maxPingIntervalMs } from "../../contract/protocol.ts";
+import { closeCodes } from "../../contract/sockets.ts";
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type OperationName, type InputOf, type OutputOf } from "../../contract/operations.ts";
 import { endOf, isTransient, type CallError, isRefusal, isRetryable, retryOf } from "../../contract/errors.ts";

@@ -3,15 +3,13 @@ import {
   requestFrame,
   readIncoming,
   type Notification,
-  closeCodes,
   flowReadMethod,
   leaveMethod,
   maxChatsPerSocket,
   maxPingIntervalMs,
-  pingText,
-  pongText,
   protocolVersion,
 } from "../../contract/protocol.ts";
+import { closeCodes, pingText, pongText } from "../../contract/sockets.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
 import { requestHeaders, type Address } from "./address.ts";
 import {

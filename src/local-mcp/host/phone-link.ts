@@ -1,6 +1,12 @@
 import type { LiveLine, PageCall } from "../../contract/live-page.ts";
-import { maxPhoneFrameChars, PhoneFrame, PhoneRequest, RelayFrame, type MachineFrame } from "../../contract/phones.ts";
-import { closeCodes, pingText } from "../../contract/protocol.ts";
+import {
+  maxPhoneFrameChars,
+  PhoneFrame,
+  PhoneRequest,
+  RelayFrame,
+  type MachineFrame,
+} from "../../contract/phone-frames.ts";
+import { closeCodes, pingText } from "../../contract/sockets.ts";
 import type { Socket, SocketEvents } from "../../coordinator-client/edge/platform.ts";
 import type { OperationResult } from "../../machine/operations/operation-context.ts";
 import type { PairedPhone } from "../../machine/phones/phone-file.ts";

@@ -1,6 +1,6 @@
 import { clientTitle } from "../../clients/adapters.ts";
 import type { NotifyEvent } from "../../contract/config.ts";
-import type { PushKind } from "../../contract/phones.ts";
+import type { PushKind } from "../../contract/phone-frames.ts";
 import type { InputOf } from "../../contract/operations.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { fetchPages } from "../../coordinator-client/coordinator-client.ts";

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { Phone } from "../../contract/machine/phones.ts";
-import { pairedMs, pairingMs, type Introduction } from "../../contract/phones.ts";
+import { type Introduction } from "../../contract/phone-frames.ts";
+import { pairedMs, pairingMs } from "../../contract/phones.ts";
 import { nameOf, readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { PhoneRelay } from "../../coordinator-client/phone-relay.ts";
 import type { RelayError } from "../../coordinator-client/relay-request.ts";

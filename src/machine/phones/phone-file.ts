@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { PhoneScope, PushKind, PushSubscription } from "../../contract/phones.ts";
+import { PhoneScope, PushKind, PushSubscription } from "../../contract/phone-frames.ts";
 import { readJsonFile } from "../../platform/data-files.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 

@@ -24,7 +24,7 @@ import {
 } from "../parts/pieces.tsx";
 
 export function ChatView({ id }: { id: string }): JSX.Element {
-  return backend.value?.kind === "machine" ? <SessionView id={id} /> : <MemberView id={id} />;
+  return backend.value?.kind !== "edge" ? <SessionView id={id} /> : <MemberView id={id} />;
 }
 
 function SessionView({ id }: { id: string }): JSX.Element {

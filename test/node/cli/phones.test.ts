@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import type { Granted, MachineFrame } from "#src/contract/phones.ts";
+import type { Granted, MachineFrame } from "#src/contract/phone-frames.ts";
 import { nodePlatform, type Socket } from "#src/coordinator-client/edge/platform.ts";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
 import { PhoneChannel, type SealedFrame } from "#src/pairing/channel.ts";

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { expect, it, onTestFinished } from "vitest";
-import type { PushKind } from "#src/contract/phones.ts";
+import type { PushKind } from "#src/contract/phone-frames.ts";
 import { changePhones, readPhones } from "#src/machine/phones/phone-file.ts";
 import { newPushKeys } from "#src/machine/phones/push-keys.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";

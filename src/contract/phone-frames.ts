@@ -1,0 +1,111 @@
+import * as z from "zod/mini";
+
+/**
+ * Frames between a phone and its machine, and what is sealed in them. zod/mini: the page loads
+ * this, and its policy forbids the code that zod would make of a schema.
+ */
+
+const text = z.string();
+
+function base64url(chars: number) {
+  return z.string().check(z.regex(new RegExp(`^[\\w-]{${chars}}$`), `${chars} characters of base64url`));
+}
+
+/** WebSocket subprotocol of a phone; the second one that it offers is its access secret. */
+export const phoneProtocol = "shim.phone";
+
+/** Longest frame in characters. */
+export const maxPhoneFrameChars = 1_000_000;
+
+/** 16 random bytes. */
+const SessionName = base64url(22);
+
+/**
+ * A frame between the two, which the coordinator passes on. The session begins with random values
+ * of both ends, so that no frame of an earlier one can be repeated.
+ */
+export const PhoneFrame = z.union([
+  z.strictObject({ open: SessionName }),
+  z.strictObject({ open: SessionName, answer: SessionName }),
+  z.strictObject({
+    session: SessionName,
+    n: z.int().check(z.minimum(1)),
+    sealed: text.check(z.maxLength(maxPhoneFrameChars), z.regex(/^[\w-]+$/)),
+  }),
+]);
+export type PhoneFrame = z.infer<typeof PhoneFrame>;
+
+/** A frame of the coordinator's own. */
+export const RelayFrame = z.union([
+  /** To the machine: how many pages of the phone are open. */
+  z.strictObject({ pages: z.int().check(z.minimum(0)) }),
+  /** To the phone: whether its machine is connected. */
+  z.strictObject({ isThere: z.boolean() }),
+]);
+export type RelayFrame = z.infer<typeof RelayFrame>;
+
+/** `view`: sees what its machine shows. `answer`: answers and writes to chats, too. */
+export const PhoneScope = z.enum(["view", "answer"]);
+export type PhoneScope = z.infer<typeof PhoneScope>;
+
+/** The phone about itself, sealed under the secret of the link. */
+export const Introduction = z.strictObject({
+  /** Uncompressed point of P-256, base64url. */
+  publicKey: base64url(87),
+  name: text.check(z.minLength(1), z.maxLength(60)),
+});
+export type Introduction = z.infer<typeof Introduction>;
+
+/** The grant for the phone; null: the machine has not decided. */
+export const PhoneGranted = z.object({ grant: z.nullable(text) });
+
+/** Content of a grant, sealed to the key of the phone. */
+export const Granted = z.object({
+  /** 32 bytes, base64url. */
+  key: base64url(43),
+  /** Opens the relay: 32 bytes, base64url. */
+  access: base64url(43),
+  machine: text,
+  scope: PhoneScope,
+  /** Epoch ms by the clock of the machine. */
+  endsAt: z.int(),
+  /** Public key of the machine's Web Push messages (VAPID), base64url. */
+  pushKey: z.nullable(text),
+});
+export type Granted = z.infer<typeof Granted>;
+
+/** Kinds of Web Push notifications. */
+const pushKinds = ["waits", "died", "done", "limit"] as const;
+export const PushKind = z.enum(pushKinds);
+export type PushKind = z.infer<typeof PushKind>;
+
+/** Output of `PushSubscription.toJSON()`. */
+export const PushSubscription = z.object({
+  endpoint: z.url().check(z.maxLength(2_000)),
+  keys: z.object({ p256dh: text.check(z.maxLength(200)), auth: text.check(z.maxLength(100)) }),
+});
+export type PushSubscription = z.infer<typeof PushSubscription>;
+
+/** A request of a phone: a call of the page, or where and of what it is to be notified. */
+export const PhoneRequest = z.union([
+  z.strictObject({
+    id: z.int(),
+    name: text.check(z.maxLength(60)),
+    input: z.record(text, z.unknown()),
+    requestId: z.optional(text.check(z.minLength(1), z.maxLength(100))),
+  }),
+  z.strictObject({
+    id: z.int(),
+    push: z.nullable(PushSubscription),
+    kinds: z.array(PushKind).check(z.maxLength(pushKinds.length)),
+  }),
+]);
+export type PhoneRequest = z.infer<typeof PhoneRequest>;
+
+/** An answer of a machine inside of its sealed frames, or that something may have changed. */
+export const MachineFrame = z.union([
+  z.object({ id: z.int(), value: z.unknown() }),
+  z.object({ id: z.int(), error: z.object({ code: text, message: text }) }),
+  z.object({ changed: z.enum(["sessions", "team", "tasks", "messages", "all"]) }),
+]);
+export type MachineFrame = z.infer<typeof MachineFrame>;

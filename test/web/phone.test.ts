@@ -1,0 +1,121 @@
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, expect, it, onTestFinished } from "vitest";
+import type { Page } from "playwright-core";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
+import { aCliHome, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
+import { axeFaults, closeBrowser, openTab, type Tab } from "#harness/web/browser.ts";
+import { built } from "#harness/web/live-page.ts";
+import { seedFleet } from "#harness/web/seeds.ts";
+import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+mkdirSync(join(root, ".scratch"), { recursive: true });
+const folder = mkdtempSync(join(root, ".scratch", "phone-page-"));
+let started: Promise<LocalEdge> | null = null;
+
+/** One workerd for this file, with the page that `npm run build` made. */
+function theEdge(): Promise<LocalEdge> {
+  started ??= startEdge({
+    entry: join(root, "src", "worker", "worker-entry.ts"),
+    folder,
+    page: join(built, "web"),
+  }).then((parts) => new LocalEdge(parts));
+  return started;
+}
+
+afterAll(async () => {
+  await closeBrowser();
+  await (await started)?.close();
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+});
+
+const phone = {
+  viewport: { width: 375, height: 740 },
+  userAgent: "Mozilla/5.0 (Linux; Android 16; Pixel 9) Chrome/150",
+};
+
+interface Paired extends Tab {
+  readonly home: CliHome;
+  readonly links: PhoneLinks;
+  readonly ran: Ran;
+  /** From the opened link to the first view, without the user's own time, in ms. */
+  readonly tookMs: number;
+}
+
+async function aMachine(): Promise<CliHome> {
+  const edge = await theEdge();
+  const home = aCliHome();
+  seedFleet(home);
+  const { token } = await edge.call("tokens.create", { machine: "m1", scope: "work" });
+  writeEdgeConfig(home.runtime.paths.home, { url: edge.url, workspace: edge.workspace, machine: "m1", token });
+  return home;
+}
+
+/** `shim pair`, and a browser that opens its link; the user compares the numbers. */
+async function paired(words = "pair"): Promise<Paired> {
+  const home = await aMachine();
+  const links = new PhoneLinks(home.runtime);
+  onTestFinished(() => links.close());
+  let tab: Tab | null = null;
+  let text = "";
+  let beganAt = 0;
+  const ran = await home.shimWith(
+    {
+      isInteractive: true,
+      interrupted: () => new AbortController().signal,
+      stderr: (more) => void (text += more),
+      wait: async () => {
+        const [link = ""] = /http\S+#pair=\S+/.exec(text) ?? [];
+        beganAt = performance.now();
+        tab ??= await openTab(link, phone);
+        await tab.page.getByText("Your terminal asks").waitFor();
+      },
+      ask: async (question) => {
+        const [number = "none"] = /\d{3} \d{3}/.exec(question) ?? [];
+        expect(question).toContain('"Pixel 9, Chrome" has opened the link');
+        await tab?.page.getByText(number).waitFor();
+        return "y";
+      },
+    },
+    words,
+  );
+  links.refresh();
+  const { page, faults } = tab ?? (await openTab("about:blank"));
+  await page.getByText("Payments").first().waitFor();
+  return { home, links, ran, page, faults, tookMs: performance.now() - beganAt };
+}
+
+function isInstalled(page: Page): Promise<unknown> {
+  return page.evaluate("navigator.serviceWorker.ready.then(() => caches.match('/')).then(Boolean)");
+}
+
+it("a phone that scans the code sees the fleet, after a reload too, and nothing of the pairing is in its address", async () => {
+  const { page, faults, ran, tookMs } = await paired();
+  expect(ran.code).toBe(0);
+  if (process.env["SHIM_PHONE_TIMES"]) process.stdout.write(`phone pairing ${tookMs.toFixed(0)} ms\n`);
+  expect(page.url()).not.toContain("pair=");
+  expect(await axeFaults(page)).toEqual([]);
+  await page.reload();
+  await page.getByText("Payments").first().waitFor();
+  expect(await page.evaluate("JSON.stringify([document.cookie, localStorage.length])")).toBe('["",0]');
+  expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(375);
+  expect(faults).toEqual([]);
+});
+
+it("a machine that removes the phone cuts its page off, which says how to pair again", async () => {
+  const { home, page } = await paired();
+  await home.shim("phones", "remove", "Pixel 9, Chrome");
+  await page.getByLabel("Access token").waitFor();
+  expect(await page.textContent("body")).not.toContain("Payments");
+});
+
+it("without a network the page is there, and says that the machine is not reachable @night", async () => {
+  const { page } = await paired();
+  await page.reload();
+  expect(await isInstalled(page)).toBe(true);
+  await page.context().setOffline(true);
+  await page.reload();
+  await page.getByText("not live").waitFor();
+});
