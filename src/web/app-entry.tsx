@@ -87,15 +87,17 @@ function Navigation({ section }: { section: string }): JSX.Element {
   return (
     <nav aria-label="Views">
       <strong>SHIM</strong>
-      {titles.map((title) => (
-        <a
-          key={title}
-          href={linkTo(title.toLowerCase())}
-          aria-current={title.toLowerCase() === section ? "page" : undefined}
-          hidden={isEdge.value && title === "Experiments"}
-          children={title}
-        />
-      ))}
+      <div>
+        {titles.map((title) => (
+          <a
+            key={title}
+            href={linkTo(title.toLowerCase())}
+            aria-current={title.toLowerCase() === section ? "page" : undefined}
+            hidden={isEdge.value && title === "Experiments"}
+            children={title}
+          />
+        ))}
+      </div>
       <span class={`live ${isLive.value ? "on" : "off"}`}>{isLive.value ? "live" : "not live"}</span>
       <button type="button" onClick={() => void signOut()} children="Sign out" />
     </nav>
