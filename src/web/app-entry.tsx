@@ -23,7 +23,9 @@ import { SignInHere } from "./views/sign-in.tsx";
 const ageTickMs = 10_000;
 
 /** Each is also the name of its view, in lower case. */
-const titles = ["Fleet", "Tasks", "Files", "Messages", "Plan", "Experiments", "Health"];
+const titles = ["Fleet", "Day", "Tasks", "Files", "Messages", "Plan", "Experiments", "Health"];
+
+const onlyOnMachine: ReadonlySet<string> = new Set(["Day", "Experiments"]);
 
 const trouble = signal<string | null>(null);
 
@@ -32,6 +34,7 @@ type ViewProps = { readonly id: string };
 /** Beyond the first load. */
 const laterViews: Readonly<Record<string, () => Promise<ComponentType<ViewProps>>>> = {
   tasks: async () => (await import("./views/tasks.tsx")).TasksView,
+  day: async () => (await import("./views/day.tsx")).DayView,
   task: async () => (await import("./views/task.tsx")).TaskView,
   files: async () => (await import("./views/files.tsx")).FilesView,
   dead: async () => (await import("./views/dead.tsx")).DeadView,
@@ -93,7 +96,7 @@ function Navigation({ section }: { section: string }): JSX.Element {
             key={title}
             href={linkTo(title.toLowerCase())}
             aria-current={title.toLowerCase() === section ? "page" : undefined}
-            hidden={isEdge.value && title === "Experiments"}
+            hidden={isEdge.value && onlyOnMachine.has(title)}
             children={title}
           />
         ))}

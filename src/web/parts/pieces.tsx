@@ -32,11 +32,12 @@ export function Badge({ kind, children }: { kind: string; children: ComponentChi
   return <span class={`badge ${kind}`}>{children}</span>;
 }
 
+/** A warning, where there is one. */
 export function RiskNote({ risk }: { risk: Risk }): Node {
-  if (risk.level === "safe" && risk.reasons.length === 0) return null;
+  if (risk.level === "safe") return null;
   const reasons = risk.reasons.map(({ name }) => words(name)).join(", ");
-  const text = `risk ${risk.score.toFixed(2)} ${risk.level}${reasons ? `: ${reasons}` : ""}`;
-  return <span class={`risk ${risk.level}`}>{text}</span>;
+  const text = `At risk of an end without notice${reasons ? `: ${reasons}` : ""}.`;
+  return <p class={`note ${risk.level === "warning" ? "warn" : "bad"}`}>{text}</p>;
 }
 
 export function Trouble({ text }: { text: string | null }): Node {
@@ -145,17 +146,24 @@ interface SelectProps<Value extends string> {
   readonly value: Value | "";
   readonly onChange: (value: Value | "") => void;
   readonly options: readonly Value[];
+  readonly textOf?: (value: Value) => string;
 }
 
 /** A choice of one, or of any. */
-export function Select<Value extends string>({ label, value, onChange, options }: SelectProps<Value>): Node {
+export function Select<Value extends string>({
+  label,
+  value,
+  onChange,
+  options,
+  textOf = words,
+}: SelectProps<Value>): Node {
   return (
     <label>
       {label}
       <select value={value} onChange={({ currentTarget }) => onChange(currentTarget.value as Value | "")}>
-        <option value="">any</option>
+        <option value="">all</option>
         {options.map((one) => (
-          <option key={one} value={one} children={words(one)} />
+          <option key={one} value={one} children={textOf(one)} />
         ))}
       </select>
     </label>
