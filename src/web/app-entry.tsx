@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import { render, type ComponentType, type JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { localBackend, signIn } from "./local-backend.ts";
 import {
   ageTick,
@@ -87,10 +87,15 @@ function App(): JSX.Element {
 }
 
 function Navigation({ section }: { section: string }): JSX.Element {
+  const views = useRef<HTMLDivElement>(null);
+  // The bar of a narrow window shows some of the views.
+  useEffect(() => {
+    views.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [section]);
   return (
     <nav aria-label="Views">
       <strong>SHIM</strong>
-      <div>
+      <div ref={views}>
         {titles.map((title) => (
           <a
             key={title}

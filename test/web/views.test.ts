@@ -29,6 +29,7 @@ function views({ team }: Rig): readonly (readonly [path: string, text: string])[
   return [
     ["fleet", "Payments"],
     [`chat/${fleetIds.died}`, "Timeline, newest first"],
+    ["day", "compacted"],
     ["tasks", "compiles"],
     [`task/${team.dead[0]}`, "the disk is full"],
     ["dead", "3 dead tasks match"],
@@ -183,6 +184,7 @@ it("an empty machine says in each view what to do first @night", async () => {
   const { page, faults } = await openTab(served.link());
   const empty = [
     ["fleet", "Start Claude Code in a project"],
+    ["day", "Choose a longer time"],
     ["tasks", "shim task submit"],
     ["dead", "No dead task matches"],
     ["files", "No chat has reserved a file"],

@@ -69,3 +69,21 @@ export function Bars({ values, label }: { values: readonly number[]; label: stri
     </svg>
   );
 }
+
+/** Parts of a whole, each in the colour of its state. Words beside it say the numbers. */
+export function Portions({ parts }: { parts: readonly (readonly [tone: string, value: number])[] }): JSX.Element {
+  const whole = Math.max(
+    1,
+    parts.reduce((sum, [, value]) => sum + value, 0),
+  );
+  let before = 0;
+  return (
+    <svg class="portions" aria-hidden="true">
+      {parts.map(([tone, value]) => {
+        const x = before;
+        before += (100 * value) / whole;
+        return <rect key={tone} class={tone} x={`${x}%`} width={`${before - x}%`} height="100%" />;
+      })}
+    </svg>
+  );
+}

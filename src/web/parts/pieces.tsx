@@ -244,15 +244,19 @@ interface CommandProps {
 
 export type Fact = readonly [name: string, value: ComponentChildren];
 
+/** Without those that are not known, which are "-". */
 export function Facts({ facts }: { facts: readonly Fact[] }): Node {
   return (
     <dl class="facts">
-      {facts.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
+      {facts.map(
+        ([name, value]) =>
+          value !== "-" && (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ),
+      )}
     </dl>
   );
 }

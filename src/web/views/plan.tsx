@@ -21,8 +21,8 @@ export function PlanView({ id }: { id: string }): JSX.Element {
       </div>
       {id === "" ? (
         <Empty title="Choose a job.">
-          A job that was split has one task above its parts; each task under <a href={linkTo("tasks")}>Tasks</a> links
-          to the plan that it belongs to.
+          Type its number above. A job that was split has one task above its parts; each task under{" "}
+          <a href={linkTo("tasks")}>Tasks</a> links to the plan that it belongs to.
         </Empty>
       ) : (
         <Plan task={Number(id)} />
@@ -84,7 +84,7 @@ function Graph({ layout: { nodes, edges, columns, rows, critical } }: { layout: 
   const top = (row: number): number => row * (box.height + box.gapY);
   return (
     <div class="graph" aria-hidden="true">
-      <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
+      <svg class="whole" width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
         {edges.map(({ from, to }) => {
           const [x1, y1] = [left(from.column) + box.width, top(from.row) + box.height / 2];
           const [x2, y2] = [left(to.column), top(to.row) + box.height / 2];
