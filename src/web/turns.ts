@@ -23,7 +23,8 @@ export function toTurns(lines: readonly TimelineLine[]): Turn[] {
   let shown: TimelineLine[] = [];
   let folded: TimelineLine[] = [];
   const close = (prompt: TimelineLine | null): void => {
-    if (prompt !== null || shown.length + folded.length > 0) turns.push({ prompt, shown, folded });
+    if (prompt !== null || shown.length + folded.length > 0)
+      turns.push({ prompt, shown, folded: withoutBegins(folded) });
     [shown, folded] = [[], []];
   };
   for (const line of lines) {
@@ -33,6 +34,15 @@ export function toTurns(lines: readonly TimelineLine[]): Turn[] {
   }
   close(null);
   return turns;
+}
+
+/** Without the begins of calls whose ends are there. */
+function withoutBegins(lines: readonly TimelineLine[]): TimelineLine[] {
+  const ends = lines.filter(({ kind }) => kind === "tool_end" || kind === "tool_error").map((line) => say(line).text);
+  return lines.filter((line) => {
+    const { text } = say(line);
+    return line.kind !== "tool_start" || !ends.some((end) => end.startsWith(text));
+  });
 }
 
 /** The last answer of a turn counts. */
@@ -76,5 +86,5 @@ export function say({ source, kind, text }: TimelineLine): { readonly label: str
     /^(?:user|assistant|tool (?:began|ended|failed)|died|saved|cannot be undone|compacted): /,
     "",
   );
-  return { label, text: rest === label ? "" : rest };
+  return { label, text: rest === label || kind === "turn_end" ? "" : rest };
 }

@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
@@ -46,18 +45,6 @@ async function open(page: Page, path: string, text: string): Promise<void> {
   await page.getByText(text).first().waitFor();
 }
 
-const pictures = process.env["SHIM_PICTURES"] === "1";
-const pictureFolder = join(import.meta.dirname, "..", "..", "docs", "guide", "live-page");
-
-/** Those that the guide shows. */
-const shown: ReadonlySet<string> = new Set(["fleet", "chat", "dead"]);
-
-async function picture(page: Page, name: string): Promise<void> {
-  if (!pictures || !shown.has(name)) return;
-  mkdirSync(pictureFolder, { recursive: true });
-  await page.screenshot({ path: join(pictureFolder, `${name}.png`) });
-}
-
 it.each(["light", "dark"] as const)(
   "every view passes axe in the %s theme, without an error, a request to another host or a refusal by the policy @night",
   async (colorScheme) => {
@@ -66,7 +53,6 @@ it.each(["light", "dark"] as const)(
     for (const [path, text] of views(rig)) {
       await open(page, path, text);
       expect([path, await axeFaults(page)]).toEqual([path, []]);
-      if (colorScheme === "light") await picture(page, path.replace(/\/.*/, ""));
     }
     await open(page, "fleet", "Payments");
     await open(page, `chat/${fleetIds.died}`, "Timeline, newest first");

@@ -15,7 +15,7 @@ const max = { lanes: 60, spans: 300, marks: 100 };
 /** Parts of a picture: what is shorter than one of them cannot be seen. */
 const parts = 2_000;
 
-/** When each chat of this machine worked and waited, and what befell it. */
+/** When each chat of this machine worked and waited, and what happened to it. */
 export function readDay(sql: Sql, runtime: Runtime, hours: number): Day {
   const now = runtime.now();
   const since = now - hours * hourMs;

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { stateOfRegistered, stateText, workProgress } from "../../contract/chat-state.ts";
 import type { FleetRow, SessionPage, TimelineLine } from "../../contract/machine/page.ts";
 import { rowsOf } from "../fleet-groups.ts";
-import { count, dollars, matches, percent, plain, words } from "../format.ts";
+import { count, dollars, matches, percent, plain } from "../format.ts";
 import { call, backend, query, useCall } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
 import { Bars, ContextChart } from "../parts/charts.tsx";
@@ -52,6 +52,7 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
         <span>{plain([row.project, row.client, row.model, row.machine].filter((part) => part).join(" · "))}</span>
       </p>
       {row.causeDetail !== null && <p class="muted">{plain(row.causeDetail)}</p>}
+      {row.state === "waits" && <p class="muted">Answer it where it runs: this page starts no program.</p>}
       {row.risk && <RiskNote risk={row.risk} />}
       {page.atLimit !== null && <p class="trouble warn">{plain(page.atLimit.text)}</p>}
       <div class="buttons">
@@ -96,7 +97,7 @@ function Figures({ page, at }: { page: SessionPage; at: number }): JSX.Element {
       row.savedAgeMs === null ? (
         "not yet"
       ) : (
-        <Age ms={row.savedAgeMs} at={at} suffix={` ago, ${count(checkpoints, "time")}`} />
+        <Age ms={row.savedAgeMs} at={at} suffix={checkpoints > 0 ? ` ago, ${count(checkpoints, "time")}` : " ago"} />
       ),
     ],
     ["Id", <code title={row.id}>{row.shortId}</code>],
@@ -134,7 +135,7 @@ function Obstacle({ row }: { row: FleetRow }): JSX.Element | null {
   if (!found || found.reason === null || found.reason === "refused") return null;
   return (
     <>
-      <p class="trouble warn">{`Its client cannot continue it: ${words(found.reason)}. ${plain(found.why)}.`}</p>
+      <p class="trouble warn">{`Its client cannot continue it: ${plain(found.why)}.`}</p>
       <Command purpose="To continue it all the same" command={found.command} />
     </>
   );

@@ -8,9 +8,9 @@ import { linkTo, query } from "../page-state.ts";
 import { Empty, Head, Read } from "../parts/pieces.tsx";
 
 const hourMs = 3_600_000;
-const choices = [4, 8, 24, 72] as const;
+const choices = [4, 12, 24, 72] as const;
 
-/** A lane for each chat: when it worked, when it waited, and what befell it. */
+/** A lane for each chat: when it worked, when it waited, and what happened to it. */
 export function DayView(): JSX.Element {
   const [hours, setHours] = useState<number>(24);
   return (
