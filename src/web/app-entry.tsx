@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import { render, type ComponentType, type JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { localBackend, signIn } from "./local-backend.ts";
 import {
   ageTick,
@@ -23,7 +23,10 @@ import { SignInHere } from "./views/sign-in.tsx";
 const ageTickMs = 10_000;
 
 /** Each is also the name of its view, in lower case. */
-const titles = ["Fleet", "Tasks", "Files", "Messages", "Plan", "Experiments", "Health"];
+const titles = ["Fleet", "Day", "Tasks", "Files", "Messages", "Plan", "Experiments", "Health"];
+
+const onlyOnMachine: ReadonlySet<string> = new Set(["Day", "Experiments"]);
+const onPhone: ReadonlySet<string> = new Set(["Fleet", "Day", "Messages"]);
 
 const trouble = signal<string | null>(null);
 /** Fragment of a link that pairs a phone; empty: the page was not opened by one. */
@@ -34,6 +37,7 @@ type ViewProps = { readonly id: string };
 /** Beyond the first load. */
 const laterViews: Readonly<Record<string, () => Promise<ComponentType<ViewProps>>>> = {
   tasks: async () => (await import("./views/tasks.tsx")).TasksView,
+  day: async () => (await import("./views/day.tsx")).DayView,
   task: async () => (await import("./views/task.tsx")).TaskView,
   files: async () => (await import("./views/files.tsx")).FilesView,
   dead: async () => (await import("./views/dead.tsx")).DeadView,
@@ -57,8 +61,8 @@ function View({ name, id }: ViewProps & { readonly name: string }): JSX.Element 
 
 /** Views that the backend of the page has nothing for. */
 function isHidden(title: string): boolean {
-  if (backend.value?.kind === "phone") return title !== "Fleet" && title !== "Messages";
-  return isEdge.value && title === "Experiments";
+  if (backend.value?.kind === "phone") return !onPhone.has(title);
+  return isEdge.value && onlyOnMachine.has(title);
 }
 
 /** The navigation's entry of a view that has none of its own. */
@@ -99,18 +103,25 @@ function SignIn(): JSX.Element {
 }
 
 function Navigation({ section }: { section: string }): JSX.Element {
+  const views = useRef<HTMLDivElement>(null);
+  // The bar of a narrow window shows some of the views.
+  useEffect(() => {
+    views.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [section]);
   return (
     <nav aria-label="Views">
       <strong>SHIM</strong>
-      {titles.map((title) => (
-        <a
-          key={title}
-          href={linkTo(title.toLowerCase())}
-          aria-current={title.toLowerCase() === section ? "page" : undefined}
-          hidden={isHidden(title)}
-          children={title}
-        />
-      ))}
+      <div ref={views}>
+        {titles.map((title) => (
+          <a
+            key={title}
+            href={linkTo(title.toLowerCase())}
+            aria-current={title.toLowerCase() === section ? "page" : undefined}
+            hidden={isHidden(title)}
+            children={title}
+          />
+        ))}
+      </div>
       <span class={`live ${isLive.value ? "on" : "off"}`}>{isLive.value ? "live" : "not live"}</span>
       <button type="button" onClick={() => void signOut()} children="Sign out" />
     </nav>

@@ -25,6 +25,8 @@ export type OnState = (isLive: boolean) => void;
 /** The process behind the page: this machine's, the Worker, or for a phone its machine's. */
 export interface Backend {
   readonly kind: "machine" | "edge" | "phone";
+  /** Whether its user may answer requests and write to chats. */
+  readonly canAnswer: boolean;
   /** @param requestId of an action; a repeat under it happens once */
   call<Name extends CallName>(
     name: Name,

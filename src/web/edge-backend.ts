@@ -39,6 +39,7 @@ export function workspaceOf(token: string): string | null {
 /** The Worker, with a token that stays in this page's memory. */
 export class EdgeBackend implements Backend {
   readonly kind = "edge";
+  readonly canAnswer = false;
   readonly #base: string;
   readonly #token: string;
 

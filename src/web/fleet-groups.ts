@@ -1,36 +1,46 @@
-import { chatStates, stateOfRegistered, stateText, workProgress, type ChatState } from "../contract/chat-state.ts";
+import { stateOfRegistered, stateText, workProgress, type ChatState } from "../contract/chat-state.ts";
 import type { Chat } from "../contract/chats.ts";
 import type { Fleet, FleetRow } from "../contract/machine/page.ts";
+import type { OpenRequest } from "../contract/machine/requests.ts";
 import { shortIds } from "../contract/short-id.ts";
 import { matches } from "./format.ts";
 
 /** Pure. */
 
-export const groupTitles: Readonly<Record<ChatState, string>> = {
-  waits: "Waits for you",
-  died: "Died, and can come back",
-  stuck: "Stuck",
-  works: "Works",
-  idle: "Idle",
-  ended: "Ended in the last day",
-};
-
 export interface FleetGroup {
-  readonly name: ChatState;
+  /** Its path; null: not known here. */
+  readonly project: string | null;
+  /** The other machine that has these chats, where their project is not known. */
+  readonly machine: string | null;
   readonly rows: readonly FleetRow[];
 }
 
+export interface FleetGroups {
+  /** Those that wait for the user, have died or are stuck; none of them is in a project. */
+  readonly needs: readonly FleetRow[];
+  readonly projects: readonly FleetGroup[];
+  readonly ended: readonly FleetRow[];
+}
+
+const needOrder: readonly ChatState[] = ["waits", "died", "stuck"];
+
+export function needsUser({ state }: Pick<FleetRow, "state">): boolean {
+  return needOrder.includes(state);
+}
+
 /** Longest waiting first; among the others, the highest risk, then the last that was active. */
+const orders: readonly ((row: FleetRow) => number)[] = [
+  ({ state }) => needOrder.indexOf(state),
+  ({ waitingMs }) => -(waitingMs ?? 0),
+  ({ state }) => (state === "works" ? 0 : 1),
+  ({ risk }) => -(risk?.score ?? 0),
+  ({ seenAgeMs }) => seenAgeMs,
+];
+
 function compare(a: FleetRow, b: FleetRow): number {
   const order = orders.map((keyOf) => keyOf(a) - keyOf(b)).find((difference) => difference !== 0);
   return order ?? a.id.localeCompare(b.id);
 }
-
-const orders: readonly ((row: FleetRow) => number)[] = [
-  ({ waitingMs }) => -(waitingMs ?? 0),
-  ({ risk }) => -(risk?.score ?? 0),
-  ({ seenAgeMs }) => seenAgeMs,
-];
 
 /** A chat of another machine: the content of its session is there. */
 function toRow(chat: Chat, short: (id: string) => string): FleetRow {
@@ -59,13 +69,22 @@ export function rowsOf({ rows, chats }: Pick<Fleet, "rows" | "chats">): FleetRow
   return [...rows, ...chats.map((chat) => toRow(chat, short))];
 }
 
-export function toGroups(fleet: Pick<Fleet, "rows" | "chats">, query: string): FleetGroup[] {
-  const fitting = rowsOf(fleet).filter((row) =>
-    matches(query, [row.id, row.title, row.project, row.machine, row.model, row.client, stateText(row)]),
-  );
-  const byName = Map.groupBy(fitting, ({ state }) => state);
-  return chatStates.flatMap((name) => {
-    const found = byName.get(name);
-    return found ? [{ name, rows: found.toSorted(compare) }] : [];
+/** Permissions that chats ask for, the oldest first. */
+export function requestsOf({ requests = [] }: Fleet, query: string): readonly OpenRequest[] {
+  return requests.filter(({ session, title, tool, text }) => matches(query, [session, title, tool, text]));
+}
+
+export function toGroups(fleet: Pick<Fleet, "rows" | "chats">, query: string): FleetGroups {
+  const fitting = rowsOf(fleet)
+    .filter((row) =>
+      matches(query, [row.id, row.title, row.project, row.machine, row.model, row.client, stateText(row)]),
+    )
+    .toSorted(compare);
+  const open = fitting.filter((row) => !needsUser(row) && row.state !== "ended");
+  const byProject = Map.groupBy(open, ({ project, machine }) => project ?? machine);
+  const projects = [...byProject.values()].map((rows) => {
+    const { project = null, machine = null } = rows[0] ?? {};
+    return { project, machine: project === null ? machine : null, rows };
   });
+  return { needs: fitting.filter(needsUser), projects, ended: fitting.filter(({ state }) => state === "ended") };
 }

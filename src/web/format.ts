@@ -25,6 +25,12 @@ export function shortPath(path: string): string {
   return parts.length > 3 ? `…/${parts.slice(-2).join("/")}` : path;
 }
 
+/** The last part of a path, and what is above it. */
+export function splitPath(path: string): readonly [name: string, above: string] {
+  const at = path.lastIndexOf("/");
+  return at < 0 ? [path, ""] : [path.slice(at + 1) || path, path.slice(0, at)];
+}
+
 const controls = /[^\P{Cc}\n\t]/gu;
 /** Marks of direction, zero-width characters, tags: they hide or reorder what follows. */
 const unseen = /[\u00AD\u061C\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]|[\u{E0000}-\u{E0FFF}]/gu;

@@ -59,6 +59,7 @@ export function requestLink(): void {
 
 export const localBackend: Backend = {
   kind: "machine",
+  canAnswer: true,
   call: (name, input, requestId) => ask("/api/call", { name, input, ...(requestId ? { requestId } : {}) }),
   async follow(onChange, onState, end) {
     while (!end.aborted) {

@@ -15,6 +15,8 @@ export interface PlanLayout {
   readonly edges: readonly { readonly from: PlanNode; readonly to: PlanNode }[];
   readonly columns: number;
   readonly rows: number;
+  /** Numbers of the tasks of the critical path, in their order: see {@link criticalPath}. */
+  readonly critical: readonly number[];
 }
 
 export function layOut(tasks: readonly PlanTask[]): PlanLayout {
@@ -44,5 +46,26 @@ export function layOut(tasks: readonly PlanTask[]): PlanLayout {
       return from ? [{ from, to }] : [];
     }),
   );
-  return { nodes, edges, columns: filled.length, rows: Math.max(0, ...filled) };
+  const critical = criticalPath(nodes.toSorted((a, b) => a.column - b.column).map(({ task }) => task));
+  return { nodes, edges, columns: filled.length, rows: Math.max(0, ...filled), critical };
+}
+
+const ended: ReadonlySet<PlanTask["state"]> = new Set(["done", "dead", "cancelled"]);
+
+/**
+ * The longest chain of tasks that have not ended: the job takes at least as long as they do. Empty
+ * where no task waits for another.
+ *
+ * @param tasks each after all that it depends on
+ */
+function criticalPath(tasks: readonly PlanTask[]): number[] {
+  const chains = new Map<number, readonly number[]>();
+  for (const { task, state, dependsOn } of tasks) {
+    const before = dependsOn.map((number) => chains.get(number) ?? []);
+    const longest = before.reduce((best, one) => (one.length > best.length ? one : best), []);
+    chains.set(task, ended.has(state) ? longest : [...longest, task]);
+  }
+  const all = [...chains.values()];
+  const longest = all.reduce((best, one) => (one.length > best.length ? one : best), []);
+  return longest.length > 1 ? [...longest] : [];
 }

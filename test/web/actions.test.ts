@@ -48,7 +48,8 @@ it("the page follows what other processes write, without a reload", async () => 
   addSession(home, { id: "99990000-0000-4000-8000-000000000009", pid: 1_009, title: "A new chat" });
   await page.getByText("A new chat").waitFor();
   home.runtime.store.write((sql) => sessions.end(sql, home.now, "99990000-0000-4000-8000-000000000009", "other"));
-  await page.getByText("2 ended in the last day").waitFor();
+  await page.getByText("2 ended in the last day").click();
+  await page.getByText("A new chat").waitFor();
 });
 
 it("a session is forgotten only after the question, and its page says that it is gone", async () => {

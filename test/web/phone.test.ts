@@ -4,10 +4,11 @@ import { afterAll, expect, it, onTestFinished } from "vitest";
 import type { Page } from "playwright-core";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
+import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { aCliHome, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
 import { axeFaults, closeBrowser, openTab, type Tab } from "#harness/web/browser.ts";
 import { built } from "#harness/web/live-page.ts";
-import { seedFleet } from "#harness/web/seeds.ts";
+import { fleetIds, seedFleet } from "#harness/web/seeds.ts";
 import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -102,6 +103,45 @@ it("a phone that scans the code sees the fleet, after a reload too, and nothing 
   expect(await page.evaluate("JSON.stringify([document.cookie, localStorage.length])")).toBe('["",0]');
   expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(375);
   expect(faults).toEqual([]);
+});
+
+/** A permission that the waiting chat asks for, held as its hook holds it. */
+function asks({ runtime }: CliHome, text: string): Promise<unknown> {
+  const now = runtime.now();
+  const asked = { agent: null, tool: "Bash", toolInput: {}, text, reason: null, askedAt: now, endsAt: now + 570_000 };
+  return runtime.permissions.open({ id: "k3v9", session: fleetIds.waits, ...asked });
+}
+
+it("a permission that a chat asks for is shown with what it would do, and is answered once from the phone", async () => {
+  const { home, links, page, faults } = await paired("pair --answer");
+  home.runtime.config.answers.isEnabled = true;
+  const askedAt = performance.now();
+  const decided = asks(home, "rm -r build\nin /home/you/shop");
+  links.changed("sessions");
+  await page.getByText("rm -r build").waitFor();
+  const shownMs = performance.now() - askedAt;
+  expect(await axeFaults(page)).toEqual([]);
+  const answeredAt = performance.now();
+  await page.getByRole("button", { name: "Allow Bash" }).click();
+  expect(await decided).toMatchObject({ behavior: "allow" });
+  const answerMs = performance.now() - answeredAt;
+  await page.getByText("Allowed.").waitFor();
+  await page.getByText("rm -r build").waitFor({ state: "detached" });
+  if (process.env["SHIM_PHONE_TIMES"])
+    process.stdout.write(`phone request ${shownMs.toFixed(0)} ms\nphone answer ${answerMs.toFixed(0)} ms\n`);
+  expect(listNewest(home.runtime, 5)).toContainEqual(
+    expect.objectContaining({ actor: "phone Pixel 9, Chrome", kind: "request.answered" }),
+  );
+  expect(faults).toEqual([]);
+});
+
+it("a phone that may only see has no buttons to answer with @night", async () => {
+  const { home, links, page } = await paired();
+  home.runtime.config.answers.isEnabled = true;
+  void asks(home, "rm -r build");
+  links.changed("sessions");
+  await page.getByText("rm -r build").waitFor();
+  expect(await page.getByRole("button", { name: /Allow|Deny/ }).count()).toBe(0);
 });
 
 it("a machine that removes the phone cuts its page off, which says how to pair again", async () => {

@@ -1,8 +1,7 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
-import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { axeFaults, closeBrowser, openTab } from "#harness/web/browser.ts";
 import { seedExperiments } from "#harness/experiments/trials.ts";
 import { fleetIds, seedFleet, type SeededTeam, seedTeam } from "#harness/web/seeds.ts";
@@ -29,13 +28,14 @@ function views({ team }: Rig): readonly (readonly [path: string, text: string])[
   return [
     ["fleet", "Payments"],
     [`chat/${fleetIds.died}`, "Timeline, newest first"],
+    ["day", "compacted"],
     ["tasks", "compiles"],
     [`task/${team.dead[0]}`, "the disk is full"],
     ["dead", "3 dead tasks match"],
     ["files", "parser.ts"],
     ["messages", "the parser is yours"],
     [`plan/${team.job}`, "render"],
-    ["experiments", "to lose fewer calls"],
+    ["experiments", "after 40 sessions"],
     ["health", "lock granted"],
   ];
 }
@@ -43,18 +43,6 @@ function views({ team }: Rig): readonly (readonly [path: string, text: string])[
 async function open(page: Page, path: string, text: string): Promise<void> {
   await page.evaluate(`location.hash = ${JSON.stringify(`#/${path}`)}`);
   await page.getByText(text).first().waitFor();
-}
-
-const pictures = process.env["SHIM_PICTURES"] === "1";
-const pictureFolder = join(import.meta.dirname, "..", "..", "docs", "guide", "live-page");
-
-/** Those that the guide shows. */
-const shown: ReadonlySet<string> = new Set(["fleet", "chat", "dead"]);
-
-async function picture(page: Page, name: string): Promise<void> {
-  if (!pictures || !shown.has(name)) return;
-  mkdirSync(pictureFolder, { recursive: true });
-  await page.screenshot({ path: join(pictureFolder, `${name}.png`) });
 }
 
 it.each(["light", "dark"] as const)(
@@ -65,7 +53,6 @@ it.each(["light", "dark"] as const)(
     for (const [path, text] of views(rig)) {
       await open(page, path, text);
       expect([path, await axeFaults(page)]).toEqual([path, []]);
-      if (colorScheme === "light") await picture(page, path.replace(/\/.*/, ""));
     }
     await open(page, "fleet", "Payments");
     await open(page, `chat/${fleetIds.died}`, "Timeline, newest first");
@@ -75,14 +62,55 @@ it.each(["light", "dark"] as const)(
   },
 );
 
-it("at 320 px no view scrolls sideways, and all that a wide one says is there @night", async () => {
-  const rig = await aRig();
-  const { page } = await openTab(rig.served.link(), { viewport: { width: 320, height: 640 } });
-  for (const [path, text] of views(rig)) {
-    await open(page, path, text);
-    const width = await page.evaluate("document.documentElement.scrollWidth");
-    expect([path, width]).toEqual([path, 320]);
+it.each([320, 375])(
+  "at %i px no view scrolls sideways, and all that a wide one says is there @night",
+  async (width) => {
+    const rig = await aRig();
+    const { page } = await openTab(rig.served.link(), { viewport: { width, height: 640 } });
+    for (const [path, text] of views(rig)) {
+      await open(page, path, text);
+      const found = await page.evaluate("document.documentElement.scrollWidth");
+      expect([path, found]).toEqual([path, width]);
+    }
+  },
+);
+
+it("at 1440 x 900 twelve chats of three projects are above the fold, what needs the user first, each once", async () => {
+  const home = aCliHome();
+  seedFleet(home);
+  for (let at = 0; at < 9; at++) {
+    home.alive.add(3_000 + at);
+    const project = join(home.folder, `project-${at % 3}`);
+    addSession(home, { id: `bbbb000${at}-0000-4000-8000-000000000009`, pid: 3_000 + at, title: `Chat ${at}`, project });
   }
+  const served = await servePage(home, { isBuilt: true });
+  const { page } = await openTab(served.link(), { viewport: { width: 1_440, height: 900 } });
+  await page.getByRole("link", { name: "Chat 8" }).waitFor();
+  const headings = await page.getByRole("heading", { level: 2 }).allTextContents();
+  expect(headings.toSorted()).toEqual(["Needs you", "project", "project-0", "project-1", "project-2"]);
+  expect(headings[0]).toBe("Needs you");
+  const ends: number[] = await page.evaluate(
+    '[...document.querySelectorAll("main li")].map((one) => one.getBoundingClientRect().bottom)',
+  );
+  expect(ends.filter((end) => end <= 900)).toHaveLength(12);
+  expect(await page.getByText("Docs: the upgrade guide").count()).toBe(0);
+  await page.getByText("1 ended in the last day").click();
+  await page.getByText("Docs: the upgrade guide").waitFor();
+});
+
+it("each chat that needs the user has one thing to do: open it, or copy the command that continues it", async () => {
+  const rig = await aRig();
+  const { page } = await openTab(rig.served.link());
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  const needs = page.getByRole("region", { name: "Needs you" }).getByRole("listitem");
+  await needs.first().waitFor();
+  const actions = await needs.locator(".action > *").allTextContents();
+  expect(actions).toEqual(["Open", "Copy resume command"]);
+  await page.getByRole("button", { name: "Copy resume command" }).click();
+  await page.getByText(/^Copied: shim resume /).waitFor();
+  expect(await page.evaluate("navigator.clipboard.readText()")).toMatch(/^shim resume 3333/);
+  await page.getByRole("link", { name: "Open Payments" }).click();
+  await page.getByRole("heading", { level: 1, name: "Payments" }).waitFor();
 });
 
 /** A page has fewer stops; without the bound a lost focus would never end. */
@@ -114,11 +142,16 @@ it("with the keyboard alone: skip to the view, find a chat, ask to dismiss it, a
   await page.getByText("Payments").waitFor();
   await page.keyboard.press("Tab");
   expect(await focused()).toBe("Payments: retry on timeout");
-  await page.getByRole("link", { name: "Search: index" }).focus();
-  await page.keyboard.press("Shift+Tab");
-  expect(await focused()).toBe("Copy");
-  await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("Tab");
+  expect(await focused()).toBe("Open");
+  await page.keyboard.press("Tab");
   expect(await focused()).toContain("Parser");
+  await page.keyboard.press("Tab");
+  expect(await focused()).toBe("Copy resume command");
+  await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("ArrowUp");
+  expect(await focused()).toBe("Payments: retry on timeout");
+  await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Timeline" }).waitFor();
   expect(await focused()).toBe("Parser: keep the last line");
@@ -137,6 +170,7 @@ it("an empty machine says in each view what to do first @night", async () => {
   const { page, faults } = await openTab(served.link());
   const empty = [
     ["fleet", "Start Claude Code in a project"],
+    ["day", "Choose a longer time"],
     ["tasks", "shim task submit"],
     ["dead", "No dead task matches"],
     ["files", "No chat has reserved a file"],

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { chatStates } from "../chat-state.ts";
 import { Chat } from "../chats.ts";
 import { AuditEntry } from "../workspaces.ts";
 import { IdPrefix, idErrors, machineOperation } from "./operation.ts";
@@ -74,6 +75,10 @@ const SessionPage = z.object({
   canDismiss: z.boolean(),
   /** Whether a decision about it can be undone. */
   canOfferAgain: z.boolean(),
+  /** How full its context was, oldest first; at most 120 of them. */
+  context: z.array(z.object({ ageMs: age, share: z.number() })),
+  /** Cost of the last seven UTC days, that of today last; null: no client or price says it. */
+  costUsdByDay: z.array(z.number()).nullable(),
   /** Rule of its folder, and the project to pause; null: it is at no usage limit. */
   atLimit: z.object({ text: z.string(), project: z.string().nullable() }).nullable(),
 });
@@ -96,6 +101,37 @@ const ReceivedMessage = z.object({
 });
 export type ReceivedMessage = z.infer<typeof ReceivedMessage>;
 
+/** Part of the day in which a chat worked, or waited for its user; `fromMs` is the older age. */
+const DaySpan = z.object({ kind: z.enum(["works", "waits"]), fromMs: age, toMs: age });
+export type DaySpan = z.infer<typeof DaySpan>;
+
+const DayMark = z.object({
+  kind: z.enum(["died", "ended", "continued", "compacted", "conflict"]),
+  ageMs: age,
+  text: z.string(),
+});
+export type DayMark = z.infer<typeof DayMark>;
+
+const DayLane = z.object({
+  id: z.string(),
+  title: z.string().nullable(),
+  project: z.string().nullable(),
+  state: z.enum(chatStates),
+  /** Oldest first; at most the newest 300. */
+  spans: z.array(DaySpan),
+  /** Oldest first; at most the newest 100. */
+  marks: z.array(DayMark),
+});
+export type DayLane = z.infer<typeof DayLane>;
+
+const Day = z.object({
+  hours: z.int(),
+  /** The last that was active first; at most 60. */
+  lanes: z.array(DayLane),
+  isAll: z.boolean(),
+});
+export type Day = z.infer<typeof Day>;
+
 export const pageOperations = {
   "page.fleet": machineOperation({
     summary: "Sessions of this machine, the other chats of the workspace, and what died on other machines.",
@@ -111,6 +147,14 @@ export const pageOperations = {
     effect: "read",
     surfaces: ["page"],
     example: { session: "5f0e0e5e" },
+  }),
+  "page.day": machineOperation({
+    summary: "When the chats of this machine worked, waited, died and were continued in the last hours.",
+    input: z.strictObject({ hours: z.int().min(1).max(72).default(24) }),
+    output: Day,
+    effect: "read",
+    surfaces: ["page"],
+    example: { hours: 24 },
   }),
   "page.messages": machineOperation({
     summary: "The newest 200 messages and other notifications of this machine's chats, newest first.",

@@ -11,7 +11,13 @@ import { err } from "../../shared/result.ts";
 import { OperationRunner, systemSite } from "./operation-runner.ts";
 import { PhoneLink } from "./phone-link.ts";
 
-const seen: readonly MachineOperationName[] = ["page.fleet", "page.session", "page.messages", "requests.list"];
+const seen: readonly MachineOperationName[] = [
+  "page.fleet",
+  "page.session",
+  "page.day",
+  "page.messages",
+  "requests.list",
+];
 const answers: readonly MachineOperationName[] = ["requests.answer", "requests.message"];
 
 /** Operations of the page that a phone may call. */

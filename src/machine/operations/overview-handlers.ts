@@ -25,7 +25,8 @@ import { emptyLine, sum, totalCost, usageBy } from "../usage/ledger.ts";
 import { isPresent } from "./team-handlers.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { promptNumbers } from "../checkpoints/moments.ts";
-import { readContent } from "../sessions/session-content.ts";
+import { readContent, type SessionContent } from "../sessions/session-content.ts";
+import { readDay } from "./page-day.ts";
 import { visible } from "../../shared/visible-text.ts";
 import { findSession, readSession } from "./resolve-id.ts";
 import * as news from "../sessions/news.ts";
@@ -183,7 +184,8 @@ export const pageHandlers = {
       const now = runtime.now();
       const view = toSessionView(sql, runtime, session, chat);
       const command = shimCommand(context.site) ?? "shim";
-      const lines = timeline(readContent(sql, session.id), promptNumbers(sql, session.id)).toReversed();
+      const content = readContent(sql, session.id);
+      const lines = timeline(content, promptNumbers(sql, session.id)).toReversed();
       return {
         row: toFleetRow(view, now, chat),
         timeline: lines
@@ -195,10 +197,16 @@ export const pageHandlers = {
         forkCommand: `${command} fork ${view.shortId} --at`,
         isAlive: view.isAlive,
         canDismiss: view.cause !== null && session.recovery !== "dismissed" && session.recovery !== "recovered",
+        context: contextOf(content.signals, now),
+        costUsdByDay: costByDay(sql, runtime, session.id),
         canOfferAgain: view.endedAt === null && session.recovery !== null,
         atLimit: limitNote(sql, runtime, session),
       };
     });
+  },
+  async "page.day"({ runtime: load }, { hours }) {
+    const runtime = await load();
+    return ok(runtime.store.read((sql) => readDay(sql, runtime, hours), { hours, lanes: [], isAll: true }));
   },
   "page.messages": async ({ runtime }) => ok({ messages: readMessages(await runtime()) }),
   /** Leaves out the workspace's log where it cannot be read, with the reason. */
@@ -211,6 +219,29 @@ export const pageHandlers = {
     return ok({ entries: all.slice(0, maxEntries), trouble: team.ok ? null : team.error.message });
   },
 } satisfies Partial<Handlers>;
+
+const maxPoints = 120;
+
+/** Evenly chosen where there are more; the newest is always one of them. */
+function contextOf(signals: SessionContent["signals"], now: number): SessionPage["context"] {
+  const points = signals.flatMap(({ at, readings: { contextFill } }) =>
+    contextFill ? [{ ageMs: now - at, share: contextFill.value }] : [],
+  );
+  const step = Math.ceil(points.length / maxPoints);
+  return points.filter((_, position) => (points.length - 1 - position) % step === 0);
+}
+
+const dayMs = 86_400_000;
+const shownDays = 7;
+
+function costByDay(sql: Sql, { config, now }: Runtime, session: string): number[] | null {
+  const since = now() - (shownDays - 1) * dayMs;
+  const lines = usageBy(sql, { by: "day", since, sessions: [session] }, config.usage);
+  const costs = new Map(lines.map((line) => [line.key, totalCost(line)]));
+  const days = Array.from({ length: shownDays }, (_, at) => new Date(since + at * dayMs).toISOString().slice(0, 10));
+  const usd = days.map((day) => costs.get(day) ?? 0);
+  return usd.some((one) => one > 0) ? usd : null;
+}
 
 const maxMessages = 200;
 const maxChars = 2_000;

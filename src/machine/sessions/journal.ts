@@ -66,6 +66,28 @@ export function newest(sql: Sql, sessionId: string, kinds: readonly JournalKind[
 }
 
 /** Returns 0 without a prompt. */
+const turnBounds = journal.pick("at", "kind");
+const maxTurnBounds = 1_000;
+
+/** Begins and ends of the newest turns, oldest first; the index has just these kinds. */
+export function newestTurns(sql: Sql, sessionId: string): { at: number; kind: "prompt" | "turn_end" | "failure" }[] {
+  const rest = "WHERE session = ? AND kind IN ('prompt', 'turn_end', 'failure') ORDER BY seq DESC LIMIT ?";
+  return turnBounds.select(sql, rest, sessionId, maxTurnBounds).toReversed() as ReturnType<typeof newestTurns>;
+}
+
+const searched = 5_000;
+
+/** Times of the compactions among the newest entries. */
+export function newestCompactions(sql: Sql, sessionId: string): number[] {
+  return sql
+    .all<{ at: number }>(
+      `SELECT at FROM (SELECT at, kind FROM journal WHERE session = ? ORDER BY seq DESC LIMIT ?) WHERE kind = 'compacted'`,
+      sessionId,
+      searched,
+    )
+    .map(({ at }) => at);
+}
+
 export function newestPromptSeq(sql: Sql, sessionId: string): number {
   return newestPrompt(sql, sessionId)?.seq ?? 0;
 }

@@ -2,16 +2,23 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Risk } from "../../contract/readings.ts";
 import { age } from "../../contract/age.ts";
-import { matches, percent, plain, words } from "../format.ts";
+import { matches, plain, words } from "../format.ts";
 import type { CallInput, CallName, CallOutput } from "../backend.ts";
 import { ageTick, hasMoved, notice, query, useCall, type Loaded } from "../page-state.ts";
 
 type Node = JSX.Element | null;
 
 /** An age that the server computed, plus the time since then by this page's own clock. */
-export function Age({ ms, at, suffix = " ago" }: { ms: number; at: number; suffix?: string }): Node {
+export function Age({ ms, at, prefix = "", suffix = " ago" }: AgeProps): Node {
   void ageTick.value;
-  return <span class="age">{`${age(ms + performance.now() - at)}${suffix}`}</span>;
+  return <span class="age">{`${prefix}${age(ms + performance.now() - at)}${suffix}`}</span>;
+}
+
+interface AgeProps {
+  readonly ms: number;
+  readonly at: number;
+  readonly prefix?: string;
+  readonly suffix?: string;
 }
 
 /** Time that is left, by the server's clock at `at`. */
@@ -25,20 +32,12 @@ export function Badge({ kind, children }: { kind: string; children: ComponentChi
   return <span class={`badge ${kind}`}>{children}</span>;
 }
 
-export function Meter({ share, label }: { share: number; label: string }): Node {
-  return (
-    <label>
-      <meter value={share} low={0.75} high={0.9} optimum={0} />
-      {`${label} ${percent(share)}`}
-    </label>
-  );
-}
-
+/** A warning, where there is one. */
 export function RiskNote({ risk }: { risk: Risk }): Node {
-  if (risk.level === "safe" && risk.reasons.length === 0) return null;
+  if (risk.level === "safe") return null;
   const reasons = risk.reasons.map(({ name }) => words(name)).join(", ");
-  const text = `risk ${risk.score.toFixed(2)} ${risk.level}${reasons ? `: ${reasons}` : ""}`;
-  return <span class={`risk ${risk.level}`}>{text}</span>;
+  const text = `At risk of an end without notice${reasons ? `: ${reasons}` : ""}.`;
+  return <p class={`note ${risk.level === "warning" ? "warn" : "bad"}`}>{text}</p>;
 }
 
 export function Trouble({ text }: { text: string | null }): Node {
@@ -110,14 +109,14 @@ export function Head({ title, search }: { title: string; search?: string }): Nod
     <header class="head">
       <h1 tabIndex={-1} ref={heading} children={title} />
       {search && (
-        <label class="search">
-          {search}
+        <label>
+          <span class="hidden">{search}</span>
           <input
             type="search"
             id="search"
             value={query.value}
             onInput={({ currentTarget }) => (query.value = currentTarget.value)}
-            placeholder="Ctrl+K"
+            placeholder={`${search} (Ctrl+K)`}
             autocomplete="off"
           />
         </label>
@@ -147,17 +146,24 @@ interface SelectProps<Value extends string> {
   readonly value: Value | "";
   readonly onChange: (value: Value | "") => void;
   readonly options: readonly Value[];
+  readonly textOf?: (value: Value) => string;
 }
 
 /** A choice of one, or of any. */
-export function Select<Value extends string>({ label, value, onChange, options }: SelectProps<Value>): Node {
+export function Select<Value extends string>({
+  label,
+  value,
+  onChange,
+  options,
+  textOf = words,
+}: SelectProps<Value>): Node {
   return (
     <label>
       {label}
       <select value={value} onChange={({ currentTarget }) => onChange(currentTarget.value as Value | "")}>
-        <option value="">any</option>
+        <option value="">all</option>
         {options.map((one) => (
-          <option key={one} value={one} children={words(one)} />
+          <option key={one} value={one} children={textOf(one)} />
         ))}
       </select>
     </label>
@@ -196,31 +202,61 @@ export function First<Item>({ items, atFirst = 50, children }: FirstProps<Item>)
   );
 }
 
-/** A command to copy. @param isMain the first thing to do in its view */
-export function Command({ purpose, command, isMain }: { purpose: string; command: string; isMain?: true }): Node {
+/** Copies a command, which the page itself cannot run. */
+export function CopyButton({ command, label, isMain = true }: CopyProps): Node {
   const copy = async (): Promise<void> => {
     await navigator.clipboard.writeText(command);
-    notice.value = "Copied. Paste it in a terminal, in the project's folder.";
+    notice.value = `Copied: ${plain(command)} – paste it in a terminal, in the project's folder.`;
   };
   return (
+    <button
+      type="button"
+      class={isMain ? "main" : ""}
+      title={plain(command)}
+      onClick={() => void copy()}
+      children={label}
+    />
+  );
+}
+
+interface CopyProps {
+  readonly command: string;
+  readonly label: string;
+  readonly isMain?: boolean;
+}
+
+/** A command to copy. @param isMain the first thing to do in its view */
+export function Command({ purpose, command, isMain = false }: CommandProps): Node {
+  return (
     <p class="line">
-      {purpose}, in a terminal: <code>{plain(command)}</code>
-      <button type="button" class={isMain ? "main" : ""} onClick={() => void copy()} children="Copy" />
+      <CopyButton command={command} label={isMain ? "Copy resume command" : "Copy"} isMain={isMain} />
+      <span class="muted">{purpose}, in a terminal:</span>
+      <code>{plain(command)}</code>
     </p>
   );
 }
 
+interface CommandProps {
+  readonly purpose: string;
+  readonly command: string;
+  readonly isMain?: boolean;
+}
+
 export type Fact = readonly [name: string, value: ComponentChildren];
 
+/** Without those that are not known, which are "-". */
 export function Facts({ facts }: { facts: readonly Fact[] }): Node {
   return (
     <dl class="facts">
-      {facts.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
+      {facts.map(
+        ([name, value]) =>
+          value !== "-" && (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ),
+      )}
     </dl>
   );
 }

@@ -1,16 +1,20 @@
 import type { JSX } from "preact";
+import { WriteToChat } from "../parts/answers.tsx";
 import { useState } from "preact/hooks";
 import { stateOfRegistered, stateText, workProgress } from "../../contract/chat-state.ts";
 import type { FleetRow, SessionPage, TimelineLine } from "../../contract/machine/page.ts";
 import { rowsOf } from "../fleet-groups.ts";
-import { count, matches, percent, plain, words } from "../format.ts";
+import { count, dollars, matches, percent, plain } from "../format.ts";
 import { call, backend, query, useCall } from "../page-state.ts";
-import { ActionButton, ActionButtons, type Action } from "../parts/confirm.tsx";
+import { ActionButton, type Action } from "../parts/confirm.tsx";
+import { Bars, ContextChart } from "../parts/charts.tsx";
+import { say, summaryOf, toTurns, type Turn } from "../turns.ts";
 import {
   Age,
   Badge,
   Code,
   Command,
+  CopyButton,
   Empty,
   Facts,
   First,
@@ -21,6 +25,7 @@ import {
   RiskNote,
   Select,
   Shown,
+  type Fact,
 } from "../parts/pieces.tsx";
 
 export function ChatView({ id }: { id: string }): JSX.Element {
@@ -39,27 +44,36 @@ function SessionView({ id }: { id: string }): JSX.Element {
 }
 
 function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
-  const { row, checkpoints } = page;
+  const { row } = page;
   return (
     <>
-      <Facts
-        facts={[
-          ["State", <Badge kind={row.state}>{plain(stateText(row))}</Badge>],
-          ["Project", plain(row.project ?? "none")],
-          ["Model", plain(row.model ?? "unknown")],
-          ["Context", row.contextFill === null ? "unknown" : percent(row.contextFill)],
-          ["Risk", row.risk ? <RiskNote risk={row.risk} /> : "-"],
-          ["Seen", <Age ms={row.seenAgeMs} at={at} />],
-          ["Saved", row.savedAgeMs === null ? "never" : <Age ms={row.savedAgeMs} at={at} />],
-          ["Checkpoints", String(checkpoints)],
-          ["Id", row.id],
-        ]}
-      />
-      {row.causeDetail !== null && <p class="trouble">{plain(row.causeDetail)}</p>}
-      {page.resumeCommand !== null && <Command purpose="To continue it" command={page.resumeCommand} isMain />}
-      {row.machine === null && !page.isAlive && <Obstacle row={row} />}
-      {page.atLimit !== null && <p class="trouble">{plain(page.atLimit.text)}</p>}
-      <ActionButtons actions={actionsOf(page)} />
+      <p class="summary">
+        <span class={`state ${row.state}`}>{plain(stateText(row))}</span>
+        {row.waitingMs !== null && <Age ms={row.waitingMs} at={at} suffix="" />}
+        <span>{plain([row.project, row.client, row.model, row.machine].filter((part) => part).join(" · "))}</span>
+      </p>
+      {row.causeDetail !== null && <p class="muted">{plain(row.causeDetail)}</p>}
+      {page.isAlive && backend.value?.canAnswer === true && <WriteToChat session={row.id} />}
+      {row.risk && <RiskNote risk={row.risk} />}
+      {page.atLimit !== null && <p class="trouble warn">{plain(page.atLimit.text)}</p>}
+      <div class="buttons">
+        {page.resumeCommand !== null && <CopyButton command={page.resumeCommand} label="Copy resume command" />}
+        {backend.value?.kind === "machine" &&
+          actionsOf(page).map((action) => <ActionButton key={action.verb} action={action} />)}
+        {page.resumeCommand !== null && <code class="muted">{plain(page.resumeCommand)}</code>}
+      </div>
+      {row.machine === null && !page.isAlive && backend.value?.kind === "machine" && <Obstacle row={row} />}
+      <Figures page={page} at={at} />
+      {backend.value?.kind === "machine" && <OnMachine row={row} />}
+      <Timeline page={page} at={at} />
+    </>
+  );
+}
+
+/** Parts that only the machine of the chat answers. */
+function OnMachine({ row }: { row: FleetRow }): JSX.Element {
+  return (
+    <>
       <Fold title="The brief, as the next chat would receive it">
         <Read name="recovery.brief" input={{ session: row.id }}>
           {({ brief, score }) => (
@@ -78,8 +92,47 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
           <Undo id={row.id} project={row.project} />
         </Fold>
       )}
-      <Timeline page={page} at={at} />
     </>
+  );
+}
+
+/** The context and the cost as pictures, and when it was saved. */
+function Figures({ page, at }: { page: SessionPage; at: number }): JSX.Element {
+  const { row, context, costUsdByDay, checkpoints } = page;
+  const facts: Fact[] = [
+    ["Last active", <Age ms={row.seenAgeMs} at={at} />],
+    [
+      "Saved",
+      row.savedAgeMs === null ? (
+        "not yet"
+      ) : (
+        <Age ms={row.savedAgeMs} at={at} suffix={checkpoints > 0 ? ` ago, ${count(checkpoints, "time")}` : " ago"} />
+      ),
+    ],
+    ["Id", <code title={row.id}>{row.shortId}</code>],
+  ];
+  return (
+    <div class="figures">
+      {row.contextFill !== null && (
+        <figure class="panel">
+          <figcaption>
+            Context <strong>{percent(row.contextFill)}</strong>
+          </figcaption>
+          <ContextChart points={context} />
+        </figure>
+      )}
+      {costUsdByDay !== null && (
+        <figure class="panel">
+          <figcaption>
+            Cost today <strong>{dollars(costUsdByDay.at(-1) ?? 0)}</strong>
+          </figcaption>
+          <Bars values={costUsdByDay} label={`Cost of the last ${costUsdByDay.length} days`} />
+        </figure>
+      )}
+      <div class="panel">
+        <Facts facts={facts} />
+      </div>
+    </div>
   );
 }
 
@@ -91,7 +144,7 @@ function Obstacle({ row }: { row: FleetRow }): JSX.Element | null {
   if (!found || found.reason === null || found.reason === "refused") return null;
   return (
     <>
-      <p class="trouble">{`Its client cannot continue it: ${words(found.reason)}. ${plain(found.why)}.`}</p>
+      <p class="trouble warn">{`Its client cannot continue it: ${plain(found.why)}.`}</p>
       <Command purpose="To continue it all the same" command={found.command} />
     </>
   );
@@ -204,56 +257,91 @@ function undoAction(session: string, folder: string, number: number | undefined,
 }
 
 const sources = ["journal", "effect", "signal", "checkpoint", "snapshot", "crash", "recovery"] as const;
+const sourceWords: Readonly<Record<(typeof sources)[number], string>> = {
+  journal: "what was said and done",
+  effect: "what cannot be undone",
+  signal: "readings",
+  checkpoint: "saves",
+  snapshot: "saved files",
+  crash: "deaths",
+  recovery: "continuations",
+};
 
 function Timeline({ page: { timeline, isAll, forkCommand }, at }: { page: SessionPage; at: number }): JSX.Element {
   const [source, setSource] = useState<TimelineLine["source"] | "">("");
+  const isFiltered = source !== "" || query.value.trim() !== "";
   const fitting = timeline.filter(
     (line) => (source === "" || line.source === source) && matches(query.value, [line.text, line.kind]),
   );
   return (
     <section aria-labelledby="timeline">
-      <h2 id="timeline">Timeline, newest first</h2>
-      <Select label="Show" value={source} onChange={setSource} options={sources} />
+      <div class="head">
+        <h2 id="timeline">Timeline, newest first</h2>
+        <Select label="Show" value={source} onChange={setSource} options={sources} textOf={(one) => sourceWords[one]} />
+      </div>
       {fitting.length === 0 && <Empty title="Nothing matches." />}
-      <First items={fitting} atFirst={100}>
-        {(shown) => (
-          <ol class="timeline">
-            {foldSaves(shown, source === "").map(([line, ...earlier], position) => (
-              <li key={`${position} ${line.kind}`} class={line.source}>
-                <Age ms={line.ageMs} at={at} />
-                <span class="muted">{words(line.kind)}</span>
-                <span class="text">{plain(line.text)}</span>
-                {earlier.length > 0 && (
-                  <Fold title={count(earlier.length, "earlier save")}>
-                    <Lines lines={earlier.map(({ kind, text }) => `${words(kind)}: ${text}`)} />
-                  </Fold>
-                )}
-                {/* A page cannot start a client in a terminal. */}
-                {line.prompt !== undefined && (
-                  <Fold title="Fork from here">
-                    <Command purpose="For its files and its brief of then" command={`${forkCommand} ${line.prompt}`} />
-                  </Fold>
-                )}
-              </li>
-            ))}
-          </ol>
-        )}
-      </First>
+      {isFiltered ? (
+        <First items={fitting}>{(shown) => <Events lines={shown} at={at} />}</First>
+      ) : (
+        <First items={toTurns(timeline)} atFirst={12}>
+          {(shown) => (
+            <ol class="turns">
+              {shown.map((turn, position) => (
+                <TurnOf key={`${position} ${turn.prompt?.prompt}`} turn={turn} at={at} forkCommand={forkCommand} />
+              ))}
+            </ol>
+          )}
+        </First>
+      )}
       {!isAll && <p class="muted">Older events: the command “shim sessions show --stored” prints all.</p>}
     </section>
   );
 }
 
-/** Each line alone, but saves that follow each other together. */
-function foldSaves(lines: readonly TimelineLine[], isFolding: boolean): [TimelineLine, ...TimelineLine[]][] {
-  const isSave = ({ source }: TimelineLine): boolean => isFolding && (source === "checkpoint" || source === "snapshot");
-  const runs: [TimelineLine, ...TimelineLine[]][] = [];
-  for (const line of lines) {
-    const last = runs.at(-1);
-    if (last && isSave(line) && isSave(last[0])) last.push(line);
-    else runs.push([line]);
-  }
-  return runs;
+function TurnOf({ turn, at, forkCommand }: { turn: Turn; at: number; forkCommand: string }): JSX.Element {
+  const { prompt, shown, folded } = turn;
+  return (
+    <li>
+      {prompt && (
+        <p class="ask">
+          <span>{plain(say(prompt).text)}</span>
+          <Age ms={prompt.ageMs} at={at} />
+        </p>
+      )}
+      <Events lines={shown} at={at} />
+      <div class="folds">
+        {folded.length > 0 && (
+          <Fold title={summaryOf(folded)}>
+            <Events lines={folded} at={at} />
+          </Fold>
+        )}
+        {/* A page cannot start a client in a terminal. */}
+        {prompt?.prompt !== undefined && (
+          <Fold title="Fork from here">
+            <Command purpose="For its files and its brief of then" command={`${forkCommand} ${prompt.prompt}`} />
+          </Fold>
+        )}
+      </div>
+    </li>
+  );
+}
+
+function Events({ lines, at }: { lines: readonly TimelineLine[]; at: number }): JSX.Element | null {
+  if (lines.length === 0) return null;
+  return (
+    <ul class="events">
+      {lines.map((line, position) => {
+        const { label, text } = say(line);
+        return (
+          <li key={`${position} ${line.kind}`} class={line.source}>
+            <span class="muted">{label}</span>
+            <span>{plain(text)}</span>
+            <Age ms={line.ageMs} at={at} />
+          </li>
+        );
+      })}
+    </ul>
+  );
 }
 
 /** A chat of the workspace, without the content that only its own machine has. */

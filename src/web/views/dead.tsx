@@ -17,7 +17,7 @@ import { taskActions } from "./task.tsx";
 
 const previewed = 500;
 
-/** Dead letters: replay by filter, with a preview, its progress, and a stop. */
+/** Dead tasks: replay by filter, with a preview, its progress, and a stop. */
 export function DeadView(): JSX.Element {
   const [type, setType] = useState("");
   const [reason, setReason] = useState<ReplayReason | "">("");
@@ -28,9 +28,9 @@ export function DeadView(): JSX.Element {
   const loaded = useLoaded(key, () => findTasks({ ...filter, state: "dead" }, previewed, fits));
   return (
     <>
-      <Head title="Dead letters" />
+      <Head title="Dead tasks" />
       <p class="muted">
-        Tasks that ended dead, kept until someone decides. <a href={linkTo("tasks")}>All tasks</a>
+        Tasks that failed for good, kept until you replay or discard them. <a href={linkTo("tasks")}>All tasks</a>
       </p>
       <div class="filters">
         <Field label="Type" value={type} onChange={setType} />
@@ -40,7 +40,10 @@ export function DeadView(): JSX.Element {
       <Shown loaded={loaded}>
         {(found, at) =>
           found.tasks.length === 0 ? (
-            <Empty title="No dead task matches." />
+            <Empty
+              title="No dead task matches."
+              children="A task that fails too often, or that no chat can do, comes here."
+            />
           ) : (
             <>
               <Bulk key={key} filter={{ ...filter, ...(reason && { reason }) }} found={found} />

@@ -11,10 +11,10 @@ export function FilesView(): JSX.Element {
   const [isAll, setIsAll] = useState(false);
   return (
     <>
-      <Head title="Files" search="Search files and holders" />
+      <Head title="Files" search="Search files and chats" />
       <label class="line">
         <input type="checkbox" checked={isAll} onChange={({ currentTarget }) => setIsAll(currentTarget.checked)} />
-        also the other locks
+        also what is no file
       </label>
       <Read name="leases.list" input={{ limit: 200, prefix: isAll ? "" : "file:" }}>
         {({ leases, cursor }, at) => (
@@ -31,12 +31,12 @@ export function FilesView(): JSX.Element {
                   cell: ({ resource }) => <span title={plain(resource)}>{nameOf(resource)}</span>,
                 },
                 {
-                  head: "Holder",
-                  cell: ({ holder }) => <a href={linkTo("chat", holder)}>{plain(holder.slice(0, 12))}</a>,
+                  head: "Reserved by",
+                  cell: ({ holder }) => <a href={linkTo("chat", holder)}>{plain(holder.slice(0, 8))}</a>,
                 },
-                { head: "Held", cell: ({ heldForMs }) => <Age ms={heldForMs} at={at} suffix="" /> },
+                { head: "For", cell: ({ heldForMs }) => <Age ms={heldForMs} at={at} suffix="" /> },
                 {
-                  head: "Left",
+                  head: "Ends in",
                   cell: (one) => (one.isBound ? "as long as its chat lives" : <Left ms={one.remainingMs} at={at} />),
                 },
                 { head: "", cell: (lease) => <ActionButton action={forceRelease(lease)} label="Release" /> },

@@ -1,10 +1,14 @@
 import type { JSX } from "preact";
 import type { ForeseenConflict } from "../../contract/machine/team.ts";
 import type { Fleet, FleetRow } from "../../contract/machine/page.ts";
-import { groupTitles, toGroups, type FleetGroup } from "../fleet-groups.ts";
-import { count, dollars, plain, shortPath } from "../format.ts";
+import { stateWords, type ChatState } from "../../contract/chat-state.ts";
+import { requestsOf, toGroups, type FleetGroup, type FleetGroups } from "../fleet-groups.ts";
+import { count, dollars, plain, shortPath, splitPath, words } from "../format.ts";
 import { linkTo, query } from "../page-state.ts";
-import { Age, Badge, Command, Empty, First, Head, Meter, Read, RiskNote } from "../parts/pieces.tsx";
+import { Meter } from "../parts/charts.tsx";
+import { NeedOfRequest } from "../parts/answers.tsx";
+import { NeedOfChat } from "../parts/need.tsx";
+import { Age, Empty, First, Fold, Head, Read } from "../parts/pieces.tsx";
 
 export function FleetView(): JSX.Element {
   return (
@@ -17,53 +21,59 @@ export function FleetView(): JSX.Element {
   );
 }
 
+const firstNeeds = 8;
+
 function Groups({ fleet, at }: { fleet: Fleet; at: number }): JSX.Element {
   const groups = toGroups(fleet, query.value);
+  const { projects, ended } = groups;
+  const requests = requestsOf(fleet, query.value);
+  const asking = new Set(requests.map(({ session }) => session));
+  const needs = [...requests, ...groups.needs.filter(({ id }) => !asking.has(id))];
+  const isNone = needs.length + projects.length + ended.length === 0;
   return (
     <>
+      {!isNone && <Summary groups={groups} fleet={fleet} />}
       {fleet.notices.map((text) => (
-        <p class="trouble" key={text} children={plain(text)} />
+        <p class="trouble warn" key={text} children={plain(text)} />
       ))}
-      {fleet.trouble !== null && <p class="trouble">{`The team could not be read: ${plain(fleet.trouble)}`}</p>}
-      {fleet.conflicts.map((one) => (
-        <Conflict key={`${one.path} ${one.chats[0].chat} ${one.chats[1].chat}`} one={one} />
+      {fleet.trouble !== null && <p class="trouble">{`Other chats could not be read: ${plain(fleet.trouble)}`}</p>}
+      {isNone && (query.value === "" ? noChats : <Empty title="No chat matches the search." />)}
+      {needs.length > 0 && (
+        <section aria-labelledby="needs">
+          <div class="group">
+            <h2 id="needs">Needs you</h2>
+            <span class="muted">{needs.length}</span>
+          </div>
+          <First items={needs} atFirst={firstNeeds}>
+            {(shown) => (
+              <ul class="needs">
+                {shown.map((one) =>
+                  "tool" in one ? (
+                    <NeedOfRequest key={one.id} request={one} at={at} />
+                  ) : (
+                    <NeedOfChat key={one.id} row={one} at={at} />
+                  ),
+                )}
+              </ul>
+            )}
+          </First>
+        </section>
+      )}
+      <First items={fleet.conflicts} atFirst={3}>
+        {(shown) =>
+          shown.map((one) => <Conflict key={`${one.path} ${one.chats[0].chat} ${one.chats[1].chat}`} one={one} />)
+        }
+      </First>
+      {projects.map((group) => (
+        <Project key={group.project ?? group.machine} group={group} at={at} />
       ))}
-      <p class="summary">{summaryOf(groups, fleet)}</p>
-      {groups.length === 0 && (query.value === "" ? noChats : <Empty title="No chat matches the search." />)}
-      {groups.map((group) => (
-        <Group key={group.name} group={group} at={at} />
-      ))}
+      {ended.length > 0 && (
+        <Fold title={`${ended.length} ended in the last day`}>
+          <Rows rows={ended} at={at} />
+        </Fold>
+      )}
     </>
   );
-}
-
-function Conflict({ one: { kind, path, chats } }: { one: ForeseenConflict }): JSX.Element {
-  const texts = {
-    merge: "A conflict is foreseen in",
-    file: "Two chats have edited",
-    tree: "Two chats write the work tree",
-    apart: "Not compared:",
-  };
-  const sides = chats.map(({ chat, title, did, lines }) => (
-    <>
-      <a href={linkTo("chat", chat)}>{plain(title ?? "untitled")}</a>
-      {kind === "merge" && ` (${lines === null ? did : `lines ${lines}`})`}
-    </>
-  ));
-  return (
-    <p class="trouble">
-      {`${texts[kind]} ${plain(path)}: `}
-      {sides[0]} and {sides[1]}
-    </p>
-  );
-}
-
-function summaryOf(groups: readonly FleetGroup[], { costUsdToday, unpricedTokensToday }: Fleet): string {
-  const counts = groups.map(({ name, rows }) => `${rows.length} ${groupTitles[name].toLowerCase()}`);
-  if (costUsdToday === undefined) return counts.join(" · ");
-  const cost = costUsdToday === null ? "no cost today yet" : `${dollars(costUsdToday)} today`;
-  const rest = unpricedTokensToday === 0 ? "" : ` (and ${count(unpricedTokensToday, "token")} without a price)`;
-  return [...counts, `${cost}${rest}`].join(" · ");
 }
 
 const noChats = (
@@ -73,47 +83,115 @@ const noChats = (
   </Empty>
 );
 
-function Group({ group: { name, rows }, at }: { group: FleetGroup; at: number }): JSX.Element {
+const counted: readonly (readonly [state: ChatState, words: string])[] = [
+  ["works", "at work"],
+  ["idle", "idle"],
+];
+
+function Summary({ groups, fleet }: { groups: FleetGroups; fleet: Fleet }): JSX.Element {
+  const { costUsdToday, unpricedTokensToday } = fleet;
+  const open = groups.projects.flatMap(({ rows }) => rows);
+  const unpriced = unpricedTokensToday === 0 ? "" : `, and ${count(unpricedTokensToday, "token")} without a price`;
   return (
-    <section aria-labelledby={`group-${name}`}>
-      <h2 id={`group-${name}`}>{`${groupTitles[name]} (${rows.length})`}</h2>
-      <First items={rows}>
-        {(shown) => (
-          <ul class="cards">
-            {shown.map((row) => (
-              <ChatCard key={row.id} row={row} at={at} kind={name} />
-            ))}
-          </ul>
-        )}
-      </First>
+    <p class="summary">
+      {groups.needs.length === 0 && <span>Nothing needs you.</span>}
+      {counted.map(([state, text]) => {
+        const { length } = open.filter((row) => row.state === state);
+        return length > 0 && <span key={state} class={`state ${state}`}>{`${length} ${text}`}</span>;
+      })}
+      {costUsdToday !== undefined && (
+        <span>{costUsdToday === null ? "no cost today yet" : `${dollars(costUsdToday)} today${unpriced}`}</span>
+      )}
+    </p>
+  );
+}
+
+const conflictTexts: Readonly<Record<ForeseenConflict["kind"], string>> = {
+  merge: "A merge conflict is ahead in",
+  file: "Two chats have edited",
+  tree: "Two chats write to the folder",
+  apart: "Not compared:",
+};
+
+function Conflict({ one: { kind, path, chats } }: { one: ForeseenConflict }): JSX.Element {
+  const sides = chats.map(({ chat, title, did, lines }) => (
+    <>
+      <a href={linkTo("chat", chat)}>{plain(title ?? "untitled")}</a>
+      {kind === "merge" && ` (${lines === null ? did : `lines ${lines}`})`}
+    </>
+  ));
+  return (
+    <p class="trouble warn">
+      {`${conflictTexts[kind]} ${plain(path)}: `}
+      {sides[0]} and {sides[1]}
+    </p>
+  );
+}
+
+function Project({ group: { project, machine, rows }, at }: { group: FleetGroup; at: number }): JSX.Element {
+  const [name, above] = project === null ? [machine === null ? "No project" : `On ${machine}`, ""] : splitPath(project);
+  const id = `project-${rows[0]?.id ?? ""}`;
+  return (
+    <section aria-labelledby={id}>
+      <div class="group">
+        <h2 id={id} children={plain(name)} />
+        <span class="muted">{rows.length}</span>
+        <span class="meta">{plain(above)}</span>
+      </div>
+      <Rows rows={rows} at={at} />
     </section>
   );
 }
 
-function ChatCard({ row, at, kind }: { row: FleetRow; at: number; kind: string }): JSX.Element {
-  const { contextFill, risk, savedAgeMs, costUsdToday } = row;
-  const names = [row.shortId, row.project && shortPath(row.project), row.machine, row.model, row.client];
+const firstRows = 20;
+
+function Rows({ rows, at }: { rows: readonly FleetRow[]; at: number }): JSX.Element {
   return (
-    <li class={`card ${kind}`}>
-      <p class="line">
-        <a href={linkTo("chat", row.id)}>{plain(row.title ?? "untitled")}</a>
-        {/* The group has the state. */}
-        {row.detail !== null && <Badge kind={kind}>{plain(row.detail)}</Badge>}
-        {row.waitingMs !== null && <Age ms={row.waitingMs} at={at} suffix="" />}
-      </p>
-      <p class="line">
-        <span class="muted">{plain(names.filter((part) => part).join(" · "))}</span>
-        {contextFill !== null && <Meter share={contextFill} label="context" />}
-        {risk && <RiskNote risk={risk} />}
-        {/* A chat of another machine does not say when it was saved. */}
-        {row.machine === null && <span>saved {savedAgeMs === null ? "never" : <Age ms={savedAgeMs} at={at} />}</span>}
-        <span>
-          seen <Age ms={row.seenAgeMs} at={at} />
-        </span>
-        {costUsdToday !== null && <span>{`${dollars(costUsdToday)} today`}</span>}
-        {row.taskCount ? <span>{count(row.taskCount, "task")}</span> : null}
-      </p>
-      {row.resumeCommand !== null && <Command purpose="To continue it" command={row.resumeCommand} isMain />}
+    <First items={rows} atFirst={firstRows}>
+      {(shown) => (
+        <ul class="rows">
+          {shown.map((row) => (
+            <Row key={row.id} row={row} at={at} />
+          ))}
+        </ul>
+      )}
+    </First>
+  );
+}
+
+/** Detail of the state, risk or progress. */
+function noteOf({ detail, risk, progress, taskCount }: FleetRow): [tone: string, text: string] | null {
+  // The meter shows how full the context is.
+  const reasons = risk?.reasons.filter(({ name }) => name !== "contextFill") ?? [];
+  if (risk && risk.level !== "safe" && reasons.length > 0) {
+    const names = reasons.map(({ name }) => words(name)).join(", ");
+    return [risk.level === "warning" ? "warn" : "bad", `at risk: ${names}`];
+  }
+  const text = detail ?? progress ?? (taskCount ? count(taskCount, "task") : null);
+  return text === null ? null : ["", text];
+}
+
+function Row({ row, at }: { row: FleetRow; at: number }): JSX.Element {
+  const { contextFill, savedAgeMs, costUsdToday } = row;
+  const who = [row.client, row.model, row.state === "ended" ? row.project && shortPath(row.project) : null];
+  const note = noteOf(row);
+  return (
+    <li class={row.state}>
+      <span class="state">{stateWords[row.state]}</span>
+      <span class="main">
+        <a href={linkTo("chat", row.id)} title={plain(row.title ?? row.id)} children={plain(row.title ?? "untitled")} />
+        {note && <span class={`note meta ${note[0]}`} children={plain(note[1])} />}
+      </span>
+      <span class="meta who">{plain(who.filter((part) => part).join(" · "))}</span>
+      <span class="sum share">{contextFill !== null && <Meter share={contextFill} label="context" />}</span>
+      <span class="sum cost">{costUsdToday !== null && `${dollars(costUsdToday)} today`}</span>
+      <span class="sum seen">
+        <Age ms={row.seenAgeMs} at={at} />
+      </span>
+      {/* A chat of another machine does not say when it was saved. */}
+      <span class="sum saved">
+        {row.machine === null && (savedAgeMs === null ? "not saved" : <Age ms={savedAgeMs} at={at} prefix="saved " />)}
+      </span>
     </li>
   );
 }

@@ -11,7 +11,7 @@ import { Age, Badge, Empty, Facts, Field, Head, Left, Read, Table, type Fact } f
 export function HealthView(): JSX.Element {
   return (
     <>
-      <Head title="Health and audit" search="Search the audit log" />
+      <Head title="Health" search="Search the audit log" />
       <Read name="health" input={{}}>
         {(value) => <Facts facts={healthFacts(value)} />}
       </Read>
@@ -27,13 +27,20 @@ export function HealthView(): JSX.Element {
 
 function healthFacts(value: OutputOf<"health">): Fact[] {
   const { overdueRows, chats, alarmInMs, sockets, schemaVersion, protocol, storage } = value;
-  const late = alarmInMs !== null && alarmInMs < 0 ? `late by ${age(-alarmInMs)}` : null;
+  const late = alarmInMs !== null && alarmInMs < 0 ? age(-alarmInMs) : null;
+  const isLate = overdueRows > 0 || late !== null;
   return [
-    ["Overdue work", overdueRows === 0 ? "none" : count(overdueRows, "item")],
-    ["Next timed work", late ?? (alarmInMs === null ? "none is needed" : `in ${age(alarmInMs)}`)],
-    ["Chats", String(chats)],
-    ["Connections", String(sockets)],
-    ["Storage", storage === null ? "not measured here" : `${percent(storage.bytes / storage.limitBytes)} used`],
+    [
+      "State",
+      isLate ? (
+        <Badge kind="waits">{`${late ?? count(overdueRows, "item")} overdue`}</Badge>
+      ) : (
+        <Badge kind="works">on time</Badge>
+      ),
+    ],
+    ["Chats that share work", String(chats)],
+    ["Connected", String(sockets)],
+    ...(storage === null ? [] : [["Storage", `${percent(storage.bytes / storage.limitBytes)} used`] as const]),
     ["Versions", `store ${schemaVersion}, protocol ${protocol}`],
   ];
 }
@@ -110,12 +117,26 @@ function Audit(): JSX.Element {
               items={entries}
               keyOf={({ seq, kind: name }) => `${name} ${seq}`}
               textsOf={(one) => [one.kind, one.subject, one.actor]}
-              none={<Empty title="There is no entry." />}
+              none={
+                <Empty
+                  title="No entry."
+                  children="Releases, replays, deaths of tasks and changes of access are written here."
+                />
+              }
               columns={[
                 { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} /> },
-                { head: "Kind", cell: (one) => words(one.kind.replace(/^lease/, "lock").replace(".", " ")) },
-                { head: "Subject", cell: ({ subject }) => plain(subject) },
-                { head: "By", cell: ({ actor }) => plain(actor ?? "-") },
+                {
+                  head: "Kind",
+                  cell: ({ kind: name }) =>
+                    words(
+                      name
+                        .replace(/^lease/, "lock")
+                        .replace("chat.registered", "chat joined")
+                        .replace(".", " "),
+                    ),
+                },
+                { head: "Subject", cell: ({ subject }) => <Short text={subject} /> },
+                { head: "By", cell: ({ actor }) => actor !== null && <Short text={actor} /> },
                 { head: "Detail", cell: ({ detail }) => plain(detailText(detail)) },
               ]}
             />
@@ -132,5 +153,11 @@ function detailText(detail: AuditEntry["detail"]): string {
     // Numbers that only the coordinator's own checks need.
     .filter(([name]) => !/^(?:epoch|incarnation|token)$/.test(name))
     .map(([name, one]) => `${words(name)}: ${typeof one === "object" ? JSON.stringify(one) : one}`);
-  return texts.join(", ").replace(/\battested\b/, "its process has ended") || "-";
+  return texts.join(", ").replace(/\battested\b/, "its process has ended");
+}
+
+/** Ids are long, and the project of a file is a hash of no use to a reader. */
+function Short({ text }: { text: string }): JSX.Element {
+  const short = text.replace(/^file:[^/]*\//, "").replace(/^([\da-f]{8})-[\da-f-]{27}$/, "$1");
+  return <span title={plain(text)}>{plain(short)}</span>;
 }

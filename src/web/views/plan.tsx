@@ -21,8 +21,8 @@ export function PlanView({ id }: { id: string }): JSX.Element {
       </div>
       {id === "" ? (
         <Empty title="Choose a job.">
-          A job that was split has one task above its parts; each task under <a href={linkTo("tasks")}>Tasks</a> links
-          to the plan that it belongs to.
+          Type its number above. A job that was split has one task above its parts; each task under{" "}
+          <a href={linkTo("tasks")}>Tasks</a> links to the plan that it belongs to.
         </Empty>
       ) : (
         <Plan task={Number(id)} />
@@ -36,7 +36,7 @@ function Plan({ task }: { task: number }): JSX.Element {
     <Read name="tasks.tree" input={{ task, limit: maxTasks }}>
       {({ tasks, isMore }) => (
         <>
-          <Graph layout={layOut(tasks)} />
+          <Picture tasks={tasks} />
           {isMore && <p class="muted">{`Only the first ${count(maxTasks, "task")} are shown.`}</p>}
           <Table<PlanTask>
             caption="Tasks of the plan"
@@ -55,19 +55,36 @@ function Plan({ task }: { task: number }): JSX.Element {
   );
 }
 
+function Picture({ tasks }: { tasks: readonly PlanTask[] }): JSX.Element {
+  const layout = layOut(tasks);
+  const [first] = layout.critical;
+  return (
+    <>
+      <Graph layout={layout} />
+      {first !== undefined && (
+        <p class="muted">
+          {`Critical path: ${layout.critical.map((task) => `#${task}`).join(" → ")}. The job takes at least as long as these ${layout.critical.length} tasks, one after the other.`}
+        </p>
+      )}
+    </>
+  );
+}
+
 function nameOf({ ref, type }: PlanTask): string {
   return plain(ref ?? type);
 }
 
 /** The table below says the same to those who cannot see it. */
-function Graph({ layout: { nodes, edges, columns, rows } }: { layout: PlanLayout }): JSX.Element {
+function Graph({ layout: { nodes, edges, columns, rows, critical } }: { layout: PlanLayout }): JSX.Element {
+  const isNext = (from: number, to: number): boolean => critical.indexOf(to) === critical.indexOf(from) + 1;
+  const isCritical = (task: number): boolean => critical.includes(task);
   const width = columns * (box.width + box.gapX) - box.gapX;
   const height = rows * (box.height + box.gapY);
   const left = (column: number): number => column * (box.width + box.gapX);
   const top = (row: number): number => row * (box.height + box.gapY);
   return (
     <div class="graph" aria-hidden="true">
-      <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
+      <svg class="whole" width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
         {edges.map(({ from, to }) => {
           const [x1, y1] = [left(from.column) + box.width, top(from.row) + box.height / 2];
           const [x2, y2] = [left(to.column), top(to.row) + box.height / 2];
@@ -75,15 +92,20 @@ function Graph({ layout: { nodes, edges, columns, rows } }: { layout: PlanLayout
           return (
             <path
               key={`${from.task.task} ${to.task.task}`}
+              class={isCritical(from.task.task) && isNext(from.task.task, to.task.task) ? "critical" : ""}
               d={`M${x1} ${y1} C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`}
             />
           );
         })}
         {nodes.map(({ task, column, row }) => (
-          <g key={task.task} class={task.state} transform={`translate(${left(column)} ${top(row)})`}>
+          <g
+            key={task.task}
+            class={`${task.state} ${isCritical(task.task) ? "critical" : ""}`}
+            transform={`translate(${left(column)} ${top(row)})`}
+          >
             <rect width={box.width} height={box.height} rx="6" />
-            <text x="8" y="18">{`#${task.task} ${task.state}`}</text>
-            <text x="8" y="35" children={nameOf(task).slice(0, 20)} />
+            <text x="10" y="18" children={nameOf(task).slice(0, 20)} />
+            <text x="10" y="35">{`#${task.task} ${task.state}`}</text>
           </g>
         ))}
       </svg>

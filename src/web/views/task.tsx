@@ -6,7 +6,7 @@ import { shortIds } from "../../contract/short-id.ts";
 import { dollars, plain, words } from "../format.ts";
 import { call, linkTo } from "../page-state.ts";
 import { ActionButtons, type Action } from "../parts/confirm.tsx";
-import { Age, Code, Empty, Facts, Head, Left, Read, Table, type Column } from "../parts/pieces.tsx";
+import { Age, Code, Facts, Head, Left, Read, Table, type Column } from "../parts/pieces.tsx";
 import { StateBadge } from "./tasks.tsx";
 
 type Task = OutputOf<"tasks.get">;
@@ -33,17 +33,17 @@ function Detail({ task, at }: { task: Task; at: number }): JSX.Element {
           ["Type", plain(task.type)],
           ["Age", <Age ms={task.ageMs} at={at} suffix="" />],
           ["Priority", String(task.priority)],
-          ["Failures", `${task.failures} of ${task.maxAttempts}`],
-          ["Chat", task.chat === null ? "-" : <a href={linkTo("chat", task.chat)}>{plain(task.chat)}</a>],
+          ["Failed tries", `${task.failures} of ${task.maxAttempts}`],
+          ["Chat", task.chat === null ? "-" : <a href={linkTo("chat", task.chat)}>{plain(task.chat.slice(0, 8))}</a>],
           ["Used", `${age(task.used.wallMs)}, ${dollars(task.used.costMicros / 1e6)}`],
           ["Time left", task.running ? <Left ms={task.running.remainingMs} at={at} /> : "-"],
           ["Tags", plain(task.tags.join(", ") || "-")],
-          ["Plan", <a href={linkTo("plan", task.parent ?? task.task)}>its job as a graph</a>],
+          ["Plan", <a href={linkTo("plan", task.parent ?? task.task)}>its job as a picture</a>],
         ]}
       />
       {task.detail !== null && <p class="trouble">{plain(task.detail)}</p>}
       <ActionButtons actions={taskActions(task)} />
-      <h2>Payload</h2>
+      <h2>What to do</h2>
       <Code value={task.payload} />
       {task.result !== null && (
         <>
@@ -93,7 +93,7 @@ export function taskActions({ task, state, reason }: Pick<Task, "task" | "state"
 function Attempts({ task }: { task: number }): JSX.Element {
   return (
     <section aria-labelledby="attempts">
-      <h2 id="attempts">Ended attempts, newest first</h2>
+      <h2 id="attempts">Tries that ended, newest first</h2>
       <Read name="tasks.history" input={{ task, limit: 50 }}>
         {({ attempts }, at) => (
           <Table
@@ -101,7 +101,7 @@ function Attempts({ task }: { task: number }): JSX.Element {
             items={attempts}
             keyOf={({ claim }) => claim}
             columns={attemptColumns(at, attempts)}
-            none={<Empty title="No attempt has ended." />}
+            none={<p class="muted">None yet.</p>}
           />
         )}
       </Read>
@@ -113,7 +113,7 @@ function attemptColumns(at: number, attempts: readonly Attempt[]): readonly Colu
   const short = shortIds(attempts.flatMap(({ chat }) => chat ?? []));
   return [
     { head: "Attempt", cell: ({ attempt }) => attempt, isNumber: true },
-    { head: "Chat", cell: ({ chat }) => (chat === null ? "the coordinator" : plain(short(chat))) },
+    { head: "Chat", cell: ({ chat }) => (chat === null ? "SHIM" : plain(short(chat))) },
     { head: "End", cell: ({ end }) => words(end) },
     { head: "Reason", cell: ({ reason }) => plain(reason ?? "-") },
     { head: "Waited", cell: ({ waitedMs }) => age(waitedMs) },

@@ -6,6 +6,7 @@ import { age } from "../../contract/age.ts";
 import { shortIds } from "../../contract/short-id.ts";
 import { count, percent, plain, words } from "../format.ts";
 import { linkTo, useLoaded } from "../page-state.ts";
+import { Portions } from "../parts/charts.tsx";
 import { Age, Badge, Empty, Field, Found, Head, Read, Select, Shown, Table, type Column } from "../parts/pieces.tsx";
 import { findTasks, type TaskFilter } from "../task-reads.ts";
 
@@ -20,16 +21,16 @@ export function TasksView(): JSX.Element {
         {(totals) => (
           <>
             <Totals totals={totals} />
-            {totals.totalTasks > 0 && <List isRunning={totals.inProgressTasks > 0} />}
+            {totals.totalTasks > 0 && <List totals={totals} />}
           </>
         )}
       </Read>
       <Read name="tasks.stats" input={{}}>
         {({ types }) =>
           types.length > 0 && (
-            <section aria-labelledby="lanes">
-              <h2 id="lanes">Lanes, by type</h2>
-              <Table caption="Lanes" items={types} columns={laneColumns} keyOf={({ type }) => type} />
+            <section aria-labelledby="types">
+              <h2 id="types">By type</h2>
+              <Table caption="Types" items={types} columns={typeColumns} keyOf={({ type }) => type} />
             </section>
           )
         }
@@ -38,12 +39,16 @@ export function TasksView(): JSX.Element {
   );
 }
 
-function Totals({ totals }: { totals: OutputOf<"tasks.progress"> }): JSX.Element {
+type Totals = OutputOf<"tasks.progress">;
+
+function Totals({ totals }: { totals: Totals }): JSX.Element {
   const { totalTasks, completedTasks, inProgressTasks, queuedTasks, activeChats } = totals;
+  const lost = totalTasks - completedTasks - inProgressTasks - queuedTasks;
   if (totalTasks === 0) {
     return (
       <Empty title="No task was submitted yet.">
-        A chat submits tasks with the tool <code>shim_submit</code>; in a terminal: <code>shim task submit</code>.
+        Tasks are work that chats take from each other. A chat submits tasks with the tool <code>shim_submit</code>; in
+        a terminal: <code>shim task submit</code>.
       </Empty>
     );
   }
@@ -53,25 +58,44 @@ function Totals({ totals }: { totals: OutputOf<"tasks.progress"> }): JSX.Element
         {[
           `${percent(completedTasks / totalTasks)} of ${count(totalTasks, "task")} done`,
           `${inProgressTasks.toLocaleString("en-US")} under way in ${count(activeChats, "chat")}`,
-          `${queuedTasks.toLocaleString("en-US")} queued`,
+          `${queuedTasks.toLocaleString("en-US")} wait to start`,
         ].join(" · ")}
+        {lost > 0 && <a href={linkTo("dead")}>{`${lost.toLocaleString("en-US")} dead or cancelled`}</a>}
       </p>
-      <p children={<a href={linkTo("dead")}>Dead letters</a>} />
+      <Portions
+        parts={[
+          ["done", completedTasks],
+          ["now", inProgressTasks],
+          ["idle", queuedTasks],
+          ["dead", lost],
+        ]}
+      />
     </>
   );
 }
 
-const laneColumns: readonly Column<TypeStats>[] = [
+const typeColumns: readonly Column<TypeStats>[] = [
   { head: "Type", cell: ({ type }) => plain(type) },
-  { head: "Queued", cell: ({ queued }) => queued, isNumber: true },
-  { head: "Oldest", cell: ({ oldestQueuedMs }) => (oldestQueuedMs === null ? "-" : age(oldestQueuedMs)) },
-  { head: "Running", cell: ({ running }) => running, isNumber: true },
-  { head: "Done", cell: ({ done }) => done, isNumber: true },
-  { head: "Dead", cell: ({ dead }) => dead, isNumber: true },
-  { head: "Done in the last hour", cell: ({ doneLastHour }) => doneLastHour, isNumber: true },
-  { head: "Wait p50 / p95", cell: ({ wait }) => (wait ? `${age(wait.p50Ms)} / ${age(wait.p95Ms)}` : "-") },
-  { head: "Run p50 / p95", cell: ({ run }) => (run ? `${age(run.p50Ms)} / ${age(run.p95Ms)}` : "-") },
+  { head: "Queued", cell: ({ queued }) => number(queued), isNumber: true },
+  { head: "Oldest waits", cell: ({ oldestQueuedMs }) => (oldestQueuedMs === null ? "" : age(oldestQueuedMs)) },
+  { head: "Running", cell: ({ running }) => number(running), isNumber: true },
+  { head: "Done", cell: ({ done }) => number(done), isNumber: true },
+  { head: "In the last hour", cell: ({ doneLastHour }) => number(doneLastHour), isNumber: true },
+  { head: "Dead", cell: ({ dead }) => number(dead), isNumber: true },
+  { head: "Wait: half, 95 %", cell: ({ wait }) => usual(wait) },
+  { head: "Run: half, 95 %", cell: ({ run }) => usual(run) },
 ];
+
+/** Zeros would hide the figures. */
+function number(n: number): string {
+  return n === 0 ? "" : n.toLocaleString("en-US");
+}
+
+function usual(times: TypeStats["wait"]): JSX.Element | string {
+  if (!times) return "";
+  const title = `Half of them at most ${age(times.p50Ms)}, 95 % at most ${age(times.p95Ms)}`;
+  return <span title={title}>{`${age(times.p50Ms)}, ${age(times.p95Ms)}`}</span>;
+}
 
 function taskColumns(at: number, tasks: readonly TaskLine[]): readonly Column<TaskLine>[] {
   const short = shortIds(tasks.flatMap(({ chat }) => chat ?? []));
@@ -80,7 +104,7 @@ function taskColumns(at: number, tasks: readonly TaskLine[]): readonly Column<Ta
     { head: "Type", cell: ({ type }) => plain(type) },
     { head: "State", cell: (task) => <StateBadge task={task} /> },
     { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} suffix="" /> },
-    { head: "Failures", cell: ({ failures, maxAttempts }) => `${failures} of ${maxAttempts}` },
+    { head: "Failed tries", cell: ({ failures, maxAttempts }) => (failures ? `${failures} of ${maxAttempts}` : "") },
     { head: "Chat", cell: ({ chat }) => chat !== null && <a href={linkTo("chat", chat)}>{plain(short(chat))}</a> },
     { head: "Note", cell: noteOf },
   ];
@@ -99,9 +123,9 @@ export function StateBadge({ task }: { task: Pick<TaskLine, "state" | "reason" |
 
 const perPage = 50;
 
-/** @param isRunning whether a task is under way, which the list shows first */
-function List({ isRunning }: { isRunning: boolean }): JSX.Element {
-  const [state, setState] = useState<State | "">(isRunning ? "running" : "");
+/** At first what runs, or else what waits. */
+function List({ totals: { inProgressTasks, queuedTasks } }: { totals: Totals }): JSX.Element {
+  const [state, setState] = useState<State | "">(inProgressTasks > 0 ? "running" : queuedTasks > 0 ? "queued" : "");
   const [type, setType] = useState("");
   const [tag, setTag] = useState("");
   const [least, setLeast] = useState(perPage);
@@ -120,7 +144,13 @@ function List({ isRunning }: { isRunning: boolean }): JSX.Element {
           <Found
             items={tasks}
             textsOf={(one) => [String(one.task), one.type, one.chat, noteOf(one)]}
-            none={<Empty title={`No task ${type || tag ? "of this type and tag " : ""}is ${state || "there"} now.`} />}
+            none={
+              <Empty title={`No task ${type || tag ? "of this type and tag " : ""}is ${state || "there"} now.`}>
+                {queuedTasks > 0 && state !== ""
+                  ? `${count(queuedTasks, "task")} ${queuedTasks === 1 ? "waits" : "wait"} to start: choose the state queued, scheduled or blocked.`
+                  : "Choose another state, or all."}
+              </Empty>
+            }
           >
             {(fitting) => (
               <>

@@ -29,26 +29,44 @@ function aRow(more: Partial<FleetRow> = {}): FleetRow {
   };
 }
 
-it("what needs the user comes first; within a group the longest wait, then the highest risk, then the newest", () => {
+const ids = (rows: readonly FleetRow[]): string[] => rows.map(({ id }) => id);
+
+it("what needs the user is apart: first who waits, the longest first, then who died, then who is stuck", () => {
   const rows = [
     aRow({ id: "idle" }),
-    aRow({ id: "works", state: "works" }),
-    aRow({ id: "late", state: "works", seenAgeMs: 9_000 }),
-    aRow({ id: "risky", state: "works", seenAgeMs: 9_000, risk: { score: 0.7, level: "warning", reasons: [] } }),
     aRow({ id: "died", state: "died" }),
     aRow({ id: "stuck", state: "stuck" }),
     aRow({ id: "ended", state: "ended" }),
     aRow({ id: "short", state: "waits", waitingMs: 1_000 }),
     aRow({ id: "long", state: "waits", waitingMs: 90_000 }),
   ];
-  const order = toGroups({ rows, chats: [] }, "").map(({ name, rows: all }) => [name, all.map(({ id }) => id)]);
-  expect(order).toEqual([
-    ["waits", ["long", "short"]],
-    ["died", ["died"]],
-    ["stuck", ["stuck"]],
-    ["works", ["risky", "works", "late"]],
-    ["idle", ["idle"]],
-    ["ended", ["ended"]],
+  const { needs, projects, ended } = toGroups({ rows, chats: [] }, "");
+  expect(ids(needs)).toEqual(["long", "short", "died", "stuck"]);
+  expect(projects.flatMap((one) => ids(one.rows))).toEqual(["idle"]);
+  expect(ids(ended)).toEqual(["ended"]);
+});
+
+it("the rest is grouped by project; in each, work comes first, then the highest risk, then the newest", () => {
+  const rows = [
+    aRow({ id: "idle", project: "/work/shop" }),
+    aRow({ id: "works", state: "works", project: "/work/shop" }),
+    aRow({ id: "late", state: "works", seenAgeMs: 9_000, project: "/work/search" }),
+    aRow({
+      id: "risky",
+      state: "works",
+      seenAgeMs: 9_000,
+      project: "/work/shop",
+      risk: { score: 0.7, level: "warning", reasons: [] },
+    }),
+    aRow({ id: "none" }),
+    aRow({ id: "far", machine: "laptop" }),
+  ];
+  const { projects } = toGroups({ rows, chats: [] }, "");
+  expect(projects.map(({ project, machine, rows: all }) => [project ?? machine, ids(all)])).toEqual([
+    ["/work/shop", ["risky", "works", "idle"]],
+    ["/work/search", ["late"]],
+    ["laptop", ["far"]],
+    [null, ["none"]],
   ]);
 });
 
@@ -63,11 +81,8 @@ it("a chat that the coordinator calls recoverable has died, with the command tha
     health: {},
   };
   const chats = [chat, { ...chat, chat: "c2", isRecoverable: true }] as unknown as Chat[];
-  const found = toGroups({ rows: [], chats }, "").map(({ name, rows: [row] }) => [
-    name,
-    row?.title,
-    row?.resumeCommand,
-  ]);
+  const { needs, ended } = toGroups({ rows: [], chats }, "");
+  const found = [...needs, ...ended].map(({ state, title, resumeCommand }) => [state, title, resumeCommand]);
   expect(found).toEqual([
     ["died", "Payments", "shim resume s1"],
     ["ended", "Payments", null],
@@ -80,7 +95,7 @@ it("the search keeps the chats that have all of its words, in any field and case
     aRow({ id: "b", title: "Docs" }),
   ];
   const found = (query: string): string[] =>
-    toGroups({ rows, chats: [] }, query).flatMap(({ rows: all }) => all.map(({ id }) => id));
+    toGroups({ rows, chats: [] }, query).projects.flatMap((one) => ids(one.rows));
   expect(found("parser SHOP")).toEqual(["a"]);
   expect(found("parser docs")).toEqual([]);
   expect(found("  ")).toEqual(["a", "b"]);

@@ -40,6 +40,14 @@ it("each task of a plan is to the right of all that it depends on, whatever the 
   ]);
   expect(edges.map(({ from, to }) => `${from.task.task}-${to.task.task}`)).toEqual(["2-1", "3-1", "4-1", "2-4"]);
   expect([columns, rows]).toEqual([3, 2]);
-  expect(layOut([])).toEqual({ nodes: [], edges: [], columns: 0, rows: 0 });
+  expect(layOut([])).toEqual({ nodes: [], edges: [], columns: 0, rows: 0, critical: [] });
   expect(layOut([aTask(1, [2]), aTask(2, [1])]).nodes).toHaveLength(2);
+});
+
+it("the critical path of a plan is its longest chain of tasks that have not ended", () => {
+  const done = { ...aTask(1), state: "done" as const };
+  const tasks = [done, aTask(2, [1]), aTask(3, [2]), aTask(4, [1]), aTask(5, [3, 4])];
+  expect(layOut(tasks).critical).toEqual([2, 3, 5]);
+  expect(layOut([aTask(1), aTask(2)]).critical).toEqual([]);
+  expect(layOut([aTask(9, [8]), aTask(8)]).critical).toEqual([8, 9]);
 });
