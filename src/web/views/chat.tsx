@@ -56,17 +56,24 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
       {page.isAlive && backend.value?.canAnswer === true && <WriteToChat session={row.id} />}
       {row.risk && <RiskNote risk={row.risk} />}
       {page.atLimit !== null && <p class="trouble warn">{plain(page.atLimit.text)}</p>}
-      <div class="buttons">
-        {page.resumeCommand !== null && <CopyButton command={page.resumeCommand} label="Copy resume command" />}
-        {backend.value?.kind === "machine" &&
-          actionsOf(page).map((action) => <ActionButton key={action.verb} action={action} />)}
-        {page.resumeCommand !== null && <code class="muted">{plain(page.resumeCommand)}</code>}
-      </div>
+      <Continue page={page} />
       {row.machine === null && !page.isAlive && backend.value?.kind === "machine" && <Obstacle row={row} />}
       <Figures page={page} at={at} />
       {backend.value?.kind === "machine" && <OnMachine row={row} />}
       <Timeline page={page} at={at} />
     </>
+  );
+}
+
+function Continue({ page }: { page: SessionPage }): JSX.Element {
+  const { resumeCommand: command } = page;
+  return (
+    <div class="buttons">
+      {command !== null && <CopyButton command={command} label="Copy resume command" />}
+      {backend.value?.kind === "machine" &&
+        actionsOf(page).map((action) => <ActionButton key={action.verb} action={action} />)}
+      {command !== null && <code class="muted">{plain(command)}</code>}
+    </div>
   );
 }
 
