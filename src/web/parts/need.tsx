@@ -18,7 +18,7 @@ interface NeedProps {
 }
 
 /** Something that waits for the user: what, why, and what to do. */
-export function Need({ tone, id, title, children, action }: NeedProps): JSX.Element {
+function Need({ tone, id, title, children, action }: NeedProps): JSX.Element {
   return (
     <li class={tone}>
       <div>
