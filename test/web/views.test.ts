@@ -36,7 +36,8 @@ function views({ team }: Rig): readonly (readonly [path: string, text: string])[
     ["dead", "3 dead tasks match"],
     ["files", "parser.ts"],
     ["messages", "the parser is yours"],
-    [`plan/${team.job}`, "render"],
+    ["plan", "parse, render, docs"],
+    [`plan/${team.job}`, "Critical path"],
     ["experiments", "after 40 sessions"],
     ["health", "lock granted"],
   ];
@@ -208,7 +209,7 @@ it("an empty machine says in each view what to do first @night", async () => {
     ["dead", "No dead task matches"],
     ["files", "No chat has reserved a file"],
     ["messages", "shim team send"],
-    ["plan", "Choose a job"],
+    ["plan", "No job is open"],
     ["experiments", "shim report opportunities"],
     ["health", "No entry"],
   ] as const;
