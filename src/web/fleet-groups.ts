@@ -24,7 +24,7 @@ export interface FleetGroups {
 
 const needOrder: readonly ChatState[] = ["waits", "died", "stuck"];
 
-export function needsUser({ state }: Pick<FleetRow, "state">): boolean {
+function needsUser({ state }: Pick<FleetRow, "state">): boolean {
   return needOrder.includes(state);
 }
 

@@ -5,6 +5,8 @@ import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts
 import { axeFaults, closeBrowser, openTab } from "#harness/web/browser.ts";
 import { seedExperiments } from "#harness/experiments/trials.ts";
 import { fleetIds, seedFleet, type SeededTeam, seedTeam } from "#harness/web/seeds.ts";
+import { capture } from "#src/machine/checkpoints/capture.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
 import { type ServedPage, servePage } from "#harness/web/live-page.ts";
 
 afterAll(closeBrowser);
@@ -34,7 +36,8 @@ function views({ team }: Rig): readonly (readonly [path: string, text: string])[
     ["dead", "3 dead tasks match"],
     ["files", "parser.ts"],
     ["messages", "the parser is yours"],
-    [`plan/${team.job}`, "render"],
+    ["plan", "parse, render, docs"],
+    [`plan/${team.job}`, "Critical path"],
     ["experiments", "after 40 sessions"],
     ["health", "lock granted"],
   ];
@@ -96,6 +99,37 @@ it("at 1440 x 900 twelve chats of three projects are above the fold, what needs 
   expect(await page.getByText("Docs: the upgrade guide").count()).toBe(0);
   await page.getByText("1 ended in the last day").click();
   await page.getByText("Docs: the upgrade guide").waitFor();
+});
+
+it("a chat of two prompts and 80 saves is at most three screens of a phone, and nothing of it is lost", async () => {
+  const home = aCliHome();
+  const id = fleetIds.works;
+  home.alive.add(1_002);
+  addSession(home, {
+    id,
+    pid: 1_002,
+    title: "Search",
+    entries: [
+      { kind: "prompt", text: "index new documents" },
+      { kind: "assistant", text: "Done, in the background." },
+      { kind: "turn_end" },
+      { kind: "prompt", text: "and measure it" },
+    ],
+  });
+  for (let save = 0; save < 80; save++) {
+    home.now += 1_000;
+    const entry = { kind: "tool_end", id: `t${save}`, name: "Bash", input: "npm run bench" } as const;
+    home.runtime.store.write((sql) => journal.append(sql, id, home.now, `s${save}`, entry));
+    capture(home.runtime, { sessionId: id, trigger: "on_demand" });
+  }
+  const served = await servePage(home, { isBuilt: true });
+  const { page } = await openTab(served.link(), { viewport: { width: 375, height: 812 } });
+  await page.getByText("Search").first().waitFor();
+  await open(page, `chat/${id}`, "and measure it");
+  expect(await page.evaluate("document.documentElement.scrollHeight")).toBeLessThanOrEqual(3 * 812);
+  expect(await page.getByText("npm run bench").count()).toBe(0);
+  await page.getByText(/^80 calls · 8\d saves$/).click();
+  await page.getByText("npm run bench").nth(79).waitFor();
 });
 
 it("each chat that needs the user has one thing to do: open it, or copy the command that continues it", async () => {
@@ -175,7 +209,7 @@ it("an empty machine says in each view what to do first @night", async () => {
     ["dead", "No dead task matches"],
     ["files", "No chat has reserved a file"],
     ["messages", "shim team send"],
-    ["plan", "Choose a job"],
+    ["plan", "No job is open"],
     ["experiments", "shim report opportunities"],
     ["health", "No entry"],
   ] as const;

@@ -6,7 +6,7 @@ import { percent } from "../format.ts";
 /** A share of the context is a matter of note from here on. */
 const full = { warn: 0.75, bad: 0.9 };
 
-export function toneOf(share: number): string {
+function toneOf(share: number): string {
   return share >= full.bad ? "bad" : share >= full.warn ? "warn" : "";
 }
 

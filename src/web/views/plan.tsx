@@ -5,6 +5,7 @@ import { Badge, Empty, Field, Head, Read, Table } from "../parts/pieces.tsx";
 import { layOut, type PlanLayout, type PlanTask } from "../plan-layout.ts";
 
 const maxTasks = 300;
+const maxOpen = 1_000;
 const box = { width: 150, height: 44, gapX: 60, gapY: 16 };
 
 /** A job: its tasks, and what each waits for. */
@@ -19,16 +20,47 @@ export function PlanView({ id }: { id: string }): JSX.Element {
           onChange={(task) => /^\d+$/.test(task) && openView(linkTo("plan", task))}
         />
       </div>
-      {id === "" ? (
-        <Empty title="Choose a job.">
-          Type its number above. A job that was split has one task above its parts; each task under{" "}
-          <a href={linkTo("tasks")}>Tasks</a> links to the plan that it belongs to.
-        </Empty>
-      ) : (
-        <Plan task={Number(id)} />
-      )}
+      {id === "" ? <OpenJobs /> : <Plan task={Number(id)} />}
     </>
   );
+}
+
+/** Jobs of which a task is open, the newest first. */
+function OpenJobs(): JSX.Element {
+  return (
+    <Read name="tasks.tree" input={{ limit: maxOpen }}>
+      {({ tasks }) => (
+        <Table<Job>
+          caption="Open jobs"
+          items={jobsOf(tasks)}
+          keyOf={({ job }) => job}
+          none={
+            <Empty title="No job is open.">
+              <code>shim task jobs submit</code> splits a job into parts; its plan is then here. For a job that has
+              ended, type its number above.
+            </Empty>
+          }
+          columns={[
+            { head: "Job", cell: ({ job }) => <a href={linkTo("plan", job)}>{`#${job}`}</a> },
+            { head: "Type", cell: ({ parts }) => plain(parts[0]?.type ?? "") },
+            { head: "Parts", cell: ({ parts }) => parts.length, isNumber: true },
+            { head: "Done", cell: ({ parts }) => parts.filter(({ state }) => state === "done").length, isNumber: true },
+            { head: "Names", cell: ({ parts }) => parts.slice(0, 6).map(nameOf).join(", ") },
+          ]}
+        />
+      )}
+    </Read>
+  );
+}
+
+interface Job {
+  readonly job: number;
+  readonly parts: readonly PlanTask[];
+}
+
+function jobsOf(tasks: readonly PlanTask[]): Job[] {
+  const byJob = Map.groupBy(tasks, ({ parent }) => parent);
+  return [...byJob].flatMap(([job, parts]) => (job === null ? [] : [{ job, parts }])).toSorted((a, b) => b.job - a.job);
 }
 
 function Plan({ task }: { task: number }): JSX.Element {
