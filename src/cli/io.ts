@@ -42,7 +42,8 @@ export interface Io extends SystemSite {
   readonly isInteractive: boolean;
   readonly size: () => { readonly columns: number; readonly rows: number };
   readonly cwd: string;
-  readonly ask: (question: string) => Promise<string>;
+  /** Null: Ctrl-C, or the end of stdin. */
+  readonly ask: (question: string) => Promise<string | null>;
   readonly readInput: () => Promise<string>;
   /** Aborted by Ctrl-C or SIGTERM, which after the first call no longer end the process. */
   readonly interrupted: () => AbortSignal;
@@ -100,17 +101,17 @@ export function systemIo(bundle: string, env: NodeJS.ProcessEnv): Io {
   };
 }
 
-/** Uses stderr: stdout holds answers only. Ctrl-C and the end of stdin are an empty answer. */
-async function ask(question: string): Promise<string> {
+/** Uses stderr: stdout holds answers only. */
+async function ask(question: string): Promise<string | null> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
-  const { promise: closed, resolve } = Promise.withResolvers<string>();
-  lines.once("close", () => resolve(""));
+  const { promise: closed, resolve } = Promise.withResolvers<null>();
+  lines.once("close", () => resolve(null));
   lines.once("SIGINT", () => {
     process.stderr.write("\n");
     lines.close();
   });
   try {
-    return await Promise.race([lines.question(question).catch(() => ""), closed]);
+    return await Promise.race([lines.question(question).catch(() => null), closed]);
   } finally {
     lines.close();
   }
