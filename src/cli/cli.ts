@@ -192,7 +192,7 @@ export class Cli {
     return /^y(es)?$/i.test(reply?.trim() ?? "") ? "yes" : "no";
   }
 
-  /** Asks about changes that were shown: Enter agrees, Ctrl-C does not, another word is asked again. */
+  /** Enter agrees to changes that were shown, Ctrl-C does not, another word is asked again. */
   async agrees(question: string): Promise<boolean> {
     for (;;) {
       const reply = await this.io.ask(`${this.format(question)} [Y/n] `);

@@ -252,7 +252,7 @@ function presenceOf({ paths, site }: Installation, target: ClientTarget): SetupP
 
 export interface FoundClient {
   readonly label: string;
-  /** Null: it has none, or does not say it. */
+  /** Absent (null) where the client has none, or does not say it. */
   readonly version: string | null;
   readonly hasHooks: boolean;
   readonly presence: SetupPresence;

@@ -30,7 +30,11 @@ const serverWords: PresenceWords = { ...hookWords, whole: "SHIM is connected", n
 /** With their heading. */
 const maxChangeLines = 10;
 
-/** Changes of an install, a line for each file. @param trust hooks that Codex will trust; null: none */
+/**
+ * Changes of an install, a line for each file.
+ *
+ * @param trust hooks that Codex will trust; null: none
+ */
 export function changeLines(setup: SetupPlan, trust: TrustSource | null, short: (path: string) => string): string[] {
   const { plans, link, own } = setup;
   const edits = plans.flatMap((plan) => plan.edits);

@@ -113,7 +113,7 @@ function storeText({ paths }: Cli, short: Wanted["short"]): string {
   return existsSync(paths.database) ? short(paths.database) : `none yet; it will be in ${short(paths.home)}`;
 }
 
-/** What else the machine can do now; each is a line with its command. */
+/** Further steps that the machine can do now, each with its command. */
 async function offerLines(cli: Cli): Promise<Lines> {
   const current = await cli.call("workspace.current", {});
   const isJoined = current.ok && current.value.joined !== null;
