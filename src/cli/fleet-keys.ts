@@ -67,8 +67,12 @@ function neighbour({ chats, selected }: FleetState, key: "up" | "down"): string 
 function act(state: FleetState, key: "enter" | "undo"): FleetState | FleetAction {
   const chat = state.chats.find(({ id }) => id === state.selected);
   const does = key === "enter" ? "resume" : "undo";
-  const note = chat === undefined ? "Select a chat first: the arrow keys, or j and k." : obstacle(chat, does);
+  const note = chat === undefined ? noChat(state) : obstacle(chat, does);
   return chat === undefined || note !== null ? { ...state, note } : { does, session: chat.id };
+}
+
+function noChat({ chats }: FleetState): string {
+  return chats.length === 0 ? "There is no chat to select." : "Select a chat first: the arrow keys, or j and k.";
 }
 
 function obstacle(chat: SessionView, does: "resume" | "undo"): string | null {

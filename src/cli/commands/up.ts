@@ -8,7 +8,7 @@ import { ok } from "../../shared/result.ts";
 import { type CliResult, toCliResult, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { emptyFleet, type FleetAction, type FleetState, keysIn, press, withChats } from "../fleet-keys.ts";
-import { chatsOf, type Overview, overviewBlocks, type OverviewStyle } from "../fleet-view.ts";
+import { type Block, chatsOf, type Overview, overviewBlocks, type OverviewStyle } from "../fleet-view.ts";
 import { defineProgram } from "../operation-command.ts";
 import { cutToWidth, windowOf, wrapLine } from "../screen-text.ts";
 
@@ -157,31 +157,25 @@ async function showFleet(cli: Cli): Promise<FleetAction> {
 
 /** Overwrites the old picture line by line, so nothing flickers. */
 function pictureOf(cli: Cli, shown: Overview | string, state: FleetState): string {
-  const { io } = cli;
+  const { io, paint } = cli;
   const { columns, rows } = io.size();
   const selected = io.isInteractive ? state.selected : null;
-  const texts = typeof shown === "string" ? [shown] : [];
-  const blocks = typeof shown === "string" ? [] : overviewBlocks(shown, styleOf(cli), selected);
-  const wrapped = (lines: readonly string[]): string[] =>
-    lines.flatMap((line) => wrapLine(cli.verbatim(line), columns));
-  const before = blocks.slice(
-    0,
-    Math.max(
-      0,
-      blocks.findIndex(({ chat }) => chat !== null && chat === selected),
-    ),
-  );
-  const from = wrapped(before.flatMap(({ lines }) => lines)).length;
-  const to = from + wrapped(blocks[before.length]?.lines ?? []).length;
-  const all = wrapped(state.isHelp ? helpLines : [...texts, ...blocks.flatMap(({ lines }) => lines)]);
-  const range = state.isHelp || before.length === 0 ? { from: 0, to: 0 } : { from, to };
-  const fitting = windowOf(all, range, { columns, rows: Math.max(1, rows - 2) });
-  const hint = footer(io.isInteractive, all.length - fitting.length, state);
-  const lines = [
-    ...fitting,
-    cli.verbatim(cli.paint(state.note === null ? "dim" : "yellow", cutToWidth(hint, columns))),
-  ];
-  return `${sequences.home}${lines.map((line) => `${sequences.clearLine}${line}\n`).join("")}${sequences.clearBelow}`;
+  const lines: string[] = [];
+  let range = { from: 0, to: 0 };
+  for (const block of blocksOf(cli, shown, state.isHelp, selected)) {
+    const from = lines.length;
+    for (const line of block.lines) lines.push(...wrapLine(cli.verbatim(line), columns));
+    if (selected !== null && block.chat === selected) range = { from, to: lines.length };
+  }
+  const fitting = windowOf(lines, range, { columns, rows: Math.max(1, rows - 2) });
+  const hint = cutToWidth(footer(io.isInteractive, lines.length - fitting.length, state), columns);
+  const picture = [...fitting, cli.verbatim(paint(state.note === null ? "dim" : "yellow", hint))];
+  return `${sequences.home}${picture.map((line) => `${sequences.clearLine}${line}\n`).join("")}${sequences.clearBelow}`;
+}
+
+function blocksOf(cli: Cli, shown: Overview | string, isHelp: boolean, selected: string | null): readonly Block[] {
+  if (isHelp) return [{ lines: helpLines, chat: null }];
+  return typeof shown === "string" ? [{ lines: [shown], chat: null }] : overviewBlocks(shown, styleOf(cli), selected);
 }
 
 const helpLines = [

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { expect, it } from "vitest";
 import {
@@ -7,7 +9,6 @@ import {
   between,
   failed,
   holding,
-  ids,
   printed,
   seed,
   throwing,
@@ -15,6 +16,8 @@ import {
   type CliHome,
   type Ran,
 } from "#harness/machine/cli-home.ts";
+import { anUndoRig } from "#harness/machine/cli-rigs.ts";
+import { write } from "#harness/machine/git-project.ts";
 import { emptyFleet, keysIn, press, withChats, type FleetState, type Key } from "#src/cli/fleet-keys.ts";
 import { chatsOf, groupsOf, type Overview } from "#src/cli/fleet-view.ts";
 import type { Io } from "#src/cli/io.ts";
@@ -137,10 +140,21 @@ it("Enter leaves the screen and resumes the chat as `shim resume` does; a chat t
 });
 
 it("u leaves the screen and runs `shim undo` for the chat, which asks by itself", async () => {
-  const home = aSeededHome();
-  const ran = await pressing(home, ["j", "u"]);
-  const alone = await home.shim("undo --session", ids.elsewhere);
-  expect([ran.code, ran.err, ran.out.endsWith(left) || ran.out.includes(left)]).toEqual([alone.code, alone.err, true]);
+  const home = aCliHome();
+  const rig = anUndoRig({ "a.txt": "one\n" }, { home });
+  await rig.turn("rewrite it", { tool: "Bash", work: () => write(home.project, { "a.txt": "two\n" }) });
+  for (const [answer, said, content] of [
+    [null, "Nothing was changed.", "two\n"],
+    ["", "Nothing was changed.", "two\n"],
+    ["y", "Took back 1 file", "one\n"],
+  ] as const) {
+    const questions: string[] = [];
+    const ask = async (question: string): Promise<string | null> => (questions.push(question), answer);
+    const { code, out, err } = await pressing(home, ["u"], { ask });
+    expect([code, questions]).toEqual([0, [holding("Put 1 file in", "[y/N]")]]);
+    expect([out.slice(out.indexOf(left)), err]).toEqual([holding(said), holding("a.txt: put back")]);
+    expect(readFileSync(join(home.project, "a.txt"), "utf8")).toBe(content);
+  }
 });
 
 it("? shows the keys until another one, and q and Ctrl-C leave", async () => {
@@ -252,7 +266,7 @@ it("a key changes the state or ends the screen; a chat that is gone is neither r
   expect(after(gone, "up")).toMatchObject({ selected: "works" });
   const elsewhere = withChats(emptyFleet, [{ ...dead, machine: "laptop" }]);
   expect(after(elsewhere, "undo")).toMatchObject({ note: "The files of chat dead are on laptop." });
-  expect(after(emptyFleet, "down", "enter")).toMatchObject({ selected: null });
+  expect(after(emptyFleet, "down", "enter")).toMatchObject({ selected: null, note: "There is no chat to select." });
 });
 
 it("a window holds the selected lines in its middle, and counts a word that is wider than it as several rows", () => {
