@@ -61,7 +61,7 @@ async function up(cli: Cli, isOnce: boolean): Promise<CommandResult> {
     const blocks = overviewBlocks(first.value, styleOf(cli), null);
     return ok({ data: first.value, text: blocks.flatMap(({ lines }) => lines) });
   }
-  const action = await showFleet(cli);
+  const action = await showFleet(cli, first.value);
   if (action.does === "leave") return ok({ data: null, text: "" });
   const { session } = action;
   if (action.does === "resume") return (await import("./resume.ts")).resume(cli, {}, session);
@@ -85,19 +85,27 @@ async function readClients(cli: Cli): Promise<readonly ClientState[]> {
   return listed.ok ? listed.value.clients : [];
 }
 
-/** Shows until Ctrl-C, and what cannot be read as a text. */
-async function watch(cli: Cli, stop: AbortSignal, show: (overview: Overview | string) => void): Promise<void> {
-  let clients: readonly ClientState[] = [];
-  let clientsAt = -Infinity;
-  const parent = cli.io.parentPid();
-  while (!stop.aborted && cli.io.parentPid() === parent) {
-    if (!isWithin(cli.io.now() - clientsAt, clientsPollMs)) {
+/** Shows until it is stopped, or its launcher is gone; what cannot be read is a text. */
+async function watch(
+  { cli, first, stop }: { readonly cli: Cli; readonly first: Overview; readonly stop: AbortSignal },
+  show: (overview: Overview | string) => void,
+): Promise<void> {
+  const { io } = cli;
+  let { clients } = first;
+  let clientsAt = io.now();
+  const parent = io.parentPid();
+  const isOver = (): boolean => stop.aborted || io.parentPid() !== parent;
+  if (isOver()) return;
+  show(first);
+  for (;;) {
+    await io.wait(redrawMs, stop);
+    if (isOver()) return;
+    if (!isWithin(io.now() - clientsAt, clientsPollMs)) {
       clients = await readClients(cli);
-      clientsAt = cli.io.now();
+      clientsAt = io.now();
     }
     const overview = await read(cli, clients);
     show(overview.ok ? overview.value : overview.error.message);
-    await cli.io.wait(redrawMs, stop);
   }
 }
 
@@ -110,12 +118,12 @@ const sequences = {
 };
 
 /** Shows the fleet until a key ends it, or a signal; then the terminal is as it was. */
-async function showFleet(cli: Cli): Promise<FleetAction> {
+async function showFleet(cli: Cli, first: Overview): Promise<FleetAction> {
   const { io } = cli;
   const stop = io.interrupted();
   const closed = new AbortController();
   const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<FleetAction>();
-  let shown: Overview | string = "";
+  let shown: Overview | string = first;
   let state = emptyFleet;
   const draw = (): void => {
     if (!closed.signal.aborted) io.stdout(pictureOf(cli, shown, state));
@@ -139,10 +147,11 @@ async function showFleet(cli: Cli): Promise<FleetAction> {
     draw();
   };
   stop.addEventListener("abort", () => end({ does: "leave" }));
+  const subscriptions: (() => void)[] = [];
   io.stdout(sequences.open);
-  const subscriptions = [io.onKeys(guarded(pressAll)), io.onResize(guarded(draw))];
   try {
-    const watched = watch(cli, AbortSignal.any([stop, closed.signal]), (overview) => {
+    subscriptions.push(io.onKeys(guarded(pressAll)), io.onResize(guarded(draw)));
+    const watched = watch({ cli, first, stop: AbortSignal.any([stop, closed.signal]) }, (overview) => {
       shown = overview;
       if (typeof overview !== "string") state = withChats(state, chatsOf(overview));
       draw();
