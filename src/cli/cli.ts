@@ -189,7 +189,17 @@ export class Cli {
     if (isYes) return "yes";
     if (!this.io.isInteractive) return "unasked";
     const reply = await this.io.ask(`${this.format(question)} [y/N] `);
-    return /^y(es)?$/i.test(reply.trim()) ? "yes" : "no";
+    return /^y(es)?$/i.test(reply?.trim() ?? "") ? "yes" : "no";
+  }
+
+  /** Enter agrees to changes that were shown, Ctrl-C does not, another word is asked again. */
+  async agrees(question: string): Promise<boolean> {
+    for (;;) {
+      const reply = await this.io.ask(`${this.format(question)} [Y/n] `);
+      if (reply === null || /^no?$/i.test(reply.trim())) return false;
+      if (/^(?:y|yes)?$/i.test(reply.trim())) return true;
+      this.io.stderr("Answer y or n.\n");
+    }
   }
 
   /** Prints the outcome; the only function that prints answers, refusals and errors. */
@@ -335,7 +345,7 @@ export async function confirmShown(
 
 /** Asks for one of several ways by its number. @returns its index; null: none was named */
 export async function askWhich(cli: Cli, count: number, unchanged: string): Promise<CliResult<number | null>> {
-  const reply = (await cli.io.ask(`Which one? [${count === 1 ? "1" : `1-${count}`}, nothing: none] `)).trim();
+  const reply = ((await cli.io.ask(`Which one? [${count === 1 ? "1" : `1-${count}`}, nothing: none] `)) ?? "").trim();
   if (reply === "") return ok(null);
   const index = /^\d{1,4}$/.test(reply) ? Number(reply) - 1 : -1;
   return index >= 0 && index < count ? ok(index) : wrongUsage(`"${reply}" is none of them. ${unchanged}`);

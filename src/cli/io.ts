@@ -42,7 +42,8 @@ export interface Io extends SystemSite {
   readonly isInteractive: boolean;
   readonly size: () => { readonly columns: number; readonly rows: number };
   readonly cwd: string;
-  readonly ask: (question: string) => Promise<string>;
+  /** Resolves to null at Ctrl-C and at the end of stdin. */
+  readonly ask: (question: string) => Promise<string | null>;
   readonly readInput: () => Promise<string>;
   /** Aborted by Ctrl-C or SIGTERM, which after the first call no longer end the process. */
   readonly interrupted: () => AbortSignal;
@@ -50,6 +51,10 @@ export interface Io extends SystemSite {
   readonly onInterrupt: (listener: () => void) => () => void;
   /** The user presses Enter in the terminal. @returns undoes that */
   readonly onEnter: (listener: () => void) => () => void;
+  /** Keys as the terminal sends them, not shown; Ctrl-C is one of them. @returns undoes that */
+  readonly onKeys: (listener: (text: string) => void) => () => void;
+  /** The window has another size. @returns undoes that */
+  readonly onResize: (listener: () => void) => () => void;
   /** A lost reader of stdout then does not end the process. @returns undoes that */
   readonly onReaderGone: (listener: () => void) => () => void;
   /** Pid of the parent; changes when the parent is gone. */
@@ -90,6 +95,11 @@ export function systemIo(bundle: string, env: NodeJS.ProcessEnv): Io {
     interrupted,
     onInterrupt: (listener) => onSignals(endSignals, listener),
     onEnter,
+    onKeys,
+    onResize: (listener) => {
+      stdout.on("resize", listener);
+      return () => stdout.off("resize", listener);
+    },
     onReaderGone,
     parentPid: () => process.ppid,
     wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
@@ -100,17 +110,17 @@ export function systemIo(bundle: string, env: NodeJS.ProcessEnv): Io {
   };
 }
 
-/** Uses stderr: stdout holds answers only. Ctrl-C and the end of stdin are an empty answer. */
-async function ask(question: string): Promise<string> {
+/** Uses stderr: stdout holds answers only. */
+async function ask(question: string): Promise<string | null> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
-  const { promise: closed, resolve } = Promise.withResolvers<string>();
-  lines.once("close", () => resolve(""));
+  const { promise: closed, resolve } = Promise.withResolvers<null>();
+  lines.once("close", () => resolve(null));
   lines.once("SIGINT", () => {
     process.stderr.write("\n");
     lines.close();
   });
   try {
-    return await Promise.race([lines.question(question).catch(() => ""), closed]);
+    return await Promise.race([lines.question(question).catch(() => null), closed]);
   } finally {
     lines.close();
   }
@@ -140,6 +150,24 @@ function onEnter(listener: () => void): () => void {
   stdin.on("data", listener);
   return () => {
     stdin.off("data", listener);
+    stdin.pause();
+  };
+}
+
+/** A terminal that is gone can be neither read nor set back. */
+function ignoreLostTerminal(): void {}
+
+function onKeys(listener: (text: string) => void): () => void {
+  const { stdin } = process;
+  if (!stdin.isTTY) return () => undefined;
+  const onData = (data: unknown): void => listener(String(data));
+  stdin.on("error", ignoreLostTerminal);
+  stdin.setRawMode(true);
+  stdin.on("data", onData);
+  return () => {
+    stdin.off("data", onData);
+    stdin.setRawMode(false);
+    stdin.off("error", ignoreLostTerminal);
     stdin.pause();
   };
 }

@@ -1,4 +1,4 @@
-import { formOf } from "../clients/details.ts";
+import { clientFiles, formOf } from "../clients/details.ts";
 import { canBlock, hasHookTool } from "../contract/hook-tool.ts";
 import type { ClientState } from "../contract/machine/overview.ts";
 import { readConfig } from "../platform/config-file.ts";
@@ -233,11 +233,43 @@ export function claudeVersion({ site: { machine, versionOf } }: Pick<Installatio
 }
 
 /** Starts no program to learn its version. */
-export function clientStates({ site, paths }: Installation): ClientState[] {
-  const installation = { paths, site: { ...site, versionOf: () => process.version } };
-  return detect(site.machine).map((target) => {
-    const codes = new Set(findingsOf(installation, target).map(({ code }) => code));
+export function clientStates(installation: Installation): ClientState[] {
+  return detect(installation.site.machine).map((target) => {
     const { client, label } = target;
-    return { client, label, isInstalled: codes.has("installed") && !codes.has("file_ignored") };
+    return { client, label, isInstalled: presenceOf(installation, target) === "whole" };
   });
+}
+
+/** How much of SHIM is in a client's files. */
+type SetupPresence = "whole" | "part" | "none";
+
+function presenceOf({ paths, site }: Installation, target: ClientTarget): SetupPresence {
+  const installation = { paths, site: { ...site, versionOf: () => process.version } };
+  const codes = new Set(findingsOf(installation, target).map(({ code }) => code));
+  if (codes.has("not_installed")) return "none";
+  return codes.has("installed") && !codes.has("file_ignored") ? "whole" : "part";
+}
+
+export interface FoundClient {
+  readonly label: string;
+  /** Absent (null) where the client has none, or does not say it. */
+  readonly version: string | null;
+  readonly hasHooks: boolean;
+  readonly presence: SetupPresence;
+}
+
+/** Starts each client's program once, for its version. */
+export function foundClients(installation: Installation, targets: readonly ClientTarget[]): FoundClient[] {
+  return targets.map((target) => ({
+    label: target.label,
+    version: /\d+\.\d+\.\d+/.exec(versionText(installation, target) ?? "")?.[0] ?? null,
+    hasHooks: target.settingsFile !== null,
+    presence: presenceOf(installation, target),
+  }));
+}
+
+function versionText(installation: Installation, { client }: ClientTarget): string | null {
+  if (client === "claude-code") return claudeVersion(installation);
+  const program = client === "claude-desktop" ? undefined : clientFiles[client]?.program;
+  return program === undefined ? null : installation.site.versionOf(program);
 }

@@ -2,14 +2,88 @@ import { diff } from "node:util";
 import { harmlessTools } from "../contract/own-tools.ts";
 import { pluralize } from "../shared/format.ts";
 import type { FileEdit, Piece, Plan } from "./file-edits.ts";
+import type { TrustSource } from "./hook-trust.ts";
+import type { FoundClient } from "./inspect.ts";
 import type { SetupPlan } from "./setup.ts";
 
 /** With the question below it, fifteen lines. */
 const maxLines = 14;
 
+/** Clients of the machine, and what of SHIM they have. */
+export function foundLines(clients: readonly FoundClient[], store: string): string[] {
+  const lines = clients.map(({ label, version, hasHooks, presence }) => {
+    const name = version === null ? label : `${label} ${version}`;
+    return `  ${name}: ${(hasHooks ? hookWords : serverWords)[presence]}`;
+  });
+  return ["Found:", ...lines, `  Store: ${store}`];
+}
+
+type PresenceWords = Readonly<Record<FoundClient["presence"], string>>;
+
+const hookWords: PresenceWords = {
+  whole: "SHIM's hooks are there",
+  part: "a part of SHIM is there",
+  none: "no hooks of SHIM yet",
+};
+const serverWords: PresenceWords = { ...hookWords, whole: "SHIM is connected", none: "SHIM is not connected" };
+
+/** With their heading. */
+const maxChangeLines = 10;
+
+/**
+ * Changes of an install, a line for each file.
+ *
+ * @param trust hooks that Codex will trust; null: none
+ */
+export function changeLines(setup: SetupPlan, trust: TrustSource | null, short: (path: string) => string): string[] {
+  const { plans, link, own } = setup;
+  const edits = plans.flatMap((plan) => plan.edits);
+  const paths = [
+    ...edits.map((edit) => `${short(edit.path)}: ${whatOf(edit)}`),
+    ...(link === null ? [] : [`${short(link.path)}: a link that makes \`shim\` a command`]),
+    ...own.map(({ path, what }) => `${short(path)}: ${what}`),
+  ];
+  const facts = consentLines(plans, trust);
+  const notes = notesOf(setup).map((note) => `Note: ${note}`);
+  const kept =
+    edits.length > 0
+      ? ["Each file is kept as it was; `shim init --remove` puts it back. Every line: `shim init --diff`."]
+      : [];
+  const heading = "This will change:";
+  const room = maxChangeLines - facts.length - kept.length - 1;
+  const all = [...paths, ...notes].map((line) => `  ${line}`);
+  const shown = all.length <= room ? all : all.slice(0, room - 1);
+  const left = all.length - shown.length;
+  const more = left > 0 ? [`  and ${left} more: \`shim init --diff\` shows ${left === 1 ? "it" : "them"}`] : [];
+  return [heading, ...shown, ...more, ...facts.map((line) => `  ${line}`), ...kept.map((line) => `  ${line}`)];
+}
+
+function whatOf({ summary }: FileEdit): string {
+  const pieces = piecesOf([{ summary }]);
+  return (pieces.length > 0 ? pieces : summary.map(({ says }) => says)).join(", ");
+}
+
+/** Facts that decide the answer: never cut. */
+function consentLines(plans: readonly Plan[], trust: TrustSource | null): string[] {
+  const pieces = piecesOf(plans.flatMap(({ edits }) => edits));
+  return [
+    pieces.includes("hooks") && "Hooks run SHIM at each prompt, tool call and end of a turn, and SHIM records it.",
+    pieces.includes("allowed tools") &&
+      `${pluralize(harmlessTools.length, "tool")} of SHIM that only read or save run without asking; --no-allow prevents that.`,
+    trust !== null && `${trust.target.label} will trust SHIM's hooks, else they do not run; --no-trust prevents that.`,
+  ].filter((line) => line !== false);
+}
+
+/** Notes of one client first: those on all clients may be left out. */
+function notesOf({ plans, otherShim }: SetupPlan): string[] {
+  const other = otherShim === null ? [] : [otherProgram(otherShim)];
+  const all = [...plans.flatMap((plan) => plan.notes), ...other];
+  return [...new Set(all)].toSorted((one, two) => one.length - two.length);
+}
+
 /** Changes of a setup, in a few lines. @param short a path as a person reads it */
 export function setupOverview(setup: SetupPlan, isRemoval: boolean, short: (path: string) => string): string[] {
-  const { plans, problems, link, otherShim, own } = setup;
+  const { plans, problems, link, own } = setup;
   const diff = isRemoval ? "`shim init --remove --diff`" : "`shim init --diff`";
   const lines = [
     ...clientLines(plans, isRemoval),
@@ -19,12 +93,7 @@ export function setupOverview(setup: SetupPlan, isRemoval: boolean, short: (path
     ...own.map(({ path, what }) => `${short(path)}: ${what}.`),
     ...problems.map(({ label, message }) => `${label}: ${message}`),
   ];
-  const other = otherShim === null ? [] : [otherProgram(otherShim)];
-  const all = [...plans.flatMap((plan) => plan.notes), ...other];
-  // Notes of one client first: those on all clients may be left out.
-  const notes = [...Map.groupBy(all, (note) => note).values()]
-    .toSorted((one, two) => one.length - two.length)
-    .flatMap(([note]) => note ?? []);
+  const notes = notesOf(setup);
   const room = maxLines - lines.length;
   const shown = notes.length <= room ? notes : notes.slice(0, Math.max(0, room - 1));
   const left = notes.length - shown.length;
@@ -52,7 +121,7 @@ function clientLines(plans: readonly Plan[], isRemoval: boolean): string[] {
   ];
 }
 
-function piecesOf(edits: readonly FileEdit[]): Piece[] {
+function piecesOf(edits: readonly Pick<FileEdit, "summary">[]): Piece[] {
   const pieces = edits.flatMap(({ summary }) => summary.flatMap(({ piece }) => piece ?? []));
   return [...new Set(pieces)].toSorted((one, other) => order.indexOf(one) - order.indexOf(other));
 }

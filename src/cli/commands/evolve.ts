@@ -155,10 +155,10 @@ async function askForEach(cli: Cli, review: Review): Promise<CommandResult> {
 }
 
 async function askFor(cli: Cli, review: Review, number: number): Promise<"accepted" | "rejected" | "skipped" | "quit"> {
-  const reply = (await cli.io.ask("[a]ccept, [r]eject, [s]kip or [q]uit? ")).trim().toLowerCase();
+  const reply = ((await cli.io.ask("[a]ccept, [r]eject, [s]kip or [q]uit? ")) ?? "").trim().toLowerCase();
   if (reply.startsWith("q")) return "quit";
   const isAccepted = reply.startsWith("a");
-  const reason = reply.startsWith("r") ? (await cli.io.ask("Why? ")).trim() : "";
+  const reason = reply.startsWith("r") ? ((await cli.io.ask("Why? ")) ?? "").trim() : "";
   if (!isAccepted && reason === "") return "skipped";
   const done = isAccepted ? await acceptChange(review, number) : rejectChange(review, number, reason);
   cli.io.stdout(cli.verbatim(done.ok ? textOf(done.value.text) : `${done.error.message}\n`));

@@ -52,7 +52,7 @@ async function choose(cli: Cli, { json, print }: ForkOptions, from: Omit<Chosen,
   const listed = await cli.call("forks.list", from);
   if (!listed.ok) return listed;
   cli.io.stderr(cli.verbatim(`${listLines(cli, listed.value).join("\n")}\n`));
-  const reply = (await cli.io.ask("At which prompt? ")).trim();
+  const reply = ((await cli.io.ask("At which prompt? ")) ?? "").trim();
   if (reply === "") return wrongUsage("no prompt was named. Nothing was changed.");
   return ok({ session: listed.value.session, folder: from.folder, at: reply });
 }

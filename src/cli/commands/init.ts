@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { Option, type Command } from "commander";
 import { findUntrusted, trustHooks, type TrustSource } from "../../installer/hook-trust.ts";
-import type { Installation } from "../../installer/inspect.ts";
-import { renderPlan, otherProgram, setupOverview } from "../../installer/setup-overview.ts";
+import { foundClients, type Installation } from "../../installer/inspect.ts";
+import { changeLines, foundLines, otherProgram, renderPlan, setupOverview } from "../../installer/setup-overview.ts";
 import {
   applySetup,
   changedClients,
@@ -68,12 +68,15 @@ async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
   const setup = planned.value;
   const untrusted = options.trust === false ? null : await findUntrusted(installation, setup.plans);
   const short = (path: string): string => shortPath(path, cli.io.machine.homedir);
-  const preview = setupOverview(setup, request.action === "uninstall", short);
+  const wanted = { setup, request, untrusted, options, short };
   if (options.diff) return ok(unchangedAnswer(setup, [diffOf(setup), "Nothing was changed."]));
+  if (request.action === "install" && cli.io.isInteractive && !options.dryRun)
+    return converse(cli, installation, wanted);
+  const preview = setupOverview(setup, request.action === "uninstall", short);
   if (!hasChanges(setup) && untrusted === null) return ok(unchanged(installation, setup, request, preview));
   if (options.dryRun) return ok(unchangedAnswer(setup, [...preview, "Dry run: nothing was changed."]));
   if (options.json !== true) cli.io.stdout(cli.format(textOf(preview)));
-  return change(cli, installation, { setup, request, untrusted, options });
+  return request.action === "install" ? connect(cli, installation, wanted) : remove(cli, installation, wanted);
 }
 
 interface Wanted {
@@ -82,24 +85,69 @@ interface Wanted {
   /** Hooks that Codex is to trust; null: none. */
   readonly untrusted: TrustSource | null;
   readonly options: InitOptions;
+  /** A path as a person reads it. */
+  readonly short: (path: string) => string;
 }
 
-async function change(cli: Cli, installation: Installation, wanted: Wanted): Promise<CommandResult> {
-  const { setup, request, untrusted, options } = wanted;
-  const reply = await askForChange(cli, setup, options);
+/** In a terminal: says what was found and what will change, and asks once. */
+async function converse(cli: Cli, installation: Installation, wanted: Wanted): Promise<CommandResult> {
+  const { setup, request, untrusted, options, short } = wanted;
+  const say = (lines: Lines): void => {
+    if (options.json !== true) cli.io.stdout(cli.format(textOf(lines)));
+  };
+  const targets = setup.plans.map(({ target }) => target);
+  say([...foundLines(foundClients(installation, targets), storeText(cli, short)), ""]);
+  if (!hasChanges(setup) && untrusted === null) {
+    const answer = unchanged(installation, setup, request, setupOverview(setup, false, short));
+    return ok({ ...answer, text: [textOf(answer.text), ...(await offerLines(cli))] });
+  }
+  say([...changeLines(setup, untrusted, short), ""]);
+  const isAgreed = options.yes === true || (await cli.agrees("Go ahead?"));
+  if (!isAgreed) return ok(unchangedAnswer(setup, ["Nothing was changed."]));
+  const done = await connect(cli, installation, { ...wanted, options: { ...options, yes: true } });
+  if (!done.ok) return done;
+  return ok({ ...done.value, text: [textOf(done.value.text), ...(await offerLines(cli))] });
+}
+
+function storeText({ paths }: Cli, short: Wanted["short"]): string {
+  return existsSync(paths.database) ? short(paths.database) : `none yet; it will be in ${short(paths.home)}`;
+}
+
+/** Further steps that the machine can do now, each with its command. */
+async function offerLines(cli: Cli): Promise<Lines> {
+  const current = await cli.call("workspace.current", {});
+  const isJoined = current.ok && current.value.joined !== null;
+  return [isJoined && `Pair a phone: ${cli.command} pair`];
+}
+
+async function connect(
+  cli: Cli,
+  installation: Installation,
+  { setup, request, untrusted, options }: Wanted,
+): Promise<CommandResult> {
+  if (options.yes !== true) return wrongUsage(howToConfirm(cli, request));
+  const outcome = applySetup(installation, setup, request);
+  const [problem] = outcome.problems;
+  if (problem && outcome.done.length === 0) return failed("write_failed", problem.message);
+  return ok(await withTrust(cli, untrusted, outcome));
+}
+
+async function remove(
+  cli: Cli,
+  installation: Installation,
+  { setup, request, options }: Wanted,
+): Promise<CommandResult> {
+  const what = setup.link === null ? "Change these files" : "Change these files and the link";
+  const question = options.data === true ? `${what}, and delete everything that SHIM has stored?` : `${what}?`;
+  const reply = await cli.confirm(question, options.yes === true);
   if (reply === "unasked") return wrongUsage(howToConfirm(cli, request));
   if (reply === "no") return ok(unchangedAnswer(setup, ["Nothing was changed."]));
   // One may have begun while it was asked.
   const obstacle = request.deletesData ? await dataObstacle(cli, request) : null;
   if (obstacle) return obstacle;
   const outcome = applySetup(installation, setup, request);
-  if (request.action === "uninstall") {
-    cli.isRemoved = true;
-    return ok(removalAnswer(cli, outcome, request));
-  }
-  const [problem] = outcome.problems;
-  if (problem && outcome.done.length === 0) return failed("write_failed", problem.message);
-  return ok(await withTrust(cli, untrusted, outcome, options));
+  cli.isRemoved = true;
+  return ok(removalAnswer(cli, outcome, request));
 }
 
 /** A client may be set up, and not connected. */
@@ -107,14 +155,6 @@ function unchanged(installation: Installation, setup: SetupPlan, { action }: Set
   if (action === "uninstall") return unchangedAnswer(setup, preview);
   const problems = connectionProblems(installation, setup.plans);
   return unchangedAnswer({ ...setup, problems }, [...preview, ...problemLines("is not connected", problems)]);
-}
-
-function askForChange(cli: Cli, setup: SetupPlan, { yes, data }: InitOptions): ReturnType<Cli["confirm"]> {
-  // Without changes only the trust is asked for, later.
-  const isOnlyTrust = !hasChanges(setup) && cli.io.isInteractive;
-  const what = setup.link === null ? "Change these files" : "Change these files and the link";
-  const question = data === true ? `${what}, and delete everything that SHIM has stored?` : `${what}?`;
-  return cli.confirm(question, isOnlyTrust || yes === true);
 }
 
 function howToConfirm({ io }: Cli, { action }: SetupRequest): string {
@@ -126,26 +166,20 @@ function howToConfirm({ io }: Cli, { action }: SetupRequest): string {
 const byHand =
   "To trust them by hand: start `codex`, type /hooks, and trust those of SHIM. Until then they do not run.";
 
-/** Asks the user first. */
-async function withTrust(
-  cli: Cli,
-  source: TrustSource | null,
-  outcome: SetupOutcome,
-  { yes = false }: InitOptions,
-): Promise<Answer> {
+/** The user has agreed to it. */
+async function withTrust(cli: Cli, source: TrustSource | null, outcome: SetupOutcome): Promise<Answer> {
   const answer = installAnswer(cli, outcome);
   if (source === null || outcome.done.every(({ plan }) => plan.target !== source.target)) return answer;
   const { label } = source.target;
-  const hooks = `SHIM's ${source.commands.length} hooks`;
-  const asked = `${label} runs hooks only when you trust them. Trust ${hooks}?`;
-  const isWanted = (await cli.confirm(asked, yes)) === "yes";
-  const problem = isWanted ? await trustHooks(source) : null;
-  const areHooksTrusted = isWanted && problem === null;
-  const reason = problem === null ? "" : `${label} does not trust SHIM's hooks: ${problem}. `;
+  const problem = await trustHooks(source);
+  const areHooksTrusted = problem === null;
+  const line = areHooksTrusted
+    ? `${label} trusts SHIM's ${source.commands.length} hooks.`
+    : `${label} does not trust SHIM's hooks: ${problem}. ${byHand}`;
   return {
     data: Object.assign({}, answer.data, { areHooksTrusted }),
-    text: [textOf(answer.text), areHooksTrusted ? `${label} trusts ${hooks}.` : `${reason}${byHand}`],
-    isFailed: answer.isFailed === true || (yes && !areHooksTrusted),
+    text: [textOf(answer.text), line],
+    isFailed: answer.isFailed === true || !areHooksTrusted,
   };
 }
 
@@ -184,7 +218,7 @@ function installAnswer(cli: Cli, outcome: SetupOutcome): Answer {
     problems.length === 0 ? "SHIM is connected." : clientsAfter("SHIM is connected to", connected),
     ...problemLines("is not connected", problems),
     ...restartLines(done),
-    "Then `shim up` shows the chat, and `shim doctor` checks everything.",
+    "Then `shim up` shows the chat; when something is not right, `shim doctor` says what.",
   ]);
 }
 

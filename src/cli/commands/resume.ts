@@ -31,10 +31,10 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("--tests <command>", "what --verify runs; default: the tests that the project names")
     .option("--undo <session>", "undo an offer, a recovery or a dismissal: the session counts as incomplete again")
     .option("--dismiss <session>", "never offer this session again");
-  cli.define(command, (options: ResumeOptions, id?: string) => run(cli, options, id));
+  cli.define(command, (options: ResumeOptions, id?: string) => resume(cli, options, id));
 }
 
-async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Promise<CommandResult> {
+export async function resume(cli: Cli, options: ResumeOptions, id: string | undefined): Promise<CommandResult> {
   const { undo: undone, dismiss: dismissed, fromTranscript } = options;
   const misuse = misuseOf(options, id);
   if (misuse !== null) return wrongUsage(misuse);

@@ -63,7 +63,7 @@ async function take(cli: Cli, { in: client, into, native }: TakeOptions, from: s
 
 async function askCode({ io }: Cli): Promise<string> {
   const code = await (io.isInteractive ? io.ask("Code (shimgive-): ") : io.readInput());
-  return code.trim();
+  return code?.trim() ?? "";
 }
 
 function takenLines({

@@ -30,6 +30,11 @@ export function addCommand(program: Command, cli: Cli): void {
   defineProgram(cli, program.command("undo"), declared, (input, { yes = false }) => undo(cli, input, yes));
 }
 
+/** The newest turn of a chat that changed files. */
+export function undoNewest(cli: Cli, session: string): Promise<CommandResult> {
+  return undo(cli, UndoInput.parse({ session }), false);
+}
+
 /** Shows what changes and asks before it does so. */
 async function undo(
   cli: Cli,

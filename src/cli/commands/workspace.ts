@@ -154,7 +154,7 @@ async function ask(cli: Cli, error: CommandError, options: Confirmed): Promise<C
   const asking = questions[code];
   if (!asking || !cli.io.isInteractive) return err(error);
   cli.progress(message);
-  const text = (await cli.io.ask(asking.question)).trim();
+  const text = ((await cli.io.ask(asking.question)) ?? "").trim();
   return text === "" ? err(error) : ok({ [asking.field]: text });
 }
 

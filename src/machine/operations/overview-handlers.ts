@@ -46,10 +46,11 @@ export const overviewHandlers = {
     const runtime = await load();
     const { path } = runtime.store;
     const now = runtime.now();
-    const empty = { sessions: [], notices: [], pauses: [] };
+    const empty = { sessions: [], ended: 0, notices: [], pauses: [] };
     const views = runtime.store.read((sql) => {
-      const shown = sessionsToShow(sql, runtime, maxShown).map((one) => toSessionView(sql, runtime, one));
-      return { sessions: shown, notices: notices.list(sql), pauses: pauses.list(sql, now) };
+      const { shown, ended } = sessionsToShow(sql, runtime, maxShown);
+      const views = shown.map((one) => toSessionView(sql, runtime, one));
+      return { sessions: views, ended, notices: notices.list(sql), pauses: pauses.list(sql, now) };
     }, empty);
     const running = findSupervisor(runtime.paths.home, runtime.processes);
     const supervisor = running && { pid: running.pid };
@@ -63,18 +64,19 @@ export const overviewHandlers = {
   },
 } satisfies Partial<Handlers>;
 
-/** Those that are alive, those that can come back, and the newest that ended within a day. */
+/** Those that are alive, those that can come back, and the newest of those that ended in a day. */
 function sessionsToShow(
   sql: Sql,
   runtime: Runtime,
   { finished: maxFinished, incomplete }: typeof maxShown,
-): sessions.Session[] {
+): { readonly shown: sessions.Session[]; readonly ended: number } {
   const now = runtime.now();
   const alive = [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one));
   const dead = findIncomplete(sql, runtime.processes, now, { limit: incomplete, accepts: hasDied });
   const recent = sessions.list(sql, { since: now - recentMs, limit: 200 });
   const finished = recent.filter((one) => asSeen(sql, runtime, one).endedAt !== null);
-  return [...alive, ...dead.map(({ session }) => session), ...finished.slice(0, maxFinished)];
+  const shown = [...alive, ...dead.map(({ session }) => session), ...finished.slice(0, maxFinished)];
+  return { shown, ended: finished.length };
 }
 
 /** Sessions of this machine, and the workspace's chats and dead sessions on other machines. */
@@ -121,7 +123,7 @@ function readOwn(sql: Sql, runtime: Runtime, chats: ReadonlyMap<string, Chat>): 
   const usage = usageBy(sql, { by: "session", since: now }, runtime.config.usage);
   const costs = new Map(usage.map((line) => [line.key, totalCost(line)]));
   const total = usage.reduce(sum, emptyLine);
-  const views = sessionsToShow(sql, runtime, maxOnPage).map((one) =>
+  const views = sessionsToShow(sql, runtime, maxOnPage).shown.map((one) =>
     toSessionView(sql, runtime, one, chats.get(one.id)),
   );
   const paused = pauses.list(sql, now).map((one) => pauseText(one, now));

@@ -256,6 +256,8 @@ function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: s
     interrupted: () => AbortSignal.abort(),
     onInterrupt: () => () => undefined,
     onEnter: () => () => undefined,
+    onKeys: () => () => undefined,
+    onResize: () => () => undefined,
     onReaderGone: () => () => undefined,
     leaveWithin: () => undefined,
     parentPid: () => 1_000,

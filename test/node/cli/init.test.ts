@@ -27,6 +27,8 @@ function withClients(home: CliHome): { servers: string; settings: string; deskto
   return { servers: join(home.folder, ".claude.json"), settings, desktop };
 }
 
+const folders = ".claude .copilot .config/Claude .config/opencode .qwen .gemini".split(" ");
+
 function textsOf(files: Record<string, string>): Record<string, string | null> {
   return Object.fromEntries(
     Object.entries(files).map(([name, path]) => [name, existsSync(path) ? readFileSync(path, "utf8") : null]),
@@ -50,19 +52,88 @@ it("--dry-run shows what would change, and changes nothing", async () => {
   expect([textsOf(files), existsSync(home.paths.home)]).toEqual([before, false]);
 });
 
-it("it asks in a terminal, needs --yes elsewhere, and changes nothing on no", async () => {
+/** A terminal whose user gives these answers; null is Ctrl-C. */
+function aTerminal(...answers: (string | null)[]): Partial<Io> & { readonly questions: string[] } {
+  const questions: string[] = [];
+  const ask = async (question: string): Promise<string | null> => (questions.push(question), answers.shift() ?? null);
+  return { isTty: true, isInteractive: true, ask, questions };
+}
+
+it("in a terminal it says what it found and what will change, asks once, and then says what to start", async () => {
+  const home = aCliHome();
+  const files = withClients(home);
+  const user = aTerminal("");
+  const { code, out } = await home.shimWith(user, "init");
+  expect([code, user.questions]).toEqual([0, ["Go ahead? [Y/n] "]]);
+  const [found = "", changes = "", done = ""] = out.split("\n\n");
+  expect(found.split("\n")).toEqual([
+    "Found:",
+    "  Claude Desktop: SHIM is not connected",
+    "  Claude Code 2.1.200: no hooks of SHIM yet",
+    "  Store: none yet; it will be in ~/shim",
+  ]);
+  expect(changes).toEqual(
+    holding(
+      "  ~/.config/Claude/claude_desktop_config.json: MCP server\n",
+      "  ~/.claude.json: MCP server\n",
+      "  ~/.claude/settings.json: hooks, allowed tools\n",
+      "Each file is kept as it was",
+    ),
+  );
+  expect(changes.split("\n").length).toBeLessThanOrEqual(10);
+  expect(done).toEqual(
+    holding(
+      "SHIM is connected.",
+      "start a new one in Claude Code",
+      "`shim doctor`",
+      /then start again: Claude Desktop/,
+    ),
+  );
+  expect(readFileSync(files.servers, "utf8")).toContain("shim.mjs");
+  const again = await home.shimWith(aTerminal(), "init");
+  expect(again).toMatchObject(
+    printed("Claude Code 2.1.200: SHIM's hooks are there\n", "Nothing to change in Claude Desktop, Claude Code."),
+  );
+});
+
+it("no, Ctrl-C and the end of input change nothing, and another word is asked again; elsewhere it needs --yes", async () => {
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
-  const questions: string[] = [];
-  const answer = (text: string) =>
-    home.shimWith({ isTty: true, isInteractive: true, ask: async (one) => (questions.push(one), text) }, "init");
   expect(await home.shim("init")).toMatchObject(failed(2, "--yes"));
-  expect(await answer("n")).toMatchObject(printed("Nothing was changed."));
-  expect(textsOf(files)).toEqual(before);
-  expect(await answer("y")).toMatchObject(printed("start a new one"));
-  expect(questions).toEqual(["Change these files? [y/N] ", "Change these files? [y/N] "]);
+  for (const answers of [["n"], ["NO"], [null], ["what", "maybe", "n"]]) {
+    const user = aTerminal(...answers);
+    expect(await home.shimWith(user, "init")).toMatchObject(printed("Nothing was changed."));
+    expect(user.questions).toHaveLength(answers.length);
+  }
+  expect([textsOf(files), existsSync(home.paths.home)]).toEqual([before, false]);
+  const user = aTerminal("perhaps", "y");
+  expect(await home.shimWith(user, "init")).toMatchObject({ code: 0, err: holding("Answer y or n.") });
   expect(textsOf(files)).not.toEqual(before);
+});
+
+it("a terminal shows at most ten lines of changes for all clients, and --yes asks nothing there", async () => {
+  const home = aCliHome();
+  for (const folder of folders) mkdirSync(join(home.folder, folder), { recursive: true });
+  const user = aTerminal();
+  const { code, out } = await home.shimWith(user, "init --yes --no-trust");
+  expect([code, user.questions]).toEqual([0, []]);
+  const [, changes = ""] = out.split("\n\n");
+  expect(changes.split("\n").length).toBeLessThanOrEqual(10);
+  expect(changes).toMatch(/and \d+ more: `shim init --diff` shows/);
+});
+
+it("a machine of a workspace is offered to pair a phone; one of its own is not", async () => {
+  const offer = "Pair a phone: shim pair\n";
+  for (const joins of [true, false]) {
+    const home = aCliHome();
+    withClients(home);
+    if (joins) home.join("http://127.0.0.1:9");
+    for (const answers of [["y"], []]) {
+      const { out } = await home.shimWith(aTerminal(...answers), "init");
+      expect([joins, out.endsWith(offer)]).toEqual([joins, joins]);
+    }
+  }
 });
 
 it("init writes absolute paths of this copy and keeps the user's status line; uninstall brings the files back exactly", async () => {
@@ -259,8 +330,6 @@ it("a file that was changed since keeps the user's rules, also one for a tool of
   await home.shim("init --remove --client claude-code --yes");
   expect(rulesIn(path)).toEqual([own, "Bash(make)"]);
 });
-
-const folders = ".claude .copilot .config/Claude .config/opencode .qwen .gemini".split(" ");
 
 /** How a file may differ from plain JSON, and whose own parser reads it, as it was seen with the real ones. */
 const extensions = {

@@ -281,12 +281,12 @@ async function trustState(home: CliHome): Promise<unknown> {
   return checks.find(({ name }) => name === "codex:hook_trust")?.state;
 }
 
-it("Codex is asked to trust the hooks when its user says so; uninstall gives the files back @night", async () => {
+it("Codex is asked to trust the hooks with the one yes of its user; uninstall gives the files back @night", async () => {
   const home = aCliHome();
   const files = withCodex(home);
   const before = readFileSync(files.config, "utf8");
-  const no = await home.shimWith(answering("y", "n"), "init --client codex --no-link");
-  expect(no).toMatchObject(printed("type /hooks, and trust those of SHIM"));
+  const no = await home.shimWith(answering("y"), "init --client codex --no-link --no-trust");
+  expect(no).toMatchObject(printed("SHIM is connected."));
   expect([readFileSync(files.config, "utf8").includes("trusted_hash"), await trustState(home)]).toEqual([
     false,
     "fail",
@@ -295,7 +295,7 @@ it("Codex is asked to trust the hooks when its user says so; uninstall gives the
   expect(await home.shimWith(user, "init --client codex --no-link")).toMatchObject(
     printed("Codex trusts SHIM's 10 hooks."),
   );
-  expect(user.questions).toEqual(["Codex runs hooks only when you trust them. Trust SHIM's 10 hooks? [y/N] "]);
+  expect(user.questions).toEqual(["Go ahead? [Y/n] "]);
   expect(await trustState(home)).toBe("ok");
   expect((await home.shim("init --remove --client codex --yes")).code).toBe(0);
   expect([readFileSync(files.config, "utf8"), existsSync(files.hooks)]).toEqual([before, false]);

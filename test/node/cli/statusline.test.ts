@@ -168,7 +168,7 @@ it("a session of another machine is what that machine and the coordinator say, a
   pass(6 * minuteMs);
   expect(await shown()).toBe("stuck (no sign of life for 11 min)");
   const silent = /bbbb2222 {2}\S+ {2}fix the parser {2}stuck \(no sign of life for 11 min\) on desk/;
-  expect((await here.shim("up --once")).out).toEqual(holding("Can come back (1)", silent));
+  expect((await here.shim("up --once")).out).toEqual(holding("Needs you (1)", silent));
   const desk = { machine: "desk", isAdmin: false };
   const { incarnation } = given(await server.host.call("chats.register", aChat(ids.dead, "desk"), desk));
   const self = { chat: ids.dead, incarnation };

@@ -1,0 +1,234 @@
+import { type ChatState, type ShownState, stateText } from "../contract/chat-state.ts";
+import type { MachineOutput } from "../contract/machine/operations.ts";
+import type { ClientState, TeamView } from "../contract/machine/overview.ts";
+import type { SessionView } from "../contract/machine/sessions.ts";
+import type { RiskLevel } from "../contract/readings.ts";
+import { age, oneLine, pluralize } from "../shared/format.ts";
+import { localTime } from "./option-values.ts";
+import { cutPathToWidth, cutToWidth, type Paint, shortPath, shownWidth, textWidth } from "./screen-text.ts";
+
+/** Pure. Lines of `shim up`. */
+
+/** Printed as JSON: fields are only added. */
+export interface Overview extends MachineOutput<"overview.get"> {
+  readonly clients: readonly ClientState[];
+  readonly team: TeamView;
+}
+
+export interface OverviewStyle {
+  readonly paint: Paint;
+  readonly columns: number;
+  readonly home: string;
+  readonly command: () => string;
+}
+
+/** Lines that stay together. */
+export interface Block {
+  readonly lines: readonly string[];
+  /** Id of the chat that they show; null: none. */
+  readonly chat: string | null;
+}
+
+export interface FleetGroups {
+  /** Those that wait for the user, have died or are stuck; none of them is in a project. */
+  readonly needs: readonly SessionView[];
+  readonly projects: readonly { readonly title: string; readonly sessions: readonly SessionView[] }[];
+}
+
+const needOrder: readonly ChatState[] = ["waits", "died", "stuck"];
+
+/** Longest waiting first; among the others, the highest risk, then the last that was active. */
+const orders: readonly ((session: SessionView) => number)[] = [
+  ({ state }) => needOrder.indexOf(state),
+  ({ waitingSince }) => waitingSince ?? Number.MAX_SAFE_INTEGER,
+  ({ state }) => (state === "works" ? 0 : 1),
+  ({ risk }) => -(risk?.score ?? 0),
+  ({ lastSeenAt }) => -lastSeenAt,
+];
+
+function compare(a: SessionView, b: SessionView): number {
+  const order = orders.map((keyOf) => keyOf(a) - keyOf(b)).find((difference) => difference !== 0);
+  return order ?? a.id.localeCompare(b.id);
+}
+
+/** In the order of the live page. @param home the user's folder */
+export function groupsOf({ sessions, team }: Pick<Overview, "sessions" | "team">, home: string): FleetGroups {
+  const all = [...sessions, ...team.elsewhere].toSorted(compare);
+  const open = all.filter(({ state }) => !needOrder.includes(state) && state !== "ended");
+  const projects = [...Map.groupBy(open, (one) => titleOf(one, home))];
+  return {
+    needs: all.filter(({ state }) => needOrder.includes(state)),
+    projects: projects.map(([title, some]) => ({ title, sessions: some })),
+  };
+}
+
+function titleOf({ project, machine }: SessionView, home: string): string {
+  if (project !== null) return shortPath(project, home);
+  return machine === null ? "Without a project" : `On ${machine}`;
+}
+
+/** Chats that can be selected, in the order in which they are shown. */
+export function chatsOf(overview: Pick<Overview, "sessions" | "team">): readonly SessionView[] {
+  const { needs, projects } = groupsOf(overview, "");
+  return [...needs, ...projects.flatMap(({ sessions }) => sessions)];
+}
+
+export function canResume({ isAlive, state }: SessionView): boolean {
+  return !isAlive && state !== "ended";
+}
+
+/** @param selected id of the chat that is marked; null: none */
+export function overviewBlocks(overview: Overview, style: OverviewStyle, selected: string | null): Block[] {
+  const { at, ended, notices, pauses, store, team } = overview;
+  const { paint, home, command } = style;
+  const { needs, projects } = groupsOf(overview, home);
+  const toBlock = (one: SessionView, isNeed: boolean): Block => {
+    const mark = one.id === selected ? paint("cyan", "> ") : "  ";
+    const [first = "", ...more] = sessionLines(one, isNeed, at, style);
+    return { chat: one.id, lines: [`${mark}${first}`, ...more.map((line) => `  ${line}`)] };
+  };
+  const section = (title: string, some: readonly SessionView[], isNeed = false): Block[] =>
+    some.length === 0
+      ? []
+      : [
+          textBlock(paint("bold", `${title} (${some.length})`)),
+          ...some.map((one) => toBlock(one, isNeed)),
+          textBlock(""),
+        ];
+  const warnings = [
+    ...notices.map((one) => `notice ${one.id}: ${one.text}`),
+    ...pauses.map(({ project, until }) => {
+      const end = until === null ? "" : ` until ${localTime(until)}`;
+      return `paused: ${project ?? "every project"}${end}`;
+    }),
+  ];
+  return [
+    textBlock(
+      paint("bold", `SHIM at ${localTime(at)}, ${shortPath(store.path, home)}`),
+      ...warnings.map((text) => paint("yellow", text)),
+      "",
+    ),
+    ...section("Needs you", needs, true),
+    ...projects.flatMap(({ title, sessions }) => section(title, sessions)),
+    ...(ended > 0 ? [textBlock(paint("dim", `${ended} ended in the last day: ${command()} sessions`), "")] : []),
+    textBlock(...teamLines(team, style)),
+    textBlock(...nextStepLines(overview, command)),
+  ];
+}
+
+function textBlock(...lines: readonly string[]): Block {
+  return { lines, chat: null };
+}
+
+const most = { path: 40, title: 40 };
+const least = { path: 12, title: 20 };
+/** The section's indent, three gaps and the colon. */
+const frame = 9;
+
+/** @param isNeed its project is not its heading */
+function sessionLines(one: SessionView, isNeed: boolean, at: number, style: OverviewStyle): string[] {
+  const text = one.isAlive ? aliveText(one, at, style) : deadText(one, at, style);
+  const room = style.columns - frame - one.shortId.length - shownWidth(text);
+  const title = oneLine(one.title ?? "untitled", maxTitleChars);
+  const path = !isNeed ? "" : one.project === null ? one.client : shortPath(one.project, style.home);
+  const pathWidth = Math.min(most.path, textWidth(path));
+  const titleWidth = Math.min(
+    most.title,
+    textWidth(title),
+    Math.max(least.title, room - Math.min(pathWidth, least.path)),
+  );
+  const where = cutPathToWidth(path, Math.min(pathWidth, Math.max(least.path, room - titleWidth)));
+  const parts = [one.shortId, where, cutToWidth(title, titleWidth), text];
+  const line = parts.filter((part) => part !== "").join("  ");
+  if (!canResume(one)) return [line];
+  const command = `${style.command()} resume ${one.shortId}`;
+  const whole = `${line}: ${command}`;
+  return shownWidth(whole) + 2 <= style.columns ? [whole] : [`${line}:`, `  ${command}`];
+}
+
+/** Longer than any window shows. */
+const maxTitleChars = 200;
+
+const levelColours: Record<RiskLevel, "green" | "yellow" | "red"> = {
+  safe: "green",
+  warning: "yellow",
+  danger: "red",
+  critical: "red",
+};
+
+function aliveText(one: SessionView, now: number, style: OverviewStyle): string {
+  const { risk, savedAt, waitingSince, contextFill } = one;
+  const { score = 0, level = "safe", reasons = [] } = risk ?? {};
+  const why = reasons.length === 0 ? "" : ` (${reasons.map(({ name }) => name).join(", ")})`;
+  const riskText = `${style.paint(levelColours[level], `risk ${score} ${level}`)}${why}`;
+  const since = waitingSince === null ? "" : ` for ${age(now - waitingSince)}`;
+  const saved = savedAt === null ? "not saved yet" : `saved ${age(now - savedAt)} ago`;
+  const fill = contextFill === null ? "" : `, context ${Math.round(contextFill * 100)} %`;
+  return `${paintState(one, style, since)}, ${saved}, ${riskText}${fill}`;
+}
+
+function deadText(one: SessionView, now: number, style: OverviewStyle): string {
+  const where = one.machine === null ? "" : ` on ${one.machine}`;
+  return paintState(one, style, `${where}, ${age(now - one.lastSeenAt)} ago`);
+}
+
+const stateColours: Partial<Record<ChatState, "yellow" | "red">> = { waits: "yellow", stuck: "red", died: "red" };
+
+function paintState(one: ShownState, { paint }: OverviewStyle, more = ""): string {
+  const colour = stateColours[one.state];
+  const text = `${stateText(one)}${more}`;
+  return colour ? paint(colour, text) : text;
+}
+
+/** Chats, tasks and files with their holders; empty where there is no team. */
+function teamLines(team: TeamView, { paint }: OverviewStyle): string[] {
+  const { where, trouble, names, tasks, chats, underWay, files } = team;
+  if (trouble !== null) return [paint("yellow", `Team: ${where} did not answer: ${trouble}`), ""];
+  if (!hasTeam(team)) return [];
+  const nameOf = (chat: string): string => names[chat]?.shortId ?? chat;
+  const members = chats.map((one) => {
+    const work = one.taskCount > 0 ? `, ${pluralize(one.taskCount, "task")}` : "";
+    const who = oneLine(names[one.chat]?.title ?? one.client, 40);
+    return `${nameOf(one.chat)}  ${who}  ${one.machine}  ${stateText(one)}${work}${afterColon(one.progress)}`;
+  });
+  const running = underWay.map((one) => {
+    const by = one.chat === null ? "" : ` by ${nameOf(one.chat)}`;
+    const note = afterColon(one.progress?.note ?? null);
+    return `  ${one.task}  ${one.type}  ${one.state}${by}${note}`;
+  });
+  const reserved = files.map(
+    ({ resource, holder, heldForMs }) =>
+      `${resource.replace(/^file:[^/]*\//, "")}  reserved by ${nameOf(holder)} for ${age(heldForMs)}`,
+  );
+  const { queuedTasks = 0, inProgressTasks = 0, completedTasks = 0, totalTasks = 0 } = tasks ?? {};
+  const sum = `tasks: ${queuedTasks} queued, ${inProgressTasks} under way, ${completedTasks} done, ${totalTasks} in all`;
+  const sums = totalTasks > 0 ? [sum] : [];
+  const rows = [...members, ...sums, ...running, ...reserved];
+  return rows.length === 0 ? [] : [paint("bold", `Team (${where})`), ...rows.map((row) => `  ${row}`), ""];
+}
+
+function afterColon(text: string | null): string {
+  const line = oneLine(text ?? "", 60);
+  return line === "" ? "" : `: ${line}`;
+}
+
+function hasTeam({ isEdge, chats, tasks, files }: TeamView): boolean {
+  return isEdge || chats.length > 0 || files.length > 0 || (tasks?.totalTasks ?? 0) > 0;
+}
+
+function nextStepLines({ clients, sessions, store, team }: Overview, command: () => string): string[] {
+  const isAlive = sessions.some((one) => one.isAlive);
+  const isStored = store.isThere || hasTeam(team);
+  const nothing = isStored ? "No session is running on this machine." : "Nothing is stored on this machine yet.";
+  const state = isAlive ? [] : [nothing];
+  const howToJoin = "A second machine: a coordinator that both can reach; `shim workspace` says how to join it.";
+  const join = team.isEdge || team.chats.length === 0 ? [] : [howToJoin];
+  if (clients.some((one) => one.isInstalled))
+    return [...state, ...(sessions.length > 0 ? [] : ["Start a chat; it appears here."]), ...join];
+  const clientHint =
+    clients.length === 0
+      ? "No client was found here; SHIM works with Claude Code, Claude Desktop and any MCP client."
+      : `${clients.map((one) => one.label).join(" and ")}: SHIM is not connected.`;
+  const steps = [`  ${command()} init  connects it`, `  ${command()} demo  shows a session die and come back`];
+  return [...state, clientHint, ...steps, ...join];
+}

@@ -1,0 +1,292 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import { expect, it } from "vitest";
+import {
+  addSession,
+  aCliHome,
+  aSeededHome,
+  between,
+  failed,
+  holding,
+  printed,
+  seed,
+  throwing,
+  withStore,
+  type CliHome,
+  type Ran,
+} from "#harness/machine/cli-home.ts";
+import { anUndoRig } from "#harness/machine/cli-rigs.ts";
+import { write } from "#harness/machine/git-project.ts";
+import { emptyFleet, keysIn, press, withChats, type FleetState, type Key } from "#src/cli/fleet-keys.ts";
+import { chatsOf, groupsOf, type Overview } from "#src/cli/fleet-view.ts";
+import type { Io } from "#src/cli/io.ts";
+import { textWidth, windowOf } from "#src/cli/screen-text.ts";
+import type { SessionView } from "#src/contract/machine/sessions.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { StoreError } from "#src/store/store-error.ts";
+
+/** The cursor is shown, and the screen is the one from before. */
+const left = "\u001b[?25h\u001b[?1049l";
+
+it("in a terminal it draws over itself until Ctrl-C, fits the window, and restores the cursor", async () => {
+  const home = aSeededHome();
+  const steps = between(
+    () => void home.alive.delete(100),
+    () => undefined,
+  );
+  const ran = await home.shimWith({ ...steps, isTty: true, size: () => ({ columns: 60, rows: 8 }) }, "up");
+  expect(ran.code).toBe(0);
+  const pictures = ran.out.split("\u001b[H").slice(1);
+  const [live, dead] = [holding("Needs you (2)"), holding("Needs you (3)", "Ctrl-C ends this view")];
+  expect(pictures).toEqual([live, dead, expect.anything()]);
+  for (const picture of pictures) {
+    // eslint-disable-next-line no-control-regex -- ESC begins a colour
+    const lines = picture.replaceAll(/\u001b\[[\d;?]*[a-zA-Z]/g, "").split("\n");
+    expect(lines.length).toBeLessThanOrEqual(8);
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(60);
+  }
+  expect([ran.out.startsWith("\u001b[?1049h\u001b[?25l"), ran.out.endsWith(left)]).toEqual([true, true]);
+});
+
+it("when the launcher is gone the view ends with 0", async () => {
+  const home = aSeededHome();
+  let parent = 4_000;
+  let looks = 0;
+  const wait = async (): Promise<void> => {
+    looks++;
+    if (looks === 2) parent = 1;
+    if (looks > 2) throw new Error("it did not end");
+  };
+  const io = { isTty: true, wait, parentPid: () => parent, interrupted: () => new AbortController().signal };
+  const ran = await home.shimWith(io, "up");
+  expect([ran.code, looks, ran.out.endsWith(left)]).toEqual([0, 2, true]);
+});
+
+it("a store that is busy for a moment is shown, and does not end the view; a bug does", async () => {
+  const home = aSeededHome();
+  let error: Error | null = null;
+  const read: typeof home.runtime.store.read = (body, empty) => {
+    if (error) throw error;
+    return home.runtime.store.read(body, empty);
+  };
+  const runtime = withStore(home, { read });
+  const steps = [
+    () => void (error = new StoreError("store_locked", "another process is writing")),
+    () => void (error = null),
+  ];
+  const ran = await home.shimWith({ ...between(...steps), ...runtime, isTty: true }, "up");
+  expect(ran).toMatchObject(printed("another process is writing"));
+  const failing = between(() => void (error = new Error("oops")));
+  const bug = await home.shimWith({ ...failing, ...runtime, isTty: true }, "up");
+  expect([bug.code, bug.out.endsWith(left)]).toEqual([1, true]);
+});
+
+/** `shim up` in a terminal in which these keys are pressed, one text after each picture. */
+async function pressing(home: CliHome, texts: readonly string[], more: Partial<Io> = {}): Promise<Ran> {
+  let type: ((text: string) => void) | null = null;
+  const stop = new AbortController();
+  const left = [...texts];
+  const io: Partial<Io> = {
+    isTty: true,
+    isInteractive: true,
+    interrupted: () => stop.signal,
+    wait: async () => {
+      const text = left.shift();
+      if (text === undefined) stop.abort();
+      else type?.(text);
+    },
+    onKeys: (listener) => {
+      type = listener;
+      return () => void (type = () => expect.unreachable("a key after the end"));
+    },
+    ...more,
+  };
+  return home.shimWith(io, "up");
+}
+
+/** Texts of the pictures, without colours. */
+function picturesOf({ out }: Ran): string[] {
+  return out.split("\u001b[H").slice(1).map(stripVTControlCharacters);
+}
+
+const [up, down, enter] = ["\u001b[A", "\u001b[B", "\r"];
+
+it("arrows, j and k select a chat, which is marked; it stays selected when the order changes", async () => {
+  const home = aSeededHome();
+  const ran = await pressing(home, ["j", down, "k", up, up]);
+  const marked = picturesOf(ran).map((picture) => /^> (\w{4})/m.exec(picture)?.[1]);
+  // Each key draws, and so does each reading.
+  expect(marked).toEqual("bbbb bbbb bbbb aaaa aaaa bbbb bbbb bbbb bbbb bbbb bbbb".split(" "));
+  expect([ran.code, ran.out.endsWith(left)]).toEqual([0, true]);
+});
+
+it("Enter leaves the screen and resumes the chat as `shim resume` does; a chat that runs is named instead", async () => {
+  const home = aSeededHome();
+  const ran = await pressing(home, [enter]);
+  expect([ran.code, ran.out.endsWith(left), home.started]).toEqual([
+    0,
+    true,
+    [expect.objectContaining({ cwd: home.project })],
+  ]);
+  home.started.length = 0;
+  const running = await pressing(home, ["jj", enter]);
+  expect(picturesOf(running).at(-1)).toContain("Chat aaaa1111 is still running");
+  expect(home.started).toEqual([]);
+  const startProcess = throwing(Object.assign(new Error("no such program"), { code: "ENOENT" }));
+  expect(await pressing(home, [enter], { startProcess })).toMatchObject(
+    failed(1, "was not found on the PATH", /`shim resume \S+ --print` prints the brief/),
+  );
+});
+
+it("u leaves the screen and runs `shim undo` for the chat, which asks by itself", async () => {
+  const home = aCliHome();
+  const rig = anUndoRig({ "a.txt": "one\n" }, { home });
+  await rig.turn("rewrite it", { tool: "Bash", work: () => write(home.project, { "a.txt": "two\n" }) });
+  for (const [answer, said, content] of [
+    [null, "Nothing was changed.", "two\n"],
+    ["", "Nothing was changed.", "two\n"],
+    ["y", "Took back 1 file", "one\n"],
+  ] as const) {
+    const questions: string[] = [];
+    const ask = async (question: string): Promise<string | null> => (questions.push(question), answer);
+    const { code, out, err } = await pressing(home, ["u"], { ask });
+    expect([code, questions]).toEqual([0, [holding("Put 1 file in", "[y/N]")]]);
+    expect([out.slice(out.indexOf(left)), err]).toEqual([holding(said), holding("a.txt: put back")]);
+    expect(readFileSync(join(home.project, "a.txt"), "utf8")).toBe(content);
+  }
+});
+
+it("? shows the keys until another one, and q and Ctrl-C leave", async () => {
+  const home = aSeededHome();
+  for (const leave of ["q", "\u0003"]) {
+    const ran = await pressing(home, ["?", "x", leave, "never"]);
+    const pictures = picturesOf(ran);
+    expect(pictures.map((picture) => picture.includes("q, Ctrl-C  leave"))).toEqual([false, true, true, false, false]);
+    expect([ran.code, ran.out.endsWith(left)]).toEqual([0, true]);
+  }
+});
+
+it("another size of the window is drawn at once, and a failure of a key ends the view with the terminal as it was", async () => {
+  const home = aSeededHome();
+  let size = { columns: 100, rows: 30 };
+  let resize: (() => void) | null = null;
+  const stop = new AbortController();
+  const steps = [() => ((size = { columns: 50, rows: 12 }), resize?.()), () => stop.abort()];
+  const io: Partial<Io> = {
+    isTty: true,
+    size: () => size,
+    interrupted: () => stop.signal,
+    onResize: (listener) => ((resize = listener), () => undefined),
+    wait: async () => steps.shift()?.(),
+  };
+  const ran = await home.shimWith(io, "up");
+  const widths = picturesOf(ran).map((picture) => Math.max(...picture.split("\n").map(textWidth)));
+  expect([ran.code, widths.slice(1).every((width) => width <= 50)]).toEqual([0, true]);
+  let isBroken = false;
+  const broken = await pressing(home, ["j"], {
+    size: () => {
+      if (isBroken) throw new Error("no size");
+      isBroken = true;
+      return { columns: 80, rows: 24 };
+    },
+  });
+  expect([broken.code, broken.out.endsWith(left)]).toEqual([1, true]);
+});
+
+it("a narrow window cuts titles by their width, and no command; the selected chat is always in it", async () => {
+  const home = aCliHome();
+  seed(home);
+  const title = "修复解析器的最后一行 and a long title beyond every window of this world";
+  for (let at = 0; at < 20; at++, home.now++) addSession(home, { id: `dddd00${at + 10}-0000`, pid: 700 + at, title });
+  const keys = Array.from({ length: 12 }, () => "j");
+  const ran = await pressing(home, keys, { size: () => ({ columns: 40, rows: 14 }) });
+  for (const picture of picturesOf(ran)) {
+    const lines = picture.split("\n");
+    expect(lines.length).toBeLessThanOrEqual(14);
+    for (const line of lines) expect(textWidth(line)).toBeLessThanOrEqual(40);
+    const marked = lines.findIndex((line) => line.startsWith("> "));
+    expect(lines.slice(marked, marked + 4).join("\n")).toMatch(/shim resume \w{8}/);
+  }
+});
+
+function aSession(id: string, more: Partial<SessionView>): SessionView {
+  const times = { startedAt: 0, lastSeenAt: 0, savedAt: null, endedAt: null, waitingSince: null };
+  const counts = { checkpoints: 0, toolCalls: 0, toolErrors: 0, contextFill: null, risk: null, pid: null };
+  const texts = { detail: null, clientVersion: null, project: null, title: null, name: null, model: null };
+  const none = { cause: null, causeDetail: null, offer: null, machine: null };
+  const own = { id, shortId: id, client: "claude-code", isAlive: true, state: "works" as const };
+  return { ...times, ...counts, ...texts, ...none, ...own, ...more };
+}
+
+function aFleet(...all: SessionView[]): Pick<Overview, "sessions" | "team"> {
+  const team = { where: "here", isEdge: false, trouble: null, chats: [], tasks: null };
+  return { sessions: all, team: { ...team, underWay: [], names: {}, files: [], elsewhere: [] } };
+}
+
+it("what needs its user is first: waits longest, died, stuck; the others are in their projects, without what ended", () => {
+  const fleet = aFleet(
+    aSession("ended", { state: "ended", isAlive: false }),
+    aSession("idle", { state: "idle", project: "/home/me/app" }),
+    aSession("works", { project: "/home/me/app" }),
+    aSession("other", { project: "/srv/other", lastSeenAt: 9 }),
+    aSession("stuck", { state: "stuck", project: "/home/me/app" }),
+    aSession("died", { state: "died", isAlive: false }),
+    aSession("waits-2", { state: "waits", waitingSince: 200 }),
+    aSession("waits-1", { state: "waits", waitingSince: 100 }),
+  );
+  const { needs, projects } = groupsOf(fleet, "/home/me");
+  expect(needs.map(({ id }) => id)).toEqual(["waits-1", "waits-2", "died", "stuck"]);
+  expect(projects.map(({ title, sessions: some }) => [title, some.map(({ id }) => id)])).toEqual([
+    ["/srv/other", ["other"]],
+    ["~/app", ["works", "idle"]],
+  ]);
+  expect(chatsOf(fleet)).toHaveLength(7);
+});
+
+it("a text of a terminal may hold several keys, and of unknown ones none acts", () => {
+  expect(keysIn("j\u001b[A\u001bOBx\r")).toEqual(["down", "up", "down", "other", "enter"]);
+  expect(keysIn("\u001b[1;5A\u001b[15~é\u001b")).toEqual(["other", "other", "other", "other"]);
+});
+
+function after(state: FleetState, ...keys: Key[]): unknown {
+  return keys.reduce<FleetState | object>((now, key) => ("chats" in now ? press(now, key) : now), state);
+}
+
+it("a key changes the state or ends the screen; a chat that is gone is neither resumed nor replaced", () => {
+  const [dead, works] = [aSession("dead", { state: "died", isAlive: false }), aSession("works", {})];
+  const start = withChats(emptyFleet, [dead, works]);
+  expect(after(start, "enter")).toEqual({ does: "resume", session: "dead" });
+  expect(after(start, "down", "undo")).toEqual({ does: "undo", session: "works" });
+  expect(after(start, "down", "down", "up", "up")).toMatchObject({ selected: "dead", note: null });
+  expect(after(start, "help", "enter")).toMatchObject({ isHelp: false, selected: "dead" });
+  expect(after(start, "help", "leave")).toEqual({ does: "leave" });
+  const gone = withChats(start, [works]);
+  expect(after(gone, "enter")).toMatchObject({ note: "Select a chat first: the arrow keys, or j and k." });
+  expect(after(gone, "up")).toMatchObject({ selected: "works" });
+  const elsewhere = withChats(emptyFleet, [{ ...dead, machine: "laptop" }]);
+  expect(after(elsewhere, "undo")).toMatchObject({ note: "The files of chat dead are on laptop." });
+  expect(after(emptyFleet, "down", "enter")).toMatchObject({ selected: null, note: "There is no chat to select." });
+});
+
+it("a window holds the selected lines in its middle, and counts a word that is wider than it as several rows", () => {
+  const lines = ["a", "b", "c", "d", "e", "f", "x".repeat(25)];
+  const inside = (from: number, to: number, rows: number): string =>
+    windowOf(lines, { from, to }, { columns: 10, rows }).join("");
+  expect([inside(0, 0, 3), inside(3, 4, 3), inside(5, 6, 3), inside(0, 7, 20)]).toEqual([
+    "abc",
+    "cde",
+    "def",
+    lines.join(""),
+  ]);
+  expect(inside(6, 7, 4)).toBe(`f${"x".repeat(25)}`);
+});
+
+it("what ended in the last day is a count, however many", async () => {
+  const home = aSeededHome();
+  for (let at = 0; at < 7; at++, home.now++) {
+    addSession(home, { id: `eeee00${at}0-0000`, pid: 800 + at });
+    home.runtime.store.write((sql) => sessions.end(sql, home.now, `eeee00${at}0-0000`, "prompt_input_exit"));
+  }
+  expect(await home.shim("up")).toMatchObject(printed("8 ended in the last day: shim sessions\n"));
+});
