@@ -111,7 +111,8 @@ function changeOf(values: JsonObject): string | null {
     const comes = textAt(one, "new_string") ?? textAt(one, "content") ?? textAt(one, "new_source");
     return lines("- ", textAt(one, "old_string")).concat(lines("+ ", comes));
   });
-  return [path, ...parts].join("\n");
+  const diff = textAt(values, "diff");
+  return [path, ...parts, ...(diff === null ? [] : [diff.slice(0, maxFieldChars)])].join("\n");
 }
 
 function lines(mark: string, text: string | null): string[] {
