@@ -13,7 +13,7 @@ import { visible } from "../../shared/visible-text.ts";
 
 /** Permission requests of chats: their text, who may answer them, and when they are over. */
 
-export const maxTextChars = 2_000;
+const maxTextChars = 2_000;
 /** A part of the input that is read for the text. */
 const maxFieldChars = 8_000;
 
@@ -26,7 +26,7 @@ export interface AskedPermission {
 }
 
 /** Milliseconds for which the hook of a client is held; 0: not at all. */
-export function holdMs(config: Pick<Config, "answers">, client: string): number {
+function holdMs(config: Pick<Config, "answers">, client: string): number {
   const { isEnabled, holdDialogSeconds } = config.answers;
   if (!isEnabled) return 0;
   const dialog = adapterOf(client)?.permissionDialog;
@@ -95,7 +95,7 @@ function textOf(calls: readonly string[]): string {
 }
 
 /** Effect of a call, for a person who decides on it: all of it, as far as it has room. */
-export function describeCall({ tool_name: tool = "", tool_input: given, cwd }: HookInput): string {
+function describeCall({ tool_name: tool = "", tool_input: given, cwd }: HookInput): string {
   const values = asObject(given) ?? {};
   const body = changeOf(values) ?? commandOf(values) ?? otherOf(values);
   const where = typeof values["command"] === "string" && cwd !== undefined ? `\nin ${cwd}` : "";
