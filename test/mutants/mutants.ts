@@ -463,9 +463,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     law: 139,
-    file: "src/local-mcp/events/steps.ts",
-    find: "  if (!isLate) endAnswered(runtime.permissions, runtime.now(), { session: sessionId, event, input });\n",
-    replace: "",
-    why: "a request that the terminal has answered stays open",
+    file: "src/machine/sessions/requests.ts",
+    find: "  if (decision === null) return {};",
+    replace: "  if (decision !== null) return {};",
+    why: "a held hook ends without the decision from elsewhere",
   },
 ];

@@ -4,6 +4,7 @@ import { type HostRequest, requestHost } from "../../platform/local-http.ts";
 import { checkSocketFolder, hostSocket } from "../../platform/host-socket.ts";
 import { homeFrom } from "../../platform/paths.ts";
 import { ownStatement, systemProcesses } from "../../platform/processes.ts";
+import { setIdleTimer } from "../../platform/timers.ts";
 import { type JsonObject, parseObject } from "../../shared/json-fields.ts";
 
 /**
@@ -75,6 +76,9 @@ export function valueOf(headers: Headers, name: string): string | undefined {
   return header.startsWith("%") ? decodeURIComponent(text) : undefined;
 }
 
+/** A held hook waits so long, as `shim-hook` does: longer than the host holds it. */
+export const maxHeldMs = 590_000;
+
 interface PostedEvent {
   readonly client: string;
   /** The client's name of it. */
@@ -96,8 +100,11 @@ export function eventRequest(
   return { method: "POST", path: `/hook/${client}/${event}`, headers, body: input, signal };
 }
 
-/** @returns the hook's answer; empty where there is none */
-export type SendEvent = (event: string, payload: JsonObject) => Promise<JsonObject>;
+/**
+ * @param gone aborted when the answer is of no use any more
+ * @returns the hook's answer; empty where there is none
+ */
+export type SendEvent = (event: string, payload: JsonObject, gone?: AbortSignal) => Promise<JsonObject>;
 
 export interface HookLimits {
   /** The client waits for a hook: one that hangs is ended. */
@@ -106,6 +113,9 @@ export interface HookLimits {
 }
 
 const defaultLimits: HookLimits = { eventMs: 5_000, startMs: 15_000 };
+
+/** A caller that waits to the end. */
+const never = new AbortController().signal;
 
 /** Environment of a hook program whose caller has waited for an answer of the host. */
 const waited = { SHIM_HOOK_WAITED: "1" };
@@ -125,20 +135,36 @@ export class HookProgram {
     this.#limits = limits;
   }
 
-  async send(event: string, payload: JsonObject, report: (message: string) => void): Promise<JsonObject> {
+  async send(
+    event: string,
+    payload: JsonObject,
+    report: (message: string) => void,
+    gone: AbortSignal = never,
+  ): Promise<JsonObject> {
     const input = JSON.stringify(payload);
-    const signal = AbortSignal.timeout(this.#limits.eventMs);
-    const answer = await this.#post(event, input, signal).catch(() => null);
-    return answer ?? this.#startProgram(event, input, signal.aborted ? waited : {}, report);
+    const late = new AbortController();
+    let cancel = setIdleTimer(() => late.abort(), this.#limits.eventMs);
+    let isHeld = false;
+    const onHeld = (): void => {
+      isHeld = true;
+      cancel();
+      cancel = setIdleTimer(() => late.abort(), maxHeldMs);
+    };
+    const signal = AbortSignal.any([late.signal, gone]);
+    const answer = await this.#post(event, input, signal, onHeld).catch(() => null);
+    cancel();
+    if (answer !== null) return answer;
+    // A host that is gone has recorded the event which it held.
+    return isHeld || gone.aborted ? {} : this.#startProgram(event, input, late.signal.aborted ? waited : {}, report);
   }
 
   /** @returns null where no host has taken the event */
-  async #post(event: string, input: string, signal: AbortSignal): Promise<JsonObject | null> {
+  async #post(event: string, input: string, signal: AbortSignal, onHeld: () => void): Promise<JsonObject | null> {
     const found = findHost(process.env);
     if (found === null) return null;
     const sender = { [clientHeader]: ownStatement() };
     const posted = { client: this.#client, event, input, sender, signal };
-    const answer = await requestHost(found.socket, eventRequest(found.home, process.env, posted));
+    const answer = await requestHost(found.socket, { ...eventRequest(found.home, process.env, posted), onHeld });
     if (answer === null) return null;
     const given = await text(answer);
     return answer.statusCode === 200 ? (parseObject(given) ?? {}) : null;

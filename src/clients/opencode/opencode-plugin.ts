@@ -2,7 +2,7 @@
  * SHIM's plugin for OpenCode, which has no hook commands: it sends each event to the host
  * and gives the answers to the model. Bundled as one file without dependencies.
  */
-import { asObject, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { HookProgram, type SendEvent } from "../adapter/hook-program.ts";
 
 /** OpenCode's input of a plugin, as far as it is used. */
@@ -10,6 +10,10 @@ interface PluginInput {
   readonly directory: string;
   readonly client: {
     readonly session: { get(options: { path: { id: string } }): Promise<{ data?: unknown }> };
+    postSessionIdPermissionsPermissionId(options: {
+      path: { id: string; permissionID: string };
+      body: { response: "once" | "reject" };
+    }): Promise<unknown>;
     readonly app: { log(options: { body: JsonObject }): Promise<unknown> };
     readonly tui: { showToast(options: { body: JsonObject }): Promise<unknown> };
   };
@@ -40,7 +44,9 @@ export function openCodePlugin(hook: readonly string[]): (input: PluginInput) =>
   const program = new HookProgram(hook, "opencode");
   return (input) =>
     Promise.resolve(
-      openCodeHooks(input, (event, payload) => program.send(event, payload, (message) => logOnce(input, message))),
+      openCodeHooks(input, (event, payload, gone) =>
+        program.send(event, payload, (message) => logOnce(input, message), gone),
+      ),
     );
 }
 
@@ -78,6 +84,8 @@ class OpenCodeChats {
   readonly #sendEvent: SendEvent;
   readonly #sessions = new Map<string, Session>();
   #queue: Promise<unknown> = Promise.resolve();
+  /** Dialogs for permissions that are shown, by their ids. */
+  readonly #dialogs = new Map<string, AbortController>();
   readonly #readers: ReadonlyMap<string, EventReader> = new Map<string, EventReader>([
     ["session.created", (id, properties) => this.#created(id, objectAt(properties, "info"))],
     ["message.part.updated", (id, properties) => this.#part(id, objectAt(properties, "part"))],
@@ -85,7 +93,8 @@ class OpenCodeChats {
     ["session.error", (id, properties) => this.#error(id, objectAt(properties, "error"))],
     ["session.status", (id, properties) => this.#status(id, objectAt(properties, "status"))],
     ["session.compacted", (id) => this.#send("PostCompact", id, {})],
-    ["permission.asked", (id) => this.#send("Notification", id, { notification_type: "permission_prompt" })],
+    ["permission.asked", (id, properties) => this.#asked(id, properties)],
+    ["permission.replied", (_id, properties) => this.#replied(properties)],
   ]);
 
   constructor({ client, directory }: PluginInput, sendEvent: SendEvent) {
@@ -197,6 +206,29 @@ class OpenCodeChats {
     await this.#send("StopFailure", id, { error: textAt(status, "message"), action, next: status?.["next"] });
   }
 
+  /** OpenCode shows its dialog beside the event, which may be held: no other event waits for it. */
+  #asked(id: string, properties: JsonObject): Promise<void> {
+    const dialog = textAt(properties, "id") ?? "";
+    const gone = new AbortController();
+    this.#dialogs.set(dialog, gone);
+    const answered = this.#queue.then(() => this.#decide(id, dialog, properties, gone.signal));
+    void answered.catch(() => undefined).finally(() => this.#dialogs.delete(dialog));
+    return Promise.resolve();
+  }
+
+  async #decide(id: string, dialog: string, properties: JsonObject, gone: AbortSignal): Promise<void> {
+    const answer = await this.#give("PermissionRequest", id, permissionOf(properties), gone);
+    const behavior = textAt(objectAt(objectAt(answer, "hookSpecificOutput"), "decision"), "behavior");
+    if (behavior === null || gone.aborted) return;
+    const response = behavior === "allow" ? "once" : "reject";
+    await this.#client.postSessionIdPermissionsPermissionId({ path: { id, permissionID: dialog }, body: { response } });
+  }
+
+  #replied(properties: JsonObject): Promise<void> {
+    this.#dialogs.get(textAt(properties, "requestID") ?? "")?.abort();
+    return Promise.resolve();
+  }
+
   async #find(id: string): Promise<Session> {
     const known = this.#sessions.get(id);
     if (known) return known;
@@ -213,17 +245,19 @@ class OpenCodeChats {
 
   /** One event at a time, in OpenCode's order. */
   #send(event: string, id: string, fields: JsonObject): Promise<JsonObject> {
-    const answer = this.#queue.then(async () => {
-      const { parent, version } = await this.#find(id);
-      const root = await this.#rootOf(id);
-      const agent = parent === null ? {} : { agent_id: id, agent_type: "subagent" };
-      const common = { session_id: root, cwd: this.#folder, client_version: version };
-      const given = await this.#sendEvent(event, { ...common, ...agent, ...fields });
-      this.#show(textAt(given, "systemMessage"));
-      return given;
-    });
+    const answer = this.#queue.then(() => this.#give(event, id, fields));
     this.#queue = answer.catch(() => null);
     return answer.catch(() => ({}));
+  }
+
+  async #give(event: string, id: string, fields: JsonObject, gone?: AbortSignal): Promise<JsonObject> {
+    const { parent, version } = await this.#find(id);
+    const root = await this.#rootOf(id);
+    const agent = parent === null ? {} : { agent_id: id, agent_type: "subagent" };
+    const common = { session_id: root, cwd: this.#folder, client_version: version };
+    const given = await this.#sendEvent(event, { ...common, ...agent, ...fields }, gone);
+    this.#show(textAt(given, "systemMessage"));
+    return given;
   }
 
   /** Text for the user. A run without a terminal shows none. */
@@ -231,6 +265,18 @@ class OpenCodeChats {
     const body = { message, variant: "info", duration: toastMs };
     if (message !== null) void this.#client.tui.showToast({ body }).catch(() => undefined);
   }
+}
+
+/** The call that a dialog asks about, as far as OpenCode describes it. */
+function permissionOf(properties: JsonObject): JsonObject {
+  const metadata = objectAt(properties, "metadata") ?? {};
+  const patterns = listAt(properties, "patterns").filter((one) => typeof one === "string");
+  const tool = textAt(properties, "permission");
+  const command = textAt(metadata, "command") ?? patterns.join("\n");
+  const { filepath: filePath, ...rest } = metadata;
+  const input =
+    tool === "bash" ? { ...rest, command } : { ...rest, ...(filePath === undefined ? { patterns } : { filePath }) };
+  return { tool_name: tool, tool_input: input };
 }
 
 function toSession(info: JsonObject | null, isNew: boolean): Session {

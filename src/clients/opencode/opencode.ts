@@ -26,6 +26,7 @@ export const opencode = claudeCompatible({
   name: "opencode",
   title: "OpenCode",
   endsSilently: true,
+  permissionDialog: "beside-hook",
   isTranscriptUnread: true,
   commands: {
     resume: (session) => ({ command: "opencode", args: ["-s", session] }),
@@ -44,7 +45,7 @@ export const opencode = claudeCompatible({
     "PostToolUseFailure",
     "PreCompact",
     "PostCompact",
-    "Notification",
+    "PermissionRequest",
     "Stop",
     "StopFailure",
   ],

@@ -64,7 +64,7 @@ export const requestOperations = {
       /** stop: the chat reads it when its turn ends; prompt: with the user's next prompt. */
       comes: z.enum(["stop", "prompt"]),
     }),
-    errors: ["switched_off", ...idErrors, "ended"],
+    errors: ["switched_off", "not_released", ...idErrors, "ended"],
     effect: "write",
     surfaces: ["command", "page"],
     example: { session: "5f0e0e5e", text: "Commit before you go on." },

@@ -1,6 +1,6 @@
 import { closeSync, openSync, statSync, utimesSync } from "node:fs";
 import { text } from "node:stream/consumers";
-import { eventRequest, processHeader } from "../../clients/adapter/hook-program.ts";
+import { eventRequest, maxHeldMs, processHeader } from "../../clients/adapter/hook-program.ts";
 import { shimCommand, withShimCommand, type CommandSource } from "../../platform/shim-command.ts";
 import { setIdleTimer, setTimer } from "../../platform/timers.ts";
 import { isWithin } from "../../shared/known-time.ts";
@@ -23,9 +23,6 @@ const reservedMs = 200;
 
 /** Answer to a permission request without a decision. */
 export const undecided = "{}";
-
-/** A held hook waits so long, as `shim-hook` does: longer than the host holds it. */
-const maxHeldMs = 590_000;
 
 /** The times of `shim-hook`. */
 function maxAnswerMs(event: string): number {

@@ -1,4 +1,4 @@
-import { adapterOf, clientTitle } from "../../clients/adapters.ts";
+import { adapterOf, clientTitle, supportedClients } from "../../clients/adapters.ts";
 import type { OpenRequest } from "../../contract/machine/requests.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { PermissionRequest } from "../../runtime/permission-requests.ts";
@@ -12,7 +12,7 @@ import * as audit from "../sessions/machine-audit.ts";
 import * as news from "../sessions/news.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { Handlers } from "./operation-context.ts";
+import type { HandlerContext, Handlers } from "./operation-context.ts";
 import { findSession } from "./resolve-id.ts";
 
 export const requestHandlers = {
@@ -23,9 +23,11 @@ export const requestHandlers = {
     const shown = store.read((sql) => open.map((one) => toShown(sql, runtime, one)), []);
     return ok({ isOn: config.answers.isEnabled, requests: shown });
   },
-  async "requests.answer"({ runtime: load, by = "command line" }, { request: given, decision, message }) {
+  async "requests.answer"(context, { request: given, decision, message }) {
+    const { runtime: load, by = "command line" } = context;
     const runtime = await load();
-    if (!runtime.config.answers.isEnabled) return switchedOff;
+    const refused = refusal(runtime, context);
+    if (refused !== null) return refused;
     const found = findRequest(runtime, given);
     if (!found.ok) return found;
     const { id, session, tool, reason } = found.value;
@@ -40,9 +42,11 @@ export const requestHandlers = {
     runtime.permissions.answer(id, { behavior: decision, ...omitUndefined({ message: text }) });
     return ok({ request: id, session, tool, decision });
   },
-  async "requests.message"({ runtime: load, by = "command line" }, { session: id, text }) {
+  async "requests.message"(context, { session: id, text }) {
+    const { runtime: load, by = "command line" } = context;
     const runtime = await load();
-    if (!runtime.config.answers.isEnabled) return switchedOff;
+    const refused = refusal(runtime, context);
+    if (refused !== null) return refused;
     const found = findSession(runtime, id);
     if (!found.ok) return found;
     const session = found.value;
@@ -59,6 +63,22 @@ export const requestHandlers = {
     return ok({ session: session.id, comes });
   },
 } satisfies Partial<Handlers>;
+
+/** A command that a chat has started speaks for no person: it might allow its own calls. */
+function refusal(
+  { config }: Runtime,
+  { site, by = "command line" }: Pick<HandlerContext, "site" | "by">,
+): OperationResult<never> | null {
+  if (!config.answers.isEnabled) return switchedOff;
+  const variables = supportedClients.flatMap(({ variables: { session } }) => session ?? []);
+  const isChat = by === "command line" && variables.some((name) => site.env[name] !== undefined);
+  return isChat
+    ? err({
+        code: "not_released",
+        message: "a chat has started this command: only its user may answer, or write to chats.",
+      })
+    : null;
+}
 
 const switchedOff: OperationResult<never> = err({
   code: "switched_off",

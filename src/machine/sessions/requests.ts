@@ -95,7 +95,7 @@ function textOf(calls: readonly string[]): string {
 }
 
 /** Effect of a call, for a person who decides on it: all of it, as far as it has room. */
-export function describeCall({ tool_name: tool = "", tool_input: given, cwd }: HookInput): string {
+function describeCall({ tool_name: tool = "", tool_input: given, cwd }: HookInput): string {
   const values = asObject(given) ?? {};
   const body = changeOf(values) ?? commandOf(values) ?? otherOf(values);
   const where = typeof values["command"] === "string" && cwd !== undefined ? `\nin ${cwd}` : "";
@@ -111,7 +111,8 @@ function changeOf(values: JsonObject): string | null {
     const comes = textAt(one, "new_string") ?? textAt(one, "content") ?? textAt(one, "new_source");
     return lines("- ", textAt(one, "old_string")).concat(lines("+ ", comes));
   });
-  return [path, ...parts].join("\n");
+  const diff = textAt(values, "diff");
+  return [path, ...parts, ...(diff === null ? [] : [diff.slice(0, maxFieldChars)])].join("\n");
 }
 
 function lines(mark: string, text: string | null): string[] {

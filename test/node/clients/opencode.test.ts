@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -17,7 +18,9 @@ const client = {
   session: { get: () => Promise.resolve({ data: { version: "1.18.33" } }) },
   app: { log: () => Promise.resolve(null) },
   tui: { showToast: (toast: object) => Promise.resolve(void toasts.push(toast)) },
+  postSessionIdPermissionsPermissionId: (reply: object) => Promise.resolve(void replies.push(reply)),
 };
+const replies: object[] = [];
 const toasts: object[] = [];
 
 interface Chat {
@@ -134,7 +137,39 @@ it("an API error ends the turn, an interruption by the user does not; a question
   await chat.hooks.event(failed({ name: "APIError", data: { message: "overloaded" } }));
   expect(chat.recorded.entries(session).slice(2)).toMatchObject([{ kind: "failure", text: "overloaded" }]);
   await chat.hooks.event({ event: { type: "permission.asked", properties: { sessionID: session } } });
+  await nextTurn();
   expect(chat.recorded.session(session)).toMatchObject({ waiting: { for: "permission" } });
+});
+
+it("a dialog's decision from elsewhere is given to OpenCode, unless its user was faster; other events do not wait for it", async () => {
+  const sent: { event: string; payload: object; gone: AbortSignal | undefined; answer: (given: object) => void }[] = [];
+  const hooks = openCodeHooks({ client, directory: "/p" }, (name, payload, gone) => {
+    if (name !== "PermissionRequest") return Promise.resolve({});
+    return new Promise((resolve) => void sent.push({ event: name, payload, gone, answer: resolve as () => void }));
+  });
+  const asked = (id: string, properties: object) =>
+    hooks.event({ event: { type: "permission.asked", properties: { id, sessionID: session, ...properties } } });
+  await asked("per_1", { permission: "bash", patterns: ["rm *"], metadata: { command: "rm a" } });
+  await asked("per_2", { permission: "edit", patterns: ["a.ts"], metadata: { filepath: "/p/a.ts", diff: "-a\n+b" } });
+  await asked("per_3", { permission: "webfetch", patterns: ["https://example.com"], metadata: {} });
+  await hooks.event({ event: { type: "session.idle", properties: { sessionID: session } } });
+  await vi.waitUntil(() => sent.length === 3);
+  expect(sent.map(({ payload }) => payload)).toMatchObject([
+    { session_id: session, tool_name: "bash", tool_input: { command: "rm a" } },
+    { tool_name: "edit", tool_input: { filePath: "/p/a.ts", diff: "-a\n+b" } },
+    { tool_name: "webfetch", tool_input: { patterns: ["https://example.com"] } },
+  ]);
+  await hooks.event({
+    event: { type: "permission.replied", properties: { sessionID: session, requestID: "per_3", reply: "once" } },
+  });
+  expect(sent.map(({ gone }) => gone?.aborted)).toEqual([false, false, true]);
+  for (const [at, behavior] of ["allow", "deny", "allow"].entries())
+    sent[at]?.answer({ hookSpecificOutput: { decision: { behavior } } });
+  await vi.waitUntil(() => replies.length === 2);
+  expect(replies).toEqual([
+    { path: { id: session, permissionID: "per_1" }, body: { response: "once" } },
+    { path: { id: session, permissionID: "per_2" }, body: { response: "reject" } },
+  ]);
 });
 
 it("a refusal reaches OpenCode as the call's error, a failing hook does not", async () => {

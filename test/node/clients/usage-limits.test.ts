@@ -134,6 +134,7 @@ it("OpenCode shows the line while it waits for the end of its limit, and at an a
     session: { get: () => Promise.resolve({ data: { version: "1.18.33" } }) },
     app: { log: () => Promise.resolve(null) },
     tui: { showToast: (toast: object) => Promise.resolve(void toasts.push(toast)) },
+    postSessionIdPermissionsPermissionId: () => Promise.resolve(null),
   };
   const hooks = openCodeHooks({ client, directory: "/home/user/project" }, (event, payload) =>
     Promise.resolve(recorded.report(event, payload)),

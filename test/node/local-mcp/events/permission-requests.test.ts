@@ -39,8 +39,13 @@ async function aRig({ config = on, env = {} }: { config?: object; env?: NodeJS.P
     const text = answerHook(runtime, name, () => JSON.stringify(given), 100);
     return { content: text === "" ? [] : [{ type: "text", text }] };
   };
-  const call = async (name: string, input: object, by = "phone Ada's Pixel"): Promise<Record<string, unknown>> => {
-    const { body } = await ask(host.socket, "POST", `/call/${name}`, { input, env: {}, by });
+  const call = async (
+    name: string,
+    input: object,
+    by = "phone Ada's Pixel",
+    callerEnv: NodeJS.ProcessEnv = {},
+  ): Promise<Record<string, unknown>> => {
+    const { body } = await ask(host.socket, "POST", `/call/${name}`, { input, env: callerEnv, by });
     return (JSON.parse(body) as { result: Record<string, unknown> }).result;
   };
   const listed = async (): Promise<readonly Shown[]> => {
@@ -108,6 +113,33 @@ it("a request is answered once: a second answer is refused, and so is one to a r
   });
   expect(printed(await asked)).toEqual(decided({ behavior: "deny" }));
   expect(listNewest(runtime, 9)).toHaveLength(1);
+});
+
+it("the live page's fleet has the open requests, and none while answers are off", async () => {
+  const { event, first, call } = await aRig();
+  void event("PermissionRequest", rm);
+  const shown = await first();
+  const { value } = await call("page.fleet", {}, "live page");
+  expect(value).toMatchObject({ requests: [{ id: shown.id, client: "Claude Code", tool: "Bash", canAnswer: true }] });
+  const off = await aRig({ config: {} });
+  await off.event("PermissionRequest", rm);
+  const { value: fleet } = await off.call("page.fleet", {}, "live page");
+  expect(fleet).not.toHaveProperty("requests");
+});
+
+it("a command that a chat has started answers no request, and writes to no chat", async () => {
+  const { event, first, call, listed } = await aRig();
+  void event("PermissionRequest", rm);
+  const { id } = await first();
+  const refused = { ok: false, error: { code: "not_released" } };
+  for (const variable of ["CLAUDE_CODE_SESSION_ID", "CODEX_SESSION_ID"]) {
+    const env = { [variable]: "s" };
+    const answer = { request: id, decision: "allow" };
+    expect(await call("requests.answer", answer, "command line", env)).toMatchObject(refused);
+    const message = { session, text: "Do it." };
+    expect(await call("requests.message", message, "command line", env)).toMatchObject(refused);
+  }
+  expect(await listed()).toHaveLength(1);
 });
 
 it.each([
